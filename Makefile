@@ -1,0 +1,169 @@
+# Artemis: `make help` lists what can be asked for. All output goes below build/.
+#
+# Sources are found by wildcard: a new file needs no line here. Each layer is an archive, and a test
+# links only the layer it tests and those below, so the layers are proved by the linker too.
+
+SHELL       := /bin/bash
+.DEFAULT_GOAL := all
+MAKEFLAGS   += --no-builtin-rules
+
+CC          ?= cc
+ifeq ($(origin CC),default)
+CC          := cc
+endif
+CXX         := $(if $(filter default,$(origin CXX)),c++,$(CXX))
+PREFIX      ?= /usr/local
+DESTDIR     ?=
+CFLAGS      ?= -O2 -g
+VARIANT     ?= release
+BUILD       := build
+OUT         := $(BUILD)/$(VARIANT)
+VERSION     := $(shell cat VERSION)
+
+# --- flags ------------------------------------------------------------------------------------------
+WARNINGS    := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
+C_WARNINGS  := $(WARNINGS) -Wstrict-prototypes -Wmissing-prototypes
+HARDENING   := -fPIE -fstack-protector-strong -fstack-clash-protection -fcf-protection -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+HARDENING_LD := -pie -Wl,-z,relro,-z,now,-z,noexecstack
+
+SANITIZE_asan  := -fsanitize=address -fno-omit-frame-pointer -O1 -g
+SANITIZE_ubsan := -fsanitize=undefined -fno-sanitize-recover=all -O1 -g
+SANITIZE_tsan  := -fsanitize=thread -O1 -g
+ifneq ($(SANITIZE_$(VARIANT)),)
+VARIANT_FLAGS := $(SANITIZE_$(VARIANT))
+VARIANT_LD    := $(SANITIZE_$(VARIANT))
+else
+VARIANT_FLAGS := $(HARDENING)
+VARIANT_LD    := $(HARDENING_LD)
+endif
+
+# Asked once, and only when something is compiled: `make deps` may have to install them first.
+PACKAGES     = libmicrohttpd jansson libcurl libxxhash zlib
+PKG_CFLAGS   = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PACKAGES)))$(PKG_CFLAGS)
+PKG_LIBS     = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PACKAGES)))$(PKG_LIBS)
+CPPFLAGS_ALL = -I. -D_GNU_SOURCE -DARTEMIS_VERSION='"$(VERSION)"' $(PKG_CFLAGS) $(CPPFLAGS)
+CFLAGS_ALL   = $(CFLAGS) -std=c17 $(C_WARNINGS) $(VARIANT_FLAGS) -pthread -MMD -MP
+CXXFLAGS_ALL = $(CFLAGS) -std=c++17 -Wall -Wextra -Werror $(VARIANT_FLAGS) -MMD -MP
+LDFLAGS_ALL  = $(VARIANT_LD) $(LDFLAGS) -pthread
+LIBS_ALL     = $(PKG_LIBS) -lstdc++
+
+# --- what there is ----------------------------------------------------------------------------------
+sources      = $(sort $(shell find $(1) -name '*.c' -o -name '*.cpp'))
+objects      = $(patsubst %,$(OUT)/%.o,$(basename $(1)))
+LAYERS      := artemis-core artemis-server artemis-web artemis
+MAIN        := artemis/main.c
+CORE_SRC    := $(call sources,artemis-core)
+SERVER_SRC  := $(call sources,artemis-server)
+WEB_SRC     := $(call sources,artemis-web)
+APP_SRC     := $(filter-out $(MAIN),$(call sources,artemis))
+LIB_core    := $(OUT)/libartemis-core.a
+LIB_server  := $(OUT)/libartemis-server.a
+LIB_web     := $(OUT)/libartemis-web.a
+LIB_app     := $(OUT)/libartemis-app.a
+BINARY      := $(if $(filter release,$(VARIANT)),$(BUILD)/artemis,$(OUT)/artemis)
+
+TEST_LIB_SRC := $(sort $(wildcard tests/support/*.c))
+UNIT_SRC     := $(sort $(shell find tests/unit -name 'test_*.c'))
+E2E_SRC      := $(sort $(wildcard tests/e2e/test_*.c))
+UNIT_BIN     := $(patsubst %.c,$(OUT)/%,$(UNIT_SRC))
+E2E_BIN      := $(patsubst %.c,$(OUT)/%,$(E2E_SRC))
+BENCH_BIN    := $(patsubst %.c,$(OUT)/%,$(sort $(wildcard bench/*.c)))
+# Libraries for a unit test: its own layer and those below.
+LIBS_FOR_artemis-core   := $(LIB_core)
+LIBS_FOR_artemis-server := $(LIB_server) $(LIB_core)
+LIBS_FOR_artemis-web    := $(LIB_web) $(LIB_server) $(LIB_core)
+LIBS_FOR_artemis        := $(LIB_app) $(LIB_web) $(LIB_server) $(LIB_core)
+
+# --- targets ----------------------------------------------------------------------------------------
+.PHONY: all deps run test unit e2e lint format asan tsan ubsan fuzz bench docs install clean help
+
+all: $(BINARY) ## build the server, build/artemis
+
+deps: ## install what is missing (apt; sudo when not root)
+	@./tests/tools/deps.sh
+
+run: $(BINARY) ## build, and serve on 127.0.0.1:8080 (RUN_ARGS="--addr ...")
+	@$(BINARY) server $(RUN_ARGS)
+
+test: unit e2e ## build and run every test
+
+unit: $(UNIT_BIN) ## the unit tests alone (ONLY=store for one file)
+	@tests/tools/run_tests.sh $(foreach t,$(UNIT_BIN),$(if $(findstring $(ONLY),$(t)),$(t)))
+
+e2e: $(BINARY) $(E2E_BIN) ## the end-to-end tests alone (ONLY=bad_input for one file)
+	@ARTEMIS_BINARY=$(BINARY) tests/tools/run_tests.sh $(foreach t,$(E2E_BIN) $(wildcard tests/e2e/test_*.sh),$(if $(findstring $(ONLY),$(t)),$(t)))
+
+lint: $(BINARY) ## the house rules: layers, sizes, headers, docs that match the code
+	@ARTEMIS_BINARY=$(BINARY) tests/tools/lint.sh
+
+format: ## set the layout of all sources
+	@git ls-files -co --exclude-standard '*.c' '*.h' '*.cpp' | xargs clang-format -i
+
+asan tsan ubsan: ## the tests under a sanitizer (asan: addresses, tsan: threads, ubsan: behaviour)
+	@$(MAKE) --no-print-directory VARIANT=$@ test
+
+fuzz: ## fuzz the readers of foreign input (FUZZ_SECS=60 each; needs clang)
+	@tests/fuzz/run.sh $(or $(FUZZ_SECS),60)
+
+bench: $(BINARY) $(BENCH_BIN) ## measure, and print the table of numbers
+	@ARTEMIS_BINARY=$(BINARY) BENCH_DIR=$(OUT)/bench bench/bench.sh
+
+docs: $(BINARY) ## print the tables of README and docs anew from the code
+	@ARTEMIS_BINARY=$(BINARY) tests/tools/generated_docs.sh --write
+
+install: all ## install to $(DESTDIR)$(PREFIX)
+	install -Dm755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/artemis
+	install -Dm644 configs/artemis.toml $(DESTDIR)$(PREFIX)/share/artemis/artemis.toml
+	install -Dm644 README.md $(DESTDIR)$(PREFIX)/share/doc/artemis/README.md
+
+clean: ## remove build/
+	rm -rf $(BUILD)
+
+help: ## this list
+	@grep -hE '^[a-z][a-z0-9 ]*:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z0-9 ]+):.*## */\1\t/' | \
+	  while IFS=$$'\t' read -r name what; do printf '  %-16s %s\n' "$$name" "$$what"; done
+
+# --- how ----------------------------------------------------------------------------------------------
+# With `make -j deps run`, nothing is compiled before the packages are there.
+AFTER_DEPS  := $(filter deps,$(MAKECMDGOALS))
+
+$(OUT)/%.o: %.c Makefile VERSION | $(AFTER_DEPS)
+	@mkdir -p $(@D)
+	@echo "  CC   $<"
+	@$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -c -o $@ $<
+
+$(OUT)/%.o: %.cpp Makefile VERSION | $(AFTER_DEPS)
+	@mkdir -p $(@D)
+	@echo "  CXX  $<"
+	@$(CXX) $(CPPFLAGS_ALL) $(CXXFLAGS_ALL) -c -o $@ $<
+
+$(LIB_core): $(call objects,$(CORE_SRC))
+$(LIB_server): $(call objects,$(SERVER_SRC))
+$(LIB_web): $(call objects,$(WEB_SRC))
+$(LIB_app): $(call objects,$(APP_SRC))
+$(OUT)/%.a:
+	@mkdir -p $(@D)
+	@rm -f $@
+	@ar rcs $@ $^
+
+$(BINARY): $(call objects,$(MAIN)) $(LIBS_FOR_artemis)
+	@mkdir -p $(@D)
+	@echo "  LD   $@"
+	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
+
+TEST_LIB_OBJ := $(call objects,$(TEST_LIB_SRC))
+.SECONDEXPANSION:
+$(UNIT_BIN): $(OUT)/tests/unit/%: $(OUT)/tests/unit/%.o $(TEST_LIB_OBJ) $$(LIBS_FOR_$$(firstword $$(subst /, ,$$*)))
+	@echo "  LD   $@"
+	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL) -lcmocka
+
+$(E2E_BIN): $(OUT)/tests/e2e/%: $(OUT)/tests/e2e/%.o $(TEST_LIB_OBJ) $(LIB_core)
+	@echo "  LD   $@"
+	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL) -lcmocka
+
+$(BENCH_BIN): $(OUT)/bench/%: $(OUT)/bench/%.o $(LIB_web) $(LIB_server) $(LIB_core)
+	@echo "  LD   $@"
+	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
+
+.PRECIOUS: $(OUT)/%.o
+-include $(shell find $(OUT) -name '*.d' 2>/dev/null)
