@@ -2,10 +2,11 @@
  *
  * error - the whole vocabulary of failure, in one table.
  *
- * Every fallible call of the house returns an `enum error`; ERR_NONE is success. The table gives each
- * one the word the clients of the native API decode (a closed set), a finer reason, the HTTP status,
- * and the same for the Java clients, whose prefix answers 200 to every outcome of the business.
- * The groups tell what a caller does next: mend the request, try again later, or report a bug.
+ * Every fallible call of the house returns an `enum error`; ERR_NONE is success. The table gives
+ * each one the word the clients of the native API decode (a closed set), a finer reason, the HTTP
+ * status, and the same for the Java clients, whose prefix answers 200 to every outcome of the
+ * business. The groups tell what a caller does next: mend the request, try again later, or report a
+ * bug.
  *
  * Pure and thread-safe: constant data only.
  */
@@ -49,13 +50,13 @@ enum error {
 };
 
 struct error_info {
-    const char *name;     /* as in the source: "ERR_RATE_LIMITED" */
-    const char *word;     /* error_code of the native API: a closed set */
-    const char *reason;   /* finer; "" for success */
-    int http_status;      /* of the native API */
+    const char *name;      /* as in the source: "ERR_RATE_LIMITED" */
+    const char *word;      /* error_code of the native API: a closed set */
+    const char *reason;    /* finer; "" for success */
+    int http_status;       /* of the native API */
     const char *java_word; /* errorCode below /artemis/ */
-    int java_http_status; /* HTTP status below /artemis/ */
-    const char *sentence; /* for people; no full stop */
+    int java_http_status;  /* HTTP status below /artemis/ */
+    const char *sentence;  /* for people; no full stop */
 };
 
 /* Never NULL. `code` must be one of the enum. */

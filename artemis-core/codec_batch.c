@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-core/codec.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "artemis-core/codec_json.h"
+
+enum { EXCERPT_BYTES = 80, NUMBER_BYTES = 32 };
+
+struct failure {
+    size_t index;
+    enum error error;
+    char *message; /* owned */
+};
+
+struct batch {
+    struct document document;
+    json_t *list; /* borrowed from the document */
+    bool keys;    /* its items are keys, not instances */
+    struct failure *failures;
+    size_t failure_count;
+    size_t failure_capacity;
+};
+
+/* --- the list
+ * ---------------------------------------------------------------------------------------- */
+
+static const char *list_name(bool keys, bool camel)
+{
+    return !keys ? "instances" : camel ? "instanceKeys" : "instance_keys";
+}
+
+static enum error find_list(struct batch *batch, enum batch_kind kind, char message[MESSAGE_BYTES])
+{
+    struct document *document = &batch->document;
+    char problem[PROBLEM_BYTES];
+    json_t *list = NULL;
+    if (kind == BATCH_OF_KEYS) {
+        enum error error = member_get(document->root, "instance_keys", "instanceKeys", &list,
+                                      &document->camel, problem, sizeof(problem));
+        if (error) {
+            snprintf(message, MESSAGE_BYTES, "instance_keys: %s", problem);
+            return error;
+        }
+        batch->keys = list != NULL;
+    }
+    if (!list)
+        list = json_object_get(document->root, "instances");
+    const char *name = list_name(batch->keys, document->camel);
+    if (!list || json_is_null(list)) {
+        snprintf(message, MESSAGE_BYTES, "%s: is required",
+                 kind == BATCH_OF_KEYS ? "instance_keys (or instances)" : "instances");
+        return ERR_INVALID_FIELD;
+    }
+    if (!json_is_array(list)) {
+        char excerpt[EXCERPT_BYTES];
+        json_excerpt(list, excerpt, sizeof(excerpt));
+        snprintf(message, MESSAGE_BYTES, "%s: must be a list, is %s", name, excerpt);
+        return ERR_INVALID_FIELD;
+    }
+    if (json_array_size(list) > BATCH_ITEMS_MAX) {
+        snprintf(message, MESSAGE_BYTES, "%s: must be at most %d items, has %zu", name,
+                 BATCH_ITEMS_MAX, json_array_size(list));
+        return ERR_TOO_MANY_ITEMS;
+    }
+    batch->list = list;
+    return ERR_NONE;
+}
+
+enum error batch_parse(struct slice body, enum batch_kind kind, struct batch **out, bool *camel,
+                       char message[MESSAGE_BYTES])
+{
+    struct batch *batch = calloc(1, sizeof(*batch));
+    if (!batch)
+        return ERR_NO_MEMORY;
+    enum error error = document_open(body, &batch->document, message);
+    if (!error)
+        error = find_list(batch, kind, message);
+    *camel = batch->document.camel;
+    if (error)
+        batch_free(batch);
+    else
+        *out = batch;
+    return error;
+}
+
+void batch_free(struct batch *batch)
+{
+    if (!batch)
+        return;
+    for (size_t i = 0; i < batch->failure_count; i++)
+        free(batch->failures[i].message);
+    free(batch->failures);
+    document_close(&batch->document);
+    free(batch);
+}
+
+size_t batch_count(const struct batch *batch)
+{
+    return json_array_size(batch->list);
+}
+
+bool batch_is_camel(const struct batch *batch)
+{
+    return batch->document.camel;
+}
+
+/* --- failures
+ * ------------------------------------------------------------------------------------------ */
+
+static enum error note_failure(struct batch *batch, size_t index, enum error why,
+                               const char *message)
+{
+    if (batch->failure_count == batch->failure_capacity) {
+        size_t capacity = batch->failure_capacity ? batch->failure_capacity * 2 : 4;
+        struct failure *grown = realloc(batch->failures, capacity * sizeof(*grown));
+        if (!grown)
+            return ERR_NO_MEMORY;
+        batch->failures = grown;
+        batch->failure_capacity = capacity;
+    }
+    char *copy = strdup(message);
+    if (!copy)
+        return ERR_NO_MEMORY;
+    batch->failures[batch->failure_count++] = (struct failure){index, why, copy};
+    return ERR_NONE;
+}
+
+/* The name of a field as this client spells names. */
+static const char *spelled(const struct batch *batch, const char *field, char room[EXCERPT_BYTES])
+{
+    if (!batch->document.camel)
+        return field;
+    room[jw_camel(room, field)] = '\0';
+    return room;
+}
+
+/* Notes what is wrong with a field of an item, and returns ERR_INVALID_FIELD. */
+static enum error refuse_field(struct batch *batch, size_t index,
+                               const struct field_problem *problem)
+{
+    char room[EXCERPT_BYTES];
+    char message[MESSAGE_BYTES];
+    const char *list = list_name(batch->keys, batch->document.camel);
+    if (problem->field)
+        snprintf(message, sizeof(message), "%s[%zu].%s: %s", list, index,
+                 spelled(batch, problem->field, room), problem->problem);
+    else
+        snprintf(message, sizeof(message), "%s[%zu]: %s", list, index, problem->problem);
+    enum error error = note_failure(batch, index, ERR_INVALID_FIELD, message);
+    return error ? error : ERR_INVALID_FIELD;
+}
+
+enum error batch_fail(struct batch *batch, size_t index, enum error why,
+                      const struct instance_key *key)
+{
+    struct text message = {0};
+    text_printf(&message, "%s[%zu]: ", list_name(batch->keys, batch->document.camel), index);
+    for (enum instance_field part = 0; key && part < KEY_FIELDS; part++) {
+        struct slice text = instance_key_part(key, part);
+        if (text.size == 0)
+            continue;
+        if (part > 0)
+            text_append_char(&message, '/');
+        text_append_slice(&message, text);
+    }
+    text_append_string(&message, key ? ": " : "");
+    text_append_string(&message, error_info(why)->sentence);
+    if (why == ERR_INSTANCE_NOT_FOUND)
+        text_append_string(&message, "; register it again");
+    const char *sentence = text_string(&message);
+    enum error error =
+        text_failed(&message) ? ERR_NO_MEMORY : note_failure(batch, index, why, sentence);
+    text_free(&message);
+    return error;
+}
+
+enum error batch_outcome(const struct batch *batch)
+{
+    return batch->failure_count ? batch->failures[0].error : ERR_NONE;
+}
+
+/* --- items
+ * -------------------------------------------------------------------------------------------------
+ */
+
+static enum error read_text(struct batch *batch, const json_t *item, enum instance_field field,
+                            struct slice *out, struct field_problem *problem)
+{
+    const struct field_info *info = instance_field_info(field);
+    json_t *value;
+    problem->field = info->name;
+    enum error error = member_get(item, info->name, info->camel, &value, &batch->document.camel,
+                                  problem->problem, sizeof(problem->problem));
+    if (error || !value)
+        return error;
+    if (!json_is_string(value)) {
+        char excerpt[EXCERPT_BYTES];
+        json_excerpt(value, excerpt, sizeof(excerpt));
+        snprintf(problem->problem, PROBLEM_BYTES, "must be a string, is %s", excerpt);
+        return ERR_INVALID_FIELD;
+    }
+    *out = (struct slice){json_string_value(value), json_string_length(value)};
+    return ERR_NONE;
+}
+
+static enum error read_port(const json_t *item, int64_t *out, struct field_problem *problem)
+{
+    const json_t *value = json_object_get(item, "port");
+    if (!value || json_is_null(value))
+        return ERR_NONE;
+    if (!json_is_integer(value)) {
+        char excerpt[EXCERPT_BYTES];
+        json_excerpt(value, excerpt, sizeof(excerpt));
+        problem->field = "port";
+        snprintf(problem->problem, PROBLEM_BYTES, "must be an integer from 0 to %d, is %s",
+                 PORT_MAX, excerpt);
+        return ERR_INVALID_FIELD;
+    }
+    *out = json_integer_value(value);
+    return ERR_NONE;
+}
+
+/* Metadata on its way to a spec: numbers and booleans become text, which needs room. */
+struct metadata_room {
+    struct metadata_entry entries[METADATA_ENTRIES_MAX];
+    char numbers[METADATA_ENTRIES_MAX][NUMBER_BYTES];
+};
+
+/* The text of a metadata value; false when it has none. */
+static bool metadata_value(const json_t *value, char number[NUMBER_BYTES], struct slice *out)
+{
+    if (json_is_string(value)) {
+        *out = (struct slice){json_string_value(value), json_string_length(value)};
+        return true;
+    }
+    if (!json_is_number(value) && !json_is_boolean(value))
+        return false;
+    json_excerpt(value, number, NUMBER_BYTES);
+    *out = slice_of(number);
+    return true;
+}
+
+static enum error read_metadata(json_t *item, struct metadata_room *room,
+                                struct instance_spec *spec, struct field_problem *problem)
+{
+    json_t *metadata = json_object_get(item, "metadata");
+    if (!metadata || json_is_null(metadata))
+        return ERR_NONE;
+    char excerpt[EXCERPT_BYTES];
+    problem->field = "metadata";
+    if (!json_is_object(metadata)) {
+        json_excerpt(metadata, excerpt, sizeof(excerpt));
+        snprintf(problem->problem, PROBLEM_BYTES, "must be an object of strings, is %s", excerpt);
+        return ERR_INVALID_FIELD;
+    }
+    const char *name;
+    json_t *value;
+    size_t count = 0;
+    json_object_foreach(metadata, name, value)
+    {
+        if (json_is_null(value))
+            continue;
+        if (count < METADATA_ENTRIES_MAX) {
+            struct metadata_entry *entry = &room->entries[count];
+            entry->name = slice_of(name);
+            if (!metadata_value(value, room->numbers[count], &entry->value)) {
+                char quoted[EXCERPT_BYTES];
+                text_quote(quoted, sizeof(quoted), entry->name);
+                json_excerpt(value, excerpt, sizeof(excerpt));
+                snprintf(problem->problem, PROBLEM_BYTES, "%s must be a string, is %s", quoted,
+                         excerpt);
+                return ERR_INVALID_FIELD;
+            }
+        }
+        count++; /* too many are counted on, for the message */
+    }
+    spec->metadata = room->entries;
+    spec->metadata_count = count;
+    return ERR_NONE;
+}
+
+/* ERR_INVALID_FIELD, noted, where an item is no object. */
+static enum error item_object(struct batch *batch, size_t index, json_t **out)
+{
+    json_t *item = json_array_get(batch->list, index);
+    assert(item);
+    if (!json_is_object(item)) {
+        struct field_problem problem = {0};
+        char excerpt[EXCERPT_BYTES];
+        json_excerpt(item, excerpt, sizeof(excerpt));
+        snprintf(problem.problem, PROBLEM_BYTES, "must be an object, is %s", excerpt);
+        return refuse_field(batch, index, &problem);
+    }
+    *out = item;
+    return ERR_NONE;
+}
+
+enum error batch_instance(struct batch *batch, size_t index, struct instance **out)
+{
+    json_t *item;
+    enum error error = item_object(batch, index, &item);
+    if (error)
+        return error;
+    struct instance_spec spec = {0};
+    struct metadata_room room;
+    struct field_problem problem = {0};
+    for (enum instance_field field = 0; field < TEXT_FIELDS && !error; field++)
+        error = read_text(batch, item, field, &spec.text[field], &problem);
+    if (!error)
+        error = read_port(item, &spec.port, &problem);
+    if (!error)
+        error = read_metadata(item, &room, &spec, &problem);
+    if (!error)
+        error = instance_create(&spec, out, &problem);
+    return error == ERR_INVALID_FIELD ? refuse_field(batch, index, &problem) : error;
+}
+
+enum error batch_key(struct batch *batch, size_t index, struct instance_key *out)
+{
+    json_t *item;
+    enum error error = item_object(batch, index, &item);
+    if (error)
+        return error;
+    struct slice parts[KEY_FIELDS] = {0};
+    struct field_problem problem = {0};
+    for (enum instance_field field = 0; field < KEY_FIELDS && !error; field++)
+        error = read_text(batch, item, field, &parts[field], &problem);
+    if (!error)
+        error = instance_key_make(parts, out, &problem);
+    return error == ERR_INVALID_FIELD ? refuse_field(batch, index, &problem) : error;
+}
+
+/* --- the answer
+ * --------------------------------------------------------------------------------------- */
+
+static void write_member(struct json_writer *w, const json_t *item, const char *snake,
+                         const char *camel)
+{
+    const json_t *value = json_object_get(item, snake);
+    if (!value || json_is_null(value))
+        value = json_object_get(item, camel);
+    if (!value || json_is_null(value))
+        return;
+    char *dump = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    if (!dump) {
+        w->out->failed = true;
+        return;
+    }
+    jw_name(w, snake);
+    jw_raw(w, slice_of(dump));
+    free(dump);
+}
+
+/* The members of the item that we know, as they were sent. */
+static void write_own_fields(struct json_writer *w, const struct batch *batch, const json_t *item)
+{
+    if (!json_is_object(item))
+        return;
+    enum instance_field end = batch->keys ? KEY_FIELDS : TEXT_FIELDS;
+    for (enum instance_field field = 0; field < end; field++)
+        write_member(w, item, instance_field_info(field)->name, instance_field_info(field)->camel);
+    if (!batch->keys) {
+        write_member(w, item, "port", "port");
+        write_member(w, item, "metadata", "metadata");
+    }
+}
+
+static void write_failure(struct json_writer *w, const struct batch *batch, enum dialect dialect,
+                          const struct failure *failure)
+{
+    const json_t *item = json_array_get(batch->list, failure->index);
+    const struct error_info *info = error_info(failure->error);
+    jw_open(w, '{');
+    write_own_fields(w, batch, item);
+    jw_name(w, "error_code");
+    jw_string(w, dialect == DIALECT_JAVA ? info->java_word : info->word);
+    jw_name(w, "error_message");
+    jw_string(w, failure->message);
+    jw_name(w, "reason");
+    jw_string(w, info->reason);
+    if (dialect != DIALECT_SNAKE && !batch->keys && json_is_object(item)) {
+        jw_name(w, "instance");
+        jw_open(w, '{');
+        write_own_fields(w, batch, item);
+        jw_close(w, '}');
+    }
+    jw_close(w, '}');
+}
+
+static void write_batch_status(struct json_writer *w, const struct batch *batch,
+                               enum dialect dialect)
+{
+    if (batch->failure_count == 0) {
+        codec_write_status(w, dialect, ERR_NONE, NULL, false);
+        return;
+    }
+    const struct failure *first = &batch->failures[0];
+    char message[MESSAGE_BYTES * 2];
+    if (batch->failure_count == 1)
+        snprintf(message, sizeof(message), "%s", first->message);
+    else
+        snprintf(message, sizeof(message), "%s (the first of %zu failures in %zu items)",
+                 first->message, batch->failure_count, batch_count(batch));
+    codec_write_status(w, dialect, first->error, message, true);
+}
+
+void batch_write_answer(const struct batch *batch, enum dialect dialect, struct text *out)
+{
+    struct json_writer w = jw_to(out, dialect_casing(dialect));
+    const char *name = batch->keys ? "failed_instance_keys" : "failed_instances";
+    jw_open(&w, '{');
+    write_batch_status(&w, batch, dialect);
+    if (batch->failure_count) {
+        jw_name(&w, name);
+        jw_open(&w, '[');
+        for (size_t i = 0; i < batch->failure_count; i++)
+            write_failure(&w, batch, dialect, &batch->failures[i]);
+        jw_close(&w, ']');
+    } else if (dialect == DIALECT_JAVA) {
+        jw_name(&w, name);
+        jw_null(&w);
+    }
+    jw_close(&w, '}');
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-server/registry/change_log.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum error change_log_init(struct change_log *log, uint32_t capacity, struct moment now)
+{
+    assert(capacity && (capacity & (capacity - 1)) == 0);
+    *log = (struct change_log){.capacity = capacity};
+    log->_shared.ring = calloc(capacity, sizeof(*log->_shared.ring));
+    if (!log->_shared.ring)
+        return ERR_NO_MEMORY;
+    pthread_mutex_init(&log->_shared.lock, NULL);
+    uint64_t start = now.wall_ms * 1000;
+    atomic_init(&log->version, start);
+    log->_shared.first = start + 1;
+    return ERR_NONE;
+}
+
+void change_log_free(struct change_log *log)
+{
+    if (!log->_shared.ring)
+        return;
+    for (uint32_t i = 0; i < log->capacity; i++)
+        instance_unref(log->_shared.ring[i].instance);
+    free(log->_shared.ring);
+    pthread_mutex_destroy(&log->_shared.lock);
+    *log = (struct change_log){0};
+}
+
+uint64_t change_log_version(const struct change_log *log)
+{
+    return atomic_load_explicit(&log->version, memory_order_acquire);
+}
+
+uint64_t change_log_append(struct change_log *log, struct instance *instance, enum change_type type,
+                           struct moment now)
+{
+    instance_ref(instance);
+    pthread_mutex_lock(&log->_shared.lock);
+    uint64_t version = atomic_load_explicit(&log->version, memory_order_relaxed) + 1;
+    struct change *slot = &log->_shared.ring[version & (log->capacity - 1)];
+    struct instance *dropped = slot->instance;
+    *slot = (struct change){instance, type, now.wall_ms};
+    if (dropped)
+        log->_shared.first++;
+    atomic_store_explicit(&log->version, version, memory_order_release);
+    pthread_mutex_unlock(&log->_shared.lock);
+    instance_unref(dropped);
+    return version;
+}
+
+uint32_t change_log_size(struct change_log *log)
+{
+    pthread_mutex_lock(&log->_shared.lock);
+    uint64_t size = change_log_version(log) + 1 - log->_shared.first;
+    pthread_mutex_unlock(&log->_shared.lock);
+    return (uint32_t)size;
+}
+
+enum error change_log_since(struct change_log *log, uint64_t version, struct change **out,
+                            size_t *count, uint64_t *newest)
+{
+    /* Nothing is allocated under the lock: room is made outside, and made again if it was too
+     * little. */
+    struct change *changes = NULL;
+    size_t room = 0;
+    for (;;) {
+        pthread_mutex_lock(&log->_shared.lock);
+        uint64_t last = change_log_version(log);
+        bool known = version + 1 >= log->_shared.first && version <= last;
+        size_t needed = known ? (size_t)(last - version) : 0;
+        if (known && needed <= room) {
+            for (size_t i = 0; i < needed; i++) {
+                changes[i] = log->_shared.ring[(version + 1 + i) & (log->capacity - 1)];
+                instance_ref(changes[i].instance);
+            }
+            pthread_mutex_unlock(&log->_shared.lock);
+            *out = changes;
+            *count = needed;
+            *newest = last;
+            return ERR_NONE;
+        }
+        pthread_mutex_unlock(&log->_shared.lock);
+        free(changes);
+        if (!known)
+            return ERR_VERSION_GONE;
+        room = needed + needed / 8 + 16; /* more may come while we allocate */
+        changes = malloc(room * sizeof(*changes));
+        if (!changes)
+            return ERR_NO_MEMORY;
+    }
+}
+
+void change_list_free(struct change *changes, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        instance_unref(changes[i].instance);
+    free(changes);
+}

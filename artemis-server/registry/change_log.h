@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * change_log - the latest changes of this node, and the version that numbers them.
+ *
+ * Every change takes the next version: a number that only grows. The first one of a run is the wall
+ * clock in microseconds, so that a restart goes on above what it gave out before (a node would have
+ * to make a million changes a second all its life to overtake its clock). A version from before the
+ * restart is therefore older than the log, and so "gone": its owner fetches all again.
+ *
+ * A ring of fixed size; the oldest change makes room. An append cannot fail. Thread-safe: one lock
+ * of its own, below the locks of the shards (a shard's lock may be held while appending, never the
+ * other way round). Holds a reference to each instance in it.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "artemis-core/codec.h"
+#include "artemis-core/moment.h"
+
+struct change {
+    struct instance *instance;
+    enum change_type type;
+    uint64_t wall_ms;
+};
+
+struct change_log {
+    uint32_t capacity; /* a power of two; constant */
+    struct {
+        pthread_mutex_t lock;
+        struct change *ring; /* by version modulo capacity */
+        uint64_t first;      /* the version of the oldest change in the ring */
+    } _shared;
+    _Atomic uint64_t version; /* of the newest change; written under the lock */
+};
+
+MUST_USE enum error change_log_init(struct change_log *log, uint32_t capacity, struct moment now);
+void change_log_free(struct change_log *log);
+
+/* Takes the next version for a change and returns it. */
+uint64_t change_log_append(struct change_log *log, struct instance *instance, enum change_type type,
+                           struct moment now);
+uint64_t change_log_version(const struct change_log *log);
+uint32_t change_log_size(struct change_log *log); /* changes in the ring */
+
+/* All changes after `version`, oldest first, in an array with references that change_list_free
+ * drops. *newest is the version of the last one. ERR_VERSION_GONE, ERR_NO_MEMORY. */
+MUST_USE enum error change_log_since(struct change_log *log, uint64_t version, struct change **out,
+                                     size_t *count, uint64_t *newest);
+void change_list_free(struct change *changes, size_t count);

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-server/registry/guard.h"
+
+#include <string.h>
+
+static void enter(struct guard *guard, enum guard_state state, uint64_t now_ms, uint64_t until_ms)
+{
+    guard->state = state;
+    guard->since_ms = now_ms;
+    guard->until_ms = until_ms;
+}
+
+/* Forgets the buckets that the window has left behind. */
+static void slide(struct guard *guard, const struct guard_settings *settings, uint64_t now_ms)
+{
+    uint64_t length = settings->window_ms / GUARD_BUCKETS;
+    uint64_t bucket = now_ms / (length ? length : 1);
+    uint64_t steps = bucket - guard->bucket;
+    if (steps >= GUARD_BUCKETS)
+        memset(guard->evicted, 0, sizeof(guard->evicted));
+    else
+        while (guard->bucket < bucket)
+            guard->evicted[++guard->bucket % GUARD_BUCKETS] = 0;
+    guard->bucket = bucket;
+}
+
+static bool share_is_low(const struct guard *guard, const struct guard_settings *settings)
+{
+    return settings->percent > 0 && guard->expected >= settings->min_leases &&
+           (uint64_t)guard->renewed * 100 < (uint64_t)guard->expected * settings->percent;
+}
+
+bool guard_judge(struct guard *guard, const struct guard_settings *settings, uint64_t now_ms,
+                 uint32_t leases, uint32_t silent)
+{
+    slide(guard, settings, now_ms);
+    uint32_t evicted = 0;
+    for (int i = 0; i < GUARD_BUCKETS; i++)
+        evicted += guard->evicted[i];
+    guard->expected = leases + evicted;
+    guard->renewed = leases - silent;
+
+    if (guard->state == GUARD_RELEASED && now_ms < guard->until_ms)
+        return false;
+    if (!share_is_low(guard, settings)) {
+        if (guard->state != GUARD_OFF)
+            enter(guard, GUARD_OFF, now_ms, 0);
+        return false;
+    }
+    if (guard->state == GUARD_ON && now_ms >= guard->until_ms) {
+        guard_release(guard, settings, now_ms);
+        return false;
+    }
+    if (guard->state != GUARD_ON)
+        enter(guard, GUARD_ON, now_ms, now_ms + settings->max_ms);
+    return true;
+}
+
+void guard_count_evictions(struct guard *guard, const struct guard_settings *settings,
+                           uint64_t now_ms, uint32_t count)
+{
+    slide(guard, settings, now_ms);
+    guard->evicted[guard->bucket % GUARD_BUCKETS] += count;
+}
+
+void guard_release(struct guard *guard, const struct guard_settings *settings, uint64_t now_ms)
+{
+    enter(guard, GUARD_RELEASED, now_ms, now_ms + settings->window_ms);
+}
+
+void guard_clear(struct guard *guard, uint64_t now_ms)
+{
+    if (guard->state == GUARD_ON)
+        enter(guard, GUARD_OFF, now_ms, 0);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * lease_wheel - which leases are due, at a cost that follows what is due.
+ *
+ * A hierarchical timing wheel: 256 slots of one tick (20 ms), then three levels of 64 slots, each
+ * slot as long as the whole level below it; together 15 days. A lease is linked into the slot of
+ * its deadline, and moves down a level when its slot comes up.
+ *
+ * Renewing does not touch the wheel: it only moves `deadline_ms`, later. When the old slot comes
+ * up, the owner sees that the deadline has moved and arms the lease again. So a heartbeat costs a
+ * store, and a lease that is renewed is visited once a time-to-live.
+ *
+ * Leases live in a slab as the first member of a record. The wheel also keeps one list of its
+ * owner's: WHEEL_DUE, for leases that are due and wait for a decision. Not thread-safe; takes time
+ * as argument.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "artemis-server/registry/slab.h"
+
+enum {
+    WHEEL_TICK_MS = 20,
+    WHEEL_FIRST_BITS = 8,
+    WHEEL_LEVEL_BITS = 6,
+    WHEEL_LEVELS = 4,
+    WHEEL_FIRST_SLOTS = 1 << WHEEL_FIRST_BITS,
+    WHEEL_LEVEL_SLOTS = 1 << WHEEL_LEVEL_BITS,
+    WHEEL_DUE = WHEEL_FIRST_SLOTS + (WHEEL_LEVELS - 1) * WHEEL_LEVEL_SLOTS,
+    WHEEL_LISTS,
+};
+
+/* Links are private to the wheel. */
+struct lease {
+    uint64_t deadline_ms; /* monotonic; the lease has ended from then on */
+    uint32_t next;
+    uint32_t prev; /* a lease, or the list this one is the first of; 0: not linked */
+};
+
+struct lease_wheel {
+    struct slab *leases; /* borrowed */
+    uint64_t tick;       /* everything before it has been handed out */
+    int cascade_level;   /* the level whose slot is being moved down; 0: none */
+    uint32_t lists[WHEEL_LISTS];
+};
+
+void lease_wheel_init(struct lease_wheel *wheel, struct slab *leases, uint64_t now_ms);
+
+/* Links a lease that is not linked so that it comes up at when_ms, or up to a tick later. */
+void lease_wheel_arm(struct lease_wheel *wheel, uint32_t lease, uint64_t when_ms);
+/* Unlinks a lease, from the WHEEL_DUE list too. No-op when it is not linked. */
+void lease_wheel_disarm(struct lease_wheel *wheel, uint32_t lease);
+
+/* Unlinks and returns the next lease whose slot has come up by now_ms, or 0. Each step costs one of
+ * *budget; at 0 the caller lets others have the lock, and goes on. Done when 0 returns with budget
+ * left. */
+uint32_t lease_wheel_next(struct lease_wheel *wheel, uint64_t now_ms, unsigned *budget);
+
+/* The list of leases that wait for a decision. */
+void lease_wheel_add_due(struct lease_wheel *wheel, uint32_t lease);
+uint32_t lease_wheel_take_due(struct lease_wheel *wheel);

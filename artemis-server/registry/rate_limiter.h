@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * rate_limiter - a token bucket for the whole node, in one atomic integer.
+ *
+ * It keeps the time at which the bucket would be full again (the "generic cell rate algorithm"): a
+ * request moves it by one interval, and is refused when it would lie further ahead than the burst
+ * allows. Any thread may call; no lock, and no clock inside.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct rate_limiter {
+    _Atomic uint64_t full_at_ns; /* monotonic */
+    uint64_t interval_ns;        /* between two requests at the allowed rate; 0: no limit */
+    uint64_t burst_ns;
+};
+
+/* requests_per_second 0 means no limit. */
+void rate_limiter_init(struct rate_limiter *limiter, uint32_t requests_per_second,
+                       uint32_t burst_size);
+bool rate_limiter_admit(struct rate_limiter *limiter, uint64_t now_ms);

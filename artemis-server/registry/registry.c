@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-server/registry/registry.h"
+
+#include <stdlib.h>
+#include <xxhash.h>
+
+#include "artemis-core/version.h"
+#include "artemis-server/registry/registry_internal.h"
+
+/* --- life
+ * -------------------------------------------------------------------------------------------------
+ */
+
+enum error registry_create(const struct registry_options *options, struct moment now,
+                           struct registry **out)
+{
+    struct registry *registry = aligned_alloc(_Alignof(struct registry), sizeof(*registry));
+    if (!registry)
+        return ERR_NO_MEMORY;
+    *registry = (struct registry){
+        .options = *options,
+        .guard_settings = {.percent = options->guard_percent,
+                           .min_leases = options->guard_min_leases,
+                           .max_ms = options->guard_max_ms,
+                           .window_ms = options->ttl_ms},
+    };
+    enum error error = change_log_init(&registry->log, options->change_log_capacity, now);
+    if (error) {
+        free(registry);
+        return error;
+    }
+    for (int i = 0; i < SHARD_COUNT; i++) {
+        pthread_mutex_init(&registry->shards[i].lock, NULL);
+        shard_init(&registry->shards[i].shard, now.mono_ms);
+    }
+    pthread_mutex_init(&registry->node_guard.lock, NULL);
+    pthread_mutex_init(&registry->all_services.lock, NULL);
+    *out = registry;
+    return ERR_NONE;
+}
+
+void registry_free(struct registry *registry)
+{
+    if (!registry)
+        return;
+    for (int i = 0; i < SHARD_COUNT; i++) {
+        shard_free(&registry->shards[i].shard);
+        pthread_mutex_destroy(&registry->shards[i].lock);
+    }
+    for (int i = 0; i < DIALECT_COUNT; i++)
+        answer_unref(registry->all_services.answers[i]);
+    change_log_free(&registry->log);
+    pthread_mutex_destroy(&registry->node_guard.lock);
+    pthread_mutex_destroy(&registry->all_services.lock);
+    free(registry);
+}
+
+/* --- places
+ * -----------------------------------------------------------------------------------------------
+ */
+
+struct service_place registry_place(struct registry *registry, struct slice service_id)
+{
+    uint64_t hash =
+        XXH3_64bits_withSeed(service_id.data, service_id.size, registry->options.hash_seed);
+    return (struct service_place){&registry->shards[hash >> (64 - SHARD_BITS)], (uint32_t)hash};
+}
+
+uint32_t registry_record_hash(const struct registry *registry, struct slice packed_key)
+{
+    return (uint32_t)XXH3_64bits_withSeed(packed_key.data, packed_key.size,
+                                          registry->options.hash_seed);
+}
+
+/* --- changes
+ * ---------------------------------------------------------------------------------------------- */
+
+static uint64_t next_stamp(struct registry *registry, uint64_t wall_ms)
+{
+    uint64_t last = atomic_load_explicit(&registry->last_stamp, memory_order_relaxed);
+    uint64_t next;
+    do
+        next = version_next(last, wall_ms);
+    while (!atomic_compare_exchange_weak_explicit(&registry->last_stamp, &last, next,
+                                                  memory_order_relaxed, memory_order_relaxed));
+    return next;
+}
+
+void registry_log_change(struct registry *registry, struct shard *shard, uint32_t service,
+                         struct instance *instance, enum change_type type, struct moment now)
+{
+    uint64_t version = change_log_append(&registry->log, instance, type, now);
+    shard_set_version(shard, shard_service(shard, service), version);
+}
+
+/* The lease still counts: it has not ended, or a guard holds it. */
+static bool is_alive(const struct record *record, struct moment now)
+{
+    return record->held || now.mono_ms < record->lease.deadline_ms;
+}
+
+/* A registration of a known key: the same content only renews. */
+static void register_again(struct registry *registry, struct shard *shard, uint32_t number,
+                           struct instance *instance, struct moment now)
+{
+    struct record *record = shard_record(shard, number);
+    shard_renew(shard, number, now.mono_ms, now.mono_ms + registry->options.ttl_ms);
+    if (instance_equal(record->instance, instance)) {
+        shard->counters.renewed++;
+        return;
+    }
+    shard_replace(shard, number, instance);
+    record->version = next_stamp(registry, now.wall_ms);
+    registry_log_change(registry, shard, record->service, instance, CHANGE_CHANGE, now);
+    shard->counters.changed++;
+}
+
+enum error registry_register(struct registry *registry, struct instance *instance,
+                             struct moment now)
+{
+    struct slice key = instance_packed_key(instance);
+    uint32_t hash = registry_record_hash(registry, key);
+    struct service_place place = registry_place(registry, instance_text(instance, FIELD_SERVICE));
+    struct shard *shard = &place.home->shard;
+    enum error error = ERR_NONE;
+
+    pthread_mutex_lock(&place.home->lock);
+    uint32_t number = shard_find(shard, hash, key);
+    if (number) {
+        register_again(registry, shard, number, instance, now);
+        goto out;
+    }
+    error = shard_insert(shard, place.hash, hash, instance, now.mono_ms + registry->options.ttl_ms,
+                         &number);
+    if (error)
+        goto out;
+    struct record *record = shard_record(shard, number);
+    record->version = next_stamp(registry, now.wall_ms);
+    registry_log_change(registry, shard, record->service, instance, CHANGE_NEW, now);
+    shard->counters.registered++;
+out:
+    pthread_mutex_unlock(&place.home->lock);
+    return error;
+}
+
+enum error registry_renew(struct registry *registry, const struct instance_key *key,
+                          struct moment now)
+{
+    struct slice packed = instance_key_packed(key);
+    uint32_t hash = registry_record_hash(registry, packed);
+    struct locked_shard *home =
+        registry_place(registry, instance_key_part(key, FIELD_SERVICE)).home;
+    enum error error = ERR_INSTANCE_NOT_FOUND;
+
+    pthread_mutex_lock(&home->lock);
+    uint32_t number = shard_find(&home->shard, hash, packed);
+    if (number && is_alive(shard_record(&home->shard, number), now)) {
+        shard_renew(&home->shard, number, now.mono_ms, now.mono_ms + registry->options.ttl_ms);
+        home->shard.counters.renewed++;
+        error = ERR_NONE;
+    }
+    pthread_mutex_unlock(&home->lock);
+    return error;
+}
+
+void registry_unregister(struct registry *registry, const struct instance_key *key,
+                         struct moment now)
+{
+    struct slice packed = instance_key_packed(key);
+    uint32_t hash = registry_record_hash(registry, packed);
+    struct locked_shard *home =
+        registry_place(registry, instance_key_part(key, FIELD_SERVICE)).home;
+    struct shard *shard = &home->shard;
+
+    pthread_mutex_lock(&home->lock);
+    uint32_t number = shard_find(shard, hash, packed);
+    if (number) {
+        struct record *record = shard_record(shard, number);
+        registry_log_change(registry, shard, record->service, record->instance, CHANGE_DELETE, now);
+        shard_remove(shard, number, hash, now.mono_ms);
+        shard->counters.unregistered++;
+    }
+    pthread_mutex_unlock(&home->lock);
+}
+
+/* --- what operators see
+ * ------------------------------------------------------------------------------------- */
+
+uint64_t registry_version(const struct registry *registry)
+{
+    return change_log_version(&registry->log);
+}
+
+const struct registry_options *registry_options(const struct registry *registry)
+{
+    return &registry->options;
+}
+
+static void add_shard_stats(const struct shard *shard, struct registry_stats *stats)
+{
+    stats->instances += shard->record_index.count;
+    stats->services += shard->service_index.count;
+    stats->held += shard->held;
+    stats->guarded_services += shard->guarded;
+    stats->answers += shard->answers;
+    stats->registered += shard->counters.registered;
+    stats->changed += shard->counters.changed;
+    stats->renewed += shard->counters.renewed;
+    stats->unregistered += shard->counters.unregistered;
+    stats->expired += shard->counters.expired;
+    stats->due += shard->counters.due;
+    stats->answers_built += shard->counters.answers_built;
+}
+
+void registry_stats(struct registry *registry, struct registry_stats *stats)
+{
+    *stats = (struct registry_stats){0};
+    for (int i = 0; i < SHARD_COUNT; i++) {
+        pthread_mutex_lock(&registry->shards[i].lock);
+        add_shard_stats(&registry->shards[i].shard, stats);
+        pthread_mutex_unlock(&registry->shards[i].lock);
+    }
+    stats->version = registry_version(registry);
+    stats->change_log_size = change_log_size(&registry->log);
+    pthread_mutex_lock(&registry->node_guard.lock);
+    stats->node_guard = registry->node_guard.guard;
+    pthread_mutex_unlock(&registry->node_guard.lock);
+}
+
+void registry_validate(struct registry *registry)
+{
+    for (int i = 0; i < SHARD_COUNT; i++) {
+        pthread_mutex_lock(&registry->shards[i].lock);
+        shard_validate(&registry->shards[i].shard);
+        pthread_mutex_unlock(&registry->shards[i].lock);
+    }
+}

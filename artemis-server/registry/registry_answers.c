@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * How answers are made: the members are referenced under the shard's lock, the body is written
+ * outside of it, and the answer is kept if the service has not changed meanwhile.
+ */
+#include "artemis-server/registry/registry.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "artemis-core/version.h"
+#include "artemis-server/registry/registry_internal.h"
+
+/* The members of a service at one version. */
+struct members {
+    struct instance **instances;
+    size_t count;
+    uint64_t version;
+};
+
+static int view_of(enum dialect dialect, bool all_statuses)
+{
+    return (int)dialect * 2 + all_statuses;
+}
+
+/* --- one service
+ * -------------------------------------------------------------------------------------------- */
+
+/* The cached answer, or else the members to build one from. The shard is locked. */
+static enum error find_answer(struct shard *shard, uint32_t number, int view, struct moment now,
+                              struct answer **cached, struct members *members)
+{
+    struct service *service = shard_service(shard, number);
+    struct answer *answer = service->answers[view];
+    if (answer) {
+        atomic_store_explicit(&answer->used_ms, now.mono_ms, memory_order_relaxed);
+        *cached = answer_ref(answer);
+        return ERR_NONE;
+    }
+    members->version = service->version;
+    return shard_snapshot(shard, service, view & 1, &members->instances, &members->count);
+}
+
+static enum error build_answer(struct slice id, enum dialect dialect, const struct members *members,
+                               struct answer **out)
+{
+    static struct instance *const none[1];
+    struct text body = {0};
+    struct json_writer w = jw_to(&body, dialect_casing(dialect));
+    jw_open(&w, '{');
+    codec_write_status(&w, dialect, ERR_NONE, NULL, false);
+    jw_name(&w, "version");
+    jw_u64(&w, members->version);
+    jw_name(&w, "service");
+    codec_write_service(&w, dialect, id, members->instances ? members->instances : none,
+                        members->count);
+    jw_close(&w, '}');
+    enum error error =
+        text_failed(&body) ? ERR_NO_MEMORY : answer_create(&body, members->version, out);
+    text_free(&body);
+    return error;
+}
+
+/* Keeps an answer for the next who asks, unless the service has changed or another was quicker. */
+static void keep_answer(struct registry *registry, struct service_place place, struct slice id,
+                        int view, struct answer *answer)
+{
+    struct shard *shard = &place.home->shard;
+    pthread_mutex_lock(&place.home->lock);
+    shard->counters.answers_built++;
+    uint32_t number = shard_find_service(shard, place.hash, id);
+    struct service *service = number ? shard_service(shard, number) : NULL;
+    if (service && registry->options.cache_enabled && service->version == answer->version &&
+        !service->answers[view]) {
+        service->answers[view] = answer_ref(answer);
+        shard->answers++;
+        shard_attend(shard, number);
+    }
+    pthread_mutex_unlock(&place.home->lock);
+}
+
+enum error registry_service(struct registry *registry, struct slice id, enum dialect dialect,
+                            bool all_statuses, struct moment now, struct answer **out)
+{
+    struct service_place place = registry_place(registry, id);
+    struct answer *answer = NULL;
+    struct members members = {0};
+    int view = view_of(dialect, all_statuses);
+
+    pthread_mutex_lock(&place.home->lock);
+    uint32_t number = shard_find_service(&place.home->shard, place.hash, id);
+    enum error error = number
+                           ? find_answer(&place.home->shard, number, view, now, &answer, &members)
+                           : ERR_SERVICE_NOT_FOUND;
+    pthread_mutex_unlock(&place.home->lock);
+    if (error || answer)
+        goto out;
+
+    error = build_answer(id, dialect, &members, &answer);
+    snapshot_free(members.instances, members.count);
+    if (error)
+        return error;
+    atomic_store_explicit(&answer->used_ms, now.mono_ms, memory_order_relaxed);
+    keep_answer(registry, place, id, view, answer);
+out:
+    if (!error)
+        *out = answer;
+    return error;
+}
+
+enum error registry_write_service(struct registry *registry, struct slice id, enum dialect dialect,
+                                  bool all_statuses, struct json_writer *w)
+{
+    static struct instance *const none[1];
+    struct service_place place = registry_place(registry, id);
+    struct instance **instances = NULL;
+    size_t count = 0;
+    enum error error = ERR_SERVICE_NOT_FOUND;
+
+    pthread_mutex_lock(&place.home->lock);
+    uint32_t number = shard_find_service(&place.home->shard, place.hash, id);
+    if (number)
+        error = shard_snapshot(&place.home->shard, shard_service(&place.home->shard, number),
+                               all_statuses, &instances, &count);
+    pthread_mutex_unlock(&place.home->lock);
+    if (error)
+        return error;
+    codec_write_service(w, dialect, id, instances ? instances : none, count);
+    snapshot_free(instances, count);
+    return ERR_NONE;
+}
+
+enum error registry_pick(struct registry *registry, struct slice id, bool all_statuses,
+                         enum lookup_strategy strategy, uint32_t random, struct instance **out)
+{
+    struct service_place place = registry_place(registry, id);
+    struct shard *shard = &place.home->shard;
+    enum error error = ERR_SERVICE_NOT_FOUND;
+
+    pthread_mutex_lock(&place.home->lock);
+    uint32_t number = shard_find_service(shard, place.hash, id);
+    if (number) {
+        struct service *service = shard_service(shard, number);
+        uint32_t start = strategy == LOOKUP_ROUND_ROBIN ? service->round_robin : random;
+        error = ERR_INSTANCE_NOT_FOUND;
+        for (uint32_t i = 0; i < service->member_count && error; i++) {
+            uint32_t turn = (uint32_t)(((uint64_t)start + i) % service->member_count);
+            struct instance *instance = shard_record(shard, service->members[turn])->instance;
+            if (!all_statuses && instance_status(instance) != STATUS_UP)
+                continue;
+            *out = instance_ref(instance);
+            service->round_robin = turn + 1;
+            error = ERR_NONE;
+        }
+    }
+    pthread_mutex_unlock(&place.home->lock);
+    return error;
+}
+
+/* --- all services
+ * ---------------------------------------------------------------------------------------------- */
+
+/* Writes the service with that number, if it has members; false behind the last one. */
+static bool write_numbered(struct locked_shard *home, uint32_t number, enum dialect dialect,
+                           struct json_writer *w)
+{
+    struct instance **instances = NULL;
+    size_t count = 0;
+    char id[ID_BYTES_MAX];
+    size_t id_size = 0;
+    enum error error = ERR_NONE;
+
+    pthread_mutex_lock(&home->lock);
+    bool exists = number < home->shard.services.next_unused;
+    struct service *service = exists ? shard_service(&home->shard, number) : NULL;
+    if (service && service->id && service->member_count) {
+        id_size = service->id_size;
+        memcpy(id, service->id, id_size);
+        error = shard_snapshot(&home->shard, service, true, &instances, &count);
+    }
+    pthread_mutex_unlock(&home->lock);
+    if (error)
+        w->out->failed = true;
+    else if (count)
+        codec_write_service(w, dialect, (struct slice){id, id_size}, instances, count);
+    snapshot_free(instances, count);
+    return exists;
+}
+
+static enum error build_all(struct registry *registry, enum dialect dialect, struct answer **out)
+{
+    /* What changes while we walk may be in or not; asking for the changes since `version` gives it
+     * again, so nothing is missed. */
+    uint64_t version = registry_version(registry);
+    struct text body = {0};
+    struct json_writer w = jw_to(&body, dialect_casing(dialect));
+    jw_open(&w, '{');
+    codec_write_status(&w, dialect, ERR_NONE, NULL, false);
+    jw_name(&w, "version");
+    jw_u64(&w, version);
+    jw_name(&w, "services");
+    jw_open(&w, '[');
+    for (int i = 0; i < SHARD_COUNT; i++)
+        for (uint32_t number = 1; write_numbered(&registry->shards[i], number, dialect, &w);)
+            number++;
+    jw_close(&w, ']');
+    jw_close(&w, '}');
+    enum error error = text_failed(&body) ? ERR_NO_MEMORY : answer_create(&body, version, out);
+    text_free(&body);
+    return error;
+}
+
+enum error registry_services(struct registry *registry, enum dialect dialect, struct moment now,
+                             struct answer **out)
+{
+    struct answer *answer = NULL;
+    pthread_mutex_lock(&registry->all_services.lock);
+    struct answer *kept = registry->all_services.answers[dialect];
+    if (kept && kept->version == registry_version(registry))
+        answer = answer_ref(kept);
+    pthread_mutex_unlock(&registry->all_services.lock);
+
+    if (!answer) {
+        enum error error = build_all(registry, dialect, &answer);
+        if (error)
+            return error;
+        if (registry->options.cache_enabled) {
+            pthread_mutex_lock(&registry->all_services.lock);
+            kept = registry->all_services.answers[dialect];
+            registry->all_services.answers[dialect] = answer_ref(answer);
+            pthread_mutex_unlock(&registry->all_services.lock);
+            answer_unref(kept);
+        }
+    }
+    atomic_store_explicit(&answer->used_ms, now.mono_ms, memory_order_relaxed);
+    *out = answer;
+    return ERR_NONE;
+}
+
+/* --- changes
+ * --------------------------------------------------------------------------------------------------
+ */
+
+/* By service; within one, in the order in which they happened (by their place in the array). */
+static int by_service(const void *a, const void *b)
+{
+    const struct change *const *left = a;
+    const struct change *const *right = b;
+    struct slice x = instance_text((*left)->instance, FIELD_SERVICE);
+    struct slice y = instance_text((*right)->instance, FIELD_SERVICE);
+    int order = memcmp(x.data, y.data, x.size < y.size ? x.size : y.size);
+    if (order == 0 && x.size != y.size)
+        order = x.size < y.size ? -1 : 1;
+    if (order == 0)
+        order = *left < *right ? -1 : *left > *right;
+    return order;
+}
+
+static void write_delta(struct json_writer *w, enum dialect dialect,
+                        const struct change *const *sorted, size_t count)
+{
+    struct slice open = {0};
+    jw_name(w, "delta");
+    jw_open(w, '{');
+    for (size_t i = 0; i < count; i++) {
+        struct slice service = instance_text(sorted[i]->instance, FIELD_SERVICE);
+        if (i == 0 || !slice_equal(service, open)) {
+            if (i > 0)
+                jw_close(w, ']');
+            jw_verbatim_name(w, service);
+            jw_open(w, '[');
+            open = service;
+        }
+        codec_write_change(w, dialect, sorted[i]->instance, sorted[i]->type, sorted[i]->wall_ms);
+    }
+    if (count)
+        jw_close(w, ']');
+    jw_close(w, '}');
+}
+
+enum error registry_delta(struct registry *registry, uint64_t since, enum dialect dialect,
+                          struct text *out)
+{
+    struct change *changes;
+    size_t count;
+    uint64_t newest;
+    enum error error = change_log_since(&registry->log, since, &changes, &count, &newest);
+    if (error)
+        return error;
+    const struct change **sorted = malloc((count ? count : 1) * sizeof(*sorted));
+    if (!sorted) {
+        change_list_free(changes, count);
+        return ERR_NO_MEMORY;
+    }
+    for (size_t i = 0; i < count; i++)
+        sorted[i] = &changes[i];
+    qsort(sorted, count, sizeof(*sorted), by_service);
+
+    struct json_writer w = jw_to(out, dialect_casing(dialect));
+    jw_open(&w, '{');
+    codec_write_status(&w, dialect, ERR_NONE, NULL, false);
+    jw_name(&w, "version");
+    jw_u64(&w, newest);
+    write_delta(&w, dialect, sorted, count);
+    jw_close(&w, '}');
+    free(sorted);
+    change_list_free(changes, count);
+    return text_failed(out) ? ERR_NO_MEMORY : ERR_NONE;
+}
+
+/* --- leases
+ * ----------------------------------------------------------------------------------------------------
+ */
+
+static struct lease_view view_lease(const struct registry *registry, const struct record *record,
+                                    struct moment now)
+{
+    uint64_t deadline_ms = record->lease.deadline_ms;
+    uint64_t renewed_ms = deadline_ms - registry->options.ttl_ms;
+    return (struct lease_view){
+        .instance = instance_ref(record->instance),
+        .renewed_ms_ago = now.mono_ms > renewed_ms ? now.mono_ms - renewed_ms : 0,
+        .ends_in_ms = deadline_ms > now.mono_ms ? deadline_ms - now.mono_ms : 0,
+        .held = record->held,
+        .changed_wall_ms = version_wall_ms(record->version),
+    };
+}
+
+enum error registry_each_lease(struct registry *registry, struct slice id, struct moment now,
+                               registry_visit_lease *visit, void *context)
+{
+    struct service_place place = registry_place(registry, id);
+    struct lease_view *views = NULL;
+    uint32_t count = 0;
+    enum error error = ERR_SERVICE_NOT_FOUND;
+
+    pthread_mutex_lock(&place.home->lock);
+    uint32_t number = shard_find_service(&place.home->shard, place.hash, id);
+    if (number) {
+        const struct service *service = shard_service(&place.home->shard, number);
+        views = malloc((service->member_count + 1) * sizeof(*views));
+        error = views ? ERR_NONE : ERR_NO_MEMORY;
+        for (; views && count < service->member_count; count++)
+            views[count] = view_lease(
+                registry, shard_record(&place.home->shard, service->members[count]), now);
+    }
+    pthread_mutex_unlock(&place.home->lock);
+
+    for (uint32_t i = 0; i < count; i++) {
+        visit(context, &views[i]);
+        instance_unref(views[i].instance);
+    }
+    free(views);
+    return error;
+}

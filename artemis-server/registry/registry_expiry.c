@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * How leases end. Each call of registry_expire has three steps, so that a guard judges all that is
+ * silent at once, before the first of them is evicted:
+ *   1. the wheels hand out what has come up; what was renewed meanwhile goes back, the rest is due;
+ *   2. the node's guard judges the sum;
+ *   3. each due record is evicted, or held and looked at again a second later.
+ * Locks are held for short stretches only, however much is due.
+ */
+#include "artemis-server/registry/registry.h"
+
+#include <string.h>
+
+#include "artemis-server/registry/registry_internal.h"
+
+enum {
+    WHEEL_STEPS_A_STRETCH = 512,
+    DECISIONS_A_STRETCH = 128,
+    HELD_RECHECK_MS = 1000,
+};
+
+struct lease_count {
+    uint32_t leases;
+    uint32_t silent; /* of them, ended: due or held */
+};
+
+/* Step 1 for one shard. */
+static void collect_due(struct locked_shard *home, struct moment now, struct lease_count *count)
+{
+    struct shard *shard = &home->shard;
+    unsigned budget;
+    do {
+        uint32_t number;
+        budget = WHEEL_STEPS_A_STRETCH;
+        pthread_mutex_lock(&home->lock);
+        while ((number = lease_wheel_next(&shard->wheel, now.mono_ms, &budget))) {
+            uint64_t deadline_ms = shard_record(shard, number)->lease.deadline_ms;
+            if (deadline_ms > now.mono_ms) /* renewed since it was armed */
+                lease_wheel_arm(&shard->wheel, number, deadline_ms);
+            else
+                shard_mark_due(shard, number);
+        }
+        if (budget > 0) {
+            count->leases += shard->record_index.count;
+            count->silent += shard->due + shard->held;
+        }
+        pthread_mutex_unlock(&home->lock);
+    } while (budget == 0);
+}
+
+/* Step 2: true when evictions stop on the whole node. */
+static bool judge_node(struct registry *registry, struct moment now,
+                       const struct lease_count *count)
+{
+    pthread_mutex_lock(&registry->node_guard.lock);
+    struct guard *guard = &registry->node_guard.guard;
+    bool stopped = false;
+    if (count->silent || guard->state != GUARD_OFF)
+        stopped = guard_judge(guard, &registry->guard_settings, now.mono_ms, count->leases,
+                              count->silent);
+    pthread_mutex_unlock(&registry->node_guard.lock);
+    return stopped;
+}
+
+/* True when the service's own guard stops evictions; it decides once a call of registry_expire. */
+static bool judge_service(struct registry *registry, struct shard *shard, struct service *service,
+                          struct moment now)
+{
+    if (service->judged_ms == now.mono_ms)
+        return service->stopped;
+    bool was_on = service->guard.state == GUARD_ON;
+    service->judged_ms = now.mono_ms;
+    service->stopped = guard_judge(&service->guard, &registry->guard_settings, now.mono_ms,
+                                   service->member_count, service->due + service->held);
+    bool is_on = service->guard.state == GUARD_ON;
+    shard->guarded += (uint32_t)is_on - (uint32_t)was_on;
+    return service->stopped;
+}
+
+static void evict(struct registry *registry, struct shard *shard, uint32_t number,
+                  struct moment now)
+{
+    struct record *record = shard_record(shard, number);
+    struct service *service = shard_service(shard, record->service);
+    uint32_t hash = registry_record_hash(registry, instance_packed_key(record->instance));
+    guard_count_evictions(&service->guard, &registry->guard_settings, now.mono_ms, 1);
+    registry_log_change(registry, shard, record->service, record->instance, CHANGE_DELETE, now);
+    shard_remove(shard, number, hash, now.mono_ms);
+    shard->counters.expired++;
+}
+
+/* Step 3 for one shard. Returns how many were evicted. */
+static uint32_t decide_due(struct registry *registry, struct locked_shard *home, struct moment now,
+                           bool node_stopped)
+{
+    struct shard *shard = &home->shard;
+    uint32_t evicted = 0;
+    int decided;
+    do {
+        uint32_t number;
+        pthread_mutex_lock(&home->lock);
+        for (decided = 0; decided < DECISIONS_A_STRETCH; decided++) {
+            number = lease_wheel_take_due(&shard->wheel);
+            if (!number)
+                break;
+            struct service *service = shard_service(shard, shard_record(shard, number)->service);
+            bool service_stopped = judge_service(registry, shard, service, now);
+            /* What an operator released goes, whatever the node's guard says. */
+            bool released = service->guard.state == GUARD_RELEASED;
+            if (!released && (node_stopped || service_stopped)) {
+                shard_hold(shard, number, now.mono_ms + HELD_RECHECK_MS);
+                continue;
+            }
+            evict(registry, shard, number, now);
+            evicted++;
+        }
+        pthread_mutex_unlock(&home->lock);
+    } while (decided == DECISIONS_A_STRETCH);
+    return evicted;
+}
+
+void registry_expire(struct registry *registry, struct moment now)
+{
+    struct lease_count count = {0};
+    for (int i = 0; i < SHARD_COUNT; i++)
+        collect_due(&registry->shards[i], now, &count);
+    bool node_stopped = judge_node(registry, now, &count);
+    if (count.silent == 0)
+        return;
+
+    uint32_t evicted = 0;
+    for (int i = 0; i < SHARD_COUNT; i++)
+        evicted += decide_due(registry, &registry->shards[i], now, node_stopped);
+    if (evicted == 0)
+        return;
+    pthread_mutex_lock(&registry->node_guard.lock);
+    guard_count_evictions(&registry->node_guard.guard, &registry->guard_settings, now.mono_ms,
+                          evicted);
+    pthread_mutex_unlock(&registry->node_guard.lock);
+}
+
+/* --- housekeeping and guards
+ * ---------------------------------------------------------------------------- */
+
+static uint64_t before(uint64_t now_ms, uint64_t span_ms)
+{
+    return now_ms > span_ms ? now_ms - span_ms : 0;
+}
+
+static void age_all_services(struct registry *registry, uint64_t unused_since_ms)
+{
+    struct answer *dropped[DIALECT_COUNT] = {0};
+    pthread_mutex_lock(&registry->all_services.lock);
+    for (int i = 0; i < DIALECT_COUNT; i++) {
+        struct answer *answer = registry->all_services.answers[i];
+        if (!answer || atomic_load(&answer->used_ms) > unused_since_ms)
+            continue;
+        dropped[i] = answer;
+        registry->all_services.answers[i] = NULL;
+    }
+    pthread_mutex_unlock(&registry->all_services.lock);
+    for (int i = 0; i < DIALECT_COUNT; i++)
+        answer_unref(dropped[i]);
+}
+
+void registry_housekeep(struct registry *registry, struct moment now)
+{
+    const struct registry_options *options = &registry->options;
+    uint64_t unused_since_ms = before(now.mono_ms, options->cache_expiry_ms);
+    uint64_t empty_since_ms = before(now.mono_ms, options->cleanup_interval_ms);
+    for (int i = 0; i < SHARD_COUNT; i++) {
+        pthread_mutex_lock(&registry->shards[i].lock);
+        shard_housekeep(&registry->shards[i].shard, unused_since_ms, empty_since_ms);
+        pthread_mutex_unlock(&registry->shards[i].lock);
+    }
+    age_all_services(registry, unused_since_ms);
+}
+
+static void release_service(struct registry *registry, struct shard *shard, struct service *service,
+                            struct moment now)
+{
+    if (service->guard.state == GUARD_ON)
+        shard->guarded--;
+    guard_release(&service->guard, &registry->guard_settings, now.mono_ms);
+}
+
+static void release_everything(struct registry *registry, struct moment now)
+{
+    pthread_mutex_lock(&registry->node_guard.lock);
+    guard_release(&registry->node_guard.guard, &registry->guard_settings, now.mono_ms);
+    pthread_mutex_unlock(&registry->node_guard.lock);
+    for (int i = 0; i < SHARD_COUNT; i++) {
+        struct locked_shard *home = &registry->shards[i];
+        pthread_mutex_lock(&home->lock);
+        for (uint32_t number = 1; number < home->shard.services.next_unused; number++) {
+            struct service *service = shard_service(&home->shard, number);
+            if (service->id && service->guard.state == GUARD_ON)
+                release_service(registry, &home->shard, service, now);
+        }
+        pthread_mutex_unlock(&home->lock);
+    }
+}
+
+enum error registry_release_guard(struct registry *registry, struct slice id, struct moment now)
+{
+    if (id.size == 0) {
+        release_everything(registry, now);
+        return ERR_NONE;
+    }
+    struct service_place place = registry_place(registry, id);
+    pthread_mutex_lock(&place.home->lock);
+    uint32_t number = shard_find_service(&place.home->shard, place.hash, id);
+    if (number)
+        release_service(registry, &place.home->shard, shard_service(&place.home->shard, number),
+                        now);
+    pthread_mutex_unlock(&place.home->lock);
+    return number ? ERR_NONE : ERR_SERVICE_NOT_FOUND;
+}
+
+void registry_each_guard(struct registry *registry, struct moment now, registry_visit_guard *visit,
+                         void *context)
+{
+    for (int i = 0; i < SHARD_COUNT; i++) {
+        struct locked_shard *home = &registry->shards[i];
+        for (uint32_t number = 1;; number++) {
+            pthread_mutex_lock(&home->lock);
+            bool exists = number < home->shard.services.next_unused;
+            struct service *service = exists ? shard_service(&home->shard, number) : NULL;
+            struct guard guard = {0};
+            uint32_t held = 0;
+            char id[ID_BYTES_MAX];
+            size_t id_size = 0;
+            if (service && service->id) {
+                guard = service->guard;
+                held = service->held;
+                id_size = service->id_size;
+                memcpy(id, service->id, id_size);
+            }
+            pthread_mutex_unlock(&home->lock);
+            if (!exists)
+                break;
+            if (guard.state == GUARD_ON ||
+                (guard.state == GUARD_RELEASED && guard.until_ms > now.mono_ms))
+                visit(context, (struct slice){id, id_size}, &guard, held);
+        }
+    }
+}

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-server/registry/shard.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+void shard_init(struct shard *shard, uint64_t now_ms)
+{
+    memset(shard, 0, sizeof(*shard));
+    slab_init(&shard->records, sizeof(struct record));
+    slab_init(&shard->services, sizeof(struct service));
+    lease_wheel_init(&shard->wheel, &shard->records, now_ms);
+}
+
+static void drop_answers(struct shard *shard, struct service *service)
+{
+    for (int view = 0; view < VIEW_COUNT; view++) {
+        if (!service->answers[view])
+            continue;
+        answer_unref(service->answers[view]);
+        service->answers[view] = NULL;
+        shard->answers--;
+    }
+}
+
+void shard_free(struct shard *shard)
+{
+    for (uint32_t number = 1; number < shard->services.next_unused; number++) {
+        struct service *service = shard_service(shard, number);
+        if (!service->id)
+            continue;
+        for (uint32_t i = 0; i < service->member_count; i++)
+            instance_unref(shard_record(shard, service->members[i])->instance);
+        drop_answers(shard, service);
+        free(service->members);
+        free(service->id);
+    }
+    hash_index_free(&shard->record_index);
+    hash_index_free(&shard->service_index);
+    slab_free(&shard->records);
+    slab_free(&shard->services);
+}
+
+/* --- finding
+ * ----------------------------------------------------------------------------------------- */
+
+static bool service_matches(const void *context, uint32_t number, const void *wanted)
+{
+    const struct service *service = shard_service(context, number);
+    return slice_equal((struct slice){service->id, service->id_size},
+                       *(const struct slice *)wanted);
+}
+
+uint32_t shard_find_service(const struct shard *shard, uint32_t hash, struct slice id)
+{
+    return hash_index_find(&shard->service_index, hash, service_matches, shard, &id);
+}
+
+static bool record_matches(const void *context, uint32_t number, const void *wanted)
+{
+    return slice_equal(instance_packed_key(shard_record(context, number)->instance),
+                       *(const struct slice *)wanted);
+}
+
+uint32_t shard_find(const struct shard *shard, uint32_t hash, struct slice packed_key)
+{
+    return hash_index_find(&shard->record_index, hash, record_matches, shard, &packed_key);
+}
+
+/* --- services
+ * ---------------------------------------------------------------------------------------- */
+
+static void remove_service(struct shard *shard, uint32_t number)
+{
+    struct service *service = shard_service(shard, number);
+    assert(service->member_count == 0 && !service->in_attention);
+    if (service->guard.state == GUARD_ON)
+        shard->guarded--;
+    drop_answers(shard, service);
+    hash_index_remove(&shard->service_index, service->hash, number);
+    free(service->members);
+    free(service->id);
+    service->id = NULL;
+    slab_give_back(&shard->services, number);
+}
+
+static enum error add_service(struct shard *shard, uint32_t hash, struct slice id, uint32_t *out)
+{
+    uint32_t number;
+    enum error error = hash_index_reserve(&shard->service_index);
+    if (error)
+        return error;
+    char *copy = malloc(id.size);
+    if (!copy)
+        return ERR_NO_MEMORY;
+    error = slab_take(&shard->services, &number);
+    if (error) {
+        free(copy);
+        return error;
+    }
+    memcpy(copy, id.data, id.size);
+    struct service *service = shard_service(shard, number);
+    service->hash = hash;
+    service->id = copy;
+    service->id_size = id.size;
+    hash_index_insert(&shard->service_index, hash, number);
+    *out = number;
+    return ERR_NONE;
+}
+
+static enum error reserve_member(struct service *service)
+{
+    if (service->member_count < service->member_capacity)
+        return ERR_NONE;
+    uint32_t capacity = service->member_capacity ? service->member_capacity * 2 : 4;
+    uint32_t *members = realloc(service->members, capacity * sizeof(*members));
+    if (!members)
+        return ERR_NO_MEMORY;
+    service->members = members;
+    service->member_capacity = capacity;
+    return ERR_NONE;
+}
+
+void shard_set_version(struct shard *shard, struct service *service, uint64_t version)
+{
+    assert(version > service->version);
+    service->version = version;
+    drop_answers(shard, service);
+}
+
+void shard_attend(struct shard *shard, uint32_t number)
+{
+    struct service *service = shard_service(shard, number);
+    if (service->in_attention)
+        return;
+    service->in_attention = true;
+    service->attention_next = shard->attention;
+    shard->attention = number;
+}
+
+/* Drops answers that nobody asked for; returns how many stay. */
+static uint32_t age_answers(struct shard *shard, struct service *service, uint64_t unused_since_ms)
+{
+    uint32_t kept = 0;
+    for (int view = 0; view < VIEW_COUNT; view++) {
+        struct answer *answer = service->answers[view];
+        if (!answer)
+            continue;
+        if (atomic_load_explicit(&answer->used_ms, memory_order_relaxed) > unused_since_ms) {
+            kept++;
+            continue;
+        }
+        answer_unref(answer);
+        service->answers[view] = NULL;
+        shard->answers--;
+    }
+    return kept;
+}
+
+void shard_housekeep(struct shard *shard, uint64_t unused_since_ms, uint64_t empty_since_ms)
+{
+    uint32_t number = shard->attention;
+    shard->attention = 0;
+    while (number) {
+        struct service *service = shard_service(shard, number);
+        uint32_t next = service->attention_next;
+        service->in_attention = false;
+        uint32_t kept = age_answers(shard, service, unused_since_ms);
+        bool empty = service->member_count == 0;
+        if (empty && service->empty_since_ms <= empty_since_ms)
+            remove_service(shard, number);
+        else if (empty || kept)
+            shard_attend(shard, number);
+        number = next;
+    }
+}
+
+/* --- records
+ * ------------------------------------------------------------------------------------------- */
+
+/* Takes what the insert needs; all that can fail is here. */
+static enum error prepare_insert(struct shard *shard, uint32_t service_number, uint32_t *record)
+{
+    enum error error = reserve_member(shard_service(shard, service_number));
+    if (!error)
+        error = hash_index_reserve(&shard->record_index);
+    return error ? error : slab_take(&shard->records, record);
+}
+
+enum error shard_insert(struct shard *shard, uint32_t service_hash, uint32_t record_hash,
+                        struct instance *instance, uint64_t deadline_ms, uint32_t *out)
+{
+    struct slice id = instance_text(instance, FIELD_SERVICE);
+    uint32_t service_number = shard_find_service(shard, service_hash, id);
+    bool is_new = service_number == 0;
+    enum error error = is_new ? add_service(shard, service_hash, id, &service_number) : ERR_NONE;
+    if (error)
+        return error;
+    uint32_t number;
+    error = prepare_insert(shard, service_number, &number);
+    if (error) {
+        if (is_new)
+            remove_service(shard, service_number);
+        return error;
+    }
+    struct service *service = shard_service(shard, service_number);
+    struct record *record = shard_record(shard, number);
+    record->instance = instance_ref(instance);
+    record->service = service_number;
+    record->member = service->member_count;
+    record->lease.deadline_ms = deadline_ms;
+    service->members[service->member_count++] = number;
+    hash_index_insert(&shard->record_index, record_hash, number);
+    lease_wheel_arm(&shard->wheel, number, deadline_ms);
+    *out = number;
+    return ERR_NONE;
+}
+
+void shard_replace(struct shard *shard, uint32_t number, struct instance *instance)
+{
+    struct record *record = shard_record(shard, number);
+    struct instance *old = record->instance;
+    record->instance = instance_ref(instance);
+    instance_unref(old);
+}
+
+/* The record is neither due nor held any more. */
+static void forget_end(struct shard *shard, struct record *record, uint64_t now_ms)
+{
+    struct service *service = shard_service(shard, record->service);
+    if (record->due) {
+        record->due = false;
+        service->due--;
+        shard->due--;
+    }
+    if (record->held) {
+        record->held = false;
+        service->held--;
+        shard->held--;
+        if (service->held == 0 && service->guard.state == GUARD_ON) {
+            guard_clear(&service->guard, now_ms);
+            shard->guarded--;
+        }
+    }
+}
+
+void shard_remove(struct shard *shard, uint32_t number, uint32_t record_hash, uint64_t now_ms)
+{
+    struct record *record = shard_record(shard, number);
+    struct service *service = shard_service(shard, record->service);
+    lease_wheel_disarm(&shard->wheel, number);
+    forget_end(shard, record, now_ms);
+    hash_index_remove(&shard->record_index, record_hash, number);
+    /* The last member takes the place of the one that leaves. */
+    uint32_t last = service->members[--service->member_count];
+    service->members[record->member] = last;
+    shard_record(shard, last)->member = record->member;
+    if (service->member_count == 0) {
+        service->empty_since_ms = now_ms;
+        shard_attend(shard, record->service);
+    }
+    instance_unref(record->instance);
+    slab_give_back(&shard->records, number);
+}
+
+void shard_renew(struct shard *shard, uint32_t number, uint64_t now_ms, uint64_t deadline_ms)
+{
+    struct record *record = shard_record(shard, number);
+    record->lease.deadline_ms = deadline_ms;
+    if (!record->due && !record->held)
+        return; /* the wheel finds out when the old slot comes up */
+    forget_end(shard, record, now_ms);
+    lease_wheel_disarm(&shard->wheel, number);
+    lease_wheel_arm(&shard->wheel, number, deadline_ms);
+}
+
+void shard_mark_due(struct shard *shard, uint32_t number)
+{
+    struct record *record = shard_record(shard, number);
+    lease_wheel_add_due(&shard->wheel, number);
+    if (record->held)
+        return; /* known to have ended: only looked at again */
+    record->due = true;
+    shard->due++;
+    shard_service(shard, record->service)->due++;
+    shard->counters.due++;
+}
+
+void shard_hold(struct shard *shard, uint32_t number, uint64_t again_ms)
+{
+    struct record *record = shard_record(shard, number);
+    struct service *service = shard_service(shard, record->service);
+    lease_wheel_arm(&shard->wheel, number, again_ms);
+    if (record->held)
+        return;
+    record->due = false;
+    service->due--;
+    shard->due--;
+    record->held = true;
+    service->held++;
+    shard->held++;
+}
+
+/* --- reading
+ * ------------------------------------------------------------------------------------------- */
+
+enum error shard_snapshot(const struct shard *shard, const struct service *service,
+                          bool all_statuses, struct instance ***out, size_t *count)
+{
+    struct instance **instances = NULL;
+    size_t found = 0;
+    if (service->member_count) {
+        instances = malloc(service->member_count * sizeof(struct instance *));
+        if (!instances)
+            return ERR_NO_MEMORY;
+    }
+    for (uint32_t i = 0; i < service->member_count; i++) {
+        struct instance *instance = shard_record(shard, service->members[i])->instance;
+        if (all_statuses || instance_status(instance) == STATUS_UP)
+            instances[found++] = instance_ref(instance);
+    }
+    *out = instances;
+    *count = found;
+    return ERR_NONE;
+}
+
+void snapshot_free(struct instance **instances, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        instance_unref(instances[i]);
+    free(instances);
+}
+
+static void validate_service(const struct shard *shard, uint32_t number, uint32_t *records)
+{
+    const struct service *service = shard_service(shard, number);
+    uint32_t due = 0;
+    uint32_t held = 0;
+    for (uint32_t i = 0; i < service->member_count; i++) {
+        const struct record *record = shard_record(shard, service->members[i]);
+        assert(record->service == number && record->member == i);
+        assert(record->instance && record->lease.prev != 0);
+        assert(!(record->due && record->held));
+        assert(slice_equal(instance_text(record->instance, FIELD_SERVICE),
+                           (struct slice){service->id, service->id_size}));
+        due += record->due;
+        held += record->held;
+    }
+    assert(service->due == due && service->held == held);
+    for (int view = 0; view < VIEW_COUNT; view++)
+        assert(!service->answers[view] || service->answers[view]->version == service->version);
+    *records += service->member_count;
+}
+
+void shard_validate(const struct shard *shard)
+{
+    uint32_t records = 0;
+    uint32_t services = 0;
+    uint32_t guarded = 0;
+    for (uint32_t number = 1; number < shard->services.next_unused; number++) {
+        const struct service *service = shard_service(shard, number);
+        if (!service->id)
+            continue;
+        validate_service(shard, number, &records);
+        guarded += service->guard.state == GUARD_ON;
+        services++;
+    }
+    assert(records == shard->record_index.count);
+    assert(services == shard->service_index.count);
+    assert(guarded == shard->guarded);
+}

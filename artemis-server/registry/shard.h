@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * shard - one part of the store: services, their records, and the wheel of their leases.
+ *
+ * All instances of a service live in one shard, so one lock guards a whole service: a change, its
+ * members and its cached answers move together. The shard itself has no lock, thread or clock: its
+ * owner (registry) holds the lock around every call here, and passes time in.
+ *
+ * A record is an instance with its lease. A service stays known for a while after its last member
+ * left, so that "known, but none" can be told from a name that was never there.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "artemis-core/codec.h"
+#include "artemis-server/registry/answer.h"
+#include "artemis-server/registry/guard.h"
+#include "artemis-server/registry/hash_index.h"
+#include "artemis-server/registry/lease_wheel.h"
+
+/* A cached answer for each spelling, for what is up and for every status. */
+enum { VIEW_COUNT = DIALECT_COUNT * 2 };
+
+struct record {
+    struct lease lease; /* first: the wheel finds it here */
+    struct instance *instance;
+    uint64_t version; /* hybrid logical clock: when this content was written */
+    uint32_t service;
+    uint32_t member; /* its place in the service's list */
+    /* Invariant: not both. */
+    bool due;  /* ended, and waiting for a decision */
+    bool held; /* ended, but kept by a guard; still renewable */
+};
+
+struct service {
+    uint32_t hash; /* first: a slab overwrites it when the service is gone */
+    uint32_t round_robin;
+    char *id; /* NULL: not in use. Lower case, not terminated */
+    size_t id_size;
+    uint64_t version;  /* of its last change */
+    uint32_t *members; /* record numbers, in no order */
+    uint32_t member_count;
+    uint32_t member_capacity;
+    struct answer *answers[VIEW_COUNT]; /* Invariant: each has the service's version */
+    uint64_t empty_since_ms;            /* meaningful while member_count is 0 */
+    struct guard guard;
+    uint64_t judged_ms; /* when the guard last decided */
+    bool stopped;       /* and what: evictions have stopped */
+    uint32_t due;       /* members that are due */
+    uint32_t held;      /* members that are held */
+    bool in_attention;  /* linked into the shard's attention list */
+    uint32_t attention_next;
+};
+
+struct shard_counters {
+    uint64_t registered; /* new instances */
+    uint64_t changed;    /* registered again with other content */
+    uint64_t renewed;    /* by heartbeat or by the same registration */
+    uint64_t unregistered;
+    uint64_t expired;
+    uint64_t due; /* leases that came up in the wheel */
+    uint64_t answers_built;
+};
+
+struct shard {
+    struct slab records;
+    struct slab services;
+    struct hash_index record_index;
+    struct hash_index service_index;
+    struct lease_wheel wheel;
+    uint32_t
+        attention;    /* services with something for housekeeping: cached answers, or no members */
+    uint32_t due;     /* records that are due */
+    uint32_t held;    /* records that are held */
+    uint32_t guarded; /* services whose guard is on */
+    uint32_t answers; /* cached */
+    struct shard_counters counters;
+};
+
+void shard_init(struct shard *shard, uint64_t now_ms);
+void shard_free(struct shard *shard);
+
+static inline struct record *shard_record(const struct shard *shard, uint32_t number)
+{
+    return slab_at(&shard->records, number);
+}
+
+static inline struct service *shard_service(const struct shard *shard, uint32_t number)
+{
+    return slab_at(&shard->services, number);
+}
+
+/* The number of a service by its canonical id, or 0. */
+uint32_t shard_find_service(const struct shard *shard, uint32_t hash, struct slice id);
+/* The number of a record by its packed key, or 0. */
+uint32_t shard_find(const struct shard *shard, uint32_t hash, struct slice packed_key);
+
+/* Adds a record (and its service, if that is new) with its lease armed. Takes a reference to the
+ * instance. ERR_NO_MEMORY leaves the shard as it was. */
+MUST_USE enum error shard_insert(struct shard *shard, uint32_t service_hash, uint32_t record_hash,
+                                 struct instance *instance, uint64_t deadline_ms, uint32_t *out);
+void shard_replace(struct shard *shard, uint32_t number, struct instance *instance);
+void shard_remove(struct shard *shard, uint32_t number, uint32_t record_hash, uint64_t now_ms);
+/* Moves the end of a lease; one that was due or held is alive again. */
+void shard_renew(struct shard *shard, uint32_t number, uint64_t now_ms, uint64_t deadline_ms);
+
+/* The lease of a record has ended: it waits for a decision in the wheel's due list. */
+void shard_mark_due(struct shard *shard, uint32_t number);
+/* The decision is to keep it, and to look again at again_ms. */
+void shard_hold(struct shard *shard, uint32_t number, uint64_t again_ms);
+
+/* Gives the service its new version and drops its cached answers. */
+void shard_set_version(struct shard *shard, struct service *service, uint64_t version);
+/* Puts a service on the list that housekeeping looks at. */
+void shard_attend(struct shard *shard, uint32_t service);
+/* Drops answers unused since `unused_since_ms`, and services empty since `empty_since_ms`. */
+void shard_housekeep(struct shard *shard, uint64_t unused_since_ms, uint64_t empty_since_ms);
+
+/* References to the members of a service (all, or those that are up) in a new array, *out; NULL
+ * when there are none. ERR_NO_MEMORY. */
+MUST_USE enum error shard_snapshot(const struct shard *shard, const struct service *service,
+                                   bool all_statuses, struct instance ***out, size_t *count);
+void snapshot_free(struct instance **instances, size_t count);
+
+/* States the invariants, for tests: asserts them all. Slow. */
+void shard_validate(const struct shard *shard);
