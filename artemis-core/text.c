@@ -123,9 +123,38 @@ const char *text_string(struct text *text)
     return text->data;
 }
 
+/* The size of the UTF-8 sequence at `c`, or 0 where there is none (RFC 3629: no overlong forms, no
+ * surrogates, nothing above U+10FFFF). */
+static size_t sequence_size(const unsigned char *c, size_t left)
+{
+    if (c[0] < 0x80)
+        return 1;
+    size_t size = c[0] >= 0xF0 ? 4 : c[0] >= 0xE0 ? 3 : 2;
+    if (c[0] < 0xC2 || c[0] > 0xF4 || size > left)
+        return 0;
+    for (size_t i = 1; i < size; i++)
+        if ((c[i] & 0xC0) != 0x80)
+            return 0;
+    if ((c[0] == 0xE0 && c[1] < 0xA0) || (c[0] == 0xED && c[1] > 0x9F) ||
+        (c[0] == 0xF0 && c[1] < 0x90) || (c[0] == 0xF4 && c[1] > 0x8F))
+        return 0;
+    return size;
+}
+
+bool text_is_utf8(struct slice value)
+{
+    for (size_t at = 0, size; at < value.size; at += size) {
+        size = sequence_size((const unsigned char *)value.data + at, value.size - at);
+        if (size == 0)
+            return false;
+    }
+    return true;
+}
+
 void text_quote(char *out, size_t out_size, struct slice value)
 {
     size_t at = 0;
+    bool ascii_only = !text_is_utf8(value);
     size_t shown = value.size < QUOTE_BYTES_MAX ? value.size : QUOTE_BYTES_MAX;
     /* Never cut a UTF-8 sequence in two. */
     while (shown < value.size && shown > 0 && ((unsigned char)value.data[shown] & 0xC0) == 0x80)
@@ -140,8 +169,8 @@ void text_quote(char *out, size_t out_size, struct slice value)
         unsigned char c = (unsigned char)value.data[i];
         if (c == '"' || c == '\\')
             at += (size_t)snprintf(out + at, out_size - at, "\\%c", c);
-        else if (c < 0x20 || c == 0x7f)
-            at += (size_t)snprintf(out + at, out_size - at, "\\u%04x", c);
+        else if (c < 0x20 || c == 0x7f || (ascii_only && c >= 0x80))
+            at += (size_t)snprintf(out + at, out_size - at, "\\x%02x", c);
         else
             out[at++] = (char)c;
     }

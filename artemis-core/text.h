@@ -48,5 +48,8 @@ void text_printf(struct text *text, const char *format, ...) __attribute__((form
 /* Terminates the content (not counted in size) and lends it, "" when nothing could be allocated. */
 const char *text_string(struct text *text);
 
-/* Copies `value` as it may be shown to people: escaped, in quotes, cut at about 64 bytes. */
+bool text_is_utf8(struct slice value);
+
+/* Copies `value` as it may be shown to people: escaped, in quotes, cut at about 64 bytes, and always
+ * valid UTF-8. */
 void text_quote(char *out, size_t out_size, struct slice value);

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-web/library_replies.h"
+
+#include <dlfcn.h>
+#include <stdatomic.h>
+#include <string.h>
+
+typedef enum MHD_Result queue_function(struct MHD_Connection *, unsigned, struct MHD_Response *);
+
+/* The symbol is the process's, and so is this. */
+static queue_function *library_function;
+static struct metrics *_Atomic counted_in;
+
+enum error library_replies_start(struct metrics *metrics)
+{
+    void *symbol = dlsym(RTLD_NEXT, "MHD_queue_response");
+    if (!symbol)
+        return ERR_SYSTEM;
+    memcpy(&library_function, &symbol, sizeof(symbol)); /* ISO C has no cast for this */
+    atomic_store(&counted_in, metrics);
+    return ERR_NONE;
+}
+
+enum MHD_Result library_queue_response(struct MHD_Connection *connection, unsigned status,
+                                       struct MHD_Response *response)
+{
+    return library_function(connection, status, response);
+}
+
+static const struct {
+    unsigned status;
+    enum error error;
+    const char *message;
+} replies[] = {
+    {MHD_HTTP_BAD_REQUEST, ERR_MALFORMED_REQUEST, "request: is not valid HTTP/1.1"},
+    {MHD_HTTP_URI_TOO_LONG, ERR_HEADER_TOO_LARGE,
+     "request line: must fit the 16 KiB of a request header"},
+    {MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE, ERR_HEADER_TOO_LARGE,
+     "request header: must be at most 16 KiB, is larger"},
+    {MHD_HTTP_CONTENT_TOO_LARGE, ERR_BODY_TOO_LARGE,
+     "body: its size must be a number of at most server.max_body_bytes"},
+    {MHD_HTTP_INTERNAL_SERVER_ERROR, ERR_NO_MEMORY, NULL},
+};
+
+static struct MHD_Response *rewrite(unsigned status, enum error *error)
+{
+    for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
+        if (replies[i].status != status)
+            continue;
+        struct text body = {0};
+        codec_write_refusal(&body, DIALECT_SNAKE, replies[i].error, replies[i].message);
+        if (text_failed(&body)) {
+            text_free(&body);
+            return NULL;
+        }
+        struct MHD_Response *response =
+            MHD_create_response_from_buffer(body.size, body.data, MHD_RESPMEM_MUST_FREE);
+        if (!response) {
+            text_free(&body);
+            return NULL;
+        }
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
+        *error = replies[i].error;
+        return response;
+    }
+    return NULL;
+}
+
+/* Called by the library alone. */
+enum MHD_Result MHD_queue_response(struct MHD_Connection *connection, unsigned status,
+                                   struct MHD_Response *response)
+{
+    enum error error;
+    struct MHD_Response *ours = rewrite(status, &error);
+    if (!ours)
+        return library_function(connection, status, response);
+    struct metrics *metrics = atomic_load(&counted_in);
+    if (metrics)
+        metrics_count(metrics, NULL, error, 0);
+    enum MHD_Result result = library_function(connection, status, ours);
+    MHD_destroy_response(ours);
+    return result;
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-web/reply.h"
+
+#include <microhttpd.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "artemis-core/gzip.h"
+#include "artemis-web/library_replies.h"
+#include "artemis-web/routes.h"
+#include "artemis-web/web_internal.h"
+
+enum { GZIP_FROM_BYTES = 1024 };
+
+static void header(struct MHD_Response *response, const char *name, const char *value)
+{
+    /* Fails only without memory; the answer is complete without it. */
+    (void)MHD_add_response_header(response, name, value);
+}
+
+/* The error's answer in place of whatever was begun. */
+static void write_refusal(struct request *request, struct reply *reply, enum error error,
+                          const char *message)
+{
+    answer_unref(reply->answer);
+    text_free(&reply->body);
+    const struct error_info *info = error_info(error);
+    *reply = (struct reply){
+        .outcome = error,
+        .status = (unsigned)(request->java ? info->java_http_status : info->http_status),
+    };
+    codec_write_refusal(&reply->body, request_dialect(request), error, message[0] ? message : NULL);
+}
+
+/* --- bodies
+ * ------------------------------------------------------------------------------------------------
+ */
+
+static void drop_answer(void *answer)
+{
+    answer_unref(answer);
+}
+
+/* Hands a reference to the library: the body stays while it is being sent. */
+static struct MHD_Response *from_answer(struct answer *answer, struct slice bytes)
+{
+    struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback_cls(
+        bytes.size, (char *)(uintptr_t)bytes.data, drop_answer, answer); /* only read */
+    if (response)
+        answer_ref(answer);
+    return response;
+}
+
+static struct MHD_Response *from_text(struct text *body)
+{
+    struct MHD_Response *response = MHD_create_response_from_buffer(
+        body->size, body->size ? body->data : (char *)(uintptr_t) "",
+        body->size ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+    if (response && body->size)
+        *body = (struct text){0};
+    return response;
+}
+
+/* Compresses the body in place where that works out; else leaves it. */
+static bool compress_text(struct text *body)
+{
+    struct text compressed = {0};
+    if (gzip_compress((struct slice){body->data, body->size}, &compressed) != ERR_NONE) {
+        text_free(&compressed);
+        return false;
+    }
+    text_free(body);
+    *body = compressed;
+    return true;
+}
+
+static struct MHD_Response *make_response(struct request *request, struct reply *reply)
+{
+    struct answer *answer = reply->answer;
+    size_t size = answer ? answer->body.size : reply->body.size;
+    bool compressed = false;
+    bool may_vary = size > GZIP_FROM_BYTES;
+    struct MHD_Response *response;
+    struct slice bytes = {0};
+    if (may_vary && request_accepts_gzip(request))
+        compressed = answer ? answer_gzip(answer, &bytes) == ERR_NONE : compress_text(&reply->body);
+    if (answer && !compressed)
+        bytes = (struct slice){answer->body.data, answer->body.size};
+    if (!answer)
+        bytes.size = reply->body.size;
+    response = answer ? from_answer(answer, bytes) : from_text(&reply->body);
+    if (!response)
+        return NULL;
+    if (compressed)
+        header(response, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
+    if (may_vary)
+        header(response, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ACCEPT_ENCODING);
+    atomic_fetch_add_explicit(&request->web->metrics.response_bytes, bytes.size,
+                              memory_order_relaxed);
+    return response;
+}
+
+/* --- headers
+ * ------------------------------------------------------------------------------------------------
+ */
+
+static void add_allow(struct MHD_Response *response, const struct route *route)
+{
+    static const char *const allowed[] = {
+        [METHOD_GET] = "GET, HEAD",
+        [METHOD_POST] = "POST",
+        [METHOD_GET_POST] = "GET, HEAD, POST",
+    };
+    header(response, MHD_HTTP_HEADER_ALLOW, allowed[route->methods]);
+}
+
+static void add_headers(struct request *request, const struct reply *reply,
+                        struct MHD_Response *response)
+{
+    const struct engine *engine = request->engine;
+    enum node_state state = engine_state(engine);
+    header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
+           reply->content_type ? reply->content_type : "application/json");
+    if (reply->send_etag && reply->answer)
+        header(response, MHD_HTTP_HEADER_ETAG, reply->answer->etag);
+    if (reply->outcome == ERR_WRONG_METHOD)
+        add_allow(response, request->route);
+    if (reply->status == 429 || reply->status == 503)
+        header(response, MHD_HTTP_HEADER_RETRY_AFTER, "1");
+    if (reply->identity_headers) {
+        header(response, "X-Artemis-Node", engine->config->server.node_id);
+        header(response, "X-Artemis-Cluster", engine->config->cluster.cluster_id);
+        header(response, "X-Artemis-State", engine_state_word(state));
+    }
+    if (state == NODE_DRAINING)
+        header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+}
+
+/* The client has this version already. */
+static bool is_not_modified(const struct request *request, const struct reply *reply)
+{
+    if (!request->is_get || !reply->send_etag || !reply->answer)
+        return false;
+    const char *known = request_header(request, MHD_HTTP_HEADER_IF_NONE_MATCH);
+    return known && (strstr(known, reply->answer->etag) || strcmp(known, "*") == 0);
+}
+
+bool reply_send(struct request *request, struct reply *reply, enum error error, const char *message,
+                enum error *outcome)
+{
+    if (!error && text_failed(&reply->body))
+        error = ERR_NO_MEMORY;
+    if (error)
+        write_refusal(request, reply, error, message);
+    if (reply->status == 0)
+        reply->status = 200;
+    *outcome = reply->outcome;
+
+    struct MHD_Response *response;
+    if (is_not_modified(request, reply)) {
+        reply->status = MHD_HTTP_NOT_MODIFIED;
+        response =
+            MHD_create_response_from_buffer(0, (char *)(uintptr_t) "", MHD_RESPMEM_PERSISTENT);
+    } else {
+        response = text_failed(&reply->body) ? NULL : make_response(request, reply);
+    }
+    bool queued = false;
+    if (response) {
+        add_headers(request, reply, response);
+        queued = library_queue_response(request->mhd, reply->status, response) == MHD_YES;
+        MHD_destroy_response(response);
+    }
+    answer_unref(reply->answer);
+    text_free(&reply->body);
+    return queued;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * request - one HTTP request as the handlers see it, and the reply they fill in.
+ *
+ * Handlers know no libmicrohttpd: they read the request through the functions here, call the
+ * engine, and fill the reply. A handler that returns an error need not write a body: the refusal is
+ * written for it, in the caller's dialect, with the message it left.
+ *
+ * A request belongs to the web thread that serves its connection.
+ */
+#pragma once
+
+#include "artemis-core/codec.h"
+#include "artemis-server/engine.h"
+
+struct MHD_Connection;
+struct web;
+struct route;
+
+struct request {
+    struct web *web;
+    struct engine *engine;
+    struct MHD_Connection *mhd; /* private to request.c, reply.c and server.c */
+    const struct route *route;  /* NULL: no such path */
+    bool is_get;                /* GET or HEAD; else POST */
+    bool java;                  /* the path begins with /artemis/ */
+    bool camel;                 /* a camelCase name was read, in the query or the body */
+    bool discard;               /* the body is too large, and only swallowed */
+    enum error refused;         /* decided before the body came; ERR_NONE: go on */
+    struct text body;           /* as received; inflated before a handler sees it */
+    struct moment now;
+    uint64_t started_ns;
+};
+
+struct reply {
+    enum error outcome; /* for the metrics; a batch may be answered and yet have failed items */
+    unsigned status;    /* HTTP; 0: what `outcome` says */
+    const char *content_type; /* NULL: JSON */
+    bool identity_headers;    /* X-Artemis-Node, -Cluster, -State */
+    bool send_etag;           /* of the answer */
+    struct text body;         /* owned; or else */
+    struct answer *answer;    /* a reference */
+};
+
+enum dialect request_dialect(const struct request *request);
+struct slice request_body(const struct request *request);
+/* A query parameter by its snake_case name, in either spelling. Absent leaves *out alone.
+ * ERR_INVALID_FIELD when it is no UTF-8 or is given in both spellings. */
+MUST_USE enum error request_query(struct request *request, const char *snake_name,
+                                  struct slice *out, char message[MESSAGE_BYTES]);
+/* A header's value, or NULL. */
+const char *request_header(const struct request *request, const char *name);
+bool request_accepts_gzip(const struct request *request);
+
+/* Reads a gzip-encoded body in place. ERR_INVALID_JSON, ERR_INVALID_FIELD (another encoding),
+ * ERR_BODY_TOO_LARGE, with *message; ERR_NO_MEMORY. */
+MUST_USE enum error request_inflate(struct request *request, char message[MESSAGE_BYTES]);

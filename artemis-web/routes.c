@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-web/routes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "artemis-web/handlers.h"
+
+/* clang-format off */
+const struct route routes[ROUTE_COUNT] = {
+    {"/api/cluster/nodes", "cluster_nodes", METHOD_GET_POST, ROUTE_OPERATOR, handle_cluster_nodes, "the nodes of the cluster"},
+    {"/api/cluster/up-discovery-nodes", "up_discovery_nodes", METHOD_GET_POST, ROUTE_OPERATOR, handle_cluster_nodes, "the nodes that answer discovery"},
+    {"/api/cluster/up-registry-nodes", "up_registry_nodes", METHOD_GET_POST, ROUTE_OPERATOR, handle_cluster_nodes, "the nodes that take registrations"},
+    {"/api/discovery/lookup", "lookup", METHOD_POST, ROUTE_CLIENT, handle_lookup, "several services, or one instance of a service by strategy"},
+    {"/api/discovery/service", "service", METHOD_GET_POST, ROUTE_CLIENT, handle_service, "the instances of one service"},
+    {"/api/discovery/services", "services", METHOD_GET_POST, ROUTE_CLIENT, handle_services, "all services with all their instances"},
+    {"/api/discovery/services-delta", "services_delta", METHOD_GET_POST, ROUTE_CLIENT, handle_services_delta, "what changed since a version"},
+    {"/api/registry/heartbeat", "heartbeat", METHOD_POST, ROUTE_CLIENT, handle_heartbeat, "renew leases"},
+    {"/api/registry/register", "register", METHOD_POST, ROUTE_CLIENT, handle_register, "register or change instances"},
+    {"/api/registry/unregister", "unregister", METHOD_POST, ROUTE_CLIENT, handle_unregister, "take instances out"},
+    {"/api/status/cluster", "status_cluster", METHOD_GET_POST, ROUTE_OPERATOR, handle_status_cluster, "all nodes, with their state"},
+    {"/api/status/config", "status_config", METHOD_GET_POST, ROUTE_OPERATOR, handle_status_config, "the settings in force, and where each came from"},
+    {"/api/status/deployment", "status_deployment", METHOD_GET_POST, ROUTE_OPERATOR, handle_status_deployment, "build, host and process"},
+    {"/api/status/leases", "status_leases", METHOD_GET_POST, ROUTE_OPERATOR, handle_status_leases, "leases and guards; with service_id, each lease of a service"},
+    {"/api/status/leases/release", "release_guard", METHOD_POST, ROUTE_OPERATOR, handle_release_guard, "release the mass-expiry guard of a service, or of all"},
+    {"/api/status/node", "status_node", METHOD_GET_POST, ROUTE_OPERATOR, handle_status_node, "this node"},
+    {"/health", "health", METHOD_GET, ROUTE_OPERATOR, handle_health, "200 OK while the process lives"},
+    {"/metrics", "metrics", METHOD_GET, ROUTE_OPERATOR, handle_metrics, "Prometheus metrics"},
+    {"/ready", "ready", METHOD_GET, ROUTE_OPERATOR, handle_ready, "200 READY while the node serves clients"},
+};
+/* clang-format on */
+
+static int by_path(const void *path, const void *route)
+{
+    return strcmp(path, ((const struct route *)route)->path);
+}
+
+const struct route *route_find(const char *path, bool *java)
+{
+    static const char java_prefix[] = "/artemis/api/";
+    static const char suffix[] = ".json";
+    *java = strncmp(path, "/artemis/", strlen("/artemis/")) == 0;
+    if (strncmp(path, java_prefix, strlen(java_prefix)) == 0)
+        path += strlen("/artemis");
+    size_t size = strlen(path);
+    if (size > strlen(suffix) && strcmp(path + size - strlen(suffix), suffix) == 0)
+        size -= strlen(suffix);
+    if (size >= ROUTE_PATH_BYTES)
+        return NULL;
+    char canonical[ROUTE_PATH_BYTES];
+    memcpy(canonical, path, size);
+    canonical[size] = '\0';
+    return bsearch(canonical, routes, ROUTE_COUNT, sizeof(routes[0]), by_path);
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * routes - the table of everything that can be asked for: path, methods, handler, and a sentence
+ * that the documentation is printed from.
+ *
+ * A path in the table is canonical: below /api, without the suffix .json. The Java clients' prefix
+ * /artemis/api is an alias for /api. Constant data; any thread.
+ */
+#pragma once
+
+#include "artemis-web/request.h"
+
+enum route_methods { METHOD_GET = 1, METHOD_POST = 2, METHOD_GET_POST = 3 }; /* GET is HEAD, too */
+
+enum route_class {
+    ROUTE_CLIENT,   /* registry and discovery: needs a ready node, and counts against the rate limit
+                     */
+    ROUTE_OPERATOR, /* status, health, metrics: always answered */
+};
+
+/* Fills the reply, or returns an error with *message ("" for the error's own sentence). */
+typedef enum error route_handler(struct request *request, struct reply *reply,
+                                 char message[MESSAGE_BYTES]);
+
+struct route {
+    const char *path;
+    const char *name; /* in metrics */
+    enum route_methods methods;
+    enum route_class class;
+    route_handler *handle;
+    const char *sentence;
+};
+
+enum { ROUTE_COUNT = 19, ROUTE_PATH_BYTES = 64 };
+
+extern const struct route routes[ROUTE_COUNT]; /* sorted by path */
+
+/* The route of a path as it was asked for, or NULL. *java tells the Java clients' prefix. */
+const struct route *route_find(const char *path, bool *java);

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Where libmicrohttpd calls in. For each request it calls `on_request` once with the header, then
+ * for each piece of the body, then once more when all is there; the answer is queued in that last
+ * call, so that connections stay open. What is wrong with the header is decided at once and told at
+ * the end: a client that is still sending would not hear it.
+ */
+#include <arpa/inet.h>
+#include <microhttpd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "artemis-server/clock.h"
+#include "artemis-server/log.h"
+#include "artemis-web/library_replies.h"
+#include "artemis-web/listener.h"
+#include "artemis-web/reply.h"
+#include "artemis-web/web_internal.h"
+
+enum {
+    /* libmicrohttpd's buffer for a connection: header and bookkeeping. It is cleared at every
+     * request, so it is no larger than a header needs. */
+    CONNECTION_BUFFER_BYTES = 16 * 1024,
+    /* A body buffer larger than that is not kept for the connection's next request. */
+    KEPT_BODY_BYTES = 8 * 1024,
+    /* A declared body this many times over the limit is refused unread. */
+    SWALLOWED_LIMITS = 16,
+    SPARE_FILES = 64,
+    DRAIN_POLL_MS = 5,
+    DRAIN_QUIET_MS = 250,
+    CLOSE_WAIT_MS = 500,
+};
+
+/* A connection and the request on it, in one allocation that lives as long as the connection. */
+struct session {
+    struct connection connection;
+    struct request request;
+};
+
+/* --- requests
+ * ------------------------------------------------------------------------------------------------
+ */
+
+/* What the header alone decides. */
+static enum error judge_header(const struct request *request, const char *method)
+{
+    if (!request->route)
+        return ERR_NO_SUCH_PATH;
+    bool get = strcmp(method, MHD_HTTP_METHOD_GET) == 0 || strcmp(method, "HEAD") == 0;
+    bool post = strcmp(method, MHD_HTTP_METHOD_POST) == 0;
+    if (!(get && request->route->methods & METHOD_GET) &&
+        !(post && request->route->methods & METHOD_POST))
+        return ERR_WRONG_METHOD;
+    const char *length = request_header(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    if (length && strtoull(length, NULL, 10) > request->engine->config->server.max_body_bytes)
+        return ERR_BODY_TOO_LARGE;
+    return ERR_NONE;
+}
+
+/* A refusal is told at once where the client waits for our word, or would send for ages. */
+static bool refuse_unread(const struct request *request)
+{
+    const char *length = request_header(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    return request->refused && (request_header(request, MHD_HTTP_HEADER_EXPECT) ||
+                                (length && strtoull(length, NULL, 10) / SWALLOWED_LIMITS >
+                                               request->engine->config->server.max_body_bytes));
+}
+
+/* The message for what judge_header, or the size of the body, decided. */
+static void explain(const struct request *request, const char *url, const char *method,
+                    enum error refused, char message[MESSAGE_BYTES])
+{
+    char quoted[160];
+    const char *length = request_header(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    switch ((int)refused) {
+    case ERR_NO_SUCH_PATH:
+        text_quote(quoted, sizeof(quoted), slice_of(url));
+        snprintf(message, MESSAGE_BYTES, "path: there is no %s; the API is below /api", quoted);
+        break;
+    case ERR_WRONG_METHOD:
+        text_quote(quoted, sizeof(quoted), slice_of(method));
+        snprintf(message, MESSAGE_BYTES, "method: %s does not take %s", request->route->path,
+                 quoted);
+        break;
+    case ERR_BODY_TOO_LARGE:
+        snprintf(message, MESSAGE_BYTES,
+                 "body: must be at most %llu bytes (server.max_body_bytes), is %.20s",
+                 (unsigned long long)request->engine->config->server.max_body_bytes,
+                 length ? length : "more");
+        break;
+    default:
+        message[0] = '\0';
+    }
+}
+
+static enum error dispatch(struct request *request, struct reply *reply, const char *url,
+                           const char *method, char message[MESSAGE_BYTES])
+{
+    enum error error = request->refused;
+    if (error) {
+        explain(request, url, method, error, message);
+        return error;
+    }
+    if (request->route->class == ROUTE_CLIENT) {
+        error = engine_admit(request->engine, request->now);
+        if (error)
+            return error;
+    }
+    error = request_inflate(request, message);
+    return error ? error : request->route->handle(request, reply, message);
+}
+
+static enum MHD_Result answer(struct session *session, const char *url, const char *method)
+{
+    struct request *request = &session->request;
+    struct web *web = request->web;
+    char message[MESSAGE_BYTES] = "";
+    struct reply reply = {0};
+    enum error outcome;
+    enum error error = dispatch(request, &reply, url, method, message);
+    bool sent = reply_send(request, &reply, error, message, &outcome);
+    metrics_count(&web->metrics, request->route, outcome, clock_mono_ns() - request->started_ns);
+    if (log_enabled(LOG_LEVEL_DEBUG)) {
+        char path[160];
+        text_quote(path, sizeof(path), slice_of(url));
+        log_line(LOG_LEVEL_DEBUG, "%s %s %s%s", method, path, error_info(outcome)->word,
+                 sent ? "" : ", not sent");
+    }
+    return sent ? MHD_YES : MHD_NO;
+}
+
+static void begin(struct session *session, struct web *web, struct MHD_Connection *mhd,
+                  const char *url, const char *method)
+{
+    struct request *request = &session->request;
+    struct text body = request->body; /* the buffer serves again */
+    text_clear(&body);
+    *request = (struct request){
+        .web = web,
+        .engine = web->engine,
+        .mhd = mhd,
+        .is_get = strcmp(method, MHD_HTTP_METHOD_POST) != 0,
+        .body = body,
+        .now = clock_now(),
+        .started_ns = clock_mono_ns(),
+    };
+    request->route = route_find(url, &request->java);
+    request->refused = judge_header(request, method);
+    request->discard = request->refused != ERR_NONE;
+    connection_reading(&session->connection, request->now.mono_ms);
+}
+
+/* Takes a piece of the body; too much of it is only counted. */
+static void receive(struct session *session, const char *data, size_t size)
+{
+    struct request *request = &session->request;
+    atomic_fetch_add_explicit(&session->connection.body_bytes, size, memory_order_relaxed);
+    atomic_fetch_add_explicit(&request->web->metrics.request_bytes, size, memory_order_relaxed);
+    if (request->discard)
+        return;
+    if (request->body.size + size > request->engine->config->server.max_body_bytes)
+        request->refused = ERR_BODY_TOO_LARGE;
+    else
+        text_append(&request->body, data, size);
+    if (text_failed(&request->body))
+        request->refused = ERR_NO_MEMORY;
+    request->discard = request->refused != ERR_NONE;
+}
+
+static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, const char *url,
+                                  const char *method, const char *version, const char *data,
+                                  size_t *size, void **request_context)
+{
+    (void)version;
+    struct session *session =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    if (!session)
+        return MHD_NO; /* there was no memory for it */
+    if (!*request_context) {
+        *request_context = session;
+        begin(session, context, mhd, url, method);
+        return refuse_unread(&session->request) ? answer(session, url, method) : MHD_YES;
+    }
+    if (*size > 0) {
+        receive(session, data, *size);
+        *size = 0;
+        return MHD_YES;
+    }
+    session->request.now = clock_now();
+    if (!connection_serving(&session->connection, session->request.now.mono_ms))
+        return MHD_NO; /* it came too late, and has been told */
+    return answer(session, url, method);
+}
+
+static void on_completed(void *context, struct MHD_Connection *mhd, void **request_context,
+                         enum MHD_RequestTerminationCode how)
+{
+    (void)mhd;
+    (void)how;
+    struct web *web = context;
+    struct session *session = *request_context;
+    if (!session)
+        return;
+    if (session->request.body.capacity > KEPT_BODY_BYTES)
+        text_free(&session->request.body);
+    uint64_t now_ms = clock_now().mono_ms;
+    atomic_store_explicit(&web->served_ms, now_ms, memory_order_relaxed);
+    connection_idle(&session->connection, now_ms);
+    *request_context = NULL;
+}
+
+/* --- connections
+ * ------------------------------------------------------------------------------------------------
+ */
+
+static void on_connection(void *context, struct MHD_Connection *mhd, void **socket_context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    struct web *web = context;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        struct session *session = calloc(1, sizeof(*session));
+        *socket_context = session;
+        if (session)
+            connections_add(
+                &web->connections, &session->connection,
+                MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
+                clock_now().mono_ms);
+        return;
+    }
+    struct session *session = *socket_context;
+    if (!session)
+        return;
+    connections_remove(&web->connections, &session->connection);
+    text_free(&session->request.body);
+    free(session);
+}
+
+static void on_library_log(void *context, const char *format, va_list arguments)
+{
+    (void)context;
+    if (!log_enabled(LOG_LEVEL_DEBUG))
+        return;
+    char line[512];
+    vsnprintf(line, sizeof(line), format, arguments);
+    log_line(LOG_LEVEL_DEBUG, "libmicrohttpd: %s", line);
+}
+
+/* --- life
+ * -------------------------------------------------------------------------------------------------------
+ */
+
+/* Each connection is a file. Warns when the system allows less than the settings promise. */
+static void raise_file_limit(uint32_t connections)
+{
+    struct rlimit limit;
+    rlim_t wanted = (rlim_t)connections + connections / 8 + SPARE_FILES;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+        return;
+    if (limit.rlim_max < wanted)
+        log_line(LOG_LEVEL_WARN,
+                 "server.max_connections is %u, but this process may open only %llu files; "
+                 "raise the limit (ulimit -n) or lower the setting",
+                 connections, (unsigned long long)limit.rlim_max);
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static struct MHD_Daemon *start_daemon(struct web *web)
+{
+    const struct config *config = web->engine->config;
+    uint32_t threads = config->server.threads;
+    struct MHD_OptionItem pool[] = {
+        {MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)threads, NULL},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    if (threads < 2) /* one thread needs no pool */
+        pool[0] = pool[1];
+    /* The limit is ours to keep (connections.h); the library's is only there to be above it, as it
+     * is divided between the threads and reached by one of them before the others. */
+    unsigned library_limit = config->server.max_connections * 2 + SPARE_FILES;
+    return MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TURBO | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+        on_request, web, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL, MHD_OPTION_LISTEN_SOCKET,
+        web->listener, MHD_OPTION_CONNECTION_LIMIT, library_limit,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BUFFER_BYTES,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECS, MHD_OPTION_NOTIFY_CONNECTION,
+        on_connection, web, MHD_OPTION_NOTIFY_COMPLETED, on_completed, web, MHD_OPTION_ARRAY, pool,
+        MHD_OPTION_END);
+}
+
+enum error web_start(struct engine *engine, struct web **out, char problem[WEB_PROBLEM_BYTES])
+{
+    struct web *web = calloc(1, sizeof(*web));
+    snprintf(problem, WEB_PROBLEM_BYTES, "out of memory");
+    if (!web)
+        return ERR_NO_MEMORY;
+    web->engine = engine;
+    raise_file_limit(engine->config->server.max_connections);
+    enum error error =
+        listener_open(engine->config->server.listen_addr, &web->listener, web->address,
+                      sizeof(web->address), problem, WEB_PROBLEM_BYTES);
+    if (error) {
+        free(web);
+        return error;
+    }
+    connections_init(&web->connections, engine->config->server.max_connections);
+    error = library_replies_start(&web->metrics);
+    if (!error)
+        web->daemon = start_daemon(web);
+    if (!web->daemon) {
+        snprintf(problem, WEB_PROBLEM_BYTES, "cannot start the HTTP server's threads");
+        close(web->listener);
+        connections_free(&web->connections);
+        free(web);
+        return ERR_SYSTEM;
+    }
+    *out = web;
+    return ERR_NONE;
+}
+
+const char *web_address(const struct web *web)
+{
+    return web->address;
+}
+
+void web_tick(struct web *web, struct moment now)
+{
+    connections_sweep(&web->connections, now.mono_ms);
+}
+
+/* Hands over what the kernel has accepted for us, so that it is not cut off with the listener. */
+static void take_backlog(struct web *web)
+{
+    struct sockaddr_storage peer;
+    socklen_t size = sizeof(peer);
+    int fd;
+    while ((fd = accept4(web->listener, (struct sockaddr *)&peer, &size,
+                         SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
+        MHD_add_connection(web->daemon, fd, (struct sockaddr *)&peer, size);
+        size = sizeof(peer);
+    }
+}
+
+/* Waits until nothing is under way and nothing has been for a moment, or until the deadline. */
+static void wait_for_quiet(struct web *web, uint64_t deadline_ms)
+{
+    struct connections_view view;
+    uint64_t now_ms;
+    uint64_t started_ms = clock_now().mono_ms;
+    do {
+        usleep(DRAIN_POLL_MS * 1000);
+        now_ms = clock_now().mono_ms;
+        web_tick(web, clock_now());
+        connections_view(&web->connections, &view);
+        uint64_t served_ms = atomic_load_explicit(&web->served_ms, memory_order_relaxed);
+        uint64_t since_ms = served_ms > started_ms ? served_ms : started_ms;
+        if (view.open == 0 || (view.busy == 0 && now_ms - since_ms >= DRAIN_QUIET_MS))
+            return;
+    } while (now_ms < deadline_ms);
+    log_line(LOG_LEVEL_WARN, "%u requests were still under way when the time to drain was over",
+             view.busy);
+}
+
+void web_stop(struct web *web, uint64_t drain_ms)
+{
+    if (!web)
+        return;
+    uint64_t deadline_ms = clock_now().mono_ms + drain_ms;
+    MHD_quiesce_daemon(web->daemon);
+    take_backlog(web);
+    shutdown(web->listener, SHUT_RD); /* refuses from here on; libmicrohttpd may still look at it */
+    wait_for_quiet(web, deadline_ms);
+
+    connections_close_idle(&web->connections);
+    struct connections_view view;
+    uint64_t until_ms = clock_now().mono_ms + CLOSE_WAIT_MS;
+    do {
+        usleep(DRAIN_POLL_MS * 1000);
+        connections_view(&web->connections, &view);
+    } while (view.open > 0 && clock_now().mono_ms < until_ms);
+    MHD_stop_daemon(web->daemon);
+    close(web->listener);
+    connections_free(&web->connections);
+    free(web);
+}

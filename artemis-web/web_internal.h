@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * web_internal - what the files of the web server share. Not for other rooms.
+ */
+#pragma once
+
+#include "artemis-web/connections.h"
+#include "artemis-web/metrics.h"
+#include "artemis-web/web.h"
+
+struct MHD_Daemon;
+
+struct web {
+    struct engine *engine;     /* borrowed */
+    struct MHD_Daemon *daemon; /* its threads call back into this struct */
+    int listener; /* until it is handed to libmicrohttpd, and after it was given back */
+    char address[WEB_ADDRESS_BYTES];
+    struct connections connections;
+    struct metrics metrics;
+    _Atomic uint64_t served_ms; /* when a request was last answered: draining waits for quiet */
+};

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis/client_http.h"
+
+#include <assert.h>
+#include <curl/curl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define CONNECT_TIMEOUT_MS 3000L
+#define TIMEOUT_MS         10000L
+#define BODY_MAX_BYTES     (512u << 20)
+
+/* What the callbacks fill while a call is under way. */
+struct receiver {
+    struct client_answer *answer;
+    enum client_fate fate; /* why receiving was given up; else CLIENT_ANSWERED */
+};
+
+static const struct {
+    const char *name;
+    size_t offset; /* of the text in struct client_answer */
+} headers[] = {
+    {"location", offsetof(struct client_answer, location)},
+    {"x-artemis-node", offsetof(struct client_answer, node)},
+    {"x-artemis-cluster", offsetof(struct client_answer, cluster)},
+    {"x-artemis-state", offsetof(struct client_answer, state)},
+};
+
+static const struct {
+    CURLcode code;
+    enum client_fate fate;
+} fates[] = {
+    {CURLE_OK, CLIENT_ANSWERED},
+    {CURLE_COULDNT_RESOLVE_HOST, CLIENT_NO_HOST},
+    {CURLE_COULDNT_RESOLVE_PROXY, CLIENT_NO_PROXY},
+    {CURLE_COULDNT_CONNECT, CLIENT_NO_LISTENER},
+    {CURLE_OPERATION_TIMEDOUT, CLIENT_TIMED_OUT},
+    {CURLE_SSL_CONNECT_ERROR, CLIENT_NO_TLS},
+    {CURLE_PEER_FAILED_VERIFICATION, CLIENT_NO_TLS},
+    {CURLE_SSL_CACERT_BADFILE, CLIENT_NO_TLS},
+    {CURLE_SSL_CERTPROBLEM, CLIENT_NO_TLS},
+    {CURLE_UNSUPPORTED_PROTOCOL, CLIENT_NOT_HTTP}, /* said of an answer without a status line */
+    {CURLE_WEIRD_SERVER_REPLY, CLIENT_NOT_HTTP},
+    {CURLE_OUT_OF_MEMORY, CLIENT_NO_MEMORY},
+};
+
+/* libcurl does not say whether it was the proxy that refused. */
+static bool may_be_proxied(const struct client_url *url)
+{
+    static const char *const names[] = {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy",
+                                        "ALL_PROXY"};
+    for (size_t i = 0; i < sizeof names / sizeof *names && !url->loopback; i++)
+        if (getenv(names[i]))
+            return true;
+    return false;
+}
+
+static enum client_fate fate_of(CURLcode code, const struct client_url *url)
+{
+    if (code == CURLE_COULDNT_CONNECT && may_be_proxied(url))
+        return CLIENT_NO_PROXY;
+    for (size_t i = 0; i < sizeof fates / sizeof *fates; i++)
+        if (fates[i].code == code)
+            return fates[i].fate;
+    return CLIENT_BROKEN;
+}
+
+static size_t receive_body(char *data, size_t size, size_t count, void *context)
+{
+    struct receiver *receiver = context;
+    struct text *body = &receiver->answer->body;
+    size_t length = size * count;
+    if (body->size + length > BODY_MAX_BYTES) {
+        receiver->fate = CLIENT_TOO_LARGE;
+        return 0;
+    }
+    text_append(body, data, length);
+    if (text_failed(body)) {
+        receiver->fate = CLIENT_NO_MEMORY;
+        return 0;
+    }
+    return length;
+}
+
+/* A header that does not fit is cut: these are only shown. */
+static size_t receive_header(char *data, size_t size, size_t count, void *context)
+{
+    struct receiver *receiver = context;
+    size_t length = size * count;
+    const char *colon = memchr(data, ':', length);
+    if (!colon)
+        return length;
+    size_t name_length = (size_t)(colon - data);
+    const char *end = data + length;
+    const char *value = colon + 1;
+    while (value < end && (*value == ' ' || *value == '\t'))
+        value++;
+    while (end > value && (end[-1] == '\r' || end[-1] == '\n' || end[-1] == ' '))
+        end--;
+
+    char text[CLIENT_HEADER_MAX];
+    snprintf(text, sizeof text, "%.*s", (int)(end - value), value);
+    if (name_length == strlen("retry-after") && strncasecmp(data, "retry-after", name_length) == 0)
+        receiver->answer->retry_after_secs = (unsigned)strtoul(text, NULL, 10);
+    for (size_t i = 0; i < sizeof headers / sizeof *headers; i++)
+        if (strlen(headers[i].name) == name_length &&
+            strncasecmp(data, headers[i].name, name_length) == 0)
+            memcpy((char *)receiver->answer + headers[i].offset, text, sizeof text);
+    return length;
+}
+
+static void set_receiver(CURL *curl, struct receiver *receiver)
+{
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, receiver->answer->detail);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive_body);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, receiver);
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, receive_header);
+    curl_easy_setopt(curl, CURLOPT_HEADERDATA, receiver);
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, TIMEOUT_MS);
+}
+
+static void set_body(CURL *curl, const struct client_request *request)
+{
+    if (!request->body)
+        return;
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->size_bytes);
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request->body); /* borrowed, not copied */
+}
+
+/* Of all options only texts can fail, since libcurl copies them. */
+static CURLcode set_texts(CURL *curl, const char *address, bool loopback)
+{
+    const struct {
+        CURLoption option;
+        const char *text;
+    } texts[] = {
+        {CURLOPT_URL, address},
+        {CURLOPT_ACCEPT_ENCODING, "gzip"},
+        {CURLOPT_USERAGENT, "artemis/" ARTEMIS_VERSION},
+        {CURLOPT_PROXY, loopback ? "" : NULL}, /* NULL: what the environment says */
+    };
+    CURLcode code = CURLE_OK;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts && code == CURLE_OK; i++)
+        code = curl_easy_setopt(curl, texts[i].option, texts[i].text);
+    return code;
+}
+
+/* NULL without memory. */
+static struct curl_slist *request_headers(void)
+{
+    static const char *const lines[] = {
+        "Content-Type: application/json", "Accept: application/json",
+        "Expect:", /* no question before the body */
+    };
+    struct curl_slist *list = NULL;
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        struct curl_slist *longer = curl_slist_append(list, lines[i]);
+        if (!longer) {
+            curl_slist_free_all(list);
+            return NULL;
+        }
+        list = longer;
+    }
+    return list;
+}
+
+static CURLcode perform(CURL *curl, const struct client_url *url,
+                        const struct client_request *request, struct receiver *receiver)
+{
+    struct curl_slist *list = request_headers();
+    char *address = NULL;
+    CURLcode code = CURLE_OUT_OF_MEMORY;
+    if (!list || asprintf(&address, "%s%s", url->base, request->path) < 0) {
+        address = NULL;
+        goto out;
+    }
+    set_receiver(curl, receiver);
+    set_body(curl, request);
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, list);
+    code = set_texts(curl, address, url->loopback);
+    if (code == CURLE_OK)
+        code = curl_easy_perform(curl);
+out:
+    curl_slist_free_all(list);
+    free(address);
+    return code;
+}
+
+void client_http_send(const struct client_url *url, const struct client_request *request,
+                      struct client_answer *answer)
+{
+    static_assert(CLIENT_HEADER_MAX >= CURL_ERROR_SIZE, "libcurl writes its errors to `detail`");
+    *answer = (struct client_answer){.fate = CLIENT_NO_MEMORY};
+    struct receiver receiver = {.answer = answer, .fate = CLIENT_ANSWERED};
+    CURL *curl = curl_easy_init();
+    if (!curl)
+        return;
+
+    CURLcode code = perform(curl, url, request, &receiver);
+    answer->fate = receiver.fate != CLIENT_ANSWERED ? receiver.fate : fate_of(code, url);
+    if (!answer->detail[0])
+        snprintf(answer->detail, sizeof answer->detail, "%s", curl_easy_strerror(code));
+    if (answer->fate == CLIENT_ANSWERED) {
+        long http_status = 0;
+        curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &http_status);
+        answer->http_status = (int)http_status;
+    }
+    curl_easy_cleanup(curl);
+}
+
+void client_http_free(struct client_answer *answer)
+{
+    if (!answer)
+        return;
+    text_free(&answer->body);
+}

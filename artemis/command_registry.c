@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis/command_registry.h"
+
+#include "artemis/client_args.h"
+#include "artemis/client_call.h"
+#include "artemis/client_file.h"
+#include "artemis/client_request.h"
+#include "artemis/client_text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* One line to say that it is done, in place of the server's answer. */
+static void say(const struct client_args *args, const char *done)
+{
+    fputs(done, stdout);
+    fputc(' ', stdout);
+    client_text_print(stdout, args->positionals[0], 0);
+    fputc('/', stdout);
+    client_text_print(stdout, args->positionals[1], 0);
+    fputc('\n', stdout);
+}
+
+static int finish(const struct client_args *args, struct client_reply *reply, const char *done)
+{
+    int exit_code = client_call_report(args, reply);
+    if (client_call_shows(args, reply) && args->positionals[1])
+        say(args, done);
+    else if (client_call_shows(args, reply))
+        puts(done);
+    client_reply_free(reply);
+    return exit_code;
+}
+
+static void post_key(const struct client_args *args, const char *path, struct client_reply *reply)
+{
+    json_t *body = NULL;
+    enum error error = client_request_key(args, &body);
+    client_call_post(args, path, error ? NULL : body, reply);
+}
+
+/* --- register --- */
+
+static const struct client_option register_options[] = {
+    CLIENT_INSTANCE_OPTIONS,
+    CLIENT_KEY_OPTIONS,
+    {.name = "file", .value = "F", .sentence = "post this JSON request as it is; - is stdin"},
+    CLIENT_CALL_OPTIONS,
+    {.name = NULL},
+};
+
+static const struct client_command register_command = {
+    .name = "register",
+    .usage = {"register SERVICE INSTANCE --ip IP --port N [options]",
+              "register SERVICE INSTANCE --url URL [options]", "register --file F [options]"},
+    .about = "Registers an instance of a service, or changes it. Its lease ends when no\n"
+             "heartbeat has come for lease.ttl_secs (30): see artemis heartbeat.\n",
+    .example = "artemis register orders orders-1 --ip 10.0.0.7 --port 8080 --meta version=3\n"
+               "artemis register --file instances.json\n",
+    .positionals = {"SERVICE", "INSTANCE"},
+    .positionals_optional = true,
+    .options = register_options,
+};
+
+/* With --file the body says it all: whatever else would describe an instance is a mistake. */
+static bool is_alone(const struct client_args *args, char mistake[CLIENT_MISTAKE_MAX])
+{
+    static const char *const company[] = {"file", "server", "json"};
+    if (args->positionals[0]) {
+        snprintf(mistake, CLIENT_MISTAKE_MAX, "with --file, the file says SERVICE and INSTANCE");
+        return false;
+    }
+    for (size_t i = 0; i < args->given_count; i++) {
+        const char *name = args->given[i].option->name;
+        bool fits = false;
+        for (size_t k = 0; k < sizeof company / sizeof *company; k++)
+            fits |= strcmp(company[k], name) == 0;
+        if (!fits) {
+            snprintf(mistake, CLIENT_MISTAKE_MAX, "with --file, the file says --%s", name);
+            return false;
+        }
+    }
+    return true;
+}
+
+static int register_file(const struct client_args *args, const char *path)
+{
+    char mistake[CLIENT_MISTAKE_MAX];
+    if (!is_alone(args, mistake))
+        return client_args_mistake(&register_command, mistake);
+    struct text body = {0};
+    enum error error = client_file_read(path, &body, mistake);
+    int exit_code = CLIENT_DONE;
+    if (error == ERR_NO_MEMORY) {
+        exit_code = client_call_no_memory();
+    } else if (error) {
+        exit_code = client_args_mistake(&register_command, mistake);
+    } else {
+        struct client_request request = {"/api/registry/register", text_string(&body), body.size};
+        struct client_reply reply;
+        client_call(args, &request, &reply);
+        exit_code = finish(args, &reply, "registered");
+    }
+    text_free(&body);
+    return exit_code;
+}
+
+static int register_one(const struct client_args *args)
+{
+    char mistake[CLIENT_MISTAKE_MAX] = "SERVICE and INSTANCE are missing, or --file F";
+    if (args->positionals[0])
+        snprintf(mistake, sizeof mistake, "INSTANCE is missing");
+    if (!args->positionals[1])
+        return client_args_mistake(&register_command, mistake);
+
+    json_t *body = NULL;
+    enum error error = client_request_instance(args, &body, mistake);
+    if (error == ERR_INVALID_FIELD)
+        return client_args_mistake(&register_command, mistake);
+    struct client_reply reply;
+    client_call_post(args, "/api/registry/register", body, &reply);
+    return finish(args, &reply, "registered");
+}
+
+int command_register(int argc, char **argv)
+{
+    struct client_args args;
+    int exit_code = 0;
+    if (!client_args_start(&args, &register_command, argc, argv, &exit_code))
+        return exit_code;
+    const char *path = client_args_text(&args, "file");
+    exit_code = path ? register_file(&args, path) : register_one(&args);
+    client_args_free(&args);
+    return exit_code;
+}
+
+/* --- heartbeat --- */
+
+static const char heartbeat_path[] = "/api/registry/heartbeat";
+
+static const struct client_option heartbeat_options[] = {
+    {.name = "every",
+     .value = "SECS",
+     .sentence = "go on until interrupted, with a pause between",
+     .min = 1,
+     .max = 86400},
+    CLIENT_KEY_OPTIONS,
+    CLIENT_CALL_OPTIONS,
+    {.name = NULL},
+};
+
+static const struct client_command heartbeat_command = {
+    .name = "heartbeat",
+    .usage = {"heartbeat SERVICE INSTANCE [options]"},
+    .about = "Renews the lease of an instance. When the server does not know the lease, this\n"
+             "ends with 1: register the instance again. With --every, once the first heartbeat\n"
+             "was taken, a server that is away or busy is tried again until it is back.\n",
+    .example = "artemis heartbeat orders orders-1 --every 10\n",
+    .positionals = {"SERVICE", "INSTANCE"},
+    .options = heartbeat_options,
+};
+
+/* Until interrupted, or refused for good. Speaks when things change, not at every beat. */
+static int beat_on(const struct client_args *args, struct client_reply *reply)
+{
+    const struct timespec pause = {.tv_sec = client_args_number(args, "every")};
+    bool well = true;
+    for (;;) {
+        fflush(stdout);
+        nanosleep(&pause, NULL);
+        post_key(args, heartbeat_path, reply);
+        bool done = reply->verdict.exit_code == CLIENT_DONE;
+        if (!done && !reply->verdict.later)
+            return finish(args, reply, "");
+        if (done != well || client_args_has(args, "json"))
+            finish(args, reply, "renewed again");
+        client_reply_free(reply);
+        well = done;
+    }
+}
+
+int command_heartbeat(int argc, char **argv)
+{
+    struct client_args args;
+    int exit_code = 0;
+    if (!client_args_start(&args, &heartbeat_command, argc, argv, &exit_code))
+        return exit_code;
+    struct client_reply reply;
+    post_key(&args, heartbeat_path, &reply);
+    exit_code = finish(&args, &reply, "renewed");
+    if (exit_code == CLIENT_DONE && client_args_has(&args, "every"))
+        exit_code = beat_on(&args, &reply);
+    client_args_free(&args);
+    return exit_code;
+}
+
+/* --- unregister --- */
+
+static const struct client_option unregister_options[] = {
+    CLIENT_KEY_OPTIONS,
+    CLIENT_CALL_OPTIONS,
+    {.name = NULL},
+};
+
+static const struct client_command unregister_command = {
+    .name = "unregister",
+    .usage = {"unregister SERVICE INSTANCE [options]"},
+    .about = "Takes an instance out of the registry at once. What is not there counts as done.\n",
+    .example = "artemis unregister orders orders-1\n",
+    .positionals = {"SERVICE", "INSTANCE"},
+    .options = unregister_options,
+};
+
+int command_unregister(int argc, char **argv)
+{
+    struct client_args args;
+    int exit_code = 0;
+    if (!client_args_start(&args, &unregister_command, argc, argv, &exit_code))
+        return exit_code;
+    struct client_reply reply;
+    post_key(&args, "/api/registry/unregister", &reply);
+    exit_code = finish(&args, &reply, "unregistered");
+    client_args_free(&args);
+    return exit_code;
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * main - the commands of the binary, in one table.
+ *
+ * A command gets its own name as argv[0] and what follows it, and returns the exit code. `artemis
+ * help` is printed from the table; `artemis help NAME` is `artemis NAME --help`.
+ */
+#include "artemis/client_args.h"
+#include "artemis/client_exit.h"
+#include "artemis/client_suggest.h"
+#include "artemis/client_text.h"
+#include "artemis/command_config.h"
+#include "artemis/command_discovery.h"
+#include "artemis/command_later.h"
+#include "artemis/command_registry.h"
+#include "artemis/command_server.h"
+#include "artemis/command_status.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+static int command_help(int argc, char **argv);
+static int command_version(int argc, char **argv);
+
+static const struct command {
+    const char *name;
+    const char *arguments;
+    const char *sentence;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+    {"server", "[--config F]", "serve a registry", command_server},
+    {"config", "check F", "check a configuration file", command_config},
+    {"register", "SERVICE INSTANCE ...", "register an instance", command_register},
+    {"heartbeat", "SERVICE INSTANCE", "renew the lease of an instance", command_heartbeat},
+    {"unregister", "SERVICE INSTANCE", "take an instance out", command_unregister},
+    {"services", "", "list the services", command_services},
+    {"service", "NAME", "list the instances of a service", command_service},
+    {"watch", "NAME", "follow a service (in a later version)", command_watch},
+    {"status", "", "show how one node fares", command_status},
+    {"cluster", "", "show all nodes (in a later version)", command_cluster},
+    {"version", "", "print the version", command_version},
+    {"help", "[COMMAND]", "print this, or the help of a command", command_help},
+};
+
+static const struct {
+    const char *flag;
+    const char *command;
+} flags[] = {{"--help", "help"}, {"-h", "help"}, {"--version", "version"}, {"-V", "version"}};
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+static void print_help(void)
+{
+    fputs("Artemis is a registry for services: who serves what, and where.\n\n"
+          "usage: artemis COMMAND [arguments]\n\n",
+          stdout);
+    for (size_t i = 0; i < COUNT(commands); i++)
+        printf("  %-10s %-20s  %s\n", commands[i].name, commands[i].arguments,
+               commands[i].sentence);
+    fputs("\n`artemis help COMMAND` tells more. Commands that call a server take --server URL\n"
+          "(or ARTEMIS_URL; else http://127.0.0.1:8080) and --json.\n"
+          "Exit codes: 0 done, 1 refused, 2 wrong usage, 3 server not reachable.\n",
+          stdout);
+}
+
+static int unknown_command(const char *word)
+{
+    char hint[64] = "see: artemis help";
+    struct client_suggestion near = {.word = word + strspn(word, "-")};
+    for (size_t i = 0; i < COUNT(commands); i++)
+        client_suggest_offer(&near, commands[i].name);
+    if (near.best)
+        snprintf(hint, sizeof hint, "did you mean: artemis %s?", near.best);
+    client_text_complain(stderr, hint, "there is no command %.64s", word);
+    return CLIENT_USAGE;
+}
+
+static int run(int argc, char **argv)
+{
+    const char *name = argv[0];
+    for (size_t i = 0; i < COUNT(flags); i++)
+        if (strcmp(flags[i].flag, name) == 0)
+            name = flags[i].command;
+    for (size_t i = 0; i < COUNT(commands); i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return commands[i].run(argc, argv);
+    return unknown_command(name);
+}
+
+static int command_help(int argc, char **argv)
+{
+    if (argc < 2 || argv[1][0] == '-' || strcmp(argv[1], "help") == 0) {
+        print_help();
+        return CLIENT_DONE;
+    }
+    char flag[] = "--help";
+    char *asked[] = {argv[1], flag, NULL};
+    return run(2, asked);
+}
+
+static int command_version(int argc, char **argv)
+{
+    static const struct client_option options[] = {
+        {.name = "json", .sentence = "print it as JSON"},
+        {.name = NULL},
+    };
+    static const struct client_command version = {
+        .name = "version",
+        .usage = {"version [options]"},
+        .about = "Prints the version of this binary. That of a server is in: artemis status\n",
+        .example = "artemis version\n",
+        .options = options,
+    };
+    struct client_args args;
+    int exit_code = 0;
+    if (!client_args_start(&args, &version, argc, argv, &exit_code))
+        return exit_code;
+    bool json = client_args_has(&args, "json");
+    client_args_free(&args);
+    puts(json ? "{\"version\":\"" ARTEMIS_VERSION "\"}" : "artemis " ARTEMIS_VERSION);
+    return CLIENT_DONE;
+}
+
+int main(int argc, char **argv)
+{
+    int exit_code = CLIENT_USAGE;
+    if (argc < 2)
+        print_help();
+    else
+        exit_code = run(argc - 1, argv + 1);
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return exit_code;
+    client_text_complain(stderr, NULL, "the output could not be written");
+    return exit_code == CLIENT_DONE ? CLIENT_REFUSED : exit_code;
+}

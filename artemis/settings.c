@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis/settings.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char prefix[] = "ARTEMIS_";
+static const char suffix[] = ".toml";
+
+/* What is being filled, and where to complain. */
+struct loading {
+    struct config *config;
+    struct config_problem *problem;
+};
+
+/* --- files --- */
+
+static enum error cannot_read(const struct loading *loading, const char *path, const char *why)
+{
+    snprintf(loading->problem->text, sizeof(loading->problem->text), "cannot read %s: %s", path,
+             why);
+    return ERR_SYSTEM;
+}
+
+static enum error no_memory(const struct loading *loading)
+{
+    snprintf(loading->problem->text, sizeof(loading->problem->text), "out of memory");
+    return ERR_NO_MEMORY;
+}
+
+/* Reads to the end, which for a pipe is not known before. */
+static enum error read_all(const struct loading *loading, const char *path, int fd,
+                           struct text *content)
+{
+    for (;;) {
+        char *to = text_reserve(content, BUFSIZ);
+        if (!to)
+            return no_memory(loading);
+        ssize_t got = read(fd, to, BUFSIZ);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return cannot_read(loading, path, strerror(errno));
+        if (got == 0)
+            return ERR_NONE;
+        content->size += (size_t)got;
+        if (content->size > SETTINGS_FILE_BYTES_MAX)
+            return cannot_read(loading, path, "it is larger than 1 MiB");
+    }
+}
+
+static enum error read_file(const struct loading *loading, const char *path, struct text *content)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return cannot_read(loading, path, strerror(errno));
+    enum error code = read_all(loading, path, fd, content);
+    close(fd);
+    return code;
+}
+
+struct file_visit {
+    const struct loading *loading;
+    const char *path;
+};
+
+static enum error visit_leaf(void *context, const char *key, const struct toml_value *value,
+                             uint32_t line)
+{
+    const struct file_visit *visit = context;
+    char source[PATH_MAX + 16];
+    snprintf(source, sizeof(source), "%s:%u", visit->path, line);
+    return config_set(visit->loading->config, key, value, source, visit->loading->problem);
+}
+
+static enum error load_file(const struct loading *loading, const char *path)
+{
+    struct text content = {0};
+    struct file_visit visit = {loading, path};
+    enum error code = read_file(loading, path, &content);
+    if (code == ERR_NONE)
+        code = toml_read(path, (struct slice){content.data, content.size}, visit_leaf, &visit,
+                         loading->problem->text, sizeof(loading->problem->text));
+    text_free(&content);
+    return code;
+}
+
+static int is_fragment(const struct dirent *entry)
+{
+    size_t size = strlen(entry->d_name);
+    return entry->d_name[0] != '.' && size >= sizeof(suffix) &&
+           strcmp(entry->d_name + size - (sizeof(suffix) - 1), suffix) == 0;
+}
+
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static enum error load_fragments(const struct loading *loading, const char *file)
+{
+    struct text directory = {0};
+    struct dirent **entries = NULL;
+    const char *slash = strrchr(file, '/');
+    text_append(&directory, file, slash ? (size_t)(slash - file) + 1 : 0);
+    text_append_string(&directory, "config.d");
+    int count = scandir(text_string(&directory), &entries, is_fragment, by_name);
+    enum error code = ERR_NONE;
+    if (text_failed(&directory))
+        code = no_memory(loading);
+    else if (count < 0 && errno != ENOENT)
+        code = cannot_read(loading, text_string(&directory), strerror(errno));
+    for (int i = 0; i < count; i++) {
+        struct text path = {0};
+        text_printf(&path, "%s/%s", text_string(&directory), entries[i]->d_name);
+        if (code == ERR_NONE)
+            code = text_failed(&path) ? no_memory(loading) : load_file(loading, text_string(&path));
+        text_free(&path);
+        free(entries[i]);
+    }
+    free(entries);
+    text_free(&directory);
+    return code;
+}
+
+/* --- the environment --- */
+
+/* LEASE_TTL_SECS becomes lease.ttl_secs; false when no section begins so. */
+static bool key_of(struct slice name, char *key, size_t key_size)
+{
+    if (name.size >= key_size)
+        return false;
+    for (size_t i = 0; i < name.size; i++)
+        key[i] = (char)tolower((unsigned char)name.data[i]);
+    key[name.size] = '\0';
+    char *underscore = strchr(key, '_');
+    if (!underscore || !config_has_section((struct slice){key, (size_t)(underscore - key)}))
+        return false;
+    *underscore = '.';
+    return true;
+}
+
+static enum error load_variable(const struct loading *loading, const char *variable)
+{
+    const size_t prefix_size = sizeof(prefix) - 1;
+    const char *equals = strchr(variable, '=');
+    if (!equals || strncmp(variable, prefix, prefix_size) != 0)
+        return ERR_NONE;
+    char key[CONFIG_TEXT_BYTES];
+    struct slice name = {variable + prefix_size, (size_t)(equals - variable) - prefix_size};
+    if (!key_of(name, key, sizeof(key)))
+        return ERR_NONE;
+    char source[CONFIG_TEXT_BYTES + 32];
+    snprintf(source, sizeof(source), "environment %.*s", (int)(equals - variable), variable);
+    return config_set_text(loading->config, key, equals + 1, source, loading->problem);
+}
+
+static enum error load_environment(const struct loading *loading, char *const *environment)
+{
+    enum error code = ERR_NONE;
+    for (char *const *variable = environment; variable && *variable && code == ERR_NONE; variable++)
+        code = load_variable(loading, *variable);
+    return code;
+}
+
+/* --- the command line --- */
+
+static enum error load_set(const struct loading *loading, const char *set)
+{
+    const char *equals = strchr(set, '=');
+    if (!equals || equals == set) {
+        char shown[CONFIG_TEXT_BYTES];
+        text_quote(shown, sizeof(shown), slice_of(set));
+        snprintf(loading->problem->text, sizeof(loading->problem->text),
+                 "--set: must be section.key=value, is %s", shown);
+        return ERR_INVALID_FIELD;
+    }
+    char *key = strndup(set, (size_t)(equals - set));
+    enum error code =
+        key ? config_set_text(loading->config, key, equals + 1, "--set", loading->problem)
+            : no_memory(loading);
+    free(key);
+    return code;
+}
+
+static enum error load_command_line(const struct loading *loading,
+                                    const struct settings_input *input)
+{
+    for (size_t i = 0; i < input->set_count; i++) {
+        enum error code = load_set(loading, input->sets[i]);
+        if (code != ERR_NONE)
+            return code;
+    }
+    if (!input->addr)
+        return ERR_NONE;
+    return config_set_text(loading->config, "server.listen_addr", input->addr, "--addr",
+                           loading->problem);
+}
+
+/* --- all of it --- */
+
+static enum error load_layers(const struct loading *loading, const struct settings_input *input)
+{
+    enum error code = input->file ? load_file(loading, input->file) : ERR_NONE;
+    if (code == ERR_NONE && input->file)
+        code = load_fragments(loading, input->file);
+    if (code == ERR_NONE)
+        code = load_environment(loading, input->environment);
+    if (code == ERR_NONE)
+        code = load_command_line(loading, input);
+    if (code == ERR_NONE)
+        code = config_validate(loading->config, loading->problem);
+    return code;
+}
+
+void settings_defaults(struct config *config)
+{
+    char host[HOST_NAME_MAX + 1] = "";
+    cpu_set_t cores;
+    if (gethostname(host, sizeof(host) - 1) != 0)
+        host[0] = '\0';
+    int count = sched_getaffinity(0, sizeof(cores), &cores) == 0 ? CPU_COUNT(&cores) : 1;
+    config_init(config, host, (uint32_t)count);
+}
+
+enum error settings_load(struct config *config, const struct settings_input *input,
+                         struct config_problem *problem)
+{
+    struct config loaded;
+    struct loading loading = {&loaded, problem};
+    settings_defaults(&loaded);
+    enum error code = load_layers(&loading, input);
+    if (code != ERR_NONE) {
+        config_free(&loaded);
+        return code;
+    }
+    *config = loaded;
+    return ERR_NONE;
+}

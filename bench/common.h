@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * common - what the programs of bench/ share: a clock, options, the instances that are
+ * registered, and a blocking HTTP client for one kept-alive connection to 127.0.0.1.
+ *
+ * Each program of bench/ is a single file, so this is a header of small inline functions. All of
+ * them end the program with a sentence when something fails: a benchmark that goes on after an
+ * error measures nothing. Every struct belongs to one thread.
+ */
+#pragma once
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "artemis-core/text.h"
+
+#define HTTP_TIMEOUT_SECS 60
+
+__attribute__((noreturn, format(printf, 1, 2))) static inline void die(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+    exit(1);
+}
+
+/* Seconds on the monotonic clock. */
+static inline double now_secs(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* --- options: "--name value" anywhere on the command line ------------------------------------- */
+
+static inline const char *option_text(char **arguments, const char *name, const char *otherwise)
+{
+    for (char **a = arguments + 1; *a && strcmp(*a, "--") != 0; a++)
+        if (strcmp(*a, name) == 0 && a[1])
+            return a[1];
+    return otherwise;
+}
+
+static inline uint32_t option_number(char **arguments, const char *name, uint32_t otherwise)
+{
+    const char *text = option_text(arguments, name, NULL);
+    char *end = NULL;
+    unsigned long value = !text ? otherwise : strtoul(text, &end, 10);
+
+    if (text && (end == text || *end != '\0' || value > UINT32_MAX))
+        die("%s: must be a number, is %s", name, text);
+    return (uint32_t)value;
+}
+
+static inline uint16_t option_port(char **arguments)
+{
+    uint32_t port = option_number(arguments, "--port", 0);
+
+    if (port == 0 || port > UINT16_MAX)
+        die("%s: --port PORT is required", arguments[0]);
+    return (uint16_t)port;
+}
+
+/* --- what is registered: instance n of service n / per_service; load.lua knows the ids too ---- */
+
+static inline void text_add_ids(struct text *t, uint32_t n, uint32_t per_service)
+{
+    text_printf(t,
+                "{\"region_id\":\"local\",\"zone_id\":\"zone1\",\"service_id\":\"bench-%06u\","
+                "\"instance_id\":\"i-%09u\"",
+                n / per_service, n);
+}
+
+static inline void text_add_key(struct text *t, uint32_t n, uint32_t per_service)
+{
+    text_add_ids(t, n, per_service);
+    text_append_char(t, '}');
+}
+
+/* About 250 bytes, as the budgets of DESIGN section 3 assume. */
+static inline void text_add_instance(struct text *t, uint32_t n, uint32_t per_service)
+{
+    unsigned a = (n >> 16) & 255, b = (n >> 8) & 255, c = n & 255;
+
+    text_add_ids(t, n, per_service);
+    text_printf(
+        t,
+        ",\"ip\":\"10.%u.%u.%u\",\"port\":8080,\"url\":\"http://10.%u.%u.%u:8080\","
+        "\"status\":\"up\",\"protocol\":\"http\",\"metadata\":{\"release\":\"2024.11.3-g5f1c9a\","
+        "\"weight\":\"100\"}}",
+        a, b, c, a, b, c);
+}
+
+/* --- HTTP ------------------------------------------------------------------------------------- */
+
+struct http {
+    int fd;
+    struct text in; /* the last answer */
+};
+
+struct answer {
+    int status;
+    const char *body; /* lives in the connection, until the next call */
+    size_t body_bytes;
+};
+
+/* True when 127.0.0.1:port took the connection. */
+static inline bool http_try_open(struct http *h, uint16_t port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+    struct timeval patience = {.tv_sec = HTTP_TIMEOUT_SECS};
+    int on = 1;
+
+    *h = (struct http){.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (h->fd < 0)
+        die("socket: %s", strerror(errno));
+    setsockopt(h->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(h->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    if (connect(h->fd, (struct sockaddr *)&address, sizeof address) == 0)
+        return true;
+    close(h->fd);
+    return false;
+}
+
+static inline void http_open(struct http *h, uint16_t port)
+{
+    if (!http_try_open(h, port))
+        die("cannot connect to 127.0.0.1:%u: %s", port, strerror(errno));
+}
+
+static inline void http_close(struct http *h)
+{
+    close(h->fd);
+    text_free(&h->in);
+}
+
+static inline void http_send(struct http *h, const char *data, size_t size_bytes)
+{
+    while (size_bytes > 0) {
+        ssize_t sent = send(h->fd, data, size_bytes, MSG_NOSIGNAL);
+        if (sent <= 0)
+            die("send: %s", strerror(errno));
+        data += sent;
+        size_bytes -= (size_t)sent;
+    }
+}
+
+/* Reads more of the answer; the server closing the connection ends the program. */
+static inline void http_read_more(struct http *h)
+{
+    size_t room = 64 * 1024;
+    char *end = text_reserve(&h->in, room + 1);
+
+    if (!end)
+        die("out of memory");
+    ssize_t got = recv(h->fd, end, room, 0);
+    if (got <= 0)
+        die("the server ended the connection: %s", got < 0 ? strerror(errno) : "no answer");
+    h->in.size += (size_t)got;
+    text_string(&h->in);
+}
+
+/* Reads one answer; it must have a Content-Length, as the answers of the servers here do. */
+static inline struct answer http_receive(struct http *h)
+{
+    const char *head_end = NULL;
+
+    text_clear(&h->in);
+    do {
+        http_read_more(h);
+        head_end = strstr(h->in.data, "\r\n\r\n");
+    } while (!head_end);
+
+    size_t head_bytes = (size_t)(head_end - h->in.data) + 4;
+    const char *length = strcasestr(h->in.data, "\r\ncontent-length:");
+    if (!length || length > head_end)
+        die("an answer without Content-Length:\n%.*s", (int)head_bytes, h->in.data);
+    size_t body_bytes = strtoul(length + strlen("\r\ncontent-length:"), NULL, 10);
+    while (h->in.size < head_bytes + body_bytes)
+        http_read_more(h);
+    return (struct answer){.status = atoi(h->in.data + strlen("HTTP/1.1 ")),
+                           .body = h->in.data + head_bytes,
+                           .body_bytes = body_bytes};
+}
+
+static inline struct answer http_get(struct http *h, const char *path)
+{
+    char request[512];
+    int size =
+        snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", path);
+
+    http_send(h, request, (size_t)size);
+    return http_receive(h);
+}
+
+static inline struct answer http_post(struct http *h, const char *path, const struct text *body)
+{
+    struct text request = {0};
+
+    text_printf(&request,
+                "POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+                "Content-Length: %zu\r\n\r\n",
+                path, body->size);
+    text_append(&request, body->data, body->size);
+    if (text_failed(body) || text_failed(&request))
+        die("out of memory");
+    http_send(h, request.data, request.size);
+    text_free(&request);
+    return http_receive(h);
+}
+
+/* Posts items first .. first + count - 1 as one list, and insists that each of them was done. */
+static inline void http_post_batch(struct http *h, const char *path, const char *list,
+                                   void (*add)(struct text *, uint32_t, uint32_t), uint32_t first,
+                                   uint32_t count, uint32_t per_service)
+{
+    struct text body = {0};
+
+    text_printf(&body, "{\"%s\":[", list);
+    for (uint32_t n = first; n < first + count; n++) {
+        text_append_string(&body, n == first ? "" : ",");
+        add(&body, n, per_service);
+    }
+    text_append_string(&body, "]}");
+    struct answer answer = http_post(h, path, &body);
+    if (answer.status != 200 || !strstr(answer.body, "\"error_code\":\"success\"") ||
+        strstr(answer.body, "\"failed_"))
+        die("%s from item %u: status %d: %.300s", path, first, answer.status, answer.body);
+    text_free(&body);
+}
+
+static inline void http_register(struct http *h, uint32_t first, uint32_t count,
+                                 uint32_t per_service)
+{
+    http_post_batch(h, "/api/registry/register", "instances", text_add_instance, first, count,
+                    per_service);
+}
+
+static inline void http_renew(struct http *h, uint32_t first, uint32_t count, uint32_t per_service)
+{
+    http_post_batch(h, "/api/registry/heartbeat", "instance_keys", text_add_key, first, count,
+                    per_service);
+}

@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# instructions.sh - user-space instructions for one heartbeat and for one cached discovery.
+#
+#   instructions.sh [--functions]
+#
+# Callgrind counts a whole life of the server, once with few requests and once with many; the
+# difference, divided, is the cost of one, free of start and registration. The number hardly varies,
+# so it shows a change that is lost in the noise of a throughput. With --functions, what each
+# function cost goes to stderr. ARTEMIS_BINARY and BENCH_DIR are as for bench.sh.
+# Prints "heartbeat=N yardstick_heartbeat=N discovery=N yardstick_discovery=N".
+set -u -o pipefail
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+FEW=500
+MANY=2500
+
+# life WHO KIND REQUESTS: one life of the server, counted in $WORK/WHO.KIND.REQUESTS.
+life() {
+    local profile=$WORK/$1.$2.$3 command
+    if [ "$1" = artemis ]; then
+        command=("$BINARY" server --addr 127.0.0.1:0 --set server.threads=1)
+        command+=(--set ratelimit.enabled=false --set lease.ttl_secs=86400)
+    else
+        command=("$PROGRAMS/yardstick" --threads 1)
+        command+=(--heartbeat "$WORK/answer" --discovery "$WORK/answer")
+    fi
+    serve "$1" valgrind --tool=callgrind --callgrind-out-file="$profile" "${command[@]}" || exit 1
+    fill "$1" 1000 2>/dev/null || exit 1
+    [ "$1" != artemis ] || answer_of artemis "$2" >"$WORK/answer"
+    "$PROGRAMS/repeat" --port "${PORT[$1]}" --kind "$2" --requests "$3" || exit 1
+    stop "$1"
+}
+
+# counted WHO KIND REQUESTS
+counted() { awk '/^(totals|summary):/ { n = $2 } END { print n + 0 }' "$WORK/$1.$2.$3"; }
+
+# cost WHO KIND: sets COST.
+cost() {
+    life "$1" "$2" "$FEW"
+    life "$1" "$2" "$MANY"
+    COST=$((($(counted "$1" "$2" "$MANY") - $(counted "$1" "$2" "$FEW")) / (MANY - FEW)))
+    if [ $COST -le 0 ]; then
+        say "callgrind counted nothing for $1"
+        exit 1
+    fi
+    if [ -n "$FUNCTIONS" ] && [ "$1" = artemis ]; then
+        say "$2: $COST instructions each; a whole life with $MANY of them, function by function:"
+        callgrind_annotate "$WORK/$1.$2.$MANY" | grep -E '^ *[0-9,]+ \(' | head -40 >&2
+    fi
+}
+
+FUNCTIONS=""
+[ "${1:-}" != --functions ] || FUNCTIONS=yes
+needs valgrind curl
+needs_built "$BINARY" "$PROGRAMS"/{yardstick,fill,repeat}
+
+report=""
+for kind in heartbeat discovery; do
+    cost artemis $kind
+    report+="$kind=$COST "
+    cost yardstick $kind
+    report+="yardstick_$kind=$COST "
+done
+echo "${report% }"

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * yardstick - the least a libmicrohttpd server can do: read the request, answer a constant.
+ *
+ *   yardstick [--heartbeat FILE] [--discovery FILE] [--threads CORES]
+ *
+ * A FILE holds an answer as `curl -si` prints it; its headers and body are answered again, so that
+ * the yardstick sends what the real server sends. Without one the answer is a bare constant.
+ * The server is set up as any sensible user would: epoll, a pool of one thread a core, the
+ * library's defaults otherwise, and each answer made once and shared. It prints its address,
+ * 127.0.0.1:PORT, and serves until SIGTERM.
+ */
+#include "bench/common.h"
+
+#include <microhttpd.h>
+#include <signal.h>
+
+struct answers {
+    struct MHD_Response *heartbeat;
+    struct MHD_Response *discovery;
+};
+
+static void read_file(const char *name, struct text *out)
+{
+    FILE *file = fopen(name, "rb");
+    char piece[4096];
+    size_t got;
+
+    if (!file)
+        die("%s: %s", name, strerror(errno));
+    while ((got = fread(piece, 1, sizeof piece, file)) > 0)
+        text_append(out, piece, got);
+    fclose(file);
+}
+
+/* The library writes these itself. */
+static bool is_own_header(const char *name)
+{
+    return strcasecmp(name, "date") == 0 || strcasecmp(name, "content-length") == 0 ||
+           strcasecmp(name, "connection") == 0;
+}
+
+static void add_headers(struct MHD_Response *response, char *head)
+{
+    char *rest = NULL;
+
+    strtok_r(head, "\r\n", &rest); /* the status line */
+    for (char *line = strtok_r(NULL, "\r\n", &rest); line; line = strtok_r(NULL, "\r\n", &rest)) {
+        char *colon = strstr(line, ": ");
+        if (!colon)
+            continue;
+        *colon = '\0';
+        if (!is_own_header(line) && MHD_add_response_header(response, line, colon + 2) != MHD_YES)
+            die("header %s is refused", line);
+    }
+}
+
+static struct MHD_Response *answer_from(const char *file, const char *otherwise)
+{
+    struct text content = {0};
+
+    if (file) {
+        read_file(file, &content);
+    } else {
+        text_printf(&content, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n%s",
+                    otherwise);
+    }
+    char *head_end = strstr(text_string(&content), "\r\n\r\n");
+    if (!head_end)
+        die("%s: no HTTP answer", file);
+    *head_end = '\0';
+    char *body = head_end + 4;
+    size_t body_bytes = content.size - (size_t)(body - content.data);
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(body_bytes, body, MHD_RESPMEM_MUST_COPY);
+    if (!response)
+        die("out of memory");
+    add_headers(response, content.data);
+    text_free(&content);
+    return response;
+}
+
+static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *url,
+                              const char *method, const char *version, const char *upload_data,
+                              size_t *upload_bytes, void **request)
+{
+    static int seen;
+    struct answers *answers = context;
+
+    (void)method, (void)version, (void)upload_data;
+    if (!*request) {
+        *request = &seen;
+        return MHD_YES;
+    }
+    if (*upload_bytes > 0) {
+        *upload_bytes = 0;
+        return MHD_YES;
+    }
+    if (strcmp(url, "/api/registry/heartbeat") == 0)
+        return MHD_queue_response(connection, MHD_HTTP_OK, answers->heartbeat);
+    return MHD_queue_response(connection, MHD_HTTP_OK, answers->discovery);
+}
+
+int main(int argc, char **argv)
+{
+    (void)argc;
+    static const char heartbeat[] = "{\"response_status\":{\"error_code\":\"success\"}}";
+    uint32_t cores = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
+    uint32_t threads = option_number(argv, "--threads", cores);
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    sigset_t end;
+    int signal_number;
+
+    struct answers answers = {
+        .heartbeat = answer_from(option_text(argv, "--heartbeat", NULL), heartbeat),
+        .discovery = answer_from(option_text(argv, "--discovery", NULL), heartbeat),
+    };
+    sigemptyset(&end);
+    sigaddset(&end, SIGTERM);
+    sigaddset(&end, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &end, NULL);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    struct MHD_Daemon *daemon =
+        MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, handle, &answers,
+                         MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address,
+                         MHD_OPTION_THREAD_POOL_SIZE, threads < 2 ? 0 : threads, MHD_OPTION_END);
+    if (!daemon)
+        die("the yardstick cannot listen: %s", strerror(errno));
+    printf("yardstick listens on 127.0.0.1:%u\n",
+           MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT)->port);
+    fflush(stdout);
+    sigwait(&end, &signal_number);
+    MHD_stop_daemon(daemon);
+    MHD_destroy_response(answers.heartbeat);
+    MHD_destroy_response(answers.discovery);
+    return 0;
+}

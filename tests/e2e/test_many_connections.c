@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Proves the row "20,000 connections" of issue 2. At server.max_connections, connections that have
+ * been idle for a second make room for new ones; where none is idle, the new one is told 503
+ * `over-limit`. Who is at work is served all the while.
+ *
+ * A process may hold 20,000 descriptors at most here, so the flood comes from child processes.
+ * ARTEMIS_TEST_CONNECTIONS sets its size; sanitizer builds, which are slow, get a smaller one.
+ */
+#include "tests/support/bystander.h"
+#include "tests/support/calls.h"
+#include "tests/support/raw_socket.h"
+#include "tests/support/wait.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { HOLDERS = 4, SMALL_LIMIT = 16, OTHER_FILES = 100 };
+
+static int connections_wanted(void)
+{
+    const char *text = getenv("ARTEMIS_TEST_CONNECTIONS");
+    int wanted = text != NULL ? atoi(text) : 0;
+    return wanted > 0 ? wanted : wait_slow_build() ? 4000 : 20000;
+}
+
+/* --- the flood
+ * --------------------------------------------------------------------------------------- */
+
+/* A child process that holds connections until `release` is closed. */
+struct holder {
+    pid_t pid;
+    int opened; /* read end: one byte for every hundred connections, then end of file */
+    int release;
+};
+
+/* Connections of each kind are said this much of a request. */
+static const char *const first_words[HOLDERS] = {
+    "",
+    "GET /health HTTP/1.1\r\nHost: a\r\n\r\n",
+    "",
+    "GET /health HTTP/1.1\r\nHost",
+};
+
+static void connect_one(uint16_t port, int number)
+{
+    /* An address of their own, lest they use up the ports that everyone else needs. */
+    struct sockaddr_in from = {.sin_family = AF_INET,
+                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + (uint32_t)number)};
+    struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int one = 1;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&from, sizeof from) != 0 ||
+        connect(fd, (struct sockaddr *)&to, sizeof to) != 0) {
+        return; /* refused: the server may, and others are told so */
+    }
+    (void)!send(fd, first_words[number], strlen(first_words[number]), MSG_NOSIGNAL);
+}
+
+static void hold_connections(uint16_t port, int number, int count, int opened, int release)
+{
+    struct rlimit files;
+    getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+    for (int i = 0; i < count; i++) {
+        connect_one(port, number);
+        if (i % 100 == 99) {
+            (void)!write(opened, ".", 1);
+        }
+    }
+    close(opened);
+    char end;
+    (void)!read(release, &end, 1);
+    _exit(0);
+}
+
+static void start_holder(struct holder *holder, uint16_t port, int number, int count)
+{
+    int opened[2];
+    int release[2];
+    assert_int_equal(pipe2(opened, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(release, O_CLOEXEC), 0);
+    holder->pid = fork();
+    assert_true(holder->pid >= 0);
+    if (holder->pid == 0) {
+        close(release[1]);
+        hold_connections(port, number, count, opened[1], release[0]);
+    }
+    close(opened[1]);
+    close(release[0]);
+    holder->opened = opened[0];
+    holder->release = release[1];
+}
+
+static void end_holder(struct holder *holder)
+{
+    close(holder->opened);
+    close(holder->release);
+    kill(holder->pid, SIGKILL);
+    waitpid(holder->pid, NULL, 0);
+}
+
+/* True at the end of what the holder has to report. */
+static bool has_opened_all(struct holder *holder, int64_t deadline_ms)
+{
+    char dots[100];
+    while (wait_readable(holder->opened, deadline_ms)) {
+        if (read(holder->opened, dots, sizeof dots) <= 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A newcomer gets in, or is told that the server is full. */
+static bool newcomer_is_served(void *context)
+{
+    struct fixture *fixture = context;
+    struct raw_socket raw;
+    raw_socket_open(&raw, fixture->server.port);
+    raw_socket_say(&raw, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
+    enum raw_end end = raw_socket_read(&raw, wait_deadline_ms());
+    int status = raw.answer.status;
+    if (end != RAW_ANSWER) {
+        raw_socket_close(&raw);
+        fail_msg("a newcomer got %s", end == RAW_LATE ? "nothing" : "a closed connection");
+    }
+    if (status != 200) {
+        check_status(&raw.answer, 503, "service-unavailable", "over-limit");
+    }
+    raw_socket_close(&raw);
+    return status == 200;
+}
+
+static void flood_of_connections_keeps_nobody_from_being_served(void **state)
+{
+    (void)state;
+    int wanted = connections_wanted();
+    struct fixture fixture;
+    struct holder holders[HOLDERS];
+    struct bystander bystander;
+    char limit[64];
+    snprintf(limit, sizeof limit, "server.max_connections=%d", wanted / 2);
+    server_process_start(&fixture.server, (const char *const[]){"--set", limit, NULL}, NULL);
+    fixture.http = http_new(fixture.server.port);
+    call_register(fixture.http, "witness", "i1");
+    for (int i = 0; i < HOLDERS; i++) {
+        start_holder(&holders[i], fixture.server.port, i, wanted / HOLDERS);
+    }
+    bystander_start(&bystander, fixture.server.port, "/api/discovery/service?service_id=witness");
+    int64_t deadline_ms = wait_now_ms() + 4 * wait_patience_ms();
+    for (int i = 0; i < HOLDERS; i++) {
+        assert_true(has_opened_all(&holders[i], deadline_ms));
+        assert_in_range(server_process_open_files(&fixture.server), 1, wanted / 2 + OTHER_FILES);
+    }
+    bystander_check_served(&bystander, 20);
+    assert_true(wait_until(newcomer_is_served, &fixture, deadline_ms));
+    for (int i = 0; i < HOLDERS; i++) {
+        end_holder(&holders[i]);
+    }
+    bystander_check_served(&bystander, 20);
+    assert_true(wait_until(newcomer_is_served, &fixture, wait_deadline_ms()));
+    bystander_stop(&bystander);
+    http_free(fixture.http);
+    server_process_stop(&fixture.server);
+}
+
+/* --- at the limit
+ * --------------------------------------------------------------------------------- */
+
+static int start_small(void **state)
+{
+    return fixture_start(state, (const char *const[]){"--set", "server.max_connections=16", NULL});
+}
+
+static bool ask_health(struct raw_socket *raw)
+{
+    return raw_socket_say(raw, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n") &&
+           raw_socket_read(raw, wait_deadline_ms()) == RAW_ANSWER && raw->answer.status == 200;
+}
+
+static void open_busy(struct raw_socket connections[SMALL_LIMIT], uint16_t port)
+{
+    for (size_t i = 0; i < SMALL_LIMIT; i++) {
+        raw_socket_open(&connections[i], port);
+        assert_true(ask_health(&connections[i]));
+    }
+}
+
+static void close_all(struct raw_socket connections[SMALL_LIMIT])
+{
+    for (size_t i = 0; i < SMALL_LIMIT; i++) {
+        raw_socket_close(&connections[i]);
+    }
+}
+
+static void newcomer_is_told_when_all_connections_are_busy(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raw_socket busy[SMALL_LIMIT];
+    struct raw_socket newcomer;
+    int64_t began_ms = wait_now_ms();
+    open_busy(busy, fixture->server.port);
+    raw_socket_open(&newcomer, fixture->server.port);
+    raw_socket_say(&newcomer, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_int_equal(raw_socket_read(&newcomer, wait_deadline_ms()), RAW_ANSWER);
+    if (wait_now_ms() - began_ms < 900) {
+        check_status(&newcomer.answer, 503, "service-unavailable", "over-limit");
+        check_contains(&newcomer.answer, "response_status.error_message", "16");
+        assert_non_null(http_field(&newcomer.answer, "Retry-After"));
+        assert_true(raw_socket_is_closed_by(&newcomer, wait_deadline_ms()));
+    }
+    for (size_t i = 0; i < SMALL_LIMIT; i++) {
+        assert_true(ask_health(&busy[i]) || wait_now_ms() - began_ms > 900);
+    }
+    raw_socket_close(&newcomer);
+    close_all(busy);
+}
+
+static void newcomer_takes_the_place_of_one_that_is_idle(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raw_socket connections[SMALL_LIMIT];
+    struct raw_socket newcomers[SMALL_LIMIT / 2];
+    open_busy(connections, fixture->server.port);
+    int64_t idle_ms = wait_now_ms() + 1500;
+    while (wait_now_ms() < idle_ms) {
+        assert_true(ask_health(&connections[3])); /* this one alone is at work */
+        wait_for_time(wait_now_ms() + 50);
+    }
+    for (size_t i = 0; i < SMALL_LIMIT / 2; i++) {
+        raw_socket_open(&newcomers[i], fixture->server.port);
+        assert_true(ask_health(&newcomers[i]));
+        assert_true(ask_health(&connections[3]));
+    }
+    int closed = 0;
+    for (size_t i = 0; i < SMALL_LIMIT; i++) {
+        closed += raw_socket_is_closed_by(&connections[i], wait_now_ms());
+    }
+    assert_in_range(closed, SMALL_LIMIT / 2, SMALL_LIMIT - 1);
+    for (size_t i = 0; i < SMALL_LIMIT / 2; i++) {
+        raw_socket_close(&newcomers[i]);
+    }
+    close_all(connections);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(newcomer_is_told_when_all_connections_are_busy, start_small,
+                                        fixture_stop),
+        cmocka_unit_test_setup_teardown(newcomer_takes_the_place_of_one_that_is_idle, start_small,
+                                        fixture_stop),
+        cmocka_unit_test(flood_of_connections_keeps_nobody_from_being_served),
+    };
+    return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
+}

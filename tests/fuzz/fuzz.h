@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fuzz - what the fuzz targets share. A target is given bytes by libFuzzer, hands them to a reader
+ * of foreign input, and asserts what must hold whatever they are. tests/fuzz/run.sh runs them all.
+ */
+#pragma once
+
+#include <assert.h>
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "artemis-core/text.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static inline struct slice fuzz_slice(const uint8_t *data, size_t size)
+{
+    return (struct slice){(const char *)data, size};
+}
+
+/* What we answer is a JSON object, in valid UTF-8, without a name given twice. Frees `answer`. */
+static inline void fuzz_check_answer(struct text *answer)
+{
+    assert(!text_failed(answer));
+    json_t *read = json_loadb(answer->data, answer->size, JSON_REJECT_DUPLICATES, NULL);
+    assert(json_is_object(read));
+    json_decref(read);
+    text_free(answer);
+}

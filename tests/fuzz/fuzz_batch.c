@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Bodies of register, heartbeat and unregister. Whatever they are: each answer is JSON in every
+ * dialect, and an instance that was accepted reads back from the answer as the same.
+ */
+#include "artemis-core/codec.h"
+
+#include "tests/fuzz/fuzz.h"
+
+static void check_refusal(enum error error, const char *message)
+{
+    for (enum dialect dialect = 0; dialect < DIALECT_COUNT; dialect++) {
+        struct text answer = {0};
+        codec_write_refusal(&answer, dialect, error, message);
+        fuzz_check_answer(&answer);
+    }
+}
+
+/* Java's dialect alone keeps what we do not know of the status. */
+static void check_round_trip(const struct instance *instance)
+{
+    struct text body = {0};
+    struct json_writer w = jw_to(&body, CASING_CAMEL);
+    jw_open(&w, '{');
+    jw_name(&w, "instances");
+    jw_open(&w, '[');
+    codec_write_instance(&w, DIALECT_JAVA, instance);
+    jw_close(&w, ']');
+    jw_close(&w, '}');
+    assert(!text_failed(&body));
+    struct batch *batch;
+    bool camel;
+    char message[MESSAGE_BYTES];
+    struct instance *again;
+    enum error error = batch_parse((struct slice){body.data, body.size}, BATCH_OF_INSTANCES, &batch,
+                                   &camel, message);
+    assert(!error);
+    error = batch_instance(batch, 0, &again);
+    assert(!error && instance_equal(again, instance));
+    instance_unref(again);
+    batch_free(batch);
+    text_free(&body);
+}
+
+static void read_item_as_instance(struct batch *batch, size_t index)
+{
+    struct instance *instance;
+    if (batch_instance(batch, index, &instance))
+        return;
+    check_round_trip(instance);
+    instance_unref(instance);
+}
+
+/* Half of the keys that can be read are unknown to the engine. */
+static void read_item_as_key(struct batch *batch, size_t index)
+{
+    struct instance_key key;
+    if (batch_key(batch, index, &key) || index % 2)
+        return;
+    enum error error = batch_fail(batch, index, ERR_INSTANCE_NOT_FOUND, &key);
+    assert(!error);
+}
+
+static void read_batch(struct slice body, enum batch_kind kind)
+{
+    struct batch *batch;
+    bool camel = false;
+    char message[MESSAGE_BYTES];
+    enum error error = batch_parse(body, kind, &batch, &camel, message);
+    if (error) {
+        check_refusal(error, message);
+        return;
+    }
+    for (size_t i = 0; i < batch_count(batch); i++) {
+        if (kind == BATCH_OF_INSTANCES)
+            read_item_as_instance(batch, i);
+        else
+            read_item_as_key(batch, i);
+    }
+    for (enum dialect dialect = 0; dialect < DIALECT_COUNT; dialect++) {
+        struct text answer = {0};
+        batch_write_answer(batch, dialect, &answer);
+        fuzz_check_answer(&answer);
+    }
+    batch_free(batch);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    read_batch(fuzz_slice(data, size), BATCH_OF_INSTANCES);
+    read_batch(fuzz_slice(data, size), BATCH_OF_KEYS);
+    return 0;
+}

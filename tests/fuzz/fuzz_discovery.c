@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Bodies of discovery, and the small documents (a version, a status). Whatever they are: what is
+ * accepted is valid, and what is refused has a message that can be answered.
+ */
+#include "artemis-core/codec.h"
+
+#include "tests/fuzz/fuzz.h"
+
+static void check_refusal(enum error error, const char *message)
+{
+    assert(error != ERR_NO_MEMORY);
+    struct text answer = {0};
+    codec_write_refusal(&answer, DIALECT_CAMEL, error, message);
+    fuzz_check_answer(&answer);
+}
+
+static void read_request(struct slice body)
+{
+    struct discovery_request *request;
+    bool camel;
+    char message[MESSAGE_BYTES];
+    enum error error = discovery_request_parse(body, &request, &camel, message);
+    if (error) {
+        check_refusal(error, message);
+        return;
+    }
+    assert(discovery_request_is_list(request) || discovery_request_count(request) == 1);
+    for (size_t i = 0; i < discovery_request_count(request); i++) {
+        struct slice id = discovery_request_config(request, i).service_id;
+        assert(id.size >= 1 && id.size <= ID_BYTES_MAX);
+        struct text service = {0};
+        struct json_writer w = jw_to(&service, CASING_SNAKE);
+        codec_write_service(&w, DIALECT_JAVA, id, NULL, 0);
+        fuzz_check_answer(&service);
+    }
+    assert(discovery_request_strategy(request) <= LOOKUP_ROUND_ROBIN);
+    discovery_request_free(request);
+}
+
+static void read_document(struct slice body)
+{
+    struct document *document;
+    char message[MESSAGE_BYTES];
+    enum error error = document_parse(body, &document, message);
+    if (error) {
+        check_refusal(error, message);
+        return;
+    }
+    uint64_t version = 0;
+    error = document_u64(document, "version", &version, message);
+    if (error)
+        check_refusal(error, message);
+    struct slice word = {0};
+    bool all;
+    error = document_text(document, "service_id", &word, message);
+    if (!error)
+        error = discovery_status_filter(word, &all, message);
+    if (error)
+        check_refusal(error, message);
+    document_free(document);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    read_request(fuzz_slice(data, size));
+    read_document(fuzz_slice(data, size));
+    return 0;
+}

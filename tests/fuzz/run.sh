@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Fuzzes each reader of foreign input for SECS seconds: run.sh [SECS]. A line per target; fails on
+# a finding. What it learned stays in build/fuzz/TARGET/corpus, findings in build/fuzz/TARGET.
+#
+# To see a finding again: build/fuzz/fuzz_TARGET build/fuzz/TARGET/crash-...
+set -u
+cd "$(dirname "$0")/../.."
+secs=${1:-60}
+out=build/fuzz
+
+if ! command -v clang >/dev/null || ! clang -print-file-name=libclang_rt.fuzzer-x86_64.a | grep -q /; then
+    echo "fuzzing needs clang and its run-time library: apt install clang libclang-rt-14-dev" >&2
+    exit 1
+fi
+
+sanitize=address,undefined
+flags=(-I. -D_GNU_SOURCE "-DARTEMIS_VERSION=\"fuzz\"" -O1 -g -fno-omit-frame-pointer -Wall -Wextra
+    -fno-sanitize-recover=all "-fsanitize=fuzzer-no-link,$sanitize")
+packages="jansson zlib libxxhash"
+read -ra packages_cflags <<<"$(pkg-config --cflags $packages)"
+read -ra packages_libs <<<"$(pkg-config --libs $packages)"
+
+compile() { # SOURCE: prints the object
+    local object="$out/${1%.*}.o"
+    mkdir -p "$(dirname "$object")"
+    case $1 in
+    *.cpp) clang++ -std=c++17 "${flags[@]}" "${packages_cflags[@]}" -c -o "$object" "$1" ;;
+    *) clang -std=c17 "${flags[@]}" "${packages_cflags[@]}" -c -o "$object" "$1" ;;
+    esac && echo "$object"
+}
+
+objects=()
+for source in artemis-core/*.c artemis-core/*.cpp; do
+    [ -f "$source" ] || continue
+    object=$(compile "$source") || exit 1
+    objects+=("$object")
+done
+
+failed=0
+for source in tests/fuzz/fuzz_*.c; do
+    target=$(basename "$source" .c) name=${target#fuzz_}
+    work=$out/$name
+    mkdir -p "$work/corpus"
+    object=$(compile "$source") &&
+        clang++ "-fsanitize=fuzzer,$sanitize" -o "$out/$target" "$object" "${objects[@]}" \
+            "${packages_libs[@]}" || exit 1
+    dictionary=()
+    [ -f "tests/fuzz/$name.dict" ] && dictionary=("-dict=tests/fuzz/$name.dict")
+    if "$out/$target" -max_total_time="$secs" -timeout=5 -rss_limit_mb=1024 -print_final_stats=1 \
+        -artifact_prefix="$work/" "${dictionary[@]}" "$work/corpus" "tests/fuzz/corpus/$name" \
+        >"$work/log" 2>&1; then
+        verdict=ok
+    else
+        verdict=FAILED failed=1
+    fi
+    runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$work/log")
+    printf '  %-8s %10s runs in %s s  %s\n' "$verdict" "${runs:-?}" "$secs" "$target"
+    [ "$verdict" = ok ] || tail -n 40 "$work/log"
+done
+exit "$failed"

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/support/calls.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int fixture_start(void **state, const char *const args[])
+{
+    struct fixture *fixture = calloc(1, sizeof *fixture);
+    assert_non_null(fixture);
+    *state = fixture;
+    server_process_start(&fixture->server, args, NULL);
+    fixture->http = http_new(fixture->server.port);
+    return 0;
+}
+
+int fixture_stop(void **state)
+{
+    struct fixture *fixture = *state;
+    struct server_process server = fixture->server;
+    http_free(fixture->http);
+    free(fixture);
+    *state = NULL;
+    server_process_stop(&server);
+    return 0;
+}
+
+void call_register(struct http *http, const char *service_id, const char *instance_id)
+{
+    struct http_answer *answer =
+        http_post(http, REGISTER, "{'instances':[" INSTANCE "]}", service_id, instance_id);
+    check_status(answer, 200, "success", NULL);
+}
+
+struct http_answer *call_post_bytes(struct http *http, const char *path, const void *body,
+                                    size_t size)
+{
+    static const char *const fields[] = {"Content-Type: application/json", NULL};
+    struct http_request request = {
+        .method = "POST",
+        .path = path,
+        .fields = fields,
+        .body = body,
+        .body_size = size,
+    };
+    return http_send(http, &request);
+}
+
+char *call_list_body(const char *list, const char *item, const char *service_id, size_t from,
+                     size_t count)
+{
+    char *body = NULL;
+    size_t size = 0;
+    char instance_id[32];
+    FILE *stream = open_memstream(&body, &size);
+    assert_non_null(stream);
+    fprintf(stream, "{'%s':[", list);
+    for (size_t i = from; i < from + count; i++) {
+        snprintf(instance_id, sizeof instance_id, "i%zu", i);
+        fputs(i > from ? "," : "", stream);
+        fprintf(stream, item, service_id, instance_id);
+    }
+    fputs("]}", stream);
+    fclose(stream);
+    for (char *at = strchr(body, '\''); at != NULL; at = strchr(at, '\'')) {
+        *at = '"';
+    }
+    return body;
+}
+
+void call_register_many(struct http *http, const char *service_id, size_t count)
+{
+    char *body = call_list_body("instances", INSTANCE, service_id, 0, count);
+    struct http_answer *answer = call_post_bytes(http, REGISTER, body, strlen(body));
+    free(body);
+    check_status(answer, 200, "success", NULL);
+}
+
+struct http_answer *call_with_keys(struct http *http, const char *path, const char *service_id,
+                                   size_t from, size_t count)
+{
+    char *body = call_list_body("instance_keys", KEY, service_id, from, count);
+    struct http_answer *answer = call_post_bytes(http, path, body, strlen(body));
+    free(body);
+    return answer;
+}
+
+int call_count(struct http *http, const char *service_id)
+{
+    struct http_answer *answer = http_get(http, "/api/discovery/service?service_id=%s", service_id);
+    check_http(answer, 200);
+    const json_t *instances = check_find(answer->json, "service.instances");
+    return instances != NULL ? (int)json_array_size(instances) : -1;
+}
+
+bool call_shows(struct http *http, const char *service_id, const char *instance_id)
+{
+    struct http_answer *answer = http_get(http, "/api/discovery/service?service_id=%s", service_id);
+    check_http(answer, 200);
+    size_t i;
+    const json_t *instance;
+    json_array_foreach(check_find(answer->json, "service.instances"), i, instance)
+    {
+        const char *id = json_string_value(json_object_get(instance, "instance_id"));
+        if (id != NULL && strcmp(id, instance_id) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+json_int_t call_version(struct http *http)
+{
+    struct http_answer *answer = http_get(http, "/api/discovery/services");
+    check_status(answer, 200, "success", NULL);
+    json_int_t version = check_integer(answer, "version");
+    assert_true(version >= 0);
+    return version;
+}

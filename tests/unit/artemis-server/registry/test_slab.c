@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Numbers, addresses and reuse. Each element is filled with its own pattern, so two that overlap,
+ * or one that moves, are seen.
+ */
+#include "artemis-server/registry/slab.h"
+
+#include "tests/unit/artemis-server/registry/registry_fixture.h"
+
+enum { ELEMENT_BYTES = 24, MANY = SLAB_CHUNK_ELEMENTS * 40 + 1 };
+
+static uint32_t take(struct slab *slab)
+{
+    uint32_t number = 0;
+    assert_int_equal(slab_take(slab, &number), ERR_NONE);
+    return number;
+}
+
+static void fill(struct slab *slab, uint32_t number, uint32_t pattern)
+{
+    uint32_t *words = slab_at(slab, number);
+    for (size_t i = 0; i < ELEMENT_BYTES / sizeof(*words); i++)
+        words[i] = pattern;
+}
+
+static bool is_filled(struct slab *slab, uint32_t number, uint32_t pattern)
+{
+    const uint32_t *words = slab_at(slab, number);
+    for (size_t i = 0; i < ELEMENT_BYTES / sizeof(*words); i++)
+        if (words[i] != pattern)
+            return false;
+    return true;
+}
+
+static void numbers_start_at_one_and_follow_each_other(void **state)
+{
+    (void)state;
+    struct slab slab;
+    slab_init(&slab, ELEMENT_BYTES);
+    for (uint32_t i = 1; i <= MANY; i++)
+        assert_int_equal(take(&slab), i);
+    slab_free(&slab);
+}
+
+static void elements_do_not_overlap_and_do_not_move(void **state)
+{
+    (void)state;
+    static void *addresses[MANY + 1];
+    struct slab slab;
+    slab_init(&slab, ELEMENT_BYTES);
+    for (uint32_t i = 1; i <= MANY; i++) {
+        uint32_t number = take(&slab);
+        addresses[i] = slab_at(&slab, number);
+        fill(&slab, number, 0xA0000000u + i);
+    }
+    for (uint32_t i = 1; i <= MANY; i++) {
+        assert_ptr_equal(slab_at(&slab, i), addresses[i]);
+        assert_true(is_filled(&slab, i, 0xA0000000u + i));
+    }
+    slab_free(&slab);
+}
+
+static void element_is_zeroed_when_new_and_when_used_again(void **state)
+{
+    (void)state;
+    struct slab slab;
+    slab_init(&slab, ELEMENT_BYTES);
+    uint32_t first = take(&slab);
+    assert_true(is_filled(&slab, first, 0));
+    fill(&slab, first, 0xFFFFFFFFu);
+    slab_give_back(&slab, first);
+    assert_int_equal(take(&slab), first);
+    assert_true(is_filled(&slab, first, 0));
+    slab_free(&slab);
+}
+
+static void given_back_numbers_are_used_before_new_ones(void **state)
+{
+    (void)state;
+    struct slab slab;
+    bool given_back[MANY + 1] = {false};
+    slab_init(&slab, ELEMENT_BYTES);
+    for (uint32_t i = 1; i <= MANY; i++)
+        take(&slab);
+    uint32_t chunks = slab.chunk_count;
+    uint32_t returned = 0;
+    for (uint32_t i = 3; i <= MANY; i += 7, returned++) {
+        slab_give_back(&slab, i);
+        given_back[i] = true;
+    }
+    for (uint32_t i = 0; i < returned; i++) {
+        uint32_t number = take(&slab);
+        assert_true(given_back[number]); /* and each only once */
+        given_back[number] = false;
+    }
+    assert_int_equal(slab.chunk_count, chunks);
+    assert_int_equal(take(&slab), MANY + 1);
+    slab_free(&slab);
+}
+
+static void smallest_element_holds_the_free_list(void **state)
+{
+    (void)state;
+    struct slab slab;
+    slab_init(&slab, sizeof(uint32_t));
+    for (uint32_t i = 1; i <= 3; i++)
+        take(&slab);
+    slab_give_back(&slab, 1);
+    slab_give_back(&slab, 3);
+    assert_int_equal(take(&slab), 3);
+    assert_int_equal(take(&slab), 1);
+    assert_int_equal(take(&slab), 4);
+    slab_free(&slab);
+}
+
+static void freed_slab_starts_anew(void **state)
+{
+    (void)state;
+    struct slab slab;
+    slab_init(&slab, ELEMENT_BYTES);
+    slab_free(&slab); /* of nothing */
+    take(&slab);
+    slab_free(&slab);
+    assert_int_equal(slab.chunk_count, 0);
+    assert_int_equal(take(&slab), 1);
+    slab_free(&slab);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(numbers_start_at_one_and_follow_each_other),
+        cmocka_unit_test(elements_do_not_overlap_and_do_not_move),
+        cmocka_unit_test(element_is_zeroed_when_new_and_when_used_again),
+        cmocka_unit_test(given_back_numbers_are_used_before_new_ones),
+        cmocka_unit_test(smallest_element_holds_the_free_list),
+        cmocka_unit_test(freed_slab_starts_anew),
+    };
+    return cmocka_run_group_tests_name("slab", tests, NULL, NULL);
+}

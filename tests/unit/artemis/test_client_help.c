@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Each command of the client has a --help that shows usage and an example, and fits 80 columns; and
+ * each says what is wrong with a command line before it calls anybody.
+ */
+#include "artemis/command_discovery.h"
+#include "artemis/command_later.h"
+#include "artemis/command_registry.h"
+#include "artemis/command_status.h"
+
+#include "artemis/client_exit.h"
+#include "tests/support/cmocka_all.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+    {"register", command_register},     {"heartbeat", command_heartbeat},
+    {"unregister", command_unregister}, {"services", command_services},
+    {"service", command_service},       {"status", command_status},
+    {"watch", command_watch},           {"cluster", command_cluster},
+};
+
+enum { PRINTED_MAX = 8192, WORDS_MAX = 8 };
+
+/* What the command prints to `fd` (1 or 2); its exit code in *exit_code. */
+static void run(int (*command)(int, char **), const char *const words[], int fd, int *exit_code,
+                char printed[PRINTED_MAX])
+{
+    char copies[WORDS_MAX][64];
+    char *argv[WORDS_MAX + 1] = {NULL};
+    int argc = 0;
+    for (; words[argc]; argc++) {
+        snprintf(copies[argc], sizeof copies[argc], "%s", words[argc]);
+        argv[argc] = copies[argc];
+    }
+    FILE *file = tmpfile();
+    assert_non_null(file);
+    fflush(NULL);
+    int kept = dup(fd);
+    assert_true(kept >= 0);
+    assert_int_equal(dup2(fileno(file), fd), fd);
+    *exit_code = command(argc, argv);
+    fflush(NULL);
+    assert_int_equal(dup2(kept, fd), fd);
+    close(kept);
+    rewind(file);
+    printed[fread(printed, 1, PRINTED_MAX - 1, file)] = '\0';
+    fclose(file);
+}
+
+static void help_of_each_command_fits_the_terminal(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        char printed[PRINTED_MAX];
+        char usage[64];
+        int exit_code = -1;
+        const char *const words[] = {commands[i].name, "--help", NULL};
+        run(commands[i].run, words, STDOUT_FILENO, &exit_code, printed);
+        assert_int_equal(exit_code, CLIENT_DONE);
+
+        snprintf(usage, sizeof usage, "usage: artemis %s", commands[i].name);
+        assert_ptr_equal(strstr(printed, usage), printed);
+        assert_non_null(strstr(printed, "\nexample:\n  artemis "));
+        for (const char *line = printed; *line; line += strcspn(line, "\n") + 1)
+            assert_in_range(strcspn(line, "\n"), 0, 80);
+    }
+}
+
+static void wrong_usage_is_2_and_points_to_the_help(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        char printed[PRINTED_MAX];
+        char hint[64];
+        int exit_code = -1;
+        const char *const words[] = {commands[i].name, "--no-such-option", NULL};
+        run(commands[i].run, words, STDERR_FILENO, &exit_code, printed);
+        assert_int_equal(exit_code, CLIENT_USAGE);
+        snprintf(hint, sizeof hint, "see: artemis %s --help", commands[i].name);
+        assert_non_null(strstr(printed, "there is no option --no-such-option"));
+        assert_non_null(strstr(printed, hint));
+    }
+}
+
+static void assert_mistake(int (*command)(int, char **), const char *const words[],
+                           const char *mistake)
+{
+    char printed[PRINTED_MAX];
+    int exit_code = -1;
+    run(command, words, STDERR_FILENO, &exit_code, printed);
+    assert_int_equal(exit_code, CLIENT_USAGE);
+    assert_non_null(strstr(printed, mistake));
+}
+
+#define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+static void register_incomplete_is_a_mistake(void **state)
+{
+    (void)state;
+    assert_mistake(command_register, WORDS("register"), "SERVICE and INSTANCE are missing");
+    assert_mistake(command_register, WORDS("register", "a"), "INSTANCE is missing");
+    assert_mistake(command_register, WORDS("register", "a", "b"), "where is the instance?");
+    assert_mistake(command_register, WORDS("register", "a", "b", "--ip=1", "--meta", "x"),
+                   "--meta must be KEY=VALUE, is x");
+}
+
+static void register_file_alone_describes_the_instances(void **state)
+{
+    (void)state;
+    assert_mistake(command_register, WORDS("register", "--file", "/no/such/file"),
+                   "cannot use the file /no/such/file: No such file or directory");
+    assert_mistake(command_register, WORDS("register", "--file", "/dev/null"), "it is empty");
+    assert_mistake(command_register, WORDS("register", "--file", "/dev/null", "a"),
+                   "the file says SERVICE and INSTANCE");
+    assert_mistake(command_register, WORDS("register", "--file", "/dev/null", "--zone", "z"),
+                   "the file says --zone");
+}
+
+static void server_that_is_no_address_is_a_mistake(void **state)
+{
+    (void)state;
+    assert_mistake(command_services, WORDS("services", "--server", "ftp://x"),
+                   "this is no address of a server: ftp://x");
+    assert_mistake(command_services, WORDS("services", "--server", "ftp://u:secret@x"),
+                   "not shown");
+}
+
+static void later_command_says_so(void **state)
+{
+    (void)state;
+    assert_mistake(command_watch, WORDS("watch", "orders"), "comes with a later version");
+    assert_mistake(command_cluster, WORDS("cluster"), "comes with a later version");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(help_of_each_command_fits_the_terminal),
+        cmocka_unit_test(wrong_usage_is_2_and_points_to_the_help),
+        cmocka_unit_test(register_incomplete_is_a_mistake),
+        cmocka_unit_test(register_file_alone_describes_the_instances),
+        cmocka_unit_test(server_that_is_no_address_is_a_mistake),
+        cmocka_unit_test(later_command_says_so),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
