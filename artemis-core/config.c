@@ -332,7 +332,7 @@ void config_init(struct config *config, const char *host_name, uint32_t cores)
     const struct config_setting *threads = config_find("server.threads");
     struct toml_value name = {.type = TOML_TYPE_TEXT, .text = host_name};
     if (config_value_store(node_id, &name, config->server.node_id) != ERR_NONE)
-        strcpy(config->server.node_id, "localhost");
+        snprintf(config->server.node_id, CONFIG_TEXT_BYTES, "localhost");
     config->server.threads = cores < threads->min   ? (uint32_t)threads->min
                              : cores > threads->max ? (uint32_t)threads->max
                                                     : cores;

@@ -50,6 +50,6 @@ const char *text_string(struct text *text);
 
 bool text_is_utf8(struct slice value);
 
-/* Copies `value` as it may be shown to people: escaped, in quotes, cut at about 64 bytes, and always
- * valid UTF-8. */
+/* Copies `value` as it may be shown to people: escaped, in quotes, cut at about 64 bytes, and
+ * always valid UTF-8. */
 void text_quote(char *out, size_t out_size, struct slice value);

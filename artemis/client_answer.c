@@ -39,11 +39,12 @@ static const struct reason {
     const char *hint;
     bool later; /* the hint goes on with the time to wait */
 } reasons[] = {
-    {"instance-not-found", "register it again; is it the same region, zone and group?", false},
+    {"instance-not-found", "is it the region, zone and group that it was registered with?", false},
     {"service-not-found", "see which there are: artemis services", false},
     {"invalid-json", "the body is one JSON object: {\"instances\":[{...}]}", false},
     {"too-large", "send fewer items in one request", false},
-    {"no-such-path", "this server is no Artemis of this version; ask it: artemis status", false},
+    {"no-such-path",
+     "check the path in --server or ARTEMIS_URL; or the server is older than this client", false},
     {"over-limit", "try again", true},
     {"not-ready", "try again", true},
     {"draining", "name another node with --server or ARTEMIS_URL, or try again", true},
@@ -78,17 +79,6 @@ json_t *client_answer_failed(const json_t *root)
     if (json_array_size(failed) == 0)
         failed = client_answer_field(root, "failed_instance_keys");
     return json_array_size(failed) > 0 ? failed : NULL;
-}
-
-const char *client_answer_describe(const json_t *item, char text[CLIENT_MESSAGE_MAX])
-{
-    const json_t *instance = client_answer_field(item, "instance"); /* the Java prefix */
-    const json_t *key = instance ? instance : item;
-    const char *why = client_answer_text(item, "error_message");
-    snprintf(text, CLIENT_MESSAGE_MAX, "%s/%s: %s", client_answer_text(key, "service_id"),
-             client_answer_text(key, "instance_id"),
-             *why ? why : client_answer_text(item, "error_code"));
-    return text;
 }
 
 /* --- verdict --- */
@@ -173,8 +163,10 @@ static void judge_refusal(const struct client_answer *answer, const json_t *stat
                           const json_t *failed, struct client_verdict *verdict)
 {
     const json_t *item = verdict->failed_count == 1 ? json_array_get(failed, 0) : NULL;
-    const char *message = client_answer_text(status, "error_message");
+    const char *message = client_answer_text(item, "error_message");
     const char *reason = client_answer_text(item, "reason");
+    if (!*message)
+        message = client_answer_text(status, "error_message");
     if (!*message)
         message = client_answer_text(status, "message"); /* the Java prefix */
     if (!*reason)
@@ -184,8 +176,6 @@ static void judge_refusal(const struct client_answer *answer, const json_t *stat
     advise(verdict, reason, answer);
     if (verdict->failed_count > 1)
         set_message(verdict, "%zu items were refused", verdict->failed_count);
-    else if (*client_answer_text(item, "error_message"))
-        client_answer_describe(item, verdict->message);
     else if (*message)
         set_message(verdict, "%s", message);
     else

@@ -75,7 +75,3 @@ const char *client_answer_text(const json_t *object, const char *name);
 
 /* The items that were refused, of whichever kind; NULL if none. */
 json_t *client_answer_failed(const json_t *root);
-
-/* Such an item as "SERVICE/INSTANCE: why", cut to fit. Returns `text`, which is not yet made safe.
- */
-const char *client_answer_describe(const json_t *item, char text[CLIENT_MESSAGE_MAX]);

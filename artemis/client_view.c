@@ -247,15 +247,25 @@ void client_view_status(const json_t *root, const struct client_answer *ready, F
 
 /* --- what was refused --- */
 
+static void print_failed(const json_t *item, FILE *out)
+{
+    const json_t *instance = client_answer_field(item, "instance"); /* the Java prefix */
+    const json_t *key = instance ? instance : item;
+    const char *message = client_answer_text(item, "error_message");
+    fputs("  ", out);
+    client_text_print(out, client_answer_text(key, "service_id"), 0);
+    fputc('/', out);
+    client_text_print(out, client_answer_text(key, "instance_id"), 0);
+    fputs(": ", out);
+    client_text_print(out, *message ? message : client_answer_text(item, "error_code"), 0);
+    fputc('\n', out);
+}
+
 void client_view_failed(const json_t *failed, FILE *out)
 {
     size_t count = json_array_size(failed);
-    for (size_t i = 0; i < count && i < FAILED_SHOWN_MAX; i++) {
-        char text[CLIENT_MESSAGE_MAX];
-        fputs("  ", out);
-        client_text_print(out, client_answer_describe(json_array_get(failed, i), text), 0);
-        fputc('\n', out);
-    }
+    for (size_t i = 0; i < count && i < FAILED_SHOWN_MAX; i++)
+        print_failed(json_array_get(failed, i), out);
     if (count > FAILED_SHOWN_MAX)
         fprintf(out, "  and %zu more\n", count - FAILED_SHOWN_MAX);
 }

@@ -46,7 +46,7 @@ static void post_key(const struct client_args *args, const char *path, struct cl
 static const struct client_option register_options[] = {
     CLIENT_INSTANCE_OPTIONS,
     CLIENT_KEY_OPTIONS,
-    {.name = "file", .value = "F", .sentence = "post this JSON request as it is; - is stdin"},
+    {.name = "file", .value = "FILE", .sentence = "post this JSON request as it is; - is stdin"},
     CLIENT_CALL_OPTIONS,
     {.name = NULL},
 };
@@ -54,7 +54,7 @@ static const struct client_option register_options[] = {
 static const struct client_command register_command = {
     .name = "register",
     .usage = {"register SERVICE INSTANCE --ip IP --port N [options]",
-              "register SERVICE INSTANCE --url URL [options]", "register --file F [options]"},
+              "register SERVICE INSTANCE --url URL [options]", "register --file FILE [options]"},
     .about = "Registers an instance of a service, or changes it. Its lease ends when no\n"
              "heartbeat has come for lease.ttl_secs (30): see artemis heartbeat.\n",
     .example = "artemis register orders orders-1 --ip 10.0.0.7 --port 8080 --meta version=3\n"
@@ -109,7 +109,7 @@ static int register_file(const struct client_args *args, const char *path)
 
 static int register_one(const struct client_args *args)
 {
-    char mistake[CLIENT_MISTAKE_MAX] = "SERVICE and INSTANCE are missing, or --file F";
+    char mistake[CLIENT_MISTAKE_MAX] = "SERVICE and INSTANCE are missing, or --file FILE";
     if (args->positionals[0])
         snprintf(mistake, sizeof mistake, "INSTANCE is missing");
     if (!args->positionals[1])

@@ -12,6 +12,7 @@
 #include "artemis/command_config.h"
 #include "artemis/command_discovery.h"
 #include "artemis/command_later.h"
+#include "artemis/command_reference.h"
 #include "artemis/command_registry.h"
 #include "artemis/command_server.h"
 #include "artemis/command_status.h"
@@ -26,11 +27,11 @@ static int command_version(int argc, char **argv);
 static const struct command {
     const char *name;
     const char *arguments;
-    const char *sentence;
+    const char *sentence; /* NULL: not listed */
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"server", "[--config F]", "serve a registry", command_server},
-    {"config", "check F", "check a configuration file", command_config},
+    {"server", "[--config FILE]", "serve a registry", command_server},
+    {"config", "check FILE", "check a configuration file", command_config},
     {"register", "SERVICE INSTANCE ...", "register an instance", command_register},
     {"heartbeat", "SERVICE INSTANCE", "renew the lease of an instance", command_heartbeat},
     {"unregister", "SERVICE INSTANCE", "take an instance out", command_unregister},
@@ -41,6 +42,9 @@ static const struct command {
     {"cluster", "", "show all nodes (in a later version)", command_cluster},
     {"version", "", "print the version", command_version},
     {"help", "[COMMAND]", "print this, or the help of a command", command_help},
+    {"api", "reference", NULL, command_api},
+    {"error", "reference", NULL, command_error},
+    {"metrics", "reference", NULL, command_metrics},
 };
 
 static const struct {
@@ -56,8 +60,9 @@ static void print_help(void)
           "usage: artemis COMMAND [arguments]\n\n",
           stdout);
     for (size_t i = 0; i < COUNT(commands); i++)
-        printf("  %-10s %-20s  %s\n", commands[i].name, commands[i].arguments,
-               commands[i].sentence);
+        if (commands[i].sentence)
+            printf("  %-10s %-20s  %s\n", commands[i].name, commands[i].arguments,
+                   commands[i].sentence);
     fputs("\n`artemis help COMMAND` tells more. Commands that call a server take --server URL\n"
           "(or ARTEMIS_URL; else http://127.0.0.1:8080) and --json.\n"
           "Exit codes: 0 done, 1 refused, 2 wrong usage, 3 server not reachable.\n",
@@ -69,7 +74,8 @@ static int unknown_command(const char *word)
     char hint[64] = "see: artemis help";
     struct client_suggestion near = {.word = word + strspn(word, "-")};
     for (size_t i = 0; i < COUNT(commands); i++)
-        client_suggest_offer(&near, commands[i].name);
+        if (commands[i].sentence)
+            client_suggest_offer(&near, commands[i].name);
     if (near.best)
         snprintf(hint, sizeof hint, "did you mean: artemis %s?", near.best);
     client_text_complain(stderr, hint, "there is no command %.64s", word);

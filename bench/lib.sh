@@ -76,6 +76,7 @@ trap 'exit 130' INT TERM
 serve() {
     local name=$1 log=$WORK/$1.log deadline=$((SECONDS + 60)) port
     shift
+    : >"$log"
     (cd "$WORK" && exec "$@") >"$log" 2>&1 &
     PID[$name]=$!
     while kill -0 "${PID[$name]}" 2>/dev/null && [ $SECONDS -lt $deadline ]; do

@@ -279,7 +279,11 @@ static void unknown_path_is_404(void **state)
     };
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         struct http_request request = {.method = "GET", .path = paths[i]};
-        check_status(http_send(http, &request), 404, "bad-request", "no-such-path");
+        struct http_answer *answer = http_send(http, &request);
+        if (answer->status == 200) {
+            fail_msg("%s is served", paths[i]);
+        }
+        check_status(answer, 404, "bad-request", "no-such-path");
     }
 }
 

@@ -85,8 +85,8 @@ static void judge_refused_item_speaks_for_the_answer(void **state)
         "'error_message':'the instance is not registered','reason':'instance-not-found'}]}",
         0);
     assert_int_equal(verdict.exit_code, CLIENT_REFUSED);
-    assert_string_equal(verdict.message, "s/i: the instance is not registered");
-    assert_non_null(strstr(verdict.hint, "register it again"));
+    assert_string_equal(verdict.message, "the instance is not registered");
+    assert_non_null(strstr(verdict.hint, "region, zone and group"));
     assert_int_equal(verdict.failed_count, 1);
 }
 
@@ -99,14 +99,14 @@ static void judge_item_without_message_leaves_that_of_the_answer(void **state)
               "'reason':'instance-not-found'},'failed_instances':[{'instance_id':'i'}]}",
               0);
     assert_string_equal(verdict.message, "M");
-    assert_non_null(strstr(verdict.hint, "register it again"));
+    assert_non_null(strstr(verdict.hint, "region, zone and group"));
 
     verdict = judge(200,
                     "{'response_status':{'error_code':'bad-request','error_message':'M',"
                     "'reason':'instance-not-found'},'failed_instances':[{'error_message':'N'}]}",
                     0);
-    assert_string_equal(verdict.message, "/: N");
-    assert_non_null(strstr(verdict.hint, "register it again"));
+    assert_string_equal(verdict.message, "N");
+    assert_non_null(strstr(verdict.hint, "region, zone and group"));
 }
 
 static void judge_several_refused_items_are_counted(void **state)

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# The tables that README and docs/ take from the binary, between `<!-- artemis X reference -->` and
+# `<!-- end -->`. --write prints them anew; --check names each file that differs.
+set -euo pipefail
+
+binary=${ARTEMIS_BINARY:-build/artemis}
+mode=${1:---check}
+
+# The file with each block replaced by what the binary prints.
+renew() {
+    local line command
+    while IFS= read -r line; do
+        printf '%s\n' "$line"
+        if [[ $line =~ ^'<!-- artemis '([a-z]+)' reference -->'$ ]]; then
+            command=${BASH_REMATCH[1]}
+            "$binary" "$command" reference
+            while IFS= read -r line && [ "$line" != '<!-- end -->' ]; do :; done
+            printf '%s\n' "$line"
+        fi
+    done <"$1"
+}
+
+for file in README.md docs/*.md; do
+    grep -q '^<!-- artemis [a-z]* reference -->$' "$file" || continue
+    renewed=$(renew "$file"; echo x)
+    [ "${renewed%x}" = "$(cat "$file"; echo)"$'\n' ] || [ "${renewed%x}" = "$(cat "$file")"$'\n' ] && continue
+    if [ "$mode" = --write ]; then
+        printf '%s' "${renewed%x}" >"$file"
+        echo "$file: printed anew"
+    else
+        echo "$file: a table differs from what $binary prints"
+    fi
+done

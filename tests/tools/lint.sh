@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+# The house rules, as far as a machine can check them. Each rule says what to do instead.
+set -uo pipefail
+
+failures=0
+fail() {
+    printf '%s\n' "$1" | sed 's/^/  /'
+    failures=$((failures + 1))
+}
+# rule NAME WHAT-TO-DO FINDINGS
+rule() {
+    if [ -n "$3" ]; then
+        printf 'lint: %s: %s\n' "$1" "$2"
+        fail "$3"
+    fi
+}
+
+mapfile -t sources < <(git ls-files -co --exclude-standard -- '*.c' '*.h' '*.cpp' | while read -r f; do [ -f "$f" ] && echo "$f"; done)
+mapfile -t headers < <(printf '%s\n' "${sources[@]}" | grep '\.h$')
+mapfile -t production < <(printf '%s\n' "${sources[@]}" | grep -E '^artemis(-core|-server|-web)?/')
+mapfile -t scripts < <(git ls-files -co --exclude-standard -- '*.sh' .ci/run | while read -r f; do [ -f "$f" ] && echo "$f"; done)
+
+# --- layers: artemis -> artemis-web -> artemis-server -> artemis-core -------------------------------
+layer() { # LAYER ALLOWED-REGEX
+    local files
+    files=$(printf '%s\n' "${production[@]}" | grep "^$1/")
+    rule "layers" "$1 may include only $2 (calls point down)" \
+        "$(grep -nHE '^#include "' $files | grep -vE "#include \"($2)/" || true)"
+}
+layer artemis-core 'artemis-core'
+layer artemis-server 'artemis-core|artemis-server'
+layer artemis-web 'artemis-core|artemis-server|artemis-web'
+layer artemis 'artemis-core|artemis-server|artemis-web|artemis'
+
+# --- libraries have one home each ---------------------------------------------------------------------
+home() { # HEADER WHERE-REGEX
+    rule "homes" "<$1> belongs in $2" \
+        "$(grep -nHE "^#include <$1" "${production[@]}" | grep -vE "^($2)" || true)"
+}
+home 'jansson.h' 'artemis-core/codec|artemis/(client|command)_'
+home 'microhttpd.h' 'artemis-web/'
+home 'curl/' 'artemis/client_(http|url)'
+home 'zlib.h' 'artemis-core/gzip.c'
+home 'xxhash.h' 'artemis-server/registry/registry.c'
+home 'toml' 'artemis-core/toml.cpp'
+
+# --- purity ----------------------------------------------------------------------------------------------
+pure=$(printf '%s\n' "${production[@]}" | grep -E '^artemis-core/|registry/(guard|hash_index|lease_wheel|shard|slab)\.')
+rule "purity" "what decides has no thread, socket, file or clock: take it as an argument" \
+    "$(grep -nHE '#include <(pthread|sys/socket|sys/stat|fcntl|netdb|poll|unistd)\.h>|\b(fopen|open|socket|clock_gettime|gettimeofday|time)\(' $pure | grep -v '^[^:]*:[0-9]*: \*' || true)"
+rule "clock" "only artemis-server/clock.c reads a clock (and the command line, to wait)" \
+    "$(grep -nHE '\b(clock_gettime|gettimeofday|time)\((CLOCK|&|NULL)' "${production[@]}" | grep -vE '^artemis-server/clock.c|^artemis/' || true)"
+
+# --- banned calls -------------------------------------------------------------------------------------------
+rule "banned" "use snprintf, memcpy with a known size, strtoul with a check, log_line; no popen or system" \
+    "$(grep -nHE '\b(strcpy|strcat|sprintf|gets|atoi|atol|system|popen|alloca|strtok)\(' "${production[@]}" || true)"
+rule "printing" "below the binary nothing is printed: log_line" \
+    "$(printf '%s\n' "${production[@]}" | grep -vE '^artemis/|artemis-server/log.c' | xargs grep -nHE '\b(printf|fprintf|puts|perror)\(' || true)"
+rule "left over" "finish it, or write an issue" \
+    "$(grep -nHwiE 'TODO|FIXME|XXX' "${sources[@]}" "${scripts[@]}" Makefile | grep -v '^tests/tools/lint.sh' || true)"
+
+# --- sizes ----------------------------------------------------------------------------------------------------
+rule "file size" "a file has at most 600 lines: it holds two rooms" \
+    "$(wc -l "${sources[@]}" | awk '$2 != "total" && $1 > 600 {print $2 ": " $1 " lines"}')"
+rule "function size" "a function has at most 60 lines: name its parts" \
+    "$(awk '
+        FNR == 1 {open = 0}
+        /^[a-zA-Z_].*\(/ && !/;[ \t]*$/ {name = $0}
+        /^\{/ {open = FNR}
+        /^\}/ {if (open && FNR - open > 60) {sub(/\(.*/, "", name); print FILENAME ": " name ", " FNR - open " lines"}; open = 0}
+    ' $(printf '%s\n' "${sources[@]}" | grep -E '\.(c|cpp)$'))"
+
+# --- headers ----------------------------------------------------------------------------------------------------
+for header in "${headers[@]}"; do
+    name=$(basename "$header" .h)
+    head -5 "$header" | grep -q "^ \* $name - " ||
+        rule "manual" "a header opens with ' * $name - what the room is for'" "$header"
+    grep -q '^#pragma once' "$header" || rule "guard" "a header has #pragma once" "$header"
+done
+flags=(-std=c17 -fsyntax-only -I. -D_GNU_SOURCE -DARTEMIS_VERSION='"lint"' -Wall -Wextra)
+for header in "${headers[@]}"; do
+    rule "self-contained" "a header compiles alone: include what it uses" \
+        "$(echo "#include \"$header\"" | ${CC:-cc} "${flags[@]}" -xc - 2>&1 | head -3)"
+done
+for source in "${production[@]}"; do
+    own="${source%.c}.h"
+    [ "$own" != "$source" ] && [ -f "$own" ] || continue
+    first=$(grep -m1 '^#include' "$source")
+    [ "$first" = "#include \"$own\"" ] || rule "own header first" "$source begins with its own header" "$first"
+done
+
+# --- layout and scripts -------------------------------------------------------------------------------------------
+if command -v clang-format >/dev/null; then
+    rule "layout" "make format" \
+        "$(clang-format --dry-run "${sources[@]}" 2>&1 | grep -E 'warning:' | cut -d: -f1 | sort | uniq -c | head -20)"
+else
+    echo "lint: layout not checked: clang-format is not installed (apt-get install clang-format)"
+fi
+if command -v shellcheck >/dev/null; then
+    rule "scripts" "shellcheck" "$(shellcheck -S warning -e SC2086,SC2046 "${scripts[@]}" 2>&1 | head -30)"
+else
+    echo "lint: scripts not checked: shellcheck is not installed (apt-get install shellcheck)"
+fi
+
+# --- documents that are printed from the code ------------------------------------------------------------------------
+rule "generated documents" "make docs" "$(tests/tools/generated_docs.sh --check)"
+
+[ "$failures" -eq 0 ] && echo "lint: ${#sources[@]} files keep the house rules" || { echo "lint: $failures findings"; exit 1; }
