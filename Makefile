@@ -74,6 +74,9 @@ LIBS_FOR_artemis-server := $(LIB_server) $(LIB_core)
 LIBS_FOR_artemis-web    := $(LIB_web) $(LIB_server) $(LIB_core)
 LIBS_FOR_artemis        := $(LIB_app) $(LIB_web) $(LIB_server) $(LIB_core)
 
+# Of the tests $(1), those whose path has ONLY in it.
+chosen       = $(if $(ONLY),$(foreach test,$(1),$(if $(findstring $(ONLY),$(test)),$(test))),$(1))
+
 # --- targets ----------------------------------------------------------------------------------------
 .PHONY: all deps run test unit e2e lint format asan tsan ubsan fuzz bench docs install clean help
 
@@ -88,10 +91,10 @@ run: $(BINARY) ## build, and serve on 127.0.0.1:8080 (RUN_ARGS="--addr ...")
 test: unit e2e ## build and run every test
 
 unit: $(UNIT_BIN) ## the unit tests alone (ONLY=store for one file)
-	@tests/tools/run_tests.sh $(foreach t,$(UNIT_BIN),$(if $(findstring $(ONLY),$(t)),$(t)))
+	@tests/tools/run_tests.sh $(call chosen,$(UNIT_BIN))
 
 e2e: $(BINARY) $(E2E_BIN) ## the end-to-end tests alone (ONLY=bad_input for one file)
-	@ARTEMIS_BINARY=$(BINARY) tests/tools/run_tests.sh $(foreach t,$(E2E_BIN) $(wildcard tests/e2e/test_*.sh),$(if $(findstring $(ONLY),$(t)),$(t)))
+	@ARTEMIS_BINARY=$(BINARY) tests/tools/run_tests.sh $(call chosen,$(E2E_BIN) $(wildcard tests/e2e/test_*.sh))
 
 lint: $(BINARY) ## the house rules: layers, sizes, headers, docs that match the code
 	@ARTEMIS_BINARY=$(BINARY) tests/tools/lint.sh
@@ -152,10 +155,13 @@ $(BINARY): $(call objects,$(MAIN)) $(LIBS_FOR_artemis)
 	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
 
 TEST_LIB_OBJ := $(call objects,$(TEST_LIB_SRC))
+# Unit tests can make any allocation of ours fail: tests/support/failing_malloc.h.
+comma        := ,
+WRAP_MALLOC  := $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc aligned_alloc strdup strndup free)
 .SECONDEXPANSION:
 $(UNIT_BIN): $(OUT)/tests/unit/%: $(OUT)/tests/unit/%.o $(TEST_LIB_OBJ) $$(LIBS_FOR_$$(firstword $$(subst /, ,$$*)))
 	@echo "  LD   $@"
-	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL) -lcmocka
+	@$(CC) $(LDFLAGS_ALL) $(WRAP_MALLOC) -o $@ $^ $(LIBS_ALL) -lcmocka
 
 $(E2E_BIN): $(OUT)/tests/e2e/%: $(OUT)/tests/e2e/%.o $(TEST_LIB_OBJ) $(LIB_core)
 	@echo "  LD   $@"

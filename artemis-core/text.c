@@ -151,28 +151,38 @@ bool text_is_utf8(struct slice value)
     return true;
 }
 
+/* One character of `value` as it is shown, in `out`; returns its size there. */
+static size_t show(const unsigned char *c, size_t sequence, char out[8])
+{
+    if (sequence == 0 || *c < 0x20 || *c == 0x7f)
+        return (size_t)snprintf(out, 8, "\\x%02x", *c);
+    if (*c == '"' || *c == '\\')
+        return (size_t)snprintf(out, 8, "\\%c", *c);
+    memcpy(out, c, sequence);
+    return sequence;
+}
+
 void text_quote(char *out, size_t out_size, struct slice value)
 {
-    size_t at = 0;
-    bool ascii_only = !text_is_utf8(value);
-    size_t shown = value.size < QUOTE_BYTES_MAX ? value.size : QUOTE_BYTES_MAX;
-    /* Never cut a UTF-8 sequence in two. */
-    while (shown < value.size && shown > 0 && ((unsigned char)value.data[shown] & 0xC0) == 0x80)
-        shown--;
     const size_t tail = sizeof("\"... (18446744073709551615 bytes)");
-    if (out_size < tail + 8) {
-        out[0] = '\0';
+    out[0] = '\0';
+    if (out_size < tail + 2)
         return;
-    }
+    const unsigned char *bytes = (const unsigned char *)value.data;
+    size_t room = out_size - tail;
+    size_t shown = 0; /* bytes of the value */
+    size_t at = 0;
     out[at++] = '"';
-    for (size_t i = 0; i < shown && at + tail + 6 < out_size; i++) {
-        unsigned char c = (unsigned char)value.data[i];
-        if (c == '"' || c == '\\')
-            at += (size_t)snprintf(out + at, out_size - at, "\\%c", c);
-        else if (c < 0x20 || c == 0x7f || (ascii_only && c >= 0x80))
-            at += (size_t)snprintf(out + at, out_size - at, "\\x%02x", c);
-        else
-            out[at++] = (char)c;
+    while (shown < value.size) {
+        char piece[8];
+        size_t sequence = sequence_size(bytes + shown, value.size - shown);
+        size_t size = show(bytes + shown, sequence, piece);
+        size_t next = shown + (sequence ? sequence : 1);
+        if (next > QUOTE_BYTES_MAX || at + size > room)
+            break;
+        memcpy(out + at, piece, size);
+        at += size;
+        shown = next;
     }
     if (shown < value.size)
         snprintf(out + at, out_size - at, "\"... (%zu bytes)", value.size);

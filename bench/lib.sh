@@ -100,15 +100,15 @@ fill() {
     say "registered: $report"
 }
 
-# answer_of NAME heartbeat|discovery: one answer to instance 70 or its service, headers and all.
+# answer_of NAME heartbeat|discovery: one answer for instance 700 or its service, headers and all.
 answer_of() {
-    local base=http://127.0.0.1:${PORT[$1]} service=bench-000007 place key
+    local base=http://127.0.0.1:${PORT[$1]} service=bench-000070 place key
     if [ "$2" = discovery ]; then
         curl -si "$base/api/discovery/service?service_id=$service"
         return
     fi
     place='"region_id":"local","zone_id":"zone1"'
-    key="{$place,\"service_id\":\"$service\",\"instance_id\":\"i-000000070\"}"
+    key="{$place,\"service_id\":\"$service\",\"instance_id\":\"i-000000700\"}"
     curl -si -H 'Content-Type: application/json' -d "{\"instance_keys\":[$key]}" \
         "$base/api/registry/heartbeat"
 }

@@ -5,9 +5,9 @@
  *   probe --port PORT --ttl-secs 5 [--services 1000] [--per-service 100] [--rate 4000]
  *         [--connections 8]
  *
- * Registers services x per-service instances, renews all of them as fast as one connection can, and
- * then asks for each service in turn, at a fixed rate, until a second after the last lease ended.
- * The server must run with lease.ttl_secs = --ttl-secs and lease.guard_percent = 0.
+ * Registers services x per-service instances, renews all of them as fast as two connections can,
+ * and then asks for each service in turn, at a fixed rate, until a second after the last lease
+ * ended. The server must run with lease.ttl_secs = --ttl-secs and lease.guard_percent = 0.
  *
  * A request's latency counts from the moment it was due, not from when it was sent: a server that
  * stalls is charged for all that waited meanwhile. A stale answer is one that shows an instance
@@ -41,6 +41,11 @@ struct plan {
     double begin, end;          /* when the probes ask */
     double first_end, last_end; /* of the leases */
     struct renewal *renewals;   /* of each batch */
+};
+
+struct half {
+    struct plan *plan;
+    uint32_t first;
 };
 
 struct sample {
@@ -83,6 +88,41 @@ static bool shows_instance(struct http *h, uint32_t service, size_t *failed)
     return memmem(answer.body, answer.body_bytes, "\"instance_id\"", 13) != NULL;
 }
 
+/* Renews every other batch, from the first or the second on. */
+static void *renew_half(void *argument)
+{
+    struct half *half = argument;
+    struct plan *plan = half->plan;
+    struct http h;
+
+    http_open(&h, plan->port);
+    for (uint32_t batch = half->first; batch < plan->batches; batch += 2) {
+        plan->renewals[batch].sent = now_secs();
+        http_renew(&h, batch * BATCH, BATCH, plan->per_service);
+        plan->renewals[batch].answered = now_secs();
+    }
+    http_close(&h);
+    return NULL;
+}
+
+static void renew_all(struct plan *plan)
+{
+    struct half even = {plan, 0}, odd = {plan, 1};
+    pthread_t thread;
+
+    if (pthread_create(&thread, NULL, renew_half, &odd) != 0)
+        die("pthread_create: %s", strerror(errno));
+    renew_half(&even);
+    pthread_join(thread, NULL);
+}
+
+/* The bounds of when the leases of a batch end. */
+static struct renewal lease_end(const struct plan *plan, uint32_t batch)
+{
+    return (struct renewal){.sent = plan->renewals[batch].sent + plan->ttl_secs,
+                            .answered = plan->renewals[batch].answered + plan->ttl_secs};
+}
+
 static void register_and_renew(struct plan *plan)
 {
     uint32_t total = plan->services * plan->per_service;
@@ -91,15 +131,15 @@ static void register_and_renew(struct plan *plan)
     http_open(&h, plan->port);
     for (uint32_t first = 0; first < total; first += BATCH)
         http_register(&h, first, BATCH, plan->per_service);
-    for (uint32_t batch = 0; batch < plan->batches; batch++) {
-        plan->renewals[batch].sent = now_secs();
-        http_renew(&h, batch * BATCH, BATCH, plan->per_service);
-        plan->renewals[batch].answered = now_secs();
-    }
     http_close(&h);
+    renew_all(plan);
     plan->begin = now_secs() + 0.1;
-    plan->first_end = plan->renewals[0].sent + plan->ttl_secs;
-    plan->last_end = plan->renewals[plan->batches - 1].answered + plan->ttl_secs;
+    plan->first_end = plan->begin + plan->ttl_secs;
+    for (uint32_t batch = 0; batch < plan->batches; batch++) {
+        struct renewal end = lease_end(plan, batch);
+        plan->first_end = end.sent < plan->first_end ? end.sent : plan->first_end;
+        plan->last_end = end.answered > plan->last_end ? end.answered : plan->last_end;
+    }
     plan->end = plan->last_end + WATCH_SECS;
     if (plan->begin + 0.5 > plan->first_end)
         die("registering and renewing took too long for a ttl of %.0f s", plan->ttl_secs);
@@ -138,19 +178,9 @@ static void *ask(void *argument)
     return NULL;
 }
 
-/* The bounds of the last lease of a service, reckoned from the batches that renewed it. */
-static struct renewal lease_end(const struct plan *plan, uint32_t service)
-{
-    uint32_t first = service * plan->per_service / BATCH;
-    uint32_t last = (service * plan->per_service + plan->per_service - 1) / BATCH;
-
-    return (struct renewal){.sent = plan->renewals[first].sent + plan->ttl_secs,
-                            .answered = plan->renewals[last].answered + plan->ttl_secs};
-}
-
 static void judge(const struct plan *plan, const struct sample *s, struct result *r)
 {
-    struct renewal end = lease_end(plan, s->service);
+    struct renewal end = lease_end(plan, s->service * plan->per_service / BATCH);
     double latency_ms = (s->received - s->due) * 1e3;
     double stale_ms = (s->sent - end.answered) * 1e3;
 
@@ -247,12 +277,10 @@ int main(int argc, char **argv)
     };
     uint32_t total = plan.services * plan.per_service;
 
-    if (total == 0 || total % BATCH != 0 || plan.rate == 0 || plan.connections == 0 ||
-        plan.connections > MAX_CONNECTIONS) {
-        die("%s: services x per-service must be a multiple of %d, rate positive, connections 1 to "
-            "%d",
-            argv[0], BATCH, MAX_CONNECTIONS);
-    }
+    if (total == 0 || total % BATCH != 0 || BATCH % plan.per_service != 0)
+        die("%s: --per-service must divide %d, and that the instances", argv[0], BATCH);
+    if (plan.rate == 0 || plan.connections == 0 || plan.connections > MAX_CONNECTIONS)
+        die("%s: --rate must be positive, --connections 1 to %d", argv[0], MAX_CONNECTIONS);
     plan.batches = total / BATCH;
     plan.renewals = allocate(plan.batches, sizeof *plan.renewals);
     register_and_renew(&plan);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 static int start(void **state)
 {
@@ -370,6 +371,21 @@ static void connection_is_closed_when_the_client_asks(void **state)
     }
 }
 
+/* As `printf ... | nc` does: the client has no more to say, but still listens. */
+static void request_before_a_half_close_is_answered(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raw_socket raw;
+    call_register_many(fixture->http, "s", 1000);
+    raw_socket_open(&raw, fixture->server.port);
+    raw_socket_say(&raw, "GET /api/discovery/services HTTP/1.1\r\nHost: a\r\n\r\n");
+    shutdown(raw.fd, SHUT_WR);
+    assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_ANSWER);
+    check_status(&raw.answer, 200, "success", NULL);
+    assert_true(raw_socket_is_closed_by(&raw, wait_deadline_ms()));
+    raw_socket_close(&raw);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, fixture_stop)
 
 int main(void)
@@ -392,6 +408,7 @@ int main(void)
         TEST(connection_is_kept_alive),
         TEST(requests_sent_together_are_answered_in_order),
         TEST(connection_is_closed_when_the_client_asks),
+        TEST(request_before_a_half_close_is_answered),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
 }

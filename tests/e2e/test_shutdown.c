@@ -8,6 +8,7 @@
  * answer, so that a client may safely send it elsewhere. Half an answer is never right.
  */
 #include "tests/support/calls.h"
+#include "tests/support/prometheus.h"
 #include "tests/support/raw_socket.h"
 #include "tests/support/wait.h"
 
@@ -240,6 +241,29 @@ static void ready_says_draining_and_half_a_request_is_waited_for(void **state)
     check_exits_soon_after(&fixture->server, last_ms);
 }
 
+static bool is_busy_with_two(void *context)
+{
+    const char *text = http_get(context, "/metrics")->body;
+    return prometheus_sum(text, "artemis_connections_busy", "") >= 2;
+}
+
+/* One leaves after its half request was read, one together with it. */
+static void term_does_not_wait_for_a_client_that_left_midway(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raw_socket slow;
+    raw_socket_open(&slow, fixture->server.port);
+    raw_socket_say(&slow, "%s", half_request);
+    assert_true(wait_until(is_busy_with_two, fixture->http, wait_deadline_ms()));
+    raw_socket_close(&slow);
+    raw_socket_open(&slow, fixture->server.port);
+    raw_socket_say(&slow, "%s", half_request);
+    raw_socket_close(&slow);
+    int64_t now_ms = wait_now_ms();
+    server_process_signal(&fixture->server, SIGTERM);
+    check_exits_soon_after(&fixture->server, now_ms);
+}
+
 static void interrupt_from_the_keyboard_is_as_good_as_term(void **state)
 {
     struct fixture *fixture = *state;
@@ -258,6 +282,7 @@ int main(void)
         TEST(term_when_idle_exits_at_once),
         TEST(term_does_not_wait_for_idle_connections),
         TEST(ready_says_draining_and_half_a_request_is_waited_for),
+        TEST(term_does_not_wait_for_a_client_that_left_midway),
         TEST(interrupt_from_the_keyboard_is_as_good_as_term),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
