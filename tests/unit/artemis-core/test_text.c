@@ -224,7 +224,7 @@ static void quote_shows_the_value(void **state)
         {{"a\"b\\c", 5}, "\"a\\\"b\\\\c\""},
         {{"\n\x7f\x00", 3}, "\"\\x0a\\x7f\\x00\""},
         {{"gr\xC3\xBC\xC3\x9F", 6}, "\"gr\xC3\xBC\xC3\x9F\""},
-        {{"\xC3\xBC\xFF", 3}, "\"\\xc3\\xbc\\xff\""}, /* no UTF-8: all in ASCII */
+        {{"\xC3\xBC\xFF", 3}, "\"\xC3\xBC\\xff\""}, /* what is no UTF-8 is told as bytes */
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char out[128];
