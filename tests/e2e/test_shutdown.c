@@ -259,6 +259,9 @@ static void term_does_not_wait_for_a_client_that_left_midway(void **state)
     raw_socket_open(&slow, fixture->server.port);
     raw_socket_say(&slow, "%s", half_request);
     raw_socket_close(&slow);
+    for (int i = 0; i < 100; i++) {
+        check_http(http_get(fixture->http, "/health"), 200); /* it has had time to notice */
+    }
     int64_t now_ms = wait_now_ms();
     server_process_signal(&fixture->server, SIGTERM);
     check_exits_soon_after(&fixture->server, now_ms);
