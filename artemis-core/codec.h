@@ -47,8 +47,7 @@ MUST_USE enum error document_text(struct document *document, const char *snake_n
 MUST_USE enum error document_u64(struct document *document, const char *snake_name, uint64_t *out,
                                  char message[MESSAGE_BYTES]);
 
-/* --- batches
- * --------------------------------------------------------------------------------------- */
+/* --- batches ---------------------------------------------------------------------------------- */
 
 enum batch_kind {
     BATCH_OF_INSTANCES, /* {"instances":[Instance]} */
@@ -78,8 +77,7 @@ enum error batch_outcome(const struct batch *batch);
 /* The whole answer, failed items included. */
 void batch_write_answer(const struct batch *batch, enum dialect dialect, struct text *out);
 
-/* --- discovery
- * ----------------------------------------------------------------------------------------- */
+/* --- discovery -------------------------------------------------------------------------------- */
 
 enum lookup_strategy { LOOKUP_RANDOM, LOOKUP_ROUND_ROBIN };
 
@@ -104,8 +102,7 @@ enum lookup_strategy discovery_request_strategy(const struct discovery_request *
 MUST_USE enum error discovery_status_filter(struct slice word, bool *all_statuses,
                                             char message[MESSAGE_BYTES]);
 
-/* --- writing
- * ------------------------------------------------------------------------------------------ */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 /* "response_status":{..} with `message`, or the sentence of the error where it is NULL. `partial`:
  * some items of a batch failed. */

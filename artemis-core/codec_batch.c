@@ -25,8 +25,7 @@ struct batch {
     size_t failure_capacity;
 };
 
-/* --- the list
- * ---------------------------------------------------------------------------------------- */
+/* --- the list --------------------------------------------------------------------------------- */
 
 static const char *list_name(bool keys, bool camel)
 {
@@ -108,8 +107,7 @@ bool batch_is_camel(const struct batch *batch)
     return batch->document.camel;
 }
 
-/* --- failures
- * ------------------------------------------------------------------------------------------ */
+/* --- failures --------------------------------------------------------------------------------- */
 
 static enum error note_failure(struct batch *batch, size_t index, enum error why,
                                const char *message)
@@ -183,9 +181,7 @@ enum error batch_outcome(const struct batch *batch)
     return batch->failure_count ? batch->failures[0].error : ERR_NONE;
 }
 
-/* --- items
- * -------------------------------------------------------------------------------------------------
- */
+/* --- items ------------------------------------------------------------------------------------ */
 
 static enum error read_text(struct batch *batch, const json_t *item, enum instance_field field,
                             struct slice *out, struct field_problem *problem)
@@ -334,8 +330,7 @@ enum error batch_key(struct batch *batch, size_t index, struct instance_key *out
     return error == ERR_INVALID_FIELD ? refuse_field(batch, index, &problem) : error;
 }
 
-/* --- the answer
- * --------------------------------------------------------------------------------------- */
+/* --- the answer ------------------------------------------------------------------------------- */
 
 static void write_member(struct json_writer *w, const json_t *item, const char *snake,
                          const char *camel)

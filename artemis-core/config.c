@@ -12,7 +12,7 @@
 
 enum { KEY_BYTES_MAX = 48, SLIPS_MAX = 3, SHOWN_BYTES = 512 };
 
-/* --- the table --- */
+/* --- the table -------------------------------------------------------------------------------- */
 
 static const struct config_setting *const settings_end = config_settings + CONFIG_SETTINGS;
 
@@ -43,7 +43,7 @@ struct toml_value config_get(const struct config *config, const struct config_se
     return config_value_load(setting, field(config, setting));
 }
 
-/* --- sources --- */
+/* --- sources ---------------------------------------------------------------------------------- */
 
 const char *config_source(const struct config *config, const struct config_setting *setting)
 {
@@ -68,7 +68,7 @@ static void note_source(struct config *config, const struct config_setting *sett
             *to = '?';
 }
 
-/* --- refusals --- */
+/* --- refusals --------------------------------------------------------------------------------- */
 
 __attribute__((format(printf, 2, 3))) static enum error refuse(struct config_problem *problem,
                                                                const char *format, ...)
@@ -199,7 +199,7 @@ static enum error refuse_key(const char *key, const struct toml_value *value, co
     return refuse(problem, "%s: unknown setting %s", source, shown);
 }
 
-/* --- setting --- */
+/* --- setting ---------------------------------------------------------------------------------- */
 
 enum error config_set(struct config *config, const char *key, const struct toml_value *value,
                       const char *source, struct config_problem *problem)
@@ -314,7 +314,7 @@ enum error config_set_text(struct config *config, const char *key, const char *t
     return config_set(config, key, &value, source, problem);
 }
 
-/* --- the whole --- */
+/* --- the whole -------------------------------------------------------------------------------- */
 
 void config_init(struct config *config, const char *host_name, uint32_t cores)
 {
@@ -381,7 +381,7 @@ enum error config_validate(struct config *config, struct config_problem *problem
     return check_peers(config, problem);
 }
 
-/* --- showing --- */
+/* --- showing ---------------------------------------------------------------------------------- */
 
 bool config_same(const struct config *a, const struct config *b,
                  const struct config_setting *setting)

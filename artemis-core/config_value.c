@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- what a text may look like --- */
+/* --- what a text may look like ---------------------------------------------------------------- */
 
 /* The length of the UTF-8 sequence that `text` begins with; 0 when it is not valid. */
 static size_t utf8_sequence(const unsigned char *text)
@@ -107,7 +107,7 @@ static const struct {
     [CONFIG_FORM_PEER] = {is_peer, "HOST:PORT or http://HOST:PORT or https://HOST:PORT, port "},
 };
 
-/* --- from text to a typed value: what does not parse stays text, and is refused as such --- */
+/* --- from text to a typed value: what does not parse stays text, and is refused as such ------- */
 
 static void parse_bool(const char *text, struct toml_value *value)
 {
@@ -146,7 +146,7 @@ static bool parse_size(const char *text, uint64_t *bytes)
     return false;
 }
 
-/* --- the types: how each is stored and loaded --- */
+/* --- the types: how each is stored and loaded ------------------------------------------------- */
 
 typedef enum error store_fn(const struct config_setting *setting, const struct toml_value *value,
                             void *at);
@@ -333,7 +333,7 @@ struct toml_value config_value_culprit(const struct config_setting *setting,
     return *value;
 }
 
-/* --- in words --- */
+/* --- in words --------------------------------------------------------------------------------- */
 
 const char *config_type_name(enum config_type type)
 {

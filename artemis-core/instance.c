@@ -63,8 +63,7 @@ struct slice instance_status_word(enum instance_status status)
     return slice_of(status_words[status]);
 }
 
-/* --- what is valid
- * ----------------------------------------------------------------------------------- */
+/* --- what is valid ---------------------------------------------------------------------------- */
 
 /* The first control character (C0, DEL, C1), or -1. */
 static ptrdiff_t find_control(struct slice text)
@@ -157,8 +156,7 @@ static enum error check_spec(const struct instance_spec *spec, struct field_prob
     return check_metadata(spec, problem);
 }
 
-/* --- canonical form
- * ------------------------------------------------------------------------------------ */
+/* --- canonical form --------------------------------------------------------------------------- */
 
 static void lower_case(char *out, struct slice in)
 {
@@ -295,8 +293,7 @@ void instance_unref(struct instance *instance)
         free(instance);
 }
 
-/* --- reading
- * ---------------------------------------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static uint16_t end_of(const struct instance *instance, enum instance_field field)
 {
@@ -362,8 +359,7 @@ bool instance_equal(const struct instance *a, const struct instance *b)
                       memcmp((const char *)a + from, (const char *)b + from, head + a->size) == 0);
 }
 
-/* --- keys
- * ------------------------------------------------------------------------------------------ */
+/* --- keys ------------------------------------------------------------------------------------- */
 
 enum error instance_key_make(const struct slice parts[KEY_FIELDS], struct instance_key *out,
                              struct field_problem *problem)

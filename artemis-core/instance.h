@@ -108,8 +108,7 @@ void instance_append_url(const struct instance *instance, struct text *out);
 /* Same identity and same content: registering it again is but a renewal. */
 bool instance_equal(const struct instance *a, const struct instance *b);
 
-/* --- keys
- * ------------------------------------------------------------------------------------------ */
+/* --- keys ------------------------------------------------------------------------------------- */
 
 /* A key, canonical and packed: two keys are the same when their packed bytes are. */
 struct instance_key {

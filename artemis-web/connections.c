@@ -23,8 +23,7 @@ void connections_free(struct connections *table)
     pthread_mutex_destroy(&table->_shared.lock);
 }
 
-/* --- ending from outside
- * ------------------------------------------------------------------------------- */
+/* --- ending from outside ---------------------------------------------------------------------- */
 
 /* Writes a whole answer past libmicrohttpd, which is not sending anything in this state. What does
  * not fit the socket's buffer at once is dropped: the connection ends anyway. */
@@ -77,8 +76,7 @@ static bool make_room(struct connections *table, uint64_t now_ms)
     return displaced > 0;
 }
 
-/* --- coming and going
- * ------------------------------------------------------------------------------------ */
+/* --- coming and going ------------------------------------------------------------------------- */
 
 void connections_add(struct connections *table, struct connection *connection, int socket,
                      uint64_t now_ms)
@@ -124,8 +122,7 @@ void connections_remove(struct connections *table, struct connection *connection
     pthread_mutex_unlock(&table->_shared.lock);
 }
 
-/* --- requests
- * -------------------------------------------------------------------------------------------- */
+/* --- requests --------------------------------------------------------------------------------- */
 
 static bool move(struct connection *connection, enum connection_state to, uint64_t now_ms)
 {
@@ -151,8 +148,7 @@ void connection_idle(struct connection *connection, uint64_t now_ms)
     move(connection, CONNECTION_IDLE, now_ms);
 }
 
-/* --- sweeping
- * ---------------------------------------------------------------------------------------------- */
+/* --- sweeping --------------------------------------------------------------------------------- */
 
 /* Has the client of a connection without a request sent anything at all? */
 static bool has_sent(int socket)

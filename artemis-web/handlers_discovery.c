@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis-web/handlers.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-/* --- service
- * ------------------------------------------------------------------------------------------------
- */
+/* Region and zone may be in the query, and filter nothing; they still tell the casing of the answer. */
+static enum error read_place(struct request *request, char message[MESSAGE_BYTES])
+{
+    struct slice ignored = {0};
+    enum error error = request_query(request, "region_id", &ignored, message);
+    return error ? error : request_query(request, "zone_id", &ignored, message);
+}
+
+/* --- service ---------------------------------------------------------------------------------- */
 
 /* What is asked for: a service in canonical form, and which of its instances. */
 struct wanted {
@@ -25,7 +32,9 @@ static enum error read_query(struct request *request, struct wanted *wanted,
 {
     struct slice id = {0};
     struct slice status = {0};
-    enum error error = request_query(request, "service_id", &id, message);
+    enum error error = read_place(request, message);
+    if (!error)
+        error = request_query(request, "service_id", &id, message);
     if (!error)
         error = request_query(request, "status", &status, message);
     if (!error)
@@ -105,15 +114,16 @@ enum error handle_service(struct request *request, struct reply *reply, char mes
     return error;
 }
 
-/* --- services, services-delta
- * ----------------------------------------------------------------------------- */
+/* --- services, services-delta ----------------------------------------------------------------- */
 
 /* The version asked for, in the query or the body. */
 static enum error read_version(struct request *request, uint64_t *version, bool *found,
                                char message[MESSAGE_BYTES])
 {
     struct slice text = {0};
-    enum error error = request_query(request, "version", &text, message);
+    enum error error = read_place(request, message);
+    if (!error)
+        error = request_query(request, "version", &text, message);
     if (error)
         return error;
     *found = text.data != NULL;
@@ -123,9 +133,10 @@ static enum error read_version(struct request *request, uint64_t *version, bool 
         if (text.size > 0 && text.size < sizeof(digits) && text.data[0] >= '0' &&
             text.data[0] <= '9') {
             snprintf(digits, sizeof(digits), "%.*s", (int)text.size, text.data);
+            errno = 0;
             *version = strtoull(digits, &end, 10);
         }
-        if (end != digits && *end == '\0')
+        if (end != digits && *end == '\0' && errno == 0)
             return ERR_NONE;
         char quoted[160];
         text_quote(quoted, sizeof(quoted), text);
@@ -147,11 +158,8 @@ static enum error read_version(struct request *request, uint64_t *version, bool 
 enum error handle_services(struct request *request, struct reply *reply,
                            char message[MESSAGE_BYTES])
 {
-    /* Region and zone may be sent, and filter nothing; they still tell the casing of the answer. */
     struct slice ignored = {0};
-    enum error error = request_query(request, "region_id", &ignored, message);
-    if (!error)
-        error = request_query(request, "zone_id", &ignored, message);
+    enum error error = read_place(request, message);
     if (!error && !request->is_get) {
         struct document *document;
         error = document_parse(request_body(request), &document, message);
@@ -191,9 +199,7 @@ enum error handle_services_delta(struct request *request, struct reply *reply,
     return error;
 }
 
-/* --- lookup
- * -------------------------------------------------------------------------------------------------
- */
+/* --- lookup ----------------------------------------------------------------------------------- */
 
 static enum error lookup_list(struct request *request, const struct discovery_request *discovery,
                               struct reply *reply, char message[MESSAGE_BYTES])

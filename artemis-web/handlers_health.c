@@ -25,7 +25,8 @@ enum error handle_ready(struct request *request, struct reply *reply, char messa
     }
     reply->outcome = state == NODE_STARTING ? ERR_NOT_READY : ERR_DRAINING;
     reply->status = 503;
-    text_append_string(&reply->body, error_info(reply->outcome)->sentence);
+    const struct error_info *why = error_info(reply->outcome);
+    text_printf(&reply->body, "%s: %s", why->reason, why->sentence);
     return ERR_NONE;
 }
 

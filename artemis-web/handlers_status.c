@@ -35,9 +35,7 @@ static void named_bool(struct json_writer *w, const char *name, bool value)
     jw_bool(w, value);
 }
 
-/* --- nodes
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- nodes ------------------------------------------------------------------------------------ */
 
 /* The members of a node's description: id, url, zone. */
 static void write_identity(struct json_writer *w, const struct engine *engine)
@@ -132,9 +130,7 @@ enum error handle_status_cluster(struct request *request, struct reply *reply,
     return ERR_NONE;
 }
 
-/* --- leases
- * -------------------------------------------------------------------------------------------------------
- */
+/* --- leases ----------------------------------------------------------------------------------- */
 
 static void write_guard(struct json_writer *w, const struct guard *guard, uint32_t percent,
                         struct moment now)
@@ -287,9 +283,7 @@ enum error handle_release_guard(struct request *request, struct reply *reply,
     return ERR_NONE;
 }
 
-/* --- settings and host
- * -----------------------------------------------------------------------------------------------
- */
+/* --- settings and host ------------------------------------------------------------------------ */
 
 enum error handle_status_config(struct request *request, struct reply *reply,
                                 char message[MESSAGE_BYTES])

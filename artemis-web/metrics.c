@@ -92,8 +92,7 @@ void metrics_count(struct metrics *metrics, const struct route *route, enum erro
     add(&of->latency_sum_us, us);
 }
 
-/* --- the page
- * ---------------------------------------------------------------------------------------------- */
+/* --- the page --------------------------------------------------------------------------------- */
 
 static void write_head(struct text *out, const char *name, const char *type, const char *sentence)
 {

@@ -32,9 +32,7 @@ static void write_refusal(struct request *request, struct reply *reply, enum err
     codec_write_refusal(&reply->body, request_dialect(request), error, message[0] ? message : NULL);
 }
 
-/* --- bodies
- * ------------------------------------------------------------------------------------------------
- */
+/* --- bodies ----------------------------------------------------------------------------------- */
 
 static void drop_answer(void *answer)
 {
@@ -100,9 +98,7 @@ static struct MHD_Response *make_response(struct request *request, struct reply 
     return response;
 }
 
-/* --- headers
- * ------------------------------------------------------------------------------------------------
- */
+/* --- headers ---------------------------------------------------------------------------------- */
 
 static void add_allow(struct MHD_Response *response, const struct route *route)
 {

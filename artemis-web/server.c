@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -42,13 +43,41 @@ struct session {
     struct request request;
 };
 
-/* --- requests
- * ------------------------------------------------------------------------------------------------
- */
+/* --- requests --------------------------------------------------------------------------------- */
+
+/* How long the body is must be beyond doubt, or what one reader takes for a body another takes for
+ * the next request (RFC 9112, 6.3). */
+struct framing {
+    unsigned lengths;
+    unsigned codings;
+    bool odd_name; /* a blank at the end of a header's name */
+};
+
+static enum MHD_Result note_framing(void *context, enum MHD_ValueKind kind, const char *name,
+                                    const char *value)
+{
+    (void)kind;
+    (void)value;
+    struct framing *framing = context;
+    size_t size = strlen(name);
+    framing->lengths += strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0;
+    framing->codings += strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0;
+    framing->odd_name |= size == 0 || name[size - 1] == ' ' || name[size - 1] == '\t';
+    return MHD_YES;
+}
+
+static bool framing_is_doubtful(const struct request *request)
+{
+    struct framing framing = {0};
+    MHD_get_connection_values(request->mhd, MHD_HEADER_KIND, note_framing, &framing);
+    return framing.lengths + framing.codings > 1 || framing.odd_name;
+}
 
 /* What the header alone decides. */
 static enum error judge_header(const struct request *request, const char *method)
 {
+    if (framing_is_doubtful(request))
+        return ERR_MALFORMED_REQUEST;
     if (!request->route)
         return ERR_NO_SUCH_PATH;
     bool get = strcmp(method, MHD_HTTP_METHOD_GET) == 0 || strcmp(method, "HEAD") == 0;
@@ -81,6 +110,11 @@ static void explain(const struct request *request, const char *url, const char *
     case ERR_NO_SUCH_PATH:
         text_quote(quoted, sizeof(quoted), slice_of(url));
         snprintf(message, MESSAGE_BYTES, "path: there is no %s; the API is below /api", quoted);
+        break;
+    case ERR_MALFORMED_REQUEST:
+        snprintf(message, MESSAGE_BYTES,
+                 "request header: must tell the length of the body once, by Content-Length or by "
+                 "Transfer-Encoding");
         break;
     case ERR_WRONG_METHOD:
         text_quote(quoted, sizeof(quoted), slice_of(method));
@@ -135,7 +169,7 @@ static enum MHD_Result answer(struct session *session, const char *url, const ch
 }
 
 static void begin(struct session *session, struct web *web, struct MHD_Connection *mhd,
-                  const char *url, const char *method)
+                  const char *url, const char *method, bool nul_in_path)
 {
     struct request *request = &session->request;
     struct text body = request->body; /* the buffer serves again */
@@ -150,6 +184,8 @@ static void begin(struct session *session, struct web *web, struct MHD_Connectio
         .started_ns = clock_mono_ns(),
     };
     request->route = route_find(url, &request->java);
+    if (nul_in_path)
+        request->route = NULL; /* `url` ends early */
     request->refused = judge_header(request, method);
     request->discard = request->refused != ERR_NONE;
     connection_reading(&session->connection, request->now.mono_ms);
@@ -172,6 +208,18 @@ static void receive(struct session *session, const char *data, size_t size)
     request->discard = request->refused != ERR_NONE;
 }
 
+/* Sees the path as it was sent. What this returns is the request's context at its first call. */
+static const char nul_mark;
+
+static void *on_uri(void *context, const char *uri, struct MHD_Connection *mhd)
+{
+    (void)context;
+    (void)mhd;
+    size_t path = strcspn(uri, "?");
+    const char *nul = strstr(uri, "%00");
+    return nul && nul < uri + path ? (char *)(uintptr_t)&nul_mark : NULL;
+}
+
 static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, const char *url,
                                   const char *method, const char *version, const char *data,
                                   size_t *size, void **request_context)
@@ -181,9 +229,10 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, con
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
     if (!session)
         return MHD_NO; /* there was no memory for it */
-    if (!*request_context) {
+    if (*request_context != session) {
+        bool nul_in_path = *request_context == &nul_mark;
         *request_context = session;
-        begin(session, context, mhd, url, method);
+        begin(session, context, mhd, url, method, nul_in_path);
         return refuse_unread(&session->request) ? answer(session, url, method) : MHD_YES;
     }
     if (*size > 0) {
@@ -204,7 +253,7 @@ static void on_completed(void *context, struct MHD_Connection *mhd, void **reque
     (void)how;
     struct web *web = context;
     struct session *session = *request_context;
-    if (!session)
+    if (!session || *request_context == &nul_mark)
         return;
     if (session->request.body.capacity > KEPT_BODY_BYTES)
         text_free(&session->request.body);
@@ -214,9 +263,7 @@ static void on_completed(void *context, struct MHD_Connection *mhd, void **reque
     *request_context = NULL;
 }
 
-/* --- connections
- * ------------------------------------------------------------------------------------------------
- */
+/* --- connections ------------------------------------------------------------------------------ */
 
 static void on_connection(void *context, struct MHD_Connection *mhd, void **socket_context,
                           enum MHD_ConnectionNotificationCode code)
@@ -250,9 +297,7 @@ static void on_library_log(void *context, const char *format, va_list arguments)
     log_line(LOG_LEVEL_DEBUG, "libmicrohttpd: %s", line);
 }
 
-/* --- life
- * -------------------------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 /* Each connection is a file. Warns when the system allows less than the settings promise. */
 static void raise_file_limit(uint32_t connections)
@@ -288,9 +333,9 @@ static struct MHD_Daemon *start_daemon(struct web *web)
         on_request, web, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL, MHD_OPTION_LISTEN_SOCKET,
         web->listener, MHD_OPTION_CONNECTION_LIMIT, library_limit,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BUFFER_BYTES,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECS, MHD_OPTION_NOTIFY_CONNECTION,
-        on_connection, web, MHD_OPTION_NOTIFY_COMPLETED, on_completed, web, MHD_OPTION_ARRAY, pool,
-        MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECS, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_URI_LOG_CALLBACK, on_uri, NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, web,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, web, MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
 }
 
 enum error web_start(struct engine *engine, struct web **out, char problem[WEB_PROBLEM_BYTES])

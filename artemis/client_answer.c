@@ -50,7 +50,7 @@ static const struct reason {
     {"draining", "name another node with --server or ARTEMIS_URL, or try again", true},
 };
 
-/* --- fields --- */
+/* --- fields ----------------------------------------------------------------------------------- */
 
 json_t *client_answer_field(const json_t *object, const char *name)
 {
@@ -81,7 +81,7 @@ json_t *client_answer_failed(const json_t *root)
     return json_array_size(failed) > 0 ? failed : NULL;
 }
 
-/* --- verdict --- */
+/* --- verdict ---------------------------------------------------------------------------------- */
 
 __attribute__((format(printf, 2, 3))) static void set_message(struct client_verdict *verdict,
                                                               const char *format, ...)

@@ -49,7 +49,7 @@ static bool read_number(const char *text, long *number)
     return true;
 }
 
-/* --- mistakes --- */
+/* --- mistakes --------------------------------------------------------------------------------- */
 
 static enum error unknown_option(const struct client_command *command, const char *word,
                                  char *mistake)
@@ -101,7 +101,7 @@ static enum error check_value(const struct client_option *option, const char *va
     return ERR_INVALID_FIELD;
 }
 
-/* --- reading --- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static enum error read_options(struct client_args *args, int argc, char **argv, char *mistake)
 {
@@ -216,7 +216,7 @@ bool client_args_start(struct client_args *args, const struct client_command *co
     return false;
 }
 
-/* --- what was read --- */
+/* --- what was read ---------------------------------------------------------------------------- */
 
 static const struct client_given *last_given(const struct client_args *args,
                                              const struct client_option *option)
@@ -259,7 +259,7 @@ const char *client_args_next(const struct client_args *args, const char *name, s
     return NULL;
 }
 
-/* --- help --- */
+/* --- help ------------------------------------------------------------------------------------- */
 
 static void print_option(const struct client_option *option, int width, FILE *out)
 {

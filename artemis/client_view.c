@@ -21,7 +21,7 @@ static size_t count_up(const json_t *instances)
     return count;
 }
 
-/* --- services --- */
+/* --- services --------------------------------------------------------------------------------- */
 
 static const struct client_column services_columns[] = {
     {.title = "SERVICE"},
@@ -73,7 +73,7 @@ enum error client_view_services(const json_t *root, FILE *out, size_t columns_ma
     return ERR_NONE;
 }
 
-/* --- service --- */
+/* --- service ---------------------------------------------------------------------------------- */
 
 enum service_column { INSTANCE, ADDRESS, STATUS, ZONE, GROUP, SERVICE_COLUMN_COUNT };
 
@@ -142,7 +142,7 @@ void client_view_service(const json_t *root, const char *service, bool all, FILE
     client_table_print(&table, out, columns_max);
 }
 
-/* --- status --- */
+/* --- status ----------------------------------------------------------------------------------- */
 
 const char *client_view_uptime(uint64_t uptime_secs, char text[CLIENT_UPTIME_MAX])
 {
@@ -245,7 +245,7 @@ void client_view_status(const json_t *root, const struct client_answer *ready, F
         print_row(out, name_of(field), value_text(field, value, scratch));
 }
 
-/* --- what was refused --- */
+/* --- what was refused ------------------------------------------------------------------------- */
 
 static void print_failed(const json_t *item, FILE *out)
 {

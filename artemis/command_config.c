@@ -34,7 +34,7 @@ static const struct client_command command = {
     .options = options,
 };
 
-/* --- check --- */
+/* --- check ------------------------------------------------------------------------------------ */
 
 /* What was asked, and what came of it. `config` and `base` count only when code is ERR_NONE. */
 struct check {
@@ -161,7 +161,7 @@ static int run_check(const struct client_args *args)
     return exit_code;
 }
 
-/* --- reference --- */
+/* --- reference -------------------------------------------------------------------------------- */
 
 static void write_reference(struct text *out)
 {

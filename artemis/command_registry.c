@@ -41,7 +41,7 @@ static void post_key(const struct client_args *args, const char *path, struct cl
     client_call_post(args, path, error ? NULL : body, reply);
 }
 
-/* --- register --- */
+/* --- register --------------------------------------------------------------------------------- */
 
 static const struct client_option register_options[] = {
     CLIENT_INSTANCE_OPTIONS,
@@ -136,7 +136,7 @@ int command_register(int argc, char **argv)
     return exit_code;
 }
 
-/* --- heartbeat --- */
+/* --- heartbeat -------------------------------------------------------------------------------- */
 
 static const char heartbeat_path[] = "/api/registry/heartbeat";
 
@@ -196,7 +196,7 @@ int command_heartbeat(int argc, char **argv)
     return exit_code;
 }
 
-/* --- unregister --- */
+/* --- unregister ------------------------------------------------------------------------------- */
 
 static const struct client_option unregister_options[] = {
     CLIENT_KEY_OPTIONS,

@@ -42,8 +42,7 @@ static const struct client_command command = {
     .options = options,
 };
 
-/* --- settings
- * ---------------------------------------------------------------------------------------------- */
+/* --- settings --------------------------------------------------------------------------------- */
 
 static enum error load_settings(const struct client_args *args, struct config *config,
                                 struct config_problem *problem)
@@ -74,9 +73,7 @@ static void announce(const char *what, const char *value)
     fflush(stdout);
 }
 
-/* --- signals
- * ------------------------------------------------------------------------------------------------
- */
+/* --- signals ---------------------------------------------------------------------------------- */
 
 /* Blocked before any thread starts, so that all of them reach the main thread only. */
 static void hold_signals(sigset_t *held)
@@ -104,9 +101,7 @@ static int serve(struct web *web, const sigset_t *held)
     }
 }
 
-/* --- life
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static void set_url(struct engine *engine, const struct web *web)
 {

@@ -21,7 +21,7 @@ struct loading {
     struct config_problem *problem;
 };
 
-/* --- files --- */
+/* --- files ------------------------------------------------------------------------------------ */
 
 static enum error cannot_read(const struct loading *loading, const char *path, const char *why)
 {
@@ -131,7 +131,7 @@ static enum error load_fragments(const struct loading *loading, const char *file
     return code;
 }
 
-/* --- the environment --- */
+/* --- the environment -------------------------------------------------------------------------- */
 
 /* LEASE_TTL_SECS becomes lease.ttl_secs; false when no section begins so. */
 static bool key_of(struct slice name, char *key, size_t key_size)
@@ -171,7 +171,7 @@ static enum error load_environment(const struct loading *loading, char *const *e
     return code;
 }
 
-/* --- the command line --- */
+/* --- the command line ------------------------------------------------------------------------- */
 
 static enum error load_set(const struct loading *loading, const char *set)
 {
@@ -205,7 +205,7 @@ static enum error load_command_line(const struct loading *loading,
                            loading->problem);
 }
 
-/* --- all of it --- */
+/* --- all of it -------------------------------------------------------------------------------- */
 
 static enum error load_layers(const struct loading *loading, const struct settings_input *input)
 {

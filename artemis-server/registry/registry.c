@@ -7,9 +7,7 @@
 #include "artemis-core/version.h"
 #include "artemis-server/registry/registry_internal.h"
 
-/* --- life
- * -------------------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 enum error registry_create(const struct registry_options *options, struct moment now,
                            struct registry **out)
@@ -55,9 +53,7 @@ void registry_free(struct registry *registry)
     free(registry);
 }
 
-/* --- places
- * -----------------------------------------------------------------------------------------------
- */
+/* --- places ----------------------------------------------------------------------------------- */
 
 struct service_place registry_place(struct registry *registry, struct slice service_id)
 {
@@ -72,8 +68,7 @@ uint32_t registry_record_hash(const struct registry *registry, struct slice pack
                                           registry->options.hash_seed);
 }
 
-/* --- changes
- * ---------------------------------------------------------------------------------------------- */
+/* --- changes ---------------------------------------------------------------------------------- */
 
 static uint64_t next_stamp(struct registry *registry, uint64_t wall_ms)
 {
@@ -183,8 +178,7 @@ void registry_unregister(struct registry *registry, const struct instance_key *k
     pthread_mutex_unlock(&home->lock);
 }
 
-/* --- what operators see
- * ------------------------------------------------------------------------------------- */
+/* --- what operators see ----------------------------------------------------------------------- */
 
 uint64_t registry_version(const struct registry *registry)
 {

@@ -42,8 +42,7 @@ MUST_USE enum error registry_create(const struct registry_options *options, stru
                                     struct registry **out);
 void registry_free(struct registry *registry);
 
-/* --- instances
- * ------------------------------------------------------------------------------------- */
+/* --- instances -------------------------------------------------------------------------------- */
 
 /* Registers, changes or renews; takes its own reference. ERR_NO_MEMORY changes nothing. */
 MUST_USE enum error registry_register(struct registry *registry, struct instance *instance,
@@ -55,8 +54,7 @@ MUST_USE enum error registry_renew(struct registry *registry, const struct insta
 void registry_unregister(struct registry *registry, const struct instance_key *key,
                          struct moment now);
 
-/* --- discovery
- * ------------------------------------------------------------------------------------------- */
+/* --- discovery -------------------------------------------------------------------------------- */
 
 /* The answer for one service, the caller's reference. `id` is canonical. ERR_SERVICE_NOT_FOUND,
  * ERR_NO_MEMORY. */
@@ -79,9 +77,7 @@ MUST_USE enum error registry_pick(struct registry *registry, struct slice id, bo
                                   enum lookup_strategy strategy, uint32_t random,
                                   struct instance **out);
 
-/* --- leases
- * -------------------------------------------------------------------------------------------------
- */
+/* --- leases ----------------------------------------------------------------------------------- */
 
 /* Evicts what has ended by now, unless a guard holds it. One thread only. */
 void registry_expire(struct registry *registry, struct moment now);
@@ -92,8 +88,7 @@ void registry_housekeep(struct registry *registry, struct moment now);
 MUST_USE enum error registry_release_guard(struct registry *registry, struct slice id,
                                            struct moment now);
 
-/* --- what operators see
- * --------------------------------------------------------------------------------------- */
+/* --- what operators see ----------------------------------------------------------------------- */
 
 struct registry_stats {
     uint64_t instances;

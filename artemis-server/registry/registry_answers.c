@@ -23,8 +23,7 @@ static int view_of(enum dialect dialect, bool all_statuses)
     return (int)dialect * 2 + all_statuses;
 }
 
-/* --- one service
- * -------------------------------------------------------------------------------------------- */
+/* --- one service ------------------------------------------------------------------------------ */
 
 /* The cached answer, or else the members to build one from. The shard is locked. */
 static enum error find_answer(struct shard *shard, uint32_t number, int view, struct moment now,
@@ -157,8 +156,7 @@ enum error registry_pick(struct registry *registry, struct slice id, bool all_st
     return error;
 }
 
-/* --- all services
- * ---------------------------------------------------------------------------------------------- */
+/* --- all services ----------------------------------------------------------------------------- */
 
 /* Writes the service with that number, if it has members; false behind the last one. */
 static bool write_numbered(struct locked_shard *home, uint32_t number, enum dialect dialect,
@@ -237,9 +235,7 @@ enum error registry_services(struct registry *registry, enum dialect dialect, st
     return ERR_NONE;
 }
 
-/* --- changes
- * --------------------------------------------------------------------------------------------------
- */
+/* --- changes ---------------------------------------------------------------------------------- */
 
 /* By service; within one, in the order in which they happened (by their place in the array). */
 static int by_service(const void *a, const void *b)
@@ -308,9 +304,7 @@ enum error registry_delta(struct registry *registry, uint64_t since, enum dialec
     return text_failed(out) ? ERR_NO_MEMORY : ERR_NONE;
 }
 
-/* --- leases
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- leases ----------------------------------------------------------------------------------- */
 
 static struct lease_view view_lease(const struct registry *registry, const struct record *record,
                                     struct moment now)

@@ -139,8 +139,7 @@ void registry_expire(struct registry *registry, struct moment now)
     pthread_mutex_unlock(&registry->node_guard.lock);
 }
 
-/* --- housekeeping and guards
- * ---------------------------------------------------------------------------- */
+/* --- housekeeping and guards ------------------------------------------------------------------ */
 
 static uint64_t before(uint64_t now_ms, uint64_t span_ms)
 {
@@ -182,6 +181,7 @@ static void release_service(struct registry *registry, struct shard *shard, stru
     if (service->guard.state == GUARD_ON)
         shard->guarded--;
     guard_release(&service->guard, &registry->guard_settings, now.mono_ms);
+    shard_recheck_held(shard, service, now.mono_ms);
 }
 
 static void release_everything(struct registry *registry, struct moment now)
@@ -194,7 +194,7 @@ static void release_everything(struct registry *registry, struct moment now)
         pthread_mutex_lock(&home->lock);
         for (uint32_t number = 1; number < home->shard.services.next_unused; number++) {
             struct service *service = shard_service(&home->shard, number);
-            if (service->id && service->guard.state == GUARD_ON)
+            if (service->id && (service->guard.state == GUARD_ON || service->held))
                 release_service(registry, &home->shard, service, now);
         }
         pthread_mutex_unlock(&home->lock);

@@ -42,8 +42,7 @@ void shard_free(struct shard *shard)
     slab_free(&shard->services);
 }
 
-/* --- finding
- * ----------------------------------------------------------------------------------------- */
+/* --- finding ---------------------------------------------------------------------------------- */
 
 static bool service_matches(const void *context, uint32_t number, const void *wanted)
 {
@@ -68,8 +67,7 @@ uint32_t shard_find(const struct shard *shard, uint32_t hash, struct slice packe
     return hash_index_find(&shard->record_index, hash, record_matches, shard, &packed_key);
 }
 
-/* --- services
- * ---------------------------------------------------------------------------------------- */
+/* --- services --------------------------------------------------------------------------------- */
 
 static void remove_service(struct shard *shard, uint32_t number)
 {
@@ -176,8 +174,7 @@ void shard_housekeep(struct shard *shard, uint64_t unused_since_ms, uint64_t emp
     }
 }
 
-/* --- records
- * ------------------------------------------------------------------------------------------- */
+/* --- records ---------------------------------------------------------------------------------- */
 
 /* Takes what the insert needs; all that can fail is here. */
 static enum error prepare_insert(struct shard *shard, uint32_t service_number, uint32_t *record)
@@ -302,8 +299,17 @@ void shard_hold(struct shard *shard, uint32_t number, uint64_t again_ms)
     shard->held++;
 }
 
-/* --- reading
- * ------------------------------------------------------------------------------------------- */
+void shard_recheck_held(struct shard *shard, struct service *service, uint64_t now_ms)
+{
+    for (uint32_t i = 0; i < service->member_count && service->held; i++) {
+        if (!shard_record(shard, service->members[i])->held)
+            continue;
+        lease_wheel_disarm(&shard->wheel, service->members[i]);
+        lease_wheel_arm(&shard->wheel, service->members[i], now_ms);
+    }
+}
+
+/* --- reading ---------------------------------------------------------------------------------- */
 
 enum error shard_snapshot(const struct shard *shard, const struct service *service,
                           bool all_statuses, struct instance ***out, size_t *count)

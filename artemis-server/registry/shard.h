@@ -109,6 +109,8 @@ void shard_renew(struct shard *shard, uint32_t number, uint64_t now_ms, uint64_t
 void shard_mark_due(struct shard *shard, uint32_t number);
 /* The decision is to keep it, and to look again at again_ms. */
 void shard_hold(struct shard *shard, uint32_t number, uint64_t again_ms);
+/* Has the held members of a service looked at again at once. */
+void shard_recheck_held(struct shard *shard, struct service *service, uint64_t now_ms);
 
 /* Gives the service its new version and drops its cached answers. */
 void shard_set_version(struct shard *shard, struct service *service, uint64_t version);

@@ -131,8 +131,7 @@ static void body_announced_over_the_limit_is_refused_at_once(void **state)
     }
 }
 
-/* --- gzip
- * --------------------------------------------------------------------------------------------- */
+/* --- gzip ------------------------------------------------------------------------------------- */
 
 static void gzip_at_the_limit_is_read_and_beyond_refused(void **state)
 {

@@ -126,8 +126,7 @@ static void request_with_length_and_chunks_is_the_last_of_its_connection(void **
     raw_socket_close(&raw);
 }
 
-/* --- headers too large
- * ----------------------------------------------------------------------------- */
+/* --- headers too large ------------------------------------------------------------------------ */
 
 static void check_header_too_large(struct fixture *fixture, const char *format, size_t size,
                                    int status, int other_status)
@@ -199,8 +198,7 @@ static void header_of_a_few_kib_is_read(void **state)
     raw_socket_close(&raw);
 }
 
-/* --- clients that leave
- * ------------------------------------------------------------------------------ */
+/* --- clients that leave ----------------------------------------------------------------------- */
 
 static void client_that_leaves_midway_is_forgotten(void **state)
 {

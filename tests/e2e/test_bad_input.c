@@ -59,8 +59,7 @@ static void check_refused_body(const char *path, const void *body, size_t size, 
     check_nothing_changed();
 }
 
-/* --- what is not a JSON object
- * ---------------------------------------------------------------------- */
+/* --- what is not a JSON object ---------------------------------------------------------------- */
 
 static const char *const body_paths[] = {REGISTER, HEARTBEAT, UNREGISTER, SERVICE,
                                          LOOKUP,   DELTA,     RELEASE};
@@ -173,8 +172,7 @@ static void body_of_ten_thousand_brackets_is_refused(void **state)
     }
 }
 
-/* --- lists
- * -------------------------------------------------------------------------------------------- */
+/* --- lists ------------------------------------------------------------------------------------ */
 
 static void list_that_is_missing_or_no_list_is_refused(void **state)
 {
@@ -240,8 +238,7 @@ static void list_of_ten_thousand_and_one_items_is_refused(void **state)
     }
 }
 
-/* --- items
- * ---------------------------------------------------------------------------------------------- */
+/* --- items ------------------------------------------------------------------------------------ */
 
 static json_t *base_instance(void)
 {
@@ -483,8 +480,7 @@ static void item_at_every_limit_is_accepted(void **state)
     fixture_stop((void **)&own);
 }
 
-/* --- queries
- * -------------------------------------------------------------------------------------------- */
+/* --- queries ---------------------------------------------------------------------------------- */
 
 static void query_that_is_missing_or_invalid_is_refused(void **state)
 {

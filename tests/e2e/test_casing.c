@@ -25,8 +25,7 @@ static int start(void **state)
     return fixture_start(state, NULL);
 }
 
-/* --- the casing of the question
- * ------------------------------------------------------------------- */
+/* --- the casing of the question --------------------------------------------------------------- */
 
 static void snake_question_gets_snake_answer(void **state)
 {
@@ -154,8 +153,7 @@ static void camel_change_time_is_text(void **state)
     check_contains(answer, "delta.t[0].changeTime", "T");
 }
 
-/* --- the suffix .json
- * ----------------------------------------------------------------------------- */
+/* --- the suffix .json ------------------------------------------------------------------------- */
 
 static void suffix_json_is_optional_everywhere(void **state)
 {
@@ -189,8 +187,7 @@ static void suffix_json_is_optional_everywhere(void **state)
     check_status(http_get(http, "/api/discovery/service.json?service_id=s"), 200, "success", NULL);
 }
 
-/* --- the prefix /artemis/
- * --------------------------------------------------------------------------- */
+/* --- the prefix /artemis/ --------------------------------------------------------------------- */
 
 static void java_register_answers_with_nulls(void **state)
 {

@@ -29,8 +29,7 @@ static int remove_folder(void **state)
     return 0;
 }
 
-/* --- what is printed
- * ------------------------------------------------------------------------------ */
+/* --- what is printed -------------------------------------------------------------------------- */
 
 /* The whole of stdout, once it listens. */
 static void check_banner(const char *const args[], const char *const env[], const char *expected)
@@ -72,8 +71,7 @@ static void start_in_a_cluster_says_so(void **state)
         NULL, "Node ID: n-1, Cluster mode: enabled\n");
 }
 
-/* --- layers
- * --------------------------------------------------------------------------------------- */
+/* --- layers ----------------------------------------------------------------------------------- */
 
 static void check_node_id(const char *const args[], const char *const env[], const char *node_id)
 {
@@ -145,8 +143,7 @@ static void list_is_taken_from_the_command_line_in_both_forms(void **state)
     }
 }
 
-/* --- mistakes
- * ------------------------------------------------------------------------------------- */
+/* --- mistakes --------------------------------------------------------------------------------- */
 
 /* The start fails, nothing is served, and stderr says each of the parts. */
 static void check_refused(const char *const args[], const char *const env[], int exit_code,

@@ -24,8 +24,7 @@ static struct http_answer *get_with(struct http *http, const char *path, const c
     return http_send(http, &(struct http_request){.method = "GET", .path = path, .fields = fields});
 }
 
-/* --- ETag
- * ----------------------------------------------------------------------------------------- */
+/* --- ETag ------------------------------------------------------------------------------------- */
 
 static void etag_unchanged_gives_304_without_body(void **state)
 {
@@ -80,8 +79,7 @@ static void etag_holds_the_version(void **state)
     assert_non_null(strstr(http_field(answer, "ETag"), version));
 }
 
-/* --- gzip
- * ------------------------------------------------------------------------------------------ */
+/* --- gzip ------------------------------------------------------------------------------------- */
 
 static void gzip_answer_beyond_one_kib_when_accepted(void **state)
 {
@@ -161,8 +159,7 @@ static void gzip_request_is_read_with_and_without_chunks(void **state)
     }
 }
 
-/* --- bodies
- * ---------------------------------------------------------------------------------------- */
+/* --- bodies ----------------------------------------------------------------------------------- */
 
 static void chunked_body_is_read(void **state)
 {
@@ -227,8 +224,7 @@ static void json_is_compact_and_says_what_it_is(void **state)
     }
 }
 
-/* --- methods and paths
- * ----------------------------------------------------------------------------- */
+/* --- methods and paths ------------------------------------------------------------------------ */
 
 static void wrong_method_is_405_with_what_is_allowed(void **state)
 {
@@ -315,8 +311,7 @@ static void query_is_percent_decoded(void **state)
     check_json(answer, "service.service_id", "'a b&c/d'");
 }
 
-/* --- connections
- * ------------------------------------------------------------------------------------- */
+/* --- connections ------------------------------------------------------------------------------ */
 
 static void connection_is_kept_alive(void **state)
 {

@@ -30,8 +30,7 @@ static void unregister(struct http *http, const char *service_id, const char *in
         "success", NULL);
 }
 
-/* --- service
- * -------------------------------------------------------------------------------------- */
+/* --- service ---------------------------------------------------------------------------------- */
 
 static void service_is_found_by_get_and_by_post(void **state)
 {
@@ -116,8 +115,7 @@ static void service_version_moves_with_its_own_changes_alone(void **state)
     assert_true(check_integer(http_get(http, SERVICE "?service_id=mine"), "version") > version);
 }
 
-/* --- services
- * ------------------------------------------------------------------------------------- */
+/* --- services --------------------------------------------------------------------------------- */
 
 static void services_shows_all_of_every_status(void **state)
 {
@@ -146,8 +144,7 @@ static void services_of_an_empty_registry_is_an_empty_list(void **state)
     assert_true(check_integer(answer, "version") >= 0);
 }
 
-/* --- services-delta
- * ------------------------------------------------------------------------------- */
+/* --- services-delta --------------------------------------------------------------------------- */
 
 static void delta_since_the_newest_version_is_empty(void **state)
 {
@@ -218,8 +215,7 @@ static void delta_since_an_unknown_version_is_gone(void **state)
     }
 }
 
-/* --- lookup
- * --------------------------------------------------------------------------------------- */
+/* --- lookup ----------------------------------------------------------------------------------- */
 
 static void lookup_of_a_list_answers_in_order(void **state)
 {

@@ -47,8 +47,7 @@ static int64_t gone_by_ms(void)
     return wait_now_ms() + TTL_MS + TICK_MS + slack_ms();
 }
 
-/* --- the end of a lease
- * --------------------------------------------------------------------------- */
+/* --- the end of a lease ----------------------------------------------------------------------- */
 
 /* Watches the instance until it must be gone; it may only vanish after its lease has ended. */
 static void watch_to_the_end(struct http *http, int64_t lives_until_ms, int64_t gone_at_ms)
@@ -184,8 +183,7 @@ static void leases_without_guard_all_end(void **state)
     assert_true(prometheus_sum(answer->body, "artemis_instances", "") == 0);
 }
 
-/* --- the guard
- * ------------------------------------------------------------------------------------ */
+/* --- the guard -------------------------------------------------------------------------------- */
 
 /* Registers so many, and lets all of them be silent until the guard must hold them. */
 static void let_fall_silent(struct http *http, const char *service_id, size_t count)

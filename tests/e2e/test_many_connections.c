@@ -33,8 +33,7 @@ static int connections_wanted(void)
     return wanted > 0 ? wanted : wait_slow_build() ? 4000 : 20000;
 }
 
-/* --- the flood
- * --------------------------------------------------------------------------------------- */
+/* --- the flood -------------------------------------------------------------------------------- */
 
 /* A child process that holds connections until `release` is closed. */
 struct holder {
@@ -177,8 +176,7 @@ static void flood_of_connections_keeps_nobody_from_being_served(void **state)
     server_process_stop(&fixture.server);
 }
 
-/* --- at the limit
- * --------------------------------------------------------------------------------- */
+/* --- at the limit ----------------------------------------------------------------------------- */
 
 static int start_small(void **state)
 {

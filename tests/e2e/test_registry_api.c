@@ -20,8 +20,7 @@ static struct http_answer *service(struct http *http, const char *service_id)
     return answer;
 }
 
-/* --- register
- * ------------------------------------------------------------------------------------- */
+/* --- register --------------------------------------------------------------------------------- */
 
 static void register_new_instance_succeeds(void **state)
 {
@@ -224,8 +223,7 @@ static void register_ten_thousand_in_one_request_succeeds(void **state)
     assert_int_equal(call_count(http, "many"), 0);
 }
 
-/* --- heartbeat
- * ------------------------------------------------------------------------------------ */
+/* --- heartbeat -------------------------------------------------------------------------------- */
 
 static void heartbeat_of_known_key_succeeds(void **state)
 {
@@ -297,8 +295,7 @@ static void heartbeat_of_unknown_instance_fails_by_instance(void **state)
     assert_int_equal(call_count(http, "nobody"), -1);
 }
 
-/* --- unregister
- * ----------------------------------------------------------------------------------- */
+/* --- unregister ------------------------------------------------------------------------------- */
 
 static void unregister_by_key_removes_at_once(void **state)
 {

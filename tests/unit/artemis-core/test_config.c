@@ -50,7 +50,7 @@ static void check_shown(const char *key, const char *expected)
     text_free(&shown);
 }
 
-/* --- the table --- */
+/* --- the table -------------------------------------------------------------------------------- */
 
 static void defaults_are_those_of_the_contract(void **state)
 {
@@ -124,7 +124,7 @@ static void every_setting_is_documented(void **state)
     }
 }
 
-/* --- keys and sources --- */
+/* --- keys and sources ------------------------------------------------------------------------- */
 
 static void unknown_keys_are_refused_with_what_was_meant(void **state)
 {
@@ -212,7 +212,7 @@ static void source_that_is_no_utf8_is_mended(void **state)
     assert_string_equal(config_source(&config, ttl), "\xc3\xbc.toml:1");
 }
 
-/* --- the whole --- */
+/* --- the whole -------------------------------------------------------------------------------- */
 
 static void host_gives_node_id_and_threads(void **state)
 {

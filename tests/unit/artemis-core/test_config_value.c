@@ -61,7 +61,7 @@ static void check_shown(const char *key, const char *expected)
     text_free(&shown);
 }
 
-/* --- values --- */
+/* --- values ----------------------------------------------------------------------------------- */
 
 static void good_values_are_taken(void **state)
 {
@@ -223,7 +223,7 @@ static void list_of_64_fits_and_of_65_does_not(void **state)
     check_shown("cluster.peers", "a:1");
 }
 
-/* --- typed values --- */
+/* --- typed values ----------------------------------------------------------------------------- */
 
 static enum error set_leaf(void *context, const char *key, const struct toml_value *value,
                            uint32_t line)

@@ -212,7 +212,7 @@ static void decompress_that_fails_adds_nothing(void **state)
     text_free(&more);
 }
 
-/* --- failed allocations: ours are those of the text; zlib's own pass by --- */
+/* --- failed allocations: ours are those of the text; zlib's own pass by ----------------------- */
 
 static void compress_without_memory(void **state)
 {

@@ -68,7 +68,7 @@ static void check_url(const struct instance_spec *spec, const char *expected)
     instance_unref(instance);
 }
 
-/* --- texts --- */
+/* --- texts ------------------------------------------------------------------------------------ */
 
 static void names_are_the_contracts(void **state)
 {
@@ -258,25 +258,7 @@ static void other_characters_in_each_text(void **state)
     }
 }
 
-/* "1 to 255 bytes of UTF-8": also where the text came by a query string, which is not JSON. */
-static void text_that_is_not_utf8(void **state)
-{
-    (void)state;
-    static const char *const values[] = {"\xFF", "a\xC3", "\x80", "\xC0\x80", "\xED\xA0\x80"};
-    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
-        struct instance_spec spec = good_spec();
-        spec.text[FIELD_SERVICE] = slice_of(values[i]);
-        struct instance *instance = NULL;
-        struct field_problem problem = {0};
-        enum error error = instance_create(&spec, &instance, &problem);
-        instance_unref(instance);
-        assert_int_equal(error, ERR_INVALID_FIELD);
-        assert_string_equal(problem.field, "service_id");
-        assert_true(text_is_utf8(slice_of(problem.problem)));
-    }
-}
-
-/* --- port --- */
+/* --- port ------------------------------------------------------------------------------------- */
 
 static void port_bounds(void **state)
 {
@@ -308,7 +290,7 @@ static void port_bounds(void **state)
     }
 }
 
-/* --- url and ip --- */
+/* --- url and ip ------------------------------------------------------------------------------- */
 
 static void url_or_ip_is_required(void **state)
 {
@@ -352,7 +334,7 @@ static void url_answered(void **state)
     }
 }
 
-/* --- status --- */
+/* --- status ----------------------------------------------------------------------------------- */
 
 static void status_of_each_word(void **state)
 {
@@ -387,7 +369,7 @@ static void status_of_each_word(void **state)
     }
 }
 
-/* --- metadata --- */
+/* --- metadata --------------------------------------------------------------------------------- */
 
 /* `count` entries of `size` bytes each, name and value together. */
 static struct metadata_entry *metadata_of(size_t count, size_t size)
@@ -470,7 +452,7 @@ static void metadata_of_an_instance_without(void **state)
     instance_unref(instance);
 }
 
-/* --- the whole --- */
+/* --- the whole -------------------------------------------------------------------------------- */
 
 static void every_field_reads_back(void **state)
 {
@@ -556,7 +538,6 @@ int main(void)
         cmocka_unit_test(control_characters_in_each_text),
         cmocka_unit_test(c1_control_characters_in_each_text),
         cmocka_unit_test(other_characters_in_each_text),
-        cmocka_unit_test(text_that_is_not_utf8),
         cmocka_unit_test(port_bounds),
         cmocka_unit_test(url_or_ip_is_required),
         cmocka_unit_test(url_answered),

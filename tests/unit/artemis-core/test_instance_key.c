@@ -46,7 +46,7 @@ static struct instance_spec full_spec(void)
     };
 }
 
-/* --- keys --- */
+/* --- keys ------------------------------------------------------------------------------------- */
 
 static void spellings_of_one_identity(void **state)
 {
@@ -149,7 +149,7 @@ static void key_parts_obey_the_rules_of_the_fields(void **state)
     }
 }
 
-/* --- service ids alone --- */
+/* --- service ids alone ------------------------------------------------------------------------ */
 
 static void service_id_is_checked_and_lowered(void **state)
 {
@@ -174,7 +174,7 @@ static void service_id_is_checked_and_lowered(void **state)
     }
 }
 
-/* --- equality --- */
+/* --- equality --------------------------------------------------------------------------------- */
 
 static void equal_to_a_copy_of_itself(void **state)
 {

@@ -92,7 +92,7 @@ static void camel_of_a_name(void **state)
     }
 }
 
-/* --- escapes --- */
+/* --- escapes ---------------------------------------------------------------------------------- */
 
 static void escape_of_each_special_byte(void **state)
 {
@@ -183,7 +183,7 @@ static void name_of_a_user_round_trips(void **state)
     }
 }
 
-/* --- times --- */
+/* --- times ------------------------------------------------------------------------------------ */
 
 static void rfc3339_of_a_time(void **state)
 {
@@ -210,7 +210,7 @@ static void rfc3339_of_a_time(void **state)
     }
 }
 
-/* --- failed allocations --- */
+/* --- failed allocations ----------------------------------------------------------------------- */
 
 static void write_without_memory(void **state)
 {

@@ -132,7 +132,7 @@ static void reserve_more_than_there_can_be_fails(void **state)
     }
 }
 
-/* --- failed allocations --- */
+/* --- failed allocations ----------------------------------------------------------------------- */
 
 static void append_all(struct text *text)
 {
@@ -170,7 +170,7 @@ static void failed_allocation_is_remembered_and_forgotten_by_clear(void **state)
     assert_in_range(n, 3, 100);
 }
 
-/* --- UTF-8 --- */
+/* --- UTF-8 ------------------------------------------------------------------------------------ */
 
 static void utf8_is_told_from_other_bytes(void **state)
 {
@@ -209,7 +209,7 @@ static void utf8_is_told_from_other_bytes(void **state)
             fail_msg("case %zu should be %svalid", i, cases[i].valid ? "" : "in");
 }
 
-/* --- what people are shown --- */
+/* --- what people are shown -------------------------------------------------------------------- */
 
 static void quote_shows_the_value(void **state)
 {

@@ -141,7 +141,7 @@ static void service_path_is_escaped(void **state)
                 "/api/discovery/service?service_id=a%20b%26c%3Dd%2F%C3%A9%2B%25&status=all");
 }
 
-/* --- without memory --- */
+/* --- without memory --------------------------------------------------------------------------- */
 
 static size_t allocations_left;
 

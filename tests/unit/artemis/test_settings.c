@@ -81,7 +81,7 @@ static int tear_down(void **state)
     return rmdir(directory);
 }
 
-/* --- what a test says --- */
+/* --- what a test says ------------------------------------------------------------------------- */
 
 static enum error load_all(const char *path, char *const *environment, const char *const *sets,
                            size_t set_count, const char *addr)
@@ -120,7 +120,7 @@ static void check_source(const char *key, const char *expected)
     assert_string_equal(config_source(&config, config_find(key)), expected);
 }
 
-/* --- the layers --- */
+/* --- the layers ------------------------------------------------------------------------------- */
 
 static void nothing_given_is_the_default_on_this_host(void **state)
 {
@@ -245,7 +245,7 @@ static void environment_takes_text_as_it_stands_and_lists_both_ways(void **state
     assert_string_equal(config.cluster.peers.items[1], "d:4");
 }
 
-/* --- what stops the start --- */
+/* --- what stops the start --------------------------------------------------------------------- */
 
 static void bad_file_is_refused_with_file_and_line(void **state)
 {
@@ -407,7 +407,7 @@ static void each_failed_allocation_is_reported_and_leaks_nothing(void **state)
     }
 }
 
-/* --- the examples in configs/ --- */
+/* --- the examples in configs/ ----------------------------------------------------------------- */
 
 static void examples_all_load(void **state)
 {

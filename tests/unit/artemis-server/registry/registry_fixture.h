@@ -40,7 +40,7 @@ static inline uint32_t random_below(uint64_t *seed, uint64_t limit)
     return (uint32_t)(next_random(seed) % limit);
 }
 
-/* --- registries --- */
+/* --- registries ------------------------------------------------------------------------------- */
 
 static inline struct registry_options usual_options(void)
 {
@@ -76,7 +76,7 @@ static inline struct registry_stats stats_of(struct registry *registry)
     return stats;
 }
 
-/* --- instances and keys --- */
+/* --- instances and keys ----------------------------------------------------------------------- */
 
 /* The fields that tests vary; the rest is the same for all. NULL and 0 mean the usual. */
 struct brief {
@@ -175,7 +175,7 @@ static inline unsigned renew_many(struct registry *registry, const char *service
     return renewed;
 }
 
-/* --- answers --- */
+/* --- answers ---------------------------------------------------------------------------------- */
 
 static inline json_t *parse_body(struct slice body)
 {

@@ -138,7 +138,7 @@ static uint64_t random_span(uint64_t *seed, uint64_t most)
     return next_random(seed) % ((most >> random_below(seed, 31)) + 1);
 }
 
-/* --- in time --- */
+/* --- in time ---------------------------------------------------------------------------------- */
 
 static void random_deadlines_up_to_fifteen_days_come_up_in_time(void **state)
 {
@@ -233,7 +233,7 @@ static void lease_armed_long_after_the_start_comes_up_in_time(void **state)
     }
 }
 
-/* --- moved, disarmed --- */
+/* --- moved, disarmed -------------------------------------------------------------------------- */
 
 static void lease_whose_deadline_moved_comes_up_at_the_new_one(void **state)
 {
@@ -285,7 +285,7 @@ static void disarmed_lease_never_comes_up(void **state)
     (void)state;
     start(0, 4);
     for (uint32_t i = 1; i <= 4; i++)
-        arm(i, 1000); /* one slot */
+        arm(i, 1000);                  /* one slot */
     lease_wheel_disarm(&rig.wheel, 2); /* in the middle */
     lease_wheel_disarm(&rig.wheel, 2); /* twice is once */
     lease_wheel_disarm(&rig.wheel, 4); /* the first of the list */
@@ -315,7 +315,7 @@ static void due_list_gives_back_what_was_added_and_lets_go_of_the_disarmed(void 
     stop();
 }
 
-/* --- budgets and cost --- */
+/* --- budgets and cost ------------------------------------------------------------------------- */
 
 static void no_budget_does_nothing(void **state)
 {
@@ -378,7 +378,7 @@ static void leases_that_are_not_due_cost_nothing(void **state)
     stop();
 }
 
-/* --- against a list --- */
+/* --- against a list --------------------------------------------------------------------------- */
 
 static uint64_t random_seed;
 

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Answers: what they take over, how long they live (the sanitizers watch), and the gzip form that
+ * several threads may ask for at once.
+ */
+#include "artemis-server/registry/answer.h"
+
+#include <assert.h>
+#include <pthread.h>
+
+#include "artemis-core/gzip.h"
+#include "tests/unit/artemis-server/registry/registry_fixture.h"
+
+static struct answer *make_answer(size_t body_bytes, uint64_t version)
+{
+    struct text body = {0};
+    struct answer *answer = NULL;
+    for (size_t i = 0; i < body_bytes; i++)
+        text_append_char(&body, (char)('a' + i % 26));
+    assert_false(text_failed(&body));
+    assert_int_equal(answer_create(&body, version, &answer), ERR_NONE);
+    assert_null(body.data); /* taken over */
+    assert_int_equal(body.size, 0);
+    return answer;
+}
+
+static void answer_has_body_version_and_etag(void **state)
+{
+    (void)state;
+    struct answer *answer = make_answer(3, 1770000000000001ull);
+    assert_int_equal(answer->body.size, 3);
+    assert_memory_equal(answer->body.data, "abc", 3);
+    assert_int_equal(answer->version, 1770000000000001ull);
+    assert_string_equal(answer->etag, "\"1770000000000001\"");
+    answer_unref(answer);
+}
+
+static void etag_has_room_for_the_largest_version(void **state)
+{
+    (void)state;
+    struct answer *answer = make_answer(1, UINT64_MAX);
+    assert_string_equal(answer->etag, "\"18446744073709551615\"");
+    answer_unref(answer);
+}
+
+static void body_keeps_no_spare_room(void **state)
+{
+    (void)state;
+    struct answer *answer = make_answer(1000, 1);
+    assert_int_equal(answer->body.size, 1000);
+    assert_int_equal(answer->body.capacity, 1000);
+    answer_unref(answer);
+}
+
+static void empty_body_is_an_answer_too(void **state)
+{
+    (void)state;
+    struct slice zipped = {0};
+    struct text back = {0};
+    struct answer *answer = make_answer(0, 1);
+    assert_int_equal(answer->body.size, 0);
+    assert_int_equal(answer_gzip(answer, &zipped), ERR_NONE);
+    assert_int_equal(gzip_decompress(zipped, 10, &back), ERR_NONE);
+    assert_int_equal(back.size, 0);
+    text_free(&back);
+    answer_unref(answer);
+}
+
+static void answer_lives_until_its_last_reference(void **state)
+{
+    (void)state;
+    struct answer *answer = make_answer(10, 1);
+    assert_ptr_equal(answer_ref(answer), answer);
+    answer_unref(answer);
+    assert_memory_equal(answer->body.data, "abcdefghij", 10);
+    answer_unref(answer);
+    answer_unref(NULL);
+}
+
+static void gzip_is_made_once_and_gives_back_the_body(void **state)
+{
+    (void)state;
+    struct slice first = {0};
+    struct slice second = {0};
+    struct text back = {0};
+    struct answer *answer = make_answer(100000, 1);
+    assert_int_equal(answer_gzip(answer, &first), ERR_NONE);
+    assert_int_equal(answer_gzip(answer, &second), ERR_NONE);
+    assert_ptr_equal(first.data, second.data);
+    assert_int_equal(first.size, second.size);
+    assert_true(first.size < 100000 / 10);
+    assert_int_equal(gzip_decompress(first, 100000, &back), ERR_NONE);
+    assert_int_equal(back.size, 100000);
+    assert_memory_equal(back.data, answer->body.data, 100000);
+    text_free(&back);
+    answer_unref(answer);
+}
+
+/* --- threads ---------------------------------------------------------------------------------- */
+
+enum { THREADS = 6, ROUNDS = 40 };
+
+struct gzipper {
+    struct answer *answer; /* the thread's own reference */
+    pthread_barrier_t *start;
+    struct slice zipped;
+    pthread_t thread;
+};
+
+static void *ask_for_gzip(void *context)
+{
+    struct gzipper *gzipper = context;
+    pthread_barrier_wait(gzipper->start);
+    enum error error = answer_gzip(gzipper->answer, &gzipper->zipped);
+    assert(error == ERR_NONE);
+    struct text back = {0};
+    error = gzip_decompress(gzipper->zipped, gzipper->answer->body.size, &back);
+    assert(error == ERR_NONE && back.size == gzipper->answer->body.size);
+    assert(memcmp(back.data, gzipper->answer->body.data, back.size) == 0);
+    text_free(&back);
+    answer_unref(gzipper->answer);
+    return NULL;
+}
+
+static void threads_that_ask_at_once_get_the_same_gzip(void **state)
+{
+    (void)state;
+    pthread_barrier_t start;
+    pthread_barrier_init(&start, NULL, THREADS);
+    for (int round = 0; round < ROUNDS; round++) {
+        struct gzipper gzippers[THREADS];
+        struct answer *answer = make_answer(30000, 1);
+        for (int i = 0; i < THREADS; i++) {
+            gzippers[i] = (struct gzipper){.answer = answer_ref(answer), .start = &start};
+            assert_int_equal(pthread_create(&gzippers[i].thread, NULL, ask_for_gzip, &gzippers[i]),
+                             0);
+        }
+        for (int i = 0; i < THREADS; i++) {
+            pthread_join(gzippers[i].thread, NULL);
+            assert_ptr_equal(gzippers[i].zipped.data, gzippers[0].zipped.data);
+        }
+        assert_int_equal(answer->refs, 1);
+        answer_unref(answer);
+    }
+    pthread_barrier_destroy(&start);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(answer_has_body_version_and_etag),
+        cmocka_unit_test(etag_has_room_for_the_largest_version),
+        cmocka_unit_test(body_keeps_no_spare_room),
+        cmocka_unit_test(empty_body_is_an_answer_too),
+        cmocka_unit_test(answer_lives_until_its_last_reference),
+        cmocka_unit_test(gzip_is_made_once_and_gives_back_the_body),
+        cmocka_unit_test(threads_that_ask_at_once_get_the_same_gzip),
+    };
+    return cmocka_run_group_tests_name("answer", tests, NULL, NULL);
+}

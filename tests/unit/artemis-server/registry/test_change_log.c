@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Versions and the ring. Each change carries its number in wall_ms, so a reader can tell exactly
+ * which changes it was given.
+ */
+#include "artemis-server/registry/change_log.h"
+
+#include <assert.h>
+#include <pthread.h>
+
+#include "tests/unit/artemis-server/registry/registry_fixture.h"
+
+enum { CAPACITY = 16 };
+
+/* A log with `count` changes, numbered from 1; returns its version before the first. */
+static uint64_t make_log(struct change_log *log, uint32_t capacity, unsigned count)
+{
+    struct instance *instance = make_instance((struct brief){.service = "s", .id = "i"});
+    assert_int_equal(change_log_init(log, capacity, at_ms(0)), ERR_NONE);
+    uint64_t start = change_log_version(log);
+    for (unsigned i = 1; i <= count; i++)
+        assert_int_equal(change_log_append(log, instance, CHANGE_NEW, (struct moment){0, i}),
+                         start + i);
+    instance_unref(instance);
+    return start;
+}
+
+/* The changes since start + `since` are numbers since + 1 to `last`. */
+static void check_since(struct change_log *log, uint64_t start, unsigned since, unsigned last)
+{
+    struct change *changes = NULL;
+    size_t count = 99;
+    uint64_t newest = 0;
+    assert_int_equal(change_log_since(log, start + since, &changes, &count, &newest), ERR_NONE);
+    assert_int_equal(count, last - since);
+    assert_int_equal(newest, start + last);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(changes[i].wall_ms, since + 1 + i);
+    change_list_free(changes, count);
+}
+
+static void check_gone(struct change_log *log, uint64_t version)
+{
+    struct change *changes = (struct change *)1;
+    size_t count = 99;
+    uint64_t newest = 98;
+    assert_int_equal(change_log_since(log, version, &changes, &count, &newest), ERR_VERSION_GONE);
+    assert_ptr_equal(changes, (struct change *)1); /* out-arguments are left alone */
+    assert_int_equal(count, 99);
+    assert_int_equal(newest, 98);
+}
+
+static void first_version_is_the_wall_clock_in_microseconds(void **state)
+{
+    (void)state;
+    struct change_log log;
+    uint64_t start = make_log(&log, CAPACITY, 0);
+    assert_int_equal(start, START_WALL_MS * 1000);
+    assert_int_equal(change_log_size(&log), 0);
+    change_log_free(&log);
+}
+
+static void versions_grow_by_one_whatever_the_clock_says(void **state)
+{
+    (void)state;
+    struct change_log log;
+    struct instance *instance = make_instance((struct brief){.service = "s", .id = "i"});
+    uint64_t start = make_log(&log, CAPACITY, 0);
+    static const int64_t jumps_ms[] = {0, 1, -86400000, 86400000, -1};
+    for (uint64_t i = 0; i < 5; i++) {
+        struct moment now = at_ms(0);
+        now.wall_ms += (uint64_t)jumps_ms[i];
+        assert_int_equal(change_log_append(&log, instance, CHANGE_NEW, now), start + i + 1);
+        assert_int_equal(change_log_version(&log), start + i + 1);
+    }
+    instance_unref(instance);
+    change_log_free(&log);
+}
+
+static void since_the_newest_version_is_empty(void **state)
+{
+    (void)state;
+    struct change_log log;
+    uint64_t start = make_log(&log, CAPACITY, 0);
+    check_since(&log, start, 0, 0);
+    change_log_free(&log);
+    start = make_log(&log, CAPACITY, 5);
+    check_since(&log, start, 5, 5);
+    change_log_free(&log);
+}
+
+static void since_an_older_version_gives_all_after_it_in_order(void **state)
+{
+    (void)state;
+    struct change_log log;
+    uint64_t start = make_log(&log, CAPACITY, 7);
+    for (unsigned since = 0; since <= 7; since++)
+        check_since(&log, start, since, 7);
+    change_log_free(&log);
+}
+
+static void change_keeps_instance_type_and_time(void **state)
+{
+    (void)state;
+    struct change_log log;
+    struct change *changes;
+    size_t count;
+    uint64_t newest;
+    struct instance *a = make_instance((struct brief){.service = "s", .id = "a"});
+    struct instance *b = make_instance((struct brief){.service = "s", .id = "b"});
+    uint64_t start = make_log(&log, CAPACITY, 0);
+    change_log_append(&log, a, CHANGE_CHANGE, at_ms(5));
+    change_log_append(&log, b, CHANGE_DELETE, at_ms(6));
+    instance_unref(a); /* the log holds its own references */
+    instance_unref(b);
+    assert_int_equal(change_log_since(&log, start, &changes, &count, &newest), ERR_NONE);
+    change_log_free(&log); /* and the list holds its own */
+    assert_int_equal(count, 2);
+    assert_ptr_equal(changes[0].instance, a);
+    assert_ptr_equal(changes[1].instance, b);
+    assert_int_equal(changes[0].type, CHANGE_CHANGE);
+    assert_int_equal(changes[1].type, CHANGE_DELETE);
+    assert_int_equal(changes[1].wall_ms, START_WALL_MS + 6);
+    assert_true(slice_equal(instance_text(changes[1].instance, FIELD_INSTANCE), SLICE("b")));
+    change_list_free(changes, count);
+}
+
+static void full_ring_drops_the_oldest(void **state)
+{
+    (void)state;
+    for (unsigned appended = CAPACITY - 1; appended < 4 * CAPACITY; appended++) {
+        struct change_log log;
+        uint64_t start = make_log(&log, CAPACITY, appended);
+        unsigned kept = appended < CAPACITY ? appended : CAPACITY;
+        unsigned oldest = appended - kept; /* the version that is still good to ask with */
+        assert_int_equal(change_log_size(&log), kept);
+        check_since(&log, start, oldest, appended);
+        check_since(&log, start, oldest + 1, appended);
+        if (oldest)
+            check_gone(&log, start + oldest - 1);
+        change_log_free(&log);
+    }
+}
+
+static void versions_never_given_out_are_gone(void **state)
+{
+    (void)state;
+    struct change_log log;
+    uint64_t start = make_log(&log, CAPACITY, 3);
+    check_gone(&log, 0);
+    check_gone(&log, 1);
+    check_gone(&log, start - 1); /* from before this start */
+    check_gone(&log, start + 4); /* from a node whose clock is ahead */
+    check_gone(&log, UINT64_MAX);
+    check_gone(&log, UINT64_MAX - 1);
+    change_log_free(&log);
+}
+
+static void log_of_one_change_works(void **state)
+{
+    (void)state;
+    struct change_log log;
+    uint64_t start = make_log(&log, 1, 9);
+    assert_int_equal(change_log_size(&log), 1);
+    check_since(&log, start, 8, 9);
+    check_gone(&log, start + 7);
+    change_log_free(&log);
+}
+
+static void restart_with_a_later_clock_goes_on_above(void **state)
+{
+    (void)state;
+    struct change_log log;
+    uint64_t start = make_log(&log, CAPACITY, 900);
+    change_log_free(&log);
+    assert_int_equal(change_log_init(&log, CAPACITY, at_ms(1)), ERR_NONE);
+    assert_true(change_log_version(&log) > start + 900);
+    check_gone(&log, start + 900);
+    change_log_free(&log);
+}
+
+static void freeing_nothing_is_fine(void **state)
+{
+    (void)state;
+    struct change_log log = {0};
+    change_log_free(&log);
+    change_list_free(NULL, 0);
+}
+
+/* --- threads ---------------------------------------------------------------------------------- */
+
+enum { APPENDERS = 2, READERS = 2, APPENDS = 20000, SMALL_RING = 1024 };
+
+struct appender {
+    struct change_log *log;
+    struct instance *instance; /* its own: the reader knows it by the pointer */
+    pthread_t thread;
+};
+
+struct reader {
+    struct change_log *log;
+    const struct appender *appenders;
+    uint64_t start;
+    pthread_t thread;
+};
+
+/* In these two, assert is that of the C library: cmocka's must stay in the main thread. */
+static void *append_all(void *context)
+{
+    struct appender *appender = context;
+    uint64_t last = 0;
+    for (uint64_t i = 1; i <= APPENDS; i++) {
+        uint64_t version =
+            change_log_append(appender->log, appender->instance, CHANGE_NEW, (struct moment){0, i});
+        assert(version > last);
+        last = version;
+    }
+    return NULL;
+}
+
+/* The numbers of each appender follow each other without a gap, from list to list too. */
+static void follow(const struct reader *reader, const struct change *changes, size_t count,
+                   uint64_t seen[APPENDERS])
+{
+    for (size_t i = 0; i < count; i++) {
+        int from = changes[i].instance == reader->appenders[1].instance;
+        assert(changes[i].instance == reader->appenders[from].instance);
+        assert(changes[i].wall_ms > seen[from]);
+        assert(seen[from] == 0 || changes[i].wall_ms == seen[from] + 1);
+        seen[from] = changes[i].wall_ms;
+    }
+}
+
+static void *read_all(void *context)
+{
+    struct reader *reader = context;
+    const uint64_t end = reader->start + (uint64_t)APPENDERS * APPENDS;
+    uint64_t seen[APPENDERS] = {0};
+    uint64_t version = reader->start;
+    while (version < end) {
+        struct change *changes;
+        size_t count;
+        uint64_t newest;
+        enum error error = change_log_since(reader->log, version, &changes, &count, &newest);
+        if (error == ERR_VERSION_GONE) { /* too slow: start again from what is newest */
+            version = change_log_version(reader->log);
+            memset(seen, 0, sizeof(seen));
+            continue;
+        }
+        assert(error == ERR_NONE && newest == version + count);
+        follow(reader, changes, count, seen);
+        change_list_free(changes, count);
+        version = newest;
+    }
+    return NULL;
+}
+
+static void readers_see_each_change_once_while_others_append(void **state)
+{
+    (void)state;
+    struct change_log log;
+    struct appender appenders[APPENDERS];
+    struct reader readers[READERS];
+    uint64_t start = make_log(&log, SMALL_RING, 0);
+    for (int i = 0; i < APPENDERS; i++)
+        appenders[i] = (struct appender){
+            .log = &log,
+            .instance = make_instance((struct brief){.service = "s", .id = i ? "b" : "a"}),
+        };
+    for (int i = 0; i < READERS; i++) {
+        readers[i] = (struct reader){.log = &log, .appenders = appenders, .start = start};
+        assert_int_equal(pthread_create(&readers[i].thread, NULL, read_all, &readers[i]), 0);
+    }
+    for (int i = 0; i < APPENDERS; i++)
+        assert_int_equal(pthread_create(&appenders[i].thread, NULL, append_all, &appenders[i]), 0);
+    for (int i = 0; i < APPENDERS; i++)
+        pthread_join(appenders[i].thread, NULL);
+    for (int i = 0; i < READERS; i++)
+        pthread_join(readers[i].thread, NULL);
+    assert_int_equal(change_log_version(&log), start + (uint64_t)APPENDERS * APPENDS);
+    assert_int_equal(change_log_size(&log), SMALL_RING);
+    for (int i = 0; i < APPENDERS; i++)
+        instance_unref(appenders[i].instance);
+    change_log_free(&log);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(first_version_is_the_wall_clock_in_microseconds),
+        cmocka_unit_test(versions_grow_by_one_whatever_the_clock_says),
+        cmocka_unit_test(since_the_newest_version_is_empty),
+        cmocka_unit_test(since_an_older_version_gives_all_after_it_in_order),
+        cmocka_unit_test(change_keeps_instance_type_and_time),
+        cmocka_unit_test(full_ring_drops_the_oldest),
+        cmocka_unit_test(versions_never_given_out_are_gone),
+        cmocka_unit_test(log_of_one_change_works),
+        cmocka_unit_test(restart_with_a_later_clock_goes_on_above),
+        cmocka_unit_test(freeing_nothing_is_fine),
+        cmocka_unit_test(readers_see_each_change_once_while_others_append),
+    };
+    return cmocka_run_group_tests_name("change_log", tests, NULL, NULL);
+}

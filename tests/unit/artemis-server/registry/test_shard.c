@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One shard without its lock: services, members, the states of a lease, cached answers, and what
+ * housekeeping takes away. Every test ends with the shard's own check of its invariants.
+ */
+#include "artemis-server/registry/shard.h"
+
+#include "tests/unit/artemis-server/registry/registry_fixture.h"
+
+enum { DEADLINE_MS = 30000 };
+
+static struct shard shard;
+
+static int set_up(void **state)
+{
+    (void)state;
+    shard_init(&shard, 0);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    shard_validate(&shard);
+    shard_free(&shard);
+    return 0;
+}
+
+static uint32_t hash_of(struct slice text)
+{
+    uint32_t hash = 2166136261u;
+    for (size_t i = 0; i < text.size; i++)
+        hash = (hash ^ (unsigned char)text.data[i]) * 16777619u;
+    return hash;
+}
+
+static uint32_t insert_as(struct brief brief, uint64_t deadline_ms)
+{
+    struct instance *instance = make_instance(brief);
+    uint32_t number = 0;
+    assert_int_equal(shard_insert(&shard, hash_of(instance_text(instance, FIELD_SERVICE)),
+                                  hash_of(instance_packed_key(instance)), instance, deadline_ms,
+                                  &number),
+                     ERR_NONE);
+    instance_unref(instance); /* the shard has its own reference */
+    return number;
+}
+
+static uint32_t insert(const char *service, const char *id)
+{
+    return insert_as((struct brief){.service = service, .id = id}, DEADLINE_MS);
+}
+
+static uint32_t find(const char *service, const char *id)
+{
+    struct instance_key key = make_key(service, id);
+    struct slice packed = instance_key_packed(&key);
+    return shard_find(&shard, hash_of(packed), packed);
+}
+
+static uint32_t find_service(const char *id)
+{
+    return shard_find_service(&shard, hash_of(slice_of(id)), slice_of(id));
+}
+
+static struct service *service_at(const char *id)
+{
+    uint32_t number = find_service(id);
+    assert_int_not_equal(number, 0);
+    return shard_service(&shard, number);
+}
+
+static void remove_at(const char *service, const char *id, uint64_t now_ms)
+{
+    struct instance_key key = make_key(service, id);
+    uint32_t number = find(service, id);
+    assert_int_not_equal(number, 0);
+    shard_remove(&shard, number, hash_of(instance_key_packed(&key)), now_ms);
+}
+
+/* What the wheel hands out by then goes to the due list, as registry_expire does it. */
+static unsigned collect(uint64_t now_ms)
+{
+    unsigned budget = 1000000;
+    unsigned count = 0;
+    uint32_t number;
+    while ((number = lease_wheel_next(&shard.wheel, now_ms, &budget))) {
+        uint64_t deadline_ms = shard_record(&shard, number)->lease.deadline_ms;
+        if (deadline_ms > now_ms) {
+            lease_wheel_arm(&shard.wheel, number, deadline_ms);
+            continue;
+        }
+        shard_mark_due(&shard, number);
+        count++;
+    }
+    return count;
+}
+
+static void check_ended(const char *service, uint32_t due, uint32_t held)
+{
+    assert_int_equal(service_at(service)->due, due);
+    assert_int_equal(service_at(service)->held, held);
+    assert_int_equal(shard.due, due);
+    assert_int_equal(shard.held, held);
+    shard_validate(&shard);
+}
+
+/* --- records ---------------------------------------------------------------------------------- */
+
+static void inserted_record_is_found_by_its_key(void **state)
+{
+    (void)state;
+    uint32_t a = insert("s", "a");
+    uint32_t b = insert("s", "b");
+    uint32_t other = insert("t", "a");
+    assert_int_equal(find("s", "a"), a);
+    assert_int_equal(find("s", "b"), b);
+    assert_int_equal(find("t", "a"), other);
+    assert_int_equal(find("s", "c"), 0);
+    assert_int_equal(find("u", "a"), 0);
+    assert_int_equal(service_at("s")->member_count, 2);
+    assert_int_equal(service_at("t")->member_count, 1);
+    assert_int_equal(find_service("u"), 0);
+}
+
+static void replaced_instance_is_found_by_the_same_key(void **state)
+{
+    (void)state;
+    uint32_t a = insert("s", "a");
+    struct instance *changed =
+        make_instance((struct brief){.service = "s", .id = "a", .port = 99, .status = "down"});
+    shard_replace(&shard, a, changed);
+    instance_unref(changed);
+    assert_int_equal(find("s", "a"), a);
+    assert_int_equal(instance_port(shard_record(&shard, a)->instance), 99);
+}
+
+static void removing_any_member_keeps_the_others(void **state)
+{
+    (void)state;
+    static const char *const ids[] = {"a", "b", "c", "d"};
+    for (int victim = 0; victim < 4; victim++) {
+        for (int i = 0; i < 4; i++)
+            insert("s", ids[i]);
+        remove_at("s", ids[victim], 0);
+        shard_validate(&shard);
+        for (int i = 0; i < 4; i++)
+            assert_int_equal(find("s", ids[i]) != 0, i != victim);
+        for (int i = 0; i < 4; i++)
+            if (i != victim)
+                remove_at("s", ids[i], 0);
+    }
+}
+
+static void removed_record_never_comes_up(void **state)
+{
+    (void)state;
+    insert("s", "a");
+    insert("s", "b");
+    remove_at("s", "a", 0);
+    assert_int_equal(collect(DEADLINE_MS + 20), 1);
+    assert_true(shard_record(&shard, find("s", "b"))->due);
+}
+
+/* --- services --------------------------------------------------------------------------------- */
+
+static void empty_service_stays_known_until_it_is_old(void **state)
+{
+    (void)state;
+    insert("s", "a");
+    remove_at("s", "a", 1000);
+    assert_int_not_equal(find_service("s"), 0);
+    shard_housekeep(&shard, 0, 999);
+    assert_int_not_equal(find_service("s"), 0);
+    shard_housekeep(&shard, 0, 1000);
+    assert_int_equal(find_service("s"), 0);
+    assert_int_equal(shard.service_index.count, 0);
+}
+
+static void service_that_got_a_member_again_stays(void **state)
+{
+    (void)state;
+    insert("s", "a");
+    remove_at("s", "a", 1000);
+    insert("s", "b");
+    shard_housekeep(&shard, 0, 5000);
+    assert_int_not_equal(find_service("s"), 0);
+    remove_at("s", "b", 6000); /* it is on housekeeping's list again, with the new time */
+    shard_housekeep(&shard, 0, 5999);
+    assert_int_not_equal(find_service("s"), 0);
+    shard_housekeep(&shard, 0, 6000);
+    assert_int_equal(find_service("s"), 0);
+}
+
+static void housekeeping_takes_each_of_many_empty_services(void **state)
+{
+    (void)state;
+    char id[16];
+    for (int i = 0; i < 200; i++) {
+        snprintf(id, sizeof(id), "s%d", i);
+        insert(id, "a");
+        remove_at(id, "a", (uint64_t)i);
+    }
+    shard_housekeep(&shard, 0, 99);
+    assert_int_equal(shard.service_index.count, 100);
+    shard_validate(&shard);
+    shard_housekeep(&shard, 0, 199);
+    assert_int_equal(shard.service_index.count, 0);
+    insert("s7", "a"); /* in a place that is used again */
+    assert_int_equal(service_at("s7")->member_count, 1);
+}
+
+/* --- the end of a lease ----------------------------------------------------------------------- */
+
+static void renewed_lease_comes_up_at_its_new_end(void **state)
+{
+    (void)state;
+    uint32_t a = insert("s", "a");
+    shard_renew(&shard, a, 10000, 10000 + DEADLINE_MS);
+    assert_int_equal(collect(10000 + DEADLINE_MS - 1), 0);
+    assert_int_equal(collect(10000 + DEADLINE_MS + 19), 1);
+    check_ended("s", 1, 0);
+}
+
+static void due_lease_that_is_renewed_is_alive(void **state)
+{
+    (void)state;
+    uint32_t a = insert("s", "a");
+    collect(DEADLINE_MS);
+    check_ended("s", 1, 0);
+    shard_renew(&shard, a, DEADLINE_MS, 2 * DEADLINE_MS);
+    check_ended("s", 0, 0);
+    assert_int_equal(lease_wheel_take_due(&shard.wheel), 0);
+    assert_int_equal(collect(2 * DEADLINE_MS), 1); /* and it comes up again */
+}
+
+static void held_lease_that_is_renewed_is_alive(void **state)
+{
+    (void)state;
+    uint32_t a = insert("s", "a");
+    collect(DEADLINE_MS);
+    assert_int_equal(lease_wheel_take_due(&shard.wheel), a);
+    shard_hold(&shard, a, DEADLINE_MS + 1000);
+    check_ended("s", 0, 1);
+    shard_renew(&shard, a, DEADLINE_MS + 10, 2 * DEADLINE_MS + 10);
+    check_ended("s", 0, 0);
+    assert_int_equal(collect(2 * DEADLINE_MS), 0);
+    assert_int_equal(collect(2 * DEADLINE_MS + 29), 1);
+}
+
+static void held_lease_comes_up_again_and_counts_once(void **state)
+{
+    (void)state;
+    uint32_t a = insert("s", "a");
+    collect(DEADLINE_MS);
+    for (uint64_t again_ms = DEADLINE_MS + 1000; again_ms < 2 * DEADLINE_MS; again_ms += 1000) {
+        assert_int_equal(lease_wheel_take_due(&shard.wheel), a);
+        shard_hold(&shard, a, again_ms);
+        check_ended("s", 0, 1);
+        assert_int_equal(collect(again_ms - 1), 0);
+        assert_int_equal(collect(again_ms + 19), 1);
+        check_ended("s", 0, 1);
+    }
+    assert_int_equal(shard.counters.due, 1);
+}
+
+static void removed_lease_leaves_the_counts_of_ended_ones(void **state)
+{
+    (void)state;
+    insert("s", "a");
+    insert("s", "b");
+    insert("s", "c");
+    collect(DEADLINE_MS);
+    uint32_t first = lease_wheel_take_due(&shard.wheel);
+    shard_hold(&shard, first, DEADLINE_MS + 1000);
+    check_ended("s", 2, 1);
+    remove_at("s", "a", DEADLINE_MS);
+    remove_at("s", "b", DEADLINE_MS);
+    remove_at("s", "c", DEADLINE_MS);
+    check_ended("s", 0, 0);
+    assert_int_equal(lease_wheel_take_due(&shard.wheel), 0);
+}
+
+static void guard_ends_when_nothing_is_held_any_more(void **state)
+{
+    (void)state;
+    static const char *const ids[] = {"a", "b"};
+    uint32_t numbers[2];
+    for (int i = 0; i < 2; i++)
+        numbers[i] = insert("s", ids[i]);
+    collect(DEADLINE_MS);
+    for (int i = 0; i < 2; i++)
+        shard_hold(&shard, lease_wheel_take_due(&shard.wheel), DEADLINE_MS + 1000);
+    service_at("s")->guard.state = GUARD_ON;
+    shard.guarded = 1;
+    shard_renew(&shard, numbers[0], DEADLINE_MS, 2 * DEADLINE_MS);
+    assert_int_equal(shard.guarded, 1);
+    remove_at("s", "b", DEADLINE_MS + 7);
+    assert_int_equal(service_at("s")->guard.state, GUARD_OFF);
+    assert_int_equal(service_at("s")->guard.since_ms, DEADLINE_MS + 7);
+    assert_int_equal(shard.guarded, 0);
+}
+
+/* --- answers ---------------------------------------------------------------------------------- */
+
+/* Caches an answer as the registry does. */
+static void cache(const char *id, int view, uint64_t used_ms)
+{
+    struct service *service = service_at(id);
+    struct text body = {0};
+    text_append_string(&body, "{}");
+    assert_int_equal(answer_create(&body, service->version, &service->answers[view]), ERR_NONE);
+    service->answers[view]->used_ms = used_ms;
+    shard.answers++;
+    shard_attend(&shard, find_service(id));
+}
+
+static void new_version_drops_the_cached_answers_of_its_service_alone(void **state)
+{
+    (void)state;
+    insert("s", "a");
+    insert("t", "a");
+    shard_set_version(&shard, service_at("s"), 7);
+    shard_set_version(&shard, service_at("t"), 8);
+    for (int view = 0; view < VIEW_COUNT; view++)
+        cache("s", view, 100);
+    cache("t", 0, 100);
+    assert_int_equal(shard.answers, VIEW_COUNT + 1);
+    shard_set_version(&shard, service_at("s"), 9);
+    assert_int_equal(service_at("s")->version, 9);
+    assert_int_equal(service_at("t")->version, 8);
+    assert_int_equal(shard.answers, 1);
+    assert_non_null(service_at("t")->answers[0]);
+}
+
+static void housekeeping_drops_unused_answers_and_keeps_used_ones(void **state)
+{
+    (void)state;
+    insert("s", "a");
+    cache("s", 0, 100);
+    cache("s", 3, 200);
+    shard_housekeep(&shard, 99, 0);
+    assert_int_equal(shard.answers, 2);
+    shard_housekeep(&shard, 100, 0);
+    assert_int_equal(shard.answers, 1);
+    assert_non_null(service_at("s")->answers[3]);
+    shard_housekeep(&shard, 200, 0); /* it is still on the list */
+    assert_int_equal(shard.answers, 0);
+    assert_false(service_at("s")->in_attention);
+}
+
+static void attending_twice_is_once(void **state)
+{
+    (void)state;
+    insert("s", "a");
+    insert("t", "a");
+    shard_attend(&shard, find_service("s"));
+    shard_attend(&shard, find_service("t"));
+    shard_attend(&shard, find_service("s"));
+    shard_attend(&shard, find_service("s"));
+    shard_housekeep(&shard, 0, 0); /* would never end on a list that bites its tail */
+    assert_false(service_at("s")->in_attention);
+    assert_false(service_at("t")->in_attention);
+}
+
+/* --- snapshots -------------------------------------------------------------------------------- */
+
+static void snapshot_has_what_is_up_or_all(void **state)
+{
+    (void)state;
+    static const char *const statuses[] = {"up", "down", "starting", NULL, "odd", "unhealthy"};
+    static const char *const ids[] = {"a", "b", "c", "d", "e", "f"};
+    struct instance **instances = NULL;
+    size_t count = 0;
+    for (int i = 0; i < 6; i++)
+        insert_as((struct brief){.service = "s", .id = ids[i], .status = statuses[i]}, DEADLINE_MS);
+    assert_int_equal(shard_snapshot(&shard, service_at("s"), true, &instances, &count), ERR_NONE);
+    assert_int_equal(count, 6);
+    snapshot_free(instances, count);
+    assert_int_equal(shard_snapshot(&shard, service_at("s"), false, &instances, &count), ERR_NONE);
+    assert_int_equal(count, 2);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(instance_status(instances[i]), STATUS_UP);
+    snapshot_free(instances, count);
+}
+
+static void snapshot_outlives_its_records(void **state)
+{
+    (void)state;
+    struct instance **instances = NULL;
+    size_t count = 0;
+    insert("s", "a");
+    assert_int_equal(shard_snapshot(&shard, service_at("s"), true, &instances, &count), ERR_NONE);
+    remove_at("s", "a", 0);
+    assert_int_equal(count, 1);
+    assert_true(slice_equal(instance_text(instances[0], FIELD_INSTANCE), SLICE("a")));
+    snapshot_free(instances, count);
+}
+
+static void snapshot_of_an_empty_service_is_nothing(void **state)
+{
+    (void)state;
+    struct instance **instances = (struct instance **)1;
+    size_t count = 9;
+    insert("s", "a");
+    remove_at("s", "a", 0);
+    assert_int_equal(shard_snapshot(&shard, service_at("s"), true, &instances, &count), ERR_NONE);
+    assert_null(instances);
+    assert_int_equal(count, 0);
+    snapshot_free(instances, count);
+}
+
+/* --- at random -------------------------------------------------------------------------------- */
+
+static void random_operation(uint64_t *seed, uint64_t now_ms)
+{
+    char service[8];
+    char id[8];
+    snprintf(service, sizeof(service), "s%u", random_below(seed, 6));
+    snprintf(id, sizeof(id), "i%u", random_below(seed, 20));
+    uint32_t number = find(service, id);
+    if (!number)
+        insert_as((struct brief){.service = service, .id = id}, now_ms + random_below(seed, 9000));
+    else if (random_below(seed, 2))
+        shard_renew(&shard, number, now_ms, now_ms + 9000);
+    else
+        remove_at(service, id, now_ms);
+}
+
+static void random_operations_keep_the_invariants(void **state)
+{
+    (void)state;
+    uint64_t seed = 11;
+    uint64_t now_ms = 0;
+    for (int step = 0; step < 20000; step++) {
+        random_operation(&seed, now_ms);
+        if (random_below(&seed, 4))
+            continue;
+        collect(now_ms += random_below(&seed, 500));
+        for (uint32_t number; (number = lease_wheel_take_due(&shard.wheel));)
+            shard_hold(&shard, number, now_ms + 1000);
+        shard_housekeep(&shard, 0, now_ms > 2000 ? now_ms - 2000 : 0);
+        shard_validate(&shard);
+    }
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(inserted_record_is_found_by_its_key),
+        TEST(replaced_instance_is_found_by_the_same_key),
+        TEST(removing_any_member_keeps_the_others),
+        TEST(removed_record_never_comes_up),
+        TEST(empty_service_stays_known_until_it_is_old),
+        TEST(service_that_got_a_member_again_stays),
+        TEST(housekeeping_takes_each_of_many_empty_services),
+        TEST(renewed_lease_comes_up_at_its_new_end),
+        TEST(due_lease_that_is_renewed_is_alive),
+        TEST(held_lease_that_is_renewed_is_alive),
+        TEST(held_lease_comes_up_again_and_counts_once),
+        TEST(removed_lease_leaves_the_counts_of_ended_ones),
+        TEST(guard_ends_when_nothing_is_held_any_more),
+        TEST(new_version_drops_the_cached_answers_of_its_service_alone),
+        TEST(housekeeping_drops_unused_answers_and_keeps_used_ones),
+        TEST(attending_twice_is_once),
+        TEST(snapshot_has_what_is_up_or_all),
+        TEST(snapshot_outlives_its_records),
+        TEST(snapshot_of_an_empty_service_is_nothing),
+        TEST(random_operations_keep_the_invariants),
+    };
+    return cmocka_run_group_tests_name("shard", tests, NULL, NULL);
+}
