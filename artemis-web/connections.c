@@ -25,17 +25,35 @@ void connections_free(struct connections *table)
 
 /* --- ending from outside ---------------------------------------------------------------------- */
 
-/* Writes a whole answer past libmicrohttpd, which is not sending anything in this state. What does
- * not fit the socket's buffer at once is dropped: the connection ends anyway. */
-static void send_refusal(int socket, enum error error, const char *status_line, const char *message)
+static const char *status_phrase(int status)
 {
+    switch (status) {
+    case 400:
+        return "Bad Request";
+    case 408:
+        return "Request Timeout";
+    case 413:
+        return "Content Too Large";
+    case 431:
+        return "Request Header Fields Too Large";
+    case 503:
+        return "Service Unavailable";
+    default:
+        return "Internal Server Error";
+    }
+}
+
+void connection_refuse(int socket, enum error error, const char *message)
+{
+    int status = error_info(error)->http_status;
     struct text body = {0};
     codec_write_refusal(&body, DIALECT_SNAKE, error, message);
     char reply[REFUSAL_BYTES];
     int size = snprintf(reply, sizeof(reply),
-                        "HTTP/1.1 %s\r\nContent-Type: application/json\r\nRetry-After: 1\r\n"
+                        "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\n%s"
                         "Connection: close\r\nContent-Length: %zu\r\n\r\n%s",
-                        status_line, body.size, text_string(&body));
+                        status, status_phrase(status), status == 503 ? "Retry-After: 1\r\n" : "",
+                        body.size, text_string(&body));
     if (!text_failed(&body) && size > 0 && (size_t)size < sizeof(reply))
         send(socket, reply, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL);
     text_free(&body);
@@ -103,7 +121,7 @@ void connections_add(struct connections *table, struct connection *connection, i
     char message[128];
     snprintf(message, sizeof(message),
              "connections: server.max_connections is %u, and all are busy", table->limit);
-    send_refusal(socket, ERR_TOO_MANY_CONNECTIONS, "503 Service Unavailable", message);
+    connection_refuse(socket, ERR_TOO_MANY_CONNECTIONS, message);
     shutdown(socket, SHUT_RDWR);
 }
 
@@ -176,7 +194,7 @@ static void end_overdue(struct connections *table, struct connection *connection
     if (state == CONNECTION_READING || (state == CONNECTION_NEW && has_sent(connection->socket))) {
         char message[128];
         snprintf(message, sizeof(message), "request: must arrive within %d s", REQUEST_SECS);
-        send_refusal(connection->socket, ERR_REQUEST_TIMEOUT, "408 Request Timeout", message);
+        connection_refuse(connection->socket, ERR_REQUEST_TIMEOUT, message);
     }
     shutdown(connection->socket, SHUT_RDWR);
 }

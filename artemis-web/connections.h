@@ -21,6 +21,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "artemis-core/error.h"
+
 enum {
     REQUEST_SECS = 10,
     BODY_BYTES_A_SEC = 16 * 1024,
@@ -63,6 +65,10 @@ struct connections {
 
 void connections_init(struct connections *table, uint32_t limit);
 void connections_free(struct connections *table); /* must be empty */
+
+/* Writes a whole answer to a plain socket, past libmicrohttpd, which must not be sending. What does not
+ * fit the socket's buffer at once is dropped: the connection is about to end. `message` may be NULL. */
+void connection_refuse(int socket, enum error error, const char *message);
 
 /* Enters a connection that was accepted; `connection` is the caller's memory until it is removed.
  * Over the limit it is told so and shut down, but entered all the same. */

@@ -42,42 +42,20 @@ static const struct {
     {MHD_HTTP_INTERNAL_SERVER_ERROR, ERR_NO_MEMORY, NULL},
 };
 
-static struct MHD_Response *rewrite(unsigned status, enum error *error)
-{
-    for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
-        if (replies[i].status != status)
-            continue;
-        struct text body = {0};
-        codec_write_refusal(&body, DIALECT_SNAKE, replies[i].error, replies[i].message);
-        if (text_failed(&body)) {
-            text_free(&body);
-            return NULL;
-        }
-        struct MHD_Response *response =
-            MHD_create_response_from_buffer(body.size, body.data, MHD_RESPMEM_MUST_FREE);
-        if (!response) {
-            text_free(&body);
-            return NULL;
-        }
-        MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
-        *error = replies[i].error;
-        return response;
-    }
-    return NULL;
-}
-
-/* Called by the library alone. */
+/* Called by the library alone. Saying MHD_NO makes it close the connection. */
 enum MHD_Result MHD_queue_response(struct MHD_Connection *connection, unsigned status,
                                    struct MHD_Response *response)
 {
-    enum error error;
-    struct MHD_Response *ours = rewrite(status, &error);
-    if (!ours)
-        return library_function(connection, status, response);
     struct metrics *metrics = atomic_load(&counted_in);
-    if (metrics)
-        metrics_count(metrics, NULL, error, 0);
-    enum MHD_Result result = library_function(connection, status, ours);
-    MHD_destroy_response(ours);
-    return result;
+    for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
+        if (replies[i].status != status)
+            continue;
+        connection_refuse(
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
+            replies[i].error, replies[i].message);
+        if (metrics)
+            metrics_count(metrics, NULL, replies[i].error, 0);
+        return MHD_NO;
+    }
+    return library_function(connection, status, response);
 }

@@ -128,7 +128,7 @@ static void add_headers(struct request *request, const struct reply *reply,
         header(response, "X-Artemis-Cluster", engine->config->cluster.cluster_id);
         header(response, "X-Artemis-State", engine_state_word(state));
     }
-    if (state == NODE_DRAINING)
+    if (state == NODE_DRAINING || reply->outcome == ERR_BODY_TOO_LARGE)
         header(response, MHD_HTTP_HEADER_CONNECTION, "close");
 }
 

@@ -45,11 +45,12 @@ struct session {
 
 /* --- requests --------------------------------------------------------------------------------- */
 
-/* How long the body is must be beyond doubt, or what one reader takes for a body another takes for
- * the next request (RFC 9112, 6.3). */
+/* How long the body is must be beyond doubt, or what one reader takes for a body another takes for the
+ * next request (RFC 9112, 6.3); and a request of HTTP/1.1 names one Host (RFC 9112, 3.2). */
 struct framing {
     unsigned lengths;
     unsigned codings;
+    unsigned hosts;
     bool odd_name; /* a blank at the end of a header's name */
 };
 
@@ -62,21 +63,25 @@ static enum MHD_Result note_framing(void *context, enum MHD_ValueKind kind, cons
     size_t size = strlen(name);
     framing->lengths += strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0;
     framing->codings += strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0;
+    framing->hosts += strcasecmp(name, MHD_HTTP_HEADER_HOST) == 0;
     framing->odd_name |= size == 0 || name[size - 1] == ' ' || name[size - 1] == '\t';
     return MHD_YES;
 }
 
-static bool framing_is_doubtful(const struct request *request)
+static bool framing_is_doubtful(const struct request *request, const char *version)
 {
     struct framing framing = {0};
     MHD_get_connection_values(request->mhd, MHD_HEADER_KIND, note_framing, &framing);
-    return framing.lengths + framing.codings > 1 || framing.odd_name;
+    bool host_missing = framing.hosts == 0 && strcmp(version, MHD_HTTP_VERSION_1_1) == 0;
+    return framing.lengths + framing.codings > 1 || framing.hosts > 1 || host_missing ||
+           framing.odd_name;
 }
 
 /* What the header alone decides. */
-static enum error judge_header(const struct request *request, const char *method)
+static enum error judge_header(const struct request *request, const char *method,
+                               const char *version)
 {
-    if (framing_is_doubtful(request))
+    if (framing_is_doubtful(request, version))
         return ERR_MALFORMED_REQUEST;
     if (!request->route)
         return ERR_NO_SUCH_PATH;
@@ -110,11 +115,6 @@ static void explain(const struct request *request, const char *url, const char *
     case ERR_NO_SUCH_PATH:
         text_quote(quoted, sizeof(quoted), slice_of(url));
         snprintf(message, MESSAGE_BYTES, "path: there is no %s; the API is below /api", quoted);
-        break;
-    case ERR_MALFORMED_REQUEST:
-        snprintf(message, MESSAGE_BYTES,
-                 "request header: must tell the length of the body once, by Content-Length or by "
-                 "Transfer-Encoding");
         break;
     case ERR_WRONG_METHOD:
         text_quote(quoted, sizeof(quoted), slice_of(method));
@@ -169,7 +169,7 @@ static enum MHD_Result answer(struct session *session, const char *url, const ch
 }
 
 static void begin(struct session *session, struct web *web, struct MHD_Connection *mhd,
-                  const char *url, const char *method, bool nul_in_path)
+                  const char *url, const char *method, const char *version, bool nul_in_path)
 {
     struct request *request = &session->request;
     struct text body = request->body; /* the buffer serves again */
@@ -186,7 +186,7 @@ static void begin(struct session *session, struct web *web, struct MHD_Connectio
     request->route = route_find(url, &request->java);
     if (nul_in_path)
         request->route = NULL; /* `url` ends early */
-    request->refused = judge_header(request, method);
+    request->refused = judge_header(request, method, version);
     request->discard = request->refused != ERR_NONE;
     connection_reading(&session->connection, request->now.mono_ms);
 }
@@ -208,6 +208,16 @@ static void receive(struct session *session, const char *data, size_t size)
     request->discard = request->refused != ERR_NONE;
 }
 
+/* Nobody knows where the next request begins: the connection ends here. */
+static enum MHD_Result refuse_malformed(struct session *session)
+{
+    metrics_count(&session->request.web->metrics, NULL, ERR_MALFORMED_REQUEST, 0);
+    connection_refuse(session->connection.socket, ERR_MALFORMED_REQUEST,
+                      "request header: must name Host once, and tell the length of the body once, "
+                      "by Content-Length or by Transfer-Encoding");
+    return MHD_NO;
+}
+
 /* Sees the path as it was sent. What this returns is the request's context at its first call. */
 static const char nul_mark;
 
@@ -224,7 +234,6 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, con
                                   const char *method, const char *version, const char *data,
                                   size_t *size, void **request_context)
 {
-    (void)version;
     struct session *session =
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
     if (!session)
@@ -232,7 +241,9 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, con
     if (*request_context != session) {
         bool nul_in_path = *request_context == &nul_mark;
         *request_context = session;
-        begin(session, context, mhd, url, method, nul_in_path);
+        begin(session, context, mhd, url, method, version, nul_in_path);
+        if (session->request.refused == ERR_MALFORMED_REQUEST)
+            return refuse_malformed(session);
         return refuse_unread(&session->request) ? answer(session, url, method) : MHD_YES;
     }
     if (*size > 0) {
@@ -333,9 +344,9 @@ static struct MHD_Daemon *start_daemon(struct web *web)
         on_request, web, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL, MHD_OPTION_LISTEN_SOCKET,
         web->listener, MHD_OPTION_CONNECTION_LIMIT, library_limit,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BUFFER_BYTES,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECS, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_URI_LOG_CALLBACK, on_uri, NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, web,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, web, MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECS, MHD_OPTION_URI_LOG_CALLBACK, on_uri,
+        NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, web, MHD_OPTION_NOTIFY_COMPLETED,
+        on_completed, web, MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
 }
 
 enum error web_start(struct engine *engine, struct web **out, char problem[WEB_PROBLEM_BYTES])

@@ -16,7 +16,7 @@ set -u -o pipefail
 
 FEW=500
 MANY=2500
-# Callgrind counts each byte of `rep stosb` as an instruction, and libmicrohttpd clears the memory of
+# Callgrind counts each byte of `rep stosb` as one, and libmicrohttpd clears the memory of
 # a connection for each request; a loop of vector stores is nearer to what that costs.
 export GLIBC_TUNABLES=glibc.cpu.x86_rep_stosb_threshold=1000000000
 GLIBC_TUNABLES+=:glibc.cpu.x86_rep_movsb_threshold=1000000000

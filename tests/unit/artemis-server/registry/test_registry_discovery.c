@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The answer for one service: what it says in each dialect, when it is the same answer as before,
+ * and how long it is kept.
+ */
+#include "artemis-server/registry/registry.h"
+
+#include "tests/unit/artemis-server/registry/registry_fixture.h"
+
+static struct registry *registry;
+
+static int set_up(void **state)
+{
+    (void)state;
+    registry = make_registry();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    registry_validate(registry);
+    registry_free(registry);
+    return 0;
+}
+
+/* Compares with JSON in which single quotes stand for double ones, and V for the version. */
+static void check_body(struct answer *answer, const char *expected)
+{
+    struct text json = {0};
+    for (const char *c = expected; *c; c++) {
+        if (*c == 'V')
+            text_append_u64(&json, answer->version);
+        else
+            text_append_char(&json, *c == '\'' ? '"' : *c);
+    }
+    assert_int_equal(answer->body.size, json.size);
+    assert_memory_equal(answer->body.data, json.data, json.size);
+    text_free(&json);
+    answer_unref(answer);
+}
+
+/* --- what it says --- */
+
+static void answer_in_snake_case_is_compact_and_leaves_out_what_is_absent(void **state)
+{
+    (void)state;
+    put(registry, "shop", "a", at_ms(0));
+    check_body(ask(registry, "shop", at_ms(0)),
+               "{'response_status':{'error_code':'success'},'version':V,'service':{"
+               "'service_id':'shop','instances':[{'region_id':'region','zone_id':'zone',"
+               "'service_id':'shop','instance_id':'a','ip':'10.0.0.1','port':8080,"
+               "'url':'http://10.0.0.1:8080','status':'up'}]}}");
+}
+
+static void answer_in_camel_case_renames_the_fields(void **state)
+{
+    (void)state;
+    put_as(registry, (struct brief){.service = "shop", .id = "a", .group = "g", .machine = "m"},
+           at_ms(0));
+    check_body(ask_for(registry, "shop", DIALECT_CAMEL, false, at_ms(0)),
+               "{'responseStatus':{'errorCode':'success','status':'success','message':''},"
+               "'version':V,'service':{'serviceId':'shop','instances':[{'regionId':'region',"
+               "'zoneId':'zone','serviceId':'shop','groupId':'g','instanceId':'a',"
+               "'machineName':'m','ip':'10.0.0.1','port':8080,'url':'http://10.0.0.1:8080',"
+               "'status':'up'}]}}");
+}
+
+static void answer_for_java_writes_nulls(void **state)
+{
+    (void)state;
+    put(registry, "shop", "a", at_ms(0));
+    check_body(ask_for(registry, "shop", DIALECT_JAVA, true, at_ms(0)),
+               "{'responseStatus':{'errorCode':'success','errorMessage':null,'reason':null,"
+               "'status':'success','message':''},'version':V,'service':{'serviceId':'shop',"
+               "'metadata':null,'instances':[{'regionId':'region','zoneId':'zone',"
+               "'serviceId':'shop','groupId':null,'instanceId':'a','machineName':null,"
+               "'ip':'10.0.0.1','port':8080,'protocol':null,'url':'http://10.0.0.1:8080',"
+               "'healthCheckUrl':null,'status':'up','metadata':null}],'logicInstances':[],"
+               "'routeRules':null}}");
+}
+
+static void etag_is_the_version_of_the_service(void **state)
+{
+    (void)state;
+    char etag[32];
+    put(registry, "s", "a", at_ms(0));
+    put(registry, "t", "a", at_ms(0));
+    struct answer *answer = ask(registry, "s", at_ms(0));
+    assert_int_equal(answer->version, registry_version(registry) - 1);
+    snprintf(etag, sizeof(etag), "\"%llu\"", (unsigned long long)answer->version);
+    assert_string_equal(answer->etag, etag);
+    answer_unref(answer);
+}
+
+static void unknown_service_is_not_found(void **state)
+{
+    (void)state;
+    struct answer *answer = (struct answer *)1;
+    put(registry, "s", "a", at_ms(0));
+    assert_int_equal(
+        registry_service(registry, SLICE("t"), DIALECT_SNAKE, false, at_ms(0), &answer),
+        ERR_SERVICE_NOT_FOUND);
+    assert_ptr_equal(answer, (struct answer *)1);
+}
+
+static void only_what_is_up_is_shown_unless_all_is_asked_for(void **state)
+{
+    (void)state;
+    static const char *const statuses[] = {"up",      "starting", "down", "unhealthy",
+                                           "unknown", "odd",      NULL};
+    static const char *const ids[] = {"a", "b", "c", "d", "e", "f", "g"};
+    for (int i = 0; i < 7; i++)
+        put_as(registry, (struct brief){.service = "s", .id = ids[i], .status = statuses[i]},
+               at_ms(0));
+    for (enum dialect dialect = 0; dialect < DIALECT_COUNT; dialect++) {
+        json_t *up = read_answer(ask_for(registry, "s", dialect, false, at_ms(0)));
+        json_t *all = read_answer(ask_for(registry, "s", dialect, true, at_ms(0)));
+        assert_int_equal(json_array_size(instances_of(up)), 2);
+        assert_int_equal(json_array_size(instances_of(all)), 7);
+        json_decref(up);
+        json_decref(all);
+    }
+}
+
+static void service_with_none_up_has_an_empty_list(void **state)
+{
+    (void)state;
+    put_as(registry, (struct brief){.service = "s", .id = "a", .status = "down"}, at_ms(0));
+    json_t *root = read_answer(ask(registry, "s", at_ms(0)));
+    assert_true(json_is_array(instances_of(root)));
+    assert_int_equal(json_array_size(instances_of(root)), 0);
+    json_decref(root);
+}
+
+static void emptied_service_is_known_until_the_cleanup_and_unknown_after(void **state)
+{
+    (void)state;
+    struct answer *answer = NULL;
+    put(registry, "s", "a", at_ms(0));
+    take_out(registry, "s", "a", at_ms(1000));
+    registry_housekeep(registry, at_ms(1000 + 60000 - 1));
+    json_t *root = read_answer(ask(registry, "s", at_ms(1000 + 60000 - 1)));
+    assert_true(json_is_array(instances_of(root)));
+    assert_int_equal(json_array_size(instances_of(root)), 0);
+    json_decref(root);
+    registry_housekeep(registry, at_ms(1000 + 60000));
+    assert_int_equal(
+        registry_service(registry, SLICE("s"), DIALECT_SNAKE, false, at_ms(61000), &answer),
+        ERR_SERVICE_NOT_FOUND);
+    assert_int_equal(stats_of(registry).services, 0);
+}
+
+static void service_that_comes_back_after_the_cleanup_has_a_later_version(void **state)
+{
+    (void)state;
+    put(registry, "s", "a", at_ms(0));
+    take_out(registry, "s", "a", at_ms(0));
+    uint64_t before = version_of(registry, "s", at_ms(0));
+    registry_housekeep(registry, at_ms(60000));
+    put(registry, "s", "a", at_ms(60000));
+    assert_true(version_of(registry, "s", at_ms(60000)) > before);
+}
+
+/* --- when it is the same answer --- */
+
+static void answer_is_the_same_until_its_service_changes(void **state)
+{
+    (void)state;
+    put(registry, "s", "a", at_ms(0));
+    struct answer *first = ask(registry, "s", at_ms(0));
+    struct answer *second = ask(registry, "s", at_ms(1));
+    assert_ptr_equal(first, second);
+    put(registry, "t", "a", at_ms(2)); /* another service */
+    put(registry, "s", "a", at_ms(2)); /* the same content */
+    struct answer *third = ask(registry, "s", at_ms(3));
+    assert_ptr_equal(first, third);
+    assert_int_equal(stats_of(registry).answers_built, 1);
+    put(registry, "s", "b", at_ms(4));
+    struct answer *fourth = ask(registry, "s", at_ms(4));
+    assert_ptr_not_equal(first, fourth);
+    assert_true(fourth->version > first->version);
+    answer_unref(first);
+    answer_unref(second);
+    answer_unref(third);
+    answer_unref(fourth);
+}
+
+static void each_kind_of_change_makes_a_new_answer(void **state)
+{
+    (void)state;
+    size_t expected[] = {1, 2, 2, 1, 0};
+    for (int change = 0; change < 5; change++) {
+        if (change == 0)
+            put(registry, "s", "a", at_ms(0));
+        else if (change == 1)
+            put(registry, "s", "b", at_ms(5000));
+        else if (change == 2)
+            put_as(registry, (struct brief){.service = "s", .id = "b", .port = 1}, at_ms(5000));
+        else if (change == 3)
+            take_out(registry, "s", "b", at_ms(5000));
+        else
+            registry_expire(registry, at_ms(TTL_MS + TICK_MS));
+        json_t *root = read_answer(ask(registry, "s", at_ms(0)));
+        assert_int_equal(json_array_size(instances_of(root)), expected[change]);
+        json_decref(root);
+        assert_int_equal(stats_of(registry).answers_built, change + 1);
+    }
+}
+
+static void each_dialect_and_filter_has_its_own_answer(void **state)
+{
+    (void)state;
+    struct answer *answers[DIALECT_COUNT * 2];
+    put(registry, "s", "a", at_ms(0));
+    for (int i = 0; i < DIALECT_COUNT * 2; i++)
+        answers[i] = ask_for(registry, "s", (enum dialect)(i / 2), i % 2, at_ms(0));
+    assert_int_equal(stats_of(registry).answers, DIALECT_COUNT * 2);
+    for (int i = 0; i < DIALECT_COUNT * 2; i++) {
+        struct answer *again = ask_for(registry, "s", (enum dialect)(i / 2), i % 2, at_ms(0));
+        assert_ptr_equal(answers[i], again);
+        for (int j = 0; j < i; j++)
+            assert_ptr_not_equal(answers[i], answers[j]);
+        answer_unref(again);
+    }
+    for (int i = 0; i < DIALECT_COUNT * 2; i++)
+        answer_unref(answers[i]);
+}
+
+static void answer_in_use_survives_change_and_registry(void **state)
+{
+    (void)state;
+    put(registry, "s", "a", at_ms(0));
+    struct answer *answer = ask(registry, "s", at_ms(0));
+    take_out(registry, "s", "a", at_ms(1));
+    registry_housekeep(registry, at_ms(10000000));
+    registry_free(registry);
+    json_t *root = read_answer(answer);
+    assert_int_equal(json_array_size(instances_of(root)), 1);
+    json_decref(root);
+    registry = make_registry();
+}
+
+static void without_cache_each_answer_is_made_anew(void **state)
+{
+    (void)state;
+    struct registry_options options = usual_options();
+    options.cache_enabled = false;
+    struct registry *plain = make_registry_with(options);
+    put(plain, "s", "a", at_ms(0));
+    struct answer *first = ask(plain, "s", at_ms(0));
+    struct answer *second = ask(plain, "s", at_ms(0));
+    assert_ptr_not_equal(first, second);
+    assert_int_equal(first->version, second->version);
+    assert_int_equal(stats_of(plain).answers, 0);
+    assert_int_equal(stats_of(plain).answers_built, 2);
+    answer_unref(first);
+    answer_unref(second);
+    registry_free(plain);
+}
+
+static void unused_answer_is_freed_and_used_one_is_kept(void **state)
+{
+    (void)state;
+    put(registry, "s", "a", at_ms(0));
+    put(registry, "t", "a", at_ms(0));
+    answer_unref(ask(registry, "s", at_ms(0)));
+    answer_unref(ask(registry, "t", at_ms(0)));
+    assert_int_equal(stats_of(registry).answers, 2);
+    answer_unref(ask(registry, "t", at_ms(200000))); /* from the cache */
+    registry_housekeep(registry, at_ms(299999));
+    assert_int_equal(stats_of(registry).answers, 2);
+    registry_housekeep(registry, at_ms(300000));
+    assert_int_equal(stats_of(registry).answers, 1);
+    registry_housekeep(registry, at_ms(499999));
+    assert_int_equal(stats_of(registry).answers, 1);
+    registry_housekeep(registry, at_ms(500000));
+    assert_int_equal(stats_of(registry).answers, 0);
+    assert_int_equal(shown(registry, "s", at_ms(500000)), 1);
+}
+
+/* --- as a part of another answer --- */
+
+static void written_service_is_that_of_its_answer(void **state)
+{
+    (void)state;
+    struct text text = {0};
+    struct json_writer w = jw_to(&text, CASING_SNAKE);
+    put(registry, "s", "a", at_ms(0));
+    put_as(registry, (struct brief){.service = "s", .id = "b", .status = "down"}, at_ms(0));
+    for (int all = 0; all < 2; all++) {
+        text_clear(&text);
+        w = jw_to(&text, CASING_SNAKE);
+        assert_int_equal(registry_write_service(registry, SLICE("s"), DIALECT_SNAKE, all, &w),
+                         ERR_NONE);
+        json_t *part = parse_body((struct slice){text.data, text.size});
+        json_t *whole = read_answer(ask_for(registry, "s", DIALECT_SNAKE, all, at_ms(0)));
+        assert_true(json_equal(part, json_object_get(whole, "service")));
+        json_decref(part);
+        json_decref(whole);
+    }
+    text_free(&text);
+}
+
+static void unknown_service_is_not_written(void **state)
+{
+    (void)state;
+    struct text text = {0};
+    struct json_writer w = jw_to(&text, CASING_SNAKE);
+    assert_int_equal(registry_write_service(registry, SLICE("s"), DIALECT_SNAKE, true, &w),
+                     ERR_SERVICE_NOT_FOUND);
+    assert_int_equal(text.size, 0);
+    text_free(&text);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(answer_in_snake_case_is_compact_and_leaves_out_what_is_absent),
+        TEST(answer_in_camel_case_renames_the_fields),
+        TEST(answer_for_java_writes_nulls),
+        TEST(etag_is_the_version_of_the_service),
+        TEST(unknown_service_is_not_found),
+        TEST(only_what_is_up_is_shown_unless_all_is_asked_for),
+        TEST(service_with_none_up_has_an_empty_list),
+        TEST(emptied_service_is_known_until_the_cleanup_and_unknown_after),
+        TEST(service_that_comes_back_after_the_cleanup_has_a_later_version),
+        TEST(answer_is_the_same_until_its_service_changes),
+        TEST(each_kind_of_change_makes_a_new_answer),
+        TEST(each_dialect_and_filter_has_its_own_answer),
+        TEST(answer_in_use_survives_change_and_registry),
+        TEST(without_cache_each_answer_is_made_anew),
+        TEST(unused_answer_is_freed_and_used_one_is_kept),
+        TEST(written_service_is_that_of_its_answer),
+        TEST(unknown_service_is_not_written),
+    };
+    return cmocka_run_group_tests_name("registry: discovery", tests, NULL, NULL);
+}

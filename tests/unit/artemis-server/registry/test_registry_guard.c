@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The mass-expiry guard through the registry: what is held, what it means to be held, and each way
+ * in which it ends. Service "big" has 100 leases that fall silent together; where only its own
+ * guard shall act, service "calm" has 2,000 that are always renewed, so the node sees no trouble.
+ */
+#include "artemis-server/registry/registry.h"
+
+#include "tests/unit/artemis-server/registry/registry_fixture.h"
+
+enum { BIG = 100, CALM = 2000, ENDED_MS = TTL_MS + TICK_MS };
+
+static struct registry *registry;
+
+static int set_up(void **state)
+{
+    (void)state;
+    registry = make_registry();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    registry_validate(registry);
+    registry_free(registry);
+    return 0;
+}
+
+/* A sweep a tick, as in life; what is calm renews every 10 s. Ends with a sweep at `to`. */
+static void run(uint64_t from, uint64_t to, bool calm)
+{
+    for (uint64_t ms = from; ms < to; ms += TICK_MS) {
+        if (calm && ms / 10000 != (ms - TICK_MS) / 10000)
+            renew_many(registry, "calm", 0, CALM, at_ms(ms));
+        registry_expire(registry, at_ms(ms));
+    }
+    registry_expire(registry, at_ms(to));
+}
+
+/* "big" has just fallen silent, and its guard is on. */
+static void start_trouble(bool calm)
+{
+    put_many(registry, "big", 0, BIG, at_ms(0));
+    if (calm)
+        put_many(registry, "calm", 0, CALM, at_ms(0));
+    run(TICK_MS, ENDED_MS, calm);
+}
+
+static struct guard node_guard(void)
+{
+    return stats_of(registry).node_guard;
+}
+
+struct guards_seen {
+    unsigned count;
+    char ids[64];
+    struct guard guard;
+    uint32_t held;
+};
+
+static void see_guard(void *context, struct slice id, const struct guard *guard, uint32_t held)
+{
+    struct guards_seen *seen = context;
+    seen->count++;
+    strncat(seen->ids, id.data, id.size);
+    seen->guard = *guard;
+    seen->held = held;
+    stats_of(registry); /* no lock is held here */
+}
+
+static struct guards_seen guards_at(uint64_t ms)
+{
+    struct guards_seen seen = {0};
+    registry_each_guard(registry, at_ms(ms), see_guard, &seen);
+    return seen;
+}
+
+/* --- it acts --- */
+
+static void silent_majority_of_a_service_is_held(void **state)
+{
+    (void)state;
+    uint64_t version;
+    put_many(registry, "calm", 0, CALM, at_ms(0));
+    put_many(registry, "big", 0, BIG, at_ms(0));
+    version = registry_version(registry);
+    run(TICK_MS, ENDED_MS, true);
+    assert_int_equal(shown(registry, "big", at_ms(ENDED_MS)), BIG);
+    assert_int_equal(registry_version(registry), version);
+    struct registry_stats stats = stats_of(registry);
+    assert_int_equal(stats.held, BIG);
+    assert_int_equal(stats.guarded_services, 1);
+    assert_int_equal(stats.expired, 0);
+    assert_int_equal(stats.node_guard.state, GUARD_OFF);
+}
+
+static void guard_tells_its_numbers(void **state)
+{
+    (void)state;
+    start_trouble(true);
+    struct guards_seen seen = guards_at(ENDED_MS);
+    assert_int_equal(seen.count, 1);
+    assert_string_equal(seen.ids, "big");
+    assert_int_equal(seen.held, BIG);
+    assert_int_equal(seen.guard.state, GUARD_ON);
+    assert_int_equal(seen.guard.renewed, 0);
+    assert_int_equal(seen.guard.expected, BIG);
+    assert_in_range(seen.guard.since_ms, START_MONO_MS + TTL_MS, START_MONO_MS + ENDED_MS);
+    assert_int_equal(seen.guard.until_ms - seen.guard.since_ms, GUARD_MAX_MS);
+    assert_int_equal(node_guard().expected, BIG + CALM);
+    assert_int_equal(node_guard().renewed, CALM);
+}
+
+static void silent_few_are_evicted_at_once(void **state)
+{
+    (void)state;
+    put_many(registry, "big", 0, 85, at_ms(10000));
+    put_many(registry, "big", 85, BIG, at_ms(0));
+    run(TICK_MS, ENDED_MS, false);
+    assert_int_equal(shown(registry, "big", at_ms(ENDED_MS)), 85);
+    assert_int_equal(stats_of(registry).held, 0);
+}
+
+static void service_below_the_minimum_is_evicted_at_once(void **state)
+{
+    (void)state;
+    put_many(registry, "small", 0, 49, at_ms(0));
+    put_many(registry, "calm", 0, CALM, at_ms(0));
+    run(TICK_MS, ENDED_MS, true);
+    assert_int_equal(shown(registry, "small", at_ms(ENDED_MS)), 0);
+    assert_int_equal(stats_of(registry).guarded_services, 0);
+    assert_int_equal(guards_at(ENDED_MS).count, 0);
+}
+
+static void guard_of_one_service_holds_nobody_elses(void **state)
+{
+    (void)state;
+    put_many(registry, "small", 0, 10, at_ms(0));
+    start_trouble(true);
+    assert_int_equal(shown(registry, "small", at_ms(ENDED_MS)), 0);
+    assert_int_equal(shown(registry, "big", at_ms(ENDED_MS)), BIG);
+}
+
+static void guard_of_the_node_holds_small_services_too(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 10; i++) {
+        char service[16];
+        snprintf(service, sizeof(service), "small%u", i);
+        put_many(registry, service, 0, 10, at_ms(0));
+    }
+    run(TICK_MS, ENDED_MS, false);
+    assert_int_equal(stats_of(registry).instances, 100);
+    assert_int_equal(stats_of(registry).held, 100);
+    assert_int_equal(stats_of(registry).guarded_services, 0);
+    assert_int_equal(node_guard().state, GUARD_ON);
+    assert_int_equal(node_guard().expected, 100);
+    assert_int_equal(node_guard().renewed, 0);
+}
+
+static void guard_turned_off_holds_nothing(void **state)
+{
+    (void)state;
+    struct registry_options options = usual_options();
+    options.guard_percent = 0;
+    struct registry *bold = make_registry_with(options);
+    put_many(bold, "big", 0, 1000, at_ms(0));
+    registry_expire(bold, at_ms(ENDED_MS));
+    assert_int_equal(stats_of(bold).instances, 0);
+    registry_free(bold);
+}
+
+/* --- what is held --- */
+
+static void held_instance_can_be_renewed(void **state)
+{
+    (void)state;
+    start_trouble(true);
+    assert_int_equal(renew(registry, "big", "i7", at_ms(ENDED_MS + 1)), ERR_NONE);
+    assert_int_equal(stats_of(registry).held, BIG - 1);
+    assert_int_equal(renew(registry, "big", "i7", at_ms(ENDED_MS + 2)), ERR_NONE);
+    assert_int_equal(stats_of(registry).held, BIG - 1);
+}
+
+static void held_instance_can_be_registered_again(void **state)
+{
+    (void)state;
+    start_trouble(true);
+    uint64_t version = version_of(registry, "big", at_ms(ENDED_MS));
+    put(registry, "big", "i7", at_ms(ENDED_MS));
+    assert_int_equal(version_of(registry, "big", at_ms(ENDED_MS)), version);
+    put_as(registry, (struct brief){.service = "big", .id = "i8", .port = 1}, at_ms(ENDED_MS));
+    assert_true(version_of(registry, "big", at_ms(ENDED_MS)) > version);
+    assert_int_equal(stats_of(registry).held, BIG - 2);
+}
+
+static void held_instance_can_be_unregistered(void **state)
+{
+    (void)state;
+    start_trouble(true);
+    take_out(registry, "big", "i7", at_ms(ENDED_MS));
+    assert_false(is_shown(registry, "big", "i7", at_ms(ENDED_MS)));
+    assert_int_equal(stats_of(registry).held, BIG - 1);
+}
+
+static void held_lease_is_shown_as_such(void **state);
+
+static void count_held(void *context, const struct lease_view *lease)
+{
+    unsigned *held = context;
+    *held += lease->held && lease->ends_in_ms == 0 && lease->renewed_ms_ago >= TTL_MS;
+}
+
+static void held_lease_is_shown_as_such(void **state)
+{
+    (void)state;
+    unsigned held = 0;
+    start_trouble(true);
+    assert_int_equal(renew(registry, "big", "i7", at_ms(ENDED_MS)), ERR_NONE);
+    assert_int_equal(
+        registry_each_lease(registry, SLICE("big"), at_ms(ENDED_MS + 5), count_held, &held),
+        ERR_NONE);
+    assert_int_equal(held, BIG - 1);
+}
+
+static void renewed_instance_ends_anew_when_it_falls_silent_again(void **state)
+{
+    (void)state;
+    start_trouble(true);
+    const uint64_t back = ENDED_MS + 5000;
+    run(ENDED_MS, back, true);
+    assert_int_equal(renew_many(registry, "big", 0, BIG, at_ms(back)), BIG);
+    run(back, back + TTL_MS - TICK_MS, true);
+    assert_int_equal(stats_of(registry).held, 0);
+    run(back + TTL_MS - TICK_MS, back + TTL_MS + TICK_MS, true);
+    assert_int_equal(stats_of(registry).held, BIG);
+    assert_int_equal(stats_of(registry).guarded_services, 1);
+}
+
+/* --- how it ends --- */
+
+static void guard_ends_when_all_have_come_back(void **state)
+{
+    (void)state;
+    start_trouble(true);
+    assert_int_equal(renew_many(registry, "big", 0, BIG - 1, at_ms(ENDED_MS + 1)), BIG - 1);
+    assert_int_equal(stats_of(registry).guarded_services, 1);
+    assert_int_equal(renew(registry, "big", "i99", at_ms(ENDED_MS + 2)), ERR_NONE);
+    assert_int_equal(stats_of(registry).guarded_services, 0);
+    assert_int_equal(stats_of(registry).held, 0);
+    assert_int_equal(guards_at(ENDED_MS + 3).count, 0);
+}
+
+static void guard_ends_when_enough_have_come_back_and_the_rest_goes(void **state)
+{
+    (void)state;
+    start_trouble(true);
+    assert_int_equal(renew_many(registry, "big", 0, 84, at_ms(ENDED_MS + 1)), 84);
+    run(ENDED_MS, ENDED_MS + 3 * RECHECK_MS, true);
+    assert_int_equal(shown(registry, "big", at_ms(0)), BIG);
+    assert_int_equal(renew(registry, "big", "i84", at_ms(ENDED_MS + 3 * RECHECK_MS)), ERR_NONE);
+    run(ENDED_MS + 3 * RECHECK_MS, ENDED_MS + 4 * RECHECK_MS + 2 * TICK_MS, true);
+    assert_int_equal(shown(registry, "big", at_ms(0)), 85);
+    assert_int_equal(stats_of(registry).guarded_services, 0);
+    assert_int_equal(stats_of(registry).expired, 15);
+}
+
+static void guard_is_time_boxed(void **state)
+{
+    (void)state;
+    start_trouble(true);
+    const uint64_t end = guards_at(ENDED_MS).guard.until_ms - START_MONO_MS;
+    run(ENDED_MS, end - 1, true);
+    assert_int_equal(shown(registry, "big", at_ms(0)), BIG);
+    run(end, end + 3 * TICK_MS, true);
+    assert_int_equal(shown(registry, "big", at_ms(0)), 0);
+    assert_int_equal(stats_of(registry).expired, BIG);
+    assert_int_equal(stats_of(registry).guarded_services, 0);
+}
+
+static void guard_of_the_node_is_time_boxed(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 10; i++) {
+        char service[16];
+        snprintf(service, sizeof(service), "small%u", i);
+        put_many(registry, service, 0, 10, at_ms(0));
+    }
+    run(TICK_MS, ENDED_MS, false);
+    const uint64_t end = node_guard().until_ms - START_MONO_MS;
+    run(ENDED_MS, end - 1, false);
+    assert_int_equal(stats_of(registry).instances, 100);
+    run(end, end + 3 * TICK_MS, false);
+    assert_int_equal(stats_of(registry).instances, 0);
+}
+
+static void operator_releases_a_service_alone(void **state)
+{
+    (void)state;
+    put_many(registry, "other", 0, BIG, at_ms(0));
+    start_trouble(true);
+    assert_int_equal(stats_of(registry).guarded_services, 2);
+    assert_int_equal(registry_release_guard(registry, SLICE("big"), at_ms(ENDED_MS)), ERR_NONE);
+    assert_int_equal(stats_of(registry).guarded_services, 1);
+    run(ENDED_MS, ENDED_MS + RECHECK_MS + 2 * TICK_MS, true);
+    assert_int_equal(shown(registry, "big", at_ms(0)), 0);
+    assert_int_equal(shown(registry, "other", at_ms(0)), BIG);
+}
+
+static void operator_releases_a_service_from_the_guard_of_the_node(void **state)
+{
+    (void)state;
+    put_many(registry, "small", 0, 10, at_ms(0));
+    start_trouble(false);
+    assert_int_equal(node_guard().state, GUARD_ON);
+    assert_int_equal(registry_release_guard(registry, SLICE("small"), at_ms(ENDED_MS)), ERR_NONE);
+    run(ENDED_MS, ENDED_MS + RECHECK_MS + 2 * TICK_MS, false);
+    assert_int_equal(shown(registry, "small", at_ms(0)), 0);
+    assert_int_equal(shown(registry, "big", at_ms(0)), BIG);
+    assert_int_equal(node_guard().state, GUARD_ON);
+}
+
+static void operator_releases_all(void **state)
+{
+    (void)state;
+    put_many(registry, "other", 0, BIG, at_ms(0));
+    put_many(registry, "small", 0, 10, at_ms(0));
+    start_trouble(false);
+    assert_int_equal(stats_of(registry).held, 2 * BIG + 10);
+    assert_int_equal(registry_release_guard(registry, (struct slice){0}, at_ms(ENDED_MS)),
+                     ERR_NONE);
+    assert_int_equal(stats_of(registry).guarded_services, 0);
+    assert_int_equal(node_guard().state, GUARD_RELEASED);
+    assert_int_equal(guards_at(ENDED_MS).count, 2);
+    run(ENDED_MS, ENDED_MS + RECHECK_MS + 2 * TICK_MS, false);
+    assert_int_equal(stats_of(registry).instances, 0);
+}
+
+static void release_is_seen_until_it_ends(void **state)
+{
+    (void)state;
+    start_trouble(true);
+    assert_int_equal(registry_release_guard(registry, SLICE("big"), at_ms(ENDED_MS)), ERR_NONE);
+    struct guards_seen seen = guards_at(ENDED_MS + TTL_MS - 1);
+    assert_int_equal(seen.count, 1);
+    assert_int_equal(seen.guard.state, GUARD_RELEASED);
+    assert_int_equal(guards_at(ENDED_MS + TTL_MS).count, 0);
+}
+
+static void release_of_an_unknown_service_is_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(registry_release_guard(registry, SLICE("big"), at_ms(0)),
+                     ERR_SERVICE_NOT_FOUND);
+}
+
+static void released_service_is_guarded_again_when_it_falls_silent_anew(void **state)
+{
+    (void)state;
+    start_trouble(true);
+    assert_int_equal(registry_release_guard(registry, SLICE("big"), at_ms(ENDED_MS)), ERR_NONE);
+    run(ENDED_MS, ENDED_MS + 2 * RECHECK_MS, true);
+    assert_int_equal(shown(registry, "big", at_ms(0)), 0);
+    const uint64_t back = ENDED_MS + 2 * RECHECK_MS;
+    put_many(registry, "big", 0, BIG, at_ms(back));
+    run(back, back + TTL_MS + 2 * TICK_MS, true);
+    assert_int_equal(stats_of(registry).held, BIG);
+}
+
+/* 160 of 260 die for good and are released. A window later one more dies, as instances do: it must
+ * go at once, for the guard must not close again over the same dead. The release comes at several
+ * places of the guard's window. */
+static void released_dead_do_not_bring_the_guard_back(void **state)
+{
+    (void)state;
+    for (uint64_t delay = 0; delay < 4000; delay += 500) {
+        const uint64_t release = ENDED_MS + 10 + delay;
+        const uint64_t last = release + RECHECK_MS + 5;
+        put_many(registry, "big", 0, 260, at_ms(0));
+        renew_many(registry, "big", 160, 260, at_ms(15000));
+        run(TICK_MS, release, false);
+        assert_int_equal(stats_of(registry).held, 160);
+        registry_release_guard(registry, (struct slice){0}, at_ms(release));
+        run(release, last, false);
+        assert_int_equal(shown(registry, "big", at_ms(0)), 100);
+        assert_int_equal(renew_many(registry, "big", 160, 161, at_ms(release)), 1);
+        for (uint64_t ms = last; ms < release + TTL_MS + 2 * TICK_MS; ms += TICK_MS) {
+            renew_many(registry, "big", 161, 260, at_ms(ms));
+            registry_expire(registry, at_ms(ms));
+        }
+        assert_int_equal(shown(registry, "big", at_ms(0)), 99);
+        registry_free(registry);
+        registry = make_registry();
+    }
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(silent_majority_of_a_service_is_held),
+        TEST(guard_tells_its_numbers),
+        TEST(silent_few_are_evicted_at_once),
+        TEST(service_below_the_minimum_is_evicted_at_once),
+        TEST(guard_of_one_service_holds_nobody_elses),
+        TEST(guard_of_the_node_holds_small_services_too),
+        TEST(guard_turned_off_holds_nothing),
+        TEST(held_instance_can_be_renewed),
+        TEST(held_instance_can_be_registered_again),
+        TEST(held_instance_can_be_unregistered),
+        TEST(held_lease_is_shown_as_such),
+        TEST(renewed_instance_ends_anew_when_it_falls_silent_again),
+        TEST(guard_ends_when_all_have_come_back),
+        TEST(guard_ends_when_enough_have_come_back_and_the_rest_goes),
+        TEST(guard_is_time_boxed),
+        TEST(guard_of_the_node_is_time_boxed),
+        TEST(operator_releases_a_service_alone),
+        TEST(operator_releases_a_service_from_the_guard_of_the_node),
+        TEST(operator_releases_all),
+        TEST(release_is_seen_until_it_ends),
+        TEST(release_of_an_unknown_service_is_refused),
+        TEST(released_service_is_guarded_again_when_it_falls_silent_anew),
+        TEST(released_dead_do_not_bring_the_guard_back),
+    };
+    return cmocka_run_group_tests_name("registry: guard", tests, NULL, NULL);
+}

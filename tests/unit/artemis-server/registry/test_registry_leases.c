@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * When a lease ends: never early, gone from every answer within a tick, whatever the wall clock
+ * does and however many end together; and what operators see of it. The guard is off here.
+ */
+#include "artemis-server/registry/registry.h"
+
+#include "tests/unit/artemis-server/registry/registry_fixture.h"
+
+enum { MANY = 100000, SERVICES = 100, DAY_MS = 86400000 };
+
+static struct registry *registry;
+
+static int set_up(void **state)
+{
+    (void)state;
+    struct registry_options options = usual_options();
+    options.guard_percent = 0;
+    registry = make_registry_with(options);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    registry_validate(registry);
+    registry_free(registry);
+    return 0;
+}
+
+/* --- the end --- */
+
+/* A moment at which the wheel's tick begins, so that the end of a lease is one too. */
+static struct moment on_a_tick(uint64_t ms)
+{
+    struct moment now = at_ms(ms);
+    now.mono_ms -= START_MONO_MS % TICK_MS;
+    return now;
+}
+
+static void lease_that_ends_on_a_tick_is_gone_at_once_and_not_before(void **state)
+{
+    (void)state;
+    struct moment end = on_a_tick(TTL_MS);
+    struct moment before = end;
+    before.mono_ms--;
+    put(registry, "s", "a", on_a_tick(0));
+    registry_expire(registry, before);
+    assert_true(is_shown(registry, "s", "a", before));
+    registry_expire(registry, end);
+    assert_false(is_shown(registry, "s", "a", end));
+    assert_int_equal(stats_of(registry).expired, 1);
+}
+
+static void lease_that_ends_between_ticks_is_gone_within_one_and_not_before(void **state)
+{
+    (void)state;
+    for (uint64_t offset_ms = 0; offset_ms < TICK_MS; offset_ms++) {
+        uint64_t from = offset_ms * 100003;
+        put(registry, "s", "a", at_ms(from));
+        registry_expire(registry, at_ms(from + TTL_MS - 1));
+        assert_true(is_shown(registry, "s", "a", at_ms(0)));
+        registry_expire(registry, at_ms(from + TTL_MS + TICK_MS - 1));
+        assert_false(is_shown(registry, "s", "a", at_ms(0)));
+    }
+}
+
+static void ended_lease_is_in_no_kind_of_answer(void **state)
+{
+    (void)state;
+    struct instance *instance = NULL;
+    put(registry, "s", "a", at_ms(0));
+    put(registry, "s", "b", at_ms(1000));
+    for (enum dialect dialect = 0; dialect < DIALECT_COUNT; dialect++) { /* all are cached now */
+        answer_unref(ask_for(registry, "s", dialect, false, at_ms(1000)));
+        answer_unref(ask_for(registry, "s", dialect, true, at_ms(1000)));
+        answer_unref(ask_services(registry, dialect, at_ms(1000)));
+    }
+    registry_expire(registry, at_ms(TTL_MS + TICK_MS));
+    for (enum dialect dialect = 0; dialect < DIALECT_COUNT; dialect++) {
+        struct answer *answers[] = {
+            ask_for(registry, "s", dialect, false, at_ms(TTL_MS + TICK_MS)),
+            ask_for(registry, "s", dialect, true, at_ms(TTL_MS + TICK_MS)),
+            ask_services(registry, dialect, at_ms(TTL_MS + TICK_MS)),
+        };
+        for (int i = 0; i < 3; i++) {
+            json_t *root = read_answer(answers[i]);
+            char *text = json_dumps(root, JSON_COMPACT);
+            assert_null(strstr(text, "d\":\"a\""));
+            assert_non_null(strstr(text, "d\":\"b\""));
+            free(text);
+            json_decref(root);
+        }
+    }
+    for (uint32_t random = 0; random < 4; random++) {
+        assert_int_equal(
+            registry_pick(registry, SLICE("s"), true, LOOKUP_RANDOM, random, &instance), ERR_NONE);
+        assert_true(slice_equal(instance_text(instance, FIELD_INSTANCE), SLICE("b")));
+        instance_unref(instance);
+    }
+}
+
+/* Renewed every 10 s and swept every tick for ten minutes; then silence. */
+static void lease_that_is_renewed_lives_and_ends_after_its_last_renewal(void **state)
+{
+    (void)state;
+    uint64_t last = 0;
+    put(registry, "s", "a", at_ms(0));
+    for (uint64_t ms = 0; ms < 600000; ms += TICK_MS) {
+        if (ms % 10000 == 0) {
+            assert_int_equal(renew(registry, "s", "a", at_ms(ms)), ERR_NONE);
+            last = ms;
+        }
+        registry_expire(registry, at_ms(ms));
+    }
+    registry_expire(registry, at_ms(last + TTL_MS - 1));
+    assert_true(is_shown(registry, "s", "a", at_ms(last)));
+    registry_expire(registry, at_ms(last + TTL_MS + TICK_MS - 1));
+    assert_false(is_shown(registry, "s", "a", at_ms(last)));
+}
+
+static void leases_of_every_length_end_in_time(void **state)
+{
+    (void)state;
+    static const uint64_t ttls_ms[] = {1000, 5120, 30000, 327680, DAY_MS};
+    for (size_t i = 0; i < sizeof(ttls_ms) / sizeof(ttls_ms[0]); i++) {
+        struct registry_options options = *registry_options(registry);
+        options.ttl_ms = ttls_ms[i];
+        struct registry *other = make_registry_with(options);
+        put(other, "s", "a", at_ms(77));
+        registry_expire(other, at_ms(77 + ttls_ms[i] - 1));
+        assert_int_equal(shown(other, "s", at_ms(77)), 1);
+        registry_expire(other, at_ms(77 + ttls_ms[i] + TICK_MS - 1));
+        assert_int_equal(shown(other, "s", at_ms(77)), 0);
+        registry_free(other);
+    }
+}
+
+static void sweep_that_comes_an_hour_late_takes_all_that_ended(void **state)
+{
+    (void)state;
+    put_many(registry, "s", 0, 500, at_ms(0));
+    put_many(registry, "s", 500, 1000, at_ms(3600000 - 1));
+    registry_expire(registry, at_ms(3600000));
+    assert_int_equal(shown(registry, "s", at_ms(0)), 500);
+    assert_int_equal(renew_many(registry, "s", 0, 500, at_ms(3600000)), 0);
+    assert_int_equal(renew_many(registry, "s", 500, 1000, at_ms(3600000)), 500);
+}
+
+static void check_all_end_together(const char *format, unsigned services)
+{
+    char service[16];
+    for (unsigned i = 0; i < services; i++) {
+        snprintf(service, sizeof(service), format, i);
+        put_many(registry, service, 0, MANY / services, at_ms(0));
+    }
+    assert_int_equal(stats_of(registry).instances, MANY);
+    registry_expire(registry, at_ms(TTL_MS - 1));
+    assert_int_equal(stats_of(registry).instances, MANY);
+    registry_expire(registry, at_ms(TTL_MS + TICK_MS - 1));
+    assert_int_equal(stats_of(registry).instances, 0);
+    assert_int_equal(stats_of(registry).expired, MANY);
+    assert_int_equal(stats_of(registry).due, MANY);
+}
+
+static void hundred_thousand_leases_of_many_services_end_together(void **state)
+{
+    (void)state;
+    check_all_end_together("s%u", SERVICES);
+}
+
+static void hundred_thousand_leases_of_one_service_end_together(void **state)
+{
+    (void)state;
+    check_all_end_together("s", 1);
+}
+
+/* --- the wall clock --- */
+
+static void wall_clock_that_jumps_changes_no_lease(void **state)
+{
+    (void)state;
+    static const int64_t jumps_ms[] = {DAY_MS, -(int64_t)DAY_MS, 10ll * 365 * DAY_MS};
+    for (size_t i = 0; i < sizeof(jumps_ms) / sizeof(jumps_ms[0]); i++) {
+        uint64_t from = i * 1000000;
+        put(registry, "s", "a", at_ms(from));
+        struct moment now = at_ms(from + 10000);
+        now.wall_ms += (uint64_t)jumps_ms[i];
+        registry_expire(registry, now);
+        assert_int_equal(renew(registry, "s", "a", now), ERR_NONE);
+        now.mono_ms += TTL_MS - 1;
+        registry_expire(registry, now);
+        assert_true(is_shown(registry, "s", "a", now));
+        now.mono_ms += TICK_MS;
+        registry_expire(registry, now);
+        assert_false(is_shown(registry, "s", "a", now));
+    }
+}
+
+static void wall_clock_that_jumps_back_takes_no_version_back(void **state)
+{
+    (void)state;
+    uint64_t last = registry_version(registry);
+    for (int i = 0; i < 10; i++) {
+        struct moment now = at_ms(0);
+        now.wall_ms -= (uint64_t)i * DAY_MS;
+        put_as(registry, (struct brief){.service = "s", .id = "a", .port = 1 + i}, now);
+        assert_true(version_of(registry, "s", now) > last);
+        last = version_of(registry, "s", now);
+    }
+}
+
+/* --- what operators see --- */
+
+struct seen {
+    unsigned count;
+    struct lease_view last;
+    struct registry_stats stats;
+};
+
+static void look(void *context, const struct lease_view *lease)
+{
+    struct seen *seen = context;
+    seen->count++;
+    seen->last = *lease;
+    /* No lock is held here: asking again must not hang. */
+    registry_stats(registry, &seen->stats);
+    assert_true(slice_equal(instance_text(lease->instance, FIELD_SERVICE), SLICE("s")));
+}
+
+static struct seen look_at(const char *service, struct moment now)
+{
+    struct seen seen = {0};
+    assert_int_equal(registry_each_lease(registry, slice_of(service), now, look, &seen), ERR_NONE);
+    return seen;
+}
+
+static void lease_view_tells_age_and_end(void **state)
+{
+    (void)state;
+    put(registry, "s", "a", at_ms(0));
+    assert_int_equal(renew(registry, "s", "a", at_ms(10000)), ERR_NONE);
+    struct seen seen = look_at("s", at_ms(12000));
+    assert_int_equal(seen.count, 1);
+    assert_int_equal(seen.last.renewed_ms_ago, 2000);
+    assert_int_equal(seen.last.ends_in_ms, TTL_MS - 2000);
+    assert_int_equal(seen.last.changed_wall_ms, START_WALL_MS);
+    assert_false(seen.last.held);
+    put_as(registry, (struct brief){.service = "s", .id = "a", .port = 1}, at_ms(13000));
+    assert_int_equal(look_at("s", at_ms(13000)).last.changed_wall_ms, START_WALL_MS + 13000);
+}
+
+static void lease_view_of_an_older_moment_has_no_age(void **state)
+{
+    (void)state;
+    put(registry, "s", "a", at_ms(1000));
+    assert_int_equal(look_at("s", at_ms(900)).last.renewed_ms_ago, 0);
+}
+
+static void lease_view_of_ended_but_unswept_is_at_its_end(void **state)
+{
+    (void)state;
+    put(registry, "s", "a", at_ms(0));
+    struct seen seen = look_at("s", at_ms(TTL_MS + 5));
+    assert_int_equal(seen.last.ends_in_ms, 0);
+    assert_int_equal(seen.last.renewed_ms_ago, TTL_MS + 5);
+    assert_false(seen.last.held);
+}
+
+static void lease_view_shows_each_of_a_service(void **state)
+{
+    (void)state;
+    put_many(registry, "s", 0, 300, at_ms(0));
+    put_many(registry, "t", 0, 20, at_ms(0));
+    assert_int_equal(look_at("s", at_ms(0)).count, 300);
+}
+
+static void lease_view_of_an_emptied_service_is_empty_and_of_an_unknown_one_refused(void **state)
+{
+    (void)state;
+    struct seen seen = {0};
+    put(registry, "s", "a", at_ms(0));
+    take_out(registry, "s", "a", at_ms(0));
+    assert_int_equal(look_at("s", at_ms(0)).count, 0);
+    assert_int_equal(registry_each_lease(registry, SLICE("t"), at_ms(0), look, &seen),
+                     ERR_SERVICE_NOT_FOUND);
+    assert_int_equal(seen.count, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(lease_that_ends_on_a_tick_is_gone_at_once_and_not_before),
+        TEST(lease_that_ends_between_ticks_is_gone_within_one_and_not_before),
+        TEST(ended_lease_is_in_no_kind_of_answer),
+        TEST(lease_that_is_renewed_lives_and_ends_after_its_last_renewal),
+        TEST(leases_of_every_length_end_in_time),
+        TEST(sweep_that_comes_an_hour_late_takes_all_that_ended),
+        TEST(hundred_thousand_leases_of_many_services_end_together),
+        TEST(hundred_thousand_leases_of_one_service_end_together),
+        TEST(wall_clock_that_jumps_changes_no_lease),
+        TEST(wall_clock_that_jumps_back_takes_no_version_back),
+        TEST(lease_view_tells_age_and_end),
+        TEST(lease_view_of_an_older_moment_has_no_age),
+        TEST(lease_view_of_ended_but_unswept_is_at_its_end),
+        TEST(lease_view_shows_each_of_a_service),
+        TEST(lease_view_of_an_emptied_service_is_empty_and_of_an_unknown_one_refused),
+    };
+    return cmocka_run_group_tests_name("registry: leases", tests, NULL, NULL);
+}
