@@ -167,7 +167,8 @@ $(E2E_BIN): $(OUT)/tests/e2e/%: $(OUT)/tests/e2e/%.o $(TEST_LIB_OBJ) $(LIB_core)
 	@echo "  LD   $@"
 	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL) -lcmocka
 
-$(BENCH_BIN): $(OUT)/bench/%: $(OUT)/bench/%.o $(LIB_web) $(LIB_server) $(LIB_core)
+# Without the archive of the web: the yardstick must call the bare library.
+$(BENCH_BIN): $(OUT)/bench/%: $(OUT)/bench/%.o $(LIB_core)
 	@echo "  LD   $@"
 	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
 

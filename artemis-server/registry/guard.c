@@ -59,6 +59,8 @@ bool guard_judge(struct guard *guard, const struct guard_settings *settings, uin
 void guard_count_evictions(struct guard *guard, const struct guard_settings *settings,
                            uint64_t now_ms, uint32_t count)
 {
+    if (guard->state == GUARD_RELEASED)
+        return; /* these dead are settled: the guard must not close again over them */
     slide(guard, settings, now_ms);
     guard->evicted[guard->bucket % GUARD_BUCKETS] += count;
 }
@@ -66,6 +68,7 @@ void guard_count_evictions(struct guard *guard, const struct guard_settings *set
 void guard_release(struct guard *guard, const struct guard_settings *settings, uint64_t now_ms)
 {
     enter(guard, GUARD_RELEASED, now_ms, now_ms + settings->window_ms);
+    memset(guard->evicted, 0, sizeof(guard->evicted));
 }
 
 void guard_clear(struct guard *guard, uint64_t now_ms)

@@ -129,6 +129,36 @@ enum error registry_write_service(struct registry *registry, struct slice id, en
     return ERR_NONE;
 }
 
+static bool fits(const struct shard *shard, const struct service *service, uint32_t member,
+                 bool all_statuses)
+{
+    const struct instance *instance = shard_record(shard, service->members[member])->instance;
+    return all_statuses || instance_status(instance) == STATUS_UP;
+}
+
+/* The member whose turn it is, or member_count. At random: one of those that fit, each as likely. */
+static uint32_t choose(const struct shard *shard, const struct service *service, bool all_statuses,
+                       enum lookup_strategy strategy, uint32_t random)
+{
+    uint32_t count = service->member_count;
+    if (strategy == LOOKUP_ROUND_ROBIN) {
+        for (uint32_t i = 0; i < count; i++) {
+            uint32_t member = (uint32_t)(((uint64_t)service->round_robin + i) % count);
+            if (fits(shard, service, member, all_statuses))
+                return member;
+        }
+        return count;
+    }
+    uint32_t fitting = 0;
+    for (uint32_t i = 0; i < count; i++)
+        fitting += fits(shard, service, i, all_statuses);
+    uint32_t wanted = fitting ? random % fitting : 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (fits(shard, service, i, all_statuses) && wanted-- == 0)
+            return i;
+    return count;
+}
+
 enum error registry_pick(struct registry *registry, struct slice id, bool all_statuses,
                          enum lookup_strategy strategy, uint32_t random, struct instance **out)
 {
@@ -140,17 +170,12 @@ enum error registry_pick(struct registry *registry, struct slice id, bool all_st
     uint32_t number = shard_find_service(shard, place.hash, id);
     if (number) {
         struct service *service = shard_service(shard, number);
-        uint32_t start = strategy == LOOKUP_ROUND_ROBIN ? service->round_robin : random;
-        error = ERR_INSTANCE_NOT_FOUND;
-        for (uint32_t i = 0; i < service->member_count && error; i++) {
-            uint32_t turn = (uint32_t)(((uint64_t)start + i) % service->member_count);
-            struct instance *instance = shard_record(shard, service->members[turn])->instance;
-            if (!all_statuses && instance_status(instance) != STATUS_UP)
-                continue;
-            *out = instance_ref(instance);
-            service->round_robin = turn + 1;
-            error = ERR_NONE;
-        }
+        uint32_t member = choose(shard, service, all_statuses, strategy, random);
+        error = member < service->member_count ? ERR_NONE : ERR_INSTANCE_NOT_FOUND;
+        if (!error)
+            *out = instance_ref(shard_record(shard, service->members[member])->instance);
+        if (!error && strategy == LOOKUP_ROUND_ROBIN)
+            service->round_robin = member + 1;
     }
     pthread_mutex_unlock(&place.home->lock);
     return error;

@@ -48,18 +48,25 @@ static void collect_due(struct locked_shard *home, struct moment now, struct lea
     } while (budget == 0);
 }
 
-/* Step 2: true when evictions stop on the whole node. */
-static bool judge_node(struct registry *registry, struct moment now,
-                       const struct lease_count *count)
+/* What the node's guard says: whether evictions stop on the whole node, and until when at most. */
+struct verdict {
+    bool stopped;
+    uint64_t until_ms;
+};
+
+/* Step 2. */
+static struct verdict judge_node(struct registry *registry, struct moment now,
+                                 const struct lease_count *count)
 {
     pthread_mutex_lock(&registry->node_guard.lock);
     struct guard *guard = &registry->node_guard.guard;
-    bool stopped = false;
+    struct verdict verdict = {0};
     if (count->silent || guard->state != GUARD_OFF)
-        stopped = guard_judge(guard, &registry->guard_settings, now.mono_ms, count->leases,
-                              count->silent);
+        verdict.stopped = guard_judge(guard, &registry->guard_settings, now.mono_ms, count->leases,
+                                      count->silent);
+    verdict.until_ms = guard->until_ms;
     pthread_mutex_unlock(&registry->node_guard.lock);
-    return stopped;
+    return verdict;
 }
 
 /* True when the service's own guard stops evictions; it decides once a call of registry_expire. */
@@ -89,30 +96,41 @@ static void evict(struct registry *registry, struct shard *shard, uint32_t numbe
     shard->counters.expired++;
 }
 
-/* Step 3 for one shard. Returns how many were evicted. */
-static uint32_t decide_due(struct registry *registry, struct locked_shard *home, struct moment now,
-                           bool node_stopped)
+/* Decides about one due record. True when it was evicted, and the node's guard counts it. */
+static bool decide(struct registry *registry, struct shard *shard, uint32_t number,
+                   struct moment now, const struct verdict *node)
 {
-    struct shard *shard = &home->shard;
+    struct service *service = shard_service(shard, shard_record(shard, number)->service);
+    bool service_stopped = judge_service(registry, shard, service, now);
+    /* What an operator released goes, whatever the node's guard says. */
+    bool released = service->guard.state == GUARD_RELEASED;
+    if (released || (!node->stopped && !service_stopped)) {
+        evict(registry, shard, number, now);
+        return !released;
+    }
+    uint64_t again_ms = now.mono_ms + HELD_RECHECK_MS;
+    if (node->stopped && node->until_ms < again_ms)
+        again_ms = node->until_ms; /* no longer than a guard may last */
+    if (service_stopped && service->guard.until_ms < again_ms)
+        again_ms = service->guard.until_ms;
+    shard_hold(shard, number, again_ms);
+    return false;
+}
+
+/* Step 3 for one shard. Returns how many evictions the node's guard counts. */
+static uint32_t decide_due(struct registry *registry, struct locked_shard *home, struct moment now,
+                           const struct verdict *node)
+{
     uint32_t evicted = 0;
     int decided;
     do {
         uint32_t number;
         pthread_mutex_lock(&home->lock);
         for (decided = 0; decided < DECISIONS_A_STRETCH; decided++) {
-            number = lease_wheel_take_due(&shard->wheel);
+            number = lease_wheel_take_due(&home->shard.wheel);
             if (!number)
                 break;
-            struct service *service = shard_service(shard, shard_record(shard, number)->service);
-            bool service_stopped = judge_service(registry, shard, service, now);
-            /* What an operator released goes, whatever the node's guard says. */
-            bool released = service->guard.state == GUARD_RELEASED;
-            if (!released && (node_stopped || service_stopped)) {
-                shard_hold(shard, number, now.mono_ms + HELD_RECHECK_MS);
-                continue;
-            }
-            evict(registry, shard, number, now);
-            evicted++;
+            evicted += decide(registry, &home->shard, number, now, node);
         }
         pthread_mutex_unlock(&home->lock);
     } while (decided == DECISIONS_A_STRETCH);
@@ -124,13 +142,13 @@ void registry_expire(struct registry *registry, struct moment now)
     struct lease_count count = {0};
     for (int i = 0; i < SHARD_COUNT; i++)
         collect_due(&registry->shards[i], now, &count);
-    bool node_stopped = judge_node(registry, now, &count);
+    struct verdict node = judge_node(registry, now, &count);
     if (count.silent == 0)
         return;
 
     uint32_t evicted = 0;
     for (int i = 0; i < SHARD_COUNT; i++)
-        evicted += decide_due(registry, &registry->shards[i], now, node_stopped);
+        evicted += decide_due(registry, &registry->shards[i], now, &node);
     if (evicted == 0)
         return;
     pthread_mutex_lock(&registry->node_guard.lock);

@@ -264,7 +264,9 @@ void shard_remove(struct shard *shard, uint32_t number, uint32_t record_hash, ui
 void shard_renew(struct shard *shard, uint32_t number, uint64_t now_ms, uint64_t deadline_ms)
 {
     struct record *record = shard_record(shard, number);
-    record->lease.deadline_ms = deadline_ms;
+    /* Threads may come with moments that are a little out of order: a lease never gets shorter. */
+    if (deadline_ms > record->lease.deadline_ms)
+        record->lease.deadline_ms = deadline_ms;
     if (!record->due && !record->held)
         return; /* the wheel finds out when the old slot comes up */
     forget_end(shard, record, now_ms);

@@ -8,6 +8,7 @@
  * answer, so that a client may safely send it elsewhere. Half an answer is never right.
  */
 #include "tests/support/calls.h"
+#include "tests/support/prometheus.h"
 #include "tests/support/raw_socket.h"
 #include "tests/support/wait.h"
 
@@ -238,15 +239,42 @@ static void ready_says_draining_and_half_a_request_is_waited_for(void **state)
     check_exits_soon_after(&fixture->server, last_ms);
 }
 
-/* Its last words and its leaving may reach the server as one event; that is not to be missed. */
+static bool has_two_connections(void *context)
+{
+    return prometheus_sum(http_get(context, "/metrics")->body, "artemis_connections", "") == 2;
+}
+
+/* Waiting for slow clients must not keep the processor busy. */
+static void draining_costs_no_processor_time(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raw_socket slow;
+    enum { WATCHED_MS = 1000 };
+    raw_socket_open(&slow, fixture->server.port);
+    raw_socket_say(&slow, "%s", half_request);
+    assert_true(wait_until(has_two_connections, fixture->http, wait_deadline_ms()));
+    server_process_signal(&fixture->server, SIGTERM);
+    long before_ms = server_process_cpu_ms(&fixture->server);
+    wait_for_time(wait_now_ms() + WATCHED_MS);
+    assert_in_range(server_process_cpu_ms(&fixture->server) - before_ms, 0, WATCHED_MS / 4);
+    raw_socket_say(&slow, "%s", other_half);
+    raw_socket_close(&slow);
+    assert_int_equal(server_process_wait(&fixture->server), 0);
+}
+
+/* The server is held still meanwhile, so that the client's last words and its leaving reach it as
+ * one event. */
 static void term_does_not_wait_for_a_client_that_left_midway(void **state)
 {
     struct fixture *fixture = *state;
     struct raw_socket leaver;
     raw_socket_open(&leaver, fixture->server.port);
+    assert_true(wait_until(has_two_connections, fixture->http, wait_deadline_ms()));
+    server_process_signal(&fixture->server, SIGSTOP);
     raw_socket_say(&leaver, "%s", half_request);
     raw_socket_close(&leaver);
-    wait_for_time(wait_now_ms() + 300);
+    server_process_signal(&fixture->server, SIGCONT);
+    check_http(http_get(fixture->http, "/health"), 200);
     int64_t now_ms = wait_now_ms();
     server_process_signal(&fixture->server, SIGTERM);
     check_exits_soon_after(&fixture->server, now_ms);
@@ -270,6 +298,7 @@ int main(void)
         TEST(term_when_idle_exits_at_once),
         TEST(term_does_not_wait_for_idle_connections),
         TEST(ready_says_draining_and_half_a_request_is_waited_for),
+        TEST(draining_costs_no_processor_time),
         TEST(term_does_not_wait_for_a_client_that_left_midway),
         TEST(interrupt_from_the_keyboard_is_as_good_as_term),
     };

@@ -146,6 +146,26 @@ long server_process_peak_kib(const struct server_process *server)
     return kib;
 }
 
+long server_process_cpu_ms(const struct server_process *server)
+{
+    char path[64];
+    char line[1024] = "";
+    unsigned long user = 0;
+    unsigned long kernel = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)server->pid);
+    FILE *file = fopen(path, "re");
+    assert_non_null(file);
+    assert_non_null(fgets(line, sizeof line, file));
+    fclose(file);
+    /* Its name, in brackets, may hold anything; the numbers come after it. */
+    const char *after_name = strrchr(line, ')');
+    assert_non_null(after_name);
+    assert_int_equal(sscanf(after_name + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
+                            &user, &kernel),
+                     2);
+    return (long)(user + kernel) * 1000 / sysconf(_SC_CLK_TCK);
+}
+
 int server_process_open_files(const struct server_process *server)
 {
     char path[64];

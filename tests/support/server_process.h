@@ -43,6 +43,9 @@ void server_process_kill(struct server_process *server);
 /* Resident memory, the highest ever, in KiB. */
 long server_process_peak_kib(const struct server_process *server);
 
+/* Processor time it has used so far, in ms. */
+long server_process_cpu_ms(const struct server_process *server);
+
 /* How many descriptors it has open. */
 int server_process_open_files(const struct server_process *server);
 

@@ -185,7 +185,7 @@ static void text_of_long_characters(void **state)
     assert_int_equal(instance_create(&spec, &instance, &problem), ERR_INVALID_FIELD);
     /* 64 bytes are shown, but for the half of a character at their end. */
     value[21 * 3] = '\0';
-    char message[256];
+    char message[512];
     snprintf(message, sizeof(message),
              "must be 1 to 255 bytes, is 258 bytes: \"%s\"... (258 bytes)", value);
     assert_string_equal(problem.problem, message);

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The table of connections, over socket pairs and virtual time: who is refused, displaced, timed out,
+ * and what the other end hears of it.
+ */
+#include "artemis-web/connections.h"
+
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tests/support/cmocka_all.h"
+
+enum { LIMIT = 3, PEERS = 8 };
+
+struct peer {
+    struct connection connection;
+    int ours;
+    int theirs;
+};
+
+struct fixture {
+    struct connections table;
+    struct peer peers[PEERS];
+};
+
+static int set_up(void **state)
+{
+    static struct fixture fixture;
+    fixture = (struct fixture){0};
+    connections_init(&fixture.table, LIMIT);
+    *state = &fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int i = 0; i < PEERS; i++) {
+        struct peer *peer = &fixture->peers[i];
+        if (peer->ours == 0)
+            continue;
+        connections_remove(&fixture->table, &peer->connection);
+        close(peer->ours);
+        close(peer->theirs);
+    }
+    struct connections_view view;
+    connections_view(&fixture->table, &view);
+    assert_int_equal(view.open, 0);
+    connections_free(&fixture->table);
+    return 0;
+}
+
+static struct peer *connect_peer(struct fixture *fixture, int index, uint64_t now_ms)
+{
+    struct peer *peer = &fixture->peers[index];
+    int ends[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+    peer->ours = ends[0];
+    peer->theirs = ends[1];
+    connections_add(&fixture->table, &peer->connection, peer->ours, now_ms);
+    return peer;
+}
+
+/* What the other end has heard, "" for nothing; *ended: and the connection is over. */
+static const char *heard(const struct peer *peer, bool *ended)
+{
+    static char said[2048];
+    size_t size = 0;
+    ssize_t got;
+    while ((got = recv(peer->theirs, said + size, sizeof(said) - 1 - size, 0)) > 0)
+        size += (size_t)got;
+    said[size] = '\0';
+    *ended = got == 0;
+    return said;
+}
+
+static void assert_alive(const struct peer *peer)
+{
+    bool ended;
+    assert_string_equal(heard(peer, &ended), "");
+    assert_false(ended);
+}
+
+static void assert_ended_saying(const struct peer *peer, const char *words)
+{
+    bool ended;
+    const char *said = heard(peer, &ended);
+    assert_true(ended);
+    if (words[0])
+        assert_non_null(strstr(said, words));
+    else
+        assert_string_equal(said, "");
+}
+
+static void new_connection_over_the_limit_is_refused_when_all_are_busy(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int i = 0; i < LIMIT; i++)
+        connection_reading(&connect_peer(fixture, i, 0)->connection, 0);
+    struct peer *late = connect_peer(fixture, LIMIT, 60 * 1000);
+    assert_ended_saying(late, "503 Service Unavailable");
+    for (int i = 0; i < LIMIT; i++)
+        assert_alive(&fixture->peers[i]);
+    assert_false(connection_serving(&late->connection, 60 * 1000));
+    struct connections_view view;
+    connections_view(&fixture->table, &view);
+    assert_int_equal(view.counters.refused, 1);
+    assert_int_equal(view.counters.accepted, LIMIT);
+}
+
+static void new_connection_over_the_limit_displaces_the_idle(void **state)
+{
+    struct fixture *fixture = *state;
+    connection_reading(&connect_peer(fixture, 0, 0)->connection, 0);
+    struct peer *idle = connect_peer(fixture, 1, 0);
+    connection_reading(&idle->connection, 0);
+    assert_true(connection_serving(&idle->connection, 1));
+    connection_idle(&idle->connection, 2);
+    connection_reading(&connect_peer(fixture, 2, 0)->connection, 0);
+    struct peer *late = connect_peer(fixture, 3, 2 + IDLE_BEFORE_DISPLACED_MS);
+    assert_alive(late);
+    assert_ended_saying(idle, "");
+    assert_alive(&fixture->peers[0]);
+    assert_alive(&fixture->peers[2]);
+}
+
+static void connection_idle_for_a_moment_is_not_displaced(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int i = 0; i < LIMIT; i++)
+        connect_peer(fixture, i, 1000);
+    struct peer *late = connect_peer(fixture, LIMIT, 1000 + IDLE_BEFORE_DISPLACED_MS - 1);
+    assert_ended_saying(late, "over-limit");
+    for (int i = 0; i < LIMIT; i++)
+        assert_alive(&fixture->peers[i]);
+}
+
+static void request_that_drips_in_is_timed_out(void **state)
+{
+    struct fixture *fixture = *state;
+    struct peer *slow = connect_peer(fixture, 0, 0);
+    connection_reading(&slow->connection, 5);
+    connections_sweep(&fixture->table, 5 + REQUEST_SECS * 1000 - 1);
+    assert_alive(slow);
+    connections_sweep(&fixture->table, 5 + REQUEST_SECS * 1000);
+    assert_ended_saying(slow, "408 Request Timeout");
+    assert_false(connection_serving(&slow->connection, 20 * 1000));
+    connections_sweep(&fixture->table, 60 * 1000); /* once is enough */
+    assert_ended_saying(slow, "");
+}
+
+static void large_body_earns_time(void **state)
+{
+    struct fixture *fixture = *state;
+    struct peer *peer = connect_peer(fixture, 0, 0);
+    connection_reading(&peer->connection, 0);
+    atomic_store(&peer->connection.body_bytes, 3 * BODY_BYTES_A_SEC);
+    connections_sweep(&fixture->table, (REQUEST_SECS + 3) * 1000 - 1);
+    assert_alive(peer);
+    assert_true(connection_serving(&peer->connection, (REQUEST_SECS + 3) * 1000));
+    connections_sweep(&fixture->table, 1000 * 1000); /* being answered: the library's business */
+    assert_alive(peer);
+}
+
+static void connection_idle_too_long_is_closed_without_a_word(void **state)
+{
+    struct fixture *fixture = *state;
+    struct peer *peer = connect_peer(fixture, 0, 0);
+    connection_reading(&peer->connection, 0);
+    assert_true(connection_serving(&peer->connection, 0));
+    connection_idle(&peer->connection, 7);
+    connections_sweep(&fixture->table, 7 + IDLE_SECS * 1000 - 1);
+    assert_alive(peer);
+    connections_sweep(&fixture->table, 7 + IDLE_SECS * 1000);
+    assert_ended_saying(peer, "");
+}
+
+static void closing_the_idle_leaves_the_busy(void **state)
+{
+    struct fixture *fixture = *state;
+    struct peer *idle = connect_peer(fixture, 0, 0);
+    struct peer *busy = connect_peer(fixture, 1, 0);
+    connection_reading(&busy->connection, 0);
+    connections_close_idle(&fixture->table);
+    char byte;
+    assert_int_equal(recv(idle->ours, &byte, 1, 0), 0); /* reads its end */
+    assert_true(recv(busy->ours, &byte, 1, 0) < 0);     /* nothing yet */
+}
+
+static void view_counts_what_is_there(void **state)
+{
+    struct fixture *fixture = *state;
+    connect_peer(fixture, 0, 0);
+    connection_reading(&connect_peer(fixture, 1, 0)->connection, 0);
+    struct connections_view view;
+    connections_view(&fixture->table, &view);
+    assert_int_equal(view.open, 2);
+    assert_int_equal(view.busy, 1);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(new_connection_over_the_limit_is_refused_when_all_are_busy),
+        TEST(new_connection_over_the_limit_displaces_the_idle),
+        TEST(connection_idle_for_a_moment_is_not_displaced),
+        TEST(request_that_drips_in_is_timed_out),
+        TEST(large_body_earns_time),
+        TEST(connection_idle_too_long_is_closed_without_a_word),
+        TEST(closing_the_idle_leaves_the_busy),
+        TEST(view_counts_what_is_there),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
