@@ -60,7 +60,7 @@ LIB_core    := $(OUT)/libartemis-core.a
 LIB_server  := $(OUT)/libartemis-server.a
 LIB_web     := $(OUT)/libartemis-web.a
 LIB_app     := $(OUT)/libartemis-app.a
-BINARY      := $(if $(filter release,$(VARIANT)),$(BUILD)/artemis,$(OUT)/artemis)
+BINARY      := $(if $(filter release,$(VARIANT)),$(BUILD)/artemis,$(OUT)/bin/artemis)
 
 TEST_LIB_SRC := $(sort $(wildcard tests/support/*.c))
 UNIT_SRC     := $(sort $(shell find tests/unit -name 'test_*.c'))

@@ -18,7 +18,7 @@
 
 enum node_state { NODE_STARTING, NODE_READY, NODE_DRAINING };
 
-enum { NODE_URL_BYTES = 300 };
+enum { NODE_URL_BYTES = 320 };
 
 struct engine {
     const struct config *config; /* borrowed; constant */
@@ -26,7 +26,7 @@ struct engine {
     struct rate_limiter limiter;
     struct lease_thread *leases;
     struct moment started;
-    char url[NODE_URL_BYTES]; /* where others reach this node; set before it is ready */
+    char url[NODE_URL_BYTES]; /* where others reach this node; set by the web before it serves */
     _Atomic enum node_state state;
 };
 

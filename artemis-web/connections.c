@@ -71,7 +71,7 @@ static uint64_t age_ms(const struct connection *connection, uint64_t now_ms)
     return now_ms > since_ms ? now_ms - since_ms : 0;
 }
 
-static void displace(struct connection *connection, enum connection_state state)
+static void end_silently(struct connection *connection, enum connection_state state)
 {
     if (claim(connection, state))
         shutdown(connection->socket, SHUT_RDWR);
@@ -87,7 +87,7 @@ static bool make_room(struct connections *table, uint64_t now_ms)
         if ((state != CONNECTION_IDLE && state != CONNECTION_NEW) ||
             age_ms(c, now_ms) < IDLE_BEFORE_DISPLACED_MS)
             continue;
-        displace(c, state);
+        end_silently(c, state);
         displaced++;
     }
     table->_shared.counters.displaced += (uint64_t)displaced;
@@ -177,6 +177,14 @@ static bool has_sent(int socket)
            info.tcpi_bytes_received > 0;
 }
 
+/* The client has ended its side, and there is nothing left to read: what it began never gets whole.
+ * libmicrohttpd misses it when the last bytes and the end arrive as one event. */
+static bool has_left(int socket)
+{
+    char byte;
+    return recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 static uint64_t allowed_ms(const struct connection *connection, enum connection_state state)
 {
     if (state == CONNECTION_IDLE)
@@ -206,7 +214,9 @@ void connections_sweep(struct connections *table, uint64_t now_ms)
         enum connection_state state = atomic_load(&c->state);
         if (state == CONNECTION_SERVING || state == CONNECTION_CLOSING)
             continue;
-        if (age_ms(c, now_ms) >= allowed_ms(c, state))
+        if (state == CONNECTION_READING && has_left(c->socket))
+            end_silently(c, state);
+        else if (age_ms(c, now_ms) >= allowed_ms(c, state))
             end_overdue(table, c, state);
     }
     pthread_mutex_unlock(&table->_shared.lock);

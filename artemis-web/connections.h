@@ -5,6 +5,7 @@
  *
  *   - A request must arrive within REQUEST_SECS, and a second more for every 16 KiB of body that
  * came: one byte a second earns nothing. Else it gets 408 and the connection is closed.
+ *   - A request whose client left midway is dropped.
  *   - A connection that waits between requests is closed after IDLE_SECS.
  *   - At the limit, connections that have been idle for a second make room for a new one; where
  * none is, the new one gets 503.

@@ -29,8 +29,9 @@ enum {
     CONNECTION_BUFFER_BYTES = 16 * 1024,
     /* A body buffer larger than that is not kept for the connection's next request. */
     KEPT_BODY_BYTES = 8 * 1024,
-    /* A declared body this many times over the limit is refused unread. */
-    SWALLOWED_LIMITS = 16,
+    /* Too large a body is swallowed before it is refused, up to here: a client that is still sending
+     * does not hear us, and finds its connection reset. */
+    SWALLOWED_BYTES = 64 * 1024 * 1024,
     SPARE_FILES = 64,
     DRAIN_POLL_MS = 5,
     DRAIN_QUIET_MS = 250,
@@ -101,8 +102,7 @@ static bool refuse_unread(const struct request *request)
 {
     const char *length = request_header(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
     return request->refused && (request_header(request, MHD_HTTP_HEADER_EXPECT) ||
-                                (length && strtoull(length, NULL, 10) / SWALLOWED_LIMITS >
-                                               request->engine->config->server.max_body_bytes));
+                                (length && strtoull(length, NULL, 10) > SWALLOWED_BYTES));
 }
 
 /* The message for what judge_header, or the size of the body, decided. */
@@ -340,13 +340,22 @@ static struct MHD_Daemon *start_daemon(struct web *web)
      * is divided between the threads and reached by one of them before the others. */
     unsigned library_limit = config->server.max_connections * 2 + SPARE_FILES;
     return MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TURBO | MHD_USE_ERROR_LOG, 0, NULL, NULL,
-        on_request, web, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL, MHD_OPTION_LISTEN_SOCKET,
-        web->listener, MHD_OPTION_CONNECTION_LIMIT, library_limit,
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TURBO | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0, NULL,
+        NULL, on_request, web, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL,
+        MHD_OPTION_LISTEN_SOCKET, web->listener, MHD_OPTION_CONNECTION_LIMIT, library_limit,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BUFFER_BYTES,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECS, MHD_OPTION_URI_LOG_CALLBACK, on_uri,
         NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, web, MHD_OPTION_NOTIFY_COMPLETED,
         on_completed, web, MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
+}
+
+/* Where nothing else was said, others reach us where we listen, at the real port. */
+static void set_url(struct engine *engine, const struct web *web)
+{
+    const struct config *config = engine->config;
+    bool advertised = strcmp(config->cluster.advertise_addr, config->server.listen_addr) != 0;
+    snprintf(engine->url, sizeof(engine->url), "http://%s",
+             advertised ? config->cluster.advertise_addr : web->address);
 }
 
 enum error web_start(struct engine *engine, struct web **out, char problem[WEB_PROBLEM_BYTES])
@@ -364,6 +373,7 @@ enum error web_start(struct engine *engine, struct web **out, char problem[WEB_P
         free(web);
         return error;
     }
+    set_url(engine, web);
     connections_init(&web->connections, engine->config->server.max_connections);
     error = library_replies_start(&web->metrics);
     if (!error)

@@ -103,15 +103,6 @@ static int serve(struct web *web, const sigset_t *held)
 
 /* --- life ------------------------------------------------------------------------------------- */
 
-static void set_url(struct engine *engine, const struct web *web)
-{
-    const struct config *config = engine->config;
-    /* Where nothing else was said, others reach us where we listen, at the real port. */
-    bool advertised = strcmp(config->cluster.advertise_addr, config->server.listen_addr) != 0;
-    snprintf(engine->url, sizeof(engine->url), "http://%s",
-             advertised ? config->cluster.advertise_addr : web_address(web));
-}
-
 static void warn_about_cluster(const struct config *config)
 {
     if (config->cluster.enabled)
@@ -138,7 +129,6 @@ static int run(const struct config *config)
         engine_free(engine);
         return CLIENT_REFUSED;
     }
-    set_url(engine, web);
     engine_set_state(engine, NODE_READY);
     announce("Listening on ", web_address(web));
     log_line(LOG_LEVEL_INFO, "artemis %s: node %s serves %s", ARTEMIS_VERSION,

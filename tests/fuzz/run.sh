@@ -4,7 +4,7 @@
 #
 # To see a finding again: build/fuzz/fuzz_TARGET build/fuzz/TARGET/crash-...
 set -u
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit 1
 secs=${1:-60}
 out=build/fuzz
 
@@ -16,9 +16,9 @@ fi
 sanitize=address,undefined
 flags=(-I. -D_GNU_SOURCE "-DARTEMIS_VERSION=\"fuzz\"" -O1 -g -fno-omit-frame-pointer -Wall -Wextra
     -fno-sanitize-recover=all "-fsanitize=fuzzer-no-link,$sanitize")
-packages="jansson zlib libxxhash"
-read -ra packages_cflags <<<"$(pkg-config --cflags $packages)"
-read -ra packages_libs <<<"$(pkg-config --libs $packages)"
+packages=(jansson zlib libxxhash)
+read -ra packages_cflags <<<"$(pkg-config --cflags "${packages[@]}")"
+read -ra packages_libs <<<"$(pkg-config --libs "${packages[@]}")"
 
 compile() { # SOURCE: prints the object
     local object="$out/${1%.*}.o"

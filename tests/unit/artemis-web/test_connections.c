@@ -150,6 +150,23 @@ static void request_that_drips_in_is_timed_out(void **state)
     assert_ended_saying(slow, "");
 }
 
+static void request_whose_client_left_midway_is_dropped(void **state)
+{
+    struct fixture *fixture = *state;
+    struct peer *peer = connect_peer(fixture, 0, 0);
+    connection_reading(&peer->connection, 0);
+    assert_int_equal(send(peer->theirs, "x", 1, 0), 1);
+    assert_int_equal(shutdown(peer->theirs, SHUT_WR), 0);
+    connections_sweep(&fixture->table, 1);
+    assert_true(connection_serving(&peer->connection, 1)); /* what it sent is still to be read */
+    connection_reading(&peer->connection, 2);
+    char byte;
+    assert_int_equal(recv(peer->ours, &byte, 1, 0), 1);
+    connections_sweep(&fixture->table, 3);
+    assert_ended_saying(peer, "");
+    assert_false(connection_serving(&peer->connection, 4));
+}
+
 static void large_body_earns_time(void **state)
 {
     struct fixture *fixture = *state;
@@ -207,6 +224,7 @@ int main(void)
         TEST(new_connection_over_the_limit_displaces_the_idle),
         TEST(connection_idle_for_a_moment_is_not_displaced),
         TEST(request_that_drips_in_is_timed_out),
+        TEST(request_whose_client_left_midway_is_dropped),
         TEST(large_body_earns_time),
         TEST(connection_idle_too_long_is_closed_without_a_word),
         TEST(closing_the_idle_leaves_the_busy),

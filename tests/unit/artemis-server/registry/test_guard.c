@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The guard alone, fed with numbers: 85 per cent, at least 50 leases, a window of 30 s in eight
- * buckets, and 300 s at most.
+ * buckets, and 60 s at most.
  */
 #include "artemis-server/registry/guard.h"
 

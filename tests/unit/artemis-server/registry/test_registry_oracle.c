@@ -11,6 +11,12 @@
 
 #include "tests/unit/artemis-server/registry/registry_fixture.h"
 
+#ifdef __SANITIZE_THREAD__
+enum { SEEDS = 1 }; /* there is one thread, and it is very slow */
+#else
+enum { SEEDS = 3 };
+#endif
+
 enum { OPERATIONS = 100000, SERVICES = 12, IDS = 14, SIGHTS = 1000, CLEANUP_MS = 60000 };
 
 static const char *const statuses[] = {NULL, "down", "starting", "odd"};
@@ -139,8 +145,8 @@ static void do_register(unsigned service, unsigned id)
     if (same)
         brief = row->brief;
     put_as(registry, brief, now());
-    bool changed = !row->there || brief.port != row->brief.port ||
-                   brief.status != row->brief.status;
+    bool changed =
+        !row->there || brief.port != row->brief.port || brief.status != row->brief.status;
     *row = (struct row){true, brief, now_ms + TTL_MS};
     if (changed)
         note_change(service);
@@ -243,26 +249,30 @@ static void do_discover(unsigned service)
     json_decref(root);
 }
 
+static bool is_up(const struct row *row)
+{
+    return row->there && !row->brief.status;
+}
+
 static void do_pick(unsigned service)
 {
     struct instance *instance = NULL;
-    json_t *up = expected_members(service, false);
-    enum error error =
-        registry_pick(registry, slice_of(service_names[service]), false,
-                      random_below(&seed, 2) ? LOOKUP_RANDOM : LOOKUP_ROUND_ROBIN,
-                      (uint32_t)next_random(&seed), &instance);
-    if (error) {
-        assert_int_equal(json_object_size(up), 0);
-        assert_int_equal(error, naive[service].known ? ERR_INSTANCE_NOT_FOUND
-                                                     : ERR_SERVICE_NOT_FOUND);
-    } else {
-        struct slice id = instance_text(instance, FIELD_INSTANCE);
-        char name[8] = "";
-        memcpy(name, id.data, id.size);
-        assert_non_null(json_object_get(up, name));
-        instance_unref(instance);
+    enum lookup_strategy strategy = random_below(&seed, 2) ? LOOKUP_RANDOM : LOOKUP_ROUND_ROBIN;
+    enum error error = registry_pick(registry, slice_of(service_names[service]), false, strategy,
+                                     (uint32_t)next_random(&seed), &instance);
+    bool any_is_up = false;
+    bool is_one_of_them = false;
+    for (unsigned id = 0; id < IDS; id++) {
+        const struct row *row = &naive[service].rows[id];
+        any_is_up = any_is_up || is_up(row);
+        if (instance &&
+            slice_equal(instance_text(instance, FIELD_INSTANCE), slice_of(id_names[id])))
+            is_one_of_them = is_up(row) && row->brief.port == instance_port(instance);
     }
-    json_decref(up);
+    assert_int_equal(is_one_of_them, any_is_up);
+    enum error none = naive[service].known ? ERR_INSTANCE_NOT_FOUND : ERR_SERVICE_NOT_FOUND;
+    assert_int_equal(error, any_is_up ? ERR_NONE : none);
+    instance_unref(instance);
 }
 
 /* --- all services, and the follower --- */
@@ -435,7 +445,7 @@ static void random_operations_agree_with_a_naive_registry(void **state)
         run_seed(strtoull(wanted, NULL, 10));
         return;
     }
-    for (uint64_t fixed = 1; fixed <= 4; fixed++)
+    for (uint64_t fixed = 1; fixed <= SEEDS; fixed++)
         run_seed(fixed);
 }
 

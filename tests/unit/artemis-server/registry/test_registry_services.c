@@ -50,8 +50,8 @@ static void services_show_each_with_members_of_any_status(void **state)
     char id[16];
     for (int i = 0; i < 200; i++) { /* several in each shard */
         snprintf(id, sizeof(id), "s%d", i);
-        put_as(registry,
-               (struct brief){.service = id, .id = "a", .status = i % 2 ? "down" : NULL}, at_ms(0));
+        put_as(registry, (struct brief){.service = id, .id = "a", .status = i % 2 ? "down" : NULL},
+               at_ms(0));
     }
     take_out(registry, "s7", "a", at_ms(0)); /* known, but empty */
     json_t *root = read_answer(ask_services(registry, DIALECT_SNAKE, at_ms(0)));
@@ -170,9 +170,10 @@ static void put_statuses(const char *letters)
 {
     for (int i = 0; letters[i]; i++) {
         const char id[] = {(char)('a' + i), '\0'};
-        put_as(registry,
-               (struct brief){.service = "s", .id = id, .status = letters[i] == 'd' ? "down" : NULL},
-               at_ms(0));
+        put_as(
+            registry,
+            (struct brief){.service = "s", .id = id, .status = letters[i] == 'd' ? "down" : NULL},
+            at_ms(0));
     }
 }
 
@@ -306,8 +307,8 @@ static void picked_instance_outlives_its_record(void **state)
     (void)state;
     struct instance *instance = NULL;
     put(registry, "s", "a", at_ms(0));
-    assert_int_equal(
-        registry_pick(registry, SLICE("s"), false, LOOKUP_ROUND_ROBIN, 0, &instance), ERR_NONE);
+    assert_int_equal(registry_pick(registry, SLICE("s"), false, LOOKUP_ROUND_ROBIN, 0, &instance),
+                     ERR_NONE);
     take_out(registry, "s", "a", at_ms(0));
     assert_true(slice_equal(instance_text(instance, FIELD_INSTANCE), SLICE("a")));
     instance_unref(instance);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * All that may be called from any thread, at once, while one thread lets time pass, evicts and
- * keeps house. The test ends by a count of operations, not by a clock. What holds for each thread
- * alone is checked on the way; what must hold for the whole, at the end. Best under the thread
- * sanitizer: make VARIANT=tsan unit ONLY=registry
+ * keeps house. The threads meet before each round, so all get on alike however the machine shares
+ * out its cores, and the test ends by a count. What holds for each thread alone is checked on the
+ * way; what must hold for the whole, at the end. Best under the thread sanitizer:
+ * make VARIANT=tsan unit ONLY=registry
  *
  * Threads use assert of the C library: cmocka's must stay in the main thread.
  */
@@ -18,9 +19,15 @@ enum {
     SERVICES = 6,
     IDS = 32,
     CHANGERS = 3,
-    OPERATIONS = 60000, /* of each changer */
-    SHORT_TTL_MS = 2000,
-    NAME_BYTES = 8,
+    THREADS = CHANGERS + 4,
+    ROUNDS = 1000, /* in each of which: */
+    OPERATIONS = 60,
+    SWEEPS = 4,
+    DISCOVERIES = 20,
+    VIEWS = 2,
+    SILENT_ROUNDS = 8,  /* of 64: all fall silent, and every lease ends */
+    SHORT_TTL_MS = 400, /* five rounds: an instance is touched about three times */
+    NAME_BYTES = 16,
 };
 
 /* Made once; the threads share them, and their reference counts. */
@@ -34,7 +41,7 @@ struct cast {
 static struct cast cast;
 static struct registry *registry;
 static _Atomic uint64_t shared_ms;
-static _Atomic int changers_left;
+static pthread_barrier_t meeting;
 
 struct changer {
     pthread_t thread;
@@ -68,8 +75,7 @@ static void change_something(struct changer *changer)
     case 1:
     case 2: {
         uint32_t content = random_below(&changer->seed, 2);
-        enum error error =
-            registry_register(registry, cast.instances[service][id][content], now);
+        enum error error = registry_register(registry, cast.instances[service][id][content], now);
         assert(error == ERR_NONE);
         break;
     }
@@ -107,12 +113,16 @@ static void *change(void *context)
     uint64_t renewed_ms = moment_now().mono_ms;
     enum error error = registry_register(registry, changer->own, at_ms(renewed_ms - START_MONO_MS));
     assert(error == ERR_NONE);
-    for (int i = 0; i < OPERATIONS; i++) {
-        change_something(changer);
-        if (i % 8 == 0)
-            renewed_ms = renew_own(changer, renewed_ms, guarded);
+    for (int round = 0; round < ROUNDS; round++) {
+        pthread_barrier_wait(&meeting);
+        if (round % 64 < SILENT_ROUNDS)
+            continue;
+        for (int i = 0; i < OPERATIONS; i++) {
+            change_something(changer);
+            if (random_below(&changer->seed, 200) == 0)
+                renewed_ms = renew_own(changer, renewed_ms, guarded);
+        }
     }
-    atomic_fetch_sub(&changers_left, 1);
     return NULL;
 }
 
@@ -121,11 +131,11 @@ static void *change(void *context)
 static void *expire(void *context)
 {
     (void)context;
-    for (int i = 0; atomic_load(&changers_left); i++) {
-        struct moment now = at_ms(atomic_fetch_add(&shared_ms, TICK_MS) + TICK_MS);
-        registry_expire(registry, now);
-        if (i % 16 == 0)
-            registry_housekeep(registry, now);
+    for (int round = 0; round < ROUNDS; round++) {
+        pthread_barrier_wait(&meeting);
+        for (int i = 0; i < SWEEPS; i++)
+            registry_expire(registry, at_ms(atomic_fetch_add(&shared_ms, TICK_MS) + TICK_MS));
+        registry_housekeep(registry, moment_now());
     }
     return NULL;
 }
@@ -133,26 +143,34 @@ static void *expire(void *context)
 /* --- readers --- */
 
 /* A service's version never goes back, and one version is one body. */
+static void discover_one(struct answer **kept, const char *service)
+{
+    struct answer *answer = NULL;
+    enum error error =
+        registry_service(registry, slice_of(service), DIALECT_SNAKE, true, moment_now(), &answer);
+    if (error) {
+        assert(error == ERR_SERVICE_NOT_FOUND);
+        return;
+    }
+    const struct answer *before = *kept;
+    assert(!before || answer->version >= before->version);
+    assert(!before || answer->version > before->version ||
+           (answer->body.size == before->body.size &&
+            memcmp(answer->body.data, before->body.data, before->body.size) == 0));
+    answer_unref(*kept);
+    *kept = answer;
+}
+
 static void *discover(void *context)
 {
     struct answer *kept[SERVICES] = {NULL};
     uint64_t *seed = context;
-    while (atomic_load(&changers_left)) {
-        uint32_t service = random_below(seed, SERVICES);
-        struct answer *answer = NULL;
-        enum error error = registry_service(registry, slice_of(cast.services[service]),
-                                            DIALECT_SNAKE, true, moment_now(), &answer);
-        if (error) {
-            assert(error == ERR_SERVICE_NOT_FOUND);
-            continue;
+    for (int round = 0; round < ROUNDS; round++) {
+        pthread_barrier_wait(&meeting);
+        for (int i = 0; i < DISCOVERIES; i++) {
+            uint32_t service = random_below(seed, SERVICES);
+            discover_one(&kept[service], cast.services[service]);
         }
-        struct answer *before = kept[service];
-        assert(!before || answer->version >= before->version);
-        assert(!before || answer->version > before->version ||
-               (answer->body.size == before->body.size &&
-                memcmp(answer->body.data, before->body.data, before->body.size) == 0));
-        answer_unref(before);
-        kept[service] = answer;
     }
     for (int i = 0; i < SERVICES; i++)
         answer_unref(kept[i]);
@@ -235,8 +253,9 @@ static void follow_once(struct follower *follower)
 
 static void *follow(void *context)
 {
-    for (int i = 1; atomic_load(&changers_left); i++) {
-        if (i % 64 == 0)
+    for (int round = 0; round < ROUNDS; round++) {
+        pthread_barrier_wait(&meeting);
+        if (round % 16 == 0)
             fetch_all(context);
         else
             follow_once(context);
@@ -257,27 +276,34 @@ static void look_at_guard(void *context, struct slice id, const struct guard *gu
     *(uint64_t *)context += (uint64_t)guard->state + held;
 }
 
+static void look_around(uint64_t *seed)
+{
+    uint64_t seen = 0;
+    struct registry_stats stats;
+    struct instance *instance = NULL;
+    struct slice service = slice_of(cast.services[random_below(seed, SERVICES)]);
+    registry_stats(registry, &stats);
+    assert(stats.held <= stats.instances);
+    registry_each_guard(registry, moment_now(), look_at_guard, &seen);
+    enum error error = registry_each_lease(registry, service, moment_now(), look_at_lease, &seen);
+    assert(error == ERR_NONE || error == ERR_SERVICE_NOT_FOUND);
+    if (registry_pick(registry, service, false, LOOKUP_ROUND_ROBIN, 0, &instance) == ERR_NONE)
+        instance_unref(instance);
+}
+
 static void *operate(void *context)
 {
     uint64_t *seed = context;
-    uint64_t seen = 0;
-    while (atomic_load(&changers_left)) {
-        struct registry_stats stats;
-        struct instance *instance = NULL;
-        struct slice service = slice_of(cast.services[random_below(seed, SERVICES)]);
-        registry_stats(registry, &stats);
-        assert(stats.held <= stats.instances);
-        registry_each_guard(registry, moment_now(), look_at_guard, &seen);
-        enum error error =
-            registry_each_lease(registry, service, moment_now(), look_at_lease, &seen);
-        assert(error == ERR_NONE || error == ERR_SERVICE_NOT_FOUND);
-        if (registry_pick(registry, service, false, LOOKUP_ROUND_ROBIN, 0, &instance) == ERR_NONE)
-            instance_unref(instance);
-        if (random_below(seed, 64))
+    for (int round = 0; round < ROUNDS; round++) {
+        pthread_barrier_wait(&meeting);
+        for (int i = 0; i < VIEWS; i++)
+            look_around(seed);
+        if (round % 8)
             continue;
-        if (random_below(seed, 2))
-            service = (struct slice){0};
-        error = registry_release_guard(registry, service, moment_now());
+        struct slice service = slice_of(cast.services[random_below(seed, SERVICES)]);
+        if (round % 32 == 0)
+            service = (struct slice){0}; /* the node, and all */
+        enum error error = registry_release_guard(registry, service, moment_now());
         assert(error == ERR_NONE || error == ERR_SERVICE_NOT_FOUND);
     }
     return NULL;
@@ -315,7 +341,7 @@ static void run_threads(struct follower *follower)
     pthread_t others[3];
     char id[NAME_BYTES];
     atomic_store(&shared_ms, 0);
-    atomic_store(&changers_left, CHANGERS);
+    pthread_barrier_init(&meeting, NULL, THREADS);
     for (int i = 0; i < CHANGERS; i++) {
         snprintf(id, sizeof(id), "own%d", i);
         changers[i] = (struct changer){
@@ -336,6 +362,7 @@ static void run_threads(struct follower *follower)
     for (int i = 0; i < 3; i++)
         pthread_join(others[i], NULL);
     pthread_join(follower->thread, NULL);
+    pthread_barrier_destroy(&meeting);
 }
 
 /* What the follower gathered from changes is what a new one fetches. */
