@@ -226,18 +226,34 @@ struct metadata_room {
     char numbers[METADATA_ENTRIES_MAX][NUMBER_BYTES];
 };
 
-/* The text of a metadata value; false when it has none. */
-static bool metadata_value(const json_t *value, char number[NUMBER_BYTES], struct slice *out)
+/* A number as people write it: 0.1 is no 0.10000000000000001. False without memory. */
+static bool number_text(const json_t *value, char number[NUMBER_BYTES])
+{
+    char *dump = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
+    if (dump && json_is_real(value) && strtod(dump, NULL) != json_real_value(value)) {
+        free(dump);
+        dump = json_dumps(value, JSON_ENCODE_ANY);
+    }
+    if (!dump)
+        return false;
+    snprintf(number, NUMBER_BYTES, "%s", dump);
+    free(dump);
+    return true;
+}
+
+/* The text of a metadata value. ERR_INVALID_FIELD when it has none; ERR_NO_MEMORY. */
+static enum error metadata_value(const json_t *value, char number[NUMBER_BYTES], struct slice *out)
 {
     if (json_is_string(value)) {
         *out = (struct slice){json_string_value(value), json_string_length(value)};
-        return true;
+        return ERR_NONE;
     }
     if (!json_is_number(value) && !json_is_boolean(value))
-        return false;
-    json_excerpt(value, number, NUMBER_BYTES);
+        return ERR_INVALID_FIELD;
+    if (!number_text(value, number))
+        return ERR_NO_MEMORY;
     *out = slice_of(number);
-    return true;
+    return ERR_NONE;
 }
 
 static enum error read_metadata(json_t *item, struct metadata_room *room,
@@ -263,7 +279,10 @@ static enum error read_metadata(json_t *item, struct metadata_room *room,
         if (count < METADATA_ENTRIES_MAX) {
             struct metadata_entry *entry = &room->entries[count];
             entry->name = slice_of(name);
-            if (!metadata_value(value, room->numbers[count], &entry->value)) {
+            enum error error = metadata_value(value, room->numbers[count], &entry->value);
+            if (error == ERR_NO_MEMORY)
+                return error;
+            if (error) {
                 char quoted[EXCERPT_BYTES];
                 text_quote(quoted, sizeof(quoted), entry->name);
                 json_excerpt(value, excerpt, sizeof(excerpt));
@@ -394,13 +413,15 @@ static void write_batch_status(struct json_writer *w, const struct batch *batch,
         return;
     }
     const struct failure *first = &batch->failures[0];
-    char message[MESSAGE_BYTES * 2];
-    if (batch->failure_count == 1)
-        snprintf(message, sizeof(message), "%s", first->message);
-    else
-        snprintf(message, sizeof(message), "%s (the first of %zu failures in %zu items)",
-                 first->message, batch->failure_count, batch_count(batch));
-    codec_write_status(w, dialect, first->error, message, true);
+    struct text message = {0};
+    text_append_string(&message, first->message);
+    if (batch->failure_count > 1)
+        text_printf(&message, " (the first of %zu failures in %zu items)", batch->failure_count,
+                    batch_count(batch));
+    codec_write_status(w, dialect, first->error, text_string(&message), true);
+    if (text_failed(&message))
+        w->out->failed = true;
+    text_free(&message);
 }
 
 void batch_write_answer(const struct batch *batch, enum dialect dialect, struct text *out)

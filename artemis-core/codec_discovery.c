@@ -46,7 +46,8 @@ static enum error config_text(struct discovery_request *request, const json_t *c
         error = ERR_INVALID_FIELD;
     }
     if (error) {
-        snprintf(message, MESSAGE_BYTES, "%s.%s: %s", place, snake, problem);
+        snprintf(message, MESSAGE_BYTES, "%s.%s: %s", place,
+                 request->document.camel ? camel : snake, problem);
         return error;
     }
     if (value)
@@ -69,10 +70,14 @@ static enum error read_config(struct discovery_request *request, const json_t *v
         config_text(request, value, place, "service_id", "serviceId", &out->service_id, message);
     if (!error)
         error = config_text(request, value, place, "status", "status", &status, message);
-    if (!error)
-        error = discovery_status_filter(status, &out->all_statuses, message);
     if (error)
         return error;
+    char told[MESSAGE_BYTES];
+    error = discovery_status_filter(status, &out->all_statuses, told);
+    if (error) {
+        snprintf(message, MESSAGE_BYTES, "%s.%.400s", place, told);
+        return error;
+    }
     char canonical[ID_BYTES_MAX];
     size_t size;
     struct field_problem problem;
@@ -155,15 +160,16 @@ static enum error read_request(struct discovery_request *request, struct slice b
         return error;
     struct document *document = &request->document;
     char problem[PROBLEM_BYTES];
-    json_t *list;
+    json_t *list = NULL;
     json_t *config = NULL;
     error = member_get(document->root, "discovery_configs", "discoveryConfigs", &list,
                        &document->camel, problem, sizeof(problem));
+    const char *name = error ? "discoveryConfigs" : "discoveryConfig";
     if (!error)
         error = member_get(document->root, "discovery_config", "discoveryConfig", &config,
                            &document->camel, problem, sizeof(problem));
-    if (error) {
-        snprintf(message, MESSAGE_BYTES, "discovery_config: %s", problem);
+    if (error) { /* given twice, so in camelCase too */
+        snprintf(message, MESSAGE_BYTES, "%s: %s", name, problem);
         return error;
     }
     error = list ? read_list(request, list, message) : read_single(request, config, message);

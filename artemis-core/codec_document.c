@@ -14,6 +14,23 @@ enum casing dialect_casing(enum dialect dialect)
     return dialect == DIALECT_SNAKE ? CASING_SNAKE : CASING_CAMEL;
 }
 
+/* Jansson does not tell that memory ran out: it calls the body malformed, or loses a byte of a text
+ * and goes on. So its allocator is ours, and remembers. */
+static _Thread_local bool out_of_memory;
+
+static void *remembering_malloc(size_t size)
+{
+    void *block = malloc(size);
+    if (!block)
+        out_of_memory = true;
+    return block;
+}
+
+__attribute__((constructor)) static void lend_allocator_to_jansson(void)
+{
+    json_set_alloc_funcs(remembering_malloc, free);
+}
+
 void json_excerpt(const json_t *value, char *out, size_t out_size)
 {
     char *dump = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
@@ -41,10 +58,13 @@ enum error document_open(struct slice body, struct document *document, char mess
         return document->root ? ERR_NONE : ERR_NO_MEMORY;
     }
     json_error_t why;
+    out_of_memory = false;
     json_t *root = json_loadb(body.data, body.size, JSON_REJECT_DUPLICATES, &why);
+    if (out_of_memory) {
+        json_decref(root);
+        return ERR_NO_MEMORY;
+    }
     if (!root) {
-        if (json_error_code(&why) == json_error_out_of_memory)
-            return ERR_NO_MEMORY;
         snprintf(message, MESSAGE_BYTES, "body: %s at line %d, column %d", why.text, why.line,
                  why.column);
         only_ascii(message);
@@ -116,31 +136,34 @@ enum error member_get(const json_t *object, const char *snake, const char *name_
     return ERR_NONE;
 }
 
-/* The member of the root by its snake_case name, with the message for what is wrong with it. */
+/* The member of the root by its snake_case name, with the message for what is wrong with it. `name`
+ * gets the name as this client spells names. */
 static enum error root_member(struct document *document, const char *snake, json_t **out,
-                              char message[MESSAGE_BYTES])
+                              char name[NAME_BYTES], char message[MESSAGE_BYTES])
 {
     char camel_name[NAME_BYTES];
     camel_name[jw_camel(camel_name, snake)] = '\0';
     char problem[PROBLEM_BYTES];
     enum error error = member_get(document->root, snake, camel_name, out, &document->camel, problem,
                                   sizeof(problem));
+    snprintf(name, NAME_BYTES, "%s", document->camel ? camel_name : snake);
     if (error)
-        snprintf(message, MESSAGE_BYTES, "%s: %s", snake, problem);
+        snprintf(message, MESSAGE_BYTES, "%s: %s", name, problem);
     return error;
 }
 
 enum error document_text(struct document *document, const char *snake_name, struct slice *out,
                          char message[MESSAGE_BYTES])
 {
+    char name[NAME_BYTES];
     json_t *value;
-    enum error error = root_member(document, snake_name, &value, message);
+    enum error error = root_member(document, snake_name, &value, name, message);
     if (error || !value)
         return error;
     if (!json_is_string(value)) {
         char excerpt[EXCERPT_BYTES + 8];
         json_excerpt(value, excerpt, sizeof(excerpt));
-        snprintf(message, MESSAGE_BYTES, "%s: must be a string, is %s", snake_name, excerpt);
+        snprintf(message, MESSAGE_BYTES, "%s: must be a string, is %s", name, excerpt);
         return ERR_INVALID_FIELD;
     }
     *out = (struct slice){json_string_value(value), json_string_length(value)};
@@ -150,15 +173,15 @@ enum error document_text(struct document *document, const char *snake_name, stru
 enum error document_u64(struct document *document, const char *snake_name, uint64_t *out,
                         char message[MESSAGE_BYTES])
 {
+    char name[NAME_BYTES];
     json_t *value;
-    enum error error = root_member(document, snake_name, &value, message);
+    enum error error = root_member(document, snake_name, &value, name, message);
     if (error || !value)
         return error;
     if (!json_is_integer(value) || json_integer_value(value) < 0) {
         char excerpt[EXCERPT_BYTES + 8];
         json_excerpt(value, excerpt, sizeof(excerpt));
-        snprintf(message, MESSAGE_BYTES, "%s: must be an integer from 0, is %s", snake_name,
-                 excerpt);
+        snprintf(message, MESSAGE_BYTES, "%s: must be an integer from 0, is %s", name, excerpt);
         return ERR_INVALID_FIELD;
     }
     *out = (uint64_t)json_integer_value(value);

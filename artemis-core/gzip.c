@@ -36,7 +36,7 @@ out:
 static enum error inflate_step(z_stream *stream, size_t *left, struct text *out, bool *done)
 {
     /* One byte beyond the limit tells "exactly full" from "too much". */
-    size_t room = *left + 1 < STEP_BYTES ? *left + 1 : STEP_BYTES;
+    size_t room = *left < STEP_BYTES ? *left + 1 : STEP_BYTES;
     char *to = text_reserve(out, room);
     if (!to)
         return ERR_NO_MEMORY;
@@ -69,12 +69,15 @@ enum error gzip_decompress(struct slice data, size_t limit, struct text *out)
     stream.next_in = (Bytef *)(uintptr_t)data.data;
     stream.avail_in = (uInt)data.size;
     size_t left = limit;
+    size_t before = out->size;
     bool done = false;
     enum error result = ERR_NONE;
     while (result == ERR_NONE && !done)
         result = inflate_step(&stream, &left, out, &done);
     if (result == ERR_NONE && stream.avail_in > 0)
         result = ERR_INVALID_JSON; /* something follows the end */
+    if (result)
+        out->size = before;
     inflateEnd(&stream);
     return result;
 }

@@ -186,10 +186,15 @@ static size_t pack_key(const struct slice parts[KEY_FIELDS], uint16_t end[KEY_FI
     return at;
 }
 
+static bool needs_brackets(struct slice ip)
+{
+    return memchr(ip.data, ':', ip.size) && ip.data[0] != '[';
+}
+
 /* http://ip:port, with brackets around an IPv6 address. */
 static void append_derived_url(struct slice ip, uint16_t port, struct text *out)
 {
-    bool brackets = memchr(ip.data, ':', ip.size) && ip.data[0] != '[';
+    bool brackets = needs_brackets(ip);
     text_append_slice(out, brackets ? SLICE("http://[") : SLICE("http://"));
     text_append_slice(out, ip);
     text_append_slice(out, brackets ? SLICE("]:") : SLICE(":"));
@@ -202,10 +207,10 @@ static bool url_is_derived(const struct instance_spec *spec)
     struct slice ip = spec->text[FIELD_IP];
     struct slice url = spec->text[FIELD_URL];
     char room[IP_BYTES_MAX + 32];
-    if (ip.size == 0 || url.size >= sizeof(room) || memchr(ip.data, ':', ip.size))
+    if (ip.size == 0 || url.size >= sizeof(room))
         return false;
-    int size =
-        snprintf(room, sizeof(room), "http://%.*s:%d", (int)ip.size, ip.data, (int)spec->port);
+    const char *format = needs_brackets(ip) ? "http://[%.*s]:%d" : "http://%.*s:%d";
+    int size = snprintf(room, sizeof(room), format, (int)ip.size, ip.data, (int)spec->port);
     return size >= 0 && slice_equal(url, (struct slice){room, (size_t)size});
 }
 

@@ -158,6 +158,8 @@ static size_t show(const unsigned char *c, size_t sequence, char out[8])
         return (size_t)snprintf(out, 8, "\\x%02x", *c);
     if (*c == '"' || *c == '\\')
         return (size_t)snprintf(out, 8, "\\%c", *c);
+    if (sequence == 2 && c[0] == 0xC2 && c[1] < 0xA0) /* C1, which terminals obey */
+        return (size_t)snprintf(out, 8, "\\u%04x", c[1]);
     memcpy(out, c, sequence);
     return sequence;
 }
