@@ -26,9 +26,9 @@ C_WARNINGS  := $(WARNINGS) -Wstrict-prototypes -Wmissing-prototypes
 HARDENING   := -fPIE -fstack-protector-strong -fstack-clash-protection -fcf-protection -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 HARDENING_LD := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 
-SANITIZE_asan  := -fsanitize=address -fno-omit-frame-pointer -O1 -g
-SANITIZE_ubsan := -fsanitize=undefined -fno-sanitize-recover=all -O1 -g
-SANITIZE_tsan  := -fsanitize=thread -O1 -g
+SANITIZE_asan  := -fsanitize=address -fno-omit-frame-pointer -O2 -g
+SANITIZE_ubsan := -fsanitize=undefined -fno-sanitize-recover=all -O2 -g
+SANITIZE_tsan  := -fsanitize=thread -O2 -g
 ifneq ($(SANITIZE_$(VARIANT)),)
 VARIANT_FLAGS := $(SANITIZE_$(VARIANT))
 VARIANT_LD    := $(SANITIZE_$(VARIANT))
