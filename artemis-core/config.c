@@ -2,6 +2,7 @@
 #include "artemis-core/config.h"
 
 #include "artemis-core/config_value.h"
+#include "artemis-core/suggest.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -10,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_BYTES_MAX = 48, SLIPS_MAX = 3, SHOWN_BYTES = 512 };
+enum { SLIPS_MAX = 3, SHOWN_BYTES = 512 };
 
 /* --- the table -------------------------------------------------------------------------------- */
 
@@ -61,7 +62,7 @@ static void note_source(struct config *config, const struct config_setting *sett
         memcpy(to, source, size + 1);
     else
         snprintf(to, CONFIG_SOURCE_BYTES, "...%s", source + size - (CONFIG_SOURCE_BYTES - 4));
-    if (config_value_is_utf8(to))
+    if (text_is_utf8(slice_of(to)))
         return;
     for (; *to; to++)
         if ((unsigned char)*to >= 0x80)
@@ -119,30 +120,6 @@ static enum error refuse_value(const struct config_setting *setting, const struc
     return ERR_INVALID_FIELD;
 }
 
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-/* The edits from one key to the other, each of less than KEY_BYTES_MAX bytes. */
-static size_t slips(const char *a, const char *b)
-{
-    size_t cost[KEY_BYTES_MAX];
-    size_t width = strlen(b);
-    for (size_t j = 0; j <= width; j++)
-        cost[j] = j;
-    for (size_t i = 0; a[i]; i++) {
-        size_t diagonal = cost[0];
-        cost[0] = i + 1;
-        for (size_t j = 0; j < width; j++) {
-            size_t change = diagonal + (a[i] != b[j]);
-            diagonal = cost[j + 1];
-            cost[j + 1] = least(change, least(cost[j], cost[j + 1]) + 1);
-        }
-    }
-    return cost[width];
-}
-
 static const char *last_part(const char *key)
 {
     const char *dot = strrchr(key, '.');
@@ -161,11 +138,11 @@ static const char *nearest(const char *key)
 {
     const char *best = NULL;
     size_t best_slips = SLIPS_MAX + 1;
-    if (strlen(key) >= KEY_BYTES_MAX)
+    if (strlen(key) > SUGGEST_WORD_MAX)
         return NULL;
     for (const struct config_setting *setting = config_settings; setting < settings_end;
          setting++) {
-        size_t count = begins_with(setting->key, key) ? 1 : slips(key, setting->key);
+        size_t count = begins_with(setting->key, key) ? 1 : suggest_distance(key, setting->key);
         if (count < best_slips) {
             best = setting->key;
             best_slips = count;

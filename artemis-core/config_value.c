@@ -8,35 +8,6 @@
 
 /* --- what a text may look like ---------------------------------------------------------------- */
 
-/* The length of the UTF-8 sequence that `text` begins with; 0 when it is not valid. */
-static size_t utf8_sequence(const unsigned char *text)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000}; /* shorter forms exist below */
-    if (text[0] < 0x80)
-        return 1;
-    size_t size = text[0] >= 0xF0 ? 4 : text[0] >= 0xE0 ? 3 : 2;
-    if (text[0] < 0xC0 || text[0] > 0xF7)
-        return 0;
-    uint32_t code = text[0] & (0x7Fu >> size);
-    for (size_t i = 1; i < size; i++) {
-        if ((text[i] & 0xC0) != 0x80)
-            return 0;
-        code = code << 6 | (text[i] & 0x3F);
-    }
-    bool surrogate = code >= 0xD800 && code <= 0xDFFF;
-    return code < least[size] || code > 0x10FFFF || surrogate ? 0 : size;
-}
-
-bool config_value_is_utf8(const char *text)
-{
-    for (size_t step; *text; text += step) {
-        step = utf8_sequence((const unsigned char *)text);
-        if (step == 0)
-            return false;
-    }
-    return true;
-}
-
 /* Names travel in HTTP headers, which lose blanks at the ends. */
 static bool is_name(const struct config_setting *setting, const char *text)
 {
@@ -47,7 +18,7 @@ static bool is_name(const struct config_setting *setting, const char *text)
     for (const char *c = text; *c; c++)
         if ((unsigned char)*c < 0x20 || *c == 0x7F)
             return false;
-    return config_value_is_utf8(text);
+    return text_is_utf8(slice_of(text));
 }
 
 static bool is_word(const struct config_setting *setting, const char *text)

@@ -30,5 +30,3 @@ const char *config_value_article(const struct config_setting *setting);
 
 /* "4 MiB", or plain bytes where no unit divides them. */
 void config_value_write_size(struct text *out, uint64_t bytes);
-
-bool config_value_is_utf8(const char *text);

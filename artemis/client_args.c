@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis/client_args.h"
 
+#include "artemis-core/suggest.h"
+#include "artemis-core/text.h"
 #include "artemis/client_exit.h"
-#include "artemis/client_suggest.h"
 #include "artemis/client_text.h"
 
 #include <assert.h>
@@ -56,10 +57,10 @@ static enum error unknown_option(const struct client_command *command, const cha
 {
     char typed[64];
     snprintf(typed, sizeof typed, "%.*s", (int)strcspn(word, "="), word);
-    struct client_suggestion near = {.word = typed + strspn(typed, "-")};
+    struct suggestion near = {.word = typed + strspn(typed, "-")};
     for (const struct client_option *option = command->options; option->name; option++)
-        client_suggest_offer(&near, option->name);
-    client_suggest_offer(&near, "help");
+        suggest_offer(&near, option->name);
+    suggest_offer(&near, "help");
     int written = snprintf(mistake, CLIENT_MISTAKE_MAX, "there is no option %s", typed);
     if (near.best)
         snprintf(mistake + written, CLIENT_MISTAKE_MAX - (size_t)written, "; did you mean --%s?",
@@ -88,7 +89,7 @@ static enum error check_value(const struct client_option *option, const char *va
     long number = 0;
     if (!value)
         return ERR_NONE;
-    if (!client_text_is_utf8(value)) {
+    if (!text_is_utf8(slice_of(value))) {
         snprintf(mistake, CLIENT_MISTAKE_MAX, "--%s must be UTF-8", option->name);
         return ERR_INVALID_FIELD;
     }
@@ -147,7 +148,7 @@ static enum error read_positionals(struct client_args *args, int argc, char **ar
             snprintf(mistake, CLIENT_MISTAKE_MAX, "%.64s is one argument too many", argv[i]);
             return ERR_INVALID_FIELD;
         }
-        if (!client_text_is_utf8(argv[i])) {
+        if (!text_is_utf8(slice_of(argv[i]))) {
             snprintf(mistake, CLIENT_MISTAKE_MAX, "%s must be UTF-8", command->positionals[i]);
             return ERR_INVALID_FIELD;
         }

@@ -141,12 +141,3 @@ void client_text_complain(FILE *out, const char *hint, const char *format, ...)
     client_text_print(out, hint, 0);
     fputc('\n', out);
 }
-
-bool client_text_is_utf8(const char *text)
-{
-    size_t length = 0;
-    for (const char *end = text + strlen(text); text < end; text += length)
-        if (read_code_point((const unsigned char *)text, (size_t)(end - text), &length) == NOT_UTF8)
-            return false;
-    return true;
-}

@@ -31,5 +31,3 @@ void client_text_print_json(FILE *out, const char *json, size_t size_bytes);
  * Both are made safe; beyond 2,048 bytes the message is cut. */
 void client_text_complain(FILE *out, const char *hint, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-
-bool client_text_is_utf8(const char *text);

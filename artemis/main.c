@@ -5,9 +5,9 @@
  * A command gets its own name as argv[0] and what follows it, and returns the exit code. `artemis
  * help` is printed from the table; `artemis help NAME` is `artemis NAME --help`.
  */
+#include "artemis-core/suggest.h"
 #include "artemis/client_args.h"
 #include "artemis/client_exit.h"
-#include "artemis/client_suggest.h"
 #include "artemis/client_text.h"
 #include "artemis/command_config.h"
 #include "artemis/command_discovery.h"
@@ -72,10 +72,10 @@ static void print_help(void)
 static int unknown_command(const char *word)
 {
     char hint[64] = "see: artemis help";
-    struct client_suggestion near = {.word = word + strspn(word, "-")};
+    struct suggestion near = {.word = word + strspn(word, "-")};
     for (size_t i = 0; i < COUNT(commands); i++)
         if (commands[i].sentence)
-            client_suggest_offer(&near, commands[i].name);
+            suggest_offer(&near, commands[i].name);
     if (near.best)
         snprintf(hint, sizeof hint, "did you mean: artemis %s?", near.best);
     client_text_complain(stderr, hint, "there is no command %.64s", word);

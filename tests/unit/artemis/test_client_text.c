@@ -114,15 +114,6 @@ static void complain_message_and_hint_are_made_safe(void **state)
     free(printed);
 }
 
-static void utf8_is_told_from_other_bytes(void **state)
-{
-    (void)state;
-    assert_true(client_text_is_utf8(""));
-    assert_true(client_text_is_utf8("größe 🚀"));
-    assert_false(client_text_is_utf8("gr\xf6\xdf"));
-    assert_false(client_text_is_utf8("\xe2\x80"));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -133,7 +124,6 @@ int main(void)
         cmocka_unit_test(json_is_one_line_and_the_same_document),
         cmocka_unit_test(json_that_ends_within_a_character_is_not_read_beyond),
         cmocka_unit_test(complain_message_and_hint_are_made_safe),
-        cmocka_unit_test(utf8_is_told_from_other_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "artemis/client_suggest.h"
+#include "artemis-core/suggest.h"
 
+#include <assert.h>
 #include <string.h>
 
-#define WORD_MAX     32 /* longer words are not names of ours */
 #define DISTANCE_MAX 2
 
 static size_t least(size_t a, size_t b)
@@ -11,10 +11,13 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* Edits between two words of at most WORD_MAX letters, where swapped neighbours count as one. */
-static size_t distance(const char *a, size_t a_length, const char *b, size_t b_length)
+/* Swapped neighbours count as one slip. */
+size_t suggest_distance(const char *a, const char *b)
 {
-    size_t cost[WORD_MAX + 1][WORD_MAX + 1];
+    size_t a_length = strlen(a);
+    size_t b_length = strlen(b);
+    assert(a_length <= SUGGEST_WORD_MAX && b_length <= SUGGEST_WORD_MAX);
+    size_t cost[SUGGEST_WORD_MAX + 1][SUGGEST_WORD_MAX + 1];
     for (size_t i = 0; i <= a_length; i++)
         cost[i][0] = i;
     for (size_t j = 0; j <= b_length; j++)
@@ -31,15 +34,15 @@ static size_t distance(const char *a, size_t a_length, const char *b, size_t b_l
     return cost[a_length][b_length];
 }
 
-void client_suggest_offer(struct client_suggestion *suggestion, const char *candidate)
+void suggest_offer(struct suggestion *suggestion, const char *candidate)
 {
     size_t typed = strlen(suggestion->word);
     size_t length = strlen(candidate);
-    if (typed == 0 || typed > WORD_MAX || length > WORD_MAX)
+    if (typed == 0 || typed > SUGGEST_WORD_MAX || length > SUGGEST_WORD_MAX)
         return;
     size_t edits = strncmp(suggestion->word, candidate, typed) == 0
                        ? 1
-                       : distance(suggestion->word, typed, candidate, length);
+                       : suggest_distance(suggestion->word, candidate);
     if (edits > DISTANCE_MAX || 2 * edits > length)
         return;
     if (suggestion->best && suggestion->distance <= edits)

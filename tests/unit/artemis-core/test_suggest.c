@@ -2,7 +2,7 @@
  *
  * A slip of the finger finds the word that was meant; another word finds none.
  */
-#include "artemis/client_suggest.h"
+#include "artemis-core/suggest.h"
 
 #include "tests/support/cmocka_all.h"
 
@@ -10,9 +10,9 @@ static const char *nearest(const char *word)
 {
     static const char *const words[] = {"register", "unregister", "services", "service",
                                         "status",   "help",       "all"};
-    struct client_suggestion near = {.word = word};
+    struct suggestion near = {.word = word};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        client_suggest_offer(&near, words[i]);
+        suggest_offer(&near, words[i]);
     return near.best;
 }
 
