@@ -35,11 +35,12 @@ static int connections_wanted(void)
 
 /* --- the flood -------------------------------------------------------------------------------- */
 
-/* A child process that holds connections until `release` is closed. */
+/* A child process that opens connections once a byte comes from `command`, and holds them until
+ * that is closed. */
 struct holder {
     pid_t pid;
-    int opened; /* read end: one byte for every hundred connections, then end of file */
-    int release;
+    int opened;  /* read end: one byte for every hundred connections, then end of file */
+    int command; /* write end */
 };
 
 /* Connections of each kind are said this much of a request. */
@@ -67,12 +68,14 @@ static void connect_one(uint16_t port, int number)
     (void)!send(fd, first_words[number], strlen(first_words[number]), MSG_NOSIGNAL);
 }
 
-static void hold_connections(uint16_t port, int number, int count, int opened, int release)
+static void hold_connections(uint16_t port, int number, int count, int opened, int command)
 {
     struct rlimit files;
+    char word;
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
+    (void)!read(command, &word, 1);
     for (int i = 0; i < count; i++) {
         connect_one(port, number);
         if (i % 100 == 99) {
@@ -80,33 +83,32 @@ static void hold_connections(uint16_t port, int number, int count, int opened, i
         }
     }
     close(opened);
-    char end;
-    (void)!read(release, &end, 1);
+    (void)!read(command, &word, 1);
     _exit(0);
 }
 
 static void start_holder(struct holder *holder, uint16_t port, int number, int count)
 {
     int opened[2];
-    int release[2];
+    int command[2];
     assert_int_equal(pipe2(opened, O_CLOEXEC), 0);
-    assert_int_equal(pipe2(release, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(command, O_CLOEXEC), 0);
     holder->pid = fork();
     assert_true(holder->pid >= 0);
     if (holder->pid == 0) {
-        close(release[1]);
-        hold_connections(port, number, count, opened[1], release[0]);
+        close(command[1]);
+        hold_connections(port, number, count, opened[1], command[0]);
     }
     close(opened[1]);
-    close(release[0]);
+    close(command[0]);
     holder->opened = opened[0];
-    holder->release = release[1];
+    holder->command = command[1];
 }
 
 static void end_holder(struct holder *holder)
 {
     close(holder->opened);
-    close(holder->release);
+    close(holder->command);
     kill(holder->pid, SIGKILL);
     waitpid(holder->pid, NULL, 0);
 }
@@ -158,7 +160,11 @@ static void flood_of_connections_keeps_nobody_from_being_served(void **state)
     for (int i = 0; i < HOLDERS; i++) {
         start_holder(&holders[i], fixture.server.port, i, wanted / HOLDERS);
     }
+    /* After the forks, because it is a thread; before the flood, so that it is let in. */
     bystander_start(&bystander, fixture.server.port, "/api/discovery/service?service_id=witness");
+    for (int i = 0; i < HOLDERS; i++) {
+        assert_int_equal(write(holders[i].command, "!", 1), 1);
+    }
     int64_t deadline_ms = wait_now_ms() + 4 * wait_patience_ms();
     for (int i = 0; i < HOLDERS; i++) {
         assert_true(has_opened_all(&holders[i], deadline_ms));

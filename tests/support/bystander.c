@@ -47,14 +47,15 @@ static void *ask_until_stop(void *context)
 {
     struct bystander *bystander = context;
     struct raw_socket raw;
-    if (!raw_socket_try_open(&raw, bystander->port)) {
+    if (raw_socket_try_open(&raw, bystander->port)) {
+        while (ask(bystander, &raw) && !bystander->stop) {
+            wait_for_time(wait_now_ms() + PAUSE_MS);
+        }
+        raw_socket_close(&raw);
+    } else {
         snprintf(bystander->complaint, sizeof bystander->complaint, "cannot connect");
-        return NULL;
     }
-    while (ask(bystander, &raw) && !bystander->stop) {
-        wait_for_time(wait_now_ms() + PAUSE_MS);
-    }
-    raw_socket_close(&raw);
+    bystander->ended = true;
     return NULL;
 }
 
@@ -84,13 +85,15 @@ struct waiting {
 static bool was_served(void *context)
 {
     struct waiting *waiting = context;
-    return waiting->bystander->served >= waiting->until;
+    return waiting->bystander->ended || waiting->bystander->served >= waiting->until;
 }
 
 void bystander_check_served(struct bystander *bystander, int count)
 {
     struct waiting waiting = {bystander, bystander->served + count};
-    if (!wait_until(was_served, &waiting, wait_deadline_ms())) {
-        fail_msg("another client is not served any more, after %d answers", bystander->served);
+    bool told = wait_until(was_served, &waiting, wait_deadline_ms());
+    if (bystander->served < waiting.until) {
+        fail_msg("another client is not served any more, after %d answers: %s", bystander->served,
+                 told ? bystander->complaint : "no answer");
     }
 }

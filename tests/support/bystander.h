@@ -17,6 +17,7 @@ struct bystander {
     const char *path;
     char *expected; /* the body it got first, which must come each time */
     _Atomic bool stop;
+    _Atomic bool ended; /* its thread has come to its end, for a complaint perhaps */
     _Atomic int served;
     _Atomic int64_t longest_ms; /* the longest it had to wait */
     char complaint[512];
