@@ -56,7 +56,8 @@ enum batch_kind {
 
 struct batch;
 
-/* ERR_INVALID_JSON, ERR_INVALID_FIELD (no list), ERR_TOO_MANY_ITEMS with *message; ERR_NO_MEMORY.
+/* The body must outlive the batch.
+ * ERR_INVALID_JSON, ERR_INVALID_FIELD (no list), ERR_TOO_MANY_ITEMS with *message; ERR_NO_MEMORY.
  * *camel tells the dialect of the answer even when this fails. */
 MUST_USE enum error batch_parse(struct slice body, enum batch_kind kind, struct batch **out,
                                 bool *camel, char message[MESSAGE_BYTES]);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "artemis-core/codec_hot.h"
 #include "artemis-core/codec_json.h"
 
 enum { EXCERPT_BYTES = 80, NUMBER_BYTES = 32 };
@@ -16,10 +17,15 @@ struct failure {
     char *message; /* owned */
 };
 
+/* A body of the ordinary shape is read as it lies (codec_hot); a document is made of it only when an item
+ * fails, whose fields the answer repeats. */
 struct batch {
-    struct document document;
-    json_t *list; /* borrowed from the document */
-    bool keys;    /* its items are keys, not instances */
+    struct slice body;
+    bool hot;
+    struct hot_keys hot_keys; /* where hot */
+    struct document document; /* without a root while hot */
+    json_t *list;             /* borrowed from the document */
+    bool keys;                /* its items are keys, not instances */
     struct failure *failures;
     size_t failure_count;
     size_t failure_capacity;
@@ -69,15 +75,43 @@ static enum error find_list(struct batch *batch, enum batch_kind kind, char mess
     return ERR_NONE;
 }
 
+static enum error open_batch(struct batch *batch, struct slice body, enum batch_kind kind,
+                             char message[MESSAGE_BYTES])
+{
+    batch->body = body;
+    if (kind == BATCH_OF_KEYS && hot_keys_scan(body, BATCH_ITEMS_MAX, &batch->hot_keys)) {
+        batch->hot = true;
+        batch->keys = true;
+        batch->document.camel = batch->hot_keys.camel_root;
+        return ERR_NONE;
+    }
+    enum error error = document_open(body, &batch->document, message);
+    return error ? error : find_list(batch, kind, message);
+}
+
+/* Makes the document of a hot batch. */
+static enum error cool_down(struct batch *batch)
+{
+    if (!batch->hot)
+        return ERR_NONE;
+    bool camel = batch->document.camel;
+    char message[MESSAGE_BYTES];
+    enum error error = document_open(batch->body, &batch->document, message);
+    batch->document.camel = camel;
+    if (!error)
+        error = find_list(batch, BATCH_OF_KEYS, message);
+    assert(!error || error == ERR_NO_MEMORY); /* Jansson takes what codec_hot takes */
+    batch->hot = error != ERR_NONE;
+    return error;
+}
+
 enum error batch_parse(struct slice body, enum batch_kind kind, struct batch **out, bool *camel,
                        char message[MESSAGE_BYTES])
 {
     struct batch *batch = calloc(1, sizeof(*batch));
     if (!batch)
         return ERR_NO_MEMORY;
-    enum error error = document_open(body, &batch->document, message);
-    if (!error)
-        error = find_list(batch, kind, message);
+    enum error error = open_batch(batch, body, kind, message);
     *camel = batch->document.camel;
     if (error)
         batch_free(batch);
@@ -99,7 +133,7 @@ void batch_free(struct batch *batch)
 
 size_t batch_count(const struct batch *batch)
 {
-    return json_array_size(batch->list);
+    return batch->hot ? batch->hot_keys.count : json_array_size(batch->list);
 }
 
 bool batch_is_camel(const struct batch *batch)
@@ -112,6 +146,9 @@ bool batch_is_camel(const struct batch *batch)
 static enum error note_failure(struct batch *batch, size_t index, enum error why,
                                const char *message)
 {
+    enum error error = cool_down(batch);
+    if (error)
+        return error;
     if (batch->failure_count == batch->failure_capacity) {
         size_t capacity = batch->failure_capacity ? batch->failure_capacity * 2 : 4;
         struct failure *grown = realloc(batch->failures, capacity * sizeof(*grown));
@@ -336,14 +373,19 @@ enum error batch_instance(struct batch *batch, size_t index, struct instance **o
 
 enum error batch_key(struct batch *batch, size_t index, struct instance_key *out)
 {
-    json_t *item;
-    enum error error = item_object(batch, index, &item);
-    if (error)
-        return error;
     struct slice parts[KEY_FIELDS] = {0};
     struct field_problem problem = {0};
-    for (enum instance_field field = 0; field < KEY_FIELDS && !error; field++)
-        error = read_text(batch, item, field, &parts[field], &problem);
+    enum error error = ERR_NONE;
+    if (batch->hot) {
+        hot_keys_read(&batch->hot_keys, index, parts, &batch->document.camel);
+    } else {
+        json_t *item;
+        error = item_object(batch, index, &item);
+        if (error)
+            return error;
+        for (enum instance_field field = 0; field < KEY_FIELDS && !error; field++)
+            error = read_text(batch, item, field, &parts[field], &problem);
+    }
     if (!error)
         error = instance_key_make(parts, out, &problem);
     return error == ERR_INVALID_FIELD ? refuse_field(batch, index, &problem) : error;

@@ -24,15 +24,23 @@ __attribute__((format(printf, 1, 2))) static char *quoted(const char *format, ..
     return text;
 }
 
+/* A batch borrows its body: the latest bodies are kept. */
+static char *kept_until_later(char *text)
+{
+    static char *kept[8];
+    static unsigned next;
+    free(kept[next % 8]);
+    return kept[next++ % 8] = text;
+}
+
 static struct batch *parsed(enum batch_kind kind, const char *body)
 {
     struct batch *batch = NULL;
     bool camel;
     char message[MESSAGE_BYTES] = "";
-    char *text = quoted("%s", body);
+    char *text = kept_until_later(quoted("%s", body));
     if (batch_parse(slice_of(text), kind, &batch, &camel, message))
         fail_msg("%s: %s", body, message);
-    free(text);
     return batch;
 }
 

@@ -20,7 +20,7 @@ enum {
     IDS = 32,
     CHANGERS = 3,
     THREADS = CHANGERS + 4,
-    ROUNDS = 1000, /* in each of which: */
+    ROUNDS = 500, /* in each of which: */
     OPERATIONS = 60,
     SWEEPS = 4,
     DISCOVERIES = 20,
