@@ -9,7 +9,13 @@
 
 #include "artemis-core/codec.h"
 
-enum { MS_PER_SEC = 1000, REFUSAL_BYTES = 768 };
+enum {
+    MS_PER_SEC = 1000,
+    REFUSAL_BYTES = 768,
+    /* A connection that has just become idle is looked at whether its client has left; later than
+     * that its leaving is an event of its own. */
+    LEFT_NOTICED_MS = 3000,
+};
 
 void connections_init(struct connections *table, uint32_t limit)
 {
@@ -214,7 +220,8 @@ void connections_sweep(struct connections *table, uint64_t now_ms)
         enum connection_state state = atomic_load(&c->state);
         if (state == CONNECTION_SERVING || state == CONNECTION_CLOSING)
             continue;
-        if (state == CONNECTION_READING && has_left(c->socket))
+        bool fresh = age_ms(c, now_ms) < LEFT_NOTICED_MS;
+        if ((state == CONNECTION_READING || fresh) && has_left(c->socket))
             end_silently(c, state);
         else if (age_ms(c, now_ms) >= allowed_ms(c, state))
             end_overdue(table, c, state);

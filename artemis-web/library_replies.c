@@ -39,6 +39,9 @@ static const struct {
      "request header: must be at most 16 KiB, is larger"},
     {MHD_HTTP_CONTENT_TOO_LARGE, ERR_BODY_TOO_LARGE,
      "body: its size must be a number of at most server.max_body_bytes"},
+    {MHD_HTTP_HTTP_VERSION_NOT_SUPPORTED, ERR_MALFORMED_REQUEST,
+     "request: must be HTTP/1.0 or 1.1"},
+    {MHD_HTTP_NOT_IMPLEMENTED, ERR_MALFORMED_REQUEST, "request: must be plain HTTP/1.1"},
     {MHD_HTTP_INTERNAL_SERVER_ERROR, ERR_NO_MEMORY, NULL},
 };
 

@@ -18,6 +18,7 @@
 
 #include "artemis-server/clock.h"
 #include "artemis-server/log.h"
+#include "artemis-web/acceptor.h"
 #include "artemis-web/library_replies.h"
 #include "artemis-web/listener.h"
 #include "artemis-web/reply.h"
@@ -340,13 +341,13 @@ static struct MHD_Daemon *start_daemon(struct web *web)
      * is divided between the threads and reached by one of them before the others. */
     unsigned library_limit = config->server.max_connections * 2 + SPARE_FILES;
     return MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TURBO | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0, NULL,
-        NULL, on_request, web, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL,
-        MHD_OPTION_LISTEN_SOCKET, web->listener, MHD_OPTION_CONNECTION_LIMIT, library_limit,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BUFFER_BYTES,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECS, MHD_OPTION_URI_LOG_CALLBACK, on_uri,
-        NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, web, MHD_OPTION_NOTIFY_COMPLETED,
-        on_completed, web, MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC | MHD_USE_TURBO |
+            MHD_USE_ERROR_LOG,
+        0, NULL, NULL, on_request, web, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL,
+        MHD_OPTION_CONNECTION_LIMIT, library_limit, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)CONNECTION_BUFFER_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECS,
+        MHD_OPTION_URI_LOG_CALLBACK, on_uri, NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, web,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, web, MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
 }
 
 /* Where nothing else was said, others reach us where we listen, at the real port. */
@@ -358,6 +359,27 @@ static void set_url(struct engine *engine, const struct web *web)
              advertised ? config->cluster.advertise_addr : web->address);
 }
 
+static void on_accepted(void *context, int socket, const struct sockaddr *peer, socklen_t size)
+{
+    struct web *web = context;
+    MHD_add_connection(web->daemon, socket, peer, size); /* closes it where that fails */
+}
+
+/* Starts the threads. The listener is the acceptor's when this succeeds. */
+static enum error start_threads(struct web *web, int listener)
+{
+    enum error error = library_replies_start(&web->metrics);
+    if (error)
+        return error;
+    web->daemon = start_daemon(web);
+    if (!web->daemon)
+        return ERR_SYSTEM;
+    error = acceptor_start(listener, on_accepted, web, &web->acceptor);
+    if (error)
+        MHD_stop_daemon(web->daemon);
+    return error;
+}
+
 enum error web_start(struct engine *engine, struct web **out, char problem[WEB_PROBLEM_BYTES])
 {
     struct web *web = calloc(1, sizeof(*web));
@@ -366,24 +388,22 @@ enum error web_start(struct engine *engine, struct web **out, char problem[WEB_P
         return ERR_NO_MEMORY;
     web->engine = engine;
     raise_file_limit(engine->config->server.max_connections);
-    enum error error =
-        listener_open(engine->config->server.listen_addr, &web->listener, web->address,
-                      sizeof(web->address), problem, WEB_PROBLEM_BYTES);
+    int listener;
+    enum error error = listener_open(engine->config->server.listen_addr, &listener, web->address,
+                                     sizeof(web->address), problem, WEB_PROBLEM_BYTES);
     if (error) {
         free(web);
         return error;
     }
     set_url(engine, web);
     connections_init(&web->connections, engine->config->server.max_connections);
-    error = library_replies_start(&web->metrics);
-    if (!error)
-        web->daemon = start_daemon(web);
-    if (!web->daemon) {
+    error = start_threads(web, listener);
+    if (error) {
         snprintf(problem, WEB_PROBLEM_BYTES, "cannot start the HTTP server's threads");
-        close(web->listener);
+        close(listener);
         connections_free(&web->connections);
         free(web);
-        return ERR_SYSTEM;
+        return error;
     }
     *out = web;
     return ERR_NONE;
@@ -397,19 +417,6 @@ const char *web_address(const struct web *web)
 void web_tick(struct web *web, struct moment now)
 {
     connections_sweep(&web->connections, now.mono_ms);
-}
-
-/* Hands over what the kernel has accepted for us, so that it is not cut off with the listener. */
-static void take_backlog(struct web *web)
-{
-    struct sockaddr_storage peer;
-    socklen_t size = sizeof(peer);
-    int fd;
-    while ((fd = accept4(web->listener, (struct sockaddr *)&peer, &size,
-                         SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
-        MHD_add_connection(web->daemon, fd, (struct sockaddr *)&peer, size);
-        size = sizeof(peer);
-    }
 }
 
 /* Waits until nothing is under way and nothing has been for a moment, or until the deadline. */
@@ -437,9 +444,7 @@ void web_stop(struct web *web, uint64_t drain_ms)
     if (!web)
         return;
     uint64_t deadline_ms = clock_now().mono_ms + drain_ms;
-    MHD_quiesce_daemon(web->daemon);
-    take_backlog(web);
-    shutdown(web->listener, SHUT_RD); /* refuses from here on; libmicrohttpd may still look at it */
+    acceptor_stop(web->acceptor);
     wait_for_quiet(web, deadline_ms);
 
     connections_close_idle(&web->connections);
@@ -450,7 +455,6 @@ void web_stop(struct web *web, uint64_t drain_ms)
         connections_view(&web->connections, &view);
     } while (view.open > 0 && clock_now().mono_ms < until_ms);
     MHD_stop_daemon(web->daemon);
-    close(web->listener);
     connections_free(&web->connections);
     free(web);
 }

@@ -9,11 +9,12 @@
 #include "artemis-web/web.h"
 
 struct MHD_Daemon;
+struct acceptor;
 
 struct web {
     struct engine *engine;     /* borrowed */
     struct MHD_Daemon *daemon; /* its threads call back into this struct */
-    int listener; /* until it is handed to libmicrohttpd, and after it was given back */
+    struct acceptor *acceptor;
     char address[WEB_ADDRESS_BYTES];
     struct connections connections;
     struct metrics metrics;

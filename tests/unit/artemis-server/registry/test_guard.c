@@ -105,6 +105,7 @@ static void huge_scope_does_not_overflow(void **state)
 {
     (void)state;
     struct guard guard = {0};
+    assert_false(judge(&guard, 0, 43000000, 1)); /* 100 times this is beyond 32 bits */
     assert_false(judge(&guard, 0, 2000000000, 300000000));
     assert_true(judge(&guard, 0, 2000000000, 300000001));
 }

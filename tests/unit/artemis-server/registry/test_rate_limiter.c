@@ -111,10 +111,13 @@ static void older_moment_admits_no_more_than_the_burst(void **state)
     assert_int_equal(admitted(&limiter, START_MONO_MS + 5, 100), 0);
 }
 
-enum { THREADS = 4, TRIES = 20000 };
+enum { THREADS = 4, TRIES = 200000 };
+
+static pthread_barrier_t all_there;
 
 static void *hammer(void *context)
 {
+    pthread_barrier_wait(&all_there);
     return (void *)(uintptr_t)admitted(context, START_MONO_MS, TRIES);
 }
 
@@ -124,6 +127,7 @@ static void threads_together_get_one_burst(void **state)
     struct rate_limiter limiter;
     pthread_t threads[THREADS];
     rate_limiter_init(&limiter, 1000, THREADS * TRIES / 2);
+    pthread_barrier_init(&all_there, NULL, THREADS);
     for (int i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, hammer, &limiter), 0);
     uintptr_t total = 0;
@@ -132,6 +136,7 @@ static void threads_together_get_one_burst(void **state)
         pthread_join(threads[i], &count);
         total += (uintptr_t)count;
     }
+    pthread_barrier_destroy(&all_there);
     assert_int_equal(total, THREADS * TRIES / 2);
 }
 

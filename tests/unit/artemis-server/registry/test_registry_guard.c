@@ -122,6 +122,33 @@ static void silent_few_are_evicted_at_once(void **state)
     assert_int_equal(stats_of(registry).held, 0);
 }
 
+/* One every 100 ms: each alone is nothing, but the sixteenth of a hundred is too many. */
+static void slow_death_of_a_service_adds_up(void **state)
+{
+    (void)state;
+    put_many(registry, "calm", 0, CALM, at_ms(0));
+    for (unsigned i = 0; i < BIG; i++)
+        put_many(registry, "big", i, i + 1, at_ms(i * 100));
+    run(TICK_MS, TTL_MS + BIG * 100 + TICK_MS, true);
+    assert_int_equal(shown(registry, "big", at_ms(0)), 85);
+    assert_int_equal(stats_of(registry).held, 85);
+    assert_int_equal(node_guard().state, GUARD_OFF);
+}
+
+static void slow_death_of_many_small_services_adds_up(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 100; i++) {
+        char service[16];
+        snprintf(service, sizeof(service), "small%u", i);
+        put(registry, service, "a", at_ms(i * 100));
+    }
+    run(TICK_MS, TTL_MS + 100 * 100 + TICK_MS, false);
+    assert_int_equal(stats_of(registry).instances, 85);
+    assert_int_equal(stats_of(registry).held, 85);
+    assert_int_equal(node_guard().state, GUARD_ON);
+}
+
 static void service_below_the_minimum_is_evicted_at_once(void **state)
 {
     (void)state;
@@ -253,12 +280,13 @@ static void guard_ends_when_all_have_come_back(void **state)
 static void guard_ends_when_enough_have_come_back_and_the_rest_goes(void **state)
 {
     (void)state;
+    const uint64_t enough = ENDED_MS + RECHECK_MS + RECHECK_MS / 2;
     start_trouble(true);
     assert_int_equal(renew_many(registry, "big", 0, 84, at_ms(ENDED_MS + 1)), 84);
-    run(ENDED_MS, ENDED_MS + 3 * RECHECK_MS, true);
+    run(ENDED_MS, enough, true);
     assert_int_equal(shown(registry, "big", at_ms(0)), BIG);
-    assert_int_equal(renew(registry, "big", "i84", at_ms(ENDED_MS + 3 * RECHECK_MS)), ERR_NONE);
-    run(ENDED_MS + 3 * RECHECK_MS, ENDED_MS + 4 * RECHECK_MS + 2 * TICK_MS, true);
+    assert_int_equal(renew(registry, "big", "i84", at_ms(enough)), ERR_NONE);
+    run(enough, enough + RECHECK_MS + 2 * TICK_MS, true);
     assert_int_equal(shown(registry, "big", at_ms(0)), 85);
     assert_int_equal(stats_of(registry).guarded_services, 0);
     assert_int_equal(stats_of(registry).expired, 15);
@@ -402,6 +430,8 @@ int main(void)
         TEST(silent_majority_of_a_service_is_held),
         TEST(guard_tells_its_numbers),
         TEST(silent_few_are_evicted_at_once),
+        TEST(slow_death_of_a_service_adds_up),
+        TEST(slow_death_of_many_small_services_adds_up),
         TEST(service_below_the_minimum_is_evicted_at_once),
         TEST(guard_of_one_service_holds_nobody_elses),
         TEST(guard_of_the_node_holds_small_services_too),
