@@ -35,6 +35,7 @@
     /* Try again later, or elsewhere. */                                                                                                               \
     X(ERR_RATE_LIMITED,          "rate-limited",        "over-limit",          429, "rate-limited",          200, "over the rate limit of this node")  \
     X(ERR_TOO_MANY_CONNECTIONS,  "service-unavailable", "over-limit",          503, "service-unavailable",   503, "too many connections")              \
+    X(ERR_OVERLOADED,            "service-unavailable", "overloaded",           503, "service-unavailable",   200, "too many bodies are under way")       \
     X(ERR_NOT_READY,             "service-unavailable", "not-ready",           503, "service-unavailable",   200, "this node is starting")             \
     X(ERR_DRAINING,              "service-unavailable", "draining",            503, "service-unavailable",   200, "this node is shutting down")        \
     /* Report it: this is ours. */                                                                                                                     \

@@ -15,6 +15,8 @@ enum {
     /* A connection that has just become idle is looked at whether its client has left; later than
      * that its leaving is an event of its own. */
     LEFT_NOTICED_MS = 3000,
+    /* System calls in a row under the lock. */
+    CALLS_A_STRETCH = 64,
 };
 
 void connections_init(struct connections *table, uint32_t limit)
@@ -25,8 +27,53 @@ void connections_init(struct connections *table, uint32_t limit)
 
 void connections_free(struct connections *table)
 {
-    assert(!table->_shared.first);
+    for (int state = 0; state < CONNECTION_STATES; state++)
+        assert(!table->_shared.lists[state].first);
     pthread_mutex_destroy(&table->_shared.lock);
+}
+
+/* --- lists, the table locked ------------------------------------------------------------------ */
+
+static void unlink_one(struct connections *table, struct connection *connection)
+{
+    struct connection_list *list = &table->_shared.lists[connection->state];
+    if (connection->next)
+        connection->next->prev = connection->prev;
+    else
+        list->last = connection->prev;
+    if (connection->prev)
+        connection->prev->next = connection->next;
+    else
+        list->first = connection->next;
+    list->count--;
+}
+
+static void link_last(struct connections *table, struct connection *connection,
+                      enum connection_state state, uint64_t now_ms)
+{
+    struct connection_list *list = &table->_shared.lists[state];
+    connection->state = state;
+    connection->since_ms = now_ms;
+    connection->next = NULL;
+    connection->prev = list->last;
+    if (list->last)
+        list->last->next = connection;
+    else
+        list->first = connection;
+    list->last = connection;
+    list->count++;
+}
+
+static void move(struct connections *table, struct connection *connection, enum connection_state to,
+                 uint64_t now_ms)
+{
+    unlink_one(table, connection);
+    link_last(table, connection, to, now_ms);
+}
+
+static uint64_t age_ms(const struct connection *connection, uint64_t now_ms)
+{
+    return now_ms > connection->since_ms ? now_ms - connection->since_ms : 0;
 }
 
 /* --- ending from outside ---------------------------------------------------------------------- */
@@ -36,10 +83,16 @@ static const char *status_phrase(int status)
     switch (status) {
     case 400:
         return "Bad Request";
+    case 404:
+        return "Not Found";
+    case 405:
+        return "Method Not Allowed";
     case 408:
         return "Request Timeout";
     case 413:
         return "Content Too Large";
+    case 429:
+        return "Too Many Requests";
     case 431:
         return "Request Header Fields Too Large";
     case 503:
@@ -65,122 +118,122 @@ void connection_refuse(int socket, enum error error, const char *message)
     text_free(&body);
 }
 
-/* Takes a connection out of `from`; false when it has moved on meanwhile. */
-static bool claim(struct connection *connection, enum connection_state from)
+/* Shuts a connection down; libmicrohttpd does the rest. The table is locked. */
+static void end(struct connections *table, struct connection *connection, uint64_t now_ms)
 {
-    return atomic_compare_exchange_strong(&connection->state, &from, CONNECTION_CLOSING);
+    move(table, connection, CONNECTION_CLOSING, now_ms);
+    table->_shared.admitted--;
+    shutdown(connection->socket, SHUT_RDWR);
 }
 
-static uint64_t age_ms(const struct connection *connection, uint64_t now_ms)
-{
-    uint64_t since_ms = atomic_load_explicit(&connection->since_ms, memory_order_relaxed);
-    return now_ms > since_ms ? now_ms - since_ms : 0;
-}
-
-static void end_silently(struct connection *connection, enum connection_state state)
-{
-    if (claim(connection, state))
-        shutdown(connection->socket, SHUT_RDWR);
-}
-
-/* Makes room among those that have long been idle, oldest first. The table is locked. */
+/* Ends the connection that has been idle for longest, if it has been for a while. */
 static bool make_room(struct connections *table, uint64_t now_ms)
 {
-    int displaced = 0;
-    for (struct connection *c = table->_shared.first; c && displaced < DISPLACED_AT_ONCE;
-         c = c->next) {
-        enum connection_state state = atomic_load(&c->state);
-        if ((state != CONNECTION_IDLE && state != CONNECTION_NEW) ||
-            age_ms(c, now_ms) < IDLE_BEFORE_DISPLACED_MS)
-            continue;
-        end_silently(c, state);
-        displaced++;
-    }
-    table->_shared.counters.displaced += (uint64_t)displaced;
-    return displaced > 0;
+    struct connection *oldest = table->_shared.lists[CONNECTION_IDLE].first;
+    struct connection *fresh = table->_shared.lists[CONNECTION_NEW].first;
+    if (!oldest || (fresh && fresh->since_ms < oldest->since_ms))
+        oldest = fresh;
+    if (!oldest || age_ms(oldest, now_ms) < IDLE_BEFORE_DISPLACED_MS)
+        return false;
+    end(table, oldest, now_ms);
+    table->_shared.counters.displaced++;
+    return true;
 }
 
 /* --- coming and going ------------------------------------------------------------------------- */
+
+bool connections_admit(struct connections *table, int socket, uint64_t now_ms)
+{
+    pthread_mutex_lock(&table->_shared.lock);
+    bool admitted = table->_shared.admitted < table->limit || make_room(table, now_ms);
+    table->_shared.admitted += admitted;
+    table->_shared.counters.accepted += admitted;
+    table->_shared.counters.refused += !admitted;
+    pthread_mutex_unlock(&table->_shared.lock);
+    if (admitted)
+        return true;
+    char message[128];
+    snprintf(message, sizeof(message),
+             "connections: server.max_connections is %u, and all are busy", table->limit);
+    connection_refuse(socket, ERR_TOO_MANY_CONNECTIONS, message);
+    return false;
+}
+
+void connections_give_up(struct connections *table)
+{
+    pthread_mutex_lock(&table->_shared.lock);
+    table->_shared.admitted--;
+    pthread_mutex_unlock(&table->_shared.lock);
+}
 
 void connections_add(struct connections *table, struct connection *connection, int socket,
                      uint64_t now_ms)
 {
     *connection = (struct connection){.socket = socket};
-    atomic_init(&connection->state, CONNECTION_NEW);
-    atomic_init(&connection->since_ms, now_ms);
-
     pthread_mutex_lock(&table->_shared.lock);
-    bool refused = table->_shared.count >= table->limit && !make_room(table, now_ms);
-    connection->prev = table->_shared.last;
-    if (connection->prev)
-        connection->prev->next = connection;
-    else
-        table->_shared.first = connection;
-    table->_shared.last = connection;
-    table->_shared.count++;
-    table->_shared.counters.accepted += !refused;
-    table->_shared.counters.refused += refused;
+    link_last(table, connection, CONNECTION_NEW, now_ms);
     pthread_mutex_unlock(&table->_shared.lock);
-
-    if (!refused || !claim(connection, CONNECTION_NEW))
-        return;
-    char message[128];
-    snprintf(message, sizeof(message),
-             "connections: server.max_connections is %u, and all are busy", table->limit);
-    connection_refuse(socket, ERR_TOO_MANY_CONNECTIONS, message);
-    shutdown(socket, SHUT_RDWR);
 }
 
 void connections_remove(struct connections *table, struct connection *connection)
 {
     pthread_mutex_lock(&table->_shared.lock);
-    if (connection->next)
-        connection->next->prev = connection->prev;
-    else
-        table->_shared.last = connection->prev;
-    if (connection->prev)
-        connection->prev->next = connection->next;
-    else
-        table->_shared.first = connection->next;
-    table->_shared.count--;
+    unlink_one(table, connection);
+    table->_shared.admitted -= connection->state != CONNECTION_CLOSING;
     pthread_mutex_unlock(&table->_shared.lock);
 }
 
 /* --- requests --------------------------------------------------------------------------------- */
 
-static bool move(struct connection *connection, enum connection_state to, uint64_t now_ms)
+static bool advance(struct connections *table, struct connection *connection,
+                    enum connection_state to, uint64_t now_ms)
 {
-    enum connection_state from = atomic_load(&connection->state);
-    atomic_store_explicit(&connection->since_ms, now_ms, memory_order_relaxed);
-    return from != CONNECTION_CLOSING &&
-           atomic_compare_exchange_strong(&connection->state, &from, to);
+    pthread_mutex_lock(&table->_shared.lock);
+    bool alive = connection->state != CONNECTION_CLOSING;
+    if (alive)
+        move(table, connection, to, now_ms);
+    if (to == CONNECTION_READING)
+        connection->body_bytes = 0;
+    pthread_mutex_unlock(&table->_shared.lock);
+    return alive;
 }
 
-void connection_reading(struct connection *connection, uint64_t now_ms)
+void connection_reading(struct connections *table, struct connection *connection, uint64_t now_ms)
 {
-    atomic_store_explicit(&connection->body_bytes, 0, memory_order_relaxed);
-    move(connection, CONNECTION_READING, now_ms);
+    advance(table, connection, CONNECTION_READING, now_ms);
 }
 
-bool connection_serving(struct connection *connection, uint64_t now_ms)
+void connection_received(struct connections *table, struct connection *connection,
+                         uint64_t body_bytes)
 {
-    return move(connection, CONNECTION_SERVING, now_ms);
+    pthread_mutex_lock(&table->_shared.lock);
+    connection->body_bytes += body_bytes;
+    pthread_mutex_unlock(&table->_shared.lock);
 }
 
-void connection_idle(struct connection *connection, uint64_t now_ms)
+bool connection_serving(struct connections *table, struct connection *connection, uint64_t now_ms)
 {
-    move(connection, CONNECTION_IDLE, now_ms);
+    return advance(table, connection, CONNECTION_SERVING, now_ms);
+}
+
+void connection_idle(struct connections *table, struct connection *connection, uint64_t now_ms)
+{
+    advance(table, connection, CONNECTION_IDLE, now_ms);
 }
 
 /* --- sweeping --------------------------------------------------------------------------------- */
 
-/* Has the client of a connection without a request sent anything at all? */
-static bool has_sent(int socket)
+/* Has the client sent something since the connection got into its state? Then a header is under way
+ * that is not whole. */
+static bool has_sent(const struct connection *connection, uint64_t now_ms)
 {
     struct tcp_info info = {0};
     socklen_t size = sizeof(info);
-    return getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
-           info.tcpi_bytes_received > 0;
+    if (getsockopt(connection->socket, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
+        return false;
+    if (connection->state == CONNECTION_NEW)
+        return info.tcpi_bytes_received > 0;
+    return info.tcpi_last_data_recv + MS_PER_SEC / 2 < age_ms(connection, now_ms);
 }
 
 /* The client has ended its side, and there is nothing left to read: what it began never gets whole.
@@ -191,65 +244,81 @@ static bool has_left(int socket)
     return recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
-static uint64_t allowed_ms(const struct connection *connection, enum connection_state state)
+static bool is_overdue(const struct connection *connection, uint64_t now_ms)
 {
-    if (state == CONNECTION_IDLE)
-        return IDLE_SECS * MS_PER_SEC;
-    uint64_t body = atomic_load_explicit(&connection->body_bytes, memory_order_relaxed);
-    return (REQUEST_SECS + body / BODY_BYTES_A_SEC) * MS_PER_SEC;
+    uint64_t secs = age_ms(connection, now_ms) / MS_PER_SEC;
+    if (connection->state == CONNECTION_IDLE) /* now and then: is a header dripping in? */
+        return secs >= IDLE_SECS ||
+               (secs > 0 && secs % REQUEST_SECS == 0 && has_sent(connection, now_ms));
+    return secs >= REQUEST_SECS + connection->body_bytes / BODY_BYTES_A_SEC;
 }
 
-static void end_overdue(struct connections *table, struct connection *connection,
-                        enum connection_state state)
+/* Looks at one connection; true when it was ended. */
+static bool sweep_one(struct connections *table, struct connection *connection, uint64_t now_ms)
 {
-    if (!claim(connection, state))
-        return;
+    enum connection_state state = connection->state;
+    bool fresh = age_ms(connection, now_ms) < LEFT_NOTICED_MS;
+    if ((state == CONNECTION_READING || fresh) && has_left(connection->socket)) {
+        end(table, connection, now_ms);
+        return true;
+    }
+    if (!is_overdue(connection, now_ms))
+        return false;
     table->_shared.counters.timed_out++;
-    if (state == CONNECTION_READING || (state == CONNECTION_NEW && has_sent(connection->socket))) {
+    if (state == CONNECTION_READING || has_sent(connection, now_ms)) {
         char message[128];
         snprintf(message, sizeof(message), "request: must arrive within %d s", REQUEST_SECS);
         connection_refuse(connection->socket, ERR_REQUEST_TIMEOUT, message);
     }
-    shutdown(connection->socket, SHUT_RDWR);
+    end(table, connection, now_ms);
+    return true;
+}
+
+/* Looks at all of one list, in stretches; who is looked at goes to the end of the list and keeps its
+ * age, so the order comes round to where it was. */
+static void sweep_list(struct connections *table, enum connection_state state, uint64_t now_ms)
+{
+    struct connection_list *list = &table->_shared.lists[state];
+    pthread_mutex_lock(&table->_shared.lock);
+    for (uint32_t left = list->count; left > 0 && list->first; left--) {
+        struct connection *connection = list->first;
+        if (!sweep_one(table, connection, now_ms))
+            move(table, connection, state, connection->since_ms);
+        if (left % CALLS_A_STRETCH == 0) {
+            pthread_mutex_unlock(&table->_shared.lock);
+            pthread_mutex_lock(&table->_shared.lock);
+        }
+    }
+    pthread_mutex_unlock(&table->_shared.lock);
 }
 
 void connections_sweep(struct connections *table, uint64_t now_ms)
 {
-    pthread_mutex_lock(&table->_shared.lock);
-    for (struct connection *c = table->_shared.first; c; c = c->next) {
-        enum connection_state state = atomic_load(&c->state);
-        if (state == CONNECTION_SERVING || state == CONNECTION_CLOSING)
-            continue;
-        bool fresh = age_ms(c, now_ms) < LEFT_NOTICED_MS;
-        if ((state == CONNECTION_READING || fresh) && has_left(c->socket))
-            end_silently(c, state);
-        else if (age_ms(c, now_ms) >= allowed_ms(c, state))
-            end_overdue(table, c, state);
-    }
-    pthread_mutex_unlock(&table->_shared.lock);
+    sweep_list(table, CONNECTION_NEW, now_ms);
+    sweep_list(table, CONNECTION_IDLE, now_ms);
+    sweep_list(table, CONNECTION_READING, now_ms);
 }
 
 void connections_close_idle(struct connections *table)
 {
     pthread_mutex_lock(&table->_shared.lock);
-    for (struct connection *c = table->_shared.first; c; c = c->next) {
-        enum connection_state state = atomic_load(&c->state);
-        /* Only the reading side: what has been sent to us before this is still answered. */
-        if (state == CONNECTION_IDLE || state == CONNECTION_NEW)
-            shutdown(c->socket, SHUT_RD);
-    }
+    /* Only the reading side: what has been sent to us before this is still answered. */
+    for (struct connection *c = table->_shared.lists[CONNECTION_NEW].first; c; c = c->next)
+        shutdown(c->socket, SHUT_RD);
+    for (struct connection *c = table->_shared.lists[CONNECTION_IDLE].first; c; c = c->next)
+        shutdown(c->socket, SHUT_RD);
     pthread_mutex_unlock(&table->_shared.lock);
 }
 
 void connections_view(struct connections *table, struct connections_view *view)
 {
-    *view = (struct connections_view){0};
     pthread_mutex_lock(&table->_shared.lock);
-    view->open = table->_shared.count;
-    view->counters = table->_shared.counters;
-    for (struct connection *c = table->_shared.first; c; c = c->next) {
-        enum connection_state state = atomic_load_explicit(&c->state, memory_order_relaxed);
-        view->busy += state == CONNECTION_READING || state == CONNECTION_SERVING;
-    }
+    const struct connection_list *lists = table->_shared.lists;
+    *view = (struct connections_view){
+        .open = table->_shared.admitted,
+        .closing = lists[CONNECTION_CLOSING].count,
+        .busy = lists[CONNECTION_READING].count + lists[CONNECTION_SERVING].count,
+        .counters = table->_shared.counters,
+    };
     pthread_mutex_unlock(&table->_shared.lock);
 }

@@ -7,17 +7,17 @@
  * came: one byte a second earns nothing. Else it gets 408 and the connection is closed.
  *   - A request whose client left midway is dropped.
  *   - A connection that waits between requests is closed after IDLE_SECS.
- *   - At the limit, connections that have been idle for a second make room for a new one; where
- * none is, the new one gets 503.
+ *   - At the limit, the connection that has been idle for longest (a second at least) makes room for a
+ *     new one; where none is, the new one gets 503 and never reaches libmicrohttpd.
  *
  * A connection is made and ended by libmicrohttpd's threads. To end one from outside, its socket is
- * shut down, and libmicrohttpd sees its end. The step from "reading" to "serving" is an atomic
- * swap, so either the request is served or it is timed out, never both.
+ * shut down, and libmicrohttpd sees its end. All is guarded by the table's one lock, which is held for
+ * a few steps at a time; so either a request is served or it is timed out, never both, and no socket is
+ * shut down after it was closed.
  */
 #pragma once
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,7 +29,6 @@ enum {
     BODY_BYTES_A_SEC = 16 * 1024,
     IDLE_SECS = 75,
     IDLE_BEFORE_DISPLACED_MS = 1000,
-    DISPLACED_AT_ONCE = 32,
 };
 
 enum connection_state {
@@ -38,15 +37,23 @@ enum connection_state {
     CONNECTION_READING, /* a request is coming in */
     CONNECTION_SERVING, /* it is here, and being answered */
     CONNECTION_CLOSING, /* shut down by us */
+    CONNECTION_STATES,
 };
 
+/* Guarded by the table's lock. */
 struct connection {
-    struct connection *next; /* in order of arrival; guarded by the table's lock */
+    struct connection *next;
     struct connection *prev;
     int socket;
-    _Atomic enum connection_state state;
-    _Atomic uint64_t since_ms;   /* of the state, monotonic */
-    _Atomic uint64_t body_bytes; /* that came for this request */
+    enum connection_state state;
+    uint64_t since_ms;   /* of the state, monotonic */
+    uint64_t body_bytes; /* that came for this request */
+};
+
+struct connection_list { /* of one state; who has been in it for longest is first */
+    struct connection *first;
+    struct connection *last;
+    uint32_t count;
 };
 
 struct connection_counters {
@@ -57,9 +64,8 @@ struct connections {
     uint32_t limit;
     struct {
         pthread_mutex_t lock;
-        struct connection *first;
-        struct connection *last;
-        uint32_t count;
+        struct connection_list lists[CONNECTION_STATES];
+        uint32_t admitted; /* not closing: those in lists, and those on their way there */
         struct connection_counters counters;
     } _shared;
 };
@@ -71,17 +77,22 @@ void connections_free(struct connections *table); /* must be empty */
  * fit the socket's buffer at once is dropped: the connection is about to end. `message` may be NULL. */
 void connection_refuse(int socket, enum error error, const char *message);
 
-/* Enters a connection that was accepted; `connection` is the caller's memory until it is removed.
- * Over the limit it is told so and shut down, but entered all the same. */
+/* May a connection that was just accepted stay? At the limit it displaces an idle one; where there is
+ * none it is told so, and the caller closes it. An admitted one is either entered or given up. */
+bool connections_admit(struct connections *table, int socket, uint64_t now_ms);
+void connections_give_up(struct connections *table);
+/* Enters an admitted connection; `connection` is the caller's memory until it is removed. */
 void connections_add(struct connections *table, struct connection *connection, int socket,
                      uint64_t now_ms);
 void connections_remove(struct connections *table, struct connection *connection);
 
-/* A request begins, has arrived whole (false: too late, it was timed out), and has been answered.
- */
-void connection_reading(struct connection *connection, uint64_t now_ms);
-bool connection_serving(struct connection *connection, uint64_t now_ms);
-void connection_idle(struct connection *connection, uint64_t now_ms);
+/* A request begins, some of its body came, it has arrived whole (false: too late, it was timed out),
+ * and has been answered. */
+void connection_reading(struct connections *table, struct connection *connection, uint64_t now_ms);
+void connection_received(struct connections *table, struct connection *connection,
+                         uint64_t body_bytes);
+bool connection_serving(struct connections *table, struct connection *connection, uint64_t now_ms);
+void connection_idle(struct connections *table, struct connection *connection, uint64_t now_ms);
 
 /* Closes what is overdue. Call it every second or so, from one thread. */
 void connections_sweep(struct connections *table, uint64_t now_ms);
@@ -89,7 +100,8 @@ void connections_sweep(struct connections *table, uint64_t now_ms);
 void connections_close_idle(struct connections *table);
 
 struct connections_view {
-    uint32_t open;
+    uint32_t open; /* not counting those that we are closing */
+    uint32_t closing;
     uint32_t busy; /* reading or serving */
     struct connection_counters counters;
 };

@@ -25,8 +25,9 @@ struct request {
     bool is_get;                /* GET or HEAD; else POST */
     bool java;                  /* the path begins with /artemis/ */
     bool camel;                 /* a camelCase name was read, in the query or the body */
-    bool discard;               /* the body is too large, and only swallowed */
-    enum error refused;         /* decided before the body came; ERR_NONE: go on */
+    enum error refused;         /* decided before the body was whole: the rest is swallowed */
+    uint64_t swallowed_bytes;   /* of the body, since it was refused */
+    uint64_t held_bytes;        /* what of web.held_bytes is this request's */
     struct text body;           /* as received; inflated before a handler sees it */
     struct moment now;
     uint64_t started_ns;

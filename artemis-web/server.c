@@ -33,6 +33,7 @@ enum {
     /* Too large a body is swallowed before it is refused, up to here: a client that is still sending
      * does not hear us, and finds its connection reset. */
     SWALLOWED_BYTES = 64 * 1024 * 1024,
+    HELD_BYTES_MAX = 256 * 1024 * 1024,
     SPARE_FILES = 64,
     DRAIN_POLL_MS = 5,
     DRAIN_QUIET_MS = 250,
@@ -141,11 +142,6 @@ static enum error dispatch(struct request *request, struct reply *reply, const c
         explain(request, url, method, error, message);
         return error;
     }
-    if (request->route->class == ROUTE_CLIENT) {
-        error = engine_admit(request->engine, request->now);
-        if (error)
-            return error;
-    }
     error = request_inflate(request, message);
     return error ? error : request->route->handle(request, reply, message);
 }
@@ -188,25 +184,55 @@ static void begin(struct session *session, struct web *web, struct MHD_Connectio
     if (nul_in_path)
         request->route = NULL; /* `url` ends early */
     request->refused = judge_header(request, method, version);
-    request->discard = request->refused != ERR_NONE;
-    connection_reading(&session->connection, request->now.mono_ms);
+    if (!request->refused && request->route->class == ROUTE_CLIENT)
+        request->refused = engine_admit(request->engine, request->now);
+    connection_reading(&web->connections, &session->connection, request->now.mono_ms);
 }
 
-/* Takes a piece of the body; too much of it is only counted. */
-static void receive(struct session *session, const char *data, size_t size)
+/* Bodies under way may fill so much memory together, or one of the largest size at the least. */
+static uint64_t held_limit(const struct web *web)
+{
+    uint64_t one = web->engine->config->server.max_body_bytes;
+    return one > HELD_BYTES_MAX ? one : HELD_BYTES_MAX;
+}
+
+static enum error keep(struct request *request, const char *data, size_t size)
+{
+    if (request->body.size + size > request->engine->config->server.max_body_bytes)
+        return ERR_BODY_TOO_LARGE;
+    uint64_t held =
+        atomic_fetch_add_explicit(&request->web->held_bytes, size, memory_order_relaxed);
+    request->held_bytes += size;
+    if (held + size > held_limit(request->web))
+        return ERR_OVERLOADED;
+    text_append(&request->body, data, size);
+    return text_failed(&request->body) ? ERR_NO_MEMORY : ERR_NONE;
+}
+
+static void let_go(struct request *request)
+{
+    atomic_fetch_sub_explicit(&request->web->held_bytes, request->held_bytes, memory_order_relaxed);
+    request->held_bytes = 0;
+    if (request->body.capacity > KEPT_BODY_BYTES)
+        text_free(&request->body);
+}
+
+/* Takes a piece of the body; of a refused one it is only counted. False when that is enough. */
+static bool receive(struct session *session, const char *data, size_t size)
 {
     struct request *request = &session->request;
-    atomic_fetch_add_explicit(&session->connection.body_bytes, size, memory_order_relaxed);
+    connection_received(&request->web->connections, &session->connection, size);
     atomic_fetch_add_explicit(&request->web->metrics.request_bytes, size, memory_order_relaxed);
-    if (request->discard)
-        return;
-    if (request->body.size + size > request->engine->config->server.max_body_bytes)
-        request->refused = ERR_BODY_TOO_LARGE;
-    else
-        text_append(&request->body, data, size);
-    if (text_failed(&request->body))
-        request->refused = ERR_NO_MEMORY;
-    request->discard = request->refused != ERR_NONE;
+    if (!request->refused) {
+        request->refused = keep(request, data, size);
+        return true;
+    }
+    request->swallowed_bytes += size;
+    if (request->swallowed_bytes <= SWALLOWED_BYTES)
+        return true;
+    metrics_count(&request->web->metrics, request->route, request->refused, 0);
+    connection_refuse(session->connection.socket, request->refused, NULL);
+    return false;
 }
 
 /* Nobody knows where the next request begins: the connection ends here. */
@@ -248,12 +274,13 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, con
         return refuse_unread(&session->request) ? answer(session, url, method) : MHD_YES;
     }
     if (*size > 0) {
-        receive(session, data, *size);
+        bool more = receive(session, data, *size);
         *size = 0;
-        return MHD_YES;
+        return more ? MHD_YES : MHD_NO;
     }
     session->request.now = clock_now();
-    if (!connection_serving(&session->connection, session->request.now.mono_ms))
+    if (!connection_serving(&session->request.web->connections, &session->connection,
+                            session->request.now.mono_ms))
         return MHD_NO; /* it came too late, and has been told */
     return answer(session, url, method);
 }
@@ -267,11 +294,10 @@ static void on_completed(void *context, struct MHD_Connection *mhd, void **reque
     struct session *session = *request_context;
     if (!session || *request_context == &nul_mark)
         return;
-    if (session->request.body.capacity > KEPT_BODY_BYTES)
-        text_free(&session->request.body);
+    let_go(&session->request);
     uint64_t now_ms = clock_now().mono_ms;
     atomic_store_explicit(&web->served_ms, now_ms, memory_order_relaxed);
-    connection_idle(&session->connection, now_ms);
+    connection_idle(&web->connections, &session->connection, now_ms);
     *request_context = NULL;
 }
 
@@ -284,7 +310,9 @@ static void on_connection(void *context, struct MHD_Connection *mhd, void **sock
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         struct session *session = calloc(1, sizeof(*session));
         *socket_context = session;
-        if (session)
+        if (!session)
+            connections_give_up(&web->connections);
+        else
             connections_add(
                 &web->connections, &session->connection,
                 MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
@@ -362,7 +390,10 @@ static void set_url(struct engine *engine, const struct web *web)
 static void on_accepted(void *context, int socket, const struct sockaddr *peer, socklen_t size)
 {
     struct web *web = context;
-    MHD_add_connection(web->daemon, socket, peer, size); /* closes it where that fails */
+    if (!connections_admit(&web->connections, socket, clock_now().mono_ms))
+        close(socket);
+    else if (MHD_add_connection(web->daemon, socket, peer, size) != MHD_YES)
+        connections_give_up(&web->connections); /* it has been closed */
 }
 
 /* Starts the threads. The listener is the acceptor's when this succeeds. */
@@ -432,7 +463,8 @@ static void wait_for_quiet(struct web *web, uint64_t deadline_ms)
         connections_view(&web->connections, &view);
         uint64_t served_ms = atomic_load_explicit(&web->served_ms, memory_order_relaxed);
         uint64_t since_ms = served_ms > started_ms ? served_ms : started_ms;
-        if (view.open == 0 || (view.busy == 0 && now_ms - since_ms >= DRAIN_QUIET_MS))
+        if (view.open + view.closing == 0 ||
+            (view.busy == 0 && now_ms - since_ms >= DRAIN_QUIET_MS))
             return;
     } while (now_ms < deadline_ms);
     log_line(LOG_LEVEL_WARN, "%u requests were still under way when the time to drain was over",
@@ -453,7 +485,7 @@ void web_stop(struct web *web, uint64_t drain_ms)
     do {
         usleep(DRAIN_POLL_MS * 1000);
         connections_view(&web->connections, &view);
-    } while (view.open > 0 && clock_now().mono_ms < until_ms);
+    } while (view.open + view.closing > 0 && clock_now().mono_ms < until_ms);
     MHD_stop_daemon(web->daemon);
     connections_free(&web->connections);
     free(web);

@@ -15,8 +15,9 @@ enum { LIMIT = 3, PEERS = 8 };
 
 struct peer {
     struct connection connection;
-    int ours;
+    int ours; /* 0: not there */
     int theirs;
+    bool admitted;
 };
 
 struct fixture {
@@ -40,13 +41,15 @@ static int tear_down(void **state)
         struct peer *peer = &fixture->peers[i];
         if (peer->ours == 0)
             continue;
-        connections_remove(&fixture->table, &peer->connection);
-        close(peer->ours);
+        if (peer->admitted) {
+            connections_remove(&fixture->table, &peer->connection);
+            close(peer->ours);
+        }
         close(peer->theirs);
     }
     struct connections_view view;
     connections_view(&fixture->table, &view);
-    assert_int_equal(view.open, 0);
+    assert_int_equal(view.open + view.closing, 0);
     connections_free(&fixture->table);
     return 0;
 }
@@ -58,7 +61,11 @@ static struct peer *connect_peer(struct fixture *fixture, int index, uint64_t no
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
     peer->ours = ends[0];
     peer->theirs = ends[1];
-    connections_add(&fixture->table, &peer->connection, peer->ours, now_ms);
+    peer->admitted = connections_admit(&fixture->table, peer->ours, now_ms);
+    if (peer->admitted)
+        connections_add(&fixture->table, &peer->connection, peer->ours, now_ms);
+    else
+        close(peer->ours);
     return peer;
 }
 
@@ -97,12 +104,12 @@ static void new_connection_over_the_limit_is_refused_when_all_are_busy(void **st
 {
     struct fixture *fixture = *state;
     for (int i = 0; i < LIMIT; i++)
-        connection_reading(&connect_peer(fixture, i, 0)->connection, 0);
+        connection_reading(&fixture->table, &connect_peer(fixture, i, 0)->connection, 0);
     struct peer *late = connect_peer(fixture, LIMIT, 60 * 1000);
     assert_ended_saying(late, "503 Service Unavailable");
     for (int i = 0; i < LIMIT; i++)
         assert_alive(&fixture->peers[i]);
-    assert_false(connection_serving(&late->connection, 60 * 1000));
+    assert_false(late->admitted);
     struct connections_view view;
     connections_view(&fixture->table, &view);
     assert_int_equal(view.counters.refused, 1);
@@ -112,17 +119,35 @@ static void new_connection_over_the_limit_is_refused_when_all_are_busy(void **st
 static void new_connection_over_the_limit_displaces_the_idle(void **state)
 {
     struct fixture *fixture = *state;
-    connection_reading(&connect_peer(fixture, 0, 0)->connection, 0);
+    connection_reading(&fixture->table, &connect_peer(fixture, 0, 0)->connection, 0);
     struct peer *idle = connect_peer(fixture, 1, 0);
-    connection_reading(&idle->connection, 0);
-    assert_true(connection_serving(&idle->connection, 1));
-    connection_idle(&idle->connection, 2);
-    connection_reading(&connect_peer(fixture, 2, 0)->connection, 0);
+    connection_reading(&fixture->table, &idle->connection, 0);
+    assert_true(connection_serving(&fixture->table, &idle->connection, 1));
+    connection_idle(&fixture->table, &idle->connection, 2);
+    connection_reading(&fixture->table, &connect_peer(fixture, 2, 0)->connection, 0);
     struct peer *late = connect_peer(fixture, 3, 2 + IDLE_BEFORE_DISPLACED_MS);
     assert_alive(late);
     assert_ended_saying(idle, "");
     assert_alive(&fixture->peers[0]);
     assert_alive(&fixture->peers[2]);
+}
+
+/* A burst of newcomers costs as many idle ones, not more, however slowly those are closed. */
+static void each_new_connection_displaces_one(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int i = 0; i < LIMIT; i++)
+        connect_peer(fixture, i, (uint64_t)i);
+    for (int i = 0; i < 2; i++)
+        assert_alive(connect_peer(fixture, LIMIT + i, 5000));
+    assert_ended_saying(&fixture->peers[0], ""); /* who was idle for longest goes first */
+    assert_ended_saying(&fixture->peers[1], "");
+    assert_alive(&fixture->peers[2]);
+    struct connections_view view;
+    connections_view(&fixture->table, &view);
+    assert_int_equal(view.open, LIMIT);
+    assert_int_equal(view.closing, 2);
+    assert_int_equal(view.counters.displaced, 2);
 }
 
 static void connection_idle_for_a_moment_is_not_displaced(void **state)
@@ -140,12 +165,12 @@ static void request_that_drips_in_is_timed_out(void **state)
 {
     struct fixture *fixture = *state;
     struct peer *slow = connect_peer(fixture, 0, 0);
-    connection_reading(&slow->connection, 5);
+    connection_reading(&fixture->table, &slow->connection, 5);
     connections_sweep(&fixture->table, 5 + REQUEST_SECS * 1000 - 1);
     assert_alive(slow);
     connections_sweep(&fixture->table, 5 + REQUEST_SECS * 1000);
     assert_ended_saying(slow, "408 Request Timeout");
-    assert_false(connection_serving(&slow->connection, 20 * 1000));
+    assert_false(connection_serving(&fixture->table, &slow->connection, 20 * 1000));
     connections_sweep(&fixture->table, 60 * 1000); /* once is enough */
     assert_ended_saying(slow, "");
 }
@@ -154,28 +179,29 @@ static void request_whose_client_left_midway_is_dropped(void **state)
 {
     struct fixture *fixture = *state;
     struct peer *peer = connect_peer(fixture, 0, 0);
-    connection_reading(&peer->connection, 0);
+    connection_reading(&fixture->table, &peer->connection, 0);
     assert_int_equal(send(peer->theirs, "x", 1, 0), 1);
     assert_int_equal(shutdown(peer->theirs, SHUT_WR), 0);
     connections_sweep(&fixture->table, 1);
-    assert_true(connection_serving(&peer->connection, 1)); /* what it sent is still to be read */
-    connection_reading(&peer->connection, 2);
+    assert_true(connection_serving(&fixture->table, &peer->connection,
+                                   1)); /* what it sent is still to be read */
+    connection_reading(&fixture->table, &peer->connection, 2);
     char byte;
     assert_int_equal(recv(peer->ours, &byte, 1, 0), 1);
     connections_sweep(&fixture->table, 3);
     assert_ended_saying(peer, "");
-    assert_false(connection_serving(&peer->connection, 4));
+    assert_false(connection_serving(&fixture->table, &peer->connection, 4));
 }
 
 static void large_body_earns_time(void **state)
 {
     struct fixture *fixture = *state;
     struct peer *peer = connect_peer(fixture, 0, 0);
-    connection_reading(&peer->connection, 0);
-    atomic_store(&peer->connection.body_bytes, 3 * BODY_BYTES_A_SEC);
+    connection_reading(&fixture->table, &peer->connection, 0);
+    connection_received(&fixture->table, &peer->connection, 3 * BODY_BYTES_A_SEC);
     connections_sweep(&fixture->table, (REQUEST_SECS + 3) * 1000 - 1);
     assert_alive(peer);
-    assert_true(connection_serving(&peer->connection, (REQUEST_SECS + 3) * 1000));
+    assert_true(connection_serving(&fixture->table, &peer->connection, (REQUEST_SECS + 3) * 1000));
     connections_sweep(&fixture->table, 1000 * 1000); /* being answered: the library's business */
     assert_alive(peer);
 }
@@ -184,9 +210,9 @@ static void connection_idle_too_long_is_closed_without_a_word(void **state)
 {
     struct fixture *fixture = *state;
     struct peer *peer = connect_peer(fixture, 0, 0);
-    connection_reading(&peer->connection, 0);
-    assert_true(connection_serving(&peer->connection, 0));
-    connection_idle(&peer->connection, 7);
+    connection_reading(&fixture->table, &peer->connection, 0);
+    assert_true(connection_serving(&fixture->table, &peer->connection, 0));
+    connection_idle(&fixture->table, &peer->connection, 7);
     connections_sweep(&fixture->table, 7 + IDLE_SECS * 1000 - 1);
     assert_alive(peer);
     connections_sweep(&fixture->table, 7 + IDLE_SECS * 1000);
@@ -198,7 +224,7 @@ static void closing_the_idle_leaves_the_busy(void **state)
     struct fixture *fixture = *state;
     struct peer *idle = connect_peer(fixture, 0, 0);
     struct peer *busy = connect_peer(fixture, 1, 0);
-    connection_reading(&busy->connection, 0);
+    connection_reading(&fixture->table, &busy->connection, 0);
     connections_close_idle(&fixture->table);
     char byte;
     assert_int_equal(recv(idle->ours, &byte, 1, 0), 0); /* reads its end */
@@ -209,7 +235,7 @@ static void view_counts_what_is_there(void **state)
 {
     struct fixture *fixture = *state;
     connect_peer(fixture, 0, 0);
-    connection_reading(&connect_peer(fixture, 1, 0)->connection, 0);
+    connection_reading(&fixture->table, &connect_peer(fixture, 1, 0)->connection, 0);
     struct connections_view view;
     connections_view(&fixture->table, &view);
     assert_int_equal(view.open, 2);
@@ -222,6 +248,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(new_connection_over_the_limit_is_refused_when_all_are_busy),
         TEST(new_connection_over_the_limit_displaces_the_idle),
+        TEST(each_new_connection_displaces_one),
         TEST(connection_idle_for_a_moment_is_not_displaced),
         TEST(request_that_drips_in_is_timed_out),
         TEST(request_whose_client_left_midway_is_dropped),
