@@ -245,6 +245,15 @@ static size_t packed_size(const struct instance_spec *spec)
     return size;
 }
 
+/* By name, so that the order in which a client's library writes them is no content. */
+static int by_name(const void *a, const void *b)
+{
+    struct slice x = ((const struct metadata_entry *)a)->name;
+    struct slice y = ((const struct metadata_entry *)b)->name;
+    int order = memcmp(x.data, y.data, x.size < y.size ? x.size : y.size);
+    return order ? order : (x.size > y.size) - (x.size < y.size);
+}
+
 static char *pack_slice(char *to, struct slice slice)
 {
     uint16_t size = (uint16_t)slice.size;
@@ -277,9 +286,13 @@ enum error instance_create(const struct instance_spec *spec, struct instance **o
         to += text.size;
         made->end[field - KEY_FIELDS] = (uint16_t)(to - made->bytes);
     }
+    struct metadata_entry sorted[METADATA_ENTRIES_MAX];
+    if (spec->metadata_count)
+        memcpy(sorted, spec->metadata, spec->metadata_count * sizeof(*sorted));
+    qsort(sorted, spec->metadata_count, sizeof(*sorted), by_name);
     for (size_t i = 0; i < spec->metadata_count; i++) {
-        to = pack_slice(to, spec->metadata[i].name);
-        to = pack_slice(to, spec->metadata[i].value);
+        to = pack_slice(to, sorted[i].name);
+        to = pack_slice(to, sorted[i].value);
     }
     assert(to == made->bytes + size);
     *out = made;
@@ -354,6 +367,11 @@ void instance_append_url(const struct instance *instance, struct text *out)
         text_append_slice(out, url);
     else
         append_derived_url(instance_text(instance, FIELD_IP), instance->port, out);
+}
+
+size_t instance_size(const struct instance *instance)
+{
+    return sizeof(*instance) + instance->size;
 }
 
 bool instance_equal(const struct instance *a, const struct instance *b)

@@ -105,6 +105,7 @@ bool instance_next_metadata(const struct instance *instance, size_t *cursor,
                             struct metadata_entry *entry);
 /* The url as answered: the one given, or http://ip:port. */
 void instance_append_url(const struct instance *instance, struct text *out);
+size_t instance_size(const struct instance *instance); /* of its memory, in bytes */
 /* Same identity and same content: registering it again is but a renewal. */
 bool instance_equal(const struct instance *a, const struct instance *b);
 

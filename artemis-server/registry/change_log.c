@@ -34,20 +34,37 @@ uint64_t change_log_version(const struct change_log *log)
     return atomic_load_explicit(&log->version, memory_order_acquire);
 }
 
+/* Takes the oldest change out; the caller drops its instance when the lock is open. */
+static struct instance *drop_first(struct change_log *log)
+{
+    struct change *oldest = &log->_shared.ring[log->_shared.first & (log->capacity - 1)];
+    struct instance *instance = oldest->instance;
+    oldest->instance = NULL;
+    log->_shared.bytes -= instance_size(instance);
+    log->_shared.first++;
+    return instance;
+}
+
 uint64_t change_log_append(struct change_log *log, struct instance *instance, enum change_type type,
                            struct moment now)
 {
+    enum { DROPPED_AT_ONCE = 4 }; /* a large instance may need the room of several small ones */
+    struct instance *dropped[DROPPED_AT_ONCE];
+    int count = 0;
     instance_ref(instance);
     pthread_mutex_lock(&log->_shared.lock);
     uint64_t version = atomic_load_explicit(&log->version, memory_order_relaxed) + 1;
-    struct change *slot = &log->_shared.ring[version & (log->capacity - 1)];
-    struct instance *dropped = slot->instance;
-    *slot = (struct change){instance, type, now.wall_ms};
-    if (dropped)
-        log->_shared.first++;
+    if (version - log->_shared.first == log->capacity)
+        dropped[count++] = drop_first(log);
+    log->_shared.bytes += instance_size(instance);
+    while (log->_shared.bytes > CHANGE_LOG_BYTES_MAX && count < DROPPED_AT_ONCE &&
+           log->_shared.first < version)
+        dropped[count++] = drop_first(log);
+    log->_shared.ring[version & (log->capacity - 1)] = (struct change){instance, type, now.wall_ms};
     atomic_store_explicit(&log->version, version, memory_order_release);
     pthread_mutex_unlock(&log->_shared.lock);
-    instance_unref(dropped);
+    while (count > 0)
+        instance_unref(dropped[--count]);
     return version;
 }
 

@@ -7,7 +7,8 @@
  * to make a million changes a second all its life to overtake its clock). A version from before the
  * restart is therefore older than the log, and so "gone": its owner fetches all again.
  *
- * A ring of fixed size; the oldest change makes room. An append cannot fail. Thread-safe: one lock
+ * A ring of fixed size, and with a limit to the instances it keeps in memory; the oldest changes make
+ * room. An append cannot fail. Thread-safe: one lock
  * of its own, below the locks of the shards (a shard's lock may be held while appending, never the
  * other way round). Holds a reference to each instance in it.
  */
@@ -18,6 +19,8 @@
 
 #include "artemis-core/codec.h"
 #include "artemis-core/moment.h"
+
+enum { CHANGE_LOG_BYTES_MAX = 64 * 1024 * 1024 };
 
 struct change {
     struct instance *instance;
@@ -31,6 +34,7 @@ struct change_log {
         pthread_mutex_t lock;
         struct change *ring; /* by version modulo capacity */
         uint64_t first;      /* the version of the oldest change in the ring */
+        size_t bytes;        /* of the instances in it */
     } _shared;
     _Atomic uint64_t version; /* of the newest change; written under the lock */
 };

@@ -32,6 +32,7 @@ enum error registry_create(const struct registry_options *options, struct moment
         shard_init(&registry->shards[i].shard, now.mono_ms);
     }
     pthread_mutex_init(&registry->node_guard.lock, NULL);
+    pthread_mutex_init(&registry->all_services.building, NULL);
     pthread_mutex_init(&registry->all_services.lock, NULL);
     *out = registry;
     return ERR_NONE;
@@ -49,6 +50,7 @@ void registry_free(struct registry *registry)
         answer_unref(registry->all_services.answers[i]);
     change_log_free(&registry->log);
     pthread_mutex_destroy(&registry->node_guard.lock);
+    pthread_mutex_destroy(&registry->all_services.building);
     pthread_mutex_destroy(&registry->all_services.lock);
     free(registry);
 }

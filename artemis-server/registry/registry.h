@@ -8,10 +8,11 @@
  *
  * A lease ends exactly `ttl_ms` after its last renewal; registry_expire takes ended ones out of
  * every answer and must be called about every tick (20 ms), by one thread. All other functions may
- * be called by any thread. Nothing here reads a clock, blocks on anything but a shard's lock, or
- * encodes, frees large things or calls out while it holds one.
+ * be called by any thread. Nothing here reads a clock, or encodes or
+ * calls out while it holds a shard's lock.
  *
- * Lock order: a shard, then the change log. Never two shards.
+ * Locks, in their order: the builder of all services; a shard (never two); then, each alone, the change
+ * log, the node's guard, the answers with all services.
  */
 #pragma once
 

@@ -11,6 +11,11 @@
 #include "artemis-core/version.h"
 #include "artemis-server/registry/registry_internal.h"
 
+enum {
+    DELTA_BYTES_MAX = 16 * 1024 * 1024, /* of instances in one services-delta */
+    THROWS = 8,
+};
+
 /* The members of a service at one version. */
 struct members {
     struct instance **instances;
@@ -149,6 +154,13 @@ static uint32_t choose(const struct shard *shard, const struct service *service,
         }
         return count;
     }
+    /* Most fit: a few throws of the dice usually hit one. */
+    for (int i = 0; i < THROWS && count; i++) {
+        if (fits(shard, service, random % count, all_statuses))
+            return random % count;
+        random = random * 1664525u + 1013904223u;
+        random ^= random >> 16;
+    }
     uint32_t fitting = 0;
     for (uint32_t i = 0; i < count; i++)
         fitting += fits(shard, service, i, all_statuses);
@@ -233,28 +245,48 @@ static enum error build_all(struct registry *registry, enum dialect dialect, str
     return error;
 }
 
+/* The kept answer, if it is the newest there can be; a reference. */
+static struct answer *kept_answer(struct registry *registry, enum dialect dialect)
+{
+    pthread_mutex_lock(&registry->all_services.lock);
+    struct answer *kept = registry->all_services.answers[dialect];
+    if (kept && kept->version != registry_version(registry))
+        kept = NULL;
+    if (kept)
+        answer_ref(kept);
+    pthread_mutex_unlock(&registry->all_services.lock);
+    return kept;
+}
+
+static void keep_all(struct registry *registry, enum dialect dialect, struct answer *answer)
+{
+    if (!registry->options.cache_enabled)
+        return;
+    pthread_mutex_lock(&registry->all_services.lock);
+    struct answer *old = registry->all_services.answers[dialect];
+    registry->all_services.answers[dialect] = answer_ref(answer);
+    pthread_mutex_unlock(&registry->all_services.lock);
+    answer_unref(old);
+}
+
 enum error registry_services(struct registry *registry, enum dialect dialect, struct moment now,
                              struct answer **out)
 {
-    struct answer *answer = NULL;
-    pthread_mutex_lock(&registry->all_services.lock);
-    struct answer *kept = registry->all_services.answers[dialect];
-    if (kept && kept->version == registry_version(registry))
-        answer = answer_ref(kept);
-    pthread_mutex_unlock(&registry->all_services.lock);
-
+    enum error error = ERR_NONE;
+    struct answer *answer = kept_answer(registry, dialect);
     if (!answer) {
-        enum error error = build_all(registry, dialect, &answer);
-        if (error)
-            return error;
-        if (registry->options.cache_enabled) {
-            pthread_mutex_lock(&registry->all_services.lock);
-            kept = registry->all_services.answers[dialect];
-            registry->all_services.answers[dialect] = answer_ref(answer);
-            pthread_mutex_unlock(&registry->all_services.lock);
-            answer_unref(kept);
+        /* One builds, the others wait for it, and may find what they want then. */
+        pthread_mutex_lock(&registry->all_services.building);
+        answer = kept_answer(registry, dialect);
+        if (!answer) {
+            error = build_all(registry, dialect, &answer);
+            if (!error)
+                keep_all(registry, dialect, answer);
         }
+        pthread_mutex_unlock(&registry->all_services.building);
     }
+    if (error)
+        return error;
     atomic_store_explicit(&answer->used_ms, now.mono_ms, memory_order_relaxed);
     *out = answer;
     return ERR_NONE;
@@ -308,6 +340,13 @@ enum error registry_delta(struct registry *registry, uint64_t since, enum dialec
     enum error error = change_log_since(&registry->log, since, &changes, &count, &newest);
     if (error)
         return error;
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        bytes += instance_size(changes[i].instance);
+    if (bytes > DELTA_BYTES_MAX) { /* to fetch all again is cheaper by now */
+        change_list_free(changes, count);
+        return ERR_VERSION_GONE;
+    }
     const struct change **sorted = malloc((count ? count : 1) * sizeof(*sorted));
     if (!sorted) {
         change_list_free(changes, count);

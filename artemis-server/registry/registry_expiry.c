@@ -2,8 +2,9 @@
  *
  * How leases end. Each call of registry_expire has three steps, so that a guard judges all that is
  * silent at once, before the first of them is evicted:
- *   1. the wheels hand out what has come up; what was renewed meanwhile goes back, the rest is due;
- *   2. the node's guard judges the sum;
+ *   1. the wheels hand out what has come up; what was renewed meanwhile goes back, the rest is due, and
+ *      the guards of the services it belongs to judge;
+ *   2. the node's guard judges the sum, unless all the trouble is of services that are guarded already;
  *   3. each due record is evicted, or held and looked at again a second later.
  * Locks are held for short stretches only, however much is due.
  */
@@ -21,11 +22,47 @@ enum {
 
 struct lease_count {
     uint32_t leases;
-    uint32_t silent; /* of them, ended: due or held */
+    uint32_t silent;         /* of them, ended: due or held */
+    uint32_t guarded_leases; /* of services whose own guard is on */
+    uint32_t guarded_silent;
+    bool waiting; /* some are due for a decision, or for another look */
 };
 
+static void judge_service(struct registry *registry, struct shard *shard, struct service *service,
+                          struct moment now)
+{
+    bool was_on = service->guard.state == GUARD_ON;
+    service->stopped = guard_judge(&service->guard, &registry->guard_settings, now.mono_ms,
+                                   service->member_count, service->due + service->held);
+    bool is_on = service->guard.state == GUARD_ON;
+    shard->guarded += (uint32_t)is_on - (uint32_t)was_on;
+}
+
+/* The guards of all services that have something due. */
+static void judge_services(struct registry *registry, struct shard *shard, struct moment now)
+{
+    while (shard->to_judge) {
+        struct service *service = shard_service(shard, shard->to_judge);
+        shard->to_judge = service->judge_next;
+        service->to_be_judged = false;
+        judge_service(registry, shard, service, now);
+    }
+}
+
+static void count_guarded(const struct shard *shard, struct lease_count *count)
+{
+    for (uint32_t number = 1; number < shard->services.next_unused; number++) {
+        const struct service *service = shard_service(shard, number);
+        if (!service->id || service->guard.state != GUARD_ON)
+            continue;
+        count->guarded_leases += service->member_count;
+        count->guarded_silent += service->due + service->held;
+    }
+}
+
 /* Step 1 for one shard. */
-static void collect_due(struct locked_shard *home, struct moment now, struct lease_count *count)
+static void collect_due(struct registry *registry, struct locked_shard *home, struct moment now,
+                        struct lease_count *count)
 {
     struct shard *shard = &home->shard;
     unsigned budget;
@@ -41,8 +78,12 @@ static void collect_due(struct locked_shard *home, struct moment now, struct lea
                 shard_mark_due(shard, number);
         }
         if (budget > 0) {
+            judge_services(registry, shard, now);
             count->leases += shard->record_index.count;
             count->silent += shard->due + shard->held;
+            count->waiting |= shard->wheel.lists[WHEEL_DUE] != 0;
+            if (shard->guarded)
+                count_guarded(shard, count);
         }
         pthread_mutex_unlock(&home->lock);
     } while (budget == 0);
@@ -54,34 +95,40 @@ struct verdict {
     uint64_t until_ms;
 };
 
+static bool is_low(uint32_t leases, uint32_t silent, uint32_t percent)
+{
+    return (uint64_t)(leases - silent) * 100 < (uint64_t)leases * percent;
+}
+
+/* Where the services without a guard of their own are well, the trouble is those services' alone: one
+ * that died must not keep the dead of all others. */
+static struct lease_count nodes_own_trouble(const struct registry *registry,
+                                            const struct lease_count *all)
+{
+    uint32_t percent = registry->guard_settings.percent;
+    struct lease_count others = {
+        .leases = all->leases - all->guarded_leases,
+        .silent = all->silent - all->guarded_silent,
+    };
+    bool is_theirs =
+        is_low(all->leases, all->silent, percent) && !is_low(others.leases, others.silent, percent);
+    return is_theirs ? others : *all;
+}
+
 /* Step 2. */
 static struct verdict judge_node(struct registry *registry, struct moment now,
-                                 const struct lease_count *count)
+                                 const struct lease_count *all)
 {
+    struct lease_count count = nodes_own_trouble(registry, all);
     pthread_mutex_lock(&registry->node_guard.lock);
     struct guard *guard = &registry->node_guard.guard;
     struct verdict verdict = {0};
-    if (count->silent || guard->state != GUARD_OFF)
-        verdict.stopped = guard_judge(guard, &registry->guard_settings, now.mono_ms, count->leases,
-                                      count->silent);
+    if (all->silent || guard->state != GUARD_OFF)
+        verdict.stopped =
+            guard_judge(guard, &registry->guard_settings, now.mono_ms, count.leases, count.silent);
     verdict.until_ms = guard->until_ms;
     pthread_mutex_unlock(&registry->node_guard.lock);
     return verdict;
-}
-
-/* True when the service's own guard stops evictions; it decides once a call of registry_expire. */
-static bool judge_service(struct registry *registry, struct shard *shard, struct service *service,
-                          struct moment now)
-{
-    if (service->judged_ms == now.mono_ms)
-        return service->stopped;
-    bool was_on = service->guard.state == GUARD_ON;
-    service->judged_ms = now.mono_ms;
-    service->stopped = guard_judge(&service->guard, &registry->guard_settings, now.mono_ms,
-                                   service->member_count, service->due + service->held);
-    bool is_on = service->guard.state == GUARD_ON;
-    shard->guarded += (uint32_t)is_on - (uint32_t)was_on;
-    return service->stopped;
 }
 
 static void evict(struct registry *registry, struct shard *shard, uint32_t number,
@@ -101,8 +148,8 @@ static bool decide(struct registry *registry, struct shard *shard, uint32_t numb
                    struct moment now, const struct verdict *node)
 {
     struct service *service = shard_service(shard, shard_record(shard, number)->service);
-    bool service_stopped = judge_service(registry, shard, service, now);
-    /* What an operator released goes, whatever the node's guard says. */
+    bool service_stopped = service->stopped;
+    /* What an operator or the time box released goes, whatever the node's guard says. */
     bool released = service->guard.state == GUARD_RELEASED;
     if (released || (!node->stopped && !service_stopped)) {
         evict(registry, shard, number, now);
@@ -141,9 +188,9 @@ void registry_expire(struct registry *registry, struct moment now)
 {
     struct lease_count count = {0};
     for (int i = 0; i < SHARD_COUNT; i++)
-        collect_due(&registry->shards[i], now, &count);
+        collect_due(registry, &registry->shards[i], now, &count);
     struct verdict node = judge_node(registry, now, &count);
-    if (count.silent == 0)
+    if (!count.waiting)
         return;
 
     uint32_t evicted = 0;
@@ -170,8 +217,9 @@ static void age_all_services(struct registry *registry, uint64_t unused_since_ms
     pthread_mutex_lock(&registry->all_services.lock);
     for (int i = 0; i < DIALECT_COUNT; i++) {
         struct answer *answer = registry->all_services.answers[i];
-        if (!answer || atomic_load(&answer->used_ms) > unused_since_ms)
-            continue;
+        if (!answer || (atomic_load(&answer->used_ms) > unused_since_ms &&
+                        answer->version == registry_version(registry)))
+            continue; /* one that is outdated can never be handed out again */
         dropped[i] = answer;
         registry->all_services.answers[i] = NULL;
     }

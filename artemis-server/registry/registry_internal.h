@@ -28,6 +28,7 @@ struct registry {
         struct guard guard;
     } node_guard;
     struct {
+        pthread_mutex_t building; /* held by the one that builds; taken before any other lock */
         pthread_mutex_t lock;
         struct answer *answers[DIALECT_COUNT];
     } all_services; /* the latest answers with every service */

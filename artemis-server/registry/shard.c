@@ -277,12 +277,18 @@ void shard_renew(struct shard *shard, uint32_t number, uint64_t now_ms, uint64_t
 void shard_mark_due(struct shard *shard, uint32_t number)
 {
     struct record *record = shard_record(shard, number);
+    struct service *service = shard_service(shard, record->service);
     lease_wheel_add_due(&shard->wheel, number);
+    if (!service->to_be_judged) {
+        service->to_be_judged = true;
+        service->judge_next = shard->to_judge;
+        shard->to_judge = record->service;
+    }
     if (record->held)
         return; /* known to have ended: only looked at again */
     record->due = true;
     shard->due++;
-    shard_service(shard, record->service)->due++;
+    service->due++;
     shard->counters.due++;
 }
 

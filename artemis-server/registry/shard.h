@@ -45,11 +45,12 @@ struct service {
     struct answer *answers[VIEW_COUNT]; /* Invariant: each has the service's version */
     uint64_t empty_since_ms;            /* meaningful while member_count is 0 */
     struct guard guard;
-    uint64_t judged_ms; /* when the guard last decided */
-    bool stopped;       /* and what: evictions have stopped */
-    uint32_t due;       /* members that are due */
-    uint32_t held;      /* members that are held */
-    bool in_attention;  /* linked into the shard's attention list */
+    bool stopped;      /* its guard has decided that evictions stop */
+    bool to_be_judged; /* linked into the list of services whose guard must decide */
+    uint32_t judge_next;
+    uint32_t due;      /* members that are due */
+    uint32_t held;     /* members that are held */
+    bool in_attention; /* linked into the shard's attention list */
     uint32_t attention_next;
 };
 
@@ -70,11 +71,12 @@ struct shard {
     struct hash_index service_index;
     struct lease_wheel wheel;
     uint32_t
-        attention;    /* services with something for housekeeping: cached answers, or no members */
-    uint32_t due;     /* records that are due */
-    uint32_t held;    /* records that are held */
-    uint32_t guarded; /* services whose guard is on */
-    uint32_t answers; /* cached */
+        attention;     /* services with something for housekeeping: cached answers, or no members */
+    uint32_t to_judge; /* the first of the services whose guard must decide */
+    uint32_t due;      /* records that are due */
+    uint32_t held;     /* records that are held */
+    uint32_t guarded;  /* services whose guard is on */
+    uint32_t answers;  /* cached */
     struct shard_counters counters;
 };
 

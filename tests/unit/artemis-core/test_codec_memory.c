@@ -140,7 +140,7 @@ static enum error read_instance(void *context)
     assert_int_equal(instance == NULL, error != ERR_NONE);
     if (error)
         return error;
-    static const char *const values[] = {"b", "12", "1.5", "true"};
+    static const char *const values[] = {"b", "1.5", "12", "true"}; /* by name */
     struct metadata_entry entry;
     size_t count = 0;
     for (size_t cursor = 0; instance_next_metadata(instance, &cursor, &entry); count++)

@@ -183,12 +183,14 @@ static void recovered_share_ends_it(void **state)
     check_state(&guard, GUARD_OFF, 2000, 0);
 }
 
-static void scope_that_shrinks_below_the_minimum_ends_it(void **state)
+static void scope_that_shrinks_below_the_minimum_stays_guarded(void **state)
 {
     (void)state;
     struct guard guard = {0};
     assert_true(judge(&guard, 0, 100, 60));
-    assert_false(judge(&guard, 1000, 49, 49)); /* the others were unregistered */
+    assert_true(judge(&guard, 1000, 49, 49)); /* the others were unregistered */
+    assert_int_equal(guard.state, GUARD_ON);
+    assert_false(judge(&guard, 2000, 49, 0)); /* and all came back */
     assert_int_equal(guard.state, GUARD_OFF);
 }
 
@@ -281,7 +283,7 @@ int main(void)
         cmocka_unit_test(long_silence_empties_the_window),
         cmocka_unit_test(window_shorter_than_its_buckets_works),
         cmocka_unit_test(recovered_share_ends_it),
-        cmocka_unit_test(scope_that_shrinks_below_the_minimum_ends_it),
+        cmocka_unit_test(scope_that_shrinks_below_the_minimum_stays_guarded),
         cmocka_unit_test(time_box_ends_it_and_releases_for_one_window),
         cmocka_unit_test(it_can_act_again_after_the_release),
         cmocka_unit_test(release_ends_with_the_window_when_all_is_well),

@@ -112,6 +112,23 @@ static void guard_tells_its_numbers(void **state)
     assert_int_equal(node_guard().renewed, CALM);
 }
 
+/* A dead service that is a fifth of the node is held by its own guard; that must not keep the dead of
+ * the services that are well. */
+static void guarded_service_is_not_the_trouble_of_the_node(void **state)
+{
+    (void)state;
+    put_many(registry, "well", 0, 400, at_ms(0));
+    put_many(registry, "big", 0, BIG, at_ms(0));
+    for (uint64_t ms = TICK_MS; ms < 3 * TTL_MS; ms += TICK_MS) {
+        if (ms % 5000 < TICK_MS)
+            renew_many(registry, "well", 1, 400, at_ms(ms)); /* all but i0 */
+        registry_expire(registry, at_ms(ms));
+    }
+    assert_int_equal(shown(registry, "big", at_ms(0)), BIG);
+    assert_int_equal(shown(registry, "well", at_ms(0)), 399);
+    assert_int_equal(node_guard().state, GUARD_OFF);
+}
+
 static void silent_few_are_evicted_at_once(void **state)
 {
     (void)state;
@@ -429,6 +446,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(silent_majority_of_a_service_is_held),
         TEST(guard_tells_its_numbers),
+        TEST(guarded_service_is_not_the_trouble_of_the_node),
         TEST(silent_few_are_evicted_at_once),
         TEST(slow_death_of_a_service_adds_up),
         TEST(slow_death_of_many_small_services_adds_up),
