@@ -110,8 +110,8 @@ static struct lease_count nodes_own_trouble(const struct registry *registry,
         .leases = all->leases - all->guarded_leases,
         .silent = all->silent - all->guarded_silent,
     };
-    bool is_theirs =
-        is_low(all->leases, all->silent, percent) && !is_low(others.leases, others.silent, percent);
+    bool is_theirs = others.leases > 0 && is_low(all->leases, all->silent, percent) &&
+                     !is_low(others.leases, others.silent, percent);
     return is_theirs ? others : *all;
 }
 
