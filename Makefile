@@ -90,7 +90,7 @@ run: $(BINARY) ## build, and serve on 127.0.0.1:8080 (RUN_ARGS="--addr ...")
 
 test: unit e2e ## build and run every test
 
-unit: $(UNIT_BIN) ## the unit tests alone (ONLY=store for one file)
+unit: $(UNIT_BIN) ## the unit tests alone (ONLY=shard for one file)
 	@tests/tools/run_tests.sh $(call chosen,$(UNIT_BIN))
 
 e2e: $(BINARY) $(E2E_BIN) ## the end-to-end tests alone (ONLY=bad_input for one file)
@@ -130,12 +130,17 @@ help: ## this list
 # With `make -j deps run`, nothing is compiled before the packages are there.
 AFTER_DEPS  := $(filter deps,$(MAKECMDGOALS))
 
-$(OUT)/%.o: %.c Makefile VERSION | $(AFTER_DEPS)
+# Other flags, other objects: the stamp changes when they do.
+FLAGS_STAMP := $(OUT)/flags
+FLAGS_NOW   := $(CC) $(CXX) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(VARIANT_FLAGS)
+$(shell mkdir -p $(OUT); echo '$(subst ','"'"',$(FLAGS_NOW))' | cmp -s - $(FLAGS_STAMP) || echo '$(subst ','"'"',$(FLAGS_NOW))' > $(FLAGS_STAMP))
+
+$(OUT)/%.o: %.c Makefile VERSION $(FLAGS_STAMP) | $(AFTER_DEPS)
 	@mkdir -p $(@D)
 	@echo "  CC   $<"
 	@$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -c -o $@ $<
 
-$(OUT)/%.o: %.cpp Makefile VERSION | $(AFTER_DEPS)
+$(OUT)/%.o: %.cpp Makefile VERSION $(FLAGS_STAMP) | $(AFTER_DEPS)
 	@mkdir -p $(@D)
 	@echo "  CXX  $<"
 	@$(CXX) $(CPPFLAGS_ALL) $(CXXFLAGS_ALL) -c -o $@ $<

@@ -34,8 +34,8 @@ enum casing dialect_casing(enum dialect dialect);
 
 struct document;
 
-/* ERR_INVALID_JSON (not JSON, not an object, too deep, invalid UTF-8, NUL, a name given twice) with
- * *message filled, or ERR_NO_MEMORY. An empty body reads as {}. */
+/* ERR_INVALID_JSON (not JSON, not an object, too deep, invalid UTF-8, NUL, a name given twice) or
+ * ERR_TOO_MANY_ITEMS (a tree out of proportion), with *message filled; or ERR_NO_MEMORY. An empty body reads as {}. */
 MUST_USE enum error document_parse(struct slice body, struct document **out,
                                    char message[MESSAGE_BYTES]);
 void document_free(struct document *document);

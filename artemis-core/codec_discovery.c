@@ -55,6 +55,13 @@ static enum error config_text(struct discovery_request *request, const json_t *c
     return ERR_NONE;
 }
 
+/* Region and zone filter nothing, but their names tell the casing of the answer. */
+static void note_place(struct discovery_request *request, const json_t *object)
+{
+    request->document.camel |=
+        json_object_get(object, "regionId") != NULL || json_object_get(object, "zoneId") != NULL;
+}
+
 static enum error read_config(struct discovery_request *request, const json_t *value,
                               const char *place, struct discovery_config *out,
                               char message[MESSAGE_BYTES])
@@ -66,6 +73,7 @@ static enum error read_config(struct discovery_request *request, const json_t *v
         return ERR_INVALID_FIELD;
     }
     struct slice status = {0};
+    note_place(request, value);
     enum error error =
         config_text(request, value, place, "service_id", "serviceId", &out->service_id, message);
     if (!error)
@@ -159,6 +167,7 @@ static enum error read_request(struct discovery_request *request, struct slice b
     if (error)
         return error;
     struct document *document = &request->document;
+    note_place(request, document->root);
     char problem[PROBLEM_BYTES];
     json_t *list = NULL;
     json_t *config = NULL;

@@ -7,7 +7,12 @@
 
 #include "artemis-core/codec_json.h"
 
-enum { EXCERPT_BYTES = 64, NAME_BYTES = 64 };
+enum {
+    EXCERPT_BYTES = 64,
+    NAME_BYTES = 64,
+    BUDGET_BASE_BYTES = 1024 * 1024,
+    BUDGET_TIMES = 16,
+};
 
 enum casing dialect_casing(enum dialect dialect)
 {
@@ -18,11 +23,22 @@ enum casing dialect_casing(enum dialect dialect)
  * and goes on. So its allocator is ours, and remembers. */
 static _Thread_local bool out_of_memory;
 
+/* And it has no limit to the tree it makes of a body: a few bytes of `{},` become hundreds. What an
+ * ordinary instance costs is eight times its text; twice that is granted. */
+static _Thread_local size_t budget = SIZE_MAX;
+static _Thread_local bool over_budget;
+
 static void *remembering_malloc(size_t size)
 {
+    if (size > budget) {
+        over_budget = true;
+        return NULL;
+    }
     void *block = malloc(size);
     if (!block)
         out_of_memory = true;
+    else if (budget != SIZE_MAX)
+        budget -= size;
     return block;
 }
 
@@ -58,11 +74,16 @@ enum error document_open(struct slice body, struct document *document, char mess
         return document->root ? ERR_NONE : ERR_NO_MEMORY;
     }
     json_error_t why;
-    out_of_memory = false;
+    out_of_memory = over_budget = false;
+    budget = BUDGET_BASE_BYTES + body.size * BUDGET_TIMES;
     json_t *root = json_loadb(body.data, body.size, JSON_REJECT_DUPLICATES, &why);
-    if (out_of_memory) {
+    budget = SIZE_MAX;
+    if (out_of_memory || over_budget) {
         json_decref(root);
-        return ERR_NO_MEMORY;
+        snprintf(message, MESSAGE_BYTES,
+                 "body: holds too many values for its %zu bytes; send fewer items at a time",
+                 body.size);
+        return out_of_memory ? ERR_NO_MEMORY : ERR_TOO_MANY_ITEMS;
     }
     if (!root) {
         snprintf(message, MESSAGE_BYTES, "body: %s at line %d, column %d", why.text, why.line,

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "artemis-server/clock.h"
+#include "artemis-server/log.h"
 #include "artemis-server/registry/lease_wheel.h"
 
 enum { HOUSEKEEP_INTERVAL_MS = 1000 };
@@ -13,6 +14,8 @@ enum { HOUSEKEEP_INTERVAL_MS = 1000 };
 struct lease_thread {
     struct registry *registry;
     pthread_t id;
+    bool node_guarded; /* as last logged; the thread's own, like the next */
+    uint64_t guarded_services;
     struct {
         pthread_mutex_t lock;
         pthread_cond_t stopped;
@@ -34,6 +37,29 @@ static bool wait_for_tick(struct lease_thread *thread, uint64_t now_ms)
     return stop;
 }
 
+/* What an operator must know without asking: that evictions have stopped, or go on. */
+static void log_guards(struct lease_thread *thread)
+{
+    struct registry_stats stats;
+    registry_stats(thread->registry, &stats);
+    bool node_guarded = stats.node_guard.state == GUARD_ON;
+    if (node_guarded != thread->node_guarded)
+        log_line(
+            LOG_LEVEL_WARN,
+            node_guarded ? "guard of the node: on, %u of %u expected renewals came; nothing is "
+                           "evicted, %llu ended leases are held"
+                         : "guard of the node: off, %u of %u expected renewals; %llu held",
+            stats.node_guard.renewed, stats.node_guard.expected, (unsigned long long)stats.held);
+    if (stats.guarded_services != thread->guarded_services)
+        log_line(LOG_LEVEL_WARN,
+                 "guards of services: on for %llu (before: %llu), %llu ended leases "
+                 "are held; /api/status/leases tells which",
+                 (unsigned long long)stats.guarded_services,
+                 (unsigned long long)thread->guarded_services, (unsigned long long)stats.held);
+    thread->node_guarded = node_guarded;
+    thread->guarded_services = stats.guarded_services;
+}
+
 static void *run(void *argument)
 {
     struct lease_thread *thread = argument;
@@ -44,6 +70,7 @@ static void *run(void *argument)
         registry_expire(thread->registry, now);
         if (now.mono_ms - housekept_ms >= HOUSEKEEP_INTERVAL_MS) {
             registry_housekeep(thread->registry, now);
+            log_guards(thread);
             housekept_ms = now.mono_ms;
         }
     }

@@ -15,6 +15,8 @@ enum {
     /* A connection that has just become idle is looked at whether its client has left; later than
      * that its leaving is an event of its own. */
     LEFT_NOTICED_MS = 3000,
+    /* Connections that are shut down, but still hold a file: so many beyond the limit, not more. */
+    CLOSING_AT_ONCE = 32,
     /* System calls in a row under the lock. */
     CALLS_A_STRETCH = 64,
 };
@@ -133,7 +135,8 @@ static bool make_room(struct connections *table, uint64_t now_ms)
     struct connection *fresh = table->_shared.lists[CONNECTION_NEW].first;
     if (!oldest || (fresh && fresh->since_ms < oldest->since_ms))
         oldest = fresh;
-    if (!oldest || age_ms(oldest, now_ms) < IDLE_BEFORE_DISPLACED_MS)
+    if (!oldest || age_ms(oldest, now_ms) < IDLE_BEFORE_DISPLACED_MS ||
+        table->_shared.lists[CONNECTION_CLOSING].count >= CLOSING_AT_ONCE)
         return false;
     end(table, oldest, now_ms);
     table->_shared.counters.displaced++;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * handlers - one function a route: decode, call the engine, encode. The table in routes.c names
- * them; what each does is CONTRACT's business, and stands there in a sentence.
+ * them; what each does is said there in a sentence, and in docs/API.md.
  */
 #pragma once
 
@@ -20,6 +20,7 @@ route_handler handle_lookup;
 
 /* handlers_status.c */
 route_handler handle_cluster_nodes;
+route_handler handle_up_nodes;
 route_handler handle_status_node;
 route_handler handle_status_cluster;
 route_handler handle_status_leases;

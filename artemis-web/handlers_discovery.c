@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { LOOKUP_BYTES_MAX = 16 * 1024 * 1024 }; /* of one answer with several services */
+
 /* Region and zone may be in the query, and filter nothing; they still tell the casing of the answer. */
 static enum error read_place(struct request *request, char message[MESSAGE_BYTES])
 {
@@ -61,13 +63,22 @@ static void take_config(const struct discovery_request *discovery, size_t index,
     wanted->all_statuses = config.all_statuses;
 }
 
+static enum error parse_body(struct request *request, struct discovery_request **out,
+                             char message[MESSAGE_BYTES])
+{
+    bool camel = false;
+    enum error error = read_place(request, message);
+    if (!error)
+        error = discovery_request_parse(request_body(request), out, &camel, message);
+    request->camel |= camel;
+    return error;
+}
+
 static enum error read_body(struct request *request, struct wanted *wanted,
                             char message[MESSAGE_BYTES])
 {
     struct discovery_request *discovery;
-    bool camel = false;
-    enum error error = discovery_request_parse(request_body(request), &discovery, &camel, message);
-    request->camel |= camel;
+    enum error error = parse_body(request, &discovery, message);
     if (error)
         return error;
     if (discovery_request_is_list(discovery)) {
@@ -225,6 +236,13 @@ static enum error lookup_list(struct request *request, const struct discovery_re
             codec_write_service(&w, dialect, wanted_id(&wanted), NULL, 0);
         else if (error)
             return error;
+        if (reply->body.size > LOOKUP_BYTES_MAX) {
+            snprintf(message, MESSAGE_BYTES,
+                     "%s: the answer exceeds %d bytes at item %zu of %zu; ask for fewer at a time",
+                     request->camel ? "discoveryConfigs" : "discovery_configs", LOOKUP_BYTES_MAX, i,
+                     count);
+            return ERR_TOO_MANY_ITEMS;
+        }
     }
     jw_close(&w, ']');
     jw_close(&w, '}');
@@ -268,9 +286,7 @@ static enum error lookup_one(struct request *request, const struct discovery_req
 enum error handle_lookup(struct request *request, struct reply *reply, char message[MESSAGE_BYTES])
 {
     struct discovery_request *discovery;
-    bool camel = false;
-    enum error error = discovery_request_parse(request_body(request), &discovery, &camel, message);
-    request->camel |= camel;
+    enum error error = parse_body(request, &discovery, message);
     if (error)
         return error;
     error = discovery_request_is_list(discovery) ? lookup_list(request, discovery, reply, message)

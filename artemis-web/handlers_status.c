@@ -17,6 +17,25 @@ static struct json_writer begin(struct request *request, struct reply *reply)
     return w;
 }
 
+/* Region and zone may be asked for, and filter nothing; they still tell the casing of the answer. */
+static enum error read_casing(struct request *request, char message[MESSAGE_BYTES])
+{
+    static const char *const names[] = {"region_id", "zone_id"};
+    struct document *document = NULL;
+    enum error error = ERR_NONE;
+    if (!request->is_get)
+        error = document_parse(request_body(request), &document, message);
+    for (size_t i = 0; i < 2 && !error; i++) {
+        struct slice ignored = {0};
+        error = request_query(request, names[i], &ignored, message);
+        if (!error && document)
+            error = document_text(document, names[i], &ignored, message);
+    }
+    request->camel |= document && document_is_camel(document);
+    document_free(document);
+    return error;
+}
+
 static void named_string(struct json_writer *w, const char *name, const char *value)
 {
     jw_name(w, name);
@@ -63,17 +82,41 @@ static const char *status_word(const struct engine *engine)
     return "down";
 }
 
+static void write_this_node(struct json_writer *w, const struct engine *engine)
+{
+    jw_open(w, '{');
+    write_identity(w, engine);
+    named_string(w, "status", status_word(engine));
+    jw_close(w, '}');
+}
+
 enum error handle_cluster_nodes(struct request *request, struct reply *reply,
                                 char message[MESSAGE_BYTES])
 {
-    (void)message;
+    enum error error = read_casing(request, message);
+    if (error)
+        return error;
     struct json_writer w = begin(request, reply);
     jw_name(&w, "nodes");
     jw_open(&w, '[');
-    jw_open(&w, '{');
-    write_identity(&w, request->engine);
-    named_string(&w, "status", status_word(request->engine));
+    write_this_node(&w, request->engine);
+    jw_close(&w, ']');
     jw_close(&w, '}');
+    return ERR_NONE;
+}
+
+/* Only nodes that clients may use. */
+enum error handle_up_nodes(struct request *request, struct reply *reply,
+                           char message[MESSAGE_BYTES])
+{
+    if (engine_state(request->engine) == NODE_READY)
+        return handle_cluster_nodes(request, reply, message);
+    enum error error = read_casing(request, message);
+    if (error)
+        return error;
+    struct json_writer w = begin(request, reply);
+    jw_name(&w, "nodes");
+    jw_open(&w, '[');
     jw_close(&w, ']');
     jw_close(&w, '}');
     return ERR_NONE;
@@ -108,7 +151,9 @@ static void write_node_status(struct json_writer *w, struct request *request)
 enum error handle_status_node(struct request *request, struct reply *reply,
                               char message[MESSAGE_BYTES])
 {
-    (void)message;
+    enum error error = read_casing(request, message);
+    if (error)
+        return error;
     struct json_writer w = begin(request, reply);
     jw_name(&w, "node_status");
     write_node_status(&w, request);
@@ -119,7 +164,9 @@ enum error handle_status_node(struct request *request, struct reply *reply,
 enum error handle_status_cluster(struct request *request, struct reply *reply,
                                  char message[MESSAGE_BYTES])
 {
-    (void)message;
+    enum error error = read_casing(request, message);
+    if (error)
+        return error;
     struct json_writer w = begin(request, reply);
     named_u64(&w, "node_count", 1);
     jw_name(&w, "nodes_status");
@@ -153,7 +200,7 @@ static void write_guard(struct json_writer *w, const struct guard *guard, uint32
         text_append_string(&cause, "released by an operator or after lease.guard_max_secs");
     named_string(w, "cause", text_string(&cause));
     text_free(&cause);
-    named_u64(w, "since_ms_ago", now.mono_ms - guard->since_ms);
+    named_u64(w, "since_ms_ago", now.mono_ms > guard->since_ms ? now.mono_ms - guard->since_ms : 0);
     named_u64(w, "ends_in_ms", guard->until_ms > now.mono_ms ? guard->until_ms - now.mono_ms : 0);
 }
 
@@ -276,6 +323,8 @@ enum error handle_release_guard(struct request *request, struct reply *reply,
     if (!error)
         error = registry_release_guard(request->engine->registry, (struct slice){id, id_size},
                                        request->now);
+    if (error == ERR_SERVICE_NOT_FOUND)
+        snprintf(message, MESSAGE_BYTES, "service_id: no such service: \"%.*s\"", (int)id_size, id);
     if (error)
         return error;
     struct json_writer w = begin(request, reply);
@@ -288,7 +337,9 @@ enum error handle_release_guard(struct request *request, struct reply *reply,
 enum error handle_status_config(struct request *request, struct reply *reply,
                                 char message[MESSAGE_BYTES])
 {
-    (void)message;
+    enum error error = read_casing(request, message);
+    if (error)
+        return error;
     const struct config *config = request->engine->config;
     struct json_writer w = begin(request, reply);
     jw_name(&w, "settings");
@@ -310,7 +361,9 @@ enum error handle_status_config(struct request *request, struct reply *reply,
 enum error handle_status_deployment(struct request *request, struct reply *reply,
                                     char message[MESSAGE_BYTES])
 {
-    (void)message;
+    enum error error = read_casing(request, message);
+    if (error)
+        return error;
     const struct engine *engine = request->engine;
     struct utsname host = {0};
     struct json_writer w = begin(request, reply);

@@ -54,7 +54,8 @@ static const struct {
     const char *name, *type, *sentence;
 } labelled[] = {
     {"artemis_build_info", "gauge", "Always 1; the label tells the version."},
-    {"artemis_http_requests_total", "counter", "Requests by route and outcome."},
+    {"artemis_http_requests_total", "counter",
+     "Requests by route and outcome (status: of the native API)."},
     {"artemis_http_request_duration_seconds", "histogram",
      "Time from a request's header to its queued answer, by route."},
 };
@@ -113,8 +114,10 @@ static void write_requests(struct metrics *metrics, struct text *out)
             if (count == 0 && error != ERR_NONE)
                 continue;
             const struct error_info *info = error_info(error);
-            text_printf(out, "%s{route=\"%s\",outcome=\"%s\",reason=\"%s\"} %" PRIu64 "\n",
-                        labelled[1].name, route_name(route), info->word, info->reason, count);
+            text_printf(out,
+                        "%s{route=\"%s\",outcome=\"%s\",reason=\"%s\",status=\"%d\"} %" PRIu64 "\n",
+                        labelled[1].name, route_name(route), info->word, info->reason,
+                        info->http_status, count);
         }
     }
 }

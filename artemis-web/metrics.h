@@ -5,7 +5,7 @@
  *
  * Counting is an atomic add without order: cheap, from any thread, and read without a lock. Names
  * begin with artemis_ and carry their unit. The table of gauges and counters in metrics.c is also
- * what `docs/METRICS.md` is printed from.
+ * what `docs/OPERATING.md` is printed from.
  */
 #pragma once
 

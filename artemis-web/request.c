@@ -69,8 +69,8 @@ const char *request_header(const struct request *request, const char *name)
     return MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, name);
 }
 
-/* Is `coding` in a list like "deflate, gzip;q=0.5", and not refused with q=0? */
-static bool lists_coding(const char *list, const char *coding)
+/* What a list like "deflate, gzip;q=0.5" says of a coding: 1 wanted, 0 refused, -1 nothing. */
+static int coding_in_list(const char *list, const char *coding)
 {
     size_t size = strlen(coding);
     while (*list) {
@@ -83,13 +83,16 @@ static bool lists_coding(const char *list, const char *coding)
         }
         list += item;
     }
-    return false;
+    return -1;
 }
 
 bool request_accepts_gzip(const struct request *request)
 {
     const char *accepted = request_header(request, MHD_HTTP_HEADER_ACCEPT_ENCODING);
-    return accepted && (lists_coding(accepted, "gzip") || lists_coding(accepted, "*"));
+    if (!accepted)
+        return false;
+    int gzip = coding_in_list(accepted, "gzip");
+    return gzip < 0 ? coding_in_list(accepted, "*") == 1 : gzip == 1;
 }
 
 enum error request_inflate(struct request *request, char message[MESSAGE_BYTES])

@@ -15,7 +15,7 @@ enum route_methods { METHOD_GET = 1, METHOD_POST = 2, METHOD_GET_POST = 3 }; /* 
 enum route_class {
     ROUTE_CLIENT,   /* registry and discovery: needs a ready node, and counts against the rate limit
                      */
-    ROUTE_OPERATOR, /* status, health, metrics: always answered */
+    ROUTE_OPERATOR, /* cluster, status, health, metrics: always answered */
 };
 
 /* Fills the reply, or returns an error with *message ("" for the error's own sentence). */

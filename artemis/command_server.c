@@ -158,7 +158,7 @@ int command_server(int argc, char **argv)
     client_args_free(&args);
     if (error) {
         client_text_complain(stderr, NULL, "%s", problem.text);
-        return CLIENT_REFUSED;
+        return problem.text[0] == '-' ? CLIENT_USAGE : CLIENT_REFUSED; /* --set, --addr */
     }
     log_setup(config.log.level, config.log.format);
     printf("Node ID: %s, Cluster mode: %s\n", config.server.node_id,

@@ -97,7 +97,19 @@ static void largest_settings_do_not_overflow(void **state)
     rate_limiter_init(&limiter, 1, UINT32_MAX);
     assert_int_equal(admitted(&limiter, century_ms, 1000), 1000);
     rate_limiter_init(&limiter, 1000000, 1);
-    assert_int_equal(admitted(&limiter, century_ms, 1000), 1);
+    assert_int_equal(admitted(&limiter, century_ms, 2000), 1000); /* a millisecond's worth */
+}
+
+/* Whatever the burst, the rate itself is granted. */
+static void small_burst_does_not_throttle_the_rate(void **state)
+{
+    (void)state;
+    struct rate_limiter limiter;
+    unsigned total = 0;
+    rate_limiter_init(&limiter, 10000, 1);
+    for (uint64_t ms = 1; ms <= 1000; ms++)
+        total += admitted(&limiter, START_MONO_MS + ms, 100);
+    assert_in_range(total, 9990, 10010);
 }
 
 /* A thread whose clock reading is a little old must not give others more. */
@@ -151,6 +163,7 @@ int main(void)
         cmocka_unit_test(rate_of_zero_is_no_limit),
         cmocka_unit_test(burst_of_zero_admits_one_at_a_time),
         cmocka_unit_test(largest_settings_do_not_overflow),
+        cmocka_unit_test(small_burst_does_not_throttle_the_rate),
         cmocka_unit_test(older_moment_admits_no_more_than_the_burst),
         cmocka_unit_test(threads_together_get_one_burst),
     };
