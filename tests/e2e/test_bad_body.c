@@ -216,9 +216,10 @@ static void gzip_bomb_is_refused_without_holding_it(void **state)
         check_http(post(fixture->http, REGISTER, "Content-Encoding: gzip", packed, size, i % 2),
                    413);
     }
-    /* 50 bombs of 12 MiB: a server that unpacks even one of them whole, or keeps them, shows. */
+    /* 50 bombs of 12 MiB: a server that unpacks even one of them whole, or keeps them, shows. The
+     * kernel sums the peak over threads with some slack, so it may even seem to shrink. */
     if (!wait_slow_build()) {
-        assert_in_range(server_process_peak_kib(&fixture->server) - before_kib, 0, 8 * 1024);
+        assert_true(server_process_peak_kib(&fixture->server) - before_kib <= 8 * 1024);
     }
     check_nothing_changed(fixture->http);
     free(packed);
