@@ -299,6 +299,23 @@ enum error instance_create(const struct instance_spec *spec, struct instance **o
     return ERR_NONE;
 }
 
+struct instance *instance_of_key(struct slice packed_key)
+{
+    uint16_t key_end[KEY_FIELDS];
+    assert(packed_key.size >= sizeof(key_end));
+    memcpy(key_end, packed_key.data, sizeof(key_end));
+    uint16_t size = key_end[KEY_FIELDS - 1];
+    struct instance *instance = malloc(sizeof(*instance) + size);
+    if (!instance)
+        return NULL;
+    *instance = (struct instance){.status = STATUS_UP, .size = size};
+    atomic_init(&instance->refs, 1);
+    for (size_t i = 0; i < sizeof(instance->end) / sizeof(instance->end[0]); i++)
+        instance->end[i] = size;
+    memcpy(instance->key_end, packed_key.data, packed_key.size);
+    return instance;
+}
+
 struct instance *instance_ref(struct instance *instance)
 {
     atomic_fetch_add_explicit(&instance->refs, 1, memory_order_relaxed);

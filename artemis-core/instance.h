@@ -94,6 +94,10 @@ MUST_USE enum error instance_create(const struct instance_spec *spec, struct ins
 struct instance *instance_ref(struct instance *instance); /* returns it */
 void instance_unref(struct instance *instance);           /* takes NULL */
 
+/* An instance that is nothing but a key, by its packed bytes; for where only identity counts. NULL:
+ * out of memory. */
+struct instance *instance_of_key(struct slice packed_key);
+
 struct slice instance_text(const struct instance *instance, enum instance_field field);
 uint16_t instance_port(const struct instance *instance);
 enum instance_status instance_status(const struct instance *instance);

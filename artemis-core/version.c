@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis-core/version.h"
 
+#include <string.h>
+
 enum { COUNTER_BITS = 16 };
 
 uint64_t version_next(uint64_t last, uint64_t wall_ms)
@@ -9,7 +11,21 @@ uint64_t version_next(uint64_t last, uint64_t wall_ms)
     return by_clock > last ? by_clock : last + 1;
 }
 
-uint64_t version_wall_ms(uint64_t version)
+uint64_t version_wall_ms(uint64_t stamp)
 {
-    return version >> COUNTER_BITS;
+    return stamp >> COUNTER_BITS;
+}
+
+static int compare_names(struct slice a, struct slice b)
+{
+    size_t size = a.size < b.size ? a.size : b.size;
+    int order = size ? memcmp(a.data, b.data, size) : 0;
+    return order ? order : (a.size > b.size) - (a.size < b.size);
+}
+
+int version_compare(struct version a, struct version b)
+{
+    if (a.stamp != b.stamp)
+        return a.stamp < b.stamp ? -1 : 1;
+    return compare_names(a.origin, b.origin);
 }

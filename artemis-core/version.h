@@ -6,15 +6,32 @@
  * higher is later. It follows the wall clock where that moves forward and counts on where it stands
  * still or jumps back: a stamp never repeats and never goes back within a node. An overflowing
  * counter carries into the milliseconds, which is harmless: the clock only runs ahead a little.
+ * A node that is told of a higher stamp goes on above it, so a change that was made in knowledge of
+ * another is always the later one, whatever the clocks say.
  *
- * Pure. Equal stamps of two nodes are told apart by the node, which is not part of the stamp.
+ * A version is a stamp with the node that gave it: equal stamps of two nodes are told apart by the
+ * node's name, alike on every node. Pure.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
+
+#include "artemis-core/text.h"
+
+/* Stamps beyond it (the year 4000 and some) are refused: a clock must have room to go on. */
+#define VERSION_STAMP_MAX ((uint64_t)1 << 62)
+
+struct version {
+    uint64_t stamp;
+    struct slice origin; /* the id of the node that gave it; borrowed */
+};
 
 /* The stamp that follows `last` at wall-clock time `wall_ms`. */
 uint64_t version_next(uint64_t last, uint64_t wall_ms);
 
 /* The wall-clock label of a stamp. */
-uint64_t version_wall_ms(uint64_t version);
+uint64_t version_wall_ms(uint64_t stamp);
+
+/* Below 0: a is older than b; 0: the same; above 0: newer. */
+int version_compare(struct version a, struct version b);

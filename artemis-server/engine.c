@@ -19,6 +19,9 @@ static struct registry_options options_of(const struct config *config)
         .cache_enabled = config->cache.enabled,
         .cache_expiry_ms = config->cache.expiry_secs * (uint64_t)MS_PER_SEC,
         .change_log_capacity = CHANGE_LOG_CAPACITY,
+        .node_id = config->server.node_id,
+        .tombstone_ms =
+            config->cluster.enabled ? config->replication.tombstone_secs * (uint64_t)MS_PER_SEC : 0,
     };
     return options;
 }

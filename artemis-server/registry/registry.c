@@ -22,14 +22,18 @@ enum error registry_create(const struct registry_options *options, struct moment
                            .max_ms = options->guard_max_ms,
                            .window_ms = options->ttl_ms},
     };
-    enum error error = change_log_init(&registry->log, options->change_log_capacity, now);
+    enum error error = origins_init(&registry->origins, slice_of(options->node_id));
+    if (!error)
+        error = change_log_init(&registry->log, options->change_log_capacity, now);
     if (error) {
+        origins_free(&registry->origins);
         free(registry);
         return error;
     }
     for (int i = 0; i < SHARD_COUNT; i++) {
         pthread_mutex_init(&registry->shards[i].lock, NULL);
         shard_init(&registry->shards[i].shard, now.mono_ms);
+        registry->shards[i].shard.tombstones.max = TOMBSTONES_MAX / SHARD_COUNT;
     }
     pthread_mutex_init(&registry->node_guard.lock, NULL);
     pthread_mutex_init(&registry->all_services.building, NULL);
@@ -49,6 +53,7 @@ void registry_free(struct registry *registry)
     for (int i = 0; i < DIALECT_COUNT; i++)
         answer_unref(registry->all_services.answers[i]);
     change_log_free(&registry->log);
+    origins_free(&registry->origins);
     pthread_mutex_destroy(&registry->node_guard.lock);
     pthread_mutex_destroy(&registry->all_services.building);
     pthread_mutex_destroy(&registry->all_services.lock);
@@ -70,9 +75,9 @@ uint32_t registry_record_hash(const struct registry *registry, struct slice pack
                                           registry->options.hash_seed);
 }
 
-/* --- changes ---------------------------------------------------------------------------------- */
+/* --- versions --------------------------------------------------------------------------------- */
 
-static uint64_t next_stamp(struct registry *registry, uint64_t wall_ms)
+uint64_t registry_next_stamp(struct registry *registry, uint64_t wall_ms)
 {
     uint64_t last = atomic_load_explicit(&registry->last_stamp, memory_order_relaxed);
     uint64_t next;
@@ -83,6 +88,48 @@ static uint64_t next_stamp(struct registry *registry, uint64_t wall_ms)
     return next;
 }
 
+void registry_observe_stamp(struct registry *registry, uint64_t stamp)
+{
+    uint64_t last = atomic_load_explicit(&registry->last_stamp, memory_order_relaxed);
+    while (last < stamp &&
+           !atomic_compare_exchange_weak_explicit(&registry->last_stamp, &last, stamp,
+                                                  memory_order_relaxed, memory_order_relaxed))
+        ;
+}
+
+static void toggle_digest(struct registry *registry, const struct record *record)
+{
+    struct slice key = instance_packed_key(record->instance);
+    uint64_t version = record->stamp ^ origins_hash(&registry->origins, record->origin);
+    atomic_fetch_xor_explicit(&registry->digests[record->bucket],
+                              XXH3_64bits_withSeed(key.data, key.size, version),
+                              memory_order_relaxed);
+}
+
+void registry_set_version(struct registry *registry, struct record *record,
+                          struct stored_version version)
+{
+    if (record->stamp)
+        toggle_digest(registry, record);
+    else
+        record->bucket = (uint16_t)registry_bucket(instance_packed_key(record->instance));
+    record->stamp = version.stamp;
+    record->origin = version.origin;
+    toggle_digest(registry, record);
+}
+
+void registry_forget_version(struct registry *registry, const struct record *record)
+{
+    toggle_digest(registry, record);
+}
+
+static struct stored_version own_version(struct registry *registry, struct moment now)
+{
+    return (struct stored_version){registry_next_stamp(registry, now.wall_ms), ORIGIN_SELF};
+}
+
+/* --- changes ---------------------------------------------------------------------------------- */
+
 void registry_log_change(struct registry *registry, struct shard *shard, uint32_t service,
                          struct instance *instance, enum change_type type, struct moment now)
 {
@@ -90,25 +137,85 @@ void registry_log_change(struct registry *registry, struct shard *shard, uint32_
     shard_set_version(shard, shard_service(shard, service), version);
 }
 
-/* The lease still counts: it has not ended, or a guard holds it. */
+enum error registry_insert(struct registry *registry, struct service_place place,
+                           uint32_t record_hash, struct instance *instance,
+                           struct stored_version version, uint64_t deadline_ms, struct moment now,
+                           uint32_t *out)
+{
+    struct shard *shard = &place.home->shard;
+    uint32_t tombstone = shard_find(shard, record_hash, instance_packed_key(instance));
+    enum error error = shard_insert(shard, place.hash, record_hash, instance, deadline_ms, out);
+    if (error)
+        return error;
+    if (tombstone)
+        shard_remove_tombstone(shard, tombstone);
+    struct record *record = shard_record(shard, *out);
+    registry_set_version(registry, record, version);
+    registry_log_change(registry, shard, record->service, instance, CHANGE_NEW, now);
+    shard->counters.registered++;
+    return ERR_NONE;
+}
+
+void registry_take_out(struct registry *registry, struct shard *shard, uint32_t number,
+                       uint32_t record_hash, struct stored_version version, uint64_t until_ms,
+                       struct moment now)
+{
+    struct record *record = shard_record(shard, number);
+    registry_log_change(registry, shard, record->service, record->instance, CHANGE_DELETE, now);
+    registry_forget_version(registry, record);
+    shard->counters.unregistered++;
+    if (registry->options.tombstone_ms == 0) {
+        shard_remove(shard, number, record_hash, now.mono_ms);
+        return;
+    }
+    record->stamp = version.stamp;
+    record->origin = version.origin;
+    shard_bury(shard, number, record_hash, now.mono_ms, until_ms);
+}
+
+/* A node that gathers tells the peers, after the lock is gone. */
+static void note_change(struct registry *registry, struct shard *shard, uint32_t number,
+                        bool *noted)
+{
+    if (!registry_gathers(registry))
+        return;
+    shard_note_change(shard, number);
+    *noted = true;
+}
+
+static void note_renewal(struct registry *registry, struct shard *shard, uint32_t number)
+{
+    if (registry_gathers(registry))
+        shard_note_renewal(shard, number);
+}
+
+static void notify(struct registry *registry, bool noted)
+{
+    if (noted && registry->notify)
+        registry->notify(registry->notify_context);
+}
+
+/* The lease still counts: it has not ended, or a guard holds it, or peers are being asked. */
 static bool is_alive(const struct record *record, struct moment now)
 {
-    return record->held || now.mono_ms < record->lease.deadline_ms;
+    return record->held || record->asking || now.mono_ms < record->lease.deadline_ms;
 }
 
 /* A registration of a known key: the same content only renews. */
 static void register_again(struct registry *registry, struct shard *shard, uint32_t number,
-                           struct instance *instance, struct moment now)
+                           struct instance *instance, struct moment now, bool *noted)
 {
     struct record *record = shard_record(shard, number);
     shard_renew(shard, number, now.mono_ms, now.mono_ms + registry->options.ttl_ms);
     if (instance_equal(record->instance, instance)) {
         shard->counters.renewed++;
+        note_renewal(registry, shard, number);
         return;
     }
     shard_replace(shard, number, instance);
-    record->version = next_stamp(registry, now.wall_ms);
+    registry_set_version(registry, record, own_version(registry, now));
     registry_log_change(registry, shard, record->service, instance, CHANGE_CHANGE, now);
+    note_change(registry, shard, number, noted);
     shard->counters.changed++;
 }
 
@@ -120,23 +227,20 @@ enum error registry_register(struct registry *registry, struct instance *instanc
     struct service_place place = registry_place(registry, instance_text(instance, FIELD_SERVICE));
     struct shard *shard = &place.home->shard;
     enum error error = ERR_NONE;
+    bool noted = false;
 
     pthread_mutex_lock(&place.home->lock);
     uint32_t number = shard_find(shard, hash, key);
-    if (number) {
-        register_again(registry, shard, number, instance, now);
-        goto out;
+    if (number && !shard_record(shard, number)->deleted) {
+        register_again(registry, shard, number, instance, now, &noted);
+    } else {
+        error = registry_insert(registry, place, hash, instance, own_version(registry, now),
+                                now.mono_ms + registry->options.ttl_ms, now, &number);
+        if (!error)
+            note_change(registry, shard, number, &noted);
     }
-    error = shard_insert(shard, place.hash, hash, instance, now.mono_ms + registry->options.ttl_ms,
-                         &number);
-    if (error)
-        goto out;
-    struct record *record = shard_record(shard, number);
-    record->version = next_stamp(registry, now.wall_ms);
-    registry_log_change(registry, shard, record->service, instance, CHANGE_NEW, now);
-    shard->counters.registered++;
-out:
     pthread_mutex_unlock(&place.home->lock);
+    notify(registry, noted);
     return error;
 }
 
@@ -151,13 +255,33 @@ enum error registry_renew(struct registry *registry, const struct instance_key *
 
     pthread_mutex_lock(&home->lock);
     uint32_t number = shard_find(&home->shard, hash, packed);
-    if (number && is_alive(shard_record(&home->shard, number), now)) {
+    struct record *record = number ? shard_record(&home->shard, number) : NULL;
+    if (record && !record->deleted && is_alive(record, now)) {
         shard_renew(&home->shard, number, now.mono_ms, now.mono_ms + registry->options.ttl_ms);
+        note_renewal(registry, &home->shard, number);
         home->shard.counters.renewed++;
         error = ERR_NONE;
     }
     pthread_mutex_unlock(&home->lock);
     return error;
+}
+
+/* A key that is not known here may be known to a peer, and on its way: it is remembered as
+ * unregistered. Without memory for that it is as if the peer's word had come later. */
+static void remember_unregistered(struct registry *registry, struct shard *shard, uint32_t hash,
+                                  struct slice packed_key, struct moment now, bool *noted)
+{
+    struct instance *key_only = instance_of_key(packed_key);
+    uint32_t number;
+    if (!key_only)
+        return;
+    if (!shard_insert_tombstone(shard, hash, key_only, tombstones_until(registry, now), &number)) {
+        struct record *record = shard_record(shard, number);
+        record->bucket = (uint16_t)registry_bucket(packed_key);
+        record->stamp = registry_next_stamp(registry, now.wall_ms);
+        note_change(registry, shard, number, noted);
+    }
+    instance_unref(key_only);
 }
 
 void registry_unregister(struct registry *registry, const struct instance_key *key,
@@ -168,16 +292,20 @@ void registry_unregister(struct registry *registry, const struct instance_key *k
     struct locked_shard *home =
         registry_place(registry, instance_key_part(key, FIELD_SERVICE)).home;
     struct shard *shard = &home->shard;
+    bool noted = false;
 
     pthread_mutex_lock(&home->lock);
     uint32_t number = shard_find(shard, hash, packed);
-    if (number) {
-        struct record *record = shard_record(shard, number);
-        registry_log_change(registry, shard, record->service, record->instance, CHANGE_DELETE, now);
-        shard_remove(shard, number, hash, now.mono_ms);
-        shard->counters.unregistered++;
+    if (!number) {
+        if (registry_gathers(registry))
+            remember_unregistered(registry, shard, hash, packed, now, &noted);
+    } else if (!shard_record(shard, number)->deleted) {
+        registry_take_out(registry, shard, number, hash, own_version(registry, now),
+                          tombstones_until(registry, now), now);
+        note_change(registry, shard, number, &noted);
     }
     pthread_mutex_unlock(&home->lock);
+    notify(registry, noted);
 }
 
 /* --- what operators see ----------------------------------------------------------------------- */
@@ -194,7 +322,8 @@ const struct registry_options *registry_options(const struct registry *registry)
 
 static void add_shard_stats(const struct shard *shard, struct registry_stats *stats)
 {
-    stats->instances += shard->record_index.count;
+    stats->instances += shard_instances(shard);
+    stats->tombstones += shard->tombstones.count;
     stats->services += shard->service_index.count;
     stats->held += shard->held;
     stats->guarded_services += shard->guarded;
@@ -206,6 +335,8 @@ static void add_shard_stats(const struct shard *shard, struct registry_stats *st
     stats->expired += shard->counters.expired;
     stats->due += shard->counters.due;
     stats->answers_built += shard->counters.answers_built;
+    stats->renewed_by_peers += shard->counters.renewed_by_peers;
+    stats->refuted += shard->counters.refuted;
 }
 
 void registry_stats(struct registry *registry, struct registry_stats *stats)

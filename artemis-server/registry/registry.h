@@ -33,6 +33,8 @@ struct registry_options {
     bool cache_enabled;
     uint64_t cache_expiry_ms;     /* an answer unused for so long is freed */
     uint32_t change_log_capacity; /* changes that services-delta can look back; a power of two */
+    const char *node_id;          /* of this node, the origin of its versions; NULL: "" */
+    uint64_t tombstone_ms;        /* how long an unregistered key is remembered; 0: not at all */
 };
 
 enum { CHANGE_LOG_CAPACITY = 65536 };
@@ -100,8 +102,10 @@ struct registry_stats {
     struct guard node_guard;
     uint64_t change_log_size;
     uint64_t answers; /* cached, of single services */
+    uint64_t tombstones;
     /* since the start */
     uint64_t registered, changed, renewed, unregistered, expired, due, answers_built;
+    uint64_t renewed_by_peers, refuted;
 };
 
 void registry_stats(struct registry *registry, struct registry_stats *stats);

@@ -60,6 +60,25 @@ static void count_guarded(const struct shard *shard, struct lease_count *count)
     }
 }
 
+/* A lease has come up in the wheel. */
+static void came_up(struct registry *registry, struct shard *shard, uint32_t number,
+                    struct moment now)
+{
+    struct record *record = shard_record(shard, number);
+    if (record->lease.deadline_ms > now.mono_ms) { /* renewed since it was armed */
+        lease_wheel_arm(&shard->wheel, number, record->lease.deadline_ms);
+        return;
+    }
+    bool asked = record->asking || record->settled || record->held;
+    if (!asked && registry_gathers(registry)) {
+        shard_ask(shard, number, now.mono_ms + QUESTION_PATIENCE_MS);
+        return;
+    }
+    record->asking = false;
+    record->settled = true;
+    shard_mark_due(shard, number);
+}
+
 /* Step 1 for one shard. */
 static void collect_due(struct registry *registry, struct locked_shard *home, struct moment now,
                         struct lease_count *count)
@@ -71,15 +90,11 @@ static void collect_due(struct registry *registry, struct locked_shard *home, st
         budget = WHEEL_STEPS_A_STRETCH;
         pthread_mutex_lock(&home->lock);
         while ((number = lease_wheel_next(&shard->wheel, now.mono_ms, &budget))) {
-            uint64_t deadline_ms = shard_record(shard, number)->lease.deadline_ms;
-            if (deadline_ms > now.mono_ms) /* renewed since it was armed */
-                lease_wheel_arm(&shard->wheel, number, deadline_ms);
-            else
-                shard_mark_due(shard, number);
+            came_up(registry, shard, number, now);
         }
         if (budget > 0) {
             judge_services(registry, shard, now);
-            count->leases += shard->record_index.count;
+            count->leases += shard_instances(shard);
             count->silent += shard->due + shard->held;
             count->waiting |= shard->wheel.lists[WHEEL_DUE] != 0;
             if (shard->guarded)
@@ -139,6 +154,7 @@ static void evict(struct registry *registry, struct shard *shard, uint32_t numbe
     uint32_t hash = registry_record_hash(registry, instance_packed_key(record->instance));
     guard_count_evictions(&service->guard, &registry->guard_settings, now.mono_ms, 1);
     registry_log_change(registry, shard, record->service, record->instance, CHANGE_DELETE, now);
+    registry_forget_version(registry, record);
     shard_remove(shard, number, hash, now.mono_ms);
     shard->counters.expired++;
 }
@@ -236,6 +252,7 @@ void registry_housekeep(struct registry *registry, struct moment now)
     for (int i = 0; i < SHARD_COUNT; i++) {
         pthread_mutex_lock(&registry->shards[i].lock);
         shard_housekeep(&registry->shards[i].shard, unused_since_ms, empty_since_ms);
+        shard_age_tombstones(&registry->shards[i].shard, now.mono_ms);
         pthread_mutex_unlock(&registry->shards[i].lock);
     }
     age_all_services(registry, unused_since_ms);

@@ -7,7 +7,8 @@
 #include <pthread.h>
 
 #include "artemis-server/registry/change_log.h"
-#include "artemis-server/registry/registry.h"
+#include "artemis-server/registry/origins.h"
+#include "artemis-server/registry/registry_peers.h"
 #include "artemis-server/registry/shard.h"
 
 enum { SHARD_BITS = 6, SHARD_COUNT = 1 << SHARD_BITS };
@@ -17,12 +18,23 @@ struct locked_shard {
     struct shard shard;         /* guarded by lock */
 } __attribute__((aligned(64))); /* no two shards' locks in one cache line */
 
+/* A version as a record keeps it: the origin by its number. */
+struct stored_version {
+    uint64_t stamp;
+    uint16_t origin;
+};
+
 struct registry {
     struct registry_options options;      /* constant */
     struct guard_settings guard_settings; /* constant */
     struct locked_shard shards[SHARD_COUNT];
     struct change_log log;
     _Atomic uint64_t last_stamp; /* of the hybrid logical clock */
+    struct origins origins;
+    _Atomic uint64_t digests[DIGEST_BUCKETS];
+    atomic_bool gathering; /* changes and renewals are noted; ended leases wait for the peers */
+    registry_changed *notify;
+    void *notify_context;
     struct {
         pthread_mutex_t lock;
         struct guard guard;
@@ -41,6 +53,34 @@ struct service_place {
 };
 struct service_place registry_place(struct registry *registry, struct slice service_id);
 uint32_t registry_record_hash(const struct registry *registry, struct slice packed_key);
+
+/* The next stamp of the hybrid logical clock; and one that a peer gave, which the next is above. */
+uint64_t registry_next_stamp(struct registry *registry, uint64_t wall_ms);
+void registry_observe_stamp(struct registry *registry, uint64_t stamp);
+/* Gives a record its version, and the digests theirs. The shard is locked. */
+void registry_set_version(struct registry *registry, struct record *record,
+                          struct stored_version version);
+/* A record is about to leave: the digests forget it. The shard is locked. */
+void registry_forget_version(struct registry *registry, const struct record *record);
+/* As it is now, with a reference. The shard is locked. */
+struct peer_state registry_state_of(const struct registry *registry, const struct record *record);
+static inline bool registry_gathers(const struct registry *registry)
+{
+    return atomic_load_explicit(&registry->gathering, memory_order_relaxed);
+}
+static inline uint64_t tombstones_until(const struct registry *registry, struct moment since)
+{
+    return since.mono_ms + registry->options.tombstone_ms;
+}
+/* Adds a new instance with its version and lease. Takes a tombstone's place where there is one. */
+MUST_USE enum error registry_insert(struct registry *registry, struct service_place place,
+                                    uint32_t record_hash, struct instance *instance,
+                                    struct stored_version version, uint64_t deadline_ms,
+                                    struct moment now, uint32_t *out);
+/* Takes an instance out, and leaves a tombstone where those are kept. */
+void registry_take_out(struct registry *registry, struct shard *shard, uint32_t number,
+                       uint32_t record_hash, struct stored_version version, uint64_t until_ms,
+                       struct moment now);
 
 /* Logs a change of a record's service and stamps its new version. The shard is locked. */
 void registry_log_change(struct registry *registry, struct shard *shard, uint32_t service,

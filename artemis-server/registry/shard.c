@@ -36,6 +36,12 @@ void shard_free(struct shard *shard)
         free(service->members);
         free(service->id);
     }
+    for (uint32_t number = shard->tombstones.first; number;
+         number = shard_record(shard, number)->lease.next)
+        instance_unref(shard_record(shard, number)->instance);
+    free(shard->changed.numbers);
+    free(shard->renewed.numbers);
+    free(shard->ended.numbers);
     hash_index_free(&shard->record_index);
     hash_index_free(&shard->service_index);
     slab_free(&shard->records);
@@ -65,6 +71,11 @@ static bool record_matches(const void *context, uint32_t number, const void *wan
 uint32_t shard_find(const struct shard *shard, uint32_t hash, struct slice packed_key)
 {
     return hash_index_find(&shard->record_index, hash, record_matches, shard, &packed_key);
+}
+
+uint32_t shard_instances(const struct shard *shard)
+{
+    return shard->record_index.count - shard->tombstones.count;
 }
 
 /* --- services --------------------------------------------------------------------------------- */
@@ -182,6 +193,8 @@ static enum error prepare_insert(struct shard *shard, uint32_t service_number, u
     enum error error = reserve_member(shard_service(shard, service_number));
     if (!error)
         error = hash_index_reserve(&shard->record_index);
+    if (!error)
+        error = shard_reserve_notes(shard);
     return error ? error : slab_take(&shard->records, record);
 }
 
@@ -231,6 +244,8 @@ static void forget_end(struct shard *shard, struct record *record, uint64_t now_
         service->due--;
         shard->due--;
     }
+    record->asking = false;
+    record->settled = false;
     if (record->held) {
         record->held = false;
         service->held--;
@@ -242,13 +257,12 @@ static void forget_end(struct shard *shard, struct record *record, uint64_t now_
     }
 }
 
-void shard_remove(struct shard *shard, uint32_t number, uint32_t record_hash, uint64_t now_ms)
+void shard_leave_service(struct shard *shard, uint32_t number, uint64_t now_ms)
 {
     struct record *record = shard_record(shard, number);
     struct service *service = shard_service(shard, record->service);
     lease_wheel_disarm(&shard->wheel, number);
     forget_end(shard, record, now_ms);
-    hash_index_remove(&shard->record_index, record_hash, number);
     /* The last member takes the place of the one that leaves. */
     uint32_t last = service->members[--service->member_count];
     service->members[record->member] = last;
@@ -257,7 +271,15 @@ void shard_remove(struct shard *shard, uint32_t number, uint32_t record_hash, ui
         service->empty_since_ms = now_ms;
         shard_attend(shard, record->service);
     }
+}
+
+void shard_remove(struct shard *shard, uint32_t number, uint32_t record_hash, uint64_t now_ms)
+{
+    struct record *record = shard_record(shard, number);
+    shard_leave_service(shard, number, now_ms);
+    hash_index_remove(&shard->record_index, record_hash, number);
     instance_unref(record->instance);
+    record->instance = NULL; /* a number that was noted finds nothing */
     slab_give_back(&shard->records, number);
 }
 
@@ -267,7 +289,7 @@ void shard_renew(struct shard *shard, uint32_t number, uint64_t now_ms, uint64_t
     /* Threads may come with moments that are a little out of order: a lease never gets shorter. */
     if (deadline_ms > record->lease.deadline_ms)
         record->lease.deadline_ms = deadline_ms;
-    if (!record->due && !record->held)
+    if (!record->due && !record->held && !record->asking && !record->settled)
         return; /* the wheel finds out when the old slot comes up */
     forget_end(shard, record, now_ms);
     lease_wheel_disarm(&shard->wheel, number);
@@ -290,6 +312,22 @@ void shard_mark_due(struct shard *shard, uint32_t number)
     shard->due++;
     service->due++;
     shard->counters.due++;
+}
+
+void shard_ask(struct shard *shard, uint32_t number, uint64_t until_ms)
+{
+    shard_record(shard, number)->asking = true;
+    lease_wheel_arm(&shard->wheel, number, until_ms);
+    shard_note_question(shard, number);
+}
+
+void shard_settle(struct shard *shard, uint32_t number, uint64_t now_ms)
+{
+    struct record *record = shard_record(shard, number);
+    record->asking = false;
+    record->settled = true;
+    lease_wheel_disarm(&shard->wheel, number);
+    lease_wheel_arm(&shard->wheel, number, now_ms);
 }
 
 void shard_hold(struct shard *shard, uint32_t number, uint64_t again_ms)
@@ -355,7 +393,7 @@ static void validate_service(const struct shard *shard, uint32_t number, uint32_
         const struct record *record = shard_record(shard, service->members[i]);
         assert(record->service == number && record->member == i);
         assert(record->instance && record->lease.prev != 0);
-        assert(!(record->due && record->held));
+        assert(!record->deleted && record->due + record->held + record->asking <= 1);
         assert(slice_equal(instance_text(record->instance, FIELD_SERVICE),
                            (struct slice){service->id, service->id_size}));
         due += record->due;
@@ -380,7 +418,7 @@ void shard_validate(const struct shard *shard)
         guarded += service->guard.state == GUARD_ON;
         services++;
     }
-    assert(records == shard->record_index.count);
+    assert(records == shard_instances(shard));
     assert(services == shard->service_index.count);
     assert(guarded == shard->guarded);
 }

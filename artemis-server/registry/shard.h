@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include <assert.h>
 #include <stdbool.h>
 
 #include "artemis-core/codec.h"
@@ -23,14 +24,34 @@
 enum { VIEW_COUNT = DIALECT_COUNT * 2 };
 
 struct record {
-    struct lease lease; /* first: the wheel finds it here */
+    struct lease lease; /* first: the wheel finds it here; of a tombstone, when it goes */
     struct instance *instance;
-    uint64_t version; /* hybrid logical clock: when this content was written */
+    uint64_t stamp; /* with origin, the version of this content */
     uint32_t service;
-    uint32_t member; /* its place in the service's list */
-    /* Invariant: not both. */
-    bool due;  /* ended, and waiting for a decision */
-    bool held; /* ended, but kept by a guard; still renewable */
+    union {
+        uint32_t member;         /* its place in the service's list */
+        uint32_t tombstone_hash; /* of a tombstone: its place in the index */
+    };
+    uint16_t origin;
+    uint16_t bucket;  /* of the digests */
+    bool deleted : 1; /* a tombstone: in the index, but no member of a service */
+    /* Invariant: not two of these. */
+    bool due : 1;    /* ended, and waiting for a decision */
+    bool held : 1;   /* ended, but kept by a guard; still renewable */
+    bool asking : 1; /* ended, and peers are asked for a later renewal; still renewable */
+
+    bool settled : 1; /* ended, and no peer knew better */
+    bool change_noted : 1;
+    bool renewal_noted : 1;
+    bool question_noted : 1;
+};
+static_assert(sizeof(struct record) == 48, "a record is small: there are millions");
+
+/* Numbers of records, noted for whoever tells the peers. A number may be stale. */
+struct number_list {
+    uint32_t *numbers;
+    uint32_t count;
+    uint32_t capacity;
 };
 
 struct service {
@@ -61,6 +82,8 @@ struct shard_counters {
     uint64_t unregistered;
     uint64_t expired;
     uint64_t due; /* leases that came up in the wheel */
+    uint64_t renewed_by_peers;
+    uint64_t refuted; /* had ended here, but a peer knew a later renewal */
     uint64_t answers_built;
 };
 
@@ -77,6 +100,16 @@ struct shard {
     uint32_t held;     /* records that are held */
     uint32_t guarded;  /* services whose guard is on */
     uint32_t answers;  /* cached */
+    /* Invariant of the lists: there is room for every record, so that a note cannot fail. */
+    struct number_list changed;
+    struct number_list renewed;
+    struct number_list ended; /* whose peers are to be asked */
+    struct {
+        uint32_t first; /* linked by lease.next and lease.prev, the oldest first */
+        uint32_t last;
+        uint32_t count;
+        uint32_t max;
+    } tombstones;
     struct shard_counters counters;
 };
 
@@ -95,8 +128,10 @@ static inline struct service *shard_service(const struct shard *shard, uint32_t 
 
 /* The number of a service by its canonical id, or 0. */
 uint32_t shard_find_service(const struct shard *shard, uint32_t hash, struct slice id);
-/* The number of a record by its packed key, or 0. */
+/* The number of a record by its packed key, a tombstone too, or 0. */
 uint32_t shard_find(const struct shard *shard, uint32_t hash, struct slice packed_key);
+/* Registered instances: records that are not tombstones. */
+uint32_t shard_instances(const struct shard *shard);
 
 /* Adds a record (and its service, if that is new) with its lease armed. Takes a reference to the
  * instance. ERR_NO_MEMORY leaves the shard as it was. */
@@ -104,15 +139,45 @@ MUST_USE enum error shard_insert(struct shard *shard, uint32_t service_hash, uin
                                  struct instance *instance, uint64_t deadline_ms, uint32_t *out);
 void shard_replace(struct shard *shard, uint32_t number, struct instance *instance);
 void shard_remove(struct shard *shard, uint32_t number, uint32_t record_hash, uint64_t now_ms);
+/* The record is no member any more: what shard_remove and shard_bury have in common. */
+void shard_leave_service(struct shard *shard, uint32_t number, uint64_t now_ms);
 /* Moves the end of a lease; one that was due or held is alive again. */
 void shard_renew(struct shard *shard, uint32_t number, uint64_t now_ms, uint64_t deadline_ms);
 
 /* The lease of a record has ended: it waits for a decision in the wheel's due list. */
 void shard_mark_due(struct shard *shard, uint32_t number);
+/* Peers are asked about it, until until_ms at most. */
+void shard_ask(struct shard *shard, uint32_t number, uint64_t until_ms);
+/* They have answered, or time is up: the lease comes up in the wheel once more. */
+void shard_settle(struct shard *shard, uint32_t number, uint64_t now_ms);
 /* The decision is to keep it, and to look again at again_ms. */
 void shard_hold(struct shard *shard, uint32_t number, uint64_t again_ms);
 /* Has the held members of a service looked at again at once. */
 void shard_recheck_held(struct shard *shard, struct service *service, uint64_t now_ms);
+
+/* --- tombstones and notes (shard_peers.c) ----------------------------------------------------- */
+
+/* Makes a tombstone of a record, until until_ms. The instance is exchanged for one of its key alone
+ * where there is memory for that. Drops the oldest tombstone where there are too many. */
+void shard_bury(struct shard *shard, uint32_t number, uint32_t record_hash, uint64_t now_ms,
+                uint64_t until_ms);
+/* Adds a tombstone for a key that is not known. Takes a reference. ERR_NO_MEMORY. */
+MUST_USE enum error shard_insert_tombstone(struct shard *shard, uint32_t record_hash,
+                                           struct instance *key_only, uint64_t until_ms,
+                                           uint32_t *out);
+void shard_remove_tombstone(struct shard *shard, uint32_t number);
+/* Removes those whose time has come. */
+void shard_age_tombstones(struct shard *shard, uint64_t now_ms);
+
+/* Room in the lists for one more record. */
+MUST_USE enum error shard_reserve_notes(struct shard *shard);
+void shard_note_change(struct shard *shard, uint32_t number);
+void shard_note_renewal(struct shard *shard, uint32_t number);
+void shard_note_question(struct shard *shard, uint32_t number);
+/* Takes the last of a list, or 0. */
+uint32_t number_list_take(struct number_list *list);
+
+/* --- answers ---------------------------------------------------------------------------------- */
 
 /* Gives the service its new version and drops its cached answers. */
 void shard_set_version(struct shard *shard, struct service *service, uint64_t version);

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * replica - how this node and its peers come to hold the same: a pure state machine.
+ *
+ * What happens goes in: peers that join and leave, the passing of time, and the fate of what was
+ * sent. Messages to send come out. There is no thread, socket, clock or JSON in here; the worker
+ * brings it together with libcurl, and the simulator with a seed. What peers say to *us* does not
+ * pass through here: it is applied to the registry (registry_peers.h).
+ *
+ * What it does for each peer:
+ *   health       asks every health_interval_ms, and every second while the peer is down
+ *   changes      at once, in batches of what is pending
+ *   renewals     every batch_interval_ms, in batches that grow with what is pending
+ *   repair       a renewal that the peer refuses is followed by the whole record
+ *   failures     temporary: kept, retried with back-off and jitter; permanent: counted, dropped.
+ *                More than max_retries in a row: the peer is down, and its outbox is dropped
+ *   anti-entropy every anti_entropy_ms, and when a peer comes back: digests, then the keys of the
+ *                buckets that differ, then the records that differ, both ways
+ * and for this node: the snapshot it starts from (until then it is not ready), and the question to
+ * all peers before a lease ends.
+ *
+ * At most one message of each kind is under way to a peer. Memory is bounded by the number of
+ * instances, whatever a peer does. One thread at a time.
+ */
+#pragma once
+
+#include "artemis-core/moment.h"
+#include "artemis-server/registry/registry_peers.h"
+
+enum {
+    REPLICA_PEERS_MAX = 64,
+    BACKOFF_MIN_MS = 100,
+    BACKOFF_MAX_MS = 10000,
+    DOWN_PROBE_MS = 1000, /* a peer that is down is asked for its health so often */
+    QUESTION_TIMEOUT_MS = 500,
+    MESSAGE_ITEMS_MAX = 10000,
+    MESSAGE_BYTES_MAX = 1024 * 1024, /* of instances in one message */
+    SYNC_BUCKETS_MAX = 128,          /* that are compared in one message */
+};
+
+struct replica_options {
+    uint32_t batch_size;
+    uint64_t batch_interval_ms;
+    uint32_t max_retries;
+    uint64_t anti_entropy_ms;
+    uint64_t health_interval_ms;
+    uint64_t seed; /* for jitter and for hashes */
+};
+
+enum message_kind {
+    MESSAGE_HEALTH,     /* how are you */
+    MESSAGE_REGISTER,   /* items: registrations */
+    MESSAGE_UNREGISTER, /* items: keys */
+    MESSAGE_RENEW,      /* items: keys; the answer names those to send whole */
+    MESSAGE_QUESTION,   /* items: keys; the answer names those that live there */
+    MESSAGE_DIGEST,     /* the answer is the peer's digests */
+    MESSAGE_LIST,       /* buckets; the answer is the peer's keys in them */
+    MESSAGE_FETCH,      /* items: keys; the answer is their records */
+    MESSAGE_SNAPSHOT,   /* the answer is everything, as a stream */
+    MESSAGE_KINDS,
+};
+
+/* A message belongs to whoever took it, until replica_done takes it back. */
+struct message {
+    enum message_kind kind;
+    uint32_t peer;       /* as given to replica_join */
+    uint64_t timeout_ms; /* 0: the usual one */
+    struct bucket_set buckets;
+    struct peer_state *items;
+    size_t count;
+    uint64_t sent_ms; /* private to replica, like what follows */
+    uint64_t generation;
+};
+
+/* What became of a message. */
+enum fate {
+    FATE_DELIVERED,
+    FATE_TEMPORARY, /* timeout, refused, 429, 503: worth another try */
+    FATE_PERMANENT, /* any other refusal: the same would be refused again */
+    FATE_TOO_LARGE, /* 413: half of it may pass */
+    FATE_STRANGER,  /* another cluster's node */
+};
+
+enum peer_health {
+    PEER_NEW, /* not yet asked */
+    PEER_UP,
+    PEER_DOWN,
+    PEER_STRANGER, /* it is of another cluster, or refuses us for that */
+    PEER_TWIN,     /* another process with our own node id */
+    PEER_SELF,     /* this very node: left out */
+};
+
+struct replica;
+
+/* Reads and writes the registry, which must outlive it. ERR_NO_MEMORY. */
+MUST_USE enum error replica_create(const struct replica_options *options, struct registry *registry,
+                                   struct moment now, struct replica **out);
+void replica_free(struct replica *replica);
+
+/* --- what happens ----------------------------------------------------------------------------- */
+
+/* A peer by a number of the caller's, below REPLICA_PEERS_MAX. It must not be there yet, or must. */
+MUST_USE enum error replica_join(struct replica *replica, uint32_t peer, struct moment now);
+void replica_leave(struct replica *replica, uint32_t peer);
+
+/* The next message to send now, or NULL. Call it until it is NULL: after each event, when
+ * registry_on_change tells of a change, and when replica_due_ms has come. */
+struct message *replica_next(struct replica *replica, struct moment now);
+/* The monotonic time at which replica_next may have something, if nothing happens before. */
+uint64_t replica_due_ms(const struct replica *replica, struct moment now);
+
+/* What the answer to a message said, item by item, before its fate. What an item means follows from
+ * the kind of the message. */
+void replica_told(struct replica *replica, const struct message *message,
+                  const struct peer_record *record, struct moment now);
+void replica_told_digests(struct replica *replica, const struct message *message,
+                          const uint64_t digests[DIGEST_BUCKETS], struct moment now);
+struct health_answer {
+    bool is_self;      /* the very process */
+    bool has_our_name; /* our node id, but not us */
+    bool is_stranger;  /* another cluster's id */
+    bool is_ready;     /* it serves discovery */
+    bool is_leaving;   /* it is draining */
+};
+void replica_told_health(struct replica *replica, const struct message *message,
+                         const struct health_answer *health, struct moment now);
+/* The fate of a message; frees it. A snapshot was delivered only if its end marker was read. */
+void replica_done(struct replica *replica, struct message *message, enum fate fate,
+                  struct moment now);
+/* A peer said itself that it leaves: nothing more is sent until it answers again. */
+void replica_peer_leaves(struct replica *replica, uint32_t peer, struct moment now);
+
+/* --- this node -------------------------------------------------------------------------------- */
+
+/* True once it holds what the cluster holds, or every peer was tried and none had data. */
+bool replica_is_ready(const struct replica *replica);
+/* From now on all that is pending leaves at once, and nothing is compared any more. */
+void replica_drain(struct replica *replica);
+/* Nothing is pending or under way to a peer that is up. */
+bool replica_is_idle(const struct replica *replica);
+
+/* --- what operators see ----------------------------------------------------------------------- */
+
+enum { LAG_BOUNDS = 12 };
+extern const uint64_t lag_bounds_ms[LAG_BOUNDS]; /* upper bounds; a last one is infinite */
+
+struct peer_view {
+    bool joined;
+    enum peer_health health;
+    bool is_ready;
+    uint32_t failures; /* in a row */
+    uint64_t backlog;  /* keys in its outbox */
+    uint64_t outbox_bytes;
+    uint64_t oldest_ms;   /* how long the oldest change or renewal has been waiting */
+    uint64_t last_lag_ms; /* of what was last delivered: from the change to the answer */
+    uint64_t heard_ms;    /* monotonic: the last answer; 0: never */
+    uint64_t compared_ms; /* monotonic: the last comparison that ended; 0: never */
+    uint32_t differing;   /* buckets that differed then */
+    /* since the start */
+    uint64_t sent[MESSAGE_KINDS], delivered[MESSAGE_KINDS];
+    uint64_t failed[4]; /* by fate, from FATE_TEMPORARY on */
+    uint64_t items_sent, items_dropped, repairs;
+    uint64_t lag[LAG_BOUNDS + 1], lag_sum_ms;
+};
+void replica_view(const struct replica *replica, uint32_t peer, struct moment now,
+                  struct peer_view *view);
+
+struct replica_stats {
+    uint64_t questions, refuted, settled; /* leases asked about, kept alive, ended */
+    uint64_t rounds, differences;         /* of anti-entropy */
+    uint64_t fetched;                     /* records taken over from peers by it */
+    uint64_t snapshot_records, started_in_ms;
+};
+void replica_stats(const struct replica *replica, struct replica_stats *stats);
