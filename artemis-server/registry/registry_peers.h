@@ -39,6 +39,7 @@ struct peer_state {
     uint64_t touched_ms; /* monotonic: the last renewal, or when it was unregistered */
     uint16_t origin;     /* see registry_origin */
     bool deleted;
+    bool is_repair; /* the peer missed it earlier: its age says nothing about the lag */
 };
 
 void peer_state_drop(struct peer_state *state);

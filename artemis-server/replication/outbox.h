@@ -44,3 +44,5 @@ size_t outbox_take(struct outbox *outbox, enum outbox_queue queue, struct peer_s
                    size_t max, size_t bytes_max);
 uint32_t outbox_count(const struct outbox *outbox, enum outbox_queue queue);
 size_t outbox_bytes(const struct outbox *outbox); /* of its own memory */
+/* Since when the longest-waiting state is as it is (monotonic); UINT64_MAX: none waits. */
+uint64_t outbox_oldest_ms(const struct outbox *outbox);

@@ -36,6 +36,8 @@ enum {
     MESSAGE_ITEMS_MAX = 10000,
     MESSAGE_BYTES_MAX = 1024 * 1024, /* of instances in one message */
     SYNC_BUCKETS_MAX = 128,          /* that are compared in one message */
+    SYNC_FETCH_MAX = 10000, /* records that are fetched after it; the rest in the next round */
+    FETCH_ITEMS_MAX = 1000, /* of them in one message */
 };
 
 struct replica_options {
@@ -57,6 +59,7 @@ enum message_kind {
     MESSAGE_LIST,       /* buckets; the answer is the peer's keys in them */
     MESSAGE_FETCH,      /* items: keys; the answer is their records */
     MESSAGE_SNAPSHOT,   /* the answer is everything, as a stream */
+    MESSAGE_GOODBYE,    /* this node leaves */
     MESSAGE_KINDS,
 };
 
@@ -68,17 +71,19 @@ struct message {
     struct bucket_set buckets;
     struct peer_state *items;
     size_t count;
-    uint64_t sent_ms; /* private to replica, like what follows */
-    uint64_t generation;
+    uint64_t sent_ms;    /* private to replica, like what follows */
+    uint64_t membership; /* of the peer when it was sent */
 };
 
 /* What became of a message. */
 enum fate {
     FATE_DELIVERED,
-    FATE_TEMPORARY, /* timeout, refused, 429, 503: worth another try */
+    FATE_TEMPORARY, /* timeout, broken connection, 429, 503: worth another try */
+    FATE_ABSENT,    /* connection refused: nobody is there */
     FATE_PERMANENT, /* any other refusal: the same would be refused again */
     FATE_TOO_LARGE, /* 413: half of it may pass */
     FATE_STRANGER,  /* another cluster's node */
+    FATES,
 };
 
 enum peer_health {
@@ -103,8 +108,10 @@ void replica_free(struct replica *replica);
 MUST_USE enum error replica_join(struct replica *replica, uint32_t peer, struct moment now);
 void replica_leave(struct replica *replica, uint32_t peer);
 
-/* The next message to send now, or NULL. Call it until it is NULL: after each event, when
- * registry_on_change tells of a change, and when replica_due_ms has come. */
+/* Takes up what the registry noted. Then, replica_next: the next message to send now, or NULL. Call
+ * both, the latter until it is NULL, after each event, when registry_on_change tells of a change,
+ * and when replica_due_ms has come. */
+void replica_gather(struct replica *replica, struct moment now);
 struct message *replica_next(struct replica *replica, struct moment now);
 /* The monotonic time at which replica_next may have something, if nothing happens before. */
 uint64_t replica_due_ms(const struct replica *replica, struct moment now);
@@ -158,7 +165,7 @@ struct peer_view {
     uint32_t differing;   /* buckets that differed then */
     /* since the start */
     uint64_t sent[MESSAGE_KINDS], delivered[MESSAGE_KINDS];
-    uint64_t failed[4]; /* by fate, from FATE_TEMPORARY on */
+    uint64_t failed[FATES]; /* by fate */
     uint64_t items_sent, items_dropped, repairs;
     uint64_t lag[LAG_BOUNDS + 1], lag_sum_ms;
 };

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * replica_internal - what the files of the replica share. Not for other rooms.
+ *
+ *   replica.c         peers, their health and circuit, and which message comes next
+ *   replica_batch.c   what was noted, on its way to the peers
+ *   replica_sync.c    anti-entropy
+ *   replica_node.c    this node: how it starts, and what it asks before a lease ends
+ */
+#pragma once
+
+#include "artemis-server/replication/outbox.h"
+#include "artemis-server/replication/replica.h"
+
+enum sync_step { SYNC_IDLE, SYNC_DIGEST, SYNC_LIST, SYNC_FETCH };
+
+/* A comparison with one peer. */
+struct sync {
+    enum sync_step step;
+    uint64_t next_ms;         /* when the next one is due */
+    struct bucket_set differ; /* buckets yet to be listed */
+    uint32_t differing;       /* how many differed at first */
+    struct peer_state *mine;  /* what we hold in the buckets that are being listed, by key */
+    size_t mine_count;
+    bool *seen;                /* which of them the peer has named */
+    bool mine_failed;          /* out of memory: the round is given up */
+    struct peer_state *wanted; /* keys to fetch */
+    size_t wanted_count;
+    size_t wanted_capacity;
+};
+
+struct peer {
+    bool joined;
+    uint64_t membership; /* counts joins: the fate of older messages is of no interest */
+    enum peer_health health;
+    bool is_ready;
+    bool under_way[MESSAGE_KINDS];
+    uint64_t health_due_ms;
+    uint32_t failures;
+    uint64_t failed_ms; /* when the last one that counts came */
+    uint64_t retry_ms;
+    uint32_t renew_batch;    /* renewals in one message; follows what is pending */
+    uint32_t register_batch; /* halved when the peer finds a message too large */
+    bool said_goodbye;
+    bool snapshot_tried; /* this node has all it can get from it */
+    uint32_t snapshot_failures;
+    struct outbox outbox;
+    struct sync sync;
+    struct peer_view view; /* its counters; the rest is filled in when it is asked for */
+};
+
+/* Leases that have ended here, and that peers are asked about. */
+struct question {
+    struct peer_state *items;
+    size_t count; /* 0: none is open */
+    uint64_t opened_ms;
+    uint64_t to_ask; /* bits: the peers that have yet to be asked */
+    uint64_t asked;  /* bits: the peers that have yet to answer */
+};
+
+struct replica {
+    struct replica_options options;
+    struct registry *registry;
+    uint64_t random;
+    struct moment started;
+    uint64_t renew_due_ms; /* when renewals are taken up again */
+    uint32_t next_peer;    /* who is served first */
+    bool ready;
+    bool draining;
+    struct question question;
+    struct peer peers[REPLICA_PEERS_MAX];
+    struct replica_stats stats;
+};
+
+/* --- replica.c --- */
+uint64_t replica_random(struct replica *replica, uint64_t below);
+uint32_t replica_number(const struct replica *replica, const struct peer *peer);
+/* A message for a peer, its kind marked as under way; NULL: out of memory. */
+struct message *replica_message(struct replica *replica, struct peer *peer, enum message_kind kind,
+                                size_t items_max, struct moment now);
+void replica_drop_message(struct message *message);
+
+/* --- replica_batch.c --- */
+struct message *batch_next(struct replica *replica, struct peer *peer, struct moment now);
+void batch_told(struct replica *replica, struct peer *peer, const struct peer_record *record);
+void batch_done(struct replica *replica, struct peer *peer, struct message *message, enum fate fate,
+                struct moment now);
+/* Tells a peer a state of ours that it lacks; takes the state over. */
+void batch_repair(struct peer *peer, struct peer_state *state);
+
+/* --- replica_sync.c --- */
+struct message *sync_next(struct replica *replica, struct peer *peer, struct moment now);
+void sync_told(struct replica *replica, struct peer *peer, const struct message *message,
+               const struct peer_record *record, struct moment now);
+void sync_told_digests(struct replica *replica, struct peer *peer,
+                       const uint64_t digests[DIGEST_BUCKETS]);
+void sync_done(struct replica *replica, struct peer *peer, const struct message *message,
+               enum fate fate, struct moment now);
+void sync_reset(struct sync *sync);
+
+/* --- replica_node.c --- */
+struct message *start_next(struct replica *replica, struct peer *peer, struct moment now);
+void start_told(struct replica *replica, const struct peer_record *record, struct moment now);
+void start_done(struct replica *replica, struct peer *peer, enum fate fate, struct moment now);
+/* Ready, when nobody is left to learn from. */
+void start_check(struct replica *replica, struct moment now);
+struct message *question_next(struct replica *replica, struct peer *peer, struct moment now);
+void question_gather(struct replica *replica, struct moment now);
+void question_told(struct replica *replica, const struct peer_record *record, struct moment now);
+/* A peer has answered, or will not. */
+void question_closed(struct replica *replica, struct peer *peer, struct moment now);

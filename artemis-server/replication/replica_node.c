@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * This node among its peers: how it starts, and what it asks before a lease ends.
+ */
+#include "artemis-server/replication/replica_internal.h"
+
+#include <stdlib.h>
+
+/* --- the start -------------------------------------------------------------------------------- */
+
+struct message *start_next(struct replica *replica, struct peer *peer, struct moment now)
+{
+    if (replica->ready || peer->snapshot_tried || !peer->is_ready)
+        return NULL;
+    for (uint32_t i = 0; i < REPLICA_PEERS_MAX; i++)
+        if (replica->peers[i].joined && replica->peers[i].under_way[MESSAGE_SNAPSHOT])
+            return NULL; /* one at a time is enough */
+    return replica_message(replica, peer, MESSAGE_SNAPSHOT, 0, now);
+}
+
+void start_told(struct replica *replica, const struct peer_record *record, struct moment now)
+{
+    enum error error = record->deleted ? registry_apply_unregister(replica->registry, record, now)
+                                       : registry_apply(replica->registry, record, now);
+    if (!error)
+        replica->stats.snapshot_records++;
+}
+
+static void become_ready(struct replica *replica, struct moment now)
+{
+    replica->ready = true;
+    replica->stats.started_in_ms = now.mono_ms - replica->started.mono_ms;
+}
+
+void start_done(struct replica *replica, struct peer *peer, enum fate fate, struct moment now)
+{
+    if (fate == FATE_DELIVERED) {
+        peer->snapshot_tried = true;
+        if (!replica->ready)
+            become_ready(replica, now);
+        return;
+    }
+    peer->snapshot_failures++;
+    if (fate != FATE_TEMPORARY || peer->snapshot_failures > replica->options.max_retries)
+        peer->snapshot_tried = true;
+}
+
+/* A peer that may yet give this node what it needs. One that is starting itself has nothing. */
+static bool may_help(const struct peer *peer)
+{
+    if (!peer->joined || peer->snapshot_tried)
+        return false;
+    return peer->health == PEER_NEW || peer->under_way[MESSAGE_SNAPSHOT] ||
+           (peer->health == PEER_UP && peer->is_ready);
+}
+
+void start_check(struct replica *replica, struct moment now)
+{
+    if (replica->ready)
+        return;
+    for (uint32_t i = 0; i < REPLICA_PEERS_MAX; i++)
+        if (may_help(&replica->peers[i]))
+            return;
+    become_ready(replica, now);
+}
+
+bool replica_is_ready(const struct replica *replica)
+{
+    return replica->ready;
+}
+
+/* --- questions -------------------------------------------------------------------------------- */
+
+static void settle(struct replica *replica, struct moment now)
+{
+    struct question *question = &replica->question;
+    for (size_t i = 0; i < question->count; i++) {
+        registry_settle(replica->registry, instance_packed_key(question->items[i].instance), now);
+        peer_state_drop(&question->items[i]);
+    }
+    replica->stats.settled += question->count;
+    free(question->items);
+    *question = (struct question){0};
+}
+
+static uint64_t peers_that_are_up(const struct replica *replica)
+{
+    uint64_t bits = 0;
+    for (uint32_t i = 0; i < REPLICA_PEERS_MAX; i++)
+        if (replica->peers[i].joined && replica->peers[i].health == PEER_UP)
+            bits |= (uint64_t)1 << i;
+    return bits;
+}
+
+/* One question at a time: what ends meanwhile goes into the next. */
+void question_gather(struct replica *replica, struct moment now)
+{
+    struct question *question = &replica->question;
+    if (question->count && now.mono_ms >= question->opened_ms + QUESTION_TIMEOUT_MS) {
+        question->to_ask = 0; /* those that could not be asked yet are in trouble themselves */
+        if (!question->asked)
+            settle(replica, now);
+    }
+    if (question->count)
+        return;
+    struct peer_state states[64];
+    size_t count = registry_take_questions(replica->registry, states, 64);
+    if (count == 0)
+        return;
+    question->items = malloc(MESSAGE_ITEMS_MAX * sizeof(*question->items));
+    if (!question->items) { /* the patience of the registry ends them */
+        while (count)
+            peer_state_drop(&states[--count]);
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        question->items[i] = states[i];
+    question->count = count + registry_take_questions(replica->registry, question->items + count,
+                                                      MESSAGE_ITEMS_MAX - count);
+    question->opened_ms = now.mono_ms;
+    replica->stats.questions += question->count;
+    question->to_ask = peers_that_are_up(replica);
+    if (question->to_ask == 0)
+        settle(replica, now);
+}
+
+struct message *question_next(struct replica *replica, struct peer *peer, struct moment now)
+{
+    struct question *question = &replica->question;
+    uint64_t bit = (uint64_t)1 << replica_number(replica, peer);
+    if (!(question->to_ask & bit) || peer->under_way[MESSAGE_QUESTION])
+        return NULL;
+    struct message *message =
+        replica_message(replica, peer, MESSAGE_QUESTION, question->count, now);
+    if (!message)
+        return NULL;
+    for (size_t i = 0; i < question->count; i++) {
+        message->items[i] = question->items[i];
+        instance_ref(message->items[i].instance);
+    }
+    message->count = question->count;
+    message->timeout_ms = QUESTION_TIMEOUT_MS;
+    question->to_ask &= ~bit;
+    question->asked |= bit;
+    return message;
+}
+
+void question_told(struct replica *replica, const struct peer_record *record, struct moment now)
+{
+    struct peer_record renewal = *record;
+    renewal.version = (struct version){0}; /* only the lease is of interest here */
+    if (!registry_apply_renewal(replica->registry, &renewal, now))
+        replica->stats.refuted++;
+}
+
+void question_closed(struct replica *replica, struct peer *peer, struct moment now)
+{
+    struct question *question = &replica->question;
+    uint64_t bit = (uint64_t)1 << replica_number(replica, peer);
+    if (question->count == 0)
+        return;
+    question->asked &= ~bit;
+    question->to_ask &= ~bit;
+    if (!question->asked && !question->to_ask)
+        settle(replica, now);
+}
