@@ -18,6 +18,7 @@
 #include "artemis-core/error.h"
 #include "artemis-core/instance.h"
 #include "artemis-core/json_writer.h"
+#include "artemis-core/peer_record.h"
 
 enum {
     MESSAGE_BYTES = 512,
@@ -47,6 +48,12 @@ MUST_USE enum error document_text(struct document *document, const char *snake_n
 MUST_USE enum error document_u64(struct document *document, const char *snake_name, uint64_t *out,
                                  char message[MESSAGE_BYTES]);
 
+/* A list of at most `max` numbers, none above `highest`; *given tells whether it was there.
+ * ERR_INVALID_FIELD, ERR_TOO_MANY_ITEMS with *message. */
+MUST_USE enum error document_numbers(struct document *document, const char *snake_name,
+                                     uint64_t highest, size_t max, uint64_t *out, size_t *count,
+                                     bool *given, char message[MESSAGE_BYTES]);
+
 /* --- batches ---------------------------------------------------------------------------------- */
 
 enum batch_kind {
@@ -69,6 +76,8 @@ bool batch_is_camel(const struct batch *batch);
  */
 MUST_USE enum error batch_instance(struct batch *batch, size_t index, struct instance **out);
 MUST_USE enum error batch_key(struct batch *batch, size_t index, struct instance_key *out);
+/* The version and age that a peer adds to an item; a client's item leaves *record as it is. */
+MUST_USE enum error batch_version(struct batch *batch, size_t index, struct peer_record *record);
 /* Notes that an item failed in the engine. ERR_NO_MEMORY when it cannot be noted. */
 MUST_USE enum error batch_fail(struct batch *batch, size_t index, enum error why,
                                const struct instance_key *key);
@@ -114,6 +123,9 @@ void codec_write_refusal(struct text *out, enum dialect dialect, enum error erro
                          const char *message);
 void codec_write_instance(struct json_writer *w, enum dialect dialect,
                           const struct instance *instance);
+/* The members alone, for an object that is open. `raw_status`: also text that is no known status. */
+void codec_write_instance_members(struct json_writer *w, enum dialect dialect,
+                                  const struct instance *instance, bool raw_status);
 /* A Service; `instances` NULL writes only the id (and Java's nulls). */
 void codec_write_service(struct json_writer *w, enum dialect dialect, struct slice service_id,
                          struct instance *const *instances, size_t count);

@@ -9,7 +9,7 @@
 #include "artemis-core/codec_hot.h"
 #include "artemis-core/codec_json.h"
 
-enum { EXCERPT_BYTES = 80, NUMBER_BYTES = 32 };
+enum { EXCERPT_BYTES = 80 };
 
 struct failure {
     size_t index;
@@ -220,121 +220,6 @@ enum error batch_outcome(const struct batch *batch)
 
 /* --- items ------------------------------------------------------------------------------------ */
 
-static enum error read_text(struct batch *batch, const json_t *item, enum instance_field field,
-                            struct slice *out, struct field_problem *problem)
-{
-    const struct field_info *info = instance_field_info(field);
-    json_t *value;
-    problem->field = info->name;
-    enum error error = member_get(item, info->name, info->camel, &value, &batch->document.camel,
-                                  problem->problem, sizeof(problem->problem));
-    if (error || !value)
-        return error;
-    if (!json_is_string(value)) {
-        char excerpt[EXCERPT_BYTES];
-        json_excerpt(value, excerpt, sizeof(excerpt));
-        snprintf(problem->problem, PROBLEM_BYTES, "must be a string, is %s", excerpt);
-        return ERR_INVALID_FIELD;
-    }
-    *out = (struct slice){json_string_value(value), json_string_length(value)};
-    return ERR_NONE;
-}
-
-static enum error read_port(const json_t *item, int64_t *out, struct field_problem *problem)
-{
-    const json_t *value = json_object_get(item, "port");
-    if (!value || json_is_null(value))
-        return ERR_NONE;
-    if (!json_is_integer(value)) {
-        char excerpt[EXCERPT_BYTES];
-        json_excerpt(value, excerpt, sizeof(excerpt));
-        problem->field = "port";
-        snprintf(problem->problem, PROBLEM_BYTES, "must be an integer from 0 to %d, is %s",
-                 PORT_MAX, excerpt);
-        return ERR_INVALID_FIELD;
-    }
-    *out = json_integer_value(value);
-    return ERR_NONE;
-}
-
-/* Metadata on its way to a spec: numbers and booleans become text, which needs room. */
-struct metadata_room {
-    struct metadata_entry entries[METADATA_ENTRIES_MAX];
-    char numbers[METADATA_ENTRIES_MAX][NUMBER_BYTES];
-};
-
-/* A number as people write it: 0.1 is no 0.10000000000000001. False without memory. */
-static bool number_text(const json_t *value, char number[NUMBER_BYTES])
-{
-    char *dump = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
-    if (dump && json_is_real(value) && strtod(dump, NULL) != json_real_value(value)) {
-        free(dump);
-        dump = json_dumps(value, JSON_ENCODE_ANY);
-    }
-    if (!dump)
-        return false;
-    snprintf(number, NUMBER_BYTES, "%s", dump);
-    free(dump);
-    return true;
-}
-
-/* The text of a metadata value. ERR_INVALID_FIELD when it has none; ERR_NO_MEMORY. */
-static enum error metadata_value(const json_t *value, char number[NUMBER_BYTES], struct slice *out)
-{
-    if (json_is_string(value)) {
-        *out = (struct slice){json_string_value(value), json_string_length(value)};
-        return ERR_NONE;
-    }
-    if (!json_is_number(value) && !json_is_boolean(value))
-        return ERR_INVALID_FIELD;
-    if (!number_text(value, number))
-        return ERR_NO_MEMORY;
-    *out = slice_of(number);
-    return ERR_NONE;
-}
-
-static enum error read_metadata(json_t *item, struct metadata_room *room,
-                                struct instance_spec *spec, struct field_problem *problem)
-{
-    json_t *metadata = json_object_get(item, "metadata");
-    if (!metadata || json_is_null(metadata))
-        return ERR_NONE;
-    char excerpt[EXCERPT_BYTES];
-    problem->field = "metadata";
-    if (!json_is_object(metadata)) {
-        json_excerpt(metadata, excerpt, sizeof(excerpt));
-        snprintf(problem->problem, PROBLEM_BYTES, "must be an object of strings, is %s", excerpt);
-        return ERR_INVALID_FIELD;
-    }
-    const char *name;
-    json_t *value;
-    size_t count = 0;
-    json_object_foreach(metadata, name, value)
-    {
-        if (json_is_null(value))
-            continue;
-        if (count < METADATA_ENTRIES_MAX) {
-            struct metadata_entry *entry = &room->entries[count];
-            entry->name = slice_of(name);
-            enum error error = metadata_value(value, room->numbers[count], &entry->value);
-            if (error == ERR_NO_MEMORY)
-                return error;
-            if (error) {
-                char quoted[EXCERPT_BYTES];
-                text_quote(quoted, sizeof(quoted), entry->name);
-                json_excerpt(value, excerpt, sizeof(excerpt));
-                snprintf(problem->problem, PROBLEM_BYTES, "%s must be a string, is %s", quoted,
-                         excerpt);
-                return ERR_INVALID_FIELD;
-            }
-        }
-        count++; /* too many are counted on, for the message */
-    }
-    spec->metadata = room->entries;
-    spec->metadata_count = count;
-    return ERR_NONE;
-}
-
 /* ERR_INVALID_FIELD, noted, where an item is no object. */
 static enum error item_object(struct batch *batch, size_t index, json_t **out)
 {
@@ -357,17 +242,8 @@ enum error batch_instance(struct batch *batch, size_t index, struct instance **o
     enum error error = item_object(batch, index, &item);
     if (error)
         return error;
-    struct instance_spec spec = {0};
-    struct metadata_room room;
     struct field_problem problem = {0};
-    for (enum instance_field field = 0; field < TEXT_FIELDS && !error; field++)
-        error = read_text(batch, item, field, &spec.text[field], &problem);
-    if (!error)
-        error = read_port(item, &spec.port, &problem);
-    if (!error)
-        error = read_metadata(item, &room, &spec, &problem);
-    if (!error)
-        error = instance_create(&spec, out, &problem);
+    error = item_instance(item, &batch->document.camel, out, &problem);
     return error == ERR_INVALID_FIELD ? refuse_field(batch, index, &problem) : error;
 }
 
@@ -383,11 +259,22 @@ enum error batch_key(struct batch *batch, size_t index, struct instance_key *out
         error = item_object(batch, index, &item);
         if (error)
             return error;
-        for (enum instance_field field = 0; field < KEY_FIELDS && !error; field++)
-            error = read_text(batch, item, field, &parts[field], &problem);
+        error = item_key_parts(item, &batch->document.camel, parts, &problem);
     }
     if (!error)
         error = instance_key_make(parts, out, &problem);
+    return error == ERR_INVALID_FIELD ? refuse_field(batch, index, &problem) : error;
+}
+
+enum error batch_version(struct batch *batch, size_t index, struct peer_record *record)
+{
+    if (batch->hot)
+        return ERR_NONE; /* it has key fields only */
+    json_t *item;
+    struct field_problem problem = {0};
+    enum error error = item_object(batch, index, &item);
+    if (!error)
+        error = item_version(item, record, &problem);
     return error == ERR_INVALID_FIELD ? refuse_field(batch, index, &problem) : error;
 }
 

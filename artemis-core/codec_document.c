@@ -208,3 +208,39 @@ enum error document_u64(struct document *document, const char *snake_name, uint6
     *out = (uint64_t)json_integer_value(value);
     return ERR_NONE;
 }
+
+enum error document_numbers(struct document *document, const char *snake_name, uint64_t highest,
+                            size_t max, uint64_t *out, size_t *count, bool *given,
+                            char message[MESSAGE_BYTES])
+{
+    char name[NAME_BYTES];
+    char excerpt[EXCERPT_BYTES + 8];
+    json_t *list;
+    *count = 0;
+    enum error error = root_member(document, snake_name, &list, name, message);
+    *given = !error && list;
+    if (error || !list)
+        return error;
+    if (!json_is_array(list)) {
+        json_excerpt(list, excerpt, sizeof(excerpt));
+        snprintf(message, MESSAGE_BYTES, "%s: must be a list, is %s", name, excerpt);
+        return ERR_INVALID_FIELD;
+    }
+    if (json_array_size(list) > max) {
+        snprintf(message, MESSAGE_BYTES, "%s: must be at most %zu numbers, has %zu", name, max,
+                 json_array_size(list));
+        return ERR_TOO_MANY_ITEMS;
+    }
+    for (; *count < json_array_size(list); (*count)++) {
+        json_t *value = json_array_get(list, *count);
+        json_int_t number = json_is_integer(value) ? json_integer_value(value) : -1;
+        if (number < 0 || (uint64_t)number > highest) {
+            json_excerpt(value, excerpt, sizeof(excerpt));
+            snprintf(message, MESSAGE_BYTES, "%s[%zu]: must be 0 to %llu, is %s", name, *count,
+                     (unsigned long long)highest, excerpt);
+            return ERR_INVALID_FIELD;
+        }
+        out[*count] = (uint64_t)number;
+    }
+    return ERR_NONE;
+}

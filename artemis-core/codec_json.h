@@ -24,5 +24,15 @@ void document_close(struct document *document);
 MUST_USE enum error member_get(const json_t *object, const char *snake, const char *name_camel,
                                json_t **out, bool *camel, char *problem, size_t problem_size);
 
+/* What an item of a list says. *camel is set when it has a camelCase name. Slices borrow from the
+ * item. ERR_INVALID_FIELD with *problem; ERR_NO_MEMORY. */
+MUST_USE enum error item_instance(json_t *item, bool *camel, struct instance **out,
+                                  struct field_problem *problem);
+MUST_USE enum error item_key_parts(const json_t *item, bool *camel, struct slice parts[KEY_FIELDS],
+                                   struct field_problem *problem);
+/* The version, age and deletion that a peer adds. */
+MUST_USE enum error item_version(const json_t *item, struct peer_record *record,
+                                 struct field_problem *problem);
+
 /* `value` as JSON for a message, cut short; `out` is always terminated. */
 void json_excerpt(const json_t *value, char *out, size_t out_size);

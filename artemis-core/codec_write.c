@@ -117,8 +117,15 @@ static void write_field(struct json_writer *w, const struct instance *instance,
 void codec_write_instance(struct json_writer *w, enum dialect dialect,
                           const struct instance *instance)
 {
-    enum instance_status status = instance_status(instance);
     jw_open(w, '{');
+    codec_write_instance_members(w, dialect, instance, dialect == DIALECT_JAVA);
+    jw_close(w, '}');
+}
+
+void codec_write_instance_members(struct json_writer *w, enum dialect dialect,
+                                  const struct instance *instance, bool raw_status)
+{
+    enum instance_status status = instance_status(instance);
     write_field(w, instance, FIELD_REGION);
     write_field(w, instance, FIELD_ZONE);
     write_field(w, instance, FIELD_SERVICE);
@@ -132,12 +139,11 @@ void codec_write_instance(struct json_writer *w, enum dialect dialect,
     write_url(w, instance);
     write_optional(w, dialect, "health_check_url", instance_text(instance, FIELD_HEALTH_CHECK_URL));
     jw_name(w, "status");
-    if (status == STATUS_OTHER && dialect == DIALECT_JAVA)
+    if (status == STATUS_OTHER && raw_status)
         jw_text(w, instance_text(instance, FIELD_STATUS));
     else
         jw_text(w, instance_status_word(status));
     write_metadata(w, dialect, instance);
-    jw_close(w, '}');
 }
 
 void codec_write_service(struct json_writer *w, enum dialect dialect, struct slice service_id,

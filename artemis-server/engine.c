@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis-server/engine.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
 #include "artemis-server/clock.h"
+#include "artemis-server/log.h"
 
 enum { MS_PER_SEC = 1000 };
 
@@ -26,6 +28,58 @@ static struct registry_options options_of(const struct config *config)
     return options;
 }
 
+static bool replicates(const struct config *config)
+{
+    return config->cluster.enabled && config->replication.enabled;
+}
+
+/* Starting, unless somebody has asked for the end already. */
+static void become_ready(void *context)
+{
+    struct engine *engine = context;
+    enum node_state starting = NODE_STARTING;
+    if (!atomic_compare_exchange_strong(&engine->state, &starting, NODE_READY) || !engine->worker)
+        return;
+    struct replica_stats stats;
+    worker_stats(engine->worker, &stats);
+    log_line(LOG_LEVEL_INFO, "ready after %llu ms, with %llu records from a peer",
+             (unsigned long long)stats.started_in_ms, (unsigned long long)stats.snapshot_records);
+}
+
+static enum error create_worker(struct engine *engine)
+{
+    struct worker_options options = {
+        .config = engine->config,
+        .registry = engine->registry,
+        .run_id = engine->run_id,
+        .on_ready = become_ready,
+        .context = engine,
+    };
+    enum error error = worker_create(&options, &engine->worker);
+    if (!error)
+        cluster_subscribe(&engine->cluster, worker_on_cluster, engine->worker);
+    return error;
+}
+
+static void log_cluster(void *context, const struct cluster_event *event)
+{
+    (void)context;
+    switch (event->kind) {
+    case CLUSTER_TOPOLOGY_UPDATED:
+        log_line(LOG_LEVEL_INFO, "cluster: %zu members, %zu joined, %zu left, %zu blocked",
+                 event->topology->count, event->joined->count, event->left->count,
+                 event->blocked->count);
+        return;
+    case CLUSTER_STARTUP_FAILED:
+    case CLUSTER_SHUTDOWN_FAILED:
+        log_line(LOG_LEVEL_ERROR, "cluster: %s", event->reason);
+        return;
+    case CLUSTER_STARTUP:
+    case CLUSTER_SHUTDOWN:
+        return;
+    }
+}
+
 enum error engine_create(const struct config *config, struct engine **out)
 {
     struct engine *engine = calloc(1, sizeof(*engine));
@@ -38,12 +92,19 @@ enum error engine_create(const struct config *config, struct engine **out)
                       config->ratelimit.enabled ? config->ratelimit.requests_per_second : 0,
                       config->ratelimit.burst_size);
 
+    cluster_init(&engine->cluster);
+    provider_init(&engine->provider, config);
+
     struct registry_options options = options_of(config);
+    uint64_t random[2];
     enum error error = ERR_SYSTEM;
-    if (getrandom(&options.hash_seed, sizeof(options.hash_seed), 0) !=
-        (ssize_t)sizeof(options.hash_seed))
+    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
         goto out;
+    options.hash_seed = random[0];
+    snprintf(engine->run_id, sizeof(engine->run_id), "%016llx", (unsigned long long)random[1]);
     error = registry_create(&options, engine->started, &engine->registry);
+    if (!error && replicates(config))
+        error = create_worker(engine);
     if (!error)
         error = lease_thread_start(engine->registry, &engine->leases);
     if (error)
@@ -59,9 +120,41 @@ void engine_free(struct engine *engine)
 {
     if (!engine)
         return;
+    provider_stop(&engine->provider);
+    worker_free(engine->worker);
     lease_thread_stop(engine->leases);
     registry_free(engine->registry);
+    cluster_free(&engine->cluster);
     free(engine);
+}
+
+enum error engine_join(struct engine *engine)
+{
+    if (!engine->worker) {
+        become_ready(engine);
+        return ERR_NONE;
+    }
+    cluster_subscribe(&engine->cluster, log_cluster, NULL);
+    enum error error = provider_start(&engine->provider, &engine->cluster);
+    return error ? error : worker_start(engine->worker);
+}
+
+void engine_leave(struct engine *engine, uint64_t timeout_ms)
+{
+    if (!engine->worker)
+        return;
+    provider_stop(&engine->provider);
+    if (!worker_flush(engine->worker, timeout_ms))
+        log_line(LOG_LEVEL_WARN,
+                 "some peers could not be told everything in %llu ms; they will "
+                 "find out by comparing",
+                 (unsigned long long)timeout_ms);
+}
+
+void engine_peer_leaves(struct engine *engine, const char *node_id)
+{
+    if (engine->worker)
+        worker_peer_leaves(engine->worker, node_id);
 }
 
 void engine_set_state(struct engine *engine, enum node_state state)
@@ -84,11 +177,13 @@ const char *engine_state_word(enum node_state state)
     return words[state];
 }
 
-enum error engine_admit(struct engine *engine, struct moment now)
+enum error engine_admit(struct engine *engine, bool discovery, struct moment now)
 {
     switch (engine_state(engine)) {
-    case NODE_STARTING:
-        return ERR_NOT_READY;
+    case NODE_STARTING: /* what it holds is not yet whole; what it is told counts */
+        if (discovery)
+            return ERR_NOT_READY;
+        break;
     case NODE_DRAINING:
         return ERR_DRAINING;
     case NODE_READY:

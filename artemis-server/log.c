@@ -9,7 +9,7 @@
 #include "artemis-core/json_writer.h"
 #include "artemis-server/clock.h"
 
-enum { LINE_BYTES_MAX = 2048 };
+enum { SELDOM_LINES = 5, LINE_BYTES_MAX = 2048 };
 
 static _Atomic int least_level = LOG_LEVEL_INFO;
 static _Atomic int line_format = LOG_FORMAT_TEXT;
@@ -64,15 +64,10 @@ static void write_text(struct text *line, enum log_level level, const char *mess
     text_free(&stamp);
 }
 
-void log_line(enum log_level level, const char *format, ...)
+static void write_line(enum log_level level, const char *format, va_list arguments)
 {
-    if (!log_enabled(level))
-        return;
     char message[LINE_BYTES_MAX];
-    va_list arguments;
-    va_start(arguments, format);
     vsnprintf(message, sizeof(message), format, arguments);
-    va_end(arguments);
     keep_on_one_line(message);
 
     struct text line = {0};
@@ -86,4 +81,34 @@ void log_line(enum log_level level, const char *format, ...)
         (void)written; /* nowhere to complain to */
     }
     text_free(&line);
+}
+
+void log_line(enum log_level level, const char *format, ...)
+{
+    if (!log_enabled(level))
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    write_line(level, format, arguments);
+    va_end(arguments);
+}
+
+void log_seldom(enum log_level level, const char *format, ...)
+{
+    static _Atomic uint64_t second; /* of the lines that are counted */
+    static _Atomic unsigned lines;
+    if (!log_enabled(level))
+        return;
+    uint64_t now = clock_now().mono_ms / 1000;
+    if (atomic_exchange(&second, now) != now) {
+        unsigned before = atomic_exchange(&lines, 0);
+        if (before > SELDOM_LINES)
+            log_line(level, "%u more such lines were left out", before - SELDOM_LINES);
+    }
+    if (atomic_fetch_add(&lines, 1) >= SELDOM_LINES)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    write_line(level, format, arguments);
+    va_end(arguments);
 }

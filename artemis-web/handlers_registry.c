@@ -3,10 +3,6 @@
 
 #include <stdio.h>
 
-/* Does the work for one item. What fails for the item is noted in the batch; an error that is
- * returned ends the request. */
-typedef enum error apply_item(struct request *request, struct batch *batch, size_t index);
-
 static enum error apply_register(struct request *request, struct batch *batch, size_t index)
 {
     struct instance *instance;
@@ -43,8 +39,8 @@ static enum error apply_unregister(struct request *request, struct batch *batch,
     return error;
 }
 
-static enum error handle_batch(struct request *request, struct reply *reply,
-                               char message[MESSAGE_BYTES], enum batch_kind kind, apply_item *apply)
+enum error handle_batch(struct request *request, struct reply *reply, char message[MESSAGE_BYTES],
+                        enum batch_kind kind, apply_item *apply)
 {
     struct batch *batch;
     bool camel = false;

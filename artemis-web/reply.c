@@ -3,6 +3,7 @@
 
 #include <microhttpd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "artemis-core/gzip.h"
@@ -22,6 +23,8 @@ static void header(struct MHD_Response *response, const char *name, const char *
 static void write_refusal(struct request *request, struct reply *reply, enum error error,
                           const char *message)
 {
+    if (reply->stream.context)
+        reply->stream.free(reply->stream.context);
     answer_unref(reply->answer);
     text_free(&reply->body);
     const struct error_info *info = error_info(error);
@@ -98,6 +101,63 @@ static struct MHD_Response *make_response(struct request *request, struct reply 
     return response;
 }
 
+/* --- streams ---------------------------------------------------------------------------------- */
+
+enum { STREAM_BLOCK_BYTES = 64 * 1024 };
+
+struct stream {
+    struct reply_stream source;
+    _Atomic uint64_t *sent_bytes;
+    struct text piece;
+    size_t at;
+    bool ended;
+};
+
+static void free_stream(void *context)
+{
+    struct stream *stream = context;
+    stream->source.free(stream->source.context);
+    text_free(&stream->piece);
+    free(stream);
+}
+
+static ssize_t read_stream(void *context, uint64_t position, char *out, size_t max)
+{
+    (void)position;
+    struct stream *stream = context;
+    while (stream->at == stream->piece.size) {
+        if (stream->ended)
+            return MHD_CONTENT_READER_END_OF_STREAM;
+        text_clear(&stream->piece);
+        stream->at = 0;
+        if (stream->source.next(stream->source.context, &stream->piece, &stream->ended))
+            return MHD_CONTENT_READER_END_WITH_ERROR;
+    }
+    size_t size = stream->piece.size - stream->at;
+    if (size > max)
+        size = max;
+    memcpy(out, stream->piece.data + stream->at, size);
+    stream->at += size;
+    atomic_fetch_add_explicit(stream->sent_bytes, size, memory_order_relaxed);
+    return (ssize_t)size;
+}
+
+static struct MHD_Response *from_stream(struct request *request, struct reply *reply)
+{
+    struct stream *stream = calloc(1, sizeof(*stream));
+    if (!stream)
+        return NULL;
+    stream->source = reply->stream;
+    stream->sent_bytes = &request->web->metrics.response_bytes;
+    struct MHD_Response *response = MHD_create_response_from_callback(
+        MHD_SIZE_UNKNOWN, STREAM_BLOCK_BYTES, read_stream, stream, free_stream);
+    if (response)
+        reply->stream.context = NULL; /* the library's now */
+    else
+        free(stream);
+    return response;
+}
+
 /* --- headers ---------------------------------------------------------------------------------- */
 
 static void add_allow(struct MHD_Response *response, const struct route *route)
@@ -127,6 +187,7 @@ static void add_headers(struct request *request, const struct reply *reply,
         header(response, "X-Artemis-Node", engine->config->server.node_id);
         header(response, "X-Artemis-Cluster", engine->config->cluster.cluster_id);
         header(response, "X-Artemis-State", engine_state_word(state));
+        header(response, "X-Artemis-Run", engine->run_id);
     }
     if (state == NODE_DRAINING || reply->outcome == ERR_BODY_TOO_LARGE)
         header(response, MHD_HTTP_HEADER_CONNECTION, "close");
@@ -157,6 +218,8 @@ bool reply_send(struct request *request, struct reply *reply, enum error error, 
         reply->status = MHD_HTTP_NOT_MODIFIED;
         response =
             MHD_create_response_from_buffer(0, (char *)(uintptr_t) "", MHD_RESPMEM_PERSISTENT);
+    } else if (reply->stream.context) {
+        response = from_stream(request, reply);
     } else {
         response = text_failed(&reply->body) ? NULL : make_response(request, reply);
     }
@@ -166,6 +229,8 @@ bool reply_send(struct request *request, struct reply *reply, enum error error, 
         queued = library_queue_response(request->mhd, reply->status, response) == MHD_YES;
         MHD_destroy_response(response);
     }
+    if (reply->stream.context)
+        reply->stream.free(reply->stream.context);
     answer_unref(reply->answer);
     text_free(&reply->body);
     return queued;

@@ -33,6 +33,14 @@ struct request {
     uint64_t started_ns;
 };
 
+/* A body that is made while it is sent. */
+struct reply_stream {
+    /* Appends the next piece; sets *ended with the last one. An error breaks the connection off. */
+    enum error (*next)(void *context, struct text *piece, bool *ended);
+    void (*free)(void *context);
+    void *context; /* NULL: there is no stream */
+};
+
 struct reply {
     enum error outcome; /* for the metrics; a batch may be answered and yet have failed items */
     unsigned status;    /* HTTP; 0: what `outcome` says */
@@ -40,7 +48,8 @@ struct reply {
     bool identity_headers;    /* X-Artemis-Node, -Cluster, -State */
     bool send_etag;           /* of the answer */
     struct text body;         /* owned; or else */
-    struct answer *answer;    /* a reference */
+    struct answer *answer;    /* a reference; or else */
+    struct reply_stream stream;
 };
 
 enum dialect request_dialect(const struct request *request);

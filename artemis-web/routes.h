@@ -13,9 +13,11 @@
 enum route_methods { METHOD_GET = 1, METHOD_POST = 2, METHOD_GET_POST = 3 }; /* GET is HEAD, too */
 
 enum route_class {
-    ROUTE_CLIENT,   /* registry and discovery: needs a ready node, and counts against the rate limit
-                     */
-    ROUTE_OPERATOR, /* cluster, status, health, metrics: always answered */
+    /* Calls of clients, which count against the rate limit. */
+    ROUTE_REGISTRY,  /* taken from the first moment on */
+    ROUTE_DISCOVERY, /* only by a node that is ready */
+    ROUTE_PEER,      /* between nodes: needs the headers of a peer of this cluster; not limited */
+    ROUTE_OPERATOR,  /* cluster, status, health, metrics: always answered */
 };
 
 /* Fills the reply, or returns an error with *message ("" for the error's own sentence). */
@@ -31,7 +33,7 @@ struct route {
     const char *sentence;
 };
 
-enum { ROUTE_COUNT = 19, ROUTE_PATH_BYTES = 64 };
+enum { ROUTE_COUNT = 29, ROUTE_PATH_BYTES = 64 };
 
 extern const struct route routes[ROUTE_COUNT]; /* sorted by path */
 

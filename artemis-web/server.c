@@ -19,6 +19,7 @@
 #include "artemis-server/clock.h"
 #include "artemis-server/log.h"
 #include "artemis-web/acceptor.h"
+#include "artemis-web/handlers.h"
 #include "artemis-web/library_replies.h"
 #include "artemis-web/listener.h"
 #include "artemis-web/reply.h"
@@ -129,6 +130,10 @@ static void explain(const struct request *request, const char *url, const char *
                  (unsigned long long)request->engine->config->server.max_body_bytes,
                  length ? length : "more");
         break;
+    case ERR_NOT_A_PEER:
+    case ERR_CLUSTER_MISMATCH:
+        peer_explain(request, refused, message);
+        break;
     default:
         message[0] = '\0';
     }
@@ -165,6 +170,21 @@ static enum MHD_Result answer(struct session *session, const char *url, const ch
     return sent ? MHD_YES : MHD_NO;
 }
 
+static enum error admit(const struct request *request)
+{
+    switch (request->route->class) {
+    case ROUTE_REGISTRY:
+    case ROUTE_DISCOVERY:
+        return engine_admit(request->engine, request->route->class == ROUTE_DISCOVERY,
+                            request->now);
+    case ROUTE_PEER:
+        return peer_check(request);
+    case ROUTE_OPERATOR:
+        break;
+    }
+    return ERR_NONE;
+}
+
 static void begin(struct session *session, struct web *web, struct MHD_Connection *mhd,
                   const char *url, const char *method, const char *version, bool nul_in_path)
 {
@@ -184,8 +204,8 @@ static void begin(struct session *session, struct web *web, struct MHD_Connectio
     if (nul_in_path)
         request->route = NULL; /* `url` ends early */
     request->refused = judge_header(request, method, version);
-    if (!request->refused && request->route->class == ROUTE_CLIENT)
-        request->refused = engine_admit(request->engine, request->now);
+    if (!request->refused)
+        request->refused = admit(request);
     connection_reading(&web->connections, &session->connection, request->now.mono_ms);
 }
 
@@ -296,7 +316,8 @@ static void on_completed(void *context, struct MHD_Connection *mhd, void **reque
         return;
     let_go(&session->request);
     uint64_t now_ms = clock_now().mono_ms;
-    atomic_store_explicit(&web->served_ms, now_ms, memory_order_relaxed);
+    if (!session->request.route || session->request.route->class != ROUTE_PEER)
+        atomic_store_explicit(&web->served_ms, now_ms, memory_order_relaxed);
     connection_idle(&web->connections, &session->connection, now_ms);
     *request_context = NULL;
 }
@@ -471,14 +492,19 @@ static void wait_for_quiet(struct web *web, uint64_t deadline_ms)
              view.busy);
 }
 
-void web_stop(struct web *web, uint64_t drain_ms)
+void web_drain(struct web *web, uint64_t drain_ms)
+{
+    uint64_t deadline_ms = clock_now().mono_ms + drain_ms;
+    acceptor_stop(web->acceptor);
+    web->acceptor = NULL;
+    wait_for_quiet(web, deadline_ms);
+}
+
+void web_stop(struct web *web)
 {
     if (!web)
         return;
-    uint64_t deadline_ms = clock_now().mono_ms + drain_ms;
     acceptor_stop(web->acceptor);
-    wait_for_quiet(web, deadline_ms);
-
     connections_close_idle(&web->connections);
     struct connections_view view;
     uint64_t until_ms = clock_now().mono_ms + CLOSE_WAIT_MS;

@@ -22,6 +22,8 @@ MUST_USE enum error web_start(struct engine *engine, struct web **out,
 const char *web_address(const struct web *web);
 /* What must be done about once a second: ends connections that are overdue. */
 void web_tick(struct web *web, struct moment now);
-/* Takes no new connection, answers what has been sent, waits at most drain_ms, and ends. The engine
- * should be draining. Takes NULL. */
-void web_stop(struct web *web, uint64_t drain_ms);
+/* Takes no new connection, answers what has been sent, and waits until it is quiet, drain_ms at
+ * most. The engine should be draining. */
+void web_drain(struct web *web, uint64_t drain_ms);
+/* Closes what is open, and ends. Takes NULL. */
+void web_stop(struct web *web);

@@ -19,5 +19,5 @@ struct web {
     struct connections connections;
     struct metrics metrics;
     _Atomic uint64_t held_bytes; /* of bodies that are under way, all connections together */
-    _Atomic uint64_t served_ms;  /* when a request was last answered: draining waits for quiet */
+    _Atomic uint64_t served_ms;  /* when a client was last answered: draining waits for quiet */
 };

@@ -19,7 +19,7 @@
 #include "artemis/client_text.h"
 #include "artemis/settings.h"
 
-enum { TICK_SECS = 1, DRAIN_MS = 30 * 1000 };
+enum { TICK_SECS = 1, DRAIN_MS = 30 * 1000, LEAVE_MS = 10 * 1000 };
 
 static const struct client_option options[] = {
     {.name = "config",
@@ -103,14 +103,6 @@ static int serve(struct web *web, const sigset_t *held)
 
 /* --- life ------------------------------------------------------------------------------------- */
 
-static void warn_about_cluster(const struct config *config)
-{
-    if (config->cluster.enabled)
-        log_line(LOG_LEVEL_WARN,
-                 "cluster.enabled is true, but this version does not replicate yet: "
-                 "the node works alone");
-}
-
 static int run(const struct config *config)
 {
     sigset_t held;
@@ -129,16 +121,24 @@ static int run(const struct config *config)
         engine_free(engine);
         return CLIENT_REFUSED;
     }
-    engine_set_state(engine, NODE_READY);
+    error = engine_join(engine);
+    if (error) {
+        client_text_complain(stderr, NULL, "cannot join the cluster: %s",
+                             error_info(error)->sentence);
+        web_stop(web);
+        engine_free(engine);
+        return CLIENT_REFUSED;
+    }
     announce("Listening on ", web_address(web));
     log_line(LOG_LEVEL_INFO, "artemis %s: node %s serves %s", ARTEMIS_VERSION,
              config->server.node_id, engine->url);
-    warn_about_cluster(config);
 
     int signal_number = serve(web, &held);
     log_line(LOG_LEVEL_INFO, "SIG%s: draining", sigabbrev_np(signal_number));
     engine_set_state(engine, NODE_DRAINING);
-    web_stop(web, DRAIN_MS);
+    web_drain(web, DRAIN_MS);
+    engine_leave(engine, LEAVE_MS);
+    web_stop(web);
     engine_free(engine);
     log_line(LOG_LEVEL_INFO, "stopped");
     return CLIENT_DONE;

@@ -18,7 +18,7 @@ uint32_t registry_bucket(struct slice packed_key)
 void registry_digests(const struct registry *registry, uint64_t out[DIGEST_BUCKETS])
 {
     for (int i = 0; i < DIGEST_BUCKETS; i++)
-        out[i] = atomic_load_explicit(&registry->digests[i], memory_order_relaxed);
+        out[i] = atomic_load_explicit(&registry->digests[i], memory_order_relaxed) >> 11;
 }
 
 /* --- buckets ---------------------------------------------------------------------------------- */
@@ -126,44 +126,53 @@ static enum error take_tombstones(struct registry *registry, struct shard *shard
     return ERR_NONE;
 }
 
-/* The next of a shard. *count stays 0 where it has no more. */
-static enum error walk_shard(struct registry *registry, struct shard *shard,
-                             struct registry_cursor *cursor, char id_room[ID_BYTES_MAX],
-                             struct slice *id, struct peer_state **out, size_t *count)
+/* The next service of a shard. *count stays 0 where it has no more. */
+static enum error walk_services(struct registry *registry, struct shard *shard,
+                                struct registry_cursor *cursor, char id_room[ID_BYTES_MAX],
+                                struct slice *id, struct peer_state **out, size_t *count)
 {
-    enum error error;
     for (uint32_t number = cursor->service + 1; number < shard->services.next_unused; number++) {
         const struct service *service = shard_service(shard, number);
         if (!service->id || service->member_count == 0)
             continue;
-        error = take_service(registry, shard, number, id_room, id, out, count);
+        enum error error = take_service(registry, shard, number, id_room, id, out, count);
         if (!error)
             cursor->service = number;
         return error;
     }
-    if (cursor->tombstones || shard->tombstones.count == 0)
-        return ERR_NONE;
-    error = take_tombstones(registry, shard, out, count);
-    if (!error)
-        cursor->tombstones = true;
-    return error;
+    return ERR_NONE;
+}
+
+static bool next_shard(struct registry_cursor *cursor)
+{
+    cursor->shard++;
+    cursor->service = 0;
+    if (cursor->shard < SHARD_COUNT)
+        return true;
+    bool more = !cursor->tombstones;
+    if (more)
+        *cursor = (struct registry_cursor){.tombstones = true};
+    return more;
 }
 
 enum error registry_walk(struct registry *registry, struct registry_cursor *cursor,
                          char id_room[ID_BYTES_MAX], struct slice *id, struct peer_state **out,
                          size_t *count)
 {
+    enum error error = ERR_NONE;
     *out = NULL;
     *count = 0;
     *id = (struct slice){id_room, 0};
-    while (cursor->shard < SHARD_COUNT) {
+    if (cursor->shard == SHARD_COUNT)
+        return ERR_NONE; /* it has ended before */
+    do {
         struct locked_shard *home = &registry->shards[cursor->shard];
         pthread_mutex_lock(&home->lock);
-        enum error error = walk_shard(registry, &home->shard, cursor, id_room, id, out, count);
+        if (!cursor->tombstones)
+            error = walk_services(registry, &home->shard, cursor, id_room, id, out, count);
+        else if (home->shard.tombstones.count)
+            error = take_tombstones(registry, &home->shard, out, count);
         pthread_mutex_unlock(&home->lock);
-        if (error || *count)
-            return error;
-        *cursor = (struct registry_cursor){.shard = cursor->shard + 1};
-    }
-    return ERR_NONE;
+    } while (!error && (*count == 0 || cursor->tombstones) && next_shard(cursor) && *count == 0);
+    return error;
 }

@@ -83,6 +83,7 @@ MUST_USE enum error registry_apply_unregister(struct registry *registry,
 /* The state of one key, tombstones included. False: unknown. */
 bool registry_read(struct registry *registry, struct slice packed_key, struct peer_state *out);
 uint32_t registry_bucket(struct slice packed_key);
+/* 53 bits each, so that every reader of JSON takes them whole. */
 void registry_digests(const struct registry *registry, uint64_t out[DIGEST_BUCKETS]);
 /* The states of all keys in the chosen buckets, tombstones included, in a new array for free().
  * ERR_NO_MEMORY. */
@@ -100,13 +101,13 @@ static inline bool bucket_set_has(const struct bucket_set *set, uint32_t bucket)
 MUST_USE enum error registry_list_buckets(struct registry *registry, const struct bucket_set *set,
                                           struct peer_state **out, size_t *count);
 
-/* Walks over everything, for a node that starts: service by service, then the tombstones of the
+/* Walks over everything, for a node that starts: service by service, then the tombstones, shard by
  * shard. Start with a zeroed cursor. *id is the service's (into id_room), empty for tombstones; a
  * new array each time, for free(). *count 0: the end. ERR_NO_MEMORY: may be called again. */
 struct registry_cursor {
     uint32_t shard;
     uint32_t service; /* the number after which to go on */
-    bool tombstones;
+    bool tombstones;  /* all services are done */
 };
 MUST_USE enum error registry_walk(struct registry *registry, struct registry_cursor *cursor,
                                   char id_room[ID_BYTES_MAX], struct slice *id,

@@ -92,7 +92,7 @@ static void follow_peers(struct replica *replica)
     registry_set_gathering(replica->registry, any_up);
 }
 
-enum error replica_join(struct replica *replica, uint32_t number, struct moment now)
+void replica_join(struct replica *replica, uint32_t number, struct moment now)
 {
     assert(number < REPLICA_PEERS_MAX && !replica->peers[number].joined);
     struct peer *peer = &replica->peers[number];
@@ -104,7 +104,6 @@ enum error replica_join(struct replica *replica, uint32_t number, struct moment 
         .register_batch = MESSAGE_ITEMS_MAX,
         .outbox = peer->outbox,
     };
-    return ERR_NONE;
 }
 
 void replica_leave(struct replica *replica, uint32_t number)
@@ -194,6 +193,7 @@ void replica_told_health(struct replica *replica, const struct message *message,
     else if (health->is_leaving)
         verdict = PEER_DOWN;
     set_health(replica, peer, verdict, now);
+    peer->is_plain = health->is_plain;
     bool became_ready = verdict == PEER_UP && health->is_ready && !peer->is_ready;
     peer->is_ready = verdict == PEER_UP && health->is_ready;
     if (became_ready)
@@ -216,7 +216,7 @@ static bool is_tried_again_later(const struct peer *peer, struct moment now)
 
 static struct message *goodbye_next(struct replica *replica, struct peer *peer, struct moment now)
 {
-    if (!replica->draining || peer->said_goodbye)
+    if (!replica->draining || peer->said_goodbye || peer->is_plain)
         return NULL;
     for (int kind = MESSAGE_REGISTER; kind <= MESSAGE_RENEW; kind++)
         if (peer->under_way[kind])
@@ -404,7 +404,7 @@ bool replica_is_idle(const struct replica *replica)
         const struct peer *peer = &replica->peers[i];
         if (!peer->joined || peer->health != PEER_UP)
             continue;
-        if (!peer->said_goodbye || peer->under_way[MESSAGE_GOODBYE])
+        if (!peer->is_plain && (!peer->said_goodbye || peer->under_way[MESSAGE_GOODBYE]))
             return false;
         for (int queue = 0; queue < QUEUE_COUNT; queue++)
             if (outbox_count(&peer->outbox, queue))
@@ -421,6 +421,7 @@ void replica_view(const struct replica *replica, uint32_t number, struct moment 
     view->joined = peer->joined;
     view->health = peer->health;
     view->is_ready = peer->is_ready;
+    view->is_plain = peer->is_plain;
     view->failures = peer->failures;
     view->outbox_bytes = outbox_bytes(&peer->outbox);
     for (int queue = 0; queue < QUEUE_COUNT; queue++)

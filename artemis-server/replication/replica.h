@@ -105,7 +105,7 @@ void replica_free(struct replica *replica);
 /* --- what happens ----------------------------------------------------------------------------- */
 
 /* A peer by a number of the caller's, below REPLICA_PEERS_MAX. It must not be there yet, or must. */
-MUST_USE enum error replica_join(struct replica *replica, uint32_t peer, struct moment now);
+void replica_join(struct replica *replica, uint32_t peer, struct moment now);
 void replica_leave(struct replica *replica, uint32_t peer);
 
 /* Takes up what the registry noted. Then, replica_next: the next message to send now, or NULL. Call
@@ -126,11 +126,13 @@ struct health_answer {
     bool is_self;      /* the very process */
     bool has_our_name; /* our node id, but not us */
     bool is_stranger;  /* another cluster's id */
+    bool is_plain;     /* an older Artemis: it knows no versions, digests or questions */
     bool is_ready;     /* it serves discovery */
     bool is_leaving;   /* it is draining */
 };
 void replica_told_health(struct replica *replica, const struct message *message,
                          const struct health_answer *health, struct moment now);
+void replica_drop_message(struct message *message); /* one that has no fate any more */
 /* The fate of a message; frees it. A snapshot was delivered only if its end marker was read. */
 void replica_done(struct replica *replica, struct message *message, enum fate fate,
                   struct moment now);
@@ -155,6 +157,7 @@ struct peer_view {
     bool joined;
     enum peer_health health;
     bool is_ready;
+    bool is_plain;
     uint32_t failures; /* in a row */
     uint64_t backlog;  /* keys in its outbox */
     uint64_t outbox_bytes;

@@ -34,6 +34,7 @@ struct peer {
     uint64_t membership; /* counts joins: the fate of older messages is of no interest */
     enum peer_health health;
     bool is_ready;
+    bool is_plain;
     bool under_way[MESSAGE_KINDS];
     uint64_t health_due_ms;
     uint32_t failures;
@@ -78,7 +79,6 @@ uint32_t replica_number(const struct replica *replica, const struct peer *peer);
 /* A message for a peer, its kind marked as under way; NULL: out of memory. */
 struct message *replica_message(struct replica *replica, struct peer *peer, enum message_kind kind,
                                 size_t items_max, struct moment now);
-void replica_drop_message(struct message *message);
 
 /* --- replica_batch.c --- */
 struct message *batch_next(struct replica *replica, struct peer *peer, struct moment now);

@@ -87,7 +87,8 @@ static uint64_t peers_that_are_up(const struct replica *replica)
 {
     uint64_t bits = 0;
     for (uint32_t i = 0; i < REPLICA_PEERS_MAX; i++)
-        if (replica->peers[i].joined && replica->peers[i].health == PEER_UP)
+        if (replica->peers[i].joined && replica->peers[i].health == PEER_UP &&
+            !replica->peers[i].is_plain)
             bits |= (uint64_t)1 << i;
     return bits;
 }

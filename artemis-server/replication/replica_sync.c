@@ -90,7 +90,7 @@ static bool is_under_way(const struct peer *peer)
 struct message *sync_next(struct replica *replica, struct peer *peer, struct moment now)
 {
     struct sync *sync = &peer->sync;
-    if (is_under_way(peer) || replica->draining)
+    if (peer->is_plain || is_under_way(peer) || replica->draining)
         return NULL;
     if (sync->wanted_count)
         return fetch_message(replica, peer, now);

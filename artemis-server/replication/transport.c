@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-server/replication/transport.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "artemis-core/codec_peer.h"
+#include "artemis-core/gzip.h"
+#include "artemis-server/clock.h"
+#include "artemis-server/replication/requests.h"
+
+enum {
+    COMPRESS_FROM_BYTES = 1024,
+    CONNECT_TIMEOUT_MS = 2000,
+    HEADER_BYTES = 320,
+    URL_BYTES = 1024,
+    HEALTH_BYTES_MAX = 64,
+};
+
+/* A message on its way. */
+struct call {
+    struct call *next; /* of those under way, or of those at rest */
+    struct call *prev;
+    CURL *curl;
+    struct transport *transport;
+    struct message *message;
+    bool plain;
+    struct text body;
+    struct curl_slist *headers;
+    struct peer_reader *reader; /* of the answer */
+    enum error read_error;
+    uint64_t digests[DIGEST_BUCKETS];
+    size_t digest_count;
+    size_t answer_bytes;
+};
+
+struct transport {
+    struct transport_options options;
+    struct registry *registry;
+    struct replica *replica;
+    transport_delivered *delivered;
+    void *context;
+    CURLM *multi;
+    struct call *under_way;
+    struct call *resting;           /* with their curl handles, for the next message */
+    char standing[4][HEADER_BYTES]; /* the headers of every request */
+};
+
+/* --- answers ---------------------------------------------------------------------------------- */
+
+static void on_record(void *context, enum peer_list list, const struct peer_record *record)
+{
+    struct call *call = context;
+    enum message_kind kind = call->message->kind;
+    bool wanted = list == PEER_LIST_INSTANCES || list == PEER_LIST_KEYS;
+    if (kind == MESSAGE_RENEW)
+        wanted = list == PEER_LIST_FAILED;
+    struct peer_record heard = *record;
+    if (kind == MESSAGE_SNAPSHOT && list == PEER_LIST_KEYS)
+        heard.deleted = true; /* a tombstone */
+    if (wanted)
+        replica_told(call->transport->replica, call->message, &heard, clock_now());
+}
+
+static void on_number(void *context, uint64_t number)
+{
+    struct call *call = context;
+    if (call->digest_count < DIGEST_BUCKETS)
+        call->digests[call->digest_count] = number;
+    call->digest_count++;
+}
+
+static long http_status(const struct call *call)
+{
+    long status = 0;
+    curl_easy_getinfo(call->curl, CURLINFO_RESPONSE_CODE, &status);
+    return status;
+}
+
+static size_t on_body(char *data, size_t one, size_t size, void *context)
+{
+    struct call *call = context;
+    size *= one;
+    call->answer_bytes += size;
+    if (http_status(call) / 100 != 2 || call->message->kind == MESSAGE_HEALTH)
+        return call->answer_bytes > PEER_RECORD_BYTES_MAX ? 0 : size;
+    if (!call->read_error)
+        call->read_error = peer_reader_feed(call->reader, (struct slice){data, size});
+    return call->read_error ? 0 : size;
+}
+
+/* --- fates ------------------------------------------------------------------------------------ */
+
+static const char *answer_header(const struct call *call, const char *name)
+{
+    struct curl_header *header;
+    if (curl_easy_header(call->curl, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
+        return NULL;
+    return header->value;
+}
+
+static enum fate fate_of_status(long status)
+{
+    if (status / 100 == 2)
+        return FATE_DELIVERED;
+    if (status == 413)
+        return FATE_TOO_LARGE;
+    if (status == 403)
+        return FATE_STRANGER;
+    if (status == 408 || status == 429 || status >= 500)
+        return FATE_TEMPORARY;
+    return FATE_PERMANENT;
+}
+
+static enum fate fate_of_curl(const struct call *call, CURLcode code)
+{
+    if (code == CURLE_OK)
+        return fate_of_status(http_status(call));
+    long system_error = 0;
+    curl_easy_getinfo(call->curl, CURLINFO_OS_ERRNO, &system_error);
+    if (code == CURLE_COULDNT_CONNECT && system_error == ECONNREFUSED)
+        return FATE_ABSENT;
+    return FATE_TEMPORARY;
+}
+
+/* Whether the answer of a message that was delivered is whole. A plain peer's has no end marker. */
+static bool is_whole(const struct call *call)
+{
+    switch (call->message->kind) {
+    case MESSAGE_HEALTH:
+        return true;
+    case MESSAGE_SNAPSHOT:
+        return call->plain ? peer_reader_ended(call->reader) : peer_reader_complete(call->reader);
+    case MESSAGE_DIGEST:
+        return call->digest_count == DIGEST_BUCKETS;
+    default:
+        return peer_reader_ended(call->reader);
+    }
+}
+
+static bool same(const char *a, const char *b)
+{
+    return a && strcmp(a, b) == 0;
+}
+
+static void read_health(const struct call *call, struct delivery *delivery)
+{
+    const struct transport_options *own = &call->transport->options;
+    const char *node = answer_header(call, "X-Artemis-Node");
+    const char *cluster = answer_header(call, "X-Artemis-Cluster");
+    const char *state = answer_header(call, "X-Artemis-State");
+    bool has_our_run = same(answer_header(call, "X-Artemis-Run"), own->run_id);
+    delivery->has_health = true;
+    delivery->node_id = node ? node : "";
+    delivery->health = (struct health_answer){
+        .is_self = has_our_run,
+        .has_our_name = !has_our_run && same(node, own->node_id),
+        .is_stranger = cluster && strcmp(cluster, own->cluster_id) != 0,
+        .is_plain = !cluster,
+        .is_ready = !state || strcmp(state, "ready") == 0,
+        .is_leaving = same(state, "draining"),
+    };
+}
+
+static void end_call(struct call *call, CURLcode code)
+{
+    struct transport *transport = call->transport;
+    char problem[PEER_PROBLEM_BYTES] = "";
+    struct delivery delivery = {
+        .message = call->message,
+        .fate = fate_of_curl(call, code),
+        .problem = problem,
+        .node_id = "",
+    };
+    if (call->read_error)
+        snprintf(problem, sizeof(problem), "%s: the answer: %s", request_path(call->message->kind),
+                 error_info(call->read_error)->sentence);
+    else if (code != CURLE_OK)
+        snprintf(problem, sizeof(problem), "%s: %s", request_path(call->message->kind),
+                 curl_easy_strerror(code));
+    else if (delivery.fate != FATE_DELIVERED)
+        snprintf(problem, sizeof(problem), "%s: HTTP %ld", request_path(call->message->kind),
+                 http_status(call));
+    else if (!is_whole(call)) {
+        delivery.fate = FATE_TEMPORARY;
+        snprintf(problem, sizeof(problem), "%s: the answer was not whole",
+                 request_path(call->message->kind));
+    }
+    if (call->message->kind == MESSAGE_HEALTH && delivery.fate == FATE_DELIVERED)
+        read_health(call, &delivery);
+    if (call->message->kind == MESSAGE_DIGEST && delivery.fate == FATE_DELIVERED)
+        replica_told_digests(transport->replica, call->message, call->digests, clock_now());
+    call->message = NULL; /* the receiver's now */
+    transport->delivered(transport->context, &delivery);
+}
+
+/* --- calls ------------------------------------------------------------------------------------ */
+
+static void link_call(struct call **list, struct call *call)
+{
+    call->prev = NULL;
+    call->next = *list;
+    if (*list)
+        (*list)->prev = call;
+    *list = call;
+}
+
+static void unlink_call(struct call **list, struct call *call)
+{
+    if (call->prev)
+        call->prev->next = call->next;
+    else
+        *list = call->next;
+    if (call->next)
+        call->next->prev = call->prev;
+}
+
+static void clear_call(struct call *call)
+{
+    curl_slist_free_all(call->headers);
+    peer_reader_free(call->reader);
+    text_clear(&call->body);
+    if (call->body.capacity > MESSAGE_BYTES_MAX)
+        text_free(&call->body);
+    if (call->message)
+        replica_drop_message(call->message);
+    call->headers = NULL;
+    call->reader = NULL;
+    call->message = NULL;
+}
+
+static void free_call(struct call *call)
+{
+    clear_call(call);
+    text_free(&call->body);
+    if (call->curl)
+        curl_easy_cleanup(call->curl);
+    free(call);
+}
+
+static struct call *take_call(struct transport *transport)
+{
+    struct call *call = transport->resting;
+    if (call) {
+        unlink_call(&transport->resting, call);
+        curl_easy_reset(call->curl);
+        return call;
+    }
+    call = calloc(1, sizeof(*call));
+    if (!call)
+        return NULL;
+    call->transport = transport;
+    call->curl = curl_easy_init();
+    if (call->curl)
+        return call;
+    free(call);
+    return NULL;
+}
+
+static bool add_header(struct call *call, const char *header)
+{
+    struct curl_slist *longer = curl_slist_append(call->headers, header);
+    if (!longer)
+        return false;
+    call->headers = longer;
+    return true;
+}
+
+static bool write_headers(struct call *call, bool compressed)
+{
+    struct transport *transport = call->transport;
+    bool ok = add_header(call, "Expect:") && add_header(call, "Content-Type: application/json");
+    for (size_t i = 0; i < sizeof(transport->standing) / sizeof(transport->standing[0]); i++)
+        ok = ok && add_header(call, transport->standing[i]);
+    if (compressed)
+        ok = ok && add_header(call, "Content-Encoding: gzip");
+    if (call->message->kind == MESSAGE_GOODBYE)
+        ok = ok && add_header(call, "X-Artemis-State: draining");
+    return ok;
+}
+
+/* The body, compressed where that pays and the peer understands it. */
+static bool write_body(struct call *call, bool *compressed)
+{
+    struct text packed = {0};
+    *compressed = false;
+    request_body_write(call->message, call->transport->registry, call->plain, clock_now(),
+                       &call->body);
+    if (text_failed(&call->body))
+        return false;
+    if (call->plain || call->body.size < COMPRESS_FROM_BYTES)
+        return true;
+    if (gzip_compress((struct slice){call->body.data, call->body.size}, &packed)) {
+        text_free(&packed);
+        return true;
+    }
+    text_free(&call->body);
+    call->body = packed;
+    *compressed = true;
+    return true;
+}
+
+static void set_timeouts(const struct call *call)
+{
+    uint64_t timeout_ms =
+        call->message->timeout_ms ? call->message->timeout_ms : call->transport->options.timeout_ms;
+    long connect_ms = timeout_ms < CONNECT_TIMEOUT_MS ? (long)timeout_ms : CONNECT_TIMEOUT_MS;
+    curl_easy_setopt(call->curl, CURLOPT_CONNECTTIMEOUT_MS, connect_ms);
+    if (call->message->kind != MESSAGE_SNAPSHOT) {
+        curl_easy_setopt(call->curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+        return;
+    }
+    /* As long as it takes, while something comes. */
+    curl_easy_setopt(call->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(call->curl, CURLOPT_LOW_SPEED_TIME, (long)(timeout_ms / 1000 + 1));
+}
+
+static bool write_url(const struct call *call, const char *peer)
+{
+    char url[URL_BYTES];
+    int size = snprintf(url, sizeof(url), "%s%s", peer, request_path(call->message->kind));
+    if (call->message->kind == MESSAGE_SNAPSHOT && call->plain) {
+        /* Older ones want to be told which region. */
+        char *region = curl_easy_escape(call->curl, call->transport->options.region, 0);
+        size = snprintf(url, sizeof(url), "%s%s?regionId=%s", peer,
+                        request_path(call->message->kind), region ? region : "");
+        curl_free(region);
+    }
+    return size > 0 && (size_t)size < sizeof(url) &&
+           curl_easy_setopt(call->curl, CURLOPT_URL, url) == CURLE_OK;
+}
+
+static bool prepare(struct call *call, const char *peer)
+{
+    CURL *curl = call->curl;
+    bool compressed = false;
+    bool is_get = request_is_get(call->message->kind);
+    call->read_error = ERR_NONE;
+    call->digest_count = call->answer_bytes = 0;
+    if (peer_reader_create(on_record, on_number, call, &call->reader) || !write_url(call, peer))
+        return false;
+    if (!is_get && !write_body(call, &compressed))
+        return false;
+    if (!write_headers(call, compressed))
+        return false;
+    set_timeouts(call);
+    curl_easy_setopt(curl, CURLOPT_PRIVATE, call);
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* whatever the environment says */
+    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(curl, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, call->headers);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, call);
+    curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, "gzip");
+    if (!is_get) {
+        curl_easy_setopt(curl, CURLOPT_POST, 1L);
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body.size);
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, call->body.data);
+    }
+    return true;
+}
+
+void transport_send(struct transport *transport, const char *url, bool plain,
+                    struct message *message)
+{
+    struct call *call = take_call(transport);
+    if (call) {
+        call->message = message;
+        call->plain = plain;
+        if (prepare(call, url) && curl_multi_add_handle(transport->multi, call->curl) == CURLM_OK) {
+            link_call(&transport->under_way, call);
+            return;
+        }
+        call->message = NULL;
+        clear_call(call);
+        link_call(&transport->resting, call);
+    }
+    transport->delivered(transport->context,
+                         &(struct delivery){.message = message,
+                                            .fate = FATE_TEMPORARY,
+                                            .problem = error_info(ERR_NO_MEMORY)->sentence,
+                                            .node_id = ""});
+}
+
+bool transport_run(struct transport *transport)
+{
+    int running;
+    int left;
+    bool any = false;
+    CURLMsg *done;
+    curl_multi_perform(transport->multi, &running);
+    while ((done = curl_multi_info_read(transport->multi, &left))) {
+        if (done->msg != CURLMSG_DONE)
+            continue;
+        struct call *call;
+        CURLcode code = done->data.result;
+        curl_easy_getinfo(done->easy_handle, CURLINFO_PRIVATE, (char **)&call);
+        curl_multi_remove_handle(transport->multi, call->curl);
+        end_call(call, code);
+        unlink_call(&transport->under_way, call);
+        clear_call(call);
+        link_call(&transport->resting, call);
+        any = true;
+    }
+    return any;
+}
+
+void transport_wait(struct transport *transport, uint64_t timeout_ms)
+{
+    int count;
+    curl_multi_poll(transport->multi, NULL, 0, timeout_ms < 60000 ? (int)timeout_ms : 60000,
+                    &count);
+}
+
+void transport_wake(struct transport *transport)
+{
+    curl_multi_wakeup(transport->multi);
+}
+
+/* --- life ------------------------------------------------------------------------------------- */
+
+static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
+
+static void start_curl(void)
+{
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+enum error transport_create(const struct transport_options *options, struct registry *registry,
+                            struct replica *replica, transport_delivered *delivered, void *context,
+                            struct transport **out)
+{
+    pthread_once(&curl_once, start_curl);
+    struct transport *transport = calloc(1, sizeof(*transport));
+    if (!transport)
+        return ERR_NO_MEMORY;
+    *transport = (struct transport){
+        .options = *options,
+        .registry = registry,
+        .replica = replica,
+        .delivered = delivered,
+        .context = context,
+        .multi = curl_multi_init(),
+    };
+    if (!transport->multi) {
+        free(transport);
+        return ERR_NO_MEMORY;
+    }
+    curl_multi_setopt(transport->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)PEER_CONNECTIONS_MAX);
+    snprintf(transport->standing[0], HEADER_BYTES, "X-Artemis-Replication: true");
+    snprintf(transport->standing[1], HEADER_BYTES, "X-Artemis-Cluster: %s", options->cluster_id);
+    snprintf(transport->standing[2], HEADER_BYTES, "X-Artemis-Node: %s", options->node_id);
+    snprintf(transport->standing[3], HEADER_BYTES, "Accept: application/json");
+    *out = transport;
+    return ERR_NONE;
+}
+
+void transport_free(struct transport *transport)
+{
+    if (!transport)
+        return;
+    while (transport->under_way) {
+        struct call *call = transport->under_way;
+        unlink_call(&transport->under_way, call);
+        curl_multi_remove_handle(transport->multi, call->curl);
+        free_call(call);
+    }
+    while (transport->resting) {
+        struct call *call = transport->resting;
+        unlink_call(&transport->resting, call);
+        free_call(call);
+    }
+    curl_multi_cleanup(transport->multi);
+    free(transport);
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * worker - the replication thread: brings the replica together with the transport and the clock.
+ *
+ * One thread drives all peers. It sleeps in curl_multi_poll until something moves, a change is
+ * noted, or the replica has something due. The replica is under one lock, which the thread gives
+ * back while it sleeps; request threads only ever wake it, and never wait for it.
+ *
+ * Members come from the cluster's events (worker_on_cluster is a subscriber). What happens with a
+ * peer is logged when it changes: up, down and why, stranger, caught up.
+ */
+#pragma once
+
+#include "artemis-core/config.h"
+#include "artemis-server/cluster/topology.h"
+#include "artemis-server/replication/replica.h"
+#include "artemis-server/replication/transport.h"
+
+struct worker;
+
+struct worker_options {
+    const struct config *config;     /* borrowed; constant */
+    struct registry *registry;       /* borrowed */
+    const char *run_id;              /* borrowed; of this process */
+    void (*on_ready)(void *context); /* called once, by the thread */
+    void *context;
+};
+
+/* Not yet running. ERR_NO_MEMORY. */
+MUST_USE enum error worker_create(const struct worker_options *options, struct worker **out);
+/* ERR_SYSTEM. */
+MUST_USE enum error worker_start(struct worker *worker);
+/* Sends what is pending and says goodbye, for at most timeout_ms. May be called twice. True when
+ * all peers that are up have been told. */
+bool worker_flush(struct worker *worker, uint64_t timeout_ms);
+/* Stops the thread. Takes NULL. */
+void worker_free(struct worker *worker);
+
+void worker_on_cluster(void *worker, const struct cluster_event *event);
+/* A peer said by itself that it leaves. */
+void worker_peer_leaves(struct worker *worker, const char *node_id);
+
+/* --- what operators see ----------------------------------------------------------------------- */
+
+struct peer_status {
+    char url[MEMBER_URL_BYTES];
+    char node_id[PEER_NODE_BYTES];    /* "": not known yet */
+    char problem[PEER_PROBLEM_BYTES]; /* the last error; "": none */
+    uint64_t problem_wall_ms;
+    struct peer_view view;
+};
+
+const char *peer_health_word(enum peer_health health);
+/* The peers, this node itself left out; at most MEMBERS_MAX. Returns how many. */
+size_t worker_peers(struct worker *worker, struct peer_status out[MEMBERS_MAX]);
+void worker_stats(struct worker *worker, struct replica_stats *stats);
