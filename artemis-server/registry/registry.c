@@ -187,11 +187,6 @@ uint64_t registry_version(const struct registry *registry)
     return change_log_version(&registry->log);
 }
 
-const struct registry_options *registry_options(const struct registry *registry)
-{
-    return &registry->options;
-}
-
 static void add_shard_stats(const struct shard *shard, struct registry_stats *stats)
 {
     stats->instances += shard->record_index.count;

@@ -106,7 +106,6 @@ struct registry_stats {
 
 void registry_stats(struct registry *registry, struct registry_stats *stats);
 uint64_t registry_version(const struct registry *registry);
-const struct registry_options *registry_options(const struct registry *registry);
 
 /* Calls `visit` for each service whose guard is on, or released and not yet back in force. */
 typedef void registry_visit_guard(void *context, struct slice service_id, const struct guard *guard,

@@ -101,7 +101,7 @@ enum error registry_service(struct registry *registry, struct slice id, enum dia
         goto out;
 
     error = build_answer(id, dialect, &members, &answer);
-    snapshot_free(members.instances, members.count);
+    shard_snapshot_free(members.instances, members.count);
     if (error)
         return error;
     atomic_store_explicit(&answer->used_ms, now.mono_ms, memory_order_relaxed);
@@ -130,7 +130,7 @@ enum error registry_write_service(struct registry *registry, struct slice id, en
     if (error)
         return error;
     codec_write_service(w, dialect, id, instances ? instances : none, count);
-    snapshot_free(instances, count);
+    shard_snapshot_free(instances, count);
     return ERR_NONE;
 }
 
@@ -218,7 +218,7 @@ static bool write_numbered(struct locked_shard *home, uint32_t number, enum dial
         w->out->failed = true;
     else if (count)
         codec_write_service(w, dialect, (struct slice){id, id_size}, instances, count);
-    snapshot_free(instances, count);
+    shard_snapshot_free(instances, count);
     return exists;
 }
 

@@ -339,7 +339,7 @@ enum error shard_snapshot(const struct shard *shard, const struct service *servi
     return ERR_NONE;
 }
 
-void snapshot_free(struct instance **instances, size_t count)
+void shard_snapshot_free(struct instance **instances, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         instance_unref(instances[i]);

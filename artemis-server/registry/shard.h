@@ -125,7 +125,7 @@ void shard_housekeep(struct shard *shard, uint64_t unused_since_ms, uint64_t emp
  * when there are none. ERR_NO_MEMORY. */
 MUST_USE enum error shard_snapshot(const struct shard *shard, const struct service *service,
                                    bool all_statuses, struct instance ***out, size_t *count);
-void snapshot_free(struct instance **instances, size_t count);
+void shard_snapshot_free(struct instance **instances, size_t count);
 
 /* States the invariants, for tests: asserts them all. Slow. */
 void shard_validate(const struct shard *shard);

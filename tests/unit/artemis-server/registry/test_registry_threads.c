@@ -30,6 +30,8 @@ enum {
     NAME_BYTES = 16,
 };
 
+static bool guarded; /* whether the guard may hold what has ended */
+
 /* Made once; the threads share them, and their reference counts. */
 struct cast {
     char services[SERVICES][NAME_BYTES];
@@ -91,7 +93,7 @@ static void change_something(struct changer *changer)
 
 /* Its own lease must hold exactly as long as it should, whatever the others do. The call is slow
  * when the thread has to wait, so a refusal is judged by the time after it. */
-static uint64_t renew_own(struct changer *changer, uint64_t renewed_ms, bool guarded)
+static uint64_t renew_own(struct changer *changer, uint64_t renewed_ms)
 {
     struct moment now = moment_now();
     enum error error = registry_renew(registry, &changer->own_key, now);
@@ -109,7 +111,6 @@ static uint64_t renew_own(struct changer *changer, uint64_t renewed_ms, bool gua
 static void *change(void *context)
 {
     struct changer *changer = context;
-    bool guarded = registry_options(registry)->guard_percent > 0;
     uint64_t renewed_ms = moment_now().mono_ms;
     enum error error = registry_register(registry, changer->own, at_ms(renewed_ms - START_MONO_MS));
     assert(error == ERR_NONE);
@@ -120,7 +121,7 @@ static void *change(void *context)
         for (int i = 0; i < OPERATIONS; i++) {
             change_something(changer);
             if (random_below(&changer->seed, 200) == 0)
-                renewed_ms = renew_own(changer, renewed_ms, guarded);
+                renewed_ms = renew_own(changer, renewed_ms);
         }
     }
     return NULL;
@@ -393,6 +394,7 @@ static void run_with(uint32_t guard_percent)
     options.guard_percent = guard_percent;
     options.guard_min_leases = 8;
     options.guard_max_ms = 3 * SHORT_TTL_MS;
+    guarded = guard_percent > 0;
     make_cast();
     registry = make_registry_with(options);
     uint64_t start = registry_version(registry);

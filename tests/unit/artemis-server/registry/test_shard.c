@@ -376,12 +376,12 @@ static void snapshot_has_what_is_up_or_all(void **state)
         insert_as((struct brief){.service = "s", .id = ids[i], .status = statuses[i]}, DEADLINE_MS);
     assert_int_equal(shard_snapshot(&shard, service_at("s"), true, &instances, &count), ERR_NONE);
     assert_int_equal(count, 6);
-    snapshot_free(instances, count);
+    shard_snapshot_free(instances, count);
     assert_int_equal(shard_snapshot(&shard, service_at("s"), false, &instances, &count), ERR_NONE);
     assert_int_equal(count, 2);
     for (size_t i = 0; i < count; i++)
         assert_int_equal(instance_status(instances[i]), STATUS_UP);
-    snapshot_free(instances, count);
+    shard_snapshot_free(instances, count);
 }
 
 static void snapshot_outlives_its_records(void **state)
@@ -394,7 +394,7 @@ static void snapshot_outlives_its_records(void **state)
     remove_at("s", "a", 0);
     assert_int_equal(count, 1);
     assert_true(slice_equal(instance_text(instances[0], FIELD_INSTANCE), SLICE("a")));
-    snapshot_free(instances, count);
+    shard_snapshot_free(instances, count);
 }
 
 static void snapshot_of_an_empty_service_is_nothing(void **state)
@@ -407,7 +407,7 @@ static void snapshot_of_an_empty_service_is_nothing(void **state)
     assert_int_equal(shard_snapshot(&shard, service_at("s"), true, &instances, &count), ERR_NONE);
     assert_null(instances);
     assert_int_equal(count, 0);
-    snapshot_free(instances, count);
+    shard_snapshot_free(instances, count);
 }
 
 /* --- at random -------------------------------------------------------------------------------- */
