@@ -84,8 +84,9 @@ MUST_USE enum error registry_pick(struct registry *registry, struct slice id, bo
 void registry_expire(struct registry *registry, struct moment now);
 /* Frees what nobody asked for in a long time. Call it every second or so. */
 void registry_housekeep(struct registry *registry, struct moment now);
-/* Releases the guard of a service, or of the node and of every service where `id` is empty.
- * ERR_SERVICE_NOT_FOUND. */
+/* Releases the guard of a service, or of the node and of every service where `id` is empty. Where
+ * no guard is on and nothing is held there is nothing to release: nothing changes, and that is no
+ * error. ERR_SERVICE_NOT_FOUND. */
 MUST_USE enum error registry_release_guard(struct registry *registry, struct slice id,
                                            struct moment now);
 

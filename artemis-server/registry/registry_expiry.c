@@ -17,6 +17,7 @@
 enum {
     WHEEL_STEPS_A_STRETCH = 512,
     DECISIONS_A_STRETCH = 128,
+    GUARDS_A_STRETCH = 64,
     HELD_RECHECK_MS = 1000,
 };
 
@@ -31,11 +32,10 @@ struct lease_count {
 static void judge_service(struct registry *registry, struct shard *shard, struct service *service,
                           struct moment now)
 {
-    bool was_on = service->guard.state == GUARD_ON;
+    enum guard_state before = service->guard.state;
     service->stopped = guard_judge(&service->guard, &registry->guard_settings, now.mono_ms,
                                    service->member_count, service->due + service->held);
-    bool is_on = service->guard.state == GUARD_ON;
-    shard->guarded += (uint32_t)is_on - (uint32_t)was_on;
+    shard_guard_changed(shard, before, service->guard.state);
 }
 
 /* The guards of all services that have something due. */
@@ -244,26 +244,29 @@ void registry_housekeep(struct registry *registry, struct moment now)
 static void release_service(struct registry *registry, struct shard *shard, struct service *service,
                             struct moment now)
 {
-    if (service->guard.state == GUARD_ON)
-        shard->guarded--;
+    if (service->guard.state != GUARD_ON && service->held == 0)
+        return; /* a release in advance would leave it without a guard */
+    enum guard_state before = service->guard.state;
     guard_release(&service->guard, &registry->guard_settings, now.mono_ms);
+    shard_guard_changed(shard, before, service->guard.state);
     shard_recheck_held(shard, service, now.mono_ms);
 }
 
 static void release_everything(struct registry *registry, struct moment now)
 {
+    struct guard *node = &registry->node_guard.guard;
     pthread_mutex_lock(&registry->node_guard.lock);
-    guard_release(&registry->node_guard.guard, &registry->guard_settings, now.mono_ms);
+    if (node->state == GUARD_ON)
+        guard_release(node, &registry->guard_settings, now.mono_ms);
     pthread_mutex_unlock(&registry->node_guard.lock);
     for (int i = 0; i < SHARD_COUNT; i++) {
-        struct locked_shard *home = &registry->shards[i];
-        pthread_mutex_lock(&home->lock);
-        for (uint32_t number = 1; number < home->shard.services.next_unused; number++) {
-            struct service *service = shard_service(&home->shard, number);
-            if (service->id && (service->guard.state == GUARD_ON || service->held))
-                release_service(registry, &home->shard, service, now);
-        }
-        pthread_mutex_unlock(&home->lock);
+        struct shard *shard = &registry->shards[i].shard;
+        pthread_mutex_lock(&registry->shards[i].lock);
+        bool any = shard->guarded || shard->held;
+        for (uint32_t number = 1; any && number < shard->services.next_unused; number++)
+            if (shard_service(shard, number)->id)
+                release_service(registry, shard, shard_service(shard, number), now);
+        pthread_mutex_unlock(&registry->shards[i].lock);
     }
 }
 
@@ -283,31 +286,56 @@ enum error registry_release_guard(struct registry *registry, struct slice id, st
     return number ? ERR_NONE : ERR_SERVICE_NOT_FOUND;
 }
 
+/* What is told about a guard when no lock is held any more. */
+struct guard_view {
+    char id[ID_BYTES_MAX];
+    size_t id_size;
+    struct guard guard;
+    uint32_t held;
+};
+
+static bool is_in_view(const struct service *service, uint64_t now_ms)
+{
+    const struct guard *guard = &service->guard;
+    return service->id && (guard->state == GUARD_ON ||
+                           (guard->state == GUARD_RELEASED && guard->until_ms > now_ms));
+}
+
+/* Takes the guards of the next services from *number on; false when there are no more. */
+static bool view_guards(struct locked_shard *home, uint64_t now_ms, uint32_t *number,
+                        struct guard_view views[GUARDS_A_STRETCH], unsigned *count)
+{
+    const struct shard *shard = &home->shard;
+    *count = 0;
+    pthread_mutex_lock(&home->lock);
+    uint32_t end = shard->guarded || shard->released ? shard->services.next_unused : 0;
+    for (int i = 0; i < GUARDS_A_STRETCH && *number < end; i++, ++*number) {
+        const struct service *service = shard_service(shard, *number);
+        if (!is_in_view(service, now_ms))
+            continue;
+        struct guard_view *view = &views[(*count)++];
+        memcpy(view->id, service->id, service->id_size);
+        view->id_size = service->id_size;
+        view->guard = service->guard;
+        view->held = service->held;
+    }
+    pthread_mutex_unlock(&home->lock);
+    return *number < end;
+}
+
 void registry_each_guard(struct registry *registry, struct moment now, registry_visit_guard *visit,
                          void *context)
 {
+    struct guard_view views[GUARDS_A_STRETCH];
     for (int i = 0; i < SHARD_COUNT; i++) {
-        struct locked_shard *home = &registry->shards[i];
-        for (uint32_t number = 1;; number++) {
-            pthread_mutex_lock(&home->lock);
-            bool exists = number < home->shard.services.next_unused;
-            struct service *service = exists ? shard_service(&home->shard, number) : NULL;
-            struct guard guard = {0};
-            uint32_t held = 0;
-            char id[ID_BYTES_MAX];
-            size_t id_size = 0;
-            if (service && service->id) {
-                guard = service->guard;
-                held = service->held;
-                id_size = service->id_size;
-                memcpy(id, service->id, id_size);
-            }
-            pthread_mutex_unlock(&home->lock);
-            if (!exists)
-                break;
-            if (guard.state == GUARD_ON ||
-                (guard.state == GUARD_RELEASED && guard.until_ms > now.mono_ms))
-                visit(context, (struct slice){id, id_size}, &guard, held);
-        }
+        uint32_t number = 1;
+        unsigned count;
+        bool more;
+        do {
+            more = view_guards(&registry->shards[i], now.mono_ms, &number, views, &count);
+            for (unsigned j = 0; j < count; j++)
+                visit(context, (struct slice){views[j].id, views[j].id_size}, &views[j].guard,
+                      views[j].held);
+        } while (more);
     }
 }

@@ -73,8 +73,7 @@ static void remove_service(struct shard *shard, uint32_t number)
 {
     struct service *service = shard_service(shard, number);
     assert(service->member_count == 0 && !service->in_attention);
-    if (service->guard.state == GUARD_ON)
-        shard->guarded--;
+    shard_guard_changed(shard, service->guard.state, GUARD_OFF);
     drop_answers(shard, service);
     hash_index_remove(&shard->service_index, service->hash, number);
     free(service->members);
@@ -125,6 +124,12 @@ void shard_set_version(struct shard *shard, struct service *service, uint64_t ve
     assert(version > service->version);
     service->version = version;
     drop_answers(shard, service);
+}
+
+void shard_guard_changed(struct shard *shard, enum guard_state before, enum guard_state now)
+{
+    shard->guarded += (uint32_t)(now == GUARD_ON) - (uint32_t)(before == GUARD_ON);
+    shard->released += (uint32_t)(now == GUARD_RELEASED) - (uint32_t)(before == GUARD_RELEASED);
 }
 
 void shard_attend(struct shard *shard, uint32_t number)
@@ -237,7 +242,7 @@ static void forget_end(struct shard *shard, struct record *record, uint64_t now_
         shard->held--;
         if (service->held == 0 && service->guard.state == GUARD_ON) {
             guard_clear(&service->guard, now_ms);
-            shard->guarded--;
+            shard_guard_changed(shard, GUARD_ON, GUARD_OFF);
         }
     }
 }
@@ -372,15 +377,18 @@ void shard_validate(const struct shard *shard)
     uint32_t records = 0;
     uint32_t services = 0;
     uint32_t guarded = 0;
+    uint32_t released = 0;
     for (uint32_t number = 1; number < shard->services.next_unused; number++) {
         const struct service *service = shard_service(shard, number);
         if (!service->id)
             continue;
         validate_service(shard, number, &records);
         guarded += service->guard.state == GUARD_ON;
+        released += service->guard.state == GUARD_RELEASED;
         services++;
     }
     assert(records == shard->record_index.count);
     assert(services == shard->service_index.count);
     assert(guarded == shard->guarded);
+    assert(released == shard->released);
 }

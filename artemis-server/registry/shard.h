@@ -76,6 +76,7 @@ struct shard {
     uint32_t due;      /* records that are due */
     uint32_t held;     /* records that are held */
     uint32_t guarded;  /* services whose guard is on */
+    uint32_t released; /* services whose guard is released */
     uint32_t answers;  /* cached */
     struct shard_counters counters;
 };
@@ -116,6 +117,8 @@ void shard_recheck_held(struct shard *shard, struct service *service, uint64_t n
 
 /* Gives the service its new version and drops its cached answers. */
 void shard_set_version(struct shard *shard, struct service *service, uint64_t version);
+/* Counts a guard that was in state `before`. To be called wherever a service's guard may change. */
+void shard_guard_changed(struct shard *shard, enum guard_state before, enum guard_state now);
 /* Puts a service on the list that housekeeping looks at. */
 void shard_attend(struct shard *shard, uint32_t service);
 /* Drops answers unused since `unused_since_ms`, and services empty since `empty_since_ms`. */
