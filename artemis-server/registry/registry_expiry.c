@@ -179,7 +179,7 @@ static uint32_t decide_due(struct registry *registry, struct locked_shard *home,
                 break;
             evicted += decide(registry, &home->shard, number, now, node);
         }
-        pthread_mutex_unlock(&home->lock);
+        registry_unlock(home);
     } while (decided == DECISIONS_A_STRETCH);
     return evicted;
 }
@@ -206,39 +206,39 @@ void registry_expire(struct registry *registry, struct moment now)
 
 /* --- housekeeping and guards ------------------------------------------------------------------ */
 
-static uint64_t before(uint64_t now_ms, uint64_t span_ms)
+static void age_all_services(struct registry *registry, uint64_t now_ms)
 {
-    return now_ms > span_ms ? now_ms - span_ms : 0;
-}
-
-static void age_all_services(struct registry *registry, uint64_t unused_since_ms)
-{
-    struct answer *dropped[DIALECT_COUNT] = {0};
+    struct answer *dropped = NULL;
     pthread_mutex_lock(&registry->all_services.lock);
     for (int i = 0; i < DIALECT_COUNT; i++) {
         struct answer *answer = registry->all_services.answers[i];
-        if (!answer || (atomic_load(&answer->used_ms) > unused_since_ms &&
-                        answer->version == registry_version(registry)))
+        if (!answer ||
+            (atomic_load(&answer->used_ms) + registry->options.cache_expiry_ms > now_ms &&
+             answer->version == registry_version(registry)))
             continue; /* one that is outdated can never be handed out again */
-        dropped[i] = answer;
+        answer_drop(answer, &dropped);
         registry->all_services.answers[i] = NULL;
     }
     pthread_mutex_unlock(&registry->all_services.lock);
-    for (int i = 0; i < DIALECT_COUNT; i++)
-        answer_unref(dropped[i]);
+    answer_free_dropped(dropped);
+}
+
+static void housekeep_shard(struct locked_shard *home, uint64_t now_ms)
+{
+    unsigned budget;
+    do {
+        budget = WHEEL_STEPS_A_STRETCH;
+        pthread_mutex_lock(&home->lock);
+        shard_housekeep(&home->shard, now_ms, &budget);
+        registry_unlock(home);
+    } while (budget == 0);
 }
 
 void registry_housekeep(struct registry *registry, struct moment now)
 {
-    const struct registry_options *options = &registry->options;
-    uint64_t unused_since_ms = before(now.mono_ms, options->cache_expiry_ms);
-    uint64_t empty_since_ms = before(now.mono_ms, options->cleanup_interval_ms);
-    for (int i = 0; i < SHARD_COUNT; i++) {
-        pthread_mutex_lock(&registry->shards[i].lock);
-        shard_housekeep(&registry->shards[i].shard, unused_since_ms, empty_since_ms);
-        pthread_mutex_unlock(&registry->shards[i].lock);
-    }
-    age_all_services(registry, unused_since_ms);
+    for (int i = 0; i < SHARD_COUNT; i++)
+        housekeep_shard(&registry->shards[i], now.mono_ms);
+    age_all_services(registry, now.mono_ms);
 }
 
 static void release_service(struct registry *registry, struct shard *shard, struct service *service,

@@ -22,7 +22,8 @@ struct registry {
     struct guard_settings guard_settings; /* constant */
     struct locked_shard shards[SHARD_COUNT];
     struct change_log log;
-    _Atomic uint64_t last_stamp; /* of the hybrid logical clock */
+    _Atomic uint64_t last_stamp;          /* of the hybrid logical clock */
+    struct answer_budget service_answers; /* those that the shards keep */
     struct {
         pthread_mutex_t lock;
         struct guard guard;
@@ -31,6 +32,7 @@ struct registry {
         pthread_mutex_t building; /* held by the one that builds; taken before any other lock */
         pthread_mutex_t lock;
         struct answer *answers[DIALECT_COUNT];
+        struct answer_budget budget;
     } all_services; /* the latest answers with every service */
 };
 
@@ -41,6 +43,9 @@ struct service_place {
 };
 struct service_place registry_place(struct registry *registry, struct slice service_id);
 uint32_t registry_record_hash(const struct registry *registry, struct slice packed_key);
+
+/* Unlocks, and then frees the answers that were dropped under the lock. */
+void registry_unlock(struct locked_shard *home);
 
 /* Logs a change of a record's service and stamps its new version. The shard is locked. */
 void registry_log_change(struct registry *registry, struct shard *shard, uint32_t service,
