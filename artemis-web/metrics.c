@@ -37,6 +37,8 @@ struct gathered {
     X("artemis_guard_node_expected_renewals",  "gauge",   registry.node_guard.expected,   "Renewals the guard's last window should have had.") \
     X("artemis_guard_node_renewals",           "gauge",   registry.node_guard.renewed,    "Renewals the guard's last window had.") \
     X("artemis_cached_answers",                "gauge",   registry.answers,               "Answers kept for single services.") \
+    X("artemis_cached_answer_bytes",           "gauge",   registry.answer_bytes,          "Memory of the answers kept for single services, with their gzip forms.") \
+    X("artemis_cached_all_services_bytes",     "gauge",   registry.all_answer_bytes,      "Memory of the answers kept with all services, with their gzip forms.") \
     X("artemis_answers_built_total",           "counter", registry.answers_built,         "Answers for single services built anew.") \
     X("artemis_rate_limited_total",            "counter", rate_limited,                   "Client calls refused by the rate limiter.") \
     X("artemis_connections",                   "gauge",   connections.open,               "Open connections.") \

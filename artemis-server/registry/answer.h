@@ -4,15 +4,25 @@
  *
  * Immutable once made (the gzip form is added on first demand) and counted by reference: the store
  * keeps one while it is the newest, each request one while it is sent. Any thread.
+ *
+ * What the store keeps is bounded by a budget of bytes. An answer that would exceed it is sent and
+ * forgotten. The gzip form of a kept answer is spent from the budget too, but never refused: it may
+ * exceed the limit, and then nothing more is kept until something was dropped.
  */
 #pragma once
 
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include "artemis-core/error.h"
 #include "artemis-core/text.h"
 
 enum { ETAG_BYTES = 24 };
+
+/* What all kept answers take in memory, themselves included. Zero-initialize it; it outlives them. */
+struct answer_budget {
+    _Atomic size_t spent_bytes;
+};
 
 struct answer {
     _Atomic uint32_t refs;
@@ -20,13 +30,24 @@ struct answer {
     uint64_t version;
     char etag[ETAG_BYTES]; /* the version in quotes */
     struct text body;
-    _Atomic(struct text *) gzip; /* NULL until asked for */
+    _Atomic(struct text *) gzip;  /* NULL until asked for */
+    struct answer_budget *budget; /* set while it is kept */
+    _Atomic size_t kept_bytes;    /* spent from the budget; 0: not kept */
+    struct answer *next_dropped;
 };
 
 /* Takes over the content of `body` on success. One reference, the caller's. ERR_NO_MEMORY. */
 MUST_USE enum error answer_create(struct text *body, uint64_t version, struct answer **out);
 struct answer *answer_ref(struct answer *answer); /* returns it */
 void answer_unref(struct answer *answer);         /* takes NULL */
+
+/* Keeps an answer that nobody else has yet: takes a reference, and from the budget. False, and
+ * takes neither, when more than limit_bytes would be spent then. */
+MUST_USE bool answer_keep(struct answer *answer, struct answer_budget *budget, size_t limit_bytes);
+/* Gives a kept answer back to the budget, and puts it on a list, for freeing a large body takes its
+ * time: answer_free_dropped gives up the references, when no lock is held. */
+void answer_drop(struct answer *answer, struct answer **dropped);
+void answer_free_dropped(struct answer *dropped); /* takes NULL */
 
 /* The compressed body, built on first demand; lives as long as the answer. ERR_NO_MEMORY. */
 MUST_USE enum error answer_gzip(struct answer *answer, struct slice *out);

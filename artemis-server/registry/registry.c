@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis-server/registry/registry.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <xxhash.h>
 
@@ -30,9 +31,10 @@ enum error registry_create(const struct registry_options *options, struct moment
         free(registry);
         return error;
     }
+    struct shard_patience patience = {options->cache_expiry_ms, options->cleanup_interval_ms};
     for (int i = 0; i < SHARD_COUNT; i++) {
         pthread_mutex_init(&registry->shards[i].lock, NULL);
-        shard_init(&registry->shards[i].shard, now.mono_ms);
+        shard_init(&registry->shards[i].shard, now.mono_ms, patience);
         registry->shards[i].shard.tombstones.max = TOMBSTONES_MAX / SHARD_COUNT;
     }
     pthread_mutex_init(&registry->node_guard.lock, NULL);
@@ -50,8 +52,11 @@ void registry_free(struct registry *registry)
         shard_free(&registry->shards[i].shard);
         pthread_mutex_destroy(&registry->shards[i].lock);
     }
+    struct answer *dropped = NULL;
     for (int i = 0; i < DIALECT_COUNT; i++)
-        answer_unref(registry->all_services.answers[i]);
+        if (registry->all_services.answers[i])
+            answer_drop(registry->all_services.answers[i], &dropped);
+    answer_free_dropped(dropped);
     change_log_free(&registry->log);
     origins_free(&registry->origins);
     pthread_mutex_destroy(&registry->node_guard.lock);
@@ -73,6 +78,14 @@ uint32_t registry_record_hash(const struct registry *registry, struct slice pack
 {
     return (uint32_t)XXH3_64bits_withSeed(packed_key.data, packed_key.size,
                                           registry->options.hash_seed);
+}
+
+void registry_unlock(struct locked_shard *home)
+{
+    struct answer *dropped = home->shard.dropped;
+    home->shard.dropped = NULL;
+    pthread_mutex_unlock(&home->lock);
+    answer_free_dropped(dropped);
 }
 
 /* --- versions --------------------------------------------------------------------------------- */
@@ -239,7 +252,7 @@ enum error registry_register(struct registry *registry, struct instance *instanc
         if (!error)
             note_change(registry, shard, number, &noted);
     }
-    pthread_mutex_unlock(&place.home->lock);
+    registry_unlock(place.home);
     notify(registry, noted);
     return error;
 }
@@ -304,7 +317,7 @@ void registry_unregister(struct registry *registry, const struct instance_key *k
                           tombstones_until(registry, now), now);
         note_change(registry, shard, number, &noted);
     }
-    pthread_mutex_unlock(&home->lock);
+    registry_unlock(home);
     notify(registry, noted);
 }
 
@@ -313,11 +326,6 @@ void registry_unregister(struct registry *registry, const struct instance_key *k
 uint64_t registry_version(const struct registry *registry)
 {
     return change_log_version(&registry->log);
-}
-
-const struct registry_options *registry_options(const struct registry *registry)
-{
-    return &registry->options;
 }
 
 static void add_shard_stats(const struct shard *shard, struct registry_stats *stats)
@@ -348,6 +356,8 @@ void registry_stats(struct registry *registry, struct registry_stats *stats)
         pthread_mutex_unlock(&registry->shards[i].lock);
     }
     stats->version = registry_version(registry);
+    stats->answer_bytes = atomic_load(&registry->service_answers.spent_bytes);
+    stats->all_answer_bytes = atomic_load(&registry->all_services.budget.spent_bytes);
     stats->change_log_size = change_log_size(&registry->log);
     pthread_mutex_lock(&registry->node_guard.lock);
     stats->node_guard = registry->node_guard.guard;
@@ -359,6 +369,7 @@ void registry_validate(struct registry *registry)
     for (int i = 0; i < SHARD_COUNT; i++) {
         pthread_mutex_lock(&registry->shards[i].lock);
         shard_validate(&registry->shards[i].shard);
+        assert(!registry->shards[i].shard.dropped);
         pthread_mutex_unlock(&registry->shards[i].lock);
     }
 }

@@ -39,6 +39,13 @@ struct registry_options {
 
 enum { CHANGE_LOG_CAPACITY = 65536 };
 
+/* What the cached answers of a node may take in memory (see answer.h), so that neither kind crowds
+ * out the other. What finds no room is built for each who asks. */
+enum {
+    SERVICE_ANSWERS_BYTES_MAX = 256 * 1024 * 1024, /* of single services */
+    ALL_ANSWERS_BYTES_MAX = 512 * 1024 * 1024,     /* with all services */
+};
+
 struct registry;
 
 MUST_USE enum error registry_create(const struct registry_options *options, struct moment now,
@@ -84,10 +91,12 @@ MUST_USE enum error registry_pick(struct registry *registry, struct slice id, bo
 
 /* Evicts what has ended by now, unless a guard holds it. One thread only. */
 void registry_expire(struct registry *registry, struct moment now);
-/* Frees what nobody asked for in a long time. Call it every second or so. */
+/* Frees what nobody asked for in a long time. Call it every second or so, in the thread of
+ * registry_expire. */
 void registry_housekeep(struct registry *registry, struct moment now);
-/* Releases the guard of a service, or of the node and of every service where `id` is empty.
- * ERR_SERVICE_NOT_FOUND. */
+/* Releases the guard of a service, or of the node and of every service where `id` is empty. Where
+ * no guard is on and nothing is held there is nothing to release: nothing changes, and that is no
+ * error. ERR_SERVICE_NOT_FOUND. */
 MUST_USE enum error registry_release_guard(struct registry *registry, struct slice id,
                                            struct moment now);
 
@@ -101,7 +110,9 @@ struct registry_stats {
     uint64_t guarded_services;
     struct guard node_guard;
     uint64_t change_log_size;
-    uint64_t answers; /* cached, of single services */
+    uint64_t answers;          /* cached, of single services */
+    uint64_t answer_bytes;     /* of them, with their gzip forms */
+    uint64_t all_answer_bytes; /* of the cached answers with all services, likewise */
     uint64_t tombstones;
     /* since the start */
     uint64_t registered, changed, renewed, unregistered, expired, due, answers_built;
@@ -110,7 +121,6 @@ struct registry_stats {
 
 void registry_stats(struct registry *registry, struct registry_stats *stats);
 uint64_t registry_version(const struct registry *registry);
-const struct registry_options *registry_options(const struct registry *registry);
 
 /* Calls `visit` for each service whose guard is on, or released and not yet back in force. */
 typedef void registry_visit_guard(void *context, struct slice service_id, const struct guard *guard,

@@ -65,7 +65,8 @@ static enum error build_answer(struct slice id, enum dialect dialect, const stru
     return error;
 }
 
-/* Keeps an answer for the next who asks, unless the service has changed or another was quicker. */
+/* Keeps an answer for the next who asks, unless the service has changed, another was quicker or
+ * there is no room. */
 static void keep_answer(struct registry *registry, struct service_place place, struct slice id,
                         int view, struct answer *answer)
 {
@@ -75,11 +76,9 @@ static void keep_answer(struct registry *registry, struct service_place place, s
     uint32_t number = shard_find_service(shard, place.hash, id);
     struct service *service = number ? shard_service(shard, number) : NULL;
     if (service && registry->options.cache_enabled && service->version == answer->version &&
-        !service->answers[view]) {
-        service->answers[view] = answer_ref(answer);
-        shard->answers++;
-        shard_attend(shard, number);
-    }
+        !service->answers[view] &&
+        answer_keep(answer, &registry->service_answers, SERVICE_ANSWERS_BYTES_MAX))
+        shard_cache_answer(shard, number, view, answer);
     pthread_mutex_unlock(&place.home->lock);
 }
 
@@ -101,7 +100,7 @@ enum error registry_service(struct registry *registry, struct slice id, enum dia
         goto out;
 
     error = build_answer(id, dialect, &members, &answer);
-    snapshot_free(members.instances, members.count);
+    shard_snapshot_free(members.instances, members.count);
     if (error)
         return error;
     atomic_store_explicit(&answer->used_ms, now.mono_ms, memory_order_relaxed);
@@ -130,7 +129,7 @@ enum error registry_write_service(struct registry *registry, struct slice id, en
     if (error)
         return error;
     codec_write_service(w, dialect, id, instances ? instances : none, count);
-    snapshot_free(instances, count);
+    shard_snapshot_free(instances, count);
     return ERR_NONE;
 }
 
@@ -218,7 +217,7 @@ static bool write_numbered(struct locked_shard *home, uint32_t number, enum dial
         w->out->failed = true;
     else if (count)
         codec_write_service(w, dialect, (struct slice){id, id_size}, instances, count);
-    snapshot_free(instances, count);
+    shard_snapshot_free(instances, count);
     return exists;
 }
 
@@ -260,13 +259,17 @@ static struct answer *kept_answer(struct registry *registry, enum dialect dialec
 
 static void keep_all(struct registry *registry, enum dialect dialect, struct answer *answer)
 {
+    struct answer **kept = &registry->all_services.answers[dialect];
+    struct answer *dropped = NULL;
     if (!registry->options.cache_enabled)
         return;
     pthread_mutex_lock(&registry->all_services.lock);
-    struct answer *old = registry->all_services.answers[dialect];
-    registry->all_services.answers[dialect] = answer_ref(answer);
+    if (*kept) /* outdated */
+        answer_drop(*kept, &dropped);
+    *kept =
+        answer_keep(answer, &registry->all_services.budget, ALL_ANSWERS_BYTES_MAX) ? answer : NULL;
     pthread_mutex_unlock(&registry->all_services.lock);
-    answer_unref(old);
+    answer_free_dropped(dropped);
 }
 
 enum error registry_services(struct registry *registry, enum dialect dialect, struct moment now,

@@ -17,6 +17,7 @@
 enum {
     WHEEL_STEPS_A_STRETCH = 512,
     DECISIONS_A_STRETCH = 128,
+    GUARDS_A_STRETCH = 64,
     HELD_RECHECK_MS = 1000,
 };
 
@@ -31,11 +32,10 @@ struct lease_count {
 static void judge_service(struct registry *registry, struct shard *shard, struct service *service,
                           struct moment now)
 {
-    bool was_on = service->guard.state == GUARD_ON;
+    enum guard_state before = service->guard.state;
     service->stopped = guard_judge(&service->guard, &registry->guard_settings, now.mono_ms,
                                    service->member_count, service->due + service->held);
-    bool is_on = service->guard.state == GUARD_ON;
-    shard->guarded += (uint32_t)is_on - (uint32_t)was_on;
+    shard_guard_changed(shard, before, service->guard.state);
 }
 
 /* The guards of all services that have something due. */
@@ -195,7 +195,7 @@ static uint32_t decide_due(struct registry *registry, struct locked_shard *home,
                 break;
             evicted += decide(registry, &home->shard, number, now, node);
         }
-        pthread_mutex_unlock(&home->lock);
+        registry_unlock(home);
     } while (decided == DECISIONS_A_STRETCH);
     return evicted;
 }
@@ -222,65 +222,70 @@ void registry_expire(struct registry *registry, struct moment now)
 
 /* --- housekeeping and guards ------------------------------------------------------------------ */
 
-static uint64_t before(uint64_t now_ms, uint64_t span_ms)
+static void age_all_services(struct registry *registry, uint64_t now_ms)
 {
-    return now_ms > span_ms ? now_ms - span_ms : 0;
-}
-
-static void age_all_services(struct registry *registry, uint64_t unused_since_ms)
-{
-    struct answer *dropped[DIALECT_COUNT] = {0};
+    struct answer *dropped = NULL;
     pthread_mutex_lock(&registry->all_services.lock);
     for (int i = 0; i < DIALECT_COUNT; i++) {
         struct answer *answer = registry->all_services.answers[i];
-        if (!answer || (atomic_load(&answer->used_ms) > unused_since_ms &&
-                        answer->version == registry_version(registry)))
+        if (!answer ||
+            (atomic_load(&answer->used_ms) + registry->options.cache_expiry_ms > now_ms &&
+             answer->version == registry_version(registry)))
             continue; /* one that is outdated can never be handed out again */
-        dropped[i] = answer;
+        answer_drop(answer, &dropped);
         registry->all_services.answers[i] = NULL;
     }
     pthread_mutex_unlock(&registry->all_services.lock);
-    for (int i = 0; i < DIALECT_COUNT; i++)
-        answer_unref(dropped[i]);
+    answer_free_dropped(dropped);
+}
+
+static void housekeep_shard(struct locked_shard *home, uint64_t now_ms)
+{
+    unsigned budget;
+    pthread_mutex_lock(&home->lock);
+    shard_age_tombstones(&home->shard, now_ms);
+    pthread_mutex_unlock(&home->lock);
+    do {
+        budget = WHEEL_STEPS_A_STRETCH;
+        pthread_mutex_lock(&home->lock);
+        shard_housekeep(&home->shard, now_ms, &budget);
+        registry_unlock(home);
+    } while (budget == 0);
 }
 
 void registry_housekeep(struct registry *registry, struct moment now)
 {
-    const struct registry_options *options = &registry->options;
-    uint64_t unused_since_ms = before(now.mono_ms, options->cache_expiry_ms);
-    uint64_t empty_since_ms = before(now.mono_ms, options->cleanup_interval_ms);
-    for (int i = 0; i < SHARD_COUNT; i++) {
-        pthread_mutex_lock(&registry->shards[i].lock);
-        shard_housekeep(&registry->shards[i].shard, unused_since_ms, empty_since_ms);
-        shard_age_tombstones(&registry->shards[i].shard, now.mono_ms);
-        pthread_mutex_unlock(&registry->shards[i].lock);
-    }
-    age_all_services(registry, unused_since_ms);
+    for (int i = 0; i < SHARD_COUNT; i++)
+        housekeep_shard(&registry->shards[i], now.mono_ms);
+    age_all_services(registry, now.mono_ms);
 }
 
 static void release_service(struct registry *registry, struct shard *shard, struct service *service,
                             struct moment now)
 {
-    if (service->guard.state == GUARD_ON)
-        shard->guarded--;
+    if (service->guard.state != GUARD_ON && service->held == 0)
+        return; /* a release in advance would leave it without a guard */
+    enum guard_state before = service->guard.state;
     guard_release(&service->guard, &registry->guard_settings, now.mono_ms);
+    shard_guard_changed(shard, before, service->guard.state);
     shard_recheck_held(shard, service, now.mono_ms);
 }
 
 static void release_everything(struct registry *registry, struct moment now)
 {
+    struct guard *node = &registry->node_guard.guard;
     pthread_mutex_lock(&registry->node_guard.lock);
-    guard_release(&registry->node_guard.guard, &registry->guard_settings, now.mono_ms);
+    if (node->state == GUARD_ON)
+        guard_release(node, &registry->guard_settings, now.mono_ms);
     pthread_mutex_unlock(&registry->node_guard.lock);
     for (int i = 0; i < SHARD_COUNT; i++) {
-        struct locked_shard *home = &registry->shards[i];
-        pthread_mutex_lock(&home->lock);
-        for (uint32_t number = 1; number < home->shard.services.next_unused; number++) {
-            struct service *service = shard_service(&home->shard, number);
-            if (service->id && (service->guard.state == GUARD_ON || service->held))
-                release_service(registry, &home->shard, service, now);
-        }
-        pthread_mutex_unlock(&home->lock);
+        struct shard *shard = &registry->shards[i].shard;
+        pthread_mutex_lock(&registry->shards[i].lock);
+        bool any = shard->guarded || shard->held;
+        for (uint32_t number = 1; any && number < shard->services.next_unused; number++)
+            if (shard_service(shard, number)->id)
+                release_service(registry, shard, shard_service(shard, number), now);
+        pthread_mutex_unlock(&registry->shards[i].lock);
     }
 }
 
@@ -300,31 +305,56 @@ enum error registry_release_guard(struct registry *registry, struct slice id, st
     return number ? ERR_NONE : ERR_SERVICE_NOT_FOUND;
 }
 
+/* What is told about a guard when no lock is held any more. */
+struct guard_view {
+    char id[ID_BYTES_MAX];
+    size_t id_size;
+    struct guard guard;
+    uint32_t held;
+};
+
+static bool is_in_view(const struct service *service, uint64_t now_ms)
+{
+    const struct guard *guard = &service->guard;
+    return service->id && (guard->state == GUARD_ON ||
+                           (guard->state == GUARD_RELEASED && guard->until_ms > now_ms));
+}
+
+/* Takes the guards of the next services from *number on; false when there are no more. */
+static bool view_guards(struct locked_shard *home, uint64_t now_ms, uint32_t *number,
+                        struct guard_view views[GUARDS_A_STRETCH], unsigned *count)
+{
+    const struct shard *shard = &home->shard;
+    *count = 0;
+    pthread_mutex_lock(&home->lock);
+    uint32_t end = shard->guarded || shard->released ? shard->services.next_unused : 0;
+    for (int i = 0; i < GUARDS_A_STRETCH && *number < end; i++, ++*number) {
+        const struct service *service = shard_service(shard, *number);
+        if (!is_in_view(service, now_ms))
+            continue;
+        struct guard_view *view = &views[(*count)++];
+        memcpy(view->id, service->id, service->id_size);
+        view->id_size = service->id_size;
+        view->guard = service->guard;
+        view->held = service->held;
+    }
+    pthread_mutex_unlock(&home->lock);
+    return *number < end;
+}
+
 void registry_each_guard(struct registry *registry, struct moment now, registry_visit_guard *visit,
                          void *context)
 {
+    struct guard_view views[GUARDS_A_STRETCH];
     for (int i = 0; i < SHARD_COUNT; i++) {
-        struct locked_shard *home = &registry->shards[i];
-        for (uint32_t number = 1;; number++) {
-            pthread_mutex_lock(&home->lock);
-            bool exists = number < home->shard.services.next_unused;
-            struct service *service = exists ? shard_service(&home->shard, number) : NULL;
-            struct guard guard = {0};
-            uint32_t held = 0;
-            char id[ID_BYTES_MAX];
-            size_t id_size = 0;
-            if (service && service->id) {
-                guard = service->guard;
-                held = service->held;
-                id_size = service->id_size;
-                memcpy(id, service->id, id_size);
-            }
-            pthread_mutex_unlock(&home->lock);
-            if (!exists)
-                break;
-            if (guard.state == GUARD_ON ||
-                (guard.state == GUARD_RELEASED && guard.until_ms > now.mono_ms))
-                visit(context, (struct slice){id, id_size}, &guard, held);
-        }
+        uint32_t number = 1;
+        unsigned count;
+        bool more;
+        do {
+            more = view_guards(&registry->shards[i], now.mono_ms, &number, views, &count);
+            for (unsigned j = 0; j < count; j++)
+                visit(context, (struct slice){views[j].id, views[j].id_size}, &views[j].guard,
+                      views[j].held);
+        } while (more);
     }
 }

@@ -29,12 +29,13 @@ struct registry {
     struct guard_settings guard_settings; /* constant */
     struct locked_shard shards[SHARD_COUNT];
     struct change_log log;
-    _Atomic uint64_t last_stamp; /* of the hybrid logical clock */
     struct origins origins;
     _Atomic uint64_t digests[DIGEST_BUCKETS];
     atomic_bool gathering; /* changes and renewals are noted; ended leases wait for the peers */
     registry_changed *notify;
     void *notify_context;
+    _Atomic uint64_t last_stamp;          /* of the hybrid logical clock */
+    struct answer_budget service_answers; /* those that the shards keep */
     struct {
         pthread_mutex_t lock;
         struct guard guard;
@@ -43,6 +44,7 @@ struct registry {
         pthread_mutex_t building; /* held by the one that builds; taken before any other lock */
         pthread_mutex_t lock;
         struct answer *answers[DIALECT_COUNT];
+        struct answer_budget budget;
     } all_services; /* the latest answers with every service */
 };
 
@@ -81,6 +83,8 @@ MUST_USE enum error registry_insert(struct registry *registry, struct service_pl
 void registry_take_out(struct registry *registry, struct shard *shard, uint32_t number,
                        uint32_t record_hash, struct stored_version version, uint64_t until_ms,
                        struct moment now);
+/* Unlocks, and then frees the answers that were dropped under the lock. */
+void registry_unlock(struct locked_shard *home);
 
 /* Logs a change of a record's service and stamps its new version. The shard is locked. */
 void registry_log_change(struct registry *registry, struct shard *shard, uint32_t service,

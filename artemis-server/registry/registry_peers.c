@@ -164,7 +164,7 @@ static struct spot lock_spot(struct registry *registry, struct slice packed_key)
 
 static void unlock_spot(struct spot *spot)
 {
-    pthread_mutex_unlock(&spot->place.home->lock);
+    registry_unlock(spot->place.home);
 }
 
 void registry_settle(struct registry *registry, struct slice packed_key, struct moment now)

@@ -5,23 +5,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-void shard_init(struct shard *shard, uint64_t now_ms)
+void shard_init(struct shard *shard, uint64_t now_ms, struct shard_patience patience)
 {
     memset(shard, 0, sizeof(*shard));
+    shard->patience = patience;
     slab_init(&shard->records, sizeof(struct record));
     slab_init(&shard->services, sizeof(struct service));
     lease_wheel_init(&shard->wheel, &shard->records, now_ms);
+    lease_wheel_init(&shard->looks, &shard->services, now_ms);
+}
+
+static void drop_answer(struct shard *shard, struct service *service, int view)
+{
+    answer_drop(service->answers[view], &shard->dropped);
+    service->answers[view] = NULL;
+    shard->answers--;
 }
 
 static void drop_answers(struct shard *shard, struct service *service)
 {
-    for (int view = 0; view < VIEW_COUNT; view++) {
-        if (!service->answers[view])
-            continue;
-        answer_unref(service->answers[view]);
-        service->answers[view] = NULL;
-        shard->answers--;
-    }
+    for (int view = 0; view < VIEW_COUNT; view++)
+        if (service->answers[view])
+            drop_answer(shard, service, view);
 }
 
 void shard_free(struct shard *shard)
@@ -36,6 +41,7 @@ void shard_free(struct shard *shard)
         free(service->members);
         free(service->id);
     }
+    answer_free_dropped(shard->dropped);
     for (uint32_t number = shard->tombstones.first; number;
          number = shard_record(shard, number)->lease.next)
         instance_unref(shard_record(shard, number)->instance);
@@ -83,10 +89,10 @@ uint32_t shard_instances(const struct shard *shard)
 static void remove_service(struct shard *shard, uint32_t number)
 {
     struct service *service = shard_service(shard, number);
-    assert(service->member_count == 0 && !service->in_attention);
-    if (service->guard.state == GUARD_ON)
-        shard->guarded--;
+    assert(service->member_count == 0);
+    shard_guard_changed(shard, service->guard.state, GUARD_OFF);
     drop_answers(shard, service);
+    lease_wheel_disarm(&shard->looks, number);
     hash_index_remove(&shard->service_index, service->hash, number);
     free(service->members);
     free(service->id);
@@ -138,51 +144,67 @@ void shard_set_version(struct shard *shard, struct service *service, uint64_t ve
     drop_answers(shard, service);
 }
 
-void shard_attend(struct shard *shard, uint32_t number)
+void shard_guard_changed(struct shard *shard, enum guard_state before, enum guard_state now)
+{
+    shard->guarded += (uint32_t)(now == GUARD_ON) - (uint32_t)(before == GUARD_ON);
+    shard->released += (uint32_t)(now == GUARD_RELEASED) - (uint32_t)(before == GUARD_RELEASED);
+}
+
+/* --- housekeeping ----------------------------------------------------------------------------- */
+
+/* Has housekeeping look at a service at when_ms, or earlier. */
+static void look_at(struct shard *shard, uint32_t number, uint64_t when_ms)
+{
+    struct lease *look = &shard_service(shard, number)->look;
+    if (look->deadline_ms && look->deadline_ms <= when_ms)
+        return;
+    lease_wheel_disarm(&shard->looks, number);
+    look->deadline_ms = when_ms;
+    lease_wheel_arm(&shard->looks, number, when_ms);
+}
+
+static uint64_t unused_at(const struct shard *shard, struct answer *answer)
+{
+    return atomic_load_explicit(&answer->used_ms, memory_order_relaxed) + shard->patience.unused_ms;
+}
+
+void shard_cache_answer(struct shard *shard, uint32_t number, int view, struct answer *answer)
 {
     struct service *service = shard_service(shard, number);
-    if (service->in_attention)
-        return;
-    service->in_attention = true;
-    service->attention_next = shard->attention;
-    shard->attention = number;
+    assert(!service->answers[view] && answer->version == service->version);
+    service->answers[view] = answer;
+    shard->answers++;
+    look_at(shard, number, unused_at(shard, answer));
 }
 
-/* Drops answers that nobody asked for; returns how many stay. */
-static uint32_t age_answers(struct shard *shard, struct service *service, uint64_t unused_since_ms)
+/* A service has come up: what is due goes, and for the rest it is armed again. */
+static void look_after(struct shard *shard, uint32_t number, uint64_t now_ms)
 {
-    uint32_t kept = 0;
+    struct service *service = shard_service(shard, number);
+    service->look.deadline_ms = 0;
     for (int view = 0; view < VIEW_COUNT; view++) {
-        struct answer *answer = service->answers[view];
-        if (!answer)
+        if (!service->answers[view])
             continue;
-        if (atomic_load_explicit(&answer->used_ms, memory_order_relaxed) > unused_since_ms) {
-            kept++;
-            continue;
-        }
-        answer_unref(answer);
-        service->answers[view] = NULL;
-        shard->answers--;
+        uint64_t end_ms = unused_at(shard, service->answers[view]);
+        if (end_ms <= now_ms)
+            drop_answer(shard, service, view);
+        else
+            look_at(shard, number, end_ms);
     }
-    return kept;
+    if (service->member_count > 0)
+        return;
+    uint64_t end_ms = service->empty_since_ms + shard->patience.empty_ms;
+    if (end_ms <= now_ms)
+        remove_service(shard, number);
+    else
+        look_at(shard, number, end_ms);
 }
 
-void shard_housekeep(struct shard *shard, uint64_t unused_since_ms, uint64_t empty_since_ms)
+void shard_housekeep(struct shard *shard, uint64_t now_ms, unsigned *budget)
 {
-    uint32_t number = shard->attention;
-    shard->attention = 0;
-    while (number) {
-        struct service *service = shard_service(shard, number);
-        uint32_t next = service->attention_next;
-        service->in_attention = false;
-        uint32_t kept = age_answers(shard, service, unused_since_ms);
-        bool empty = service->member_count == 0;
-        if (empty && service->empty_since_ms <= empty_since_ms)
-            remove_service(shard, number);
-        else if (empty || kept)
-            shard_attend(shard, number);
-        number = next;
-    }
+    uint32_t number;
+    while ((number = lease_wheel_next(&shard->looks, now_ms, budget)))
+        look_after(shard, number, now_ms);
 }
 
 /* --- records ---------------------------------------------------------------------------------- */
@@ -252,7 +274,7 @@ static void forget_end(struct shard *shard, struct record *record, uint64_t now_
         shard->held--;
         if (service->held == 0 && service->guard.state == GUARD_ON) {
             guard_clear(&service->guard, now_ms);
-            shard->guarded--;
+            shard_guard_changed(shard, GUARD_ON, GUARD_OFF);
         }
     }
 }
@@ -269,7 +291,7 @@ void shard_leave_service(struct shard *shard, uint32_t number, uint64_t now_ms)
     shard_record(shard, last)->member = record->member;
     if (service->member_count == 0) {
         service->empty_since_ms = now_ms;
-        shard_attend(shard, record->service);
+        look_at(shard, record->service, now_ms + shard->patience.empty_ms);
     }
 }
 
@@ -377,14 +399,15 @@ enum error shard_snapshot(const struct shard *shard, const struct service *servi
     return ERR_NONE;
 }
 
-void snapshot_free(struct instance **instances, size_t count)
+void shard_snapshot_free(struct instance **instances, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         instance_unref(instances[i]);
     free(instances);
 }
 
-static void validate_service(const struct shard *shard, uint32_t number, uint32_t *records)
+static void validate_service(const struct shard *shard, uint32_t number, uint32_t *records,
+                             uint32_t *answers)
 {
     const struct service *service = shard_service(shard, number);
     uint32_t due = 0;
@@ -400,8 +423,16 @@ static void validate_service(const struct shard *shard, uint32_t number, uint32_
         held += record->held;
     }
     assert(service->due == due && service->held == held);
-    for (int view = 0; view < VIEW_COUNT; view++)
-        assert(!service->answers[view] || service->answers[view]->version == service->version);
+    bool looked_at = service->member_count == 0;
+    for (int view = 0; view < VIEW_COUNT; view++) {
+        if (!service->answers[view])
+            continue;
+        assert(service->answers[view]->version == service->version);
+        looked_at = true;
+        ++*answers;
+    }
+    assert(!looked_at || service->look.deadline_ms);
+    assert(!service->look.deadline_ms == !service->look.prev);
     *records += service->member_count;
 }
 
@@ -410,15 +441,20 @@ void shard_validate(const struct shard *shard)
     uint32_t records = 0;
     uint32_t services = 0;
     uint32_t guarded = 0;
+    uint32_t released = 0;
+    uint32_t answers = 0;
     for (uint32_t number = 1; number < shard->services.next_unused; number++) {
         const struct service *service = shard_service(shard, number);
         if (!service->id)
             continue;
-        validate_service(shard, number, &records);
+        validate_service(shard, number, &records, &answers);
         guarded += service->guard.state == GUARD_ON;
+        released += service->guard.state == GUARD_RELEASED;
         services++;
     }
     assert(records == shard_instances(shard));
     assert(services == shard->service_index.count);
     assert(guarded == shard->guarded);
+    assert(released == shard->released);
+    assert(answers == shard->answers);
 }

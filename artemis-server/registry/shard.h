@@ -8,6 +8,10 @@
  *
  * A record is an instance with its lease. A service stays known for a while after its last member
  * left, so that "known, but none" can be told from a name that was never there.
+ *
+ * Housekeeping costs what is due, not what is there: a second wheel holds the services that have
+ * cached answers or no members. It is as lazy as that of the leases: handing out an answer does not
+ * touch it; a service that comes up looks when its answers were last used, and is armed again.
  */
 #pragma once
 
@@ -55,7 +59,8 @@ struct number_list {
 };
 
 struct service {
-    uint32_t hash; /* first: a slab overwrites it when the service is gone */
+    struct lease look; /* first: the wheel finds it here. deadline_ms 0: nothing to look at */
+    uint32_t hash;
     uint32_t round_robin;
     char *id; /* NULL: not in use. Lower case, not terminated */
     size_t id_size;
@@ -69,10 +74,8 @@ struct service {
     bool stopped;      /* its guard has decided that evictions stop */
     bool to_be_judged; /* linked into the list of services whose guard must decide */
     uint32_t judge_next;
-    uint32_t due;      /* members that are due */
-    uint32_t held;     /* members that are held */
-    bool in_attention; /* linked into the shard's attention list */
-    uint32_t attention_next;
+    uint32_t due;  /* members that are due */
+    uint32_t held; /* members that are held */
 };
 
 struct shard_counters {
@@ -87,19 +90,27 @@ struct shard_counters {
     uint64_t answers_built;
 };
 
+/* How long housekeeping lets things be. */
+struct shard_patience {
+    uint64_t unused_ms; /* an answer that nobody asks for */
+    uint64_t empty_ms;  /* a service without members */
+};
+
 struct shard {
+    struct shard_patience patience; /* constant */
     struct slab records;
     struct slab services;
     struct hash_index record_index;
     struct hash_index service_index;
     struct lease_wheel wheel;
-    uint32_t
-        attention;     /* services with something for housekeeping: cached answers, or no members */
-    uint32_t to_judge; /* the first of the services whose guard must decide */
-    uint32_t due;      /* records that are due */
-    uint32_t held;     /* records that are held */
-    uint32_t guarded;  /* services whose guard is on */
-    uint32_t answers;  /* cached */
+    struct lease_wheel looks; /* when housekeeping looks at which service */
+    uint32_t to_judge;        /* the first of the services whose guard must decide */
+    uint32_t due;             /* records that are due */
+    uint32_t held;            /* records that are held */
+    uint32_t guarded;         /* services whose guard is on */
+    uint32_t released;        /* services whose guard is released */
+    uint32_t answers;         /* cached */
+    struct answer *dropped;   /* answers that the owner frees when it has unlocked */
     /* Invariant of the lists: there is room for every record, so that a note cannot fail. */
     struct number_list changed;
     struct number_list renewed;
@@ -113,7 +124,7 @@ struct shard {
     struct shard_counters counters;
 };
 
-void shard_init(struct shard *shard, uint64_t now_ms);
+void shard_init(struct shard *shard, uint64_t now_ms, struct shard_patience patience);
 void shard_free(struct shard *shard);
 
 static inline struct record *shard_record(const struct shard *shard, uint32_t number)
@@ -181,16 +192,20 @@ uint32_t number_list_take(struct number_list *list);
 
 /* Gives the service its new version and drops its cached answers. */
 void shard_set_version(struct shard *shard, struct service *service, uint64_t version);
-/* Puts a service on the list that housekeeping looks at. */
-void shard_attend(struct shard *shard, uint32_t service);
-/* Drops answers unused since `unused_since_ms`, and services empty since `empty_since_ms`. */
-void shard_housekeep(struct shard *shard, uint64_t unused_since_ms, uint64_t empty_since_ms);
+/* Caches an answer of the service's version, whose view has none. It has been kept (answer_keep)
+ * and used; takes over the reference. */
+void shard_cache_answer(struct shard *shard, uint32_t service, int view, struct answer *answer);
+/* Counts a guard that was in state `before`. To be called wherever a service's guard may change. */
+void shard_guard_changed(struct shard *shard, enum guard_state before, enum guard_state now);
+/* Drops answers that are unused and services that are empty for too long, up to a tick later. Costs
+ * *budget as lease_wheel_next does, and is done when some is left. */
+void shard_housekeep(struct shard *shard, uint64_t now_ms, unsigned *budget);
 
 /* References to the members of a service (all, or those that are up) in a new array, *out; NULL
  * when there are none. ERR_NO_MEMORY. */
 MUST_USE enum error shard_snapshot(const struct shard *shard, const struct service *service,
                                    bool all_statuses, struct instance ***out, size_t *count);
-void snapshot_free(struct instance **instances, size_t count);
+void shard_snapshot_free(struct instance **instances, size_t count);
 
 /* States the invariants, for tests: asserts them all. Slow. */
 void shard_validate(const struct shard *shard);

@@ -96,6 +96,83 @@ static void gzip_is_made_once_and_gives_back_the_body(void **state)
     answer_unref(answer);
 }
 
+static void gzip_keeps_no_spare_room(void **state)
+{
+    (void)state;
+    struct slice zipped = {0};
+    struct answer *answer = make_answer(100000, 1);
+    assert_int_equal(answer_gzip(answer, &zipped), ERR_NONE);
+    assert_int_equal(answer->gzip->capacity, zipped.size);
+    answer_unref(answer);
+}
+
+/* --- the budget ------------------------------------------------------------------------------- */
+
+static void kept_answer_is_paid_for_until_it_is_dropped(void **state)
+{
+    (void)state;
+    struct answer_budget budget = {0};
+    struct answer *dropped = NULL;
+    struct slice zipped = {0};
+    struct answer *first = make_answer(1000, 1);
+    struct answer *second = make_answer(50000, 2);
+    assert_true(answer_keep(first, &budget, SIZE_MAX));
+    assert_int_equal(budget.spent_bytes, sizeof(*first) + 1000);
+    assert_true(answer_keep(second, &budget, SIZE_MAX));
+    assert_int_equal(second->refs, 2);
+    assert_int_equal(answer_gzip(second, &zipped), ERR_NONE);
+    assert_int_equal(budget.spent_bytes,
+                     2 * sizeof(*first) + 51000 + sizeof(struct text) + zipped.size);
+    answer_drop(second, &dropped);
+    assert_int_equal(budget.spent_bytes, sizeof(*first) + 1000);
+    answer_drop(first, &dropped);
+    assert_int_equal(budget.spent_bytes, 0);
+    assert_int_equal(first->refs, 2); /* until the list is freed */
+    answer_free_dropped(dropped);
+    answer_free_dropped(NULL);
+    assert_int_equal(first->refs, 1);
+    assert_int_equal(second->refs, 1);
+    answer_unref(first);
+    answer_unref(second);
+}
+
+static void gzip_of_what_is_not_kept_is_free(void **state)
+{
+    (void)state;
+    struct answer_budget budget = {0};
+    struct answer *dropped = NULL;
+    struct slice zipped = {0};
+    struct answer *answer = make_answer(1000, 1);
+    assert_true(answer_keep(answer, &budget, SIZE_MAX));
+    answer_drop(answer, &dropped);
+    assert_int_equal(answer_gzip(answer, &zipped), ERR_NONE);
+    assert_int_equal(budget.spent_bytes, 0);
+    answer_free_dropped(dropped);
+    answer_unref(answer);
+}
+
+static void answer_beyond_the_limit_is_not_kept(void **state)
+{
+    (void)state;
+    struct answer_budget budget = {0};
+    struct answer *dropped = NULL;
+    struct answer *first = make_answer(1000, 1);
+    struct answer *second = make_answer(1, 2);
+    const size_t limit_bytes = sizeof(*first) + 1000;
+    assert_false(answer_keep(first, &budget, limit_bytes - 1));
+    assert_int_equal(budget.spent_bytes, 0);
+    assert_int_equal(first->refs, 1);
+    assert_true(answer_keep(first, &budget, limit_bytes));
+    assert_false(answer_keep(second, &budget, limit_bytes));
+    assert_int_equal(budget.spent_bytes, limit_bytes);
+    answer_drop(first, &dropped);
+    assert_true(answer_keep(second, &budget, limit_bytes));
+    answer_drop(second, &dropped);
+    answer_free_dropped(dropped);
+    answer_unref(first);
+    answer_unref(second);
+}
+
 /* --- threads ---------------------------------------------------------------------------------- */
 
 enum { THREADS = 6, ROUNDS = 40 };
@@ -129,7 +206,10 @@ static void threads_that_ask_at_once_get_the_same_gzip(void **state)
     pthread_barrier_init(&start, NULL, THREADS);
     for (int round = 0; round < ROUNDS; round++) {
         struct gzipper gzippers[THREADS];
+        struct answer_budget budget = {0};
+        struct answer *dropped = NULL;
         struct answer *answer = make_answer(30000, 1);
+        assert_true(answer_keep(answer, &budget, SIZE_MAX));
         for (int i = 0; i < THREADS; i++) {
             gzippers[i] = (struct gzipper){.answer = answer_ref(answer), .start = &start};
             assert_int_equal(pthread_create(&gzippers[i].thread, NULL, ask_for_gzip, &gzippers[i]),
@@ -139,6 +219,10 @@ static void threads_that_ask_at_once_get_the_same_gzip(void **state)
             pthread_join(gzippers[i].thread, NULL);
             assert_ptr_equal(gzippers[i].zipped.data, gzippers[0].zipped.data);
         }
+        assert_int_equal(budget.spent_bytes, sizeof(*answer) + 30000 + sizeof(struct text) +
+                                                 gzippers[0].zipped.size); /* once */
+        answer_drop(answer, &dropped);
+        answer_free_dropped(dropped);
         assert_int_equal(answer->refs, 1);
         answer_unref(answer);
     }
@@ -154,6 +238,10 @@ int main(void)
         cmocka_unit_test(empty_body_is_an_answer_too),
         cmocka_unit_test(answer_lives_until_its_last_reference),
         cmocka_unit_test(gzip_is_made_once_and_gives_back_the_body),
+        cmocka_unit_test(gzip_keeps_no_spare_room),
+        cmocka_unit_test(kept_answer_is_paid_for_until_it_is_dropped),
+        cmocka_unit_test(gzip_of_what_is_not_kept_is_free),
+        cmocka_unit_test(answer_beyond_the_limit_is_not_kept),
         cmocka_unit_test(threads_that_ask_at_once_get_the_same_gzip),
     };
     return cmocka_run_group_tests_name("answer", tests, NULL, NULL);

@@ -9,12 +9,17 @@
 static struct registry *registry;
 static uint64_t start;
 
+static struct registry_options short_log(void)
+{
+    struct registry_options options = usual_options();
+    options.change_log_capacity = 8;
+    return options;
+}
+
 static int set_up(void **state)
 {
     (void)state;
-    struct registry_options options = usual_options();
-    options.change_log_capacity = 8;
-    registry = make_registry_with(options);
+    registry = make_registry_with(short_log());
     start = registry_version(registry);
     return 0;
 }
@@ -185,7 +190,7 @@ static void delta_since_before_the_restart_is_gone(void **state)
     (void)state;
     put_many(registry, "s", 0, 5, at_ms(0));
     uint64_t before = registry_version(registry);
-    struct registry_options options = *registry_options(registry);
+    struct registry_options options = short_log();
     registry_free(registry);
     registry = NULL;
     assert_int_equal(registry_create(&options, at_ms(5000), &registry), ERR_NONE);

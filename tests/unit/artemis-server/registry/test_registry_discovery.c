@@ -5,6 +5,7 @@
  */
 #include "artemis-server/registry/registry.h"
 
+#include "artemis-server/registry/registry_internal.h"
 #include "tests/unit/artemis-server/registry/registry_fixture.h"
 
 static struct registry *registry;
@@ -144,7 +145,7 @@ static void emptied_service_is_known_until_the_cleanup_and_unknown_after(void **
     assert_true(json_is_array(instances_of(root)));
     assert_int_equal(json_array_size(instances_of(root)), 0);
     json_decref(root);
-    registry_housekeep(registry, at_ms(1000 + 60000));
+    registry_housekeep(registry, at_ms(1000 + 60000 + TICK_MS));
     assert_int_equal(
         registry_service(registry, SLICE("s"), DIALECT_SNAKE, false, at_ms(61000), &answer),
         ERR_SERVICE_NOT_FOUND);
@@ -157,7 +158,7 @@ static void service_that_comes_back_after_the_cleanup_has_a_later_version(void *
     put(registry, "s", "a", at_ms(0));
     take_out(registry, "s", "a", at_ms(0));
     uint64_t before = version_of(registry, "s", at_ms(0));
-    registry_housekeep(registry, at_ms(60000));
+    registry_housekeep(registry, at_ms(60000 + TICK_MS));
     put(registry, "s", "a", at_ms(60000));
     assert_true(version_of(registry, "s", at_ms(60000)) > before);
 }
@@ -270,13 +271,61 @@ static void unused_answer_is_freed_and_used_one_is_kept(void **state)
     answer_unref(ask(registry, "t", at_ms(200000))); /* from the cache */
     registry_housekeep(registry, at_ms(299999));
     assert_int_equal(stats_of(registry).answers, 2);
-    registry_housekeep(registry, at_ms(300000));
+    registry_housekeep(registry, at_ms(300000 + TICK_MS));
     assert_int_equal(stats_of(registry).answers, 1);
     registry_housekeep(registry, at_ms(499999));
     assert_int_equal(stats_of(registry).answers, 1);
-    registry_housekeep(registry, at_ms(500000));
+    registry_housekeep(registry, at_ms(500000 + TICK_MS));
     assert_int_equal(stats_of(registry).answers, 0);
     assert_int_equal(shown(registry, "s", at_ms(500000)), 1);
+}
+
+/* Cached answers take so much already that this is left for those of single services. */
+static void leave_bytes(size_t bytes)
+{
+    registry->service_answers.spent_bytes = SERVICE_ANSWERS_BYTES_MAX - bytes;
+}
+
+static void answer_beyond_the_limit_is_served_but_not_kept(void **state)
+{
+    (void)state;
+    put(registry, "s", "a", at_ms(0));
+    put(registry, "t", "a", at_ms(0));
+    struct answer *first = ask(registry, "s", at_ms(0));
+    const size_t bytes = stats_of(registry).answer_bytes;
+    assert_int_equal(bytes, sizeof(*first) + first->body.size);
+    leave_bytes(bytes - 1); /* "t" takes as much as "s" */
+    struct answer *second = ask(registry, "t", at_ms(0));
+    assert_int_equal(second->body.size, first->body.size);
+    assert_int_equal(second->refs, 1);
+    assert_int_equal(stats_of(registry).answers, 1);
+    take_out(registry, "s", "a", at_ms(1)); /* makes room */
+    answer_unref(ask(registry, "t", at_ms(1)));
+    assert_int_equal(stats_of(registry).answers, 1);
+    registry->service_answers.spent_bytes -= SERVICE_ANSWERS_BYTES_MAX - 2 * bytes + 1;
+    assert_int_equal(stats_of(registry).answer_bytes, bytes);
+    answer_unref(first);
+    answer_unref(second);
+}
+
+static void bytes_of_answers_count_their_gzip_and_go_with_them(void **state)
+{
+    (void)state;
+    struct slice zipped;
+    put_many(registry, "s", 0, 50, at_ms(0));
+    struct answer *answer = ask(registry, "s", at_ms(0));
+    const size_t plain = stats_of(registry).answer_bytes;
+    assert_int_equal(answer_gzip(answer, &zipped), ERR_NONE);
+    assert_true(stats_of(registry).answer_bytes >= plain + zipped.size);
+    put(registry, "s", "i0", at_ms(1)); /* a renewal */
+    assert_true(stats_of(registry).answer_bytes >= plain + zipped.size);
+    put(registry, "s", "more", at_ms(1));
+    assert_int_equal(stats_of(registry).answer_bytes, 0);
+    answer_unref(answer);
+    answer_unref(ask(registry, "s", at_ms(1)));
+    assert_true(stats_of(registry).answer_bytes > 0);
+    registry_housekeep(registry, at_ms(300001 + TICK_MS));
+    assert_int_equal(stats_of(registry).answer_bytes, 0);
 }
 
 /* --- as a part of another answer --- */
@@ -333,6 +382,8 @@ int main(void)
         TEST(answer_in_use_survives_change_and_registry),
         TEST(without_cache_each_answer_is_made_anew),
         TEST(unused_answer_is_freed_and_used_one_is_kept),
+        TEST(answer_beyond_the_limit_is_served_but_not_kept),
+        TEST(bytes_of_answers_count_their_gzip_and_go_with_them),
         TEST(written_service_is_that_of_its_answer),
         TEST(unknown_service_is_not_written),
     };

@@ -6,6 +6,7 @@
  */
 #include "artemis-server/registry/registry.h"
 
+#include "artemis-server/registry/registry_internal.h"
 #include "tests/unit/artemis-server/registry/registry_fixture.h"
 
 enum { BIG = 100, CALM = 2000, ENDED_MS = TTL_MS + TICK_MS };
@@ -74,6 +75,20 @@ static struct guards_seen guards_at(uint64_t ms)
     struct guards_seen seen = {0};
     registry_each_guard(registry, at_ms(ms), see_guard, &seen);
     return seen;
+}
+
+static void count_guard(void *context, struct slice id, const struct guard *guard, uint32_t held)
+{
+    (void)id;
+    (void)guard;
+    *(unsigned *)context += held == 1;
+}
+
+static unsigned count_guards(uint64_t ms)
+{
+    unsigned count = 0;
+    registry_each_guard(registry, at_ms(ms), count_guard, &count);
+    return count;
 }
 
 /* --- it acts --- */
@@ -398,6 +413,89 @@ static void release_of_an_unknown_service_is_refused(void **state)
                      ERR_SERVICE_NOT_FOUND);
 }
 
+/* A release in advance would leave the service without its guard for a window. */
+static void release_of_what_is_well_changes_nothing(void **state)
+{
+    (void)state;
+    put_many(registry, "big", 0, BIG, at_ms(0));
+    put_many(registry, "calm", 0, CALM, at_ms(0));
+    run(TICK_MS, ENDED_MS - 2 * TICK_MS, true);
+    assert_int_equal(registry_release_guard(registry, SLICE("big"), at_ms(TTL_MS)), ERR_NONE);
+    assert_int_equal(registry_release_guard(registry, (struct slice){0}, at_ms(TTL_MS)), ERR_NONE);
+    assert_int_equal(guards_at(TTL_MS).count, 0);
+    assert_int_equal(node_guard().state, GUARD_OFF);
+    run(ENDED_MS - 2 * TICK_MS, ENDED_MS, true);
+    assert_int_equal(stats_of(registry).held, BIG);
+    assert_int_equal(stats_of(registry).guarded_services, 1);
+}
+
+static void release_of_all_leaves_the_guard_of_a_node_that_is_well(void **state)
+{
+    (void)state;
+    start_trouble(true);
+    assert_int_equal(registry_release_guard(registry, (struct slice){0}, at_ms(ENDED_MS)),
+                     ERR_NONE);
+    assert_int_equal(node_guard().state, GUARD_OFF);
+    run(ENDED_MS, ENDED_MS + 2 * TICK_MS, true);
+    assert_int_equal(shown(registry, "big", at_ms(0)), 0);
+    assert_int_equal(node_guard().state, GUARD_OFF);
+}
+
+static void second_release_does_not_prolong_the_first(void **state)
+{
+    (void)state;
+    const uint64_t later = ENDED_MS + 5000;
+    start_trouble(true);
+    assert_int_equal(registry_release_guard(registry, SLICE("big"), at_ms(ENDED_MS)), ERR_NONE);
+    run(ENDED_MS, later, true);
+    assert_int_equal(registry_release_guard(registry, SLICE("big"), at_ms(later)), ERR_NONE);
+    assert_int_equal(guards_at(later).guard.until_ms, at_ms(ENDED_MS + TTL_MS).mono_ms);
+}
+
+/* --- what operators see --- */
+
+/* So many that a shard is gone over in several stretches. */
+static void guards_of_many_services_are_all_seen_once(void **state)
+{
+    (void)state;
+    enum { MANY = 20000 };
+    struct registry_options options = usual_options();
+    options.guard_min_leases = 1;
+    registry_free(registry);
+    registry = make_registry_with(options);
+    for (unsigned i = 0; i < MANY; i++) {
+        char service[16];
+        snprintf(service, sizeof(service), "s%u", i);
+        put(registry, service, "a", at_ms(0));
+    }
+    registry_expire(registry, at_ms(ENDED_MS));
+    assert_int_equal(count_guards(ENDED_MS), MANY);
+    assert_int_equal(registry_release_guard(registry, (struct slice){0}, at_ms(ENDED_MS)),
+                     ERR_NONE);
+    assert_int_equal(count_guards(ENDED_MS), MANY);
+    assert_int_equal(count_guards(ENDED_MS + TTL_MS), 0);
+}
+
+/* A shard that counts no guard is not gone over: this one counts wrong. */
+static void shards_without_a_guard_are_passed_over(void **state)
+{
+    (void)state;
+    start_trouble(true);
+    struct shard *shard = &registry_place(registry, SLICE("big")).home->shard;
+    assert_int_equal(shard->guarded, 1);
+    shard->guarded = 0;
+    assert_int_equal(guards_at(ENDED_MS).count, 0);
+    shard->guarded = 1;
+    assert_int_equal(guards_at(ENDED_MS).count, 1);
+    assert_int_equal(registry_release_guard(registry, SLICE("big"), at_ms(ENDED_MS)), ERR_NONE);
+    assert_int_equal(shard->guarded, 0);
+    assert_int_equal(shard->released, 1);
+    assert_int_equal(guards_at(ENDED_MS).count, 1);
+    run(ENDED_MS, ENDED_MS + TICK_MS, true);
+    registry_housekeep(registry, at_ms(ENDED_MS + 61000)); /* it is empty: forgotten */
+    assert_int_equal(shard->released, 0);
+}
+
 static void released_service_is_guarded_again_when_it_falls_silent_anew(void **state)
 {
     (void)state;
@@ -468,6 +566,11 @@ int main(void)
         TEST(operator_releases_all),
         TEST(release_is_seen_until_it_ends),
         TEST(release_of_an_unknown_service_is_refused),
+        TEST(release_of_what_is_well_changes_nothing),
+        TEST(release_of_all_leaves_the_guard_of_a_node_that_is_well),
+        TEST(second_release_does_not_prolong_the_first),
+        TEST(guards_of_many_services_are_all_seen_once),
+        TEST(shards_without_a_guard_are_passed_over),
         TEST(released_service_is_guarded_again_when_it_falls_silent_anew),
         TEST(released_dead_do_not_bring_the_guard_back),
     };

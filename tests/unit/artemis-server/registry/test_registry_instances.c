@@ -323,13 +323,6 @@ static void eviction_takes_a_version(void **state)
 
 /* --- the registry itself --- */
 
-static void options_are_kept(void **state)
-{
-    (void)state;
-    assert_int_equal(registry_options(registry)->ttl_ms, TTL_MS);
-    assert_int_equal(registry_options(registry)->guard_min_leases, 50);
-}
-
 static void freeing_nothing_is_fine(void **state)
 {
     (void)state;
@@ -365,7 +358,6 @@ int main(void)
         TEST(unregister_among_many_keeps_the_others),
         TEST(service_version_is_that_of_its_own_last_change),
         TEST(eviction_takes_a_version),
-        TEST(options_are_kept),
         TEST(freeing_nothing_is_fine),
     };
     return cmocka_run_group_tests_name("registry: instances", tests, NULL, NULL);

@@ -124,7 +124,7 @@ static void leases_of_every_length_end_in_time(void **state)
     (void)state;
     static const uint64_t ttls_ms[] = {1000, 5120, 30000, 327680, 3600000};
     for (size_t i = 0; i < sizeof(ttls_ms) / sizeof(ttls_ms[0]); i++) {
-        struct registry_options options = *registry_options(registry);
+        struct registry_options options = usual_options();
         options.ttl_ms = ttls_ms[i];
         struct registry *other = make_registry_with(options);
         put(other, "s", "a", at_ms(77));

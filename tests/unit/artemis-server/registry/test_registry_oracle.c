@@ -18,6 +18,7 @@ enum { SEEDS = 3 };
 #endif
 
 enum { OPERATIONS = 100000, SERVICES = 12, IDS = 14, SIGHTS = 1000, CLEANUP_MS = 60000 };
+enum { LOG_CAPACITY = 256 };
 
 static const char *const statuses[] = {NULL, "down", "starting", "odd"};
 
@@ -340,7 +341,7 @@ static void follow(void)
 {
     struct text text = {0};
     enum error error = registry_delta(registry, copy_version, DIALECT_SNAKE, &text);
-    bool gone = version - copy_version > registry_options(registry)->change_log_capacity;
+    bool gone = version - copy_version > LOG_CAPACITY;
     assert_int_equal(error, gone ? ERR_VERSION_GONE : ERR_NONE);
     if (gone) {
         json_decref(copy);
@@ -405,7 +406,7 @@ static void start(uint64_t first_seed)
     struct registry_options options = usual_options();
     options.guard_percent = 0;
     options.hash_seed = first_seed;
-    options.change_log_capacity = 256;
+    options.change_log_capacity = LOG_CAPACITY;
     options.cache_enabled = first_seed % 2;
     options.cache_expiry_ms = 20000;
     seed = first_seed;

@@ -4,6 +4,7 @@
  */
 #include "artemis-server/registry/registry.h"
 
+#include "artemis-server/registry/registry_internal.h"
 #include "tests/unit/artemis-server/registry/registry_fixture.h"
 
 static struct registry *registry;
@@ -142,6 +143,31 @@ static void services_without_cache_are_made_anew(void **state)
     registry_free(plain);
 }
 
+static void services_beyond_the_limit_are_served_but_not_kept(void **state)
+{
+    (void)state;
+    put(registry, "s", "a", at_ms(0));
+    struct answer *first = ask_services(registry, DIALECT_SNAKE, at_ms(0));
+    const size_t bytes = stats_of(registry).all_answer_bytes;
+    const size_t others = ALL_ANSWERS_BYTES_MAX - bytes;
+    assert_int_equal(bytes, sizeof(*first) + first->body.size);
+    registry->all_services.budget.spent_bytes += others; /* just full */
+    put_as(registry, (struct brief){.service = "s", .id = "a", .port = 8081}, at_ms(1));
+    struct answer *second = ask_services(registry, DIALECT_SNAKE, at_ms(1));
+    assert_int_equal(second->body.size, first->body.size);
+    assert_int_equal(second->refs, 2); /* it has taken the place of the outdated one */
+    assert_int_equal(stats_of(registry).all_answer_bytes, ALL_ANSWERS_BYTES_MAX);
+    put(registry, "s", "b", at_ms(2));
+    struct answer *third = ask_services(registry, DIALECT_SNAKE, at_ms(2));
+    assert_true(third->body.size > first->body.size);
+    assert_int_equal(third->refs, 1);
+    assert_int_equal(stats_of(registry).all_answer_bytes, others);
+    registry->all_services.budget.spent_bytes -= others;
+    answer_unref(first);
+    answer_unref(second);
+    answer_unref(third);
+}
+
 static void services_unused_for_long_are_freed(void **state)
 {
     (void)state;
@@ -151,6 +177,7 @@ static void services_unused_for_long_are_freed(void **state)
     assert_int_equal(first->refs, 2); /* ours, and the registry's */
     registry_housekeep(registry, at_ms(500000));
     assert_int_equal(first->refs, 1);
+    assert_int_equal(stats_of(registry).all_answer_bytes, 0);
     answer_unref(first);
 }
 
@@ -325,6 +352,7 @@ int main(void)
         TEST(services_are_the_same_answer_until_any_change),
         TEST(services_are_kept_for_each_dialect),
         TEST(services_without_cache_are_made_anew),
+        TEST(services_beyond_the_limit_are_served_but_not_kept),
         TEST(services_unused_for_long_are_freed),
         TEST(round_robin_gives_each_its_turn),
         TEST(round_robin_passes_over_what_is_not_up),

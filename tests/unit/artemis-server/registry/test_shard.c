@@ -7,14 +7,15 @@
 
 #include "tests/unit/artemis-server/registry/registry_fixture.h"
 
-enum { DEADLINE_MS = 30000 };
+enum { DEADLINE_MS = 30000, UNUSED_MS = 5000, EMPTY_MS = 2000 };
 
 static struct shard shard;
+static struct answer_budget kept;
 
 static int set_up(void **state)
 {
     (void)state;
-    shard_init(&shard, 0);
+    shard_init(&shard, 0, (struct shard_patience){.unused_ms = UNUSED_MS, .empty_ms = EMPTY_MS});
     return 0;
 }
 
@@ -23,6 +24,7 @@ static int tear_down(void **state)
     (void)state;
     shard_validate(&shard);
     shard_free(&shard);
+    assert_int_equal(kept.spent_bytes, 0);
     return 0;
 }
 
@@ -94,6 +96,16 @@ static unsigned collect(uint64_t now_ms)
         count++;
     }
     return count;
+}
+
+/* Returns how many steps it took. */
+static unsigned housekeep(uint64_t now_ms)
+{
+    const unsigned steps = 1000000;
+    unsigned left = steps;
+    shard_housekeep(&shard, now_ms, &left);
+    assert_true(left > 0);
+    return steps - left;
 }
 
 static void check_ended(const char *service, uint32_t due, uint32_t held)
@@ -170,9 +182,9 @@ static void empty_service_stays_known_until_it_is_old(void **state)
     insert("s", "a");
     remove_at("s", "a", 1000);
     assert_int_not_equal(find_service("s"), 0);
-    shard_housekeep(&shard, 0, 999);
+    housekeep(1000 + EMPTY_MS - 1);
     assert_int_not_equal(find_service("s"), 0);
-    shard_housekeep(&shard, 0, 1000);
+    housekeep(1000 + EMPTY_MS);
     assert_int_equal(find_service("s"), 0);
     assert_int_equal(shard.service_index.count, 0);
 }
@@ -183,12 +195,16 @@ static void service_that_got_a_member_again_stays(void **state)
     insert("s", "a");
     remove_at("s", "a", 1000);
     insert("s", "b");
-    shard_housekeep(&shard, 0, 5000);
+    remove_at("s", "b", 2000); /* before housekeeping has looked */
+    housekeep(1000 + EMPTY_MS);
     assert_int_not_equal(find_service("s"), 0);
-    remove_at("s", "b", 6000); /* it is on housekeeping's list again, with the new time */
-    shard_housekeep(&shard, 0, 5999);
+    insert("s", "c");
+    housekeep(2000 + EMPTY_MS);
     assert_int_not_equal(find_service("s"), 0);
-    shard_housekeep(&shard, 0, 6000);
+    remove_at("s", "c", 6000); /* housekeeping looks again, at the new time */
+    housekeep(6000 + EMPTY_MS - 1);
+    assert_int_not_equal(find_service("s"), 0);
+    housekeep(6000 + EMPTY_MS);
     assert_int_equal(find_service("s"), 0);
 }
 
@@ -199,12 +215,12 @@ static void housekeeping_takes_each_of_many_empty_services(void **state)
     for (int i = 0; i < 200; i++) {
         snprintf(id, sizeof(id), "s%d", i);
         insert(id, "a");
-        remove_at(id, "a", (uint64_t)i);
+        remove_at(id, "a", (uint64_t)i * TICK_MS);
     }
-    shard_housekeep(&shard, 0, 99);
+    housekeep(EMPTY_MS + 99 * TICK_MS);
     assert_int_equal(shard.service_index.count, 100);
     shard_validate(&shard);
-    shard_housekeep(&shard, 0, 199);
+    housekeep(EMPTY_MS + 199 * TICK_MS);
     assert_int_equal(shard.service_index.count, 0);
     insert("s7", "a"); /* in a place that is used again */
     assert_int_equal(service_at("s7")->member_count, 1);
@@ -306,13 +322,14 @@ static void guard_ends_when_nothing_is_held_any_more(void **state)
 /* Caches an answer as the registry does. */
 static void cache(const char *id, int view, uint64_t used_ms)
 {
-    struct service *service = service_at(id);
+    struct answer *answer = NULL;
     struct text body = {0};
     text_append_string(&body, "{}");
-    assert_int_equal(answer_create(&body, service->version, &service->answers[view]), ERR_NONE);
-    service->answers[view]->used_ms = used_ms;
-    shard.answers++;
-    shard_attend(&shard, find_service(id));
+    assert_int_equal(answer_create(&body, service_at(id)->version, &answer), ERR_NONE);
+    answer->used_ms = used_ms;
+    assert_true(answer_keep(answer, &kept, SIZE_MAX));
+    answer_unref(answer); /* the shard has the other reference */
+    shard_cache_answer(&shard, find_service(id), view, answer);
 }
 
 static void new_version_drops_the_cached_answers_of_its_service_alone(void **state)
@@ -333,34 +350,84 @@ static void new_version_drops_the_cached_answers_of_its_service_alone(void **sta
     assert_non_null(service_at("t")->answers[0]);
 }
 
+/* The shard is locked then: a large body is not to be freed there. */
+static void dropped_answers_live_until_the_owner_has_unlocked(void **state)
+{
+    (void)state;
+    insert("s", "a");
+    insert("t", "a");
+    cache("s", 0, 100);
+    cache("s", 1, 100);
+    cache("t", 0, 100);
+    shard_set_version(&shard, service_at("s"), 9);
+    housekeep(100 + UNUSED_MS);
+    assert_int_equal(shard.answers, 0);
+    assert_int_equal(kept.spent_bytes, 0);
+    unsigned count = 0;
+    for (struct answer *answer = shard.dropped; answer; answer = answer->next_dropped, count++) {
+        assert_int_equal(answer->refs, 1);
+        assert_memory_equal(answer->body.data, "{}", 2);
+    }
+    assert_int_equal(count, 3);
+}
+
 static void housekeeping_drops_unused_answers_and_keeps_used_ones(void **state)
 {
     (void)state;
     insert("s", "a");
     cache("s", 0, 100);
     cache("s", 3, 200);
-    shard_housekeep(&shard, 99, 0);
+    housekeep(100 + UNUSED_MS - 1);
     assert_int_equal(shard.answers, 2);
-    shard_housekeep(&shard, 100, 0);
+    housekeep(100 + UNUSED_MS);
     assert_int_equal(shard.answers, 1);
     assert_non_null(service_at("s")->answers[3]);
-    shard_housekeep(&shard, 200, 0); /* it is still on the list */
+    service_at("s")->answers[3]->used_ms = 300; /* as handing out does it */
+    housekeep(200 + UNUSED_MS);
+    assert_int_equal(shard.answers, 1);
+    housekeep(300 + UNUSED_MS);
     assert_int_equal(shard.answers, 0);
-    assert_false(service_at("s")->in_attention);
+    assert_int_equal(service_at("s")->look.deadline_ms, 0);
 }
 
-static void attending_twice_is_once(void **state)
+/* Also when it is armed for the end of an answer, which comes later. */
+static void service_is_looked_at_at_its_earliest_end(void **state)
 {
     (void)state;
     insert("s", "a");
-    insert("t", "a");
-    shard_attend(&shard, find_service("s"));
-    shard_attend(&shard, find_service("t"));
-    shard_attend(&shard, find_service("s"));
-    shard_attend(&shard, find_service("s"));
-    shard_housekeep(&shard, 0, 0); /* would never end on a list that bites its tail */
-    assert_false(service_at("s")->in_attention);
-    assert_false(service_at("t")->in_attention);
+    cache("s", 0, 1000);
+    cache("s", 1, 800);
+    remove_at("s", "a", 1000);
+    housekeep(1000 + EMPTY_MS - TICK_MS);
+    assert_int_not_equal(find_service("s"), 0);
+    housekeep(1000 + EMPTY_MS);
+    assert_int_equal(find_service("s"), 0);
+    assert_int_equal(shard.answers, 0);
+}
+
+static void housekeeping_costs_what_is_due(void **state)
+{
+    (void)state;
+    enum { MANY = 2000, SECOND_MS = 1000, TICKS = SECOND_MS / TICK_MS };
+    char id[16];
+    for (int i = 0; i < MANY; i++) {
+        snprintf(id, sizeof(id), "s%d", i);
+        insert(id, "a");
+        cache(id, 0, 0);
+    }
+    unsigned steps = 0;
+    for (uint64_t ms = SECOND_MS; ms < UNUSED_MS; ms += SECOND_MS)
+        steps += housekeep(ms);
+    assert_true(steps < MANY / 2); /* of the clock, and none of the services */
+    assert_int_equal(shard.answers, MANY);
+    /* A stretch may end anywhere; the next goes on. */
+    unsigned stretches = 0;
+    for (unsigned left = 0; left == 0; stretches++) {
+        left = 100;
+        shard_housekeep(&shard, UNUSED_MS, &left);
+    }
+    assert_true(stretches >= MANY / 100);
+    assert_int_equal(shard.answers, 0);
 }
 
 /* --- snapshots -------------------------------------------------------------------------------- */
@@ -376,12 +443,12 @@ static void snapshot_has_what_is_up_or_all(void **state)
         insert_as((struct brief){.service = "s", .id = ids[i], .status = statuses[i]}, DEADLINE_MS);
     assert_int_equal(shard_snapshot(&shard, service_at("s"), true, &instances, &count), ERR_NONE);
     assert_int_equal(count, 6);
-    snapshot_free(instances, count);
+    shard_snapshot_free(instances, count);
     assert_int_equal(shard_snapshot(&shard, service_at("s"), false, &instances, &count), ERR_NONE);
     assert_int_equal(count, 2);
     for (size_t i = 0; i < count; i++)
         assert_int_equal(instance_status(instances[i]), STATUS_UP);
-    snapshot_free(instances, count);
+    shard_snapshot_free(instances, count);
 }
 
 static void snapshot_outlives_its_records(void **state)
@@ -394,7 +461,7 @@ static void snapshot_outlives_its_records(void **state)
     remove_at("s", "a", 0);
     assert_int_equal(count, 1);
     assert_true(slice_equal(instance_text(instances[0], FIELD_INSTANCE), SLICE("a")));
-    snapshot_free(instances, count);
+    shard_snapshot_free(instances, count);
 }
 
 static void snapshot_of_an_empty_service_is_nothing(void **state)
@@ -407,7 +474,7 @@ static void snapshot_of_an_empty_service_is_nothing(void **state)
     assert_int_equal(shard_snapshot(&shard, service_at("s"), true, &instances, &count), ERR_NONE);
     assert_null(instances);
     assert_int_equal(count, 0);
-    snapshot_free(instances, count);
+    shard_snapshot_free(instances, count);
 }
 
 /* --- at random -------------------------------------------------------------------------------- */
@@ -439,7 +506,7 @@ static void random_operations_keep_the_invariants(void **state)
         collect(now_ms += random_below(&seed, 500));
         for (uint32_t number; (number = lease_wheel_take_due(&shard.wheel));)
             shard_hold(&shard, number, now_ms + 1000);
-        shard_housekeep(&shard, 0, now_ms > 2000 ? now_ms - 2000 : 0);
+        housekeep(now_ms);
         shard_validate(&shard);
     }
 }
@@ -464,7 +531,9 @@ int main(void)
         TEST(guard_ends_when_nothing_is_held_any_more),
         TEST(new_version_drops_the_cached_answers_of_its_service_alone),
         TEST(housekeeping_drops_unused_answers_and_keeps_used_ones),
-        TEST(attending_twice_is_once),
+        TEST(dropped_answers_live_until_the_owner_has_unlocked),
+        TEST(service_is_looked_at_at_its_earliest_end),
+        TEST(housekeeping_costs_what_is_due),
         TEST(snapshot_has_what_is_up_or_all),
         TEST(snapshot_outlives_its_records),
         TEST(snapshot_of_an_empty_service_is_nothing),
