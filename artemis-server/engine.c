@@ -191,3 +191,8 @@ enum error engine_admit(struct engine *engine, bool discovery, struct moment now
     }
     return rate_limiter_admit(&engine->limiter, now.mono_ms) ? ERR_NONE : ERR_RATE_LIMITED;
 }
+
+size_t engine_peers(struct engine *engine, struct peer_status out[MEMBERS_MAX])
+{
+    return engine->worker ? worker_peers(engine->worker, out) : 0;
+}

@@ -56,3 +56,5 @@ const char *engine_state_word(enum node_state state);
 enum error engine_admit(struct engine *engine, bool discovery, struct moment now);
 /* A peer said that it leaves. */
 void engine_peer_leaves(struct engine *engine, const char *node_id);
+/* The peers, as worker_peers; none where this node stands alone. */
+size_t engine_peers(struct engine *engine, struct peer_status out[MEMBERS_MAX]);

@@ -5,174 +5,20 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "artemis-web/status_writer.h"
 #include "artemis-web/web_internal.h"
 
-/* Begins an answer: the brace and the status. */
-static struct json_writer begin(struct request *request, struct reply *reply)
-{
-    enum dialect dialect = request_dialect(request);
-    struct json_writer w = jw_to(&reply->body, dialect_casing(dialect));
-    jw_open(&w, '{');
-    codec_write_status(&w, dialect, ERR_NONE, NULL, false);
-    return w;
-}
-
-/* Region and zone may be asked for, and filter nothing; they still tell the casing of the answer. */
-static enum error read_casing(struct request *request, char message[MESSAGE_BYTES])
-{
-    static const char *const names[] = {"region_id", "zone_id"};
-    struct document *document = NULL;
-    enum error error = ERR_NONE;
-    if (!request->is_get)
-        error = document_parse(request_body(request), &document, message);
-    for (size_t i = 0; i < 2 && !error; i++) {
-        struct slice ignored = {0};
-        error = request_query(request, names[i], &ignored, message);
-        if (!error && document)
-            error = document_text(document, names[i], &ignored, message);
-    }
-    request->camel |= document && document_is_camel(document);
-    document_free(document);
-    return error;
-}
-
-static void named_string(struct json_writer *w, const char *name, const char *value)
-{
-    jw_name(w, name);
-    jw_string(w, value);
-}
-
-static void named_u64(struct json_writer *w, const char *name, uint64_t value)
-{
-    jw_name(w, name);
-    jw_u64(w, value);
-}
-
-static void named_bool(struct json_writer *w, const char *name, bool value)
-{
-    jw_name(w, name);
-    jw_bool(w, value);
-}
-
-/* --- nodes ------------------------------------------------------------------------------------ */
-
-/* The members of a node's description: id, url, zone. */
-static void write_identity(struct json_writer *w, const struct engine *engine)
-{
-    named_string(w, "node_id", engine->config->server.node_id);
-    named_string(w, "url", engine->url);
-    jw_name(w, "zone");
-    jw_open(w, '{');
-    named_string(w, "region_id", engine->config->server.region);
-    named_string(w, "zone_id", engine->config->server.zone);
-    jw_close(w, '}');
-}
-
-/* "up" is what other nodes and clients may use. */
-static const char *status_word(const struct engine *engine)
-{
-    switch (engine_state(engine)) {
-    case NODE_STARTING:
-        return "starting";
-    case NODE_READY:
-        return "up";
-    case NODE_DRAINING:
-        break;
-    }
-    return "down";
-}
-
-static void write_this_node(struct json_writer *w, const struct engine *engine)
-{
-    jw_open(w, '{');
-    write_identity(w, engine);
-    named_string(w, "status", status_word(engine));
-    jw_close(w, '}');
-}
-
-enum error handle_cluster_nodes(struct request *request, struct reply *reply,
-                                char message[MESSAGE_BYTES])
-{
-    enum error error = read_casing(request, message);
-    if (error)
-        return error;
-    struct json_writer w = begin(request, reply);
-    jw_name(&w, "nodes");
-    jw_open(&w, '[');
-    write_this_node(&w, request->engine);
-    jw_close(&w, ']');
-    jw_close(&w, '}');
-    return ERR_NONE;
-}
-
-/* Only nodes that clients may use. */
-enum error handle_up_nodes(struct request *request, struct reply *reply,
-                           char message[MESSAGE_BYTES])
-{
-    if (engine_state(request->engine) == NODE_READY)
-        return handle_cluster_nodes(request, reply, message);
-    enum error error = read_casing(request, message);
-    if (error)
-        return error;
-    struct json_writer w = begin(request, reply);
-    jw_name(&w, "nodes");
-    jw_open(&w, '[');
-    jw_close(&w, ']');
-    jw_close(&w, '}');
-    return ERR_NONE;
-}
-
-static void write_node_status(struct json_writer *w, struct request *request)
-{
-    struct engine *engine = request->engine;
-    struct registry_stats stats;
-    registry_stats(engine->registry, &stats);
-    bool up = engine_state(engine) == NODE_READY;
-    jw_open(w, '{');
-    jw_name(w, "node");
-    jw_open(w, '{');
-    write_identity(w, engine);
-    jw_close(w, '}');
-    named_string(w, "status", status_word(engine));
-    named_string(w, "state", engine_state_word(engine_state(engine)));
-    named_bool(w, "can_service_registry", up);
-    named_bool(w, "can_service_discovery", up);
-    named_bool(w, "allow_registry_from_other_zone", true);
-    named_bool(w, "allow_discovery_from_other_zone", true);
-    named_string(w, "cluster_id", engine->config->cluster.cluster_id);
-    named_string(w, "artemis_version", ARTEMIS_VERSION);
-    named_u64(w, "uptime_secs", (request->now.mono_ms - engine->started.mono_ms) / 1000);
-    named_u64(w, "instances", stats.instances);
-    named_u64(w, "services", stats.services);
-    named_u64(w, "version", stats.version);
-    jw_close(w, '}');
-}
+/* --- this node --------------------------------------------------------------------------------- */
 
 enum error handle_status_node(struct request *request, struct reply *reply,
                               char message[MESSAGE_BYTES])
 {
-    enum error error = read_casing(request, message);
+    enum error error = status_read_casing(request, message);
     if (error)
         return error;
-    struct json_writer w = begin(request, reply);
+    struct json_writer w = status_begin(request, reply);
     jw_name(&w, "node_status");
-    write_node_status(&w, request);
-    jw_close(&w, '}');
-    return ERR_NONE;
-}
-
-enum error handle_status_cluster(struct request *request, struct reply *reply,
-                                 char message[MESSAGE_BYTES])
-{
-    enum error error = read_casing(request, message);
-    if (error)
-        return error;
-    struct json_writer w = begin(request, reply);
-    named_u64(&w, "node_count", 1);
-    jw_name(&w, "nodes_status");
-    jw_open(&w, '[');
-    write_node_status(&w, request);
-    jw_close(&w, ']');
+    status_write_this_node(&w, request);
     jw_close(&w, '}');
     return ERR_NONE;
 }
@@ -293,7 +139,7 @@ enum error handle_status_leases(struct request *request, struct reply *reply,
         return error;
     struct registry_stats stats;
     registry_stats(request->engine->registry, &stats);
-    struct json_writer w = begin(request, reply);
+    struct json_writer w = status_begin(request, reply);
     struct status_writer writer = {&w, request};
     named_u64(&w, "lease_count", stats.instances);
     named_u64(&w, "ttl_secs", request->engine->config->lease.ttl_secs);
@@ -327,7 +173,7 @@ enum error handle_release_guard(struct request *request, struct reply *reply,
         snprintf(message, MESSAGE_BYTES, "service_id: no such service: \"%.*s\"", (int)id_size, id);
     if (error)
         return error;
-    struct json_writer w = begin(request, reply);
+    struct json_writer w = status_begin(request, reply);
     jw_close(&w, '}');
     return ERR_NONE;
 }
@@ -337,11 +183,11 @@ enum error handle_release_guard(struct request *request, struct reply *reply,
 enum error handle_status_config(struct request *request, struct reply *reply,
                                 char message[MESSAGE_BYTES])
 {
-    enum error error = read_casing(request, message);
+    enum error error = status_read_casing(request, message);
     if (error)
         return error;
     const struct config *config = request->engine->config;
-    struct json_writer w = begin(request, reply);
+    struct json_writer w = status_begin(request, reply);
     jw_name(&w, "settings");
     jw_open(&w, '{');
     for (int i = 0; i < CONFIG_SETTINGS; i++) {
@@ -361,12 +207,12 @@ enum error handle_status_config(struct request *request, struct reply *reply,
 enum error handle_status_deployment(struct request *request, struct reply *reply,
                                     char message[MESSAGE_BYTES])
 {
-    enum error error = read_casing(request, message);
+    enum error error = status_read_casing(request, message);
     if (error)
         return error;
     const struct engine *engine = request->engine;
     struct utsname host = {0};
-    struct json_writer w = begin(request, reply);
+    struct json_writer w = status_begin(request, reply);
     named_string(&w, "region_id", engine->config->server.region);
     named_string(&w, "zone_id", engine->config->server.zone);
     named_string(&w, "node_id", engine->config->server.node_id);

@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "artemis-web/metrics_peers.h"
+
 /* Everything that the page shows is gathered first, then printed from the table. */
 struct gathered {
     struct registry_stats registry;
@@ -176,6 +178,7 @@ void metrics_write(struct metrics *metrics, struct engine *engine, struct connec
 #undef X
     write_requests(metrics, out);
     write_latency(metrics, out);
+    metrics_write_peers(engine, out);
 }
 
 void metrics_write_reference(struct text *out)
@@ -188,4 +191,5 @@ void metrics_write_reference(struct text *out)
     text_printf(out, "| `%s` | %s | %s |\n", name, type, sentence);
     SINGLE_METRICS(X)
 #undef X
+    metrics_write_peers_reference(out);
 }

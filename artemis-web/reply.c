@@ -187,6 +187,8 @@ static void add_headers(struct request *request, const struct reply *reply,
         header(response, "X-Artemis-Node", engine->config->server.node_id);
         header(response, "X-Artemis-Cluster", engine->config->cluster.cluster_id);
         header(response, "X-Artemis-State", engine_state_word(state));
+        header(response, "X-Artemis-Region", engine->config->server.region);
+        header(response, "X-Artemis-Zone", engine->config->server.zone);
         header(response, "X-Artemis-Run", engine->run_id);
     }
     if (state == NODE_DRAINING || reply->outcome == ERR_BODY_TOO_LARGE)

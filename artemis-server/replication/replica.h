@@ -168,8 +168,9 @@ struct peer_view {
     uint32_t differing;   /* buckets that differed then */
     /* since the start */
     uint64_t sent[MESSAGE_KINDS], delivered[MESSAGE_KINDS];
-    uint64_t failed[FATES]; /* by fate */
-    uint64_t items_sent, items_dropped, repairs;
+    uint64_t failed[FATES];        /* by fate */
+    uint64_t items[MESSAGE_KINDS]; /* that were in the messages sent */
+    uint64_t items_dropped, repairs;
     uint64_t lag[LAG_BOUNDS + 1], lag_sum_ms;
 };
 void replica_view(const struct replica *replica, uint32_t peer, struct moment now,

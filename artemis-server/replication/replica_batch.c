@@ -115,7 +115,7 @@ struct message *batch_next(struct replica *replica, struct peer *peer, struct mo
         if (!message)
             return NULL;
         message->count = outbox_take(&peer->outbox, queue, message->items, max, MESSAGE_BYTES_MAX);
-        peer->view.items_sent += message->count;
+        peer->view.items[kind] += message->count;
         return message;
     }
     return NULL;

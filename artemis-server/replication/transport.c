@@ -155,7 +155,11 @@ static void read_health(const struct call *call, struct delivery *delivery)
     const char *state = answer_header(call, "X-Artemis-State");
     bool has_our_run = same(answer_header(call, "X-Artemis-Run"), own->run_id);
     delivery->has_health = true;
+    const char *region = answer_header(call, "X-Artemis-Region");
+    const char *zone = answer_header(call, "X-Artemis-Zone");
     delivery->node_id = node ? node : "";
+    delivery->region = region ? region : "";
+    delivery->zone = zone ? zone : "";
     delivery->health = (struct health_answer){
         .is_self = has_our_run,
         .has_our_name = !has_our_run && same(node, own->node_id),

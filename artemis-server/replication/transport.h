@@ -30,7 +30,9 @@ struct delivery {
     /* Of an answer to MESSAGE_HEALTH that came: */
     bool has_health;
     struct health_answer health;
-    const char *node_id; /* "" when it named none */
+    const char *node_id; /* "" when it named none; so for the others */
+    const char *region;
+    const char *zone;
 };
 typedef void transport_delivered(void *context, const struct delivery *delivery);
 

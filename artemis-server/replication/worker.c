@@ -108,6 +108,8 @@ static void on_delivered(void *context, const struct delivery *delivery)
                    peer->url, delivery->message->count, delivery->problem);
     if (delivery->has_health) {
         snprintf(peer->node_id, sizeof(peer->node_id), "%s", delivery->node_id);
+        snprintf(peer->region, sizeof(peer->region), "%s", delivery->region);
+        snprintf(peer->zone, sizeof(peer->zone), "%s", delivery->zone);
         replica_told_health(replica, delivery->message, &delivery->health, now);
     }
     replica_done(replica, delivery->message, delivery->fate, now);

@@ -44,7 +44,9 @@ void worker_peer_leaves(struct worker *worker, const char *node_id);
 
 struct peer_status {
     char url[MEMBER_URL_BYTES];
-    char node_id[PEER_NODE_BYTES];    /* "": not known yet */
+    char node_id[PEER_NODE_BYTES]; /* "": not known yet */
+    char region[PEER_NODE_BYTES];  /* "": it did not say; the same for the zone */
+    char zone[PEER_NODE_BYTES];
     char problem[PEER_PROBLEM_BYTES]; /* the last error; "": none */
     uint64_t problem_wall_ms;
     struct peer_view view;
