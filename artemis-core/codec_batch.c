@@ -23,6 +23,8 @@ struct batch {
     struct slice body;
     bool hot;
     struct hot_keys hot_keys; /* where hot */
+    struct hot_item hot_item; /* the last that was read; its index, and one more */
+    size_t hot_item_end;
     struct document document; /* without a root while hot */
     json_t *list;             /* borrowed from the document */
     bool keys;                /* its items are keys, not instances */
@@ -247,13 +249,21 @@ enum error batch_instance(struct batch *batch, size_t index, struct instance **o
     return error == ERR_INVALID_FIELD ? refuse_field(batch, index, &problem) : error;
 }
 
+static const struct hot_item *read_hot(struct batch *batch, size_t index)
+{
+    if (batch->hot_item_end != index + 1)
+        hot_keys_read(&batch->hot_keys, index, &batch->hot_item, &batch->document.camel);
+    batch->hot_item_end = index + 1;
+    return &batch->hot_item;
+}
+
 enum error batch_key(struct batch *batch, size_t index, struct instance_key *out)
 {
     struct slice parts[KEY_FIELDS] = {0};
     struct field_problem problem = {0};
     enum error error = ERR_NONE;
     if (batch->hot) {
-        hot_keys_read(&batch->hot_keys, index, parts, &batch->document.camel);
+        memcpy(parts, read_hot(batch, index)->parts, sizeof(parts));
     } else {
         json_t *item;
         error = item_object(batch, index, &item);
@@ -268,13 +278,19 @@ enum error batch_key(struct batch *batch, size_t index, struct instance_key *out
 
 enum error batch_version(struct batch *batch, size_t index, struct peer_record *record)
 {
-    if (batch->hot)
-        return ERR_NONE; /* it has key fields only */
     json_t *item;
     struct field_problem problem = {0};
-    enum error error = item_object(batch, index, &item);
-    if (!error)
-        error = item_version(item, record, &problem);
+    enum error error;
+    if (batch->hot) {
+        const struct hot_item *hot = read_hot(batch, index);
+        record->version = hot->version;
+        record->age_ms = hot->age_ms;
+        error = item_check_version(&record->version, &problem);
+    } else {
+        error = item_object(batch, index, &item);
+        if (!error)
+            error = item_version(item, record, &problem);
+    }
     return error == ERR_INVALID_FIELD ? refuse_field(batch, index, &problem) : error;
 }
 

@@ -2,6 +2,7 @@
 #include "artemis-core/codec_hot.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <string.h>
 
 struct cursor {
@@ -59,20 +60,64 @@ static enum instance_field key_field(struct slice name, bool *camel)
     return KEY_FIELDS;
 }
 
-static bool take_item(struct cursor *c, struct slice parts[KEY_FIELDS], bool *camel)
+/* A number from 0 that no reader of JSON would take for anything else. */
+static bool take_number(struct cursor *c, uint64_t *out)
 {
-    memset(parts, 0, KEY_FIELDS * sizeof(*parts));
+    enum { DIGITS_MAX = 18 };
+    const char *start = c->at;
+    uint64_t number = 0;
+    while (c->at < c->end && *c->at >= '0' && *c->at <= '9')
+        number = number * 10 + (uint64_t)(*c->at++ - '0');
+    ptrdiff_t digits = c->at - start;
+    *out = number;
+    return digits > 0 && digits <= DIGITS_MAX && (*start != '0' || digits == 1);
+}
+
+/* What peers add to a key. */
+enum extra { EXTRA_VERSION = 1, EXTRA_ORIGIN = 2, EXTRA_AGE = 4 };
+
+static enum extra extra_by_name(struct slice name)
+{
+    if (slice_equal(name, SLICE("version")))
+        return EXTRA_VERSION;
+    if (slice_equal(name, SLICE("origin")))
+        return EXTRA_ORIGIN;
+    return slice_equal(name, SLICE("age_ms")) ? EXTRA_AGE : 0;
+}
+
+static bool take_extra(struct cursor *c, enum extra extra, struct hot_item *out)
+{
+    switch (extra) {
+    case EXTRA_VERSION:
+        return take_number(c, &out->version.stamp);
+    case EXTRA_ORIGIN:
+        return take_string(c, &out->version.origin);
+    case EXTRA_AGE:
+        return take_number(c, &out->age_ms);
+    }
+    return false;
+}
+
+static bool take_item(struct cursor *c, struct hot_item *out, bool *camel)
+{
+    unsigned extras = 0; /* that it had */
+    memset(out, 0, sizeof(*out));
     if (!take(c, '{'))
         return false;
     do {
         struct slice name;
-        struct slice value;
-        if (!take_string(c, &name) || !take(c, ':') || !take_string(c, &value))
+        if (!take_string(c, &name) || !take(c, ':'))
             return false;
         enum instance_field field = key_field(name, camel);
-        if (field == KEY_FIELDS || parts[field].data)
-            return false; /* unknown, or given twice */
-        parts[field] = value;
+        if (field < KEY_FIELDS) {
+            if (out->parts[field].data || !take_string(c, &out->parts[field]))
+                return false; /* given twice, or no plain text */
+            continue;
+        }
+        enum extra extra = extra_by_name(name);
+        if (!extra || extras & extra || !take_extra(c, extra, out))
+            return false; /* unknown, given twice, or no plain value */
+        extras |= extra;
     } while (take(c, ','));
     return take(c, '}');
 }
@@ -90,13 +135,13 @@ bool hot_keys_scan(struct slice body, size_t limit, struct hot_keys *out)
 {
     struct cursor c = {body.data, body.data + body.size};
     struct hot_keys keys = {.body = body};
-    struct slice parts[KEY_FIELDS];
+    struct hot_item item;
     bool camel = false;
     if (body.size == 0 || !take_list_name(&c, &keys.camel_root) || !take(&c, '['))
         return false;
     keys.items_at = keys.at = (size_t)(c.at - body.data);
     do {
-        if (keys.count++ == limit || !take_item(&c, parts, &camel))
+        if (keys.count++ == limit || !take_item(&c, &item, &camel))
             return false;
     } while (take(&c, ','));
     if (!take(&c, ']') || !take(&c, '}') || c.at != c.end)
@@ -105,7 +150,7 @@ bool hot_keys_scan(struct slice body, size_t limit, struct hot_keys *out)
     return true;
 }
 
-void hot_keys_read(struct hot_keys *keys, size_t index, struct slice parts[KEY_FIELDS], bool *camel)
+void hot_keys_read(struct hot_keys *keys, size_t index, struct hot_item *out, bool *camel)
 {
     assert(index < keys->count);
     if (index < keys->next) {
@@ -116,7 +161,7 @@ void hot_keys_read(struct hot_keys *keys, size_t index, struct slice parts[KEY_F
     bool camel_item = false;
     for (; keys->next <= index; keys->next++) {
         camel_item = false;
-        bool taken = take_item(&c, parts, &camel_item);
+        bool taken = take_item(&c, out, &camel_item);
         assert(taken);
         take(&c, ',');
     }

@@ -5,7 +5,8 @@
  * Heartbeats are by far the most frequent request, and Jansson's tree was two thirds of what one cost.
  * This reader takes bodies of one shape only: an object whose single member is `instance_keys` (or
  * `instanceKeys`), a list of objects that hold key fields, each once, as plain ASCII strings without
- * escapes. It looks at the whole body before it says yes; whatever else there is, from an unknown
+ * escapes; and what peers add: `version` and `age_ms`, numbers of at most 18 digits, and `origin`.
+ * It looks at the whole body before it says yes; whatever else there is, from an unknown
  * member to a mistake, it leaves to Jansson. What it takes it reads exactly as Jansson would, which a
  * test and a fuzzer hold it to (docs/decisions/0003-json.md).
  *
@@ -14,6 +15,7 @@
 #pragma once
 
 #include "artemis-core/instance.h"
+#include "artemis-core/version.h"
 
 struct hot_keys {
     struct slice body;
@@ -24,10 +26,14 @@ struct hot_keys {
     bool camel_root; /* the list is called instanceKeys */
 };
 
+struct hot_item {
+    struct slice parts[KEY_FIELDS]; /* absent ones are empty slices */
+    struct version version;         /* zero where it is absent */
+    uint64_t age_ms;
+};
+
 /* True when the body is of that shape, with at most `limit` items; then *out is ready to be read. */
 bool hot_keys_scan(struct slice body, size_t limit, struct hot_keys *out);
 
-/* Reads item `index`; cheapest in order. Absent parts are empty slices. Sets *camel when it has a
- * camelCase name. */
-void hot_keys_read(struct hot_keys *keys, size_t index, struct slice parts[KEY_FIELDS],
-                   bool *camel);
+/* Reads item `index`; cheapest in order. Sets *camel when it has a camelCase name. */
+void hot_keys_read(struct hot_keys *keys, size_t index, struct hot_item *out, bool *camel);

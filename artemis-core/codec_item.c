@@ -167,7 +167,7 @@ static enum error read_u64(const json_t *item, const char *name, uint64_t *out,
     return ERR_NONE;
 }
 
-static enum error check_version(const struct version *version, struct field_problem *problem)
+enum error item_check_version(const struct version *version, struct field_problem *problem)
 {
     if (version->stamp > VERSION_STAMP_MAX) {
         problem->field = "version";
@@ -197,5 +197,5 @@ enum error item_version(const json_t *item, struct peer_record *record,
         record->version.origin =
             (struct slice){json_string_value(origin), json_string_length(origin)};
     record->deleted = json_is_true(json_object_get(item, "deleted"));
-    return check_version(&record->version, problem);
+    return item_check_version(&record->version, problem);
 }

@@ -33,6 +33,8 @@ MUST_USE enum error item_key_parts(const json_t *item, bool *camel, struct slice
 /* The version, age and deletion that a peer adds. */
 MUST_USE enum error item_version(const json_t *item, struct peer_record *record,
                                  struct field_problem *problem);
+MUST_USE enum error item_check_version(const struct version *version,
+                                       struct field_problem *problem);
 
 /* `value` as JSON for a message, cut short; `out` is always terminated. */
 void json_excerpt(const json_t *value, char *out, size_t out_size);

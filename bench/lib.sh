@@ -80,7 +80,7 @@ serve() {
     (cd "$WORK" && exec "$@") >"$log" 2>&1 &
     PID[$name]=$!
     while kill -0 "${PID[$name]}" 2>/dev/null && [ $SECONDS -lt $deadline ]; do
-        port=$(grep -oE '127\.0\.0\.1:[1-9][0-9]*' "$log" | head -1 | cut -d: -f2)
+        port=$(sed -n 's/.*[Ll]isten[a-z]* on 127\.0\.0\.1:\([1-9][0-9]*\).*/\1/p' "$log" | head -1)
         if [ -n "$port" ] && curl -sf -o "$WORK/ready" "http://127.0.0.1:$port/ready"; then
             PORT[$name]=$port
             return 0

@@ -150,7 +150,7 @@ bool replica_is_idle(const struct replica *replica);
 
 /* --- what operators see ----------------------------------------------------------------------- */
 
-enum { LAG_BOUNDS = 12 };
+enum { LAG_BOUNDS = 13 };
 extern const uint64_t lag_bounds_ms[LAG_BOUNDS]; /* upper bounds; a last one is infinite */
 
 struct peer_view {

@@ -4,7 +4,8 @@
  */
 #include "artemis-server/replication/replica_internal.h"
 
-const uint64_t lag_bounds_ms[LAG_BOUNDS] = {1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000, 30000};
+const uint64_t lag_bounds_ms[LAG_BOUNDS] = {1,   2,   5,   10,   20,   50,   100,
+                                            150, 200, 500, 1000, 5000, 30000};
 
 /* --- gathering -------------------------------------------------------------------------------- */
 

@@ -12,9 +12,18 @@
 
 enum { LIMIT = 1000 };
 
-static void check_item(const json_t *item, const struct slice parts[KEY_FIELDS])
+static void check_item(const json_t *item, const struct hot_item *hot)
 {
-    size_t members = 0;
+    const struct slice *parts = hot->parts;
+    const json_t *version = json_object_get(item, "version");
+    const json_t *age = json_object_get(item, "age_ms");
+    const json_t *origin = json_object_get(item, "origin");
+    size_t members = (size_t)(version != NULL) + (age != NULL) + (origin != NULL);
+    assert(!version || json_is_integer(version));
+    assert(!age || json_is_integer(age));
+    assert((uint64_t)json_integer_value(version) == hot->version.stamp);
+    assert((uint64_t)json_integer_value(age) == hot->age_ms);
+    assert(!origin || slice_equal(slice_of(json_string_value(origin)), hot->version.origin));
     for (enum instance_field field = 0; field < KEY_FIELDS; field++) {
         const json_t *value = json_object_get(item, instance_field_info(field)->name);
         if (!value)
@@ -40,10 +49,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const json_t *list = json_object_get(root, keys.camel_root ? "instanceKeys" : "instance_keys");
     assert(json_array_size(list) == keys.count);
     for (size_t i = 0; i < keys.count; i++) {
-        struct slice parts[KEY_FIELDS];
+        struct hot_item item;
         bool camel = false;
-        hot_keys_read(&keys, i, parts, &camel);
-        check_item(json_array_get(list, i), parts);
+        hot_keys_read(&keys, i, &item, &camel);
+        check_item(json_array_get(list, i), &item);
     }
     json_decref(root);
     return 0;

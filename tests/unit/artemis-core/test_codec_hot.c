@@ -25,6 +25,8 @@ static const char *const ordinary[] = {
     "\"x\"} ]\t}\r\n",
     "{\"instance_keys\":[{\"group_id\":\"default\",\"region_id\":\"\",\"zone_id\":\"/?#\","
     "\"service_id\":\"A.b_c\",\"instance_id\":\"~\"}]}",
+    "{\"instance_keys\":[{\"region_id\":\"r\",\"instance_id\":\"i\",\"version\":117712345678901234,"
+    "\"origin\":\"node-1\",\"age_ms\":0},{\"age_ms\" : 12 , \"version\":7,\"origin\":\"\"}]}",
 };
 
 /* What Jansson finds under either name; NULL for absent. */
@@ -36,9 +38,26 @@ static const char *member(const json_t *item, enum instance_field field)
     return json_string_value(value);
 }
 
-static void check_same_item(const json_t *item, const struct slice parts[KEY_FIELDS])
+/* What a peer adds; returns how many members of it there are. */
+static size_t check_same_extras(const json_t *item, const struct hot_item *hot)
 {
-    size_t members = 0;
+    const json_t *version = json_object_get(item, "version");
+    const json_t *age = json_object_get(item, "age_ms");
+    const json_t *origin = json_object_get(item, "origin");
+    assert_true(!version || json_is_integer(version));
+    assert_true(!age || json_is_integer(age));
+    assert_int_equal(json_integer_value(version), hot->version.stamp);
+    assert_int_equal(json_integer_value(age), hot->age_ms);
+    assert_int_equal(origin != NULL, hot->version.origin.data != NULL);
+    if (origin)
+        assert_true(slice_equal(slice_of(json_string_value(origin)), hot->version.origin));
+    return (size_t)(version != NULL) + (size_t)(age != NULL) + (size_t)(origin != NULL);
+}
+
+static void check_same_item(const json_t *item, const struct hot_item *hot)
+{
+    const struct slice *parts = hot->parts;
+    size_t members = check_same_extras(item, hot);
     for (enum instance_field field = 0; field < KEY_FIELDS; field++) {
         const char *expected = member(item, field);
         assert_int_equal(expected != NULL, parts[field].data != NULL);
@@ -66,10 +85,10 @@ static bool taken_as_jansson_does(struct slice body)
     /* Backwards too: reading out of order starts again. */
     for (size_t i = 0; i < 2 * keys.count; i++) {
         size_t index = i < keys.count ? i : 2 * keys.count - 1 - i;
-        struct slice parts[KEY_FIELDS];
+        struct hot_item item;
         bool camel = false;
-        hot_keys_read(&keys, index, parts, &camel);
-        check_same_item(json_array_get(list, index), parts);
+        hot_keys_read(&keys, index, &item, &camel);
+        check_same_item(json_array_get(list, index), &item);
     }
     json_decref(root);
     return true;
@@ -102,6 +121,16 @@ static void other_bodies_are_left_alone(void **state)
         "{\"instance_keys\":[{\"region_id\":\"a\nb\"}]}",
         "{\"instance_keys\":[{\"region_id\":null}]}",
         "{\"instance_keys\":[{\"region_id\":1}]}",
+        "{\"instance_keys\":[{\"region_id\":\"a\",\"version\":01}]}",
+        "{\"instance_keys\":[{\"region_id\":\"a\",\"version\":-1}]}",
+        "{\"instance_keys\":[{\"region_id\":\"a\",\"version\":1.5}]}",
+        "{\"instance_keys\":[{\"region_id\":\"a\",\"version\":1e3}]}",
+        "{\"instance_keys\":[{\"region_id\":\"a\",\"version\":1234567890123456789}]}",
+        "{\"instance_keys\":[{\"region_id\":\"a\",\"version\":\"1\"}]}",
+        "{\"instance_keys\":[{\"region_id\":\"a\",\"version\":null}]}",
+        "{\"instance_keys\":[{\"region_id\":\"a\",\"age_ms\":1,\"age_ms\":1}]}",
+        "{\"instance_keys\":[{\"region_id\":\"a\",\"origin\":1}]}",
+        "{\"instance_keys\":[{\"region_id\":\"a\",\"deleted\":true}]}",
         "{\"instance_keys\":[{\"region_id\":\"a\"},]}",
         "{\"instance_keys\":[{\"region_id\":\"a\",}]}",
         "{\"instance_keys\":[{\"region_id\":\"a\"}]",
@@ -142,14 +171,14 @@ static void camel_names_are_noticed_item_by_item(void **state)
 {
     (void)state;
     struct hot_keys keys;
-    struct slice parts[KEY_FIELDS];
+    struct hot_item item;
     bool camel = false;
     assert_true(hot_keys_scan(SLICE("{\"instance_keys\":[{\"zone_id\":\"a\"},{\"zoneId\":\"b\"}]}"),
                               LIMIT, &keys));
     assert_false(keys.camel_root);
-    hot_keys_read(&keys, 0, parts, &camel);
+    hot_keys_read(&keys, 0, &item, &camel);
     assert_false(camel);
-    hot_keys_read(&keys, 1, parts, &camel);
+    hot_keys_read(&keys, 1, &item, &camel);
     assert_true(camel);
 }
 
