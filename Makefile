@@ -68,6 +68,8 @@ E2E_SRC      := $(sort $(wildcard tests/e2e/test_*.c))
 UNIT_BIN     := $(patsubst %.c,$(OUT)/%,$(UNIT_SRC))
 E2E_BIN      := $(patsubst %.c,$(OUT)/%,$(E2E_SRC))
 BENCH_BIN    := $(patsubst %.c,$(OUT)/%,$(sort $(wildcard bench/*.c)))
+SIM_SRC      := $(sort $(wildcard tests/sim/*.c))
+SIM_BIN      := $(OUT)/tests/sim/sim
 # Libraries for a unit test: its own layer and those below.
 LIBS_FOR_artemis-core   := $(LIB_core)
 LIBS_FOR_artemis-server := $(LIB_server) $(LIB_core)
@@ -78,7 +80,7 @@ LIBS_FOR_artemis        := $(LIB_app) $(LIB_web) $(LIB_server) $(LIB_core)
 chosen       = $(if $(ONLY),$(foreach test,$(1),$(if $(findstring $(ONLY),$(test)),$(test))),$(1))
 
 # --- targets ----------------------------------------------------------------------------------------
-.PHONY: all deps run test unit e2e lint format asan tsan ubsan fuzz bench docs install clean help
+.PHONY: all deps run test unit e2e lint format asan tsan ubsan fuzz sim sim-bug bench docs install clean help
 
 all: $(BINARY) ## build the server, build/artemis
 
@@ -108,6 +110,15 @@ asan tsan ubsan: ## the tests under a sanitizer (asan: addresses, tsan: threads,
 fuzz: ## fuzz the readers of foreign input (FUZZ_SECS=60 each; needs clang)
 	@tests/fuzz/run.sh $(or $(FUZZ_SECS),60)
 
+sim: $(SIM_BIN) ## simulate clusters, SEEDS=1000 of them, or tell the story of one (SEED=x)
+	@$(SIM_BIN) $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000) --first $(or $(FIRST),1))
+
+sim-bug: ## prove that the simulator finds a bug that is built in on purpose
+	@$(MAKE) --no-print-directory VARIANT=simbug CPPFLAGS=-DARTEMIS_SIM_BUG $(BUILD)/simbug/tests/sim/sim
+	@if $(BUILD)/simbug/tests/sim/sim --seeds 200 >$(BUILD)/simbug/report; then \
+	  echo "the simulator did not find the built-in bug"; exit 1; \
+	else echo "found: $$(head -1 $(BUILD)/simbug/report)"; fi
+
 bench: $(BINARY) $(BENCH_BIN) ## measure, and print the table of numbers
 	@ARTEMIS_BINARY=$(BINARY) BENCH_DIR=$(OUT)/bench bench/bench.sh
 
@@ -123,7 +134,7 @@ clean: ## remove build/
 	rm -rf $(BUILD)
 
 help: ## this list
-	@grep -hE '^[a-z][a-z0-9 ]*:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z0-9 ]+):.*## */\1\t/' | \
+	@grep -hE '^[a-z][a-z0-9 -]*:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z0-9 -]+):.*## */\1\t/' | \
 	  while IFS=$$'\t' read -r name what; do printf '  %-16s %s\n' "$$name" "$$what"; done
 
 # --- how ----------------------------------------------------------------------------------------------
@@ -171,6 +182,10 @@ $(UNIT_BIN): $(OUT)/tests/unit/%: $(OUT)/tests/unit/%.o $(TEST_LIB_OBJ) $$(LIBS_
 $(E2E_BIN): $(OUT)/tests/e2e/%: $(OUT)/tests/e2e/%.o $(TEST_LIB_OBJ) $(LIB_core)
 	@echo "  LD   $@"
 	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL) -lcmocka
+
+$(SIM_BIN): $(call objects,$(SIM_SRC)) $(LIB_server) $(LIB_core)
+	@echo "  LD   $@"
+	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
 
 # Without the archive of the web: the yardstick must call the bare library.
 $(BENCH_BIN): $(OUT)/bench/%: $(OUT)/bench/%.o $(LIB_core)

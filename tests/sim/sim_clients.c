@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Clients call a node as a well-behaved client does: they renew three times a time-to-live, register
+ * again when they are told to, and go to another node when theirs does not answer.
+ */
+#include "tests/sim/sim.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { CALL_INTERVAL_MS = TTL_MS / 4, RETRY_MS = 400 };
+
+static struct slice numbered(char room[16], char letter, uint32_t number)
+{
+    return (struct slice){room, (size_t)snprintf(room, 16, "%c%u", letter, number)};
+}
+
+struct instance *client_instance(const struct sim_client *client, uint32_t content)
+{
+    char service[16];
+    char id[16];
+    struct instance_spec spec = {.port = 1 + content % 60000};
+    struct field_problem problem;
+    struct instance *instance;
+    spec.text[FIELD_REGION] = SLICE("r");
+    spec.text[FIELD_ZONE] = SLICE("z");
+    spec.text[FIELD_SERVICE] = numbered(service, 's', client->id % 7);
+    spec.text[FIELD_INSTANCE] = numbered(id, 'i', client->id);
+    spec.text[FIELD_IP] = SLICE("10.0.0.1");
+    if (instance_create(&spec, &instance, &problem))
+        abort();
+    return instance;
+}
+
+struct instance_key client_key(const struct sim_client *client)
+{
+    char service[16];
+    char id[16];
+    struct slice parts[KEY_FIELDS] = {0};
+    struct field_problem problem;
+    struct instance_key key;
+    parts[FIELD_REGION] = SLICE("r");
+    parts[FIELD_ZONE] = SLICE("z");
+    parts[FIELD_SERVICE] = numbered(service, 's', client->id % 7);
+    parts[FIELD_INSTANCE] = numbered(id, 'i', client->id);
+    if (instance_key_make(parts, &key, &problem))
+        abort();
+    return key;
+}
+
+bool client_is_steady(const struct sim *sim, const struct sim_client *client, uint64_t for_ms)
+{
+    return client->wanted && !client->dead && client->acknowledged &&
+           sim->now_ms - client->since_ms >= for_ms && sim->now_ms - client->failed_ms >= for_ms;
+}
+
+/* What only a node knew that has crashed is lost; a client finds out at its next heartbeat, or, if it
+ * was but a change, never. */
+void clients_note_crash(struct sim *sim, const struct sim_node *node)
+{
+    enum { LONGEST_SILENCE_MS = 90000 };
+    for (uint32_t i = 0; i < sim->client_count; i++) {
+        struct sim_client *client = &sim->clients[i];
+        if (client->told_node == node->id && sim->now_ms - client->told_ms < LONGEST_SILENCE_MS)
+            client->told_the_dead = true;
+    }
+}
+
+static void note_told(struct sim *sim, struct sim_client *client)
+{
+    client->told_node = client->node;
+    client->told_ms = sim->now_ms;
+    client->told_the_dead = false;
+}
+
+/* --- calls ------------------------------------------------------------------------------------ */
+
+static bool reach(struct sim *sim, struct sim_client *client)
+{
+    if (node_serves(&sim->nodes[client->node]))
+        return true;
+    client->failed_ms = sim->now_ms;
+    client->since_ms = sim->now_ms;
+    client->node = (uint32_t)sim_random(sim, sim->node_count);
+    return false;
+}
+
+static void call_register(struct sim *sim, struct sim_client *client)
+{
+    struct sim_node *node = &sim->nodes[client->node];
+    struct instance *instance = client_instance(client, client->content);
+    if (registry_register(node->registry, instance, node_now(sim, node)))
+        abort();
+    instance_unref(instance);
+    sim->counts.registrations++;
+    client->acknowledged = true;
+    client->since_ms = sim->now_ms;
+    note_told(sim, client);
+    sim_tell(sim, "i%u registers content %u at %s", client->id, client->content, node->name);
+    node_work(sim, node);
+}
+
+static void call_heartbeat(struct sim *sim, struct sim_client *client)
+{
+    struct sim_node *node = &sim->nodes[client->node];
+    struct instance_key key = client_key(client);
+    sim->counts.heartbeats++;
+    if (!registry_renew(node->registry, &key, node_now(sim, node)))
+        return;
+    sim->counts.refused++;
+    sim_tell(sim, "i%u is not known at %s", client->id, node->name);
+    client->failed_ms = sim->now_ms;
+    call_register(sim, client);
+}
+
+static void call_unregister(struct sim *sim, struct sim_client *client)
+{
+    struct sim_node *node = &sim->nodes[client->node];
+    struct instance_key key = client_key(client);
+    registry_unregister(node->registry, &key, node_now(sim, node));
+    sim->counts.unregistrations++;
+    client->acknowledged = false;
+    client->wanted = false;
+    client->ended_ms = sim->now_ms;
+    note_told(sim, client);
+    sim_tell(sim, "i%u unregisters at %s", client->id, node->name);
+    node_work(sim, node);
+}
+
+/* --- whims ------------------------------------------------------------------------------------ */
+
+/* What it does instead of renewing, now and then, while it is not quiet. */
+static bool follow_whim(struct sim *sim, struct sim_client *client)
+{
+    uint64_t whim = sim_random(sim, 100);
+    if (sim->now_ms > WORLD_EPOCH_MS + CHAOS_MS + PEACE_MS - QUIET_MS || whim >= 16)
+        return false;
+    if (whim < 5) {
+        client->content++;
+        call_register(sim, client);
+    } else if (whim < 9) {
+        call_unregister(sim, client);
+    } else if (whim < 14) { /* a balancer in between */
+        client->node = (uint32_t)sim_random(sim, sim->node_count);
+        client->since_ms = sim->now_ms;
+    } else {
+        client->dead = true;
+        client->ended_ms = sim->now_ms;
+        sim_tell(sim, "i%u dies", client->id);
+    }
+    return true;
+}
+
+/* One that was unregistered, or died, comes again some time later; the last of them for good. */
+static void maybe_return(struct sim *sim, struct sim_client *client)
+{
+    bool quiet = sim->now_ms > WORLD_EPOCH_MS + CHAOS_MS + PEACE_MS - QUIET_MS;
+    if (quiet || sim->now_ms - client->ended_ms < 3000 || !sim_chance(sim, 8) ||
+        !reach(sim, client))
+        return;
+    client->wanted = true;
+    client->dead = false;
+    client->content += 1000;
+    call_register(sim, client);
+}
+
+static void on_call(struct sim *sim, void *context, uint32_t id, uint32_t b)
+{
+    (void)context;
+    (void)b;
+    struct sim_client *client = &sim->clients[id];
+    uint64_t next_ms = CALL_INTERVAL_MS;
+    if (!client->wanted || client->dead)
+        maybe_return(sim, client);
+    else if (!reach(sim, client))
+        next_ms = RETRY_MS;
+    else if (!client->acknowledged)
+        call_register(sim, client);
+    else if (!follow_whim(sim, client))
+        call_heartbeat(sim, client);
+    sim_at(sim->now_ms + next_ms - sim_random(sim, next_ms / 8), on_call, NULL, id, 0);
+}
+
+void clients_start(struct sim *sim)
+{
+    for (uint32_t id = 0; id < sim->client_count; id++) {
+        sim->clients[id] = (struct sim_client){
+            .id = id,
+            .wanted = true,
+            .node = (uint32_t)sim_random(sim, sim->node_count),
+            .since_ms = sim->now_ms,
+        };
+        sim_at(sim->now_ms + sim_random(sim, 5000), on_call, NULL, id, 0);
+    }
+}

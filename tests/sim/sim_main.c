@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ *   sim [--seeds N] [--first S] [--jobs J]     that many seeds, from S on
+ *   sim --seed S                               one, with its story
+ */
+#include "tests/sim/sim.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { FAILURES_SHOWN = 5 };
+
+static void start_world(struct sim *sim, uint64_t seed, bool story)
+{
+    *sim =
+        (struct sim){.seed = seed, .random = seed * 2654435761 + 88172645463325252, .story = story};
+    sim->now_ms = WORLD_EPOCH_MS;
+    sim->node_count = 2 + (uint32_t)sim_random(sim, NODES_MAX - 1);
+    sim->client_count = 10 + (uint32_t)sim_random(sim, CLIENTS_MAX - 9);
+    sim->guarded = sim_chance(sim, 20);
+    sim_tell(sim, "%u nodes, %u clients%s", sim->node_count, sim->client_count,
+             sim->guarded ? ", guarded" : "");
+    for (uint32_t id = 0; id < sim->node_count; id++) {
+        sim->nodes[id].id = id;
+        sim->nodes[id].wall_offset_ms = (int64_t)sim_random(sim, 4000) - 2000;
+        node_start(sim, &sim->nodes[id]);
+    }
+}
+
+/* Runs one seed; the failure is in the sim. */
+static void run_seed(struct sim *sim, uint64_t seed, bool story)
+{
+    start_world(sim, seed, story);
+    clients_start(sim);
+    faults_start(sim);
+    oracle_start(sim);
+    sim_run(sim, WORLD_EPOCH_MS + CHAOS_MS);
+    if (!sim->failure[0])
+        faults_end(sim);
+    sim_run(sim, WORLD_EPOCH_MS + CHAOS_MS + PEACE_MS);
+    if (!sim->failure[0])
+        oracle_end(sim);
+    sim_forget(net_drop);
+    for (uint32_t id = 0; id < sim->node_count; id++)
+        if (sim->nodes[id].running)
+            node_crash(sim, &sim->nodes[id]);
+}
+
+/* --- many seeds ------------------------------------------------------------------------------- */
+
+struct report {
+    uint64_t seeds;
+    uint64_t failed;
+    struct sim_counts counts;
+};
+
+static void add_counts(struct sim_counts *sum, const struct sim_counts *counts)
+{
+    const uint64_t *from = (const uint64_t *)counts;
+    uint64_t *to = (uint64_t *)sum;
+    for (size_t i = 0; i < sizeof(*sum) / sizeof(*to); i++)
+        to[i] += from[i];
+}
+
+/* One process's share: every jobs-th seed. */
+static void run_share(uint64_t first, uint64_t seeds, unsigned job, unsigned jobs, int out)
+{
+    static struct sim sim;
+    struct report report = {0};
+    for (uint64_t i = job; i < seeds; i += jobs) {
+        run_seed(&sim, first + i, false);
+        report.seeds++;
+        add_counts(&report.counts, &sim.counts);
+        if (sim.failure[0] && report.failed++ < FAILURES_SHOWN)
+            printf("seed %llu: %s\n  make sim SEED=%llu tells its story\n",
+                   (unsigned long long)(first + i), sim.failure, (unsigned long long)(first + i));
+        if (report.seeds % 100 == 0 && job == 0)
+            fprintf(stderr, "sim: about %llu of %llu seeds\n",
+                    (unsigned long long)(report.seeds * jobs), (unsigned long long)seeds);
+    }
+    fflush(stdout);
+    if (write(out, &report, sizeof(report)) != sizeof(report))
+        exit(1);
+}
+
+static bool gather(int in, unsigned jobs, struct report *sum)
+{
+    for (unsigned job = 0; job < jobs; job++) {
+        struct report report;
+        if (read(in, &report, sizeof(report)) != sizeof(report))
+            return false;
+        sum->seeds += report.seeds;
+        sum->failed += report.failed;
+        add_counts(&sum->counts, &report.counts);
+    }
+    return true;
+}
+
+static void print_report(const struct report *report, double secs)
+{
+    const struct sim_counts *c = &report->counts;
+    printf("%llu seeds, %llu failed, %.1f s\n", (unsigned long long)report->seeds,
+           (unsigned long long)report->failed, secs);
+    printf("%llu events, %llu messages (%llu lost, %llu repeated), %llu crashes, %llu stops, "
+           "%llu clock jumps\n",
+           (unsigned long long)c->events, (unsigned long long)c->messages,
+           (unsigned long long)c->lost, (unsigned long long)c->repeated,
+           (unsigned long long)c->crashes, (unsigned long long)c->pauses,
+           (unsigned long long)c->jumps);
+    printf("%llu registrations, %llu heartbeats (%llu refused), %llu unregistrations, "
+           "%llu evictions, %llu refuted\n",
+           (unsigned long long)c->registrations, (unsigned long long)c->heartbeats,
+           (unsigned long long)c->refused, (unsigned long long)c->unregistrations,
+           (unsigned long long)c->evictions, (unsigned long long)c->refuted);
+    printf("%llu repairs, %llu rounds of anti-entropy, %llu records taken over by it\n",
+           (unsigned long long)c->repairs, (unsigned long long)c->rounds,
+           (unsigned long long)c->fetched);
+}
+
+static int run_many(uint64_t first, uint64_t seeds, unsigned jobs)
+{
+    int ends[2];
+    struct timespec begin;
+    struct timespec end;
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    if (pipe(ends))
+        return 1;
+    for (unsigned job = 0; job < jobs; job++) {
+        if (fork() == 0) {
+            run_share(first, seeds, job, jobs, ends[1]);
+            exit(0);
+        }
+    }
+    close(ends[1]);
+    struct report sum = {0};
+    bool whole = gather(ends[0], jobs, &sum);
+    while (wait(NULL) > 0)
+        ;
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    print_report(&sum,
+                 (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9);
+    if (!whole)
+        printf("a process did not come to its end: an assertion failed, or worse\n");
+    return whole && sum.failed == 0 ? 0 : 1;
+}
+
+static int run_one(uint64_t seed)
+{
+    static struct sim sim;
+    run_seed(&sim, seed, true);
+    printf("seed %llu: %s\n", (unsigned long long)seed, sim.failure[0] ? sim.failure : "all holds");
+    return sim.failure[0] ? 1 : 0;
+}
+
+static uint64_t number(const char *text)
+{
+    char *end;
+    errno = 0;
+    uint64_t value = strtoull(text ? text : "", &end, 10);
+    if (errno || !text || *end || end == text) {
+        fprintf(stderr, "sim: %s is not a number\n", text ? text : "nothing");
+        exit(2);
+    }
+    return value;
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t seeds = 1000;
+    uint64_t first = 1;
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned jobs = cores > 0 ? (unsigned)cores : 1;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--seed") == 0)
+            return run_one(number(argv[i + 1]));
+        if (strcmp(argv[i], "--seeds") == 0)
+            seeds = number(argv[++i]);
+        else if (strcmp(argv[i], "--first") == 0)
+            first = number(argv[++i]);
+        else if (strcmp(argv[i], "--jobs") == 0)
+            jobs = (unsigned)number(argv[++i]);
+        else
+            return fprintf(stderr, "usage: sim [--seeds N] [--first S] [--jobs J] | --seed S\n"), 2;
+    }
+    return run_many(first, seeds, jobs ? jobs : 1);
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/sim/sim.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Its own clocks: one that drifts, and one that drifts and jumps. */
+struct moment node_now(const struct sim *sim, const struct sim_node *node)
+{
+    int64_t passed = (int64_t)(sim->now_ms - node->born_ms);
+    int64_t drifted = passed + passed * node->drift_ppm / 1000000;
+    return (struct moment){
+        .mono_ms = 5000000 + (uint64_t)drifted, /* a monotonic clock starts anywhere */
+        .wall_ms = (uint64_t)((int64_t)1790000000000 + (int64_t)(sim->now_ms - WORLD_EPOCH_MS) +
+                              node->wall_offset_ms),
+    };
+}
+
+bool node_serves(const struct sim_node *node)
+{
+    return node->running && !node->paused;
+}
+
+/* --- its threads ------------------------------------------------------------------------------ */
+
+static void on_turn(struct sim *sim, void *context, uint32_t id, uint32_t life);
+
+/* The replication thread wakes up at that time, if it does not do so earlier. */
+static void schedule(struct sim *sim, struct sim_node *node, uint64_t when_ms)
+{
+    if (when_ms <= sim->now_ms)
+        when_ms = sim->now_ms + 1;
+    if (node->work_at_ms > sim->now_ms && node->work_at_ms <= when_ms)
+        return;
+    node->work_at_ms = when_ms;
+    sim_at(when_ms, on_turn, NULL, node->id, node->life);
+}
+
+void node_work(struct sim *sim, struct sim_node *node)
+{
+    if (!node_serves(node))
+        return;
+    struct moment now = node_now(sim, node);
+    struct message *message;
+    replica_gather(node->replica, now);
+    while ((message = replica_next(node->replica, now)))
+        net_send(sim, node, message);
+    if (!node->was_ready && replica_is_ready(node->replica)) {
+        node->was_ready = true;
+        sim_tell(sim, "%s is ready", node->name);
+        oracle_node_ready(sim, node);
+    }
+    uint64_t due_ms = replica_due_ms(node->replica, now);
+    schedule(sim, node, sim->now_ms + (due_ms - now.mono_ms) + 1);
+}
+
+static void on_turn(struct sim *sim, void *context, uint32_t id, uint32_t life)
+{
+    (void)context;
+    struct sim_node *node = &sim->nodes[id];
+    if (node->life == life && node->work_at_ms == sim->now_ms)
+        node_work(sim, node);
+}
+
+/* The lease thread. It stands still while the process is stopped. */
+static void on_tick(struct sim *sim, void *context, uint32_t id, uint32_t life)
+{
+    (void)context;
+    struct sim_node *node = &sim->nodes[id];
+    if (node->life != life)
+        return;
+    sim_at(sim->now_ms + EXPIRE_TICK_MS, on_tick, NULL, id, life);
+    if (!node_serves(node))
+        return;
+    registry_expire(node->registry, node_now(sim, node));
+    if (sim->now_ms / EXPIRE_TICK_MS % 10 == 0)
+        registry_housekeep(node->registry, node_now(sim, node));
+    node_work(sim, node); /* ended leases may wait for an answer */
+}
+
+/* --- life ------------------------------------------------------------------------------------- */
+
+static void on_change(void *context)
+{
+    (void)context; /* whoever made the change lets the node work */
+}
+
+static struct registry_options registry_settings(const struct sim *sim, const char *name)
+{
+    return (struct registry_options){
+        .hash_seed = sim->seed * 31 + (uint64_t)name[1],
+        .ttl_ms = TTL_MS,
+        .cleanup_interval_ms = 30000,
+        .guard_percent = sim->guarded ? 50 : 0,
+        .guard_min_leases = 10,
+        .guard_max_ms = 5000,
+        .cache_enabled = false,
+        .change_log_capacity = 256,
+        .node_id = name,
+        .tombstone_ms = 600000,
+    };
+}
+
+void node_start(struct sim *sim, struct sim_node *node)
+{
+    struct replica_options how = {
+        .batch_size = 4,
+        .batch_interval_ms = BATCH_INTERVAL_MS,
+        .max_retries = 3,
+        .anti_entropy_ms = ANTI_ENTROPY_MS,
+        .health_interval_ms = HEALTH_INTERVAL_MS,
+        .seed = sim_random(sim, UINT32_MAX) + 1,
+    };
+    snprintf(node->name, sizeof(node->name), "n%u", node->id);
+    node->life++;
+    node->running = true;
+    node->paused = false;
+    node->was_ready = false;
+    node->born_ms = sim->now_ms;
+    node->work_at_ms = 0;
+    node->drift_ppm = (int64_t)sim_random(sim, 2001) - 1000;
+    struct registry_options settings = registry_settings(sim, node->name);
+    if (registry_create(&settings, node_now(sim, node), &node->registry) ||
+        replica_create(&how, node->registry, node_now(sim, node), &node->replica))
+        abort();
+    registry_on_change(node->registry, on_change, NULL);
+    for (uint32_t peer = 0; peer < sim->node_count; peer++)
+        replica_join(node->replica, peer, node_now(sim, node)); /* itself among them */
+    sim_tell(sim, "%s starts", node->name);
+    sim_at(sim->now_ms + 1 + sim_random(sim, EXPIRE_TICK_MS), on_tick, NULL, node->id, node->life);
+    schedule(sim, node, sim->now_ms + 1);
+}
+
+void node_crash(struct sim *sim, struct sim_node *node)
+{
+    struct replica_stats stats;
+    struct registry_stats held;
+    registry_validate(node->registry);
+    replica_stats(node->replica, &stats);
+    registry_stats(node->registry, &held);
+    sim->counts.refuted += stats.refuted;
+    sim->counts.fetched += stats.fetched;
+    sim->counts.rounds += stats.rounds;
+    sim->counts.evictions += held.expired;
+    for (uint32_t peer = 0; peer < sim->node_count; peer++) {
+        struct peer_view view;
+        replica_view(node->replica, peer, node_now(sim, node), &view);
+        sim->counts.repairs += view.repairs;
+    }
+    replica_free(node->replica);
+    registry_free(node->registry);
+    node->replica = NULL;
+    node->registry = NULL;
+    node->running = false;
+    node->life++;
+}

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What must hold, in the words of docs/REPLICATION.md. Some of it is looked at every second of the
+ * virtual world, the rest at its end.
+ */
+#include "tests/sim/sim.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    LOOK_INTERVAL_MS = 1000,
+    /* After so long of being reachable all the while, by whatever way, a node must know: the longest
+     * pause after failures, the probe of a peer that was down, two rounds of anti-entropy, a
+     * time-to-live, and some time-outs. */
+    SETTLED_MS = BACKOFF_MAX_MS + DOWN_PROBE_MS + 2 * ANTI_ENTROPY_MS + TTL_MS + 3 * TIMEOUT_MS,
+    SNAPSHOT_MS = 8000,
+};
+
+/* The content of a client's instance at a node; 0: it is not there. */
+static uint32_t content_at(struct sim *sim, const struct sim_node *node,
+                           const struct sim_client *client)
+{
+    (void)sim;
+    struct instance_key key = client_key(client);
+    struct peer_state state;
+    uint32_t content = 0;
+    if (!registry_read(node->registry, instance_key_packed(&key), &state))
+        return 0;
+    if (!state.deleted)
+        content = instance_port(state.instance);
+    peer_state_drop(&state);
+    return content;
+}
+
+static uint32_t wanted_content(const struct sim_client *client)
+{
+    return 1 + client->content % 60000;
+}
+
+/* Whether a node that holds this content of a living client holds what it should. */
+static bool is_right(const struct sim_client *client, uint32_t content)
+{
+    return client->told_the_dead ? content != 0 : content == wanted_content(client);
+}
+
+/* --- who can hear of whom --------------------------------------------------------------------- */
+
+static bool talks(const struct sim *sim, uint32_t a, uint32_t b)
+{
+    return node_serves(&sim->nodes[a]) && node_serves(&sim->nodes[b]) && !sim->links[a][b].cut &&
+           !sim->links[b][a].cut;
+}
+
+/* Nodes that are joined by links that work both ways. Loss and delay count as trouble, too. */
+static void look_at_reach(struct sim *sim)
+{
+    bool calm = sim->loss_percent == 0 && sim->delay_max_ms <= 500;
+    for (uint32_t a = 0; a < sim->node_count; a++) {
+        bool reached[NODES_MAX] = {0};
+        reached[a] = node_serves(&sim->nodes[a]) && calm;
+        for (uint32_t round = 0; round < sim->node_count; round++)
+            for (uint32_t b = 0; b < sim->node_count; b++)
+                for (uint32_t c = 0; c < sim->node_count && reached[b]; c++)
+                    reached[c] = reached[c] || talks(sim, b, c);
+        for (uint32_t b = 0; b < sim->node_count; b++) {
+            if (!reached[b])
+                sim->reaches_since_ms[a][b] = 0;
+            else if (!sim->reaches_since_ms[a][b])
+                sim->reaches_since_ms[a][b] = sim->now_ms;
+        }
+    }
+}
+
+static bool has_reached(const struct sim *sim, uint32_t from, uint32_t to, uint64_t for_ms)
+{
+    uint64_t since_ms = sim->reaches_since_ms[from][to];
+    return since_ms && sim->now_ms - since_ms >= for_ms;
+}
+
+/* --- every second ----------------------------------------------------------------------------- */
+
+/* Promises 2 and 4: who renews at a node is known to all that have long been able to hear of it. */
+static void look_for_living(struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->client_count; i++) {
+        const struct sim_client *client = &sim->clients[i];
+        if (!client_is_steady(sim, client, SETTLED_MS))
+            continue;
+        for (uint32_t n = 0; n < sim->node_count; n++) {
+            const struct sim_node *node = &sim->nodes[n];
+            if (!has_reached(sim, client->node, n, SETTLED_MS) ||
+                sim->now_ms - node->born_ms < SETTLED_MS)
+                continue;
+            uint32_t content = content_at(sim, node, client);
+            if (!is_right(client, content))
+                sim_fail(sim, "i%u renews at n%u, but %s holds content %u of it instead of %u", i,
+                         client->node, node->name, content, wanted_content(client));
+        }
+    }
+}
+
+/* Promise 5. */
+static void look_at_memory(struct sim *sim)
+{
+    for (uint32_t n = 0; n < sim->node_count; n++) {
+        const struct sim_node *node = &sim->nodes[n];
+        if (!node->running)
+            continue;
+        for (uint32_t peer = 0; peer < sim->node_count; peer++) {
+            struct peer_view view;
+            replica_view(node->replica, peer, node_now(sim, node), &view);
+            if (view.backlog > sim->client_count)
+                sim_fail(sim, "the outbox of %s for n%u has %llu entries for %u instances",
+                         node->name, peer, (unsigned long long)view.backlog, sim->client_count);
+        }
+    }
+}
+
+static void on_look(struct sim *sim, void *context, uint32_t a, uint32_t b)
+{
+    (void)context;
+    (void)a;
+    (void)b;
+    look_at_reach(sim);
+    look_for_living(sim);
+    look_at_memory(sim);
+    sim_at(sim->now_ms + LOOK_INTERVAL_MS, on_look, NULL, 0, 0);
+}
+
+void oracle_start(struct sim *sim)
+{
+    sim_at(sim->now_ms, on_look, NULL, 0, 0);
+}
+
+/* Never a part: what a ready peer that could be asked has held for a while, is there. */
+void oracle_node_ready(struct sim *sim, const struct sim_node *node)
+{
+    for (uint32_t p = 0; p < sim->node_count; p++) {
+        const struct sim_node *peer = &sim->nodes[p];
+        if (p == node->id || !talks(sim, p, node->id) || !peer->was_ready ||
+            !has_reached(sim, p, p, SNAPSHOT_MS) ||
+            sim->now_ms - sim->links[p][node->id].fine_since_ms < SNAPSHOT_MS ||
+            sim->now_ms - sim->links[node->id][p].fine_since_ms < SNAPSHOT_MS)
+            continue;
+        for (uint32_t i = 0; i < sim->client_count; i++) {
+            const struct sim_client *client = &sim->clients[i];
+            if (client->node != p || !client_is_steady(sim, client, SNAPSHOT_MS) ||
+                !content_at(sim, peer, client))
+                continue;
+            if (!content_at(sim, node, client))
+                sim_fail(sim, "%s says ready without i%u, which %s holds", node->name, i,
+                         peer->name);
+        }
+    }
+}
+
+/* --- at the end ------------------------------------------------------------------------------- */
+
+/* Promise 1. */
+static void compare_nodes(struct sim *sim)
+{
+    uint64_t first[DIGEST_BUCKETS];
+    uint64_t other[DIGEST_BUCKETS];
+    registry_digests(sim->nodes[0].registry, first);
+    for (uint32_t n = 1; n < sim->node_count; n++) {
+        registry_digests(sim->nodes[n].registry, other);
+        for (uint32_t bucket = 0; bucket < DIGEST_BUCKETS; bucket++)
+            if (first[bucket] != other[bucket])
+                sim_fail(sim, "n0 and n%u differ in bucket %u", n, bucket);
+    }
+}
+
+/* Promises 2 and 3, and the end of leases. */
+static void check_client(struct sim *sim, const struct sim_client *client)
+{
+    for (uint32_t n = 0; n < sim->node_count; n++) {
+        uint32_t content = content_at(sim, &sim->nodes[n], client);
+        if (!client->wanted && content)
+            sim_fail(sim, "i%u has unregistered, but n%u holds it", client->id, n);
+        if (client->wanted && client->dead && content)
+            sim_fail(sim, "i%u is dead, but n%u holds it", client->id, n);
+        if (client->wanted && !client->dead && !is_right(client, content))
+            sim_fail(sim, "i%u is registered with content %u, but n%u holds %u", client->id,
+                     wanted_content(client), n, content);
+    }
+}
+
+void oracle_end(struct sim *sim)
+{
+    for (uint32_t n = 0; n < sim->node_count; n++) {
+        registry_validate(sim->nodes[n].registry);
+        if (!replica_is_ready(sim->nodes[n].replica))
+            sim_fail(sim, "n%u is not ready", n);
+    }
+    for (uint32_t i = 0; i < sim->client_count; i++)
+        check_client(sim, &sim->clients[i]);
+    compare_nodes(sim);
+}

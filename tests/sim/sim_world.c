@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/sim/sim.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct event {
+    uint64_t when_ms;
+    uint64_t order; /* of events at the same time: as they were asked for */
+    sim_event *call;
+    void *context;
+    uint32_t a, b;
+};
+
+/* A binary heap, the earliest first. */
+static struct event *heap;
+static size_t heap_count;
+static size_t heap_capacity;
+static uint64_t next_order;
+
+static bool is_before(const struct event *a, const struct event *b)
+{
+    return a->when_ms != b->when_ms ? a->when_ms < b->when_ms : a->order < b->order;
+}
+
+static void swap(size_t a, size_t b)
+{
+    struct event event = heap[a];
+    heap[a] = heap[b];
+    heap[b] = event;
+}
+
+void sim_at(uint64_t when_ms, sim_event *call, void *context, uint32_t a, uint32_t b)
+{
+    if (heap_count == heap_capacity) {
+        heap_capacity = heap_capacity ? heap_capacity * 2 : 1024;
+        heap = realloc(heap, heap_capacity * sizeof(*heap));
+        if (!heap)
+            abort();
+    }
+    size_t at = heap_count++;
+    heap[at] = (struct event){when_ms, next_order++, call, context, a, b};
+    for (; at && is_before(&heap[at], &heap[(at - 1) / 2]); at = (at - 1) / 2)
+        swap(at, (at - 1) / 2);
+}
+
+static struct event take_first(void)
+{
+    struct event first = heap[0];
+    heap[0] = heap[--heap_count];
+    for (size_t at = 0;;) {
+        size_t least = at;
+        for (size_t child = 2 * at + 1; child <= 2 * at + 2 && child < heap_count; child++)
+            if (is_before(&heap[child], &heap[least]))
+                least = child;
+        if (least == at)
+            return first;
+        swap(at, least);
+        at = least;
+    }
+}
+
+void sim_run(struct sim *sim, uint64_t until_ms)
+{
+    while (heap_count && heap[0].when_ms <= until_ms && !sim->failure[0]) {
+        struct event event = take_first();
+        sim->now_ms = event.when_ms;
+        sim->counts.events++;
+        event.call(sim, event.context, event.a, event.b);
+    }
+    if (!sim->failure[0])
+        sim->now_ms = until_ms;
+}
+
+void sim_forget(void (*drop)(sim_event *call, void *context))
+{
+    for (size_t i = 0; i < heap_count; i++)
+        drop(heap[i].call, heap[i].context);
+    free(heap);
+    heap = NULL;
+    heap_count = heap_capacity = 0;
+    next_order = 0;
+}
+
+/* xorshift64*, as in the replica: the same for the same seed. */
+uint64_t sim_random(struct sim *sim, uint64_t below)
+{
+    sim->random ^= sim->random >> 12;
+    sim->random ^= sim->random << 25;
+    sim->random ^= sim->random >> 27;
+    return (sim->random * 0x2545F4914F6CDD1D >> 16) % below;
+}
+
+bool sim_chance(struct sim *sim, uint32_t percent)
+{
+    return sim_random(sim, 100) < percent;
+}
+
+void sim_tell(struct sim *sim, const char *format, ...)
+{
+    if (!sim->story)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    printf("%8.3f  ", (double)(sim->now_ms - WORLD_EPOCH_MS) / 1000);
+    vprintf(format, arguments);
+    printf("\n");
+    va_end(arguments);
+}
+
+void sim_fail(struct sim *sim, const char *format, ...)
+{
+    if (sim->failure[0])
+        return; /* the first tells the most */
+    va_list arguments;
+    va_start(arguments, format);
+    int at = snprintf(sim->failure, sizeof(sim->failure),
+                      "at %.3f s: ", (double)(sim->now_ms - WORLD_EPOCH_MS) / 1000);
+    vsnprintf(sim->failure + at, sizeof(sim->failure) - (size_t)at, format, arguments);
+    va_end(arguments);
+}
