@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "artemis-web/handlers.h"
 
@@ -35,10 +36,21 @@ static int by_path(const void *path, const void *route)
     return strcmp(path, ((const struct route *)route)->path);
 }
 
+/* A request may name its target as an absolute http:// address (RFC 9112, 3.2.2). */
+static const char *without_authority(const char *target)
+{
+    static const char scheme[] = "http://";
+    if (strncasecmp(target, scheme, strlen(scheme)) != 0)
+        return target;
+    target += strlen(scheme);
+    return target + strcspn(target, "/");
+}
+
 const struct route *route_find(const char *path, bool *java)
 {
     static const char java_prefix[] = "/artemis/api/";
     static const char suffix[] = ".json";
+    path = without_authority(path);
     *java = strncmp(path, "/artemis/", strlen("/artemis/")) == 0;
     if (strncmp(path, java_prefix, strlen(java_prefix)) == 0)
         path += strlen("/artemis");
