@@ -12,7 +12,7 @@ const struct route routes[ROUTE_COUNT] = {
     {"/api/cluster/nodes", "cluster_nodes", METHOD_GET_POST, ROUTE_OPERATOR, handle_cluster_nodes, "the nodes of the cluster"},
     {"/api/cluster/up-discovery-nodes", "up_discovery_nodes", METHOD_GET_POST, ROUTE_OPERATOR, handle_up_nodes, "the nodes that answer discovery"},
     {"/api/cluster/up-registry-nodes", "up_registry_nodes", METHOD_GET_POST, ROUTE_OPERATOR, handle_up_nodes, "the nodes that take registrations"},
-    {"/api/discovery/lookup", "lookup", METHOD_POST, ROUTE_CLIENT, handle_lookup, "several services, or one instance of a service by strategy"},
+    {"/api/discovery/lookup", "lookup", METHOD_GET_POST, ROUTE_CLIENT, handle_lookup, "several services, or one instance of a service by strategy"},
     {"/api/discovery/service", "service", METHOD_GET_POST, ROUTE_CLIENT, handle_service, "the instances of one service"},
     {"/api/discovery/services", "services", METHOD_GET_POST, ROUTE_CLIENT, handle_services, "all services with all their instances"},
     {"/api/discovery/services-delta", "services_delta", METHOD_GET_POST, ROUTE_CLIENT, handle_services_delta, "what changed since a version"},
