@@ -111,6 +111,9 @@ enum lookup_strategy discovery_request_strategy(const struct discovery_request *
 /* "up" and nothing mean the usual filter, "all" shows every status; else ERR_INVALID_FIELD. */
 MUST_USE enum error discovery_status_filter(struct slice word, bool *all_statuses,
                                             char message[MESSAGE_BYTES]);
+/* "round-robin", "random", or nothing for the latter; else ERR_INVALID_FIELD. */
+MUST_USE enum error discovery_strategy(struct slice word, enum lookup_strategy *strategy,
+                                       char message[MESSAGE_BYTES]);
 
 /* --- writing ---------------------------------------------------------------------------------- */
 

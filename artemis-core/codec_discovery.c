@@ -30,6 +30,20 @@ enum error discovery_status_filter(struct slice word, bool *all_statuses,
     return ERR_NONE;
 }
 
+enum error discovery_strategy(struct slice word, enum lookup_strategy *strategy,
+                              char message[MESSAGE_BYTES])
+{
+    bool round_robin = slice_equal(word, SLICE("round-robin"));
+    if (!round_robin && word.size && !slice_equal(word, SLICE("random"))) {
+        char quoted[128];
+        text_quote(quoted, sizeof(quoted), word);
+        snprintf(message, MESSAGE_BYTES, "strategy: must be random or round-robin, is %s", quoted);
+        return ERR_INVALID_FIELD;
+    }
+    *strategy = round_robin ? LOOKUP_ROUND_ROBIN : LOOKUP_RANDOM;
+    return ERR_NONE;
+}
+
 /* A text member of a config; absent gives the empty slice. */
 static enum error config_text(struct discovery_request *request, const json_t *config,
                               const char *place, const char *snake, const char *camel,
@@ -147,17 +161,7 @@ static enum error read_strategy(struct discovery_request *request, char message[
 {
     struct slice word = {0};
     enum error error = document_text(&request->document, "strategy", &word, message);
-    if (error)
-        return error;
-    if (slice_equal(word, SLICE("round-robin"))) {
-        request->strategy = LOOKUP_ROUND_ROBIN;
-    } else if (word.size && !slice_equal(word, SLICE("random"))) {
-        char quoted[128];
-        text_quote(quoted, sizeof(quoted), word);
-        snprintf(message, MESSAGE_BYTES, "strategy: must be random or round-robin, is %s", quoted);
-        return ERR_INVALID_FIELD;
-    }
-    return ERR_NONE;
+    return error ? error : discovery_strategy(word, &request->strategy, message);
 }
 
 static enum error read_request(struct discovery_request *request, struct slice body,

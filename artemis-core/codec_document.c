@@ -85,9 +85,10 @@ enum error document_open(struct slice body, struct document *document, char mess
                  body.size);
         return out_of_memory ? ERR_NO_MEMORY : ERR_TOO_MANY_ITEMS;
     }
-    if (!root) {
-        snprintf(message, MESSAGE_BYTES, "body: %s at line %d, column %d", why.text, why.line,
-                 why.column);
+    if (!root) { /* of NUL, Jansson speaks to its caller */
+        bool nul = json_error_code(&why) == json_error_null_character;
+        snprintf(message, MESSAGE_BYTES, "body: %s at line %d, column %d",
+                 nul ? "NUL (\\u0000) is not allowed" : why.text, why.line, why.column);
         only_ascii(message);
         return ERR_INVALID_JSON;
     }

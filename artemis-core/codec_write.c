@@ -78,13 +78,15 @@ static void write_optional(struct json_writer *w, enum dialect dialect, const ch
 
 static void write_url(struct json_writer *w, const struct instance *instance)
 {
-    struct text url = {0};
+    struct slice url = instance_text(instance, FIELD_URL);
+    char room[IP_BYTES_MAX + sizeof("http://[]:65535")];
+    struct text derived = {.data = room, .capacity = sizeof(room)}; /* never grows: it fits */
+    if (url.size == 0) {
+        instance_append_url(instance, &derived);
+        url = (struct slice){derived.data, derived.size};
+    }
     jw_name(w, "url");
-    instance_append_url(instance, &url);
-    if (url.failed)
-        w->out->failed = true;
-    jw_text(w, (struct slice){url.data, url.size});
-    text_free(&url);
+    jw_text(w, url);
 }
 
 static void write_metadata(struct json_writer *w, enum dialect dialect,

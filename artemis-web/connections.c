@@ -17,6 +17,8 @@ enum {
     LEFT_NOTICED_MS = 3000,
     /* Connections that are shut down, but still hold a file: so many beyond the limit, not more. */
     CLOSING_AT_ONCE = 32,
+    /* How long an answer is under way before its client is looked at, and how long between looks. */
+    LOOK_MS = 900,
     /* System calls in a row under the lock. */
     CALLS_A_STRETCH = 64,
 };
@@ -226,13 +228,19 @@ void connection_idle(struct connections *table, struct connection *connection, u
 
 /* --- sweeping --------------------------------------------------------------------------------- */
 
+static bool tcp_state(int socket, struct tcp_info *info)
+{
+    *info = (struct tcp_info){0};
+    socklen_t size = sizeof(*info);
+    return getsockopt(socket, IPPROTO_TCP, TCP_INFO, info, &size) == 0;
+}
+
 /* Has the client sent something since the connection got into its state? Then a header is under way
  * that is not whole. */
 static bool has_sent(const struct connection *connection, uint64_t now_ms)
 {
-    struct tcp_info info = {0};
-    socklen_t size = sizeof(info);
-    if (getsockopt(connection->socket, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
+    struct tcp_info info;
+    if (!tcp_state(connection->socket, &info))
         return false;
     if (connection->state == CONNECTION_NEW)
         return info.tcpi_bytes_received > 0;
@@ -256,10 +264,43 @@ static bool is_overdue(const struct connection *connection, uint64_t now_ms)
     return secs >= REQUEST_SECS + connection->body_bytes / BODY_BYTES_A_SEC;
 }
 
+/* Has the client of an answer taken none of it for too long? While nothing waits for it, it is we who
+ * are slow. */
+static bool is_stalled(struct connection *connection, uint64_t now_ms)
+{
+    struct tcp_info info;
+    if (now_ms < connection->looked_ms + LOOK_MS || age_ms(connection, now_ms) < LOOK_MS ||
+        !tcp_state(connection->socket, &info))
+        return false;
+    connection->looked_ms = now_ms;
+    bool waits = info.tcpi_notsent_bytes > 0 || info.tcpi_unacked > 0;
+    if (!waits || info.tcpi_bytes_acked != connection->taken_bytes ||
+        connection->taken_ms < connection->since_ms) {
+        connection->taken_bytes = info.tcpi_bytes_acked;
+        connection->taken_ms = now_ms;
+    }
+    return now_ms - connection->taken_ms >= STALLED_SECS * MS_PER_SEC;
+}
+
+/* True when it was ended. The kernel forgets the rest of its answer, too: it would keep it for as long
+ * as the client lets it. */
+static bool sweep_serving(struct connections *table, struct connection *connection, uint64_t now_ms)
+{
+    if (!is_stalled(connection, now_ms))
+        return false;
+    struct linger not_at_all = {.l_onoff = 1};
+    setsockopt(connection->socket, SOL_SOCKET, SO_LINGER, &not_at_all, sizeof(not_at_all));
+    table->_shared.counters.timed_out++;
+    end(table, connection, now_ms);
+    return true;
+}
+
 /* Looks at one connection; true when it was ended. */
 static bool sweep_one(struct connections *table, struct connection *connection, uint64_t now_ms)
 {
     enum connection_state state = connection->state;
+    if (state == CONNECTION_SERVING)
+        return sweep_serving(table, connection, now_ms);
     bool fresh = age_ms(connection, now_ms) < LEFT_NOTICED_MS;
     if ((state == CONNECTION_READING || fresh) && has_left(connection->socket)) {
         end(table, connection, now_ms);
@@ -300,6 +341,7 @@ void connections_sweep(struct connections *table, uint64_t now_ms)
     sweep_list(table, CONNECTION_NEW, now_ms);
     sweep_list(table, CONNECTION_IDLE, now_ms);
     sweep_list(table, CONNECTION_READING, now_ms);
+    sweep_list(table, CONNECTION_SERVING, now_ms);
 }
 
 void connections_close_idle(struct connections *table)

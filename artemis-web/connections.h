@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * connections - what libmicrohttpd does not do for us: a limit that keeps a flood of idle clients
- * from locking the others out, and a deadline for requests that drip in.
+ * from locking the others out, and a deadline for requests that drip in and answers that nobody takes.
  *
  *   - A request must arrive within REQUEST_SECS, and a second more for every 16 KiB of body that
  * came: one byte a second earns nothing. Else it gets 408 and the connection is closed.
  *   - A request whose client left midway is dropped.
+ *   - A client that takes nothing of its answer for STALLED_SECS loses its connection, and the rest of
+ * the answer. What counts is what the client's system has acknowledged, so a slow reader stays as long
+ * as it makes room there now and then.
  *   - A connection that waits between requests is closed after IDLE_SECS.
  *   - At the limit, the connection that has been idle for longest (a second at least) makes room for a
  *     new one; where none is, the new one gets 503 and never reaches libmicrohttpd.
@@ -28,6 +31,7 @@ enum {
     REQUEST_SECS = 10,
     BODY_BYTES_A_SEC = 16 * 1024,
     IDLE_SECS = 75,
+    STALLED_SECS = 10,
     IDLE_BEFORE_DISPLACED_MS = 1000,
 };
 
@@ -48,6 +52,10 @@ struct connection {
     enum connection_state state;
     uint64_t since_ms;   /* of the state, monotonic */
     uint64_t body_bytes; /* that came for this request */
+    /* Of one that is serving for more than a moment: */
+    uint64_t looked_ms;   /* when it was last looked how much the client has taken, */
+    uint64_t taken_bytes; /* how much that was, since it connected, */
+    uint64_t taken_ms;    /* and when that was seen to grow */
 };
 
 struct connection_list { /* of one state; who has been in it for longest is first */

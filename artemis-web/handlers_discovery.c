@@ -212,6 +212,37 @@ enum error handle_services_delta(struct request *request, struct reply *reply,
 
 /* --- lookup ----------------------------------------------------------------------------------- */
 
+/* {"services":[ of an answer; end_list ends it. */
+static struct json_writer begin_list(struct request *request, struct reply *reply)
+{
+    enum dialect dialect = request_dialect(request);
+    struct json_writer w = jw_to(&reply->body, dialect_casing(dialect));
+    jw_open(&w, '{');
+    codec_write_status(&w, dialect, ERR_NONE, NULL, false);
+    jw_name(&w, "services");
+    jw_open(&w, '[');
+    return w;
+}
+
+static void end_list(struct json_writer *w)
+{
+    jw_close(w, ']');
+    jw_close(w, '}');
+}
+
+/* One service of a list: with nothing but its id where it is unknown. */
+static enum error list_service(struct request *request, const struct wanted *wanted,
+                               struct json_writer *w)
+{
+    enum dialect dialect = request_dialect(request);
+    enum error error = registry_write_service(request->engine->registry, wanted_id(wanted), dialect,
+                                              wanted->all_statuses || request->java, w);
+    if (error != ERR_SERVICE_NOT_FOUND)
+        return error;
+    codec_write_service(w, dialect, wanted_id(wanted), NULL, 0);
+    return ERR_NONE;
+}
+
 static enum error lookup_list(struct request *request, const struct discovery_request *discovery,
                               struct reply *reply, char message[MESSAGE_BYTES])
 {
@@ -220,21 +251,12 @@ static enum error lookup_list(struct request *request, const struct discovery_re
         snprintf(message, MESSAGE_BYTES, "discoveryConfigs: must not be empty");
         return ERR_INVALID_FIELD;
     }
-    enum dialect dialect = request_dialect(request);
-    struct json_writer w = jw_to(&reply->body, dialect_casing(dialect));
-    jw_open(&w, '{');
-    codec_write_status(&w, dialect, ERR_NONE, NULL, false);
-    jw_name(&w, "services");
-    jw_open(&w, '[');
+    struct json_writer w = begin_list(request, reply);
     for (size_t i = 0; i < count; i++) {
         struct wanted wanted = {0};
         take_config(discovery, i, &wanted);
-        enum error error =
-            registry_write_service(request->engine->registry, wanted_id(&wanted), dialect,
-                                   wanted.all_statuses || request->java, &w);
-        if (error == ERR_SERVICE_NOT_FOUND)
-            codec_write_service(&w, dialect, wanted_id(&wanted), NULL, 0);
-        else if (error)
+        enum error error = list_service(request, &wanted, &w);
+        if (error)
             return error;
         if (reply->body.size > LOOKUP_BYTES_MAX) {
             snprintf(message, MESSAGE_BYTES,
@@ -244,21 +266,18 @@ static enum error lookup_list(struct request *request, const struct discovery_re
             return ERR_TOO_MANY_ITEMS;
         }
     }
-    jw_close(&w, ']');
-    jw_close(&w, '}');
+    end_list(&w);
     return ERR_NONE;
 }
 
-static enum error lookup_one(struct request *request, const struct discovery_request *discovery,
-                             struct reply *reply)
+static enum error lookup_one(struct request *request, const struct wanted *wanted,
+                             enum lookup_strategy strategy, struct reply *reply)
 {
-    struct wanted wanted = {0};
-    take_config(discovery, 0, &wanted);
     struct instance *instance = NULL;
     enum dialect dialect = request_dialect(request);
-    enum error error = registry_pick(
-        request->engine->registry, wanted_id(&wanted), wanted.all_statuses || request->java,
-        discovery_request_strategy(discovery), arc4random(), &instance);
+    enum error error =
+        registry_pick(request->engine->registry, wanted_id(wanted),
+                      wanted->all_statuses || request->java, strategy, arc4random(), &instance);
     struct json_writer w = jw_to(&reply->body, dialect_casing(dialect));
     jw_open(&w, '{');
     jw_name(&w, "success");
@@ -266,7 +285,7 @@ static enum error lookup_one(struct request *request, const struct discovery_req
     if (error) {
         char quoted[160];
         char why[256];
-        text_quote(quoted, sizeof(quoted), wanted_id(&wanted));
+        text_quote(quoted, sizeof(quoted), wanted_id(wanted));
         snprintf(
             why, sizeof(why), "%s %s",
             error == ERR_SERVICE_NOT_FOUND ? "no such service:" : "no instance is up:", quoted);
@@ -283,14 +302,48 @@ static enum error lookup_one(struct request *request, const struct discovery_req
     return ERR_NONE;
 }
 
-enum error handle_lookup(struct request *request, struct reply *reply, char message[MESSAGE_BYTES])
+/* By query: one instance with a strategy, else a list of the one service. */
+static enum error lookup_query(struct request *request, struct reply *reply,
+                               char message[MESSAGE_BYTES])
+{
+    struct wanted wanted = {0};
+    struct slice word = {0};
+    enum lookup_strategy strategy = LOOKUP_RANDOM;
+    enum error error = read_query(request, &wanted, message);
+    if (!error)
+        error = request_query(request, "strategy", &word, message);
+    if (!error)
+        error = discovery_strategy(word, &strategy, message);
+    if (error)
+        return error;
+    if (word.size)
+        return lookup_one(request, &wanted, strategy, reply);
+    struct json_writer w = begin_list(request, reply);
+    error = list_service(request, &wanted, &w);
+    end_list(&w);
+    return error;
+}
+
+static enum error lookup_body(struct request *request, struct reply *reply,
+                              char message[MESSAGE_BYTES])
 {
     struct discovery_request *discovery;
     enum error error = parse_body(request, &discovery, message);
     if (error)
         return error;
-    error = discovery_request_is_list(discovery) ? lookup_list(request, discovery, reply, message)
-                                                 : lookup_one(request, discovery, reply);
+    if (discovery_request_is_list(discovery)) {
+        error = lookup_list(request, discovery, reply, message);
+    } else {
+        struct wanted wanted = {0};
+        take_config(discovery, 0, &wanted);
+        error = lookup_one(request, &wanted, discovery_request_strategy(discovery), reply);
+    }
     discovery_request_free(discovery);
     return error;
+}
+
+enum error handle_lookup(struct request *request, struct reply *reply, char message[MESSAGE_BYTES])
+{
+    return request->is_get ? lookup_query(request, reply, message)
+                           : lookup_body(request, reply, message);
 }

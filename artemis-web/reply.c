@@ -11,7 +11,7 @@
 #include "artemis-web/routes.h"
 #include "artemis-web/web_internal.h"
 
-enum { GZIP_FROM_BYTES = 1024 };
+enum { GZIP_FROM_BYTES = 1024, TAG_BYTES = ETAG_BYTES + sizeof("-gzip") };
 
 static void header(struct MHD_Response *response, const char *name, const char *value)
 {
@@ -75,10 +75,27 @@ static bool compress_text(struct text *body)
     return true;
 }
 
+/* The variants of a body differ, and so do their tags (RFC 9110, 8.8.3.3). */
+static void write_gzip_tag(const struct answer *answer, char tag[TAG_BYTES])
+{
+    snprintf(tag, TAG_BYTES, "\"%llu-gzip\"", (unsigned long long)answer->version);
+}
+
+static void add_etag(struct MHD_Response *response, const struct answer *answer, bool compressed)
+{
+    char gzip_tag[TAG_BYTES];
+    write_gzip_tag(answer, gzip_tag);
+    header(response, MHD_HTTP_HEADER_ETAG, compressed ? gzip_tag : answer->etag);
+}
+
+/* A 304 is made of the same body as the 200, though libmicrohttpd sends none of it: it cannot be kept
+ * from writing a Content-Length, and that must be the 200's (RFC 9110, 8.6). Of the other headers a
+ * 304 has those that are not about its body (15.4.5). */
 static struct MHD_Response *make_response(struct request *request, struct reply *reply)
 {
     struct answer *answer = reply->answer;
     size_t size = answer ? answer->body.size : reply->body.size;
+    bool with_body = reply->status != MHD_HTTP_NOT_MODIFIED;
     bool compressed = false;
     bool may_vary = size > GZIP_FROM_BYTES;
     struct MHD_Response *response;
@@ -92,10 +109,16 @@ static struct MHD_Response *make_response(struct request *request, struct reply 
     response = answer ? from_answer(answer, bytes) : from_text(&reply->body);
     if (!response)
         return NULL;
-    if (compressed)
-        header(response, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
     if (may_vary)
         header(response, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ACCEPT_ENCODING);
+    if (reply->send_etag && answer)
+        add_etag(response, answer, compressed);
+    if (!with_body)
+        return response;
+    header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
+           reply->content_type ? reply->content_type : "application/json");
+    if (compressed)
+        header(response, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
     atomic_fetch_add_explicit(&request->web->metrics.response_bytes, bytes.size,
                               memory_order_relaxed);
     return response;
@@ -175,10 +198,6 @@ static void add_headers(struct request *request, const struct reply *reply,
 {
     const struct engine *engine = request->engine;
     enum node_state state = engine_state(engine);
-    header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
-           reply->content_type ? reply->content_type : "application/json");
-    if (reply->send_etag && reply->answer)
-        header(response, MHD_HTTP_HEADER_ETAG, reply->answer->etag);
     if (reply->outcome == ERR_WRONG_METHOD)
         add_allow(response, request->route);
     if (reply->status == 429 || reply->status == 503)
@@ -195,13 +214,30 @@ static void add_headers(struct request *request, const struct reply *reply,
         header(response, MHD_HTTP_HEADER_CONNECTION, "close");
 }
 
+/* Does a list of entity tags name this version? Weak or not, and of either encoding, it is the same. */
+static bool tags_name(const char *list, const struct answer *answer)
+{
+    char gzip_tag[TAG_BYTES];
+    write_gzip_tag(answer, gzip_tag);
+    const char *end;
+    for (const char *tag = strchr(list, '"'); tag; tag = strchr(end + 1, '"')) {
+        end = strchr(tag + 1, '"');
+        if (!end)
+            return false;
+        struct slice named = {tag, (size_t)(end + 1 - tag)};
+        if (slice_equal(named, slice_of(answer->etag)) || slice_equal(named, slice_of(gzip_tag)))
+            return true;
+    }
+    return false;
+}
+
 /* The client has this version already. */
 static bool is_not_modified(const struct request *request, const struct reply *reply)
 {
     if (!request->is_get || !reply->send_etag || !reply->answer)
         return false;
     const char *known = request_header(request, MHD_HTTP_HEADER_IF_NONE_MATCH);
-    return known && (strstr(known, reply->answer->etag) || strcmp(known, "*") == 0);
+    return known && (strcmp(known, "*") == 0 || tags_name(known, reply->answer));
 }
 
 bool reply_send(struct request *request, struct reply *reply, enum error error, const char *message,
@@ -215,16 +251,13 @@ bool reply_send(struct request *request, struct reply *reply, enum error error, 
         reply->status = 200;
     *outcome = reply->outcome;
 
-    struct MHD_Response *response;
-    if (is_not_modified(request, reply)) {
+    if (is_not_modified(request, reply))
         reply->status = MHD_HTTP_NOT_MODIFIED;
-        response =
-            MHD_create_response_from_buffer(0, (char *)(uintptr_t) "", MHD_RESPMEM_PERSISTENT);
-    } else if (reply->stream.context) {
+    struct MHD_Response *response = NULL;
+    if (reply->stream.context)
         response = from_stream(request, reply);
-    } else {
-        response = text_failed(&reply->body) ? NULL : make_response(request, reply);
-    }
+    else if (!text_failed(&reply->body))
+        response = make_response(request, reply);
     bool queued = false;
     if (response) {
         add_headers(request, reply, response);

@@ -29,7 +29,7 @@ struct request {
     uint64_t swallowed_bytes;   /* of the body, since it was refused */
     uint64_t held_bytes;        /* what of web.held_bytes is this request's */
     struct text body;           /* as received; inflated before a handler sees it */
-    struct moment now;
+    struct moment now;          /* when it was whole; before that, mono_ms of when it began */
     uint64_t started_ns;
 };
 

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "artemis-web/handlers.h"
 
@@ -11,7 +12,7 @@ const struct route routes[ROUTE_COUNT] = {
     {"/api/cluster/nodes", "cluster_nodes", METHOD_GET_POST, ROUTE_OPERATOR, handle_cluster_nodes, "the nodes of the cluster"},
     {"/api/cluster/up-discovery-nodes", "up_discovery_nodes", METHOD_GET_POST, ROUTE_OPERATOR, handle_up_nodes, "the nodes that answer discovery"},
     {"/api/cluster/up-registry-nodes", "up_registry_nodes", METHOD_GET_POST, ROUTE_OPERATOR, handle_up_nodes, "the nodes that take registrations"},
-    {"/api/discovery/lookup", "lookup", METHOD_POST, ROUTE_DISCOVERY, handle_lookup, "several services, or one instance of a service by strategy"},
+    {"/api/discovery/lookup", "lookup", METHOD_GET_POST, ROUTE_DISCOVERY, handle_lookup, "several services, or one instance of a service by strategy"},
     {"/api/discovery/service", "service", METHOD_GET_POST, ROUTE_DISCOVERY, handle_service, "the instances of one service"},
     {"/api/discovery/services", "services", METHOD_GET_POST, ROUTE_DISCOVERY, handle_services, "all services with all their instances"},
     {"/api/discovery/services-delta", "services_delta", METHOD_GET_POST, ROUTE_DISCOVERY, handle_services_delta, "what changed since a version"},
@@ -45,10 +46,21 @@ static int by_path(const void *path, const void *route)
     return strcmp(path, ((const struct route *)route)->path);
 }
 
+/* A request may name its target as an absolute http:// address (RFC 9112, 3.2.2). */
+static const char *without_authority(const char *target)
+{
+    static const char scheme[] = "http://";
+    if (strncasecmp(target, scheme, strlen(scheme)) != 0)
+        return target;
+    target += strlen(scheme);
+    return target + strcspn(target, "/");
+}
+
 const struct route *route_find(const char *path, bool *java)
 {
     static const char java_prefix[] = "/artemis/api/";
     static const char suffix[] = ".json";
+    path = without_authority(path);
     *java = strncmp(path, "/artemis/", strlen("/artemis/")) == 0;
     if (strncmp(path, java_prefix, strlen(java_prefix)) == 0)
         path += strlen("/artemis");

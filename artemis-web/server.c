@@ -36,6 +36,7 @@ enum {
     SWALLOWED_BYTES = 64 * 1024 * 1024,
     HELD_BYTES_MAX = 256 * 1024 * 1024,
     SPARE_FILES = 64,
+    NS_PER_MS = 1000000,
     DRAIN_POLL_MS = 5,
     DRAIN_QUIET_MS = 250,
     CLOSE_WAIT_MS = 500,
@@ -108,11 +109,12 @@ static bool refuse_unread(const struct request *request)
                                 (length && strtoull(length, NULL, 10) > SWALLOWED_BYTES));
 }
 
-/* The message for what judge_header, or the size of the body, decided. */
+/* The message for what the header, the rate limit or the size of the body decided. */
 static void explain(const struct request *request, const char *url, const char *method,
                     enum error refused, char message[MESSAGE_BYTES])
 {
     char quoted[160];
+    const struct config *config = request->engine->config;
     const char *length = request_header(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
     switch ((int)refused) {
     case ERR_NO_SUCH_PATH:
@@ -127,8 +129,11 @@ static void explain(const struct request *request, const char *url, const char *
     case ERR_BODY_TOO_LARGE:
         snprintf(message, MESSAGE_BYTES,
                  "body: must be at most %llu bytes (server.max_body_bytes), is %.20s",
-                 (unsigned long long)request->engine->config->server.max_body_bytes,
-                 length ? length : "more");
+                 (unsigned long long)config->server.max_body_bytes, length ? length : "more");
+        break;
+    case ERR_RATE_LIMITED:
+        snprintf(message, MESSAGE_BYTES, "over ratelimit.requests_per_second = %u (burst %u)",
+                 config->ratelimit.requests_per_second, config->ratelimit.burst_size);
         break;
     case ERR_NOT_A_PEER:
     case ERR_CLUSTER_MISMATCH:
@@ -197,9 +202,9 @@ static void begin(struct session *session, struct web *web, struct MHD_Connectio
         .mhd = mhd,
         .is_get = strcmp(method, MHD_HTTP_METHOD_POST) != 0,
         .body = body,
-        .now = clock_now(),
         .started_ns = clock_mono_ns(),
     };
+    request->now.mono_ms = request->started_ns / NS_PER_MS;
     request->route = route_find(url, &request->java);
     if (nul_in_path)
         request->route = NULL; /* `url` ends early */
@@ -315,7 +320,7 @@ static void on_completed(void *context, struct MHD_Connection *mhd, void **reque
     if (!session || *request_context == &nul_mark)
         return;
     let_go(&session->request);
-    uint64_t now_ms = clock_now().mono_ms;
+    uint64_t now_ms = clock_mono_ns() / NS_PER_MS;
     if (!session->request.route || session->request.route->class != ROUTE_PEER)
         atomic_store_explicit(&web->served_ms, now_ms, memory_order_relaxed);
     connection_idle(&web->connections, &session->connection, now_ms);
@@ -479,8 +484,9 @@ static void wait_for_quiet(struct web *web, uint64_t deadline_ms)
     uint64_t started_ms = clock_now().mono_ms;
     do {
         usleep(DRAIN_POLL_MS * 1000);
-        now_ms = clock_now().mono_ms;
-        web_tick(web, clock_now());
+        struct moment now = clock_now();
+        now_ms = now.mono_ms;
+        web_tick(web, now);
         connections_view(&web->connections, &view);
         uint64_t served_ms = atomic_load_explicit(&web->served_ms, memory_order_relaxed);
         uint64_t since_ms = served_ms > started_ms ? served_ms : started_ms;

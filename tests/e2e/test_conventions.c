@@ -79,6 +79,76 @@ static void etag_holds_the_version(void **state)
     assert_non_null(strstr(http_field(answer, "ETag"), version));
 }
 
+static void if_none_match_names_the_version_in_any_form(void **state)
+{
+    struct http *http = ((struct fixture *)*state)->http;
+    static const char path[] = "/api/discovery/service?service_id=s";
+    static const struct {
+        const char *before, *after; /* the version stands between */
+        int status;
+    } rows[] = {
+        {"\"", "\"", 304},
+        {"\"", "-gzip\"", 304},
+        {"W/\"", "\"", 304},
+        {"W/\"", "-gzip\"", 304},
+        {"\"x\", W/\"y,z\",\"", "-gzip\" , \"1\"", 304},
+        {"\"\", \"", "\"", 304},
+        {"", "", 200},
+        {"\"", "", 200},
+        {"\"", "0\"", 200},
+        {"\"1", "\"", 200},
+        {"\"", "-br\"", 200},
+        {"\"", "-gzip-gzip\"", 200},
+        {"\"-gzip\", ", "", 200},
+    };
+    call_register(http, "s", "i1");
+    json_int_t version = check_integer(http_get(http, path), "version");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char field[300];
+        snprintf(field, sizeof field, "If-None-Match: %s%" JSON_INTEGER_FORMAT "%s", rows[i].before,
+                 version, rows[i].after);
+        struct http_answer *answer = get_with(http, path, field);
+        if (answer->status != rows[i].status) {
+            fail_msg("%s gives %d", field, answer->status);
+        }
+    }
+    check_http(get_with(http, path, "If-None-Match: *"), 304);
+    check_http(get_with(http, path, "If-None-Match: \"*\""), 200);
+}
+
+/* RFC 9110: 8.8.3 (a tag of its own for each encoding), 15.4.5 and 8.6 (the header of a 304). */
+static void not_modified_has_the_header_of_its_200_in_each_encoding(void **state)
+{
+    struct http *http = ((struct fixture *)*state)->http;
+    static const char *const paths[] = {"/api/discovery/service?service_id=s",
+                                        "/api/discovery/services"};
+    static const char *const accepted[] = {"Accept-Encoding: gzip", "Accept-Encoding: identity"};
+    call_register_many(http, "s", 50);
+    for (size_t p = 0; p < 2; p++) {
+        char known[2][64];
+        for (size_t i = 0; i < 2; i++) {
+            char length[32];
+            struct http_answer *answer = get_with(http, paths[p], accepted[i]);
+            check_http(answer, 200);
+            check_field(answer, "Vary", "Accept-Encoding");
+            snprintf(length, sizeof length, "%zu", answer->body_size);
+            snprintf(known[i], sizeof known[i], "If-None-Match: %.40s", http_field(answer, "ETag"));
+            const char *const fields[] = {accepted[i], known[i], NULL};
+            struct http_request request = {.method = "GET", .path = paths[p], .fields = fields};
+            answer = http_send(http, &request);
+            check_http(answer, 304);
+            assert_int_equal(answer->body_size, 0);
+            check_field(answer, "ETag", known[i] + strlen("If-None-Match: "));
+            check_field(answer, "Vary", "Accept-Encoding");
+            check_field(answer, "Content-Length", length);
+            check_field(answer, "Content-Encoding", NULL);
+            check_field(answer, "Content-Type", NULL);
+        }
+        assert_string_not_equal(known[0], known[1]);
+    }
+    assert_int_equal(http_connections(http), 1);
+}
+
 /* --- gzip ------------------------------------------------------------------------------------- */
 
 static void gzip_answer_beyond_one_kib_when_accepted(void **state)
@@ -302,6 +372,32 @@ static void head_answers_as_get_without_the_body(void **state)
     raw_socket_close(&raw);
 }
 
+/* As proxies ask (RFC 9112, 3.2.2). */
+static void absolute_address_is_read_as_its_path(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct {
+        const char *target;
+        int status;
+    } rows[] = {
+        {"http://127.0.0.1:8080/health", 200},
+        {"HTTP://somewhere.else/api/discovery/service.json?service_id=s", 200},
+        {"http://[::1]:80/artemis/api/discovery/services.json", 200},
+        {"http://127.0.0.1:8080/nowhere", 404},
+        {"http://127.0.0.1:8080", 404},
+        {"ftp://127.0.0.1/health", 404},
+    };
+    call_register(fixture->http, "s", "i1");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct raw_socket raw;
+        raw_socket_open(&raw, fixture->server.port);
+        raw_socket_say(&raw, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", rows[i].target);
+        assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_ANSWER);
+        check_http(&raw.answer, rows[i].status);
+        raw_socket_close(&raw);
+    }
+}
+
 static void query_is_percent_decoded(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
@@ -389,6 +485,8 @@ int main(void)
         TEST(etag_unchanged_gives_304_without_body),
         TEST(etag_changes_with_the_service),
         TEST(etag_holds_the_version),
+        TEST(if_none_match_names_the_version_in_any_form),
+        TEST(not_modified_has_the_header_of_its_200_in_each_encoding),
         TEST(gzip_answer_beyond_one_kib_when_accepted),
         TEST(gzip_answer_of_services_unpacks_to_the_same),
         TEST(gzip_is_not_used_below_one_kib),
@@ -399,6 +497,7 @@ int main(void)
         TEST(wrong_method_is_405_with_what_is_allowed),
         TEST(unknown_path_is_404),
         TEST(head_answers_as_get_without_the_body),
+        TEST(absolute_address_is_read_as_its_path),
         TEST(query_is_percent_decoded),
         TEST(connection_is_kept_alive),
         TEST(requests_sent_together_are_answered_in_order),

@@ -299,6 +299,76 @@ static void lookup_with_unknown_strategy_is_refused(void **state)
     check_contains(answer, "response_status.error_message", "nearest");
 }
 
+/* By query: without a strategy the list of the one service, with one the instance. */
+static void lookup_by_get_without_a_strategy_is_a_list(void **state)
+{
+    struct http *http = ((struct fixture *)*state)->http;
+    call_register(http, "a", "i1");
+    register_with_status(http, "a", "i2", "down");
+    struct http_answer *answer = http_get(http, LOOKUP "?service_id=A&region_id=x&strategy=");
+    check_status(answer, 200, "success", NULL);
+    check_count(answer, "", 2);
+    check_count(answer, "services", 1);
+    check_json(answer, "services[0].service_id", "'a'");
+    check_count(answer, "services[0].instances", 1);
+    answer = http_get(http, LOOKUP "?service_id=a&status=all");
+    check_count(answer, "services[0].instances", 2);
+    answer = http_get(http, LOOKUP "?service_id=nowhere");
+    check_status(answer, 200, "success", NULL);
+    check_json(answer, "services", "[{'service_id':'nowhere'}]");
+    answer = http_get(http, LOOKUP "?serviceId=a");
+    check_json(answer, "responseStatus.errorCode", "'success'");
+    check_json(answer, "services[0].instances[0].instanceId", "'i1'");
+}
+
+static void lookup_by_get_with_a_strategy_is_one_instance(void **state)
+{
+    struct http *http = ((struct fixture *)*state)->http;
+    int visits[2] = {0};
+    call_register_many(http, "ring", 2);
+    register_with_status(http, "asleep", "i9", "down");
+    for (int i = 0; i < 4; i++) {
+        struct http_answer *answer = http_get(http, LOOKUP "?service_id=ring&strategy=round-robin");
+        check_http(answer, 200);
+        check_json(answer, "success", "true");
+        visits[(check_text(answer, "instance.instance_id")[1] - '0') % 2]++;
+    }
+    assert_int_equal(visits[0], 2);
+    struct http_answer *answer = http_get(http, LOOKUP "?serviceId=ring&strategy=random");
+    check_json(answer, "instance.serviceId", "'ring'");
+    answer = http_get(http, LOOKUP "?service_id=asleep&strategy=random");
+    check_http(answer, 404);
+    check_json(answer, "success", "false");
+    check_contains(answer, "message", "asleep");
+    answer = http_get(http, LOOKUP "?service_id=asleep&strategy=random&status=all");
+    check_json(answer, "instance.instance_id", "'i9'");
+    answer = http_get(http, "/artemis" LOOKUP ".json?serviceId=nowhere&strategy=random");
+    check_http(answer, 200);
+    check_json(answer, "success", "false");
+}
+
+static void lookup_by_get_with_a_wrong_query_is_refused(void **state)
+{
+    struct http *http = ((struct fixture *)*state)->http;
+    static const struct {
+        const char *query, *told;
+    } rows[] = {
+        {"", "service_id: is required"},
+        {"?service_id=", "service_id: "},
+        {"?service_id=a&strategy=nearest", "strategy: must be random or round-robin, is "},
+        {"?service_id=a&status=down", "status: must be up or all, is "},
+        {"?service_id=a&serviceId=b", "service_id: is given twice"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct http_answer *answer = http_get(http, LOOKUP "%s", rows[i].query);
+        bool camel = strstr(rows[i].query, "serviceId") != NULL;
+        check_status(answer, 400, "bad-request", "invalid-field");
+        check_contains(answer,
+                       camel ? "responseStatus.errorMessage" : "response_status.error_message",
+                       rows[i].told);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, fixture_stop)
 
 int main(void)
@@ -320,6 +390,9 @@ int main(void)
         TEST(lookup_random_answers_one_that_is_up),
         TEST(lookup_of_one_finds_none_is_404),
         TEST(lookup_with_unknown_strategy_is_refused),
+        TEST(lookup_by_get_without_a_strategy_is_a_list),
+        TEST(lookup_by_get_with_a_strategy_is_one_instance),
+        TEST(lookup_by_get_with_a_wrong_query_is_refused),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
 }

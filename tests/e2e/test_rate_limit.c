@@ -58,7 +58,8 @@ static void refusal_tells_when_to_come_back(void **state)
     struct http *http = ((struct fixture *)*state)->http;
     struct http_answer *answer = use_up(http, "/api/discovery/services");
     check_status(answer, 429, "rate-limited", "over-limit");
-    assert_true(strlen(check_text(answer, "response_status.error_message")) > 0);
+    check_json(answer, "response_status.error_message",
+               "'over ratelimit.requests_per_second = 1 (burst 5)'");
     const char *after = http_field(answer, "Retry-After");
     assert_non_null(after);
     assert_in_range(strtol(after, NULL, 10), 1, 5);

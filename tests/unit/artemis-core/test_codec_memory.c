@@ -8,6 +8,7 @@
 #include "artemis-core/codec.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -292,6 +293,42 @@ static void write_without_memory(void **state)
     batch_free(writing.batch);
 }
 
+/* docs/decisions/0003-json.md: an instance in an answer costs no allocation, its url included. */
+static void write_instances_into_a_text_with_room(void **state)
+{
+    (void)state;
+    static const char format[] =
+        "{\"instances\":[{\"region_id\":\"r\",\"zone_id\":\"z\",\"service_id\":\"s\","
+        "\"instance_id\":\"i\",\"port\":65535,\"ip\":\"%s\"}]}";
+    char longest[IP_BYTES_MAX + 1];
+    memset(longest, ':', IP_BYTES_MAX); /* in brackets, as an IPv6 address */
+    longest[IP_BYTES_MAX] = '\0';
+    struct {
+        const char *ip, *url;
+    } rows[] = {
+        {"10.0.0.1", "http://10.0.0.1:65535"},
+        {"a\\\"b", "http://a\\\"b:65535"},
+        {longest, "]:65535"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char body[512];
+        snprintf(body, sizeof(body), format, rows[i].ip);
+        struct batch *batch = parsed(body, BATCH_OF_INSTANCES);
+        struct instance *instance = NULL;
+        assert_int_equal(batch_instance(batch, 0, &instance), ERR_NONE);
+        struct text out = {0};
+        struct json_writer w = jw_to(&out, CASING_SNAKE);
+        assert_non_null(text_reserve(&out, 4096));
+        failing_malloc_after(-1);
+        codec_write_instance(&w, DIALECT_SNAKE, instance);
+        assert_int_equal(failing_malloc_count(), 0);
+        assert_non_null(strstr(text_string(&out), rows[i].url));
+        text_free(&out);
+        instance_unref(instance);
+        batch_free(batch);
+    }
+}
+
 /* --- the sweep itself --- */
 
 /* If this fails, no other result here means anything. */
@@ -324,6 +361,7 @@ int main(void)
         cmocka_unit_test(fail_item_without_memory),
         cmocka_unit_test(fail_many_items_without_memory),
         cmocka_unit_test(write_without_memory),
+        cmocka_unit_test(write_instances_into_a_text_with_room),
     };
     return cmocka_run_group_tests(tests, count_jansson, NULL);
 }

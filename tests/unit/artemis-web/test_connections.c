@@ -5,11 +5,14 @@
  */
 #include "artemis-web/connections.h"
 
+#include <arpa/inet.h>
+#include <linux/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "tests/support/cmocka_all.h"
+#include "tests/support/wait.h"
 
 enum { LIMIT = 3, PEERS = 8 };
 
@@ -202,8 +205,137 @@ static void large_body_earns_time(void **state)
     connections_sweep(&fixture->table, (REQUEST_SECS + 3) * 1000 - 1);
     assert_alive(peer);
     assert_true(connection_serving(&fixture->table, &peer->connection, (REQUEST_SECS + 3) * 1000));
-    connections_sweep(&fixture->table, 1000 * 1000); /* being answered: the library's business */
+    connections_sweep(&fixture->table, 1000 * 1000); /* being answered: that is timed otherwise */
     assert_alive(peer);
+}
+
+/* --- answers that are not taken --------------------------------------------------------------- */
+
+/* One that is being answered, over TCP: only there it is known what the other end has taken. */
+static struct peer *serve_tcp_peer(struct fixture *fixture, uint64_t now_ms)
+{
+    struct peer *peer = &fixture->peers[0];
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(address);
+    int small = 4096;
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    peer->theirs = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(setsockopt(peer->theirs, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+    assert_int_equal(connect(peer->theirs, (struct sockaddr *)&address, size), 0);
+    peer->ours = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+    assert_true(peer->ours > 0);
+    close(listener);
+    peer->admitted = connections_admit(&fixture->table, peer->ours, now_ms);
+    connections_add(&fixture->table, &peer->connection, peer->ours, now_ms);
+    connection_reading(&fixture->table, &peer->connection, now_ms);
+    assert_true(connection_serving(&fixture->table, &peer->connection, now_ms));
+    return peer;
+}
+
+static struct tcp_info tcp_state(const struct peer *peer)
+{
+    struct tcp_info info = {0};
+    socklen_t size = sizeof(info);
+    assert_int_equal(getsockopt(peer->ours, IPPROTO_TCP, TCP_INFO, &info, &size), 0);
+    return info;
+}
+
+/* No more goes in, and nothing is on its way. */
+static bool is_stuck(void *context)
+{
+    static const char bytes[64 * 1024];
+    const struct peer *peer = context;
+    while (send(peer->ours, bytes, sizeof(bytes), MSG_NOSIGNAL) > 0)
+        ;
+    struct tcp_info info = tcp_state(peer);
+    return info.tcpi_unacked == 0 && info.tcpi_notsent_bytes > 0;
+}
+
+static void answer_until_stuck(struct peer *peer)
+{
+    assert_true(wait_until(is_stuck, peer, wait_deadline_ms()));
+}
+
+struct taker {
+    struct peer *peer;
+    uint64_t taken;
+};
+
+/* Reads at the other end, until ours sees it. */
+static bool take_some(void *context)
+{
+    const struct taker *taker = context;
+    char bytes[1024];
+    assert_true(recv(taker->peer->theirs, bytes, sizeof(bytes), MSG_DONTWAIT) != 0);
+    return tcp_state(taker->peer).tcpi_bytes_acked > taker->taken;
+}
+
+static uint64_t timed_out(struct fixture *fixture)
+{
+    struct connections_view view;
+    connections_view(&fixture->table, &view);
+    assert_int_equal(view.open, view.counters.timed_out ? 0 : 1);
+    return view.counters.timed_out;
+}
+
+static void answer_that_nobody_takes_ends_the_connection(void **state)
+{
+    struct fixture *fixture = *state;
+    struct peer *peer = serve_tcp_peer(fixture, 0);
+    answer_until_stuck(peer);
+    connections_sweep(&fixture->table, 1000);
+    connections_sweep(&fixture->table, 1000 + STALLED_SECS * 1000 - 1);
+    assert_int_equal(timed_out(fixture), 0);
+    connections_sweep(&fixture->table, 2000 + STALLED_SECS * 1000);
+    assert_int_equal(timed_out(fixture), 1);
+    connections_sweep(&fixture->table, 60 * 1000); /* once is enough */
+    assert_int_equal(timed_out(fixture), 1);
+}
+
+static void answer_that_is_taken_slowly_goes_on(void **state)
+{
+    struct fixture *fixture = *state;
+    struct peer *peer = serve_tcp_peer(fixture, 0);
+    uint64_t now_ms = 0;
+    answer_until_stuck(peer);
+    for (int i = 0; i < 10; i++) {
+        struct taker taker = {peer, tcp_state(peer).tcpi_bytes_acked};
+        assert_true(wait_until(take_some, &taker, wait_deadline_ms()));
+        answer_until_stuck(peer);
+        for (int sweeps = 0; sweeps < STALLED_SECS; sweeps++)
+            connections_sweep(&fixture->table, now_ms += 1000);
+        assert_int_equal(timed_out(fixture), 0);
+    }
+    connections_sweep(&fixture->table, now_ms + 1000); /* and then it stops */
+    assert_int_equal(timed_out(fixture), 1);
+}
+
+static void answer_that_takes_us_long_is_not_the_clients_fault(void **state)
+{
+    struct fixture *fixture = *state;
+    serve_tcp_peer(fixture, 0);
+    for (uint64_t now_ms = 0; now_ms < 60 * 1000; now_ms += 1000)
+        connections_sweep(&fixture->table, now_ms);
+    assert_int_equal(timed_out(fixture), 0);
+}
+
+/* A reader that stopped within an earlier answer starts anew with the next. */
+static void each_answer_has_its_own_time(void **state)
+{
+    struct fixture *fixture = *state;
+    struct peer *peer = serve_tcp_peer(fixture, 0);
+    answer_until_stuck(peer);
+    connections_sweep(&fixture->table, 1000);
+    connection_idle(&fixture->table, &peer->connection, 9000);
+    connection_reading(&fixture->table, &peer->connection, 9000);
+    assert_true(connection_serving(&fixture->table, &peer->connection, 9000));
+    connections_sweep(&fixture->table, 9000 + STALLED_SECS * 1000);
+    assert_int_equal(timed_out(fixture), 0);
+    connections_sweep(&fixture->table, 9000 + 2 * STALLED_SECS * 1000);
+    assert_int_equal(timed_out(fixture), 1);
 }
 
 static void connection_idle_too_long_is_closed_without_a_word(void **state)
@@ -253,6 +385,10 @@ int main(void)
         TEST(request_that_drips_in_is_timed_out),
         TEST(request_whose_client_left_midway_is_dropped),
         TEST(large_body_earns_time),
+        TEST(answer_that_nobody_takes_ends_the_connection),
+        TEST(answer_that_is_taken_slowly_goes_on),
+        TEST(answer_that_takes_us_long_is_not_the_clients_fault),
+        TEST(each_answer_has_its_own_time),
         TEST(connection_idle_too_long_is_closed_without_a_word),
         TEST(closing_the_idle_leaves_the_busy),
         TEST(view_counts_what_is_there),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The route table is searched by halving, so it must be sorted; and every path must be found by all of
- * its names: with and without .json, and by the Java clients' prefix.
+ * its names: with and without .json, by the Java clients' prefix, and as an absolute address.
  */
 #include "artemis-web/routes.h"
 
@@ -45,6 +45,12 @@ static void every_path_is_found_by_all_its_names(void **state)
         bool below_api = strncmp(routes[i].path, "/api/", 5) == 0;
         assert_ptr_equal(route_find(path, &java), below_api ? &routes[i] : NULL);
         assert_true(java);
+        snprintf(path, sizeof(path), "http://a.example:8080%s", routes[i].path);
+        assert_ptr_equal(route_find(path, &java), &routes[i]);
+        assert_false(java);
+        snprintf(path, sizeof(path), "HTTP://[::1]/artemis%s.json", routes[i].path);
+        assert_ptr_equal(route_find(path, &java), below_api ? &routes[i] : NULL);
+        assert_true(java);
     }
 }
 
@@ -64,6 +70,14 @@ static void other_paths_are_not_found(void **state)
         "/artemis/artemis/api/registry/register",
         "/api/registry/registe",
         "/api/registry/registers",
+        "http://",
+        "http://a",
+        "http://a/",
+        "http://health",
+        "http:///http://a/health",
+        "/http://a/health",
+        "ftp://a/health",
+        "http:/health",
     };
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
         bool java;
