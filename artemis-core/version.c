@@ -5,13 +5,13 @@
 
 enum { COUNTER_BITS = 16 };
 
-uint64_t version_next(uint64_t last, uint64_t wall_ms)
+uint64_t version_next(uint64_t last, uint64_t clock_ms)
 {
-    uint64_t by_clock = wall_ms << COUNTER_BITS;
+    uint64_t by_clock = clock_ms << COUNTER_BITS;
     return by_clock > last ? by_clock : last + 1;
 }
 
-uint64_t version_wall_ms(uint64_t stamp)
+uint64_t version_ms(uint64_t stamp)
 {
     return stamp >> COUNTER_BITS;
 }

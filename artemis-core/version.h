@@ -2,8 +2,8 @@
  *
  * version - hybrid logical clock stamps, which order the changes of a record between nodes.
  *
- * A stamp is 48 bits of wall-clock milliseconds and 16 bits of counter in one integer, so that
- * higher is later. It follows the wall clock where that moves forward and counts on where it stands
+ * A stamp is 48 bits of milliseconds and 16 bits of counter in one integer, so that
+ * higher is later. It follows the clock where that moves forward and counts on where it stands
  * still or jumps back: a stamp never repeats and never goes back within a node. An overflowing
  * counter carries into the milliseconds, which is harmless: the clock only runs ahead a little.
  * A node that is told of a higher stamp goes on above it, so a change that was made in knowledge of
@@ -27,11 +27,11 @@ struct version {
     struct slice origin; /* the id of the node that gave it; borrowed */
 };
 
-/* The stamp that follows `last` at wall-clock time `wall_ms`. */
-uint64_t version_next(uint64_t last, uint64_t wall_ms);
+/* The stamp that follows `last` at that time of the clock, ms since 1970. */
+uint64_t version_next(uint64_t last, uint64_t clock_ms);
 
-/* The wall-clock label of a stamp. */
-uint64_t version_wall_ms(uint64_t stamp);
+/* The time of a stamp, ms since 1970. */
+uint64_t version_ms(uint64_t stamp);
 
 /* Below 0: a is older than b; 0: the same; above 0: newer. */
 int version_compare(struct version a, struct version b);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "artemis-core/gzip.h"
+#include "artemis-server/clock.h"
 #include "artemis-web/library_replies.h"
 #include "artemis-web/routes.h"
 #include "artemis-web/web_internal.h"
@@ -193,6 +194,14 @@ static void add_allow(struct MHD_Response *response, const struct route *route)
     header(response, MHD_HTTP_HEADER_ALLOW, allowed[route->methods]);
 }
 
+static void add_clock(struct MHD_Response *response, const struct engine *engine)
+{
+    char text[24];
+    snprintf(text, sizeof(text), "%llu",
+             (unsigned long long)registry_clock_ms(engine->registry, clock_now()));
+    header(response, "X-Artemis-Clock", text);
+}
+
 static void add_headers(struct request *request, const struct reply *reply,
                         struct MHD_Response *response)
 {
@@ -209,6 +218,7 @@ static void add_headers(struct request *request, const struct reply *reply,
         header(response, "X-Artemis-Region", engine->config->server.region);
         header(response, "X-Artemis-Zone", engine->config->server.zone);
         header(response, "X-Artemis-Run", engine->run_id);
+        add_clock(response, engine);
     }
     if (state == NODE_DRAINING || reply->outcome == ERR_BODY_TOO_LARGE)
         header(response, MHD_HTTP_HEADER_CONNECTION, "close");

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
-#include "artemis-core/version.h"
 #include "artemis-server/registry/registry_internal.h"
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -31,6 +30,7 @@ enum error registry_create(const struct registry_options *options, struct moment
         free(registry);
         return error;
     }
+    version_clock_init(&registry->clock, now);
     struct shard_patience patience = {options->cache_expiry_ms, options->cleanup_interval_ms};
     for (int i = 0; i < SHARD_COUNT; i++) {
         pthread_mutex_init(&registry->shards[i].lock, NULL);
@@ -90,26 +90,6 @@ void registry_unlock(struct locked_shard *home)
 
 /* --- versions --------------------------------------------------------------------------------- */
 
-uint64_t registry_next_stamp(struct registry *registry, uint64_t wall_ms)
-{
-    uint64_t last = atomic_load_explicit(&registry->last_stamp, memory_order_relaxed);
-    uint64_t next;
-    do
-        next = version_next(last, wall_ms);
-    while (!atomic_compare_exchange_weak_explicit(&registry->last_stamp, &last, next,
-                                                  memory_order_relaxed, memory_order_relaxed));
-    return next;
-}
-
-void registry_observe_stamp(struct registry *registry, uint64_t stamp)
-{
-    uint64_t last = atomic_load_explicit(&registry->last_stamp, memory_order_relaxed);
-    while (last < stamp &&
-           !atomic_compare_exchange_weak_explicit(&registry->last_stamp, &last, stamp,
-                                                  memory_order_relaxed, memory_order_relaxed))
-        ;
-}
-
 static void toggle_digest(struct registry *registry, const struct record *record)
 {
     struct slice key = instance_packed_key(record->instance);
@@ -138,7 +118,7 @@ void registry_forget_version(struct registry *registry, const struct record *rec
 
 static struct stored_version own_version(struct registry *registry, struct moment now)
 {
-    return (struct stored_version){registry_next_stamp(registry, now.wall_ms), ORIGIN_SELF};
+    return (struct stored_version){version_clock_next(&registry->clock, now), ORIGIN_SELF};
 }
 
 /* --- changes ---------------------------------------------------------------------------------- */
@@ -291,7 +271,7 @@ static void remember_unregistered(struct registry *registry, struct shard *shard
     if (!shard_insert_tombstone(shard, hash, key_only, tombstones_until(registry, now), &number)) {
         struct record *record = shard_record(shard, number);
         record->bucket = (uint16_t)registry_bucket(packed_key);
-        record->stamp = registry_next_stamp(registry, now.wall_ms);
+        record->stamp = version_clock_next(&registry->clock, now);
         note_change(registry, shard, number, noted);
     }
     instance_unref(key_only);

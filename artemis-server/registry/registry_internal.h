@@ -10,6 +10,7 @@
 #include "artemis-server/registry/origins.h"
 #include "artemis-server/registry/registry_peers.h"
 #include "artemis-server/registry/shard.h"
+#include "artemis-server/registry/version_clock.h"
 
 enum { SHARD_BITS = 6, SHARD_COUNT = 1 << SHARD_BITS };
 
@@ -34,7 +35,7 @@ struct registry {
     atomic_bool gathering; /* changes and renewals are noted; ended leases wait for the peers */
     registry_changed *notify;
     void *notify_context;
-    _Atomic uint64_t last_stamp;          /* of the hybrid logical clock */
+    struct version_clock clock;
     struct answer_budget service_answers; /* those that the shards keep */
     struct {
         pthread_mutex_t lock;
@@ -56,9 +57,6 @@ struct service_place {
 struct service_place registry_place(struct registry *registry, struct slice service_id);
 uint32_t registry_record_hash(const struct registry *registry, struct slice packed_key);
 
-/* The next stamp of the hybrid logical clock; and one that a peer gave, which the next is above. */
-uint64_t registry_next_stamp(struct registry *registry, uint64_t wall_ms);
-void registry_observe_stamp(struct registry *registry, uint64_t stamp);
 /* Gives a record its version, and the digests theirs. The shard is locked. */
 void registry_set_version(struct registry *registry, struct record *record,
                           struct stored_version version);

@@ -192,7 +192,7 @@ static enum error version_of(struct registry *registry, const struct peer_record
                              struct moment now, struct stored_version *out)
 {
     if (record->version.stamp == 0) {
-        *out = (struct stored_version){registry_next_stamp(registry, now.wall_ms), ORIGIN_SELF};
+        *out = (struct stored_version){version_clock_next(&registry->clock, now), ORIGIN_SELF};
         return ERR_NONE;
     }
     if (record->version.stamp > VERSION_STAMP_MAX)
@@ -200,8 +200,18 @@ static enum error version_of(struct registry *registry, const struct peer_record
     out->stamp = record->version.stamp;
     enum error error = origins_number(&registry->origins, record->version.origin, &out->origin);
     if (!error)
-        registry_observe_stamp(registry, out->stamp);
+        version_clock_hear_stamp(&registry->clock, out->stamp, now);
     return error;
+}
+
+uint64_t registry_clock_ms(const struct registry *registry, struct moment now)
+{
+    return version_clock_ms(&registry->clock, now);
+}
+
+void registry_hear_clock(struct registry *registry, uint64_t clock_ms, struct moment now)
+{
+    version_clock_hear_ms(&registry->clock, clock_ms, now);
 }
 
 /* Below 0: the record is older than the version. */

@@ -78,6 +78,10 @@ MUST_USE enum error registry_apply_renewal(struct registry *registry,
 MUST_USE enum error registry_apply_unregister(struct registry *registry,
                                               const struct peer_record *record, struct moment now);
 
+/* The clock of the versions (version_clock.h), and that of another node. */
+uint64_t registry_clock_ms(const struct registry *registry, struct moment now);
+void registry_hear_clock(struct registry *registry, uint64_t clock_ms, struct moment now);
+
 /* --- comparing -------------------------------------------------------------------------------- */
 
 /* The state of one key, tombstones included. False: unknown. */

@@ -192,6 +192,8 @@ void replica_told_health(struct replica *replica, const struct message *message,
         verdict = PEER_TWIN;
     else if (health->is_leaving)
         verdict = PEER_DOWN;
+    if (verdict == PEER_UP)
+        registry_hear_clock(replica->registry, health->clock_ms, now);
     set_health(replica, peer, verdict, now);
     peer->is_plain = health->is_plain;
     bool became_ready = verdict == PEER_UP && health->is_ready && !peer->is_ready;
@@ -276,7 +278,7 @@ static uint64_t due_of(const struct peer *peer, uint64_t renew_due_ms, struct mo
 
 uint64_t replica_due_ms(const struct replica *replica, struct moment now)
 {
-    uint64_t due_ms = UINT64_MAX;
+    uint64_t due_ms = start_deadline_ms(replica);
     for (uint32_t i = 0; i < REPLICA_PEERS_MAX; i++)
         if (replica->peers[i].joined)
             due_ms = earlier(due_ms, due_of(&replica->peers[i], replica->renew_due_ms, now));

@@ -16,8 +16,8 @@
  *                More than max_retries in a row: the peer is down, and its outbox is dropped
  *   anti-entropy every anti_entropy_ms, and when a peer comes back: digests, then the keys of the
  *                buckets that differ, then the records that differ, both ways
- * and for this node: the snapshot it starts from (until then it is not ready), and the question to
- * all peers before a lease ends.
+ * and for this node: the snapshot it starts from, which it compares with every other peer before it
+ * is ready; and the question to all peers before a lease ends.
  *
  * At most one message of each kind is under way to a peer. Memory is bounded by the number of
  * instances, whatever a peer does. One thread at a time.
@@ -33,6 +33,8 @@ enum {
     BACKOFF_MAX_MS = 10000,
     DOWN_PROBE_MS = 1000, /* a peer that is down is asked for its health so often */
     QUESTION_TIMEOUT_MS = 500,
+    START_COMPARE_MS =
+        5000, /* a node with a snapshot waits no longer for the comparison with all */
     MESSAGE_ITEMS_MAX = 10000,
     MESSAGE_BYTES_MAX = 1024 * 1024, /* of instances in one message */
     SYNC_BUCKETS_MAX = 128,          /* that are compared in one message */
@@ -129,6 +131,7 @@ struct health_answer {
     bool is_plain;     /* an older Artemis: it knows no versions, digests or questions */
     bool is_ready;     /* it serves discovery */
     bool is_leaving;   /* it is draining */
+    uint64_t clock_ms; /* of its versions; 0: it did not say */
 };
 void replica_told_health(struct replica *replica, const struct message *message,
                          const struct health_answer *health, struct moment now);

@@ -66,6 +66,7 @@ struct replica {
     struct moment started;
     uint64_t renew_due_ms; /* when renewals are taken up again */
     uint32_t next_peer;    /* who is served first */
+    uint64_t snapshot_ms;  /* when it had one; 0: not yet */
     bool ready;
     bool draining;
     struct question question;
@@ -104,6 +105,8 @@ void start_told(struct replica *replica, const struct peer_record *record, struc
 void start_done(struct replica *replica, struct peer *peer, enum fate fate, struct moment now);
 /* Ready, when nobody is left to learn from. */
 void start_check(struct replica *replica, struct moment now);
+/* When it stops to compare before it is ready; UINT64_MAX: it does not. */
+uint64_t start_deadline_ms(const struct replica *replica);
 struct message *question_next(struct replica *replica, struct peer *peer, struct moment now);
 void question_gather(struct replica *replica, struct moment now);
 void question_told(struct replica *replica, const struct peer_record *record, struct moment now);

@@ -10,7 +10,7 @@
 
 struct message *start_next(struct replica *replica, struct peer *peer, struct moment now)
 {
-    if (replica->ready || peer->snapshot_tried || !peer->is_ready)
+    if (replica->ready || replica->snapshot_ms || peer->snapshot_tried || !peer->is_ready)
         return NULL;
     for (uint32_t i = 0; i < REPLICA_PEERS_MAX; i++)
         if (replica->peers[i].joined && replica->peers[i].under_way[MESSAGE_SNAPSHOT])
@@ -36,8 +36,8 @@ void start_done(struct replica *replica, struct peer *peer, enum fate fate, stru
 {
     if (fate == FATE_DELIVERED) {
         peer->snapshot_tried = true;
-        if (!replica->ready)
-            become_ready(replica, now);
+        if (!replica->snapshot_ms)
+            replica->snapshot_ms = now.mono_ms;
         return;
     }
     peer->snapshot_failures++;
@@ -54,14 +54,35 @@ static bool may_help(const struct peer *peer)
            (peer->health == PEER_UP && peer->is_ready);
 }
 
+/* The peer with the snapshot may itself have been cut off from another until a moment ago: this node
+ * compares with everyone before it speaks for them. One that is in trouble is not waited for. */
+static bool is_to_be_compared(const struct peer *peer)
+{
+    if (!peer->joined || peer->failures)
+        return false;
+    return peer->health == PEER_NEW || (peer->health == PEER_UP && peer->is_ready &&
+                                        !peer->is_plain && !peer->view.compared_ms);
+}
+
 void start_check(struct replica *replica, struct moment now)
 {
+    bool has_snapshot = replica->snapshot_ms != 0;
     if (replica->ready)
         return;
-    for (uint32_t i = 0; i < REPLICA_PEERS_MAX; i++)
-        if (may_help(&replica->peers[i]))
+    for (uint32_t i = 0; i < REPLICA_PEERS_MAX; i++) {
+        const struct peer *peer = &replica->peers[i];
+        if (has_snapshot ? is_to_be_compared(peer) && now.mono_ms < start_deadline_ms(replica)
+                         : may_help(peer))
             return;
+    }
     become_ready(replica, now);
+}
+
+uint64_t start_deadline_ms(const struct replica *replica)
+{
+    if (replica->ready || !replica->snapshot_ms)
+        return UINT64_MAX;
+    return replica->snapshot_ms + START_COMPARE_MS;
 }
 
 bool replica_is_ready(const struct replica *replica)

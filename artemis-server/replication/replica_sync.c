@@ -96,7 +96,8 @@ struct message *sync_next(struct replica *replica, struct peer *peer, struct mom
         return fetch_message(replica, peer, now);
     if (any_differ(sync))
         return list_message(replica, peer, now);
-    if (!replica->ready || !peer->is_ready || now.mono_ms < sync->next_ms)
+    bool has_something = replica->ready || replica->snapshot_ms;
+    if (!has_something || !peer->is_ready || now.mono_ms < sync->next_ms)
         return NULL;
     struct message *message = replica_message(replica, peer, MESSAGE_DIGEST, 0, now);
     if (message)

@@ -160,6 +160,7 @@ static void read_health(const struct call *call, struct delivery *delivery)
     delivery->node_id = node ? node : "";
     delivery->region = region ? region : "";
     delivery->zone = zone ? zone : "";
+    const char *clock = answer_header(call, "X-Artemis-Clock");
     delivery->health = (struct health_answer){
         .is_self = has_our_run,
         .has_our_name = !has_our_run && same(node, own->node_id),
@@ -167,6 +168,7 @@ static void read_health(const struct call *call, struct delivery *delivery)
         .is_plain = !cluster,
         .is_ready = !state || strcmp(state, "ready") == 0,
         .is_leaving = same(state, "draining"),
+        .clock_ms = clock ? strtoull(clock, NULL, 10) : 0, /* what makes no sense is out of range */
     };
 }
 

@@ -45,6 +45,7 @@ struct sim_node {
     uint32_t life; /* counts its processes */
     bool running;
     bool paused;
+    bool was_paused; /* since it started */
     struct registry *registry;
     struct replica *replica;
     uint64_t born_ms;
@@ -68,6 +69,8 @@ struct sim_client {
     uint32_t told_node; /* who acknowledged its last registration or unregistration, */
     uint64_t told_ms;   /* when, */
     bool told_the_dead; /* and has crashed since, maybe before it told anybody */
+    bool told_the_cut;  /* which then was out of reach until the lease had ended there */
+    bool told_the_late; /* and had yet to hear of a clock that was ahead of its own */
 };
 
 /* Links are one way: [from][to]. */
@@ -78,7 +81,7 @@ struct sim_link {
 
 struct sim_counts {
     uint64_t events, messages, lost, repeated, registrations, heartbeats, refused, unregistrations,
-        crashes, pauses, jumps, refuted, repairs, fetched, rounds, evictions;
+        crashes, pauses, jumps, late, refuted, repairs, fetched, rounds, evictions;
 };
 
 struct sim {
@@ -92,6 +95,7 @@ struct sim {
     uint32_t loss_percent;
     uint32_t repeat_percent;
     uint64_t delay_max_ms;
+    uint64_t calm_since_ms; /* nothing is lost, and little late, since then; 0: not now */
     struct sim_node nodes[NODES_MAX];
     struct sim_client clients[CLIENTS_MAX];
     struct sim_link links[NODES_MAX][NODES_MAX];
@@ -130,6 +134,8 @@ void net_drop(sim_event *call, void *context);
 struct instance *client_instance(const struct sim_client *client, uint32_t content);
 struct instance_key client_key(const struct sim_client *client);
 void clients_start(struct sim *sim);
+/* How far the clock of a node's versions is behind that of another. */
+uint64_t node_lateness_ms(const struct sim *sim, const struct sim_node *node);
 /* Alive, registered, and renewed for so long without a failure. */
 bool client_is_steady(const struct sim *sim, const struct sim_client *client, uint64_t for_ms);
 

@@ -8,7 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CALL_INTERVAL_MS = TTL_MS / 4, RETRY_MS = 400 };
+enum {
+    CALL_INTERVAL_MS = TTL_MS / 4,
+    RETRY_MS = 400,
+    LATE_MS = 100, /* less than any client needs to go to another node */
+};
 
 static struct slice numbered(char room[16], char letter, uint32_t number)
 {
@@ -71,6 +75,9 @@ static void note_told(struct sim *sim, struct sim_client *client)
     client->told_node = client->node;
     client->told_ms = sim->now_ms;
     client->told_the_dead = false;
+    client->told_the_cut = false;
+    client->told_the_late = node_lateness_ms(sim, &sim->nodes[client->node]) > LATE_MS;
+    sim->counts.late += client->told_the_late;
 }
 
 /* --- calls ------------------------------------------------------------------------------------ */

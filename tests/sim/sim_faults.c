@@ -81,6 +81,7 @@ static void pause_node(struct sim *sim, struct sim_node *node, uint64_t for_ms)
         return;
     sim->counts.pauses++;
     node->paused = true;
+    node->was_paused = true;
     sim_tell(sim, "%s is stopped", node->name);
     sim_at(sim->now_ms + for_ms, on_resume, NULL, node->id, node->life);
 }

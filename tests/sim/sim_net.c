@@ -172,7 +172,8 @@ static void serve(struct sim *sim, struct flight *flight, struct sim_node *node)
     switch (flight->kind) {
     case MESSAGE_HEALTH:
         flight->health = (struct health_answer){.is_self = flight->from == flight->to,
-                                                .is_ready = replica_is_ready(node->replica)};
+                                                .is_ready = replica_is_ready(node->replica),
+                                                .clock_ms = registry_clock_ms(node->registry, now)};
         return;
     case MESSAGE_REGISTER:
     case MESSAGE_UNREGISTER:

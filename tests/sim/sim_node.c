@@ -16,6 +16,19 @@ struct moment node_now(const struct sim *sim, const struct sim_node *node)
     };
 }
 
+uint64_t node_lateness_ms(const struct sim *sim, const struct sim_node *node)
+{
+    uint64_t own_ms = registry_clock_ms(node->registry, node_now(sim, node));
+    uint64_t highest_ms = own_ms;
+    for (uint32_t n = 0; n < sim->node_count; n++) {
+        const struct sim_node *other = &sim->nodes[n];
+        uint64_t ms = other->running ? registry_clock_ms(other->registry, node_now(sim, other)) : 0;
+        if (ms > highest_ms)
+            highest_ms = ms;
+    }
+    return highest_ms - own_ms;
+}
+
 bool node_serves(const struct sim_node *node)
 {
     return node->running && !node->paused;
@@ -115,6 +128,7 @@ void node_start(struct sim *sim, struct sim_node *node)
     node->life++;
     node->running = true;
     node->paused = false;
+    node->was_paused = false;
     node->was_ready = false;
     node->born_ms = sim->now_ms;
     node->work_at_ms = 0;

@@ -15,6 +15,7 @@ enum {
      * time-to-live, and some time-outs. */
     SETTLED_MS = BACKOFF_MAX_MS + DOWN_PROBE_MS + 2 * ANTI_ENTROPY_MS + TTL_MS + 3 * TIMEOUT_MS,
     SNAPSHOT_MS = 8000,
+    CLOCKS_APART_MS = 100, /* what their drift and the ways between them allow */
 };
 
 /* The content of a client's instance at a node; 0: it is not there. */
@@ -38,10 +39,13 @@ static uint32_t wanted_content(const struct sim_client *client)
     return 1 + client->content % 60000;
 }
 
-/* Whether a node that holds this content of a living client holds what it should. */
+/* Whether a node that holds this content of a living client holds what it should. What only a node
+ * knew that has crashed is lost; and of two contents, that of the later clock wins. */
 static bool is_right(const struct sim_client *client, uint32_t content)
 {
-    return client->told_the_dead ? content != 0 : content == wanted_content(client);
+    if (client->told_the_dead || client->told_the_cut || client->told_the_late)
+        return content != 0;
+    return content == wanted_content(client);
 }
 
 /* --- who can hear of whom --------------------------------------------------------------------- */
@@ -52,10 +56,19 @@ static bool talks(const struct sim *sim, uint32_t a, uint32_t b)
            !sim->links[b][a].cut;
 }
 
+static bool is_calm(const struct sim *sim)
+{
+    return sim->loss_percent == 0 && sim->delay_max_ms <= 500;
+}
+
 /* Nodes that are joined by links that work both ways. Loss and delay count as trouble, too. */
 static void look_at_reach(struct sim *sim)
 {
-    bool calm = sim->loss_percent == 0 && sim->delay_max_ms <= 500;
+    bool calm = is_calm(sim);
+    if (!calm)
+        sim->calm_since_ms = 0;
+    else if (!sim->calm_since_ms)
+        sim->calm_since_ms = sim->now_ms;
     for (uint32_t a = 0; a < sim->node_count; a++) {
         bool reached[NODES_MAX] = {0};
         reached[a] = node_serves(&sim->nodes[a]) && calm;
@@ -76,6 +89,16 @@ static bool has_reached(const struct sim *sim, uint32_t from, uint32_t to, uint6
 {
     uint64_t since_ms = sim->reaches_since_ms[from][to];
     return since_ms && sim->now_ms - since_ms >= for_ms;
+}
+
+/* Who changes itself at a node that is cut off, and goes on renewing elsewhere, keeps its older
+ * content there: at that node its lease ends. */
+static void note_the_cut(struct sim *sim, struct sim_client *client)
+{
+    const struct sim_node *told = &sim->nodes[client->told_node];
+    if (told->running && client->wanted && !content_at(sim, told, client) &&
+        !has_reached(sim, told->id, client->node, TTL_MS))
+        client->told_the_cut = true;
 }
 
 /* --- every second ----------------------------------------------------------------------------- */
@@ -123,6 +146,8 @@ static void on_look(struct sim *sim, void *context, uint32_t a, uint32_t b)
     (void)a;
     (void)b;
     look_at_reach(sim);
+    for (uint32_t i = 0; i < sim->client_count; i++)
+        note_the_cut(sim, &sim->clients[i]);
     look_for_living(sim);
     look_at_memory(sim);
     sim_at(sim->now_ms + LOOK_INTERVAL_MS, on_look, NULL, 0, 0);
@@ -136,6 +161,8 @@ void oracle_start(struct sim *sim)
 /* Never a part: what a ready peer that could be asked has held for a while, is there. */
 void oracle_node_ready(struct sim *sim, const struct sim_node *node)
 {
+    if (sim->calm_since_ms == 0 || sim->calm_since_ms > node->born_ms || node->was_paused)
+        return; /* a peer whose messages are lost is not waited for; who was stopped knows old things */
     for (uint32_t p = 0; p < sim->node_count; p++) {
         const struct sim_node *peer = &sim->nodes[p];
         if (p == node->id || !talks(sim, p, node->id) || !peer->was_ready ||
@@ -192,6 +219,9 @@ void oracle_end(struct sim *sim)
         registry_validate(sim->nodes[n].registry);
         if (!replica_is_ready(sim->nodes[n].replica))
             sim_fail(sim, "n%u is not ready", n);
+        uint64_t late_ms = node_lateness_ms(sim, &sim->nodes[n]);
+        if (late_ms > CLOCKS_APART_MS)
+            sim_fail(sim, "the clock of n%u is %llu ms late", n, (unsigned long long)late_ms);
     }
     for (uint32_t i = 0; i < sim->client_count; i++)
         check_client(sim, &sim->clients[i]);

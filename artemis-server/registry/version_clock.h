@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * version_clock - the clock that stamps versions (artemis-core/version.h), which all nodes of a cluster share.
+ *
+ * It is set once from the wall clock, and runs by the monotonic clock from then on: nobody who sets
+ * the wall clock back or ahead changes which of two registrations is the later. Hearing of a clock
+ * that is ahead, it catches up, so nodes that hear each other agree on the time to within their
+ * distance, whatever their wall clocks say. It is never set back. A stamp is given once.
+ *
+ * Any thread may call; nothing here waits. No clock is read.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "artemis-core/moment.h"
+
+struct version_clock {
+    _Atomic uint64_t last;   /* the highest stamp that was given or heard of */
+    _Atomic int64_t zero_ms; /* its time when the monotonic clock stood at 0 */
+};
+
+void version_clock_init(struct version_clock *clock, struct moment now);
+uint64_t version_clock_ms(const struct version_clock *clock, struct moment now);
+/* A stamp above all that were given or heard of. */
+uint64_t version_clock_next(struct version_clock *clock, struct moment now);
+/* A stamp that another node gave; and the time of another node's clock. One that is out of range
+ * (VERSION_STAMP_MAX) is ignored. */
+void version_clock_hear_stamp(struct version_clock *clock, uint64_t stamp, struct moment now);
+void version_clock_hear_ms(struct version_clock *clock, uint64_t ms, struct moment now);
