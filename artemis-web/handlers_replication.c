@@ -39,8 +39,10 @@ void peer_explain(const struct request *request, enum error error, char message[
                  cluster_header, request->engine->config->cluster.cluster_id, quoted);
     }
     const char *node = request_header(request, node_header);
-    text_quote(quoted, sizeof(quoted), slice_of(node ? node : "unknown"));
-    log_seldom(LOG_LEVEL_WARN, "refused a call of the node %s: %s", quoted, message);
+    if (node)
+        text_quote(quoted, sizeof(quoted), slice_of(node));
+    log_seldom(LOG_LEVEL_WARN, "refused a peer's call%s%s: %s", node ? " of node " : "",
+               node ? quoted : "", message);
 }
 
 /* A peer that is shutting down says so with its last call. */

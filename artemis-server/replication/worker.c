@@ -45,7 +45,7 @@ const char *peer_health_word(enum peer_health health)
 /* What an operator must know without asking. */
 static void log_health(const struct peer_status *peer, enum peer_health health)
 {
-    const char *node = peer->node_id[0] ? peer->node_id : "a node";
+    const char *node = peer->node_id[0] ? peer->node_id : "(unknown)";
     switch (health) {
     case PEER_UP:
         log_line(LOG_LEVEL_INFO, "peer %s at %s: up%s", node, peer->url,

@@ -71,7 +71,15 @@ static void read_banner(struct server_process *server)
 void server_process_start(struct server_process *server, const char *const args[],
                           const char *const env[])
 {
-    const char *all[ARGS_MAX] = {"server", "--addr", "127.0.0.1:0"};
+    server_process_start_at(server, 0, args, env);
+}
+
+void server_process_start_at(struct server_process *server, uint16_t port, const char *const args[],
+                             const char *const env[])
+{
+    char address[32];
+    snprintf(address, sizeof address, "127.0.0.1:%u", port);
+    const char *all[ARGS_MAX] = {"server", "--addr", address};
     size_t count = 3;
     for (size_t i = 0; args != NULL && args[i] != NULL; i++) {
         assert_true(count < ARGS_MAX - 1);

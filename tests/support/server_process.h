@@ -26,6 +26,10 @@ struct server_process {
 void server_process_start(struct server_process *server, const char *const args[],
                           const char *const env[]);
 
+/* The same on a port that others know already. */
+void server_process_start_at(struct server_process *server, uint16_t port, const char *const args[],
+                             const char *const env[]);
+
 void server_process_signal(const struct server_process *server, int signal);
 
 /* Waits for its end and returns the exit code; fails the test when patience ends first. */

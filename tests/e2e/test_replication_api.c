@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Section 4 of the contract: what nodes say to each other, on the wire.
+ */
+#include "tests/support/cluster.h"
+#include "tests/support/wait.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PEER "/api/replication/registry/"
+/* Version 100 and 200 of some node. */
+#define FIELDS                                                                                     \
+    "'region_id':'lab','zone_id':'zone1','service_id':'%s','instance_id':'%s','group_id':''"
+#define OLDER "'version':6553600,'origin':'node7'"
+#define NEWER "'version':13107200,'origin':'node7'"
+
+static int start(void **state)
+{
+    return fixture_start(state, (const char *const[]){"--set", "cluster.enabled=true", NULL});
+}
+
+/* As a peer; single quotes stand for double ones. */
+static struct http_answer *peer_post(void **state, const char *call, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static struct http_answer *peer_post(void **state, const char *call, const char *format, ...)
+{
+    char path[100];
+    va_list args;
+    va_start(args, format);
+    char *body = http_quoted(format, args);
+    va_end(args);
+    snprintf(path, sizeof path, PEER "%s", call);
+    struct http_answer *answer =
+        cluster_peer_call(((struct fixture *)*state)->http, "POST", path, body);
+    free(body);
+    return answer;
+}
+
+static struct http_answer *peer_get(void **state, const char *call)
+{
+    char path[100];
+    snprintf(path, sizeof path, PEER "%s", call);
+    return cluster_peer_call(((struct fixture *)*state)->http, "GET", path, NULL);
+}
+
+static struct http_answer *shown(void **state, const char *service_id)
+{
+    return http_get(((struct fixture *)*state)->http, "/api/discovery/service?service_id=%s",
+                    service_id);
+}
+
+/* --- who may call ----------------------------------------------------------------------------- */
+
+static void without_the_header_every_call_is_refused(void **state)
+{
+    struct http *http = ((struct fixture *)*state)->http;
+    static const char *const posts[] = {
+        "register.json",        "unregister.json",       "heartbeat.json", "batch-register.json",
+        "batch-heartbeat.json", "batch-unregister.json", "lease-check",    "records"};
+    for (size_t i = 0; i < sizeof posts / sizeof posts[0]; i++) {
+        char path[100];
+        snprintf(path, sizeof path, PEER "%s", posts[i]);
+        struct http_answer *answer = http_post(http, path, "{'instances':[]}");
+        check_status(answer, 400, "bad-request", "not-a-peer");
+        check_contains(answer, "response_status.error_message",
+                       "X-Artemis-Replication: is required");
+    }
+    check_status(http_get(http, PEER "services.json"), 400, "bad-request", "not-a-peer");
+    check_status(http_get(http, PEER "digest"), 400, "bad-request", "not-a-peer");
+}
+
+/* --- what is told ----------------------------------------------------------------------------- */
+
+static void the_higher_version_wins_in_any_order(void **state)
+{
+    check_status(peer_post(state, "register.json",
+                           "{'instances':[{" INSTANCE_FIELDS ",'metadata':{'v':'new'}," NEWER
+                           ",'age_ms':10}]}",
+                           "shop", "i1"),
+                 200, "success", NULL);
+    check_status(peer_post(state, "register",
+                           "{'instances':[{" INSTANCE_FIELDS ",'metadata':{'v':'old'}," OLDER
+                           ",'age_ms':0}]}",
+                           "shop", "i1"),
+                 200, "success", NULL);
+    check_json(shown(state, "shop"), "service.instances[0].metadata.v", "'new'");
+    /* An unregistration that is older than what it means has no effect; one that is newer does, */
+    check_status(peer_post(state, "unregister.json", "{'instance_keys':[{" FIELDS "," OLDER "}]}",
+                           "shop", "i1"),
+                 200, "success", NULL);
+    check_count(shown(state, "shop"), "service.instances", 1);
+    check_status(peer_post(state, "unregister.json",
+                           "{'instance_keys':[{" FIELDS ",'version':13107201,'origin':'node7'}]}",
+                           "shop", "i1"),
+                 200, "success", NULL);
+    /* and what is older than it does not come back. */
+    check_status(peer_post(state, "register.json",
+                           "{'instances':[{" INSTANCE_FIELDS "," NEWER ",'age_ms':0}]}", "shop",
+                           "i1"),
+                 200, "success", NULL);
+    assert_int_equal(call_count(((struct fixture *)*state)->http, "shop"), 0);
+}
+
+static void a_renewal_of_what_is_unknown_or_older_here_is_named(void **state)
+{
+    check_status(peer_post(state, "register.json",
+                           "{'instances':[{" INSTANCE_FIELDS "," OLDER ",'age_ms':0}]}", "beat",
+                           "i1"),
+                 200, "success", NULL);
+    struct http_answer *answer = peer_post(state, "heartbeat.json",
+                                           "{'instance_keys':[{" FIELDS "," OLDER
+                                           ",'age_ms':5},{" FIELDS "," OLDER ",'age_ms':5}]}",
+                                           "beat", "i1", "beat", "i2");
+    check_status(answer, 200, "bad-request", NULL);
+    check_count(answer, "failed_instance_keys", 1);
+    check_json(answer, "failed_instance_keys[0].instance_id", "'i2'");
+    answer = peer_post(state, "heartbeat.json",
+                       "{'instance_keys':[{" FIELDS "," NEWER ",'age_ms':5}]}", "beat", "i1");
+    check_json(answer, "failed_instance_keys[0].instance_id", "'i1'");
+    answer = peer_post(state, "heartbeat.json",
+                       "{'instance_keys':[{" FIELDS "," OLDER ",'age_ms':5}]}", "beat", "i1");
+    check_status(answer, 200, "success", NULL);
+    check_absent(answer, "failed_instance_keys");
+}
+
+static void what_makes_no_sense_is_refused_by_name(void **state)
+{
+    static const struct {
+        const char *members, *part;
+    } rows[] = {
+        {"'version':-1,'origin':'n'", "version"},
+        {"'version':'7','origin':'n'", "version"},
+        {"'version':1.5,'origin':'n'", "version"},
+        {"'version':7", "origin"},
+        {"'version':7,'origin':''", "origin"},
+        {"'version':7,'origin':5", "origin"},
+        {"'version':7,'origin':'n','age_ms':-5", "age_ms"},
+        {"'version':7,'origin':'n','age_ms':'x'", "age_ms"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char format[400];
+        snprintf(format, sizeof format, "{'instances':[{%s,%s}]}", INSTANCE_FIELDS,
+                 rows[i].members);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+        struct http_answer *answer = peer_post(state, "register.json", format, "odd", "i1");
+#pragma GCC diagnostic pop
+        check_http(answer, 200);
+        check_status(answer, 200, "bad-request", NULL);
+        if (strstr(answer->body, rows[i].part) == NULL)
+            fail_msg("row %zu: %s is not in %s", i, rows[i].part, answer->body);
+    }
+    assert_int_equal(call_count(((struct fixture *)*state)->http, "odd"), -1);
+}
+
+static void without_a_version_it_counts_as_said_now(void **state)
+{
+    for (int i = 0; i < 2; i++)
+        check_status(
+            peer_post(state, "register.json", "{'instances':[" INSTANCE "]}", "plain", "i1"), 200,
+            "success", NULL);
+    check_status(
+        peer_post(state, "batch-heartbeat.json", "{'instance_keys':[{" FIELDS "}]}", "plain", "i1"),
+        200, "success", NULL);
+    struct http_answer *answer =
+        peer_post(state, "batch-heartbeat.json", "{'instance_keys':[{" FIELDS "}]}", "plain", "i2");
+    check_status(answer, 200, "bad-request", NULL);
+    check_json(answer, "failed_instance_keys[0].group_id", "''"); /* all five parts, always */
+    check_json(answer, "failed_instance_keys[0].instance_id", "'i2'");
+    check_status(
+        peer_post(state, "unregister.json", "{'instance_keys':[{" FIELDS "}]}", "plain", "i1"), 200,
+        "success", NULL);
+    assert_int_equal(call_count(((struct fixture *)*state)->http, "plain"), 0);
+}
+
+/* --- what is asked ---------------------------------------------------------------------------- */
+
+static void everything_ends_with_a_marker(void **state)
+{
+    call_register_many(((struct fixture *)*state)->http, "all", 3);
+    check_status(peer_post(state, "unregister.json",
+                           "{'instance_keys':[{" FIELDS "," NEWER ",'age_ms':1}]}", "gone", "i1"),
+                 200, "success", NULL);
+    struct http_answer *answer = peer_get(state, "services.json");
+    check_http(answer, 200);
+    check_json(answer, "complete", "true");
+    size_t i;
+    size_t found = 0;
+    json_t *service;
+    json_array_foreach(check_find(answer->json, "services"), i, service)
+    {
+        if (strcmp(json_string_value(json_object_get(service, "service_id")), "all") != 0)
+            continue;
+        found = json_array_size(json_object_get(service, "instances"));
+        json_t *first = json_array_get(json_object_get(service, "instances"), 0);
+        assert_true(json_integer_value(json_object_get(first, "version")) > 0);
+        assert_non_null(json_string_value(json_object_get(first, "origin")));
+        assert_true(json_is_integer(json_object_get(first, "age_ms")));
+    }
+    assert_int_equal(found, 3);
+    found = 0;
+    json_array_foreach(check_find(answer->json, "tombstones"), i, service) found +=
+        strcmp(json_string_value(json_object_get(service, "service_id")), "gone") == 0;
+    assert_int_equal(found, 1);
+}
+
+static void digests_lead_to_keys_and_keys_to_records(void **state)
+{
+    char *before = strdup(peer_get(state, "digest")->body);
+    call_register(((struct fixture *)*state)->http, "differ", "i1");
+    struct http_answer *answer = peer_get(state, "digest");
+    check_count(answer, "digests", 1024);
+    json_t *old = json_loads(before, 0, NULL);
+    size_t bucket = 0;
+    size_t differing = 0;
+    for (size_t i = 0; i < 1024; i++) {
+        if (json_equal(json_array_get(json_object_get(old, "digests"), i),
+                       json_array_get(check_find(answer->json, "digests"), i)))
+            continue;
+        bucket = i;
+        differing++;
+    }
+    assert_int_equal(differing, 1);
+    answer = peer_post(state, "records", "{'buckets':[%zu]}", bucket);
+    check_json(answer, "instance_keys[0].instance_id", "'i1'");
+    answer = peer_post(state, "records", "{'instance_keys':[{" FIELDS "},{" FIELDS "}]}", "differ",
+                       "i1", "differ", "nobody");
+    check_count(answer, "instances", 1);
+    check_json(answer, "instances[0].ip", "'10.0.0.1'");
+    check_contains(peer_post(state, "records", "{'buckets':[1024]}"),
+                   "response_status.error_message", "buckets");
+    check_http(peer_post(state, "records", "{}"), 400);
+    json_decref(old);
+    free(before);
+}
+
+static void only_living_leases_are_named(void **state)
+{
+    call_register(((struct fixture *)*state)->http, "live", "i1");
+    struct http_answer *answer =
+        peer_post(state, "lease-check", "{'instance_keys':[{" FIELDS "},{" FIELDS "}]}", "live",
+                  "i1", "live", "i2");
+    check_http(answer, 200);
+    check_count(answer, "instance_keys", 1);
+    check_json(answer, "instance_keys[0].instance_id", "'i1'");
+    assert_true(check_integer(answer, "instance_keys[0].age_ms") >= 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_the_header_every_call_is_refused),
+        cmocka_unit_test(the_higher_version_wins_in_any_order),
+        cmocka_unit_test(a_renewal_of_what_is_unknown_or_older_here_is_named),
+        cmocka_unit_test(what_makes_no_sense_is_refused_by_name),
+        cmocka_unit_test(without_a_version_it_counts_as_said_now),
+        cmocka_unit_test(everything_ends_with_a_marker),
+        cmocka_unit_test(digests_lead_to_keys_and_keys_to_records),
+        cmocka_unit_test(only_living_leases_are_named),
+    };
+    return server_process_finish(cmocka_run_group_tests(tests, start, fixture_stop));
+}
