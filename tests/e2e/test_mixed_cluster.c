@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A node of ours beside one of the older Rust Artemis: it starts from what that one has, tells it what it
+ * can read and nothing else, and takes what it says as said at that moment.
+ */
+#include "tests/support/cluster.h"
+#include "tests/support/old_node.h"
+#include "tests/support/wait.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static struct old_node *old;
+static struct server_process ours;
+static struct http *http;
+
+static void start_beside(const char *services)
+{
+    char peers[64];
+    old = old_node_start(services);
+    snprintf(peers, sizeof peers, "cluster.peers=http://127.0.0.1:%u", old_node_port(old));
+    server_process_start(&ours,
+                         (const char *const[]){"--set", "cluster.enabled=true", "--set", peers,
+                                               "--set", "replication.anti_entropy_secs=1", NULL},
+                         NULL);
+    http = http_new(ours.port);
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    server_process_stop(&ours);
+    http_free(http);
+    old_node_stop(old);
+    return 0;
+}
+
+static bool is_ready(void *context)
+{
+    (void)context;
+    return http_get(http, "/ready")->status == 200;
+}
+
+static void wait_ready(void)
+{
+    assert_true(wait_until(is_ready, NULL, wait_deadline_ms()));
+}
+
+static bool old_has(void *context)
+{
+    return old_node_has(old, "shop", context);
+}
+
+static bool old_has_not(void *context)
+{
+    return !old_node_has(old, "shop", context);
+}
+
+static bool old_was_renewed(void *context)
+{
+    return old_node_renewals(old, "shop", context) >= 2;
+}
+
+/* As the old node says it. */
+static struct http_answer *old_says(const char *call, const char *body)
+{
+    static const char *const fields[] = {"X-Artemis-Replication: true",
+                                         "Content-Type: application/json", NULL};
+    char path[100];
+    snprintf(path, sizeof path, "/api/replication/registry/%s", call);
+    return http_send(http, &(struct http_request){.method = "POST",
+                                                  .path = path,
+                                                  .fields = fields,
+                                                  .body = body,
+                                                  .body_size = strlen(body)});
+}
+
+/* --- tests ------------------------------------------------------------------------------------ */
+
+static void it_starts_from_what_the_old_node_has(void **state)
+{
+    (void)state;
+    start_beside("[{'service_id':'elder','instances':["
+                 "{'region_id':'local','zone_id':'z','service_id':'elder','instance_id':'e1',"
+                 "'ip':'10.0.0.9','port':90,'url':'http://10.0.0.9:90','status':'up'},"
+                 "{'region_id':'local','zone_id':'z','service_id':'elder','instance_id':'e2',"
+                 "'ip':'10.0.0.8','port':90,'url':'http://10.0.0.8:90','status':'up'}]}]");
+    wait_ready();
+    assert_int_equal(call_count(http, "elder"), 2);
+    struct http_answer *answer = http_get(http, "/api/status/cluster");
+    check_json(answer, "peers[0].plain", "true");
+    check_json(answer, "peers[0].health", "'up'");
+}
+
+static void the_old_node_is_told_what_it_can_read(void **state)
+{
+    (void)state;
+    start_beside(NULL);
+    wait_ready();
+    call_register_many(http, "shop", 5);
+    /* What it has no word for, a group that is missing, and nothing but a url. */
+    check_status(http_post(http, REGISTER,
+                           "{'instances':[{" INSTANCE_FIELDS ",'status':'on-holiday'},"
+                           "{'region_id':'lab','zone_id':'zone1','service_id':'shop',"
+                           "'instance_id':'u','url':'http://a.lab:81'}]}",
+                           "shop", "odd"),
+                 200, "success", NULL);
+    assert_true(wait_until(old_has, "i4", wait_deadline_ms()));
+    assert_true(wait_until(old_has, "odd", wait_deadline_ms()));
+    assert_true(wait_until(old_has, "u", wait_deadline_ms()));
+    int64_t deadline_ms = wait_deadline_ms();
+    while (!old_was_renewed("i0") && wait_now_ms() < deadline_ms) {
+        check_status(call_with_keys(http, HEARTBEAT, "shop", 0, 5), 200, "success", NULL);
+        wait_for_time(wait_now_ms() + 20);
+    }
+    assert_true(old_was_renewed("i0"));
+    check_status(call_with_keys(http, UNREGISTER, "shop", 0, 5), 200, "success", NULL);
+    assert_true(wait_until(old_has_not, "i4", wait_deadline_ms()));
+}
+
+static void what_the_old_node_says_counts_as_said_now(void **state)
+{
+    (void)state;
+    start_beside(NULL);
+    wait_ready();
+    check_status(old_says("register.json",
+                          "{\"instances\":[{\"region_id\":\"local\",\"zone_id\":\"z\","
+                          "\"service_id\":\"far\",\"instance_id\":\"f1\",\"ip\":\"10.0.0.9\","
+                          "\"port\":90,\"url\":\"http://10.0.0.9:90\",\"status\":\"up\"}]}"),
+                 200, "success", NULL);
+    assert_int_equal(call_count(http, "far"), 1);
+    struct http_answer *answer = old_says(
+        "heartbeat.json", "{\"instance_keys\":[{\"region_id\":\"local\",\"zone_id\":\"z\","
+                          "\"service_id\":\"far\",\"group_id\":\"\",\"instance_id\":\"f1\"}]}");
+    check_status(answer, 200, "success", NULL);
+    answer = old_says("unregister.json",
+                      "{\"instance_keys\":[{\"region_id\":\"local\",\"zone_id\":\"z\","
+                      "\"service_id\":\"far\",\"group_id\":\"\",\"instance_id\":\"f1\"}]}");
+    check_status(answer, 200, "success", NULL);
+    assert_int_equal(call_count(http, "far"), 0);
+    assert_false(old_node_has(old, "far", "f1")); /* it is not told its own words */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(it_starts_from_what_the_old_node_has, stop),
+        cmocka_unit_test_teardown(the_old_node_is_told_what_it_can_read, stop),
+        cmocka_unit_test_teardown(what_the_old_node_says_counts_as_said_now, stop),
+    };
+    return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
+}

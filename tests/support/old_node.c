@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/support/old_node.h"
+
+#include "tests/support/cmocka_all.h"
+#include "tests/support/http.h"
+
+#include <arpa/inet.h>
+#include <microhttpd.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BASE "/api/replication/registry/"
+
+enum { BODY_MAX = 2 * 1024 * 1024, NAME_BYTES = 200 };
+
+struct told {
+    char name[NAME_BYTES]; /* service and instance */
+    bool lives;
+    int renewals;
+};
+
+struct old_node {
+    struct MHD_Daemon *daemon;
+    uint16_t port;
+    char *services;
+    pthread_mutex_t lock; /* of what follows */
+    struct told told[OLD_NODE_KEYS_MAX];
+    int told_count;
+    char complaint[512];
+};
+
+struct body {
+    char *bytes;
+    size_t size;
+};
+
+/* --- what it can read ------------------------------------------------------------------------- */
+
+static void complain(struct old_node *node, const char *what, const char *where)
+{
+    if (!node->complaint[0])
+        snprintf(node->complaint, sizeof node->complaint, "%s: %.400s", what, where);
+}
+
+static bool is_text(const json_t *item, const char *name)
+{
+    return json_is_string(json_object_get(item, name));
+}
+
+static bool is_key(const json_t *item)
+{
+    return is_text(item, "region_id") && is_text(item, "zone_id") && is_text(item, "service_id") &&
+           is_text(item, "group_id") && is_text(item, "instance_id");
+}
+
+static bool is_instance(const json_t *item)
+{
+    static const char *const words[] = {"starting", "up", "down", "unhealthy", "unknown"};
+    const char *status = json_string_value(json_object_get(item, "status"));
+    json_int_t port = json_integer_value(json_object_get(item, "port"));
+    bool known = false;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        known |= status && strcmp(status, words[i]) == 0;
+    return known && is_text(item, "region_id") && is_text(item, "zone_id") &&
+           is_text(item, "service_id") && is_text(item, "instance_id") && is_text(item, "ip") &&
+           is_text(item, "url") && json_is_integer(json_object_get(item, "port")) && port >= 0 &&
+           port <= 65535;
+}
+
+static struct told *find(struct old_node *node, const char *service_id, const char *instance_id)
+{
+    char name[NAME_BYTES];
+    snprintf(name, sizeof name, "%s/%s", service_id, instance_id);
+    for (int i = 0; i < node->told_count; i++)
+        if (strcmp(node->told[i].name, name) == 0)
+            return &node->told[i];
+    if (node->told_count == OLD_NODE_KEYS_MAX)
+        abort();
+    struct told *told = &node->told[node->told_count++];
+    *told = (struct told){0};
+    memcpy(told->name, name, sizeof name);
+    return told;
+}
+
+static struct told *find_item(struct old_node *node, const json_t *item)
+{
+    return find(node, json_string_value(json_object_get(item, "service_id")),
+                json_string_value(json_object_get(item, "instance_id")));
+}
+
+/* --- its calls -------------------------------------------------------------------------------- */
+
+/* Takes the items; the JSON of its answer, or NULL when it could not read them. */
+static json_t *take(struct old_node *node, const char *path, const json_t *body)
+{
+    bool whole = strstr(path, "register.json") && !strstr(path, "unregister");
+    const json_t *items = json_object_get(body, whole ? "instances" : "instance_keys");
+    json_t *failed = json_array();
+    size_t i;
+    json_t *item;
+    bool ok = json_is_array(items);
+    json_array_foreach(items, i, item)
+    {
+        ok = ok && (whole ? is_instance(item) : is_key(item));
+        if (!ok)
+            break;
+        struct told *told = find_item(node, item);
+        if (strstr(path, "heartbeat") && !told->lives)
+            json_array_append(failed, item);
+        if (strstr(path, "heartbeat"))
+            told->renewals += told->lives;
+        else
+            told->lives = whole;
+    }
+    bool any_failed = json_array_size(failed) > 0;
+    json_t *answer = ok ? json_pack("{s:{s:s}}", "response_status", "error_code",
+                                    any_failed ? "bad-request" : "success")
+                        : NULL;
+    if (answer && any_failed)
+        json_object_set(answer, "failed_instance_keys", failed);
+    json_decref(failed);
+    return answer;
+}
+
+static enum MHD_Result reply(struct MHD_Connection *connection, unsigned status, const char *text)
+{
+    struct MHD_Response *response = MHD_create_response_from_buffer(
+        strlen(text), (char *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
+    enum MHD_Result result = MHD_queue_response(connection, status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+static enum MHD_Result answer_post(struct old_node *node, struct MHD_Connection *connection,
+                                   const char *path, const struct body *body)
+{
+    static const char *const paths[] = {BASE "register.json", BASE "unregister.json",
+                                        BASE "heartbeat.json", BASE "batch-register.json",
+                                        BASE "batch-unregister.json"};
+    bool known = false;
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
+        known |= strcmp(path, paths[i]) == 0;
+    json_t *json = json_loadb(body->bytes ? body->bytes : "", body->size, 0, NULL);
+    json_t *said = known && json ? take(node, path, json) : NULL;
+    if (!known)
+        complain(node, "a path it does not know", path);
+    else if (!said)
+        complain(node, "a body it cannot read", body->bytes ? body->bytes : "");
+    char *text = said ? json_dumps(said, JSON_COMPACT) : strdup("Failed to deserialize");
+    enum MHD_Result result = reply(connection, said ? 200 : known ? 422 : 404, text);
+    free(text);
+    json_decref(said);
+    json_decref(json);
+    return result;
+}
+
+static enum MHD_Result answer_get(struct old_node *node, struct MHD_Connection *connection,
+                                  const char *path)
+{
+    if (strcmp(path, "/health") == 0)
+        return reply(connection, 200, "OK");
+    if (strcmp(path, BASE "services.json") != 0) {
+        complain(node, "a path it does not know", path);
+        return reply(connection, 404, "");
+    }
+    if (!MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "regionId")) {
+        complain(node, "without regionId", path);
+        return reply(connection, 400, "missing field `regionId`");
+    }
+    return reply(connection, 200, node->services);
+}
+
+static void check_head(struct old_node *node, struct MHD_Connection *connection, const char *path)
+{
+    const char *type = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Type");
+    if (!type || strcmp(type, "application/json") != 0)
+        complain(node, "not sent as application/json", path);
+    if (MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Encoding"))
+        complain(node, "it cannot read compressed bodies", path);
+    if (!MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "X-Artemis-Replication"))
+        complain(node, "without X-Artemis-Replication", path);
+}
+
+static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *path,
+                              const char *method, const char *version, const char *data,
+                              size_t *size, void **request)
+{
+    (void)version;
+    struct old_node *node = context;
+    struct body *body = *request;
+    if (!body) {
+        *request = calloc(1, sizeof *body);
+        return *request ? MHD_YES : MHD_NO;
+    }
+    if (*size) {
+        body->bytes = realloc(body->bytes, body->size + *size + 1);
+        if (!body->bytes || body->size + *size > BODY_MAX)
+            abort();
+        memcpy(body->bytes + body->size, data, *size);
+        body->size += *size;
+        body->bytes[body->size] = '\0';
+        *size = 0;
+        return MHD_YES;
+    }
+    enum MHD_Result result;
+    pthread_mutex_lock(&node->lock);
+    if (strcmp(method, "POST") == 0) {
+        check_head(node, connection, path);
+        result = answer_post(node, connection, path, body);
+    } else {
+        result = answer_get(node, connection, path);
+    }
+    pthread_mutex_unlock(&node->lock);
+    return result;
+}
+
+static void on_completed(void *context, struct MHD_Connection *connection, void **request,
+                         enum MHD_RequestTerminationCode why)
+{
+    (void)context;
+    (void)connection;
+    (void)why;
+    struct body *body = *request;
+    if (body)
+        free(body->bytes);
+    free(body);
+    *request = NULL;
+}
+
+/* --- life ------------------------------------------------------------------------------------- */
+
+static char *quoted(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    char *text = http_quoted(format, args);
+    va_end(args);
+    return text;
+}
+
+struct old_node *old_node_start(const char *services)
+{
+    struct old_node *node = calloc(1, sizeof *node);
+    assert_non_null(node);
+    pthread_mutex_init(&node->lock, NULL);
+    node->services = quoted("{'response_status':{'error_code':'success'},'services':%s}",
+                            services ? services : "[]");
+    for (char *at = strchr(node->services, '\''); at; at = strchr(at, '\''))
+        *at = '"';
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    node->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, handle, node,
+                                    MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_NOTIFY_COMPLETED,
+                                    on_completed, NULL, MHD_OPTION_END);
+    assert_non_null(node->daemon);
+    node->port = MHD_get_daemon_info(node->daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
+    return node;
+}
+
+uint16_t old_node_port(const struct old_node *node)
+{
+    return node->port;
+}
+
+bool old_node_has(struct old_node *node, const char *service_id, const char *instance_id)
+{
+    pthread_mutex_lock(&node->lock);
+    bool lives = find(node, service_id, instance_id)->lives;
+    pthread_mutex_unlock(&node->lock);
+    return lives;
+}
+
+int old_node_renewals(struct old_node *node, const char *service_id, const char *instance_id)
+{
+    pthread_mutex_lock(&node->lock);
+    int renewals = find(node, service_id, instance_id)->renewals;
+    pthread_mutex_unlock(&node->lock);
+    return renewals;
+}
+
+void old_node_stop(struct old_node *node)
+{
+    char complaint[sizeof node->complaint];
+    MHD_stop_daemon(node->daemon);
+    memcpy(complaint, node->complaint, sizeof complaint);
+    pthread_mutex_destroy(&node->lock);
+    free(node->services);
+    free(node);
+    if (complaint[0])
+        fail_msg("the old node complains: %s", complaint);
+}
