@@ -117,12 +117,13 @@ static inline char *line_of(struct registry *registry, const struct peer_state *
     struct slice id = instance_text(state->instance, FIELD_INSTANCE);
     struct slice machine = instance_text(state->instance, FIELD_MACHINE_NAME);
     struct slice origin = registry_origin(registry, state->origin);
-    char *line = NULL;
-    int size = asprintf(&line, "%.*s/%.*s %llu %.*s %s %.*s\n", (int)service.size, service.data,
-                        (int)id.size, id.data, (unsigned long long)state->stamp, (int)origin.size,
-                        origin.data, state->deleted ? "deleted" : "", (int)machine.size,
-                        machine.data ? machine.data : "");
-    assert_true(size > 0);
+    enum { LINE_BYTES = 2048 };
+    char *line = malloc(LINE_BYTES);
+    int size = snprintf(line, LINE_BYTES, "%.*s/%.*s %llu %.*s %s %.*s\n", (int)service.size,
+                        service.data, (int)id.size, id.data, (unsigned long long)state->stamp,
+                        (int)origin.size, origin.data, state->deleted ? "deleted" : "",
+                        (int)machine.size, machine.data ? machine.data : "");
+    assert_true(size > 0 && size < LINE_BYTES);
     return line;
 }
 
