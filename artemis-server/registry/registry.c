@@ -277,6 +277,19 @@ static void remember_unregistered(struct registry *registry, struct shard *shard
     instance_unref(key_only);
 }
 
+/* A key that was unregistered before may be registered at a peer by now, and on its way: this time
+ * counts, and is told. */
+static void unregister_again(struct registry *registry, struct shard *shard, uint32_t number,
+                             struct moment now, bool *noted)
+{
+    struct record *record = shard_record(shard, number);
+    struct stored_version version = own_version(registry, now);
+    record->stamp = version.stamp;
+    record->origin = version.origin;
+    shard_prolong_tombstone(shard, number, tombstones_until(registry, now));
+    note_change(registry, shard, number, noted);
+}
+
 void registry_unregister(struct registry *registry, const struct instance_key *key,
                          struct moment now)
 {
@@ -292,7 +305,9 @@ void registry_unregister(struct registry *registry, const struct instance_key *k
     if (!number) {
         if (registry_gathers(registry))
             remember_unregistered(registry, shard, hash, packed, now, &noted);
-    } else if (!shard_record(shard, number)->deleted) {
+    } else if (shard_record(shard, number)->deleted) {
+        unregister_again(registry, shard, number, now, &noted);
+    } else {
         registry_take_out(registry, shard, number, hash, own_version(registry, now),
                           tombstones_until(registry, now), now);
         note_change(registry, shard, number, &noted);

@@ -342,6 +342,7 @@ enum error registry_apply_unregister(struct registry *registry, const struct pee
         } else {
             spot.record->stamp = version.stamp;
             spot.record->origin = version.origin;
+            shard_prolong_tombstone(spot.shard, spot.number, until_ms);
         }
     }
     unlock_spot(&spot);

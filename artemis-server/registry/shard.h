@@ -177,6 +177,8 @@ MUST_USE enum error shard_insert_tombstone(struct shard *shard, uint32_t record_
                                            struct instance *key_only, uint64_t until_ms,
                                            uint32_t *out);
 void shard_remove_tombstone(struct shard *shard, uint32_t number);
+/* Has a tombstone stay until until_ms, where that is later. */
+void shard_prolong_tombstone(struct shard *shard, uint32_t number, uint64_t until_ms);
 /* Removes those whose time has come. */
 void shard_age_tombstones(struct shard *shard, uint64_t now_ms);
 

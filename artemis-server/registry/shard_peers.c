@@ -80,6 +80,14 @@ void shard_remove_tombstone(struct shard *shard, uint32_t number)
     slab_give_back(&shard->records, number);
 }
 
+void shard_prolong_tombstone(struct shard *shard, uint32_t number, uint64_t until_ms)
+{
+    if (until_ms <= shard_record(shard, number)->lease.deadline_ms)
+        return;
+    unlink_tombstone(shard, number);
+    link_tombstone(shard, number, until_ms);
+}
+
 void shard_age_tombstones(struct shard *shard, uint64_t now_ms)
 {
     while (shard->tombstones.first &&

@@ -216,13 +216,16 @@ static bool is_tried_again_later(const struct peer *peer, struct moment now)
     return now.mono_ms < peer->retry_ms;
 }
 
+static bool tells_something(const struct peer *peer)
+{
+    return peer->under_way[MESSAGE_REGISTER] || peer->under_way[MESSAGE_UNREGISTER] ||
+           peer->under_way[MESSAGE_RENEW];
+}
+
 static struct message *goodbye_next(struct replica *replica, struct peer *peer, struct moment now)
 {
-    if (!replica->draining || peer->said_goodbye || peer->is_plain)
+    if (!replica->draining || peer->said_goodbye || peer->is_plain || tells_something(peer))
         return NULL;
-    for (int kind = MESSAGE_REGISTER; kind <= MESSAGE_RENEW; kind++)
-        if (peer->under_way[kind])
-            return NULL;
     peer->said_goodbye = true;
     return replica_message(replica, peer, MESSAGE_GOODBYE, 0, now);
 }
@@ -406,6 +409,8 @@ bool replica_is_idle(const struct replica *replica)
         const struct peer *peer = &replica->peers[i];
         if (!peer->joined || peer->health != PEER_UP)
             continue;
+        if (tells_something(peer))
+            return false;
         if (!peer->is_plain && (!peer->said_goodbye || peer->under_way[MESSAGE_GOODBYE]))
             return false;
         for (int queue = 0; queue < QUEUE_COUNT; queue++)

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The heart of agreement, as a property: whatever order the same words of peers come in, and however
+ * often, two registries end with the same content and the same digests. And with every allocation
+ * failing in turn, a word is taken whole or not at all.
+ */
+#include "tests/support/failing_malloc.h"
+#include "tests/unit/artemis-server/registry/peer_fixture.h"
+
+enum { WORDS = 120, REPEATED = 60, ROUNDS = 60, KEYS = 12 };
+
+static const char *const names[] = {"a", "b", "c"};
+
+/* Content follows from key and version, as it does in life: a version is given once. */
+static struct word random_word(uint64_t *seed)
+{
+    static char ids[KEYS][8];
+    static const char *const contents[] = {"m0", "m1", "m2"};
+    uint32_t key = random_below(seed, KEYS);
+    snprintf(ids[key], sizeof(ids[key]), "i%u", key);
+    uint64_t stamp = 1 + random_below(seed, 20);
+    uint32_t origin = random_below(seed, 3);
+    uint64_t fixed = stamp * 31 + origin * 7 + key;
+    return (struct word){
+        .service = key % 3 ? "s" : "t",
+        .id = ids[key],
+        .stamp = stamp,
+        .origin = names[origin],
+        .age_ms = random_below(seed, TTL_MS - 1),
+        .machine = contents[fixed % 3],
+        .deleted = fixed % 4 == 0,
+    };
+}
+
+static void say(struct registry *registry, const struct word *word)
+{
+    if (word->deleted)
+        assert_int_equal(say_unregistered(registry, *word, at_ms(0)), ERR_NONE);
+    else
+        assert_int_equal(say_registered(registry, *word, at_ms(0)), ERR_NONE);
+}
+
+static void say_all_shuffled(struct registry *registry, struct word *words, size_t count,
+                             uint64_t *seed)
+{
+    for (size_t i = count; i > 1; i--) {
+        size_t j = random_below(seed, i);
+        struct word other = words[j];
+        words[j] = words[i - 1];
+        words[i - 1] = other;
+    }
+    for (size_t i = 0; i < count; i++) {
+        say(registry, &words[i]);
+        if (random_below(seed, 4) == 0) /* a renewal of it changes nothing of this */
+            (void)say_renewed(registry, words[i], at_ms(0));
+    }
+}
+
+static void any_order_and_any_repetition_ends_the_same(void **state)
+{
+    (void)state;
+    for (uint64_t round = 1; round <= ROUNDS; round++) {
+        struct word words[WORDS + REPEATED];
+        uint64_t seed = round;
+        for (size_t i = 0; i < WORDS; i++)
+            words[i] = random_word(&seed);
+        for (size_t i = 0; i < REPEATED; i++)
+            words[WORDS + i] = words[random_below(&seed, WORDS)];
+        struct registry *one = make_node("a");
+        struct registry *other = make_node("b");
+        say_all_shuffled(one, words, WORDS, &seed);
+        for (size_t i = 0; i < WORDS; i++)
+            say(one, &words[i]);
+        say_all_shuffled(other, words, WORDS + REPEATED, &seed);
+        for (size_t i = 0; i < WORDS; i++)
+            say(other, &words[i]); /* what the shuffle moved out of the first part */
+        registry_validate(one);
+        registry_validate(other);
+        if (!same_holdings(one, other) || !same_digests(one, other))
+            fail_msg("seed %llu", (unsigned long long)round);
+        registry_free(one);
+        registry_free(other);
+    }
+}
+
+/* The same, but the whole set at once on each side, once in order and once backwards. */
+static void forwards_and_backwards_end_the_same(void **state)
+{
+    (void)state;
+    struct word words[WORDS];
+    uint64_t seed = 4711;
+    for (size_t i = 0; i < WORDS; i++)
+        words[i] = random_word(&seed);
+    struct registry *one = make_node("x");
+    struct registry *other = make_node("y");
+    for (size_t i = 0; i < WORDS; i++) {
+        say(one, &words[i]);
+        say(other, &words[WORDS - 1 - i]);
+    }
+    assert_true(same_holdings(one, other));
+    assert_true(same_digests(one, other));
+    registry_free(one);
+    registry_free(other);
+}
+
+/* What one node did, told to another that hears it late and in pieces. */
+static void told_states_make_the_other_the_same(void **state)
+{
+    (void)state;
+    struct registry *one = make_node("one");
+    struct registry *other = make_node("other");
+    registry_set_gathering(one, true);
+    uint64_t seed = 5;
+    for (unsigned step = 1; step <= 2000; step++) {
+        struct word word = random_word(&seed);
+        if (word.deleted)
+            take_out(one, word.service, word.id, at_ms(step));
+        else
+            put_as(one,
+                   (struct brief){.service = word.service, .id = word.id, .machine = word.machine},
+                   at_ms(step));
+        if (step % 50)
+            continue;
+        struct peer_state states[KEYS];
+        size_t count = registry_take_changes(one, states, KEYS);
+        for (size_t i = 0; i < count; i++) {
+            struct peer_record record = registry_tell(one, &states[i], at_ms(step));
+            assert_int_equal(record.deleted ? registry_apply_unregister(other, &record, at_ms(step))
+                                            : registry_apply(other, &record, at_ms(step)),
+                             ERR_NONE);
+            peer_state_drop(&states[i]);
+        }
+        assert_true(same_holdings(one, other));
+        assert_true(same_digests(one, other));
+    }
+    registry_free(one);
+    registry_free(other);
+}
+
+/* --- without memory --- */
+
+static long sweep(struct registry *registry, const struct word *word)
+{
+    for (long n = 1;; n++) {
+        char *before = holdings(registry);
+        struct instance *instance = make_instance(
+            (struct brief){.service = word->service, .id = word->id, .machine = word->machine});
+        struct instance_key key = make_key(word->service, word->id);
+        struct peer_record record = {.key = &key,
+                                     .instance = word->deleted ? NULL : instance,
+                                     .version = word_version(word),
+                                     .deleted = word->deleted};
+        failing_malloc_after(n);
+        enum error error = word->deleted ? registry_apply_unregister(registry, &record, at_ms(0))
+                                         : registry_apply(registry, &record, at_ms(0));
+        bool failed = failing_malloc_happened();
+        failing_malloc_after(-1);
+        instance_unref(instance);
+        registry_validate(registry);
+        char *after = holdings(registry);
+        bool same = strcmp(before, after) == 0;
+        free(before);
+        free(after);
+        if (!failed) {
+            assert_int_equal(error, ERR_NONE);
+            return n - 1;
+        }
+        if (error)
+            assert_true(error == ERR_NO_MEMORY && same);
+        else /* the only one that is optional: the small copy of a tombstone */
+            return n;
+    }
+}
+
+static void every_word_is_taken_whole_or_not_at_all(void **state)
+{
+    (void)state;
+    long live = failing_malloc_live();
+    struct registry *registry = make_node("self");
+    uint64_t seed = 11;
+    long failures = 0;
+    char origin[16];
+    for (unsigned i = 0; i < 150; i++) {
+        struct word word = random_word(&seed);
+        char id[16];
+        snprintf(id, sizeof(id), "i%u", i % 40);
+        snprintf(origin, sizeof(origin), "node%u", i % 20);
+        word.id = id;
+        word.origin = origin;
+        failures += sweep(registry, &word);
+    }
+    assert_true(failures > 50);
+    registry_free(registry);
+    assert_int_equal(failing_malloc_live(), live);
+}
+
+static void unregistering_an_unknown_key_without_memory_is_retried(void **state)
+{
+    (void)state;
+    struct registry *registry = make_node("self");
+    registry_set_gathering(registry, true);
+    for (long n = 1;; n++) {
+        failing_malloc_after(n);
+        take_out(registry, "s", "a", at_ms(0));
+        bool failed = failing_malloc_happened();
+        failing_malloc_after(-1);
+        registry_validate(registry);
+        assert_int_equal(is_tombstone(registry, "s", "a"), !failed);
+        if (!failed)
+            break;
+    }
+    registry_free(registry);
+}
+
+static void creating_is_all_or_nothing(void **state)
+{
+    (void)state;
+    struct registry_options options = usual_options();
+    options.node_id = "self";
+    for (long n = 1;; n++) {
+        long live = failing_malloc_live();
+        struct registry *registry = NULL;
+        failing_malloc_after(n);
+        enum error error = registry_create(&options, at_ms(0), &registry);
+        bool failed = failing_malloc_happened();
+        failing_malloc_after(-1);
+        if (!failed) {
+            assert_int_equal(error, ERR_NONE);
+            registry_free(registry);
+            break;
+        }
+        assert_int_equal(error, ERR_NO_MEMORY);
+        assert_int_equal(failing_malloc_live(), live);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(any_order_and_any_repetition_ends_the_same),
+        cmocka_unit_test(forwards_and_backwards_end_the_same),
+        cmocka_unit_test(told_states_make_the_other_the_same),
+        cmocka_unit_test(every_word_is_taken_whole_or_not_at_all),
+        cmocka_unit_test(unregistering_an_unknown_key_without_memory_is_retried),
+        cmocka_unit_test(creating_is_all_or_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
