@@ -303,7 +303,7 @@ void registry_unregister(struct registry *registry, const struct instance_key *k
     pthread_mutex_lock(&home->lock);
     uint32_t number = shard_find(shard, hash, packed);
     if (!number) {
-        if (registry_gathers(registry))
+        if (registry->options.tombstone_ms)
             remember_unregistered(registry, shard, hash, packed, now, &noted);
     } else if (shard_record(shard, number)->deleted) {
         unregister_again(registry, shard, number, now, &noted);

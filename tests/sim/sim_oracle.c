@@ -15,7 +15,8 @@ enum {
      * time-to-live, and some time-outs. */
     SETTLED_MS = BACKOFF_MAX_MS + DOWN_PROBE_MS + 2 * ANTI_ENTROPY_MS + TTL_MS + 3 * TIMEOUT_MS,
     SNAPSHOT_MS = 8000,
-    CLOCKS_APART_MS = 100, /* what their drift and the ways between them allow */
+    FORGOTTEN_MS = TIMEOUT_MS + 2000, /* an unregistration is everywhere */
+    CLOCKS_APART_MS = 100,            /* what their drift and the ways between them allow */
 };
 
 /* The content of a client's instance at a node; 0: it is not there. */
@@ -123,6 +124,21 @@ static void look_for_living(struct sim *sim)
     }
 }
 
+/* Promise 3, where nothing has been in the way: within less than a lease, so it is not its end. */
+static void look_for_unregistered(struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->client_count; i++) {
+        const struct sim_client *client = &sim->clients[i];
+        if (client->wanted || sim->now_ms - client->ended_ms < FORGOTTEN_MS)
+            continue;
+        for (uint32_t n = 0; n < sim->node_count; n++)
+            if (has_reached(sim, client->told_node, n, SETTLED_MS) &&
+                content_at(sim, &sim->nodes[n], client))
+                sim_fail(sim, "i%u has unregistered at n%u, but n%u holds it", i, client->told_node,
+                         n);
+    }
+}
+
 /* Promise 5. */
 static void look_at_memory(struct sim *sim)
 {
@@ -149,6 +165,7 @@ static void on_look(struct sim *sim, void *context, uint32_t a, uint32_t b)
     for (uint32_t i = 0; i < sim->client_count; i++)
         note_the_cut(sim, &sim->clients[i]);
     look_for_living(sim);
+    look_for_unregistered(sim);
     look_at_memory(sim);
     sim_at(sim->now_ms + LOOK_INTERVAL_MS, on_look, NULL, 0, 0);
 }
