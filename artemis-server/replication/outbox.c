@@ -102,20 +102,30 @@ static enum outbox_queue merged(enum outbox_queue pending, enum outbox_queue lat
     return latest;
 }
 
+static void move_entry(struct outbox *outbox, uint32_t number, enum outbox_queue queue)
+{
+    if (entry_at(outbox, number)->queue == queue)
+        return;
+    unlink_entry(outbox, number);
+    append_entry(outbox, number, queue);
+}
+
+static void replace(struct outbox *outbox, uint32_t number, struct peer_state *state,
+                    enum outbox_queue queue)
+{
+    struct entry *entry = entry_at(outbox, number);
+    peer_state_drop(&entry->state);
+    entry->state = *state;
+    move_entry(outbox, number, merged(entry->queue, queue));
+}
+
 enum error outbox_put(struct outbox *outbox, struct peer_state *state, enum outbox_queue queue)
 {
     uint32_t hash;
     uint32_t number = find(outbox, state, &hash);
     if (!number)
         return add(outbox, state, hash, queue);
-    struct entry *entry = entry_at(outbox, number);
-    queue = merged(entry->queue, queue);
-    peer_state_drop(&entry->state);
-    entry->state = *state;
-    if (entry->queue != queue) {
-        unlink_entry(outbox, number);
-        append_entry(outbox, number, queue);
-    }
+    replace(outbox, number, state, queue);
     return ERR_NONE;
 }
 
@@ -126,12 +136,15 @@ enum error outbox_put_back(struct outbox *outbox, struct peer_state *state, enum
     if (!number)
         return add(outbox, state, hash, queue);
     struct entry *entry = entry_at(outbox, number);
+    /* Messages of two kinds may come back in any order: what waits can be the older one. */
+    if (state->stamp > entry->state.stamp) {
+        replace(outbox, number, state, queue);
+        return ERR_NONE;
+    }
     peer_state_drop(state);
     /* The peer lacks what came back, so the renewal that waits would not be understood. */
-    if (queue != QUEUE_RENEW && entry->queue == QUEUE_RENEW) {
-        unlink_entry(outbox, number);
-        append_entry(outbox, number, QUEUE_REGISTER);
-    }
+    if (queue != QUEUE_RENEW && entry->queue == QUEUE_RENEW)
+        move_entry(outbox, number, QUEUE_REGISTER);
     return ERR_NONE;
 }
 

@@ -17,6 +17,11 @@ uint64_t replica_random(struct replica *replica, uint64_t below)
     return replica->random * 0x2545F4914F6CDD1D % below;
 }
 
+static uint64_t earlier(uint64_t a_ms, uint64_t b_ms)
+{
+    return a_ms < b_ms ? a_ms : b_ms;
+}
+
 uint32_t replica_number(const struct replica *replica, const struct peer *peer)
 {
     return (uint32_t)(peer - replica->peers);
@@ -133,6 +138,7 @@ static void set_health(struct replica *replica, struct peer *peer, enum peer_hea
         outbox_clear(&peer->outbox);
         sync_reset(&peer->sync);
         peer->is_ready = false;
+        peer->health_due_ms = earlier(peer->health_due_ms, now.mono_ms + DOWN_PROBE_MS);
         question_closed(replica, peer, now);
     }
     follow_peers(replica);
@@ -216,15 +222,9 @@ static bool is_tried_again_later(const struct peer *peer, struct moment now)
     return now.mono_ms < peer->retry_ms;
 }
 
-static bool tells_something(const struct peer *peer)
-{
-    return peer->under_way[MESSAGE_REGISTER] || peer->under_way[MESSAGE_UNREGISTER] ||
-           peer->under_way[MESSAGE_RENEW];
-}
-
 static struct message *goodbye_next(struct replica *replica, struct peer *peer, struct moment now)
 {
-    if (!replica->draining || peer->said_goodbye || peer->is_plain || tells_something(peer))
+    if (!replica->draining || peer->said_goodbye || peer->is_plain || peer_is_being_told(peer))
         return NULL;
     peer->said_goodbye = true;
     return replica_message(replica, peer, MESSAGE_GOODBYE, 0, now);
@@ -260,11 +260,6 @@ struct message *replica_next(struct replica *replica, struct moment now)
         }
     }
     return NULL;
-}
-
-static uint64_t earlier(uint64_t a_ms, uint64_t b_ms)
-{
-    return a_ms < b_ms ? a_ms : b_ms;
 }
 
 static uint64_t due_of(const struct peer *peer, uint64_t renew_due_ms, struct moment now)
@@ -409,7 +404,7 @@ bool replica_is_idle(const struct replica *replica)
         const struct peer *peer = &replica->peers[i];
         if (!peer->joined || peer->health != PEER_UP)
             continue;
-        if (tells_something(peer))
+        if (peer_is_being_told(peer))
             return false;
         if (!peer->is_plain && (!peer->said_goodbye || peer->under_way[MESSAGE_GOODBYE]))
             return false;

@@ -106,6 +106,9 @@ static uint32_t batch_size(const struct replica *replica, struct peer *peer,
 struct message *batch_next(struct replica *replica, struct peer *peer, struct moment now)
 {
     static const enum outbox_queue order[] = {QUEUE_UNREGISTER, QUEUE_REGISTER, QUEUE_RENEW};
+    /* Without versions, what comes last wins: one after the other. */
+    if (peer->is_plain && peer_is_being_told(peer))
+        return NULL;
     for (size_t i = 0; i < QUEUE_COUNT; i++) {
         enum outbox_queue queue = order[i];
         enum message_kind kind = kind_of_queue[queue];

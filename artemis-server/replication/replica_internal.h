@@ -50,6 +50,13 @@ struct peer {
     struct peer_view view; /* its counters; the rest is filled in when it is asked for */
 };
 
+/* A change or a renewal is under way to it. */
+static inline bool peer_is_being_told(const struct peer *peer)
+{
+    return peer->under_way[MESSAGE_REGISTER] || peer->under_way[MESSAGE_UNREGISTER] ||
+           peer->under_way[MESSAGE_RENEW];
+}
+
 /* Leases that have ended here, and that peers are asked about. */
 struct question {
     struct peer_state *items;
