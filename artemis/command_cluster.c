@@ -16,13 +16,12 @@ static const struct client_option options[] = {
 static const struct client_command command = {
     .name = "cluster",
     .usage = {"cluster [options]"},
-    .about =
-        "Shows the nodes of a cluster as one of them sees them. Of each peer: its health (up,\n"
-        "down, new, stranger, twin, self), how old what it has yet to be told is (lag), how\n"
-        "many keys that are (backlog), failures in a row, when it was heard last, when both\n"
-        "compared what they hold, and in how many digests they differed.\n"
-        "Ends with 0 when this node and all its peers are up and ready, or when it has no\n"
-        "peers; else with 1.\n",
+    .about = "Shows the nodes of a cluster as one of them sees them. Of each peer: health\n"
+             "(up, down, new, stranger, twin, self), how old what it has yet to be told is\n"
+             "(lag), how many keys that are (backlog), failures in a row, when it was heard\n"
+             "last, when both compared what they hold, and in how many digests they differed.\n"
+             "Ends with 0 when this node and all its peers are up and ready, or when it has\n"
+             "no peers; else with 1.\n",
     .example = "artemis cluster --server http://10.0.0.7:8080\n",
     .options = options,
 };

@@ -11,6 +11,7 @@
 #include "artemis/client_text.h"
 #include "artemis/command_cluster.h"
 #include "artemis/command_config.h"
+#include "artemis/command_diff.h"
 #include "artemis/command_discovery.h"
 #include "artemis/command_later.h"
 #include "artemis/command_reference.h"
@@ -41,6 +42,7 @@ static const struct command {
     {"watch", "NAME", "follow a service (in a later version)", command_watch},
     {"status", "", "show how one node fares", command_status},
     {"cluster", "", "show how all nodes fare", command_cluster},
+    {"diff", "NODE NODE", "list what two nodes disagree on", command_diff},
     {"version", "", "print the version", command_version},
     {"help", "[COMMAND]", "print this, or the help of a command", command_help},
     {"api", "reference", NULL, command_api},

@@ -4,6 +4,7 @@
  * each says what is wrong with a command line before it calls anybody.
  */
 #include "artemis/command_cluster.h"
+#include "artemis/command_diff.h"
 #include "artemis/command_discovery.h"
 #include "artemis/command_later.h"
 #include "artemis/command_registry.h"
@@ -21,10 +22,15 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"register", command_register},     {"heartbeat", command_heartbeat},
-    {"unregister", command_unregister}, {"services", command_services},
-    {"service", command_service},       {"status", command_status},
-    {"watch", command_watch},           {"cluster", command_cluster},
+    {"register", command_register},
+    {"heartbeat", command_heartbeat},
+    {"unregister", command_unregister},
+    {"services", command_services},
+    {"service", command_service},
+    {"status", command_status},
+    {"watch", command_watch},
+    {"cluster", command_cluster},
+    {"diff", command_diff},
 };
 
 enum { PRINTED_MAX = 8192, WORDS_MAX = 8 };
