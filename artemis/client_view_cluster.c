@@ -194,7 +194,7 @@ static void sum_up(const json_t *peers, FILE *out)
     else if (others == 1)
         fputs("its only peer is up and ready\n", out);
     else
-        fprintf(out, "all %zu peers are up and ready\n", others);
+        fprintf(out, "%zu of %zu peers are up and ready\n", others, others);
 }
 
 void client_view_cluster(const json_t *root, FILE *out, size_t columns_max)
