@@ -5,6 +5,7 @@
 #include "artemis-core/suggest.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -105,6 +106,81 @@ static void describe(char *out, size_t size, const struct toml_value *value)
     }
 }
 
+/* --- what to write instead -------------------------------------------------------------------- */
+
+static bool is_from(const char *source, const char *beginning)
+{
+    return strncmp(source, beginning, strlen(beginning)) == 0;
+}
+
+void config_variable(const char *key, char out[CONFIG_VARIABLE_BYTES])
+{
+    int length = snprintf(out, CONFIG_VARIABLE_BYTES, "ARTEMIS_%s", key);
+    for (int i = 0; i < length && i < CONFIG_VARIABLE_BYTES - 1; i++)
+        out[i] = out[i] == '.' ? '_' : (char)toupper((unsigned char)out[i]);
+}
+
+/* "60", "ARTEMIS_LEASE_TTL_SECS=60" or "--set lease.ttl_secs=60". */
+static void spell(char *out, size_t size, const char *source, const char *key, const char *value)
+{
+    char variable[CONFIG_VARIABLE_BYTES];
+    config_variable(key, variable);
+    if (is_from(source, CONFIG_SOURCE_ENVIRONMENT))
+        snprintf(out, size, "%s=%s", variable, value);
+    else if (is_from(source, CONFIG_SOURCE_SET))
+        snprintf(out, size, "--set %s=%s", key, value);
+    else
+        snprintf(out, size, "%s", value); /* of a file: numbers and booleans only */
+}
+
+/* A whole number in disguise: 60.0, "60", " 60 ", 6e1. */
+static bool whole_number(const char *text, char *out, size_t size)
+{
+    char *end = NULL;
+    double number = strtod(text, &end);
+    if (end == text || end[strspn(end, " \t")] != '\0' || !(number >= 0 && number < 1e15) ||
+        number != (double)(uint64_t)number)
+        return false;
+    snprintf(out, size, "%" PRIu64, (uint64_t)number);
+    return true;
+}
+
+/* The text between two quotes: in environment and --set they are part of the value. */
+static bool unquoted(const char *text, char *out, size_t size)
+{
+    size_t length = strlen(text);
+    if (length < 2 || (text[0] != '"' && text[0] != '\'') || text[length - 1] != text[0])
+        return false;
+    snprintf(out, size, "%.*s", (int)(length - 2), text + 1);
+    return true;
+}
+
+/* A value that would be allowed and was probably meant. */
+static bool meant(const struct config_setting *setting, const struct toml_value *value, char *out,
+                  size_t size)
+{
+    static const char float_words[] = "the number ";
+    union {
+        char text[CONFIG_TEXT_BYTES];
+        uint64_t number;
+    } room;
+    char bare[CONFIG_TEXT_BYTES];
+    bool is_text = value->type == TOML_TYPE_TEXT;
+    bool is_float = value->type == TOML_TYPE_OTHER && is_from(value->text, float_words);
+    if (setting->secret || setting->type == CONFIG_LIST || (!is_text && !is_float))
+        return false;
+    const char *text = is_float ? value->text + strlen(float_words) : value->text;
+    if (strlen(text) >= sizeof(bare))
+        return false;
+    if (!unquoted(text, bare, sizeof(bare)))
+        snprintf(bare, sizeof(bare), "%s", text);
+    bool is_number = setting->type == CONFIG_NUMBER || setting->type == CONFIG_SIZE;
+    if (!is_number || !whole_number(bare, out, size))
+        snprintf(out, size, "%s", bare);
+    struct toml_value better = config_value_parse(setting, out);
+    return config_value_store(setting, &better, &room) == ERR_NONE;
+}
+
 static enum error refuse_value(const struct config_setting *setting, const struct toml_value *value,
                                const char *source, struct config_problem *problem)
 {
@@ -114,8 +190,16 @@ static enum error refuse_value(const struct config_setting *setting, const struc
     config_write_allowed(&allowed, setting);
     if (!setting->secret)
         describe(shown, sizeof(shown), &culprit);
-    refuse(problem, "%s: %s: must be %s%s, is %s", source, setting->key,
-           config_value_article(setting), text_string(&allowed), shown);
+    char value_meant[CONFIG_TEXT_BYTES];
+    char spelled[CONFIG_TEXT_BYTES + CONFIG_VARIABLE_BYTES];
+    bool in_file = !is_from(source, CONFIG_SOURCE_ENVIRONMENT) && !is_from(source, "--");
+    bool quoted = setting->type == CONFIG_TEXT || setting->type == CONFIG_CHOICE;
+    bool known = !(in_file && quoted) && meant(setting, &culprit, value_meant, sizeof(value_meant));
+    if (known)
+        spell(spelled, sizeof(spelled), source, setting->key, value_meant);
+    refuse(problem, "%s: %s: must be %s%s, is %s%s%s", source, setting->key,
+           config_value_article(setting), text_string(&allowed), shown, known ? "; write " : "",
+           known ? spelled : "");
     text_free(&allowed);
     return ERR_INVALID_FIELD;
 }
@@ -134,10 +218,12 @@ static bool begins_with(const char *key, const char *beginning)
 }
 
 /* The key that was probably meant: a few slips away, or the only one of that name. */
-static const char *nearest(const char *key)
+const char *config_nearest(const char *key)
 {
     const char *best = NULL;
-    size_t best_slips = SLIPS_MAX + 1;
+    /* More slips than half of the letters: another word. */
+    size_t most = (strlen(last_part(key)) + 1) / 2;
+    size_t best_slips = (most < SLIPS_MAX ? most : SLIPS_MAX) + 1;
     if (strlen(key) > SUGGEST_WORD_MAX)
         return NULL;
     for (const struct config_setting *setting = config_settings; setting < settings_end;
@@ -170,10 +256,16 @@ static enum error refuse_key(const char *key, const struct toml_value *value, co
         return refuse(problem, "%s: %s: must be a section, [%s], is %s", source, key, key, shown);
     }
     text_quote(shown, sizeof(shown), slice_of(key));
-    const char *near = nearest(key);
+    const char *near = config_nearest(key);
+    char variable[CONFIG_VARIABLE_BYTES];
+    if (near && is_from(source, CONFIG_SOURCE_ENVIRONMENT)) {
+        config_variable(near, variable);
+        near = variable;
+    }
     if (near)
         return refuse(problem, "%s: unknown setting %s; did you mean %s?", source, shown, near);
-    return refuse(problem, "%s: unknown setting %s", source, shown);
+    return refuse(problem, "%s: unknown setting %s; all are listed by: artemis config reference",
+                  source, shown);
 }
 
 /* --- setting ---------------------------------------------------------------------------------- */

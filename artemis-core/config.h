@@ -14,7 +14,8 @@
  *
  * Pure: no file, no environment, no clock; `artemis/settings` brings the values. Whoever gives a
  * value also names its source ("FILE:LINE", "environment ARTEMIS_LEASE_TTL_SECS", "--set"); the
- * message of a refusal begins with it. A refused value leaves the config as it was.
+ * message of a refusal begins with it, and what it proposes is spelled as that source spells it.
+ * A refused value leaves the config as it was.
  *
  * A config owns its peers, nothing else; it may be moved by assignment, and one copy is freed. One
  * thread fills it; then it is read-only and any thread may read.
@@ -39,6 +40,7 @@ enum {
     CONFIG_LIST_MAX = 64,
     CONFIG_SOURCE_BYTES = 192,
     CONFIG_PROBLEM_BYTES = 768,
+    CONFIG_VARIABLE_BYTES = 64, /* of the name of a variable of the environment */
 };
 
 struct config_list {
@@ -121,6 +123,10 @@ struct config_problem {
     char text[CONFIG_PROBLEM_BYTES]; /* "SOURCE: KEY: must be ..., is ..." */
 };
 
+/* What the sources of environment and command line are called, or begin with. */
+#define CONFIG_SOURCE_ENVIRONMENT "environment "
+#define CONFIG_SOURCE_SET         "--set"
+
 /* Fills in the defaults. Those of node_id and threads come from the host: a name that cannot be a
  * node id becomes "localhost", and the cores are brought into the range of server.threads. */
 void config_init(struct config *config, const char *host_name, uint32_t cores);
@@ -141,6 +147,10 @@ MUST_USE enum error config_set_text(struct config *config, const char *key, cons
  * what concerns more than one. Fails as config_set does. */
 MUST_USE enum error config_validate(struct config *config, struct config_problem *problem);
 
+/* How the environment spells a key: ARTEMIS_LEASE_TTL_SECS. */
+void config_variable(const char *key, char out[CONFIG_VARIABLE_BYTES]);
+/* The key that was probably meant by one that is unknown, or NULL. */
+const char *config_nearest(const char *key);
 /* NULL when there is no such setting. */
 const struct config_setting *config_find(const char *key);
 /* Whether some setting's key begins with `section` and a dot. */

@@ -142,9 +142,11 @@ const char *lend(const toml::value<std::string> &text)
 std::string described(const toml::node &node)
 {
     std::ostringstream out;
-    if (const auto *number = node.as_floating_point())
+    if (const auto *number = node.as_floating_point()) {
         out << "the number " << number->get();
-    else if (const auto *date = node.as_date())
+        if (out.str().find_first_of(".en", sizeof("the number ") - 1) == std::string::npos)
+            out << ".0"; /* 60.0 and 60 are not the same in TOML, so they must not look it */
+    } else if (const auto *date = node.as_date())
         out << "the date " << date->get();
     else if (const auto *time = node.as_time())
         out << "the time " << time->get();

@@ -61,7 +61,7 @@ void client_call_post(const struct client_args *args, const char *path, json_t *
         client_answer_judge(&reply->answer, server_of(args), &reply->verdict, &reply->root);
         return;
     }
-    struct client_request request = {path, text, strlen(text)};
+    struct client_request request = {.path = path, .body = text, .size_bytes = strlen(text)};
     client_call(args, &request, reply);
     free(text);
 }

@@ -149,29 +149,38 @@ static CURLcode set_texts(CURL *curl, const char *address, bool loopback)
     return code;
 }
 
+/* Adds the lines up to NULL; false without memory. */
+static bool add_headers(struct curl_slist **list, const char *const *lines)
+{
+    for (; lines && *lines; lines++) {
+        struct curl_slist *longer = curl_slist_append(*list, *lines);
+        if (!longer)
+            return false;
+        *list = longer;
+    }
+    return true;
+}
+
 /* NULL without memory. */
-static struct curl_slist *request_headers(void)
+static struct curl_slist *request_headers(const struct client_request *request)
 {
     static const char *const lines[] = {
-        "Content-Type: application/json", "Accept: application/json",
+        "Content-Type: application/json",
+        "Accept: application/json",
         "Expect:", /* no question before the body */
+        NULL,
     };
     struct curl_slist *list = NULL;
-    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
-        struct curl_slist *longer = curl_slist_append(list, lines[i]);
-        if (!longer) {
-            curl_slist_free_all(list);
-            return NULL;
-        }
-        list = longer;
-    }
-    return list;
+    if (add_headers(&list, lines) && add_headers(&list, request->headers))
+        return list;
+    curl_slist_free_all(list);
+    return NULL;
 }
 
 static CURLcode perform(CURL *curl, const struct client_url *url,
                         const struct client_request *request, struct receiver *receiver)
 {
-    struct curl_slist *list = request_headers();
+    struct curl_slist *list = request_headers(request);
     char *address = NULL;
     CURLcode code = CURLE_OUT_OF_MEMORY;
     if (!list || asprintf(&address, "%s%s", url->base, request->path) < 0) {

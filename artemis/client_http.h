@@ -17,9 +17,10 @@
 #include "artemis/client_url.h"
 
 struct client_request {
-    const char *path;  /* with its query, escaped; begins with '/' */
-    const char *body;  /* JSON to post; NULL to get */
-    size_t size_bytes; /* of `body` */
+    const char *path;           /* with its query, escaped; begins with '/' */
+    const char *body;           /* JSON to post; NULL to get */
+    size_t size_bytes;          /* of `body` */
+    const char *const *headers; /* more of them, "Name: value", up to NULL; may be NULL */
 };
 
 /* `answer` is released with client_http_free. */

@@ -78,6 +78,17 @@ static void print_line(const struct client_table *table, FILE *out, size_t row,
     fputc('\n', out);
 }
 
+static void print_note(const struct client_table *table, FILE *out, size_t row, size_t columns_max)
+{
+    char scratch[CLIENT_TABLE_SCRATCH_MAX];
+    const char *note = table->note ? table->note(table->rows, row, scratch) : "";
+    if (*note == '\0')
+        return;
+    print_blanks(out, GAP);
+    client_text_print(out, note, columns_max > GAP ? columns_max - GAP : 0);
+    fputc('\n', out);
+}
+
 void client_table_print(const struct client_table *table, FILE *out, size_t columns_max)
 {
     size_t widths[CLIENT_TABLE_COLUMNS_MAX] = {0};
@@ -86,8 +97,10 @@ void client_table_print(const struct client_table *table, FILE *out, size_t colu
     if (columns_max > 0)
         shrink(widths, table->column_count, columns_max);
     print_line(table, out, table->row_count, widths);
-    for (size_t row = 0; row < table->row_count; row++)
+    for (size_t row = 0; row < table->row_count; row++) {
         print_line(table, out, row, widths);
+        print_note(table, out, row, columns_max);
+    }
 }
 
 size_t client_table_room(FILE *out)

@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#define CLIENT_TABLE_COLUMNS_MAX 8
+#define CLIENT_TABLE_COLUMNS_MAX 10
 #define CLIENT_TABLE_SCRATCH_MAX 600
 
 struct client_column {
@@ -32,7 +32,10 @@ struct client_table {
     /* Text of a cell; may be written to `scratch` and is used before the next call. Never NULL. */
     const char *(*cell)(const void *rows, size_t row, size_t column,
                         char scratch[CLIENT_TABLE_SCRATCH_MAX]);
-    const void *rows; /* handed to `cell` */
+    /* A line below the row, indented and cut to the width; "" for none. May be NULL: no row has one.
+     */
+    const char *(*note)(const void *rows, size_t row, char scratch[CLIENT_TABLE_SCRATCH_MAX]);
+    const void *rows; /* handed to both */
 };
 
 /* Prints the titles and the rows; `columns_max` is the width to fit, 0 for none. */

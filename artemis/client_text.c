@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis/client_text.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
-#include <stdint.h>
 #include <string.h>
 
 #define MESSAGE_MAX 2048
@@ -122,6 +122,20 @@ void client_text_print_json(FILE *out, const char *json, size_t size_bytes)
         json += length;
     }
     fputc('\n', out);
+}
+
+const char *client_text_count(uint64_t count, char text[CLIENT_COUNT_MAX])
+{
+    char digits[CLIENT_COUNT_MAX];
+    int length = snprintf(digits, sizeof digits, "%" PRIu64, count);
+    char *to = text;
+    for (int i = 0; i < length; i++) {
+        if (i > 0 && (length - i) % 3 == 0)
+            *to++ = ',';
+        *to++ = digits[i];
+    }
+    *to = '\0';
+    return text;
 }
 
 void client_text_complain(FILE *out, const char *hint, const char *format, ...)

@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 /* Columns that `text` takes on a terminal once made safe. */
@@ -26,6 +27,11 @@ size_t client_text_print(FILE *out, const char *text, size_t columns_max);
 /* Prints a JSON document made safe, as one line: it stays the same document, since what is unsafe
  * in a string becomes a \u escape and line breaks between values become blanks. */
 void client_text_print_json(FILE *out, const char *json, size_t size_bytes);
+
+#define CLIENT_COUNT_MAX 32
+
+/* "1,204". Returns `text`. */
+const char *client_text_count(uint64_t count, char text[CLIENT_COUNT_MAX]);
 
 /* The one form of a complaint: "artemis: MESSAGE", and below it what to do next (NULL for nothing).
  * Both are made safe; beyond 2,048 bytes the message is cut. */

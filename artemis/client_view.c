@@ -2,7 +2,6 @@
 #include "artemis/client_view.h"
 
 #include "artemis/client_answer.h"
-#include "artemis/client_table.h"
 #include "artemis/client_text.h"
 
 #include <inttypes.h>
@@ -97,7 +96,7 @@ static const char *address_of(const json_t *instance, char *scratch)
 }
 
 /* Region and zone together, since both name the instance to heartbeat and unregister. */
-static const char *zone_of(const json_t *owner, char *scratch)
+const char *client_view_zone(const json_t *owner, char scratch[CLIENT_TABLE_SCRATCH_MAX])
 {
     const char *region = client_answer_text(owner, "region_id");
     const char *zone = client_answer_text(owner, "zone_id");
@@ -117,7 +116,7 @@ static const char *service_cell(const void *rows, size_t row, size_t column, cha
     if (column == ADDRESS)
         return address_of(instance, scratch);
     if (column == ZONE)
-        return zone_of(instance, scratch);
+        return client_view_zone(instance, scratch);
     return client_answer_text(instance, fields[column]);
 }
 
@@ -184,7 +183,7 @@ static const char *name_of(const char *field)
     return field;
 }
 
-static void print_row(FILE *out, const char *name, const char *value)
+void client_view_row(FILE *out, const char *name, const char *value)
 {
     enum { NAME_WIDTH = 11 };
     if (!name || *value == '\0')
@@ -230,19 +229,19 @@ void client_view_status(const json_t *root, const struct client_answer *ready, F
     json_t *status = client_answer_field(root, "node_status");
     const json_t *node = client_answer_field(status, "node");
     const char *node_id = client_answer_text(node, "node_id");
-    print_row(out, "node", *node_id ? node_id : ready->node);
-    print_row(out, "url", client_answer_text(node, "url"));
-    print_row(out, "zone", zone_of(client_answer_field(node, "zone"), scratch));
+    client_view_row(out, "node", *node_id ? node_id : ready->node);
+    client_view_row(out, "url", client_answer_text(node, "url"));
+    client_view_row(out, "zone", client_view_zone(client_answer_field(node, "zone"), scratch));
     if (!client_answer_field(status, "cluster_id"))
-        print_row(out, "cluster", ready->cluster);
+        client_view_row(out, "cluster", ready->cluster);
     if (!client_answer_field(status, "state"))
-        print_row(out, "state", ready->state);
-    print_row(out, "not ready", why_not_ready(ready, scratch));
+        client_view_row(out, "state", ready->state);
+    client_view_row(out, "not ready", why_not_ready(ready, scratch));
 
     const char *field = NULL;
     json_t *value = NULL;
     json_object_foreach(status, field, value)
-        print_row(out, name_of(field), value_text(field, value, scratch));
+        client_view_row(out, name_of(field), value_text(field, value, scratch));
 }
 
 /* --- what was refused ------------------------------------------------------------------------- */

@@ -13,6 +13,7 @@
 
 #include "artemis-core/error.h"
 #include "artemis/client_answer.h"
+#include "artemis/client_table.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -36,6 +37,12 @@ void client_view_status(const json_t *root, const struct client_answer *ready, F
 
 /* The items that were refused, a line for each of the first ten. */
 void client_view_failed(const json_t *failed, FILE *out);
+
+/* A line of name and value; none for an empty value. */
+void client_view_row(FILE *out, const char *name, const char *value);
+
+/* Region and zone of an object that has them: "local/zone1". */
+const char *client_view_zone(const json_t *owner, char scratch[CLIENT_TABLE_SCRATCH_MAX]);
 
 /* "2 d 3 h", "3 h 5 min", "5 min 9 s", "9 s". */
 const char *client_view_uptime(uint64_t uptime_secs, char text[CLIENT_UPTIME_MAX]);

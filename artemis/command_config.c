@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 static const struct client_option options[] = {
+    {.name = "addr", .value = "HOST:PORT", .sentence = "check as if the server got this, too"},
     {.name = "set",
      .value = "SECTION.KEY=VALUE",
      .sentence = "check as if the server got this, too; may be repeated"},
@@ -25,8 +26,8 @@ static const struct client_command command = {
     .name = "config",
     .usage = {"config check FILE [options]", "config reference"},
     .about = "check: reads FILE as the server would, with config.d/*.toml beside it, the\n"
-             "environment (ARTEMIS_SECTION_KEY) and --set, and shows the settings that are not\n"
-             "at their default.\n"
+             "environment (ARTEMIS_SECTION_KEY), --set and --addr, and shows the settings that\n"
+             "are not at their default.\n"
              "reference: prints all settings as a Markdown table.\n",
     .example = "artemis config check /etc/artemis/artemis.toml\n",
     .positionals = {"check or reference", "FILE"},
@@ -39,6 +40,7 @@ static const struct client_command command = {
 /* What was asked, and what came of it. `config` and `base` count only when code is ERR_NONE. */
 struct check {
     struct settings_input input;
+    struct text *warnings;
     enum error code;
     struct config config;
     struct config base; /* the defaults */
@@ -119,6 +121,18 @@ static int print_lines(struct text *out)
     return CLIENT_DONE;
 }
 
+/* Each line of what is odd but stops nothing. */
+static void complain_of(struct text *warnings)
+{
+    char *next = NULL;
+    text_string(warnings);
+    if (text_failed(warnings) || !warnings->data)
+        return;
+    for (char *line = strtok_r(warnings->data, "\n", &next); line;
+         line = strtok_r(NULL, "\n", &next))
+        client_text_complain(stderr, NULL, "%s", line);
+}
+
 static int report(const struct check *check, bool as_json)
 {
     struct text out = {0};
@@ -133,9 +147,10 @@ static int report(const struct check *check, bool as_json)
         client_text_print_json(stdout, out.data, out.size);
     else if (check->code == ERR_NONE)
         exit_code = print_lines(&out);
+    complain_of(check->warnings);
     if (check->code != ERR_NONE) {
         client_text_complain(stderr, NULL, "%s", check->problem.text);
-        exit_code = CLIENT_REFUSED;
+        exit_code = check->problem.text[0] == '-' ? CLIENT_USAGE : CLIENT_REFUSED; /* --set */
     }
     text_free(&out);
     return exit_code;
@@ -146,8 +161,15 @@ static int run_check(const struct client_args *args)
     const char **sets = calloc(args->given_count + 1, sizeof(*sets));
     if (!sets)
         return out_of_memory();
+    struct text warnings = {0};
     struct check check = {
-        .input = {.file = args->positionals[1], .environment = environ, .sets = sets}};
+        .input = {.file = args->positionals[1],
+                  .environment = environ,
+                  .sets = sets,
+                  .addr = client_args_text(args, "addr"),
+                  .warnings = &warnings},
+        .warnings = &warnings,
+    };
     size_t position = 0;
     for (const char *set; (set = client_args_next(args, "set", &position));)
         sets[check.input.set_count++] = set;
@@ -157,6 +179,7 @@ static int run_check(const struct client_args *args)
     if (check.code == ERR_NONE)
         config_free(&check.config);
     config_free(&check.base);
+    text_free(&warnings);
     free(sets);
     return exit_code;
 }

@@ -23,14 +23,6 @@ static const struct client_command watch = {
     .options = options,
 };
 
-static const struct client_command cluster = {
-    .name = "cluster",
-    .usage = {"cluster [options]"},
-    .about = "Will show all nodes and how they fare. It comes with a later version.\n",
-    .example = "artemis cluster\n",
-    .options = options,
-};
-
 static int promise(const struct client_command *command, const char *meanwhile, int argc,
                    char **argv)
 {
@@ -47,9 +39,4 @@ static int promise(const struct client_command *command, const char *meanwhile, 
 int command_watch(int argc, char **argv)
 {
     return promise(&watch, "meanwhile, ask again and again: artemis service NAME", argc, argv);
-}
-
-int command_cluster(int argc, char **argv)
-{
-    return promise(&cluster, "meanwhile, ask each node: artemis status --server URL", argc, argv);
 }

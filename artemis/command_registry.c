@@ -98,7 +98,8 @@ static int register_file(const struct client_args *args, const char *path)
     } else if (error) {
         exit_code = client_args_mistake(&register_command, mistake);
     } else {
-        struct client_request request = {"/api/registry/register", text_string(&body), body.size};
+        struct client_request request = {
+            .path = "/api/registry/register", .body = text_string(&body), .size_bytes = body.size};
         struct client_reply reply;
         client_call(args, &request, &reply);
         exit_code = finish(args, &reply, "registered");

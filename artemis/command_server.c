@@ -45,7 +45,7 @@ static const struct client_command command = {
 /* --- settings --------------------------------------------------------------------------------- */
 
 static enum error load_settings(const struct client_args *args, struct config *config,
-                                struct config_problem *problem)
+                                struct config_problem *problem, struct text *warnings)
 {
     const char **sets = calloc(args->given_count + 1, sizeof(*sets));
     if (!sets) {
@@ -57,6 +57,7 @@ static enum error load_settings(const struct client_args *args, struct config *c
         .environment = environ,
         .sets = sets,
         .addr = client_args_text(args, "addr"),
+        .warnings = warnings,
     };
     size_t position = 0;
     for (const char *set; (set = client_args_next(args, "set", &position));)
@@ -64,6 +65,17 @@ static enum error load_settings(const struct client_args *args, struct config *c
     enum error error = settings_load(config, &input, problem);
     free(sets);
     return error;
+}
+
+static void log_warnings(struct text *warnings)
+{
+    char *next = NULL;
+    text_string(warnings);
+    if (text_failed(warnings) || !warnings->data)
+        return;
+    for (char *line = strtok_r(warnings->data, "\n", &next); line;
+         line = strtok_r(NULL, "\n", &next))
+        log_line(LOG_LEVEL_WARN, "%s", line);
 }
 
 /* A line on stdout that scripts wait for. */
@@ -154,13 +166,17 @@ int command_server(int argc, char **argv)
     struct config_problem problem;
     if (client_args_text(&args, "config"))
         announce("Loading configuration from ", client_args_text(&args, "config"));
-    enum error error = load_settings(&args, &config, &problem);
+    struct text warnings = {0};
+    enum error error = load_settings(&args, &config, &problem, &warnings);
     client_args_free(&args);
     if (error) {
+        text_free(&warnings);
         client_text_complain(stderr, NULL, "%s", problem.text);
         return problem.text[0] == '-' ? CLIENT_USAGE : CLIENT_REFUSED; /* --set, --addr */
     }
     log_setup(config.log.level, config.log.format);
+    log_warnings(&warnings);
+    text_free(&warnings);
     printf("Node ID: %s, Cluster mode: %s\n", config.server.node_id,
            config.cluster.enabled ? "enabled" : "disabled");
     fflush(stdout);

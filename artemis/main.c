@@ -9,7 +9,9 @@
 #include "artemis/client_args.h"
 #include "artemis/client_exit.h"
 #include "artemis/client_text.h"
+#include "artemis/command_cluster.h"
 #include "artemis/command_config.h"
+#include "artemis/command_diff.h"
 #include "artemis/command_discovery.h"
 #include "artemis/command_later.h"
 #include "artemis/command_reference.h"
@@ -39,7 +41,8 @@ static const struct command {
     {"service", "NAME", "list the instances of a service", command_service},
     {"watch", "NAME", "follow a service (in a later version)", command_watch},
     {"status", "", "show how one node fares", command_status},
-    {"cluster", "", "show all nodes (in a later version)", command_cluster},
+    {"cluster", "", "show how all nodes fare", command_cluster},
+    {"diff", "NODE NODE", "list what two nodes disagree on", command_diff},
     {"version", "", "print the version", command_version},
     {"help", "[COMMAND]", "print this, or the help of a command", command_help},
     {"api", "reference", NULL, command_api},

@@ -19,6 +19,7 @@ static const char suffix[] = ".toml";
 struct loading {
     struct config *config;
     struct config_problem *problem;
+    struct text *warnings; /* or NULL */
 };
 
 /* --- files ------------------------------------------------------------------------------------ */
@@ -133,7 +134,7 @@ static enum error load_fragments(const struct loading *loading, const char *file
 
 /* --- the environment -------------------------------------------------------------------------- */
 
-/* LEASE_TTL_SECS becomes lease.ttl_secs; false when no section begins so. */
+/* LEASE_TTL_SECS becomes lease.ttl_secs; false when it is too long or has only one part. */
 static bool key_of(struct slice name, char *key, size_t key_size)
 {
     if (name.size >= key_size)
@@ -142,10 +143,50 @@ static bool key_of(struct slice name, char *key, size_t key_size)
         key[i] = (char)tolower((unsigned char)name.data[i]);
     key[name.size] = '\0';
     char *underscore = strchr(key, '_');
-    if (!underscore || !config_has_section((struct slice){key, (size_t)(underscore - key)}))
+    if (!underscore)
         return false;
     *underscore = '.';
     return true;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t size = strlen(text);
+    return size >= strlen(end) && strcmp(text + size - strlen(end), end) == 0;
+}
+
+/* What Kubernetes and Docker links set in each container for a service named ARTEMIS or
+ * ARTEMIS-SERVER: ..._SERVICE_HOST, ..._SERVICE_PORT[_NAME], ..._PORT=tcp://IP:N, ..._PORT_N_TCP. A
+ * plain number in ..._PORT was meant for us, and is refused. */
+static bool is_injected(struct slice name, const char *value)
+{
+    char lower[CONFIG_TEXT_BYTES];
+    size_t size = name.size < sizeof(lower) - 2 ? name.size : sizeof(lower) - 2;
+    lower[0] = '_';
+    for (size_t i = 0; i < size; i++)
+        lower[i + 1] = (char)tolower((unsigned char)name.data[i]);
+    lower[size + 1] = '\0';
+    if (ends_with(lower, "_service_host") || strstr(lower, "_service_port"))
+        return true;
+    const char *port = strstr(lower, "_port_");
+    return (port && isdigit((unsigned char)port[strlen("_port_")])) ||
+           (ends_with(lower, "_port") && strstr(value, "://"));
+}
+
+/* A name of no section: somebody else's, or mistyped. */
+static void warn_of(const struct loading *loading, struct slice name, const char *key)
+{
+    if (!loading->warnings || (name.size == 3 && memcmp(name.data, "URL", 3) == 0))
+        return;
+    char shown[CONFIG_TEXT_BYTES];
+    char near[CONFIG_VARIABLE_BYTES];
+    const char *meant = key ? config_nearest(key) : NULL;
+    if (meant)
+        config_variable(meant, near);
+    text_quote(shown, sizeof(shown), name);
+    shown[strlen(shown) - 1] = '\0'; /* the quotes */
+    text_printf(loading->warnings, "environment %s%s: no setting, passed over%s%s%s\n", prefix,
+                shown + 1, meant ? "; did you mean " : "", meant ? near : "", meant ? "?" : "");
 }
 
 static enum error load_variable(const struct loading *loading, const char *variable)
@@ -156,10 +197,16 @@ static enum error load_variable(const struct loading *loading, const char *varia
         return ERR_NONE;
     char key[CONFIG_TEXT_BYTES];
     struct slice name = {variable + prefix_size, (size_t)(equals - variable) - prefix_size};
-    if (!key_of(name, key, sizeof(key)))
+    bool has_key = key_of(name, key, sizeof(key));
+    if (is_injected(name, equals + 1))
         return ERR_NONE;
+    if (!has_key || !config_has_section((struct slice){key, strcspn(key, ".")})) {
+        warn_of(loading, name, has_key ? key : NULL);
+        return ERR_NONE;
+    }
     char source[CONFIG_TEXT_BYTES + 32];
-    snprintf(source, sizeof(source), "environment %.*s", (int)(equals - variable), variable);
+    snprintf(source, sizeof(source), CONFIG_SOURCE_ENVIRONMENT "%.*s", (int)(equals - variable),
+             variable);
     return config_set_text(loading->config, key, equals + 1, source, loading->problem);
 }
 
@@ -185,7 +232,7 @@ static enum error load_set(const struct loading *loading, const char *set)
     }
     char *key = strndup(set, (size_t)(equals - set));
     enum error code =
-        key ? config_set_text(loading->config, key, equals + 1, "--set", loading->problem)
+        key ? config_set_text(loading->config, key, equals + 1, CONFIG_SOURCE_SET, loading->problem)
             : no_memory(loading);
     free(key);
     return code;
@@ -235,7 +282,7 @@ enum error settings_load(struct config *config, const struct settings_input *inp
                          struct config_problem *problem)
 {
     struct config loaded;
-    struct loading loading = {&loaded, problem};
+    struct loading loading = {&loaded, problem, input->warnings};
     settings_defaults(&loaded);
     enum error code = load_layers(&loading, input);
     if (code != ERR_NONE) {

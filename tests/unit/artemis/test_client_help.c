@@ -3,6 +3,8 @@
  * Each command of the client has a --help that shows usage and an example, and fits 80 columns; and
  * each says what is wrong with a command line before it calls anybody.
  */
+#include "artemis/command_cluster.h"
+#include "artemis/command_diff.h"
 #include "artemis/command_discovery.h"
 #include "artemis/command_later.h"
 #include "artemis/command_registry.h"
@@ -20,10 +22,15 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"register", command_register},     {"heartbeat", command_heartbeat},
-    {"unregister", command_unregister}, {"services", command_services},
-    {"service", command_service},       {"status", command_status},
-    {"watch", command_watch},           {"cluster", command_cluster},
+    {"register", command_register},
+    {"heartbeat", command_heartbeat},
+    {"unregister", command_unregister},
+    {"services", command_services},
+    {"service", command_service},
+    {"status", command_status},
+    {"watch", command_watch},
+    {"cluster", command_cluster},
+    {"diff", command_diff},
 };
 
 enum { PRINTED_MAX = 8192, WORDS_MAX = 8 };
@@ -136,7 +143,6 @@ static void later_command_says_so(void **state)
 {
     (void)state;
     assert_mistake(command_watch, WORDS("watch", "orders"), "comes with a later version");
-    assert_mistake(command_cluster, WORDS("cluster"), "comes with a later version");
 }
 
 int main(void)

@@ -157,6 +157,43 @@ static void check_of_missing_file_is_refused(void **state)
     check_text(complaint, "artemis: cannot read /nowhere/artemis.toml: No such file");
 }
 
+static void check_takes_what_the_server_takes(void **state)
+{
+    (void)state;
+    write_file("");
+    assert_int_equal(run_check("--addr 127.0.0.1:9090 --set lease.ttl_secs=60"), CLIENT_DONE);
+    assert_non_null(strstr(output, "  server.listen_addr = 127.0.0.1:9090  (--addr)\n"));
+    assert_non_null(strstr(output, "  lease.ttl_secs = 60  (--set)\n"));
+}
+
+static void check_with_a_bad_command_line_is_wrong_usage(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"--set bad", "artemis: --set: must be section.key=value, is \"bad\"\n"},
+        {"--set lease.ttl_secs=0", "artemis: --set: lease.ttl_secs: must be a whole number, "},
+        {"--addr 8080", "artemis: --addr: server.listen_addr: must be text, HOST:PORT"},
+    };
+    write_file("");
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(run_check(cases[i][0]), CLIENT_USAGE);
+        assert_string_equal(output, "");
+        check_text(complaint, cases[i][1]);
+    }
+}
+
+static void check_warns_of_a_variable_that_is_no_setting(void **state)
+{
+    (void)state;
+    write_file("");
+    setenv("ARTEMIS_LEASES_TTL_SECS", "5", 1);
+    int exit_code = run_check("");
+    unsetenv("ARTEMIS_LEASES_TTL_SECS");
+    assert_int_equal(exit_code, CLIENT_DONE);
+    assert_string_equal(complaint, "artemis: environment ARTEMIS_LEASES_TTL_SECS: no setting, "
+                                   "passed over; did you mean ARTEMIS_LEASE_TTL_SECS?\n");
+}
+
 static void wrong_usage_ends_with_2(void **state)
 {
     (void)state;
@@ -198,6 +235,9 @@ int main(void)
         cmocka_unit_test(check_as_json_has_values_and_defaults),
         cmocka_unit_test(check_of_bad_file_is_refused_on_stderr),
         cmocka_unit_test(check_of_missing_file_is_refused),
+        cmocka_unit_test(check_takes_what_the_server_takes),
+        cmocka_unit_test(check_with_a_bad_command_line_is_wrong_usage),
+        cmocka_unit_test(check_warns_of_a_variable_that_is_no_setting),
         cmocka_unit_test(wrong_usage_ends_with_2),
         cmocka_unit_test(help_ends_with_0),
         cmocka_unit_test(reference_has_a_row_for_each_setting),

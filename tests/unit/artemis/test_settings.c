@@ -17,12 +17,15 @@
 #include "tests/support/cmocka_all.h"
 #include "tests/support/failing_malloc.h"
 
+#define LISTED "; all are listed by: artemis config reference"
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static char directory[64];
 static char file[96]; /* the file of --config, below `directory` */
 static struct config config;
 static struct config_problem problem;
+static struct text warnings;
 
 static const char *below(const char *name)
 {
@@ -75,6 +78,7 @@ static int tear_down(void **state)
 {
     (void)state;
     config_free(&config);
+    text_free(&warnings);
     remove_all("config.d/*");
     remove_all("config.d/.*");
     remove_all("*");
@@ -86,8 +90,9 @@ static int tear_down(void **state)
 static enum error load_all(const char *path, char *const *environment, const char *const *sets,
                            size_t set_count, const char *addr)
 {
-    struct settings_input input = {path, environment, sets, set_count, addr};
+    struct settings_input input = {path, environment, sets, set_count, addr, &warnings};
     config_free(&config);
+    text_free(&warnings);
     return settings_load(&config, &input, &problem);
 }
 
@@ -213,20 +218,46 @@ static void sets_apply_in_order_and_addr_last(void **state)
     assert_int_equal(config.cluster.peers.count, 2);
 }
 
+/* Nothing is set and nothing said: of Artemis' own, of an orchestrator's, of anybody's. */
 static void environment_that_is_not_ours_is_passed_over(void **state)
 {
     (void)state;
     char *environment[] = {"ARTEMIS_URL=http://h:1",
-                           "ARTEMIS_=x",
-                           "ARTEMIS_SERVER=x",
-                           "ARTEMIS_SERVERS_ZONE=x",
+                           "ARTEMIS_PORT=tcp://10.0.0.1:8080",
+                           "ARTEMIS_PORT_8080_TCP=tcp://10.0.0.1:8080",
+                           "ARTEMIS_PORT_8080_TCP_ADDR=10.0.0.1",
+                           "ARTEMIS_SERVICE_HOST=10.0.0.1",
+                           "ARTEMIS_SERVICE_PORT=8080",
+                           "ARTEMIS_SERVICE_PORT_HTTP=8080",
+                           "ARTEMIS_SERVER_SERVICE_HOST=10.0.0.1",
+                           "ARTEMIS_SERVER_SERVICE_PORT=8080",
+                           "ARTEMIS_SERVER_PORT=tcp://10.0.0.1:8080",
+                           "ARTEMIS_CLUSTER_HEADLESS_PORT_8080_TCP_PROTO=tcp",
                            "XARTEMIS_SERVER_ZONE=x",
                            "ARTEMIS_LOGS",
-                           "ARTEMIS_BINARY=build/artemis",
                            "artemis_server_zone=x",
                            NULL};
     check_loads(load_all(NULL, environment, NULL, 0, NULL));
     check_source("server.zone", "default");
+    assert_int_equal(warnings.size, 0);
+}
+
+static void environment_of_no_section_is_worth_a_warning(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"ARTEMIS_=x", "environment ARTEMIS_: no setting, passed over\n"},
+        {"ARTEMIS_SERVER=x", "environment ARTEMIS_SERVER: no setting, passed over\n"},
+        {"ARTEMIS_BINARY_=x", "environment ARTEMIS_BINARY_: no setting, passed over\n"},
+        {"ARTEMIS_SERVERS_ZONE=x", "environment ARTEMIS_SERVERS_ZONE: no setting, passed over; "
+                                   "did you mean ARTEMIS_SERVER_ZONE?\n"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char *environment[] = {(char *)cases[i][0], NULL};
+        check_loads(load_all(NULL, environment, NULL, 0, NULL));
+        check_source("server.zone", "default");
+        assert_string_equal(text_string(&warnings), cases[i][1]);
+    }
 }
 
 static void environment_takes_text_as_it_stands_and_lists_both_ways(void **state)
@@ -255,9 +286,15 @@ static void bad_file_is_refused_with_file_and_line(void **state)
          "%s:3: lease.ttl_secs: must be a whole number, 1 to 86400, is 0"},
         {"[server]\ntreads = 4\n",
          "%s:2: unknown setting \"server.treads\"; did you mean server.threads?"},
-        {"[serverr]\n", "%s:1: unknown setting \"serverr\""},
+        {"[serverr]\n", "%s:1: unknown setting \"serverr\"" LISTED},
         {"[server.threads]\n",
          "%s:1: server.threads: must be a whole number, 1 to 256, is a table"},
+        {"[lease]\nttl_secs = 60.0\n", "%s:2: lease.ttl_secs: must be a whole number, 1 to 86400, "
+                                       "is the number 60.0; write 60"},
+        {"[lease]\nttl_secs = 0.5\n", "%s:2: lease.ttl_secs: must be a whole number, 1 to 86400, "
+                                      "is the number 0.5"},
+        {"[lease]\nttl_secs = \"60\"\n", "%s:2: lease.ttl_secs: must be a whole number, 1 to "
+                                         "86400, is \"60\"; write 60"},
         {"server = 1\n", "%s:1: server: must be a section, [server], is 1"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -285,7 +322,8 @@ static void bad_fragment_is_refused_by_its_own_name(void **state)
     write_file("artemis.toml", "");
     write_file("config.d/a.toml", "\nx = 1");
     char expected[256];
-    snprintf(expected, sizeof(expected), "%s/config.d/a.toml:2: unknown setting \"x\"", directory);
+    snprintf(expected, sizeof(expected), "%s/config.d/a.toml:2: unknown setting \"x\"" LISTED,
+             directory);
     check_problem(load_all(file, NULL, NULL, 0, NULL), ERR_INVALID_FIELD, expected);
 }
 
@@ -296,11 +334,21 @@ static void bad_environment_is_refused_by_its_name(void **state)
         {"ARTEMIS_LEASE_TTL_SECS=soon", "environment ARTEMIS_LEASE_TTL_SECS: lease.ttl_secs: must "
                                         "be a whole number, 1 to 86400, is \"soon\""},
         {"ARTEMIS_LEASE_TTL=5", "environment ARTEMIS_LEASE_TTL: unknown setting \"lease.ttl\"; did "
-                                "you mean lease.ttl_secs?"},
+                                "you mean ARTEMIS_LEASE_TTL_SECS?"},
+        {"ARTEMIS_LEASE_TTL_SEC=5", "environment ARTEMIS_LEASE_TTL_SEC: unknown setting "
+                                    "\"lease.ttl_sec\"; did you mean ARTEMIS_LEASE_TTL_SECS?"},
+        {"ARTEMIS_SERVER_PORT=9090", "environment ARTEMIS_SERVER_PORT: unknown setting "
+                                     "\"server.port\"" LISTED},
+        {"ARTEMIS_LEASE_TTL_SECS=60.0", "environment ARTEMIS_LEASE_TTL_SECS: lease.ttl_secs: must "
+                                        "be a whole number, 1 to 86400, is \"60.0\"; write "
+                                        "ARTEMIS_LEASE_TTL_SECS=60"},
+        {"ARTEMIS_LOG_LEVEL=\"debug\"", "environment ARTEMIS_LOG_LEVEL: log.level: must be debug, "
+                                        "info, warn or error, is \"\\\"debug\\\"\"; write "
+                                        "ARTEMIS_LOG_LEVEL=debug"},
         {"ARTEMIS_SERVER_ZONE=", "environment ARTEMIS_SERVER_ZONE: server.zone: must be text, 1 to "
                                  "255 bytes of UTF-8, no control character, no blank at an end, "
                                  "is \"\""},
-        {"ARTEMIS_LOG_=x", "environment ARTEMIS_LOG_: unknown setting \"log.\""},
+        {"ARTEMIS_LOG_=x", "environment ARTEMIS_LOG_: unknown setting \"log.\"" LISTED},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         char *environment[] = {(char *)cases[i][0], NULL};
@@ -317,6 +365,10 @@ static void bad_command_line_is_refused(void **state)
         {"lease.ttl_secs", "--set: must be section.key=value, is \"lease.ttl_secs\""},
         {"=5", "--set: must be section.key=value, is \"=5\""},
         {"lease.ttl_secs=", "--set: lease.ttl_secs: must be a whole number, 1 to 86400, is \"\""},
+        {"lease.ttl_secs=60.0", "--set: lease.ttl_secs: must be a whole number, 1 to 86400, is "
+                                "\"60.0\"; write --set lease.ttl_secs=60"},
+        {"lease.ttl_secs=1e9", "--set: lease.ttl_secs: must be a whole number, 1 to 86400, is "
+                               "\"1e9\""},
         {"lease.ttl_secs =5", "--set: unknown setting \"lease.ttl_secs \"; did you mean "
                               "lease.ttl_secs?"},
     };
@@ -380,7 +432,7 @@ static void failure_leaves_the_config_alone(void **state)
     memset(&before, 0x5A, sizeof(before));
     struct config after = before;
     const char *sets[] = {"cluster.peers=a:1", "x=1"};
-    struct settings_input input = {NULL, NULL, sets, COUNT(sets), NULL};
+    struct settings_input input = {NULL, NULL, sets, COUNT(sets), NULL, NULL};
     assert_int_equal(settings_load(&after, &input, &problem), ERR_INVALID_FIELD);
     assert_memory_equal(&after, &before, sizeof(before));
 }
@@ -390,7 +442,7 @@ static void each_failed_allocation_is_reported_and_leaks_nothing(void **state)
     (void)state;
     char *environment[] = {"ARTEMIS_CLUSTER_PEERS=[\"a:1\", \"b:2\"]", NULL};
     const char *sets[] = {"cluster.peers=c:3,d:4"};
-    struct settings_input input = {file, environment, sets, COUNT(sets), NULL};
+    struct settings_input input = {file, environment, sets, COUNT(sets), NULL, NULL};
     write_file("artemis.toml", "cluster.peers = [\"e:5\"]\n");
     long live = failing_malloc_live();
     for (long n = 1;; n++) {
@@ -469,6 +521,7 @@ int main(void)
         TEST(fragments_lie_beside_a_file_in_the_current_directory),
         TEST(sets_apply_in_order_and_addr_last),
         TEST(environment_that_is_not_ours_is_passed_over),
+        TEST(environment_of_no_section_is_worth_a_warning),
         TEST(environment_takes_text_as_it_stands_and_lists_both_ways),
         TEST(bad_file_is_refused_with_file_and_line),
         TEST(malformed_file_is_refused_with_its_place),

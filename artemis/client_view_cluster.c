@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis/client_view_cluster.h"
+
+#include "artemis/client_answer.h"
+#include "artemis/client_table.h"
+#include "artemis/client_text.h"
+#include "artemis/client_view.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static const char plain_http[] = "http://";
+
+const char *client_view_span(uint64_t span_ms, char text[CLIENT_SPAN_MAX])
+{
+    static const struct {
+        const char *name;
+        uint64_t ms;
+    } units[] = {{"d", 86400000}, {"h", 3600000}, {"min", 60000}, {"s", 1000}, {"ms", 1}};
+    size_t unit = 0;
+    while (unit < 4 && span_ms < units[unit].ms)
+        unit++;
+    snprintf(text, CLIENT_SPAN_MAX, "%" PRIu64 " %s", span_ms / units[unit].ms, units[unit].name);
+    return text;
+}
+
+/* --- a peer ----------------------------------------------------------------------------------- */
+
+static const json_t *number_of(const json_t *object, const char *name)
+{
+    const json_t *number = client_answer_field(object, name);
+    return json_is_integer(number) ? number : NULL;
+}
+
+static bool is_self(const json_t *peer)
+{
+    return strcmp(client_answer_text(peer, "health"), "self") == 0;
+}
+
+static bool is_well(const json_t *peer)
+{
+    return is_self(peer) || (strcmp(client_answer_text(peer, "health"), "up") == 0 &&
+                             json_is_true(client_answer_field(peer, "ready")));
+}
+
+/* What the other commands take as NODE and --server. */
+static const char *address_of(const json_t *peer)
+{
+    const char *url = client_answer_text(peer, "url");
+    size_t length = strlen(plain_http);
+    return strncmp(url, plain_http, length) == 0 ? url + length : url;
+}
+
+static const char *span_of(const json_t *peer, const char *field, char *scratch)
+{
+    const json_t *span = number_of(peer, field);
+    return span ? client_view_span((uint64_t)json_integer_value(span), scratch) : "-";
+}
+
+static const char *count_of(const json_t *peer, const char *field, char *scratch)
+{
+    const json_t *count = number_of(peer, field);
+    return count ? client_text_count((uint64_t)json_integer_value(count), scratch) : "-";
+}
+
+/* When the digests were compared last, and whether they were the same. */
+static const char *compared(const json_t *peer, char *scratch)
+{
+    char span[CLIENT_SPAN_MAX];
+    const json_t *since = number_of(peer, "compared_ms_ago");
+    json_int_t differing = json_integer_value(number_of(peer, "digests_differing"));
+    if (!since)
+        return "never";
+    client_view_span((uint64_t)json_integer_value(since), span);
+    if (differing > 0)
+        snprintf(scratch, CLIENT_TABLE_SCRATCH_MAX, "%s: %" JSON_INTEGER_FORMAT " differ", span,
+                 differing);
+    else
+        snprintf(scratch, CLIENT_TABLE_SCRATCH_MAX, "%s: agree", span);
+    return scratch;
+}
+
+enum column { NODE, HEALTH, READY, LAG, BACKLOG, FAILED, HEARD, COMPARED, ADDRESS, COLUMN_COUNT };
+
+static const struct client_column columns[COLUMN_COUNT] = {
+    [NODE] = {.title = "NODE"},
+    [HEALTH] = {.title = "HEALTH"},
+    [READY] = {.title = "READY"},
+    [LAG] = {.title = "LAG", .right = true},
+    [BACKLOG] = {.title = "BACKLOG", .right = true},
+    [FAILED] = {.title = "FAILED", .right = true},
+    [HEARD] = {.title = "HEARD", .right = true},
+    [COMPARED] = {.title = "COMPARED"},
+    [ADDRESS] = {.title = "ADDRESS"},
+};
+
+static const char *peer_cell(const void *rows, size_t row, size_t column, char *scratch)
+{
+    const json_t *peer = json_array_get(rows, row);
+    const char *text = "";
+    switch ((enum column)column) {
+    case NODE:
+        text = client_answer_text(peer, "node_id");
+        break;
+    case HEALTH:
+        text = client_answer_text(peer, "health");
+        break;
+    case READY:
+        text = json_is_true(client_answer_field(peer, "ready")) ? "yes" : "no";
+        break;
+    case LAG:
+        return span_of(peer, "lag_ms", scratch);
+    case BACKLOG:
+        return count_of(peer, "backlog", scratch);
+    case FAILED:
+        return count_of(peer, "failures", scratch);
+    case HEARD:
+        return span_of(peer, "heard_ms_ago", scratch);
+    case COMPARED:
+        return compared(peer, scratch);
+    case ADDRESS:
+        text = address_of(peer);
+        break;
+    case COLUMN_COUNT:
+        break;
+    }
+    return *text ? text : "-";
+}
+
+static const char *last_error(const void *rows, size_t row, char *scratch)
+{
+    const json_t *peer = json_array_get(rows, row);
+    const char *error = client_answer_text(peer, "last_error");
+    const char *time = client_answer_text(peer, "last_error_time");
+    if (*error == '\0')
+        return "";
+    snprintf(scratch, CLIENT_TABLE_SCRATCH_MAX, "last error%s%s: %s", *time ? " " : "", time,
+             error);
+    return scratch;
+}
+
+/* --- the whole -------------------------------------------------------------------------------- */
+
+static const char *own_state(const json_t *root)
+{
+    const json_t *self = json_array_get(client_answer_field(root, "nodes_status"), 0);
+    return client_answer_text(self, "state");
+}
+
+static size_t count_ill(const json_t *peers)
+{
+    size_t ill = 0;
+    for (size_t i = 0; i < json_array_size(peers); i++)
+        ill += !is_well(json_array_get(peers, i));
+    return ill;
+}
+
+static size_t count_others(const json_t *peers)
+{
+    size_t others = 0;
+    for (size_t i = 0; i < json_array_size(peers); i++)
+        others += !is_self(json_array_get(peers, i));
+    return others;
+}
+
+bool client_view_cluster_is_well(const json_t *root)
+{
+    const char *state = own_state(root);
+    bool ready = *state == '\0' || strcmp(state, "ready") == 0;
+    return ready && count_ill(client_answer_field(root, "peers")) == 0;
+}
+
+static void print_self(const json_t *root, FILE *out)
+{
+    char scratch[CLIENT_TABLE_SCRATCH_MAX];
+    const json_t *self = json_array_get(client_answer_field(root, "nodes_status"), 0);
+    const json_t *node = client_answer_field(self, "node");
+    client_view_row(out, "this node", client_answer_text(node, "node_id"));
+    client_view_row(out, "url", client_answer_text(node, "url"));
+    client_view_row(out, "zone", client_view_zone(client_answer_field(node, "zone"), scratch));
+    client_view_row(out, "cluster", client_answer_text(self, "cluster_id"));
+    client_view_row(out, "state", client_answer_text(self, "state"));
+    if (number_of(self, "instances"))
+        client_view_row(out, "instances", count_of(self, "instances", scratch));
+}
+
+static void sum_up(const json_t *peers, FILE *out)
+{
+    size_t others = count_others(peers);
+    size_t ill = count_ill(peers);
+    if (ill > 0)
+        fprintf(out, "%zu of %zu peer%s %s not up and ready\n", ill, others, others == 1 ? "" : "s",
+                ill == 1 ? "is" : "are");
+    else if (others == 1)
+        fputs("its only peer is up and ready\n", out);
+    else
+        fprintf(out, "%zu of %zu peers are up and ready\n", others, others);
+}
+
+void client_view_cluster(const json_t *root, FILE *out, size_t columns_max)
+{
+    const json_t *peers = client_answer_field(root, "peers");
+    print_self(root, out);
+    fputc('\n', out);
+    if (count_others(peers) == 0) {
+        fputs("it has no peers and stands alone (cluster.enabled, cluster.peers)\n", out);
+        return;
+    }
+    const struct client_table table = {
+        .columns = columns,
+        .column_count = COLUMN_COUNT,
+        .row_count = json_array_size(peers),
+        .cell = peer_cell,
+        .note = last_error,
+        .rows = peers,
+    };
+    client_table_print(&table, out, columns_max);
+    fputc('\n', out);
+    sum_up(peers, out);
+}
