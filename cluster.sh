@@ -14,18 +14,18 @@ BINARY=$(realpath -m -- "${ARTEMIS_BINARY:-$HERE/build/artemis}")
 START_SECS=${CLUSTER_START_SECS:-30}
 STOP_SECS=${CLUSTER_STOP_SECS:-45} # with slow clients, a node takes 40 s to leave in good order
 MARK=$DIR/cluster.lock
-MAX_NODES=9
 LAST_LINES=10
 COUNT=0  # nodes that have a config file
+NODES=() # 1 to COUNT
 PORTS=() # theirs; the first is PORTS[1]
 
 usage() {
     cat <<EOT
 usage: ./cluster.sh COMMAND
 
-  start [N] [BASE_PORT]  start N nodes (1 to $MAX_NODES, default 3) on BASE_PORT (default 8080) and the
-                         ports after it, and wait until all are ready; of a cluster that
-                         runs already, start the nodes that are missing
+  start [N] [BASE_PORT]  start N nodes (1 to 9, default 3) on BASE_PORT (default 8080) and the ports
+                         after it, and wait until all are ready; of a cluster that runs already,
+                         start the nodes that are missing
   status                 a table of the nodes; exit code 0 when all are ready
   logs [NODE] [-f]       what the nodes have logged; -f goes on until Ctrl-C
   kill NODE              end a node by SIGKILL, to see how the others cope
@@ -35,8 +35,8 @@ usage: ./cluster.sh COMMAND
 
 Nodes are node1, node2 and so on; 1 means node1. Files: .cluster/{config,logs,pids,data}.
 Settings of your own go into .cluster/config/config.d/*.toml, or the environment of start.
-CLUSTER_DIR moves .cluster, ARTEMIS_BINARY names another program than build/artemis, and
-CLUSTER_START_SECS and CLUSTER_STOP_SECS are how long to wait (default 30 and 45).
+ARTEMIS_BINARY is another program than build/artemis, CLUSTER_DIR another place for .cluster,
+CLUSTER_START_SECS (30) and CLUSTER_STOP_SECS (45) are how long to wait.
 EOT
 }
 
@@ -67,7 +67,7 @@ names() {
 # are COUNT SINGULAR PLURAL
 are() { if [ "$1" -eq 1 ]; then echo "$2"; else echo "$3"; fi; }
 
-at_most() { [ "$2" -le "$1" ] || wrong "too many arguments; see \`./cluster.sh help\`"; }
+at_most() { [ "$2" -le "$1" ] || wrong "too many words; see \`./cluster.sh help\`"; }
 
 # need_number WHAT VALUE MIN MAX EXAMPLE
 need_number() {
@@ -83,15 +83,15 @@ log_of() { echo "$DIR/logs/node$1.log"; }
 pid_file() { echo "$DIR/pids/node$1.pid"; }
 command_file() { echo "$DIR/pids/node$1.command"; }
 url_of() { echo "http://127.0.0.1:${PORTS[$1]}"; }
-nodes() { seq "$COUNT"; }
 
 load_layout() {
     local config port
-    COUNT=0
+    COUNT=0 NODES=()
     while config=$(config_of $((COUNT + 1))) && [ -f "$config" ]; do
         port=$(sed -n 's/^listen_addr = "127\.0\.0\.1:\([0-9]*\)"$/\1/p' "$config")
         [ -n "$port" ] || die "$config has no listen_addr that this script wrote; put it back"
         COUNT=$((COUNT + 1))
+        NODES+=("$COUNT")
         PORTS[COUNT]=$port
     done
 }
@@ -130,19 +130,12 @@ pid_of() {
 
 runs() { pid_of "$1" >/dev/null; }
 
-# running [K...]: those of them that do, or of all.
-running() {
+# Sorts the nodes given into LIVE and ABSENT.
+look_at() {
     local k
-    [ $# -gt 0 ] || set -- $(nodes)
+    LIVE=() ABSENT=()
     for k in "$@"; do
-        if runs "$k"; then echo "$k"; fi
-    done
-}
-
-missing() {
-    local k
-    for k in $(nodes); do
-        runs "$k" || echo "$k"
+        if runs "$k"; then LIVE+=("$k"); else ABSENT+=("$k"); fi
     done
 }
 
@@ -158,7 +151,7 @@ drop_stale() {
     pid=$(recorded_pid "$1")
     now=$(command_of "${pid:-none}" | head -1)
     if [ -n "$now" ]; then
-        say "node$1 had ended by itself; process $pid of its pid file is $now now, and is left alone"
+        say "node$1 had ended by itself; process $pid of its pid file is $now now, and left alone"
     else
         say "node$1 had ended by itself; \`./cluster.sh logs node$1\` may tell why"
     fi
@@ -167,24 +160,18 @@ drop_stale() {
 
 # --- the folder -----------------------------------------------------------------------------------
 
-# What lies in a folder that is not ours is never written over or removed.
-check_folder() {
+# One at a time, or two could start the same node and lose sight of one of them. What lies in a
+# folder that is not a cluster's is never written over or removed.
+take_lock() {
     if [ -e "$DIR" ] && [ ! -e "$MARK" ] && [ -n "$(ls -A "$DIR")" ]; then
         die "$DIR is not a folder of a cluster; set CLUSTER_DIR to another one"
     fi
-}
-
-# One at a time, or two could start the same node and lose sight of one of them.
-take_lock() {
-    check_folder
     mkdir -p "$DIR"/{config,logs,pids,data} ||
         die "cannot write to $DIR; set CLUSTER_DIR to a folder of yours"
     exec 9>>"$MARK"
     flock -n 9 || die "another cluster.sh works on this cluster; try again when it is done"
     load_layout
 }
-
-release_lock() { exec 9>&-; }
 
 # write_config K N BASE
 write_config() {
@@ -193,8 +180,8 @@ write_config() {
         [ "$i" -eq "$1" ] || peers+="${peers:+, }\"http://127.0.0.1:$(($3 + i - 1))\""
     done
     cat >"$(config_of "$1")" <<EOT
-# Written anew by each \`cluster.sh start\`. Settings of your own go into config.d/*.toml beside this
-# file, for all nodes.
+# Written by \`cluster.sh start\`, which may do so again. Settings of your own go into
+# config.d/*.toml beside this file, for all nodes.
 [server]
 node_id = "node$1"
 listen_addr = "127.0.0.1:$(($3 + $1 - 1))"
@@ -203,20 +190,15 @@ listen_addr = "127.0.0.1:$(($3 + $1 - 1))"
 enabled = true
 cluster_id = "local-$3"
 peers = [$peers]
+health_interval_secs = 1 # who plays with clusters does not want to wait
 EOT
 }
 
 # write_layout N BASE
 write_layout() {
     local k
-    for ((k = 1; k <= MAX_NODES; k++)); do
-        if [ "$k" -le "$1" ]; then
-            mkdir -p "$DIR/data/node$k"
-            write_config "$k" "$1" "$2"
-        else
-            rm -f "$(config_of "$k")"
-        fi
-    done
+    rm -f "$DIR"/config/node[1-9].toml
+    for ((k = 1; k <= $1; k++)); do write_config "$k" "$@"; done
     load_layout
 }
 
@@ -258,7 +240,7 @@ check_port() {
 need_binary() {
     command -v curl >/dev/null || die "curl is missing; install it: sudo apt-get install curl"
     if [ ! -f "$BINARY" ] || [ ! -x "$BINARY" ]; then
-        die "there is no program $BINARY; run \`make\`${ARTEMIS_BINARY:+, or set ARTEMIS_BINARY right}"
+        die "there is no program $BINARY; run \`make\`${ARTEMIS_BINARY:+, or unset ARTEMIS_BINARY}"
     fi
 }
 
@@ -273,6 +255,7 @@ spawn() {
             CLUSTER_{ENABLED,CLUSTER_ID,PEERS,PROVIDER,ADVERTISE_ADDR}; do
             unset "ARTEMIS_$key"
         done
+        mkdir -p "$DIR/data/node$1"
         cd "$DIR/data/node$1"
         echo "$BASHPID" >"$(pid_file "$1")"
         exec setsid "${command[@]}"
@@ -307,6 +290,13 @@ give_up() {
     die "see what there is by \`./cluster.sh status\`, and end it by \`./cluster.sh stop\`"
 }
 
+# progress WHAT SECS: a line every 2 s, by the caller's clocks.
+progress() {
+    [ $((SECONDS - said)) -ge 2 ] || return 0
+    said=$SECONDS
+    say "waiting for $1, $((SECONDS - started)) of $2 s"
+}
+
 # await_ready K...
 await_ready() {
     local k started=$SECONDS said=$SECONDS waiting=("$@") still
@@ -319,24 +309,21 @@ await_ready() {
         waiting=("${still[@]}")
         [ ${#waiting[@]} -gt 0 ] || return 0
         [ $((SECONDS - started)) -lt "$START_SECS" ] || break
-        if [ $((SECONDS - said)) -ge 2 ]; then
-            said=$SECONDS
-            say "waiting for $(names "${waiting[@]}"), $((SECONDS - started)) of $START_SECS s"
-        fi
+        progress "$(names "${waiting[@]}")" "$START_SECS"
         sleep 0.1
     done
     give_up "is not ready after $START_SECS s" "${waiting[@]}"
 }
 
 # Until the nodes that run have heard each other, a second or so: what is registered before that
-# reaches the others late. Not a condition of being ready, so it may as well fail.
+# reaches the others late. No condition of being ready, so it may as well fail.
 await_company() {
-    local live k heard tries
-    mapfile -t live < <(running)
-    for k in "${live[@]}"; do
-        for ((tries = 0; tries < 30; tries++)); do
-            heard=$(ask "$(url_of "$k")/api/status/cluster" | grep -o '"health":"up"' | wc -l || true)
-            [ "$heard" -lt $((${#live[@]} - 1)) ] || break
+    local k heard deadline=$((SECONDS + 5))
+    look_at "${NODES[@]}"
+    for k in "${LIVE[@]}"; do
+        while [ "$SECONDS" -lt "$deadline" ]; do
+            heard=$(ask "$(url_of "$k")/api/status/cluster" | grep -o '"health":"up"' || true)
+            [ "$(wc -w <<<"$heard")" -lt $((${#LIVE[@]} - 1)) ] || break
             sleep 0.1
         done
     done
@@ -356,39 +343,39 @@ launch() {
         check_port "$k"
     done
     for k in "$@"; do spawn "$k"; done
-    release_lock
+    exec 9>&-
     await_ready "$@"
     await_company
     for k in "$@"; do echo "node$k is ready: $(url_of "$k"), process $(recorded_pid "$k")"; done
 }
 
 cmd_start() {
-    local n=3 base=8080 live absent
-    at_most 2 $#
-    mapfile -t live < <(running)
+    local n=3 base=8080
+    look_at "${NODES[@]}"
     # Without arguments, the cluster that runs is meant.
-    [ ${#live[@]} -eq 0 ] || n=$COUNT base=${PORTS[1]}
+    [ ${#LIVE[@]} -eq 0 ] || n=$COUNT base=${PORTS[1]}
     n=${1:-$n} base=${2:-$base}
-    need_number "the number of nodes" "$n" 1 $MAX_NODES "./cluster.sh start 3"
+    need_number "the number of nodes" "$n" 1 9 "./cluster.sh start 3"
     need_number "the base port" "$base" 1 $((65536 - 10#$n)) "./cluster.sh start $n 8080"
     n=$((10#$n)) base=$((10#$base))
     need_binary
     take_lock
-    mapfile -t live < <(running)
-    if [ ${#live[@]} -gt 0 ] && [ "$n $base" != "$COUNT ${PORTS[1]}" ]; then
-        die "a cluster of $COUNT from port ${PORTS[1]} on runs already ($(names "${live[@]}"));" \
-            "end it first: \`./cluster.sh stop\`"
-    elif [ ${#live[@]} -eq "$n" ]; then
-        die "$(names "${live[@]}") $(are "$n" runs run) already; see \`./cluster.sh status\`," \
-            "or use \`./cluster.sh restart\`"
+    look_at "${NODES[@]}"
+    if [ ${#LIVE[@]} -gt 0 ]; then
+        [ "$n $base" = "$COUNT ${PORTS[1]}" ] ||
+            die "a cluster of $COUNT from port ${PORTS[1]} on runs already" \
+                "($(names "${LIVE[@]}")); end it first: \`./cluster.sh stop\`"
+        [ ${#ABSENT[@]} -gt 0 ] ||
+            die "$(names "${LIVE[@]}") $(are "$n" runs run) already;" \
+                "see \`./cluster.sh status\`, or use \`./cluster.sh restart\`"
+        echo "$(names "${LIVE[@]}") $(are ${#LIVE[@]} runs run) already;" \
+            "starting only $(names "${ABSENT[@]}")"
+    else
+        write_layout "$n" "$base"
+        ABSENT=("${NODES[@]}")
     fi
-    write_layout "$n" "$base"
-    mapfile -t absent < <(missing)
-    [ ${#live[@]} -eq 0 ] ||
-        echo "$(names "${live[@]}") $(are ${#live[@]} runs run) already;" \
-            "starting only $(names "${absent[@]}")"
-    launch "${absent[@]}"
-    await_ready "${live[@]}"
+    launch "${ABSENT[@]}"
+    await_ready "${NODES[@]}"
 }
 
 # --- ending ---------------------------------------------------------------------------------------
@@ -399,50 +386,45 @@ signal_node() {
     if pid=$(pid_of "$2"); then kill -s "$1" "$pid" 2>/dev/null || true; fi
 }
 
-# await_end SECS K...: prints those that still run after that.
+# await_end SECS K...: LIVE are those that still run after that.
 await_end() {
-    local started=$SECONDS said=$SECONDS secs=$1 waiting
+    local started=$SECONDS said=$SECONDS secs=$1
     shift
-    while mapfile -t waiting < <(running "$@") && [ ${#waiting[@]} -gt 0 ]; do
-        if [ $((SECONDS - started)) -ge "$secs" ]; then
-            printf '%s\n' "${waiting[@]}"
-            return 0
-        fi
-        if [ $((SECONDS - said)) -ge 2 ]; then
-            said=$SECONDS
-            say "waiting for $(names "${waiting[@]}") to end, $((SECONDS - started)) of $secs s"
-        fi
+    while look_at "$@" && [ ${#LIVE[@]} -gt 0 ] && [ $((SECONDS - started)) -lt "$secs" ]; do
+        progress "the end of $(names "${LIVE[@]}")" "$secs"
         sleep 0.05
     done
 }
 
 # force K...: by SIGKILL.
 force() {
-    local k left
+    local k
     for k in "$@"; do signal_node KILL "$k"; done
-    mapfile -t left < <(await_end 10 "$@")
-    [ ${#left[@]} -eq 0 ] ||
-        die "$(names "${left[@]}") cannot be killed: a debugger or the kernel holds it; try again"
+    await_end 10 "$@"
+    [ ${#LIVE[@]} -eq 0 ] ||
+        die "$(names "${LIVE[@]}") cannot be killed: a debugger or the kernel holds it; try again"
     forget "$@"
 }
 
 # end K...: in good order, or else by force.
 end() {
-    local k left
+    local k
     for k in "$@"; do signal_node TERM "$k"; done
-    mapfile -t left < <(await_end "$STOP_SECS" "$@")
-    if [ ${#left[@]} -gt 0 ]; then
-        say "$(names "${left[@]}") did not end within $STOP_SECS s and had to be killed"
-        force "${left[@]}"
+    await_end "$STOP_SECS" "$@"
+    if [ ${#LIVE[@]} -gt 0 ]; then
+        say "$(names "${LIVE[@]}") did not end within $STOP_SECS s and had to be killed"
+        force "${LIVE[@]}"
     fi
     forget "$@"
 }
 
-stop_all() {
+cmd_stop() {
     local k live
+    [ "$COUNT" -gt 0 ] || { echo "there is no cluster here; nothing to stop" && return; }
     take_lock
-    for k in $(nodes); do drop_stale "$k"; done
-    mapfile -t live < <(running)
+    for k in "${NODES[@]}"; do drop_stale "$k"; done
+    look_at "${NODES[@]}"
+    live=("${LIVE[@]}")
     if [ ${#live[@]} -eq 0 ]; then
         echo "no node runs; nothing to stop"
     else
@@ -451,18 +433,9 @@ stop_all() {
     fi
 }
 
-cmd_stop() {
-    at_most 0 $#
-    if [ "$COUNT" -eq 0 ]; then
-        echo "there is no cluster here; nothing to stop"
-    else
-        stop_all
-    fi
-}
-
 cmd_kill() {
     local pid
-    [ $# -eq 1 ] || wrong "kill takes one node, as in \`./cluster.sh kill node2\`"
+    [ $# -gt 0 ] || wrong "kill which node? try \`./cluster.sh kill node2\`"
     need_cluster
     read_node "$1"
     take_lock
@@ -476,16 +449,12 @@ cmd_kill() {
 }
 
 cmd_restart() {
-    local k chosen
-    at_most 1 $#
+    local k
     need_cluster
     need_binary
-    mapfile -t chosen < <(nodes)
-    if [ $# -eq 1 ]; then
-        read_node "$1"
-        chosen=("$NODE")
-    fi
-    for k in "${chosen[@]}"; do
+    [ $# -eq 0 ] || { read_node "$1" && set -- "$NODE"; }
+    [ $# -eq 1 ] || set -- "${NODES[@]}"
+    for k in "$@"; do
         take_lock
         drop_stale "$k"
         if runs "$k"; then end "$k"; fi
@@ -494,12 +463,9 @@ cmd_restart() {
 }
 
 cmd_clean() {
-    at_most 0 $#
-    if [ ! -e "$DIR" ]; then
-        echo "there is no $DIR; nothing to clean"
-        return 0
-    fi
-    stop_all
+    [ -e "$DIR" ] || { echo "there is no $DIR; nothing to clean" && return; }
+    cmd_stop
+    take_lock
     rm -rf -- "$DIR"
     echo "$DIR is removed"
 }
@@ -522,10 +488,8 @@ lag_to() {
         echo -
     elif [ "${BASH_REMATCH[1]}" != up ]; then
         echo "${BASH_REMATCH[1]}"
-    elif [ "${BASH_REMATCH[2]}" -lt 10000 ]; then
-        echo "${BASH_REMATCH[2]}"
     else
-        echo "$((BASH_REMATCH[2] / 1000))s"
+        echo "${BASH_REMATCH[2]}"
     fi
 }
 
@@ -543,62 +507,46 @@ status_row() {
             state=$(unheard_state "$1")
         fi
     fi
-    row=$(printf '%s\t' "node$1" "${pid:--}" "${PORTS[$1]}" "$state" "$instances")
-    for k in $(nodes); do
+    row=node$1$'\t'${pid:--}$'\t'${PORTS[$1]}$'\t'$state$'\t'$instances
+    for k in "${NODES[@]}"; do
         if [ "$k" -eq "$1" ]; then row+=$'\t.'; else row+=$'\t'$(lag_to "$k" "$answer"); fi
     done
     echo "$row"
 }
 
-# All are asked at a time: one that is silent takes 2 s.
-status_rows() {
-    local k work
-    work=$(mktemp -d)
-    for k in $(nodes); do
-        { ask "$(url_of "$k")/api/status/cluster" >"$work/$k" || echo $? >"$work/$k"; } &
-    done
-    wait
-    for k in $(nodes); do status_row "$k" "$work/$k"; done
-    rm -rf "$work"
-}
-
 # Columns by tabs from stdin, each as wide as it must be: 9 nodes fit 80 characters.
 print_table() {
     awk -F'\t' '
-        {
-            for (i = 1; i <= NF; i++) {
-                cell[NR, i] = $i
-                if (length($i) > width[i]) width[i] = length($i)
-            }
-        }
+        { for (i = 1; i <= NF; i++) if (length(cell[NR, i] = $i) > wide[i]) wide[i] = length($i) }
         END {
-            for (row = 1; row <= NR; row++) {
+            for (row = 1; row <= NR; row++)
                 for (i = 1; i <= NF; i++)
-                    printf "%s%" (i == 1 || i == 4 ? "-" : "") width[i] "s", \
-                        i == 1 ? "" : i < 7 ? "  " : " ", cell[row, i]
-                print ""
-            }
+                    printf "%" (i == 1 || i == 4 ? "-" : "") wide[i] "s%s", cell[row, i], \
+                        i == NF ? "\n" : i < 6 ? "  " : " "
         }'
 }
 
 cmd_status() {
-    local k rows head ready
-    at_most 0 $#
+    local k work rows=$'NODE\tPID\tPORT\tSTATE\tINSTANCES' ready=0
     need_cluster
-    rows=$(status_rows)
-    head=$'NODE\tPID\tPORT\tSTATE\tINSTANCES'
-    for k in $(nodes); do head+=$'\t'"to$k"; done
-    printf '%s\n' "$head" "$rows" | print_table
+    work=$(mktemp -d)
+    for k in "${NODES[@]}"; do # all at a time: a silent one takes 2 s
+        { ask "$(url_of "$k")/api/status/cluster" >"$work/$k" || echo $? >"$work/$k"; } &
+        rows+=$'\t'to$k
+    done
+    wait
+    for k in "${NODES[@]}"; do rows+=$'\n'$(status_row "$k" "$work/$k"); done
+    rm -rf "$work"
+    print_table <<<"$rows"
     ready=$(grep -c $'\tready\t' <<<"$rows" || true)
-    [ "$COUNT" -eq 1 ] || echo "to1 to to$COUNT: how far that node is behind this one, in ms"
-    echo "$ready of $COUNT $(are "$COUNT" "node is" "nodes are") ready"
+    echo "$ready of $COUNT ready; to1, to2 ...: how far that node is behind this one, in ms"
     [ "$ready" -eq "$COUNT" ]
 }
 
-# All logs in one stream, each line behind its node's name. tail names the file when it changes.
-follow_all() {
+# Lines behind their node's name; tail -v names the file whenever it changes.
+name_lines() {
     local line name=""
-    tail --pid=$$ -v -n "$LAST_LINES" -F "$@" 2>/dev/null | while IFS= read -r line; do
+    while IFS= read -r line; do
         if [[ $line =~ ^'==> '.*/(node[1-9])\.log' <=='$ ]]; then
             name=${BASH_REMATCH[1]}
         elif [ -n "$line" ]; then
@@ -608,25 +556,21 @@ follow_all() {
 }
 
 cmd_logs() {
-    local k follow="" chosen=() argument
+    local argument how=(-n +1) files=("$DIR"/logs/node[1-"$COUNT"].log) one=""
     need_cluster
     for argument in "$@"; do
         if [ "$argument" = -f ]; then
-            follow=yes
+            how=(-n "$LAST_LINES" --pid=$$ -F)
         else
-            at_most 0 ${#chosen[@]}
+            [ -z "$one" ] || wrong "logs takes one node or all; see \`./cluster.sh help\`"
             read_node "$argument"
-            chosen=("$NODE")
+            one=$NODE files=("$(log_of "$NODE")")
         fi
     done
-    if [ ${#chosen[@]} -eq 1 ]; then
-        [ -z "$follow" ] || exec tail -n "$LAST_LINES" -F "$(log_of "${chosen[0]}")"
-        cat "$(log_of "${chosen[0]}")"
-    elif [ -n "$follow" ]; then
-        for k in $(nodes); do chosen+=("$(log_of "$k")"); done
-        follow_all "${chosen[@]}"
+    if [ -n "$one" ]; then
+        tail "${how[@]}" "${files[@]}"
     else
-        for k in $(nodes); do sed "s/^/node$k | /" "$(log_of "$k")"; done
+        tail -v "${how[@]}" "${files[@]}" | name_lines
     fi
 }
 
@@ -634,21 +578,19 @@ cmd_logs() {
 
 main() {
     local verb=${1:-}
-    [ $# -eq 0 ] || shift
-    need_number CLUSTER_START_SECS "$START_SECS" 1 3600 "CLUSTER_START_SECS=30"
-    need_number CLUSTER_STOP_SECS "$STOP_SECS" 1 3600 "CLUSTER_STOP_SECS=45"
+    set -- "${@:2}"
     case $verb in
-    help | -h | --help) usage ;;
-    start | stop | restart | status | logs | kill | clean)
-        load_layout
-        "cmd_$verb" "$@"
-        ;;
-    '')
-        usage >&2
-        exit 2
-        ;;
+    help | -h | --help) usage && exit ;;
+    '') usage >&2 && exit 2 ;;
+    stop | status | clean) at_most 0 $# ;;
+    restart | kill) at_most 1 $# ;;
+    start | logs) at_most 2 $# ;;
     *) wrong "there is no command '$verb'; \`./cluster.sh help\` lists them" ;;
     esac
+    need_number CLUSTER_START_SECS "$START_SECS" 1 3600 "CLUSTER_START_SECS=30"
+    need_number CLUSTER_STOP_SECS "$STOP_SECS" 1 3600 "CLUSTER_STOP_SECS=45"
+    load_layout
+    "cmd_$verb" "$@"
 }
 
 main "$@"
