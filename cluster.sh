@@ -244,7 +244,7 @@ need_binary() {
     fi
 }
 
-# The child writes its own pid before it becomes the node, so no node is ever without its pid file,
+# The child writes its own pid, and holds the lock, until it becomes the node, so none is ever lost,
 # whenever this script is interrupted; and has its own session, out of the reach of Ctrl-C.
 spawn() {
     local command=("$BINARY" server --config "$(config_of "$1")") key
@@ -258,9 +258,9 @@ spawn() {
         mkdir -p "$DIR/data/node$1"
         cd "$DIR/data/node$1"
         echo "$BASHPID" >"$(pid_file "$1")"
-        exec setsid "${command[@]}"
-    ) </dev/null >>"$(log_of "$1")" 2>&1 9>&- &
-    until [ -s "$(pid_file "$1")" ]; do sleep 0.01; done
+        exec setsid "${command[@]}" 9>&-
+    ) </dev/null >>"$(log_of "$1")" 2>&1 &
+    until runs "$1" || ! kill -0 $! 2>/dev/null; do sleep 0.01; done
 }
 
 ask() { curl -q -s --noproxy '*' --max-time 2 "$@"; }
@@ -270,13 +270,6 @@ is_ready() {
     ask -f -D - -o /dev/null "$(url_of "$1")/ready" | awk -v node="node$1" '
         tolower($1) == "x-artemis-node:" { sub(/\r$/, ""); is = $2 == node }
         END { exit !is }'
-}
-
-# The process in the pid file may be only about to become the node.
-has_ended() {
-    local pid
-    pid=$(recorded_pid "$1")
-    [ ! -d "/proc/${pid:-none}" ] || { ! runs "$1" && sleep 0.5 && ! runs "$1"; }
 }
 
 # give_up WHAT K...
@@ -303,7 +296,7 @@ await_ready() {
     while :; do
         still=()
         for k in "${waiting[@]}"; do
-            if has_ended "$k"; then give_up "has ended during its start" "$k"; fi
+            runs "$k" || give_up "has ended during its start" "$k"
             is_ready "$k" || still+=("$k")
         done
         waiting=("${still[@]}")
@@ -354,7 +347,7 @@ cmd_start() {
     look_at "${NODES[@]}"
     # Without arguments, the cluster that runs is meant.
     [ ${#LIVE[@]} -eq 0 ] || n=$COUNT base=${PORTS[1]}
-    n=${1:-$n} base=${2:-$base}
+    n=${1-$n} base=${2-$base}
     need_number "the number of nodes" "$n" 1 9 "./cluster.sh start 3"
     need_number "the base port" "$base" 1 $((65536 - 10#$n)) "./cluster.sh start $n 8080"
     n=$((10#$n)) base=$((10#$base))
