@@ -177,6 +177,8 @@ three_nodes_are_one_cluster() {
             "$cluster/logs/node$k.log" ||
             fail "node$k was not started with its config file"
         [ -d "$cluster/data/node$k" ] || fail "node$k has no data folder"
+        [ "$(cut -d' ' -f6 "/proc/$(pid_of $k)/stat")" = "$(pid_of $k)" ] ||
+            fail "node$k has no session of its own: Ctrl-C would end it"
     done
     register 1 web-1
     eventually "node3 knows what node1 was told" knows 3 web-1
@@ -226,6 +228,7 @@ logs_name_their_nodes() {
     run logs && expect 0 '^node1 \| Listening' '^node2 \| Listening' '^node3 \| Listening'
     run logs 2 && expect 0 '^Listening' "^Node ID: node2,"
     expect_complaint 2 "'node7'" logs node7
+    : >"$folder/followed"
     "$script" logs -f >"$folder/followed" 2>&1 &
     others+=($!)
     eventually "logs -f shows node3" grep -q '^node3 | ' "$folder/followed"
@@ -300,7 +303,7 @@ a_node_that_is_not_ready_is_named() {
     ARTEMIS_BINARY=$folder/program run start 1 "$base"
     expect 1 'node1 has ended during its start' 'node1 | out of cheese' 'stop'
     # Deaf to SIGTERM, too. `read` waits without a child that would be left behind.
-    write_program "trap '' TERM; echo 'still thinking'; exec 8<> <(:); until read -r -u 8; do :; done"
+    write_program "trap '' TERM; echo still thinking; exec 8<> <(:); until read -r -u 8; do :; done"
     CLUSTER_START_SECS=3 ARTEMIS_BINARY=$folder/program run start 2 "$base"
     expect 1 'waiting for node1 and node2' 'node2 is not ready after 3 s' 'node2 | still thinking'
     run status && expect 1 '^0 of 2 ready'
@@ -368,7 +371,6 @@ for story in without_a_cluster wrong_use_is_named a_missing_binary_is_named a_fo
     a_stale_pid_file_hurts_nobody stop_is_harmless_twice a_taken_port_is_named \
     a_node_that_is_not_ready_is_named an_interrupted_start_can_be_stopped \
     nine_nodes_are_set_right one_node_is_a_cluster clean_leaves_nothing; do
-    [ -z "${TIMES:-}" ] || echo "$SECONDS s: $story"
     "$story"
     passed=$((passed + 1))
 done
