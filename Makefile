@@ -80,7 +80,7 @@ LIBS_FOR_artemis        := $(LIB_app) $(LIB_web) $(LIB_server) $(LIB_core)
 chosen       = $(if $(ONLY),$(foreach test,$(1),$(if $(findstring $(ONLY),$(test)),$(test))),$(1))
 
 # --- targets ----------------------------------------------------------------------------------------
-.PHONY: all deps run test unit e2e lint format asan tsan ubsan fuzz sim sim-bug bench docs install clean help
+.PHONY: all deps run test unit e2e lint format asan tsan ubsan fuzz sim sim-bug chaos bench docs install clean help
 
 all: $(BINARY) ## build the server, build/artemis
 
@@ -118,6 +118,9 @@ sim-bug: ## prove that the simulator finds a bug that is built in on purpose
 	@if $(BUILD)/simbug/tests/sim/sim --seeds 200 >$(BUILD)/simbug/report; then \
 	  echo "the simulator did not find the built-in bug"; exit 1; \
 	else echo "found: $$(head -1 $(BUILD)/simbug/report)"; fi
+
+chaos: $(BINARY) ## real faults against five nodes in network namespaces; as root (SCENARIO=isolated for one)
+	@ARTEMIS_BINARY=$(BINARY) SCENARIO=$(SCENARIO) tests/chaos/chaos.sh
 
 bench: $(BINARY) $(BENCH_BIN) ## measure, and print the table of numbers
 	@ARTEMIS_BINARY=$(BINARY) BENCH_DIR=$(OUT)/bench bench/bench.sh

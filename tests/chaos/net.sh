@@ -1,0 +1,104 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# net.sh - five namespaces, each joined by a veth pair to a bridge in a sixth, and what can go wrong
+# with the links between them. To be sourced by chaos.sh.
+#
+# Node N has 10.77.0.N on its eth0; the other end is portN of the bridge. Nothing of it touches the
+# network of the host.
+
+NS="artemis-chaos-$$"
+HUB="$NS-hub"
+NOBODY=02:00:00:00:00:fe # a hardware address that no interface has
+BRIDGED=""               # the namespaces that are there
+
+address() { echo "10.77.0.$1"; }
+hardware() { echo "02:00:00:4d:00:0$1"; }
+# on N COMMAND...: in the namespace of node N.
+on() { ip netns exec "$NS-$1" "${@:2}"; }
+
+add_namespace() {
+    ip netns add "$1" && BRIDGED+=" $1" && ip -n "$1" link set lo up
+}
+
+join_bridge() {
+    local n=$1 name=$NS-$1
+    add_namespace "$name" &&
+        ip -n "$name" link add eth0 address "$(hardware "$n")" type veth peer name "port$n" netns "$HUB" &&
+        ip -n "$name" address add "$(address "$n")/24" dev eth0 &&
+        ip -n "$name" link set eth0 up &&
+        ip -n "$HUB" link set "port$n" master bridge up
+}
+
+# All of it; what the machine does not allow is said on stderr, and the answer is no.
+net_up() {
+    local n
+    add_namespace "$HUB" && ip -n "$HUB" link add bridge type bridge forward_delay 0 &&
+        ip -n "$HUB" link set bridge up || return 1
+    for n in $NODES; do join_bridge "$n" || return 1; done
+}
+
+# The processes in them have ended before.
+net_down() {
+    local name
+    for name in $BRIDGED; do ip netns del "$name" 2>/dev/null; done
+    BRIDGED=""
+}
+
+# --- cuts -----------------------------------------------------------------------------------------------
+# cut_way A B: what A sends to B is lost without a word, as A's frames go to a hardware address that
+# nobody has. What B sends to A arrives. The table of neighbours is all that this needs.
+cut_way() {
+    ip -n "$NS-$1" neigh replace "$(address "$2")" lladdr "$NOBODY" nud permanent dev eth0
+}
+
+heal_way() {
+    ip -n "$NS-$1" neigh replace "$(address "$2")" lladdr "$(hardware "$2")" nud reachable dev eth0
+}
+
+cut_link() { cut_way "$1" "$2" && cut_way "$2" "$1"; }
+heal_link() { heal_way "$1" "$2" && heal_way "$2" "$1"; }
+
+# isolate N, rejoin N: the plug of one node.
+isolate() { ip -n "$HUB" link set "port$1" down; }
+rejoin() { ip -n "$HUB" link set "port$1" up; }
+
+# --- bad lines ------------------------------------------------------------------------------------------
+has_netem() {
+    on 1 tc qdisc add dev lo root netem delay 1ms 2>/dev/null && on 1 tc qdisc del dev lo root
+}
+
+# Every node sends all that leaves it so: `delay 200ms`, `loss 20%`.
+netem_on() {
+    local n
+    for n in $NODES; do on "$n" tc qdisc add dev eth0 root netem "$@" || return 1; done
+}
+
+netem_off() {
+    local n
+    for n in $NODES; do on "$n" tc qdisc del dev eth0 root || return 1; done
+}
+
+# Loses so many of 100 packets that arrive at any node: the way without netem.
+nft_loss_on() {
+    local n rule="iifname eth0 numgen random mod 100 < $1 drop"
+    for n in $NODES; do
+        on "$n" nft "add table ip chaos
+add chain ip chaos arriving { type filter hook input priority 0; }
+add rule ip chaos arriving $rule" || return 1
+    done
+}
+
+nft_loss_off() {
+    local n
+    for n in $NODES; do on "$n" nft delete table ip chaos || return 1; done
+}
+
+has_nft_loss() {
+    command -v nft >/dev/null && nft_loss_on 20 2>/dev/null && nft_loss_off
+}
+
+# loss_on PERCENT, loss_off, with what this machine has; loss_tool says which: nothing for none.
+loss_tool() {
+    if has_netem; then echo netem; elif has_nft_loss; then echo nft; fi
+}
