@@ -64,7 +64,7 @@ void client_view_diff(const struct diff_report *report, const struct diff_node n
     client_text_count(report->count, differing);
     client_text_count(keys, total);
     if (report->count == 0) {
-        fputs("node ", out);
+        fputs("nodes ", out);
         client_text_print(out, nodes[0].name, 0);
         fputs(" and ", out);
         client_text_print(out, nodes[1].name, 0);

@@ -6,9 +6,11 @@
 #include "tests/sim/sim.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -132,6 +134,7 @@ static int run_many(uint64_t first, uint64_t seeds, unsigned jobs)
         return 1;
     for (unsigned job = 0; job < jobs; job++) {
         if (fork() == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL); /* it must not outlive whoever waits for it */
             run_share(first, seeds, job, jobs, ends[1]);
             exit(0);
         }
