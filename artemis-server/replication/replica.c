@@ -117,6 +117,7 @@ void replica_leave(struct replica *replica, uint32_t number)
     assert(number < REPLICA_PEERS_MAX && peer->joined);
     outbox_clear(&peer->outbox);
     sync_reset(&peer->sync);
+    question_forget(replica, peer);
     peer->joined = false;
     follow_peers(replica);
 }
