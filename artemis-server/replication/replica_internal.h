@@ -98,6 +98,8 @@ void batch_repair(struct peer *peer, struct peer_state *state);
 
 /* --- replica_sync.c --- */
 struct message *sync_next(struct replica *replica, struct peer *peer, struct moment now);
+/* When the next round may begin; UINT64_MAX: not before something else happens. */
+uint64_t sync_due_ms(const struct replica *replica, const struct peer *peer);
 void sync_told(struct replica *replica, struct peer *peer, const struct message *message,
                const struct peer_record *record, struct moment now);
 void sync_told_digests(struct replica *replica, struct peer *peer,
