@@ -294,7 +294,7 @@ void replica_told(struct replica *replica, const struct message *message,
     switch (message->kind) {
     case MESSAGE_RENEW:
         if (peer->joined && peer->membership == message->membership && peer->health == PEER_UP)
-            batch_told(replica, peer, record);
+            batch_repair(replica, peer, peer_record_key(record));
         return;
     case MESSAGE_QUESTION:
         question_told(replica, record, now);

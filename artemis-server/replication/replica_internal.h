@@ -90,11 +90,10 @@ struct message *replica_message(struct replica *replica, struct peer *peer, enum
 
 /* --- replica_batch.c --- */
 struct message *batch_next(struct replica *replica, struct peer *peer, struct moment now);
-void batch_told(struct replica *replica, struct peer *peer, const struct peer_record *record);
 void batch_done(struct replica *replica, struct peer *peer, struct message *message, enum fate fate,
                 struct moment now);
-/* Tells a peer a state of ours that it lacks; takes the state over. */
-void batch_repair(struct peer *peer, struct peer_state *state);
+/* Tells a peer what is known here of a key, as it is now: it lacks that, or has something older. */
+void batch_repair(struct replica *replica, struct peer *peer, struct slice packed_key);
 
 /* --- replica_sync.c --- */
 struct message *sync_next(struct replica *replica, struct peer *peer, struct moment now);

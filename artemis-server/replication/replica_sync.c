@@ -209,9 +209,7 @@ static void compare_one(struct replica *replica, struct peer *peer, struct insta
         order = version_compare(own, theirs->version);
     }
     if (order > 0) {
-        struct peer_state copy = *mine;
-        instance_ref(copy.instance);
-        batch_repair(peer, &copy);
+        batch_repair(replica, peer, instance_packed_key(key_only));
     } else if (theirs->deleted) {
         if (order < 0)
             apply_quietly(registry_apply_unregister(replica->registry, theirs, now), replica);
@@ -248,11 +246,8 @@ static void send_unseen(struct replica *replica, struct peer *peer, const struct
     if (!prepare_mine(replica, sync, message))
         return;
     for (size_t i = 0; i < sync->mine_count; i++) {
-        if (sync->seen[i] || sync->mine[i].deleted)
-            continue;
-        struct peer_state copy = sync->mine[i];
-        instance_ref(copy.instance);
-        batch_repair(peer, &copy);
+        if (!sync->seen[i] && !sync->mine[i].deleted)
+            batch_repair(replica, peer, instance_packed_key(sync->mine[i].instance));
     }
 }
 
