@@ -132,3 +132,13 @@ uint32_t lease_wheel_take_due(struct lease_wheel *wheel)
 {
     return take_first(wheel, WHEEL_DUE);
 }
+
+void lease_wheel_add_later(struct lease_wheel *wheel, uint32_t lease)
+{
+    link_first(wheel, WHEEL_LATER, lease);
+}
+
+uint32_t lease_wheel_take_later(struct lease_wheel *wheel)
+{
+    return take_first(wheel, WHEEL_LATER);
+}

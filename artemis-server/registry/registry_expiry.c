@@ -71,7 +71,7 @@ static void came_up(struct registry *registry, struct shard *shard, uint32_t num
     }
     bool asked = record->asking || record->settled || record->held;
     if (!asked && registry_gathers(registry)) {
-        shard_ask(shard, number, now.mono_ms + QUESTION_PATIENCE_MS);
+        shard_ask(shard, number);
         return;
     }
     record->asking = false;
@@ -92,6 +92,8 @@ static void collect_due(struct registry *registry, struct locked_shard *home, st
         while ((number = lease_wheel_next(&shard->wheel, now.mono_ms, &budget))) {
             came_up(registry, shard, number, now);
         }
+        if (budget > 0)
+            shard_arm_asked(shard, now.mono_ms + QUESTION_PATIENCE_MS, &budget);
         if (budget > 0) {
             judge_services(registry, shard, now);
             count->leases += shard_instances(shard);

@@ -336,11 +336,18 @@ void shard_mark_due(struct shard *shard, uint32_t number)
     shard->counters.due++;
 }
 
-void shard_ask(struct shard *shard, uint32_t number, uint64_t until_ms)
+void shard_ask(struct shard *shard, uint32_t number)
 {
     shard_record(shard, number)->asking = true;
-    lease_wheel_arm(&shard->wheel, number, until_ms);
+    lease_wheel_add_later(&shard->wheel, number);
     shard_note_question(shard, number);
+}
+
+void shard_arm_asked(struct shard *shard, uint64_t until_ms, unsigned *budget)
+{
+    uint32_t number;
+    for (; *budget > 0 && (number = lease_wheel_take_later(&shard->wheel)); --*budget)
+        lease_wheel_arm(&shard->wheel, number, until_ms);
 }
 
 void shard_settle(struct shard *shard, uint32_t number, uint64_t now_ms)

@@ -117,6 +117,7 @@ void replica_leave(struct replica *replica, uint32_t number)
     assert(number < REPLICA_PEERS_MAX && peer->joined);
     outbox_clear(&peer->outbox);
     sync_reset(&peer->sync);
+    question_forget(replica, peer);
     peer->joined = false;
     follow_peers(replica);
 }
@@ -262,16 +263,15 @@ struct message *replica_next(struct replica *replica, struct moment now)
     return NULL;
 }
 
-static uint64_t due_of(const struct peer *peer, uint64_t renew_due_ms, struct moment now)
+static uint64_t due_of(const struct replica *replica, const struct peer *peer, struct moment now)
 {
     uint64_t due_ms = peer->under_way[MESSAGE_HEALTH] ? UINT64_MAX : peer->health_due_ms;
     if (peer->health != PEER_UP)
         return due_ms;
-    due_ms = earlier(due_ms, renew_due_ms);
-    if (peer->sync.step == SYNC_IDLE)
-        due_ms = earlier(due_ms, peer->sync.next_ms);
+    due_ms = earlier(due_ms, replica->renew_due_ms);
     /* What waits for its turn comes as soon as the pause after a failure is over. */
-    return peer->retry_ms > now.mono_ms ? earlier(due_ms, peer->retry_ms) : due_ms;
+    return earlier(due_ms,
+                   is_tried_again_later(peer, now) ? peer->retry_ms : sync_due_ms(replica, peer));
 }
 
 uint64_t replica_due_ms(const struct replica *replica, struct moment now)
@@ -279,7 +279,7 @@ uint64_t replica_due_ms(const struct replica *replica, struct moment now)
     uint64_t due_ms = start_deadline_ms(replica);
     for (uint32_t i = 0; i < REPLICA_PEERS_MAX; i++)
         if (replica->peers[i].joined)
-            due_ms = earlier(due_ms, due_of(&replica->peers[i], replica->renew_due_ms, now));
+            due_ms = earlier(due_ms, due_of(replica, &replica->peers[i], now));
     if (replica->question.to_ask)
         due_ms = earlier(due_ms, replica->question.opened_ms + QUESTION_TIMEOUT_MS);
     return due_ms > now.mono_ms ? due_ms : now.mono_ms + 1;
@@ -294,7 +294,7 @@ void replica_told(struct replica *replica, const struct message *message,
     switch (message->kind) {
     case MESSAGE_RENEW:
         if (peer->joined && peer->membership == message->membership && peer->health == PEER_UP)
-            batch_told(replica, peer, record);
+            batch_repair(replica, peer, peer_record_key(record));
         return;
     case MESSAGE_QUESTION:
         question_told(replica, record, now);

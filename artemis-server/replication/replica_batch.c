@@ -54,13 +54,16 @@ void replica_gather(struct replica *replica, struct moment now)
     question_gather(replica, now);
 }
 
-void batch_repair(struct peer *peer, struct peer_state *state)
+void batch_repair(struct replica *replica, struct peer *peer, struct slice packed_key)
 {
-    state->is_repair = true;
+    struct peer_state state;
+    if (!registry_read(replica->registry, packed_key, &state))
+        return; /* it has gone meanwhile */
+    state.is_repair = true;
     peer->view.repairs++;
-    if (!outbox_put(&peer->outbox, state, queue_of(state)))
+    if (!outbox_put(&peer->outbox, &state, queue_of(&state)))
         return;
-    peer_state_drop(state);
+    peer_state_drop(&state);
     peer->view.items_dropped++;
 }
 
@@ -126,14 +129,6 @@ struct message *batch_next(struct replica *replica, struct peer *peer, struct mo
 }
 
 /* --- what came of it -------------------------------------------------------------------------- */
-
-/* The peer lacks this record, or has an older one. */
-void batch_told(struct replica *replica, struct peer *peer, const struct peer_record *record)
-{
-    struct peer_state state;
-    if (registry_read(replica->registry, peer_record_key(record), &state))
-        batch_repair(peer, &state);
-}
 
 static void measure(struct peer *peer, const struct message *message, struct moment now)
 {

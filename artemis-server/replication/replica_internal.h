@@ -90,14 +90,15 @@ struct message *replica_message(struct replica *replica, struct peer *peer, enum
 
 /* --- replica_batch.c --- */
 struct message *batch_next(struct replica *replica, struct peer *peer, struct moment now);
-void batch_told(struct replica *replica, struct peer *peer, const struct peer_record *record);
 void batch_done(struct replica *replica, struct peer *peer, struct message *message, enum fate fate,
                 struct moment now);
-/* Tells a peer a state of ours that it lacks; takes the state over. */
-void batch_repair(struct peer *peer, struct peer_state *state);
+/* Tells a peer what is known here of a key, as it is now: it lacks that, or has something older. */
+void batch_repair(struct replica *replica, struct peer *peer, struct slice packed_key);
 
 /* --- replica_sync.c --- */
 struct message *sync_next(struct replica *replica, struct peer *peer, struct moment now);
+/* When the next round may begin; UINT64_MAX: not before something else happens. */
+uint64_t sync_due_ms(const struct replica *replica, const struct peer *peer);
 void sync_told(struct replica *replica, struct peer *peer, const struct message *message,
                const struct peer_record *record, struct moment now);
 void sync_told_digests(struct replica *replica, struct peer *peer,
@@ -119,3 +120,5 @@ void question_gather(struct replica *replica, struct moment now);
 void question_told(struct replica *replica, const struct peer_record *record, struct moment now);
 /* A peer has answered, or will not. */
 void question_closed(struct replica *replica, struct peer *peer, struct moment now);
+/* A peer is no member any more: nobody waits for it, from the next question_gather on. */
+void question_forget(struct replica *replica, const struct peer *peer);

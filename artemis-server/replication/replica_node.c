@@ -118,11 +118,10 @@ static uint64_t peers_that_are_up(const struct replica *replica)
 void question_gather(struct replica *replica, struct moment now)
 {
     struct question *question = &replica->question;
-    if (question->count && now.mono_ms >= question->opened_ms + QUESTION_TIMEOUT_MS) {
+    if (now.mono_ms >= question->opened_ms + QUESTION_TIMEOUT_MS)
         question->to_ask = 0; /* those that could not be asked yet are in trouble themselves */
-        if (!question->asked)
-            settle(replica, now);
-    }
+    if (question->count && !question->asked && !question->to_ask)
+        settle(replica, now);
     if (question->count)
         return;
     struct peer_state states[64];
@@ -175,14 +174,19 @@ void question_told(struct replica *replica, const struct peer_record *record, st
         replica->stats.refuted++;
 }
 
+void question_forget(struct replica *replica, const struct peer *peer)
+{
+    uint64_t bit = (uint64_t)1 << replica_number(replica, peer);
+    replica->question.asked &= ~bit;
+    replica->question.to_ask &= ~bit;
+}
+
 void question_closed(struct replica *replica, struct peer *peer, struct moment now)
 {
     struct question *question = &replica->question;
-    uint64_t bit = (uint64_t)1 << replica_number(replica, peer);
     if (question->count == 0)
         return;
-    question->asked &= ~bit;
-    question->to_ask &= ~bit;
+    question_forget(replica, peer);
     if (!question->asked && !question->to_ask)
         settle(replica, now);
 }

@@ -87,6 +87,15 @@ static bool is_under_way(const struct peer *peer)
            peer->under_way[MESSAGE_FETCH];
 }
 
+uint64_t sync_due_ms(const struct replica *replica, const struct peer *peer)
+{
+    bool has_something = replica->ready || replica->snapshot_ms;
+    if (peer->is_plain || is_under_way(peer) || replica->draining || !has_something ||
+        !peer->is_ready)
+        return UINT64_MAX;
+    return peer->sync.next_ms;
+}
+
 struct message *sync_next(struct replica *replica, struct peer *peer, struct moment now)
 {
     struct sync *sync = &peer->sync;
@@ -96,8 +105,7 @@ struct message *sync_next(struct replica *replica, struct peer *peer, struct mom
         return fetch_message(replica, peer, now);
     if (any_differ(sync))
         return list_message(replica, peer, now);
-    bool has_something = replica->ready || replica->snapshot_ms;
-    if (!has_something || !peer->is_ready || now.mono_ms < sync->next_ms)
+    if (now.mono_ms < sync_due_ms(replica, peer))
         return NULL;
     struct message *message = replica_message(replica, peer, MESSAGE_DIGEST, 0, now);
     if (message)
@@ -201,9 +209,7 @@ static void compare_one(struct replica *replica, struct peer *peer, struct insta
         order = version_compare(own, theirs->version);
     }
     if (order > 0) {
-        struct peer_state copy = *mine;
-        instance_ref(copy.instance);
-        batch_repair(peer, &copy);
+        batch_repair(replica, peer, instance_packed_key(key_only));
     } else if (theirs->deleted) {
         if (order < 0)
             apply_quietly(registry_apply_unregister(replica->registry, theirs, now), replica);
@@ -240,11 +246,8 @@ static void send_unseen(struct replica *replica, struct peer *peer, const struct
     if (!prepare_mine(replica, sync, message))
         return;
     for (size_t i = 0; i < sync->mine_count; i++) {
-        if (sync->seen[i] || sync->mine[i].deleted)
-            continue;
-        struct peer_state copy = sync->mine[i];
-        instance_ref(copy.instance);
-        batch_repair(peer, &copy);
+        if (!sync->seen[i] && !sync->mine[i].deleted)
+            batch_repair(replica, peer, instance_packed_key(sync->mine[i].instance));
     }
 }
 

@@ -33,18 +33,23 @@ static inline struct moment rig_now(void)
     return at_ms(rig.now_ms);
 }
 
-static inline void rig_open(void)
+static inline void rig_open_with(uint32_t max_retries)
 {
     const struct replica_options options = {
         .batch_size = BATCH,
         .batch_interval_ms = INTERVAL_MS,
-        .max_retries = RETRIES,
+        .max_retries = max_retries,
         .anti_entropy_ms = COMPARE_MS,
         .health_interval_ms = HEALTH_MS,
         .seed = 7,
     };
     rig = (struct rig){.node = make_node("self"), .now_ms = 1000};
     assert_int_equal(replica_create(&options, rig.node, rig_now(), &rig.replica), ERR_NONE);
+}
+
+static inline void rig_open(void)
+{
+    rig_open_with(RETRIES);
 }
 
 static inline void rig_close(void)

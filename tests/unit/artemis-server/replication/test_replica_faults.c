@@ -84,16 +84,8 @@ static void pauses_differ_from_peer_to_peer(void **state)
 static void pause_never_exceeds_its_limit(void **state)
 {
     (void)state;
-    struct replica *patient = NULL;
-    const struct replica_options options = {.batch_size = BATCH,
-                                            .batch_interval_ms = INTERVAL_MS,
-                                            .max_retries = 100,
-                                            .anti_entropy_ms = COMPARE_MS,
-                                            .health_interval_ms = HEALTH_MS,
-                                            .seed = 3};
-    replica_free(rig.replica);
-    assert_int_equal(replica_create(&options, rig.node, rig_now(), &patient), ERR_NONE);
-    rig.replica = patient;
+    rig_close();
+    rig_open_with(100);
     join_up(0);
     for (int i = 0; i < 40; i++) {
         uint64_t start_ms = rig.now_ms;

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Proves of ended leases while peers can be asked: the question is handed out once, the instance stays
+ * until somebody decides, and after a second nobody waits any longer.
+ */
+#include "tests/unit/artemis-server/registry/peer_fixture.h"
+
+enum { ROOM = 64, END_MS = TTL_MS + TICK_MS };
+
+static struct registry *node;
+static struct peer_state asked[ROOM];
+static size_t asked_count;
+
+static int set_up(void **state)
+{
+    (void)state;
+    node = make_node("self");
+    registry_set_gathering(node, true);
+    put(node, "s", "a", at_ms(0));
+    asked_count = 0;
+    return 0;
+}
+
+static void drop_asked(void)
+{
+    while (asked_count)
+        peer_state_drop(&asked[--asked_count]);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    drop_asked();
+    registry_validate(node);
+    registry_free(node);
+    return 0;
+}
+
+static size_t questions(void)
+{
+    drop_asked();
+    return asked_count = registry_take_questions(node, asked, ROOM);
+}
+
+static bool lives(uint64_t ms)
+{
+    registry_expire(node, at_ms(ms));
+    registry_validate(node);
+    return is_registered(node, "s", "a");
+}
+
+static void settle_it(uint64_t ms)
+{
+    struct instance_key key = make_key("s", "a");
+    registry_settle(node, instance_key_packed(&key), at_ms(ms));
+}
+
+/* --- asking --- */
+
+static void ended_lease_is_asked_about_once(void **state)
+{
+    (void)state;
+    assert_true(lives(TTL_MS - 1));
+    assert_int_equal(questions(), 0);
+    assert_true(lives(END_MS));
+    assert_int_equal(questions(), 1);
+    assert_true(slice_equal(instance_text(asked[0].instance, FIELD_INSTANCE), SLICE("a")));
+    assert_true(lives(END_MS + 100));
+    assert_int_equal(questions(), 0);
+}
+
+static void ended_lease_stays_in_the_answers_while_it_is_asked_about(void **state)
+{
+    (void)state;
+    assert_true(lives(END_MS));
+    assert_true(is_shown(node, "s", "a", at_ms(END_MS)));
+    assert_int_equal(stats_of(node).expired, 0);
+    assert_int_equal(stats_of(node).due, 0);
+}
+
+static void nobody_is_asked_while_nobody_gathers(void **state)
+{
+    (void)state;
+    registry_set_gathering(node, false);
+    assert_false(lives(END_MS));
+    assert_int_equal(questions(), 0);
+}
+
+static void questions_come_in_portions(void **state)
+{
+    (void)state;
+    put_many(node, "t", 0, 10, at_ms(0));
+    assert_true(lives(END_MS));
+    asked_count = registry_take_questions(node, asked, 4);
+    assert_int_equal(asked_count, 4);
+    assert_int_equal(questions(), 7);
+}
+
+/* --- what becomes of it --- */
+
+static void settled_it_ends(void **state)
+{
+    (void)state;
+    assert_true(lives(END_MS));
+    settle_it(END_MS + 100);
+    assert_false(lives(END_MS + 100 + TICK_MS));
+    assert_int_equal(stats_of(node).expired, 1);
+    assert_false(is_tombstone(node, "s", "a"));
+}
+
+static void refuted_it_goes_on_from_the_later_renewal(void **state)
+{
+    (void)state;
+    assert_true(lives(END_MS));
+    assert_int_equal(say_renewed(node, (struct word){.stamp = 0, .age_ms = 5000}, at_ms(END_MS)),
+                     ERR_NONE);
+    assert_int_equal(stats_of(node).refuted, 1);
+    settle_it(END_MS + 100); /* another peer knows nothing */
+    assert_true(lives(END_MS - 5000 + TTL_MS - 1));
+    assert_true(lives(END_MS - 5000 + TTL_MS + TICK_MS)); /* and is asked about again */
+    assert_int_equal(questions(), 1);
+}
+
+static void answer_that_knows_no_later_renewal_refutes_nothing(void **state)
+{
+    (void)state;
+    assert_true(lives(END_MS));
+    say_renewed(node, (struct word){.stamp = 0, .age_ms = TTL_MS}, at_ms(END_MS));
+    say_renewed(node, (struct word){.stamp = 0, .age_ms = END_MS}, at_ms(END_MS));
+    assert_int_equal(stats_of(node).refuted, 0);
+    assert_false(lives(END_MS + QUESTION_PATIENCE_MS + TICK_MS));
+}
+
+static void refuted_after_it_was_settled_but_not_yet_gone(void **state)
+{
+    (void)state;
+    assert_true(lives(END_MS));
+    settle_it(END_MS + 100);
+    say_renewed(node, (struct word){.stamp = 0, .age_ms = 100}, at_ms(END_MS + 101));
+    assert_true(lives(END_MS + 100 + TICK_MS));
+    assert_int_equal(stats_of(node).refuted, 1);
+}
+
+static void registration_by_a_peer_refutes(void **state)
+{
+    (void)state;
+    assert_true(lives(END_MS));
+    say_registered(node, (struct word){.stamp = 1ull << 40, .machine = "new"}, at_ms(END_MS + 1));
+    assert_true(lives(END_MS + QUESTION_PATIENCE_MS + TICK_MS));
+}
+
+static void without_an_answer_it_ends_after_a_second(void **state)
+{
+    (void)state;
+    assert_true(lives(END_MS));
+    assert_true(lives(END_MS + QUESTION_PATIENCE_MS - TICK_MS));
+    assert_false(lives(END_MS + QUESTION_PATIENCE_MS + TICK_MS));
+}
+
+static void heartbeat_meanwhile_is_taken(void **state)
+{
+    (void)state;
+    assert_true(lives(END_MS));
+    assert_int_equal(renew(node, "s", "a", at_ms(END_MS + 200)), ERR_NONE);
+    assert_int_equal(questions(), 0); /* of no interest any more */
+    settle_it(END_MS + 300);
+    assert_true(lives(END_MS + 200 + TTL_MS - 1));
+}
+
+static void registration_meanwhile_is_taken(void **state)
+{
+    (void)state;
+    assert_true(lives(END_MS));
+    put(node, "s", "a", at_ms(END_MS + 200));
+    settle_it(END_MS + 300);
+    assert_true(lives(END_MS + 200 + TTL_MS - 1));
+}
+
+static void unregister_meanwhile_is_final(void **state)
+{
+    (void)state;
+    assert_true(lives(END_MS));
+    take_out(node, "s", "a", at_ms(END_MS + 100));
+    assert_int_equal(questions(), 0);
+    settle_it(END_MS + 200);
+    say_renewed(node, (struct word){.stamp = 1, .age_ms = 0}, at_ms(END_MS + 200));
+    assert_false(lives(END_MS + QUESTION_PATIENCE_MS + TICK_MS));
+    assert_true(is_tombstone(node, "s", "a"));
+}
+
+static void settling_what_is_not_asked_about_changes_nothing(void **state)
+{
+    (void)state;
+    settle_it(100);
+    assert_true(lives(200));
+    struct instance_key unknown = make_key("s", "unknown");
+    registry_settle(node, instance_key_packed(&unknown), at_ms(200));
+    assert_true(lives(TTL_MS - 1));
+}
+
+static void gathering_that_stops_meanwhile_leaves_it_its_second(void **state)
+{
+    (void)state;
+    assert_true(lives(END_MS));
+    registry_set_gathering(node, false);
+    assert_true(lives(END_MS + 100));
+    assert_false(lives(END_MS + QUESTION_PATIENCE_MS + TICK_MS));
+}
+
+/* --- nodes that stood still --- */
+
+/* Stopped (or suspended) for longer than any lease lasts, and then goes on. */
+static void node_that_stood_still_asks_all_the_same(uint64_t stopped_ms)
+{
+    assert_true(lives(1000));
+    assert_true(lives(stopped_ms));
+    assert_int_equal(questions(), 1);
+    assert_true(lives(stopped_ms + QUESTION_PATIENCE_MS - TICK_MS));
+    say_renewed(node, (struct word){.stamp = 0, .age_ms = 1000}, at_ms(stopped_ms + 900));
+    assert_true(lives(stopped_ms + 2 * QUESTION_PATIENCE_MS));
+}
+
+static void node_that_stood_still_for_some_seconds_more_than_a_lease_asks(void **state)
+{
+    (void)state;
+    node_that_stood_still_asks_all_the_same(TTL_MS + 7000);
+}
+
+static void node_that_stood_still_for_ten_minutes_asks(void **state)
+{
+    (void)state;
+    node_that_stood_still_asks_all_the_same(600000);
+}
+
+static void node_that_stood_still_for_days_asks(void **state)
+{
+    (void)state;
+    node_that_stood_still_asks_all_the_same(3 * 86400000ull);
+}
+
+/* More than fit into one stretch under the lock. */
+static void many_leases_that_end_together_are_all_asked_about(void **state)
+{
+    (void)state;
+    enum { MANY = 3000 };
+    static struct peer_state all[MANY + 1];
+    put_many(node, "many", 0, MANY, at_ms(0));
+    assert_true(lives(TTL_MS + 20000));
+    size_t count = registry_take_questions(node, all, MANY + 1);
+    assert_int_equal(count, MANY + 1);
+    for (size_t i = 0; i < count; i++) {
+        registry_settle(node, instance_packed_key(all[i].instance), at_ms(TTL_MS + 20100));
+        peer_state_drop(&all[i]);
+    }
+    assert_int_equal(stats_of(node).expired, 0);
+    lives(TTL_MS + 20200); /* decided by the guards */
+    assert_int_equal(stats_of(node).due, MANY + 1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(ended_lease_is_asked_about_once),
+        TEST(ended_lease_stays_in_the_answers_while_it_is_asked_about),
+        TEST(nobody_is_asked_while_nobody_gathers),
+        TEST(questions_come_in_portions),
+        TEST(settled_it_ends),
+        TEST(refuted_it_goes_on_from_the_later_renewal),
+        TEST(answer_that_knows_no_later_renewal_refutes_nothing),
+        TEST(refuted_after_it_was_settled_but_not_yet_gone),
+        TEST(registration_by_a_peer_refutes),
+        TEST(without_an_answer_it_ends_after_a_second),
+        TEST(heartbeat_meanwhile_is_taken),
+        TEST(registration_meanwhile_is_taken),
+        TEST(unregister_meanwhile_is_final),
+        TEST(settling_what_is_not_asked_about_changes_nothing),
+        TEST(gathering_that_stops_meanwhile_leaves_it_its_second),
+        TEST(node_that_stood_still_for_some_seconds_more_than_a_lease_asks),
+        TEST(node_that_stood_still_for_ten_minutes_asks),
+        TEST(node_that_stood_still_for_days_asks),
+        TEST(many_leases_that_end_together_are_all_asked_about),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
