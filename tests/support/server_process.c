@@ -5,15 +5,19 @@
 #include "tests/support/command.h"
 #include "tests/support/wait.h"
 
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+enum { CLUSTER_MAX = 8, CLUSTER_ATTEMPTS = 5 };
 enum { STARTED_MAX = 200, ARGS_MAX = 60, LOG_SHOWN_MAX = 16384 };
 
 static const char listening[] = "Listening on 127.0.0.1:";
@@ -49,7 +53,8 @@ static bool find_address(struct server_process *server)
     return true;
 }
 
-static void read_banner(struct server_process *server)
+/* False when it ends before it listens. */
+static bool read_banner(struct server_process *server)
 {
     int64_t deadline = wait_deadline_ms();
     size_t size = 0;
@@ -61,17 +66,18 @@ static void read_banner(struct server_process *server)
         ssize_t got =
             read(server->stdout_fd, server->banner + size, sizeof server->banner - 1 - size);
         if (got <= 0) {
-            fail_msg("the server ended before it listened; it said \"%s\"", server->banner);
+            return false;
         }
         size += (size_t)got;
         server->banner[size] = '\0';
     }
+    return true;
 }
 
-void server_process_start(struct server_process *server, const char *const args[],
-                          const char *const env[])
+static bool try_start(struct server_process *server, const char *address, const char *const args[],
+                      const char *const env[])
 {
-    const char *all[ARGS_MAX] = {"server", "--addr", "127.0.0.1:0"};
+    const char *all[ARGS_MAX] = {"server", "--addr", address};
     size_t count = 3;
     for (size_t i = 0; args != NULL && args[i] != NULL; i++) {
         assert_true(count < ARGS_MAX - 1);
@@ -86,8 +92,84 @@ void server_process_start(struct server_process *server, const char *const args[
     close(out[1]);
     started[started_count].pid = server->pid;
     started[started_count++].log_fd = log_fd;
-    read_banner(server);
+    return read_banner(server);
 }
+
+void server_process_start(struct server_process *server, const char *const args[],
+                          const char *const env[])
+{
+    if (!try_start(server, "127.0.0.1:0", args, env)) {
+        fail_msg("the server ended before it listened; it said \"%s\"", server->banner);
+    }
+}
+
+/* --- clusters --------------------------------------------------------------------------------- */
+
+/* Ports that were free a moment ago, all different. */
+static void choose_ports(uint16_t *ports, size_t count)
+{
+    int sockets[CLUSTER_MAX];
+    for (size_t i = 0; i < count; i++) {
+        struct sockaddr_in address = {.sin_family = AF_INET,
+                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        socklen_t size = sizeof address;
+        sockets[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_true(sockets[i] >= 0);
+        assert_int_equal(bind(sockets[i], (struct sockaddr *)&address, size), 0);
+        assert_int_equal(getsockname(sockets[i], (struct sockaddr *)&address, &size), 0);
+        ports[i] = ntohs(address.sin_port);
+    }
+    for (size_t i = 0; i < count; i++) {
+        close(sockets[i]);
+    }
+}
+
+static bool try_cluster(struct server_process servers[], size_t count, const char *const args[])
+{
+    uint16_t ports[CLUSTER_MAX];
+    char peers[CLUSTER_MAX * 24] = "cluster.peers=";
+    choose_ports(ports, count);
+    for (size_t i = 0; i < count; i++) {
+        size_t length = strlen(peers);
+        snprintf(peers + length, sizeof peers - length, "%s127.0.0.1:%u", i > 0 ? "," : "",
+                 ports[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        char address[32];
+        char node_id[32];
+        const char *all[ARGS_MAX] = {"--set", node_id, "--set",
+                                     peers,   "--set", "cluster.enabled=true"};
+        size_t used = 6;
+        for (size_t k = 0; args != NULL && args[k] != NULL; k++) {
+            assert_true(used < ARGS_MAX - 4);
+            all[used++] = args[k];
+        }
+        snprintf(address, sizeof address, "127.0.0.1:%u", ports[i]);
+        snprintf(node_id, sizeof node_id, "server.node_id=n-%zu", i + 1);
+        if (!try_start(&servers[i], address, all, NULL)) {
+            server_process_wait(&servers[i]);
+            while (i-- > 0) {
+                server_process_kill(&servers[i]);
+            }
+            return false;
+        }
+    }
+    return true;
+}
+
+void server_process_start_cluster(struct server_process servers[], size_t count,
+                                  const char *const args[])
+{
+    assert_in_range(count, 1, CLUSTER_MAX);
+    for (int i = 0; i < CLUSTER_ATTEMPTS; i++) {
+        if (try_cluster(servers, count, args)) {
+            return;
+        }
+    }
+    fail_msg("no cluster of %zu could be started", count);
+}
+
+/* --- ends ------------------------------------------------------------------------------------- */
 
 void server_process_signal(const struct server_process *server, int signal)
 {

@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -25,6 +26,12 @@ struct server_process {
 /* Comes back once it listens. Lists as in command.h; `args` follow `server --addr 127.0.0.1:0`. */
 void server_process_start(struct server_process *server, const char *const args[],
                           const char *const env[]);
+
+/* Nodes n-1, n-2, ... that are each other's peers, 8 at most. `args` follow those of each. Comes back
+ * once all listen, which is before they have met. Their ports are chosen beforehand; when another
+ * takes one meanwhile, all begins anew. */
+void server_process_start_cluster(struct server_process servers[], size_t count,
+                                  const char *const args[]);
 
 void server_process_signal(const struct server_process *server, int signal);
 
