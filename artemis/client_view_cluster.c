@@ -43,6 +43,13 @@ static bool is_well(const json_t *peer)
                              json_is_true(client_answer_field(peer, "ready")));
 }
 
+/* A peer that is up and serves nobody yet is the one case in which readiness says more. */
+static const char *health_of(const json_t *peer)
+{
+    const char *health = client_answer_text(peer, "health");
+    return strcmp(health, "up") == 0 && !is_well(peer) ? "not ready" : health;
+}
+
 /* What the other commands take as NODE and --server. */
 static const char *address_of(const json_t *peer)
 {
@@ -57,6 +64,13 @@ static const char *span_of(const json_t *peer, const char *field, char *scratch)
     return span ? client_view_span((uint64_t)json_integer_value(span), scratch) : "-";
 }
 
+/* How long ago: to the second, which is narrower and as much as anybody wants to know. */
+static const char *ago_of(const json_t *peer, const char *field, char *scratch)
+{
+    const json_t *span = number_of(peer, field);
+    return span && json_integer_value(span) < 1000 ? "<1 s" : span_of(peer, field, scratch);
+}
+
 static const char *count_of(const json_t *peer, const char *field, char *scratch)
 {
     const json_t *count = number_of(peer, field);
@@ -67,28 +81,26 @@ static const char *count_of(const json_t *peer, const char *field, char *scratch
 static const char *compared(const json_t *peer, char *scratch)
 {
     char span[CLIENT_SPAN_MAX];
-    const json_t *since = number_of(peer, "compared_ms_ago");
     json_int_t differing = json_integer_value(number_of(peer, "digests_differing"));
-    if (!since)
+    if (!number_of(peer, "compared_ms_ago"))
         return "never";
-    client_view_span((uint64_t)json_integer_value(since), span);
+    const char *ago = ago_of(peer, "compared_ms_ago", span);
     if (differing > 0)
-        snprintf(scratch, CLIENT_TABLE_SCRATCH_MAX, "%s: %" JSON_INTEGER_FORMAT " differ", span,
+        snprintf(scratch, CLIENT_TABLE_SCRATCH_MAX, "%s: %" JSON_INTEGER_FORMAT " differ", ago,
                  differing);
     else
-        snprintf(scratch, CLIENT_TABLE_SCRATCH_MAX, "%s: agree", span);
+        snprintf(scratch, CLIENT_TABLE_SCRATCH_MAX, "%s: agree", ago);
     return scratch;
 }
 
-enum column { NODE, HEALTH, READY, LAG, BACKLOG, FAILED, HEARD, COMPARED, ADDRESS, COLUMN_COUNT };
+enum column { NODE, HEALTH, LAG, BACKLOG, FAILS, HEARD, COMPARED, ADDRESS, COLUMN_COUNT };
 
 static const struct client_column columns[COLUMN_COUNT] = {
     [NODE] = {.title = "NODE"},
     [HEALTH] = {.title = "HEALTH"},
-    [READY] = {.title = "READY"},
     [LAG] = {.title = "LAG", .right = true},
     [BACKLOG] = {.title = "BACKLOG", .right = true},
-    [FAILED] = {.title = "FAILED", .right = true},
+    [FAILS] = {.title = "FAILS", .right = true},
     [HEARD] = {.title = "HEARD", .right = true},
     [COMPARED] = {.title = "COMPARED"},
     [ADDRESS] = {.title = "ADDRESS"},
@@ -103,19 +115,16 @@ static const char *peer_cell(const void *rows, size_t row, size_t column, char *
         text = client_answer_text(peer, "node_id");
         break;
     case HEALTH:
-        text = client_answer_text(peer, "health");
-        break;
-    case READY:
-        text = json_is_true(client_answer_field(peer, "ready")) ? "yes" : "no";
+        text = health_of(peer);
         break;
     case LAG:
         return span_of(peer, "lag_ms", scratch);
     case BACKLOG:
         return count_of(peer, "backlog", scratch);
-    case FAILED:
+    case FAILS:
         return count_of(peer, "failures", scratch);
     case HEARD:
-        return span_of(peer, "heard_ms_ago", scratch);
+        return ago_of(peer, "heard_ms_ago", scratch);
     case COMPARED:
         return compared(peer, scratch);
     case ADDRESS:

@@ -17,9 +17,9 @@ static const struct client_command command = {
     .name = "cluster",
     .usage = {"cluster [options]"},
     .about = "Shows the nodes of a cluster as one of them sees them. Of each peer: health\n"
-             "(up, down, new, stranger, twin, self), how old what it has yet to be told is\n"
-             "(lag), how many keys that are (backlog), failures in a row, when it was heard\n"
-             "last, when both compared what they hold, and in how many digests they differed.\n"
+             "(up, not ready, down, new, stranger, twin, self), how old what it has yet to be\n"
+             "told is (lag), how many keys that are (backlog), failures in a row, when it was\n"
+             "heard last, when both compared what they hold, and how many digests differed.\n"
              "Ends with 0 when this node and all its peers are up and ready, or when it has\n"
              "no peers; else with 1.\n",
     .example = "artemis cluster --server http://10.0.0.7:8080\n",

@@ -4,13 +4,12 @@
 #include "artemis/client_args.h"
 #include "artemis/client_call.h"
 #include "artemis/client_file.h"
+#include "artemis/client_keep.h"
 #include "artemis/client_request.h"
 #include "artemis/client_text.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* One line to say that it is done, in place of the server's answer. */
 static void say(const struct client_args *args, const char *done)
@@ -41,11 +40,20 @@ static void post_key(const struct client_args *args, const char *path, struct cl
     client_call_post(args, path, error ? NULL : body, reply);
 }
 
+/* --unregister says what is done at the end of --every. */
+static bool lacks_every(const struct client_args *args)
+{
+    return client_args_has(args, "unregister") && !client_args_has(args, "every");
+}
+
+static const char without_every[] = "--unregister goes with --every; else see: artemis unregister";
+
 /* --- register --------------------------------------------------------------------------------- */
 
 static const struct client_option register_options[] = {
     CLIENT_INSTANCE_OPTIONS,
     CLIENT_KEY_OPTIONS,
+    CLIENT_KEEP_OPTIONS,
     {.name = "file", .value = "FILE", .sentence = "post this JSON request as it is; - is stdin"},
     CLIENT_CALL_OPTIONS,
     {.name = NULL},
@@ -56,8 +64,13 @@ static const struct client_command register_command = {
     .usage = {"register SERVICE INSTANCE --ip IP --port N [options]",
               "register SERVICE INSTANCE --url URL [options]", "register --file FILE [options]"},
     .about = "Registers an instance of a service, or changes it. Its lease ends when no\n"
-             "heartbeat has come for lease.ttl_secs (30): see artemis heartbeat.\n",
+             "heartbeat has come for lease.ttl_secs (30): see artemis heartbeat.\n"
+             "With --every, goes on with heartbeats until SIGINT or SIGTERM: a server that is\n"
+             "away or busy is tried again until it is back, and one that does not know the\n"
+             "instance any more gets it again. The lease is left to end by itself, unless\n"
+             "--unregister is given.\n",
     .example = "artemis register orders orders-1 --ip 10.0.0.7 --port 8080 --meta version=3\n"
+               "artemis register orders orders-1 --ip 10.0.0.7 --port 8080 --every 10\n"
                "artemis register --file instances.json\n",
     .positionals = {"SERVICE", "INSTANCE"},
     .positionals_optional = true,
@@ -77,6 +90,11 @@ static bool is_alone(const struct client_args *args, char mistake[CLIENT_MISTAKE
         bool fits = false;
         for (size_t k = 0; k < sizeof company / sizeof *company; k++)
             fits |= strcmp(company[k], name) == 0;
+        if (strcmp(name, "every") == 0 || strcmp(name, "unregister") == 0) {
+            snprintf(mistake, CLIENT_MISTAKE_MAX, "--%s goes with SERVICE and INSTANCE, not --file",
+                     name);
+            return false;
+        }
         if (!fits) {
             snprintf(mistake, CLIENT_MISTAKE_MAX, "with --file, the file says --%s", name);
             return false;
@@ -115,11 +133,18 @@ static int register_one(const struct client_args *args)
         snprintf(mistake, sizeof mistake, "INSTANCE is missing");
     if (!args->positionals[1])
         return client_args_mistake(&register_command, mistake);
+    if (lacks_every(args))
+        return client_args_mistake(&register_command, without_every);
 
     json_t *body = NULL;
     enum error error = client_request_instance(args, &body, mistake);
     if (error == ERR_INVALID_FIELD)
         return client_args_mistake(&register_command, mistake);
+    if (!error && client_args_has(args, "every")) {
+        int exit_code = client_keep(args, body);
+        json_decref(body);
+        return exit_code;
+    }
     struct client_reply reply;
     client_call_post(args, "/api/registry/register", body, &reply);
     return finish(args, &reply, "registered");
@@ -139,14 +164,8 @@ int command_register(int argc, char **argv)
 
 /* --- heartbeat -------------------------------------------------------------------------------- */
 
-static const char heartbeat_path[] = "/api/registry/heartbeat";
-
 static const struct client_option heartbeat_options[] = {
-    {.name = "every",
-     .value = "SECS",
-     .sentence = "go on until interrupted, with a pause between",
-     .min = 1,
-     .max = 86400},
+    CLIENT_KEEP_OPTIONS,
     CLIENT_KEY_OPTIONS,
     CLIENT_CALL_OPTIONS,
     {.name = NULL},
@@ -156,30 +175,23 @@ static const struct client_command heartbeat_command = {
     .name = "heartbeat",
     .usage = {"heartbeat SERVICE INSTANCE [options]"},
     .about = "Renews the lease of an instance. When the server does not know the lease, this\n"
-             "ends with 1: register the instance again. With --every, once the first heartbeat\n"
-             "was taken, a server that is away or busy is tried again until it is back.\n",
+             "ends with 1: register the instance again. With --every, goes on until SIGINT or\n"
+             "SIGTERM; a server that is away or busy is tried again until it is back. The\n"
+             "lease is left to end by itself, unless --unregister is given.\n",
     .example = "artemis heartbeat orders orders-1 --every 10\n",
     .positionals = {"SERVICE", "INSTANCE"},
     .options = heartbeat_options,
 };
 
-/* Until interrupted, or refused for good. Speaks when things change, not at every beat. */
-static int beat_on(const struct client_args *args, struct client_reply *reply)
+static int heartbeat(const struct client_args *args)
 {
-    const struct timespec pause = {.tv_sec = client_args_number(args, "every")};
-    bool well = true;
-    for (;;) {
-        fflush(stdout);
-        nanosleep(&pause, NULL);
-        post_key(args, heartbeat_path, reply);
-        bool done = reply->verdict.exit_code == CLIENT_DONE;
-        if (!done && !reply->verdict.later)
-            return finish(args, reply, "");
-        if (done != well || client_args_has(args, "json"))
-            finish(args, reply, "renewed again");
-        client_reply_free(reply);
-        well = done;
-    }
+    struct client_reply reply;
+    if (lacks_every(args))
+        return client_args_mistake(&heartbeat_command, without_every);
+    if (client_args_has(args, "every"))
+        return client_keep(args, NULL);
+    post_key(args, "/api/registry/heartbeat", &reply);
+    return finish(args, &reply, "renewed");
 }
 
 int command_heartbeat(int argc, char **argv)
@@ -188,11 +200,7 @@ int command_heartbeat(int argc, char **argv)
     int exit_code = 0;
     if (!client_args_start(&args, &heartbeat_command, argc, argv, &exit_code))
         return exit_code;
-    struct client_reply reply;
-    post_key(&args, heartbeat_path, &reply);
-    exit_code = finish(&args, &reply, "renewed");
-    if (exit_code == CLIENT_DONE && client_args_has(&args, "every"))
-        exit_code = beat_on(&args, &reply);
+    exit_code = heartbeat(&args);
     client_args_free(&args);
     return exit_code;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves the rows of "Bad input" (issue 2) about the size and the packing of bodies: over the limit
- * with and without Content-Length, truncated and damaged gzip, a gzip bomb. Another client is
- * served all the while.
+ * What a body may be in size and packing, and what becomes of others: over the limit with and
+ * without Content-Length, truncated and damaged gzip, a gzip bomb. Another client is served all the
+ * while.
  */
 #include "tests/support/bystander.h"
 #include "tests/support/calls.h"

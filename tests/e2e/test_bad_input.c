@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves the paragraph "Bad input" of issue 2, as far as it is about what bodies and queries say:
- * each row gets its exact status and reason and a message that names field and value, changes
- * nothing, and keeps nobody else from being served. Bodies too large are in test_bad_body.c, what
+ * Bodies and queries that say what cannot be: each gets its exact status and reason and a message
+ * that names field and value, changes nothing, and keeps nobody else from being served. Bodies too large are in test_bad_body.c, what
  * is no HTTP in test_bad_http.c, clients too slow or too many in files of their own.
  */
 #include "tests/support/bystander.h"

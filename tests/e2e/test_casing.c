@@ -2,7 +2,7 @@
  *
  * Proves "the answer speaks the casing of the question" of the contract's section 1, and what the
  * Java clients' prefix /artemis/ changes: camelCase, nulls, Java's words, HTTP 200 for every
- * outcome. The Java messages are those of reference/artemis-dialects.md, section 6.
+ * outcome. The messages are those that Java clients read.
  */
 #include "tests/support/calls.h"
 

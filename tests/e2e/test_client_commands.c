@@ -218,7 +218,7 @@ static void help_is_there_for_each_command(void **state)
     struct fixture *fixture = *state;
     static const char *const commands[] = {"server",   "register", "heartbeat", "unregister",
                                            "services", "service",  "watch",     "cluster",
-                                           "status",   "config",   "version"};
+                                           "diff",     "status",   "config",    "version"};
     char line[64];
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         check_run(fixture, "help", 0, commands[i]);

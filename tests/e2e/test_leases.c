@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves section 4 of the design and "it is done when" of issue 2: an instance whose heartbeats
- * stop is in no answer from 100 ms after its lease ends; and the mass-expiry guard, its numbers and
- * its release.
+ * Leases end on time: an instance whose heartbeats stop is in no answer from 100 ms after its lease
+ * ends; and the mass-expiry guard, its numbers and its release.
  *
  * Time is measured from both sides. A lease begins no earlier than its request was sent and no
  * later than its answer was read, so it is certain when an instance must be there and when it must

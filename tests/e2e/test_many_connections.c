@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves the row "20,000 connections" of issue 2. At server.max_connections, connections that have
- * been idle for a second make room for new ones; where none is idle, the new one is told 503
+ * 20,000 connections at once. At server.max_connections, connections that have been idle for a
+ * second make room for new ones; where none is idle, the new one is told 503
  * `over-limit`. Who is at work is served all the while.
  *
  * A process may hold 20,000 descriptors at most here, so the flood comes from child processes.

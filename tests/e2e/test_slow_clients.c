@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves the row "a client that sends one byte a second" of issue 2: a request that is not there
- * after 10 s is answered 408 and its connection closed; and that clients who do not read their
+ * A client that sends one byte a second: a request that is not there after 10 s is answered 408 and its connection closed; and that clients who do not read their
  * answers harm nobody. All slow clients run side by side, since each takes its ten seconds.
  */
 #include "tests/support/bystander.h"

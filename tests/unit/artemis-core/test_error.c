@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Walks the whole table of errors and holds each row against what clients can decode: the words of
- * CONTRACT §1 are a closed set, as are Java's (reference/artemis-dialects.md §1), and the HTTP
- * status fits the word.
+ * docs/CONTRACT.md §1 are a closed set, as are Java's, and the HTTP status fits the word.
  */
 #include "artemis-core/error.h"
 

@@ -74,9 +74,9 @@ static void peers_are_lines_with_their_last_error_below(void **state)
     size_t longest = check_view(
         "{" SELF ",'peers':[" UP("n-2") "," DOWN "]}", 0,
         SELF_SHOWN
-        "NODE  HEALTH  READY   LAG  BACKLOG  FAILED  HEARD  COMPARED      ADDRESS\n"
-        "n-2   up      yes    3 ms        0       0    1 s  1 min: agree  127.0.0.1:8081\n"
-        "-     down    no     0 ms   12,345       7      -  never         https://h:1\n"
+        "NODE  HEALTH   LAG  BACKLOG  FAILS  HEARD  COMPARED      ADDRESS\n"
+        "n-2   up      3 ms        0      0    1 s  1 min: agree  127.0.0.1:8081\n"
+        "-     down    0 ms   12,345      7      -  never         https://h:1\n"
         "  last error 2026-11-21T07:23:02.262Z: /health: Couldn't connect to server\\x1b\n"
         "\n"
         "1 of 2 peers is not up and ready\n");
@@ -98,10 +98,20 @@ static void buckets_that_differ_are_counted(void **state)
     check_view("{" SELF ",'peers':[{'node_id':'n-2','url':'http://h:1','health':'up','ready':true,"
                "'compared_ms_ago':5,'digests_differing':12}]}",
                0,
-               SELF_SHOWN "NODE  HEALTH  READY  LAG  BACKLOG  FAILED  HEARD  COMPARED         "
-                          "ADDRESS\n"
-                          "n-2   up      yes      -        -       -      -  5 ms: 12 differ  h:1\n"
+               SELF_SHOWN "NODE  HEALTH  LAG  BACKLOG  FAILS  HEARD  COMPARED         ADDRESS\n"
+                          "n-2   up        -        -      -      -  <1 s: 12 differ  h:1\n"
                           "\nits only peer is up and ready\n");
+}
+
+static void peer_that_is_up_but_not_ready_says_so(void **state)
+{
+    (void)state;
+    check_view("{" SELF ",'peers':[{'node_id':'n-2','url':'http://h:1','health':'up','ready':false,"
+               "'heard_ms_ago':999}]}",
+               0,
+               SELF_SHOWN "NODE  HEALTH     LAG  BACKLOG  FAILS  HEARD  COMPARED  ADDRESS\n"
+                          "n-2   not ready    -        -      -   <1 s  never     h:1\n"
+                          "\n1 of 1 peer is not up and ready\n");
 }
 
 static void node_without_peers_stands_alone(void **state)
@@ -160,6 +170,7 @@ int main(void)
         cmocka_unit_test(peers_are_lines_with_their_last_error_below),
         cmocka_unit_test(long_names_are_cut_to_the_terminal),
         cmocka_unit_test(buckets_that_differ_are_counted),
+        cmocka_unit_test(peer_that_is_up_but_not_ready_says_so),
         cmocka_unit_test(node_without_peers_stands_alone),
         cmocka_unit_test(cluster_is_well_when_all_are_up_and_ready),
         cmocka_unit_test(span_is_told_in_its_largest_unit),

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * `artemis register --every` and `heartbeat --every` beside a real server: the lease lives on, a
+ * server that goes and comes back gets the instance again, and a signal ends it with 0.
+ */
+#include "tests/support/calls.h"
+#include "tests/support/command.h"
+#include "tests/support/wait.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int start(void **state)
+{
+    return fixture_start(state, (const char *const[]){"--set", "lease.ttl_secs=2", NULL});
+}
+
+/* A keeper beside the test, and what it has said so far. */
+struct keeper {
+    pid_t pid;
+    int out_fd;
+    int err_fd;
+};
+
+static struct keeper keep(const char *const args[])
+{
+    struct keeper keeper = {.out_fd = command_temp_file(), .err_fd = command_temp_file()};
+    keeper.pid = command_spawn(args, NULL, keeper.out_fd, keeper.err_fd);
+    return keeper;
+}
+
+static struct keeper keep_registered(const struct server_process *server, const char *more)
+{
+    return keep((const char *const[]){"register", "shop", "s-1", "--ip", "10.0.0.1", "--region",
+                                      "lab", "--every", "1", "--server", server->url, more, NULL});
+}
+
+static size_t count(int fd, const char *part)
+{
+    size_t found = 0;
+    char *text = command_read_all(fd);
+    for (const char *at = text; (at = strstr(at, part)) != NULL; at++) {
+        found++;
+    }
+    free(text);
+    return found;
+}
+
+struct saying {
+    int fd;
+    const char *part;
+};
+
+static bool is_said(void *context)
+{
+    const struct saying *saying = context;
+    return count(saying->fd, saying->part) > 0;
+}
+
+static void wait_for(int fd, const char *part)
+{
+    struct saying saying = {fd, part};
+    if (!wait_until(is_said, &saying, wait_deadline_ms())) {
+        fail_msg("it does not say \"%s\": %s", part, command_read_all(fd));
+    }
+}
+
+static int end(struct keeper *keeper, int signal)
+{
+    assert_int_equal(kill(keeper->pid, signal), 0);
+    int exit_code = command_wait(keeper->pid, wait_deadline_ms());
+    close(keeper->out_fd);
+    close(keeper->err_fd);
+    return exit_code;
+}
+
+static void lease_lives_on_and_is_left_to_end_by_itself(void **state)
+{
+    struct fixture *fixture = *state;
+    struct keeper keeper = keep_registered(&fixture->server, NULL);
+    wait_for(keeper.out_fd, "registered shop/s-1\n");
+    wait_for_time(wait_now_ms() + 3000); /* longer than a lease */
+    assert_true(call_shows(fixture->http, "shop", "s-1"));
+    assert_int_equal(count(keeper.out_fd, "\n"), 1);
+    assert_int_equal(end(&keeper, SIGTERM), 0);
+    assert_true(call_shows(fixture->http, "shop", "s-1"));
+}
+
+static void instance_is_taken_out_at_the_end_when_asked(void **state)
+{
+    struct fixture *fixture = *state;
+    struct keeper keeper = keep_registered(&fixture->server, "--unregister");
+    wait_for(keeper.out_fd, "registered shop/s-1\n");
+    assert_int_equal(end(&keeper, SIGINT), 0);
+    assert_false(call_shows(fixture->http, "shop", "s-1"));
+}
+
+static void instance_that_is_not_known_any_more_is_registered_again(void **state)
+{
+    struct fixture *fixture = *state;
+    struct keeper keeper = keep_registered(&fixture->server, NULL);
+    wait_for(keeper.out_fd, "registered shop/s-1\n");
+    check_http(http_post(fixture->http, UNREGISTER, "{'instance_keys':[" KEY "]}", "shop", "s-1"),
+               200);
+    wait_for(keeper.out_fd, "registered again: shop/s-1\n");
+    assert_true(call_shows(fixture->http, "shop", "s-1"));
+    assert_int_equal(end(&keeper, SIGTERM), 0);
+}
+
+static void server_that_is_away_is_told_once_and_waited_for(void **state)
+{
+    struct fixture *fixture = *state;
+    char address[32];
+    snprintf(address, sizeof address, "%s", fixture->server.address);
+    struct keeper keeper = keep_registered(&fixture->server, NULL);
+    wait_for(keeper.out_fd, "registered shop/s-1\n");
+    server_process_stop(&fixture->server);
+    wait_for(keeper.err_fd, "nothing listens at ");
+    wait_for_time(wait_now_ms() + 2500); /* two more attempts */
+    assert_int_equal(count(keeper.err_fd, "nothing listens at "), 1);
+    server_process_start(&fixture->server, (const char *const[]){"--addr", address, NULL}, NULL);
+    wait_for(keeper.out_fd, "registered again: shop/s-1\n");
+    assert_int_equal(end(&keeper, SIGTERM), 0);
+}
+
+static void heartbeat_reports_that_the_instance_is_unknown(void **state)
+{
+    struct fixture *fixture = *state;
+    call_register(fixture->http, "shop", "s-1");
+    struct keeper keeper =
+        keep((const char *const[]){"heartbeat", "shop", "s-1", "--region", "lab", "--every", "1",
+                                   "--server", fixture->server.url, NULL});
+    wait_for(keeper.out_fd, "renewed shop/s-1\n");
+    check_http(http_post(fixture->http, UNREGISTER, "{'instance_keys':[" KEY "]}", "shop", "s-1"),
+               200);
+    assert_int_equal(command_wait(keeper.pid, wait_deadline_ms()), 1);
+    assert_int_equal(count(keeper.err_fd, "the instance is not registered"), 1);
+    close(keeper.out_fd);
+    close(keeper.err_fd);
+}
+
+static void refused_for_good_ends_at_once(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct {
+        const char *option, *value;
+        int exit_code;
+        const char *part;
+    } rows[] = {
+        {"--region", "", 1, "region_id"},
+        {"--file", "x.json", 2, "--file"},
+        {"--every", "0", 2, "--every"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct command_result result =
+            command_run((const char *const[]){"register", "shop", "s-1", "--ip", "10.0.0.1",
+                                              "--every", "1", "--server", fixture->server.url,
+                                              rows[i].option, rows[i].value, NULL},
+                        NULL);
+        assert_int_equal(result.exit_code, rows[i].exit_code);
+        assert_non_null(strstr(result.err, rows[i].part));
+        command_free(&result);
+    }
+    struct command_result result =
+        command_run((const char *const[]){"heartbeat", "shop", "s-1", "--unregister", NULL}, NULL);
+    assert_int_equal(result.exit_code, 2);
+    assert_non_null(strstr(result.err, "--unregister goes with --every"));
+    command_free(&result);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, fixture_stop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(lease_lives_on_and_is_left_to_end_by_itself),
+        TEST(instance_is_taken_out_at_the_end_when_asked),
+        TEST(instance_that_is_not_known_any_more_is_registered_again),
+        TEST(server_that_is_away_is_told_once_and_waited_for),
+        TEST(heartbeat_reports_that_the_instance_is_unknown),
+        TEST(refused_for_good_ends_at_once),
+    };
+    return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
+}
