@@ -171,6 +171,9 @@ three_nodes_are_one_cluster() {
     ARTEMIS_SERVER_NODE_ID=x ARTEMIS_SERVER_LISTEN_ADDR=127.0.0.1:1 ARTEMIS_CLUSTER_PEERS='' \
         run start 3 "$base"
     expect 0 'node1 is ready' 'node2 is ready' 'node3 is ready'
+    ask "$(url 1 /api/status/cluster)" >"$folder/seen"
+    [ "$(grep -o '"health":"up"' "$folder/seen" | wc -l)" -eq 2 ] ||
+        fail "start returned, and node1 has not heard the others: $(<"$folder/seen")"
     for k in 1 2 3; do
         serves "$k" || fail "start returned, and node$k is not ready"
         grep -qx "Loading configuration from $cluster/config/node$k.toml" \
