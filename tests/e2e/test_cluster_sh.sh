@@ -52,6 +52,7 @@ clear_environment() {
         unset "$name"
     done
     export CLUSTER_DIR="$cluster" ARTEMIS_BINARY="$binary"
+    export ARTEMIS_LEASE_TTL_SECS=3600 # no lease may end on a slow machine
 }
 
 # Sets $output (both streams) and $code.
@@ -173,7 +174,7 @@ three_nodes_are_one_cluster() {
     expect 0 'node1 is ready' 'node2 is ready' 'node3 is ready'
     ask "$(url 1 /api/status/cluster)" >"$folder/seen"
     [ "$(grep -o '"health":"up"' "$folder/seen" | wc -l)" -eq 2 ] ||
-        fail "start returned, and node1 has not heard the others: $(<"$folder/seen")"
+        fail "start returned, and node1 has not heard the others"
     for k in 1 2 3; do
         serves "$k" || fail "start returned, and node$k is not ready"
         grep -qx "Loading configuration from $cluster/config/node$k.toml" \
@@ -184,7 +185,7 @@ three_nodes_are_one_cluster() {
             fail "node$k has no session of its own: Ctrl-C would end it"
     done
     register 1 web-1
-    eventually "node3 knows what node1 was told" knows 3 web-1
+    for k in 2 3; do eventually "node$k knows what node1 was told" knows $k web-1; done
 }
 
 status_is_a_table() {
