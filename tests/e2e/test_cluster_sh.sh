@@ -308,8 +308,8 @@ a_node_that_is_not_ready_is_named() {
     expect 1 'node1 has ended during its start' 'node1 | out of cheese' 'stop'
     # Deaf to SIGTERM, too. `read` waits without a child that would be left behind.
     write_program "trap '' TERM; echo still thinking; exec 8<> <(:); until read -r -u 8; do :; done"
-    CLUSTER_START_SECS=3 ARTEMIS_BINARY=$folder/program run start 2 "$base"
-    expect 1 'waiting for node1 and node2' 'node2 is not ready after 3 s' 'node2 | still thinking'
+    CLUSTER_START_SECS=6 ARTEMIS_BINARY=$folder/program run start 2 "$base"
+    expect 1 'waiting for node1 and node2' 'node2 is not ready after 6 s' 'node2 | still thinking'
     run status && expect 1 '^0 of 2 ready'
     CLUSTER_STOP_SECS=1 run stop
     expect 0 'node1 and node2 did not end within 1 s and had to be killed'
