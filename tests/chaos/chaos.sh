@@ -228,14 +228,15 @@ others_show_everything() {
     for n in 1 2 3 5; do shows_all_of "$n" $NODES || return 1; done
 }
 
-# A process that stands still for longer than a lease, and goes on as if nothing had been.
+# A process that stands still for three leases, and goes on as if nothing had been: by its clock all
+# have ended, and it must ask before it believes that.
 stopped_scenario() {
     local went_on
     kill -STOP "${NODE_PID[2]}"
     cannot_reach 1 2
     come_and_go 1
     come_and_go 4
-    hold $((TTL_SECS + 3)) standing_still
+    hold $((3 * TTL_SECS)) standing_still
     went_on=$(now_ms)
     kill -CONT "${NODE_PID[2]}"
     shows_all_of 2 $NODES
