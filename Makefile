@@ -70,6 +70,7 @@ E2E_BIN      := $(patsubst %.c,$(OUT)/%,$(E2E_SRC))
 BENCH_BIN    := $(patsubst %.c,$(OUT)/%,$(sort $(wildcard bench/*.c)))
 SIM_SRC      := $(sort $(wildcard tests/sim/*.c))
 SIM_BIN      := $(OUT)/tests/sim/sim
+WIRE_BIN     := $(OUT)/tests/chaos/wire
 # Libraries for a unit test: its own layer and those below.
 LIBS_FOR_artemis-core   := $(LIB_core)
 LIBS_FOR_artemis-server := $(LIB_server) $(LIB_core)
@@ -119,8 +120,8 @@ sim-bug: ## prove that the simulator finds a bug that is built in on purpose
 	  echo "the simulator did not find the built-in bug"; exit 1; \
 	else echo "found: $$(head -1 $(BUILD)/simbug/report)"; fi
 
-chaos: $(BINARY) ## real faults against five nodes in network namespaces; as root (SCENARIO=isolated for one)
-	@ARTEMIS_BINARY=$(BINARY) SCENARIO=$(SCENARIO) tests/chaos/chaos.sh
+chaos: $(BINARY) $(WIRE_BIN) ## real faults against five nodes in network namespaces; as root (SCENARIO=isolated for one)
+	@ARTEMIS_BINARY=$(BINARY) WIRE=$(WIRE_BIN) SCENARIO='$(SCENARIO)' tests/chaos/chaos.sh
 
 bench: $(BINARY) $(BENCH_BIN) ## measure, and print the table of numbers
 	@ARTEMIS_BINARY=$(BINARY) BENCH_DIR=$(OUT)/bench bench/bench.sh
@@ -189,6 +190,10 @@ $(E2E_BIN): $(OUT)/tests/e2e/%: $(OUT)/tests/e2e/%.o $(TEST_LIB_OBJ) $(LIB_core)
 $(SIM_BIN): $(call objects,$(SIM_SRC)) $(LIB_server) $(LIB_core)
 	@echo "  LD   $@"
 	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
+
+$(WIRE_BIN): $(OUT)/tests/chaos/wire.o
+	@echo "  LD   $@"
+	@$(CC) $(LDFLAGS_ALL) -o $@ $^
 
 # Without the archive of the web: the yardstick must call the bare library.
 $(BENCH_BIN): $(OUT)/bench/%: $(OUT)/bench/%.o $(LIB_core)

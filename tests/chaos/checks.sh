@@ -7,7 +7,7 @@
 # scenario goes on, and counts as failed.
 
 now_ms() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
-seconds() { printf '%d.%d s' $(($1 / 1000)) $(($1 % 1000 / 100)); } # MS
+seconds() { printf '%d.%02d s' $(($1 / 1000)) $(($1 % 1000 / 10)); } # MS
 
 VIOLATIONS=0
 violated() {
@@ -113,11 +113,11 @@ begin() {
     : >"$WORK/refused"
 }
 
-# happened N: what changed at N since begin, lines `SERVICE/INSTANCE new|change|delete` in their order.
+# happened N: what changed at N since begin, lines `SERVICE/INSTANCE new|change|delete TIME` in their order.
 happened() {
     ask "$1" "/api/discovery/services-delta?version=$(cat "$WORK/version.$1")" -f |
         jq -r 'if .delta == null then error(.response_status.reason) else
-            .delta[][] | "\(.instance.service_id)/\(.instance.instance_id) \(.change_type)" end'
+            .delta[][] | "\(.instance.service_id)/\(.instance.instance_id) \(.change_type) \(.change_time)" end'
 }
 
 gone() { awk '{ printf "s%d/i%d\n", $1 % 4, $1 }' "$WORK/gone" | sort -u; }
@@ -143,15 +143,22 @@ all_keep_all() {
     violated "heartbeats were refused: $(head -5 "$WORK/refused" | tr '\n' ';')"
 }
 
-# returns_nothing NODE...: what was unregistered since begin did not come back there after it went.
+# returns_nothing NODE...: what was unregistered since begin, and went there since, did not come back.
 returns_nothing() {
     local n back
     for n in "$@"; do
         happened "$n" >"$WORK/happened" || violated "n$n does not tell what changed"
-        back=$(awk '$2 == "delete" { went[$1] }
-            $2 == "new" && $1 in went { print $1 }' "$WORK/happened" | sort -u | comm -12 - <(gone))
+        back=$(awk 'NR == FNR { left["s" $1 % 4 "/i" $1] = $2; next }
+            $1 in left && $2 == "delete" && $3 >= left[$1] { went[$1] }
+            $1 in went && $2 == "new" { print $1 }' "$WORK/gone" "$WORK/happened" | sort -u)
         [ -z "$back" ] || violated "n$n took back what was unregistered: $(tr '\n' ' ' <<<"$back")"
     done
+}
+
+# cannot_reach A B: so that no scenario passes for want of its fault.
+cannot_reach() {
+    on "$1" curl -s -m 0.5 -o /dev/null "http://$(address "$2"):8080/health" || return 0
+    violated "the fault is none: n$1 still reaches n$2"
 }
 
 # hold SECS COMMAND...: for so long, asked again and again, it is true.

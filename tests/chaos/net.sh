@@ -11,6 +11,7 @@ NS="artemis-chaos-$$"
 HUB="$NS-hub"
 NOBODY=02:00:00:00:00:fe # a hardware address that no interface has
 BRIDGED=""               # the namespaces that are there
+WIRE_PID=0
 
 address() { echo "10.77.0.$1"; }
 hardware() { echo "02:00:00:4d:00:0$1"; }
@@ -41,6 +42,7 @@ net_up() {
 # The processes in them have ended before.
 net_down() {
     local name
+    [ "$WIRE_PID" -eq 0 ] || kill "$WIRE_PID"
     for name in $BRIDGED; do ip netns del "$name" 2>/dev/null; done
     BRIDGED=""
 }
@@ -64,41 +66,22 @@ isolate() { ip -n "$HUB" link set "port$1" down; }
 rejoin() { ip -n "$HUB" link set "port$1" up; }
 
 # --- bad lines ------------------------------------------------------------------------------------------
-has_netem() {
-    on 1 tc qdisc add dev lo root netem delay 1ms 2>/dev/null && on 1 tc qdisc del dev lo root
-}
-
-# Every node sends all that leaves it so: `delay 200ms`, `loss 20%`.
-netem_on() {
-    local n
-    for n in $NODES; do on "$n" tc qdisc add dev eth0 root netem "$@" || return 1; done
-}
-
-netem_off() {
-    local n
-    for n in $NODES; do on "$n" tc qdisc del dev eth0 root || return 1; done
-}
-
-# Loses so many of 100 packets that arrive at any node: the way without netem.
-nft_loss_on() {
-    local n rule="iifname eth0 numgen random mod 100 < $1 drop"
+# bad_lines DELAY_MS LOSS_PERCENT: `wire` takes the place of the bridge; good_lines: the bridge again.
+bad_lines() {
+    local n ports=()
     for n in $NODES; do
-        on "$n" nft "add table ip chaos
-add chain ip chaos arriving { type filter hook input priority 0; }
-add rule ip chaos arriving $rule" || return 1
+        ports+=("port$n")
+        ip -n "$HUB" link set "port$n" nomaster || return 1
     done
+    ip netns exec "$HUB" "$WIRE" "$1" "$2" "${ports[@]}" 2>"$WORK/log.wire" &
+    WIRE_PID=$!
 }
 
-nft_loss_off() {
-    local n
-    for n in $NODES; do on "$n" nft delete table ip chaos || return 1; done
-}
-
-has_nft_loss() {
-    command -v nft >/dev/null && nft_loss_on 20 2>/dev/null && nft_loss_off
-}
-
-# loss_on PERCENT, loss_off, with what this machine has; loss_tool says which: nothing for none.
-loss_tool() {
-    if has_netem; then echo netem; elif has_nft_loss; then echo nft; fi
+good_lines() {
+    local n ended=0
+    kill "$WIRE_PID" 2>/dev/null || ended=1
+    { wait "$WIRE_PID"; } 2>/dev/null
+    WIRE_PID=0
+    for n in $NODES; do ip -n "$HUB" link set "port$n" master bridge; done
+    [ "$ended" -eq 0 ] || violated "the bad line ended by itself: $(cat "$WORK/log.wire")"
 }

@@ -17,7 +17,8 @@ NEXT_ID=100
 start_node() {
     local n=$1 peers="" other
     for other in $NODES; do peers+=",$(address "$other"):8080"; done
-    on "$n" "${@:2}" "$BINARY" server --addr "$(address "$n"):8080" --set "server.node_id=n$n" \
+    # Not through a function: the process that is started must be the node itself.
+    ip netns exec "$NS-$n" "${@:2}" "$BINARY" server --addr "$(address "$n"):8080" --set "server.node_id=n$n" \
         --set server.threads=2 --set cluster.enabled=true --set "cluster.peers=${peers#,}" \
         --set "lease.ttl_secs=$TTL_SECS" --set "replication.timeout_secs=2" \
         --set "replication.anti_entropy_secs=$COMPARE_SECS" >>"$WORK/log.$n" 2>&1 </dev/null &
@@ -26,7 +27,7 @@ start_node() {
 
 # kill_node N: without a warning.
 kill_node() {
-    kill -KILL "${NODE_PID[$1]}"
+    kill -KILL "${NODE_PID[$1]}" || violated "n$1 had ended by itself"
     { wait "${NODE_PID[$1]}"; } 2>/dev/null
     unset "NODE_PID[$1]"
 }
@@ -96,7 +97,7 @@ do_leave() { # N ID...
     local id
     for id in "${@:2}"; do
         grep -v "^$id " "$WORK/wanted.$1" | put_wanted "$1"
-        echo "$id" >>"$WORK/gone"
+        echo "$id $(date -u +%FT%T.%3NZ)" >>"$WORK/gone"
     done
     printf '%s 0\n' "${@:2}" | said_well "$1" "$1" unregister instance_keys
 }
