@@ -97,7 +97,8 @@ static bool has_reached(const struct sim *sim, uint32_t from, uint32_t to, uint6
 static void note_the_cut(struct sim *sim, struct sim_client *client)
 {
     const struct sim_node *told = &sim->nodes[client->told_node];
-    if (told->running && client->wanted && !content_at(sim, told, client) &&
+    if (told->running && client->wanted && client->acknowledged &&
+        content_at(sim, told, client) != wanted_content(client) &&
         !has_reached(sim, told->id, client->node, TTL_MS))
         client->told_the_cut = true;
 }
