@@ -27,9 +27,9 @@ struct server_process {
 void server_process_start(struct server_process *server, const char *const args[],
                           const char *const env[]);
 
-/* Nodes n-1, n-2, ... that are each other's peers, 8 at most. `args` follow those of each. Comes back
- * once all listen, which is before they have met. Their ports are chosen beforehand; when another
- * takes one meanwhile, all begins anew. */
+/* Nodes n-1, n-2, ... that are each other's peers, 8 at most. `args` follow those of each. Comes
+ * back once all listen, which is before they have met. Their ports are chosen beforehand; when
+ * another takes one meanwhile, all begins anew. */
 void server_process_start_cluster(struct server_process servers[], size_t count,
                                   const char *const args[]);
 
