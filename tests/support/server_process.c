@@ -136,7 +136,7 @@ static bool try_cluster(struct server_process servers[], size_t count, const cha
     }
     for (size_t i = 0; i < count; i++) {
         char address[32];
-        char node_id[32];
+        char node_id[48];
         const char *all[ARGS_MAX] = {"--set", node_id, "--set",
                                      peers,   "--set", "cluster.enabled=true"};
         size_t used = 6;
