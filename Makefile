@@ -81,7 +81,7 @@ LIBS_FOR_artemis        := $(LIB_app) $(LIB_web) $(LIB_server) $(LIB_core)
 chosen       = $(if $(ONLY),$(foreach test,$(1),$(if $(findstring $(ONLY),$(test)),$(test))),$(1))
 
 # --- targets ----------------------------------------------------------------------------------------
-.PHONY: all deps run test unit e2e lint format asan tsan ubsan fuzz sim sim-bug chaos bench docs install clean help
+.PHONY: all deps run test unit e2e lint format asan tsan ubsan fuzz sim sim-bug chaos bench docs install uninstall clean help
 
 all: $(BINARY) ## build the server, build/artemis
 
@@ -129,10 +129,24 @@ bench: $(BINARY) $(BENCH_BIN) ## measure, and print the table of numbers
 docs: $(BINARY) ## print the tables of README and docs anew from the code
 	@ARTEMIS_BINARY=$(BINARY) tests/tools/generated_docs.sh --write
 
-install: all ## install to $(DESTDIR)$(PREFIX)
-	install -Dm755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/artemis
-	install -Dm644 configs/artemis.toml $(DESTDIR)$(PREFIX)/share/artemis/artemis.toml
-	install -Dm644 README.md $(DESTDIR)$(PREFIX)/share/doc/artemis/README.md
+# Quoted throughout: both may have blanks. README links to docs/ and LICENSE, which keep their places.
+BIN_DIR      = $(DESTDIR)$(PREFIX)/bin
+SHARE_DIR    = $(DESTDIR)$(PREFIX)/share/artemis
+DOC_DIR      = $(DESTDIR)$(PREFIX)/share/doc/artemis
+DOC_FILES   := README.md LICENSE CHANGELOG.md CONTRIBUTING.md $(sort $(wildcard docs/*.md docs/decisions/*.md))
+CONFIG_FILES := $(sort $(wildcard configs/*.toml))
+
+install: all ## install binary, examples and documents below $(DESTDIR)$(PREFIX)
+	install -Dm755 $(BINARY) "$(BIN_DIR)/artemis"
+	for file in $(notdir $(CONFIG_FILES)); do install -Dm644 "configs/$$file" "$(SHARE_DIR)/$$file" || exit; done
+	for file in $(DOC_FILES); do install -Dm644 "$$file" "$(DOC_DIR)/$$file" || exit; done
+
+uninstall: ## take away what install put there, and folders that are empty then
+	rm -f "$(BIN_DIR)/artemis"
+	for file in $(notdir $(CONFIG_FILES)); do rm -f "$(SHARE_DIR)/$$file"; done
+	for file in $(DOC_FILES); do rm -f "$(DOC_DIR)/$$file"; done
+	for folder in "$(DOC_DIR)/docs/decisions" "$(DOC_DIR)/docs" "$(DOC_DIR)" "$(SHARE_DIR)"; do \
+	  if [ -d "$$folder" ]; then rmdir --ignore-fail-on-non-empty "$$folder"; fi; done
 
 clean: ## remove build/
 	rm -rf $(BUILD)

@@ -36,7 +36,8 @@ enum casing dialect_casing(enum dialect dialect);
 struct document;
 
 /* ERR_INVALID_JSON (not JSON, not an object, too deep, invalid UTF-8, NUL, a name given twice) or
- * ERR_TOO_MANY_ITEMS (a tree out of proportion), with *message filled; or ERR_NO_MEMORY. An empty body reads as {}. */
+ * ERR_TOO_MANY_ITEMS (a tree out of proportion), with *message filled; or ERR_NO_MEMORY. An empty
+ * body reads as {}. */
 MUST_USE enum error document_parse(struct slice body, struct document **out,
                                    char message[MESSAGE_BYTES]);
 void document_free(struct document *document);
@@ -126,7 +127,8 @@ void codec_write_refusal(struct text *out, enum dialect dialect, enum error erro
                          const char *message);
 void codec_write_instance(struct json_writer *w, enum dialect dialect,
                           const struct instance *instance);
-/* The members alone, for an object that is open. `raw_status`: also text that is no known status. */
+/* The members alone, for an object that is open. `raw_status`: also text that is no known
+ * status. */
 void codec_write_instance_members(struct json_writer *w, enum dialect dialect,
                                   const struct instance *instance, bool raw_status);
 /* A Service; `instances` NULL writes only the id (and Java's nulls). */

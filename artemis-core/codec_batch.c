@@ -17,8 +17,8 @@ struct failure {
     char *message; /* owned */
 };
 
-/* A body of the ordinary shape is read as it lies (codec_hot); a document is made of it only when an item
- * fails, whose fields the answer repeats. */
+/* A body of the ordinary shape is read as it lies (codec_hot); a document is made of it only when
+ * an item fails, whose fields the answer repeats. */
 struct batch {
     struct slice body;
     bool hot;

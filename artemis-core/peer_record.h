@@ -3,8 +3,8 @@
  * peer_record - what one node tells another about one key: its latest state, never a log entry.
  *
  * A renewal is a key with a version and an age; a registration has the instance too; an
- * unregistration is marked `deleted`. Ages are durations, so the clocks of two nodes need not agree.
- * A node of an older Artemis sends no version: its word is taken at the time of receipt.
+ * unregistration is marked `deleted`. Ages are durations, so the clocks of two nodes need not
+ * agree. A node of an older Artemis sends no version: its word is taken at the time of receipt.
  */
 #pragma once
 

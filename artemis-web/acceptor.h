@@ -2,9 +2,9 @@
  *
  * acceptor - the thread that accepts connections and hands them on.
  *
- * libmicrohttpd could accept by itself, but can only be told to stop by a call that races with its own
- * threads (MHD_quiesce_daemon of 0.9.75 aborts the process when it loses). So the listening socket is
- * ours: stopping means that whoever is in the backlog is still taken, and nobody after.
+ * libmicrohttpd could accept by itself, but can only be told to stop by a call that races with its
+ * own threads (MHD_quiesce_daemon of 0.9.75 aborts the process when it loses). So the listening
+ * socket is ours: stopping means that whoever is in the backlog is still taken, and nobody after.
  *
  * Start and stop belong to one thread; `take` is called by the acceptor's own.
  */

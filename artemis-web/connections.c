@@ -17,7 +17,8 @@ enum {
     LEFT_NOTICED_MS = 3000,
     /* Connections that are shut down, but still hold a file: so many beyond the limit, not more. */
     CLOSING_AT_ONCE = 32,
-    /* How long an answer is under way before its client is looked at, and how long between looks. */
+    /* How long an answer is under way before its client is looked at, and how long between
+     * looks. */
     LOOK_MS = 900,
     /* System calls in a row under the lock. */
     CALLS_A_STRETCH = 64,
@@ -264,8 +265,8 @@ static bool is_overdue(const struct connection *connection, uint64_t now_ms)
     return secs >= REQUEST_SECS + connection->body_bytes / BODY_BYTES_A_SEC;
 }
 
-/* Has the client of an answer taken none of it for too long? While nothing waits for it, it is we who
- * are slow. */
+/* Has the client of an answer taken none of it for too long? While nothing waits for it, it is we
+ * who are slow. */
 static bool is_stalled(struct connection *connection, uint64_t now_ms)
 {
     struct tcp_info info;
@@ -282,8 +283,8 @@ static bool is_stalled(struct connection *connection, uint64_t now_ms)
     return now_ms - connection->taken_ms >= STALLED_SECS * MS_PER_SEC;
 }
 
-/* True when it was ended. The kernel forgets the rest of its answer, too: it would keep it for as long
- * as the client lets it. */
+/* True when it was ended. The kernel forgets the rest of its answer, too: it would keep it for as
+ * long as the client lets it. */
 static bool sweep_serving(struct connections *table, struct connection *connection, uint64_t now_ms)
 {
     if (!is_stalled(connection, now_ms))
@@ -318,8 +319,8 @@ static bool sweep_one(struct connections *table, struct connection *connection, 
     return true;
 }
 
-/* Looks at all of one list, in stretches; who is looked at goes to the end of the list and keeps its
- * age, so the order comes round to where it was. */
+/* Looks at all of one list, in stretches; who is looked at goes to the end of the list and keeps
+ * its age, so the order comes round to where it was. */
 static void sweep_list(struct connections *table, enum connection_state state, uint64_t now_ms)
 {
     struct connection_list *list = &table->_shared.lists[state];

@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * connections - what libmicrohttpd does not do for us: a limit that keeps a flood of idle clients
- * from locking the others out, and a deadline for requests that drip in and answers that nobody takes.
+ * from locking the others out, and a deadline for requests that drip in and answers that nobody
+ * takes.
  *
  *   - A request must arrive within REQUEST_SECS, and a second more for every 16 KiB of body that
- * came: one byte a second earns nothing. Else it gets 408 and the connection is closed.
+ *     came: one byte a second earns nothing. Else it gets 408 and the connection is closed.
  *   - A request whose client left midway is dropped.
- *   - A client that takes nothing of its answer for STALLED_SECS loses its connection, and the rest of
- * the answer. What counts is what the client's system has acknowledged, so a slow reader stays as long
- * as it makes room there now and then.
+ *   - A client that takes nothing of its answer for STALLED_SECS loses its connection, and the rest
+ *     of the answer. What counts is what the client's system has acknowledged, so a slow reader
+ *     stays as long as it makes room there now and then.
  *   - A connection that waits between requests is closed after IDLE_SECS.
- *   - At the limit, the connection that has been idle for longest (a second at least) makes room for a
- *     new one; where none is, the new one gets 503 and never reaches libmicrohttpd.
+ *   - At the limit, the connection that has been idle for longest (a second at least) makes room
+ *     for a new one; where none is, the new one gets 503 and never reaches libmicrohttpd.
  *
  * A connection is made and ended by libmicrohttpd's threads. To end one from outside, its socket is
- * shut down, and libmicrohttpd sees its end. All is guarded by the table's one lock, which is held for
- * a few steps at a time; so either a request is served or it is timed out, never both, and no socket is
- * shut down after it was closed.
+ * shut down, and libmicrohttpd sees its end. All is guarded by the table's one lock, which is held
+ * for a few steps at a time; so either a request is served or it is timed out, never both, and no
+ * socket is shut down after it was closed.
  */
 #pragma once
 
@@ -81,12 +82,14 @@ struct connections {
 void connections_init(struct connections *table, uint32_t limit);
 void connections_free(struct connections *table); /* must be empty */
 
-/* Writes a whole answer to a plain socket, past libmicrohttpd, which must not be sending. What does not
- * fit the socket's buffer at once is dropped: the connection is about to end. `message` may be NULL. */
+/* Writes a whole answer to a plain socket, past libmicrohttpd, which must not be sending. What does
+ * not fit the socket's buffer at once is dropped: the connection is about to end. `message` may be
+ * NULL. */
 void connection_refuse(int socket, enum error error, const char *message);
 
-/* May a connection that was just accepted stay? At the limit it displaces an idle one; where there is
- * none it is told so, and the caller closes it. An admitted one is either entered or given up. */
+/* May a connection that was just accepted stay? At the limit it displaces an idle one; where there
+ * is none it is told so, and the caller closes it. An admitted one is either entered or given
+ * up. */
 bool connections_admit(struct connections *table, int socket, uint64_t now_ms);
 void connections_give_up(struct connections *table);
 /* Enters an admitted connection; `connection` is the caller's memory until it is removed. */
@@ -94,8 +97,8 @@ void connections_add(struct connections *table, struct connection *connection, i
                      uint64_t now_ms);
 void connections_remove(struct connections *table, struct connection *connection);
 
-/* A request begins, some of its body came, it has arrived whole (false: too late, it was timed out),
- * and has been answered. */
+/* A request begins, some of its body came, it has arrived whole (false: too late, it was timed
+ * out), and has been answered. */
 void connection_reading(struct connections *table, struct connection *connection, uint64_t now_ms);
 void connection_received(struct connections *table, struct connection *connection,
                          uint64_t body_bytes);

@@ -7,7 +7,8 @@
 
 enum { LOOKUP_BYTES_MAX = 16 * 1024 * 1024 }; /* of one answer with several services */
 
-/* Region and zone may be in the query, and filter nothing; they still tell the casing of the answer. */
+/* Region and zone may be in the query, and filter nothing; they still tell the casing of the
+ * answer. */
 static enum error read_place(struct request *request, char message[MESSAGE_BYTES])
 {
     struct slice ignored = {0};

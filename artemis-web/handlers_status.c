@@ -8,7 +8,7 @@
 #include "artemis-web/status_writer.h"
 #include "artemis-web/web_internal.h"
 
-/* --- this node --------------------------------------------------------------------------------- */
+/* --- this node -------------------------------------------------------------------------------- */
 
 enum error handle_status_node(struct request *request, struct reply *reply,
                               char message[MESSAGE_BYTES])

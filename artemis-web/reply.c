@@ -89,9 +89,9 @@ static void add_etag(struct MHD_Response *response, const struct answer *answer,
     header(response, MHD_HTTP_HEADER_ETAG, compressed ? gzip_tag : answer->etag);
 }
 
-/* A 304 is made of the same body as the 200, though libmicrohttpd sends none of it: it cannot be kept
- * from writing a Content-Length, and that must be the 200's (RFC 9110, 8.6). Of the other headers a
- * 304 has those that are not about its body (15.4.5). */
+/* A 304 is made of the same body as the 200, though libmicrohttpd sends none of it: it cannot be
+ * kept from writing a Content-Length, and that must be the 200's (RFC 9110, 8.6). Of the other
+ * headers a 304 has those that are not about its body (15.4.5). */
 static struct MHD_Response *make_response(struct request *request, struct reply *reply)
 {
     struct answer *answer = reply->answer;
@@ -224,7 +224,8 @@ static void add_headers(struct request *request, const struct reply *reply,
         header(response, MHD_HTTP_HEADER_CONNECTION, "close");
 }
 
-/* Does a list of entity tags name this version? Weak or not, and of either encoding, it is the same. */
+/* Does a list of entity tags name this version? Weak or not, and of either encoding, it is the
+ * same. */
 static bool tags_name(const char *list, const struct answer *answer)
 {
     char gzip_tag[TAG_BYTES];

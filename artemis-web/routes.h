@@ -4,8 +4,8 @@
  * that the documentation is printed from.
  *
  * A path in the table is canonical: below /api, without the suffix .json. The Java clients' prefix
- * /artemis/api is an alias for /api, and http://HOST before a path counts for nothing. Constant data;
- * any thread.
+ * /artemis/api is an alias for /api, and http://HOST before a path counts for nothing. Constant
+ * data; any thread.
  */
 #pragma once
 

@@ -31,8 +31,8 @@ enum {
     CONNECTION_BUFFER_BYTES = 16 * 1024,
     /* A body buffer larger than that is not kept for the connection's next request. */
     KEPT_BODY_BYTES = 8 * 1024,
-    /* Too large a body is swallowed before it is refused, up to here: a client that is still sending
-     * does not hear us, and finds its connection reset. */
+    /* Too large a body is swallowed before it is refused, up to here: a client that is still
+     * sending does not hear us, and finds its connection reset. */
     SWALLOWED_BYTES = 64 * 1024 * 1024,
     HELD_BYTES_MAX = 256 * 1024 * 1024,
     SPARE_FILES = 64,
@@ -50,8 +50,8 @@ struct session {
 
 /* --- requests --------------------------------------------------------------------------------- */
 
-/* How long the body is must be beyond doubt, or what one reader takes for a body another takes for the
- * next request (RFC 9112, 6.3); and a request of HTTP/1.1 names one Host (RFC 9112, 3.2). */
+/* How long the body is must be beyond doubt, or what one reader takes for a body another takes for
+ * the next request (RFC 9112, 6.3); and a request of HTTP/1.1 names one Host (RFC 9112, 3.2). */
 struct framing {
     unsigned lengths;
     unsigned codings;

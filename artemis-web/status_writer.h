@@ -8,7 +8,8 @@
 
 /* Begins an answer: the brace and the status. */
 struct json_writer status_begin(struct request *request, struct reply *reply);
-/* Region and zone may be asked for, and filter nothing; they still tell the casing of the answer. */
+/* Region and zone may be asked for, and filter nothing; they still tell the casing of the
+ * answer. */
 MUST_USE enum error status_read_casing(struct request *request, char message[MESSAGE_BYTES]);
 
 void named_string(struct json_writer *w, const char *name, const char *value);

@@ -14,8 +14,9 @@ enum { WEB_ADDRESS_BYTES = 300, WEB_PROBLEM_BYTES = 512 };
 
 struct web;
 
-/* Binds, tells the engine its url, and serves from then on. The engine must outlive it. On failure *problem is a sentence for
- * people: ERR_INVALID_FIELD (an address that cannot be), ERR_SYSTEM, ERR_NO_MEMORY. */
+/* Binds, tells the engine its url, and serves from then on. The engine must outlive it. On failure
+ * *problem is a sentence for people: ERR_INVALID_FIELD (an address that cannot be), ERR_SYSTEM,
+ * ERR_NO_MEMORY. */
 MUST_USE enum error web_start(struct engine *engine, struct web **out,
                               char problem[WEB_PROBLEM_BYTES]);
 /* "127.0.0.1:8080", with the real port where 0 was asked for. */

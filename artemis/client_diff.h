@@ -2,8 +2,8 @@
  *
  * client_diff - on which keys two nodes disagree.
  *
- * Each node's keys go into a `diff_list`, bucket by bucket; client_diff_merge keeps what differs and
- * lets go of the rest, so that memory holds the differences and one stretch of keys. Two nodes
+ * Each node's keys go into a `diff_list`, bucket by bucket; client_diff_merge keeps what differs
+ * and lets go of the rest, so that memory holds the differences and one stretch of keys. Two nodes
  * disagree on a key when an instance lives on at least one of them and the other has another
  * version of it, has it deleted, or does not know it. What neither has alive is no disagreement,
  * whatever they remember of it.

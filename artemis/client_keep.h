@@ -2,11 +2,11 @@
  *
  * client_keep - keeps a lease alive until SIGINT or SIGTERM: what --every means.
  *
- * A heartbeat, a pause, and so on. What cannot be helped now (nobody answers, the node is not ready,
- * over the rate limit) is tried again, sooner than the next heartbeat would be; it is told when it
- * begins, when it becomes something else and when it is over, not at every attempt. When the server
- * does not know the lease, the instance is registered again if the command knows how; else this
- * ends, as it does with every refusal that trying again does not mend.
+ * A heartbeat, a pause, and so on. What cannot be helped now (nobody answers, the node is not
+ * ready, over the rate limit) is tried again, sooner than the next heartbeat would be; it is told
+ * when it begins, when it becomes something else and when it is over, not at every attempt. When
+ * the server does not know the lease, the instance is registered again if the command knows how;
+ * else this ends, as it does with every refusal that trying again does not mend.
  *
  * A signal that comes during a call takes effect after it, 10 s later at most (client_http). At the
  * end the instance stays registered until its lease ends, unless --unregister was given: a restart

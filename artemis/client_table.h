@@ -32,7 +32,8 @@ struct client_table {
     /* Text of a cell; may be written to `scratch` and is used before the next call. Never NULL. */
     const char *(*cell)(const void *rows, size_t row, size_t column,
                         char scratch[CLIENT_TABLE_SCRATCH_MAX]);
-    /* A line below the row, indented and cut to the width; "" for none. May be NULL: no row has one.
+    /* A line below the row, indented and cut to the width; "" for none. May be NULL: no row has
+     * one.
      */
     const char *(*note)(const void *rows, size_t row, char scratch[CLIENT_TABLE_SCRATCH_MAX]);
     const void *rows; /* handed to both */

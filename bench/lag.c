@@ -2,7 +2,8 @@
  *
  * lag - how long a change takes from the answer at one node to being seen at another, under load.
  *
- *   lag --port PORT [--watch PORT] [--secs 10] [--changes 2000] [--renewals 20000] [--pause-us 2000]
+ *   lag --port PORT [--watch PORT] [--secs 10] [--changes 2000] [--renewals 20000]
+ *       [--pause-us 2000]
  *
  * At --port, one connection changes instances and one renews leases, at the given rates a second;
  * 0 leaves them out. Meanwhile a third changes one instance after the other there and asks for it

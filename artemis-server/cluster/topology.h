@@ -2,10 +2,11 @@
  *
  * topology - which nodes there are, told as events.
  *
- * A provider (provider.h) says who the members are, as often as it likes; the cluster works out what
- * that changes and publishes it: TOPOLOGY_UPDATED with who joined, who left and who is blocked. The
- * same topology twice is published once, whatever the order of its members. STARTUP and SHUTDOWN,
- * and their failures with a reason, are events too. Nobody else decides who is a member.
+ * A provider (provider.h) says who the members are, as often as it likes; the cluster works out
+ * what that changes and publishes it: TOPOLOGY_UPDATED with who joined, who left and who is
+ * blocked. The same topology twice is published once, whatever the order of its members. STARTUP
+ * and SHUTDOWN, and their failures with a reason, are events too. Nobody else decides who is a
+ * member.
  *
  * Subscribers are called one after the other, by the thread that published, in the order in which
  * they subscribed; they subscribe before the cluster starts. Any thread may publish: one at a time

@@ -19,7 +19,8 @@
 
 enum { ETAG_BYTES = 24 };
 
-/* What all kept answers take in memory, themselves included. Zero-initialize it; it outlives them. */
+/* What all kept answers take in memory, themselves included. Zero-initialize it; it outlives
+ * them. */
 struct answer_budget {
     _Atomic size_t spent_bytes;
 };

@@ -7,8 +7,8 @@
  * to make a million changes a second all its life to overtake its clock). A version from before the
  * restart is therefore older than the log, and so "gone": its owner fetches all again.
  *
- * A ring of fixed size, and with a limit to the instances it keeps in memory; the oldest changes make
- * room. An append cannot fail. Thread-safe: one lock
+ * A ring of fixed size, and with a limit to the instances it keeps in memory; the oldest changes
+ * make room. An append cannot fail. Thread-safe: one lock
  * of its own, below the locks of the shards (a shard's lock may be held while appending, never the
  * other way round). Holds a reference to each instance in it.
  */

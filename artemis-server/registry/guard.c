@@ -26,8 +26,8 @@ static void slide(struct guard *guard, const struct guard_settings *settings, ui
 
 static bool share_is_low(const struct guard *guard, const struct guard_settings *settings)
 {
-    /* A scope that shrinks while it is guarded stays guarded: clients that unregister properly must not
-     * bring the mass eviction about. */
+    /* A scope that shrinks while it is guarded stays guarded: clients that unregister properly must
+     * not bring the mass eviction about. */
     bool counts = guard->state == GUARD_ON || guard->expected >= settings->min_leases;
     return settings->percent > 0 && counts &&
            (uint64_t)guard->renewed * 100 < (uint64_t)guard->expected * settings->percent;

@@ -11,8 +11,8 @@
  * be called by any thread. Nothing here reads a clock, or encodes or
  * calls out while it holds a shard's lock.
  *
- * Locks, in their order: the builder of all services; a shard (never two); then, each alone, the change
- * log, the node's guard, the answers with all services.
+ * Locks, in their order: the builder of all services; a shard (never two); then, each alone, the
+ * change log, the node's guard, the answers with all services.
  */
 #pragma once
 

@@ -140,7 +140,8 @@ static bool fits(const struct shard *shard, const struct service *service, uint3
     return all_statuses || instance_status(instance) == STATUS_UP;
 }
 
-/* The member whose turn it is, or member_count. At random: one of those that fit, each as likely. */
+/* The member whose turn it is, or member_count. At random: one of those that fit, each as
+ * likely. */
 static uint32_t choose(const struct shard *shard, const struct service *service, bool all_statuses,
                        enum lookup_strategy strategy, uint32_t random)
 {

@@ -2,9 +2,10 @@
  *
  * How leases end. Each call of registry_expire has three steps, so that a guard judges all that is
  * silent at once, before the first of them is evicted:
- *   1. the wheels hand out what has come up; what was renewed meanwhile goes back, the rest is due, and
- *      the guards of the services it belongs to judge;
- *   2. the node's guard judges the sum, unless all the trouble is of services that are guarded already;
+ *   1. the wheels hand out what has come up; what was renewed meanwhile goes back, the rest is due,
+ *      and the guards of the services it belongs to judge;
+ *   2. the node's guard judges the sum, unless all the trouble is of services that are guarded
+ *      already;
  *   3. each due record is evicted, or held and looked at again a second later.
  * Locks are held for short stretches only, however much is due.
  */
@@ -117,8 +118,8 @@ static bool is_low(uint32_t leases, uint32_t silent, uint32_t percent)
     return (uint64_t)(leases - silent) * 100 < (uint64_t)leases * percent;
 }
 
-/* Where the services without a guard of their own are well, the trouble is those services' alone: one
- * that died must not keep the dead of all others. */
+/* Where the services without a guard of their own are well, the trouble is those services' alone:
+ * one that died must not keep the dead of all others. */
 static struct lease_count nodes_own_trouble(const struct registry *registry,
                                             const struct lease_count *all)
 {

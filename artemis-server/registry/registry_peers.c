@@ -73,7 +73,8 @@ static struct number_list *list_of(struct shard *shard, enum note note)
     return &shard->ended;
 }
 
-/* Takes the note off a record. False: the number is stale, or its note is of no interest any more. */
+/* Takes the note off a record. False: the number is stale, or its note is of no interest any
+ * more. */
 static bool take_note(struct record *record, enum note note)
 {
     if (!record->instance)
@@ -186,8 +187,8 @@ bool registry_read(struct registry *registry, struct slice packed_key, struct pe
 
 /* --- incoming --------------------------------------------------------------------------------- */
 
-/* The version of what a peer says. One without a version is of an older Artemis, and counts as given
- * here and now. */
+/* The version of what a peer says. One without a version is of an older Artemis, and counts as
+ * given here and now. */
 static enum error version_of(struct registry *registry, const struct peer_record *record,
                              struct moment now, struct stored_version *out)
 {

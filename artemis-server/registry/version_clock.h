@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * version_clock - the clock that stamps versions (artemis-core/version.h), which all nodes of a cluster share.
+ * version_clock - the clock that stamps versions (artemis-core/version.h), which all nodes of a
+ * cluster share.
  *
  * It is set once from the wall clock, and runs by the monotonic clock from then on: nobody who sets
  * the wall clock back or ahead changes which of two registrations is the later. Hearing of a clock

@@ -106,7 +106,8 @@ void replica_free(struct replica *replica);
 
 /* --- what happens ----------------------------------------------------------------------------- */
 
-/* A peer by a number of the caller's, below REPLICA_PEERS_MAX. It must not be there yet, or must. */
+/* A peer by a number of the caller's, below REPLICA_PEERS_MAX. It must not be there yet, or
+ * must. */
 void replica_join(struct replica *replica, uint32_t peer, struct moment now);
 void replica_leave(struct replica *replica, uint32_t peer);
 

@@ -54,8 +54,9 @@ static bool may_help(const struct peer *peer)
            (peer->health == PEER_UP && peer->is_ready);
 }
 
-/* The peer with the snapshot may itself have been cut off from another until a moment ago: this node
- * compares with everyone before it speaks for them. One that is in trouble is not waited for. */
+/* The peer with the snapshot may itself have been cut off from another until a moment ago: this
+ * node compares with everyone before it speaks for them. One that is in trouble is not waited
+ * for. */
 static bool is_to_be_compared(const struct peer *peer)
 {
     if (!peer->joined || peer->failures)

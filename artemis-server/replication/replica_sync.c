@@ -238,8 +238,8 @@ void sync_told(struct replica *replica, struct peer *peer, const struct message 
     instance_unref(key_only);
 }
 
-/* What we hold and the peer has not named, it lacks. Tombstones of what it does not know are kept to
- * ourselves. */
+/* What we hold and the peer has not named, it lacks. Tombstones of what it does not know are kept
+ * to ourselves. */
 static void send_unseen(struct replica *replica, struct peer *peer, const struct message *message)
 {
     struct sync *sync = &peer->sync;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Bodies and queries that say what cannot be: each gets its exact status and reason and a message
- * that names field and value, changes nothing, and keeps nobody else from being served. Bodies too large are in test_bad_body.c, what
- * is no HTTP in test_bad_http.c, clients too slow or too many in files of their own.
+ * that names field and value, changes nothing, and keeps nobody else from being served. Bodies too
+ * large are in test_bad_body.c, what is no HTTP in test_bad_http.c, clients too slow or too many in
+ * files of their own.
  */
 #include "tests/support/bystander.h"
 #include "tests/support/calls.h"

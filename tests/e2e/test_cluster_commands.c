@@ -180,7 +180,7 @@ static void diff_of_nodes_that_replicate_is_nothing(void **state)
 static void start_strangers(void)
 {
     for (size_t i = 0; i < 2; i++) {
-        char node_id[32];
+        char node_id[48];
         snprintf(node_id, sizeof node_id, "server.node_id=node%zu", i + 1);
         server_process_start(
             &nodes[i],

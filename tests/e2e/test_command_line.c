@@ -200,6 +200,27 @@ static void environment_that_is_wrong_stops_the_start(void **state)
     check_refused(
         args, (const char *const[]){"ARTEMIS_LEASE_TTL_SECS=0", NULL}, 0,
         (const char *const[]){"ARTEMIS_LEASE_TTL_SECS", "lease.ttl_secs", "1 to 86400", NULL});
+    check_refused(args, (const char *const[]){"ARTEMIS_LEASE_TTL_SECS=60.0", NULL}, 1,
+                  (const char *const[]){"write ARTEMIS_LEASE_TTL_SECS=60\n", NULL});
+    check_refused(
+        args, (const char *const[]){"ARTEMIS_LEASE_TTL=60", NULL}, 1,
+        (const char *const[]){"ARTEMIS_LEASE_TTL:", "did you mean ARTEMIS_LEASE_TTL_SECS?", NULL});
+}
+
+static void environment_of_others_is_passed_over_and_a_slip_is_logged(void **state)
+{
+    (void)state;
+    struct server_process server;
+    static const char *const env[] = {"ARTEMIS_URL=http://h:1", "ARTEMIS_SERVICE_HOST=10.0.0.1",
+                                      "ARTEMIS_SERVER_PORT=tcp://10.0.0.1:8080",
+                                      "ARTEMIS_LEASES_TTL_SECS=5", NULL};
+    server_process_start(&server, NULL, env);
+    char *log = server_process_stop_and_read_log(&server);
+    assert_non_null(strstr(log, "ARTEMIS_LEASES_TTL_SECS: no setting, passed over; did you mean "
+                                "ARTEMIS_LEASE_TTL_SECS?"));
+    assert_null(strstr(log, "ARTEMIS_URL"));
+    assert_null(strstr(log, "ARTEMIS_SERV"));
+    free(log);
 }
 
 static void file_that_is_wrong_stops_the_start_with_file_and_line(void **state)
@@ -373,6 +394,7 @@ int main(void)
         TEST(list_is_taken_from_the_command_line_in_both_forms),
         TEST(set_that_is_wrong_stops_the_start),
         TEST(environment_that_is_wrong_stops_the_start),
+        TEST(environment_of_others_is_passed_over_and_a_slip_is_logged),
         TEST(file_that_is_wrong_stops_the_start_with_file_and_line),
         TEST(file_that_is_missing_is_named),
         TEST(config_check_accepts_a_good_file),

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A client that sends one byte a second: a request that is not there after 10 s is answered 408 and its connection closed; and that clients who do not read their
- * answers harm nobody. All slow clients run side by side, since each takes its ten seconds.
+ * A client that sends one byte a second: a request that is not there after 10 s is answered 408 and
+ * its connection closed; and that clients who do not read their answers harm nobody. All slow
+ * clients run side by side, since each takes its ten seconds.
  */
 #include "tests/support/bystander.h"
 #include "tests/support/calls.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The reader of ordinary heartbeat bodies against Jansson: whatever it takes, Jansson takes too, and
- * finds the same parts in the same places.
+ * The reader of ordinary heartbeat bodies against Jansson: whatever it takes, Jansson takes too,
+ * and finds the same parts in the same places.
  */
 #include "artemis-core/codec_hot.h"
 

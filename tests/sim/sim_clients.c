@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Clients call a node as a well-behaved client does: they renew three times a time-to-live, register
- * again when they are told to, and go to another node when theirs does not answer.
+ * Clients call a node as a well-behaved client does: they renew three times a time-to-live,
+ * register again when they are told to, and go to another node when theirs does not answer.
  */
 #include "tests/sim/sim.h"
 
@@ -58,8 +58,8 @@ bool client_is_steady(const struct sim *sim, const struct sim_client *client, ui
            sim->now_ms - client->since_ms >= for_ms && sim->now_ms - client->failed_ms >= for_ms;
 }
 
-/* What only a node knew that has crashed is lost; a client finds out at its next heartbeat, or, if it
- * was but a change, never. */
+/* What only a node knew that has crashed is lost; a client finds out at its next heartbeat, or, if
+ * it was but a change, never. */
 void clients_note_crash(struct sim *sim, const struct sim_node *node)
 {
     enum { LONGEST_SILENCE_MS = 90000 };

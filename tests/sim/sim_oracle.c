@@ -10,9 +10,9 @@
 
 enum {
     LOOK_INTERVAL_MS = 1000,
-    /* After so long of being reachable all the while, by whatever way, a node must know: the longest
-     * pause after failures, the probe of a peer that was down, two rounds of anti-entropy, a
-     * time-to-live, and some time-outs. */
+    /* After so long of being reachable all the while, by whatever way, a node must know: the
+     * longest pause after failures, the probe of a peer that was down, two rounds of anti-entropy,
+     * a time-to-live, and some time-outs. */
     SETTLED_MS = BACKOFF_MAX_MS + DOWN_PROBE_MS + 2 * ANTI_ENTROPY_MS + TTL_MS + 3 * TIMEOUT_MS,
     SNAPSHOT_MS = 8000,
     FORGOTTEN_MS = TIMEOUT_MS + 2000, /* an unregistration is everywhere */
@@ -180,7 +180,7 @@ void oracle_start(struct sim *sim)
 void oracle_node_ready(struct sim *sim, const struct sim_node *node)
 {
     if (sim->calm_since_ms == 0 || sim->calm_since_ms > node->born_ms || node->was_paused)
-        return; /* a peer whose messages are lost is not waited for; who was stopped knows old things */
+        return; /* whose messages are lost is not waited for; who was stopped knows old things */
     for (uint32_t p = 0; p < sim->node_count; p++) {
         const struct sim_node *peer = &sim->nodes[p];
         if (p == node->id || !talks(sim, p, node->id) || !peer->was_ready ||

@@ -62,6 +62,17 @@ rule "left over" "finish it, or write an issue" \
 # --- sizes ----------------------------------------------------------------------------------------------------
 rule "file size" "a file has at most 600 lines: it holds two rooms" \
     "$(wc -l "${sources[@]}" | awk '$2 != "total" && $1 > 600 {print $2 ": " $1 " lines"}')"
+rule "comment width" "a line of a comment has at most 100 columns, as code has (clang-format leaves comments alone)" \
+    "$(LC_ALL=C awk '
+        FNR == 1 {off = 0}
+        /clang-format off/ {off = 1}
+        /clang-format on/ {off = 0}
+        !off && /^[ \t]*(\/\*|\*|\/\/)/ {
+            line = $0
+            gsub(/[\200-\277]/, "", line) # of a UTF-8 character, one byte counts
+            if (length(line) > 100) print FILENAME ":" FNR ": " length(line) " columns"
+        }
+    ' "${sources[@]}")"
 rule "function size" "a function has at most 60 lines: name its parts" \
     "$(awk '
         FNR == 1 {open = 0}

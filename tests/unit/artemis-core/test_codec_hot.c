@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The reader of ordinary heartbeat bodies must never read what Jansson reads otherwise. So: whatever it
- * takes, Jansson takes too and finds the same parts; and what it is for, it takes. Bodies are made
- * from ordinary ones by random damage (SEED replays).
+ * The reader of ordinary heartbeat bodies must never read what Jansson reads otherwise. So:
+ * whatever it takes, Jansson takes too and finds the same parts; and what it is for, it takes.
+ * Bodies are made from ordinary ones by random damage (SEED replays).
  */
 #include "artemis-core/codec_hot.h"
 

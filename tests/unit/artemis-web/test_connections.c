@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The table of connections, over socket pairs and virtual time: who is refused, displaced, timed out,
- * and what the other end hears of it.
+ * The table of connections, over socket pairs and virtual time: who is refused, displaced, timed
+ * out, and what the other end hears of it.
  */
 #include "artemis-web/connections.h"
 

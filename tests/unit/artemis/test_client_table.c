@@ -57,6 +57,40 @@ static void print_columns_are_as_wide_as_their_cells(void **state)
                  "           7  x\n");
 }
 
+static const char *note(const void *rows, size_t row, char scratch[CLIENT_TABLE_SCRATCH_MAX])
+{
+    (void)rows;
+    snprintf(scratch, CLIENT_TABLE_SCRATCH_MAX, "a note of some length");
+    return row == 0 ? scratch : "";
+}
+
+static void print_note_stands_below_its_row_and_is_cut(void **state)
+{
+    (void)state;
+    static const struct client_column columns[] = {{.title = "NAME"}};
+    const struct rows rows = {{{"a"}, {"b"}}};
+    const struct client_table table = {.columns = columns,
+                                       .column_count = 1,
+                                       .row_count = 2,
+                                       .cell = cell,
+                                       .note = note,
+                                       .rows = &rows};
+    static const struct {
+        size_t columns_max;
+        const char *expected;
+    } cases[] = {{0, "NAME\na\n  a note of some length\nb\n"}, {10, "NAME\na\n  a note …\nb\n"}};
+    for (size_t i = 0; i < 2; i++) {
+        char *printed = NULL;
+        size_t size = 0;
+        FILE *out = open_memstream(&printed, &size);
+        assert_non_null(out);
+        client_table_print(&table, out, cases[i].columns_max);
+        fclose(out);
+        assert_string_equal(printed, cases[i].expected);
+        free(printed);
+    }
+}
+
 static void print_optional_column_without_content_is_left_out(void **state)
 {
     (void)state;
@@ -110,6 +144,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(print_columns_are_as_wide_as_their_cells),
+        cmocka_unit_test(print_note_stands_below_its_row_and_is_cut),
         cmocka_unit_test(print_optional_column_without_content_is_left_out),
         cmocka_unit_test(print_no_rows_is_the_titles),
         cmocka_unit_test(print_narrow_terminal_cuts_the_widest_column),

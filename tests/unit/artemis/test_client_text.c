@@ -114,6 +114,22 @@ static void complain_message_and_hint_are_made_safe(void **state)
     free(printed);
 }
 
+static void count_has_commas_between_thousands(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t count;
+        const char *text;
+    } rows[] = {{0, "0"},
+                {999, "999"},
+                {1204, "1,204"},
+                {100000, "100,000"},
+                {UINT64_MAX, "18,446,744,073,709,551,615"}};
+    char text[CLIENT_COUNT_MAX];
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        assert_string_equal(client_text_count(rows[i].count, text), rows[i].text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -124,6 +140,7 @@ int main(void)
         cmocka_unit_test(json_is_one_line_and_the_same_document),
         cmocka_unit_test(json_that_ends_within_a_character_is_not_read_beyond),
         cmocka_unit_test(complain_message_and_hint_are_made_safe),
+        cmocka_unit_test(count_has_commas_between_thousands),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

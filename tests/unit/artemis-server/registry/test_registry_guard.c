@@ -127,8 +127,8 @@ static void guard_tells_its_numbers(void **state)
     assert_int_equal(node_guard().renewed, CALM);
 }
 
-/* A dead service that is a fifth of the node is held by its own guard; that must not keep the dead of
- * the services that are well. */
+/* A dead service that is a fifth of the node is held by its own guard; that must not keep the dead
+ * of the services that are well. */
 static void guarded_service_is_not_the_trouble_of_the_node(void **state)
 {
     (void)state;

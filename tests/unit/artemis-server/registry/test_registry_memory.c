@@ -45,7 +45,8 @@ static void check_unchanged(json_t *before)
     json_decref(after);
 }
 
-/* Fails each allocation of the operation in turn, until it succeeds. Returns how many there were. */
+/* Fails each allocation of the operation in turn, until it succeeds. Returns how many there
+ * were. */
 static long sweep(enum error (*operation)(void *context), void *context)
 {
     json_t *before = content();
