@@ -80,6 +80,7 @@ static void every_allocation_of_a_story_may_fail(void **state)
 {
     (void)state;
     long failures = 0;
+    long live_before = failing_malloc_live();
     make_all();
     for (long n = 1;; n++) {
         long live = failing_malloc_live();
@@ -108,6 +109,7 @@ static void every_allocation_of_a_story_may_fail(void **state)
     }
     assert_true(failures > 30);
     drop_all();
+    assert_int_equal(failing_malloc_live(), live_before); /* no reference is left over */
 }
 
 static void creating_is_all_or_nothing(void **state)
