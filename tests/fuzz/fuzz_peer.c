@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The reader of what other nodes answer. However the bytes are cut into pieces, it says the same of
+ * them; what it hands out is a valid key or instance with a version in range; and of an answer that
+ * is JSON it takes no more records than there are objects in the lists.
+ */
+#include "artemis-core/codec_peer.h"
+
+#include "tests/fuzz/fuzz.h"
+
+/* What came of one reading: enough to compare two of them. */
+struct story {
+    uint64_t records[PEER_LISTS];
+    uint64_t numbers, sum;
+    uint64_t invalid;
+    enum error error;
+    bool ended, complete;
+};
+
+static void on_record(void *context, enum peer_list list, const struct peer_record *record)
+{
+    struct story *story = context;
+    assert(list < PEER_LISTS && list != PEER_LIST_NUMBERS);
+    assert((record->instance != NULL) == (list == PEER_LIST_INSTANCES));
+    struct slice key = peer_record_key(record);
+    assert(key.size > 0 && record->version.stamp <= VERSION_STAMP_MAX);
+    assert(!record->version.stamp || record->version.origin.size);
+    story->records[list]++;
+    for (size_t i = 0; i < key.size; i++)
+        story->sum = story->sum * 31 + (unsigned char)key.data[i];
+    story->sum += record->version.stamp + record->age_ms + record->deleted;
+}
+
+static void on_number(void *context, uint64_t number)
+{
+    struct story *story = context;
+    story->numbers++;
+    story->sum = story->sum * 31 + number;
+}
+
+static struct story read_in_pieces(const uint8_t *data, size_t size, size_t piece)
+{
+    struct story story = {0};
+    struct peer_reader *reader = NULL;
+    enum error error = peer_reader_create(on_record, on_number, &story, &reader);
+    assert(!error);
+    for (size_t at = 0; at < size && !story.error; at += piece)
+        story.error =
+            peer_reader_feed(reader, fuzz_slice(data + at, size - at < piece ? size - at : piece));
+    story.ended = peer_reader_ended(reader);
+    story.complete = peer_reader_complete(reader);
+    story.invalid = peer_reader_invalid(reader);
+    peer_reader_free(reader);
+    return story;
+}
+
+static void check_same(const struct story *a, const struct story *b)
+{
+    assert(a->error == b->error && a->ended == b->ended && a->complete == b->complete);
+    assert(a->numbers == b->numbers && a->sum == b->sum && a->invalid == b->invalid);
+    for (int list = 0; list < PEER_LISTS; list++)
+        assert(a->records[list] == b->records[list]);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct story whole = read_in_pieces(data, size, size + 1);
+    struct story bytes = read_in_pieces(data, size, 1);
+    struct story pieces = read_in_pieces(data, size, 1 + (size ? data[0] % 13 : 0));
+    check_same(&whole, &bytes);
+    check_same(&whole, &pieces);
+    json_error_t problem;
+    json_t *root = json_loadb((const char *)data, size, JSON_REJECT_DUPLICATES, &problem);
+    if (json_is_object(root) && !whole.error) {
+        assert(whole.ended);
+        const json_t *complete = json_object_get(root, "complete");
+        assert(!whole.complete || json_is_true(complete));
+    }
+    json_decref(root);
+    return 0;
+}
