@@ -159,8 +159,8 @@ void shard_renew(struct shard *shard, uint32_t number, uint64_t now_ms, uint64_t
 void shard_mark_due(struct shard *shard, uint32_t number);
 /* Peers are asked about it. */
 void shard_ask(struct shard *shard, uint32_t number);
-/* Has those that are asked about come up again at until_ms. The wheel has come to the present. Costs
- * *budget as lease_wheel_next does, and is done when some is left. */
+/* Has those that are asked about come up again at until_ms. The wheel has come to the present.
+ * Costs *budget as lease_wheel_next does, and is done when some is left. */
 void shard_arm_asked(struct shard *shard, uint64_t until_ms, unsigned *budget);
 /* They have answered, or time is up: the lease comes up in the wheel once more. */
 void shard_settle(struct shard *shard, uint32_t number, uint64_t now_ms);

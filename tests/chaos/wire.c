@@ -6,8 +6,8 @@
  *     wire DELAY-MS LOSS-PERCENT INTERFACE INTERFACE...
  *
  * Chaos takes it instead of the bridge, as many kernels come without netem. Frames travel with the
- * header of virtio, which tells what the sender's kernel has left to its network card: checksums and
- * the cutting into packets.
+ * header of virtio, which tells what the sender's kernel has left to its network card: checksums
+ * and the cutting into packets.
  */
 #include <arpa/inet.h>
 #include <linux/if_packet.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Three real nodes in their ordinary life: what one is told, all know; a node that comes has everything
- * before it says ready; one that goes has told everything before it exits.
+ * Three real nodes in their ordinary life: what one is told, all know; a node that comes has
+ * everything before it says ready; one that goes has told everything before it exits.
  */
 #include "tests/support/cluster.h"
 #include "tests/support/prometheus.h"

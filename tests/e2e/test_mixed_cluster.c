@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A node of ours beside one of the older Rust Artemis: it starts from what that one has, tells it what it
- * can read and nothing else, and takes what it says as said at that moment.
+ * A node of ours beside one of the older Rust Artemis: it starts from what that one has, tells it
+ * what it can read and nothing else, and takes what it says as said at that moment.
  */
 #include "tests/support/cluster.h"
 #include "tests/support/old_node.h"

@@ -2,8 +2,8 @@
  *
  * cluster - a few real servers that are each other's peers, on ports of their own.
  *
- * Nodes are numbered from 0; node i is named "node<i + 1>" and has a client, http[i], while it runs. Whatever
- * goes wrong fails the test. End mains as server_process.h says.
+ * Nodes are numbered from 0; node i is named "node<i + 1>" and has a client, http[i], while it
+ * runs. Whatever goes wrong fails the test. End mains as server_process.h says.
  */
 #pragma once
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * old_node - a node of the older Rust Artemis, as far as a peer can tell: it answers /health with no
- * more than OK, knows the plain calls of replication, and cannot read what its types do not name:
- * five status words, all five parts of a key, no compression. What it could not have read, it
+ * old_node - a node of the older Rust Artemis, as far as a peer can tell: it answers /health with
+ * no more than OK, knows the plain calls of replication, and cannot read what its types do not
+ * name: five status words, all five parts of a key, no compression. What it could not have read, it
  * complains about, and a test that ends looks for complaints.
  */
 #pragma once

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves of the providers: `static` tells the members in the settings once, `memory` those that a test
- * sets, and both say when they start, fail and stop.
+ * Proves of the providers: `static` tells the members in the settings once, `memory` those that a
+ * test sets, and both say when they start, fail and stop.
  */
 #include "artemis-server/cluster/provider.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves of the topology: what changes is told once, as who joined, who left and who is blocked, and
- * to all subscribers in their order.
+ * Proves of the topology: what changes is told once, as who joined, who left and who is blocked,
+ * and to all subscribers in their order.
  */
 #include "artemis-server/cluster/topology.h"
 

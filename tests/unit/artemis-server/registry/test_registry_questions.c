@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves of ended leases while peers can be asked: the question is handed out once, the instance stays
- * until somebody decides, and after a second nobody waits any longer.
+ * Proves of ended leases while peers can be asked: the question is handed out once, the instance
+ * stays until somebody decides, and after a second nobody waits any longer.
  */
 #include "tests/unit/artemis-server/registry/peer_fixture.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves of the clock of versions: a stamp is given once and is above all that were heard of, the wall
- * clock matters only at the start, and it catches up with others but is never set back.
+ * Proves of the clock of versions: a stamp is given once and is above all that were heard of, the
+ * wall clock matters only at the start, and it catches up with others but is never set back.
  */
 #include "artemis-server/registry/version_clock.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves of the outbox: a key is in it once, as it is now, in the queue that this needs; it hands out
- * in the order of first changes, and it never holds more than there are keys.
+ * Proves of the outbox: a key is in it once, as it is now, in the queue that this needs; it hands
+ * out in the order of first changes, and it never holds more than there are keys.
  */
 #include "artemis-server/replication/outbox.h"
 

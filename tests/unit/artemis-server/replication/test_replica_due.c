@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves of replica_due_ms: whoever sleeps until then misses nothing, and does not wake up for nothing.
+ * Proves of replica_due_ms: whoever sleeps until then misses nothing, and does not wake up for
+ * nothing.
  */
 #include "tests/unit/artemis-server/replication/replica_fixture.h"
 
@@ -23,7 +24,8 @@ static uint64_t due_in_ms(void)
     return replica_due_ms(rig.replica, rig_now()) - rig_now().mono_ms;
 }
 
-/* Sleeps from due time to due time for ten seconds; nobody answers. Returns how often it woke up. */
+/* Sleeps from due time to due time for ten seconds; nobody answers. Returns how often it woke up.
+ * */
 static unsigned wake_ups(void)
 {
     unsigned count = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves of the question before a lease ends: it goes to everyone who can know, one answer that knows
- * better keeps the instance alive, and nobody's silence keeps it for ever.
+ * Proves of the question before a lease ends: it goes to everyone who can know, one answer that
+ * knows better keeps the instance alive, and nobody's silence keeps it for ever.
  */
 #include "tests/unit/artemis-server/replication/replica_fixture.h"
 
