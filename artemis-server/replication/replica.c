@@ -360,7 +360,7 @@ static void finish(struct replica *replica, struct peer *peer, struct message *m
         batch_done(replica, peer, message, fate, now);
         return;
     case MESSAGE_QUESTION:
-        question_closed(replica, peer, now);
+        question_done(replica, peer, now);
         return;
     case MESSAGE_DIGEST:
     case MESSAGE_LIST:

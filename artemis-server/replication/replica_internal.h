@@ -120,5 +120,7 @@ void question_gather(struct replica *replica, struct moment now);
 void question_told(struct replica *replica, const struct peer_record *record, struct moment now);
 /* A peer has answered, or will not. */
 void question_closed(struct replica *replica, struct peer *peer, struct moment now);
+/* What was asked of it has its fate; perhaps in an earlier question, which is of no interest. */
+void question_done(struct replica *replica, struct peer *peer, struct moment now);
 /* A peer is no member any more: nobody waits for it, from the next question_gather on. */
 void question_forget(struct replica *replica, const struct peer *peer);

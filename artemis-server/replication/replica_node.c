@@ -191,3 +191,9 @@ void question_closed(struct replica *replica, struct peer *peer, struct moment n
     if (!question->asked && !question->to_ask)
         settle(replica, now);
 }
+
+void question_done(struct replica *replica, struct peer *peer, struct moment now)
+{
+    if (replica->question.asked >> replica_number(replica, peer) & 1)
+        question_closed(replica, peer, now);
+}

@@ -217,6 +217,28 @@ static void peer_that_leaves_the_cluster_during_a_question_does_not_block_the_ne
     assert_null(sent(0, MESSAGE_QUESTION));
 }
 
+/* The answer to an earlier question is late: it is none to the one that is open now. */
+static void late_fate_of_an_earlier_question_does_not_answer_the_next(void **state)
+{
+    (void)state;
+    join_up(0);
+    join_up(1);
+    let_end("a");
+    struct message *late = expect(0, MESSAGE_QUESTION);
+    settle(1, MESSAGE_QUESTION, FATE_DELIVERED);
+    replica_peer_leaves(rig.replica, 0, rig_now());
+    pass_ms(DOWN_PROBE_MS);
+    answer_health(0, (struct health_answer){.is_ready = true});
+    put(rig.node, "s", "b", at_ms(rig.now_ms - TTL_MS));
+    pass_ms(TICK_MS);
+    expire();
+    settle(1, MESSAGE_QUESTION, FATE_DELIVERED);
+    assert_int_equal(under_way(0, MESSAGE_QUESTION), 1);
+    done(late, FATE_TEMPORARY);
+    assert_true(names(expect(0, MESSAGE_QUESTION), "b"));
+    assert_true(lives("b"));
+}
+
 static void last_peer_that_leaves_during_a_question_settles_it(void **state)
 {
     (void)state;
@@ -274,6 +296,7 @@ int main(void)
         TEST(heartbeat_during_the_question_decides),
         TEST(unregistration_during_the_question_decides),
         TEST(peer_that_leaves_the_cluster_during_a_question_does_not_block_the_next),
+        TEST(late_fate_of_an_earlier_question_does_not_answer_the_next),
         TEST(last_peer_that_leaves_during_a_question_settles_it),
         TEST(without_anyone_who_knows_versions_it_ends_at_once),
         TEST(nobody_who_gathers_costs_a_second),
