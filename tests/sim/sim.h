@@ -52,7 +52,10 @@ struct sim_node {
     int64_t drift_ppm;
     int64_t wall_offset_ms;
     bool was_ready;
-    uint64_t work_at_ms; /* when its next turn is scheduled */
+    uint64_t evictions;
+    uint64_t
+        stamps[CLIENTS_MAX]; /* of what it held of each client when it was last looked; 0: none */
+    uint64_t work_at_ms;     /* when its next turn is scheduled */
 };
 
 /* What a client wants, and what it was told. */
@@ -147,5 +150,6 @@ void faults_end(struct sim *sim); /* peace: all that was broken is whole again *
 
 /* --- sim_oracle.c --- */
 void oracle_start(struct sim *sim);
+void oracle_node_evicted(struct sim *sim, const struct sim_node *node);
 void oracle_node_ready(struct sim *sim, const struct sim_node *node);
 void oracle_end(struct sim *sim);

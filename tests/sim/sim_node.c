@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Its own clocks: one that drifts, and one that drifts and jumps. */
 struct moment node_now(const struct sim *sim, const struct sim_node *node)
@@ -75,6 +76,15 @@ static void on_turn(struct sim *sim, void *context, uint32_t id, uint32_t life)
         node_work(sim, node);
 }
 
+static void note_evictions(struct sim *sim, struct sim_node *node)
+{
+    struct registry_stats stats;
+    registry_stats(node->registry, &stats);
+    if (stats.expired != node->evictions)
+        oracle_node_evicted(sim, node);
+    node->evictions = stats.expired;
+}
+
 /* The lease thread. It stands still while the process is stopped. */
 static void on_tick(struct sim *sim, void *context, uint32_t id, uint32_t life)
 {
@@ -86,6 +96,7 @@ static void on_tick(struct sim *sim, void *context, uint32_t id, uint32_t life)
     if (!node_serves(node))
         return;
     registry_expire(node->registry, node_now(sim, node));
+    note_evictions(sim, node);
     if (sim->now_ms / EXPIRE_TICK_MS % 10 == 0)
         registry_housekeep(node->registry, node_now(sim, node));
     node_work(sim, node); /* ended leases may wait for an answer */
@@ -129,6 +140,8 @@ void node_start(struct sim *sim, struct sim_node *node)
     node->running = true;
     node->paused = false;
     node->was_paused = false;
+    node->evictions = 0;
+    memset(node->stamps, 0, sizeof(node->stamps));
     node->was_ready = false;
     node->born_ms = sim->now_ms;
     node->work_at_ms = 0;

@@ -94,13 +94,15 @@ static bool has_reached(const struct sim *sim, uint32_t from, uint32_t to, uint6
 
 /* Who changes itself at a node that is cut off, and goes on renewing elsewhere, keeps its older
  * content there: at that node its lease ends. */
-static void note_the_cut(struct sim *sim, struct sim_client *client)
+void oracle_node_evicted(struct sim *sim, const struct sim_node *node)
 {
-    const struct sim_node *told = &sim->nodes[client->told_node];
-    if (told->running && client->wanted && client->acknowledged &&
-        content_at(sim, told, client) != wanted_content(client) &&
-        !has_reached(sim, told->id, client->node, TTL_MS))
-        client->told_the_cut = true;
+    memset(sim->nodes[node->id].stamps, 0, sizeof(node->stamps));
+    for (uint32_t i = 0; i < sim->client_count; i++) {
+        struct sim_client *client = &sim->clients[i];
+        if (client->told_node == node->id && client->wanted && !content_at(sim, node, client) &&
+            !has_reached(sim, node->id, client->node, TTL_MS))
+            client->told_the_cut = true;
+    }
 }
 
 /* --- every second ----------------------------------------------------------------------------- */
@@ -122,6 +124,24 @@ static void look_for_living(struct sim *sim)
                 sim_fail(sim, "i%u renews at n%u, but %s holds content %u of it instead of %u", i,
                          client->node, node->name, content, wanted_content(client));
         }
+    }
+}
+
+/* What a node holds, or remembers as unregistered, is never replaced by something older. Only when it
+ * has forgotten the key may it hear of something older. */
+static void look_for_steps_back(struct sim *sim, struct sim_node *node)
+{
+    for (uint32_t i = 0; node->running && i < sim->client_count; i++) {
+        struct instance_key key = client_key(&sim->clients[i]);
+        struct peer_state state;
+        if (!registry_read(node->registry, instance_key_packed(&key), &state)) {
+            node->stamps[i] = 0;
+            continue;
+        }
+        if (state.stamp < node->stamps[i])
+            sim_fail(sim, "%s went back to an older version of i%u", node->name, i);
+        node->stamps[i] = state.stamp;
+        peer_state_drop(&state);
     }
 }
 
@@ -163,10 +183,10 @@ static void on_look(struct sim *sim, void *context, uint32_t a, uint32_t b)
     (void)a;
     (void)b;
     look_at_reach(sim);
-    for (uint32_t i = 0; i < sim->client_count; i++)
-        note_the_cut(sim, &sim->clients[i]);
     look_for_living(sim);
     look_for_unregistered(sim);
+    for (uint32_t n = 0; n < sim->node_count; n++)
+        look_for_steps_back(sim, &sim->nodes[n]);
     look_at_memory(sim);
     sim_at(sim->now_ms + LOOK_INTERVAL_MS, on_look, NULL, 0, 0);
 }
