@@ -116,7 +116,7 @@ sim: $(SIM_BIN) ## simulate clusters, SEEDS=1000 of them, or tell the story of o
 
 sim-bug: ## prove that the simulator finds a bug that is built in on purpose
 	@$(MAKE) --no-print-directory VARIANT=simbug CPPFLAGS=-DARTEMIS_SIM_BUG $(BUILD)/simbug/tests/sim/sim
-	@if $(BUILD)/simbug/tests/sim/sim --seeds 200 >$(BUILD)/simbug/report; then \
+	@if $(BUILD)/simbug/tests/sim/sim --seeds 400 >$(BUILD)/simbug/report; then \
 	  echo "the simulator did not find the built-in bug"; exit 1; \
 	else echo "found: $$(head -1 $(BUILD)/simbug/report)"; fi
 
