@@ -118,7 +118,7 @@ sim-bug: ## prove that the simulator finds a bug that is built in on purpose
 	@$(MAKE) --no-print-directory VARIANT=simbug CPPFLAGS=-DARTEMIS_SIM_BUG $(BUILD)/simbug/tests/sim/sim
 	@if $(BUILD)/simbug/tests/sim/sim --seeds 400 >$(BUILD)/simbug/report; then \
 	  echo "the simulator did not find the built-in bug"; exit 1; \
-	else echo "found: $$(head -1 $(BUILD)/simbug/report)"; fi
+	else echo "found: $$(grep -m 1 "^seed" $(BUILD)/simbug/report)"; fi
 
 chaos: $(BINARY) $(WIRE_BIN) ## real faults against five nodes in network namespaces; as root (SCENARIO=isolated for one)
 	@ARTEMIS_BINARY=$(BINARY) WIRE=$(WIRE_BIN) SCENARIO='$(SCENARIO)' tests/chaos/chaos.sh
