@@ -34,6 +34,7 @@
     X(ERR_VERSION_GONE,          "bad-request",         "version-gone",        200, "data-not-found",        200, "changes since that version are not known any more") \
     X(ERR_NOT_A_PEER,            "bad-request",         "not-a-peer",          400, "bad-request",           400, "only nodes of the cluster may call this") \
     X(ERR_CLUSTER_MISMATCH,      "bad-request",         "cluster-mismatch",    403, "no-permission",         403, "this node belongs to another cluster") \
+    X(ERR_VERSION_AHEAD,         "bad-request",         "version-ahead",       400, "bad-request",           400, "the version is of a time far ahead of this node's clock")\
     /* Try again later, or elsewhere. */                                                                                                               \
     X(ERR_RATE_LIMITED,          "rate-limited",        "over-limit",          429, "rate-limited",          200, "over the rate limit of this node")  \
     X(ERR_TOO_MANY_CONNECTIONS,  "service-unavailable", "over-limit",          503, "service-unavailable",   503, "too many connections")              \

@@ -151,9 +151,9 @@ bytes_of() {
 
 # change_unseen NAME COUNT: as a peer would tell it, so that it is told to nobody.
 change_unseen() {
-    local i items=""
+    local i items="" stamp=$(($(date +%s%3N) << 16))
     for ((i = 0; i < $2; i++)); do
-        items+=",{\"region_id\":\"local\",\"zone_id\":\"zone1\",\"service_id\":\"unseen-$i\",\"instance_id\":\"i\",\"ip\":\"10.0.0.1\",\"port\":80,\"age_ms\":0,\"version\":117000000000000$((1000 + i)),\"origin\":\"elsewhere\"}"
+        items+=",{\"region_id\":\"local\",\"zone_id\":\"zone1\",\"service_id\":\"unseen-$i\",\"instance_id\":\"i\",\"ip\":\"10.0.0.1\",\"port\":80,\"age_ms\":0,\"version\":$((stamp + i)),\"origin\":\"elsewhere\"}"
     done
     curl -s -o "$WORK/unseen" -H 'X-Artemis-Replication: true' -d "{\"instances\":[${items#,}]}" \
         "http://127.0.0.1:${PORT[$1]}/api/replication/registry/register"

@@ -196,8 +196,8 @@ static enum error version_of(struct registry *registry, const struct peer_record
         *out = (struct stored_version){version_clock_next(&registry->clock, now), ORIGIN_SELF};
         return ERR_NONE;
     }
-    if (record->version.stamp > VERSION_STAMP_MAX)
-        return ERR_INVALID_FIELD;
+    if (!version_clock_believes(&registry->clock, version_ms(record->version.stamp), now))
+        return ERR_VERSION_AHEAD;
     out->stamp = record->version.stamp;
     enum error error = origins_number(&registry->origins, record->version.origin, &out->origin);
     if (!error)

@@ -68,7 +68,8 @@ void registry_settle(struct registry *registry, struct slice packed_key, struct 
 /* --- incoming --------------------------------------------------------------------------------- */
 
 /* A registration. ERR_NONE also where what is known here is newer; ERR_NO_MEMORY and
- * ERR_TOO_MANY_ITEMS (origins) change nothing; ERR_INVALID_FIELD: a stamp out of range. */
+ * ERR_TOO_MANY_ITEMS (origins) change nothing; ERR_VERSION_AHEAD: a stamp
+ * that no clock gave. */
 MUST_USE enum error registry_apply(struct registry *registry, const struct peer_record *record,
                                    struct moment now);
 /* A renewal. ERR_INSTANCE_NOT_FOUND: unknown here, or older here: send the record. */

@@ -27,9 +27,14 @@ uint64_t version_clock_next(struct version_clock *clock, struct moment now)
     return next;
 }
 
+bool version_clock_believes(const struct version_clock *clock, uint64_t ms, struct moment now)
+{
+    return ms <= version_clock_ms(clock, now) + CLOCK_AHEAD_MAX_MS;
+}
+
 void version_clock_hear_stamp(struct version_clock *clock, uint64_t stamp, struct moment now)
 {
-    if (stamp > VERSION_STAMP_MAX)
+    if (!version_clock_believes(clock, version_ms(stamp), now))
         return;
     uint64_t last = atomic_load_explicit(&clock->last, memory_order_relaxed);
     while (last < stamp &&
@@ -41,7 +46,7 @@ void version_clock_hear_stamp(struct version_clock *clock, uint64_t stamp, struc
 
 void version_clock_hear_ms(struct version_clock *clock, uint64_t ms, struct moment now)
 {
-    if (ms > version_ms(VERSION_STAMP_MAX))
+    if (!version_clock_believes(clock, ms, now))
         return;
     int64_t heard = (int64_t)ms - (int64_t)now.mono_ms;
     int64_t own = atomic_load_explicit(&clock->zero_ms, memory_order_relaxed);
