@@ -29,10 +29,10 @@ void version_clock_init(struct version_clock *clock, struct moment now);
 uint64_t version_clock_ms(const struct version_clock *clock, struct moment now);
 /* A stamp above all that were given or heard of. */
 uint64_t version_clock_next(struct version_clock *clock, struct moment now);
-/* Whether a stamp, or a clock, may be another node's: it is not further ahead than any clock that is
- * merely wrong. Following one that is garbage would leave no later time to go on to. */
+/* Whether a stamp, or a clock, may be another node's: it is not further ahead than any clock that
+ * is merely wrong. Following one that is garbage would leave no later time to go on to. */
 bool version_clock_believes(const struct version_clock *clock, uint64_t ms, struct moment now);
-/* A stamp that another node gave; and the time of another node's clock. One that it does not believe
- * is ignored. */
+/* A stamp that another node gave; and the time of another node's clock. One that it does not
+ * believe is ignored. */
 void version_clock_hear_stamp(struct version_clock *clock, uint64_t stamp, struct moment now);
 void version_clock_hear_ms(struct version_clock *clock, uint64_t ms, struct moment now);

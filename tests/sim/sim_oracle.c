@@ -127,8 +127,8 @@ static void look_for_living(struct sim *sim)
     }
 }
 
-/* What a node holds, or remembers as unregistered, is never replaced by something older. Only when it
- * has forgotten the key may it hear of something older. */
+/* What a node holds, or remembers as unregistered, is never replaced by something older. Only when
+ * it has forgotten the key may it hear of something older. */
 static void look_for_steps_back(struct sim *sim, struct sim_node *node)
 {
     for (uint32_t i = 0; node->running && i < sim->client_count; i++) {
