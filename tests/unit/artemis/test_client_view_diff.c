@@ -98,8 +98,8 @@ static void agreement_is_a_sentence(void **state)
 {
     (void)state;
     static const struct diff_node one[2] = {{"n-1", "", 1}, {"n-2", "", 1}};
-    check_view(&(struct diff_report){0}, nodes, "node n-1 and n-2 agree on 1,203 instances\n");
-    check_view(&(struct diff_report){0}, one, "node n-1 and n-2 agree on 1 instance\n");
+    check_view(&(struct diff_report){0}, nodes, "nodes n-1 and n-2 agree on 1,203 instances\n");
+    check_view(&(struct diff_report){0}, one, "nodes n-1 and n-2 agree on 1 instance\n");
 }
 
 static void json_has_both_words_on_each_key(void **state)
