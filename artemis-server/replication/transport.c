@@ -356,6 +356,9 @@ static bool prepare(struct call *call, const char *peer)
     set_timeouts(call);
     curl_easy_setopt(curl, CURLOPT_PRIVATE, call);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    /* libcurl looks names up in a thread. One that hangs must be given up, not waited for: this
+     * thread serves all peers, and holds the worker's lock. */
+    curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* whatever the environment says */
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl, CURLOPT_TCP_KEEPALIVE, 1L);
