@@ -268,7 +268,8 @@ static uint64_t due_of(const struct replica *replica, const struct peer *peer, s
     uint64_t due_ms = peer->under_way[MESSAGE_HEALTH] ? UINT64_MAX : peer->health_due_ms;
     if (peer->health != PEER_UP)
         return due_ms;
-    due_ms = earlier(due_ms, replica->renew_due_ms);
+    /* However long renewals are collected: a lease that ends waits for nobody who sleeps. */
+    due_ms = earlier(due_ms, earlier(replica->renew_due_ms, now.mono_ms + QUESTION_LOOK_MS));
     /* What waits for its turn comes as soon as the pause after a failure is over. */
     return earlier(due_ms,
                    is_tried_again_later(peer, now) ? peer->retry_ms : sync_due_ms(replica, peer));

@@ -33,6 +33,7 @@ enum {
     BACKOFF_MAX_MS = 10000,
     DOWN_PROBE_MS = 1000, /* a peer that is down is asked for its health so often */
     QUESTION_TIMEOUT_MS = 500,
+    QUESTION_LOOK_MS = 100, /* so often it is looked whether a lease has ended */
     START_COMPARE_MS =
         5000, /* a node with a snapshot waits no longer for the comparison with all */
     MESSAGE_ITEMS_MAX = 10000,

@@ -33,11 +33,11 @@ static inline struct moment rig_now(void)
     return at_ms(rig.now_ms);
 }
 
-static inline void rig_open_with(uint32_t max_retries)
+static inline void rig_open_how(uint32_t max_retries, uint64_t batch_interval_ms)
 {
     const struct replica_options options = {
         .batch_size = BATCH,
-        .batch_interval_ms = INTERVAL_MS,
+        .batch_interval_ms = batch_interval_ms,
         .max_retries = max_retries,
         .anti_entropy_ms = COMPARE_MS,
         .health_interval_ms = HEALTH_MS,
@@ -45,6 +45,11 @@ static inline void rig_open_with(uint32_t max_retries)
     };
     rig = (struct rig){.node = make_node("self"), .now_ms = 1000};
     assert_int_equal(replica_create(&options, rig.node, rig_now(), &rig.replica), ERR_NONE);
+}
+
+static inline void rig_open_with(uint32_t max_retries)
+{
+    rig_open_how(max_retries, INTERVAL_MS);
 }
 
 static inline void rig_open(void)

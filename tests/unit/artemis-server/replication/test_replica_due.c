@@ -103,6 +103,25 @@ static void pause_after_a_failure_wakes_for_renewals_only(void **state)
     assert_true(wake_ups() <= FEW);
 }
 
+static void lease_that_ends_is_asked_about_however_long_renewals_are_collected(void **state)
+{
+    (void)state;
+    rig_close();
+    rig_open_how(RETRIES, 60000);
+    join_up(0);
+    change("a", "1");
+    for (uint64_t end_ms = rig.now_ms + TTL_MS + TICK_MS; rig.now_ms < end_ms;) {
+        pump();
+        pass_ms(due_in_ms());
+    }
+    registry_expire(rig.node, rig_now());
+    pass_ms(due_in_ms());
+    pump();
+    pass_ms(due_in_ms());
+    assert_non_null(sent(0, MESSAGE_QUESTION));
+    assert_true(due_in_ms() <= QUESTION_PATIENCE_MS / 2);
+}
+
 static void peer_that_is_down_wakes_every_second(void **state)
 {
     (void)state;
@@ -159,6 +178,7 @@ int main(void)
         TEST(start_without_a_snapshot_wakes_for_renewals_only),
         TEST(drain_wakes_for_renewals_only),
         TEST(pause_after_a_failure_wakes_for_renewals_only),
+        TEST(lease_that_ends_is_asked_about_however_long_renewals_are_collected),
         TEST(peer_that_is_down_wakes_every_second),
         TEST(nothing_is_due_earlier_than_it_says),
     };
