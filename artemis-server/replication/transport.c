@@ -18,7 +18,7 @@ enum {
     CONNECT_TIMEOUT_MS = 2000,
     HEADER_BYTES = 320,
     URL_BYTES = 1024,
-    HEALTH_BYTES_MAX = 64,
+    ANSWER_ITEM_BYTES_MAX = 16 * 1024, /* what a peer can have to say about one key */
 };
 
 /* A message on its way. */
@@ -81,14 +81,31 @@ static long http_status(const struct call *call)
     return status;
 }
 
+/* What an answer may have, unpacked. Some megabytes of gzip would keep this thread from all other
+ * peers for seconds. */
+static size_t answer_bytes_max(const struct message *message)
+{
+    switch (message->kind) {
+    case MESSAGE_SNAPSHOT:
+    case MESSAGE_LIST:
+        return SIZE_MAX; /* whatever the peer holds */
+    case MESSAGE_FETCH:
+        return (message->count + 1) * (size_t)PEER_RECORD_BYTES_MAX;
+    default:
+        return PEER_RECORD_BYTES_MAX + message->count * (size_t)ANSWER_ITEM_BYTES_MAX;
+    }
+}
+
 static size_t on_body(char *data, size_t one, size_t size, void *context)
 {
     struct call *call = context;
     size *= one;
     call->answer_bytes += size;
-    if (http_status(call) / 100 != 2 || call->message->kind == MESSAGE_HEALTH)
-        return call->answer_bytes > PEER_RECORD_BYTES_MAX ? 0 : size;
-    if (!call->read_error)
+    bool is_read = http_status(call) / 100 == 2 && call->message->kind != MESSAGE_HEALTH;
+    size_t max = is_read ? answer_bytes_max(call->message) : PEER_RECORD_BYTES_MAX;
+    if (call->answer_bytes > max)
+        call->read_error = ERR_BODY_TOO_LARGE;
+    if (is_read && !call->read_error)
         call->read_error = peer_reader_feed(call->reader, (struct slice){data, size});
     return call->read_error ? 0 : size;
 }
