@@ -164,23 +164,33 @@ static bool same(const char *a, const char *b)
     return a && strcmp(a, b) == 0;
 }
 
+/* A name that a peer gives itself or its place; "" where it is none that could stand in JSON, in
+ * metrics or in the log. */
+static const char *answer_name(const struct call *call, const char *header)
+{
+    const char *name = answer_header(call, header);
+    if (!name || !text_is_utf8(slice_of(name)))
+        return "";
+    for (const char *c = name; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            return "";
+    return name;
+}
+
 static void read_health(const struct call *call, struct delivery *delivery)
 {
     const struct transport_options *own = &call->transport->options;
-    const char *node = answer_header(call, "X-Artemis-Node");
     const char *cluster = answer_header(call, "X-Artemis-Cluster");
     const char *state = answer_header(call, "X-Artemis-State");
     bool has_our_run = same(answer_header(call, "X-Artemis-Run"), own->run_id);
     delivery->has_health = true;
-    const char *region = answer_header(call, "X-Artemis-Region");
-    const char *zone = answer_header(call, "X-Artemis-Zone");
-    delivery->node_id = node ? node : "";
-    delivery->region = region ? region : "";
-    delivery->zone = zone ? zone : "";
+    delivery->node_id = answer_name(call, "X-Artemis-Node");
+    delivery->region = answer_name(call, "X-Artemis-Region");
+    delivery->zone = answer_name(call, "X-Artemis-Zone");
     const char *clock = answer_header(call, "X-Artemis-Clock");
     delivery->health = (struct health_answer){
         .is_self = has_our_run,
-        .has_our_name = !has_our_run && same(node, own->node_id),
+        .has_our_name = !has_our_run && same(delivery->node_id, own->node_id),
         .is_stranger = cluster && strcmp(cluster, own->cluster_id) != 0,
         .is_plain = !cluster,
         .is_ready = !state || strcmp(state, "ready") == 0,

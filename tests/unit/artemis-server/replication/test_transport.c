@@ -247,6 +247,17 @@ static void names_of_a_peer_are_taken_where_they_are_text(void **state)
     assert_string_equal(node.names, "[Knoten \xc3\xa4] [r\"1] [z]");
 }
 
+static void names_of_a_peer_that_are_no_text_are_passed_over(void **state)
+{
+    (void)state;
+    hear(MESSAGE_HEALTH,
+         HEAD "X-Artemis-Node: f\xe4\xff\r\nX-Artemis-Region: r\x1b[2J\r\nX-Artemis-Zone: z\x7f\r\n"
+              "Content-Length: 2\r\n\r\n",
+         0, "OK");
+    assert_int_equal(node.fate, FATE_DELIVERED);
+    assert_string_equal(node.names, "[] [] []");
+}
+
 static void answer_of_some_length_is_read(void **state)
 {
     (void)state;
@@ -277,6 +288,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(name_that_hangs_holds_neither_the_thread_nor_the_end),
         TEST(names_of_a_peer_are_taken_where_they_are_text),
+        TEST(names_of_a_peer_that_are_no_text_are_passed_over),
         TEST(answer_of_some_length_is_read),
         TEST(answer_longer_than_its_message_allows_is_given_up),
         TEST(list_may_be_as_long_as_it_likes),
