@@ -369,6 +369,13 @@ static enum error set_commas(const struct text_reader *reader, const char *text)
     return code;
 }
 
+/* A TOML array. "[::1]:8080" is none, but an address. */
+static bool is_array(const char *text)
+{
+    text += strspn(text, " \t");
+    return text[0] == '[' && !(text[1] == ':' || isxdigit((unsigned char)text[1]));
+}
+
 enum error config_set_text(struct config *config, const char *key, const char *text,
                            const char *source, struct config_problem *problem)
 {
@@ -376,8 +383,7 @@ enum error config_set_text(struct config *config, const char *key, const char *t
     struct toml_value value = {.type = TOML_TYPE_TEXT, .text = text};
     struct text_reader reader = {config, key, source, problem, false};
     if (setting && setting->type == CONFIG_LIST)
-        return text[strspn(text, " \t")] == '[' ? set_array(&reader, text)
-                                                : set_commas(&reader, text);
+        return is_array(text) ? set_array(&reader, text) : set_commas(&reader, text);
     if (setting)
         value = config_value_parse(setting, text);
     return config_set(config, key, &value, source, problem);

@@ -83,6 +83,8 @@ static void good_values_are_taken(void **state)
         {"cluster.provider", "static", "static"},
         {"cluster.advertise_addr", "a.example.com:1", "a.example.com:1"},
         {"cluster.peers", "a:1, http://b:2 ,https://[::1]:3", "a:1,http://b:2,https://[::1]:3"},
+        {"cluster.peers", "[::1]:3", "[::1]:3"},
+        {"cluster.peers", " [::1]:3, [::2]:4 ", "[::1]:3,[::2]:4"},
         {"cluster.peers", "[\"a:1\", 'b:2',] # two", "a:1,b:2"},
         {"cluster.peers", " [] ", ""},
         {"cluster.peers", "", ""},
