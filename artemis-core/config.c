@@ -369,11 +369,11 @@ static enum error set_commas(const struct text_reader *reader, const char *text)
     return code;
 }
 
-/* A TOML array. "[::1]:8080" is none, but an address. */
+/* A TOML array. "[::1]:8080" is none, but an address: a colon comes before any quote. */
 static bool is_array(const char *text)
 {
     text += strspn(text, " \t");
-    return text[0] == '[' && !(text[1] == ':' || isxdigit((unsigned char)text[1]));
+    return text[0] == '[' && text[1 + strcspn(text + 1, ":\"',]")] != ':';
 }
 
 enum error config_set_text(struct config *config, const char *key, const char *text,
