@@ -168,6 +168,14 @@ static void unlock_spot(struct spot *spot)
     registry_unlock(spot->place.home);
 }
 
+void registry_ask_again(struct registry *registry, struct slice packed_key)
+{
+    struct spot spot = lock_spot(registry, packed_key);
+    if (spot.record && !spot.record->deleted && spot.record->asking)
+        shard_note_question(spot.shard, spot.number);
+    unlock_spot(&spot);
+}
+
 void registry_settle(struct registry *registry, struct slice packed_key, struct moment now)
 {
     struct spot spot = lock_spot(registry, packed_key);

@@ -62,6 +62,8 @@ void registry_on_change(struct registry *registry, registry_changed *notify, voi
 size_t registry_take_changes(struct registry *registry, struct peer_state *out, size_t max);
 size_t registry_take_renewals(struct registry *registry, struct peer_state *out, size_t max);
 size_t registry_take_questions(struct registry *registry, struct peer_state *out, size_t max);
+/* The question about this key did not get through: it is handed out again, if it is still open. */
+void registry_ask_again(struct registry *registry, struct slice packed_key);
 /* No peer knows a later renewal of this key: its lease may end now, if it still is at its end. */
 void registry_settle(struct registry *registry, struct slice packed_key, struct moment now);
 

@@ -69,6 +69,7 @@ enum error replica_create(const struct replica_options *options, struct registry
     replica->registry = registry;
     replica->random = options->seed | 1;
     replica->started = now;
+    replica->question_max = MESSAGE_ITEMS_MAX;
     for (int i = 0; i < REPLICA_PEERS_MAX; i++)
         outbox_init(&replica->peers[i].outbox, options->seed);
     *out = replica;
@@ -361,7 +362,7 @@ static void finish(struct replica *replica, struct peer *peer, struct message *m
         batch_done(replica, peer, message, fate, now);
         return;
     case MESSAGE_QUESTION:
-        question_done(replica, peer, now);
+        question_done(replica, peer, fate == FATE_TOO_LARGE, now);
         return;
     case MESSAGE_DIGEST:
     case MESSAGE_LIST:

@@ -60,7 +60,8 @@ static inline bool peer_is_being_told(const struct peer *peer)
 /* Leases that have ended here, and that peers are asked about. */
 struct question {
     struct peer_state *items;
-    size_t count; /* 0: none is open */
+    size_t count;      /* 0: none is open */
+    bool is_too_large; /* a peer would not read so many at once */
     uint64_t opened_ms;
     uint64_t to_ask; /* bits: the peers that have yet to be asked */
     uint64_t asked;  /* bits: the peers that have yet to answer */
@@ -77,6 +78,7 @@ struct replica {
     bool ready;
     bool draining;
     struct question question;
+    uint32_t question_max; /* leases in one; halved when a peer finds it too large */
     struct peer peers[REPLICA_PEERS_MAX];
     struct replica_stats stats;
 };
@@ -120,7 +122,8 @@ void question_gather(struct replica *replica, struct moment now);
 void question_told(struct replica *replica, const struct peer_record *record, struct moment now);
 /* A peer has answered, or will not. */
 void question_closed(struct replica *replica, struct peer *peer, struct moment now);
-/* What was asked of it has its fate; perhaps in an earlier question, which is of no interest. */
-void question_done(struct replica *replica, struct peer *peer, struct moment now);
+/* What was asked of it has its fate; perhaps in an earlier question, which is of no interest. What
+ * it finds too large is asked again in halves. */
+void question_done(struct replica *replica, struct peer *peer, bool too_large, struct moment now);
 /* A peer is no member any more: nobody waits for it, from the next question_gather on. */
 void question_forget(struct replica *replica, const struct peer *peer);

@@ -93,14 +93,24 @@ bool replica_is_ready(const struct replica *replica)
 
 /* --- questions -------------------------------------------------------------------------------- */
 
+/* All have answered. What one of them could not read is asked again, in halves. */
 static void settle(struct replica *replica, struct moment now)
 {
     struct question *question = &replica->question;
     for (size_t i = 0; i < question->count; i++) {
-        registry_settle(replica->registry, instance_packed_key(question->items[i].instance), now);
+        struct slice key = instance_packed_key(question->items[i].instance);
+        if (question->is_too_large)
+            registry_ask_again(replica->registry, key);
+        else
+            registry_settle(replica->registry, key, now);
         peer_state_drop(&question->items[i]);
     }
-    replica->stats.settled += question->count;
+    if (question->is_too_large)
+        replica->question_max = (uint32_t)(question->count / 2);
+    else
+        replica->stats.settled += question->count;
+    if (!question->is_too_large && replica->question_max < MESSAGE_ITEMS_MAX)
+        replica->question_max++; /* back to larger ones, slowly */
     free(question->items);
     *question = (struct question){0};
 }
@@ -126,7 +136,8 @@ void question_gather(struct replica *replica, struct moment now)
     if (question->count)
         return;
     struct peer_state states[64];
-    size_t count = registry_take_questions(replica->registry, states, 64);
+    size_t max = replica->question_max;
+    size_t count = registry_take_questions(replica->registry, states, max < 64 ? max : 64);
     if (count == 0)
         return;
     question->items = malloc(MESSAGE_ITEMS_MAX * sizeof(*question->items));
@@ -137,8 +148,8 @@ void question_gather(struct replica *replica, struct moment now)
     }
     for (size_t i = 0; i < count; i++)
         question->items[i] = states[i];
-    question->count = count + registry_take_questions(replica->registry, question->items + count,
-                                                      MESSAGE_ITEMS_MAX - count);
+    question->count =
+        count + registry_take_questions(replica->registry, question->items + count, max - count);
     question->opened_ms = now.mono_ms;
     replica->stats.questions += question->count;
     question->to_ask = peers_that_are_up(replica);
@@ -192,8 +203,12 @@ void question_closed(struct replica *replica, struct peer *peer, struct moment n
         settle(replica, now);
 }
 
-void question_done(struct replica *replica, struct peer *peer, struct moment now)
+void question_done(struct replica *replica, struct peer *peer, bool too_large, struct moment now)
 {
-    if (replica->question.asked >> replica_number(replica, peer) & 1)
-        question_closed(replica, peer, now);
+    struct question *question = &replica->question;
+    if (!(question->asked >> replica_number(replica, peer) & 1))
+        return; /* of an earlier question */
+    if (too_large && question->count > 1)
+        question->is_too_large = true;
+    question_closed(replica, peer, now);
 }

@@ -19,6 +19,7 @@ enum {
     HEADER_BYTES = 320,
     URL_BYTES = 1024,
     ANSWER_ITEM_BYTES_MAX = 16 * 1024, /* what a peer can have to say about one key */
+    SNAPSHOT_BYTES_PER_SEC_MIN = 1024,
 };
 
 /* A message on its way. */
@@ -347,8 +348,8 @@ static void set_timeouts(const struct call *call)
         curl_easy_setopt(call->curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
         return;
     }
-    /* As long as it takes, while something comes. */
-    curl_easy_setopt(call->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    /* As long as it takes, while it comes on: another peer may have it, too. */
+    curl_easy_setopt(call->curl, CURLOPT_LOW_SPEED_LIMIT, (long)SNAPSHOT_BYTES_PER_SEC_MIN);
     curl_easy_setopt(call->curl, CURLOPT_LOW_SPEED_TIME, (long)(timeout_ms / 1000 + 1));
 }
 

@@ -25,11 +25,21 @@ struct worker {
     atomic_bool woken;
     atomic_bool stop;
     struct {
+        pthread_mutex_t turn; /* of who waits next for the lock */
         pthread_mutex_t lock;
         struct replica *replica;
         struct peer_status peers[MEMBERS_MAX]; /* by their number; url "": free */
     } _shared;
 };
+
+/* In order of arrival: while a peer's long answer comes in, the thread takes the lock again as soon
+ * as it has given it back, and who asks for the state of the cluster would wait till the end. */
+static void lock_shared(struct worker *worker)
+{
+    pthread_mutex_lock(&worker->_shared.turn);
+    pthread_mutex_lock(&worker->_shared.lock);
+    pthread_mutex_unlock(&worker->_shared.turn);
+}
 
 /* --- peers ------------------------------------------------------------------------------------ */
 
@@ -103,7 +113,8 @@ static void on_delivered(void *context, const struct delivery *delivery)
     struct moment now = clock_now();
     if (delivery->fate != FATE_DELIVERED)
         note_problem(peer, delivery->problem);
-    if (delivery->fate == FATE_PERMANENT || delivery->fate == FATE_TOO_LARGE)
+    bool is_refusal = delivery->fate == FATE_PERMANENT || delivery->fate == FATE_TOO_LARGE;
+    if (is_refusal && delivery->message->count)
         log_seldom(LOG_LEVEL_WARN, "peer %s at %s refused %zu records: %s", peer->node_id,
                    peer->url, delivery->message->count, delivery->problem);
     if (delivery->has_health) {
@@ -129,7 +140,7 @@ void worker_on_cluster(void *context, const struct cluster_event *event)
     struct worker *worker = context;
     if (event->kind != CLUSTER_TOPOLOGY_UPDATED)
         return;
-    pthread_mutex_lock(&worker->_shared.lock);
+    lock_shared(worker);
     for (size_t i = 0; i < event->left->count; i++) {
         uint32_t number = number_of(worker, event->left->urls[i]);
         if (number == MEMBERS_MAX)
@@ -149,7 +160,7 @@ void worker_on_cluster(void *context, const struct cluster_event *event)
 
 void worker_peer_leaves(struct worker *worker, const char *node_id)
 {
-    pthread_mutex_lock(&worker->_shared.lock);
+    lock_shared(worker);
     for (uint32_t number = 0; number < MEMBERS_MAX; number++) {
         struct peer_status *peer = &worker->_shared.peers[number];
         if (!peer->url[0] || strcmp(peer->node_id, node_id) != 0)
@@ -185,7 +196,7 @@ static void *run(void *argument)
     struct worker *worker = argument;
     while (!atomic_load(&worker->stop)) {
         atomic_store(&worker->woken, false); /* what is noted from here on wakes us again */
-        pthread_mutex_lock(&worker->_shared.lock);
+        lock_shared(worker);
         uint64_t due_ms = work(worker);
         bool ready = replica_is_ready(worker->_shared.replica);
         pthread_mutex_unlock(&worker->_shared.lock);
@@ -231,6 +242,7 @@ enum error worker_create(const struct worker_options *options, struct worker **o
     if (!worker)
         return ERR_NO_MEMORY;
     worker->options = *options;
+    pthread_mutex_init(&worker->_shared.turn, NULL);
     pthread_mutex_init(&worker->_shared.lock, NULL);
     struct replica_options how = options_of(config, seed);
     struct transport_options transport = {
@@ -268,7 +280,7 @@ bool worker_flush(struct worker *worker, uint64_t timeout_ms)
     uint64_t deadline_ms = clock_now().mono_ms + timeout_ms;
     bool idle;
     do {
-        pthread_mutex_lock(&worker->_shared.lock);
+        lock_shared(worker);
         replica_drain(worker->_shared.replica);
         idle = replica_is_idle(worker->_shared.replica);
         pthread_mutex_unlock(&worker->_shared.lock);
@@ -293,6 +305,7 @@ void worker_free(struct worker *worker)
     transport_free(worker->transport);
     replica_free(worker->_shared.replica);
     pthread_mutex_destroy(&worker->_shared.lock);
+    pthread_mutex_destroy(&worker->_shared.turn);
     free(worker);
 }
 
@@ -301,7 +314,7 @@ void worker_free(struct worker *worker)
 size_t worker_peers(struct worker *worker, struct peer_status out[MEMBERS_MAX])
 {
     size_t count = 0;
-    pthread_mutex_lock(&worker->_shared.lock);
+    lock_shared(worker);
     for (uint32_t number = 0; number < MEMBERS_MAX; number++) {
         if (!worker->_shared.peers[number].url[0])
             continue;
@@ -315,7 +328,7 @@ size_t worker_peers(struct worker *worker, struct peer_status out[MEMBERS_MAX])
 
 void worker_stats(struct worker *worker, struct replica_stats *stats)
 {
-    pthread_mutex_lock(&worker->_shared.lock);
+    lock_shared(worker);
     replica_stats(worker->_shared.replica, stats);
     pthread_mutex_unlock(&worker->_shared.lock);
 }

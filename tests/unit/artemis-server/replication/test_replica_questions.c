@@ -280,6 +280,43 @@ static void many_that_end_together_are_one_question(void **state)
     assert_int_equal(expect(0, MESSAGE_QUESTION)->count, 301);
 }
 
+static void question_that_is_too_large_is_asked_in_halves(void **state)
+{
+    (void)state;
+    join_up(0);
+    join_up(1);
+    put_many(rig.node, "s", 0, 7, rig_now());
+    let_end("a"); /* 8 */
+    settle(1, MESSAGE_QUESTION, FATE_DELIVERED);
+    settle(0, MESSAGE_QUESTION, FATE_TOO_LARGE);
+    assert_int_equal(expect(0, MESSAGE_QUESTION)->count, 4);
+    settle(1, MESSAGE_QUESTION, FATE_DELIVERED);
+    settle(0, MESSAGE_QUESTION, FATE_TOO_LARGE);
+    unsigned refuted = 0;
+    for (struct message *question; (question = sent(0, MESSAGE_QUESTION));) {
+        assert_true(question->count <= 2 + refuted); /* back to larger ones, slowly */
+        const struct message *asked = question;
+        refuted++;
+        for (size_t i = 0; i < asked->count; i++) {
+            struct peer_record record = {.instance = asked->items[i].instance, .age_ms = 1000};
+            replica_told(rig.replica, asked, &record, rig_now());
+        }
+        done(question, FATE_DELIVERED);
+        settle(1, MESSAGE_QUESTION, FATE_DELIVERED);
+    }
+    assert_true(replica_stats_now().refuted == 8);
+    assert_true(lives("a"));
+}
+
+static void single_lease_that_is_too_large_to_ask_about_ends(void **state)
+{
+    (void)state;
+    join_up(0);
+    let_end("a");
+    settle(0, MESSAGE_QUESTION, FATE_TOO_LARGE);
+    assert_false(lives("a"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -301,6 +338,8 @@ int main(void)
         TEST(without_anyone_who_knows_versions_it_ends_at_once),
         TEST(nobody_who_gathers_costs_a_second),
         TEST(many_that_end_together_are_one_question),
+        TEST(question_that_is_too_large_is_asked_in_halves),
+        TEST(single_lease_that_is_too_large_to_ask_about_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
