@@ -38,14 +38,14 @@ VARIANT_LD    := $(HARDENING_LD)
 endif
 
 # Asked once, and only when something is compiled: `make deps` may have to install them first.
-PACKAGES     = libmicrohttpd jansson libcurl libxxhash zlib
+PACKAGES     = libmicrohttpd jansson libcurl libxxhash zlib nettle
 PKG_CFLAGS   = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PACKAGES)))$(PKG_CFLAGS)
 PKG_LIBS     = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PACKAGES)))$(PKG_LIBS)
 CPPFLAGS_ALL = -I. -D_GNU_SOURCE -DARTEMIS_VERSION='"$(VERSION)"' $(PKG_CFLAGS) $(CPPFLAGS)
 CFLAGS_ALL   = $(CFLAGS) -std=c17 $(C_WARNINGS) $(VARIANT_FLAGS) -pthread -MMD -MP
 CXXFLAGS_ALL = $(CFLAGS) -std=c++17 -Wall -Wextra -Werror $(VARIANT_FLAGS) -MMD -MP
 LDFLAGS_ALL  = $(VARIANT_LD) $(LDFLAGS) -pthread
-LIBS_ALL     = $(PKG_LIBS) -lstdc++
+LIBS_ALL     = $(PKG_LIBS) -lwslay -lstdc++
 
 # --- what there is ----------------------------------------------------------------------------------
 sources      = $(sort $(shell find $(1) -name '*.c' -o -name '*.cpp'))

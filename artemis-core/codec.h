@@ -85,8 +85,10 @@ MUST_USE enum error batch_fail(struct batch *batch, size_t index, enum error why
 
 /* The error of the first failed item, ERR_NONE when all went well. */
 enum error batch_outcome(const struct batch *batch);
-/* The whole answer, failed items included. */
-void batch_write_answer(const struct batch *batch, enum dialect dialect, struct text *out);
+/* The whole answer, failed items included; those that go beyond bytes_max are left out, if it is
+ * not 0. */
+void batch_write_answer(const struct batch *batch, enum dialect dialect, size_t bytes_max,
+                        struct text *out);
 
 /* --- discovery -------------------------------------------------------------------------------- */
 

@@ -328,20 +328,23 @@ static void write_own_fields(struct json_writer *w, const struct batch *batch, c
     }
 }
 
+/* `brief`: the instance is written once. */
 static void write_failure(struct json_writer *w, const struct batch *batch, enum dialect dialect,
-                          const struct failure *failure)
+                          const struct failure *failure, bool brief)
 {
     const json_t *item = json_array_get(batch->list, failure->index);
     const struct error_info *info = error_info(failure->error);
+    bool nested = dialect != DIALECT_SNAKE && !batch->keys && json_is_object(item);
     jw_open(w, '{');
-    write_own_fields(w, batch, item);
+    if (!(nested && brief))
+        write_own_fields(w, batch, item);
     jw_name(w, "error_code");
     jw_string(w, dialect == DIALECT_JAVA ? info->java_word : info->word);
     jw_name(w, "error_message");
     jw_string(w, failure->message);
     jw_name(w, "reason");
     jw_string(w, info->reason);
-    if (dialect != DIALECT_SNAKE && !batch->keys && json_is_object(item)) {
+    if (nested) {
         jw_name(w, "instance");
         jw_open(w, '{');
         write_own_fields(w, batch, item);
@@ -369,7 +372,27 @@ static void write_batch_status(struct json_writer *w, const struct batch *batch,
     text_free(&message);
 }
 
-void batch_write_answer(const struct batch *batch, enum dialect dialect, struct text *out)
+/* Those that fit: the first that does not, and all after it, are left out. */
+static void write_failures(struct json_writer *w, const struct batch *batch, enum dialect dialect,
+                           size_t bytes_max)
+{
+    enum { CLOSING_BYTES = 2 };
+    jw_open(w, '[');
+    for (size_t i = 0; i < batch->failure_count; i++) {
+        struct json_writer before = *w;
+        size_t size = w->out->size;
+        write_failure(w, batch, dialect, &batch->failures[i], bytes_max != 0);
+        if (bytes_max == 0 || w->out->size + CLOSING_BYTES <= bytes_max)
+            continue;
+        *w = before;
+        w->out->size = size;
+        break;
+    }
+    jw_close(w, ']');
+}
+
+void batch_write_answer(const struct batch *batch, enum dialect dialect, size_t bytes_max,
+                        struct text *out)
 {
     struct json_writer w = jw_to(out, dialect_casing(dialect));
     const char *name = batch->keys ? "failed_instance_keys" : "failed_instances";
@@ -377,10 +400,7 @@ void batch_write_answer(const struct batch *batch, enum dialect dialect, struct 
     write_batch_status(&w, batch, dialect);
     if (batch->failure_count) {
         jw_name(&w, name);
-        jw_open(&w, '[');
-        for (size_t i = 0; i < batch->failure_count; i++)
-            write_failure(&w, batch, dialect, &batch->failures[i]);
-        jw_close(&w, ']');
+        write_failures(&w, batch, dialect, bytes_max);
     } else if (dialect == DIALECT_JAVA) {
         jw_name(&w, name);
         jw_null(&w);

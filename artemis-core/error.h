@@ -29,6 +29,7 @@
     X(ERR_REQUEST_TIMEOUT,       "bad-request",         "request-timeout",     408, "bad-request",           408, "the request came too slowly")       \
     X(ERR_NO_SUCH_PATH,          "bad-request",         "no-such-path",        404, "bad-request",           404, "no such path")                      \
     X(ERR_WRONG_METHOD,          "bad-request",         "wrong-method",        405, "bad-request",           405, "the path has no such method")       \
+    X(ERR_UPGRADE_REQUIRED,      "bad-request",         "upgrade-required",    426, "bad-request",           426, "the path speaks WebSocket")         \
     X(ERR_INSTANCE_NOT_FOUND,    "bad-request",         "instance-not-found",  200, "data-not-found",        200, "the instance is not registered")    \
     X(ERR_SERVICE_NOT_FOUND,     "bad-request",         "service-not-found",   200, "data-not-found",        200, "no such service")                   \
     X(ERR_VERSION_GONE,          "bad-request",         "version-gone",        200, "data-not-found",        200, "changes since that version are not known any more") \
@@ -38,6 +39,7 @@
     /* Try again later, or elsewhere. */                                                                                                               \
     X(ERR_RATE_LIMITED,          "rate-limited",        "over-limit",          429, "rate-limited",          200, "over the rate limit of this node")  \
     X(ERR_TOO_MANY_CONNECTIONS,  "service-unavailable", "over-limit",          503, "service-unavailable",   503, "too many connections")              \
+    X(ERR_TOO_MANY_SUBSCRIBERS,  "service-unavailable", "over-limit",          503, "service-unavailable",   503, "too many subscribers and waiting requests") \
     X(ERR_OVERLOADED,            "service-unavailable", "overloaded",           503, "service-unavailable",   200, "too many bodies are under way")       \
     X(ERR_NOT_READY,             "service-unavailable", "not-ready",           503, "service-unavailable",   200, "this node is starting")             \
     X(ERR_DRAINING,              "service-unavailable", "draining",            503, "service-unavailable",   200, "this node is shutting down")        \

@@ -25,6 +25,9 @@ route_handler handle_services;
 route_handler handle_services_delta;
 route_handler handle_lookup;
 
+/* handlers_websocket.c */
+route_handler handle_websocket;
+
 /* handlers_replication.c, handlers_compare.c */
 route_handler handle_peer_register;
 route_handler handle_peer_heartbeat;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis-web/handlers.h"
+#include "artemis-web/waiting_get.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -103,27 +104,45 @@ static void write_unknown_for_java(struct reply *reply, struct slice id)
     jw_close(&w, '}');
 }
 
+/* There is none: it may be waited for, from version 0 on. */
+static enum error answer_unknown(struct request *request, const struct waiting_get *get,
+                                 struct slice id, struct reply *reply, char message[MESSAGE_BYTES])
+{
+    if (get->asked && get->version == 0) {
+        enum error error = waiting_get_judge(request, get, id, 0, reply, message);
+        if (error || reply->waits || reply->not_modified)
+            return error;
+    }
+    if (request->java) {
+        write_unknown_for_java(reply, id);
+        return ERR_NONE;
+    }
+    char quoted[160];
+    text_quote(quoted, sizeof(quoted), id);
+    snprintf(message, MESSAGE_BYTES, "service_id: no such service: %s", quoted);
+    return ERR_SERVICE_NOT_FOUND;
+}
+
 enum error handle_service(struct request *request, struct reply *reply, char message[MESSAGE_BYTES])
 {
     struct wanted wanted = {0};
+    struct waiting_get get;
     enum error error = request->is_get ? read_query(request, &wanted, message)
                                        : read_body(request, &wanted, message);
+    if (!error)
+        error = waiting_get_read(request, &get, message);
     if (error)
         return error;
     enum dialect dialect = request_dialect(request);
     error = registry_service(request->engine->registry, wanted_id(&wanted), dialect,
                              wanted.all_statuses || request->java, request->now, &reply->answer);
     reply->send_etag = true;
-    if (error != ERR_SERVICE_NOT_FOUND)
+    if (error == ERR_SERVICE_NOT_FOUND)
+        return answer_unknown(request, &get, wanted_id(&wanted), reply, message);
+    if (error)
         return error;
-    if (request->java) {
-        write_unknown_for_java(reply, wanted_id(&wanted));
-        return ERR_NONE;
-    }
-    char quoted[160];
-    text_quote(quoted, sizeof(quoted), wanted_id(&wanted));
-    snprintf(message, MESSAGE_BYTES, "service_id: no such service: %s", quoted);
-    return error;
+    return waiting_get_judge(request, &get, wanted_id(&wanted), reply->answer->version, reply,
+                             message);
 }
 
 /* --- services, services-delta ----------------------------------------------------------------- */
@@ -167,27 +186,39 @@ static enum error read_version(struct request *request, uint64_t *version, bool 
     return error;
 }
 
+/* Of the body nothing counts, but it must be one. */
+static enum error read_ignored_body(struct request *request, char message[MESSAGE_BYTES])
+{
+    struct slice ignored = {0};
+    struct document *document;
+    enum error error = document_parse(request_body(request), &document, message);
+    if (error)
+        return error;
+    error = document_text(document, "region_id", &ignored, message);
+    if (!error)
+        error = document_text(document, "zone_id", &ignored, message);
+    request->camel |= document_is_camel(document);
+    document_free(document);
+    return error;
+}
+
 enum error handle_services(struct request *request, struct reply *reply,
                            char message[MESSAGE_BYTES])
 {
-    struct slice ignored = {0};
+    struct waiting_get get;
+    struct registry *registry = request->engine->registry;
     enum error error = read_place(request, message);
-    if (!error && !request->is_get) {
-        struct document *document;
-        error = document_parse(request_body(request), &document, message);
-        if (!error) {
-            error = document_text(document, "region_id", &ignored, message);
-            if (!error)
-                error = document_text(document, "zone_id", &ignored, message);
-            request->camel |= document_is_camel(document);
-            document_free(document);
-        }
-    }
-    if (error)
+    if (!error && !request->is_get)
+        error = read_ignored_body(request, message);
+    if (!error)
+        error = waiting_get_read(request, &get, message);
+    if (!error) /* before an answer is built that is not needed */
+        error = waiting_get_judge(request, &get, (struct slice){0}, registry_version(registry),
+                                  reply, message);
+    if (error || reply->waits)
         return error;
     reply->send_etag = true;
-    return registry_services(request->engine->registry, request_dialect(request), request->now,
-                             &reply->answer);
+    return registry_services(registry, request_dialect(request), request->now, &reply->answer);
 }
 
 enum error handle_services_delta(struct request *request, struct reply *reply,

@@ -34,7 +34,7 @@ enum error handle_metrics(struct request *request, struct reply *reply, char mes
 {
     (void)message;
     reply->content_type = "text/plain; version=0.0.4; charset=utf-8";
-    metrics_write(&request->web->metrics, request->engine, &request->web->connections, request->now,
-                  &reply->body);
+    metrics_write(&request->web->metrics, request->engine, &request->web->connections,
+                  request->web->push, request->now, &reply->body);
     return ERR_NONE;
 }

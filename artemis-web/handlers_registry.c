@@ -59,7 +59,8 @@ enum error handle_batch(struct request *request, struct reply *reply, char messa
     if (!error) {
         reply->outcome = batch_outcome(batch);
         reply->status = 200;
-        batch_write_answer(batch, request_dialect(request), &reply->body);
+        batch_write_answer(batch, request_dialect(request), request->answer_bytes_max,
+                           &reply->body);
     }
     batch_free(batch);
     return error;

@@ -10,6 +10,7 @@
 struct gathered {
     struct registry_stats registry;
     struct connections_view connections;
+    struct push_view push;
     uint64_t request_bytes;
     uint64_t response_bytes;
     uint64_t rate_limited;
@@ -50,6 +51,20 @@ struct gathered {
     X("artemis_connections_refused_total",     "counter", connections.counters.refused,   "Connections refused at the limit.") \
     X("artemis_connections_displaced_total",   "counter", connections.counters.displaced, "Idle connections closed to make room.") \
     X("artemis_connections_timed_out_total",   "counter", connections.counters.timed_out, "Connections closed because they were too slow or idle too long.") \
+    X("artemis_websockets",                    "gauge",   push.websockets,                "Open WebSockets.") \
+    X("artemis_subscriptions",                 "gauge",   push.subscriptions,             "Subscriptions to services, of all WebSockets.") \
+    X("artemis_waiting_requests",              "gauge",   push.waiting,                   "Requests that wait for a change.") \
+    X("artemis_push_clients_limit",            "gauge",   push.clients_max,               "WebSockets and waiting requests that there may be together.") \
+    X("artemis_push_clients_refused_total",    "counter", push.refused,                   "WebSockets and waiting requests refused at the limit.") \
+    X("artemis_push_behind",                   "gauge",   push.behind,                    "Changes that were not yet pushed to those who watch.") \
+    X("artemis_push_frames_total",             "counter", push.frames,                    "WebSocket frames sent, or queued to be.") \
+    X("artemis_push_bytes_total",              "counter", push.bytes,                     "Bytes sent on WebSockets.") \
+    X("artemis_push_reloads_total",            "counter", push.reloads,                   "Newest states sent to subscribers that had missed something.") \
+    X("artemis_websocket_messages_total",      "counter", push.messages,                  "Messages received on WebSockets.") \
+    X("artemis_waits_total",                   "counter", push.waits,                     "Requests that waited for a change.") \
+    X("artemis_websockets_closed_idle_total",  "counter", push.closed_idle,               "WebSockets closed because their client was silent.") \
+    X("artemis_websockets_closed_slow_total",  "counter", push.closed_slow,               "WebSockets closed because their client did not read.") \
+    X("artemis_websockets_closed_errors_total", "counter", push.closed_errors,            "WebSockets closed because their client broke the protocol.") \
     X("artemis_http_request_bytes_total",      "counter", request_bytes,                  "Bytes of request bodies received.") \
     X("artemis_http_response_bytes_total",     "counter", response_bytes,                 "Bytes of answer bodies sent.")
 /* clang-format on */
@@ -149,11 +164,12 @@ static void write_latency(struct metrics *metrics, struct text *out)
 }
 
 static void gather(struct metrics *metrics, struct engine *engine, struct connections *connections,
-                   struct moment now, struct gathered *all)
+                   struct push *push, struct moment now, struct gathered *all)
 {
     memset(all, 0, sizeof(*all));
     registry_stats(engine->registry, &all->registry);
     connections_view(connections, &all->connections);
+    push_view(push, &all->push);
     all->connections_limit = connections->limit;
     all->request_bytes = get(&metrics->request_bytes);
     all->response_bytes = get(&metrics->response_bytes);
@@ -165,10 +181,10 @@ static void gather(struct metrics *metrics, struct engine *engine, struct connec
 }
 
 void metrics_write(struct metrics *metrics, struct engine *engine, struct connections *connections,
-                   struct moment now, struct text *out)
+                   struct push *push, struct moment now, struct text *out)
 {
     struct gathered all;
-    gather(metrics, engine, connections, now, &all);
+    gather(metrics, engine, connections, push, now, &all);
     write_head(out, labelled[0].name, labelled[0].type, labelled[0].sentence);
     text_printf(out, "%s{version=\"%s\"} 1\n", labelled[0].name, ARTEMIS_VERSION);
 #define X(name, type, field, sentence)                                                             \

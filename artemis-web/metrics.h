@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 
 #include "artemis-web/connections.h"
+#include "artemis-web/push/push.h"
 #include "artemis-web/routes.h"
 
 enum { LATENCY_BUCKETS = 12 };
@@ -33,6 +34,6 @@ void metrics_count(struct metrics *metrics, const struct route *route, enum erro
 
 /* Appends the page in Prometheus' text format. */
 void metrics_write(struct metrics *metrics, struct engine *engine, struct connections *connections,
-                   struct moment now, struct text *out);
+                   struct push *push, struct moment now, struct text *out);
 /* Appends a Markdown table of all metrics. */
 void metrics_write_reference(struct text *out);

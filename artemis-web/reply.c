@@ -182,6 +182,32 @@ static struct MHD_Response *from_stream(struct request *request, struct reply *r
     return response;
 }
 
+/* --- WebSockets ------------------------------------------------------------------------------- */
+
+/* The connection is not libmicrohttpd's any more, but for closing it. */
+static void on_upgraded(void *endpoint, struct MHD_Connection *connection, void *context,
+                        const char *received, size_t received_bytes, MHD_socket socket,
+                        struct MHD_UpgradeResponseHandle *upgraded)
+{
+    (void)connection;
+    struct session *session = context;
+    struct request *request = &session->request;
+    request->has_room = false; /* handed over */
+    push_take(request->web->push, (enum endpoint)(uintptr_t)endpoint, socket, upgraded,
+              (struct slice){received, received_bytes});
+}
+
+static struct MHD_Response *from_upgrade(const struct reply *reply)
+{
+    struct MHD_Response *response =
+        MHD_create_response_for_upgrade(on_upgraded, (void *)(uintptr_t)reply->upgrade.endpoint);
+    if (!response)
+        return NULL;
+    header(response, MHD_HTTP_HEADER_UPGRADE, "websocket");
+    header(response, MHD_HTTP_HEADER_SEC_WEBSOCKET_ACCEPT, reply->upgrade.accept);
+    return response;
+}
+
 /* --- headers ---------------------------------------------------------------------------------- */
 
 static void add_allow(struct MHD_Response *response, const struct route *route)
@@ -209,6 +235,12 @@ static void add_headers(struct request *request, const struct reply *reply,
     enum node_state state = engine_state(engine);
     if (reply->outcome == ERR_WRONG_METHOD)
         add_allow(response, request->route);
+    if (reply->outcome == ERR_UPGRADE_REQUIRED) {
+        header(response, MHD_HTTP_HEADER_UPGRADE, "websocket");
+        header(response, MHD_HTTP_HEADER_SEC_WEBSOCKET_VERSION, "13");
+    }
+    if (reply->tells_run)
+        header(response, "X-Artemis-Run", engine->run_id);
     if (reply->status == 429 || reply->status == 503)
         header(response, MHD_HTTP_HEADER_RETRY_AFTER, "1");
     if (reply->identity_headers) {
@@ -259,14 +291,16 @@ bool reply_send(struct request *request, struct reply *reply, enum error error, 
     if (error)
         write_refusal(request, reply, error, message);
     if (reply->status == 0)
-        reply->status = 200;
+        reply->status = reply->upgrade.accept ? MHD_HTTP_SWITCHING_PROTOCOLS : MHD_HTTP_OK;
     *outcome = reply->outcome;
 
-    if (is_not_modified(request, reply))
+    if (reply->not_modified || is_not_modified(request, reply))
         reply->status = MHD_HTTP_NOT_MODIFIED;
     struct MHD_Response *response = NULL;
     if (reply->stream.context)
         response = from_stream(request, reply);
+    else if (reply->upgrade.accept)
+        response = from_upgrade(reply);
     else if (!text_failed(&reply->body))
         response = make_response(request, reply);
     bool queued = false;

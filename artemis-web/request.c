@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "artemis-core/gzip.h"
+#include "artemis-web/web_internal.h"
 
 enum { NAME_BYTES = 64 };
 
@@ -124,4 +125,18 @@ enum error request_inflate(struct request *request, char message[MESSAGE_BYTES])
     text_free(&request->body);
     request->body = inflated;
     return ERR_NONE;
+}
+
+enum error request_reserve(struct request *request, char message[MESSAGE_BYTES])
+{
+    struct push *push = request->web->push;
+    if (push_reserve(push)) {
+        request->has_room = true;
+        return ERR_NONE;
+    }
+    snprintf(message, MESSAGE_BYTES,
+             "connections: %u subscribers and waiting requests are the most that "
+             "server.max_connections = %u leaves room for",
+             push_clients_max(push), request->engine->config->server.max_connections);
+    return ERR_TOO_MANY_SUBSCRIBERS;
 }

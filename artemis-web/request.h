@@ -12,6 +12,8 @@
 
 #include "artemis-core/codec.h"
 #include "artemis-server/engine.h"
+#include "artemis-web/push/handshake.h"
+#include "artemis-web/push/push.h"
 
 struct MHD_Connection;
 struct web;
@@ -22,6 +24,7 @@ struct request {
     struct engine *engine;
     struct MHD_Connection *mhd; /* private to request.c, reply.c and server.c */
     const struct route *route;  /* NULL: no such path */
+    const char *http_version;   /* "HTTP/1.1" */
     bool is_get;                /* GET or HEAD; else POST */
     bool java;                  /* the path begins with /artemis/ */
     bool camel;                 /* a camelCase name was read, in the query or the body */
@@ -31,6 +34,9 @@ struct request {
     struct text body;           /* as received; inflated before a handler sees it */
     struct moment now;          /* when it was whole; before that, mono_ms of when it began */
     uint64_t started_ns;
+    size_t answer_bytes_max; /* failed items that go beyond are left out; 0: no limit */
+    bool has_waited;         /* for a change; it does not wait again */
+    bool has_room;           /* reserved at the push thread, and not handed over */
 };
 
 /* A body that is made while it is sent. */
@@ -39,6 +45,13 @@ struct reply_stream {
     enum error (*next)(void *context, struct text *piece, bool *ended);
     void (*free)(void *context);
     void *context; /* NULL: there is no stream */
+};
+
+/* The connection becomes a WebSocket. */
+struct reply_upgrade {
+    const char *accept; /* Sec-WebSocket-Accept; NULL: it does not */
+    char accept_room[ACCEPT_BYTES];
+    enum endpoint endpoint;
 };
 
 struct reply {
@@ -50,6 +63,11 @@ struct reply {
     struct text body;         /* owned; or else */
     struct answer *answer;    /* a reference; or else */
     struct reply_stream stream;
+    struct reply_upgrade upgrade;
+    bool waits;        /* nothing is answered yet: the request waits, and is handled once more */
+    struct wait wait;  /* for what */
+    bool not_modified; /* answer 304 */
+    bool tells_run;    /* X-Artemis-Run: whose versions these are */
 };
 
 enum dialect request_dialect(const struct request *request);
@@ -65,3 +83,7 @@ bool request_accepts_gzip(const struct request *request);
 /* Reads a gzip-encoded body in place. ERR_INVALID_JSON, ERR_INVALID_FIELD (another encoding),
  * ERR_BODY_TOO_LARGE, with *message; ERR_NO_MEMORY. */
 MUST_USE enum error request_inflate(struct request *request, char message[MESSAGE_BYTES]);
+
+/* Room among the clients that stay, for one that is about to wait or to become a WebSocket.
+ * ERR_TOO_MANY_SUBSCRIBERS with *message. */
+MUST_USE enum error request_reserve(struct request *request, char message[MESSAGE_BYTES]);

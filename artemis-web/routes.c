@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis-web/routes.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -38,6 +39,10 @@ const struct route routes[ROUTE_COUNT] = {
     {"/health", "health", METHOD_GET, ROUTE_OPERATOR, handle_health, "200 OK while the process lives"},
     {"/metrics", "metrics", METHOD_GET, ROUTE_OPERATOR, handle_metrics, "Prometheus metrics"},
     {"/ready", "ready", METHOD_GET, ROUTE_OPERATOR, handle_ready, "200 READY while the node serves clients"},
+    {"/ws", "ws", METHOD_GET, ROUTE_DISCOVERY, handle_websocket, "WebSocket: changes of services as they come"},
+    {"/ws/discovery/all-instance-change", "ws_all_changes", METHOD_GET, ROUTE_DISCOVERY, handle_websocket, "WebSocket of the Java clients: every change"},
+    {"/ws/discovery/instance-change", "ws_changes", METHOD_GET, ROUTE_DISCOVERY, handle_websocket, "WebSocket of the Java clients: changes of services"},
+    {"/ws/registry/heartbeat", "ws_heartbeat", METHOD_GET, ROUTE_REGISTRY, handle_websocket, "WebSocket of the Java clients: renew leases"},
 };
 /* clang-format on */
 
@@ -56,21 +61,33 @@ static const char *without_authority(const char *target)
     return target + strcspn(target, "/");
 }
 
+/* The Java clients' prefix, and ours. */
+struct alias {
+    const char *java;
+    const char *ours;
+};
+
+static const struct alias aliases[] = {{"/artemis/api/", "/api/"}, {"/artemis/websocket/", "/ws/"}};
+
 const struct route *route_find(const char *path, bool *java)
 {
-    static const char java_prefix[] = "/artemis/api/";
     static const char suffix[] = ".json";
+    const char *prefix = "";
     path = without_authority(path);
     *java = strncmp(path, "/artemis/", strlen("/artemis/")) == 0;
-    if (strncmp(path, java_prefix, strlen(java_prefix)) == 0)
-        path += strlen("/artemis");
+    for (size_t i = 0; i < sizeof(aliases) / sizeof(aliases[0]); i++) {
+        if (strncmp(path, aliases[i].java, strlen(aliases[i].java)) != 0)
+            continue;
+        prefix = aliases[i].ours;
+        path += strlen(aliases[i].java);
+        break;
+    }
     size_t size = strlen(path);
     if (size > strlen(suffix) && strcmp(path + size - strlen(suffix), suffix) == 0)
         size -= strlen(suffix);
-    if (size >= ROUTE_PATH_BYTES)
+    if (strlen(prefix) + size >= ROUTE_PATH_BYTES)
         return NULL;
     char canonical[ROUTE_PATH_BYTES];
-    memcpy(canonical, path, size);
-    canonical[size] = '\0';
+    snprintf(canonical, sizeof(canonical), "%s%.*s", prefix, (int)size, path);
     return bsearch(canonical, routes, ROUTE_COUNT, sizeof(routes[0]), by_path);
 }

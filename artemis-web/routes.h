@@ -3,9 +3,9 @@
  * routes - the table of everything that can be asked for: path, methods, handler, and a sentence
  * that the documentation is printed from.
  *
- * A path in the table is canonical: below /api, without the suffix .json. The Java clients' prefix
- * /artemis/api is an alias for /api, and http://HOST before a path counts for nothing. Constant
- * data; any thread.
+ * A path in the table is canonical: below /api, without the suffix .json. The Java clients'
+ * prefixes /artemis/api and /artemis/websocket are aliases for /api and /ws, and http://HOST
+ * before a path counts for nothing. Constant data; any thread.
  */
 #pragma once
 
@@ -34,7 +34,7 @@ struct route {
     const char *sentence;
 };
 
-enum { ROUTE_COUNT = 29, ROUTE_PATH_BYTES = 64 };
+enum { ROUTE_COUNT = 33, ROUTE_PATH_BYTES = 64 };
 
 extern const struct route routes[ROUTE_COUNT]; /* sorted by path */
 

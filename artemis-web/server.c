@@ -42,12 +42,6 @@ enum {
     CLOSE_WAIT_MS = 500,
 };
 
-/* A connection and the request on it, in one allocation that lives as long as the connection. */
-struct session {
-    struct connection connection;
-    struct request request;
-};
-
 /* --- requests --------------------------------------------------------------------------------- */
 
 /* How long the body is must be beyond doubt, or what one reader takes for a body another takes for
@@ -164,6 +158,11 @@ static enum MHD_Result answer(struct session *session, const char *url, const ch
     struct reply reply = {0};
     enum error outcome;
     enum error error = dispatch(request, &reply, url, method, message);
+    if (!error && reply.waits) {
+        request->has_room = false; /* handed over */
+        push_wait(web->push, &reply.wait, request->mhd, session->connection.socket);
+        return MHD_YES;
+    }
     bool sent = reply_send(request, &reply, error, message, &outcome);
     metrics_count(&web->metrics, request->route, outcome, clock_mono_ns() - request->started_ns);
     if (log_enabled(LOG_LEVEL_DEBUG)) {
@@ -200,6 +199,7 @@ static void begin(struct session *session, struct web *web, struct MHD_Connectio
         .web = web,
         .engine = web->engine,
         .mhd = mhd,
+        .http_version = version,
         .is_get = strcmp(method, MHD_HTTP_METHOD_POST) != 0,
         .body = body,
         .started_ns = clock_mono_ns(),
@@ -304,6 +304,8 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, con
         return more ? MHD_YES : MHD_NO;
     }
     session->request.now = clock_now();
+    if (session->request.has_waited)
+        session->request.started_ns = clock_mono_ns(); /* waiting is not work */
     if (!connection_serving(&session->request.web->connections, &session->connection,
                             session->request.now.mono_ms))
         return MHD_NO; /* it came too late, and has been told */
@@ -320,6 +322,9 @@ static void on_completed(void *context, struct MHD_Connection *mhd, void **reque
     if (!session || *request_context == &nul_mark)
         return;
     let_go(&session->request);
+    if (session->request.has_room)
+        push_release(web->push);
+    session->request.has_room = false;
     uint64_t now_ms = clock_mono_ns() / NS_PER_MS;
     if (!session->request.route || session->request.route->class != ROUTE_PEER)
         atomic_store_explicit(&web->served_ms, now_ms, memory_order_relaxed);
@@ -396,7 +401,7 @@ static struct MHD_Daemon *start_daemon(struct web *web)
     unsigned library_limit = config->server.max_connections * 2 + SPARE_FILES;
     return MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC | MHD_USE_TURBO |
-            MHD_USE_ERROR_LOG,
+            MHD_ALLOW_UPGRADE | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG,
         0, NULL, NULL, on_request, web, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL,
         MHD_OPTION_CONNECTION_LIMIT, library_limit, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)CONNECTION_BUFFER_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECS,
@@ -422,18 +427,30 @@ static void on_accepted(void *context, int socket, const struct sockaddr *peer, 
         connections_give_up(&web->connections); /* it has been closed */
 }
 
+/* Some connections are always left for requests that are answered at once. */
+static uint32_t subscribers_max(const struct web *web)
+{
+    uint32_t connections = web->engine->config->server.max_connections;
+    uint32_t left = connections / 10;
+    return connections - (left ? left : 1);
+}
+
 /* Starts the threads. The listener is the acceptor's when this succeeds. */
 static enum error start_threads(struct web *web, int listener)
 {
     enum error error = library_replies_start(&web->metrics);
+    if (!error)
+        error = push_start(web->engine, subscribers_max(web), &web->push);
     if (error)
         return error;
     web->daemon = start_daemon(web);
-    if (!web->daemon)
-        return ERR_SYSTEM;
-    error = acceptor_start(listener, on_accepted, web, &web->acceptor);
-    if (error)
+    error = web->daemon ? acceptor_start(listener, on_accepted, web, &web->acceptor) : ERR_SYSTEM;
+    if (!error)
+        return ERR_NONE;
+    push_stop(web->push);
+    if (web->daemon)
         MHD_stop_daemon(web->daemon);
+    push_free(web->push);
     return error;
 }
 
@@ -503,6 +520,7 @@ void web_drain(struct web *web, uint64_t drain_ms)
     uint64_t deadline_ms = clock_now().mono_ms + drain_ms;
     acceptor_stop(web->acceptor);
     web->acceptor = NULL;
+    push_drain(web->push);
     wait_for_quiet(web, deadline_ms);
 }
 
@@ -511,6 +529,7 @@ void web_stop(struct web *web)
     if (!web)
         return;
     acceptor_stop(web->acceptor);
+    push_stop(web->push);
     connections_close_idle(&web->connections);
     struct connections_view view;
     uint64_t until_ms = clock_now().mono_ms + CLOSE_WAIT_MS;
@@ -519,6 +538,7 @@ void web_stop(struct web *web)
         connections_view(&web->connections, &view);
     } while (view.open + view.closing > 0 && clock_now().mono_ms < until_ms);
     MHD_stop_daemon(web->daemon);
+    push_free(web->push);
     connections_free(&web->connections);
     free(web);
 }

@@ -6,13 +6,22 @@
 
 #include "artemis-web/connections.h"
 #include "artemis-web/metrics.h"
+#include "artemis-web/request.h"
 #include "artemis-web/web.h"
 
 struct MHD_Daemon;
 struct acceptor;
 
+/* A connection and the request on it, in one allocation that lives as long as the connection. It is
+ * libmicrohttpd's context of both. */
+struct session {
+    struct connection connection;
+    struct request request;
+};
+
 struct web {
-    struct engine *engine;     /* borrowed */
+    struct engine *engine; /* borrowed */
+    struct push *push;
     struct MHD_Daemon *daemon; /* its threads call back into this struct */
     struct acceptor *acceptor;
     char address[WEB_ADDRESS_BYTES];

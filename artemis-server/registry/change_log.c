@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#define NOT_AWAITED UINT64_MAX
+
 enum error change_log_init(struct change_log *log, uint32_t capacity, struct moment now)
 {
     assert(capacity && (capacity & (capacity - 1)) == 0);
@@ -14,6 +16,7 @@ enum error change_log_init(struct change_log *log, uint32_t capacity, struct mom
     pthread_mutex_init(&log->_shared.lock, NULL);
     uint64_t start = now.wall_ms * 1000;
     atomic_init(&log->version, start);
+    atomic_init(&log->awaited_after, NOT_AWAITED);
     log->_shared.first = start + 1;
     return ERR_NONE;
 }
@@ -61,7 +64,7 @@ uint64_t change_log_append(struct change_log *log, struct instance *instance, en
            log->_shared.first < version)
         dropped[count++] = drop_first(log);
     log->_shared.ring[version & (log->capacity - 1)] = (struct change){instance, type, now.wall_ms};
-    atomic_store_explicit(&log->version, version, memory_order_release);
+    atomic_store(&log->version, version); /* in one order with awaited_after */
     pthread_mutex_unlock(&log->_shared.lock);
     while (count > 0)
         instance_unref(dropped[--count]);
@@ -108,6 +111,39 @@ enum error change_log_since(struct change_log *log, uint64_t version, struct cha
         if (!changes)
             return ERR_NO_MEMORY;
     }
+}
+
+enum error change_log_read(struct change_log *log, uint64_t version, struct change *out, size_t max,
+                           size_t *count)
+{
+    pthread_mutex_lock(&log->_shared.lock);
+    uint64_t last = change_log_version(log);
+    bool known = version + 1 >= log->_shared.first && version <= last;
+    size_t ready = known ? (size_t)(last - version) : 0;
+    *count = ready < max ? ready : max;
+    for (size_t i = 0; i < *count; i++) {
+        out[i] = log->_shared.ring[(version + 1 + i) & (log->capacity - 1)];
+        instance_ref(out[i].instance);
+    }
+    pthread_mutex_unlock(&log->_shared.lock);
+    return known ? ERR_NONE : ERR_VERSION_GONE;
+}
+
+bool change_log_await(struct change_log *log, uint64_t version)
+{
+    atomic_store(&log->awaited_after, version);
+    if (atomic_load(&log->version) == version)
+        return true;
+    atomic_store(&log->awaited_after, NOT_AWAITED); /* one call too many does no harm */
+    return false;
+}
+
+void change_log_wake(struct change_log *log)
+{
+    uint64_t after = atomic_load(&log->awaited_after);
+    if (after != NOT_AWAITED && atomic_load(&log->version) != after &&
+        atomic_compare_exchange_strong(&log->awaited_after, &after, NOT_AWAITED))
+        log->wake(log->wake_context);
 }
 
 void change_list_free(struct change *changes, size_t count)

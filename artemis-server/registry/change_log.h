@@ -16,6 +16,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include "artemis-core/codec.h"
 #include "artemis-core/moment.h"
@@ -28,6 +29,9 @@ struct change {
     uint64_t wall_ms;
 };
 
+/* Called when there is a change that somebody awaits. Must be short. */
+typedef void change_log_waker(void *context);
+
 struct change_log {
     uint32_t capacity; /* a power of two; constant */
     struct {
@@ -37,6 +41,10 @@ struct change_log {
         size_t bytes;        /* of the instances in it */
     } _shared;
     _Atomic uint64_t version; /* of the newest change; written under the lock */
+    /* Who waits for the next change, if anybody does. */
+    change_log_waker *wake; /* constant, like its context */
+    void *wake_context;
+    _Atomic uint64_t awaited_after;
 };
 
 MUST_USE enum error change_log_init(struct change_log *log, uint32_t capacity, struct moment now);
@@ -52,4 +60,15 @@ uint32_t change_log_size(struct change_log *log); /* changes in the ring */
  * drops. *newest is the version of the last one. ERR_VERSION_GONE, ERR_NO_MEMORY. */
 MUST_USE enum error change_log_since(struct change_log *log, uint64_t version, struct change **out,
                                      size_t *count, uint64_t *newest);
+/* At most `max` changes after `version`, oldest first, with references that are the caller's; the
+ * first of them has the version after `version`, and so on. ERR_VERSION_GONE. */
+MUST_USE enum error change_log_read(struct change_log *log, uint64_t version, struct change *out,
+                                    size_t max, size_t *count);
 void change_list_free(struct change *changes, size_t count);
+
+/* Has the waker called once, soon after there is a change after `version`. False: there is one
+ * already. For one thread; the waker is set before others use the log. */
+MUST_USE bool change_log_await(struct change_log *log, uint64_t version);
+/* Calls the waker if somebody awaits what was appended. For those who have appended, when they hold
+ * no lock any more. */
+void change_log_wake(struct change_log *log);

@@ -80,11 +80,12 @@ uint32_t registry_record_hash(const struct registry *registry, struct slice pack
                                           registry->options.hash_seed);
 }
 
-void registry_unlock(struct locked_shard *home)
+void registry_unlock(struct registry *registry, struct locked_shard *home)
 {
     struct answer *dropped = home->shard.dropped;
     home->shard.dropped = NULL;
     pthread_mutex_unlock(&home->lock);
+    change_log_wake(&registry->log);
     answer_free_dropped(dropped);
 }
 
@@ -232,7 +233,7 @@ enum error registry_register(struct registry *registry, struct instance *instanc
         if (!error)
             note_change(registry, shard, number, &noted);
     }
-    registry_unlock(place.home);
+    registry_unlock(registry, place.home);
     notify(registry, noted);
     return error;
 }
@@ -312,7 +313,7 @@ void registry_unregister(struct registry *registry, const struct instance_key *k
                           tombstones_until(registry, now), now);
         note_change(registry, shard, number, &noted);
     }
-    registry_unlock(home);
+    registry_unlock(registry, home);
     notify(registry, noted);
 }
 

@@ -198,7 +198,7 @@ static uint32_t decide_due(struct registry *registry, struct locked_shard *home,
                 break;
             evicted += decide(registry, &home->shard, number, now, node);
         }
-        registry_unlock(home);
+        registry_unlock(registry, home);
     } while (decided == DECISIONS_A_STRETCH);
     return evicted;
 }
@@ -242,7 +242,7 @@ static void age_all_services(struct registry *registry, uint64_t now_ms)
     answer_free_dropped(dropped);
 }
 
-static void housekeep_shard(struct locked_shard *home, uint64_t now_ms)
+static void housekeep_shard(struct registry *registry, struct locked_shard *home, uint64_t now_ms)
 {
     unsigned budget;
     pthread_mutex_lock(&home->lock);
@@ -252,14 +252,14 @@ static void housekeep_shard(struct locked_shard *home, uint64_t now_ms)
         budget = WHEEL_STEPS_A_STRETCH;
         pthread_mutex_lock(&home->lock);
         shard_housekeep(&home->shard, now_ms, &budget);
-        registry_unlock(home);
+        registry_unlock(registry, home);
     } while (budget == 0);
 }
 
 void registry_housekeep(struct registry *registry, struct moment now)
 {
     for (int i = 0; i < SHARD_COUNT; i++)
-        housekeep_shard(&registry->shards[i], now.mono_ms);
+        housekeep_shard(registry, &registry->shards[i], now.mono_ms);
     age_all_services(registry, now.mono_ms);
 }
 

@@ -81,8 +81,8 @@ MUST_USE enum error registry_insert(struct registry *registry, struct service_pl
 void registry_take_out(struct registry *registry, struct shard *shard, uint32_t number,
                        uint32_t record_hash, struct stored_version version, uint64_t until_ms,
                        struct moment now);
-/* Unlocks, and then frees the answers that were dropped under the lock. */
-void registry_unlock(struct locked_shard *home);
+/* Unlocks, wakes who awaits a change, and frees the answers that were dropped under the lock. */
+void registry_unlock(struct registry *registry, struct locked_shard *home);
 
 /* Logs a change of a record's service and stamps its new version. The shard is locked. */
 void registry_log_change(struct registry *registry, struct shard *shard, uint32_t service,

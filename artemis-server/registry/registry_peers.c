@@ -163,9 +163,9 @@ static struct spot lock_spot(struct registry *registry, struct slice packed_key)
     return spot;
 }
 
-static void unlock_spot(struct spot *spot)
+static void unlock_spot(struct registry *registry, struct spot *spot)
 {
-    registry_unlock(spot->place.home);
+    registry_unlock(registry, spot->place.home);
 }
 
 void registry_ask_again(struct registry *registry, struct slice packed_key)
@@ -173,7 +173,7 @@ void registry_ask_again(struct registry *registry, struct slice packed_key)
     struct spot spot = lock_spot(registry, packed_key);
     if (spot.record && !spot.record->deleted && spot.record->asking)
         shard_note_question(spot.shard, spot.number);
-    unlock_spot(&spot);
+    unlock_spot(registry, &spot);
 }
 
 void registry_settle(struct registry *registry, struct slice packed_key, struct moment now)
@@ -181,7 +181,7 @@ void registry_settle(struct registry *registry, struct slice packed_key, struct 
     struct spot spot = lock_spot(registry, packed_key);
     if (spot.record && !spot.record->deleted && spot.record->asking)
         shard_settle(spot.shard, spot.number, now.mono_ms);
-    unlock_spot(&spot);
+    unlock_spot(registry, &spot);
 }
 
 bool registry_read(struct registry *registry, struct slice packed_key, struct peer_state *out)
@@ -189,7 +189,7 @@ bool registry_read(struct registry *registry, struct slice packed_key, struct pe
     struct spot spot = lock_spot(registry, packed_key);
     if (spot.record)
         *out = registry_state_of(registry, spot.record);
-    unlock_spot(&spot);
+    unlock_spot(registry, &spot);
     return spot.record != NULL;
 }
 
@@ -286,7 +286,7 @@ enum error registry_apply(struct registry *registry, const struct peer_record *r
         error = registry_insert(registry, spot.place, spot.hash, record->instance, version,
                                 deadline_ms, now, &spot.number);
     }
-    unlock_spot(&spot);
+    unlock_spot(registry, &spot);
     return error;
 }
 
@@ -308,7 +308,7 @@ enum error registry_apply_renewal(struct registry *registry, const struct peer_r
         if (!spot.record->deleted)
             move_lease(registry, &spot, record->age_ms, now);
     }
-    unlock_spot(&spot);
+    unlock_spot(registry, &spot);
     return error;
 }
 
@@ -354,6 +354,6 @@ enum error registry_apply_unregister(struct registry *registry, const struct pee
             shard_prolong_tombstone(spot.shard, spot.number, until_ms);
         }
     }
-    unlock_spot(&spot);
+    unlock_spot(registry, &spot);
     return error;
 }

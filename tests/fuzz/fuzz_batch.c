@@ -79,7 +79,7 @@ static void read_batch(struct slice body, enum batch_kind kind)
     }
     for (enum dialect dialect = 0; dialect < DIALECT_COUNT; dialect++) {
         struct text answer = {0};
-        batch_write_answer(batch, dialect, &answer);
+        batch_write_answer(batch, dialect, 0, &answer);
         fuzz_check_answer(&answer);
     }
     batch_free(batch);

@@ -41,11 +41,13 @@ home 'jansson.h' 'artemis-core/codec|artemis/(client|command)_'
 home 'microhttpd.h' 'artemis-web/'
 home 'curl/' 'artemis-server/replication/transport.c|artemis/client_(http|url)'
 home 'zlib.h' 'artemis-core/gzip.c'
-home 'xxhash.h' 'artemis-server/registry/(registry|origins).c|artemis-server/replication/outbox.c'
+home 'xxhash.h' 'artemis-server/registry/(registry|origins).c|artemis-server/replication/outbox.c|artemis-web/push/topics.c'
+home 'wslay/wslay.h' 'artemis-web/push/|libartemis/|tests/'
+home 'nettle/.*' 'artemis-web/push/handshake.c|libartemis/|tests/'
 home 'toml' 'artemis-core/toml.cpp'
 
 # --- purity ----------------------------------------------------------------------------------------------
-pure=$(printf '%s\n' "${production[@]}" | grep -E '^artemis-core/|registry/(guard|hash_index|lease_wheel|shard|shard_peers|slab|version_clock)\.|replication/(outbox|replica)')
+pure=$(printf '%s\n' "${production[@]}" | grep -E '^artemis-core/|registry/(guard|hash_index|lease_wheel|shard|shard_peers|slab|version_clock)\.|replication/(outbox|replica)|push/(frame|topics|messages|handshake)\.')
 rule "purity" "what decides has no thread, socket, file or clock: take it as an argument" \
     "$(grep -nHE '#include <(pthread|sys/socket|sys/stat|fcntl|netdb|poll|unistd)\.h>|\b(fopen|open|socket|clock_gettime|gettimeofday|time)\(' $pure | grep -v '^[^:]*:[0-9]*: \*' || true)"
 rule "clock" "only artemis-server/clock.c reads a clock (and the command line, to wait)" \

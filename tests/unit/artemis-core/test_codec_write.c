@@ -224,7 +224,7 @@ static void check_answers(struct batch *batch, const char *const expected[DIALEC
 {
     for (enum dialect dialect = 0; dialect < DIALECT_COUNT; dialect++) {
         struct text out = {0};
-        batch_write_answer(batch, dialect, &out);
+        batch_write_answer(batch, dialect, 0, &out);
         check_equal(&out, expected[dialect]);
     }
     batch_free(batch);
@@ -246,7 +246,7 @@ static void batch_without_failures(void **state)
     check_answers(batch, expected);
     struct text out = {0};
     batch = parsed(BATCH_OF_KEYS, "{'instance_keys':[]}");
-    batch_write_answer(batch, DIALECT_JAVA, &out);
+    batch_write_answer(batch, DIALECT_JAVA, 0, &out);
     check_equal(&out, "{'responseStatus':{'errorCode':'success','errorMessage':null,'reason':null,"
                       "'status':'success','message':''},'failedInstanceKeys':null}");
     batch_free(batch);
@@ -291,7 +291,7 @@ static void batch_with_an_unknown_instance(void **state)
     assert_int_equal(batch_key(batch, 0, &key), ERR_NONE);
     assert_int_equal(batch_fail(batch, 0, ERR_INSTANCE_NOT_FOUND, &key), ERR_NONE);
     struct text out = {0};
-    batch_write_answer(batch, DIALECT_JAVA, &out);
+    batch_write_answer(batch, DIALECT_JAVA, 0, &out);
     json_t *read = json_loadb(out.data, out.size, JSON_REJECT_DUPLICATES, NULL);
     const json_t *failed = check_find(read, "failedInstances[0]");
     char *sent = quoted("{" SENT "}");
@@ -324,7 +324,7 @@ static void batch_with_several_failures(void **state)
     assert_int_equal(batch_outcome(batch), ERR_INVALID_FIELD);
 #define FIRST "'instances[1]: must be an object, is 7 (the first of 3 failures in 4 items)'"
     struct text out = {0};
-    batch_write_answer(batch, DIALECT_CAMEL, &out);
+    batch_write_answer(batch, DIALECT_CAMEL, 0, &out);
     check_equal(&out,
                 "{'responseStatus':{'errorCode':'bad-request','errorMessage':" FIRST
                 ",'reason':'invalid-field','status':'partial_fail','message':" FIRST "},"
@@ -361,7 +361,7 @@ static void batch_with_the_longest_unknown_key(void **state)
         assert_int_equal(batch_key(batch, 0, &key), ERR_NONE);
         assert_int_equal(batch_fail(batch, 0, ERR_INSTANCE_NOT_FOUND, &key), ERR_NONE);
         struct text out = {0};
-        batch_write_answer(batch, DIALECT_SNAKE, &out);
+        batch_write_answer(batch, DIALECT_SNAKE, 0, &out);
         assert_true(text_is_utf8((struct slice){out.data, out.size}));
         json_t *read = json_loadb(out.data, out.size, JSON_REJECT_DUPLICATES, NULL);
         assert_non_null(read);

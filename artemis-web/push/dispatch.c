@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Changes to watchers: the log is read from where it was left, what belongs to one service is put
+ * together, and encoded once for each form that somebody reads.
+ *
+ * State and changes fit together: before the newest state of a service is sent, all changes up to
+ * its version are handed out, so nothing older can follow it.
+ */
+#include <string.h>
+
+#include "artemis-server/registry/registry_watch.h"
+#include "artemis-web/push/frame.h"
+#include "artemis-web/push/push_internal.h"
+
+enum {
+    FRAME_BYTES_MAX = 64 * 1024,   /* of changes in one message, if they are more than one */
+    STATE_BYTES_MAX = 1024 * 1024, /* a larger state is to be fetched by HTTP */
+};
+
+static struct subscription *subscription_of(struct watcher *watcher)
+{
+    return (struct subscription *)watcher;
+}
+
+/* Sends to those of a topic that read this form. */
+static void send_to(struct topic *topic, enum push_form form, struct frame *frame)
+{
+    struct watcher *next;
+    for (struct watcher *watcher = topic->watchers[WATCHER_SUBSCRIPTION]; watcher; watcher = next) {
+        struct subscription *subscription = subscription_of(watcher);
+        next = watcher->next; /* a socket that fails goes, with this subscription */
+        if (subscription->form == form)
+            websocket_send(subscription->websocket, frame, subscription);
+    }
+}
+
+/* Everybody in a topic has missed something. */
+static void make_all_stale(struct topic *topic)
+{
+    for (struct watcher *watcher = topic->watchers[WATCHER_SUBSCRIPTION]; watcher;
+         watcher = watcher->next)
+        subscription_make_stale(subscription_of(watcher));
+}
+
+static bool is_read(const struct topic *topic, enum push_form form)
+{
+    const struct watcher *watcher = topic->watchers[WATCHER_SUBSCRIPTION];
+    while (watcher && ((const struct subscription *)watcher)->form != form)
+        watcher = watcher->next;
+    return watcher != NULL;
+}
+
+static void send_message(struct push *push, struct topic *topic, enum push_form form,
+                         uint64_t version)
+{
+    struct text *changes = &push->scratch[0];
+    struct text *message = &push->scratch[1];
+    text_clear(message);
+    struct slice list = {changes->data, changes->size};
+    if (form == FORM_JAVA)
+        text_append_slice(message, list);
+    else
+        message_service_change(message, topic_id(topic), version, list, false);
+    struct frame *frame = NULL;
+    if (!text_failed(changes) && !text_failed(message))
+        frame = frame_create(FRAME_TEXT, (struct slice){message->data, message->size});
+    if (frame) {
+        send_to(topic, form, frame);
+        send_to(push->topics.all, form, frame);
+    } else {
+        make_all_stale(topic);
+        make_all_stale(push->topics.all);
+    }
+    frame_unref(frame);
+    text_clear(changes);
+}
+
+/* A change that Java clients could not read becomes a reload. */
+static void write_change(struct push *push, const struct topic *topic, enum push_form form,
+                         const struct change *change)
+{
+    struct text *changes = &push->scratch[0];
+    message_change(changes, form, change->instance, change->type, change->wall_ms);
+    if (form != FORM_JAVA || changes->size <= JAVA_MESSAGE_BYTES_MAX)
+        return;
+    text_clear(changes);
+    message_reload(changes, form, topic_id(topic), change->wall_ms);
+}
+
+static void send_changes(struct push *push, struct topic *topic, enum push_form form,
+                         const struct change *batch, uint64_t before)
+{
+    struct text *changes = &push->scratch[0];
+    text_clear(changes);
+    for (uint32_t at = topic->first_change; at; at = push->next_of_topic[at - 1]) {
+        write_change(push, topic, form, &batch[at - 1]);
+        if (form == FORM_JAVA || at == topic->last_change || changes->size > FRAME_BYTES_MAX)
+            send_message(push, topic, form, before + at);
+    }
+}
+
+static void hand_out(struct push *push, struct topic *topic, const struct change *batch,
+                     uint64_t before)
+{
+    topic_drop_state(topic);
+    for (enum push_form form = 0; form < FORM_COUNT; form++)
+        if (is_read(topic, form) || is_read(push->topics.all, form))
+            send_changes(push, topic, form, batch, before);
+    waiting_end_topic(push, topic);
+    topic->first_change = topic->last_change = 0; /* until here it stays */
+    topics_release(&push->topics, topic);
+}
+
+/* The topic of a change, if somebody watches it: its own, or "*". */
+static struct topic *watched(struct push *push, const struct change *change)
+{
+    struct slice id = instance_text(change->instance, FIELD_SERVICE);
+    if (push->topics.all->watchers[WATCHER_SUBSCRIPTION]) {
+        struct topic *topic = topics_take(&push->topics, id);
+        if (!topic)
+            make_all_stale(push->topics.all);
+        return topic;
+    }
+    return topics_find(&push->topics, id);
+}
+
+/* Puts together what belongs to one service; returns the services, the first changed first. */
+static struct topic *sort_batch(struct push *push, const struct change *batch, uint32_t count)
+{
+    struct topic *first = NULL;
+    struct topic **last = &first;
+    for (uint32_t at = 1; at <= count; at++) {
+        struct topic *topic = watched(push, &batch[at - 1]);
+        push->next_of_topic[at - 1] = 0;
+        if (!topic)
+            continue;
+        if (topic->first_change) {
+            push->next_of_topic[topic->last_change - 1] = at;
+        } else {
+            topic->first_change = at;
+            topic->next_changed = NULL;
+            *last = topic;
+            last = &topic->next_changed;
+        }
+        topic->last_change = at;
+    }
+    return first;
+}
+
+static void hand_out_batch(struct push *push, const struct change *batch, uint32_t count)
+{
+    uint64_t before = atomic_load(&push->seen);
+    struct topic *next;
+    for (struct topic *topic = sort_batch(push, batch, count); topic; topic = next) {
+        next = topic->next_changed;
+        hand_out(push, topic, batch, before);
+    }
+    waiting_end_topic(push, push->topics.all);
+    atomic_store(&push->seen, before + count);
+}
+
+/* Who watches every service gets the versions in their order, so that the last one it has seen
+ * tells what it has missed: only changes of one service that follow each other are put together
+ * then. */
+static uint32_t stretch(const struct push *push, const struct change *batch, uint32_t count)
+{
+    uint32_t same = 1;
+    if (!push->topics.all->watchers[WATCHER_SUBSCRIPTION])
+        return count;
+    while (same < count && slice_equal(instance_text(batch[same].instance, FIELD_SERVICE),
+                                       instance_text(batch[0].instance, FIELD_SERVICE)))
+        same++;
+    return same;
+}
+
+static void hand_out_all(struct push *push, uint32_t count)
+{
+    uint32_t done = 0;
+    while (done < count) {
+        uint32_t size = stretch(push, push->batch + done, count - done);
+        hand_out_batch(push, push->batch + done, size);
+        done += size;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        instance_unref(push->batch[i].instance);
+}
+
+/* The log has dropped what we have not read: everybody gets the newest state. */
+static void skip(struct push *push)
+{
+    atomic_store(&push->seen, registry_version(push->engine->registry));
+    waiting_end_all(push);
+    for (struct websocket *websocket = push->websockets; websocket; websocket = websocket->next) {
+        for (struct subscription *of = websocket->subscriptions; of; of = of->next) {
+            topic_drop_state(of->watcher.topic);
+            subscription_make_stale(of);
+        }
+    }
+}
+
+void push_dispatch(struct push *push, uint64_t version)
+{
+    struct registry *registry = push->engine->registry;
+    size_t count = 1;
+    while (count && atomic_load(&push->seen) < version) {
+        uint64_t seen = atomic_load(&push->seen);
+        size_t max = version - seen < CHANGES_AT_ONCE ? (size_t)(version - seen) : CHANGES_AT_ONCE;
+        if (registry_changes(registry, seen, push->batch, max, &count))
+            skip(push);
+        else if (count)
+            hand_out_all(push, (uint32_t)count);
+    }
+}
+
+/* --- the newest state ------------------------------------------------------------------------- */
+
+bool push_has_missed(struct push *push, struct slice service_id, uint64_t version)
+{
+    struct registry *registry = push->engine->registry;
+    if (version > registry_version(registry))
+        return true; /* of another node, or of a run with another clock */
+    if (slice_equal(service_id, SLICE("*")))
+        return version < registry_version(registry);
+    uint64_t latest = registry_service_version(registry, service_id);
+    return latest ? latest > version : version > 0; /* it may have gone meanwhile */
+}
+
+/* Appends a reload and the whole state. False: it is not whole, but to be fetched. */
+static bool write_state(struct push *push, const struct topic *topic, enum push_form form,
+                        const struct registry_members *members)
+{
+    struct text *changes = &push->scratch[0];
+    uint64_t wall_ms = push->now.wall_ms;
+    text_clear(changes);
+    message_reload(changes, form, topic_id(topic), wall_ms);
+    if (form == FORM_JAVA)
+        return true; /* that has them ask */
+    if (topic == push->topics.all)
+        return false;
+    size_t reload_bytes = changes->size;
+    for (size_t i = 0; i < members->count && changes->size <= STATE_BYTES_MAX; i++)
+        message_change(changes, form, members->instances[i], CHANGE_NEW, wall_ms);
+    if (changes->size <= STATE_BYTES_MAX)
+        return true;
+    changes->size = reload_bytes;
+    return false;
+}
+
+static struct frame *build_state(struct push *push, struct topic *topic, enum push_form form,
+                                 const struct registry_members *members, uint64_t version)
+{
+    struct text *message = &push->scratch[1];
+    bool whole = write_state(push, topic, form, members);
+    struct slice changes = {push->scratch[0].data, push->scratch[0].size};
+    text_clear(message);
+    if (form == FORM_JAVA)
+        text_append_slice(message, changes);
+    else
+        message_service_change(message, topic_id(topic), version, changes, !whole);
+    if (text_failed(&push->scratch[0]) || text_failed(message))
+        return NULL;
+    return frame_create(FRAME_TEXT, (struct slice){message->data, message->size});
+}
+
+/* The state of a topic, for all who need it now; kept until the service changes. NULL: out of
+ * memory. */
+static struct frame *newest_state(struct push *push, struct topic *topic, enum push_form form)
+{
+    struct registry_members members = {0};
+    bool all = topic == push->topics.all;
+    if (topic->state[form] && !all &&
+        registry_service_version(push->engine->registry, topic_id(topic)) == topic->state_version)
+        return topic->state[form];
+    topic_drop_state(topic);
+    if (!all && registry_members(push->engine->registry, topic_id(topic), &members))
+        return NULL;
+    uint64_t version = all ? registry_version(push->engine->registry) : members.version;
+    topic->pinned = true; /* its last watcher may fail meanwhile */
+    push_dispatch(push, version);
+    topic->pinned = false;
+    topic->state[form] =
+        build_state(push, topic, form, &members, version ? version : atomic_load(&push->seen));
+    topic->state_version = members.version;
+    registry_members_free(&members);
+    return topic->state[form];
+}
+
+void push_make_up(struct push *push, struct websocket *websocket)
+{
+    struct subscription *next;
+    websocket->behind = false;
+    for (struct subscription *of = websocket->subscriptions; of; of = next) {
+        next = of->next;
+        if (!of->stale)
+            continue;
+        if (websocket->queue.count) {
+            websocket->behind = true; /* at the next chance */
+            return;
+        }
+        struct topic *topic = of->watcher.topic;
+        struct frame *frame = newest_state(push, topic, of->form);
+        if (websocket->state == WEBSOCKET_GONE) { /* and `of` with it */
+            topics_release(&push->topics, topic);
+            return;
+        }
+        if (!frame) {
+            websocket_close(websocket, WSLAY_CODE_INTERNAL_SERVER_ERROR, "out of memory");
+            return;
+        }
+        push_count(&push->counters.reloads, 1);
+        of->stale = false;
+        websocket_send(websocket, frame, of);
+        if (websocket->state != WEBSOCKET_OPEN)
+            return;
+    }
+}

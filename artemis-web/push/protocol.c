@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the messages of clients mean: the native protocol on /ws, and the three of the Java clients.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "artemis-server/clock.h"
+#include "artemis-server/registry/registry_watch.h"
+#include "artemis-web/handlers.h"
+#include "artemis-web/push/push_internal.h"
+
+/* --- subscriptions ---------------------------------------------------------------------------- */
+
+static struct subscription *find(const struct websocket *websocket, const struct topic *topic)
+{
+    struct subscription *subscription = websocket->subscriptions;
+    while (subscription && subscription->watcher.topic != topic)
+        subscription = subscription->next;
+    return subscription;
+}
+
+struct subscription *subscription_add(struct websocket *websocket, struct slice service_id,
+                                      enum push_form form, bool *is_new)
+{
+    struct push *push = websocket->push;
+    struct topic *topic = topics_take(&push->topics, service_id);
+    *is_new = false;
+    if (!topic)
+        return NULL;
+    struct subscription *subscription = find(websocket, topic);
+    if (subscription) {
+        subscription->form = form;
+        return subscription;
+    }
+    if (websocket->subscription_count < SUBSCRIPTIONS_MAX)
+        subscription = malloc(sizeof(*subscription));
+    if (!subscription) {
+        topics_release(&push->topics, topic);
+        return NULL;
+    }
+    push_begin_watching(push);
+    *subscription = (struct subscription){
+        .websocket = websocket, .form = form, .next = websocket->subscriptions};
+    topic_link(topic, WATCHER_SUBSCRIPTION, &subscription->watcher);
+    if (subscription->next)
+        subscription->next->prev = subscription;
+    websocket->subscriptions = subscription;
+    websocket->subscription_count++;
+    push_count(&push->counters.subscriptions, 1);
+    *is_new = true;
+    return subscription;
+}
+
+void subscription_remove(struct subscription *subscription)
+{
+    struct websocket *websocket = subscription->websocket;
+    struct topic *topic = subscription->watcher.topic;
+    send_queue_forget(&websocket->queue, subscription);
+    topic_unlink(&subscription->watcher, WATCHER_SUBSCRIPTION);
+    topics_release(&websocket->push->topics, topic);
+    if (subscription->prev)
+        subscription->prev->next = subscription->next;
+    else
+        websocket->subscriptions = subscription->next;
+    if (subscription->next)
+        subscription->next->prev = subscription->prev;
+    websocket->subscription_count--;
+    push_uncount(&websocket->push->counters.subscriptions);
+    free(subscription);
+}
+
+/* --- /ws -------------------------------------------------------------------------------------- */
+
+struct said {
+    struct slice type;
+    struct slice service_id; /* as sent */
+    struct slice run;
+    uint64_t version; /* UINT64_MAX: none */
+    bool camel;
+    char id[ID_BYTES_MAX]; /* of the service, canonical */
+    size_t id_size;
+};
+
+static enum error read_fields(struct document *document, struct said *said,
+                              char message[MESSAGE_BYTES])
+{
+    enum error error = document_text(document, "type", &said->type, message);
+    if (!error)
+        error = document_text(document, "service_id", &said->service_id, message);
+    if (!error)
+        error = document_text(document, "run", &said->run, message);
+    if (!error)
+        error = document_u64(document, "version", &said->version, message);
+    said->camel = document_is_camel(document);
+    return error;
+}
+
+static enum error read_id(struct said *said, char message[MESSAGE_BYTES])
+{
+    struct field_problem problem;
+    enum error error = service_id_canonical(said->service_id, said->id, &said->id_size, &problem);
+    if (error)
+        snprintf(message, MESSAGE_BYTES, "service_id: %s", problem.problem);
+    return error;
+}
+
+static void subscribe(struct websocket *websocket, const struct said *said, struct text *out,
+                      char message[MESSAGE_BYTES])
+{
+    struct push *push = websocket->push;
+    struct slice id = {said->id, said->id_size};
+    const char *run = push->engine->run_id;
+    bool is_new;
+    struct subscription *subscription =
+        subscription_add(websocket, id, said->camel ? FORM_CAMEL : FORM_NATIVE, &is_new);
+    if (!subscription) {
+        snprintf(message, MESSAGE_BYTES,
+                 "service_id: a connection may subscribe to %d services at most",
+                 SUBSCRIPTIONS_MAX);
+        return;
+    }
+    /* What is in the log and was not handed out yet is older than the subscription, or comes. */
+    if (said->version != UINT64_MAX &&
+        ((said->run.size && !slice_equal(said->run, slice_of(run))) ||
+         push_has_missed(push, id, said->version)))
+        subscription_make_stale(subscription);
+    message_subscribed(out, id, atomic_load(&push->seen), run);
+}
+
+static void unsubscribe(struct websocket *websocket, const struct said *said, struct text *out)
+{
+    struct slice id = {said->id, said->id_size};
+    const struct topic *topic = topics_find(&websocket->push->topics, id);
+    struct subscription *subscription = topic ? find(websocket, topic) : NULL;
+    if (subscription)
+        subscription_remove(subscription);
+    message_unsubscribed(out, id);
+}
+
+/* Leaves a sentence in *message where there is nothing to answer but an error. */
+static void answer_native(struct websocket *websocket, struct said *said, struct text *out,
+                          char message[MESSAGE_BYTES])
+{
+    bool subscribes = slice_equal(said->type, SLICE("subscribe"));
+    if (slice_equal(said->type, SLICE("ping"))) {
+        message_pong(out);
+        return;
+    }
+    if (!subscribes && !slice_equal(said->type, SLICE("unsubscribe"))) {
+        char quoted[160] = "missing";
+        if (said->type.data)
+            text_quote(quoted, sizeof(quoted), said->type);
+        snprintf(message, MESSAGE_BYTES, "type: must be subscribe, unsubscribe or ping, is %s",
+                 quoted);
+        return;
+    }
+    if (read_id(said, message))
+        return;
+    if (subscribes)
+        subscribe(websocket, said, out, message);
+    else
+        unsubscribe(websocket, said, out);
+}
+
+static void on_native(struct websocket *websocket, struct slice text)
+{
+    struct push *push = websocket->push;
+    struct said said = {.version = UINT64_MAX};
+    struct document *document;
+    char message[MESSAGE_BYTES] = "";
+    struct text *out = &push->scratch[1];
+    text_clear(out);
+    enum error error = document_parse(text, &document, message);
+    if (!error) {
+        error = read_fields(document, &said, message);
+        if (!error)
+            answer_native(websocket, &said, out, message);
+        document_free(document);
+    }
+    if (message[0] || error)
+        message_error(out, message[0] ? message : error_info(error)->sentence);
+    websocket_say(websocket, out);
+}
+
+/* --- the Java endpoints ----------------------------------------------------------------------- */
+
+static void write_plain_success(struct text *out)
+{
+    struct json_writer w = jw_to(out, CASING_CAMEL);
+    jw_open(&w, '{');
+    jw_name(&w, "failed_instances");
+    jw_null(&w);
+    codec_write_status(&w, DIALECT_JAVA, ERR_NONE, NULL, false);
+    jw_close(&w, '}');
+}
+
+/* By the rules of HTTP, with one exception: what cannot be read is answered with success, as the
+ * Java servers do. */
+static void on_java_heartbeat(struct websocket *websocket, struct slice text)
+{
+    struct push *push = websocket->push;
+    char message[MESSAGE_BYTES] = "";
+    struct request request = {
+        .engine = push->engine,
+        .java = true,
+        .answer_bytes_max = JAVA_MESSAGE_BYTES_MAX,
+        .body = {.data = (char *)(uintptr_t)text.data, .size = text.size}, /* only read */
+        .now = clock_now(),
+    };
+    struct reply reply = {0};
+    enum error error = engine_admit(push->engine, false, request.now);
+    if (!error)
+        error = handle_heartbeat(&request, &reply, message);
+    if (error == ERR_INVALID_JSON)
+        write_plain_success(&reply.body);
+    else if (error)
+        codec_write_refusal(&reply.body, DIALECT_JAVA, error, message[0] ? message : NULL);
+    websocket_say(websocket, &reply.body);
+    text_free(&reply.body);
+}
+
+/* One DiscoveryConfig; nothing is answered, and a bad one is ignored, as the Java servers do. */
+static void on_java_subscription(struct websocket *websocket, struct slice text)
+{
+    char message[MESSAGE_BYTES];
+    struct document *document;
+    struct said said = {0};
+    bool is_new;
+    if (document_parse(text, &document, message))
+        return;
+    enum error error = document_text(document, "service_id", &said.service_id, message);
+    if (!error)
+        error = read_id(&said, message);
+    document_free(document);
+    if (error)
+        return;
+    if (!subscription_add(websocket, (struct slice){said.id, said.id_size}, FORM_JAVA, &is_new))
+        websocket_close(websocket, WSLAY_CODE_POLICY_VIOLATION, "too many subscriptions");
+}
+
+static void ignore(struct websocket *websocket, struct slice text)
+{
+    (void)websocket;
+    (void)text;
+}
+
+void protocol_begin(struct websocket *websocket)
+{
+    bool is_new;
+    if (websocket->endpoint == ENDPOINT_JAVA_ALL_CHANGES &&
+        !subscription_add(websocket, SLICE("*"), FORM_JAVA, &is_new))
+        websocket_end(websocket);
+}
+
+void protocol_text(struct websocket *websocket, struct slice message)
+{
+    static void (*const readers[ENDPOINT_COUNT])(struct websocket *, struct slice) = {
+        [ENDPOINT_NATIVE] = on_native,
+        [ENDPOINT_JAVA_HEARTBEAT] = on_java_heartbeat,
+        [ENDPOINT_JAVA_CHANGES] = on_java_subscription,
+        [ENDPOINT_JAVA_ALL_CHANGES] = ignore,
+    };
+    readers[websocket->endpoint](websocket, message);
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * topics - who watches which service. A topic is a service with watchers, whether it exists or not.
+ *
+ * A watcher is embedded in what it belongs to, a subscription of a WebSocket or a request that
+ * waits, and is linked into its topic. The topic "*" is watched by those who want every service.
+ * What a topic costs follows the number of its watchers: a change of one service never touches the
+ * watchers of another. Belongs to the push thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "artemis-core/text.h"
+#include "artemis-server/registry/hash_index.h"
+#include "artemis-server/registry/slab.h"
+#include "artemis-web/push/messages.h"
+
+struct frame;
+struct topic;
+
+struct watcher {
+    struct watcher *next;
+    struct watcher *prev;
+    struct topic *topic; /* NULL: not linked */
+};
+
+enum watcher_kind { WATCHER_SUBSCRIPTION, WATCHER_WAITING, WATCHER_KINDS };
+
+struct topic {
+    uint32_t number;
+    uint32_t hash;
+    char *id;
+    size_t id_size;
+    struct watcher *watchers[WATCHER_KINDS];
+    /* While changes are handed out: the first and the last of this service's. */
+    struct topic *next_changed;
+    uint32_t first_change; /* by its place in the batch, from 1; 0: none */
+    uint32_t last_change;
+    bool pinned; /* it stays, watched or not */
+    /* The newest state of the service, for those who need all of it. */
+    struct frame *state[FORM_COUNT];
+    uint64_t state_version;
+};
+
+struct topics {
+    uint64_t seed;
+    struct slab slab;
+    struct hash_index index;
+    struct topic *all; /* "*", there for good */
+};
+
+/* The seed is random for each process: nobody can choose names that collide. ERR_NO_MEMORY. */
+MUST_USE enum error topics_init(struct topics *topics, uint64_t seed);
+void topics_free(struct topics *topics); /* nobody watches any more */
+
+struct topic *topics_find(const struct topics *topics, struct slice id); /* or NULL */
+/* The topic, made where there is none. NULL: out of memory. */
+struct topic *topics_take(struct topics *topics, struct slice id);
+/* Removes the topic if nobody watches it. */
+void topics_release(struct topics *topics, struct topic *topic);
+
+void topic_link(struct topic *topic, enum watcher_kind kind, struct watcher *watcher);
+/* The topic stays, until topics_release. */
+void topic_unlink(struct watcher *watcher, enum watcher_kind kind);
+void topic_drop_state(struct topic *topic);
+
+static inline struct slice topic_id(const struct topic *topic)
+{
+    return (struct slice){topic->id, topic->id_size};
+}
