@@ -218,8 +218,8 @@ void oracle_node_ready(struct sim *sim, const struct sim_node *node)
             continue;
         for (uint32_t i = 0; i < sim->client_count; i++) {
             const struct sim_client *client = &sim->clients[i];
-            if (client->node != p || !client_is_steady(sim, client, SNAPSHOT_MS) ||
-                !content_at(sim, peer, client))
+            if (client->node != p || client->told_the_late ||
+                !client_is_steady(sim, client, SNAPSHOT_MS) || !content_at(sim, peer, client))
                 continue;
             if (!content_at(sim, node, client))
                 sim_fail(sim, "%s says ready without i%u, which %s holds", node->name, i,
