@@ -146,7 +146,8 @@ static enum error dispatch(struct request *request, struct reply *reply, const c
         explain(request, url, method, error, message);
         return error;
     }
-    error = request_inflate(request, message);
+    if (!request->has_waited) /* else it was */
+        error = request_inflate(request, message);
     return error ? error : request->route->handle(request, reply, message);
 }
 
