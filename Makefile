@@ -97,7 +97,7 @@ unit: $(UNIT_BIN) ## the unit tests alone (ONLY=shard for one file)
 	@tests/tools/run_tests.sh $(call chosen,$(UNIT_BIN))
 
 e2e: $(BINARY) $(E2E_BIN) ## the end-to-end tests alone (ONLY=bad_input for one file)
-	@ARTEMIS_BINARY=$(BINARY) tests/tools/run_tests.sh $(call chosen,$(E2E_BIN) $(wildcard tests/e2e/test_*.sh))
+	@JOBS=$$(($$(nproc) * 2)) ARTEMIS_BINARY=$(BINARY) tests/tools/run_tests.sh $(call chosen,$(E2E_BIN) $(wildcard tests/e2e/test_*.sh))
 
 lint: $(BINARY) ## the house rules: layers, sizes, headers, docs that match the code
 	@ARTEMIS_BINARY=$(BINARY) tests/tools/lint.sh
