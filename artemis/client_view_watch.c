@@ -94,10 +94,8 @@ static void write_instance(struct json_writer *w, const struct artemis_instance 
 static enum error print_json(struct text *json, FILE *out)
 {
     bool failed = text_failed(json);
-    if (!failed) {
+    if (!failed)
         client_text_print_json(out, json->data, json->size);
-        fputc('\n', out);
-    }
     text_free(json);
     return failed ? ERR_NO_MEMORY : ERR_NONE;
 }

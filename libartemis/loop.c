@@ -142,6 +142,13 @@ static void open_socket(struct artemis_client *client, uint64_t now_ms, uint64_t
         *at_ms = ready_ms;
 }
 
+static void say_passed_over(struct artemis_client *client, const char *url, size_t count)
+{
+    if (count > 0)
+        say(client, ARTEMIS_LOG_WARNING, "%s: %zu instances that cannot be read are passed over",
+            url, count);
+}
+
 static void apply_heard(struct artemis_client *client)
 {
     struct heard *heard = client->loop.heard;
@@ -149,9 +156,10 @@ static void apply_heard(struct artemis_client *client)
     client->loop.heard_end = &client->loop.heard;
     while (heard) {
         struct heard *next = heard->next;
+        const char *url = url_of(client, push_socket_server(client->loop.socket));
         if (heard->message.type == PUSH_ERROR)
-            say(client, ARTEMIS_LOG_WARNING, "%s: %s",
-                url_of(client, push_socket_server(client->loop.socket)), heard->message.message);
+            say(client, ARTEMIS_LOG_WARNING, "%s: %s", url, heard->message.message);
+        say_passed_over(client, url, heard->message.passed_over);
         follow_heard(&client->shared.follow, &heard->message, client_clock_ms(),
                      client_clock_wall_ms());
         free(heard);

@@ -127,6 +127,16 @@ static void copy_text(char *to, size_t size, const char *from)
     snprintf(to, size, "%s", from);
 }
 
+/* Servers may spell names in both ways at once, for all sorts of readers. Ours is enough. */
+static void drop_camel_names(json_t *item)
+{
+    for (enum instance_field field = 0; field < TEXT_FIELDS; field++) {
+        const struct field_info *info = instance_field_info(field);
+        if (strcmp(info->name, info->camel) != 0 && json_object_get(item, info->name))
+            json_object_del(item, info->camel);
+    }
+}
+
 /* *out stays NULL for what is no valid instance: it is passed over. ERR_NO_MEMORY. */
 static enum error read_record(json_t *item, struct record **out)
 {
@@ -135,6 +145,7 @@ static enum error read_record(json_t *item, struct record **out)
     bool camel = false;
     if (!json_is_object(item))
         return ERR_NONE;
+    drop_camel_names(item);
     enum error error = item_instance(item, &camel, &instance, &problem);
     if (error)
         return error == ERR_NO_MEMORY ? error : ERR_NONE;
@@ -225,6 +236,7 @@ static enum error read_instances(const json_t *service, struct wire_state *state
         error = read_record(json_array_get(list, i), &record);
         if (record)
             records[state->count++] = record;
+        state->passed_over += !record;
     }
     return error;
 }
@@ -317,6 +329,7 @@ static enum error read_changes(const json_t *list, struct push_message *message)
         bool known = false;
         error = read_change(json_array_get(list, i), &message->changes[message->count], &known);
         message->count += known;
+        message->passed_over += !known;
     }
     return error;
 }

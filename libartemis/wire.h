@@ -54,6 +54,7 @@ struct wire_state {
     uint64_t version;
     struct record **records; /* with a reference each */
     size_t count;
+    size_t passed_over; /* instances that cannot be right */
 };
 
 MUST_USE enum error wire_read_state(struct slice body, struct wire_state *state);
@@ -77,6 +78,7 @@ struct push_message {
     bool incomplete;        /* of a reload: what follows is not the whole state */
     struct push_change *changes;
     size_t count;
+    size_t passed_over; /* changes that cannot be read */
     char message[WIRE_MESSAGE_MAX]; /* of an error */
 };
 
