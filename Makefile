@@ -113,7 +113,7 @@ unit: $(UNIT_BIN) ## the unit tests alone (ONLY=shard for one file)
 	@tests/tools/run_tests.sh $(call chosen,$(UNIT_BIN))
 
 e2e: $(BINARY) $(LIBRARY) examples $(E2E_BIN) ## the end-to-end tests alone (ONLY=bad_input for one file)
-	@ARTEMIS_BINARY=$(BINARY) ARTEMIS_EXAMPLES=$(OUT)/examples tests/tools/run_tests.sh $(call chosen,$(E2E_BIN) $(wildcard tests/e2e/test_*.sh))
+	@ARTEMIS_BINARY=$(BINARY) EXAMPLES_DIR=$(OUT)/examples tests/tools/run_tests.sh $(call chosen,$(E2E_BIN) $(wildcard tests/e2e/test_*.sh))
 
 lint: $(BINARY) ## the house rules: layers, sizes, headers, docs that match the code
 	@ARTEMIS_BINARY=$(BINARY) tests/tools/lint.sh

@@ -37,6 +37,7 @@ enum error snapshot_create(const struct cache *cache, const struct snapshot_fact
 
     atomic_init(&snapshot->refs, 1);
     atomic_init(&snapshot->turn, facts->turn);
+    atomic_init(&snapshot->dice, client_clock_random());
     snapshot->heard_ms = facts->heard_ms;
     snapshot->view = (struct artemis_service){
         .service_id = id,
@@ -88,7 +89,9 @@ const struct artemis_instance *artemis_pick(const struct artemis_service *servic
 {
     if (service->instance_count == 0)
         return NULL;
-    uint64_t turn = atomic_fetch_add_explicit(&of_view(service)->turn, 1, memory_order_relaxed);
-    uint64_t number = how == ARTEMIS_RANDOM ? scatter(turn) : turn;
+    bool random = how == ARTEMIS_RANDOM;
+    _Atomic uint64_t *counter = random ? &of_view(service)->dice : &of_view(service)->turn;
+    uint64_t count = atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+    uint64_t number = random ? scatter(count) : count;
     return service->instances[number % service->instance_count];
 }

@@ -12,7 +12,8 @@
 struct snapshot {
     struct artemis_service view;
     _Atomic uint32_t refs;
-    _Atomic uint64_t turn; /* of round robin; also what random picks begin from */
+    _Atomic uint64_t turn; /* of round robin */
+    _Atomic uint64_t dice; /* of random picks */
     uint64_t heard_ms;     /* when a server was last heard of, on the monotonic clock */
 };
 

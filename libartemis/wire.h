@@ -78,7 +78,7 @@ struct push_message {
     bool incomplete;        /* of a reload: what follows is not the whole state */
     struct push_change *changes;
     size_t count;
-    size_t passed_over; /* changes that cannot be read */
+    size_t passed_over;             /* changes that cannot be read */
     char message[WIRE_MESSAGE_MAX]; /* of an error */
 };
 

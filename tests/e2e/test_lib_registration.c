@@ -11,6 +11,7 @@
 
 #include <arpa/inet.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -355,22 +356,30 @@ static void server_that_comes_later_is_found(void **state)
 
 enum { THREADS = 8, ROUNDS = 25 };
 
+static atomic_int failures; /* a thread of our own cannot fail the test by itself */
+
+static void expect_done(enum artemis_error error)
+{
+    failures += error != ARTEMIS_OK;
+}
+
 static void *use_all_calls(void *context)
 {
     const char *id = context;
     struct artemis_instance instance = instance_of(id);
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0; round < ROUNDS && !failures; round++) {
         const struct artemis_service *service = NULL;
-        assert_int_equal(artemis_register(client, &instance, TIMEOUT_MS, NULL), ARTEMIS_OK);
-        assert_int_equal(artemis_discover(client, "shop", TIMEOUT_MS, &service, NULL), ARTEMIS_OK);
+        expect_done(artemis_register(client, &instance, TIMEOUT_MS, NULL));
+        expect_done(artemis_discover(client, "shop", TIMEOUT_MS, &service, NULL));
+        if (!service)
+            break;
         (void)artemis_pick(service, round % 2 ? ARTEMIS_RANDOM : ARTEMIS_ROUND_ROBIN);
         artemis_service_free(artemis_service_ref(service));
         artemis_service_free(service);
-        assert_int_equal(artemis_set_status(client, &instance, "down", TIMEOUT_MS, NULL),
-                         ARTEMIS_OK);
-        assert_int_equal(artemis_unregister(client, &instance, TIMEOUT_MS, NULL), ARTEMIS_OK);
+        expect_done(artemis_set_status(client, &instance, "down", TIMEOUT_MS, NULL));
+        expect_done(artemis_unregister(client, &instance, TIMEOUT_MS, NULL));
     }
-    assert_int_equal(artemis_register(client, &instance, TIMEOUT_MS, NULL), ARTEMIS_OK);
+    expect_done(artemis_register(client, &instance, TIMEOUT_MS, NULL));
     return NULL;
 }
 
@@ -386,6 +395,7 @@ static void many_threads_use_one_client(void **state)
     }
     for (int i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
+    assert_int_equal(failures, 0);
     assert_int_equal(call_count(http, "shop"), THREADS);
 }
 
