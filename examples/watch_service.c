@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Hears of each change of a service ("*": of every service), beginning with what is there, until
- * Ctrl-C. A server that is restarted, or another one that takes its place, makes no difference: what
+ * Ctrl-C. A server that is restarted, or another that takes its place, makes no difference: what
  * has changed meanwhile is told, and nothing twice.
  *
  *     cc watch_service.c $(pkg-config --cflags --libs artemis) -o watch_service

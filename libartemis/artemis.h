@@ -6,7 +6,7 @@
  *     struct artemis_problem problem;
  *     struct artemis_client *client;
  *     if (artemis_open(&options, &client, &problem))
- *         fprintf(stderr, "%s\n", problem.text);
+ *         give_up(problem.text);
  *
  * A client has one thread of its own, which does all that is to be done: it sends heartbeats, keeps
  * what was discovered fresh over one WebSocket, and fails over to the next server when one does not

@@ -81,9 +81,9 @@ export PKG_CONFIG_PATH=$lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$folder/root
 mkdir "$folder/shared" "$folder/static"
 for source in "$top"/examples/*.c; do
     name=$(basename "$source" .c)
-    cc -std=c17 -Wall -Wextra -Werror "$source" $(pkg-config --cflags --libs artemis) -Wl,-rpath,"$lib" \
+    cc -Wall -Wextra -Werror "$source" $(pkg-config --cflags --libs artemis) -Wl,-rpath,"$lib" \
         -o "$folder/shared/$name" || fail "$name does not build"
-    cc -std=c17 -Wall -Wextra -Werror "$source" $(pkg-config --cflags artemis) "$lib/libartemis.a" \
+    cc -Wall -Wextra -Werror "$source" $(pkg-config --cflags artemis) "$lib/libartemis.a" \
         $(pkg-config --libs jansson libcurl nettle) -lwslay -pthread -o "$folder/static/$name" ||
         fail "$name does not build with the archive"
 done

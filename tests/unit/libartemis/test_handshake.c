@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The opening handshake, with the example of RFC 6455, section 1.3, and with answers that are wrong.
+ * The opening handshake, with the example of RFC 6455, section 1.3, and wrong answers.
  */
 #include "libartemis/handshake.h"
 
