@@ -18,8 +18,8 @@
 
 enum {
     FILLER_BYTES = 6000,
-    CHANGES = 300, /* far more bytes than are kept for one */
-    KEPT_BYTES_MAX = 1024 * 1024,
+    CHANGES = 150, /* far more bytes than are kept for one */
+    KEPT_BYTES_MAX = 768 * 1024,
 };
 
 static int start(void **state)
