@@ -161,8 +161,10 @@ void hot_keys_read(struct hot_keys *keys, size_t index, struct hot_item *out, bo
     bool camel_item = false;
     for (; keys->next <= index; keys->next++) {
         camel_item = false;
+        const char *start = c.at;
         bool taken = take_item(&c, out, &camel_item);
         assert(taken);
+        out->whole = (struct slice){start, (size_t)(c.at - start)};
         take(&c, ',');
     }
     keys->at = (size_t)(c.at - keys->body.data);

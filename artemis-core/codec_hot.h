@@ -30,6 +30,7 @@ struct hot_item {
     struct slice parts[KEY_FIELDS]; /* absent ones are empty slices */
     struct version version;         /* zero where it is absent */
     uint64_t age_ms;
+    struct slice whole; /* the item as it lies, for Jansson */
 };
 
 /* True when the body is of that shape, with at most `limit` items; then *out is ready to be
