@@ -22,7 +22,7 @@ struct failure {
  * that fail, whose fields the answer repeats. */
 struct batch {
     bool hot;
-    struct hot_keys hot_keys; /* where hot */
+    struct hot_list hot_list; /* where hot */
     struct hot_item hot_item; /* the last that was read; its index, and one more */
     size_t hot_item_end;
     struct document document; /* without a root while hot */
@@ -80,10 +80,11 @@ static enum error find_list(struct batch *batch, enum batch_kind kind, char mess
 static enum error open_batch(struct batch *batch, struct slice body, enum batch_kind kind,
                              char message[MESSAGE_BYTES])
 {
-    if (kind == BATCH_OF_KEYS && hot_keys_scan(body, BATCH_ITEMS_MAX, &batch->hot_keys)) {
+    bool keys = kind == BATCH_OF_KEYS;
+    if (hot_list_scan(body, keys, BATCH_ITEMS_MAX, &batch->hot_list)) {
         batch->hot = true;
-        batch->keys = true;
-        batch->document.camel = batch->hot_keys.camel_root;
+        batch->keys = keys;
+        batch->document.camel = batch->hot_list.camel_root;
         return ERR_NONE;
     }
     enum error error = document_open(body, &batch->document, message);
@@ -120,7 +121,7 @@ void batch_free(struct batch *batch)
 
 size_t batch_count(const struct batch *batch)
 {
-    return batch->hot ? batch->hot_keys.count : json_array_size(batch->list);
+    return batch->hot ? batch->hot_list.count : json_array_size(batch->list);
 }
 
 bool batch_is_camel(const struct batch *batch)
@@ -133,7 +134,7 @@ bool batch_is_camel(const struct batch *batch)
 static const struct hot_item *read_hot(struct batch *batch, size_t index)
 {
     if (batch->hot_item_end != index + 1)
-        hot_keys_read(&batch->hot_keys, index, &batch->hot_item, &batch->document.camel);
+        hot_list_read(&batch->hot_list, index, &batch->hot_item);
     batch->hot_item_end = index + 1;
     return &batch->hot_item;
 }
@@ -236,12 +237,19 @@ static enum error item_object(struct batch *batch, size_t index, json_t **out)
 
 enum error batch_instance(struct batch *batch, size_t index, struct instance **out)
 {
-    json_t *item;
-    enum error error = item_object(batch, index, &item);
-    if (error)
-        return error;
     struct field_problem problem = {0};
-    error = item_instance(item, &batch->document.camel, out, &problem);
+    enum error error;
+    if (batch->hot) {
+        const struct hot_item *hot = read_hot(batch, index);
+        batch->document.camel |= hot->camel;
+        error = instance_create(&hot->spec, out, &problem);
+    } else {
+        json_t *item;
+        error = item_object(batch, index, &item);
+        if (error)
+            return error;
+        error = item_instance(item, &batch->document.camel, out, &problem);
+    }
     return error == ERR_INVALID_FIELD ? refuse_field(batch, index, &problem) : error;
 }
 
@@ -251,7 +259,9 @@ enum error batch_key(struct batch *batch, size_t index, struct instance_key *out
     struct field_problem problem = {0};
     enum error error = ERR_NONE;
     if (batch->hot) {
-        memcpy(parts, read_hot(batch, index)->parts, sizeof(parts));
+        const struct hot_item *hot = read_hot(batch, index);
+        batch->document.camel |= hot->camel;
+        memcpy(parts, hot->spec.text, sizeof(parts));
     } else {
         json_t *item;
         error = item_object(batch, index, &item);
@@ -273,6 +283,7 @@ enum error batch_version(struct batch *batch, size_t index, struct peer_record *
         const struct hot_item *hot = read_hot(batch, index);
         record->version = hot->version;
         record->age_ms = hot->age_ms;
+        record->deleted = hot->deleted;
         error = item_check_version(&record->version, &problem);
     } else {
         error = item_object(batch, index, &item);
