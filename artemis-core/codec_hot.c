@@ -37,6 +37,19 @@ static bool take_word(struct cursor *c, struct slice word)
     return true;
 }
 
+/* Whether eight bytes of a string are ASCII and neither its end, an escape nor a control character;
+ * a high bit is what is left of each byte that is not. */
+static bool are_plain(const char *bytes)
+{
+    const uint64_t ones = UINT64_MAX / 0xFF;
+    uint64_t word;
+    memcpy(&word, bytes, sizeof(word));
+    uint64_t control = word - ones * 0x20;
+    uint64_t quote = (word ^ ones * '"') - ones;
+    uint64_t escape = (word ^ ones * '\\') - ones;
+    return !((word | control | quote | escape) & ones * 0x80);
+}
+
 /* A string without escapes. */
 static bool take_string(struct cursor *c, struct slice *out)
 {
@@ -44,7 +57,9 @@ static bool take_string(struct cursor *c, struct slice *out)
         return false;
     const char *start = c->at + 1;
     const char *at = start;
-    unsigned char bits = 0; /* of all bytes together */
+    unsigned char bits = 0; /* of all bytes together, but those that are plain */
+    while (c->end - at >= 8 && are_plain(at))
+        at += 8;
     for (; at < c->end && *at != '"'; at++) {
         unsigned char byte = (unsigned char)*at;
         if (byte < 0x20 || byte == '\\')
@@ -85,6 +100,27 @@ enum {
     MEMBERS,
 };
 
+/* As we write them, and most others do. */
+static const uint8_t usual_order[MEMBERS] = {
+    FIELD_REGION,
+    FIELD_ZONE,
+    FIELD_SERVICE,
+    FIELD_GROUP,
+    FIELD_INSTANCE,
+    FIELD_MACHINE_NAME,
+    FIELD_IP,
+    MEMBER_PORT,
+    FIELD_PROTOCOL,
+    FIELD_URL,
+    FIELD_HEALTH_CHECK_URL,
+    FIELD_STATUS,
+    MEMBER_METADATA,
+    MEMBER_VERSION,
+    MEMBER_ORIGIN,
+    MEMBER_AGE,
+    MEMBER_DELETED,
+};
+
 static const char *const names[MEMBERS] = {
     [MEMBER_PORT] = "port",     [MEMBER_METADATA] = "metadata", [MEMBER_VERSION] = "version",
     [MEMBER_ORIGIN] = "origin", [MEMBER_AGE] = "age_ms",        [MEMBER_DELETED] = "deleted",
@@ -112,15 +148,16 @@ static bool is_member(size_t member, struct slice name, bool *camel)
     return true;
 }
 
-/* The member of that name, or MEMBERS. They mostly come in one order: `first` is tried first. */
-static size_t find_member(struct slice name, size_t first, bool *camel)
+/* The member of that name, or MEMBERS. *place is where to look first in the usual order; afterwards
+ * the place behind it. */
+static size_t find_member(struct slice name, size_t *place, bool *camel)
 {
-    for (size_t member = first; member < MEMBERS; member++)
+    for (size_t tries = 0; tries < MEMBERS; tries++) {
+        size_t member = usual_order[*place];
+        *place = *place + 1 < MEMBERS ? *place + 1 : 0;
         if (is_member(member, name, camel))
             return member;
-    for (size_t member = 0; member < first; member++)
-        if (is_member(member, name, camel))
-            return member;
+    }
     return MEMBERS;
 }
 
@@ -195,18 +232,17 @@ static bool take_item(struct cursor *c, struct hot_item *out)
     out->spec.metadata = out->metadata;
     const char *start = c->at;
     uint32_t given = 0; /* a bit for each member it had */
-    size_t next = 0;
+    size_t place = 0;
     if (!take(c, '{'))
         return false;
     do {
         struct slice name;
         if (!take_string(c, &name) || !take(c, ':'))
             return false;
-        size_t member = find_member(name, next, &out->camel);
+        size_t member = find_member(name, &place, &out->camel);
         if (member == MEMBERS || given >> member & 1 || !take_value(c, member, out))
             return false; /* unknown, given twice, or no plain value */
         given |= UINT32_C(1) << member;
-        next = member + 1;
     } while (take(c, ','));
     bool closed = take(c, '}');
     out->whole = (struct slice){start, (size_t)(c->at - start)};
