@@ -400,7 +400,6 @@ struct sleeper {
     unsigned rings;
 };
 
-
 static void ring(void *context)
 {
     struct sleeper *sleeper = context;
