@@ -133,11 +133,13 @@ static bool take_list_name(struct cursor *c, bool *camel)
 
 bool hot_keys_scan(struct slice body, size_t limit, struct hot_keys *out)
 {
-    struct cursor c = {body.data, body.data + body.size};
     struct hot_keys keys = {.body = body};
     struct hot_item item;
     bool camel = false;
-    if (body.size == 0 || !take_list_name(&c, &keys.camel_root) || !take(&c, '['))
+    if (body.size == 0) /* and without a place */
+        return false;
+    struct cursor c = {body.data, body.data + body.size};
+    if (!take_list_name(&c, &keys.camel_root) || !take(&c, '['))
         return false;
     keys.items_at = keys.at = (size_t)(c.at - body.data);
     do {
