@@ -202,6 +202,7 @@ static void begin(struct session *session, struct web *web, struct MHD_Connectio
         .mhd = mhd,
         .http_version = version,
         .is_get = strcmp(method, MHD_HTTP_METHOD_POST) != 0,
+        .is_head = strcmp(method, MHD_HTTP_METHOD_HEAD) == 0,
         .body = body,
         .started_ns = clock_mono_ns(),
     };
