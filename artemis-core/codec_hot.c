@@ -268,10 +268,12 @@ static bool take_list_name(struct cursor *c, bool keys, bool *camel)
 
 bool hot_list_scan(struct slice body, bool keys, size_t limit, struct hot_list *out)
 {
-    struct cursor c = {body.data, body.data + body.size};
     struct hot_list list = {.body = body};
     struct hot_item item;
-    if (body.size == 0 || !take_list_name(&c, keys, &list.camel_root) || !take(&c, '['))
+    if (body.size == 0) /* and without a place */
+        return false;
+    struct cursor c = {body.data, body.data + body.size};
+    if (!take_list_name(&c, keys, &list.camel_root) || !take(&c, '['))
         return false;
     list.items_at = list.at = (size_t)(c.at - body.data);
     do {
