@@ -39,6 +39,9 @@ enum {
     FIRST_PORT = 1024,
     STOPPED_RECEIVE_BYTES = 4096,
     PATIENCE_SECS = 10,
+    /* News gather for so long before they are read, or each would wake this thread, on the core of
+     * the thread that sends it. */
+    GATHER_US = 1000,
 };
 
 enum stage {
@@ -474,6 +477,7 @@ static void make_changes(void)
         change(free_writer(), i % run.services, true);
         for (double until = now_secs() + PATIENCE_SECS; run.arrived < run.expected;) {
             look(1);
+            usleep(GATHER_US);
             if (now_secs() > until)
                 die("change %u: news for %zu, no more after %d s", i, run.samples.count,
                     PATIENCE_SECS);
