@@ -39,9 +39,7 @@ enum {
     FIRST_PORT = 1024,
     STOPPED_RECEIVE_BYTES = 4096,
     PATIENCE_SECS = 10,
-    /* News gather for so long before they are read, or each would wake this thread, on the core of
-     * the thread that sends it. */
-    GATHER_US = 1000,
+    GATHER_US = 1000, /* of news, or each would wake this thread, where the next is being sent */
 };
 
 enum stage {
@@ -311,16 +309,13 @@ static void on_answer(struct client *c, int status, const char *body, size_t siz
 static size_t take_answer(struct client *c, const char *data, size_t size, double now)
 {
     const char *end = memmem(data, size, "\r\n\r\n", 4);
-    const char *length;
-    size_t body = 0;
 
     if (!end)
         return 0;
     size_t head = (size_t)(end - data) + 4;
     int status = atoi(data + strlen("HTTP/1.1 "));
-    length = after(data, head, "\r\nContent-Length: ");
-    if (length)
-        body = strtoul(length, NULL, 10);
+    const char *length = after(data, head, "\r\nContent-Length: ");
+    size_t body = length ? strtoul(length, NULL, 10) : 0;
     if (size < head + body)
         return 0;
     on_answer(c, status, data + head, body, now);
@@ -369,6 +364,8 @@ static void look(double secs)
         die("epoll: %s", strerror(errno));
     for (int i = 0; i < count; i++)
         on_readable(events[i].data.ptr);
+    if (count < EVENTS)
+        usleep(GATHER_US);
 }
 
 /* --- changes ---------------------------------------------------------------------------------- */
@@ -477,7 +474,6 @@ static void make_changes(void)
         change(free_writer(), i % run.services, true);
         for (double until = now_secs() + PATIENCE_SECS; run.arrived < run.expected;) {
             look(1);
-            usleep(GATHER_US);
             if (now_secs() > until)
                 die("change %u: news for %zu, no more after %d s", i, run.samples.count,
                     PATIENCE_SECS);
