@@ -46,21 +46,34 @@ CFLAGS_ALL   = $(CFLAGS) -std=c17 $(C_WARNINGS) $(VARIANT_FLAGS) -pthread -MMD -
 CXXFLAGS_ALL = $(CFLAGS) -std=c++17 -Wall -Wextra -Werror $(VARIANT_FLAGS) -MMD -MP
 LDFLAGS_ALL  = $(VARIANT_LD) $(LDFLAGS) -pthread
 LIBS_ALL     = $(PKG_LIBS) -lwslay -lstdc++
+CLIENT_LIBS  = $(eval CLIENT_LIBS := $$(shell pkg-config --libs jansson libcurl nettle) -lwslay)$(CLIENT_LIBS)
 
 # --- what there is ----------------------------------------------------------------------------------
 sources      = $(sort $(shell find $(1) -name '*.c' -o -name '*.cpp'))
 objects      = $(patsubst %,$(OUT)/%.o,$(basename $(1)))
-LAYERS      := artemis-core artemis-server artemis-web artemis
+LAYERS      := artemis-core artemis-server artemis-web libartemis artemis
 MAIN        := artemis/main.c
 CORE_SRC    := $(call sources,artemis-core)
 SERVER_SRC  := $(call sources,artemis-server)
 WEB_SRC     := $(call sources,artemis-web)
+CLIENT_SRC  := $(call sources,libartemis)
 APP_SRC     := $(filter-out $(MAIN),$(call sources,artemis))
 LIB_core    := $(OUT)/libartemis-core.a
 LIB_server  := $(OUT)/libartemis-server.a
 LIB_web     := $(OUT)/libartemis-web.a
 LIB_app     := $(OUT)/libartemis-app.a
-BINARY      := $(if $(filter release,$(VARIANT)),$(BUILD)/artemis,$(OUT)/bin/artemis)
+# What is installed.
+PRODUCTS    := $(if $(filter release,$(VARIANT)),$(BUILD),$(OUT)/bin)
+BINARY      := $(PRODUCTS)/artemis
+
+# The client library: whatever it needs of the core is in it, and only artemis_* can be seen.
+SONAME      := libartemis.so.0
+LIB_parts   := $(OUT)/libartemis-parts.a
+LIB_pic     := $(OUT)/pic/libartemis-core.a
+LIB_STATIC  := $(PRODUCTS)/libartemis.a
+LIB_SHARED  := $(PRODUCTS)/libartemis.so.$(VERSION)
+LIBRARY     := $(LIB_STATIC) $(LIB_SHARED)
+EXAMPLE_BIN := $(patsubst %.c,$(OUT)/%,$(sort $(wildcard examples/*.c)))
 
 TEST_LIB_SRC := $(sort $(wildcard tests/support/*.c))
 UNIT_SRC     := $(sort $(shell find tests/unit -name 'test_*.c'))
@@ -75,15 +88,18 @@ WIRE_BIN     := $(OUT)/tests/chaos/wire
 LIBS_FOR_artemis-core   := $(LIB_core)
 LIBS_FOR_artemis-server := $(LIB_server) $(LIB_core)
 LIBS_FOR_artemis-web    := $(LIB_web) $(LIB_server) $(LIB_core)
-LIBS_FOR_artemis        := $(LIB_app) $(LIB_web) $(LIB_server) $(LIB_core)
+LIBS_FOR_libartemis     := $(LIB_parts) $(LIB_core)
+LIBS_FOR_artemis        := $(LIB_app) $(LIB_web) $(LIB_server) $(LIB_STATIC) $(LIB_core)
 
 # Of the tests $(1), those whose path has ONLY in it.
 chosen       = $(if $(ONLY),$(foreach test,$(1),$(if $(findstring $(ONLY),$(test)),$(test))),$(1))
 
 # --- targets ----------------------------------------------------------------------------------------
-.PHONY: all deps run test unit e2e lint format asan tsan ubsan fuzz sim sim-bug chaos bench docs install uninstall clean help
+.PHONY: all examples deps run test unit e2e lint format asan tsan ubsan fuzz sim sim-bug chaos bench docs install uninstall clean help
 
-all: $(BINARY) ## build the server, build/artemis
+all: $(BINARY) $(LIBRARY) examples ## build the server, build/artemis, and the client library
+
+examples: $(EXAMPLE_BIN) ## the examples for the client library, below build/release/examples
 
 deps: ## install what is missing (apt; sudo when not root)
 	@./tests/tools/deps.sh
@@ -96,8 +112,8 @@ test: unit e2e ## build and run every test
 unit: $(UNIT_BIN) ## the unit tests alone (ONLY=shard for one file)
 	@tests/tools/run_tests.sh $(call chosen,$(UNIT_BIN))
 
-e2e: $(BINARY) $(E2E_BIN) ## the end-to-end tests alone (ONLY=bad_input for one file)
-	@ARTEMIS_BINARY=$(BINARY) tests/tools/run_tests.sh $(call chosen,$(E2E_BIN) $(wildcard tests/e2e/test_*.sh))
+e2e: $(BINARY) $(LIBRARY) examples $(E2E_BIN) ## the end-to-end tests alone (ONLY=bad_input for one file)
+	@JOBS=$$(($$(nproc) * 2)) ARTEMIS_BINARY=$(BINARY) EXAMPLES_DIR=$(OUT)/examples tests/tools/run_tests.sh $(call chosen,$(E2E_BIN) $(wildcard tests/e2e/test_*.sh))
 
 lint: $(BINARY) ## the house rules: layers, sizes, headers, docs that match the code
 	@ARTEMIS_BINARY=$(BINARY) tests/tools/lint.sh
@@ -131,21 +147,34 @@ docs: $(BINARY) ## print the tables of README and docs anew from the code
 
 # Quoted throughout: both may have blanks. README links to docs/ and LICENSE, which keep their places.
 BIN_DIR      = $(DESTDIR)$(PREFIX)/bin
+LIB_DIR      = $(DESTDIR)$(PREFIX)/lib
+INCLUDE_DIR  = $(DESTDIR)$(PREFIX)/include
 SHARE_DIR    = $(DESTDIR)$(PREFIX)/share/artemis
 DOC_DIR      = $(DESTDIR)$(PREFIX)/share/doc/artemis
 DOC_FILES   := README.md LICENSE CHANGELOG.md CONTRIBUTING.md $(sort $(wildcard docs/*.md docs/decisions/*.md))
+EXAMPLE_FILES := $(sort $(wildcard examples/*.c))
 CONFIG_FILES := $(sort $(wildcard configs/*.toml))
 
-install: all ## install binary, examples and documents below $(DESTDIR)$(PREFIX)
+install: all ## install binary, client library, examples and documents below $(DESTDIR)$(PREFIX)
 	install -Dm755 $(BINARY) "$(BIN_DIR)/artemis"
+	install -Dm644 libartemis/artemis.h "$(INCLUDE_DIR)/artemis.h"
+	install -Dm644 $(LIB_STATIC) "$(LIB_DIR)/libartemis.a"
+	install -Dm644 $(LIB_SHARED) "$(LIB_DIR)/$(notdir $(LIB_SHARED))"
+	ln -sf $(notdir $(LIB_SHARED)) "$(LIB_DIR)/$(SONAME)"
+	ln -sf $(SONAME) "$(LIB_DIR)/libartemis.so"
+	install -d "$(LIB_DIR)/pkgconfig"
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' libartemis/artemis.pc.in >"$(LIB_DIR)/pkgconfig/artemis.pc"
+	for file in $(notdir $(EXAMPLE_FILES)); do install -Dm644 "examples/$$file" "$(DOC_DIR)/examples/$$file" || exit; done
 	for file in $(notdir $(CONFIG_FILES)); do install -Dm644 "configs/$$file" "$(SHARE_DIR)/$$file" || exit; done
 	for file in $(DOC_FILES); do install -Dm644 "$$file" "$(DOC_DIR)/$$file" || exit; done
 
 uninstall: ## take away what install put there, and folders that are empty then
-	rm -f "$(BIN_DIR)/artemis"
+	rm -f "$(BIN_DIR)/artemis" "$(INCLUDE_DIR)/artemis.h" "$(LIB_DIR)/pkgconfig/artemis.pc"
+	for file in libartemis.a libartemis.so $(SONAME) $(notdir $(LIB_SHARED)); do rm -f "$(LIB_DIR)/$$file"; done
+	for file in $(notdir $(EXAMPLE_FILES)); do rm -f "$(DOC_DIR)/examples/$$file"; done
 	for file in $(notdir $(CONFIG_FILES)); do rm -f "$(SHARE_DIR)/$$file"; done
 	for file in $(DOC_FILES); do rm -f "$(DOC_DIR)/$$file"; done
-	for folder in "$(DOC_DIR)/docs/decisions" "$(DOC_DIR)/docs" "$(DOC_DIR)" "$(SHARE_DIR)"; do \
+	for folder in "$(DOC_DIR)/examples" "$(DOC_DIR)/docs/decisions" "$(DOC_DIR)/docs" "$(DOC_DIR)" "$(SHARE_DIR)"; do \
 	  if [ -d "$$folder" ]; then rmdir --ignore-fail-on-non-empty "$$folder"; fi; done
 
 clean: ## remove build/
@@ -174,6 +203,16 @@ $(OUT)/%.o: %.cpp Makefile VERSION $(FLAGS_STAMP) | $(AFTER_DEPS)
 	@echo "  CXX  $<"
 	@$(CXX) $(CPPFLAGS_ALL) $(CXXFLAGS_ALL) -c -o $@ $<
 
+# Parts of the client library go into a shared one, where nothing is to be seen by itself.
+PIC := -fPIC -fvisibility=hidden
+$(call objects,$(CLIENT_SRC)): CFLAGS_ALL += $(PIC)
+$(OUT)/pic/%.o: %.c Makefile VERSION $(FLAGS_STAMP) | $(AFTER_DEPS)
+	@mkdir -p $(@D)
+	@echo "  CC   $< (for the library)"
+	@$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(PIC) -c -o $@ $<
+
+$(LIB_parts): $(call objects,$(CLIENT_SRC))
+$(LIB_pic): $(patsubst %.c,$(OUT)/pic/%.o,$(filter %.c,$(CORE_SRC)))
 $(LIB_core): $(call objects,$(CORE_SRC))
 $(LIB_server): $(call objects,$(SERVER_SRC))
 $(LIB_web): $(call objects,$(WEB_SRC))
@@ -182,6 +221,30 @@ $(OUT)/%.a:
 	@mkdir -p $(@D)
 	@rm -f $@
 	@ar rcs $@ $^
+
+# One object, whose other names nobody can collide with.
+$(OUT)/libartemis.o: $(LIB_parts) $(LIB_pic)
+	@echo "  LD   $@"
+	@$(LD) -r -o $@ --whole-archive $(LIB_parts) --no-whole-archive $(LIB_pic)
+	@objcopy --localize-hidden $@
+
+$(LIB_STATIC): $(OUT)/libartemis.o
+	@mkdir -p $(@D)
+	@rm -f $@
+	@ar rcs $@ $^
+
+$(LIB_SHARED): $(OUT)/libartemis.o
+	@echo "  LD   $@"
+	@mkdir -p $(@D)
+	@$(CC) -shared -Wl,-soname,$(SONAME) $(filter-out -pie,$(LDFLAGS_ALL)) -o $@ $^ $(CLIENT_LIBS)
+	@ln -sf $(notdir $@) $(@D)/$(SONAME)
+	@ln -sf $(SONAME) $(@D)/libartemis.so
+
+# As their readers build them: with the header and the library alone.
+$(EXAMPLE_BIN): $(OUT)/examples/%: examples/%.c libartemis/artemis.h $(LIB_STATIC)
+	@echo "  LD   $@"
+	@mkdir -p $(@D)
+	@$(CC) -Ilibartemis $(CFLAGS) -std=c17 $(C_WARNINGS) $(VARIANT_FLAGS) $(LDFLAGS_ALL) -o $@ $< $(LIB_STATIC) $(CLIENT_LIBS)
 
 $(BINARY): $(call objects,$(MAIN)) $(LIBS_FOR_artemis)
 	@mkdir -p $(@D)
@@ -197,7 +260,7 @@ $(UNIT_BIN): $(OUT)/tests/unit/%: $(OUT)/tests/unit/%.o $(TEST_LIB_OBJ) $$(LIBS_
 	@echo "  LD   $@"
 	@$(CC) $(LDFLAGS_ALL) $(WRAP_MALLOC) -o $@ $^ $(LIBS_ALL) -lcmocka
 
-$(E2E_BIN): $(OUT)/tests/e2e/%: $(OUT)/tests/e2e/%.o $(TEST_LIB_OBJ) $(LIB_core)
+$(E2E_BIN): $(OUT)/tests/e2e/%: $(OUT)/tests/e2e/%.o $(TEST_LIB_OBJ) $(LIB_STATIC) $(LIB_core)
 	@echo "  LD   $@"
 	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL) -lcmocka
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * codec_json - what the files of the codec share: reading members of a Jansson object in either
- * casing. Not for other rooms.
+ * casing. Not for other rooms, but for the other end of the wire, libartemis/wire.
  */
 #pragma once
 

@@ -32,6 +32,10 @@ enum error handle_websocket(struct request *request, struct reply *reply,
         .version = request_header(request, MHD_HTTP_HEADER_SEC_WEBSOCKET_VERSION),
         .key = request_header(request, MHD_HTTP_HEADER_SEC_WEBSOCKET_KEY),
     };
+    if (request->is_head) {
+        snprintf(message, MESSAGE_BYTES, "method: a WebSocket is opened by GET, not by HEAD");
+        return ERR_WRONG_METHOD;
+    }
     enum error error = handshake_check(&handshake, upgrade->accept_room, message);
     if (error)
         return error;

@@ -8,6 +8,7 @@
 
 #include "artemis-core/gzip.h"
 #include "artemis-server/clock.h"
+#include "artemis-web/handlers.h"
 #include "artemis-web/library_replies.h"
 #include "artemis-web/routes.h"
 #include "artemis-web/web_internal.h"
@@ -18,6 +19,13 @@ static void header(struct MHD_Response *response, const char *name, const char *
 {
     /* Fails only without memory; the answer is complete without it. */
     (void)MHD_add_response_header(response, name, value);
+}
+
+/* Below /artemis/api/ outcomes of the business are 200; that a WebSocket is refused is none. */
+static int status_of(const struct request *request, const struct error_info *info)
+{
+    bool handshake = request->route && request->route->handle == handle_websocket;
+    return request->java && !handshake ? info->java_http_status : info->http_status;
 }
 
 /* The error's answer in place of whatever was begun. */
@@ -31,7 +39,7 @@ static void write_refusal(struct request *request, struct reply *reply, enum err
     const struct error_info *info = error_info(error);
     *reply = (struct reply){
         .outcome = error,
-        .status = (unsigned)(request->java ? info->java_http_status : info->http_status),
+        .status = (unsigned)status_of(request, info),
     };
     codec_write_refusal(&reply->body, request_dialect(request), error, message[0] ? message : NULL);
 }

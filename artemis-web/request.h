@@ -26,13 +26,14 @@ struct request {
     const struct route *route;  /* NULL: no such path */
     const char *http_version;   /* "HTTP/1.1" */
     bool is_get;                /* GET or HEAD; else POST */
-    bool java;                  /* the path begins with /artemis/ */
-    bool camel;                 /* a camelCase name was read, in the query or the body */
-    enum error refused;         /* decided before the body was whole: the rest is swallowed */
-    uint64_t swallowed_bytes;   /* of the body, since it was refused */
-    uint64_t held_bytes;        /* what of web.held_bytes is this request's */
-    struct text body;           /* as received; inflated before a handler sees it */
-    struct moment now;          /* when it was whole; before that, mono_ms of when it began */
+    bool is_head;
+    bool java;                /* the path begins with /artemis/ */
+    bool camel;               /* a camelCase name was read, in the query or the body */
+    enum error refused;       /* decided before the body was whole: the rest is swallowed */
+    uint64_t swallowed_bytes; /* of the body, since it was refused */
+    uint64_t held_bytes;      /* what of web.held_bytes is this request's */
+    struct text body;         /* as received; inflated before a handler sees it */
+    struct moment now;        /* when it was whole; before that, mono_ms of when it began */
     uint64_t started_ns;
     size_t answer_bytes_max; /* failed items that go beyond are left out; 0: no limit */
     bool has_waited;         /* for a change; it does not wait again */

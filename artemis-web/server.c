@@ -146,7 +146,8 @@ static enum error dispatch(struct request *request, struct reply *reply, const c
         explain(request, url, method, error, message);
         return error;
     }
-    error = request_inflate(request, message);
+    if (!request->has_waited) /* else it was */
+        error = request_inflate(request, message);
     return error ? error : request->route->handle(request, reply, message);
 }
 
@@ -201,6 +202,7 @@ static void begin(struct session *session, struct web *web, struct MHD_Connectio
         .mhd = mhd,
         .http_version = version,
         .is_get = strcmp(method, MHD_HTTP_METHOD_POST) != 0,
+        .is_head = strcmp(method, MHD_HTTP_METHOD_HEAD) == 0,
         .body = body,
         .started_ns = clock_mono_ns(),
     };

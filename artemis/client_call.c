@@ -11,7 +11,7 @@
 
 #define DEFAULT_URL "http://127.0.0.1:8080"
 
-static const char *server_of(const struct client_args *args)
+const char *client_call_server(const struct client_args *args)
 {
     const char *named = client_args_text(args, "server");
     if (named)
@@ -41,7 +41,7 @@ void client_call(const struct client_args *args, const struct client_request *re
 {
     *reply = (struct client_reply){0};
     struct client_url url;
-    const char *server = server_of(args);
+    const char *server = client_call_server(args);
     enum error error = client_url_read(&url, server);
     if (error) {
         refuse_url(server, error, reply);
@@ -58,7 +58,8 @@ void client_call_post(const struct client_args *args, const char *path, json_t *
     json_decref(body);
     if (!text) {
         *reply = (struct client_reply){.answer.fate = CLIENT_NO_MEMORY};
-        client_answer_judge(&reply->answer, server_of(args), &reply->verdict, &reply->root);
+        client_answer_judge(&reply->answer, client_call_server(args), &reply->verdict,
+                            &reply->root);
         return;
     }
     struct client_request request = {.path = path, .body = text, .size_bytes = strlen(text)};

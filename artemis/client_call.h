@@ -53,5 +53,8 @@ int client_call_report(const struct client_args *args, const struct client_reply
 /* Is it for the command to show the answer in its own way? */
 bool client_call_shows(const struct client_args *args, const struct client_reply *reply);
 
+/* What --server, ARTEMIS_URL or the default says, as it was written. */
+const char *client_call_server(const struct client_args *args);
+
 /* Complains that there is no memory. Returns CLIENT_REFUSED. */
 int client_call_no_memory(void);

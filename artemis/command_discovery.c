@@ -6,10 +6,12 @@
 #include "artemis/client_request.h"
 #include "artemis/client_table.h"
 #include "artemis/client_view.h"
+#include "artemis/command_watch.h"
 
 #include <stdio.h>
 
 static const struct client_option services_options[] = {
+    {.name = "watch", .sentence = "go on until interrupted, and show each change"},
     CLIENT_CALL_OPTIONS,
     {.name = NULL},
 };
@@ -17,7 +19,10 @@ static const struct client_option services_options[] = {
 static const struct client_command services_command = {
     .name = "services",
     .usage = {"services [options]"},
-    .about = "Lists every service: how many instances it has, and how many of them are up.\n",
+    .about = "Lists every service: how many instances it has, and how many of them are up.\n"
+             "With --watch, a terminal shows the list as it is now; a pipe gets it anew at each\n"
+             "change, under --json as a document on a line. --server may then name several\n"
+             "servers, with commas between.\n",
     .example = "artemis services --server http://10.0.0.7:8080\n",
     .options = services_options,
 };
@@ -28,6 +33,11 @@ int command_services(int argc, char **argv)
     int exit_code = 0;
     if (!client_args_start(&args, &services_command, argc, argv, &exit_code))
         return exit_code;
+    if (client_args_has(&args, "watch")) {
+        exit_code = command_watch_services(&args);
+        client_args_free(&args);
+        return exit_code;
+    }
     struct client_request request = {.path = "/api/discovery/services"};
     struct client_reply reply;
     client_call(&args, &request, &reply);

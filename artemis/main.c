@@ -13,11 +13,11 @@
 #include "artemis/command_config.h"
 #include "artemis/command_diff.h"
 #include "artemis/command_discovery.h"
-#include "artemis/command_later.h"
 #include "artemis/command_reference.h"
 #include "artemis/command_registry.h"
 #include "artemis/command_server.h"
 #include "artemis/command_status.h"
+#include "artemis/command_watch.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -39,7 +39,7 @@ static const struct command {
     {"unregister", "SERVICE INSTANCE", "take an instance out", command_unregister},
     {"services", "", "list the services", command_services},
     {"service", "NAME", "list the instances of a service", command_service},
-    {"watch", "NAME", "follow a service (in a later version)", command_watch},
+    {"watch", "NAME", "print each change of a service", command_watch},
     {"status", "", "show how one node fares", command_status},
     {"cluster", "", "show how all nodes fare", command_cluster},
     {"diff", "NODE NODE", "list what two nodes disagree on", command_diff},

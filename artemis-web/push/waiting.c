@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 
-#include "artemis-server/registry/registry_watch.h"
 #include "artemis-web/push/push_internal.h"
 
 static struct waiter *waiter_of(struct watcher *watcher)
@@ -64,14 +63,13 @@ void waiting_end(struct push *push, struct waiter *waiter)
     push->gone = &waiter->source;
 }
 
-/* Has it what it waits for already? A change between the handler's look and ours counts. */
+/* Has it what it waits for already? A change between the handler's look and ours counts, also where
+ * it was the service's last. */
 static bool is_over(struct push *push, const struct waiter *waiter)
 {
-    uint64_t version = waiter->wait.id_size
-                           ? registry_service_version(push->engine->registry, id_of(waiter))
-                           : registry_version(push->engine->registry);
-    return version > waiter->wait.version || waiter->wait.until_ms <= push->now.mono_ms ||
-           atomic_load(&push->draining);
+    struct slice id = waiter->wait.id_size ? id_of(waiter) : SLICE("*");
+    return push_has_missed(push, id, waiter->wait.version) ||
+           waiter->wait.until_ms <= push->now.mono_ms || atomic_load(&push->draining);
 }
 
 void waiting_begin(struct push *push, struct waiter *waiter)

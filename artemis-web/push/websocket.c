@@ -259,12 +259,13 @@ static bool say_what_wslay_says(struct websocket *websocket)
 static void on_frame(wslay_event_context_ptr reader,
                      const struct wslay_event_on_frame_recv_start_arg *frame, void *context)
 {
-    (void)reader;
     struct websocket *websocket = context;
     size_t wide = frame->payload_length > UINT16_MAX ? 8 : frame->payload_length > 125 ? 2 : 0;
     websocket->framed += HEADER_BYTES + wide + frame->payload_length;
     if (!wslay_is_ctrl_frame(frame->opcode))
         websocket->in_fragments = !frame->fin;
+    if (frame->opcode == WSLAY_CONNECTION_CLOSE && frame->payload_length == 1) /* half a code */
+        (void)wslay_event_queue_close(reader, WSLAY_CODE_PROTOCOL_ERROR, NULL, 0);
 }
 
 static void on_message(wslay_event_context_ptr reader,
@@ -300,17 +301,22 @@ static bool make_reader(struct websocket *websocket)
     return true;
 }
 
-/* Reads the frames in `input`. */
+/* Reads the frames in `input`. A header that cannot be is for wslay the same as a callback that
+ * fails, as ours never do; it would close without a code. */
 static void read_frames(struct websocket *websocket)
 {
-    bool ok = make_reader(websocket) && wslay_event_recv(websocket->reader) == 0;
-    if (ok && websocket->state == WEBSOCKET_OPEN)
-        ok = say_what_wslay_says(websocket);
-    if (!ok)
+    _Atomic uint64_t *errors = &websocket->push->counters.closed_errors;
+    int result = make_reader(websocket) ? wslay_event_recv(websocket->reader) : WSLAY_ERR_NOMEM;
+    if (websocket->state == WEBSOCKET_OPEN && result == WSLAY_ERR_CALLBACK_FAILURE) {
+        push_count(errors, 1);
+        websocket_close(websocket, WSLAY_CODE_PROTOCOL_ERROR, "not a frame of RFC 6455");
+    } else if (websocket->state == WEBSOCKET_OPEN &&
+               (result != 0 || !say_what_wslay_says(websocket))) {
         websocket_end(websocket);
+    }
     if (websocket->state == WEBSOCKET_OPEN && wslay_event_get_close_sent(websocket->reader)) {
         if (!wslay_event_get_close_received(websocket->reader))
-            push_count(&websocket->push->counters.closed_errors, 1);
+            push_count(errors, 1);
         websocket->state = WEBSOCKET_CLOSING;
         websocket->closed_ms = websocket->push->now.mono_ms;
         flush(websocket);

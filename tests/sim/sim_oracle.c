@@ -145,12 +145,20 @@ static void look_for_steps_back(struct sim *sim, struct sim_node *node)
     }
 }
 
+/* What only a node was told that has crashed since is lost, and counts as older where that node had
+ * started with a clock that is behind and had heard of nobody: then the lease ends it. */
+static bool may_be_forgotten(const struct sim_client *client)
+{
+    return client->told_the_dead || client->told_the_late;
+}
+
 /* Promise 3, where nothing has been in the way: within less than a lease, so it is not its end. */
 static void look_for_unregistered(struct sim *sim)
 {
     for (uint32_t i = 0; i < sim->client_count; i++) {
         const struct sim_client *client = &sim->clients[i];
-        if (client->wanted || sim->now_ms - client->ended_ms < FORGOTTEN_MS)
+        if (client->wanted || may_be_forgotten(client) ||
+            sim->now_ms - client->ended_ms < FORGOTTEN_MS)
             continue;
         for (uint32_t n = 0; n < sim->node_count; n++)
             if (has_reached(sim, client->told_node, n, SETTLED_MS) &&
@@ -210,8 +218,8 @@ void oracle_node_ready(struct sim *sim, const struct sim_node *node)
             continue;
         for (uint32_t i = 0; i < sim->client_count; i++) {
             const struct sim_client *client = &sim->clients[i];
-            if (client->node != p || !client_is_steady(sim, client, SNAPSHOT_MS) ||
-                !content_at(sim, peer, client))
+            if (client->node != p || client->told_the_late ||
+                !client_is_steady(sim, client, SNAPSHOT_MS) || !content_at(sim, peer, client))
                 continue;
             if (!content_at(sim, node, client))
                 sim_fail(sim, "%s says ready without i%u, which %s holds", node->name, i,

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/calls.h"
 
+#include "tests/support/prometheus.h"
+#include "tests/support/wait.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,4 +120,33 @@ json_int_t call_version(struct http *http)
     json_int_t version = check_integer(answer, "version");
     assert_true(version >= 0);
     return version;
+}
+
+double call_metric(struct http *http, const char *name)
+{
+    struct http_answer *answer = http_get(http, "/metrics");
+    check_http(answer, 200);
+    return prometheus_sum(answer->body, name, "");
+}
+
+struct wanted_metric {
+    struct http *http;
+    const char *name;
+    double value;
+    double found;
+};
+
+static bool has_value(void *context)
+{
+    struct wanted_metric *wanted = context;
+    wanted->found = call_metric(wanted->http, wanted->name);
+    return wanted->found == wanted->value;
+}
+
+void call_wait_metric(struct http *http, const char *name, double value)
+{
+    struct wanted_metric wanted = {http, name, value, -1};
+    if (!wait_until(has_value, &wanted, wait_deadline_ms())) {
+        fail_msg("%s is %.0f and does not get %.0f", name, wanted.found, value);
+    }
 }

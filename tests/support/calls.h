@@ -51,6 +51,10 @@ bool call_shows(struct http *http, const char *service_id, const char *instance_
 /* The version of the whole registry. */
 json_int_t call_version(struct http *http);
 
+/* The value of a metric without labels; and waits until it is this. */
+double call_metric(struct http *http, const char *name);
+void call_wait_metric(struct http *http, const char *name, double value);
+
 /* {'LIST':[item, item, ...]} with `item` filled in with the service id and "i<number>". The caller
  * frees it. */
 char *call_list_body(const char *list, const char *item, const char *service_id, size_t from,

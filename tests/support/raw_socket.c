@@ -73,8 +73,7 @@ bool raw_socket_say(struct raw_socket *raw, const char *format, ...)
     return sent;
 }
 
-/* Reads what there is; false at the deadline. */
-static bool read_more(struct raw_socket *raw, int64_t deadline_ms)
+bool raw_socket_read_more(struct raw_socket *raw, int64_t deadline_ms)
 {
     enum { ROOM = 65536 };
     if (!wait_readable(raw->fd, deadline_ms)) {
@@ -87,6 +86,12 @@ static bool read_more(struct raw_socket *raw, int64_t deadline_ms)
     raw->size += got > 0 ? (size_t)got : 0;
     raw->bytes[raw->size] = '\0';
     return true;
+}
+
+void raw_socket_take(struct raw_socket *raw, size_t size)
+{
+    raw->size -= size;
+    memmove(raw->bytes, raw->bytes + size, raw->size + 1);
 }
 
 /* The end of a chunked body that begins at `at`, gathered into `body`; 0 when more must come. */
@@ -148,15 +153,14 @@ static enum raw_end read_answer(struct raw_socket *raw, bool head_only, int64_t 
         http_answer_clear(&raw->answer);
         size_t end = end_of_answer(raw, head_only, &raw->answer);
         if (end > 0) {
-            raw->size -= end;
-            memmove(raw->bytes, raw->bytes + end, raw->size + 1);
+            raw_socket_take(raw, end);
             raw->answer.json = json_loadb(raw->answer.body, raw->answer.body_size, 0, NULL);
             return RAW_ANSWER;
         }
         if (raw->ended) {
             return raw->size == 0 ? RAW_CLOSED : RAW_PART;
         }
-        if (!read_more(raw, deadline_ms)) {
+        if (!raw_socket_read_more(raw, deadline_ms)) {
             return RAW_LATE;
         }
     }
@@ -175,7 +179,7 @@ enum raw_end raw_socket_read_head(struct raw_socket *raw, int64_t deadline_ms)
 bool raw_socket_is_closed_by(struct raw_socket *raw, int64_t deadline_ms)
 {
     while (!raw->ended) {
-        if (!read_more(raw, deadline_ms)) {
+        if (!raw_socket_read_more(raw, deadline_ms)) {
             return false;
         }
     }

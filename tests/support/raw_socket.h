@@ -44,5 +44,10 @@ enum raw_end raw_socket_read(struct raw_socket *raw, int64_t deadline_ms);
 /* The same where the request was HEAD: no body follows, whatever the head says. */
 enum raw_end raw_socket_read_head(struct raw_socket *raw, int64_t deadline_ms);
 
+/* Reads what there is into `bytes`, or notes the end; false at the deadline. */
+bool raw_socket_read_more(struct raw_socket *raw, int64_t deadline_ms);
+/* Takes so many bytes off the start of what was read. */
+void raw_socket_take(struct raw_socket *raw, size_t size);
+
 /* True when the server closes, with nothing more said, before the deadline. */
 bool raw_socket_is_closed_by(struct raw_socket *raw, int64_t deadline_ms);

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs each test program given, as many at a time as there are cores; prints a line for each, and the
-# whole output of those that fail.
+# Runs each test program given, JOBS at a time (as many as there are cores); prints a line for each,
+# and the whole output of those that fail.
 set -u
 
 if [ "${1:-}" = --one ]; then
@@ -13,7 +13,7 @@ if [ "${1:-}" = --one ]; then
 fi
 
 [ $# -gt 0 ] || { echo "no test matches"; exit 1; }
-if printf '%s\0' "$@" | xargs -0 -n 1 -P "$(nproc)" "$0" --one; then
+if printf '%s\0' "$@" | xargs -0 -n 1 -P "${JOBS:-$(nproc)}" "$0" --one; then
     echo "all $# passed"
 else
     echo "some of $# failed"

@@ -6,9 +6,9 @@
 #include "artemis/command_cluster.h"
 #include "artemis/command_diff.h"
 #include "artemis/command_discovery.h"
-#include "artemis/command_later.h"
 #include "artemis/command_registry.h"
 #include "artemis/command_status.h"
+#include "artemis/command_watch.h"
 
 #include "artemis/client_exit.h"
 #include "tests/support/cmocka_all.h"
@@ -139,10 +139,18 @@ static void server_that_is_no_address_is_a_mistake(void **state)
                    "not shown");
 }
 
-static void later_command_says_so(void **state)
+static void one_bad_address_of_several_is_a_mistake(void **state)
 {
     (void)state;
-    assert_mistake(command_watch, WORDS("watch", "orders"), "comes with a later version");
+    assert_mistake(command_watch, WORDS("watch", "orders", "--server", "127.0.0.1:1,ftp://x"),
+                   "this is no address of a server: 127.0.0.1:1,ftp://x");
+    assert_mistake(command_watch, WORDS("watch", "orders", "--server", "127.0.0.1:1,"),
+                   "this is no address of a server");
+    assert_mistake(command_services,
+                   WORDS("services", "--watch", "--server", "http://u:secret@127.0.0.1:1"),
+                   "must have no user in it");
+    assert_mistake(command_watch, WORDS("watch", ""), "service_id");
+    assert_mistake(command_watch, WORDS("watch"), "NAME is missing");
 }
 
 int main(void)
@@ -153,7 +161,7 @@ int main(void)
         cmocka_unit_test(register_incomplete_is_a_mistake),
         cmocka_unit_test(register_file_alone_describes_the_instances),
         cmocka_unit_test(server_that_is_no_address_is_a_mistake),
-        cmocka_unit_test(later_command_says_so),
+        cmocka_unit_test(one_bad_address_of_several_is_a_mistake),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "libartemis/handshake.h"
+
+#include "libartemis/clock.h"
+
+#include <assert.h>
+#include <nettle/base64.h>
+#include <nettle/sha1.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+enum { RANDOM_BYTES = 16 };
+
+static_assert(BASE64_ENCODE_RAW_LENGTH(RANDOM_BYTES) + 1 == HANDSHAKE_KEY_BYTES, "a key fits");
+static_assert(BASE64_ENCODE_RAW_LENGTH(SHA1_DIGEST_SIZE) + 1 == HANDSHAKE_ACCEPT_BYTES, "it fits");
+
+void handshake_make_key(char key[HANDSHAKE_KEY_BYTES])
+{
+    uint64_t random[RANDOM_BYTES / sizeof(uint64_t)];
+    for (size_t i = 0; i < sizeof random / sizeof *random; i++)
+        random[i] = client_clock_random();
+    base64_encode_raw(key, RANDOM_BYTES, (const uint8_t *)random);
+    key[HANDSHAKE_KEY_BYTES - 1] = '\0';
+}
+
+void handshake_accept(const char *key, char accept[HANDSHAKE_ACCEPT_BYTES])
+{
+    struct sha1_ctx sha1;
+    uint8_t digest[SHA1_DIGEST_SIZE];
+    sha1_init(&sha1);
+    sha1_update(&sha1, strlen(key), (const uint8_t *)key);
+    sha1_update(&sha1, sizeof GUID - 1, (const uint8_t *)GUID);
+    sha1_digest(&sha1, sizeof digest, digest);
+    base64_encode_raw(accept, sizeof digest, digest);
+    accept[HANDSHAKE_ACCEPT_BYTES - 1] = '\0';
+}
+
+void handshake_write(struct text *out, const char *url, const char *path, const char *key,
+                     const char *authorization)
+{
+    const char *host = strstr(url, "://");
+    host = host ? host + 3 : url;
+    size_t host_size = strcspn(host, "/");
+    text_printf(out, "GET %s%s HTTP/1.1\r\nHost: %.*s\r\n", host + host_size, path, (int)host_size,
+                host);
+    text_append_string(out, "User-Agent: libartemis/" ARTEMIS_VERSION "\r\n"
+                            "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+                            "Sec-WebSocket-Version: 13\r\n");
+    text_printf(out, "Sec-WebSocket-Key: %s\r\n", key);
+    if (authorization)
+        text_printf(out, "Authorization: %s\r\n", authorization);
+    text_append_string(out, "\r\n");
+}
+
+/* --- the answer ------------------------------------------------------------------------------- */
+
+/* The value of a header field; false when it is not there. */
+static bool field_of(struct slice head, const char *name, struct slice *value)
+{
+    size_t name_size = strlen(name);
+    const char *end = head.data + head.size;
+    for (const char *line = head.data; line < end;) {
+        const char *stop = memchr(line, '\n', (size_t)(end - line));
+        stop = stop ? stop : end;
+        const char *at = line + name_size;
+        if (at < stop && *at == ':' && strncasecmp(line, name, name_size) == 0) {
+            const char *last = stop;
+            for (at++; at < last && (*at == ' ' || *at == '\t'); at++)
+                ;
+            while (last > at && (last[-1] == '\r' || last[-1] == ' ' || last[-1] == '\t'))
+                last--;
+            *value = (struct slice){at, (size_t)(last - at)};
+            return true;
+        }
+        line = stop + 1;
+    }
+    return false;
+}
+
+static bool same_word(struct slice value, const char *word)
+{
+    return value.size == strlen(word) && strncasecmp(value.data, word, value.size) == 0;
+}
+
+/* Is the word among those in the list with commas? */
+static bool has_word(struct slice list, const char *word)
+{
+    const char *end = list.data + list.size;
+    for (const char *at = list.data; at < end;) {
+        const char *comma = memchr(at, ',', (size_t)(end - at));
+        const char *stop = comma ? comma : end;
+        while (at < stop && *at == ' ')
+            at++;
+        const char *last = stop;
+        while (last > at && last[-1] == ' ')
+            last--;
+        if (same_word((struct slice){at, (size_t)(last - at)}, word))
+            return true;
+        at = stop + 1;
+    }
+    return false;
+}
+
+static bool is_accepted(struct slice head, const char *key)
+{
+    struct slice value;
+    char accept[HANDSHAKE_ACCEPT_BYTES];
+    handshake_accept(key, accept);
+    if (!field_of(head, "upgrade", &value) || !same_word(value, "websocket"))
+        return false;
+    if (!field_of(head, "connection", &value) || !has_word(value, "upgrade"))
+        return false;
+    if (!field_of(head, "sec-websocket-accept", &value) || !slice_equal(value, slice_of(accept)))
+        return false;
+    /* Neither was asked for. */
+    return !field_of(head, "sec-websocket-extensions", &value) &&
+           !field_of(head, "sec-websocket-protocol", &value);
+}
+
+/* The number in "HTTP/1.1 101 ..."; 0 for what is no such line. */
+static int status_of(struct slice head)
+{
+    if (head.size < 12 || strncmp(head.data, "HTTP/1.", 7) != 0 || head.data[8] != ' ')
+        return 0;
+    int status = 0;
+    for (size_t i = 9; i < 12; i++) {
+        if (head.data[i] < '0' || head.data[i] > '9')
+            return 0;
+        status = status * 10 + (head.data[i] - '0');
+    }
+    return status;
+}
+
+enum handshake_end handshake_read(struct slice received, const char *key,
+                                  struct handshake_answer *answer)
+{
+    *answer = (struct handshake_answer){0};
+    const char *end =
+        received.size > 0 ? memmem(received.data, received.size, "\r\n\r\n", 4) : NULL;
+    if (!end)
+        return received.size < HANDSHAKE_ANSWER_MAX ? HANDSHAKE_PART : HANDSHAKE_NONSENSE;
+    struct slice head = {received.data, (size_t)(end - received.data) + 2};
+    answer->size_bytes = head.size + 2;
+    answer->status = status_of(head);
+    struct slice value;
+    if (field_of(head, "retry-after", &value))
+        answer->retry_after_secs = (unsigned)strtoul(value.data, NULL, 10);
+    if (answer->status == 0)
+        return HANDSHAKE_NONSENSE;
+    if (answer->status != 101)
+        return HANDSHAKE_REFUSED;
+    return is_accepted(head, key) ? HANDSHAKE_OPEN : HANDSHAKE_NONSENSE;
+}

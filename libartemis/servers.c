@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "libartemis/servers.h"
+
+#include "libartemis/backoff.h"
+
+enum { WAIT_MAX_MS = 60000 }; /* more than that no server may ask for */
+
+bool servers_choose(struct servers *servers, uint64_t now_ms, size_t *which, uint64_t *at_ms)
+{
+    size_t best = servers->current;
+    for (size_t step = 0; step < servers->count; step++) {
+        size_t index = (servers->current + step) % servers->count;
+        if (servers->each[index].not_before_ms <= now_ms) {
+            best = index;
+            break;
+        }
+        if (servers->each[index].not_before_ms < servers->each[best].not_before_ms)
+            best = index;
+    }
+    servers->current = best;
+    *at_ms = servers->each[best].not_before_ms;
+    if (*at_ms > now_ms)
+        return false;
+    *which = best;
+    return true;
+}
+
+void servers_succeeded(struct servers *servers, size_t which)
+{
+    servers->each[which].failures = 0;
+    servers->each[which].not_before_ms = 0;
+}
+
+void servers_failed(struct servers *servers, size_t which, uint64_t now_ms, uint64_t wait_ms,
+                    uint64_t random)
+{
+    if (servers->each[which].failures < UINT32_MAX)
+        servers->each[which].failures++;
+    uint64_t pause_ms = backoff_ms(servers->each[which].failures, random);
+    if (wait_ms > WAIT_MAX_MS)
+        wait_ms = WAIT_MAX_MS;
+    servers->each[which].not_before_ms = now_ms + (wait_ms > pause_ms ? wait_ms : pause_ms);
+    if (servers->current == which)
+        servers->current = (which + 1) % servers->count;
+}

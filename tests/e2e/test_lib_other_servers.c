@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The client library and servers that are not like ours today: an older one without a WebSocket, one
+ * that asks to be left alone for a while, one that refuses, one that is none.
+ */
+#include "libartemis/artemis.h"
+
+#include "tests/support/cmocka_all.h"
+#include "tests/support/fake_server.h"
+#include "tests/support/server_process.h"
+#include "tests/support/told.h"
+#include "tests/support/wait.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { TIMEOUT_MS = 20000 };
+
+#define SUCCESS "\"response_status\":{\"error_code\":\"success\"}"
+
+static void reply(char *out, size_t size, const char *status, const char *fields, const char *body)
+{
+    snprintf(out, size, "HTTP/1.1 %s\r\n%sConnection: close\r\nContent-Length: %zu\r\n\r\n%s",
+             status, fields, strlen(body), body);
+}
+
+static struct artemis_client *open_client(const char *servers, struct artemis_options options)
+{
+    struct artemis_client *client = NULL;
+    struct artemis_problem problem = {.text = ""};
+    options.servers = servers;
+    options.poll_ms = 50;
+    if (artemis_open(&options, &client, &problem))
+        fail_msg("%s", problem.text);
+    return client;
+}
+
+static const struct artemis_instance one = {
+    .service_id = "shop", .instance_id = "s-1", .ip = "10.0.0.1", .port = 80};
+
+/* --- without a WebSocket ---------------------------------------------------------------------- */
+
+struct older {
+    atomic_int version; /* so many instances it shows */
+    atomic_int unchanged;
+    atomic_int unauthorized;
+};
+
+static void answer_older(const char *head, char *out, size_t size, void *context)
+{
+    struct older *older = context;
+    char tag[64];
+    char fields[80];
+    char body[2048];
+    int version = older->version;
+    older->unauthorized += !strstr(head, "\r\nAuthorization: Bearer x\r\n");
+    if (strncmp(head, "GET /ws ", 8) == 0) {
+        reply(out, size, "404 Not Found", "", "");
+        return;
+    }
+    snprintf(tag, sizeof tag, "If-None-Match: \"%d\"\r\n", version);
+    if (strstr(head, tag)) {
+        older->unchanged++;
+        reply(out, size, "304 Not Modified", "", "");
+        return;
+    }
+    size_t used = (size_t)snprintf(body, sizeof body,
+                                   "{" SUCCESS ",\"version\":%d,\"service\":{\"service_id\":"
+                                   "\"shop\",\"instances\":[",
+                                   version);
+    for (int i = 1; i <= version; i++)
+        used += (size_t)snprintf(body + used, sizeof body - used,
+                                 "%s{\"region_id\":\"r\",\"zone_id\":\"z\",\"service_id\":\"shop\","
+                                 "\"instance_id\":\"s-%d\",\"ip\":\"h\"}",
+                                 i > 1 ? "," : "", i);
+    snprintf(body + used, sizeof body - used, "]}}");
+    snprintf(fields, sizeof fields, "ETag: \"%d\"\r\n", version);
+    reply(out, size, "200 OK", fields, body);
+}
+
+static bool was_asked_in_vain(void *context)
+{
+    const struct older *older = context;
+    return older->unchanged >= 3;
+}
+
+static void server_without_a_websocket_is_asked_again_and_again(void **state)
+{
+    (void)state;
+    struct fake_server server;
+    struct older older = {.version = 1};
+    struct told told;
+    struct artemis_watch *watch = NULL;
+    told_begin(&told);
+    fake_server_start(&server, answer_older, &older);
+    struct artemis_client *client =
+        open_client(server.url, (struct artemis_options){.authorization = "Bearer x"});
+    assert_int_equal(artemis_watch(client, "shop", ARTEMIS_WATCH_CURRENT, told_change, &told,
+                                   TIMEOUT_MS, &watch, NULL),
+                     ARTEMIS_OK);
+    told_wait(&told, "+s-1 ");
+    assert_true(wait_until(was_asked_in_vain, &older, wait_deadline_ms()));
+    older.version = 3;
+    told_wait(&told, "+s-1 +s-2 +s-3 ");
+    older.version = 2;
+    told_wait(&told, "+s-1 +s-2 +s-3 -s-3 ");
+    assert_int_equal(older.unauthorized, 0);
+    assert_int_equal(artemis_close(client, 0, NULL), ARTEMIS_OK);
+    fake_server_stop(&server);
+    told_end(&told);
+}
+
+/* --- not now ---------------------------------------------------------------------------------- */
+
+struct busy {
+    atomic_int calls;
+    _Atomic int64_t first_ms, second_ms;
+};
+
+static void answer_busy(const char *head, char *out, size_t size, void *context)
+{
+    struct busy *busy = context;
+    (void)head;
+    int call = busy->calls++;
+    if (call == 0)
+        busy->first_ms = wait_now_ms();
+    if (call == 1)
+        busy->second_ms = wait_now_ms();
+    if (call == 0)
+        reply(out, size, "503 Service Unavailable", "Retry-After: 2\r\n",
+              "{\"response_status\":{\"error_code\":\"service-unavailable\","
+              "\"error_message\":\"draining\",\"reason\":\"draining\"}}");
+    else
+        reply(out, size, "200 OK", "", "{" SUCCESS "}");
+}
+
+static void server_that_asks_for_time_gets_it(void **state)
+{
+    (void)state;
+    struct fake_server server;
+    struct busy busy = {0};
+    fake_server_start(&server, answer_busy, &busy);
+    struct artemis_client *client = open_client(server.url, (struct artemis_options){0});
+    struct artemis_problem problem;
+    assert_int_equal(artemis_register(client, &one, 500, &problem), ARTEMIS_TIMED_OUT);
+    assert_non_null(strstr(problem.text, "draining"));
+    assert_int_equal(artemis_register(client, &one, TIMEOUT_MS, NULL), ARTEMIS_OK);
+    assert_true(busy.second_ms >= busy.first_ms + 1950);
+    assert_int_equal(artemis_close(client, TIMEOUT_MS, NULL), ARTEMIS_OK);
+    fake_server_stop(&server);
+}
+
+/* --- no --------------------------------------------------------------------------------------- */
+
+static void answer_no(const char *head, char *out, size_t size, void *context)
+{
+    (void)context;
+    bool socket = strncmp(head, "GET /ws ", 8) == 0;
+    reply(out, size, socket ? "404 Not Found" : "403 Forbidden", "",
+          "{\"response_status\":{\"error_code\":\"bad-request\",\"error_message\":\"not you\","
+          "\"reason\":\"no-permission\"}}");
+}
+
+static void refusal_comes_at_once_and_says_why(void **state)
+{
+    (void)state;
+    struct fake_server server;
+    fake_server_start(&server, answer_no, NULL);
+    struct artemis_client *client = open_client(server.url, (struct artemis_options){0});
+    struct artemis_problem problem;
+    const struct artemis_service *service = NULL;
+    assert_int_equal(artemis_register(client, &one, TIMEOUT_MS, &problem), ARTEMIS_REFUSED);
+    assert_string_equal(problem.text, "not you");
+    assert_int_equal(artemis_discover(client, "shop", TIMEOUT_MS, &service, &problem),
+                     ARTEMIS_REFUSED);
+    assert_string_equal(problem.text, "not you");
+    assert_int_equal(artemis_close(client, TIMEOUT_MS, NULL), ARTEMIS_OK);
+    fake_server_stop(&server);
+}
+
+static void answer_nonsense(const char *head, char *out, size_t size, void *context)
+{
+    (void)head;
+    (void)context;
+    reply(out, size, "200 OK", "Content-Type: text/html\r\n", "<html>It works!</html>");
+}
+
+static void other_kind_of_server_is_passed_by(void **state)
+{
+    (void)state;
+    struct fake_server server;
+    struct server_process real;
+    char servers[128];
+    fake_server_start(&server, answer_nonsense, NULL);
+    struct artemis_client *client = open_client(server.url, (struct artemis_options){0});
+    struct artemis_problem problem;
+    const struct artemis_service *service = NULL;
+    assert_int_equal(artemis_register(client, &one, 300, &problem), ARTEMIS_TIMED_OUT);
+    assert_non_null(strstr(problem.text, "no Artemis server"));
+    assert_int_equal(artemis_discover(client, "shop", 300, &service, &problem), ARTEMIS_TIMED_OUT);
+    assert_non_null(strstr(problem.text, "no Artemis server"));
+    (void)artemis_close(client, 0, NULL);
+
+    server_process_start(&real, NULL, NULL);
+    snprintf(servers, sizeof servers, "%s,%s", server.url, real.url);
+    client = open_client(servers, (struct artemis_options){0});
+    assert_int_equal(artemis_register(client, &one, TIMEOUT_MS, NULL), ARTEMIS_OK);
+    assert_int_equal(artemis_discover(client, "shop", TIMEOUT_MS, &service, NULL), ARTEMIS_OK);
+    assert_int_equal(service->instance_count, 1);
+    artemis_service_free(service);
+    assert_int_equal(artemis_close(client, TIMEOUT_MS, NULL), ARTEMIS_OK);
+    server_process_stop(&real);
+    fake_server_stop(&server);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(server_without_a_websocket_is_asked_again_and_again),
+        cmocka_unit_test(server_that_asks_for_time_gets_it),
+        cmocka_unit_test(refusal_comes_at_once_and_says_why),
+        cmocka_unit_test(other_kind_of_server_is_passed_by),
+    };
+    return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
+}

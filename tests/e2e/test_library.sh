@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Proves that the client library can be used by others: the examples do what they say; what `make
+# install` puts away is enough to build them, by pkg-config alone, in C and with the static archive;
+# nothing but artemis_* can be seen of it; and `make uninstall` leaves nothing behind. Of a build with
+# a sanitizer only the examples are run: nobody installs such a one.
+set -euo pipefail
+
+top="$(cd "$(dirname "$0")/../.." && pwd)"
+binary="$(realpath "${ARTEMIS_BINARY:?must name the binary to test}")"
+folder="$(mktemp -d /tmp/artemis-test-XXXXXX)"
+children=()
+failed=0
+
+finish() {
+    for child in "${children[@]}"; do kill "$child" 2>/dev/null || true; done
+    wait
+    if [ "$failed" -ne 0 ]; then tail -n 50 "$folder"/*.log 2>/dev/null; fi
+    rm -rf "$folder"
+}
+trap finish EXIT
+
+fail() {
+    failed=1
+    printf 'library: %s\n' "$*"
+    exit 1
+}
+
+# until_says FILE PATTERN
+until_says() {
+    for _ in $(seq 600); do
+        grep -q -- "$2" "$1" 2>/dev/null && return 0
+        sleep 0.05
+    done
+    fail "$(basename "$1") does not say: $2"
+}
+
+for name in $(compgen -e | grep '^ARTEMIS_' || true); do unset "$name"; done
+"$binary" server --addr 127.0.0.1:0 >"$folder/server" 2>"$folder/server.log" &
+children+=($!)
+until_says "$folder/server" '^Listening on '
+url="http://$(sed -n 's/^Listening on //p' "$folder/server")"
+
+# The examples of a folder, beside the server.
+run_examples() {
+    local registered=$folder/registered.log watched=$folder/watched.log child watcher
+    rm -f "$registered" "$watched"
+    "$1/watch_service" "$url" orders >"$watched" 2>&1 &
+    watcher=$!
+    children+=("$watcher")
+    "$1/register_service" "$url" o-1 10.0.0.1 80 >"$registered" 2>&1 &
+    child=$!
+    children+=("$child")
+    until_says "$registered" '^serving orders/o-1$'
+    until_says "$watched" '^new orders/o-1 http://10.0.0.1:80 up$'
+    [ "$("$1/discover_service" "$url" orders 2)" = $'o-1 at http://10.0.0.1:80\no-1 at http://10.0.0.1:80' ] ||
+        fail "discover_service did not find it"
+    kill -TERM "$child"
+    wait "$child" || fail "register_service did not end well"
+    until_says "$watched" '^delete orders/o-1 '
+    [ "$("$1/discover_service" "$url" orders 1)" = 'nobody serves orders' ] || fail "it was not taken out"
+    kill -INT "$watcher"
+    wait "$watcher" || fail "watch_service did not end well"
+    children=("${children[0]}")
+}
+run_examples "$(realpath "${EXAMPLES_DIR:?must name the folder of the examples}")"
+
+[ "$binary" = "$top/build/artemis" ] || exit 0
+
+# --- as installed -------------------------------------------------------------------------------------
+root="$folder/a root"
+prefix=/opt/artemis
+at_prefix() { make -C "$top" --no-print-directory "$1" DESTDIR="$root" PREFIX=$prefix >"$folder/make.log" 2>&1 || fail "make $1"; }
+at_prefix install
+
+# Blanks in a path are too much for what prints flags: from here on it has none.
+mv "$root" "$folder/root"
+lib=$folder/root$prefix/lib
+export PKG_CONFIG_PATH=$lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$folder/root
+mkdir "$folder/shared" "$folder/static"
+for source in "$top"/examples/*.c; do
+    name=$(basename "$source" .c)
+    cc -Wall -Wextra -Werror "$source" $(pkg-config --cflags --libs artemis) -Wl,-rpath,"$lib" \
+        -o "$folder/shared/$name" || fail "$name does not build"
+    cc -Wall -Wextra -Werror "$source" $(pkg-config --cflags artemis) "$lib/libartemis.a" \
+        $(pkg-config --libs jansson libcurl nettle) -lwslay -pthread -o "$folder/static/$name" ||
+        fail "$name does not build with the archive"
+done
+readelf -d "$folder/shared/watch_service" | grep -q 'NEEDED.*\[libartemis\.so\.0\]' || fail "not linked with the shared library"
+run_examples "$folder/shared"
+run_examples "$folder/static"
+printf '#include <artemis.h>\nint main() { artemis_options o = {}; (void)o; return artemis_version() == nullptr; }\n' >"$folder/a.cpp"
+g++ -std=c++11 -Wall -Wextra -Wpedantic -Werror "$folder/a.cpp" $(pkg-config --cflags --libs artemis) -o "$folder/a" ||
+    fail "the header is no C++"
+
+seen=$(nm -D --defined-only "$lib/libartemis.so" | awk '{print $3}')
+grep -q '^artemis_open$' <<<"$seen" || fail "artemis_open cannot be seen"
+declared=$(grep -oE '\bartemis_[a-z_]+\(' "$top/libartemis/artemis.h" | tr -d '(' | grep -v '_fn$' | sort -u)
+[ "$(sort <<<"$seen")" = "$declared" ] || fail "the shared library shows something else than the header declares: $(diff <(sort <<<"$seen") <(echo "$declared"))"
+seen=$(nm -g --defined-only "$lib/libartemis.a" | awk 'NF == 3 {print $3}' | sort)
+[ "$seen" = "$declared" ] || fail "the archive shows something else: $(diff <(echo "$seen") <(echo "$declared"))"
+
+mv "$folder/root" "$root"
+at_prefix uninstall
+[ -z "$(find "$root" -type f -o -type l)" ] || fail "uninstall left: $(find "$root" -type f -o -type l)"

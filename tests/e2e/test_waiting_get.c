@@ -1,0 +1,553 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Proves `?version=N&wait=30s`: the answer comes with the change that it waits for and with no
+ * other, or as 304 when the wait ends. That a request waits is seen in a metric, never guessed.
+ */
+#include "tests/support/calls.h"
+#include "tests/support/gzip.h"
+#include "tests/support/raw_socket.h"
+#include "tests/support/wait.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SERVICE "/api/discovery/service?service_id=%s"
+#define WAITING "artemis_waiting_requests"
+
+static int start(void **state)
+{
+    return fixture_start(state, (const char *const[]){"--set", "lease.ttl_secs=3600", "--set",
+                                                      "ratelimit.enabled=false", NULL});
+}
+
+static int start_short_lived(void **state)
+{
+    return fixture_start(state, (const char *const[]){"--set", "lease.ttl_secs=1", NULL});
+}
+
+static int start_small(void **state)
+{
+    return fixture_start(state, (const char *const[]){"--set", "server.max_connections=16", NULL});
+}
+
+static long long version_of(struct http *http, const char *service_id)
+{
+    struct http_answer *answer = http_get(http, SERVICE, service_id);
+    check_status(answer, 200, "success", NULL);
+    return check_integer(answer, "version");
+}
+
+/* Asks on a connection of its own. */
+__attribute__((format(printf, 3, 4))) static void
+ask(struct raw_socket *raw, const struct fixture *fixture, const char *target, ...)
+{
+    char full[512];
+    va_list args;
+    va_start(args, target);
+    vsnprintf(full, sizeof full, target, args);
+    va_end(args);
+    raw_socket_open(raw, fixture->server.port);
+    assert_true(raw_socket_say(raw, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", full));
+}
+
+static struct http_answer *answer_of(struct raw_socket *raw)
+{
+    assert_int_equal(raw_socket_read(raw, wait_deadline_ms()), RAW_ANSWER);
+    return &raw->answer;
+}
+
+static void unregister(struct http *http, const char *service_id, const char *instance_id)
+{
+    check_status(
+        http_post(http, UNREGISTER, "{'instance_keys':[" KEY "]}", service_id, instance_id), 200,
+        "success", NULL);
+}
+
+/* --- what ends a wait ------------------------------------------------------------------------- */
+
+static void register_ends_the_wait_at_once(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raw_socket raw;
+    call_register(fixture->http, "s", "i1");
+    long long version = version_of(fixture->http, "s");
+    ask(&raw, fixture, SERVICE "&version=%lld&wait=60s", "s", version);
+    call_wait_metric(fixture->http, WAITING, 1);
+    call_register(fixture->http, "s", "i2");
+    struct http_answer *answer = answer_of(&raw);
+    check_status(answer, 200, "success", NULL);
+    assert_true(check_integer(answer, "version") > version);
+    check_count(answer, "service.instances", 2);
+    assert_non_null(http_field(answer, "X-Artemis-Run"));
+    assert_int_equal(call_metric(fixture->http, WAITING), 0);
+    raw_socket_close(&raw);
+}
+
+static void change_of_another_service_does_not_end_it(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raw_socket ours;
+    struct raw_socket others;
+    call_register(fixture->http, "ours", "i1");
+    call_register(fixture->http, "others", "i1");
+    long long version = version_of(fixture->http, "others");
+    ask(&ours, fixture, SERVICE "&version=%lld&wait=60s", "ours", version);
+    ask(&others, fixture, SERVICE "&version=%lld&wait=60s", "others", version);
+    call_wait_metric(fixture->http, WAITING, 2);
+    call_register(fixture->http, "others", "i2");
+    check_status(answer_of(&others), 200, "success", NULL);
+    assert_int_equal(call_metric(fixture->http, WAITING), 1);
+    assert_false(wait_readable(ours.fd, 0));
+    call_register(fixture->http, "ours", "i2");
+    check_count(answer_of(&ours), "service.instances", 2);
+    raw_socket_close(&ours);
+    raw_socket_close(&others);
+}
+
+static void heartbeat_and_the_same_registration_do_not_end_it(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raw_socket raw;
+    call_register(fixture->http, "s", "i0");
+    ask(&raw, fixture, SERVICE "&version=%lld&wait=60s", "s", version_of(fixture->http, "s"));
+    call_wait_metric(fixture->http, WAITING, 1);
+    check_status(call_with_keys(fixture->http, HEARTBEAT, "s", 0, 1), 200, "success", NULL);
+    call_register(fixture->http, "s", "i0");
+    assert_int_equal(call_metric(fixture->http, WAITING), 1);
+    assert_false(wait_readable(raw.fd, 0));
+    unregister(fixture->http, "s", "i0");
+    assert_int_equal(answer_of(&raw)->status, 200);
+    raw_socket_close(&raw);
+}
+
+static void unregister_ends_the_wait(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raw_socket raw;
+    call_register(fixture->http, "s", "i1");
+    call_register(fixture->http, "s", "i2");
+    ask(&raw, fixture, SERVICE "&version=%lld&wait=60s", "s", version_of(fixture->http, "s"));
+    call_wait_metric(fixture->http, WAITING, 1);
+    unregister(fixture->http, "s", "i1");
+    struct http_answer *answer = answer_of(&raw);
+    check_status(answer, 200, "success", NULL);
+    check_count(answer, "service.instances", 1);
+    raw_socket_close(&raw);
+}
+
+static void eviction_ends_the_wait(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raw_socket raw;
+    call_register(fixture->http, "s", "i1");
+    ask(&raw, fixture, SERVICE "&version=%lld&wait=60s", "s", version_of(fixture->http, "s"));
+    struct http_answer *answer = answer_of(&raw);
+    check_http(answer, 200);
+    if (check_find(answer->json, "service.instances"))
+        check_count(answer, "service.instances", 0);
+    assert_int_equal(call_metric(fixture->http, "artemis_waits_total"), 1);
+    raw_socket_close(&raw);
+}
+
+static void any_change_ends_a_wait_for_all_services(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raw_socket raw;
+    call_register(fixture->http, "a", "i1");
+    ask(&raw, fixture, "/api/discovery/services?version=%lld&wait=60s",
+        (long long)call_version(fixture->http));
+    call_wait_metric(fixture->http, WAITING, 1);
+    call_register(fixture->http, "b", "i1");
+    check_count(answer_of(&raw), "services", 2);
+    raw_socket_close(&raw);
+}
+
+static void unknown_service_is_waited_for_from_version_0(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const names[] = {"first", "second"};
+    for (int i = 0; i < 2; i++) {
+        struct raw_socket raw;
+        ask(&raw, fixture, SERVICE "&wait=60s%s", names[i], i ? "&version=0" : "");
+        call_wait_metric(fixture->http, WAITING, 1);
+        call_register(fixture->http, names[i], "i1");
+        struct http_answer *answer = answer_of(&raw);
+        check_status(answer, 200, "success", NULL);
+        check_count(answer, "service.instances", 1);
+        raw_socket_close(&raw);
+    }
+}
+
+/* --- the end of the wait ---------------------------------------------------------------------- */
+
+static void wait_without_a_change_ends_with_304(void **state)
+{
+    struct fixture *fixture = *state;
+    char tag[32];
+    call_register(fixture->http, "s", "i1");
+    long long version = version_of(fixture->http, "s");
+    snprintf(tag, sizeof tag, "\"%lld\"", version);
+    int64_t began_ms = wait_now_ms();
+    struct http_answer *answer =
+        http_get(fixture->http, SERVICE "&version=%lld&wait=300ms", "s", version);
+    check_http(answer, 304);
+    check_field(answer, "ETag", tag);
+    assert_int_equal(answer->body_size, 0);
+    assert_true(wait_now_ms() - began_ms >= 300);
+    check_http(http_get(fixture->http, SERVICE "&version=0&wait=50ms", "unknown"), 304);
+    answer = http_get(fixture->http, "/api/discovery/services?version=%lld&wait=50ms", version);
+    check_http(answer, 304);
+    assert_int_equal(call_metric(fixture->http, "artemis_waits_total"), 3);
+}
+
+static void waits_end_in_the_order_of_their_time(void **state)
+{
+    struct fixture *fixture = *state;
+    enum { WAITS = 20 };
+    struct raw_socket raws[WAITS];
+    call_register(fixture->http, "s", "i1");
+    long long version = version_of(fixture->http, "s");
+    for (int i = 0; i < WAITS; i++)
+        ask(&raws[i], fixture, SERVICE "&version=%lld&wait=%dms", "s", version,
+            i % 2 ? 60000 : 100 + i * 17);
+    for (int i = 0; i < WAITS; i += 2)
+        check_http(answer_of(&raws[i]), 304);
+    call_wait_metric(fixture->http, WAITING, WAITS / 2);
+    call_register(fixture->http, "s", "i2");
+    for (int i = 0; i < WAITS; i++) {
+        if (i % 2)
+            check_http(answer_of(&raws[i]), 200);
+        raw_socket_close(&raws[i]);
+    }
+}
+
+/* --- answered at once ------------------------------------------------------------------------- */
+
+static void what_is_newer_already_is_answered_at_once(void **state)
+{
+    struct fixture *fixture = *state;
+    struct http *http = fixture->http;
+    call_register(http, "s", "i1");
+    long long version = version_of(http, "s");
+    check_http(http_get(http, SERVICE "&version=%lld&wait=60s", "s", version - 1), 200);
+    check_http(http_get(http, SERVICE "&version=0&wait=60s", "s"), 200);
+    check_http(http_get(http, SERVICE "&wait=60s", "s"), 200);
+    check_http(http_get(http, SERVICE "&version=%lld&wait=60s", "s", version + 1000000), 200);
+    check_http(http_get(http, "/api/discovery/services?version=1&wait=60s"), 200);
+    check_status(http_get(http, SERVICE "&version=%lld&wait=60s", "unknown", version), 200,
+                 "bad-request", "service-not-found");
+    assert_int_equal(call_metric(http, "artemis_waits_total"), 0);
+}
+
+static void wait_of_0s_is_a_question_whether_there_is_news(void **state)
+{
+    struct fixture *fixture = *state;
+    struct http *http = fixture->http;
+    call_register(http, "s", "i1");
+    long long version = version_of(http, "s");
+    check_http(http_get(http, SERVICE "&version=%lld&wait=0s", "s", version), 304);
+    check_http(http_get(http, SERVICE "&version=%lld&wait=0ms", "s", version), 304);
+    check_http(http_get(http, SERVICE "&version=%lld&wait=0s", "s", version - 1), 200);
+    assert_int_equal(call_metric(http, "artemis_waits_total"), 0);
+}
+
+static void version_without_wait_changes_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    call_register(fixture->http, "s", "i1");
+    long long version = version_of(fixture->http, "s");
+    struct http_answer *answer = http_get(fixture->http, SERVICE "&version=%lld", "s", version);
+    check_status(answer, 200, "success", NULL);
+    check_field(answer, "X-Artemis-Run", NULL);
+}
+
+static void version_of_an_earlier_run_is_answered_at_once(void **state)
+{
+    struct fixture *fixture = *state;
+    char run[64];
+    call_register(fixture->http, "s", "i1");
+    struct http_answer *answer = http_get(fixture->http, SERVICE "&wait=0s", "s");
+    snprintf(run, sizeof run, "%s", http_field(answer, "X-Artemis-Run"));
+    long long version = check_integer(answer, "version");
+    http_free(fixture->http);
+    server_process_stop(&fixture->server);
+    server_process_start(&fixture->server, NULL, NULL);
+    fixture->http = http_new(fixture->server.port);
+    call_register(fixture->http, "s", "i1");
+    answer = http_get(fixture->http, SERVICE "&version=%lld&wait=60s", "s", version);
+    check_status(answer, 200, "success", NULL);
+    version = check_integer(answer, "version");
+    answer = http_get(fixture->http, SERVICE "&version=%lld&run=%s&wait=60s", "s", version, run);
+    check_status(answer, 200, "success", NULL);
+    assert_int_equal(call_metric(fixture->http, "artemis_waits_total"), 0);
+}
+
+static void run_of_this_node_waits_and_another_does_not(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raw_socket raw;
+    char run[64];
+    call_register(fixture->http, "s", "i1");
+    struct http_answer *answer = http_get(fixture->http, SERVICE "&wait=0s", "s");
+    snprintf(run, sizeof run, "%s", http_field(answer, "X-Artemis-Run"));
+    long long version = check_integer(answer, "version");
+    check_http(http_get(fixture->http, SERVICE "&version=%lld&run=other&wait=60s", "s", version),
+               200);
+    check_http(
+        http_get(fixture->http, "/api/discovery/services?version=%lld&run=other&wait=60s", version),
+        200);
+    ask(&raw, fixture, SERVICE "&version=%lld&run=%s&wait=60s", "s", version, run);
+    call_wait_metric(fixture->http, WAITING, 1);
+    call_register(fixture->http, "s", "i2");
+    check_http(answer_of(&raw), 200);
+    raw_socket_close(&raw);
+}
+
+/* --- as other requests are -------------------------------------------------------------------- */
+
+static void head_and_if_none_match_wait_too(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raw_socket raw;
+    call_register(fixture->http, "s", "i1");
+    long long version = version_of(fixture->http, "s");
+    raw_socket_open(&raw, fixture->server.port);
+    raw_socket_say(&raw, "HEAD " SERVICE "&version=%lld&wait=60s HTTP/1.1\r\nHost: a\r\n\r\n", "s",
+                   version);
+    call_wait_metric(fixture->http, WAITING, 1);
+    call_register(fixture->http, "s", "i2");
+    assert_int_equal(raw_socket_read_head(&raw, wait_deadline_ms()), RAW_ANSWER);
+    check_http(&raw.answer, 200);
+    version = version_of(fixture->http, "s");
+    raw_socket_say(&raw,
+                   "GET " SERVICE "&version=%lld&wait=60s HTTP/1.1\r\nHost: a\r\n"
+                   "If-None-Match: \"%lld\"\r\n\r\n",
+                   "s", version, version);
+    call_wait_metric(fixture->http, WAITING, 1);
+    call_register(fixture->http, "s", "i3");
+    check_count(answer_of(&raw), "service.instances", 3);
+    version = version_of(fixture->http, "s");
+    raw_socket_say(&raw,
+                   "GET " SERVICE "&version=1&wait=60s HTTP/1.1\r\nHost: a\r\n"
+                   "If-None-Match: \"%lld\"\r\n\r\n",
+                   "s", version);
+    check_http(answer_of(&raw), 304);
+    raw_socket_close(&raw);
+}
+
+static void prefixes_and_casings_stay_over_the_wait(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raw_socket java;
+    struct raw_socket camel;
+    call_register(fixture->http, "s", "i1");
+    long long version = version_of(fixture->http, "s");
+    ask(&java, fixture, "/artemis/api/discovery/service.json?serviceId=s&version=%lld&wait=60s",
+        version);
+    ask(&camel, fixture, "/api/discovery/service?serviceId=S&version=%lld&wait=1m", version);
+    call_wait_metric(fixture->http, WAITING, 2);
+    call_register(fixture->http, "s", "i2");
+    check_status(answer_of(&java), 200, "success", NULL);
+    check_json(&java.answer, "responseStatus.status", "'success'");
+    check_json(&java.answer, "service.instances[0].groupId", "null");
+    check_status(answer_of(&camel), 200, "success", NULL);
+    check_json(&camel.answer, "service.instances[1].instanceId", "'i2'");
+    check_absent(&camel.answer, "service.instances[1].groupId");
+    ask(&java, fixture, "/artemis/api/discovery/service.json?serviceId=later&version=0&wait=60s");
+    call_wait_metric(fixture->http, WAITING, 1);
+    call_register(fixture->http, "later", "i1");
+    check_count(answer_of(&java), "service.instances", 1);
+    raw_socket_close(&java);
+    raw_socket_close(&camel);
+}
+
+/* The body is read once, and the question is asked twice. */
+static void compressed_post_waits_too(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char question[] = "{\"discovery_config\":{\"service_id\":\"s\"}}";
+    struct raw_socket raw;
+    size_t size;
+    call_register(fixture->http, "s", "i1");
+    unsigned char *packed = gzip_pack(question, strlen(question), &size);
+    raw_socket_open(&raw, fixture->server.port);
+    raw_socket_say(&raw,
+                   "POST /api/discovery/service?version=%lld&wait=60s HTTP/1.1\r\nHost: a\r\n"
+                   "Content-Type: application/json\r\nContent-Encoding: gzip\r\n"
+                   "Content-Length: %zu\r\n\r\n",
+                   version_of(fixture->http, "s"), size);
+    raw_socket_send(&raw, packed, size);
+    free(packed);
+    call_wait_metric(fixture->http, WAITING, 1);
+    call_register(fixture->http, "s", "i2");
+    check_status(answer_of(&raw), 200, "success", NULL);
+    check_count(&raw.answer, "service.instances", 2);
+    raw_socket_close(&raw);
+}
+
+static void requests_behind_a_wait_are_answered_after_it(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raw_socket raw;
+    call_register(fixture->http, "s", "i1");
+    ask(&raw, fixture,
+        SERVICE "&version=%lld&wait=60s HTTP/1.1\r\nHost: a\r\n\r\nGET " SERVICE "&wait=100ms", "s",
+        version_of(fixture->http, "s"), "unknown");
+    raw_socket_say(&raw, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
+    call_wait_metric(fixture->http, WAITING, 1);
+    assert_false(wait_readable(raw.fd, 0));
+    call_register(fixture->http, "s", "i2");
+    check_count(answer_of(&raw), "service.instances", 2);
+    check_http(answer_of(&raw), 304);
+    assert_string_equal(answer_of(&raw)->body, "OK");
+    raw_socket_close(&raw);
+}
+
+static void bad_wait_is_refused_with_its_value(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const waits[] = {"",      "30",    "s",   "-1s",  "1.5s", "30S",  "1h",
+                                        "%201s", "1s%20", "1ss", "0x1s", "%22s", "1%00s"};
+    static const char *const versions[] = {"", "-1", "1x", "1.0", "%201", "99999999999999999999"};
+    for (size_t i = 0; i < sizeof waits / sizeof *waits; i++) {
+        struct http_answer *answer =
+            http_get(fixture->http, SERVICE "&version=0&wait=%s", "s", waits[i]);
+        check_status(answer, 400, "bad-request", "invalid-field");
+        check_contains(answer, "response_status.error_message", "wait: must be like 30s");
+        if (waits[i][0] && !strchr(waits[i], '%'))
+            check_contains(answer, "response_status.error_message", waits[i]);
+    }
+    for (size_t i = 0; i < sizeof versions / sizeof *versions; i++) {
+        struct http_answer *answer =
+            http_get(fixture->http, SERVICE "&wait=60s&version=%s", "s", versions[i]);
+        check_status(answer, 400, "bad-request", "invalid-field");
+        check_contains(answer, "response_status.error_message", "version: must be an integer");
+    }
+    check_status(http_get(fixture->http, "/api/discovery/services?wait=soon"), 400, "bad-request",
+                 "invalid-field");
+    check_status(http_get(fixture->http, "/artemis/api/discovery/services?wait=soon"), 200,
+                 "bad-request", NULL);
+}
+
+/* --- many, and the end ------------------------------------------------------------------------ */
+
+static void client_that_leaves_frees_its_room(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raw_socket raws[3];
+    call_register(fixture->http, "s", "i1");
+    long long version = version_of(fixture->http, "s");
+    for (int i = 0; i < 3; i++)
+        ask(&raws[i], fixture, SERVICE "&version=%lld&wait=60s", "s", version);
+    call_wait_metric(fixture->http, WAITING, 3);
+    raw_socket_close(&raws[1]);
+    call_wait_metric(fixture->http, WAITING, 2);
+    raw_socket_close(&raws[0]);
+    raw_socket_close(&raws[2]);
+    call_wait_metric(fixture->http, WAITING, 0);
+    call_register(fixture->http, "s", "i2"); /* nobody is told */
+    call_wait_metric(fixture->http, "artemis_connections", 1);
+}
+
+static void over_the_limit_a_wait_is_refused_and_others_are_served(void **state)
+{
+    struct fixture *fixture = *state;
+    enum { MOST = 15 };
+    struct raw_socket raws[MOST];
+    call_register(fixture->http, "s", "i1");
+    long long version = version_of(fixture->http, "s");
+    for (int i = 0; i < MOST; i++)
+        ask(&raws[i], fixture, SERVICE "&version=%lld&wait=60s", "s", version);
+    call_wait_metric(fixture->http, WAITING, MOST);
+    struct http_answer *answer =
+        http_get(fixture->http, SERVICE "&version=%lld&wait=60s", "s", version);
+    check_status(answer, 503, "service-unavailable", "over-limit");
+    check_field(answer, "Retry-After", "1");
+    check_contains(answer, "response_status.error_message", "15 subscribers");
+    check_status(http_get(fixture->http, SERVICE, "s"), 200, "success", NULL);
+    assert_int_equal(call_metric(fixture->http, "artemis_push_clients_refused_total"), 1);
+    raw_socket_close(&raws[0]);
+    call_wait_metric(fixture->http, WAITING, MOST - 1);
+    ask(&raws[0], fixture, SERVICE "&version=%lld&wait=60s", "s", version);
+    call_wait_metric(fixture->http, WAITING, MOST);
+    for (int i = 0; i < MOST; i++)
+        raw_socket_close(&raws[i]);
+}
+
+static void a_thousand_waiters_are_all_answered(void **state)
+{
+    struct fixture *fixture = *state;
+    enum { WAITERS = 1000 };
+    static struct raw_socket raws[WAITERS];
+    call_register(fixture->http, "s", "i1");
+    long long version = version_of(fixture->http, "s");
+    for (int i = 0; i < WAITERS; i++)
+        ask(&raws[i], fixture, SERVICE "&version=%lld&wait=60s", "s", version);
+    call_wait_metric(fixture->http, WAITING, WAITERS);
+    call_register(fixture->http, "s", "i2");
+    version = version_of(fixture->http, "s");
+    for (int i = 0; i < WAITERS; i++) {
+        struct http_answer *answer = answer_of(&raws[i]);
+        check_status(answer, 200, "success", NULL);
+        assert_int_equal(check_integer(answer, "version"), version);
+        raw_socket_close(&raws[i]);
+    }
+    assert_int_equal(call_metric(fixture->http, WAITING), 0);
+}
+
+static void shutdown_ends_waits_with_304(void **state)
+{
+    struct fixture *fixture = *state;
+    enum { WAITERS = 20 };
+    struct raw_socket raws[WAITERS];
+    call_register(fixture->http, "s", "i1");
+    long long version = version_of(fixture->http, "s");
+    for (int i = 0; i < WAITERS; i++)
+        ask(&raws[i], fixture, SERVICE "&version=%lld&wait=60s", "s", version);
+    call_wait_metric(fixture->http, WAITING, WAITERS);
+    int64_t began_ms = wait_now_ms();
+    server_process_signal(&fixture->server, SIGTERM);
+    for (int i = 0; i < WAITERS; i++) {
+        check_http(answer_of(&raws[i]), 304);
+        check_field(&raws[i].answer, "Connection", "close");
+        assert_true(raw_socket_is_closed_by(&raws[i], wait_deadline_ms()));
+        raw_socket_close(&raws[i]);
+    }
+    assert_int_equal(server_process_wait(&fixture->server), 0);
+    assert_true(wait_now_ms() - began_ms < (wait_slow_build() ? 20000 : 3000));
+}
+
+#define TEST(name)             cmocka_unit_test_setup_teardown(name, start, fixture_stop)
+#define TEST_WITH(setup, name) cmocka_unit_test_setup_teardown(name, setup, fixture_stop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(register_ends_the_wait_at_once),
+        TEST(change_of_another_service_does_not_end_it),
+        TEST(heartbeat_and_the_same_registration_do_not_end_it),
+        TEST(unregister_ends_the_wait),
+        TEST_WITH(start_short_lived, eviction_ends_the_wait),
+        TEST(any_change_ends_a_wait_for_all_services),
+        TEST(unknown_service_is_waited_for_from_version_0),
+        TEST(wait_without_a_change_ends_with_304),
+        TEST(waits_end_in_the_order_of_their_time),
+        TEST(what_is_newer_already_is_answered_at_once),
+        TEST(wait_of_0s_is_a_question_whether_there_is_news),
+        TEST(version_without_wait_changes_nothing),
+        TEST(version_of_an_earlier_run_is_answered_at_once),
+        TEST(run_of_this_node_waits_and_another_does_not),
+        TEST(head_and_if_none_match_wait_too),
+        TEST(prefixes_and_casings_stay_over_the_wait),
+        TEST(compressed_post_waits_too),
+        TEST(requests_behind_a_wait_are_answered_after_it),
+        TEST(bad_wait_is_refused_with_its_value),
+        TEST(client_that_leaves_frees_its_room),
+        TEST_WITH(start_small, over_the_limit_a_wait_is_refused_and_others_are_served),
+        TEST(a_thousand_waiters_are_all_answered),
+        TEST(shutdown_ends_waits_with_304),
+    };
+    return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
+}

@@ -1,0 +1,535 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The protocol on /ws: who subscribes gets each change of the service once, in order, in the casing
+ * of the subscription, and nothing else. That nothing comes is proved by what comes after it.
+ */
+#include "tests/support/calls.h"
+#include "tests/support/wait.h"
+#include "tests/support/websocket_client.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SUBSCRIBE   "{'type':'subscribe','service_id':'%s'}"
+#define UNSUBSCRIBE "{'type':'unsubscribe','service_id':'%s'}"
+
+static int start(void **state)
+{
+    return fixture_start(state, (const char *const[]){"--set", "lease.ttl_secs=3600", "--set",
+                                                      "ratelimit.enabled=false", NULL});
+}
+
+static int start_short_lived(void **state)
+{
+    return fixture_start(state, (const char *const[]){"--set", "lease.ttl_secs=1", NULL});
+}
+
+static void open_one(void **state, struct websocket_client *client)
+{
+    struct fixture *fixture = *state;
+    websocket_client_open(client, fixture->server.port, "/ws");
+}
+
+/* Subscribes, and returns the version that the answer tells. */
+static long long subscribe(struct websocket_client *client, const char *service_id)
+{
+    websocket_client_say(client, SUBSCRIBE, service_id);
+    struct http_answer *answer = websocket_client_next(client);
+    check_json(answer, "type", "'subscribed'");
+    assert_string_equal(check_text(answer, "service_id"), service_id);
+    assert_true(check_text(answer, "run")[0] != '\0');
+    assert_true(check_integer(answer, "version") > 0);
+    return check_integer(answer, "version");
+}
+
+static void unregister(struct http *http, const char *service_id, const char *instance_id)
+{
+    check_status(
+        http_post(http, UNREGISTER, "{'instance_keys':[" KEY "]}", service_id, instance_id), 200,
+        "success", NULL);
+}
+
+/* With another port than before: a change. */
+static void change(struct http *http, const char *service_id, const char *instance_id, int port)
+{
+    struct http_answer *answer =
+        http_post(http, REGISTER,
+                  "{'instances':[{'region_id':'lab','zone_id':'zone1','service_id':'%s',"
+                  "'instance_id':'%s','ip':'10.0.0.1','port':%d}]}",
+                  service_id, instance_id, port);
+    check_status(answer, 200, "success", NULL);
+}
+
+/* The next message is one change of this service. */
+static struct http_answer *next_change(struct websocket_client *client, const char *service_id,
+                                       const char *instance_id, const char *type)
+{
+    struct http_answer *pushed = websocket_client_next(client);
+    check_json(pushed, "type", "'service_change'");
+    check_count(pushed, "changes", 1);
+    assert_string_equal(check_text(pushed, "service_id"), service_id);
+    assert_string_equal(check_text(pushed, "changes[0].instance.instance_id"), instance_id);
+    assert_string_equal(check_text(pushed, "changes[0].change_type"), type);
+    return pushed;
+}
+
+/* --- changes ---------------------------------------------------------------------------------- */
+
+static void service_is_watched_from_before_it_exists_to_after_its_end(void **state)
+{
+    struct fixture *fixture = *state;
+    struct websocket_client client;
+    open_one(state, &client);
+    long long version = subscribe(&client, "s");
+    call_register(fixture->http, "s", "i1");
+    struct http_answer *pushed = next_change(&client, "s", "i1", "new");
+    assert_int_equal(check_integer(pushed, "version"), version + 1);
+    assert_int_equal(check_integer(pushed, "version"), call_version(fixture->http));
+    change(fixture->http, "s", "i1", 8081);
+    pushed = next_change(&client, "s", "i1", "change");
+    check_json(pushed, "changes[0].instance.port", "8081");
+    unregister(fixture->http, "s", "i1");
+    next_change(&client, "s", "i1", "delete");
+    call_register(fixture->http, "s", "i2");
+    next_change(&client, "s", "i2", "new");
+    websocket_client_check_quiet(&client);
+    websocket_client_close(&client);
+}
+
+static void heartbeat_and_the_same_registration_are_no_change(void **state)
+{
+    struct fixture *fixture = *state;
+    struct websocket_client client;
+    call_register(fixture->http, "s", "i0");
+    open_one(state, &client);
+    subscribe(&client, "s");
+    check_status(call_with_keys(fixture->http, HEARTBEAT, "s", 0, 1), 200, "success", NULL);
+    call_register(fixture->http, "s", "i0");
+    unregister(fixture->http, "s", "unknown");
+    websocket_client_check_quiet(&client);
+    websocket_client_close(&client);
+}
+
+static void watcher_of_one_service_gets_nothing_of_another(void **state)
+{
+    struct fixture *fixture = *state;
+    struct websocket_client one;
+    struct websocket_client other;
+    open_one(state, &one);
+    open_one(state, &other);
+    subscribe(&one, "one");
+    subscribe(&other, "other");
+    call_register(fixture->http, "other", "i1");
+    next_change(&other, "other", "i1", "new");
+    websocket_client_check_quiet(&one);
+    call_register(fixture->http, "one", "i1");
+    next_change(&one, "one", "i1", "new");
+    websocket_client_check_quiet(&other);
+    websocket_client_close(&one);
+    websocket_client_close(&other);
+}
+
+static void expiry_is_pushed_as_delete(void **state)
+{
+    struct fixture *fixture = *state;
+    struct websocket_client client;
+    open_one(state, &client);
+    subscribe(&client, "s");
+    call_register(fixture->http, "s", "i1");
+    next_change(&client, "s", "i1", "new");
+    next_change(&client, "s", "i1", "delete");
+    websocket_client_close(&client);
+}
+
+/* Many changes in one request may come in one message, or in several; of each instance they come in
+ * order, and none is missing. */
+static void changes_of_each_instance_come_in_order(void **state)
+{
+    enum { INSTANCES = 50, ROUNDS = 6 }; /* as many as may wait */
+    static const char *const types[ROUNDS] = {"new", "delete", "new", "delete", "new", "delete"};
+    struct fixture *fixture = *state;
+    struct websocket_client client;
+    int seen[INSTANCES] = {0};
+    json_int_t version = 0;
+    open_one(state, &client);
+    subscribe(&client, "s");
+    for (int round = 0; round < ROUNDS; round++) {
+        if (round % 2 == 0)
+            call_register_many(fixture->http, "s", INSTANCES);
+        else
+            check_status(call_with_keys(fixture->http, UNREGISTER, "s", 0, INSTANCES), 200,
+                         "success", NULL);
+    }
+    for (int left = INSTANCES * ROUNDS; left > 0;) {
+        struct http_answer *pushed = websocket_client_next(&client);
+        size_t i;
+        const json_t *one;
+        assert_true(check_integer(pushed, "version") > version);
+        version = check_integer(pushed, "version");
+        json_array_foreach(json_object_get(pushed->json, "changes"), i, one)
+        {
+            const char *id = json_string_value(check_find(one, "instance.instance_id"));
+            long number = strtol(id + 1, NULL, 10);
+            assert_in_range(number, 0, INSTANCES - 1);
+            assert_in_range(seen[number], 0, ROUNDS - 1);
+            assert_string_equal(json_string_value(json_object_get(one, "change_type")),
+                                types[seen[number]]);
+            seen[number]++;
+            left--;
+        }
+    }
+    assert_int_equal(version, call_version(fixture->http));
+    websocket_client_check_quiet(&client);
+    websocket_client_close(&client);
+}
+
+static void every_service_is_watched_with_a_star(void **state)
+{
+    struct fixture *fixture = *state;
+    struct websocket_client client;
+    json_int_t version = 0;
+    open_one(state, &client);
+    subscribe(&client, "*");
+    for (int i = 0; i < 30; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "s%d", i % 3);
+        change(fixture->http, name, "i1", i);
+        struct http_answer *pushed = next_change(&client, name, "i1", i < 3 ? "new" : "change");
+        assert_true(check_integer(pushed, "version") > version);
+        version = check_integer(pushed, "version");
+    }
+    websocket_client_say(&client, UNSUBSCRIBE, "*");
+    check_json(websocket_client_next(&client), "", "{'type':'unsubscribed','service_id':'*'}");
+    call_register(fixture->http, "s0", "i2");
+    websocket_client_check_quiet(&client);
+    websocket_client_close(&client);
+}
+
+/* --- subscribing ------------------------------------------------------------------------------ */
+
+static void subscribing_twice_is_not_twice(void **state)
+{
+    struct fixture *fixture = *state;
+    struct websocket_client client;
+    open_one(state, &client);
+    subscribe(&client, "s");
+    subscribe(&client, "s");
+    assert_int_equal(call_metric(fixture->http, "artemis_subscriptions"), 1);
+    call_register(fixture->http, "s", "i1");
+    next_change(&client, "s", "i1", "new");
+    websocket_client_check_quiet(&client);
+    websocket_client_close(&client);
+    call_wait_metric(fixture->http, "artemis_subscriptions", 0);
+}
+
+static void who_unsubscribes_gets_nothing_more(void **state)
+{
+    struct fixture *fixture = *state;
+    struct websocket_client client;
+    open_one(state, &client);
+    subscribe(&client, "s");
+    subscribe(&client, "t");
+    for (int i = 0; i < 2; i++) { /* twice is as once */
+        websocket_client_say(&client, UNSUBSCRIBE, "s");
+        check_json(websocket_client_next(&client), "", "{'type':'unsubscribed','service_id':'s'}");
+    }
+    call_register(fixture->http, "s", "i1");
+    call_register(fixture->http, "t", "i1");
+    next_change(&client, "t", "i1", "new");
+    subscribe(&client, "s");
+    call_register(fixture->http, "s", "i2");
+    next_change(&client, "s", "i2", "new");
+    websocket_client_close(&client);
+}
+
+static void capitals_in_a_service_id_are_small_ones(void **state)
+{
+    struct fixture *fixture = *state;
+    struct websocket_client client;
+    open_one(state, &client);
+    websocket_client_say(&client, SUBSCRIBE, "My.Service");
+    check_json(websocket_client_next(&client), "service_id", "'my.service'");
+    call_register(fixture->http, "MY.service", "I1");
+    struct http_answer *pushed = next_change(&client, "my.service", "I1", "new");
+    check_json(pushed, "changes[0].instance.service_id", "'my.service'");
+    websocket_client_say(&client, UNSUBSCRIBE, "MY.SERVICE");
+    check_json(websocket_client_next(&client), "service_id", "'my.service'");
+    websocket_client_close(&client);
+}
+
+static void changes_are_in_the_casing_of_the_subscription(void **state)
+{
+    struct fixture *fixture = *state;
+    struct websocket_client snake;
+    struct websocket_client camel;
+    open_one(state, &snake);
+    open_one(state, &camel);
+    subscribe(&snake, "s");
+    websocket_client_say(&camel, "{'type':'subscribe','serviceId':'s'}");
+    check_json(websocket_client_next(&camel), "service_id", "'s'");
+    call_register(fixture->http, "s", "i1");
+    struct http_answer *pushed = next_change(&snake, "s", "i1", "new");
+    check_json(pushed, "changes[0].instance.region_id", "'lab'");
+    check_json(pushed, "changes[0].instance.regionId", "'lab'"); /* beside it */
+    check_json(pushed, "changes[0].changeType", "'new'");
+    check_contains(pushed, "changes[0].change_time", "Z");
+    check_contains(pushed, "changes[0].changeTime", "Z");
+    check_absent(pushed, "serviceId");
+    pushed = websocket_client_next(&camel);
+    check_json(pushed, "service_id", "'s'");
+    check_json(pushed, "changes[0].instance.regionId", "'lab'");
+    check_json(pushed, "changes[0].instance.instanceId", "'i1'");
+    check_json(pushed, "changes[0].changeType", "'new'");
+    check_contains(pushed, "changes[0].changeTime", "Z");
+    check_absent(pushed, "changes[0].instance.region_id");
+    check_absent(pushed, "changes[0].change_type");
+    check_absent(pushed, "serviceId");
+    subscribe(&camel, "s"); /* anew, in the other casing */
+    call_register(fixture->http, "s", "i2");
+    next_change(&camel, "s", "i2", "new");
+    websocket_client_close(&snake);
+    websocket_client_close(&camel);
+}
+
+static void ping_is_answered(void **state)
+{
+    struct websocket_client client;
+    open_one(state, &client);
+    websocket_client_say(&client, "{'type':'ping'}");
+    check_json(websocket_client_next(&client), "", "{'type':'pong'}");
+    websocket_client_say(&client, "{'unknown':[{}],'type':'ping','service_id':null}");
+    check_json(websocket_client_next(&client), "", "{'type':'pong'}");
+    websocket_client_close(&client);
+}
+
+static void what_cannot_be_read_is_answered_and_the_connection_stays(void **state)
+{
+    static const struct {
+        const char *said;
+        const char *message;
+    } cases[] = {
+        {"", "is missing"},
+        {"ping", "body"},
+        {"{'type':'ping'", "body"},
+        {"[]", "object"},
+        {"'ping'", "body"},
+        {"{}", "type: must be subscribe, unsubscribe or ping, is missing"},
+        {"{'type':null}", "type: must be subscribe, unsubscribe or ping, is missing"},
+        {"{'type':'publish'}", "is \"publish\""},
+        {"{'type':'Ping'}", "is \"Ping\""},
+        {"{'type':7}", "type: "},
+        {"{'type':['ping']}", "type: "},
+        {"{'type':'subscribe'}", "service_id: "},
+        {"{'type':'subscribe','service_id':''}", "service_id: "},
+        {"{'type':'subscribe','service_id':7}", "service_id: "},
+        {"{'type':'subscribe','service_id':'a\\u0007b'}", "service_id: "},
+        {"{'type':'unsubscribe'}", "service_id: "},
+        {"{'type':'subscribe','service_id':'s','serviceId':'s'}", "service_id"},
+        {"{'type':'subscribe','service_id':'s','version':-1}", "version: "},
+        {"{'type':'subscribe','service_id':'s','version':'1'}", "version: "},
+        {"{'type':'subscribe','service_id':'s','version':1.5}", "version: "},
+        {"{'type':'subscribe','service_id':'s','run':1}", "run: "},
+    };
+    struct fixture *fixture = *state;
+    struct websocket_client client;
+    open_one(state, &client);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        websocket_client_say(&client, "%s", cases[i].said);
+        struct http_answer *answer = websocket_client_next(&client);
+        check_json(answer, "type", "'error'");
+        check_contains(answer, "message", cases[i].message);
+        check_count(answer, "", 2);
+    }
+    assert_int_equal(call_metric(fixture->http, "artemis_subscriptions"), 0);
+    websocket_client_say(&client, "{'type':'ping'}");
+    check_json(websocket_client_next(&client), "", "{'type':'pong'}");
+    websocket_client_close(&client);
+}
+
+static void a_connection_has_a_thousand_subscriptions_at_most(void **state)
+{
+    enum { MOST = 1000 };
+    struct fixture *fixture = *state;
+    struct websocket_client client;
+    char name[16];
+    open_one(state, &client);
+    for (int i = 0; i < MOST; i++) {
+        snprintf(name, sizeof name, "s%d", i);
+        subscribe(&client, name);
+    }
+    websocket_client_say(&client, SUBSCRIBE, "more");
+    struct http_answer *answer = websocket_client_next(&client);
+    check_json(answer, "type", "'error'");
+    check_contains(answer, "message", "1000 services");
+    subscribe(&client, "s999"); /* there already */
+    websocket_client_say(&client, UNSUBSCRIBE, "s500");
+    check_json(websocket_client_next(&client), "type", "'unsubscribed'");
+    subscribe(&client, "more");
+    call_register(fixture->http, "more", "i1");
+    next_change(&client, "more", "i1", "new");
+    assert_int_equal(call_metric(fixture->http, "artemis_subscriptions"), MOST);
+    websocket_client_close(&client);
+    call_wait_metric(fixture->http, "artemis_subscriptions", 0);
+}
+
+/* --- from a version on ------------------------------------------------------------------------ */
+
+/* Subscribes as one who has seen a version; `run` may be NULL. */
+static void subscribe_from(struct websocket_client *client, const char *service_id,
+                           long long version, const char *run)
+{
+    if (run)
+        websocket_client_say(client,
+                             "{'type':'subscribe','service_id':'%s','version':%lld,'run':'%s'}",
+                             service_id, version, run);
+    else
+        websocket_client_say(client, "{'type':'subscribe','service_id':'%s','version':%lld}",
+                             service_id, version);
+    check_json(websocket_client_next(client), "type", "'subscribed'");
+}
+
+/* The next message says to forget what was known, and then what there is. */
+static struct http_answer *next_state(struct websocket_client *client, size_t instances)
+{
+    struct http_answer *pushed = websocket_client_next(client);
+    check_json(pushed, "type", "'service_change'");
+    check_count(pushed, "changes", instances + 1);
+    check_json(pushed, "changes[0].change_type", "'reload'");
+    check_absent(pushed, "complete");
+    return pushed;
+}
+
+static void who_has_missed_nothing_gets_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    struct websocket_client client;
+    char run[32];
+    call_register(fixture->http, "s", "i1");
+    call_register(fixture->http, "other", "i1");
+    open_one(state, &client);
+    long long version = subscribe(&client, "t");
+    snprintf(run, sizeof run, "%s", check_text(&client.message, "run"));
+    subscribe_from(&client, "s", version, run);
+    subscribe_from(&client, "s", version - 1, NULL); /* "other" is another */
+    subscribe_from(&client, "unknown", 0, run);
+    subscribe_from(&client, "*", version, run);
+    websocket_client_check_quiet(&client);
+    assert_int_equal(call_metric(fixture->http, "artemis_push_reloads_total"), 0);
+    websocket_client_close(&client);
+}
+
+static void who_has_missed_something_gets_a_reload_and_the_state(void **state)
+{
+    struct fixture *fixture = *state;
+    struct websocket_client client;
+    open_one(state, &client);
+    long long version = subscribe(&client, "t");
+    call_register(fixture->http, "s", "i1");
+    call_register(fixture->http, "s", "i2");
+    subscribe_from(&client, "s", version, NULL);
+    struct http_answer *pushed = next_state(&client, 2);
+    check_json(pushed, "changes[0].instance.service_id", "'s'");
+    check_json(pushed, "changes[0].instance.instance_id", "'reload'");
+    check_json(pushed, "changes[0].instance.url", "'http://s/reload'");
+    check_json(pushed, "changes[1].change_type", "'new'");
+    check_json(pushed, "changes[2].change_type", "'new'");
+    assert_int_equal(check_integer(pushed, "version"), call_version(fixture->http));
+    unregister(fixture->http, "s", "i1");
+    next_change(&client, "s", "i1", "delete");
+    assert_int_equal(call_metric(fixture->http, "artemis_push_reloads_total"), 1);
+    websocket_client_close(&client);
+}
+
+static void version_of_elsewhere_gets_a_reload_and_the_state(void **state)
+{
+    struct fixture *fixture = *state;
+    struct websocket_client client;
+    call_register(fixture->http, "s", "i1");
+    open_one(state, &client);
+    long long version = subscribe(&client, "t");
+    subscribe_from(&client, "s", version, "another-run");
+    next_state(&client, 1);
+    subscribe_from(&client, "s", version + 1000000, NULL);
+    next_state(&client, 1);
+    subscribe_from(&client, "gone", version, "another-run");
+    next_state(&client, 0);
+    subscribe_from(&client, "gone", 5, NULL);
+    next_state(&client, 0);
+    websocket_client_check_quiet(&client);
+    websocket_client_close(&client);
+}
+
+static void star_that_has_missed_something_is_told_to_ask(void **state)
+{
+    struct fixture *fixture = *state;
+    struct websocket_client client;
+    open_one(state, &client);
+    long long version = subscribe(&client, "t");
+    call_register(fixture->http, "s", "i1");
+    subscribe_from(&client, "*", version, NULL);
+    struct http_answer *pushed = websocket_client_next(&client);
+    check_json(pushed, "service_id", "'*'");
+    check_json(pushed, "complete", "false");
+    check_count(pushed, "changes", 1);
+    check_json(pushed, "changes[0].change_type", "'reload'");
+    assert_int_equal(check_integer(pushed, "version"), call_version(fixture->http));
+    call_register(fixture->http, "s", "i2");
+    next_change(&client, "s", "i2", "new");
+    websocket_client_close(&client);
+}
+
+static void state_that_is_too_large_is_to_be_asked_for(void **state)
+{
+    enum { INSTANCES = 200, FILLER = 8000 };
+    struct fixture *fixture = *state;
+    struct websocket_client client;
+    char filler[FILLER + 1];
+    char item[FILLER + 256];
+    memset(filler, 'x', FILLER);
+    filler[FILLER] = '\0';
+    snprintf(item, sizeof item, "{" INSTANCE_FIELDS ",'metadata':{'filler':'%s'}}", "%s", "%s",
+             filler);
+    char *body = call_list_body("instances", item, "large", 0, INSTANCES);
+    check_status(call_post_bytes(fixture->http, REGISTER, body, strlen(body)), 200, "success",
+                 NULL);
+    free(body);
+    open_one(state, &client);
+    subscribe_from(&client, "large", 1, NULL);
+    struct http_answer *pushed = websocket_client_next(&client);
+    check_json(pushed, "complete", "false");
+    check_count(pushed, "changes", 1);
+    check_json(pushed, "changes[0].change_type", "'reload'");
+    assert_int_equal(check_integer(pushed, "version"), call_version(fixture->http));
+    unregister(fixture->http, "large", "i7");
+    next_change(&client, "large", "i7", "delete");
+    websocket_client_close(&client);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, fixture_stop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(service_is_watched_from_before_it_exists_to_after_its_end),
+        TEST(heartbeat_and_the_same_registration_are_no_change),
+        TEST(watcher_of_one_service_gets_nothing_of_another),
+        cmocka_unit_test_setup_teardown(expiry_is_pushed_as_delete, start_short_lived,
+                                        fixture_stop),
+        TEST(changes_of_each_instance_come_in_order),
+        TEST(every_service_is_watched_with_a_star),
+        TEST(subscribing_twice_is_not_twice),
+        TEST(who_unsubscribes_gets_nothing_more),
+        TEST(capitals_in_a_service_id_are_small_ones),
+        TEST(changes_are_in_the_casing_of_the_subscription),
+        TEST(ping_is_answered),
+        TEST(what_cannot_be_read_is_answered_and_the_connection_stays),
+        TEST(a_connection_has_a_thousand_subscriptions_at_most),
+        TEST(who_has_missed_nothing_gets_nothing),
+        TEST(who_has_missed_something_gets_a_reload_and_the_state),
+        TEST(version_of_elsewhere_gets_a_reload_and_the_state),
+        TEST(star_that_has_missed_something_is_told_to_ask),
+        TEST(state_that_is_too_large_is_to_be_asked_for),
+    };
+    return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
+}

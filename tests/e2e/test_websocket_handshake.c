@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The opening of a WebSocket: what is asked for wrongly is answered as HTTP, with what is wrong,
+ * and the connection stays what it was.
+ */
+#include "tests/support/calls.h"
+#include "tests/support/wait.h"
+#include "tests/support/websocket_client.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define UPGRADE    "Upgrade: websocket\r\n"
+#define CONNECTION "Connection: Upgrade\r\n"
+#define VERSION    "Sec-WebSocket-Version: 13\r\n"
+#define KEY_NAME   "Sec-WebSocket-Key: "
+#define NONCE      "dGhlIHNhbXBsZSBub25jZQ=="
+#define NONCE_LINE KEY_NAME NONCE "\r\n"
+
+static int start(void **state)
+{
+    return fixture_start(state, (const char *const[]){"--set", "ratelimit.enabled=false", NULL});
+}
+
+static int start_small(void **state)
+{
+    return fixture_start(state, (const char *const[]){"--set", "server.max_connections=16", NULL});
+}
+
+static const char *const paths[] = {
+    "/ws",
+    "/ws/registry/heartbeat",
+    "/ws/discovery/instance-change",
+    "/ws/discovery/all-instance-change",
+    "/artemis/websocket/registry/heartbeat",
+    "/artemis/websocket/discovery/instance-change",
+    "/artemis/websocket/discovery/all-instance-change",
+};
+enum { PATHS = sizeof paths / sizeof *paths };
+
+static struct http_answer *ask(struct raw_socket *raw, const char *line, const char *fields)
+{
+    assert_true(raw_socket_say(raw, "%s\r\nHost: a\r\n%s\r\n", line, fields));
+    assert_int_equal(raw_socket_read(raw, wait_deadline_ms()), RAW_ANSWER);
+    return &raw->answer;
+}
+
+static void each_path_shakes_hands(void **state)
+{
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < PATHS; i++) {
+        struct websocket_client client;
+        websocket_client_open(&client, fixture->server.port, paths[i]);
+        websocket_client_check_quiet(&client);
+        websocket_client_close(&client);
+    }
+    call_wait_metric(fixture->http, "artemis_websockets", 0);
+}
+
+static void headers_are_read_as_lists_and_in_any_case(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const fields[] = {
+        "upgrade: WebSocket\r\nconnection: keep-alive, UPGRADE\r\nsec-websocket-version: 13\r\n"
+        "sec-websocket-key: " NONCE "\r\n",
+        "Upgrade: h2c, websocket\r\nConnection: Upgrade,keep-alive\r\n" VERSION NONCE_LINE,
+        UPGRADE CONNECTION VERSION NONCE_LINE
+        "Origin: http://elsewhere\r\nSec-WebSocket-Extensions: permessage-deflate\r\n"
+        "Sec-WebSocket-Protocol: chat\r\n",
+    };
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        struct raw_socket raw;
+        raw_socket_open(&raw, fixture->server.port);
+        struct http_answer *answer = ask(&raw, "GET /ws HTTP/1.1", fields[i]);
+        check_http(answer, 101);
+        check_field(answer, "Sec-WebSocket-Accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        check_field(answer, "Sec-WebSocket-Extensions", NULL);
+        check_field(answer, "Sec-WebSocket-Protocol", NULL);
+        check_field(answer, "Content-Length", NULL);
+        raw_socket_close(&raw);
+    }
+}
+
+static const struct {
+    const char *fields;
+    int status;
+    const char *message;
+} refusals[] = {
+    {"", 426, "Upgrade: this path speaks WebSocket; must be websocket, is missing"},
+    {CONNECTION VERSION NONCE_LINE, 426, "Upgrade: "},
+    {"Upgrade: h2c\r\n" CONNECTION VERSION NONCE_LINE, 426, "\"h2c\""},
+    {"Upgrade: websockets\r\n" CONNECTION VERSION NONCE_LINE, 426, "\"websockets\""},
+    {UPGRADE VERSION NONCE_LINE, 400, "Connection: must have Upgrade, is missing"},
+    {UPGRADE "Connection: keep-alive\r\n" VERSION NONCE_LINE, 400, "\"keep-alive\""},
+    {UPGRADE CONNECTION NONCE_LINE, 426, "Sec-WebSocket-Version: must be 13, is missing"},
+    {UPGRADE CONNECTION "Sec-WebSocket-Version: 8\r\n" NONCE_LINE, 426, "\"8\""},
+    {UPGRADE CONNECTION "Sec-WebSocket-Version: 013\r\n" NONCE_LINE, 426, "\"013\""},
+    {UPGRADE CONNECTION VERSION, 400, "Sec-WebSocket-Key: must be 16 bytes in base64, is missing"},
+    {UPGRADE CONNECTION VERSION KEY_NAME "\r\n", 400, "Sec-WebSocket-Key: "},
+    {UPGRADE CONNECTION VERSION KEY_NAME "dGhlIHNhbXBsZSBub25j\r\n", 400, "dGhlIHNhbXBsZSBub25j"},
+    {UPGRADE CONNECTION VERSION KEY_NAME "dGhlIHNhbXBsZSBub25jZQ\r\n", 400, "Sec-WebSocket-Key: "},
+    {UPGRADE CONNECTION VERSION KEY_NAME "dGhlIHNhbXBsZSBub25jZTE=\r\n", 400,
+     "Sec-WebSocket-Key: "},
+    {UPGRADE CONNECTION VERSION KEY_NAME "dGhlIHNhbXBsZSB*b25jZQ==\r\n", 400,
+     "Sec-WebSocket-Key: "},
+    {UPGRADE CONNECTION VERSION KEY_NAME "========================\r\n", 400,
+     "Sec-WebSocket-Key: "},
+};
+
+/* All on one connection: a refusal leaves it as it was. */
+static void each_wrong_header_is_refused_with_what_is_wrong(void **state)
+{
+    struct fixture *fixture = *state;
+    for (size_t path = 0; path < PATHS; path++) {
+        char line[128];
+        struct raw_socket raw;
+        bool java = strncmp(paths[path], "/artemis/", 9) == 0;
+        const char *where = java ? "responseStatus.errorMessage" : "response_status.error_message";
+        snprintf(line, sizeof line, "GET %s HTTP/1.1", paths[path]);
+        raw_socket_open(&raw, fixture->server.port);
+        for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
+            struct http_answer *answer = ask(&raw, line, refusals[i].fields);
+            check_status(answer, refusals[i].status, "bad-request",
+                         refusals[i].status == 426 ? "upgrade-required" : "invalid-field");
+            check_contains(answer, where, refusals[i].message);
+            check_field(answer, "Upgrade", refusals[i].status == 426 ? "websocket" : NULL);
+            check_field(answer, "Sec-WebSocket-Version", refusals[i].status == 426 ? "13" : NULL);
+        }
+        check_http(ask(&raw, line, HANDSHAKE_FIELDS), 101);
+        raw_socket_close(&raw);
+    }
+}
+
+static void other_methods_and_paths_are_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raw_socket raw;
+    raw_socket_open(&raw, fixture->server.port);
+    struct http_answer *answer =
+        ask(&raw, "POST /ws HTTP/1.1", HANDSHAKE_FIELDS "Content-Length: 0\r\n");
+    check_status(answer, 405, "bad-request", "wrong-method");
+    check_field(answer, "Allow", "GET, HEAD");
+    check_status(ask(&raw, "GET /ws/other HTTP/1.1", HANDSHAKE_FIELDS), 404, "bad-request",
+                 "no-such-path");
+    check_status(ask(&raw, "GET /artemis/websocket HTTP/1.1", HANDSHAKE_FIELDS), 404, "bad-request",
+                 "no-such-path");
+    answer = ask(&raw, "GET /health HTTP/1.1", "Upgrade: websocket\r\nConnection: Upgrade\r\n");
+    check_http(answer, 200); /* who cannot upgrade goes on as before */
+    raw_socket_close(&raw);
+}
+
+static void http_1_0_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raw_socket raw;
+    raw_socket_open(&raw, fixture->server.port);
+    struct http_answer *answer = ask(&raw, "GET /ws HTTP/1.0", HANDSHAKE_FIELDS);
+    check_status(answer, 400, "bad-request", "invalid-field");
+    check_contains(answer, "response_status.error_message", "HTTP/1.1, is \"HTTP/1.0\"");
+    raw_socket_close(&raw);
+}
+
+static void over_the_limit_a_websocket_is_refused_and_requests_are_served(void **state)
+{
+    struct fixture *fixture = *state;
+    enum { MOST = 15 };
+    struct websocket_client clients[MOST];
+    struct raw_socket raw;
+    http_free(fixture->http); /* its connection is the last */
+    for (int i = 0; i < MOST; i++)
+        websocket_client_open(&clients[i], fixture->server.port, paths[i % PATHS]);
+    for (int i = 0; i < 2; i++) {
+        raw_socket_open(&raw, fixture->server.port);
+        struct http_answer *answer =
+            ask(&raw, i ? "GET /artemis/websocket/registry/heartbeat HTTP/1.1" : "GET /ws HTTP/1.1",
+                HANDSHAKE_FIELDS);
+        check_status(answer, 503, "service-unavailable", "over-limit");
+        check_field(answer, "Retry-After", "1");
+        check_http(ask(&raw, "GET /api/discovery/services HTTP/1.1", ""), 200);
+        raw_socket_close(&raw);
+    }
+    websocket_client_close(&clients[0]);
+    fixture->http = http_new(fixture->server.port);
+    call_wait_metric(fixture->http, "artemis_websockets", MOST - 1);
+    websocket_client_open(&clients[0], fixture->server.port, "/ws");
+    websocket_client_check_quiet(&clients[0]);
+    for (int i = 0; i < MOST; i++)
+        websocket_client_close(&clients[i]);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, fixture_stop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(each_path_shakes_hands),
+        TEST(headers_are_read_as_lists_and_in_any_case),
+        TEST(each_wrong_header_is_refused_with_what_is_wrong),
+        TEST(other_methods_and_paths_are_refused),
+        TEST(http_1_0_is_refused),
+        cmocka_unit_test_setup_teardown(
+            over_the_limit_a_websocket_is_refused_and_requests_are_served, start_small,
+            fixture_stop),
+    };
+    return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
+}

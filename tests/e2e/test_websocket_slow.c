@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Subscribers that do not read, or leave, among others that do; many at once; and what all of them
+ * hear when the server shuts down. What is kept for one that does not read has a limit, and what it
+ * gets when it reads again is the newest state.
+ */
+#include "tests/support/calls.h"
+#include "tests/support/wait.h"
+#include "tests/support/websocket_client.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define SUBSCRIBE "{'type':'subscribe','service_id':'s'}"
+
+enum {
+    FILLER_BYTES = 6000,
+    CHANGES = 150, /* far more bytes than are kept for one */
+    KEPT_BYTES_MAX = 768 * 1024,
+};
+
+static int start(void **state)
+{
+    return fixture_start(state, (const char *const[]){"--set", "lease.ttl_secs=3600", "--set",
+                                                      "ratelimit.enabled=false", NULL});
+}
+
+static void subscribe(void **state, struct websocket_client *client)
+{
+    struct fixture *fixture = *state;
+    websocket_client_open(client, fixture->server.port, "/ws");
+    websocket_client_say(client, SUBSCRIBE);
+    check_json(websocket_client_next(client), "type", "'subscribed'");
+}
+
+/* What the kernel takes for a client that does not read is as little as can be. */
+static void take_little(struct websocket_client *client)
+{
+    int size = 4096;
+    assert_int_equal(setsockopt(client->raw.fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size), 0);
+}
+
+/* A large instance, with the number of the change as its port. */
+static void change(struct http *http, int number)
+{
+    char filler[FILLER_BYTES + 1];
+    memset(filler, 'x', FILLER_BYTES);
+    filler[FILLER_BYTES] = '\0';
+    struct http_answer *answer =
+        http_post(http, REGISTER,
+                  "{'instances':[{'region_id':'lab','zone_id':'z','service_id':'s',"
+                  "'instance_id':'i1','ip':'10.0.0.1','port':%d,'metadata':{'filler':'%s'}}]}",
+                  number, filler);
+    check_status(answer, 200, "success", NULL);
+}
+
+static int port_of(const struct http_answer *pushed, int index)
+{
+    char path[64];
+    snprintf(path, sizeof path, "changes[%d].instance.port", index);
+    return (int)check_integer(pushed, path);
+}
+
+/* --- slow ones -------------------------------------------------------------------------------- */
+
+static void who_falls_behind_gets_the_newest_state_and_others_get_all(void **state)
+{
+    struct fixture *fixture = *state;
+    struct websocket_client slow;
+    struct websocket_client fast;
+    subscribe(state, &slow);
+    subscribe(state, &fast);
+    take_little(&slow);
+    for (int number = 1; number <= CHANGES; number++) {
+        change(fixture->http, number);
+        assert_int_equal(port_of(websocket_client_next(&fast), 0), number);
+    }
+    assert_int_equal(call_metric(fixture->http, "artemis_push_reloads_total"), 0);
+    /* First what had begun to go out, then at once the newest. */
+    size_t old_bytes = 0;
+    int old = 0;
+    struct http_answer *pushed = websocket_client_next(&slow);
+    while (strcmp(check_text(pushed, "changes[0].change_type"), "reload") != 0) {
+        assert_int_equal(port_of(pushed, 0), ++old);
+        old_bytes += pushed->body_size;
+        pushed = websocket_client_next(&slow);
+    }
+    assert_in_range(old_bytes, 1, KEPT_BYTES_MAX);
+    check_count(pushed, "changes", 2);
+    assert_int_equal(port_of(pushed, 1), CHANGES);
+    assert_int_equal(check_integer(pushed, "version"), call_version(fixture->http));
+    assert_int_equal(call_metric(fixture->http, "artemis_push_reloads_total"), 1);
+    assert_int_equal(call_metric(fixture->http, "artemis_websockets_closed_slow_total"), 0);
+    change(fixture->http, CHANGES + 1); /* and it goes on as before */
+    assert_int_equal(port_of(websocket_client_next(&slow), 0), CHANGES + 1);
+    assert_int_equal(port_of(websocket_client_next(&fast), 0), CHANGES + 1);
+    websocket_client_close(&slow);
+    websocket_client_close(&fast);
+}
+
+static void who_leaves_while_behind_is_forgotten(void **state)
+{
+    struct fixture *fixture = *state;
+    struct websocket_client slow[3];
+    struct linger at_once = {.l_onoff = 1};
+    for (int i = 0; i < 3; i++) {
+        subscribe(state, &slow[i]);
+        take_little(&slow[i]);
+    }
+    for (int number = 1; number <= CHANGES; number++)
+        change(fixture->http, number);
+    websocket_client_close(&slow[0]);
+    setsockopt(slow[1].raw.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    websocket_client_close(&slow[1]);
+    SEND(&slow[2], .opcode = OPCODE_CLOSE, TEXT_OF("\x03\xe8"));
+    call_wait_metric(fixture->http, "artemis_websockets", 0);
+    websocket_client_close(&slow[2]);
+    call_wait_metric(fixture->http, "artemis_subscriptions", 0);
+    change(fixture->http, CHANGES + 1);
+}
+
+static void who_reads_nothing_for_long_is_closed(void **state)
+{
+    struct fixture *fixture = *state;
+    struct websocket_client slow;
+    struct websocket_client fast;
+    subscribe(state, &slow);
+    subscribe(state, &fast);
+    take_little(&slow);
+    for (int number = 1; number <= CHANGES; number++) {
+        change(fixture->http, number);
+        assert_int_equal(port_of(websocket_client_next(&fast), 0), number);
+    }
+    assert_int_equal(call_metric(fixture->http, "artemis_websockets"), 2);
+    call_wait_metric(fixture->http, "artemis_websockets", 1);
+    change(fixture->http, CHANGES + 1);
+    assert_int_equal(port_of(websocket_client_next(&fast), 0), CHANGES + 1);
+    websocket_client_close(&slow);
+    websocket_client_close(&fast);
+}
+
+static void who_asks_and_does_not_read_the_answers_is_closed(void **state)
+{
+    static const char question[] = "{\"type\":\"subscribe\",\"service_id\":\"s\"}";
+    struct fixture *fixture = *state;
+    struct websocket_client client;
+    char *bytes = NULL;
+    size_t size = 0;
+    for (int i = 0; i < 1000; i++)
+        websocket_frame_append(&(struct websocket_frame){.opcode = OPCODE_TEXT, TEXT_OF(question)},
+                               &bytes, &size);
+    subscribe(state, &client);
+    take_little(&client);
+    int64_t deadline_ms = wait_deadline_ms();
+    while (raw_socket_send(&client.raw, bytes, size))
+        assert_true(wait_now_ms() < deadline_ms);
+    free(bytes);
+    call_wait_metric(fixture->http, "artemis_websockets", 0);
+    assert_int_equal(call_metric(fixture->http, "artemis_websockets_closed_slow_total"), 1);
+    websocket_client_close(&client);
+}
+
+/* It has no way to be told, so it is to connect again, and to ask for all. */
+static void java_client_of_all_changes_that_falls_behind_is_closed(void **state)
+{
+    struct fixture *fixture = *state;
+    struct websocket_client client;
+    int number = 0;
+    websocket_client_open(&client, fixture->server.port,
+                          "/artemis/websocket/discovery/all-instance-change");
+    take_little(&client);
+    while (call_metric(fixture->http, "artemis_websockets_closed_slow_total") == 0) {
+        assert_in_range(number, 0, 10 * CHANGES);
+        change(fixture->http, ++number);
+    }
+    int read = 0;
+    while (websocket_client_receive(&client, wait_deadline_ms()) == GOT_FRAME &&
+           client.frame.opcode == OPCODE_TEXT)
+        read++;
+    assert_in_range(read, 1, number - 1);
+    assert_int_equal(client.frame.opcode, OPCODE_CLOSE);
+    assert_memory_equal(client.frame.payload, "\x03\xf5", 2); /* 1013: try again later */
+    assert_int_equal(websocket_client_receive(&client, wait_deadline_ms()), GOT_END);
+    websocket_client_close(&client);
+    call_wait_metric(fixture->http, "artemis_websockets", 0);
+}
+
+/* --- many ------------------------------------------------------------------------------------- */
+
+static void a_crowd_of_subscribers_gets_the_same(void **state)
+{
+    enum { CROWD = 500 };
+    static struct websocket_client crowd[CROWD];
+    struct fixture *fixture = *state;
+    char *first = NULL;
+    for (int i = 0; i < CROWD; i++)
+        subscribe(state, &crowd[i]);
+    assert_int_equal(call_metric(fixture->http, "artemis_subscriptions"), CROWD);
+    change(fixture->http, 1);
+    for (int i = 0; i < CROWD; i++) {
+        struct http_answer *pushed = websocket_client_next(&crowd[i]);
+        if (!first)
+            first = strdup(pushed->body);
+        assert_string_equal(pushed->body, first);
+        if (i % 2)
+            websocket_client_close(&crowd[i]);
+    }
+    free(first);
+    change(fixture->http, 2); /* while half of them leave */
+    for (int i = 0; i < CROWD; i += 2) {
+        assert_int_equal(port_of(websocket_client_next(&crowd[i]), 0), 2);
+        websocket_client_close(&crowd[i]);
+    }
+    call_wait_metric(fixture->http, "artemis_websockets", 0);
+    call_wait_metric(fixture->http, "artemis_connections", 1);
+}
+
+/* --- the end ---------------------------------------------------------------------------------- */
+
+static void shutdown_closes_as_going_away(void **state)
+{
+    enum { CLIENTS = 20 };
+    struct fixture *fixture = *state;
+    struct websocket_client clients[CLIENTS];
+    for (int i = 0; i < CLIENTS; i++) {
+        if (i % 2)
+            subscribe(state, &clients[i]);
+        else
+            websocket_client_open(&clients[i], fixture->server.port, "/ws/registry/heartbeat");
+    }
+    int64_t began_ms = wait_now_ms();
+    server_process_signal(&fixture->server, SIGTERM);
+    for (int i = 0; i < CLIENTS; i++) {
+        websocket_client_check_closed(&clients[i], 1001);
+        websocket_client_close(&clients[i]);
+    }
+    assert_int_equal(server_process_wait(&fixture->server), 0);
+    assert_true(wait_now_ms() - began_ms < (wait_slow_build() ? 20000 : 1500));
+}
+
+/* One that reads nothing, one that does not end after the close, one amid a message. */
+static void shutdown_does_not_wait_long_for_clients_that_do_not_end(void **state)
+{
+    struct fixture *fixture = *state;
+    struct websocket_client slow;
+    struct websocket_client stays;
+    struct websocket_client amid;
+    subscribe(state, &slow);
+    subscribe(state, &stays);
+    subscribe(state, &amid);
+    take_little(&slow);
+    for (int number = 1; number <= CHANGES; number++) {
+        change(fixture->http, number);
+        websocket_client_next(&stays);
+        websocket_client_next(&amid);
+    }
+    SEND(&amid, .opcode = OPCODE_TEXT, .more = true, TEXT_OF("{"));
+    int64_t began_ms = wait_now_ms();
+    server_process_signal(&fixture->server, SIGTERM);
+    websocket_client_check_closed(&stays, 1001);
+    websocket_client_check_closed(&amid, 1001);
+    assert_int_equal(server_process_wait(&fixture->server), 0);
+    assert_true(wait_now_ms() - began_ms < (wait_slow_build() ? 20000 : 5000));
+    websocket_client_close(&slow);
+    websocket_client_close(&stays);
+    websocket_client_close(&amid);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, fixture_stop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(who_falls_behind_gets_the_newest_state_and_others_get_all),
+        TEST(who_leaves_while_behind_is_forgotten),
+        TEST(who_reads_nothing_for_long_is_closed),
+        TEST(who_asks_and_does_not_read_the_answers_is_closed),
+        TEST(java_client_of_all_changes_that_falls_behind_is_closed),
+        TEST(a_crowd_of_subscribers_gets_the_same),
+        TEST(shutdown_closes_as_going_away),
+        TEST(shutdown_does_not_wait_long_for_clients_that_do_not_end),
+    };
+    return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
+}

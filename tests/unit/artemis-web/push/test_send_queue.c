@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The frames that wait for a socket, over a socket pair: their order, their limit, what is dropped,
+ * and who is told.
+ */
+#include "artemis-web/push/send_queue.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tests/support/cmocka_all.h"
+#include "tests/support/failing_malloc.h"
+
+struct fixture {
+    struct send_queue queue;
+    int ours;
+    int theirs;
+    long live;
+};
+
+static int set_up(void **state)
+{
+    static struct fixture fixture;
+    int ends[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+    fixture = (struct fixture){.ours = ends[0], .theirs = ends[1], .live = failing_malloc_live()};
+    *state = &fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    send_queue_free(&fixture->queue);
+    close(fixture->ours);
+    close(fixture->theirs);
+    assert_int_equal(failing_malloc_live(), fixture->live);
+    return 0;
+}
+
+/* Of so many bytes, all of them this letter. */
+static struct frame *make_frame(char letter, size_t size)
+{
+    char *bytes = malloc(size);
+    assert_non_null(bytes);
+    memset(bytes, letter, size);
+    struct frame *frame = frame_raw((struct slice){bytes, size});
+    free(bytes);
+    assert_non_null(frame);
+    return frame;
+}
+
+/* The queue holds the only reference. */
+static void put(struct fixture *fixture, char letter, size_t size, size_t sent, void *owner)
+{
+    struct frame *frame = make_frame(letter, size);
+    assert_true(send_queue_put(&fixture->queue, frame, sent, owner));
+    frame_unref(frame);
+}
+
+/* What the other end can read now. */
+static size_t heard(const struct fixture *fixture, char *out, size_t max)
+{
+    size_t size = 0;
+    ssize_t got;
+    while (size < max && (got = recv(fixture->theirs, out + size, max - size, 0)) > 0)
+        size += (size_t)got;
+    return size;
+}
+
+static void frames_go_out_in_order_and_memory_goes_back(void **state)
+{
+    struct fixture *fixture = *state;
+    char bytes[64];
+    for (int i = 0; i < 20; i++) /* more than go out with one call */
+        put(fixture, (char)('a' + i), 3, 0, NULL);
+    assert_int_equal(fixture->queue.count, 20);
+    assert_int_equal(fixture->queue.bytes, 60);
+    assert_int_equal(send_queue_write(&fixture->queue, fixture->ours), 60);
+    assert_int_equal(heard(fixture, bytes, sizeof(bytes)), 60);
+    for (int i = 0; i < 60; i++)
+        assert_int_equal(bytes[i], 'a' + i / 3);
+    assert_null(fixture->queue.items);
+    assert_int_equal(fixture->queue.bytes, 0);
+    assert_int_equal(failing_malloc_live(), fixture->live);
+}
+
+static void frame_that_has_begun_goes_on_where_it_was(void **state)
+{
+    struct fixture *fixture = *state;
+    char bytes[16];
+    struct frame *frame = frame_raw(SLICE("0123456789"));
+    assert_true(send_queue_put(&fixture->queue, frame, 7, NULL));
+    frame_unref(frame);
+    put(fixture, 'x', 2, 0, NULL);
+    assert_int_equal(send_queue_write(&fixture->queue, fixture->ours), 5);
+    assert_int_equal(heard(fixture, bytes, sizeof(bytes)), 5);
+    assert_memory_equal(bytes, "789xx", 5);
+}
+
+/* A socket that takes little at a time: all arrives, once, in order. */
+static void socket_that_is_full_gets_the_rest_later(void **state)
+{
+    enum { FRAMES = 200, BYTES = 1000 };
+    struct fixture *fixture = *state;
+    int small = 4096;
+    size_t at = 0;
+    setsockopt(fixture->ours, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+    for (int i = 0; i < FRAMES; i++)
+        put(fixture, (char)('a' + i % 26), BYTES, 0, NULL);
+    while (fixture->queue.count) {
+        char bytes[1500];
+        ssize_t size = send_queue_write(&fixture->queue, fixture->ours);
+        assert_true(size > 0 || (size < 0 && errno == EAGAIN));
+        size_t got = heard(fixture, bytes, sizeof(bytes));
+        for (size_t i = 0; i < got; i++, at++)
+            assert_int_equal(bytes[i], 'a' + at / BYTES % 26);
+    }
+    char rest[FRAMES];
+    size_t got;
+    while ((got = heard(fixture, rest, sizeof(rest))) > 0)
+        for (size_t i = 0; i < got; i++, at++)
+            assert_int_equal(rest[i], 'a' + at / BYTES % 26);
+    assert_int_equal(at, FRAMES * BYTES);
+}
+
+static void socket_that_is_gone_is_an_error(void **state)
+{
+    struct fixture *fixture = *state;
+    put(fixture, 'x', 3, 0, NULL);
+    shutdown(fixture->ours, SHUT_WR);
+    assert_int_equal(send_queue_write(&fixture->queue, fixture->ours), -1);
+    assert_int_equal(errno, EPIPE);
+    assert_int_equal(fixture->queue.count, 1);
+}
+
+static void room_is_limited_by_frames(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int i = 0; i < QUEUE_FRAMES_MAX; i++) {
+        assert_true(send_queue_has_room(&fixture->queue, 1));
+        put(fixture, 'x', 1, 0, NULL);
+    }
+    assert_false(send_queue_has_room(&fixture->queue, 1));
+    assert_false(send_queue_has_room(&fixture->queue, 0));
+}
+
+static void room_is_limited_by_bytes_but_for_the_first(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_true(send_queue_has_room(&fixture->queue, 10 * QUEUE_BYTES_MAX));
+    put(fixture, 'x', QUEUE_BYTES_MAX - 10, 0, NULL);
+    assert_true(send_queue_has_room(&fixture->queue, 10));
+    assert_false(send_queue_has_room(&fixture->queue, 11));
+    send_queue_free(&fixture->queue);
+    put(fixture, 'x', 2 * QUEUE_BYTES_MAX, 0, NULL);
+    assert_false(send_queue_has_room(&fixture->queue, 0));
+}
+
+static int told[3];
+
+static void tell(void *owner)
+{
+    (*(int *)owner)++;
+}
+
+static void what_has_an_owner_is_dropped_and_the_owner_told(void **state)
+{
+    struct fixture *fixture = *state;
+    char bytes[64];
+    memset(told, 0, sizeof(told));
+    put(fixture, 'a', 4, 0, &told[0]);
+    put(fixture, 'b', 4, 0, NULL); /* an answer: it stays */
+    put(fixture, 'c', 4, 0, &told[1]);
+    put(fixture, 'd', 4, 0, &told[0]);
+    put(fixture, 'e', 4, 0, NULL);
+    send_queue_drop(&fixture->queue, tell);
+    assert_int_equal(told[0], 2);
+    assert_int_equal(told[1], 1);
+    assert_int_equal(told[2], 0);
+    assert_int_equal(fixture->queue.count, 2);
+    assert_int_equal(fixture->queue.bytes, 8);
+    assert_int_equal(send_queue_write(&fixture->queue, fixture->ours), 8);
+    assert_int_equal(heard(fixture, bytes, sizeof(bytes)), 8);
+    assert_memory_equal(bytes, "bbbbeeee", 8);
+}
+
+static void frame_that_has_begun_is_not_dropped(void **state)
+{
+    struct fixture *fixture = *state;
+    char bytes[64];
+    memset(told, 0, sizeof(told));
+    put(fixture, 'a', 4, 1, &told[0]);
+    put(fixture, 'b', 4, 0, &told[1]);
+    send_queue_drop(&fixture->queue, tell);
+    assert_int_equal(told[0], 0);
+    assert_int_equal(told[1], 1);
+    assert_int_equal(send_queue_write(&fixture->queue, fixture->ours), 3);
+    assert_int_equal(heard(fixture, bytes, sizeof(bytes)), 3);
+    assert_memory_equal(bytes, "aaa", 3);
+}
+
+static void dropping_all_leaves_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    memset(told, 0, sizeof(told));
+    for (int i = 0; i < 10; i++)
+        put(fixture, 'a', 4, 0, &told[0]);
+    send_queue_drop(&fixture->queue, tell);
+    assert_int_equal(told[0], 10);
+    assert_null(fixture->queue.items);
+    send_queue_drop(&fixture->queue, tell);
+    assert_int_equal(send_queue_write(&fixture->queue, fixture->ours), 0);
+}
+
+static void owner_that_is_gone_is_not_told(void **state)
+{
+    struct fixture *fixture = *state;
+    memset(told, 0, sizeof(told));
+    put(fixture, 'a', 4, 0, &told[0]);
+    put(fixture, 'b', 4, 0, &told[1]);
+    send_queue_forget(&fixture->queue, &told[0]);
+    send_queue_drop(&fixture->queue, tell);
+    assert_int_equal(told[0], 0);
+    assert_int_equal(told[1], 1);
+    assert_int_equal(fixture->queue.count, 1); /* an answer now, as far as anybody knows */
+}
+
+/* The ring goes round, and grows while it does. */
+static void order_holds_over_many_rounds(void **state)
+{
+    struct fixture *fixture = *state;
+    unsigned put_count = 0;
+    unsigned got_count = 0;
+    for (int round = 0; round < 100; round++) {
+        for (int i = 0; i < round % 13 + 1; i++)
+            put(fixture, (char)put_count++, 1, 0, NULL);
+        struct send_queue *queue = &fixture->queue;
+        while (queue->count > (unsigned)round % 7) { /* the first alone */
+            struct frame *first = queue->items[queue->first].frame;
+            assert_int_equal(first->bytes[0], (unsigned char)got_count);
+            char bytes[256];
+            assert_true(send_queue_write(queue, fixture->ours) > 0);
+            size_t got = heard(fixture, bytes, sizeof(bytes));
+            for (size_t i = 0; i < got; i++)
+                assert_int_equal((unsigned char)bytes[i], (unsigned char)got_count++);
+        }
+    }
+    send_queue_write(&fixture->queue, fixture->ours);
+    char bytes[64];
+    got_count += (unsigned)heard(fixture, bytes, sizeof(bytes));
+    assert_int_equal(got_count, put_count);
+}
+
+static void without_memory_nothing_is_put(void **state)
+{
+    struct fixture *fixture = *state;
+    struct frame *frame = make_frame('x', 3);
+    for (int i = 0; i < 40; i++) {
+        uint32_t count = fixture->queue.count;
+        failing_malloc_after(1);
+        bool done = send_queue_put(&fixture->queue, frame, 0, NULL);
+        assert_int_equal(done, !failing_malloc_happened());
+        assert_int_equal(fixture->queue.count, count + done);
+        assert_int_equal(frame->refs, 1 + count + done);
+        if (!done)
+            assert_true(send_queue_put(&fixture->queue, frame, 0, NULL));
+    }
+    failing_malloc_after(-1);
+    frame_unref(frame);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(frames_go_out_in_order_and_memory_goes_back),
+        TEST(frame_that_has_begun_goes_on_where_it_was),
+        TEST(socket_that_is_full_gets_the_rest_later),
+        TEST(socket_that_is_gone_is_an_error),
+        TEST(room_is_limited_by_frames),
+        TEST(room_is_limited_by_bytes_but_for_the_first),
+        TEST(what_has_an_owner_is_dropped_and_the_owner_told),
+        TEST(frame_that_has_begun_is_not_dropped),
+        TEST(dropping_all_leaves_nothing),
+        TEST(owner_that_is_gone_is_not_told),
+        TEST(order_holds_over_many_rounds),
+        TEST(without_memory_nothing_is_put),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Which server is turned to, and how long one that failed is left alone.
+ */
+#include "libartemis/servers.h"
+
+#include "libartemis/backoff.h"
+#include "tests/support/cmocka_all.h"
+
+static struct servers three(void)
+{
+    return (struct servers){.count = 3};
+}
+
+static void assert_chosen(struct servers *servers, uint64_t now_ms, size_t expected)
+{
+    size_t which = SERVERS_MAX;
+    uint64_t at_ms;
+    assert_true(servers_choose(servers, now_ms, &which, &at_ms));
+    assert_int_equal(which, expected);
+}
+
+static void backoff_doubles_up_to_ten_seconds(void **state)
+{
+    (void)state;
+    static const uint64_t longest[] = {100, 200, 400, 800, 1600, 3200, 6400, 10000, 10000};
+    for (unsigned i = 0; i < sizeof longest / sizeof *longest; i++) {
+        assert_int_equal(backoff_ms(i + 1, 0), longest[i]);
+        for (uint64_t random = 1; random < 20000; random += 7)
+            assert_in_range(backoff_ms(i + 1, random), longest[i] / 2, longest[i]);
+        assert_int_equal(backoff_ms(i + 1, longest[i] / 2), longest[i] / 2);
+    }
+    assert_int_equal(backoff_ms(UINT32_MAX, 0), 10000);
+}
+
+static void current_stays_while_it_answers(void **state)
+{
+    (void)state;
+    struct servers servers = three();
+    for (uint64_t now_ms = 0; now_ms < 10; now_ms++) {
+        assert_chosen(&servers, now_ms, 0);
+        servers_succeeded(&servers, 0);
+    }
+}
+
+static void failed_gives_way_to_the_next_and_does_not_come_back_by_itself(void **state)
+{
+    (void)state;
+    struct servers servers = three();
+    assert_chosen(&servers, 1000, 0);
+    servers_failed(&servers, 0, 1000, 0, 0);
+    assert_chosen(&servers, 1000, 1);
+    servers_succeeded(&servers, 1);
+    assert_chosen(&servers, 99999, 1);
+    servers_failed(&servers, 1, 99999, 0, 0);
+    assert_chosen(&servers, 99999, 2);
+    servers_failed(&servers, 2, 99999, 0, 0);
+    assert_chosen(&servers, 99999, 0);
+}
+
+static void all_failed_waits_for_the_first_whose_time_comes(void **state)
+{
+    (void)state;
+    struct servers servers = three();
+    size_t which = SERVERS_MAX;
+    uint64_t at_ms = 0;
+    servers_failed(&servers, 0, 1000, 0, 0);
+    servers_failed(&servers, 1, 1000, 0, 50); /* 50 ms sooner */
+    servers_failed(&servers, 2, 1000, 0, 0);
+    assert_false(servers_choose(&servers, 1000, &which, &at_ms));
+    assert_int_equal(at_ms, 1050);
+    assert_false(servers_choose(&servers, 1049, &which, &at_ms));
+    assert_chosen(&servers, 1050, 1);
+}
+
+static void failures_of_one_add_up_and_are_forgotten_by_success(void **state)
+{
+    (void)state;
+    struct servers servers = {.count = 1};
+    size_t which;
+    uint64_t at_ms = 0;
+    servers_failed(&servers, 0, 0, 0, 0);
+    servers_failed(&servers, 0, 0, 0, 0);
+    assert_false(servers_choose(&servers, 0, &which, &at_ms));
+    assert_int_equal(at_ms, 200);
+    servers_succeeded(&servers, 0);
+    assert_chosen(&servers, 0, 0);
+    servers_failed(&servers, 0, 0, 0, 0);
+    assert_false(servers_choose(&servers, 0, &which, &at_ms));
+    assert_int_equal(at_ms, 100);
+}
+
+static void retry_after_is_honoured_within_reason(void **state)
+{
+    (void)state;
+    struct servers servers = {.count = 1};
+    size_t which;
+    uint64_t at_ms = 0;
+    servers_failed(&servers, 0, 0, 5000, 0);
+    assert_false(servers_choose(&servers, 4999, &which, &at_ms));
+    assert_int_equal(at_ms, 5000);
+    servers_failed(&servers, 0, 5000, 10, 0); /* less than it gets anyway */
+    assert_false(servers_choose(&servers, 5000, &which, &at_ms));
+    assert_int_equal(at_ms, 5200);
+    servers_failed(&servers, 0, 6000, UINT64_MAX, 0);
+    assert_false(servers_choose(&servers, 6000, &which, &at_ms));
+    assert_int_equal(at_ms, 66000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(backoff_doubles_up_to_ten_seconds),
+        cmocka_unit_test(current_stays_while_it_answers),
+        cmocka_unit_test(failed_gives_way_to_the_next_and_does_not_come_back_by_itself),
+        cmocka_unit_test(all_failed_waits_for_the_first_whose_time_comes),
+        cmocka_unit_test(failures_of_one_add_up_and_are_forgotten_by_success),
+        cmocka_unit_test(retry_after_is_honoured_within_reason),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
