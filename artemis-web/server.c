@@ -27,8 +27,8 @@
 
 enum {
     /* libmicrohttpd's buffer for a connection: header and bookkeeping. It is cleared at every
-     * request, so it is no larger than a header needs. */
-    CONNECTION_BUFFER_BYTES = 16 * 1024,
+     * request, so all of it is resident: 10,000 requests that wait hold 10,000 of it. */
+    CONNECTION_BUFFER_BYTES = 12 * 1024,
     /* A body buffer larger than that is not kept for the connection's next request. */
     KEPT_BODY_BYTES = 8 * 1024,
     /* Too large a body is swallowed before it is refused, up to here: a client that is still
