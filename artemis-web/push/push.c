@@ -51,7 +51,7 @@ static int sleep_ms(struct push *push)
     return look_ms < 0 || wait_ms < look_ms ? wait_ms : look_ms;
 }
 
-static void on_event(struct push *push, const struct epoll_event *event)
+void push_on_event(struct push *push, const struct epoll_event *event)
 {
     struct source *source = event->data.ptr;
     eventfd_t rings;
@@ -107,7 +107,7 @@ static void look_at_websockets(struct push *push)
 
 /* What has ended in this round. Requests are resumed together, and not as they end: whenever its
  * thread wakes, libmicrohttpd looks through all that are suspended. */
-static void free_gone(struct push *push)
+void push_free_gone(struct push *push)
 {
     while (push->gone) {
         struct source *next = push->gone->next;
@@ -139,7 +139,7 @@ static void *run(void *argument)
         int count = epoll_wait(push->epoll, events, EVENTS_AT_ONCE, sleep_ms(push));
         push->now = clock_now();
         for (int i = 0; i < count; i++)
-            on_event(push, &events[i]);
+            push_on_event(push, &events[i]);
         take_arrived(push);
         if (is_watched(push))
             push_dispatch(push, registry_version(push->engine->registry));
@@ -149,12 +149,12 @@ static void *run(void *argument)
             close_all(push);
             drained = true;
         }
-        free_gone(push);
+        push_free_gone(push);
     }
     waiting_end_all(push);
     while (push->websockets)
         websocket_end(push->websockets);
-    free_gone(push);
+    push_free_gone(push);
     return NULL;
 }
 
@@ -235,7 +235,7 @@ void push_take(struct push *push, enum endpoint endpoint, int socket,
 
 /* --- life ------------------------------------------------------------------------------------- */
 
-static enum error create(struct engine *engine, uint32_t clients_max, struct push *push)
+enum error push_init(struct engine *engine, uint32_t clients_max, struct push *push)
 {
     uint64_t seed;
     *push = (struct push){.engine = engine,
@@ -266,7 +266,7 @@ enum error push_start(struct engine *engine, uint32_t clients_max, struct push *
     struct push *push = malloc(sizeof(*push));
     if (!push)
         return ERR_NO_MEMORY;
-    enum error error = create(engine, clients_max, push);
+    enum error error = push_init(engine, clients_max, push);
     if (!error) {
         registry_on_version(engine->registry, ring, push);
         if (pthread_create(&push->id, NULL, run, push) != 0)
@@ -302,13 +302,11 @@ void push_stop(struct push *push)
     waiting_end_all(push);
     while (push->websockets)
         websocket_end(push->websockets);
-    free_gone(push);
+    push_free_gone(push);
 }
 
-void push_free(struct push *push)
+void push_clear(struct push *push)
 {
-    if (!push)
-        return;
     topics_free(&push->topics);
     senders_stop(push->senders);
     free(push->batch);
@@ -321,6 +319,12 @@ void push_free(struct push *push)
     if (push->wake >= 0)
         close(push->wake);
     pthread_mutex_destroy(&push->_shared.lock);
+}
+
+void push_free(struct push *push)
+{
+    if (push)
+        push_clear(push);
     free(push);
 }
 

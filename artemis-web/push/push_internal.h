@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/epoll.h>
 #include <wslay/wslay.h>
 
 #include "artemis-web/push/push.h"
@@ -127,6 +128,14 @@ static inline void push_uncount(_Atomic uint64_t *counter)
     atomic_fetch_sub_explicit(counter, 1, memory_order_relaxed);
 }
 
+/* --- push.c ----------------------------------------------------------------------------------- */
+
+/* All of it but the thread; push_clear also after a failure. ERR_NO_MEMORY, ERR_SYSTEM. */
+MUST_USE enum error push_init(struct engine *engine, uint32_t clients_max, struct push *push);
+void push_clear(struct push *push);
+void push_on_event(struct push *push, const struct epoll_event *event);
+/* Ends a round: frees what has ended in it, and resumes the requests. */
+void push_free_gone(struct push *push);
 /* To be called before somebody watches: where nobody did, the log is read from here on. */
 void push_begin_watching(struct push *push);
 

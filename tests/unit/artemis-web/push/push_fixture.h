@@ -60,30 +60,9 @@ static inline void push_fixture_start(struct push_fixture *fixture, uint32_t log
     memcpy(fixture->engine.run_id, run, sizeof(run));
     atomic_store(&fixture->engine.state, NODE_READY);
     upgrades_closed = resumed = 0;
-    struct push *push = &fixture->push;
-    push->engine = &fixture->engine;
-    push->clients_max = 1000;
-    push->now = at_ms(0);
-    push->slot = push->now.mono_ms / WAIT_SLOT_MS;
-    push->epoll = epoll_create1(EPOLL_CLOEXEC);
-    push->wake = -1;
-    push->batch = calloc(CHANGES_AT_ONCE, sizeof(*push->batch));
-    push->next_of_topic = calloc(CHANGES_AT_ONCE, sizeof(*push->next_of_topic));
-    assert_non_null(push->batch);
-    assert_non_null(push->next_of_topic);
-    assert_int_equal(topics_init(&push->topics, 1), ERR_NONE);
-}
-
-/* What has ended is freed, as at the end of each round. */
-static inline void push_fixture_free_gone(struct push *push)
-{
-    while (push->gone) {
-        struct source *next = push->gone->next;
-        if (push->gone->kind == SOURCE_WEBSOCKET)
-            wslay_event_context_free(((struct websocket *)push->gone)->reader);
-        free(push->gone);
-        push->gone = next;
-    }
+    assert_int_equal(push_init(&fixture->engine, 1000, &fixture->push), ERR_NONE);
+    fixture->push.now = at_ms(0);
+    fixture->push.slot = fixture->push.now.mono_ms / WAIT_SLOT_MS;
 }
 
 static inline void push_fixture_stop(struct push_fixture *fixture)
@@ -93,17 +72,12 @@ static inline void push_fixture_stop(struct push_fixture *fixture)
     waiting_end_all(push);
     while (push->websockets)
         websocket_end(push->websockets);
-    push_fixture_free_gone(push);
+    push_free_gone(push);
     assert_int_equal(push->counters.clients, 0);
     assert_int_equal(push->counters.websockets, 0);
     assert_int_equal(push->counters.subscriptions, 0);
     assert_int_equal(push->counters.waiting, 0);
-    topics_free(&push->topics);
-    free(push->batch);
-    free(push->next_of_topic);
-    text_free(&push->scratch[0]);
-    text_free(&push->scratch[1]);
-    close(push->epoll);
+    push_clear(push);
     registry_free(fixture->engine.registry);
 }
 
@@ -116,20 +90,15 @@ static inline void push_fixture_round(struct push *push)
     int count;
     do {
         count = epoll_wait(push->epoll, events, 16, 0);
-        for (int i = 0; i < count; i++) {
-            struct source *source = events[i].data.ptr;
-            if (source->kind == SOURCE_WEBSOCKET)
-                websocket_on_event((struct websocket *)source, events[i].events);
-            else if (((struct waiter *)source)->connection)
-                waiting_end(push, (struct waiter *)source);
-        }
+        for (int i = 0; i < count; i++)
+            push_on_event(push, &events[i]);
         uint64_t seen = push->seen;
         push_dispatch(push, registry_version(push->engine->registry));
         count += seen != push->seen; /* who has missed something has room */
-        push_fixture_free_gone(push);
+        push_free_gone(push);
     } while (count > 0);
     waiting_end_due(push);
-    push_fixture_free_gone(push);
+    push_free_gone(push);
 }
 
 /* The time goes on, and the WebSockets are looked at. */
