@@ -2,6 +2,7 @@
 #include "artemis-core/codec.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,14 +24,14 @@ struct failure {
 struct batch {
     bool hot;
     struct hot_list hot_list; /* where hot */
-    struct hot_item hot_item; /* the last that was read; its index, and one more */
-    size_t hot_item_end;
+    size_t hot_item_end;      /* the index of `hot_item`, and one more; 0: none yet */
     struct document document; /* without a root while hot */
     json_t *list;             /* borrowed from the document */
     bool keys;                /* its items are keys, not instances */
     struct failure *failures;
     size_t failure_count;
     size_t failure_capacity;
+    struct hot_item hot_item; /* the last that was read */
 };
 
 /* --- the list --------------------------------------------------------------------------------- */
@@ -94,9 +95,10 @@ static enum error open_batch(struct batch *batch, struct slice body, enum batch_
 enum error batch_parse(struct slice body, enum batch_kind kind, struct batch **out, bool *camel,
                        char message[MESSAGE_BYTES])
 {
-    struct batch *batch = calloc(1, sizeof(*batch));
+    struct batch *batch = malloc(sizeof(*batch));
     if (!batch)
         return ERR_NO_MEMORY;
+    memset(batch, 0, offsetof(struct batch, hot_item));
     enum error error = open_batch(batch, body, kind, message);
     *camel = batch->document.camel;
     if (error)
