@@ -74,7 +74,6 @@ struct waiter {
     struct MHD_Connection *connection;
     int socket;
     bool linked;
-    bool ended; /* and is resumed at the end of the round */
 };
 
 enum { WAIT_SLOT_MS = 64, WAIT_SLOTS = 1024, CHANGES_AT_ONCE = 1024 };
