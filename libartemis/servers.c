@@ -40,6 +40,4 @@ void servers_failed(struct servers *servers, size_t which, uint64_t now_ms, uint
     if (wait_ms > WAIT_MAX_MS)
         wait_ms = WAIT_MAX_MS;
     servers->each[which].not_before_ms = now_ms + (wait_ms > pause_ms ? wait_ms : pause_ms);
-    if (servers->current == which)
-        servers->current = (which + 1) % servers->count;
 }

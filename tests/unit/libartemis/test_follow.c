@@ -517,8 +517,7 @@ static void without_memory_nothing_is_missed_and_nothing_told_twice(void **state
     begin(fixture, "1:80 2:80");
     for (long n = 1;; n++) {
         struct push_message message;
-        char list[] = "+1:80 +2:80 +3:80";
-        list[15] = (char)('1' + n % 9);
+        char list[] = "+1:81 +2:81 +3:80"; /* three differences */
         char changes[1024];
         char json[1400];
         write_list(changes, sizeof changes, list, "change");
