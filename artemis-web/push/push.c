@@ -63,7 +63,7 @@ void push_on_event(struct push *push, const struct epoll_event *event)
         websocket_on_event((struct websocket *)source, event->events);
         return;
     case SOURCE_WAITER: /* the client has left */
-        if (!((struct waiter *)source)->ended)
+        if (((struct waiter *)source)->connection)
             waiting_end(push, (struct waiter *)source);
         return;
     }
@@ -105,16 +105,12 @@ static void look_at_websockets(struct push *push)
     }
 }
 
-/* What has ended in this round. Requests are resumed together, and not as they end: whenever its
- * thread wakes, libmicrohttpd looks through all that are suspended. */
 void push_free_gone(struct push *push)
 {
     while (push->gone) {
         struct source *next = push->gone->next;
         if (push->gone->kind == SOURCE_WEBSOCKET)
             wslay_event_context_free(((struct websocket *)push->gone)->reader);
-        else
-            MHD_resume_connection(((struct waiter *)push->gone)->connection);
         free(push->gone);
         push->gone = next;
     }

@@ -75,7 +75,6 @@ struct waiter {
     struct MHD_Connection *connection;
     int socket;
     bool linked;
-    bool ended; /* and is resumed at the end of the round */
 };
 
 enum { WAIT_SLOT_MS = 64, WAIT_SLOTS = 1024, CHANGES_AT_ONCE = 1024 };
@@ -134,7 +133,7 @@ static inline void push_uncount(_Atomic uint64_t *counter)
 MUST_USE enum error push_init(struct engine *engine, uint32_t clients_max, struct push *push);
 void push_clear(struct push *push);
 void push_on_event(struct push *push, const struct epoll_event *event);
-/* Ends a round: frees what has ended in it, and resumes the requests. */
+/* Ends a round: frees what has ended in it. */
 void push_free_gone(struct push *push);
 /* To be called before somebody watches: where nobody did, the log is read from here on. */
 void push_begin_watching(struct push *push);

@@ -57,7 +57,8 @@ void waiting_end(struct push *push, struct waiter *waiter)
     }
     push_uncount(&push->counters.waiting);
     push_release(push);
-    waiter->ended = true;
+    MHD_resume_connection(waiter->connection);
+    waiter->connection = NULL;
     waiter->source.next = push->gone;
     push->gone = &waiter->source;
 }
