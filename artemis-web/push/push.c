@@ -288,6 +288,7 @@ void push_stop(struct push *push)
     atomic_store(&push->stop, true);
     ring(push);
     pthread_join(push->id, NULL);
+    registry_dismiss(push->engine->registry); /* which changes still, by leases and by peers */
     pthread_mutex_lock(&push->_shared.lock);
     push->_shared.stopped = true;
     pthread_mutex_unlock(&push->_shared.lock);
