@@ -61,7 +61,8 @@ struct websocket {
     uint64_t fed;       /* bytes that the reader has got, */
     uint64_t framed;    /* and those of the frames that it has begun */
     bool in_fragments;
-    struct text early; /* what came with the handshake */
+    uint32_t fragments; /* of the message under way */
+    struct text early;  /* what came with the handshake */
 };
 
 struct waiter {

@@ -21,6 +21,7 @@ enum {
     READS_AT_ONCE = 4, /* then others have their turn */
     SEND_BUFFER_BYTES = 64 * 1024,
     HEADER_BYTES = 6, /* of a small frame, with its mask */
+    FRAGMENTS_MAX = 1024,
     CODE_TRY_AGAIN_LATER = 1013,
 };
 
@@ -34,6 +35,7 @@ static void free_reader(struct websocket *websocket)
     websocket->reader = NULL;
     websocket->fed = websocket->framed = 0;
     websocket->in_fragments = false;
+    websocket->fragments = 0;
 }
 
 void websocket_end(struct websocket *websocket)
@@ -246,8 +248,13 @@ static void on_frame(wslay_event_context_ptr reader,
     struct websocket *websocket = context;
     size_t wide = frame->payload_length > UINT16_MAX ? 8 : frame->payload_length > 125 ? 2 : 0;
     websocket->framed += HEADER_BYTES + wide + frame->payload_length;
-    if (!wslay_is_ctrl_frame(frame->opcode))
+    if (!wslay_is_ctrl_frame(frame->opcode)) {
         websocket->in_fragments = !frame->fin;
+        bool continues = frame->opcode == WSLAY_CONTINUATION_FRAME;
+        websocket->fragments = continues ? websocket->fragments + 1 : 1;
+    }
+    if (websocket->fragments > FRAGMENTS_MAX) /* wslay takes more for each than for its bytes */
+        (void)wslay_event_queue_close(reader, WSLAY_CODE_MESSAGE_TOO_BIG, NULL, 0);
     if (frame->opcode == WSLAY_CONNECTION_CLOSE && frame->payload_length == 1) /* half a code */
         (void)wslay_event_queue_close(reader, WSLAY_CODE_PROTOCOL_ERROR, NULL, 0);
 }
