@@ -99,6 +99,7 @@ static void look_at_websockets(struct push *push)
     if (push->now.mono_ms < push->looked_ms + LOOK_INTERVAL_MS)
         return;
     push->looked_ms = push->now.mono_ms;
+    topics_drop_states(&push->topics); /* they serve when many have missed the same at once */
     for (struct websocket *websocket = push->websockets; websocket; websocket = next) {
         next = websocket->next;
         websocket_look(websocket);

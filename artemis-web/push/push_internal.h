@@ -105,6 +105,7 @@ struct push {
 
     struct moment now; /* of this round */
     uint64_t looked_ms;
+    uint64_t skips; /* how often the log had dropped what was not handed out */
     struct topics topics;
     struct websocket *websockets;
     struct waiter *slots[WAIT_SLOTS]; /* by the end of the wait */
@@ -156,6 +157,8 @@ void websocket_send(struct websocket *websocket, struct frame *frame, struct sub
 void websocket_say(struct websocket *websocket, const struct text *message);
 /* It has missed something: it gets nothing more before the newest state. */
 void subscription_make_stale(struct subscription *subscription);
+/* It cannot be made up for what it has missed: the client is to connect again. */
+void websocket_give_up(struct websocket *websocket);
 /* Begins the closing handshake. */
 void websocket_close(struct websocket *websocket, uint16_t code, const char *reason);
 /* Ends it at once. It is freed at the end of the round. */

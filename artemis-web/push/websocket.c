@@ -108,15 +108,19 @@ static void make_stale(void *owner)
     subscription_make_stale(owner);
 }
 
+void websocket_give_up(struct websocket *websocket)
+{
+    push_count(&websocket->push->counters.closed_slow, 1);
+    websocket_close(websocket, CODE_TRY_AGAIN_LATER, "fell behind; connect again");
+}
+
 /* It cannot keep up. An old backlog is of no use: the newest state is sent when there is room. */
 static void fall_behind(struct websocket *websocket, struct subscription *of)
 {
     subscription_make_stale(of);
     send_queue_drop(&websocket->queue, make_stale);
-    if (websocket->endpoint != ENDPOINT_JAVA_ALL_CHANGES)
-        return;
-    push_count(&websocket->push->counters.closed_slow, 1);
-    websocket_close(websocket, CODE_TRY_AGAIN_LATER, "fell behind; connect again");
+    if (websocket->endpoint == ENDPOINT_JAVA_ALL_CHANGES)
+        websocket_give_up(websocket);
 }
 
 static void sent(struct websocket *websocket, size_t bytes)
@@ -172,7 +176,8 @@ void websocket_say(struct websocket *websocket, const struct text *message)
     frame_unref(frame);
 }
 
-/* Sends what waits; with an empty queue there is room for what was missed. */
+/* Sends what waits; with an empty queue there is room for what was missed. What is found missed
+ * while that is made up for has its turn when epoll tells of room the next time. */
 static void flush(struct websocket *websocket)
 {
     if (websocket->queue.count) {
@@ -189,7 +194,8 @@ static void flush(struct websocket *websocket)
         return;
     if (websocket->queue.count == 0 && websocket->state == WEBSOCKET_CLOSING)
         end_our_side(websocket);
-    await_room(websocket, websocket->queue.count > 0);
+    bool is_behind = websocket->behind && websocket->state == WEBSOCKET_OPEN;
+    await_room(websocket, websocket->queue.count > 0 || is_behind);
 }
 
 /* --- reading ---------------------------------------------------------------------------------- */
