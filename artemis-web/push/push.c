@@ -341,6 +341,7 @@ void push_view(struct push *push, struct push_view *view)
         .closed_slow = get(&counters->closed_slow),
         .closed_errors = get(&counters->closed_errors),
     };
+    uint64_t seen = atomic_load(&push->seen); /* before the version, which is never less */
     if (is_watched(push))
-        view->behind = registry_version(push->engine->registry) - atomic_load(&push->seen);
+        view->behind = registry_version(push->engine->registry) - seen;
 }
