@@ -374,7 +374,8 @@ static void write_batch_status(struct json_writer *w, const struct batch *batch,
     text_free(&message);
 }
 
-/* Those that fit: the first that does not, and all after it, are left out. */
+/* Those that fit. One that does not is left out alone: it may never fit, and must not hide for good
+ * those after it. */
 static void write_failures(struct json_writer *w, const struct batch *batch, enum dialect dialect,
                            size_t bytes_max)
 {
@@ -388,7 +389,6 @@ static void write_failures(struct json_writer *w, const struct batch *batch, enu
             continue;
         *w = before;
         w->out->size = size;
-        break;
     }
     jw_close(w, ']');
 }

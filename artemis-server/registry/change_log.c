@@ -14,6 +14,7 @@ enum error change_log_init(struct change_log *log, uint32_t capacity, struct mom
     if (!log->_shared.ring)
         return ERR_NO_MEMORY;
     pthread_mutex_init(&log->_shared.lock, NULL);
+    pthread_mutex_init(&log->waking, NULL);
     uint64_t start = now.wall_ms * 1000;
     atomic_init(&log->version, start);
     atomic_init(&log->awaited_after, NOT_AWAITED);
@@ -29,6 +30,7 @@ void change_log_free(struct change_log *log)
         instance_unref(log->_shared.ring[i].instance);
     free(log->_shared.ring);
     pthread_mutex_destroy(&log->_shared.lock);
+    pthread_mutex_destroy(&log->waking);
     *log = (struct change_log){0};
 }
 
@@ -138,12 +140,22 @@ bool change_log_await(struct change_log *log, uint64_t version)
     return false;
 }
 
+void change_log_dismiss(struct change_log *log)
+{
+    pthread_mutex_lock(&log->waking);
+    atomic_store(&log->awaited_after, NOT_AWAITED);
+    pthread_mutex_unlock(&log->waking);
+}
+
 void change_log_wake(struct change_log *log)
 {
     uint64_t after = atomic_load(&log->awaited_after);
-    if (after != NOT_AWAITED && atomic_load(&log->version) != after &&
-        atomic_compare_exchange_strong(&log->awaited_after, &after, NOT_AWAITED))
+    if (after == NOT_AWAITED || atomic_load(&log->version) == after)
+        return;
+    pthread_mutex_lock(&log->waking);
+    if (atomic_compare_exchange_strong(&log->awaited_after, &after, NOT_AWAITED))
         log->wake(log->wake_context);
+    pthread_mutex_unlock(&log->waking);
 }
 
 void change_list_free(struct change *changes, size_t count)

@@ -44,6 +44,7 @@ struct change_log {
     /* Who waits for the next change, if anybody does. */
     change_log_waker *wake; /* constant, like its context */
     void *wake_context;
+    pthread_mutex_t waking; /* held while the waker is called; below all other locks */
     _Atomic uint64_t awaited_after;
 };
 
@@ -69,6 +70,8 @@ void change_list_free(struct change *changes, size_t count);
 /* Has the waker called once, soon after there is a change after `version`. False: there is one
  * already. For one thread; the waker is set before others use the log. */
 MUST_USE bool change_log_await(struct change_log *log, uint64_t version);
+/* Ends the awaiting. The waker is not under way any more when this returns, nor will it be. */
+void change_log_dismiss(struct change_log *log);
 /* Calls the waker if somebody awaits what was appended. For those who have appended, when they hold
  * no lock any more. */
 void change_log_wake(struct change_log *log);

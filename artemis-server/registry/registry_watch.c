@@ -14,6 +14,11 @@ bool registry_await(struct registry *registry, uint64_t version)
     return change_log_await(&registry->log, version);
 }
 
+void registry_dismiss(struct registry *registry)
+{
+    change_log_dismiss(&registry->log);
+}
+
 enum error registry_changes(struct registry *registry, uint64_t version, struct change *out,
                             size_t max, size_t *count)
 {

@@ -18,6 +18,8 @@
 void registry_on_version(struct registry *registry, change_log_waker *wake, void *context);
 /* As change_log_await: false when there is a change after `version` already. */
 MUST_USE bool registry_await(struct registry *registry, uint64_t version);
+/* As change_log_dismiss: to be called before what the waker needs is freed. */
+void registry_dismiss(struct registry *registry);
 /* As change_log_read. */
 MUST_USE enum error registry_changes(struct registry *registry, uint64_t version,
                                      struct change *out, size_t max, size_t *count);

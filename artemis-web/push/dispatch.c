@@ -15,6 +15,9 @@
 enum {
     FRAME_BYTES_MAX = 64 * 1024,   /* of changes in one message, if they are more than one */
     STATE_BYTES_MAX = 1024 * 1024, /* a larger state is to be fetched by HTTP */
+    /* Sent to one WebSocket before others have their turn. */
+    STATE_BYTES_AT_ONCE = 256 * 1024,
+    KEPT_STATE_BYTES_MAX = 64 * 1024 * 1024,
 };
 
 static struct subscription *subscription_of(struct watcher *watcher)
@@ -212,6 +215,7 @@ static void hand_out_all(struct push *push, uint32_t count)
 /* The log has dropped what we have not read: everybody gets the newest state. */
 static void skip(struct push *push)
 {
+    push->skips++;
     atomic_store(&push->seen, registry_version(push->engine->registry));
     waiting_end_all(push);
     for (struct websocket *websocket = push->websockets; websocket; websocket = websocket->next) {
@@ -286,55 +290,94 @@ static struct frame *build_state(struct push *push, struct topic *topic, enum pu
     return frame_create(FRAME_TEXT, (struct slice){message->data, message->size});
 }
 
-/* The state of a topic, for all who need it now; kept until the service changes. NULL: out of
- * memory. */
+/* Reads the members, and hands out all changes up to their version. Once more where the log had
+ * dropped some of these: what it skips then may be later than what was read. */
+static enum error read_members(struct push *push, struct topic *topic,
+                               struct registry_members *members, uint64_t *version)
+{
+    struct registry *registry = push->engine->registry;
+    bool all = topic == push->topics.all;
+    enum error error = ERR_NONE;
+    uint64_t skips;
+    *members = (struct registry_members){0};
+    topic->pinned = true; /* its last watcher may fail meanwhile */
+    do {
+        skips = push->skips;
+        registry_members_free(members);
+        if (!all)
+            error = registry_members(registry, topic_id(topic), members);
+        *version = all ? registry_version(registry) : members->version;
+        if (!error)
+            push_dispatch(push, *version);
+    } while (!error && push->skips != skips);
+    topic->pinned = false;
+    return error;
+}
+
+/* The state of a topic, for all who need it now; kept for a while, unless the service changes. The
+ * caller's reference. NULL: out of memory. */
 static struct frame *newest_state(struct push *push, struct topic *topic, enum push_form form)
 {
-    struct registry_members members = {0};
+    struct registry_members members;
+    uint64_t version;
     bool all = topic == push->topics.all;
-    if (topic->state[form] && !all &&
-        registry_service_version(push->engine->registry, topic_id(topic)) == topic->state_version)
-        return topic->state[form];
-    topic_drop_state(topic);
-    if (!all && registry_members(push->engine->registry, topic_id(topic), &members))
+    if (topic->state[form] &&
+        topic->state_version == registry_service_version(push->engine->registry, topic_id(topic)))
+        return frame_ref(topic->state[form]);
+    if (read_members(push, topic, &members, &version))
         return NULL;
-    uint64_t version = all ? registry_version(push->engine->registry) : members.version;
-    topic->pinned = true; /* its last watcher may fail meanwhile */
-    push_dispatch(push, version);
-    topic->pinned = false;
-    topic->state[form] =
+    struct frame *frame =
         build_state(push, topic, form, &members, version ? version : atomic_load(&push->seen));
-    topic->state_version = members.version;
+    if (topic->state_version != members.version)
+        topic_drop_state(topic);
+    if (push->topics.kept_bytes > KEPT_STATE_BYTES_MAX)
+        topics_drop_states(&push->topics);
+    if (frame && !all) {
+        topic->state_version = members.version;
+        topic_keep_state(&push->topics, topic, form, frame_ref(frame));
+    }
     registry_members_free(&members);
-    return topic->state[form];
+    return frame;
+}
+
+/* Sends the newest state to one subscription. False: no more can be sent now, or at all. */
+static bool make_up(struct push *push, struct websocket *websocket, struct subscription *of,
+                    size_t *sent_bytes)
+{
+    struct topic *topic = of->watcher.topic;
+    if (websocket->endpoint == ENDPOINT_JAVA_ALL_CHANGES) {
+        websocket_give_up(websocket);
+        return false;
+    }
+    struct frame *frame = newest_state(push, topic, of->form);
+    if (websocket->state == WEBSOCKET_GONE) { /* and `of` with it */
+        topics_release(&push->topics, topic);
+    } else if (!frame) {
+        websocket_close(websocket, WSLAY_CODE_INTERNAL_SERVER_ERROR, "out of memory");
+    } else {
+        push_count(&push->counters.reloads, 1);
+        *sent_bytes += frame->size;
+        of->stale = false;
+        websocket_send(websocket, frame, of);
+    }
+    frame_unref(frame);
+    return websocket->state == WEBSOCKET_OPEN;
 }
 
 void push_make_up(struct push *push, struct websocket *websocket)
 {
     struct subscription *next;
+    size_t sent_bytes = 0;
     websocket->behind = false;
     for (struct subscription *of = websocket->subscriptions; of; of = next) {
         next = of->next;
         if (!of->stale)
             continue;
-        if (websocket->queue.count) {
+        if (websocket->queue.count || sent_bytes > STATE_BYTES_AT_ONCE) {
             websocket->behind = true; /* at the next chance */
             return;
         }
-        struct topic *topic = of->watcher.topic;
-        struct frame *frame = newest_state(push, topic, of->form);
-        if (websocket->state == WEBSOCKET_GONE) { /* and `of` with it */
-            topics_release(&push->topics, topic);
-            return;
-        }
-        if (!frame) {
-            websocket_close(websocket, WSLAY_CODE_INTERNAL_SERVER_ERROR, "out of memory");
-            return;
-        }
-        push_count(&push->counters.reloads, 1);
-        of->stale = false;
-        websocket_send(websocket, frame, of);
-        if (websocket->state != WEBSOCKET_OPEN)
+        if (!make_up(push, websocket, of, &sent_bytes))
             return;
     }
 }

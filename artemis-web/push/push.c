@@ -99,6 +99,7 @@ static void look_at_websockets(struct push *push)
     if (push->now.mono_ms < push->looked_ms + LOOK_INTERVAL_MS)
         return;
     push->looked_ms = push->now.mono_ms;
+    topics_drop_states(&push->topics); /* they serve when many have missed the same at once */
     for (struct websocket *websocket = push->websockets; websocket; websocket = next) {
         next = websocket->next;
         websocket_look(websocket);
@@ -290,6 +291,7 @@ void push_stop(struct push *push)
     atomic_store(&push->stop, true);
     ring(push);
     pthread_join(push->id, NULL);
+    registry_dismiss(push->engine->registry); /* which changes still, by leases and by peers */
     pthread_mutex_lock(&push->_shared.lock);
     push->_shared.stopped = true;
     pthread_mutex_unlock(&push->_shared.lock);
@@ -347,6 +349,7 @@ void push_view(struct push *push, struct push_view *view)
         .closed_slow = get(&counters->closed_slow),
         .closed_errors = get(&counters->closed_errors),
     };
+    uint64_t seen = atomic_load(&push->seen); /* before the version, which is never less */
     if (is_watched(push))
-        view->behind = registry_version(push->engine->registry) - atomic_load(&push->seen);
+        view->behind = registry_version(push->engine->registry) - seen;
 }

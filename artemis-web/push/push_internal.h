@@ -63,7 +63,8 @@ struct websocket {
     uint64_t fed;       /* bytes that the reader has got, */
     uint64_t framed;    /* and those of the frames that it has begun */
     bool in_fragments;
-    struct text early; /* what came with the handshake */
+    uint32_t fragments; /* of the message under way */
+    struct text early;  /* what came with the handshake */
 };
 
 struct waiter {
@@ -106,6 +107,7 @@ struct push {
 
     struct moment now; /* of this round */
     uint64_t looked_ms;
+    uint64_t skips; /* how often the log had dropped what was not handed out */
     struct topics topics;
     struct websocket *websockets;
     struct waiter *slots[WAIT_SLOTS]; /* by the end of the wait */
@@ -172,6 +174,8 @@ void websocket_sent(struct websocket *websocket, struct frame *frame, struct sub
                     ssize_t size, int error);
 /* It has missed something: it gets nothing more before the newest state. */
 void subscription_make_stale(struct subscription *subscription);
+/* It cannot be made up for what it has missed: the client is to connect again. */
+void websocket_give_up(struct websocket *websocket);
 /* Begins the closing handshake. */
 void websocket_close(struct websocket *websocket, uint16_t code, const char *reason);
 /* Ends it at once. It is freed at the end of the round. */

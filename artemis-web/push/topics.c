@@ -98,10 +98,38 @@ void topic_unlink(struct watcher *watcher, enum watcher_kind kind)
     *watcher = (struct watcher){0};
 }
 
+void topic_keep_state(struct topics *topics, struct topic *topic, enum push_form form,
+                      struct frame *frame)
+{
+    if (!topic->kept_by) {
+        topic->kept_by = &topics->kept;
+        topic->next_kept = topics->kept;
+        if (topic->next_kept)
+            topic->next_kept->kept_by = &topic->next_kept;
+        topics->kept = topic;
+    }
+    topics->kept_bytes += frame->size;
+    frame_unref(topic->state[form]);
+    topic->state[form] = frame;
+}
+
 void topic_drop_state(struct topic *topic)
 {
+    if (topic->kept_by) {
+        *topic->kept_by = topic->next_kept;
+        if (topic->next_kept)
+            topic->next_kept->kept_by = topic->kept_by;
+        topic->kept_by = NULL;
+    }
     for (int form = 0; form < FORM_COUNT; form++) {
         frame_unref(topic->state[form]);
         topic->state[form] = NULL;
     }
+}
+
+void topics_drop_states(struct topics *topics)
+{
+    while (topics->kept)
+        topic_drop_state(topics->kept);
+    topics->kept_bytes = 0;
 }

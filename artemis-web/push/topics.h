@@ -41,6 +41,8 @@ struct topic {
     /* The newest state of the service, for those who need all of it. */
     struct frame *state[FORM_COUNT];
     uint64_t state_version;
+    struct topic *next_kept; /* of those with a state */
+    struct topic **kept_by;  /* NULL: it has none */
 };
 
 struct topics {
@@ -48,6 +50,8 @@ struct topics {
     struct slab slab;
     struct hash_index index;
     struct topic *all; /* "*", there for good */
+    struct topic *kept;
+    size_t kept_bytes; /* of all states that were kept since topics_drop_states */
 };
 
 /* The seed is random for each process: nobody can choose names that collide. ERR_NO_MEMORY. */
@@ -63,7 +67,11 @@ void topics_release(struct topics *topics, struct topic *topic);
 void topic_link(struct topic *topic, enum watcher_kind kind, struct watcher *watcher);
 /* The topic stays, until topics_release. */
 void topic_unlink(struct watcher *watcher, enum watcher_kind kind);
+/* Keeps a frame, a reference of which it takes over, for the next who asks. */
+void topic_keep_state(struct topics *topics, struct topic *topic, enum push_form form,
+                      struct frame *frame);
 void topic_drop_state(struct topic *topic);
+void topics_drop_states(struct topics *topics); /* of all topics */
 
 static inline struct slice topic_id(const struct topic *topic)
 {

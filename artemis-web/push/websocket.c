@@ -21,6 +21,7 @@ enum {
     READS_AT_ONCE = 4, /* then others have their turn */
     SEND_BUFFER_BYTES = 64 * 1024,
     HEADER_BYTES = 6, /* of a small frame, with its mask */
+    FRAGMENTS_MAX = 1024,
     CODE_TRY_AGAIN_LATER = 1013,
 };
 
@@ -34,6 +35,7 @@ static void free_reader(struct websocket *websocket)
     websocket->reader = NULL;
     websocket->fed = websocket->framed = 0;
     websocket->in_fragments = false;
+    websocket->fragments = 0;
 }
 
 void websocket_end(struct websocket *websocket)
@@ -106,15 +108,19 @@ static void make_stale(void *owner)
     subscription_make_stale(owner);
 }
 
+void websocket_give_up(struct websocket *websocket)
+{
+    push_count(&websocket->push->counters.closed_slow, 1);
+    websocket_close(websocket, CODE_TRY_AGAIN_LATER, "fell behind; connect again");
+}
+
 /* It cannot keep up. An old backlog is of no use: the newest state is sent when there is room. */
 static void fall_behind(struct websocket *websocket, struct subscription *of)
 {
     subscription_make_stale(of);
     send_queue_drop(&websocket->queue, make_stale);
-    if (websocket->endpoint != ENDPOINT_JAVA_ALL_CHANGES)
-        return;
-    push_count(&websocket->push->counters.closed_slow, 1);
-    websocket_close(websocket, CODE_TRY_AGAIN_LATER, "fell behind; connect again");
+    if (websocket->endpoint == ENDPOINT_JAVA_ALL_CHANGES)
+        websocket_give_up(websocket);
 }
 
 static void sent(struct websocket *websocket, size_t bytes)
@@ -186,7 +192,8 @@ void websocket_say(struct websocket *websocket, const struct text *message)
     frame_unref(frame);
 }
 
-/* Sends what waits; with an empty queue there is room for what was missed. */
+/* Sends what waits; with an empty queue there is room for what was missed. What is found missed
+ * while that is made up for has its turn when epoll tells of room the next time. */
 static void flush(struct websocket *websocket)
 {
     if (websocket->queue.count) {
@@ -203,7 +210,8 @@ static void flush(struct websocket *websocket)
         return;
     if (websocket->queue.count == 0 && websocket->state == WEBSOCKET_CLOSING)
         end_our_side(websocket);
-    await_room(websocket, websocket->queue.count > 0);
+    bool is_behind = websocket->behind && websocket->state == WEBSOCKET_OPEN;
+    await_room(websocket, websocket->queue.count > 0 || is_behind);
 }
 
 /* --- reading ---------------------------------------------------------------------------------- */
@@ -262,8 +270,13 @@ static void on_frame(wslay_event_context_ptr reader,
     struct websocket *websocket = context;
     size_t wide = frame->payload_length > UINT16_MAX ? 8 : frame->payload_length > 125 ? 2 : 0;
     websocket->framed += HEADER_BYTES + wide + frame->payload_length;
-    if (!wslay_is_ctrl_frame(frame->opcode))
+    if (!wslay_is_ctrl_frame(frame->opcode)) {
         websocket->in_fragments = !frame->fin;
+        bool continues = frame->opcode == WSLAY_CONTINUATION_FRAME;
+        websocket->fragments = continues ? websocket->fragments + 1 : 1;
+    }
+    if (websocket->fragments > FRAGMENTS_MAX) /* wslay takes more for each than for its bytes */
+        (void)wslay_event_queue_close(reader, WSLAY_CODE_MESSAGE_TOO_BIG, NULL, 0);
     if (frame->opcode == WSLAY_CONNECTION_CLOSE && frame->payload_length == 1) /* half a code */
         (void)wslay_event_queue_close(reader, WSLAY_CODE_PROTOCOL_ERROR, NULL, 0);
 }

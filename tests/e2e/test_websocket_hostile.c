@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Clients of WebSockets that would have the server keep much for little.
+ */
+#include "tests/support/calls.h"
+#include "tests/support/wait.h"
+#include "tests/support/websocket_client.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FRAGMENTS_MAX = 1024, CODE_TOO_BIG = 1009 };
+
+static int start(void **state)
+{
+    return fixture_start(state, (const char *const[]){"--set", "ratelimit.enabled=false", NULL});
+}
+
+static void send_fragments(struct websocket_client *client, int count)
+{
+    for (int i = 0; i < count; i++)
+        SEND(client, .opcode = i == 0 ? OPCODE_TEXT : OPCODE_CONTINUATION, .more = true,
+             TEXT_OF(" "));
+}
+
+static void as_many_fragments_as_may_be_are_one_message(void **state)
+{
+    struct fixture *fixture = *state;
+    struct websocket_client client;
+    static const char answer[] = "{\"type\":\"pong\"}";
+    websocket_client_open(&client, fixture->server.port, "/ws");
+    for (int i = 0; i < 2; i++) { /* the count begins anew */
+        send_fragments(&client, FRAGMENTS_MAX - 1);
+        SEND(&client, .opcode = OPCODE_CONTINUATION, TEXT_OF("{\"type\":\"ping\"}"));
+        websocket_client_check_frame(&client, OPCODE_TEXT, answer, strlen(answer));
+    }
+    websocket_client_close(&client);
+}
+
+static void one_fragment_more_is_too_big(void **state)
+{
+    struct fixture *fixture = *state;
+    struct websocket_client client;
+    websocket_client_open(&client, fixture->server.port, "/ws");
+    send_fragments(&client, FRAGMENTS_MAX + 1);
+    websocket_client_check_closed(&client, CODE_TOO_BIG);
+    websocket_client_close(&client);
+    call_wait_metric(fixture->http, "artemis_websockets", 0);
+}
+
+/* An instance that is too large for an answer below 8 KiB does not hide the one after it. */
+static void heartbeat_names_what_fits_behind_what_does_not(void **state)
+{
+    struct fixture *fixture = *state;
+    struct websocket_client client;
+    char *large = malloc(8 * 1024);
+    assert_non_null(large);
+    memset(large, 'x', 8 * 1024);
+    large[8 * 1024 - 1] = '\0';
+    websocket_client_open(&client, fixture->server.port, "/ws/registry/heartbeat");
+    websocket_client_say(&client,
+                         "{'instances':[{'regionId':'r','zoneId':'z','serviceId':'s',"
+                         "'instanceId':'large','machineName':'%s'},"
+                         "{'regionId':'r','zoneId':'z','serviceId':'s','instanceId':'small'}]}",
+                         large);
+    free(large);
+    struct http_answer *answer = websocket_client_next(&client);
+    check_count(answer, "failedInstances", 1);
+    check_contains(answer, "failedInstances[0].instance.instanceId", "small");
+    websocket_client_close(&client);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, fixture_stop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(as_many_fragments_as_may_be_are_one_message),
+        TEST(one_fragment_more_is_too_big),
+        TEST(heartbeat_names_what_fits_behind_what_does_not),
+    };
+    return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
+}

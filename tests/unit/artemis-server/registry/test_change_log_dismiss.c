@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Who is dismissed is not called any more, until it awaits again.
+ */
+#include "artemis-server/registry/change_log.h"
+
+#include "tests/unit/artemis-server/registry/registry_fixture.h"
+
+static void count_call(void *context)
+{
+    ++*(int *)context;
+}
+
+static void dismissed_is_not_called(void **state)
+{
+    (void)state;
+    struct change_log log;
+    int calls = 0;
+    struct instance *instance = make_instance((struct brief){.service = "s", .id = "i"});
+    assert_int_equal(change_log_init(&log, 16, at_ms(0)), ERR_NONE);
+    log.wake = count_call;
+    log.wake_context = &calls;
+    assert_true(change_log_await(&log, change_log_version(&log)));
+    change_log_dismiss(&log);
+    uint64_t version = change_log_append(&log, instance, CHANGE_NEW, at_ms(1));
+    change_log_wake(&log);
+    assert_int_equal(calls, 0);
+
+    assert_true(change_log_await(&log, version));
+    change_log_append(&log, instance, CHANGE_DELETE, at_ms(2));
+    change_log_wake(&log);
+    assert_int_equal(calls, 1);
+    instance_unref(instance);
+    change_log_free(&log);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(dismissed_is_not_called)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
