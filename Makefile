@@ -124,8 +124,8 @@ format: ## set the layout of all sources
 asan tsan ubsan: ## the tests under a sanitizer (asan: addresses, tsan: threads, ubsan: behaviour)
 	@$(MAKE) --no-print-directory VARIANT=$@ test
 
-fuzz: ## fuzz the readers of foreign input (FUZZ_SECS=60 each; needs clang)
-	@tests/fuzz/run.sh $(or $(FUZZ_SECS),60)
+fuzz: ## fuzz the readers of foreign input (FUZZ_SECS=60 each, ONLY=websocket for one; needs clang)
+	@tests/fuzz/run.sh $(or $(FUZZ_SECS),60) $(ONLY)
 
 sim: $(SIM_BIN) ## simulate clusters, SEEDS=1000 of them, or tell the story of one (SEED=x)
 	@$(SIM_BIN) $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000) --first $(or $(FIRST),1))

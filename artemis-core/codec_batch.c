@@ -14,15 +14,15 @@ enum { EXCERPT_BYTES = 80 };
 struct failure {
     size_t index;
     enum error error;
-    char *message; /* owned */
+    char *message;        /* owned */
+    struct document item; /* where hot */
 };
 
-/* A body of the ordinary shape is read as it lies (codec_hot); a document is made of it only when
- * an item fails, whose fields the answer repeats. */
+/* A body of the ordinary shape is read as it lies (codec_hot); documents are made only of items
+ * that fail, whose fields the answer repeats. */
 struct batch {
-    struct slice body;
     bool hot;
-    struct hot_keys hot_keys; /* where hot */
+    struct hot_list hot_list; /* where hot */
     struct hot_item hot_item; /* the last that was read; its index, and one more */
     size_t hot_item_end;
     struct document document; /* without a root while hot */
@@ -80,31 +80,15 @@ static enum error find_list(struct batch *batch, enum batch_kind kind, char mess
 static enum error open_batch(struct batch *batch, struct slice body, enum batch_kind kind,
                              char message[MESSAGE_BYTES])
 {
-    batch->body = body;
-    if (kind == BATCH_OF_KEYS && hot_keys_scan(body, BATCH_ITEMS_MAX, &batch->hot_keys)) {
+    bool keys = kind == BATCH_OF_KEYS;
+    if (hot_list_scan(body, keys, BATCH_ITEMS_MAX, &batch->hot_list)) {
         batch->hot = true;
-        batch->keys = true;
-        batch->document.camel = batch->hot_keys.camel_root;
+        batch->keys = keys;
+        batch->document.camel = batch->hot_list.camel_root;
         return ERR_NONE;
     }
     enum error error = document_open(body, &batch->document, message);
     return error ? error : find_list(batch, kind, message);
-}
-
-/* Makes the document of a hot batch. */
-static enum error cool_down(struct batch *batch)
-{
-    if (!batch->hot)
-        return ERR_NONE;
-    bool camel = batch->document.camel;
-    char message[MESSAGE_BYTES];
-    enum error error = document_open(batch->body, &batch->document, message);
-    batch->document.camel = camel;
-    if (!error)
-        error = find_list(batch, BATCH_OF_KEYS, message);
-    assert(!error || error == ERR_NO_MEMORY); /* Jansson takes what codec_hot takes */
-    batch->hot = error != ERR_NONE;
-    return error;
 }
 
 enum error batch_parse(struct slice body, enum batch_kind kind, struct batch **out, bool *camel,
@@ -126,8 +110,10 @@ void batch_free(struct batch *batch)
 {
     if (!batch)
         return;
-    for (size_t i = 0; i < batch->failure_count; i++)
+    for (size_t i = 0; i < batch->failure_count; i++) {
         free(batch->failures[i].message);
+        document_close(&batch->failures[i].item);
+    }
     free(batch->failures);
     document_close(&batch->document);
     free(batch);
@@ -135,7 +121,7 @@ void batch_free(struct batch *batch)
 
 size_t batch_count(const struct batch *batch)
 {
-    return batch->hot ? batch->hot_keys.count : json_array_size(batch->list);
+    return batch->hot ? batch->hot_list.count : json_array_size(batch->list);
 }
 
 bool batch_is_camel(const struct batch *batch)
@@ -145,12 +131,17 @@ bool batch_is_camel(const struct batch *batch)
 
 /* --- failures --------------------------------------------------------------------------------- */
 
+static const struct hot_item *read_hot(struct batch *batch, size_t index)
+{
+    if (batch->hot_item_end != index + 1)
+        hot_list_read(&batch->hot_list, index, &batch->hot_item);
+    batch->hot_item_end = index + 1;
+    return &batch->hot_item;
+}
+
 static enum error note_failure(struct batch *batch, size_t index, enum error why,
                                const char *message)
 {
-    enum error error = cool_down(batch);
-    if (error)
-        return error;
     if (batch->failure_count == batch->failure_capacity) {
         size_t capacity = batch->failure_capacity ? batch->failure_capacity * 2 : 4;
         struct failure *grown = realloc(batch->failures, capacity * sizeof(*grown));
@@ -159,10 +150,16 @@ static enum error note_failure(struct batch *batch, size_t index, enum error why
         batch->failures = grown;
         batch->failure_capacity = capacity;
     }
+    struct document item = {0};
+    char unused[MESSAGE_BYTES];
+    if (batch->hot && document_open(read_hot(batch, index)->whole, &item, unused))
+        return ERR_NO_MEMORY; /* Jansson takes what codec_hot takes */
     char *copy = strdup(message);
-    if (!copy)
+    if (!copy) {
+        document_close(&item);
         return ERR_NO_MEMORY;
-    batch->failures[batch->failure_count++] = (struct failure){index, why, copy};
+    }
+    batch->failures[batch->failure_count++] = (struct failure){index, why, copy, item};
     return ERR_NONE;
 }
 
@@ -240,21 +237,20 @@ static enum error item_object(struct batch *batch, size_t index, json_t **out)
 
 enum error batch_instance(struct batch *batch, size_t index, struct instance **out)
 {
-    json_t *item;
-    enum error error = item_object(batch, index, &item);
-    if (error)
-        return error;
     struct field_problem problem = {0};
-    error = item_instance(item, &batch->document.camel, out, &problem);
+    enum error error;
+    if (batch->hot) {
+        const struct hot_item *hot = read_hot(batch, index);
+        batch->document.camel |= hot->camel;
+        error = instance_create(&hot->spec, out, &problem);
+    } else {
+        json_t *item;
+        error = item_object(batch, index, &item);
+        if (error)
+            return error;
+        error = item_instance(item, &batch->document.camel, out, &problem);
+    }
     return error == ERR_INVALID_FIELD ? refuse_field(batch, index, &problem) : error;
-}
-
-static const struct hot_item *read_hot(struct batch *batch, size_t index)
-{
-    if (batch->hot_item_end != index + 1)
-        hot_keys_read(&batch->hot_keys, index, &batch->hot_item, &batch->document.camel);
-    batch->hot_item_end = index + 1;
-    return &batch->hot_item;
 }
 
 enum error batch_key(struct batch *batch, size_t index, struct instance_key *out)
@@ -263,7 +259,9 @@ enum error batch_key(struct batch *batch, size_t index, struct instance_key *out
     struct field_problem problem = {0};
     enum error error = ERR_NONE;
     if (batch->hot) {
-        memcpy(parts, read_hot(batch, index)->parts, sizeof(parts));
+        const struct hot_item *hot = read_hot(batch, index);
+        batch->document.camel |= hot->camel;
+        memcpy(parts, hot->spec.text, sizeof(parts));
     } else {
         json_t *item;
         error = item_object(batch, index, &item);
@@ -285,6 +283,7 @@ enum error batch_version(struct batch *batch, size_t index, struct peer_record *
         const struct hot_item *hot = read_hot(batch, index);
         record->version = hot->version;
         record->age_ms = hot->age_ms;
+        record->deleted = hot->deleted;
         error = item_check_version(&record->version, &problem);
     } else {
         error = item_object(batch, index, &item);
@@ -332,7 +331,8 @@ static void write_own_fields(struct json_writer *w, const struct batch *batch, c
 static void write_failure(struct json_writer *w, const struct batch *batch, enum dialect dialect,
                           const struct failure *failure, bool brief)
 {
-    const json_t *item = json_array_get(batch->list, failure->index);
+    const json_t *item =
+        batch->hot ? failure->item.root : json_array_get(batch->list, failure->index);
     const struct error_info *info = error_info(failure->error);
     bool nested = dialect != DIALECT_SNAKE && !batch->keys && json_is_object(item);
     jw_open(w, '{');

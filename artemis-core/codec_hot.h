@@ -1,23 +1,44 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * codec_hot - reads the ordinary heartbeat body without building a tree.
+ * codec_hot - reads ordinary records as they lie, without building a tree.
  *
- * Heartbeats are by far the most frequent request, and Jansson's tree was two thirds of what one
- * cost. This reader takes bodies of one shape only: an object whose single member is
- * `instance_keys` (or `instanceKeys`), a list of objects that hold key fields, each once, as plain
- * ASCII strings without escapes; and what peers add: `version` and `age_ms`, numbers of at most 18
- * digits, and `origin`. It looks at the whole body before it says yes; whatever else there is, from
- * an unknown member to a mistake, it leaves to Jansson. What it takes it reads exactly as Jansson
- * would, which a test and a fuzzer hold it to (docs/decisions/0003-json.md).
+ * Heartbeats are by far the most frequent request, and a node that comes back reads everything its
+ * peers hold; Jansson's tree was two thirds of the one, and nearly all of the other. This reader
+ * takes records of one shape only: an object of members that we know, each once, in either casing.
+ * Texts are strings without escapes, in valid UTF-8; numbers are digits, 18 at most; `metadata` is
+ * an object of such strings, without a name given twice; null counts as absent, as everywhere. It
+ * looks at the whole record before it says yes. Whatever else there is, from an unknown member to a
+ * mistake, it leaves to Jansson. What it takes it reads exactly as Jansson would, which a test and
+ * a fuzzer hold it to (docs/decisions/0003-json.md).
  *
- * Not for other rooms than the codec. Pure; allocates nothing; slices point into the body.
+ * Whether the values are valid is not its concern: ask instance_create, instance_key_make and
+ * item_check_version.
+ *
+ * Not for other rooms than the codec. Pure; allocates nothing; slices point into what was read.
  */
 #pragma once
 
 #include "artemis-core/instance.h"
 #include "artemis-core/version.h"
 
-struct hot_keys {
+/* Belongs where it was read to: `spec` points into it. */
+struct hot_item {
+    struct instance_spec spec; /* of a key, only those texts */
+    struct version version;    /* this and the rest is what peers add; zero where absent */
+    uint64_t age_ms;
+    bool deleted;
+    bool camel;                                           /* it has a camelCase name */
+    struct slice whole;                                   /* the record, for Jansson */
+    struct metadata_entry metadata[METADATA_ENTRIES_MAX]; /* beyond the count: unset */
+};
+
+/* Reads the record that `text` begins with. False when it is not of that shape, or not all there. */
+bool hot_item_read(struct slice text, struct hot_item *out);
+
+/* --- bodies ----------------------------------------------------------------------------------- */
+
+/* A body whose single member is a list of such records. */
+struct hot_list {
     struct slice body;
     size_t items_at; /* where the first item begins */
     size_t at;       /* where the next one to be read does */
@@ -26,15 +47,9 @@ struct hot_keys {
     bool camel_root; /* the list is called instanceKeys */
 };
 
-struct hot_item {
-    struct slice parts[KEY_FIELDS]; /* absent ones are empty slices */
-    struct version version;         /* zero where it is absent */
-    uint64_t age_ms;
-};
+/* True when the body is `instance_keys` (`keys`; or instanceKeys) or `instances`, of 1 to `limit`
+ * items that can be read; then *out is ready to be read. */
+bool hot_list_scan(struct slice body, bool keys, size_t limit, struct hot_list *out);
 
-/* True when the body is of that shape, with at most `limit` items; then *out is ready to be
- * read. */
-bool hot_keys_scan(struct slice body, size_t limit, struct hot_keys *out);
-
-/* Reads item `index`; cheapest in order. Sets *camel when it has a camelCase name. */
-void hot_keys_read(struct hot_keys *keys, size_t index, struct hot_item *out, bool *camel);
+/* Reads item `index`; cheapest in order. */
+void hot_list_read(struct hot_list *list, size_t index, struct hot_item *out);

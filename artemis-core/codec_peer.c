@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "artemis-core/codec_hot.h"
 #include "artemis-core/codec_json.h"
 
 /* --- writing ---------------------------------------------------------------------------------- */
@@ -124,6 +125,36 @@ static enum peer_list list_by_name(const struct peer_reader *reader)
 
 /* --- reading: records ------------------------------------------------------------------------- */
 
+/* Of a record that could be read, or not. */
+static enum error hand_over(struct peer_reader *reader, enum peer_list list,
+                            const struct peer_record *record, enum error error)
+{
+    if (!error)
+        reader->on_record(reader->context, list, record);
+    instance_unref(record->instance);
+    if (error != ERR_INVALID_FIELD)
+        return error;
+    reader->invalid++;
+    return ERR_NONE;
+}
+
+static enum error read_hot(struct peer_reader *reader, enum peer_list list,
+                           const struct hot_item *hot)
+{
+    struct peer_record record = {
+        .version = hot->version, .age_ms = hot->age_ms, .deleted = hot->deleted};
+    struct field_problem problem;
+    struct instance_key key;
+    enum error error = item_check_version(&record.version, &problem);
+    if (!error && list == PEER_LIST_INSTANCES) {
+        error = instance_create(&hot->spec, &record.instance, &problem);
+    } else if (!error) {
+        error = instance_key_make(hot->spec.text, &key, &problem);
+        record.key = &key;
+    }
+    return hand_over(reader, list, &record, error);
+}
+
 static enum error read_item(struct peer_reader *reader, enum peer_list list, json_t *item)
 {
     struct peer_record record = {0};
@@ -140,27 +171,30 @@ static enum error read_item(struct peer_reader *reader, enum peer_list list, jso
             error = instance_key_make(parts, &key, &problem);
         record.key = &key;
     }
-    if (!error)
-        reader->on_record(reader->context, list, &record);
-    instance_unref(record.instance);
-    if (error != ERR_INVALID_FIELD)
+    return hand_over(reader, list, &record, error);
+}
+
+static enum error read_record(struct peer_reader *reader, enum peer_list list, struct slice text)
+{
+    struct hot_item hot;
+    if (hot_item_read(text, &hot))
+        return read_hot(reader, list, &hot);
+    char message[MESSAGE_BYTES];
+    struct document document;
+    enum error error = document_open(text, &document, message);
+    if (error)
         return error;
-    reader->invalid++;
-    return ERR_NONE;
+    error = read_item(reader, list, document.root);
+    document_close(&document);
+    return error;
 }
 
 static enum error end_record(struct peer_reader *reader)
 {
-    char message[MESSAGE_BYTES];
-    struct document document;
     if (text_failed(&reader->record))
         return ERR_NO_MEMORY;
-    enum error error =
-        document_open((struct slice){reader->record.data, reader->record.size}, &document, message);
-    if (error)
-        return error;
-    error = read_item(reader, (enum peer_list)reader->list_at[reader->depth - 1], document.root);
-    document_close(&document);
+    enum error error = read_record(reader, (enum peer_list)reader->list_at[reader->depth - 1],
+                                   (struct slice){reader->record.data, reader->record.size});
     text_clear(&reader->record);
     return error;
 }
@@ -179,13 +213,19 @@ static void end_word(struct peer_reader *reader)
         reader->on_number(reader->context, strtoull(reader->word, NULL, 10));
 }
 
+static bool begins_record(const struct peer_reader *reader, char c)
+{
+    if (c != '{' || reader->in_string || reader->record_depth || reader->depth == 0)
+        return false;
+    int list = reader->list_at[reader->depth - 1];
+    return list != PEER_LISTS && list != PEER_LIST_NUMBERS;
+}
+
 static enum error open_bracket(struct peer_reader *reader, char c)
 {
     if (reader->depth == DEPTH_MAX)
         return ERR_INVALID_JSON;
-    bool in_list = reader->depth && reader->brackets[reader->depth - 1] == '[';
-    int around = in_list ? reader->list_at[reader->depth - 1] : PEER_LISTS;
-    if (c == '{' && !reader->record_depth && around != PEER_LISTS && around != PEER_LIST_NUMBERS)
+    if (begins_record(reader, c))
         reader->record_depth = reader->depth + 1;
     reader->brackets[reader->depth] = c;
     reader->list_at[reader->depth] = c == '[' ? (int)list_by_name(reader) : PEER_LISTS;
@@ -204,6 +244,7 @@ static enum error close_bracket(struct peer_reader *reader, char c)
     if (reader->record_depth == reader->depth + 1) {
         error = end_record(reader);
         reader->record_depth = 0;
+        reader->name_size = 0;
     }
     if (reader->depth == 0)
         reader->ended = true;
@@ -267,12 +308,37 @@ static enum error keep(struct peer_reader *reader, const char *data, size_t size
     return ERR_NONE;
 }
 
+/* A record that begins here, lies whole in the piece and is of the ordinary shape is read at once,
+ * as the scanner would have found it. *taken is its size; 0 leaves it to the scanner. */
+static enum error read_at_once(struct peer_reader *reader, struct slice rest, size_t *taken)
+{
+    enum { RECORD_DEPTH = 2 }; /* it may hold metadata */
+    struct hot_item hot;
+    *taken = 0;
+    if (reader->word_size || reader->depth + RECORD_DEPTH > DEPTH_MAX)
+        return ERR_NONE;
+    if (rest.size > PEER_RECORD_BYTES_MAX)
+        rest.size = PEER_RECORD_BYTES_MAX;
+    if (!hot_item_read(rest, &hot))
+        return ERR_NONE;
+    *taken = hot.whole.size;
+    reader->name_size = 0;
+    return read_hot(reader, (enum peer_list)reader->list_at[reader->depth - 1], &hot);
+}
+
 enum error peer_reader_feed(struct peer_reader *reader, struct slice piece)
 {
     enum error error = ERR_NONE;
     size_t kept = 0; /* where what is not yet kept of the record begins */
     for (size_t i = 0; i < piece.size && !error; i++) {
         char c = piece.data[i];
+        size_t taken = 0;
+        if (begins_record(reader, c))
+            error = read_at_once(reader, (struct slice){piece.data + i, piece.size - i}, &taken);
+        if (error || taken) {
+            i += taken - 1;
+            continue;
+        }
         bool in_record = reader->record_depth != 0;
         bool ends =
             in_record && !reader->in_string && c == '}' && reader->depth == reader->record_depth;

@@ -3,8 +3,9 @@
  * codec_peer - what nodes say to each other: records with version, origin and age.
  *
  * Writing appends to a json_writer. Reading takes an answer as it comes, in pieces, and hands out
- * record by record, so that an answer of any length needs the memory of one record: a small scanner
- * finds where each begins and ends, and Jansson reads it.
+ * record by record, so that an answer of any length needs the memory of one record. An ordinary one
+ * that lies whole in a piece is read in place (codec_hot); of others a small scanner finds where
+ * they begin and end, and Jansson reads them.
  *
  * A peer of an older Artemis ("plain") gets no versions and no status it could not read, and every
  * part of a key, as it expects.

@@ -201,17 +201,17 @@ static void append_derived_url(struct slice ip, uint16_t port, struct text *out)
     text_append_u64(out, port);
 }
 
-/* True when the url says nothing that ip and port do not say. */
+/* True when the url says nothing that ip and port do not say. The spec has been checked. */
 static bool url_is_derived(const struct instance_spec *spec)
 {
     struct slice ip = spec->text[FIELD_IP];
     struct slice url = spec->text[FIELD_URL];
-    char room[IP_BYTES_MAX + 32];
-    if (ip.size == 0 || url.size >= sizeof(room))
+    char room[IP_BYTES_MAX + sizeof("http://[]:65535")];
+    struct text derived = {.data = room, .capacity = sizeof(room)}; /* never grows: it fits */
+    if (ip.size == 0 || url.size == 0)
         return false;
-    const char *format = needs_brackets(ip) ? "http://[%.*s]:%d" : "http://%.*s:%d";
-    int size = snprintf(room, sizeof(room), format, (int)ip.size, ip.data, (int)spec->port);
-    return size >= 0 && slice_equal(url, (struct slice){room, (size_t)size});
+    append_derived_url(ip, (uint16_t)spec->port, &derived);
+    return slice_equal(url, (struct slice){derived.data, derived.size});
 }
 
 static enum instance_status parse_status(struct slice word)

@@ -85,20 +85,34 @@ static void escape(struct text *out, unsigned char c)
     }
 }
 
+/* The size of what `value` begins with that needs no escape. */
+static size_t plain_size(struct slice value)
+{
+    size_t size = 0;
+    for (; size < value.size; size++) {
+        unsigned char c = (unsigned char)value.data[size];
+        if (c < 0x20 || c == '"' || c == '\\')
+            break;
+    }
+    return size;
+}
+
 static void append_escaped(struct text *out, struct slice value)
 {
-    text_append_char(out, '"');
-    size_t start = 0; /* of the run that needs no escape */
-    for (size_t i = 0; i < value.size; i++) {
-        unsigned char c = (unsigned char)value.data[i];
-        if (c >= 0x20 && c != '"' && c != '\\')
-            continue;
-        text_append(out, value.data + start, i - start);
-        escape(out, c);
-        start = i + 1;
+    char *to = text_reserve(out, value.size + 2);
+    if (!to)
+        return;
+    size_t plain = plain_size(value);
+    *to++ = '"';
+    if (plain)
+        memcpy(to, value.data, plain);
+    out->size += 1 + plain;
+    while (plain < value.size) {
+        escape(out, (unsigned char)value.data[plain]);
+        value = (struct slice){value.data + plain + 1, value.size - plain - 1};
+        plain = plain_size(value);
+        text_append(out, value.data, plain);
     }
-    if (start < value.size)
-        text_append(out, value.data + start, value.size - start);
     text_append_char(out, '"');
 }
 

@@ -83,7 +83,11 @@ void text_append_string(struct text *text, const char *terminated)
 
 void text_append_char(struct text *text, char c)
 {
-    text_append(text, &c, 1);
+    char *to = text_reserve(text, 1);
+    if (!to)
+        return;
+    *to = c;
+    text->size++;
 }
 
 void text_append_u64(struct text *text, uint64_t number)

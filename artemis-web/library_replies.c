@@ -34,9 +34,9 @@ static const struct {
 } replies[] = {
     {MHD_HTTP_BAD_REQUEST, ERR_MALFORMED_REQUEST, "request: is not valid HTTP/1.1"},
     {MHD_HTTP_URI_TOO_LONG, ERR_HEADER_TOO_LARGE,
-     "request line: must fit the 16 KiB of a request header"},
+     "request line: must fit the 12 KiB of a request header"},
     {MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE, ERR_HEADER_TOO_LARGE,
-     "request header: must be at most 16 KiB, is larger"},
+     "request header: must be at most 12 KiB, is larger"},
     {MHD_HTTP_CONTENT_TOO_LARGE, ERR_BODY_TOO_LARGE,
      "body: its size must be a number of at most server.max_body_bytes"},
     {MHD_HTTP_HTTP_VERSION_NOT_SUPPORTED, ERR_MALFORMED_REQUEST,

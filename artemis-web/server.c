@@ -27,8 +27,8 @@
 
 enum {
     /* libmicrohttpd's buffer for a connection: header and bookkeeping. It is cleared at every
-     * request, so it is no larger than a header needs. */
-    CONNECTION_BUFFER_BYTES = 16 * 1024,
+     * request, so all of it is resident: 10,000 requests that wait hold 10,000 of it. */
+    CONNECTION_BUFFER_BYTES = 12 * 1024,
     /* A body buffer larger than that is not kept for the connection's next request. */
     KEPT_BODY_BYTES = 8 * 1024,
     /* Too large a body is swallowed before it is refused, up to here: a client that is still
@@ -151,6 +151,15 @@ static enum error dispatch(struct request *request, struct reply *reply, const c
     return error ? error : request->route->handle(request, reply, message);
 }
 
+/* The body is not under way any more; but for that of a POST that waits, it has served. */
+static void let_go(struct request *request, bool is_read_again)
+{
+    atomic_fetch_sub_explicit(&request->web->held_bytes, request->held_bytes, memory_order_relaxed);
+    request->held_bytes = 0;
+    if (!is_read_again && request->body.capacity > KEPT_BODY_BYTES)
+        text_free(&request->body);
+}
+
 static enum MHD_Result answer(struct session *session, const char *url, const char *method)
 {
     struct request *request = &session->request;
@@ -159,6 +168,8 @@ static enum MHD_Result answer(struct session *session, const char *url, const ch
     struct reply reply = {0};
     enum error outcome;
     enum error error = dispatch(request, &reply, url, method, message);
+    /* Now, since an answer may be under way for long, and a WebSocket stays. */
+    let_go(request, reply.waits && !request->is_get);
     if (!error && reply.waits) {
         request->has_room = false; /* handed over */
         push_wait(web->push, &reply.wait, request->mhd, session->connection.socket);
@@ -234,14 +245,6 @@ static enum error keep(struct request *request, const char *data, size_t size)
         return ERR_OVERLOADED;
     text_append(&request->body, data, size);
     return text_failed(&request->body) ? ERR_NO_MEMORY : ERR_NONE;
-}
-
-static void let_go(struct request *request)
-{
-    atomic_fetch_sub_explicit(&request->web->held_bytes, request->held_bytes, memory_order_relaxed);
-    request->held_bytes = 0;
-    if (request->body.capacity > KEPT_BODY_BYTES)
-        text_free(&request->body);
 }
 
 /* Takes a piece of the body; of a refused one it is only counted. False when that is enough. */
@@ -323,7 +326,7 @@ static void on_completed(void *context, struct MHD_Connection *mhd, void **reque
     struct session *session = *request_context;
     if (!session || *request_context == &nul_mark)
         return;
-    let_go(&session->request);
+    let_go(&session->request, false);
     if (session->request.has_room)
         push_release(web->push);
     session->request.has_room = false;

@@ -6,7 +6,11 @@
 
 #include "artemis-web/web_internal.h"
 
-enum { QUOTED_BYTES = 160, DIGITS_MAX = 19 };
+enum {
+    QUOTED_BYTES = 160,
+    DIGITS_MAX = 19,
+    WAITING_BODY_BYTES_MAX = 8 * 1024, /* inflated: it is kept until the request is handled again */
+};
 
 static bool is_digit(char c)
 {
@@ -80,6 +84,17 @@ enum error waiting_get_read(struct request *request, struct waiting_get *get,
     return error;
 }
 
+/* A GET keeps no body. */
+static enum error judge_body(const struct request *request, char message[MESSAGE_BYTES])
+{
+    if (request->is_get || request->body.size <= WAITING_BODY_BYTES_MAX)
+        return ERR_NONE;
+    snprintf(message, MESSAGE_BYTES,
+             "body: of a request that waits must be at most %d bytes, is %zu",
+             WAITING_BODY_BYTES_MAX, request->body.size);
+    return ERR_BODY_TOO_LARGE;
+}
+
 enum error waiting_get_judge(struct request *request, const struct waiting_get *get,
                              struct slice service_id, uint64_t version, struct reply *reply,
                              char message[MESSAGE_BYTES])
@@ -93,7 +108,9 @@ enum error waiting_get_judge(struct request *request, const struct waiting_get *
         reply->not_modified = true;
         return ERR_NONE;
     }
-    enum error error = request_reserve(request, message);
+    enum error error = judge_body(request, message);
+    if (!error)
+        error = request_reserve(request, message);
     if (error)
         return error;
     answer_unref(reply->answer);

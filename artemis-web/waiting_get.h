@@ -22,7 +22,8 @@ struct waiting_get {
 MUST_USE enum error waiting_get_read(struct request *request, struct waiting_get *get,
                                      char message[MESSAGE_BYTES]);
 /* Decides about an answer of `version`, about a service or about all (an empty id). Where it is not
- * newer, the reply is made to wait, or to be 304. ERR_TOO_MANY_SUBSCRIBERS with *message. */
+ * newer, the reply is made to wait, or to be 304. ERR_TOO_MANY_SUBSCRIBERS, ERR_BODY_TOO_LARGE,
+ * with *message. */
 MUST_USE enum error waiting_get_judge(struct request *request, const struct waiting_get *get,
                                       struct slice service_id, uint64_t version,
                                       struct reply *reply, char message[MESSAGE_BYTES]);

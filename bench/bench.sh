@@ -14,9 +14,12 @@ set -u -o pipefail
 
 # shellcheck source-path=SCRIPTDIR source=cluster.sh
 . "$(dirname "$0")/cluster.sh"
+# shellcheck source-path=SCRIPTDIR source=push.sh
+. "$(dirname "$0")/push.sh"
 
 HERE=$(cd "$(dirname "$0")" && pwd)
 NAMES="start heartbeat discovery memory-100k memory-1m idle idle-1h expiry lag register bootstrap sick-peers"
+NAMES+=" push-ws push-get push-rate push-stopped"
 COMMON=(--addr 127.0.0.1:0 --set ratelimit.enabled=false)
 # Many short rounds by turns: the speed of a virtual machine drifts within seconds. The median of 40
 # quotients of neighbours comes out within 3 %, where 5 rounds of 2 s are off by 20 %.
@@ -273,14 +276,13 @@ while [ $# -gt 0 ]; do
 done
 [ -z "$ONLY" ] || [[ " $NAMES " == *" $ONLY "* ]] || usage
 needs wrk curl
-needs_built "$BINARY" "$PROGRAMS"/{yardstick,fill,start,probe,repeat,lag}
+needs_built "$BINARY" "$PROGRAMS"/{yardstick,fill,start,probe,repeat,lag,watch}
 
 : >"$WORK/rows"
 for name in ${ONLY:-$NAMES}; do
     if ! "measure_${name//-/_}"; then
         failed "$name"
-        stop_pair
-        stop_cluster
+        stop_all "${!PID[@]}"
     fi
     tidy_up_after "$name"
 done

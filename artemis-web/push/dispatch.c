@@ -22,16 +22,40 @@ static struct subscription *subscription_of(struct watcher *watcher)
     return (struct subscription *)watcher;
 }
 
-/* Sends to those of a topic that read this form. */
-static void send_to(struct topic *topic, enum push_form form, struct frame *frame)
+/* Sends to those that were gathered. */
+static void send_gathered(struct push *push, struct frame *frame, uint32_t count)
+{
+    struct slice bytes = {(const char *)frame->bytes, frame->size};
+    senders_send(push->senders, bytes, push->sendings, count);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct sending *sending = &push->sendings[i];
+        struct subscription *of = sending->of;
+        websocket_sent(of->websocket, frame, of, sending->size, sending->error);
+    }
+}
+
+/* Sends to those of a topic that read this form. Each of its sockets is there once, so what becomes
+ * of one does not change another. */
+static void send_to(struct push *push, struct topic *topic, enum push_form form,
+                    struct frame *frame)
 {
     struct watcher *next;
+    uint32_t count = 0;
     for (struct watcher *watcher = topic->watchers[WATCHER_SUBSCRIPTION]; watcher; watcher = next) {
-        struct subscription *subscription = subscription_of(watcher);
+        struct subscription *of = subscription_of(watcher);
         next = watcher->next; /* a socket that fails goes, with this subscription */
-        if (subscription->form == form)
-            websocket_send(subscription->websocket, frame, subscription);
+        if (of->form != form)
+            continue;
+        if (websocket_is_free(of->websocket, of))
+            push->sendings[count++] = (struct sending){.of = of, .socket = of->websocket->socket};
+        else
+            websocket_send(of->websocket, frame, of);
+        if (count == SENDINGS_MAX) {
+            send_gathered(push, frame, count);
+            count = 0;
+        }
     }
+    send_gathered(push, frame, count);
 }
 
 /* Everybody in a topic has missed something. */
@@ -65,8 +89,8 @@ static void send_message(struct push *push, struct topic *topic, enum push_form 
     if (!text_failed(changes) && !text_failed(message))
         frame = frame_create(FRAME_TEXT, (struct slice){message->data, message->size});
     if (frame) {
-        send_to(topic, form, frame);
-        send_to(push->topics.all, form, frame);
+        send_to(push, topic, form, frame);
+        send_to(push, push->topics.all, form, frame);
     } else {
         make_all_stale(topic);
         make_all_stale(push->topics.all);

@@ -63,7 +63,7 @@ static void on_event(struct push *push, const struct epoll_event *event)
         websocket_on_event((struct websocket *)source, event->events);
         return;
     case SOURCE_WAITER: /* the client has left */
-        if (((struct waiter *)source)->connection)
+        if (!((struct waiter *)source)->ended)
             waiting_end(push, (struct waiter *)source);
         return;
     }
@@ -105,12 +105,16 @@ static void look_at_websockets(struct push *push)
     }
 }
 
+/* What has ended in this round. Requests are resumed together, and not as they end: whenever its
+ * thread wakes, libmicrohttpd looks through all that are suspended. */
 static void free_gone(struct push *push)
 {
     while (push->gone) {
         struct source *next = push->gone->next;
         if (push->gone->kind == SOURCE_WEBSOCKET)
             wslay_event_context_free(((struct websocket *)push->gone)->reader);
+        else
+            MHD_resume_connection(((struct waiter *)push->gone)->connection);
         free(push->gone);
         push->gone = next;
     }
@@ -245,14 +249,16 @@ static enum error create(struct engine *engine, uint32_t clients_max, struct pus
     atomic_init(&push->seen, registry_version(engine->registry));
     push->batch = malloc(CHANGES_AT_ONCE * sizeof(*push->batch));
     push->next_of_topic = malloc(CHANGES_AT_ONCE * sizeof(*push->next_of_topic));
+    push->sendings = malloc(SENDINGS_MAX * sizeof(*push->sendings));
     struct epoll_event bell = {.events = EPOLLIN, .data.ptr = &push->bell};
     if (push->epoll < 0 || push->wake < 0 ||
         epoll_ctl(push->epoll, EPOLL_CTL_ADD, push->wake, &bell) != 0 ||
         getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
         return ERR_SYSTEM;
-    if (!push->batch || !push->next_of_topic)
+    if (!push->batch || !push->next_of_topic || !push->sendings)
         return ERR_NO_MEMORY;
-    return topics_init(&push->topics, seed);
+    enum error error = senders_start(engine->config->server.threads, &push->senders);
+    return error ? error : topics_init(&push->topics, seed);
 }
 
 enum error push_start(struct engine *engine, uint32_t clients_max, struct push **out)
@@ -304,8 +310,10 @@ void push_free(struct push *push)
     if (!push)
         return;
     topics_free(&push->topics);
+    senders_stop(push->senders);
     free(push->batch);
     free(push->next_of_topic);
+    free(push->sendings);
     text_free(&push->scratch[0]);
     text_free(&push->scratch[1]);
     if (push->epoll >= 0)

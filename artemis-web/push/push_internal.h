@@ -12,6 +12,7 @@
 
 #include "artemis-web/push/push.h"
 #include "artemis-web/push/send_queue.h"
+#include "artemis-web/push/senders.h"
 #include "artemis-web/push/topics.h"
 
 enum source_kind { SOURCE_WAKE, SOURCE_WEBSOCKET, SOURCE_WAITER };
@@ -73,6 +74,7 @@ struct waiter {
     struct MHD_Connection *connection;
     int socket;
     bool linked;
+    bool ended; /* and is resumed at the end of the round */
 };
 
 enum { WAIT_SLOT_MS = 64, WAIT_SLOTS = 1024, CHANGES_AT_ONCE = 1024 };
@@ -111,6 +113,8 @@ struct push {
     struct source *gone;              /* freed at the end of the round */
     struct change *batch;             /* room for CHANGES_AT_ONCE */
     uint32_t *next_of_topic;          /* of each: the next change of the same service, from 1 */
+    struct senders *senders;
+    struct sending *sendings; /* room for SENDINGS_MAX */
     struct text scratch[2];
 };
 
@@ -153,6 +157,11 @@ void websocket_on_event(struct websocket *websocket, uint32_t events);
 /* Sends, or queues; what does not fit makes the subscription stale. NULL: it is an answer. */
 void websocket_send(struct websocket *websocket, struct frame *frame, struct subscription *of);
 void websocket_say(struct websocket *websocket, const struct text *message);
+/* The same in halves, for one that is sent to many: may the socket be offered a frame, as nothing
+ * waits before it? And what follows from the answer, which is send()'s. */
+bool websocket_is_free(const struct websocket *websocket, const struct subscription *of);
+void websocket_sent(struct websocket *websocket, struct frame *frame, struct subscription *of,
+                    ssize_t size, int error);
 /* It has missed something: it gets nothing more before the newest state. */
 void subscription_make_stale(struct subscription *subscription);
 /* Begins the closing handshake. */

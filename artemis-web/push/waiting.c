@@ -57,8 +57,7 @@ void waiting_end(struct push *push, struct waiter *waiter)
     }
     push_uncount(&push->counters.waiting);
     push_release(push);
-    MHD_resume_connection(waiter->connection);
-    waiter->connection = NULL;
+    waiter->ended = true;
     waiter->source.next = push->gone;
     push->gone = &waiter->source;
 }

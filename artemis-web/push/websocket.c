@@ -137,17 +137,21 @@ static void queue_up(struct websocket *websocket, struct frame *frame, size_t se
     }
 }
 
-void websocket_send(struct websocket *websocket, struct frame *frame, struct subscription *of)
+static bool is_told(const struct websocket *websocket, const struct subscription *of)
 {
-    if (websocket->state != WEBSOCKET_OPEN || (of && of->stale))
-        return;
+    return websocket->state == WEBSOCKET_OPEN && !(of && of->stale);
+}
+
+bool websocket_is_free(const struct websocket *websocket, const struct subscription *of)
+{
+    return is_told(websocket, of) && websocket->queue.count == 0;
+}
+
+void websocket_sent(struct websocket *websocket, struct frame *frame, struct subscription *of,
+                    ssize_t size, int error)
+{
     push_count(&websocket->push->counters.frames, 1);
-    if (websocket->queue.count) {
-        queue_up(websocket, frame, 0, of);
-        return;
-    }
-    ssize_t size = send(websocket->socket, frame->bytes, frame->size, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (size < 0 && errno != EAGAIN && errno != EINTR) {
+    if (size < 0 && error != EAGAIN && error != EINTR) {
         websocket_end(websocket);
         return;
     }
@@ -155,6 +159,18 @@ void websocket_send(struct websocket *websocket, struct frame *frame, struct sub
     sent(websocket, taken);
     if (taken < frame->size)
         queue_up(websocket, frame, taken, of);
+}
+
+void websocket_send(struct websocket *websocket, struct frame *frame, struct subscription *of)
+{
+    if (websocket_is_free(websocket, of)) {
+        ssize_t size =
+            send(websocket->socket, frame->bytes, frame->size, MSG_DONTWAIT | MSG_NOSIGNAL);
+        websocket_sent(websocket, frame, of, size, errno);
+    } else if (is_told(websocket, of)) {
+        push_count(&websocket->push->counters.frames, 1);
+        queue_up(websocket, frame, 0, of);
+    }
 }
 
 void websocket_say(struct websocket *websocket, const struct text *message)

@@ -355,6 +355,7 @@ static void prefixes_and_casings_stay_over_the_wait(void **state)
     check_status(answer_of(&camel), 200, "success", NULL);
     check_json(&camel.answer, "service.instances[1].instanceId", "'i2'");
     check_absent(&camel.answer, "service.instances[1].groupId");
+    raw_socket_close(&java);
     ask(&java, fixture, "/artemis/api/discovery/service.json?serviceId=later&version=0&wait=60s");
     call_wait_metric(fixture->http, WAITING, 1);
     call_register(fixture->http, "later", "i1");

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Fuzzes each reader of foreign input for SECS seconds: run.sh [SECS]. A line per target; fails on
-# a finding. What it learned stays in build/fuzz/TARGET/corpus, findings in build/fuzz/TARGET.
+# Fuzzes each reader of foreign input for SECS seconds: run.sh [SECS [TARGET]]. A line per target;
+# fails on a finding. What it learned stays in build/fuzz/TARGET/corpus, findings in build/fuzz/TARGET.
 #
 # To see a finding again: build/fuzz/fuzz_TARGET build/fuzz/TARGET/crash-...
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 secs=${1:-60}
+only=${2:-}
 out=build/fuzz
 
 if ! command -v clang >/dev/null || ! clang -print-file-name=libclang_rt.fuzzer-x86_64.a | grep -q /; then
@@ -16,7 +17,7 @@ fi
 sanitize=address,undefined
 flags=(-I. -D_GNU_SOURCE "-DARTEMIS_VERSION=\"fuzz\"" -O1 -g -fno-omit-frame-pointer -Wall -Wextra
     -fno-sanitize-recover=all "-fsanitize=fuzzer-no-link,$sanitize")
-packages=(jansson zlib libxxhash)
+packages=(libmicrohttpd jansson libcurl libxxhash zlib nettle)
 read -ra packages_cflags <<<"$(pkg-config --cflags "${packages[@]}")"
 read -ra packages_libs <<<"$(pkg-config --libs "${packages[@]}")"
 
@@ -30,20 +31,26 @@ compile() { # SOURCE: prints the object
 }
 
 objects=()
-for source in artemis-core/*.c artemis-core/*.cpp; do
-    [ -f "$source" ] || continue
+mapfile -t sources < <(find artemis-core artemis-server artemis-web -name '*.c' -o -name '*.cpp' | sort)
+for source in "${sources[@]}"; do
     object=$(compile "$source") || exit 1
     objects+=("$object")
 done
 
+# An archive: a target takes from it what it needs.
+archive=$out/libartemis.a
+rm -f "$archive"
+ar rcs "$archive" "${objects[@]}"
+
 failed=0
 for source in tests/fuzz/fuzz_*.c; do
     target=$(basename "$source" .c) name=${target#fuzz_}
+    [ -z "$only" ] || [ "$only" = "$name" ] || continue
     work=$out/$name
     mkdir -p "$work/corpus"
     object=$(compile "$source") &&
-        clang++ "-fsanitize=fuzzer,$sanitize" -o "$out/$target" "$object" "${objects[@]}" \
-            "${packages_libs[@]}" || exit 1
+        clang++ "-fsanitize=fuzzer,$sanitize" -o "$out/$target" "$object" "$archive" \
+            "${packages_libs[@]}" -lwslay || exit 1
     dictionary=()
     [ -f "tests/fuzz/$name.dict" ] && dictionary=("-dict=tests/fuzz/$name.dict")
     if "$out/$target" -max_total_time="$secs" -timeout=5 -rss_limit_mb=1024 -print_final_stats=1 \

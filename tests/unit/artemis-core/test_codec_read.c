@@ -535,6 +535,25 @@ static void key_that_is_wrong(void **state)
         check_key(cases[i].body, ERR_INVALID_FIELD, cases[i].message);
 }
 
+/* As a tree they would be out of proportion to their text. */
+static void many_short_keys_fail_each_by_itself(void **state)
+{
+    (void)state;
+    enum { COUNT = 10000 };
+    struct text body = {0};
+    struct instance_key key;
+    for (int i = 0; i < COUNT; i++)
+        text_append_string(&body, i ? ",{'age_ms':1}" : "{'instance_keys':[{'age_ms':1}");
+    text_append_string(&body, "]}");
+    struct batch *batch = parsed(BATCH_OF_KEYS, text_string(&body));
+    assert_int_equal(batch_count(batch), COUNT);
+    for (size_t i = 0; i < COUNT; i++)
+        assert_int_equal(batch_key(batch, i, &key), ERR_INVALID_FIELD);
+    check_told(batch, "instance_keys[9999].region_id: is required");
+    batch_free(batch);
+    text_free(&body);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -559,6 +578,7 @@ int main(void)
         cmocka_unit_test(metadata_of_8_kib_and_one_byte_more),
         cmocka_unit_test(key_in_every_spelling),
         cmocka_unit_test(key_that_is_wrong),
+        cmocka_unit_test(many_short_keys_fail_each_by_itself),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

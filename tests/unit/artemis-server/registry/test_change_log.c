@@ -7,7 +7,9 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <time.h>
 
+#include "tests/support/wait.h"
 #include "tests/unit/artemis-server/registry/registry_fixture.h"
 
 enum { CAPACITY = 16 };
@@ -284,6 +286,189 @@ static void readers_see_each_change_once_while_others_append(void **state)
     change_log_free(&log);
 }
 
+/* --- reading on, and waiting for more --------------------------------------------------------- */
+
+/* Reads at most `max` changes after start + `since`: they are the numbers from since + 1 on. */
+static void check_read(struct change_log *log, uint64_t start, unsigned since, size_t max,
+                       size_t expected)
+{
+    struct change changes[CAPACITY];
+    size_t count = 99;
+    assert_int_equal(change_log_read(log, start + since, changes, max, &count), ERR_NONE);
+    assert_int_equal(count, expected);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(changes[i].wall_ms, since + 1 + i);
+        instance_unref(changes[i].instance);
+    }
+}
+
+static void read_gives_the_first_of_what_follows(void **state)
+{
+    (void)state;
+    struct change_log log;
+    uint64_t start = make_log(&log, CAPACITY, CAPACITY + 4);
+    check_read(&log, start, 4, CAPACITY, CAPACITY);
+    check_read(&log, start, 4, 3, 3);
+    check_read(&log, start, 10, 3, 3);
+    check_read(&log, start, CAPACITY + 2, 3, 2);
+    check_read(&log, start, CAPACITY + 4, 3, 0);
+    check_read(&log, start, 4, 0, 0);
+    change_log_free(&log);
+}
+
+static void read_of_what_was_dropped_or_never_was_is_gone(void **state)
+{
+    (void)state;
+    struct change_log log;
+    struct change changes[CAPACITY];
+    size_t count = 99;
+    uint64_t start = make_log(&log, CAPACITY, CAPACITY + 4);
+    assert_int_equal(change_log_read(&log, start + 3, changes, CAPACITY, &count), ERR_VERSION_GONE);
+    assert_int_equal(count, 0);
+    assert_int_equal(change_log_read(&log, start + CAPACITY + 5, changes, CAPACITY, &count),
+                     ERR_VERSION_GONE);
+    assert_int_equal(change_log_read(&log, 0, changes, CAPACITY, &count), ERR_VERSION_GONE);
+    assert_int_equal(change_log_read(&log, UINT64_MAX, changes, CAPACITY, &count),
+                     ERR_VERSION_GONE);
+    change_log_free(&log);
+}
+
+static void count_call(void *context)
+{
+    ++*(unsigned *)context;
+}
+
+static void append_one(struct change_log *log)
+{
+    struct instance *instance = make_instance((struct brief){.service = "s", .id = "i"});
+    change_log_append(log, instance, CHANGE_NEW, at_ms(0));
+    instance_unref(instance);
+}
+
+static void waker_is_called_once_for_what_is_awaited(void **state)
+{
+    (void)state;
+    struct change_log log;
+    unsigned calls = 0;
+    uint64_t start = make_log(&log, CAPACITY, 0);
+    log.wake = count_call;
+    log.wake_context = &calls;
+    append_one(&log);
+    change_log_wake(&log);
+    assert_int_equal(calls, 0); /* nobody awaits */
+    assert_true(change_log_await(&log, start + 1));
+    change_log_wake(&log);
+    assert_int_equal(calls, 0); /* nothing has come */
+    append_one(&log);
+    append_one(&log);
+    change_log_wake(&log);
+    assert_int_equal(calls, 1);
+    change_log_wake(&log);
+    append_one(&log);
+    change_log_wake(&log);
+    assert_int_equal(calls, 1); /* once is enough */
+    change_log_free(&log);
+}
+
+static void what_is_there_already_is_not_awaited(void **state)
+{
+    (void)state;
+    struct change_log log;
+    unsigned calls = 0;
+    uint64_t start = make_log(&log, CAPACITY, 2);
+    log.wake = count_call;
+    log.wake_context = &calls;
+    assert_false(change_log_await(&log, start));
+    assert_false(change_log_await(&log, start + 1));
+    append_one(&log);
+    change_log_wake(&log);
+    assert_int_equal(calls, 0);
+    assert_true(change_log_await(&log, start + 3));
+    assert_true(change_log_await(&log, start + 3)); /* asked again, it is the same */
+    append_one(&log);
+    change_log_wake(&log);
+    assert_int_equal(calls, 1);
+    change_log_free(&log);
+}
+
+/* A sleeper that reads on, and sleeps when it has read all: it misses nothing, while others append
+ * and wake. */
+struct sleeper {
+    struct change_log log;
+    pthread_mutex_t lock;
+    pthread_cond_t rung;
+    unsigned rings;
+};
+
+static void ring(void *context)
+{
+    struct sleeper *sleeper = context;
+    pthread_mutex_lock(&sleeper->lock);
+    sleeper->rings++;
+    pthread_cond_signal(&sleeper->rung);
+    pthread_mutex_unlock(&sleeper->lock);
+}
+
+static void *append_and_wake(void *context)
+{
+    struct sleeper *sleeper = context;
+    struct instance *instance = make_instance((struct brief){.service = "s", .id = "i"});
+    for (int i = 0; i < APPENDS; i++) {
+        change_log_append(&sleeper->log, instance, CHANGE_NEW, (struct moment){0, 1});
+        change_log_wake(&sleeper->log);
+    }
+    instance_unref(instance);
+    return NULL;
+}
+
+/* False when nobody rang for as long as a test has patience. */
+static bool sleep_until_rung(struct sleeper *sleeper, unsigned rings)
+{
+    struct timespec deadline;
+    int error = 0;
+    clock_gettime(CLOCK_REALTIME, &deadline);
+    deadline.tv_sec += wait_patience_ms() / 1000;
+    pthread_mutex_lock(&sleeper->lock);
+    while (sleeper->rings == rings && !error)
+        error = pthread_cond_timedwait(&sleeper->rung, &sleeper->lock, &deadline);
+    pthread_mutex_unlock(&sleeper->lock);
+    return !error;
+}
+
+static void sleeper_is_woken_for_each_change(void **state)
+{
+    (void)state;
+    static struct sleeper sleeper;
+    static struct change changes[65536];
+    pthread_t threads[APPENDERS];
+    uint64_t seen = make_log(&sleeper.log, 65536, 0);
+    uint64_t end = seen + APPENDERS * APPENDS;
+    pthread_mutex_init(&sleeper.lock, NULL);
+    pthread_cond_init(&sleeper.rung, NULL);
+    sleeper.log.wake = ring;
+    sleeper.log.wake_context = &sleeper;
+    for (int i = 0; i < APPENDERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, append_and_wake, &sleeper), 0);
+    while (seen < end) {
+        pthread_mutex_lock(&sleeper.lock);
+        unsigned rings = sleeper.rings;
+        pthread_mutex_unlock(&sleeper.lock);
+        if (change_log_await(&sleeper.log, seen))
+            assert_true(sleep_until_rung(&sleeper, rings));
+        size_t count;
+        assert_int_equal(change_log_read(&sleeper.log, seen, changes, 65536, &count), ERR_NONE);
+        for (size_t i = 0; i < count; i++)
+            instance_unref(changes[i].instance);
+        seen += count;
+    }
+    for (int i = 0; i < APPENDERS; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(seen, end);
+    change_log_free(&sleeper.log);
+    pthread_mutex_destroy(&sleeper.lock);
+    pthread_cond_destroy(&sleeper.rung);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +483,11 @@ int main(void)
         cmocka_unit_test(restart_with_a_later_clock_goes_on_above),
         cmocka_unit_test(freeing_nothing_is_fine),
         cmocka_unit_test(readers_see_each_change_once_while_others_append),
+        cmocka_unit_test(read_gives_the_first_of_what_follows),
+        cmocka_unit_test(read_of_what_was_dropped_or_never_was_is_gone),
+        cmocka_unit_test(waker_is_called_once_for_what_is_awaited),
+        cmocka_unit_test(what_is_there_already_is_not_awaited),
+        cmocka_unit_test(sleeper_is_woken_for_each_change),
     };
     return cmocka_run_group_tests_name("change_log", tests, NULL, NULL);
 }

@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The whole conversation of the Java clients, message by message as they send them: bodies that are
+ * compressed and in chunks, heartbeats on a WebSocket, registrations made of what the answer to a
+ * heartbeat echoes, and changes that come by themselves. Once with the paths of the newer client,
+ * once with those of the older.
+ */
+#include "tests/support/calls.h"
+#include "tests/support/gzip.h"
+#include "tests/support/wait.h"
+#include "tests/support/websocket_client.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { JAVA_MESSAGE_BYTES_MAX = 8191, PUSH_MS_MAX = 1000 };
+
+static const struct client_paths {
+    const char *api, *sockets;
+} clients[] = {{"/artemis/api", "/artemis/websocket"}, {"/api", "/ws"}};
+enum { CLIENTS = sizeof clients / sizeof *clients };
+
+#define JAVA_INSTANCE                                                                              \
+    "{\"regionId\":\"lab\",\"zoneId\":\"zone1\",\"groupId\":null,\"serviceId\":\"%s\","            \
+    "\"instanceId\":\"%s\",\"machineName\":null,\"ip\":\"10.0.0.1\",\"port\":80,"                  \
+    "\"protocol\":null,\"url\":\"http://10.0.0.1\",\"healthCheckUrl\":null,\"status\":\"up\","     \
+    "\"metadata\":null}"
+#define JAVA_INSTANCES "{\"instances\":[" JAVA_INSTANCE "]}"
+
+static int start(void **state)
+{
+    return fixture_start(state, (const char *const[]){"--set", "server.region=lab", "--set",
+                                                      "lease.ttl_secs=20", NULL});
+}
+
+/* --- as the clients call ---------------------------------------------------------------------- */
+
+/* The answer may come compressed, as the client says it may. */
+static struct http_answer *inflate(struct http_answer *answer)
+{
+    const char *encoding = http_field(answer, "Content-Encoding");
+    if (encoding == NULL)
+        return answer;
+    assert_string_equal(encoding, "gzip");
+    size_t size;
+    char *body = gzip_unpack(answer->body, answer->body_size, &size);
+    assert_non_null(body);
+    free(answer->body);
+    json_decref(answer->json);
+    answer->body = body;
+    answer->body_size = size;
+    answer->json = json_loadb(body, size, 0, NULL);
+    return answer;
+}
+
+/* Compressed, in chunks, and with the fields that the client sends. */
+static struct http_answer *post_bytes(struct http *http, const struct client_paths *paths,
+                                      const char *call, const char *body)
+{
+    static const char *const fields[] = {"Content-Type: application/json", "Content-Encoding: gzip",
+                                         "Accept: application/json",
+                                         "Accept-Encoding: gzip,deflate", NULL};
+    char path[128];
+    size_t size;
+    unsigned char *packed = gzip_pack(body, strlen(body), &size);
+    snprintf(path, sizeof path, "%s/%s.json", paths->api, call);
+    struct http_answer *answer = http_send(http, &(struct http_request){.method = "POST",
+                                                                        .path = path,
+                                                                        .fields = fields,
+                                                                        .body = packed,
+                                                                        .body_size = size,
+                                                                        .chunked = true});
+    free(packed);
+    return inflate(answer);
+}
+
+__attribute__((format(printf, 4, 5))) static struct http_answer *
+post(struct http *http, const struct client_paths *paths, const char *call, const char *format, ...)
+{
+    char *body = NULL;
+    va_list args;
+    va_start(args, format);
+    assert_true(vasprintf(&body, format, args) >= 0);
+    va_end(args);
+    struct http_answer *answer = post_bytes(http, paths, call, body);
+    free(body);
+    return answer;
+}
+
+/* What the client goes by: HTTP below 300, a status that is there, and success. */
+static void check_success(struct http_answer *answer)
+{
+    check_http(answer, 200);
+    check_json(answer, "responseStatus.status", "'success'");
+    check_json(answer, "responseStatus.errorCode", "'success'");
+}
+
+static void open_socket(struct fixture *fixture, const struct client_paths *paths,
+                        const char *endpoint, struct websocket_client *client)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", paths->sockets, endpoint);
+    websocket_client_open(client, fixture->server.port, path);
+}
+
+static struct http_answer *beat(struct websocket_client *client, const char *service_id,
+                                const char *instance_id)
+{
+    websocket_client_say(client, JAVA_INSTANCES, service_id, instance_id);
+    struct http_answer *answer = websocket_client_next(client);
+    assert_true(answer->body_size <= JAVA_MESSAGE_BYTES_MAX);
+    return answer;
+}
+
+/* Once a second, and the answer must come within a second. */
+static void ping(struct websocket_client *client)
+{
+    SEND(client, .opcode = OPCODE_PING);
+    websocket_client_check_frame(client, OPCODE_PONG, "", 0);
+}
+
+/* --- the registry client ---------------------------------------------------------------------- */
+
+static void find_addresses(struct fixture *fixture, const struct client_paths *paths)
+{
+    static const char *const calls[] = {"cluster/up-registry-nodes", "cluster/up-discovery-nodes"};
+    for (int i = 0; i < 2; i++) {
+        struct http_answer *answer =
+            post(fixture->http, paths, calls[i], "{\"regionId\":\"lab\",\"zoneId\":\"zone1\"}");
+        check_success(answer);
+        check_count(answer, "nodes", 1);
+        assert_string_equal(check_text(answer, "nodes[0].url"), fixture->server.url);
+        check_json(answer, "nodes[0].zone.regionId", "'lab'");
+        check_json(answer, "nodes[0].zone.zoneId", "'zone1'");
+    }
+}
+
+/* Its register() unregisters, beats, and registers what the answer says is not known. */
+static void register_by_heartbeat(struct fixture *fixture, const struct client_paths *paths,
+                                  struct websocket_client *socket, const char *service_id,
+                                  const char *instance_id)
+{
+    check_success(
+        post(fixture->http, paths, "registry/unregister", JAVA_INSTANCES, service_id, instance_id));
+    struct http_answer *answer = beat(socket, service_id, instance_id);
+    check_json(answer, "responseStatus.status", "'partial_fail'");
+    check_json(answer, "responseStatus.errorCode", "'partial_fail'");
+    check_count(answer, "failedInstances", 1);
+    check_json(answer, "failedInstances[0].errorCode", "'data-not-found'");
+    check_contains(answer, "failedInstances[0].errorMessage", instance_id);
+    const json_t *echo = check_find(answer->json, "failedInstances[0].instance");
+    assert_string_equal(json_string_value(json_object_get(echo, "serviceId")), service_id);
+    assert_string_equal(json_string_value(json_object_get(echo, "instanceId")), instance_id);
+    assert_string_equal(json_string_value(json_object_get(echo, "url")), "http://10.0.0.1");
+    assert_int_equal(json_integer_value(json_object_get(echo, "port")), 80);
+    char *instance = json_dumps(echo, JSON_COMPACT);
+    check_success(
+        post(fixture->http, paths, "registry/register", "{\"instances\":[%s]}", instance));
+    free(instance);
+    answer = beat(socket, service_id, instance_id);
+    check_json(answer, "responseStatus.status", "'success'");
+    check_json(answer, "failedInstances", "null");
+}
+
+static void client_registers_and_beats_and_another_is_told(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int i = 0; i < CLIENTS; i++) {
+        const struct client_paths *paths = &clients[i];
+        struct websocket_client heartbeat;
+        struct websocket_client changes;
+        char service[16];
+        snprintf(service, sizeof service, "java-%d", i);
+        find_addresses(fixture, paths);
+        open_socket(fixture, paths, "registry/heartbeat", &heartbeat);
+        register_by_heartbeat(fixture, paths, &heartbeat, service, "i1");
+        ping(&heartbeat);
+        /* The discovery client looks up, and then subscribes. */
+        struct http_answer *answer =
+            post(fixture->http, paths, "discovery/lookup",
+                 "{\"discoveryConfigs\":[{\"serviceId\":\"%s\",\"regionId\":null,\"zoneId\":null,"
+                 "\"discoveryData\":null}],\"regionId\":\"lab\",\"zoneId\":\"zone1\"}",
+                 service);
+        check_success(answer);
+        check_count(answer, "services", 1);
+        assert_string_equal(check_text(answer, "services[0].serviceId"), service);
+        check_count(answer, "services[0].instances", 1);
+        check_json(answer, "services[0].instances[0].instanceId", "'i1'");
+        open_socket(fixture, paths, "discovery/instance-change", &changes);
+        websocket_client_say(&changes,
+                             "{'serviceId':'%s','regionId':null,'zoneId':null,"
+                             "'discoveryData':null}",
+                             service);
+        ping(&changes); /* nothing but that is answered */
+        int64_t began_ms = wait_now_ms();
+        register_by_heartbeat(fixture, paths, &heartbeat, service, "i2");
+        answer = websocket_client_next(&changes);
+        check_json(answer, "changeType", "'new'");
+        check_json(answer, "instance.instanceId", "'i2'");
+        assert_string_equal(check_text(answer, "instance.serviceId"), service);
+        check_json(answer, "instance.groupId", "null");
+        check_json(answer, "instance.metadata", "null");
+        assert_true(check_integer(answer, "changeTime") > 1700000000000);
+        check_count(answer, "", 3);
+        check_success(
+            post(fixture->http, paths, "registry/unregister", JAVA_INSTANCES, service, "i2"));
+        answer = websocket_client_next(&changes);
+        check_json(answer, "changeType", "'delete'");
+        check_json(answer, "instance.instanceId", "'i2'");
+        assert_true(wait_slow_build() || wait_now_ms() - began_ms < PUSH_MS_MAX);
+        websocket_client_check_quiet(&changes);
+        websocket_client_close(&heartbeat);
+        websocket_client_close(&changes);
+    }
+}
+
+/* --- heartbeats ------------------------------------------------------------------------------- */
+
+/* The clients' messages have 8 KiB at most; more is answered all the same, and the answer never has
+ * more. What is left out is told by the answer to the next heartbeat. */
+static void answer_to_a_heartbeat_fits_when_everything_fails(void **state)
+{
+    struct fixture *fixture = *state;
+    static const int counts[] = {1, 20, 30, 100, 250};
+    for (int i = 0; i < CLIENTS; i++) {
+        struct websocket_client client;
+        open_socket(fixture, &clients[i], "registry/heartbeat", &client);
+        for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+            char *body = call_list_body("instances", JAVA_INSTANCE, "lost", 0, (size_t)counts[c]);
+            websocket_client_say(&client, "%s", body);
+            free(body);
+            struct http_answer *answer = websocket_client_next(&client);
+            assert_true(answer->body_size <= JAVA_MESSAGE_BYTES_MAX);
+            check_json(answer, "responseStatus.status", "'partial_fail'");
+            const json_t *failed = check_find(answer->json, "failedInstances");
+            assert_in_range(json_array_size(failed), 1, (size_t)counts[c]);
+            assert_true(json_array_size(failed) == (size_t)counts[c] || counts[c] > 10);
+            size_t at;
+            const json_t *one;
+            json_array_foreach(failed, at, one)
+            {
+                char id[32];
+                snprintf(id, sizeof id, "i%zu", at);
+                assert_string_equal(json_string_value(check_find(one, "instance.instanceId")), id);
+            }
+        }
+        websocket_client_close(&client);
+    }
+}
+
+static void heartbeat_that_cannot_be_read_is_answered_with_success(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const messages[] = {"nonsense", "{", "[]", "7", "{\"instances\":[}"};
+    for (int i = 0; i < CLIENTS; i++) {
+        struct websocket_client client;
+        open_socket(fixture, &clients[i], "registry/heartbeat", &client);
+        for (size_t m = 0; m < sizeof messages / sizeof *messages; m++) {
+            websocket_client_say(&client, "%s", messages[m]);
+            struct http_answer *answer = websocket_client_next(&client);
+            check_json(answer, "responseStatus.status", "'success'");
+            check_json(answer, "responseStatus.errorCode", "'success'");
+            check_json(answer, "failedInstances", "null");
+        }
+        websocket_client_say(&client, "{'instances':[]}"); /* can be read */
+        check_json(websocket_client_next(&client), "responseStatus.status", "'fail'");
+        check_json(&client.message, "responseStatus.errorCode", "'bad-request'");
+        websocket_client_say(&client, "{'instances':null}");
+        check_json(websocket_client_next(&client), "responseStatus.errorCode", "'bad-request'");
+        websocket_client_close(&client);
+    }
+}
+
+static void heartbeats_keep_the_lease(void **state)
+{
+    struct fixture *fixture = *state;
+    struct websocket_client client;
+    open_socket(fixture, &clients[0], "registry/heartbeat", &client);
+    register_by_heartbeat(fixture, &clients[0], &client, "kept", "i1");
+    double renewed = call_metric(fixture->http, "artemis_renewals_total");
+    for (int i = 0; i < 10; i++)
+        check_json(beat(&client, "kept", "i1"), "responseStatus.status", "'success'");
+    assert_int_equal(call_metric(fixture->http, "artemis_renewals_total"), renewed + 10);
+    websocket_client_close(&client);
+}
+
+static void drained_node_refuses_heartbeats(void **state)
+{
+    struct fixture *fixture = *state;
+    struct websocket_client client;
+    open_socket(fixture, &clients[0], "registry/heartbeat", &client);
+    server_process_signal(&fixture->server, 15);
+    websocket_client_check_closed(&client, 1001); /* it reconnects elsewhere */
+    websocket_client_close(&client);
+}
+
+/* --- changes ---------------------------------------------------------------------------------- */
+
+static void subscription_that_cannot_be_read_is_ignored(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const messages[] = {
+        "nonsense", "[]", "{}", "{'serviceId':null}", "{'serviceId':''}", "{'serviceId':7}"};
+    for (int i = 0; i < CLIENTS; i++) {
+        struct websocket_client client;
+        open_socket(fixture, &clients[i], "discovery/instance-change", &client);
+        for (size_t m = 0; m < sizeof messages / sizeof *messages; m++)
+            websocket_client_say(&client, "%s", messages[m]);
+        websocket_client_check_quiet(&client);
+        websocket_client_say(&client, "{'serviceId':'Ignored-%d'}", i); /* one that can be */
+        websocket_client_check_quiet(&client);
+        char name[16];
+        snprintf(name, sizeof name, "ignored-%d", i);
+        call_register(fixture->http, name, "i1");
+        struct http_answer *answer = websocket_client_next(&client);
+        assert_string_equal(check_text(answer, "instance.serviceId"), name); /* in small letters */
+        websocket_client_close(&client);
+    }
+}
+
+static void several_services_are_watched_on_one_socket(void **state)
+{
+    struct fixture *fixture = *state;
+    struct websocket_client client;
+    open_socket(fixture, &clients[0], "discovery/instance-change", &client);
+    for (int i = 0; i < 20; i++)
+        websocket_client_say(&client, "{'serviceId':'many-%d'}", i);
+    websocket_client_say(&client, "{'serviceId':'many-7'}"); /* again, as after a reconnect */
+    websocket_client_check_quiet(&client);
+    for (int i = 0; i < 20; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "many-%d", i);
+        call_register(fixture->http, name, "i1");
+        assert_string_equal(check_text(websocket_client_next(&client), "instance.serviceId"), name);
+    }
+    websocket_client_check_quiet(&client);
+    websocket_client_close(&client);
+}
+
+static void all_changes_come_without_asking(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int i = 0; i < CLIENTS; i++) {
+        struct websocket_client client;
+        char name[16];
+        open_socket(fixture, &clients[i], "discovery/all-instance-change", &client);
+        websocket_client_say(&client, "{'whatever':1}");
+        websocket_client_check_quiet(&client);
+        snprintf(name, sizeof name, "all-%d", i);
+        call_register(fixture->http, name, "i1");
+        call_register_many(fixture->http, name, 3);
+        struct http_answer *answer = websocket_client_next(&client);
+        check_json(answer, "instance.instanceId", "'i1'");
+        check_json(answer, "changeType", "'new'");
+        check_json(websocket_client_next(&client), "instance.instanceId", "'i0'");
+        check_json(websocket_client_next(&client), "instance.instanceId", "'i2'");
+        websocket_client_check_quiet(&client);
+        websocket_client_close(&client);
+    }
+}
+
+/* It could not be read; a reload has the client look up. */
+static void change_that_is_too_large_comes_as_reload(void **state)
+{
+    struct fixture *fixture = *state;
+    struct websocket_client client;
+    char filler[8001];
+    char item[9000];
+    memset(filler, 'x', sizeof filler - 1);
+    filler[sizeof filler - 1] = '\0';
+    snprintf(item, sizeof item, "{" INSTANCE_FIELDS ",'metadata':{'f':'%s'}}", "%s", "%s", filler);
+    open_socket(fixture, &clients[0], "discovery/instance-change", &client);
+    websocket_client_say(&client, "{'serviceId':'large'}");
+    websocket_client_check_quiet(&client);
+    char *body = call_list_body("instances", item, "large", 0, 1);
+    check_status(call_post_bytes(fixture->http, REGISTER, body, strlen(body)), 200, "success",
+                 NULL);
+    free(body);
+    struct http_answer *answer = websocket_client_next(&client);
+    assert_true(answer->body_size <= JAVA_MESSAGE_BYTES_MAX);
+    check_json(answer, "changeType", "'reload'");
+    check_json(answer, "instance.serviceId", "'large'");
+    check_json(answer, "instance.instanceId", "'reload'");
+    check_json(answer, "instance.ip", "'0.0.0.0'");
+    check_json(answer, "instance.url", "'http://large/reload'");
+    websocket_client_close(&client);
+}
+
+/* --- status ----------------------------------------------------------------------------------- */
+
+static void node_and_cluster_tell_their_status(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int i = 0; i < CLIENTS; i++) {
+        struct http_answer *answer =
+            post(fixture->http, &clients[i], "status/node", "{\"regionId\":\"lab\"}");
+        check_success(answer);
+        check_json(answer, "nodeStatus.status", "'up'");
+        check_json(answer, "nodeStatus.canServiceRegistry", "true");
+        check_json(answer, "nodeStatus.canServiceDiscovery", "true");
+        check_json(answer, "nodeStatus.allowRegistryFromOtherZone", "true");
+        check_json(answer, "nodeStatus.allowDiscoveryFromOtherZone", "true");
+        assert_string_equal(check_text(answer, "nodeStatus.node.url"), fixture->server.url);
+        check_json(answer, "nodeStatus.node.zone.regionId", "'lab'");
+        answer = post(fixture->http, &clients[i], "status/cluster", "{\"regionId\":\"lab\"}");
+        check_success(answer);
+        check_json(answer, "nodeCount", "1");
+        check_count(answer, "nodesStatus", 1);
+    }
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, fixture_stop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(client_registers_and_beats_and_another_is_told),
+        TEST(answer_to_a_heartbeat_fits_when_everything_fails),
+        TEST(heartbeat_that_cannot_be_read_is_answered_with_success),
+        TEST(heartbeats_keep_the_lease),
+        TEST(drained_node_refuses_heartbeats),
+        TEST(subscription_that_cannot_be_read_is_ignored),
+        TEST(several_services_are_watched_on_one_socket),
+        TEST(all_changes_come_without_asking),
+        TEST(change_that_is_too_large_comes_as_reload),
+        TEST(node_and_cluster_tell_their_status),
+    };
+    return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
+}

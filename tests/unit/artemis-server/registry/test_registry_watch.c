@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The registry as the one who pushes sees it: who wakes it, and that the state of a service and the
+ * changes after it fit together.
+ */
+#include "artemis-server/registry/registry_watch.h"
+
+#include "artemis-server/registry/registry_peers.h"
+#include "tests/support/failing_malloc.h"
+#include "tests/unit/artemis-server/registry/registry_fixture.h"
+
+struct fixture {
+    struct registry *registry;
+    unsigned rings;
+};
+
+static void ring(void *context)
+{
+    ++*(unsigned *)context;
+}
+
+static int set_up(void **state)
+{
+    static struct fixture fixture;
+    struct registry_options options = usual_options();
+    options.change_log_capacity = 16;
+    fixture = (struct fixture){.registry = make_registry_with(options)};
+    registry_on_version(fixture.registry, ring, &fixture.rings);
+    *state = &fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    registry_free(((struct fixture *)*state)->registry);
+    return 0;
+}
+
+/* Awaits the next change. */
+static void await(struct fixture *fixture)
+{
+    fixture->rings = 0;
+    assert_true(registry_await(fixture->registry, registry_version(fixture->registry)));
+}
+
+/* The one change after `version` is of this type. */
+static void check_change(struct fixture *fixture, uint64_t version, enum change_type type,
+                         const char *id)
+{
+    struct change change;
+    size_t count = 0;
+    assert_int_equal(registry_changes(fixture->registry, version, &change, 1, &count), ERR_NONE);
+    assert_int_equal(count, 1);
+    assert_int_equal(change.type, type);
+    assert_true(slice_equal(instance_text(change.instance, FIELD_INSTANCE), slice_of(id)));
+    instance_unref(change.instance);
+}
+
+/* --- who wakes -------------------------------------------------------------------------------- */
+
+static void register_change_and_unregister_wake(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t version = registry_version(fixture->registry);
+    await(fixture);
+    put(fixture->registry, "s", "i", at_ms(0));
+    assert_int_equal(fixture->rings, 1);
+    check_change(fixture, version, CHANGE_NEW, "i");
+    await(fixture);
+    put_as(fixture->registry, (struct brief){.service = "s", .id = "i", .port = 9}, at_ms(1));
+    assert_int_equal(fixture->rings, 1);
+    check_change(fixture, version + 1, CHANGE_CHANGE, "i");
+    await(fixture);
+    take_out(fixture->registry, "s", "i", at_ms(2));
+    assert_int_equal(fixture->rings, 1);
+    check_change(fixture, version + 2, CHANGE_DELETE, "i");
+}
+
+static void eviction_wakes(void **state)
+{
+    struct fixture *fixture = *state;
+    put(fixture->registry, "s", "i", at_ms(0));
+    put(fixture->registry, "s", "j", at_ms(0));
+    uint64_t version = registry_version(fixture->registry);
+    await(fixture);
+    for (uint64_t ms = 0; ms <= TTL_MS + RECHECK_MS; ms += TICK_MS)
+        registry_expire(fixture->registry, at_ms(ms));
+    assert_int_equal(fixture->rings, 1); /* for both */
+    assert_int_equal(registry_version(fixture->registry), version + 2);
+}
+
+static void what_changes_nothing_does_not_wake(void **state)
+{
+    struct fixture *fixture = *state;
+    put(fixture->registry, "s", "i", at_ms(0));
+    await(fixture);
+    put(fixture->registry, "s", "i", at_ms(1));
+    assert_int_equal(renew(fixture->registry, "s", "i", at_ms(2)), ERR_NONE);
+    take_out(fixture->registry, "s", "unknown", at_ms(3));
+    registry_housekeep(fixture->registry, at_ms(4));
+    assert_int_equal(fixture->rings, 0);
+}
+
+static void nobody_is_woken_who_does_not_await(void **state)
+{
+    struct fixture *fixture = *state;
+    put(fixture->registry, "s", "i", at_ms(0));
+    assert_int_equal(fixture->rings, 0);
+    assert_false(registry_await(fixture->registry, registry_version(fixture->registry) - 1));
+    put(fixture->registry, "s", "j", at_ms(0));
+    assert_int_equal(fixture->rings, 0);
+}
+
+/* --- state ------------------------------------------------------------------------------------ */
+
+static void service_version_is_that_of_its_last_change(void **state)
+{
+    struct fixture *fixture = *state;
+    struct registry *registry = fixture->registry;
+    assert_int_equal(registry_service_version(registry, SLICE("s")), 0);
+    put(registry, "s", "i", at_ms(0));
+    uint64_t version = registry_version(registry);
+    put(registry, "t", "i", at_ms(0));
+    assert_int_equal(registry_service_version(registry, SLICE("s")), version);
+    assert_int_equal(registry_service_version(registry, SLICE("t")), version + 1);
+    take_out(registry, "s", "i", at_ms(0));
+    assert_int_equal(registry_service_version(registry, SLICE("s")), version + 2);
+    registry_housekeep(registry, at_ms(60000 + TICK_MS)); /* forgotten with its last member */
+    assert_int_equal(registry_service_version(registry, SLICE("s")), 0);
+    assert_int_equal(registry_service_version(registry, SLICE("t")), version + 1);
+}
+
+static void members_are_all_of_any_status_with_the_version(void **state)
+{
+    struct fixture *fixture = *state;
+    struct registry *registry = fixture->registry;
+    struct registry_members members;
+    assert_int_equal(registry_members(registry, SLICE("s"), &members), ERR_NONE);
+    assert_int_equal(members.count, 0);
+    assert_int_equal(members.version, 0);
+    registry_members_free(&members);
+    put_many(registry, "s", 0, 5, at_ms(0));
+    put_as(registry, (struct brief){.service = "s", .id = "down", .status = "down"}, at_ms(0));
+    uint64_t version = registry_version(registry);
+    put(registry, "t", "i", at_ms(0));
+    assert_int_equal(registry_members(registry, SLICE("s"), &members), ERR_NONE);
+    assert_int_equal(members.count, 6);
+    assert_int_equal(members.version, version);
+    /* They are the reader's: what changes now does not change them. */
+    take_out(registry, "s", "down", at_ms(0));
+    for (size_t i = 0; i < members.count; i++)
+        assert_true(slice_equal(instance_text(members.instances[i], FIELD_SERVICE), SLICE("s")));
+    registry_members_free(&members);
+    assert_null(members.instances);
+}
+
+static void members_need_memory(void **state)
+{
+    struct fixture *fixture = *state;
+    put_many(fixture->registry, "s", 0, 5, at_ms(0));
+    long live = failing_malloc_live();
+    for (long n = 1;; n++) {
+        struct registry_members members;
+        failing_malloc_after(n);
+        enum error error = registry_members(fixture->registry, SLICE("s"), &members);
+        bool failed = failing_malloc_happened();
+        failing_malloc_after(-1);
+        assert_int_equal(error, failed ? ERR_NO_MEMORY : ERR_NONE);
+        registry_members_free(&members);
+        assert_int_equal(failing_malloc_live(), live);
+        if (!failed)
+            break;
+    }
+}
+
+static void changes_that_the_log_has_dropped_are_gone(void **state)
+{
+    struct fixture *fixture = *state;
+    struct change changes[16];
+    size_t count;
+    uint64_t version = registry_version(fixture->registry);
+    put_many(fixture->registry, "s", 0, 17, at_ms(0));
+    assert_int_equal(registry_changes(fixture->registry, version, changes, 16, &count),
+                     ERR_VERSION_GONE);
+    assert_int_equal(registry_changes(fixture->registry, version + 1, changes, 16, &count),
+                     ERR_NONE);
+    assert_int_equal(count, 16);
+    for (size_t i = 0; i < count; i++)
+        instance_unref(changes[i].instance);
+}
+
+/* Whoever takes the members, and then all changes after their version, holds what the registry
+ * holds. */
+static void members_and_later_changes_make_the_newest_state(void **state)
+{
+    struct fixture *fixture = *state;
+    struct registry *registry = fixture->registry;
+    uint64_t seed = 7;
+    bool here[8] = {false};
+    for (int round = 0; round < 200; round++) {
+        struct registry_members members;
+        struct change changes[16];
+        size_t count;
+        bool seen[8] = {false};
+        assert_int_equal(registry_members(registry, SLICE("s"), &members), ERR_NONE);
+        uint64_t version = members.version ? members.version : registry_version(registry);
+        for (size_t i = 0; i < members.count; i++)
+            seen[instance_text(members.instances[i], FIELD_INSTANCE).data[1] - '0'] = true;
+        registry_members_free(&members);
+        for (uint32_t left = random_below(&seed, 8); left > 0; left--) {
+            uint32_t one = random_below(&seed, 8);
+            char id[8];
+            snprintf(id, sizeof(id), "i%u", one);
+            here[one] = !here[one];
+            if (here[one])
+                put(registry, "s", id, at_ms(0));
+            else
+                take_out(registry, "s", id, at_ms(0));
+        }
+        assert_int_equal(registry_changes(registry, version, changes, 16, &count), ERR_NONE);
+        for (size_t i = 0; i < count; i++) {
+            int one = instance_text(changes[i].instance, FIELD_INSTANCE).data[1] - '0';
+            seen[one] = changes[i].type != CHANGE_DELETE;
+            instance_unref(changes[i].instance);
+        }
+        assert_memory_equal(seen, here, sizeof(here));
+    }
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(register_change_and_unregister_wake),
+        TEST(eviction_wakes),
+        TEST(what_changes_nothing_does_not_wake),
+        TEST(nobody_is_woken_who_does_not_await),
+        TEST(service_version_is_that_of_its_last_change),
+        TEST(members_are_all_of_any_status_with_the_version),
+        TEST(members_need_memory),
+        TEST(changes_that_the_log_has_dropped_are_gone),
+        TEST(members_and_later_changes_make_the_newest_state),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

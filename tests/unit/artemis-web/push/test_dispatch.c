@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Changes to watchers, round by round: what is put together, what a watcher that missed something
+ * gets, and what happens where there is no memory for it.
+ */
+#include "tests/unit/artemis-web/push/push_fixture.h"
+
+#define SUBSCRIBE "{'type':'subscribe','service_id':'%s'}"
+
+static struct push_fixture fixture;
+static struct push *const push = &fixture.push;
+static struct registry *registry;
+
+static int set_up(void **state)
+{
+    (void)state;
+    push_fixture_start(&fixture, 16);
+    registry = fixture.engine.registry;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    push_fixture_stop(&fixture);
+    return 0;
+}
+
+static struct websocket *subscribe(struct websocket_client *client, const char *service_id)
+{
+    struct websocket *websocket = push_fixture_connect(push, ENDPOINT_NATIVE, client);
+    websocket_client_say(client, SUBSCRIBE, service_id);
+    push_fixture_round(push);
+    check_json(websocket_client_next(client), "type", "'subscribed'");
+    return websocket;
+}
+
+static void is_quiet(struct websocket_client *client)
+{
+    push_fixture_round(push);
+    assert_int_equal(websocket_client_receive(client, 0), GOT_LATE);
+}
+
+/* More than a Java client can read. */
+static void put_large(struct registry *to, const char *service, const char *id)
+{
+    char filler[8000];
+    const struct metadata_entry metadata = {SLICE("filler"), {filler, sizeof(filler)}};
+    struct instance_spec spec = {.text = {[FIELD_REGION] = SLICE("region"),
+                                          [FIELD_ZONE] = SLICE("zone"),
+                                          [FIELD_SERVICE] = slice_of(service),
+                                          [FIELD_INSTANCE] = slice_of(id),
+                                          [FIELD_IP] = SLICE("10.0.0.1")},
+                                 .metadata = &metadata,
+                                 .metadata_count = 1};
+    struct instance *instance;
+    struct field_problem problem;
+    memset(filler, 'x', sizeof(filler));
+    assert_int_equal(instance_create(&spec, &instance, &problem), ERR_NONE);
+    assert_int_equal(registry_register(to, instance, at_ms(0)), ERR_NONE);
+    instance_unref(instance);
+}
+
+/* --- putting together ------------------------------------------------------------------------- */
+
+static void changes_of_one_round_are_one_message_for_each_service(void **state)
+{
+    (void)state;
+    struct websocket_client s;
+    struct websocket_client t;
+    subscribe(&s, "s");
+    subscribe(&t, "t");
+    for (int i = 0; i < 3; i++) {
+        put_as(registry, (struct brief){.service = "s", .id = "i", .port = i + 1}, at_ms(0));
+        put_as(registry, (struct brief){.service = "t", .id = "i", .port = i + 1}, at_ms(0));
+    }
+    push_fixture_round(push);
+    struct http_answer *pushed = websocket_client_next(&s);
+    check_count(pushed, "changes", 3);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(
+            json_integer_value(json_object_get(
+                json_object_get(json_array_get(check_find(pushed->json, "changes"), (size_t)i),
+                                "instance"),
+                "port")),
+            i + 1);
+    assert_int_equal(check_integer(pushed, "version"), registry_version(registry) - 1);
+    pushed = websocket_client_next(&t);
+    check_count(pushed, "changes", 3);
+    assert_int_equal(check_integer(pushed, "version"), registry_version(registry));
+    is_quiet(&s);
+    is_quiet(&t);
+    websocket_client_close(&s);
+    websocket_client_close(&t);
+}
+
+/* Its last version must tell what it has seen, so they are in their order. */
+static void star_gets_versions_in_their_order(void **state)
+{
+    (void)state;
+    struct websocket_client star;
+    struct websocket_client s;
+    subscribe(&star, "*");
+    subscribe(&s, "s");
+    uint64_t version = registry_version(registry);
+    static const char *const services[] = {"s", "s", "t", "s", "t", "t"};
+    for (int i = 0; i < 6; i++)
+        put_as(registry, (struct brief){.service = services[i], .id = "i", .port = i + 1},
+               at_ms(0));
+    push_fixture_round(push);
+    static const struct {
+        const char *service;
+        size_t changes;
+        unsigned version;
+    } expected[] = {{"s", 2, 2}, {"t", 1, 3}, {"s", 1, 4}, {"t", 2, 6}};
+    for (int i = 0; i < 4; i++) {
+        struct http_answer *pushed = websocket_client_next(&star);
+        assert_string_equal(check_text(pushed, "service_id"), expected[i].service);
+        check_count(pushed, "changes", expected[i].changes);
+        assert_int_equal(check_integer(pushed, "version"), version + expected[i].version);
+    }
+    is_quiet(&star);
+    check_count(websocket_client_next(&s), "changes", 2);
+    check_count(websocket_client_next(&s), "changes", 1);
+    is_quiet(&s);
+    assert_null(topics_find(&push->topics, SLICE("t"))); /* of those who watch all nothing stays */
+    websocket_client_close(&star);
+    websocket_client_close(&s);
+}
+
+static void java_clients_get_one_change_a_message_and_large_ones_as_reload(void **state)
+{
+    (void)state;
+    struct websocket_client java;
+    push_fixture_connect(push, ENDPOINT_JAVA_CHANGES, &java);
+    websocket_client_say(&java, "{'serviceId':'S','regionId':null,'zoneId':null,"
+                                "'discoveryData':null}");
+    push_fixture_round(push);
+    put(registry, "s", "i1", at_ms(0));
+    put(registry, "s", "i2", at_ms(0));
+    put_large(registry, "s", "large");
+    push_fixture_round(push);
+    check_json(websocket_client_next(&java), "instance.instanceId", "'i1'");
+    struct http_answer *pushed = websocket_client_next(&java);
+    check_json(pushed, "instance.instanceId", "'i2'");
+    check_json(pushed, "changeType", "'new'");
+    check_json(pushed, "changeTime", "1770000000000");
+    pushed = websocket_client_next(&java);
+    check_json(pushed, "instance.instanceId", "'reload'");
+    check_json(pushed, "changeType", "'reload'");
+    is_quiet(&java);
+    websocket_client_close(&java);
+}
+
+/* --- who missed something --------------------------------------------------------------------- */
+
+static void who_slept_through_the_log_gets_the_newest_state(void **state)
+{
+    (void)state;
+    struct websocket_client client;
+    subscribe(&client, "s");
+    put_many(registry, "s", 0, 40, at_ms(0)); /* the log remembers 16 */
+    push_fixture_round(push);
+    struct http_answer *pushed = websocket_client_next(&client);
+    check_count(pushed, "changes", 41);
+    check_json(pushed, "changes[0].change_type", "'reload'");
+    assert_int_equal(check_integer(pushed, "version"), registry_version(registry));
+    assert_int_equal(push->counters.reloads, 1);
+    put(registry, "s", "next", at_ms(0));
+    push_fixture_round(push);
+    check_count(websocket_client_next(&client), "changes", 1);
+    is_quiet(&client);
+    websocket_client_close(&client);
+}
+
+static void state_is_built_once_for_all_who_need_it(void **state)
+{
+    (void)state;
+    enum { CLIENTS = 10 };
+    struct websocket_client clients[CLIENTS];
+    for (int i = 0; i < CLIENTS; i++)
+        subscribe(&clients[i], "s");
+    put_many(registry, "s", 0, 40, at_ms(0));
+    push_fixture_round(push);
+    const struct topic *topic = topics_find(&push->topics, SLICE("s"));
+    const struct frame *frame = topic->state[FORM_NATIVE];
+    assert_non_null(frame);
+    for (int i = 0; i < CLIENTS; i++) {
+        check_count(websocket_client_next(&clients[i]), "changes", 41);
+        assert_int_equal(clients[i].message.body_size, frame->size - 4);
+    }
+    assert_ptr_equal(topic->state[FORM_NATIVE], frame);
+    put(registry, "s", "next", at_ms(0)); /* and dropped with the next change */
+    push_fixture_round(push);
+    assert_null(topic->state[FORM_NATIVE]);
+    for (int i = 0; i < CLIENTS; i++)
+        websocket_client_close(&clients[i]);
+}
+
+static void missed_is_what_is_newer_gone_or_of_elsewhere(void **state)
+{
+    (void)state;
+    put(registry, "s", "i", at_ms(0));
+    uint64_t s = registry_version(registry);
+    put(registry, "t", "i", at_ms(0));
+    assert_false(push_has_missed(push, SLICE("s"), s));
+    assert_false(push_has_missed(push, SLICE("s"), s + 1));
+    assert_true(push_has_missed(push, SLICE("s"), s + 2)); /* of elsewhere */
+    assert_true(push_has_missed(push, SLICE("s"), s - 1));
+    assert_true(push_has_missed(push, SLICE("s"), 0));
+    assert_false(push_has_missed(push, SLICE("t"), s + 1));
+    assert_true(push_has_missed(push, SLICE("t"), s));
+    assert_false(push_has_missed(push, SLICE("unknown"), 0));
+    assert_true(push_has_missed(push, SLICE("unknown"), s)); /* it may have gone */
+    assert_false(push_has_missed(push, SLICE("*"), s + 1));
+    assert_true(push_has_missed(push, SLICE("*"), s));
+    assert_true(push_has_missed(push, SLICE("*"), s + 2));
+}
+
+/* --- without memory --------------------------------------------------------------------------- */
+
+/* Each allocation of a round fails in turn: a watcher gets the change, or the newest state, or is
+ * closed; it never misses something and goes on. */
+static void without_memory_nobody_misses_a_change_unnoticed(void **state)
+{
+    (void)state;
+    long failures = 0;
+    int port = 0;
+    for (long n = 1;; n++) {
+        struct websocket_client one;
+        struct websocket_client star;
+        struct websocket_client *clients[] = {&one, &star};
+        subscribe(&one, "s");
+        subscribe(&star, "*");
+        text_free(&push->scratch[0]);
+        text_free(&push->scratch[1]);
+        port++;
+        put_as(registry, (struct brief){.service = "s", .id = "i", .port = port}, at_ms(0));
+        failing_malloc_after(n);
+        push_fixture_round(push);
+        bool failed = failing_malloc_happened();
+        failing_malloc_after(-1);
+        push_fixture_round(push);
+        for (int i = 0; i < 2; i++) {
+            if (websocket_client_receive(clients[i], 0) == GOT_FRAME) {
+                bool told = strstr(clients[i]->frame.payload, "\"reload\"") != NULL;
+                char expected[32];
+                snprintf(expected, sizeof(expected), "\"port\":%d,", port);
+                told |= strstr(clients[i]->frame.payload, expected) != NULL;
+                assert_true(told || clients[i]->frame.opcode == OPCODE_CLOSE);
+            } else {
+                assert_true(failed && clients[i]->raw.ended);
+            }
+            websocket_client_close(clients[i]);
+        }
+        push_fixture_round(push);
+        if (!failed)
+            break;
+        failures++;
+    }
+    assert_true(failures > 3);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(changes_of_one_round_are_one_message_for_each_service),
+        TEST(star_gets_versions_in_their_order),
+        TEST(java_clients_get_one_change_a_message_and_large_ones_as_reload),
+        TEST(who_slept_through_the_log_gets_the_newest_state),
+        TEST(state_is_built_once_for_all_who_need_it),
+        TEST(missed_is_what_is_newer_gone_or_of_elsewhere),
+        TEST(without_memory_nobody_misses_a_change_unnoticed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
