@@ -21,7 +21,7 @@
 /* clang-format off */
 #define CLIENT_SESSION_OPTIONS(json_sentence)                                                      \
     {.name = "server", .value = "URL",                                                             \
-     .sentence = "whom to ask; several with commas (ARTEMIS_URL, or http://127.0.0.1:8080)"},      \
+     .sentence = "whom to ask, or several with commas (ARTEMIS_URL)"},      \
     {.name = "json", .sentence = (json_sentence)}
 /* clang-format on */
 

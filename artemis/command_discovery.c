@@ -20,9 +20,9 @@ static const struct client_command services_command = {
     .name = "services",
     .usage = {"services [options]"},
     .about = "Lists every service: how many instances it has, and how many of them are up.\n"
-             "With --watch, a terminal shows the list as it is now; a pipe gets it anew at each\n"
-             "change, under --json as a document on a line. --server may then name several\n"
-             "servers, with commas between.\n",
+             "With --watch, a terminal shows the list as it is now; a pipe gets it anew at\n"
+             "each change, under --json as a document on a line. --server may then name\n"
+             "several servers, with commas between.\n",
     .example = "artemis services --server http://10.0.0.7:8080\n",
     .options = services_options,
 };

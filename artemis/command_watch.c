@@ -21,11 +21,10 @@ static const struct client_option watch_options[] = {
 static const struct client_command watch_command = {
     .name = "watch",
     .usage = {"watch NAME [options]"},
-    .about =
-        "Prints each change of a service as it comes, until interrupted: time, kind of change,\n"
-        "instance, address and status. NAME may be '*', which is every service.\n"
-        "When the connection is lost it goes on with the next server, or waits for one, and\n"
-        "then prints what has changed meanwhile.\n",
+    .about = "Prints each change of a service as it comes, until interrupted: time, kind of\n"
+             "change, instance, address and status. NAME may be '*', which is every service.\n"
+             "When the connection is lost it goes on with the next server, or waits for one,\n"
+             "and then prints what has changed meanwhile.\n",
     .example = "artemis watch orders --server http://10.0.0.7:8080,http://10.0.0.8:8080\n",
     .positionals = {"NAME"},
     .options = watch_options,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The client library and servers that are not like ours today: an older one without a WebSocket, one
- * that asks to be left alone for a while, one that refuses, one that is none.
+ * The client library and servers that are not like ours today: an older one without a WebSocket,
+ * one that asks to be left alone for a while, one that refuses, one that is none.
  */
 #include "libartemis/artemis.h"
 

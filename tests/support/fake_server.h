@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fake_server - a server that answers as a test tells it, for what a real one does rarely or not any
- * more. One connection at a time, one request each, in a thread of its own.
+ * fake_server - a server that answers as a test tells it, for what a real one does rarely or not
+ * any more. One connection at a time, one request each, in a thread of its own.
  */
 #pragma once
 
