@@ -32,8 +32,7 @@ struct hot_item {
     struct metadata_entry metadata[METADATA_ENTRIES_MAX]; /* beyond the count: unset */
 };
 
-/* Reads the record that `text` begins with. False when it is not of that shape, or not all there.
- * */
+/* Reads the record that `text` begins with. False when it is not of that shape, or cut. */
 bool hot_item_read(struct slice text, struct hot_item *out);
 
 /* --- bodies ----------------------------------------------------------------------------------- */
