@@ -17,7 +17,7 @@
 #include "artemis-server/registry/registry_watch.h"
 #include "artemis-web/push/push_internal.h"
 
-enum { EVENTS_AT_ONCE = 256, LOOK_INTERVAL_MS = 1000 };
+enum { EVENTS_AT_ONCE = 32, LOOK_INTERVAL_MS = 1000 };
 
 /* --- the thread ------------------------------------------------------------------------------- */
 

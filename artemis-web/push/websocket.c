@@ -18,7 +18,6 @@
 
 enum {
     READ_BYTES = 16 * 1024,
-    READS_AT_ONCE = 4, /* then others have their turn */
     SEND_BUFFER_BYTES = 64 * 1024,
     HEADER_BYTES = 6, /* of a small frame, with its mask */
     FRAGMENTS_MAX = 1024,
@@ -353,21 +352,15 @@ static void take(struct websocket *websocket, struct slice received)
     websocket->input = (struct slice){0};
 }
 
+/* One piece; then others have their turn, and epoll tells of the rest. */
 static void receive(struct websocket *websocket)
 {
     char room[READ_BYTES];
-    for (int i = 0; i < READS_AT_ONCE && websocket->state != WEBSOCKET_GONE; i++) {
-        ssize_t size = recv(websocket->socket, room, sizeof(room), MSG_DONTWAIT);
-        if (size < 0 && (errno == EAGAIN || errno == EINTR))
-            return;
-        if (size <= 0) {
-            websocket_end(websocket);
-            return;
-        }
+    ssize_t size = recv(websocket->socket, room, sizeof(room), MSG_DONTWAIT);
+    if (size > 0)
         take(websocket, (struct slice){room, (size_t)size});
-        if ((size_t)size < sizeof(room))
-            return;
-    }
+    else if (size == 0 || (errno != EAGAIN && errno != EINTR))
+        websocket_end(websocket);
 }
 
 void websocket_on_event(struct websocket *websocket, uint32_t events)
