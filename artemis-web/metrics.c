@@ -18,6 +18,7 @@ struct gathered {
     uint64_t ready;
     uint64_t node_guarded;
     uint64_t connections_limit;
+    uint64_t subscriptions_limit;
 };
 
 /* clang-format off */
@@ -53,6 +54,7 @@ struct gathered {
     X("artemis_connections_timed_out_total",   "counter", connections.counters.timed_out, "Connections closed because they were too slow or idle too long.") \
     X("artemis_websockets",                    "gauge",   push.websockets,                "Open WebSockets.") \
     X("artemis_subscriptions",                 "gauge",   push.subscriptions,             "Subscriptions to services, of all WebSockets.") \
+    X("artemis_subscriptions_limit",           "gauge",   subscriptions_limit,            "Subscriptions that there may be, of all WebSockets.") \
     X("artemis_waiting_requests",              "gauge",   push.waiting,                   "Requests that wait for a change.") \
     X("artemis_push_clients_limit",            "gauge",   push.clients_max,               "WebSockets and waiting requests that there may be together.") \
     X("artemis_push_clients_refused_total",    "counter", push.refused,                   "WebSockets and waiting requests refused at the limit.") \
@@ -171,6 +173,7 @@ static void gather(struct metrics *metrics, struct engine *engine, struct connec
     connections_view(connections, &all->connections);
     push_view(push, &all->push);
     all->connections_limit = connections->limit;
+    all->subscriptions_limit = SUBSCRIPTIONS_ALL_MAX;
     all->request_bytes = get(&metrics->request_bytes);
     all->response_bytes = get(&metrics->response_bytes);
     for (int route = 0; route <= ROUTE_COUNT; route++)

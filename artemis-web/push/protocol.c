@@ -33,7 +33,8 @@ struct subscription *subscription_add(struct websocket *websocket, struct slice 
         subscription->form = form;
         return subscription;
     }
-    if (websocket->subscription_count < SUBSCRIPTIONS_MAX)
+    if (websocket->subscription_count < SUBSCRIPTIONS_MAX &&
+        atomic_load(&push->counters.subscriptions) < SUBSCRIPTIONS_ALL_MAX)
         subscription = malloc(sizeof(*subscription));
     if (!subscription) {
         topics_release(&push->topics, topic);
@@ -115,9 +116,11 @@ static void subscribe(struct websocket *websocket, const struct said *said, stru
     struct subscription *subscription =
         subscription_add(websocket, id, said->camel ? FORM_CAMEL : FORM_NATIVE, &is_new);
     if (!subscription) {
-        snprintf(message, MESSAGE_BYTES,
-                 "service_id: a connection may subscribe to %d services at most",
-                 SUBSCRIPTIONS_MAX);
+        snprintf(
+            message, MESSAGE_BYTES,
+            "service_id: a connection may have %d subscriptions, all together %d, and the node "
+            "must have memory for them",
+            SUBSCRIPTIONS_MAX, SUBSCRIPTIONS_ALL_MAX);
         return;
     }
     /* What is in the log and was not handed out yet is older than the subscription, or comes. */

@@ -28,6 +28,7 @@ enum {
     WEBSOCKET_CLOSE_MS = 2 * 1000, /* until the other side of a closing handshake comes */
     WEBSOCKET_MESSAGE_BYTES_MAX = 64 * 1024,
     SUBSCRIPTIONS_MAX = 1000, /* of one WebSocket */
+    SUBSCRIPTIONS_ALL_MAX = 1000 * 1000,
 };
 
 /* What a WebSocket speaks. */
