@@ -308,6 +308,18 @@ static void what_is_no_object_in_a_list_is_passed_over(void **state)
     (void)state;
     assert_int_equal(feed_text("{'instance_keys':[1,'x',null,[],[{}],{" KEY_A "}]}"), ERR_NONE);
     assert_int_equal(story.records, 1);
+    start_again(); /* a text in a record is no name of what follows it */
+    assert_int_equal(feed_text("{'instance_keys':[{" KEY_A ",'ip':'tombstones'},[{" KEY_A "}]]}"),
+                     ERR_NONE);
+    assert_int_equal(story.records, 1);
+    start_again();
+    assert_int_equal(feed_text("{'instance_keys':[{" KEY_A ",'x':'tombstones'},[{" KEY_A "}]]}"),
+                     ERR_NONE);
+    assert_int_equal(story.records, 1);
+    start_again(); /* nor is one before it */
+    assert_int_equal(feed_text("{'instance_keys':['tombstones',{" KEY_A "},[{" KEY_A "}]]}"),
+                     ERR_NONE);
+    assert_int_equal(story.records, 1);
 }
 
 static void invalid_records_are_counted_and_passed_over(void **state)
