@@ -361,7 +361,7 @@ static void a_connection_has_a_thousand_subscriptions_at_most(void **state)
     websocket_client_say(&client, SUBSCRIBE, "more");
     struct http_answer *answer = websocket_client_next(&client);
     check_json(answer, "type", "'error'");
-    check_contains(answer, "message", "1000 services");
+    check_contains(answer, "message", "1000 subscriptions");
     subscribe(&client, "s999"); /* there already */
     websocket_client_say(&client, UNSUBSCRIBE, "s500");
     check_json(websocket_client_next(&client), "type", "'unsubscribed'");
