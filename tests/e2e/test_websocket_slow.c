@@ -36,10 +36,11 @@ static void subscribe(void **state, struct websocket_client *client)
     check_json(websocket_client_next(client), "type", "'subscribed'");
 }
 
-/* What the kernel takes for a client that does not read is as little as can be. */
+/* The kernel takes little for a client that does not read; not so little that it asks for the rest
+ * in small pieces, with pauses, when the client reads after all. */
 static void take_little(struct websocket_client *client)
 {
-    int size = 4096;
+    int size = 32 * 1024;
     assert_int_equal(setsockopt(client->raw.fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size), 0);
 }
 
@@ -78,21 +79,23 @@ static void who_falls_behind_gets_the_newest_state_and_others_get_all(void **sta
         change(fixture->http, number);
         assert_int_equal(port_of(websocket_client_next(&fast), 0), number);
     }
-    assert_int_equal(call_metric(fixture->http, "artemis_push_reloads_total"), 0);
-    /* First what had begun to go out, then at once the newest. */
-    size_t old_bytes = 0;
-    int old = 0;
-    struct http_answer *pushed = websocket_client_next(&slow);
-    while (strcmp(check_text(pushed, "changes[0].change_type"), "reload") != 0) {
-        assert_int_equal(port_of(pushed, 0), ++old);
-        old_bytes += pushed->body_size;
-        pushed = websocket_client_next(&slow);
+    /* First what had begun to go out; then, as often as there was room for a while, the state of that
+     * time; never a gap without a reload. */
+    size_t bytes = 0;
+    int reloads = 0;
+    for (int last = 0; last < CHANGES;) {
+        struct http_answer *pushed = websocket_client_next(&slow);
+        bool is_reload = strcmp(check_text(pushed, "changes[0].change_type"), "reload") == 0;
+        int port = port_of(pushed, is_reload);
+        assert_true(is_reload ? port > last : port == last + 1);
+        reloads += is_reload;
+        last = port;
+        bytes += pushed->body_size;
     }
-    assert_in_range(old_bytes, 1, KEPT_BYTES_MAX);
-    check_count(pushed, "changes", 2);
-    assert_int_equal(port_of(pushed, 1), CHANGES);
-    assert_int_equal(check_integer(pushed, "version"), call_version(fixture->http));
-    assert_int_equal(call_metric(fixture->http, "artemis_push_reloads_total"), 1);
+    assert_true(reloads > 0);
+    assert_in_range(bytes, 1, KEPT_BYTES_MAX);
+    assert_int_equal(check_integer(&slow.message, "version"), call_version(fixture->http));
+    assert_int_equal(call_metric(fixture->http, "artemis_push_reloads_total"), reloads);
     assert_int_equal(call_metric(fixture->http, "artemis_websockets_closed_slow_total"), 0);
     change(fixture->http, CHANGES + 1); /* and it goes on as before */
     assert_int_equal(port_of(websocket_client_next(&slow), 0), CHANGES + 1);
