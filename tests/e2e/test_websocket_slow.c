@@ -79,8 +79,8 @@ static void who_falls_behind_gets_the_newest_state_and_others_get_all(void **sta
         change(fixture->http, number);
         assert_int_equal(port_of(websocket_client_next(&fast), 0), number);
     }
-    /* First what had begun to go out; then, as often as there was room for a while, the state of that
-     * time; never a gap without a reload. */
+    /* First what had begun to go out; then, as often as there was room for a while, the state of
+     * that time; never a gap without a reload. */
     size_t bytes = 0;
     int reloads = 0;
     for (int last = 0; last < CHANGES;) {
