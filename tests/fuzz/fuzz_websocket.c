@@ -23,7 +23,7 @@ enum { BYTES_MAX = 256 * 1024, HEARD_MAX = 4 * 1024 * 1024, AS_FRAMES = 4, WIDE 
 
 static struct config config;
 static struct engine engine = {.config = &config, .run_id = "run"};
-static struct push push = {.engine = &engine, .clients_max = 10};
+static struct push push;
 
 /* In place of libmicrohttpd's; the handle is the socket. */
 enum MHD_Result MHD_upgrade_action(struct MHD_UpgradeResponseHandle *upgraded,
@@ -42,16 +42,13 @@ static void prepare(void)
                                        .cache_enabled = true,
                                        .cache_expiry_ms = 300000,
                                        .change_log_capacity = 64};
-    push.now = (struct moment){1000, 1771056000000};
-    enum error error = registry_create(&options, push.now, &engine.registry);
+    struct moment now = {1000, 1771056000000};
+    enum error error = registry_create(&options, now, &engine.registry);
     assert(!error);
     atomic_store(&engine.state, NODE_READY);
-    push.epoll = epoll_create1(EPOLL_CLOEXEC);
-    push.batch = calloc(CHANGES_AT_ONCE, sizeof(*push.batch));
-    push.next_of_topic = calloc(CHANGES_AT_ONCE, sizeof(*push.next_of_topic));
-    assert(push.epoll >= 0 && push.batch && push.next_of_topic);
-    error = topics_init(&push.topics, 1);
+    error = push_init(&engine, 10, &push);
     assert(!error);
+    push.now = now;
 }
 
 /* Another change of the service "s". */
