@@ -57,10 +57,21 @@ static void a_heartbeat_at_one_node_keeps_the_lease_at_all(void **state)
     cluster_wait_count(&cluster, "shop", 0); /* since nobody renews it now */
 }
 
+static bool have_compared(void *unused)
+{
+    (void)unused;
+    for (int i = 0; i < 2; i++)
+        if (!json_is_integer(
+                cluster_peer_status(&cluster, i, cluster.ports[1 - i], "compared_ms_ago")))
+            return false;
+    return true;
+}
+
 static void what_comes_from_a_peer_is_not_sent_on(void **state)
 {
     (void)state;
-    cluster_start(&cluster, 2, NULL);
+    cluster_start(&cluster, 2, (const char *const[]){"replication.anti_entropy_secs=300", NULL});
+    assert_true(wait_until(have_compared, NULL, wait_deadline_ms())); /* which would tell it */
     check_status(
         cluster_peer_call(
             cluster.http[0], "POST", "/api/replication/registry/register.json",

@@ -165,22 +165,21 @@ static void over_the_limit_a_websocket_is_refused_and_requests_are_served(void *
     struct fixture *fixture = *state;
     enum { MOST = 15 };
     struct websocket_client clients[MOST];
-    struct raw_socket raw;
-    http_free(fixture->http); /* its connection is the last */
+    static const char *const fields[] = {"Upgrade: websocket", "Connection: Upgrade",
+                                         "Sec-WebSocket-Version: 13",
+                                         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", NULL};
+    check_http(http_get(fixture->http, "/health"), 200); /* its connection is the last */
     for (int i = 0; i < MOST; i++)
         websocket_client_open(&clients[i], fixture->server.port, paths[i % PATHS]);
-    for (int i = 0; i < 2; i++) {
-        raw_socket_open(&raw, fixture->server.port);
+    for (int i = 0; i < PATHS; i++) {
         struct http_answer *answer =
-            ask(&raw, i ? "GET /artemis/websocket/registry/heartbeat HTTP/1.1" : "GET /ws HTTP/1.1",
-                HANDSHAKE_FIELDS);
+            http_send(fixture->http,
+                      &(struct http_request){.method = "GET", .path = paths[i], .fields = fields});
         check_status(answer, 503, "service-unavailable", "over-limit");
         check_field(answer, "Retry-After", "1");
-        check_http(ask(&raw, "GET /api/discovery/services HTTP/1.1", ""), 200);
-        raw_socket_close(&raw);
+        check_http(http_get(fixture->http, "/api/discovery/services"), 200);
     }
     websocket_client_close(&clients[0]);
-    fixture->http = http_new(fixture->server.port);
     call_wait_metric(fixture->http, "artemis_websockets", MOST - 1);
     websocket_client_open(&clients[0], fixture->server.port, "/ws");
     websocket_client_check_quiet(&clients[0]);
