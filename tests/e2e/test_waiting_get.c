@@ -471,6 +471,7 @@ static void over_the_limit_a_wait_is_refused_and_others_are_served(void **state)
     assert_int_equal(call_metric(fixture->http, "artemis_push_clients_refused_total"), 1);
     raw_socket_close(&raws[0]);
     call_wait_metric(fixture->http, WAITING, MOST - 1);
+    call_wait_metric(fixture->http, "artemis_connections", MOST); /* with ours; it is gone, too */
     ask(&raws[0], fixture, SERVICE "&version=%lld&wait=60s", "s", version);
     call_wait_metric(fixture->http, WAITING, MOST);
     for (int i = 0; i < MOST; i++)

@@ -181,6 +181,7 @@ static void over_the_limit_a_websocket_is_refused_and_requests_are_served(void *
     }
     websocket_client_close(&clients[0]);
     call_wait_metric(fixture->http, "artemis_websockets", MOST - 1);
+    call_wait_metric(fixture->http, "artemis_connections", MOST); /* with ours; it is gone, too */
     websocket_client_open(&clients[0], fixture->server.port, "/ws");
     websocket_client_check_quiet(&clients[0]);
     for (int i = 0; i < MOST; i++)
