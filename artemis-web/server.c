@@ -154,7 +154,9 @@ static enum error dispatch(struct request *request, struct reply *reply, const c
 /* The body is not under way any more; but for that of a POST that waits, it has served. */
 static void let_go(struct request *request, bool is_read_again)
 {
-    atomic_fetch_sub_explicit(&request->web->held_bytes, request->held_bytes, memory_order_relaxed);
+    if (request->held_bytes) /* all threads share the count */
+        atomic_fetch_sub_explicit(&request->web->held_bytes, request->held_bytes,
+                                  memory_order_relaxed);
     request->held_bytes = 0;
     if (!is_read_again && request->body.capacity > KEPT_BODY_BYTES)
         text_free(&request->body);

@@ -71,10 +71,7 @@ static void make_all_stale(struct topic *topic)
 
 static bool is_read(const struct topic *topic, enum push_form form)
 {
-    const struct watcher *watcher = topic->watchers[WATCHER_SUBSCRIPTION];
-    while (watcher && ((const struct subscription *)watcher)->form != form)
-        watcher = watcher->next;
-    return watcher != NULL;
+    return topic->readers[form] > 0;
 }
 
 static void send_message(struct push *push, struct topic *topic, enum push_form form,

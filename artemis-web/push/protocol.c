@@ -30,6 +30,8 @@ struct subscription *subscription_add(struct websocket *websocket, struct slice 
         return NULL;
     struct subscription *subscription = find(websocket, topic);
     if (subscription) {
+        topic->readers[subscription->form]--;
+        topic->readers[form]++;
         subscription->form = form;
         return subscription;
     }
@@ -44,6 +46,7 @@ struct subscription *subscription_add(struct websocket *websocket, struct slice 
     *subscription = (struct subscription){
         .websocket = websocket, .form = form, .next = websocket->subscriptions};
     topic_link(topic, WATCHER_SUBSCRIPTION, &subscription->watcher);
+    topic->readers[form]++;
     if (subscription->next)
         subscription->next->prev = subscription;
     websocket->subscriptions = subscription;
@@ -59,6 +62,7 @@ void subscription_remove(struct subscription *subscription)
     struct topic *topic = subscription->watcher.topic;
     send_queue_forget(&websocket->queue, subscription);
     topic_unlink(&subscription->watcher, WATCHER_SUBSCRIPTION);
+    topic->readers[subscription->form]--;
     topics_release(&websocket->push->topics, topic);
     if (subscription->prev)
         subscription->prev->next = subscription->next;

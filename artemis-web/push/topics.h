@@ -33,6 +33,7 @@ struct topic {
     char *id;
     size_t id_size;
     struct watcher *watchers[WATCHER_KINDS];
+    uint32_t readers[FORM_COUNT]; /* subscriptions of each form */
     /* While changes are handed out: the first and the last of this service's. */
     struct topic *next_changed;
     uint32_t first_change; /* by its place in the batch, from 1; 0: none */
