@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "artemis-core/moment.h"
+#include "artemis-core/base/moment.h"
 
 struct moment clock_now(void);
 uint64_t clock_mono_ns(void); /* for measuring how long something took */

@@ -40,24 +40,24 @@ static void become_ready(void *context)
     enum node_state starting = NODE_STARTING;
     if (!atomic_compare_exchange_strong(&engine->state, &starting, NODE_READY) || !engine->worker)
         return;
-    struct replica_stats stats;
-    worker_stats(engine->worker, &stats);
+    struct replicator_stats stats;
+    replication_thread_stats(engine->worker, &stats);
     log_line(LOG_LEVEL_INFO, "ready after %llu ms, with %llu records from a peer",
              (unsigned long long)stats.started_in_ms, (unsigned long long)stats.snapshot_records);
 }
 
 static enum error create_worker(struct engine *engine)
 {
-    struct worker_options options = {
+    struct replication_thread_options options = {
         .config = engine->config,
         .registry = engine->registry,
         .run_id = engine->run_id,
         .on_ready = become_ready,
         .context = engine,
     };
-    enum error error = worker_create(&options, &engine->worker);
+    enum error error = replication_thread_create(&options, &engine->worker);
     if (!error)
-        cluster_subscribe(&engine->cluster, worker_on_cluster, engine->worker);
+        cluster_subscribe(&engine->cluster, replication_thread_on_cluster, engine->worker);
     return error;
 }
 
@@ -121,7 +121,7 @@ void engine_free(struct engine *engine)
     if (!engine)
         return;
     provider_stop(&engine->provider);
-    worker_free(engine->worker);
+    replication_thread_free(engine->worker);
     lease_thread_stop(engine->leases);
     registry_free(engine->registry);
     cluster_free(&engine->cluster);
@@ -136,7 +136,7 @@ enum error engine_join(struct engine *engine)
     }
     cluster_subscribe(&engine->cluster, log_cluster, NULL);
     enum error error = provider_start(&engine->provider, &engine->cluster);
-    return error ? error : worker_start(engine->worker);
+    return error ? error : replication_thread_start(engine->worker);
 }
 
 void engine_leave(struct engine *engine, uint64_t timeout_ms)
@@ -144,7 +144,7 @@ void engine_leave(struct engine *engine, uint64_t timeout_ms)
     if (!engine->worker)
         return;
     provider_stop(&engine->provider);
-    if (!worker_flush(engine->worker, timeout_ms))
+    if (!replication_thread_flush(engine->worker, timeout_ms))
         log_line(LOG_LEVEL_WARN,
                  "some peers could not be told everything in %llu ms; they will "
                  "find out by comparing",
@@ -154,7 +154,7 @@ void engine_leave(struct engine *engine, uint64_t timeout_ms)
 void engine_peer_leaves(struct engine *engine, const char *node_id)
 {
     if (engine->worker)
-        worker_peer_leaves(engine->worker, node_id);
+        replication_thread_peer_leaves(engine->worker, node_id);
 }
 
 void engine_set_state(struct engine *engine, enum node_state state)
@@ -194,5 +194,5 @@ enum error engine_admit(struct engine *engine, bool discovery, struct moment now
 
 size_t engine_peers(struct engine *engine, struct peer_status out[MEMBERS_MAX])
 {
-    return engine->worker ? worker_peers(engine->worker, out) : 0;
+    return engine->worker ? replication_thread_peers(engine->worker, out) : 0;
 }

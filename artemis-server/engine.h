@@ -12,12 +12,12 @@
 
 #include <stdatomic.h>
 
-#include "artemis-core/config.h"
+#include "artemis-core/config/config.h"
 #include "artemis-server/cluster/provider.h"
 #include "artemis-server/lease_thread.h"
-#include "artemis-server/registry/rate_limiter.h"
+#include "artemis-server/rate_limiter.h"
 #include "artemis-server/registry/registry.h"
-#include "artemis-server/replication/worker.h"
+#include "artemis-server/replication/replication_thread.h"
 
 enum node_state { NODE_STARTING, NODE_READY, NODE_DRAINING };
 
@@ -30,8 +30,8 @@ struct engine {
     struct lease_thread *leases;
     struct cluster cluster;
     struct provider provider;
-    struct worker *worker;     /* NULL: this node stands alone */
-    char run_id[RUN_ID_BYTES]; /* of this process, in hex */
+    struct replication_thread *worker; /* NULL: this node stands alone */
+    char run_id[RUN_ID_BYTES];         /* of this process, in hex */
     struct moment started;
     char url[NODE_URL_BYTES]; /* where others reach this node; set by the web before it serves */
     _Atomic enum node_state state;
@@ -56,5 +56,5 @@ const char *engine_state_word(enum node_state state);
 enum error engine_admit(struct engine *engine, bool discovery, struct moment now);
 /* A peer said that it leaves. */
 void engine_peer_leaves(struct engine *engine, const char *node_id);
-/* The peers, as worker_peers; none where this node stands alone. */
+/* The peers, as replication_thread_peers; none where this node stands alone. */
 size_t engine_peers(struct engine *engine, struct peer_status out[MEMBERS_MAX]);

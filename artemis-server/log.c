@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "artemis-core/json_writer.h"
+#include "artemis-core/json/json_writer.h"
 #include "artemis-server/clock.h"
 
 enum { SELDOM_LINES = 5, LINE_BYTES_MAX = 2048 };

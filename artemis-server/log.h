@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "artemis-core/config.h"
+#include "artemis-core/config/config.h"
 
 void log_setup(enum log_level level, enum log_format format);
 bool log_enabled(enum log_level level); /* ask before preparing a costly line */

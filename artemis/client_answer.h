@@ -14,7 +14,7 @@
  */
 #pragma once
 
-#include "artemis-core/text.h"
+#include "artemis-core/base/text.h"
 #include "artemis/client_exit.h"
 
 #include <jansson.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis/client_args.h"
 
-#include "artemis-core/suggest.h"
-#include "artemis-core/text.h"
+#include "artemis-core/base/suggest.h"
+#include "artemis-core/base/text.h"
 #include "artemis/client_exit.h"
 #include "artemis/client_text.h"
 

@@ -13,7 +13,7 @@
  */
 #pragma once
 
-#include "artemis-core/error.h"
+#include "artemis-core/base/error.h"
 
 #include <stdbool.h>
 #include <stddef.h>

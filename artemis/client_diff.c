@@ -11,9 +11,9 @@ static int compare_words(const struct diff_word *a, const struct diff_word *b)
 {
     if (!a->known || !b->known)
         return (int)a->known - (int)b->known;
-    struct version x = {a->stamp, slice_of(a->origin)};
-    struct version y = {b->stamp, slice_of(b->origin)};
-    return version_compare(x, y);
+    struct stamp x = {a->stamp, slice_of(a->origin)};
+    struct stamp y = {b->stamp, slice_of(b->origin)};
+    return stamp_compare(x, y);
 }
 
 static bool lives(const struct diff_word *word)
@@ -97,14 +97,14 @@ static bool make_room(void **items, size_t count, size_t *capacity, size_t size)
 
 /* --- what differs ----------------------------------------------------------------------------- */
 
-void client_diff_hear(struct diff_list *list, const struct peer_record *record)
+void client_diff_hear(struct diff_list *list, const struct wire_record *record)
 {
     struct slice origin = record->version.origin;
     void *entries = list->entries;
     bool room = make_room(&entries, list->count, &list->capacity, sizeof(*list->entries));
     list->entries = entries;
     struct diff_entry entry = {
-        .key = instance_of_key(peer_record_key(record)),
+        .key = instance_of_key(wire_record_key(record)),
         .word = {true, record->deleted, record->version.stamp,
                  strndup(origin.data ? origin.data : "", origin.size)},
     };

@@ -15,7 +15,7 @@
  */
 #pragma once
 
-#include "artemis-core/peer_record.h"
+#include "artemis-core/model/wire_record.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -58,7 +58,7 @@ enum diff_kind {
 };
 
 /* Adds what a node said of a key. */
-void client_diff_hear(struct diff_list *list, const struct peer_record *record);
+void client_diff_hear(struct diff_list *list, const struct wire_record *record);
 /* Adds what the two disagree on to the report; empties both lists. */
 void client_diff_merge(struct diff_list *a, struct diff_list *b, struct diff_report *report);
 /* Takes out of `second` what `first` does not confirm. Sorts both, by key. */

@@ -6,8 +6,8 @@
  */
 #pragma once
 
-#include "artemis-core/error.h"
-#include "artemis-core/text.h"
+#include "artemis-core/base/error.h"
+#include "artemis-core/base/text.h"
 #include "artemis/client_args.h"
 
 /* Appends the file to `text`, which the caller frees also after a failure. ERR_INVALID_FIELD:

@@ -10,8 +10,8 @@
  */
 #pragma once
 
-#include "artemis-core/error.h"
-#include "artemis-core/text.h"
+#include "artemis-core/base/error.h"
+#include "artemis-core/base/text.h"
 #include "artemis/client_args.h"
 
 #include <jansson.h>

@@ -6,7 +6,7 @@
 #include "artemis/client_text.h"
 #include "artemis/client_url.h"
 
-#include "artemis-core/text.h"
+#include "artemis-core/base/text.h"
 
 #include <poll.h>
 #include <signal.h>

@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "artemis-core/error.h"
+#include "artemis-core/base/error.h"
 
 #include <stdbool.h>
 

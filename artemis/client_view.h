@@ -11,7 +11,7 @@
  */
 #pragma once
 
-#include "artemis-core/error.h"
+#include "artemis-core/base/error.h"
 #include "artemis/client_answer.h"
 #include "artemis/client_table.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis/client_view_diff.h"
 
-#include "artemis-core/json_writer.h"
+#include "artemis-core/json/json_writer.h"
 #include "artemis/client_table.h"
 #include "artemis/client_text.h"
 

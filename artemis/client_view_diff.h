@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "artemis-core/text.h"
+#include "artemis-core/base/text.h"
 #include "artemis/client_diff.h"
 
 #include <stdint.h>

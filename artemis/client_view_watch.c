@@ -5,7 +5,7 @@
 #include "artemis/client_text.h"
 #include "artemis/client_view_cluster.h"
 
-#include "artemis-core/json_writer.h"
+#include "artemis-core/json/json_writer.h"
 
 #include <stdbool.h>
 #include <stdlib.h>

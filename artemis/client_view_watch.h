@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include "artemis-core/error.h"
+#include "artemis-core/base/error.h"
 #include "libartemis/artemis.h"
 
 #include <stdio.h>

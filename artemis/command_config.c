@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis/command_config.h"
 
-#include "artemis-core/config.h"
-#include "artemis-core/json_writer.h"
+#include "artemis-core/config/config.h"
+#include "artemis-core/json/json_writer.h"
 #include "artemis/client_args.h"
 #include "artemis/client_exit.h"
 #include "artemis/client_text.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis/command_diff.h"
 
-#include "artemis-core/codec_peer.h"
-#include "artemis-server/registry/registry_peers.h"
+#include "artemis-core/json/codec_peer.h"
+#include "artemis-server/registry/registry_replication.h"
 #include "artemis/client_answer.h"
 #include "artemis/client_args.h"
 #include "artemis/client_call.h"
@@ -69,7 +69,7 @@ static int complain(const struct node *node, const struct client_answer *answer)
     return (int)verdict.exit_code;
 }
 
-static void take_record(void *context, enum peer_list list, const struct peer_record *record)
+static void take_record(void *context, enum peer_list list, const struct wire_record *record)
 {
     struct node *node = context;
     if (list == PEER_LIST_KEYS)

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "artemis-web/metrics.h"
-#include "artemis-web/routes.h"
+#include "artemis-web/http/metrics.h"
+#include "artemis-web/http/routes.h"
 #include "artemis/client_args.h"
 #include "artemis/client_exit.h"
 #include "artemis/client_text.h"

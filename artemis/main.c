@@ -5,7 +5,7 @@
  * A command gets its own name as argv[0] and what follows it, and returns the exit code. `artemis
  * help` is printed from the table; `artemis help NAME` is `artemis NAME --help`.
  */
-#include "artemis-core/suggest.h"
+#include "artemis-core/base/suggest.h"
 #include "artemis/client_args.h"
 #include "artemis/client_exit.h"
 #include "artemis/client_text.h"

@@ -20,7 +20,7 @@
  */
 #pragma once
 
-#include "artemis-core/config.h"
+#include "artemis-core/config/config.h"
 
 enum { SETTINGS_FILE_BYTES_MAX = 1 << 20 };
 

@@ -24,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "artemis-core/text.h"
+#include "artemis-core/base/text.h"
 
 #define HTTP_TIMEOUT_SECS 60
 
@@ -115,7 +115,7 @@ struct http {
     struct text in; /* the last answer */
 };
 
-struct answer {
+struct cached_response {
     int status;
     const char *body; /* lives in the connection, until the next call */
     size_t body_bytes;
@@ -179,7 +179,7 @@ static inline void http_read_more(struct http *h)
 }
 
 /* Reads one answer; it must have a Content-Length, as the answers of the servers here do. */
-static inline struct answer http_receive(struct http *h)
+static inline struct cached_response http_receive(struct http *h)
 {
     const char *head_end = NULL;
 
@@ -196,12 +196,12 @@ static inline struct answer http_receive(struct http *h)
     size_t body_bytes = strtoul(length + strlen("\r\ncontent-length:"), NULL, 10);
     while (h->in.size < head_bytes + body_bytes)
         http_read_more(h);
-    return (struct answer){.status = atoi(h->in.data + strlen("HTTP/1.1 ")),
-                           .body = h->in.data + head_bytes,
-                           .body_bytes = body_bytes};
+    return (struct cached_response){.status = atoi(h->in.data + strlen("HTTP/1.1 ")),
+                                    .body = h->in.data + head_bytes,
+                                    .body_bytes = body_bytes};
 }
 
-static inline struct answer http_get(struct http *h, const char *path)
+static inline struct cached_response http_get(struct http *h, const char *path)
 {
     char request[512];
     int size =
@@ -211,7 +211,8 @@ static inline struct answer http_get(struct http *h, const char *path)
     return http_receive(h);
 }
 
-static inline struct answer http_post(struct http *h, const char *path, const struct text *body)
+static inline struct cached_response http_post(struct http *h, const char *path,
+                                               const struct text *body)
 {
     struct text request = {0};
 
@@ -240,7 +241,7 @@ static inline void http_post_batch(struct http *h, const char *path, const char 
         add(&body, n, per_service);
     }
     text_append_string(&body, "]}");
-    struct answer answer = http_post(h, path, &body);
+    struct cached_response answer = http_post(h, path, &body);
     if (answer.status != 200 || !strstr(answer.body, "\"error_code\":\"success\"") ||
         strstr(answer.body, "\"failed_"))
         die("%s from item %u: status %d: %.300s", path, first, answer.status, answer.body);

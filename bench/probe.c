@@ -83,7 +83,7 @@ static bool shows_instance(struct http *h, uint32_t service, size_t *failed)
     char path[128];
 
     snprintf(path, sizeof path, "/api/discovery/service?service_id=bench-%06u", service);
-    struct answer answer = http_get(h, path);
+    struct cached_response answer = http_get(h, path);
     *failed += answer.status != 200;
     return memmem(answer.body, answer.body_bytes, "\"instance_id\"", 13) != NULL;
 }

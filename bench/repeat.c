@@ -17,7 +17,7 @@ static void discover(struct http *server, uint32_t n)
 
     snprintf(path, sizeof path, "/api/discovery/service?service_id=bench-%06u",
              n / INSTANCES_PER_SERVICE);
-    struct answer answer = http_get(server, path);
+    struct cached_response answer = http_get(server, path);
     if (answer.status != 200)
         die("%s: status %d: %.300s", path, answer.status, answer.body);
 }

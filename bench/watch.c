@@ -438,7 +438,7 @@ static void wait_until_held(void)
 
     http_open(&h, run.port);
     while (!run.websockets && waiting < run.clients && now_secs() < until) {
-        struct answer answer = http_get(&h, "/metrics");
+        struct cached_response answer = http_get(&h, "/metrics");
         const char *at = after(answer.body, answer.body_bytes, "\nartemis_waiting_requests ");
         waiting = at ? strtoul(at, NULL, 10) : 0;
         look(0.02);

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "artemis-core/text.h"
+#include "artemis-core/base/text.h"
 
 enum { HANDSHAKE_KEY_BYTES = 25, HANDSHAKE_ACCEPT_BYTES = 29, HANDSHAKE_ANSWER_MAX = 16 * 1024 };
 

@@ -12,8 +12,8 @@
 
 #include "libartemis/settings.h"
 
-#include "artemis-core/error.h"
-#include "artemis-core/text.h"
+#include "artemis-core/base/error.h"
+#include "artemis-core/base/text.h"
 
 #include <curl/curl.h>
 

@@ -8,7 +8,7 @@
 
 #include "libartemis/artemis.h"
 
-#include "artemis-core/error.h"
+#include "artemis-core/base/error.h"
 
 /* Fills *problem, unless it is NULL, and returns `error`. Cut where it is too long. */
 enum artemis_error problem_set(struct artemis_problem *problem, enum artemis_error error,

@@ -9,8 +9,8 @@
 
 #include "libartemis/artemis.h"
 
-#include "artemis-core/error.h"
-#include "artemis-core/instance.h"
+#include "artemis-core/base/error.h"
+#include "artemis-core/model/instance.h"
 
 struct record {
     _Atomic uint32_t refs;

@@ -3,8 +3,8 @@
 
 #include "libartemis/problem.h"
 
-#include "artemis-core/instance.h"
-#include "artemis-core/text.h"
+#include "artemis-core/base/text.h"
+#include "artemis-core/model/instance.h"
 
 #include <curl/curl.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "libartemis/wire.h"
 
-#include "artemis-core/codec_json.h"
+#include "artemis-core/json/codec_internal.h"
 
 #include <jansson.h>
 #include <stdio.h>

@@ -9,7 +9,7 @@
 
 #include "libartemis/record.h"
 
-#include "artemis-core/codec.h"
+#include "artemis-core/json/codec.h"
 
 enum { WIRE_RUN_MAX = 80, WIRE_WORD_MAX = 48, WIRE_MESSAGE_MAX = 384 };
 

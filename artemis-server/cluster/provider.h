@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "artemis-core/config.h"
+#include "artemis-core/config/config.h"
 #include "artemis-server/cluster/topology.h"
 
 struct provider;

@@ -20,7 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "artemis-core/error.h"
+#include "artemis-core/base/error.h"
 
 enum { MEMBERS_MAX = 64, MEMBER_URL_BYTES = 320, CLUSTER_SUBSCRIBERS_MAX = 8 };
 

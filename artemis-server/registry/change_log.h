@@ -18,8 +18,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#include "artemis-core/codec.h"
-#include "artemis-core/moment.h"
+#include "artemis-core/base/moment.h"
+#include "artemis-core/json/codec.h"
 
 enum { CHANGE_LOG_BYTES_MAX = 64 * 1024 * 1024 };
 

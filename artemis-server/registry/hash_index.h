@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "artemis-core/error.h"
+#include "artemis-core/base/error.h"
 
 struct hash_slot {
     uint32_t hash;

@@ -22,15 +22,15 @@ enum error registry_create(const struct registry_options *options, struct moment
                            .max_ms = options->guard_max_ms,
                            .window_ms = options->ttl_ms},
     };
-    enum error error = origins_init(&registry->origins, slice_of(options->node_id));
+    enum error error = node_id_table_init(&registry->origins, slice_of(options->node_id));
     if (!error)
         error = change_log_init(&registry->log, options->change_log_capacity, now);
     if (error) {
-        origins_free(&registry->origins);
+        node_id_table_free(&registry->origins);
         free(registry);
         return error;
     }
-    version_clock_init(&registry->clock, now);
+    hlc_init(&registry->clock, now);
     struct shard_patience patience = {options->cache_expiry_ms, options->cleanup_interval_ms};
     for (int i = 0; i < SHARD_COUNT; i++) {
         pthread_mutex_init(&registry->shards[i].lock, NULL);
@@ -52,13 +52,13 @@ void registry_free(struct registry *registry)
         shard_free(&registry->shards[i].shard);
         pthread_mutex_destroy(&registry->shards[i].lock);
     }
-    struct answer *dropped = NULL;
+    struct cached_response *dropped = NULL;
     for (int i = 0; i < DIALECT_COUNT; i++)
         if (registry->all_services.answers[i])
-            answer_drop(registry->all_services.answers[i], &dropped);
-    answer_free_dropped(dropped);
+            cached_response_evict(registry->all_services.answers[i], &dropped);
+    cached_response_free_evicted(dropped);
     change_log_free(&registry->log);
-    origins_free(&registry->origins);
+    node_id_table_free(&registry->origins);
     pthread_mutex_destroy(&registry->node_guard.lock);
     pthread_mutex_destroy(&registry->all_services.building);
     pthread_mutex_destroy(&registry->all_services.lock);
@@ -82,11 +82,11 @@ uint32_t registry_record_hash(const struct registry *registry, struct slice pack
 
 void registry_unlock(struct registry *registry, struct locked_shard *home)
 {
-    struct answer *dropped = home->shard.dropped;
+    struct cached_response *dropped = home->shard.dropped;
     home->shard.dropped = NULL;
     pthread_mutex_unlock(&home->lock);
     change_log_wake(&registry->log);
-    answer_free_dropped(dropped);
+    cached_response_free_evicted(dropped);
 }
 
 /* --- versions --------------------------------------------------------------------------------- */
@@ -94,7 +94,7 @@ void registry_unlock(struct registry *registry, struct locked_shard *home)
 static void toggle_digest(struct registry *registry, const struct record *record)
 {
     struct slice key = instance_packed_key(record->instance);
-    uint64_t version = record->stamp ^ origins_hash(&registry->origins, record->origin);
+    uint64_t version = record->stamp ^ node_id_table_hash(&registry->origins, record->origin);
     atomic_fetch_xor_explicit(&registry->digests[record->bucket],
                               XXH3_64bits_withSeed(key.data, key.size, version),
                               memory_order_relaxed);
@@ -119,7 +119,7 @@ void registry_forget_version(struct registry *registry, const struct record *rec
 
 static struct stored_version own_version(struct registry *registry, struct moment now)
 {
-    return (struct stored_version){version_clock_next(&registry->clock, now), ORIGIN_SELF};
+    return (struct stored_version){hlc_next(&registry->clock, now), NODE_NUMBER_SELF};
 }
 
 /* --- changes ---------------------------------------------------------------------------------- */
@@ -272,7 +272,7 @@ static void remember_unregistered(struct registry *registry, struct shard *shard
     if (!shard_insert_tombstone(shard, hash, key_only, tombstones_until(registry, now), &number)) {
         struct record *record = shard_record(shard, number);
         record->bucket = (uint16_t)registry_bucket(packed_key);
-        record->stamp = version_clock_next(&registry->clock, now);
+        record->stamp = hlc_next(&registry->clock, now);
         note_change(registry, shard, number, noted);
     }
     instance_unref(key_only);

@@ -18,9 +18,9 @@
 
 #include <stdbool.h>
 
-#include "artemis-core/codec.h"
-#include "artemis-core/moment.h"
-#include "artemis-server/registry/answer.h"
+#include "artemis-core/base/moment.h"
+#include "artemis-core/json/codec.h"
+#include "artemis-server/cache/cached_response.h"
 #include "artemis-server/registry/guard.h"
 
 struct registry_options {
@@ -70,14 +70,14 @@ void registry_unregister(struct registry *registry, const struct instance_key *k
  * ERR_NO_MEMORY. */
 MUST_USE enum error registry_service(struct registry *registry, struct slice id,
                                      enum dialect dialect, bool all_statuses, struct moment now,
-                                     struct answer **out);
+                                     struct cached_response **out);
 /* The same, but the Service object alone, appended to an answer that is being written. */
 MUST_USE enum error registry_write_service(struct registry *registry, struct slice id,
                                            enum dialect dialect, bool all_statuses,
                                            struct json_writer *w);
 /* The answer with all services that have members, of any status. */
 MUST_USE enum error registry_services(struct registry *registry, enum dialect dialect,
-                                      struct moment now, struct answer **out);
+                                      struct moment now, struct cached_response **out);
 /* Appends the answer with all changes since a version. ERR_VERSION_GONE, ERR_NO_MEMORY. */
 MUST_USE enum error registry_delta(struct registry *registry, uint64_t since, enum dialect dialect,
                                    struct text *out);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "artemis-core/version.h"
+#include "artemis-core/model/stamp.h"
 #include "artemis-server/registry/registry_internal.h"
 
 enum {
@@ -32,13 +32,13 @@ static int view_of(enum dialect dialect, bool all_statuses)
 
 /* The cached answer, or else the members to build one from. The shard is locked. */
 static enum error find_answer(struct shard *shard, uint32_t number, int view, struct moment now,
-                              struct answer **cached, struct members *members)
+                              struct cached_response **cached, struct members *members)
 {
     struct service *service = shard_service(shard, number);
-    struct answer *answer = service->answers[view];
+    struct cached_response *answer = service->answers[view];
     if (answer) {
         atomic_store_explicit(&answer->used_ms, now.mono_ms, memory_order_relaxed);
-        *cached = answer_ref(answer);
+        *cached = cached_response_ref(answer);
         return ERR_NONE;
     }
     members->version = service->version;
@@ -46,7 +46,7 @@ static enum error find_answer(struct shard *shard, uint32_t number, int view, st
 }
 
 static enum error build_answer(struct slice id, enum dialect dialect, const struct members *members,
-                               struct answer **out)
+                               struct cached_response **out)
 {
     static struct instance *const none[1];
     struct text body = {0};
@@ -60,7 +60,7 @@ static enum error build_answer(struct slice id, enum dialect dialect, const stru
                         members->count);
     jw_close(&w, '}');
     enum error error =
-        text_failed(&body) ? ERR_NO_MEMORY : answer_create(&body, members->version, out);
+        text_failed(&body) ? ERR_NO_MEMORY : cached_response_create(&body, members->version, out);
     text_free(&body);
     return error;
 }
@@ -68,7 +68,7 @@ static enum error build_answer(struct slice id, enum dialect dialect, const stru
 /* Keeps an answer for the next who asks, unless the service has changed, another was quicker or
  * there is no room. */
 static void keep_answer(struct registry *registry, struct service_place place, struct slice id,
-                        int view, struct answer *answer)
+                        int view, struct cached_response *answer)
 {
     struct shard *shard = &place.home->shard;
     pthread_mutex_lock(&place.home->lock);
@@ -77,16 +77,16 @@ static void keep_answer(struct registry *registry, struct service_place place, s
     struct service *service = number ? shard_service(shard, number) : NULL;
     if (service && registry->options.cache_enabled && service->version == answer->version &&
         !service->answers[view] &&
-        answer_keep(answer, &registry->service_answers, SERVICE_ANSWERS_BYTES_MAX))
+        cached_response_put(answer, &registry->service_answers, SERVICE_ANSWERS_BYTES_MAX))
         shard_cache_answer(shard, number, view, answer);
     pthread_mutex_unlock(&place.home->lock);
 }
 
 enum error registry_service(struct registry *registry, struct slice id, enum dialect dialect,
-                            bool all_statuses, struct moment now, struct answer **out)
+                            bool all_statuses, struct moment now, struct cached_response **out)
 {
     struct service_place place = registry_place(registry, id);
-    struct answer *answer = NULL;
+    struct cached_response *answer = NULL;
     struct members members = {0};
     int view = view_of(dialect, all_statuses);
 
@@ -222,7 +222,8 @@ static bool write_numbered(struct locked_shard *home, uint32_t number, enum dial
     return exists;
 }
 
-static enum error build_all(struct registry *registry, enum dialect dialect, struct answer **out)
+static enum error build_all(struct registry *registry, enum dialect dialect,
+                            struct cached_response **out)
 {
     /* What changes while we walk may be in or not; asking for the changes since `version` gives it
      * again, so nothing is missed. */
@@ -240,44 +241,47 @@ static enum error build_all(struct registry *registry, enum dialect dialect, str
             number++;
     jw_close(&w, ']');
     jw_close(&w, '}');
-    enum error error = text_failed(&body) ? ERR_NO_MEMORY : answer_create(&body, version, out);
+    enum error error =
+        text_failed(&body) ? ERR_NO_MEMORY : cached_response_create(&body, version, out);
     text_free(&body);
     return error;
 }
 
 /* The kept answer, if it is the newest there can be; a reference. */
-static struct answer *kept_answer(struct registry *registry, enum dialect dialect)
+static struct cached_response *kept_answer(struct registry *registry, enum dialect dialect)
 {
     pthread_mutex_lock(&registry->all_services.lock);
-    struct answer *kept = registry->all_services.answers[dialect];
+    struct cached_response *kept = registry->all_services.answers[dialect];
     if (kept && kept->version != registry_version(registry))
         kept = NULL;
     if (kept)
-        answer_ref(kept);
+        cached_response_ref(kept);
     pthread_mutex_unlock(&registry->all_services.lock);
     return kept;
 }
 
-static void keep_all(struct registry *registry, enum dialect dialect, struct answer *answer)
+static void keep_all(struct registry *registry, enum dialect dialect,
+                     struct cached_response *answer)
 {
-    struct answer **kept = &registry->all_services.answers[dialect];
-    struct answer *dropped = NULL;
+    struct cached_response **kept = &registry->all_services.answers[dialect];
+    struct cached_response *dropped = NULL;
     if (!registry->options.cache_enabled)
         return;
     pthread_mutex_lock(&registry->all_services.lock);
     if (*kept) /* outdated */
-        answer_drop(*kept, &dropped);
-    *kept =
-        answer_keep(answer, &registry->all_services.budget, ALL_ANSWERS_BYTES_MAX) ? answer : NULL;
+        cached_response_evict(*kept, &dropped);
+    *kept = cached_response_put(answer, &registry->all_services.budget, ALL_ANSWERS_BYTES_MAX)
+                ? answer
+                : NULL;
     pthread_mutex_unlock(&registry->all_services.lock);
-    answer_free_dropped(dropped);
+    cached_response_free_evicted(dropped);
 }
 
 enum error registry_services(struct registry *registry, enum dialect dialect, struct moment now,
-                             struct answer **out)
+                             struct cached_response **out)
 {
     enum error error = ERR_NONE;
-    struct answer *answer = kept_answer(registry, dialect);
+    struct cached_response *answer = kept_answer(registry, dialect);
     if (!answer) {
         /* One builds, the others wait for it, and may find what they want then. */
         pthread_mutex_lock(&registry->all_services.building);
@@ -384,7 +388,7 @@ static struct lease_view view_lease(const struct registry *registry, const struc
         .renewed_ms_ago = now.mono_ms > renewed_ms ? now.mono_ms - renewed_ms : 0,
         .ends_in_ms = deadline_ms > now.mono_ms ? deadline_ms - now.mono_ms : 0,
         .held = record->held,
-        .changed_wall_ms = version_ms(record->stamp),
+        .changed_wall_ms = stamp_ms(record->stamp),
     };
 }
 

@@ -2,7 +2,7 @@
  *
  * How two nodes compare what they hold, and how one reads all of it to the other.
  */
-#include "artemis-server/registry/registry_peers.h"
+#include "artemis-server/registry/registry_replication.h"
 
 #include <stdlib.h>
 #include <string.h>

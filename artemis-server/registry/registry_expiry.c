@@ -227,19 +227,19 @@ void registry_expire(struct registry *registry, struct moment now)
 
 static void age_all_services(struct registry *registry, uint64_t now_ms)
 {
-    struct answer *dropped = NULL;
+    struct cached_response *dropped = NULL;
     pthread_mutex_lock(&registry->all_services.lock);
     for (int i = 0; i < DIALECT_COUNT; i++) {
-        struct answer *answer = registry->all_services.answers[i];
+        struct cached_response *answer = registry->all_services.answers[i];
         if (!answer ||
             (atomic_load(&answer->used_ms) + registry->options.cache_expiry_ms > now_ms &&
              answer->version == registry_version(registry)))
             continue; /* one that is outdated can never be handed out again */
-        answer_drop(answer, &dropped);
+        cached_response_evict(answer, &dropped);
         registry->all_services.answers[i] = NULL;
     }
     pthread_mutex_unlock(&registry->all_services.lock);
-    answer_free_dropped(dropped);
+    cached_response_free_evicted(dropped);
 }
 
 static void housekeep_shard(struct registry *registry, struct locked_shard *home, uint64_t now_ms)

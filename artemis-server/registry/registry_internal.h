@@ -7,10 +7,10 @@
 #include <pthread.h>
 
 #include "artemis-server/registry/change_log.h"
-#include "artemis-server/registry/origins.h"
-#include "artemis-server/registry/registry_peers.h"
+#include "artemis-server/registry/hlc.h"
+#include "artemis-server/registry/node_id_table.h"
+#include "artemis-server/registry/registry_replication.h"
 #include "artemis-server/registry/shard.h"
-#include "artemis-server/registry/version_clock.h"
 
 enum { SHARD_BITS = 6, SHARD_COUNT = 1 << SHARD_BITS };
 
@@ -30,13 +30,13 @@ struct registry {
     struct guard_settings guard_settings; /* constant */
     struct locked_shard shards[SHARD_COUNT];
     struct change_log log;
-    struct origins origins;
+    struct node_id_table origins;
     _Atomic uint64_t digests[DIGEST_BUCKETS];
     atomic_bool gathering; /* changes and renewals are noted; ended leases wait for the peers */
     registry_changed *notify;
     void *notify_context;
-    struct version_clock clock;
-    struct answer_budget service_answers; /* those that the shards keep */
+    struct hlc clock;
+    struct cache_budget service_answers; /* those that the shards keep */
     struct {
         pthread_mutex_t lock;
         struct guard guard;
@@ -44,8 +44,8 @@ struct registry {
     struct {
         pthread_mutex_t building; /* held by the one that builds; taken before any other lock */
         pthread_mutex_t lock;
-        struct answer *answers[DIALECT_COUNT];
-        struct answer_budget budget;
+        struct cached_response *answers[DIALECT_COUNT];
+        struct cache_budget budget;
     } all_services; /* the latest answers with every service */
 };
 

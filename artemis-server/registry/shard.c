@@ -17,7 +17,7 @@ void shard_init(struct shard *shard, uint64_t now_ms, struct shard_patience pati
 
 static void drop_answer(struct shard *shard, struct service *service, int view)
 {
-    answer_drop(service->answers[view], &shard->dropped);
+    cached_response_evict(service->answers[view], &shard->dropped);
     service->answers[view] = NULL;
     shard->answers--;
 }
@@ -41,7 +41,7 @@ void shard_free(struct shard *shard)
         free(service->members);
         free(service->id);
     }
-    answer_free_dropped(shard->dropped);
+    cached_response_free_evicted(shard->dropped);
     for (uint32_t number = shard->tombstones.first; number;
          number = shard_record(shard, number)->lease.next)
         instance_unref(shard_record(shard, number)->instance);
@@ -163,12 +163,13 @@ static void look_at(struct shard *shard, uint32_t number, uint64_t when_ms)
     lease_wheel_arm(&shard->looks, number, when_ms);
 }
 
-static uint64_t unused_at(const struct shard *shard, struct answer *answer)
+static uint64_t unused_at(const struct shard *shard, struct cached_response *answer)
 {
     return atomic_load_explicit(&answer->used_ms, memory_order_relaxed) + shard->patience.unused_ms;
 }
 
-void shard_cache_answer(struct shard *shard, uint32_t number, int view, struct answer *answer)
+void shard_cache_answer(struct shard *shard, uint32_t number, int view,
+                        struct cached_response *answer)
 {
     struct service *service = shard_service(shard, number);
     assert(!service->answers[view] && answer->version == service->version);

@@ -18,8 +18,8 @@
 #include <assert.h>
 #include <stdbool.h>
 
-#include "artemis-core/codec.h"
-#include "artemis-server/registry/answer.h"
+#include "artemis-core/json/codec.h"
+#include "artemis-server/cache/cached_response.h"
 #include "artemis-server/registry/guard.h"
 #include "artemis-server/registry/hash_index.h"
 #include "artemis-server/registry/lease_wheel.h"
@@ -68,8 +68,8 @@ struct service {
     uint32_t *members; /* record numbers, in no order */
     uint32_t member_count;
     uint32_t member_capacity;
-    struct answer *answers[VIEW_COUNT]; /* Invariant: each has the service's version */
-    uint64_t empty_since_ms;            /* meaningful while member_count is 0 */
+    struct cached_response *answers[VIEW_COUNT]; /* Invariant: each has the service's version */
+    uint64_t empty_since_ms;                     /* meaningful while member_count is 0 */
     struct guard guard;
     bool stopped;      /* its guard has decided that evictions stop */
     bool to_be_judged; /* linked into the list of services whose guard must decide */
@@ -103,14 +103,14 @@ struct shard {
     struct hash_index record_index;
     struct hash_index service_index;
     struct lease_wheel wheel;
-    struct lease_wheel looks; /* when housekeeping looks at which service */
-    uint32_t to_judge;        /* the first of the services whose guard must decide */
-    uint32_t due;             /* records that are due */
-    uint32_t held;            /* records that are held */
-    uint32_t guarded;         /* services whose guard is on */
-    uint32_t released;        /* services whose guard is released */
-    uint32_t answers;         /* cached */
-    struct answer *dropped;   /* answers that the owner frees when it has unlocked */
+    struct lease_wheel looks;        /* when housekeeping looks at which service */
+    uint32_t to_judge;               /* the first of the services whose guard must decide */
+    uint32_t due;                    /* records that are due */
+    uint32_t held;                   /* records that are held */
+    uint32_t guarded;                /* services whose guard is on */
+    uint32_t released;               /* services whose guard is released */
+    uint32_t answers;                /* cached */
+    struct cached_response *dropped; /* answers that the owner frees when it has unlocked */
     /* Invariant of the lists: there is room for every record, so that a note cannot fail. */
     struct number_list changed;
     struct number_list renewed;
@@ -197,9 +197,11 @@ uint32_t number_list_take(struct number_list *list);
 
 /* Gives the service its new version and drops its cached answers. */
 void shard_set_version(struct shard *shard, struct service *service, uint64_t version);
-/* Caches an answer of the service's version, whose view has none. It has been kept (answer_keep)
+/* Caches an answer of the service's version, whose view has none. It has been kept
+ * (cached_response_put)
  * and used; takes over the reference. */
-void shard_cache_answer(struct shard *shard, uint32_t service, int view, struct answer *answer);
+void shard_cache_answer(struct shard *shard, uint32_t service, int view,
+                        struct cached_response *answer);
 /* Counts a guard that was in state `before`. To be called wherever a service's guard may change. */
 void shard_guard_changed(struct shard *shard, enum guard_state before, enum guard_state now);
 /* Drops answers that are unused and services that are empty for too long, up to a tick later. Costs

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "artemis-core/error.h"
+#include "artemis-core/base/error.h"
 
 struct slab {
     size_t element_size; /* at least 4 */

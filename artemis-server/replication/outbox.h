@@ -12,7 +12,7 @@
 #pragma once
 
 #include "artemis-server/registry/hash_index.h"
-#include "artemis-server/registry/registry_peers.h"
+#include "artemis-server/registry/registry_replication.h"
 #include "artemis-server/registry/slab.h"
 
 enum outbox_queue { QUEUE_REGISTER, QUEUE_UNREGISTER, QUEUE_RENEW, QUEUE_COUNT };

@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-#include "artemis-core/text.h"
+#include "artemis-core/base/text.h"
 
 enum frame_kind { FRAME_TEXT = 0x1, FRAME_CLOSE = 0x8, FRAME_PING = 0x9 };
 

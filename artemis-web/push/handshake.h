@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "artemis-core/codec.h"
+#include "artemis-core/json/codec.h"
 
 enum { ACCEPT_BYTES = 29 };
 

@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "artemis-core/codec.h"
+#include "artemis-core/json/codec.h"
 
 enum push_form {
     FORM_NATIVE, /* snake_case, and camelCase beside it */

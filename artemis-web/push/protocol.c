@@ -7,7 +7,7 @@
 
 #include "artemis-server/clock.h"
 #include "artemis-server/registry/registry_watch.h"
-#include "artemis-web/handlers.h"
+#include "artemis-web/api/handlers.h"
 #include "artemis-web/push/push_internal.h"
 
 /* --- subscriptions ---------------------------------------------------------------------------- */
@@ -215,7 +215,7 @@ static void on_java_heartbeat(struct websocket *websocket, struct slice text)
         .body = {.data = (char *)(uintptr_t)text.data, .size = text.size}, /* only read */
         .now = clock_now(),
     };
-    struct reply reply = {0};
+    struct response reply = {0};
     enum error error = engine_admit(push->engine, false, request.now);
     if (!error)
         error = handle_heartbeat(&request, &reply, message);

@@ -12,8 +12,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "artemis-core/error.h"
-#include "artemis-core/text.h"
+#include "artemis-core/base/error.h"
+#include "artemis-core/base/text.h"
 
 enum { SENDERS_MAX = 4, SENDINGS_MAX = 4096 };
 

@@ -11,7 +11,7 @@
 
 #include <stdbool.h>
 
-#include "artemis-core/text.h"
+#include "artemis-core/base/text.h"
 #include "artemis-server/registry/hash_index.h"
 #include "artemis-server/registry/slab.h"
 #include "artemis-web/push/messages.h"

@@ -4,7 +4,7 @@
  * dialect, and an instance that was accepted reads back from the answer as the same. An unknown
  * member in front, which leaves all of a body to Jansson, changes nothing.
  */
-#include "artemis-core/codec.h"
+#include "artemis-core/json/codec.h"
 
 #include <string.h>
 

@@ -3,7 +3,7 @@
  * Bodies of discovery, and the small documents (a version, a status). Whatever they are: what is
  * accepted is valid, and what is refused has a message that can be answered.
  */
-#include "artemis-core/codec.h"
+#include "artemis-core/json/codec.h"
 
 #include "tests/fuzz/fuzz.h"
 

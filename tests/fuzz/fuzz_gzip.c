@@ -3,7 +3,7 @@
  * Packed bodies. Whatever they are, no more than the limit comes out; and any bytes, packed by us,
  * come out again as they were.
  */
-#include "artemis-core/gzip.h"
+#include "artemis-core/base/gzip.h"
 
 #include "tests/fuzz/fuzz.h"
 

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "artemis-core/codec.h"
+#include "artemis-core/json/codec.h"
 #include "tests/fuzz/fuzz.h"
 
 enum { LINES = 5, LINE_BYTES = 512 };

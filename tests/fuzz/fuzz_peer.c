@@ -4,7 +4,7 @@
  * them; what it hands out is a valid key or instance with a version in range; and of an answer that
  * is JSON it takes no more records than there are objects in the lists.
  */
-#include "artemis-core/codec_peer.h"
+#include "artemis-core/json/codec_peer.h"
 
 #include "tests/fuzz/fuzz.h"
 
@@ -17,13 +17,13 @@ struct story {
     bool ended, complete;
 };
 
-static void on_record(void *context, enum peer_list list, const struct peer_record *record)
+static void on_record(void *context, enum peer_list list, const struct wire_record *record)
 {
     struct story *story = context;
     assert(list < PEER_LISTS && list != PEER_LIST_NUMBERS);
     assert((record->instance != NULL) == (list == PEER_LIST_INSTANCES));
-    struct slice key = peer_record_key(record);
-    assert(key.size > 0 && record->version.stamp <= VERSION_STAMP_MAX);
+    struct slice key = wire_record_key(record);
+    assert(key.size > 0 && record->version.stamp <= STAMP_MAX);
     assert(!record->version.stamp || record->version.origin.size);
     story->records[list]++;
     for (size_t i = 0; i < key.size; i++)

@@ -3,7 +3,7 @@
  * Configuration files. Whatever they are: each leaf is well-formed, and what is refused has a
  * message that begins with the name of the file.
  */
-#include "artemis-core/toml.h"
+#include "artemis-core/config/toml.h"
 
 #include <string.h>
 

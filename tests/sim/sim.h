@@ -22,7 +22,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "artemis-server/replication/replica.h"
+#include "artemis-server/replication/replicator.h"
 
 enum {
     NODES_MAX = 7,
@@ -47,7 +47,7 @@ struct sim_node {
     bool paused;
     bool was_paused; /* since it started */
     struct registry *registry;
-    struct replica *replica;
+    struct replicator *replica;
     uint64_t born_ms;
     int64_t drift_ppm;
     int64_t wall_offset_ms;

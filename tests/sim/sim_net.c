@@ -34,12 +34,12 @@ struct flight {
     struct wire_list answer;
     uint64_t digests[DIGEST_BUCKETS];
     struct health_answer health;
-    enum fate fate; /* of the answer */
+    enum send_result fate; /* of the answer */
 };
 
 /* --- lists ------------------------------------------------------------------------------------ */
 
-static void add(struct wire_list *list, const struct peer_record *record, struct instance *instance)
+static void add(struct wire_list *list, const struct wire_record *record, struct instance *instance)
 {
     if (list->count == list->capacity) {
         list->capacity = list->capacity ? list->capacity * 2 : 16;
@@ -60,7 +60,7 @@ static void add(struct wire_list *list, const struct peer_record *record, struct
 static void add_state(struct wire_list *list, const struct registry *registry,
                       struct peer_state *state, struct moment now)
 {
-    struct peer_record record = registry_tell(registry, state, now);
+    struct wire_record record = registry_tell(registry, state, now);
     add(list, &record, state->instance);
 }
 
@@ -72,10 +72,10 @@ static void clear(struct wire_list *list)
     *list = (struct wire_list){0};
 }
 
-static struct peer_record as_record(const struct wire_item *item)
+static struct wire_record as_record(const struct wire_item *item)
 {
     static const char *const names[NODES_MAX] = {"n0", "n1", "n2", "n3", "n4", "n5", "n6"};
-    return (struct peer_record){
+    return (struct wire_record){
         .instance = item->instance,
         .version = {item->stamp, {names[item->origin], 2}},
         .age_ms = item->age_ms,
@@ -98,7 +98,7 @@ static void let_go(struct flight *flight)
 static void serve_renewals(struct flight *flight, struct sim_node *node, struct moment now)
 {
     for (size_t i = 0; i < flight->said.count; i++) {
-        struct peer_record record = as_record(&flight->said.items[i]);
+        struct wire_record record = as_record(&flight->said.items[i]);
         if (registry_apply_renewal(node->registry, &record, now) == ERR_INSTANCE_NOT_FOUND)
             add(&flight->answer, &record, record.instance);
     }
@@ -138,8 +138,8 @@ static void serve_snapshot(struct flight *flight, struct sim_node *node, struct 
     struct slice id;
     struct peer_state *states;
     size_t count;
-    if (!replica_is_ready(node->replica)) {
-        flight->fate = FATE_TEMPORARY; /* 503 */
+    if (!replicator_is_ready(node->replica)) {
+        flight->fate = SEND_RETRYABLE; /* 503 */
         return;
     }
     do {
@@ -156,7 +156,7 @@ static void serve_snapshot(struct flight *flight, struct sim_node *node, struct 
 static void serve_changes(struct flight *flight, struct sim_node *node, struct moment now)
 {
     for (size_t i = 0; i < flight->said.count; i++) {
-        struct peer_record record = as_record(&flight->said.items[i]);
+        struct wire_record record = as_record(&flight->said.items[i]);
         enum error error = flight->kind == MESSAGE_REGISTER
                                ? registry_apply(node->registry, &record, now)
                                : registry_apply_unregister(node->registry, &record, now);
@@ -167,12 +167,12 @@ static void serve_changes(struct flight *flight, struct sim_node *node, struct m
 static void serve(struct sim *sim, struct flight *flight, struct sim_node *node)
 {
     struct moment now = node_now(sim, node);
-    flight->fate = FATE_DELIVERED;
+    flight->fate = SEND_DELIVERED;
     clear(&flight->answer);
     switch (flight->kind) {
     case MESSAGE_HEALTH:
         flight->health = (struct health_answer){.is_self = flight->from == flight->to,
-                                                .is_ready = replica_is_ready(node->replica),
+                                                .is_ready = replicator_is_ready(node->replica),
                                                 .clock_ms = registry_clock_ms(node->registry, now)};
         return;
     case MESSAGE_REGISTER:
@@ -182,7 +182,7 @@ static void serve(struct sim *sim, struct flight *flight, struct sim_node *node)
     case MESSAGE_RENEW:
         serve_renewals(flight, node, now);
         return;
-    case MESSAGE_QUESTION:
+    case MESSAGE_LEASE_CHECK:
     case MESSAGE_FETCH:
         serve_keys(flight, node, now);
         return;
@@ -216,15 +216,15 @@ static bool gets_through(struct sim *sim, uint32_t from, uint32_t to)
     return !lost;
 }
 
-static void conclude(struct sim *sim, struct flight *flight, enum fate fate)
+static void conclude(struct sim *sim, struct flight *flight, enum send_result fate)
 {
     struct sim_node *node = &sim->nodes[flight->from];
     struct message *message = flight->message;
     flight->message = NULL;
     if (node->life == flight->from_life)
-        replica_done(node->replica, message, fate, node_now(sim, node));
+        replicator_done(node->replica, message, fate, node_now(sim, node));
     else
-        replica_drop_message(message); /* its sender is gone */
+        replicator_drop_message(message); /* its sender is gone */
     node_work(sim, node);
 }
 
@@ -239,22 +239,22 @@ static void on_timeout(struct sim *sim, void *context, uint32_t a, uint32_t b)
         return;
     }
     if (flight->message)
-        conclude(sim, flight, FATE_TEMPORARY);
+        conclude(sim, flight, SEND_RETRYABLE);
     let_go(flight);
 }
 
 static void hear_answer(struct sim *sim, struct flight *flight, struct sim_node *node)
 {
     struct moment now = node_now(sim, node);
-    if (flight->fate != FATE_DELIVERED)
+    if (flight->fate != SEND_DELIVERED)
         return;
     if (flight->kind == MESSAGE_HEALTH)
-        replica_told_health(node->replica, flight->message, &flight->health, now);
+        replicator_on_health(node->replica, flight->message, &flight->health, now);
     if (flight->kind == MESSAGE_DIGEST)
-        replica_told_digests(node->replica, flight->message, flight->digests, now);
+        replicator_on_digests(node->replica, flight->message, flight->digests, now);
     for (size_t i = 0; i < flight->answer.count; i++) {
-        struct peer_record record = as_record(&flight->answer.items[i]);
-        replica_told(node->replica, flight->message, &record, now);
+        struct wire_record record = as_record(&flight->answer.items[i]);
+        replicator_on_record(node->replica, flight->message, &record, now);
     }
 }
 
@@ -290,7 +290,7 @@ static void on_arrival(struct sim *sim, void *context, uint32_t a, uint32_t b)
         serve(sim, flight, node);
         node_work(sim, node);
     } else {
-        flight->fate = FATE_ABSENT;
+        flight->fate = SEND_UNREACHABLE;
     }
     if (gets_through(sim, flight->to, flight->from)) {
         flight->users++;
@@ -333,7 +333,7 @@ void net_drop(sim_event *call, void *context)
         return;
     struct flight *flight = context;
     if (flight->message)
-        replica_drop_message(flight->message);
+        replicator_drop_message(flight->message);
     flight->message = NULL;
     let_go(flight);
 }

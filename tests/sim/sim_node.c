@@ -56,15 +56,15 @@ void node_work(struct sim *sim, struct sim_node *node)
         return;
     struct moment now = node_now(sim, node);
     struct message *message;
-    replica_gather(node->replica, now);
-    while ((message = replica_next(node->replica, now)))
+    replicator_gather(node->replica, now);
+    while ((message = replicator_next(node->replica, now)))
         net_send(sim, node, message);
-    if (!node->was_ready && replica_is_ready(node->replica)) {
+    if (!node->was_ready && replicator_is_ready(node->replica)) {
         node->was_ready = true;
         sim_tell(sim, "%s is ready", node->name);
         oracle_node_ready(sim, node);
     }
-    uint64_t due_ms = replica_due_ms(node->replica, now);
+    uint64_t due_ms = replicator_due_ms(node->replica, now);
     schedule(sim, node, sim->now_ms + (due_ms - now.mono_ms) + 1);
 }
 
@@ -127,7 +127,7 @@ static struct registry_options registry_settings(const struct sim *sim, const ch
 
 void node_start(struct sim *sim, struct sim_node *node)
 {
-    struct replica_options how = {
+    struct replicator_options how = {
         .batch_size = 4,
         .batch_interval_ms = BATCH_INTERVAL_MS,
         .max_retries = 3,
@@ -148,11 +148,11 @@ void node_start(struct sim *sim, struct sim_node *node)
     node->drift_ppm = (int64_t)sim_random(sim, 2001) - 1000;
     struct registry_options settings = registry_settings(sim, node->name);
     if (registry_create(&settings, node_now(sim, node), &node->registry) ||
-        replica_create(&how, node->registry, node_now(sim, node), &node->replica))
+        replicator_create(&how, node->registry, node_now(sim, node), &node->replica))
         abort();
     registry_on_change(node->registry, on_change, NULL);
     for (uint32_t peer = 0; peer < sim->node_count; peer++)
-        replica_join(node->replica, peer, node_now(sim, node)); /* itself among them */
+        replicator_join(node->replica, peer, node_now(sim, node)); /* itself among them */
     sim_tell(sim, "%s starts", node->name);
     sim_at(sim->now_ms + 1 + sim_random(sim, EXPIRE_TICK_MS), on_tick, NULL, node->id, node->life);
     schedule(sim, node, sim->now_ms + 1);
@@ -160,10 +160,10 @@ void node_start(struct sim *sim, struct sim_node *node)
 
 void node_crash(struct sim *sim, struct sim_node *node)
 {
-    struct replica_stats stats;
+    struct replicator_stats stats;
     struct registry_stats held;
     registry_validate(node->registry);
-    replica_stats(node->replica, &stats);
+    replicator_stats(node->replica, &stats);
     registry_stats(node->registry, &held);
     sim->counts.refuted += stats.refuted;
     sim->counts.fetched += stats.fetched;
@@ -171,10 +171,10 @@ void node_crash(struct sim *sim, struct sim_node *node)
     sim->counts.evictions += held.expired;
     for (uint32_t peer = 0; peer < sim->node_count; peer++) {
         struct peer_view view;
-        replica_view(node->replica, peer, node_now(sim, node), &view);
+        replicator_view(node->replica, peer, node_now(sim, node), &view);
         sim->counts.repairs += view.repairs;
     }
-    replica_free(node->replica);
+    replicator_free(node->replica);
     registry_free(node->registry);
     node->replica = NULL;
     node->registry = NULL;

@@ -177,7 +177,7 @@ static void look_at_memory(struct sim *sim)
             continue;
         for (uint32_t peer = 0; peer < sim->node_count; peer++) {
             struct peer_view view;
-            replica_view(node->replica, peer, node_now(sim, node), &view);
+            replicator_view(node->replica, peer, node_now(sim, node), &view);
             if (view.backlog > sim->client_count)
                 sim_fail(sim, "the outbox of %s for n%u has %llu entries for %u instances",
                          node->name, peer, (unsigned long long)view.backlog, sim->client_count);
@@ -263,7 +263,7 @@ void oracle_end(struct sim *sim)
 {
     for (uint32_t n = 0; n < sim->node_count; n++) {
         registry_validate(sim->nodes[n].registry);
-        if (!replica_is_ready(sim->nodes[n].replica))
+        if (!replicator_is_ready(sim->nodes[n].replica))
             sim_fail(sim, "n%u is not ready", n);
         uint64_t late_ms = node_lateness_ms(sim, &sim->nodes[n]);
         if (late_ms > CLOCKS_APART_MS)

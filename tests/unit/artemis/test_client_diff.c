@@ -43,7 +43,7 @@ static void hear(struct diff_list *list, const char *service, const char *instan
     if (word.stamp == 0)
         return;
     assert_int_equal(instance_key_make(parts, &key, &problem), ERR_NONE);
-    struct peer_record record = {
+    struct wire_record record = {
         .key = &key, .version = {word.stamp, slice_of(origin)}, .deleted = word.deleted};
     client_diff_hear(list, &record);
 }

@@ -5,7 +5,7 @@
  */
 #include "artemis/command_config.h"
 
-#include "artemis-core/config.h"
+#include "artemis-core/config/config.h"
 #include "artemis/client_exit.h"
 
 #include <fcntl.h>

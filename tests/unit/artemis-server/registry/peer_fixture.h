@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "artemis-server/registry/registry_peers.h"
+#include "artemis-server/registry/registry_replication.h"
 #include "tests/unit/artemis-server/registry/registry_fixture.h"
 
 enum { TOMBSTONE_MS = 600000 };
@@ -36,11 +36,11 @@ static inline struct registry *make_node(const char *node_id)
     return make_registry_with(options);
 }
 
-static inline struct version word_version(const struct word *word)
+static inline struct stamp word_version(const struct word *word)
 {
-    return (struct version){full_stamp(word->stamp),
-                            word->stamp ? slice_of(word->origin ? word->origin : "peer")
-                                        : (struct slice){0}};
+    return (struct stamp){full_stamp(word->stamp),
+                          word->stamp ? slice_of(word->origin ? word->origin : "peer")
+                                      : (struct slice){0}};
 }
 
 static inline enum error say_registered(struct registry *registry, struct word word,
@@ -50,7 +50,7 @@ static inline enum error say_registered(struct registry *registry, struct word w
         make_instance((struct brief){.service = word.service ? word.service : "s",
                                      .id = word.id ? word.id : "a",
                                      .machine = word.machine});
-    struct peer_record record = {
+    struct wire_record record = {
         .instance = instance, .version = word_version(&word), .age_ms = word.age_ms};
     enum error error = registry_apply(registry, &record, now);
     instance_unref(instance);
@@ -60,7 +60,7 @@ static inline enum error say_registered(struct registry *registry, struct word w
 static inline enum error say_of_key(struct registry *registry, struct word word, struct moment now)
 {
     struct instance_key key = make_key(word.service ? word.service : "s", word.id ? word.id : "a");
-    struct peer_record record = {.key = &key,
+    struct wire_record record = {.key = &key,
                                  .version = word_version(&word),
                                  .age_ms = word.age_ms,
                                  .deleted = word.deleted};

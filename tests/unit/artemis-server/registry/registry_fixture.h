@@ -186,10 +186,11 @@ static inline json_t *parse_body(struct slice body)
     return root;
 }
 
-static inline struct answer *ask_for(struct registry *registry, const char *service,
-                                     enum dialect dialect, bool all_statuses, struct moment now)
+static inline struct cached_response *ask_for(struct registry *registry, const char *service,
+                                              enum dialect dialect, bool all_statuses,
+                                              struct moment now)
 {
-    struct answer *answer = NULL;
+    struct cached_response *answer = NULL;
     assert_int_equal(
         registry_service(registry, slice_of(service), dialect, all_statuses, now, &answer),
         ERR_NONE);
@@ -197,24 +198,25 @@ static inline struct answer *ask_for(struct registry *registry, const char *serv
 }
 
 /* The usual question: what is up, in snake_case. The caller's reference. */
-static inline struct answer *ask(struct registry *registry, const char *service, struct moment now)
+static inline struct cached_response *ask(struct registry *registry, const char *service,
+                                          struct moment now)
 {
     return ask_for(registry, service, DIALECT_SNAKE, false, now);
 }
 
-static inline struct answer *ask_services(struct registry *registry, enum dialect dialect,
-                                          struct moment now)
+static inline struct cached_response *ask_services(struct registry *registry, enum dialect dialect,
+                                                   struct moment now)
 {
-    struct answer *answer = NULL;
+    struct cached_response *answer = NULL;
     assert_int_equal(registry_services(registry, dialect, now, &answer), ERR_NONE);
     return answer;
 }
 
 /* Drops the answer too. */
-static inline json_t *read_answer(struct answer *answer)
+static inline json_t *read_answer(struct cached_response *answer)
 {
     json_t *root = parse_body((struct slice){answer->body.data, answer->body.size});
-    answer_unref(answer);
+    cached_response_unref(answer);
     return root;
 }
 
@@ -234,7 +236,7 @@ static inline json_t *instances_of(const json_t *root)
 /* How many instances of any status the answer for a service has; 0 for an unknown service. */
 static inline size_t shown(struct registry *registry, const char *service, struct moment now)
 {
-    struct answer *answer = NULL;
+    struct cached_response *answer = NULL;
     enum error error =
         registry_service(registry, slice_of(service), DIALECT_SNAKE, true, now, &answer);
     if (error == ERR_SERVICE_NOT_FOUND)

@@ -26,7 +26,7 @@ static int tear_down(void **state)
 }
 
 /* Compares with JSON in which single quotes stand for double ones, and V for the version. */
-static void check_body(struct answer *answer, const char *expected)
+static void check_body(struct cached_response *answer, const char *expected)
 {
     struct text json = {0};
     for (const char *c = expected; *c; c++) {
@@ -38,7 +38,7 @@ static void check_body(struct answer *answer, const char *expected)
     assert_int_equal(answer->body.size, json.size);
     assert_memory_equal(answer->body.data, json.data, json.size);
     text_free(&json);
-    answer_unref(answer);
+    cached_response_unref(answer);
 }
 
 /* --- what it says --- */
@@ -87,22 +87,22 @@ static void etag_is_the_version_of_the_service(void **state)
     char etag[32];
     put(registry, "s", "a", at_ms(0));
     put(registry, "t", "a", at_ms(0));
-    struct answer *answer = ask(registry, "s", at_ms(0));
+    struct cached_response *answer = ask(registry, "s", at_ms(0));
     assert_int_equal(answer->version, registry_version(registry) - 1);
     snprintf(etag, sizeof(etag), "\"%llu\"", (unsigned long long)answer->version);
     assert_string_equal(answer->etag, etag);
-    answer_unref(answer);
+    cached_response_unref(answer);
 }
 
 static void unknown_service_is_not_found(void **state)
 {
     (void)state;
-    struct answer *answer = (struct answer *)1;
+    struct cached_response *answer = (struct cached_response *)1;
     put(registry, "s", "a", at_ms(0));
     assert_int_equal(
         registry_service(registry, SLICE("t"), DIALECT_SNAKE, false, at_ms(0), &answer),
         ERR_SERVICE_NOT_FOUND);
-    assert_ptr_equal(answer, (struct answer *)1);
+    assert_ptr_equal(answer, (struct cached_response *)1);
 }
 
 static void only_what_is_up_is_shown_unless_all_is_asked_for(void **state)
@@ -137,7 +137,7 @@ static void service_with_none_up_has_an_empty_list(void **state)
 static void emptied_service_is_known_until_the_cleanup_and_unknown_after(void **state)
 {
     (void)state;
-    struct answer *answer = NULL;
+    struct cached_response *answer = NULL;
     put(registry, "s", "a", at_ms(0));
     take_out(registry, "s", "a", at_ms(1000));
     registry_housekeep(registry, at_ms(1000 + 60000 - 1));
@@ -169,22 +169,22 @@ static void answer_is_the_same_until_its_service_changes(void **state)
 {
     (void)state;
     put(registry, "s", "a", at_ms(0));
-    struct answer *first = ask(registry, "s", at_ms(0));
-    struct answer *second = ask(registry, "s", at_ms(1));
+    struct cached_response *first = ask(registry, "s", at_ms(0));
+    struct cached_response *second = ask(registry, "s", at_ms(1));
     assert_ptr_equal(first, second);
     put(registry, "t", "a", at_ms(2)); /* another service */
     put(registry, "s", "a", at_ms(2)); /* the same content */
-    struct answer *third = ask(registry, "s", at_ms(3));
+    struct cached_response *third = ask(registry, "s", at_ms(3));
     assert_ptr_equal(first, third);
     assert_int_equal(stats_of(registry).answers_built, 1);
     put(registry, "s", "b", at_ms(4));
-    struct answer *fourth = ask(registry, "s", at_ms(4));
+    struct cached_response *fourth = ask(registry, "s", at_ms(4));
     assert_ptr_not_equal(first, fourth);
     assert_true(fourth->version > first->version);
-    answer_unref(first);
-    answer_unref(second);
-    answer_unref(third);
-    answer_unref(fourth);
+    cached_response_unref(first);
+    cached_response_unref(second);
+    cached_response_unref(third);
+    cached_response_unref(fourth);
 }
 
 static void each_kind_of_change_makes_a_new_answer(void **state)
@@ -212,27 +212,28 @@ static void each_kind_of_change_makes_a_new_answer(void **state)
 static void each_dialect_and_filter_has_its_own_answer(void **state)
 {
     (void)state;
-    struct answer *answers[DIALECT_COUNT * 2];
+    struct cached_response *answers[DIALECT_COUNT * 2];
     put(registry, "s", "a", at_ms(0));
     for (int i = 0; i < DIALECT_COUNT * 2; i++)
         answers[i] = ask_for(registry, "s", (enum dialect)(i / 2), i % 2, at_ms(0));
     assert_int_equal(stats_of(registry).answers, DIALECT_COUNT * 2);
     for (int i = 0; i < DIALECT_COUNT * 2; i++) {
-        struct answer *again = ask_for(registry, "s", (enum dialect)(i / 2), i % 2, at_ms(0));
+        struct cached_response *again =
+            ask_for(registry, "s", (enum dialect)(i / 2), i % 2, at_ms(0));
         assert_ptr_equal(answers[i], again);
         for (int j = 0; j < i; j++)
             assert_ptr_not_equal(answers[i], answers[j]);
-        answer_unref(again);
+        cached_response_unref(again);
     }
     for (int i = 0; i < DIALECT_COUNT * 2; i++)
-        answer_unref(answers[i]);
+        cached_response_unref(answers[i]);
 }
 
 static void answer_in_use_survives_change_and_registry(void **state)
 {
     (void)state;
     put(registry, "s", "a", at_ms(0));
-    struct answer *answer = ask(registry, "s", at_ms(0));
+    struct cached_response *answer = ask(registry, "s", at_ms(0));
     take_out(registry, "s", "a", at_ms(1));
     registry_housekeep(registry, at_ms(10000000));
     registry_free(registry);
@@ -249,14 +250,14 @@ static void without_cache_each_answer_is_made_anew(void **state)
     options.cache_enabled = false;
     struct registry *plain = make_registry_with(options);
     put(plain, "s", "a", at_ms(0));
-    struct answer *first = ask(plain, "s", at_ms(0));
-    struct answer *second = ask(plain, "s", at_ms(0));
+    struct cached_response *first = ask(plain, "s", at_ms(0));
+    struct cached_response *second = ask(plain, "s", at_ms(0));
     assert_ptr_not_equal(first, second);
     assert_int_equal(first->version, second->version);
     assert_int_equal(stats_of(plain).answers, 0);
     assert_int_equal(stats_of(plain).answers_built, 2);
-    answer_unref(first);
-    answer_unref(second);
+    cached_response_unref(first);
+    cached_response_unref(second);
     registry_free(plain);
 }
 
@@ -265,10 +266,10 @@ static void unused_answer_is_freed_and_used_one_is_kept(void **state)
     (void)state;
     put(registry, "s", "a", at_ms(0));
     put(registry, "t", "a", at_ms(0));
-    answer_unref(ask(registry, "s", at_ms(0)));
-    answer_unref(ask(registry, "t", at_ms(0)));
+    cached_response_unref(ask(registry, "s", at_ms(0)));
+    cached_response_unref(ask(registry, "t", at_ms(0)));
     assert_int_equal(stats_of(registry).answers, 2);
-    answer_unref(ask(registry, "t", at_ms(200000))); /* from the cache */
+    cached_response_unref(ask(registry, "t", at_ms(200000))); /* from the cache */
     registry_housekeep(registry, at_ms(299999));
     assert_int_equal(stats_of(registry).answers, 2);
     registry_housekeep(registry, at_ms(300000 + TICK_MS));
@@ -291,21 +292,21 @@ static void answer_beyond_the_limit_is_served_but_not_kept(void **state)
     (void)state;
     put(registry, "s", "a", at_ms(0));
     put(registry, "t", "a", at_ms(0));
-    struct answer *first = ask(registry, "s", at_ms(0));
+    struct cached_response *first = ask(registry, "s", at_ms(0));
     const size_t bytes = stats_of(registry).answer_bytes;
     assert_int_equal(bytes, sizeof(*first) + first->body.size);
     leave_bytes(bytes - 1); /* "t" takes as much as "s" */
-    struct answer *second = ask(registry, "t", at_ms(0));
+    struct cached_response *second = ask(registry, "t", at_ms(0));
     assert_int_equal(second->body.size, first->body.size);
     assert_int_equal(second->refs, 1);
     assert_int_equal(stats_of(registry).answers, 1);
     take_out(registry, "s", "a", at_ms(1)); /* makes room */
-    answer_unref(ask(registry, "t", at_ms(1)));
+    cached_response_unref(ask(registry, "t", at_ms(1)));
     assert_int_equal(stats_of(registry).answers, 1);
     registry->service_answers.spent_bytes -= SERVICE_ANSWERS_BYTES_MAX - 2 * bytes + 1;
     assert_int_equal(stats_of(registry).answer_bytes, bytes);
-    answer_unref(first);
-    answer_unref(second);
+    cached_response_unref(first);
+    cached_response_unref(second);
 }
 
 static void bytes_of_answers_count_their_gzip_and_go_with_them(void **state)
@@ -313,16 +314,16 @@ static void bytes_of_answers_count_their_gzip_and_go_with_them(void **state)
     (void)state;
     struct slice zipped;
     put_many(registry, "s", 0, 50, at_ms(0));
-    struct answer *answer = ask(registry, "s", at_ms(0));
+    struct cached_response *answer = ask(registry, "s", at_ms(0));
     const size_t plain = stats_of(registry).answer_bytes;
-    assert_int_equal(answer_gzip(answer, &zipped), ERR_NONE);
+    assert_int_equal(cached_response_gzip(answer, &zipped), ERR_NONE);
     assert_true(stats_of(registry).answer_bytes >= plain + zipped.size);
     put(registry, "s", "i0", at_ms(1)); /* a renewal */
     assert_true(stats_of(registry).answer_bytes >= plain + zipped.size);
     put(registry, "s", "more", at_ms(1));
     assert_int_equal(stats_of(registry).answer_bytes, 0);
-    answer_unref(answer);
-    answer_unref(ask(registry, "s", at_ms(1)));
+    cached_response_unref(answer);
+    cached_response_unref(ask(registry, "s", at_ms(1)));
     assert_true(stats_of(registry).answer_bytes > 0);
     registry_housekeep(registry, at_ms(300001 + TICK_MS));
     assert_int_equal(stats_of(registry).answer_bytes, 0);

@@ -170,14 +170,14 @@ static void renew_takes_no_version_and_keeps_the_answer(void **state)
 {
     (void)state;
     put(registry, "s", "a", at_ms(0));
-    struct answer *before = ask(registry, "s", at_ms(0));
+    struct cached_response *before = ask(registry, "s", at_ms(0));
     assert_int_equal(renew(registry, "s", "a", at_ms(1000)), ERR_NONE);
-    struct answer *after = ask(registry, "s", at_ms(1000));
+    struct cached_response *after = ask(registry, "s", at_ms(1000));
     assert_ptr_equal(before, after);
     check_changes(1);
     assert_int_equal(stats_of(registry).renewed, 1);
-    answer_unref(before);
-    answer_unref(after);
+    cached_response_unref(before);
+    cached_response_unref(after);
 }
 
 static void renew_unknown_instance_is_refused(void **state)

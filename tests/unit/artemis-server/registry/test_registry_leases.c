@@ -72,13 +72,13 @@ static void ended_lease_is_in_no_kind_of_answer(void **state)
     put(registry, "s", "a", at_ms(0));
     put(registry, "s", "b", at_ms(1000));
     for (enum dialect dialect = 0; dialect < DIALECT_COUNT; dialect++) { /* all are cached now */
-        answer_unref(ask_for(registry, "s", dialect, false, at_ms(1000)));
-        answer_unref(ask_for(registry, "s", dialect, true, at_ms(1000)));
-        answer_unref(ask_services(registry, dialect, at_ms(1000)));
+        cached_response_unref(ask_for(registry, "s", dialect, false, at_ms(1000)));
+        cached_response_unref(ask_for(registry, "s", dialect, true, at_ms(1000)));
+        cached_response_unref(ask_services(registry, dialect, at_ms(1000)));
     }
     registry_expire(registry, at_ms(TTL_MS + TICK_MS));
     for (enum dialect dialect = 0; dialect < DIALECT_COUNT; dialect++) {
-        struct answer *answers[] = {
+        struct cached_response *answers[] = {
             ask_for(registry, "s", dialect, false, at_ms(TTL_MS + TICK_MS)),
             ask_for(registry, "s", dialect, true, at_ms(TTL_MS + TICK_MS)),
             ask_services(registry, dialect, at_ms(TTL_MS + TICK_MS)),

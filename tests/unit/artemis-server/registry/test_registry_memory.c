@@ -118,7 +118,7 @@ static void register_in_an_emptied_service_is_all_or_nothing(void **state)
 static void failed_registration_of_a_new_service_leaves_it_unknown(void **state)
 {
     (void)state;
-    struct answer *answer = NULL;
+    struct cached_response *answer = NULL;
     struct instance *instance = make_instance((struct brief){.service = "new", .id = "a"});
     for (long n = 1;; n++) {
         failing_malloc_after(n);
@@ -142,7 +142,7 @@ static void changing_renewing_and_ending_need_no_memory(void **state)
     struct instance *changed = make_instance((struct brief){.service = "s", .id = "i0", .port = 1});
     struct instance_key key = make_key("s", "i0");
     put_many(registry, "silent", 0, 200, at_ms(0)); /* for the guard */
-    answer_unref(ask(registry, "s", at_ms(0)));
+    cached_response_unref(ask(registry, "s", at_ms(0)));
     failing_malloc_after(-1);
     assert_int_equal(registry_register(registry, changed, at_ms(1)), ERR_NONE);
     assert_int_equal(registry_register(registry, changed, at_ms(2)), ERR_NONE);
@@ -165,7 +165,7 @@ static void changing_renewing_and_ending_need_no_memory(void **state)
 struct question {
     const char *service;
     enum dialect dialect;
-    struct answer *answer;
+    struct cached_response *answer;
     struct text text;
 };
 
@@ -218,7 +218,7 @@ static void service_answer_is_whole_or_none(void **state)
             struct question question = {.service = services[i], .dialect = dialect};
             assert_int_equal(ask_service(&question), ERR_NONE);
             size_t bytes = question.answer->body.size;
-            answer_unref(question.answer);
+            cached_response_unref(question.answer);
             registry_housekeep(registry, at_ms(10000000));
             sweep_question(ask_service, question, bytes);
         }
@@ -232,7 +232,7 @@ static void services_answer_is_whole_or_none(void **state)
         struct question question = {.dialect = dialect};
         assert_int_equal(ask_all(&question), ERR_NONE);
         size_t bytes = question.answer->body.size;
-        answer_unref(question.answer);
+        cached_response_unref(question.answer);
         registry_housekeep(registry, at_ms(10000000));
         sweep_question(ask_all, question, bytes);
     }
@@ -284,13 +284,13 @@ static void written_service_delta_and_lease_view_are_whole_or_fail(void **state)
 static enum error gzip_answer(void *answer)
 {
     struct slice zipped;
-    return answer_gzip(answer, &zipped);
+    return cached_response_gzip(answer, &zipped);
 }
 
 static void gzip_is_made_or_refused(void **state)
 {
     (void)state;
-    struct answer *answer = ask(registry, "s", at_ms(0));
+    struct cached_response *answer = ask(registry, "s", at_ms(0));
     for (long n = 1; n <= 2; n++) {
         failing_malloc_after(n);
         assert_int_equal(gzip_answer(answer), ERR_NO_MEMORY);
@@ -303,7 +303,7 @@ static void gzip_is_made_or_refused(void **state)
     assert_int_equal(stats_of(registry).answer_bytes, sizeof(*answer) + answer->body.capacity +
                                                           sizeof(struct text) +
                                                           answer->gzip->capacity);
-    answer_unref(answer);
+    cached_response_unref(answer);
 }
 
 static void picking_needs_no_memory(void **state)

@@ -236,7 +236,7 @@ static void do_housekeep(void)
 
 static void do_discover(unsigned service)
 {
-    struct answer *answer = NULL;
+    struct cached_response *answer = NULL;
     bool all = random_below(&seed, 2);
     enum error error = registry_service(registry, slice_of(service_names[service]), DIALECT_SNAKE,
                                         all, now(), &answer);

@@ -124,7 +124,7 @@ static void told_states_make_the_other_the_same(void **state)
         struct peer_state states[KEYS];
         size_t count = registry_take_changes(one, states, KEYS);
         for (size_t i = 0; i < count; i++) {
-            struct peer_record record = registry_tell(one, &states[i], at_ms(step));
+            struct wire_record record = registry_tell(one, &states[i], at_ms(step));
             assert_int_equal(record.deleted ? registry_apply_unregister(other, &record, at_ms(step))
                                             : registry_apply(other, &record, at_ms(step)),
                              ERR_NONE);
@@ -146,7 +146,7 @@ static long sweep(struct registry *registry, const struct word *word)
         struct instance *instance = make_instance(
             (struct brief){.service = word->service, .id = word->id, .machine = word->machine});
         struct instance_key key = make_key(word->service, word->id);
-        struct peer_record record = {.key = &key,
+        struct wire_record record = {.key = &key,
                                      .instance = word->deleted ? NULL : instance,
                                      .version = word_version(word),
                                      .deleted = word->deleted};

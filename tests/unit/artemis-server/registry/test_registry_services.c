@@ -37,7 +37,7 @@ static size_t service_count(struct moment now)
 static void services_of_an_empty_registry_are_an_empty_list(void **state)
 {
     (void)state;
-    struct answer *answer = ask_services(registry, DIALECT_SNAKE, at_ms(0));
+    struct cached_response *answer = ask_services(registry, DIALECT_SNAKE, at_ms(0));
     assert_int_equal(answer->version, registry_version(registry));
     json_t *root = read_answer(answer);
     assert_true(json_is_array(json_object_get(root, "services")));
@@ -78,7 +78,7 @@ static void services_have_version_and_etag_of_the_registry(void **state)
     char etag[32];
     put(registry, "s", "a", at_ms(0));
     put(registry, "t", "a", at_ms(0));
-    struct answer *answer = ask_services(registry, DIALECT_SNAKE, at_ms(0));
+    struct cached_response *answer = ask_services(registry, DIALECT_SNAKE, at_ms(0));
     uint64_t version = registry_version(registry);
     assert_int_equal(answer->version, version);
     snprintf(etag, sizeof(etag), "\"%llu\"", (unsigned long long)version);
@@ -92,41 +92,41 @@ static void services_are_the_same_answer_until_any_change(void **state)
 {
     (void)state;
     put(registry, "s", "a", at_ms(0));
-    struct answer *first = ask_services(registry, DIALECT_SNAKE, at_ms(0));
+    struct cached_response *first = ask_services(registry, DIALECT_SNAKE, at_ms(0));
     assert_int_equal(renew(registry, "s", "a", at_ms(1)), ERR_NONE);
-    struct answer *second = ask_services(registry, DIALECT_SNAKE, at_ms(1));
+    struct cached_response *second = ask_services(registry, DIALECT_SNAKE, at_ms(1));
     assert_ptr_equal(first, second);
     put(registry, "t", "a", at_ms(2));
-    struct answer *third = ask_services(registry, DIALECT_SNAKE, at_ms(2));
+    struct cached_response *third = ask_services(registry, DIALECT_SNAKE, at_ms(2));
     assert_ptr_not_equal(first, third);
     assert_int_equal(service_count(at_ms(2)), 2);
     take_out(registry, "t", "a", at_ms(3));
     assert_int_equal(service_count(at_ms(3)), 1);
     registry_expire(registry, at_ms(2 * TTL_MS));
     assert_int_equal(service_count(at_ms(2 * TTL_MS)), 0);
-    answer_unref(first);
-    answer_unref(second);
-    answer_unref(third);
+    cached_response_unref(first);
+    cached_response_unref(second);
+    cached_response_unref(third);
 }
 
 static void services_are_kept_for_each_dialect(void **state)
 {
     (void)state;
-    struct answer *answers[DIALECT_COUNT];
+    struct cached_response *answers[DIALECT_COUNT];
     put(registry, "s", "a", at_ms(0));
     for (enum dialect dialect = 0; dialect < DIALECT_COUNT; dialect++)
         answers[dialect] = ask_services(registry, dialect, at_ms(0));
     for (enum dialect dialect = 0; dialect < DIALECT_COUNT; dialect++) {
-        struct answer *again = ask_services(registry, dialect, at_ms(0));
+        struct cached_response *again = ask_services(registry, dialect, at_ms(0));
         assert_ptr_equal(again, answers[dialect]);
-        answer_unref(again);
+        cached_response_unref(again);
     }
     json_t *camel = read_answer(answers[DIALECT_CAMEL]);
     const json_t *service = json_array_get(json_object_get(camel, "services"), 0);
     assert_string_equal(json_string_value(json_object_get(service, "serviceId")), "s");
     json_decref(camel);
-    answer_unref(answers[DIALECT_SNAKE]);
-    answer_unref(answers[DIALECT_JAVA]);
+    cached_response_unref(answers[DIALECT_SNAKE]);
+    cached_response_unref(answers[DIALECT_JAVA]);
 }
 
 static void services_without_cache_are_made_anew(void **state)
@@ -135,11 +135,11 @@ static void services_without_cache_are_made_anew(void **state)
     struct registry_options options = usual_options();
     options.cache_enabled = false;
     struct registry *plain = make_registry_with(options);
-    struct answer *first = ask_services(plain, DIALECT_SNAKE, at_ms(0));
-    struct answer *second = ask_services(plain, DIALECT_SNAKE, at_ms(0));
+    struct cached_response *first = ask_services(plain, DIALECT_SNAKE, at_ms(0));
+    struct cached_response *second = ask_services(plain, DIALECT_SNAKE, at_ms(0));
     assert_ptr_not_equal(first, second);
-    answer_unref(first);
-    answer_unref(second);
+    cached_response_unref(first);
+    cached_response_unref(second);
     registry_free(plain);
 }
 
@@ -147,38 +147,38 @@ static void services_beyond_the_limit_are_served_but_not_kept(void **state)
 {
     (void)state;
     put(registry, "s", "a", at_ms(0));
-    struct answer *first = ask_services(registry, DIALECT_SNAKE, at_ms(0));
+    struct cached_response *first = ask_services(registry, DIALECT_SNAKE, at_ms(0));
     const size_t bytes = stats_of(registry).all_answer_bytes;
     const size_t others = ALL_ANSWERS_BYTES_MAX - bytes;
     assert_int_equal(bytes, sizeof(*first) + first->body.size);
     registry->all_services.budget.spent_bytes += others; /* just full */
     put_as(registry, (struct brief){.service = "s", .id = "a", .port = 8081}, at_ms(1));
-    struct answer *second = ask_services(registry, DIALECT_SNAKE, at_ms(1));
+    struct cached_response *second = ask_services(registry, DIALECT_SNAKE, at_ms(1));
     assert_int_equal(second->body.size, first->body.size);
     assert_int_equal(second->refs, 2); /* it has taken the place of the outdated one */
     assert_int_equal(stats_of(registry).all_answer_bytes, ALL_ANSWERS_BYTES_MAX);
     put(registry, "s", "b", at_ms(2));
-    struct answer *third = ask_services(registry, DIALECT_SNAKE, at_ms(2));
+    struct cached_response *third = ask_services(registry, DIALECT_SNAKE, at_ms(2));
     assert_true(third->body.size > first->body.size);
     assert_int_equal(third->refs, 1);
     assert_int_equal(stats_of(registry).all_answer_bytes, others);
     registry->all_services.budget.spent_bytes -= others;
-    answer_unref(first);
-    answer_unref(second);
-    answer_unref(third);
+    cached_response_unref(first);
+    cached_response_unref(second);
+    cached_response_unref(third);
 }
 
 static void services_unused_for_long_are_freed(void **state)
 {
     (void)state;
-    struct answer *first = ask_services(registry, DIALECT_SNAKE, at_ms(0));
-    answer_unref(ask_services(registry, DIALECT_SNAKE, at_ms(200000)));
+    struct cached_response *first = ask_services(registry, DIALECT_SNAKE, at_ms(0));
+    cached_response_unref(ask_services(registry, DIALECT_SNAKE, at_ms(200000)));
     registry_housekeep(registry, at_ms(499999));
     assert_int_equal(first->refs, 2); /* ours, and the registry's */
     registry_housekeep(registry, at_ms(500000));
     assert_int_equal(first->refs, 1);
     assert_int_equal(stats_of(registry).all_answer_bytes, 0);
-    answer_unref(first);
+    cached_response_unref(first);
 }
 
 /* --- picking one --- */

@@ -144,32 +144,32 @@ static void *expire(void *context)
 /* --- readers --- */
 
 /* A service's version never goes back, and one version is one body. */
-static void discover_one(struct answer **kept, const char *service, bool zip)
+static void discover_one(struct cached_response **kept, const char *service, bool zip)
 {
-    struct answer *answer = NULL;
+    struct cached_response *answer = NULL;
     enum error error =
         registry_service(registry, slice_of(service), DIALECT_SNAKE, true, moment_now(), &answer);
     if (error) {
         assert(error == ERR_SERVICE_NOT_FOUND);
         return;
     }
-    const struct answer *before = *kept;
+    const struct cached_response *before = *kept;
     assert(!before || answer->version >= before->version);
     assert(!before || answer->version > before->version ||
            (answer->body.size == before->body.size &&
             memcmp(answer->body.data, before->body.data, before->body.size) == 0));
-    answer_unref(*kept);
+    cached_response_unref(*kept);
     *kept = answer;
     if (!zip)
         return;
     struct slice zipped; /* made while the answer may be dropped: it must be paid back with it */
-    error = answer_gzip(answer, &zipped);
+    error = cached_response_gzip(answer, &zipped);
     assert(error == ERR_NONE);
 }
 
 static void *discover(void *context)
 {
-    struct answer *kept[SERVICES] = {NULL};
+    struct cached_response *kept[SERVICES] = {NULL};
     uint64_t *seed = context;
     for (int round = 0; round < ROUNDS; round++) {
         pthread_barrier_wait(&meeting);
@@ -179,7 +179,7 @@ static void *discover(void *context)
         }
     }
     for (int i = 0; i < SERVICES; i++)
-        answer_unref(kept[i]);
+        cached_response_unref(kept[i]);
     return NULL;
 }
 
@@ -211,7 +211,7 @@ static json_t *load(const char *data, size_t size)
 /* Starts again with all services. Later changes may be in them already. */
 static void fetch_all(struct follower *follower)
 {
-    struct answer *answer = NULL;
+    struct cached_response *answer = NULL;
     enum error error = registry_services(registry, DIALECT_SNAKE, moment_now(), &answer);
     assert(error == ERR_NONE && answer->version >= follower->version);
     json_t *root = load(answer->body.data, answer->body.size);
@@ -224,7 +224,7 @@ static void fetch_all(struct follower *follower)
         json_array_foreach(json_object_get(service, "instances"), j, instance)
             keep(follower->copy, instance, true);
     follower->version = answer->version;
-    answer_unref(answer);
+    cached_response_unref(answer);
     json_decref(root);
 }
 

@@ -251,7 +251,7 @@ static void local_renewal_of_a_peers_record_is_told(void **state)
     renew(node, "s", "a", at_ms(1));
     assert_int_equal(changes(), 0);
     assert_int_equal(renewals(), 1);
-    struct peer_record record = registry_tell(node, &taken[0], at_ms(1));
+    struct wire_record record = registry_tell(node, &taken[0], at_ms(1));
     assert_true(record.version.stamp == full_stamp(5));
     assert_true(slice_equal(record.version.origin, SLICE("other")));
 }
@@ -263,7 +263,7 @@ static void told_record_has_version_origin_and_age(void **state)
     (void)state;
     put(node, "s", "a", at_ms(0));
     assert_int_equal(changes(), 1);
-    struct peer_record record = registry_tell(node, &taken[0], at_ms(70));
+    struct wire_record record = registry_tell(node, &taken[0], at_ms(70));
     assert_true(record.age_ms == 70);
     assert_true(record.version.stamp >> 16 == START_WALL_MS);
     assert_true(slice_equal(record.version.origin, SLICE("self")));
@@ -277,7 +277,7 @@ static void told_tombstone_has_the_age_of_the_unregistration(void **state)
     put(node, "s", "a", at_ms(0));
     take_out(node, "s", "a", at_ms(5000));
     assert_int_equal(changes(), 1);
-    struct peer_record record = registry_tell(node, &taken[0], at_ms(5300));
+    struct wire_record record = registry_tell(node, &taken[0], at_ms(5300));
     assert_true(record.age_ms == 300);
     assert_true(record.deleted);
 }

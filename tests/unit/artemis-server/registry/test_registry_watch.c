@@ -5,7 +5,7 @@
  */
 #include "artemis-server/registry/registry_watch.h"
 
-#include "artemis-server/registry/registry_peers.h"
+#include "artemis-server/registry/registry_replication.h"
 #include "tests/support/failing_malloc.h"
 #include "tests/unit/artemis-server/registry/registry_fixture.h"
 

@@ -10,7 +10,7 @@
 enum { DEADLINE_MS = 30000, UNUSED_MS = 5000, EMPTY_MS = 2000 };
 
 static struct shard shard;
-static struct answer_budget kept;
+static struct cache_budget kept;
 
 static int set_up(void **state)
 {
@@ -322,13 +322,13 @@ static void guard_ends_when_nothing_is_held_any_more(void **state)
 /* Caches an answer as the registry does. */
 static void cache(const char *id, int view, uint64_t used_ms)
 {
-    struct answer *answer = NULL;
+    struct cached_response *answer = NULL;
     struct text body = {0};
     text_append_string(&body, "{}");
-    assert_int_equal(answer_create(&body, service_at(id)->version, &answer), ERR_NONE);
+    assert_int_equal(cached_response_create(&body, service_at(id)->version, &answer), ERR_NONE);
     answer->used_ms = used_ms;
-    assert_true(answer_keep(answer, &kept, SIZE_MAX));
-    answer_unref(answer); /* the shard has the other reference */
+    assert_true(cached_response_put(answer, &kept, SIZE_MAX));
+    cached_response_unref(answer); /* the shard has the other reference */
     shard_cache_answer(&shard, find_service(id), view, answer);
 }
 
@@ -364,7 +364,8 @@ static void dropped_answers_live_until_the_owner_has_unlocked(void **state)
     assert_int_equal(shard.answers, 0);
     assert_int_equal(kept.spent_bytes, 0);
     unsigned count = 0;
-    for (struct answer *answer = shard.dropped; answer; answer = answer->next_dropped, count++) {
+    for (struct cached_response *answer = shard.dropped; answer;
+         answer = answer->next_dropped, count++) {
         assert_int_equal(answer->refs, 1);
         assert_memory_equal(answer->body.data, "{}", 2);
     }

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-core/base/gzip.h"
+
+#include <limits.h>
+#include <zlib.h>
+
+enum { GZIP_WINDOW = 15 + 16, MEMORY_LEVEL = 8, STEP_BYTES = 32 * 1024 };
+
+enum error gzip_compress(struct slice data, struct text *out)
+{
+    z_stream stream = {0};
+    if (data.size > UINT_MAX)
+        return ERR_NO_MEMORY;
+    if (deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, GZIP_WINDOW, MEMORY_LEVEL,
+                     Z_DEFAULT_STRATEGY) != Z_OK)
+        return ERR_NO_MEMORY;
+    enum error result = ERR_NO_MEMORY;
+    uLong bound = deflateBound(&stream, (uLong)data.size);
+    char *to = text_reserve(out, bound);
+    if (!to)
+        goto out;
+    stream.next_in = (Bytef *)(uintptr_t)data.data; /* zlib's old interface lacks the const */
+    stream.avail_in = (uInt)data.size;
+    stream.next_out = (Bytef *)to;
+    stream.avail_out = (uInt)bound;
+    if (deflate(&stream, Z_FINISH) != Z_STREAM_END)
+        goto out;
+    out->size += stream.total_out;
+    result = ERR_NONE;
+out:
+    deflateEnd(&stream);
+    return result;
+}
+
+/* Inflates one step. Sets *done at the end of the gzip member. */
+static enum error inflate_step(z_stream *stream, size_t *left, struct text *out, bool *done)
+{
+    /* One byte beyond the limit tells "exactly full" from "too much". */
+    size_t room = *left < STEP_BYTES ? *left + 1 : STEP_BYTES;
+    char *to = text_reserve(out, room);
+    if (!to)
+        return ERR_NO_MEMORY;
+    stream->next_out = (Bytef *)to;
+    stream->avail_out = (uInt)room;
+    int code = inflate(stream, Z_NO_FLUSH);
+    size_t got = room - stream->avail_out;
+    if (got > *left)
+        return ERR_BODY_TOO_LARGE;
+    *left -= got;
+    out->size += got;
+    *done = code == Z_STREAM_END;
+    if (code == Z_MEM_ERROR)
+        return ERR_NO_MEMORY;
+    if (code != Z_OK && code != Z_STREAM_END)
+        return ERR_INVALID_JSON;
+    /* All input used, room left, and no end: it was cut short. */
+    if (!*done && stream->avail_in == 0 && stream->avail_out > 0)
+        return ERR_INVALID_JSON;
+    return ERR_NONE;
+}
+
+enum error gzip_decompress(struct slice data, size_t limit, struct text *out)
+{
+    z_stream stream = {0};
+    if (data.size > UINT_MAX)
+        return ERR_BODY_TOO_LARGE;
+    if (inflateInit2(&stream, GZIP_WINDOW) != Z_OK)
+        return ERR_NO_MEMORY;
+    stream.next_in = (Bytef *)(uintptr_t)data.data;
+    stream.avail_in = (uInt)data.size;
+    size_t left = limit;
+    size_t before = out->size;
+    bool done = false;
+    enum error result = ERR_NONE;
+    while (result == ERR_NONE && !done)
+        result = inflate_step(&stream, &left, out, &done);
+    if (result == ERR_NONE && stream.avail_in > 0)
+        result = ERR_INVALID_JSON; /* something follows the end */
+    if (result)
+        out->size = before;
+    inflateEnd(&stream);
+    return result;
+}

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-core/base/text.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FIRST_CAPACITY = 256, QUOTE_BYTES_MAX = 64 };
+
+struct slice slice_of(const char *terminated)
+{
+    return (struct slice){terminated, terminated ? strlen(terminated) : 0};
+}
+
+bool slice_equal(struct slice a, struct slice b)
+{
+    return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+}
+
+void text_free(struct text *text)
+{
+    free(text->data);
+    *text = (struct text){0};
+}
+
+void text_clear(struct text *text)
+{
+    text->size = 0;
+    text->failed = false;
+}
+
+bool text_failed(const struct text *text)
+{
+    return text->failed;
+}
+
+static bool grow(struct text *text, size_t needed)
+{
+    size_t capacity = text->capacity ? text->capacity : FIRST_CAPACITY;
+    while (capacity < needed)
+        capacity *= 2;
+    char *data = realloc(text->data, capacity);
+    if (!data)
+        return false;
+    text->data = data;
+    text->capacity = capacity;
+    return true;
+}
+
+char *text_reserve(struct text *text, size_t more)
+{
+    if (text->failed)
+        return NULL;
+    if (more > text->capacity - text->size &&
+        (more > SIZE_MAX / 4 - text->size || !grow(text, text->size + more))) {
+        text->failed = true;
+        return NULL;
+    }
+    return text->data + text->size;
+}
+
+void text_append(struct text *text, const char *data, size_t size)
+{
+    if (size == 0)
+        return;
+    char *to = text_reserve(text, size);
+    if (!to)
+        return;
+    memcpy(to, data, size);
+    text->size += size;
+}
+
+void text_append_slice(struct text *text, struct slice slice)
+{
+    text_append(text, slice.data, slice.size);
+}
+
+void text_append_string(struct text *text, const char *terminated)
+{
+    text_append(text, terminated, strlen(terminated));
+}
+
+void text_append_char(struct text *text, char c)
+{
+    char *to = text_reserve(text, 1);
+    if (!to)
+        return;
+    *to = c;
+    text->size++;
+}
+
+void text_append_u64(struct text *text, uint64_t number)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+    do {
+        digits[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number);
+    text_append(text, digits + at, sizeof(digits) - at);
+}
+
+void text_printf(struct text *text, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    int size = vsnprintf(NULL, 0, format, arguments);
+    va_end(arguments);
+    char *to = size < 0 ? NULL : text_reserve(text, (size_t)size + 1);
+    if (!to) {
+        text->failed = true;
+        return;
+    }
+    va_start(arguments, format);
+    vsnprintf(to, (size_t)size + 1, format, arguments);
+    va_end(arguments);
+    text->size += (size_t)size;
+}
+
+const char *text_string(struct text *text)
+{
+    char *end = text_reserve(text, 1);
+    if (!end)
+        return "";
+    *end = '\0';
+    return text->data;
+}
+
+/* The size of the UTF-8 sequence at `c`, or 0 where there is none (RFC 3629: no overlong forms, no
+ * surrogates, nothing above U+10FFFF). */
+static size_t sequence_size(const unsigned char *c, size_t left)
+{
+    if (c[0] < 0x80)
+        return 1;
+    size_t size = c[0] >= 0xF0 ? 4 : c[0] >= 0xE0 ? 3 : 2;
+    if (c[0] < 0xC2 || c[0] > 0xF4 || size > left)
+        return 0;
+    for (size_t i = 1; i < size; i++)
+        if ((c[i] & 0xC0) != 0x80)
+            return 0;
+    if ((c[0] == 0xE0 && c[1] < 0xA0) || (c[0] == 0xED && c[1] > 0x9F) ||
+        (c[0] == 0xF0 && c[1] < 0x90) || (c[0] == 0xF4 && c[1] > 0x8F))
+        return 0;
+    return size;
+}
+
+bool text_is_utf8(struct slice value)
+{
+    for (size_t at = 0, size; at < value.size; at += size) {
+        size = sequence_size((const unsigned char *)value.data + at, value.size - at);
+        if (size == 0)
+            return false;
+    }
+    return true;
+}
+
+/* One character of `value` as it is shown, in `out`; returns its size there. */
+static size_t show(const unsigned char *c, size_t sequence, char out[8])
+{
+    if (sequence == 0 || *c < 0x20 || *c == 0x7f)
+        return (size_t)snprintf(out, 8, "\\x%02x", *c);
+    if (*c == '"' || *c == '\\')
+        return (size_t)snprintf(out, 8, "\\%c", *c);
+    if (sequence == 2 && c[0] == 0xC2 && c[1] < 0xA0) /* C1, which terminals obey */
+        return (size_t)snprintf(out, 8, "\\u%04x", c[1]);
+    memcpy(out, c, sequence);
+    return sequence;
+}
+
+void text_quote(char *out, size_t out_size, struct slice value)
+{
+    const size_t tail = sizeof("\"... (18446744073709551615 bytes)");
+    out[0] = '\0';
+    if (out_size < tail + 2)
+        return;
+    const unsigned char *bytes = (const unsigned char *)value.data;
+    size_t room = out_size - tail;
+    size_t shown = 0; /* bytes of the value */
+    size_t at = 0;
+    out[at++] = '"';
+    while (shown < value.size) {
+        char piece[8];
+        size_t sequence = sequence_size(bytes + shown, value.size - shown);
+        size_t size = show(bytes + shown, sequence, piece);
+        size_t next = shown + (sequence ? sequence : 1);
+        if (next > QUOTE_BYTES_MAX || at + size > room)
+            break;
+        memcpy(out + at, piece, size);
+        at += size;
+        shown = next;
+    }
+    if (shown < value.size)
+        snprintf(out + at, out_size - at, "\"... (%zu bytes)", value.size);
+    else
+        snprintf(out + at, out_size - at, "\"");
+}

@@ -1,0 +1,512 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-core/config/config.h"
+
+#include "artemis-core/base/suggest.h"
+#include "artemis-core/config/config_value.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SLIPS_MAX = 3, SHOWN_BYTES = 512 };
+
+/* --- the table -------------------------------------------------------------------------------- */
+
+static const struct config_setting *const settings_end = config_settings + CONFIG_SETTINGS;
+
+const struct config_setting *config_find(const char *key)
+{
+    for (const struct config_setting *setting = config_settings; setting < settings_end; setting++)
+        if (strcmp(setting->key, key) == 0)
+            return setting;
+    return NULL;
+}
+
+bool config_has_section(struct slice section)
+{
+    for (const struct config_setting *setting = config_settings; setting < settings_end; setting++)
+        if (strncmp(setting->key, section.data, section.size) == 0 &&
+            setting->key[section.size] == '.')
+            return true;
+    return false;
+}
+
+static const void *field(const struct config *config, const struct config_setting *setting)
+{
+    return (const char *)config + setting->offset;
+}
+
+struct toml_value config_get(const struct config *config, const struct config_setting *setting)
+{
+    return config_value_load(setting, field(config, setting));
+}
+
+/* --- sources ---------------------------------------------------------------------------------- */
+
+const char *config_source(const struct config *config, const struct config_setting *setting)
+{
+    const char *source = config->sources[setting - config_settings];
+    return source[0] ? source : "default";
+}
+
+/* Of a source that is too long, the end tells more. It is shown as JSON, so it must be UTF-8. */
+static void note_source(struct config *config, const struct config_setting *setting,
+                        const char *source)
+{
+    char *to = config->sources[setting - config_settings];
+    size_t size = strlen(source);
+    if (size < CONFIG_SOURCE_BYTES)
+        memcpy(to, source, size + 1);
+    else
+        snprintf(to, CONFIG_SOURCE_BYTES, "...%s", source + size - (CONFIG_SOURCE_BYTES - 4));
+    if (text_is_utf8(slice_of(to)))
+        return;
+    for (; *to; to++)
+        if ((unsigned char)*to >= 0x80)
+            *to = '?';
+}
+
+/* --- refusals --------------------------------------------------------------------------------- */
+
+__attribute__((format(printf, 2, 3))) static enum error refuse(struct config_problem *problem,
+                                                               const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(problem->text, sizeof(problem->text), format, arguments);
+    va_end(arguments);
+    return ERR_INVALID_FIELD;
+}
+
+static void describe(char *out, size_t size, const struct toml_value *value)
+{
+    switch (value->type) {
+    case TOML_TYPE_TEXT:
+        text_quote(out, size, slice_of(value->text));
+        return;
+    case TOML_TYPE_INTEGER:
+        snprintf(out, size, "%" PRId64, value->integer);
+        return;
+    case TOML_TYPE_BOOLEAN:
+        snprintf(out, size, "%s", value->boolean ? "true" : "false");
+        return;
+    case TOML_TYPE_LIST:
+        snprintf(out, size, "a list of %zu", value->count);
+        return;
+    case TOML_TYPE_TABLE:
+        snprintf(out, size, "a table");
+        return;
+    case TOML_TYPE_OTHER:
+        snprintf(out, size, "%s", value->text);
+        return;
+    }
+}
+
+/* --- what to write instead -------------------------------------------------------------------- */
+
+static bool is_from(const char *source, const char *beginning)
+{
+    return strncmp(source, beginning, strlen(beginning)) == 0;
+}
+
+void config_variable(const char *key, char out[CONFIG_VARIABLE_BYTES])
+{
+    int length = snprintf(out, CONFIG_VARIABLE_BYTES, "ARTEMIS_%s", key);
+    for (int i = 0; i < length && i < CONFIG_VARIABLE_BYTES - 1; i++)
+        out[i] = out[i] == '.' ? '_' : (char)toupper((unsigned char)out[i]);
+}
+
+/* "60", "ARTEMIS_LEASE_TTL_SECS=60" or "--set lease.ttl_secs=60". */
+static void spell(char *out, size_t size, const char *source, const char *key, const char *value)
+{
+    char variable[CONFIG_VARIABLE_BYTES];
+    config_variable(key, variable);
+    if (is_from(source, CONFIG_SOURCE_ENVIRONMENT))
+        snprintf(out, size, "%s=%s", variable, value);
+    else if (is_from(source, CONFIG_SOURCE_SET))
+        snprintf(out, size, "--set %s=%s", key, value);
+    else
+        snprintf(out, size, "%s", value); /* of a file: numbers and booleans only */
+}
+
+/* A whole number in disguise: 60.0, "60", " 60 ", 6e1. */
+static bool whole_number(const char *text, char *out, size_t size)
+{
+    char *end = NULL;
+    double number = strtod(text, &end);
+    if (end == text || end[strspn(end, " \t")] != '\0' || !(number >= 0 && number < 1e15) ||
+        number != (double)(uint64_t)number)
+        return false;
+    snprintf(out, size, "%" PRIu64, (uint64_t)number);
+    return true;
+}
+
+/* The text between two quotes: in environment and --set they are part of the value. */
+static bool unquoted(const char *text, char *out, size_t size)
+{
+    size_t length = strlen(text);
+    if (length < 2 || (text[0] != '"' && text[0] != '\'') || text[length - 1] != text[0])
+        return false;
+    snprintf(out, size, "%.*s", (int)(length - 2), text + 1);
+    return true;
+}
+
+/* A value that would be allowed and was probably meant. */
+static bool meant(const struct config_setting *setting, const struct toml_value *value, char *out,
+                  size_t size)
+{
+    static const char float_words[] = "the number ";
+    union {
+        char text[CONFIG_TEXT_BYTES];
+        uint64_t number;
+    } room;
+    char bare[CONFIG_TEXT_BYTES];
+    bool is_text = value->type == TOML_TYPE_TEXT;
+    bool is_float = value->type == TOML_TYPE_OTHER && is_from(value->text, float_words);
+    if (setting->secret || setting->type == CONFIG_LIST || (!is_text && !is_float))
+        return false;
+    const char *text = is_float ? value->text + strlen(float_words) : value->text;
+    if (strlen(text) >= sizeof(bare))
+        return false;
+    if (!unquoted(text, bare, sizeof(bare)))
+        snprintf(bare, sizeof(bare), "%s", text);
+    bool is_number = setting->type == CONFIG_NUMBER || setting->type == CONFIG_SIZE;
+    if (!is_number || !whole_number(bare, out, size))
+        snprintf(out, size, "%s", bare);
+    struct toml_value better = config_value_parse(setting, out);
+    return config_value_store(setting, &better, &room) == ERR_NONE;
+}
+
+static enum error refuse_value(const struct config_setting *setting, const struct toml_value *value,
+                               const char *source, struct config_problem *problem)
+{
+    char shown[SHOWN_BYTES] = "***";
+    struct text allowed = {0};
+    struct toml_value culprit = config_value_culprit(setting, value);
+    config_write_allowed(&allowed, setting);
+    if (!setting->secret)
+        describe(shown, sizeof(shown), &culprit);
+    char value_meant[CONFIG_TEXT_BYTES];
+    char spelled[CONFIG_TEXT_BYTES + CONFIG_VARIABLE_BYTES];
+    bool in_file = !is_from(source, CONFIG_SOURCE_ENVIRONMENT) && !is_from(source, "--");
+    bool quoted = setting->type == CONFIG_TEXT || setting->type == CONFIG_CHOICE;
+    bool known = !(in_file && quoted) && meant(setting, &culprit, value_meant, sizeof(value_meant));
+    if (known)
+        spell(spelled, sizeof(spelled), source, setting->key, value_meant);
+    refuse(problem, "%s: %s: must be %s%s, is %s%s%s", source, setting->key,
+           config_value_article(setting), text_string(&allowed), shown, known ? "; write " : "",
+           known ? spelled : "");
+    text_free(&allowed);
+    return ERR_INVALID_FIELD;
+}
+
+static const char *last_part(const char *key)
+{
+    const char *dot = strrchr(key, '.');
+    return dot ? dot + 1 : key;
+}
+
+/* `lease.ttl` for `lease.ttl_secs`: the unit is easily forgotten. */
+static bool begins_with(const char *key, const char *beginning)
+{
+    const char *part = last_part(beginning);
+    return part > beginning && *part && strncmp(key, beginning, strlen(beginning)) == 0;
+}
+
+/* The key that was probably meant: a few slips away, or the only one of that name. */
+const char *config_nearest(const char *key)
+{
+    const char *best = NULL;
+    /* More slips than half of the letters: another word. */
+    size_t most = (strlen(last_part(key)) + 1) / 2;
+    size_t best_slips = (most < SLIPS_MAX ? most : SLIPS_MAX) + 1;
+    if (strlen(key) > SUGGEST_WORD_MAX)
+        return NULL;
+    for (const struct config_setting *setting = config_settings; setting < settings_end;
+         setting++) {
+        size_t count = begins_with(setting->key, key) ? 1 : suggest_distance(key, setting->key);
+        if (count < best_slips) {
+            best = setting->key;
+            best_slips = count;
+        }
+    }
+    if (best)
+        return best;
+    for (const struct config_setting *setting = config_settings; setting < settings_end;
+         setting++) {
+        if (strcmp(last_part(setting->key), last_part(key)) != 0)
+            continue;
+        if (best)
+            return NULL;
+        best = setting->key;
+    }
+    return best;
+}
+
+static enum error refuse_key(const char *key, const struct toml_value *value, const char *source,
+                             struct config_problem *problem)
+{
+    char shown[SHOWN_BYTES];
+    if (config_has_section(slice_of(key))) {
+        describe(shown, sizeof(shown), value);
+        return refuse(problem, "%s: %s: must be a section, [%s], is %s", source, key, key, shown);
+    }
+    text_quote(shown, sizeof(shown), slice_of(key));
+    const char *near = config_nearest(key);
+    char variable[CONFIG_VARIABLE_BYTES];
+    if (near && is_from(source, CONFIG_SOURCE_ENVIRONMENT)) {
+        config_variable(near, variable);
+        near = variable;
+    }
+    if (near)
+        return refuse(problem, "%s: unknown setting %s; did you mean %s?", source, shown, near);
+    return refuse(problem, "%s: unknown setting %s; all are listed by: artemis config reference",
+                  source, shown);
+}
+
+/* --- setting ---------------------------------------------------------------------------------- */
+
+enum error config_set(struct config *config, const char *key, const struct toml_value *value,
+                      const char *source, struct config_problem *problem)
+{
+    const struct config_setting *setting = config_find(key);
+    if (!setting && value->type == TOML_TYPE_TABLE && config_has_section(slice_of(key)))
+        return ERR_NONE;
+    if (!setting)
+        return refuse_key(key, value, source, problem);
+    enum error code = config_value_store(setting, value, (char *)config + setting->offset);
+    if (code == ERR_INVALID_FIELD)
+        return refuse_value(setting, value, source, problem);
+    if (code != ERR_NONE) {
+        refuse(problem, "%s: %s: %s", source, key, error_info(code)->sentence);
+        return code;
+    }
+    note_source(config, setting, source);
+    return ERR_NONE;
+}
+
+struct text_reader {
+    struct config *config;
+    const char *key;
+    const char *source;
+    struct config_problem *problem;
+    bool rehearsal; /* only see that there is the list and nothing else */
+};
+
+static enum error out_of_memory(const struct text_reader *reader)
+{
+    refuse(reader->problem, "%s: %s: out of memory", reader->source, reader->key);
+    return ERR_NO_MEMORY;
+}
+
+static enum error visit_array(void *context, const char *key, const struct toml_value *value,
+                              uint32_t line)
+{
+    const struct text_reader *reader = context;
+    (void)line;
+    if (strcmp(key, "value") != 0)
+        return refuse(reader->problem, "%s: %s: there is more than the list", reader->source,
+                      reader->key);
+    if (reader->rehearsal)
+        return ERR_NONE;
+    return config_set(reader->config, reader->key, value, reader->source, reader->problem);
+}
+
+static enum error read_array(struct text_reader *reader, struct slice document, bool rehearsal)
+{
+    char complaint[256] = "";
+    reader->rehearsal = rehearsal;
+    enum error code =
+        toml_read("list", document, visit_array, reader, complaint, sizeof(complaint));
+    if (complaint[0])
+        refuse(reader->problem, "%s: %s: %s", reader->source, reader->key, complaint);
+    return code;
+}
+
+static enum error set_array(struct text_reader *reader, const char *text)
+{
+    struct text document = {0};
+    text_append_string(&document, "value = ");
+    text_append_string(&document, text);
+    if (text_failed(&document)) {
+        text_free(&document);
+        return out_of_memory(reader);
+    }
+    struct slice slice = {document.data, document.size};
+    enum error code = read_array(reader, slice, true);
+    if (code == ERR_NONE)
+        code = read_array(reader, slice, false);
+    text_free(&document);
+    return code;
+}
+
+static char *trim(char *text)
+{
+    text += strspn(text, " \t");
+    for (size_t size = strlen(text); size > 0 && strchr(" \t", text[size - 1]); size--)
+        text[size - 1] = '\0';
+    return text;
+}
+
+/* One item more than allowed is kept, so that too many are refused. */
+static enum error set_commas(const struct text_reader *reader, const char *text)
+{
+    const char *items[CONFIG_LIST_MAX + 1];
+    struct toml_value value = {.type = TOML_TYPE_LIST, .items = items};
+    char *copy = strdup(text);
+    if (!copy)
+        return out_of_memory(reader);
+    char *rest = *trim(copy) ? copy : NULL;
+    while (rest && value.count <= CONFIG_LIST_MAX)
+        items[value.count++] = trim(strsep(&rest, ","));
+    enum error code =
+        config_set(reader->config, reader->key, &value, reader->source, reader->problem);
+    free(copy);
+    return code;
+}
+
+/* A TOML array. "[::1]:8080" is none, but an address: a colon comes before any quote. */
+static bool is_array(const char *text)
+{
+    text += strspn(text, " \t");
+    return text[0] == '[' && text[1 + strcspn(text + 1, ":\"',]")] != ':';
+}
+
+enum error config_set_text(struct config *config, const char *key, const char *text,
+                           const char *source, struct config_problem *problem)
+{
+    const struct config_setting *setting = config_find(key);
+    struct toml_value value = {.type = TOML_TYPE_TEXT, .text = text};
+    struct text_reader reader = {config, key, source, problem, false};
+    if (setting && setting->type == CONFIG_LIST)
+        return is_array(text) ? set_array(&reader, text) : set_commas(&reader, text);
+    if (setting)
+        value = config_value_parse(setting, text);
+    return config_set(config, key, &value, source, problem);
+}
+
+/* --- the whole -------------------------------------------------------------------------------- */
+
+void config_init(struct config *config, const char *host_name, uint32_t cores)
+{
+    *config = (struct config){0};
+    for (const struct config_setting *setting = config_settings; setting < settings_end;
+         setting++) {
+        if (!setting->fallback || setting->type == CONFIG_LIST)
+            continue;
+        struct toml_value value = config_value_parse(setting, setting->fallback);
+        enum error code = config_value_store(setting, &value, (char *)config + setting->offset);
+        assert(code == ERR_NONE); /* else the table is wrong */
+        (void)code;
+    }
+    const struct config_setting *node_id = config_find("server.node_id");
+    const struct config_setting *threads = config_find("server.threads");
+    struct toml_value name = {.type = TOML_TYPE_TEXT, .text = host_name};
+    if (config_value_store(node_id, &name, config->server.node_id) != ERR_NONE)
+        snprintf(config->server.node_id, CONFIG_TEXT_BYTES, "localhost");
+    config->server.threads = cores < threads->min   ? (uint32_t)threads->min
+                             : cores > threads->max ? (uint32_t)threads->max
+                                                    : cores;
+}
+
+void config_free(struct config *config)
+{
+    if (!config)
+        return;
+    free(config->cluster.peers.items);
+    config->cluster.peers = (struct config_list){0};
+}
+
+static enum error check_peers(const struct config *config, struct config_problem *problem)
+{
+    const struct config_setting *setting = config_find("cluster.peers");
+    const struct config_list *peers = &config->cluster.peers;
+    for (size_t i = 0; i < peers->count; i++)
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(peers->items[i], peers->items[j]) == 0)
+                return refuse(problem, "%s: %s: \"%s\" is there twice",
+                              config_source(config, setting), setting->key, peers->items[i]);
+    return ERR_NONE;
+}
+
+enum error config_validate(struct config *config, struct config_problem *problem)
+{
+    if (config->cluster.advertise_addr[0] == '\0')
+        memcpy(config->cluster.advertise_addr, config->server.listen_addr, CONFIG_TEXT_BYTES);
+    if (config->server.threads > config->server.max_connections)
+        return refuse(
+            problem, "server.max_connections: must be at least server.threads, %u (%s), is %u (%s)",
+            config->server.threads, config_source(config, config_find("server.threads")),
+            config->server.max_connections,
+            config_source(config, config_find("server.max_connections")));
+    const uint32_t round_secs = config->replication.anti_entropy_secs;
+    if (config->cluster.enabled && config->replication.enabled &&
+        config->replication.tombstone_secs < 2 * round_secs)
+        return refuse(problem,
+                      "replication.tombstone_secs: must be at least twice "
+                      "replication.anti_entropy_secs, %u (%s), is %u (%s)",
+                      round_secs,
+                      config_source(config, config_find("replication.anti_entropy_secs")),
+                      config->replication.tombstone_secs,
+                      config_source(config, config_find("replication.tombstone_secs")));
+    return check_peers(config, problem);
+}
+
+/* --- showing ---------------------------------------------------------------------------------- */
+
+bool config_same(const struct config *a, const struct config *b,
+                 const struct config_setting *setting)
+{
+    struct toml_value x = config_get(a, setting);
+    struct toml_value y = config_get(b, setting);
+    if (x.type == TOML_TYPE_TEXT)
+        return strcmp(x.text, y.text) == 0;
+    if (x.integer != y.integer || x.boolean != y.boolean || x.count != y.count)
+        return false;
+    for (size_t i = 0; i < x.count; i++)
+        if (strcmp(x.items[i], y.items[i]) != 0)
+            return false;
+    return true;
+}
+
+void config_write_text(struct text *out, const struct config *config,
+                       const struct config_setting *setting)
+{
+    struct toml_value value = config_get(config, setting);
+    if (setting->secret)
+        text_append_string(out, "***");
+    else if (setting->type == CONFIG_SIZE)
+        config_value_write_size(out, (uint64_t)value.integer);
+    else if (value.type == TOML_TYPE_INTEGER)
+        text_append_u64(out, (uint64_t)value.integer);
+    else if (value.type == TOML_TYPE_BOOLEAN)
+        text_append_string(out, value.boolean ? "true" : "false");
+    else if (value.type == TOML_TYPE_TEXT)
+        text_append_string(out, value.text);
+    for (size_t i = 0; !setting->secret && i < value.count; i++)
+        text_printf(out, "%s%s", i > 0 ? "," : "", value.items[i]);
+}
+
+void config_write_json(struct json_writer *out, const struct config *config,
+                       const struct config_setting *setting)
+{
+    struct toml_value value = config_get(config, setting);
+    if (setting->secret)
+        jw_string(out, "***");
+    else if (value.type == TOML_TYPE_INTEGER)
+        jw_u64(out, (uint64_t)value.integer);
+    else if (value.type == TOML_TYPE_BOOLEAN)
+        jw_bool(out, value.boolean);
+    else if (value.type == TOML_TYPE_TEXT)
+        jw_string(out, value.text);
+    else {
+        jw_open(out, '[');
+        for (size_t i = 0; i < value.count; i++)
+            jw_string(out, value.items[i]);
+        jw_close(out, ']');
+    }
+}

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-core/config/config_value.h"
+
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- what a text may look like ---------------------------------------------------------------- */
+
+/* Names travel in HTTP headers, which lose blanks at the ends. */
+static bool is_name(const struct config_setting *setting, const char *text)
+{
+    (void)setting;
+    size_t size = strlen(text);
+    if (size == 0 || size >= CONFIG_TEXT_BYTES || text[0] == ' ' || text[size - 1] == ' ')
+        return false;
+    for (const char *c = text; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7F)
+            return false;
+    return text_is_utf8(slice_of(text));
+}
+
+static bool is_word(const struct config_setting *setting, const char *text)
+{
+    for (const char *const *word = setting->choices; *word; word++)
+        if (strcmp(*word, text) == 0)
+            return true;
+    return false;
+}
+
+static bool is_host(const char *text, size_t size)
+{
+    char host[CONFIG_TEXT_BYTES];
+    if (size == 0 || size >= sizeof(host))
+        return false;
+    memcpy(host, text, size);
+    host[size] = '\0';
+    if (host[0] == '[' && host[size - 1] == ']') {
+        host[size - 1] = '\0';
+        return inet_pton(AF_INET6, host + 1, &(struct in6_addr){0}) == 1;
+    }
+    return strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") ==
+           size;
+}
+
+static bool is_address(const struct config_setting *setting, const char *text)
+{
+    const char *colon = strrchr(text, ':');
+    if (!colon || strlen(text) >= CONFIG_TEXT_BYTES || !is_host(text, (size_t)(colon - text)))
+        return false;
+    size_t digits = strspn(colon + 1, "0123456789");
+    if (digits == 0 || digits > 5 || colon[1 + digits] != '\0')
+        return false;
+    unsigned long port = strtoul(colon + 1, NULL, 10);
+    return port >= setting->min && port <= setting->max;
+}
+
+static bool is_peer(const struct config_setting *setting, const char *text)
+{
+    static const char *const schemes[] = {"http://", "https://"};
+    if (strlen(text) >= CONFIG_TEXT_BYTES)
+        return false;
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++)
+        if (strncmp(text, schemes[i], strlen(schemes[i])) == 0)
+            return is_address(setting, text + strlen(schemes[i]));
+    return is_address(setting, text);
+}
+
+static const struct {
+    bool (*fits)(const struct config_setting *setting, const char *text);
+    const char *words;
+} forms[] = {
+    [CONFIG_FORM_NAME] = {is_name,
+                          "1 to 255 bytes of UTF-8, no control character, no blank at an end"},
+    [CONFIG_FORM_WORD] = {is_word, NULL},
+    [CONFIG_FORM_ADDRESS] = {is_address, "HOST:PORT, port "},
+    [CONFIG_FORM_PEER] = {is_peer, "HOST:PORT or http://HOST:PORT or https://HOST:PORT, port "},
+};
+
+/* --- from text to a typed value: what does not parse stays text, and is refused as such ------- */
+
+static void parse_bool(const char *text, struct toml_value *value)
+{
+    value->boolean = strcmp(text, "true") == 0;
+    if (value->boolean || strcmp(text, "false") == 0)
+        value->type = TOML_TYPE_BOOLEAN;
+}
+
+static void parse_number(const char *text, struct toml_value *value)
+{
+    size_t digits = strspn(text + (text[0] == '-'), "0123456789");
+    if (digits == 0 || digits > 18 || text[(text[0] == '-') + digits] != '\0')
+        return;
+    value->type = TOML_TYPE_INTEGER;
+    value->integer = strtoll(text, NULL, 10);
+}
+
+static const struct {
+    const char *name;
+    unsigned shift;
+} units[] = {{"GiB", 30}, {"MiB", 20}, {"KiB", 10}, {"", 0}};
+
+enum { UNITS = sizeof(units) / sizeof(units[0]) };
+
+static bool parse_size(const char *text, uint64_t *bytes)
+{
+    size_t digits = strspn(text, "0123456789");
+    if (digits == 0 || digits > 10)
+        return false;
+    const char *unit = text + digits + strspn(text + digits, " ");
+    for (size_t i = 0; i < UNITS; i++)
+        if (strcmp(unit, units[i].name) == 0) {
+            *bytes = strtoull(text, NULL, 10) << units[i].shift;
+            return true;
+        }
+    return false;
+}
+
+/* --- the types: how each is stored and loaded ------------------------------------------------- */
+
+typedef enum error store_fn(const struct config_setting *setting, const struct toml_value *value,
+                            void *at);
+
+static enum error store_text(const struct config_setting *setting, const struct toml_value *value,
+                             void *at)
+{
+    if (value->type != TOML_TYPE_TEXT || !forms[setting->form].fits(setting, value->text))
+        return ERR_INVALID_FIELD;
+    memcpy(at, value->text, strlen(value->text) + 1);
+    return ERR_NONE;
+}
+
+static enum error store_choice(const struct config_setting *setting, const struct toml_value *value,
+                               void *at)
+{
+    for (unsigned i = 0; value->type == TOML_TYPE_TEXT && setting->choices[i]; i++)
+        if (strcmp(setting->choices[i], value->text) == 0) {
+            memcpy(at, &i, sizeof(i));
+            return ERR_NONE;
+        }
+    return ERR_INVALID_FIELD;
+}
+
+static enum error store_bool(const struct config_setting *setting, const struct toml_value *value,
+                             void *at)
+{
+    (void)setting;
+    if (value->type != TOML_TYPE_BOOLEAN)
+        return ERR_INVALID_FIELD;
+    *(bool *)at = value->boolean;
+    return ERR_NONE;
+}
+
+static bool in_range(const struct config_setting *setting, uint64_t number)
+{
+    return number >= setting->min && number <= setting->max;
+}
+
+static enum error store_number(const struct config_setting *setting, const struct toml_value *value,
+                               void *at)
+{
+    if (value->type != TOML_TYPE_INTEGER || value->integer < 0 ||
+        !in_range(setting, (uint64_t)value->integer))
+        return ERR_INVALID_FIELD;
+    *(uint32_t *)at = (uint32_t)value->integer;
+    return ERR_NONE;
+}
+
+static enum error store_size(const struct config_setting *setting, const struct toml_value *value,
+                             void *at)
+{
+    uint64_t bytes = 0;
+    bool is_size = value->type == TOML_TYPE_TEXT && parse_size(value->text, &bytes);
+    if (value->type == TOML_TYPE_INTEGER && value->integer >= 0) {
+        bytes = (uint64_t)value->integer;
+        is_size = true;
+    }
+    if (!is_size || !in_range(setting, bytes))
+        return ERR_INVALID_FIELD;
+    *(uint64_t *)at = bytes;
+    return ERR_NONE;
+}
+
+/* One block holds the pointers and, behind them, the texts. */
+static enum error copy_list(const struct toml_value *value, struct config_list *copy)
+{
+    *copy = (struct config_list){0};
+    size_t bytes = value->count * sizeof(char *);
+    for (size_t i = 0; i < value->count; i++)
+        bytes += strlen(value->items[i]) + 1;
+    if (value->count == 0)
+        return ERR_NONE;
+    copy->items = malloc(bytes);
+    if (!copy->items)
+        return ERR_NO_MEMORY;
+    char *to = (char *)(copy->items + value->count);
+    for (; copy->count < value->count; copy->count++) {
+        copy->items[copy->count] = to;
+        to = stpcpy(to, value->items[copy->count]) + 1;
+    }
+    return ERR_NONE;
+}
+
+static enum error store_list(const struct config_setting *setting, const struct toml_value *value,
+                             void *at)
+{
+    if (value->type != TOML_TYPE_LIST || value->count > CONFIG_LIST_MAX)
+        return ERR_INVALID_FIELD;
+    for (size_t i = 0; i < value->count; i++)
+        if (!forms[setting->form].fits(setting, value->items[i]))
+            return ERR_INVALID_FIELD;
+    struct config_list *list = at;
+    struct config_list copy;
+    enum error code = copy_list(value, &copy);
+    if (code != ERR_NONE)
+        return code;
+    free(list->items);
+    *list = copy;
+    return ERR_NONE;
+}
+
+static struct toml_value load_text(const struct config_setting *setting, const void *at)
+{
+    (void)setting;
+    return (struct toml_value){.type = TOML_TYPE_TEXT, .text = at};
+}
+
+static struct toml_value load_choice(const struct config_setting *setting, const void *at)
+{
+    unsigned choice;
+    memcpy(&choice, at, sizeof(choice));
+    return (struct toml_value){.type = TOML_TYPE_TEXT, .text = setting->choices[choice]};
+}
+
+static struct toml_value load_bool(const struct config_setting *setting, const void *at)
+{
+    (void)setting;
+    return (struct toml_value){.type = TOML_TYPE_BOOLEAN, .boolean = *(const bool *)at};
+}
+
+static struct toml_value load_number(const struct config_setting *setting, const void *at)
+{
+    (void)setting;
+    return (struct toml_value){.type = TOML_TYPE_INTEGER, .integer = *(const uint32_t *)at};
+}
+
+static struct toml_value load_size(const struct config_setting *setting, const void *at)
+{
+    (void)setting;
+    const uint64_t *bytes = at;
+    return (struct toml_value){.type = TOML_TYPE_INTEGER, .integer = (int64_t)*bytes};
+}
+
+static struct toml_value load_list(const struct config_setting *setting, const void *at)
+{
+    (void)setting;
+    const struct config_list *list = at;
+    const char *const *items = (const char *const *)list->items;
+    return (struct toml_value){.type = TOML_TYPE_LIST, .items = items, .count = list->count};
+}
+
+static const struct {
+    const char *name;
+    const char *article; /* goes before what is allowed, in a message */
+    store_fn *store;
+    struct toml_value (*load)(const struct config_setting *setting, const void *at);
+    void (*parse)(const char *text, struct toml_value *value); /* NULL: stays text */
+} types[] = {
+    [CONFIG_TEXT] = {"text", "text, ", store_text, load_text, NULL},
+    [CONFIG_CHOICE] = {"text", "", store_choice, load_choice, NULL},
+    [CONFIG_BOOL] = {"boolean", "", store_bool, load_bool, parse_bool},
+    [CONFIG_NUMBER] = {"whole number", "a whole number, ", store_number, load_number, parse_number},
+    [CONFIG_SIZE] = {"size", "a size, ", store_size, load_size, parse_number},
+    [CONFIG_LIST] = {"list of text", "a list, ", store_list, load_list, NULL},
+};
+
+enum error config_value_store(const struct config_setting *setting, const struct toml_value *value,
+                              void *at)
+{
+    return types[setting->type].store(setting, value, at);
+}
+
+struct toml_value config_value_load(const struct config_setting *setting, const void *at)
+{
+    return types[setting->type].load(setting, at);
+}
+
+struct toml_value config_value_parse(const struct config_setting *setting, const char *text)
+{
+    struct toml_value value = {.type = TOML_TYPE_TEXT, .text = text};
+    if (types[setting->type].parse)
+        types[setting->type].parse(text, &value);
+    return value;
+}
+
+struct toml_value config_value_culprit(const struct config_setting *setting,
+                                       const struct toml_value *value)
+{
+    bool is_list = setting->type == CONFIG_LIST && value->type == TOML_TYPE_LIST;
+    for (size_t i = 0; is_list && i < value->count && value->count <= CONFIG_LIST_MAX; i++)
+        if (!forms[setting->form].fits(setting, value->items[i]))
+            return (struct toml_value){.type = TOML_TYPE_TEXT, .text = value->items[i]};
+    return *value;
+}
+
+/* --- in words --------------------------------------------------------------------------------- */
+
+const char *config_type_name(enum config_type type)
+{
+    return types[type].name;
+}
+
+const char *config_value_article(const struct config_setting *setting)
+{
+    return setting->choices ? "" : types[setting->type].article;
+}
+
+void config_value_write_size(struct text *out, uint64_t bytes)
+{
+    size_t unit = 0;
+    while (bytes % (UINT64_C(1) << units[unit].shift) != 0)
+        unit++;
+    text_append_u64(out, bytes >> units[unit].shift);
+    if (units[unit].shift > 0)
+        text_printf(out, " %s", units[unit].name);
+}
+
+static void write_choices(struct text *out, const char *const *choices)
+{
+    for (const char *const *choice = choices; *choice; choice++) {
+        if (choice > choices)
+            text_append_string(out, choice[1] ? ", " : " or ");
+        text_append_string(out, *choice);
+    }
+}
+
+static void write_range(struct text *out, const struct config_setting *setting)
+{
+    if (setting->type != CONFIG_SIZE) {
+        text_printf(out, "%" PRIu64 " to %" PRIu64, setting->min, setting->max);
+        return;
+    }
+    config_value_write_size(out, setting->min);
+    text_append_string(out, " to ");
+    config_value_write_size(out, setting->max);
+    text_append_string(out, ", in bytes or with KiB, MiB or GiB");
+}
+
+void config_write_allowed(struct text *out, const struct config_setting *setting)
+{
+    if (setting->choices) {
+        write_choices(out, setting->choices);
+        return;
+    }
+    if (setting->type == CONFIG_BOOL) {
+        text_append_string(out, "true or false");
+        return;
+    }
+    if (setting->type == CONFIG_LIST)
+        text_printf(out, "at most %d of ", CONFIG_LIST_MAX);
+    if (setting->type == CONFIG_LIST || setting->type == CONFIG_TEXT)
+        text_append_string(out, forms[setting->form].words);
+    if (setting->max > 0)
+        write_range(out, setting);
+}

@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-core/json/codec.h"
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "artemis-core/json/codec_internal.h"
+#include "artemis-core/json/fast_parser.h"
+
+enum { EXCERPT_BYTES = 80 };
+
+struct failure {
+    size_t index;
+    enum error error;
+    char *message;        /* owned */
+    struct document item; /* where hot */
+};
+
+/* A body of the ordinary shape is read as it lies (codec_hot); documents are made only of items
+ * that fail, whose fields the answer repeats. */
+struct batch {
+    bool hot;
+    struct fast_list fast_list; /* where hot */
+    size_t fast_item_end;       /* the index of `fast_item`, and one more; 0: none yet */
+    struct document document;   /* without a root while hot */
+    json_t *list;               /* borrowed from the document */
+    bool keys;                  /* its items are keys, not instances */
+    struct failure *failures;
+    size_t failure_count;
+    size_t failure_capacity;
+    struct fast_item fast_item; /* the last that was read */
+};
+
+/* --- the list --------------------------------------------------------------------------------- */
+
+static const char *list_name(bool keys, bool camel)
+{
+    return !keys ? "instances" : camel ? "instanceKeys" : "instance_keys";
+}
+
+static enum error find_list(struct batch *batch, enum batch_kind kind, char message[MESSAGE_BYTES])
+{
+    struct document *document = &batch->document;
+    char problem[PROBLEM_BYTES];
+    json_t *list = NULL;
+    if (kind == BATCH_OF_KEYS) {
+        enum error error = member_get(document->root, "instance_keys", "instanceKeys", &list,
+                                      &document->camel, problem, sizeof(problem));
+        if (error) {
+            snprintf(message, MESSAGE_BYTES, "instance_keys: %s", problem);
+            return error;
+        }
+        batch->keys = list != NULL;
+    }
+    if (!list)
+        list = json_object_get(document->root, "instances");
+    const char *name = list_name(batch->keys, document->camel);
+    if (!list || json_is_null(list)) {
+        snprintf(message, MESSAGE_BYTES, "%s: is required",
+                 kind == BATCH_OF_KEYS ? "instance_keys (or instances)" : "instances");
+        return ERR_INVALID_FIELD;
+    }
+    if (!json_is_array(list)) {
+        char excerpt[EXCERPT_BYTES];
+        json_excerpt(list, excerpt, sizeof(excerpt));
+        snprintf(message, MESSAGE_BYTES, "%s: must be a list, is %s", name, excerpt);
+        return ERR_INVALID_FIELD;
+    }
+    if (json_array_size(list) > BATCH_ITEMS_MAX) {
+        snprintf(message, MESSAGE_BYTES, "%s: must be at most %d items, has %zu", name,
+                 BATCH_ITEMS_MAX, json_array_size(list));
+        return ERR_TOO_MANY_ITEMS;
+    }
+    batch->list = list;
+    return ERR_NONE;
+}
+
+static enum error open_batch(struct batch *batch, struct slice body, enum batch_kind kind,
+                             char message[MESSAGE_BYTES])
+{
+    bool keys = kind == BATCH_OF_KEYS;
+    if (fast_list_scan(body, keys, BATCH_ITEMS_MAX, &batch->fast_list)) {
+        batch->hot = true;
+        batch->keys = keys;
+        batch->document.camel = batch->fast_list.camel_root;
+        return ERR_NONE;
+    }
+    enum error error = document_open(body, &batch->document, message);
+    return error ? error : find_list(batch, kind, message);
+}
+
+enum error batch_parse(struct slice body, enum batch_kind kind, struct batch **out, bool *camel,
+                       char message[MESSAGE_BYTES])
+{
+    struct batch *batch = malloc(sizeof(*batch));
+    if (!batch)
+        return ERR_NO_MEMORY;
+    memset(batch, 0, offsetof(struct batch, fast_item));
+    enum error error = open_batch(batch, body, kind, message);
+    *camel = batch->document.camel;
+    if (error)
+        batch_free(batch);
+    else
+        *out = batch;
+    return error;
+}
+
+void batch_free(struct batch *batch)
+{
+    if (!batch)
+        return;
+    for (size_t i = 0; i < batch->failure_count; i++) {
+        free(batch->failures[i].message);
+        document_close(&batch->failures[i].item);
+    }
+    free(batch->failures);
+    document_close(&batch->document);
+    free(batch);
+}
+
+size_t batch_count(const struct batch *batch)
+{
+    return batch->hot ? batch->fast_list.count : json_array_size(batch->list);
+}
+
+bool batch_is_camel(const struct batch *batch)
+{
+    return batch->document.camel;
+}
+
+/* --- failures --------------------------------------------------------------------------------- */
+
+static const struct fast_item *read_hot(struct batch *batch, size_t index)
+{
+    if (batch->fast_item_end != index + 1)
+        fast_list_read(&batch->fast_list, index, &batch->fast_item);
+    batch->fast_item_end = index + 1;
+    return &batch->fast_item;
+}
+
+static enum error note_failure(struct batch *batch, size_t index, enum error why,
+                               const char *message)
+{
+    if (batch->failure_count == batch->failure_capacity) {
+        size_t capacity = batch->failure_capacity ? batch->failure_capacity * 2 : 4;
+        struct failure *grown = realloc(batch->failures, capacity * sizeof(*grown));
+        if (!grown)
+            return ERR_NO_MEMORY;
+        batch->failures = grown;
+        batch->failure_capacity = capacity;
+    }
+    struct document item = {0};
+    char unused[MESSAGE_BYTES];
+    if (batch->hot && document_open(read_hot(batch, index)->whole, &item, unused))
+        return ERR_NO_MEMORY; /* Jansson takes what codec_hot takes */
+    char *copy = strdup(message);
+    if (!copy) {
+        document_close(&item);
+        return ERR_NO_MEMORY;
+    }
+    batch->failures[batch->failure_count++] = (struct failure){index, why, copy, item};
+    return ERR_NONE;
+}
+
+/* The name of a field as this client spells names. */
+static const char *spelled(const struct batch *batch, const char *field, char room[EXCERPT_BYTES])
+{
+    if (!batch->document.camel)
+        return field;
+    room[jw_camel(room, field)] = '\0';
+    return room;
+}
+
+/* Notes what is wrong with a field of an item, and returns ERR_INVALID_FIELD. */
+static enum error refuse_field(struct batch *batch, size_t index,
+                               const struct field_problem *problem)
+{
+    char room[EXCERPT_BYTES];
+    char message[MESSAGE_BYTES];
+    const char *list = list_name(batch->keys, batch->document.camel);
+    if (problem->field)
+        snprintf(message, sizeof(message), "%s[%zu].%s: %s", list, index,
+                 spelled(batch, problem->field, room), problem->problem);
+    else
+        snprintf(message, sizeof(message), "%s[%zu]: %s", list, index, problem->problem);
+    enum error error = note_failure(batch, index, ERR_INVALID_FIELD, message);
+    return error ? error : ERR_INVALID_FIELD;
+}
+
+enum error batch_fail(struct batch *batch, size_t index, enum error why,
+                      const struct instance_key *key)
+{
+    struct text message = {0};
+    text_printf(&message, "%s[%zu]: ", list_name(batch->keys, batch->document.camel), index);
+    for (enum instance_field part = 0; key && part < KEY_FIELDS; part++) {
+        struct slice text = instance_key_part(key, part);
+        if (text.size == 0)
+            continue;
+        if (part > 0)
+            text_append_char(&message, '/');
+        text_append_slice(&message, text);
+    }
+    text_append_string(&message, key ? ": " : "");
+    text_append_string(&message, error_info(why)->sentence);
+    if (why == ERR_INSTANCE_NOT_FOUND)
+        text_append_string(&message, "; register it again");
+    const char *sentence = text_string(&message);
+    enum error error =
+        text_failed(&message) ? ERR_NO_MEMORY : note_failure(batch, index, why, sentence);
+    text_free(&message);
+    return error;
+}
+
+enum error batch_outcome(const struct batch *batch)
+{
+    return batch->failure_count ? batch->failures[0].error : ERR_NONE;
+}
+
+/* --- items ------------------------------------------------------------------------------------ */
+
+/* ERR_INVALID_FIELD, noted, where an item is no object. */
+static enum error item_object(struct batch *batch, size_t index, json_t **out)
+{
+    json_t *item = json_array_get(batch->list, index);
+    assert(item);
+    if (!json_is_object(item)) {
+        struct field_problem problem = {0};
+        char excerpt[EXCERPT_BYTES];
+        json_excerpt(item, excerpt, sizeof(excerpt));
+        snprintf(problem.problem, PROBLEM_BYTES, "must be an object, is %s", excerpt);
+        return refuse_field(batch, index, &problem);
+    }
+    *out = item;
+    return ERR_NONE;
+}
+
+enum error batch_instance(struct batch *batch, size_t index, struct instance **out)
+{
+    struct field_problem problem = {0};
+    enum error error;
+    if (batch->hot) {
+        const struct fast_item *hot = read_hot(batch, index);
+        batch->document.camel |= hot->camel;
+        error = instance_create(&hot->spec, out, &problem);
+    } else {
+        json_t *item;
+        error = item_object(batch, index, &item);
+        if (error)
+            return error;
+        error = item_instance(item, &batch->document.camel, out, &problem);
+    }
+    return error == ERR_INVALID_FIELD ? refuse_field(batch, index, &problem) : error;
+}
+
+enum error batch_key(struct batch *batch, size_t index, struct instance_key *out)
+{
+    struct slice parts[KEY_FIELDS] = {0};
+    struct field_problem problem = {0};
+    enum error error = ERR_NONE;
+    if (batch->hot) {
+        const struct fast_item *hot = read_hot(batch, index);
+        batch->document.camel |= hot->camel;
+        memcpy(parts, hot->spec.text, sizeof(parts));
+    } else {
+        json_t *item;
+        error = item_object(batch, index, &item);
+        if (error)
+            return error;
+        error = item_key_parts(item, &batch->document.camel, parts, &problem);
+    }
+    if (!error)
+        error = instance_key_make(parts, out, &problem);
+    return error == ERR_INVALID_FIELD ? refuse_field(batch, index, &problem) : error;
+}
+
+enum error batch_version(struct batch *batch, size_t index, struct wire_record *record)
+{
+    json_t *item;
+    struct field_problem problem = {0};
+    enum error error;
+    if (batch->hot) {
+        const struct fast_item *hot = read_hot(batch, index);
+        record->version = hot->version;
+        record->age_ms = hot->age_ms;
+        record->deleted = hot->deleted;
+        error = item_check_version(&record->version, &problem);
+    } else {
+        error = item_object(batch, index, &item);
+        if (!error)
+            error = item_version(item, record, &problem);
+    }
+    return error == ERR_INVALID_FIELD ? refuse_field(batch, index, &problem) : error;
+}
+
+/* --- the answer ------------------------------------------------------------------------------- */
+
+static void write_member(struct json_writer *w, const json_t *item, const char *snake,
+                         const char *camel)
+{
+    const json_t *value = json_object_get(item, snake);
+    if (!value || json_is_null(value))
+        value = json_object_get(item, camel);
+    if (!value || json_is_null(value))
+        return;
+    char *dump = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    if (!dump) {
+        w->out->failed = true;
+        return;
+    }
+    jw_name(w, snake);
+    jw_raw(w, slice_of(dump));
+    free(dump);
+}
+
+/* The members of the item that we know, as they were sent. */
+static void write_own_fields(struct json_writer *w, const struct batch *batch, const json_t *item)
+{
+    if (!json_is_object(item))
+        return;
+    enum instance_field end = batch->keys ? KEY_FIELDS : TEXT_FIELDS;
+    for (enum instance_field field = 0; field < end; field++)
+        write_member(w, item, instance_field_info(field)->name, instance_field_info(field)->camel);
+    if (!batch->keys) {
+        write_member(w, item, "port", "port");
+        write_member(w, item, "metadata", "metadata");
+    }
+}
+
+/* `brief`: the instance is written once. */
+static void write_failure(struct json_writer *w, const struct batch *batch, enum dialect dialect,
+                          const struct failure *failure, bool brief)
+{
+    const json_t *item =
+        batch->hot ? failure->item.root : json_array_get(batch->list, failure->index);
+    const struct error_info *info = error_info(failure->error);
+    bool nested = dialect != DIALECT_SNAKE && !batch->keys && json_is_object(item);
+    jw_open(w, '{');
+    if (!(nested && brief))
+        write_own_fields(w, batch, item);
+    jw_name(w, "error_code");
+    jw_string(w, dialect == DIALECT_JAVA ? info->java_word : info->word);
+    jw_name(w, "error_message");
+    jw_string(w, failure->message);
+    jw_name(w, "reason");
+    jw_string(w, info->reason);
+    if (nested) {
+        jw_name(w, "instance");
+        jw_open(w, '{');
+        write_own_fields(w, batch, item);
+        jw_close(w, '}');
+    }
+    jw_close(w, '}');
+}
+
+static void write_batch_status(struct json_writer *w, const struct batch *batch,
+                               enum dialect dialect)
+{
+    if (batch->failure_count == 0) {
+        codec_write_status(w, dialect, ERR_NONE, NULL, false);
+        return;
+    }
+    const struct failure *first = &batch->failures[0];
+    struct text message = {0};
+    text_append_string(&message, first->message);
+    if (batch->failure_count > 1)
+        text_printf(&message, " (the first of %zu failures in %zu items)", batch->failure_count,
+                    batch_count(batch));
+    codec_write_status(w, dialect, first->error, text_string(&message), true);
+    if (text_failed(&message))
+        w->out->failed = true;
+    text_free(&message);
+}
+
+/* Those that fit. One that does not is left out alone: it may never fit, and must not hide for good
+ * those after it. */
+static void write_failures(struct json_writer *w, const struct batch *batch, enum dialect dialect,
+                           size_t bytes_max)
+{
+    enum { CLOSING_BYTES = 2 };
+    jw_open(w, '[');
+    for (size_t i = 0; i < batch->failure_count; i++) {
+        struct json_writer before = *w;
+        size_t size = w->out->size;
+        write_failure(w, batch, dialect, &batch->failures[i], bytes_max != 0);
+        if (bytes_max == 0 || w->out->size + CLOSING_BYTES <= bytes_max)
+            continue;
+        *w = before;
+        w->out->size = size;
+    }
+    jw_close(w, ']');
+}
+
+void batch_write_answer(const struct batch *batch, enum dialect dialect, size_t bytes_max,
+                        struct text *out)
+{
+    struct json_writer w = jw_to(out, dialect_casing(dialect));
+    const char *name = batch->keys ? "failed_instance_keys" : "failed_instances";
+    jw_open(&w, '{');
+    write_batch_status(&w, batch, dialect);
+    if (batch->failure_count) {
+        jw_name(&w, name);
+        write_failures(&w, batch, dialect, bytes_max);
+    } else if (dialect == DIALECT_JAVA) {
+        jw_name(&w, name);
+        jw_null(&w);
+    }
+    jw_close(&w, '}');
+}

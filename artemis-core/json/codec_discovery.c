@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-core/json/codec.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "artemis-core/json/codec_internal.h"
+
+enum { EXCERPT_BYTES = 80, PLACE_BYTES = 48 };
+
+struct discovery_request {
+    struct document document;
+    bool is_list;
+    enum lookup_strategy strategy;
+    struct discovery_config *configs; /* owned; the slices are the document's */
+    size_t count;
+};
+
+enum error discovery_status_filter(struct slice word, bool *all_statuses,
+                                   char message[MESSAGE_BYTES])
+{
+    bool all = slice_equal(word, SLICE("all"));
+    if (!all && word.size && !slice_equal(word, SLICE("up"))) {
+        char quoted[128];
+        text_quote(quoted, sizeof(quoted), word);
+        snprintf(message, MESSAGE_BYTES, "status: must be up or all, is %s", quoted);
+        return ERR_INVALID_FIELD;
+    }
+    *all_statuses = all;
+    return ERR_NONE;
+}
+
+enum error discovery_strategy(struct slice word, enum lookup_strategy *strategy,
+                              char message[MESSAGE_BYTES])
+{
+    bool round_robin = slice_equal(word, SLICE("round-robin"));
+    if (!round_robin && word.size && !slice_equal(word, SLICE("random"))) {
+        char quoted[128];
+        text_quote(quoted, sizeof(quoted), word);
+        snprintf(message, MESSAGE_BYTES, "strategy: must be random or round-robin, is %s", quoted);
+        return ERR_INVALID_FIELD;
+    }
+    *strategy = round_robin ? LOOKUP_ROUND_ROBIN : LOOKUP_RANDOM;
+    return ERR_NONE;
+}
+
+/* A text member of a config; absent gives the empty slice. */
+static enum error config_text(struct discovery_request *request, const json_t *config,
+                              const char *place, const char *snake, const char *camel,
+                              struct slice *out, char message[MESSAGE_BYTES])
+{
+    json_t *value;
+    char problem[PROBLEM_BYTES];
+    enum error error = member_get(config, snake, camel, &value, &request->document.camel, problem,
+                                  sizeof(problem));
+    if (!error && value && !json_is_string(value)) {
+        char excerpt[EXCERPT_BYTES];
+        json_excerpt(value, excerpt, sizeof(excerpt));
+        snprintf(problem, sizeof(problem), "must be a string, is %s", excerpt);
+        error = ERR_INVALID_FIELD;
+    }
+    if (error) {
+        snprintf(message, MESSAGE_BYTES, "%s.%s: %s", place,
+                 request->document.camel ? camel : snake, problem);
+        return error;
+    }
+    if (value)
+        *out = (struct slice){json_string_value(value), json_string_length(value)};
+    return ERR_NONE;
+}
+
+/* Region and zone filter nothing, but their names tell the casing of the answer. */
+static void note_place(struct discovery_request *request, const json_t *object)
+{
+    request->document.camel |=
+        json_object_get(object, "regionId") != NULL || json_object_get(object, "zoneId") != NULL;
+}
+
+static enum error read_config(struct discovery_request *request, const json_t *value,
+                              const char *place, struct discovery_config *out,
+                              char message[MESSAGE_BYTES])
+{
+    if (!json_is_object(value)) {
+        char excerpt[EXCERPT_BYTES];
+        json_excerpt(value, excerpt, sizeof(excerpt));
+        snprintf(message, MESSAGE_BYTES, "%s: must be an object, is %s", place, excerpt);
+        return ERR_INVALID_FIELD;
+    }
+    struct slice status = {0};
+    note_place(request, value);
+    enum error error =
+        config_text(request, value, place, "service_id", "serviceId", &out->service_id, message);
+    if (!error)
+        error = config_text(request, value, place, "status", "status", &status, message);
+    if (error)
+        return error;
+    char told[MESSAGE_BYTES];
+    error = discovery_status_filter(status, &out->all_statuses, told);
+    if (error) {
+        snprintf(message, MESSAGE_BYTES, "%s.%.400s", place, told);
+        return error;
+    }
+    char canonical[ID_BYTES_MAX];
+    size_t size;
+    struct field_problem problem;
+    error = service_id_canonical(out->service_id, canonical, &size, &problem);
+    if (error)
+        snprintf(message, MESSAGE_BYTES, "%s.%s: %s", place,
+                 request->document.camel ? "serviceId" : "service_id", problem.problem);
+    return error;
+}
+
+static enum error read_list(struct discovery_request *request, json_t *list,
+                            char message[MESSAGE_BYTES])
+{
+    const char *name = request->document.camel ? "discoveryConfigs" : "discovery_configs";
+    if (!json_is_array(list)) {
+        char excerpt[EXCERPT_BYTES];
+        json_excerpt(list, excerpt, sizeof(excerpt));
+        snprintf(message, MESSAGE_BYTES, "%s: must be a list, is %s", name, excerpt);
+        return ERR_INVALID_FIELD;
+    }
+    size_t count = json_array_size(list);
+    if (count > BATCH_ITEMS_MAX) {
+        snprintf(message, MESSAGE_BYTES, "%s: must be at most %d items, has %zu", name,
+                 BATCH_ITEMS_MAX, count);
+        return ERR_TOO_MANY_ITEMS;
+    }
+    request->is_list = true;
+    request->configs = calloc(count ? count : 1, sizeof(*request->configs));
+    if (!request->configs)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        char place[PLACE_BYTES];
+        snprintf(place, sizeof(place), "%s[%zu]", name, i);
+        enum error error =
+            read_config(request, json_array_get(list, i), place, &request->configs[i], message);
+        if (error)
+            return error;
+        request->count++;
+    }
+    return ERR_NONE;
+}
+
+static enum error read_single(struct discovery_request *request, json_t *config,
+                              char message[MESSAGE_BYTES])
+{
+    const char *name = request->document.camel ? "discoveryConfig" : "discovery_config";
+    if (!config) {
+        snprintf(message, MESSAGE_BYTES, "%s: is required", name);
+        return ERR_INVALID_FIELD;
+    }
+    request->configs = calloc(1, sizeof(*request->configs));
+    if (!request->configs)
+        return ERR_NO_MEMORY;
+    request->count = 1;
+    return read_config(request, config, name, request->configs, message);
+}
+
+static enum error read_strategy(struct discovery_request *request, char message[MESSAGE_BYTES])
+{
+    struct slice word = {0};
+    enum error error = document_text(&request->document, "strategy", &word, message);
+    return error ? error : discovery_strategy(word, &request->strategy, message);
+}
+
+static enum error read_request(struct discovery_request *request, struct slice body,
+                               char message[MESSAGE_BYTES])
+{
+    enum error error = document_open(body, &request->document, message);
+    if (error)
+        return error;
+    struct document *document = &request->document;
+    note_place(request, document->root);
+    char problem[PROBLEM_BYTES];
+    json_t *list = NULL;
+    json_t *config = NULL;
+    error = member_get(document->root, "discovery_configs", "discoveryConfigs", &list,
+                       &document->camel, problem, sizeof(problem));
+    const char *name = error ? "discoveryConfigs" : "discoveryConfig";
+    if (!error)
+        error = member_get(document->root, "discovery_config", "discoveryConfig", &config,
+                           &document->camel, problem, sizeof(problem));
+    if (error) { /* given twice, so in camelCase too */
+        snprintf(message, MESSAGE_BYTES, "%s: %s", name, problem);
+        return error;
+    }
+    error = list ? read_list(request, list, message) : read_single(request, config, message);
+    return error ? error : read_strategy(request, message);
+}
+
+enum error discovery_request_parse(struct slice body, struct discovery_request **out, bool *camel,
+                                   char message[MESSAGE_BYTES])
+{
+    struct discovery_request *request = calloc(1, sizeof(*request));
+    if (!request)
+        return ERR_NO_MEMORY;
+    enum error error = read_request(request, body, message);
+    *camel = request->document.camel;
+    if (error)
+        discovery_request_free(request);
+    else
+        *out = request;
+    return error;
+}
+
+void discovery_request_free(struct discovery_request *request)
+{
+    if (!request)
+        return;
+    free(request->configs);
+    document_close(&request->document);
+    free(request);
+}
+
+bool discovery_request_is_list(const struct discovery_request *request)
+{
+    return request->is_list;
+}
+
+size_t discovery_request_count(const struct discovery_request *request)
+{
+    return request->count;
+}
+
+struct discovery_config discovery_request_config(const struct discovery_request *request,
+                                                 size_t index)
+{
+    return request->configs[index];
+}
+
+enum lookup_strategy discovery_request_strategy(const struct discovery_request *request)
+{
+    return request->strategy;
+}

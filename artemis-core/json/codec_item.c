@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * An item of a list: an instance or a key, as clients and peers send it.
+ */
+#include "artemis-core/json/codec_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { EXCERPT_BYTES = 80, NUMBER_BYTES = 32 };
+
+static enum error read_text(const json_t *item, enum instance_field field, bool *camel,
+                            struct slice *out, struct field_problem *problem)
+{
+    const struct field_info *info = instance_field_info(field);
+    json_t *value;
+    problem->field = info->name;
+    enum error error = member_get(item, info->name, info->camel, &value, camel, problem->problem,
+                                  sizeof(problem->problem));
+    if (error || !value)
+        return error;
+    if (!json_is_string(value)) {
+        char excerpt[EXCERPT_BYTES];
+        json_excerpt(value, excerpt, sizeof(excerpt));
+        snprintf(problem->problem, PROBLEM_BYTES, "must be a string, is %s", excerpt);
+        return ERR_INVALID_FIELD;
+    }
+    *out = (struct slice){json_string_value(value), json_string_length(value)};
+    return ERR_NONE;
+}
+
+static enum error read_port(const json_t *item, int64_t *out, struct field_problem *problem)
+{
+    const json_t *value = json_object_get(item, "port");
+    if (!value || json_is_null(value))
+        return ERR_NONE;
+    if (!json_is_integer(value)) {
+        char excerpt[EXCERPT_BYTES];
+        json_excerpt(value, excerpt, sizeof(excerpt));
+        problem->field = "port";
+        snprintf(problem->problem, PROBLEM_BYTES, "must be an integer from 0 to %d, is %s",
+                 PORT_MAX, excerpt);
+        return ERR_INVALID_FIELD;
+    }
+    *out = json_integer_value(value);
+    return ERR_NONE;
+}
+
+/* Metadata on its way to a spec: numbers and booleans become text, which needs room. */
+struct metadata_room {
+    struct metadata_entry entries[METADATA_ENTRIES_MAX];
+    char numbers[METADATA_ENTRIES_MAX][NUMBER_BYTES];
+};
+
+/* A number as people write it: 0.1 is no 0.10000000000000001. False without memory. */
+static bool number_text(const json_t *value, char number[NUMBER_BYTES])
+{
+    char *dump = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
+    if (dump && json_is_real(value) && strtod(dump, NULL) != json_real_value(value)) {
+        free(dump);
+        dump = json_dumps(value, JSON_ENCODE_ANY);
+    }
+    if (!dump)
+        return false;
+    snprintf(number, NUMBER_BYTES, "%s", dump);
+    free(dump);
+    return true;
+}
+
+/* The text of a metadata value. ERR_INVALID_FIELD when it has none; ERR_NO_MEMORY. */
+static enum error metadata_value(const json_t *value, char number[NUMBER_BYTES], struct slice *out)
+{
+    if (json_is_string(value)) {
+        *out = (struct slice){json_string_value(value), json_string_length(value)};
+        return ERR_NONE;
+    }
+    if (!json_is_number(value) && !json_is_boolean(value))
+        return ERR_INVALID_FIELD;
+    if (!number_text(value, number))
+        return ERR_NO_MEMORY;
+    *out = slice_of(number);
+    return ERR_NONE;
+}
+
+static enum error read_metadata(json_t *item, struct metadata_room *room,
+                                struct instance_spec *spec, struct field_problem *problem)
+{
+    json_t *metadata = json_object_get(item, "metadata");
+    if (!metadata || json_is_null(metadata))
+        return ERR_NONE;
+    char excerpt[EXCERPT_BYTES];
+    problem->field = "metadata";
+    if (!json_is_object(metadata)) {
+        json_excerpt(metadata, excerpt, sizeof(excerpt));
+        snprintf(problem->problem, PROBLEM_BYTES, "must be an object of strings, is %s", excerpt);
+        return ERR_INVALID_FIELD;
+    }
+    const char *name;
+    json_t *value;
+    size_t count = 0;
+    json_object_foreach(metadata, name, value)
+    {
+        if (json_is_null(value))
+            continue;
+        if (count < METADATA_ENTRIES_MAX) {
+            struct metadata_entry *entry = &room->entries[count];
+            entry->name = slice_of(name);
+            enum error error = metadata_value(value, room->numbers[count], &entry->value);
+            if (error == ERR_NO_MEMORY)
+                return error;
+            if (error) {
+                char quoted[EXCERPT_BYTES];
+                text_quote(quoted, sizeof(quoted), entry->name);
+                json_excerpt(value, excerpt, sizeof(excerpt));
+                snprintf(problem->problem, PROBLEM_BYTES, "%s must be a string, is %s", quoted,
+                         excerpt);
+                return ERR_INVALID_FIELD;
+            }
+        }
+        count++; /* too many are counted on, for the message */
+    }
+    spec->metadata = room->entries;
+    spec->metadata_count = count;
+    return ERR_NONE;
+}
+
+enum error item_instance(json_t *item, bool *camel, struct instance **out,
+                         struct field_problem *problem)
+{
+    struct instance_spec spec = {0};
+    struct metadata_room room;
+    enum error error = ERR_NONE;
+    for (enum instance_field field = 0; field < TEXT_FIELDS && !error; field++)
+        error = read_text(item, field, camel, &spec.text[field], problem);
+    if (!error)
+        error = read_port(item, &spec.port, problem);
+    if (!error)
+        error = read_metadata(item, &room, &spec, problem);
+    return error ? error : instance_create(&spec, out, problem);
+}
+
+enum error item_key_parts(const json_t *item, bool *camel, struct slice parts[KEY_FIELDS],
+                          struct field_problem *problem)
+{
+    enum error error = ERR_NONE;
+    for (enum instance_field field = 0; field < KEY_FIELDS && !error; field++)
+        error = read_text(item, field, camel, &parts[field], problem);
+    return error;
+}
+
+/* --- what peers add --------------------------------------------------------------------------- */
+
+static enum error read_u64(const json_t *item, const char *name, uint64_t *out,
+                           struct field_problem *problem)
+{
+    const json_t *value = json_object_get(item, name);
+    if (!value || json_is_null(value))
+        return ERR_NONE;
+    if (!json_is_integer(value) || json_integer_value(value) < 0) {
+        char excerpt[EXCERPT_BYTES];
+        json_excerpt(value, excerpt, sizeof(excerpt));
+        problem->field = name;
+        snprintf(problem->problem, PROBLEM_BYTES, "must be an integer from 0, is %s", excerpt);
+        return ERR_INVALID_FIELD;
+    }
+    *out = (uint64_t)json_integer_value(value);
+    return ERR_NONE;
+}
+
+enum error item_check_version(const struct stamp *version, struct field_problem *problem)
+{
+    if (version->stamp > STAMP_MAX) {
+        problem->field = "version";
+        snprintf(problem->problem, PROBLEM_BYTES, "must be at most %llu, is %llu",
+                 (unsigned long long)STAMP_MAX, (unsigned long long)version->stamp);
+        return ERR_INVALID_FIELD;
+    }
+    if (version->stamp && (version->origin.size == 0 || version->origin.size > ID_BYTES_MAX)) {
+        problem->field = "origin";
+        snprintf(problem->problem, PROBLEM_BYTES, "must be 1 to %d bytes beside a version, is %zu",
+                 ID_BYTES_MAX, version->origin.size);
+        return ERR_INVALID_FIELD;
+    }
+    return ERR_NONE;
+}
+
+enum error item_version(const json_t *item, struct wire_record *record,
+                        struct field_problem *problem)
+{
+    enum error error = read_u64(item, "version", &record->version.stamp, problem);
+    if (!error)
+        error = read_u64(item, "age_ms", &record->age_ms, problem);
+    if (error)
+        return error;
+    const json_t *origin = json_object_get(item, "origin");
+    if (json_is_string(origin))
+        record->version.origin =
+            (struct slice){json_string_value(origin), json_string_length(origin)};
+    record->deleted = json_is_true(json_object_get(item, "deleted"));
+    return item_check_version(&record->version, problem);
+}

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-core/json/fast_parser.h"
+
+#include <assert.h>
+#include <stddef.h>
+#include <string.h>
+
+/* --- tokens ----------------------------------------------------------------------------------- */
+
+struct cursor {
+    const char *at;
+    const char *end;
+};
+
+static void skip_blanks(struct cursor *c)
+{
+    while (c->at < c->end && (*c->at == ' ' || *c->at == '\t' || *c->at == '\n' || *c->at == '\r'))
+        c->at++;
+}
+
+/* Takes one character, and the blanks around it. */
+static bool take(struct cursor *c, char wanted)
+{
+    skip_blanks(c);
+    if (c->at == c->end || *c->at != wanted)
+        return false;
+    c->at++;
+    skip_blanks(c);
+    return true;
+}
+
+static bool take_word(struct cursor *c, struct slice word)
+{
+    if ((size_t)(c->end - c->at) < word.size || memcmp(c->at, word.data, word.size) != 0)
+        return false;
+    c->at += word.size;
+    return true;
+}
+
+/* Whether eight bytes of a string are ASCII and neither its end, an escape nor a control character;
+ * a high bit is what is left of each byte that is not. */
+static bool are_plain(const char *bytes)
+{
+    const uint64_t ones = UINT64_MAX / 0xFF;
+    uint64_t word;
+    memcpy(&word, bytes, sizeof(word));
+    uint64_t control = word - ones * 0x20;
+    uint64_t quote = (word ^ ones * '"') - ones;
+    uint64_t escape = (word ^ ones * '\\') - ones;
+    return !((word | control | quote | escape) & ones * 0x80);
+}
+
+/* A string without escapes. */
+static bool take_string(struct cursor *c, struct slice *out)
+{
+    if (c->at == c->end || *c->at != '"')
+        return false;
+    const char *start = c->at + 1;
+    const char *at = start;
+    unsigned char bits = 0; /* of all bytes together, but those that are plain */
+    while (c->end - at >= 8 && are_plain(at))
+        at += 8;
+    for (; at < c->end && *at != '"'; at++) {
+        unsigned char byte = (unsigned char)*at;
+        if (byte < 0x20 || byte == '\\')
+            return false;
+        bits |= byte;
+    }
+    struct slice string = {start, (size_t)(at - start)};
+    if (at == c->end || (bits >= 0x80 && !text_is_utf8(string)))
+        return false;
+    *out = string;
+    c->at = at + 1;
+    return true;
+}
+
+/* A number from 0 that no reader of JSON would take for anything else. */
+static bool take_number(struct cursor *c, uint64_t *out)
+{
+    enum { DIGITS_MAX = 18 };
+    const char *start = c->at;
+    uint64_t number = 0;
+    while (c->at < c->end && *c->at >= '0' && *c->at <= '9')
+        number = number * 10 + (uint64_t)(*c->at++ - '0');
+    ptrdiff_t digits = c->at - start;
+    *out = number;
+    return digits > 0 && digits <= DIGITS_MAX && (*start != '0' || digits == 1);
+}
+
+/* --- records ---------------------------------------------------------------------------------- */
+
+/* The members of a record: the text fields of an instance, and these. */
+enum {
+    MEMBER_PORT = TEXT_FIELDS,
+    MEMBER_METADATA,
+    MEMBER_VERSION,
+    MEMBER_ORIGIN,
+    MEMBER_AGE,
+    MEMBER_DELETED,
+    MEMBERS,
+};
+
+/* As we write them, and most others do. */
+static const uint8_t usual_order[MEMBERS] = {
+    FIELD_REGION,
+    FIELD_ZONE,
+    FIELD_SERVICE,
+    FIELD_GROUP,
+    FIELD_INSTANCE,
+    FIELD_MACHINE_NAME,
+    FIELD_IP,
+    MEMBER_PORT,
+    FIELD_PROTOCOL,
+    FIELD_URL,
+    FIELD_HEALTH_CHECK_URL,
+    FIELD_STATUS,
+    MEMBER_METADATA,
+    MEMBER_VERSION,
+    MEMBER_ORIGIN,
+    MEMBER_AGE,
+    MEMBER_DELETED,
+};
+
+static const char *const names[MEMBERS] = {
+    [MEMBER_PORT] = "port",     [MEMBER_METADATA] = "metadata", [MEMBER_VERSION] = "version",
+    [MEMBER_ORIGIN] = "origin", [MEMBER_AGE] = "age_ms",        [MEMBER_DELETED] = "deleted",
+};
+
+/* The name has no NUL. */
+static bool is_called(struct slice name, const char *terminated)
+{
+    for (size_t i = 0; i < name.size; i++)
+        if (name.data[i] != terminated[i])
+            return false;
+    return terminated[name.size] == '\0';
+}
+
+static bool is_member(size_t member, struct slice name, bool *camel)
+{
+    if (member >= TEXT_FIELDS)
+        return is_called(name, names[member]);
+    const struct field_info *info = instance_field_info((enum instance_field)member);
+    if (is_called(name, info->name))
+        return true;
+    if (!is_called(name, info->camel))
+        return false;
+    *camel = true;
+    return true;
+}
+
+/* The member of that name, or MEMBERS. *place is where to look first in the usual order; afterwards
+ * the place behind it. */
+static size_t find_member(struct slice name, size_t *place, bool *camel)
+{
+    for (size_t tries = 0; tries < MEMBERS; tries++) {
+        size_t member = usual_order[*place];
+        *place = *place + 1 < MEMBERS ? *place + 1 : 0;
+        if (is_member(member, name, camel))
+            return member;
+    }
+    return MEMBERS;
+}
+
+static bool take_port(struct cursor *c, int64_t *out)
+{
+    uint64_t number;
+    if (!take_number(c, &number))
+        return false;
+    *out = (int64_t)number;
+    return true;
+}
+
+static bool take_bool(struct cursor *c, bool *out)
+{
+    *out = take_word(c, SLICE("true"));
+    return *out || take_word(c, SLICE("false"));
+}
+
+static bool take_entry(struct cursor *c, struct fast_item *out)
+{
+    size_t count = out->spec.metadata_count;
+    if (count == METADATA_ENTRIES_MAX)
+        return false;
+    struct metadata_entry *entry = &out->metadata[count];
+    if (!take_string(c, &entry->name) || !take(c, ':') || !take_string(c, &entry->value))
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (slice_equal(out->metadata[i].name, entry->name))
+            return false; /* given twice */
+    out->spec.metadata_count++;
+    return true;
+}
+
+static bool take_metadata(struct cursor *c, struct fast_item *out)
+{
+    if (!take(c, '{'))
+        return false;
+    if (take(c, '}'))
+        return true;
+    do {
+        if (!take_entry(c, out))
+            return false;
+    } while (take(c, ','));
+    return take(c, '}');
+}
+
+static bool take_value(struct cursor *c, size_t member, struct fast_item *out)
+{
+    if (c->at < c->end && *c->at == 'n')
+        return take_word(c, SLICE("null"));
+    switch (member) {
+    case MEMBER_PORT:
+        return take_port(c, &out->spec.port);
+    case MEMBER_METADATA:
+        return take_metadata(c, out);
+    case MEMBER_VERSION:
+        return take_number(c, &out->version.stamp);
+    case MEMBER_ORIGIN:
+        return take_string(c, &out->version.origin);
+    case MEMBER_AGE:
+        return take_number(c, &out->age_ms);
+    case MEMBER_DELETED:
+        return take_bool(c, &out->deleted);
+    default:
+        return take_string(c, &out->spec.text[member]);
+    }
+}
+
+static bool take_item(struct cursor *c, struct fast_item *out)
+{
+    memset(out, 0, offsetof(struct fast_item, metadata));
+    out->spec.metadata = out->metadata;
+    const char *start = c->at;
+    uint32_t given = 0; /* a bit for each member it had */
+    size_t place = 0;
+    if (!take(c, '{'))
+        return false;
+    do {
+        struct slice name;
+        if (!take_string(c, &name) || !take(c, ':'))
+            return false;
+        size_t member = find_member(name, &place, &out->camel);
+        if (member == MEMBERS || given >> member & 1 || !take_value(c, member, out))
+            return false; /* unknown, given twice, or no plain value */
+        given |= UINT32_C(1) << member;
+    } while (take(c, ','));
+    bool closed = take(c, '}');
+    out->whole = (struct slice){start, (size_t)(c->at - start)};
+    return closed;
+}
+
+bool fast_item_read(struct slice text, struct fast_item *out)
+{
+    struct cursor c = {text.data, text.data + text.size};
+    return text.size > 0 && *text.data == '{' && take_item(&c, out);
+}
+
+/* --- bodies ----------------------------------------------------------------------------------- */
+
+static bool take_list_name(struct cursor *c, bool keys, bool *camel)
+{
+    struct slice name;
+    if (!take(c, '{') || !take_string(c, &name) || !take(c, ':'))
+        return false;
+    *camel = keys && is_called(name, "instanceKeys");
+    return *camel || is_called(name, keys ? "instance_keys" : "instances");
+}
+
+bool fast_list_scan(struct slice body, bool keys, size_t limit, struct fast_list *out)
+{
+    struct fast_list list = {.body = body};
+    struct fast_item item;
+    if (body.size == 0) /* and without a place */
+        return false;
+    struct cursor c = {body.data, body.data + body.size};
+    if (!take_list_name(&c, keys, &list.camel_root) || !take(&c, '['))
+        return false;
+    list.items_at = list.at = (size_t)(c.at - body.data);
+    do {
+        if (list.count++ == limit || !take_item(&c, &item))
+            return false;
+    } while (take(&c, ','));
+    if (!take(&c, ']') || !take(&c, '}') || c.at != c.end)
+        return false;
+    *out = list;
+    return true;
+}
+
+void fast_list_read(struct fast_list *list, size_t index, struct fast_item *out)
+{
+    assert(index < list->count);
+    if (index < list->next) {
+        list->next = 0;
+        list->at = list->items_at;
+    }
+    struct cursor c = {list->body.data + list->at, list->body.data + list->body.size};
+    for (; list->next <= index; list->next++) {
+        bool taken = take_item(&c, out);
+        assert(taken);
+        take(&c, ',');
+    }
+    list->at = (size_t)(c.at - list->body.data);
+}

@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-core/model/instance.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct field_info fields[TEXT_FIELDS] = {
+    [FIELD_REGION] = {"region_id", "regionId", true, ID_BYTES_MAX},
+    [FIELD_ZONE] = {"zone_id", "zoneId", true, ID_BYTES_MAX},
+    [FIELD_SERVICE] = {"service_id", "serviceId", true, ID_BYTES_MAX},
+    [FIELD_GROUP] = {"group_id", "groupId", false, ID_BYTES_MAX},
+    [FIELD_INSTANCE] = {"instance_id", "instanceId", true, ID_BYTES_MAX},
+    [FIELD_IP] = {"ip", "ip", false, IP_BYTES_MAX},
+    [FIELD_URL] = {"url", "url", false, LONG_TEXT_BYTES_MAX},
+    [FIELD_STATUS] = {"status", "status", false, STATUS_BYTES_MAX},
+    [FIELD_MACHINE_NAME] = {"machine_name", "machineName", false, LONG_TEXT_BYTES_MAX},
+    [FIELD_PROTOCOL] = {"protocol", "protocol", false, LONG_TEXT_BYTES_MAX},
+    [FIELD_HEALTH_CHECK_URL] = {"health_check_url", "healthCheckUrl", false, LONG_TEXT_BYTES_MAX},
+};
+
+static const char *const status_words[] = {
+    [STATUS_UP] = "up",           [STATUS_STARTING] = "starting",
+    [STATUS_DOWN] = "down",       [STATUS_UNHEALTHY] = "unhealthy",
+    [STATUS_UNKNOWN] = "unknown", [STATUS_OTHER] = "unknown",
+};
+
+/* One allocation. `key_end` and the bytes of the key behind it lie like a struct instance_key, so
+ * one comparison compares keys. Behind the key follow the other texts, then the metadata, each name
+ * and value with its size in front. */
+struct instance {
+    _Atomic uint32_t refs;
+    uint16_t port;
+    uint8_t status;
+    uint8_t metadata_count;
+    uint32_t size; /* of `bytes` in use */
+    uint16_t end[TEXT_FIELDS - KEY_FIELDS];
+    uint16_t key_end[KEY_FIELDS];
+    char bytes[];
+};
+
+/* The content compares in one piece: from `port` to the last byte, without holes. */
+static_assert(offsetof(struct instance, bytes) ==
+                  offsetof(struct instance, key_end) + sizeof(uint16_t) * KEY_FIELDS,
+              "the bytes follow the ends of the key");
+/* All offsets fit 16 bits. */
+static_assert(KEY_FIELDS * ID_BYTES_MAX + IP_BYTES_MAX + STATUS_BYTES_MAX +
+                      4 * LONG_TEXT_BYTES_MAX + METADATA_BYTES_MAX + 4 * METADATA_ENTRIES_MAX <
+                  UINT16_MAX,
+              "an instance is smaller than 64 KiB");
+
+const struct field_info *instance_field_info(enum instance_field field)
+{
+    assert(field < TEXT_FIELDS);
+    return &fields[field];
+}
+
+struct slice instance_status_word(enum instance_status status)
+{
+    return slice_of(status_words[status]);
+}
+
+/* --- what is valid ---------------------------------------------------------------------------- */
+
+/* The first control character (C0, DEL, C1), or -1. */
+static ptrdiff_t find_control(struct slice text)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        unsigned char c = (unsigned char)text.data[i];
+        if (c < 0x20 || c == 0x7f)
+            return (ptrdiff_t)i;
+        if (c == 0xC2 && i + 1 < text.size && (unsigned char)text.data[i + 1] < 0xA0)
+            return (ptrdiff_t)i;
+    }
+    return -1;
+}
+
+static enum error check_text(enum instance_field field, struct slice text,
+                             struct field_problem *problem)
+{
+    const struct field_info *info = &fields[field];
+    problem->field = info->name;
+    if (info->required && !text.data) {
+        snprintf(problem->problem, PROBLEM_BYTES, "is required");
+        return ERR_INVALID_FIELD;
+    }
+    if (info->required && text.size == 0) {
+        snprintf(problem->problem, PROBLEM_BYTES, "must be 1 to %u bytes, is \"\"",
+                 info->bytes_max);
+        return ERR_INVALID_FIELD;
+    }
+    if (text.size > info->bytes_max) {
+        char value[128];
+        text_quote(value, sizeof(value), text);
+        snprintf(problem->problem, PROBLEM_BYTES, "must be %s%u bytes, is %zu bytes: %s",
+                 info->required ? "1 to " : "at most ", info->bytes_max, text.size, value);
+        return ERR_INVALID_FIELD;
+    }
+    ptrdiff_t control = find_control(text);
+    if (control >= 0) {
+        char value[128];
+        text_quote(value, sizeof(value), text);
+        snprintf(problem->problem, PROBLEM_BYTES,
+                 "must not contain control characters, has 0x%02x at byte %td: %s",
+                 (unsigned)(unsigned char)text.data[control], control, value);
+        return ERR_INVALID_FIELD;
+    }
+    return ERR_NONE;
+}
+
+static enum error check_metadata(const struct instance_spec *spec, struct field_problem *problem)
+{
+    problem->field = "metadata";
+    if (spec->metadata_count > METADATA_ENTRIES_MAX) {
+        snprintf(problem->problem, PROBLEM_BYTES, "must have at most %d entries, has %zu",
+                 METADATA_ENTRIES_MAX, spec->metadata_count);
+        return ERR_INVALID_FIELD;
+    }
+    size_t bytes = 0;
+    for (size_t i = 0; i < spec->metadata_count; i++) {
+        if (spec->metadata[i].name.size == 0) {
+            snprintf(problem->problem, PROBLEM_BYTES, "must not have an empty name");
+            return ERR_INVALID_FIELD;
+        }
+        bytes += spec->metadata[i].name.size + spec->metadata[i].value.size;
+    }
+    if (bytes > METADATA_BYTES_MAX) {
+        snprintf(problem->problem, PROBLEM_BYTES, "must be at most %d bytes together, is %zu",
+                 METADATA_BYTES_MAX, bytes);
+        return ERR_INVALID_FIELD;
+    }
+    return ERR_NONE;
+}
+
+static enum error check_spec(const struct instance_spec *spec, struct field_problem *problem)
+{
+    for (enum instance_field field = 0; field < TEXT_FIELDS; field++) {
+        enum error error = check_text(field, spec->text[field], problem);
+        if (error)
+            return error;
+    }
+    if (spec->port < 0 || spec->port > PORT_MAX) {
+        problem->field = "port";
+        snprintf(problem->problem, PROBLEM_BYTES, "must be 0 to %d, is %lld", PORT_MAX,
+                 (long long)spec->port);
+        return ERR_INVALID_FIELD;
+    }
+    if (spec->text[FIELD_URL].size == 0 && spec->text[FIELD_IP].size == 0) {
+        problem->field = "url";
+        snprintf(problem->problem, PROBLEM_BYTES, "is required where ip is missing");
+        return ERR_INVALID_FIELD;
+    }
+    return check_metadata(spec, problem);
+}
+
+/* --- canonical form --------------------------------------------------------------------------- */
+
+static void lower_case(char *out, struct slice in)
+{
+    for (size_t i = 0; i < in.size; i++)
+        out[i] =
+            in.data[i] >= 'A' && in.data[i] <= 'Z' ? (char)(in.data[i] - 'A' + 'a') : in.data[i];
+}
+
+static struct slice canonical_group(struct slice group)
+{
+    return slice_equal(group, SLICE("default")) ? (struct slice){0} : group;
+}
+
+/* Writes the parts to `bytes` (room for all) and their ends to `end`. Returns the size written. */
+static size_t pack_key(const struct slice parts[KEY_FIELDS], uint16_t end[KEY_FIELDS], char *bytes)
+{
+    size_t at = 0;
+    for (enum instance_field part = 0; part < KEY_FIELDS; part++) {
+        struct slice text = part == FIELD_GROUP ? canonical_group(parts[part]) : parts[part];
+        if (part == FIELD_SERVICE)
+            lower_case(bytes + at, text);
+        else if (text.size)
+            memcpy(bytes + at, text.data, text.size);
+        at += text.size;
+        end[part] = (uint16_t)at;
+    }
+    return at;
+}
+
+static bool needs_brackets(struct slice ip)
+{
+    return memchr(ip.data, ':', ip.size) && ip.data[0] != '[';
+}
+
+/* http://ip:port, with brackets around an IPv6 address. */
+static void append_derived_url(struct slice ip, uint16_t port, struct text *out)
+{
+    bool brackets = needs_brackets(ip);
+    text_append_slice(out, brackets ? SLICE("http://[") : SLICE("http://"));
+    text_append_slice(out, ip);
+    text_append_slice(out, brackets ? SLICE("]:") : SLICE(":"));
+    text_append_u64(out, port);
+}
+
+/* True when the url says nothing that ip and port do not say. The spec has been checked. */
+static bool url_is_derived(const struct instance_spec *spec)
+{
+    struct slice ip = spec->text[FIELD_IP];
+    struct slice url = spec->text[FIELD_URL];
+    char room[IP_BYTES_MAX + sizeof("http://[]:65535")];
+    struct text derived = {.data = room, .capacity = sizeof(room)}; /* never grows: it fits */
+    if (ip.size == 0 || url.size == 0)
+        return false;
+    append_derived_url(ip, (uint16_t)spec->port, &derived);
+    return slice_equal(url, (struct slice){derived.data, derived.size});
+}
+
+static enum instance_status parse_status(struct slice word)
+{
+    if (word.size == 0)
+        return STATUS_UP;
+    for (enum instance_status status = 0; status < STATUS_OTHER; status++)
+        if (slice_equal(word, instance_status_word(status)))
+            return status;
+    return STATUS_OTHER;
+}
+
+/* The text that is stored for a field: nothing where it can be derived. */
+static struct slice stored_text(const struct instance_spec *spec, enum instance_field field)
+{
+    if (field == FIELD_STATUS && parse_status(spec->text[field]) != STATUS_OTHER)
+        return (struct slice){0};
+    if (field == FIELD_URL && url_is_derived(spec))
+        return (struct slice){0};
+    return spec->text[field];
+}
+
+static size_t packed_size(const struct instance_spec *spec)
+{
+    size_t size = 0;
+    for (enum instance_field field = 0; field < TEXT_FIELDS; field++)
+        size += field == FIELD_GROUP ? canonical_group(spec->text[field]).size
+                                     : stored_text(spec, field).size;
+    for (size_t i = 0; i < spec->metadata_count; i++)
+        size += 2 * sizeof(uint16_t) + spec->metadata[i].name.size + spec->metadata[i].value.size;
+    return size;
+}
+
+/* By name, so that the order in which a client's library writes them is no content. */
+static int by_name(const void *a, const void *b)
+{
+    struct slice x = ((const struct metadata_entry *)a)->name;
+    struct slice y = ((const struct metadata_entry *)b)->name;
+    int order = memcmp(x.data, y.data, x.size < y.size ? x.size : y.size);
+    return order ? order : (x.size > y.size) - (x.size < y.size);
+}
+
+static char *pack_slice(char *to, struct slice slice)
+{
+    uint16_t size = (uint16_t)slice.size;
+    memcpy(to, &size, sizeof(size));
+    if (size)
+        memcpy(to + sizeof(size), slice.data, size);
+    return to + sizeof(size) + size;
+}
+
+enum error instance_create(const struct instance_spec *spec, struct instance **out,
+                           struct field_problem *problem)
+{
+    enum error error = check_spec(spec, problem);
+    if (error)
+        return error;
+    size_t size = packed_size(spec);
+    struct instance *made = malloc(sizeof(*made) + size);
+    if (!made)
+        return ERR_NO_MEMORY;
+    atomic_init(&made->refs, 1);
+    made->port = (uint16_t)spec->port;
+    made->status = (uint8_t)parse_status(spec->text[FIELD_STATUS]);
+    made->metadata_count = (uint8_t)spec->metadata_count;
+    made->size = (uint32_t)size;
+    char *to = made->bytes + pack_key(spec->text, made->key_end, made->bytes);
+    for (enum instance_field field = KEY_FIELDS; field < TEXT_FIELDS; field++) {
+        struct slice text = stored_text(spec, field);
+        if (text.size)
+            memcpy(to, text.data, text.size);
+        to += text.size;
+        made->end[field - KEY_FIELDS] = (uint16_t)(to - made->bytes);
+    }
+    struct metadata_entry sorted[METADATA_ENTRIES_MAX];
+    if (spec->metadata_count)
+        memcpy(sorted, spec->metadata, spec->metadata_count * sizeof(*sorted));
+    qsort(sorted, spec->metadata_count, sizeof(*sorted), by_name);
+    for (size_t i = 0; i < spec->metadata_count; i++) {
+        to = pack_slice(to, sorted[i].name);
+        to = pack_slice(to, sorted[i].value);
+    }
+    assert(to == made->bytes + size);
+    *out = made;
+    return ERR_NONE;
+}
+
+struct instance *instance_of_key(struct slice packed_key)
+{
+    uint16_t key_end[KEY_FIELDS];
+    assert(packed_key.size >= sizeof(key_end));
+    memcpy(key_end, packed_key.data, sizeof(key_end));
+    uint16_t size = key_end[KEY_FIELDS - 1];
+    struct instance *instance = malloc(sizeof(*instance) + size);
+    if (!instance)
+        return NULL;
+    *instance = (struct instance){.status = STATUS_UP, .size = size};
+    atomic_init(&instance->refs, 1);
+    for (size_t i = 0; i < sizeof(instance->end) / sizeof(instance->end[0]); i++)
+        instance->end[i] = size;
+    memcpy(instance->key_end, packed_key.data, packed_key.size);
+    return instance;
+}
+
+struct instance *instance_ref(struct instance *instance)
+{
+    atomic_fetch_add_explicit(&instance->refs, 1, memory_order_relaxed);
+    return instance;
+}
+
+void instance_unref(struct instance *instance)
+{
+    if (instance && atomic_fetch_sub_explicit(&instance->refs, 1, memory_order_acq_rel) == 1)
+        free(instance);
+}
+
+/* --- reading ---------------------------------------------------------------------------------- */
+
+static uint16_t end_of(const struct instance *instance, enum instance_field field)
+{
+    return field < KEY_FIELDS ? instance->key_end[field] : instance->end[field - KEY_FIELDS];
+}
+
+struct slice instance_text(const struct instance *instance, enum instance_field field)
+{
+    size_t start = field == 0 ? 0 : end_of(instance, field - 1);
+    return (struct slice){instance->bytes + start, end_of(instance, field) - start};
+}
+
+uint16_t instance_port(const struct instance *instance)
+{
+    return instance->port;
+}
+
+enum instance_status instance_status(const struct instance *instance)
+{
+    return (enum instance_status)instance->status;
+}
+
+size_t instance_metadata_count(const struct instance *instance)
+{
+    return instance->metadata_count;
+}
+
+static struct slice unpack_slice(const struct instance *instance, size_t *at)
+{
+    uint16_t size;
+    memcpy(&size, instance->bytes + *at, sizeof(size));
+    struct slice slice = {instance->bytes + *at + sizeof(size), size};
+    *at += sizeof(size) + size;
+    return slice;
+}
+
+bool instance_next_metadata(const struct instance *instance, size_t *cursor,
+                            struct metadata_entry *entry)
+{
+    size_t at = *cursor ? *cursor : end_of(instance, TEXT_FIELDS - 1);
+    if (at >= instance->size)
+        return false;
+    entry->name = unpack_slice(instance, &at);
+    entry->value = unpack_slice(instance, &at);
+    *cursor = at;
+    return true;
+}
+
+void instance_append_url(const struct instance *instance, struct text *out)
+{
+    struct slice url = instance_text(instance, FIELD_URL);
+    if (url.size)
+        text_append_slice(out, url);
+    else
+        append_derived_url(instance_text(instance, FIELD_IP), instance->port, out);
+}
+
+size_t instance_size(const struct instance *instance)
+{
+    return sizeof(*instance) + instance->size;
+}
+
+bool instance_equal(const struct instance *a, const struct instance *b)
+{
+    const size_t from = offsetof(struct instance, port);
+    const size_t head = offsetof(struct instance, bytes) - from;
+    return a == b || (a->size == b->size &&
+                      memcmp((const char *)a + from, (const char *)b + from, head + a->size) == 0);
+}
+
+/* --- keys ------------------------------------------------------------------------------------- */
+
+enum error instance_key_make(const struct slice parts[KEY_FIELDS], struct instance_key *out,
+                             struct field_problem *problem)
+{
+    for (enum instance_field part = 0; part < KEY_FIELDS; part++) {
+        enum error error = check_text(part, parts[part], problem);
+        if (error)
+            return error;
+    }
+    pack_key(parts, out->end, out->bytes);
+    return ERR_NONE;
+}
+
+struct slice instance_key_part(const struct instance_key *key, enum instance_field part)
+{
+    assert(part < KEY_FIELDS);
+    size_t start = part == 0 ? 0 : key->end[part - 1];
+    return (struct slice){key->bytes + start, key->end[part] - start};
+}
+
+struct slice instance_key_packed(const struct instance_key *key)
+{
+    return (struct slice){(const char *)key->end, sizeof(key->end) + key->end[KEY_FIELDS - 1]};
+}
+
+struct slice instance_packed_key(const struct instance *instance)
+{
+    return (struct slice){(const char *)instance->key_end,
+                          sizeof(instance->key_end) + instance->key_end[KEY_FIELDS - 1]};
+}
+
+enum error service_id_canonical(struct slice id, char out[ID_BYTES_MAX], size_t *out_size,
+                                struct field_problem *problem)
+{
+    enum error error = check_text(FIELD_SERVICE, id, problem);
+    if (error)
+        return error;
+    lower_case(out, id);
+    *out_size = id.size;
+    return ERR_NONE;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-core/model/stamp.h"
+
+#include <string.h>
+
+enum { COUNTER_BITS = 16 };
+
+uint64_t stamp_next(uint64_t last, uint64_t clock_ms)
+{
+    uint64_t by_clock = clock_ms << COUNTER_BITS;
+    return by_clock > last ? by_clock : last + 1;
+}
+
+uint64_t stamp_ms(uint64_t stamp)
+{
+    return stamp >> COUNTER_BITS;
+}
+
+static int compare_names(struct slice a, struct slice b)
+{
+    size_t size = a.size < b.size ? a.size : b.size;
+    int order = size ? memcmp(a.data, b.data, size) : 0;
+    return order ? order : (a.size > b.size) - (a.size < b.size);
+}
+
+int stamp_compare(struct stamp a, struct stamp b)
+{
+    if (a.stamp != b.stamp)
+        return a.stamp < b.stamp ? -1 : 1;
+    return compare_names(a.origin, b.origin);
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-server/replication/peer_requests.h"
+
+#include "artemis-core/json/codec_peer.h"
+
+#define BASE "/api/replication/registry/"
+
+static const struct {
+    const char *path;
+    bool is_get;
+    const char *list; /* the name of its items; NULL: it has none */
+    bool instances;   /* the items are whole, not only keys */
+} requests[MESSAGE_KINDS] = {
+    [MESSAGE_HEALTH] = {"/health", true, NULL, false},
+    [MESSAGE_REGISTER] = {BASE "register.json", false, "instances", true},
+    [MESSAGE_UNREGISTER] = {BASE "unregister.json", false, "instance_keys", false},
+    [MESSAGE_RENEW] = {BASE "heartbeat.json", false, "instance_keys", false},
+    [MESSAGE_LEASE_CHECK] = {BASE "lease-check", false, "instance_keys", false},
+    [MESSAGE_DIGEST] = {BASE "digest", true, NULL, false},
+    [MESSAGE_LIST] = {BASE "records", false, NULL, false},
+    [MESSAGE_FETCH] = {BASE "records", false, "instance_keys", false},
+    [MESSAGE_SNAPSHOT] = {BASE "services.json", true, NULL, false},
+    [MESSAGE_GOODBYE] = {BASE "heartbeat.json", false, "instance_keys", false},
+};
+
+const char *request_path(enum message_kind kind)
+{
+    return requests[kind].path;
+}
+
+bool request_is_get(enum message_kind kind)
+{
+    return requests[kind].is_get;
+}
+
+static void write_buckets(const struct bucket_set *set, struct json_writer *w)
+{
+    jw_name(w, "buckets");
+    jw_open(w, '[');
+    for (uint32_t bucket = 0; bucket < DIGEST_BUCKETS; bucket++)
+        if (bucket_set_has(set, bucket))
+            jw_u64(w, bucket);
+    jw_close(w, ']');
+}
+
+static void write_items(const struct message *message, const struct registry *registry, bool plain,
+                        struct moment now, struct json_writer *w)
+{
+    jw_name(w, requests[message->kind].list);
+    jw_open(w, '[');
+    for (size_t i = 0; i < message->count; i++) {
+        struct wire_record record = registry_tell(registry, &message->items[i], now);
+        if (requests[message->kind].instances)
+            codec_write_peer_instance(w, &record, plain);
+        else
+            codec_write_peer_key(w, &record, plain);
+    }
+    jw_close(w, ']');
+}
+
+void request_body_write(const struct message *message, const struct registry *registry, bool plain,
+                        struct moment now, struct text *out)
+{
+    struct json_writer w = jw_to(out, CASING_SNAKE);
+    jw_open(&w, '{');
+    if (message->kind == MESSAGE_LIST)
+        write_buckets(&message->buckets, &w);
+    else if (requests[message->kind].list)
+        write_items(message, registry, plain, now, &w);
+    jw_close(&w, '}');
+}

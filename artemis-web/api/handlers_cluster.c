@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The nodes of the cluster: for clients, which they may use; for operators, how each fares.
+ */
+#include "artemis-web/api/handlers.h"
+#include "artemis-web/api/status_writer.h"
+#include "artemis-web/http/web_internal.h"
+
+/* --- who they are ----------------------------------------------------------------------------- */
+
+struct identity {
+    const char *node_id;
+    const char *url;
+    const char *region;
+    const char *zone;
+};
+
+static struct identity own_identity(const struct engine *engine)
+{
+    const struct config *config = engine->config;
+    return (struct identity){config->server.node_id, engine->url, config->server.region,
+                             config->server.zone};
+}
+
+static struct identity identity_of(const struct peer_status *peer)
+{
+    return (struct identity){peer->node_id, peer->url, peer->region, peer->zone};
+}
+
+/* The members of a node's description. */
+static void write_identity(struct json_writer *w, struct identity identity)
+{
+    named_string(w, "node_id", identity.node_id);
+    named_string(w, "url", identity.url);
+    jw_name(w, "zone");
+    jw_open(w, '{');
+    named_string(w, "region_id", identity.region);
+    named_string(w, "zone_id", identity.zone);
+    jw_close(w, '}');
+}
+
+/* "up" is what other nodes and clients may use. */
+static const char *own_status(const struct engine *engine)
+{
+    switch (engine_state(engine)) {
+    case NODE_STARTING:
+        return "starting";
+    case NODE_READY:
+        return "up";
+    case NODE_DRAINING:
+        break;
+    }
+    return "down";
+}
+
+static bool may_be_used(const struct peer_status *peer)
+{
+    return peer->view.health == PEER_UP && peer->view.is_ready;
+}
+
+static const char *status_of(const struct peer_status *peer)
+{
+    if (peer->view.health == PEER_NEW)
+        return "unknown";
+    if (peer->view.health != PEER_UP)
+        return "down";
+    return peer->view.is_ready ? "up" : "starting";
+}
+
+/* --- for clients ------------------------------------------------------------------------------ */
+
+static void write_node(struct json_writer *w, struct identity identity, const char *status)
+{
+    jw_open(w, '{');
+    write_identity(w, identity);
+    named_string(w, "status", status);
+    jw_close(w, '}');
+}
+
+static enum error write_nodes(struct request *request, struct response *reply, bool only_up,
+                              char message[MESSAGE_BYTES])
+{
+    struct engine *engine = request->engine;
+    struct peer_status peers[MEMBERS_MAX];
+    enum error error = status_read_casing(request, message);
+    if (error)
+        return error;
+    size_t count = engine_peers(engine, peers);
+    struct json_writer w = status_begin(request, reply);
+    jw_name(&w, "nodes");
+    jw_open(&w, '[');
+    if (!only_up || engine_state(engine) == NODE_READY)
+        write_node(&w, own_identity(engine), own_status(engine));
+    for (size_t i = 0; i < count; i++)
+        if (!only_up || may_be_used(&peers[i]))
+            write_node(&w, identity_of(&peers[i]), status_of(&peers[i]));
+    jw_close(&w, ']');
+    jw_close(&w, '}');
+    return ERR_NONE;
+}
+
+enum error handle_cluster_nodes(struct request *request, struct response *reply,
+                                char message[MESSAGE_BYTES])
+{
+    return write_nodes(request, reply, false, message);
+}
+
+enum error handle_up_nodes(struct request *request, struct response *reply,
+                           char message[MESSAGE_BYTES])
+{
+    return write_nodes(request, reply, true, message);
+}
+
+/* --- for operators ---------------------------------------------------------------------------- */
+
+static void write_services(struct json_writer *w, bool up)
+{
+    named_bool(w, "can_service_registry", up);
+    named_bool(w, "can_service_discovery", up);
+    named_bool(w, "allow_registry_from_other_zone", true);
+    named_bool(w, "allow_discovery_from_other_zone", true);
+}
+
+void status_write_this_node(struct json_writer *w, struct request *request)
+{
+    struct engine *engine = request->engine;
+    struct registry_stats stats;
+    registry_stats(engine->registry, &stats);
+    jw_open(w, '{');
+    jw_name(w, "node");
+    jw_open(w, '{');
+    write_identity(w, own_identity(engine));
+    jw_close(w, '}');
+    named_string(w, "status", own_status(engine));
+    named_string(w, "state", engine_state_word(engine_state(engine)));
+    write_services(w, engine_state(engine) == NODE_READY);
+    named_string(w, "cluster_id", engine->config->cluster.cluster_id);
+    named_string(w, "artemis_version", ARTEMIS_VERSION);
+    named_u64(w, "uptime_secs", (request->now.mono_ms - engine->started.mono_ms) / 1000);
+    named_u64(w, "instances", stats.instances);
+    named_u64(w, "services", stats.services);
+    named_u64(w, "version", stats.version);
+    jw_close(w, '}');
+}
+
+static void write_peer_node(struct json_writer *w, const struct peer_status *peer)
+{
+    jw_open(w, '{');
+    jw_name(w, "node");
+    jw_open(w, '{');
+    write_identity(w, identity_of(peer));
+    jw_close(w, '}');
+    named_string(w, "status", status_of(peer));
+    write_services(w, may_be_used(peer));
+    jw_close(w, '}');
+}
+
+static void write_ago(struct json_writer *w, const char *name, uint64_t then_ms, uint64_t now_ms)
+{
+    if (then_ms)
+        named_u64(w, name, now_ms > then_ms ? now_ms - then_ms : 0);
+}
+
+/* How replication with a peer goes, as this node sees it. */
+static void write_peer(struct json_writer *w, const struct peer_status *peer, struct moment now)
+{
+    const struct peer_view *view = &peer->view;
+    jw_open(w, '{');
+    named_string(w, "node_id", peer->node_id);
+    named_string(w, "url", peer->url);
+    named_string(w, "health", peer_health_word(view->health));
+    named_bool(w, "ready", view->is_ready);
+    named_bool(w, "plain", view->is_legacy);
+    named_u64(w, "lag_ms", view->backlog ? view->oldest_ms : view->last_lag_ms);
+    named_u64(w, "backlog", view->backlog);
+    named_u64(w, "failures", view->failures);
+    write_ago(w, "heard_ms_ago", view->heard_ms, now.mono_ms);
+    if (view->compared_ms) {
+        write_ago(w, "compared_ms_ago", view->compared_ms, now.mono_ms);
+        named_u64(w, "digests_differing", view->differing);
+    }
+    if (peer->problem[0]) {
+        named_string(w, "last_error", peer->problem);
+        jw_name(w, "last_error_time");
+        jw_rfc3339(w, peer->problem_wall_ms);
+    }
+    jw_close(w, '}');
+}
+
+enum error handle_status_cluster(struct request *request, struct response *reply,
+                                 char message[MESSAGE_BYTES])
+{
+    struct peer_status peers[MEMBERS_MAX];
+    enum error error = status_read_casing(request, message);
+    if (error)
+        return error;
+    size_t count = engine_peers(request->engine, peers);
+    struct json_writer w = status_begin(request, reply);
+    named_u64(&w, "node_count", count + 1);
+    jw_name(&w, "nodes_status");
+    jw_open(&w, '[');
+    status_write_this_node(&w, request);
+    for (size_t i = 0; i < count; i++)
+        write_peer_node(&w, &peers[i]);
+    jw_close(&w, ']');
+    jw_name(&w, "peers");
+    jw_open(&w, '[');
+    for (size_t i = 0; i < count; i++)
+        write_peer(&w, &peers[i], request->now);
+    jw_close(&w, ']');
+    jw_close(&w, '}');
+    return ERR_NONE;
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What peers ask this node: digests, keys and records, and which leases live.
+ */
+#include "artemis-web/api/handlers.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "artemis-core/json/codec_peer.h"
+#include "artemis-web/http/web_internal.h"
+
+static struct json_writer begin(struct response *reply)
+{
+    struct json_writer w = jw_to(&reply->body, CASING_SNAKE);
+    jw_open(&w, '{');
+    codec_write_status(&w, DIALECT_SNAKE, ERR_NONE, NULL, false);
+    return w;
+}
+
+enum error handle_peer_digest(struct request *request, struct response *reply,
+                              char message[MESSAGE_BYTES])
+{
+    (void)message;
+    uint64_t digests[DIGEST_BUCKETS];
+    registry_digests(request->engine->registry, digests);
+    struct json_writer w = begin(reply);
+    jw_name(&w, "digests");
+    jw_open(&w, '[');
+    for (int i = 0; i < DIGEST_BUCKETS; i++)
+        jw_u64(&w, digests[i]);
+    jw_close(&w, ']');
+    jw_close(&w, '}');
+    return ERR_NONE;
+}
+
+/* --- buckets and records ---------------------------------------------------------------------- */
+
+static enum error write_buckets(struct request *request, struct response *reply,
+                                const struct bucket_set *set)
+{
+    struct registry *registry = request->engine->registry;
+    struct peer_state *states;
+    size_t count;
+    enum error error = registry_list_buckets(registry, set, &states, &count);
+    if (error)
+        return error;
+    struct json_writer w = begin(reply);
+    jw_name(&w, "instance_keys");
+    jw_open(&w, '[');
+    for (size_t i = 0; i < count; i++) {
+        struct wire_record record = registry_tell(registry, &states[i], request->now);
+        codec_write_peer_key(&w, &record, false);
+        peer_state_drop(&states[i]);
+    }
+    jw_close(&w, ']');
+    jw_close(&w, '}');
+    free(states);
+    return ERR_NONE;
+}
+
+/* Calls `write` for the state of each key of a batch that is known here. */
+typedef void write_state(struct json_writer *w, const struct wire_record *record, uint64_t ttl_ms);
+
+static enum error write_known(struct request *request, struct response *reply, const char *list,
+                              write_state *write, char message[MESSAGE_BYTES])
+{
+    struct registry *registry = request->engine->registry;
+    uint64_t ttl_ms = request->engine->config->lease.ttl_secs * (uint64_t)1000;
+    struct batch *batch;
+    bool camel;
+    enum error error = batch_parse(request_body(request), BATCH_OF_KEYS, &batch, &camel, message);
+    if (error)
+        return error;
+    struct json_writer w = begin(reply);
+    jw_name(&w, list);
+    jw_open(&w, '[');
+    for (size_t i = 0; i < batch_count(batch) && !error; i++) {
+        struct instance_key key;
+        struct peer_state state;
+        error = batch_key(batch, i, &key);
+        if (error || !registry_read(registry, instance_key_packed(&key), &state))
+            continue;
+        struct wire_record record = registry_tell(registry, &state, request->now);
+        write(&w, &record, ttl_ms);
+        peer_state_drop(&state);
+    }
+    jw_close(&w, ']');
+    jw_close(&w, '}');
+    if (error == ERR_INVALID_FIELD)
+        snprintf(message, MESSAGE_BYTES, "instance_keys: one of them is no key");
+    batch_free(batch);
+    return error;
+}
+
+static void write_record(struct json_writer *w, const struct wire_record *record, uint64_t ttl_ms)
+{
+    (void)ttl_ms;
+    if (!record->deleted)
+        codec_write_peer_instance(w, record, false);
+}
+
+enum error handle_peer_records(struct request *request, struct response *reply,
+                               char message[MESSAGE_BYTES])
+{
+    struct document *document;
+    enum error error = document_parse(request_body(request), &document, message);
+    if (error)
+        return error;
+    uint64_t buckets[DIGEST_BUCKETS];
+    size_t count;
+    bool given;
+    error = document_numbers(document, "buckets", DIGEST_BUCKETS - 1, DIGEST_BUCKETS, buckets,
+                             &count, &given, message);
+    document_free(document);
+    if (error)
+        return error;
+    if (!given)
+        return write_known(request, reply, "instances", write_record, message);
+    struct bucket_set set = {0};
+    for (size_t i = 0; i < count; i++)
+        bucket_set_add(&set, (uint32_t)buckets[i]);
+    return write_buckets(request, reply, &set);
+}
+
+/* --- leases ----------------------------------------------------------------------------------- */
+
+static void write_living(struct json_writer *w, const struct wire_record *record, uint64_t ttl_ms)
+{
+    if (!record->deleted && record->age_ms < ttl_ms)
+        codec_write_peer_key(w, record, false);
+}
+
+enum error handle_peer_lease_check(struct request *request, struct response *reply,
+                                   char message[MESSAGE_BYTES])
+{
+    return write_known(request, reply, "instance_keys", write_living, message);
+}

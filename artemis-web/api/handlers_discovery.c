@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-web/api/handlers.h"
+#include "artemis-web/api/long_poll.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { LOOKUP_BYTES_MAX = 16 * 1024 * 1024 }; /* of one answer with several services */
+
+/* Region and zone may be in the query, and filter nothing; they still tell the casing of the
+ * answer. */
+static enum error read_place(struct request *request, char message[MESSAGE_BYTES])
+{
+    struct slice ignored = {0};
+    enum error error = request_query(request, "region_id", &ignored, message);
+    return error ? error : request_query(request, "zone_id", &ignored, message);
+}
+
+/* --- service ---------------------------------------------------------------------------------- */
+
+/* What is asked for: a service in canonical form, and which of its instances. */
+struct wanted {
+    char id[ID_BYTES_MAX];
+    size_t id_size;
+    bool all_statuses;
+};
+
+static struct slice wanted_id(const struct wanted *wanted)
+{
+    return (struct slice){wanted->id, wanted->id_size};
+}
+
+static enum error read_query(struct request *request, struct wanted *wanted,
+                             char message[MESSAGE_BYTES])
+{
+    struct slice id = {0};
+    struct slice status = {0};
+    enum error error = read_place(request, message);
+    if (!error)
+        error = request_query(request, "service_id", &id, message);
+    if (!error)
+        error = request_query(request, "status", &status, message);
+    if (!error)
+        error = discovery_status_filter(status, &wanted->all_statuses, message);
+    if (error)
+        return error;
+    struct field_problem problem;
+    error = service_id_canonical(id, wanted->id, &wanted->id_size, &problem);
+    if (error)
+        snprintf(message, MESSAGE_BYTES, "%s: %s", request->camel ? "serviceId" : "service_id",
+                 problem.problem);
+    return error;
+}
+
+static void take_config(const struct discovery_request *discovery, size_t index,
+                        struct wanted *wanted)
+{
+    struct discovery_config config = discovery_request_config(discovery, index);
+    struct field_problem problem;
+    /* The parser has checked it. */
+    enum error error =
+        service_id_canonical(config.service_id, wanted->id, &wanted->id_size, &problem);
+    (void)error;
+    wanted->all_statuses = config.all_statuses;
+}
+
+static enum error parse_body(struct request *request, struct discovery_request **out,
+                             char message[MESSAGE_BYTES])
+{
+    bool camel = false;
+    enum error error = read_place(request, message);
+    if (!error)
+        error = discovery_request_parse(request_body(request), out, &camel, message);
+    request->camel |= camel;
+    return error;
+}
+
+static enum error read_body(struct request *request, struct wanted *wanted,
+                            char message[MESSAGE_BYTES])
+{
+    struct discovery_request *discovery;
+    enum error error = parse_body(request, &discovery, message);
+    if (error)
+        return error;
+    if (discovery_request_is_list(discovery)) {
+        snprintf(message, MESSAGE_BYTES, "discovery_config: is required (lookup takes a list)");
+        error = ERR_INVALID_FIELD;
+    } else {
+        take_config(discovery, 0, wanted);
+    }
+    discovery_request_free(discovery);
+    return error;
+}
+
+/* Java clients expect an empty Service where there is none. */
+static void write_unknown_for_java(struct response *reply, struct slice id)
+{
+    struct json_writer w = jw_to(&reply->body, CASING_CAMEL);
+    jw_open(&w, '{');
+    codec_write_status(&w, DIALECT_JAVA, ERR_NONE, NULL, false);
+    jw_name(&w, "service");
+    codec_write_service(&w, DIALECT_JAVA, id, NULL, 0);
+    jw_close(&w, '}');
+}
+
+/* There is none: it may be waited for, from version 0 on. */
+static enum error answer_unknown(struct request *request, const struct long_poll *get,
+                                 struct slice id, struct response *reply,
+                                 char message[MESSAGE_BYTES])
+{
+    if (get->asked && get->version == 0) {
+        enum error error = long_poll_judge(request, get, id, 0, reply, message);
+        if (error || reply->waits || reply->not_modified)
+            return error;
+    }
+    if (request->java) {
+        write_unknown_for_java(reply, id);
+        return ERR_NONE;
+    }
+    char quoted[160];
+    text_quote(quoted, sizeof(quoted), id);
+    snprintf(message, MESSAGE_BYTES, "service_id: no such service: %s", quoted);
+    return ERR_SERVICE_NOT_FOUND;
+}
+
+enum error handle_service(struct request *request, struct response *reply,
+                          char message[MESSAGE_BYTES])
+{
+    struct wanted wanted = {0};
+    struct long_poll get;
+    enum error error = request->is_get ? read_query(request, &wanted, message)
+                                       : read_body(request, &wanted, message);
+    if (!error)
+        error = long_poll_read(request, &get, message);
+    if (error)
+        return error;
+    enum dialect dialect = request_dialect(request);
+    error = registry_service(request->engine->registry, wanted_id(&wanted), dialect,
+                             wanted.all_statuses || request->java, request->now, &reply->answer);
+    reply->send_etag = true;
+    if (error == ERR_SERVICE_NOT_FOUND)
+        return answer_unknown(request, &get, wanted_id(&wanted), reply, message);
+    if (error)
+        return error;
+    return long_poll_judge(request, &get, wanted_id(&wanted), reply->answer->version, reply,
+                           message);
+}
+
+/* --- services, services-delta ----------------------------------------------------------------- */
+
+/* The version asked for, in the query or the body. */
+static enum error read_version(struct request *request, uint64_t *version, bool *found,
+                               char message[MESSAGE_BYTES])
+{
+    struct slice text = {0};
+    enum error error = read_place(request, message);
+    if (!error)
+        error = request_query(request, "version", &text, message);
+    if (error)
+        return error;
+    *found = text.data != NULL;
+    if (*found) {
+        char digits[24] = "";
+        char *end = digits;
+        if (text.size > 0 && text.size < sizeof(digits) && text.data[0] >= '0' &&
+            text.data[0] <= '9') {
+            snprintf(digits, sizeof(digits), "%.*s", (int)text.size, text.data);
+            errno = 0;
+            *version = strtoull(digits, &end, 10);
+        }
+        if (end != digits && *end == '\0' && errno == 0)
+            return ERR_NONE;
+        char quoted[160];
+        text_quote(quoted, sizeof(quoted), text);
+        snprintf(message, MESSAGE_BYTES, "version: must be an integer from 0, is %s", quoted);
+        return ERR_INVALID_FIELD;
+    }
+    struct document *document;
+    error = document_parse(request_body(request), &document, message);
+    if (error)
+        return error;
+    *version = UINT64_MAX;
+    error = document_u64(document, "version", version, message);
+    *found = *version != UINT64_MAX;
+    request->camel |= document_is_camel(document);
+    document_free(document);
+    return error;
+}
+
+/* Of the body nothing counts, but it must be one. */
+static enum error read_ignored_body(struct request *request, char message[MESSAGE_BYTES])
+{
+    struct slice ignored = {0};
+    struct document *document;
+    enum error error = document_parse(request_body(request), &document, message);
+    if (error)
+        return error;
+    error = document_text(document, "region_id", &ignored, message);
+    if (!error)
+        error = document_text(document, "zone_id", &ignored, message);
+    request->camel |= document_is_camel(document);
+    document_free(document);
+    return error;
+}
+
+enum error handle_services(struct request *request, struct response *reply,
+                           char message[MESSAGE_BYTES])
+{
+    struct long_poll get;
+    struct registry *registry = request->engine->registry;
+    enum error error = read_place(request, message);
+    if (!error && !request->is_get)
+        error = read_ignored_body(request, message);
+    if (!error)
+        error = long_poll_read(request, &get, message);
+    if (!error) /* before an answer is built that is not needed */
+        error = long_poll_judge(request, &get, (struct slice){0}, registry_version(registry), reply,
+                                message);
+    if (error || reply->waits)
+        return error;
+    reply->send_etag = true;
+    return registry_services(registry, request_dialect(request), request->now, &reply->answer);
+}
+
+enum error handle_services_delta(struct request *request, struct response *reply,
+                                 char message[MESSAGE_BYTES])
+{
+    uint64_t version = 0;
+    bool found = false;
+    enum error error = read_version(request, &version, &found, message);
+    if (error)
+        return error;
+    if (!found) {
+        snprintf(message, MESSAGE_BYTES, "version: is required");
+        return ERR_INVALID_FIELD;
+    }
+    error =
+        registry_delta(request->engine->registry, version, request_dialect(request), &reply->body);
+    if (error == ERR_VERSION_GONE)
+        snprintf(message, MESSAGE_BYTES,
+                 "version: changes since %llu are not known here; fetch all services again",
+                 (unsigned long long)version);
+    return error;
+}
+
+/* --- lookup ----------------------------------------------------------------------------------- */
+
+/* {"services":[ of an answer; end_list ends it. */
+static struct json_writer begin_list(struct request *request, struct response *reply)
+{
+    enum dialect dialect = request_dialect(request);
+    struct json_writer w = jw_to(&reply->body, dialect_casing(dialect));
+    jw_open(&w, '{');
+    codec_write_status(&w, dialect, ERR_NONE, NULL, false);
+    jw_name(&w, "services");
+    jw_open(&w, '[');
+    return w;
+}
+
+static void end_list(struct json_writer *w)
+{
+    jw_close(w, ']');
+    jw_close(w, '}');
+}
+
+/* One service of a list: with nothing but its id where it is unknown. */
+static enum error list_service(struct request *request, const struct wanted *wanted,
+                               struct json_writer *w)
+{
+    enum dialect dialect = request_dialect(request);
+    enum error error = registry_write_service(request->engine->registry, wanted_id(wanted), dialect,
+                                              wanted->all_statuses || request->java, w);
+    if (error != ERR_SERVICE_NOT_FOUND)
+        return error;
+    codec_write_service(w, dialect, wanted_id(wanted), NULL, 0);
+    return ERR_NONE;
+}
+
+static enum error lookup_list(struct request *request, const struct discovery_request *discovery,
+                              struct response *reply, char message[MESSAGE_BYTES])
+{
+    size_t count = discovery_request_count(discovery);
+    if (count == 0 && request->java) {
+        snprintf(message, MESSAGE_BYTES, "discoveryConfigs: must not be empty");
+        return ERR_INVALID_FIELD;
+    }
+    struct json_writer w = begin_list(request, reply);
+    for (size_t i = 0; i < count; i++) {
+        struct wanted wanted = {0};
+        take_config(discovery, i, &wanted);
+        enum error error = list_service(request, &wanted, &w);
+        if (error)
+            return error;
+        if (reply->body.size > LOOKUP_BYTES_MAX) {
+            snprintf(message, MESSAGE_BYTES,
+                     "%s: the answer exceeds %d bytes at item %zu of %zu; ask for fewer at a time",
+                     request->camel ? "discoveryConfigs" : "discovery_configs", LOOKUP_BYTES_MAX, i,
+                     count);
+            return ERR_TOO_MANY_ITEMS;
+        }
+    }
+    end_list(&w);
+    return ERR_NONE;
+}
+
+static enum error lookup_one(struct request *request, const struct wanted *wanted,
+                             enum lookup_strategy strategy, struct response *reply)
+{
+    struct instance *instance = NULL;
+    enum dialect dialect = request_dialect(request);
+    enum error error =
+        registry_pick(request->engine->registry, wanted_id(wanted),
+                      wanted->all_statuses || request->java, strategy, arc4random(), &instance);
+    struct json_writer w = jw_to(&reply->body, dialect_casing(dialect));
+    jw_open(&w, '{');
+    jw_name(&w, "success");
+    jw_bool(&w, !error);
+    if (error) {
+        char quoted[160];
+        char why[256];
+        text_quote(quoted, sizeof(quoted), wanted_id(wanted));
+        snprintf(
+            why, sizeof(why), "%s %s",
+            error == ERR_SERVICE_NOT_FOUND ? "no such service:" : "no instance is up:", quoted);
+        jw_name(&w, "message");
+        jw_string(&w, why);
+        reply->outcome = error;
+        reply->status = request->java ? 200 : 404;
+    } else {
+        jw_name(&w, "instance");
+        codec_write_instance(&w, dialect, instance);
+    }
+    jw_close(&w, '}');
+    instance_unref(instance);
+    return ERR_NONE;
+}
+
+/* By query: one instance with a strategy, else a list of the one service. */
+static enum error lookup_query(struct request *request, struct response *reply,
+                               char message[MESSAGE_BYTES])
+{
+    struct wanted wanted = {0};
+    struct slice word = {0};
+    enum lookup_strategy strategy = LOOKUP_RANDOM;
+    enum error error = read_query(request, &wanted, message);
+    if (!error)
+        error = request_query(request, "strategy", &word, message);
+    if (!error)
+        error = discovery_strategy(word, &strategy, message);
+    if (error)
+        return error;
+    if (word.size)
+        return lookup_one(request, &wanted, strategy, reply);
+    struct json_writer w = begin_list(request, reply);
+    error = list_service(request, &wanted, &w);
+    end_list(&w);
+    return error;
+}
+
+static enum error lookup_body(struct request *request, struct response *reply,
+                              char message[MESSAGE_BYTES])
+{
+    struct discovery_request *discovery;
+    enum error error = parse_body(request, &discovery, message);
+    if (error)
+        return error;
+    if (discovery_request_is_list(discovery)) {
+        error = lookup_list(request, discovery, reply, message);
+    } else {
+        struct wanted wanted = {0};
+        take_config(discovery, 0, &wanted);
+        error = lookup_one(request, &wanted, discovery_request_strategy(discovery), reply);
+    }
+    discovery_request_free(discovery);
+    return error;
+}
+
+enum error handle_lookup(struct request *request, struct response *reply,
+                         char message[MESSAGE_BYTES])
+{
+    return request->is_get ? lookup_query(request, reply, message)
+                           : lookup_body(request, reply, message);
+}

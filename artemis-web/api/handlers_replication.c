@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What peers tell this node. It is applied, and never forwarded.
+ */
+#include "artemis-web/api/handlers.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "artemis-server/log.h"
+#include "artemis-web/http/web_internal.h"
+
+/* --- who is calling --------------------------------------------------------------------------- */
+
+static const char replication_header[] = "X-Artemis-Replication";
+static const char cluster_header[] = "X-Artemis-Cluster";
+static const char node_header[] = "X-Artemis-Node";
+static const char state_header[] = "X-Artemis-State";
+
+enum error peer_check(const struct request *request)
+{
+    if (!request_header(request, replication_header))
+        return ERR_NOT_A_PEER;
+    /* A node of an older Artemis names no cluster. */
+    const char *cluster = request_header(request, cluster_header);
+    const char *own = request->engine->config->cluster.cluster_id;
+    return cluster && strcmp(cluster, own) != 0 ? ERR_CLUSTER_MISMATCH : ERR_NONE;
+}
+
+void peer_explain(const struct request *request, enum error error, char message[MESSAGE_BYTES])
+{
+    char quoted[160];
+    if (error == ERR_NOT_A_PEER) {
+        snprintf(message, MESSAGE_BYTES, "%s: is required here; clients register at %s",
+                 replication_header, "/api/registry/register");
+    } else {
+        text_quote(quoted, sizeof(quoted), slice_of(request_header(request, cluster_header)));
+        snprintf(message, MESSAGE_BYTES, "%s: must be \"%s\" (cluster.cluster_id), is %s",
+                 cluster_header, request->engine->config->cluster.cluster_id, quoted);
+    }
+    const char *node = request_header(request, node_header);
+    if (node)
+        text_quote(quoted, sizeof(quoted), slice_of(node));
+    log_seldom(LOG_LEVEL_WARN, "refused a peer's call%s%s: %s", node ? " of node " : "",
+               node ? quoted : "", message);
+}
+
+/* A peer that is shutting down says so with its last call. */
+static void note_leaving(const struct request *request)
+{
+    const char *state = request_header(request, state_header);
+    const char *node = request_header(request, node_header);
+    if (state && node && strcmp(state, "draining") == 0)
+        engine_peer_leaves(request->engine, node);
+}
+
+/* --- what it says ----------------------------------------------------------------------------- */
+
+static enum error apply_peer_register(struct request *request, struct batch *batch, size_t index)
+{
+    struct wire_record record = {0};
+    enum error error = batch_version(batch, index, &record);
+    if (!error)
+        error = batch_instance(batch, index, &record.instance);
+    if (error == ERR_INVALID_FIELD)
+        return ERR_NONE; /* noted */
+    if (error)
+        return error;
+    error = registry_apply(request->engine->registry, &record, request->now);
+    instance_unref(record.instance);
+    return error && error != ERR_NO_MEMORY ? batch_fail(batch, index, error, NULL) : error;
+}
+
+typedef enum error apply_record(struct registry *registry, const struct wire_record *record,
+                                struct moment now);
+
+static enum error apply_peer_key(struct request *request, struct batch *batch, size_t index,
+                                 apply_record *apply)
+{
+    struct instance_key key;
+    struct wire_record record = {.key = &key};
+    enum error error = batch_version(batch, index, &record);
+    if (!error)
+        error = batch_key(batch, index, &key);
+    if (error == ERR_INVALID_FIELD)
+        return ERR_NONE; /* noted */
+    if (error)
+        return error;
+    error = apply(request->engine->registry, &record, request->now);
+    return error && error != ERR_NO_MEMORY ? batch_fail(batch, index, error, &key) : error;
+}
+
+static enum error apply_peer_heartbeat(struct request *request, struct batch *batch, size_t index)
+{
+    return apply_peer_key(request, batch, index, registry_apply_renewal);
+}
+
+static enum error apply_peer_unregister(struct request *request, struct batch *batch, size_t index)
+{
+    return apply_peer_key(request, batch, index, registry_apply_unregister);
+}
+
+enum error handle_peer_register(struct request *request, struct response *reply,
+                                char message[MESSAGE_BYTES])
+{
+    return handle_batch(request, reply, message, BATCH_OF_INSTANCES, apply_peer_register);
+}
+
+enum error handle_peer_heartbeat(struct request *request, struct response *reply,
+                                 char message[MESSAGE_BYTES])
+{
+    note_leaving(request);
+    return handle_batch(request, reply, message, BATCH_OF_KEYS, apply_peer_heartbeat);
+}
+
+enum error handle_peer_unregister(struct request *request, struct response *reply,
+                                  char message[MESSAGE_BYTES])
+{
+    return handle_batch(request, reply, message, BATCH_OF_KEYS, apply_peer_unregister);
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Everything this node holds, for one that starts. The answer is written while it is sent, some
+ * hundred records at a time, so it needs the memory of one service and blocks nobody. Its last
+ * member tells that it is whole: without it the reader has nothing.
+ */
+#include "artemis-web/api/handlers.h"
+
+#include <stdlib.h>
+
+#include "artemis-core/json/codec_peer.h"
+#include "artemis-server/clock.h"
+
+enum { RECORDS_A_PIECE = 256 };
+
+struct snapshot {
+    struct registry *registry;
+    struct registry_cursor cursor;
+    struct json_writer w; /* into whichever piece is asked for */
+    bool begun;
+    bool in_tombstones;
+    char id[ID_BYTES_MAX];
+    struct peer_state *states; /* of the service, or the tombstones, being written */
+    size_t count;
+    size_t at;
+};
+
+static void drop_states(struct snapshot *snapshot)
+{
+    while (snapshot->at < snapshot->count)
+        peer_state_drop(&snapshot->states[snapshot->at++]);
+    free(snapshot->states);
+    snapshot->states = NULL;
+    snapshot->count = snapshot->at = 0;
+}
+
+static void free_snapshot(void *context)
+{
+    struct snapshot *snapshot = context;
+    drop_states(snapshot);
+    free(snapshot);
+}
+
+static void begin(struct snapshot *snapshot)
+{
+    snapshot->begun = true;
+    jw_open(&snapshot->w, '{');
+    codec_write_status(&snapshot->w, DIALECT_SNAKE, ERR_NONE, NULL, false);
+    jw_name(&snapshot->w, "services");
+    jw_open(&snapshot->w, '[');
+}
+
+static void begin_tombstones(struct snapshot *snapshot)
+{
+    snapshot->in_tombstones = true;
+    jw_close(&snapshot->w, ']');
+    jw_name(&snapshot->w, "tombstones");
+    jw_open(&snapshot->w, '[');
+}
+
+static void end(struct snapshot *snapshot)
+{
+    if (!snapshot->in_tombstones)
+        begin_tombstones(snapshot);
+    jw_close(&snapshot->w, ']');
+    jw_name(&snapshot->w, "complete");
+    jw_bool(&snapshot->w, true);
+    jw_close(&snapshot->w, '}');
+}
+
+static void open_service(struct snapshot *snapshot, struct slice id)
+{
+    jw_open(&snapshot->w, '{');
+    jw_name(&snapshot->w, "service_id");
+    jw_text(&snapshot->w, id);
+    jw_name(&snapshot->w, "instances");
+    jw_open(&snapshot->w, '[');
+}
+
+static void write_some(struct snapshot *snapshot)
+{
+    struct moment now = clock_now();
+    for (int i = 0; i < RECORDS_A_PIECE && snapshot->at < snapshot->count; i++) {
+        struct peer_state *state = &snapshot->states[snapshot->at++];
+        struct wire_record record = registry_tell(snapshot->registry, state, now);
+        if (snapshot->in_tombstones)
+            codec_write_peer_key(&snapshot->w, &record, false);
+        else
+            codec_write_peer_instance(&snapshot->w, &record, false);
+        peer_state_drop(state);
+    }
+    if (snapshot->at < snapshot->count)
+        return;
+    drop_states(snapshot);
+    if (!snapshot->in_tombstones) {
+        jw_close(&snapshot->w, ']');
+        jw_close(&snapshot->w, '}');
+    }
+}
+
+/* The next piece; *ended with the last one. */
+static enum error next_piece(void *context, struct text *piece, bool *ended)
+{
+    struct snapshot *snapshot = context;
+    snapshot->w.out = piece;
+    if (!snapshot->begun)
+        begin(snapshot);
+    if (!snapshot->states) {
+        struct slice id;
+        enum error error = registry_walk(snapshot->registry, &snapshot->cursor, snapshot->id, &id,
+                                         &snapshot->states, &snapshot->count);
+        if (error)
+            return error;
+        if (snapshot->count == 0) {
+            *ended = true;
+            end(snapshot);
+        } else if (id.size) {
+            open_service(snapshot, id);
+        } else if (!snapshot->in_tombstones) {
+            begin_tombstones(snapshot);
+        }
+    }
+    if (snapshot->states)
+        write_some(snapshot);
+    return text_failed(piece) ? ERR_NO_MEMORY : ERR_NONE;
+}
+
+enum error handle_peer_services(struct request *request, struct response *reply,
+                                char message[MESSAGE_BYTES])
+{
+    (void)message;
+    if (engine_state(request->engine) == NODE_STARTING)
+        return ERR_NOT_READY; /* a part is worse than nothing */
+    struct snapshot *snapshot = calloc(1, sizeof(*snapshot));
+    if (!snapshot)
+        return ERR_NO_MEMORY;
+    snapshot->registry = request->engine->registry;
+    snapshot->w = jw_to(NULL, CASING_SNAKE);
+    reply->stream = (struct response_stream){next_piece, free_snapshot, snapshot};
+    return ERR_NONE;
+}

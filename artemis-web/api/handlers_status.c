@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-web/api/handlers.h"
+
+#include <stdio.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "artemis-web/api/status_writer.h"
+#include "artemis-web/http/web_internal.h"
+
+/* --- this node -------------------------------------------------------------------------------- */
+
+enum error handle_status_node(struct request *request, struct response *reply,
+                              char message[MESSAGE_BYTES])
+{
+    enum error error = status_read_casing(request, message);
+    if (error)
+        return error;
+    struct json_writer w = status_begin(request, reply);
+    jw_name(&w, "node_status");
+    status_write_this_node(&w, request);
+    jw_close(&w, '}');
+    return ERR_NONE;
+}
+
+/* --- leases ----------------------------------------------------------------------------------- */
+
+static void write_guard(struct json_writer *w, const struct guard *guard, uint32_t percent,
+                        struct moment now)
+{
+    static const char *const words[] = {
+        [GUARD_OFF] = "off",
+        [GUARD_ON] = "on",
+        [GUARD_RELEASED] = "released",
+    };
+    named_string(w, "state", words[guard->state]);
+    named_u64(w, "expected_renewals", guard->expected);
+    named_u64(w, "renewals", guard->renewed);
+    if (guard->state == GUARD_OFF)
+        return;
+    struct text cause = {0};
+    if (guard->state == GUARD_ON)
+        text_printf(&cause, "%u of %u expected renewals came, less than %u %%", guard->renewed,
+                    guard->expected, percent);
+    else
+        text_append_string(&cause, "released by an operator or after lease.guard_max_secs");
+    named_string(w, "cause", text_string(&cause));
+    text_free(&cause);
+    named_u64(w, "since_ms_ago", now.mono_ms > guard->since_ms ? now.mono_ms - guard->since_ms : 0);
+    named_u64(w, "ends_in_ms", guard->until_ms > now.mono_ms ? guard->until_ms - now.mono_ms : 0);
+}
+
+struct status_writer {
+    struct json_writer *w;
+    struct request *request;
+};
+
+static void write_service_guard(void *context, struct slice service_id, const struct guard *guard,
+                                uint32_t held)
+{
+    struct status_writer *writer = context;
+    jw_open(writer->w, '{');
+    jw_name(writer->w, "service_id");
+    jw_text(writer->w, service_id);
+    write_guard(writer->w, guard, writer->request->engine->config->lease.guard_percent,
+                writer->request->now);
+    named_u64(writer->w, "held", held);
+    jw_close(writer->w, '}');
+}
+
+static void write_lease(void *context, const struct lease_view *lease)
+{
+    struct status_writer *writer = context;
+    struct json_writer *w = writer->w;
+    jw_open(w, '{');
+    jw_name(w, "instance");
+    codec_write_instance(w, request_dialect(writer->request), lease->instance);
+    named_u64(w, "renewed_ms_ago", lease->renewed_ms_ago);
+    named_u64(w, "ends_in_ms", lease->ends_in_ms);
+    named_bool(w, "held", lease->held);
+    jw_name(w, "changed");
+    jw_rfc3339(w, lease->changed_wall_ms);
+    jw_close(w, '}');
+}
+
+static void write_guards(struct status_writer *writer, const struct registry_stats *stats)
+{
+    struct json_writer *w = writer->w;
+    const struct config *config = writer->request->engine->config;
+    jw_name(w, "guard");
+    jw_open(w, '{');
+    named_u64(w, "percent", config->lease.guard_percent);
+    named_u64(w, "min_leases", config->lease.guard_min_leases);
+    named_u64(w, "max_secs", config->lease.guard_max_secs);
+    jw_name(w, "node");
+    jw_open(w, '{');
+    write_guard(w, &stats->node_guard, config->lease.guard_percent, writer->request->now);
+    named_u64(w, "held", stats->held);
+    jw_close(w, '}');
+    jw_name(w, "services");
+    jw_open(w, '[');
+    registry_each_guard(writer->request->engine->registry, writer->request->now,
+                        write_service_guard, writer);
+    jw_close(w, ']');
+    jw_close(w, '}');
+}
+
+/* The service named in the query or the body, in canonical form; none gives size 0. */
+static enum error read_service_id(struct request *request, char id[ID_BYTES_MAX], size_t *size,
+                                  char message[MESSAGE_BYTES])
+{
+    struct slice text = {0};
+    struct document *document = NULL;
+    enum error error = request_query(request, "service_id", &text, message);
+    if (!error && !text.data)
+        error = document_parse(request_body(request), &document, message);
+    if (!error && document) {
+        error = document_text(document, "service_id", &text, message);
+        request->camel |= document_is_camel(document);
+    }
+    struct field_problem problem;
+    *size = 0;
+    if (!error && text.data) {
+        error = service_id_canonical(text, id, size, &problem);
+        if (error)
+            snprintf(message, MESSAGE_BYTES, "service_id: %s", problem.problem);
+    }
+    document_free(document);
+    return error;
+}
+
+enum error handle_status_leases(struct request *request, struct response *reply,
+                                char message[MESSAGE_BYTES])
+{
+    char id[ID_BYTES_MAX];
+    size_t id_size;
+    enum error error = read_service_id(request, id, &id_size, message);
+    if (error)
+        return error;
+    struct registry_stats stats;
+    registry_stats(request->engine->registry, &stats);
+    struct json_writer w = status_begin(request, reply);
+    struct status_writer writer = {&w, request};
+    named_u64(&w, "lease_count", stats.instances);
+    named_u64(&w, "ttl_secs", request->engine->config->lease.ttl_secs);
+    named_u64(&w, "renewals", stats.renewed);
+    named_u64(&w, "evictions", stats.expired);
+    write_guards(&writer, &stats);
+    if (id_size) {
+        jw_name(&w, "leases");
+        jw_open(&w, '{');
+        jw_verbatim_name(&w, (struct slice){id, id_size});
+        jw_open(&w, '[');
+        error = registry_each_lease(request->engine->registry, (struct slice){id, id_size},
+                                    request->now, write_lease, &writer);
+        jw_close(&w, ']');
+        jw_close(&w, '}');
+    }
+    jw_close(&w, '}');
+    return error;
+}
+
+enum error handle_release_guard(struct request *request, struct response *reply,
+                                char message[MESSAGE_BYTES])
+{
+    char id[ID_BYTES_MAX];
+    size_t id_size;
+    enum error error = read_service_id(request, id, &id_size, message);
+    if (!error)
+        error = registry_release_guard(request->engine->registry, (struct slice){id, id_size},
+                                       request->now);
+    if (error == ERR_SERVICE_NOT_FOUND)
+        snprintf(message, MESSAGE_BYTES, "service_id: no such service: \"%.*s\"", (int)id_size, id);
+    if (error)
+        return error;
+    struct json_writer w = status_begin(request, reply);
+    jw_close(&w, '}');
+    return ERR_NONE;
+}
+
+/* --- settings and host ------------------------------------------------------------------------ */
+
+enum error handle_status_config(struct request *request, struct response *reply,
+                                char message[MESSAGE_BYTES])
+{
+    enum error error = status_read_casing(request, message);
+    if (error)
+        return error;
+    const struct config *config = request->engine->config;
+    struct json_writer w = status_begin(request, reply);
+    jw_name(&w, "settings");
+    jw_open(&w, '{');
+    for (int i = 0; i < CONFIG_SETTINGS; i++) {
+        const struct config_setting *setting = &config_settings[i];
+        jw_verbatim_name(&w, slice_of(setting->key));
+        jw_open(&w, '{');
+        jw_name(&w, "value");
+        config_write_json(&w, config, setting);
+        named_string(&w, "source", config_source(config, setting));
+        jw_close(&w, '}');
+    }
+    jw_close(&w, '}');
+    jw_close(&w, '}');
+    return ERR_NONE;
+}
+
+enum error handle_status_deployment(struct request *request, struct response *reply,
+                                    char message[MESSAGE_BYTES])
+{
+    enum error error = status_read_casing(request, message);
+    if (error)
+        return error;
+    const struct engine *engine = request->engine;
+    struct utsname host = {0};
+    struct json_writer w = status_begin(request, reply);
+    named_string(&w, "region_id", engine->config->server.region);
+    named_string(&w, "zone_id", engine->config->server.zone);
+    named_string(&w, "node_id", engine->config->server.node_id);
+    named_string(&w, "url", engine->url);
+    named_string(&w, "artemis_version", ARTEMIS_VERSION);
+    named_string(&w, "compiler", __VERSION__);
+    if (uname(&host) == 0) {
+        named_string(&w, "machine_name", host.nodename);
+        named_string(&w, "system", host.sysname);
+        named_string(&w, "kernel", host.release);
+        named_string(&w, "architecture", host.machine);
+    }
+    named_u64(&w, "process_id", (uint64_t)getpid());
+    jw_name(&w, "started");
+    jw_rfc3339(&w, engine->started.wall_ms);
+    jw_close(&w, '}');
+    return ERR_NONE;
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-web/http/acceptor.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum { OUT_OF_FILES_PAUSE_MS = 20 };
+
+struct acceptor {
+    int listener;
+    int stop; /* an eventfd: readable when it is time to end */
+    acceptor_take *take;
+    void *context;
+    pthread_t id;
+};
+
+/* Accepts all that there is. False when the process has no file left for the next. */
+static bool accept_all(struct acceptor *acceptor)
+{
+    for (;;) {
+        struct sockaddr_storage peer;
+        socklen_t size = sizeof(peer);
+        int fd = accept4(acceptor->listener, (struct sockaddr *)&peer, &size,
+                         SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd >= 0)
+            acceptor->take(acceptor->context, fd, (struct sockaddr *)&peer, size);
+        else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+            return false;
+        else if (errno != ECONNABORTED && errno != EINTR)
+            return true;
+    }
+}
+
+static void *run(void *argument)
+{
+    struct acceptor *acceptor = argument;
+    struct pollfd watched[] = {
+        {.fd = acceptor->stop, .events = POLLIN},
+        {.fd = acceptor->listener, .events = POLLIN},
+    };
+    /* Without files the listener stays readable: then only the end is waited for, for a moment. */
+    bool have_files = true;
+    for (;;) {
+        int ready = poll(watched, have_files ? 2 : 1, have_files ? -1 : OUT_OF_FILES_PAUSE_MS);
+        bool stopping = ready > 0 && watched[0].revents;
+        have_files = accept_all(acceptor);
+        if (stopping)
+            return NULL;
+    }
+}
+
+enum error acceptor_start(int listener, acceptor_take *take, void *context, struct acceptor **out)
+{
+    struct acceptor *acceptor = malloc(sizeof(*acceptor));
+    if (!acceptor)
+        return ERR_NO_MEMORY;
+    *acceptor = (struct acceptor){
+        .listener = listener, .stop = eventfd(0, EFD_CLOEXEC), .take = take, .context = context};
+    if (acceptor->stop < 0 || pthread_create(&acceptor->id, NULL, run, acceptor) != 0) {
+        if (acceptor->stop >= 0)
+            close(acceptor->stop);
+        free(acceptor);
+        return ERR_SYSTEM;
+    }
+    pthread_setname_np(acceptor->id, "acceptor");
+    *out = acceptor;
+    return ERR_NONE;
+}
+
+void acceptor_stop(struct acceptor *acceptor)
+{
+    if (!acceptor)
+        return;
+    eventfd_write(acceptor->stop, 1);
+    pthread_join(acceptor->id, NULL);
+    close(acceptor->listener);
+    close(acceptor->stop);
+    free(acceptor);
+}

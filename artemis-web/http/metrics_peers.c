@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-web/http/metrics_peers.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* clang-format off */
+#define NODE_METRICS(X) \
+    X("artemis_bootstrap_seconds",              "gauge",   (double)stats.started_in_ms / 1e3,  "From the start until this node was ready.") \
+    X("artemis_bootstrap_records",              "gauge",   (double)stats.snapshot_records, "Records it had from a peer when it was ready.") \
+    X("artemis_anti_entropy_rounds_total",      "counter", (double)stats.rounds,       "Comparisons with peers that came to their end.") \
+    X("artemis_anti_entropy_differences_total", "counter", (double)stats.differences,  "Digests that differed in them.") \
+    X("artemis_anti_entropy_fetched_total",     "counter", (double)stats.fetched,      "Records taken over from peers by them.") \
+    X("artemis_refutation_questions_total",     "counter", (double)stats.questions,    "Ended leases that peers were asked about.") \
+    X("artemis_refutations_total",              "counter", (double)stats.refuted,      "Leases that a peer knew to be alive.") \
+    X("artemis_tombstones",                     "gauge",   (double)registry.tombstones, "Unregistered keys that are remembered.") \
+    X("artemis_renewals_by_peers_total",        "counter", (double)registry.renewed_by_peers, "Leases moved by what a peer said.")
+
+#define PEER_METRICS(X) \
+    X("artemis_peer_up",                        "gauge",   (double)(view->health == PEER_UP),    "1 while the peer answers.") \
+    X("artemis_peer_failures",                  "gauge",   (double)view->failures,      "Failures in a row.") \
+    X("artemis_replication_outbox_keys",        "gauge",   (double)view->backlog,       "Keys that the peer has yet to be told of.") \
+    X("artemis_replication_outbox_bytes",       "gauge",   (double)view->outbox_bytes,  "Memory of its outbox.") \
+    X("artemis_replication_outbox_oldest_seconds", "gauge", (double)view->oldest_ms / 1e3,      "How long the oldest of them has waited.") \
+    X("artemis_replication_dropped_total",      "counter", (double)view->items_dropped, "Records it refused, or that were left to anti-entropy.") \
+    X("artemis_replication_repairs_total",      "counter", (double)view->repairs,       "Records sent because it lacked them.") \
+    X("artemis_anti_entropy_differing",         "gauge",   (double)view->differing,     "Digests that differed in the last comparison.")
+/* clang-format on */
+
+static const struct {
+    const char *name, *type, *sentence;
+} labelled[] = {
+    {"artemis_replication_requests_total", "counter",
+     "Requests to the peer, by kind and result: sent, delivered."},
+    {"artemis_replication_failures_total", "counter",
+     "Requests to the peer that failed, by what went wrong."},
+    {"artemis_replication_records_total", "counter",
+     "Records in the requests to the peer, by kind; over the requests, the size of a batch."},
+    {"artemis_replication_lag_seconds", "histogram",
+     "From a change or renewal to the peer's answer."},
+};
+
+static const char *const kinds[MESSAGE_KINDS] = {
+    [MESSAGE_HEALTH] = "health",
+    [MESSAGE_REGISTER] = "register",
+    [MESSAGE_UNREGISTER] = "unregister",
+    [MESSAGE_RENEW] = "renew",
+    [MESSAGE_LEASE_CHECK] = "question",
+    [MESSAGE_DIGEST] = "digest",
+    [MESSAGE_LIST] = "list",
+    [MESSAGE_FETCH] = "fetch",
+    [MESSAGE_SNAPSHOT] = "snapshot",
+    [MESSAGE_GOODBYE] = "goodbye",
+};
+
+static const char *const fates[SEND_RESULTS] = {
+    [SEND_RETRYABLE] = "temporary",    [SEND_UNREACHABLE] = "absent",
+    [SEND_REJECTED] = "permanent",     [SEND_TOO_LARGE] = "too_large",
+    [SEND_WRONG_CLUSTER] = "stranger",
+};
+
+struct page {
+    struct text *out;
+    const struct peer_status *peers;
+    size_t count;
+};
+
+static void write_head(struct text *out, const char *name, const char *type, const char *sentence)
+{
+    text_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, sentence, name, type);
+}
+
+/* A label's value, as Prometheus wants it. */
+static void write_peer_label(struct text *out, const struct peer_status *peer)
+{
+    text_append_string(out, "peer=\"");
+    for (const char *c = peer->node_id[0] ? peer->node_id : peer->url; *c; c++) {
+        if (*c == '"' || *c == '\\')
+            text_append_char(out, '\\');
+        text_append_char(out, *c);
+    }
+    text_append_char(out, '"');
+}
+
+static void write_sample(struct text *out, const char *name, const struct peer_status *peer,
+                         const char *more, const char *label, double value)
+{
+    text_printf(out, "%s{", name);
+    write_peer_label(out, peer);
+    if (more)
+        text_printf(out, ",%s=\"%s\"", more, label);
+    text_printf(out, "} %.10g\n", value);
+}
+
+static void write_requests(const struct page *page)
+{
+    const char *name = labelled[0].name;
+    write_head(page->out, name, labelled[0].type, labelled[0].sentence);
+    for (size_t i = 0; i < page->count; i++) {
+        const struct peer_view *view = &page->peers[i].view;
+        for (int kind = 0; kind < MESSAGE_KINDS; kind++) {
+            text_printf(page->out, "%s{", name);
+            write_peer_label(page->out, &page->peers[i]);
+            text_printf(page->out, ",kind=\"%s\",result=\"sent\"} %" PRIu64 "\n", kinds[kind],
+                        view->sent[kind]);
+            text_printf(page->out, "%s{", name);
+            write_peer_label(page->out, &page->peers[i]);
+            text_printf(page->out, ",kind=\"%s\",result=\"delivered\"} %" PRIu64 "\n", kinds[kind],
+                        view->delivered[kind]);
+        }
+    }
+}
+
+static void write_failures(const struct page *page)
+{
+    write_head(page->out, labelled[1].name, labelled[1].type, labelled[1].sentence);
+    for (size_t i = 0; i < page->count; i++)
+        for (int fate = SEND_RETRYABLE; fate < SEND_RESULTS; fate++)
+            write_sample(page->out, labelled[1].name, &page->peers[i], "why", fates[fate],
+                         (double)page->peers[i].view.failed[fate]);
+}
+
+static void write_records(const struct page *page)
+{
+    write_head(page->out, labelled[2].name, labelled[2].type, labelled[2].sentence);
+    for (size_t i = 0; i < page->count; i++)
+        for (int kind = MESSAGE_REGISTER; kind <= MESSAGE_RENEW; kind++)
+            write_sample(page->out, labelled[2].name, &page->peers[i], "kind", kinds[kind],
+                         (double)page->peers[i].view.items[kind]);
+}
+
+static void write_lag(const struct page *page)
+{
+    char part[96];
+    char bound[32];
+    write_head(page->out, labelled[3].name, labelled[3].type, labelled[3].sentence);
+    for (size_t i = 0; i < page->count; i++) {
+        const struct peer_status *peer = &page->peers[i];
+        uint64_t count = 0;
+        snprintf(part, sizeof(part), "%s_bucket", labelled[3].name);
+        for (int b = 0; b <= LAG_BOUNDS; b++) {
+            count += peer->view.lag[b];
+            if (b < LAG_BOUNDS)
+                snprintf(bound, sizeof(bound), "%g", (double)lag_bounds_ms[b] / 1e3);
+            else
+                snprintf(bound, sizeof(bound), "+Inf");
+            write_sample(page->out, part, peer, "le", bound, (double)count);
+        }
+        snprintf(part, sizeof(part), "%s_sum", labelled[3].name);
+        write_sample(page->out, part, peer, NULL, NULL, (double)peer->view.lag_sum_ms / 1e3);
+        snprintf(part, sizeof(part), "%s_count", labelled[3].name);
+        write_sample(page->out, part, peer, NULL, NULL, (double)count);
+    }
+}
+
+static void write_node_metrics(struct engine *engine, struct text *out)
+{
+    struct replicator_stats stats;
+    struct registry_stats registry;
+    replication_thread_stats(engine->worker, &stats);
+    registry_stats(engine->registry, &registry);
+#define X(name, type, value, sentence)                                                             \
+    write_head(out, name, type, sentence);                                                         \
+    text_printf(out, "%s %.10g\n", name, value);
+    NODE_METRICS(X)
+#undef X
+}
+
+void metrics_write_peers(struct engine *engine, struct text *out)
+{
+    if (!engine->worker)
+        return;
+    struct peer_status *peers = malloc(MEMBERS_MAX * sizeof(*peers));
+    if (!peers) {
+        out->failed = true;
+        return;
+    }
+    struct page page = {out, peers, engine_peers(engine, peers)};
+    write_node_metrics(engine, out);
+#define X(name, type, value, sentence)                                                             \
+    write_head(out, name, type, sentence);                                                         \
+    for (size_t i = 0; i < page.count; i++) {                                                      \
+        const struct peer_view *view = &peers[i].view;                                             \
+        write_sample(out, name, &peers[i], NULL, NULL, value);                                     \
+    }
+    PEER_METRICS(X)
+#undef X
+    write_requests(&page);
+    write_failures(&page);
+    write_records(&page);
+    write_lag(&page);
+    free(peers);
+}
+
+void metrics_write_peers_reference(struct text *out)
+{
+#define X(name, type, value, sentence)                                                             \
+    text_printf(out, "| `%s` | %s | %s |\n", name, type, sentence);
+    NODE_METRICS(X)
+    PEER_METRICS(X)
+#undef X
+    for (size_t i = 0; i < sizeof(labelled) / sizeof(labelled[0]); i++)
+        text_printf(out, "| `%s` | %s | %s |\n", labelled[i].name, labelled[i].type,
+                    labelled[i].sentence);
+}

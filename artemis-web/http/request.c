@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-web/http/request.h"
+
+#include <microhttpd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "artemis-core/base/gzip.h"
+#include "artemis-web/http/web_internal.h"
+
+enum { NAME_BYTES = 64 };
+
+enum dialect request_dialect(const struct request *request)
+{
+    return request->java ? DIALECT_JAVA : request->camel ? DIALECT_CAMEL : DIALECT_SNAKE;
+}
+
+struct slice request_body(const struct request *request)
+{
+    return (struct slice){request->body.data, request->body.size};
+}
+
+static bool query_value(const struct request *request, const char *name, struct slice *out)
+{
+    const char *value = NULL;
+    size_t size = 0;
+    if (MHD_lookup_connection_value_n(request->mhd, MHD_GET_ARGUMENT_KIND, name, strlen(name),
+                                      &value, &size) != MHD_YES)
+        return false;
+    *out = (struct slice){value ? value : "", value ? size : 0};
+    return true;
+}
+
+enum error request_query(struct request *request, const char *snake_name, struct slice *out,
+                         char message[MESSAGE_BYTES])
+{
+    char camel_name[NAME_BYTES];
+    camel_name[jw_camel(camel_name, snake_name)] = '\0';
+    struct slice value;
+    bool found = query_value(request, snake_name, &value);
+    if (strcmp(camel_name, snake_name) != 0) {
+        struct slice other;
+        bool in_camel = query_value(request, camel_name, &other);
+        request->camel |= in_camel;
+        if (found && in_camel) {
+            snprintf(message, MESSAGE_BYTES, "%s: is given twice, as %s and %s", snake_name,
+                     snake_name, camel_name);
+            return ERR_INVALID_FIELD;
+        }
+        if (in_camel)
+            value = other;
+        found |= in_camel;
+    }
+    if (!found)
+        return ERR_NONE;
+    if (!text_is_utf8(value)) {
+        char quoted[160];
+        text_quote(quoted, sizeof(quoted), value);
+        snprintf(message, MESSAGE_BYTES, "%s: must be valid UTF-8, is %s", snake_name, quoted);
+        return ERR_INVALID_FIELD;
+    }
+    *out = value;
+    return ERR_NONE;
+}
+
+const char *request_header(const struct request *request, const char *name)
+{
+    return MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, name);
+}
+
+/* What a list like "deflate, gzip;q=0.5" says of a coding: 1 wanted, 0 refused, -1 nothing. */
+static int coding_in_list(const char *list, const char *coding)
+{
+    size_t size = strlen(coding);
+    while (*list) {
+        list += strspn(list, " \t,");
+        size_t item = strcspn(list, ",");
+        size_t name = strcspn(list, " \t;,");
+        if (name == size && strncasecmp(list, coding, size) == 0) {
+            const char *q = memchr(list, '=', item);
+            return !q || strtod(q + 1, NULL) > 0;
+        }
+        list += item;
+    }
+    return -1;
+}
+
+bool request_accepts_gzip(const struct request *request)
+{
+    const char *accepted = request_header(request, MHD_HTTP_HEADER_ACCEPT_ENCODING);
+    if (!accepted)
+        return false;
+    int gzip = coding_in_list(accepted, "gzip");
+    return gzip < 0 ? coding_in_list(accepted, "*") == 1 : gzip == 1;
+}
+
+enum error request_inflate(struct request *request, char message[MESSAGE_BYTES])
+{
+    const char *encoding = request_header(request, MHD_HTTP_HEADER_CONTENT_ENCODING);
+    if (!encoding || strcasecmp(encoding, "identity") == 0 || request->body.size == 0)
+        return ERR_NONE;
+    if (strcasecmp(encoding, "gzip") != 0 && strcasecmp(encoding, "x-gzip") != 0) {
+        char quoted[160];
+        text_quote(quoted, sizeof(quoted), slice_of(encoding));
+        snprintf(message, MESSAGE_BYTES, "Content-Encoding: must be gzip or identity, is %s",
+                 quoted);
+        return ERR_INVALID_FIELD;
+    }
+    uint64_t limit = request->engine->config->server.max_body_bytes;
+    struct text inflated = {0};
+    enum error error = gzip_decompress(request_body(request), limit, &inflated);
+    if (error == ERR_INVALID_JSON)
+        snprintf(message, MESSAGE_BYTES, "body: is not valid gzip, or cut short (%zu bytes)",
+                 request->body.size);
+    if (error == ERR_BODY_TOO_LARGE)
+        snprintf(message, MESSAGE_BYTES,
+                 "body: must be at most %llu bytes (server.max_body_bytes), is more when inflated",
+                 (unsigned long long)limit);
+    if (error) {
+        text_free(&inflated);
+        return error;
+    }
+    text_free(&request->body);
+    request->body = inflated;
+    return ERR_NONE;
+}
+
+enum error request_reserve(struct request *request, char message[MESSAGE_BYTES])
+{
+    struct push *push = request->web->push;
+    if (push_reserve(push)) {
+        request->has_room = true;
+        return ERR_NONE;
+    }
+    snprintf(message, MESSAGE_BYTES,
+             "connections: %u subscribers and waiting requests are the most that "
+             "server.max_connections = %u leaves room for",
+             push_clients_max(push), request->engine->config->server.max_connections);
+    return ERR_TOO_MANY_SUBSCRIBERS;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * request - one HTTP request as the handlers see it, and the reply they fill in.
+ *
+ * Handlers know no libmicrohttpd: they read the request through the functions here, call the
+ * engine, and fill the reply. A handler that returns an error need not write a body: the refusal is
+ * written for it, in the caller's dialect, with the message it left.
+ *
+ * A request belongs to the web thread that serves its connection.
+ */
+#pragma once
+
+#include "artemis-core/json/codec.h"
+#include "artemis-server/engine.h"
+#include "artemis-web/push/handshake.h"
+#include "artemis-web/push/push.h"
+
+struct MHD_Connection;
+struct web;
+struct route;
+
+struct request {
+    struct web *web;
+    struct engine *engine;
+    struct MHD_Connection *mhd; /* private to request.c, reply.c and server.c */
+    const struct route *route;  /* NULL: no such path */
+    const char *http_version;   /* "HTTP/1.1" */
+    bool is_get;                /* GET or HEAD; else POST */
+    bool is_head;
+    bool java;                /* the path begins with /artemis/ */
+    bool camel;               /* a camelCase name was read, in the query or the body */
+    enum error refused;       /* decided before the body was whole: the rest is swallowed */
+    uint64_t swallowed_bytes; /* of the body, since it was refused */
+    uint64_t held_bytes;      /* what of web.held_bytes is this request's */
+    struct text body;         /* as received; inflated before a handler sees it */
+    struct moment now;        /* when it was whole; before that, mono_ms of when it began */
+    uint64_t started_ns;
+    size_t answer_bytes_max; /* failed items that go beyond are left out; 0: no limit */
+    bool has_waited;         /* for a change; it does not wait again */
+    bool has_room;           /* reserved at the push thread, and not handed over */
+};
+
+/* A body that is made while it is sent. */
+struct response_stream {
+    /* Appends the next piece; sets *ended with the last one. An error breaks the connection off. */
+    enum error (*next)(void *context, struct text *piece, bool *ended);
+    void (*free)(void *context);
+    void *context; /* NULL: there is no stream */
+};
+
+/* The connection becomes a WebSocket. */
+struct response_upgrade {
+    const char *accept; /* Sec-WebSocket-Accept; NULL: it does not */
+    char accept_room[ACCEPT_BYTES];
+    enum endpoint endpoint;
+};
+
+struct response {
+    enum error outcome; /* for the metrics; a batch may be answered and yet have failed items */
+    unsigned status;    /* HTTP; 0: what `outcome` says */
+    const char *content_type;       /* NULL: JSON */
+    bool identity_headers;          /* X-Artemis-Node, -Cluster, -State */
+    bool send_etag;                 /* of the answer */
+    struct text body;               /* owned; or else */
+    struct cached_response *answer; /* a reference; or else */
+    struct response_stream stream;
+    struct response_upgrade upgrade;
+    bool waits;        /* nothing is answered yet: the request waits, and is handled once more */
+    struct wait wait;  /* for what */
+    bool not_modified; /* answer 304 */
+    bool tells_run;    /* X-Artemis-Run: whose versions these are */
+};
+
+enum dialect request_dialect(const struct request *request);
+struct slice request_body(const struct request *request);
+/* A query parameter by its snake_case name, in either spelling. Absent leaves *out alone.
+ * ERR_INVALID_FIELD when it is no UTF-8 or is given in both spellings. */
+MUST_USE enum error request_query(struct request *request, const char *snake_name,
+                                  struct slice *out, char message[MESSAGE_BYTES]);
+/* A header's value, or NULL. */
+const char *request_header(const struct request *request, const char *name);
+bool request_accepts_gzip(const struct request *request);
+
+/* Reads a gzip-encoded body in place. ERR_INVALID_JSON, ERR_INVALID_FIELD (another encoding),
+ * ERR_BODY_TOO_LARGE, with *message; ERR_NO_MEMORY. */
+MUST_USE enum error request_inflate(struct request *request, char message[MESSAGE_BYTES]);
+
+/* Room among the clients that stay, for one that is about to wait or to become a WebSocket.
+ * ERR_TOO_MANY_SUBSCRIBERS with *message. */
+MUST_USE enum error request_reserve(struct request *request, char message[MESSAGE_BYTES]);

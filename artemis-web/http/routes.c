@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-web/http/routes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "artemis-web/api/handlers.h"
+
+/* clang-format off */
+const struct route routes[ROUTE_COUNT] = {
+    {"/api/cluster/nodes", "cluster_nodes", METHOD_GET_POST, ROUTE_OPERATOR, handle_cluster_nodes, "the nodes of the cluster"},
+    {"/api/cluster/up-discovery-nodes", "up_discovery_nodes", METHOD_GET_POST, ROUTE_OPERATOR, handle_up_nodes, "the nodes that answer discovery"},
+    {"/api/cluster/up-registry-nodes", "up_registry_nodes", METHOD_GET_POST, ROUTE_OPERATOR, handle_up_nodes, "the nodes that take registrations"},
+    {"/api/discovery/lookup", "lookup", METHOD_GET_POST, ROUTE_DISCOVERY, handle_lookup, "several services, or one instance of a service by strategy"},
+    {"/api/discovery/service", "service", METHOD_GET_POST, ROUTE_DISCOVERY, handle_service, "the instances of one service"},
+    {"/api/discovery/services", "services", METHOD_GET_POST, ROUTE_DISCOVERY, handle_services, "all services with all their instances"},
+    {"/api/discovery/services-delta", "services_delta", METHOD_GET_POST, ROUTE_DISCOVERY, handle_services_delta, "what changed since a version"},
+    {"/api/registry/heartbeat", "heartbeat", METHOD_POST, ROUTE_REGISTRY, handle_heartbeat, "renew leases"},
+    {"/api/registry/register", "register", METHOD_POST, ROUTE_REGISTRY, handle_register, "register or change instances"},
+    {"/api/registry/unregister", "unregister", METHOD_POST, ROUTE_REGISTRY, handle_unregister, "take instances out"},
+    {"/api/replication/registry/batch-heartbeat", "peer_batch_heartbeat", METHOD_POST, ROUTE_PEER, handle_peer_heartbeat, "renewals known to a peer"},
+    {"/api/replication/registry/batch-register", "peer_batch_register", METHOD_POST, ROUTE_PEER, handle_peer_register, "registrations known to a peer"},
+    {"/api/replication/registry/batch-unregister", "peer_batch_unregister", METHOD_POST, ROUTE_PEER, handle_peer_unregister, "unregistrations known to a peer"},
+    {"/api/replication/registry/digest", "peer_digest", METHOD_GET, ROUTE_PEER, handle_peer_digest, "1,024 digests of what this node holds"},
+    {"/api/replication/registry/heartbeat", "peer_heartbeat", METHOD_POST, ROUTE_PEER, handle_peer_heartbeat, "renewals known to a peer"},
+    {"/api/replication/registry/lease-check", "peer_lease_check", METHOD_POST, ROUTE_PEER, handle_peer_lease_check, "which of these leases live here"},
+    {"/api/replication/registry/records", "peer_records", METHOD_POST, ROUTE_PEER, handle_peer_records, "the keys in some buckets, or the records of some keys"},
+    {"/api/replication/registry/register", "peer_register", METHOD_POST, ROUTE_PEER, handle_peer_register, "registrations known to a peer"},
+    {"/api/replication/registry/services", "peer_services", METHOD_GET, ROUTE_PEER, handle_peer_services, "everything, for a node that starts"},
+    {"/api/replication/registry/unregister", "peer_unregister", METHOD_POST, ROUTE_PEER, handle_peer_unregister, "unregistrations known to a peer"},
+    {"/api/status/cluster", "status_cluster", METHOD_GET_POST, ROUTE_OPERATOR, handle_status_cluster, "all nodes, with their state"},
+    {"/api/status/config", "status_config", METHOD_GET_POST, ROUTE_OPERATOR, handle_status_config, "the settings in force, and where each came from"},
+    {"/api/status/deployment", "status_deployment", METHOD_GET_POST, ROUTE_OPERATOR, handle_status_deployment, "build, host and process"},
+    {"/api/status/leases", "status_leases", METHOD_GET_POST, ROUTE_OPERATOR, handle_status_leases, "leases and guards; with service_id, each lease of a service"},
+    {"/api/status/leases/release", "release_guard", METHOD_POST, ROUTE_OPERATOR, handle_release_guard, "release the mass-expiry guard of a service, or of all"},
+    {"/api/status/node", "status_node", METHOD_GET_POST, ROUTE_OPERATOR, handle_status_node, "this node"},
+    {"/health", "health", METHOD_GET, ROUTE_OPERATOR, handle_health, "200 OK while the process lives"},
+    {"/metrics", "metrics", METHOD_GET, ROUTE_OPERATOR, handle_metrics, "Prometheus metrics"},
+    {"/ready", "ready", METHOD_GET, ROUTE_OPERATOR, handle_ready, "200 READY while the node serves clients"},
+    {"/ws", "ws", METHOD_GET, ROUTE_DISCOVERY, handle_websocket, "WebSocket: changes of services as they come"},
+    {"/ws/discovery/all-instance-change", "ws_all_changes", METHOD_GET, ROUTE_DISCOVERY, handle_websocket, "WebSocket of the Java clients: every change"},
+    {"/ws/discovery/instance-change", "ws_changes", METHOD_GET, ROUTE_DISCOVERY, handle_websocket, "WebSocket of the Java clients: changes of services"},
+    {"/ws/registry/heartbeat", "ws_heartbeat", METHOD_GET, ROUTE_REGISTRY, handle_websocket, "WebSocket of the Java clients: renew leases"},
+};
+/* clang-format on */
+
+static int by_path(const void *path, const void *route)
+{
+    return strcmp(path, ((const struct route *)route)->path);
+}
+
+/* A request may name its target as an absolute http:// address (RFC 9112, 3.2.2). */
+static const char *without_authority(const char *target)
+{
+    static const char scheme[] = "http://";
+    if (strncasecmp(target, scheme, strlen(scheme)) != 0)
+        return target;
+    target += strlen(scheme);
+    return target + strcspn(target, "/");
+}
+
+/* The Java clients' prefix, and ours. */
+struct alias {
+    const char *java;
+    const char *ours;
+};
+
+static const struct alias aliases[] = {{"/artemis/api/", "/api/"}, {"/artemis/websocket/", "/ws/"}};
+
+const struct route *route_find(const char *path, bool *java)
+{
+    static const char suffix[] = ".json";
+    const char *prefix = "";
+    path = without_authority(path);
+    *java = strncmp(path, "/artemis/", strlen("/artemis/")) == 0;
+    for (size_t i = 0; i < sizeof(aliases) / sizeof(aliases[0]); i++) {
+        if (strncmp(path, aliases[i].java, strlen(aliases[i].java)) != 0)
+            continue;
+        prefix = aliases[i].ours;
+        path += strlen(aliases[i].java);
+        break;
+    }
+    size_t size = strlen(path);
+    if (size > strlen(suffix) && strcmp(path + size - strlen(suffix), suffix) == 0)
+        size -= strlen(suffix);
+    if (strlen(prefix) + size >= ROUTE_PATH_BYTES)
+        return NULL;
+    char canonical[ROUTE_PATH_BYTES];
+    snprintf(canonical, sizeof(canonical), "%s%.*s", prefix, (int)size, path);
+    return bsearch(canonical, routes, ROUTE_COUNT, sizeof(routes[0]), by_path);
+}

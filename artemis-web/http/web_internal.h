@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * web_internal - what the files of the web server share. Not for other rooms.
+ */
+#pragma once
+
+#include "artemis-web/http/connections.h"
+#include "artemis-web/http/metrics.h"
+#include "artemis-web/http/request.h"
+#include "artemis-web/web.h"
+
+struct MHD_Daemon;
+struct acceptor;
+
+/* A connection and the request on it, in one allocation that lives as long as the connection. It is
+ * libmicrohttpd's context of both. */
+struct session {
+    struct connection connection;
+    struct request request;
+};
+
+struct web {
+    struct engine *engine; /* borrowed */
+    struct push *push;
+    struct MHD_Daemon *daemon; /* its threads call back into this struct */
+    struct acceptor *acceptor;
+    char address[WEB_ADDRESS_BYTES];
+    struct connections connections;
+    struct metrics metrics;
+    _Atomic uint64_t held_bytes; /* of bodies that are under way, all connections together */
+    _Atomic uint64_t served_ms;  /* when a client was last answered: draining waits for quiet */
+};

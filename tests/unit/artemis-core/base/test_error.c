@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Walks the whole table of errors and holds each row against what clients can decode: the words of
+ * docs/CONTRACT.md §1 are a closed set, as are Java's, and the HTTP status fits the word.
+ */
+#include "artemis-core/base/error.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "tests/support/cmocka_all.h"
+
+static bool is_one_of(const char *word, const char *const *words)
+{
+    for (; *words; words++)
+        if (strcmp(word, *words) == 0)
+            return true;
+    return false;
+}
+
+static void word_is_from_the_closed_set(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"success",      "bad-request",    "service-unavailable",
+                                        "rate-limited", "internal-error", NULL};
+    for (enum error error = ERR_NONE; error < ERROR_COUNT; error++)
+        if (!is_one_of(error_info(error)->word, words))
+            fail_msg("%s: no client knows the word %s", error_info(error)->name,
+                     error_info(error)->word);
+}
+
+static void java_word_is_one_of_javas(void **state)
+{
+    (void)state;
+    static const char *const words[] = {
+        "success",
+        "partial_fail",
+        "bad-request",
+        "rate-limited",
+        "no-permission",
+        "internal-service-error",
+        "service-unavailable",
+        "unknown",
+        "data-not-found",
+        NULL,
+    };
+    for (enum error error = ERR_NONE; error < ERROR_COUNT; error++)
+        if (!is_one_of(error_info(error)->java_word, words))
+            fail_msg("%s: no Java client knows the word %s", error_info(error)->name,
+                     error_info(error)->java_word);
+}
+
+static void only_success_says_success(void **state)
+{
+    (void)state;
+    assert_int_equal(ERR_NONE, 0);
+    for (enum error error = ERR_NONE; error < ERROR_COUNT; error++) {
+        const struct error_info *info = error_info(error);
+        assert_int_equal(strcmp(info->word, "success") == 0, error == ERR_NONE);
+        assert_int_equal(strcmp(info->java_word, "success") == 0, error == ERR_NONE);
+        assert_int_equal(info->reason[0] == '\0', error == ERR_NONE);
+    }
+}
+
+static void http_status_fits_the_word(void **state)
+{
+    (void)state;
+    for (enum error error = ERR_NONE; error < ERROR_COUNT; error++) {
+        const struct error_info *info = error_info(error);
+        if (strcmp(info->word, "bad-request") == 0)
+            assert_true(info->http_status == 200 ||
+                        (info->http_status >= 400 && info->http_status < 500));
+        else if (strcmp(info->word, "rate-limited") == 0)
+            assert_int_equal(info->http_status, 429);
+        else if (strcmp(info->word, "service-unavailable") == 0)
+            assert_int_equal(info->http_status, 503);
+        else if (strcmp(info->word, "internal-error") == 0)
+            assert_int_equal(info->http_status, 500);
+        else
+            assert_int_equal(info->http_status, 200);
+    }
+}
+
+/* Below /artemis/ an outcome of the business is 200; the rest is as for everybody. */
+static void java_http_status_is_200_or_the_native_one(void **state)
+{
+    (void)state;
+    for (enum error error = ERR_NONE; error < ERROR_COUNT; error++) {
+        const struct error_info *info = error_info(error);
+        if (info->java_http_status != 200)
+            assert_int_equal(info->java_http_status, info->http_status);
+    }
+}
+
+static void reason_is_a_word_and_sentence_reads_on(void **state)
+{
+    (void)state;
+    for (enum error error = ERR_NONE; error < ERROR_COUNT; error++) {
+        const struct error_info *info = error_info(error);
+        assert_int_equal(strspn(info->reason, "abcdefghijklmnopqrstuvwxyz-"), strlen(info->reason));
+        assert_true(strlen(info->sentence) > 0);
+        assert_int_not_equal(info->sentence[strlen(info->sentence) - 1], '.');
+        assert_true(strncmp(info->name, "ERR_", 4) == 0);
+    }
+}
+
+/* What CONTRACT says to the letter; the rest of the table is free to grow. */
+static void rows_of_the_contract(void **state)
+{
+    (void)state;
+    static const struct {
+        enum error error;
+        const char *word;
+        const char *reason;
+        int http_status;
+    } rows[] = {
+        {ERR_INVALID_JSON, "bad-request", "invalid-json", 400},
+        {ERR_INVALID_FIELD, "bad-request", "invalid-field", 400},
+        {ERR_TOO_MANY_ITEMS, "bad-request", "too-large", 400},
+        {ERR_BODY_TOO_LARGE, "bad-request", "too-large", 413},
+        {ERR_NO_SUCH_PATH, "bad-request", NULL, 404},
+        {ERR_WRONG_METHOD, "bad-request", NULL, 405},
+        {ERR_INSTANCE_NOT_FOUND, "bad-request", "instance-not-found", 200},
+        {ERR_SERVICE_NOT_FOUND, "bad-request", "service-not-found", 200},
+        {ERR_VERSION_GONE, "bad-request", "version-gone", 200},
+        {ERR_RATE_LIMITED, "rate-limited", "over-limit", 429},
+        {ERR_NOT_READY, "service-unavailable", "not-ready", 503},
+        {ERR_DRAINING, "service-unavailable", "draining", 503},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct error_info *info = error_info(rows[i].error);
+        assert_string_equal(info->word, rows[i].word);
+        assert_int_equal(info->http_status, rows[i].http_status);
+        if (rows[i].reason)
+            assert_string_equal(info->reason, rows[i].reason);
+    }
+    assert_string_equal(error_info(ERR_INSTANCE_NOT_FOUND)->java_word, "data-not-found");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(word_is_from_the_closed_set),
+        cmocka_unit_test(java_word_is_one_of_javas),
+        cmocka_unit_test(only_success_says_success),
+        cmocka_unit_test(http_status_fits_the_word),
+        cmocka_unit_test(java_http_status_is_200_or_the_native_one),
+        cmocka_unit_test(reason_is_a_word_and_sentence_reads_on),
+        cmocka_unit_test(rows_of_the_contract),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

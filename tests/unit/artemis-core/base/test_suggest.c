@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A slip of the finger finds the word that was meant; another word finds none.
+ */
+#include "artemis-core/base/suggest.h"
+
+#include "tests/support/cmocka_all.h"
+
+static const char *nearest(const char *word)
+{
+    static const char *const words[] = {"register", "unregister", "services", "service",
+                                        "status",   "help",       "all"};
+    struct suggestion near = {.word = word};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        suggest_offer(&near, words[i]);
+    return near.best;
+}
+
+static void offer_slip_finds_the_word(void **state)
+{
+    (void)state;
+    assert_string_equal(nearest("regsiter"), "register"); /* swapped */
+    assert_string_equal(nearest("registr"), "register");  /* missing */
+    assert_string_equal(nearest("sttatus"), "status");    /* doubled */
+    assert_string_equal(nearest("servise"), "service");   /* wrong */
+    assert_string_equal(nearest("hlep"), "help");
+    assert_string_equal(nearest("regsitar"), "register"); /* swapped and wrong: two slips */
+}
+
+static void offer_beginning_finds_the_word(void **state)
+{
+    (void)state;
+    assert_string_equal(nearest("stat"), "status");
+    assert_string_equal(nearest("unreg"), "unregister");
+}
+
+static void offer_nearest_wins_over_near(void **state)
+{
+    (void)state;
+    assert_string_equal(nearest("servicess"), "services");
+    assert_string_equal(nearest("servic"), "services"); /* the first of equals */
+}
+
+static void offer_other_word_finds_none(void **state)
+{
+    (void)state;
+    assert_null(nearest(""));
+    assert_null(nearest("xy"));
+    assert_null(nearest("heaven"));
+    assert_null(nearest("abc")); /* two slips are too many for three letters */
+    assert_null(nearest("a-word-that-is-longer-than-any-name-of-ours"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(offer_slip_finds_the_word),
+        cmocka_unit_test(offer_beginning_finds_the_word),
+        cmocka_unit_test(offer_nearest_wins_over_near),
+        cmocka_unit_test(offer_other_word_finds_none),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

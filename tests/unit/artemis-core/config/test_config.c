@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The table of settings is checked against CONTRACT 7 (keys and defaults) and against itself; then
+ * keys, sources, and the rules that concern more than one setting. Values: test_config_value.c.
+ */
+#include "artemis-core/config/config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/support/cmocka_all.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static struct config config;
+static struct config_problem problem;
+
+static int set_up(void **state)
+{
+    (void)state;
+    config_init(&config, "host-17", 8);
+    problem.text[0] = '\0';
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    config_free(&config);
+    return 0;
+}
+
+static enum error set(const char *key, const char *text)
+{
+    return config_set_text(&config, key, text, "--set", &problem);
+}
+
+static void check_set(const char *key, const char *text)
+{
+    if (set(key, text) != ERR_NONE)
+        fail_msg("%s = %s: %s", key, text, problem.text);
+}
+
+static void check_shown(const char *key, const char *expected)
+{
+    struct text shown = {0};
+    config_write_text(&shown, &config, config_find(key));
+    assert_string_equal(text_string(&shown), expected);
+    text_free(&shown);
+}
+
+/* --- the table -------------------------------------------------------------------------------- */
+
+static void defaults_are_those_of_the_contract(void **state)
+{
+    (void)state;
+    static const char *const defaults[CONFIG_SETTINGS][2] = {
+        {"server.node_id", "host-17"},
+        {"server.listen_addr", "127.0.0.1:8080"},
+        {"server.region", "local"},
+        {"server.zone", "zone1"},
+        {"server.threads", "8"},
+        {"server.max_body_bytes", "4 MiB"},
+        {"server.max_connections", "10000"},
+        {"cluster.enabled", "false"},
+        {"cluster.cluster_id", "artemis"},
+        {"cluster.peers", ""},
+        {"cluster.provider", "static"},
+        {"cluster.health_interval_secs", "5"},
+        {"cluster.advertise_addr", "127.0.0.1:8080"},
+        {"replication.enabled", "true"},
+        {"replication.timeout_secs", "5"},
+        {"replication.batch_size", "100"},
+        {"replication.batch_interval_ms", "100"},
+        {"replication.max_retries", "3"},
+        {"replication.anti_entropy_secs", "10"},
+        {"replication.tombstone_secs", "600"},
+        {"lease.ttl_secs", "30"},
+        {"lease.cleanup_interval_secs", "60"},
+        {"lease.guard_percent", "85"},
+        {"lease.guard_min_leases", "50"},
+        {"lease.guard_max_secs", "300"},
+        {"cache.enabled", "true"},
+        {"cache.expiry_secs", "300"},
+        {"ratelimit.enabled", "true"},
+        {"ratelimit.requests_per_second", "10000"},
+        {"ratelimit.burst_size", "5000"},
+        {"log.level", "info"},
+        {"log.format", "text"},
+    };
+    assert_int_equal(config_validate(&config, &problem), ERR_NONE);
+    for (size_t i = 0; i < CONFIG_SETTINGS; i++) {
+        assert_string_equal(config_settings[i].key, defaults[i][0]);
+        check_shown(defaults[i][0], defaults[i][1]);
+        assert_string_equal(config_source(&config, &config_settings[i]), "default");
+    }
+}
+
+static void hot_are_log_level_rate_limit_and_guard(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < CONFIG_SETTINGS; i++) {
+        const char *key = config_settings[i].key;
+        bool hot = strcmp(key, "log.level") == 0 || strncmp(key, "ratelimit.", 10) == 0 ||
+                   strncmp(key, "lease.guard_", 12) == 0;
+        assert_int_equal(config_settings[i].hot, hot);
+    }
+}
+
+static void every_setting_is_documented(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < CONFIG_SETTINGS; i++) {
+        const struct config_setting *setting = &config_settings[i];
+        struct text allowed = {0};
+        config_write_allowed(&allowed, setting);
+        assert_string_not_equal(text_string(&allowed), "");
+        text_free(&allowed);
+        assert_true(setting->fallback || setting->fallback_note);
+        assert_int_equal(setting->sentence[strlen(setting->sentence) - 1], '.');
+        assert_null(strchr(setting->sentence, '|'));
+        assert_ptr_equal(config_find(setting->key), setting);
+    }
+}
+
+/* --- keys and sources ------------------------------------------------------------------------- */
+
+static void unknown_keys_are_refused_with_what_was_meant(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"server.node_di", "server.node_id"},
+        {"sever.threads", "server.threads"},
+        {"servers.thread", "server.threads"},
+        {"log.levl", "log.level"},
+        {"lease.ttl", "lease.ttl_secs"},
+        {"threads", "server.threads"},
+        {"lease.threads", "server.threads"},
+        {"server.listen-addr", "server.listen_addr"},
+        {"enabled", NULL}, /* of which section? */
+        {"lease.enabled_at_all", NULL},
+        {"server", NULL},
+        {"server.", NULL},
+        {"", NULL},
+        {"x", NULL},
+        {"a.key.that.is.longer.than.any.key.there.will.ever.be.in.the.table", NULL},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char expected[CONFIG_PROBLEM_BYTES];
+        snprintf(expected, sizeof(expected), "--set: unknown setting \"%.60s\"; did you mean %s?",
+                 cases[i][0], cases[i][1] ? cases[i][1] : "");
+        assert_int_equal(set(cases[i][0], "1"), ERR_INVALID_FIELD);
+        if (cases[i][1])
+            assert_string_equal(problem.text, expected);
+        else
+            assert_null(strstr(problem.text, "did you mean"));
+    }
+}
+
+static void key_is_quoted_in_the_message(void **state)
+{
+    (void)state;
+    assert_int_equal(set("a\033[2J", "1"), ERR_INVALID_FIELD);
+    assert_null(strchr(problem.text, '\033'));
+}
+
+static void sections_are_known_by_their_whole_name(void **state)
+{
+    (void)state;
+    assert_true(config_has_section(SLICE("server")));
+    assert_true(config_has_section(SLICE("log")));
+    assert_false(config_has_section(SLICE("serve")));
+    assert_false(config_has_section(SLICE("server.node_id")));
+    assert_false(config_has_section(SLICE("")));
+}
+
+static void source_is_the_last_that_set_it(void **state)
+{
+    (void)state;
+    const struct config_setting *ttl = config_find("lease.ttl_secs");
+    assert_int_equal(config_set_text(&config, ttl->key, "5", "f:3", &problem), ERR_NONE);
+    assert_string_equal(config_source(&config, ttl), "f:3");
+    check_set("lease.ttl_secs", "6");
+    assert_string_equal(config_source(&config, ttl), "--set");
+    assert_int_equal(set("lease.ttl_secs", "0"), ERR_INVALID_FIELD);
+    assert_string_equal(config_source(&config, ttl), "--set");
+    assert_int_equal(config.lease.ttl_secs, 6);
+}
+
+static void source_that_is_long_keeps_its_end(void **state)
+{
+    (void)state;
+    char source[400];
+    memset(source, 'd', sizeof(source));
+    strcpy(source + sizeof(source) - 9, "a.toml:1");
+    assert_int_equal(config_set_text(&config, "lease.ttl_secs", "5", source, &problem), ERR_NONE);
+    const char *kept = config_source(&config, config_find("lease.ttl_secs"));
+    assert_int_equal(strlen(kept), CONFIG_SOURCE_BYTES - 1);
+    assert_memory_equal(kept, "...ddd", 6);
+    assert_string_equal(kept + strlen(kept) - 8, "a.toml:1");
+}
+
+static void source_that_is_no_utf8_is_mended(void **state)
+{
+    (void)state;
+    const struct config_setting *ttl = config_find("lease.ttl_secs");
+    assert_int_equal(config_set_text(&config, ttl->key, "5", "\xff.toml:1", &problem), ERR_NONE);
+    assert_string_equal(config_source(&config, ttl), "?.toml:1");
+    assert_int_equal(config_set_text(&config, ttl->key, "5", "\xc3\xbc.toml:1", &problem),
+                     ERR_NONE);
+    assert_string_equal(config_source(&config, ttl), "\xc3\xbc.toml:1");
+}
+
+/* --- the whole -------------------------------------------------------------------------------- */
+
+static void host_gives_node_id_and_threads(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        uint32_t cores;
+        const char *node_id;
+        uint32_t threads;
+    } cases[] = {
+        {"h", 1, "h", 1},
+        {"", 0, "localhost", 1},
+        {"a\nb", 1000, "localhost", 256},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        config_init(&config, cases[i].name, cases[i].cores);
+        assert_string_equal(config.server.node_id, cases[i].node_id);
+        assert_int_equal(config.server.threads, cases[i].threads);
+    }
+}
+
+static void advertise_addr_follows_listen_addr_unless_set(void **state)
+{
+    (void)state;
+    check_set("server.listen_addr", "10.0.0.7:0");
+    assert_int_equal(config_validate(&config, &problem), ERR_NONE);
+    assert_string_equal(config.cluster.advertise_addr, "10.0.0.7:0");
+    check_set("cluster.advertise_addr", "a.example.com:80");
+    assert_int_equal(config_validate(&config, &problem), ERR_NONE);
+    assert_string_equal(config.cluster.advertise_addr, "a.example.com:80");
+}
+
+static void threads_beyond_connections_are_refused(void **state)
+{
+    (void)state;
+    check_set("server.threads", "17");
+    check_set("server.max_connections", "16");
+    assert_int_equal(config_validate(&config, &problem), ERR_INVALID_FIELD);
+    assert_string_equal(problem.text, "server.max_connections: must be at least server.threads, 17 "
+                                      "(--set), is 16 (--set)");
+    check_set("server.threads", "16");
+    assert_int_equal(config_validate(&config, &problem), ERR_NONE);
+}
+
+static void tombstones_outlive_two_rounds_where_nodes_replicate(void **state)
+{
+    (void)state;
+    check_set("replication.anti_entropy_secs", "301");
+    assert_int_equal(config_validate(&config, &problem), ERR_NONE);
+    check_set("cluster.enabled", "true");
+    assert_int_equal(config_validate(&config, &problem), ERR_INVALID_FIELD);
+    assert_string_equal(problem.text,
+                        "replication.tombstone_secs: must be at least twice "
+                        "replication.anti_entropy_secs, 301 (--set), is 600 (default)");
+    check_set("replication.enabled", "false");
+    assert_int_equal(config_validate(&config, &problem), ERR_NONE);
+    check_set("replication.enabled", "true");
+    check_set("replication.anti_entropy_secs", "300");
+    assert_int_equal(config_validate(&config, &problem), ERR_NONE);
+}
+
+static void peer_that_is_there_twice_is_refused(void **state)
+{
+    (void)state;
+    check_set("cluster.peers", "a:1,b:1,a:1");
+    assert_int_equal(config_validate(&config, &problem), ERR_INVALID_FIELD);
+    assert_string_equal(problem.text, "--set: cluster.peers: \"a:1\" is there twice");
+}
+
+static void same_compares_values_and_not_sources(void **state)
+{
+    (void)state;
+    struct config other;
+    config_init(&other, "host-17", 8);
+    check_set("lease.ttl_secs", "30");
+    for (size_t i = 0; i < CONFIG_SETTINGS; i++)
+        assert_true(config_same(&config, &other, &config_settings[i]));
+    static const char *const changes[][2] = {
+        {"server.zone", "z"},  {"lease.ttl_secs", "31"},          {"cluster.enabled", "true"},
+        {"log.level", "warn"}, {"server.max_body_bytes", "2048"}, {"cluster.peers", "a:1"},
+    };
+    for (size_t i = 0; i < COUNT(changes); i++) {
+        check_set(changes[i][0], changes[i][1]);
+        assert_false(config_same(&config, &other, config_find(changes[i][0])));
+    }
+    assert_int_equal(config_set_text(&other, "cluster.peers", "a:2", "", &problem), ERR_NONE);
+    assert_false(config_same(&config, &other, config_find("cluster.peers")));
+    config_free(&other);
+}
+
+static void json_has_the_types_of_the_values(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {"server.zone", "server.max_body_bytes", "cluster.enabled",
+                                       "cluster.peers", "log.level"};
+    struct text out = {0};
+    struct json_writer w = jw_to(&out, CASING_SNAKE);
+    check_set("cluster.peers", "a:1,b:2");
+    jw_open(&w, '[');
+    for (size_t i = 0; i < COUNT(keys); i++)
+        config_write_json(&w, &config, config_find(keys[i]));
+    jw_close(&w, ']');
+    assert_string_equal(text_string(&out), "[\"zone1\",4194304,false,[\"a:1\",\"b:2\"],\"info\"]");
+    text_free(&out);
+}
+
+static void secrets_are_masked(void **state)
+{
+    (void)state;
+    struct config_setting secret = *config_find("server.zone");
+    struct text out = {0};
+    struct json_writer w = jw_to(&out, CASING_SNAKE);
+    secret.secret = true;
+    config_write_text(&out, &config, &secret);
+    config_write_json(&w, &config, &secret);
+    assert_string_equal(text_string(&out), "***\"***\"");
+    text_free(&out);
+}
+
+static void free_twice_and_null_are_harmless(void **state)
+{
+    (void)state;
+    check_set("cluster.peers", "a:1");
+    config_free(&config);
+    config_free(&config);
+    config_free(NULL);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(defaults_are_those_of_the_contract),
+        TEST(hot_are_log_level_rate_limit_and_guard),
+        TEST(every_setting_is_documented),
+        TEST(unknown_keys_are_refused_with_what_was_meant),
+        TEST(key_is_quoted_in_the_message),
+        TEST(sections_are_known_by_their_whole_name),
+        TEST(source_is_the_last_that_set_it),
+        TEST(source_that_is_long_keeps_its_end),
+        TEST(source_that_is_no_utf8_is_mended),
+        TEST(host_gives_node_id_and_threads),
+        TEST(advertise_addr_follows_listen_addr_unless_set),
+        TEST(threads_beyond_connections_are_refused),
+        TEST(tombstones_outlive_two_rounds_where_nodes_replicate),
+        TEST(peer_that_is_there_twice_is_refused),
+        TEST(same_compares_values_and_not_sources),
+        TEST(json_has_the_types_of_the_values),
+        TEST(secrets_are_masked),
+        TEST(free_twice_and_null_are_harmless),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

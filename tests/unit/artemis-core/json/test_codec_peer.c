@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Proves of what nodes say to each other: what is written is read as it was, however it is cut into
+ * pieces; and what is not as it should be is refused or passed over, never taken for something
+ * else. In these tests ' stands for " in JSON.
+ */
+#include "artemis-core/json/codec_peer.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/support/cmocka_all.h"
+#include "tests/support/failing_malloc.h"
+
+/* What was read: a line each, and counts. */
+struct story {
+    struct text lines;
+    uint64_t records;
+    enum peer_list last_list;
+    uint64_t numbers, last_number;
+};
+
+static void on_record(void *context, enum peer_list list, const struct wire_record *record)
+{
+    struct story *story = context;
+    char line[1024];
+    struct instance_key key;
+    struct field_problem problem;
+    struct slice parts[KEY_FIELDS];
+    for (enum instance_field part = 0; part < KEY_FIELDS; part++)
+        parts[part] = record->instance ? instance_text(record->instance, part)
+                                       : instance_key_part(record->key, part);
+    assert_int_equal(instance_key_make(parts, &key, &problem), ERR_NONE);
+    int size = snprintf(line, sizeof(line), "%d %.*s/%.*s %llu %.*s %llu%s\n", (int)list,
+                        (int)parts[FIELD_SERVICE].size, parts[FIELD_SERVICE].data,
+                        (int)parts[FIELD_INSTANCE].size, parts[FIELD_INSTANCE].data,
+                        (unsigned long long)record->version.stamp, (int)record->version.origin.size,
+                        record->version.origin.data, (unsigned long long)record->age_ms,
+                        record->deleted ? " deleted" : "");
+    text_append(&story->lines, line, (size_t)size);
+    story->records++;
+    story->last_list = list;
+}
+
+static void on_number(void *context, uint64_t number)
+{
+    struct story *story = context;
+    story->numbers++;
+    story->last_number = number;
+}
+
+static struct peer_reader *reader;
+static struct story story;
+
+static int set_up(void **state)
+{
+    (void)state;
+    story = (struct story){0};
+    assert_int_equal(peer_reader_create(on_record, on_number, &story, &reader), ERR_NONE);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    peer_reader_free(reader);
+    text_free(&story.lines);
+    return 0;
+}
+
+static void start_again(void)
+{
+    tear_down(NULL);
+    set_up(NULL);
+}
+
+static char *quoted(const char *body)
+{
+    char *text = strdup(body);
+    for (char *c = text; *c; c++)
+        if (*c == '\'')
+            *c = '"';
+    return text;
+}
+
+static enum error feed_text(const char *body)
+{
+    char *text = quoted(body);
+    enum error error = peer_reader_feed(reader, slice_of(text));
+    free(text);
+    return error;
+}
+
+static enum error feed_bytes(struct slice body)
+{
+    enum error error = ERR_NONE;
+    for (size_t i = 0; i < body.size && !error; i++)
+        error = peer_reader_feed(reader, (struct slice){body.data + i, 1});
+    return error;
+}
+
+#define KEY_A "'region_id':'r','zone_id':'z','service_id':'s','instance_id':'a'"
+
+/* --- round trips --- */
+
+static struct instance *made(const char *id, const char *status)
+{
+    const struct metadata_entry metadata[] = {{SLICE("quote"), SLICE("\"}{][\\ \xc3\xa9")},
+                                              {SLICE("empty"), SLICE("")}};
+    const struct instance_spec spec = {
+        .text = {[FIELD_REGION] = SLICE("r"),
+                 [FIELD_ZONE] = SLICE("z"),
+                 [FIELD_SERVICE] = SLICE("s"),
+                 [FIELD_GROUP] = SLICE("g"),
+                 [FIELD_INSTANCE] = slice_of(id),
+                 [FIELD_IP] = SLICE("10.0.0.1"),
+                 [FIELD_STATUS] = slice_of(status)},
+        .port = 8080,
+        .metadata = metadata,
+        .metadata_count = 2,
+    };
+    struct instance *instance = NULL;
+    struct field_problem problem;
+    assert_int_equal(instance_create(&spec, &instance, &problem), ERR_NONE);
+    return instance;
+}
+
+/* An answer with all that an answer can have. */
+static struct text whole_answer(void)
+{
+    struct text text = {0};
+    struct json_writer w = jw_to(&text, CASING_SNAKE);
+    jw_open(&w, '{');
+    jw_name(&w, "services"), jw_open(&w, '['), jw_open(&w, '{');
+    jw_name(&w, "service_id"), jw_string(&w, "s");
+    jw_name(&w, "instances"), jw_open(&w, '[');
+    for (int i = 0; i < 3; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "}]\"i%d", i);
+        struct instance *instance = made(id, "up");
+        struct wire_record record = {.instance = instance,
+                                     .version = {1000 + (uint64_t)i, SLICE("node-1")},
+                                     .age_ms = (uint64_t)i * 7};
+        codec_write_peer_instance(&w, &record, false);
+        instance_unref(instance);
+    }
+    jw_close(&w, ']'), jw_close(&w, '}'), jw_close(&w, ']');
+    struct instance *gone = made("gone", "up");
+    struct wire_record record = {
+        .instance = gone, .version = {77, SLICE("n")}, .age_ms = 5, .deleted = true};
+    jw_name(&w, "tombstones"), jw_open(&w, '[');
+    codec_write_peer_key(&w, &record, false);
+    jw_close(&w, ']');
+    instance_unref(gone);
+    jw_name(&w, "digests"), jw_open(&w, '['), jw_u64(&w, 9007199254740991), jw_u64(&w, 0);
+    jw_close(&w, ']');
+    jw_name(&w, "complete"), jw_bool(&w, true);
+    jw_close(&w, '}');
+    assert_false(text_failed(&text));
+    return text;
+}
+
+static const char whole_story[] = "0 s/}]\"i0 1000 node-1 0\n"
+                                  "0 s/}]\"i1 1001 node-1 7\n"
+                                  "0 s/}]\"i2 1002 node-1 14\n"
+                                  "1 s/gone 77 n 5 deleted\n";
+
+static void check_whole_story(void)
+{
+    assert_int_equal(story.lines.size, strlen(whole_story));
+    assert_memory_equal(story.lines.data, whole_story, story.lines.size);
+    assert_int_equal(story.numbers, 2);
+    assert_true(story.last_number == 0);
+    assert_true(peer_reader_ended(reader) && peer_reader_complete(reader));
+    assert_int_equal(peer_reader_invalid(reader), 0);
+}
+
+static void round_trip_in_one_piece(void **state)
+{
+    (void)state;
+    struct text text = whole_answer();
+    assert_int_equal(peer_reader_feed(reader, (struct slice){text.data, text.size}), ERR_NONE);
+    check_whole_story();
+    text_free(&text);
+}
+
+static void round_trip_byte_by_byte(void **state)
+{
+    (void)state;
+    struct text text = whole_answer();
+    assert_int_equal(feed_bytes((struct slice){text.data, text.size}), ERR_NONE);
+    check_whole_story();
+    text_free(&text);
+}
+
+static void round_trip_in_random_pieces(void **state)
+{
+    (void)state;
+    struct text text = whole_answer();
+    srand(1);
+    for (int round = 0; round < 300; round++) {
+        start_again();
+        for (size_t at = 0; at < text.size;) {
+            size_t size = (size_t)rand() % 40;
+            size = size < text.size - at ? size : text.size - at;
+            assert_int_equal(peer_reader_feed(reader, (struct slice){text.data + at, size}),
+                             ERR_NONE);
+            at += size;
+        }
+        check_whole_story();
+    }
+    text_free(&text);
+}
+
+static void instance_comes_back_with_all_its_content(void **state)
+{
+    (void)state;
+    struct instance *instance = made("a", "strange-word");
+    struct text text = {0};
+    struct json_writer w = jw_to(&text, CASING_SNAKE);
+    struct wire_record record = {.instance = instance, .version = {1, SLICE("n")}};
+    codec_write_peer_instance(&w, &record, false);
+    json_t *root = json_loadb(text.data, text.size, 0, NULL);
+    assert_non_null(root);
+    assert_string_equal(json_string_value(json_object_get(root, "status")), "strange-word");
+    assert_int_equal(json_object_size(json_object_get(root, "metadata")), 2);
+    json_decref(root);
+    text_free(&text);
+    instance_unref(instance);
+}
+
+static void plain_form_has_no_version_and_every_part_of_a_key(void **state)
+{
+    (void)state;
+    const struct slice parts[KEY_FIELDS] = {[FIELD_REGION] = SLICE("r"),
+                                            [FIELD_ZONE] = SLICE("z"),
+                                            [FIELD_SERVICE] = SLICE("s"),
+                                            [FIELD_INSTANCE] = SLICE("a")};
+    struct instance_key key;
+    struct field_problem problem;
+    assert_int_equal(instance_key_make(parts, &key, &problem), ERR_NONE);
+    struct wire_record record = {.key = &key, .version = {5, SLICE("n")}, .deleted = true};
+    struct text text = {0};
+    struct json_writer w = jw_to(&text, CASING_SNAKE);
+    codec_write_peer_key(&w, &record, true);
+    json_t *root = json_loadb(text.data, text.size, 0, NULL);
+    assert_int_equal(json_object_size(root), KEY_FIELDS);
+    assert_string_equal(json_string_value(json_object_get(root, "group_id")), "");
+    json_decref(root);
+    text_free(&text);
+}
+
+static void plain_form_has_no_status_that_it_would_not_know(void **state)
+{
+    (void)state;
+    struct instance *instance = made("a", "strange-word");
+    struct wire_record record = {.instance = instance, .version = {5, SLICE("n")}};
+    struct text text = {0};
+    struct json_writer w = jw_to(&text, CASING_SNAKE);
+    codec_write_peer_instance(&w, &record, true);
+    json_t *root = json_loadb(text.data, text.size, 0, NULL);
+    assert_string_equal(json_string_value(json_object_get(root, "status")), "unknown");
+    assert_null(json_object_get(root, "version"));
+    assert_null(json_object_get(root, "age_ms"));
+    json_decref(root);
+    text_free(&text);
+    instance_unref(instance);
+}
+
+/* --- lists --- */
+
+static void lists_are_told_apart(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        enum peer_list list;
+    } lists[] = {
+        {"instance_keys", PEER_LIST_KEYS},        {"instanceKeys", PEER_LIST_KEYS},
+        {"tombstones", PEER_LIST_KEYS},           {"failed_instance_keys", PEER_LIST_FAILED},
+        {"failedInstanceKeys", PEER_LIST_FAILED}, {"failed_instances", PEER_LIST_FAILED},
+        {"failedInstances", PEER_LIST_FAILED}};
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        char body[256];
+        start_again();
+        snprintf(body, sizeof(body), "{'code':'x','%s':[{" KEY_A "}]}", lists[i].name);
+        assert_int_equal(feed_text(body), ERR_NONE);
+        assert_int_equal(story.records, 1);
+        assert_int_equal(story.last_list, lists[i].list);
+    }
+}
+
+static void unknown_members_are_passed_over(void **state)
+{
+    (void)state;
+    assert_int_equal(feed_text("{'new':{'deep':[{'x':[1,2,{}]}]},'others':[{" KEY_A "}],"
+                               "'word':'instances','n':-1.5e300,'instance_keys':[{" KEY_A
+                               ",'more':{'instances':[{}]},'most':[[1],{}]}],'end':null}"),
+                     ERR_NONE);
+    assert_int_equal(story.records, 1);
+    assert_int_equal(story.numbers, 0);
+    assert_true(peer_reader_ended(reader));
+}
+
+static void what_is_no_object_in_a_list_is_passed_over(void **state)
+{
+    (void)state;
+    assert_int_equal(feed_text("{'instance_keys':[1,'x',null,[],[{}],{" KEY_A "}]}"), ERR_NONE);
+    assert_int_equal(story.records, 1);
+    start_again(); /* a text in a record is no name of what follows it */
+    assert_int_equal(feed_text("{'instance_keys':[{" KEY_A ",'ip':'tombstones'},[{" KEY_A "}]]}"),
+                     ERR_NONE);
+    assert_int_equal(story.records, 1);
+    start_again();
+    assert_int_equal(feed_text("{'instance_keys':[{" KEY_A ",'x':'tombstones'},[{" KEY_A "}]]}"),
+                     ERR_NONE);
+    assert_int_equal(story.records, 1);
+    start_again(); /* nor is one before it */
+    assert_int_equal(feed_text("{'instance_keys':['tombstones',{" KEY_A "},[{" KEY_A "}]]}"),
+                     ERR_NONE);
+    assert_int_equal(story.records, 1);
+}
+
+static void invalid_records_are_counted_and_passed_over(void **state)
+{
+    (void)state;
+    assert_int_equal(feed_text("{'instance_keys':[{},{'region_id':1},"
+                               "{" KEY_A ",'version':-1},"
+                               "{" KEY_A ",'version':4611686018427387905,'origin':'x'},"
+                               "{" KEY_A ",'version':5},"
+                               "{" KEY_A ",'version':'5','origin':'x'},"
+                               "{" KEY_A ",'version':5,'origin':'x'}],"
+                               "'instances':[{" KEY_A ",'port':70000}]}"),
+                     ERR_NONE);
+    assert_int_equal(story.records, 1);
+    assert_int_equal(peer_reader_invalid(reader), 7);
+}
+
+static void record_without_a_version_is_of_an_older_artemis(void **state)
+{
+    (void)state;
+    assert_int_equal(feed_text("{'instance_keys':[{" KEY_A "}]}"), ERR_NONE);
+    assert_memory_equal(story.lines.data, "1 s/a 0  0\n", 11);
+}
+
+/* --- the end --- */
+
+static bool is_complete(const char *body)
+{
+    start_again();
+    assert_int_equal(feed_text(body), ERR_NONE);
+    return peer_reader_complete(reader);
+}
+
+static void complete_is_the_last_member_of_the_root_and_true(void **state)
+{
+    (void)state;
+    assert_true(is_complete("{'complete':true}"));
+    assert_true(is_complete("{'a':1,'complete' : true }\n"));
+    assert_false(is_complete("{}"));
+    assert_false(is_complete("{'complete':false}"));
+    assert_false(is_complete("{'complete':'true'}"));
+    assert_false(is_complete("{'complete':true,'services':[]}"));
+    assert_false(is_complete("{'complete':true,'complete':false}"));
+    assert_false(is_complete("{'x':{'complete':true}}"));
+    assert_false(is_complete("{'x':'complete','y':true}"));
+    assert_false(is_complete("{'complete':true"));
+    assert_false(is_complete("{'complete':[true]}"));
+}
+
+static void truncated_anywhere_it_is_not_whole(void **state)
+{
+    (void)state;
+    struct text text = whole_answer();
+    for (size_t size = 0; size < text.size; size++) {
+        start_again();
+        assert_int_equal(peer_reader_feed(reader, (struct slice){text.data, size}), ERR_NONE);
+        assert_false(peer_reader_ended(reader) || peer_reader_complete(reader));
+        assert_true(story.records <= 4);
+    }
+    text_free(&text);
+}
+
+/* --- refused --- */
+
+static void garbage_is_refused(void **state)
+{
+    (void)state;
+    static const char *const bodies[] = {"x",
+                                         "<html>",
+                                         "]",
+                                         "}",
+                                         "{]",
+                                         "[}",
+                                         "{'a':[}",
+                                         "{}}",
+                                         "503 Service Unavailable",
+                                         "{'instance_keys':[{'region_id' 'r'}]}",
+                                         "{'instance_keys':[{'a':nonsense}]}",
+                                         "{'a':123456789012345678901234567890123456}"};
+    for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+        start_again();
+        assert_int_equal(feed_text(bodies[i]), ERR_INVALID_JSON);
+        assert_int_equal(story.records, 0);
+        char *text = quoted(bodies[i]);
+        start_again();
+        assert_int_equal(feed_bytes(slice_of(text)), ERR_INVALID_JSON);
+        free(text);
+    }
+}
+
+static void nesting_has_a_limit(void **state)
+{
+    (void)state;
+    assert_int_equal(feed_text("{'a':[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]}"), ERR_NONE);
+    assert_true(peer_reader_ended(reader));
+    start_again();
+    assert_int_equal(feed_text("{'a':[[[[[[[[[[[[[[[["), ERR_INVALID_JSON);
+}
+
+static void record_that_is_too_long_is_refused(void **state)
+{
+    (void)state;
+    static char filler[4096];
+    memset(filler, 'x', sizeof(filler));
+    assert_int_equal(feed_text("{'instance_keys':[{" KEY_A ",'more':'"), ERR_NONE);
+    enum error error = ERR_NONE;
+    size_t fed = 0;
+    for (; !error && fed < 2 * PEER_RECORD_BYTES_MAX; fed += sizeof(filler))
+        error = peer_reader_feed(reader, (struct slice){filler, sizeof(filler)});
+    assert_int_equal(error, ERR_TOO_MANY_ITEMS);
+    assert_true(fed <= PEER_RECORD_BYTES_MAX + sizeof(filler));
+}
+
+static void text_outside_of_records_may_be_of_any_length(void **state)
+{
+    (void)state;
+    static char filler[4096];
+    memset(filler, 'x', sizeof(filler));
+    assert_int_equal(feed_text("{'message':'"), ERR_NONE);
+    for (size_t fed = 0; fed < 2 * PEER_RECORD_BYTES_MAX; fed += sizeof(filler))
+        assert_int_equal(peer_reader_feed(reader, (struct slice){filler, sizeof(filler)}),
+                         ERR_NONE);
+    assert_int_equal(feed_text("','instance_keys':[{" KEY_A "}]}"), ERR_NONE);
+    assert_int_equal(story.records, 1);
+}
+
+/* --- without memory --- */
+
+static void every_allocation_may_fail(void **state)
+{
+    (void)state;
+    struct text text = whole_answer();
+    long failures = 0;
+    for (long n = 1;; n++) {
+        long live = failing_malloc_live();
+        struct story other = {0};
+        struct peer_reader *made_reader = NULL;
+        text_reserve(&other.lines, 4096);
+        failing_malloc_after(n);
+        enum error error = peer_reader_create(on_record, on_number, &other, &made_reader);
+        if (!error)
+            error = peer_reader_feed(made_reader, (struct slice){text.data, text.size});
+        bool failed = failing_malloc_happened();
+        failing_malloc_after(-1);
+        peer_reader_free(made_reader);
+        text_free(&other.lines);
+        assert_int_equal(failing_malloc_live(), live);
+        if (!failed) {
+            assert_int_equal(error, ERR_NONE);
+            break;
+        }
+        failures++;
+        if (error != ERR_NO_MEMORY)
+            fail_msg("allocation %ld: error %d", n, (int)error);
+    }
+    assert_true(failures > 10);
+    text_free(&text);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(round_trip_in_one_piece),
+        TEST(round_trip_byte_by_byte),
+        TEST(round_trip_in_random_pieces),
+        TEST(instance_comes_back_with_all_its_content),
+        TEST(plain_form_has_no_version_and_every_part_of_a_key),
+        TEST(plain_form_has_no_status_that_it_would_not_know),
+        TEST(lists_are_told_apart),
+        TEST(unknown_members_are_passed_over),
+        TEST(what_is_no_object_in_a_list_is_passed_over),
+        TEST(invalid_records_are_counted_and_passed_over),
+        TEST(record_without_a_version_is_of_an_older_artemis),
+        TEST(complete_is_the_last_member_of_the_root_and_true),
+        TEST(truncated_anywhere_it_is_not_whole),
+        TEST(garbage_is_refused),
+        TEST(nesting_has_a_limit),
+        TEST(record_that_is_too_long_is_refused),
+        TEST(text_outside_of_records_may_be_of_any_length),
+        TEST(every_allocation_may_fail),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

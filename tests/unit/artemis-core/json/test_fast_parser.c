@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The reader of ordinary records must never read what Jansson reads otherwise. So: whatever it
+ * takes, Jansson takes too and finds the same (tests/support/parser_agreement.h); and what it is
+ * for,
+ * it takes. Texts are made from ordinary ones by random damage (SEED replays). In these tests '
+ * stands for " in JSON.
+ */
+#include "artemis-core/json/fast_parser.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/support/cmocka_all.h"
+#include "tests/support/parser_agreement.h"
+
+enum { DAMAGED_BODIES = 200000, LIMIT = 100, TEXT_BYTES = 2048 };
+
+static const char *const ordinary[] = {
+    "{'instance_keys':[{'region_id':'local','zone_id':'zone1','service_id':'web','instance_id':'w'}"
+    "]}",
+    "{'instanceKeys':[{'regionId':'l','zoneId':'z','serviceId':'S','groupId':'','instanceId':'i1'},"
+    "{'regionId':'l','zoneId':'z','serviceId':'S','instanceId':'i2'}]}",
+    " {\n 'instance_keys' : [ { 'region_id' : 'a b' , 'zoneId':'z' } , {'instance_id':'x'} "
+    "]\t}\r\n",
+    "{'instance_keys':[{'group_id':'default','region_id':'','zone_id':'/"
+    "?#','service_id':'A.b_c'}]}",
+    "{'instance_keys':[{'region_id':'r','instance_id':'i','version':117712345678901234,"
+    "'origin':'node-1','age_ms':0},{'age_ms' : 12 , 'version':7,'origin':''}]}",
+    "{'instance_keys':[{'region_id':'r\xC3\xBC\xF0\x9F\x98\x80','zone_id':null,'ip':'x\x7f'}]}",
+    "{'instances':[{'region_id':'r','zone_id':'z','service_id':'s','instance_id':'i','ip':'::1',"
+    "'port':8080,'url':'http://x','status':'up','machine_name':'m','protocol':'http',"
+    "'health_check_url':'/h','metadata':{'a':'b','':'','c':'\xE2\x82\xAC'}}]}",
+    "{'instances':[{'metadata':null,'port':0,'healthCheckUrl':'h','machineName':'m','instanceId':"
+    "'i','serviceId':'S','zoneId':'z','regionId':'r','url':'u'},{'metadata':{},'ip':null}]}",
+    "{'instances':[{'region_id':'r','zone_id':'z','service_id':'s','instance_id':'i','ip':'a',"
+    "'port':70000,'metadata':{'a':'b'},'version':999999999999999999,'origin':'','age_ms':3}]}",
+};
+
+static const char *const ordinary_records[] = {
+    "{'region_id':'r','zone_id':'z','service_id':'s','instance_id':'i','ip':'10.0.0.1','port':80,"
+    "'url':'http://10.0.0.1:80','status':'up','metadata':{'a':'b'},'version':117712345678901234,"
+    "'origin':'node-1','age_ms':1234} , and more",
+    "{'region_id':'r','zone_id':'z','service_id':'s','instance_id':'i','version':5,'origin':'n',"
+    "'age_ms':1,'deleted':true}",
+    "{ 'deleted' : false , 'origin':null,'version':null,'age_ms':null,'port':null } ]",
+};
+
+static size_t quote(const char *from, char to[TEXT_BYTES])
+{
+    size_t size = strlen(from);
+    assert_true(size < TEXT_BYTES);
+    for (size_t i = 0; i <= size; i++)
+        to[i] = from[i] == '\'' ? '"' : from[i];
+    return size;
+}
+
+/* As whatever it may be. */
+static bool taken(struct slice text)
+{
+    bool body = hot_check_body(text, true, LIMIT) || hot_check_body(text, false, LIMIT);
+    return hot_check_record(text) || body;
+}
+
+static bool text_is_taken(const char *text)
+{
+    char room[TEXT_BYTES];
+    return taken((struct slice){room, quote(text, room)});
+}
+
+static void ordinary_texts_are_taken(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(ordinary) / sizeof(ordinary[0]); i++)
+        if (!text_is_taken(ordinary[i]))
+            fail_msg("left alone: %s", ordinary[i]);
+    for (size_t i = 0; i < sizeof(ordinary_records) / sizeof(ordinary_records[0]); i++)
+        if (!text_is_taken(ordinary_records[i]))
+            fail_msg("left alone: %s", ordinary_records[i]);
+}
+
+static void other_bodies_are_left_alone(void **state)
+{
+    (void)state;
+    static const char *const bodies[] = {
+        "",
+        "[]",
+        "{}",
+        "{'instance_keys':[]}",
+        "{'instance_keys':[{}]}",
+        "{'instance_keys':null}",
+        "{'instances':{'region_id':'a'}}",
+        "{'instanceKey':[{'region_id':'a'}]}",
+        "{'instance_keys':[{'region_id':'a'}],'x':1}",
+        "{'instance_keys':[{'region_id':'a'},]}",
+        "{'instance_keys':[{'region_id':'a'},null]}",
+        "{'instance_keys':[{'region_id':'a'}]",
+        "{'instance_keys':[{'region_id':'a'}]}}",
+        "{'instance_keys':[{'region_id':'a'}]} x",
+    };
+    for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++)
+        if (text_is_taken(bodies[i]))
+            fail_msg("taken: %s", bodies[i]);
+}
+
+static const char *const odd_members[] = {
+    "'region_id':'a','x':'b'",
+    "'region_id':'a','region_id':'a'",
+    "'region_id':'a','regionId':'a'",
+    "'region_id':null,'regionId':'a'",
+    "'region_i':'a'",
+    "'region_idx':'a'",
+    "'region_id':'\\u0061'",
+    "'region_id':'a\\\\b'",
+    "'region_id':'\xFC'",
+    "'region_id':'\xC0\x80'",
+    "'region_id':'\xED\xA0\x80'",
+    "'region_id':'a\nb'",
+    "'region_id':'a long text\x80 of bytes'",
+    "'region_id':'a long text\x1F of bytes'",
+    "'region_id':'a long text\\\\ of bytes'",
+    "'region_id':1",
+    "'region_id':nul",
+    "'region_id':nullx",
+    "'region_id':['a']",
+    "'region_id':{'a':'b'}",
+    "'region_id':true",
+    "'region_id':'a',",
+    "'region_id' 'a'",
+    "'region_id':'a",
+    "'region_id'",
+    "region_id:'a'",
+    "'port':01",
+    "'port':-1",
+    "'port':-0",
+    "'port':1.5",
+    "'port':1e3",
+    "'port':1E3",
+    "'port':+1",
+    "'port':0x1",
+    "'port':'80'",
+    "'port':true",
+    "'port':1234567890123456789",
+    "'port':80,'port':80",
+    "'version':'1'",
+    "'age_ms':1,'age_ms':1",
+    "'ageMs':1",
+    "'origin':1",
+    "'deleted':1",
+    "'deleted':truex",
+    "'deleted':'true'",
+    "'metadata':[]",
+    "'metadata':'a'",
+    "'metadata':{'a':1}",
+    "'metadata':{'a':true}",
+    "'metadata':{'a':null}",
+    "'metadata':{'a':{'b':'c'}}",
+    "'metadata':{'a':'b','a':'b'}",
+    "'metadata':{'a':'b',}",
+    "'metadata':{,}",
+    "'metadata':{'a'}",
+    "'metadata':{'a':'b'",
+    "'metadata':{'a':'\\n'}",
+    "'metadata':{'\\n':'a'}",
+};
+
+static void other_records_are_left_alone(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(odd_members) / sizeof(odd_members[0]); i++) {
+        char text[TEXT_BYTES];
+        snprintf(text, sizeof(text), "{%s}", odd_members[i]);
+        if (text_is_taken(text))
+            fail_msg("taken: %s", text);
+        snprintf(text, sizeof(text), "{'instances':[{'zone_id':'z',%s}]}", odd_members[i]);
+        if (text_is_taken(text))
+            fail_msg("taken: %s", text);
+    }
+    assert_false(taken(SLICE("{\"region_id\":\"a\0b\"}")));
+    assert_false(taken(SLICE("{\"region_id\0\":\"a\"}")));
+}
+
+/* A part of a record is none; nor is anything behind it looked at. */
+static void record_cut_anywhere_is_left_alone(void **state)
+{
+    (void)state;
+    char text[TEXT_BYTES];
+    size_t size = quote(ordinary_records[1], text);
+    for (size_t cut = 0; cut < size; cut++) {
+        struct fast_item item;
+        char *part = malloc(cut + 1); /* of its size, so that reading on is noticed */
+        memcpy(part, text, cut);
+        part = realloc(part, cut ? cut : 1);
+        assert_false(fast_item_read((struct slice){part, cut}, &item));
+        free(part);
+    }
+    assert_true(taken((struct slice){text, size}));
+}
+
+static void metadata_of_64_entries_and_one_more(void **state)
+{
+    (void)state;
+    struct text text = {0};
+    for (int count = METADATA_ENTRIES_MAX; count <= METADATA_ENTRIES_MAX + 1; count++) {
+        text_clear(&text);
+        text_append_string(&text, "{\"metadata\":{");
+        for (int i = 0; i < count; i++)
+            text_printf(&text, "%s\"%d\":\"v\"", i ? "," : "", i);
+        text_append_string(&text, "}}");
+        assert_int_equal(taken((struct slice){text.data, text.size}),
+                         count == METADATA_ENTRIES_MAX);
+    }
+    text_free(&text);
+}
+
+static void more_items_than_the_limit_are_left_alone(void **state)
+{
+    (void)state;
+    struct text body = {0};
+    text_append_string(&body, "{\"instance_keys\":[");
+    for (int i = 0; i < LIMIT; i++)
+        text_printf(&body, "%s{\"instance_id\":\"%d\"}", i ? "," : "", i);
+    size_t size = body.size;
+    text_append_string(&body, "]}");
+    assert_true(hot_check_body((struct slice){body.data, body.size}, true, LIMIT));
+    body.size = size;
+    text_append_string(&body, ",{\"instance_id\":\"one more\"}]}");
+    assert_false(hot_check_body((struct slice){body.data, body.size}, true, LIMIT));
+    text_free(&body);
+}
+
+static void camel_names_are_noticed_item_by_item(void **state)
+{
+    (void)state;
+    struct fast_list list;
+    struct fast_item item;
+    assert_true(fast_list_scan(
+        SLICE("{\"instance_keys\":[{\"zone_id\":\"a\"},{\"zoneId\":\"b\"}]}"), true, LIMIT, &list));
+    assert_false(list.camel_root);
+    fast_list_read(&list, 0, &item);
+    assert_false(item.camel);
+    fast_list_read(&list, 1, &item);
+    assert_true(item.camel);
+}
+
+/* --- damage ----------------------------------------------------------------------------------- */
+
+static unsigned chance(unsigned *seed, unsigned below)
+{
+    *seed = *seed * 1103515245u + 12345u;
+    return (*seed >> 8) % below;
+}
+
+static size_t damage(unsigned *seed, char *body, size_t size, size_t room)
+{
+    static const char pieces[] =
+        "\"\"{}[],,::\\ \n\t\x01\x7f\x80\xC3\xBCregion_idnull01truemetadata";
+    size_t at = chance(seed, (unsigned)size);
+    switch (chance(seed, 4)) {
+    case 0: /* another byte */
+        body[at] = pieces[chance(seed, sizeof(pieces) - 1)];
+        return size;
+    case 1: /* a byte less */
+        memmove(body + at, body + at + 1, size - at - 1);
+        return size - 1;
+    case 2: /* a byte more */
+        if (size == room)
+            return size;
+        memmove(body + at + 1, body + at, size - at);
+        body[at] = pieces[chance(seed, sizeof(pieces) - 1)];
+        return size + 1;
+    default: /* a piece of itself once more */
+    {
+        size_t length = 1 + chance(seed, (unsigned)(size - at));
+        if (size + length > room)
+            return size;
+        memmove(body + at + length, body + at, size - at);
+        return size + length;
+    }
+    }
+}
+
+static void damaged_texts_are_read_as_jansson_does(void **state)
+{
+    (void)state;
+    enum {
+        BODIES = sizeof(ordinary) / sizeof(ordinary[0]),
+        RECORDS = sizeof(ordinary_records) / sizeof(ordinary_records[0])
+    };
+    const char *given = getenv("SEED");
+    unsigned seed = given ? (unsigned)strtoul(given, NULL, 10) : 4711;
+    print_message("SEED=%u\n", seed);
+    unsigned count = 0;
+    for (int i = 0; i < DAMAGED_BODIES; i++) {
+        char text[TEXT_BYTES];
+        unsigned which = chance(&seed, BODIES + RECORDS);
+        size_t size =
+            quote(which < BODIES ? ordinary[which] : ordinary_records[which - BODIES], text);
+        for (unsigned n = 1 + chance(&seed, 3); n > 0 && size > 1; n--)
+            size = damage(&seed, text, size, sizeof(text));
+        count += taken((struct slice){text, size});
+    }
+    print_message("%u of %d damaged texts were taken\n", count, DAMAGED_BODIES);
+    assert_true(count > 1000); /* the comparison has been made */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ordinary_texts_are_taken),
+        cmocka_unit_test(other_bodies_are_left_alone),
+        cmocka_unit_test(other_records_are_left_alone),
+        cmocka_unit_test(record_cut_anywhere_is_left_alone),
+        cmocka_unit_test(metadata_of_64_entries_and_one_more),
+        cmocka_unit_test(more_items_than_the_limit_are_left_alone),
+        cmocka_unit_test(camel_names_are_noticed_item_by_item),
+        cmocka_unit_test(damaged_texts_are_read_as_jansson_does),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Proves of the stamps: each is later than the one before, whatever the wall clock does, and while
+ * the clock behaves a stamp tells its time.
+ */
+#include "artemis-core/model/stamp.h"
+
+#include <stdlib.h>
+
+#include "tests/support/cmocka_all.h"
+
+static const uint64_t NOON = 1771070400000; /* some day in 2026 */
+
+static void next_follows_a_clock_that_moves_on(void **state)
+{
+    (void)state;
+    uint64_t first = stamp_next(0, NOON);
+    uint64_t second = stamp_next(first, NOON + 1);
+    assert_int_equal(stamp_ms(first), NOON);
+    assert_int_equal(stamp_ms(second), NOON + 1);
+    assert_true(second > first);
+}
+
+static void next_counts_on_while_the_clock_stands(void **state)
+{
+    (void)state;
+    uint64_t first = stamp_next(0, NOON);
+    assert_true(stamp_next(first, NOON) == first + 1);
+    assert_int_equal(stamp_ms(first + 1), NOON);
+}
+
+static void next_counts_on_when_the_clock_jumps_back(void **state)
+{
+    (void)state;
+    uint64_t first = stamp_next(0, NOON);
+    assert_true(stamp_next(first, NOON - 3600 * 1000) == first + 1);
+    assert_true(stamp_next(first, 0) == first + 1);
+}
+
+static void next_follows_again_when_the_clock_has_caught_up(void **state)
+{
+    (void)state;
+    uint64_t version = stamp_next(0, NOON);
+    for (int i = 0; i < 100; i++)
+        version = stamp_next(version, NOON - 1000);
+    assert_int_equal(stamp_ms(version), NOON);
+    version = stamp_next(version, NOON + 1);
+    assert_true(version == (NOON + 1) << 16);
+}
+
+static void next_carries_a_full_counter_into_the_time(void **state)
+{
+    (void)state;
+    uint64_t version = stamp_next(0, NOON);
+    for (int i = 0; i < 0x10000; i++) {
+        uint64_t next = stamp_next(version, NOON);
+        assert_true(next > version);
+        version = next;
+    }
+    assert_int_equal(stamp_ms(version), NOON + 1);
+    assert_true(stamp_next(version, NOON + 1) > version);
+}
+
+static void next_is_later_under_100000_random_jumps(void **state)
+{
+    (void)state;
+    srand(1);
+    uint64_t version = 0;
+    uint64_t clock = NOON;
+    for (int i = 0; i < 100000; i++) {
+        uint64_t jump = (uint64_t)(rand() % 5000);
+        clock = rand() % 2 ? clock + jump : clock - jump;
+        uint64_t next = stamp_next(version, clock);
+        assert_true(next > version);
+        assert_true(stamp_ms(next) >= clock);
+        version = next;
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(next_follows_a_clock_that_moves_on),
+        cmocka_unit_test(next_counts_on_while_the_clock_stands),
+        cmocka_unit_test(next_counts_on_when_the_clock_jumps_back),
+        cmocka_unit_test(next_follows_again_when_the_clock_has_caught_up),
+        cmocka_unit_test(next_carries_a_full_counter_into_the_time),
+        cmocka_unit_test(next_is_later_under_100000_random_jumps),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

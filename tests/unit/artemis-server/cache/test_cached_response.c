@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Answers: what they take over, how long they live (the sanitizers watch), and the gzip form that
+ * several threads may ask for at once.
+ */
+#include "artemis-server/cache/cached_response.h"
+
+#include <assert.h>
+#include <pthread.h>
+
+#include "artemis-core/base/gzip.h"
+#include "tests/unit/artemis-server/registry/registry_fixture.h"
+
+static struct cached_response *make_answer(size_t body_bytes, uint64_t version)
+{
+    struct text body = {0};
+    struct cached_response *answer = NULL;
+    for (size_t i = 0; i < body_bytes; i++)
+        text_append_char(&body, (char)('a' + i % 26));
+    assert_false(text_failed(&body));
+    assert_int_equal(cached_response_create(&body, version, &answer), ERR_NONE);
+    assert_null(body.data); /* taken over */
+    assert_int_equal(body.size, 0);
+    return answer;
+}
+
+static void answer_has_body_version_and_etag(void **state)
+{
+    (void)state;
+    struct cached_response *answer = make_answer(3, 1770000000000001ull);
+    assert_int_equal(answer->body.size, 3);
+    assert_memory_equal(answer->body.data, "abc", 3);
+    assert_int_equal(answer->version, 1770000000000001ull);
+    assert_string_equal(answer->etag, "\"1770000000000001\"");
+    cached_response_unref(answer);
+}
+
+static void etag_has_room_for_the_largest_version(void **state)
+{
+    (void)state;
+    struct cached_response *answer = make_answer(1, UINT64_MAX);
+    assert_string_equal(answer->etag, "\"18446744073709551615\"");
+    cached_response_unref(answer);
+}
+
+static void body_keeps_no_spare_room(void **state)
+{
+    (void)state;
+    struct cached_response *answer = make_answer(1000, 1);
+    assert_int_equal(answer->body.size, 1000);
+    assert_int_equal(answer->body.capacity, 1000);
+    cached_response_unref(answer);
+}
+
+static void empty_body_is_an_answer_too(void **state)
+{
+    (void)state;
+    struct slice zipped = {0};
+    struct text back = {0};
+    struct cached_response *answer = make_answer(0, 1);
+    assert_int_equal(answer->body.size, 0);
+    assert_int_equal(cached_response_gzip(answer, &zipped), ERR_NONE);
+    assert_int_equal(gzip_decompress(zipped, 10, &back), ERR_NONE);
+    assert_int_equal(back.size, 0);
+    text_free(&back);
+    cached_response_unref(answer);
+}
+
+static void answer_lives_until_its_last_reference(void **state)
+{
+    (void)state;
+    struct cached_response *answer = make_answer(10, 1);
+    assert_ptr_equal(cached_response_ref(answer), answer);
+    cached_response_unref(answer);
+    assert_memory_equal(answer->body.data, "abcdefghij", 10);
+    cached_response_unref(answer);
+    cached_response_unref(NULL);
+}
+
+static void gzip_is_made_once_and_gives_back_the_body(void **state)
+{
+    (void)state;
+    struct slice first = {0};
+    struct slice second = {0};
+    struct text back = {0};
+    struct cached_response *answer = make_answer(100000, 1);
+    assert_int_equal(cached_response_gzip(answer, &first), ERR_NONE);
+    assert_int_equal(cached_response_gzip(answer, &second), ERR_NONE);
+    assert_ptr_equal(first.data, second.data);
+    assert_int_equal(first.size, second.size);
+    assert_true(first.size < 100000 / 10);
+    assert_int_equal(gzip_decompress(first, 100000, &back), ERR_NONE);
+    assert_int_equal(back.size, 100000);
+    assert_memory_equal(back.data, answer->body.data, 100000);
+    text_free(&back);
+    cached_response_unref(answer);
+}
+
+static void gzip_keeps_no_spare_room(void **state)
+{
+    (void)state;
+    struct slice zipped = {0};
+    struct cached_response *answer = make_answer(100000, 1);
+    assert_int_equal(cached_response_gzip(answer, &zipped), ERR_NONE);
+    assert_int_equal(answer->gzip->capacity, zipped.size);
+    cached_response_unref(answer);
+}
+
+/* --- the budget ------------------------------------------------------------------------------- */
+
+static void kept_answer_is_paid_for_until_it_is_dropped(void **state)
+{
+    (void)state;
+    struct cache_budget budget = {0};
+    struct cached_response *dropped = NULL;
+    struct slice zipped = {0};
+    struct cached_response *first = make_answer(1000, 1);
+    struct cached_response *second = make_answer(50000, 2);
+    assert_true(cached_response_put(first, &budget, SIZE_MAX));
+    assert_int_equal(budget.spent_bytes, sizeof(*first) + 1000);
+    assert_true(cached_response_put(second, &budget, SIZE_MAX));
+    assert_int_equal(second->refs, 2);
+    assert_int_equal(cached_response_gzip(second, &zipped), ERR_NONE);
+    assert_int_equal(budget.spent_bytes,
+                     2 * sizeof(*first) + 51000 + sizeof(struct text) + zipped.size);
+    cached_response_evict(second, &dropped);
+    assert_int_equal(budget.spent_bytes, sizeof(*first) + 1000);
+    cached_response_evict(first, &dropped);
+    assert_int_equal(budget.spent_bytes, 0);
+    assert_int_equal(first->refs, 2); /* until the list is freed */
+    cached_response_free_evicted(dropped);
+    cached_response_free_evicted(NULL);
+    assert_int_equal(first->refs, 1);
+    assert_int_equal(second->refs, 1);
+    cached_response_unref(first);
+    cached_response_unref(second);
+}
+
+static void gzip_of_what_is_not_kept_is_free(void **state)
+{
+    (void)state;
+    struct cache_budget budget = {0};
+    struct cached_response *dropped = NULL;
+    struct slice zipped = {0};
+    struct cached_response *answer = make_answer(1000, 1);
+    assert_true(cached_response_put(answer, &budget, SIZE_MAX));
+    cached_response_evict(answer, &dropped);
+    assert_int_equal(cached_response_gzip(answer, &zipped), ERR_NONE);
+    assert_int_equal(budget.spent_bytes, 0);
+    cached_response_free_evicted(dropped);
+    cached_response_unref(answer);
+}
+
+static void answer_beyond_the_limit_is_not_kept(void **state)
+{
+    (void)state;
+    struct cache_budget budget = {0};
+    struct cached_response *dropped = NULL;
+    struct cached_response *first = make_answer(1000, 1);
+    struct cached_response *second = make_answer(1, 2);
+    const size_t limit_bytes = sizeof(*first) + 1000;
+    assert_false(cached_response_put(first, &budget, limit_bytes - 1));
+    assert_int_equal(budget.spent_bytes, 0);
+    assert_int_equal(first->refs, 1);
+    assert_true(cached_response_put(first, &budget, limit_bytes));
+    assert_false(cached_response_put(second, &budget, limit_bytes));
+    assert_int_equal(budget.spent_bytes, limit_bytes);
+    cached_response_evict(first, &dropped);
+    assert_true(cached_response_put(second, &budget, limit_bytes));
+    cached_response_evict(second, &dropped);
+    cached_response_free_evicted(dropped);
+    cached_response_unref(first);
+    cached_response_unref(second);
+}
+
+/* --- threads ---------------------------------------------------------------------------------- */
+
+enum { THREADS = 6, ROUNDS = 40 };
+
+struct gzipper {
+    struct cached_response *answer; /* the thread's own reference */
+    pthread_barrier_t *start;
+    struct slice zipped;
+    pthread_t thread;
+};
+
+static void *ask_for_gzip(void *context)
+{
+    struct gzipper *gzipper = context;
+    pthread_barrier_wait(gzipper->start);
+    enum error error = cached_response_gzip(gzipper->answer, &gzipper->zipped);
+    assert(error == ERR_NONE);
+    struct text back = {0};
+    error = gzip_decompress(gzipper->zipped, gzipper->answer->body.size, &back);
+    assert(error == ERR_NONE && back.size == gzipper->answer->body.size);
+    assert(memcmp(back.data, gzipper->answer->body.data, back.size) == 0);
+    text_free(&back);
+    cached_response_unref(gzipper->answer);
+    return NULL;
+}
+
+static void threads_that_ask_at_once_get_the_same_gzip(void **state)
+{
+    (void)state;
+    pthread_barrier_t start;
+    pthread_barrier_init(&start, NULL, THREADS);
+    for (int round = 0; round < ROUNDS; round++) {
+        struct gzipper gzippers[THREADS];
+        struct cache_budget budget = {0};
+        struct cached_response *dropped = NULL;
+        struct cached_response *answer = make_answer(30000, 1);
+        assert_true(cached_response_put(answer, &budget, SIZE_MAX));
+        for (int i = 0; i < THREADS; i++) {
+            gzippers[i] = (struct gzipper){.answer = cached_response_ref(answer), .start = &start};
+            assert_int_equal(pthread_create(&gzippers[i].thread, NULL, ask_for_gzip, &gzippers[i]),
+                             0);
+        }
+        for (int i = 0; i < THREADS; i++) {
+            pthread_join(gzippers[i].thread, NULL);
+            assert_ptr_equal(gzippers[i].zipped.data, gzippers[0].zipped.data);
+        }
+        assert_int_equal(budget.spent_bytes, sizeof(*answer) + 30000 + sizeof(struct text) +
+                                                 gzippers[0].zipped.size); /* once */
+        cached_response_evict(answer, &dropped);
+        cached_response_free_evicted(dropped);
+        assert_int_equal(answer->refs, 1);
+        cached_response_unref(answer);
+    }
+    pthread_barrier_destroy(&start);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(answer_has_body_version_and_etag),
+        cmocka_unit_test(etag_has_room_for_the_largest_version),
+        cmocka_unit_test(body_keeps_no_spare_room),
+        cmocka_unit_test(empty_body_is_an_answer_too),
+        cmocka_unit_test(answer_lives_until_its_last_reference),
+        cmocka_unit_test(gzip_is_made_once_and_gives_back_the_body),
+        cmocka_unit_test(gzip_keeps_no_spare_room),
+        cmocka_unit_test(kept_answer_is_paid_for_until_it_is_dropped),
+        cmocka_unit_test(gzip_of_what_is_not_kept_is_free),
+        cmocka_unit_test(answer_beyond_the_limit_is_not_kept),
+        cmocka_unit_test(threads_that_ask_at_once_get_the_same_gzip),
+    };
+    return cmocka_run_group_tests_name("answer", tests, NULL, NULL);
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Proves of the clock of versions: a stamp is given once and is above all that were heard of, the
+ * wall clock matters only at the start, and it catches up with others but is never set back.
+ */
+#include "artemis-server/registry/hlc.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "artemis-core/model/stamp.h"
+#include "tests/support/cmocka_all.h"
+
+#define MONO_MS 5000ull
+#define WALL_MS 1770000000000ull
+
+static struct hlc shared;
+
+static struct moment after_ms(uint64_t ms)
+{
+    return (struct moment){MONO_MS + ms, WALL_MS + ms};
+}
+
+static struct hlc started(void)
+{
+    struct hlc made;
+    hlc_init(&made, after_ms(0));
+    return made;
+}
+
+static void time_is_the_wall_clock_at_the_start(void **state)
+{
+    (void)state;
+    struct hlc made = started();
+    assert_true(hlc_ms(&made, after_ms(0)) == WALL_MS);
+    assert_true(stamp_ms(hlc_next(&made, after_ms(0))) == WALL_MS);
+}
+
+static void time_runs_by_the_monotonic_clock(void **state)
+{
+    (void)state;
+    struct hlc made = started();
+    assert_true(hlc_ms(&made, after_ms(1234)) == WALL_MS + 1234);
+    assert_true(stamp_ms(hlc_next(&made, after_ms(1234))) == WALL_MS + 1234);
+}
+
+static void wall_clock_that_jumps_changes_nothing(void **state)
+{
+    (void)state;
+    static const uint64_t walls[] = {0, 1, WALL_MS - 3600000, WALL_MS + 3600000, UINT64_MAX};
+    struct hlc made = started();
+    for (size_t i = 0; i < sizeof(walls) / sizeof(walls[0]); i++) {
+        struct moment now = {MONO_MS + 100 + i, walls[i]};
+        assert_true(hlc_ms(&made, now) == WALL_MS + 100 + i);
+        assert_true(stamp_ms(hlc_next(&made, now)) == WALL_MS + 100 + i);
+    }
+}
+
+static void stamps_only_grow_even_when_threads_come_out_of_order(void **state)
+{
+    (void)state;
+    struct hlc made = started();
+    uint64_t last = 0;
+    static const uint64_t moments[] = {10, 10, 10, 9, 8, 11, 0, 11, 12};
+    for (size_t i = 0; i < sizeof(moments) / sizeof(moments[0]); i++) {
+        uint64_t next = hlc_next(&made, after_ms(moments[i]));
+        assert_true(next > last);
+        last = next;
+    }
+}
+
+static void heard_stamp_is_gone_beyond(void **state)
+{
+    (void)state;
+    struct hlc made = started();
+    uint64_t heard = ((WALL_MS + 50) << 16) + 7;
+    hlc_observe_stamp(&made, heard, after_ms(0));
+    assert_true(hlc_next(&made, after_ms(0)) == heard + 1);
+    assert_true(hlc_ms(&made, after_ms(0)) == WALL_MS + 50); /* and the time with it */
+    assert_true(hlc_ms(&made, after_ms(10)) == WALL_MS + 60);
+}
+
+static void heard_stamp_of_the_past_changes_nothing(void **state)
+{
+    (void)state;
+    struct hlc made = started();
+    hlc_observe_stamp(&made, (WALL_MS - 1) << 16, after_ms(0));
+    hlc_observe_stamp(&made, 0, after_ms(0));
+    assert_true(hlc_next(&made, after_ms(0)) == WALL_MS << 16);
+}
+
+static void heard_time_ahead_is_caught_up_with(void **state)
+{
+    (void)state;
+    struct hlc made = started();
+    hlc_observe_ms(&made, WALL_MS + 90000, after_ms(1000));
+    assert_true(hlc_ms(&made, after_ms(1000)) == WALL_MS + 90000);
+    assert_true(hlc_ms(&made, after_ms(3000)) == WALL_MS + 92000);
+}
+
+static void heard_time_behind_does_not_set_it_back(void **state)
+{
+    (void)state;
+    struct hlc made = started();
+    hlc_observe_ms(&made, WALL_MS - 90000, after_ms(1000));
+    hlc_observe_ms(&made, 0, after_ms(1000));
+    assert_true(hlc_ms(&made, after_ms(1000)) == WALL_MS + 1000);
+}
+
+static void two_clocks_that_hear_each_other_agree(void **state)
+{
+    (void)state;
+    struct hlc slow = started();
+    struct hlc fast;
+    hlc_init(&fast, (struct moment){77, WALL_MS + 600000});
+    hlc_observe_ms(&slow, hlc_ms(&fast, (struct moment){77, 0}), after_ms(0));
+    hlc_observe_ms(&fast, hlc_ms(&slow, after_ms(0)), (struct moment){77, 0});
+    assert_true(hlc_ms(&slow, after_ms(5000)) == hlc_ms(&fast, (struct moment){5077, 0}));
+}
+
+static void what_no_clock_gave_is_ignored(void **state)
+{
+    (void)state;
+    struct hlc made = started();
+    hlc_observe_stamp(&made, (WALL_MS + CLOCK_AHEAD_MAX_MS + 1) << 16, after_ms(0));
+    hlc_observe_stamp(&made, STAMP_MAX, after_ms(0));
+    hlc_observe_stamp(&made, UINT64_MAX, after_ms(0));
+    hlc_observe_ms(&made, WALL_MS + CLOCK_AHEAD_MAX_MS + 1, after_ms(0));
+    hlc_observe_ms(&made, UINT64_MAX, after_ms(0));
+    assert_true(hlc_ms(&made, after_ms(0)) == WALL_MS);
+    assert_true(hlc_next(&made, after_ms(0)) == WALL_MS << 16);
+}
+
+static void wall_clock_before_the_monotonic_one_is_time_zero(void **state)
+{
+    (void)state;
+    struct hlc made;
+    hlc_init(&made, (struct moment){.mono_ms = 1000000, .wall_ms = 0});
+    assert_true(hlc_ms(&made, (struct moment){.mono_ms = 999000}) == 0);
+    assert_true(hlc_next(&made, (struct moment){.mono_ms = 999000}) == 1);
+    assert_true(hlc_ms(&made, (struct moment){.mono_ms = 1000005}) == 5);
+}
+
+/* --- threads --- */
+
+enum { THREADS = 4, STAMPS = 20000 };
+
+static void *give_stamps(void *argument)
+{
+    uint64_t *stamps = argument;
+    for (int i = 0; i < STAMPS; i++) {
+        stamps[i] = hlc_next(&shared, after_ms((uint64_t)i / 100));
+        if (i % 1000 == 0)
+            hlc_observe_stamp(&shared, stamps[i] + 5, after_ms(0));
+    }
+    return NULL;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    uint64_t left = *(const uint64_t *)a;
+    uint64_t right = *(const uint64_t *)b;
+    return (left > right) - (left < right);
+}
+
+static void two_threads_never_get_the_same_stamp(void **state)
+{
+    (void)state;
+    pthread_t threads[THREADS];
+    uint64_t *stamps = calloc((size_t)THREADS * STAMPS, sizeof(*stamps));
+    shared = started();
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, give_stamps, stamps + i * STAMPS), 0);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    for (int i = 0; i < THREADS; i++)
+        for (int j = 1; j < STAMPS; j++)
+            assert_true(stamps[i * STAMPS + j] > stamps[i * STAMPS + j - 1]);
+    qsort(stamps, (size_t)THREADS * STAMPS, sizeof(*stamps), by_number);
+    for (size_t i = 1; i < (size_t)THREADS * STAMPS; i++)
+        assert_true(stamps[i] != stamps[i - 1]);
+    free(stamps);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(time_is_the_wall_clock_at_the_start),
+        cmocka_unit_test(time_runs_by_the_monotonic_clock),
+        cmocka_unit_test(wall_clock_that_jumps_changes_nothing),
+        cmocka_unit_test(stamps_only_grow_even_when_threads_come_out_of_order),
+        cmocka_unit_test(heard_stamp_is_gone_beyond),
+        cmocka_unit_test(heard_stamp_of_the_past_changes_nothing),
+        cmocka_unit_test(heard_time_ahead_is_caught_up_with),
+        cmocka_unit_test(heard_time_behind_does_not_set_it_back),
+        cmocka_unit_test(two_clocks_that_hear_each_other_agree),
+        cmocka_unit_test(what_no_clock_gave_is_ignored),
+        cmocka_unit_test(wall_clock_before_the_monotonic_one_is_time_zero),
+        cmocka_unit_test(two_threads_never_get_the_same_stamp),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

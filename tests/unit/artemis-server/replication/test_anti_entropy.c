@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Proves of anti-entropy: one round that ends makes both hold the same, whoever had the newer word,
+ * and one that fails does no harm.
+ */
+#include "tests/support/failing_malloc.h"
+#include "tests/unit/artemis-server/replication/replicator_fixture.h"
+
+static struct registry *other; /* what peer 0 holds */
+
+static int set_up(void **state)
+{
+    (void)state;
+    rig_open();
+    other = make_node("other");
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    rig_close();
+    registry_validate(other);
+    registry_free(other);
+    return 0;
+}
+
+/* --- peer 0, as a real one would answer --- */
+
+/* Without memory it loses something, which the next round finds. */
+static void apply_to_other(const struct message *message)
+{
+    for (size_t i = 0; i < message->count; i++) {
+        struct wire_record record = registry_tell(rig.node, &message->items[i], rig_now());
+        enum error error = record.deleted ? registry_apply_unregister(other, &record, rig_now())
+                                          : registry_apply(other, &record, rig_now());
+        assert_true(error == ERR_NONE || error == ERR_NO_MEMORY);
+    }
+}
+
+static void tell_keys_of_other(const struct message *message)
+{
+    struct peer_state *states = NULL;
+    size_t count = 0;
+    if (registry_list_buckets(other, &message->buckets, &states, &count))
+        return;
+    for (size_t i = 0; i < count; i++) {
+        struct wire_record record = registry_tell(other, &states[i], rig_now());
+        replicator_on_record(rig.replica, message, &record, rig_now());
+        peer_state_drop(&states[i]);
+    }
+    free(states);
+}
+
+static void tell_records_of_other(const struct message *message)
+{
+    for (size_t i = 0; i < message->count; i++) {
+        struct peer_state state;
+        if (!registry_read(other, instance_packed_key(message->items[i].instance), &state))
+            continue;
+        struct wire_record record = registry_tell(other, &state, rig_now());
+        replicator_on_record(rig.replica, message, &record, rig_now());
+        peer_state_drop(&state);
+    }
+}
+
+static void play(struct message *message)
+{
+    switch (message->kind) {
+    case MESSAGE_HEALTH:
+        answer_health(message->peer, (struct health_answer){.is_ready = true});
+        return;
+    case MESSAGE_DIGEST:
+        answer_digests_of(0, other);
+        return;
+    case MESSAGE_LIST:
+        tell_keys_of_other(message);
+        break;
+    case MESSAGE_FETCH:
+        tell_records_of_other(message);
+        break;
+    default:
+        apply_to_other(message);
+    }
+    done(message, SEND_DELIVERED);
+}
+
+/* Plays the peer until nothing is under way. */
+static void play_all(void)
+{
+    while (pump(), rig.out_count)
+        play(rig.out[0]);
+}
+
+static void next_round(void)
+{
+    pass_ms(COMPARE_MS);
+    play_all();
+}
+
+static void assert_agreed(void)
+{
+    assert_true(same_digests(rig.node, other));
+    assert_true(same_holdings(rig.node, other));
+}
+
+static void put_at_other(const char *id, const char *machine)
+{
+    put_as(other, (struct brief){.service = "s", .id = id, .machine = machine}, rig_now());
+}
+
+/* --- rounds --- */
+
+static void same_content_ends_the_round_with_the_digests(void **state)
+{
+    (void)state;
+    join_up(0);
+    uint64_t rounds = replicator_stats_now().rounds;
+    assert_true(view_of(0).compared_ms == rig_now().mono_ms);
+    pass_ms(COMPARE_MS * 7 / 8 - 1);
+    assert_null(sent(0, MESSAGE_DIGEST));
+    pass_ms(COMPARE_MS / 8 + 1);
+    answer_same_digests(0);
+    assert_null(sent(0, MESSAGE_LIST));
+    assert_true(replicator_stats_now().rounds == rounds + 1);
+    assert_int_equal(view_of(0).differing, 0);
+}
+
+static void what_the_peer_has_more_is_fetched(void **state)
+{
+    (void)state;
+    join_up(0);
+    put_at_other("a", "1");
+    put_at_other("b", "1");
+    next_round();
+    assert_true(is_registered(rig.node, "s", "a") && is_registered(rig.node, "s", "b"));
+    assert_agreed();
+    assert_true(replicator_stats_now().fetched == 2);
+    assert_int_equal(view_of(0).differing, 2);
+}
+
+static void what_the_peer_lacks_is_sent(void **state)
+{
+    (void)state;
+    change("a", "1");
+    join_up(0);
+    next_round();
+    assert_true(is_registered(other, "s", "a"));
+    assert_true(view_of(0).repairs >= 1);
+    assert_agreed();
+}
+
+static void newer_word_wins_theirs(void **state)
+{
+    (void)state;
+    change("a", "old");
+    join_up(0);
+    pass_ms(10);
+    put_at_other("a", "new");
+    next_round();
+    assert_agreed();
+}
+
+static void newer_word_wins_ours(void **state)
+{
+    (void)state;
+    put_at_other("a", "old");
+    join_up(0);
+    pass_ms(10);
+    change("a", "new");
+    settle(0, MESSAGE_REGISTER, SEND_REJECTED); /* lost */
+    next_round();
+    assert_agreed();
+    struct peer_state now;
+    assert_true(read_state(other, "s", "a", &now));
+    assert_true(slice_equal(registry_origin(other, now.origin), SLICE("self")));
+}
+
+static void newer_end_wins_theirs(void **state)
+{
+    (void)state;
+    change("a", "1");
+    join_up(0);
+    pass_ms(10);
+    take_out(other, "s", "a", rig_now());
+    registry_set_gathering(other, true);
+    take_out(other, "s", "a", rig_now()); /* of a key that it never knew */
+    next_round();
+    assert_true(is_tombstone(rig.node, "s", "a"));
+    assert_agreed();
+}
+
+static void newer_end_wins_ours(void **state)
+{
+    (void)state;
+    put_at_other("a", "1");
+    join_up(0);
+    pass_ms(10);
+    remove_it("a");
+    settle(0, MESSAGE_UNREGISTER, SEND_REJECTED);
+    next_round();
+    assert_true(is_tombstone(other, "s", "a"));
+    assert_agreed();
+}
+
+static void tombstone_of_what_the_peer_never_knew_stays_here(void **state)
+{
+    (void)state;
+    join_up(0);
+    change("a", "1");
+    settle(0, MESSAGE_REGISTER, SEND_REJECTED);
+    remove_it("a");
+    settle(0, MESSAGE_UNREGISTER, SEND_REJECTED);
+    next_round();
+    assert_false(is_tombstone(other, "s", "a"));
+    assert_true(same_digests(rig.node, other)); /* digests are of what is registered */
+}
+
+static void renewals_are_taken_over_on_the_way(void **state)
+{
+    (void)state;
+    struct peer_state before, after;
+    change("a", "1");
+    change("b", "1");
+    join_up(0);
+    next_round();
+    assert_agreed();
+    (void)renew(other, "s", "a", rig_now());
+    pass_ms(1000);
+    for (int i = 0; i < 2000; i++) { /* something in the same bucket that differs */
+        char id[16];
+        snprintf(id, sizeof(id), "x%d", i);
+        put_at_other(id, "1");
+    }
+    assert_true(read_state(rig.node, "s", "a", &before));
+    next_round();
+    assert_true(read_state(rig.node, "s", "a", &after));
+    assert_true(after.touched_ms > before.touched_ms);
+    assert_agreed();
+}
+
+static void many_differences_take_several_messages_of_bounded_size(void **state)
+{
+    (void)state;
+    join_up(0);
+    for (int i = 0; i < 5000; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "%c%d", i % 2 ? 'o' : 'm', i);
+        if (i % 2)
+            put_at_other(id, "1");
+        else
+            change(id, "1");
+    }
+    while (sent(0, MESSAGE_REGISTER))
+        settle(0, MESSAGE_REGISTER, SEND_REJECTED);
+    pass_ms(COMPARE_MS);
+    size_t lists = 0;
+    while (pump(), rig.out_count) {
+        const struct message *message = rig.out[0];
+        lists += message->kind == MESSAGE_LIST;
+        assert_true(message->kind != MESSAGE_FETCH || message->count <= FETCH_ITEMS_MAX);
+        play(rig.out[0]);
+    }
+    assert_true(lists >= 1024 / SYNC_BUCKETS_MAX);
+    assert_agreed();
+}
+
+/* --- what changes meanwhile --- */
+
+/* The copy of what we hold is older than what happened since. */
+static void end_during_the_round_is_not_undone_by_its_repair(void **state)
+{
+    (void)state;
+    change("a", "1");
+    change("b", "1");
+    join_up(0);
+    pass_ms(COMPARE_MS);
+    while (!sent(0, MESSAGE_LIST))
+        play(rig.out[0]);
+    struct message *list = expect(0, MESSAGE_LIST);
+    told_key(list, (struct word){.id = "unrelated", .stamp = 5}); /* the copy is made now */
+    remove_it("a");
+    replicator_gather(rig.replica, rig_now()); /* it waits for its turn in the outbox */
+    done(list, SEND_DELIVERED);
+    play_all();
+    assert_false(is_registered(other, "s", "a"));
+    assert_true(is_registered(other, "s", "b"));
+}
+
+/* --- faults --- */
+
+static void round_that_fails_is_begun_again_after_the_pause(void **state)
+{
+    (void)state;
+    static const enum message_kind steps[] = {MESSAGE_DIGEST, MESSAGE_LIST, MESSAGE_FETCH};
+    for (size_t i = 0; i < 3; i++) {
+        rig_close();
+        rig_open();
+        join_up(0);
+        put_at_other("a", "1");
+        pass_ms(COMPARE_MS);
+        while (!sent(0, steps[i]))
+            play(rig.out[0]);
+        uint64_t rounds = replicator_stats_now().rounds;
+        settle(0, steps[i], SEND_RETRYABLE);
+        assert_true(replicator_stats_now().rounds == rounds);
+        pass_ms(BACKOFF_MIN_MS);
+        play_all();
+        assert_true(is_registered(rig.node, "s", "a"));
+        assert_true(replicator_stats_now().rounds == rounds + 1);
+    }
+}
+
+static void round_that_is_refused_comes_again_in_its_time(void **state)
+{
+    (void)state;
+    join_up(0);
+    pass_ms(COMPARE_MS);
+    settle(0, MESSAGE_DIGEST, SEND_REJECTED);
+    pass_ms(COMPARE_MS / 2);
+    assert_null(sent(0, MESSAGE_DIGEST));
+    pass_ms(COMPARE_MS / 2);
+    assert_non_null(sent(0, MESSAGE_DIGEST));
+}
+
+static void peer_that_goes_down_in_a_round_leaves_nothing_behind(void **state)
+{
+    (void)state;
+    join_up(0);
+    put_at_other("a", "1");
+    pass_ms(COMPARE_MS);
+    while (!sent(0, MESSAGE_LIST))
+        play(rig.out[0]);
+    struct message *late = expect(0, MESSAGE_LIST);
+    told_key(late, (struct word){.id = "a", .stamp = 5});
+    replicator_peer_leaves(rig.replica, 0, rig_now());
+    told_key(late, (struct word){.id = "b", .stamp = 5});
+    done(late, SEND_DELIVERED);
+    pass_ms(HEALTH_MS);
+    play_all();
+    assert_agreed();
+}
+
+static void answers_of_an_earlier_membership_are_ignored(void **state)
+{
+    (void)state;
+    static const uint64_t wrong[DIGEST_BUCKETS] = {1, 2, 3};
+    join_up(0);
+    pass_ms(COMPARE_MS);
+    struct message *late = expect(0, MESSAGE_DIGEST);
+    replicator_leave(rig.replica, 0);
+    join(0);
+    done(expect(0, MESSAGE_HEALTH), SEND_RETRYABLE); /* of the earlier membership, too */
+    answer_health(0, (struct health_answer){.is_ready = true});
+    assert_int_equal(under_way(0, MESSAGE_DIGEST), 2);
+    replicator_on_digests(rig.replica, late, wrong, rig_now());
+    assert_null(sent(0, MESSAGE_LIST));
+    done(late, SEND_DELIVERED);
+}
+
+static void peer_that_is_not_ready_or_plain_is_not_compared_with(void **state)
+{
+    (void)state;
+    join_up(2);
+    join(0);
+    answer_health(0, (struct health_answer){.is_ready = false});
+    join(1);
+    answer_health(1, (struct health_answer){.is_ready = true, .is_legacy = true});
+    pass_ms(2 * COMPARE_MS);
+    assert_null(sent(0, MESSAGE_DIGEST));
+    assert_null(sent(1, MESSAGE_DIGEST));
+    answer_health(0, (struct health_answer){.is_ready = true});
+    assert_non_null(sent(0, MESSAGE_DIGEST)); /* as soon as it is */
+}
+
+/* --- without memory --- */
+
+static void every_allocation_of_a_round_may_fail(void **state)
+{
+    (void)state;
+    long failures = 0;
+    for (long n = 1;; n++) {
+        rig_close();
+        registry_free(other);
+        rig_open();
+        other = make_node("other");
+        change("ours", "1");
+        join_up(0);
+        put_at_other("theirs", "1");
+        pass_ms(COMPARE_MS);
+        failing_malloc_after(n);
+        for (int i = 0; i < 20 && (pump(), rig.out_count); i++)
+            play(rig.out[0]);
+        bool failed = failing_malloc_happened();
+        failing_malloc_after(-1);
+        registry_validate(rig.node);
+        for (int i = 0; i < 3; i++)
+            next_round();
+        assert_agreed();
+        if (!failed)
+            break;
+        failures++;
+    }
+    assert_true(failures > 10);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(same_content_ends_the_round_with_the_digests),
+        TEST(what_the_peer_has_more_is_fetched),
+        TEST(what_the_peer_lacks_is_sent),
+        TEST(newer_word_wins_theirs),
+        TEST(newer_word_wins_ours),
+        TEST(newer_end_wins_theirs),
+        TEST(newer_end_wins_ours),
+        TEST(tombstone_of_what_the_peer_never_knew_stays_here),
+        TEST(renewals_are_taken_over_on_the_way),
+        TEST(many_differences_take_several_messages_of_bounded_size),
+        TEST(end_during_the_round_is_not_undone_by_its_repair),
+        TEST(round_that_fails_is_begun_again_after_the_pause),
+        TEST(round_that_is_refused_comes_again_in_its_time),
+        TEST(peer_that_goes_down_in_a_round_leaves_nothing_behind),
+        TEST(answers_of_an_earlier_membership_are_ignored),
+        TEST(peer_that_is_not_ready_or_plain_is_not_compared_with),
+        TEST(every_allocation_of_a_round_may_fail),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

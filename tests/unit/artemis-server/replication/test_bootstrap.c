@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Proves of how a node starts: it is ready when it has what a ready peer had and has compared that
+ * with the others, or when every peer was tried and none has data; and nobody's trouble keeps it
+ * from that for ever.
+ */
+#include "tests/unit/artemis-server/replication/replicator_fixture.h"
+
+static int set_up(void **state)
+{
+    (void)state;
+    rig_open();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    rig_close();
+    return 0;
+}
+
+static bool is_ready(void)
+{
+    pump();
+    return replicator_is_ready(rig.replica);
+}
+
+static void join_with(uint32_t peer, struct health_answer health)
+{
+    join(peer);
+    answer_health(peer, health);
+}
+
+static const struct health_answer ready = {.is_ready = true};
+static const struct health_answer starting = {.is_ready = false};
+
+/* --- alone --- */
+
+static void node_without_peers_is_ready_at_once(void **state)
+{
+    (void)state;
+    assert_false(replicator_is_ready(rig.replica));
+    assert_true(is_ready());
+}
+
+static void node_waits_for_the_first_word_of_every_peer(void **state)
+{
+    (void)state;
+    join(0);
+    join(1);
+    assert_false(is_ready());
+    settle(0, MESSAGE_HEALTH, SEND_UNREACHABLE);
+    assert_false(is_ready());
+    settle(1, MESSAGE_HEALTH, SEND_UNREACHABLE);
+    assert_true(is_ready());
+}
+
+static void peers_that_are_starting_too_have_nothing_to_give(void **state)
+{
+    (void)state;
+    join_with(0, starting);
+    assert_true(is_ready());
+    assert_null(sent(0, MESSAGE_SNAPSHOT));
+}
+
+static void peers_that_are_of_no_use_are_not_waited_for(void **state)
+{
+    (void)state;
+    join_with(0, (struct health_answer){.is_self = true});
+    join_with(1, (struct health_answer){.has_our_name = true});
+    join_with(2, (struct health_answer){.is_wrong_cluster = true});
+    join_with(3, (struct health_answer){.is_leaving = true, .is_ready = true});
+    assert_true(is_ready());
+}
+
+static void peer_that_never_answers_is_given_up_after_max_retries(void **state)
+{
+    (void)state;
+    join(0);
+    for (unsigned i = 0; i <= RETRIES; i++) {
+        assert_false(is_ready());
+        settle(0, MESSAGE_HEALTH, SEND_RETRYABLE);
+        pass_ms(BACKOFF_MIN_MS << i);
+    }
+    assert_true(is_ready());
+}
+
+/* --- the snapshot --- */
+
+static void snapshot_is_asked_of_one_ready_peer(void **state)
+{
+    (void)state;
+    join(0);
+    join(1);
+    answer_health(0, ready);
+    answer_health(1, ready);
+    assert_int_equal(under_way(0, MESSAGE_SNAPSHOT) + under_way(1, MESSAGE_SNAPSHOT), 1);
+    assert_false(is_ready());
+}
+
+static void snapshot_is_applied_as_it_comes(void **state)
+{
+    (void)state;
+    join_with(0, ready);
+    struct message *snapshot = expect(0, MESSAGE_SNAPSHOT);
+    told(snapshot, (struct word){.id = "a", .stamp = 5});
+    told(snapshot, (struct word){.id = "b", .stamp = 5});
+    told_key(snapshot, (struct word){.id = "c", .stamp = 6, .deleted = true});
+    assert_true(is_registered(rig.node, "s", "a") && is_registered(rig.node, "s", "b"));
+    assert_true(is_tombstone(rig.node, "s", "c"));
+    assert_false(is_ready());
+    done(snapshot, SEND_DELIVERED);
+    assert_false(is_ready()); /* compares first */
+    answer_same_digests(0);
+    assert_true(is_ready());
+    assert_true(replicator_stats_now().snapshot_records == 3);
+}
+
+static void changes_are_told_before_the_node_is_ready(void **state)
+{
+    (void)state;
+    join_with(0, ready);
+    change("a", "1");
+    assert_non_null(sent(0, MESSAGE_REGISTER));
+    assert_false(is_ready());
+}
+
+static void time_to_ready_is_measured(void **state)
+{
+    (void)state;
+    join_with(0, ready);
+    pass_ms(700);
+    settle(0, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+    answer_same_digests(0);
+    assert_true(is_ready());
+    assert_true(replicator_stats_now().started_in_ms == 700);
+}
+
+static void plain_peer_gives_a_snapshot_and_is_not_compared_with(void **state)
+{
+    (void)state;
+    join_with(0, (struct health_answer){.is_ready = true, .is_legacy = true});
+    settle(0, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+    assert_true(is_ready());
+    assert_null(sent(0, MESSAGE_DIGEST));
+}
+
+/* --- snapshots that fail --- */
+
+static void snapshot_that_is_refused_is_asked_of_the_next(void **state)
+{
+    (void)state;
+    join(0);
+    join(1);
+    answer_health(0, ready);
+    answer_health(1, ready);
+    uint32_t first = sent(0, MESSAGE_SNAPSHOT) ? 0 : 1;
+    settle(first, MESSAGE_SNAPSHOT, SEND_REJECTED);
+    assert_non_null(sent(1 - first, MESSAGE_SNAPSHOT));
+    assert_false(is_ready());
+    settle(1 - first, MESSAGE_SNAPSHOT, SEND_REJECTED);
+    assert_true(is_ready()); /* every peer was tried */
+}
+
+static void snapshot_that_breaks_off_is_asked_again(void **state)
+{
+    (void)state;
+    join_with(0, ready);
+    struct message *snapshot = expect(0, MESSAGE_SNAPSHOT);
+    told(snapshot, (struct word){.id = "a", .stamp = 5});
+    done(snapshot, SEND_RETRYABLE);
+    assert_false(is_ready());
+    pass_ms(BACKOFF_MIN_MS);
+    told(expect(0, MESSAGE_SNAPSHOT), (struct word){.id = "a", .stamp = 5});
+    settle(0, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+    answer_same_digests(0);
+    assert_true(is_ready());
+    assert_int_equal(stats_of(rig.node).instances, 1);
+}
+
+static void snapshot_that_breaks_off_again_and_again_is_given_up(void **state)
+{
+    (void)state;
+    join_with(0, ready);
+    for (unsigned i = 0; i <= RETRIES; i++) {
+        assert_false(is_ready());
+        settle(0, MESSAGE_SNAPSHOT, SEND_RETRYABLE);
+        pass_ms(BACKOFF_MIN_MS << i);
+        if (sent(0, MESSAGE_HEALTH))
+            answer_health(0, ready);
+    }
+    assert_true(is_ready());
+}
+
+static void peer_that_goes_down_in_the_snapshot_is_not_waited_for(void **state)
+{
+    (void)state;
+    join_with(0, ready);
+    settle(0, MESSAGE_SNAPSHOT, SEND_UNREACHABLE);
+    assert_true(is_ready());
+}
+
+static void peer_that_leaves_in_the_snapshot_is_not_waited_for(void **state)
+{
+    (void)state;
+    join_with(0, ready);
+    struct message *late = expect(0, MESSAGE_SNAPSHOT);
+    replicator_leave(rig.replica, 0);
+    assert_true(is_ready());
+    done(late, SEND_DELIVERED);
+}
+
+/* --- the comparison with the others --- */
+
+static void node_is_ready_when_it_has_compared_with_every_ready_peer(void **state)
+{
+    (void)state;
+    join(0);
+    join(1);
+    answer_health(0, ready);
+    answer_health(1, ready);
+    uint32_t first = sent(0, MESSAGE_SNAPSHOT) ? 0 : 1;
+    settle(first, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+    assert_false(is_ready());
+    answer_same_digests(0);
+    assert_false(is_ready());
+    answer_same_digests(1);
+    assert_true(is_ready());
+}
+
+static void what_the_comparison_finds_is_fetched_before_it_is_ready(void **state)
+{
+    (void)state;
+    struct registry *other = make_node("other");
+    put(other, "s", "a", rig_now());
+    join_with(0, ready);
+    settle(0, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+    answer_digests_of(0, other);
+    struct message *list = expect(0, MESSAGE_LIST);
+    told_key(list, (struct word){.id = "a", .stamp = 5});
+    done(list, SEND_DELIVERED);
+    struct message *fetch = expect(0, MESSAGE_FETCH);
+    assert_true(names(fetch, "a"));
+    assert_false(is_ready());
+    told(fetch, (struct word){.id = "a", .stamp = 5});
+    done(fetch, SEND_DELIVERED);
+    assert_true(is_ready());
+    assert_true(is_registered(rig.node, "s", "a"));
+    registry_free(other);
+}
+
+static void peer_in_trouble_is_not_waited_for(void **state)
+{
+    (void)state;
+    join(0);
+    join(1);
+    answer_health(0, ready);
+    answer_health(1, ready);
+    uint32_t first = sent(0, MESSAGE_SNAPSHOT) ? 0 : 1;
+    settle(first, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+    answer_same_digests(first);
+    assert_false(is_ready());
+    settle(1 - first, MESSAGE_DIGEST, SEND_RETRYABLE);
+    assert_true(is_ready());
+}
+
+static void peer_that_is_still_starting_is_not_compared_with(void **state)
+{
+    (void)state;
+    join(0);
+    join(1);
+    answer_health(0, ready);
+    answer_health(1, starting);
+    settle(0, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+    answer_same_digests(0);
+    assert_true(is_ready());
+}
+
+static void comparison_takes_no_longer_than_its_limit(void **state)
+{
+    (void)state;
+    join_with(0, ready);
+    settle(0, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+    expect(0, MESSAGE_DIGEST); /* and nothing comes of it */
+    pass_ms(START_COMPARE_MS - 1);
+    assert_false(is_ready());
+    assert_true(replicator_due_ms(rig.replica, rig_now()) == rig_now().mono_ms + 1);
+    pass_ms(1);
+    assert_true(is_ready());
+}
+
+static void node_that_is_ready_stays_so(void **state)
+{
+    (void)state;
+    assert_true(is_ready());
+    join_with(0, ready);
+    assert_true(is_ready());
+    assert_null(sent(0, MESSAGE_SNAPSHOT));
+    assert_non_null(sent(0, MESSAGE_DIGEST)); /* compares with it instead */
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(node_without_peers_is_ready_at_once),
+        TEST(node_waits_for_the_first_word_of_every_peer),
+        TEST(peers_that_are_starting_too_have_nothing_to_give),
+        TEST(peers_that_are_of_no_use_are_not_waited_for),
+        TEST(peer_that_never_answers_is_given_up_after_max_retries),
+        TEST(snapshot_is_asked_of_one_ready_peer),
+        TEST(snapshot_is_applied_as_it_comes),
+        TEST(changes_are_told_before_the_node_is_ready),
+        TEST(time_to_ready_is_measured),
+        TEST(plain_peer_gives_a_snapshot_and_is_not_compared_with),
+        TEST(snapshot_that_is_refused_is_asked_of_the_next),
+        TEST(snapshot_that_breaks_off_is_asked_again),
+        TEST(snapshot_that_breaks_off_again_and_again_is_given_up),
+        TEST(peer_that_goes_down_in_the_snapshot_is_not_waited_for),
+        TEST(peer_that_leaves_in_the_snapshot_is_not_waited_for),
+        TEST(node_is_ready_when_it_has_compared_with_every_ready_peer),
+        TEST(what_the_comparison_finds_is_fetched_before_it_is_ready),
+        TEST(peer_in_trouble_is_not_waited_for),
+        TEST(peer_that_is_still_starting_is_not_compared_with),
+        TEST(comparison_takes_no_longer_than_its_limit),
+        TEST(node_that_is_ready_stays_so),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

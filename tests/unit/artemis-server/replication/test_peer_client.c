@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Proves that a strange peer is no trouble for anybody else. The lookups of this program hang until
+ * the test lets them go; and a peer of one answer says what the test wants.
+ */
+#include "artemis-server/replication/peer_client.h"
+
+#include <netdb.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "artemis-server/clock.h"
+#include "tests/unit/artemis-server/registry/peer_fixture.h"
+
+enum { TIMEOUT_MS = 1000, PATIENCE_MS = 5000 };
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    unsigned hanging;
+    bool let_go;
+} lookups = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+/* Instead of that of the C library, for libcurl too. */
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
+                struct addrinfo **out)
+{
+    (void)name;
+    (void)service;
+    (void)hints;
+    (void)out;
+    pthread_mutex_lock(&lookups.lock);
+    lookups.hanging++;
+    while (!lookups.let_go)
+        pthread_cond_wait(&lookups.changed, &lookups.lock);
+    lookups.hanging--;
+    pthread_cond_broadcast(&lookups.changed);
+    pthread_mutex_unlock(&lookups.lock);
+    return EAI_AGAIN;
+}
+
+static unsigned hanging_lookups(void)
+{
+    pthread_mutex_lock(&lookups.lock);
+    unsigned count = lookups.hanging;
+    pthread_mutex_unlock(&lookups.lock);
+    return count;
+}
+
+/* What becomes of a test that fails must not hang, either. */
+static void *let_go_in_the_end(void *unused)
+{
+    struct timespec deadline;
+    (void)unused;
+    clock_gettime(CLOCK_REALTIME, &deadline);
+    deadline.tv_sec += PATIENCE_MS / 1000;
+    pthread_mutex_lock(&lookups.lock);
+    while (!lookups.let_go)
+        if (pthread_cond_timedwait(&lookups.changed, &lookups.lock, &deadline))
+            lookups.let_go = true;
+    pthread_cond_broadcast(&lookups.changed);
+    pthread_mutex_unlock(&lookups.lock);
+    return NULL;
+}
+
+static void let_go(void)
+{
+    pthread_mutex_lock(&lookups.lock);
+    lookups.let_go = true;
+    pthread_cond_broadcast(&lookups.changed);
+    while (lookups.hanging)
+        pthread_cond_wait(&lookups.changed, &lookups.lock);
+    pthread_mutex_unlock(&lookups.lock);
+}
+
+/* --- the node --------------------------------------------------------------------------------- */
+
+static struct {
+    struct registry *registry;
+    struct replicator *replica;
+    struct peer_client *transport;
+    unsigned delivered;
+    enum send_result fate;
+    char problem[PEER_PROBLEM_BYTES];
+    char names[128]; /* node, region and zone */
+} node;
+
+static void note_delivery(void *context, const struct delivery *delivery)
+{
+    (void)context;
+    node.delivered++;
+    node.fate = delivery->fate;
+    snprintf(node.problem, sizeof(node.problem), "%s", delivery->problem);
+    if (delivery->has_health)
+        snprintf(node.names, sizeof(node.names), "[%s] [%s] [%s]", delivery->node_id,
+                 delivery->region, delivery->zone);
+    replicator_drop_message(delivery->message);
+}
+
+static int open_node(void **state)
+{
+    (void)state;
+    const struct replicator_options how = {.health_interval_ms = 1000, .seed = 7};
+    const struct peer_client_options options = {.node_id = "self",
+                                                .cluster_id = "c",
+                                                .run_id = "r",
+                                                .region = "x",
+                                                .timeout_ms = TIMEOUT_MS};
+    memset(&node, 0, sizeof(node));
+    node.registry = make_node("self");
+    assert_int_equal(replicator_create(&how, node.registry, clock_now(), &node.replica), ERR_NONE);
+    assert_int_equal(peer_client_create(&options, node.registry, node.replica, note_delivery, NULL,
+                                        &node.transport),
+                     ERR_NONE);
+    replicator_join(node.replica, 0, clock_now());
+    return 0;
+}
+
+static int close_node(void **state)
+{
+    (void)state;
+    peer_client_free(node.transport);
+    replicator_free(node.replica);
+    registry_free(node.registry);
+    return 0;
+}
+
+static void send_to(const char *url, enum message_kind kind)
+{
+    struct message *message = calloc(1, sizeof(*message));
+    assert_non_null(message);
+    message->kind = kind;
+    peer_client_send(node.transport, url, false, message);
+}
+
+static void wait_for_delivery(void)
+{
+    while (!node.delivered) { /* every message has its time */
+        peer_client_run(node.transport);
+        peer_client_wait(node.transport, 20);
+    }
+}
+
+/* --- names that hang -------------------------------------------------------------------------- */
+
+static void name_that_hangs_holds_neither_the_thread_nor_the_end(void **state)
+{
+    (void)state;
+    pthread_t last;
+    assert_int_equal(pthread_create(&last, NULL, let_go_in_the_end, NULL), 0);
+    uint64_t start_ms = clock_now().mono_ms;
+    send_to("http://first.invalid:1", MESSAGE_HEALTH);
+    wait_for_delivery();
+    assert_int_equal(node.fate, SEND_RETRYABLE);
+    assert_int_equal(hanging_lookups(), 1);
+
+    send_to("http://second.invalid:1", MESSAGE_HEALTH);
+    while (hanging_lookups() < 2) {
+        peer_client_run(node.transport);
+        peer_client_wait(node.transport, 5);
+    }
+    peer_client_free(node.transport); /* the end, while one is under way */
+    node.transport = NULL;
+    assert_int_equal(hanging_lookups(), 2);
+    assert_true(clock_now().mono_ms - start_ms < PATIENCE_MS);
+    let_go();
+    pthread_join(last, NULL);
+}
+
+/* --- answers ---------------------------------------------------------------------------------- */
+
+/* A peer that takes one call, and says `head`, `filler` blanks, and `tail`. */
+struct speaker {
+    int listener;
+    pthread_t thread;
+    char url[64];
+    const char *head;
+    size_t filler;
+    const char *tail;
+};
+
+static void say(int peer, const char *data, size_t size)
+{
+    while (size) {
+        ssize_t sent = send(peer, data, size, MSG_NOSIGNAL);
+        if (sent <= 0)
+            return; /* the other side has had enough */
+        data += sent;
+        size -= (size_t)sent;
+    }
+}
+
+static void *speak(void *context)
+{
+    const struct speaker *speaker = context;
+    char request[4096];
+    char blanks[4096];
+    int peer = accept(speaker->listener, NULL, NULL);
+    ssize_t heard = recv(peer, request, sizeof(request), 0);
+    assert_true(heard > 0);
+    memset(blanks, ' ', sizeof(blanks));
+    say(peer, speaker->head, strlen(speaker->head));
+    for (size_t left = speaker->filler; left;) {
+        size_t size = left < sizeof(blanks) ? left : sizeof(blanks);
+        say(peer, blanks, size);
+        left -= size;
+    }
+    say(peer, speaker->tail, strlen(speaker->tail));
+    close(peer);
+    return NULL;
+}
+
+/* The node asks, and the peer says that. */
+static void hear(enum message_kind kind, const char *head, size_t filler, const char *tail)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(address);
+    struct speaker speaker = {.head = head, .filler = filler, .tail = tail};
+    speaker.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(speaker.listener >= 0);
+    assert_int_equal(bind(speaker.listener, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(speaker.listener, 1), 0);
+    assert_int_equal(getsockname(speaker.listener, (struct sockaddr *)&address, &size), 0);
+    snprintf(speaker.url, sizeof(speaker.url), "http://127.0.0.1:%d", ntohs(address.sin_port));
+    assert_int_equal(pthread_create(&speaker.thread, NULL, speak, &speaker), 0);
+    send_to(speaker.url, kind);
+    wait_for_delivery();
+    pthread_join(speaker.thread, NULL);
+    close(speaker.listener);
+}
+
+#define HEAD "HTTP/1.1 200 OK\r\nConnection: close\r\n"
+
+static void names_of_a_peer_are_taken_where_they_are_text(void **state)
+{
+    (void)state;
+    hear(MESSAGE_HEALTH,
+         HEAD "X-Artemis-Node: Knoten \xc3\xa4\r\nX-Artemis-Region: r\"1\r\nX-Artemis-Zone: z\r\n"
+              "Content-Length: 2\r\n\r\n",
+         0, "OK");
+    assert_int_equal(node.fate, SEND_DELIVERED);
+    assert_string_equal(node.names, "[Knoten \xc3\xa4] [r\"1] [z]");
+}
+
+static void names_of_a_peer_that_are_no_text_are_passed_over(void **state)
+{
+    (void)state;
+    hear(MESSAGE_HEALTH,
+         HEAD "X-Artemis-Node: f\xe4\xff\r\nX-Artemis-Region: r\x1b[2J\r\nX-Artemis-Zone: z\x7f\r\n"
+              "Content-Length: 2\r\n\r\n",
+         0, "OK");
+    assert_int_equal(node.fate, SEND_DELIVERED);
+    assert_string_equal(node.names, "[] [] []");
+}
+
+static void answer_of_some_length_is_read(void **state)
+{
+    (void)state;
+    hear(MESSAGE_RENEW, HEAD "\r\n{\"failed_instance_keys\":[", 100 * 1024, "]}");
+    assert_string_equal(node.problem, "");
+    assert_int_equal(node.fate, SEND_DELIVERED);
+}
+
+static void answer_longer_than_its_message_allows_is_given_up(void **state)
+{
+    (void)state;
+    hear(MESSAGE_RENEW, HEAD "\r\n{\"failed_instance_keys\":[", 4 * 1024 * 1024, "]}");
+    assert_int_equal(node.fate, SEND_RETRYABLE);
+    assert_non_null(strstr(node.problem, "the answer: the body is too large"));
+}
+
+static void list_may_be_as_long_as_it_likes(void **state)
+{
+    (void)state;
+    hear(MESSAGE_LIST, HEAD "\r\n{\"instance_keys\":[", 4 * 1024 * 1024, "]}");
+    assert_int_equal(node.fate, SEND_DELIVERED);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_node, close_node)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(name_that_hangs_holds_neither_the_thread_nor_the_end),
+        TEST(names_of_a_peer_are_taken_where_they_are_text),
+        TEST(names_of_a_peer_that_are_no_text_are_passed_over),
+        TEST(answer_of_some_length_is_read),
+        TEST(answer_longer_than_its_message_allows_is_given_up),
+        TEST(list_may_be_as_long_as_it_likes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

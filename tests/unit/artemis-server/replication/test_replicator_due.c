@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Proves of replicator_due_ms: whoever sleeps until then misses nothing, and does not wake up for
+ * nothing.
+ */
+#include "tests/unit/artemis-server/replication/replicator_fixture.h"
+
+static int set_up(void **state)
+{
+    (void)state;
+    rig_open();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    rig_close();
+    return 0;
+}
+
+static uint64_t due_in_ms(void)
+{
+    return replicator_due_ms(rig.replica, rig_now()) - rig_now().mono_ms;
+}
+
+/* Sleeps from due time to due time for ten seconds; nobody answers. Returns how often it woke up.
+ * */
+static unsigned wake_ups(void)
+{
+    unsigned count = 0;
+    for (uint64_t end_ms = rig.now_ms + 10000; rig.now_ms < end_ms; count++) {
+        pump();
+        pass_ms(due_in_ms());
+    }
+    return count;
+}
+
+enum { FEW = 10000 / INTERVAL_MS + 20 };
+
+static void idle_node_without_peers_sleeps(void **state)
+{
+    (void)state;
+    pump();
+    assert_true(due_in_ms() > 1000);
+}
+
+static void peer_that_is_up_wakes_for_renewals_only(void **state)
+{
+    (void)state;
+    join_up(0);
+    assert_true(wake_ups() <= FEW);
+}
+
+static void plain_peer_wakes_for_renewals_only(void **state)
+{
+    (void)state;
+    join(0);
+    answer_health(0, (struct health_answer){.is_legacy = true, .is_ready = true});
+    assert_true(wake_ups() <= FEW);
+}
+
+static void peer_that_is_not_ready_wakes_for_renewals_only(void **state)
+{
+    (void)state;
+    join_up(1);
+    join(0);
+    answer_health(0, (struct health_answer){.is_ready = false});
+    assert_true(wake_ups() <= FEW);
+}
+
+static void start_without_a_snapshot_wakes_for_renewals_only(void **state)
+{
+    (void)state;
+    join(0);
+    answer_health(0, (struct health_answer){.is_ready = true});
+    assert_non_null(sent(0, MESSAGE_SNAPSHOT)); /* it takes its time */
+    assert_true(wake_ups() <= FEW);
+}
+
+static void drain_wakes_for_renewals_only(void **state)
+{
+    (void)state;
+    join_up(0);
+    replicator_drain(rig.replica);
+    pass_ms(2 * COMPARE_MS);
+    assert_true(wake_ups() <= FEW);
+}
+
+static void pause_after_a_failure_wakes_for_renewals_only(void **state)
+{
+    (void)state;
+    rig_close();
+    rig_open_with(100);
+    join_up(0);
+    for (int i = 0; i < 8; i++) { /* a pause of several seconds */
+        while (!sent(0, MESSAGE_HEALTH))
+            pass_ms(100);
+        settle(0, MESSAGE_HEALTH, SEND_RETRYABLE);
+    }
+    pass_ms(1);
+    pump();
+    assert_true(wake_ups() <= FEW);
+}
+
+static void lease_that_ends_is_asked_about_however_long_renewals_are_collected(void **state)
+{
+    (void)state;
+    rig_close();
+    rig_open_how(RETRIES, 60000);
+    join_up(0);
+    change("a", "1");
+    for (uint64_t end_ms = rig.now_ms + TTL_MS + TICK_MS; rig.now_ms < end_ms;) {
+        pump();
+        pass_ms(due_in_ms());
+    }
+    registry_expire(rig.node, rig_now());
+    pass_ms(due_in_ms());
+    pump();
+    pass_ms(due_in_ms());
+    assert_non_null(sent(0, MESSAGE_LEASE_CHECK));
+    assert_true(due_in_ms() <= QUESTION_PATIENCE_MS / 2);
+}
+
+static void peer_that_is_down_wakes_every_second(void **state)
+{
+    (void)state;
+    join(0);
+    settle(0, MESSAGE_HEALTH, SEND_UNREACHABLE);
+    for (int i = 0; i < 5; i++) {
+        assert_true(due_in_ms() == DOWN_PROBE_MS);
+        pass_ms(DOWN_PROBE_MS);
+        settle(0, MESSAGE_HEALTH, SEND_UNREACHABLE);
+    }
+}
+
+/* Whatever happens: nothing is sent before it is due, when nothing happens in between. */
+static void nothing_is_due_earlier_than_it_says(void **state)
+{
+    (void)state;
+    uint64_t seed = 21;
+    for (uint32_t peer = 0; peer < 3; peer++)
+        join_up(peer);
+    for (int i = 0; i < 3000; i++) {
+        char id[8];
+        snprintf(id, sizeof(id), "i%u", random_below(&seed, 6));
+        if (random_below(&seed, 2))
+            change(id, random_below(&seed, 2) ? "1" : "2");
+        (void)renew(rig.node, "s", id, rig_now());
+        pump();
+        if (rig.out_count && random_below(&seed, 4)) {
+            struct message *message = rig.out[random_below(&seed, rig.out_count)];
+            const struct health_answer health = {.is_ready = random_below(&seed, 4) > 0};
+            if (message->kind == MESSAGE_HEALTH)
+                replicator_on_health(rig.replica, message, &health, rig_now());
+            done(message, random_below(&seed, 3) ? SEND_DELIVERED : SEND_RETRYABLE);
+        }
+        pump();
+        uint64_t due_ms = due_in_ms();
+        if (due_ms > 1) {
+            pass_ms(random_below(&seed, due_ms));
+            assert_int_equal(pump(), 0);
+        } else {
+            pass_ms(1);
+        }
+    }
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(idle_node_without_peers_sleeps),
+        TEST(peer_that_is_up_wakes_for_renewals_only),
+        TEST(plain_peer_wakes_for_renewals_only),
+        TEST(peer_that_is_not_ready_wakes_for_renewals_only),
+        TEST(start_without_a_snapshot_wakes_for_renewals_only),
+        TEST(drain_wakes_for_renewals_only),
+        TEST(pause_after_a_failure_wakes_for_renewals_only),
+        TEST(lease_that_ends_is_asked_about_however_long_renewals_are_collected),
+        TEST(peer_that_is_down_wakes_every_second),
+        TEST(nothing_is_due_earlier_than_it_says),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

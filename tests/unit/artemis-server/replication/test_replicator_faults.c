@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Proves of what a replica does when messages fail: what is temporary is kept and tried again with
+ * growing pauses, what is permanent is dropped and counted, and a peer that stays silent is down.
+ */
+#include "tests/unit/artemis-server/replication/replicator_fixture.h"
+
+static int set_up(void **state)
+{
+    (void)state;
+    rig_open();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    rig_close();
+    return 0;
+}
+
+/* How long the pause after the n-th failure in a row lasts: the time until a message goes again. */
+static uint64_t pause_after_failure(void)
+{
+    uint64_t pause_ms = 0;
+    settle(0, MESSAGE_REGISTER, SEND_RETRYABLE);
+    while (!sent(0, MESSAGE_REGISTER)) {
+        pass_ms(1);
+        pause_ms++;
+        assert_true(pause_ms <= BACKOFF_MAX_MS);
+    }
+    return pause_ms;
+}
+
+/* --- temporary failures --- */
+
+static void temporary_failure_keeps_what_was_to_be_told(void **state)
+{
+    (void)state;
+    join_up(0);
+    change("a", "1");
+    change("b", "1");
+    settle(0, MESSAGE_REGISTER, SEND_RETRYABLE);
+    assert_true(view_of(0).backlog == 2);
+    assert_int_equal(view_of(0).failures, 1);
+    assert_true(view_of(0).failed[SEND_RETRYABLE] == 1);
+    assert_null(sent(0, MESSAGE_REGISTER)); /* not at once */
+    pass_ms(BACKOFF_MIN_MS);
+    assert_int_equal(expect(0, MESSAGE_REGISTER)->count, 2);
+    settle(0, MESSAGE_REGISTER, SEND_DELIVERED);
+    assert_int_equal(view_of(0).failures, 0);
+    assert_true(view_of(0).items_dropped == 0);
+}
+
+static void pauses_double_with_jitter(void **state)
+{
+    (void)state;
+    join_up(0);
+    change("a", "1");
+    uint64_t delay_ms = BACKOFF_MIN_MS;
+    for (unsigned i = 0; i < RETRIES; i++, delay_ms *= 2) {
+        uint64_t pause_ms = pause_after_failure();
+        assert_true(pause_ms >= delay_ms / 2 && pause_ms <= delay_ms);
+    }
+}
+
+static void pauses_differ_from_peer_to_peer(void **state)
+{
+    (void)state;
+    enum { PEERS = 8 };
+    for (uint32_t peer = 0; peer < PEERS; peer++)
+        join_up(peer);
+    change("a", "1");
+    for (uint32_t peer = 0; peer < PEERS; peer++)
+        settle(peer, MESSAGE_REGISTER, SEND_RETRYABLE);
+    unsigned moments = 0; /* at which someone is told again */
+    for (int i = 0; i < BACKOFF_MIN_MS; i++) {
+        pass_ms(1);
+        moments += pump() > 0;
+    }
+    assert_true(moments > 3);
+}
+
+static void pause_never_exceeds_its_limit(void **state)
+{
+    (void)state;
+    rig_close();
+    rig_open_with(100);
+    join_up(0);
+    for (int i = 0; i < 40; i++) {
+        uint64_t start_ms = rig.now_ms;
+        while (!sent(0, MESSAGE_HEALTH)) {
+            pass_ms(10);
+            assert_true(rig.now_ms - start_ms <= BACKOFF_MAX_MS + 10);
+        }
+        settle(0, MESSAGE_HEALTH, SEND_RETRYABLE);
+    }
+    assert_int_equal(view_of(0).failures, 40);
+    assert_int_equal(view_of(0).health, PEER_UP);
+}
+
+static void messages_that_fail_together_count_once(void **state)
+{
+    (void)state;
+    join_up(0);
+    change("gone", "1");
+    settle(0, MESSAGE_REGISTER, SEND_DELIVERED);
+    change("a", "1");
+    remove_it("gone");
+    expect(0, MESSAGE_REGISTER);
+    expect(0, MESSAGE_UNREGISTER);
+    pass_ms(3000);
+    done(expect(0, MESSAGE_REGISTER), SEND_RETRYABLE);
+    done(rig.out[0], SEND_RETRYABLE);
+    assert_int_equal(view_of(0).failures, 1);
+}
+
+static void success_ends_the_row_of_failures(void **state)
+{
+    (void)state;
+    join_up(0);
+    change("a", "1");
+    for (int i = 0; i < 5; i++) {
+        settle(0, MESSAGE_REGISTER, SEND_RETRYABLE);
+        pass_ms(BACKOFF_MIN_MS);
+        settle(0, MESSAGE_REGISTER, SEND_DELIVERED);
+        change("a", i % 2 ? "1" : "2");
+    }
+    assert_int_equal(view_of(0).health, PEER_UP);
+}
+
+static void renewal_that_failed_goes_again_as_a_renewal(void **state)
+{
+    (void)state;
+    join_up(0);
+    change("a", "1");
+    settle(0, MESSAGE_REGISTER, SEND_DELIVERED);
+    keep_alive("a");
+    pass_ms(INTERVAL_MS);
+    settle(0, MESSAGE_RENEW, SEND_RETRYABLE);
+    pass_ms(BACKOFF_MIN_MS);
+    assert_int_equal(expect(0, MESSAGE_RENEW)->count, 1);
+    assert_null(sent(0, MESSAGE_REGISTER));
+}
+
+static void change_during_a_message_that_fails_is_told_as_the_latest(void **state)
+{
+    (void)state;
+    join_up(0);
+    change("a", "1");
+    struct message *message = expect(0, MESSAGE_REGISTER);
+    change("a", "2");
+    pump();
+    done(message, SEND_RETRYABLE);
+    assert_true(view_of(0).backlog == 1);
+    pass_ms(BACKOFF_MIN_MS);
+    message = expect(0, MESSAGE_REGISTER);
+    assert_true(
+        slice_equal(instance_text(message->items[0].instance, FIELD_MACHINE_NAME), SLICE("2")));
+}
+
+/* A registration and its end were under way at the same time. */
+static void both_of_one_key_fail(enum message_kind first)
+{
+    join_up(0);
+    change("a", "1");
+    struct message *registration = expect(0, MESSAGE_REGISTER);
+    remove_it("a");
+    struct message *end = expect(0, MESSAGE_UNREGISTER);
+    pass_ms(500);
+    done(first == MESSAGE_REGISTER ? registration : end, SEND_RETRYABLE);
+    done(first == MESSAGE_REGISTER ? end : registration, SEND_RETRYABLE);
+    pass_ms(BACKOFF_MIN_MS);
+    assert_null(sent(0, MESSAGE_REGISTER));
+    assert_int_equal(expect(0, MESSAGE_UNREGISTER)->count, 1);
+}
+
+static void two_messages_of_one_key_that_fail_leave_the_later_word_older_first(void **state)
+{
+    (void)state;
+    both_of_one_key_fail(MESSAGE_REGISTER);
+}
+
+static void two_messages_of_one_key_that_fail_leave_the_later_word_newer_first(void **state)
+{
+    (void)state;
+    both_of_one_key_fail(MESSAGE_UNREGISTER);
+}
+
+/* Where no version decides, what is told last must be what happened last. */
+static void plain_peer_is_told_one_thing_after_the_other(void **state)
+{
+    (void)state;
+    join(0);
+    answer_health(0, (struct health_answer){.is_legacy = true, .is_ready = true});
+    change("a", "1");
+    struct message *registration = expect(0, MESSAGE_REGISTER);
+    remove_it("a");
+    assert_null(sent(0, MESSAGE_UNREGISTER));
+    done(registration, SEND_RETRYABLE);
+    pass_ms(BACKOFF_MIN_MS);
+    settle(0, MESSAGE_UNREGISTER, SEND_DELIVERED);
+    assert_null(sent(0, MESSAGE_REGISTER));
+}
+
+static void one_slow_peer_holds_nobody_else(void **state)
+{
+    (void)state;
+    join_up(0);
+    join_up(1);
+    change("a", "1");
+    settle(0, MESSAGE_REGISTER, SEND_RETRYABLE);
+    settle(1, MESSAGE_REGISTER, SEND_DELIVERED);
+    change("b", "1");
+    assert_null(sent(0, MESSAGE_REGISTER));
+    assert_non_null(sent(1, MESSAGE_REGISTER));
+}
+
+/* --- permanent failures --- */
+
+static void permanent_failure_is_dropped_and_counted(void **state)
+{
+    (void)state;
+    join_up(0);
+    change("a", "1");
+    change("b", "1");
+    settle(0, MESSAGE_REGISTER, SEND_REJECTED);
+    assert_true(view_of(0).items_dropped == 2);
+    assert_true(view_of(0).backlog == 0);
+    assert_int_equal(view_of(0).health, PEER_UP);
+    assert_int_equal(view_of(0).failures, 0);
+    change("c", "1");
+    assert_int_equal(expect(0, MESSAGE_REGISTER)->count, 1);
+}
+
+static void too_large_is_halved_at_once(void **state)
+{
+    (void)state;
+    join_up(0);
+    put_many(rig.node, "s", 0, 8, rig_now());
+    for (size_t count = 8; count > 1; count /= 2) {
+        assert_int_equal(expect(0, MESSAGE_REGISTER)->count, count);
+        settle(0, MESSAGE_REGISTER, SEND_TOO_LARGE);
+    }
+    assert_int_equal(expect(0, MESSAGE_REGISTER)->count, 1);
+    assert_true(view_of(0).backlog == 7);
+    assert_int_equal(view_of(0).failures, 0);
+}
+
+static void too_large_alone_is_dropped(void **state)
+{
+    (void)state;
+    join_up(0);
+    change("a", "1");
+    settle(0, MESSAGE_REGISTER, SEND_TOO_LARGE);
+    assert_true(view_of(0).items_dropped == 1);
+    assert_null(sent(0, MESSAGE_REGISTER));
+}
+
+static void message_size_recovers_after_too_large(void **state)
+{
+    (void)state;
+    join_up(0);
+    put_many(rig.node, "s", 0, 64, rig_now());
+    settle(0, MESSAGE_REGISTER, SEND_TOO_LARGE);
+    settle(0, MESSAGE_REGISTER, SEND_TOO_LARGE);
+    size_t last = 0;
+    for (int i = 0; i < 3; i++) {
+        size_t count = expect(0, MESSAGE_REGISTER)->count;
+        assert_true(count > last);
+        last = count;
+        settle(0, MESSAGE_REGISTER, SEND_DELIVERED);
+    }
+}
+
+/* --- down --- */
+
+static void peer_is_down_after_max_retries_and_its_outbox_is_dropped(void **state)
+{
+    (void)state;
+    join_up(0);
+    change("a", "1");
+    for (unsigned i = 0; i < RETRIES; i++)
+        pause_after_failure();
+    assert_int_equal(view_of(0).health, PEER_UP);
+    settle(0, MESSAGE_REGISTER, SEND_RETRYABLE);
+    assert_int_equal(view_of(0).health, PEER_DOWN);
+    assert_true(view_of(0).backlog == 0);
+    assert_true(view_of(0).outbox_bytes == 0);
+    change("b", "1");
+    pass_ms(INTERVAL_MS);
+    assert_null(sent(0, MESSAGE_REGISTER));
+    assert_true(view_of(0).backlog == 0);
+}
+
+static void refused_connection_is_down_at_once(void **state)
+{
+    (void)state;
+    join_up(0);
+    change("a", "1");
+    settle(0, MESSAGE_REGISTER, SEND_UNREACHABLE);
+    assert_int_equal(view_of(0).health, PEER_DOWN);
+    assert_true(view_of(0).backlog == 0);
+    assert_true(view_of(0).items_dropped == 1);
+}
+
+static void peer_that_is_down_is_asked_every_second(void **state)
+{
+    (void)state;
+    join_up(0);
+    change("a", "1");
+    settle(0, MESSAGE_REGISTER, SEND_UNREACHABLE);
+    for (int i = 0; i < 5; i++) {
+        assert_null(sent(0, MESSAGE_HEALTH));
+        pass_ms(DOWN_PROBE_MS);
+        settle(0, MESSAGE_HEALTH, SEND_UNREACHABLE);
+    }
+}
+
+static void back_again_it_is_compared_with_at_once(void **state)
+{
+    (void)state;
+    join_up(0);
+    change("a", "1");
+    settle(0, MESSAGE_REGISTER, SEND_UNREACHABLE);
+    pass_ms(HEALTH_MS);
+    answer_health(0, (struct health_answer){.is_ready = true});
+    assert_int_equal(view_of(0).health, PEER_UP);
+    assert_int_equal(view_of(0).failures, 0);
+    assert_non_null(sent(0, MESSAGE_DIGEST));
+    change("b", "1");
+    assert_non_null(sent(0, MESSAGE_REGISTER));
+}
+
+static void health_that_is_refused_is_down(void **state)
+{
+    (void)state;
+    join(0);
+    settle(0, MESSAGE_HEALTH, SEND_REJECTED);
+    assert_int_equal(view_of(0).health, PEER_DOWN);
+}
+
+static void refusal_as_a_stranger_is_believed(void **state)
+{
+    (void)state;
+    join_up(0);
+    change("a", "1");
+    settle(0, MESSAGE_REGISTER, SEND_WRONG_CLUSTER);
+    assert_int_equal(view_of(0).health, PEER_WRONG_CLUSTER);
+    assert_true(view_of(0).backlog == 0);
+}
+
+static void new_peer_that_does_not_answer_is_tried_and_then_down(void **state)
+{
+    (void)state;
+    join(0);
+    for (unsigned i = 0; i < RETRIES; i++) {
+        settle(0, MESSAGE_HEALTH, SEND_RETRYABLE);
+        assert_int_equal(view_of(0).health, PEER_NEW);
+        pass_ms(BACKOFF_MIN_MS << i);
+    }
+    settle(0, MESSAGE_HEALTH, SEND_RETRYABLE);
+    assert_int_equal(view_of(0).health, PEER_DOWN);
+}
+
+/* --- order --- */
+
+static void at_most_one_message_of_a_kind_is_under_way(void **state)
+{
+    (void)state;
+    join_up(0);
+    put_many(rig.node, "s", 0, 50, rig_now());
+    settle(0, MESSAGE_REGISTER, SEND_DELIVERED);
+    uint64_t seed = 9;
+    for (int i = 0; i < 500; i++) {
+        char id[8];
+        snprintf(id, sizeof(id), "i%u", random_below(&seed, 50));
+        if (random_below(&seed, 3))
+            put_as(
+                rig.node,
+                (struct brief){.service = "s", .id = id, .port = (int)random_below(&seed, 9) + 1},
+                rig_now());
+        else
+            remove_it(id);
+        (void)renew(rig.node, "s", id, rig_now());
+        pass_ms(random_below(&seed, 60));
+        for (int kind = 0; kind < MESSAGE_KINDS; kind++)
+            assert_true(under_way(0, kind) <= 1);
+        if (rig.out_count && random_below(&seed, 3) == 0)
+            done(rig.out[random_below(&seed, rig.out_count)], SEND_DELIVERED);
+        assert_true(view_of(0).backlog <= 50);
+    }
+}
+
+static void late_fate_after_leave_and_join_is_ignored(void **state)
+{
+    (void)state;
+    join_up(0);
+    change("a", "1");
+    struct message *late = expect(0, MESSAGE_REGISTER);
+    replicator_leave(rig.replica, 0);
+    join_up(0);
+    change("b", "1");
+    struct message *fresh = expect(0, MESSAGE_REGISTER);
+    if (fresh == late)
+        fresh = rig.out[rig.out_count - 1];
+    done(late, SEND_UNREACHABLE);
+    assert_int_equal(view_of(0).health, PEER_UP);
+    assert_true(view_of(0).items_dropped == 0);
+    assert_int_equal(under_way(0, MESSAGE_REGISTER), 1);
+    done(fresh, SEND_DELIVERED);
+    assert_true(view_of(0).delivered[MESSAGE_REGISTER] == 1);
+}
+
+static void late_health_answer_after_leave_and_join_is_ignored(void **state)
+{
+    (void)state;
+    join(0);
+    struct message *late = expect(0, MESSAGE_HEALTH);
+    replicator_leave(rig.replica, 0);
+    join(0);
+    replicator_on_health(rig.replica, late, &(struct health_answer){.is_wrong_cluster = true},
+                         rig_now());
+    done(late, SEND_DELIVERED);
+    assert_int_equal(view_of(0).health, PEER_NEW);
+    assert_int_equal(under_way(0, MESSAGE_HEALTH), 1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(temporary_failure_keeps_what_was_to_be_told),
+        TEST(pauses_double_with_jitter),
+        TEST(pauses_differ_from_peer_to_peer),
+        TEST(pause_never_exceeds_its_limit),
+        TEST(messages_that_fail_together_count_once),
+        TEST(success_ends_the_row_of_failures),
+        TEST(renewal_that_failed_goes_again_as_a_renewal),
+        TEST(change_during_a_message_that_fails_is_told_as_the_latest),
+        TEST(two_messages_of_one_key_that_fail_leave_the_later_word_older_first),
+        TEST(two_messages_of_one_key_that_fail_leave_the_later_word_newer_first),
+        TEST(plain_peer_is_told_one_thing_after_the_other),
+        TEST(one_slow_peer_holds_nobody_else),
+        TEST(permanent_failure_is_dropped_and_counted),
+        TEST(too_large_is_halved_at_once),
+        TEST(too_large_alone_is_dropped),
+        TEST(message_size_recovers_after_too_large),
+        TEST(peer_is_down_after_max_retries_and_its_outbox_is_dropped),
+        TEST(refused_connection_is_down_at_once),
+        TEST(peer_that_is_down_is_asked_every_second),
+        TEST(back_again_it_is_compared_with_at_once),
+        TEST(health_that_is_refused_is_down),
+        TEST(refusal_as_a_stranger_is_believed),
+        TEST(new_peer_that_does_not_answer_is_tried_and_then_down),
+        TEST(at_most_one_message_of_a_kind_is_under_way),
+        TEST(late_fate_after_leave_and_join_is_ignored),
+        TEST(late_health_answer_after_leave_and_join_is_ignored),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * `?version=N&wait=30s` as it is read, and what is decided about an answer. The query is a table of
+ * the test's, in place of libmicrohttpd's.
+ */
+#include "artemis-web/api/long_poll.h"
+
+#include <microhttpd.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "artemis-web/http/web_internal.h"
+#include "artemis-web/push/push_internal.h"
+#include "tests/unit/artemis-server/registry/registry_fixture.h"
+
+struct query {
+    const char *version, *wait, *run; /* NULL: not there */
+};
+
+static struct query query;
+static struct config config;
+static struct engine engine = {.config = &config, .run_id = "run0"};
+static struct push push = {.clients_max = 2};
+static struct web web = {.engine = &engine, .push = &push};
+
+enum MHD_Result MHD_lookup_connection_value_n(struct MHD_Connection *connection,
+                                              enum MHD_ValueKind kind, const char *key,
+                                              size_t key_size, const char **value, size_t *size)
+{
+    const struct {
+        const char *name, *value;
+    } entries[] = {{"version", query.version}, {"wait", query.wait}, {"run", query.run}};
+    (void)connection;
+    assert_int_equal(kind, MHD_GET_ARGUMENT_KIND);
+    for (size_t i = 0; i < sizeof(entries) / sizeof(*entries); i++) {
+        if (strlen(entries[i].name) != key_size || memcmp(entries[i].name, key, key_size) != 0 ||
+            !entries[i].value)
+            continue;
+        *value = entries[i].value;
+        *size = strlen(entries[i].value);
+        return MHD_YES;
+    }
+    return MHD_NO;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    engine.registry = make_registry();
+    atomic_store(&engine.state, NODE_READY);
+    atomic_store(&push.counters.clients, 0);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    registry_free(engine.registry);
+    return 0;
+}
+
+static struct request make_request(void)
+{
+    return (struct request){.web = &web, .engine = &engine, .is_get = true, .now = at_ms(0)};
+}
+
+static struct long_poll read_query(struct query of)
+{
+    struct request request = make_request();
+    struct long_poll get;
+    char message[MESSAGE_BYTES] = "";
+    query = of;
+    assert_int_equal(long_poll_read(&request, &get, message), ERR_NONE);
+    assert_string_equal(message, "");
+    return get;
+}
+
+static void check_refused(struct query of, const char *expected)
+{
+    struct request request = make_request();
+    struct long_poll get;
+    char message[MESSAGE_BYTES] = "";
+    query = of;
+    assert_int_equal(long_poll_read(&request, &get, message), ERR_INVALID_FIELD);
+    assert_string_equal(message, expected);
+}
+
+/* --- reading ---------------------------------------------------------------------------------- */
+
+static void duration_is_ms_s_or_m_and_at_most_a_minute(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *wait;
+        uint64_t ms;
+    } cases[] = {
+        {"0ms", 0},
+        {"1ms", 1},
+        {"300ms", 300},
+        {"0s", 0},
+        {"1s", 1000},
+        {"007s", 7000},
+        {"30s", 30000},
+        {"60s", 60000},
+        {"1m", 60000},
+        {"0m", 0},
+        {"60000ms", 60000},
+        {"60001ms", 60000},
+        {"61s", 60000},
+        {"2m", 60000},
+        {"3600s", 60000},
+        {"99999999999999999s", 60000},
+        {"9999999999999999999m", 60000}, /* as many digits as are read */
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct long_poll get = read_query((struct query){.wait = cases[i].wait});
+        assert_true(get.asked);
+        assert_int_equal(get.wait_ms, cases[i].ms);
+    }
+}
+
+static void what_is_no_duration_is_refused(void **state)
+{
+    (void)state;
+    static const char *const waits[] = {
+        "",    "s",   "30", "-1s",   "+1s", "1.5s", "1S",   " 1s",
+        "1 s", "1s ", "1h", "1ms1s", "0x",  "1mss", "soon", "99999999999999999999s"};
+    for (size_t i = 0; i < sizeof(waits) / sizeof(*waits); i++) {
+        char expected[128];
+        snprintf(expected, sizeof(expected),
+                 "wait: must be like 30s, 500ms or 1m (60s at most), is \"%s\"", waits[i]);
+        check_refused((struct query){.wait = waits[i]}, expected);
+    }
+}
+
+static void version_is_a_number(void **state)
+{
+    (void)state;
+    assert_int_equal(read_query((struct query){.wait = "1s"}).version, 0);
+    assert_int_equal(read_query((struct query){.wait = "1s", .version = "0"}).version, 0);
+    assert_int_equal(read_query((struct query){.wait = "1s", .version = "17"}).version, 17);
+    check_refused((struct query){.wait = "1s", .version = ""},
+                  "version: must be an integer from 0, is \"\"");
+    check_refused((struct query){.wait = "1s", .version = "-1"},
+                  "version: must be an integer from 0, is \"-1\"");
+    check_refused((struct query){.wait = "1s", .version = "1 "},
+                  "version: must be an integer from 0, is \"1 \"");
+    check_refused((struct query){.wait = "1s", .version = "18446744073709551616"},
+                  "version: must be an integer from 0, is \"18446744073709551616\"");
+}
+
+static void without_wait_nothing_is_asked(void **state)
+{
+    (void)state;
+    struct long_poll get = read_query((struct query){.version = "nonsense", .run = "other"});
+    assert_false(get.asked);
+    assert_false(get.elsewhere);
+}
+
+static void version_of_elsewhere_is_noticed(void **state)
+{
+    (void)state;
+    char now[24];
+    char later[24];
+    uint64_t version = registry_version(engine.registry);
+    snprintf(now, sizeof(now), "%llu", (unsigned long long)version);
+    snprintf(later, sizeof(later), "%llu", (unsigned long long)version + 1);
+    assert_false(read_query((struct query){.wait = "1s", .version = now}).elsewhere);
+    assert_false(read_query((struct query){now, "1s", "run0"}).elsewhere);
+    assert_false(read_query((struct query){now, "1s", ""}).elsewhere);
+    assert_true(read_query((struct query){now, "1s", "run1"}).elsewhere);
+    assert_true(read_query((struct query){now, "1s", "run"}).elsewhere);
+    assert_true(read_query((struct query){.wait = "1s", .version = later}).elsewhere);
+    assert_true(
+        read_query((struct query){.wait = "1s", .version = "9999999999999999999"}).elsewhere);
+}
+
+/* --- judging ---------------------------------------------------------------------------------- */
+
+static struct response judge(struct request *request, struct long_poll get, uint64_t version)
+{
+    struct response reply = {0};
+    char message[MESSAGE_BYTES] = "";
+    assert_int_equal(long_poll_judge(request, &get, SLICE("s"), version, &reply, message),
+                     ERR_NONE);
+    return reply;
+}
+
+static const struct long_poll for_a_second_from_7 = {.asked = true, .version = 7, .wait_ms = 1000};
+
+static void what_is_not_newer_waits_once_and_is_304_then(void **state)
+{
+    (void)state;
+    struct request request = make_request();
+    struct response reply = judge(&request, for_a_second_from_7, 7);
+    assert_true(reply.waits);
+    assert_false(reply.not_modified);
+    assert_int_equal(reply.wait.version, 7);
+    assert_int_equal(reply.wait.until_ms, at_ms(1000).mono_ms);
+    assert_int_equal(reply.wait.id_size, 1);
+    assert_true(request.has_waited);
+    assert_true(request.has_room);
+    assert_int_equal(push.counters.clients, 1);
+    reply = judge(&request, for_a_second_from_7, 7); /* the wait is over */
+    assert_false(reply.waits);
+    assert_true(reply.not_modified);
+    assert_true(reply.tells_run);
+    reply = judge(&request, for_a_second_from_7, 8);
+    assert_false(reply.waits || reply.not_modified);
+    assert_int_equal(push.counters.clients, 1);
+}
+
+static void what_is_newer_is_answered_at_once(void **state)
+{
+    (void)state;
+    struct request request = make_request();
+    struct long_poll get = for_a_second_from_7;
+    struct response reply = judge(&request, get, 8);
+    assert_false(reply.waits || reply.not_modified);
+    assert_true(reply.tells_run);
+    get.elsewhere = true;
+    reply = judge(&request, get, 7);
+    assert_false(reply.waits || reply.not_modified);
+    reply = judge(&request, (struct long_poll){0}, 7);
+    assert_false(reply.waits || reply.not_modified || reply.tells_run);
+    assert_int_equal(push.counters.clients, 0);
+}
+
+static void without_time_or_while_draining_it_is_304_at_once(void **state)
+{
+    (void)state;
+    struct request request = make_request();
+    struct long_poll get = for_a_second_from_7;
+    get.wait_ms = 0;
+    assert_true(judge(&request, get, 7).not_modified);
+    atomic_store(&engine.state, NODE_DRAINING);
+    assert_true(judge(&request, for_a_second_from_7, 7).not_modified);
+    assert_false(request.has_waited || request.has_room);
+}
+
+static void without_room_it_is_refused(void **state)
+{
+    (void)state;
+    struct long_poll get = for_a_second_from_7;
+    config.server.max_connections = 16;
+    for (int i = 0; i < 2; i++) {
+        struct request request = make_request();
+        assert_true(judge(&request, get, 7).waits);
+    }
+    struct request request = make_request();
+    struct response reply = {0};
+    char message[MESSAGE_BYTES] = "";
+    assert_int_equal(long_poll_judge(&request, &get, SLICE("s"), 7, &reply, message),
+                     ERR_TOO_MANY_SUBSCRIBERS);
+    assert_string_equal(message, "connections: 2 subscribers and waiting requests are the most "
+                                 "that server.max_connections = 16 leaves room for");
+    assert_false(request.has_room || request.has_waited);
+    assert_int_equal(push.counters.clients, 2);
+    assert_int_equal(push.counters.refused, 1);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(duration_is_ms_s_or_m_and_at_most_a_minute),
+        TEST(what_is_no_duration_is_refused),
+        TEST(version_is_a_number),
+        TEST(without_wait_nothing_is_asked),
+        TEST(version_of_elsewhere_is_noticed),
+        TEST(what_is_not_newer_waits_once_and_is_304_then),
+        TEST(what_is_newer_is_answered_at_once),
+        TEST(without_time_or_while_draining_it_is_304_at_once),
+        TEST(without_room_it_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

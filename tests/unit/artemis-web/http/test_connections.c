@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The table of connections, over socket pairs and virtual time: who is refused, displaced, timed
+ * out, and what the other end hears of it.
+ */
+#include "artemis-web/http/connections.h"
+
+#include <arpa/inet.h>
+#include <linux/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tests/support/cmocka_all.h"
+#include "tests/support/wait.h"
+
+enum { LIMIT = 3, PEERS = 8 };
+
+struct peer {
+    struct connection connection;
+    int ours; /* 0: not there */
+    int theirs;
+    bool admitted;
+};
+
+struct fixture {
+    struct connections table;
+    struct peer peers[PEERS];
+};
+
+static int set_up(void **state)
+{
+    static struct fixture fixture;
+    fixture = (struct fixture){0};
+    connections_init(&fixture.table, LIMIT);
+    *state = &fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int i = 0; i < PEERS; i++) {
+        struct peer *peer = &fixture->peers[i];
+        if (peer->ours == 0)
+            continue;
+        if (peer->admitted) {
+            connections_remove(&fixture->table, &peer->connection);
+            close(peer->ours);
+        }
+        close(peer->theirs);
+    }
+    struct connections_view view;
+    connections_view(&fixture->table, &view);
+    assert_int_equal(view.open + view.closing, 0);
+    connections_free(&fixture->table);
+    return 0;
+}
+
+static struct peer *connect_peer(struct fixture *fixture, int index, uint64_t now_ms)
+{
+    struct peer *peer = &fixture->peers[index];
+    int ends[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+    peer->ours = ends[0];
+    peer->theirs = ends[1];
+    peer->admitted = connections_admit(&fixture->table, peer->ours, now_ms);
+    if (peer->admitted)
+        connections_add(&fixture->table, &peer->connection, peer->ours, now_ms);
+    else
+        close(peer->ours);
+    return peer;
+}
+
+/* What the other end has heard, "" for nothing; *ended: and the connection is over. */
+static const char *heard(const struct peer *peer, bool *ended)
+{
+    static char said[2048];
+    size_t size = 0;
+    ssize_t got;
+    while ((got = recv(peer->theirs, said + size, sizeof(said) - 1 - size, 0)) > 0)
+        size += (size_t)got;
+    said[size] = '\0';
+    *ended = got == 0;
+    return said;
+}
+
+static void assert_alive(const struct peer *peer)
+{
+    bool ended;
+    assert_string_equal(heard(peer, &ended), "");
+    assert_false(ended);
+}
+
+static void assert_ended_saying(const struct peer *peer, const char *words)
+{
+    bool ended;
+    const char *said = heard(peer, &ended);
+    assert_true(ended);
+    if (words[0])
+        assert_non_null(strstr(said, words));
+    else
+        assert_string_equal(said, "");
+}
+
+static void new_connection_over_the_limit_is_refused_when_all_are_busy(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int i = 0; i < LIMIT; i++)
+        connection_reading(&fixture->table, &connect_peer(fixture, i, 0)->connection, 0);
+    struct peer *late = connect_peer(fixture, LIMIT, 60 * 1000);
+    assert_ended_saying(late, "503 Service Unavailable");
+    for (int i = 0; i < LIMIT; i++)
+        assert_alive(&fixture->peers[i]);
+    assert_false(late->admitted);
+    struct connections_view view;
+    connections_view(&fixture->table, &view);
+    assert_int_equal(view.counters.refused, 1);
+    assert_int_equal(view.counters.accepted, LIMIT);
+}
+
+static void new_connection_over_the_limit_displaces_the_idle(void **state)
+{
+    struct fixture *fixture = *state;
+    connection_reading(&fixture->table, &connect_peer(fixture, 0, 0)->connection, 0);
+    struct peer *idle = connect_peer(fixture, 1, 0);
+    connection_reading(&fixture->table, &idle->connection, 0);
+    assert_true(connection_serving(&fixture->table, &idle->connection, 1));
+    connection_idle(&fixture->table, &idle->connection, 2);
+    connection_reading(&fixture->table, &connect_peer(fixture, 2, 0)->connection, 0);
+    struct peer *late = connect_peer(fixture, 3, 2 + IDLE_BEFORE_DISPLACED_MS);
+    assert_alive(late);
+    assert_ended_saying(idle, "");
+    assert_alive(&fixture->peers[0]);
+    assert_alive(&fixture->peers[2]);
+}
+
+/* A burst of newcomers costs as many idle ones, not more, however slowly those are closed. */
+static void each_new_connection_displaces_one(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int i = 0; i < LIMIT; i++)
+        connect_peer(fixture, i, (uint64_t)i);
+    for (int i = 0; i < 2; i++)
+        assert_alive(connect_peer(fixture, LIMIT + i, 5000));
+    assert_ended_saying(&fixture->peers[0], ""); /* who was idle for longest goes first */
+    assert_ended_saying(&fixture->peers[1], "");
+    assert_alive(&fixture->peers[2]);
+    struct connections_view view;
+    connections_view(&fixture->table, &view);
+    assert_int_equal(view.open, LIMIT);
+    assert_int_equal(view.closing, 2);
+    assert_int_equal(view.counters.displaced, 2);
+}
+
+static void connection_idle_for_a_moment_is_not_displaced(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int i = 0; i < LIMIT; i++)
+        connect_peer(fixture, i, 1000);
+    struct peer *late = connect_peer(fixture, LIMIT, 1000 + IDLE_BEFORE_DISPLACED_MS - 1);
+    assert_ended_saying(late, "over-limit");
+    for (int i = 0; i < LIMIT; i++)
+        assert_alive(&fixture->peers[i]);
+}
+
+static void request_that_drips_in_is_timed_out(void **state)
+{
+    struct fixture *fixture = *state;
+    struct peer *slow = connect_peer(fixture, 0, 0);
+    connection_reading(&fixture->table, &slow->connection, 5);
+    connections_sweep(&fixture->table, 5 + REQUEST_SECS * 1000 - 1);
+    assert_alive(slow);
+    connections_sweep(&fixture->table, 5 + REQUEST_SECS * 1000);
+    assert_ended_saying(slow, "408 Request Timeout");
+    assert_false(connection_serving(&fixture->table, &slow->connection, 20 * 1000));
+    connections_sweep(&fixture->table, 60 * 1000); /* once is enough */
+    assert_ended_saying(slow, "");
+}
+
+static void request_whose_client_left_midway_is_dropped(void **state)
+{
+    struct fixture *fixture = *state;
+    struct peer *peer = connect_peer(fixture, 0, 0);
+    connection_reading(&fixture->table, &peer->connection, 0);
+    assert_int_equal(send(peer->theirs, "x", 1, 0), 1);
+    assert_int_equal(shutdown(peer->theirs, SHUT_WR), 0);
+    connections_sweep(&fixture->table, 1);
+    assert_true(connection_serving(&fixture->table, &peer->connection,
+                                   1)); /* what it sent is still to be read */
+    connection_reading(&fixture->table, &peer->connection, 2);
+    char byte;
+    assert_int_equal(recv(peer->ours, &byte, 1, 0), 1);
+    connections_sweep(&fixture->table, 3);
+    assert_ended_saying(peer, "");
+    assert_false(connection_serving(&fixture->table, &peer->connection, 4));
+}
+
+static void large_body_earns_time(void **state)
+{
+    struct fixture *fixture = *state;
+    struct peer *peer = connect_peer(fixture, 0, 0);
+    connection_reading(&fixture->table, &peer->connection, 0);
+    connection_received(&fixture->table, &peer->connection, 3 * BODY_BYTES_A_SEC);
+    connections_sweep(&fixture->table, (REQUEST_SECS + 3) * 1000 - 1);
+    assert_alive(peer);
+    assert_true(connection_serving(&fixture->table, &peer->connection, (REQUEST_SECS + 3) * 1000));
+    connections_sweep(&fixture->table, 1000 * 1000); /* being answered: that is timed otherwise */
+    assert_alive(peer);
+}
+
+/* --- answers that are not taken --------------------------------------------------------------- */
+
+/* One that is being answered, over TCP: only there it is known what the other end has taken. */
+static struct peer *serve_tcp_peer(struct fixture *fixture, uint64_t now_ms)
+{
+    struct peer *peer = &fixture->peers[0];
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(address);
+    int small = 4096;
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    peer->theirs = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(setsockopt(peer->theirs, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+    assert_int_equal(connect(peer->theirs, (struct sockaddr *)&address, size), 0);
+    peer->ours = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+    assert_true(peer->ours > 0);
+    close(listener);
+    peer->admitted = connections_admit(&fixture->table, peer->ours, now_ms);
+    connections_add(&fixture->table, &peer->connection, peer->ours, now_ms);
+    connection_reading(&fixture->table, &peer->connection, now_ms);
+    assert_true(connection_serving(&fixture->table, &peer->connection, now_ms));
+    return peer;
+}
+
+static struct tcp_info tcp_state(const struct peer *peer)
+{
+    struct tcp_info info = {0};
+    socklen_t size = sizeof(info);
+    assert_int_equal(getsockopt(peer->ours, IPPROTO_TCP, TCP_INFO, &info, &size), 0);
+    return info;
+}
+
+/* No more goes in, and nothing is on its way. */
+static bool is_stuck(void *context)
+{
+    static const char bytes[64 * 1024];
+    const struct peer *peer = context;
+    while (send(peer->ours, bytes, sizeof(bytes), MSG_NOSIGNAL) > 0)
+        ;
+    struct tcp_info info = tcp_state(peer);
+    return info.tcpi_unacked == 0 && info.tcpi_notsent_bytes > 0;
+}
+
+static void answer_until_stuck(struct peer *peer)
+{
+    assert_true(wait_until(is_stuck, peer, wait_deadline_ms()));
+}
+
+struct taker {
+    struct peer *peer;
+    uint64_t taken;
+};
+
+/* Reads at the other end, until ours sees it. */
+static bool take_some(void *context)
+{
+    const struct taker *taker = context;
+    char bytes[1024];
+    assert_true(recv(taker->peer->theirs, bytes, sizeof(bytes), MSG_DONTWAIT) != 0);
+    return tcp_state(taker->peer).tcpi_bytes_acked > taker->taken;
+}
+
+static uint64_t timed_out(struct fixture *fixture)
+{
+    struct connections_view view;
+    connections_view(&fixture->table, &view);
+    assert_int_equal(view.open, view.counters.timed_out ? 0 : 1);
+    return view.counters.timed_out;
+}
+
+static void answer_that_nobody_takes_ends_the_connection(void **state)
+{
+    struct fixture *fixture = *state;
+    struct peer *peer = serve_tcp_peer(fixture, 0);
+    answer_until_stuck(peer);
+    connections_sweep(&fixture->table, 1000);
+    connections_sweep(&fixture->table, 1000 + STALLED_SECS * 1000 - 1);
+    assert_int_equal(timed_out(fixture), 0);
+    connections_sweep(&fixture->table, 2000 + STALLED_SECS * 1000);
+    assert_int_equal(timed_out(fixture), 1);
+    connections_sweep(&fixture->table, 60 * 1000); /* once is enough */
+    assert_int_equal(timed_out(fixture), 1);
+}
+
+static void answer_that_is_taken_slowly_goes_on(void **state)
+{
+    struct fixture *fixture = *state;
+    struct peer *peer = serve_tcp_peer(fixture, 0);
+    uint64_t now_ms = 0;
+    answer_until_stuck(peer);
+    for (int i = 0; i < 10; i++) {
+        struct taker taker = {peer, tcp_state(peer).tcpi_bytes_acked};
+        assert_true(wait_until(take_some, &taker, wait_deadline_ms()));
+        answer_until_stuck(peer);
+        for (int sweeps = 0; sweeps < STALLED_SECS; sweeps++)
+            connections_sweep(&fixture->table, now_ms += 1000);
+        assert_int_equal(timed_out(fixture), 0);
+    }
+    connections_sweep(&fixture->table, now_ms + 1000); /* and then it stops */
+    assert_int_equal(timed_out(fixture), 1);
+}
+
+static void answer_that_takes_us_long_is_not_the_clients_fault(void **state)
+{
+    struct fixture *fixture = *state;
+    serve_tcp_peer(fixture, 0);
+    for (uint64_t now_ms = 0; now_ms < 60 * 1000; now_ms += 1000)
+        connections_sweep(&fixture->table, now_ms);
+    assert_int_equal(timed_out(fixture), 0);
+}
+
+/* A reader that stopped within an earlier answer starts anew with the next. */
+static void each_answer_has_its_own_time(void **state)
+{
+    struct fixture *fixture = *state;
+    struct peer *peer = serve_tcp_peer(fixture, 0);
+    answer_until_stuck(peer);
+    connections_sweep(&fixture->table, 1000);
+    connection_idle(&fixture->table, &peer->connection, 9000);
+    connection_reading(&fixture->table, &peer->connection, 9000);
+    assert_true(connection_serving(&fixture->table, &peer->connection, 9000));
+    connections_sweep(&fixture->table, 9000 + STALLED_SECS * 1000);
+    assert_int_equal(timed_out(fixture), 0);
+    connections_sweep(&fixture->table, 9000 + 2 * STALLED_SECS * 1000);
+    assert_int_equal(timed_out(fixture), 1);
+}
+
+static void connection_idle_too_long_is_closed_without_a_word(void **state)
+{
+    struct fixture *fixture = *state;
+    struct peer *peer = connect_peer(fixture, 0, 0);
+    connection_reading(&fixture->table, &peer->connection, 0);
+    assert_true(connection_serving(&fixture->table, &peer->connection, 0));
+    connection_idle(&fixture->table, &peer->connection, 7);
+    connections_sweep(&fixture->table, 7 + IDLE_SECS * 1000 - 1);
+    assert_alive(peer);
+    connections_sweep(&fixture->table, 7 + IDLE_SECS * 1000);
+    assert_ended_saying(peer, "");
+}
+
+static void closing_the_idle_leaves_the_busy(void **state)
+{
+    struct fixture *fixture = *state;
+    struct peer *idle = connect_peer(fixture, 0, 0);
+    struct peer *busy = connect_peer(fixture, 1, 0);
+    connection_reading(&fixture->table, &busy->connection, 0);
+    connections_close_idle(&fixture->table);
+    char byte;
+    assert_int_equal(recv(idle->ours, &byte, 1, 0), 0); /* reads its end */
+    assert_true(recv(busy->ours, &byte, 1, 0) < 0);     /* nothing yet */
+}
+
+static void view_counts_what_is_there(void **state)
+{
+    struct fixture *fixture = *state;
+    connect_peer(fixture, 0, 0);
+    connection_reading(&fixture->table, &connect_peer(fixture, 1, 0)->connection, 0);
+    struct connections_view view;
+    connections_view(&fixture->table, &view);
+    assert_int_equal(view.open, 2);
+    assert_int_equal(view.busy, 1);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(new_connection_over_the_limit_is_refused_when_all_are_busy),
+        TEST(new_connection_over_the_limit_displaces_the_idle),
+        TEST(each_new_connection_displaces_one),
+        TEST(connection_idle_for_a_moment_is_not_displaced),
+        TEST(request_that_drips_in_is_timed_out),
+        TEST(request_whose_client_left_midway_is_dropped),
+        TEST(large_body_earns_time),
+        TEST(answer_that_nobody_takes_ends_the_connection),
+        TEST(answer_that_is_taken_slowly_goes_on),
+        TEST(answer_that_takes_us_long_is_not_the_clients_fault),
+        TEST(each_answer_has_its_own_time),
+        TEST(connection_idle_too_long_is_closed_without_a_word),
+        TEST(closing_the_idle_leaves_the_busy),
+        TEST(view_counts_what_is_there),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

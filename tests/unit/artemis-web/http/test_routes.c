@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The route table is searched by halving, so it must be sorted; and every path must be found by all
+ * of its names: with and without .json, by the Java clients' prefix, and as an absolute address.
+ */
+#include "artemis-web/http/routes.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/support/cmocka_all.h"
+
+static void table_is_sorted_and_complete(void **state)
+{
+    (void)state;
+    for (int i = 0; i < ROUTE_COUNT; i++) {
+        assert_non_null(routes[i].path);
+        assert_non_null(routes[i].handle);
+        assert_true(strlen(routes[i].sentence) > 0);
+        assert_true(strlen(routes[i].path) < ROUTE_PATH_BYTES);
+        if (i > 0)
+            assert_true(strcmp(routes[i - 1].path, routes[i].path) < 0);
+    }
+}
+
+static void names_in_metrics_are_unique(void **state)
+{
+    (void)state;
+    for (int i = 0; i < ROUTE_COUNT; i++)
+        for (int j = 0; j < i; j++)
+            assert_string_not_equal(routes[i].name, routes[j].name);
+}
+
+static void every_path_is_found_by_all_its_names(void **state)
+{
+    (void)state;
+    for (int i = 0; i < ROUTE_COUNT; i++) {
+        char path[128];
+        bool java = true;
+        assert_ptr_equal(route_find(routes[i].path, &java), &routes[i]);
+        assert_false(java);
+        snprintf(path, sizeof(path), "%s.json", routes[i].path);
+        assert_ptr_equal(route_find(path, &java), &routes[i]);
+        snprintf(path, sizeof(path), "/artemis%s", routes[i].path);
+        bool below_api = strncmp(routes[i].path, "/api/", 5) == 0;
+        assert_ptr_equal(route_find(path, &java), below_api ? &routes[i] : NULL);
+        assert_true(java);
+        snprintf(path, sizeof(path), "http://a.example:8080%s", routes[i].path);
+        assert_ptr_equal(route_find(path, &java), &routes[i]);
+        assert_false(java);
+        snprintf(path, sizeof(path), "HTTP://[::1]/artemis%s.json", routes[i].path);
+        assert_ptr_equal(route_find(path, &java), below_api ? &routes[i] : NULL);
+        assert_true(java);
+    }
+}
+
+static void other_paths_are_not_found(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {
+        "",
+        "/",
+        "/api",
+        "/api/",
+        ".json",
+        "/api/registry/register/",
+        "/api/registry/register.json.json",
+        "/api/registry/Register",
+        "/api/registry/register.xml",
+        "/artemis/artemis/api/registry/register",
+        "/api/registry/registe",
+        "/api/registry/registers",
+        "http://",
+        "http://a",
+        "http://a/",
+        "http://health",
+        "http:///http://a/health",
+        "/http://a/health",
+        "ftp://a/health",
+        "http:/health",
+    };
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        bool java;
+        assert_null(route_find(paths[i], &java));
+    }
+    char endless[4096];
+    memset(endless, 'a', sizeof(endless) - 1);
+    endless[0] = '/';
+    endless[sizeof(endless) - 1] = '\0';
+    bool java;
+    assert_null(route_find(endless, &java));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(table_is_sorted_and_complete),
+        cmocka_unit_test(names_in_metrics_are_unique),
+        cmocka_unit_test(every_path_is_found_by_all_its_names),
+        cmocka_unit_test(other_paths_are_not_found),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
