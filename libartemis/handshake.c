@@ -3,39 +3,16 @@
 
 #include "libartemis/clock.h"
 
-#include <assert.h>
-#include <nettle/base64.h>
-#include <nettle/sha1.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#define GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-
-enum { RANDOM_BYTES = 16 };
-
-static_assert(BASE64_ENCODE_RAW_LENGTH(RANDOM_BYTES) + 1 == HANDSHAKE_KEY_BYTES, "a key fits");
-static_assert(BASE64_ENCODE_RAW_LENGTH(SHA1_DIGEST_SIZE) + 1 == HANDSHAKE_ACCEPT_BYTES, "it fits");
-
-void handshake_make_key(char key[HANDSHAKE_KEY_BYTES])
+void handshake_make_key(char key[WEBSOCKET_KEY_BYTES])
 {
-    uint64_t random[RANDOM_BYTES / sizeof(uint64_t)];
+    uint64_t random[WEBSOCKET_NONCE_BYTES / sizeof(uint64_t)];
     for (size_t i = 0; i < sizeof random / sizeof *random; i++)
         random[i] = client_clock_random();
-    base64_encode_raw(key, RANDOM_BYTES, (const uint8_t *)random);
-    key[HANDSHAKE_KEY_BYTES - 1] = '\0';
-}
-
-void handshake_accept(const char *key, char accept[HANDSHAKE_ACCEPT_BYTES])
-{
-    struct sha1_ctx sha1;
-    uint8_t digest[SHA1_DIGEST_SIZE];
-    sha1_init(&sha1);
-    sha1_update(&sha1, strlen(key), (const uint8_t *)key);
-    sha1_update(&sha1, sizeof GUID - 1, (const uint8_t *)GUID);
-    sha1_digest(&sha1, sizeof digest, digest);
-    base64_encode_raw(accept, sizeof digest, digest);
-    accept[HANDSHAKE_ACCEPT_BYTES - 1] = '\0';
+    websocket_key_make((const uint8_t *)random, key);
 }
 
 void handshake_write(struct text *out, const char *url, const char *path, const char *key,
@@ -85,33 +62,14 @@ static bool same_word(struct slice value, const char *word)
     return value.size == strlen(word) && strncasecmp(value.data, word, value.size) == 0;
 }
 
-/* Is the word among those in the list with commas? */
-static bool has_word(struct slice list, const char *word)
-{
-    const char *end = list.data + list.size;
-    for (const char *at = list.data; at < end;) {
-        const char *comma = memchr(at, ',', (size_t)(end - at));
-        const char *stop = comma ? comma : end;
-        while (at < stop && *at == ' ')
-            at++;
-        const char *last = stop;
-        while (last > at && last[-1] == ' ')
-            last--;
-        if (same_word((struct slice){at, (size_t)(last - at)}, word))
-            return true;
-        at = stop + 1;
-    }
-    return false;
-}
-
 static bool is_accepted(struct slice head, const char *key)
 {
     struct slice value;
-    char accept[HANDSHAKE_ACCEPT_BYTES];
-    handshake_accept(key, accept);
+    char accept[WEBSOCKET_ACCEPT_BYTES];
+    websocket_accept(key, accept);
     if (!field_of(head, "upgrade", &value) || !same_word(value, "websocket"))
         return false;
-    if (!field_of(head, "connection", &value) || !has_word(value, "upgrade"))
+    if (!field_of(head, "connection", &value) || !websocket_list_has(value, "upgrade"))
         return false;
     if (!field_of(head, "sec-websocket-accept", &value) || !slice_equal(value, slice_of(accept)))
         return false;

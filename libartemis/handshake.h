@@ -7,13 +7,12 @@
 #pragma once
 
 #include "artemis-core/base/text.h"
+#include "artemis-core/base/websocket_handshake.h"
 
-enum { HANDSHAKE_KEY_BYTES = 25, HANDSHAKE_ACCEPT_BYTES = 29, HANDSHAKE_ANSWER_MAX = 16 * 1024 };
+enum { HANDSHAKE_ANSWER_MAX = 16 * 1024 };
 
 /* A key of 16 random bytes, as text. */
-void handshake_make_key(char key[HANDSHAKE_KEY_BYTES]);
-/* What the server has to say to it. */
-void handshake_accept(const char *key, char accept[HANDSHAKE_ACCEPT_BYTES]);
+void handshake_make_key(char key[WEBSOCKET_KEY_BYTES]);
 
 /* The request for `path` below the URL (http://host:port/...). `authorization` may be NULL. Ask
  * text_failed. */

@@ -29,7 +29,7 @@ struct push_socket {
 
     enum stage stage;
     enum push_state end; /* once it is over */
-    char key[HANDSHAKE_KEY_BYTES];
+    char key[WEBSOCKET_KEY_BYTES];
     struct text request; /* of the handshake; `sent` of it is sent */
     size_t sent;
     struct text received; /* of the handshake, and what came with it; `taken` of it is taken */

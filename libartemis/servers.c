@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "libartemis/servers.h"
 
-#include "libartemis/backoff.h"
+#include "artemis-core/base/backoff.h"
 
 enum { WAIT_MAX_MS = 60000 }; /* more than that no server may ask for */
 

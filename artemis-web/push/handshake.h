@@ -4,9 +4,8 @@
  */
 #pragma once
 
+#include "artemis-core/base/websocket_handshake.h"
 #include "artemis-core/json/codec.h"
-
-enum { ACCEPT_BYTES = 29 };
 
 /* The headers of a request; NULL where one is absent. */
 struct handshake {
@@ -19,5 +18,6 @@ struct handshake {
 
 /* Checks the request, and computes the value of Sec-WebSocket-Accept. ERR_UPGRADE_REQUIRED (no
  * WebSocket is asked for, or of another version), ERR_INVALID_FIELD, with *message. */
-MUST_USE enum error handshake_check(const struct handshake *handshake, char accept[ACCEPT_BYTES],
+MUST_USE enum error handshake_check(const struct handshake *handshake,
+                                    char accept[WEBSOCKET_ACCEPT_BYTES],
                                     char message[MESSAGE_BYTES]);

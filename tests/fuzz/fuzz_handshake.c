@@ -49,15 +49,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                   .connection = values[2],
                                   .version = values[3],
                                   .key = values[4]};
-    char accept[ACCEPT_BYTES];
+    char accept[WEBSOCKET_ACCEPT_BYTES];
     char message[MESSAGE_BYTES] = "";
     enum error error = handshake_check(&handshake, accept, message);
     if (error) {
         check_refusal(error, message);
         return 0;
     }
-    assert(strlen(accept) == ACCEPT_BYTES - 1);
-    assert(strspn(accept, base64) == ACCEPT_BYTES - 2 && accept[ACCEPT_BYTES - 2] == '=');
+    assert(strlen(accept) == WEBSOCKET_ACCEPT_BYTES - 1);
+    assert(strspn(accept, base64) == WEBSOCKET_ACCEPT_BYTES - 2 &&
+           accept[WEBSOCKET_ACCEPT_BYTES - 2] == '=');
     assert(strlen(handshake.key) == 24);
     return 0;
 }

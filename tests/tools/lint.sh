@@ -44,11 +44,11 @@ home 'curl/' 'artemis-server/replication/peer_client.c|artemis/client_(http|url)
 home 'zlib.h' 'artemis-core/base/gzip.c'
 home 'xxhash.h' 'artemis-server/registry/(registry|node_id_table).c|artemis-server/replication/outbox.c|artemis-web/push/topics.c'
 home 'wslay/wslay.h' 'artemis-web/push/|libartemis/|tests/'
-home 'nettle/.*' 'artemis-web/push/handshake.c|libartemis/|tests/'
+home 'nettle/.*' 'artemis-core/base/websocket_handshake.c|tests/'
 home 'toml' 'artemis-core/config/toml.cpp'
 
 # --- purity ----------------------------------------------------------------------------------------------
-pure=$(printf '%s\n' "${production[@]}" | grep -E '^artemis-core/|registry/(guard|hash_index|lease_wheel|shard|shard_replication|slab|hlc)\.|replication/(outbox|replicator|anti_entropy)|push/(frame|topics|messages|handshake)\.|libartemis/(backoff|book|cache|entry|events|follow|handshake|record|servers|wire)\.')
+pure=$(printf '%s\n' "${production[@]}" | grep -E '^artemis-core/|registry/(guard|hash_index|lease_wheel|shard|shard_replication|slab|hlc)\.|replication/(outbox|replicator|anti_entropy)|push/(frame|topics|messages|handshake)\.|libartemis/(book|cache|entry|events|follow|handshake|record|servers|wire)\.')
 rule "purity" "what decides has no thread, socket, file or clock: take it as an argument" \
     "$(grep -nHE '#include <(pthread|sys/socket|sys/stat|fcntl|netdb|poll|unistd)\.h>|\b(fopen|open|socket|clock_gettime|gettimeofday|time)\(' $pure | grep -v '^[^:]*:[0-9]*: \*' || true)"
 rule "clock" "only clock.c of artemis-server and of libartemis read a clock (and the command line, to wait)" \

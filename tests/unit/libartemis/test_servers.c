@@ -4,7 +4,7 @@
  */
 #include "libartemis/servers.h"
 
-#include "libartemis/backoff.h"
+#include "artemis-core/base/backoff.h"
 #include "tests/support/cmocka_all.h"
 
 static struct servers three(void)
@@ -18,19 +18,6 @@ static void assert_chosen(struct servers *servers, uint64_t now_ms, size_t expec
     uint64_t at_ms;
     assert_true(servers_choose(servers, now_ms, &which, &at_ms));
     assert_int_equal(which, expected);
-}
-
-static void backoff_doubles_up_to_ten_seconds(void **state)
-{
-    (void)state;
-    static const uint64_t longest[] = {100, 200, 400, 800, 1600, 3200, 6400, 10000, 10000};
-    for (unsigned i = 0; i < sizeof longest / sizeof *longest; i++) {
-        assert_int_equal(backoff_ms(i + 1, 0), longest[i]);
-        for (uint64_t random = 1; random < 20000; random += 7)
-            assert_in_range(backoff_ms(i + 1, random), longest[i] / 2, longest[i]);
-        assert_int_equal(backoff_ms(i + 1, longest[i] / 2), longest[i] / 2);
-    }
-    assert_int_equal(backoff_ms(UINT32_MAX, 0), 10000);
 }
 
 static void current_stays_while_it_answers(void **state)
@@ -110,7 +97,6 @@ static void retry_after_is_honoured_within_reason(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(backoff_doubles_up_to_ten_seconds),
         cmocka_unit_test(current_stays_while_it_answers),
         cmocka_unit_test(failed_gives_way_to_the_next_and_does_not_come_back_by_itself),
         cmocka_unit_test(all_failed_waits_for_the_first_whose_time_comes),

@@ -18,7 +18,7 @@ static const struct handshake good = {
 
 static void check_accepted(struct handshake handshake, const char *expected)
 {
-    char accept[ACCEPT_BYTES] = "";
+    char accept[WEBSOCKET_ACCEPT_BYTES] = "";
     char message[MESSAGE_BYTES] = "";
     assert_int_equal(handshake_check(&handshake, accept, message), ERR_NONE);
     assert_string_equal(accept, expected);
@@ -27,7 +27,7 @@ static void check_accepted(struct handshake handshake, const char *expected)
 
 static void check_refused(struct handshake handshake, enum error error, const char *expected)
 {
-    char accept[ACCEPT_BYTES] = "untouched";
+    char accept[WEBSOCKET_ACCEPT_BYTES] = "untouched";
     char message[MESSAGE_BYTES] = "";
     assert_int_equal(handshake_check(&handshake, accept, message), error);
     assert_string_equal(message, expected);
@@ -138,7 +138,7 @@ static void key_must_be_16_bytes_in_base64(void **state)
     };
     for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
         struct handshake handshake = good;
-        char accept[ACCEPT_BYTES];
+        char accept[WEBSOCKET_ACCEPT_BYTES];
         char message[MESSAGE_BYTES] = "";
         handshake.key = keys[i];
         assert_int_equal(handshake_check(&handshake, accept, message), ERR_INVALID_FIELD);
@@ -155,7 +155,7 @@ static void long_values_are_cut_in_the_message(void **state)
     (void)state;
     static char value[16 * 1024];
     struct handshake handshake = good;
-    char accept[ACCEPT_BYTES];
+    char accept[WEBSOCKET_ACCEPT_BYTES];
     char message[MESSAGE_BYTES];
     memset(value, 'x', sizeof(value) - 1);
     handshake.upgrade = value;
