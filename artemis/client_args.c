@@ -59,8 +59,8 @@ static enum error unknown_option(const struct client_command *command, const cha
     snprintf(typed, sizeof typed, "%.*s", (int)strcspn(word, "="), word);
     struct suggestion near = {.word = typed + strspn(typed, "-")};
     for (const struct client_option *option = command->options; option->name; option++)
-        suggest_offer(&near, option->name);
-    suggest_offer(&near, "help");
+        suggest_consider(&near, option->name);
+    suggest_consider(&near, "help");
     int written = snprintf(mistake, CLIENT_MISTAKE_MAX, "there is no option %s", typed);
     if (near.best)
         snprintf(mistake + written, CLIENT_MISTAKE_MAX - (size_t)written, "; did you mean --%s?",

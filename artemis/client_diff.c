@@ -99,13 +99,13 @@ static bool make_room(void **items, size_t count, size_t *capacity, size_t size)
 
 void client_diff_hear(struct diff_list *list, const struct wire_record *record)
 {
-    struct slice origin = record->version.origin;
+    struct slice origin = record->stamp.node_id;
     void *entries = list->entries;
     bool room = make_room(&entries, list->count, &list->capacity, sizeof(*list->entries));
     list->entries = entries;
     struct diff_entry entry = {
         .key = instance_of_key(wire_record_key(record)),
-        .word = {true, record->deleted, record->version.stamp,
+        .word = {true, record->deleted, record->stamp.hlc,
                  strndup(origin.data ? origin.data : "", origin.size)},
     };
     if (!room || !entry.key || !entry.word.origin) {

@@ -193,13 +193,14 @@ static void write_reference(struct text *out)
     for (size_t i = 0; i < CONFIG_SETTINGS; i++) {
         const struct config_setting *setting = &config_settings[i];
         text_printf(out, "| `%s` | %s | ", setting->key, config_type_name(setting->type));
-        if (setting->fallback_note)
-            text_append_string(out, setting->fallback_note);
+        if (setting->default_note)
+            text_append_string(out, setting->default_note);
         else
-            text_printf(out, "`%s`", setting->fallback);
+            text_printf(out, "`%s`", setting->default_value);
         text_append_string(out, " | ");
         config_write_allowed(out, setting);
-        text_printf(out, " | %s | %s |\n", setting->hot ? "hot" : "cold", setting->sentence);
+        text_printf(out, " | %s | %s |\n", setting->reloadable ? "hot" : "cold",
+                    setting->description);
     }
 }
 

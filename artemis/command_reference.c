@@ -29,9 +29,9 @@ static void write_errors(struct text *out)
                             "| --- | --- | --- | --- | --- |\n");
     for (enum error error = 0; error < ERROR_COUNT; error++) {
         const struct error_info *info = error_info(error);
-        text_printf(out, "| `%s` | %s%s%s | %d | `%s`, %d | %s |\n", info->word,
+        text_printf(out, "| `%s` | %s%s%s | %d | `%s`, %d | %s |\n", info->code,
                     info->reason[0] ? "`" : "", info->reason, info->reason[0] ? "`" : "",
-                    info->http_status, info->java_word, info->java_http_status, info->sentence);
+                    info->http_status, info->java_code, info->java_http_status, info->message);
     }
 }
 

@@ -124,7 +124,7 @@ static int run(const struct config *config)
     hold_signals(&held);
     enum error error = engine_create(config, &engine);
     if (error) {
-        client_text_complain(stderr, NULL, "cannot start: %s", error_info(error)->sentence);
+        client_text_complain(stderr, NULL, "cannot start: %s", error_info(error)->message);
         return CLIENT_REFUSED;
     }
     error = web_start(engine, &web, problem);
@@ -136,7 +136,7 @@ static int run(const struct config *config)
     error = engine_join(engine);
     if (error) {
         client_text_complain(stderr, NULL, "cannot join the cluster: %s",
-                             error_info(error)->sentence);
+                             error_info(error)->message);
         web_stop(web);
         engine_free(engine);
         return CLIENT_REFUSED;

@@ -78,7 +78,7 @@ static int unknown_command(const char *word)
     struct suggestion near = {.word = word + strspn(word, "-")};
     for (size_t i = 0; i < COUNT(commands); i++)
         if (commands[i].sentence)
-            suggest_offer(&near, commands[i].name);
+            suggest_consider(&near, commands[i].name);
     if (near.best)
         snprintf(hint, sizeof hint, "did you mean: artemis %s?", near.best);
     client_text_complain(stderr, hint, "there is no command %.64s", word);

@@ -57,12 +57,12 @@ enum error {
 
 struct error_info {
     const char *name;      /* as in the source: "ERR_RATE_LIMITED" */
-    const char *word;      /* error_code of the native API: a closed set */
+    const char *code;      /* error_code of the native API: a closed set */
     const char *reason;    /* finer; "" for success */
     int http_status;       /* of the native API */
-    const char *java_word; /* errorCode below /artemis/ */
+    const char *java_code; /* errorCode below /artemis/ */
     int java_http_status;  /* HTTP status below /artemis/ */
-    const char *sentence;  /* for people; no full stop */
+    const char *message;   /* for people; no full stop */
 };
 
 /* Never NULL. `code` must be one of the enum. */

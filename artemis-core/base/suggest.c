@@ -34,7 +34,7 @@ size_t suggest_distance(const char *a, const char *b)
     return cost[a_length][b_length];
 }
 
-void suggest_offer(struct suggestion *suggestion, const char *candidate)
+void suggest_consider(struct suggestion *suggestion, const char *candidate)
 {
     size_t typed = strlen(suggestion->word);
     size_t length = strlen(candidate);

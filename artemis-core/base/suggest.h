@@ -7,7 +7,7 @@
  * most half of the letters, or the beginning of the word.
  *
  *     struct suggestion near = {.word = typed};
- *     suggest_offer(&near, "register");
+ *     suggest_consider(&near, "register");
  *     if (near.best) ...
  *
  * Pure. The words are borrowed.
@@ -27,4 +27,4 @@ enum { SUGGEST_WORD_MAX = 40 }; /* longer words are not names of ours */
 /* The slips between two words of at most SUGGEST_WORD_MAX letters. */
 size_t suggest_distance(const char *a, const char *b);
 
-void suggest_offer(struct suggestion *suggestion, const char *candidate);
+void suggest_consider(struct suggestion *suggestion, const char *candidate);

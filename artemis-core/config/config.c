@@ -282,7 +282,7 @@ enum error config_set(struct config *config, const char *key, const struct toml_
     if (code == ERR_INVALID_FIELD)
         return refuse_value(setting, value, source, problem);
     if (code != ERR_NONE) {
-        refuse(problem, "%s: %s: %s", source, key, error_info(code)->sentence);
+        refuse(problem, "%s: %s: %s", source, key, error_info(code)->message);
         return code;
     }
     note_source(config, setting, source);
@@ -396,9 +396,9 @@ void config_init(struct config *config, const char *host_name, uint32_t cores)
     *config = (struct config){0};
     for (const struct config_setting *setting = config_settings; setting < settings_end;
          setting++) {
-        if (!setting->fallback || setting->type == CONFIG_LIST)
+        if (!setting->default_value || setting->type == CONFIG_LIST)
             continue;
-        struct toml_value value = config_value_parse(setting, setting->fallback);
+        struct toml_value value = config_value_parse(setting, setting->default_value);
         enum error code = config_value_store(setting, &value, (char *)config + setting->offset);
         assert(code == ERR_NONE); /* else the table is wrong */
         (void)code;

@@ -108,13 +108,13 @@ struct config_setting {
     size_t offset;   /* of the field in struct config */
     enum config_type type;
     enum config_form form;      /* of a TEXT or LIST */
-    const char *fallback;       /* the default as text; NULL when it is worked out */
-    const char *fallback_note;  /* for people, where `fallback` says too little: "host name" */
+    const char *default_value;  /* the default as text; NULL when it is worked out */
+    const char *default_note;   /* for people, where `fallback` says too little: "host name" */
     uint64_t min, max;          /* of a NUMBER or SIZE; the port of an ADDRESS */
     const char *const *choices; /* of a CHOICE or a WORD; NULL-terminated */
-    bool hot;                   /* can change without a restart */
+    bool reloadable;            /* can change without a restart */
     bool secret;                /* shown as *** */
-    const char *sentence;       /* what it does */
+    const char *description;    /* what it does */
 };
 
 extern const struct config_setting config_settings[CONFIG_SETTINGS];

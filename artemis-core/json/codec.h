@@ -78,7 +78,7 @@ bool batch_is_camel(const struct batch *batch);
 MUST_USE enum error batch_instance(struct batch *batch, size_t index, struct instance **out);
 MUST_USE enum error batch_key(struct batch *batch, size_t index, struct instance_key *out);
 /* The version and age that a peer adds to an item; a client's item leaves *record as it is. */
-MUST_USE enum error batch_version(struct batch *batch, size_t index, struct wire_record *record);
+MUST_USE enum error batch_stamp(struct batch *batch, size_t index, struct wire_record *record);
 /* Notes that an item failed in the engine. ERR_NO_MEMORY when it cannot be noted. */
 MUST_USE enum error batch_fail(struct batch *batch, size_t index, enum error why,
                                const struct instance_key *key);
@@ -87,8 +87,8 @@ MUST_USE enum error batch_fail(struct batch *batch, size_t index, enum error why
 enum error batch_outcome(const struct batch *batch);
 /* The whole answer, failed items included; those that go beyond bytes_max are left out, if it is
  * not 0. */
-void batch_write_answer(const struct batch *batch, enum dialect dialect, size_t bytes_max,
-                        struct text *out);
+void batch_write_response(const struct batch *batch, enum dialect dialect, size_t bytes_max,
+                          struct text *out);
 
 /* --- discovery -------------------------------------------------------------------------------- */
 
@@ -125,8 +125,8 @@ MUST_USE enum error discovery_strategy(struct slice word, enum lookup_strategy *
 void codec_write_status(struct json_writer *w, enum dialect dialect, enum error error,
                         const char *message, bool partial);
 /* An answer that is nothing but its status. */
-void codec_write_refusal(struct text *out, enum dialect dialect, enum error error,
-                         const char *message);
+void codec_write_error(struct text *out, enum dialect dialect, enum error error,
+                       const char *message);
 void codec_write_instance(struct json_writer *w, enum dialect dialect,
                           const struct instance *instance);
 /* The members alone, for an object that is open. `raw_status`: also text that is no known

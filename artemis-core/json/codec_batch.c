@@ -24,14 +24,14 @@ struct failure {
 struct batch {
     bool hot;
     struct fast_list fast_list; /* where hot */
-    size_t fast_item_end;       /* the index of `fast_item`, and one more; 0: none yet */
+    size_t fast_record_end;     /* the index of `fast_record`, and one more; 0: none yet */
     struct document document;   /* without a root while hot */
     json_t *list;               /* borrowed from the document */
     bool keys;                  /* its items are keys, not instances */
     struct failure *failures;
     size_t failure_count;
     size_t failure_capacity;
-    struct fast_item fast_item; /* the last that was read */
+    struct fast_record fast_record; /* the last that was read */
 };
 
 /* --- the list --------------------------------------------------------------------------------- */
@@ -98,7 +98,7 @@ enum error batch_parse(struct slice body, enum batch_kind kind, struct batch **o
     struct batch *batch = malloc(sizeof(*batch));
     if (!batch)
         return ERR_NO_MEMORY;
-    memset(batch, 0, offsetof(struct batch, fast_item));
+    memset(batch, 0, offsetof(struct batch, fast_record));
     enum error error = open_batch(batch, body, kind, message);
     *camel = batch->document.camel;
     if (error)
@@ -133,12 +133,12 @@ bool batch_is_camel(const struct batch *batch)
 
 /* --- failures --------------------------------------------------------------------------------- */
 
-static const struct fast_item *read_hot(struct batch *batch, size_t index)
+static const struct fast_record *read_hot(struct batch *batch, size_t index)
 {
-    if (batch->fast_item_end != index + 1)
-        fast_list_read(&batch->fast_list, index, &batch->fast_item);
-    batch->fast_item_end = index + 1;
-    return &batch->fast_item;
+    if (batch->fast_record_end != index + 1)
+        fast_list_read(&batch->fast_list, index, &batch->fast_record);
+    batch->fast_record_end = index + 1;
+    return &batch->fast_record;
 }
 
 static enum error note_failure(struct batch *batch, size_t index, enum error why,
@@ -204,7 +204,7 @@ enum error batch_fail(struct batch *batch, size_t index, enum error why,
         text_append_slice(&message, text);
     }
     text_append_string(&message, key ? ": " : "");
-    text_append_string(&message, error_info(why)->sentence);
+    text_append_string(&message, error_info(why)->message);
     if (why == ERR_INSTANCE_NOT_FOUND)
         text_append_string(&message, "; register it again");
     const char *sentence = text_string(&message);
@@ -242,7 +242,7 @@ enum error batch_instance(struct batch *batch, size_t index, struct instance **o
     struct field_problem problem = {0};
     enum error error;
     if (batch->hot) {
-        const struct fast_item *hot = read_hot(batch, index);
+        const struct fast_record *hot = read_hot(batch, index);
         batch->document.camel |= hot->camel;
         error = instance_create(&hot->spec, out, &problem);
     } else {
@@ -261,7 +261,7 @@ enum error batch_key(struct batch *batch, size_t index, struct instance_key *out
     struct field_problem problem = {0};
     enum error error = ERR_NONE;
     if (batch->hot) {
-        const struct fast_item *hot = read_hot(batch, index);
+        const struct fast_record *hot = read_hot(batch, index);
         batch->document.camel |= hot->camel;
         memcpy(parts, hot->spec.text, sizeof(parts));
     } else {
@@ -276,21 +276,21 @@ enum error batch_key(struct batch *batch, size_t index, struct instance_key *out
     return error == ERR_INVALID_FIELD ? refuse_field(batch, index, &problem) : error;
 }
 
-enum error batch_version(struct batch *batch, size_t index, struct wire_record *record)
+enum error batch_stamp(struct batch *batch, size_t index, struct wire_record *record)
 {
     json_t *item;
     struct field_problem problem = {0};
     enum error error;
     if (batch->hot) {
-        const struct fast_item *hot = read_hot(batch, index);
-        record->version = hot->version;
+        const struct fast_record *hot = read_hot(batch, index);
+        record->stamp = hot->stamp;
         record->age_ms = hot->age_ms;
         record->deleted = hot->deleted;
-        error = item_check_version(&record->version, &problem);
+        error = item_check_stamp(&record->stamp, &problem);
     } else {
         error = item_object(batch, index, &item);
         if (!error)
-            error = item_version(item, record, &problem);
+            error = item_stamp(item, record, &problem);
     }
     return error == ERR_INVALID_FIELD ? refuse_field(batch, index, &problem) : error;
 }
@@ -341,7 +341,7 @@ static void write_failure(struct json_writer *w, const struct batch *batch, enum
     if (!(nested && brief))
         write_own_fields(w, batch, item);
     jw_name(w, "error_code");
-    jw_string(w, dialect == DIALECT_JAVA ? info->java_word : info->word);
+    jw_string(w, dialect == DIALECT_JAVA ? info->java_code : info->code);
     jw_name(w, "error_message");
     jw_string(w, failure->message);
     jw_name(w, "reason");
@@ -393,8 +393,8 @@ static void write_failures(struct json_writer *w, const struct batch *batch, enu
     jw_close(w, ']');
 }
 
-void batch_write_answer(const struct batch *batch, enum dialect dialect, size_t bytes_max,
-                        struct text *out)
+void batch_write_response(const struct batch *batch, enum dialect dialect, size_t bytes_max,
+                          struct text *out)
 {
     struct json_writer w = jw_to(out, dialect_casing(dialect));
     const char *name = batch->keys ? "failed_instance_keys" : "failed_instances";

@@ -31,9 +31,9 @@ MUST_USE enum error item_instance(json_t *item, bool *camel, struct instance **o
 MUST_USE enum error item_key_parts(const json_t *item, bool *camel, struct slice parts[KEY_FIELDS],
                                    struct field_problem *problem);
 /* The version, age and deletion that a peer adds. */
-MUST_USE enum error item_version(const json_t *item, struct wire_record *record,
-                                 struct field_problem *problem);
-MUST_USE enum error item_check_version(const struct stamp *version, struct field_problem *problem);
+MUST_USE enum error item_stamp(const json_t *item, struct wire_record *record,
+                               struct field_problem *problem);
+MUST_USE enum error item_check_stamp(const struct stamp *version, struct field_problem *problem);
 
 /* `value` as JSON for a message, cut short; `out` is always terminated. */
 void json_excerpt(const json_t *value, char *out, size_t out_size);

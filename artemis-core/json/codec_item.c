@@ -167,35 +167,34 @@ static enum error read_u64(const json_t *item, const char *name, uint64_t *out,
     return ERR_NONE;
 }
 
-enum error item_check_version(const struct stamp *version, struct field_problem *problem)
+enum error item_check_stamp(const struct stamp *version, struct field_problem *problem)
 {
-    if (version->stamp > STAMP_MAX) {
+    if (version->hlc > HLC_MAX) {
         problem->field = "version";
         snprintf(problem->problem, PROBLEM_BYTES, "must be at most %llu, is %llu",
-                 (unsigned long long)STAMP_MAX, (unsigned long long)version->stamp);
+                 (unsigned long long)HLC_MAX, (unsigned long long)version->hlc);
         return ERR_INVALID_FIELD;
     }
-    if (version->stamp && (version->origin.size == 0 || version->origin.size > ID_BYTES_MAX)) {
+    if (version->hlc && (version->node_id.size == 0 || version->node_id.size > ID_BYTES_MAX)) {
         problem->field = "origin";
         snprintf(problem->problem, PROBLEM_BYTES, "must be 1 to %d bytes beside a version, is %zu",
-                 ID_BYTES_MAX, version->origin.size);
+                 ID_BYTES_MAX, version->node_id.size);
         return ERR_INVALID_FIELD;
     }
     return ERR_NONE;
 }
 
-enum error item_version(const json_t *item, struct wire_record *record,
-                        struct field_problem *problem)
+enum error item_stamp(const json_t *item, struct wire_record *record, struct field_problem *problem)
 {
-    enum error error = read_u64(item, "version", &record->version.stamp, problem);
+    enum error error = read_u64(item, "version", &record->stamp.hlc, problem);
     if (!error)
         error = read_u64(item, "age_ms", &record->age_ms, problem);
     if (error)
         return error;
     const json_t *origin = json_object_get(item, "origin");
     if (json_is_string(origin))
-        record->version.origin =
+        record->stamp.node_id =
             (struct slice){json_string_value(origin), json_string_length(origin)};
     record->deleted = json_is_true(json_object_get(item, "deleted"));
-    return item_check_version(&record->version, problem);
+    return item_check_stamp(&record->stamp, problem);
 }

@@ -11,11 +11,11 @@
 
 static void write_version(struct json_writer *w, const struct wire_record *record)
 {
-    if (record->version.stamp) {
+    if (record->stamp.hlc) {
         jw_name(w, "version");
-        jw_u64(w, record->version.stamp);
+        jw_u64(w, record->stamp.hlc);
         jw_name(w, "origin");
-        jw_text(w, record->version.origin);
+        jw_text(w, record->stamp.node_id);
     }
     jw_name(w, "age_ms");
     jw_u64(w, record->age_ms);
@@ -139,13 +139,13 @@ static enum error hand_over(struct peer_reader *reader, enum peer_list list,
 }
 
 static enum error read_hot(struct peer_reader *reader, enum peer_list list,
-                           const struct fast_item *hot)
+                           const struct fast_record *hot)
 {
     struct wire_record record = {
-        .version = hot->version, .age_ms = hot->age_ms, .deleted = hot->deleted};
+        .stamp = hot->stamp, .age_ms = hot->age_ms, .deleted = hot->deleted};
     struct field_problem problem;
     struct instance_key key;
-    enum error error = item_check_version(&record.version, &problem);
+    enum error error = item_check_stamp(&record.stamp, &problem);
     if (!error && list == PEER_LIST_INSTANCES) {
         error = instance_create(&hot->spec, &record.instance, &problem);
     } else if (!error) {
@@ -161,7 +161,7 @@ static enum error read_item(struct peer_reader *reader, enum peer_list list, jso
     struct field_problem problem;
     struct instance_key key;
     bool camel = false;
-    enum error error = item_version(item, &record, &problem);
+    enum error error = item_stamp(item, &record, &problem);
     if (!error && list == PEER_LIST_INSTANCES) {
         error = item_instance(item, &camel, &record.instance, &problem);
     } else if (!error) {
@@ -176,8 +176,8 @@ static enum error read_item(struct peer_reader *reader, enum peer_list list, jso
 
 static enum error read_record(struct peer_reader *reader, enum peer_list list, struct slice text)
 {
-    struct fast_item hot;
-    if (fast_item_read(text, &hot))
+    struct fast_record hot;
+    if (fast_record_read(text, &hot))
         return read_hot(reader, list, &hot);
     char message[MESSAGE_BYTES];
     struct document document;
@@ -313,13 +313,13 @@ static enum error keep(struct peer_reader *reader, const char *data, size_t size
 static enum error read_at_once(struct peer_reader *reader, struct slice rest, size_t *taken)
 {
     enum { RECORD_DEPTH = 2 }; /* it may hold metadata */
-    struct fast_item hot;
+    struct fast_record hot;
     *taken = 0;
     if (reader->word_size || reader->depth + RECORD_DEPTH > DEPTH_MAX)
         return ERR_NONE;
     if (rest.size > PEER_RECORD_BYTES_MAX)
         rest.size = PEER_RECORD_BYTES_MAX;
-    if (!fast_item_read(rest, &hot))
+    if (!fast_record_read(rest, &hot))
         return ERR_NONE;
     *taken = hot.whole.size;
     reader->name_size = 0;

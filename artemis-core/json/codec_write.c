@@ -6,12 +6,12 @@ static void write_failed_status(struct json_writer *w, enum dialect dialect, enu
 {
     const struct error_info *info = error_info(error);
     if (!message)
-        message = info->sentence;
+        message = info->message;
     jw_name(w, "error_code");
     if (dialect == DIALECT_JAVA)
-        jw_string(w, partial ? "partial_fail" : info->java_word);
+        jw_string(w, partial ? "partial_fail" : info->java_code);
     else
-        jw_string(w, info->word);
+        jw_string(w, info->code);
     jw_name(w, "error_message");
     jw_string(w, message);
     jw_name(w, "reason");
@@ -54,8 +54,8 @@ void codec_write_status(struct json_writer *w, enum dialect dialect, enum error 
     jw_close(w, '}');
 }
 
-void codec_write_refusal(struct text *out, enum dialect dialect, enum error error,
-                         const char *message)
+void codec_write_error(struct text *out, enum dialect dialect, enum error error,
+                       const char *message)
 {
     struct json_writer w = jw_to(out, dialect_casing(dialect));
     jw_open(&w, '{');

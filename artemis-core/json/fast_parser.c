@@ -176,7 +176,7 @@ static bool take_bool(struct cursor *c, bool *out)
     return *out || take_word(c, SLICE("false"));
 }
 
-static bool take_entry(struct cursor *c, struct fast_item *out)
+static bool take_entry(struct cursor *c, struct fast_record *out)
 {
     size_t count = out->spec.metadata_count;
     if (count == METADATA_ENTRIES_MAX)
@@ -191,7 +191,7 @@ static bool take_entry(struct cursor *c, struct fast_item *out)
     return true;
 }
 
-static bool take_metadata(struct cursor *c, struct fast_item *out)
+static bool take_metadata(struct cursor *c, struct fast_record *out)
 {
     if (!take(c, '{'))
         return false;
@@ -204,7 +204,7 @@ static bool take_metadata(struct cursor *c, struct fast_item *out)
     return take(c, '}');
 }
 
-static bool take_value(struct cursor *c, size_t member, struct fast_item *out)
+static bool take_value(struct cursor *c, size_t member, struct fast_record *out)
 {
     if (c->at < c->end && *c->at == 'n')
         return take_word(c, SLICE("null"));
@@ -214,9 +214,9 @@ static bool take_value(struct cursor *c, size_t member, struct fast_item *out)
     case MEMBER_METADATA:
         return take_metadata(c, out);
     case MEMBER_VERSION:
-        return take_number(c, &out->version.stamp);
+        return take_number(c, &out->stamp.hlc);
     case MEMBER_ORIGIN:
-        return take_string(c, &out->version.origin);
+        return take_string(c, &out->stamp.node_id);
     case MEMBER_AGE:
         return take_number(c, &out->age_ms);
     case MEMBER_DELETED:
@@ -226,9 +226,9 @@ static bool take_value(struct cursor *c, size_t member, struct fast_item *out)
     }
 }
 
-static bool take_item(struct cursor *c, struct fast_item *out)
+static bool take_record(struct cursor *c, struct fast_record *out)
 {
-    memset(out, 0, offsetof(struct fast_item, metadata));
+    memset(out, 0, offsetof(struct fast_record, metadata));
     out->spec.metadata = out->metadata;
     const char *start = c->at;
     uint32_t given = 0; /* a bit for each member it had */
@@ -249,10 +249,10 @@ static bool take_item(struct cursor *c, struct fast_item *out)
     return closed;
 }
 
-bool fast_item_read(struct slice text, struct fast_item *out)
+bool fast_record_read(struct slice text, struct fast_record *out)
 {
     struct cursor c = {text.data, text.data + text.size};
-    return text.size > 0 && *text.data == '{' && take_item(&c, out);
+    return text.size > 0 && *text.data == '{' && take_record(&c, out);
 }
 
 /* --- bodies ----------------------------------------------------------------------------------- */
@@ -269,7 +269,7 @@ static bool take_list_name(struct cursor *c, bool keys, bool *camel)
 bool fast_list_scan(struct slice body, bool keys, size_t limit, struct fast_list *out)
 {
     struct fast_list list = {.body = body};
-    struct fast_item item;
+    struct fast_record item;
     if (body.size == 0) /* and without a place */
         return false;
     struct cursor c = {body.data, body.data + body.size};
@@ -277,7 +277,7 @@ bool fast_list_scan(struct slice body, bool keys, size_t limit, struct fast_list
         return false;
     list.items_at = list.at = (size_t)(c.at - body.data);
     do {
-        if (list.count++ == limit || !take_item(&c, &item))
+        if (list.count++ == limit || !take_record(&c, &item))
             return false;
     } while (take(&c, ','));
     if (!take(&c, ']') || !take(&c, '}') || c.at != c.end)
@@ -286,7 +286,7 @@ bool fast_list_scan(struct slice body, bool keys, size_t limit, struct fast_list
     return true;
 }
 
-void fast_list_read(struct fast_list *list, size_t index, struct fast_item *out)
+void fast_list_read(struct fast_list *list, size_t index, struct fast_record *out)
 {
     assert(index < list->count);
     if (index < list->next) {
@@ -295,7 +295,7 @@ void fast_list_read(struct fast_list *list, size_t index, struct fast_item *out)
     }
     struct cursor c = {list->body.data + list->at, list->body.data + list->body.size};
     for (; list->next <= index; list->next++) {
-        bool taken = take_item(&c, out);
+        bool taken = take_record(&c, out);
         assert(taken);
         take(&c, ',');
     }

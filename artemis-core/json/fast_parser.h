@@ -12,7 +12,7 @@
  * a fuzzer hold it to (docs/decisions/0003-json.md).
  *
  * Whether the values are valid is not its concern: ask instance_create, instance_key_make and
- * item_check_version.
+ * item_check_stamp.
  *
  * Not for other rooms than the codec. Pure; allocates nothing; slices point into what was read.
  */
@@ -22,9 +22,9 @@
 #include "artemis-core/model/stamp.h"
 
 /* Belongs where it was read to: `spec` points into it. */
-struct fast_item {
+struct fast_record {
     struct instance_spec spec; /* of a key, only those texts */
-    struct stamp version;      /* this and the rest is what peers add; zero where absent */
+    struct stamp stamp;        /* this and the rest is what peers add; zero where absent */
     uint64_t age_ms;
     bool deleted;
     bool camel;                                           /* it has a camelCase name */
@@ -33,7 +33,7 @@ struct fast_item {
 };
 
 /* Reads the record that `text` begins with. False when it is not of that shape, or cut. */
-bool fast_item_read(struct slice text, struct fast_item *out);
+bool fast_record_read(struct slice text, struct fast_record *out);
 
 /* --- bodies ----------------------------------------------------------------------------------- */
 
@@ -52,4 +52,4 @@ struct fast_list {
 bool fast_list_scan(struct slice body, bool keys, size_t limit, struct fast_list *out);
 
 /* Reads item `index`; cheapest in order. */
-void fast_list_read(struct fast_list *list, size_t index, struct fast_item *out);
+void fast_list_read(struct fast_list *list, size_t index, struct fast_record *out);

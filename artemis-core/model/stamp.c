@@ -5,13 +5,13 @@
 
 enum { COUNTER_BITS = 16 };
 
-uint64_t stamp_next(uint64_t last, uint64_t clock_ms)
+uint64_t hlc_after(uint64_t last, uint64_t clock_ms)
 {
     uint64_t by_clock = clock_ms << COUNTER_BITS;
     return by_clock > last ? by_clock : last + 1;
 }
 
-uint64_t stamp_ms(uint64_t stamp)
+uint64_t hlc_to_ms(uint64_t stamp)
 {
     return stamp >> COUNTER_BITS;
 }
@@ -25,7 +25,7 @@ static int compare_names(struct slice a, struct slice b)
 
 int stamp_compare(struct stamp a, struct stamp b)
 {
-    if (a.stamp != b.stamp)
-        return a.stamp < b.stamp ? -1 : 1;
-    return compare_names(a.origin, b.origin);
+    if (a.hlc != b.hlc)
+        return a.hlc < b.hlc ? -1 : 1;
+    return compare_names(a.node_id, b.node_id);
 }

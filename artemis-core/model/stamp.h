@@ -20,18 +20,18 @@
 #include "artemis-core/base/text.h"
 
 /* Stamps beyond it (the year 4000 and some) are refused: a clock must have room to go on. */
-#define STAMP_MAX ((uint64_t)1 << 62)
+#define HLC_MAX ((uint64_t)1 << 62)
 
 struct stamp {
-    uint64_t stamp;
-    struct slice origin; /* the id of the node that gave it; borrowed */
+    uint64_t hlc;
+    struct slice node_id; /* the id of the node that gave it; borrowed */
 };
 
 /* The stamp that follows `last` at that time of the clock, ms since 1970. */
-uint64_t stamp_next(uint64_t last, uint64_t clock_ms);
+uint64_t hlc_after(uint64_t last, uint64_t clock_ms);
 
 /* The time of a stamp, ms since 1970. */
-uint64_t stamp_ms(uint64_t stamp);
+uint64_t hlc_to_ms(uint64_t stamp);
 
 /* Below 0: a is older than b; 0: the same; above 0: newer. */
 int stamp_compare(struct stamp a, struct stamp b);

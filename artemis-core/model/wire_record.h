@@ -14,7 +14,7 @@
 struct wire_record {
     const struct instance_key *key; /* borrowed; NULL where `instance` is given */
     struct instance *instance;      /* borrowed; NULL where only the key is known */
-    struct stamp version;           /* stamp 0: from a node that knows no versions */
+    struct stamp stamp;             /* stamp 0: from a node that knows no versions */
     uint64_t age_ms;                /* since the last renewal, or since it was unregistered */
     bool deleted;
 };

@@ -21,7 +21,7 @@ uint64_t hlc_next(struct hlc *clock, struct moment now)
     uint64_t last = atomic_load_explicit(&clock->last, memory_order_relaxed);
     uint64_t next;
     do
-        next = stamp_next(last, ms);
+        next = hlc_after(last, ms);
     while (!atomic_compare_exchange_weak_explicit(&clock->last, &last, next, memory_order_relaxed,
                                                   memory_order_relaxed));
     return next;
@@ -34,14 +34,14 @@ bool hlc_accepts(const struct hlc *clock, uint64_t ms, struct moment now)
 
 void hlc_observe_stamp(struct hlc *clock, uint64_t stamp, struct moment now)
 {
-    if (!hlc_accepts(clock, stamp_ms(stamp), now))
+    if (!hlc_accepts(clock, hlc_to_ms(stamp), now))
         return;
     uint64_t last = atomic_load_explicit(&clock->last, memory_order_relaxed);
     while (last < stamp &&
            !atomic_compare_exchange_weak_explicit(&clock->last, &last, stamp, memory_order_relaxed,
                                                   memory_order_relaxed))
         ;
-    hlc_observe_ms(clock, stamp_ms(stamp), now);
+    hlc_observe_ms(clock, hlc_to_ms(stamp), now);
 }
 
 void hlc_observe_ms(struct hlc *clock, uint64_t ms, struct moment now)

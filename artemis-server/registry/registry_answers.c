@@ -388,7 +388,7 @@ static struct lease_view view_lease(const struct registry *registry, const struc
         .renewed_ms_ago = now.mono_ms > renewed_ms ? now.mono_ms - renewed_ms : 0,
         .ends_in_ms = deadline_ms > now.mono_ms ? deadline_ms - now.mono_ms : 0,
         .held = record->held,
-        .changed_wall_ms = stamp_ms(record->stamp),
+        .changed_wall_ms = hlc_to_ms(record->stamp),
     };
 }
 

@@ -26,7 +26,7 @@ struct wire_record registry_tell(const struct registry *registry, const struct p
 {
     return (struct wire_record){
         .instance = state->instance,
-        .version = {state->stamp, registry_origin(registry, state->origin)},
+        .stamp = {state->stamp, registry_origin(registry, state->origin)},
         .age_ms = now.mono_ms > state->touched_ms ? now.mono_ms - state->touched_ms : 0,
         .deleted = state->deleted,
     };
@@ -200,15 +200,15 @@ bool registry_read(struct registry *registry, struct slice packed_key, struct pe
 static enum error version_of(struct registry *registry, const struct wire_record *record,
                              struct moment now, struct stored_version *out)
 {
-    if (record->version.stamp == 0) {
+    if (record->stamp.hlc == 0) {
         *out = (struct stored_version){hlc_next(&registry->clock, now), NODE_NUMBER_SELF};
         return ERR_NONE;
     }
-    if (!hlc_accepts(&registry->clock, stamp_ms(record->version.stamp), now))
+    if (!hlc_accepts(&registry->clock, hlc_to_ms(record->stamp.hlc), now))
         return ERR_VERSION_AHEAD;
-    out->stamp = record->version.stamp;
+    out->stamp = record->stamp.hlc;
     enum error error =
-        node_id_table_number(&registry->origins, record->version.origin, &out->origin);
+        node_id_table_number(&registry->origins, record->stamp.node_id, &out->origin);
     if (!error)
         hlc_observe_stamp(&registry->clock, out->stamp, now);
     return error;
@@ -279,7 +279,7 @@ enum error registry_apply(struct registry *registry, const struct wire_record *r
     struct spot spot = lock_spot(registry, instance_packed_key(record->instance));
     if (spot.record && !spot.record->deleted) {
         bool is_plain_renewal =
-            record->version.stamp == 0 && instance_equal(spot.record->instance, record->instance);
+            record->stamp.hlc == 0 && instance_equal(spot.record->instance, record->instance);
         if (!is_plain_renewal && compare(registry, spot.record, version) < 0)
             take_over(registry, &spot, record->instance, version, now);
         move_lease(registry, &spot, record->age_ms, now);
@@ -294,7 +294,7 @@ enum error registry_apply(struct registry *registry, const struct wire_record *r
 enum error registry_apply_renewal(struct registry *registry, const struct wire_record *record,
                                   struct moment now)
 {
-    bool plain = record->version.stamp == 0;
+    bool plain = record->stamp.hlc == 0;
     struct stored_version version = {0};
     enum error error = plain ? ERR_NONE : version_of(registry, record, now, &version);
     if (error)
@@ -343,7 +343,7 @@ enum error registry_apply_unregister(struct registry *registry, const struct wir
     uint64_t until_ms = end_of(now, record->age_ms, registry->options.tombstone_ms);
     struct spot spot = lock_spot(registry, key);
     if (!spot.record) {
-        if (until_ms && record->version.stamp)
+        if (until_ms && record->stamp.hlc)
             error = bury_unknown(&spot, key, version, until_ms);
     } else if (compare(registry, spot.record, version) < 0) {
         if (!spot.record->deleted) {

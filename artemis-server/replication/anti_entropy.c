@@ -210,7 +210,7 @@ static void compare_one(struct replicator *replica, struct peer *peer, struct in
     int order = -1; /* of ours to theirs */
     if (mine) {
         struct stamp own = {mine->stamp, registry_origin(replica->registry, mine->origin)};
-        order = stamp_compare(own, theirs->version);
+        order = stamp_compare(own, theirs->stamp);
     }
     if (order > 0) {
         batch_repair(replica, peer, instance_packed_key(key_only));

@@ -212,7 +212,7 @@ static void end_call(struct call *call, CURLcode code)
     };
     if (call->read_error)
         snprintf(problem, sizeof(problem), "%s: the answer: %s", request_path(call->message->kind),
-                 error_info(call->read_error)->sentence);
+                 error_info(call->read_error)->message);
     else if (code != CURLE_OK)
         snprintf(problem, sizeof(problem), "%s: %s", request_path(call->message->kind),
                  curl_easy_strerror(code));
@@ -420,7 +420,7 @@ void peer_client_send(struct peer_client *transport, const char *url, bool plain
     transport->delivered(transport->context,
                          &(struct delivery){.message = message,
                                             .fate = SEND_RETRYABLE,
-                                            .problem = error_info(ERR_NO_MEMORY)->sentence,
+                                            .problem = error_info(ERR_NO_MEMORY)->message,
                                             .node_id = ""});
 }
 

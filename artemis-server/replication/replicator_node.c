@@ -182,7 +182,7 @@ struct message *question_next(struct replicator *replica, struct peer *peer, str
 void question_told(struct replicator *replica, const struct wire_record *record, struct moment now)
 {
     struct wire_record renewal = *record;
-    renewal.version = (struct stamp){0}; /* only the lease is of interest here */
+    renewal.stamp = (struct stamp){0}; /* only the lease is of interest here */
     if (!registry_apply_renewal(replica->registry, &renewal, now))
         replica->stats.refuted++;
 }

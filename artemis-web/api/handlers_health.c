@@ -28,7 +28,7 @@ enum error handle_ready(struct request *request, struct response *reply,
     reply->outcome = state == NODE_STARTING ? ERR_NOT_READY : ERR_DRAINING;
     reply->status = 503;
     const struct error_info *why = error_info(reply->outcome);
-    text_printf(&reply->body, "%s: %s", why->reason, why->sentence);
+    text_printf(&reply->body, "%s: %s", why->reason, why->message);
     return ERR_NONE;
 }
 

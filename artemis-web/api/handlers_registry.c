@@ -59,8 +59,8 @@ enum error handle_batch(struct request *request, struct response *reply,
     if (!error) {
         reply->outcome = batch_outcome(batch);
         reply->status = 200;
-        batch_write_answer(batch, request_dialect(request), request->answer_bytes_max,
-                           &reply->body);
+        batch_write_response(batch, request_dialect(request), request->answer_bytes_max,
+                             &reply->body);
     }
     batch_free(batch);
     return error;

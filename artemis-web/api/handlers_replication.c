@@ -59,7 +59,7 @@ static void note_leaving(const struct request *request)
 static enum error apply_peer_register(struct request *request, struct batch *batch, size_t index)
 {
     struct wire_record record = {0};
-    enum error error = batch_version(batch, index, &record);
+    enum error error = batch_stamp(batch, index, &record);
     if (!error)
         error = batch_instance(batch, index, &record.instance);
     if (error == ERR_INVALID_FIELD)
@@ -79,7 +79,7 @@ static enum error apply_peer_key(struct request *request, struct batch *batch, s
 {
     struct instance_key key;
     struct wire_record record = {.key = &key};
-    enum error error = batch_version(batch, index, &record);
+    enum error error = batch_stamp(batch, index, &record);
     if (!error)
         error = batch_key(batch, index, &key);
     if (error == ERR_INVALID_FIELD)

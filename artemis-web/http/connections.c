@@ -111,7 +111,7 @@ void connection_refuse(int socket, enum error error, const char *message)
 {
     int status = error_info(error)->http_status;
     struct text body = {0};
-    codec_write_refusal(&body, DIALECT_SNAKE, error, message);
+    codec_write_error(&body, DIALECT_SNAKE, error, message);
     char reply[REFUSAL_BYTES];
     int size = snprintf(reply, sizeof(reply),
                         "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\n%s"

@@ -137,7 +137,7 @@ static void write_requests(struct metrics *metrics, struct text *out)
             const struct error_info *info = error_info(error);
             text_printf(out,
                         "%s{route=\"%s\",outcome=\"%s\",reason=\"%s\",status=\"%d\"} %" PRIu64 "\n",
-                        labelled[1].name, route_name(route), info->word, info->reason,
+                        labelled[1].name, route_name(route), info->code, info->reason,
                         info->http_status, count);
         }
     }

@@ -41,7 +41,7 @@ static void write_refusal(struct request *request, struct response *reply, enum 
         .outcome = error,
         .status = (unsigned)status_of(request, info),
     };
-    codec_write_refusal(&reply->body, request_dialect(request), error, message[0] ? message : NULL);
+    codec_write_error(&reply->body, request_dialect(request), error, message[0] ? message : NULL);
 }
 
 /* --- bodies ----------------------------------------------------------------------------------- */

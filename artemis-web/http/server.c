@@ -182,7 +182,7 @@ static enum MHD_Result answer(struct session *session, const char *url, const ch
     if (log_enabled(LOG_LEVEL_DEBUG)) {
         char path[160];
         text_quote(path, sizeof(path), slice_of(url));
-        log_line(LOG_LEVEL_DEBUG, "%s %s %s%s", method, path, error_info(outcome)->word,
+        log_line(LOG_LEVEL_DEBUG, "%s %s %s%s", method, path, error_info(outcome)->code,
                  sent ? "" : ", not sent");
     }
     return sent ? MHD_YES : MHD_NO;

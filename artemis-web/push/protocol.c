@@ -186,7 +186,7 @@ static void on_native(struct websocket *websocket, struct slice text)
         document_free(document);
     }
     if (message[0] || error)
-        message_error(out, message[0] ? message : error_info(error)->sentence);
+        message_error(out, message[0] ? message : error_info(error)->message);
     websocket_say(websocket, out);
 }
 
@@ -222,7 +222,7 @@ static void on_java_heartbeat(struct websocket *websocket, struct slice text)
     if (error == ERR_INVALID_JSON)
         write_plain_success(&reply.body);
     else if (error)
-        codec_write_refusal(&reply.body, DIALECT_JAVA, error, message[0] ? message : NULL);
+        codec_write_error(&reply.body, DIALECT_JAVA, error, message[0] ? message : NULL);
     websocket_say(websocket, &reply.body);
     text_free(&reply.body);
 }

@@ -14,7 +14,7 @@ static void check_refusal(enum error error, const char *message)
 {
     for (enum dialect dialect = 0; dialect < DIALECT_COUNT; dialect++) {
         struct text answer = {0};
-        codec_write_refusal(&answer, dialect, error, message);
+        codec_write_error(&answer, dialect, error, message);
         fuzz_check_answer(&answer);
     }
 }
@@ -82,8 +82,8 @@ static void check_same_answers(const struct batch *a, const struct batch *b)
     for (enum dialect dialect = 0; dialect < DIALECT_COUNT; dialect++) {
         struct text of_a = {0};
         struct text of_b = {0};
-        batch_write_answer(a, dialect, 0, &of_a);
-        batch_write_answer(b, dialect, 0, &of_b);
+        batch_write_response(a, dialect, 0, &of_a);
+        batch_write_response(b, dialect, 0, &of_b);
         assert(slice_equal((struct slice){of_a.data, of_a.size},
                            (struct slice){of_b.data, of_b.size}));
         fuzz_check_answer(&of_a);

@@ -11,7 +11,7 @@ static void check_refusal(enum error error, const char *message)
 {
     assert(error != ERR_NO_MEMORY);
     struct text answer = {0};
-    codec_write_refusal(&answer, DIALECT_CAMEL, error, message);
+    codec_write_error(&answer, DIALECT_CAMEL, error, message);
     fuzz_check_answer(&answer);
 }
 

@@ -29,7 +29,7 @@ static void check_refusal(enum error error, const char *message)
     struct text answer = {0};
     assert(error == ERR_UPGRADE_REQUIRED || error == ERR_INVALID_FIELD);
     assert(message[0]);
-    codec_write_refusal(&answer, DIALECT_JAVA, error, message);
+    codec_write_error(&answer, DIALECT_JAVA, error, message);
     fuzz_check_answer(&answer);
 }
 

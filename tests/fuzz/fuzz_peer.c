@@ -23,12 +23,12 @@ static void on_record(void *context, enum peer_list list, const struct wire_reco
     assert(list < PEER_LISTS && list != PEER_LIST_NUMBERS);
     assert((record->instance != NULL) == (list == PEER_LIST_INSTANCES));
     struct slice key = wire_record_key(record);
-    assert(key.size > 0 && record->version.stamp <= STAMP_MAX);
-    assert(!record->version.stamp || record->version.origin.size);
+    assert(key.size > 0 && record->stamp.hlc <= HLC_MAX);
+    assert(!record->stamp.hlc || record->stamp.node_id.size);
     story->records[list]++;
     for (size_t i = 0; i < key.size; i++)
         story->sum = story->sum * 31 + (unsigned char)key.data[i];
-    story->sum += record->version.stamp + record->age_ms + record->deleted;
+    story->sum += record->stamp.hlc + record->age_ms + record->deleted;
 }
 
 static void on_number(void *context, uint64_t number)

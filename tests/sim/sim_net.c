@@ -49,9 +49,8 @@ static void add(struct wire_list *list, const struct wire_record *record, struct
     }
     list->items[list->count++] = (struct wire_item){
         .instance = instance_ref(instance),
-        .stamp = record->version.stamp,
-        .origin =
-            record->version.origin.size ? (uint32_t)(record->version.origin.data[1] - '0') : 0,
+        .stamp = record->stamp.hlc,
+        .origin = record->stamp.node_id.size ? (uint32_t)(record->stamp.node_id.data[1] - '0') : 0,
         .age_ms = record->age_ms,
         .deleted = record->deleted,
     };
@@ -77,7 +76,7 @@ static struct wire_record as_record(const struct wire_item *item)
     static const char *const names[NODES_MAX] = {"n0", "n1", "n2", "n3", "n4", "n5", "n6"};
     return (struct wire_record){
         .instance = item->instance,
-        .version = {item->stamp, {names[item->origin], 2}},
+        .stamp = {item->stamp, {names[item->origin], 2}},
         .age_ms = item->age_ms,
         .deleted = item->deleted,
     };

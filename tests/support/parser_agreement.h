@@ -54,7 +54,7 @@ static inline void hot_check_same_metadata(json_t *metadata, const struct instan
         hot_check_same_text(value, hot_metadata(spec, slice_of(name)));
 }
 
-static inline void hot_check_same_members(const json_t *item, const struct fast_item *hot)
+static inline void hot_check_same_members(const json_t *item, const struct fast_record *hot)
 {
     bool camel = false;
     for (enum instance_field field = 0; field < TEXT_FIELDS; field++) {
@@ -69,14 +69,14 @@ static inline void hot_check_same_members(const json_t *item, const struct fast_
     assert(camel == hot->camel);
     hot_check_same_number(json_object_get(item, "port"), (uint64_t)hot->spec.port);
     hot_check_same_metadata(json_object_get(item, "metadata"), &hot->spec);
-    hot_check_same_number(json_object_get(item, "version"), hot->version.stamp);
+    hot_check_same_number(json_object_get(item, "version"), hot->stamp.hlc);
     hot_check_same_number(json_object_get(item, "age_ms"), hot->age_ms);
-    hot_check_same_text(json_object_get(item, "origin"), hot->version.origin);
+    hot_check_same_text(json_object_get(item, "origin"), hot->stamp.node_id);
     assert(json_is_true(json_object_get(item, "deleted")) == hot->deleted);
 }
 
 /* What comes of it: the instance, and what a peer adds. */
-static inline void hot_check_same_outcome(json_t *item, const struct fast_item *hot)
+static inline void hot_check_same_outcome(json_t *item, const struct fast_record *hot)
 {
     struct instance *a = NULL;
     struct instance *b = NULL;
@@ -89,15 +89,15 @@ static inline void hot_check_same_outcome(json_t *item, const struct fast_item *
     instance_unref(a);
     instance_unref(b);
     struct wire_record record = {0};
-    error = item_version(item, &record, &of_a);
-    hot_check_same_problem(error, &of_a, item_check_version(&hot->version, &of_b), &of_b);
-    assert(record.version.stamp == hot->version.stamp && record.age_ms == hot->age_ms);
-    assert(slice_equal(record.version.origin, hot->version.origin));
+    error = item_stamp(item, &record, &of_a);
+    hot_check_same_problem(error, &of_a, item_check_stamp(&hot->stamp, &of_b), &of_b);
+    assert(record.stamp.hlc == hot->stamp.hlc && record.age_ms == hot->age_ms);
+    assert(slice_equal(record.stamp.node_id, hot->stamp.node_id));
     assert(record.deleted == hot->deleted);
 }
 
 /* `item`: what Jansson makes of the record, NULL where it refuses. */
-static inline void hot_check_item(json_t *item, const struct fast_item *hot)
+static inline void hot_check_item(json_t *item, const struct fast_record *hot)
 {
     assert(json_is_object(item));
     hot_check_same_members(item, hot);
@@ -110,8 +110,8 @@ static inline void hot_check_item(json_t *item, const struct fast_item *hot)
 /* The text as a record. True when it is taken. */
 static inline bool hot_check_record(struct slice text)
 {
-    struct fast_item hot;
-    if (!fast_item_read(text, &hot))
+    struct fast_record hot;
+    if (!fast_record_read(text, &hot))
         return false;
     json_error_t why;
     json_t *item = json_loadb(hot.whole.data, hot.whole.size, JSON_REJECT_DUPLICATES, &why);
@@ -134,7 +134,7 @@ static inline bool hot_check_body(struct slice body, bool keys, size_t limit)
     /* Backwards too: reading out of order starts again. */
     for (size_t i = 0; i < 2 * list.count; i++) {
         size_t index = i < list.count ? i : 2 * list.count - 1 - i;
-        struct fast_item item;
+        struct fast_record item;
         fast_list_read(&list, index, &item);
         hot_check_item(json_array_get(items, index), &item);
     }

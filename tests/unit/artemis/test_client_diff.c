@@ -44,7 +44,7 @@ static void hear(struct diff_list *list, const char *service, const char *instan
         return;
     assert_int_equal(instance_key_make(parts, &key, &problem), ERR_NONE);
     struct wire_record record = {
-        .key = &key, .version = {word.stamp, slice_of(origin)}, .deleted = word.deleted};
+        .key = &key, .stamp = {word.stamp, slice_of(origin)}, .deleted = word.deleted};
     client_diff_hear(list, &record);
 }
 

@@ -27,7 +27,7 @@ static void hear(struct diff_list *list, const char *service, const char *group,
                                             [FIELD_INSTANCE] = slice_of("i-1")};
     assert_int_equal(instance_key_make(parts, &key, &problem), ERR_NONE);
     struct wire_record record = {
-        .key = &key, .version = {stamp, slice_of("n-1")}, .deleted = deleted};
+        .key = &key, .stamp = {stamp, slice_of("n-1")}, .deleted = deleted};
     client_diff_hear(list, &record);
 }
 

@@ -24,9 +24,9 @@ static void word_is_from_the_closed_set(void **state)
     static const char *const words[] = {"success",      "bad-request",    "service-unavailable",
                                         "rate-limited", "internal-error", NULL};
     for (enum error error = ERR_NONE; error < ERROR_COUNT; error++)
-        if (!is_one_of(error_info(error)->word, words))
+        if (!is_one_of(error_info(error)->code, words))
             fail_msg("%s: no client knows the word %s", error_info(error)->name,
-                     error_info(error)->word);
+                     error_info(error)->code);
 }
 
 static void java_word_is_one_of_javas(void **state)
@@ -45,9 +45,9 @@ static void java_word_is_one_of_javas(void **state)
         NULL,
     };
     for (enum error error = ERR_NONE; error < ERROR_COUNT; error++)
-        if (!is_one_of(error_info(error)->java_word, words))
+        if (!is_one_of(error_info(error)->java_code, words))
             fail_msg("%s: no Java client knows the word %s", error_info(error)->name,
-                     error_info(error)->java_word);
+                     error_info(error)->java_code);
 }
 
 static void only_success_says_success(void **state)
@@ -56,8 +56,8 @@ static void only_success_says_success(void **state)
     assert_int_equal(ERR_NONE, 0);
     for (enum error error = ERR_NONE; error < ERROR_COUNT; error++) {
         const struct error_info *info = error_info(error);
-        assert_int_equal(strcmp(info->word, "success") == 0, error == ERR_NONE);
-        assert_int_equal(strcmp(info->java_word, "success") == 0, error == ERR_NONE);
+        assert_int_equal(strcmp(info->code, "success") == 0, error == ERR_NONE);
+        assert_int_equal(strcmp(info->java_code, "success") == 0, error == ERR_NONE);
         assert_int_equal(info->reason[0] == '\0', error == ERR_NONE);
     }
 }
@@ -67,14 +67,14 @@ static void http_status_fits_the_word(void **state)
     (void)state;
     for (enum error error = ERR_NONE; error < ERROR_COUNT; error++) {
         const struct error_info *info = error_info(error);
-        if (strcmp(info->word, "bad-request") == 0)
+        if (strcmp(info->code, "bad-request") == 0)
             assert_true(info->http_status == 200 ||
                         (info->http_status >= 400 && info->http_status < 500));
-        else if (strcmp(info->word, "rate-limited") == 0)
+        else if (strcmp(info->code, "rate-limited") == 0)
             assert_int_equal(info->http_status, 429);
-        else if (strcmp(info->word, "service-unavailable") == 0)
+        else if (strcmp(info->code, "service-unavailable") == 0)
             assert_int_equal(info->http_status, 503);
-        else if (strcmp(info->word, "internal-error") == 0)
+        else if (strcmp(info->code, "internal-error") == 0)
             assert_int_equal(info->http_status, 500);
         else
             assert_int_equal(info->http_status, 200);
@@ -98,8 +98,8 @@ static void reason_is_a_word_and_sentence_reads_on(void **state)
     for (enum error error = ERR_NONE; error < ERROR_COUNT; error++) {
         const struct error_info *info = error_info(error);
         assert_int_equal(strspn(info->reason, "abcdefghijklmnopqrstuvwxyz-"), strlen(info->reason));
-        assert_true(strlen(info->sentence) > 0);
-        assert_int_not_equal(info->sentence[strlen(info->sentence) - 1], '.');
+        assert_true(strlen(info->message) > 0);
+        assert_int_not_equal(info->message[strlen(info->message) - 1], '.');
         assert_true(strncmp(info->name, "ERR_", 4) == 0);
     }
 }
@@ -129,12 +129,12 @@ static void rows_of_the_contract(void **state)
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         const struct error_info *info = error_info(rows[i].error);
-        assert_string_equal(info->word, rows[i].word);
+        assert_string_equal(info->code, rows[i].word);
         assert_int_equal(info->http_status, rows[i].http_status);
         if (rows[i].reason)
             assert_string_equal(info->reason, rows[i].reason);
     }
-    assert_string_equal(error_info(ERR_INSTANCE_NOT_FOUND)->java_word, "data-not-found");
+    assert_string_equal(error_info(ERR_INSTANCE_NOT_FOUND)->java_code, "data-not-found");
 }
 
 int main(void)

@@ -12,7 +12,7 @@ static const char *nearest(const char *word)
                                         "status",   "help",       "all"};
     struct suggestion near = {.word = word};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        suggest_offer(&near, words[i]);
+        suggest_consider(&near, words[i]);
     return near.best;
 }
 

@@ -104,7 +104,7 @@ static void hot_are_log_level_rate_limit_and_guard(void **state)
         const char *key = config_settings[i].key;
         bool hot = strcmp(key, "log.level") == 0 || strncmp(key, "ratelimit.", 10) == 0 ||
                    strncmp(key, "lease.guard_", 12) == 0;
-        assert_int_equal(config_settings[i].hot, hot);
+        assert_int_equal(config_settings[i].reloadable, hot);
     }
 }
 
@@ -117,9 +117,9 @@ static void every_setting_is_documented(void **state)
         config_write_allowed(&allowed, setting);
         assert_string_not_equal(text_string(&allowed), "");
         text_free(&allowed);
-        assert_true(setting->fallback || setting->fallback_note);
-        assert_int_equal(setting->sentence[strlen(setting->sentence) - 1], '.');
-        assert_null(strchr(setting->sentence, '|'));
+        assert_true(setting->default_value || setting->default_note);
+        assert_int_equal(setting->description[strlen(setting->description) - 1], '.');
+        assert_null(strchr(setting->description, '|'));
         assert_ptr_equal(config_find(setting->key), setting);
     }
 }

@@ -238,7 +238,7 @@ static void fail_many_items_without_memory(void **state)
         happened = failing_malloc_happened();
         assert_int_equal(noted, happened ? ITEMS - 1 : ITEMS);
         struct text answer = {0};
-        batch_write_answer(batch, DIALECT_SNAKE, 0, &answer);
+        batch_write_response(batch, DIALECT_SNAKE, 0, &answer);
         json_t *read = json_loadb(answer.data, answer.size, 0, NULL);
         assert_int_equal(json_array_size(json_object_get(read, "failed_instances")), noted);
         json_decref(read);
@@ -259,7 +259,7 @@ static enum error write_batch_answer(void *context)
 {
     const struct writing *writing = context;
     struct text out = {0};
-    batch_write_answer(writing->batch, writing->dialect, 0, &out);
+    batch_write_response(writing->batch, writing->dialect, 0, &out);
     enum error error = text_failed(&out) ? ERR_NO_MEMORY : ERR_NONE;
     text_free(&out);
     return error;

@@ -35,8 +35,8 @@ static void on_record(void *context, enum peer_list list, const struct wire_reco
     int size = snprintf(line, sizeof(line), "%d %.*s/%.*s %llu %.*s %llu%s\n", (int)list,
                         (int)parts[FIELD_SERVICE].size, parts[FIELD_SERVICE].data,
                         (int)parts[FIELD_INSTANCE].size, parts[FIELD_INSTANCE].data,
-                        (unsigned long long)record->version.stamp, (int)record->version.origin.size,
-                        record->version.origin.data, (unsigned long long)record->age_ms,
+                        (unsigned long long)record->stamp.hlc, (int)record->stamp.node_id.size,
+                        record->stamp.node_id.data, (unsigned long long)record->age_ms,
                         record->deleted ? " deleted" : "");
     text_append(&story->lines, line, (size_t)size);
     story->records++;
@@ -140,7 +140,7 @@ static struct text whole_answer(void)
         snprintf(id, sizeof(id), "}]\"i%d", i);
         struct instance *instance = made(id, "up");
         struct wire_record record = {.instance = instance,
-                                     .version = {1000 + (uint64_t)i, SLICE("node-1")},
+                                     .stamp = {1000 + (uint64_t)i, SLICE("node-1")},
                                      .age_ms = (uint64_t)i * 7};
         codec_write_peer_instance(&w, &record, false);
         instance_unref(instance);
@@ -148,7 +148,7 @@ static struct text whole_answer(void)
     jw_close(&w, ']'), jw_close(&w, '}'), jw_close(&w, ']');
     struct instance *gone = made("gone", "up");
     struct wire_record record = {
-        .instance = gone, .version = {77, SLICE("n")}, .age_ms = 5, .deleted = true};
+        .instance = gone, .stamp = {77, SLICE("n")}, .age_ms = 5, .deleted = true};
     jw_name(&w, "tombstones"), jw_open(&w, '[');
     codec_write_peer_key(&w, &record, false);
     jw_close(&w, ']');
@@ -219,7 +219,7 @@ static void instance_comes_back_with_all_its_content(void **state)
     struct instance *instance = made("a", "strange-word");
     struct text text = {0};
     struct json_writer w = jw_to(&text, CASING_SNAKE);
-    struct wire_record record = {.instance = instance, .version = {1, SLICE("n")}};
+    struct wire_record record = {.instance = instance, .stamp = {1, SLICE("n")}};
     codec_write_peer_instance(&w, &record, false);
     json_t *root = json_loadb(text.data, text.size, 0, NULL);
     assert_non_null(root);
@@ -240,7 +240,7 @@ static void plain_form_has_no_version_and_every_part_of_a_key(void **state)
     struct instance_key key;
     struct field_problem problem;
     assert_int_equal(instance_key_make(parts, &key, &problem), ERR_NONE);
-    struct wire_record record = {.key = &key, .version = {5, SLICE("n")}, .deleted = true};
+    struct wire_record record = {.key = &key, .stamp = {5, SLICE("n")}, .deleted = true};
     struct text text = {0};
     struct json_writer w = jw_to(&text, CASING_SNAKE);
     codec_write_peer_key(&w, &record, true);
@@ -255,7 +255,7 @@ static void plain_form_has_no_status_that_it_would_not_know(void **state)
 {
     (void)state;
     struct instance *instance = made("a", "strange-word");
-    struct wire_record record = {.instance = instance, .version = {5, SLICE("n")}};
+    struct wire_record record = {.instance = instance, .stamp = {5, SLICE("n")}};
     struct text text = {0};
     struct json_writer w = jw_to(&text, CASING_SNAKE);
     codec_write_peer_instance(&w, &record, true);

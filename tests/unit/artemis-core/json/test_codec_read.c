@@ -64,7 +64,7 @@ static void check_refused(enum batch_kind kind, const char *body, enum error exp
 static void check_told(const struct batch *batch, const char *expected)
 {
     struct text answer = {0};
-    batch_write_answer(batch, DIALECT_SNAKE, 0, &answer);
+    batch_write_response(batch, DIALECT_SNAKE, 0, &answer);
     json_t *read = json_loadb(answer.data, answer.size, 0, NULL);
     const json_t *list = json_object_get(read, "failed_instances");
     if (!list)
@@ -333,7 +333,7 @@ static void value_shown_is_cut_between_characters(void **state)
         struct instance *instance;
         struct text answer = {0};
         assert_int_equal(batch_instance(batch, 0, &instance), ERR_INVALID_FIELD);
-        batch_write_answer(batch, DIALECT_SNAKE, 0, &answer);
+        batch_write_response(batch, DIALECT_SNAKE, 0, &answer);
         json_t *read = json_loadb(answer.data, answer.size, 0, NULL);
         assert_non_null(strstr(json_string_value(check_find(read, "response_status.error_message")),
                                "\xE2\x82\xAC..."));

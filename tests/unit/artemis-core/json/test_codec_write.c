@@ -78,7 +78,7 @@ static void status_of_success(void **state)
     };
     for (enum dialect dialect = 0; dialect < DIALECT_COUNT; dialect++) {
         struct text out = {0};
-        codec_write_refusal(&out, dialect, ERR_NONE, NULL);
+        codec_write_error(&out, dialect, ERR_NONE, NULL);
         check_equal(&out, expected[dialect]);
     }
 }
@@ -95,7 +95,7 @@ static void status_of_failure(void **state)
     };
     for (enum dialect dialect = 0; dialect < DIALECT_COUNT; dialect++) {
         struct text out = {0};
-        codec_write_refusal(&out, dialect, ERR_SYSTEM, "m");
+        codec_write_error(&out, dialect, ERR_SYSTEM, "m");
         check_equal(&out, expected[dialect]);
     }
 }
@@ -104,7 +104,7 @@ static void status_without_a_message_has_the_sentence(void **state)
 {
     (void)state;
     struct text out = {0};
-    codec_write_refusal(&out, DIALECT_SNAKE, ERR_DRAINING, NULL);
+    codec_write_error(&out, DIALECT_SNAKE, ERR_DRAINING, NULL);
     check_equal(&out, "{'response_status':{'error_code':'service-unavailable',"
                       "'error_message':'this node is shutting down','reason':'draining'}}");
 }
@@ -224,7 +224,7 @@ static void check_answers(struct batch *batch, const char *const expected[DIALEC
 {
     for (enum dialect dialect = 0; dialect < DIALECT_COUNT; dialect++) {
         struct text out = {0};
-        batch_write_answer(batch, dialect, 0, &out);
+        batch_write_response(batch, dialect, 0, &out);
         check_equal(&out, expected[dialect]);
     }
     batch_free(batch);
@@ -246,7 +246,7 @@ static void batch_without_failures(void **state)
     check_answers(batch, expected);
     struct text out = {0};
     batch = parsed(BATCH_OF_KEYS, "{'instance_keys':[]}");
-    batch_write_answer(batch, DIALECT_JAVA, 0, &out);
+    batch_write_response(batch, DIALECT_JAVA, 0, &out);
     check_equal(&out, "{'responseStatus':{'errorCode':'success','errorMessage':null,'reason':null,"
                       "'status':'success','message':''},'failedInstanceKeys':null}");
     batch_free(batch);
@@ -291,7 +291,7 @@ static void batch_with_an_unknown_instance(void **state)
     assert_int_equal(batch_key(batch, 0, &key), ERR_NONE);
     assert_int_equal(batch_fail(batch, 0, ERR_INSTANCE_NOT_FOUND, &key), ERR_NONE);
     struct text out = {0};
-    batch_write_answer(batch, DIALECT_JAVA, 0, &out);
+    batch_write_response(batch, DIALECT_JAVA, 0, &out);
     json_t *read = json_loadb(out.data, out.size, JSON_REJECT_DUPLICATES, NULL);
     const json_t *failed = check_find(read, "failedInstances[0]");
     char *sent = quoted("{" SENT "}");
@@ -324,7 +324,7 @@ static void batch_with_several_failures(void **state)
     assert_int_equal(batch_outcome(batch), ERR_INVALID_FIELD);
 #define FIRST "'instances[1]: must be an object, is 7 (the first of 3 failures in 4 items)'"
     struct text out = {0};
-    batch_write_answer(batch, DIALECT_CAMEL, 0, &out);
+    batch_write_response(batch, DIALECT_CAMEL, 0, &out);
     check_equal(&out,
                 "{'responseStatus':{'errorCode':'bad-request','errorMessage':" FIRST
                 ",'reason':'invalid-field','status':'partial_fail','message':" FIRST "},"
@@ -361,7 +361,7 @@ static void batch_with_the_longest_unknown_key(void **state)
         assert_int_equal(batch_key(batch, 0, &key), ERR_NONE);
         assert_int_equal(batch_fail(batch, 0, ERR_INSTANCE_NOT_FOUND, &key), ERR_NONE);
         struct text out = {0};
-        batch_write_answer(batch, DIALECT_SNAKE, 0, &out);
+        batch_write_response(batch, DIALECT_SNAKE, 0, &out);
         assert_true(text_is_utf8((struct slice){out.data, out.size}));
         json_t *read = json_loadb(out.data, out.size, JSON_REJECT_DUPLICATES, NULL);
         assert_non_null(read);

@@ -188,11 +188,11 @@ static void record_cut_anywhere_is_left_alone(void **state)
     char text[TEXT_BYTES];
     size_t size = quote(ordinary_records[1], text);
     for (size_t cut = 0; cut < size; cut++) {
-        struct fast_item item;
+        struct fast_record item;
         char *part = malloc(cut + 1); /* of its size, so that reading on is noticed */
         memcpy(part, text, cut);
         part = realloc(part, cut ? cut : 1);
-        assert_false(fast_item_read((struct slice){part, cut}, &item));
+        assert_false(fast_record_read((struct slice){part, cut}, &item));
         free(part);
     }
     assert_true(taken((struct slice){text, size}));
@@ -234,7 +234,7 @@ static void camel_names_are_noticed_item_by_item(void **state)
 {
     (void)state;
     struct fast_list list;
-    struct fast_item item;
+    struct fast_record item;
     assert_true(fast_list_scan(
         SLICE("{\"instance_keys\":[{\"zone_id\":\"a\"},{\"zoneId\":\"b\"}]}"), true, LIMIT, &list));
     assert_false(list.camel_root);

@@ -14,51 +14,51 @@ static const uint64_t NOON = 1771070400000; /* some day in 2026 */
 static void next_follows_a_clock_that_moves_on(void **state)
 {
     (void)state;
-    uint64_t first = stamp_next(0, NOON);
-    uint64_t second = stamp_next(first, NOON + 1);
-    assert_int_equal(stamp_ms(first), NOON);
-    assert_int_equal(stamp_ms(second), NOON + 1);
+    uint64_t first = hlc_after(0, NOON);
+    uint64_t second = hlc_after(first, NOON + 1);
+    assert_int_equal(hlc_to_ms(first), NOON);
+    assert_int_equal(hlc_to_ms(second), NOON + 1);
     assert_true(second > first);
 }
 
 static void next_counts_on_while_the_clock_stands(void **state)
 {
     (void)state;
-    uint64_t first = stamp_next(0, NOON);
-    assert_true(stamp_next(first, NOON) == first + 1);
-    assert_int_equal(stamp_ms(first + 1), NOON);
+    uint64_t first = hlc_after(0, NOON);
+    assert_true(hlc_after(first, NOON) == first + 1);
+    assert_int_equal(hlc_to_ms(first + 1), NOON);
 }
 
 static void next_counts_on_when_the_clock_jumps_back(void **state)
 {
     (void)state;
-    uint64_t first = stamp_next(0, NOON);
-    assert_true(stamp_next(first, NOON - 3600 * 1000) == first + 1);
-    assert_true(stamp_next(first, 0) == first + 1);
+    uint64_t first = hlc_after(0, NOON);
+    assert_true(hlc_after(first, NOON - 3600 * 1000) == first + 1);
+    assert_true(hlc_after(first, 0) == first + 1);
 }
 
 static void next_follows_again_when_the_clock_has_caught_up(void **state)
 {
     (void)state;
-    uint64_t version = stamp_next(0, NOON);
+    uint64_t version = hlc_after(0, NOON);
     for (int i = 0; i < 100; i++)
-        version = stamp_next(version, NOON - 1000);
-    assert_int_equal(stamp_ms(version), NOON);
-    version = stamp_next(version, NOON + 1);
+        version = hlc_after(version, NOON - 1000);
+    assert_int_equal(hlc_to_ms(version), NOON);
+    version = hlc_after(version, NOON + 1);
     assert_true(version == (NOON + 1) << 16);
 }
 
 static void next_carries_a_full_counter_into_the_time(void **state)
 {
     (void)state;
-    uint64_t version = stamp_next(0, NOON);
+    uint64_t version = hlc_after(0, NOON);
     for (int i = 0; i < 0x10000; i++) {
-        uint64_t next = stamp_next(version, NOON);
+        uint64_t next = hlc_after(version, NOON);
         assert_true(next > version);
         version = next;
     }
-    assert_int_equal(stamp_ms(version), NOON + 1);
-    assert_true(stamp_next(version, NOON + 1) > version);
+    assert_int_equal(hlc_to_ms(version), NOON + 1);
+    assert_true(hlc_after(version, NOON + 1) > version);
 }
 
 static void next_is_later_under_100000_random_jumps(void **state)
@@ -70,9 +70,9 @@ static void next_is_later_under_100000_random_jumps(void **state)
     for (int i = 0; i < 100000; i++) {
         uint64_t jump = (uint64_t)(rand() % 5000);
         clock = rand() % 2 ? clock + jump : clock - jump;
-        uint64_t next = stamp_next(version, clock);
+        uint64_t next = hlc_after(version, clock);
         assert_true(next > version);
-        assert_true(stamp_ms(next) >= clock);
+        assert_true(hlc_to_ms(next) >= clock);
         version = next;
     }
 }

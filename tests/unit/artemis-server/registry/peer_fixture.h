@@ -51,7 +51,7 @@ static inline enum error say_registered(struct registry *registry, struct word w
                                      .id = word.id ? word.id : "a",
                                      .machine = word.machine});
     struct wire_record record = {
-        .instance = instance, .version = word_version(&word), .age_ms = word.age_ms};
+        .instance = instance, .stamp = word_version(&word), .age_ms = word.age_ms};
     enum error error = registry_apply(registry, &record, now);
     instance_unref(instance);
     return error;
@@ -60,10 +60,8 @@ static inline enum error say_registered(struct registry *registry, struct word w
 static inline enum error say_of_key(struct registry *registry, struct word word, struct moment now)
 {
     struct instance_key key = make_key(word.service ? word.service : "s", word.id ? word.id : "a");
-    struct wire_record record = {.key = &key,
-                                 .version = word_version(&word),
-                                 .age_ms = word.age_ms,
-                                 .deleted = word.deleted};
+    struct wire_record record = {
+        .key = &key, .stamp = word_version(&word), .age_ms = word.age_ms, .deleted = word.deleted};
     return word.deleted ? registry_apply_unregister(registry, &record, now)
                         : registry_apply_renewal(registry, &record, now);
 }

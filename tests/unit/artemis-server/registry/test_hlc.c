@@ -33,7 +33,7 @@ static void time_is_the_wall_clock_at_the_start(void **state)
     (void)state;
     struct hlc made = started();
     assert_true(hlc_ms(&made, after_ms(0)) == WALL_MS);
-    assert_true(stamp_ms(hlc_next(&made, after_ms(0))) == WALL_MS);
+    assert_true(hlc_to_ms(hlc_next(&made, after_ms(0))) == WALL_MS);
 }
 
 static void time_runs_by_the_monotonic_clock(void **state)
@@ -41,7 +41,7 @@ static void time_runs_by_the_monotonic_clock(void **state)
     (void)state;
     struct hlc made = started();
     assert_true(hlc_ms(&made, after_ms(1234)) == WALL_MS + 1234);
-    assert_true(stamp_ms(hlc_next(&made, after_ms(1234))) == WALL_MS + 1234);
+    assert_true(hlc_to_ms(hlc_next(&made, after_ms(1234))) == WALL_MS + 1234);
 }
 
 static void wall_clock_that_jumps_changes_nothing(void **state)
@@ -52,7 +52,7 @@ static void wall_clock_that_jumps_changes_nothing(void **state)
     for (size_t i = 0; i < sizeof(walls) / sizeof(walls[0]); i++) {
         struct moment now = {MONO_MS + 100 + i, walls[i]};
         assert_true(hlc_ms(&made, now) == WALL_MS + 100 + i);
-        assert_true(stamp_ms(hlc_next(&made, now)) == WALL_MS + 100 + i);
+        assert_true(hlc_to_ms(hlc_next(&made, now)) == WALL_MS + 100 + i);
     }
 }
 
@@ -123,7 +123,7 @@ static void what_no_clock_gave_is_ignored(void **state)
     (void)state;
     struct hlc made = started();
     hlc_observe_stamp(&made, (WALL_MS + CLOCK_AHEAD_MAX_MS + 1) << 16, after_ms(0));
-    hlc_observe_stamp(&made, STAMP_MAX, after_ms(0));
+    hlc_observe_stamp(&made, HLC_MAX, after_ms(0));
     hlc_observe_stamp(&made, UINT64_MAX, after_ms(0));
     hlc_observe_ms(&made, WALL_MS + CLOCK_AHEAD_MAX_MS + 1, after_ms(0));
     hlc_observe_ms(&made, UINT64_MAX, after_ms(0));

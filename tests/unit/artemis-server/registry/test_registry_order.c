@@ -148,7 +148,7 @@ static long sweep(struct registry *registry, const struct word *word)
         struct instance_key key = make_key(word->service, word->id);
         struct wire_record record = {.key = &key,
                                      .instance = word->deleted ? NULL : instance,
-                                     .version = word_version(word),
+                                     .stamp = word_version(word),
                                      .deleted = word->deleted};
         failing_malloc_after(n);
         enum error error = word->deleted ? registry_apply_unregister(registry, &record, at_ms(0))

@@ -136,7 +136,7 @@ static void registration_with_a_stamp_out_of_range_is_refused(void **state)
 {
     (void)state;
     struct instance *instance = make_instance((struct brief){.service = "s", .id = "a"});
-    struct wire_record record = {.instance = instance, .version = {STAMP_MAX + 1, SLICE("peer")}};
+    struct wire_record record = {.instance = instance, .stamp = {HLC_MAX + 1, SLICE("peer")}};
     assert_int_equal(registry_apply(node, &record, at_ms(0)), ERR_VERSION_AHEAD);
     instance_unref(instance);
     assert_false(is_registered(node, "s", "a"));

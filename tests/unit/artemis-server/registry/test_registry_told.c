@@ -252,8 +252,8 @@ static void local_renewal_of_a_peers_record_is_told(void **state)
     assert_int_equal(changes(), 0);
     assert_int_equal(renewals(), 1);
     struct wire_record record = registry_tell(node, &taken[0], at_ms(1));
-    assert_true(record.version.stamp == full_stamp(5));
-    assert_true(slice_equal(record.version.origin, SLICE("other")));
+    assert_true(record.stamp.hlc == full_stamp(5));
+    assert_true(slice_equal(record.stamp.node_id, SLICE("other")));
 }
 
 /* --- as it is told --- */
@@ -265,8 +265,8 @@ static void told_record_has_version_origin_and_age(void **state)
     assert_int_equal(changes(), 1);
     struct wire_record record = registry_tell(node, &taken[0], at_ms(70));
     assert_true(record.age_ms == 70);
-    assert_true(record.version.stamp >> 16 == START_WALL_MS);
-    assert_true(slice_equal(record.version.origin, SLICE("self")));
+    assert_true(record.stamp.hlc >> 16 == START_WALL_MS);
+    assert_true(slice_equal(record.stamp.node_id, SLICE("self")));
     assert_false(record.deleted);
     assert_true(registry_tell(node, &taken[0], (struct moment){0}).age_ms == 0);
 }

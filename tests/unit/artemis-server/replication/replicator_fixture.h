@@ -159,7 +159,7 @@ static inline void told(const struct message *message, struct word word)
                                      .id = word.id ? word.id : "a",
                                      .machine = word.machine});
     struct wire_record record = {.instance = instance,
-                                 .version = word_version(&word),
+                                 .stamp = word_version(&word),
                                  .age_ms = word.age_ms,
                                  .deleted = word.deleted};
     replicator_on_record(rig.replica, message, &record, rig_now());
@@ -170,10 +170,8 @@ static inline void told(const struct message *message, struct word word)
 static inline void told_key(const struct message *message, struct word word)
 {
     struct instance_key key = make_key(word.service ? word.service : "s", word.id ? word.id : "a");
-    struct wire_record record = {.key = &key,
-                                 .version = word_version(&word),
-                                 .age_ms = word.age_ms,
-                                 .deleted = word.deleted};
+    struct wire_record record = {
+        .key = &key, .stamp = word_version(&word), .age_ms = word.age_ms, .deleted = word.deleted};
     replicator_on_record(rig.replica, message, &record, rig_now());
 }
 
