@@ -105,7 +105,7 @@ static void write_unknown_for_java(struct response *reply, struct slice id)
 }
 
 /* There is none: it may be waited for, from version 0 on. */
-static enum error answer_unknown(struct request *request, const struct long_poll *get,
+static enum error answer_unknown(struct request *request, const struct long_poll_query *get,
                                  struct slice id, struct response *reply,
                                  char message[MESSAGE_BYTES])
 {
@@ -128,7 +128,7 @@ enum error handle_service(struct request *request, struct response *reply,
                           char message[MESSAGE_BYTES])
 {
     struct wanted wanted = {0};
-    struct long_poll get;
+    struct long_poll_query get;
     enum error error = request->is_get ? read_query(request, &wanted, message)
                                        : read_body(request, &wanted, message);
     if (!error)
@@ -207,7 +207,7 @@ static enum error read_ignored_body(struct request *request, char message[MESSAG
 enum error handle_services(struct request *request, struct response *reply,
                            char message[MESSAGE_BYTES])
 {
-    struct long_poll get;
+    struct long_poll_query get;
     struct registry *registry = request->engine->registry;
     enum error error = read_place(request, message);
     if (!error && !request->is_get)

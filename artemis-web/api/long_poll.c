@@ -55,19 +55,19 @@ static enum error read_duration(struct slice text, uint64_t *out_ms, char messag
     for (size_t i = 0; size && i < sizeof(units) / sizeof(units[0]); i++) {
         if (!slice_equal(unit, slice_of(units[i].word)))
             continue;
-        *out_ms = number > WAIT_MS_MAX / units[i].ms ? WAIT_MS_MAX : number * units[i].ms;
+        *out_ms = number > LONG_POLL_MS_MAX / units[i].ms ? LONG_POLL_MS_MAX : number * units[i].ms;
         return ERR_NONE;
     }
     return refuse(message, "wait: must be like 30s, 500ms or 1m (60s at most)", text);
 }
 
-enum error long_poll_read(struct request *request, struct long_poll *get,
+enum error long_poll_read(struct request *request, struct long_poll_query *get,
                           char message[MESSAGE_BYTES])
 {
     struct slice version = {0};
     struct slice wait = {0};
     struct slice run = {0};
-    *get = (struct long_poll){0};
+    *get = (struct long_poll_query){0};
     enum error error = request_query(request, "wait", &wait, message);
     if (!error && wait.data)
         error = request_query(request, "version", &version, message);
@@ -95,7 +95,7 @@ static enum error judge_body(const struct request *request, char message[MESSAGE
     return ERR_BODY_TOO_LARGE;
 }
 
-enum error long_poll_judge(struct request *request, const struct long_poll *get,
+enum error long_poll_judge(struct request *request, const struct long_poll_query *get,
                            struct slice service_id, uint64_t version, struct response *reply,
                            char message[MESSAGE_BYTES])
 {

@@ -11,7 +11,7 @@
 
 #include "artemis-web/http/request.h"
 
-struct long_poll {
+struct long_poll_query {
     bool asked;     /* there is a wait */
     bool elsewhere; /* the version is of another node or run: nothing is held */
     uint64_t version;
@@ -19,11 +19,11 @@ struct long_poll {
 };
 
 /* From the query. ERR_INVALID_FIELD with *message. */
-MUST_USE enum error long_poll_read(struct request *request, struct long_poll *get,
+MUST_USE enum error long_poll_read(struct request *request, struct long_poll_query *get,
                                    char message[MESSAGE_BYTES]);
 /* Decides about an answer of `version`, about a service or about all (an empty id). Where it is not
  * newer, the reply is made to wait, or to be 304. ERR_TOO_MANY_SUBSCRIBERS, ERR_BODY_TOO_LARGE,
  * with *message. */
-MUST_USE enum error long_poll_judge(struct request *request, const struct long_poll *get,
+MUST_USE enum error long_poll_judge(struct request *request, const struct long_poll_query *get,
                                     struct slice service_id, uint64_t version,
                                     struct response *reply, char message[MESSAGE_BYTES]);

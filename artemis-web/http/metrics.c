@@ -55,15 +55,15 @@ struct gathered {
     X("artemis_websockets",                    "gauge",   push.websockets,                "Open WebSockets.") \
     X("artemis_subscriptions",                 "gauge",   push.subscriptions,             "Subscriptions to services, of all WebSockets.") \
     X("artemis_subscriptions_limit",           "gauge",   subscriptions_limit,            "Subscriptions that there may be, of all WebSockets.") \
-    X("artemis_waiting_requests",              "gauge",   push.waiting,                   "Requests that wait for a change.") \
+    X("artemis_waiting_requests",              "gauge",   push.long_polls,                   "Requests that wait for a change.") \
     X("artemis_push_clients_limit",            "gauge",   push.clients_max,               "WebSockets and waiting requests that there may be together.") \
     X("artemis_push_clients_refused_total",    "counter", push.refused,                   "WebSockets and waiting requests refused at the limit.") \
-    X("artemis_push_behind",                   "gauge",   push.behind,                    "Changes that were not yet pushed to those who watch.") \
+    X("artemis_push_behind",                   "gauge",   push.pending_changes,                    "Changes that were not yet pushed to those who watch.") \
     X("artemis_push_frames_total",             "counter", push.frames,                    "WebSocket frames sent, or queued to be.") \
     X("artemis_push_bytes_total",              "counter", push.bytes,                     "Bytes sent on WebSockets.") \
-    X("artemis_push_reloads_total",            "counter", push.reloads,                   "Newest states sent to subscribers that had missed something.") \
+    X("artemis_push_reloads_total",            "counter", push.resyncs,                   "Newest states sent to subscribers that had missed something.") \
     X("artemis_websocket_messages_total",      "counter", push.messages,                  "Messages received on WebSockets.") \
-    X("artemis_waits_total",                   "counter", push.waits,                     "Requests that waited for a change.") \
+    X("artemis_waits_total",                   "counter", push.long_polls_started,                     "Requests that waited for a change.") \
     X("artemis_websockets_closed_idle_total",  "counter", push.closed_idle,               "WebSockets closed because their client was silent.") \
     X("artemis_websockets_closed_slow_total",  "counter", push.closed_slow,               "WebSockets closed because their client did not read.") \
     X("artemis_websockets_closed_errors_total", "counter", push.closed_errors,            "WebSockets closed because their client broke the protocol.") \

@@ -65,10 +65,10 @@ struct response {
     struct cached_response *answer; /* a reference; or else */
     struct response_stream stream;
     struct response_upgrade upgrade;
-    bool waits;        /* nothing is answered yet: the request waits, and is handled once more */
-    struct wait wait;  /* for what */
-    bool not_modified; /* answer 304 */
-    bool tells_run;    /* X-Artemis-Run: whose versions these are */
+    bool waits; /* nothing is answered yet: the request waits, and is handled once more */
+    struct long_poll_condition wait; /* for what */
+    bool not_modified;               /* answer 304 */
+    bool tells_run;                  /* X-Artemis-Run: whose versions these are */
 };
 
 enum dialect request_dialect(const struct request *request);

@@ -203,8 +203,8 @@ static void on_upgraded(void *endpoint, struct MHD_Connection *connection, void 
     struct session *session = context;
     struct request *request = &session->request;
     request->has_room = false; /* handed over */
-    push_take(request->web->push, (enum endpoint)(uintptr_t)endpoint, socket, upgraded,
-              (struct slice){received, received_bytes});
+    push_add_websocket(request->web->push, (enum endpoint)(uintptr_t)endpoint, socket, upgraded,
+                       (struct slice){received, received_bytes});
 }
 
 static struct MHD_Response *from_upgrade(const struct response *reply)

@@ -174,7 +174,7 @@ static enum MHD_Result answer(struct session *session, const char *url, const ch
     let_go(request, reply.waits && !request->is_get);
     if (!error && reply.waits) {
         request->has_room = false; /* handed over */
-        push_wait(web->push, &reply.wait, request->mhd, session->connection.socket);
+        push_add_long_poll(web->push, &reply.wait, request->mhd, session->connection.socket);
         return MHD_YES;
     }
     bool sent = response_send(request, &reply, error, message, &outcome);

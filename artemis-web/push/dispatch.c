@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Changes to watchers: the log is read from where it was left, what belongs to one service is put
- * together, and encoded once for each form that somebody reads.
+ * Changes to subscribers: the log is read from where it was left, what belongs to one service is
+ * put together, and encoded once for each form that is read.
  *
  * State and changes fit together: before the newest state of a service is sent, all changes up to
  * its version are handed out, so nothing older can follow it.
@@ -20,20 +20,20 @@ enum {
     KEPT_STATE_BYTES_MAX = 64 * 1024 * 1024,
 };
 
-static struct subscription *subscription_of(struct watcher *watcher)
+static struct subscription *subscription_of(struct subscriber *subscriber)
 {
-    return (struct subscription *)watcher;
+    return (struct subscription *)subscriber;
 }
 
 /* Sends to those that were gathered. */
 static void send_gathered(struct push *push, struct frame *frame, uint32_t count)
 {
     struct slice bytes = {(const char *)frame->bytes, frame->size};
-    senders_send(push->senders, bytes, push->sendings, count);
+    sender_pool_send(push->sender_pool, bytes, push->jobs, count);
     for (uint32_t i = 0; i < count; i++) {
-        const struct sending *sending = &push->sendings[i];
-        struct subscription *of = sending->of;
-        websocket_sent(of->websocket, frame, of, sending->size, sending->error);
+        const struct send_job *job = &push->jobs[i];
+        struct subscription *of = job->of;
+        websocket_sent(of->websocket, frame, of, job->size, job->error);
     }
 }
 
@@ -42,18 +42,19 @@ static void send_gathered(struct push *push, struct frame *frame, uint32_t count
 static void send_to(struct push *push, struct topic *topic, enum push_form form,
                     struct frame *frame)
 {
-    struct watcher *next;
+    struct subscriber *next;
     uint32_t count = 0;
-    for (struct watcher *watcher = topic->watchers[WATCHER_SUBSCRIPTION]; watcher; watcher = next) {
-        struct subscription *of = subscription_of(watcher);
-        next = watcher->next; /* a socket that fails goes, with this subscription */
+    for (struct subscriber *subscriber = topic->subscribers[SUBSCRIBER_WEBSOCKET]; subscriber;
+         subscriber = next) {
+        struct subscription *of = subscription_of(subscriber);
+        next = subscriber->next; /* a socket that fails goes, with this subscription */
         if (of->form != form)
             continue;
-        if (websocket_is_free(of->websocket, of))
-            push->sendings[count++] = (struct sending){.of = of, .socket = of->websocket->socket};
+        if (websocket_can_send_now(of->websocket, of))
+            push->jobs[count++] = (struct send_job){.of = of, .socket = of->websocket->socket};
         else
             websocket_send(of->websocket, frame, of);
-        if (count == SENDINGS_MAX) {
+        if (count == SEND_JOBS_MAX) {
             send_gathered(push, frame, count);
             count = 0;
         }
@@ -62,11 +63,11 @@ static void send_to(struct push *push, struct topic *topic, enum push_form form,
 }
 
 /* Everybody in a topic has missed something. */
-static void make_all_stale(struct topic *topic)
+static void mark_all_lagging(struct topic *topic)
 {
-    for (struct watcher *watcher = topic->watchers[WATCHER_SUBSCRIPTION]; watcher;
-         watcher = watcher->next)
-        subscription_make_stale(subscription_of(watcher));
+    for (struct subscriber *subscriber = topic->subscribers[SUBSCRIBER_WEBSOCKET]; subscriber;
+         subscriber = subscriber->next)
+        subscription_mark_lagging(subscription_of(subscriber));
 }
 
 static bool is_read(const struct topic *topic, enum push_form form)
@@ -92,8 +93,8 @@ static void send_message(struct push *push, struct topic *topic, enum push_form 
         send_to(push, topic, form, frame);
         send_to(push, push->topics.all, form, frame);
     } else {
-        make_all_stale(topic);
-        make_all_stale(push->topics.all);
+        mark_all_lagging(topic);
+        mark_all_lagging(push->topics.all);
     }
     frame_unref(frame);
     text_clear(changes);
@@ -123,26 +124,26 @@ static void send_changes(struct push *push, struct topic *topic, enum push_form 
     }
 }
 
-static void hand_out(struct push *push, struct topic *topic, const struct change *batch,
-                     uint64_t before)
+static void dispatch_topic(struct push *push, struct topic *topic, const struct change *batch,
+                           uint64_t before)
 {
     topic_drop_state(topic);
     for (enum push_form form = 0; form < FORM_COUNT; form++)
         if (is_read(topic, form) || is_read(push->topics.all, form))
             send_changes(push, topic, form, batch, before);
-    waiting_end_topic(push, topic);
+    long_polls_end_topic(push, topic);
     topic->first_change = topic->last_change = 0; /* until here it stays */
     topics_release(&push->topics, topic);
 }
 
 /* The topic of a change, if somebody watches it: its own, or "*". */
-static struct topic *watched(struct push *push, const struct change *change)
+static struct topic *topic_of_change(struct push *push, const struct change *change)
 {
     struct slice id = instance_text(change->instance, FIELD_SERVICE);
-    if (push->topics.all->watchers[WATCHER_SUBSCRIPTION]) {
+    if (push->topics.all->subscribers[SUBSCRIBER_WEBSOCKET]) {
         struct topic *topic = topics_take(&push->topics, id);
         if (!topic)
-            make_all_stale(push->topics.all);
+            mark_all_lagging(push->topics.all);
         return topic;
     }
     return topics_find(&push->topics, id);
@@ -154,7 +155,7 @@ static struct topic *sort_batch(struct push *push, const struct change *batch, u
     struct topic *first = NULL;
     struct topic **last = &first;
     for (uint32_t at = 1; at <= count; at++) {
-        struct topic *topic = watched(push, &batch[at - 1]);
+        struct topic *topic = topic_of_change(push, &batch[at - 1]);
         push->next_of_topic[at - 1] = 0;
         if (!topic)
             continue;
@@ -171,25 +172,26 @@ static struct topic *sort_batch(struct push *push, const struct change *batch, u
     return first;
 }
 
-static void hand_out_batch(struct push *push, const struct change *batch, uint32_t count)
+static void dispatch_batch(struct push *push, const struct change *batch, uint32_t count)
 {
-    uint64_t before = atomic_load(&push->seen);
+    uint64_t before = atomic_load(&push->dispatched);
     struct topic *next;
     for (struct topic *topic = sort_batch(push, batch, count); topic; topic = next) {
         next = topic->next_changed;
-        hand_out(push, topic, batch, before);
+        dispatch_topic(push, topic, batch, before);
     }
-    waiting_end_topic(push, push->topics.all);
-    atomic_store(&push->seen, before + count);
+    long_polls_end_topic(push, push->topics.all);
+    atomic_store(&push->dispatched, before + count);
 }
 
 /* Who watches every service gets the versions in their order, so that the last one it has seen
  * tells what it has missed: only changes of one service that follow each other are put together
  * then. */
-static uint32_t stretch(const struct push *push, const struct change *batch, uint32_t count)
+static uint32_t same_service_run(const struct push *push, const struct change *batch,
+                                 uint32_t count)
 {
     uint32_t same = 1;
-    if (!push->topics.all->watchers[WATCHER_SUBSCRIPTION])
+    if (!push->topics.all->subscribers[SUBSCRIBER_WEBSOCKET])
         return count;
     while (same < count && slice_equal(instance_text(batch[same].instance, FIELD_SERVICE),
                                        instance_text(batch[0].instance, FIELD_SERVICE)))
@@ -197,12 +199,12 @@ static uint32_t stretch(const struct push *push, const struct change *batch, uin
     return same;
 }
 
-static void hand_out_all(struct push *push, uint32_t count)
+static void dispatch_all(struct push *push, uint32_t count)
 {
     uint32_t done = 0;
     while (done < count) {
-        uint32_t size = stretch(push, push->batch + done, count - done);
-        hand_out_batch(push, push->batch + done, size);
+        uint32_t size = same_service_run(push, push->batch + done, count - done);
+        dispatch_batch(push, push->batch + done, size);
         done += size;
     }
     for (uint32_t i = 0; i < count; i++)
@@ -210,15 +212,15 @@ static void hand_out_all(struct push *push, uint32_t count)
 }
 
 /* The log has dropped what we have not read: everybody gets the newest state. */
-static void skip(struct push *push)
+static void overrun(struct push *push)
 {
-    push->skips++;
-    atomic_store(&push->seen, registry_version(push->engine->registry));
-    waiting_end_all(push);
+    push->overruns++;
+    atomic_store(&push->dispatched, registry_version(push->engine->registry));
+    long_polls_end_all(push);
     for (struct websocket *websocket = push->websockets; websocket; websocket = websocket->next) {
         for (struct subscription *of = websocket->subscriptions; of; of = of->next) {
-            topic_drop_state(of->watcher.topic);
-            subscription_make_stale(of);
+            topic_drop_state(of->subscriber.topic);
+            subscription_mark_lagging(of);
         }
     }
 }
@@ -227,19 +229,19 @@ void push_dispatch(struct push *push, uint64_t version)
 {
     struct registry *registry = push->engine->registry;
     size_t count = 1;
-    while (count && atomic_load(&push->seen) < version) {
-        uint64_t seen = atomic_load(&push->seen);
+    while (count && atomic_load(&push->dispatched) < version) {
+        uint64_t seen = atomic_load(&push->dispatched);
         size_t max = version - seen < CHANGES_AT_ONCE ? (size_t)(version - seen) : CHANGES_AT_ONCE;
         if (registry_changes(registry, seen, push->batch, max, &count))
-            skip(push);
+            overrun(push);
         else if (count)
-            hand_out_all(push, (uint32_t)count);
+            dispatch_all(push, (uint32_t)count);
     }
 }
 
 /* --- the newest state ------------------------------------------------------------------------- */
 
-bool push_has_missed(struct push *push, struct slice service_id, uint64_t version)
+bool push_has_newer(struct push *push, struct slice service_id, uint64_t version)
 {
     struct registry *registry = push->engine->registry;
     if (version > registry_version(registry))
@@ -288,25 +290,25 @@ static struct frame *build_state(struct push *push, struct topic *topic, enum pu
 }
 
 /* Reads the members, and hands out all changes up to their version. Once more where the log had
- * dropped some of these: what it skips then may be later than what was read. */
+ * dropped some of these: what it overruns then may be later than what was read. */
 static enum error read_members(struct push *push, struct topic *topic,
                                struct registry_members *members, uint64_t *version)
 {
     struct registry *registry = push->engine->registry;
     bool all = topic == push->topics.all;
     enum error error = ERR_NONE;
-    uint64_t skips;
+    uint64_t overruns;
     *members = (struct registry_members){0};
-    topic->pinned = true; /* its last watcher may fail meanwhile */
+    topic->pinned = true; /* its last subscriber may fail meanwhile */
     do {
-        skips = push->skips;
+        overruns = push->overruns;
         registry_members_free(members);
         if (!all)
             error = registry_members(registry, topic_id(topic), members);
         *version = all ? registry_version(registry) : members->version;
         if (!error)
             push_dispatch(push, *version);
-    } while (!error && push->skips != skips);
+    } while (!error && push->overruns != overruns);
     topic->pinned = false;
     return error;
 }
@@ -323,8 +325,8 @@ static struct frame *newest_state(struct push *push, struct topic *topic, enum p
         return frame_ref(topic->state[form]);
     if (read_members(push, topic, &members, &version))
         return NULL;
-    struct frame *frame =
-        build_state(push, topic, form, &members, version ? version : atomic_load(&push->seen));
+    struct frame *frame = build_state(push, topic, form, &members,
+                                      version ? version : atomic_load(&push->dispatched));
     if (topic->state_version != members.version)
         topic_drop_state(topic);
     if (push->topics.kept_bytes > KEPT_STATE_BYTES_MAX)
@@ -338,43 +340,43 @@ static struct frame *newest_state(struct push *push, struct topic *topic, enum p
 }
 
 /* Sends the newest state to one subscription. False: no more can be sent now, or at all. */
-static bool make_up(struct push *push, struct websocket *websocket, struct subscription *of,
-                    size_t *sent_bytes)
+static bool resync(struct push *push, struct websocket *websocket, struct subscription *of,
+                   size_t *sent_bytes)
 {
-    struct topic *topic = of->watcher.topic;
+    struct topic *topic = of->subscriber.topic;
     if (websocket->endpoint == ENDPOINT_JAVA_ALL_CHANGES) {
-        websocket_give_up(websocket);
+        websocket_close_lagging(websocket);
         return false;
     }
     struct frame *frame = newest_state(push, topic, of->form);
-    if (websocket->state == WEBSOCKET_GONE) { /* and `of` with it */
+    if (websocket->state == WEBSOCKET_CLOSED) { /* and `of` with it */
         topics_release(&push->topics, topic);
     } else if (!frame) {
         websocket_close(websocket, WSLAY_CODE_INTERNAL_SERVER_ERROR, "out of memory");
     } else {
-        push_count(&push->counters.reloads, 1);
+        push_count(&push->counters.resyncs, 1);
         *sent_bytes += frame->size;
-        of->stale = false;
+        of->lagging = false;
         websocket_send(websocket, frame, of);
     }
     frame_unref(frame);
     return websocket->state == WEBSOCKET_OPEN;
 }
 
-void push_make_up(struct push *push, struct websocket *websocket)
+void push_resync(struct push *push, struct websocket *websocket)
 {
     struct subscription *next;
     size_t sent_bytes = 0;
-    websocket->behind = false;
+    websocket->lagging = false;
     for (struct subscription *of = websocket->subscriptions; of; of = next) {
         next = of->next;
-        if (!of->stale)
+        if (!of->lagging)
             continue;
         if (websocket->queue.count || sent_bytes > STATE_BYTES_AT_ONCE) {
-            websocket->behind = true; /* at the next chance */
+            websocket->lagging = true; /* at the next chance */
             return;
         }
-        if (!make_up(push, websocket, of, &sent_bytes))
+        if (!resync(push, websocket, of, &sent_bytes))
             return;
     }
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Requests that wait: a wheel of slots by the end of the wait, and a watcher of the service.
+ * Requests that wait: a wheel of slots by the end of the wait, and a subscriber of the service.
  */
 #include <microhttpd.h>
 #include <stdlib.h>
@@ -8,127 +8,130 @@
 
 #include "artemis-web/push/push_internal.h"
 
-static struct waiter *waiter_of(struct watcher *watcher)
+static struct long_poll *long_poll_of(struct subscriber *subscriber)
 {
-    return (struct waiter *)((char *)watcher - offsetof(struct waiter, watcher));
+    return (struct long_poll *)((char *)subscriber - offsetof(struct long_poll, subscriber));
 }
 
-static struct slice id_of(const struct waiter *waiter)
+static struct slice id_of(const struct long_poll *long_poll)
 {
-    return (struct slice){waiter->wait.id, waiter->wait.id_size};
+    return (struct slice){long_poll->condition.id, long_poll->condition.id_size};
 }
 
-static struct waiter **slot_of(struct push *push, const struct waiter *waiter)
+static struct long_poll **slot_of(struct push *push, const struct long_poll *long_poll)
 {
-    return &push->slots[waiter->wait.until_ms / WAIT_SLOT_MS % WAIT_SLOTS];
+    return &push->slots[long_poll->condition.until_ms / LONG_POLL_SLOT_MS % LONG_POLL_SLOTS];
 }
 
-static void link_into_slot(struct push *push, struct waiter *waiter)
+static void link_into_slot(struct push *push, struct long_poll *long_poll)
 {
-    struct waiter **slot = slot_of(push, waiter);
-    waiter->next = *slot;
+    struct long_poll **slot = slot_of(push, long_poll);
+    long_poll->next = *slot;
     if (*slot)
-        (*slot)->prev = waiter;
-    *slot = waiter;
-    waiter->linked = true;
+        (*slot)->prev = long_poll;
+    *slot = long_poll;
+    long_poll->linked = true;
 }
 
-static void unlink_from_slot(struct push *push, struct waiter *waiter)
+static void unlink_from_slot(struct push *push, struct long_poll *long_poll)
 {
-    if (waiter->prev)
-        waiter->prev->next = waiter->next;
+    if (long_poll->prev)
+        long_poll->prev->next = long_poll->next;
     else
-        *slot_of(push, waiter) = waiter->next;
-    if (waiter->next)
-        waiter->next->prev = waiter->prev;
-    waiter->linked = false;
+        *slot_of(push, long_poll) = long_poll->next;
+    if (long_poll->next)
+        long_poll->next->prev = long_poll->prev;
+    long_poll->linked = false;
 }
 
-void waiting_end(struct push *push, struct waiter *waiter)
+void long_poll_end(struct push *push, struct long_poll *long_poll)
 {
-    struct topic *topic = waiter->watcher.topic;
+    struct topic *topic = long_poll->subscriber.topic;
     if (topic) {
-        topic_unlink(&waiter->watcher, WATCHER_WAITING);
+        topic_unlink(&long_poll->subscriber, SUBSCRIBER_LONG_POLL);
         topics_release(&push->topics, topic);
     }
-    if (waiter->linked) {
-        unlink_from_slot(push, waiter);
-        epoll_ctl(push->epoll, EPOLL_CTL_DEL, waiter->socket, NULL);
+    if (long_poll->linked) {
+        unlink_from_slot(push, long_poll);
+        epoll_ctl(push->epoll, EPOLL_CTL_DEL, long_poll->socket, NULL);
     }
-    push_uncount(&push->counters.waiting);
+    push_uncount(&push->counters.long_polls);
     push_release(push);
-    MHD_resume_connection(waiter->connection);
-    waiter->connection = NULL;
-    waiter->source.next = push->gone;
-    push->gone = &waiter->source;
+    MHD_resume_connection(long_poll->connection);
+    long_poll->connection = NULL;
+    long_poll->source.next = push->closed;
+    push->closed = &long_poll->source;
 }
 
 /* Has it what it waits for already? A change between the handler's look and ours counts, also where
  * it was the service's last. */
-static bool is_over(struct push *push, const struct waiter *waiter)
+static bool is_over(struct push *push, const struct long_poll *long_poll)
 {
-    struct slice id = waiter->wait.id_size ? id_of(waiter) : SLICE("*");
-    return push_has_missed(push, id, waiter->wait.version) ||
-           waiter->wait.until_ms <= push->now.mono_ms || atomic_load(&push->draining);
+    struct slice id = long_poll->condition.id_size ? id_of(long_poll) : SLICE("*");
+    return push_has_newer(push, id, long_poll->condition.version) ||
+           long_poll->condition.until_ms <= push->now.mono_ms || atomic_load(&push->draining);
 }
 
-void waiting_begin(struct push *push, struct waiter *waiter)
+void long_poll_start(struct push *push, struct long_poll *long_poll)
 {
-    push_begin_watching(push);
-    push_count(&push->counters.waits, 1);
-    push_count(&push->counters.waiting, 1);
-    struct topic *topic =
-        waiter->wait.id_size ? topics_take(&push->topics, id_of(waiter)) : push->topics.all;
-    struct epoll_event left = {.events = EPOLLRDHUP | EPOLLET, .data.ptr = &waiter->source};
+    push_start_reading(push);
+    push_count(&push->counters.long_polls_started, 1);
+    push_count(&push->counters.long_polls, 1);
+    struct topic *topic = long_poll->condition.id_size
+                              ? topics_take(&push->topics, id_of(long_poll))
+                              : push->topics.all;
+    struct epoll_event left = {.events = EPOLLRDHUP | EPOLLET, .data.ptr = &long_poll->source};
     if (topic)
-        topic_link(topic, WATCHER_WAITING, &waiter->watcher);
-    if (topic && epoll_ctl(push->epoll, EPOLL_CTL_ADD, waiter->socket, &left) == 0)
-        link_into_slot(push, waiter);
-    if (!waiter->linked || is_over(push, waiter))
-        waiting_end(push, waiter);
+        topic_link(topic, SUBSCRIBER_LONG_POLL, &long_poll->subscriber);
+    if (topic && epoll_ctl(push->epoll, EPOLL_CTL_ADD, long_poll->socket, &left) == 0)
+        link_into_slot(push, long_poll);
+    if (!long_poll->linked || is_over(push, long_poll))
+        long_poll_end(push, long_poll);
 }
 
-void waiting_end_topic(struct push *push, struct topic *topic)
+void long_polls_end_topic(struct push *push, struct topic *topic)
 {
-    struct watcher *next;
-    for (struct watcher *watcher = topic->watchers[WATCHER_WAITING]; watcher; watcher = next) {
-        next = watcher->next; /* the topic may be gone after the last */
-        waiting_end(push, waiter_of(watcher));
+    struct subscriber *next;
+    for (struct subscriber *subscriber = topic->subscribers[SUBSCRIBER_LONG_POLL]; subscriber;
+         subscriber = next) {
+        next = subscriber->next; /* the topic may be gone after the last */
+        long_poll_end(push, long_poll_of(subscriber));
     }
 }
 
 static void end_slot(struct push *push, uint64_t slot, bool all)
 {
-    struct waiter *next;
-    for (struct waiter *waiter = push->slots[slot % WAIT_SLOTS]; waiter; waiter = next) {
-        next = waiter->next;
-        if (all || waiter->wait.until_ms <= push->now.mono_ms)
-            waiting_end(push, waiter);
+    struct long_poll *next;
+    for (struct long_poll *long_poll = push->slots[slot % LONG_POLL_SLOTS]; long_poll;
+         long_poll = next) {
+        next = long_poll->next;
+        if (all || long_poll->condition.until_ms <= push->now.mono_ms)
+            long_poll_end(push, long_poll);
     }
 }
 
-void waiting_end_all(struct push *push)
+void long_polls_end_all(struct push *push)
 {
-    for (uint64_t slot = 0; slot < WAIT_SLOTS; slot++)
+    for (uint64_t slot = 0; slot < LONG_POLL_SLOTS; slot++)
         end_slot(push, slot, true);
 }
 
-void waiting_end_due(struct push *push)
+void long_polls_end_due(struct push *push)
 {
-    uint64_t current = push->now.mono_ms / WAIT_SLOT_MS;
-    if (current > push->slot + WAIT_SLOTS)
-        push->slot = current - WAIT_SLOTS; /* once round is all of them */
+    uint64_t current = push->now.mono_ms / LONG_POLL_SLOT_MS;
+    if (current > push->slot + LONG_POLL_SLOTS)
+        push->slot = current - LONG_POLL_SLOTS; /* once round is all of them */
     while (push->slot < current)
         end_slot(push, push->slot++, false);
 }
 
-int waiting_next_ms(const struct push *push)
+int long_polls_next_ms(const struct push *push)
 {
-    if (atomic_load_explicit(&push->counters.waiting, memory_order_relaxed) == 0)
+    if (atomic_load_explicit(&push->counters.long_polls, memory_order_relaxed) == 0)
         return -1;
     uint64_t slot = push->slot;
-    while (slot < push->slot + WAIT_SLOTS && !push->slots[slot % WAIT_SLOTS])
+    while (slot < push->slot + LONG_POLL_SLOTS && !push->slots[slot % LONG_POLL_SLOTS])
         slot++;
-    uint64_t due_ms = (slot + 1) * WAIT_SLOT_MS;
+    uint64_t due_ms = (slot + 1) * LONG_POLL_SLOT_MS;
     return due_ms > push->now.mono_ms ? (int)(due_ms - push->now.mono_ms) : 0;
 }

@@ -15,7 +15,7 @@
 static struct subscription *find(const struct websocket *websocket, const struct topic *topic)
 {
     struct subscription *subscription = websocket->subscriptions;
-    while (subscription && subscription->watcher.topic != topic)
+    while (subscription && subscription->subscriber.topic != topic)
         subscription = subscription->next;
     return subscription;
 }
@@ -42,10 +42,10 @@ struct subscription *subscription_add(struct websocket *websocket, struct slice 
         topics_release(&push->topics, topic);
         return NULL;
     }
-    push_begin_watching(push);
+    push_start_reading(push);
     *subscription = (struct subscription){
         .websocket = websocket, .form = form, .next = websocket->subscriptions};
-    topic_link(topic, WATCHER_SUBSCRIPTION, &subscription->watcher);
+    topic_link(topic, SUBSCRIBER_WEBSOCKET, &subscription->subscriber);
     topic->readers[form]++;
     if (subscription->next)
         subscription->next->prev = subscription;
@@ -59,9 +59,9 @@ struct subscription *subscription_add(struct websocket *websocket, struct slice 
 void subscription_remove(struct subscription *subscription)
 {
     struct websocket *websocket = subscription->websocket;
-    struct topic *topic = subscription->watcher.topic;
+    struct topic *topic = subscription->subscriber.topic;
     send_queue_forget(&websocket->queue, subscription);
-    topic_unlink(&subscription->watcher, WATCHER_SUBSCRIPTION);
+    topic_unlink(&subscription->subscriber, SUBSCRIBER_WEBSOCKET);
     topic->readers[subscription->form]--;
     topics_release(&websocket->push->topics, topic);
     if (subscription->prev)
@@ -77,7 +77,7 @@ void subscription_remove(struct subscription *subscription)
 
 /* --- /ws -------------------------------------------------------------------------------------- */
 
-struct said {
+struct client_message {
     struct slice type;
     struct slice service_id; /* as sent */
     struct slice run;
@@ -87,38 +87,39 @@ struct said {
     size_t id_size;
 };
 
-static enum error read_fields(struct document *document, struct said *said,
+static enum error read_fields(struct document *document, struct client_message *received,
                               char message[MESSAGE_BYTES])
 {
-    enum error error = document_text(document, "type", &said->type, message);
+    enum error error = document_text(document, "type", &received->type, message);
     if (!error)
-        error = document_text(document, "service_id", &said->service_id, message);
+        error = document_text(document, "service_id", &received->service_id, message);
     if (!error)
-        error = document_text(document, "run", &said->run, message);
+        error = document_text(document, "run", &received->run, message);
     if (!error)
-        error = document_u64(document, "version", &said->version, message);
-    said->camel = document_is_camel(document);
+        error = document_u64(document, "version", &received->version, message);
+    received->camel = document_is_camel(document);
     return error;
 }
 
-static enum error read_id(struct said *said, char message[MESSAGE_BYTES])
+static enum error read_id(struct client_message *received, char message[MESSAGE_BYTES])
 {
     struct field_problem problem;
-    enum error error = service_id_canonical(said->service_id, said->id, &said->id_size, &problem);
+    enum error error =
+        service_id_canonical(received->service_id, received->id, &received->id_size, &problem);
     if (error)
         snprintf(message, MESSAGE_BYTES, "service_id: %s", problem.problem);
     return error;
 }
 
-static void subscribe(struct websocket *websocket, const struct said *said, struct text *out,
-                      char message[MESSAGE_BYTES])
+static void subscribe(struct websocket *websocket, const struct client_message *received,
+                      struct text *out, char message[MESSAGE_BYTES])
 {
     struct push *push = websocket->push;
-    struct slice id = {said->id, said->id_size};
+    struct slice id = {received->id, received->id_size};
     const char *run = push->engine->run_id;
     bool is_new;
     struct subscription *subscription =
-        subscription_add(websocket, id, said->camel ? FORM_CAMEL : FORM_NATIVE, &is_new);
+        subscription_add(websocket, id, received->camel ? FORM_CAMEL : FORM_NATIVE, &is_new);
     if (!subscription) {
         snprintf(
             message, MESSAGE_BYTES,
@@ -128,16 +129,17 @@ static void subscribe(struct websocket *websocket, const struct said *said, stru
         return;
     }
     /* What is in the log and was not handed out yet is older than the subscription, or comes. */
-    if (said->version != UINT64_MAX &&
-        ((said->run.size && !slice_equal(said->run, slice_of(run))) ||
-         push_has_missed(push, id, said->version)))
-        subscription_make_stale(subscription);
-    message_subscribed(out, id, atomic_load(&push->seen), run);
+    if (received->version != UINT64_MAX &&
+        ((received->run.size && !slice_equal(received->run, slice_of(run))) ||
+         push_has_newer(push, id, received->version)))
+        subscription_mark_lagging(subscription);
+    message_subscribed(out, id, atomic_load(&push->dispatched), run);
 }
 
-static void unsubscribe(struct websocket *websocket, const struct said *said, struct text *out)
+static void unsubscribe(struct websocket *websocket, const struct client_message *received,
+                        struct text *out)
 {
-    struct slice id = {said->id, said->id_size};
+    struct slice id = {received->id, received->id_size};
     const struct topic *topic = topics_find(&websocket->push->topics, id);
     struct subscription *subscription = topic ? find(websocket, topic) : NULL;
     if (subscription)
@@ -146,48 +148,48 @@ static void unsubscribe(struct websocket *websocket, const struct said *said, st
 }
 
 /* Leaves a sentence in *message where there is nothing to answer but an error. */
-static void answer_native(struct websocket *websocket, struct said *said, struct text *out,
-                          char message[MESSAGE_BYTES])
+static void answer_native(struct websocket *websocket, struct client_message *received,
+                          struct text *out, char message[MESSAGE_BYTES])
 {
-    bool subscribes = slice_equal(said->type, SLICE("subscribe"));
-    if (slice_equal(said->type, SLICE("ping"))) {
+    bool subscribes = slice_equal(received->type, SLICE("subscribe"));
+    if (slice_equal(received->type, SLICE("ping"))) {
         message_pong(out);
         return;
     }
-    if (!subscribes && !slice_equal(said->type, SLICE("unsubscribe"))) {
+    if (!subscribes && !slice_equal(received->type, SLICE("unsubscribe"))) {
         char quoted[160] = "missing";
-        if (said->type.data)
-            text_quote(quoted, sizeof(quoted), said->type);
+        if (received->type.data)
+            text_quote(quoted, sizeof(quoted), received->type);
         snprintf(message, MESSAGE_BYTES, "type: must be subscribe, unsubscribe or ping, is %s",
                  quoted);
         return;
     }
-    if (read_id(said, message))
+    if (read_id(received, message))
         return;
     if (subscribes)
-        subscribe(websocket, said, out, message);
+        subscribe(websocket, received, out, message);
     else
-        unsubscribe(websocket, said, out);
+        unsubscribe(websocket, received, out);
 }
 
 static void on_native(struct websocket *websocket, struct slice text)
 {
     struct push *push = websocket->push;
-    struct said said = {.version = UINT64_MAX};
+    struct client_message received = {.version = UINT64_MAX};
     struct document *document;
     char message[MESSAGE_BYTES] = "";
     struct text *out = &push->scratch[1];
     text_clear(out);
     enum error error = document_parse(text, &document, message);
     if (!error) {
-        error = read_fields(document, &said, message);
+        error = read_fields(document, &received, message);
         if (!error)
-            answer_native(websocket, &said, out, message);
+            answer_native(websocket, &received, out, message);
         document_free(document);
     }
     if (message[0] || error)
         message_error(out, message[0] ? message : error_info(error)->message);
-    websocket_say(websocket, out);
+    websocket_reply(websocket, out);
 }
 
 /* --- the Java endpoints ----------------------------------------------------------------------- */
@@ -223,7 +225,7 @@ static void on_java_heartbeat(struct websocket *websocket, struct slice text)
         write_plain_success(&reply.body);
     else if (error)
         codec_write_error(&reply.body, DIALECT_JAVA, error, message[0] ? message : NULL);
-    websocket_say(websocket, &reply.body);
+    websocket_reply(websocket, &reply.body);
     text_free(&reply.body);
 }
 
@@ -232,17 +234,18 @@ static void on_java_subscription(struct websocket *websocket, struct slice text)
 {
     char message[MESSAGE_BYTES];
     struct document *document;
-    struct said said = {0};
+    struct client_message received = {0};
     bool is_new;
     if (document_parse(text, &document, message))
         return;
-    enum error error = document_text(document, "service_id", &said.service_id, message);
+    enum error error = document_text(document, "service_id", &received.service_id, message);
     if (!error)
-        error = read_id(&said, message);
+        error = read_id(&received, message);
     document_free(document);
     if (error)
         return;
-    if (!subscription_add(websocket, (struct slice){said.id, said.id_size}, FORM_JAVA, &is_new))
+    if (!subscription_add(websocket, (struct slice){received.id, received.id_size}, FORM_JAVA,
+                          &is_new))
         websocket_close(websocket, WSLAY_CODE_POLICY_VIOLATION, "too many subscriptions");
 }
 

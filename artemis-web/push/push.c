@@ -17,54 +17,55 @@
 #include "artemis-server/registry/registry_watch.h"
 #include "artemis-web/push/push_internal.h"
 
-enum { EVENTS_AT_ONCE = 32, LOOK_INTERVAL_MS = 1000 };
+enum { EVENTS_AT_ONCE = 32, CHECK_INTERVAL_MS = 1000 };
 
 /* --- the thread ------------------------------------------------------------------------------- */
 
-static void ring(void *context)
+static void wake(void *context)
 {
     struct push *push = context;
     eventfd_write(push->wake, 1);
 }
 
 /* Is anybody there who wants to hear of changes? */
-static bool is_watched(const struct push *push)
+static bool has_subscribers(const struct push *push)
 {
-    return atomic_load(&push->counters.subscriptions) || atomic_load(&push->counters.waiting);
+    return atomic_load(&push->counters.subscriptions) || atomic_load(&push->counters.long_polls);
 }
 
-void push_begin_watching(struct push *push)
+void push_start_reading(struct push *push)
 {
-    if (!is_watched(push))
-        atomic_store(&push->seen, registry_version(push->engine->registry));
+    if (!has_subscribers(push))
+        atomic_store(&push->dispatched, registry_version(push->engine->registry));
 }
 
 /* How long to sleep. Not at all when there are changes to hand out. */
 static int sleep_ms(struct push *push)
 {
-    if (is_watched(push) && !registry_await(push->engine->registry, atomic_load(&push->seen)))
+    if (has_subscribers(push) &&
+        !registry_await(push->engine->registry, atomic_load(&push->dispatched)))
         return 0;
-    int wait_ms = waiting_next_ms(push);
-    int look_ms = push->websockets ? LOOK_INTERVAL_MS : -1;
+    int wait_ms = long_polls_next_ms(push);
+    int check_ms = push->websockets ? CHECK_INTERVAL_MS : -1;
     if (wait_ms < 0)
-        return look_ms;
-    return look_ms < 0 || wait_ms < look_ms ? wait_ms : look_ms;
+        return check_ms;
+    return check_ms < 0 || wait_ms < check_ms ? wait_ms : check_ms;
 }
 
 void push_on_event(struct push *push, const struct epoll_event *event)
 {
     struct source *source = event->data.ptr;
-    eventfd_t rings;
+    eventfd_t value;
     switch (source->kind) {
     case SOURCE_WAKE:
-        eventfd_read(push->wake, &rings);
+        eventfd_read(push->wake, &value);
         return;
     case SOURCE_WEBSOCKET:
         websocket_on_event((struct websocket *)source, event->events);
         return;
-    case SOURCE_WAITER: /* the client has left */
-        if (((struct waiter *)source)->connection)
-            waiting_end(push, (struct waiter *)source);
+    case SOURCE_LONG_POLL: /* the client has left */
+        if (((struct long_poll *)source)->connection)
+            long_poll_end(push, (struct long_poll *)source);
         return;
     }
 }
@@ -86,41 +87,41 @@ static void take_arrived(struct push *push)
     while (in_order) {
         struct source *source = in_order;
         in_order = source->next;
-        if (source->kind == SOURCE_WAITER)
-            waiting_begin(push, (struct waiter *)source);
+        if (source->kind == SOURCE_LONG_POLL)
+            long_poll_start(push, (struct long_poll *)source);
         else
             websocket_begin(push, (struct websocket *)source);
     }
 }
 
-static void look_at_websockets(struct push *push)
+static void check_timeouts(struct push *push)
 {
     struct websocket *next;
-    if (push->now.mono_ms < push->looked_ms + LOOK_INTERVAL_MS)
+    if (push->now.mono_ms < push->checked_ms + CHECK_INTERVAL_MS)
         return;
-    push->looked_ms = push->now.mono_ms;
+    push->checked_ms = push->now.mono_ms;
     topics_drop_states(&push->topics); /* they serve when many have missed the same at once */
     for (struct websocket *websocket = push->websockets; websocket; websocket = next) {
         next = websocket->next;
-        websocket_look(websocket);
+        websocket_check_timeouts(websocket);
     }
 }
 
-void push_free_gone(struct push *push)
+void push_free_closed(struct push *push)
 {
-    while (push->gone) {
-        struct source *next = push->gone->next;
-        if (push->gone->kind == SOURCE_WEBSOCKET)
-            wslay_event_context_free(((struct websocket *)push->gone)->reader);
-        free(push->gone);
-        push->gone = next;
+    while (push->closed) {
+        struct source *next = push->closed->next;
+        if (push->closed->kind == SOURCE_WEBSOCKET)
+            wslay_event_context_free(((struct websocket *)push->closed)->reader);
+        free(push->closed);
+        push->closed = next;
     }
 }
 
 static void close_all(struct push *push)
 {
     struct websocket *next;
-    waiting_end_all(push);
+    long_polls_end_all(push);
     for (struct websocket *websocket = push->websockets; websocket; websocket = next) {
         next = websocket->next;
         websocket_close(websocket, WSLAY_CODE_GOING_AWAY, "the node is shutting down");
@@ -138,20 +139,20 @@ static void *run(void *argument)
         for (int i = 0; i < count; i++)
             push_on_event(push, &events[i]);
         take_arrived(push);
-        if (is_watched(push))
+        if (has_subscribers(push))
             push_dispatch(push, registry_version(push->engine->registry));
-        waiting_end_due(push);
-        look_at_websockets(push);
+        long_polls_end_due(push);
+        check_timeouts(push);
         if (atomic_load(&push->draining) && !drained) {
             close_all(push);
             drained = true;
         }
-        push_free_gone(push);
+        push_free_closed(push);
     }
-    waiting_end_all(push);
+    long_polls_end_all(push);
     while (push->websockets)
         websocket_end(push->websockets);
-    push_free_gone(push);
+    push_free_closed(push);
     return NULL;
 }
 
@@ -188,30 +189,30 @@ static bool arrive(struct push *push, struct source *source)
     }
     pthread_mutex_unlock(&push->_shared.lock);
     if (taken && first)
-        ring(push);
+        wake(push);
     return taken;
 }
 
-void push_wait(struct push *push, const struct wait *wait, struct MHD_Connection *connection,
-               int socket)
+void push_add_long_poll(struct push *push, const struct long_poll_condition *wait,
+                        struct MHD_Connection *connection, int socket)
 {
-    struct waiter *waiter = malloc(sizeof(*waiter));
+    struct long_poll *long_poll = malloc(sizeof(*long_poll));
     MHD_suspend_connection(connection);
-    if (waiter) {
-        *waiter = (struct waiter){.source.kind = SOURCE_WAITER,
-                                  .wait = *wait,
-                                  .connection = connection,
-                                  .socket = socket};
-        if (arrive(push, &waiter->source))
+    if (long_poll) {
+        *long_poll = (struct long_poll){.source.kind = SOURCE_LONG_POLL,
+                                        .condition = *wait,
+                                        .connection = connection,
+                                        .socket = socket};
+        if (arrive(push, &long_poll->source))
             return;
     }
-    free(waiter);
+    free(long_poll);
     push_release(push);
     MHD_resume_connection(connection);
 }
 
-void push_take(struct push *push, enum endpoint endpoint, int socket,
-               struct MHD_UpgradeResponseHandle *upgraded, struct slice received)
+void push_add_websocket(struct push *push, enum endpoint endpoint, int socket,
+                        struct MHD_UpgradeResponseHandle *upgraded, struct slice received)
 {
     struct websocket *websocket = calloc(1, sizeof(*websocket));
     if (websocket) {
@@ -237,24 +238,24 @@ enum error push_init(struct engine *engine, uint32_t clients_max, struct push *p
     uint64_t seed;
     *push = (struct push){.engine = engine,
                           .clients_max = clients_max,
-                          .bell.kind = SOURCE_WAKE,
+                          .wake_source.kind = SOURCE_WAKE,
                           .now = clock_now(),
                           .epoll = epoll_create1(EPOLL_CLOEXEC),
                           .wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
     pthread_mutex_init(&push->_shared.lock, NULL);
-    push->slot = push->now.mono_ms / WAIT_SLOT_MS;
-    atomic_init(&push->seen, registry_version(engine->registry));
+    push->slot = push->now.mono_ms / LONG_POLL_SLOT_MS;
+    atomic_init(&push->dispatched, registry_version(engine->registry));
     push->batch = malloc(CHANGES_AT_ONCE * sizeof(*push->batch));
     push->next_of_topic = malloc(CHANGES_AT_ONCE * sizeof(*push->next_of_topic));
-    push->sendings = malloc(SENDINGS_MAX * sizeof(*push->sendings));
-    struct epoll_event bell = {.events = EPOLLIN, .data.ptr = &push->bell};
+    push->jobs = malloc(SEND_JOBS_MAX * sizeof(*push->jobs));
+    struct epoll_event wake_source = {.events = EPOLLIN, .data.ptr = &push->wake_source};
     if (push->epoll < 0 || push->wake < 0 ||
-        epoll_ctl(push->epoll, EPOLL_CTL_ADD, push->wake, &bell) != 0 ||
+        epoll_ctl(push->epoll, EPOLL_CTL_ADD, push->wake, &wake_source) != 0 ||
         getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
         return ERR_SYSTEM;
-    if (!push->batch || !push->next_of_topic || !push->sendings)
+    if (!push->batch || !push->next_of_topic || !push->jobs)
         return ERR_NO_MEMORY;
-    enum error error = senders_start(engine->config->server.threads, &push->senders);
+    enum error error = sender_pool_start(engine->config->server.threads, &push->sender_pool);
     return error ? error : topics_init(&push->topics, seed);
 }
 
@@ -265,7 +266,7 @@ enum error push_start(struct engine *engine, uint32_t clients_max, struct push *
         return ERR_NO_MEMORY;
     enum error error = push_init(engine, clients_max, push);
     if (!error) {
-        registry_on_version(engine->registry, ring, push);
+        registry_on_version(engine->registry, wake, push);
         if (pthread_create(&push->id, NULL, run, push) != 0)
             error = ERR_SYSTEM;
     }
@@ -281,7 +282,7 @@ enum error push_start(struct engine *engine, uint32_t clients_max, struct push *
 void push_drain(struct push *push)
 {
     atomic_store(&push->draining, true);
-    ring(push);
+    wake(push);
 }
 
 void push_stop(struct push *push)
@@ -289,7 +290,7 @@ void push_stop(struct push *push)
     if (!push)
         return;
     atomic_store(&push->stop, true);
-    ring(push);
+    wake(push);
     pthread_join(push->id, NULL);
     registry_dismiss(push->engine->registry); /* which changes still, by leases and by peers */
     pthread_mutex_lock(&push->_shared.lock);
@@ -297,19 +298,19 @@ void push_stop(struct push *push)
     pthread_mutex_unlock(&push->_shared.lock);
     push->now = clock_now();
     take_arrived(push); /* came in between */
-    waiting_end_all(push);
+    long_polls_end_all(push);
     while (push->websockets)
         websocket_end(push->websockets);
-    push_free_gone(push);
+    push_free_closed(push);
 }
 
 void push_clear(struct push *push)
 {
     topics_free(&push->topics);
-    senders_stop(push->senders);
+    sender_pool_stop(push->sender_pool);
     free(push->batch);
     free(push->next_of_topic);
-    free(push->sendings);
+    free(push->jobs);
     text_free(&push->scratch[0]);
     text_free(&push->scratch[1]);
     if (push->epoll >= 0)
@@ -337,19 +338,19 @@ void push_view(struct push *push, struct push_view *view)
     *view = (struct push_view){
         .websockets = get(&counters->websockets),
         .subscriptions = get(&counters->subscriptions),
-        .waiting = get(&counters->waiting),
+        .long_polls = get(&counters->long_polls),
         .clients_max = push->clients_max,
         .frames = get(&counters->frames),
         .bytes = get(&counters->bytes),
-        .reloads = get(&counters->reloads),
+        .resyncs = get(&counters->resyncs),
         .messages = get(&counters->messages),
-        .waits = get(&counters->waits),
+        .long_polls_started = get(&counters->long_polls_started),
         .refused = get(&counters->refused),
         .closed_idle = get(&counters->closed_idle),
         .closed_slow = get(&counters->closed_slow),
         .closed_errors = get(&counters->closed_errors),
     };
-    uint64_t seen = atomic_load(&push->seen); /* before the version, which is never less */
-    if (is_watched(push))
-        view->behind = registry_version(push->engine->registry) - seen;
+    uint64_t seen = atomic_load(&push->dispatched); /* before the version, which is never less */
+    if (has_subscribers(push))
+        view->pending_changes = registry_version(push->engine->registry) - seen;
 }

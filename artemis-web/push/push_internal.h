@@ -13,10 +13,10 @@
 
 #include "artemis-web/push/push.h"
 #include "artemis-web/push/send_queue.h"
-#include "artemis-web/push/senders.h"
+#include "artemis-web/push/sender_pool.h"
 #include "artemis-web/push/topics.h"
 
-enum source_kind { SOURCE_WAKE, SOURCE_WEBSOCKET, SOURCE_WAITER };
+enum source_kind { SOURCE_WAKE, SOURCE_WEBSOCKET, SOURCE_LONG_POLL };
 
 /* What an event of epoll is about; the first member of what it belongs to. */
 struct source {
@@ -25,19 +25,19 @@ struct source {
 };
 
 struct subscription {
-    struct watcher watcher; /* first: a topic finds it here */
+    struct subscriber subscriber; /* first: a topic finds it here */
     struct websocket *websocket;
     struct subscription *next;
     struct subscription *prev;
     enum push_form form;
-    bool stale; /* it has missed something: the newest state is due */
+    bool lagging; /* it has missed something: the newest state is due */
 };
 
 enum websocket_state {
     WEBSOCKET_OPEN,
     WEBSOCKET_CLOSING, /* our close frame is in the queue or sent */
-    WEBSOCKET_ENDING,  /* all is sent, and our side is shut; the client's end is awaited */
-    WEBSOCKET_GONE,
+    WEBSOCKET_SHUT,    /* all is sent, and our side is shut; the client's end is awaited */
+    WEBSOCKET_CLOSED,
 };
 
 struct websocket {
@@ -50,10 +50,10 @@ struct websocket {
     int socket;
     struct MHD_UpgradeResponseHandle *upgraded;
     struct send_queue queue;
-    bool awaits_room; /* epoll tells when the socket takes more */
-    bool pinged;
-    bool behind;       /* some subscription is stale */
-    uint64_t heard_ms; /* when the client last sent something */
+    bool awaits_writable; /* epoll tells when the socket takes more */
+    bool ping_sent;
+    bool lagging;         /* some subscription is lagging */
+    uint64_t received_ms; /* when the client last sent something */
     uint64_t closed_ms;
     struct subscription *subscriptions;
     uint32_t subscription_count;
@@ -67,24 +67,25 @@ struct websocket {
     struct text early;  /* what came with the handshake */
 };
 
-struct waiter {
+struct long_poll {
     struct source source;
-    struct watcher watcher;
-    struct waiter *next; /* in its slot of the wheel */
-    struct waiter *prev;
-    struct wait wait;
+    struct subscriber subscriber;
+    struct long_poll *next; /* in its slot of the wheel */
+    struct long_poll *prev;
+    struct long_poll_condition condition;
     struct MHD_Connection *connection;
     int socket;
     bool linked;
 };
 
-enum { WAIT_SLOT_MS = 64, WAIT_SLOTS = 1024, CHANGES_AT_ONCE = 1024 };
-static_assert(WAIT_SLOTS * WAIT_SLOT_MS > WAIT_MS_MAX, "a wait ends within one round");
+enum { LONG_POLL_SLOT_MS = 64, LONG_POLL_SLOTS = 1024, CHANGES_AT_ONCE = 1024 };
+static_assert(LONG_POLL_SLOTS * LONG_POLL_SLOT_MS > LONG_POLL_MS_MAX,
+              "a wait ends within one round");
 
 /* Read by any thread. */
 struct push_counters {
-    _Atomic uint64_t clients, websockets, subscriptions, waiting;
-    _Atomic uint64_t frames, bytes, reloads, messages, waits, refused;
+    _Atomic uint64_t clients, websockets, subscriptions, long_polls;
+    _Atomic uint64_t frames, bytes, resyncs, messages, long_polls_started, refused;
     _Atomic uint64_t closed_idle, closed_slow, closed_errors;
 };
 
@@ -93,8 +94,8 @@ struct push {
     uint32_t clients_max;
     pthread_t id;
     int epoll;
-    int wake;           /* an eventfd */
-    struct source bell; /* of the eventfd */
+    int wake;                  /* an eventfd */
+    struct source wake_source; /* of the eventfd */
     struct push_counters counters;
     struct {
         pthread_mutex_t lock;
@@ -103,20 +104,21 @@ struct push {
     } _shared;
     atomic_bool draining;
     atomic_bool stop;
-    _Atomic uint64_t seen; /* the version up to which changes were handed out; written here only */
+    _Atomic uint64_t
+        dispatched; /* the version up to which changes were handed out; written here only */
 
     struct moment now; /* of this round */
-    uint64_t looked_ms;
-    uint64_t skips; /* how often the log had dropped what was not handed out */
+    uint64_t checked_ms;
+    uint64_t overruns; /* how often the log had dropped what was not handed out */
     struct topics topics;
     struct websocket *websockets;
-    struct waiter *slots[WAIT_SLOTS]; /* by the end of the wait */
-    uint64_t slot;                    /* the next to end, as a count since the clock's start */
-    struct source *gone;              /* freed at the end of the round */
-    struct change *batch;             /* room for CHANGES_AT_ONCE */
-    uint32_t *next_of_topic;          /* of each: the next change of the same service, from 1 */
-    struct senders *senders;
-    struct sending *sendings; /* room for SENDINGS_MAX */
+    struct long_poll *slots[LONG_POLL_SLOTS]; /* by the end of the wait */
+    uint64_t slot;           /* the next to end, as a count since the clock's start */
+    struct source *closed;   /* freed at the end of the round */
+    struct change *batch;    /* room for CHANGES_AT_ONCE */
+    uint32_t *next_of_topic; /* of each: the next change of the same service, from 1 */
+    struct sender_pool *sender_pool;
+    struct send_job *jobs; /* room for SEND_JOBS_MAX */
     struct text scratch[2];
 };
 
@@ -136,52 +138,52 @@ MUST_USE enum error push_init(struct engine *engine, uint32_t clients_max, struc
 void push_clear(struct push *push);
 void push_on_event(struct push *push, const struct epoll_event *event);
 /* Ends a round: frees what has ended in it. */
-void push_free_gone(struct push *push);
+void push_free_closed(struct push *push);
 /* To be called before somebody watches: where nobody did, the log is read from here on. */
-void push_begin_watching(struct push *push);
+void push_start_reading(struct push *push);
 
-/* --- dispatch.c: changes to watchers ---------------------------------------------------------- */
+/* --- dispatch.c: changes to subscribers ------------------------------------------------------- */
 
 /* Hands out all changes up to `version`. */
 void push_dispatch(struct push *push, uint64_t version);
-/* Sends the newest state to the stale subscriptions of a WebSocket, as long as it takes them. */
-void push_make_up(struct push *push, struct websocket *websocket);
+/* Sends the newest state to the lagging subscriptions of a WebSocket, as long as it takes them. */
+void push_resync(struct push *push, struct websocket *websocket);
 /* Has the client of a service missed something after `version`? */
-bool push_has_missed(struct push *push, struct slice service_id, uint64_t version);
+bool push_has_newer(struct push *push, struct slice service_id, uint64_t version);
 
 /* --- waiting.c: requests that wait ------------------------------------------------------------ */
 
-void waiting_begin(struct push *push, struct waiter *waiter);
+void long_poll_start(struct push *push, struct long_poll *long_poll);
 /* Resumes the request. */
-void waiting_end(struct push *push, struct waiter *waiter);
-void waiting_end_topic(struct push *push, struct topic *topic);
-void waiting_end_all(struct push *push);
-void waiting_end_due(struct push *push);
+void long_poll_end(struct push *push, struct long_poll *long_poll);
+void long_polls_end_topic(struct push *push, struct topic *topic);
+void long_polls_end_all(struct push *push);
+void long_polls_end_due(struct push *push);
 /* Milliseconds until the next wait ends; -1: there is none. */
-int waiting_next_ms(const struct push *push);
+int long_polls_next_ms(const struct push *push);
 
 /* --- websocket.c ------------------------------------------------------------------------------ */
 
 void websocket_begin(struct push *push, struct websocket *websocket);
 void websocket_on_event(struct websocket *websocket, uint32_t events);
-/* Sends, or queues; what does not fit makes the subscription stale. NULL: it is an answer. */
+/* Sends, or queues; what does not fit makes the subscription lagging. NULL: it is an answer. */
 void websocket_send(struct websocket *websocket, struct frame *frame, struct subscription *of);
-void websocket_say(struct websocket *websocket, const struct text *message);
+void websocket_reply(struct websocket *websocket, const struct text *message);
 /* The same in halves, for one that is sent to many: may the socket be offered a frame, as nothing
  * waits before it? And what follows from the answer, which is send()'s. */
-bool websocket_is_free(const struct websocket *websocket, const struct subscription *of);
+bool websocket_can_send_now(const struct websocket *websocket, const struct subscription *of);
 void websocket_sent(struct websocket *websocket, struct frame *frame, struct subscription *of,
                     ssize_t size, int error);
 /* It has missed something: it gets nothing more before the newest state. */
-void subscription_make_stale(struct subscription *subscription);
+void subscription_mark_lagging(struct subscription *subscription);
 /* It cannot be made up for what it has missed: the client is to connect again. */
-void websocket_give_up(struct websocket *websocket);
+void websocket_close_lagging(struct websocket *websocket);
 /* Begins the closing handshake. */
 void websocket_close(struct websocket *websocket, uint16_t code, const char *reason);
 /* Ends it at once. It is freed at the end of the round. */
 void websocket_end(struct websocket *websocket);
 /* What must be done about once a second. */
-void websocket_look(struct websocket *websocket);
+void websocket_check_timeouts(struct websocket *websocket);
 
 /* --- protocol.c: what clients say ------------------------------------------------------------- */
 

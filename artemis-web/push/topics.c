@@ -73,29 +73,30 @@ struct topic *topics_take(struct topics *topics, struct slice id)
 
 void topics_release(struct topics *topics, struct topic *topic)
 {
-    bool watched = topic->watchers[WATCHER_SUBSCRIPTION] || topic->watchers[WATCHER_WAITING];
-    if (!watched && topic != topics->all && !topic->first_change && !topic->pinned)
+    bool topic_of_change =
+        topic->subscribers[SUBSCRIBER_WEBSOCKET] || topic->subscribers[SUBSCRIBER_LONG_POLL];
+    if (!topic_of_change && topic != topics->all && !topic->first_change && !topic->pinned)
         forget(topics, topic);
 }
 
-void topic_link(struct topic *topic, enum watcher_kind kind, struct watcher *watcher)
+void topic_link(struct topic *topic, enum subscriber_kind kind, struct subscriber *subscriber)
 {
-    struct watcher *next = topic->watchers[kind];
-    *watcher = (struct watcher){.next = next, .topic = topic};
+    struct subscriber *next = topic->subscribers[kind];
+    *subscriber = (struct subscriber){.next = next, .topic = topic};
     if (next)
-        next->prev = watcher;
-    topic->watchers[kind] = watcher;
+        next->prev = subscriber;
+    topic->subscribers[kind] = subscriber;
 }
 
-void topic_unlink(struct watcher *watcher, enum watcher_kind kind)
+void topic_unlink(struct subscriber *subscriber, enum subscriber_kind kind)
 {
-    if (watcher->prev)
-        watcher->prev->next = watcher->next;
+    if (subscriber->prev)
+        subscriber->prev->next = subscriber->next;
     else
-        watcher->topic->watchers[kind] = watcher->next;
-    if (watcher->next)
-        watcher->next->prev = watcher->prev;
-    *watcher = (struct watcher){0};
+        subscriber->topic->subscribers[kind] = subscriber->next;
+    if (subscriber->next)
+        subscriber->next->prev = subscriber->prev;
+    *subscriber = (struct subscriber){0};
 }
 
 void topic_keep_state(struct topics *topics, struct topic *topic, enum push_form form,

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * topics - who watches which service. A topic is a service with watchers, whether it exists or not.
+ * topics - the subscribers of each service. A topic exists while it has subscribers, whether its
+ * service exists or not.
  *
- * A watcher is embedded in what it belongs to, a subscription of a WebSocket or a request that
- * waits, and is linked into its topic. The topic "*" is watched by those who want every service.
- * What a topic costs follows the number of its watchers: a change of one service never touches the
- * watchers of another. Belongs to the push thread.
+ * A subscriber is embedded in its owner, a subscription of a WebSocket or a long poll, and is
+ * linked into its topic. The topic "*" is every service. The cost of a change follows the number of
+ * subscribers of its own topic. Belongs to the push thread.
  */
 #pragma once
 
@@ -19,26 +19,26 @@
 struct frame;
 struct topic;
 
-struct watcher {
-    struct watcher *next;
-    struct watcher *prev;
+struct subscriber {
+    struct subscriber *next;
+    struct subscriber *prev;
     struct topic *topic; /* NULL: not linked */
 };
 
-enum watcher_kind { WATCHER_SUBSCRIPTION, WATCHER_WAITING, WATCHER_KINDS };
+enum subscriber_kind { SUBSCRIBER_WEBSOCKET, SUBSCRIBER_LONG_POLL, SUBSCRIBER_KINDS };
 
 struct topic {
     uint32_t number;
     uint32_t hash;
     char *id;
     size_t id_size;
-    struct watcher *watchers[WATCHER_KINDS];
+    struct subscriber *subscribers[SUBSCRIBER_KINDS];
     uint32_t readers[FORM_COUNT]; /* subscriptions of each form */
     /* While changes are handed out: the first and the last of this service's. */
     struct topic *next_changed;
     uint32_t first_change; /* by its place in the batch, from 1; 0: none */
     uint32_t last_change;
-    bool pinned; /* it stays, watched or not */
+    bool pinned; /* it stays, topic_of_change or not */
     /* The newest state of the service, for those who need all of it. */
     struct frame *state[FORM_COUNT];
     uint64_t state_version;
@@ -65,9 +65,9 @@ struct topic *topics_take(struct topics *topics, struct slice id);
 /* Removes the topic if nobody watches it. */
 void topics_release(struct topics *topics, struct topic *topic);
 
-void topic_link(struct topic *topic, enum watcher_kind kind, struct watcher *watcher);
+void topic_link(struct topic *topic, enum subscriber_kind kind, struct subscriber *subscriber);
 /* The topic stays, until topics_release. */
-void topic_unlink(struct watcher *watcher, enum watcher_kind kind);
+void topic_unlink(struct subscriber *subscriber, enum subscriber_kind kind);
 /* Keeps a frame, a reference of which it takes over, for the next who asks. */
 void topic_keep_state(struct topics *topics, struct topic *topic, enum push_form form,
                       struct frame *frame);

@@ -40,9 +40,9 @@ static void free_reader(struct websocket *websocket)
 void websocket_end(struct websocket *websocket)
 {
     struct push *push = websocket->push;
-    if (websocket->state == WEBSOCKET_GONE)
+    if (websocket->state == WEBSOCKET_CLOSED)
         return;
-    websocket->state = WEBSOCKET_GONE;
+    websocket->state = WEBSOCKET_CLOSED;
     while (websocket->subscriptions)
         subscription_remove(websocket->subscriptions);
     send_queue_free(&websocket->queue);
@@ -57,14 +57,14 @@ void websocket_end(struct websocket *websocket)
     MHD_upgrade_action(websocket->upgraded, MHD_UPGRADE_ACTION_CLOSE);
     push_uncount(&push->counters.websockets);
     push_release(push);
-    websocket->source.next = push->gone;
-    push->gone = &websocket->source;
+    websocket->source.next = push->closed;
+    push->closed = &websocket->source;
 }
 
 /* Our close frame is out: the client ends the connection, or we do after a while. */
 static void end_our_side(struct websocket *websocket)
 {
-    websocket->state = WEBSOCKET_ENDING;
+    websocket->state = WEBSOCKET_SHUT;
     shutdown(websocket->socket, SHUT_WR);
 }
 
@@ -85,41 +85,41 @@ void websocket_close(struct websocket *websocket, uint16_t code, const char *rea
 
 /* --- sending ---------------------------------------------------------------------------------- */
 
-static void await_room(struct websocket *websocket, bool awaited)
+static void await_writable(struct websocket *websocket, bool awaited)
 {
-    if (websocket->awaits_room == awaited)
+    if (websocket->awaits_writable == awaited)
         return;
     struct epoll_event events = {.events = EPOLLIN | (awaited ? EPOLLOUT : 0U),
                                  .data.ptr = &websocket->source};
     epoll_ctl(websocket->push->epoll, EPOLL_CTL_MOD, websocket->socket, &events);
-    websocket->awaits_room = awaited;
+    websocket->awaits_writable = awaited;
 }
 
-void subscription_make_stale(struct subscription *subscription)
+void subscription_mark_lagging(struct subscription *subscription)
 {
-    subscription->stale = true;
-    subscription->websocket->behind = true;
-    await_room(subscription->websocket, true);
+    subscription->lagging = true;
+    subscription->websocket->lagging = true;
+    await_writable(subscription->websocket, true);
 }
 
-static void make_stale(void *owner)
+static void mark_lagging(void *owner)
 {
-    subscription_make_stale(owner);
+    subscription_mark_lagging(owner);
 }
 
-void websocket_give_up(struct websocket *websocket)
+void websocket_close_lagging(struct websocket *websocket)
 {
     push_count(&websocket->push->counters.closed_slow, 1);
     websocket_close(websocket, CODE_TRY_AGAIN_LATER, "fell behind; connect again");
 }
 
 /* It cannot keep up. An old backlog is of no use: the newest state is sent when there is room. */
-static void fall_behind(struct websocket *websocket, struct subscription *of)
+static void drop_backlog(struct websocket *websocket, struct subscription *of)
 {
-    subscription_make_stale(of);
-    send_queue_drop(&websocket->queue, make_stale);
+    subscription_mark_lagging(of);
+    send_queue_drop(&websocket->queue, mark_lagging);
     if (websocket->endpoint == ENDPOINT_JAVA_ALL_CHANGES)
-        websocket_give_up(websocket);
+        websocket_close_lagging(websocket);
 }
 
 static void sent(struct websocket *websocket, size_t bytes)
@@ -133,23 +133,23 @@ static void queue_up(struct websocket *websocket, struct frame *frame, size_t se
     bool queued = (sent_bytes > 0 || send_queue_has_room(&websocket->queue, frame->size)) &&
                   send_queue_put(&websocket->queue, frame, sent_bytes, of);
     if (queued) {
-        await_room(websocket, true);
+        await_writable(websocket, true);
     } else if (of && sent_bytes == 0) {
-        fall_behind(websocket, of);
+        drop_backlog(websocket, of);
     } else { /* it asks, and does not read the answers; or there is no memory for half a frame */
         push_count(&websocket->push->counters.closed_slow, 1);
         websocket_end(websocket);
     }
 }
 
-static bool is_told(const struct websocket *websocket, const struct subscription *of)
+static bool accepts_frame(const struct websocket *websocket, const struct subscription *of)
 {
-    return websocket->state == WEBSOCKET_OPEN && !(of && of->stale);
+    return websocket->state == WEBSOCKET_OPEN && !(of && of->lagging);
 }
 
-bool websocket_is_free(const struct websocket *websocket, const struct subscription *of)
+bool websocket_can_send_now(const struct websocket *websocket, const struct subscription *of)
 {
-    return is_told(websocket, of) && websocket->queue.count == 0;
+    return accepts_frame(websocket, of) && websocket->queue.count == 0;
 }
 
 void websocket_sent(struct websocket *websocket, struct frame *frame, struct subscription *of,
@@ -168,17 +168,17 @@ void websocket_sent(struct websocket *websocket, struct frame *frame, struct sub
 
 void websocket_send(struct websocket *websocket, struct frame *frame, struct subscription *of)
 {
-    if (websocket_is_free(websocket, of)) {
+    if (websocket_can_send_now(websocket, of)) {
         ssize_t size =
             send(websocket->socket, frame->bytes, frame->size, MSG_DONTWAIT | MSG_NOSIGNAL);
         websocket_sent(websocket, frame, of, size, errno);
-    } else if (is_told(websocket, of)) {
+    } else if (accepts_frame(websocket, of)) {
         push_count(&websocket->push->counters.frames, 1);
         queue_up(websocket, frame, 0, of);
     }
 }
 
-void websocket_say(struct websocket *websocket, const struct text *message)
+void websocket_reply(struct websocket *websocket, const struct text *message)
 {
     struct frame *frame = NULL;
     if (!text_failed(message))
@@ -203,20 +203,20 @@ static void flush(struct websocket *websocket)
         }
         sent(websocket, size > 0 ? (size_t)size : 0);
     }
-    if (websocket->queue.count == 0 && websocket->state == WEBSOCKET_OPEN && websocket->behind)
-        push_make_up(websocket->push, websocket);
-    if (websocket->state == WEBSOCKET_GONE)
+    if (websocket->queue.count == 0 && websocket->state == WEBSOCKET_OPEN && websocket->lagging)
+        push_resync(websocket->push, websocket);
+    if (websocket->state == WEBSOCKET_CLOSED)
         return;
     if (websocket->queue.count == 0 && websocket->state == WEBSOCKET_CLOSING)
         end_our_side(websocket);
-    bool is_behind = websocket->behind && websocket->state == WEBSOCKET_OPEN;
-    await_room(websocket, websocket->queue.count > 0 || is_behind);
+    bool is_behind = websocket->lagging && websocket->state == WEBSOCKET_OPEN;
+    await_writable(websocket, websocket->queue.count > 0 || is_behind);
 }
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-static ssize_t on_wanted(wslay_event_context_ptr reader, uint8_t *out, size_t size, int flags,
-                         void *context)
+static ssize_t on_input(wslay_event_context_ptr reader, uint8_t *out, size_t size, int flags,
+                        void *context)
 {
     (void)flags;
     struct websocket *websocket = context;
@@ -233,8 +233,8 @@ static ssize_t on_wanted(wslay_event_context_ptr reader, uint8_t *out, size_t si
 }
 
 /* What wslay has to say, pongs and closes, is gathered and goes out as one. */
-static ssize_t on_said(wslay_event_context_ptr reader, const uint8_t *data, size_t size, int flags,
-                       void *context)
+static ssize_t on_output(wslay_event_context_ptr reader, const uint8_t *data, size_t size,
+                         int flags, void *context)
 {
     (void)flags;
     struct websocket *websocket = context;
@@ -246,7 +246,7 @@ static ssize_t on_said(wslay_event_context_ptr reader, const uint8_t *data, size
     return -1;
 }
 
-static bool say_what_wslay_says(struct websocket *websocket)
+static bool send_wslay_output(struct websocket *websocket)
 {
     struct text *said = &websocket->push->scratch[0];
     text_clear(said);
@@ -300,8 +300,8 @@ static void on_message(wslay_event_context_ptr reader,
 static bool make_reader(struct websocket *websocket)
 {
     static const struct wslay_event_callbacks callbacks = {
-        .recv_callback = on_wanted,
-        .send_callback = on_said,
+        .recv_callback = on_input,
+        .send_callback = on_output,
         .on_frame_recv_start_callback = on_frame,
         .on_msg_recv_callback = on_message,
     };
@@ -323,7 +323,7 @@ static void read_frames(struct websocket *websocket)
         push_count(errors, 1);
         websocket_close(websocket, WSLAY_CODE_PROTOCOL_ERROR, "not a frame of RFC 6455");
     } else if (websocket->state == WEBSOCKET_OPEN &&
-               (result != 0 || !say_what_wslay_says(websocket))) {
+               (result != 0 || !send_wslay_output(websocket))) {
         websocket_end(websocket);
     }
     if (websocket->state == WEBSOCKET_OPEN && wslay_event_get_close_sent(websocket->reader)) {
@@ -343,8 +343,8 @@ static void read_frames(struct websocket *websocket)
 /* What came, from a socket that is ending, is of no interest. */
 static void take(struct websocket *websocket, struct slice received)
 {
-    websocket->heard_ms = websocket->push->now.mono_ms;
-    websocket->pinged = false;
+    websocket->received_ms = websocket->push->now.mono_ms;
+    websocket->ping_sent = false;
     if (websocket->state != WEBSOCKET_OPEN)
         return;
     websocket->input = received;
@@ -365,11 +365,11 @@ static void receive(struct websocket *websocket)
 
 void websocket_on_event(struct websocket *websocket, uint32_t events)
 {
-    if (websocket->state == WEBSOCKET_GONE)
+    if (websocket->state == WEBSOCKET_CLOSED)
         return;
     if (events & EPOLLOUT)
         flush(websocket);
-    if (websocket->state != WEBSOCKET_GONE && events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+    if (websocket->state != WEBSOCKET_CLOSED && events & (EPOLLIN | EPOLLHUP | EPOLLERR))
         receive(websocket);
 }
 
@@ -391,7 +391,7 @@ void websocket_begin(struct push *push, struct websocket *websocket)
         websocket->next->prev = websocket;
     push->websockets = websocket;
     push_count(&push->counters.websockets, 1);
-    websocket->heard_ms = push->now.mono_ms;
+    websocket->received_ms = push->now.mono_ms;
     set_options(websocket->socket);
     if (epoll_ctl(push->epoll, EPOLL_CTL_ADD, websocket->socket, &events) != 0) {
         websocket_end(websocket);
@@ -405,10 +405,10 @@ void websocket_begin(struct push *push, struct websocket *websocket)
         websocket_close(websocket, WSLAY_CODE_GOING_AWAY, "the node is shutting down");
 }
 
-void websocket_look(struct websocket *websocket)
+void websocket_check_timeouts(struct websocket *websocket)
 {
     uint64_t now_ms = websocket->push->now.mono_ms;
-    uint64_t silent_ms = now_ms - websocket->heard_ms;
+    uint64_t silent_ms = now_ms - websocket->received_ms;
     if (websocket->state != WEBSOCKET_OPEN) {
         if (now_ms - websocket->closed_ms >= WEBSOCKET_CLOSE_MS)
             websocket_end(websocket);
@@ -417,9 +417,9 @@ void websocket_look(struct websocket *websocket)
     if (silent_ms >= WEBSOCKET_IDLE_MS) {
         push_count(&websocket->push->counters.closed_idle, 1);
         websocket_close(websocket, WSLAY_CODE_GOING_AWAY, "silent for 60 s");
-    } else if (silent_ms >= WEBSOCKET_PING_MS && !websocket->pinged) {
+    } else if (silent_ms >= WEBSOCKET_PING_MS && !websocket->ping_sent) {
         struct frame *ping = frame_create(FRAME_PING, (struct slice){0});
-        websocket->pinged = true;
+        websocket->ping_sent = true;
         if (ping)
             websocket_send(websocket, ping, NULL);
         frame_unref(ping);

@@ -177,11 +177,11 @@ static struct websocket *connect_one(enum endpoint endpoint, struct ear *ear)
     return websocket;
 }
 
-static void free_gone(void)
+static void free_closed(void)
 {
-    while (push.gone) {
-        struct websocket *websocket = (struct websocket *)push.gone;
-        push.gone = push.gone->next;
+    while (push.closed) {
+        struct websocket *websocket = (struct websocket *)push.closed;
+        push.closed = push.closed->next;
         wslay_event_context_free(websocket->reader);
         free(websocket);
     }
@@ -191,7 +191,7 @@ static void free_gone(void)
 static void feed(struct websocket *websocket, struct ear *ear, const uint8_t *bytes, size_t size,
                  uint32_t seed)
 {
-    for (size_t at = 0; at < size && websocket->state != WEBSOCKET_GONE;) {
+    for (size_t at = 0; at < size && websocket->state != WEBSOCKET_CLOSED;) {
         seed = seed * 1664525 + 1013904223;
         size_t piece = seed >> 30 ? (seed >> 8) % 64 + 1 : (seed >> 8) % 20000 + 1;
         piece = piece < size - at ? piece : size - at;
@@ -203,7 +203,7 @@ static void feed(struct websocket *websocket, struct ear *ear, const uint8_t *by
         if (seed % 4 == 0)
             change();
         push_dispatch(&push, registry_version(engine.registry));
-        if (websocket->state != WEBSOCKET_GONE)
+        if (websocket->state != WEBSOCKET_CLOSED)
             websocket_on_event(websocket, EPOLLOUT);
         hear(ear);
     }
@@ -228,7 +228,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     websocket_end(websocket);
     hear(&ear);
     close(ear.socket);
-    free_gone();
+    free_closed();
     assert(!push.websockets && push.counters.clients == 0 && push.counters.subscriptions == 0);
     return 0;
 }

@@ -64,10 +64,10 @@ static struct request make_request(void)
     return (struct request){.web = &web, .engine = &engine, .is_get = true, .now = at_ms(0)};
 }
 
-static struct long_poll read_query(struct query of)
+static struct long_poll_query read_query(struct query of)
 {
     struct request request = make_request();
-    struct long_poll get;
+    struct long_poll_query get;
     char message[MESSAGE_BYTES] = "";
     query = of;
     assert_int_equal(long_poll_read(&request, &get, message), ERR_NONE);
@@ -78,7 +78,7 @@ static struct long_poll read_query(struct query of)
 static void check_refused(struct query of, const char *expected)
 {
     struct request request = make_request();
-    struct long_poll get;
+    struct long_poll_query get;
     char message[MESSAGE_BYTES] = "";
     query = of;
     assert_int_equal(long_poll_read(&request, &get, message), ERR_INVALID_FIELD);
@@ -113,7 +113,7 @@ static void duration_is_ms_s_or_m_and_at_most_a_minute(void **state)
         {"9999999999999999999m", 60000}, /* as many digits as are read */
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-        struct long_poll get = read_query((struct query){.wait = cases[i].wait});
+        struct long_poll_query get = read_query((struct query){.wait = cases[i].wait});
         assert_true(get.asked);
         assert_int_equal(get.wait_ms, cases[i].ms);
     }
@@ -152,7 +152,7 @@ static void version_is_a_number(void **state)
 static void without_wait_nothing_is_asked(void **state)
 {
     (void)state;
-    struct long_poll get = read_query((struct query){.version = "nonsense", .run = "other"});
+    struct long_poll_query get = read_query((struct query){.version = "nonsense", .run = "other"});
     assert_false(get.asked);
     assert_false(get.elsewhere);
 }
@@ -177,7 +177,7 @@ static void version_of_elsewhere_is_noticed(void **state)
 
 /* --- judging ---------------------------------------------------------------------------------- */
 
-static struct response judge(struct request *request, struct long_poll get, uint64_t version)
+static struct response judge(struct request *request, struct long_poll_query get, uint64_t version)
 {
     struct response reply = {0};
     char message[MESSAGE_BYTES] = "";
@@ -186,7 +186,8 @@ static struct response judge(struct request *request, struct long_poll get, uint
     return reply;
 }
 
-static const struct long_poll for_a_second_from_7 = {.asked = true, .version = 7, .wait_ms = 1000};
+static const struct long_poll_query for_a_second_from_7 = {
+    .asked = true, .version = 7, .wait_ms = 1000};
 
 static void what_is_not_newer_waits_once_and_is_304_then(void **state)
 {
@@ -214,14 +215,14 @@ static void what_is_newer_is_answered_at_once(void **state)
 {
     (void)state;
     struct request request = make_request();
-    struct long_poll get = for_a_second_from_7;
+    struct long_poll_query get = for_a_second_from_7;
     struct response reply = judge(&request, get, 8);
     assert_false(reply.waits || reply.not_modified);
     assert_true(reply.tells_run);
     get.elsewhere = true;
     reply = judge(&request, get, 7);
     assert_false(reply.waits || reply.not_modified);
-    reply = judge(&request, (struct long_poll){0}, 7);
+    reply = judge(&request, (struct long_poll_query){0}, 7);
     assert_false(reply.waits || reply.not_modified || reply.tells_run);
     assert_int_equal(push.counters.clients, 0);
 }
@@ -230,7 +231,7 @@ static void without_time_or_while_draining_it_is_304_at_once(void **state)
 {
     (void)state;
     struct request request = make_request();
-    struct long_poll get = for_a_second_from_7;
+    struct long_poll_query get = for_a_second_from_7;
     get.wait_ms = 0;
     assert_true(judge(&request, get, 7).not_modified);
     atomic_store(&engine.state, NODE_DRAINING);
@@ -241,7 +242,7 @@ static void without_time_or_while_draining_it_is_304_at_once(void **state)
 static void without_room_it_is_refused(void **state)
 {
     (void)state;
-    struct long_poll get = for_a_second_from_7;
+    struct long_poll_query get = for_a_second_from_7;
     config.server.max_connections = 16;
     for (int i = 0; i < 2; i++) {
         struct request request = make_request();

@@ -62,21 +62,21 @@ static inline void push_fixture_start(struct push_fixture *fixture, uint32_t log
     upgrades_closed = resumed = 0;
     assert_int_equal(push_init(&fixture->engine, 1000, &fixture->push), ERR_NONE);
     fixture->push.now = at_ms(0);
-    fixture->push.slot = fixture->push.now.mono_ms / WAIT_SLOT_MS;
+    fixture->push.slot = fixture->push.now.mono_ms / LONG_POLL_SLOT_MS;
 }
 
 static inline void push_fixture_stop(struct push_fixture *fixture)
 {
     struct push *push = &fixture->push;
     failing_malloc_after(-1);
-    waiting_end_all(push);
+    long_polls_end_all(push);
     while (push->websockets)
         websocket_end(push->websockets);
-    push_free_gone(push);
+    push_free_closed(push);
     assert_int_equal(push->counters.clients, 0);
     assert_int_equal(push->counters.websockets, 0);
     assert_int_equal(push->counters.subscriptions, 0);
-    assert_int_equal(push->counters.waiting, 0);
+    assert_int_equal(push->counters.long_polls, 0);
     push_clear(push);
     registry_free(fixture->engine.registry);
 }
@@ -92,13 +92,13 @@ static inline void push_fixture_round(struct push *push)
         count = epoll_wait(push->epoll, events, 16, 0);
         for (int i = 0; i < count; i++)
             push_on_event(push, &events[i]);
-        uint64_t seen = push->seen;
+        uint64_t seen = push->dispatched;
         push_dispatch(push, registry_version(push->engine->registry));
-        count += seen != push->seen; /* who has missed something has room */
-        push_free_gone(push);
+        count += seen != push->dispatched; /* who has missed something has room */
+        push_free_closed(push);
     } while (count > 0);
-    waiting_end_due(push);
-    push_free_gone(push);
+    long_polls_end_due(push);
+    push_free_closed(push);
 }
 
 /* The time goes on, and the WebSockets are looked at. */
@@ -108,7 +108,7 @@ static inline void push_fixture_at(struct push *push, uint64_t ms)
     push->now = at_ms(ms);
     for (struct websocket *websocket = push->websockets; websocket; websocket = next) {
         next = websocket->next;
-        websocket_look(websocket);
+        websocket_check_timeouts(websocket);
     }
     push_fixture_round(push);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Changes to watchers, round by round: what is put together, what a watcher that missed something
- * gets, and what happens where there is no memory for it.
+ * Dispatch of changes, turn by turn: which changes share a message, what a lagging subscriber gets,
+ * and what happens without memory.
  */
 #include "tests/unit/artemis-web/push/push_fixture.h"
 
@@ -165,7 +165,7 @@ static void who_slept_through_the_log_gets_the_newest_state(void **state)
     check_count(pushed, "changes", 41);
     check_json(pushed, "changes[0].change_type", "'reload'");
     assert_int_equal(check_integer(pushed, "version"), registry_version(registry));
-    assert_int_equal(push->counters.reloads, 1);
+    assert_int_equal(push->counters.resyncs, 1);
     put(registry, "s", "next", at_ms(0));
     push_fixture_round(push);
     check_count(websocket_client_next(&client), "changes", 1);
@@ -203,24 +203,24 @@ static void missed_is_what_is_newer_gone_or_of_elsewhere(void **state)
     put(registry, "s", "i", at_ms(0));
     uint64_t s = registry_version(registry);
     put(registry, "t", "i", at_ms(0));
-    assert_false(push_has_missed(push, SLICE("s"), s));
-    assert_false(push_has_missed(push, SLICE("s"), s + 1));
-    assert_true(push_has_missed(push, SLICE("s"), s + 2)); /* of elsewhere */
-    assert_true(push_has_missed(push, SLICE("s"), s - 1));
-    assert_true(push_has_missed(push, SLICE("s"), 0));
-    assert_false(push_has_missed(push, SLICE("t"), s + 1));
-    assert_true(push_has_missed(push, SLICE("t"), s));
-    assert_false(push_has_missed(push, SLICE("unknown"), 0));
-    assert_true(push_has_missed(push, SLICE("unknown"), s)); /* it may have gone */
-    assert_false(push_has_missed(push, SLICE("*"), s + 1));
-    assert_true(push_has_missed(push, SLICE("*"), s));
-    assert_true(push_has_missed(push, SLICE("*"), s + 2));
+    assert_false(push_has_newer(push, SLICE("s"), s));
+    assert_false(push_has_newer(push, SLICE("s"), s + 1));
+    assert_true(push_has_newer(push, SLICE("s"), s + 2)); /* of elsewhere */
+    assert_true(push_has_newer(push, SLICE("s"), s - 1));
+    assert_true(push_has_newer(push, SLICE("s"), 0));
+    assert_false(push_has_newer(push, SLICE("t"), s + 1));
+    assert_true(push_has_newer(push, SLICE("t"), s));
+    assert_false(push_has_newer(push, SLICE("unknown"), 0));
+    assert_true(push_has_newer(push, SLICE("unknown"), s)); /* it may have gone */
+    assert_false(push_has_newer(push, SLICE("*"), s + 1));
+    assert_true(push_has_newer(push, SLICE("*"), s));
+    assert_true(push_has_newer(push, SLICE("*"), s + 2));
 }
 
 /* --- without memory --------------------------------------------------------------------------- */
 
-/* Each allocation of a round fails in turn: a watcher gets the change, or the newest state, or is
- * closed; it never misses something and goes on. */
+/* Each allocation of a turn fails in turn: a subscriber gets the change or a resync, or is closed.
+ * It never misses a change and stays connected. */
 static void without_memory_nobody_misses_a_change_unnoticed(void **state)
 {
     (void)state;

@@ -27,26 +27,27 @@ static int tear_down(void **state)
 }
 
 /* A request that waits for a service, "" for all, and whose client is at the other end. */
-static struct waiter *begin(const char *service_id, uint64_t version, uint64_t wait_ms, int *client)
+static struct long_poll *begin(const char *service_id, uint64_t version, uint64_t wait_ms,
+                               int *client)
 {
     static char connection; /* never looked into */
     int ends[2];
-    struct waiter *waiter = calloc(1, sizeof(*waiter));
-    assert_non_null(waiter);
+    struct long_poll *long_poll = calloc(1, sizeof(*long_poll));
+    assert_non_null(long_poll);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     *client = ends[1];
-    *waiter = (struct waiter){
-        .source.kind = SOURCE_WAITER,
-        .wait = {.id_size = strlen(service_id),
-                 .version = version,
-                 .until_ms = push->now.mono_ms + wait_ms},
+    *long_poll = (struct long_poll){
+        .source.kind = SOURCE_LONG_POLL,
+        .condition = {.id_size = strlen(service_id),
+                      .version = version,
+                      .until_ms = push->now.mono_ms + wait_ms},
         .connection = (struct MHD_Connection *)&connection,
         .socket = ends[0],
     };
-    memcpy(waiter->wait.id, service_id, strlen(service_id));
+    memcpy(long_poll->condition.id, service_id, strlen(service_id));
     assert_true(push_reserve(push));
-    waiting_begin(push, waiter);
-    return waiter;
+    long_poll_start(push, long_poll);
+    return long_poll;
 }
 
 static void end_client(int client, int ours)
@@ -64,16 +65,16 @@ static void change_of_its_service_ends_it_and_no_other(void **state)
     put(registry, "s", "i", at_ms(0));
     put(registry, "t", "i", at_ms(0));
     uint64_t version = registry_version(registry);
-    const struct waiter *s = begin("s", version, 60000, &clients[0]);
-    const struct waiter *t = begin("t", version, 60000, &clients[1]);
-    const struct waiter *all = begin("", version, 60000, &clients[2]);
+    const struct long_poll *s = begin("s", version, 60000, &clients[0]);
+    const struct long_poll *t = begin("t", version, 60000, &clients[1]);
+    const struct long_poll *all = begin("", version, 60000, &clients[2]);
     int sockets[] = {s->socket, t->socket, all->socket};
     push_fixture_round(push);
     assert_int_equal(resumed, 0);
     put(registry, "t", "j", at_ms(0));
     push_fixture_round(push);
     assert_int_equal(resumed, 2);
-    assert_int_equal(push->counters.waiting, 1);
+    assert_int_equal(push->counters.long_polls, 1);
     assert_int_equal(push->counters.clients, 1);
     assert_null(topics_find(&push->topics, SLICE("t")));
     put(registry, "s", "j", at_ms(0));
@@ -86,7 +87,7 @@ static void change_of_its_service_ends_it_and_no_other(void **state)
 /* Requests that were resumed, by the end of the round. */
 static unsigned resumed_by_now(void)
 {
-    push_free_gone(push);
+    push_free_closed(push);
     return resumed;
 }
 
@@ -120,8 +121,8 @@ static void client_that_leaves_ends_it(void **state)
 {
     (void)state;
     int clients[2];
-    const struct waiter *first = begin("s", 0, 60000, &clients[0]);
-    const struct waiter *second = begin("s", 0, 60000, &clients[1]);
+    const struct long_poll *first = begin("s", 0, 60000, &clients[0]);
+    const struct long_poll *second = begin("s", 0, 60000, &clients[1]);
     int sockets[] = {first->socket, second->socket};
     assert_int_equal(send(clients[1], "GET", 3, 0), 3); /* the next request is none of this */
     push_fixture_round(push);
@@ -129,7 +130,7 @@ static void client_that_leaves_ends_it(void **state)
     close(clients[0]);
     push_fixture_round(push);
     assert_int_equal(resumed_by_now(), 1);
-    assert_int_equal(push->counters.waiting, 1);
+    assert_int_equal(push->counters.long_polls, 1);
     shutdown(clients[1], SHUT_WR);
     push_fixture_round(push);
     assert_int_equal(resumed_by_now(), 2);
@@ -152,15 +153,15 @@ static void without_memory_it_ends_at_once(void **state)
     (void)state;
     for (long n = 1;; n++) {
         int client;
-        struct waiter *waiter;
+        struct long_poll *long_poll;
         unsigned before = resumed;
         failing_malloc_after(n + 1); /* the first is the test's own */
-        waiter = begin("s", 0, 60000, &client);
+        long_poll = begin("s", 0, 60000, &client);
         bool failed = failing_malloc_happened();
         failing_malloc_after(-1);
-        int ours = waiter->socket;
+        int ours = long_poll->socket;
         assert_int_equal(resumed_by_now(), before + failed);
-        waiting_end_all(push);
+        long_polls_end_all(push);
         assert_int_equal(resumed_by_now(), before + 1);
         end_client(client, ours);
         if (!failed)
@@ -180,14 +181,15 @@ static void it_ends_at_its_time_or_a_slot_later(void **state)
         uint64_t began_ms = push->now.mono_ms;
         unsigned before = resumed;
         int sleep_ms;
-        while ((sleep_ms = waiting_next_ms(push)) >= 0) { /* as the thread would sleep */
+        while ((sleep_ms = long_polls_next_ms(push)) >= 0) { /* as the thread would sleep */
             assert_int_equal(resumed_by_now(), before);
-            assert_in_range(sleep_ms, 1, waits_ms[i] + 2 * WAIT_SLOT_MS);
+            assert_in_range(sleep_ms, 1, waits_ms[i] + 2 * LONG_POLL_SLOT_MS);
             push->now.mono_ms += (uint64_t)sleep_ms;
-            waiting_end_due(push);
+            long_polls_end_due(push);
         }
         assert_int_equal(resumed_by_now(), before + 1);
-        assert_in_range(push->now.mono_ms - began_ms, waits_ms[i], waits_ms[i] + 2 * WAIT_SLOT_MS);
+        assert_in_range(push->now.mono_ms - began_ms, waits_ms[i],
+                        waits_ms[i] + 2 * LONG_POLL_SLOT_MS);
         end_client(client, ours);
     }
 }
@@ -195,10 +197,10 @@ static void it_ends_at_its_time_or_a_slot_later(void **state)
 static void nobody_waits_for_nothing(void **state)
 {
     (void)state;
-    assert_int_equal(waiting_next_ms(push), -1);
+    assert_int_equal(long_polls_next_ms(push), -1);
     push->now.mono_ms += 1000 * 1000;
-    waiting_end_due(push);
-    waiting_end_all(push);
+    long_polls_end_due(push);
+    long_polls_end_all(push);
     assert_int_equal(resumed_by_now(), 0);
 }
 
@@ -213,19 +215,19 @@ static void many_waits_end_each_at_its_time(void **state)
     } waits[WAITS];
     uint64_t seed = 5;
     for (int i = 0; i < WAITS; i++) {
-        const struct waiter *waiter =
-            begin("s", 0, random_below(&seed, WAIT_MS_MAX) + 1, &waits[i].client);
-        waits[i].ours = waiter->socket;
-        waits[i].until_ms = waiter->wait.until_ms;
+        const struct long_poll *long_poll =
+            begin("s", 0, random_below(&seed, LONG_POLL_MS_MAX) + 1, &waits[i].client);
+        waits[i].ours = long_poll->socket;
+        waits[i].until_ms = long_poll->condition.until_ms;
     }
-    while (push->counters.waiting) {
+    while (push->counters.long_polls) {
         push->now.mono_ms += random_below(&seed, 10) ? random_below(&seed, 200) : 5000;
-        waiting_end_due(push);
+        long_polls_end_due(push);
         unsigned due = 0;
         unsigned surely = 0;
         for (int i = 0; i < WAITS; i++) {
             due += waits[i].until_ms <= push->now.mono_ms;
-            surely += waits[i].until_ms + WAIT_SLOT_MS <= push->now.mono_ms;
+            surely += waits[i].until_ms + LONG_POLL_SLOT_MS <= push->now.mono_ms;
         }
         assert_in_range(resumed_by_now(), surely, due);
     }
@@ -233,8 +235,8 @@ static void many_waits_end_each_at_its_time(void **state)
         end_client(waits[i].client, waits[i].ours);
     int client;
     int ours = begin("s", 0, 60000, &client)->socket;
-    push->now.mono_ms += 3ull * WAIT_SLOTS * WAIT_SLOT_MS; /* rounds later */
-    waiting_end_due(push);
+    push->now.mono_ms += 3ull * LONG_POLL_SLOTS * LONG_POLL_SLOT_MS; /* rounds later */
+    long_polls_end_due(push);
     assert_int_equal(resumed_by_now(), WAITS + 1);
     end_client(client, ours);
 }

@@ -50,7 +50,7 @@ static void overrun_while_one_service_is_made_up_for_leaves_out_no_other(void **
     put(fixture.engine.registry, "b", "i0", at_ms(0));
     subscribe("b");
     subscribe("a"); /* and so first in the list */
-    subscription_make_stale(websocket->subscriptions->next);
+    subscription_mark_lagging(websocket->subscriptions->next);
     put(fixture.engine.registry, "a", "i1", at_ms(0));
     put_many(fixture.engine.registry, "b", 1, MORE, at_ms(0));
     push_fixture_round(push);

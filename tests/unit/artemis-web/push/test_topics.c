@@ -32,50 +32,50 @@ static int tear_down(void **state)
     return 0;
 }
 
-static struct topic *watch(struct topics *topics, const char *id, enum watcher_kind kind,
-                           struct watcher *watcher)
+static struct topic *watch(struct topics *topics, const char *id, enum subscriber_kind kind,
+                           struct subscriber *subscriber)
 {
     struct topic *topic = topics_take(topics, slice_of(id));
     assert_non_null(topic);
-    topic_link(topic, kind, watcher);
+    topic_link(topic, kind, subscriber);
     return topic;
 }
 
-static void unwatch(struct topics *topics, enum watcher_kind kind, struct watcher *watcher)
+static void unwatch(struct topics *topics, enum subscriber_kind kind, struct subscriber *subscriber)
 {
-    struct topic *topic = watcher->topic;
-    topic_unlink(watcher, kind);
-    assert_null(watcher->topic);
+    struct topic *topic = subscriber->topic;
+    topic_unlink(subscriber, kind);
+    assert_null(subscriber->topic);
     topics_release(topics, topic);
 }
 
 static void star_is_there_for_good(void **state)
 {
     struct topics *topics = &((struct fixture *)*state)->topics;
-    struct watcher watcher;
+    struct subscriber subscriber;
     assert_ptr_equal(topics_find(topics, SLICE("*")), topics->all);
     assert_ptr_equal(topics_take(topics, SLICE("*")), topics->all);
-    watch(topics, "*", WATCHER_SUBSCRIPTION, &watcher);
-    unwatch(topics, WATCHER_SUBSCRIPTION, &watcher);
+    watch(topics, "*", SUBSCRIBER_WEBSOCKET, &subscriber);
+    unwatch(topics, SUBSCRIBER_WEBSOCKET, &subscriber);
     assert_ptr_equal(topics_find(topics, SLICE("*")), topics->all);
 }
 
 static void topic_is_there_while_it_is_watched(void **state)
 {
     struct topics *topics = &((struct fixture *)*state)->topics;
-    struct watcher subscription;
-    struct watcher waiting;
+    struct subscriber subscription;
+    struct subscriber waiting;
     assert_null(topics_find(topics, SLICE("s")));
-    struct topic *topic = watch(topics, "s", WATCHER_SUBSCRIPTION, &subscription);
-    assert_ptr_equal(watch(topics, "s", WATCHER_WAITING, &waiting), topic);
+    struct topic *topic = watch(topics, "s", SUBSCRIBER_WEBSOCKET, &subscription);
+    assert_ptr_equal(watch(topics, "s", SUBSCRIBER_LONG_POLL, &waiting), topic);
     assert_ptr_equal(topics_find(topics, SLICE("s")), topic);
     assert_true(slice_equal(topic_id(topic), SLICE("s")));
     assert_null(topics_find(topics, SLICE("S")));
     assert_null(topics_find(topics, SLICE("ss")));
     assert_null(topics_find(topics, SLICE("")));
-    unwatch(topics, WATCHER_SUBSCRIPTION, &subscription);
+    unwatch(topics, SUBSCRIBER_WEBSOCKET, &subscription);
     assert_ptr_equal(topics_find(topics, SLICE("s")), topic);
-    unwatch(topics, WATCHER_WAITING, &waiting);
+    unwatch(topics, SUBSCRIBER_LONG_POLL, &waiting);
     assert_null(topics_find(topics, SLICE("s")));
 }
 
@@ -99,22 +99,22 @@ static void watchers_are_linked_and_unlinked_anywhere(void **state)
 {
     enum { WATCHERS = 5 };
     struct topics *topics = &((struct fixture *)*state)->topics;
-    struct watcher watchers[WATCHERS];
+    struct subscriber subscribers[WATCHERS];
     static const int order[WATCHERS] = {2, 0, 4, 1, 3}; /* amid, at the end, at the start... */
     struct topic *topic = NULL;
     for (int i = 0; i < WATCHERS; i++)
-        topic = watch(topics, "s", WATCHER_SUBSCRIPTION, &watchers[i]);
+        topic = watch(topics, "s", SUBSCRIBER_WEBSOCKET, &subscribers[i]);
     for (int gone = 0; gone < WATCHERS; gone++) {
         int count = 0;
-        const struct watcher *prev = NULL;
-        for (struct watcher *at = topic->watchers[WATCHER_SUBSCRIPTION]; at; at = at->next) {
+        const struct subscriber *prev = NULL;
+        for (struct subscriber *at = topic->subscribers[SUBSCRIBER_WEBSOCKET]; at; at = at->next) {
             assert_ptr_equal(at->prev, prev);
             assert_ptr_equal(at->topic, topic);
             prev = at;
             count++;
         }
         assert_int_equal(count, WATCHERS - gone);
-        unwatch(topics, WATCHER_SUBSCRIPTION, &watchers[order[gone]]);
+        unwatch(topics, SUBSCRIBER_WEBSOCKET, &subscribers[order[gone]]);
     }
     assert_null(topics_find(topics, SLICE("s")));
 }
@@ -139,31 +139,31 @@ static void many_topics_are_told_apart(void **state)
 {
     enum { TOPICS = 2000 };
     struct topics *topics = &((struct fixture *)*state)->topics;
-    static struct watcher watchers[TOPICS];
+    static struct subscriber subscribers[TOPICS];
     char name[16];
     for (int i = 0; i < TOPICS; i++) {
         snprintf(name, sizeof(name), "s%d", i);
-        watch(topics, name, WATCHER_SUBSCRIPTION, &watchers[i]);
+        watch(topics, name, SUBSCRIBER_WEBSOCKET, &subscribers[i]);
     }
     for (int i = 0; i < TOPICS; i++) {
         snprintf(name, sizeof(name), "s%d", i);
-        assert_ptr_equal(topics_find(topics, slice_of(name)), watchers[i].topic);
-        assert_true(slice_equal(topic_id(watchers[i].topic), slice_of(name)));
+        assert_ptr_equal(topics_find(topics, slice_of(name)), subscribers[i].topic);
+        assert_true(slice_equal(topic_id(subscribers[i].topic), slice_of(name)));
         if (i % 3 == 0)
-            unwatch(topics, WATCHER_SUBSCRIPTION, &watchers[i]);
+            unwatch(topics, SUBSCRIBER_WEBSOCKET, &subscribers[i]);
     }
     for (int i = 0; i < TOPICS; i++) {
         snprintf(name, sizeof(name), "s%d", i);
-        assert_ptr_equal(topics_find(topics, slice_of(name)), watchers[i].topic);
-        if (watchers[i].topic)
-            unwatch(topics, WATCHER_SUBSCRIPTION, &watchers[i]);
+        assert_ptr_equal(topics_find(topics, slice_of(name)), subscribers[i].topic);
+        if (subscribers[i].topic)
+            unwatch(topics, SUBSCRIBER_WEBSOCKET, &subscribers[i]);
     }
 }
 
 static void without_memory_there_is_no_topic(void **state)
 {
     struct topics *topics = &((struct fixture *)*state)->topics;
-    struct watcher watchers[200];
+    struct subscriber subscribers[200];
     char name[16];
     long failures = 0;
     for (int i = 0; i < 200; i++) { /* chunks and the index grow on the way */
@@ -172,7 +172,7 @@ static void without_memory_there_is_no_topic(void **state)
             failing_malloc_after(n);
             struct topic *topic = topics_take(topics, slice_of(name));
             if (!failing_malloc_happened()) {
-                topic_link(topic, WATCHER_SUBSCRIPTION, &watchers[i]);
+                topic_link(topic, SUBSCRIBER_WEBSOCKET, &subscribers[i]);
                 break;
             }
             assert_null(topic);
@@ -182,7 +182,7 @@ static void without_memory_there_is_no_topic(void **state)
     failing_malloc_after(-1);
     assert_true(failures > 200);
     for (int i = 0; i < 200; i++)
-        unwatch(topics, WATCHER_SUBSCRIPTION, &watchers[i]);
+        unwatch(topics, SUBSCRIBER_WEBSOCKET, &subscribers[i]);
 }
 
 static void without_memory_there_are_no_topics(void **state)
