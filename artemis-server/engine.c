@@ -38,12 +38,13 @@ static void become_ready(void *context)
 {
     struct engine *engine = context;
     enum node_state starting = NODE_STARTING;
-    if (!atomic_compare_exchange_strong(&engine->state, &starting, NODE_READY) || !engine->worker)
+    if (!atomic_compare_exchange_strong(&engine->state, &starting, NODE_READY) ||
+        !engine->replication)
         return;
     struct replicator_stats stats;
-    replication_thread_stats(engine->worker, &stats);
+    replication_thread_stats(engine->replication, &stats);
     log_line(LOG_LEVEL_INFO, "ready after %llu ms, with %llu records from a peer",
-             (unsigned long long)stats.started_in_ms, (unsigned long long)stats.snapshot_records);
+             (unsigned long long)stats.bootstrap_ms, (unsigned long long)stats.snapshot_records);
 }
 
 static enum error create_worker(struct engine *engine)
@@ -55,9 +56,9 @@ static enum error create_worker(struct engine *engine)
         .on_ready = become_ready,
         .context = engine,
     };
-    enum error error = replication_thread_create(&options, &engine->worker);
+    enum error error = replication_thread_create(&options, &engine->replication);
     if (!error)
-        cluster_subscribe(&engine->cluster, replication_thread_on_cluster, engine->worker);
+        cluster_subscribe(&engine->cluster, replication_thread_on_topology, engine->replication);
     return error;
 }
 
@@ -121,7 +122,7 @@ void engine_free(struct engine *engine)
     if (!engine)
         return;
     provider_stop(&engine->provider);
-    replication_thread_free(engine->worker);
+    replication_thread_free(engine->replication);
     lease_thread_stop(engine->leases);
     registry_free(engine->registry);
     cluster_free(&engine->cluster);
@@ -130,31 +131,31 @@ void engine_free(struct engine *engine)
 
 enum error engine_join(struct engine *engine)
 {
-    if (!engine->worker) {
+    if (!engine->replication) {
         become_ready(engine);
         return ERR_NONE;
     }
     cluster_subscribe(&engine->cluster, log_cluster, NULL);
     enum error error = provider_start(&engine->provider, &engine->cluster);
-    return error ? error : replication_thread_start(engine->worker);
+    return error ? error : replication_thread_start(engine->replication);
 }
 
 void engine_leave(struct engine *engine, uint64_t timeout_ms)
 {
-    if (!engine->worker)
+    if (!engine->replication)
         return;
     provider_stop(&engine->provider);
-    if (!replication_thread_flush(engine->worker, timeout_ms))
+    if (!replication_thread_flush(engine->replication, timeout_ms))
         log_line(LOG_LEVEL_WARN,
                  "some peers could not be told everything in %llu ms; they will "
                  "find out by comparing",
                  (unsigned long long)timeout_ms);
 }
 
-void engine_peer_leaves(struct engine *engine, const char *node_id)
+void engine_on_peer_goodbye(struct engine *engine, const char *node_id)
 {
-    if (engine->worker)
-        replication_thread_peer_leaves(engine->worker, node_id);
+    if (engine->replication)
+        replication_thread_on_goodbye(engine->replication, node_id);
 }
 
 void engine_set_state(struct engine *engine, enum node_state state)
@@ -194,5 +195,5 @@ enum error engine_admit(struct engine *engine, bool discovery, struct moment now
 
 size_t engine_peers(struct engine *engine, struct peer_status out[MEMBERS_MAX])
 {
-    return engine->worker ? replication_thread_peers(engine->worker, out) : 0;
+    return engine->replication ? replication_thread_peers(engine->replication, out) : 0;
 }

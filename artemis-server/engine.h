@@ -30,8 +30,8 @@ struct engine {
     struct lease_thread *leases;
     struct cluster cluster;
     struct provider provider;
-    struct replication_thread *worker; /* NULL: this node stands alone */
-    char run_id[RUN_ID_BYTES];         /* of this process, in hex */
+    struct replication_thread *replication; /* NULL: this node stands alone */
+    char run_id[RUN_ID_BYTES];              /* of this process, in hex */
     struct moment started;
     char url[NODE_URL_BYTES]; /* where others reach this node; set by the web before it serves */
     _Atomic enum node_state state;
@@ -55,6 +55,6 @@ const char *engine_state_word(enum node_state state);
 /* ERR_NONE when client calls may be served; ERR_NOT_READY, ERR_DRAINING, ERR_RATE_LIMITED. */
 enum error engine_admit(struct engine *engine, bool discovery, struct moment now);
 /* A peer said that it leaves. */
-void engine_peer_leaves(struct engine *engine, const char *node_id);
+void engine_on_peer_goodbye(struct engine *engine, const char *node_id);
 /* The peers, as replication_thread_peers; none where this node stands alone. */
 size_t engine_peers(struct engine *engine, struct peer_status out[MEMBERS_MAX]);

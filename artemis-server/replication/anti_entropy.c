@@ -1,140 +1,144 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Anti-entropy: what a node and its peer hold is compared by 1,024 digests, then key by key where
- * they differ. What is newer there is fetched, what is newer here is sent, so one round that ends
- * makes both hold the same.
+ * Anti-entropy: compares this node with a peer by 1,024 bucket digests, then key by key in the
+ * buckets that differ. Newer records there are fetched, newer records here are sent, so that both
+ * hold the same when a round is complete.
  */
 #include "artemis-server/replication/replicator_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static void drop_mine(struct sync *sync)
+static void free_own(struct round *round)
 {
-    for (size_t i = 0; i < sync->mine_count; i++)
-        peer_state_drop(&sync->mine[i]);
-    free(sync->mine);
-    free(sync->seen);
-    sync->mine = NULL;
-    sync->seen = NULL;
-    sync->mine_count = 0;
+    for (size_t i = 0; i < round->own_count; i++)
+        peer_state_drop(&round->own[i]);
+    free(round->own);
+    free(round->seen);
+    round->own = NULL;
+    round->seen = NULL;
+    round->own_count = 0;
 }
 
-void sync_reset(struct sync *sync)
+void round_reset(struct round *round)
 {
-    drop_mine(sync);
-    for (size_t i = 0; i < sync->wanted_count; i++)
-        peer_state_drop(&sync->wanted[i]);
-    free(sync->wanted);
-    *sync = (struct sync){.next_ms = sync->next_ms};
+    free_own(round);
+    for (size_t i = 0; i < round->to_fetch_count; i++)
+        peer_state_drop(&round->to_fetch[i]);
+    free(round->to_fetch);
+    *round = (struct round){.next_ms = round->next_ms};
 }
 
-/* The round has ended, well or not; the next one comes in its time. */
-static void end_round(struct replicator *replica, struct peer *peer, struct moment now)
+/* Ends the round, complete or not, and schedules the next one. */
+static void end_round(struct replicator *replicator, struct peer *peer, struct moment now)
 {
-    sync_reset(&peer->sync);
-    uint64_t interval_ms = replica->options.anti_entropy_ms;
-    /* Two nodes that started together need not compare at the same moment. */
-    peer->sync.next_ms =
-        now.mono_ms + interval_ms - replicator_random(replica, interval_ms / 8 + 1);
+    round_reset(&peer->round);
+    uint64_t interval_ms = replicator->options.anti_entropy_ms;
+    /* The jitter keeps nodes that started together from comparing at the same moment. */
+    peer->round.next_ms =
+        now.mono_ms + interval_ms - replicator_random(replicator, interval_ms / 8 + 1);
 }
 
 /* --- sending ---------------------------------------------------------------------------------- */
 
-static struct message *fetch_message(struct replicator *replica, struct peer *peer,
+static struct message *fetch_message(struct replicator *replicator, struct peer *peer,
                                      struct moment now)
 {
-    struct sync *sync = &peer->sync;
-    size_t count = sync->wanted_count < FETCH_ITEMS_MAX ? sync->wanted_count : FETCH_ITEMS_MAX;
-    struct message *message = replicator_message(replica, peer, MESSAGE_FETCH, count, now);
+    struct round *round = &peer->round;
+    size_t count =
+        round->to_fetch_count < FETCH_ITEMS_MAX ? round->to_fetch_count : FETCH_ITEMS_MAX;
+    struct message *message = message_create(replicator, peer, MESSAGE_FETCH, count, now);
     if (!message)
         return NULL;
-    sync->wanted_count -= count;
-    memcpy(message->items, sync->wanted + sync->wanted_count, count * sizeof(*message->items));
+    round->to_fetch_count -= count;
+    memcpy(message->items, round->to_fetch + round->to_fetch_count,
+           count * sizeof(*message->items));
     message->count = count;
-    sync->step = SYNC_FETCH;
+    round->step = ROUND_FETCH;
     return message;
 }
 
-/* The next buckets that differ, and what we hold in them. */
-static struct message *list_message(struct replicator *replica, struct peer *peer,
+/* Asks for the keys of the next buckets that differ. */
+static struct message *list_message(struct replicator *replicator, struct peer *peer,
                                     struct moment now)
 {
-    struct sync *sync = &peer->sync;
-    struct message *message = replicator_message(replica, peer, MESSAGE_LIST, 0, now);
+    struct round *round = &peer->round;
+    struct message *message = message_create(replicator, peer, MESSAGE_LIST, 0, now);
     if (!message)
         return NULL;
     int taken = 0;
-    for (uint32_t bucket = 0; bucket < DIGEST_BUCKETS && taken < SYNC_BUCKETS_MAX; bucket++) {
-        if (!bucket_set_has(&sync->differ, bucket))
+    for (uint32_t bucket = 0; bucket < DIGEST_BUCKETS && taken < ANTI_ENTROPY_BUCKETS_MAX;
+         bucket++) {
+        if (!bucket_set_has(&round->differ, bucket))
             continue;
         bucket_set_add(&message->buckets, bucket);
-        sync->differ.bits[bucket / 64] &= ~((uint64_t)1 << (bucket % 64));
+        round->differ.bits[bucket / 64] &= ~((uint64_t)1 << (bucket % 64));
         taken++;
     }
-    sync->step = SYNC_LIST;
+    round->step = ROUND_LIST;
     return message;
 }
 
-static bool any_differ(const struct sync *sync)
+static bool any_differ(const struct round *round)
 {
     for (int i = 0; i < DIGEST_BUCKETS / 64; i++)
-        if (sync->differ.bits[i])
+        if (round->differ.bits[i])
             return true;
     return false;
 }
 
-static bool is_under_way(const struct peer *peer)
+static bool has_message_in_flight(const struct peer *peer)
 {
-    return peer->under_way[MESSAGE_DIGEST] || peer->under_way[MESSAGE_LIST] ||
-           peer->under_way[MESSAGE_FETCH];
+    return peer->in_flight[MESSAGE_DIGEST] || peer->in_flight[MESSAGE_LIST] ||
+           peer->in_flight[MESSAGE_FETCH];
 }
 
-uint64_t sync_due_ms(const struct replicator *replica, const struct peer *peer)
+uint64_t anti_entropy_due_ms(const struct replicator *replicator, const struct peer *peer)
 {
-    bool has_something = replica->ready || replica->snapshot_ms;
-    if (peer->is_legacy || is_under_way(peer) || replica->draining || !has_something ||
+    bool has_something = replicator->ready || replicator->snapshot_ms;
+    if (peer->is_legacy || has_message_in_flight(peer) || replicator->flushing || !has_something ||
         !peer->is_ready)
         return UINT64_MAX;
-    return peer->sync.next_ms;
+    return peer->round.next_ms;
 }
 
-struct message *sync_next(struct replicator *replica, struct peer *peer, struct moment now)
+struct message *anti_entropy_next(struct replicator *replicator, struct peer *peer,
+                                  struct moment now)
 {
-    struct sync *sync = &peer->sync;
-    if (peer->is_legacy || is_under_way(peer) || replica->draining)
+    struct round *round = &peer->round;
+    if (peer->is_legacy || has_message_in_flight(peer) || replicator->flushing)
         return NULL;
-    if (sync->wanted_count)
-        return fetch_message(replica, peer, now);
-    if (any_differ(sync))
-        return list_message(replica, peer, now);
-    if (now.mono_ms < sync_due_ms(replica, peer))
+    if (round->to_fetch_count)
+        return fetch_message(replicator, peer, now);
+    if (any_differ(round))
+        return list_message(replicator, peer, now);
+    if (now.mono_ms < anti_entropy_due_ms(replicator, peer))
         return NULL;
-    struct message *message = replicator_message(replica, peer, MESSAGE_DIGEST, 0, now);
+    struct message *message = message_create(replicator, peer, MESSAGE_DIGEST, 0, now);
     if (message)
-        sync->step = SYNC_DIGEST;
+        round->step = ROUND_DIGEST;
     return message;
 }
 
 /* --- hearing ---------------------------------------------------------------------------------- */
 
-void sync_told_digests(struct replicator *replica, struct peer *peer,
-                       const uint64_t digests[DIGEST_BUCKETS])
+void anti_entropy_on_digests(struct replicator *replicator, struct peer *peer,
+                             const uint64_t digests[DIGEST_BUCKETS])
 {
-    struct sync *sync = &peer->sync;
+    struct round *round = &peer->round;
     uint64_t own[DIGEST_BUCKETS];
-    if (sync->step != SYNC_DIGEST)
+    if (round->step != ROUND_DIGEST)
         return;
-    registry_digests(replica->registry, own);
-    sync->differing = 0;
+    registry_digests(replicator->registry, own);
+    round->differing = 0;
     for (uint32_t bucket = 0; bucket < DIGEST_BUCKETS; bucket++) {
         if (own[bucket] == digests[bucket])
             continue;
-        bucket_set_add(&sync->differ, bucket);
-        sync->differing++;
+        bucket_set_add(&round->differ, bucket);
+        round->differing++;
     }
-    replica->stats.differences += sync->differing;
-    peer->view.differing = sync->differing;
+    replicator->stats.differences += round->differing;
+    peer->view.differing = round->differing;
 }
 
 static int by_key(const void *a, const void *b)
@@ -146,134 +150,136 @@ static int by_key(const void *a, const void *b)
     return order ? order : (left.size > right.size) - (left.size < right.size);
 }
 
-static bool prepare_mine(struct replicator *replica, struct sync *sync,
-                         const struct message *message)
+static bool load_own(struct replicator *replicator, struct round *round,
+                     const struct message *message)
 {
-    if (sync->seen)
+    if (round->seen)
         return true;
-    if (sync->mine_failed)
+    if (round->own_failed)
         return false;
-    sync->mine_failed = registry_list_buckets(replica->registry, &message->buckets, &sync->mine,
-                                              &sync->mine_count) != ERR_NONE;
-    if (!sync->mine_failed) {
-        sync->seen = calloc(sync->mine_count + 1, sizeof(*sync->seen));
-        sync->mine_failed = !sync->seen;
+    round->own_failed = registry_list_buckets(replicator->registry, &message->buckets, &round->own,
+                                              &round->own_count) != ERR_NONE;
+    if (!round->own_failed) {
+        round->seen = calloc(round->own_count + 1, sizeof(*round->seen));
+        round->own_failed = !round->seen;
     }
-    if (sync->mine_failed) {
-        drop_mine(sync);
+    if (round->own_failed) {
+        free_own(round);
         return false;
     }
-    if (sync->mine_count)
-        qsort(sync->mine, sync->mine_count, sizeof(*sync->mine), by_key);
+    if (round->own_count)
+        qsort(round->own, round->own_count, sizeof(*round->own), by_key);
     return true;
 }
 
-static struct peer_state *find_mine(struct sync *sync, const struct instance *key_only)
+static struct peer_state *find_own(struct round *round, const struct instance *key_only)
 {
-    struct peer_state wanted = {.instance = (struct instance *)key_only};
-    return sync->mine_count
-               ? bsearch(&wanted, sync->mine, sync->mine_count, sizeof(*sync->mine), by_key)
+    struct peer_state to_fetch = {.instance = (struct instance *)key_only};
+    return round->own_count
+               ? bsearch(&to_fetch, round->own, round->own_count, sizeof(*round->own), by_key)
                : NULL;
 }
 
-static void want(struct sync *sync, struct instance *key_only)
+static void add_to_fetch(struct round *round, struct instance *key_only)
 {
-    if (sync->wanted_count == sync->wanted_capacity) {
-        size_t capacity = sync->wanted_capacity ? sync->wanted_capacity * 2 : 64;
+    if (round->to_fetch_count == round->to_fetch_capacity) {
+        size_t capacity = round->to_fetch_capacity ? round->to_fetch_capacity * 2 : 64;
         struct peer_state *grown = NULL;
-        if (capacity <= 2 * (size_t)SYNC_FETCH_MAX)
-            grown = realloc(sync->wanted, capacity * sizeof(*grown));
+        if (capacity <= 2 * (size_t)ANTI_ENTROPY_FETCH_MAX)
+            grown = realloc(round->to_fetch, capacity * sizeof(*grown));
         if (!grown)
-            return; /* the next round finds it again */
-        sync->wanted = grown;
-        sync->wanted_capacity = capacity;
+            return; /* out of memory: the next round finds it again */
+        round->to_fetch = grown;
+        round->to_fetch_capacity = capacity;
     }
-    if (sync->wanted_count < SYNC_FETCH_MAX)
-        sync->wanted[sync->wanted_count++] =
+    if (round->to_fetch_count < ANTI_ENTROPY_FETCH_MAX)
+        round->to_fetch[round->to_fetch_count++] =
             (struct peer_state){.instance = instance_ref(key_only)};
 }
 
-static void apply_quietly(enum error error, struct replicator *replica)
+static void count_fetched(enum error error, struct replicator *replicator)
 {
     if (!error)
-        replica->stats.fetched++;
+        replicator->stats.fetched++;
 }
 
-/* One key that the peer holds, in a bucket that differs. */
-static void compare_one(struct replicator *replica, struct peer *peer, struct instance *key_only,
-                        const struct wire_record *theirs, struct moment now)
+/* Compares the peer's record of one key with this node's. */
+static void compare_record(struct replicator *replicator, struct peer *peer,
+                           struct instance *key_only, const struct wire_record *theirs,
+                           struct moment now)
 {
-    struct sync *sync = &peer->sync;
-    struct peer_state *mine = find_mine(sync, key_only);
+    struct round *round = &peer->round;
+    struct peer_state *mine = find_own(round, key_only);
     if (mine)
-        sync->seen[mine - sync->mine] = true;
-    int order = -1; /* of ours to theirs */
+        round->seen[mine - round->own] = true;
+    int order = -1; /* of this node's stamp to the peer's */
     if (mine) {
-        struct stamp own = {mine->stamp, registry_origin(replica->registry, mine->origin)};
+        struct stamp own = {mine->stamp, registry_origin(replicator->registry, mine->origin)};
         order = stamp_compare(own, theirs->stamp);
     }
     if (order > 0) {
-        batch_repair(replica, peer, instance_packed_key(key_only));
+        batch_repair(replicator, peer, instance_packed_key(key_only));
     } else if (theirs->deleted) {
         if (order < 0)
-            apply_quietly(registry_apply_unregister(replica->registry, theirs, now), replica);
+            count_fetched(registry_apply_unregister(replicator->registry, theirs, now), replicator);
     } else if (order == 0) {
-        if (registry_apply_renewal(replica->registry, theirs, now))
-            want(sync, key_only); /* it has gone meanwhile */
+        if (registry_apply_renewal(replicator->registry, theirs, now))
+            add_to_fetch(round, key_only); /* it was removed meanwhile */
     } else {
-        want(sync, key_only);
+        add_to_fetch(round, key_only);
     }
 }
 
-void sync_told(struct replicator *replica, struct peer *peer, const struct message *message,
-               const struct wire_record *record, struct moment now)
+void anti_entropy_on_record(struct replicator *replicator, struct peer *peer,
+                            const struct message *message, const struct wire_record *record,
+                            struct moment now)
 {
     if (message->kind == MESSAGE_FETCH) {
         if (record->instance && !record->deleted)
-            apply_quietly(registry_apply(replica->registry, record, now), replica);
+            count_fetched(registry_apply(replicator->registry, record, now), replicator);
         return;
     }
-    if (peer->sync.step != SYNC_LIST || !prepare_mine(replica, &peer->sync, message))
+    if (peer->round.step != ROUND_LIST || !load_own(replicator, &peer->round, message))
         return;
     struct instance *key_only = instance_of_key(wire_record_key(record));
     if (!key_only)
-        return; /* the next round finds it again */
-    compare_one(replica, peer, key_only, record, now);
+        return; /* out of memory: the next round finds it again */
+    compare_record(replicator, peer, key_only, record, now);
     instance_unref(key_only);
 }
 
-/* What we hold and the peer has not named, it lacks. Tombstones of what it does not know are kept
- * to ourselves. */
-static void send_unseen(struct replicator *replica, struct peer *peer,
-                        const struct message *message)
+/* Sends the peer what it did not list. Tombstones of keys that it does not know are not sent. */
+static void repair_missing(struct replicator *replicator, struct peer *peer,
+                           const struct message *message)
 {
-    struct sync *sync = &peer->sync;
-    if (!prepare_mine(replica, sync, message))
+    struct round *round = &peer->round;
+    if (!load_own(replicator, round, message))
         return;
-    for (size_t i = 0; i < sync->mine_count; i++) {
-        if (!sync->seen[i] && !sync->mine[i].deleted)
-            batch_repair(replica, peer, instance_packed_key(sync->mine[i].instance));
+    for (size_t i = 0; i < round->own_count; i++) {
+        if (!round->seen[i] && !round->own[i].deleted)
+            batch_repair(replicator, peer, instance_packed_key(round->own[i].instance));
     }
 }
 
-void sync_done(struct replicator *replica, struct peer *peer, const struct message *message,
-               enum send_result fate, struct moment now)
+void anti_entropy_on_result(struct replicator *replicator, struct peer *peer,
+                            const struct message *message, enum send_result result,
+                            struct moment now)
 {
-    struct sync *sync = &peer->sync;
-    if (sync->step == SYNC_IDLE)
+    struct round *round = &peer->round;
+    if (round->step == ROUND_IDLE)
         return; /* the peer went down meanwhile */
-    if (message->kind == MESSAGE_LIST && fate == SEND_DELIVERED)
-        send_unseen(replica, peer, message);
-    if (fate != SEND_DELIVERED || sync->mine_failed) {
-        end_round(replica, peer, now);
-        if (fate == SEND_RETRYABLE)
-            sync->next_ms = peer->retry_ms;
+    if (message->kind == MESSAGE_LIST && result == SEND_DELIVERED)
+        repair_missing(replicator, peer, message);
+    if (result != SEND_DELIVERED || round->own_failed) {
+        end_round(replicator, peer, now);
+        if (result == SEND_RETRYABLE)
+            round->next_ms = peer->retry_ms;
         return;
     }
-    drop_mine(sync);
-    if (sync->wanted_count || any_differ(sync))
+    free_own(round);
+    if (round->to_fetch_count || any_differ(round))
         return;
-    replica->stats.rounds++;
+    replicator->stats.rounds++;
     peer->view.compared_ms = now.mono_ms;
-    end_round(replica, peer, now);
+    end_round(replicator, peer, now);
 }

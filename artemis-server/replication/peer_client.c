@@ -27,9 +27,9 @@ struct call {
     struct call *next; /* of those under way, or of those at rest */
     struct call *prev;
     CURL *curl;
-    struct peer_client *transport;
+    struct peer_client *client;
     struct message *message;
-    bool plain;
+    bool legacy;
     struct text body;
     struct curl_slist *headers;
     struct peer_reader *reader; /* of the answer */
@@ -42,13 +42,13 @@ struct call {
 struct peer_client {
     struct peer_client_options options;
     struct registry *registry;
-    struct replicator *replica;
-    peer_client_delivered *delivered;
+    struct replicator *replicator;
+    peer_client_on_response *on_response;
     void *context;
     CURLM *multi;
-    struct call *under_way;
-    struct call *resting;           /* with their curl handles, for the next message */
-    char standing[4][HEADER_BYTES]; /* the headers of every request */
+    struct call *in_flight;
+    struct call *idle;                    /* with their curl handles, for the next message */
+    char common_headers[4][HEADER_BYTES]; /* the headers of every request */
 };
 
 /* --- answers ---------------------------------------------------------------------------------- */
@@ -64,7 +64,7 @@ static void on_record(void *context, enum peer_list list, const struct wire_reco
     if (kind == MESSAGE_SNAPSHOT && list == PEER_LIST_KEYS)
         heard.deleted = true; /* a tombstone */
     if (wanted)
-        replicator_on_record(call->transport->replica, call->message, &heard, clock_now());
+        replicator_on_record(call->client->replicator, call->message, &heard, clock_now());
 }
 
 static void on_number(void *context, uint64_t number)
@@ -121,7 +121,7 @@ static const char *answer_header(const struct call *call, const char *name)
     return header->value;
 }
 
-static enum send_result fate_of_status(long status)
+static enum send_result result_of_status(long status)
 {
     if (status / 100 == 2)
         return SEND_DELIVERED;
@@ -134,10 +134,10 @@ static enum send_result fate_of_status(long status)
     return SEND_REJECTED;
 }
 
-static enum send_result fate_of_curl(const struct call *call, CURLcode code)
+static enum send_result result_of_curl(const struct call *call, CURLcode code)
 {
     if (code == CURLE_OK)
-        return fate_of_status(http_status(call));
+        return result_of_status(http_status(call));
     long system_error = 0;
     curl_easy_getinfo(call->curl, CURLINFO_OS_ERRNO, &system_error);
     if (code == CURLE_COULDNT_CONNECT && system_error == ECONNREFUSED)
@@ -145,14 +145,14 @@ static enum send_result fate_of_curl(const struct call *call, CURLcode code)
     return SEND_RETRYABLE;
 }
 
-/* Whether the answer of a message that was delivered is whole. A plain peer's has no end marker. */
+/* Whether the response is complete. A legacy peer sends no end marker. */
 static bool is_whole(const struct call *call)
 {
     switch (call->message->kind) {
     case MESSAGE_HEALTH:
         return true;
     case MESSAGE_SNAPSHOT:
-        return call->plain ? peer_reader_ended(call->reader) : peer_reader_complete(call->reader);
+        return call->legacy ? peer_reader_ended(call->reader) : peer_reader_complete(call->reader);
     case MESSAGE_DIGEST:
         return call->digest_count == DIGEST_BUCKETS;
     default:
@@ -178,20 +178,20 @@ static const char *answer_name(const struct call *call, const char *header)
     return name;
 }
 
-static void read_health(const struct call *call, struct delivery *delivery)
+static void read_health(const struct call *call, struct peer_response *response)
 {
-    const struct peer_client_options *own = &call->transport->options;
+    const struct peer_client_options *own = &call->client->options;
     const char *cluster = answer_header(call, "X-Artemis-Cluster");
     const char *state = answer_header(call, "X-Artemis-State");
-    bool has_our_run = same(answer_header(call, "X-Artemis-Run"), own->run_id);
-    delivery->has_health = true;
-    delivery->node_id = answer_name(call, "X-Artemis-Node");
-    delivery->region = answer_name(call, "X-Artemis-Region");
-    delivery->zone = answer_name(call, "X-Artemis-Zone");
+    bool has_own_run = same(answer_header(call, "X-Artemis-Run"), own->run_id);
+    response->has_health = true;
+    response->node_id = answer_name(call, "X-Artemis-Node");
+    response->region = answer_name(call, "X-Artemis-Region");
+    response->zone = answer_name(call, "X-Artemis-Zone");
     const char *clock = answer_header(call, "X-Artemis-Clock");
-    delivery->health = (struct health_answer){
-        .is_self = has_our_run,
-        .has_our_name = !has_our_run && same(delivery->node_id, own->node_id),
+    response->health = (struct health_response){
+        .is_self = has_own_run,
+        .has_own_node_id = !has_own_run && same(response->node_id, own->node_id),
         .is_wrong_cluster = cluster && strcmp(cluster, own->cluster_id) != 0,
         .is_legacy = !cluster,
         .is_ready = !state || strcmp(state, "ready") == 0,
@@ -202,34 +202,34 @@ static void read_health(const struct call *call, struct delivery *delivery)
 
 static void end_call(struct call *call, CURLcode code)
 {
-    struct peer_client *transport = call->transport;
-    char problem[PEER_PROBLEM_BYTES] = "";
-    struct delivery delivery = {
+    struct peer_client *client = call->client;
+    char error_text[PEER_ERROR_BYTES] = "";
+    struct peer_response response = {
         .message = call->message,
-        .fate = fate_of_curl(call, code),
-        .problem = problem,
+        .result = result_of_curl(call, code),
+        .error_text = error_text,
         .node_id = "",
     };
     if (call->read_error)
-        snprintf(problem, sizeof(problem), "%s: the answer: %s", request_path(call->message->kind),
-                 error_info(call->read_error)->message);
+        snprintf(error_text, sizeof(error_text), "%s: the answer: %s",
+                 request_path(call->message->kind), error_info(call->read_error)->message);
     else if (code != CURLE_OK)
-        snprintf(problem, sizeof(problem), "%s: %s", request_path(call->message->kind),
+        snprintf(error_text, sizeof(error_text), "%s: %s", request_path(call->message->kind),
                  curl_easy_strerror(code));
-    else if (delivery.fate != SEND_DELIVERED)
-        snprintf(problem, sizeof(problem), "%s: HTTP %ld", request_path(call->message->kind),
+    else if (response.result != SEND_DELIVERED)
+        snprintf(error_text, sizeof(error_text), "%s: HTTP %ld", request_path(call->message->kind),
                  http_status(call));
     else if (!is_whole(call)) {
-        delivery.fate = SEND_RETRYABLE;
-        snprintf(problem, sizeof(problem), "%s: the answer was not whole",
+        response.result = SEND_RETRYABLE;
+        snprintf(error_text, sizeof(error_text), "%s: the answer was not whole",
                  request_path(call->message->kind));
     }
-    if (call->message->kind == MESSAGE_HEALTH && delivery.fate == SEND_DELIVERED)
-        read_health(call, &delivery);
-    if (call->message->kind == MESSAGE_DIGEST && delivery.fate == SEND_DELIVERED)
-        replicator_on_digests(transport->replica, call->message, call->digests, clock_now());
+    if (call->message->kind == MESSAGE_HEALTH && response.result == SEND_DELIVERED)
+        read_health(call, &response);
+    if (call->message->kind == MESSAGE_DIGEST && response.result == SEND_DELIVERED)
+        replicator_on_digests(client->replicator, call->message, call->digests, clock_now());
     call->message = NULL; /* the receiver's now */
-    transport->delivered(transport->context, &delivery);
+    client->on_response(client->context, &response);
 }
 
 /* --- calls ------------------------------------------------------------------------------------ */
@@ -261,7 +261,7 @@ static void clear_call(struct call *call)
     if (call->body.capacity > MESSAGE_BYTES_MAX)
         text_free(&call->body);
     if (call->message)
-        replicator_drop_message(call->message);
+        message_free(call->message);
     call->headers = NULL;
     call->reader = NULL;
     call->message = NULL;
@@ -276,18 +276,18 @@ static void free_call(struct call *call)
     free(call);
 }
 
-static struct call *take_call(struct peer_client *transport)
+static struct call *take_call(struct peer_client *client)
 {
-    struct call *call = transport->resting;
+    struct call *call = client->idle;
     if (call) {
-        unlink_call(&transport->resting, call);
+        unlink_call(&client->idle, call);
         curl_easy_reset(call->curl);
         return call;
     }
     call = calloc(1, sizeof(*call));
     if (!call)
         return NULL;
-    call->transport = transport;
+    call->client = client;
     call->curl = curl_easy_init();
     if (call->curl)
         return call;
@@ -306,10 +306,10 @@ static bool add_header(struct call *call, const char *header)
 
 static bool write_headers(struct call *call, bool compressed)
 {
-    struct peer_client *transport = call->transport;
+    struct peer_client *client = call->client;
     bool ok = add_header(call, "Expect:") && add_header(call, "Content-Type: application/json");
-    for (size_t i = 0; i < sizeof(transport->standing) / sizeof(transport->standing[0]); i++)
-        ok = ok && add_header(call, transport->standing[i]);
+    for (size_t i = 0; i < sizeof(client->common_headers) / sizeof(client->common_headers[0]); i++)
+        ok = ok && add_header(call, client->common_headers[i]);
     if (compressed)
         ok = ok && add_header(call, "Content-Encoding: gzip");
     if (call->message->kind == MESSAGE_GOODBYE)
@@ -322,11 +322,11 @@ static bool write_body(struct call *call, bool *compressed)
 {
     struct text packed = {0};
     *compressed = false;
-    request_body_write(call->message, call->transport->registry, call->plain, clock_now(),
-                       &call->body);
+    peer_request_write_body(call->message, call->client->registry, call->legacy, clock_now(),
+                            &call->body);
     if (text_failed(&call->body))
         return false;
-    if (call->plain || call->body.size < COMPRESS_FROM_BYTES)
+    if (call->legacy || call->body.size < COMPRESS_FROM_BYTES)
         return true;
     if (gzip_compress((struct slice){call->body.data, call->body.size}, &packed)) {
         text_free(&packed);
@@ -341,7 +341,7 @@ static bool write_body(struct call *call, bool *compressed)
 static void set_timeouts(const struct call *call)
 {
     uint64_t timeout_ms =
-        call->message->timeout_ms ? call->message->timeout_ms : call->transport->options.timeout_ms;
+        call->message->timeout_ms ? call->message->timeout_ms : call->client->options.timeout_ms;
     long connect_ms = timeout_ms < CONNECT_TIMEOUT_MS ? (long)timeout_ms : CONNECT_TIMEOUT_MS;
     curl_easy_setopt(call->curl, CURLOPT_CONNECTTIMEOUT_MS, connect_ms);
     if (call->message->kind != MESSAGE_SNAPSHOT) {
@@ -357,9 +357,9 @@ static bool write_url(const struct call *call, const char *peer)
 {
     char url[URL_BYTES];
     int size = snprintf(url, sizeof(url), "%s%s", peer, request_path(call->message->kind));
-    if (call->message->kind == MESSAGE_SNAPSHOT && call->plain) {
+    if (call->message->kind == MESSAGE_SNAPSHOT && call->legacy) {
         /* Older ones want to be told which region. */
-        char *region = curl_easy_escape(call->curl, call->transport->options.region, 0);
+        char *region = curl_easy_escape(call->curl, call->client->options.region, 0);
         size = snprintf(url, sizeof(url), "%s%s?regionId=%s", peer,
                         request_path(call->message->kind), region ? region : "");
         curl_free(region);
@@ -372,7 +372,7 @@ static bool prepare(struct call *call, const char *peer)
 {
     CURL *curl = call->curl;
     bool compressed = false;
-    bool is_get = request_is_get(call->message->kind);
+    bool is_get = peer_request_is_get(call->message->kind);
     call->read_error = ERR_NONE;
     call->digest_count = call->answer_bytes = 0;
     if (peer_reader_create(on_record, on_number, call, &call->reader) || !write_url(call, peer))
@@ -385,7 +385,7 @@ static bool prepare(struct call *call, const char *peer)
     curl_easy_setopt(curl, CURLOPT_PRIVATE, call);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     /* libcurl looks names up in a thread. One that hangs must be given up, not waited for: this
-     * thread serves all peers, and holds the worker's lock. */
+     * thread serves all peers, and holds the thread's lock. */
     curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* whatever the environment says */
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -402,61 +402,60 @@ static bool prepare(struct call *call, const char *peer)
     return true;
 }
 
-void peer_client_send(struct peer_client *transport, const char *url, bool plain,
+void peer_client_send(struct peer_client *client, const char *url, bool legacy,
                       struct message *message)
 {
-    struct call *call = take_call(transport);
+    struct call *call = take_call(client);
     if (call) {
         call->message = message;
-        call->plain = plain;
-        if (prepare(call, url) && curl_multi_add_handle(transport->multi, call->curl) == CURLM_OK) {
-            link_call(&transport->under_way, call);
+        call->legacy = legacy;
+        if (prepare(call, url) && curl_multi_add_handle(client->multi, call->curl) == CURLM_OK) {
+            link_call(&client->in_flight, call);
             return;
         }
         call->message = NULL;
         clear_call(call);
-        link_call(&transport->resting, call);
+        link_call(&client->idle, call);
     }
-    transport->delivered(transport->context,
-                         &(struct delivery){.message = message,
-                                            .fate = SEND_RETRYABLE,
-                                            .problem = error_info(ERR_NO_MEMORY)->message,
-                                            .node_id = ""});
+    client->on_response(client->context,
+                        &(struct peer_response){.message = message,
+                                                .result = SEND_RETRYABLE,
+                                                .error_text = error_info(ERR_NO_MEMORY)->message,
+                                                .node_id = ""});
 }
 
-bool peer_client_run(struct peer_client *transport)
+bool peer_client_run(struct peer_client *client)
 {
     int running;
     int left;
     bool any = false;
     CURLMsg *done;
-    curl_multi_perform(transport->multi, &running);
-    while ((done = curl_multi_info_read(transport->multi, &left))) {
+    curl_multi_perform(client->multi, &running);
+    while ((done = curl_multi_info_read(client->multi, &left))) {
         if (done->msg != CURLMSG_DONE)
             continue;
         struct call *call;
         CURLcode code = done->data.result;
         curl_easy_getinfo(done->easy_handle, CURLINFO_PRIVATE, (char **)&call);
-        curl_multi_remove_handle(transport->multi, call->curl);
+        curl_multi_remove_handle(client->multi, call->curl);
         end_call(call, code);
-        unlink_call(&transport->under_way, call);
+        unlink_call(&client->in_flight, call);
         clear_call(call);
-        link_call(&transport->resting, call);
+        link_call(&client->idle, call);
         any = true;
     }
     return any;
 }
 
-void peer_client_wait(struct peer_client *transport, uint64_t timeout_ms)
+void peer_client_wait(struct peer_client *client, uint64_t timeout_ms)
 {
     int count;
-    curl_multi_poll(transport->multi, NULL, 0, timeout_ms < 60000 ? (int)timeout_ms : 60000,
-                    &count);
+    curl_multi_poll(client->multi, NULL, 0, timeout_ms < 60000 ? (int)timeout_ms : 60000, &count);
 }
 
-void peer_client_wake(struct peer_client *transport)
+void peer_client_wake(struct peer_client *client)
 {
-    curl_multi_wakeup(transport->multi);
+    curl_multi_wakeup(client->multi);
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -469,49 +468,49 @@ static void start_curl(void)
 }
 
 enum error peer_client_create(const struct peer_client_options *options, struct registry *registry,
-                              struct replicator *replica, peer_client_delivered *delivered,
+                              struct replicator *replicator, peer_client_on_response *on_response,
                               void *context, struct peer_client **out)
 {
     pthread_once(&curl_once, start_curl);
-    struct peer_client *transport = calloc(1, sizeof(*transport));
-    if (!transport)
+    struct peer_client *client = calloc(1, sizeof(*client));
+    if (!client)
         return ERR_NO_MEMORY;
-    *transport = (struct peer_client){
+    *client = (struct peer_client){
         .options = *options,
         .registry = registry,
-        .replica = replica,
-        .delivered = delivered,
+        .replicator = replicator,
+        .on_response = on_response,
         .context = context,
         .multi = curl_multi_init(),
     };
-    if (!transport->multi) {
-        free(transport);
+    if (!client->multi) {
+        free(client);
         return ERR_NO_MEMORY;
     }
-    curl_multi_setopt(transport->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)PEER_CONNECTIONS_MAX);
-    snprintf(transport->standing[0], HEADER_BYTES, "X-Artemis-Replication: true");
-    snprintf(transport->standing[1], HEADER_BYTES, "X-Artemis-Cluster: %s", options->cluster_id);
-    snprintf(transport->standing[2], HEADER_BYTES, "X-Artemis-Node: %s", options->node_id);
-    snprintf(transport->standing[3], HEADER_BYTES, "Accept: application/json");
-    *out = transport;
+    curl_multi_setopt(client->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)PEER_CONNECTIONS_MAX);
+    snprintf(client->common_headers[0], HEADER_BYTES, "X-Artemis-Replication: true");
+    snprintf(client->common_headers[1], HEADER_BYTES, "X-Artemis-Cluster: %s", options->cluster_id);
+    snprintf(client->common_headers[2], HEADER_BYTES, "X-Artemis-Node: %s", options->node_id);
+    snprintf(client->common_headers[3], HEADER_BYTES, "Accept: application/json");
+    *out = client;
     return ERR_NONE;
 }
 
-void peer_client_free(struct peer_client *transport)
+void peer_client_free(struct peer_client *client)
 {
-    if (!transport)
+    if (!client)
         return;
-    while (transport->under_way) {
-        struct call *call = transport->under_way;
-        unlink_call(&transport->under_way, call);
-        curl_multi_remove_handle(transport->multi, call->curl);
+    while (client->in_flight) {
+        struct call *call = client->in_flight;
+        unlink_call(&client->in_flight, call);
+        curl_multi_remove_handle(client->multi, call->curl);
         free_call(call);
     }
-    while (transport->resting) {
-        struct call *call = transport->resting;
-        unlink_call(&transport->resting, call);
+    while (client->idle) {
+        struct call *call = client->idle;
+        unlink_call(&client->idle, call);
         free_call(call);
     }
-    curl_multi_cleanup(transport->multi);
-    free(transport);
+    curl_multi_cleanup(client->multi);
+    free(client);
 }

@@ -28,7 +28,7 @@ const char *request_path(enum message_kind kind)
     return requests[kind].path;
 }
 
-bool request_is_get(enum message_kind kind)
+bool peer_request_is_get(enum message_kind kind)
 {
     return requests[kind].is_get;
 }
@@ -43,7 +43,7 @@ static void write_buckets(const struct bucket_set *set, struct json_writer *w)
     jw_close(w, ']');
 }
 
-static void write_items(const struct message *message, const struct registry *registry, bool plain,
+static void write_items(const struct message *message, const struct registry *registry, bool legacy,
                         struct moment now, struct json_writer *w)
 {
     jw_name(w, requests[message->kind].list);
@@ -51,21 +51,21 @@ static void write_items(const struct message *message, const struct registry *re
     for (size_t i = 0; i < message->count; i++) {
         struct wire_record record = registry_tell(registry, &message->items[i], now);
         if (requests[message->kind].instances)
-            codec_write_peer_instance(w, &record, plain);
+            codec_write_peer_instance(w, &record, legacy);
         else
-            codec_write_peer_key(w, &record, plain);
+            codec_write_peer_key(w, &record, legacy);
     }
     jw_close(w, ']');
 }
 
-void request_body_write(const struct message *message, const struct registry *registry, bool plain,
-                        struct moment now, struct text *out)
+void peer_request_write_body(const struct message *message, const struct registry *registry,
+                             bool legacy, struct moment now, struct text *out)
 {
     struct json_writer w = jw_to(out, CASING_SNAKE);
     jw_open(&w, '{');
     if (message->kind == MESSAGE_LIST)
         write_buckets(&message->buckets, &w);
     else if (requests[message->kind].list)
-        write_items(message, registry, plain, now, &w);
+        write_items(message, registry, legacy, now, &w);
     jw_close(&w, '}');
 }

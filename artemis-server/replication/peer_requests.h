@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * peer_requests - the messages of a replica as HTTP: path and body. Pure.
+ * peer_requests - the messages of a replicator as HTTP: path and body. Pure.
  */
 #pragma once
 
@@ -9,7 +9,7 @@
 
 /* The path below the peer's address, with its query. */
 const char *request_path(enum message_kind kind);
-bool request_is_get(enum message_kind kind);
+bool peer_request_is_get(enum message_kind kind);
 /* Appends the body of a POST. Failures stay in the text. */
-void request_body_write(const struct message *message, const struct registry *registry, bool plain,
-                        struct moment now, struct text *out);
+void peer_request_write_body(const struct message *message, const struct registry *registry,
+                             bool legacy, struct moment now, struct text *out);

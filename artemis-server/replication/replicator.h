@@ -1,26 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * replicator - how this node and its peers come to hold the same: a pure state machine.
+ * replicator - decides which replication message goes to which peer: a pure state machine.
  *
- * What happens goes in: peers that join and leave, the passing of time, and the fate of what was
- * sent. Messages to send come out. There is no thread, socket, clock or JSON in here; the worker
- * brings it together with libcurl, and the simulator with a seed. What peers say to *us* does not
- * pass through here: it is applied to the registry (registry_peers.h).
+ * The way of a replication message:
+ *   1. A request thread changes or renews a record. The shard adds the key to its dirty list and
+ *      the registry wakes the replication thread (registry_on_change).
+ *   2. replicator_drain_dirty takes the keys from the dirty lists and puts the latest record of
+ *      each into the outbox of every peer that is up (outbox.h).
+ *   3. replicator_next takes a batch out of an outbox and returns it as a struct message.
+ *   4. The peer client (peer_client.h) or the simulator sends it. The peer's handlers apply it to
+ *      their registry (registry_replication.h); nothing is forwarded.
+ *   5. The items of the response arrive by replicator_on_record, on_digests and on_health.
+ *   6. replicator_on_result receives the send result and frees the message. Retryable: the items
+ *      return to the outbox and are sent again after a backoff. Rejected: they are counted and
+ *      dropped; anti-entropy repairs what is missing.
  *
- * What it does for each peer:
- *   health       asks every health_interval_ms, and every second while the peer is down
- *   changes      at once, in batches of what is pending
- *   renewals     every batch_interval_ms, in batches that grow with what is pending
- *   repair       a renewal that the peer refuses is followed by the whole record
- *   failures     temporary: kept, retried with back-off and jitter; permanent: counted, dropped.
- *                More than max_retries in a row: the peer is down, and its outbox is dropped
- *   anti-entropy every anti_entropy_ms, and when a peer comes back: digests, then the keys of the
- *                buckets that differ, then the records that differ, both ways
- * and for this node: the snapshot it starts from, which it compares with every other peer before it
- * is ready; and the question to all peers before a lease ends.
+ * Schedule for each peer:
+ *   health        every health_interval_ms; every second while the peer is not ready
+ *   changes       at once; one message carries all that is pending, up to MESSAGE_ITEMS_MAX
+ *   renewals      every batch_interval_ms; the batch grows with the number of pending renewals
+ *   repair        the peer does not know a renewed record: the whole record follows
+ *   failures      more than max_retries in a row: the peer is down and its outbox is dropped
+ *   anti-entropy  every anti_entropy_ms and when the peer comes up: digests, then the keys of the
+ *                 buckets that differ, then the records that differ, in both directions
+ * For this node: bootstrap (the snapshot of one peer, then a comparison with every other ready
+ * peer) and lease checks (all peers are asked before a lease expires).
  *
- * At most one message of each kind is under way to a peer. Memory is bounded by the number of
- * instances, whatever a peer does. One thread at a time.
+ * The replicator has no thread, socket, clock or JSON. At most one message of a kind is in flight
+ * to a peer. Memory is bounded by the number of instances. One thread calls at a time.
  */
 #pragma once
 
@@ -31,16 +38,15 @@ enum {
     REPLICATOR_PEERS_MAX = 64,
     BACKOFF_MIN_MS = 100,
     BACKOFF_MAX_MS = 10000,
-    DOWN_PROBE_MS = 1000, /* a peer that is down is asked for its health so often */
-    QUESTION_TIMEOUT_MS = 500,
-    QUESTION_LOOK_MS = 100, /* so often it is looked whether a lease has ended */
-    START_COMPARE_MS =
-        5000, /* a node with a snapshot waits no longer for the comparison with all */
+    DOWN_PROBE_MS = 1000, /* interval of health messages to a peer that is down */
+    LEASE_CHECK_TIMEOUT_MS = 500,
+    LEASE_CHECK_INTERVAL_MS = 100, /* how often the registry is asked for due leases */
+    BOOTSTRAP_COMPARE_MS = 5000,   /* limit for the comparisons after the snapshot */
     MESSAGE_ITEMS_MAX = 10000,
-    MESSAGE_BYTES_MAX = 1024 * 1024, /* of instances in one message */
-    SYNC_BUCKETS_MAX = 128,          /* that are compared in one message */
-    SYNC_FETCH_MAX = 10000, /* records that are fetched after it; the rest in the next round */
-    FETCH_ITEMS_MAX = 1000, /* of them in one message */
+    MESSAGE_BYTES_MAX = 1024 * 1024, /* of the instances in one message */
+    ANTI_ENTROPY_BUCKETS_MAX = 128,  /* buckets in one MESSAGE_LIST */
+    ANTI_ENTROPY_FETCH_MAX = 10000,  /* records fetched in one round */
+    FETCH_ITEMS_MAX = 1000,          /* records in one MESSAGE_FETCH */
 };
 
 struct replicator_options {
@@ -53,49 +59,48 @@ struct replicator_options {
 };
 
 enum message_kind {
-    MESSAGE_HEALTH,      /* how are you */
+    MESSAGE_HEALTH,      /* GET /health */
     MESSAGE_REGISTER,    /* items: registrations */
     MESSAGE_UNREGISTER,  /* items: keys */
-    MESSAGE_RENEW,       /* items: keys; the answer names those to send whole */
-    MESSAGE_LEASE_CHECK, /* items: keys; the answer names those that live there */
-    MESSAGE_DIGEST,      /* the answer is the peer's digests */
-    MESSAGE_LIST,        /* buckets; the answer is the peer's keys in them */
-    MESSAGE_FETCH,       /* items: keys; the answer is their records */
-    MESSAGE_SNAPSHOT,    /* the answer is everything, as a stream */
-    MESSAGE_GOODBYE,     /* this node leaves */
+    MESSAGE_RENEW,       /* items: keys; the response names those whose record the peer lacks */
+    MESSAGE_LEASE_CHECK, /* items: keys; the response names those with an active lease there */
+    MESSAGE_DIGEST,      /* the response is the peer's digests */
+    MESSAGE_LIST,        /* buckets; the response is the peer's keys in them */
+    MESSAGE_FETCH,       /* items: keys; the response is their records */
+    MESSAGE_SNAPSHOT,    /* the response is everything the peer holds, as a stream */
+    MESSAGE_GOODBYE,     /* this node shuts down */
     MESSAGE_KINDS,
 };
 
-/* A message belongs to whoever took it, until replicator_done takes it back. */
+/* Owned by the caller of replicator_next until it calls replicator_on_result or message_free. */
 struct message {
     enum message_kind kind;
-    uint32_t peer;       /* as given to replicator_join */
-    uint64_t timeout_ms; /* 0: the usual one */
+    uint32_t peer;       /* the number given to replicator_add_peer */
+    uint64_t timeout_ms; /* 0: the client's default */
     struct bucket_set buckets;
     struct peer_state *items;
     size_t count;
-    uint64_t sent_ms;    /* private to replica, like what follows */
-    uint64_t membership; /* of the peer when it was sent */
+    uint64_t sent_ms;    /* private to the replicator */
+    uint64_t membership; /* private to the replicator: the peer's membership when it was sent */
 };
 
-/* What became of a message. */
 enum send_result {
     SEND_DELIVERED,
-    SEND_RETRYABLE,     /* timeout, broken connection, 429, 503: worth another try */
-    SEND_UNREACHABLE,   /* connection refused: nobody is there */
-    SEND_REJECTED,      /* any other refusal: the same would be refused again */
-    SEND_TOO_LARGE,     /* 413: half of it may pass */
-    SEND_WRONG_CLUSTER, /* another cluster's node */
+    SEND_RETRYABLE,     /* timeout, broken connection, 408, 429, 5xx: sent again after a backoff */
+    SEND_UNREACHABLE,   /* connection refused: the peer is down */
+    SEND_REJECTED,      /* any other status: the same message would be rejected again */
+    SEND_TOO_LARGE,     /* 413: sent again in halves */
+    SEND_WRONG_CLUSTER, /* 403: the peer has another cluster id */
     SEND_RESULTS,
 };
 
 enum peer_health {
-    PEER_NEW, /* not yet asked */
+    PEER_NEW, /* no response yet */
     PEER_UP,
     PEER_DOWN,
-    PEER_WRONG_CLUSTER, /* it is of another cluster, or refuses us for that */
-    PEER_DUPLICATE_ID,  /* another process with our own node id */
-    PEER_SELF,          /* this very node: left out */
+    PEER_WRONG_CLUSTER, /* its cluster id differs from this node's */
+    PEER_DUPLICATE_ID,  /* another process with this node's id */
+    PEER_SELF,          /* this process itself: excluded */
 };
 
 struct replicator;
@@ -104,61 +109,62 @@ struct replicator;
 MUST_USE enum error replicator_create(const struct replicator_options *options,
                                       struct registry *registry, struct moment now,
                                       struct replicator **out);
-void replicator_free(struct replicator *replica);
+void replicator_free(struct replicator *replicator); /* takes NULL */
 
-/* --- what happens ----------------------------------------------------------------------------- */
+/* --- events ----------------------------------------------------------------------------------- */
 
-/* A peer by a number of the caller's, below REPLICATOR_PEERS_MAX. It must not be there yet, or
- * must. */
-void replicator_join(struct replicator *replica, uint32_t peer, struct moment now);
-void replicator_leave(struct replicator *replica, uint32_t peer);
+/* Adds or removes the peer with this number, which the caller chooses below REPLICATOR_PEERS_MAX.
+ * The number must be free, or in use. */
+void replicator_add_peer(struct replicator *replicator, uint32_t peer, struct moment now);
+void replicator_remove_peer(struct replicator *replicator, uint32_t peer);
 
-/* Takes up what the registry noted. Then, replicator_next: the next message to send now, or
- * NULL. Call
- * both, the latter until it is NULL, after each event, when registry_on_change tells of a change,
- * and when replicator_due_ms has come. */
-void replicator_gather(struct replicator *replica, struct moment now);
-struct message *replicator_next(struct replicator *replica, struct moment now);
-/* The monotonic time at which replicator_next may have something, if nothing happens before. */
-uint64_t replicator_due_ms(const struct replicator *replica, struct moment now);
+/* Moves the registry's dirty keys into the outboxes. */
+void replicator_drain_dirty(struct replicator *replicator, struct moment now);
+/* The next message to send; NULL: none now. Call replicator_drain_dirty, then this until it returns
+ * NULL: after each event, when registry_on_change calls, and at replicator_due_ms. */
+struct message *replicator_next(struct replicator *replicator, struct moment now);
+/* The monotonic time at which replicator_next may return a message without an earlier event. */
+uint64_t replicator_due_ms(const struct replicator *replicator, struct moment now);
 
-/* What the answer to a message said, item by item, before its fate. What an item means follows from
- * the kind of the message. */
-void replicator_on_record(struct replicator *replica, const struct message *message,
+/* One item of a response; called before replicator_on_result. Its meaning follows from the kind of
+ * the message. */
+void replicator_on_record(struct replicator *replicator, const struct message *message,
                           const struct wire_record *record, struct moment now);
-void replicator_on_digests(struct replicator *replica, const struct message *message,
+void replicator_on_digests(struct replicator *replicator, const struct message *message,
                            const uint64_t digests[DIGEST_BUCKETS], struct moment now);
-struct health_answer {
-    bool is_self;          /* the very process */
-    bool has_our_name;     /* our node id, but not us */
-    bool is_wrong_cluster; /* another cluster's id */
-    bool is_legacy;        /* an older Artemis: it knows no versions, digests or questions */
+struct health_response {
+    bool is_self;          /* the response comes from this process */
+    bool has_own_node_id;  /* another process with this node's id */
+    bool is_wrong_cluster; /* another cluster id */
+    bool is_legacy;        /* an older Artemis: no stamps, no digests, no lease checks */
     bool is_ready;         /* it serves discovery */
     bool is_leaving;       /* it is draining */
-    uint64_t clock_ms;     /* of its versions; 0: it did not say */
+    uint64_t clock_ms;     /* its HLC; 0: not sent */
 };
-void replicator_on_health(struct replicator *replica, const struct message *message,
-                          const struct health_answer *health, struct moment now);
-void replicator_drop_message(struct message *message); /* one that has no fate any more */
-/* The fate of a message; frees it. A snapshot was delivered only if its end marker was read. */
-void replicator_done(struct replicator *replica, struct message *message, enum send_result fate,
-                     struct moment now);
-/* A peer said itself that it leaves: nothing more is sent until it answers again. */
-void replicator_peer_leaves(struct replicator *replica, uint32_t peer, struct moment now);
+void replicator_on_health(struct replicator *replicator, const struct message *message,
+                          const struct health_response *health, struct moment now);
+/* The send result of a message; frees it. A snapshot counts as delivered only if its end marker
+ * was read. */
+void replicator_on_result(struct replicator *replicator, struct message *message,
+                          enum send_result result, struct moment now);
+void message_free(struct message *message); /* one that gets no result any more */
+/* The peer announced its shutdown: nothing is sent until its next health response. */
+void replicator_on_goodbye(struct replicator *replicator, uint32_t peer, struct moment now);
 
 /* --- this node -------------------------------------------------------------------------------- */
 
-/* True once it holds what the cluster holds, or every peer was tried and none had data. */
-bool replicator_is_ready(const struct replicator *replica);
-/* From now on all that is pending leaves at once, and nothing is compared any more. */
-void replicator_drain(struct replicator *replica);
-/* Nothing is pending or under way to a peer that is up. */
-bool replicator_is_idle(const struct replicator *replica);
+/* True once this node holds what the cluster holds, or every peer was tried and none had data. */
+bool replicator_is_ready(const struct replicator *replicator);
+/* Before a shutdown: pending changes and renewals are sent at once, anti-entropy stops, and each
+ * peer gets a goodbye. */
+void replicator_flush(struct replicator *replicator);
+/* True when nothing is pending or in flight to a peer that is up. */
+bool replicator_is_idle(const struct replicator *replicator);
 
-/* --- what operators see ----------------------------------------------------------------------- */
+/* --- status ----------------------------------------------------------------------------------- */
 
 enum { LAG_BOUNDS = 13 };
-extern const uint64_t lag_bounds_ms[LAG_BOUNDS]; /* upper bounds; a last one is infinite */
+extern const uint64_t lag_bounds_ms[LAG_BOUNDS]; /* upper bounds; one more bucket is unbounded */
 
 struct peer_view {
     bool joined;
@@ -168,25 +174,26 @@ struct peer_view {
     uint32_t failures; /* in a row */
     uint64_t backlog;  /* keys in its outbox */
     uint64_t outbox_bytes;
-    uint64_t oldest_ms;   /* how long the oldest change or renewal has been waiting */
-    uint64_t last_lag_ms; /* of what was last delivered: from the change to the answer */
-    uint64_t heard_ms;    /* monotonic: the last answer; 0: never */
-    uint64_t compared_ms; /* monotonic: the last comparison that ended; 0: never */
-    uint32_t differing;   /* buckets that differed then */
-    /* since the start */
+    uint64_t oldest_ms;        /* age of the oldest pending change or renewal */
+    uint64_t last_lag_ms;      /* of the last delivered item: from the change to the response */
+    uint64_t last_response_ms; /* monotonic; 0: never */
+    uint64_t compared_ms;      /* monotonic: the last complete anti-entropy round; 0: never */
+    uint32_t differing;        /* buckets that differed in it */
+    /* counters since the start */
     uint64_t sent[MESSAGE_KINDS], delivered[MESSAGE_KINDS];
-    uint64_t failed[SEND_RESULTS]; /* by fate */
-    uint64_t items[MESSAGE_KINDS]; /* that were in the messages sent */
+    uint64_t failed[SEND_RESULTS];
+    uint64_t items[MESSAGE_KINDS]; /* in the messages sent */
     uint64_t items_dropped, repairs;
     uint64_t lag[LAG_BOUNDS + 1], lag_sum_ms;
 };
-void replicator_view(const struct replicator *replica, uint32_t peer, struct moment now,
+void replicator_view(const struct replicator *replicator, uint32_t peer, struct moment now,
                      struct peer_view *view);
 
 struct replicator_stats {
-    uint64_t questions, refuted, settled; /* leases asked about, kept alive, ended */
-    uint64_t rounds, differences;         /* of anti-entropy */
-    uint64_t fetched;                     /* records taken over from peers by it */
-    uint64_t snapshot_records, started_in_ms;
+    uint64_t lease_checks, refuted, confirmed; /* leases checked, kept, expired */
+    uint64_t rounds, differences;              /* of anti-entropy; buckets that differed */
+    uint64_t fetched;                          /* records taken from peers by anti-entropy */
+    uint64_t snapshot_records;                 /* taken from the snapshot */
+    uint64_t bootstrap_ms;                     /* from the start until ready */
 };
-void replicator_stats(const struct replicator *replica, struct replicator_stats *stats);
+void replicator_stats(const struct replicator *replicator, struct replicator_stats *stats);

@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What was noted in the registry, on its way to the peers.
+ * Changes and renewals: from the dirty lists of the registry into the outboxes, from there into
+ * messages, and back into the outbox when a message failed.
  */
 #include "artemis-server/replication/replicator_internal.h"
 
 const uint64_t lag_bounds_ms[LAG_BOUNDS] = {1,   2,   5,   10,   20,   50,   100,
                                             150, 200, 500, 1000, 5000, 30000};
 
-/* --- gathering -------------------------------------------------------------------------------- */
+/* --- from the dirty lists to the outboxes ----------------------------------------------------- */
 
-/* A peer that cannot be told for lack of memory is compared with instead. */
-static void tell_peer(struct peer *peer, struct peer_state state, enum outbox_queue queue)
+/* Without memory the record is left to anti-entropy. */
+static void add_to_outbox(struct peer *peer, struct peer_state state, enum outbox_queue queue)
 {
     instance_ref(state.instance);
     if (outbox_put(&peer->outbox, &state, queue)) {
         peer_state_drop(&state);
         peer->view.items_dropped++;
-        peer->sync.next_ms = 0;
+        peer->round.next_ms = 0;
     }
 }
 
@@ -27,38 +28,38 @@ static enum outbox_queue queue_of(const struct peer_state *state)
 
 typedef size_t take_states(struct registry *registry, struct peer_state *out, size_t max);
 
-static void gather(struct replicator *replica, take_states *take, bool renewals)
+static void drain(struct replicator *replicator, take_states *take, bool renewals)
 {
     struct peer_state states[256];
     size_t count;
-    while ((count = take(replica->registry, states, 256))) {
+    while ((count = take(replicator->registry, states, 256))) {
         for (uint32_t p = 0; p < REPLICATOR_PEERS_MAX; p++) {
-            struct peer *peer = &replica->peers[p];
+            struct peer *peer = &replicator->peers[p];
             if (!peer->joined || peer->health != PEER_UP)
                 continue;
             for (size_t i = 0; i < count; i++)
-                tell_peer(peer, states[i], renewals ? QUEUE_RENEW : queue_of(&states[i]));
+                add_to_outbox(peer, states[i], renewals ? QUEUE_RENEW : queue_of(&states[i]));
         }
         for (size_t i = 0; i < count; i++)
             peer_state_drop(&states[i]);
     }
 }
 
-void replicator_gather(struct replicator *replica, struct moment now)
+void replicator_drain_dirty(struct replicator *replicator, struct moment now)
 {
-    gather(replica, registry_take_changes, false);
-    if (now.mono_ms >= replica->renew_due_ms || replica->draining) {
-        gather(replica, registry_take_renewals, true);
-        replica->renew_due_ms = now.mono_ms + replica->options.batch_interval_ms;
+    drain(replicator, registry_take_changes, false);
+    if (now.mono_ms >= replicator->renew_due_ms || replicator->flushing) {
+        drain(replicator, registry_take_renewals, true);
+        replicator->renew_due_ms = now.mono_ms + replicator->options.batch_interval_ms;
     }
-    question_gather(replica, now);
+    lease_check_drain(replicator, now);
 }
 
-void batch_repair(struct replicator *replica, struct peer *peer, struct slice packed_key)
+void batch_repair(struct replicator *replicator, struct peer *peer, struct slice packed_key)
 {
     struct peer_state state;
-    if (!registry_read(replica->registry, packed_key, &state))
-        return; /* it has gone meanwhile */
+    if (!registry_read(replicator->registry, packed_key, &state))
+        return; /* it was removed meanwhile */
     state.is_repair = true;
     peer->view.repairs++;
     if (!outbox_put(&peer->outbox, &state, queue_of(&state)))
@@ -87,9 +88,9 @@ static enum outbox_queue queue_of_kind(enum message_kind kind)
     }
 }
 
-/* How much one message takes. That of renewals doubles while more is pending than it takes, so that
- * load makes messages larger, not more; and comes down again. */
-static uint32_t batch_size(const struct replicator *replica, struct peer *peer,
+/* The number of items of the next message. For renewals it doubles while more are pending than fit,
+ * so load makes messages larger instead of more frequent; it shrinks again afterwards. */
+static uint32_t batch_size(const struct replicator *replicator, struct peer *peer,
                            enum outbox_queue queue)
 {
     uint32_t pending = outbox_count(&peer->outbox, queue);
@@ -99,26 +100,26 @@ static uint32_t batch_size(const struct replicator *replica, struct peer *peer,
         peer->renew_batch *= 2;
     else if (pending < peer->renew_batch / 4)
         peer->renew_batch /= 2;
-    if (peer->renew_batch < replica->options.batch_size)
-        peer->renew_batch = replica->options.batch_size;
+    if (peer->renew_batch < replicator->options.batch_size)
+        peer->renew_batch = replicator->options.batch_size;
     if (peer->renew_batch > peer->register_batch)
         peer->renew_batch = peer->register_batch;
     return pending < peer->renew_batch ? pending : peer->renew_batch;
 }
 
-struct message *batch_next(struct replicator *replica, struct peer *peer, struct moment now)
+struct message *batch_next(struct replicator *replicator, struct peer *peer, struct moment now)
 {
     static const enum outbox_queue order[] = {QUEUE_UNREGISTER, QUEUE_REGISTER, QUEUE_RENEW};
-    /* Without versions, what comes last wins: one after the other. */
-    if (peer->is_legacy && peer_is_being_told(peer))
+    /* A legacy peer knows no stamps: the last message wins, so messages go one at a time. */
+    if (peer->is_legacy && peer_has_update_in_flight(peer))
         return NULL;
     for (size_t i = 0; i < QUEUE_COUNT; i++) {
         enum outbox_queue queue = order[i];
         enum message_kind kind = kind_of_queue[queue];
-        if (peer->under_way[kind] || outbox_count(&peer->outbox, queue) == 0)
+        if (peer->in_flight[kind] || outbox_count(&peer->outbox, queue) == 0)
             continue;
-        uint32_t max = batch_size(replica, peer, queue);
-        struct message *message = replicator_message(replica, peer, kind, max, now);
+        uint32_t max = batch_size(replicator, peer, queue);
+        struct message *message = message_create(replicator, peer, kind, max, now);
         if (!message)
             return NULL;
         message->count = outbox_take(&peer->outbox, queue, message->items, max, MESSAGE_BYTES_MAX);
@@ -128,9 +129,9 @@ struct message *batch_next(struct replicator *replica, struct peer *peer, struct
     return NULL;
 }
 
-/* --- what came of it -------------------------------------------------------------------------- */
+/* --- results ---------------------------------------------------------------------------------- */
 
-static void measure(struct peer *peer, const struct message *message, struct moment now)
+static void measure_lag(struct peer *peer, const struct message *message, struct moment now)
 {
     for (size_t i = 0; i < message->count; i++) {
         const struct peer_state *state = &message->items[i];
@@ -153,28 +154,28 @@ static void put_back(struct peer *peer, struct message *message)
             continue;
         peer_state_drop(&message->items[i]);
         peer->view.items_dropped++;
-        peer->sync.next_ms = 0;
+        peer->round.next_ms = 0;
     }
-    message->count = 0; /* their references have moved */
+    message->count = 0; /* the outbox owns the references now */
 }
 
-void batch_done(struct replicator *replica, struct peer *peer, struct message *message,
-                enum send_result fate, struct moment now)
+void batch_on_result(struct replicator *replicator, struct peer *peer, struct message *message,
+                     enum send_result result, struct moment now)
 {
-    (void)replica;
-    if (fate == SEND_DELIVERED) {
-        measure(peer, message, now);
+    (void)replicator;
+    if (result == SEND_DELIVERED) {
+        measure_lag(peer, message, now);
         if (peer->register_batch < MESSAGE_ITEMS_MAX)
-            peer->register_batch++; /* back to larger messages, slowly */
+            peer->register_batch++; /* grows again slowly */
         return;
     }
     bool is_down = peer->health != PEER_UP;
-    bool again = fate == SEND_RETRYABLE || (fate == SEND_TOO_LARGE && message->count > 1);
-    if (is_down || !again) {
+    bool retry = result == SEND_RETRYABLE || (result == SEND_TOO_LARGE && message->count > 1);
+    if (is_down || !retry) {
         peer->view.items_dropped += message->count;
-        return; /* a peer that is down is compared with when it comes back */
+        return; /* anti-entropy brings a peer that was down up to date */
     }
-    if (fate == SEND_TOO_LARGE)
+    if (result == SEND_TOO_LARGE)
         peer->register_batch = (uint32_t)(message->count / 2);
     put_back(peer, message);
 }

@@ -1,70 +1,71 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * replicator_internal - what the files of the replica share. Not for other rooms.
+ * replicator_internal - what the files of the replicator share. Not for other modules.
  *
- *   replica.c         peers, their health and circuit, and which message comes next
- *   replicator_batch.c   what was noted, on its way to the peers
- *   replicator_sync.c    anti-entropy
- *   replicator_node.c    this node: how it starts, and what it asks before a lease ends
+ *   replicator.c              peers, their health, failures and backoff, and the order of messages
+ *   replicator_batch.c        changes and renewals: from the dirty lists to the peers
+ *   anti_entropy.c            the comparison with a peer
+ *   replicator_bootstrap.c    from the start until this node is ready
+ *   replicator_lease_check.c  asks the peers before a lease expires
  */
 #pragma once
 
 #include "artemis-server/replication/outbox.h"
 #include "artemis-server/replication/replicator.h"
 
-enum sync_step { SYNC_IDLE, SYNC_DIGEST, SYNC_LIST, SYNC_FETCH };
+/* An anti-entropy round with one peer. */
+enum round_step { ROUND_IDLE, ROUND_DIGEST, ROUND_LIST, ROUND_FETCH };
 
-/* A comparison with one peer. */
-struct sync {
-    enum sync_step step;
-    uint64_t next_ms;         /* when the next one is due */
-    struct bucket_set differ; /* buckets yet to be listed */
-    uint32_t differing;       /* how many differed at first */
-    struct peer_state *mine;  /* what we hold in the buckets that are being listed, by key */
-    size_t mine_count;
-    bool *seen;                /* which of them the peer has named */
-    bool mine_failed;          /* out of memory: the round is given up */
-    struct peer_state *wanted; /* keys to fetch */
-    size_t wanted_count;
-    size_t wanted_capacity;
+struct round {
+    enum round_step step;
+    uint64_t next_ms;         /* when the next round is due */
+    struct bucket_set differ; /* buckets that differ and are not listed yet */
+    uint32_t differing;       /* number of buckets that differed in the digests */
+    struct peer_state *own;   /* this node's records in the buckets being listed, sorted by key */
+    size_t own_count;
+    bool *seen;                  /* which of them the peer listed */
+    bool own_failed;             /* out of memory: the round ends */
+    struct peer_state *to_fetch; /* keys */
+    size_t to_fetch_count;
+    size_t to_fetch_capacity;
 };
 
 struct peer {
     bool joined;
-    uint64_t membership; /* counts joins: the fate of older messages is of no interest */
+    uint64_t membership; /* counts joins: results of an earlier membership are ignored */
     enum peer_health health;
     bool is_ready;
     bool is_legacy;
-    bool under_way[MESSAGE_KINDS];
+    bool in_flight[MESSAGE_KINDS];
     uint64_t health_due_ms;
-    uint32_t failures;
-    uint64_t failed_ms; /* when the last one that counts came */
-    uint64_t retry_ms;
-    uint32_t renew_batch;    /* renewals in one message; follows what is pending */
-    uint32_t register_batch; /* halved when the peer finds a message too large */
-    bool said_goodbye;
-    bool snapshot_tried; /* this node has all it can get from it */
+    uint32_t failures;       /* in a row */
+    uint64_t failed_ms;      /* time of the last counted failure */
+    uint64_t retry_ms;       /* end of the backoff; nothing but health is sent before */
+    uint32_t renew_batch;    /* renewals per message; adapts to the number of pending ones */
+    uint32_t register_batch; /* registrations per message; halved after SEND_TOO_LARGE */
+    bool goodbye_sent;
+    bool snapshot_tried; /* its snapshot was read or cannot be had */
     uint32_t snapshot_failures;
     struct outbox outbox;
-    struct sync sync;
-    struct peer_view view; /* its counters; the rest is filled in when it is asked for */
+    struct round round;
+    struct peer_view view; /* counters; replicator_view fills in the rest */
 };
 
-/* A change or a renewal is under way to it. */
-static inline bool peer_is_being_told(const struct peer *peer)
+/* Whether a change or a renewal is in flight to the peer. */
+static inline bool peer_has_update_in_flight(const struct peer *peer)
 {
-    return peer->under_way[MESSAGE_REGISTER] || peer->under_way[MESSAGE_UNREGISTER] ||
-           peer->under_way[MESSAGE_RENEW];
+    return peer->in_flight[MESSAGE_REGISTER] || peer->in_flight[MESSAGE_UNREGISTER] ||
+           peer->in_flight[MESSAGE_RENEW];
 }
 
-/* Leases that have ended here, and that peers are asked about. */
-struct question {
+/* Due leases whose expiry the peers are to confirm. */
+struct lease_check {
     struct peer_state *items;
-    size_t count;      /* 0: none is open */
-    bool is_too_large; /* a peer would not read so many at once */
-    uint64_t opened_ms;
-    uint64_t to_ask; /* bits: the peers that have yet to be asked */
-    uint64_t asked;  /* bits: the peers that have yet to answer */
+    size_t count;      /* 0: no check is open */
+    bool is_too_large; /* a peer answered 413 */
+    uint64_t started_ms;
+    uint64_t unsent;     /* bit set of peers to which it was not sent yet */
+    uint64_t unanswered; /* bit set of peers that have not responded yet */
 };
 
 struct replicator {
@@ -72,60 +73,70 @@ struct replicator {
     struct registry *registry;
     uint64_t random;
     struct moment started;
-    uint64_t renew_due_ms; /* when renewals are taken up again */
-    uint32_t next_peer;    /* who is served first */
-    uint64_t snapshot_ms;  /* when it had one; 0: not yet */
+    uint64_t renew_due_ms; /* when dirty renewals are drained next */
+    uint32_t next_peer;    /* where replicator_next starts: round robin */
+    uint64_t snapshot_ms;  /* when the snapshot was complete; 0: not yet */
     bool ready;
-    bool draining;
-    struct question question;
-    uint32_t question_max; /* leases in one; halved when a peer finds it too large */
+    bool flushing;
+    struct lease_check lease_check;
+    uint32_t lease_check_max; /* leases per check; halved after SEND_TOO_LARGE */
     struct peer peers[REPLICATOR_PEERS_MAX];
     struct replicator_stats stats;
 };
 
-/* --- replica.c --- */
-uint64_t replicator_random(struct replicator *replica, uint64_t below);
-uint32_t replicator_number(const struct replicator *replica, const struct peer *peer);
-/* A message for a peer, its kind marked as under way; NULL: out of memory. */
-struct message *replicator_message(struct replicator *replica, struct peer *peer,
-                                   enum message_kind kind, size_t items_max, struct moment now);
+/* --- replicator.c ----------------------------------------------------------------------------- */
+uint64_t replicator_random(struct replicator *replicator, uint64_t below);
+uint32_t replicator_peer_number(const struct replicator *replicator, const struct peer *peer);
+/* A message for a peer; marks its kind as in flight. NULL: out of memory. */
+struct message *message_create(struct replicator *replicator, struct peer *peer,
+                               enum message_kind kind, size_t items_max, struct moment now);
 
-/* --- replicator_batch.c --- */
-struct message *batch_next(struct replicator *replica, struct peer *peer, struct moment now);
-void batch_done(struct replicator *replica, struct peer *peer, struct message *message,
-                enum send_result fate, struct moment now);
-/* Tells a peer what is known here of a key, as it is now: it lacks that, or has something older. */
-void batch_repair(struct replicator *replica, struct peer *peer, struct slice packed_key);
+/* --- replicator_batch.c ----------------------------------------------------------------------- */
+struct message *batch_next(struct replicator *replicator, struct peer *peer, struct moment now);
+void batch_on_result(struct replicator *replicator, struct peer *peer, struct message *message,
+                     enum send_result result, struct moment now);
+/* Puts the current record of a key into the peer's outbox: the peer lacks it or has an older
+ * one. */
+void batch_repair(struct replicator *replicator, struct peer *peer, struct slice packed_key);
 
-/* --- replicator_sync.c --- */
-struct message *sync_next(struct replicator *replica, struct peer *peer, struct moment now);
-/* When the next round may begin; UINT64_MAX: not before something else happens. */
-uint64_t sync_due_ms(const struct replicator *replica, const struct peer *peer);
-void sync_told(struct replicator *replica, struct peer *peer, const struct message *message,
-               const struct wire_record *record, struct moment now);
-void sync_told_digests(struct replicator *replica, struct peer *peer,
-                       const uint64_t digests[DIGEST_BUCKETS]);
-void sync_done(struct replicator *replica, struct peer *peer, const struct message *message,
-               enum send_result fate, struct moment now);
-void sync_reset(struct sync *sync);
+/* --- anti_entropy.c --------------------------------------------------------------------------- */
+struct message *anti_entropy_next(struct replicator *replicator, struct peer *peer,
+                                  struct moment now);
+/* When the next round may start; UINT64_MAX: only after another event. */
+uint64_t anti_entropy_due_ms(const struct replicator *replicator, const struct peer *peer);
+void anti_entropy_on_record(struct replicator *replicator, struct peer *peer,
+                            const struct message *message, const struct wire_record *record,
+                            struct moment now);
+void anti_entropy_on_digests(struct replicator *replicator, struct peer *peer,
+                             const uint64_t digests[DIGEST_BUCKETS]);
+void anti_entropy_on_result(struct replicator *replicator, struct peer *peer,
+                            const struct message *message, enum send_result result,
+                            struct moment now);
+/* Ends the round without a result; keeps next_ms. */
+void round_reset(struct round *round);
 
-/* --- replicator_node.c --- */
-struct message *start_next(struct replicator *replica, struct peer *peer, struct moment now);
-void start_told(struct replicator *replica, const struct wire_record *record, struct moment now);
-void start_done(struct replicator *replica, struct peer *peer, enum send_result fate,
-                struct moment now);
-/* Ready, when nobody is left to learn from. */
-void start_check(struct replicator *replica, struct moment now);
-/* When it stops to compare before it is ready; UINT64_MAX: it does not. */
-uint64_t start_deadline_ms(const struct replicator *replica);
-struct message *question_next(struct replicator *replica, struct peer *peer, struct moment now);
-void question_gather(struct replicator *replica, struct moment now);
-void question_told(struct replicator *replica, const struct wire_record *record, struct moment now);
-/* A peer has answered, or will not. */
-void question_closed(struct replicator *replica, struct peer *peer, struct moment now);
-/* What was asked of it has its fate; perhaps in an earlier question, which is of no interest. What
- * it finds too large is asked again in halves. */
-void question_done(struct replicator *replica, struct peer *peer, bool too_large,
-                   struct moment now);
-/* A peer is no member any more: nobody waits for it, from the next question_gather on. */
-void question_forget(struct replicator *replica, const struct peer *peer);
+/* --- replicator_bootstrap.c ------------------------------------------------------------------- */
+struct message *bootstrap_next(struct replicator *replicator, struct peer *peer, struct moment now);
+void bootstrap_on_record(struct replicator *replicator, const struct wire_record *record,
+                         struct moment now);
+void bootstrap_on_result(struct replicator *replicator, struct peer *peer, enum send_result result,
+                         struct moment now);
+/* Makes this node ready when no peer is left to copy from or to compare with. */
+void bootstrap_check_ready(struct replicator *replicator, struct moment now);
+/* When this node becomes ready without further comparisons; UINT64_MAX: no limit now. */
+uint64_t bootstrap_deadline_ms(const struct replicator *replicator);
+
+/* --- replicator_lease_check.c ----------------------------------------------------------------- */
+struct message *lease_check_next(struct replicator *replicator, struct peer *peer,
+                                 struct moment now);
+/* Ends a check that every peer has answered, and starts the next with the leases that are due. */
+void lease_check_drain(struct replicator *replicator, struct moment now);
+void lease_check_on_record(struct replicator *replicator, const struct wire_record *record,
+                           struct moment now);
+/* A lease check to this peer has its result. Results of an earlier check are ignored. */
+void lease_check_on_result(struct replicator *replicator, struct peer *peer, bool too_large,
+                           struct moment now);
+/* The peer will not respond. */
+void lease_check_close_peer(struct replicator *replicator, struct peer *peer, struct moment now);
+/* The peer is no member any more: the check does not wait for it, from the next drain on. */
+void lease_check_forget_peer(struct replicator *replicator, const struct peer *peer);

@@ -28,7 +28,7 @@ route_handler handle_lookup;
 /* handlers_websocket.c */
 route_handler handle_websocket;
 
-/* handlers_replication.c, handlers_compare.c */
+/* handlers_replication.c, handlers_peer_queries.c */
 route_handler handle_peer_register;
 route_handler handle_peer_heartbeat;
 route_handler handle_peer_unregister;

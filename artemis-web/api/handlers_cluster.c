@@ -174,15 +174,15 @@ static void write_peer(struct json_writer *w, const struct peer_status *peer, st
     named_u64(w, "lag_ms", view->backlog ? view->oldest_ms : view->last_lag_ms);
     named_u64(w, "backlog", view->backlog);
     named_u64(w, "failures", view->failures);
-    write_ago(w, "heard_ms_ago", view->heard_ms, now.mono_ms);
+    write_ago(w, "heard_ms_ago", view->last_response_ms, now.mono_ms);
     if (view->compared_ms) {
         write_ago(w, "compared_ms_ago", view->compared_ms, now.mono_ms);
         named_u64(w, "digests_differing", view->differing);
     }
-    if (peer->problem[0]) {
-        named_string(w, "last_error", peer->problem);
+    if (peer->last_error[0]) {
+        named_string(w, "last_error", peer->last_error);
         jw_name(w, "last_error_time");
-        jw_rfc3339(w, peer->problem_wall_ms);
+        jw_rfc3339(w, peer->last_error_wall_ms);
     }
     jw_close(w, '}');
 }

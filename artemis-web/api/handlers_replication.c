@@ -51,7 +51,7 @@ static void note_leaving(const struct request *request)
     const char *state = request_header(request, state_header);
     const char *node = request_header(request, node_header);
     if (state && node && strcmp(state, "draining") == 0)
-        engine_peer_leaves(request->engine, node);
+        engine_on_peer_goodbye(request->engine, node);
 }
 
 /* --- what it says ----------------------------------------------------------------------------- */

@@ -7,12 +7,12 @@
 
 /* clang-format off */
 #define NODE_METRICS(X) \
-    X("artemis_bootstrap_seconds",              "gauge",   (double)stats.started_in_ms / 1e3,  "From the start until this node was ready.") \
+    X("artemis_bootstrap_seconds",              "gauge",   (double)stats.bootstrap_ms / 1e3,  "From the start until this node was ready.") \
     X("artemis_bootstrap_records",              "gauge",   (double)stats.snapshot_records, "Records it had from a peer when it was ready.") \
     X("artemis_anti_entropy_rounds_total",      "counter", (double)stats.rounds,       "Comparisons with peers that came to their end.") \
     X("artemis_anti_entropy_differences_total", "counter", (double)stats.differences,  "Digests that differed in them.") \
     X("artemis_anti_entropy_fetched_total",     "counter", (double)stats.fetched,      "Records taken over from peers by them.") \
-    X("artemis_refutation_questions_total",     "counter", (double)stats.questions,    "Ended leases that peers were asked about.") \
+    X("artemis_refutation_questions_total",     "counter", (double)stats.lease_checks,    "Ended leases that peers were asked about.") \
     X("artemis_refutations_total",              "counter", (double)stats.refuted,      "Leases that a peer knew to be alive.") \
     X("artemis_tombstones",                     "gauge",   (double)registry.tombstones, "Unregistered keys that are remembered.") \
     X("artemis_renewals_by_peers_total",        "counter", (double)registry.renewed_by_peers, "Leases moved by what a peer said.")
@@ -158,7 +158,7 @@ static void write_node_metrics(struct engine *engine, struct text *out)
 {
     struct replicator_stats stats;
     struct registry_stats registry;
-    replication_thread_stats(engine->worker, &stats);
+    replication_thread_stats(engine->replication, &stats);
     registry_stats(engine->registry, &registry);
 #define X(name, type, value, sentence)                                                             \
     write_head(out, name, type, sentence);                                                         \
@@ -169,7 +169,7 @@ static void write_node_metrics(struct engine *engine, struct text *out)
 
 void metrics_write_peers(struct engine *engine, struct text *out)
 {
-    if (!engine->worker)
+    if (!engine->replication)
         return;
     struct peer_status *peers = malloc(MEMBERS_MAX * sizeof(*peers));
     if (!peers) {

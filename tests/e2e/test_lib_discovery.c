@@ -8,8 +8,8 @@
 
 #include "tests/support/calls.h"
 #include "tests/support/cluster.h"
-#include "tests/support/told.h"
 #include "tests/support/wait.h"
+#include "tests/support/watch_log.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -21,7 +21,7 @@ enum { TIMEOUT_MS = 20000 };
 static struct server_process server;
 static struct http *http;
 static struct artemis_client *client;
-static struct told told;
+static struct watch_log told;
 
 static void open_client(const char *servers)
 {
@@ -38,7 +38,7 @@ static int start(void **state)
     server_process_start(&server, NULL, NULL);
     http = http_new(server.port);
     open_client(server.url);
-    told_begin(&told);
+    watch_log_init(&told);
     return 0;
 }
 
@@ -48,7 +48,7 @@ static int stop(void **state)
     assert_int_equal(artemis_close(client, 0, NULL), ARTEMIS_OK);
     http_free(http);
     server_process_stop(&server);
-    told_end(&told);
+    watch_log_free(&told);
     return 0;
 }
 
@@ -92,7 +92,8 @@ static struct artemis_watch *watch(const char *service_id, unsigned flags)
 {
     struct artemis_watch *watch = NULL;
     struct artemis_problem problem = {.text = ""};
-    if (artemis_watch(client, service_id, flags, told_change, &told, TIMEOUT_MS, &watch, &problem))
+    if (artemis_watch(client, service_id, flags, watch_log_on_change, &told, TIMEOUT_MS, &watch,
+                      &problem))
         fail_msg("%s", problem.text);
     return watch;
 }
@@ -229,11 +230,11 @@ static void changes_are_told_as_they_come(void **state)
                          "shop", "s-1"),
                200);
     unregister(http, "shop", "s-2");
-    told_wait(&told, "+s-2 ~s-1 -s-2 ");
+    watch_log_wait(&told, "+s-2 ~s-1 -s-2 ");
     artemis_unwatch(of_shop);
     call_register(http, "shop", "s-9");
     wait_discovered("shop", 1, false);
-    told_check(&told, "+s-2 ~s-1 -s-2 ");
+    watch_log_check(&told, "+s-2 ~s-1 -s-2 ");
 }
 
 static void who_wants_is_told_what_is_there_first(void **state)
@@ -241,12 +242,12 @@ static void who_wants_is_told_what_is_there_first(void **state)
     (void)state;
     call_register(http, "shop", "s-1");
     struct artemis_watch *first = watch("shop", ARTEMIS_WATCH_CURRENT);
-    told_wait(&told, "+s-1 ");
+    watch_log_wait(&told, "+s-1 ");
     struct artemis_watch *second = watch("shop", ARTEMIS_WATCH_CURRENT);
-    told_wait(&told, "+s-1 +s-1 ");
+    watch_log_wait(&told, "+s-1 +s-1 ");
     artemis_unwatch(second);
     call_register(http, "shop", "s-2");
-    told_wait(&told, "+s-1 +s-1 +s-2 ");
+    watch_log_wait(&told, "+s-1 +s-1 +s-2 ");
     artemis_unwatch(first);
 }
 
@@ -257,12 +258,12 @@ static void everything_is_watched_with_a_star(void **state)
     struct artemis_watch *of_shop = watch("shop", 0);
     call_register(http, "a", "a-1");
     call_register(http, "b", "b-1");
-    told_wait(&told, "+a-1 +b-1 ");
-    told_forget(&told);
+    watch_log_wait(&told, "+a-1 +b-1 ");
+    watch_log_clear(&told);
     call_register(http, "shop", "s-1"); /* told to both, once to each */
-    told_wait(&told, "+s-1 +s-1 ");
+    watch_log_wait(&told, "+s-1 +s-1 ");
     unregister(http, "a", "a-1");
-    told_wait(&told, "+s-1 +s-1 -a-1 ");
+    watch_log_wait(&told, "+s-1 +s-1 -a-1 ");
     artemis_unwatch(of_all);
     artemis_unwatch(of_shop);
 }
@@ -287,19 +288,19 @@ static void restart_is_told_as_what_it_changed(void **state)
                200);
     wait_discovered("shop", 2, false);
     call_register(http, "shop", "s-5"); /* after all of it */
-    told_wait_count(&told, 4);
+    watch_log_wait_count(&told, 4);
     /* Whether the client came before or after the registration: in the end it knows what is, and
      * each step was told. */
     struct artemis_watch *check = NULL;
-    struct told now;
-    told_begin(&now);
-    assert_int_equal(artemis_watch(client, "shop", ARTEMIS_WATCH_CURRENT, told_change, &now,
+    struct watch_log now;
+    watch_log_init(&now);
+    assert_int_equal(artemis_watch(client, "shop", ARTEMIS_WATCH_CURRENT, watch_log_on_change, &now,
                                    TIMEOUT_MS, &check, NULL),
                      ARTEMIS_OK);
-    told_wait(&now, "+s-1 +s-2 +s-4 +s-5 ");
+    watch_log_wait(&now, "+s-1 +s-2 +s-4 +s-5 ");
     artemis_unwatch(check);
     artemis_unwatch(of_shop);
-    told_end(&now);
+    watch_log_free(&now);
 }
 
 static void same_state_after_a_lost_connection_is_no_news(void **state)
@@ -313,7 +314,7 @@ static void same_state_after_a_lost_connection_is_no_news(void **state)
     server_process_signal(&server, SIGCONT);
     wait_discovered("shop", 1, false);
     call_register(http, "shop", "s-2");
-    told_wait(&told, "+s-2 ");
+    watch_log_wait(&told, "+s-2 ");
     artemis_unwatch(of_shop);
 }
 
@@ -324,7 +325,7 @@ static int stop_nodes(void **state)
     (void)state;
     (void)artemis_close(client, 0, NULL);
     cluster_stop(&nodes);
-    told_end(&told);
+    watch_log_free(&told);
     return 0;
 }
 
@@ -334,7 +335,7 @@ static void other_node_takes_over_and_nothing_is_missed_or_told_twice(void **sta
     char servers[128];
     cluster_start(&nodes, 2, NULL);
     snprintf(servers, sizeof servers, "%s,%s", nodes.nodes[0].url, nodes.nodes[1].url);
-    told_begin(&told);
+    watch_log_init(&told);
     open_client(servers);
     call_register(nodes.http[0], "shop", "s-1");
     call_register(nodes.http[0], "shop", "s-2");
@@ -345,7 +346,7 @@ static void other_node_takes_over_and_nothing_is_missed_or_told_twice(void **sta
     unregister(nodes.http[1], "shop", "s-1");
     wait_discovered("shop", 2, false);
     call_register(nodes.http[1], "shop", "s-4");
-    told_wait_count(&told, 3);
+    watch_log_wait_count(&told, 3);
     wait_discovered("shop", 3, false);
     /* The first two may come in either order, as a difference. */
     assert_true(strcmp(told.text, "+s-3 -s-1 +s-4 ") == 0 ||
@@ -356,7 +357,7 @@ static void other_node_takes_over_and_nothing_is_missed_or_told_twice(void **sta
 /* --- callbacks -------------------------------------------------------------------------------- */
 
 struct caller {
-    struct told *told;
+    struct watch_log *told;
     struct artemis_watch *self;
     size_t seen;
     enum artemis_error closed;
@@ -376,7 +377,7 @@ static void call_within(const struct artemis_change *change, void *context)
         caller->seen = service->instance_count;
     artemis_service_free(service);
     caller->calls++;
-    told_change(change, caller->told);
+    watch_log_on_change(change, caller->told);
     artemis_unwatch(caller->self); /* and nothing more is told */
 }
 
@@ -388,7 +389,7 @@ static void callback_may_call_the_client(void **state)
         artemis_watch(client, "shop", 0, call_within, &caller, TIMEOUT_MS, &caller.self, NULL),
         ARTEMIS_OK);
     call_register_many(http, "shop", 3);
-    told_wait_count(&told, 1);
+    watch_log_wait_count(&told, 1);
     wait_discovered("shop", 3, false);
     const struct artemis_instance key = {
         .service_id = "made", .instance_id = "m-1", .ip = "10.0.0.1"};
@@ -451,7 +452,7 @@ static void arguments_that_are_wrong_are_named(void **state)
     assert_int_equal(artemis_discover(client, "a", 10, NULL, &problem), ARTEMIS_INVALID);
     assert_int_equal(artemis_discover(client, "a", ARTEMIS_TIMEOUT_MAX_MS + 1, &service, NULL),
                      ARTEMIS_INVALID);
-    assert_int_equal(artemis_watch(client, "a", 6, told_change, &told, 10, &one, &problem),
+    assert_int_equal(artemis_watch(client, "a", 6, watch_log_on_change, &told, 10, &one, &problem),
                      ARTEMIS_INVALID);
     assert_non_null(strstr(problem.text, "flags"));
     assert_int_equal(artemis_watch(client, "a", 0, NULL, &told, 10, &one, &problem),

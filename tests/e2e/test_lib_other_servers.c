@@ -8,8 +8,8 @@
 #include "tests/support/cmocka_all.h"
 #include "tests/support/fake_server.h"
 #include "tests/support/server_process.h"
-#include "tests/support/told.h"
 #include "tests/support/wait.h"
+#include "tests/support/watch_log.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -89,25 +89,25 @@ static void server_without_a_websocket_is_asked_again_and_again(void **state)
     (void)state;
     struct fake_server server;
     struct older older = {.version = 1};
-    struct told told;
+    struct watch_log told;
     struct artemis_watch *watch = NULL;
-    told_begin(&told);
+    watch_log_init(&told);
     fake_server_start(&server, answer_older, &older);
     struct artemis_client *client =
         open_client(server.url, (struct artemis_options){.authorization = "Bearer x"});
-    assert_int_equal(artemis_watch(client, "shop", ARTEMIS_WATCH_CURRENT, told_change, &told,
-                                   TIMEOUT_MS, &watch, NULL),
+    assert_int_equal(artemis_watch(client, "shop", ARTEMIS_WATCH_CURRENT, watch_log_on_change,
+                                   &told, TIMEOUT_MS, &watch, NULL),
                      ARTEMIS_OK);
-    told_wait(&told, "+s-1 ");
+    watch_log_wait(&told, "+s-1 ");
     assert_true(wait_until(was_asked_in_vain, &older, wait_deadline_ms()));
     older.version = 3;
-    told_wait(&told, "+s-1 +s-2 +s-3 ");
+    watch_log_wait(&told, "+s-1 +s-2 +s-3 ");
     older.version = 2;
-    told_wait(&told, "+s-1 +s-2 +s-3 -s-3 ");
+    watch_log_wait(&told, "+s-1 +s-2 +s-3 -s-3 ");
     assert_int_equal(older.unauthorized, 0);
     assert_int_equal(artemis_close(client, 0, NULL), ARTEMIS_OK);
     fake_server_stop(&server);
-    told_end(&told);
+    watch_log_free(&told);
 }
 
 /* --- not now ---------------------------------------------------------------------------------- */

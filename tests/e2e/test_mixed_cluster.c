@@ -4,21 +4,21 @@
  * what it can read and nothing else, and takes what it says as said at that moment.
  */
 #include "tests/support/cluster.h"
-#include "tests/support/old_node.h"
+#include "tests/support/legacy_node.h"
 #include "tests/support/wait.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static struct old_node *old;
+static struct legacy_node *old;
 static struct server_process ours;
 static struct http *http;
 
 static void start_beside(const char *services)
 {
     char peers[64];
-    old = old_node_start(services);
-    snprintf(peers, sizeof peers, "cluster.peers=http://127.0.0.1:%u", old_node_port(old));
+    old = legacy_node_start(services);
+    snprintf(peers, sizeof peers, "cluster.peers=http://127.0.0.1:%u", legacy_node_port(old));
     server_process_start(&ours,
                          (const char *const[]){"--set", "cluster.enabled=true", "--set", peers,
                                                "--set", "replication.anti_entropy_secs=1", NULL},
@@ -31,7 +31,7 @@ static int stop(void **state)
     (void)state;
     server_process_stop(&ours);
     http_free(http);
-    old_node_stop(old);
+    legacy_node_stop(old);
     return 0;
 }
 
@@ -48,17 +48,17 @@ static void wait_ready(void)
 
 static bool old_has(void *context)
 {
-    return old_node_has(old, "shop", context);
+    return legacy_node_has(old, "shop", context);
 }
 
 static bool old_has_not(void *context)
 {
-    return !old_node_has(old, "shop", context);
+    return !legacy_node_has(old, "shop", context);
 }
 
 static bool old_was_renewed(void *context)
 {
-    return old_node_renewals(old, "shop", context) >= 2;
+    return legacy_node_renewals(old, "shop", context) >= 2;
 }
 
 /* As the old node says it. */
@@ -138,7 +138,7 @@ static void what_the_old_node_says_counts_as_said_now(void **state)
                       "\"service_id\":\"far\",\"group_id\":\"\",\"instance_id\":\"f1\"}]}");
     check_status(answer, 200, "success", NULL);
     assert_int_equal(call_count(http, "far"), 0);
-    assert_false(old_node_has(old, "far", "f1")); /* it is not told its own words */
+    assert_false(legacy_node_has(old, "far", "f1")); /* it is not told its own words */
 }
 
 int main(void)

@@ -33,8 +33,8 @@ enum {
     HEALTH_INTERVAL_MS = 5000,
     TIMEOUT_MS = 3000,
     EXPIRE_TICK_MS = 100,
-    CHAOS_MS = 90000,
-    PEACE_MS = 60000, /* of which the last part is quiet: clients only renew */
+    FAULTS_MS = 90000,
+    RECOVERY_MS = 60000, /* of which the last part is quiet: clients only renew */
     QUIET_MS = 25000,
     WORLD_EPOCH_MS = 1000000000,
 };
@@ -47,8 +47,8 @@ struct sim_node {
     bool paused;
     bool was_paused; /* since it started */
     struct registry *registry;
-    struct replicator *replica;
-    uint64_t born_ms;
+    struct replicator *replicator;
+    uint64_t started_ms;
     int64_t drift_ppm;
     int64_t wall_offset_ms;
     bool was_ready;
@@ -64,16 +64,16 @@ struct sim_client {
     bool wanted; /* it is to be registered */
     bool dead;   /* it has stopped without a word */
     uint32_t content;
-    uint32_t node;      /* where it calls */
-    uint64_t since_ms;  /* registered without a change, a move or a refusal since */
-    uint64_t failed_ms; /* when a call of it last failed */
-    uint64_t ended_ms;  /* when it unregistered, or died */
-    bool acknowledged;  /* its last registration was */
-    uint32_t told_node; /* who acknowledged its last registration or unregistration, */
-    uint64_t told_ms;   /* when, */
-    bool told_the_dead; /* and has crashed since, maybe before it told anybody */
-    bool told_the_cut;  /* which then was out of reach until the lease had ended there */
-    bool told_the_late; /* and had yet to hear of a clock that was ahead of its own */
+    uint32_t node;            /* where it calls */
+    uint64_t since_ms;        /* registered without a change, a move or a refusal since */
+    uint64_t failed_ms;       /* when a call of it last failed */
+    uint64_t ended_ms;        /* when it unregistered, or died */
+    bool acknowledged;        /* its last registration was */
+    uint32_t ack_node;        /* who acknowledged its last registration or unregistration, */
+    uint64_t ack_ms;          /* when, */
+    bool ack_node_crashed;    /* and has crashed since, maybe before it told anybody */
+    bool ack_node_isolated;   /* which then was out of reach until the lease had ended there */
+    bool ack_node_clock_late; /* and had yet to hear of a clock that was ahead of its own */
 };
 
 /* Links are one way: [from][to]. */
@@ -91,7 +91,7 @@ struct sim {
     uint64_t seed;
     uint64_t random;
     uint64_t now_ms;
-    bool story; /* tell what happens */
+    bool verbose; /* tell what happens */
     uint32_t node_count;
     uint32_t client_count;
     bool guarded; /* the mass-expiry guard is on */
@@ -115,17 +115,17 @@ void sim_at(uint64_t when_ms, sim_event *call, void *context, uint32_t a, uint32
 /* Runs events until that time. */
 void sim_run(struct sim *sim, uint64_t until_ms);
 /* Forgets all events; contexts are freed by `drop`. */
-void sim_forget(void (*drop)(sim_event *call, void *context));
+void sim_clear_events(void (*drop)(sim_event *call, void *context));
 uint64_t sim_random(struct sim *sim, uint64_t below);
 bool sim_chance(struct sim *sim, uint32_t percent);
-void sim_tell(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void sim_log(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void sim_fail(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* --- sim_node.c --- */
 struct moment node_now(const struct sim *sim, const struct sim_node *node);
 void node_start(struct sim *sim, struct sim_node *node);
 void node_crash(struct sim *sim, struct sim_node *node);
-bool node_serves(const struct sim_node *node); /* it runs, and is not stopped */
+bool node_is_running(const struct sim_node *node); /* it runs, and is not stopped */
 /* Lets it do what is to be done, now. */
 void node_work(struct sim *sim, struct sim_node *node);
 
@@ -138,7 +138,7 @@ struct instance *client_instance(const struct sim_client *client, uint32_t conte
 struct instance_key client_key(const struct sim_client *client);
 void clients_start(struct sim *sim);
 /* How far the clock of a node's versions is behind that of another. */
-uint64_t node_lateness_ms(const struct sim *sim, const struct sim_node *node);
+uint64_t node_hlc_lag_ms(const struct sim *sim, const struct sim_node *node);
 /* Alive, registered, and renewed for so long without a failure. */
 bool client_is_steady(const struct sim *sim, const struct sim_client *client, uint64_t for_ms);
 

@@ -65,26 +65,26 @@ void clients_note_crash(struct sim *sim, const struct sim_node *node)
     enum { LONGEST_SILENCE_MS = 90000 };
     for (uint32_t i = 0; i < sim->client_count; i++) {
         struct sim_client *client = &sim->clients[i];
-        if (client->told_node == node->id && sim->now_ms - client->told_ms < LONGEST_SILENCE_MS)
-            client->told_the_dead = true;
+        if (client->ack_node == node->id && sim->now_ms - client->ack_ms < LONGEST_SILENCE_MS)
+            client->ack_node_crashed = true;
     }
 }
 
-static void note_told(struct sim *sim, struct sim_client *client)
+static void note_acknowledged(struct sim *sim, struct sim_client *client)
 {
-    client->told_node = client->node;
-    client->told_ms = sim->now_ms;
-    client->told_the_dead = false;
-    client->told_the_cut = false;
-    client->told_the_late = node_lateness_ms(sim, &sim->nodes[client->node]) > LATE_MS;
-    sim->counts.late += client->told_the_late;
+    client->ack_node = client->node;
+    client->ack_ms = sim->now_ms;
+    client->ack_node_crashed = false;
+    client->ack_node_isolated = false;
+    client->ack_node_clock_late = node_hlc_lag_ms(sim, &sim->nodes[client->node]) > LATE_MS;
+    sim->counts.late += client->ack_node_clock_late;
 }
 
 /* --- calls ------------------------------------------------------------------------------------ */
 
-static bool reach(struct sim *sim, struct sim_client *client)
+static bool call_reaches_node(struct sim *sim, struct sim_client *client)
 {
-    if (node_serves(&sim->nodes[client->node]))
+    if (node_is_running(&sim->nodes[client->node]))
         return true;
     client->failed_ms = sim->now_ms;
     client->since_ms = sim->now_ms;
@@ -102,8 +102,8 @@ static void call_register(struct sim *sim, struct sim_client *client)
     sim->counts.registrations++;
     client->acknowledged = true;
     client->since_ms = sim->now_ms;
-    note_told(sim, client);
-    sim_tell(sim, "i%u registers content %u at %s", client->id, client->content, node->name);
+    note_acknowledged(sim, client);
+    sim_log(sim, "i%u registers content %u at %s", client->id, client->content, node->name);
     node_work(sim, node);
 }
 
@@ -115,7 +115,7 @@ static void call_heartbeat(struct sim *sim, struct sim_client *client)
     if (!registry_renew(node->registry, &key, node_now(sim, node)))
         return;
     sim->counts.refused++;
-    sim_tell(sim, "i%u is not known at %s", client->id, node->name);
+    sim_log(sim, "i%u is not known at %s", client->id, node->name);
     client->failed_ms = sim->now_ms;
     call_register(sim, client);
 }
@@ -129,31 +129,31 @@ static void call_unregister(struct sim *sim, struct sim_client *client)
     client->acknowledged = false;
     client->wanted = false;
     client->ended_ms = sim->now_ms;
-    note_told(sim, client);
-    sim_tell(sim, "i%u unregisters at %s", client->id, node->name);
+    note_acknowledged(sim, client);
+    sim_log(sim, "i%u unregisters at %s", client->id, node->name);
     node_work(sim, node);
 }
 
 /* --- whims ------------------------------------------------------------------------------------ */
 
 /* What it does instead of renewing, now and then, while it is not quiet. */
-static bool follow_whim(struct sim *sim, struct sim_client *client)
+static bool change_something(struct sim *sim, struct sim_client *client)
 {
-    uint64_t whim = sim_random(sim, 100);
-    if (sim->now_ms > WORLD_EPOCH_MS + CHAOS_MS + PEACE_MS - QUIET_MS || whim >= 16)
+    uint64_t choice = sim_random(sim, 100);
+    if (sim->now_ms > WORLD_EPOCH_MS + FAULTS_MS + RECOVERY_MS - QUIET_MS || choice >= 16)
         return false;
-    if (whim < 5) {
+    if (choice < 5) {
         client->content++;
         call_register(sim, client);
-    } else if (whim < 9) {
+    } else if (choice < 9) {
         call_unregister(sim, client);
-    } else if (whim < 14) { /* a balancer in between */
+    } else if (choice < 14) { /* a balancer in between */
         client->node = (uint32_t)sim_random(sim, sim->node_count);
         client->since_ms = sim->now_ms;
     } else {
         client->dead = true;
         client->ended_ms = sim->now_ms;
-        sim_tell(sim, "i%u dies", client->id);
+        sim_log(sim, "i%u dies", client->id);
     }
     return true;
 }
@@ -161,9 +161,9 @@ static bool follow_whim(struct sim *sim, struct sim_client *client)
 /* One that was unregistered, or died, comes again some time later; the last of them for good. */
 static void maybe_return(struct sim *sim, struct sim_client *client)
 {
-    bool quiet = sim->now_ms > WORLD_EPOCH_MS + CHAOS_MS + PEACE_MS - QUIET_MS;
+    bool quiet = sim->now_ms > WORLD_EPOCH_MS + FAULTS_MS + RECOVERY_MS - QUIET_MS;
     if (quiet || sim->now_ms - client->ended_ms < 3000 || !sim_chance(sim, 8) ||
-        !reach(sim, client))
+        !call_reaches_node(sim, client))
         return;
     client->wanted = true;
     client->dead = false;
@@ -179,11 +179,11 @@ static void on_call(struct sim *sim, void *context, uint32_t id, uint32_t b)
     uint64_t next_ms = CALL_INTERVAL_MS;
     if (!client->wanted || client->dead)
         maybe_return(sim, client);
-    else if (!reach(sim, client))
+    else if (!call_reaches_node(sim, client))
         next_ms = RETRY_MS;
     else if (!client->acknowledged)
         call_register(sim, client);
-    else if (!follow_whim(sim, client))
+    else if (!change_something(sim, client))
         call_heartbeat(sim, client);
     sim_at(sim->now_ms + next_ms - sim_random(sim, next_ms / 8), on_call, NULL, id, 0);
 }

@@ -20,7 +20,7 @@ static void on_link_mended(struct sim *sim, void *context, uint32_t from, uint32
 {
     (void)context;
     set_link(sim, from, to, false);
-    sim_tell(sim, "link n%u -> n%u is mended", from, to);
+    sim_log(sim, "link n%u -> n%u is mended", from, to);
 }
 
 static void cut_link(struct sim *sim, uint32_t from, uint32_t to, uint64_t for_ms)
@@ -28,7 +28,7 @@ static void cut_link(struct sim *sim, uint32_t from, uint32_t to, uint64_t for_m
     if (from == to)
         return;
     set_link(sim, from, to, true);
-    sim_tell(sim, "link n%u -> n%u is cut", from, to);
+    sim_log(sim, "link n%u -> n%u is cut", from, to);
     sim_at(sim->now_ms + for_ms, on_link_mended, NULL, from, to);
 }
 
@@ -54,7 +54,7 @@ static void crash(struct sim *sim, struct sim_node *node, uint64_t for_ms)
     if (!node->running)
         return;
     sim->counts.crashes++;
-    sim_tell(sim, "%s crashes", node->name);
+    sim_log(sim, "%s crashes", node->name);
     node_crash(sim, node);
     clients_note_crash(sim, node);
     for (uint32_t other = 0; other < sim->node_count; other++) {
@@ -71,18 +71,18 @@ static void on_resume(struct sim *sim, void *context, uint32_t id, uint32_t life
     if (node->life != life || !node->paused)
         return;
     node->paused = false;
-    sim_tell(sim, "%s goes on", node->name);
+    sim_log(sim, "%s goes on", node->name);
     node_work(sim, node);
 }
 
 static void pause_node(struct sim *sim, struct sim_node *node, uint64_t for_ms)
 {
-    if (!node_serves(node))
+    if (!node_is_running(node))
         return;
     sim->counts.pauses++;
     node->paused = true;
     node->was_paused = true;
-    sim_tell(sim, "%s is stopped", node->name);
+    sim_log(sim, "%s is stopped", node->name);
     sim_at(sim->now_ms + for_ms, on_resume, NULL, node->id, node->life);
 }
 
@@ -90,7 +90,7 @@ static void jump_clock(struct sim *sim, struct sim_node *node)
 {
     node->wall_offset_ms += (int64_t)sim_random(sim, 7200000) - 3600000;
     sim->counts.jumps++;
-    sim_tell(sim, "the clock of %s jumps to %+lld ms", node->name, (long long)node->wall_offset_ms);
+    sim_log(sim, "the clock of %s jumps to %+lld ms", node->name, (long long)node->wall_offset_ms);
 }
 
 /* --- the course of it ------------------------------------------------------------------------- */
@@ -100,7 +100,7 @@ static void on_fault(struct sim *sim, void *context, uint32_t a, uint32_t b)
     (void)context;
     (void)a;
     (void)b;
-    if (sim->now_ms >= WORLD_EPOCH_MS + CHAOS_MS)
+    if (sim->now_ms >= WORLD_EPOCH_MS + FAULTS_MS)
         return;
     uint64_t for_ms = 500 + sim_random(sim, FAULT_MAX_MS);
     uint32_t one = (uint32_t)sim_random(sim, sim->node_count);
@@ -142,7 +142,7 @@ void faults_start(struct sim *sim)
 
 void faults_end(struct sim *sim)
 {
-    sim_tell(sim, "peace");
+    sim_log(sim, "peace");
     sim->loss_percent = 0;
     sim->delay_max_ms = 50;
     sim->repeat_percent = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  *   sim [--seeds N] [--first S] [--jobs J]     that many seeds, from S on
- *   sim --seed S                               one, with its story
+ *   sim --seed S                               one, with its verbose
  */
 #include "tests/sim/sim.h"
 
@@ -17,16 +17,16 @@
 
 enum { FAILURES_SHOWN = 5 };
 
-static void start_world(struct sim *sim, uint64_t seed, bool story)
+static void start_world(struct sim *sim, uint64_t seed, bool verbose)
 {
-    *sim =
-        (struct sim){.seed = seed, .random = seed * 2654435761 + 88172645463325252, .story = story};
+    *sim = (struct sim){
+        .seed = seed, .random = seed * 2654435761 + 88172645463325252, .verbose = verbose};
     sim->now_ms = WORLD_EPOCH_MS;
     sim->node_count = 2 + (uint32_t)sim_random(sim, NODES_MAX - 1);
     sim->client_count = 10 + (uint32_t)sim_random(sim, CLIENTS_MAX - 9);
     sim->guarded = sim_chance(sim, 20);
-    sim_tell(sim, "%u nodes, %u clients%s", sim->node_count, sim->client_count,
-             sim->guarded ? ", guarded" : "");
+    sim_log(sim, "%u nodes, %u clients%s", sim->node_count, sim->client_count,
+            sim->guarded ? ", guarded" : "");
     for (uint32_t id = 0; id < sim->node_count; id++) {
         sim->nodes[id].id = id;
         sim->nodes[id].wall_offset_ms = (int64_t)sim_random(sim, 4000) - 2000;
@@ -35,19 +35,19 @@ static void start_world(struct sim *sim, uint64_t seed, bool story)
 }
 
 /* Runs one seed; the failure is in the sim. */
-static void run_seed(struct sim *sim, uint64_t seed, bool story)
+static void run_seed(struct sim *sim, uint64_t seed, bool verbose)
 {
-    start_world(sim, seed, story);
+    start_world(sim, seed, verbose);
     clients_start(sim);
     faults_start(sim);
     oracle_start(sim);
-    sim_run(sim, WORLD_EPOCH_MS + CHAOS_MS);
+    sim_run(sim, WORLD_EPOCH_MS + FAULTS_MS);
     if (!sim->failure[0])
         faults_end(sim);
-    sim_run(sim, WORLD_EPOCH_MS + CHAOS_MS + PEACE_MS);
+    sim_run(sim, WORLD_EPOCH_MS + FAULTS_MS + RECOVERY_MS);
     if (!sim->failure[0])
         oracle_end(sim);
-    sim_forget(net_drop);
+    sim_clear_events(net_drop);
     for (uint32_t id = 0; id < sim->node_count; id++)
         if (sim->nodes[id].running)
             node_crash(sim, &sim->nodes[id]);
@@ -79,7 +79,7 @@ static void run_share(uint64_t first, uint64_t seeds, unsigned job, unsigned job
         report.seeds++;
         add_counts(&report.counts, &sim.counts);
         if (sim.failure[0] && report.failed++ < FAILURES_SHOWN)
-            printf("seed %llu: %s\n  make sim SEED=%llu tells its story\n",
+            printf("seed %llu: %s\n  make sim SEED=%llu tells its verbose\n",
                    (unsigned long long)(first + i), sim.failure, (unsigned long long)(first + i));
         if (report.seeds % 100 == 0 && job == 0)
             fprintf(stderr, "sim: about %llu of %llu seeds\n",

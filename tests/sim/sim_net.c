@@ -24,17 +24,17 @@ struct wire_list {
 };
 
 /* A message and what becomes of it. Freed when nobody looks at it any more. */
-struct flight {
+struct transfer {
     unsigned users;          /* events that will look at it */
-    struct message *message; /* NULL: its fate is known */
+    struct message *message; /* NULL: its result is known */
     enum message_kind kind;
     struct bucket_set buckets;
     uint32_t from, from_life, to;
-    struct wire_list said;
-    struct wire_list answer;
+    struct wire_list items;
+    struct wire_list response;
     uint64_t digests[DIGEST_BUCKETS];
-    struct health_answer health;
-    enum send_result fate; /* of the answer */
+    struct health_response health;
+    enum send_result result; /* of the answer */
 };
 
 /* --- lists ------------------------------------------------------------------------------------ */
@@ -82,117 +82,118 @@ static struct wire_record as_record(const struct wire_item *item)
     };
 }
 
-static void let_go(struct flight *flight)
+static void release(struct transfer *transfer)
 {
-    if (--flight->users)
+    if (--transfer->users)
         return;
-    assert(!flight->message);
-    clear(&flight->said);
-    clear(&flight->answer);
-    free(flight);
+    assert(!transfer->message);
+    clear(&transfer->items);
+    clear(&transfer->response);
+    free(transfer);
 }
 
 /* --- the receiver ----------------------------------------------------------------------------- */
 
-static void serve_renewals(struct flight *flight, struct sim_node *node, struct moment now)
+static void serve_renewals(struct transfer *transfer, struct sim_node *node, struct moment now)
 {
-    for (size_t i = 0; i < flight->said.count; i++) {
-        struct wire_record record = as_record(&flight->said.items[i]);
+    for (size_t i = 0; i < transfer->items.count; i++) {
+        struct wire_record record = as_record(&transfer->items.items[i]);
         if (registry_apply_renewal(node->registry, &record, now) == ERR_INSTANCE_NOT_FOUND)
-            add(&flight->answer, &record, record.instance);
+            add(&transfer->response, &record, record.instance);
     }
 }
 
-static void serve_keys(struct flight *flight, struct sim_node *node, struct moment now)
+static void serve_keys(struct transfer *transfer, struct sim_node *node, struct moment now)
 {
-    for (size_t i = 0; i < flight->said.count; i++) {
+    for (size_t i = 0; i < transfer->items.count; i++) {
         struct peer_state state;
-        struct slice key = instance_packed_key(flight->said.items[i].instance);
+        struct slice key = instance_packed_key(transfer->items.items[i].instance);
         if (!registry_read(node->registry, key, &state))
             continue;
         bool lives = !state.deleted && now.mono_ms < state.touched_ms + TTL_MS;
-        if (flight->kind == MESSAGE_FETCH ? !state.deleted : lives)
-            add_state(&flight->answer, node->registry, &state, now);
+        if (transfer->kind == MESSAGE_FETCH ? !state.deleted : lives)
+            add_state(&transfer->response, node->registry, &state, now);
         peer_state_drop(&state);
     }
 }
 
-static void serve_list(struct flight *flight, struct sim_node *node, struct moment now)
+static void serve_list(struct transfer *transfer, struct sim_node *node, struct moment now)
 {
     struct peer_state *states;
     size_t count;
-    if (registry_list_buckets(node->registry, &flight->buckets, &states, &count))
+    if (registry_list_buckets(node->registry, &transfer->buckets, &states, &count))
         abort();
     for (size_t i = 0; i < count; i++) {
-        add_state(&flight->answer, node->registry, &states[i], now);
+        add_state(&transfer->response, node->registry, &states[i], now);
         peer_state_drop(&states[i]);
     }
     free(states);
 }
 
-static void serve_snapshot(struct flight *flight, struct sim_node *node, struct moment now)
+static void serve_snapshot(struct transfer *transfer, struct sim_node *node, struct moment now)
 {
     struct registry_cursor cursor = {0};
     char room[ID_BYTES_MAX];
     struct slice id;
     struct peer_state *states;
     size_t count;
-    if (!replicator_is_ready(node->replica)) {
-        flight->fate = SEND_RETRYABLE; /* 503 */
+    if (!replicator_is_ready(node->replicator)) {
+        transfer->result = SEND_RETRYABLE; /* 503 */
         return;
     }
     do {
         if (registry_walk(node->registry, &cursor, room, &id, &states, &count))
             abort();
         for (size_t i = 0; i < count; i++) {
-            add_state(&flight->answer, node->registry, &states[i], now);
+            add_state(&transfer->response, node->registry, &states[i], now);
             peer_state_drop(&states[i]);
         }
         free(states);
     } while (count);
 }
 
-static void serve_changes(struct flight *flight, struct sim_node *node, struct moment now)
+static void serve_changes(struct transfer *transfer, struct sim_node *node, struct moment now)
 {
-    for (size_t i = 0; i < flight->said.count; i++) {
-        struct wire_record record = as_record(&flight->said.items[i]);
-        enum error error = flight->kind == MESSAGE_REGISTER
+    for (size_t i = 0; i < transfer->items.count; i++) {
+        struct wire_record record = as_record(&transfer->items.items[i]);
+        enum error error = transfer->kind == MESSAGE_REGISTER
                                ? registry_apply(node->registry, &record, now)
                                : registry_apply_unregister(node->registry, &record, now);
         assert(!error);
     }
 }
 
-static void serve(struct sim *sim, struct flight *flight, struct sim_node *node)
+static void serve(struct sim *sim, struct transfer *transfer, struct sim_node *node)
 {
     struct moment now = node_now(sim, node);
-    flight->fate = SEND_DELIVERED;
-    clear(&flight->answer);
-    switch (flight->kind) {
+    transfer->result = SEND_DELIVERED;
+    clear(&transfer->response);
+    switch (transfer->kind) {
     case MESSAGE_HEALTH:
-        flight->health = (struct health_answer){.is_self = flight->from == flight->to,
-                                                .is_ready = replicator_is_ready(node->replica),
-                                                .clock_ms = registry_clock_ms(node->registry, now)};
+        transfer->health =
+            (struct health_response){.is_self = transfer->from == transfer->to,
+                                     .is_ready = replicator_is_ready(node->replicator),
+                                     .clock_ms = registry_clock_ms(node->registry, now)};
         return;
     case MESSAGE_REGISTER:
     case MESSAGE_UNREGISTER:
-        serve_changes(flight, node, now);
+        serve_changes(transfer, node, now);
         return;
     case MESSAGE_RENEW:
-        serve_renewals(flight, node, now);
+        serve_renewals(transfer, node, now);
         return;
     case MESSAGE_LEASE_CHECK:
     case MESSAGE_FETCH:
-        serve_keys(flight, node, now);
+        serve_keys(transfer, node, now);
         return;
     case MESSAGE_DIGEST:
-        registry_digests(node->registry, flight->digests);
+        registry_digests(node->registry, transfer->digests);
         return;
     case MESSAGE_LIST:
-        serve_list(flight, node, now);
+        serve_list(transfer, node, now);
         return;
     case MESSAGE_SNAPSHOT:
-        serve_snapshot(flight, node, now);
+        serve_snapshot(transfer, node, now);
         return;
     case MESSAGE_GOODBYE:
     case MESSAGE_KINDS:
@@ -215,15 +216,15 @@ static bool gets_through(struct sim *sim, uint32_t from, uint32_t to)
     return !lost;
 }
 
-static void conclude(struct sim *sim, struct flight *flight, enum send_result fate)
+static void finish(struct sim *sim, struct transfer *transfer, enum send_result result)
 {
-    struct sim_node *node = &sim->nodes[flight->from];
-    struct message *message = flight->message;
-    flight->message = NULL;
-    if (node->life == flight->from_life)
-        replicator_done(node->replica, message, fate, node_now(sim, node));
+    struct sim_node *node = &sim->nodes[transfer->from];
+    struct message *message = transfer->message;
+    transfer->message = NULL;
+    if (node->life == transfer->from_life)
+        replicator_on_result(node->replicator, message, result, node_now(sim, node));
     else
-        replicator_drop_message(message); /* its sender is gone */
+        message_free(message); /* its sender is gone */
     node_work(sim, node);
 }
 
@@ -231,108 +232,108 @@ static void on_timeout(struct sim *sim, void *context, uint32_t a, uint32_t b)
 {
     (void)a;
     (void)b;
-    struct flight *flight = context;
-    struct sim_node *node = &sim->nodes[flight->from];
-    if (flight->message && node->paused && node->life == flight->from_life) {
-        sim_at(sim->now_ms + 50, on_timeout, flight, 0, 0); /* it notices when it goes on */
+    struct transfer *transfer = context;
+    struct sim_node *node = &sim->nodes[transfer->from];
+    if (transfer->message && node->paused && node->life == transfer->from_life) {
+        sim_at(sim->now_ms + 50, on_timeout, transfer, 0, 0); /* it notices when it goes on */
         return;
     }
-    if (flight->message)
-        conclude(sim, flight, SEND_RETRYABLE);
-    let_go(flight);
+    if (transfer->message)
+        finish(sim, transfer, SEND_RETRYABLE);
+    release(transfer);
 }
 
-static void hear_answer(struct sim *sim, struct flight *flight, struct sim_node *node)
+static void deliver_response(struct sim *sim, struct transfer *transfer, struct sim_node *node)
 {
     struct moment now = node_now(sim, node);
-    if (flight->fate != SEND_DELIVERED)
+    if (transfer->result != SEND_DELIVERED)
         return;
-    if (flight->kind == MESSAGE_HEALTH)
-        replicator_on_health(node->replica, flight->message, &flight->health, now);
-    if (flight->kind == MESSAGE_DIGEST)
-        replicator_on_digests(node->replica, flight->message, flight->digests, now);
-    for (size_t i = 0; i < flight->answer.count; i++) {
-        struct wire_record record = as_record(&flight->answer.items[i]);
-        replicator_on_record(node->replica, flight->message, &record, now);
+    if (transfer->kind == MESSAGE_HEALTH)
+        replicator_on_health(node->replicator, transfer->message, &transfer->health, now);
+    if (transfer->kind == MESSAGE_DIGEST)
+        replicator_on_digests(node->replicator, transfer->message, transfer->digests, now);
+    for (size_t i = 0; i < transfer->response.count; i++) {
+        struct wire_record record = as_record(&transfer->response.items[i]);
+        replicator_on_record(node->replicator, transfer->message, &record, now);
     }
 }
 
-static void on_answer(struct sim *sim, void *context, uint32_t a, uint32_t b)
+static void on_response(struct sim *sim, void *context, uint32_t a, uint32_t b)
 {
     (void)a;
     (void)b;
-    struct flight *flight = context;
-    struct sim_node *node = &sim->nodes[flight->from];
-    if (flight->message && node->paused && node->life == flight->from_life) {
-        sim_at(sim->now_ms + 50, on_answer, flight, 0, 0);
+    struct transfer *transfer = context;
+    struct sim_node *node = &sim->nodes[transfer->from];
+    if (transfer->message && node->paused && node->life == transfer->from_life) {
+        sim_at(sim->now_ms + 50, on_response, transfer, 0, 0);
         return;
     }
-    if (flight->message) {
-        if (node->life == flight->from_life)
-            hear_answer(sim, flight, node);
-        conclude(sim, flight, flight->fate);
+    if (transfer->message) {
+        if (node->life == transfer->from_life)
+            deliver_response(sim, transfer, node);
+        finish(sim, transfer, transfer->result);
     }
-    let_go(flight);
+    release(transfer);
 }
 
 static void on_arrival(struct sim *sim, void *context, uint32_t a, uint32_t b)
 {
     (void)a;
     (void)b;
-    struct flight *flight = context;
-    struct sim_node *node = &sim->nodes[flight->to];
+    struct transfer *transfer = context;
+    struct sim_node *node = &sim->nodes[transfer->to];
     if (node->running && node->paused) { /* it lies in the socket until the process goes on */
-        sim_at(sim->now_ms + 50, on_arrival, flight, 0, 0);
+        sim_at(sim->now_ms + 50, on_arrival, transfer, 0, 0);
         return;
     }
     if (node->running) {
-        serve(sim, flight, node);
+        serve(sim, transfer, node);
         node_work(sim, node);
     } else {
-        flight->fate = SEND_UNREACHABLE;
+        transfer->result = SEND_UNREACHABLE;
     }
-    if (gets_through(sim, flight->to, flight->from)) {
-        flight->users++;
-        sim_at(sim->now_ms + travel_ms(sim), on_answer, flight, 0, 0);
+    if (gets_through(sim, transfer->to, transfer->from)) {
+        transfer->users++;
+        sim_at(sim->now_ms + travel_ms(sim), on_response, transfer, 0, 0);
     }
-    let_go(flight);
+    release(transfer);
 }
 
 void net_send(struct sim *sim, struct sim_node *from, struct message *message)
 {
-    struct flight *flight = calloc(1, sizeof(*flight));
-    if (!flight)
+    struct transfer *transfer = calloc(1, sizeof(*transfer));
+    if (!transfer)
         abort();
     uint64_t timeout_ms = message->timeout_ms ? message->timeout_ms : TIMEOUT_MS;
-    flight->message = message;
-    flight->kind = message->kind;
-    flight->buckets = message->buckets;
-    flight->from = from->id;
-    flight->from_life = from->life;
-    flight->to = message->peer;
+    transfer->message = message;
+    transfer->kind = message->kind;
+    transfer->buckets = message->buckets;
+    transfer->from = from->id;
+    transfer->from_life = from->life;
+    transfer->to = message->peer;
     for (size_t i = 0; i < message->count; i++)
-        add_state(&flight->said, from->registry, &message->items[i], node_now(sim, from));
+        add_state(&transfer->items, from->registry, &message->items[i], node_now(sim, from));
     sim->counts.messages++;
-    flight->users = 1;
-    sim_at(sim->now_ms + timeout_ms, on_timeout, flight, 0, 0);
-    if (!gets_through(sim, flight->from, flight->to))
+    transfer->users = 1;
+    sim_at(sim->now_ms + timeout_ms, on_timeout, transfer, 0, 0);
+    if (!gets_through(sim, transfer->from, transfer->to))
         return;
-    flight->users++;
-    sim_at(sim->now_ms + travel_ms(sim), on_arrival, flight, 0, 0);
+    transfer->users++;
+    sim_at(sim->now_ms + travel_ms(sim), on_arrival, transfer, 0, 0);
     if (sim_chance(sim, sim->repeat_percent)) {
         sim->counts.repeated++;
-        flight->users++;
-        sim_at(sim->now_ms + travel_ms(sim) + sim_random(sim, 2000), on_arrival, flight, 0, 0);
+        transfer->users++;
+        sim_at(sim->now_ms + travel_ms(sim) + sim_random(sim, 2000), on_arrival, transfer, 0, 0);
     }
 }
 
 void net_drop(sim_event *call, void *context)
 {
-    if (call != on_timeout && call != on_arrival && call != on_answer)
+    if (call != on_timeout && call != on_arrival && call != on_response)
         return;
-    struct flight *flight = context;
-    if (flight->message)
-        replicator_drop_message(flight->message);
-    flight->message = NULL;
-    let_go(flight);
+    struct transfer *transfer = context;
+    if (transfer->message)
+        message_free(transfer->message);
+    transfer->message = NULL;
+    release(transfer);
 }

@@ -8,7 +8,7 @@
 /* Its own clocks: one that drifts, and one that drifts and jumps. */
 struct moment node_now(const struct sim *sim, const struct sim_node *node)
 {
-    int64_t passed = (int64_t)(sim->now_ms - node->born_ms);
+    int64_t passed = (int64_t)(sim->now_ms - node->started_ms);
     int64_t drifted = passed + passed * node->drift_ppm / 1000000;
     return (struct moment){
         .mono_ms = 5000000 + (uint64_t)drifted, /* a monotonic clock starts anywhere */
@@ -17,7 +17,7 @@ struct moment node_now(const struct sim *sim, const struct sim_node *node)
     };
 }
 
-uint64_t node_lateness_ms(const struct sim *sim, const struct sim_node *node)
+uint64_t node_hlc_lag_ms(const struct sim *sim, const struct sim_node *node)
 {
     uint64_t own_ms = registry_clock_ms(node->registry, node_now(sim, node));
     uint64_t highest_ms = own_ms;
@@ -30,7 +30,7 @@ uint64_t node_lateness_ms(const struct sim *sim, const struct sim_node *node)
     return highest_ms - own_ms;
 }
 
-bool node_serves(const struct sim_node *node)
+bool node_is_running(const struct sim_node *node)
 {
     return node->running && !node->paused;
 }
@@ -52,19 +52,19 @@ static void schedule(struct sim *sim, struct sim_node *node, uint64_t when_ms)
 
 void node_work(struct sim *sim, struct sim_node *node)
 {
-    if (!node_serves(node))
+    if (!node_is_running(node))
         return;
     struct moment now = node_now(sim, node);
     struct message *message;
-    replicator_gather(node->replica, now);
-    while ((message = replicator_next(node->replica, now)))
+    replicator_drain_dirty(node->replicator, now);
+    while ((message = replicator_next(node->replicator, now)))
         net_send(sim, node, message);
-    if (!node->was_ready && replicator_is_ready(node->replica)) {
+    if (!node->was_ready && replicator_is_ready(node->replicator)) {
         node->was_ready = true;
-        sim_tell(sim, "%s is ready", node->name);
+        sim_log(sim, "%s is ready", node->name);
         oracle_node_ready(sim, node);
     }
-    uint64_t due_ms = replicator_due_ms(node->replica, now);
+    uint64_t due_ms = replicator_due_ms(node->replicator, now);
     schedule(sim, node, sim->now_ms + (due_ms - now.mono_ms) + 1);
 }
 
@@ -93,7 +93,7 @@ static void on_tick(struct sim *sim, void *context, uint32_t id, uint32_t life)
     if (node->life != life)
         return;
     sim_at(sim->now_ms + EXPIRE_TICK_MS, on_tick, NULL, id, life);
-    if (!node_serves(node))
+    if (!node_is_running(node))
         return;
     registry_expire(node->registry, node_now(sim, node));
     note_evictions(sim, node);
@@ -127,7 +127,7 @@ static struct registry_options registry_settings(const struct sim *sim, const ch
 
 void node_start(struct sim *sim, struct sim_node *node)
 {
-    struct replicator_options how = {
+    struct replicator_options options = {
         .batch_size = 4,
         .batch_interval_ms = BATCH_INTERVAL_MS,
         .max_retries = 3,
@@ -143,17 +143,17 @@ void node_start(struct sim *sim, struct sim_node *node)
     node->evictions = 0;
     memset(node->stamps, 0, sizeof(node->stamps));
     node->was_ready = false;
-    node->born_ms = sim->now_ms;
+    node->started_ms = sim->now_ms;
     node->work_at_ms = 0;
     node->drift_ppm = (int64_t)sim_random(sim, 2001) - 1000;
     struct registry_options settings = registry_settings(sim, node->name);
     if (registry_create(&settings, node_now(sim, node), &node->registry) ||
-        replicator_create(&how, node->registry, node_now(sim, node), &node->replica))
+        replicator_create(&options, node->registry, node_now(sim, node), &node->replicator))
         abort();
     registry_on_change(node->registry, on_change, NULL);
     for (uint32_t peer = 0; peer < sim->node_count; peer++)
-        replicator_join(node->replica, peer, node_now(sim, node)); /* itself among them */
-    sim_tell(sim, "%s starts", node->name);
+        replicator_add_peer(node->replicator, peer, node_now(sim, node)); /* itself among them */
+    sim_log(sim, "%s starts", node->name);
     sim_at(sim->now_ms + 1 + sim_random(sim, EXPIRE_TICK_MS), on_tick, NULL, node->id, node->life);
     schedule(sim, node, sim->now_ms + 1);
 }
@@ -163,7 +163,7 @@ void node_crash(struct sim *sim, struct sim_node *node)
     struct replicator_stats stats;
     struct registry_stats held;
     registry_validate(node->registry);
-    replicator_stats(node->replica, &stats);
+    replicator_stats(node->replicator, &stats);
     registry_stats(node->registry, &held);
     sim->counts.refuted += stats.refuted;
     sim->counts.fetched += stats.fetched;
@@ -171,12 +171,12 @@ void node_crash(struct sim *sim, struct sim_node *node)
     sim->counts.evictions += held.expired;
     for (uint32_t peer = 0; peer < sim->node_count; peer++) {
         struct peer_view view;
-        replicator_view(node->replica, peer, node_now(sim, node), &view);
+        replicator_view(node->replicator, peer, node_now(sim, node), &view);
         sim->counts.repairs += view.repairs;
     }
-    replicator_free(node->replica);
+    replicator_free(node->replicator);
     registry_free(node->registry);
-    node->replica = NULL;
+    node->replicator = NULL;
     node->registry = NULL;
     node->running = false;
     node->life++;

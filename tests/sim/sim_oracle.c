@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum {
-    LOOK_INTERVAL_MS = 1000,
+    CHECK_INTERVAL_MS = 1000,
     /* After so long of being reachable all the while, by whatever way, a node must know: the
      * longest pause after failures, the probe of a peer that was down, two rounds of anti-entropy,
      * a time-to-live, and some time-outs. */
@@ -42,19 +42,19 @@ static uint32_t wanted_content(const struct sim_client *client)
 
 /* Whether a node that holds this content of a living client holds what it should. What only a node
  * knew that has crashed is lost; and of two contents, that of the later clock wins. */
-static bool is_right(const struct sim_client *client, uint32_t content)
+static bool is_expected(const struct sim_client *client, uint32_t content)
 {
-    if (client->told_the_dead || client->told_the_cut || client->told_the_late)
+    if (client->ack_node_crashed || client->ack_node_isolated || client->ack_node_clock_late)
         return content != 0;
     return content == wanted_content(client);
 }
 
 /* --- who can hear of whom --------------------------------------------------------------------- */
 
-static bool talks(const struct sim *sim, uint32_t a, uint32_t b)
+static bool are_connected(const struct sim *sim, uint32_t a, uint32_t b)
 {
-    return node_serves(&sim->nodes[a]) && node_serves(&sim->nodes[b]) && !sim->links[a][b].cut &&
-           !sim->links[b][a].cut;
+    return node_is_running(&sim->nodes[a]) && node_is_running(&sim->nodes[b]) &&
+           !sim->links[a][b].cut && !sim->links[b][a].cut;
 }
 
 static bool is_calm(const struct sim *sim)
@@ -63,7 +63,7 @@ static bool is_calm(const struct sim *sim)
 }
 
 /* Nodes that are joined by links that work both ways. Loss and delay count as trouble, too. */
-static void look_at_reach(struct sim *sim)
+static void update_reachability(struct sim *sim)
 {
     bool calm = is_calm(sim);
     if (!calm)
@@ -72,11 +72,11 @@ static void look_at_reach(struct sim *sim)
         sim->calm_since_ms = sim->now_ms;
     for (uint32_t a = 0; a < sim->node_count; a++) {
         bool reached[NODES_MAX] = {0};
-        reached[a] = node_serves(&sim->nodes[a]) && calm;
+        reached[a] = node_is_running(&sim->nodes[a]) && calm;
         for (uint32_t round = 0; round < sim->node_count; round++)
             for (uint32_t b = 0; b < sim->node_count; b++)
                 for (uint32_t c = 0; c < sim->node_count && reached[b]; c++)
-                    reached[c] = reached[c] || talks(sim, b, c);
+                    reached[c] = reached[c] || are_connected(sim, b, c);
         for (uint32_t b = 0; b < sim->node_count; b++) {
             if (!reached[b])
                 sim->reaches_since_ms[a][b] = 0;
@@ -99,16 +99,16 @@ void oracle_node_evicted(struct sim *sim, const struct sim_node *node)
     memset(sim->nodes[node->id].stamps, 0, sizeof(node->stamps));
     for (uint32_t i = 0; i < sim->client_count; i++) {
         struct sim_client *client = &sim->clients[i];
-        if (client->told_node == node->id && client->wanted && !content_at(sim, node, client) &&
+        if (client->ack_node == node->id && client->wanted && !content_at(sim, node, client) &&
             !has_reached(sim, node->id, client->node, TTL_MS))
-            client->told_the_cut = true;
+            client->ack_node_isolated = true;
     }
 }
 
 /* --- every second ----------------------------------------------------------------------------- */
 
 /* Promises 2 and 4: who renews at a node is known to all that have long been able to hear of it. */
-static void look_for_living(struct sim *sim)
+static void check_live_instances(struct sim *sim)
 {
     for (uint32_t i = 0; i < sim->client_count; i++) {
         const struct sim_client *client = &sim->clients[i];
@@ -117,10 +117,10 @@ static void look_for_living(struct sim *sim)
         for (uint32_t n = 0; n < sim->node_count; n++) {
             const struct sim_node *node = &sim->nodes[n];
             if (!has_reached(sim, client->node, n, SETTLED_MS) ||
-                sim->now_ms - node->born_ms < SETTLED_MS)
+                sim->now_ms - node->started_ms < SETTLED_MS)
                 continue;
             uint32_t content = content_at(sim, node, client);
-            if (!is_right(client, content))
+            if (!is_expected(client, content))
                 sim_fail(sim, "i%u renews at n%u, but %s holds content %u of it instead of %u", i,
                          client->node, node->name, content, wanted_content(client));
         }
@@ -129,7 +129,7 @@ static void look_for_living(struct sim *sim)
 
 /* What a node holds, or remembers as unregistered, is never replaced by something older. Only when
  * it has forgotten the key may it hear of something older. */
-static void look_for_steps_back(struct sim *sim, struct sim_node *node)
+static void check_stamps_grow(struct sim *sim, struct sim_node *node)
 {
     for (uint32_t i = 0; node->running && i < sim->client_count; i++) {
         struct instance_key key = client_key(&sim->clients[i]);
@@ -149,11 +149,11 @@ static void look_for_steps_back(struct sim *sim, struct sim_node *node)
  * started with a clock that is behind and had heard of nobody: then the lease ends it. */
 static bool may_be_forgotten(const struct sim_client *client)
 {
-    return client->told_the_dead || client->told_the_late;
+    return client->ack_node_crashed || client->ack_node_clock_late;
 }
 
 /* Promise 3, where nothing has been in the way: within less than a lease, so it is not its end. */
-static void look_for_unregistered(struct sim *sim)
+static void check_unregistered(struct sim *sim)
 {
     for (uint32_t i = 0; i < sim->client_count; i++) {
         const struct sim_client *client = &sim->clients[i];
@@ -161,15 +161,15 @@ static void look_for_unregistered(struct sim *sim)
             sim->now_ms - client->ended_ms < FORGOTTEN_MS)
             continue;
         for (uint32_t n = 0; n < sim->node_count; n++)
-            if (has_reached(sim, client->told_node, n, SETTLED_MS) &&
+            if (has_reached(sim, client->ack_node, n, SETTLED_MS) &&
                 content_at(sim, &sim->nodes[n], client))
-                sim_fail(sim, "i%u has unregistered at n%u, but n%u holds it", i, client->told_node,
+                sim_fail(sim, "i%u has unregistered at n%u, but n%u holds it", i, client->ack_node,
                          n);
     }
 }
 
 /* Promise 5. */
-static void look_at_memory(struct sim *sim)
+static void check_outbox_sizes(struct sim *sim)
 {
     for (uint32_t n = 0; n < sim->node_count; n++) {
         const struct sim_node *node = &sim->nodes[n];
@@ -177,7 +177,7 @@ static void look_at_memory(struct sim *sim)
             continue;
         for (uint32_t peer = 0; peer < sim->node_count; peer++) {
             struct peer_view view;
-            replicator_view(node->replica, peer, node_now(sim, node), &view);
+            replicator_view(node->replicator, peer, node_now(sim, node), &view);
             if (view.backlog > sim->client_count)
                 sim_fail(sim, "the outbox of %s for n%u has %llu entries for %u instances",
                          node->name, peer, (unsigned long long)view.backlog, sim->client_count);
@@ -185,40 +185,40 @@ static void look_at_memory(struct sim *sim)
     }
 }
 
-static void on_look(struct sim *sim, void *context, uint32_t a, uint32_t b)
+static void on_check(struct sim *sim, void *context, uint32_t a, uint32_t b)
 {
     (void)context;
     (void)a;
     (void)b;
-    look_at_reach(sim);
-    look_for_living(sim);
-    look_for_unregistered(sim);
+    update_reachability(sim);
+    check_live_instances(sim);
+    check_unregistered(sim);
     for (uint32_t n = 0; n < sim->node_count; n++)
-        look_for_steps_back(sim, &sim->nodes[n]);
-    look_at_memory(sim);
-    sim_at(sim->now_ms + LOOK_INTERVAL_MS, on_look, NULL, 0, 0);
+        check_stamps_grow(sim, &sim->nodes[n]);
+    check_outbox_sizes(sim);
+    sim_at(sim->now_ms + CHECK_INTERVAL_MS, on_check, NULL, 0, 0);
 }
 
 void oracle_start(struct sim *sim)
 {
-    sim_at(sim->now_ms, on_look, NULL, 0, 0);
+    sim_at(sim->now_ms, on_check, NULL, 0, 0);
 }
 
 /* Never a part: what a ready peer that could be asked has held for a while, is there. */
 void oracle_node_ready(struct sim *sim, const struct sim_node *node)
 {
-    if (sim->calm_since_ms == 0 || sim->calm_since_ms > node->born_ms || node->was_paused)
+    if (sim->calm_since_ms == 0 || sim->calm_since_ms > node->started_ms || node->was_paused)
         return; /* whose messages are lost is not waited for; who was stopped knows old things */
     for (uint32_t p = 0; p < sim->node_count; p++) {
         const struct sim_node *peer = &sim->nodes[p];
-        if (p == node->id || !talks(sim, p, node->id) || !peer->was_ready ||
+        if (p == node->id || !are_connected(sim, p, node->id) || !peer->was_ready ||
             !has_reached(sim, p, p, SNAPSHOT_MS) ||
             sim->now_ms - sim->links[p][node->id].fine_since_ms < SNAPSHOT_MS ||
             sim->now_ms - sim->links[node->id][p].fine_since_ms < SNAPSHOT_MS)
             continue;
         for (uint32_t i = 0; i < sim->client_count; i++) {
             const struct sim_client *client = &sim->clients[i];
-            if (client->node != p || client->told_the_late ||
+            if (client->node != p || client->ack_node_clock_late ||
                 !client_is_steady(sim, client, SNAPSHOT_MS) || !content_at(sim, peer, client))
                 continue;
             if (!content_at(sim, node, client))
@@ -253,7 +253,7 @@ static void check_client(struct sim *sim, const struct sim_client *client)
             sim_fail(sim, "i%u has unregistered, but n%u holds it", client->id, n);
         if (client->wanted && client->dead && content)
             sim_fail(sim, "i%u is dead, but n%u holds it", client->id, n);
-        if (client->wanted && !client->dead && !is_right(client, content))
+        if (client->wanted && !client->dead && !is_expected(client, content))
             sim_fail(sim, "i%u is registered with content %u, but n%u holds %u", client->id,
                      wanted_content(client), n, content);
     }
@@ -263,9 +263,9 @@ void oracle_end(struct sim *sim)
 {
     for (uint32_t n = 0; n < sim->node_count; n++) {
         registry_validate(sim->nodes[n].registry);
-        if (!replicator_is_ready(sim->nodes[n].replica))
+        if (!replicator_is_ready(sim->nodes[n].replicator))
             sim_fail(sim, "n%u is not ready", n);
-        uint64_t late_ms = node_lateness_ms(sim, &sim->nodes[n]);
+        uint64_t late_ms = node_hlc_lag_ms(sim, &sim->nodes[n]);
         if (late_ms > CLOCKS_APART_MS)
             sim_fail(sim, "the clock of n%u is %llu ms late", n, (unsigned long long)late_ms);
     }

@@ -45,7 +45,7 @@ void sim_at(uint64_t when_ms, sim_event *call, void *context, uint32_t a, uint32
         swap(at, (at - 1) / 2);
 }
 
-static struct event take_first(void)
+static struct event remove_first(void)
 {
     struct event first = heap[0];
     heap[0] = heap[--heap_count];
@@ -64,7 +64,7 @@ static struct event take_first(void)
 void sim_run(struct sim *sim, uint64_t until_ms)
 {
     while (heap_count && heap[0].when_ms <= until_ms && !sim->failure[0]) {
-        struct event event = take_first();
+        struct event event = remove_first();
         sim->now_ms = event.when_ms;
         sim->counts.events++;
         event.call(sim, event.context, event.a, event.b);
@@ -73,7 +73,7 @@ void sim_run(struct sim *sim, uint64_t until_ms)
         sim->now_ms = until_ms;
 }
 
-void sim_forget(void (*drop)(sim_event *call, void *context))
+void sim_clear_events(void (*drop)(sim_event *call, void *context))
 {
     for (size_t i = 0; i < heap_count; i++)
         drop(heap[i].call, heap[i].context);
@@ -97,9 +97,9 @@ bool sim_chance(struct sim *sim, uint32_t percent)
     return sim_random(sim, 100) < percent;
 }
 
-void sim_tell(struct sim *sim, const char *format, ...)
+void sim_log(struct sim *sim, const char *format, ...)
 {
-    if (!sim->story)
+    if (!sim->verbose)
         return;
     va_list arguments;
     va_start(arguments, format);

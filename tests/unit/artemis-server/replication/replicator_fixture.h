@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * replicator_fixture - a replica with its registry and virtual time, and short ways to play its
+ * replicator_fixture - a replicator with its registry and virtual time, and short ways to play its
  * peers:
  * what it sends is collected, and the test decides what becomes of it.
  *
@@ -22,9 +22,9 @@ enum {
 
 struct rig {
     struct registry *node;
-    struct replicator *replica;
+    struct replicator *replicator;
     uint64_t now_ms;
-    struct message *out[OUT_MAX]; /* sent, and without a fate yet, in the order of sending */
+    struct message *out[OUT_MAX]; /* sent, and without a result yet, in the order of sending */
     size_t out_count;
 };
 static struct rig rig;
@@ -34,7 +34,7 @@ static inline struct moment rig_now(void)
     return at_ms(rig.now_ms);
 }
 
-static inline void rig_open_how(uint32_t max_retries, uint64_t batch_interval_ms)
+static inline void rig_open_with_options(uint32_t max_retries, uint64_t batch_interval_ms)
 {
     const struct replicator_options options = {
         .batch_size = BATCH,
@@ -45,12 +45,12 @@ static inline void rig_open_how(uint32_t max_retries, uint64_t batch_interval_ms
         .seed = 7,
     };
     rig = (struct rig){.node = make_node("self"), .now_ms = 1000};
-    assert_int_equal(replicator_create(&options, rig.node, rig_now(), &rig.replica), ERR_NONE);
+    assert_int_equal(replicator_create(&options, rig.node, rig_now(), &rig.replicator), ERR_NONE);
 }
 
 static inline void rig_open_with(uint32_t max_retries)
 {
-    rig_open_how(max_retries, INTERVAL_MS);
+    rig_open_with_options(max_retries, INTERVAL_MS);
 }
 
 static inline void rig_open(void)
@@ -61,8 +61,8 @@ static inline void rig_open(void)
 static inline void rig_close(void)
 {
     for (size_t i = 0; i < rig.out_count; i++)
-        replicator_drop_message(rig.out[i]);
-    replicator_free(rig.replica);
+        message_free(rig.out[i]);
+    replicator_free(rig.replicator);
     registry_validate(rig.node);
     registry_free(rig.node);
     rig = (struct rig){0};
@@ -75,8 +75,8 @@ static inline size_t pump(void)
 {
     struct message *message;
     size_t before = rig.out_count;
-    replicator_gather(rig.replica, rig_now());
-    while ((message = replicator_next(rig.replica, rig_now()))) {
+    replicator_drain_dirty(rig.replicator, rig_now());
+    while ((message = replicator_next(rig.replicator, rig_now()))) {
         assert_true(rig.out_count < OUT_MAX);
         rig.out[rig.out_count++] = message;
     }
@@ -89,7 +89,7 @@ static inline void pass_ms(uint64_t ms)
 }
 
 /* How many messages of a kind are under way to a peer. */
-static inline unsigned under_way(uint32_t peer, enum message_kind kind)
+static inline unsigned in_flight(uint32_t peer, enum message_kind kind)
 {
     unsigned count = 0;
     pump();
@@ -116,43 +116,43 @@ static inline struct message *expect(uint32_t peer, enum message_kind kind)
     return message;
 }
 
-/* The fate of a message that was collected. */
-static inline void done(struct message *message, enum send_result fate)
+/* The result of a message that was collected. */
+static inline void finish_message(struct message *message, enum send_result result)
 {
     for (size_t i = 0; i < rig.out_count; i++) {
         if (rig.out[i] != message)
             continue;
         memmove(&rig.out[i], &rig.out[i + 1], (rig.out_count - i - 1) * sizeof(rig.out[0]));
         rig.out_count--;
-        replicator_done(rig.replica, message, fate, rig_now());
+        replicator_on_result(rig.replicator, message, result, rig_now());
         return;
     }
     fail_msg("not under way");
 }
 
-static inline void settle(uint32_t peer, enum message_kind kind, enum send_result fate)
+static inline void finish(uint32_t peer, enum message_kind kind, enum send_result result)
 {
-    done(expect(peer, kind), fate);
+    finish_message(expect(peer, kind), result);
 }
 
 static inline struct peer_view view_of(uint32_t peer)
 {
     struct peer_view view;
-    replicator_view(rig.replica, peer, rig_now(), &view);
+    replicator_view(rig.replicator, peer, rig_now(), &view);
     return view;
 }
 
 static inline struct replicator_stats replicator_stats_now(void)
 {
     struct replicator_stats stats;
-    replicator_stats(rig.replica, &stats);
+    replicator_stats(rig.replicator, &stats);
     return stats;
 }
 
 /* --- what peers answer ------------------------------------------------------------------------ */
 
 /* About one key, in the answer to a message. */
-static inline void told(const struct message *message, struct word word)
+static inline void respond_record(const struct message *message, struct word word)
 {
     struct instance *instance =
         make_instance((struct brief){.service = word.service ? word.service : "s",
@@ -162,81 +162,81 @@ static inline void told(const struct message *message, struct word word)
                                  .stamp = word_version(&word),
                                  .age_ms = word.age_ms,
                                  .deleted = word.deleted};
-    replicator_on_record(rig.replica, message, &record, rig_now());
+    replicator_on_record(rig.replicator, message, &record, rig_now());
     instance_unref(instance);
 }
 
 /* The key alone. */
-static inline void told_key(const struct message *message, struct word word)
+static inline void respond_key(const struct message *message, struct word word)
 {
     struct instance_key key = make_key(word.service ? word.service : "s", word.id ? word.id : "a");
     struct wire_record record = {
         .key = &key, .stamp = word_version(&word), .age_ms = word.age_ms, .deleted = word.deleted};
-    replicator_on_record(rig.replica, message, &record, rig_now());
+    replicator_on_record(rig.replicator, message, &record, rig_now());
 }
 
-static inline void answer_health(uint32_t peer, struct health_answer answer)
+static inline void respond_health(uint32_t peer, struct health_response answer)
 {
     struct message *message = expect(peer, MESSAGE_HEALTH);
-    replicator_on_health(rig.replica, message, &answer, rig_now());
-    done(message, SEND_DELIVERED);
+    replicator_on_health(rig.replicator, message, &answer, rig_now());
+    finish_message(message, SEND_DELIVERED);
 }
 
 /* The peer holds exactly what this node holds. */
-static inline void answer_same_digests(uint32_t peer)
+static inline void respond_same_digests(uint32_t peer)
 {
     static uint64_t digests[DIGEST_BUCKETS];
     struct message *message = expect(peer, MESSAGE_DIGEST);
     registry_digests(rig.node, digests);
-    replicator_on_digests(rig.replica, message, digests, rig_now());
-    done(message, SEND_DELIVERED);
+    replicator_on_digests(rig.replicator, message, digests, rig_now());
+    finish_message(message, SEND_DELIVERED);
 }
 
 /* The peer holds what `other` holds. */
-static inline void answer_digests_of(uint32_t peer, struct registry *other)
+static inline void respond_digests_of(uint32_t peer, struct registry *other)
 {
     static uint64_t digests[DIGEST_BUCKETS];
     struct message *message = expect(peer, MESSAGE_DIGEST);
     registry_digests(other, digests);
-    replicator_on_digests(rig.replica, message, digests, rig_now());
-    done(message, SEND_DELIVERED);
+    replicator_on_digests(rig.replicator, message, digests, rig_now());
+    finish_message(message, SEND_DELIVERED);
 }
 
 /* --- shortcuts -------------------------------------------------------------------------------- */
 
 static inline void join(uint32_t peer)
 {
-    replicator_join(rig.replica, peer, rig_now());
+    replicator_add_peer(rig.replicator, peer, rig_now());
 }
 
 /* A peer that is up and ready, and holds the same. */
 static inline void join_up(uint32_t peer)
 {
     join(peer);
-    answer_health(peer, (struct health_answer){.is_ready = true});
-    if (!replicator_is_ready(rig.replica) && sent(peer, MESSAGE_SNAPSHOT))
-        settle(peer, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+    respond_health(peer, (struct health_response){.is_ready = true});
+    if (!replicator_is_ready(rig.replicator) && sent(peer, MESSAGE_SNAPSHOT))
+        finish(peer, MESSAGE_SNAPSHOT, SEND_DELIVERED);
     if (sent(peer, MESSAGE_DIGEST))
-        answer_same_digests(peer);
+        respond_same_digests(peer);
     pump();
 }
 
-static inline void change(const char *id, const char *machine)
+static inline void register_here(const char *id, const char *machine)
 {
     put_as(rig.node, (struct brief){.service = "s", .id = id, .machine = machine}, rig_now());
 }
 
-static inline void remove_it(const char *id)
+static inline void unregister_here(const char *id)
 {
     take_out(rig.node, "s", id, rig_now());
 }
 
-static inline void keep_alive(const char *id)
+static inline void renew_here(const char *id)
 {
     assert_int_equal(renew(rig.node, "s", id, rig_now()), ERR_NONE);
 }
 
-static inline bool names(const struct message *message, const char *id)
+static inline bool contains(const struct message *message, const char *id)
 {
     for (size_t i = 0; i < message->count; i++)
         if (slice_equal(instance_text(message->items[i].instance, FIELD_INSTANCE), slice_of(id)))

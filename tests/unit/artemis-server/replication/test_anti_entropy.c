@@ -25,7 +25,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* --- peer 0, as a real one would answer --- */
+/* --- peer 0, as a real one would answer ------------------------------------------------------- */
 
 /* Without memory it loses something, which the next round finds. */
 static void apply_to_other(const struct message *message)
@@ -46,7 +46,7 @@ static void tell_keys_of_other(const struct message *message)
         return;
     for (size_t i = 0; i < count; i++) {
         struct wire_record record = registry_tell(other, &states[i], rig_now());
-        replicator_on_record(rig.replica, message, &record, rig_now());
+        replicator_on_record(rig.replicator, message, &record, rig_now());
         peer_state_drop(&states[i]);
     }
     free(states);
@@ -59,7 +59,7 @@ static void tell_records_of_other(const struct message *message)
         if (!registry_read(other, instance_packed_key(message->items[i].instance), &state))
             continue;
         struct wire_record record = registry_tell(other, &state, rig_now());
-        replicator_on_record(rig.replica, message, &record, rig_now());
+        replicator_on_record(rig.replicator, message, &record, rig_now());
         peer_state_drop(&state);
     }
 }
@@ -68,10 +68,10 @@ static void play(struct message *message)
 {
     switch (message->kind) {
     case MESSAGE_HEALTH:
-        answer_health(message->peer, (struct health_answer){.is_ready = true});
+        respond_health(message->peer, (struct health_response){.is_ready = true});
         return;
     case MESSAGE_DIGEST:
-        answer_digests_of(0, other);
+        respond_digests_of(0, other);
         return;
     case MESSAGE_LIST:
         tell_keys_of_other(message);
@@ -82,7 +82,7 @@ static void play(struct message *message)
     default:
         apply_to_other(message);
     }
-    done(message, SEND_DELIVERED);
+    finish_message(message, SEND_DELIVERED);
 }
 
 /* Plays the peer until nothing is under way. */
@@ -109,7 +109,7 @@ static void put_at_other(const char *id, const char *machine)
     put_as(other, (struct brief){.service = "s", .id = id, .machine = machine}, rig_now());
 }
 
-/* --- rounds --- */
+/* --- rounds ----------------------------------------------------------------------------------- */
 
 static void same_content_ends_the_round_with_the_digests(void **state)
 {
@@ -120,7 +120,7 @@ static void same_content_ends_the_round_with_the_digests(void **state)
     pass_ms(COMPARE_MS * 7 / 8 - 1);
     assert_null(sent(0, MESSAGE_DIGEST));
     pass_ms(COMPARE_MS / 8 + 1);
-    answer_same_digests(0);
+    respond_same_digests(0);
     assert_null(sent(0, MESSAGE_LIST));
     assert_true(replicator_stats_now().rounds == rounds + 1);
     assert_int_equal(view_of(0).differing, 0);
@@ -142,7 +142,7 @@ static void what_the_peer_has_more_is_fetched(void **state)
 static void what_the_peer_lacks_is_sent(void **state)
 {
     (void)state;
-    change("a", "1");
+    register_here("a", "1");
     join_up(0);
     next_round();
     assert_true(is_registered(other, "s", "a"));
@@ -153,7 +153,7 @@ static void what_the_peer_lacks_is_sent(void **state)
 static void newer_word_wins_theirs(void **state)
 {
     (void)state;
-    change("a", "old");
+    register_here("a", "old");
     join_up(0);
     pass_ms(10);
     put_at_other("a", "new");
@@ -167,8 +167,8 @@ static void newer_word_wins_ours(void **state)
     put_at_other("a", "old");
     join_up(0);
     pass_ms(10);
-    change("a", "new");
-    settle(0, MESSAGE_REGISTER, SEND_REJECTED); /* lost */
+    register_here("a", "new");
+    finish(0, MESSAGE_REGISTER, SEND_REJECTED); /* lost */
     next_round();
     assert_agreed();
     struct peer_state now;
@@ -179,7 +179,7 @@ static void newer_word_wins_ours(void **state)
 static void newer_end_wins_theirs(void **state)
 {
     (void)state;
-    change("a", "1");
+    register_here("a", "1");
     join_up(0);
     pass_ms(10);
     take_out(other, "s", "a", rig_now());
@@ -196,8 +196,8 @@ static void newer_end_wins_ours(void **state)
     put_at_other("a", "1");
     join_up(0);
     pass_ms(10);
-    remove_it("a");
-    settle(0, MESSAGE_UNREGISTER, SEND_REJECTED);
+    unregister_here("a");
+    finish(0, MESSAGE_UNREGISTER, SEND_REJECTED);
     next_round();
     assert_true(is_tombstone(other, "s", "a"));
     assert_agreed();
@@ -207,10 +207,10 @@ static void tombstone_of_what_the_peer_never_knew_stays_here(void **state)
 {
     (void)state;
     join_up(0);
-    change("a", "1");
-    settle(0, MESSAGE_REGISTER, SEND_REJECTED);
-    remove_it("a");
-    settle(0, MESSAGE_UNREGISTER, SEND_REJECTED);
+    register_here("a", "1");
+    finish(0, MESSAGE_REGISTER, SEND_REJECTED);
+    unregister_here("a");
+    finish(0, MESSAGE_UNREGISTER, SEND_REJECTED);
     next_round();
     assert_false(is_tombstone(other, "s", "a"));
     assert_true(same_digests(rig.node, other)); /* digests are of what is registered */
@@ -220,8 +220,8 @@ static void renewals_are_taken_over_on_the_way(void **state)
 {
     (void)state;
     struct peer_state before, after;
-    change("a", "1");
-    change("b", "1");
+    register_here("a", "1");
+    register_here("b", "1");
     join_up(0);
     next_round();
     assert_agreed();
@@ -249,10 +249,10 @@ static void many_differences_take_several_messages_of_bounded_size(void **state)
         if (i % 2)
             put_at_other(id, "1");
         else
-            change(id, "1");
+            register_here(id, "1");
     }
     while (sent(0, MESSAGE_REGISTER))
-        settle(0, MESSAGE_REGISTER, SEND_REJECTED);
+        finish(0, MESSAGE_REGISTER, SEND_REJECTED);
     pass_ms(COMPARE_MS);
     size_t lists = 0;
     while (pump(), rig.out_count) {
@@ -261,33 +261,33 @@ static void many_differences_take_several_messages_of_bounded_size(void **state)
         assert_true(message->kind != MESSAGE_FETCH || message->count <= FETCH_ITEMS_MAX);
         play(rig.out[0]);
     }
-    assert_true(lists >= 1024 / SYNC_BUCKETS_MAX);
+    assert_true(lists >= 1024 / ANTI_ENTROPY_BUCKETS_MAX);
     assert_agreed();
 }
 
-/* --- what changes meanwhile --- */
+/* --- what changes meanwhile ------------------------------------------------------------------- */
 
 /* The copy of what we hold is older than what happened since. */
 static void end_during_the_round_is_not_undone_by_its_repair(void **state)
 {
     (void)state;
-    change("a", "1");
-    change("b", "1");
+    register_here("a", "1");
+    register_here("b", "1");
     join_up(0);
     pass_ms(COMPARE_MS);
     while (!sent(0, MESSAGE_LIST))
         play(rig.out[0]);
     struct message *list = expect(0, MESSAGE_LIST);
-    told_key(list, (struct word){.id = "unrelated", .stamp = 5}); /* the copy is made now */
-    remove_it("a");
-    replicator_gather(rig.replica, rig_now()); /* it waits for its turn in the outbox */
-    done(list, SEND_DELIVERED);
+    respond_key(list, (struct word){.id = "unrelated", .stamp = 5}); /* the copy is made now */
+    unregister_here("a");
+    replicator_drain_dirty(rig.replicator, rig_now()); /* it waits for its turn in the outbox */
+    finish_message(list, SEND_DELIVERED);
     play_all();
     assert_false(is_registered(other, "s", "a"));
     assert_true(is_registered(other, "s", "b"));
 }
 
-/* --- faults --- */
+/* --- faults ----------------------------------------------------------------------------------- */
 
 static void round_that_fails_is_begun_again_after_the_pause(void **state)
 {
@@ -302,7 +302,7 @@ static void round_that_fails_is_begun_again_after_the_pause(void **state)
         while (!sent(0, steps[i]))
             play(rig.out[0]);
         uint64_t rounds = replicator_stats_now().rounds;
-        settle(0, steps[i], SEND_RETRYABLE);
+        finish(0, steps[i], SEND_RETRYABLE);
         assert_true(replicator_stats_now().rounds == rounds);
         pass_ms(BACKOFF_MIN_MS);
         play_all();
@@ -316,7 +316,7 @@ static void round_that_is_refused_comes_again_in_its_time(void **state)
     (void)state;
     join_up(0);
     pass_ms(COMPARE_MS);
-    settle(0, MESSAGE_DIGEST, SEND_REJECTED);
+    finish(0, MESSAGE_DIGEST, SEND_REJECTED);
     pass_ms(COMPARE_MS / 2);
     assert_null(sent(0, MESSAGE_DIGEST));
     pass_ms(COMPARE_MS / 2);
@@ -332,10 +332,10 @@ static void peer_that_goes_down_in_a_round_leaves_nothing_behind(void **state)
     while (!sent(0, MESSAGE_LIST))
         play(rig.out[0]);
     struct message *late = expect(0, MESSAGE_LIST);
-    told_key(late, (struct word){.id = "a", .stamp = 5});
-    replicator_peer_leaves(rig.replica, 0, rig_now());
-    told_key(late, (struct word){.id = "b", .stamp = 5});
-    done(late, SEND_DELIVERED);
+    respond_key(late, (struct word){.id = "a", .stamp = 5});
+    replicator_on_goodbye(rig.replicator, 0, rig_now());
+    respond_key(late, (struct word){.id = "b", .stamp = 5});
+    finish_message(late, SEND_DELIVERED);
     pass_ms(HEALTH_MS);
     play_all();
     assert_agreed();
@@ -348,14 +348,14 @@ static void answers_of_an_earlier_membership_are_ignored(void **state)
     join_up(0);
     pass_ms(COMPARE_MS);
     struct message *late = expect(0, MESSAGE_DIGEST);
-    replicator_leave(rig.replica, 0);
+    replicator_remove_peer(rig.replicator, 0);
     join(0);
-    done(expect(0, MESSAGE_HEALTH), SEND_RETRYABLE); /* of the earlier membership, too */
-    answer_health(0, (struct health_answer){.is_ready = true});
-    assert_int_equal(under_way(0, MESSAGE_DIGEST), 2);
-    replicator_on_digests(rig.replica, late, wrong, rig_now());
+    finish_message(expect(0, MESSAGE_HEALTH), SEND_RETRYABLE); /* of the earlier membership, too */
+    respond_health(0, (struct health_response){.is_ready = true});
+    assert_int_equal(in_flight(0, MESSAGE_DIGEST), 2);
+    replicator_on_digests(rig.replicator, late, wrong, rig_now());
     assert_null(sent(0, MESSAGE_LIST));
-    done(late, SEND_DELIVERED);
+    finish_message(late, SEND_DELIVERED);
 }
 
 static void peer_that_is_not_ready_or_plain_is_not_compared_with(void **state)
@@ -363,17 +363,17 @@ static void peer_that_is_not_ready_or_plain_is_not_compared_with(void **state)
     (void)state;
     join_up(2);
     join(0);
-    answer_health(0, (struct health_answer){.is_ready = false});
+    respond_health(0, (struct health_response){.is_ready = false});
     join(1);
-    answer_health(1, (struct health_answer){.is_ready = true, .is_legacy = true});
+    respond_health(1, (struct health_response){.is_ready = true, .is_legacy = true});
     pass_ms(2 * COMPARE_MS);
     assert_null(sent(0, MESSAGE_DIGEST));
     assert_null(sent(1, MESSAGE_DIGEST));
-    answer_health(0, (struct health_answer){.is_ready = true});
+    respond_health(0, (struct health_response){.is_ready = true});
     assert_non_null(sent(0, MESSAGE_DIGEST)); /* as soon as it is */
 }
 
-/* --- without memory --- */
+/* --- without memory --------------------------------------------------------------------------- */
 
 static void every_allocation_of_a_round_may_fail(void **state)
 {
@@ -384,7 +384,7 @@ static void every_allocation_of_a_round_may_fail(void **state)
         registry_free(other);
         rig_open();
         other = make_node("other");
-        change("ours", "1");
+        register_here("ours", "1");
         join_up(0);
         put_at_other("theirs", "1");
         pass_ms(COMPARE_MS);

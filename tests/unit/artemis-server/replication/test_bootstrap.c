@@ -23,24 +23,24 @@ static int tear_down(void **state)
 static bool is_ready(void)
 {
     pump();
-    return replicator_is_ready(rig.replica);
+    return replicator_is_ready(rig.replicator);
 }
 
-static void join_with(uint32_t peer, struct health_answer health)
+static void join_with(uint32_t peer, struct health_response health)
 {
     join(peer);
-    answer_health(peer, health);
+    respond_health(peer, health);
 }
 
-static const struct health_answer ready = {.is_ready = true};
-static const struct health_answer starting = {.is_ready = false};
+static const struct health_response ready = {.is_ready = true};
+static const struct health_response starting = {.is_ready = false};
 
-/* --- alone --- */
+/* --- alone ------------------------------------------------------------------------------------ */
 
 static void node_without_peers_is_ready_at_once(void **state)
 {
     (void)state;
-    assert_false(replicator_is_ready(rig.replica));
+    assert_false(replicator_is_ready(rig.replicator));
     assert_true(is_ready());
 }
 
@@ -50,9 +50,9 @@ static void node_waits_for_the_first_word_of_every_peer(void **state)
     join(0);
     join(1);
     assert_false(is_ready());
-    settle(0, MESSAGE_HEALTH, SEND_UNREACHABLE);
+    finish(0, MESSAGE_HEALTH, SEND_UNREACHABLE);
     assert_false(is_ready());
-    settle(1, MESSAGE_HEALTH, SEND_UNREACHABLE);
+    finish(1, MESSAGE_HEALTH, SEND_UNREACHABLE);
     assert_true(is_ready());
 }
 
@@ -67,10 +67,10 @@ static void peers_that_are_starting_too_have_nothing_to_give(void **state)
 static void peers_that_are_of_no_use_are_not_waited_for(void **state)
 {
     (void)state;
-    join_with(0, (struct health_answer){.is_self = true});
-    join_with(1, (struct health_answer){.has_our_name = true});
-    join_with(2, (struct health_answer){.is_wrong_cluster = true});
-    join_with(3, (struct health_answer){.is_leaving = true, .is_ready = true});
+    join_with(0, (struct health_response){.is_self = true});
+    join_with(1, (struct health_response){.has_own_node_id = true});
+    join_with(2, (struct health_response){.is_wrong_cluster = true});
+    join_with(3, (struct health_response){.is_leaving = true, .is_ready = true});
     assert_true(is_ready());
 }
 
@@ -80,22 +80,22 @@ static void peer_that_never_answers_is_given_up_after_max_retries(void **state)
     join(0);
     for (unsigned i = 0; i <= RETRIES; i++) {
         assert_false(is_ready());
-        settle(0, MESSAGE_HEALTH, SEND_RETRYABLE);
+        finish(0, MESSAGE_HEALTH, SEND_RETRYABLE);
         pass_ms(BACKOFF_MIN_MS << i);
     }
     assert_true(is_ready());
 }
 
-/* --- the snapshot --- */
+/* --- the snapshot ----------------------------------------------------------------------------- */
 
 static void snapshot_is_asked_of_one_ready_peer(void **state)
 {
     (void)state;
     join(0);
     join(1);
-    answer_health(0, ready);
-    answer_health(1, ready);
-    assert_int_equal(under_way(0, MESSAGE_SNAPSHOT) + under_way(1, MESSAGE_SNAPSHOT), 1);
+    respond_health(0, ready);
+    respond_health(1, ready);
+    assert_int_equal(in_flight(0, MESSAGE_SNAPSHOT) + in_flight(1, MESSAGE_SNAPSHOT), 1);
     assert_false(is_ready());
 }
 
@@ -104,15 +104,15 @@ static void snapshot_is_applied_as_it_comes(void **state)
     (void)state;
     join_with(0, ready);
     struct message *snapshot = expect(0, MESSAGE_SNAPSHOT);
-    told(snapshot, (struct word){.id = "a", .stamp = 5});
-    told(snapshot, (struct word){.id = "b", .stamp = 5});
-    told_key(snapshot, (struct word){.id = "c", .stamp = 6, .deleted = true});
+    respond_record(snapshot, (struct word){.id = "a", .stamp = 5});
+    respond_record(snapshot, (struct word){.id = "b", .stamp = 5});
+    respond_key(snapshot, (struct word){.id = "c", .stamp = 6, .deleted = true});
     assert_true(is_registered(rig.node, "s", "a") && is_registered(rig.node, "s", "b"));
     assert_true(is_tombstone(rig.node, "s", "c"));
     assert_false(is_ready());
-    done(snapshot, SEND_DELIVERED);
+    finish_message(snapshot, SEND_DELIVERED);
     assert_false(is_ready()); /* compares first */
-    answer_same_digests(0);
+    respond_same_digests(0);
     assert_true(is_ready());
     assert_true(replicator_stats_now().snapshot_records == 3);
 }
@@ -121,7 +121,7 @@ static void changes_are_told_before_the_node_is_ready(void **state)
 {
     (void)state;
     join_with(0, ready);
-    change("a", "1");
+    register_here("a", "1");
     assert_non_null(sent(0, MESSAGE_REGISTER));
     assert_false(is_ready());
 }
@@ -131,35 +131,35 @@ static void time_to_ready_is_measured(void **state)
     (void)state;
     join_with(0, ready);
     pass_ms(700);
-    settle(0, MESSAGE_SNAPSHOT, SEND_DELIVERED);
-    answer_same_digests(0);
+    finish(0, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+    respond_same_digests(0);
     assert_true(is_ready());
-    assert_true(replicator_stats_now().started_in_ms == 700);
+    assert_true(replicator_stats_now().bootstrap_ms == 700);
 }
 
 static void plain_peer_gives_a_snapshot_and_is_not_compared_with(void **state)
 {
     (void)state;
-    join_with(0, (struct health_answer){.is_ready = true, .is_legacy = true});
-    settle(0, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+    join_with(0, (struct health_response){.is_ready = true, .is_legacy = true});
+    finish(0, MESSAGE_SNAPSHOT, SEND_DELIVERED);
     assert_true(is_ready());
     assert_null(sent(0, MESSAGE_DIGEST));
 }
 
-/* --- snapshots that fail --- */
+/* --- snapshots that fail ---------------------------------------------------------------------- */
 
 static void snapshot_that_is_refused_is_asked_of_the_next(void **state)
 {
     (void)state;
     join(0);
     join(1);
-    answer_health(0, ready);
-    answer_health(1, ready);
+    respond_health(0, ready);
+    respond_health(1, ready);
     uint32_t first = sent(0, MESSAGE_SNAPSHOT) ? 0 : 1;
-    settle(first, MESSAGE_SNAPSHOT, SEND_REJECTED);
+    finish(first, MESSAGE_SNAPSHOT, SEND_REJECTED);
     assert_non_null(sent(1 - first, MESSAGE_SNAPSHOT));
     assert_false(is_ready());
-    settle(1 - first, MESSAGE_SNAPSHOT, SEND_REJECTED);
+    finish(1 - first, MESSAGE_SNAPSHOT, SEND_REJECTED);
     assert_true(is_ready()); /* every peer was tried */
 }
 
@@ -168,13 +168,13 @@ static void snapshot_that_breaks_off_is_asked_again(void **state)
     (void)state;
     join_with(0, ready);
     struct message *snapshot = expect(0, MESSAGE_SNAPSHOT);
-    told(snapshot, (struct word){.id = "a", .stamp = 5});
-    done(snapshot, SEND_RETRYABLE);
+    respond_record(snapshot, (struct word){.id = "a", .stamp = 5});
+    finish_message(snapshot, SEND_RETRYABLE);
     assert_false(is_ready());
     pass_ms(BACKOFF_MIN_MS);
-    told(expect(0, MESSAGE_SNAPSHOT), (struct word){.id = "a", .stamp = 5});
-    settle(0, MESSAGE_SNAPSHOT, SEND_DELIVERED);
-    answer_same_digests(0);
+    respond_record(expect(0, MESSAGE_SNAPSHOT), (struct word){.id = "a", .stamp = 5});
+    finish(0, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+    respond_same_digests(0);
     assert_true(is_ready());
     assert_int_equal(stats_of(rig.node).instances, 1);
 }
@@ -185,10 +185,10 @@ static void snapshot_that_breaks_off_again_and_again_is_given_up(void **state)
     join_with(0, ready);
     for (unsigned i = 0; i <= RETRIES; i++) {
         assert_false(is_ready());
-        settle(0, MESSAGE_SNAPSHOT, SEND_RETRYABLE);
+        finish(0, MESSAGE_SNAPSHOT, SEND_RETRYABLE);
         pass_ms(BACKOFF_MIN_MS << i);
         if (sent(0, MESSAGE_HEALTH))
-            answer_health(0, ready);
+            respond_health(0, ready);
     }
     assert_true(is_ready());
 }
@@ -197,7 +197,7 @@ static void peer_that_goes_down_in_the_snapshot_is_not_waited_for(void **state)
 {
     (void)state;
     join_with(0, ready);
-    settle(0, MESSAGE_SNAPSHOT, SEND_UNREACHABLE);
+    finish(0, MESSAGE_SNAPSHOT, SEND_UNREACHABLE);
     assert_true(is_ready());
 }
 
@@ -206,26 +206,26 @@ static void peer_that_leaves_in_the_snapshot_is_not_waited_for(void **state)
     (void)state;
     join_with(0, ready);
     struct message *late = expect(0, MESSAGE_SNAPSHOT);
-    replicator_leave(rig.replica, 0);
+    replicator_remove_peer(rig.replicator, 0);
     assert_true(is_ready());
-    done(late, SEND_DELIVERED);
+    finish_message(late, SEND_DELIVERED);
 }
 
-/* --- the comparison with the others --- */
+/* --- the comparison with the others ----------------------------------------------------------- */
 
 static void node_is_ready_when_it_has_compared_with_every_ready_peer(void **state)
 {
     (void)state;
     join(0);
     join(1);
-    answer_health(0, ready);
-    answer_health(1, ready);
+    respond_health(0, ready);
+    respond_health(1, ready);
     uint32_t first = sent(0, MESSAGE_SNAPSHOT) ? 0 : 1;
-    settle(first, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+    finish(first, MESSAGE_SNAPSHOT, SEND_DELIVERED);
     assert_false(is_ready());
-    answer_same_digests(0);
+    respond_same_digests(0);
     assert_false(is_ready());
-    answer_same_digests(1);
+    respond_same_digests(1);
     assert_true(is_ready());
 }
 
@@ -235,16 +235,16 @@ static void what_the_comparison_finds_is_fetched_before_it_is_ready(void **state
     struct registry *other = make_node("other");
     put(other, "s", "a", rig_now());
     join_with(0, ready);
-    settle(0, MESSAGE_SNAPSHOT, SEND_DELIVERED);
-    answer_digests_of(0, other);
+    finish(0, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+    respond_digests_of(0, other);
     struct message *list = expect(0, MESSAGE_LIST);
-    told_key(list, (struct word){.id = "a", .stamp = 5});
-    done(list, SEND_DELIVERED);
+    respond_key(list, (struct word){.id = "a", .stamp = 5});
+    finish_message(list, SEND_DELIVERED);
     struct message *fetch = expect(0, MESSAGE_FETCH);
-    assert_true(names(fetch, "a"));
+    assert_true(contains(fetch, "a"));
     assert_false(is_ready());
-    told(fetch, (struct word){.id = "a", .stamp = 5});
-    done(fetch, SEND_DELIVERED);
+    respond_record(fetch, (struct word){.id = "a", .stamp = 5});
+    finish_message(fetch, SEND_DELIVERED);
     assert_true(is_ready());
     assert_true(is_registered(rig.node, "s", "a"));
     registry_free(other);
@@ -255,13 +255,13 @@ static void peer_in_trouble_is_not_waited_for(void **state)
     (void)state;
     join(0);
     join(1);
-    answer_health(0, ready);
-    answer_health(1, ready);
+    respond_health(0, ready);
+    respond_health(1, ready);
     uint32_t first = sent(0, MESSAGE_SNAPSHOT) ? 0 : 1;
-    settle(first, MESSAGE_SNAPSHOT, SEND_DELIVERED);
-    answer_same_digests(first);
+    finish(first, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+    respond_same_digests(first);
     assert_false(is_ready());
-    settle(1 - first, MESSAGE_DIGEST, SEND_RETRYABLE);
+    finish(1 - first, MESSAGE_DIGEST, SEND_RETRYABLE);
     assert_true(is_ready());
 }
 
@@ -270,10 +270,10 @@ static void peer_that_is_still_starting_is_not_compared_with(void **state)
     (void)state;
     join(0);
     join(1);
-    answer_health(0, ready);
-    answer_health(1, starting);
-    settle(0, MESSAGE_SNAPSHOT, SEND_DELIVERED);
-    answer_same_digests(0);
+    respond_health(0, ready);
+    respond_health(1, starting);
+    finish(0, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+    respond_same_digests(0);
     assert_true(is_ready());
 }
 
@@ -281,11 +281,11 @@ static void comparison_takes_no_longer_than_its_limit(void **state)
 {
     (void)state;
     join_with(0, ready);
-    settle(0, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+    finish(0, MESSAGE_SNAPSHOT, SEND_DELIVERED);
     expect(0, MESSAGE_DIGEST); /* and nothing comes of it */
-    pass_ms(START_COMPARE_MS - 1);
+    pass_ms(BOOTSTRAP_COMPARE_MS - 1);
     assert_false(is_ready());
-    assert_true(replicator_due_ms(rig.replica, rig_now()) == rig_now().mono_ms + 1);
+    assert_true(replicator_due_ms(rig.replicator, rig_now()) == rig_now().mono_ms + 1);
     pass_ms(1);
     assert_true(is_ready());
 }

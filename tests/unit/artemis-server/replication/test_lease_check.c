@@ -34,7 +34,7 @@ static bool lives(const char *id)
 /* An instance whose lease has ended just now, known to all peers. */
 static void let_end(const char *id)
 {
-    change(id, "1");
+    register_here(id, "1");
     pump();
     pass_ms(TTL_MS + TICK_MS);
     expire();
@@ -46,19 +46,19 @@ static void question_goes_to_all_who_are_up_and_know_versions(void **state)
     join_up(0);
     join_up(1);
     join(2);
-    answer_health(2, (struct health_answer){.is_legacy = true, .is_ready = true});
+    respond_health(2, (struct health_response){.is_legacy = true, .is_ready = true});
     join(3);
-    settle(3, MESSAGE_HEALTH, SEND_UNREACHABLE);
-    change("b", "1");
+    finish(3, MESSAGE_HEALTH, SEND_UNREACHABLE);
+    register_here("b", "1");
     let_end("a");
     for (uint32_t peer = 0; peer < 2; peer++) {
         struct message *question = expect(peer, MESSAGE_LEASE_CHECK);
         assert_int_equal(question->count, 2); /* all that end together */
-        assert_true(question->timeout_ms == QUESTION_TIMEOUT_MS);
+        assert_true(question->timeout_ms == LEASE_CHECK_TIMEOUT_MS);
     }
     assert_null(sent(2, MESSAGE_LEASE_CHECK));
     assert_null(sent(3, MESSAGE_LEASE_CHECK));
-    assert_true(replicator_stats_now().questions == 2);
+    assert_true(replicator_stats_now().lease_checks == 2);
     assert_true(lives("a")); /* until that is settled */
 }
 
@@ -69,9 +69,9 @@ static void answer_that_knows_better_keeps_it_alive(void **state)
     join_up(1);
     let_end("a");
     struct message *question = expect(0, MESSAGE_LEASE_CHECK);
-    told_key(question, (struct word){.stamp = 9, .age_ms = 5000});
-    done(question, SEND_DELIVERED);
-    settle(1, MESSAGE_LEASE_CHECK, SEND_DELIVERED);
+    respond_key(question, (struct word){.stamp = 9, .age_ms = 5000});
+    finish_message(question, SEND_DELIVERED);
+    finish(1, MESSAGE_LEASE_CHECK, SEND_DELIVERED);
     assert_true(replicator_stats_now().refuted == 1);
     assert_true(lives("a"));
     pass_ms(TTL_MS - 5000 - 2 * TICK_MS);
@@ -84,10 +84,10 @@ static void answers_of_all_that_know_nothing_end_it(void **state)
     join_up(0);
     join_up(1);
     let_end("a");
-    settle(0, MESSAGE_LEASE_CHECK, SEND_DELIVERED);
+    finish(0, MESSAGE_LEASE_CHECK, SEND_DELIVERED);
     assert_true(lives("a"));
-    settle(1, MESSAGE_LEASE_CHECK, SEND_DELIVERED);
-    assert_true(replicator_stats_now().settled == 1);
+    finish(1, MESSAGE_LEASE_CHECK, SEND_DELIVERED);
+    assert_true(replicator_stats_now().confirmed == 1);
     assert_false(lives("a"));
 }
 
@@ -96,8 +96,8 @@ static void silence_of_a_peer_counts_as_its_answer_and_not_as_a_failure(void **s
     (void)state;
     join_up(0);
     let_end("a");
-    pass_ms(QUESTION_TIMEOUT_MS);
-    settle(0, MESSAGE_LEASE_CHECK, SEND_RETRYABLE);
+    pass_ms(LEASE_CHECK_TIMEOUT_MS);
+    finish(0, MESSAGE_LEASE_CHECK, SEND_RETRYABLE);
     assert_int_equal(view_of(0).failures, 0);
     assert_false(lives("a"));
 }
@@ -109,8 +109,8 @@ static void peer_that_goes_down_counts_as_answered(void **state)
     join_up(1);
     let_end("a");
     expect(0, MESSAGE_LEASE_CHECK);
-    settle(1, MESSAGE_LEASE_CHECK, SEND_DELIVERED);
-    replicator_peer_leaves(rig.replica, 0, rig_now());
+    finish(1, MESSAGE_LEASE_CHECK, SEND_DELIVERED);
+    replicator_on_goodbye(rig.replicator, 0, rig_now());
     assert_false(lives("a"));
 }
 
@@ -120,12 +120,12 @@ static void let_end_in_a_pause(unsigned failures)
     rig_close();
     rig_open_with(100);
     join_up(0);
-    change("a", "1");
-    settle(0, MESSAGE_REGISTER, SEND_DELIVERED);
+    register_here("a", "1");
+    finish(0, MESSAGE_REGISTER, SEND_DELIVERED);
     pass_ms(TTL_MS + TICK_MS);
-    change("b", "1");
+    register_here("b", "1");
     for (unsigned i = 1; i <= failures; i++) {
-        settle(0, MESSAGE_REGISTER, SEND_RETRYABLE);
+        finish(0, MESSAGE_REGISTER, SEND_RETRYABLE);
         if (i < failures)
             pass_ms(BACKOFF_MIN_MS << i);
     }
@@ -146,10 +146,10 @@ static void peer_in_a_long_pause_after_a_failure_is_not_waited_for(void **state)
 {
     (void)state;
     let_end_in_a_pause(6); /* 1.6 s at least */
-    pass_ms(QUESTION_TIMEOUT_MS - 2 * TICK_MS);
+    pass_ms(LEASE_CHECK_TIMEOUT_MS - 2 * TICK_MS);
     pump();
     assert_true(lives("a"));
-    assert_true(replicator_due_ms(rig.replica, rig_now()) <= rig_now().mono_ms + TICK_MS);
+    assert_true(replicator_due_ms(rig.replicator, rig_now()) <= rig_now().mono_ms + TICK_MS);
     pass_ms(TICK_MS);
     pump();
     assert_false(lives("a"));
@@ -159,7 +159,7 @@ static void ends_during_a_question_go_into_the_next(void **state)
 {
     (void)state;
     join_up(0);
-    change("b", "1");
+    register_here("b", "1");
     pass_ms(50);
     let_end("a"); /* both have ended; but b may come up first */
     struct message *question = expect(0, MESSAGE_LEASE_CHECK);
@@ -168,11 +168,11 @@ static void ends_during_a_question_go_into_the_next(void **state)
     expire();
     pass_ms(TICK_MS);
     expire();
-    assert_int_equal(under_way(0, MESSAGE_LEASE_CHECK), 1);
-    done(question, SEND_DELIVERED);
+    assert_int_equal(in_flight(0, MESSAGE_LEASE_CHECK), 1);
+    finish_message(question, SEND_DELIVERED);
     question = expect(0, MESSAGE_LEASE_CHECK);
     assert_int_equal(question->count, 1);
-    assert_true(names(question, "c"));
+    assert_true(contains(question, "c"));
 }
 
 static void heartbeat_during_the_question_decides(void **state)
@@ -181,8 +181,8 @@ static void heartbeat_during_the_question_decides(void **state)
     join_up(0);
     let_end("a");
     expect(0, MESSAGE_LEASE_CHECK);
-    keep_alive("a");
-    settle(0, MESSAGE_LEASE_CHECK, SEND_DELIVERED);
+    renew_here("a");
+    finish(0, MESSAGE_LEASE_CHECK, SEND_DELIVERED);
     pass_ms(TTL_MS - 2 * TICK_MS);
     assert_true(lives("a"));
 }
@@ -193,9 +193,9 @@ static void unregistration_during_the_question_decides(void **state)
     join_up(0);
     let_end("a");
     struct message *question = expect(0, MESSAGE_LEASE_CHECK);
-    remove_it("a");
-    told_key(question, (struct word){.stamp = 9, .age_ms = 10});
-    done(question, SEND_DELIVERED);
+    unregister_here("a");
+    respond_key(question, (struct word){.stamp = 9, .age_ms = 10});
+    finish_message(question, SEND_DELIVERED);
     assert_true(is_tombstone(rig.node, "s", "a"));
 }
 
@@ -206,12 +206,12 @@ static void peer_that_leaves_the_cluster_during_a_question_does_not_block_the_ne
     join_up(1);
     let_end("a");
     struct message *late = expect(0, MESSAGE_LEASE_CHECK);
-    settle(1, MESSAGE_LEASE_CHECK, SEND_DELIVERED);
-    replicator_leave(rig.replica, 0);
-    done(late, SEND_RETRYABLE);
+    finish(1, MESSAGE_LEASE_CHECK, SEND_DELIVERED);
+    replicator_remove_peer(rig.replicator, 0);
+    finish_message(late, SEND_RETRYABLE);
     pump();
     assert_false(lives("a"));
-    assert_true(replicator_stats_now().settled == 1);
+    assert_true(replicator_stats_now().confirmed == 1);
     let_end("b");
     assert_non_null(sent(1, MESSAGE_LEASE_CHECK));
     assert_null(sent(0, MESSAGE_LEASE_CHECK));
@@ -225,17 +225,17 @@ static void late_fate_of_an_earlier_question_does_not_answer_the_next(void **sta
     join_up(1);
     let_end("a");
     struct message *late = expect(0, MESSAGE_LEASE_CHECK);
-    settle(1, MESSAGE_LEASE_CHECK, SEND_DELIVERED);
-    replicator_peer_leaves(rig.replica, 0, rig_now());
+    finish(1, MESSAGE_LEASE_CHECK, SEND_DELIVERED);
+    replicator_on_goodbye(rig.replicator, 0, rig_now());
     pass_ms(DOWN_PROBE_MS);
-    answer_health(0, (struct health_answer){.is_ready = true});
+    respond_health(0, (struct health_response){.is_ready = true});
     put(rig.node, "s", "b", at_ms(rig.now_ms - TTL_MS));
     pass_ms(TICK_MS);
     expire();
-    settle(1, MESSAGE_LEASE_CHECK, SEND_DELIVERED);
-    assert_int_equal(under_way(0, MESSAGE_LEASE_CHECK), 1);
-    done(late, SEND_RETRYABLE);
-    assert_true(names(expect(0, MESSAGE_LEASE_CHECK), "b"));
+    finish(1, MESSAGE_LEASE_CHECK, SEND_DELIVERED);
+    assert_int_equal(in_flight(0, MESSAGE_LEASE_CHECK), 1);
+    finish_message(late, SEND_RETRYABLE);
+    assert_true(contains(expect(0, MESSAGE_LEASE_CHECK), "b"));
     assert_true(lives("b"));
 }
 
@@ -245,7 +245,7 @@ static void last_peer_that_leaves_during_a_question_settles_it(void **state)
     join_up(0);
     let_end("a");
     expect(0, MESSAGE_LEASE_CHECK);
-    replicator_leave(rig.replica, 0);
+    replicator_remove_peer(rig.replicator, 0);
     pump();
     assert_false(lives("a"));
 }
@@ -254,7 +254,7 @@ static void without_anyone_who_knows_versions_it_ends_at_once(void **state)
 {
     (void)state;
     join(0);
-    answer_health(0, (struct health_answer){.is_legacy = true, .is_ready = true});
+    respond_health(0, (struct health_response){.is_legacy = true, .is_ready = true});
     let_end("a");
     pump();
     assert_false(lives("a"));
@@ -264,7 +264,7 @@ static void nobody_who_gathers_costs_a_second(void **state)
 {
     (void)state;
     join_up(0);
-    let_end("a"); /* and the replica is stuck elsewhere */
+    let_end("a"); /* and the replicator is stuck elsewhere */
     pass_ms(QUESTION_PATIENCE_MS - 2 * TICK_MS);
     assert_true(lives("a"));
     pass_ms(2 * TICK_MS);
@@ -287,11 +287,11 @@ static void question_that_is_too_large_is_asked_in_halves(void **state)
     join_up(1);
     put_many(rig.node, "s", 0, 7, rig_now());
     let_end("a"); /* 8 */
-    settle(1, MESSAGE_LEASE_CHECK, SEND_DELIVERED);
-    settle(0, MESSAGE_LEASE_CHECK, SEND_TOO_LARGE);
+    finish(1, MESSAGE_LEASE_CHECK, SEND_DELIVERED);
+    finish(0, MESSAGE_LEASE_CHECK, SEND_TOO_LARGE);
     assert_int_equal(expect(0, MESSAGE_LEASE_CHECK)->count, 4);
-    settle(1, MESSAGE_LEASE_CHECK, SEND_DELIVERED);
-    settle(0, MESSAGE_LEASE_CHECK, SEND_TOO_LARGE);
+    finish(1, MESSAGE_LEASE_CHECK, SEND_DELIVERED);
+    finish(0, MESSAGE_LEASE_CHECK, SEND_TOO_LARGE);
     unsigned refuted = 0;
     for (struct message *question; (question = sent(0, MESSAGE_LEASE_CHECK));) {
         assert_true(question->count <= 2 + refuted); /* back to larger ones, slowly */
@@ -299,10 +299,10 @@ static void question_that_is_too_large_is_asked_in_halves(void **state)
         refuted++;
         for (size_t i = 0; i < asked->count; i++) {
             struct wire_record record = {.instance = asked->items[i].instance, .age_ms = 1000};
-            replicator_on_record(rig.replica, asked, &record, rig_now());
+            replicator_on_record(rig.replicator, asked, &record, rig_now());
         }
-        done(question, SEND_DELIVERED);
-        settle(1, MESSAGE_LEASE_CHECK, SEND_DELIVERED);
+        finish_message(question, SEND_DELIVERED);
+        finish(1, MESSAGE_LEASE_CHECK, SEND_DELIVERED);
     }
     assert_true(replicator_stats_now().refuted == 8);
     assert_true(lives("a"));
@@ -313,7 +313,7 @@ static void single_lease_that_is_too_large_to_ask_about_ends(void **state)
     (void)state;
     join_up(0);
     let_end("a");
-    settle(0, MESSAGE_LEASE_CHECK, SEND_TOO_LARGE);
+    finish(0, MESSAGE_LEASE_CHECK, SEND_TOO_LARGE);
     assert_false(lives("a"));
 }
 

@@ -71,7 +71,7 @@ static void expect_counts(uint32_t registers, uint32_t unregisters, uint32_t ren
     assert_int_equal(outbox_count(&outbox, QUEUE_RENEW), renewals);
 }
 
-/* --- the latest of each key --- */
+/* --- the latest of each key ------------------------------------------------------------------- */
 
 static void key_is_in_it_once_as_the_latest(void **state)
 {
@@ -131,7 +131,7 @@ static void memory_is_bounded_by_the_number_of_keys(void **state)
     expect_counts(0, 0, 0);
 }
 
-/* --- what came back --- */
+/* --- what came back --------------------------------------------------------------------------- */
 
 static void put_back_goes_behind_when_nothing_waits(void **state)
 {
@@ -180,7 +180,7 @@ static void put_back_renewal_leaves_a_registration_as_it_is(void **state)
     expect_next(QUEUE_REGISTER, "a", 3);
 }
 
-/* --- taking --- */
+/* --- taking ----------------------------------------------------------------------------------- */
 
 static void take_stops_at_max(void **state)
 {
@@ -227,7 +227,7 @@ static void oldest_is_the_longest_waiting(void **state)
     assert_true(outbox_oldest_ms(&outbox) == 500);
 }
 
-/* --- without memory --- */
+/* --- without memory --------------------------------------------------------------------------- */
 
 static void put_without_memory_takes_nothing_and_a_retry_works(void **state)
 {

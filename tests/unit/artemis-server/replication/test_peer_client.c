@@ -82,24 +82,24 @@ static void let_go(void)
 
 static struct {
     struct registry *registry;
-    struct replicator *replica;
-    struct peer_client *transport;
+    struct replicator *replicator;
+    struct peer_client *client;
     unsigned delivered;
-    enum send_result fate;
-    char problem[PEER_PROBLEM_BYTES];
+    enum send_result result;
+    char error[PEER_ERROR_BYTES];
     char names[128]; /* node, region and zone */
 } node;
 
-static void note_delivery(void *context, const struct delivery *delivery)
+static void note_delivery(void *context, const struct peer_response *response)
 {
     (void)context;
     node.delivered++;
-    node.fate = delivery->fate;
-    snprintf(node.problem, sizeof(node.problem), "%s", delivery->problem);
-    if (delivery->has_health)
-        snprintf(node.names, sizeof(node.names), "[%s] [%s] [%s]", delivery->node_id,
-                 delivery->region, delivery->zone);
-    replicator_drop_message(delivery->message);
+    node.result = response->result;
+    snprintf(node.error, sizeof(node.error), "%s", response->error_text);
+    if (response->has_health)
+        snprintf(node.names, sizeof(node.names), "[%s] [%s] [%s]", response->node_id,
+                 response->region, response->zone);
+    message_free(response->message);
 }
 
 static int open_node(void **state)
@@ -113,19 +113,20 @@ static int open_node(void **state)
                                                 .timeout_ms = TIMEOUT_MS};
     memset(&node, 0, sizeof(node));
     node.registry = make_node("self");
-    assert_int_equal(replicator_create(&how, node.registry, clock_now(), &node.replica), ERR_NONE);
-    assert_int_equal(peer_client_create(&options, node.registry, node.replica, note_delivery, NULL,
-                                        &node.transport),
+    assert_int_equal(replicator_create(&how, node.registry, clock_now(), &node.replicator),
                      ERR_NONE);
-    replicator_join(node.replica, 0, clock_now());
+    assert_int_equal(peer_client_create(&options, node.registry, node.replicator, note_delivery,
+                                        NULL, &node.client),
+                     ERR_NONE);
+    replicator_add_peer(node.replicator, 0, clock_now());
     return 0;
 }
 
 static int close_node(void **state)
 {
     (void)state;
-    peer_client_free(node.transport);
-    replicator_free(node.replica);
+    peer_client_free(node.client);
+    replicator_free(node.replicator);
     registry_free(node.registry);
     return 0;
 }
@@ -135,14 +136,14 @@ static void send_to(const char *url, enum message_kind kind)
     struct message *message = calloc(1, sizeof(*message));
     assert_non_null(message);
     message->kind = kind;
-    peer_client_send(node.transport, url, false, message);
+    peer_client_send(node.client, url, false, message);
 }
 
 static void wait_for_delivery(void)
 {
     while (!node.delivered) { /* every message has its time */
-        peer_client_run(node.transport);
-        peer_client_wait(node.transport, 20);
+        peer_client_run(node.client);
+        peer_client_wait(node.client, 20);
     }
 }
 
@@ -156,16 +157,16 @@ static void name_that_hangs_holds_neither_the_thread_nor_the_end(void **state)
     uint64_t start_ms = clock_now().mono_ms;
     send_to("http://first.invalid:1", MESSAGE_HEALTH);
     wait_for_delivery();
-    assert_int_equal(node.fate, SEND_RETRYABLE);
+    assert_int_equal(node.result, SEND_RETRYABLE);
     assert_int_equal(hanging_lookups(), 1);
 
     send_to("http://second.invalid:1", MESSAGE_HEALTH);
     while (hanging_lookups() < 2) {
-        peer_client_run(node.transport);
-        peer_client_wait(node.transport, 5);
+        peer_client_run(node.client);
+        peer_client_wait(node.client, 5);
     }
-    peer_client_free(node.transport); /* the end, while one is under way */
-    node.transport = NULL;
+    peer_client_free(node.client); /* the end, while one is under way */
+    node.client = NULL;
     assert_int_equal(hanging_lookups(), 2);
     assert_true(clock_now().mono_ms - start_ms < PATIENCE_MS);
     let_go();
@@ -243,7 +244,7 @@ static void names_of_a_peer_are_taken_where_they_are_text(void **state)
          HEAD "X-Artemis-Node: Knoten \xc3\xa4\r\nX-Artemis-Region: r\"1\r\nX-Artemis-Zone: z\r\n"
               "Content-Length: 2\r\n\r\n",
          0, "OK");
-    assert_int_equal(node.fate, SEND_DELIVERED);
+    assert_int_equal(node.result, SEND_DELIVERED);
     assert_string_equal(node.names, "[Knoten \xc3\xa4] [r\"1] [z]");
 }
 
@@ -254,7 +255,7 @@ static void names_of_a_peer_that_are_no_text_are_passed_over(void **state)
          HEAD "X-Artemis-Node: f\xe4\xff\r\nX-Artemis-Region: r\x1b[2J\r\nX-Artemis-Zone: z\x7f\r\n"
               "Content-Length: 2\r\n\r\n",
          0, "OK");
-    assert_int_equal(node.fate, SEND_DELIVERED);
+    assert_int_equal(node.result, SEND_DELIVERED);
     assert_string_equal(node.names, "[] [] []");
 }
 
@@ -262,23 +263,23 @@ static void answer_of_some_length_is_read(void **state)
 {
     (void)state;
     hear(MESSAGE_RENEW, HEAD "\r\n{\"failed_instance_keys\":[", 100 * 1024, "]}");
-    assert_string_equal(node.problem, "");
-    assert_int_equal(node.fate, SEND_DELIVERED);
+    assert_string_equal(node.error, "");
+    assert_int_equal(node.result, SEND_DELIVERED);
 }
 
 static void answer_longer_than_its_message_allows_is_given_up(void **state)
 {
     (void)state;
     hear(MESSAGE_RENEW, HEAD "\r\n{\"failed_instance_keys\":[", 4 * 1024 * 1024, "]}");
-    assert_int_equal(node.fate, SEND_RETRYABLE);
-    assert_non_null(strstr(node.problem, "the answer: the body is too large"));
+    assert_int_equal(node.result, SEND_RETRYABLE);
+    assert_non_null(strstr(node.error, "the answer: the body is too large"));
 }
 
 static void list_may_be_as_long_as_it_likes(void **state)
 {
     (void)state;
     hear(MESSAGE_LIST, HEAD "\r\n{\"instance_keys\":[", 4 * 1024 * 1024, "]}");
-    assert_int_equal(node.fate, SEND_DELIVERED);
+    assert_int_equal(node.result, SEND_DELIVERED);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_node, close_node)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves of what a replica does when messages fail: what is temporary is kept and tried again with
- * growing pauses, what is permanent is dropped and counted, and a peer that stays silent is down.
+ * Failures of messages: retryable ones are kept and sent again with a growing backoff, rejected
+ * ones are dropped and counted, and a peer that does not respond is down.
  */
 #include "tests/unit/artemis-server/replication/replicator_fixture.h"
 
@@ -23,7 +23,7 @@ static int tear_down(void **state)
 static uint64_t pause_after_failure(void)
 {
     uint64_t pause_ms = 0;
-    settle(0, MESSAGE_REGISTER, SEND_RETRYABLE);
+    finish(0, MESSAGE_REGISTER, SEND_RETRYABLE);
     while (!sent(0, MESSAGE_REGISTER)) {
         pass_ms(1);
         pause_ms++;
@@ -32,22 +32,22 @@ static uint64_t pause_after_failure(void)
     return pause_ms;
 }
 
-/* --- temporary failures --- */
+/* --- temporary failures ----------------------------------------------------------------------- */
 
 static void temporary_failure_keeps_what_was_to_be_told(void **state)
 {
     (void)state;
     join_up(0);
-    change("a", "1");
-    change("b", "1");
-    settle(0, MESSAGE_REGISTER, SEND_RETRYABLE);
+    register_here("a", "1");
+    register_here("b", "1");
+    finish(0, MESSAGE_REGISTER, SEND_RETRYABLE);
     assert_true(view_of(0).backlog == 2);
     assert_int_equal(view_of(0).failures, 1);
     assert_true(view_of(0).failed[SEND_RETRYABLE] == 1);
     assert_null(sent(0, MESSAGE_REGISTER)); /* not at once */
     pass_ms(BACKOFF_MIN_MS);
     assert_int_equal(expect(0, MESSAGE_REGISTER)->count, 2);
-    settle(0, MESSAGE_REGISTER, SEND_DELIVERED);
+    finish(0, MESSAGE_REGISTER, SEND_DELIVERED);
     assert_int_equal(view_of(0).failures, 0);
     assert_true(view_of(0).items_dropped == 0);
 }
@@ -56,7 +56,7 @@ static void pauses_double_with_jitter(void **state)
 {
     (void)state;
     join_up(0);
-    change("a", "1");
+    register_here("a", "1");
     uint64_t delay_ms = BACKOFF_MIN_MS;
     for (unsigned i = 0; i < RETRIES; i++, delay_ms *= 2) {
         uint64_t pause_ms = pause_after_failure();
@@ -70,9 +70,9 @@ static void pauses_differ_from_peer_to_peer(void **state)
     enum { PEERS = 8 };
     for (uint32_t peer = 0; peer < PEERS; peer++)
         join_up(peer);
-    change("a", "1");
+    register_here("a", "1");
     for (uint32_t peer = 0; peer < PEERS; peer++)
-        settle(peer, MESSAGE_REGISTER, SEND_RETRYABLE);
+        finish(peer, MESSAGE_REGISTER, SEND_RETRYABLE);
     unsigned moments = 0; /* at which someone is told again */
     for (int i = 0; i < BACKOFF_MIN_MS; i++) {
         pass_ms(1);
@@ -93,7 +93,7 @@ static void pause_never_exceeds_its_limit(void **state)
             pass_ms(10);
             assert_true(rig.now_ms - start_ms <= BACKOFF_MAX_MS + 10);
         }
-        settle(0, MESSAGE_HEALTH, SEND_RETRYABLE);
+        finish(0, MESSAGE_HEALTH, SEND_RETRYABLE);
     }
     assert_int_equal(view_of(0).failures, 40);
     assert_int_equal(view_of(0).health, PEER_UP);
@@ -103,15 +103,15 @@ static void messages_that_fail_together_count_once(void **state)
 {
     (void)state;
     join_up(0);
-    change("gone", "1");
-    settle(0, MESSAGE_REGISTER, SEND_DELIVERED);
-    change("a", "1");
-    remove_it("gone");
+    register_here("gone", "1");
+    finish(0, MESSAGE_REGISTER, SEND_DELIVERED);
+    register_here("a", "1");
+    unregister_here("gone");
     expect(0, MESSAGE_REGISTER);
     expect(0, MESSAGE_UNREGISTER);
     pass_ms(3000);
-    done(expect(0, MESSAGE_REGISTER), SEND_RETRYABLE);
-    done(rig.out[0], SEND_RETRYABLE);
+    finish_message(expect(0, MESSAGE_REGISTER), SEND_RETRYABLE);
+    finish_message(rig.out[0], SEND_RETRYABLE);
     assert_int_equal(view_of(0).failures, 1);
 }
 
@@ -119,12 +119,12 @@ static void success_ends_the_row_of_failures(void **state)
 {
     (void)state;
     join_up(0);
-    change("a", "1");
+    register_here("a", "1");
     for (int i = 0; i < 5; i++) {
-        settle(0, MESSAGE_REGISTER, SEND_RETRYABLE);
+        finish(0, MESSAGE_REGISTER, SEND_RETRYABLE);
         pass_ms(BACKOFF_MIN_MS);
-        settle(0, MESSAGE_REGISTER, SEND_DELIVERED);
-        change("a", i % 2 ? "1" : "2");
+        finish(0, MESSAGE_REGISTER, SEND_DELIVERED);
+        register_here("a", i % 2 ? "1" : "2");
     }
     assert_int_equal(view_of(0).health, PEER_UP);
 }
@@ -133,11 +133,11 @@ static void renewal_that_failed_goes_again_as_a_renewal(void **state)
 {
     (void)state;
     join_up(0);
-    change("a", "1");
-    settle(0, MESSAGE_REGISTER, SEND_DELIVERED);
-    keep_alive("a");
+    register_here("a", "1");
+    finish(0, MESSAGE_REGISTER, SEND_DELIVERED);
+    renew_here("a");
     pass_ms(INTERVAL_MS);
-    settle(0, MESSAGE_RENEW, SEND_RETRYABLE);
+    finish(0, MESSAGE_RENEW, SEND_RETRYABLE);
     pass_ms(BACKOFF_MIN_MS);
     assert_int_equal(expect(0, MESSAGE_RENEW)->count, 1);
     assert_null(sent(0, MESSAGE_REGISTER));
@@ -147,11 +147,11 @@ static void change_during_a_message_that_fails_is_told_as_the_latest(void **stat
 {
     (void)state;
     join_up(0);
-    change("a", "1");
+    register_here("a", "1");
     struct message *message = expect(0, MESSAGE_REGISTER);
-    change("a", "2");
+    register_here("a", "2");
     pump();
-    done(message, SEND_RETRYABLE);
+    finish_message(message, SEND_RETRYABLE);
     assert_true(view_of(0).backlog == 1);
     pass_ms(BACKOFF_MIN_MS);
     message = expect(0, MESSAGE_REGISTER);
@@ -163,13 +163,13 @@ static void change_during_a_message_that_fails_is_told_as_the_latest(void **stat
 static void both_of_one_key_fail(enum message_kind first)
 {
     join_up(0);
-    change("a", "1");
+    register_here("a", "1");
     struct message *registration = expect(0, MESSAGE_REGISTER);
-    remove_it("a");
+    unregister_here("a");
     struct message *end = expect(0, MESSAGE_UNREGISTER);
     pass_ms(500);
-    done(first == MESSAGE_REGISTER ? registration : end, SEND_RETRYABLE);
-    done(first == MESSAGE_REGISTER ? end : registration, SEND_RETRYABLE);
+    finish_message(first == MESSAGE_REGISTER ? registration : end, SEND_RETRYABLE);
+    finish_message(first == MESSAGE_REGISTER ? end : registration, SEND_RETRYABLE);
     pass_ms(BACKOFF_MIN_MS);
     assert_null(sent(0, MESSAGE_REGISTER));
     assert_int_equal(expect(0, MESSAGE_UNREGISTER)->count, 1);
@@ -192,14 +192,14 @@ static void plain_peer_is_told_one_thing_after_the_other(void **state)
 {
     (void)state;
     join(0);
-    answer_health(0, (struct health_answer){.is_legacy = true, .is_ready = true});
-    change("a", "1");
+    respond_health(0, (struct health_response){.is_legacy = true, .is_ready = true});
+    register_here("a", "1");
     struct message *registration = expect(0, MESSAGE_REGISTER);
-    remove_it("a");
+    unregister_here("a");
     assert_null(sent(0, MESSAGE_UNREGISTER));
-    done(registration, SEND_RETRYABLE);
+    finish_message(registration, SEND_RETRYABLE);
     pass_ms(BACKOFF_MIN_MS);
-    settle(0, MESSAGE_UNREGISTER, SEND_DELIVERED);
+    finish(0, MESSAGE_UNREGISTER, SEND_DELIVERED);
     assert_null(sent(0, MESSAGE_REGISTER));
 }
 
@@ -208,28 +208,28 @@ static void one_slow_peer_holds_nobody_else(void **state)
     (void)state;
     join_up(0);
     join_up(1);
-    change("a", "1");
-    settle(0, MESSAGE_REGISTER, SEND_RETRYABLE);
-    settle(1, MESSAGE_REGISTER, SEND_DELIVERED);
-    change("b", "1");
+    register_here("a", "1");
+    finish(0, MESSAGE_REGISTER, SEND_RETRYABLE);
+    finish(1, MESSAGE_REGISTER, SEND_DELIVERED);
+    register_here("b", "1");
     assert_null(sent(0, MESSAGE_REGISTER));
     assert_non_null(sent(1, MESSAGE_REGISTER));
 }
 
-/* --- permanent failures --- */
+/* --- permanent failures ----------------------------------------------------------------------- */
 
 static void permanent_failure_is_dropped_and_counted(void **state)
 {
     (void)state;
     join_up(0);
-    change("a", "1");
-    change("b", "1");
-    settle(0, MESSAGE_REGISTER, SEND_REJECTED);
+    register_here("a", "1");
+    register_here("b", "1");
+    finish(0, MESSAGE_REGISTER, SEND_REJECTED);
     assert_true(view_of(0).items_dropped == 2);
     assert_true(view_of(0).backlog == 0);
     assert_int_equal(view_of(0).health, PEER_UP);
     assert_int_equal(view_of(0).failures, 0);
-    change("c", "1");
+    register_here("c", "1");
     assert_int_equal(expect(0, MESSAGE_REGISTER)->count, 1);
 }
 
@@ -240,7 +240,7 @@ static void too_large_is_halved_at_once(void **state)
     put_many(rig.node, "s", 0, 8, rig_now());
     for (size_t count = 8; count > 1; count /= 2) {
         assert_int_equal(expect(0, MESSAGE_REGISTER)->count, count);
-        settle(0, MESSAGE_REGISTER, SEND_TOO_LARGE);
+        finish(0, MESSAGE_REGISTER, SEND_TOO_LARGE);
     }
     assert_int_equal(expect(0, MESSAGE_REGISTER)->count, 1);
     assert_true(view_of(0).backlog == 7);
@@ -251,8 +251,8 @@ static void too_large_alone_is_dropped(void **state)
 {
     (void)state;
     join_up(0);
-    change("a", "1");
-    settle(0, MESSAGE_REGISTER, SEND_TOO_LARGE);
+    register_here("a", "1");
+    finish(0, MESSAGE_REGISTER, SEND_TOO_LARGE);
     assert_true(view_of(0).items_dropped == 1);
     assert_null(sent(0, MESSAGE_REGISTER));
 }
@@ -262,32 +262,32 @@ static void message_size_recovers_after_too_large(void **state)
     (void)state;
     join_up(0);
     put_many(rig.node, "s", 0, 64, rig_now());
-    settle(0, MESSAGE_REGISTER, SEND_TOO_LARGE);
-    settle(0, MESSAGE_REGISTER, SEND_TOO_LARGE);
+    finish(0, MESSAGE_REGISTER, SEND_TOO_LARGE);
+    finish(0, MESSAGE_REGISTER, SEND_TOO_LARGE);
     size_t last = 0;
     for (int i = 0; i < 3; i++) {
         size_t count = expect(0, MESSAGE_REGISTER)->count;
         assert_true(count > last);
         last = count;
-        settle(0, MESSAGE_REGISTER, SEND_DELIVERED);
+        finish(0, MESSAGE_REGISTER, SEND_DELIVERED);
     }
 }
 
-/* --- down --- */
+/* --- down ------------------------------------------------------------------------------------- */
 
 static void peer_is_down_after_max_retries_and_its_outbox_is_dropped(void **state)
 {
     (void)state;
     join_up(0);
-    change("a", "1");
+    register_here("a", "1");
     for (unsigned i = 0; i < RETRIES; i++)
         pause_after_failure();
     assert_int_equal(view_of(0).health, PEER_UP);
-    settle(0, MESSAGE_REGISTER, SEND_RETRYABLE);
+    finish(0, MESSAGE_REGISTER, SEND_RETRYABLE);
     assert_int_equal(view_of(0).health, PEER_DOWN);
     assert_true(view_of(0).backlog == 0);
     assert_true(view_of(0).outbox_bytes == 0);
-    change("b", "1");
+    register_here("b", "1");
     pass_ms(INTERVAL_MS);
     assert_null(sent(0, MESSAGE_REGISTER));
     assert_true(view_of(0).backlog == 0);
@@ -297,8 +297,8 @@ static void refused_connection_is_down_at_once(void **state)
 {
     (void)state;
     join_up(0);
-    change("a", "1");
-    settle(0, MESSAGE_REGISTER, SEND_UNREACHABLE);
+    register_here("a", "1");
+    finish(0, MESSAGE_REGISTER, SEND_UNREACHABLE);
     assert_int_equal(view_of(0).health, PEER_DOWN);
     assert_true(view_of(0).backlog == 0);
     assert_true(view_of(0).items_dropped == 1);
@@ -308,12 +308,12 @@ static void peer_that_is_down_is_asked_every_second(void **state)
 {
     (void)state;
     join_up(0);
-    change("a", "1");
-    settle(0, MESSAGE_REGISTER, SEND_UNREACHABLE);
+    register_here("a", "1");
+    finish(0, MESSAGE_REGISTER, SEND_UNREACHABLE);
     for (int i = 0; i < 5; i++) {
         assert_null(sent(0, MESSAGE_HEALTH));
         pass_ms(DOWN_PROBE_MS);
-        settle(0, MESSAGE_HEALTH, SEND_UNREACHABLE);
+        finish(0, MESSAGE_HEALTH, SEND_UNREACHABLE);
     }
 }
 
@@ -321,14 +321,14 @@ static void back_again_it_is_compared_with_at_once(void **state)
 {
     (void)state;
     join_up(0);
-    change("a", "1");
-    settle(0, MESSAGE_REGISTER, SEND_UNREACHABLE);
+    register_here("a", "1");
+    finish(0, MESSAGE_REGISTER, SEND_UNREACHABLE);
     pass_ms(HEALTH_MS);
-    answer_health(0, (struct health_answer){.is_ready = true});
+    respond_health(0, (struct health_response){.is_ready = true});
     assert_int_equal(view_of(0).health, PEER_UP);
     assert_int_equal(view_of(0).failures, 0);
     assert_non_null(sent(0, MESSAGE_DIGEST));
-    change("b", "1");
+    register_here("b", "1");
     assert_non_null(sent(0, MESSAGE_REGISTER));
 }
 
@@ -336,7 +336,7 @@ static void health_that_is_refused_is_down(void **state)
 {
     (void)state;
     join(0);
-    settle(0, MESSAGE_HEALTH, SEND_REJECTED);
+    finish(0, MESSAGE_HEALTH, SEND_REJECTED);
     assert_int_equal(view_of(0).health, PEER_DOWN);
 }
 
@@ -344,8 +344,8 @@ static void refusal_as_a_stranger_is_believed(void **state)
 {
     (void)state;
     join_up(0);
-    change("a", "1");
-    settle(0, MESSAGE_REGISTER, SEND_WRONG_CLUSTER);
+    register_here("a", "1");
+    finish(0, MESSAGE_REGISTER, SEND_WRONG_CLUSTER);
     assert_int_equal(view_of(0).health, PEER_WRONG_CLUSTER);
     assert_true(view_of(0).backlog == 0);
 }
@@ -355,22 +355,22 @@ static void new_peer_that_does_not_answer_is_tried_and_then_down(void **state)
     (void)state;
     join(0);
     for (unsigned i = 0; i < RETRIES; i++) {
-        settle(0, MESSAGE_HEALTH, SEND_RETRYABLE);
+        finish(0, MESSAGE_HEALTH, SEND_RETRYABLE);
         assert_int_equal(view_of(0).health, PEER_NEW);
         pass_ms(BACKOFF_MIN_MS << i);
     }
-    settle(0, MESSAGE_HEALTH, SEND_RETRYABLE);
+    finish(0, MESSAGE_HEALTH, SEND_RETRYABLE);
     assert_int_equal(view_of(0).health, PEER_DOWN);
 }
 
-/* --- order --- */
+/* --- order ------------------------------------------------------------------------------------ */
 
 static void at_most_one_message_of_a_kind_is_under_way(void **state)
 {
     (void)state;
     join_up(0);
     put_many(rig.node, "s", 0, 50, rig_now());
-    settle(0, MESSAGE_REGISTER, SEND_DELIVERED);
+    finish(0, MESSAGE_REGISTER, SEND_DELIVERED);
     uint64_t seed = 9;
     for (int i = 0; i < 500; i++) {
         char id[8];
@@ -381,13 +381,13 @@ static void at_most_one_message_of_a_kind_is_under_way(void **state)
                 (struct brief){.service = "s", .id = id, .port = (int)random_below(&seed, 9) + 1},
                 rig_now());
         else
-            remove_it(id);
+            unregister_here(id);
         (void)renew(rig.node, "s", id, rig_now());
         pass_ms(random_below(&seed, 60));
         for (int kind = 0; kind < MESSAGE_KINDS; kind++)
-            assert_true(under_way(0, kind) <= 1);
+            assert_true(in_flight(0, kind) <= 1);
         if (rig.out_count && random_below(&seed, 3) == 0)
-            done(rig.out[random_below(&seed, rig.out_count)], SEND_DELIVERED);
+            finish_message(rig.out[random_below(&seed, rig.out_count)], SEND_DELIVERED);
         assert_true(view_of(0).backlog <= 50);
     }
 }
@@ -396,19 +396,19 @@ static void late_fate_after_leave_and_join_is_ignored(void **state)
 {
     (void)state;
     join_up(0);
-    change("a", "1");
+    register_here("a", "1");
     struct message *late = expect(0, MESSAGE_REGISTER);
-    replicator_leave(rig.replica, 0);
+    replicator_remove_peer(rig.replicator, 0);
     join_up(0);
-    change("b", "1");
+    register_here("b", "1");
     struct message *fresh = expect(0, MESSAGE_REGISTER);
     if (fresh == late)
         fresh = rig.out[rig.out_count - 1];
-    done(late, SEND_UNREACHABLE);
+    finish_message(late, SEND_UNREACHABLE);
     assert_int_equal(view_of(0).health, PEER_UP);
     assert_true(view_of(0).items_dropped == 0);
-    assert_int_equal(under_way(0, MESSAGE_REGISTER), 1);
-    done(fresh, SEND_DELIVERED);
+    assert_int_equal(in_flight(0, MESSAGE_REGISTER), 1);
+    finish_message(fresh, SEND_DELIVERED);
     assert_true(view_of(0).delivered[MESSAGE_REGISTER] == 1);
 }
 
@@ -417,13 +417,13 @@ static void late_health_answer_after_leave_and_join_is_ignored(void **state)
     (void)state;
     join(0);
     struct message *late = expect(0, MESSAGE_HEALTH);
-    replicator_leave(rig.replica, 0);
+    replicator_remove_peer(rig.replicator, 0);
     join(0);
-    replicator_on_health(rig.replica, late, &(struct health_answer){.is_wrong_cluster = true},
+    replicator_on_health(rig.replicator, late, &(struct health_response){.is_wrong_cluster = true},
                          rig_now());
-    done(late, SEND_DELIVERED);
+    finish_message(late, SEND_DELIVERED);
     assert_int_equal(view_of(0).health, PEER_NEW);
-    assert_int_equal(under_way(0, MESSAGE_HEALTH), 1);
+    assert_int_equal(in_flight(0, MESSAGE_HEALTH), 1);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A whole story of a replica, with each allocation failing in turn: it may tell a peer later, but
- * nothing breaks, nothing leaks, and in the end the peer has been told or is compared with.
+ * A replicator at work while each allocation fails in turn: nothing breaks, nothing leaks, and in
+ * the end the peer gets every change, by a message or by anti-entropy.
  */
 #include "tests/support/failing_malloc.h"
 #include "tests/unit/artemis-server/replication/replicator_fixture.h"
@@ -9,12 +9,12 @@
 /* The peer answers that all is well. */
 static void deliver_all(void)
 {
-    static const struct health_answer healthy = {.is_ready = true};
+    static const struct health_response healthy = {.is_ready = true};
     for (int i = 0; i < 50 && (pump(), rig.out_count); i++) {
         struct message *message = rig.out[0];
         if (message->kind == MESSAGE_HEALTH)
-            replicator_on_health(rig.replica, message, &healthy, rig_now());
-        done(message, SEND_DELIVERED);
+            replicator_on_health(rig.replicator, message, &healthy, rig_now());
+        finish_message(message, SEND_DELIVERED);
     }
 }
 
@@ -54,7 +54,7 @@ static void live_through(void)
     pump();
     for (size_t i = 0; i < rig.out_count; i++)
         if (rig.out[i]->kind == MESSAGE_REGISTER) {
-            done(rig.out[i], SEND_RETRYABLE);
+            finish_message(rig.out[i], SEND_RETRYABLE);
             break;
         }
     registry_unregister(rig.node, &key_of_second, rig_now());
@@ -66,7 +66,7 @@ static void live_through(void)
     for (size_t i = 0; i < rig.out_count; i++)
         if (rig.out[i]->kind == MESSAGE_RENEW) {
             struct wire_record record = {.key = &key_of_first};
-            replicator_on_record(rig.replica, rig.out[i], &record, rig_now());
+            replicator_on_record(rig.replicator, rig.out[i], &record, rig_now());
         }
     deliver_all();
     pass_ms(TTL_MS + TICK_MS);
@@ -94,7 +94,7 @@ static void every_allocation_of_a_story_may_fail(void **state)
         assert_false(is_registered(rig.node, "s", "a")); /* no lease is stuck */
         assert_int_equal(view_of(0).health, PEER_UP);
         for (int i = 0; i < 3; i++) { /* and all goes on */
-            change("after", i % 2 ? "1" : "2");
+            register_here("after", i % 2 ? "1" : "2");
             assert_non_null(sent(0, MESSAGE_REGISTER));
             pass_ms(COMPARE_MS);
             deliver_all();
@@ -117,10 +117,10 @@ static void creating_is_all_or_nothing(void **state)
     (void)state;
     const struct replicator_options options = {.batch_size = 1, .seed = 1};
     struct registry *node = make_node("self");
-    struct replicator *replica = NULL;
+    struct replicator *replicator = NULL;
     long live = failing_malloc_live();
     failing_malloc_after(1);
-    assert_int_equal(replicator_create(&options, node, at_ms(0), &replica), ERR_NO_MEMORY);
+    assert_int_equal(replicator_create(&options, node, at_ms(0), &replicator), ERR_NO_MEMORY);
     failing_malloc_after(-1);
     assert_int_equal(failing_malloc_live(), live);
     replicator_free(NULL);

@@ -21,7 +21,7 @@ static int tear_down(void **state)
 
 static uint64_t due_in_ms(void)
 {
-    return replicator_due_ms(rig.replica, rig_now()) - rig_now().mono_ms;
+    return replicator_due_ms(rig.replicator, rig_now()) - rig_now().mono_ms;
 }
 
 /* Sleeps from due time to due time for ten seconds; nobody answers. Returns how often it woke up.
@@ -56,7 +56,7 @@ static void plain_peer_wakes_for_renewals_only(void **state)
 {
     (void)state;
     join(0);
-    answer_health(0, (struct health_answer){.is_legacy = true, .is_ready = true});
+    respond_health(0, (struct health_response){.is_legacy = true, .is_ready = true});
     assert_true(wake_ups() <= FEW);
 }
 
@@ -65,7 +65,7 @@ static void peer_that_is_not_ready_wakes_for_renewals_only(void **state)
     (void)state;
     join_up(1);
     join(0);
-    answer_health(0, (struct health_answer){.is_ready = false});
+    respond_health(0, (struct health_response){.is_ready = false});
     assert_true(wake_ups() <= FEW);
 }
 
@@ -73,7 +73,7 @@ static void start_without_a_snapshot_wakes_for_renewals_only(void **state)
 {
     (void)state;
     join(0);
-    answer_health(0, (struct health_answer){.is_ready = true});
+    respond_health(0, (struct health_response){.is_ready = true});
     assert_non_null(sent(0, MESSAGE_SNAPSHOT)); /* it takes its time */
     assert_true(wake_ups() <= FEW);
 }
@@ -82,7 +82,7 @@ static void drain_wakes_for_renewals_only(void **state)
 {
     (void)state;
     join_up(0);
-    replicator_drain(rig.replica);
+    replicator_flush(rig.replicator);
     pass_ms(2 * COMPARE_MS);
     assert_true(wake_ups() <= FEW);
 }
@@ -96,7 +96,7 @@ static void pause_after_a_failure_wakes_for_renewals_only(void **state)
     for (int i = 0; i < 8; i++) { /* a pause of several seconds */
         while (!sent(0, MESSAGE_HEALTH))
             pass_ms(100);
-        settle(0, MESSAGE_HEALTH, SEND_RETRYABLE);
+        finish(0, MESSAGE_HEALTH, SEND_RETRYABLE);
     }
     pass_ms(1);
     pump();
@@ -107,9 +107,9 @@ static void lease_that_ends_is_asked_about_however_long_renewals_are_collected(v
 {
     (void)state;
     rig_close();
-    rig_open_how(RETRIES, 60000);
+    rig_open_with_options(RETRIES, 60000);
     join_up(0);
-    change("a", "1");
+    register_here("a", "1");
     for (uint64_t end_ms = rig.now_ms + TTL_MS + TICK_MS; rig.now_ms < end_ms;) {
         pump();
         pass_ms(due_in_ms());
@@ -126,11 +126,11 @@ static void peer_that_is_down_wakes_every_second(void **state)
 {
     (void)state;
     join(0);
-    settle(0, MESSAGE_HEALTH, SEND_UNREACHABLE);
+    finish(0, MESSAGE_HEALTH, SEND_UNREACHABLE);
     for (int i = 0; i < 5; i++) {
         assert_true(due_in_ms() == DOWN_PROBE_MS);
         pass_ms(DOWN_PROBE_MS);
-        settle(0, MESSAGE_HEALTH, SEND_UNREACHABLE);
+        finish(0, MESSAGE_HEALTH, SEND_UNREACHABLE);
     }
 }
 
@@ -145,15 +145,15 @@ static void nothing_is_due_earlier_than_it_says(void **state)
         char id[8];
         snprintf(id, sizeof(id), "i%u", random_below(&seed, 6));
         if (random_below(&seed, 2))
-            change(id, random_below(&seed, 2) ? "1" : "2");
+            register_here(id, random_below(&seed, 2) ? "1" : "2");
         (void)renew(rig.node, "s", id, rig_now());
         pump();
         if (rig.out_count && random_below(&seed, 4)) {
             struct message *message = rig.out[random_below(&seed, rig.out_count)];
-            const struct health_answer health = {.is_ready = random_below(&seed, 4) > 0};
+            const struct health_response health = {.is_ready = random_below(&seed, 4) > 0};
             if (message->kind == MESSAGE_HEALTH)
-                replicator_on_health(rig.replica, message, &health, rig_now());
-            done(message, random_below(&seed, 3) ? SEND_DELIVERED : SEND_RETRYABLE);
+                replicator_on_health(rig.replicator, message, &health, rig_now());
+            finish_message(message, random_below(&seed, 3) ? SEND_DELIVERED : SEND_RETRYABLE);
         }
         pump();
         uint64_t due_ms = due_in_ms();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tests/support/old_node.h"
+#include "tests/support/legacy_node.h"
 
 #include "tests/support/cmocka_all.h"
 #include "tests/support/http.h"
@@ -16,20 +16,20 @@
 
 enum { BODY_MAX = 2 * 1024 * 1024, NAME_BYTES = 200 };
 
-struct told {
+struct received {
     char name[NAME_BYTES]; /* service and instance */
     bool lives;
     int renewals;
 };
 
-struct old_node {
+struct legacy_node {
     struct MHD_Daemon *daemon;
     uint16_t port;
     char *services;
     pthread_mutex_t lock; /* of what follows */
-    struct told told[OLD_NODE_KEYS_MAX];
-    int told_count;
-    char complaint[512];
+    struct received received[LEGACY_NODE_KEYS_MAX];
+    int received_count;
+    char violation[512];
 };
 
 struct body {
@@ -39,10 +39,10 @@ struct body {
 
 /* --- what it can read ------------------------------------------------------------------------- */
 
-static void complain(struct old_node *node, const char *what, const char *where)
+static void record_violation(struct legacy_node *node, const char *what, const char *where)
 {
-    if (!node->complaint[0])
-        snprintf(node->complaint, sizeof node->complaint, "%s: %.400s", what, where);
+    if (!node->violation[0])
+        snprintf(node->violation, sizeof node->violation, "%s: %.400s", what, where);
 }
 
 static bool is_text(const json_t *item, const char *name)
@@ -70,22 +70,23 @@ static bool is_instance(const json_t *item)
            port <= 65535;
 }
 
-static struct told *find(struct old_node *node, const char *service_id, const char *instance_id)
+static struct received *find(struct legacy_node *node, const char *service_id,
+                             const char *instance_id)
 {
     char name[NAME_BYTES];
     snprintf(name, sizeof name, "%s/%s", service_id, instance_id);
-    for (int i = 0; i < node->told_count; i++)
-        if (strcmp(node->told[i].name, name) == 0)
-            return &node->told[i];
-    if (node->told_count == OLD_NODE_KEYS_MAX)
+    for (int i = 0; i < node->received_count; i++)
+        if (strcmp(node->received[i].name, name) == 0)
+            return &node->received[i];
+    if (node->received_count == LEGACY_NODE_KEYS_MAX)
         abort();
-    struct told *told = &node->told[node->told_count++];
-    *told = (struct told){0};
-    memcpy(told->name, name, sizeof name);
-    return told;
+    struct received *received = &node->received[node->received_count++];
+    *received = (struct received){0};
+    memcpy(received->name, name, sizeof name);
+    return received;
 }
 
-static struct told *find_item(struct old_node *node, const json_t *item)
+static struct received *find_item(struct legacy_node *node, const json_t *item)
 {
     return find(node, json_string_value(json_object_get(item, "service_id")),
                 json_string_value(json_object_get(item, "instance_id")));
@@ -94,7 +95,7 @@ static struct told *find_item(struct old_node *node, const json_t *item)
 /* --- its calls -------------------------------------------------------------------------------- */
 
 /* Takes the items; the JSON of its answer, or NULL when it could not read them. */
-static json_t *take(struct old_node *node, const char *path, const json_t *body)
+static json_t *take(struct legacy_node *node, const char *path, const json_t *body)
 {
     bool whole = strstr(path, "register.json") && !strstr(path, "unregister");
     const json_t *items = json_object_get(body, whole ? "instances" : "instance_keys");
@@ -107,13 +108,13 @@ static json_t *take(struct old_node *node, const char *path, const json_t *body)
         ok = ok && (whole ? is_instance(item) : is_key(item));
         if (!ok)
             break;
-        struct told *told = find_item(node, item);
-        if (strstr(path, "heartbeat") && !told->lives)
+        struct received *received = find_item(node, item);
+        if (strstr(path, "heartbeat") && !received->lives)
             json_array_append(failed, item);
         if (strstr(path, "heartbeat"))
-            told->renewals += told->lives;
+            received->renewals += received->lives;
         else
-            told->lives = whole;
+            received->lives = whole;
     }
     bool any_failed = json_array_size(failed) > 0;
     json_t *answer = ok ? json_pack("{s:{s:s}}", "response_status", "error_code",
@@ -134,7 +135,7 @@ static enum MHD_Result reply(struct MHD_Connection *connection, unsigned status,
     return result;
 }
 
-static enum MHD_Result answer_post(struct old_node *node, struct MHD_Connection *connection,
+static enum MHD_Result answer_post(struct legacy_node *node, struct MHD_Connection *connection,
                                    const char *path, const struct body *body)
 {
     static const char *const paths[] = {BASE "register.json", BASE "unregister.json",
@@ -146,9 +147,9 @@ static enum MHD_Result answer_post(struct old_node *node, struct MHD_Connection 
     json_t *json = json_loadb(body->bytes ? body->bytes : "", body->size, 0, NULL);
     json_t *said = known && json ? take(node, path, json) : NULL;
     if (!known)
-        complain(node, "a path it does not know", path);
+        record_violation(node, "a path it does not know", path);
     else if (!said)
-        complain(node, "a body it cannot read", body->bytes ? body->bytes : "");
+        record_violation(node, "a body it cannot read", body->bytes ? body->bytes : "");
     char *text = said ? json_dumps(said, JSON_COMPACT) : strdup("Failed to deserialize");
     enum MHD_Result result = reply(connection, said ? 200 : known ? 422 : 404, text);
     free(text);
@@ -157,31 +158,32 @@ static enum MHD_Result answer_post(struct old_node *node, struct MHD_Connection 
     return result;
 }
 
-static enum MHD_Result answer_get(struct old_node *node, struct MHD_Connection *connection,
+static enum MHD_Result answer_get(struct legacy_node *node, struct MHD_Connection *connection,
                                   const char *path)
 {
     if (strcmp(path, "/health") == 0)
         return reply(connection, 200, "OK");
     if (strcmp(path, BASE "services.json") != 0) {
-        complain(node, "a path it does not know", path);
+        record_violation(node, "a path it does not know", path);
         return reply(connection, 404, "");
     }
     if (!MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "regionId")) {
-        complain(node, "without regionId", path);
+        record_violation(node, "without regionId", path);
         return reply(connection, 400, "missing field `regionId`");
     }
     return reply(connection, 200, node->services);
 }
 
-static void check_head(struct old_node *node, struct MHD_Connection *connection, const char *path)
+static void check_head(struct legacy_node *node, struct MHD_Connection *connection,
+                       const char *path)
 {
     const char *type = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Type");
     if (!type || strcmp(type, "application/json") != 0)
-        complain(node, "not sent as application/json", path);
+        record_violation(node, "not sent as application/json", path);
     if (MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Encoding"))
-        complain(node, "it cannot read compressed bodies", path);
+        record_violation(node, "it cannot read compressed bodies", path);
     if (!MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "X-Artemis-Replication"))
-        complain(node, "without X-Artemis-Replication", path);
+        record_violation(node, "without X-Artemis-Replication", path);
 }
 
 static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *path,
@@ -189,7 +191,7 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
                               size_t *size, void **request)
 {
     (void)version;
-    struct old_node *node = context;
+    struct legacy_node *node = context;
     struct body *body = *request;
     if (!body) {
         *request = calloc(1, sizeof *body);
@@ -241,9 +243,9 @@ static char *quoted(const char *format, ...)
     return text;
 }
 
-struct old_node *old_node_start(const char *services)
+struct legacy_node *legacy_node_start(const char *services)
 {
-    struct old_node *node = calloc(1, sizeof *node);
+    struct legacy_node *node = calloc(1, sizeof *node);
     assert_non_null(node);
     pthread_mutex_init(&node->lock, NULL);
     node->services = quoted("{'response_status':{'error_code':'success'},'services':%s}",
@@ -259,12 +261,12 @@ struct old_node *old_node_start(const char *services)
     return node;
 }
 
-uint16_t old_node_port(const struct old_node *node)
+uint16_t legacy_node_port(const struct legacy_node *node)
 {
     return node->port;
 }
 
-bool old_node_has(struct old_node *node, const char *service_id, const char *instance_id)
+bool legacy_node_has(struct legacy_node *node, const char *service_id, const char *instance_id)
 {
     pthread_mutex_lock(&node->lock);
     bool lives = find(node, service_id, instance_id)->lives;
@@ -272,7 +274,7 @@ bool old_node_has(struct old_node *node, const char *service_id, const char *ins
     return lives;
 }
 
-int old_node_renewals(struct old_node *node, const char *service_id, const char *instance_id)
+int legacy_node_renewals(struct legacy_node *node, const char *service_id, const char *instance_id)
 {
     pthread_mutex_lock(&node->lock);
     int renewals = find(node, service_id, instance_id)->renewals;
@@ -280,14 +282,14 @@ int old_node_renewals(struct old_node *node, const char *service_id, const char 
     return renewals;
 }
 
-void old_node_stop(struct old_node *node)
+void legacy_node_stop(struct legacy_node *node)
 {
-    char complaint[sizeof node->complaint];
+    char violation[sizeof node->violation];
     MHD_stop_daemon(node->daemon);
-    memcpy(complaint, node->complaint, sizeof complaint);
+    memcpy(violation, node->violation, sizeof violation);
     pthread_mutex_destroy(&node->lock);
     free(node->services);
     free(node);
-    if (complaint[0])
-        fail_msg("the old node complains: %s", complaint);
+    if (violation[0])
+        fail_msg("the old node complains: %s", violation);
 }

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Bootstrap: from the start until this node is ready. It copies the snapshot of one ready peer,
+ * then compares itself with every other ready peer, for at most BOOTSTRAP_COMPARE_MS.
+ */
+#include "artemis-server/replication/replicator_internal.h"
+
+#include <stdlib.h>
+
+/* --- the start -------------------------------------------------------------------------------- */
+
+struct message *bootstrap_next(struct replicator *replicator, struct peer *peer, struct moment now)
+{
+    if (replicator->ready || replicator->snapshot_ms || peer->snapshot_tried || !peer->is_ready)
+        return NULL;
+    for (uint32_t i = 0; i < REPLICATOR_PEERS_MAX; i++)
+        if (replicator->peers[i].joined && replicator->peers[i].in_flight[MESSAGE_SNAPSHOT])
+            return NULL; /* one snapshot at a time */
+    return message_create(replicator, peer, MESSAGE_SNAPSHOT, 0, now);
+}
+
+void bootstrap_on_record(struct replicator *replicator, const struct wire_record *record,
+                         struct moment now)
+{
+    enum error error = record->deleted
+                           ? registry_apply_unregister(replicator->registry, record, now)
+                           : registry_apply(replicator->registry, record, now);
+    if (!error)
+        replicator->stats.snapshot_records++;
+}
+
+static void become_ready(struct replicator *replicator, struct moment now)
+{
+    replicator->ready = true;
+    replicator->stats.bootstrap_ms = now.mono_ms - replicator->started.mono_ms;
+}
+
+void bootstrap_on_result(struct replicator *replicator, struct peer *peer, enum send_result result,
+                         struct moment now)
+{
+    if (result == SEND_DELIVERED) {
+        peer->snapshot_tried = true;
+        if (!replicator->snapshot_ms)
+            replicator->snapshot_ms = now.mono_ms;
+        return;
+    }
+    peer->snapshot_failures++;
+    if (result != SEND_RETRYABLE || peer->snapshot_failures > replicator->options.max_retries)
+        peer->snapshot_tried = true;
+}
+
+/* A peer whose snapshot may still be had. A peer that is starting itself has none. */
+static bool may_have_snapshot(const struct peer *peer)
+{
+    if (!peer->joined || peer->snapshot_tried)
+        return false;
+    return peer->health == PEER_NEW || peer->in_flight[MESSAGE_SNAPSHOT] ||
+           (peer->health == PEER_UP && peer->is_ready);
+}
+
+/* The peer that sent the snapshot may have been separated from others until a moment ago, so
+ * this node compares itself with every ready peer before it is ready. Peers with failures are
+ * skipped. */
+static bool needs_comparison(const struct peer *peer)
+{
+    if (!peer->joined || peer->failures)
+        return false;
+    return peer->health == PEER_NEW || (peer->health == PEER_UP && peer->is_ready &&
+                                        !peer->is_legacy && !peer->view.compared_ms);
+}
+
+void bootstrap_check_ready(struct replicator *replicator, struct moment now)
+{
+    bool has_snapshot = replicator->snapshot_ms != 0;
+    if (replicator->ready)
+        return;
+    for (uint32_t i = 0; i < REPLICATOR_PEERS_MAX; i++) {
+        const struct peer *peer = &replicator->peers[i];
+        if (has_snapshot ? needs_comparison(peer) && now.mono_ms < bootstrap_deadline_ms(replicator)
+                         : may_have_snapshot(peer))
+            return;
+    }
+    become_ready(replicator, now);
+}
+
+uint64_t bootstrap_deadline_ms(const struct replicator *replicator)
+{
+    if (replicator->ready || !replicator->snapshot_ms)
+        return UINT64_MAX;
+    return replicator->snapshot_ms + BOOTSTRAP_COMPARE_MS;
+}
+
+bool replicator_is_ready(const struct replicator *replicator)
+{
+    return replicator->ready;
+}
