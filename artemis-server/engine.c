@@ -52,7 +52,7 @@ static enum error create_worker(struct engine *engine)
     struct replication_thread_options options = {
         .config = engine->config,
         .registry = engine->registry,
-        .run_id = engine->run_id,
+        .epoch = engine->epoch,
         .on_ready = become_ready,
         .context = engine,
     };
@@ -102,7 +102,7 @@ enum error engine_create(const struct config *config, struct engine **out)
     if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
         goto out;
     options.hash_seed = random[0];
-    snprintf(engine->run_id, sizeof(engine->run_id), "%016llx", (unsigned long long)random[1]);
+    snprintf(engine->epoch, sizeof(engine->epoch), "%016llx", (unsigned long long)random[1]);
     error = registry_create(&options, engine->started, &engine->registry);
     if (!error && replicates(config))
         error = create_worker(engine);

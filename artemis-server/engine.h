@@ -21,7 +21,7 @@
 
 enum node_state { NODE_STARTING, NODE_READY, NODE_DRAINING };
 
-enum { NODE_URL_BYTES = 320, RUN_ID_BYTES = 17 };
+enum { NODE_URL_BYTES = 320, EPOCH_BYTES = 17 };
 
 struct engine {
     const struct config *config; /* borrowed; constant */
@@ -31,7 +31,7 @@ struct engine {
     struct cluster cluster;
     struct provider provider;
     struct replication_thread *replication; /* NULL: this node stands alone */
-    char run_id[RUN_ID_BYTES];              /* of this process, in hex */
+    char epoch[EPOCH_BYTES];                /* of this process, in hex */
     struct moment started;
     char url[NODE_URL_BYTES]; /* where others reach this node; set by the web before it serves */
     _Atomic enum node_state state;

@@ -9,12 +9,12 @@
 #include "artemis-server/log.h"
 #include "artemis-server/registry/lease_wheel.h"
 
-enum { HOUSEKEEP_INTERVAL_MS = 1000 };
+enum { MAINTENANCE_INTERVAL_MS = 1000 };
 
 struct lease_thread {
     struct registry *registry;
     pthread_t id;
-    bool node_guarded; /* as last logged; the thread's own, like the next */
+    bool node_guarded; /* as last logged; used by the lease thread only, like the next field */
     uint64_t guarded_services;
     struct {
         pthread_mutex_t lock;
@@ -23,7 +23,7 @@ struct lease_thread {
     } _shared;
 };
 
-/* Sleeps to the next tick; true when it is time to end. */
+/* Sleeps until the next tick; true when the thread must stop. */
 static bool wait_for_tick(struct lease_thread *thread, uint64_t now_ms)
 {
     uint64_t next_ms = (now_ms / WHEEL_TICK_MS + 1) * WHEEL_TICK_MS;
@@ -37,7 +37,7 @@ static bool wait_for_tick(struct lease_thread *thread, uint64_t now_ms)
     return stop;
 }
 
-/* What an operator must know without asking: that evictions have stopped, or go on. */
+/* Logs when evictions are suspended and when they resume. */
 static void log_guards(struct lease_thread *thread)
 {
     struct registry_stats stats;
@@ -64,14 +64,14 @@ static void *run(void *argument)
 {
     struct lease_thread *thread = argument;
     struct moment now = clock_now();
-    uint64_t housekept_ms = now.mono_ms;
+    uint64_t maintained_ms = now.mono_ms;
     while (!wait_for_tick(thread, now.mono_ms)) {
         now = clock_now();
         registry_expire(thread->registry, now);
-        if (now.mono_ms - housekept_ms >= HOUSEKEEP_INTERVAL_MS) {
+        if (now.mono_ms - maintained_ms >= MAINTENANCE_INTERVAL_MS) {
             registry_housekeep(thread->registry, now);
             log_guards(thread);
-            housekept_ms = now.mono_ms;
+            maintained_ms = now.mono_ms;
         }
     }
     return NULL;
@@ -86,7 +86,7 @@ enum error lease_thread_start(struct registry *registry, struct lease_thread **o
     pthread_mutex_init(&thread->_shared.lock, NULL);
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC); /* a jumped clock wakes nobody */
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC); /* wall clock jumps have no effect */
     pthread_cond_init(&thread->_shared.stopped, &attributes);
     pthread_condattr_destroy(&attributes);
     if (pthread_create(&thread->id, NULL, run, thread) != 0) {

@@ -9,9 +9,9 @@
 #include "artemis-core/json/json_writer.h"
 #include "artemis-server/clock.h"
 
-enum { SELDOM_LINES = 5, LINE_BYTES_MAX = 2048 };
+enum { LIMITED_LINES = 5, LINE_BYTES_MAX = 2048 };
 
-static _Atomic int least_level = LOG_LEVEL_INFO;
+static _Atomic int minimum_level = LOG_LEVEL_INFO;
 static _Atomic int line_format = LOG_FORMAT_TEXT;
 
 static const char *const level_words[] = {
@@ -23,16 +23,16 @@ static const char *const level_words[] = {
 
 void log_setup(enum log_level level, enum log_format format)
 {
-    atomic_store(&least_level, (int)level);
+    atomic_store(&minimum_level, (int)level);
     atomic_store(&line_format, (int)format);
 }
 
 bool log_enabled(enum log_level level)
 {
-    return (int)level >= atomic_load_explicit(&least_level, memory_order_relaxed);
+    return (int)level >= atomic_load_explicit(&minimum_level, memory_order_relaxed);
 }
 
-/* A line break in a message would forge a line. */
+/* A line break in a message would look like a second line. */
 static void keep_on_one_line(char *message)
 {
     for (char *c = message; *c; c++)
@@ -78,7 +78,7 @@ static void write_line(enum log_level level, const char *format, va_list argumen
     text_append_char(&line, '\n');
     if (!text_failed(&line)) {
         ssize_t written = write(STDERR_FILENO, line.data, line.size);
-        (void)written; /* nowhere to complain to */
+        (void)written; /* there is no other place to report it */
     }
     text_free(&line);
 }
@@ -93,19 +93,20 @@ void log_line(enum log_level level, const char *format, ...)
     va_end(arguments);
 }
 
-void log_seldom(enum log_level level, const char *format, ...)
+void log_limited(enum log_level level, const char *format, ...)
 {
-    static _Atomic uint64_t second; /* of the lines that are counted */
+    static _Atomic uint64_t second; /* in which `lines` were counted */
     static _Atomic unsigned lines;
     if (!log_enabled(level))
         return;
     uint64_t now = clock_now().mono_ms / 1000;
     if (atomic_exchange(&second, now) != now) {
         unsigned before = atomic_exchange(&lines, 0);
-        if (before > SELDOM_LINES)
-            log_line(level, "%u more such lines were left out", before - SELDOM_LINES);
+        if (before > LIMITED_LINES)
+            log_line(level, "%u similar lines were suppressed in the last second",
+                     before - LIMITED_LINES);
     }
-    if (atomic_fetch_add(&lines, 1) >= SELDOM_LINES)
+    if (atomic_fetch_add(&lines, 1) >= LIMITED_LINES)
         return;
     va_list arguments;
     va_start(arguments, format);

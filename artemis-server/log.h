@@ -13,5 +13,5 @@ void log_setup(enum log_level level, enum log_format format);
 bool log_enabled(enum log_level level); /* ask before preparing a costly line */
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* For what a stranger can cause as often as it likes: a few lines a second, the rest is counted. */
-void log_seldom(enum log_level level, const char *format, ...)
+void log_limited(enum log_level level, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

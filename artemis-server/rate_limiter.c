@@ -9,8 +9,8 @@ void rate_limiter_init(struct rate_limiter *limiter, uint32_t requests_per_secon
     atomic_init(&limiter->full_at_ns, 0);
     limiter->interval_ns = requests_per_second ? 1000ull * NS_PER_MS / requests_per_second : 0;
     limiter->burst_ns = limiter->interval_ns * (burst_size ? burst_size : 1);
-    /* Time comes in milliseconds: a bucket that holds less than one would throttle below the
-     * rate. */
+    /* Time advances in milliseconds: a bucket that holds less than one millisecond of requests
+     * would admit fewer than the rate. */
     if (limiter->interval_ns < NS_PER_MS && limiter->burst_ns < NS_PER_MS && limiter->interval_ns)
         limiter->burst_ns = NS_PER_MS;
 }

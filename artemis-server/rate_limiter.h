@@ -2,9 +2,9 @@
  *
  * rate_limiter - a token bucket for the whole node, in one atomic integer.
  *
- * It keeps the time at which the bucket would be full again (the "generic cell rate algorithm"): a
- * request moves it by one interval, and is refused when it would lie further ahead than the burst
- * allows. Any thread may call; no lock, and no clock inside.
+ * It stores the time at which the bucket is full again (the generic cell rate algorithm). A request
+ * moves that time forward by one interval; it is refused when the time would be further ahead than
+ * the burst allows. Any thread may call. It has no lock and reads no clock.
  */
 #pragma once
 
@@ -21,4 +21,6 @@ struct rate_limiter {
 /* requests_per_second 0 means no limit. */
 void rate_limiter_init(struct rate_limiter *limiter, uint32_t requests_per_second,
                        uint32_t burst_size);
+/* Takes a token; false when the bucket is empty. */
+/* Takes a token; false when the bucket is empty. */
 bool rate_limiter_admit(struct rate_limiter *limiter, uint64_t now_ms);

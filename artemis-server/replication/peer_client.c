@@ -183,7 +183,7 @@ static void read_health(const struct call *call, struct peer_response *response)
     const struct peer_client_options *own = &call->client->options;
     const char *cluster = answer_header(call, "X-Artemis-Cluster");
     const char *state = answer_header(call, "X-Artemis-State");
-    bool has_own_run = same(answer_header(call, "X-Artemis-Run"), own->run_id);
+    bool has_own_run = same(answer_header(call, "X-Artemis-Run"), own->epoch);
     response->has_health = true;
     response->node_id = answer_name(call, "X-Artemis-Node");
     response->region = answer_name(call, "X-Artemis-Region");

@@ -15,7 +15,7 @@ enum { PEER_CONNECTIONS_MAX = 10, PEER_ERROR_BYTES = 256, PEER_NAME_BYTES = 256 
 struct peer_client_options {
     const char *node_id;
     const char *cluster_id;
-    const char *run_id; /* of this process, to tell it from another with the same name */
+    const char *epoch; /* of this process, to tell it from another with the same name */
     const char *region;
     uint64_t timeout_ms;
 };

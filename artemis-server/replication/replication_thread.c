@@ -116,8 +116,8 @@ static void on_response(void *context, const struct peer_response *response)
         set_last_error(peer, response->error_text);
     bool is_refusal = response->result == SEND_REJECTED || response->result == SEND_TOO_LARGE;
     if (is_refusal && response->message->count)
-        log_seldom(LOG_LEVEL_WARN, "peer %s at %s refused %zu records: %s", peer->node_id,
-                   peer->url, response->message->count, response->error_text);
+        log_limited(LOG_LEVEL_WARN, "peer %s at %s refused %zu records: %s", peer->node_id,
+                    peer->url, response->message->count, response->error_text);
     if (response->has_health) {
         snprintf(peer->node_id, sizeof(peer->node_id), "%s", response->node_id);
         snprintf(peer->region, sizeof(peer->region), "%s", response->region);
@@ -250,7 +250,7 @@ enum error replication_thread_create(const struct replication_thread_options *op
     struct peer_client_options client = {
         .node_id = config->server.node_id,
         .cluster_id = config->cluster.cluster_id,
-        .run_id = options->run_id,
+        .epoch = options->epoch,
         .region = config->server.region,
         .timeout_ms = config->replication.timeout_secs * (uint64_t)MS_PER_SEC,
     };

@@ -22,7 +22,7 @@ struct replication_thread;
 struct replication_thread_options {
     const struct config *config;     /* borrowed; constant */
     struct registry *registry;       /* borrowed */
-    const char *run_id;              /* borrowed; of this process */
+    const char *epoch;               /* borrowed; of this process */
     void (*on_ready)(void *context); /* called once, by the thread */
     void *context;
 };

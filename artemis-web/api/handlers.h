@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * handlers - one function a route: decode, call the engine, encode. The table in routes.c names
- * them; what each does is said there in a sentence, and in docs/API.md.
+ * handlers - one function per route: it decodes the request, calls the engine and encodes the
+ * response. The table in http/routes.c assigns them to paths and describes each; docs/API.md is
+ * generated from it. Handlers run on the web thread of the connection.
  */
 #pragma once
 
 #include "artemis-web/http/routes.h"
 
 /* handlers_registry.c */
-/* Does the work for one item of a batch. What fails for the item is noted in the batch; an error
- * that is returned ends the request. */
+/* Applies one item of a batch to the engine. A failure of the item is recorded in the batch; a
+ * returned error fails the whole request. */
 typedef enum error apply_item(struct request *request, struct batch *batch, size_t index);
-/* A route whose body is a list of items, and whose answer names those that failed. */
-MUST_USE enum error handle_batch(struct request *request, struct response *reply,
+/* Handles a request whose body is a list of items; the response lists the items that failed. */
+MUST_USE enum error handle_batch(struct request *request, struct response *response,
                                  char message[MESSAGE_BYTES], enum batch_kind kind,
                                  apply_item *apply);
 route_handler handle_register;
@@ -28,7 +29,7 @@ route_handler handle_lookup;
 /* handlers_websocket.c */
 route_handler handle_websocket;
 
-/* handlers_replication.c, handlers_peer_queries.c */
+/* handlers_peer_updates.c, handlers_peer_queries.c */
 route_handler handle_peer_register;
 route_handler handle_peer_heartbeat;
 route_handler handle_peer_unregister;
@@ -36,9 +37,9 @@ route_handler handle_peer_digest;
 route_handler handle_peer_records;
 route_handler handle_peer_lease_check;
 route_handler handle_peer_services;
-/* Whether the headers are those of a peer of this cluster: ERR_NOT_A_PEER, ERR_CLUSTER_MISMATCH. */
+/* Checks the replication headers: ERR_NOT_A_PEER, ERR_CLUSTER_MISMATCH. */
 MUST_USE enum error peer_check(const struct request *request);
-/* The message for what it said. */
+/* Writes the message for an error of peer_check and logs the refused request. */
 void peer_explain(const struct request *request, enum error error, char message[MESSAGE_BYTES]);
 
 /* handlers_status.c */

@@ -77,7 +77,7 @@ static void write_node(struct json_writer *w, struct identity identity, const ch
     jw_close(w, '}');
 }
 
-static enum error write_nodes(struct request *request, struct response *reply, bool only_up,
+static enum error write_nodes(struct request *request, struct response *response, bool only_up,
                               char message[MESSAGE_BYTES])
 {
     struct engine *engine = request->engine;
@@ -86,7 +86,7 @@ static enum error write_nodes(struct request *request, struct response *reply, b
     if (error)
         return error;
     size_t count = engine_peers(engine, peers);
-    struct json_writer w = status_begin(request, reply);
+    struct json_writer w = status_begin(request, response);
     jw_name(&w, "nodes");
     jw_open(&w, '[');
     if (!only_up || engine_state(engine) == NODE_READY)
@@ -99,16 +99,16 @@ static enum error write_nodes(struct request *request, struct response *reply, b
     return ERR_NONE;
 }
 
-enum error handle_cluster_nodes(struct request *request, struct response *reply,
+enum error handle_cluster_nodes(struct request *request, struct response *response,
                                 char message[MESSAGE_BYTES])
 {
-    return write_nodes(request, reply, false, message);
+    return write_nodes(request, response, false, message);
 }
 
-enum error handle_up_nodes(struct request *request, struct response *reply,
+enum error handle_up_nodes(struct request *request, struct response *response,
                            char message[MESSAGE_BYTES])
 {
-    return write_nodes(request, reply, true, message);
+    return write_nodes(request, response, true, message);
 }
 
 /* --- for operators ---------------------------------------------------------------------------- */
@@ -187,7 +187,7 @@ static void write_peer(struct json_writer *w, const struct peer_status *peer, st
     jw_close(w, '}');
 }
 
-enum error handle_status_cluster(struct request *request, struct response *reply,
+enum error handle_status_cluster(struct request *request, struct response *response,
                                  char message[MESSAGE_BYTES])
 {
     struct peer_status peers[MEMBERS_MAX];
@@ -195,7 +195,7 @@ enum error handle_status_cluster(struct request *request, struct response *reply
     if (error)
         return error;
     size_t count = engine_peers(request->engine, peers);
-    struct json_writer w = status_begin(request, reply);
+    struct json_writer w = status_begin(request, response);
     named_u64(&w, "node_count", count + 1);
     jw_name(&w, "nodes_status");
     jw_open(&w, '[');

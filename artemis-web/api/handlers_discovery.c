@@ -6,11 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { LOOKUP_BYTES_MAX = 16 * 1024 * 1024 }; /* of one answer with several services */
+enum { LOOKUP_BYTES_MAX = 16 * 1024 * 1024 }; /* of one response with several services */
 
-/* Region and zone may be in the query, and filter nothing; they still tell the casing of the
- * answer. */
-static enum error read_place(struct request *request, char message[MESSAGE_BYTES])
+/* Region and zone in the query filter nothing; the casing of their names decides the casing of the
+ * response. */
+static enum error read_zone(struct request *request, char message[MESSAGE_BYTES])
 {
     struct slice ignored = {0};
     enum error error = request_query(request, "region_id", &ignored, message);
@@ -19,64 +19,64 @@ static enum error read_place(struct request *request, char message[MESSAGE_BYTES
 
 /* --- service ---------------------------------------------------------------------------------- */
 
-/* What is asked for: a service in canonical form, and which of its instances. */
-struct wanted {
+/* A service in canonical form, and which of its instances are requested. */
+struct selection {
     char id[ID_BYTES_MAX];
     size_t id_size;
     bool all_statuses;
 };
 
-static struct slice wanted_id(const struct wanted *wanted)
+static struct slice selection_id(const struct selection *selection)
 {
-    return (struct slice){wanted->id, wanted->id_size};
+    return (struct slice){selection->id, selection->id_size};
 }
 
-static enum error read_query(struct request *request, struct wanted *wanted,
+static enum error read_query(struct request *request, struct selection *selection,
                              char message[MESSAGE_BYTES])
 {
     struct slice id = {0};
     struct slice status = {0};
-    enum error error = read_place(request, message);
+    enum error error = read_zone(request, message);
     if (!error)
         error = request_query(request, "service_id", &id, message);
     if (!error)
         error = request_query(request, "status", &status, message);
     if (!error)
-        error = discovery_status_filter(status, &wanted->all_statuses, message);
+        error = discovery_status_filter(status, &selection->all_statuses, message);
     if (error)
         return error;
     struct field_problem problem;
-    error = service_id_canonical(id, wanted->id, &wanted->id_size, &problem);
+    error = service_id_canonical(id, selection->id, &selection->id_size, &problem);
     if (error)
         snprintf(message, MESSAGE_BYTES, "%s: %s", request->camel ? "serviceId" : "service_id",
                  problem.problem);
     return error;
 }
 
-static void take_config(const struct discovery_request *discovery, size_t index,
-                        struct wanted *wanted)
+static void select_config(const struct discovery_request *discovery, size_t index,
+                          struct selection *selection)
 {
     struct discovery_config config = discovery_request_config(discovery, index);
     struct field_problem problem;
-    /* The parser has checked it. */
+    /* The parser has checked the service id. */
     enum error error =
-        service_id_canonical(config.service_id, wanted->id, &wanted->id_size, &problem);
+        service_id_canonical(config.service_id, selection->id, &selection->id_size, &problem);
     (void)error;
-    wanted->all_statuses = config.all_statuses;
+    selection->all_statuses = config.all_statuses;
 }
 
 static enum error parse_body(struct request *request, struct discovery_request **out,
                              char message[MESSAGE_BYTES])
 {
     bool camel = false;
-    enum error error = read_place(request, message);
+    enum error error = read_zone(request, message);
     if (!error)
         error = discovery_request_parse(request_body(request), out, &camel, message);
     request->camel |= camel;
     return error;
 }
 
-static enum error read_body(struct request *request, struct wanted *wanted,
+static enum error read_body(struct request *request, struct selection *selection,
                             char message[MESSAGE_BYTES])
 {
     struct discovery_request *discovery;
@@ -87,16 +87,16 @@ static enum error read_body(struct request *request, struct wanted *wanted,
         snprintf(message, MESSAGE_BYTES, "discovery_config: is required (lookup takes a list)");
         error = ERR_INVALID_FIELD;
     } else {
-        take_config(discovery, 0, wanted);
+        select_config(discovery, 0, selection);
     }
     discovery_request_free(discovery);
     return error;
 }
 
-/* Java clients expect an empty Service where there is none. */
-static void write_unknown_for_java(struct response *reply, struct slice id)
+/* Java clients expect an empty Service for an unknown service id. */
+static void write_unknown_for_java(struct response *response, struct slice id)
 {
-    struct json_writer w = jw_to(&reply->body, CASING_CAMEL);
+    struct json_writer w = jw_to(&response->body, CASING_CAMEL);
     jw_open(&w, '{');
     codec_write_status(&w, DIALECT_JAVA, ERR_NONE, NULL, false);
     jw_name(&w, "service");
@@ -104,18 +104,18 @@ static void write_unknown_for_java(struct response *reply, struct slice id)
     jw_close(&w, '}');
 }
 
-/* There is none: it may be waited for, from version 0 on. */
-static enum error answer_unknown(struct request *request, const struct long_poll_query *get,
-                                 struct slice id, struct response *reply,
-                                 char message[MESSAGE_BYTES])
+/* The service is unknown. A long poll from version 0 waits for its first registration. */
+static enum error respond_unknown(struct request *request, const struct long_poll_query *get,
+                                  struct slice id, struct response *response,
+                                  char message[MESSAGE_BYTES])
 {
-    if (get->asked && get->version == 0) {
-        enum error error = long_poll_judge(request, get, id, 0, reply, message);
-        if (error || reply->waits || reply->not_modified)
+    if (get->requested && get->version == 0) {
+        enum error error = long_poll_decide(request, get, id, 0, response, message);
+        if (error || response->waits || response->not_modified)
             return error;
     }
     if (request->java) {
-        write_unknown_for_java(reply, id);
+        write_unknown_for_java(response, id);
         return ERR_NONE;
     }
     char quoted[160];
@@ -124,37 +124,38 @@ static enum error answer_unknown(struct request *request, const struct long_poll
     return ERR_SERVICE_NOT_FOUND;
 }
 
-enum error handle_service(struct request *request, struct response *reply,
+enum error handle_service(struct request *request, struct response *response,
                           char message[MESSAGE_BYTES])
 {
-    struct wanted wanted = {0};
+    struct selection selection = {0};
     struct long_poll_query get;
-    enum error error = request->is_get ? read_query(request, &wanted, message)
-                                       : read_body(request, &wanted, message);
+    enum error error = request->is_get ? read_query(request, &selection, message)
+                                       : read_body(request, &selection, message);
     if (!error)
         error = long_poll_read(request, &get, message);
     if (error)
         return error;
     enum dialect dialect = request_dialect(request);
-    error = registry_service(request->engine->registry, wanted_id(&wanted), dialect,
-                             wanted.all_statuses || request->java, request->now, &reply->answer);
-    reply->send_etag = true;
+    error =
+        registry_service(request->engine->registry, selection_id(&selection), dialect,
+                         selection.all_statuses || request->java, request->now, &response->answer);
+    response->send_etag = true;
     if (error == ERR_SERVICE_NOT_FOUND)
-        return answer_unknown(request, &get, wanted_id(&wanted), reply, message);
+        return respond_unknown(request, &get, selection_id(&selection), response, message);
     if (error)
         return error;
-    return long_poll_judge(request, &get, wanted_id(&wanted), reply->answer->version, reply,
-                           message);
+    return long_poll_decide(request, &get, selection_id(&selection), response->answer->version,
+                            response, message);
 }
 
 /* --- services, services-delta ----------------------------------------------------------------- */
 
-/* The version asked for, in the query or the body. */
+/* Reads the version from the query or the body. */
 static enum error read_version(struct request *request, uint64_t *version, bool *found,
                                char message[MESSAGE_BYTES])
 {
     struct slice text = {0};
-    enum error error = read_place(request, message);
+    enum error error = read_zone(request, message);
     if (!error)
         error = request_query(request, "version", &text, message);
     if (error)
@@ -188,7 +189,7 @@ static enum error read_version(struct request *request, uint64_t *version, bool 
     return error;
 }
 
-/* Of the body nothing counts, but it must be one. */
+/* The body filters nothing, but must be valid. */
 static enum error read_ignored_body(struct request *request, char message[MESSAGE_BYTES])
 {
     struct slice ignored = {0};
@@ -204,26 +205,26 @@ static enum error read_ignored_body(struct request *request, char message[MESSAG
     return error;
 }
 
-enum error handle_services(struct request *request, struct response *reply,
+enum error handle_services(struct request *request, struct response *response,
                            char message[MESSAGE_BYTES])
 {
     struct long_poll_query get;
     struct registry *registry = request->engine->registry;
-    enum error error = read_place(request, message);
+    enum error error = read_zone(request, message);
     if (!error && !request->is_get)
         error = read_ignored_body(request, message);
     if (!error)
         error = long_poll_read(request, &get, message);
-    if (!error) /* before an answer is built that is not needed */
-        error = long_poll_judge(request, &get, (struct slice){0}, registry_version(registry), reply,
-                                message);
-    if (error || reply->waits)
+    if (!error) /* before a response is encoded that may not be needed */
+        error = long_poll_decide(request, &get, (struct slice){0}, registry_version(registry),
+                                 response, message);
+    if (error || response->waits)
         return error;
-    reply->send_etag = true;
-    return registry_services(registry, request_dialect(request), request->now, &reply->answer);
+    response->send_etag = true;
+    return registry_services(registry, request_dialect(request), request->now, &response->answer);
 }
 
-enum error handle_services_delta(struct request *request, struct response *reply,
+enum error handle_services_delta(struct request *request, struct response *response,
                                  char message[MESSAGE_BYTES])
 {
     uint64_t version = 0;
@@ -235,22 +236,23 @@ enum error handle_services_delta(struct request *request, struct response *reply
         snprintf(message, MESSAGE_BYTES, "version: is required");
         return ERR_INVALID_FIELD;
     }
-    error =
-        registry_delta(request->engine->registry, version, request_dialect(request), &reply->body);
+    error = registry_delta(request->engine->registry, version, request_dialect(request),
+                           &response->body);
     if (error == ERR_VERSION_GONE)
-        snprintf(message, MESSAGE_BYTES,
-                 "version: changes since %llu are not known here; fetch all services again",
-                 (unsigned long long)version);
+        snprintf(
+            message, MESSAGE_BYTES,
+            "version: this node no longer has the changes since %llu; fetch all services again",
+            (unsigned long long)version);
     return error;
 }
 
 /* --- lookup ----------------------------------------------------------------------------------- */
 
-/* {"services":[ of an answer; end_list ends it. */
-static struct json_writer begin_list(struct request *request, struct response *reply)
+/* Writes the response up to {"services":[. end_list ends it. */
+static struct json_writer begin_list(struct request *request, struct response *response)
 {
     enum dialect dialect = request_dialect(request);
-    struct json_writer w = jw_to(&reply->body, dialect_casing(dialect));
+    struct json_writer w = jw_to(&response->body, dialect_casing(dialect));
     jw_open(&w, '{');
     codec_write_status(&w, dialect, ERR_NONE, NULL, false);
     jw_name(&w, "services");
@@ -264,37 +266,38 @@ static void end_list(struct json_writer *w)
     jw_close(w, '}');
 }
 
-/* One service of a list: with nothing but its id where it is unknown. */
-static enum error list_service(struct request *request, const struct wanted *wanted,
+/* Writes one service of a list. An unknown service has no instances. */
+static enum error list_service(struct request *request, const struct selection *selection,
                                struct json_writer *w)
 {
     enum dialect dialect = request_dialect(request);
-    enum error error = registry_write_service(request->engine->registry, wanted_id(wanted), dialect,
-                                              wanted->all_statuses || request->java, w);
+    enum error error = registry_write_service(request->engine->registry, selection_id(selection),
+                                              dialect, selection->all_statuses || request->java, w);
     if (error != ERR_SERVICE_NOT_FOUND)
         return error;
-    codec_write_service(w, dialect, wanted_id(wanted), NULL, 0);
+    codec_write_service(w, dialect, selection_id(selection), NULL, 0);
     return ERR_NONE;
 }
 
 static enum error lookup_list(struct request *request, const struct discovery_request *discovery,
-                              struct response *reply, char message[MESSAGE_BYTES])
+                              struct response *response, char message[MESSAGE_BYTES])
 {
     size_t count = discovery_request_count(discovery);
     if (count == 0 && request->java) {
         snprintf(message, MESSAGE_BYTES, "discoveryConfigs: must not be empty");
         return ERR_INVALID_FIELD;
     }
-    struct json_writer w = begin_list(request, reply);
+    struct json_writer w = begin_list(request, response);
     for (size_t i = 0; i < count; i++) {
-        struct wanted wanted = {0};
-        take_config(discovery, i, &wanted);
-        enum error error = list_service(request, &wanted, &w);
+        struct selection selection = {0};
+        select_config(discovery, i, &selection);
+        enum error error = list_service(request, &selection, &w);
         if (error)
             return error;
-        if (reply->body.size > LOOKUP_BYTES_MAX) {
+        if (response->body.size > LOOKUP_BYTES_MAX) {
             snprintf(message, MESSAGE_BYTES,
-                     "%s: the answer exceeds %d bytes at item %zu of %zu; ask for fewer at a time",
+                     "%s: the response exceeds %d bytes at item %zu of %zu; send fewer items per "
+                     "request",
                      request->camel ? "discoveryConfigs" : "discovery_configs", LOOKUP_BYTES_MAX, i,
                      count);
             return ERR_TOO_MANY_ITEMS;
@@ -304,29 +307,29 @@ static enum error lookup_list(struct request *request, const struct discovery_re
     return ERR_NONE;
 }
 
-static enum error lookup_one(struct request *request, const struct wanted *wanted,
-                             enum lookup_strategy strategy, struct response *reply)
+static enum error lookup_one(struct request *request, const struct selection *selection,
+                             enum lookup_strategy strategy, struct response *response)
 {
     struct instance *instance = NULL;
     enum dialect dialect = request_dialect(request);
     enum error error =
-        registry_pick(request->engine->registry, wanted_id(wanted),
-                      wanted->all_statuses || request->java, strategy, arc4random(), &instance);
-    struct json_writer w = jw_to(&reply->body, dialect_casing(dialect));
+        registry_pick(request->engine->registry, selection_id(selection),
+                      selection->all_statuses || request->java, strategy, arc4random(), &instance);
+    struct json_writer w = jw_to(&response->body, dialect_casing(dialect));
     jw_open(&w, '{');
     jw_name(&w, "success");
     jw_bool(&w, !error);
     if (error) {
         char quoted[160];
         char why[256];
-        text_quote(quoted, sizeof(quoted), wanted_id(wanted));
+        text_quote(quoted, sizeof(quoted), selection_id(selection));
         snprintf(
             why, sizeof(why), "%s %s",
             error == ERR_SERVICE_NOT_FOUND ? "no such service:" : "no instance is up:", quoted);
         jw_name(&w, "message");
         jw_string(&w, why);
-        reply->outcome = error;
-        reply->status = request->java ? 200 : 404;
+        response->outcome = error;
+        response->status = request->java ? 200 : 404;
     } else {
         jw_name(&w, "instance");
         codec_write_instance(&w, dialect, instance);
@@ -336,14 +339,14 @@ static enum error lookup_one(struct request *request, const struct wanted *wante
     return ERR_NONE;
 }
 
-/* By query: one instance with a strategy, else a list of the one service. */
-static enum error lookup_query(struct request *request, struct response *reply,
+/* Lookup by query: one instance where a strategy is given, else a list with one service. */
+static enum error lookup_query(struct request *request, struct response *response,
                                char message[MESSAGE_BYTES])
 {
-    struct wanted wanted = {0};
+    struct selection selection = {0};
     struct slice word = {0};
     enum lookup_strategy strategy = LOOKUP_RANDOM;
-    enum error error = read_query(request, &wanted, message);
+    enum error error = read_query(request, &selection, message);
     if (!error)
         error = request_query(request, "strategy", &word, message);
     if (!error)
@@ -351,14 +354,14 @@ static enum error lookup_query(struct request *request, struct response *reply,
     if (error)
         return error;
     if (word.size)
-        return lookup_one(request, &wanted, strategy, reply);
-    struct json_writer w = begin_list(request, reply);
-    error = list_service(request, &wanted, &w);
+        return lookup_one(request, &selection, strategy, response);
+    struct json_writer w = begin_list(request, response);
+    error = list_service(request, &selection, &w);
     end_list(&w);
     return error;
 }
 
-static enum error lookup_body(struct request *request, struct response *reply,
+static enum error lookup_body(struct request *request, struct response *response,
                               char message[MESSAGE_BYTES])
 {
     struct discovery_request *discovery;
@@ -366,19 +369,19 @@ static enum error lookup_body(struct request *request, struct response *reply,
     if (error)
         return error;
     if (discovery_request_is_list(discovery)) {
-        error = lookup_list(request, discovery, reply, message);
+        error = lookup_list(request, discovery, response, message);
     } else {
-        struct wanted wanted = {0};
-        take_config(discovery, 0, &wanted);
-        error = lookup_one(request, &wanted, discovery_request_strategy(discovery), reply);
+        struct selection selection = {0};
+        select_config(discovery, 0, &selection);
+        error = lookup_one(request, &selection, discovery_request_strategy(discovery), response);
     }
     discovery_request_free(discovery);
     return error;
 }
 
-enum error handle_lookup(struct request *request, struct response *reply,
+enum error handle_lookup(struct request *request, struct response *response,
                          char message[MESSAGE_BYTES])
 {
-    return request->is_get ? lookup_query(request, reply, message)
-                           : lookup_body(request, reply, message);
+    return request->is_get ? lookup_query(request, response, message)
+                           : lookup_body(request, response, message);
 }

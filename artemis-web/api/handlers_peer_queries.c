@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What peers ask this node: digests, keys and records, and which leases live.
+ * Queries of peers: digests, keys and records for anti-entropy, and lease checks.
  */
 #include "artemis-web/api/handlers.h"
 
@@ -10,21 +10,21 @@
 #include "artemis-core/json/codec_peer.h"
 #include "artemis-web/http/web_internal.h"
 
-static struct json_writer begin(struct response *reply)
+static struct json_writer begin(struct response *response)
 {
-    struct json_writer w = jw_to(&reply->body, CASING_SNAKE);
+    struct json_writer w = jw_to(&response->body, CASING_SNAKE);
     jw_open(&w, '{');
     codec_write_status(&w, DIALECT_SNAKE, ERR_NONE, NULL, false);
     return w;
 }
 
-enum error handle_peer_digest(struct request *request, struct response *reply,
+enum error handle_peer_digest(struct request *request, struct response *response,
                               char message[MESSAGE_BYTES])
 {
     (void)message;
     uint64_t digests[DIGEST_BUCKETS];
     registry_digests(request->engine->registry, digests);
-    struct json_writer w = begin(reply);
+    struct json_writer w = begin(response);
     jw_name(&w, "digests");
     jw_open(&w, '[');
     for (int i = 0; i < DIGEST_BUCKETS; i++)
@@ -36,7 +36,7 @@ enum error handle_peer_digest(struct request *request, struct response *reply,
 
 /* --- buckets and records ---------------------------------------------------------------------- */
 
-static enum error write_buckets(struct request *request, struct response *reply,
+static enum error write_buckets(struct request *request, struct response *response,
                                 const struct bucket_set *set)
 {
     struct registry *registry = request->engine->registry;
@@ -45,7 +45,7 @@ static enum error write_buckets(struct request *request, struct response *reply,
     enum error error = registry_list_buckets(registry, set, &states, &count);
     if (error)
         return error;
-    struct json_writer w = begin(reply);
+    struct json_writer w = begin(response);
     jw_name(&w, "instance_keys");
     jw_open(&w, '[');
     for (size_t i = 0; i < count; i++) {
@@ -59,11 +59,12 @@ static enum error write_buckets(struct request *request, struct response *reply,
     return ERR_NONE;
 }
 
-/* Calls `write` for the state of each key of a batch that is known here. */
-typedef void write_state(struct json_writer *w, const struct wire_record *record, uint64_t ttl_ms);
+/* Calls `write` for the record of each key of a batch that this node holds. */
+typedef void write_record_fn(struct json_writer *w, const struct wire_record *record,
+                             uint64_t ttl_ms);
 
-static enum error write_known(struct request *request, struct response *reply, const char *list,
-                              write_state *write, char message[MESSAGE_BYTES])
+static enum error write_held(struct request *request, struct response *response, const char *list,
+                             write_record_fn *write, char message[MESSAGE_BYTES])
 {
     struct registry *registry = request->engine->registry;
     uint64_t ttl_ms = request->engine->config->lease.ttl_secs * (uint64_t)1000;
@@ -72,7 +73,7 @@ static enum error write_known(struct request *request, struct response *reply, c
     enum error error = batch_parse(request_body(request), BATCH_OF_KEYS, &batch, &camel, message);
     if (error)
         return error;
-    struct json_writer w = begin(reply);
+    struct json_writer w = begin(response);
     jw_name(&w, list);
     jw_open(&w, '[');
     for (size_t i = 0; i < batch_count(batch) && !error; i++) {
@@ -88,7 +89,7 @@ static enum error write_known(struct request *request, struct response *reply, c
     jw_close(&w, ']');
     jw_close(&w, '}');
     if (error == ERR_INVALID_FIELD)
-        snprintf(message, MESSAGE_BYTES, "instance_keys: one of them is no key");
+        snprintf(message, MESSAGE_BYTES, "instance_keys: an item is not an instance key");
     batch_free(batch);
     return error;
 }
@@ -100,7 +101,7 @@ static void write_record(struct json_writer *w, const struct wire_record *record
         codec_write_peer_instance(w, record, false);
 }
 
-enum error handle_peer_records(struct request *request, struct response *reply,
+enum error handle_peer_records(struct request *request, struct response *response,
                                char message[MESSAGE_BYTES])
 {
     struct document *document;
@@ -116,23 +117,23 @@ enum error handle_peer_records(struct request *request, struct response *reply,
     if (error)
         return error;
     if (!given)
-        return write_known(request, reply, "instances", write_record, message);
+        return write_held(request, response, "instances", write_record, message);
     struct bucket_set set = {0};
     for (size_t i = 0; i < count; i++)
         bucket_set_add(&set, (uint32_t)buckets[i]);
-    return write_buckets(request, reply, &set);
+    return write_buckets(request, response, &set);
 }
 
 /* --- leases ----------------------------------------------------------------------------------- */
 
-static void write_living(struct json_writer *w, const struct wire_record *record, uint64_t ttl_ms)
+static void write_active(struct json_writer *w, const struct wire_record *record, uint64_t ttl_ms)
 {
     if (!record->deleted && record->age_ms < ttl_ms)
         codec_write_peer_key(w, record, false);
 }
 
-enum error handle_peer_lease_check(struct request *request, struct response *reply,
+enum error handle_peer_lease_check(struct request *request, struct response *response,
                                    char message[MESSAGE_BYTES])
 {
-    return write_known(request, reply, "instance_keys", write_living, message);
+    return write_held(request, response, "instance_keys", write_active, message);
 }

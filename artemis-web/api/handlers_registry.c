@@ -8,7 +8,7 @@ static enum error apply_register(struct request *request, struct batch *batch, s
     struct instance *instance;
     enum error error = batch_instance(batch, index, &instance);
     if (error == ERR_INVALID_FIELD)
-        return ERR_NONE; /* noted */
+        return ERR_NONE; /* recorded in the batch */
     if (error)
         return error;
     error = registry_register(request->engine->registry, instance, request->now);
@@ -21,7 +21,7 @@ static enum error apply_heartbeat(struct request *request, struct batch *batch, 
     struct instance_key key;
     enum error error = batch_key(batch, index, &key);
     if (error == ERR_INVALID_FIELD)
-        return ERR_NONE; /* noted */
+        return ERR_NONE; /* recorded in the batch */
     if (error)
         return error;
     error = registry_renew(request->engine->registry, &key, request->now);
@@ -33,13 +33,13 @@ static enum error apply_unregister(struct request *request, struct batch *batch,
     struct instance_key key;
     enum error error = batch_key(batch, index, &key);
     if (error == ERR_INVALID_FIELD)
-        return ERR_NONE; /* noted */
+        return ERR_NONE; /* recorded in the batch */
     if (!error)
         registry_unregister(request->engine->registry, &key, request->now);
     return error;
 }
 
-enum error handle_batch(struct request *request, struct response *reply,
+enum error handle_batch(struct request *request, struct response *response,
                         char message[MESSAGE_BYTES], enum batch_kind kind, apply_item *apply)
 {
     struct batch *batch;
@@ -57,29 +57,29 @@ enum error handle_batch(struct request *request, struct response *reply,
         error = apply(request, batch, i);
     request->camel |= batch_is_camel(batch);
     if (!error) {
-        reply->outcome = batch_outcome(batch);
-        reply->status = 200;
+        response->outcome = batch_outcome(batch);
+        response->status = 200;
         batch_write_response(batch, request_dialect(request), request->answer_bytes_max,
-                             &reply->body);
+                             &response->body);
     }
     batch_free(batch);
     return error;
 }
 
-enum error handle_register(struct request *request, struct response *reply,
+enum error handle_register(struct request *request, struct response *response,
                            char message[MESSAGE_BYTES])
 {
-    return handle_batch(request, reply, message, BATCH_OF_INSTANCES, apply_register);
+    return handle_batch(request, response, message, BATCH_OF_INSTANCES, apply_register);
 }
 
-enum error handle_heartbeat(struct request *request, struct response *reply,
+enum error handle_heartbeat(struct request *request, struct response *response,
                             char message[MESSAGE_BYTES])
 {
-    return handle_batch(request, reply, message, BATCH_OF_KEYS, apply_heartbeat);
+    return handle_batch(request, response, message, BATCH_OF_KEYS, apply_heartbeat);
 }
 
-enum error handle_unregister(struct request *request, struct response *reply,
+enum error handle_unregister(struct request *request, struct response *response,
                              char message[MESSAGE_BYTES])
 {
-    return handle_batch(request, reply, message, BATCH_OF_KEYS, apply_unregister);
+    return handle_batch(request, response, message, BATCH_OF_KEYS, apply_unregister);
 }

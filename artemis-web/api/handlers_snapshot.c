@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Everything this node holds, for one that starts. The answer is written while it is sent, some
- * hundred records at a time, so it needs the memory of one service and blocks nobody. Its last
- * member tells that it is whole: without it the reader has nothing.
+ * The snapshot: all records of this node, for a node that bootstraps. The body is encoded while it
+ * is sent, 256 records at a time, so it needs the memory of one service and blocks no other
+ * request. The last member, `complete`, marks a complete snapshot; the reader discards a snapshot
+ * without it.
  */
 #include "artemis-web/api/handlers.h"
 
@@ -11,16 +12,16 @@
 #include "artemis-core/json/codec_peer.h"
 #include "artemis-server/clock.h"
 
-enum { RECORDS_A_PIECE = 256 };
+enum { RECORDS_PER_PIECE = 256 };
 
 struct snapshot {
     struct registry *registry;
     struct registry_cursor cursor;
-    struct json_writer w; /* into whichever piece is asked for */
+    struct json_writer w; /* writes to the current piece */
     bool begun;
     bool in_tombstones;
     char id[ID_BYTES_MAX];
-    struct peer_state *states; /* of the service, or the tombstones, being written */
+    struct peer_state *states; /* the service, or the tombstones, being written */
     size_t count;
     size_t at;
 };
@@ -80,7 +81,7 @@ static void open_service(struct snapshot *snapshot, struct slice id)
 static void write_some(struct snapshot *snapshot)
 {
     struct moment now = clock_now();
-    for (int i = 0; i < RECORDS_A_PIECE && snapshot->at < snapshot->count; i++) {
+    for (int i = 0; i < RECORDS_PER_PIECE && snapshot->at < snapshot->count; i++) {
         struct peer_state *state = &snapshot->states[snapshot->at++];
         struct wire_record record = registry_tell(snapshot->registry, state, now);
         if (snapshot->in_tombstones)
@@ -98,7 +99,7 @@ static void write_some(struct snapshot *snapshot)
     }
 }
 
-/* The next piece; *ended with the last one. */
+/* Encodes the next piece; sets *ended with the last one. */
 static enum error next_piece(void *context, struct text *piece, bool *ended)
 {
     struct snapshot *snapshot = context;
@@ -125,17 +126,17 @@ static enum error next_piece(void *context, struct text *piece, bool *ended)
     return text_failed(piece) ? ERR_NO_MEMORY : ERR_NONE;
 }
 
-enum error handle_peer_services(struct request *request, struct response *reply,
+enum error handle_peer_services(struct request *request, struct response *response,
                                 char message[MESSAGE_BYTES])
 {
     (void)message;
     if (engine_state(request->engine) == NODE_STARTING)
-        return ERR_NOT_READY; /* a part is worse than nothing */
+        return ERR_NOT_READY; /* a partial copy must not count as a snapshot */
     struct snapshot *snapshot = calloc(1, sizeof(*snapshot));
     if (!snapshot)
         return ERR_NO_MEMORY;
     snapshot->registry = request->engine->registry;
     snapshot->w = jw_to(NULL, CASING_SNAKE);
-    reply->stream = (struct response_stream){next_piece, free_snapshot, snapshot};
+    response->stream = (struct response_stream){next_piece, free_snapshot, snapshot};
     return ERR_NONE;
 }

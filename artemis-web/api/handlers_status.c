@@ -10,13 +10,13 @@
 
 /* --- this node -------------------------------------------------------------------------------- */
 
-enum error handle_status_node(struct request *request, struct response *reply,
+enum error handle_status_node(struct request *request, struct response *response,
                               char message[MESSAGE_BYTES])
 {
     enum error error = status_read_casing(request, message);
     if (error)
         return error;
-    struct json_writer w = status_begin(request, reply);
+    struct json_writer w = status_begin(request, response);
     jw_name(&w, "node_status");
     status_write_this_node(&w, request);
     jw_close(&w, '}');
@@ -105,7 +105,7 @@ static void write_guards(struct status_writer *writer, const struct registry_sta
     jw_close(w, '}');
 }
 
-/* The service named in the query or the body, in canonical form; none gives size 0. */
+/* Reads the service id from the query or the body, in canonical form; *size is 0 without one. */
 static enum error read_service_id(struct request *request, char id[ID_BYTES_MAX], size_t *size,
                                   char message[MESSAGE_BYTES])
 {
@@ -129,7 +129,7 @@ static enum error read_service_id(struct request *request, char id[ID_BYTES_MAX]
     return error;
 }
 
-enum error handle_status_leases(struct request *request, struct response *reply,
+enum error handle_status_leases(struct request *request, struct response *response,
                                 char message[MESSAGE_BYTES])
 {
     char id[ID_BYTES_MAX];
@@ -139,7 +139,7 @@ enum error handle_status_leases(struct request *request, struct response *reply,
         return error;
     struct registry_stats stats;
     registry_stats(request->engine->registry, &stats);
-    struct json_writer w = status_begin(request, reply);
+    struct json_writer w = status_begin(request, response);
     struct status_writer writer = {&w, request};
     named_u64(&w, "lease_count", stats.instances);
     named_u64(&w, "ttl_secs", request->engine->config->lease.ttl_secs);
@@ -160,7 +160,7 @@ enum error handle_status_leases(struct request *request, struct response *reply,
     return error;
 }
 
-enum error handle_release_guard(struct request *request, struct response *reply,
+enum error handle_release_guard(struct request *request, struct response *response,
                                 char message[MESSAGE_BYTES])
 {
     char id[ID_BYTES_MAX];
@@ -173,21 +173,21 @@ enum error handle_release_guard(struct request *request, struct response *reply,
         snprintf(message, MESSAGE_BYTES, "service_id: no such service: \"%.*s\"", (int)id_size, id);
     if (error)
         return error;
-    struct json_writer w = status_begin(request, reply);
+    struct json_writer w = status_begin(request, response);
     jw_close(&w, '}');
     return ERR_NONE;
 }
 
 /* --- settings and host ------------------------------------------------------------------------ */
 
-enum error handle_status_config(struct request *request, struct response *reply,
+enum error handle_status_config(struct request *request, struct response *response,
                                 char message[MESSAGE_BYTES])
 {
     enum error error = status_read_casing(request, message);
     if (error)
         return error;
     const struct config *config = request->engine->config;
-    struct json_writer w = status_begin(request, reply);
+    struct json_writer w = status_begin(request, response);
     jw_name(&w, "settings");
     jw_open(&w, '{');
     for (int i = 0; i < CONFIG_SETTINGS; i++) {
@@ -204,7 +204,7 @@ enum error handle_status_config(struct request *request, struct response *reply,
     return ERR_NONE;
 }
 
-enum error handle_status_deployment(struct request *request, struct response *reply,
+enum error handle_status_deployment(struct request *request, struct response *response,
                                     char message[MESSAGE_BYTES])
 {
     enum error error = status_read_casing(request, message);
@@ -212,7 +212,7 @@ enum error handle_status_deployment(struct request *request, struct response *re
         return error;
     const struct engine *engine = request->engine;
     struct utsname host = {0};
-    struct json_writer w = status_begin(request, reply);
+    struct json_writer w = status_begin(request, response);
     named_string(&w, "region_id", engine->config->server.region);
     named_string(&w, "zone_id", engine->config->server.zone);
     named_string(&w, "node_id", engine->config->server.node_id);

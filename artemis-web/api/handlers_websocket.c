@@ -21,10 +21,10 @@ static enum endpoint endpoint_of(const struct route *route)
     return endpoint;
 }
 
-enum error handle_websocket(struct request *request, struct response *reply,
+enum error handle_websocket(struct request *request, struct response *response,
                             char message[MESSAGE_BYTES])
 {
-    struct response_upgrade *upgrade = &reply->upgrade;
+    struct response_upgrade *upgrade = &response->upgrade;
     struct handshake handshake = {
         .http_version = request->http_version,
         .upgrade = request_header(request, MHD_HTTP_HEADER_UPGRADE),

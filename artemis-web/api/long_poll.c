@@ -9,7 +9,7 @@
 enum {
     QUOTED_BYTES = 160,
     DIGITS_MAX = 19,
-    WAITING_BODY_BYTES_MAX = 8 * 1024, /* inflated: it is kept until the request is handled again */
+    LONG_POLL_BODY_BYTES_MAX = 8 * 1024, /* inflated; kept until the handler is called again */
 };
 
 static bool is_digit(char c)
@@ -17,7 +17,8 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* Reads the digits at the start; as many of them as cannot overflow. */
+/* Reads the leading digits, at most DIGITS_MAX of them: that many cannot overflow. Returns how
+ * many. */
 static size_t read_digits(struct slice text, uint64_t *out)
 {
     size_t size = 0;
@@ -42,7 +43,7 @@ static enum error read_version(struct slice text, uint64_t *version, char messag
     return refuse(message, "version: must be an integer from 0", text);
 }
 
-/* "30s", "500ms" or "1m"; what is longer than can be waited is as long as can be. */
+/* Reads "30s", "500ms" or "1m". A longer duration than the maximum is reduced to it. */
 static enum error read_duration(struct slice text, uint64_t *out_ms, char message[MESSAGE_BYTES])
 {
     static const struct {
@@ -75,53 +76,53 @@ enum error long_poll_read(struct request *request, struct long_poll_query *get,
         error = request_query(request, "run", &run, message);
     if (error || !wait.data)
         return error;
-    get->asked = true;
+    get->requested = true;
     error = read_duration(wait, &get->wait_ms, message);
     if (!error && version.data)
         error = read_version(version, &get->version, message);
-    get->elsewhere = get->version > registry_version(request->engine->registry) ||
-                     (run.size && !slice_equal(run, slice_of(request->engine->run_id)));
+    get->other_epoch = get->version > registry_version(request->engine->registry) ||
+                       (run.size && !slice_equal(run, slice_of(request->engine->epoch)));
     return error;
 }
 
-/* A GET keeps no body. */
-static enum error judge_body(const struct request *request, char message[MESSAGE_BYTES])
+/* The body of a suspended request stays in memory; a GET has none. */
+static enum error check_body(const struct request *request, char message[MESSAGE_BYTES])
 {
-    if (request->is_get || request->body.size <= WAITING_BODY_BYTES_MAX)
+    if (request->is_get || request->body.size <= LONG_POLL_BODY_BYTES_MAX)
         return ERR_NONE;
     snprintf(message, MESSAGE_BYTES,
-             "body: of a request that waits must be at most %d bytes, is %zu",
-             WAITING_BODY_BYTES_MAX, request->body.size);
+             "body: of a request with `wait` must be at most %d bytes, is %zu",
+             LONG_POLL_BODY_BYTES_MAX, request->body.size);
     return ERR_BODY_TOO_LARGE;
 }
 
-enum error long_poll_judge(struct request *request, const struct long_poll_query *get,
-                           struct slice service_id, uint64_t version, struct response *reply,
-                           char message[MESSAGE_BYTES])
+enum error long_poll_decide(struct request *request, const struct long_poll_query *get,
+                            struct slice service_id, uint64_t version, struct response *response,
+                            char message[MESSAGE_BYTES])
 {
-    reply->tells_run |= get->asked;
-    if (!get->asked || get->elsewhere || version > get->version)
+    response->send_epoch |= get->requested;
+    if (!get->requested || get->other_epoch || version > get->version)
         return ERR_NONE;
     bool over =
         request->has_waited || get->wait_ms == 0 || engine_state(request->engine) == NODE_DRAINING;
     if (over) {
-        reply->not_modified = true;
+        response->not_modified = true;
         return ERR_NONE;
     }
-    enum error error = judge_body(request, message);
+    enum error error = check_body(request, message);
     if (!error)
         error = request_reserve(request, message);
     if (error)
         return error;
-    cached_response_unref(reply->answer);
-    *reply = (struct response){
+    cached_response_unref(response->answer);
+    *response = (struct response){
         .waits = true,
         .wait = {.id_size = service_id.size,
                  .version = get->version,
                  .until_ms = request->now.mono_ms + get->wait_ms},
     };
     if (service_id.size)
-        memcpy(reply->wait.id, service_id.data, service_id.size);
+        memcpy(response->wait.id, service_id.data, service_id.size);
     request->has_waited = true;
     return ERR_NONE;
 }

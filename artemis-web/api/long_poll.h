@@ -1,29 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * long_poll - `?version=N&wait=30s`: an answer that is held until there is something newer than
- * N.
+ * long_poll - `?version=N&wait=30s`: a GET whose response is delayed until the version is above N.
  *
- * The handler reads what is asked for, then has its answer judged: given at once where it is newer;
- * else the request waits (push.h), and is handled once more when that is over. What it finds then
- * is the answer, or 304. A service that is not known has version 0.
+ * The handler reads the query with long_poll_read and passes the version of its response to
+ * long_poll_decide. A response above N is sent at once. Otherwise the request is suspended (push.h)
+ * and the handler is called once more when the long poll ends; it then sends the new version, or
+ * 304. An unknown service has version 0.
  */
 #pragma once
 
 #include "artemis-web/http/request.h"
 
 struct long_poll_query {
-    bool asked;     /* there is a wait */
-    bool elsewhere; /* the version is of another node or run: nothing is held */
+    bool requested;   /* the query has `wait` */
+    bool other_epoch; /* the version belongs to another node or epoch: respond at once */
     uint64_t version;
     uint64_t wait_ms;
 };
 
-/* From the query. ERR_INVALID_FIELD with *message. */
+/* Reads the query. ERR_INVALID_FIELD with *message. */
 MUST_USE enum error long_poll_read(struct request *request, struct long_poll_query *get,
                                    char message[MESSAGE_BYTES]);
-/* Decides about an answer of `version`, about a service or about all (an empty id). Where it is not
- * newer, the reply is made to wait, or to be 304. ERR_TOO_MANY_SUBSCRIBERS, ERR_BODY_TOO_LARGE,
- * with *message. */
-MUST_USE enum error long_poll_judge(struct request *request, const struct long_poll_query *get,
-                                    struct slice service_id, uint64_t version,
-                                    struct response *reply, char message[MESSAGE_BYTES]);
+/* Decides how to answer with a response of `version` about a service, or about all services (empty
+ * id). Where that is not newer than the query's version, the response becomes a long poll or 304.
+ * ERR_TOO_MANY_SUBSCRIBERS, ERR_BODY_TOO_LARGE, with *message. */
+MUST_USE enum error long_poll_decide(struct request *request, const struct long_poll_query *get,
+                                     struct slice service_id, uint64_t version,
+                                     struct response *response, char message[MESSAGE_BYTES]);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis-web/api/status_writer.h"
 
-struct json_writer status_begin(struct request *request, struct response *reply)
+struct json_writer status_begin(struct request *request, struct response *response)
 {
     enum dialect dialect = request_dialect(request);
-    struct json_writer w = jw_to(&reply->body, dialect_casing(dialect));
+    struct json_writer w = jw_to(&response->body, dialect_casing(dialect));
     jw_open(&w, '{');
     codec_write_status(&w, dialect, ERR_NONE, NULL, false);
     return w;

@@ -6,8 +6,8 @@
 
 #include "artemis-web/http/metrics_peers.h"
 
-/* Everything that the page shows is gathered first, then printed from the table. */
-struct gathered {
+/* All values of the page. They are collected first and then printed from the table. */
+struct metric_values {
     struct registry_stats registry;
     struct connections_view connections;
     struct push_view push;
@@ -23,65 +23,65 @@ struct gathered {
 
 /* clang-format off */
 #define SINGLE_METRICS(X) \
-    X("artemis_uptime_seconds",                "gauge",   uptime_secs,                    "Time since the start.") \
-    X("artemis_ready",                         "gauge",   ready,                          "1 while the node serves clients.") \
+    X("artemis_uptime_seconds",                "gauge",   uptime_secs,                    "Seconds since this node started.") \
+    X("artemis_ready",                         "gauge",   ready,                          "1 while the node is ready, else 0.") \
     X("artemis_instances",                     "gauge",   registry.instances,             "Registered instances.") \
-    X("artemis_services",                      "gauge",   registry.services,              "Known services.") \
+    X("artemis_services",                      "gauge",   registry.services,              "Services in the store, with or without instances.") \
     X("artemis_version",                       "counter", registry.version,               "Version of the newest change.") \
-    X("artemis_changelog_entries",             "gauge",   registry.change_log_size,       "Changes that services-delta can look back.") \
-    X("artemis_registrations_total",           "counter", registry.registered,            "New instances.") \
-    X("artemis_changes_total",                 "counter", registry.changed,               "Instances registered again with other content.") \
-    X("artemis_renewals_total",                "counter", registry.renewed,               "Leases renewed, by heartbeat or by the same registration.") \
-    X("artemis_unregistrations_total",         "counter", registry.unregistered,          "Instances taken out by their clients.") \
-    X("artemis_evictions_total",               "counter", registry.expired,               "Instances evicted because their lease ended.") \
-    X("artemis_leases_due_total",              "counter", registry.due,                   "Leases that ended, evicted or held.") \
-    X("artemis_leases_held",                   "gauge",   registry.held,                  "Ended leases that a guard keeps.") \
-    X("artemis_guard_node_active",             "gauge",   node_guarded,                   "1 while the node's mass-expiry guard stops evictions.") \
-    X("artemis_guard_services_active",         "gauge",   registry.guarded_services,      "Services whose mass-expiry guard stops evictions.") \
-    X("artemis_guard_node_expected_renewals",  "gauge",   registry.node_guard.expected,   "Renewals the guard's last window should have had.") \
-    X("artemis_guard_node_renewals",           "gauge",   registry.node_guard.renewed,    "Renewals the guard's last window had.") \
-    X("artemis_cached_answers",                "gauge",   registry.answers,               "Answers kept for single services.") \
-    X("artemis_cached_answer_bytes",           "gauge",   registry.answer_bytes,          "Memory of the answers kept for single services, with their gzip forms.") \
-    X("artemis_cached_all_services_bytes",     "gauge",   registry.all_answer_bytes,      "Memory of the answers kept with all services, with their gzip forms.") \
-    X("artemis_answers_built_total",           "counter", registry.answers_built,         "Answers for single services built anew.") \
-    X("artemis_rate_limited_total",            "counter", rate_limited,                   "Client calls refused by the rate limiter.") \
+    X("artemis_changelog_entries",             "gauge",   registry.change_log_size,       "Changes kept in the change log for services-delta.") \
+    X("artemis_registrations_total",           "counter", registry.registered,            "Instances registered that were not in the store.") \
+    X("artemis_changes_total",                 "counter", registry.changed,               "Registrations that changed the content of an instance.") \
+    X("artemis_renewals_total",                "counter", registry.renewed,               "Leases renewed by a heartbeat or an identical registration.") \
+    X("artemis_unregistrations_total",         "counter", registry.unregistered,          "Instances unregistered by their clients.") \
+    X("artemis_evictions_total",               "counter", registry.expired,               "Instances evicted because their lease expired.") \
+    X("artemis_leases_due_total",              "counter", registry.due,                   "Leases that ran out, whether evicted or guarded.") \
+    X("artemis_leases_held",                   "gauge",   registry.held,                  "Leases that ran out and are kept by a guard.") \
+    X("artemis_guard_node_active",             "gauge",   node_guarded,                   "1 while the mass-expiry guard of the node suspends evictions, else 0.") \
+    X("artemis_guard_services_active",         "gauge",   registry.guarded_services,      "Services whose mass-expiry guard suspends evictions.") \
+    X("artemis_guard_node_expected_renewals",  "gauge",   registry.node_guard.expected,   "Renewals expected in the last window of the node's guard.") \
+    X("artemis_guard_node_renewals",           "gauge",   registry.node_guard.renewed,    "Renewals received in the last window of the node's guard.") \
+    X("artemis_cached_answers",                "gauge",   registry.answers,               "Responses for single services in the response cache.") \
+    X("artemis_cached_answer_bytes",           "gauge",   registry.answer_bytes,          "Memory of the cached responses for single services, gzip forms included.") \
+    X("artemis_cached_all_services_bytes",     "gauge",   registry.all_answer_bytes,      "Memory of the cached responses with all services, gzip forms included.") \
+    X("artemis_answers_built_total",           "counter", registry.answers_built,         "Responses for single services encoded because none was cached.") \
+    X("artemis_rate_limited_total",            "counter", rate_limited,                   "Client requests refused by the rate limiter.") \
     X("artemis_connections",                   "gauge",   connections.open,               "Open connections.") \
-    X("artemis_connections_busy",              "gauge",   connections.busy,               "Connections with a request under way.") \
-    X("artemis_connections_limit",             "gauge",   connections_limit,              "server.max_connections.") \
+    X("artemis_connections_busy",              "gauge",   connections.busy,               "Connections with a request in progress.") \
+    X("artemis_connections_limit",             "gauge",   connections_limit,              "Maximum number of open connections (server.max_connections).") \
     X("artemis_connections_accepted_total",    "counter", connections.counters.accepted,  "Connections accepted.") \
     X("artemis_connections_refused_total",     "counter", connections.counters.refused,   "Connections refused at the limit.") \
-    X("artemis_connections_displaced_total",   "counter", connections.counters.displaced, "Idle connections closed to make room.") \
-    X("artemis_connections_timed_out_total",   "counter", connections.counters.timed_out, "Connections closed because they were too slow or idle too long.") \
+    X("artemis_connections_displaced_total",   "counter", connections.counters.displaced, "Idle connections closed to admit new ones at the limit.") \
+    X("artemis_connections_timed_out_total",   "counter", connections.counters.timed_out, "Connections closed because they were too slow or idle for too long.") \
     X("artemis_websockets",                    "gauge",   push.websockets,                "Open WebSockets.") \
-    X("artemis_subscriptions",                 "gauge",   push.subscriptions,             "Subscriptions to services, of all WebSockets.") \
-    X("artemis_subscriptions_limit",           "gauge",   subscriptions_limit,            "Subscriptions that there may be, of all WebSockets.") \
-    X("artemis_waiting_requests",              "gauge",   push.long_polls,                   "Requests that wait for a change.") \
-    X("artemis_push_clients_limit",            "gauge",   push.clients_max,               "WebSockets and waiting requests that there may be together.") \
-    X("artemis_push_clients_refused_total",    "counter", push.refused,                   "WebSockets and waiting requests refused at the limit.") \
-    X("artemis_push_behind",                   "gauge",   push.pending_changes,                    "Changes that were not yet pushed to those who watch.") \
-    X("artemis_push_frames_total",             "counter", push.frames,                    "WebSocket frames sent, or queued to be.") \
+    X("artemis_subscriptions",                 "gauge",   push.subscriptions,             "Subscriptions of all WebSockets.") \
+    X("artemis_subscriptions_limit",           "gauge",   subscriptions_limit,            "Maximum number of subscriptions of all WebSockets.") \
+    X("artemis_waiting_requests",              "gauge",   push.long_polls,                   "Long polls in progress.") \
+    X("artemis_push_clients_limit",            "gauge",   push.clients_max,               "Maximum number of WebSockets and long polls together.") \
+    X("artemis_push_clients_refused_total",    "counter", push.refused,                   "WebSockets and long polls refused at the limit.") \
+    X("artemis_push_behind",                   "gauge",   push.pending_changes,                    "Changes not yet dispatched to subscribers and long polls.") \
+    X("artemis_push_frames_total",             "counter", push.frames,                    "WebSocket frames sent or queued for sending.") \
     X("artemis_push_bytes_total",              "counter", push.bytes,                     "Bytes sent on WebSockets.") \
-    X("artemis_push_reloads_total",            "counter", push.resyncs,                   "Newest states sent to subscribers that had missed something.") \
+    X("artemis_push_reloads_total",            "counter", push.resyncs,                   "Resyncs: current states sent to lagging subscriptions.") \
     X("artemis_websocket_messages_total",      "counter", push.messages,                  "Messages received on WebSockets.") \
-    X("artemis_waits_total",                   "counter", push.long_polls_started,                     "Requests that waited for a change.") \
-    X("artemis_websockets_closed_idle_total",  "counter", push.closed_idle,               "WebSockets closed because their client was silent.") \
-    X("artemis_websockets_closed_slow_total",  "counter", push.closed_slow,               "WebSockets closed because their client did not read.") \
-    X("artemis_websockets_closed_errors_total", "counter", push.closed_errors,            "WebSockets closed because their client broke the protocol.") \
-    X("artemis_http_request_bytes_total",      "counter", request_bytes,                  "Bytes of request bodies received.") \
-    X("artemis_http_response_bytes_total",     "counter", response_bytes,                 "Bytes of answer bodies sent.")
+    X("artemis_waits_total",                   "counter", push.long_polls_started,                     "Long polls started.") \
+    X("artemis_websockets_closed_idle_total",  "counter", push.closed_idle,               "WebSockets closed because the client sent nothing for too long.") \
+    X("artemis_websockets_closed_slow_total",  "counter", push.closed_slow,               "WebSockets closed because the client did not read.") \
+    X("artemis_websockets_closed_errors_total", "counter", push.closed_errors,            "WebSockets closed because the client violated the protocol.") \
+    X("artemis_http_request_bytes_total",      "counter", request_bytes,                  "Bytes of request bodies received, before decompression.") \
+    X("artemis_http_response_bytes_total",     "counter", response_bytes,                 "Bytes of response bodies sent, after compression.")
 /* clang-format on */
 
 static const struct {
-    const char *name, *type, *sentence;
+    const char *name, *type, *description;
 } labelled[] = {
-    {"artemis_build_info", "gauge", "Always 1; the label tells the version."},
+    {"artemis_build_info", "gauge", "Always 1; the label version is the version of Artemis."},
     {"artemis_http_requests_total", "counter",
      "Requests by route and outcome (status: of the native API)."},
     {"artemis_http_request_duration_seconds", "histogram",
-     "Time from a request's header to its queued answer, by route."},
+     "Time from the header of a request to its queued response, by route."},
 };
 
-/* Upper bounds of the histogram's buckets. */
+/* Upper bounds of the buckets of the histogram. */
 static const struct {
     uint64_t us;
     const char *label;
@@ -104,21 +104,22 @@ static uint64_t get(_Atomic uint64_t *counter)
 void metrics_count(struct metrics *metrics, const struct route *route, enum error outcome,
                    uint64_t duration_ns)
 {
-    struct route_metrics *of = &metrics->routes[route ? route - routes : ROUTE_COUNT];
+    struct route_metrics *counts = &metrics->routes[route ? route - routes : ROUTE_COUNT];
     uint64_t us = duration_ns / 1000;
     int bucket = 0;
     while (bucket < LATENCY_BUCKETS && us > bounds[bucket].us)
         bucket++;
-    add(&of->outcomes[outcome], 1);
-    add(&of->latency[bucket], 1);
-    add(&of->latency_sum_us, us);
+    add(&counts->outcomes[outcome], 1);
+    add(&counts->latency[bucket], 1);
+    add(&counts->latency_sum_us, us);
 }
 
 /* --- the page --------------------------------------------------------------------------------- */
 
-static void write_head(struct text *out, const char *name, const char *type, const char *sentence)
+static void write_head(struct text *out, const char *name, const char *type,
+                       const char *description)
 {
-    text_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, sentence, name, type);
+    text_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, description, name, type);
 }
 
 static const char *route_name(int index)
@@ -128,7 +129,7 @@ static const char *route_name(int index)
 
 static void write_requests(struct metrics *metrics, struct text *out)
 {
-    write_head(out, labelled[1].name, labelled[1].type, labelled[1].sentence);
+    write_head(out, labelled[1].name, labelled[1].type, labelled[1].description);
     for (int route = 0; route <= ROUTE_COUNT; route++) {
         for (enum error error = 0; error < ERROR_COUNT; error++) {
             uint64_t count = get(&metrics->routes[route].outcomes[error]);
@@ -146,18 +147,18 @@ static void write_requests(struct metrics *metrics, struct text *out)
 static void write_latency(struct metrics *metrics, struct text *out)
 {
     const char *name = labelled[2].name;
-    write_head(out, name, labelled[2].type, labelled[2].sentence);
+    write_head(out, name, labelled[2].type, labelled[2].description);
     for (int route = 0; route <= ROUTE_COUNT; route++) {
-        struct route_metrics *of = &metrics->routes[route];
+        struct route_metrics *counts = &metrics->routes[route];
         const char *label = route_name(route);
         uint64_t count = 0;
         for (int i = 0; i < LATENCY_BUCKETS; i++) {
-            count += get(&of->latency[i]);
+            count += get(&counts->latency[i]);
             text_printf(out, "%s_bucket{route=\"%s\",le=\"%s\"} %" PRIu64 "\n", name, label,
                         bounds[i].label, count);
         }
-        count += get(&of->latency[LATENCY_BUCKETS]);
-        uint64_t sum_us = get(&of->latency_sum_us);
+        count += get(&counts->latency[LATENCY_BUCKETS]);
+        uint64_t sum_us = get(&counts->latency_sum_us);
         text_printf(out, "%s_bucket{route=\"%s\",le=\"+Inf\"} %" PRIu64 "\n", name, label, count);
         text_printf(out, "%s_sum{route=\"%s\"} %" PRIu64 ".%06" PRIu64 "\n", name, label,
                     sum_us / 1000000, sum_us % 1000000);
@@ -165,34 +166,34 @@ static void write_latency(struct metrics *metrics, struct text *out)
     }
 }
 
-static void gather(struct metrics *metrics, struct engine *engine, struct connections *connections,
-                   struct push *push, struct moment now, struct gathered *all)
+static void collect(struct metrics *metrics, struct engine *engine, struct connections *connections,
+                    struct push *push, struct moment now, struct metric_values *values)
 {
-    memset(all, 0, sizeof(*all));
-    registry_stats(engine->registry, &all->registry);
-    connections_view(connections, &all->connections);
-    push_view(push, &all->push);
-    all->connections_limit = connections->limit;
-    all->subscriptions_limit = SUBSCRIPTIONS_ALL_MAX;
-    all->request_bytes = get(&metrics->request_bytes);
-    all->response_bytes = get(&metrics->response_bytes);
+    memset(values, 0, sizeof(*values));
+    registry_stats(engine->registry, &values->registry);
+    connections_view(connections, &values->connections);
+    push_view(push, &values->push);
+    values->connections_limit = connections->limit;
+    values->subscriptions_limit = SUBSCRIPTIONS_ALL_MAX;
+    values->request_bytes = get(&metrics->request_bytes);
+    values->response_bytes = get(&metrics->response_bytes);
     for (int route = 0; route <= ROUTE_COUNT; route++)
-        all->rate_limited += get(&metrics->routes[route].outcomes[ERR_RATE_LIMITED]);
-    all->uptime_secs = (now.mono_ms - engine->started.mono_ms) / 1000;
-    all->ready = engine_state(engine) == NODE_READY;
-    all->node_guarded = all->registry.node_guard.state == GUARD_ON;
+        values->rate_limited += get(&metrics->routes[route].outcomes[ERR_RATE_LIMITED]);
+    values->uptime_secs = (now.mono_ms - engine->started.mono_ms) / 1000;
+    values->ready = engine_state(engine) == NODE_READY;
+    values->node_guarded = values->registry.node_guard.state == GUARD_ON;
 }
 
 void metrics_write(struct metrics *metrics, struct engine *engine, struct connections *connections,
                    struct push *push, struct moment now, struct text *out)
 {
-    struct gathered all;
-    gather(metrics, engine, connections, push, now, &all);
-    write_head(out, labelled[0].name, labelled[0].type, labelled[0].sentence);
+    struct metric_values values;
+    collect(metrics, engine, connections, push, now, &values);
+    write_head(out, labelled[0].name, labelled[0].type, labelled[0].description);
     text_printf(out, "%s{version=\"%s\"} 1\n", labelled[0].name, ARTEMIS_VERSION);
-#define X(name, type, field, sentence)                                                             \
-    write_head(out, name, type, sentence);                                                         \
-    text_printf(out, "%s %" PRIu64 "\n", name, (uint64_t)all.field);
+#define X(name, type, field, description)                                                          \
+    write_head(out, name, type, description);                                                      \
+    text_printf(out, "%s %" PRIu64 "\n", name, (uint64_t)values.field);
     SINGLE_METRICS(X)
 #undef X
     write_requests(metrics, out);
@@ -202,12 +203,12 @@ void metrics_write(struct metrics *metrics, struct engine *engine, struct connec
 
 void metrics_write_reference(struct text *out)
 {
-    text_append_string(out, "| metric | type | what it tells |\n| --- | --- | --- |\n");
+    text_append_string(out, "| metric | type | description |\n| --- | --- | --- |\n");
     for (size_t i = 0; i < sizeof(labelled) / sizeof(labelled[0]); i++)
         text_printf(out, "| `%s` | %s | %s |\n", labelled[i].name, labelled[i].type,
-                    labelled[i].sentence);
-#define X(name, type, field, sentence)                                                             \
-    text_printf(out, "| `%s` | %s | %s |\n", name, type, sentence);
+                    labelled[i].description);
+#define X(name, type, field, description)                                                          \
+    text_printf(out, "| `%s` | %s | %s |\n", name, type, description);
     SINGLE_METRICS(X)
 #undef X
     metrics_write_peers_reference(out);

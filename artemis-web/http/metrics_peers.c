@@ -7,38 +7,38 @@
 
 /* clang-format off */
 #define NODE_METRICS(X) \
-    X("artemis_bootstrap_seconds",              "gauge",   (double)stats.bootstrap_ms / 1e3,  "From the start until this node was ready.") \
-    X("artemis_bootstrap_records",              "gauge",   (double)stats.snapshot_records, "Records it had from a peer when it was ready.") \
-    X("artemis_anti_entropy_rounds_total",      "counter", (double)stats.rounds,       "Comparisons with peers that came to their end.") \
-    X("artemis_anti_entropy_differences_total", "counter", (double)stats.differences,  "Digests that differed in them.") \
-    X("artemis_anti_entropy_fetched_total",     "counter", (double)stats.fetched,      "Records taken over from peers by them.") \
-    X("artemis_refutation_questions_total",     "counter", (double)stats.lease_checks,    "Ended leases that peers were asked about.") \
-    X("artemis_refutations_total",              "counter", (double)stats.refuted,      "Leases that a peer knew to be alive.") \
-    X("artemis_tombstones",                     "gauge",   (double)registry.tombstones, "Unregistered keys that are remembered.") \
-    X("artemis_renewals_by_peers_total",        "counter", (double)registry.renewed_by_peers, "Leases moved by what a peer said.")
+    X("artemis_bootstrap_seconds",              "gauge",   (double)stats.bootstrap_ms / 1e3,  "Time from the start of this node until it was ready.") \
+    X("artemis_bootstrap_records",              "gauge",   (double)stats.snapshot_records, "Records copied from a peer during bootstrap.") \
+    X("artemis_anti_entropy_rounds_total",      "counter", (double)stats.rounds,       "Completed anti-entropy comparisons with peers.") \
+    X("artemis_anti_entropy_differences_total", "counter", (double)stats.differences,  "Digests that differed in anti-entropy comparisons.") \
+    X("artemis_anti_entropy_fetched_total",     "counter", (double)stats.fetched,      "Records fetched from peers by anti-entropy.") \
+    X("artemis_refutation_questions_total",     "counter", (double)stats.lease_checks,    "Leases whose expiry was checked with peers.") \
+    X("artemis_refutations_total",              "counter", (double)stats.refuted,      "Lease expiries refuted by a peer.") \
+    X("artemis_tombstones",                     "gauge",   (double)registry.tombstones, "Tombstones in the store.") \
+    X("artemis_renewals_by_peers_total",        "counter", (double)registry.renewed_by_peers, "Leases extended by renewals from peers.")
 
 #define PEER_METRICS(X) \
-    X("artemis_peer_up",                        "gauge",   (double)(view->health == PEER_UP),    "1 while the peer answers.") \
-    X("artemis_peer_failures",                  "gauge",   (double)view->failures,      "Failures in a row.") \
-    X("artemis_replication_outbox_keys",        "gauge",   (double)view->backlog,       "Keys that the peer has yet to be told of.") \
-    X("artemis_replication_outbox_bytes",       "gauge",   (double)view->outbox_bytes,  "Memory of its outbox.") \
-    X("artemis_replication_outbox_oldest_seconds", "gauge", (double)view->oldest_ms / 1e3,      "How long the oldest of them has waited.") \
+    X("artemis_peer_up",                        "gauge",   (double)(view->health == PEER_UP),    "1 while the peer is up, else 0.") \
+    X("artemis_peer_failures",                  "gauge",   (double)view->failures,      "Consecutive failed requests to the peer.") \
+    X("artemis_replication_outbox_keys",        "gauge",   (double)view->backlog,       "Keys in the outbox of the peer.") \
+    X("artemis_replication_outbox_bytes",       "gauge",   (double)view->outbox_bytes,  "Memory of the outbox of the peer.") \
+    X("artemis_replication_outbox_oldest_seconds", "gauge", (double)view->oldest_ms / 1e3,      "Age of the oldest key in the outbox of the peer.") \
     X("artemis_replication_dropped_total",      "counter", (double)view->items_dropped, "Records it refused, or that were left to anti-entropy.") \
-    X("artemis_replication_repairs_total",      "counter", (double)view->repairs,       "Records sent because it lacked them.") \
-    X("artemis_anti_entropy_differing",         "gauge",   (double)view->differing,     "Digests that differed in the last comparison.")
+    X("artemis_replication_repairs_total",      "counter", (double)view->repairs,       "Records sent because the peer lacked them.") \
+    X("artemis_anti_entropy_differing",         "gauge",   (double)view->differing,     "Digests that differed in the last anti-entropy comparison with the peer.")
 /* clang-format on */
 
 static const struct {
-    const char *name, *type, *sentence;
+    const char *name, *type, *description;
 } labelled[] = {
     {"artemis_replication_requests_total", "counter",
      "Requests to the peer, by kind and result: sent, delivered."},
     {"artemis_replication_failures_total", "counter",
-     "Requests to the peer that failed, by what went wrong."},
+     "Failed requests to the peer, by send result."},
     {"artemis_replication_records_total", "counter",
-     "Records in the requests to the peer, by kind; over the requests, the size of a batch."},
+     "Records in requests to the peer, by kind of message."},
     {"artemis_replication_lag_seconds", "histogram",
-     "From a change or renewal to the peer's answer."},
+     "Time from a change or renewal to its acknowledgement by the peer."},
 };
 
 static const char *const kinds[MESSAGE_KINDS] = {
@@ -54,7 +54,7 @@ static const char *const kinds[MESSAGE_KINDS] = {
     [MESSAGE_GOODBYE] = "goodbye",
 };
 
-static const char *const fates[SEND_RESULTS] = {
+static const char *const results[SEND_RESULTS] = {
     [SEND_RETRYABLE] = "temporary",    [SEND_UNREACHABLE] = "absent",
     [SEND_REJECTED] = "permanent",     [SEND_TOO_LARGE] = "too_large",
     [SEND_WRONG_CLUSTER] = "stranger",
@@ -66,12 +66,13 @@ struct page {
     size_t count;
 };
 
-static void write_head(struct text *out, const char *name, const char *type, const char *sentence)
+static void write_head(struct text *out, const char *name, const char *type,
+                       const char *description)
 {
-    text_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, sentence, name, type);
+    text_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, description, name, type);
 }
 
-/* A label's value, as Prometheus wants it. */
+/* Writes peer="..." with the escapes of the Prometheus text format. */
 static void write_peer_label(struct text *out, const struct peer_status *peer)
 {
     text_append_string(out, "peer=\"");
@@ -84,19 +85,19 @@ static void write_peer_label(struct text *out, const struct peer_status *peer)
 }
 
 static void write_sample(struct text *out, const char *name, const struct peer_status *peer,
-                         const char *more, const char *label, double value)
+                         const char *label, const char *label_value, double value)
 {
     text_printf(out, "%s{", name);
     write_peer_label(out, peer);
-    if (more)
-        text_printf(out, ",%s=\"%s\"", more, label);
+    if (label)
+        text_printf(out, ",%s=\"%s\"", label, label_value);
     text_printf(out, "} %.10g\n", value);
 }
 
 static void write_requests(const struct page *page)
 {
     const char *name = labelled[0].name;
-    write_head(page->out, name, labelled[0].type, labelled[0].sentence);
+    write_head(page->out, name, labelled[0].type, labelled[0].description);
     for (size_t i = 0; i < page->count; i++) {
         const struct peer_view *view = &page->peers[i].view;
         for (int kind = 0; kind < MESSAGE_KINDS; kind++) {
@@ -114,16 +115,16 @@ static void write_requests(const struct page *page)
 
 static void write_failures(const struct page *page)
 {
-    write_head(page->out, labelled[1].name, labelled[1].type, labelled[1].sentence);
+    write_head(page->out, labelled[1].name, labelled[1].type, labelled[1].description);
     for (size_t i = 0; i < page->count; i++)
-        for (int fate = SEND_RETRYABLE; fate < SEND_RESULTS; fate++)
-            write_sample(page->out, labelled[1].name, &page->peers[i], "why", fates[fate],
-                         (double)page->peers[i].view.failed[fate]);
+        for (int result = SEND_RETRYABLE; result < SEND_RESULTS; result++)
+            write_sample(page->out, labelled[1].name, &page->peers[i], "why", results[result],
+                         (double)page->peers[i].view.failed[result]);
 }
 
 static void write_records(const struct page *page)
 {
-    write_head(page->out, labelled[2].name, labelled[2].type, labelled[2].sentence);
+    write_head(page->out, labelled[2].name, labelled[2].type, labelled[2].description);
     for (size_t i = 0; i < page->count; i++)
         for (int kind = MESSAGE_REGISTER; kind <= MESSAGE_RENEW; kind++)
             write_sample(page->out, labelled[2].name, &page->peers[i], "kind", kinds[kind],
@@ -134,7 +135,7 @@ static void write_lag(const struct page *page)
 {
     char part[96];
     char bound[32];
-    write_head(page->out, labelled[3].name, labelled[3].type, labelled[3].sentence);
+    write_head(page->out, labelled[3].name, labelled[3].type, labelled[3].description);
     for (size_t i = 0; i < page->count; i++) {
         const struct peer_status *peer = &page->peers[i];
         uint64_t count = 0;
@@ -160,8 +161,8 @@ static void write_node_metrics(struct engine *engine, struct text *out)
     struct registry_stats registry;
     replication_thread_stats(engine->replication, &stats);
     registry_stats(engine->registry, &registry);
-#define X(name, type, value, sentence)                                                             \
-    write_head(out, name, type, sentence);                                                         \
+#define X(name, type, value, description)                                                          \
+    write_head(out, name, type, description);                                                      \
     text_printf(out, "%s %.10g\n", name, value);
     NODE_METRICS(X)
 #undef X
@@ -178,8 +179,8 @@ void metrics_write_peers(struct engine *engine, struct text *out)
     }
     struct page page = {out, peers, engine_peers(engine, peers)};
     write_node_metrics(engine, out);
-#define X(name, type, value, sentence)                                                             \
-    write_head(out, name, type, sentence);                                                         \
+#define X(name, type, value, description)                                                          \
+    write_head(out, name, type, description);                                                      \
     for (size_t i = 0; i < page.count; i++) {                                                      \
         const struct peer_view *view = &peers[i].view;                                             \
         write_sample(out, name, &peers[i], NULL, NULL, value);                                     \
@@ -195,12 +196,12 @@ void metrics_write_peers(struct engine *engine, struct text *out)
 
 void metrics_write_peers_reference(struct text *out)
 {
-#define X(name, type, value, sentence)                                                             \
-    text_printf(out, "| `%s` | %s | %s |\n", name, type, sentence);
+#define X(name, type, value, description)                                                          \
+    text_printf(out, "| `%s` | %s | %s |\n", name, type, description);
     NODE_METRICS(X)
     PEER_METRICS(X)
 #undef X
     for (size_t i = 0; i < sizeof(labelled) / sizeof(labelled[0]); i++)
         text_printf(out, "| `%s` | %s | %s |\n", labelled[i].name, labelled[i].type,
-                    labelled[i].sentence);
+                    labelled[i].description);
 }

@@ -68,7 +68,7 @@ struct response {
     bool waits; /* nothing is answered yet: the request waits, and is handled once more */
     struct long_poll_condition wait; /* for what */
     bool not_modified;               /* answer 304 */
-    bool tells_run;                  /* X-Artemis-Run: whose versions these are */
+    bool send_epoch;                 /* X-Artemis-Run: whose versions these are */
 };
 
 enum dialect request_dialect(const struct request *request);

@@ -249,8 +249,8 @@ static void add_headers(struct request *request, const struct response *reply,
         header(response, MHD_HTTP_HEADER_UPGRADE, "websocket");
         header(response, MHD_HTTP_HEADER_SEC_WEBSOCKET_VERSION, "13");
     }
-    if (reply->tells_run)
-        header(response, "X-Artemis-Run", engine->run_id);
+    if (reply->send_epoch)
+        header(response, "X-Artemis-Run", engine->epoch);
     if (reply->status == 429 || reply->status == 503)
         header(response, MHD_HTTP_HEADER_RETRY_AFTER, "1");
     if (reply->identity_headers) {
@@ -259,7 +259,7 @@ static void add_headers(struct request *request, const struct response *reply,
         header(response, "X-Artemis-State", engine_state_word(state));
         header(response, "X-Artemis-Region", engine->config->server.region);
         header(response, "X-Artemis-Zone", engine->config->server.zone);
-        header(response, "X-Artemis-Run", engine->run_id);
+        header(response, "X-Artemis-Run", engine->epoch);
         add_clock(response, engine);
     }
     if (state == NODE_DRAINING || reply->outcome == ERR_BODY_TOO_LARGE)

@@ -159,14 +159,14 @@ void message_service_change(struct text *out, struct slice service_id, uint64_t 
 }
 
 void message_subscribed(struct text *out, struct slice service_id, uint64_t version,
-                        const char *run_id)
+                        const char *epoch)
 {
     struct json_writer w = begin_message(out, "subscribed");
     write_service_id(&w, service_id);
     jw_name(&w, "version");
     jw_u64(&w, version);
     jw_name(&w, "run");
-    jw_string(&w, run_id);
+    jw_string(&w, epoch);
     jw_close(&w, '}');
 }
 

@@ -33,7 +33,7 @@ void message_service_change(struct text *out, struct slice service_id, uint64_t 
 
 /* Answers on /ws. */
 void message_subscribed(struct text *out, struct slice service_id, uint64_t version,
-                        const char *run_id);
+                        const char *epoch);
 void message_unsubscribed(struct text *out, struct slice service_id);
 void message_pong(struct text *out);
 void message_error(struct text *out, const char *message);

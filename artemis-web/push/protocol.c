@@ -116,7 +116,7 @@ static void subscribe(struct websocket *websocket, const struct client_message *
 {
     struct push *push = websocket->push;
     struct slice id = {received->id, received->id_size};
-    const char *run = push->engine->run_id;
+    const char *run = push->engine->epoch;
     bool is_new;
     struct subscription *subscription =
         subscription_add(websocket, id, received->camel ? FORM_CAMEL : FORM_NATIVE, &is_new);

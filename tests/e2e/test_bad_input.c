@@ -64,7 +64,7 @@ static void check_refused_body(const char *path, const void *body, size_t size, 
 static const char *const body_paths[] = {REGISTER, HEARTBEAT, UNREGISTER, SERVICE,
                                          LOOKUP,   DELTA,     RELEASE};
 
-static void body_that_is_no_json_object_is_refused(void **state)
+static void body_that_is_not_a_json_object_is_refused(void **state)
 {
     (void)state;
     static const struct {
@@ -134,7 +134,7 @@ static void body_with_invalid_text_is_refused(void **state)
     }
 }
 
-static void body_with_a_name_given_twice_is_refused(void **state)
+static void body_with_a_duplicate_name_is_refused(void **state)
 {
     (void)state;
     static const char *const bodies[] = {
@@ -174,7 +174,7 @@ static void body_of_ten_thousand_brackets_is_refused(void **state)
 
 /* --- lists ------------------------------------------------------------------------------------ */
 
-static void list_that_is_missing_or_no_list_is_refused(void **state)
+static void list_that_is_missing_or_of_another_type_is_refused(void **state)
 {
     (void)state;
     static const struct {
@@ -339,7 +339,7 @@ static void required_field_that_is_missing_or_invalid_is_refused(void **state)
     }
 }
 
-static void port_that_is_no_port_is_refused(void **state)
+static void invalid_port_is_refused(void **state)
 {
     (void)state;
     const struct {
@@ -416,7 +416,7 @@ static void item_without_ip_and_url_is_refused(void **state)
     check_nothing_changed();
 }
 
-static void item_that_is_no_object_is_refused(void **state)
+static void item_that_is_not_an_object_is_refused(void **state)
 {
     (void)state;
     static const char *const items[] = {"5", "\"x\"", "[]", "true"};
@@ -432,7 +432,7 @@ static void item_that_is_no_object_is_refused(void **state)
     }
 }
 
-static void metadata_that_is_no_text_is_refused(void **state)
+static void metadata_that_is_not_text_is_refused(void **state)
 {
     (void)state;
     static const char *const values[] = {"[]", "{}"};
@@ -535,18 +535,18 @@ static void body_is_read_as_json_whatever_its_type(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(body_that_is_no_json_object_is_refused),
+        cmocka_unit_test(body_that_is_not_a_json_object_is_refused),
         cmocka_unit_test(body_with_invalid_text_is_refused),
-        cmocka_unit_test(body_with_a_name_given_twice_is_refused),
+        cmocka_unit_test(body_with_a_duplicate_name_is_refused),
         cmocka_unit_test(body_of_ten_thousand_brackets_is_refused),
-        cmocka_unit_test(list_that_is_missing_or_no_list_is_refused),
+        cmocka_unit_test(list_that_is_missing_or_of_another_type_is_refused),
         cmocka_unit_test(list_of_ten_thousand_and_one_items_is_refused),
         cmocka_unit_test(required_field_that_is_missing_or_invalid_is_refused),
-        cmocka_unit_test(port_that_is_no_port_is_refused),
+        cmocka_unit_test(invalid_port_is_refused),
         cmocka_unit_test(optional_field_that_is_invalid_is_refused),
         cmocka_unit_test(item_without_ip_and_url_is_refused),
-        cmocka_unit_test(item_that_is_no_object_is_refused),
-        cmocka_unit_test(metadata_that_is_no_text_is_refused),
+        cmocka_unit_test(item_that_is_not_an_object_is_refused),
+        cmocka_unit_test(metadata_that_is_not_text_is_refused),
         cmocka_unit_test(item_at_every_limit_is_accepted),
         cmocka_unit_test(query_that_is_missing_or_invalid_is_refused),
         cmocka_unit_test(body_is_read_as_json_whatever_its_type),

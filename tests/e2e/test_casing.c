@@ -27,7 +27,7 @@ static int start(void **state)
 
 /* --- the casing of the question --------------------------------------------------------------- */
 
-static void snake_question_gets_snake_answer(void **state)
+static void snake_case_request_gets_snake_case_response(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     call_register(http, "s", "i1");
@@ -38,7 +38,7 @@ static void snake_question_gets_snake_answer(void **state)
     check_absent(answer, "service.instances[0].instanceId");
 }
 
-static void snake_answer_leaves_absent_fields_out(void **state)
+static void snake_case_response_omits_absent_fields(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     call_register(http, "s", "i1");
@@ -48,7 +48,7 @@ static void snake_answer_leaves_absent_fields_out(void **state)
     assert_null(strstr(answer->body, "null"));
 }
 
-static void camel_body_gets_camel_answer(void **state)
+static void camel_case_body_gets_camel_case_response(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     struct http_answer *answer =
@@ -66,7 +66,7 @@ static void camel_body_gets_camel_answer(void **state)
     check_absent(answer, "service.instances[0].region_id");
 }
 
-static void camel_query_gets_camel_answer(void **state)
+static void camel_case_query_gets_camel_case_response(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     call_register(http, "q", "i1");
@@ -78,7 +78,7 @@ static void camel_query_gets_camel_answer(void **state)
     check_json(answer, "services[0].serviceId", "'q'");
 }
 
-static void name_that_is_the_same_in_both_casings_gets_snake_answer(void **state)
+static void name_without_a_casing_gets_snake_case_response(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     check_absent(http_post(http, REGISTER, "{'instances':[]}"), "responseStatus");
@@ -88,7 +88,7 @@ static void name_that_is_the_same_in_both_casings_gets_snake_answer(void **state
 }
 
 /* Keys of metadata are data, not names of the API. */
-static void metadata_keys_are_left_alone_and_decide_nothing(void **state)
+static void metadata_keys_are_unchanged_and_do_not_decide_the_casing(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     struct http_answer *answer = http_post(http, REGISTER,
@@ -100,7 +100,7 @@ static void metadata_keys_are_left_alone_and_decide_nothing(void **state)
     check_json(answer, "service.instances[0].metadata", "{'serviceId':'x','service_id':'y'}");
 }
 
-static void camel_refusal_carries_the_words_of_both(void **state)
+static void camel_case_error_has_the_members_of_java_and_rust(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     struct http_answer *answer = http_get(http, "/api/discovery/service?serviceId=nowhere");
@@ -244,7 +244,7 @@ static void java_heartbeat_of_unknown_lease_says_data_not_found(void **state)
     check_json(answer, "failedInstances[0].instance.port", "8080");
 }
 
-static void java_partial_register_does_the_valid(void **state)
+static void java_register_applies_valid_items_beside_invalid_ones(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     struct http_answer *answer =
@@ -305,7 +305,7 @@ static void java_unknown_service_is_success_with_its_id(void **state)
     }
 }
 
-static void java_readers_see_every_status_as_it_is(void **state)
+static void java_clients_see_every_status_unchanged(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     static const char words[] = "{'instances':[{" INSTANCE_FIELDS ",'status':'warming'},"
@@ -366,13 +366,13 @@ static void java_up_nodes_name_this_node(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(snake_question_gets_snake_answer),
-        TEST(snake_answer_leaves_absent_fields_out),
-        TEST(camel_body_gets_camel_answer),
-        TEST(camel_query_gets_camel_answer),
-        TEST(name_that_is_the_same_in_both_casings_gets_snake_answer),
-        TEST(metadata_keys_are_left_alone_and_decide_nothing),
-        TEST(camel_refusal_carries_the_words_of_both),
+        TEST(snake_case_request_gets_snake_case_response),
+        TEST(snake_case_response_omits_absent_fields),
+        TEST(camel_case_body_gets_camel_case_response),
+        TEST(camel_case_query_gets_camel_case_response),
+        TEST(name_without_a_casing_gets_snake_case_response),
+        TEST(metadata_keys_are_unchanged_and_do_not_decide_the_casing),
+        TEST(camel_case_error_has_the_members_of_java_and_rust),
         TEST(camel_partial_failure_repeats_the_instance),
         TEST(camel_message_names_the_field_in_camel_case),
         TEST(camel_change_time_is_text),
@@ -381,11 +381,11 @@ int main(void)
         TEST(java_prefix_reads_snake_case_too),
         TEST(java_empty_list_is_a_bad_request),
         TEST(java_heartbeat_of_unknown_lease_says_data_not_found),
-        TEST(java_partial_register_does_the_valid),
+        TEST(java_register_applies_valid_items_beside_invalid_ones),
         TEST(java_unregister_removes),
         TEST(java_lookup_answers_every_config_in_order),
         TEST(java_unknown_service_is_success_with_its_id),
-        TEST(java_readers_see_every_status_as_it_is),
+        TEST(java_clients_see_every_status_unchanged),
         TEST(java_delta_has_change_time_in_ms),
         TEST(java_unreadable_body_is_400),
         TEST(java_up_nodes_name_this_node),

@@ -69,7 +69,7 @@ static void service_unknown_is_a_bad_request_without_service(void **state)
     check_absent(answer, "service");
 }
 
-static void service_shows_only_those_that_are_up(void **state)
+static void service_lists_only_instances_that_are_up(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     static const char *const words[] = {"starting", "up", "down", "unhealthy", "unknown", "mine"};
@@ -84,7 +84,7 @@ static void service_shows_only_those_that_are_up(void **state)
     check_count(answer, "service.instances", 6);
 }
 
-static void service_with_none_up_succeeds_with_an_empty_list(void **state)
+static void service_without_an_up_instance_has_an_empty_list(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     register_with_status(http, "asleep", "i1", "down");
@@ -93,7 +93,7 @@ static void service_with_none_up_succeeds_with_an_empty_list(void **state)
     check_json(answer, "service", "{'service_id':'asleep','instances':[]}");
 }
 
-static void service_whose_last_instance_left_stays_known(void **state)
+static void service_without_instances_stays_known(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     call_register(http, "left", "i1");
@@ -103,7 +103,7 @@ static void service_whose_last_instance_left_stays_known(void **state)
     check_json(answer, "service", "{'service_id':'left','instances':[]}");
 }
 
-static void service_version_moves_with_its_own_changes_alone(void **state)
+static void service_version_grows_only_with_changes_of_the_service(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     call_register(http, "mine", "i1");
@@ -117,7 +117,7 @@ static void service_version_moves_with_its_own_changes_alone(void **state)
 
 /* --- services --------------------------------------------------------------------------------- */
 
-static void services_shows_all_of_every_status(void **state)
+static void services_lists_instances_of_every_status(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     call_register(http, "a", "i1");
@@ -172,7 +172,7 @@ static void check_time(const char *text)
     assert_true(strcmp(rest, "Z") == 0 || strcmp(rest, "+00:00") == 0);
 }
 
-static void delta_tells_what_was_new_changed_and_deleted(void **state)
+static void delta_lists_new_changed_and_deleted_instances(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     call_register(http, "old", "i1");
@@ -238,7 +238,7 @@ static void lookup_of_a_list_answers_in_order(void **state)
     check_count(answer, "services[3].instances", 2);
 }
 
-static void lookup_round_robin_visits_each_in_turn(void **state)
+static void lookup_round_robin_returns_each_instance_in_turn(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     int visits[3] = {0};
@@ -257,7 +257,7 @@ static void lookup_round_robin_visits_each_in_turn(void **state)
     }
 }
 
-static void lookup_random_answers_one_that_is_up(void **state)
+static void lookup_random_returns_an_instance_that_is_up(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     static const char *const strategies[] = {",'strategy':'random'", ""};
@@ -273,7 +273,7 @@ static void lookup_random_answers_one_that_is_up(void **state)
     }
 }
 
-static void lookup_of_one_finds_none_is_404(void **state)
+static void lookup_without_a_match_is_404(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     register_with_status(http, "asleep", "i1", "down");
@@ -376,19 +376,19 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(service_is_found_by_get_and_by_post),
         TEST(service_unknown_is_a_bad_request_without_service),
-        TEST(service_shows_only_those_that_are_up),
-        TEST(service_with_none_up_succeeds_with_an_empty_list),
-        TEST(service_whose_last_instance_left_stays_known),
-        TEST(service_version_moves_with_its_own_changes_alone),
-        TEST(services_shows_all_of_every_status),
+        TEST(service_lists_only_instances_that_are_up),
+        TEST(service_without_an_up_instance_has_an_empty_list),
+        TEST(service_without_instances_stays_known),
+        TEST(service_version_grows_only_with_changes_of_the_service),
+        TEST(services_lists_instances_of_every_status),
         TEST(services_of_an_empty_registry_is_an_empty_list),
         TEST(delta_since_the_newest_version_is_empty),
-        TEST(delta_tells_what_was_new_changed_and_deleted),
+        TEST(delta_lists_new_changed_and_deleted_instances),
         TEST(delta_since_an_unknown_version_is_gone),
         TEST(lookup_of_a_list_answers_in_order),
-        TEST(lookup_round_robin_visits_each_in_turn),
-        TEST(lookup_random_answers_one_that_is_up),
-        TEST(lookup_of_one_finds_none_is_404),
+        TEST(lookup_round_robin_returns_each_instance_in_turn),
+        TEST(lookup_random_returns_an_instance_that_is_up),
+        TEST(lookup_without_a_match_is_404),
         TEST(lookup_with_unknown_strategy_is_refused),
         TEST(lookup_by_get_without_a_strategy_is_a_list),
         TEST(lookup_by_get_with_a_strategy_is_one_instance),

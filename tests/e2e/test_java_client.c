@@ -163,7 +163,7 @@ static void register_by_heartbeat(struct fixture *fixture, const struct client_p
     check_json(answer, "failedInstances", "null");
 }
 
-static void client_registers_and_beats_and_another_is_told(void **state)
+static void client_registers_and_renews_and_a_subscriber_gets_the_change(void **state)
 {
     struct fixture *fixture = *state;
     for (int i = 0; i < CLIENTS; i++) {
@@ -219,7 +219,7 @@ static void client_registers_and_beats_and_another_is_told(void **state)
 
 /* The clients' messages have 8 KiB at most; more is answered all the same, and the answer never has
  * more. What is left out is told by the answer to the next heartbeat. */
-static void answer_to_a_heartbeat_fits_when_everything_fails(void **state)
+static void heartbeat_response_with_all_items_failed_fits_the_limit(void **state)
 {
     struct fixture *fixture = *state;
     static const int counts[] = {1, 20, 30, 100, 250};
@@ -249,7 +249,7 @@ static void answer_to_a_heartbeat_fits_when_everything_fails(void **state)
     }
 }
 
-static void heartbeat_that_cannot_be_read_is_answered_with_success(void **state)
+static void unreadable_heartbeat_gets_success(void **state)
 {
     struct fixture *fixture = *state;
     static const char *const messages[] = {"nonsense", "{", "[]", "7", "{\"instances\":[}"};
@@ -272,7 +272,7 @@ static void heartbeat_that_cannot_be_read_is_answered_with_success(void **state)
     }
 }
 
-static void heartbeats_keep_the_lease(void **state)
+static void heartbeats_renew_the_lease(void **state)
 {
     struct fixture *fixture = *state;
     struct websocket_client client;
@@ -297,7 +297,7 @@ static void drained_node_refuses_heartbeats(void **state)
 
 /* --- changes ---------------------------------------------------------------------------------- */
 
-static void subscription_that_cannot_be_read_is_ignored(void **state)
+static void unreadable_subscription_is_ignored(void **state)
 {
     struct fixture *fixture = *state;
     static const char *const messages[] = {
@@ -319,7 +319,7 @@ static void subscription_that_cannot_be_read_is_ignored(void **state)
     }
 }
 
-static void several_services_are_watched_on_one_socket(void **state)
+static void one_socket_subscribes_to_several_services(void **state)
 {
     struct fixture *fixture = *state;
     struct websocket_client client;
@@ -338,7 +338,7 @@ static void several_services_are_watched_on_one_socket(void **state)
     websocket_client_close(&client);
 }
 
-static void all_changes_come_without_asking(void **state)
+static void all_changes_arrive_without_a_subscription(void **state)
 {
     struct fixture *fixture = *state;
     for (int i = 0; i < CLIENTS; i++) {
@@ -361,7 +361,7 @@ static void all_changes_come_without_asking(void **state)
 }
 
 /* It could not be read; a reload has the client look up. */
-static void change_that_is_too_large_comes_as_reload(void **state)
+static void change_that_is_too_large_arrives_as_reload(void **state)
 {
     struct fixture *fixture = *state;
     struct websocket_client client;
@@ -389,7 +389,7 @@ static void change_that_is_too_large_comes_as_reload(void **state)
 
 /* --- status ----------------------------------------------------------------------------------- */
 
-static void node_and_cluster_tell_their_status(void **state)
+static void node_and_cluster_status_decode(void **state)
 {
     struct fixture *fixture = *state;
     for (int i = 0; i < CLIENTS; i++) {
@@ -415,16 +415,16 @@ static void node_and_cluster_tell_their_status(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(client_registers_and_beats_and_another_is_told),
-        TEST(answer_to_a_heartbeat_fits_when_everything_fails),
-        TEST(heartbeat_that_cannot_be_read_is_answered_with_success),
-        TEST(heartbeats_keep_the_lease),
+        TEST(client_registers_and_renews_and_a_subscriber_gets_the_change),
+        TEST(heartbeat_response_with_all_items_failed_fits_the_limit),
+        TEST(unreadable_heartbeat_gets_success),
+        TEST(heartbeats_renew_the_lease),
         TEST(drained_node_refuses_heartbeats),
-        TEST(subscription_that_cannot_be_read_is_ignored),
-        TEST(several_services_are_watched_on_one_socket),
-        TEST(all_changes_come_without_asking),
-        TEST(change_that_is_too_large_comes_as_reload),
-        TEST(node_and_cluster_tell_their_status),
+        TEST(unreadable_subscription_is_ignored),
+        TEST(one_socket_subscribes_to_several_services),
+        TEST(all_changes_arrive_without_a_subscription),
+        TEST(change_that_is_too_large_arrives_as_reload),
+        TEST(node_and_cluster_status_decode),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
 }

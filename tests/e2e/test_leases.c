@@ -69,7 +69,7 @@ static void watch_to_the_end(struct http *http, int64_t lives_until_ms, int64_t 
     }
 }
 
-static void instance_lives_as_long_as_its_lease_and_no_longer(void **state)
+static void instance_expires_when_its_lease_ends(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     int64_t sent_ms = wait_now_ms();
@@ -77,7 +77,7 @@ static void instance_lives_as_long_as_its_lease_and_no_longer(void **state)
     watch_to_the_end(http, sent_ms + TTL_MS, gone_by_ms());
 }
 
-static void renewed_instance_lives_from_its_last_heartbeat(void **state)
+static void lease_ends_one_ttl_after_the_last_heartbeat(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     call_register(http, "s", "i1");
@@ -110,7 +110,7 @@ static void registering_again_renews(void **state)
     watch_to_the_end(http, sent_ms + TTL_MS, gone_by_ms());
 }
 
-static void ended_instance_is_in_no_answer(void **state)
+static void expired_instance_is_in_no_response(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     char tag[300];
@@ -147,7 +147,7 @@ static void ended_instance_is_in_no_answer(void **state)
     assert_true(call_version(http) > registered && registered > before);
 }
 
-static void ended_lease_is_refused_until_it_registers_again(void **state)
+static void expired_lease_is_refused_until_the_instance_registers(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     call_register(http, "s", "i1");
@@ -163,7 +163,7 @@ static void ended_lease_is_refused_until_it_registers_again(void **state)
     check_status(answer, 200, "success", NULL);
 }
 
-static void leases_below_the_guards_minimum_all_end(void **state)
+static void leases_below_the_guard_minimum_expire(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     call_register_many(http, "s", 49);
@@ -171,7 +171,7 @@ static void leases_below_the_guards_minimum_all_end(void **state)
     assert_int_equal(call_count(http, "s"), 0);
 }
 
-static void leases_without_guard_all_end(void **state)
+static void leases_without_guard_expire(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     call_register_many(http, "s", 2000);
@@ -192,7 +192,7 @@ static void let_fall_silent(struct http *http, const char *service_id, size_t co
     assert_int_equal(call_count(http, service_id), (int)count);
 }
 
-static void guard_holds_many_that_fall_silent_together(void **state)
+static void guard_keeps_leases_that_expire_together(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     let_fall_silent(http, "s", 60);
@@ -207,7 +207,7 @@ static double metric(struct http *http, const char *name)
     return prometheus_sum(text, name, "");
 }
 
-static void guard_is_seen_in_metrics_and_status(void **state)
+static void guard_is_shown_in_metrics_and_status(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     assert_true(metric(http, "artemis_guard_node_active") == 0);
@@ -231,7 +231,7 @@ static void guard_is_seen_in_metrics_and_status(void **state)
     check_json(answer, "guard.services[0].serviceId", "'s'");
 }
 
-static void guard_released_for_the_node_lets_all_go(void **state)
+static void guard_released_for_the_node_evicts_all(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     let_fall_silent(http, "s", 60);
@@ -241,7 +241,7 @@ static void guard_released_for_the_node_lets_all_go(void **state)
     assert_true(metric(http, "artemis_guard_node_active") == 0);
 }
 
-static void guard_released_for_a_service_lets_its_instances_go(void **state)
+static void guard_released_for_a_service_evicts_its_instances(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     call_register_many(http, "t", 60);
@@ -255,7 +255,7 @@ static void guard_released_for_a_service_lets_its_instances_go(void **state)
     assert_int_equal(call_count(http, "t"), 60);
 }
 
-static void guard_ends_at_its_longest(void **state)
+static void guard_releases_after_guard_max_secs(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     call_register_many(http, "s", 60);
@@ -268,7 +268,7 @@ static void guard_ends_at_its_longest(void **state)
 }
 
 /* Keeps all but the first few alive; the few are so few that the guard has no reason to act. */
-static void guard_lets_a_few_go_while_others_renew(void **state)
+static void guard_evicts_a_few_while_others_renew(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     call_register_many(http, "s", 60);
@@ -300,19 +300,19 @@ static void guard_release_of_unknown_service_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(instance_lives_as_long_as_its_lease_and_no_longer),
-        TEST(renewed_instance_lives_from_its_last_heartbeat),
+        TEST(instance_expires_when_its_lease_ends),
+        TEST(lease_ends_one_ttl_after_the_last_heartbeat),
         TEST(registering_again_renews),
-        TEST(ended_instance_is_in_no_answer),
-        TEST(ended_lease_is_refused_until_it_registers_again),
-        TEST(leases_below_the_guards_minimum_all_end),
-        TEST_WITH(leases_without_guard_all_end, start_without_guard),
-        TEST(guard_holds_many_that_fall_silent_together),
-        TEST(guard_is_seen_in_metrics_and_status),
-        TEST(guard_released_for_the_node_lets_all_go),
-        TEST(guard_released_for_a_service_lets_its_instances_go),
-        TEST_WITH(guard_ends_at_its_longest, start_with_short_guard),
-        TEST(guard_lets_a_few_go_while_others_renew),
+        TEST(expired_instance_is_in_no_response),
+        TEST(expired_lease_is_refused_until_the_instance_registers),
+        TEST(leases_below_the_guard_minimum_expire),
+        TEST_WITH(leases_without_guard_expire, start_without_guard),
+        TEST(guard_keeps_leases_that_expire_together),
+        TEST(guard_is_shown_in_metrics_and_status),
+        TEST(guard_released_for_the_node_evicts_all),
+        TEST(guard_released_for_a_service_evicts_its_instances),
+        TEST_WITH(guard_releases_after_guard_max_secs, start_with_short_guard),
+        TEST(guard_evicts_a_few_while_others_renew),
         TEST(guard_release_of_unknown_service_is_refused),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));

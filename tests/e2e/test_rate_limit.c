@@ -53,7 +53,7 @@ static void burst_is_served_and_more_is_refused(void **state)
     assert_in_range(served, 5, 5 + 1 + taken_ms / 1000);
 }
 
-static void refusal_tells_when_to_come_back(void **state)
+static void refusal_has_retry_after(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     struct http_answer *answer = use_up(http, "/api/discovery/services");
@@ -81,7 +81,7 @@ static struct http_answer *post_until_refused(struct http *http, const char *pat
     return NULL;
 }
 
-static void refused_request_does_nothing(void **state)
+static void refused_request_changes_nothing(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     int served = 0;
@@ -92,7 +92,7 @@ static void refused_request_does_nothing(void **state)
     assert_true(prometheus_sum(text, "artemis_instances", "") == served);
 }
 
-static void every_call_of_registry_and_discovery_counts(void **state)
+static void every_registry_and_discovery_request_takes_a_token(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     static const char *const posts[] = {REGISTER, HEARTBEAT, UNREGISTER,
@@ -120,7 +120,7 @@ static void health_status_and_metrics_are_exempt(void **state)
     }
 }
 
-static void java_refusal_is_200_with_javas_word(void **state)
+static void java_refusal_is_200_with_the_java_error_code(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     int served = 0;
@@ -166,11 +166,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(burst_is_served_and_more_is_refused),
-        TEST(refusal_tells_when_to_come_back),
-        TEST(refused_request_does_nothing),
-        TEST(every_call_of_registry_and_discovery_counts),
+        TEST(refusal_has_retry_after),
+        TEST(refused_request_changes_nothing),
+        TEST(every_registry_and_discovery_request_takes_a_token),
         TEST(health_status_and_metrics_are_exempt),
-        TEST(java_refusal_is_200_with_javas_word),
+        TEST(java_refusal_is_200_with_the_java_error_code),
         TEST(limit_refills_with_time),
         TEST(refusals_are_counted_in_metrics),
         cmocka_unit_test_setup_teardown(disabled_limit_serves_all, start_disabled, fixture_stop),

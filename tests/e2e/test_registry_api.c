@@ -144,7 +144,7 @@ static void register_in_other_region_zone_or_group_is_another_instance(void **st
     assert_int_equal(call_count(http, "id"), 5);
 }
 
-static void register_status_of_own_words_is_shown_as_unknown(void **state)
+static void register_with_unlisted_status_is_shown_as_unknown(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     check_status(http_post(http, REGISTER,
@@ -156,7 +156,7 @@ static void register_status_of_own_words_is_shown_as_unknown(void **state)
     check_json(answer, "service.instances[0].status", "'unknown'");
 }
 
-static void register_again_with_same_content_makes_no_version(void **state)
+static void register_with_identical_content_makes_no_version(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     call_register(http, "again", "i1");
@@ -165,7 +165,7 @@ static void register_again_with_same_content_makes_no_version(void **state)
     assert_int_equal(call_version(http), before);
 }
 
-static void register_again_with_other_content_replaces(void **state)
+static void register_with_other_content_replaces_the_instance(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     call_register(http, "again", "i1");
@@ -191,7 +191,7 @@ static void register_empty_list_succeeds(void **state)
     check_status(http_post(http, HEARTBEAT, "{'instance_keys':[]}"), 200, "success", NULL);
 }
 
-static void register_valid_beside_invalid_does_the_valid(void **state)
+static void register_applies_valid_items_beside_invalid_ones(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     struct http_answer *answer =
@@ -324,7 +324,7 @@ static void unregister_by_instance_removes_at_once(void **state)
     assert_int_equal(call_count(http, "leave"), 0);
 }
 
-static void unregister_of_unknown_instance_counts_as_done(void **state)
+static void unregister_of_unknown_instance_succeeds(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     json_int_t before = call_version(http);
@@ -336,7 +336,7 @@ static void unregister_of_unknown_instance_counts_as_done(void **state)
     assert_int_equal(call_version(http), before);
 }
 
-static void unregister_then_register_shows_it_again(void **state)
+static void unregister_then_register_restores_the_instance(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     call_register(http, "back", "i1");
@@ -362,11 +362,11 @@ int main(void)
         TEST(register_keeps_text_that_is_not_ascii),
         TEST(register_without_group_and_with_default_group_is_the_same_instance),
         TEST(register_in_other_region_zone_or_group_is_another_instance),
-        TEST(register_status_of_own_words_is_shown_as_unknown),
-        TEST(register_again_with_same_content_makes_no_version),
-        TEST(register_again_with_other_content_replaces),
+        TEST(register_with_unlisted_status_is_shown_as_unknown),
+        TEST(register_with_identical_content_makes_no_version),
+        TEST(register_with_other_content_replaces_the_instance),
         TEST(register_empty_list_succeeds),
-        TEST(register_valid_beside_invalid_does_the_valid),
+        TEST(register_applies_valid_items_beside_invalid_ones),
         TEST(register_ten_thousand_in_one_request_succeeds),
         TEST(heartbeat_of_known_key_succeeds),
         TEST(heartbeat_of_known_instance_succeeds),
@@ -375,8 +375,8 @@ int main(void)
         TEST(heartbeat_of_unknown_instance_fails_by_instance),
         TEST(unregister_by_key_removes_at_once),
         TEST(unregister_by_instance_removes_at_once),
-        TEST(unregister_of_unknown_instance_counts_as_done),
-        TEST(unregister_then_register_shows_it_again),
+        TEST(unregister_of_unknown_instance_succeeds),
+        TEST(unregister_then_register_restores_the_instance),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -70,7 +70,7 @@ static void version_grows_over_a_restart_after_very_many_changes(void **state)
     end(&run);
 }
 
-static void delta_since_an_earlier_run_is_gone(void **state)
+static void delta_since_an_earlier_epoch_is_gone(void **state)
 {
     (void)state;
     struct run run;
@@ -88,7 +88,7 @@ static void delta_since_an_earlier_run_is_gone(void **state)
     end(&run);
 }
 
-static void etag_of_an_earlier_run_is_not_taken_for_the_newest(void **state)
+static void etag_of_an_earlier_epoch_does_not_match(void **state)
 {
     (void)state;
     struct run run;
@@ -122,8 +122,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(version_grows_over_a_restart),
         cmocka_unit_test(version_grows_over_a_restart_after_very_many_changes),
-        cmocka_unit_test(delta_since_an_earlier_run_is_gone),
-        cmocka_unit_test(etag_of_an_earlier_run_is_not_taken_for_the_newest),
+        cmocka_unit_test(delta_since_an_earlier_epoch_is_gone),
+        cmocka_unit_test(etag_of_an_earlier_epoch_does_not_match),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -188,7 +188,7 @@ static struct http_answer *beat(struct http *http, const struct casing *casing, 
 
 /* --- registry and discovery ------------------------------------------------------------------- */
 
-static void client_registers_beats_and_is_found(void **state)
+static void client_registers_renews_and_is_found(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     for (int i = 0; i < CASINGS; i++) {
@@ -236,7 +236,7 @@ static void all_services_decode(void **state)
 }
 
 /* What a Java client may register, a Rust client must be able to read. */
-static void odd_instances_decode(void **state)
+static void unusual_instances_decode(void **state)
 {
     struct fixture *fixture = *state;
     struct http *http = fixture->http;
@@ -265,7 +265,7 @@ static void odd_instances_decode(void **state)
 /* --- changes ---------------------------------------------------------------------------------- */
 
 /* Both clients subscribe in snake_case; the newer one reads changes in camelCase. */
-static void subscriber_is_told_of_changes(void **state)
+static void subscriber_gets_changes(void **state)
 {
     struct fixture *fixture = *state;
     struct http *http = fixture->http;
@@ -324,10 +324,10 @@ static void reload_decodes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(client_registers_beats_and_is_found),
+        TEST(client_registers_renews_and_is_found),
         TEST(all_services_decode),
-        TEST(odd_instances_decode),
-        TEST(subscriber_is_told_of_changes),
+        TEST(unusual_instances_decode),
+        TEST(subscriber_gets_changes),
         TEST(reload_decodes),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));

@@ -87,7 +87,7 @@ static void status_node_and_deployment_name_this_node(void **state)
     assert_non_null(strstr(answer->body, "\"lab\""));
 }
 
-static void status_config_tells_values_and_where_they_came_from(void **state)
+static void status_config_has_values_and_sources(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     struct http_answer *answer = http_get(http, "/api/status/config");
@@ -144,7 +144,7 @@ static void metrics_have_what_operators_need(void **state)
     }
 }
 
-static void metrics_count_what_is_registered(void **state)
+static void metrics_count_registered_instances(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     call_register_many(http, "s", 3);
@@ -166,11 +166,11 @@ int main(void)
         TEST(cluster_nodes_are_this_node),
         TEST(status_pages_answer_get_and_post),
         TEST(status_node_and_deployment_name_this_node),
-        TEST(status_config_tells_values_and_where_they_came_from),
+        TEST(status_config_has_values_and_sources),
         TEST(status_leases_show_the_leases_of_a_service),
         TEST(metrics_are_prometheus_text),
         TEST(metrics_have_what_operators_need),
-        TEST(metrics_count_what_is_registered),
+        TEST(metrics_count_registered_instances),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -22,7 +22,7 @@
 enum { BYTES_MAX = 256 * 1024, HEARD_MAX = 4 * 1024 * 1024, AS_FRAMES = 4, WIDE = 8 };
 
 static struct config config;
-static struct engine engine = {.config = &config, .run_id = "run"};
+static struct engine engine = {.config = &config, .epoch = "run"};
 static struct push push;
 
 /* In place of libmicrohttpd's; the handle is the socket. */

@@ -108,7 +108,7 @@ static int open_node(void **state)
     const struct replicator_options how = {.health_interval_ms = 1000, .seed = 7};
     const struct peer_client_options options = {.node_id = "self",
                                                 .cluster_id = "c",
-                                                .run_id = "r",
+                                                .epoch = "r",
                                                 .region = "x",
                                                 .timeout_ms = TIMEOUT_MS};
     memset(&node, 0, sizeof(node));

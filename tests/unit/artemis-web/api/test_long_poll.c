@@ -19,7 +19,7 @@ struct query {
 
 static struct query query;
 static struct config config;
-static struct engine engine = {.config = &config, .run_id = "run0"};
+static struct engine engine = {.config = &config, .epoch = "run0"};
 static struct push push = {.clients_max = 2};
 static struct web web = {.engine = &engine, .push = &push};
 
@@ -87,7 +87,7 @@ static void check_refused(struct query of, const char *expected)
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-static void duration_is_ms_s_or_m_and_at_most_a_minute(void **state)
+static void duration_is_in_ms_s_or_m_and_at_most_a_minute(void **state)
 {
     (void)state;
     static const struct {
@@ -114,12 +114,12 @@ static void duration_is_ms_s_or_m_and_at_most_a_minute(void **state)
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         struct long_poll_query get = read_query((struct query){.wait = cases[i].wait});
-        assert_true(get.asked);
+        assert_true(get.requested);
         assert_int_equal(get.wait_ms, cases[i].ms);
     }
 }
 
-static void what_is_no_duration_is_refused(void **state)
+static void invalid_duration_is_refused(void **state)
 {
     (void)state;
     static const char *const waits[] = {
@@ -149,15 +149,15 @@ static void version_is_a_number(void **state)
                   "version: must be an integer from 0, is \"18446744073709551616\"");
 }
 
-static void without_wait_nothing_is_asked(void **state)
+static void query_without_wait_is_no_long_poll(void **state)
 {
     (void)state;
     struct long_poll_query get = read_query((struct query){.version = "nonsense", .run = "other"});
-    assert_false(get.asked);
-    assert_false(get.elsewhere);
+    assert_false(get.requested);
+    assert_false(get.other_epoch);
 }
 
-static void version_of_elsewhere_is_noticed(void **state)
+static void version_of_another_epoch_is_detected(void **state)
 {
     (void)state;
     char now[24];
@@ -165,69 +165,69 @@ static void version_of_elsewhere_is_noticed(void **state)
     uint64_t version = registry_version(engine.registry);
     snprintf(now, sizeof(now), "%llu", (unsigned long long)version);
     snprintf(later, sizeof(later), "%llu", (unsigned long long)version + 1);
-    assert_false(read_query((struct query){.wait = "1s", .version = now}).elsewhere);
-    assert_false(read_query((struct query){now, "1s", "run0"}).elsewhere);
-    assert_false(read_query((struct query){now, "1s", ""}).elsewhere);
-    assert_true(read_query((struct query){now, "1s", "run1"}).elsewhere);
-    assert_true(read_query((struct query){now, "1s", "run"}).elsewhere);
-    assert_true(read_query((struct query){.wait = "1s", .version = later}).elsewhere);
+    assert_false(read_query((struct query){.wait = "1s", .version = now}).other_epoch);
+    assert_false(read_query((struct query){now, "1s", "run0"}).other_epoch);
+    assert_false(read_query((struct query){now, "1s", ""}).other_epoch);
+    assert_true(read_query((struct query){now, "1s", "run1"}).other_epoch);
+    assert_true(read_query((struct query){now, "1s", "run"}).other_epoch);
+    assert_true(read_query((struct query){.wait = "1s", .version = later}).other_epoch);
     assert_true(
-        read_query((struct query){.wait = "1s", .version = "9999999999999999999"}).elsewhere);
+        read_query((struct query){.wait = "1s", .version = "9999999999999999999"}).other_epoch);
 }
 
 /* --- judging ---------------------------------------------------------------------------------- */
 
 static struct response judge(struct request *request, struct long_poll_query get, uint64_t version)
 {
-    struct response reply = {0};
+    struct response response = {0};
     char message[MESSAGE_BYTES] = "";
-    assert_int_equal(long_poll_judge(request, &get, SLICE("s"), version, &reply, message),
+    assert_int_equal(long_poll_decide(request, &get, SLICE("s"), version, &response, message),
                      ERR_NONE);
-    return reply;
+    return response;
 }
 
 static const struct long_poll_query for_a_second_from_7 = {
-    .asked = true, .version = 7, .wait_ms = 1000};
+    .requested = true, .version = 7, .wait_ms = 1000};
 
-static void what_is_not_newer_waits_once_and_is_304_then(void **state)
+static void unchanged_version_waits_once_then_is_304(void **state)
 {
     (void)state;
     struct request request = make_request();
-    struct response reply = judge(&request, for_a_second_from_7, 7);
-    assert_true(reply.waits);
-    assert_false(reply.not_modified);
-    assert_int_equal(reply.wait.version, 7);
-    assert_int_equal(reply.wait.until_ms, at_ms(1000).mono_ms);
-    assert_int_equal(reply.wait.id_size, 1);
+    struct response response = judge(&request, for_a_second_from_7, 7);
+    assert_true(response.waits);
+    assert_false(response.not_modified);
+    assert_int_equal(response.wait.version, 7);
+    assert_int_equal(response.wait.until_ms, at_ms(1000).mono_ms);
+    assert_int_equal(response.wait.id_size, 1);
     assert_true(request.has_waited);
     assert_true(request.has_room);
     assert_int_equal(push.counters.clients, 1);
-    reply = judge(&request, for_a_second_from_7, 7); /* the wait is over */
-    assert_false(reply.waits);
-    assert_true(reply.not_modified);
-    assert_true(reply.tells_run);
-    reply = judge(&request, for_a_second_from_7, 8);
-    assert_false(reply.waits || reply.not_modified);
+    response = judge(&request, for_a_second_from_7, 7); /* the wait is over */
+    assert_false(response.waits);
+    assert_true(response.not_modified);
+    assert_true(response.send_epoch);
+    response = judge(&request, for_a_second_from_7, 8);
+    assert_false(response.waits || response.not_modified);
     assert_int_equal(push.counters.clients, 1);
 }
 
-static void what_is_newer_is_answered_at_once(void **state)
+static void newer_version_is_sent_at_once(void **state)
 {
     (void)state;
     struct request request = make_request();
     struct long_poll_query get = for_a_second_from_7;
-    struct response reply = judge(&request, get, 8);
-    assert_false(reply.waits || reply.not_modified);
-    assert_true(reply.tells_run);
-    get.elsewhere = true;
-    reply = judge(&request, get, 7);
-    assert_false(reply.waits || reply.not_modified);
-    reply = judge(&request, (struct long_poll_query){0}, 7);
-    assert_false(reply.waits || reply.not_modified || reply.tells_run);
+    struct response response = judge(&request, get, 8);
+    assert_false(response.waits || response.not_modified);
+    assert_true(response.send_epoch);
+    get.other_epoch = true;
+    response = judge(&request, get, 7);
+    assert_false(response.waits || response.not_modified);
+    response = judge(&request, (struct long_poll_query){0}, 7);
+    assert_false(response.waits || response.not_modified || response.send_epoch);
     assert_int_equal(push.counters.clients, 0);
 }
 
-static void without_time_or_while_draining_it_is_304_at_once(void **state)
+static void wait_of_zero_or_draining_node_is_304_at_once(void **state)
 {
     (void)state;
     struct request request = make_request();
@@ -239,7 +239,7 @@ static void without_time_or_while_draining_it_is_304_at_once(void **state)
     assert_false(request.has_waited || request.has_room);
 }
 
-static void without_room_it_is_refused(void **state)
+static void long_poll_at_the_limit_is_refused(void **state)
 {
     (void)state;
     struct long_poll_query get = for_a_second_from_7;
@@ -249,9 +249,9 @@ static void without_room_it_is_refused(void **state)
         assert_true(judge(&request, get, 7).waits);
     }
     struct request request = make_request();
-    struct response reply = {0};
+    struct response response = {0};
     char message[MESSAGE_BYTES] = "";
-    assert_int_equal(long_poll_judge(&request, &get, SLICE("s"), 7, &reply, message),
+    assert_int_equal(long_poll_decide(&request, &get, SLICE("s"), 7, &response, message),
                      ERR_TOO_MANY_SUBSCRIBERS);
     assert_string_equal(message, "connections: 2 subscribers and waiting requests are the most "
                                  "that server.max_connections = 16 leaves room for");
@@ -264,15 +264,15 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(duration_is_ms_s_or_m_and_at_most_a_minute),
-        TEST(what_is_no_duration_is_refused),
+        TEST(duration_is_in_ms_s_or_m_and_at_most_a_minute),
+        TEST(invalid_duration_is_refused),
         TEST(version_is_a_number),
-        TEST(without_wait_nothing_is_asked),
-        TEST(version_of_elsewhere_is_noticed),
-        TEST(what_is_not_newer_waits_once_and_is_304_then),
-        TEST(what_is_newer_is_answered_at_once),
-        TEST(without_time_or_while_draining_it_is_304_at_once),
-        TEST(without_room_it_is_refused),
+        TEST(query_without_wait_is_no_long_poll),
+        TEST(version_of_another_epoch_is_detected),
+        TEST(unchanged_version_waits_once_then_is_304),
+        TEST(newer_version_is_sent_at_once),
+        TEST(wait_of_zero_or_draining_node_is_304_at_once),
+        TEST(long_poll_at_the_limit_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

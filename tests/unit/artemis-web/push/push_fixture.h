@@ -57,7 +57,7 @@ static inline void push_fixture_start(struct push_fixture *fixture, uint32_t log
     *fixture = (struct push_fixture){0};
     fixture->engine.config = &fixture->config;
     fixture->engine.registry = make_registry_with(options);
-    memcpy(fixture->engine.run_id, run, sizeof(run));
+    memcpy(fixture->engine.epoch, run, sizeof(run));
     atomic_store(&fixture->engine.state, NODE_READY);
     upgrades_closed = resumed = 0;
     assert_int_equal(push_init(&fixture->engine, 1000, &fixture->push), ERR_NONE);

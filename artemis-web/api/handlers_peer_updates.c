@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What peers tell this node. It is applied, and never forwarded.
+ * Changes and renewals from peers. They are applied to the registry and never forwarded.
  */
 #include "artemis-web/api/handlers.h"
 
@@ -10,7 +10,7 @@
 #include "artemis-server/log.h"
 #include "artemis-web/http/web_internal.h"
 
-/* --- who is calling --------------------------------------------------------------------------- */
+/* --- headers ---------------------------------------------------------------------------------- */
 
 static const char replication_header[] = "X-Artemis-Replication";
 static const char cluster_header[] = "X-Artemis-Cluster";
@@ -21,7 +21,7 @@ enum error peer_check(const struct request *request)
 {
     if (!request_header(request, replication_header))
         return ERR_NOT_A_PEER;
-    /* A node of an older Artemis names no cluster. */
+    /* A legacy peer does not send its cluster id. */
     const char *cluster = request_header(request, cluster_header);
     const char *own = request->engine->config->cluster.cluster_id;
     return cluster && strcmp(cluster, own) != 0 ? ERR_CLUSTER_MISMATCH : ERR_NONE;
@@ -41,12 +41,12 @@ void peer_explain(const struct request *request, enum error error, char message[
     const char *node = request_header(request, node_header);
     if (node)
         text_quote(quoted, sizeof(quoted), slice_of(node));
-    log_seldom(LOG_LEVEL_WARN, "refused a peer's call%s%s: %s", node ? " of node " : "",
-               node ? quoted : "", message);
+    log_limited(LOG_LEVEL_WARN, "refused a replication request%s%s: %s", node ? " from node " : "",
+                node ? quoted : "", message);
 }
 
-/* A peer that is shutting down says so with its last call. */
-static void note_leaving(const struct request *request)
+/* The last request of a peer that shuts down carries its state. */
+static void note_goodbye(const struct request *request)
 {
     const char *state = request_header(request, state_header);
     const char *node = request_header(request, node_header);
@@ -54,7 +54,7 @@ static void note_leaving(const struct request *request)
         engine_on_peer_goodbye(request->engine, node);
 }
 
-/* --- what it says ----------------------------------------------------------------------------- */
+/* --- changes and renewals --------------------------------------------------------------------- */
 
 static enum error apply_peer_register(struct request *request, struct batch *batch, size_t index)
 {
@@ -63,7 +63,7 @@ static enum error apply_peer_register(struct request *request, struct batch *bat
     if (!error)
         error = batch_instance(batch, index, &record.instance);
     if (error == ERR_INVALID_FIELD)
-        return ERR_NONE; /* noted */
+        return ERR_NONE; /* recorded in the batch */
     if (error)
         return error;
     error = registry_apply(request->engine->registry, &record, request->now);
@@ -83,7 +83,7 @@ static enum error apply_peer_key(struct request *request, struct batch *batch, s
     if (!error)
         error = batch_key(batch, index, &key);
     if (error == ERR_INVALID_FIELD)
-        return ERR_NONE; /* noted */
+        return ERR_NONE; /* recorded in the batch */
     if (error)
         return error;
     error = apply(request->engine->registry, &record, request->now);
@@ -100,21 +100,21 @@ static enum error apply_peer_unregister(struct request *request, struct batch *b
     return apply_peer_key(request, batch, index, registry_apply_unregister);
 }
 
-enum error handle_peer_register(struct request *request, struct response *reply,
+enum error handle_peer_register(struct request *request, struct response *response,
                                 char message[MESSAGE_BYTES])
 {
-    return handle_batch(request, reply, message, BATCH_OF_INSTANCES, apply_peer_register);
+    return handle_batch(request, response, message, BATCH_OF_INSTANCES, apply_peer_register);
 }
 
-enum error handle_peer_heartbeat(struct request *request, struct response *reply,
+enum error handle_peer_heartbeat(struct request *request, struct response *response,
                                  char message[MESSAGE_BYTES])
 {
-    note_leaving(request);
-    return handle_batch(request, reply, message, BATCH_OF_KEYS, apply_peer_heartbeat);
+    note_goodbye(request);
+    return handle_batch(request, response, message, BATCH_OF_KEYS, apply_peer_heartbeat);
 }
 
-enum error handle_peer_unregister(struct request *request, struct response *reply,
+enum error handle_peer_unregister(struct request *request, struct response *response,
                                   char message[MESSAGE_BYTES])
 {
-    return handle_batch(request, reply, message, BATCH_OF_KEYS, apply_peer_unregister);
+    return handle_batch(request, response, message, BATCH_OF_KEYS, apply_peer_unregister);
 }
