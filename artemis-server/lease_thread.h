@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * lease_thread - the thread that expires leases. Each tick it lets the registry evict the leases
- * that are due; once a second it lets the registry free unused memory and logs changes of guards.
+ * lease_thread - the thread that makes leases end: it wakes every tick and lets the registry evict
+ * what is due, and once a second lets it free what nobody asks for.
  *
- * It owns no data. Start and stop it from the same thread.
+ * It owns nothing but itself. Start and stop belong to one thread.
  */
 #pragma once
 

@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#define NOT_AWAITED UINT64_MAX
+#define NO_WAKEUP UINT64_MAX
 
 enum error change_log_init(struct change_log *log, uint32_t capacity, struct moment now)
 {
@@ -14,10 +14,10 @@ enum error change_log_init(struct change_log *log, uint32_t capacity, struct mom
     if (!log->_shared.ring)
         return ERR_NO_MEMORY;
     pthread_mutex_init(&log->_shared.lock, NULL);
-    pthread_mutex_init(&log->waking, NULL);
+    pthread_mutex_init(&log->wakeup_lock, NULL);
     uint64_t start = now.wall_ms * 1000;
-    atomic_init(&log->version, start);
-    atomic_init(&log->awaited_after, NOT_AWAITED);
+    atomic_init(&log->revision, start);
+    atomic_init(&log->wake_after, NO_WAKEUP);
     log->_shared.first = start + 1;
     return ERR_NONE;
 }
@@ -30,13 +30,13 @@ void change_log_free(struct change_log *log)
         instance_unref(log->_shared.ring[i].instance);
     free(log->_shared.ring);
     pthread_mutex_destroy(&log->_shared.lock);
-    pthread_mutex_destroy(&log->waking);
+    pthread_mutex_destroy(&log->wakeup_lock);
     *log = (struct change_log){0};
 }
 
-uint64_t change_log_version(const struct change_log *log)
+uint64_t change_log_revision(const struct change_log *log)
 {
-    return atomic_load_explicit(&log->version, memory_order_acquire);
+    return atomic_load_explicit(&log->revision, memory_order_acquire);
 }
 
 /* Takes the oldest change out; the caller drops its instance when the lock is open. */
@@ -54,34 +54,35 @@ uint64_t change_log_append(struct change_log *log, struct instance *instance, en
                            struct moment now)
 {
     enum { DROPPED_AT_ONCE = 4 }; /* a large instance may need the room of several small ones */
-    struct instance *dropped[DROPPED_AT_ONCE];
+    struct instance *evicted_responses[DROPPED_AT_ONCE];
     int count = 0;
     instance_ref(instance);
     pthread_mutex_lock(&log->_shared.lock);
-    uint64_t version = atomic_load_explicit(&log->version, memory_order_relaxed) + 1;
-    if (version - log->_shared.first == log->capacity)
-        dropped[count++] = drop_first(log);
+    uint64_t revision = atomic_load_explicit(&log->revision, memory_order_relaxed) + 1;
+    if (revision - log->_shared.first == log->capacity)
+        evicted_responses[count++] = drop_first(log);
     log->_shared.bytes += instance_size(instance);
     while (log->_shared.bytes > CHANGE_LOG_BYTES_MAX && count < DROPPED_AT_ONCE &&
-           log->_shared.first < version)
-        dropped[count++] = drop_first(log);
-    log->_shared.ring[version & (log->capacity - 1)] = (struct change){instance, type, now.wall_ms};
-    atomic_store(&log->version, version); /* in one order with awaited_after */
+           log->_shared.first < revision)
+        evicted_responses[count++] = drop_first(log);
+    log->_shared.ring[revision & (log->capacity - 1)] =
+        (struct change){instance, type, now.wall_ms};
+    atomic_store(&log->revision, revision); /* in one order with wake_after */
     pthread_mutex_unlock(&log->_shared.lock);
     while (count > 0)
-        instance_unref(dropped[--count]);
-    return version;
+        instance_unref(evicted_responses[--count]);
+    return revision;
 }
 
 uint32_t change_log_size(struct change_log *log)
 {
     pthread_mutex_lock(&log->_shared.lock);
-    uint64_t size = change_log_version(log) + 1 - log->_shared.first;
+    uint64_t size = change_log_revision(log) + 1 - log->_shared.first;
     pthread_mutex_unlock(&log->_shared.lock);
     return (uint32_t)size;
 }
 
-enum error change_log_since(struct change_log *log, uint64_t version, struct change **out,
+enum error change_log_since(struct change_log *log, uint64_t revision, struct change **out,
                             size_t *count, uint64_t *newest)
 {
     /* Nothing is allocated under the lock: room is made outside, and made again if it was too
@@ -90,12 +91,12 @@ enum error change_log_since(struct change_log *log, uint64_t version, struct cha
     size_t room = 0;
     for (;;) {
         pthread_mutex_lock(&log->_shared.lock);
-        uint64_t last = change_log_version(log);
-        bool known = version + 1 >= log->_shared.first && version <= last;
-        size_t needed = known ? (size_t)(last - version) : 0;
+        uint64_t last = change_log_revision(log);
+        bool known = revision + 1 >= log->_shared.first && revision <= last;
+        size_t needed = known ? (size_t)(last - revision) : 0;
         if (known && needed <= room) {
             for (size_t i = 0; i < needed; i++) {
-                changes[i] = log->_shared.ring[(version + 1 + i) & (log->capacity - 1)];
+                changes[i] = log->_shared.ring[(revision + 1 + i) & (log->capacity - 1)];
                 instance_ref(changes[i].instance);
             }
             pthread_mutex_unlock(&log->_shared.lock);
@@ -115,47 +116,47 @@ enum error change_log_since(struct change_log *log, uint64_t version, struct cha
     }
 }
 
-enum error change_log_read(struct change_log *log, uint64_t version, struct change *out, size_t max,
-                           size_t *count)
+enum error change_log_read(struct change_log *log, uint64_t revision, struct change *out,
+                           size_t max, size_t *count)
 {
     pthread_mutex_lock(&log->_shared.lock);
-    uint64_t last = change_log_version(log);
-    bool known = version + 1 >= log->_shared.first && version <= last;
-    size_t ready = known ? (size_t)(last - version) : 0;
+    uint64_t last = change_log_revision(log);
+    bool known = revision + 1 >= log->_shared.first && revision <= last;
+    size_t ready = known ? (size_t)(last - revision) : 0;
     *count = ready < max ? ready : max;
     for (size_t i = 0; i < *count; i++) {
-        out[i] = log->_shared.ring[(version + 1 + i) & (log->capacity - 1)];
+        out[i] = log->_shared.ring[(revision + 1 + i) & (log->capacity - 1)];
         instance_ref(out[i].instance);
     }
     pthread_mutex_unlock(&log->_shared.lock);
     return known ? ERR_NONE : ERR_VERSION_GONE;
 }
 
-bool change_log_await(struct change_log *log, uint64_t version)
+bool change_log_arm_wakeup(struct change_log *log, uint64_t revision)
 {
-    atomic_store(&log->awaited_after, version);
-    if (atomic_load(&log->version) == version)
+    atomic_store(&log->wake_after, revision);
+    if (atomic_load(&log->revision) == revision)
         return true;
-    atomic_store(&log->awaited_after, NOT_AWAITED); /* one call too many does no harm */
+    atomic_store(&log->wake_after, NO_WAKEUP); /* one call too many does no harm */
     return false;
 }
 
-void change_log_dismiss(struct change_log *log)
+void change_log_disarm_wakeup(struct change_log *log)
 {
-    pthread_mutex_lock(&log->waking);
-    atomic_store(&log->awaited_after, NOT_AWAITED);
-    pthread_mutex_unlock(&log->waking);
+    pthread_mutex_lock(&log->wakeup_lock);
+    atomic_store(&log->wake_after, NO_WAKEUP);
+    pthread_mutex_unlock(&log->wakeup_lock);
 }
 
 void change_log_wake(struct change_log *log)
 {
-    uint64_t after = atomic_load(&log->awaited_after);
-    if (after == NOT_AWAITED || atomic_load(&log->version) == after)
+    uint64_t after = atomic_load(&log->wake_after);
+    if (after == NO_WAKEUP || atomic_load(&log->revision) == after)
         return;
-    pthread_mutex_lock(&log->waking);
-    if (atomic_compare_exchange_strong(&log->awaited_after, &after, NOT_AWAITED))
+    pthread_mutex_lock(&log->wakeup_lock);
+    if (atomic_compare_exchange_strong(&log->wake_after, &after, NO_WAKEUP))
         log->wake(log->wake_context);
-    pthread_mutex_unlock(&log->waking);
+    pthread_mutex_unlock(&log->wakeup_lock);
 }
 
 void change_list_free(struct change *changes, size_t count)

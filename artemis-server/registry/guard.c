@@ -28,20 +28,20 @@ static bool share_is_low(const struct guard *guard, const struct guard_settings 
 {
     /* A scope that shrinks while it is guarded stays guarded: clients that unregister properly must
      * not bring the mass eviction about. */
-    bool counts = guard->state == GUARD_ON || guard->expected >= settings->min_leases;
+    bool counts = guard->state == GUARD_ENGAGED || guard->expected >= settings->min_leases;
     return settings->percent > 0 && counts &&
            (uint64_t)guard->renewed * 100 < (uint64_t)guard->expected * settings->percent;
 }
 
-bool guard_judge(struct guard *guard, const struct guard_settings *settings, uint64_t now_ms,
-                 uint32_t leases, uint32_t silent)
+bool guard_evaluate(struct guard *guard, const struct guard_settings *settings, uint64_t now_ms,
+                    uint32_t leases, uint32_t expired)
 {
     slide(guard, settings, now_ms);
     uint32_t evicted = 0;
     for (int i = 0; i < GUARD_BUCKETS; i++)
         evicted += guard->evicted[i];
     guard->expected = leases + evicted;
-    guard->renewed = leases - silent;
+    guard->renewed = leases - expired;
 
     if (guard->state == GUARD_RELEASED && now_ms < guard->until_ms)
         return false;
@@ -50,12 +50,12 @@ bool guard_judge(struct guard *guard, const struct guard_settings *settings, uin
             enter(guard, GUARD_OFF, now_ms, 0);
         return false;
     }
-    if (guard->state == GUARD_ON && now_ms >= guard->until_ms) {
+    if (guard->state == GUARD_ENGAGED && now_ms >= guard->until_ms) {
         guard_release(guard, settings, now_ms);
         return false;
     }
-    if (guard->state != GUARD_ON)
-        enter(guard, GUARD_ON, now_ms, now_ms + settings->max_ms);
+    if (guard->state != GUARD_ENGAGED)
+        enter(guard, GUARD_ENGAGED, now_ms, now_ms + settings->max_ms);
     return true;
 }
 
@@ -63,7 +63,7 @@ void guard_count_evictions(struct guard *guard, const struct guard_settings *set
                            uint64_t now_ms, uint32_t count)
 {
     if (guard->state == GUARD_RELEASED)
-        return; /* these dead are settled: the guard must not close again over them */
+        return; /* these dead are expiry_confirmed: the guard must not close again over them */
     slide(guard, settings, now_ms);
     guard->evicted[guard->bucket % GUARD_BUCKETS] += count;
 }
@@ -76,6 +76,6 @@ void guard_release(struct guard *guard, const struct guard_settings *settings, u
 
 void guard_clear(struct guard *guard, uint64_t now_ms)
 {
-    if (guard->state == GUARD_ON)
+    if (guard->state == GUARD_ENGAGED)
         enter(guard, GUARD_OFF, now_ms, 0);
 }

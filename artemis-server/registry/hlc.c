@@ -6,12 +6,13 @@
 void hlc_init(struct hlc *clock, struct moment now)
 {
     atomic_init(&clock->last, 0);
-    atomic_init(&clock->zero_ms, (int64_t)now.wall_ms - (int64_t)now.mono_ms);
+    atomic_init(&clock->offset_ms, (int64_t)now.wall_ms - (int64_t)now.mono_ms);
 }
 
 uint64_t hlc_ms(const struct hlc *clock, struct moment now)
 {
-    int64_t ms = atomic_load_explicit(&clock->zero_ms, memory_order_relaxed) + (int64_t)now.mono_ms;
+    int64_t ms =
+        atomic_load_explicit(&clock->offset_ms, memory_order_relaxed) + (int64_t)now.mono_ms;
     return ms > 0 ? (uint64_t)ms : 0;
 }
 
@@ -48,10 +49,10 @@ void hlc_observe_ms(struct hlc *clock, uint64_t ms, struct moment now)
 {
     if (!hlc_accepts(clock, ms, now))
         return;
-    int64_t heard = (int64_t)ms - (int64_t)now.mono_ms;
-    int64_t own = atomic_load_explicit(&clock->zero_ms, memory_order_relaxed);
-    while (own < heard &&
-           !atomic_compare_exchange_weak_explicit(&clock->zero_ms, &own, heard,
+    int64_t observed = (int64_t)ms - (int64_t)now.mono_ms;
+    int64_t own = atomic_load_explicit(&clock->offset_ms, memory_order_relaxed);
+    while (own < observed &&
+           !atomic_compare_exchange_weak_explicit(&clock->offset_ms, &own, observed,
                                                   memory_order_relaxed, memory_order_relaxed))
         ;
 }

@@ -21,13 +21,13 @@
 #define CLOCK_AHEAD_MAX_MS (100 * 366 * 86400000ull) /* a hundred years */
 
 struct hlc {
-    _Atomic uint64_t last;   /* the highest stamp that was given or heard of */
-    _Atomic int64_t zero_ms; /* its time when the monotonic clock stood at 0 */
+    _Atomic uint64_t last;     /* the highest stamp that was given or observed of */
+    _Atomic int64_t offset_ms; /* its time when the monotonic clock stood at 0 */
 };
 
 void hlc_init(struct hlc *clock, struct moment now);
 uint64_t hlc_ms(const struct hlc *clock, struct moment now);
-/* A stamp above all that were given or heard of. */
+/* A stamp above all that were given or observed of. */
 uint64_t hlc_next(struct hlc *clock, struct moment now);
 /* Whether a stamp, or a clock, may be another node's: it is not further ahead than any clock that
  * is merely wrong. Following one that is garbage would leave no later time to go on to. */

@@ -7,14 +7,14 @@
 /* In `prev`: not a lease but the number of a list. */
 #define LIST_FLAG 0x80000000u
 
-static struct lease *at(const struct lease_wheel *wheel, uint32_t lease)
+static struct wheel_timer *at(const struct lease_wheel *wheel, uint32_t lease)
 {
     return slab_at(wheel->leases, lease);
 }
 
 static void link_first(struct lease_wheel *wheel, uint32_t list, uint32_t lease)
 {
-    struct lease *linked = at(wheel, lease);
+    struct wheel_timer *linked = at(wheel, lease);
     assert(linked->prev == 0);
     linked->next = wheel->lists[list];
     linked->prev = LIST_FLAG | list;
@@ -74,7 +74,7 @@ void lease_wheel_arm(struct lease_wheel *wheel, uint32_t lease, uint64_t when_ms
 
 void lease_wheel_disarm(struct lease_wheel *wheel, uint32_t lease)
 {
-    struct lease *unlinked = at(wheel, lease);
+    struct wheel_timer *unlinked = at(wheel, lease);
     if (unlinked->prev == 0)
         return;
     if (unlinked->prev & LIST_FLAG)
@@ -128,17 +128,17 @@ void lease_wheel_add_due(struct lease_wheel *wheel, uint32_t lease)
     link_first(wheel, WHEEL_DUE, lease);
 }
 
-uint32_t lease_wheel_take_due(struct lease_wheel *wheel)
+uint32_t lease_wheel_pop_due(struct lease_wheel *wheel)
 {
     return take_first(wheel, WHEEL_DUE);
 }
 
-void lease_wheel_add_later(struct lease_wheel *wheel, uint32_t lease)
+void lease_wheel_add_deferred(struct lease_wheel *wheel, uint32_t lease)
 {
-    link_first(wheel, WHEEL_LATER, lease);
+    link_first(wheel, WHEEL_DEFERRED, lease);
 }
 
-uint32_t lease_wheel_take_later(struct lease_wheel *wheel)
+uint32_t lease_wheel_pop_deferred(struct lease_wheel *wheel)
 {
-    return take_first(wheel, WHEEL_LATER);
+    return take_first(wheel, WHEEL_DEFERRED);
 }

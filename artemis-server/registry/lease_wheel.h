@@ -29,12 +29,12 @@ enum {
     WHEEL_FIRST_SLOTS = 1 << WHEEL_FIRST_BITS,
     WHEEL_LEVEL_SLOTS = 1 << WHEEL_LEVEL_BITS,
     WHEEL_DUE = WHEEL_FIRST_SLOTS + (WHEEL_LEVELS - 1) * WHEEL_LEVEL_SLOTS,
-    WHEEL_LATER,
+    WHEEL_DEFERRED,
     WHEEL_LISTS,
 };
 
 /* Links are private to the wheel. */
-struct lease {
+struct wheel_timer {
     uint64_t deadline_ms; /* monotonic; the lease has ended from then on */
     uint32_t next;
     uint32_t prev; /* a lease, or the list this one is the first of; 0: not linked */
@@ -51,7 +51,7 @@ void lease_wheel_init(struct lease_wheel *wheel, struct slab *leases, uint64_t n
 
 /* Links a lease that is not linked so that it comes up at when_ms, or up to a tick later. */
 void lease_wheel_arm(struct lease_wheel *wheel, uint32_t lease, uint64_t when_ms);
-/* Unlinks a lease, from the WHEEL_DUE and WHEEL_LATER lists too. No-op when it is not linked. */
+/* Unlinks a lease, from the WHEEL_DUE and WHEEL_DEFERRED lists too. No-op when it is not linked. */
 void lease_wheel_disarm(struct lease_wheel *wheel, uint32_t lease);
 
 /* Unlinks and returns the next lease whose slot has come up by now_ms, or 0. Each step costs one of
@@ -61,10 +61,10 @@ uint32_t lease_wheel_next(struct lease_wheel *wheel, uint64_t now_ms, unsigned *
 
 /* The list of leases that wait for a decision. */
 void lease_wheel_add_due(struct lease_wheel *wheel, uint32_t lease);
-uint32_t lease_wheel_take_due(struct lease_wheel *wheel);
+uint32_t lease_wheel_pop_due(struct lease_wheel *wheel);
 
 /* The list of leases that are to come up once more, after their deadline. They wait here until the
  * wheel has come to the present: one armed while it lags far behind would come up by its deadline,
  * which is over, and not by what it was armed for. */
-void lease_wheel_add_later(struct lease_wheel *wheel, uint32_t lease);
-uint32_t lease_wheel_take_later(struct lease_wheel *wheel);
+void lease_wheel_add_deferred(struct lease_wheel *wheel, uint32_t lease);
+uint32_t lease_wheel_pop_deferred(struct lease_wheel *wheel);

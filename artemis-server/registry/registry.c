@@ -22,19 +22,19 @@ enum error registry_create(const struct registry_options *options, struct moment
                            .max_ms = options->guard_max_ms,
                            .window_ms = options->ttl_ms},
     };
-    enum error error = node_id_table_init(&registry->origins, slice_of(options->node_id));
+    enum error error = node_id_table_init(&registry->node_ids, slice_of(options->node_id));
     if (!error)
         error = change_log_init(&registry->log, options->change_log_capacity, now);
     if (error) {
-        node_id_table_free(&registry->origins);
+        node_id_table_free(&registry->node_ids);
         free(registry);
         return error;
     }
     hlc_init(&registry->clock, now);
-    struct shard_patience patience = {options->cache_expiry_ms, options->cleanup_interval_ms};
+    struct shard_retention retention = {options->cache_expiry_ms, options->cleanup_interval_ms};
     for (int i = 0; i < SHARD_COUNT; i++) {
         pthread_mutex_init(&registry->shards[i].lock, NULL);
-        shard_init(&registry->shards[i].shard, now.mono_ms, patience);
+        shard_init(&registry->shards[i].shard, now.mono_ms, retention);
         registry->shards[i].shard.tombstones.max = TOMBSTONES_MAX / SHARD_COUNT;
     }
     pthread_mutex_init(&registry->node_guard.lock, NULL);
@@ -52,13 +52,13 @@ void registry_free(struct registry *registry)
         shard_free(&registry->shards[i].shard);
         pthread_mutex_destroy(&registry->shards[i].lock);
     }
-    struct cached_response *dropped = NULL;
+    struct cached_response *evicted_responses = NULL;
     for (int i = 0; i < DIALECT_COUNT; i++)
-        if (registry->all_services.answers[i])
-            cached_response_evict(registry->all_services.answers[i], &dropped);
-    cached_response_free_evicted(dropped);
+        if (registry->all_services.responses[i])
+            cached_response_evict(registry->all_services.responses[i], &evicted_responses);
+    cached_response_free_evicted(evicted_responses);
     change_log_free(&registry->log);
-    node_id_table_free(&registry->origins);
+    node_id_table_free(&registry->node_ids);
     pthread_mutex_destroy(&registry->node_guard.lock);
     pthread_mutex_destroy(&registry->all_services.building);
     pthread_mutex_destroy(&registry->all_services.lock);
@@ -67,11 +67,11 @@ void registry_free(struct registry *registry)
 
 /* --- places ----------------------------------------------------------------------------------- */
 
-struct service_place registry_place(struct registry *registry, struct slice service_id)
+struct service_location registry_locate(struct registry *registry, struct slice service_id)
 {
     uint64_t hash =
         XXH3_64bits_withSeed(service_id.data, service_id.size, registry->options.hash_seed);
-    return (struct service_place){&registry->shards[hash >> (64 - SHARD_BITS)], (uint32_t)hash};
+    return (struct service_location){&registry->shards[hash >> (64 - SHARD_BITS)], (uint32_t)hash};
 }
 
 uint32_t registry_record_hash(const struct registry *registry, struct slice packed_key)
@@ -82,44 +82,42 @@ uint32_t registry_record_hash(const struct registry *registry, struct slice pack
 
 void registry_unlock(struct registry *registry, struct locked_shard *home)
 {
-    struct cached_response *dropped = home->shard.dropped;
-    home->shard.dropped = NULL;
+    struct cached_response *evicted_responses = home->shard.evicted_responses;
+    home->shard.evicted_responses = NULL;
     pthread_mutex_unlock(&home->lock);
     change_log_wake(&registry->log);
-    cached_response_free_evicted(dropped);
+    cached_response_free_evicted(evicted_responses);
 }
 
 /* --- versions --------------------------------------------------------------------------------- */
 
-static void toggle_digest(struct registry *registry, const struct record *record)
+static void update_digest(struct registry *registry, const struct record *record)
 {
     struct slice key = instance_packed_key(record->instance);
-    uint64_t version = record->stamp ^ node_id_table_hash(&registry->origins, record->origin);
+    uint64_t seed = record->hlc ^ node_id_table_hash(&registry->node_ids, record->node);
     atomic_fetch_xor_explicit(&registry->digests[record->bucket],
-                              XXH3_64bits_withSeed(key.data, key.size, version),
-                              memory_order_relaxed);
+                              XXH3_64bits_withSeed(key.data, key.size, seed), memory_order_relaxed);
 }
 
-void registry_set_version(struct registry *registry, struct record *record,
-                          struct stored_version version)
+void registry_set_stamp(struct registry *registry, struct record *record, struct stored_stamp stamp)
 {
-    if (record->stamp)
-        toggle_digest(registry, record);
+    if (record->hlc)
+        update_digest(registry, record);
     else
         record->bucket = (uint16_t)registry_bucket(instance_packed_key(record->instance));
-    record->stamp = version.stamp;
-    record->origin = version.origin;
-    toggle_digest(registry, record);
+    record->hlc = stamp.hlc;
+    record->node = stamp.node;
+    update_digest(registry, record);
 }
 
-void registry_forget_version(struct registry *registry, const struct record *record)
+void registry_clear_stamp(struct registry *registry, const struct record *record)
 {
-    toggle_digest(registry, record);
+    update_digest(registry, record);
 }
 
-static struct stored_version own_version(struct registry *registry, struct moment now)
+static struct stored_stamp next_stamp(struct registry *registry, struct moment now)
 {
-    return (struct stored_version){hlc_next(&registry->clock, now), NODE_NUMBER_SELF};
+    return (struct stored_stamp){hlc_next(&registry->clock, now), NODE_NUMBER_SELF};
 }
 
 /* --- changes ---------------------------------------------------------------------------------- */
@@ -127,13 +125,13 @@ static struct stored_version own_version(struct registry *registry, struct momen
 void registry_log_change(struct registry *registry, struct shard *shard, uint32_t service,
                          struct instance *instance, enum change_type type, struct moment now)
 {
-    uint64_t version = change_log_append(&registry->log, instance, type, now);
-    shard_set_version(shard, shard_service(shard, service), version);
+    uint64_t revision = change_log_append(&registry->log, instance, type, now);
+    shard_set_revision(shard, shard_service(shard, service), revision);
 }
 
-enum error registry_insert(struct registry *registry, struct service_place place,
+enum error registry_insert(struct registry *registry, struct service_location place,
                            uint32_t record_hash, struct instance *instance,
-                           struct stored_version version, uint64_t deadline_ms, struct moment now,
+                           struct stored_stamp stamp, uint64_t deadline_ms, struct moment now,
                            uint32_t *out)
 {
     struct shard *shard = &place.home->shard;
@@ -144,43 +142,43 @@ enum error registry_insert(struct registry *registry, struct service_place place
     if (tombstone)
         shard_remove_tombstone(shard, tombstone);
     struct record *record = shard_record(shard, *out);
-    registry_set_version(registry, record, version);
+    registry_set_stamp(registry, record, stamp);
     registry_log_change(registry, shard, record->service, instance, CHANGE_NEW, now);
     shard->counters.registered++;
     return ERR_NONE;
 }
 
-void registry_take_out(struct registry *registry, struct shard *shard, uint32_t number,
-                       uint32_t record_hash, struct stored_version version, uint64_t until_ms,
-                       struct moment now)
+void registry_unregister_record(struct registry *registry, struct shard *shard, uint32_t number,
+                                uint32_t record_hash, struct stored_stamp stamp, uint64_t until_ms,
+                                struct moment now)
 {
     struct record *record = shard_record(shard, number);
     registry_log_change(registry, shard, record->service, record->instance, CHANGE_DELETE, now);
-    registry_forget_version(registry, record);
+    registry_clear_stamp(registry, record);
     shard->counters.unregistered++;
     if (registry->options.tombstone_ms == 0) {
         shard_remove(shard, number, record_hash, now.mono_ms);
         return;
     }
-    record->stamp = version.stamp;
-    record->origin = version.origin;
-    shard_bury(shard, number, record_hash, now.mono_ms, until_ms);
+    record->hlc = stamp.hlc;
+    record->node = stamp.node;
+    shard_make_tombstone(shard, number, record_hash, now.mono_ms, until_ms);
 }
 
 /* A node that gathers tells the peers, after the lock is gone. */
-static void note_change(struct registry *registry, struct shard *shard, uint32_t number,
-                        bool *noted)
+static void mark_changed(struct registry *registry, struct shard *shard, uint32_t number,
+                         bool *noted)
 {
-    if (!registry_gathers(registry))
+    if (!registry_is_replicating(registry))
         return;
-    shard_note_change(shard, number);
+    shard_mark_changed(shard, number);
     *noted = true;
 }
 
-static void note_renewal(struct registry *registry, struct shard *shard, uint32_t number)
+static void mark_renewed(struct registry *registry, struct shard *shard, uint32_t number)
 {
-    if (registry_gathers(registry))
-        shard_note_renewal(shard, number);
+    if (registry_is_replicating(registry))
+        shard_mark_renewed(shard, number);
 }
 
 static void notify(struct registry *registry, bool noted)
@@ -192,7 +190,7 @@ static void notify(struct registry *registry, bool noted)
 /* The lease still counts: it has not ended, or a guard holds it, or peers are being asked. */
 static bool is_alive(const struct record *record, struct moment now)
 {
-    return record->held || record->asking || now.mono_ms < record->lease.deadline_ms;
+    return record->guarded || record->confirming || now.mono_ms < record->lease.deadline_ms;
 }
 
 /* A registration of a known key: the same content only renews. */
@@ -203,13 +201,13 @@ static void register_again(struct registry *registry, struct shard *shard, uint3
     shard_renew(shard, number, now.mono_ms, now.mono_ms + registry->options.ttl_ms);
     if (instance_equal(record->instance, instance)) {
         shard->counters.renewed++;
-        note_renewal(registry, shard, number);
+        mark_renewed(registry, shard, number);
         return;
     }
     shard_replace(shard, number, instance);
-    registry_set_version(registry, record, own_version(registry, now));
+    registry_set_stamp(registry, record, next_stamp(registry, now));
     registry_log_change(registry, shard, record->service, instance, CHANGE_CHANGE, now);
-    note_change(registry, shard, number, noted);
+    mark_changed(registry, shard, number, noted);
     shard->counters.changed++;
 }
 
@@ -218,7 +216,8 @@ enum error registry_register(struct registry *registry, struct instance *instanc
 {
     struct slice key = instance_packed_key(instance);
     uint32_t hash = registry_record_hash(registry, key);
-    struct service_place place = registry_place(registry, instance_text(instance, FIELD_SERVICE));
+    struct service_location place =
+        registry_locate(registry, instance_text(instance, FIELD_SERVICE));
     struct shard *shard = &place.home->shard;
     enum error error = ERR_NONE;
     bool noted = false;
@@ -228,10 +227,10 @@ enum error registry_register(struct registry *registry, struct instance *instanc
     if (number && !shard_record(shard, number)->deleted) {
         register_again(registry, shard, number, instance, now, &noted);
     } else {
-        error = registry_insert(registry, place, hash, instance, own_version(registry, now),
+        error = registry_insert(registry, place, hash, instance, next_stamp(registry, now),
                                 now.mono_ms + registry->options.ttl_ms, now, &number);
         if (!error)
-            note_change(registry, shard, number, &noted);
+            mark_changed(registry, shard, number, &noted);
     }
     registry_unlock(registry, place.home);
     notify(registry, noted);
@@ -244,7 +243,7 @@ enum error registry_renew(struct registry *registry, const struct instance_key *
     struct slice packed = instance_key_packed(key);
     uint32_t hash = registry_record_hash(registry, packed);
     struct locked_shard *home =
-        registry_place(registry, instance_key_part(key, FIELD_SERVICE)).home;
+        registry_locate(registry, instance_key_part(key, FIELD_SERVICE)).home;
     enum error error = ERR_INSTANCE_NOT_FOUND;
 
     pthread_mutex_lock(&home->lock);
@@ -252,7 +251,7 @@ enum error registry_renew(struct registry *registry, const struct instance_key *
     struct record *record = number ? shard_record(&home->shard, number) : NULL;
     if (record && !record->deleted && is_alive(record, now)) {
         shard_renew(&home->shard, number, now.mono_ms, now.mono_ms + registry->options.ttl_ms);
-        note_renewal(registry, &home->shard, number);
+        mark_renewed(registry, &home->shard, number);
         home->shard.counters.renewed++;
         error = ERR_NONE;
     }
@@ -262,8 +261,8 @@ enum error registry_renew(struct registry *registry, const struct instance_key *
 
 /* A key that is not known here may be known to a peer, and on its way: it is remembered as
  * unregistered. Without memory for that it is as if the peer's word had come later. */
-static void remember_unregistered(struct registry *registry, struct shard *shard, uint32_t hash,
-                                  struct slice packed_key, struct moment now, bool *noted)
+static void insert_unregistered(struct registry *registry, struct shard *shard, uint32_t hash,
+                                struct slice packed_key, struct moment now, bool *noted)
 {
     struct instance *key_only = instance_of_key(packed_key);
     uint32_t number;
@@ -272,8 +271,8 @@ static void remember_unregistered(struct registry *registry, struct shard *shard
     if (!shard_insert_tombstone(shard, hash, key_only, tombstones_until(registry, now), &number)) {
         struct record *record = shard_record(shard, number);
         record->bucket = (uint16_t)registry_bucket(packed_key);
-        record->stamp = hlc_next(&registry->clock, now);
-        note_change(registry, shard, number, noted);
+        record->hlc = hlc_next(&registry->clock, now);
+        mark_changed(registry, shard, number, noted);
     }
     instance_unref(key_only);
 }
@@ -284,11 +283,11 @@ static void unregister_again(struct registry *registry, struct shard *shard, uin
                              struct moment now, bool *noted)
 {
     struct record *record = shard_record(shard, number);
-    struct stored_version version = own_version(registry, now);
-    record->stamp = version.stamp;
-    record->origin = version.origin;
-    shard_prolong_tombstone(shard, number, tombstones_until(registry, now));
-    note_change(registry, shard, number, noted);
+    struct stored_stamp stamp = next_stamp(registry, now);
+    record->hlc = stamp.hlc;
+    record->node = stamp.node;
+    shard_extend_tombstone(shard, number, tombstones_until(registry, now));
+    mark_changed(registry, shard, number, noted);
 }
 
 void registry_unregister(struct registry *registry, const struct instance_key *key,
@@ -297,7 +296,7 @@ void registry_unregister(struct registry *registry, const struct instance_key *k
     struct slice packed = instance_key_packed(key);
     uint32_t hash = registry_record_hash(registry, packed);
     struct locked_shard *home =
-        registry_place(registry, instance_key_part(key, FIELD_SERVICE)).home;
+        registry_locate(registry, instance_key_part(key, FIELD_SERVICE)).home;
     struct shard *shard = &home->shard;
     bool noted = false;
 
@@ -305,13 +304,13 @@ void registry_unregister(struct registry *registry, const struct instance_key *k
     uint32_t number = shard_find(shard, hash, packed);
     if (!number) {
         if (registry->options.tombstone_ms)
-            remember_unregistered(registry, shard, hash, packed, now, &noted);
+            insert_unregistered(registry, shard, hash, packed, now, &noted);
     } else if (shard_record(shard, number)->deleted) {
         unregister_again(registry, shard, number, now, &noted);
     } else {
-        registry_take_out(registry, shard, number, hash, own_version(registry, now),
-                          tombstones_until(registry, now), now);
-        note_change(registry, shard, number, &noted);
+        registry_unregister_record(registry, shard, number, hash, next_stamp(registry, now),
+                                   tombstones_until(registry, now), now);
+        mark_changed(registry, shard, number, &noted);
     }
     registry_unlock(registry, home);
     notify(registry, noted);
@@ -319,9 +318,9 @@ void registry_unregister(struct registry *registry, const struct instance_key *k
 
 /* --- what operators see ----------------------------------------------------------------------- */
 
-uint64_t registry_version(const struct registry *registry)
+uint64_t registry_revision(const struct registry *registry)
 {
-    return change_log_version(&registry->log);
+    return change_log_revision(&registry->log);
 }
 
 static void add_shard_stats(const struct shard *shard, struct registry_stats *stats)
@@ -329,16 +328,16 @@ static void add_shard_stats(const struct shard *shard, struct registry_stats *st
     stats->instances += shard_instances(shard);
     stats->tombstones += shard->tombstones.count;
     stats->services += shard->service_index.count;
-    stats->held += shard->held;
-    stats->guarded_services += shard->guarded;
-    stats->answers += shard->answers;
+    stats->guarded += shard->guarded;
+    stats->guarded_services += shard->engaged_services;
+    stats->cached_responses += shard->responses;
     stats->registered += shard->counters.registered;
     stats->changed += shard->counters.changed;
     stats->renewed += shard->counters.renewed;
     stats->unregistered += shard->counters.unregistered;
     stats->expired += shard->counters.expired;
     stats->due += shard->counters.due;
-    stats->answers_built += shard->counters.answers_built;
+    stats->responses_built += shard->counters.responses_built;
     stats->renewed_by_peers += shard->counters.renewed_by_peers;
     stats->refuted += shard->counters.refuted;
 }
@@ -351,9 +350,9 @@ void registry_stats(struct registry *registry, struct registry_stats *stats)
         add_shard_stats(&registry->shards[i].shard, stats);
         pthread_mutex_unlock(&registry->shards[i].lock);
     }
-    stats->version = registry_version(registry);
-    stats->answer_bytes = atomic_load(&registry->service_answers.spent_bytes);
-    stats->all_answer_bytes = atomic_load(&registry->all_services.budget.spent_bytes);
+    stats->revision = registry_revision(registry);
+    stats->cached_response_bytes = atomic_load(&registry->service_responses.used_bytes);
+    stats->all_services_response_bytes = atomic_load(&registry->all_services.budget.used_bytes);
     stats->change_log_size = change_log_size(&registry->log);
     pthread_mutex_lock(&registry->node_guard.lock);
     stats->node_guard = registry->node_guard.guard;
@@ -365,7 +364,7 @@ void registry_validate(struct registry *registry)
     for (int i = 0; i < SHARD_COUNT; i++) {
         pthread_mutex_lock(&registry->shards[i].lock);
         shard_validate(&registry->shards[i].shard);
-        assert(!registry->shards[i].shard.dropped);
+        assert(!registry->shards[i].shard.evicted_responses);
         pthread_mutex_unlock(&registry->shards[i].lock);
     }
 }

@@ -3,16 +3,16 @@
  * registry - who serves what, right now: the engine behind registration, renewal and discovery.
  *
  * 64 shards, each with its own lock beside what it guards; a change log that numbers every change;
- * and answers that are built when they are first asked for after a change, then shared. Registering
- * the same content again is a renewal: no version, no event.
+ * and responses that are built when they are first asked for after a change, then shared.
+ * Registering the same content again is a renewal: no version, no event.
  *
  * A lease ends exactly `ttl_ms` after its last renewal; registry_expire takes ended ones out of
- * every answer and must be called about every tick (20 ms), by one thread. All other functions may
- * be called by any thread. Nothing here reads a clock, or encodes or
- * calls out while it holds a shard's lock.
+ * every response and must be called about every tick (20 ms), by one thread. All other functions
+ * may be called by any thread. Nothing here reads a clock, or encodes or calls out while it holds a
+ * shard's lock.
  *
  * Locks, in their order: the builder of all services; a shard (never two); then, each alone, the
- * change log, the node's guard, the answers with all services.
+ * change log, the node's guard, the responses with all services.
  */
 #pragma once
 
@@ -31,19 +31,19 @@ struct registry_options {
     uint32_t guard_min_leases;
     uint64_t guard_max_ms;
     bool cache_enabled;
-    uint64_t cache_expiry_ms;     /* an answer unused for so long is freed */
-    uint32_t change_log_capacity; /* changes that services-delta can look back; a power of two */
-    const char *node_id;          /* of this node, the origin of its versions; NULL: "" */
+    uint64_t cache_expiry_ms;     /* an response unused for so long is freed */
+    uint32_t change_log_capacity; /* changes that services-delta can cleanup back; a power of two */
+    const char *node_id;          /* of this node, the node of its versions; NULL: "" */
     uint64_t tombstone_ms;        /* how long an unregistered key is remembered; 0: not at all */
 };
 
 enum { CHANGE_LOG_CAPACITY = 65536 };
 
-/* What the cached answers of a node may take in memory (see answer.h), so that neither kind crowds
- * out the other. What finds no room is built for each who asks. */
+/* What the cached responses of a node may take in memory (see response.h), so that neither kind
+ * crowds out the other. What finds no room is built for each who asks. */
 enum {
-    SERVICE_ANSWERS_BYTES_MAX = 256 * 1024 * 1024, /* of single services */
-    ALL_ANSWERS_BYTES_MAX = 512 * 1024 * 1024,     /* with all services */
+    SERVICE_RESPONSES_BYTES_MAX = 256 * 1024 * 1024,      /* of single services */
+    ALL_SERVICES_RESPONSES_BYTES_MAX = 512 * 1024 * 1024, /* with all services */
 };
 
 struct registry;
@@ -66,19 +66,19 @@ void registry_unregister(struct registry *registry, const struct instance_key *k
 
 /* --- discovery -------------------------------------------------------------------------------- */
 
-/* The answer for one service, the caller's reference. `id` is canonical. ERR_SERVICE_NOT_FOUND,
+/* The response for one service, the caller's reference. `id` is canonical. ERR_SERVICE_NOT_FOUND,
  * ERR_NO_MEMORY. */
 MUST_USE enum error registry_service(struct registry *registry, struct slice id,
                                      enum dialect dialect, bool all_statuses, struct moment now,
                                      struct cached_response **out);
-/* The same, but the Service object alone, appended to an answer that is being written. */
+/* The same, but the Service object alone, appended to an response that is being written. */
 MUST_USE enum error registry_write_service(struct registry *registry, struct slice id,
                                            enum dialect dialect, bool all_statuses,
                                            struct json_writer *w);
-/* The answer with all services that have members, of any status. */
+/* The response with all services that have members, of any status. */
 MUST_USE enum error registry_services(struct registry *registry, enum dialect dialect,
                                       struct moment now, struct cached_response **out);
-/* Appends the answer with all changes since a version. ERR_VERSION_GONE, ERR_NO_MEMORY. */
+/* Appends the response with all changes since a version. ERR_VERSION_GONE, ERR_NO_MEMORY. */
 MUST_USE enum error registry_delta(struct registry *registry, uint64_t since, enum dialect dialect,
                                    struct text *out);
 /* One instance of a service, by turns or by `random`; the caller's reference.
@@ -93,10 +93,10 @@ MUST_USE enum error registry_pick(struct registry *registry, struct slice id, bo
 void registry_expire(struct registry *registry, struct moment now);
 /* Frees what nobody asked for in a long time. Call it every second or so, in the thread of
  * registry_expire. */
-void registry_housekeep(struct registry *registry, struct moment now);
+void registry_cleanup(struct registry *registry, struct moment now);
 /* Releases the guard of a service, or of the node and of every service where `id` is empty. Where
- * no guard is on and nothing is held there is nothing to release: nothing changes, and that is no
- * error. ERR_SERVICE_NOT_FOUND. */
+ * no guard is on and nothing is guarded there is nothing to release: nothing changes, and that is
+ * no error. ERR_SERVICE_NOT_FOUND. */
 MUST_USE enum error registry_release_guard(struct registry *registry, struct slice id,
                                            struct moment now);
 
@@ -105,26 +105,26 @@ MUST_USE enum error registry_release_guard(struct registry *registry, struct sli
 struct registry_stats {
     uint64_t instances;
     uint64_t services; /* known: with members, or empty for a short time */
-    uint64_t version;
-    uint64_t held; /* ended, kept by a guard */
+    uint64_t revision;
+    uint64_t guarded; /* ended, kept by a guard */
     uint64_t guarded_services;
     struct guard node_guard;
     uint64_t change_log_size;
-    uint64_t answers;          /* cached, of single services */
-    uint64_t answer_bytes;     /* of them, with their gzip forms */
-    uint64_t all_answer_bytes; /* of the cached answers with all services, likewise */
+    uint64_t cached_responses;            /* cached, of single services */
+    uint64_t cached_response_bytes;       /* of them, with their gzip forms */
+    uint64_t all_services_response_bytes; /* of the cached responses with all services, likewise */
     uint64_t tombstones;
     /* since the start */
-    uint64_t registered, changed, renewed, unregistered, expired, due, answers_built;
+    uint64_t registered, changed, renewed, unregistered, expired, due, responses_built;
     uint64_t renewed_by_peers, refuted;
 };
 
 void registry_stats(struct registry *registry, struct registry_stats *stats);
-uint64_t registry_version(const struct registry *registry);
+uint64_t registry_revision(const struct registry *registry);
 
 /* Calls `visit` for each service whose guard is on, or released and not yet back in force. */
 typedef void registry_visit_guard(void *context, struct slice service_id, const struct guard *guard,
-                                  uint32_t held);
+                                  uint32_t guarded);
 void registry_each_guard(struct registry *registry, struct moment now, registry_visit_guard *visit,
                          void *context);
 
@@ -132,7 +132,7 @@ struct lease_view {
     struct instance *instance; /* borrowed for the call */
     uint64_t renewed_ms_ago;
     uint64_t ends_in_ms; /* 0: ended */
-    bool held;
+    bool guarded;
     uint64_t changed_wall_ms;
 };
 /* Calls `visit` for each lease of a service, outside of any lock. ERR_SERVICE_NOT_FOUND,

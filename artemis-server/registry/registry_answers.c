@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * How answers are made: the members are referenced under the shard's lock, the body is written
- * outside of it, and the answer is kept if the service has not changed meanwhile.
+ * How responses are made: the members are referenced under the shard's lock, the body is written
+ * outside of it, and the response is kept if the service has not changed meanwhile.
  */
 #include "artemis-server/registry/registry.h"
 
@@ -13,14 +13,14 @@
 
 enum {
     DELTA_BYTES_MAX = 16 * 1024 * 1024, /* of instances in one services-delta */
-    THROWS = 8,
+    RANDOM_TRIES = 8,
 };
 
-/* The members of a service at one version. */
+/* The members of a service at one revision. */
 struct members {
     struct instance **instances;
     size_t count;
-    uint64_t version;
+    uint64_t revision;
 };
 
 static int view_of(enum dialect dialect, bool all_statuses)
@@ -30,23 +30,23 @@ static int view_of(enum dialect dialect, bool all_statuses)
 
 /* --- one service ------------------------------------------------------------------------------ */
 
-/* The cached answer, or else the members to build one from. The shard is locked. */
-static enum error find_answer(struct shard *shard, uint32_t number, int view, struct moment now,
-                              struct cached_response **cached, struct members *members)
+/* The cached response, or else the members to build one from. The shard is locked. */
+static enum error find_response(struct shard *shard, uint32_t number, int view, struct moment now,
+                                struct cached_response **cached, struct members *members)
 {
     struct service *service = shard_service(shard, number);
-    struct cached_response *answer = service->answers[view];
-    if (answer) {
-        atomic_store_explicit(&answer->used_ms, now.mono_ms, memory_order_relaxed);
-        *cached = cached_response_ref(answer);
+    struct cached_response *response = service->responses[view];
+    if (response) {
+        atomic_store_explicit(&response->used_ms, now.mono_ms, memory_order_relaxed);
+        *cached = cached_response_ref(response);
         return ERR_NONE;
     }
-    members->version = service->version;
-    return shard_snapshot(shard, service, view & 1, &members->instances, &members->count);
+    members->revision = service->revision;
+    return shard_copy_members(shard, service, view & 1, &members->instances, &members->count);
 }
 
-static enum error build_answer(struct slice id, enum dialect dialect, const struct members *members,
-                               struct cached_response **out)
+static enum error build_response(struct slice id, enum dialect dialect,
+                                 const struct members *members, struct cached_response **out)
 {
     static struct instance *const none[1];
     struct text body = {0};
@@ -54,60 +54,60 @@ static enum error build_answer(struct slice id, enum dialect dialect, const stru
     jw_open(&w, '{');
     codec_write_status(&w, dialect, ERR_NONE, NULL, false);
     jw_name(&w, "version");
-    jw_u64(&w, members->version);
+    jw_u64(&w, members->revision);
     jw_name(&w, "service");
     codec_write_service(&w, dialect, id, members->instances ? members->instances : none,
                         members->count);
     jw_close(&w, '}');
     enum error error =
-        text_failed(&body) ? ERR_NO_MEMORY : cached_response_create(&body, members->version, out);
+        text_failed(&body) ? ERR_NO_MEMORY : cached_response_create(&body, members->revision, out);
     text_free(&body);
     return error;
 }
 
-/* Keeps an answer for the next who asks, unless the service has changed, another was quicker or
+/* Keeps an response for the next who asks, unless the service has changed, another was quicker or
  * there is no room. */
-static void keep_answer(struct registry *registry, struct service_place place, struct slice id,
-                        int view, struct cached_response *answer)
+static void put_response(struct registry *registry, struct service_location place, struct slice id,
+                         int view, struct cached_response *response)
 {
     struct shard *shard = &place.home->shard;
     pthread_mutex_lock(&place.home->lock);
-    shard->counters.answers_built++;
+    shard->counters.responses_built++;
     uint32_t number = shard_find_service(shard, place.hash, id);
     struct service *service = number ? shard_service(shard, number) : NULL;
-    if (service && registry->options.cache_enabled && service->version == answer->version &&
-        !service->answers[view] &&
-        cached_response_put(answer, &registry->service_answers, SERVICE_ANSWERS_BYTES_MAX))
-        shard_cache_answer(shard, number, view, answer);
+    if (service && registry->options.cache_enabled && service->revision == response->revision &&
+        !service->responses[view] &&
+        cached_response_put(response, &registry->service_responses, SERVICE_RESPONSES_BYTES_MAX))
+        shard_cache_response(shard, number, view, response);
     pthread_mutex_unlock(&place.home->lock);
 }
 
 enum error registry_service(struct registry *registry, struct slice id, enum dialect dialect,
                             bool all_statuses, struct moment now, struct cached_response **out)
 {
-    struct service_place place = registry_place(registry, id);
-    struct cached_response *answer = NULL;
+    struct service_location place = registry_locate(registry, id);
+    struct cached_response *response = NULL;
     struct members members = {0};
     int view = view_of(dialect, all_statuses);
 
     pthread_mutex_lock(&place.home->lock);
     uint32_t number = shard_find_service(&place.home->shard, place.hash, id);
-    enum error error = number
-                           ? find_answer(&place.home->shard, number, view, now, &answer, &members)
-                           : ERR_SERVICE_NOT_FOUND;
+    enum error error =
+        number ? find_response(&place.home->shard, number, view, now, &response, &members)
+               : ERR_SERVICE_NOT_FOUND;
     pthread_mutex_unlock(&place.home->lock);
-    if (error || answer)
+    if (error || response)
         goto out;
 
-    error = build_answer(id, dialect, &members, &answer);
-    shard_snapshot_free(members.instances, members.count);
+    error = build_response(id, dialect, &members, &response);
+    shard_free_members(members.instances, members.count);
     if (error)
         return error;
-    atomic_store_explicit(&answer->used_ms, now.mono_ms, memory_order_relaxed);
-    keep_answer(registry, place, id, view, answer);
+    atomic_store_explicit(&response->used_ms, now.mono_ms, memory_order_relaxed);
+    put_response(registry, place, id, view, response);
 out:
     if (!error)
-        *out = answer;
+        *out = response;
     return error;
 }
 
@@ -115,7 +115,7 @@ enum error registry_write_service(struct registry *registry, struct slice id, en
                                   bool all_statuses, struct json_writer *w)
 {
     static struct instance *const none[1];
-    struct service_place place = registry_place(registry, id);
+    struct service_location place = registry_locate(registry, id);
     struct instance **instances = NULL;
     size_t count = 0;
     enum error error = ERR_SERVICE_NOT_FOUND;
@@ -123,13 +123,13 @@ enum error registry_write_service(struct registry *registry, struct slice id, en
     pthread_mutex_lock(&place.home->lock);
     uint32_t number = shard_find_service(&place.home->shard, place.hash, id);
     if (number)
-        error = shard_snapshot(&place.home->shard, shard_service(&place.home->shard, number),
-                               all_statuses, &instances, &count);
+        error = shard_copy_members(&place.home->shard, shard_service(&place.home->shard, number),
+                                   all_statuses, &instances, &count);
     pthread_mutex_unlock(&place.home->lock);
     if (error)
         return error;
     codec_write_service(w, dialect, id, instances ? instances : none, count);
-    shard_snapshot_free(instances, count);
+    shard_free_members(instances, count);
     return ERR_NONE;
 }
 
@@ -155,7 +155,7 @@ static uint32_t choose(const struct shard *shard, const struct service *service,
         return count;
     }
     /* Most fit: a few throws of the dice usually hit one. */
-    for (int i = 0; i < THROWS && count; i++) {
+    for (int i = 0; i < RANDOM_TRIES && count; i++) {
         if (fits(shard, service, random % count, all_statuses))
             return random % count;
         random = random * 1664525u + 1013904223u;
@@ -174,7 +174,7 @@ static uint32_t choose(const struct shard *shard, const struct service *service,
 enum error registry_pick(struct registry *registry, struct slice id, bool all_statuses,
                          enum lookup_strategy strategy, uint32_t random, struct instance **out)
 {
-    struct service_place place = registry_place(registry, id);
+    struct service_location place = registry_locate(registry, id);
     struct shard *shard = &place.home->shard;
     enum error error = ERR_SERVICE_NOT_FOUND;
 
@@ -206,34 +206,34 @@ static bool write_numbered(struct locked_shard *home, uint32_t number, enum dial
     enum error error = ERR_NONE;
 
     pthread_mutex_lock(&home->lock);
-    bool exists = number < home->shard.services.next_unused;
+    bool exists = number < home->shard.services.end;
     struct service *service = exists ? shard_service(&home->shard, number) : NULL;
     if (service && service->id && service->member_count) {
         id_size = service->id_size;
         memcpy(id, service->id, id_size);
-        error = shard_snapshot(&home->shard, service, true, &instances, &count);
+        error = shard_copy_members(&home->shard, service, true, &instances, &count);
     }
     pthread_mutex_unlock(&home->lock);
     if (error)
         w->out->failed = true;
     else if (count)
         codec_write_service(w, dialect, (struct slice){id, id_size}, instances, count);
-    shard_snapshot_free(instances, count);
+    shard_free_members(instances, count);
     return exists;
 }
 
-static enum error build_all(struct registry *registry, enum dialect dialect,
-                            struct cached_response **out)
+static enum error build_all_services(struct registry *registry, enum dialect dialect,
+                                     struct cached_response **out)
 {
-    /* What changes while we walk may be in or not; asking for the changes since `version` gives it
-     * again, so nothing is missed. */
-    uint64_t version = registry_version(registry);
+    /* What changes while we walk may be in or not; confirming for the changes since `revision`
+     * gives it again, so nothing is missed. */
+    uint64_t revision = registry_revision(registry);
     struct text body = {0};
     struct json_writer w = jw_to(&body, dialect_casing(dialect));
     jw_open(&w, '{');
     codec_write_status(&w, dialect, ERR_NONE, NULL, false);
     jw_name(&w, "version");
-    jw_u64(&w, version);
+    jw_u64(&w, revision);
     jw_name(&w, "services");
     jw_open(&w, '[');
     for (int i = 0; i < SHARD_COUNT; i++)
@@ -242,17 +242,17 @@ static enum error build_all(struct registry *registry, enum dialect dialect,
     jw_close(&w, ']');
     jw_close(&w, '}');
     enum error error =
-        text_failed(&body) ? ERR_NO_MEMORY : cached_response_create(&body, version, out);
+        text_failed(&body) ? ERR_NO_MEMORY : cached_response_create(&body, revision, out);
     text_free(&body);
     return error;
 }
 
-/* The kept answer, if it is the newest there can be; a reference. */
-static struct cached_response *kept_answer(struct registry *registry, enum dialect dialect)
+/* The kept response, if it is the newest there can be; a reference. */
+static struct cached_response *get_all_services(struct registry *registry, enum dialect dialect)
 {
     pthread_mutex_lock(&registry->all_services.lock);
-    struct cached_response *kept = registry->all_services.answers[dialect];
-    if (kept && kept->version != registry_version(registry))
+    struct cached_response *kept = registry->all_services.responses[dialect];
+    if (kept && kept->revision != registry_revision(registry))
         kept = NULL;
     if (kept)
         cached_response_ref(kept);
@@ -260,43 +260,44 @@ static struct cached_response *kept_answer(struct registry *registry, enum diale
     return kept;
 }
 
-static void keep_all(struct registry *registry, enum dialect dialect,
-                     struct cached_response *answer)
+static void put_all_services(struct registry *registry, enum dialect dialect,
+                             struct cached_response *response)
 {
-    struct cached_response **kept = &registry->all_services.answers[dialect];
-    struct cached_response *dropped = NULL;
+    struct cached_response **kept = &registry->all_services.responses[dialect];
+    struct cached_response *evicted_responses = NULL;
     if (!registry->options.cache_enabled)
         return;
     pthread_mutex_lock(&registry->all_services.lock);
     if (*kept) /* outdated */
-        cached_response_evict(*kept, &dropped);
-    *kept = cached_response_put(answer, &registry->all_services.budget, ALL_ANSWERS_BYTES_MAX)
-                ? answer
+        cached_response_evict(*kept, &evicted_responses);
+    *kept = cached_response_put(response, &registry->all_services.budget,
+                                ALL_SERVICES_RESPONSES_BYTES_MAX)
+                ? response
                 : NULL;
     pthread_mutex_unlock(&registry->all_services.lock);
-    cached_response_free_evicted(dropped);
+    cached_response_free_evicted(evicted_responses);
 }
 
 enum error registry_services(struct registry *registry, enum dialect dialect, struct moment now,
                              struct cached_response **out)
 {
     enum error error = ERR_NONE;
-    struct cached_response *answer = kept_answer(registry, dialect);
-    if (!answer) {
+    struct cached_response *response = get_all_services(registry, dialect);
+    if (!response) {
         /* One builds, the others wait for it, and may find what they want then. */
         pthread_mutex_lock(&registry->all_services.building);
-        answer = kept_answer(registry, dialect);
-        if (!answer) {
-            error = build_all(registry, dialect, &answer);
+        response = get_all_services(registry, dialect);
+        if (!response) {
+            error = build_all_services(registry, dialect, &response);
             if (!error)
-                keep_all(registry, dialect, answer);
+                put_all_services(registry, dialect, response);
         }
         pthread_mutex_unlock(&registry->all_services.building);
     }
     if (error)
         return error;
-    atomic_store_explicit(&answer->used_ms, now.mono_ms, memory_order_relaxed);
-    *out = answer;
+    atomic_store_explicit(&response->used_ms, now.mono_ms, memory_order_relaxed);
+    *out = response;
     return ERR_NONE;
 }
 
@@ -387,15 +388,15 @@ static struct lease_view view_lease(const struct registry *registry, const struc
         .instance = instance_ref(record->instance),
         .renewed_ms_ago = now.mono_ms > renewed_ms ? now.mono_ms - renewed_ms : 0,
         .ends_in_ms = deadline_ms > now.mono_ms ? deadline_ms - now.mono_ms : 0,
-        .held = record->held,
-        .changed_wall_ms = hlc_to_ms(record->stamp),
+        .guarded = record->guarded,
+        .changed_wall_ms = hlc_to_ms(record->hlc),
     };
 }
 
 enum error registry_each_lease(struct registry *registry, struct slice id, struct moment now,
                                registry_visit_lease *visit, void *context)
 {
-    struct service_place place = registry_place(registry, id);
+    struct service_location place = registry_locate(registry, id);
     struct lease_view *views = NULL;
     uint32_t count = 0;
     enum error error = ERR_SERVICE_NOT_FOUND;

@@ -24,18 +24,18 @@ void registry_digests(const struct registry *registry, uint64_t out[DIGEST_BUCKE
 /* --- buckets ---------------------------------------------------------------------------------- */
 
 struct state_list {
-    struct peer_state *states;
+    struct key_state *states;
     size_t count;
     size_t capacity;
 };
 
-static bool add_state(struct state_list *list, struct peer_state state)
+static bool add_state(struct state_list *list, struct key_state state)
 {
     if (list->count == list->capacity) {
         size_t capacity = list->capacity ? list->capacity * 2 : 256;
-        struct peer_state *states = realloc(list->states, capacity * sizeof(*states));
+        struct key_state *states = realloc(list->states, capacity * sizeof(*states));
         if (!states) {
-            peer_state_drop(&state);
+            key_state_unref(&state);
             return false;
         }
         list->states = states;
@@ -45,44 +45,44 @@ static bool add_state(struct state_list *list, struct peer_state state)
     return true;
 }
 
-static void drop_states(struct state_list *list)
+static void free_states(struct state_list *list)
 {
     for (size_t i = 0; i < list->count; i++)
-        peer_state_drop(&list->states[i]);
+        key_state_unref(&list->states[i]);
     free(list->states);
     *list = (struct state_list){0};
 }
 
 /* Looks at the records of a chunk of the slab: 48 bytes each, in the order of memory. */
-static bool list_stretch(struct registry *registry, struct shard *shard, uint32_t from, uint32_t to,
-                         const struct bucket_set *set, struct state_list *list)
+static bool list_range(struct registry *registry, struct shard *shard, uint32_t from, uint32_t to,
+                       const struct bucket_set *set, struct state_list *list)
 {
     for (uint32_t number = from; number < to; number++) {
         const struct record *record = shard_record(shard, number);
         if (record->instance && bucket_set_has(set, record->bucket) &&
-            !add_state(list, registry_state_of(registry, record)))
+            !add_state(list, registry_key_state(registry, record)))
             return false;
     }
     return true;
 }
 
 enum error registry_list_buckets(struct registry *registry, const struct bucket_set *set,
-                                 struct peer_state **out, size_t *count)
+                                 struct key_state **out, size_t *count)
 {
-    enum { STRETCH = 4096 };
+    enum { RECORDS_PER_LOCK = 4096 };
     struct state_list list = {0};
     for (int i = 0; i < SHARD_COUNT; i++) {
         struct locked_shard *home = &registry->shards[i];
         bool more = true;
-        for (uint32_t from = 1; more; from += STRETCH) {
+        for (uint32_t from = 1; more; from += RECORDS_PER_LOCK) {
             pthread_mutex_lock(&home->lock);
-            uint32_t end = home->shard.records.next_unused;
-            uint32_t to = end - from > STRETCH ? from + STRETCH : end;
-            bool listed = from >= end || list_stretch(registry, &home->shard, from, to, set, &list);
+            uint32_t end = home->shard.records.end;
+            uint32_t to = end - from > RECORDS_PER_LOCK ? from + RECORDS_PER_LOCK : end;
+            bool listed = from >= end || list_range(registry, &home->shard, from, to, set, &list);
             more = to < end;
             pthread_mutex_unlock(&home->lock);
             if (!listed) {
-                drop_states(&list);
+                free_states(&list);
                 return ERR_NO_MEMORY;
             }
         }
@@ -94,16 +94,16 @@ enum error registry_list_buckets(struct registry *registry, const struct bucket_
 
 /* --- everything ------------------------------------------------------------------------------- */
 
-static enum error take_service(struct registry *registry, struct shard *shard, uint32_t number,
-                               char id_room[ID_BYTES_MAX], struct slice *id,
-                               struct peer_state **out, size_t *count)
+static enum error copy_service(struct registry *registry, struct shard *shard, uint32_t number,
+                               char id_room[ID_BYTES_MAX], struct slice *id, struct key_state **out,
+                               size_t *count)
 {
     const struct service *service = shard_service(shard, number);
-    struct peer_state *states = malloc(service->member_count * sizeof(*states));
+    struct key_state *states = malloc(service->member_count * sizeof(*states));
     if (!states)
         return ERR_NO_MEMORY;
     for (uint32_t i = 0; i < service->member_count; i++)
-        states[i] = registry_state_of(registry, shard_record(shard, service->members[i]));
+        states[i] = registry_key_state(registry, shard_record(shard, service->members[i]));
     memcpy(id_room, service->id, service->id_size);
     *id = (struct slice){id_room, service->id_size};
     *out = states;
@@ -111,16 +111,16 @@ static enum error take_service(struct registry *registry, struct shard *shard, u
     return ERR_NONE;
 }
 
-static enum error take_tombstones(struct registry *registry, struct shard *shard,
-                                  struct peer_state **out, size_t *count)
+static enum error copy_tombstones(struct registry *registry, struct shard *shard,
+                                  struct key_state **out, size_t *count)
 {
-    struct peer_state *states = malloc(shard->tombstones.count * sizeof(*states));
+    struct key_state *states = malloc(shard->tombstones.count * sizeof(*states));
     if (!states)
         return ERR_NO_MEMORY;
     size_t taken = 0;
     for (uint32_t number = shard->tombstones.first; number;
          number = shard_record(shard, number)->lease.next)
-        states[taken++] = registry_state_of(registry, shard_record(shard, number));
+        states[taken++] = registry_key_state(registry, shard_record(shard, number));
     *out = states;
     *count = taken;
     return ERR_NONE;
@@ -129,13 +129,13 @@ static enum error take_tombstones(struct registry *registry, struct shard *shard
 /* The next service of a shard. *count stays 0 where it has no more. */
 static enum error walk_services(struct registry *registry, struct shard *shard,
                                 struct registry_cursor *cursor, char id_room[ID_BYTES_MAX],
-                                struct slice *id, struct peer_state **out, size_t *count)
+                                struct slice *id, struct key_state **out, size_t *count)
 {
-    for (uint32_t number = cursor->service + 1; number < shard->services.next_unused; number++) {
+    for (uint32_t number = cursor->service + 1; number < shard->services.end; number++) {
         const struct service *service = shard_service(shard, number);
         if (!service->id || service->member_count == 0)
             continue;
-        enum error error = take_service(registry, shard, number, id_room, id, out, count);
+        enum error error = copy_service(registry, shard, number, id_room, id, out, count);
         if (!error)
             cursor->service = number;
         return error;
@@ -156,7 +156,7 @@ static bool next_shard(struct registry_cursor *cursor)
 }
 
 enum error registry_walk(struct registry *registry, struct registry_cursor *cursor,
-                         char id_room[ID_BYTES_MAX], struct slice *id, struct peer_state **out,
+                         char id_room[ID_BYTES_MAX], struct slice *id, struct key_state **out,
                          size_t *count)
 {
     enum error error = ERR_NONE;
@@ -171,7 +171,7 @@ enum error registry_walk(struct registry *registry, struct registry_cursor *curs
         if (!cursor->tombstones)
             error = walk_services(registry, &home->shard, cursor, id_room, id, out, count);
         else if (home->shard.tombstones.count)
-            error = take_tombstones(registry, &home->shard, out, count);
+            error = copy_tombstones(registry, &home->shard, out, count);
         pthread_mutex_unlock(&home->lock);
     } while (!error && (*count == 0 || cursor->tombstones) && next_shard(cursor) && *count == 0);
     return error;

@@ -19,10 +19,10 @@ struct locked_shard {
     struct shard shard;         /* guarded by lock */
 } __attribute__((aligned(64))); /* no two shards' locks in one cache line */
 
-/* A version as a record keeps it: the origin by its number. */
-struct stored_version {
-    uint64_t stamp;
-    uint16_t origin;
+/* A version as a record keeps it: the node by its number. */
+struct stored_stamp {
+    uint64_t hlc;
+    uint16_t node;
 };
 
 struct registry {
@@ -30,58 +30,59 @@ struct registry {
     struct guard_settings guard_settings; /* constant */
     struct locked_shard shards[SHARD_COUNT];
     struct change_log log;
-    struct node_id_table origins;
+    struct node_id_table node_ids;
     _Atomic uint64_t digests[DIGEST_BUCKETS];
-    atomic_bool gathering; /* changes and renewals are noted; ended leases wait for the peers */
+    atomic_bool replicating; /* changes and renewals are noted; ended leases wait for the peers */
     registry_changed *notify;
     void *notify_context;
     struct hlc clock;
-    struct cache_budget service_answers; /* those that the shards keep */
+    struct cache_budget service_responses; /* those that the shards keep */
     struct {
         pthread_mutex_t lock;
         struct guard guard;
     } node_guard;
     struct {
-        pthread_mutex_t building; /* held by the one that builds; taken before any other lock */
+        pthread_mutex_t building; /* guarded by the one that builds; taken before any other lock */
         pthread_mutex_t lock;
-        struct cached_response *answers[DIALECT_COUNT];
+        struct cached_response *responses[DIALECT_COUNT];
         struct cache_budget budget;
-    } all_services; /* the latest answers with every service */
+    } all_services; /* the latest responses with every service */
 };
 
 /* Where a service lives: its shard by the upper bits, its place there by the lower. */
-struct service_place {
+struct service_location {
     struct locked_shard *home;
     uint32_t hash;
 };
-struct service_place registry_place(struct registry *registry, struct slice service_id);
+struct service_location registry_locate(struct registry *registry, struct slice service_id);
 uint32_t registry_record_hash(const struct registry *registry, struct slice packed_key);
 
 /* Gives a record its version, and the digests theirs. The shard is locked. */
-void registry_set_version(struct registry *registry, struct record *record,
-                          struct stored_version version);
+void registry_set_stamp(struct registry *registry, struct record *record,
+                        struct stored_stamp stamp);
 /* A record is about to leave: the digests forget it. The shard is locked. */
-void registry_forget_version(struct registry *registry, const struct record *record);
+void registry_clear_stamp(struct registry *registry, const struct record *record);
 /* As it is now, with a reference. The shard is locked. */
-struct peer_state registry_state_of(const struct registry *registry, const struct record *record);
-static inline bool registry_gathers(const struct registry *registry)
+struct key_state registry_key_state(const struct registry *registry, const struct record *record);
+static inline bool registry_is_replicating(const struct registry *registry)
 {
-    return atomic_load_explicit(&registry->gathering, memory_order_relaxed);
+    return atomic_load_explicit(&registry->replicating, memory_order_relaxed);
 }
 static inline uint64_t tombstones_until(const struct registry *registry, struct moment since)
 {
     return since.mono_ms + registry->options.tombstone_ms;
 }
 /* Adds a new instance with its version and lease. Takes a tombstone's place where there is one. */
-MUST_USE enum error registry_insert(struct registry *registry, struct service_place place,
+MUST_USE enum error registry_insert(struct registry *registry, struct service_location place,
                                     uint32_t record_hash, struct instance *instance,
-                                    struct stored_version version, uint64_t deadline_ms,
+                                    struct stored_stamp stamp, uint64_t deadline_ms,
                                     struct moment now, uint32_t *out);
 /* Takes an instance out, and leaves a tombstone where those are kept. */
-void registry_take_out(struct registry *registry, struct shard *shard, uint32_t number,
-                       uint32_t record_hash, struct stored_version version, uint64_t until_ms,
-                       struct moment now);
-/* Unlocks, wakes who awaits a change, and frees the answers that were dropped under the lock. */
+void registry_unregister_record(struct registry *registry, struct shard *shard, uint32_t number,
+                                uint32_t record_hash, struct stored_stamp stamp, uint64_t until_ms,
+                                struct moment now);
+/* Unlocks, wakes who awaits a change, and frees the responses that were evicted_responses under the
+ * lock. */
 void registry_unlock(struct registry *registry, struct locked_shard *home);
 
 /* Logs a change of a record's service and stamps its new version. The shard is locked. */

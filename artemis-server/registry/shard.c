@@ -5,43 +5,43 @@
 #include <stdlib.h>
 #include <string.h>
 
-void shard_init(struct shard *shard, uint64_t now_ms, struct shard_patience patience)
+void shard_init(struct shard *shard, uint64_t now_ms, struct shard_retention retention)
 {
     memset(shard, 0, sizeof(*shard));
-    shard->patience = patience;
+    shard->retention = retention;
     slab_init(&shard->records, sizeof(struct record));
     slab_init(&shard->services, sizeof(struct service));
     lease_wheel_init(&shard->wheel, &shard->records, now_ms);
-    lease_wheel_init(&shard->looks, &shard->services, now_ms);
+    lease_wheel_init(&shard->cleanup_wheel, &shard->services, now_ms);
 }
 
-static void drop_answer(struct shard *shard, struct service *service, int view)
+static void evict_response(struct shard *shard, struct service *service, int view)
 {
-    cached_response_evict(service->answers[view], &shard->dropped);
-    service->answers[view] = NULL;
-    shard->answers--;
+    cached_response_evict(service->responses[view], &shard->evicted_responses);
+    service->responses[view] = NULL;
+    shard->responses--;
 }
 
-static void drop_answers(struct shard *shard, struct service *service)
+static void evict_responses(struct shard *shard, struct service *service)
 {
     for (int view = 0; view < VIEW_COUNT; view++)
-        if (service->answers[view])
-            drop_answer(shard, service, view);
+        if (service->responses[view])
+            evict_response(shard, service, view);
 }
 
 void shard_free(struct shard *shard)
 {
-    for (uint32_t number = 1; number < shard->services.next_unused; number++) {
+    for (uint32_t number = 1; number < shard->services.end; number++) {
         struct service *service = shard_service(shard, number);
         if (!service->id)
             continue;
         for (uint32_t i = 0; i < service->member_count; i++)
             instance_unref(shard_record(shard, service->members[i])->instance);
-        drop_answers(shard, service);
+        evict_responses(shard, service);
         free(service->members);
         free(service->id);
     }
-    cached_response_free_evicted(shard->dropped);
+    cached_response_free_evicted(shard->evicted_responses);
     for (uint32_t number = shard->tombstones.first; number;
          number = shard_record(shard, number)->lease.next)
         instance_unref(shard_record(shard, number)->instance);
@@ -91,13 +91,13 @@ static void remove_service(struct shard *shard, uint32_t number)
     struct service *service = shard_service(shard, number);
     assert(service->member_count == 0);
     shard_guard_changed(shard, service->guard.state, GUARD_OFF);
-    drop_answers(shard, service);
-    lease_wheel_disarm(&shard->looks, number);
+    evict_responses(shard, service);
+    lease_wheel_disarm(&shard->cleanup_wheel, number);
     hash_index_remove(&shard->service_index, service->hash, number);
     free(service->members);
     free(service->id);
     service->id = NULL;
-    slab_give_back(&shard->services, number);
+    slab_release(&shard->services, number);
 }
 
 static enum error add_service(struct shard *shard, uint32_t hash, struct slice id, uint32_t *out)
@@ -109,7 +109,7 @@ static enum error add_service(struct shard *shard, uint32_t hash, struct slice i
     char *copy = malloc(id.size);
     if (!copy)
         return ERR_NO_MEMORY;
-    error = slab_take(&shard->services, &number);
+    error = slab_alloc(&shard->services, &number);
     if (error) {
         free(copy);
         return error;
@@ -137,75 +137,78 @@ static enum error reserve_member(struct service *service)
     return ERR_NONE;
 }
 
-void shard_set_version(struct shard *shard, struct service *service, uint64_t version)
+void shard_set_revision(struct shard *shard, struct service *service, uint64_t revision)
 {
-    assert(version > service->version);
-    service->version = version;
-    drop_answers(shard, service);
+    assert(revision > service->revision);
+    service->revision = revision;
+    evict_responses(shard, service);
 }
 
 void shard_guard_changed(struct shard *shard, enum guard_state before, enum guard_state now)
 {
-    shard->guarded += (uint32_t)(now == GUARD_ON) - (uint32_t)(before == GUARD_ON);
-    shard->released += (uint32_t)(now == GUARD_RELEASED) - (uint32_t)(before == GUARD_RELEASED);
+    shard->engaged_services +=
+        (uint32_t)(now == GUARD_ENGAGED) - (uint32_t)(before == GUARD_ENGAGED);
+    shard->released_services +=
+        (uint32_t)(now == GUARD_RELEASED) - (uint32_t)(before == GUARD_RELEASED);
 }
 
 /* --- housekeeping ----------------------------------------------------------------------------- */
 
-/* Has housekeeping look at a service at when_ms, or earlier. */
-static void look_at(struct shard *shard, uint32_t number, uint64_t when_ms)
+/* Has housekeeping cleanup at a service at when_ms, or earlier. */
+static void arm_cleanup(struct shard *shard, uint32_t number, uint64_t when_ms)
 {
-    struct lease *look = &shard_service(shard, number)->look;
-    if (look->deadline_ms && look->deadline_ms <= when_ms)
+    struct wheel_timer *cleanup = &shard_service(shard, number)->cleanup;
+    if (cleanup->deadline_ms && cleanup->deadline_ms <= when_ms)
         return;
-    lease_wheel_disarm(&shard->looks, number);
-    look->deadline_ms = when_ms;
-    lease_wheel_arm(&shard->looks, number, when_ms);
+    lease_wheel_disarm(&shard->cleanup_wheel, number);
+    cleanup->deadline_ms = when_ms;
+    lease_wheel_arm(&shard->cleanup_wheel, number, when_ms);
 }
 
-static uint64_t unused_at(const struct shard *shard, struct cached_response *answer)
+static uint64_t unused_at(const struct shard *shard, struct cached_response *response)
 {
-    return atomic_load_explicit(&answer->used_ms, memory_order_relaxed) + shard->patience.unused_ms;
+    return atomic_load_explicit(&response->used_ms, memory_order_relaxed) +
+           shard->retention.unused_ms;
 }
 
-void shard_cache_answer(struct shard *shard, uint32_t number, int view,
-                        struct cached_response *answer)
+void shard_cache_response(struct shard *shard, uint32_t number, int view,
+                          struct cached_response *response)
 {
     struct service *service = shard_service(shard, number);
-    assert(!service->answers[view] && answer->version == service->version);
-    service->answers[view] = answer;
-    shard->answers++;
-    look_at(shard, number, unused_at(shard, answer));
+    assert(!service->responses[view] && response->revision == service->revision);
+    service->responses[view] = response;
+    shard->responses++;
+    arm_cleanup(shard, number, unused_at(shard, response));
 }
 
 /* A service has come up: what is due goes, and for the rest it is armed again. */
-static void look_after(struct shard *shard, uint32_t number, uint64_t now_ms)
+static void clean_service(struct shard *shard, uint32_t number, uint64_t now_ms)
 {
     struct service *service = shard_service(shard, number);
-    service->look.deadline_ms = 0;
+    service->cleanup.deadline_ms = 0;
     for (int view = 0; view < VIEW_COUNT; view++) {
-        if (!service->answers[view])
+        if (!service->responses[view])
             continue;
-        uint64_t end_ms = unused_at(shard, service->answers[view]);
+        uint64_t end_ms = unused_at(shard, service->responses[view]);
         if (end_ms <= now_ms)
-            drop_answer(shard, service, view);
+            evict_response(shard, service, view);
         else
-            look_at(shard, number, end_ms);
+            arm_cleanup(shard, number, end_ms);
     }
     if (service->member_count > 0)
         return;
-    uint64_t end_ms = service->empty_since_ms + shard->patience.empty_ms;
+    uint64_t end_ms = service->empty_since_ms + shard->retention.empty_ms;
     if (end_ms <= now_ms)
         remove_service(shard, number);
     else
-        look_at(shard, number, end_ms);
+        arm_cleanup(shard, number, end_ms);
 }
 
-void shard_housekeep(struct shard *shard, uint64_t now_ms, unsigned *budget)
+void shard_cleanup(struct shard *shard, uint64_t now_ms, unsigned *budget)
 {
     uint32_t number;
-    while ((number = lease_wheel_next(&shard->looks, now_ms, budget)))
-        look_after(shard, number, now_ms);
+    while ((number = lease_wheel_next(&shard->cleanup_wheel, now_ms, budget)))
+        clean_service(shard, number, now_ms);
 }
 
 /* --- records ---------------------------------------------------------------------------------- */
@@ -217,8 +220,8 @@ static enum error prepare_insert(struct shard *shard, uint32_t service_number, u
     if (!error)
         error = hash_index_reserve(&shard->record_index);
     if (!error)
-        error = shard_reserve_notes(shard);
-    return error ? error : slab_take(&shard->records, record);
+        error = shard_reserve_dirty(shard);
+    return error ? error : slab_alloc(&shard->records, record);
 }
 
 enum error shard_insert(struct shard *shard, uint32_t service_hash, uint32_t record_hash,
@@ -258,8 +261,8 @@ void shard_replace(struct shard *shard, uint32_t number, struct instance *instan
     instance_unref(old);
 }
 
-/* The record is neither due nor held any more. */
-static void forget_end(struct shard *shard, struct record *record, uint64_t now_ms)
+/* The record is neither due nor guarded any more. */
+static void reset_lease_state(struct shard *shard, struct record *record, uint64_t now_ms)
 {
     struct service *service = shard_service(shard, record->service);
     if (record->due) {
@@ -267,15 +270,15 @@ static void forget_end(struct shard *shard, struct record *record, uint64_t now_
         service->due--;
         shard->due--;
     }
-    record->asking = false;
-    record->settled = false;
-    if (record->held) {
-        record->held = false;
-        service->held--;
-        shard->held--;
-        if (service->held == 0 && service->guard.state == GUARD_ON) {
+    record->confirming = false;
+    record->expiry_confirmed = false;
+    if (record->guarded) {
+        record->guarded = false;
+        service->guarded--;
+        shard->guarded--;
+        if (service->guarded == 0 && service->guard.state == GUARD_ENGAGED) {
             guard_clear(&service->guard, now_ms);
-            shard_guard_changed(shard, GUARD_ON, GUARD_OFF);
+            shard_guard_changed(shard, GUARD_ENGAGED, GUARD_OFF);
         }
     }
 }
@@ -285,14 +288,14 @@ void shard_leave_service(struct shard *shard, uint32_t number, uint64_t now_ms)
     struct record *record = shard_record(shard, number);
     struct service *service = shard_service(shard, record->service);
     lease_wheel_disarm(&shard->wheel, number);
-    forget_end(shard, record, now_ms);
+    reset_lease_state(shard, record, now_ms);
     /* The last member takes the place of the one that leaves. */
     uint32_t last = service->members[--service->member_count];
     service->members[record->member] = last;
     shard_record(shard, last)->member = record->member;
     if (service->member_count == 0) {
         service->empty_since_ms = now_ms;
-        look_at(shard, record->service, now_ms + shard->patience.empty_ms);
+        arm_cleanup(shard, record->service, now_ms + shard->retention.empty_ms);
     }
 }
 
@@ -303,7 +306,7 @@ void shard_remove(struct shard *shard, uint32_t number, uint32_t record_hash, ui
     hash_index_remove(&shard->record_index, record_hash, number);
     instance_unref(record->instance);
     record->instance = NULL; /* a number that was noted finds nothing */
-    slab_give_back(&shard->records, number);
+    slab_release(&shard->records, number);
 }
 
 void shard_renew(struct shard *shard, uint32_t number, uint64_t now_ms, uint64_t deadline_ms)
@@ -312,9 +315,9 @@ void shard_renew(struct shard *shard, uint32_t number, uint64_t now_ms, uint64_t
     /* Threads may come with moments that are a little out of order: a lease never gets shorter. */
     if (deadline_ms > record->lease.deadline_ms)
         record->lease.deadline_ms = deadline_ms;
-    if (!record->due && !record->held && !record->asking && !record->settled)
+    if (!record->due && !record->guarded && !record->confirming && !record->expiry_confirmed)
         return; /* the wheel finds out when the old slot comes up */
-    forget_end(shard, record, now_ms);
+    reset_lease_state(shard, record, now_ms);
     lease_wheel_disarm(&shard->wheel, number);
     lease_wheel_arm(&shard->wheel, number, deadline_ms);
 }
@@ -324,12 +327,12 @@ void shard_mark_due(struct shard *shard, uint32_t number)
     struct record *record = shard_record(shard, number);
     struct service *service = shard_service(shard, record->service);
     lease_wheel_add_due(&shard->wheel, number);
-    if (!service->to_be_judged) {
-        service->to_be_judged = true;
-        service->judge_next = shard->to_judge;
-        shard->to_judge = record->service;
+    if (!service->in_guard_queue) {
+        service->in_guard_queue = true;
+        service->guard_queue_next = shard->guard_queue;
+        shard->guard_queue = record->service;
     }
-    if (record->held)
+    if (record->guarded)
         return; /* known to have ended: only looked at again */
     record->due = true;
     shard->due++;
@@ -337,48 +340,48 @@ void shard_mark_due(struct shard *shard, uint32_t number)
     shard->counters.due++;
 }
 
-void shard_ask(struct shard *shard, uint32_t number)
+void shard_start_lease_check(struct shard *shard, uint32_t number)
 {
-    shard_record(shard, number)->asking = true;
-    lease_wheel_add_later(&shard->wheel, number);
-    shard_note_question(shard, number);
+    shard_record(shard, number)->confirming = true;
+    lease_wheel_add_deferred(&shard->wheel, number);
+    shard_mark_lease_check(shard, number);
 }
 
-void shard_arm_asked(struct shard *shard, uint64_t until_ms, unsigned *budget)
+void shard_arm_lease_checks(struct shard *shard, uint64_t until_ms, unsigned *budget)
 {
     uint32_t number;
-    for (; *budget > 0 && (number = lease_wheel_take_later(&shard->wheel)); --*budget)
+    for (; *budget > 0 && (number = lease_wheel_pop_deferred(&shard->wheel)); --*budget)
         lease_wheel_arm(&shard->wheel, number, until_ms);
 }
 
-void shard_settle(struct shard *shard, uint32_t number, uint64_t now_ms)
+void shard_confirm_expiry(struct shard *shard, uint32_t number, uint64_t now_ms)
 {
     struct record *record = shard_record(shard, number);
-    record->asking = false;
-    record->settled = true;
+    record->confirming = false;
+    record->expiry_confirmed = true;
     lease_wheel_disarm(&shard->wheel, number);
     lease_wheel_arm(&shard->wheel, number, now_ms);
 }
 
-void shard_hold(struct shard *shard, uint32_t number, uint64_t again_ms)
+void shard_guard_lease(struct shard *shard, uint32_t number, uint64_t again_ms)
 {
     struct record *record = shard_record(shard, number);
     struct service *service = shard_service(shard, record->service);
     lease_wheel_arm(&shard->wheel, number, again_ms);
-    if (record->held)
+    if (record->guarded)
         return;
     record->due = false;
     service->due--;
     shard->due--;
-    record->held = true;
-    service->held++;
-    shard->held++;
+    record->guarded = true;
+    service->guarded++;
+    shard->guarded++;
 }
 
-void shard_recheck_held(struct shard *shard, struct service *service, uint64_t now_ms)
+void shard_recheck_guarded(struct shard *shard, struct service *service, uint64_t now_ms)
 {
-    for (uint32_t i = 0; i < service->member_count && service->held; i++) {
-        if (!shard_record(shard, service->members[i])->held)
+    for (uint32_t i = 0; i < service->member_count && service->guarded; i++) {
+        if (!shard_record(shard, service->members[i])->guarded)
             continue;
         lease_wheel_disarm(&shard->wheel, service->members[i]);
         lease_wheel_arm(&shard->wheel, service->members[i], now_ms);
@@ -387,8 +390,8 @@ void shard_recheck_held(struct shard *shard, struct service *service, uint64_t n
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-enum error shard_snapshot(const struct shard *shard, const struct service *service,
-                          bool all_statuses, struct instance ***out, size_t *count)
+enum error shard_copy_members(const struct shard *shard, const struct service *service,
+                              bool all_statuses, struct instance ***out, size_t *count)
 {
     struct instance **instances = NULL;
     size_t found = 0;
@@ -407,7 +410,7 @@ enum error shard_snapshot(const struct shard *shard, const struct service *servi
     return ERR_NONE;
 }
 
-void shard_snapshot_free(struct instance **instances, size_t count)
+void shard_free_members(struct instance **instances, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         instance_unref(instances[i]);
@@ -415,32 +418,32 @@ void shard_snapshot_free(struct instance **instances, size_t count)
 }
 
 static void validate_service(const struct shard *shard, uint32_t number, uint32_t *records,
-                             uint32_t *answers)
+                             uint32_t *responses)
 {
     const struct service *service = shard_service(shard, number);
     uint32_t due = 0;
-    uint32_t held = 0;
+    uint32_t guarded = 0;
     for (uint32_t i = 0; i < service->member_count; i++) {
         const struct record *record = shard_record(shard, service->members[i]);
         assert(record->service == number && record->member == i);
         assert(record->instance && record->lease.prev != 0);
-        assert(!record->deleted && record->due + record->held + record->asking <= 1);
+        assert(!record->deleted && record->due + record->guarded + record->confirming <= 1);
         assert(slice_equal(instance_text(record->instance, FIELD_SERVICE),
                            (struct slice){service->id, service->id_size}));
         due += record->due;
-        held += record->held;
+        guarded += record->guarded;
     }
-    assert(service->due == due && service->held == held);
-    bool looked_at = service->member_count == 0;
+    assert(service->due == due && service->guarded == guarded);
+    bool has_cleanup = service->member_count == 0;
     for (int view = 0; view < VIEW_COUNT; view++) {
-        if (!service->answers[view])
+        if (!service->responses[view])
             continue;
-        assert(service->answers[view]->version == service->version);
-        looked_at = true;
-        ++*answers;
+        assert(service->responses[view]->revision == service->revision);
+        has_cleanup = true;
+        ++*responses;
     }
-    assert(!looked_at || service->look.deadline_ms);
-    assert(!service->look.deadline_ms == !service->look.prev);
+    assert(!has_cleanup || service->cleanup.deadline_ms);
+    assert(!service->cleanup.deadline_ms == !service->cleanup.prev);
     *records += service->member_count;
 }
 
@@ -448,21 +451,21 @@ void shard_validate(const struct shard *shard)
 {
     uint32_t records = 0;
     uint32_t services = 0;
-    uint32_t guarded = 0;
+    uint32_t engaged = 0;
     uint32_t released = 0;
-    uint32_t answers = 0;
-    for (uint32_t number = 1; number < shard->services.next_unused; number++) {
+    uint32_t responses = 0;
+    for (uint32_t number = 1; number < shard->services.end; number++) {
         const struct service *service = shard_service(shard, number);
         if (!service->id)
             continue;
-        validate_service(shard, number, &records, &answers);
-        guarded += service->guard.state == GUARD_ON;
+        validate_service(shard, number, &records, &responses);
+        engaged += service->guard.state == GUARD_ENGAGED;
         released += service->guard.state == GUARD_RELEASED;
         services++;
     }
     assert(records == shard_instances(shard));
     assert(services == shard->service_index.count);
-    assert(guarded == shard->guarded);
-    assert(released == shard->released);
-    assert(answers == shard->answers);
+    assert(engaged == shard->engaged_services);
+    assert(released == shard->released_services);
+    assert(responses == shard->responses);
 }

@@ -10,7 +10,7 @@
 
 static void unlink_tombstone(struct shard *shard, uint32_t number)
 {
-    struct lease *links = &shard_record(shard, number)->lease;
+    struct wheel_timer *links = &shard_record(shard, number)->lease;
     if (links->prev)
         shard_record(shard, links->prev)->lease.next = links->next;
     else
@@ -29,7 +29,7 @@ static void link_tombstone(struct shard *shard, uint32_t number, uint64_t until_
     struct record *record = shard_record(shard, number);
     record->deleted = true;
     record->service = 0;
-    record->lease = (struct lease){.deadline_ms = until_ms, .prev = shard->tombstones.last};
+    record->lease = (struct wheel_timer){.deadline_ms = until_ms, .prev = shard->tombstones.last};
     if (shard->tombstones.last)
         shard_record(shard, shard->tombstones.last)->lease.next = number;
     else
@@ -38,8 +38,8 @@ static void link_tombstone(struct shard *shard, uint32_t number, uint64_t until_
     shard->tombstones.count++;
 }
 
-void shard_bury(struct shard *shard, uint32_t number, uint32_t record_hash, uint64_t now_ms,
-                uint64_t until_ms)
+void shard_make_tombstone(struct shard *shard, uint32_t number, uint32_t record_hash,
+                          uint64_t now_ms, uint64_t until_ms)
 {
     struct record *record = shard_record(shard, number);
     shard_leave_service(shard, number, now_ms);
@@ -57,9 +57,9 @@ enum error shard_insert_tombstone(struct shard *shard, uint32_t record_hash,
 {
     enum error error = hash_index_reserve(&shard->record_index);
     if (!error)
-        error = shard_reserve_notes(shard);
+        error = shard_reserve_dirty(shard);
     if (!error)
-        error = slab_take(&shard->records, out);
+        error = slab_alloc(&shard->records, out);
     if (error)
         return error;
     struct record *record = shard_record(shard, *out);
@@ -77,10 +77,10 @@ void shard_remove_tombstone(struct shard *shard, uint32_t number)
     hash_index_remove(&shard->record_index, record->tombstone_hash, number);
     instance_unref(record->instance);
     record->instance = NULL;
-    slab_give_back(&shard->records, number);
+    slab_release(&shard->records, number);
 }
 
-void shard_prolong_tombstone(struct shard *shard, uint32_t number, uint64_t until_ms)
+void shard_extend_tombstone(struct shard *shard, uint32_t number, uint64_t until_ms)
 {
     if (until_ms <= shard_record(shard, number)->lease.deadline_ms)
         return;
@@ -88,7 +88,7 @@ void shard_prolong_tombstone(struct shard *shard, uint32_t number, uint64_t unti
     link_tombstone(shard, number, until_ms);
 }
 
-void shard_age_tombstones(struct shard *shard, uint64_t now_ms)
+void shard_expire_tombstones(struct shard *shard, uint64_t now_ms)
 {
     while (shard->tombstones.first &&
            shard_record(shard, shard->tombstones.first)->lease.deadline_ms <= now_ms)
@@ -97,7 +97,7 @@ void shard_age_tombstones(struct shard *shard, uint64_t now_ms)
 
 /* --- notes ------------------------------------------------------------------------------------ */
 
-static enum error reserve(struct number_list *list, uint32_t more)
+static enum error reserve(struct dirty_list *list, uint32_t more)
 {
     uint32_t wanted = list->count + more;
     if (wanted <= list->capacity)
@@ -113,7 +113,7 @@ static enum error reserve(struct number_list *list, uint32_t more)
     return ERR_NONE;
 }
 
-enum error shard_reserve_notes(struct shard *shard)
+enum error shard_reserve_dirty(struct shard *shard)
 {
     uint32_t records = shard->record_index.count + 1;
     enum error error = reserve(&shard->changed, records);
@@ -122,37 +122,37 @@ enum error shard_reserve_notes(struct shard *shard)
     return error ? error : reserve(&shard->ended, records);
 }
 
-static void add(struct number_list *list, uint32_t number)
+static void add(struct dirty_list *list, uint32_t number)
 {
     assert(list->count < list->capacity);
     list->numbers[list->count++] = number;
 }
 
-void shard_note_change(struct shard *shard, uint32_t number)
+void shard_mark_changed(struct shard *shard, uint32_t number)
 {
     struct record *record = shard_record(shard, number);
-    if (!record->change_noted)
+    if (!record->change_dirty)
         add(&shard->changed, number);
-    record->change_noted = true;
+    record->change_dirty = true;
 }
 
-void shard_note_renewal(struct shard *shard, uint32_t number)
+void shard_mark_renewed(struct shard *shard, uint32_t number)
 {
     struct record *record = shard_record(shard, number);
-    if (!record->renewal_noted)
+    if (!record->renewal_dirty)
         add(&shard->renewed, number);
-    record->renewal_noted = true;
+    record->renewal_dirty = true;
 }
 
-void shard_note_question(struct shard *shard, uint32_t number)
+void shard_mark_lease_check(struct shard *shard, uint32_t number)
 {
     struct record *record = shard_record(shard, number);
-    if (!record->question_noted)
+    if (!record->lease_check_dirty)
         add(&shard->ended, number);
-    record->question_noted = true;
+    record->lease_check_dirty = true;
 }
 
-uint32_t number_list_take(struct number_list *list)
+uint32_t dirty_list_pop(struct dirty_list *list)
 {
     return list->count ? list->numbers[--list->count] : 0;
 }

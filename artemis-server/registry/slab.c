@@ -8,7 +8,7 @@
 void slab_init(struct slab *slab, size_t element_size)
 {
     assert(element_size >= sizeof(uint32_t));
-    *slab = (struct slab){.element_size = element_size, .next_unused = 1};
+    *slab = (struct slab){.element_size = element_size, .end = 1};
 }
 
 void slab_free(struct slab *slab)
@@ -36,27 +36,27 @@ static enum error add_chunk(struct slab *slab)
     return ERR_NONE;
 }
 
-enum error slab_take(struct slab *slab, uint32_t *out)
+enum error slab_alloc(struct slab *slab, uint32_t *out)
 {
     uint32_t number = slab->first_free;
     if (number) {
         memcpy(&slab->first_free, slab_at(slab, number), sizeof(slab->first_free));
     } else {
-        if (slab->next_unused > slab->chunk_count * SLAB_CHUNK_ELEMENTS) {
+        if (slab->end > slab->chunk_count * SLAB_CHUNK_ELEMENTS) {
             enum error error = add_chunk(slab);
             if (error)
                 return error;
         }
-        number = slab->next_unused++;
+        number = slab->end++;
     }
     memset(slab_at(slab, number), 0, slab->element_size);
     *out = number;
     return ERR_NONE;
 }
 
-void slab_give_back(struct slab *slab, uint32_t number)
+void slab_release(struct slab *slab, uint32_t number)
 {
-    assert(number && number < slab->next_unused);
+    assert(number && number < slab->end);
     memcpy(slab_at(slab, number), &slab->first_free, sizeof(slab->first_free));
     slab->first_free = number;
 }

@@ -18,15 +18,15 @@ struct slab {
     char **chunks;
     uint32_t chunk_count;
     uint32_t chunk_capacity;
-    uint32_t next_unused; /* the lowest number never given out */
-    uint32_t first_free;  /* the numbers given back, linked by their first four bytes */
+    uint32_t end;        /* the lowest number never given out */
+    uint32_t first_free; /* the numbers given back, linked by their first four bytes */
 };
 
 void slab_init(struct slab *slab, size_t element_size);
 void slab_free(struct slab *slab);
 /* A zeroed element's number. ERR_NO_MEMORY. */
-MUST_USE enum error slab_take(struct slab *slab, uint32_t *out);
-void slab_give_back(struct slab *slab, uint32_t number);
+MUST_USE enum error slab_alloc(struct slab *slab, uint32_t *out);
+void slab_release(struct slab *slab, uint32_t number);
 
 enum { SLAB_CHUNK_ELEMENTS = 64 };
 

@@ -12,7 +12,7 @@
 static void free_own(struct round *round)
 {
     for (size_t i = 0; i < round->own_count; i++)
-        peer_state_drop(&round->own[i]);
+        key_state_unref(&round->own[i]);
     free(round->own);
     free(round->seen);
     round->own = NULL;
@@ -24,7 +24,7 @@ void round_reset(struct round *round)
 {
     free_own(round);
     for (size_t i = 0; i < round->to_fetch_count; i++)
-        peer_state_drop(&round->to_fetch[i]);
+        key_state_unref(&round->to_fetch[i]);
     free(round->to_fetch);
     *round = (struct round){.next_ms = round->next_ms};
 }
@@ -143,8 +143,8 @@ void anti_entropy_on_digests(struct replicator *replicator, struct peer *peer,
 
 static int by_key(const void *a, const void *b)
 {
-    struct slice left = instance_packed_key(((const struct peer_state *)a)->instance);
-    struct slice right = instance_packed_key(((const struct peer_state *)b)->instance);
+    struct slice left = instance_packed_key(((const struct key_state *)a)->instance);
+    struct slice right = instance_packed_key(((const struct key_state *)b)->instance);
     size_t size = left.size < right.size ? left.size : right.size;
     int order = memcmp(left.data, right.data, size);
     return order ? order : (left.size > right.size) - (left.size < right.size);
@@ -172,9 +172,9 @@ static bool load_own(struct replicator *replicator, struct round *round,
     return true;
 }
 
-static struct peer_state *find_own(struct round *round, const struct instance *key_only)
+static struct key_state *find_own(struct round *round, const struct instance *key_only)
 {
-    struct peer_state to_fetch = {.instance = (struct instance *)key_only};
+    struct key_state to_fetch = {.instance = (struct instance *)key_only};
     return round->own_count
                ? bsearch(&to_fetch, round->own, round->own_count, sizeof(*round->own), by_key)
                : NULL;
@@ -184,7 +184,7 @@ static void add_to_fetch(struct round *round, struct instance *key_only)
 {
     if (round->to_fetch_count == round->to_fetch_capacity) {
         size_t capacity = round->to_fetch_capacity ? round->to_fetch_capacity * 2 : 64;
-        struct peer_state *grown = NULL;
+        struct key_state *grown = NULL;
         if (capacity <= 2 * (size_t)ANTI_ENTROPY_FETCH_MAX)
             grown = realloc(round->to_fetch, capacity * sizeof(*grown));
         if (!grown)
@@ -194,7 +194,7 @@ static void add_to_fetch(struct round *round, struct instance *key_only)
     }
     if (round->to_fetch_count < ANTI_ENTROPY_FETCH_MAX)
         round->to_fetch[round->to_fetch_count++] =
-            (struct peer_state){.instance = instance_ref(key_only)};
+            (struct key_state){.instance = instance_ref(key_only)};
 }
 
 static void count_fetched(enum error error, struct replicator *replicator)
@@ -209,12 +209,12 @@ static void compare_record(struct replicator *replicator, struct peer *peer,
                            struct moment now)
 {
     struct round *round = &peer->round;
-    struct peer_state *mine = find_own(round, key_only);
+    struct key_state *mine = find_own(round, key_only);
     if (mine)
         round->seen[mine - round->own] = true;
     int order = -1; /* of this node's stamp to the peer's */
     if (mine) {
-        struct stamp own = {mine->stamp, registry_origin(replicator->registry, mine->origin)};
+        struct stamp own = {mine->hlc, registry_node_id(replicator->registry, mine->node)};
         order = stamp_compare(own, theirs->stamp);
     }
     if (order > 0) {

@@ -6,7 +6,7 @@
 struct pending_key {
     uint32_t next; /* in its queue; the first member, which a slab uses while it is free */
     uint32_t prev;
-    struct peer_state state;
+    struct key_state state;
     uint32_t hash;
     uint8_t queue;
 };
@@ -27,7 +27,7 @@ void outbox_clear(struct outbox *outbox)
     for (int queue = 0; queue < QUEUE_COUNT; queue++)
         for (uint32_t number = outbox->queues[queue].first; number;
              number = pending_at(outbox, number)->next)
-            peer_state_drop(&pending_at(outbox, number)->state);
+            key_state_unref(&pending_at(outbox, number)->state);
     slab_free(&outbox->keys);
     hash_index_free(&outbox->index);
     outbox_init(outbox, outbox->hash_seed);
@@ -71,20 +71,20 @@ static bool key_matches(const void *context, uint32_t number, const void *wanted
                        *(const struct slice *)wanted);
 }
 
-static uint32_t find(const struct outbox *outbox, const struct peer_state *state, uint32_t *hash)
+static uint32_t find(const struct outbox *outbox, const struct key_state *state, uint32_t *hash)
 {
     struct slice key = instance_packed_key(state->instance);
     *hash = (uint32_t)XXH3_64bits_withSeed(key.data, key.size, outbox->hash_seed);
     return hash_index_find(&outbox->index, *hash, key_matches, outbox, &key);
 }
 
-static enum error add(struct outbox *outbox, struct peer_state *state, uint32_t hash,
+static enum error add(struct outbox *outbox, struct key_state *state, uint32_t hash,
                       enum outbox_queue queue)
 {
     uint32_t number;
     enum error error = hash_index_reserve(&outbox->index);
     if (!error)
-        error = slab_take(&outbox->keys, &number);
+        error = slab_alloc(&outbox->keys, &number);
     if (error)
         return error;
     *pending_at(outbox, number) = (struct pending_key){.state = *state, .hash = hash};
@@ -110,16 +110,16 @@ static void move_pending(struct outbox *outbox, uint32_t number, enum outbox_que
     append_pending(outbox, number, queue);
 }
 
-static void replace(struct outbox *outbox, uint32_t number, struct peer_state *state,
+static void replace(struct outbox *outbox, uint32_t number, struct key_state *state,
                     enum outbox_queue queue)
 {
     struct pending_key *pending = pending_at(outbox, number);
-    peer_state_drop(&pending->state);
+    key_state_unref(&pending->state);
     pending->state = *state;
     move_pending(outbox, number, merged_queue(pending->queue, queue));
 }
 
-enum error outbox_put(struct outbox *outbox, struct peer_state *state, enum outbox_queue queue)
+enum error outbox_put(struct outbox *outbox, struct key_state *state, enum outbox_queue queue)
 {
     uint32_t hash;
     uint32_t number = find(outbox, state, &hash);
@@ -129,7 +129,7 @@ enum error outbox_put(struct outbox *outbox, struct peer_state *state, enum outb
     return ERR_NONE;
 }
 
-enum error outbox_put_back(struct outbox *outbox, struct peer_state *state, enum outbox_queue queue)
+enum error outbox_put_back(struct outbox *outbox, struct key_state *state, enum outbox_queue queue)
 {
     uint32_t hash;
     uint32_t number = find(outbox, state, &hash);
@@ -137,11 +137,11 @@ enum error outbox_put_back(struct outbox *outbox, struct peer_state *state, enum
         return add(outbox, state, hash, queue);
     struct pending_key *pending = pending_at(outbox, number);
     /* Messages of two kinds can fail in any order: the pending record can be the older one. */
-    if (state->stamp > pending->state.stamp) {
+    if (state->hlc > pending->state.hlc) {
         replace(outbox, number, state, queue);
         return ERR_NONE;
     }
-    peer_state_drop(state);
+    key_state_unref(state);
     /* The peer lacks the record, so it would reject the pending renewal. */
     if (queue != QUEUE_RENEW && pending->queue == QUEUE_RENEW)
         move_pending(outbox, number, QUEUE_REGISTER);
@@ -153,10 +153,10 @@ static void remove_pending(struct outbox *outbox, uint32_t number)
     struct pending_key *pending = pending_at(outbox, number);
     unlink_pending(outbox, number);
     hash_index_remove(&outbox->index, pending->hash, number);
-    slab_give_back(&outbox->keys, number);
+    slab_release(&outbox->keys, number);
 }
 
-size_t outbox_take(struct outbox *outbox, enum outbox_queue queue, struct peer_state *out,
+size_t outbox_take(struct outbox *outbox, enum outbox_queue queue, struct key_state *out,
                    size_t max, size_t bytes_max)
 {
     size_t count = 0;

@@ -49,7 +49,7 @@ static void write_items(const struct message *message, const struct registry *re
     jw_name(w, requests[message->kind].list);
     jw_open(w, '[');
     for (size_t i = 0; i < message->count; i++) {
-        struct wire_record record = registry_tell(registry, &message->items[i], now);
+        struct wire_record record = registry_wire_record(registry, &message->items[i], now);
         if (requests[message->kind].instances)
             codec_write_peer_instance(w, &record, legacy);
         else

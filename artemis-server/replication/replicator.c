@@ -52,7 +52,7 @@ struct message *message_create(struct replicator *replicator, struct peer *peer,
 void message_free(struct message *message)
 {
     for (size_t i = 0; i < message->count; i++)
-        peer_state_drop(&message->items[i]);
+        key_state_unref(&message->items[i]);
     free(message->items);
     free(message);
 }
@@ -84,7 +84,7 @@ void replicator_free(struct replicator *replicator)
         if (replicator->peers[i].joined)
             replicator_remove_peer(replicator, i);
     for (size_t i = 0; i < replicator->lease_check.count; i++)
-        peer_state_drop(&replicator->lease_check.items[i]);
+        key_state_unref(&replicator->lease_check.items[i]);
     free(replicator->lease_check.items);
     free(replicator);
 }
@@ -95,7 +95,7 @@ static void update_dirty_lists(struct replicator *replicator)
     bool any_up = false;
     for (uint32_t i = 0; i < REPLICATOR_PEERS_MAX; i++)
         any_up |= replicator->peers[i].joined && replicator->peers[i].health == PEER_UP;
-    registry_set_gathering(replicator->registry, any_up);
+    registry_set_replicating(replicator->registry, any_up);
 }
 
 void replicator_add_peer(struct replicator *replicator, uint32_t number, struct moment now)
@@ -201,7 +201,7 @@ void replicator_on_health(struct replicator *replicator, const struct message *m
     else if (health->is_leaving)
         new_health = PEER_DOWN;
     if (new_health == PEER_UP)
-        registry_hear_clock(replicator->registry, health->clock_ms, now);
+        registry_observe_clock(replicator->registry, health->clock_ms, now);
     set_health(replicator, peer, new_health, now);
     peer->is_legacy = health->is_legacy;
     bool became_ready = new_health == PEER_UP && health->is_ready && !peer->is_ready;

@@ -78,7 +78,7 @@ struct message {
     uint32_t peer;       /* the number given to replicator_add_peer */
     uint64_t timeout_ms; /* 0: the client's default */
     struct bucket_set buckets;
-    struct peer_state *items;
+    struct key_state *items;
     size_t count;
     uint64_t sent_ms;    /* private to the replicator */
     uint64_t membership; /* private to the replicator: the peer's membership when it was sent */

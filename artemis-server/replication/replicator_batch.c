@@ -11,26 +11,26 @@ const uint64_t lag_bounds_ms[LAG_BOUNDS] = {1,   2,   5,   10,   20,   50,   100
 /* --- from the dirty lists to the outboxes ----------------------------------------------------- */
 
 /* Without memory the record is left to anti-entropy. */
-static void add_to_outbox(struct peer *peer, struct peer_state state, enum outbox_queue queue)
+static void add_to_outbox(struct peer *peer, struct key_state state, enum outbox_queue queue)
 {
     instance_ref(state.instance);
     if (outbox_put(&peer->outbox, &state, queue)) {
-        peer_state_drop(&state);
+        key_state_unref(&state);
         peer->view.items_dropped++;
         peer->round.next_ms = 0;
     }
 }
 
-static enum outbox_queue queue_of(const struct peer_state *state)
+static enum outbox_queue queue_of(const struct key_state *state)
 {
     return state->deleted ? QUEUE_UNREGISTER : QUEUE_REGISTER;
 }
 
-typedef size_t take_states(struct registry *registry, struct peer_state *out, size_t max);
+typedef size_t take_states(struct registry *registry, struct key_state *out, size_t max);
 
 static void drain(struct replicator *replicator, take_states *take, bool renewals)
 {
-    struct peer_state states[256];
+    struct key_state states[256];
     size_t count;
     while ((count = take(replicator->registry, states, 256))) {
         for (uint32_t p = 0; p < REPLICATOR_PEERS_MAX; p++) {
@@ -41,15 +41,15 @@ static void drain(struct replicator *replicator, take_states *take, bool renewal
                 add_to_outbox(peer, states[i], renewals ? QUEUE_RENEW : queue_of(&states[i]));
         }
         for (size_t i = 0; i < count; i++)
-            peer_state_drop(&states[i]);
+            key_state_unref(&states[i]);
     }
 }
 
 void replicator_drain_dirty(struct replicator *replicator, struct moment now)
 {
-    drain(replicator, registry_take_changes, false);
+    drain(replicator, registry_drain_changes, false);
     if (now.mono_ms >= replicator->renew_due_ms || replicator->flushing) {
-        drain(replicator, registry_take_renewals, true);
+        drain(replicator, registry_drain_renewals, true);
         replicator->renew_due_ms = now.mono_ms + replicator->options.batch_interval_ms;
     }
     lease_check_drain(replicator, now);
@@ -57,14 +57,14 @@ void replicator_drain_dirty(struct replicator *replicator, struct moment now)
 
 void batch_repair(struct replicator *replicator, struct peer *peer, struct slice packed_key)
 {
-    struct peer_state state;
-    if (!registry_read(replicator->registry, packed_key, &state))
+    struct key_state state;
+    if (!registry_read_key(replicator->registry, packed_key, &state))
         return; /* it was removed meanwhile */
     state.is_repair = true;
     peer->view.repairs++;
     if (!outbox_put(&peer->outbox, &state, queue_of(&state)))
         return;
-    peer_state_drop(&state);
+    key_state_unref(&state);
     peer->view.items_dropped++;
 }
 
@@ -134,7 +134,7 @@ struct message *batch_next(struct replicator *replicator, struct peer *peer, str
 static void measure_lag(struct peer *peer, const struct message *message, struct moment now)
 {
     for (size_t i = 0; i < message->count; i++) {
-        const struct peer_state *state = &message->items[i];
+        const struct key_state *state = &message->items[i];
         if (state->is_repair)
             continue;
         uint64_t lag_ms = now.mono_ms > state->touched_ms ? now.mono_ms - state->touched_ms : 0;
@@ -152,7 +152,7 @@ static void put_back(struct peer *peer, struct message *message)
     for (size_t i = 0; i < message->count; i++) {
         if (!outbox_put_back(&peer->outbox, &message->items[i], queue_of_kind(message->kind)))
             continue;
-        peer_state_drop(&message->items[i]);
+        key_state_unref(&message->items[i]);
         peer->view.items_dropped++;
         peer->round.next_ms = 0;
     }

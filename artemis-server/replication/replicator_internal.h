@@ -21,11 +21,11 @@ struct round {
     uint64_t next_ms;         /* when the next round is due */
     struct bucket_set differ; /* buckets that differ and are not listed yet */
     uint32_t differing;       /* number of buckets that differed in the digests */
-    struct peer_state *own;   /* this node's records in the buckets being listed, sorted by key */
+    struct key_state *own;    /* this node's records in the buckets being listed, sorted by key */
     size_t own_count;
-    bool *seen;                  /* which of them the peer listed */
-    bool own_failed;             /* out of memory: the round ends */
-    struct peer_state *to_fetch; /* keys */
+    bool *seen;                 /* which of them the peer listed */
+    bool own_failed;            /* out of memory: the round ends */
+    struct key_state *to_fetch; /* keys */
     size_t to_fetch_count;
     size_t to_fetch_capacity;
 };
@@ -60,7 +60,7 @@ static inline bool peer_has_update_in_flight(const struct peer *peer)
 
 /* Due leases whose expiry the peers are to confirm. */
 struct lease_check {
-    struct peer_state *items;
+    struct key_state *items;
     size_t count;      /* 0: no check is open */
     bool is_too_large; /* a peer answered 413 */
     uint64_t started_ms;

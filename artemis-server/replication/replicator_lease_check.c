@@ -15,10 +15,10 @@ static void finish_check(struct replicator *replicator, struct moment now)
     for (size_t i = 0; i < check->count; i++) {
         struct slice key = instance_packed_key(check->items[i].instance);
         if (check->is_too_large)
-            registry_ask_again(replicator->registry, key);
+            registry_retry_lease_check(replicator->registry, key);
         else
-            registry_settle(replicator->registry, key, now);
-        peer_state_drop(&check->items[i]);
+            registry_confirm_expiry(replicator->registry, key, now);
+        key_state_unref(&check->items[i]);
     }
     if (check->is_too_large)
         replicator->lease_check_max = (uint32_t)(check->count / 2);
@@ -50,21 +50,21 @@ void lease_check_drain(struct replicator *replicator, struct moment now)
         finish_check(replicator, now);
     if (check->count)
         return;
-    struct peer_state states[64];
+    struct key_state states[64];
     size_t max = replicator->lease_check_max;
-    size_t count = registry_take_questions(replicator->registry, states, max < 64 ? max : 64);
+    size_t count = registry_drain_lease_checks(replicator->registry, states, max < 64 ? max : 64);
     if (count == 0)
         return;
     check->items = malloc(MESSAGE_ITEMS_MAX * sizeof(*check->items));
     if (!check->items) { /* the registry confirms them by itself after its time limit */
         while (count)
-            peer_state_drop(&states[--count]);
+            key_state_unref(&states[--count]);
         return;
     }
     for (size_t i = 0; i < count; i++)
         check->items[i] = states[i];
-    check->count =
-        count + registry_take_questions(replicator->registry, check->items + count, max - count);
+    check->count = count + registry_drain_lease_checks(replicator->registry, check->items + count,
+                                                       max - count);
     check->started_ms = now.mono_ms;
     replicator->stats.lease_checks += check->count;
     check->unsent = peers_to_ask(replicator);

@@ -139,7 +139,7 @@ void status_write_this_node(struct json_writer *w, struct request *request)
     named_u64(w, "uptime_secs", (request->now.mono_ms - engine->started.mono_ms) / 1000);
     named_u64(w, "instances", stats.instances);
     named_u64(w, "services", stats.services);
-    named_u64(w, "version", stats.version);
+    named_u64(w, "version", stats.revision);
     jw_close(w, '}');
 }
 

@@ -144,7 +144,7 @@ enum error handle_service(struct request *request, struct response *response,
         return respond_unknown(request, &get, selection_id(&selection), response, message);
     if (error)
         return error;
-    return long_poll_decide(request, &get, selection_id(&selection), response->answer->version,
+    return long_poll_decide(request, &get, selection_id(&selection), response->answer->revision,
                             response, message);
 }
 
@@ -216,7 +216,7 @@ enum error handle_services(struct request *request, struct response *response,
     if (!error)
         error = long_poll_read(request, &get, message);
     if (!error) /* before a response is encoded that may not be needed */
-        error = long_poll_decide(request, &get, (struct slice){0}, registry_version(registry),
+        error = long_poll_decide(request, &get, (struct slice){0}, registry_revision(registry),
                                  response, message);
     if (error || response->waits)
         return error;

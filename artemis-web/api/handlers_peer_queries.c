@@ -40,7 +40,7 @@ static enum error write_buckets(struct request *request, struct response *respon
                                 const struct bucket_set *set)
 {
     struct registry *registry = request->engine->registry;
-    struct peer_state *states;
+    struct key_state *states;
     size_t count;
     enum error error = registry_list_buckets(registry, set, &states, &count);
     if (error)
@@ -49,9 +49,9 @@ static enum error write_buckets(struct request *request, struct response *respon
     jw_name(&w, "instance_keys");
     jw_open(&w, '[');
     for (size_t i = 0; i < count; i++) {
-        struct wire_record record = registry_tell(registry, &states[i], request->now);
+        struct wire_record record = registry_wire_record(registry, &states[i], request->now);
         codec_write_peer_key(&w, &record, false);
-        peer_state_drop(&states[i]);
+        key_state_unref(&states[i]);
     }
     jw_close(&w, ']');
     jw_close(&w, '}');
@@ -78,13 +78,13 @@ static enum error write_held(struct request *request, struct response *response,
     jw_open(&w, '[');
     for (size_t i = 0; i < batch_count(batch) && !error; i++) {
         struct instance_key key;
-        struct peer_state state;
+        struct key_state state;
         error = batch_key(batch, i, &key);
-        if (error || !registry_read(registry, instance_key_packed(&key), &state))
+        if (error || !registry_read_key(registry, instance_key_packed(&key), &state))
             continue;
-        struct wire_record record = registry_tell(registry, &state, request->now);
+        struct wire_record record = registry_wire_record(registry, &state, request->now);
         write(&w, &record, ttl_ms);
-        peer_state_drop(&state);
+        key_state_unref(&state);
     }
     jw_close(&w, ']');
     jw_close(&w, '}');

@@ -21,7 +21,7 @@ struct snapshot {
     bool begun;
     bool in_tombstones;
     char id[ID_BYTES_MAX];
-    struct peer_state *states; /* the service, or the tombstones, being written */
+    struct key_state *states; /* the service, or the tombstones, being written */
     size_t count;
     size_t at;
 };
@@ -29,7 +29,7 @@ struct snapshot {
 static void drop_states(struct snapshot *snapshot)
 {
     while (snapshot->at < snapshot->count)
-        peer_state_drop(&snapshot->states[snapshot->at++]);
+        key_state_unref(&snapshot->states[snapshot->at++]);
     free(snapshot->states);
     snapshot->states = NULL;
     snapshot->count = snapshot->at = 0;
@@ -82,13 +82,13 @@ static void write_some(struct snapshot *snapshot)
 {
     struct moment now = clock_now();
     for (int i = 0; i < RECORDS_PER_PIECE && snapshot->at < snapshot->count; i++) {
-        struct peer_state *state = &snapshot->states[snapshot->at++];
-        struct wire_record record = registry_tell(snapshot->registry, state, now);
+        struct key_state *state = &snapshot->states[snapshot->at++];
+        struct wire_record record = registry_wire_record(snapshot->registry, state, now);
         if (snapshot->in_tombstones)
             codec_write_peer_key(&snapshot->w, &record, false);
         else
             codec_write_peer_instance(&snapshot->w, &record, false);
-        peer_state_drop(state);
+        key_state_unref(state);
     }
     if (snapshot->at < snapshot->count)
         return;

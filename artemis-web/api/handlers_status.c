@@ -30,7 +30,7 @@ static void write_guard(struct json_writer *w, const struct guard *guard, uint32
 {
     static const char *const words[] = {
         [GUARD_OFF] = "off",
-        [GUARD_ON] = "on",
+        [GUARD_ENGAGED] = "on",
         [GUARD_RELEASED] = "released",
     };
     named_string(w, "state", words[guard->state]);
@@ -39,7 +39,7 @@ static void write_guard(struct json_writer *w, const struct guard *guard, uint32
     if (guard->state == GUARD_OFF)
         return;
     struct text cause = {0};
-    if (guard->state == GUARD_ON)
+    if (guard->state == GUARD_ENGAGED)
         text_printf(&cause, "%u of %u expected renewals came, less than %u %%", guard->renewed,
                     guard->expected, percent);
     else
@@ -77,7 +77,7 @@ static void write_lease(void *context, const struct lease_view *lease)
     codec_write_instance(w, request_dialect(writer->request), lease->instance);
     named_u64(w, "renewed_ms_ago", lease->renewed_ms_ago);
     named_u64(w, "ends_in_ms", lease->ends_in_ms);
-    named_bool(w, "held", lease->held);
+    named_bool(w, "held", lease->guarded);
     jw_name(w, "changed");
     jw_rfc3339(w, lease->changed_wall_ms);
     jw_close(w, '}');
@@ -95,7 +95,7 @@ static void write_guards(struct status_writer *writer, const struct registry_sta
     jw_name(w, "node");
     jw_open(w, '{');
     write_guard(w, &stats->node_guard, config->lease.guard_percent, writer->request->now);
-    named_u64(w, "held", stats->held);
+    named_u64(w, "held", stats->guarded);
     jw_close(w, '}');
     jw_name(w, "services");
     jw_open(w, '[');

@@ -80,7 +80,7 @@ enum error long_poll_read(struct request *request, struct long_poll_query *get,
     error = read_duration(wait, &get->wait_ms, message);
     if (!error && version.data)
         error = read_version(version, &get->version, message);
-    get->other_epoch = get->version > registry_version(request->engine->registry) ||
+    get->other_epoch = get->version > registry_revision(request->engine->registry) ||
                        (run.size && !slice_equal(run, slice_of(request->engine->epoch)));
     return error;
 }

@@ -27,7 +27,7 @@ struct metric_values {
     X("artemis_ready",                         "gauge",   ready,                          "1 while the node is ready, else 0.") \
     X("artemis_instances",                     "gauge",   registry.instances,             "Registered instances.") \
     X("artemis_services",                      "gauge",   registry.services,              "Services in the store, with or without instances.") \
-    X("artemis_version",                       "counter", registry.version,               "Version of the newest change.") \
+    X("artemis_version",                       "counter", registry.revision,               "Version of the newest change.") \
     X("artemis_changelog_entries",             "gauge",   registry.change_log_size,       "Changes kept in the change log for services-delta.") \
     X("artemis_registrations_total",           "counter", registry.registered,            "Instances registered that were not in the store.") \
     X("artemis_changes_total",                 "counter", registry.changed,               "Registrations that changed the content of an instance.") \
@@ -35,15 +35,15 @@ struct metric_values {
     X("artemis_unregistrations_total",         "counter", registry.unregistered,          "Instances unregistered by their clients.") \
     X("artemis_evictions_total",               "counter", registry.expired,               "Instances evicted because their lease expired.") \
     X("artemis_leases_due_total",              "counter", registry.due,                   "Leases that ran out, whether evicted or guarded.") \
-    X("artemis_leases_held",                   "gauge",   registry.held,                  "Leases that ran out and are kept by a guard.") \
+    X("artemis_leases_held",                   "gauge",   registry.guarded,                  "Leases that ran out and are kept by a guard.") \
     X("artemis_guard_node_active",             "gauge",   node_guarded,                   "1 while the mass-expiry guard of the node suspends evictions, else 0.") \
     X("artemis_guard_services_active",         "gauge",   registry.guarded_services,      "Services whose mass-expiry guard suspends evictions.") \
     X("artemis_guard_node_expected_renewals",  "gauge",   registry.node_guard.expected,   "Renewals expected in the last window of the node's guard.") \
     X("artemis_guard_node_renewals",           "gauge",   registry.node_guard.renewed,    "Renewals received in the last window of the node's guard.") \
-    X("artemis_cached_answers",                "gauge",   registry.answers,               "Responses for single services in the response cache.") \
-    X("artemis_cached_answer_bytes",           "gauge",   registry.answer_bytes,          "Memory of the cached responses for single services, gzip forms included.") \
-    X("artemis_cached_all_services_bytes",     "gauge",   registry.all_answer_bytes,      "Memory of the cached responses with all services, gzip forms included.") \
-    X("artemis_answers_built_total",           "counter", registry.answers_built,         "Responses for single services encoded because none was cached.") \
+    X("artemis_cached_answers",                "gauge",   registry.cached_responses,               "Responses for single services in the response cache.") \
+    X("artemis_cached_answer_bytes",           "gauge",   registry.cached_response_bytes,          "Memory of the cached responses for single services, gzip forms included.") \
+    X("artemis_cached_all_services_bytes",     "gauge",   registry.all_services_response_bytes,      "Memory of the cached responses with all services, gzip forms included.") \
+    X("artemis_answers_built_total",           "counter", registry.responses_built,         "Responses for single services encoded because none was cached.") \
     X("artemis_rate_limited_total",            "counter", rate_limited,                   "Client requests refused by the rate limiter.") \
     X("artemis_connections",                   "gauge",   connections.open,               "Open connections.") \
     X("artemis_connections_busy",              "gauge",   connections.busy,               "Connections with a request in progress.") \
@@ -181,7 +181,7 @@ static void collect(struct metrics *metrics, struct engine *engine, struct conne
         values->rate_limited += get(&metrics->routes[route].outcomes[ERR_RATE_LIMITED]);
     values->uptime_secs = (now.mono_ms - engine->started.mono_ms) / 1000;
     values->ready = engine_state(engine) == NODE_READY;
-    values->node_guarded = values->registry.node_guard.state == GUARD_ON;
+    values->node_guarded = values->registry.node_guard.state == GUARD_ENGAGED;
 }
 
 void metrics_write(struct metrics *metrics, struct engine *engine, struct connections *connections,

@@ -87,7 +87,7 @@ static bool compress_text(struct text *body)
 /* The variants of a body differ, and so do their tags (RFC 9110, 8.8.3.3). */
 static void write_gzip_tag(const struct cached_response *answer, char tag[TAG_BYTES])
 {
-    snprintf(tag, TAG_BYTES, "\"%llu-gzip\"", (unsigned long long)answer->version);
+    snprintf(tag, TAG_BYTES, "\"%llu-gzip\"", (unsigned long long)answer->revision);
 }
 
 static void add_etag(struct MHD_Response *response, const struct cached_response *answer,

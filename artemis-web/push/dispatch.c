@@ -215,7 +215,7 @@ static void dispatch_all(struct push *push, uint32_t count)
 static void overrun(struct push *push)
 {
     push->overruns++;
-    atomic_store(&push->dispatched, registry_version(push->engine->registry));
+    atomic_store(&push->dispatched, registry_revision(push->engine->registry));
     long_polls_end_all(push);
     for (struct websocket *websocket = push->websockets; websocket; websocket = websocket->next) {
         for (struct subscription *of = websocket->subscriptions; of; of = of->next) {
@@ -244,11 +244,11 @@ void push_dispatch(struct push *push, uint64_t version)
 bool push_has_newer(struct push *push, struct slice service_id, uint64_t version)
 {
     struct registry *registry = push->engine->registry;
-    if (version > registry_version(registry))
+    if (version > registry_revision(registry))
         return true; /* of another node, or of a run with another clock */
     if (slice_equal(service_id, SLICE("*")))
-        return version < registry_version(registry);
-    uint64_t latest = registry_service_version(registry, service_id);
+        return version < registry_revision(registry);
+    uint64_t latest = registry_service_revision(registry, service_id);
     return latest ? latest > version : version > 0; /* it may have gone meanwhile */
 }
 
@@ -305,7 +305,7 @@ static enum error read_members(struct push *push, struct topic *topic,
         registry_members_free(members);
         if (!all)
             error = registry_members(registry, topic_id(topic), members);
-        *version = all ? registry_version(registry) : members->version;
+        *version = all ? registry_revision(registry) : members->revision;
         if (!error)
             push_dispatch(push, *version);
     } while (!error && push->overruns != overruns);
@@ -321,18 +321,18 @@ static struct frame *newest_state(struct push *push, struct topic *topic, enum p
     uint64_t version;
     bool all = topic == push->topics.all;
     if (topic->state[form] &&
-        topic->state_version == registry_service_version(push->engine->registry, topic_id(topic)))
+        topic->state_version == registry_service_revision(push->engine->registry, topic_id(topic)))
         return frame_ref(topic->state[form]);
     if (read_members(push, topic, &members, &version))
         return NULL;
     struct frame *frame = build_state(push, topic, form, &members,
                                       version ? version : atomic_load(&push->dispatched));
-    if (topic->state_version != members.version)
+    if (topic->state_version != members.revision)
         topic_drop_state(topic);
     if (push->topics.kept_bytes > KEPT_STATE_BYTES_MAX)
         topics_drop_states(&push->topics);
     if (frame && !all) {
-        topic->state_version = members.version;
+        topic->state_version = members.revision;
         topic_keep_state(&push->topics, topic, form, frame_ref(frame));
     }
     registry_members_free(&members);

@@ -36,14 +36,14 @@ static bool has_subscribers(const struct push *push)
 void push_start_reading(struct push *push)
 {
     if (!has_subscribers(push))
-        atomic_store(&push->dispatched, registry_version(push->engine->registry));
+        atomic_store(&push->dispatched, registry_revision(push->engine->registry));
 }
 
 /* How long to sleep. Not at all when there are changes to hand out. */
 static int sleep_ms(struct push *push)
 {
     if (has_subscribers(push) &&
-        !registry_await(push->engine->registry, atomic_load(&push->dispatched)))
+        !registry_arm_wakeup(push->engine->registry, atomic_load(&push->dispatched)))
         return 0;
     int wait_ms = long_polls_next_ms(push);
     int check_ms = push->websockets ? CHECK_INTERVAL_MS : -1;
@@ -140,7 +140,7 @@ static void *run(void *argument)
             push_on_event(push, &events[i]);
         take_arrived(push);
         if (has_subscribers(push))
-            push_dispatch(push, registry_version(push->engine->registry));
+            push_dispatch(push, registry_revision(push->engine->registry));
         long_polls_end_due(push);
         check_timeouts(push);
         if (atomic_load(&push->draining) && !drained) {
@@ -244,7 +244,7 @@ enum error push_init(struct engine *engine, uint32_t clients_max, struct push *p
                           .wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
     pthread_mutex_init(&push->_shared.lock, NULL);
     push->slot = push->now.mono_ms / LONG_POLL_SLOT_MS;
-    atomic_init(&push->dispatched, registry_version(engine->registry));
+    atomic_init(&push->dispatched, registry_revision(engine->registry));
     push->batch = malloc(CHANGES_AT_ONCE * sizeof(*push->batch));
     push->next_of_topic = malloc(CHANGES_AT_ONCE * sizeof(*push->next_of_topic));
     push->jobs = malloc(SEND_JOBS_MAX * sizeof(*push->jobs));
@@ -266,7 +266,7 @@ enum error push_start(struct engine *engine, uint32_t clients_max, struct push *
         return ERR_NO_MEMORY;
     enum error error = push_init(engine, clients_max, push);
     if (!error) {
-        registry_on_version(engine->registry, wake, push);
+        registry_on_revision(engine->registry, wake, push);
         if (pthread_create(&push->id, NULL, run, push) != 0)
             error = ERR_SYSTEM;
     }
@@ -292,7 +292,8 @@ void push_stop(struct push *push)
     atomic_store(&push->stop, true);
     wake(push);
     pthread_join(push->id, NULL);
-    registry_dismiss(push->engine->registry); /* which changes still, by leases and by peers */
+    registry_disarm_wakeup(
+        push->engine->registry); /* which changes still, by leases and by peers */
     pthread_mutex_lock(&push->_shared.lock);
     push->_shared.stopped = true;
     pthread_mutex_unlock(&push->_shared.lock);
@@ -352,5 +353,5 @@ void push_view(struct push *push, struct push_view *view)
     };
     uint64_t seen = atomic_load(&push->dispatched); /* before the version, which is never less */
     if (has_subscribers(push))
-        view->pending_changes = registry_version(push->engine->registry) - seen;
+        view->pending_changes = registry_revision(push->engine->registry) - seen;
 }

@@ -20,7 +20,7 @@ static void forget(struct topics *topics, struct topic *topic)
     topic_drop_state(topic);
     hash_index_remove(&topics->index, topic->hash, topic->number);
     free(topic->id);
-    slab_give_back(&topics->slab, topic->number);
+    slab_release(&topics->slab, topic->number);
 }
 
 void topics_free(struct topics *topics)
@@ -59,7 +59,7 @@ struct topic *topics_take(struct topics *topics, struct slice id)
     char *copy = malloc(id.size ? id.size : 1);
     if (!copy)
         return NULL;
-    if (hash_index_reserve(&topics->index) || slab_take(&topics->slab, &number)) {
+    if (hash_index_reserve(&topics->index) || slab_alloc(&topics->slab, &number)) {
         free(copy);
         return NULL;
     }

@@ -202,7 +202,7 @@ static void feed(struct websocket *websocket, struct ear *ear, const uint8_t *by
         websocket_on_event(websocket, EPOLLIN);
         if (seed % 4 == 0)
             change();
-        push_dispatch(&push, registry_version(engine.registry));
+        push_dispatch(&push, registry_revision(engine.registry));
         if (websocket->state != WEBSOCKET_CLOSED)
             websocket_on_event(websocket, EPOLLOUT);
         hear(ear);

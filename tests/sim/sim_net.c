@@ -57,9 +57,9 @@ static void add(struct wire_list *list, const struct wire_record *record, struct
 }
 
 static void add_state(struct wire_list *list, const struct registry *registry,
-                      struct peer_state *state, struct moment now)
+                      struct key_state *state, struct moment now)
 {
-    struct wire_record record = registry_tell(registry, state, now);
+    struct wire_record record = registry_wire_record(registry, state, now);
     add(list, &record, state->instance);
 }
 
@@ -106,26 +106,26 @@ static void serve_renewals(struct transfer *transfer, struct sim_node *node, str
 static void serve_keys(struct transfer *transfer, struct sim_node *node, struct moment now)
 {
     for (size_t i = 0; i < transfer->items.count; i++) {
-        struct peer_state state;
+        struct key_state state;
         struct slice key = instance_packed_key(transfer->items.items[i].instance);
-        if (!registry_read(node->registry, key, &state))
+        if (!registry_read_key(node->registry, key, &state))
             continue;
         bool lives = !state.deleted && now.mono_ms < state.touched_ms + TTL_MS;
         if (transfer->kind == MESSAGE_FETCH ? !state.deleted : lives)
             add_state(&transfer->response, node->registry, &state, now);
-        peer_state_drop(&state);
+        key_state_unref(&state);
     }
 }
 
 static void serve_list(struct transfer *transfer, struct sim_node *node, struct moment now)
 {
-    struct peer_state *states;
+    struct key_state *states;
     size_t count;
     if (registry_list_buckets(node->registry, &transfer->buckets, &states, &count))
         abort();
     for (size_t i = 0; i < count; i++) {
         add_state(&transfer->response, node->registry, &states[i], now);
-        peer_state_drop(&states[i]);
+        key_state_unref(&states[i]);
     }
     free(states);
 }
@@ -135,7 +135,7 @@ static void serve_snapshot(struct transfer *transfer, struct sim_node *node, str
     struct registry_cursor cursor = {0};
     char room[ID_BYTES_MAX];
     struct slice id;
-    struct peer_state *states;
+    struct key_state *states;
     size_t count;
     if (!replicator_is_ready(node->replicator)) {
         transfer->result = SEND_RETRYABLE; /* 503 */
@@ -146,7 +146,7 @@ static void serve_snapshot(struct transfer *transfer, struct sim_node *node, str
             abort();
         for (size_t i = 0; i < count; i++) {
             add_state(&transfer->response, node->registry, &states[i], now);
-            peer_state_drop(&states[i]);
+            key_state_unref(&states[i]);
         }
         free(states);
     } while (count);

@@ -98,7 +98,7 @@ static void on_tick(struct sim *sim, void *context, uint32_t id, uint32_t life)
     registry_expire(node->registry, node_now(sim, node));
     note_evictions(sim, node);
     if (sim->now_ms / EXPIRE_TICK_MS % 10 == 0)
-        registry_housekeep(node->registry, node_now(sim, node));
+        registry_cleanup(node->registry, node_now(sim, node));
     node_work(sim, node); /* ended leases may wait for an answer */
 }
 

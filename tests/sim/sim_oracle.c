@@ -25,13 +25,13 @@ static uint32_t content_at(struct sim *sim, const struct sim_node *node,
 {
     (void)sim;
     struct instance_key key = client_key(client);
-    struct peer_state state;
+    struct key_state state;
     uint32_t content = 0;
-    if (!registry_read(node->registry, instance_key_packed(&key), &state))
+    if (!registry_read_key(node->registry, instance_key_packed(&key), &state))
         return 0;
     if (!state.deleted)
         content = instance_port(state.instance);
-    peer_state_drop(&state);
+    key_state_unref(&state);
     return content;
 }
 
@@ -133,15 +133,15 @@ static void check_stamps_grow(struct sim *sim, struct sim_node *node)
 {
     for (uint32_t i = 0; node->running && i < sim->client_count; i++) {
         struct instance_key key = client_key(&sim->clients[i]);
-        struct peer_state state;
-        if (!registry_read(node->registry, instance_key_packed(&key), &state)) {
+        struct key_state state;
+        if (!registry_read_key(node->registry, instance_key_packed(&key), &state)) {
             node->stamps[i] = 0;
             continue;
         }
-        if (state.stamp < node->stamps[i])
+        if (state.hlc < node->stamps[i])
             sim_fail(sim, "%s went back to an older version of i%u", node->name, i);
-        node->stamps[i] = state.stamp;
-        peer_state_drop(&state);
+        node->stamps[i] = state.hlc;
+        key_state_unref(&state);
     }
 }
 

@@ -11,45 +11,45 @@
 #include "artemis-core/base/gzip.h"
 #include "tests/unit/artemis-server/registry/registry_fixture.h"
 
-static struct cached_response *make_answer(size_t body_bytes, uint64_t version)
+static struct cached_response *make_answer(size_t body_bytes, uint64_t revision)
 {
     struct text body = {0};
-    struct cached_response *answer = NULL;
+    struct cached_response *response = NULL;
     for (size_t i = 0; i < body_bytes; i++)
         text_append_char(&body, (char)('a' + i % 26));
     assert_false(text_failed(&body));
-    assert_int_equal(cached_response_create(&body, version, &answer), ERR_NONE);
+    assert_int_equal(cached_response_create(&body, revision, &response), ERR_NONE);
     assert_null(body.data); /* taken over */
     assert_int_equal(body.size, 0);
-    return answer;
+    return response;
 }
 
 static void answer_has_body_version_and_etag(void **state)
 {
     (void)state;
-    struct cached_response *answer = make_answer(3, 1770000000000001ull);
-    assert_int_equal(answer->body.size, 3);
-    assert_memory_equal(answer->body.data, "abc", 3);
-    assert_int_equal(answer->version, 1770000000000001ull);
-    assert_string_equal(answer->etag, "\"1770000000000001\"");
-    cached_response_unref(answer);
+    struct cached_response *response = make_answer(3, 1770000000000001ull);
+    assert_int_equal(response->body.size, 3);
+    assert_memory_equal(response->body.data, "abc", 3);
+    assert_int_equal(response->revision, 1770000000000001ull);
+    assert_string_equal(response->etag, "\"1770000000000001\"");
+    cached_response_unref(response);
 }
 
 static void etag_has_room_for_the_largest_version(void **state)
 {
     (void)state;
-    struct cached_response *answer = make_answer(1, UINT64_MAX);
-    assert_string_equal(answer->etag, "\"18446744073709551615\"");
-    cached_response_unref(answer);
+    struct cached_response *response = make_answer(1, UINT64_MAX);
+    assert_string_equal(response->etag, "\"18446744073709551615\"");
+    cached_response_unref(response);
 }
 
 static void body_keeps_no_spare_room(void **state)
 {
     (void)state;
-    struct cached_response *answer = make_answer(1000, 1);
-    assert_int_equal(answer->body.size, 1000);
-    assert_int_equal(answer->body.capacity, 1000);
-    cached_response_unref(answer);
+    struct cached_response *response = make_answer(1000, 1);
+    assert_int_equal(response->body.size, 1000);
+    assert_int_equal(response->body.capacity, 1000);
+    cached_response_unref(response);
 }
 
 static void empty_body_is_an_answer_too(void **state)
@@ -57,23 +57,23 @@ static void empty_body_is_an_answer_too(void **state)
     (void)state;
     struct slice zipped = {0};
     struct text back = {0};
-    struct cached_response *answer = make_answer(0, 1);
-    assert_int_equal(answer->body.size, 0);
-    assert_int_equal(cached_response_gzip(answer, &zipped), ERR_NONE);
+    struct cached_response *response = make_answer(0, 1);
+    assert_int_equal(response->body.size, 0);
+    assert_int_equal(cached_response_gzip(response, &zipped), ERR_NONE);
     assert_int_equal(gzip_decompress(zipped, 10, &back), ERR_NONE);
     assert_int_equal(back.size, 0);
     text_free(&back);
-    cached_response_unref(answer);
+    cached_response_unref(response);
 }
 
 static void answer_lives_until_its_last_reference(void **state)
 {
     (void)state;
-    struct cached_response *answer = make_answer(10, 1);
-    assert_ptr_equal(cached_response_ref(answer), answer);
-    cached_response_unref(answer);
-    assert_memory_equal(answer->body.data, "abcdefghij", 10);
-    cached_response_unref(answer);
+    struct cached_response *response = make_answer(10, 1);
+    assert_ptr_equal(cached_response_ref(response), response);
+    cached_response_unref(response);
+    assert_memory_equal(response->body.data, "abcdefghij", 10);
+    cached_response_unref(response);
     cached_response_unref(NULL);
 }
 
@@ -83,27 +83,27 @@ static void gzip_is_made_once_and_gives_back_the_body(void **state)
     struct slice first = {0};
     struct slice second = {0};
     struct text back = {0};
-    struct cached_response *answer = make_answer(100000, 1);
-    assert_int_equal(cached_response_gzip(answer, &first), ERR_NONE);
-    assert_int_equal(cached_response_gzip(answer, &second), ERR_NONE);
+    struct cached_response *response = make_answer(100000, 1);
+    assert_int_equal(cached_response_gzip(response, &first), ERR_NONE);
+    assert_int_equal(cached_response_gzip(response, &second), ERR_NONE);
     assert_ptr_equal(first.data, second.data);
     assert_int_equal(first.size, second.size);
     assert_true(first.size < 100000 / 10);
     assert_int_equal(gzip_decompress(first, 100000, &back), ERR_NONE);
     assert_int_equal(back.size, 100000);
-    assert_memory_equal(back.data, answer->body.data, 100000);
+    assert_memory_equal(back.data, response->body.data, 100000);
     text_free(&back);
-    cached_response_unref(answer);
+    cached_response_unref(response);
 }
 
 static void gzip_keeps_no_spare_room(void **state)
 {
     (void)state;
     struct slice zipped = {0};
-    struct cached_response *answer = make_answer(100000, 1);
-    assert_int_equal(cached_response_gzip(answer, &zipped), ERR_NONE);
-    assert_int_equal(answer->gzip->capacity, zipped.size);
-    cached_response_unref(answer);
+    struct cached_response *response = make_answer(100000, 1);
+    assert_int_equal(cached_response_gzip(response, &zipped), ERR_NONE);
+    assert_int_equal(response->gzip->capacity, zipped.size);
+    cached_response_unref(response);
 }
 
 /* --- the budget ------------------------------------------------------------------------------- */
@@ -112,23 +112,23 @@ static void kept_answer_is_paid_for_until_it_is_dropped(void **state)
 {
     (void)state;
     struct cache_budget budget = {0};
-    struct cached_response *dropped = NULL;
+    struct cached_response *evicted_responses = NULL;
     struct slice zipped = {0};
     struct cached_response *first = make_answer(1000, 1);
     struct cached_response *second = make_answer(50000, 2);
     assert_true(cached_response_put(first, &budget, SIZE_MAX));
-    assert_int_equal(budget.spent_bytes, sizeof(*first) + 1000);
+    assert_int_equal(budget.used_bytes, sizeof(*first) + 1000);
     assert_true(cached_response_put(second, &budget, SIZE_MAX));
     assert_int_equal(second->refs, 2);
     assert_int_equal(cached_response_gzip(second, &zipped), ERR_NONE);
-    assert_int_equal(budget.spent_bytes,
+    assert_int_equal(budget.used_bytes,
                      2 * sizeof(*first) + 51000 + sizeof(struct text) + zipped.size);
-    cached_response_evict(second, &dropped);
-    assert_int_equal(budget.spent_bytes, sizeof(*first) + 1000);
-    cached_response_evict(first, &dropped);
-    assert_int_equal(budget.spent_bytes, 0);
+    cached_response_evict(second, &evicted_responses);
+    assert_int_equal(budget.used_bytes, sizeof(*first) + 1000);
+    cached_response_evict(first, &evicted_responses);
+    assert_int_equal(budget.used_bytes, 0);
     assert_int_equal(first->refs, 2); /* until the list is freed */
-    cached_response_free_evicted(dropped);
+    cached_response_free_evicted(evicted_responses);
     cached_response_free_evicted(NULL);
     assert_int_equal(first->refs, 1);
     assert_int_equal(second->refs, 1);
@@ -140,35 +140,35 @@ static void gzip_of_what_is_not_kept_is_free(void **state)
 {
     (void)state;
     struct cache_budget budget = {0};
-    struct cached_response *dropped = NULL;
+    struct cached_response *evicted_responses = NULL;
     struct slice zipped = {0};
-    struct cached_response *answer = make_answer(1000, 1);
-    assert_true(cached_response_put(answer, &budget, SIZE_MAX));
-    cached_response_evict(answer, &dropped);
-    assert_int_equal(cached_response_gzip(answer, &zipped), ERR_NONE);
-    assert_int_equal(budget.spent_bytes, 0);
-    cached_response_free_evicted(dropped);
-    cached_response_unref(answer);
+    struct cached_response *response = make_answer(1000, 1);
+    assert_true(cached_response_put(response, &budget, SIZE_MAX));
+    cached_response_evict(response, &evicted_responses);
+    assert_int_equal(cached_response_gzip(response, &zipped), ERR_NONE);
+    assert_int_equal(budget.used_bytes, 0);
+    cached_response_free_evicted(evicted_responses);
+    cached_response_unref(response);
 }
 
 static void answer_beyond_the_limit_is_not_kept(void **state)
 {
     (void)state;
     struct cache_budget budget = {0};
-    struct cached_response *dropped = NULL;
+    struct cached_response *evicted_responses = NULL;
     struct cached_response *first = make_answer(1000, 1);
     struct cached_response *second = make_answer(1, 2);
     const size_t limit_bytes = sizeof(*first) + 1000;
     assert_false(cached_response_put(first, &budget, limit_bytes - 1));
-    assert_int_equal(budget.spent_bytes, 0);
+    assert_int_equal(budget.used_bytes, 0);
     assert_int_equal(first->refs, 1);
     assert_true(cached_response_put(first, &budget, limit_bytes));
     assert_false(cached_response_put(second, &budget, limit_bytes));
-    assert_int_equal(budget.spent_bytes, limit_bytes);
-    cached_response_evict(first, &dropped);
+    assert_int_equal(budget.used_bytes, limit_bytes);
+    cached_response_evict(first, &evicted_responses);
     assert_true(cached_response_put(second, &budget, limit_bytes));
-    cached_response_evict(second, &dropped);
-    cached_response_free_evicted(dropped);
+    cached_response_evict(second, &evicted_responses);
+    cached_response_free_evicted(evicted_responses);
     cached_response_unref(first);
     cached_response_unref(second);
 }
@@ -178,7 +178,7 @@ static void answer_beyond_the_limit_is_not_kept(void **state)
 enum { THREADS = 6, ROUNDS = 40 };
 
 struct gzipper {
-    struct cached_response *answer; /* the thread's own reference */
+    struct cached_response *response; /* the thread's own reference */
     pthread_barrier_t *start;
     struct slice zipped;
     pthread_t thread;
@@ -188,14 +188,14 @@ static void *ask_for_gzip(void *context)
 {
     struct gzipper *gzipper = context;
     pthread_barrier_wait(gzipper->start);
-    enum error error = cached_response_gzip(gzipper->answer, &gzipper->zipped);
+    enum error error = cached_response_gzip(gzipper->response, &gzipper->zipped);
     assert(error == ERR_NONE);
     struct text back = {0};
-    error = gzip_decompress(gzipper->zipped, gzipper->answer->body.size, &back);
-    assert(error == ERR_NONE && back.size == gzipper->answer->body.size);
-    assert(memcmp(back.data, gzipper->answer->body.data, back.size) == 0);
+    error = gzip_decompress(gzipper->zipped, gzipper->response->body.size, &back);
+    assert(error == ERR_NONE && back.size == gzipper->response->body.size);
+    assert(memcmp(back.data, gzipper->response->body.data, back.size) == 0);
     text_free(&back);
-    cached_response_unref(gzipper->answer);
+    cached_response_unref(gzipper->response);
     return NULL;
 }
 
@@ -207,11 +207,12 @@ static void threads_that_ask_at_once_get_the_same_gzip(void **state)
     for (int round = 0; round < ROUNDS; round++) {
         struct gzipper gzippers[THREADS];
         struct cache_budget budget = {0};
-        struct cached_response *dropped = NULL;
-        struct cached_response *answer = make_answer(30000, 1);
-        assert_true(cached_response_put(answer, &budget, SIZE_MAX));
+        struct cached_response *evicted_responses = NULL;
+        struct cached_response *response = make_answer(30000, 1);
+        assert_true(cached_response_put(response, &budget, SIZE_MAX));
         for (int i = 0; i < THREADS; i++) {
-            gzippers[i] = (struct gzipper){.answer = cached_response_ref(answer), .start = &start};
+            gzippers[i] =
+                (struct gzipper){.response = cached_response_ref(response), .start = &start};
             assert_int_equal(pthread_create(&gzippers[i].thread, NULL, ask_for_gzip, &gzippers[i]),
                              0);
         }
@@ -219,12 +220,12 @@ static void threads_that_ask_at_once_get_the_same_gzip(void **state)
             pthread_join(gzippers[i].thread, NULL);
             assert_ptr_equal(gzippers[i].zipped.data, gzippers[0].zipped.data);
         }
-        assert_int_equal(budget.spent_bytes, sizeof(*answer) + 30000 + sizeof(struct text) +
-                                                 gzippers[0].zipped.size); /* once */
-        cached_response_evict(answer, &dropped);
-        cached_response_free_evicted(dropped);
-        assert_int_equal(answer->refs, 1);
-        cached_response_unref(answer);
+        assert_int_equal(budget.used_bytes, sizeof(*response) + 30000 + sizeof(struct text) +
+                                                gzippers[0].zipped.size); /* once */
+        cached_response_evict(response, &evicted_responses);
+        cached_response_free_evicted(evicted_responses);
+        assert_int_equal(response->refs, 1);
+        cached_response_unref(response);
     }
     pthread_barrier_destroy(&start);
 }

@@ -17,7 +17,7 @@ struct word {
     const char *service;
     const char *id;
     uint64_t stamp;
-    const char *origin;
+    const char *node;
     uint64_t age_ms;
     const char *machine; /* the content */
     bool deleted;
@@ -36,11 +36,11 @@ static inline struct registry *make_node(const char *node_id)
     return make_registry_with(options);
 }
 
-static inline struct stamp word_version(const struct word *word)
+static inline struct stamp word_stamp(const struct word *word)
 {
-    return (struct stamp){full_stamp(word->stamp),
-                          word->stamp ? slice_of(word->origin ? word->origin : "peer")
-                                      : (struct slice){0}};
+    return (struct stamp){full_stamp(word->stamp), word->stamp
+                                                       ? slice_of(word->node ? word->node : "peer")
+                                                       : (struct slice){0}};
 }
 
 static inline enum error say_registered(struct registry *registry, struct word word,
@@ -51,7 +51,7 @@ static inline enum error say_registered(struct registry *registry, struct word w
                                      .id = word.id ? word.id : "a",
                                      .machine = word.machine});
     struct wire_record record = {
-        .instance = instance, .stamp = word_version(&word), .age_ms = word.age_ms};
+        .instance = instance, .stamp = word_stamp(&word), .age_ms = word.age_ms};
     enum error error = registry_apply(registry, &record, now);
     instance_unref(instance);
     return error;
@@ -61,7 +61,7 @@ static inline enum error say_of_key(struct registry *registry, struct word word,
 {
     struct instance_key key = make_key(word.service ? word.service : "s", word.id ? word.id : "a");
     struct wire_record record = {
-        .key = &key, .stamp = word_version(&word), .age_ms = word.age_ms, .deleted = word.deleted};
+        .key = &key, .stamp = word_stamp(&word), .age_ms = word.age_ms, .deleted = word.deleted};
     return word.deleted ? registry_apply_unregister(registry, &record, now)
                         : registry_apply_renewal(registry, &record, now);
 }
@@ -81,24 +81,24 @@ static inline enum error say_unregistered(struct registry *registry, struct word
 
 /* The state of a key, without its reference: what is not NULL is only there to be looked at. */
 static inline bool read_state(struct registry *registry, const char *service, const char *id,
-                              struct peer_state *out)
+                              struct key_state *out)
 {
     struct instance_key key = make_key(service, id);
-    if (!registry_read(registry, instance_key_packed(&key), out))
+    if (!registry_read_key(registry, instance_key_packed(&key), out))
         return false;
-    peer_state_drop(&(struct peer_state){.instance = out->instance});
+    key_state_unref(&(struct key_state){.instance = out->instance});
     return true;
 }
 
 static inline bool is_registered(struct registry *registry, const char *service, const char *id)
 {
-    struct peer_state state;
+    struct key_state state;
     return read_state(registry, service, id, &state) && !state.deleted;
 }
 
 static inline bool is_tombstone(struct registry *registry, const char *service, const char *id)
 {
-    struct peer_state state;
+    struct key_state state;
     return read_state(registry, service, id, &state) && state.deleted;
 }
 
@@ -109,17 +109,17 @@ static inline int by_line(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static inline char *line_of(struct registry *registry, const struct peer_state *state)
+static inline char *line_of(struct registry *registry, const struct key_state *state)
 {
     struct slice service = instance_text(state->instance, FIELD_SERVICE);
     struct slice id = instance_text(state->instance, FIELD_INSTANCE);
     struct slice machine = instance_text(state->instance, FIELD_MACHINE_NAME);
-    struct slice origin = registry_origin(registry, state->origin);
+    struct slice node = registry_node_id(registry, state->node);
     enum { LINE_BYTES = 2048 };
     char *line = malloc(LINE_BYTES);
     int size = snprintf(line, LINE_BYTES, "%.*s/%.*s %llu %.*s %s %.*s\n", (int)service.size,
-                        service.data, (int)id.size, id.data, (unsigned long long)state->stamp,
-                        (int)origin.size, origin.data, state->deleted ? "deleted" : "",
+                        service.data, (int)id.size, id.data, (unsigned long long)state->hlc,
+                        (int)node.size, node.data, state->deleted ? "deleted" : "",
                         (int)machine.size, machine.data ? machine.data : "");
     assert_true(size > 0 && size < LINE_BYTES);
     return line;
@@ -129,14 +129,14 @@ static inline char *line_of(struct registry *registry, const struct peer_state *
 static inline char *holdings(struct registry *registry)
 {
     struct bucket_set all;
-    struct peer_state *states = NULL;
+    struct key_state *states = NULL;
     size_t count = 0;
     memset(&all, 0xff, sizeof(all));
     assert_int_equal(registry_list_buckets(registry, &all, &states, &count), ERR_NONE);
     char **lines = calloc(count + 1, sizeof(*lines));
     for (size_t i = 0; i < count; i++) {
         lines[i] = line_of(registry, &states[i]);
-        peer_state_drop(&states[i]);
+        key_state_unref(&states[i]);
     }
     free(states);
     qsort(lines, count, sizeof(*lines), by_line);

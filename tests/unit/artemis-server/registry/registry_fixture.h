@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * registry_fixture - what the tests of the registry share: a registry with the usual settings,
- * short ways to make instances and keys, virtual time, and answers read as JSON.
+ * short ways to make instances and keys, virtual time, and responses read as JSON.
  *
  * Time is a number of ms since the start of the test. Everything here fails the running test when
  * something is wrong that the test did not ask about; none of it may be called by another thread.
@@ -175,7 +175,8 @@ static inline unsigned renew_many(struct registry *registry, const char *service
     return renewed;
 }
 
-/* --- answers ---------------------------------------------------------------------------------- */
+/* --- responses ----------------------------------------------------------------------------------
+ */
 
 static inline json_t *parse_body(struct slice body)
 {
@@ -190,11 +191,11 @@ static inline struct cached_response *ask_for(struct registry *registry, const c
                                               enum dialect dialect, bool all_statuses,
                                               struct moment now)
 {
-    struct cached_response *answer = NULL;
+    struct cached_response *response = NULL;
     assert_int_equal(
-        registry_service(registry, slice_of(service), dialect, all_statuses, now, &answer),
+        registry_service(registry, slice_of(service), dialect, all_statuses, now, &response),
         ERR_NONE);
-    return answer;
+    return response;
 }
 
 /* The usual question: what is up, in snake_case. The caller's reference. */
@@ -207,25 +208,26 @@ static inline struct cached_response *ask(struct registry *registry, const char 
 static inline struct cached_response *ask_services(struct registry *registry, enum dialect dialect,
                                                    struct moment now)
 {
-    struct cached_response *answer = NULL;
-    assert_int_equal(registry_services(registry, dialect, now, &answer), ERR_NONE);
-    return answer;
+    struct cached_response *response = NULL;
+    assert_int_equal(registry_services(registry, dialect, now, &response), ERR_NONE);
+    return response;
 }
 
-/* Drops the answer too. */
-static inline json_t *read_answer(struct cached_response *answer)
+/* Drops the response too. */
+static inline json_t *read_answer(struct cached_response *response)
 {
-    json_t *root = parse_body((struct slice){answer->body.data, answer->body.size});
-    cached_response_unref(answer);
+    json_t *root = parse_body((struct slice){response->body.data, response->body.size});
+    cached_response_unref(response);
     return root;
 }
 
-static inline uint64_t version_of(struct registry *registry, const char *service, struct moment now)
+static inline uint64_t revision_of(struct registry *registry, const char *service,
+                                   struct moment now)
 {
     json_t *root = read_answer(ask(registry, service, now));
-    uint64_t version = (uint64_t)json_integer_value(json_object_get(root, "version"));
+    uint64_t revision = (uint64_t)json_integer_value(json_object_get(root, "version"));
     json_decref(root);
-    return version;
+    return revision;
 }
 
 static inline json_t *instances_of(const json_t *root)
@@ -233,22 +235,22 @@ static inline json_t *instances_of(const json_t *root)
     return json_object_get(json_object_get(root, "service"), "instances");
 }
 
-/* How many instances of any status the answer for a service has; 0 for an unknown service. */
+/* How many instances of any status the response for a service has; 0 for an unknown service. */
 static inline size_t shown(struct registry *registry, const char *service, struct moment now)
 {
-    struct cached_response *answer = NULL;
+    struct cached_response *response = NULL;
     enum error error =
-        registry_service(registry, slice_of(service), DIALECT_SNAKE, true, now, &answer);
+        registry_service(registry, slice_of(service), DIALECT_SNAKE, true, now, &response);
     if (error == ERR_SERVICE_NOT_FOUND)
         return 0;
     assert_int_equal(error, ERR_NONE);
-    json_t *root = read_answer(answer);
+    json_t *root = read_answer(response);
     size_t count = json_array_size(instances_of(root));
     json_decref(root);
     return count;
 }
 
-/* Is this instance in the answer for its service (all statuses)? */
+/* Is this instance in the response for its service (all statuses)? */
 static inline bool is_shown(struct registry *registry, const char *service, const char *id,
                             struct moment now)
 {
@@ -265,7 +267,7 @@ static inline bool is_shown(struct registry *registry, const char *service, cons
     return found;
 }
 
-/* The answer with the changes since a version. */
+/* The response with the changes since a revision. */
 static inline json_t *delta_since(struct registry *registry, uint64_t since)
 {
     struct text text = {0};

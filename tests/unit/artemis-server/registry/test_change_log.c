@@ -14,12 +14,12 @@
 
 enum { CAPACITY = 16 };
 
-/* A log with `count` changes, numbered from 1; returns its version before the first. */
+/* A log with `count` changes, numbered from 1; returns its revision before the first. */
 static uint64_t make_log(struct change_log *log, uint32_t capacity, unsigned count)
 {
     struct instance *instance = make_instance((struct brief){.service = "s", .id = "i"});
     assert_int_equal(change_log_init(log, capacity, at_ms(0)), ERR_NONE);
-    uint64_t start = change_log_version(log);
+    uint64_t start = change_log_revision(log);
     for (unsigned i = 1; i <= count; i++)
         assert_int_equal(change_log_append(log, instance, CHANGE_NEW, (struct moment){0, i}),
                          start + i);
@@ -41,12 +41,12 @@ static void check_since(struct change_log *log, uint64_t start, unsigned since, 
     change_list_free(changes, count);
 }
 
-static void check_gone(struct change_log *log, uint64_t version)
+static void check_gone(struct change_log *log, uint64_t revision)
 {
     struct change *changes = (struct change *)1;
     size_t count = 99;
     uint64_t newest = 98;
-    assert_int_equal(change_log_since(log, version, &changes, &count, &newest), ERR_VERSION_GONE);
+    assert_int_equal(change_log_since(log, revision, &changes, &count, &newest), ERR_VERSION_GONE);
     assert_ptr_equal(changes, (struct change *)1); /* out-arguments are left alone */
     assert_int_equal(count, 99);
     assert_int_equal(newest, 98);
@@ -73,7 +73,7 @@ static void versions_grow_by_one_whatever_the_clock_says(void **state)
         struct moment now = at_ms(0);
         now.wall_ms += (uint64_t)jumps_ms[i];
         assert_int_equal(change_log_append(&log, instance, CHANGE_NEW, now), start + i + 1);
-        assert_int_equal(change_log_version(&log), start + i + 1);
+        assert_int_equal(change_log_revision(&log), start + i + 1);
     }
     instance_unref(instance);
     change_log_free(&log);
@@ -134,7 +134,7 @@ static void full_ring_drops_the_oldest(void **state)
         struct change_log log;
         uint64_t start = make_log(&log, CAPACITY, appended);
         unsigned kept = appended < CAPACITY ? appended : CAPACITY;
-        unsigned oldest = appended - kept; /* the version that is still good to ask with */
+        unsigned oldest = appended - kept; /* the revision that is still good to ask with */
         assert_int_equal(change_log_size(&log), kept);
         check_since(&log, start, oldest, appended);
         check_since(&log, start, oldest + 1, appended);
@@ -176,7 +176,7 @@ static void restart_with_a_later_clock_goes_on_above(void **state)
     uint64_t start = make_log(&log, CAPACITY, 900);
     change_log_free(&log);
     assert_int_equal(change_log_init(&log, CAPACITY, at_ms(1)), ERR_NONE);
-    assert_true(change_log_version(&log) > start + 900);
+    assert_true(change_log_revision(&log) > start + 900);
     check_gone(&log, start + 900);
     change_log_free(&log);
 }
@@ -212,10 +212,10 @@ static void *append_all(void *context)
     struct appender *appender = context;
     uint64_t last = 0;
     for (uint64_t i = 1; i <= APPENDS; i++) {
-        uint64_t version =
+        uint64_t revision =
             change_log_append(appender->log, appender->instance, CHANGE_NEW, (struct moment){0, i});
-        assert(version > last);
-        last = version;
+        assert(revision > last);
+        last = revision;
     }
     return NULL;
 }
@@ -238,21 +238,21 @@ static void *read_all(void *context)
     struct reader *reader = context;
     const uint64_t end = reader->start + (uint64_t)APPENDERS * APPENDS;
     uint64_t seen[APPENDERS] = {0};
-    uint64_t version = reader->start;
-    while (version < end) {
+    uint64_t revision = reader->start;
+    while (revision < end) {
         struct change *changes;
         size_t count;
         uint64_t newest;
-        enum error error = change_log_since(reader->log, version, &changes, &count, &newest);
+        enum error error = change_log_since(reader->log, revision, &changes, &count, &newest);
         if (error == ERR_VERSION_GONE) { /* too slow: start again from what is newest */
-            version = change_log_version(reader->log);
+            revision = change_log_revision(reader->log);
             memset(seen, 0, sizeof(seen));
             continue;
         }
-        assert(error == ERR_NONE && newest == version + count);
+        assert(error == ERR_NONE && newest == revision + count);
         follow(reader, changes, count, seen);
         change_list_free(changes, count);
-        version = newest;
+        revision = newest;
     }
     return NULL;
 }
@@ -279,7 +279,7 @@ static void readers_see_each_change_once_while_others_append(void **state)
         pthread_join(appenders[i].thread, NULL);
     for (int i = 0; i < READERS; i++)
         pthread_join(readers[i].thread, NULL);
-    assert_int_equal(change_log_version(&log), start + (uint64_t)APPENDERS * APPENDS);
+    assert_int_equal(change_log_revision(&log), start + (uint64_t)APPENDERS * APPENDS);
     assert_int_equal(change_log_size(&log), SMALL_RING);
     for (int i = 0; i < APPENDERS; i++)
         instance_unref(appenders[i].instance);
@@ -356,7 +356,7 @@ static void waker_is_called_once_for_what_is_awaited(void **state)
     append_one(&log);
     change_log_wake(&log);
     assert_int_equal(calls, 0); /* nobody awaits */
-    assert_true(change_log_await(&log, start + 1));
+    assert_true(change_log_arm_wakeup(&log, start + 1));
     change_log_wake(&log);
     assert_int_equal(calls, 0); /* nothing has come */
     append_one(&log);
@@ -378,13 +378,13 @@ static void what_is_there_already_is_not_awaited(void **state)
     uint64_t start = make_log(&log, CAPACITY, 2);
     log.wake = count_call;
     log.wake_context = &calls;
-    assert_false(change_log_await(&log, start));
-    assert_false(change_log_await(&log, start + 1));
+    assert_false(change_log_arm_wakeup(&log, start));
+    assert_false(change_log_arm_wakeup(&log, start + 1));
     append_one(&log);
     change_log_wake(&log);
     assert_int_equal(calls, 0);
-    assert_true(change_log_await(&log, start + 3));
-    assert_true(change_log_await(&log, start + 3)); /* asked again, it is the same */
+    assert_true(change_log_arm_wakeup(&log, start + 3));
+    assert_true(change_log_arm_wakeup(&log, start + 3)); /* asked again, it is the same */
     append_one(&log);
     change_log_wake(&log);
     assert_int_equal(calls, 1);
@@ -421,7 +421,7 @@ static void *append_and_wake(void *context)
     return NULL;
 }
 
-/* False when nobody rang for as long as a test has patience. */
+/* False when nobody rang for as long as a test has retention. */
 static bool sleep_until_rung(struct sleeper *sleeper, unsigned rings)
 {
     struct timespec deadline;
@@ -453,7 +453,7 @@ static void sleeper_is_woken_for_each_change(void **state)
         pthread_mutex_lock(&sleeper.lock);
         unsigned rings = sleeper.rings;
         pthread_mutex_unlock(&sleeper.lock);
-        if (change_log_await(&sleeper.log, seen))
+        if (change_log_arm_wakeup(&sleeper.log, seen))
             assert_true(sleep_until_rung(&sleeper, rings));
         size_t count;
         assert_int_equal(change_log_read(&sleeper.log, seen, changes, 65536, &count), ERR_NONE);

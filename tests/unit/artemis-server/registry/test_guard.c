@@ -18,9 +18,9 @@ static const struct guard_settings settings = {
     .window_ms = WINDOW_MS,
 };
 
-static bool judge(struct guard *guard, uint64_t ms, uint32_t leases, uint32_t silent)
+static bool judge(struct guard *guard, uint64_t ms, uint32_t leases, uint32_t expired)
 {
-    return guard_judge(guard, &settings, NOON + ms, leases, silent);
+    return guard_evaluate(guard, &settings, NOON + ms, leases, expired);
 }
 
 static void evict(struct guard *guard, uint64_t ms, uint32_t count)
@@ -58,7 +58,7 @@ static void scope_of_the_minimum_is_guarded(void **state)
     (void)state;
     struct guard guard = {0};
     assert_true(judge(&guard, 0, 50, 50));
-    check_state(&guard, GUARD_ON, 0, GUARD_MAX_MS);
+    check_state(&guard, GUARD_ENGAGED, 0, GUARD_MAX_MS);
     check_numbers(&guard, 0, 50);
 }
 
@@ -87,7 +87,7 @@ static void percentage_of_zero_turns_it_off(void **state)
     struct guard_settings off = settings;
     struct guard guard = {0};
     off.percent = 0;
-    assert_false(guard_judge(&guard, &off, NOON, 100000, 100000));
+    assert_false(guard_evaluate(&guard, &off, NOON, 100000, 100000));
     assert_int_equal(guard.state, GUARD_OFF);
 }
 
@@ -97,8 +97,8 @@ static void percentage_of_a_hundred_stops_at_the_first_silence(void **state)
     struct guard_settings strict = settings;
     struct guard guard = {0};
     strict.percent = 100;
-    assert_false(guard_judge(&guard, &strict, NOON, 100, 0));
-    assert_true(guard_judge(&guard, &strict, NOON, 100, 1));
+    assert_false(guard_evaluate(&guard, &strict, NOON, 100, 0));
+    assert_true(guard_evaluate(&guard, &strict, NOON, 100, 1));
 }
 
 static void huge_scope_does_not_overflow(void **state)
@@ -166,8 +166,8 @@ static void window_shorter_than_its_buckets_works(void **state)
     struct guard guard = {0};
     tiny.window_ms = 5;
     guard_count_evictions(&guard, &tiny, NOON, 30);
-    assert_true(guard_judge(&guard, &tiny, NOON, 50, 0));
-    assert_false(guard_judge(&guard, &tiny, NOON + GUARD_BUCKETS, 50, 0));
+    assert_true(guard_evaluate(&guard, &tiny, NOON, 50, 0));
+    assert_false(guard_evaluate(&guard, &tiny, NOON + GUARD_BUCKETS, 50, 0));
 }
 
 /* --- how it ends ------------------------------------------------------------------------------ */
@@ -178,7 +178,7 @@ static void recovered_share_ends_it(void **state)
     struct guard guard = {0};
     assert_true(judge(&guard, 0, 100, 60));
     assert_true(judge(&guard, 1000, 100, 16));
-    check_state(&guard, GUARD_ON, 0, GUARD_MAX_MS); /* since the first moment */
+    check_state(&guard, GUARD_ENGAGED, 0, GUARD_MAX_MS); /* since the first moment */
     assert_false(judge(&guard, 2000, 100, 15));
     check_state(&guard, GUARD_OFF, 2000, 0);
 }
@@ -189,7 +189,7 @@ static void scope_that_shrinks_below_the_minimum_stays_guarded(void **state)
     struct guard guard = {0};
     assert_true(judge(&guard, 0, 100, 60));
     assert_true(judge(&guard, 1000, 49, 49)); /* the others were unregistered */
-    assert_int_equal(guard.state, GUARD_ON);
+    assert_int_equal(guard.state, GUARD_ENGAGED);
     assert_false(judge(&guard, 2000, 49, 0)); /* and all came back */
     assert_int_equal(guard.state, GUARD_OFF);
 }
@@ -213,8 +213,8 @@ static void it_can_act_again_after_the_release(void **state)
     assert_true(judge(&guard, 0, 100, 60));
     guard_release(&guard, &settings, NOON + 500);
     assert_false(judge(&guard, 500 + WINDOW_MS - 1, 100, 60));
-    assert_true(judge(&guard, 500 + WINDOW_MS, 100, 60)); /* silent anew */
-    check_state(&guard, GUARD_ON, 500 + WINDOW_MS, 500 + WINDOW_MS + GUARD_MAX_MS);
+    assert_true(judge(&guard, 500 + WINDOW_MS, 100, 60)); /* expired anew */
+    check_state(&guard, GUARD_ENGAGED, 500 + WINDOW_MS, 500 + WINDOW_MS + GUARD_MAX_MS);
 }
 
 static void release_ends_with_the_window_when_all_is_well(void **state)
@@ -236,7 +236,7 @@ static void operator_releases_in_advance(void **state)
     assert_int_equal(guard.state, GUARD_RELEASED);
 }
 
-/* What was held is looked at again within a second of the release, and goes then. A window after
+/* What was guarded is looked at again within a second of the release, and goes then. A window after
  * the release a single lease ends, as leases do: the guard must not mistake it for the rest, at
  * whatever place in a bucket the release came. */
 static void released_guard_does_not_close_again_over_the_same_dead(void **state)

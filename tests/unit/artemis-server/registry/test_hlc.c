@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves of the clock of versions: a stamp is given once and is above all that were heard of, the
- * wall clock matters only at the start, and it catches up with others but is never set back.
+ * Proves of the clock of versions: a stamp is given once and is above all that were observed of,
+ * the wall clock matters only at the start, and it catches up with others but is never set back.
  */
 #include "artemis-server/registry/hlc.h"
 
@@ -73,9 +73,9 @@ static void heard_stamp_is_gone_beyond(void **state)
 {
     (void)state;
     struct hlc made = started();
-    uint64_t heard = ((WALL_MS + 50) << 16) + 7;
-    hlc_observe_stamp(&made, heard, after_ms(0));
-    assert_true(hlc_next(&made, after_ms(0)) == heard + 1);
+    uint64_t observed = ((WALL_MS + 50) << 16) + 7;
+    hlc_observe_stamp(&made, observed, after_ms(0));
+    assert_true(hlc_next(&made, after_ms(0)) == observed + 1);
     assert_true(hlc_ms(&made, after_ms(0)) == WALL_MS + 50); /* and the time with it */
     assert_true(hlc_ms(&made, after_ms(10)) == WALL_MS + 60);
 }

@@ -30,9 +30,9 @@ static void start(uint64_t now_ms, uint32_t leases)
 {
     assert_true(leases <= LEASES_MAX);
     memset(&rig, 0, sizeof(rig));
-    slab_init(&rig.slab, sizeof(struct lease));
+    slab_init(&rig.slab, sizeof(struct wheel_timer));
     for (uint32_t i = 0; i < leases; i++)
-        assert_int_equal(slab_take(&rig.slab, &rig.count), ERR_NONE);
+        assert_int_equal(slab_alloc(&rig.slab, &rig.count), ERR_NONE);
     lease_wheel_init(&rig.wheel, &rig.slab, now_ms);
     rig.now_ms = now_ms;
 }
@@ -42,7 +42,7 @@ static void stop(void)
     slab_free(&rig.slab);
 }
 
-static struct lease *lease_at(uint32_t number)
+static struct wheel_timer *lease_at(uint32_t number)
 {
     return slab_at(&rig.slab, number);
 }
@@ -98,8 +98,8 @@ static int by_time(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* Arms a lease for each deadline, then looks just before and just after each of them. Nothing
- * moves, so what comes up at all must be due: no excuse by arming again. */
+/* Arms a lease for each deadline, then cleanup_wheel just before and just after each of them.
+ * Nothing moves, so what comes up at all must be due: no excuse by arming again. */
 static void check_each_comes_up_in_time(uint64_t start_ms, uint64_t *deadlines, uint32_t count)
 {
     start(start_ms, count);
@@ -109,10 +109,10 @@ static void check_each_comes_up_in_time(uint64_t start_ms, uint64_t *deadlines, 
     uint32_t out = 0;
     for (uint32_t i = 0; i < count; i++) {
         uint64_t around[] = {deadlines[i] - 1, deadlines[i] + WHEEL_TICK_MS - 1};
-        for (size_t look = 0; look < COUNT(around); look++) {
+        for (size_t cleanup = 0; cleanup < COUNT(around); cleanup++) {
             unsigned budget = UINT32_MAX;
             uint32_t number;
-            rig.now_ms = around[look] > rig.now_ms ? around[look] : rig.now_ms;
+            rig.now_ms = around[cleanup] > rig.now_ms ? around[cleanup] : rig.now_ms;
             while ((number = lease_wheel_next(&rig.wheel, rig.now_ms, &budget))) {
                 if (lease_at(number)->deadline_ms > rig.now_ms)
                     fail_msg("started at %llu: a lease of %llu comes up at %llu",
@@ -296,13 +296,13 @@ static void due_list_gives_back_what_was_added_and_lets_go_of_the_disarmed(void 
 {
     (void)state;
     start(0, 5);
-    assert_int_equal(lease_wheel_take_due(&rig.wheel), 0);
+    assert_int_equal(lease_wheel_pop_due(&rig.wheel), 0);
     for (uint32_t i = 1; i <= 5; i++)
         lease_wheel_add_due(&rig.wheel, i);
     lease_wheel_disarm(&rig.wheel, 5);
     lease_wheel_disarm(&rig.wheel, 3);
     unsigned seen = 0;
-    for (uint32_t number; (number = lease_wheel_take_due(&rig.wheel));)
+    for (uint32_t number; (number = lease_wheel_pop_due(&rig.wheel));)
         seen |= 1u << number;
     assert_int_equal(seen, 1u << 1 | 1u << 2 | 1u << 4);
     lease_wheel_arm(&rig.wheel, 3, 50); /* unlinked: it can be armed again */
@@ -402,7 +402,7 @@ static void random_operation(void)
         if (random_below(&random_seed, 2) == 0)
             lease_wheel_disarm(&rig.wheel, number);
         else
-            number = lease_wheel_take_due(&rig.wheel);
+            number = lease_wheel_pop_due(&rig.wheel);
         assert_int_equal(rig.state[number], DUE);
         rig.state[number] = IDLE;
         break;

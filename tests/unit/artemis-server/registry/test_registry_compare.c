@@ -50,7 +50,7 @@ static void digests_are_equal_for_the_same_words(void **state)
     for (uint64_t i = 1; i < 200; i++) {
         char id[16];
         snprintf(id, sizeof(id), "i%u", (unsigned)i);
-        say_to_both((struct word){.id = id, .stamp = i, .origin = i % 2 ? "x" : "y"});
+        say_to_both((struct word){.id = id, .stamp = i, .node = i % 2 ? "x" : "y"});
     }
     assert_true(same_digests(node, other));
 }
@@ -66,8 +66,8 @@ static void digests_differ_by_the_stamp(void **state)
 static void digests_differ_by_the_origin(void **state)
 {
     (void)state;
-    say_registered(node, (struct word){.stamp = 1, .origin = "x"}, at_ms(0));
-    say_registered(other, (struct word){.stamp = 1, .origin = "y"}, at_ms(0));
+    say_registered(node, (struct word){.stamp = 1, .node = "x"}, at_ms(0));
+    say_registered(other, (struct word){.stamp = 1, .node = "y"}, at_ms(0));
     assert_false(same_digests(node, other));
 }
 
@@ -129,7 +129,7 @@ static void list_has_what_is_in_the_buckets_and_nothing_else(void **state)
     (void)state;
     enum { KEYS = 9000 };
     struct bucket_set set = {0};
-    struct peer_state *states = NULL;
+    struct key_state *states = NULL;
     size_t count = 0;
     put_many(node, "s", 0, KEYS, at_ms(0));
     for (uint32_t bucket = 0; bucket < DIGEST_BUCKETS; bucket += 3)
@@ -145,7 +145,7 @@ static void list_has_what_is_in_the_buckets_and_nothing_else(void **state)
     assert_int_equal(count, expected);
     for (size_t i = 0; i < count; i++) {
         assert_int_equal(registry_bucket(instance_packed_key(states[i].instance)) % 3, 0);
-        peer_state_drop(&states[i]);
+        key_state_unref(&states[i]);
     }
     free(states);
 }
@@ -166,7 +166,7 @@ static void list_of_no_buckets_is_empty(void **state)
 {
     (void)state;
     const struct bucket_set none = {0};
-    struct peer_state *states = NULL;
+    struct key_state *states = NULL;
     size_t count = 1;
     put(node, "s", "a", at_ms(0));
     assert_int_equal(registry_list_buckets(node, &none, &states, &count), ERR_NONE);
@@ -181,7 +181,7 @@ static void list_without_memory_leaves_nothing_and_a_retry_works(void **state)
     memset(&all, 0xff, sizeof(all));
     put_many(node, "s", 0, 3000, at_ms(0));
     for (long n = 1;; n++) {
-        struct peer_state *states = NULL;
+        struct key_state *states = NULL;
         size_t count = 0;
         long live = failing_malloc_live();
         failing_malloc_after(n);
@@ -192,7 +192,7 @@ static void list_without_memory_leaves_nothing_and_a_retry_works(void **state)
             assert_int_equal(error, ERR_NONE);
             assert_int_equal(count, 3000);
             for (size_t i = 0; i < count; i++)
-                peer_state_drop(&states[i]);
+                key_state_unref(&states[i]);
             free(states);
             assert_true(n > 3);
             return;
@@ -223,7 +223,7 @@ static void fill(void)
     }
 }
 
-static void note(struct walked *walked, struct slice id, const struct peer_state *state)
+static void note(struct walked *walked, struct slice id, const struct key_state *state)
 {
     unsigned service, number;
     struct slice name = instance_text(state->instance, FIELD_INSTANCE);
@@ -247,13 +247,13 @@ static void walk(struct walked *walked, void (*meanwhile)(unsigned step))
     char id_room[ID_BYTES_MAX];
     *walked = (struct walked){0};
     for (unsigned step = 0;; step++) {
-        struct peer_state *states = NULL;
+        struct key_state *states = NULL;
         struct slice id;
         size_t count = 0;
         assert_int_equal(registry_walk(node, &cursor, id_room, &id, &states, &count), ERR_NONE);
         for (size_t i = 0; i < count; i++) {
             note(walked, id, &states[i]);
-            peer_state_drop(&states[i]);
+            key_state_unref(&states[i]);
         }
         free(states);
         if (count == 0)
@@ -262,7 +262,7 @@ static void walk(struct walked *walked, void (*meanwhile)(unsigned step))
             meanwhile(step);
         registry_validate(node);
     }
-    struct peer_state *states = NULL;
+    struct key_state *states = NULL;
     struct slice id;
     size_t count = 1;
     assert_int_equal(registry_walk(node, &cursor, id_room, &id, &states, &count), ERR_NONE);
@@ -311,8 +311,7 @@ static void disturb(unsigned step)
     snprintf(service, sizeof(service), "new%u", step);
     put_many(node, service, 0, 2, at_ms(step));
     if (step % 10 == 0)
-        registry_housekeep(node,
-                           at_ms(100000 + step)); /* emptied services go, numbers are reused */
+        registry_cleanup(node, at_ms(100000 + step)); /* emptied services go, numbers are reused */
 }
 
 static void walk_shows_what_stays_once_whatever_else_changes(void **state)
@@ -338,7 +337,7 @@ static void walk_without_memory_goes_on_where_it_was(void **state)
     say_unregistered(node, (struct word){.stamp = 1}, at_ms(0));
     walked = (struct walked){0};
     for (bool fail = true;; fail = !fail) {
-        struct peer_state *states = NULL;
+        struct key_state *states = NULL;
         struct slice id;
         size_t count = 0;
         failing_malloc_after(fail ? 1 : -1);
@@ -352,7 +351,7 @@ static void walk_without_memory_goes_on_where_it_was(void **state)
         }
         for (size_t i = 0; i < count; i++) {
             note(&walked, id, &states[i]);
-            peer_state_drop(&states[i]);
+            key_state_unref(&states[i]);
         }
         free(states);
         if (count == 0)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The changes since a version: their grouping and order, and when they are gone.
+ * The changes since a revision: their grouping and order, and when they are gone.
  */
 #include "artemis-server/registry/registry.h"
 
@@ -20,7 +20,7 @@ static int set_up(void **state)
 {
     (void)state;
     registry = make_registry_with(short_log());
-    start = registry_version(registry);
+    start = registry_revision(registry);
     return 0;
 }
 
@@ -31,7 +31,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* The delta as "service: type id, type id; service: ..." in the order of the answer. */
+/* The delta as "service: type id, type id; service: ..." in the order of the response. */
 static void check_delta(uint64_t since, const char *expected)
 {
     struct text text = {0};
@@ -53,7 +53,7 @@ static void check_delta(uint64_t since, const char *expected)
     }
     assert_string_equal(text_string(&text), expected);
     assert_int_equal(json_integer_value(json_object_get(root, "version")),
-                     registry_version(registry));
+                     registry_revision(registry));
     text_free(&text);
     json_decref(root);
 }
@@ -137,7 +137,7 @@ static void delta_of_a_service_that_was_cleaned_up_still_tells_of_it(void **stat
     (void)state;
     put(registry, "s", "a", at_ms(0));
     take_out(registry, "s", "a", at_ms(0));
-    registry_housekeep(registry, at_ms(600000));
+    registry_cleanup(registry, at_ms(600000));
     check_delta(start, "s: new a, delete a");
 }
 
@@ -189,15 +189,15 @@ static void delta_since_before_the_restart_is_gone(void **state)
 {
     (void)state;
     put_many(registry, "s", 0, 5, at_ms(0));
-    uint64_t before = registry_version(registry);
+    uint64_t before = registry_revision(registry);
     struct registry_options options = short_log();
     registry_free(registry);
     registry = NULL;
     assert_int_equal(registry_create(&options, at_ms(5000), &registry), ERR_NONE);
-    assert_true(registry_version(registry) > before);
+    assert_true(registry_revision(registry) > before);
     check_gone(before);
     put(registry, "s", "a", at_ms(5000));
-    assert_true(version_of(registry, "s", at_ms(5000)) > before);
+    assert_true(revision_of(registry, "s", at_ms(5000)) > before);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The answer for one service: what it says in each dialect, when it is the same answer as before,
- * and how long it is kept.
+ * The response for one service: what it says in each dialect, when it is the same response as
+ * before, and how long it is kept.
  */
 #include "artemis-server/registry/registry.h"
 
@@ -25,20 +25,20 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* Compares with JSON in which single quotes stand for double ones, and V for the version. */
-static void check_body(struct cached_response *answer, const char *expected)
+/* Compares with JSON in which single quotes stand for double ones, and V for the revision. */
+static void check_body(struct cached_response *response, const char *expected)
 {
     struct text json = {0};
     for (const char *c = expected; *c; c++) {
         if (*c == 'V')
-            text_append_u64(&json, answer->version);
+            text_append_u64(&json, response->revision);
         else
             text_append_char(&json, *c == '\'' ? '"' : *c);
     }
-    assert_int_equal(answer->body.size, json.size);
-    assert_memory_equal(answer->body.data, json.data, json.size);
+    assert_int_equal(response->body.size, json.size);
+    assert_memory_equal(response->body.data, json.data, json.size);
     text_free(&json);
-    cached_response_unref(answer);
+    cached_response_unref(response);
 }
 
 /* --- what it says --- */
@@ -87,22 +87,22 @@ static void etag_is_the_version_of_the_service(void **state)
     char etag[32];
     put(registry, "s", "a", at_ms(0));
     put(registry, "t", "a", at_ms(0));
-    struct cached_response *answer = ask(registry, "s", at_ms(0));
-    assert_int_equal(answer->version, registry_version(registry) - 1);
-    snprintf(etag, sizeof(etag), "\"%llu\"", (unsigned long long)answer->version);
-    assert_string_equal(answer->etag, etag);
-    cached_response_unref(answer);
+    struct cached_response *response = ask(registry, "s", at_ms(0));
+    assert_int_equal(response->revision, registry_revision(registry) - 1);
+    snprintf(etag, sizeof(etag), "\"%llu\"", (unsigned long long)response->revision);
+    assert_string_equal(response->etag, etag);
+    cached_response_unref(response);
 }
 
 static void unknown_service_is_not_found(void **state)
 {
     (void)state;
-    struct cached_response *answer = (struct cached_response *)1;
+    struct cached_response *response = (struct cached_response *)1;
     put(registry, "s", "a", at_ms(0));
     assert_int_equal(
-        registry_service(registry, SLICE("t"), DIALECT_SNAKE, false, at_ms(0), &answer),
+        registry_service(registry, SLICE("t"), DIALECT_SNAKE, false, at_ms(0), &response),
         ERR_SERVICE_NOT_FOUND);
-    assert_ptr_equal(answer, (struct cached_response *)1);
+    assert_ptr_equal(response, (struct cached_response *)1);
 }
 
 static void only_what_is_up_is_shown_unless_all_is_asked_for(void **state)
@@ -137,17 +137,17 @@ static void service_with_none_up_has_an_empty_list(void **state)
 static void emptied_service_is_known_until_the_cleanup_and_unknown_after(void **state)
 {
     (void)state;
-    struct cached_response *answer = NULL;
+    struct cached_response *response = NULL;
     put(registry, "s", "a", at_ms(0));
     take_out(registry, "s", "a", at_ms(1000));
-    registry_housekeep(registry, at_ms(1000 + 60000 - 1));
+    registry_cleanup(registry, at_ms(1000 + 60000 - 1));
     json_t *root = read_answer(ask(registry, "s", at_ms(1000 + 60000 - 1)));
     assert_true(json_is_array(instances_of(root)));
     assert_int_equal(json_array_size(instances_of(root)), 0);
     json_decref(root);
-    registry_housekeep(registry, at_ms(1000 + 60000 + TICK_MS));
+    registry_cleanup(registry, at_ms(1000 + 60000 + TICK_MS));
     assert_int_equal(
-        registry_service(registry, SLICE("s"), DIALECT_SNAKE, false, at_ms(61000), &answer),
+        registry_service(registry, SLICE("s"), DIALECT_SNAKE, false, at_ms(61000), &response),
         ERR_SERVICE_NOT_FOUND);
     assert_int_equal(stats_of(registry).services, 0);
 }
@@ -157,13 +157,13 @@ static void service_that_comes_back_after_the_cleanup_has_a_later_version(void *
     (void)state;
     put(registry, "s", "a", at_ms(0));
     take_out(registry, "s", "a", at_ms(0));
-    uint64_t before = version_of(registry, "s", at_ms(0));
-    registry_housekeep(registry, at_ms(60000 + TICK_MS));
+    uint64_t before = revision_of(registry, "s", at_ms(0));
+    registry_cleanup(registry, at_ms(60000 + TICK_MS));
     put(registry, "s", "a", at_ms(60000));
-    assert_true(version_of(registry, "s", at_ms(60000)) > before);
+    assert_true(revision_of(registry, "s", at_ms(60000)) > before);
 }
 
-/* --- when it is the same answer --- */
+/* --- when it is the same response --- */
 
 static void answer_is_the_same_until_its_service_changes(void **state)
 {
@@ -176,11 +176,11 @@ static void answer_is_the_same_until_its_service_changes(void **state)
     put(registry, "s", "a", at_ms(2)); /* the same content */
     struct cached_response *third = ask(registry, "s", at_ms(3));
     assert_ptr_equal(first, third);
-    assert_int_equal(stats_of(registry).answers_built, 1);
+    assert_int_equal(stats_of(registry).responses_built, 1);
     put(registry, "s", "b", at_ms(4));
     struct cached_response *fourth = ask(registry, "s", at_ms(4));
     assert_ptr_not_equal(first, fourth);
-    assert_true(fourth->version > first->version);
+    assert_true(fourth->revision > first->revision);
     cached_response_unref(first);
     cached_response_unref(second);
     cached_response_unref(third);
@@ -205,39 +205,39 @@ static void each_kind_of_change_makes_a_new_answer(void **state)
         json_t *root = read_answer(ask(registry, "s", at_ms(0)));
         assert_int_equal(json_array_size(instances_of(root)), expected[change]);
         json_decref(root);
-        assert_int_equal(stats_of(registry).answers_built, change + 1);
+        assert_int_equal(stats_of(registry).responses_built, change + 1);
     }
 }
 
 static void each_dialect_and_filter_has_its_own_answer(void **state)
 {
     (void)state;
-    struct cached_response *answers[DIALECT_COUNT * 2];
+    struct cached_response *responses[DIALECT_COUNT * 2];
     put(registry, "s", "a", at_ms(0));
     for (int i = 0; i < DIALECT_COUNT * 2; i++)
-        answers[i] = ask_for(registry, "s", (enum dialect)(i / 2), i % 2, at_ms(0));
-    assert_int_equal(stats_of(registry).answers, DIALECT_COUNT * 2);
+        responses[i] = ask_for(registry, "s", (enum dialect)(i / 2), i % 2, at_ms(0));
+    assert_int_equal(stats_of(registry).cached_responses, DIALECT_COUNT * 2);
     for (int i = 0; i < DIALECT_COUNT * 2; i++) {
         struct cached_response *again =
             ask_for(registry, "s", (enum dialect)(i / 2), i % 2, at_ms(0));
-        assert_ptr_equal(answers[i], again);
+        assert_ptr_equal(responses[i], again);
         for (int j = 0; j < i; j++)
-            assert_ptr_not_equal(answers[i], answers[j]);
+            assert_ptr_not_equal(responses[i], responses[j]);
         cached_response_unref(again);
     }
     for (int i = 0; i < DIALECT_COUNT * 2; i++)
-        cached_response_unref(answers[i]);
+        cached_response_unref(responses[i]);
 }
 
 static void answer_in_use_survives_change_and_registry(void **state)
 {
     (void)state;
     put(registry, "s", "a", at_ms(0));
-    struct cached_response *answer = ask(registry, "s", at_ms(0));
+    struct cached_response *response = ask(registry, "s", at_ms(0));
     take_out(registry, "s", "a", at_ms(1));
-    registry_housekeep(registry, at_ms(10000000));
+    registry_cleanup(registry, at_ms(10000000));
     registry_free(registry);
-    json_t *root = read_answer(answer);
+    json_t *root = read_answer(response);
     assert_int_equal(json_array_size(instances_of(root)), 1);
     json_decref(root);
     registry = make_registry();
@@ -253,9 +253,9 @@ static void without_cache_each_answer_is_made_anew(void **state)
     struct cached_response *first = ask(plain, "s", at_ms(0));
     struct cached_response *second = ask(plain, "s", at_ms(0));
     assert_ptr_not_equal(first, second);
-    assert_int_equal(first->version, second->version);
-    assert_int_equal(stats_of(plain).answers, 0);
-    assert_int_equal(stats_of(plain).answers_built, 2);
+    assert_int_equal(first->revision, second->revision);
+    assert_int_equal(stats_of(plain).cached_responses, 0);
+    assert_int_equal(stats_of(plain).responses_built, 2);
     cached_response_unref(first);
     cached_response_unref(second);
     registry_free(plain);
@@ -268,23 +268,23 @@ static void unused_answer_is_freed_and_used_one_is_kept(void **state)
     put(registry, "t", "a", at_ms(0));
     cached_response_unref(ask(registry, "s", at_ms(0)));
     cached_response_unref(ask(registry, "t", at_ms(0)));
-    assert_int_equal(stats_of(registry).answers, 2);
+    assert_int_equal(stats_of(registry).cached_responses, 2);
     cached_response_unref(ask(registry, "t", at_ms(200000))); /* from the cache */
-    registry_housekeep(registry, at_ms(299999));
-    assert_int_equal(stats_of(registry).answers, 2);
-    registry_housekeep(registry, at_ms(300000 + TICK_MS));
-    assert_int_equal(stats_of(registry).answers, 1);
-    registry_housekeep(registry, at_ms(499999));
-    assert_int_equal(stats_of(registry).answers, 1);
-    registry_housekeep(registry, at_ms(500000 + TICK_MS));
-    assert_int_equal(stats_of(registry).answers, 0);
+    registry_cleanup(registry, at_ms(299999));
+    assert_int_equal(stats_of(registry).cached_responses, 2);
+    registry_cleanup(registry, at_ms(300000 + TICK_MS));
+    assert_int_equal(stats_of(registry).cached_responses, 1);
+    registry_cleanup(registry, at_ms(499999));
+    assert_int_equal(stats_of(registry).cached_responses, 1);
+    registry_cleanup(registry, at_ms(500000 + TICK_MS));
+    assert_int_equal(stats_of(registry).cached_responses, 0);
     assert_int_equal(shown(registry, "s", at_ms(500000)), 1);
 }
 
-/* Cached answers take so much already that this is left for those of single services. */
+/* Cached responses take so much already that this is left for those of single services. */
 static void leave_bytes(size_t bytes)
 {
-    registry->service_answers.spent_bytes = SERVICE_ANSWERS_BYTES_MAX - bytes;
+    registry->service_responses.used_bytes = SERVICE_RESPONSES_BYTES_MAX - bytes;
 }
 
 static void answer_beyond_the_limit_is_served_but_not_kept(void **state)
@@ -293,18 +293,18 @@ static void answer_beyond_the_limit_is_served_but_not_kept(void **state)
     put(registry, "s", "a", at_ms(0));
     put(registry, "t", "a", at_ms(0));
     struct cached_response *first = ask(registry, "s", at_ms(0));
-    const size_t bytes = stats_of(registry).answer_bytes;
+    const size_t bytes = stats_of(registry).cached_response_bytes;
     assert_int_equal(bytes, sizeof(*first) + first->body.size);
     leave_bytes(bytes - 1); /* "t" takes as much as "s" */
     struct cached_response *second = ask(registry, "t", at_ms(0));
     assert_int_equal(second->body.size, first->body.size);
     assert_int_equal(second->refs, 1);
-    assert_int_equal(stats_of(registry).answers, 1);
+    assert_int_equal(stats_of(registry).cached_responses, 1);
     take_out(registry, "s", "a", at_ms(1)); /* makes room */
     cached_response_unref(ask(registry, "t", at_ms(1)));
-    assert_int_equal(stats_of(registry).answers, 1);
-    registry->service_answers.spent_bytes -= SERVICE_ANSWERS_BYTES_MAX - 2 * bytes + 1;
-    assert_int_equal(stats_of(registry).answer_bytes, bytes);
+    assert_int_equal(stats_of(registry).cached_responses, 1);
+    registry->service_responses.used_bytes -= SERVICE_RESPONSES_BYTES_MAX - 2 * bytes + 1;
+    assert_int_equal(stats_of(registry).cached_response_bytes, bytes);
     cached_response_unref(first);
     cached_response_unref(second);
 }
@@ -314,22 +314,22 @@ static void bytes_of_answers_count_their_gzip_and_go_with_them(void **state)
     (void)state;
     struct slice zipped;
     put_many(registry, "s", 0, 50, at_ms(0));
-    struct cached_response *answer = ask(registry, "s", at_ms(0));
-    const size_t plain = stats_of(registry).answer_bytes;
-    assert_int_equal(cached_response_gzip(answer, &zipped), ERR_NONE);
-    assert_true(stats_of(registry).answer_bytes >= plain + zipped.size);
+    struct cached_response *response = ask(registry, "s", at_ms(0));
+    const size_t plain = stats_of(registry).cached_response_bytes;
+    assert_int_equal(cached_response_gzip(response, &zipped), ERR_NONE);
+    assert_true(stats_of(registry).cached_response_bytes >= plain + zipped.size);
     put(registry, "s", "i0", at_ms(1)); /* a renewal */
-    assert_true(stats_of(registry).answer_bytes >= plain + zipped.size);
+    assert_true(stats_of(registry).cached_response_bytes >= plain + zipped.size);
     put(registry, "s", "more", at_ms(1));
-    assert_int_equal(stats_of(registry).answer_bytes, 0);
-    cached_response_unref(answer);
+    assert_int_equal(stats_of(registry).cached_response_bytes, 0);
+    cached_response_unref(response);
     cached_response_unref(ask(registry, "s", at_ms(1)));
-    assert_true(stats_of(registry).answer_bytes > 0);
-    registry_housekeep(registry, at_ms(300001 + TICK_MS));
-    assert_int_equal(stats_of(registry).answer_bytes, 0);
+    assert_true(stats_of(registry).cached_response_bytes > 0);
+    registry_cleanup(registry, at_ms(300001 + TICK_MS));
+    assert_int_equal(stats_of(registry).cached_response_bytes, 0);
 }
 
-/* --- as a part of another answer --- */
+/* --- as a part of another response --- */
 
 static void written_service_is_that_of_its_answer(void **state)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The mass-expiry guard through the registry: what is held, what it means to be held, and each way
- * in which it ends. Service "big" has 100 leases that fall silent together; where only its own
- * guard shall act, service "calm" has 2,000 that are always renewed, so the node sees no trouble.
+ * The mass-expiry guard through the registry: what is guarded, what it means to be guarded, and
+ * each way in which it ends. Service "big" has 100 leases that fall expired together; where only
+ * its own guard shall act, service "calm" has 2,000 that are always renewed, so the node sees no
+ * trouble.
  */
 #include "artemis-server/registry/registry.h"
 
@@ -39,7 +40,7 @@ static void run(uint64_t from, uint64_t to, bool calm)
     registry_expire(registry, at_ms(to));
 }
 
-/* "big" has just fallen silent, and its guard is on. */
+/* "big" has just fallen expired, and its guard is on. */
 static void start_trouble(bool calm)
 {
     put_many(registry, "big", 0, BIG, at_ms(0));
@@ -57,17 +58,17 @@ struct guards_seen {
     unsigned count;
     char ids[64];
     struct guard guard;
-    uint32_t held;
+    uint32_t guarded;
 };
 
-static void see_guard(void *context, struct slice id, const struct guard *guard, uint32_t held)
+static void see_guard(void *context, struct slice id, const struct guard *guard, uint32_t guarded)
 {
     struct guards_seen *seen = context;
     seen->count++;
     strncat(seen->ids, id.data, id.size);
     seen->guard = *guard;
-    seen->held = held;
-    stats_of(registry); /* no lock is held here */
+    seen->guarded = guarded;
+    stats_of(registry); /* no lock is guarded here */
 }
 
 static struct guards_seen guards_at(uint64_t ms)
@@ -77,11 +78,11 @@ static struct guards_seen guards_at(uint64_t ms)
     return seen;
 }
 
-static void count_guard(void *context, struct slice id, const struct guard *guard, uint32_t held)
+static void count_guard(void *context, struct slice id, const struct guard *guard, uint32_t guarded)
 {
     (void)id;
     (void)guard;
-    *(unsigned *)context += held == 1;
+    *(unsigned *)context += guarded == 1;
 }
 
 static unsigned count_guards(uint64_t ms)
@@ -96,15 +97,15 @@ static unsigned count_guards(uint64_t ms)
 static void silent_majority_of_a_service_is_held(void **state)
 {
     (void)state;
-    uint64_t version;
+    uint64_t revision;
     put_many(registry, "calm", 0, CALM, at_ms(0));
     put_many(registry, "big", 0, BIG, at_ms(0));
-    version = registry_version(registry);
+    revision = registry_revision(registry);
     run(TICK_MS, ENDED_MS, true);
     assert_int_equal(shown(registry, "big", at_ms(ENDED_MS)), BIG);
-    assert_int_equal(registry_version(registry), version);
+    assert_int_equal(registry_revision(registry), revision);
     struct registry_stats stats = stats_of(registry);
-    assert_int_equal(stats.held, BIG);
+    assert_int_equal(stats.guarded, BIG);
     assert_int_equal(stats.guarded_services, 1);
     assert_int_equal(stats.expired, 0);
     assert_int_equal(stats.node_guard.state, GUARD_OFF);
@@ -117,8 +118,8 @@ static void guard_tells_its_numbers(void **state)
     struct guards_seen seen = guards_at(ENDED_MS);
     assert_int_equal(seen.count, 1);
     assert_string_equal(seen.ids, "big");
-    assert_int_equal(seen.held, BIG);
-    assert_int_equal(seen.guard.state, GUARD_ON);
+    assert_int_equal(seen.guarded, BIG);
+    assert_int_equal(seen.guard.state, GUARD_ENGAGED);
     assert_int_equal(seen.guard.renewed, 0);
     assert_int_equal(seen.guard.expected, BIG);
     assert_in_range(seen.guard.since_ms, START_MONO_MS + TTL_MS, START_MONO_MS + ENDED_MS);
@@ -127,8 +128,8 @@ static void guard_tells_its_numbers(void **state)
     assert_int_equal(node_guard().renewed, CALM);
 }
 
-/* A dead service that is a fifth of the node is held by its own guard; that must not keep the dead
- * of the services that are well. */
+/* A dead service that is a fifth of the node is guarded by its own guard; that must not keep the
+ * dead of the services that are well. */
 static void guarded_service_is_not_the_trouble_of_the_node(void **state)
 {
     (void)state;
@@ -151,7 +152,7 @@ static void silent_few_are_evicted_at_once(void **state)
     put_many(registry, "big", 85, BIG, at_ms(0));
     run(TICK_MS, ENDED_MS, false);
     assert_int_equal(shown(registry, "big", at_ms(ENDED_MS)), 85);
-    assert_int_equal(stats_of(registry).held, 0);
+    assert_int_equal(stats_of(registry).guarded, 0);
 }
 
 /* One every 100 ms: each alone is nothing, but the sixteenth of a hundred is too many. */
@@ -163,7 +164,7 @@ static void slow_death_of_a_service_adds_up(void **state)
         put_many(registry, "big", i, i + 1, at_ms(i * 100));
     run(TICK_MS, TTL_MS + BIG * 100 + TICK_MS, true);
     assert_int_equal(shown(registry, "big", at_ms(0)), 85);
-    assert_int_equal(stats_of(registry).held, 85);
+    assert_int_equal(stats_of(registry).guarded, 85);
     assert_int_equal(node_guard().state, GUARD_OFF);
 }
 
@@ -177,8 +178,8 @@ static void slow_death_of_many_small_services_adds_up(void **state)
     }
     run(TICK_MS, TTL_MS + 100 * 100 + TICK_MS, false);
     assert_int_equal(stats_of(registry).instances, 85);
-    assert_int_equal(stats_of(registry).held, 85);
-    assert_int_equal(node_guard().state, GUARD_ON);
+    assert_int_equal(stats_of(registry).guarded, 85);
+    assert_int_equal(node_guard().state, GUARD_ENGAGED);
 }
 
 static void service_below_the_minimum_is_evicted_at_once(void **state)
@@ -211,9 +212,9 @@ static void guard_of_the_node_holds_small_services_too(void **state)
     }
     run(TICK_MS, ENDED_MS, false);
     assert_int_equal(stats_of(registry).instances, 100);
-    assert_int_equal(stats_of(registry).held, 100);
+    assert_int_equal(stats_of(registry).guarded, 100);
     assert_int_equal(stats_of(registry).guarded_services, 0);
-    assert_int_equal(node_guard().state, GUARD_ON);
+    assert_int_equal(node_guard().state, GUARD_ENGAGED);
     assert_int_equal(node_guard().expected, 100);
     assert_int_equal(node_guard().renewed, 0);
 }
@@ -230,28 +231,28 @@ static void guard_turned_off_holds_nothing(void **state)
     registry_free(bold);
 }
 
-/* --- what is held --- */
+/* --- what is guarded --- */
 
 static void held_instance_can_be_renewed(void **state)
 {
     (void)state;
     start_trouble(true);
     assert_int_equal(renew(registry, "big", "i7", at_ms(ENDED_MS + 1)), ERR_NONE);
-    assert_int_equal(stats_of(registry).held, BIG - 1);
+    assert_int_equal(stats_of(registry).guarded, BIG - 1);
     assert_int_equal(renew(registry, "big", "i7", at_ms(ENDED_MS + 2)), ERR_NONE);
-    assert_int_equal(stats_of(registry).held, BIG - 1);
+    assert_int_equal(stats_of(registry).guarded, BIG - 1);
 }
 
 static void held_instance_can_be_registered_again(void **state)
 {
     (void)state;
     start_trouble(true);
-    uint64_t version = version_of(registry, "big", at_ms(ENDED_MS));
+    uint64_t revision = revision_of(registry, "big", at_ms(ENDED_MS));
     put(registry, "big", "i7", at_ms(ENDED_MS));
-    assert_int_equal(version_of(registry, "big", at_ms(ENDED_MS)), version);
+    assert_int_equal(revision_of(registry, "big", at_ms(ENDED_MS)), revision);
     put_as(registry, (struct brief){.service = "big", .id = "i8", .port = 1}, at_ms(ENDED_MS));
-    assert_true(version_of(registry, "big", at_ms(ENDED_MS)) > version);
-    assert_int_equal(stats_of(registry).held, BIG - 2);
+    assert_true(revision_of(registry, "big", at_ms(ENDED_MS)) > revision);
+    assert_int_equal(stats_of(registry).guarded, BIG - 2);
 }
 
 static void held_instance_can_be_unregistered(void **state)
@@ -260,25 +261,25 @@ static void held_instance_can_be_unregistered(void **state)
     start_trouble(true);
     take_out(registry, "big", "i7", at_ms(ENDED_MS));
     assert_false(is_shown(registry, "big", "i7", at_ms(ENDED_MS)));
-    assert_int_equal(stats_of(registry).held, BIG - 1);
+    assert_int_equal(stats_of(registry).guarded, BIG - 1);
 }
 
 static void count_held(void *context, const struct lease_view *lease)
 {
-    unsigned *held = context;
-    *held += lease->held && lease->ends_in_ms == 0 && lease->renewed_ms_ago >= TTL_MS;
+    unsigned *guarded = context;
+    *guarded += lease->guarded && lease->ends_in_ms == 0 && lease->renewed_ms_ago >= TTL_MS;
 }
 
 static void held_lease_is_shown_as_such(void **state)
 {
     (void)state;
-    unsigned held = 0;
+    unsigned guarded = 0;
     start_trouble(true);
     assert_int_equal(renew(registry, "big", "i7", at_ms(ENDED_MS)), ERR_NONE);
     assert_int_equal(
-        registry_each_lease(registry, SLICE("big"), at_ms(ENDED_MS + 5), count_held, &held),
+        registry_each_lease(registry, SLICE("big"), at_ms(ENDED_MS + 5), count_held, &guarded),
         ERR_NONE);
-    assert_int_equal(held, BIG - 1);
+    assert_int_equal(guarded, BIG - 1);
 }
 
 static void renewed_instance_ends_anew_when_it_falls_silent_again(void **state)
@@ -289,9 +290,9 @@ static void renewed_instance_ends_anew_when_it_falls_silent_again(void **state)
     run(ENDED_MS, back, true);
     assert_int_equal(renew_many(registry, "big", 0, BIG, at_ms(back)), BIG);
     run(back, back + TTL_MS - TICK_MS, true);
-    assert_int_equal(stats_of(registry).held, 0);
+    assert_int_equal(stats_of(registry).guarded, 0);
     run(back + TTL_MS - TICK_MS, back + TTL_MS + TICK_MS, true);
-    assert_int_equal(stats_of(registry).held, BIG);
+    assert_int_equal(stats_of(registry).guarded, BIG);
     assert_int_equal(stats_of(registry).guarded_services, 1);
 }
 
@@ -305,7 +306,7 @@ static void guard_ends_when_all_have_come_back(void **state)
     assert_int_equal(stats_of(registry).guarded_services, 1);
     assert_int_equal(renew(registry, "big", "i99", at_ms(ENDED_MS + 2)), ERR_NONE);
     assert_int_equal(stats_of(registry).guarded_services, 0);
-    assert_int_equal(stats_of(registry).held, 0);
+    assert_int_equal(stats_of(registry).guarded, 0);
     assert_int_equal(guards_at(ENDED_MS + 3).count, 0);
 }
 
@@ -371,12 +372,12 @@ static void operator_releases_a_service_from_the_guard_of_the_node(void **state)
     (void)state;
     put_many(registry, "small", 0, 10, at_ms(0));
     start_trouble(false);
-    assert_int_equal(node_guard().state, GUARD_ON);
+    assert_int_equal(node_guard().state, GUARD_ENGAGED);
     assert_int_equal(registry_release_guard(registry, SLICE("small"), at_ms(ENDED_MS)), ERR_NONE);
     run(ENDED_MS, ENDED_MS + 2 * TICK_MS, false);
     assert_int_equal(shown(registry, "small", at_ms(0)), 0);
     assert_int_equal(shown(registry, "big", at_ms(0)), BIG);
-    assert_int_equal(node_guard().state, GUARD_ON);
+    assert_int_equal(node_guard().state, GUARD_ENGAGED);
 }
 
 static void operator_releases_all(void **state)
@@ -385,12 +386,12 @@ static void operator_releases_all(void **state)
     put_many(registry, "other", 0, BIG, at_ms(0));
     put_many(registry, "small", 0, 10, at_ms(0));
     start_trouble(false);
-    assert_int_equal(stats_of(registry).held, 2 * BIG + 10);
+    assert_int_equal(stats_of(registry).guarded, 2 * BIG + 10);
     assert_int_equal(registry_release_guard(registry, (struct slice){0}, at_ms(ENDED_MS)),
                      ERR_NONE);
     assert_int_equal(stats_of(registry).guarded_services, 0);
     assert_int_equal(node_guard().state, GUARD_RELEASED);
-    assert_int_equal(guards_at(ENDED_MS).count, 3); /* what the node held is released too */
+    assert_int_equal(guards_at(ENDED_MS).count, 3); /* what the node guarded is released too */
     run(ENDED_MS, ENDED_MS + 2 * TICK_MS, false);
     assert_int_equal(stats_of(registry).instances, 0);
 }
@@ -425,7 +426,7 @@ static void release_of_what_is_well_changes_nothing(void **state)
     assert_int_equal(guards_at(TTL_MS).count, 0);
     assert_int_equal(node_guard().state, GUARD_OFF);
     run(ENDED_MS - 2 * TICK_MS, ENDED_MS, true);
-    assert_int_equal(stats_of(registry).held, BIG);
+    assert_int_equal(stats_of(registry).guarded, BIG);
     assert_int_equal(stats_of(registry).guarded_services, 1);
 }
 
@@ -481,19 +482,19 @@ static void shards_without_a_guard_are_passed_over(void **state)
 {
     (void)state;
     start_trouble(true);
-    struct shard *shard = &registry_place(registry, SLICE("big")).home->shard;
-    assert_int_equal(shard->guarded, 1);
-    shard->guarded = 0;
+    struct shard *shard = &registry_locate(registry, SLICE("big")).home->shard;
+    assert_int_equal(shard->engaged_services, 1);
+    shard->engaged_services = 0;
     assert_int_equal(guards_at(ENDED_MS).count, 0);
-    shard->guarded = 1;
+    shard->engaged_services = 1;
     assert_int_equal(guards_at(ENDED_MS).count, 1);
     assert_int_equal(registry_release_guard(registry, SLICE("big"), at_ms(ENDED_MS)), ERR_NONE);
-    assert_int_equal(shard->guarded, 0);
-    assert_int_equal(shard->released, 1);
+    assert_int_equal(shard->engaged_services, 0);
+    assert_int_equal(shard->released_services, 1);
     assert_int_equal(guards_at(ENDED_MS).count, 1);
     run(ENDED_MS, ENDED_MS + TICK_MS, true);
-    registry_housekeep(registry, at_ms(ENDED_MS + 61000)); /* it is empty: forgotten */
-    assert_int_equal(shard->released, 0);
+    registry_cleanup(registry, at_ms(ENDED_MS + 61000)); /* it is empty: forgotten */
+    assert_int_equal(shard->released_services, 0);
 }
 
 static void released_service_is_guarded_again_when_it_falls_silent_anew(void **state)
@@ -506,7 +507,7 @@ static void released_service_is_guarded_again_when_it_falls_silent_anew(void **s
     const uint64_t back = ENDED_MS + 2 * TICK_MS;
     put_many(registry, "big", 0, BIG, at_ms(back));
     run(back, back + TTL_MS + 2 * TICK_MS, true);
-    assert_int_equal(stats_of(registry).held, BIG);
+    assert_int_equal(stats_of(registry).guarded, BIG);
 }
 
 /* 160 of 260 die for good within a second, and the time box lets them go. A window later one more

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Register, renew, unregister: what each does to a new, a known, a changed and an ended instance,
- * and to the versions.
+ * and to the revisions.
  */
 #include "artemis-server/registry/registry.h"
 
 #include "tests/unit/artemis-server/registry/registry_fixture.h"
 
 static struct registry *registry;
-static uint64_t start; /* the version before the first change */
+static uint64_t start; /* the revision before the first change */
 
 static int set_up(void **state)
 {
     (void)state;
     registry = make_registry();
-    start = registry_version(registry);
+    start = registry_revision(registry);
     return 0;
 }
 
@@ -28,7 +28,7 @@ static int tear_down(void **state)
 
 static void check_changes(uint64_t count)
 {
-    assert_int_equal(registry_version(registry), start + count);
+    assert_int_equal(registry_revision(registry), start + count);
 }
 
 /* --- register --- */
@@ -39,12 +39,12 @@ static void register_new_shows_it_and_takes_a_version(void **state)
     put(registry, "s", "a", at_ms(0));
     assert_true(is_shown(registry, "s", "a", at_ms(0)));
     check_changes(1);
-    assert_int_equal(version_of(registry, "s", at_ms(0)), start + 1);
+    assert_int_equal(revision_of(registry, "s", at_ms(0)), start + 1);
     struct registry_stats stats = stats_of(registry);
     assert_int_equal(stats.instances, 1);
     assert_int_equal(stats.services, 1);
     assert_int_equal(stats.registered, 1);
-    assert_int_equal(stats.version, start + 1);
+    assert_int_equal(stats.revision, start + 1);
     assert_int_equal(stats.change_log_size, 1);
 }
 
@@ -70,7 +70,7 @@ static void register_changed_takes_the_next_version_and_renews(void **state)
     put(registry, "s", "a", at_ms(0));
     put_as(registry, (struct brief){.service = "s", .id = "a", .port = 81}, at_ms(TTL_MS - 1));
     check_changes(2);
-    assert_int_equal(version_of(registry, "s", at_ms(0)), start + 2);
+    assert_int_equal(revision_of(registry, "s", at_ms(0)), start + 2);
     json_t *root = read_answer(ask(registry, "s", at_ms(0)));
     const json_t *instance = json_array_get(instances_of(root), 0);
     assert_int_equal(json_array_size(instances_of(root)), 1);
@@ -120,7 +120,7 @@ static void register_in_another_group_is_another_instance(void **state)
     check_changes(3);
 }
 
-/* Ended, but not swept yet: it has not left any answer, so nothing changes for those who ask. */
+/* Ended, but not swept yet: it has not left any response, so nothing changes for those who ask. */
 static void register_ended_but_unswept_is_alive_again(void **state)
 {
     (void)state;
@@ -246,7 +246,7 @@ static void unregister_known_takes_it_out_with_a_version(void **state)
     assert_false(is_shown(registry, "s", "a", at_ms(1)));
     assert_true(is_shown(registry, "s", "b", at_ms(1)));
     check_changes(3);
-    assert_int_equal(version_of(registry, "s", at_ms(1)), start + 3);
+    assert_int_equal(revision_of(registry, "s", at_ms(1)), start + 3);
     assert_int_equal(stats_of(registry).unregistered, 1);
 }
 
@@ -293,7 +293,7 @@ static void unregister_among_many_keeps_the_others(void **state)
     assert_int_equal(shown(registry, "s", at_ms(2)), 200);
 }
 
-/* --- versions --- */
+/* --- revisions --- */
 
 static void service_version_is_that_of_its_own_last_change(void **state)
 {
@@ -301,13 +301,13 @@ static void service_version_is_that_of_its_own_last_change(void **state)
     put(registry, "s", "a", at_ms(0));
     put(registry, "t", "a", at_ms(0));
     put(registry, "t", "b", at_ms(0));
-    assert_int_equal(version_of(registry, "s", at_ms(0)), start + 1);
-    assert_int_equal(version_of(registry, "t", at_ms(0)), start + 3);
+    assert_int_equal(revision_of(registry, "s", at_ms(0)), start + 1);
+    assert_int_equal(revision_of(registry, "t", at_ms(0)), start + 3);
     put_as(registry, (struct brief){.service = "s", .id = "a", .port = 1}, at_ms(0));
-    assert_int_equal(version_of(registry, "s", at_ms(0)), start + 4);
+    assert_int_equal(revision_of(registry, "s", at_ms(0)), start + 4);
     take_out(registry, "t", "a", at_ms(0));
-    assert_int_equal(version_of(registry, "s", at_ms(0)), start + 4);
-    assert_int_equal(version_of(registry, "t", at_ms(0)), start + 5);
+    assert_int_equal(revision_of(registry, "s", at_ms(0)), start + 4);
+    assert_int_equal(revision_of(registry, "t", at_ms(0)), start + 5);
 }
 
 static void eviction_takes_a_version(void **state)
@@ -316,8 +316,8 @@ static void eviction_takes_a_version(void **state)
     put(registry, "s", "a", at_ms(0));
     put(registry, "t", "a", at_ms(1000));
     registry_expire(registry, at_ms(TTL_MS + TICK_MS));
-    assert_int_equal(version_of(registry, "s", at_ms(0)), start + 3);
-    assert_int_equal(version_of(registry, "t", at_ms(0)), start + 2);
+    assert_int_equal(revision_of(registry, "s", at_ms(0)), start + 3);
+    assert_int_equal(revision_of(registry, "t", at_ms(0)), start + 2);
     assert_int_equal(stats_of(registry).expired, 1);
 }
 

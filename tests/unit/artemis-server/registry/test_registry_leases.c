@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * When a lease ends: never early, gone from every answer within a tick, whatever the wall clock
+ * When a lease ends: never early, gone from every response within a tick, whatever the wall clock
  * does and however many end together; and what operators see of it. The guard is off here.
  */
 #include "artemis-server/registry/registry.h"
@@ -78,13 +78,13 @@ static void ended_lease_is_in_no_kind_of_answer(void **state)
     }
     registry_expire(registry, at_ms(TTL_MS + TICK_MS));
     for (enum dialect dialect = 0; dialect < DIALECT_COUNT; dialect++) {
-        struct cached_response *answers[] = {
+        struct cached_response *responses[] = {
             ask_for(registry, "s", dialect, false, at_ms(TTL_MS + TICK_MS)),
             ask_for(registry, "s", dialect, true, at_ms(TTL_MS + TICK_MS)),
             ask_services(registry, dialect, at_ms(TTL_MS + TICK_MS)),
         };
         for (int i = 0; i < 3; i++) {
-            json_t *root = read_answer(answers[i]);
+            json_t *root = read_answer(responses[i]);
             char *text = json_dumps(root, JSON_COMPACT);
             assert_null(strstr(text, "d\":\"a\""));
             assert_non_null(strstr(text, "d\":\"b\""));
@@ -200,13 +200,13 @@ static void wall_clock_that_jumps_changes_no_lease(void **state)
 static void wall_clock_that_jumps_back_takes_no_version_back(void **state)
 {
     (void)state;
-    uint64_t last = registry_version(registry);
+    uint64_t last = registry_revision(registry);
     for (int i = 0; i < 10; i++) {
         struct moment now = at_ms(0);
         now.wall_ms -= (uint64_t)i * DAY_MS;
         put_as(registry, (struct brief){.service = "s", .id = "a", .port = 1 + i}, now);
-        assert_true(version_of(registry, "s", now) > last);
-        last = version_of(registry, "s", now);
+        assert_true(revision_of(registry, "s", now) > last);
+        last = revision_of(registry, "s", now);
     }
 }
 
@@ -218,20 +218,21 @@ struct seen {
     struct registry_stats stats;
 };
 
-static void look(void *context, const struct lease_view *lease)
+static void cleanup(void *context, const struct lease_view *lease)
 {
     struct seen *seen = context;
     seen->count++;
     seen->last = *lease;
-    /* No lock is held here: asking again must not hang. */
+    /* No lock is guarded here: confirming again must not hang. */
     registry_stats(registry, &seen->stats);
     assert_true(slice_equal(instance_text(lease->instance, FIELD_SERVICE), SLICE("s")));
 }
 
-static struct seen look_at(const char *service, struct moment now)
+static struct seen arm_cleanup(const char *service, struct moment now)
 {
     struct seen seen = {0};
-    assert_int_equal(registry_each_lease(registry, slice_of(service), now, look, &seen), ERR_NONE);
+    assert_int_equal(registry_each_lease(registry, slice_of(service), now, cleanup, &seen),
+                     ERR_NONE);
     return seen;
 }
 
@@ -240,31 +241,31 @@ static void lease_view_tells_age_and_end(void **state)
     (void)state;
     put(registry, "s", "a", at_ms(0));
     assert_int_equal(renew(registry, "s", "a", at_ms(10000)), ERR_NONE);
-    struct seen seen = look_at("s", at_ms(12000));
+    struct seen seen = arm_cleanup("s", at_ms(12000));
     assert_int_equal(seen.count, 1);
     assert_int_equal(seen.last.renewed_ms_ago, 2000);
     assert_int_equal(seen.last.ends_in_ms, TTL_MS - 2000);
     assert_int_equal(seen.last.changed_wall_ms, START_WALL_MS);
-    assert_false(seen.last.held);
+    assert_false(seen.last.guarded);
     put_as(registry, (struct brief){.service = "s", .id = "a", .port = 1}, at_ms(13000));
-    assert_int_equal(look_at("s", at_ms(13000)).last.changed_wall_ms, START_WALL_MS + 13000);
+    assert_int_equal(arm_cleanup("s", at_ms(13000)).last.changed_wall_ms, START_WALL_MS + 13000);
 }
 
 static void lease_view_of_an_older_moment_has_no_age(void **state)
 {
     (void)state;
     put(registry, "s", "a", at_ms(1000));
-    assert_int_equal(look_at("s", at_ms(900)).last.renewed_ms_ago, 0);
+    assert_int_equal(arm_cleanup("s", at_ms(900)).last.renewed_ms_ago, 0);
 }
 
 static void lease_view_of_ended_but_unswept_is_at_its_end(void **state)
 {
     (void)state;
     put(registry, "s", "a", at_ms(0));
-    struct seen seen = look_at("s", at_ms(TTL_MS + 5));
+    struct seen seen = arm_cleanup("s", at_ms(TTL_MS + 5));
     assert_int_equal(seen.last.ends_in_ms, 0);
     assert_int_equal(seen.last.renewed_ms_ago, TTL_MS + 5);
-    assert_false(seen.last.held);
+    assert_false(seen.last.guarded);
 }
 
 static void lease_view_shows_each_of_a_service(void **state)
@@ -272,7 +273,7 @@ static void lease_view_shows_each_of_a_service(void **state)
     (void)state;
     put_many(registry, "s", 0, 300, at_ms(0));
     put_many(registry, "t", 0, 20, at_ms(0));
-    assert_int_equal(look_at("s", at_ms(0)).count, 300);
+    assert_int_equal(arm_cleanup("s", at_ms(0)).count, 300);
 }
 
 static void lease_view_of_an_emptied_service_is_empty_and_of_an_unknown_one_refused(void **state)
@@ -281,8 +282,8 @@ static void lease_view_of_an_emptied_service_is_empty_and_of_an_unknown_one_refu
     struct seen seen = {0};
     put(registry, "s", "a", at_ms(0));
     take_out(registry, "s", "a", at_ms(0));
-    assert_int_equal(look_at("s", at_ms(0)).count, 0);
-    assert_int_equal(registry_each_lease(registry, SLICE("t"), at_ms(0), look, &seen),
+    assert_int_equal(arm_cleanup("s", at_ms(0)).count, 0);
+    assert_int_equal(registry_each_lease(registry, SLICE("t"), at_ms(0), cleanup, &seen),
                      ERR_SERVICE_NOT_FOUND);
     assert_int_equal(seen.count, 0);
 }

@@ -2,7 +2,7 @@
  *
  * Each operation with its first allocation failing, then with its second, and so on until it needs
  * no more. Whatever fails must say ERR_NO_MEMORY and change nothing: the registry is valid, holds
- * what it held, and after it is freed nothing is left.
+ * what it guarded, and after it is freed nothing is left.
  */
 #include "artemis-server/registry/registry.h"
 
@@ -41,7 +41,7 @@ static void check_unchanged(json_t *before)
 {
     registry_validate(registry);
     json_t *after = content();
-    assert_true(json_equal(before, after)); /* version included */
+    assert_true(json_equal(before, after)); /* revision included */
     json_decref(after);
 }
 
@@ -111,14 +111,14 @@ static void register_in_an_emptied_service_is_all_or_nothing(void **state)
         take_out(registry, "u", (const char *[]){"i0", "i1", "i2", "i3"}[i], at_ms(0));
     sweep_register((struct brief){.service = "u", .id = "a"});
     take_out(registry, "u", "a", at_ms(0));
-    registry_housekeep(registry, at_ms(options.cleanup_interval_ms + TICK_MS));
+    registry_cleanup(registry, at_ms(options.cleanup_interval_ms + TICK_MS));
     assert_int_equal(stats_of(registry).services, 2);
 }
 
 static void failed_registration_of_a_new_service_leaves_it_unknown(void **state)
 {
     (void)state;
-    struct cached_response *answer = NULL;
+    struct cached_response *response = NULL;
     struct instance *instance = make_instance((struct brief){.service = "new", .id = "a"});
     for (long n = 1;; n++) {
         failing_malloc_after(n);
@@ -127,7 +127,7 @@ static void failed_registration_of_a_new_service_leaves_it_unknown(void **state)
             break;
         assert_int_equal(error, ERR_NO_MEMORY);
         assert_int_equal(
-            registry_service(registry, SLICE("new"), DIALECT_SNAKE, true, at_ms(0), &answer),
+            registry_service(registry, SLICE("new"), DIALECT_SNAKE, true, at_ms(0), &response),
             ERR_SERVICE_NOT_FOUND);
         assert_int_equal(renew(registry, "new", "a", at_ms(0)), ERR_INSTANCE_NOT_FOUND);
         assert_int_equal(stats_of(registry).services, 2);
@@ -153,19 +153,19 @@ static void changing_renewing_and_ending_need_no_memory(void **state)
     assert_int_equal(registry_release_guard(registry, (struct slice){0}, at_ms(2 * TTL_MS)),
                      ERR_NONE);
     registry_expire(registry, at_ms(2 * TTL_MS + TICK_MS));
-    registry_housekeep(registry, at_ms(100 * TTL_MS));
+    registry_cleanup(registry, at_ms(100 * TTL_MS));
     assert_int_equal(failing_malloc_count(), 0);
     assert_int_equal(stats_of(registry).instances, 0);
     assert_int_equal(stats_of(registry).services, 0);
     instance_unref(changed);
 }
 
-/* --- asking --- */
+/* --- confirming --- */
 
 struct question {
     const char *service;
     enum dialect dialect;
-    struct cached_response *answer;
+    struct cached_response *response;
     struct text text;
 };
 
@@ -173,24 +173,24 @@ static enum error ask_service(void *context)
 {
     struct question *question = context;
     return registry_service(registry, slice_of(question->service), question->dialect, true,
-                            at_ms(0), &question->answer);
+                            at_ms(0), &question->response);
 }
 
 static enum error ask_all(void *context)
 {
     struct question *question = context;
-    return registry_services(registry, question->dialect, at_ms(0), &question->answer);
+    return registry_services(registry, question->dialect, at_ms(0), &question->response);
 }
 
-/* An answer is shrunk to its size in the end; where that fails it stays roomy, which is no error.
- * So a failure here may pass unnoticed, but then the answer must be whole. */
+/* An response is shrunk to its size in the end; where that fails it stays roomy, which is no error.
+ * So a failure here may pass unnoticed, but then the response must be whole. */
 static void sweep_question(enum error (*operation)(void *context), struct question question,
                            size_t expected_bytes)
 {
     struct registry_stats before = stats_of(registry);
     bool happened = true;
     for (long n = 1; happened; n++) {
-        question.answer = NULL;
+        question.response = NULL;
         failing_malloc_after(n);
         enum error error = operation(&question);
         happened = failing_malloc_happened();
@@ -198,13 +198,13 @@ static void sweep_question(enum error (*operation)(void *context), struct questi
         if (error) {
             assert_true(happened);
             assert_int_equal(error, ERR_NO_MEMORY);
-            assert_null(question.answer);
-            assert_int_equal(stats_of(registry).answers, before.answers);
+            assert_null(question.response);
+            assert_int_equal(stats_of(registry).cached_responses, before.cached_responses);
             continue;
         }
-        assert_int_equal(question.answer->body.size, expected_bytes);
-        json_decref(read_answer(question.answer));
-        registry_housekeep(registry, at_ms(10000000)); /* the next one is not from the cache */
+        assert_int_equal(question.response->body.size, expected_bytes);
+        json_decref(read_answer(question.response));
+        registry_cleanup(registry, at_ms(10000000)); /* the next one is not from the cache */
     }
 }
 
@@ -217,9 +217,9 @@ static void service_answer_is_whole_or_none(void **state)
         for (enum dialect dialect = 0; dialect < DIALECT_COUNT; dialect++) {
             struct question question = {.service = services[i], .dialect = dialect};
             assert_int_equal(ask_service(&question), ERR_NONE);
-            size_t bytes = question.answer->body.size;
-            cached_response_unref(question.answer);
-            registry_housekeep(registry, at_ms(10000000));
+            size_t bytes = question.response->body.size;
+            cached_response_unref(question.response);
+            registry_cleanup(registry, at_ms(10000000));
             sweep_question(ask_service, question, bytes);
         }
 }
@@ -231,9 +231,9 @@ static void services_answer_is_whole_or_none(void **state)
     for (enum dialect dialect = 0; dialect < DIALECT_COUNT; dialect++) {
         struct question question = {.dialect = dialect};
         assert_int_equal(ask_all(&question), ERR_NONE);
-        size_t bytes = question.answer->body.size;
-        cached_response_unref(question.answer);
-        registry_housekeep(registry, at_ms(10000000));
+        size_t bytes = question.response->body.size;
+        cached_response_unref(question.response);
+        registry_cleanup(registry, at_ms(10000000));
         sweep_question(ask_all, question, bytes);
     }
 }
@@ -252,7 +252,8 @@ static enum error ask_delta(void *context)
 {
     struct question *question = context;
     text_free(&question->text);
-    return registry_delta(registry, registry_version(registry) - 4, DIALECT_SNAKE, &question->text);
+    return registry_delta(registry, registry_revision(registry) - 4, DIALECT_SNAKE,
+                          &question->text);
 }
 
 static void count_lease(void *context, const struct lease_view *lease)
@@ -281,29 +282,29 @@ static void written_service_delta_and_lease_view_are_whole_or_fail(void **state)
     text_free(&question.text);
 }
 
-static enum error gzip_answer(void *answer)
+static enum error gzip_answer(void *response)
 {
     struct slice zipped;
-    return cached_response_gzip(answer, &zipped);
+    return cached_response_gzip(response, &zipped);
 }
 
 static void gzip_is_made_or_refused(void **state)
 {
     (void)state;
-    struct cached_response *answer = ask(registry, "s", at_ms(0));
+    struct cached_response *response = ask(registry, "s", at_ms(0));
     for (long n = 1; n <= 2; n++) {
         failing_malloc_after(n);
-        assert_int_equal(gzip_answer(answer), ERR_NO_MEMORY);
+        assert_int_equal(gzip_answer(response), ERR_NO_MEMORY);
         assert_true(failing_malloc_happened());
     }
     failing_malloc_after(3); /* to shrink it: it stays roomy, and is paid for as it is */
-    assert_int_equal(gzip_answer(answer), ERR_NONE);
+    assert_int_equal(gzip_answer(response), ERR_NONE);
     assert_true(failing_malloc_happened());
-    assert_true(answer->gzip->capacity > answer->gzip->size);
-    assert_int_equal(stats_of(registry).answer_bytes, sizeof(*answer) + answer->body.capacity +
-                                                          sizeof(struct text) +
-                                                          answer->gzip->capacity);
-    cached_response_unref(answer);
+    assert_true(response->gzip->capacity > response->gzip->size);
+    assert_int_equal(stats_of(registry).cached_response_bytes,
+                     sizeof(*response) + response->body.capacity + sizeof(struct text) +
+                         response->gzip->capacity);
+    cached_response_unref(response);
 }
 
 static void picking_needs_no_memory(void **state)

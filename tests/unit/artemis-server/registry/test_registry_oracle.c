@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The registry against a naive one: a table with a row for each instance that could exist, searched
- * from end to end. 100,000 random operations a seed; every answer is compared as JSON. A follower
+ * from end to end. 100,000 random operations a seed; every response is compared as JSON. A follower
  * keeps a copy by the changes alone, and must always have what the registry has.
  *
  * Time goes in whole ticks, so the naive registry knows exactly when a lease ends. SEED=n in the
@@ -31,23 +31,23 @@ struct row {
 
 struct naive_service {
     bool known;
-    uint64_t version;
+    uint64_t revision;
     uint64_t empty_since_ms;
     struct row rows[IDS];
 };
 
 static struct registry *registry;
 static struct naive_service naive[SERVICES];
-static uint64_t version;  /* of the last change */
+static uint64_t revision; /* of the last change */
 static uint64_t now_ms;   /* monotonic, on a tick */
 static int64_t wall_skew; /* the wall clock jumps about */
 static uint64_t seed;
 static char service_names[SERVICES][8];
 static char id_names[IDS][8];
 
-/* The follower: {service: {instance: content}}, and the version it has. */
+/* The follower: {service: {instance: content}}, and the revision it has. */
 static json_t *copy;
-static uint64_t copy_version;
+static uint64_t copy_revision;
 
 static struct moment now(void)
 {
@@ -60,7 +60,7 @@ static const char *group_of(unsigned id)
     return id % 2 ? "blue" : NULL;
 }
 
-/* --- what the naive registry answers --- */
+/* --- what the naive registry responses --- */
 
 static json_t *expected_instance(const struct row *row)
 {
@@ -118,9 +118,9 @@ static void check_equal(json_t *actual, json_t *expected)
 
 /* --- the operations --- */
 
-static void note_change(unsigned service)
+static void mark_changed(unsigned service)
 {
-    naive[service].version = ++version;
+    naive[service].revision = ++revision;
     naive[service].known = true;
     bool empty = true;
     for (unsigned id = 0; id < IDS; id++)
@@ -131,7 +131,7 @@ static void note_change(unsigned service)
 
 static void check_version(void)
 {
-    assert_int_equal(registry_version(registry), version);
+    assert_int_equal(registry_revision(registry), revision);
 }
 
 static void do_register(unsigned service, unsigned id)
@@ -150,7 +150,7 @@ static void do_register(unsigned service, unsigned id)
         !row->there || brief.port != row->brief.port || brief.status != row->brief.status;
     *row = (struct row){true, brief, now_ms + TTL_MS};
     if (changed)
-        note_change(service);
+        mark_changed(service);
     check_version();
 }
 
@@ -185,29 +185,29 @@ static void do_unregister(unsigned service, unsigned id)
     bool was_there = row->there;
     row->there = false;
     if (was_there)
-        note_change(service);
+        mark_changed(service);
     check_version();
 }
 
-/* Which service's evictions come first is not said: so their versions are looked up, and must lie
+/* Which service's evictions come first is not said: so their revisions are looked up, and must lie
  * in the range of all of them. */
 static void look_up_versions(uint64_t before, const unsigned evicted[SERVICES])
 {
     for (unsigned service = 0; service < SERVICES; service++) {
         if (!evicted[service])
             continue;
-        uint64_t actual = version_of(registry, service_names[service], now());
-        assert_in_range(actual, before + evicted[service], version);
+        uint64_t actual = revision_of(registry, service_names[service], now());
+        assert_in_range(actual, before + evicted[service], revision);
         for (unsigned other = 0; other < service; other++)
-            assert_int_not_equal(actual, naive[other].version);
-        naive[service].version = actual;
+            assert_int_not_equal(actual, naive[other].revision);
+        naive[service].revision = actual;
     }
 }
 
 static void do_expire(void)
 {
     unsigned evicted[SERVICES] = {0};
-    uint64_t before = version;
+    uint64_t before = revision;
     registry_expire(registry, now());
     for (unsigned service = 0; service < SERVICES; service++)
         for (unsigned id = 0; id < IDS; id++) {
@@ -216,7 +216,7 @@ static void do_expire(void)
                 continue;
             row->there = false;
             evicted[service]++;
-            note_change(service);
+            mark_changed(service);
         }
     check_version();
     look_up_versions(before, evicted);
@@ -224,7 +224,7 @@ static void do_expire(void)
 
 static void do_housekeep(void)
 {
-    registry_housekeep(registry, now());
+    registry_cleanup(registry, now());
     for (unsigned service = 0; service < SERVICES; service++) {
         bool empty = true;
         for (unsigned id = 0; id < IDS; id++)
@@ -236,16 +236,16 @@ static void do_housekeep(void)
 
 static void do_discover(unsigned service)
 {
-    struct cached_response *answer = NULL;
+    struct cached_response *response = NULL;
     bool all = random_below(&seed, 2);
     enum error error = registry_service(registry, slice_of(service_names[service]), DIALECT_SNAKE,
-                                        all, now(), &answer);
+                                        all, now(), &response);
     assert_int_equal(error, naive[service].known ? ERR_NONE : ERR_SERVICE_NOT_FOUND);
     if (error)
         return;
-    assert_int_equal(answer->version, naive[service].version);
-    json_t *root = read_answer(answer);
-    assert_int_equal(json_integer_value(json_object_get(root, "version")), naive[service].version);
+    assert_int_equal(response->revision, naive[service].revision);
+    json_t *root = read_answer(response);
+    assert_int_equal(json_integer_value(json_object_get(root, "version")), naive[service].revision);
     check_equal(members_of(instances_of(root)), expected_members(service, all));
     json_decref(root);
 }
@@ -297,7 +297,7 @@ static json_t *ask_for_all(void)
     json_t *all = json_object();
     const json_t *service;
     size_t i;
-    assert_int_equal(json_integer_value(json_object_get(root, "version")), version);
+    assert_int_equal(json_integer_value(json_object_get(root, "version")), revision);
     json_array_foreach(json_object_get(root, "services"), i, service)
     {
         const char *id = json_string_value(json_object_get(service, "service_id"));
@@ -340,8 +340,8 @@ static void apply(const char *service, const json_t *change)
 static void follow(void)
 {
     struct text text = {0};
-    enum error error = registry_delta(registry, copy_version, DIALECT_SNAKE, &text);
-    bool gone = version - copy_version > LOG_CAPACITY;
+    enum error error = registry_delta(registry, copy_revision, DIALECT_SNAKE, &text);
+    bool gone = revision - copy_revision > LOG_CAPACITY;
     assert_int_equal(error, gone ? ERR_VERSION_GONE : ERR_NONE);
     if (gone) {
         json_decref(copy);
@@ -350,7 +350,7 @@ static void follow(void)
         json_t *root = parse_body((struct slice){text.data, text.size});
         const char *service;
         json_t *changes;
-        assert_int_equal(json_integer_value(json_object_get(root, "version")), version);
+        assert_int_equal(json_integer_value(json_object_get(root, "version")), revision);
         json_object_foreach(json_object_get(root, "delta"), service, changes)
         {
             const json_t *change;
@@ -360,7 +360,7 @@ static void follow(void)
         json_decref(root);
     }
     text_free(&text);
-    copy_version = version;
+    copy_revision = revision;
     check_equal(json_incref(copy), expected_all());
 }
 
@@ -419,7 +419,7 @@ static void start(uint64_t first_seed)
         snprintf(id_names[i], sizeof(id_names[i]), "i%u", i);
     assert_int_equal(registry_create(&options, now(), &registry), ERR_NONE);
     copy = json_object();
-    version = copy_version = registry_version(registry);
+    revision = copy_revision = registry_revision(registry);
 }
 
 static void run_seed(uint64_t first_seed)

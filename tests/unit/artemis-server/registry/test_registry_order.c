@@ -19,13 +19,13 @@ static struct word random_word(uint64_t *seed)
     uint32_t key = random_below(seed, KEYS);
     snprintf(ids[key], sizeof(ids[key]), "i%u", key);
     uint64_t stamp = 1 + random_below(seed, 20);
-    uint32_t origin = random_below(seed, 3);
-    uint64_t fixed = stamp * 31 + origin * 7 + key;
+    uint32_t node = random_below(seed, 3);
+    uint64_t fixed = stamp * 31 + node * 7 + key;
     return (struct word){
         .service = key % 3 ? "s" : "t",
         .id = ids[key],
         .stamp = stamp,
-        .origin = names[origin],
+        .node = names[node],
         .age_ms = random_below(seed, TTL_MS - 1),
         .machine = contents[fixed % 3],
         .deleted = fixed % 4 == 0,
@@ -109,7 +109,7 @@ static void told_states_make_the_other_the_same(void **state)
     (void)state;
     struct registry *one = make_node("one");
     struct registry *other = make_node("other");
-    registry_set_gathering(one, true);
+    registry_set_replicating(one, true);
     uint64_t seed = 5;
     for (unsigned step = 1; step <= 2000; step++) {
         struct word word = random_word(&seed);
@@ -121,14 +121,14 @@ static void told_states_make_the_other_the_same(void **state)
                    at_ms(step));
         if (step % 50)
             continue;
-        struct peer_state states[KEYS];
-        size_t count = registry_take_changes(one, states, KEYS);
+        struct key_state states[KEYS];
+        size_t count = registry_drain_changes(one, states, KEYS);
         for (size_t i = 0; i < count; i++) {
-            struct wire_record record = registry_tell(one, &states[i], at_ms(step));
+            struct wire_record record = registry_wire_record(one, &states[i], at_ms(step));
             assert_int_equal(record.deleted ? registry_apply_unregister(other, &record, at_ms(step))
                                             : registry_apply(other, &record, at_ms(step)),
                              ERR_NONE);
-            peer_state_drop(&states[i]);
+            key_state_unref(&states[i]);
         }
         assert_true(same_holdings(one, other));
         assert_true(same_digests(one, other));
@@ -148,7 +148,7 @@ static long sweep(struct registry *registry, const struct word *word)
         struct instance_key key = make_key(word->service, word->id);
         struct wire_record record = {.key = &key,
                                      .instance = word->deleted ? NULL : instance,
-                                     .stamp = word_version(word),
+                                     .stamp = word_stamp(word),
                                      .deleted = word->deleted};
         failing_malloc_after(n);
         enum error error = word->deleted ? registry_apply_unregister(registry, &record, at_ms(0))
@@ -179,14 +179,14 @@ static void every_word_is_taken_whole_or_not_at_all(void **state)
     struct registry *registry = make_node("self");
     uint64_t seed = 11;
     long failures = 0;
-    char origin[16];
+    char node[16];
     for (unsigned i = 0; i < 150; i++) {
         struct word word = random_word(&seed);
         char id[16];
         snprintf(id, sizeof(id), "i%u", i % 40);
-        snprintf(origin, sizeof(origin), "node%u", i % 20);
+        snprintf(node, sizeof(node), "node%u", i % 20);
         word.id = id;
-        word.origin = origin;
+        word.node = node;
         failures += sweep(registry, &word);
     }
     assert_true(failures > 50);
@@ -198,7 +198,7 @@ static void unregistering_an_unknown_key_without_memory_is_retried(void **state)
 {
     (void)state;
     struct registry *registry = make_node("self");
-    registry_set_gathering(registry, true);
+    registry_set_replicating(registry, true);
     for (long n = 1;; n++) {
         failing_malloc_after(n);
         take_out(registry, "s", "a", at_ms(0));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves of what peers say: the higher version wins, in any order and any number of times; renewals
- * move leases by their age; what was unregistered stays so; and what is told on is what happened
- * here, once, as it is now.
+ * Proves of what peers say: the higher revision wins, in any order and any number of times;
+ * renewals move leases by their age; what was unregistered stays so; and what is told on is what
+ * happened here, once, as it is now.
  */
 #include "tests/unit/artemis-server/registry/peer_fixture.h"
 
@@ -27,11 +27,11 @@ static int tear_down(void **state)
 static bool holds(const char *machine)
 {
     struct instance_key key = make_key("s", "a");
-    struct peer_state state;
-    if (!registry_read(node, instance_key_packed(&key), &state))
+    struct key_state state;
+    if (!registry_read_key(node, instance_key_packed(&key), &state))
         return false;
     bool same = slice_equal(instance_text(state.instance, FIELD_MACHINE_NAME), slice_of(machine));
-    peer_state_drop(&state);
+    key_state_unref(&state);
     return same && !state.deleted;
 }
 
@@ -57,9 +57,9 @@ static void registration_said_twice_changes_nothing(void **state)
     (void)state;
     const struct word word = {.stamp = 5, .machine = "m"};
     assert_int_equal(say_registered(node, word, at_ms(0)), ERR_NONE);
-    uint64_t version = registry_version(node);
+    uint64_t revision = registry_revision(node);
     assert_int_equal(say_registered(node, word, at_ms(1)), ERR_NONE);
-    assert_true(registry_version(node) == version);
+    assert_true(registry_revision(node) == revision);
     assert_int_equal(stats_of(node).registered, 1);
     assert_int_equal(stats_of(node).changed, 0);
 }
@@ -79,38 +79,38 @@ static void registration_that_is_newer_takes_over(void **state)
     (void)state;
     assert_int_equal(say_registered(node, (struct word){.stamp = 5, .machine = "old"}, at_ms(0)),
                      ERR_NONE);
-    uint64_t version = registry_version(node);
+    uint64_t revision = registry_revision(node);
     assert_int_equal(say_registered(node, (struct word){.stamp = 6, .machine = "new"}, at_ms(1)),
                      ERR_NONE);
     assert_true(holds("new"));
-    assert_true(registry_version(node) > version);
+    assert_true(registry_revision(node) > revision);
 }
 
 static void registration_that_is_newer_with_the_same_content_is_no_event(void **state)
 {
     (void)state;
-    struct peer_state now;
+    struct key_state now;
     assert_int_equal(say_registered(node, (struct word){.stamp = 5}, at_ms(0)), ERR_NONE);
-    uint64_t version = registry_version(node);
+    uint64_t revision = registry_revision(node);
     assert_int_equal(say_registered(node, (struct word){.stamp = 6}, at_ms(1)), ERR_NONE);
-    assert_true(registry_version(node) == version);
+    assert_true(registry_revision(node) == revision);
     assert_true(read_state(node, "s", "a", &now));
-    assert_true(now.stamp == full_stamp(6));
+    assert_true(now.hlc == full_stamp(6));
 }
 
 static void equal_stamps_are_decided_by_the_name_higher_last(void **state)
 {
     (void)state;
-    say_registered(node, (struct word){.stamp = 5, .origin = "a", .machine = "low"}, at_ms(0));
-    say_registered(node, (struct word){.stamp = 5, .origin = "b", .machine = "high"}, at_ms(0));
+    say_registered(node, (struct word){.stamp = 5, .node = "a", .machine = "low"}, at_ms(0));
+    say_registered(node, (struct word){.stamp = 5, .node = "b", .machine = "high"}, at_ms(0));
     assert_true(holds("high"));
 }
 
 static void equal_stamps_are_decided_by_the_name_higher_first(void **state)
 {
     (void)state;
-    say_registered(node, (struct word){.stamp = 5, .origin = "b", .machine = "high"}, at_ms(0));
-    say_registered(node, (struct word){.stamp = 5, .origin = "a", .machine = "low"}, at_ms(0));
+    say_registered(node, (struct word){.stamp = 5, .node = "b", .machine = "high"}, at_ms(0));
+    say_registered(node, (struct word){.stamp = 5, .node = "a", .machine = "low"}, at_ms(0));
     assert_true(holds("high"));
 }
 
@@ -278,9 +278,9 @@ static void tombstone_ends_after_its_time(void **state)
     (void)state;
     put(node, "s", "a", at_ms(0));
     take_out(node, "s", "a", at_ms(1000));
-    registry_housekeep(node, at_ms(1000 + TOMBSTONE_MS - 1));
+    registry_cleanup(node, at_ms(1000 + TOMBSTONE_MS - 1));
     assert_true(is_tombstone(node, "s", "a"));
-    registry_housekeep(node, at_ms(1000 + TOMBSTONE_MS));
+    registry_cleanup(node, at_ms(1000 + TOMBSTONE_MS));
     assert_false(is_tombstone(node, "s", "a"));
     assert_int_equal(stats_of(node).tombstones, 0);
 }
@@ -289,9 +289,9 @@ static void tombstone_of_a_peer_ends_by_its_age(void **state)
 {
     (void)state;
     say_unregistered(node, (struct word){.stamp = 6, .age_ms = TOMBSTONE_MS - 1000}, at_ms(0));
-    registry_housekeep(node, at_ms(999));
+    registry_cleanup(node, at_ms(999));
     assert_true(is_tombstone(node, "s", "a"));
-    registry_housekeep(node, at_ms(1000));
+    registry_cleanup(node, at_ms(1000));
     assert_false(is_tombstone(node, "s", "a"));
     say_unregistered(node, (struct word){.stamp = 6, .age_ms = TOMBSTONE_MS}, at_ms(0));
     assert_false(is_tombstone(node, "s", "a"));
@@ -303,11 +303,11 @@ static void tombstone_that_is_unregistered_again_by_a_peer_lasts_its_whole_time(
     (void)state;
     say_unregistered(node, (struct word){.stamp = 5}, at_ms(0));
     say_unregistered(node, (struct word){.stamp = 8, .age_ms = 100}, at_ms(TOMBSTONE_MS - 1000));
-    registry_housekeep(node, at_ms(TOMBSTONE_MS));
+    registry_cleanup(node, at_ms(TOMBSTONE_MS));
     assert_true(is_tombstone(node, "s", "a"));
     say_registered(node, (struct word){.stamp = 7}, at_ms(TOMBSTONE_MS + 1));
     assert_false(is_registered(node, "s", "a"));
-    registry_housekeep(node, at_ms(2 * TOMBSTONE_MS - 1100));
+    registry_cleanup(node, at_ms(2 * TOMBSTONE_MS - 1100));
     assert_false(is_tombstone(node, "s", "a"));
 }
 
@@ -315,21 +315,21 @@ static void tombstone_that_is_unregistered_again_by_a_peer_lasts_its_whole_time(
 static void unregister_of_a_tombstone_beats_a_registration_that_is_on_its_way(void **state)
 {
     (void)state;
-    struct peer_state first;
-    struct peer_state noted[4];
-    registry_set_gathering(node, true);
+    struct key_state first;
+    struct key_state noted[4];
+    registry_set_replicating(node, true);
     say_registered(node, (struct word){.stamp = 1}, at_ms(0));
     take_out(node, "s", "a", at_ms(1));
-    assert_int_equal(registry_take_changes(node, noted, 4), 1);
-    peer_state_drop(&noted[0]);
+    assert_int_equal(registry_drain_changes(node, noted, 4), 1);
+    key_state_unref(&noted[0]);
     assert_true(read_state(node, "s", "a", &first));
     take_out(node, "s", "a", at_ms(1000));
-    uint64_t between = first.stamp - (START_WALL_MS << 16) + 1;
+    uint64_t between = first.hlc - (START_WALL_MS << 16) + 1;
     say_registered(node, (struct word){.stamp = between}, at_ms(1001));
     assert_true(is_tombstone(node, "s", "a"));
-    assert_int_equal(registry_take_changes(node, noted, 4), 1); /* and the others hear of it */
-    assert_true(noted[0].deleted && noted[0].stamp > first.stamp);
-    peer_state_drop(&noted[0]);
+    assert_int_equal(registry_drain_changes(node, noted, 4), 1); /* and the others hear of it */
+    assert_true(noted[0].deleted && noted[0].hlc > first.hlc);
+    key_state_unref(&noted[0]);
 }
 
 static void tombstones_beyond_the_limit_push_out_the_oldest(void **state)
@@ -359,7 +359,7 @@ static void without_tombstones_unregister_forgets_at_once(void **state)
     registry_free(alone);
 }
 
-/* --- peers without versions --- */
+/* --- peers without revisions --- */
 
 static void plain_registration_counts_as_said_now(void **state)
 {
@@ -373,22 +373,22 @@ static void plain_registration_counts_as_said_now(void **state)
 static void plain_registration_of_the_same_content_is_a_renewal(void **state)
 {
     (void)state;
-    struct peer_state now;
+    struct key_state now;
     say_registered(node, (struct word){.stamp = 5, .machine = "m"}, at_ms(0));
     say_registered(node, (struct word){.stamp = 0, .machine = "m"}, at_ms(20000));
     assert_true(read_state(node, "s", "a", &now));
-    assert_true(now.stamp == full_stamp(5));
+    assert_true(now.hlc == full_stamp(5));
     assert_false(has_ended(at_ms(20000 + TTL_MS - 1)));
 }
 
 static void plain_registration_gets_our_name(void **state)
 {
     (void)state;
-    struct peer_state now;
+    struct key_state now;
     say_registered(node, (struct word){.stamp = 0}, at_ms(0));
     assert_true(read_state(node, "s", "a", &now));
-    assert_true(slice_equal(registry_origin(node, now.origin), SLICE("self")));
-    assert_true(now.stamp > 0);
+    assert_true(slice_equal(registry_node_id(node, now.node), SLICE("self")));
+    assert_true(now.hlc > 0);
 }
 
 static void plain_unregistration_takes_out_what_is_there(void **state)

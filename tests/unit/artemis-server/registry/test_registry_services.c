@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The answer with every service, and picking one instance.
+ * The response with every service, and picking one instance.
  */
 #include "artemis-server/registry/registry.h"
 
@@ -37,9 +37,9 @@ static size_t service_count(struct moment now)
 static void services_of_an_empty_registry_are_an_empty_list(void **state)
 {
     (void)state;
-    struct cached_response *answer = ask_services(registry, DIALECT_SNAKE, at_ms(0));
-    assert_int_equal(answer->version, registry_version(registry));
-    json_t *root = read_answer(answer);
+    struct cached_response *response = ask_services(registry, DIALECT_SNAKE, at_ms(0));
+    assert_int_equal(response->revision, registry_revision(registry));
+    json_t *root = read_answer(response);
     assert_true(json_is_array(json_object_get(root, "services")));
     assert_int_equal(service_count(at_ms(0)), 0);
     json_decref(root);
@@ -78,13 +78,13 @@ static void services_have_version_and_etag_of_the_registry(void **state)
     char etag[32];
     put(registry, "s", "a", at_ms(0));
     put(registry, "t", "a", at_ms(0));
-    struct cached_response *answer = ask_services(registry, DIALECT_SNAKE, at_ms(0));
-    uint64_t version = registry_version(registry);
-    assert_int_equal(answer->version, version);
-    snprintf(etag, sizeof(etag), "\"%llu\"", (unsigned long long)version);
-    assert_string_equal(answer->etag, etag);
-    json_t *root = read_answer(answer);
-    assert_int_equal(json_integer_value(json_object_get(root, "version")), version);
+    struct cached_response *response = ask_services(registry, DIALECT_SNAKE, at_ms(0));
+    uint64_t revision = registry_revision(registry);
+    assert_int_equal(response->revision, revision);
+    snprintf(etag, sizeof(etag), "\"%llu\"", (unsigned long long)revision);
+    assert_string_equal(response->etag, etag);
+    json_t *root = read_answer(response);
+    assert_int_equal(json_integer_value(json_object_get(root, "version")), revision);
     json_decref(root);
 }
 
@@ -112,21 +112,21 @@ static void services_are_the_same_answer_until_any_change(void **state)
 static void services_are_kept_for_each_dialect(void **state)
 {
     (void)state;
-    struct cached_response *answers[DIALECT_COUNT];
+    struct cached_response *responses[DIALECT_COUNT];
     put(registry, "s", "a", at_ms(0));
     for (enum dialect dialect = 0; dialect < DIALECT_COUNT; dialect++)
-        answers[dialect] = ask_services(registry, dialect, at_ms(0));
+        responses[dialect] = ask_services(registry, dialect, at_ms(0));
     for (enum dialect dialect = 0; dialect < DIALECT_COUNT; dialect++) {
         struct cached_response *again = ask_services(registry, dialect, at_ms(0));
-        assert_ptr_equal(again, answers[dialect]);
+        assert_ptr_equal(again, responses[dialect]);
         cached_response_unref(again);
     }
-    json_t *camel = read_answer(answers[DIALECT_CAMEL]);
+    json_t *camel = read_answer(responses[DIALECT_CAMEL]);
     const json_t *service = json_array_get(json_object_get(camel, "services"), 0);
     assert_string_equal(json_string_value(json_object_get(service, "serviceId")), "s");
     json_decref(camel);
-    cached_response_unref(answers[DIALECT_SNAKE]);
-    cached_response_unref(answers[DIALECT_JAVA]);
+    cached_response_unref(responses[DIALECT_SNAKE]);
+    cached_response_unref(responses[DIALECT_JAVA]);
 }
 
 static void services_without_cache_are_made_anew(void **state)
@@ -148,21 +148,22 @@ static void services_beyond_the_limit_are_served_but_not_kept(void **state)
     (void)state;
     put(registry, "s", "a", at_ms(0));
     struct cached_response *first = ask_services(registry, DIALECT_SNAKE, at_ms(0));
-    const size_t bytes = stats_of(registry).all_answer_bytes;
-    const size_t others = ALL_ANSWERS_BYTES_MAX - bytes;
+    const size_t bytes = stats_of(registry).all_services_response_bytes;
+    const size_t others = ALL_SERVICES_RESPONSES_BYTES_MAX - bytes;
     assert_int_equal(bytes, sizeof(*first) + first->body.size);
-    registry->all_services.budget.spent_bytes += others; /* just full */
+    registry->all_services.budget.used_bytes += others; /* just full */
     put_as(registry, (struct brief){.service = "s", .id = "a", .port = 8081}, at_ms(1));
     struct cached_response *second = ask_services(registry, DIALECT_SNAKE, at_ms(1));
     assert_int_equal(second->body.size, first->body.size);
     assert_int_equal(second->refs, 2); /* it has taken the place of the outdated one */
-    assert_int_equal(stats_of(registry).all_answer_bytes, ALL_ANSWERS_BYTES_MAX);
+    assert_int_equal(stats_of(registry).all_services_response_bytes,
+                     ALL_SERVICES_RESPONSES_BYTES_MAX);
     put(registry, "s", "b", at_ms(2));
     struct cached_response *third = ask_services(registry, DIALECT_SNAKE, at_ms(2));
     assert_true(third->body.size > first->body.size);
     assert_int_equal(third->refs, 1);
-    assert_int_equal(stats_of(registry).all_answer_bytes, others);
-    registry->all_services.budget.spent_bytes -= others;
+    assert_int_equal(stats_of(registry).all_services_response_bytes, others);
+    registry->all_services.budget.used_bytes -= others;
     cached_response_unref(first);
     cached_response_unref(second);
     cached_response_unref(third);
@@ -173,11 +174,11 @@ static void services_unused_for_long_are_freed(void **state)
     (void)state;
     struct cached_response *first = ask_services(registry, DIALECT_SNAKE, at_ms(0));
     cached_response_unref(ask_services(registry, DIALECT_SNAKE, at_ms(200000)));
-    registry_housekeep(registry, at_ms(499999));
+    registry_cleanup(registry, at_ms(499999));
     assert_int_equal(first->refs, 2); /* ours, and the registry's */
-    registry_housekeep(registry, at_ms(500000));
+    registry_cleanup(registry, at_ms(500000));
     assert_int_equal(first->refs, 1);
-    assert_int_equal(stats_of(registry).all_answer_bytes, 0);
+    assert_int_equal(stats_of(registry).all_services_response_bytes, 0);
     cached_response_unref(first);
 }
 

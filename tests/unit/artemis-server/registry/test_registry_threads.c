@@ -25,7 +25,7 @@ enum {
     SWEEPS = 4,
     DISCOVERIES = 20,
     VIEWS = 2,
-    SILENT_ROUNDS = 8,  /* of 64: all fall silent, and every lease ends */
+    SILENT_ROUNDS = 8,  /* of 64: all fall expired, and every lease ends */
     SHORT_TTL_MS = 400, /* five rounds: an instance is touched about three times */
     NAME_BYTES = 16,
 };
@@ -136,34 +136,35 @@ static void *expire(void *context)
         pthread_barrier_wait(&meeting);
         for (int i = 0; i < SWEEPS; i++)
             registry_expire(registry, at_ms(atomic_fetch_add(&shared_ms, TICK_MS) + TICK_MS));
-        registry_housekeep(registry, moment_now());
+        registry_cleanup(registry, moment_now());
     }
     return NULL;
 }
 
 /* --- readers --- */
 
-/* A service's version never goes back, and one version is one body. */
+/* A service's revision never goes back, and one revision is one body. */
 static void discover_one(struct cached_response **kept, const char *service, bool zip)
 {
-    struct cached_response *answer = NULL;
+    struct cached_response *response = NULL;
     enum error error =
-        registry_service(registry, slice_of(service), DIALECT_SNAKE, true, moment_now(), &answer);
+        registry_service(registry, slice_of(service), DIALECT_SNAKE, true, moment_now(), &response);
     if (error) {
         assert(error == ERR_SERVICE_NOT_FOUND);
         return;
     }
     const struct cached_response *before = *kept;
-    assert(!before || answer->version >= before->version);
-    assert(!before || answer->version > before->version ||
-           (answer->body.size == before->body.size &&
-            memcmp(answer->body.data, before->body.data, before->body.size) == 0));
+    assert(!before || response->revision >= before->revision);
+    assert(!before || response->revision > before->revision ||
+           (response->body.size == before->body.size &&
+            memcmp(response->body.data, before->body.data, before->body.size) == 0));
     cached_response_unref(*kept);
-    *kept = answer;
+    *kept = response;
     if (!zip)
         return;
-    struct slice zipped; /* made while the answer may be dropped: it must be paid back with it */
-    error = cached_response_gzip(answer, &zipped);
+    struct slice
+        zipped; /* made while the response may be evicted_responses: it must be paid back with it */
+    error = cached_response_gzip(response, &zipped);
     assert(error == ERR_NONE);
 }
 
@@ -186,7 +187,7 @@ static void *discover(void *context)
 struct follower {
     pthread_t thread;
     json_t *copy; /* {instance: content} of all services but the changers' own */
-    uint64_t version;
+    uint64_t revision;
 };
 
 static void keep(json_t *copy, json_t *instance, bool there)
@@ -211,10 +212,10 @@ static json_t *load(const char *data, size_t size)
 /* Starts again with all services. Later changes may be in them already. */
 static void fetch_all(struct follower *follower)
 {
-    struct cached_response *answer = NULL;
-    enum error error = registry_services(registry, DIALECT_SNAKE, moment_now(), &answer);
-    assert(error == ERR_NONE && answer->version >= follower->version);
-    json_t *root = load(answer->body.data, answer->body.size);
+    struct cached_response *response = NULL;
+    enum error error = registry_services(registry, DIALECT_SNAKE, moment_now(), &response);
+    assert(error == ERR_NONE && response->revision >= follower->revision);
+    json_t *root = load(response->body.data, response->body.size);
     const json_t *service;
     json_t *instance;
     size_t i;
@@ -223,15 +224,15 @@ static void fetch_all(struct follower *follower)
     json_array_foreach(json_object_get(root, "services"), i, service)
         json_array_foreach(json_object_get(service, "instances"), j, instance)
             keep(follower->copy, instance, true);
-    follower->version = answer->version;
-    cached_response_unref(answer);
+    follower->revision = response->revision;
+    cached_response_unref(response);
     json_decref(root);
 }
 
 static void follow_once(struct follower *follower)
 {
     struct text text = {0};
-    enum error error = registry_delta(registry, follower->version, DIALECT_SNAKE, &text);
+    enum error error = registry_delta(registry, follower->revision, DIALECT_SNAKE, &text);
     if (error) {
         assert(error == ERR_VERSION_GONE);
         fetch_all(follower);
@@ -250,9 +251,9 @@ static void follow_once(struct follower *follower)
             keep(follower->copy, json_object_get(change, "instance"), strcmp(type, "delete") != 0);
         }
     }
-    uint64_t version = (uint64_t)json_integer_value(json_object_get(root, "version"));
-    assert(version >= follower->version);
-    follower->version = version;
+    uint64_t revision = (uint64_t)json_integer_value(json_object_get(root, "version"));
+    assert(revision >= follower->revision);
+    follower->revision = revision;
     json_decref(root);
     text_free(&text);
 }
@@ -276,10 +277,11 @@ static void look_at_lease(void *context, const struct lease_view *lease)
     *(uint64_t *)context += lease->ends_in_ms + instance_port(lease->instance);
 }
 
-static void look_at_guard(void *context, struct slice id, const struct guard *guard, uint32_t held)
+static void look_at_guard(void *context, struct slice id, const struct guard *guard,
+                          uint32_t members_guarded)
 {
     (void)id;
-    *(uint64_t *)context += (uint64_t)guard->state + held;
+    *(uint64_t *)context += (uint64_t)guard->state + members_guarded;
 }
 
 static void look_around(uint64_t *seed)
@@ -289,7 +291,7 @@ static void look_around(uint64_t *seed)
     struct instance *instance = NULL;
     struct slice service = slice_of(cast.services[random_below(seed, SERVICES)]);
     registry_stats(registry, &stats);
-    assert(stats.held <= stats.instances);
+    assert(stats.guarded <= stats.instances);
     registry_each_guard(registry, moment_now(), look_at_guard, &seen);
     enum error error = registry_each_lease(registry, service, moment_now(), look_at_lease, &seen);
     assert(error == ERR_NONE || error == ERR_SERVICE_NOT_FOUND);
@@ -339,7 +341,7 @@ static void free_cast(void)
                 instance_unref(cast.instances[s][i][content]);
 }
 
-/* Runs all threads to their end; the follower has its last look at what they left. */
+/* Runs all threads to their end; the follower has its last cleanup at what they left. */
 static void run_threads(struct follower *follower)
 {
     struct changer changers[CHANGERS];
@@ -377,7 +379,7 @@ static void check_follower(struct follower *follower)
     struct follower fresh = {.copy = json_object()};
     follow_once(follower);
     fetch_all(&fresh);
-    assert_int_equal(follower->version, fresh.version);
+    assert_int_equal(follower->revision, fresh.revision);
     assert_true(json_equal(follower->copy, fresh.copy));
     json_decref(fresh.copy);
 }
@@ -386,7 +388,7 @@ static void check_counters(uint64_t start)
 {
     struct registry_stats stats = stats_of(registry);
     assert_int_equal(stats.instances, stats.registered - stats.unregistered - stats.expired);
-    assert_int_equal(stats.version - start,
+    assert_int_equal(stats.revision - start,
                      stats.registered + stats.changed + stats.unregistered + stats.expired);
 }
 
@@ -402,8 +404,8 @@ static void run_with(uint32_t guard_percent)
     guarded = guard_percent > 0;
     make_cast();
     registry = make_registry_with(options);
-    uint64_t start = registry_version(registry);
-    struct follower follower = {.copy = json_object(), .version = start};
+    uint64_t start = registry_revision(registry);
+    struct follower follower = {.copy = json_object(), .revision = start};
     run_threads(&follower);
     registry_validate(registry);
     check_counters(start);
@@ -414,13 +416,13 @@ static void run_with(uint32_t guard_percent)
     uint64_t ms = atomic_load(&shared_ms);
     for (int i = 0; i < 10; i++)
         registry_expire(registry, at_ms(ms += SHORT_TTL_MS));
-    registry_housekeep(registry, at_ms(ms + 1000));
+    registry_cleanup(registry, at_ms(ms + 1000));
     registry_validate(registry);
     check_counters(start);
     assert_int_equal(stats_of(registry).instances, 0);
     assert_int_equal(stats_of(registry).services, 0);
-    assert_int_equal(stats_of(registry).answers, 0);
-    assert_int_equal(stats_of(registry).answer_bytes, 0);
+    assert_int_equal(stats_of(registry).cached_responses, 0);
+    assert_int_equal(stats_of(registry).cached_response_bytes, 0);
     registry_free(registry);
     free_cast();
 }

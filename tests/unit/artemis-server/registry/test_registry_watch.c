@@ -25,7 +25,7 @@ static int set_up(void **state)
     struct registry_options options = usual_options();
     options.change_log_capacity = 16;
     fixture = (struct fixture){.registry = make_registry_with(options)};
-    registry_on_version(fixture.registry, ring, &fixture.rings);
+    registry_on_revision(fixture.registry, ring, &fixture.rings);
     *state = &fixture;
     return 0;
 }
@@ -40,16 +40,16 @@ static int tear_down(void **state)
 static void await(struct fixture *fixture)
 {
     fixture->rings = 0;
-    assert_true(registry_await(fixture->registry, registry_version(fixture->registry)));
+    assert_true(registry_arm_wakeup(fixture->registry, registry_revision(fixture->registry)));
 }
 
-/* The one change after `version` is of this type. */
-static void check_change(struct fixture *fixture, uint64_t version, enum change_type type,
+/* The one change after `revision` is of this type. */
+static void check_change(struct fixture *fixture, uint64_t revision, enum change_type type,
                          const char *id)
 {
     struct change change;
     size_t count = 0;
-    assert_int_equal(registry_changes(fixture->registry, version, &change, 1, &count), ERR_NONE);
+    assert_int_equal(registry_changes(fixture->registry, revision, &change, 1, &count), ERR_NONE);
     assert_int_equal(count, 1);
     assert_int_equal(change.type, type);
     assert_true(slice_equal(instance_text(change.instance, FIELD_INSTANCE), slice_of(id)));
@@ -61,19 +61,19 @@ static void check_change(struct fixture *fixture, uint64_t version, enum change_
 static void register_change_and_unregister_wake(void **state)
 {
     struct fixture *fixture = *state;
-    uint64_t version = registry_version(fixture->registry);
+    uint64_t revision = registry_revision(fixture->registry);
     await(fixture);
     put(fixture->registry, "s", "i", at_ms(0));
     assert_int_equal(fixture->rings, 1);
-    check_change(fixture, version, CHANGE_NEW, "i");
+    check_change(fixture, revision, CHANGE_NEW, "i");
     await(fixture);
     put_as(fixture->registry, (struct brief){.service = "s", .id = "i", .port = 9}, at_ms(1));
     assert_int_equal(fixture->rings, 1);
-    check_change(fixture, version + 1, CHANGE_CHANGE, "i");
+    check_change(fixture, revision + 1, CHANGE_CHANGE, "i");
     await(fixture);
     take_out(fixture->registry, "s", "i", at_ms(2));
     assert_int_equal(fixture->rings, 1);
-    check_change(fixture, version + 2, CHANGE_DELETE, "i");
+    check_change(fixture, revision + 2, CHANGE_DELETE, "i");
 }
 
 static void eviction_wakes(void **state)
@@ -81,12 +81,12 @@ static void eviction_wakes(void **state)
     struct fixture *fixture = *state;
     put(fixture->registry, "s", "i", at_ms(0));
     put(fixture->registry, "s", "j", at_ms(0));
-    uint64_t version = registry_version(fixture->registry);
+    uint64_t revision = registry_revision(fixture->registry);
     await(fixture);
     for (uint64_t ms = 0; ms <= TTL_MS + RECHECK_MS; ms += TICK_MS)
         registry_expire(fixture->registry, at_ms(ms));
     assert_int_equal(fixture->rings, 1); /* for both */
-    assert_int_equal(registry_version(fixture->registry), version + 2);
+    assert_int_equal(registry_revision(fixture->registry), revision + 2);
 }
 
 static void what_changes_nothing_does_not_wake(void **state)
@@ -97,7 +97,7 @@ static void what_changes_nothing_does_not_wake(void **state)
     put(fixture->registry, "s", "i", at_ms(1));
     assert_int_equal(renew(fixture->registry, "s", "i", at_ms(2)), ERR_NONE);
     take_out(fixture->registry, "s", "unknown", at_ms(3));
-    registry_housekeep(fixture->registry, at_ms(4));
+    registry_cleanup(fixture->registry, at_ms(4));
     assert_int_equal(fixture->rings, 0);
 }
 
@@ -106,7 +106,7 @@ static void nobody_is_woken_who_does_not_await(void **state)
     struct fixture *fixture = *state;
     put(fixture->registry, "s", "i", at_ms(0));
     assert_int_equal(fixture->rings, 0);
-    assert_false(registry_await(fixture->registry, registry_version(fixture->registry) - 1));
+    assert_false(registry_arm_wakeup(fixture->registry, registry_revision(fixture->registry) - 1));
     put(fixture->registry, "s", "j", at_ms(0));
     assert_int_equal(fixture->rings, 0);
 }
@@ -117,17 +117,17 @@ static void service_version_is_that_of_its_last_change(void **state)
 {
     struct fixture *fixture = *state;
     struct registry *registry = fixture->registry;
-    assert_int_equal(registry_service_version(registry, SLICE("s")), 0);
+    assert_int_equal(registry_service_revision(registry, SLICE("s")), 0);
     put(registry, "s", "i", at_ms(0));
-    uint64_t version = registry_version(registry);
+    uint64_t revision = registry_revision(registry);
     put(registry, "t", "i", at_ms(0));
-    assert_int_equal(registry_service_version(registry, SLICE("s")), version);
-    assert_int_equal(registry_service_version(registry, SLICE("t")), version + 1);
+    assert_int_equal(registry_service_revision(registry, SLICE("s")), revision);
+    assert_int_equal(registry_service_revision(registry, SLICE("t")), revision + 1);
     take_out(registry, "s", "i", at_ms(0));
-    assert_int_equal(registry_service_version(registry, SLICE("s")), version + 2);
-    registry_housekeep(registry, at_ms(60000 + TICK_MS)); /* forgotten with its last member */
-    assert_int_equal(registry_service_version(registry, SLICE("s")), 0);
-    assert_int_equal(registry_service_version(registry, SLICE("t")), version + 1);
+    assert_int_equal(registry_service_revision(registry, SLICE("s")), revision + 2);
+    registry_cleanup(registry, at_ms(60000 + TICK_MS)); /* forgotten with its last member */
+    assert_int_equal(registry_service_revision(registry, SLICE("s")), 0);
+    assert_int_equal(registry_service_revision(registry, SLICE("t")), revision + 1);
 }
 
 static void members_are_all_of_any_status_with_the_version(void **state)
@@ -137,15 +137,15 @@ static void members_are_all_of_any_status_with_the_version(void **state)
     struct registry_members members;
     assert_int_equal(registry_members(registry, SLICE("s"), &members), ERR_NONE);
     assert_int_equal(members.count, 0);
-    assert_int_equal(members.version, 0);
+    assert_int_equal(members.revision, 0);
     registry_members_free(&members);
     put_many(registry, "s", 0, 5, at_ms(0));
     put_as(registry, (struct brief){.service = "s", .id = "down", .status = "down"}, at_ms(0));
-    uint64_t version = registry_version(registry);
+    uint64_t revision = registry_revision(registry);
     put(registry, "t", "i", at_ms(0));
     assert_int_equal(registry_members(registry, SLICE("s"), &members), ERR_NONE);
     assert_int_equal(members.count, 6);
-    assert_int_equal(members.version, version);
+    assert_int_equal(members.revision, revision);
     /* They are the reader's: what changes now does not change them. */
     take_out(registry, "s", "down", at_ms(0));
     for (size_t i = 0; i < members.count; i++)
@@ -178,18 +178,18 @@ static void changes_that_the_log_has_dropped_are_gone(void **state)
     struct fixture *fixture = *state;
     struct change changes[16];
     size_t count;
-    uint64_t version = registry_version(fixture->registry);
+    uint64_t revision = registry_revision(fixture->registry);
     put_many(fixture->registry, "s", 0, 17, at_ms(0));
-    assert_int_equal(registry_changes(fixture->registry, version, changes, 16, &count),
+    assert_int_equal(registry_changes(fixture->registry, revision, changes, 16, &count),
                      ERR_VERSION_GONE);
-    assert_int_equal(registry_changes(fixture->registry, version + 1, changes, 16, &count),
+    assert_int_equal(registry_changes(fixture->registry, revision + 1, changes, 16, &count),
                      ERR_NONE);
     assert_int_equal(count, 16);
     for (size_t i = 0; i < count; i++)
         instance_unref(changes[i].instance);
 }
 
-/* Whoever takes the members, and then all changes after their version, holds what the registry
+/* Whoever takes the members, and then all changes after their revision, holds what the registry
  * holds. */
 static void members_and_later_changes_make_the_newest_state(void **state)
 {
@@ -203,7 +203,7 @@ static void members_and_later_changes_make_the_newest_state(void **state)
         size_t count;
         bool seen[8] = {false};
         assert_int_equal(registry_members(registry, SLICE("s"), &members), ERR_NONE);
-        uint64_t version = members.version ? members.version : registry_version(registry);
+        uint64_t revision = members.revision ? members.revision : registry_revision(registry);
         for (size_t i = 0; i < members.count; i++)
             seen[instance_text(members.instances[i], FIELD_INSTANCE).data[1] - '0'] = true;
         registry_members_free(&members);
@@ -217,7 +217,7 @@ static void members_and_later_changes_make_the_newest_state(void **state)
             else
                 take_out(registry, "s", id, at_ms(0));
         }
-        assert_int_equal(registry_changes(registry, version, changes, 16, &count), ERR_NONE);
+        assert_int_equal(registry_changes(registry, revision, changes, 16, &count), ERR_NONE);
         for (size_t i = 0; i < count; i++) {
             int one = instance_text(changes[i].instance, FIELD_INSTANCE).data[1] - '0';
             seen[one] = changes[i].type != CHANGE_DELETE;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One shard without its lock: services, members, the states of a lease, cached answers, and what
+ * One shard without its lock: services, members, the states of a lease, cached responses, and what
  * housekeeping takes away. Every test ends with the shard's own check of its invariants.
  */
 #include "artemis-server/registry/shard.h"
@@ -15,7 +15,7 @@ static struct cache_budget kept;
 static int set_up(void **state)
 {
     (void)state;
-    shard_init(&shard, 0, (struct shard_patience){.unused_ms = UNUSED_MS, .empty_ms = EMPTY_MS});
+    shard_init(&shard, 0, (struct shard_retention){.unused_ms = UNUSED_MS, .empty_ms = EMPTY_MS});
     return 0;
 }
 
@@ -24,7 +24,7 @@ static int tear_down(void **state)
     (void)state;
     shard_validate(&shard);
     shard_free(&shard);
-    assert_int_equal(kept.spent_bytes, 0);
+    assert_int_equal(kept.used_bytes, 0);
     return 0;
 }
 
@@ -103,17 +103,17 @@ static unsigned housekeep(uint64_t now_ms)
 {
     const unsigned steps = 1000000;
     unsigned left = steps;
-    shard_housekeep(&shard, now_ms, &left);
+    shard_cleanup(&shard, now_ms, &left);
     assert_true(left > 0);
     return steps - left;
 }
 
-static void check_ended(const char *service, uint32_t due, uint32_t held)
+static void check_ended(const char *service, uint32_t due, uint32_t guarded)
 {
     assert_int_equal(service_at(service)->due, due);
-    assert_int_equal(service_at(service)->held, held);
+    assert_int_equal(service_at(service)->guarded, guarded);
     assert_int_equal(shard.due, due);
-    assert_int_equal(shard.held, held);
+    assert_int_equal(shard.guarded, guarded);
     shard_validate(&shard);
 }
 
@@ -201,7 +201,7 @@ static void service_that_got_a_member_again_stays(void **state)
     insert("s", "c");
     housekeep(2000 + EMPTY_MS);
     assert_int_not_equal(find_service("s"), 0);
-    remove_at("s", "c", 6000); /* housekeeping looks again, at the new time */
+    remove_at("s", "c", 6000); /* housekeeping cleanup_wheel again, at the new time */
     housekeep(6000 + EMPTY_MS - 1);
     assert_int_not_equal(find_service("s"), 0);
     housekeep(6000 + EMPTY_MS);
@@ -246,7 +246,7 @@ static void due_lease_that_is_renewed_is_alive(void **state)
     check_ended("s", 1, 0);
     shard_renew(&shard, a, DEADLINE_MS, 2 * DEADLINE_MS);
     check_ended("s", 0, 0);
-    assert_int_equal(lease_wheel_take_due(&shard.wheel), 0);
+    assert_int_equal(lease_wheel_pop_due(&shard.wheel), 0);
     assert_int_equal(collect(2 * DEADLINE_MS), 1); /* and it comes up again */
 }
 
@@ -255,8 +255,8 @@ static void held_lease_that_is_renewed_is_alive(void **state)
     (void)state;
     uint32_t a = insert("s", "a");
     collect(DEADLINE_MS);
-    assert_int_equal(lease_wheel_take_due(&shard.wheel), a);
-    shard_hold(&shard, a, DEADLINE_MS + 1000);
+    assert_int_equal(lease_wheel_pop_due(&shard.wheel), a);
+    shard_guard_lease(&shard, a, DEADLINE_MS + 1000);
     check_ended("s", 0, 1);
     shard_renew(&shard, a, DEADLINE_MS + 10, 2 * DEADLINE_MS + 10);
     check_ended("s", 0, 0);
@@ -270,8 +270,8 @@ static void held_lease_comes_up_again_and_counts_once(void **state)
     uint32_t a = insert("s", "a");
     collect(DEADLINE_MS);
     for (uint64_t again_ms = DEADLINE_MS + 1000; again_ms < 2 * DEADLINE_MS; again_ms += 1000) {
-        assert_int_equal(lease_wheel_take_due(&shard.wheel), a);
-        shard_hold(&shard, a, again_ms);
+        assert_int_equal(lease_wheel_pop_due(&shard.wheel), a);
+        shard_guard_lease(&shard, a, again_ms);
         check_ended("s", 0, 1);
         assert_int_equal(collect(again_ms - 1), 0);
         assert_int_equal(collect(again_ms + 19), 1);
@@ -287,14 +287,14 @@ static void removed_lease_leaves_the_counts_of_ended_ones(void **state)
     insert("s", "b");
     insert("s", "c");
     collect(DEADLINE_MS);
-    uint32_t first = lease_wheel_take_due(&shard.wheel);
-    shard_hold(&shard, first, DEADLINE_MS + 1000);
+    uint32_t first = lease_wheel_pop_due(&shard.wheel);
+    shard_guard_lease(&shard, first, DEADLINE_MS + 1000);
     check_ended("s", 2, 1);
     remove_at("s", "a", DEADLINE_MS);
     remove_at("s", "b", DEADLINE_MS);
     remove_at("s", "c", DEADLINE_MS);
     check_ended("s", 0, 0);
-    assert_int_equal(lease_wheel_take_due(&shard.wheel), 0);
+    assert_int_equal(lease_wheel_pop_due(&shard.wheel), 0);
 }
 
 static void guard_ends_when_nothing_is_held_any_more(void **state)
@@ -306,30 +306,31 @@ static void guard_ends_when_nothing_is_held_any_more(void **state)
         numbers[i] = insert("s", ids[i]);
     collect(DEADLINE_MS);
     for (int i = 0; i < 2; i++)
-        shard_hold(&shard, lease_wheel_take_due(&shard.wheel), DEADLINE_MS + 1000);
-    service_at("s")->guard.state = GUARD_ON;
-    shard.guarded = 1;
+        shard_guard_lease(&shard, lease_wheel_pop_due(&shard.wheel), DEADLINE_MS + 1000);
+    service_at("s")->guard.state = GUARD_ENGAGED;
+    shard.engaged_services = 1;
     shard_renew(&shard, numbers[0], DEADLINE_MS, 2 * DEADLINE_MS);
-    assert_int_equal(shard.guarded, 1);
+    assert_int_equal(shard.engaged_services, 1);
     remove_at("s", "b", DEADLINE_MS + 7);
     assert_int_equal(service_at("s")->guard.state, GUARD_OFF);
     assert_int_equal(service_at("s")->guard.since_ms, DEADLINE_MS + 7);
-    assert_int_equal(shard.guarded, 0);
+    assert_int_equal(shard.engaged_services, 0);
 }
 
-/* --- answers ---------------------------------------------------------------------------------- */
+/* --- responses ----------------------------------------------------------------------------------
+ */
 
-/* Caches an answer as the registry does. */
+/* Caches an response as the registry does. */
 static void cache(const char *id, int view, uint64_t used_ms)
 {
-    struct cached_response *answer = NULL;
+    struct cached_response *response = NULL;
     struct text body = {0};
     text_append_string(&body, "{}");
-    assert_int_equal(cached_response_create(&body, service_at(id)->version, &answer), ERR_NONE);
-    answer->used_ms = used_ms;
-    assert_true(cached_response_put(answer, &kept, SIZE_MAX));
-    cached_response_unref(answer); /* the shard has the other reference */
-    shard_cache_answer(&shard, find_service(id), view, answer);
+    assert_int_equal(cached_response_create(&body, service_at(id)->revision, &response), ERR_NONE);
+    response->used_ms = used_ms;
+    assert_true(cached_response_put(response, &kept, SIZE_MAX));
+    cached_response_unref(response); /* the shard has the other reference */
+    shard_cache_response(&shard, find_service(id), view, response);
 }
 
 static void new_version_drops_the_cached_answers_of_its_service_alone(void **state)
@@ -337,17 +338,17 @@ static void new_version_drops_the_cached_answers_of_its_service_alone(void **sta
     (void)state;
     insert("s", "a");
     insert("t", "a");
-    shard_set_version(&shard, service_at("s"), 7);
-    shard_set_version(&shard, service_at("t"), 8);
+    shard_set_revision(&shard, service_at("s"), 7);
+    shard_set_revision(&shard, service_at("t"), 8);
     for (int view = 0; view < VIEW_COUNT; view++)
         cache("s", view, 100);
     cache("t", 0, 100);
-    assert_int_equal(shard.answers, VIEW_COUNT + 1);
-    shard_set_version(&shard, service_at("s"), 9);
-    assert_int_equal(service_at("s")->version, 9);
-    assert_int_equal(service_at("t")->version, 8);
-    assert_int_equal(shard.answers, 1);
-    assert_non_null(service_at("t")->answers[0]);
+    assert_int_equal(shard.responses, VIEW_COUNT + 1);
+    shard_set_revision(&shard, service_at("s"), 9);
+    assert_int_equal(service_at("s")->revision, 9);
+    assert_int_equal(service_at("t")->revision, 8);
+    assert_int_equal(shard.responses, 1);
+    assert_non_null(service_at("t")->responses[0]);
 }
 
 /* The shard is locked then: a large body is not to be freed there. */
@@ -359,15 +360,15 @@ static void dropped_answers_live_until_the_owner_has_unlocked(void **state)
     cache("s", 0, 100);
     cache("s", 1, 100);
     cache("t", 0, 100);
-    shard_set_version(&shard, service_at("s"), 9);
+    shard_set_revision(&shard, service_at("s"), 9);
     housekeep(100 + UNUSED_MS);
-    assert_int_equal(shard.answers, 0);
-    assert_int_equal(kept.spent_bytes, 0);
+    assert_int_equal(shard.responses, 0);
+    assert_int_equal(kept.used_bytes, 0);
     unsigned count = 0;
-    for (struct cached_response *answer = shard.dropped; answer;
-         answer = answer->next_dropped, count++) {
-        assert_int_equal(answer->refs, 1);
-        assert_memory_equal(answer->body.data, "{}", 2);
+    for (struct cached_response *response = shard.evicted_responses; response;
+         response = response->next_evicted, count++) {
+        assert_int_equal(response->refs, 1);
+        assert_memory_equal(response->body.data, "{}", 2);
     }
     assert_int_equal(count, 3);
 }
@@ -379,19 +380,19 @@ static void housekeeping_drops_unused_answers_and_keeps_used_ones(void **state)
     cache("s", 0, 100);
     cache("s", 3, 200);
     housekeep(100 + UNUSED_MS - 1);
-    assert_int_equal(shard.answers, 2);
+    assert_int_equal(shard.responses, 2);
     housekeep(100 + UNUSED_MS);
-    assert_int_equal(shard.answers, 1);
-    assert_non_null(service_at("s")->answers[3]);
-    service_at("s")->answers[3]->used_ms = 300; /* as handing out does it */
+    assert_int_equal(shard.responses, 1);
+    assert_non_null(service_at("s")->responses[3]);
+    service_at("s")->responses[3]->used_ms = 300; /* as handing out does it */
     housekeep(200 + UNUSED_MS);
-    assert_int_equal(shard.answers, 1);
+    assert_int_equal(shard.responses, 1);
     housekeep(300 + UNUSED_MS);
-    assert_int_equal(shard.answers, 0);
-    assert_int_equal(service_at("s")->look.deadline_ms, 0);
+    assert_int_equal(shard.responses, 0);
+    assert_int_equal(service_at("s")->cleanup.deadline_ms, 0);
 }
 
-/* Also when it is armed for the end of an answer, which comes later. */
+/* Also when it is armed for the end of an response, which comes later. */
 static void service_is_looked_at_at_its_earliest_end(void **state)
 {
     (void)state;
@@ -403,7 +404,7 @@ static void service_is_looked_at_at_its_earliest_end(void **state)
     assert_int_not_equal(find_service("s"), 0);
     housekeep(1000 + EMPTY_MS);
     assert_int_equal(find_service("s"), 0);
-    assert_int_equal(shard.answers, 0);
+    assert_int_equal(shard.responses, 0);
 }
 
 static void housekeeping_costs_what_is_due(void **state)
@@ -420,15 +421,15 @@ static void housekeeping_costs_what_is_due(void **state)
     for (uint64_t ms = SECOND_MS; ms < UNUSED_MS; ms += SECOND_MS)
         steps += housekeep(ms);
     assert_true(steps < MANY / 2); /* of the clock, and none of the services */
-    assert_int_equal(shard.answers, MANY);
+    assert_int_equal(shard.responses, MANY);
     /* A stretch may end anywhere; the next goes on. */
     unsigned stretches = 0;
     for (unsigned left = 0; left == 0; stretches++) {
         left = 100;
-        shard_housekeep(&shard, UNUSED_MS, &left);
+        shard_cleanup(&shard, UNUSED_MS, &left);
     }
     assert_true(stretches >= MANY / 100);
-    assert_int_equal(shard.answers, 0);
+    assert_int_equal(shard.responses, 0);
 }
 
 /* --- snapshots -------------------------------------------------------------------------------- */
@@ -442,14 +443,16 @@ static void snapshot_has_what_is_up_or_all(void **state)
     size_t count = 0;
     for (int i = 0; i < 6; i++)
         insert_as((struct brief){.service = "s", .id = ids[i], .status = statuses[i]}, DEADLINE_MS);
-    assert_int_equal(shard_snapshot(&shard, service_at("s"), true, &instances, &count), ERR_NONE);
+    assert_int_equal(shard_copy_members(&shard, service_at("s"), true, &instances, &count),
+                     ERR_NONE);
     assert_int_equal(count, 6);
-    shard_snapshot_free(instances, count);
-    assert_int_equal(shard_snapshot(&shard, service_at("s"), false, &instances, &count), ERR_NONE);
+    shard_free_members(instances, count);
+    assert_int_equal(shard_copy_members(&shard, service_at("s"), false, &instances, &count),
+                     ERR_NONE);
     assert_int_equal(count, 2);
     for (size_t i = 0; i < count; i++)
         assert_int_equal(instance_status(instances[i]), STATUS_UP);
-    shard_snapshot_free(instances, count);
+    shard_free_members(instances, count);
 }
 
 static void snapshot_outlives_its_records(void **state)
@@ -458,11 +461,12 @@ static void snapshot_outlives_its_records(void **state)
     struct instance **instances = NULL;
     size_t count = 0;
     insert("s", "a");
-    assert_int_equal(shard_snapshot(&shard, service_at("s"), true, &instances, &count), ERR_NONE);
+    assert_int_equal(shard_copy_members(&shard, service_at("s"), true, &instances, &count),
+                     ERR_NONE);
     remove_at("s", "a", 0);
     assert_int_equal(count, 1);
     assert_true(slice_equal(instance_text(instances[0], FIELD_INSTANCE), SLICE("a")));
-    shard_snapshot_free(instances, count);
+    shard_free_members(instances, count);
 }
 
 static void snapshot_of_an_empty_service_is_nothing(void **state)
@@ -472,10 +476,11 @@ static void snapshot_of_an_empty_service_is_nothing(void **state)
     size_t count = 9;
     insert("s", "a");
     remove_at("s", "a", 0);
-    assert_int_equal(shard_snapshot(&shard, service_at("s"), true, &instances, &count), ERR_NONE);
+    assert_int_equal(shard_copy_members(&shard, service_at("s"), true, &instances, &count),
+                     ERR_NONE);
     assert_null(instances);
     assert_int_equal(count, 0);
-    shard_snapshot_free(instances, count);
+    shard_free_members(instances, count);
 }
 
 /* --- at random -------------------------------------------------------------------------------- */
@@ -505,8 +510,8 @@ static void random_operations_keep_the_invariants(void **state)
         if (random_below(&seed, 4))
             continue;
         collect(now_ms += random_below(&seed, 500));
-        for (uint32_t number; (number = lease_wheel_take_due(&shard.wheel));)
-            shard_hold(&shard, number, now_ms + 1000);
+        for (uint32_t number; (number = lease_wheel_pop_due(&shard.wheel));)
+            shard_guard_lease(&shard, number, now_ms + 1000);
         housekeep(now_ms);
         shard_validate(&shard);
     }

@@ -12,7 +12,7 @@ enum { ELEMENT_BYTES = 24, MANY = SLAB_CHUNK_ELEMENTS * 40 + 1 };
 static uint32_t take(struct slab *slab)
 {
     uint32_t number = 0;
-    assert_int_equal(slab_take(slab, &number), ERR_NONE);
+    assert_int_equal(slab_alloc(slab, &number), ERR_NONE);
     return number;
 }
 
@@ -68,7 +68,7 @@ static void element_is_zeroed_when_new_and_when_used_again(void **state)
     uint32_t first = take(&slab);
     assert_true(is_filled(&slab, first, 0));
     fill(&slab, first, 0xFFFFFFFFu);
-    slab_give_back(&slab, first);
+    slab_release(&slab, first);
     assert_int_equal(take(&slab), first);
     assert_true(is_filled(&slab, first, 0));
     slab_free(&slab);
@@ -85,7 +85,7 @@ static void given_back_numbers_are_used_before_new_ones(void **state)
     uint32_t chunks = slab.chunk_count;
     uint32_t returned = 0;
     for (uint32_t i = 3; i <= MANY; i += 7, returned++) {
-        slab_give_back(&slab, i);
+        slab_release(&slab, i);
         given_back[i] = true;
     }
     for (uint32_t i = 0; i < returned; i++) {
@@ -105,8 +105,8 @@ static void smallest_element_holds_the_free_list(void **state)
     slab_init(&slab, sizeof(uint32_t));
     for (uint32_t i = 1; i <= 3; i++)
         take(&slab);
-    slab_give_back(&slab, 1);
-    slab_give_back(&slab, 3);
+    slab_release(&slab, 1);
+    slab_release(&slab, 3);
     assert_int_equal(take(&slab), 3);
     assert_int_equal(take(&slab), 1);
     assert_int_equal(take(&slab), 4);

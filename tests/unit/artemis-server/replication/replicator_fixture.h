@@ -159,7 +159,7 @@ static inline void respond_record(const struct message *message, struct word wor
                                      .id = word.id ? word.id : "a",
                                      .machine = word.machine});
     struct wire_record record = {.instance = instance,
-                                 .stamp = word_version(&word),
+                                 .stamp = word_stamp(&word),
                                  .age_ms = word.age_ms,
                                  .deleted = word.deleted};
     replicator_on_record(rig.replicator, message, &record, rig_now());
@@ -171,7 +171,7 @@ static inline void respond_key(const struct message *message, struct word word)
 {
     struct instance_key key = make_key(word.service ? word.service : "s", word.id ? word.id : "a");
     struct wire_record record = {
-        .key = &key, .stamp = word_version(&word), .age_ms = word.age_ms, .deleted = word.deleted};
+        .key = &key, .stamp = word_stamp(&word), .age_ms = word.age_ms, .deleted = word.deleted};
     replicator_on_record(rig.replicator, message, &record, rig_now());
 }
 

@@ -31,7 +31,7 @@ static int tear_down(void **state)
 static void apply_to_other(const struct message *message)
 {
     for (size_t i = 0; i < message->count; i++) {
-        struct wire_record record = registry_tell(rig.node, &message->items[i], rig_now());
+        struct wire_record record = registry_wire_record(rig.node, &message->items[i], rig_now());
         enum error error = record.deleted ? registry_apply_unregister(other, &record, rig_now())
                                           : registry_apply(other, &record, rig_now());
         assert_true(error == ERR_NONE || error == ERR_NO_MEMORY);
@@ -40,14 +40,14 @@ static void apply_to_other(const struct message *message)
 
 static void tell_keys_of_other(const struct message *message)
 {
-    struct peer_state *states = NULL;
+    struct key_state *states = NULL;
     size_t count = 0;
     if (registry_list_buckets(other, &message->buckets, &states, &count))
         return;
     for (size_t i = 0; i < count; i++) {
-        struct wire_record record = registry_tell(other, &states[i], rig_now());
+        struct wire_record record = registry_wire_record(other, &states[i], rig_now());
         replicator_on_record(rig.replicator, message, &record, rig_now());
-        peer_state_drop(&states[i]);
+        key_state_unref(&states[i]);
     }
     free(states);
 }
@@ -55,12 +55,12 @@ static void tell_keys_of_other(const struct message *message)
 static void tell_records_of_other(const struct message *message)
 {
     for (size_t i = 0; i < message->count; i++) {
-        struct peer_state state;
-        if (!registry_read(other, instance_packed_key(message->items[i].instance), &state))
+        struct key_state state;
+        if (!registry_read_key(other, instance_packed_key(message->items[i].instance), &state))
             continue;
-        struct wire_record record = registry_tell(other, &state, rig_now());
+        struct wire_record record = registry_wire_record(other, &state, rig_now());
         replicator_on_record(rig.replicator, message, &record, rig_now());
-        peer_state_drop(&state);
+        key_state_unref(&state);
     }
 }
 
@@ -171,9 +171,9 @@ static void newer_word_wins_ours(void **state)
     finish(0, MESSAGE_REGISTER, SEND_REJECTED); /* lost */
     next_round();
     assert_agreed();
-    struct peer_state now;
+    struct key_state now;
     assert_true(read_state(other, "s", "a", &now));
-    assert_true(slice_equal(registry_origin(other, now.origin), SLICE("self")));
+    assert_true(slice_equal(registry_node_id(other, now.node), SLICE("self")));
 }
 
 static void newer_end_wins_theirs(void **state)
@@ -183,7 +183,7 @@ static void newer_end_wins_theirs(void **state)
     join_up(0);
     pass_ms(10);
     take_out(other, "s", "a", rig_now());
-    registry_set_gathering(other, true);
+    registry_set_replicating(other, true);
     take_out(other, "s", "a", rig_now()); /* of a key that it never knew */
     next_round();
     assert_true(is_tombstone(rig.node, "s", "a"));
@@ -219,7 +219,7 @@ static void tombstone_of_what_the_peer_never_knew_stays_here(void **state)
 static void renewals_are_taken_over_on_the_way(void **state)
 {
     (void)state;
-    struct peer_state before, after;
+    struct key_state before, after;
     register_here("a", "1");
     register_here("b", "1");
     join_up(0);

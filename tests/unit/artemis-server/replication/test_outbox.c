@@ -27,19 +27,19 @@ static int tear_down(void **state)
     return 0;
 }
 
-static struct peer_state made(const char *id, uint64_t stamp)
+static struct key_state made(const char *id, uint64_t stamp)
 {
-    return (struct peer_state){.instance = make_instance((struct brief){.service = "s", .id = id}),
-                               .stamp = stamp,
-                               .touched_ms = stamp};
+    return (struct key_state){.instance = make_instance((struct brief){.service = "s", .id = id}),
+                              .hlc = stamp,
+                              .touched_ms = stamp};
 }
 
 static enum error try_put(const char *id, uint64_t stamp, enum outbox_queue queue)
 {
-    struct peer_state state = made(id, stamp);
+    struct key_state state = made(id, stamp);
     enum error error = outbox_put(&outbox, &state, queue);
     if (error)
-        peer_state_drop(&state);
+        key_state_unref(&state);
     return error;
 }
 
@@ -50,18 +50,18 @@ static void put_one(const char *id, uint64_t stamp, enum outbox_queue queue)
 
 static void put_back(const char *id, uint64_t stamp, enum outbox_queue queue)
 {
-    struct peer_state state = made(id, stamp);
+    struct key_state state = made(id, stamp);
     assert_int_equal(outbox_put_back(&outbox, &state, queue), ERR_NONE);
 }
 
 /* The next of a queue, which must be this. */
 static void expect_next(enum outbox_queue queue, const char *id, uint64_t stamp)
 {
-    struct peer_state state;
+    struct key_state state;
     assert_int_equal(outbox_take(&outbox, queue, &state, 1, SIZE_MAX), 1);
     assert_true(slice_equal(instance_text(state.instance, FIELD_INSTANCE), slice_of(id)));
-    assert_true(state.stamp == stamp);
-    peer_state_drop(&state);
+    assert_true(state.hlc == stamp);
+    key_state_unref(&state);
 }
 
 static void expect_counts(uint32_t registers, uint32_t unregisters, uint32_t renewals)
@@ -185,7 +185,7 @@ static void put_back_renewal_leaves_a_registration_as_it_is(void **state)
 static void take_stops_at_max(void **state)
 {
     (void)state;
-    struct peer_state states[8];
+    struct key_state states[8];
     char id[8];
     for (unsigned i = 0; i < 10; i++) {
         snprintf(id, sizeof(id), "i%u", i);
@@ -193,14 +193,14 @@ static void take_stops_at_max(void **state)
     }
     assert_int_equal(outbox_take(&outbox, QUEUE_RENEW, states, 8, SIZE_MAX), 8);
     for (int i = 0; i < 8; i++)
-        peer_state_drop(&states[i]);
+        key_state_unref(&states[i]);
     expect_counts(0, 0, 2);
 }
 
 static void take_stops_at_bytes_but_takes_one(void **state)
 {
     (void)state;
-    struct peer_state states[4];
+    struct key_state states[4];
     put_one("a", 1, QUEUE_REGISTER);
     put_one("b", 2, QUEUE_REGISTER);
     put_one("c", 3, QUEUE_REGISTER);
@@ -208,10 +208,10 @@ static void take_stops_at_bytes_but_takes_one(void **state)
     size_t each = instance_size(like);
     instance_unref(like);
     assert_int_equal(outbox_take(&outbox, QUEUE_REGISTER, states, 4, 1), 1);
-    peer_state_drop(&states[0]);
+    key_state_unref(&states[0]);
     assert_int_equal(outbox_take(&outbox, QUEUE_REGISTER, states, 4, 2 * each), 2);
-    peer_state_drop(&states[0]);
-    peer_state_drop(&states[1]);
+    key_state_unref(&states[0]);
+    key_state_unref(&states[1]);
     assert_int_equal(outbox_take(&outbox, QUEUE_REGISTER, states, 4, 1), 0);
 }
 
@@ -236,7 +236,7 @@ static void put_without_memory_takes_nothing_and_a_retry_works(void **state)
     char id[16];
     for (unsigned i = 0; i < 300; i++) {
         snprintf(id, sizeof(id), "i%u", i);
-        struct peer_state one = made(id, i + 1);
+        struct key_state one = made(id, i + 1);
         for (long n = 1;; n++) {
             failing_malloc_after(n);
             enum error error = outbox_put(&outbox, &one, QUEUE_REGISTER);
@@ -262,7 +262,7 @@ static void change_of_a_waiting_key_needs_no_memory(void **state)
 {
     (void)state;
     put_one("a", 1, QUEUE_REGISTER);
-    struct peer_state later = made("a", 2);
+    struct key_state later = made("a", 2);
     failing_malloc_after(1);
     assert_int_equal(outbox_put(&outbox, &later, QUEUE_UNREGISTER), ERR_NONE);
     failing_malloc_after(-1);

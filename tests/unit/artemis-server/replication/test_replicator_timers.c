@@ -119,7 +119,7 @@ static void lease_that_ends_is_asked_about_however_long_renewals_are_collected(v
     pump();
     pass_ms(due_in_ms());
     assert_non_null(sent(0, MESSAGE_LEASE_CHECK));
-    assert_true(due_in_ms() <= QUESTION_PATIENCE_MS / 2);
+    assert_true(due_in_ms() <= LEASE_CHECK_MAX_MS / 2);
 }
 
 static void peer_that_is_down_wakes_every_second(void **state)

@@ -162,7 +162,7 @@ static void version_of_another_epoch_is_detected(void **state)
     (void)state;
     char now[24];
     char later[24];
-    uint64_t version = registry_version(engine.registry);
+    uint64_t version = registry_revision(engine.registry);
     snprintf(now, sizeof(now), "%llu", (unsigned long long)version);
     snprintf(later, sizeof(later), "%llu", (unsigned long long)version + 1);
     assert_false(read_query((struct query){.wait = "1s", .version = now}).other_epoch);

@@ -93,7 +93,7 @@ static inline void push_fixture_round(struct push *push)
         for (int i = 0; i < count; i++)
             push_on_event(push, &events[i]);
         uint64_t seen = push->dispatched;
-        push_dispatch(push, registry_version(push->engine->registry));
+        push_dispatch(push, registry_revision(push->engine->registry));
         count += seen != push->dispatched; /* who has missed something has room */
         push_free_closed(push);
     } while (count > 0);

@@ -84,10 +84,10 @@ static void changes_of_one_round_are_one_message_for_each_service(void **state)
                                 "instance"),
                 "port")),
             i + 1);
-    assert_int_equal(check_integer(pushed, "version"), registry_version(registry) - 1);
+    assert_int_equal(check_integer(pushed, "version"), registry_revision(registry) - 1);
     pushed = websocket_client_next(&t);
     check_count(pushed, "changes", 3);
-    assert_int_equal(check_integer(pushed, "version"), registry_version(registry));
+    assert_int_equal(check_integer(pushed, "version"), registry_revision(registry));
     is_quiet(&s);
     is_quiet(&t);
     websocket_client_close(&s);
@@ -102,7 +102,7 @@ static void star_gets_versions_in_their_order(void **state)
     struct websocket_client s;
     subscribe(&star, "*");
     subscribe(&s, "s");
-    uint64_t version = registry_version(registry);
+    uint64_t version = registry_revision(registry);
     static const char *const services[] = {"s", "s", "t", "s", "t", "t"};
     for (int i = 0; i < 6; i++)
         put_as(registry, (struct brief){.service = services[i], .id = "i", .port = i + 1},
@@ -164,7 +164,7 @@ static void who_slept_through_the_log_gets_the_newest_state(void **state)
     struct http_answer *pushed = websocket_client_next(&client);
     check_count(pushed, "changes", 41);
     check_json(pushed, "changes[0].change_type", "'reload'");
-    assert_int_equal(check_integer(pushed, "version"), registry_version(registry));
+    assert_int_equal(check_integer(pushed, "version"), registry_revision(registry));
     assert_int_equal(push->counters.resyncs, 1);
     put(registry, "s", "next", at_ms(0));
     push_fixture_round(push);
@@ -201,7 +201,7 @@ static void missed_is_what_is_newer_gone_or_of_elsewhere(void **state)
 {
     (void)state;
     put(registry, "s", "i", at_ms(0));
-    uint64_t s = registry_version(registry);
+    uint64_t s = registry_revision(registry);
     put(registry, "t", "i", at_ms(0));
     assert_false(push_has_newer(push, SLICE("s"), s));
     assert_false(push_has_newer(push, SLICE("s"), s + 1));

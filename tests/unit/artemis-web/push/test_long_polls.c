@@ -64,7 +64,7 @@ static void change_of_its_service_ends_it_and_no_other(void **state)
     int clients[3];
     put(registry, "s", "i", at_ms(0));
     put(registry, "t", "i", at_ms(0));
-    uint64_t version = registry_version(registry);
+    uint64_t version = registry_revision(registry);
     const struct long_poll *s = begin("s", version, 60000, &clients[0]);
     const struct long_poll *t = begin("t", version, 60000, &clients[1]);
     const struct long_poll *all = begin("", version, 60000, &clients[2]);
@@ -96,7 +96,7 @@ static void what_changed_before_it_began_ends_it_at_once(void **state)
     (void)state;
     int clients[4];
     put(registry, "s", "i", at_ms(0));
-    uint64_t version = registry_version(registry);
+    uint64_t version = registry_revision(registry);
     put(registry, "s", "j", at_ms(0));
     begin("s", version, 60000, &clients[0]);
     assert_int_equal(resumed_by_now(), 1);
@@ -105,8 +105,8 @@ static void what_changed_before_it_began_ends_it_at_once(void **state)
     /* The service went away, and is not known any more: its version is none. */
     take_out(registry, "s", "i", at_ms(0));
     take_out(registry, "s", "j", at_ms(0));
-    registry_housekeep(registry, at_ms(60000 + TICK_MS));
-    assert_int_equal(registry_service_version(registry, SLICE("s")), 0);
+    registry_cleanup(registry, at_ms(60000 + TICK_MS));
+    assert_int_equal(registry_service_revision(registry, SLICE("s")), 0);
     begin("s", version, 60000, &clients[2]);
     assert_int_equal(resumed_by_now(), 3);
     begin("later", version, 0, &clients[3]); /* no time to wait */

@@ -8,7 +8,7 @@
 enum { ROOM = 64 };
 
 static struct registry *node;
-static struct peer_state taken[ROOM];
+static struct key_state taken[ROOM];
 static size_t taken_count;
 static unsigned notified;
 
@@ -23,7 +23,7 @@ static int set_up(void **state)
     (void)state;
     node = make_node("self");
     registry_on_change(node, on_change, NULL);
-    registry_set_gathering(node, true);
+    registry_set_replicating(node, true);
     taken_count = 0;
     notified = 0;
     return 0;
@@ -32,7 +32,7 @@ static int set_up(void **state)
 static void drop_taken(void)
 {
     while (taken_count)
-        peer_state_drop(&taken[--taken_count]);
+        key_state_unref(&taken[--taken_count]);
 }
 
 static int tear_down(void **state)
@@ -47,16 +47,16 @@ static int tear_down(void **state)
 static size_t changes(void)
 {
     drop_taken();
-    return taken_count = registry_take_changes(node, taken, ROOM);
+    return taken_count = registry_drain_changes(node, taken, ROOM);
 }
 
 static size_t renewals(void)
 {
     drop_taken();
-    return taken_count = registry_take_renewals(node, taken, ROOM);
+    return taken_count = registry_drain_renewals(node, taken, ROOM);
 }
 
-static bool content_is(const struct peer_state *state, const char *machine)
+static bool content_is(const struct key_state *state, const char *machine)
 {
     return slice_equal(instance_text(state->instance, FIELD_MACHINE_NAME), slice_of(machine));
 }
@@ -125,7 +125,7 @@ static void changes_come_in_portions(void **state)
 {
     (void)state;
     put_many(node, "s", 0, 10, at_ms(0));
-    assert_int_equal(registry_take_changes(node, taken, 4), 4);
+    assert_int_equal(registry_drain_changes(node, taken, 4), 4);
     taken_count = 4;
     drop_taken();
     assert_int_equal(changes(), 6);
@@ -135,9 +135,9 @@ static void changes_come_in_portions(void **state)
 static void change_that_was_evicted_meanwhile_is_told_no_more(void **state)
 {
     (void)state;
-    registry_set_gathering(node, true);
+    registry_set_replicating(node, true);
     put(node, "s", "a", at_ms(0));
-    registry_set_gathering(node, false); /* nobody is asked */
+    registry_set_replicating(node, false); /* nobody is asked */
     registry_expire(node, at_ms(TTL_MS + TICK_MS));
     assert_false(is_registered(node, "s", "a"));
     assert_int_equal(changes(), 0);
@@ -147,10 +147,10 @@ static void note_of_a_record_that_is_gone_does_not_pass_to_the_next_one(void **s
 {
     (void)state;
     put(node, "s", "a", at_ms(0));
-    registry_set_gathering(node, false);
+    registry_set_replicating(node, false);
     registry_expire(node, at_ms(TTL_MS + TICK_MS));
     put(node, "s", "b", at_ms(TTL_MS + 100)); /* takes the place of the first */
-    registry_set_gathering(node, true);
+    registry_set_replicating(node, true);
     assert_int_equal(changes(), 0);
     put_as(node, (struct brief){.service = "s", .id = "b", .machine = "2"}, at_ms(TTL_MS + 200));
     assert_int_equal(changes(), 1);
@@ -159,7 +159,7 @@ static void note_of_a_record_that_is_gone_does_not_pass_to_the_next_one(void **s
 static void nothing_is_told_while_nobody_gathers(void **state)
 {
     (void)state;
-    registry_set_gathering(node, false);
+    registry_set_replicating(node, false);
     put(node, "s", "a", at_ms(0));
     renew(node, "s", "a", at_ms(1));
     take_out(node, "s", "a", at_ms(2));
@@ -194,7 +194,7 @@ static void renewals_of_one_key_are_told_once_as_the_latest(void **state)
     renew(node, "s", "a", at_ms(2000));
     assert_int_equal(notified, 1); /* renewals wait for their time */
     assert_int_equal(renewals(), 1);
-    assert_true(registry_tell(node, &taken[0], at_ms(2500)).age_ms == 500);
+    assert_true(registry_wire_record(node, &taken[0], at_ms(2500)).age_ms == 500);
     assert_int_equal(renewals(), 0);
     assert_int_equal(changes(), 0);
 }
@@ -247,11 +247,11 @@ static void words_of_peers_are_not_told_on(void **state)
 static void local_renewal_of_a_peers_record_is_told(void **state)
 {
     (void)state;
-    say_registered(node, (struct word){.stamp = 5, .origin = "other"}, at_ms(0));
+    say_registered(node, (struct word){.stamp = 5, .node = "other"}, at_ms(0));
     renew(node, "s", "a", at_ms(1));
     assert_int_equal(changes(), 0);
     assert_int_equal(renewals(), 1);
-    struct wire_record record = registry_tell(node, &taken[0], at_ms(1));
+    struct wire_record record = registry_wire_record(node, &taken[0], at_ms(1));
     assert_true(record.stamp.hlc == full_stamp(5));
     assert_true(slice_equal(record.stamp.node_id, SLICE("other")));
 }
@@ -263,12 +263,12 @@ static void told_record_has_version_origin_and_age(void **state)
     (void)state;
     put(node, "s", "a", at_ms(0));
     assert_int_equal(changes(), 1);
-    struct wire_record record = registry_tell(node, &taken[0], at_ms(70));
+    struct wire_record record = registry_wire_record(node, &taken[0], at_ms(70));
     assert_true(record.age_ms == 70);
     assert_true(record.stamp.hlc >> 16 == START_WALL_MS);
     assert_true(slice_equal(record.stamp.node_id, SLICE("self")));
     assert_false(record.deleted);
-    assert_true(registry_tell(node, &taken[0], (struct moment){0}).age_ms == 0);
+    assert_true(registry_wire_record(node, &taken[0], (struct moment){0}).age_ms == 0);
 }
 
 static void told_tombstone_has_the_age_of_the_unregistration(void **state)
@@ -277,7 +277,7 @@ static void told_tombstone_has_the_age_of_the_unregistration(void **state)
     put(node, "s", "a", at_ms(0));
     take_out(node, "s", "a", at_ms(5000));
     assert_int_equal(changes(), 1);
-    struct wire_record record = registry_tell(node, &taken[0], at_ms(5300));
+    struct wire_record record = registry_wire_record(node, &taken[0], at_ms(5300));
     assert_true(record.age_ms == 300);
     assert_true(record.deleted);
 }
@@ -285,7 +285,7 @@ static void told_tombstone_has_the_age_of_the_unregistration(void **state)
 static void read_hands_out_what_is_known(void **state)
 {
     (void)state;
-    struct peer_state state_of_a;
+    struct key_state state_of_a;
     assert_false(read_state(node, "s", "a", &state_of_a));
     put(node, "s", "a", at_ms(0));
     assert_true(read_state(node, "s", "a", &state_of_a));

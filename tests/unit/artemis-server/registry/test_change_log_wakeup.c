@@ -20,13 +20,13 @@ static void dismissed_is_not_called(void **state)
     assert_int_equal(change_log_init(&log, 16, at_ms(0)), ERR_NONE);
     log.wake = count_call;
     log.wake_context = &calls;
-    assert_true(change_log_await(&log, change_log_version(&log)));
-    change_log_dismiss(&log);
-    uint64_t version = change_log_append(&log, instance, CHANGE_NEW, at_ms(1));
+    assert_true(change_log_arm_wakeup(&log, change_log_revision(&log)));
+    change_log_disarm_wakeup(&log);
+    uint64_t revision = change_log_append(&log, instance, CHANGE_NEW, at_ms(1));
     change_log_wake(&log);
     assert_int_equal(calls, 0);
 
-    assert_true(change_log_await(&log, version));
+    assert_true(change_log_arm_wakeup(&log, revision));
     change_log_append(&log, instance, CHANGE_DELETE, at_ms(2));
     change_log_wake(&log);
     assert_int_equal(calls, 1);

@@ -8,14 +8,14 @@
 enum { ROOM = 64, END_MS = TTL_MS + TICK_MS };
 
 static struct registry *node;
-static struct peer_state asked[ROOM];
+static struct key_state asked[ROOM];
 static size_t asked_count;
 
 static int set_up(void **state)
 {
     (void)state;
     node = make_node("self");
-    registry_set_gathering(node, true);
+    registry_set_replicating(node, true);
     put(node, "s", "a", at_ms(0));
     asked_count = 0;
     return 0;
@@ -24,7 +24,7 @@ static int set_up(void **state)
 static void drop_asked(void)
 {
     while (asked_count)
-        peer_state_drop(&asked[--asked_count]);
+        key_state_unref(&asked[--asked_count]);
 }
 
 static int tear_down(void **state)
@@ -39,7 +39,7 @@ static int tear_down(void **state)
 static size_t questions(void)
 {
     drop_asked();
-    return asked_count = registry_take_questions(node, asked, ROOM);
+    return asked_count = registry_drain_lease_checks(node, asked, ROOM);
 }
 
 static bool lives(uint64_t ms)
@@ -52,10 +52,10 @@ static bool lives(uint64_t ms)
 static void settle_it(uint64_t ms)
 {
     struct instance_key key = make_key("s", "a");
-    registry_settle(node, instance_key_packed(&key), at_ms(ms));
+    registry_confirm_expiry(node, instance_key_packed(&key), at_ms(ms));
 }
 
-/* --- asking --- */
+/* --- confirming --- */
 
 static void ended_lease_is_asked_about_once(void **state)
 {
@@ -81,7 +81,7 @@ static void ended_lease_stays_in_the_answers_while_it_is_asked_about(void **stat
 static void nobody_is_asked_while_nobody_gathers(void **state)
 {
     (void)state;
-    registry_set_gathering(node, false);
+    registry_set_replicating(node, false);
     assert_false(lives(END_MS));
     assert_int_equal(questions(), 0);
 }
@@ -91,7 +91,7 @@ static void questions_come_in_portions(void **state)
     (void)state;
     put_many(node, "t", 0, 10, at_ms(0));
     assert_true(lives(END_MS));
-    asked_count = registry_take_questions(node, asked, 4);
+    asked_count = registry_drain_lease_checks(node, asked, 4);
     assert_int_equal(asked_count, 4);
     assert_int_equal(questions(), 7);
 }
@@ -128,7 +128,7 @@ static void answer_that_knows_no_later_renewal_refutes_nothing(void **state)
     say_renewed(node, (struct word){.stamp = 0, .age_ms = TTL_MS}, at_ms(END_MS));
     say_renewed(node, (struct word){.stamp = 0, .age_ms = END_MS}, at_ms(END_MS));
     assert_int_equal(stats_of(node).refuted, 0);
-    assert_false(lives(END_MS + QUESTION_PATIENCE_MS + TICK_MS));
+    assert_false(lives(END_MS + LEASE_CHECK_MAX_MS + TICK_MS));
 }
 
 static void refuted_after_it_was_settled_but_not_yet_gone(void **state)
@@ -146,15 +146,15 @@ static void registration_by_a_peer_refutes(void **state)
     (void)state;
     assert_true(lives(END_MS));
     say_registered(node, (struct word){.stamp = 1ull << 40, .machine = "new"}, at_ms(END_MS + 1));
-    assert_true(lives(END_MS + QUESTION_PATIENCE_MS + TICK_MS));
+    assert_true(lives(END_MS + LEASE_CHECK_MAX_MS + TICK_MS));
 }
 
 static void without_an_answer_it_ends_after_a_second(void **state)
 {
     (void)state;
     assert_true(lives(END_MS));
-    assert_true(lives(END_MS + QUESTION_PATIENCE_MS - TICK_MS));
-    assert_false(lives(END_MS + QUESTION_PATIENCE_MS + TICK_MS));
+    assert_true(lives(END_MS + LEASE_CHECK_MAX_MS - TICK_MS));
+    assert_false(lives(END_MS + LEASE_CHECK_MAX_MS + TICK_MS));
 }
 
 static void heartbeat_meanwhile_is_taken(void **state)
@@ -184,7 +184,7 @@ static void unregister_meanwhile_is_final(void **state)
     assert_int_equal(questions(), 0);
     settle_it(END_MS + 200);
     say_renewed(node, (struct word){.stamp = 1, .age_ms = 0}, at_ms(END_MS + 200));
-    assert_false(lives(END_MS + QUESTION_PATIENCE_MS + TICK_MS));
+    assert_false(lives(END_MS + LEASE_CHECK_MAX_MS + TICK_MS));
     assert_true(is_tombstone(node, "s", "a"));
 }
 
@@ -194,7 +194,7 @@ static void settling_what_is_not_asked_about_changes_nothing(void **state)
     settle_it(100);
     assert_true(lives(200));
     struct instance_key unknown = make_key("s", "unknown");
-    registry_settle(node, instance_key_packed(&unknown), at_ms(200));
+    registry_confirm_expiry(node, instance_key_packed(&unknown), at_ms(200));
     assert_true(lives(TTL_MS - 1));
 }
 
@@ -202,9 +202,9 @@ static void gathering_that_stops_meanwhile_leaves_it_its_second(void **state)
 {
     (void)state;
     assert_true(lives(END_MS));
-    registry_set_gathering(node, false);
+    registry_set_replicating(node, false);
     assert_true(lives(END_MS + 100));
-    assert_false(lives(END_MS + QUESTION_PATIENCE_MS + TICK_MS));
+    assert_false(lives(END_MS + LEASE_CHECK_MAX_MS + TICK_MS));
 }
 
 /* --- nodes that stood still --- */
@@ -215,9 +215,9 @@ static void node_that_stood_still_asks_all_the_same(uint64_t stopped_ms)
     assert_true(lives(1000));
     assert_true(lives(stopped_ms));
     assert_int_equal(questions(), 1);
-    assert_true(lives(stopped_ms + QUESTION_PATIENCE_MS - TICK_MS));
+    assert_true(lives(stopped_ms + LEASE_CHECK_MAX_MS - TICK_MS));
     say_renewed(node, (struct word){.stamp = 0, .age_ms = 1000}, at_ms(stopped_ms + 900));
-    assert_true(lives(stopped_ms + 2 * QUESTION_PATIENCE_MS));
+    assert_true(lives(stopped_ms + 2 * LEASE_CHECK_MAX_MS));
 }
 
 static void node_that_stood_still_for_some_seconds_more_than_a_lease_asks(void **state)
@@ -243,17 +243,17 @@ static void many_leases_that_end_together_are_all_asked_about(void **state)
 {
     (void)state;
     enum { MANY = 3000 };
-    static struct peer_state all[MANY + 1];
+    static struct key_state all[MANY + 1];
     put_many(node, "many", 0, MANY, at_ms(0));
     assert_true(lives(TTL_MS + 20000));
-    size_t count = registry_take_questions(node, all, MANY + 1);
+    size_t count = registry_drain_lease_checks(node, all, MANY + 1);
     assert_int_equal(count, MANY + 1);
     for (size_t i = 0; i < count; i++) {
-        registry_settle(node, instance_packed_key(all[i].instance), at_ms(TTL_MS + 20100));
-        peer_state_drop(&all[i]);
+        registry_confirm_expiry(node, instance_packed_key(all[i].instance), at_ms(TTL_MS + 20100));
+        key_state_unref(&all[i]);
     }
     assert_int_equal(stats_of(node).expired, 0);
-    lives(TTL_MS + 20200); /* decided by the guards */
+    lives(TTL_MS + 20200); /* resolved by the guards */
     assert_int_equal(stats_of(node).due, MANY + 1);
 }
 
