@@ -1,23 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * main - the commands of the binary, in one table.
+ * main - runs the command that the first argument names.
  *
- * A command gets its own name as argv[0] and what follows it, and returns the exit code. `artemis
+ * One table lists the commands. A command receives its name as argv[0] and the arguments after it,
+ * and returns the exit code. `artemis
  * help` is printed from the table; `artemis help NAME` is `artemis NAME --help`.
  */
 #include "artemis-core/base/suggest.h"
-#include "artemis/client_args.h"
-#include "artemis/client_exit.h"
-#include "artemis/client_text.h"
-#include "artemis/command_cluster.h"
-#include "artemis/command_config.h"
-#include "artemis/command_diff.h"
-#include "artemis/command_discovery.h"
-#include "artemis/command_reference.h"
-#include "artemis/command_registry.h"
-#include "artemis/command_server.h"
-#include "artemis/command_status.h"
-#include "artemis/command_watch.h"
+#include "artemis/client/client_exit.h"
+#include "artemis/cmd/client_args.h"
+#include "artemis/cmd/commands.h"
+#include "artemis/output/client_text.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -29,22 +22,22 @@ static int command_version(int argc, char **argv);
 static const struct command {
     const char *name;
     const char *arguments;
-    const char *sentence; /* NULL: not listed */
+    const char *description; /* NULL: not listed */
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"server", "[--config FILE]", "serve a registry", command_server},
+    {"server", "[--config FILE]", "run a node", command_server},
     {"config", "check FILE", "check a configuration file", command_config},
     {"register", "SERVICE INSTANCE ...", "register an instance", command_register},
     {"heartbeat", "SERVICE INSTANCE", "renew the lease of an instance", command_heartbeat},
-    {"unregister", "SERVICE INSTANCE", "take an instance out", command_unregister},
+    {"unregister", "SERVICE INSTANCE", "remove an instance", command_unregister},
     {"services", "", "list the services", command_services},
     {"service", "NAME", "list the instances of a service", command_service},
     {"watch", "NAME", "print each change of a service", command_watch},
-    {"status", "", "show how one node fares", command_status},
-    {"cluster", "", "show how all nodes fare", command_cluster},
-    {"diff", "NODE NODE", "list what two nodes disagree on", command_diff},
+    {"status", "", "show the state of one node", command_status},
+    {"cluster", "", "show the state of all nodes", command_cluster},
+    {"diff", "NODE NODE", "list the differences between two nodes", command_diff},
     {"version", "", "print the version", command_version},
-    {"help", "[COMMAND]", "print this, or the help of a command", command_help},
+    {"help", "[COMMAND]", "print this help, or that of a command", command_help},
     {"api", "reference", NULL, command_api},
     {"error", "reference", NULL, command_error},
     {"metrics", "reference", NULL, command_metrics},
@@ -59,15 +52,16 @@ static const struct {
 
 static void print_help(void)
 {
-    fputs("Artemis is a registry for services: who serves what, and where.\n\n"
+    fputs("Artemis is a service registry: services register their instances, and clients\n"
+          "find them by the name of the service.\n\n"
           "usage: artemis COMMAND [arguments]\n\n",
           stdout);
     for (size_t i = 0; i < COUNT(commands); i++)
-        if (commands[i].sentence)
+        if (commands[i].description)
             printf("  %-10s %-20s  %s\n", commands[i].name, commands[i].arguments,
-                   commands[i].sentence);
-    fputs("\n`artemis help COMMAND` tells more. Commands that call a server take --server URL\n"
-          "(or ARTEMIS_URL; else http://127.0.0.1:8080) and --json.\n"
+                   commands[i].description);
+    fputs("\n`artemis help COMMAND` prints the help of a command. Commands that call a server\n"
+          "take --server URL (or ARTEMIS_URL; default http://127.0.0.1:8080) and --json.\n"
           "Exit codes: 0 done, 1 refused, 2 wrong usage, 3 server not reachable.\n",
           stdout);
 }
@@ -77,11 +71,11 @@ static int unknown_command(const char *word)
     char hint[64] = "see: artemis help";
     struct suggestion near = {.word = word + strspn(word, "-")};
     for (size_t i = 0; i < COUNT(commands); i++)
-        if (commands[i].sentence)
+        if (commands[i].description)
             suggest_consider(&near, commands[i].name);
     if (near.best)
         snprintf(hint, sizeof hint, "did you mean: artemis %s?", near.best);
-    client_text_complain(stderr, hint, "there is no command %.64s", word);
+    client_text_print_error(stderr, hint, "unknown command: %.64s", word);
     return CLIENT_USAGE;
 }
 
@@ -104,20 +98,20 @@ static int command_help(int argc, char **argv)
         return CLIENT_DONE;
     }
     char flag[] = "--help";
-    char *asked[] = {argv[1], flag, NULL};
-    return run(2, asked);
+    char *arguments[] = {argv[1], flag, NULL};
+    return run(2, arguments);
 }
 
 static int command_version(int argc, char **argv)
 {
     static const struct client_option options[] = {
-        {.name = "json", .sentence = "print it as JSON"},
+        {.name = "json", .description = "print the version as JSON"},
         {.name = NULL},
     };
     static const struct client_command version = {
         .name = "version",
         .usage = {"version [options]"},
-        .about = "Prints the version of this binary. That of a server is in: artemis status\n",
+        .about = "Prints the version of this binary. The version of a server: artemis status\n",
         .example = "artemis version\n",
         .options = options,
     };
@@ -140,6 +134,6 @@ int main(int argc, char **argv)
         exit_code = run(argc - 1, argv + 1);
     if (fflush(stdout) == 0 && !ferror(stdout))
         return exit_code;
-    client_text_complain(stderr, NULL, "the output could not be written");
+    client_text_print_error(stderr, NULL, "cannot write the output");
     return exit_code == CLIENT_DONE ? CLIENT_REFUSED : exit_code;
 }

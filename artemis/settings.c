@@ -15,7 +15,7 @@
 static const char prefix[] = "ARTEMIS_";
 static const char suffix[] = ".toml";
 
-/* What is being filled, and where to complain. */
+/* The object to fill, and where to report. */
 struct loading {
     struct config *config;
     struct config_problem *problem;
@@ -37,7 +37,7 @@ static enum error no_memory(const struct loading *loading)
     return ERR_NO_MEMORY;
 }
 
-/* Reads to the end, which for a pipe is not known before. */
+/* Reads to the end of the file; the size of a pipe is not known in advance. */
 static enum error read_all(const struct loading *loading, const char *path, int fd,
                            struct text *content)
 {
@@ -155,9 +155,9 @@ static bool ends_with(const char *text, const char *end)
     return size >= strlen(end) && strcmp(text + size - strlen(end), end) == 0;
 }
 
-/* What Kubernetes and Docker links set in each container for a service named ARTEMIS or
+/* True for variables that Kubernetes and Docker links set for a service named ARTEMIS or
  * ARTEMIS-SERVER: ..._SERVICE_HOST, ..._SERVICE_PORT[_NAME], ..._PORT=tcp://IP:N, ..._PORT_N_TCP. A
- * plain number in ..._PORT was meant for us, and is refused. */
+ * plain number in ..._PORT was set by the operator, and is refused. */
 static bool is_injected(struct slice name, const char *value)
 {
     char lower[CONFIG_TEXT_BYTES];
@@ -173,7 +173,7 @@ static bool is_injected(struct slice name, const char *value)
            (ends_with(lower, "_port") && strstr(value, "://"));
 }
 
-/* A name of no section: somebody else's, or mistyped. */
+/* Warns about a name of no section: it belongs to another program, or is misspelled. */
 static void warn_of(const struct loading *loading, struct slice name, const char *key)
 {
     if (!loading->warnings || (name.size == 3 && memcmp(name.data, "URL", 3) == 0))
@@ -185,7 +185,7 @@ static void warn_of(const struct loading *loading, struct slice name, const char
         config_variable(meant, near);
     text_quote(shown, sizeof(shown), name);
     shown[strlen(shown) - 1] = '\0'; /* the quotes */
-    text_printf(loading->warnings, "environment %s%s: no setting, passed over%s%s%s\n", prefix,
+    text_printf(loading->warnings, "environment %s%s: not a setting, ignored%s%s%s\n", prefix,
                 shown + 1, meant ? "; did you mean " : "", meant ? near : "", meant ? "?" : "");
 }
 

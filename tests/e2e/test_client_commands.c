@@ -43,8 +43,8 @@ static void check_run(const struct fixture *fixture, const char *line, int exit_
     struct command_result result = run(fixture, line);
     const char *said = exit_code == 0 ? result.out : result.err;
     if (result.exit_code != exit_code || strstr(said, part) == NULL) {
-        fail_msg("artemis %s: exit code %d, should be %d and say \"%s\"\nstdout: %sstderr: %s",
-                 line, result.exit_code, exit_code, part, result.out, result.err);
+        fail_msg("artemis %s: exit code %d, should be %d with \"%s\"\nstdout: %sstderr: %s", line,
+                 result.exit_code, exit_code, part, result.out, result.err);
     }
     command_free(&result);
 }
@@ -62,7 +62,7 @@ static json_t *run_json(const struct fixture *fixture, const char *line, int exi
     return json;
 }
 
-static void instance_is_registered_renewed_shown_and_taken_out(void **state)
+static void instance_is_registered_renewed_shown_and_unregistered(void **state)
 {
     struct fixture *fixture = *state;
     check_run(fixture, "register shop s-1 --ip 10.0.0.7 --port 80 --meta version=3", 0, "shop");
@@ -76,7 +76,7 @@ static void instance_is_registered_renewed_shown_and_taken_out(void **state)
     check_run(fixture, "unregister shop s-1", 0, "shop");
 }
 
-static void answer_is_printed_as_json_when_asked(void **state)
+static void response_is_printed_as_json(void **state)
 {
     struct fixture *fixture = *state;
     static const char *const lines[] = {
@@ -151,7 +151,7 @@ static void wrong_usage_exits_with_2(void **state)
     command_free(&result);
 }
 
-static void server_that_is_not_there_exits_with_3(void **state)
+static void unreachable_server_exits_with_3(void **state)
 {
     struct fixture *fixture = *state;
     static const char *const commands[] = {
@@ -159,7 +159,7 @@ static void server_that_is_not_there_exits_with_3(void **state)
         "heartbeat shop s-1", "unregister shop s-1", "register shop s-1 --ip 10.0.0.7"};
     struct server_process gone;
     char line[200];
-    /* A port that was just free: nobody listens there. */
+    /* A port that was in use a moment ago: nothing listens there now. */
     server_process_start(&gone, NULL, NULL);
     server_process_stop(&gone);
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
@@ -168,7 +168,7 @@ static void server_that_is_not_there_exits_with_3(void **state)
     }
 }
 
-static void server_is_named_by_option_before_environment(void **state)
+static void server_option_overrides_environment(void **state)
 {
     struct fixture *fixture = *state;
     struct fixture other = {.server.port = 1};
@@ -181,7 +181,7 @@ static void server_is_named_by_option_before_environment(void **state)
     check_run(&other, "services", 3, "127.0.0.1:1");
 }
 
-static void file_is_registered_as_it_is(void **state)
+static void file_is_registered_unchanged(void **state)
 {
     struct fixture *fixture = *state;
     struct temp_folder folder;
@@ -213,7 +213,7 @@ static void version_is_that_of_the_binary(void **state)
     json_decref(json);
 }
 
-static void help_is_there_for_each_command(void **state)
+static void each_command_has_help(void **state)
 {
     struct fixture *fixture = *state;
     static const char *const commands[] = {"server",   "register", "heartbeat", "unregister",
@@ -234,17 +234,17 @@ static void help_is_there_for_each_command(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(instance_is_registered_renewed_shown_and_taken_out),
-        TEST(answer_is_printed_as_json_when_asked),
+        TEST(instance_is_registered_renewed_shown_and_unregistered),
+        TEST(response_is_printed_as_json),
         TEST(service_shows_instances_as_json),
         TEST(refused_request_exits_with_1),
         TEST(wrong_usage_exits_with_2),
-        TEST(server_that_is_not_there_exits_with_3),
-        TEST(server_is_named_by_option_before_environment),
-        TEST(file_is_registered_as_it_is),
+        TEST(unreachable_server_exits_with_3),
+        TEST(server_option_overrides_environment),
+        TEST(file_is_registered_unchanged),
         TEST(status_shows_the_node),
         TEST(version_is_that_of_the_binary),
-        TEST(help_is_there_for_each_command),
+        TEST(each_command_has_help),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The commands that look at a cluster, with real nodes: `artemis cluster` and `artemis diff`, what
- * they print and their exit codes: 0 all is well, 1 not so, 2 usage, 3 not reachable.
+ * `artemis cluster` and `artemis diff` with real nodes: their output and their exit codes.
  */
 #include "tests/support/cluster.h"
 #include "tests/support/command.h"
@@ -52,13 +51,13 @@ static void check_run(const char *command, const char *a, const char *b, int exi
     struct command_result result = run(command, a, b, false);
     if (result.exit_code != exit_code ||
         (strstr(result.out, part) == NULL && strstr(result.err, part) == NULL)) {
-        fail_msg("artemis %s %s %s: exit code %d, should be %d and say \"%s\"\n%s%s", command,
+        fail_msg("artemis %s %s %s: exit code %d, should be %d with \"%s\"\n%s%s", command,
                  a ? a : "", b ? b : "", result.exit_code, exit_code, part, result.out, result.err);
     }
     command_free(&result);
 }
 
-/* Of all but the last errors, which are cut on a terminal only. */
+/* Checks all lines but the last errors, which are cut only on a terminal. */
 static void check_width(const char *text)
 {
     for (const char *line = text; *line != '\0';) {
@@ -70,7 +69,7 @@ static void check_width(const char *text)
 
 /* --- cluster ---------------------------------------------------------------------------------- */
 
-static bool all_are_well(void *context)
+static bool all_are_healthy(void *context)
 {
     const struct server_process *node = context;
     struct command_result result = run("cluster", "--server", node->address, false);
@@ -86,7 +85,7 @@ static void start(int count)
     for (int i = 0; i < count; i++) {
         http_free(cluster.http[i]);
         nodes[i] = cluster.nodes[i];
-        assert_true(wait_until(all_are_well, &nodes[i], wait_deadline_ms()));
+        assert_true(wait_until(all_are_healthy, &nodes[i], wait_deadline_ms()));
     }
 }
 
@@ -109,7 +108,7 @@ static void cluster_shows_each_peer(void **state)
     command_free(&result);
 }
 
-static bool is_told_down(void *context)
+static bool is_reported_down(void *context)
 {
     const struct server_process *node = context;
     struct command_result result = run("cluster", "--server", node->address, false);
@@ -118,12 +117,12 @@ static bool is_told_down(void *context)
     return told;
 }
 
-static void cluster_with_a_peer_down_ends_with_1(void **state)
+static void cluster_with_a_peer_down_exits_with_1(void **state)
 {
     (void)state;
     start(2);
     server_process_kill(&nodes[1]);
-    assert_true(wait_until(is_told_down, &nodes[0], wait_deadline_ms()));
+    assert_true(wait_until(is_reported_down, &nodes[0], wait_deadline_ms()));
     struct command_result result = run("cluster", "--server", nodes[0].url, false);
     assert_int_equal(result.exit_code, 1);
     assert_non_null(strstr(result.out, "\n  last error "));
@@ -133,14 +132,14 @@ static void cluster_with_a_peer_down_ends_with_1(void **state)
     command_free(&result);
 }
 
-static void cluster_of_a_node_that_stands_alone_is_well(void **state)
+static void cluster_of_one_node_is_healthy(void **state)
 {
     (void)state;
     server_process_start(&nodes[0], NULL, NULL);
-    check_run("cluster", "--server", nodes[0].url, 0, "stands alone");
+    check_run("cluster", "--server", nodes[0].url, 0, "has no peers");
 }
 
-static void cluster_as_json_is_the_answer_of_the_server(void **state)
+static void cluster_as_json_is_the_response_of_the_server(void **state)
 {
     (void)state;
     start(2);
@@ -166,7 +165,7 @@ static bool they_agree_on_one(void *context)
     return agree;
 }
 
-static void diff_of_nodes_that_replicate_is_nothing(void **state)
+static void diff_of_replicating_nodes_is_empty(void **state)
 {
     (void)state;
     start(2);
@@ -176,8 +175,8 @@ static void diff_of_nodes_that_replicate_is_nothing(void **state)
     assert_true(wait_until(they_agree_on_one, NULL, wait_deadline_ms()));
 }
 
-/* Two nodes that do not know each other. */
-static void start_strangers(void)
+/* Starts two nodes that are not peers of each other. */
+static void start_unconnected_nodes(void)
 {
     for (size_t i = 0; i < 2; i++) {
         char node_id[48];
@@ -188,16 +187,16 @@ static void start_strangers(void)
     }
 }
 
-static void diff_names_each_key_and_who_differs(void **state)
+static void diff_names_each_key_and_the_differing_node(void **state)
 {
     (void)state;
-    start_strangers();
+    start_unconnected_nodes();
     struct http *a = http_new(nodes[0].port);
     struct http *b = http_new(nodes[1].port);
     call_register(a, "shop", "only-a");
     call_register(a, "shop", "both");
     call_register(a, "shop", "gone");
-    /* Their clocks, which nothing keeps together, may be some ms apart. */
+    /* The clocks of the nodes may differ by some ms. */
     wait_for_time(wait_now_ms() + 500);
     call_register(b, "shop", "only-b");
     call_register(b, "shop", "both");
@@ -208,10 +207,10 @@ static void diff_names_each_key_and_who_differs(void **state)
     struct command_result result = run("diff", nodes[0].url, nodes[1].address, false);
     assert_int_equal(result.exit_code, 1);
     assert_string_equal(result.out, "SERVICE  INSTANCE  REGION  ZONE   DIFFERENCE\n"
-                                    "shop     both      lab     zone1  node1 is older\n"
+                                    "shop     both      lab     zone1  node1 has an older version\n"
                                     "shop     gone      lab     zone1  node2 deleted it later\n"
-                                    "shop     only-a    lab     zone1  node2 lacks it\n"
-                                    "shop     only-b    lab     zone1  node1 lacks it\n"
+                                    "shop     only-a    lab     zone1  node2 has no record\n"
+                                    "shop     only-b    lab     zone1  node1 has no record\n"
                                     "\n4 of 4 keys differ\n");
     command_free(&result);
 
@@ -227,27 +226,27 @@ static void diff_names_each_key_and_who_differs(void **state)
     command_free(&result);
 }
 
-/* Many more than are asked for at once. */
-static void diff_of_many_is_whole(void **state)
+/* More keys than one request covers. */
+static void diff_of_many_keys_is_complete(void **state)
 {
     (void)state;
-    start_strangers();
+    start_unconnected_nodes();
     struct http *a = http_new(nodes[0].port);
     call_register_many(a, "many", 5000);
     http_free(a);
     check_run("diff", nodes[0].url, nodes[1].url, 1, "\n5,000 of 5,000 keys differ\n");
 }
 
-static void diff_of_two_clusters_is_a_sentence(void **state)
+static void diff_of_two_clusters_is_a_message(void **state)
 {
     (void)state;
     server_process_start(&nodes[0], NULL, NULL);
     server_process_start(&nodes[1],
                          (const char *const[]){"--set", "cluster.cluster_id=other", NULL}, NULL);
-    check_run("diff", nodes[0].url, nodes[1].url, 1, "is of the cluster artemis");
+    check_run("diff", nodes[0].url, nodes[1].url, 1, "belongs to the cluster artemis");
 }
 
-static void diff_of_a_node_that_is_not_there_ends_with_3(void **state)
+static void diff_of_an_unreachable_node_exits_with_3(void **state)
 {
     (void)state;
     struct server_process gone;
@@ -259,7 +258,7 @@ static void diff_of_a_node_that_is_not_there_ends_with_3(void **state)
     check_run("cluster", "--server", gone.url, 3, gone.address);
 }
 
-static void wrong_usage_ends_with_2(void **state)
+static void wrong_usage_exits_with_2(void **state)
 {
     (void)state;
     check_run("diff", NULL, NULL, 2, "NODE is missing");
@@ -275,15 +274,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(cluster_shows_each_peer),
-        TEST(cluster_with_a_peer_down_ends_with_1),
-        TEST(cluster_of_a_node_that_stands_alone_is_well),
-        TEST(cluster_as_json_is_the_answer_of_the_server),
-        TEST(diff_of_nodes_that_replicate_is_nothing),
-        TEST(diff_names_each_key_and_who_differs),
-        TEST(diff_of_many_is_whole),
-        TEST(diff_of_two_clusters_is_a_sentence),
-        TEST(diff_of_a_node_that_is_not_there_ends_with_3),
-        TEST(wrong_usage_ends_with_2),
+        TEST(cluster_with_a_peer_down_exits_with_1),
+        TEST(cluster_of_one_node_is_healthy),
+        TEST(cluster_as_json_is_the_response_of_the_server),
+        TEST(diff_of_replicating_nodes_is_empty),
+        TEST(diff_names_each_key_and_the_differing_node),
+        TEST(diff_of_many_keys_is_complete),
+        TEST(diff_of_two_clusters_is_a_message),
+        TEST(diff_of_an_unreachable_node_exits_with_3),
+        TEST(wrong_usage_exits_with_2),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves sections 7 and 8 of the contract as far as they concern the server: what it prints when it
- * starts, the four layers of settings, and what it says of a mistake. The commands that call a
+ * Proves sections 7 and 8 of the contract as far as they concern the server: its output at the
+ * start, the four layers of settings, and its error messages. The commands that call a
  * server are in test_client_commands.c.
  */
 #include "tests/support/calls.h"
@@ -29,7 +29,7 @@ static int remove_folder(void **state)
     return 0;
 }
 
-/* --- what is printed -------------------------------------------------------------------------- */
+/* --- output at the start  */
 
 /* The whole of stdout, once it listens. */
 static void check_banner(const char *const args[], const char *const env[], const char *expected)
@@ -42,7 +42,7 @@ static void check_banner(const char *const args[], const char *const env[], cons
     server_process_stop(&server);
 }
 
-static void start_prints_who_it_is_and_where_it_listens(void **state)
+static void start_prints_node_id_and_address(void **state)
 {
     (void)state;
     char host[256] = "";
@@ -54,7 +54,7 @@ static void start_prints_who_it_is_and_where_it_listens(void **state)
                  "Node ID: n-1, Cluster mode: disabled\n");
 }
 
-static void start_with_file_says_so_first(void **state)
+static void start_with_file_prints_its_name_first(void **state)
 {
     char expected[512];
     const char *file = temp_folder_write(*state, "a.toml", "[server]\nnode_id = \"from-file\"\n");
@@ -63,7 +63,7 @@ static void start_with_file_says_so_first(void **state)
     check_banner((const char *const[]){"--config", file, NULL}, NULL, expected);
 }
 
-static void start_in_a_cluster_says_so(void **state)
+static void start_in_a_cluster_prints_the_mode(void **state)
 {
     (void)state;
     check_banner(
@@ -106,7 +106,7 @@ static void later_layer_wins(void **state)
                   env, "set-again");
 }
 
-static void setting_of_each_layer_is_shown_with_where_it_came_from(void **state)
+static void setting_of_each_layer_is_shown_with_its_source(void **state)
 {
     char file[600];
     struct server_process server;
@@ -127,7 +127,7 @@ static void setting_of_each_layer_is_shown_with_where_it_came_from(void **state)
     server_process_stop(&server);
 }
 
-static void list_is_taken_from_the_command_line_in_both_forms(void **state)
+static void list_is_accepted_on_the_command_line_in_both_forms(void **state)
 {
     (void)state;
     static const char *const forms[] = {"cluster.peers=10.0.0.8:8080,10.0.0.9:8080",
@@ -143,9 +143,9 @@ static void list_is_taken_from_the_command_line_in_both_forms(void **state)
     }
 }
 
-/* --- mistakes --------------------------------------------------------------------------------- */
+/* --- errors  */
 
-/* The start fails, nothing is served, and stderr says each of the parts. */
+/* The start fails, nothing is served, and stderr contains each of the parts. */
 static void check_refused(const char *const args[], const char *const env[], int exit_code,
                           const char *const parts[])
 {
@@ -156,7 +156,7 @@ static void check_refused(const char *const args[], const char *const env[], int
     assert_in_range(result.exit_code, 1, 127);
     for (size_t i = 0; parts[i] != NULL; i++) {
         if (strstr(result.err, parts[i]) == NULL) {
-            fail_msg("stderr should say \"%s\": %s", parts[i], result.err);
+            fail_msg("stderr should contain \"%s\": %s", parts[i], result.err);
         }
     }
     assert_null(strstr(result.out, "Listening"));
@@ -207,7 +207,7 @@ static void environment_that_is_wrong_stops_the_start(void **state)
         (const char *const[]){"ARTEMIS_LEASE_TTL:", "did you mean ARTEMIS_LEASE_TTL_SECS?", NULL});
 }
 
-static void environment_of_others_is_passed_over_and_a_slip_is_logged(void **state)
+static void foreign_environment_is_ignored_and_a_misspelling_is_logged(void **state)
 {
     (void)state;
     struct server_process server;
@@ -216,7 +216,7 @@ static void environment_of_others_is_passed_over_and_a_slip_is_logged(void **sta
                                       "ARTEMIS_LEASES_TTL_SECS=5", NULL};
     server_process_start(&server, NULL, env);
     char *log = server_process_stop_and_read_log(&server);
-    assert_non_null(strstr(log, "ARTEMIS_LEASES_TTL_SECS: no setting, passed over; did you mean "
+    assert_non_null(strstr(log, "ARTEMIS_LEASES_TTL_SECS: not a setting, ignored; did you mean "
                                 "ARTEMIS_LEASE_TTL_SECS?"));
     assert_null(strstr(log, "ARTEMIS_URL"));
     assert_null(strstr(log, "ARTEMIS_SERV"));
@@ -296,7 +296,7 @@ static void option_that_is_unknown_is_wrong_usage(void **state)
                   (const char *const[]){"nonsense", NULL});
 }
 
-static void address_that_is_none_is_refused(void **state)
+static void invalid_address_is_refused(void **state)
 {
     (void)state;
     static const char *const addresses[] = {
@@ -307,7 +307,7 @@ static void address_that_is_none_is_refused(void **state)
     }
 }
 
-static void port_in_use_is_a_plain_sentence(void **state)
+static void port_in_use_is_a_clear_message(void **state)
 {
     (void)state;
     struct server_process server;
@@ -386,22 +386,22 @@ static void log_has_a_line_a_start_and_none_a_request(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(start_prints_who_it_is_and_where_it_listens),
-        TEST(start_with_file_says_so_first),
-        TEST(start_in_a_cluster_says_so),
+        TEST(start_prints_node_id_and_address),
+        TEST(start_with_file_prints_its_name_first),
+        TEST(start_in_a_cluster_prints_the_mode),
         TEST(later_layer_wins),
-        TEST(setting_of_each_layer_is_shown_with_where_it_came_from),
-        TEST(list_is_taken_from_the_command_line_in_both_forms),
+        TEST(setting_of_each_layer_is_shown_with_its_source),
+        TEST(list_is_accepted_on_the_command_line_in_both_forms),
         TEST(set_that_is_wrong_stops_the_start),
         TEST(environment_that_is_wrong_stops_the_start),
-        TEST(environment_of_others_is_passed_over_and_a_slip_is_logged),
+        TEST(foreign_environment_is_ignored_and_a_misspelling_is_logged),
         TEST(file_that_is_wrong_stops_the_start_with_file_and_line),
         TEST(file_that_is_missing_is_named),
         TEST(config_check_accepts_a_good_file),
         TEST(config_reference_is_a_table_of_all_settings),
         TEST(option_that_is_unknown_is_wrong_usage),
-        TEST(address_that_is_none_is_refused),
-        TEST(port_in_use_is_a_plain_sentence),
+        TEST(invalid_address_is_refused),
+        TEST(port_in_use_is_a_clear_message),
         TEST(log_has_a_line_a_start_and_none_a_request),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * `artemis register --every` and `heartbeat --every` beside a real server: the lease lives on, a
- * server that goes and comes back gets the instance again, and a signal ends it with 0.
+ * `artemis register --every` and `heartbeat --every` beside a real server: the lease is renewed, a
+ * restarted server gets the instance again, and a signal ends the command with 0.
  */
 #include "tests/support/calls.h"
 #include "tests/support/command.h"
@@ -18,7 +18,7 @@ static int start(void **state)
     return fixture_start(state, (const char *const[]){"--set", "lease.ttl_secs=2", NULL});
 }
 
-/* A keeper beside the test, and what it has said so far. */
+/* A command that runs beside the test, and its output. */
 struct keeper {
     pid_t pid;
     int out_fd;
@@ -49,22 +49,22 @@ static size_t count(int fd, const char *part)
     return found;
 }
 
-struct saying {
+struct expected_output {
     int fd;
     const char *part;
 };
 
-static bool is_said(void *context)
+static bool is_printed(void *context)
 {
-    const struct saying *saying = context;
-    return count(saying->fd, saying->part) > 0;
+    const struct expected_output *expected = context;
+    return count(expected->fd, expected->part) > 0;
 }
 
 static void wait_for(int fd, const char *part)
 {
-    struct saying saying = {fd, part};
-    if (!wait_until(is_said, &saying, wait_deadline_ms())) {
-        fail_msg("it does not say \"%s\": %s", part, command_read_all(fd));
+    struct expected_output expected = {fd, part};
+    if (!wait_until(is_printed, &expected, wait_deadline_ms())) {
+        fail_msg("\"%s\" is not printed: %s", part, command_read_all(fd));
     }
 }
 
@@ -77,7 +77,7 @@ static int end(struct keeper *keeper, int signal)
     return exit_code;
 }
 
-static void lease_lives_on_and_is_left_to_end_by_itself(void **state)
+static void lease_is_renewed_and_left_to_expire_at_the_end(void **state)
 {
     struct fixture *fixture = *state;
     struct keeper keeper = keep_registered(&fixture->server, NULL);
@@ -89,7 +89,7 @@ static void lease_lives_on_and_is_left_to_end_by_itself(void **state)
     assert_true(call_shows(fixture->http, "shop", "s-1"));
 }
 
-static void instance_is_taken_out_at_the_end_when_asked(void **state)
+static void instance_is_unregistered_at_the_end_on_request(void **state)
 {
     struct fixture *fixture = *state;
     struct keeper keeper = keep_registered(&fixture->server, "--unregister");
@@ -98,7 +98,7 @@ static void instance_is_taken_out_at_the_end_when_asked(void **state)
     assert_false(call_shows(fixture->http, "shop", "s-1"));
 }
 
-static void instance_that_is_not_known_any_more_is_registered_again(void **state)
+static void lost_instance_is_registered_again(void **state)
 {
     struct fixture *fixture = *state;
     struct keeper keeper = keep_registered(&fixture->server, NULL);
@@ -110,7 +110,7 @@ static void instance_that_is_not_known_any_more_is_registered_again(void **state
     assert_int_equal(end(&keeper, SIGTERM), 0);
 }
 
-static void server_that_is_away_is_told_once_and_waited_for(void **state)
+static void server_restart_is_reported_once_and_survived(void **state)
 {
     struct fixture *fixture = *state;
     char address[32];
@@ -118,9 +118,9 @@ static void server_that_is_away_is_told_once_and_waited_for(void **state)
     struct keeper keeper = keep_registered(&fixture->server, NULL);
     wait_for(keeper.out_fd, "registered shop/s-1\n");
     server_process_stop(&fixture->server);
-    wait_for(keeper.err_fd, "nothing listens at ");
+    wait_for(keeper.err_fd, "no server listens at ");
     wait_for_time(wait_now_ms() + 2500); /* two more attempts */
-    assert_int_equal(count(keeper.err_fd, "nothing listens at "), 1);
+    assert_int_equal(count(keeper.err_fd, "no server listens at "), 1);
     server_process_start(&fixture->server, (const char *const[]){"--addr", address, NULL}, NULL);
     wait_for(keeper.out_fd, "registered again: shop/s-1\n");
     assert_int_equal(end(&keeper, SIGTERM), 0);
@@ -142,7 +142,7 @@ static void heartbeat_reports_that_the_instance_is_unknown(void **state)
     close(keeper.err_fd);
 }
 
-static void refused_for_good_ends_at_once(void **state)
+static void permanent_refusal_ends_at_once(void **state)
 {
     struct fixture *fixture = *state;
     static const struct {
@@ -167,7 +167,7 @@ static void refused_for_good_ends_at_once(void **state)
     struct command_result result =
         command_run((const char *const[]){"heartbeat", "shop", "s-1", "--unregister", NULL}, NULL);
     assert_int_equal(result.exit_code, 2);
-    assert_non_null(strstr(result.err, "--unregister goes with --every"));
+    assert_non_null(strstr(result.err, "--unregister needs --every"));
     command_free(&result);
 }
 
@@ -176,12 +176,12 @@ static void refused_for_good_ends_at_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(lease_lives_on_and_is_left_to_end_by_itself),
-        TEST(instance_is_taken_out_at_the_end_when_asked),
-        TEST(instance_that_is_not_known_any_more_is_registered_again),
-        TEST(server_that_is_away_is_told_once_and_waited_for),
+        TEST(lease_is_renewed_and_left_to_expire_at_the_end),
+        TEST(instance_is_unregistered_at_the_end_on_request),
+        TEST(lost_instance_is_registered_again),
+        TEST(server_restart_is_reported_once_and_survived),
         TEST(heartbeat_reports_that_the_instance_is_unknown),
-        TEST(refused_for_good_ends_at_once),
+        TEST(permanent_refusal_ends_at_once),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
 }

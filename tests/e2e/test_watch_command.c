@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * `artemis watch` and `artemis services --watch` beside a real server: each change is a line at
- * once, a restart of the server is survived and told on stderr, and a signal ends it with 0.
+ * `artemis watch` and `artemis services --watch` beside a real server: each change is printed at
+ * once, a restart of the server is survived and reported on stderr, and a signal ends it with 0.
  */
 #include "tests/support/calls.h"
 #include "tests/support/command.h"
@@ -16,7 +16,7 @@
 static struct server_process server;
 static struct http *http;
 
-/* A command beside the test, and what it has printed so far. */
+/* A command that runs beside the test, and its output. */
 struct watcher {
     pid_t pid;
     int out_fd;
@@ -67,36 +67,36 @@ static size_t count(int fd, const char *part)
     return found;
 }
 
-struct saying {
+struct expected_output {
     int fd;
     const char *part;
     size_t times;
 };
 
-static bool is_said(void *context)
+static bool is_printed(void *context)
 {
-    const struct saying *saying = context;
-    return count(saying->fd, saying->part) >= saying->times;
+    const struct expected_output *expected = context;
+    return count(expected->fd, expected->part) >= expected->times;
 }
 
-static void wait_said(int fd, const char *part, size_t times)
+static void wait_printed(int fd, const char *part, size_t times)
 {
-    struct saying saying = {.fd = fd, .part = part, .times = times};
-    if (wait_until(is_said, &saying, wait_deadline_ms()))
+    struct expected_output expected = {.fd = fd, .part = part, .times = times};
+    if (wait_until(is_printed, &expected, wait_deadline_ms()))
         return;
     char *text = command_read_all(fd);
     print_error("printed so far:\n%s\n", text);
     free(text);
-    fail_msg("\"%s\" was not said %zu times", part, times);
+    fail_msg("\"%s\" was not printed %zu times", part, times);
 }
 
-/* Registers until the watcher, which may have to begin first, has said so. */
+/* Registers until the watcher has started and prints a change. */
 struct attempt {
     struct watcher *watcher;
     int number;
 };
 
-static bool hears_of_one(void *context)
+static bool prints_first_change(void *context)
 {
     struct attempt *attempt = context;
     char id[16];
@@ -105,10 +105,10 @@ static bool hears_of_one(void *context)
     return count(attempt->watcher->out_fd, "first-") > 0;
 }
 
-static void wait_begun(struct watcher *watcher)
+static void wait_watching(struct watcher *watcher)
 {
     struct attempt attempt = {.watcher = watcher};
-    assert_true(wait_until(hears_of_one, &attempt, wait_deadline_ms()));
+    assert_true(wait_until(prints_first_change, &attempt, wait_deadline_ms()));
 }
 
 static void unregister(const char *id)
@@ -121,18 +121,18 @@ static void each_change_is_a_line_at_once(void **state)
 {
     (void)state;
     struct watcher watcher = begin((const char *const[]){"watch", "shop", NULL});
-    wait_begun(&watcher);
+    wait_watching(&watcher);
     call_register(http, "shop", "s-1");
-    wait_said(watcher.out_fd, "Z  new     shop/s-1  http://10.0.0.1:8080  up\n", 1);
+    wait_printed(watcher.out_fd, "Z  new     shop/s-1  http://10.0.0.1:8080  up\n", 1);
     check_http(http_post(http, REGISTER, "{'instances':[{" INSTANCE_FIELDS ",'status':'down'}]}",
                          "shop", "s-1"),
                200);
-    wait_said(watcher.out_fd, "Z  change  shop/s-1  http://10.0.0.1:8080  down\n", 1);
+    wait_printed(watcher.out_fd, "Z  change  shop/s-1  http://10.0.0.1:8080  down\n", 1);
     unregister("s-1");
-    wait_said(watcher.out_fd, "Z  delete  shop/s-1  http://10.0.0.1:8080  down\n", 1);
+    wait_printed(watcher.out_fd, "Z  delete  shop/s-1  http://10.0.0.1:8080  down\n", 1);
     call_register(http, "other", "o-1");
     call_register(http, "shop", "s-2");
-    wait_said(watcher.out_fd, "shop/s-2", 1);
+    wait_printed(watcher.out_fd, "shop/s-2", 1);
     assert_int_equal(count(watcher.out_fd, "o-1"), 0);
     assert_int_equal(count(watcher.err_fd, "\n"), 0);
     end(&watcher, SIGINT);
@@ -142,12 +142,12 @@ static void json_is_an_object_a_line(void **state)
 {
     (void)state;
     struct watcher watcher = begin((const char *const[]){"watch", "*", "--json", NULL});
-    wait_begun(&watcher);
+    wait_watching(&watcher);
     check_http(http_post(http, REGISTER,
                          "{'instances':[{" INSTANCE_FIELDS ",'metadata':{'k':'\\u202ev'}}]}",
                          "shop", "s-1"),
                200);
-    wait_said(watcher.out_fd, "s-1", 1);
+    wait_printed(watcher.out_fd, "s-1", 1);
     char *text = command_read_all(watcher.out_fd);
     char *last = strstr(text, "s-1");
     while (last > text && last[-1] != '\n')
@@ -165,36 +165,36 @@ static void json_is_an_object_a_line(void **state)
     end(&watcher, SIGTERM);
 }
 
-static void restart_is_survived_and_told(void **state)
+static void restart_is_survived_and_reported(void **state)
 {
     (void)state;
     struct watcher watcher = begin((const char *const[]){"watch", "shop", NULL});
-    wait_begun(&watcher);
+    wait_watching(&watcher);
     call_register(http, "shop", "s-1");
-    wait_said(watcher.out_fd, "new     shop/s-1", 1);
+    wait_printed(watcher.out_fd, "new     shop/s-1", 1);
     uint16_t port = server.port;
     http_free(http);
     server_process_kill(&server);
-    wait_said(watcher.err_fd, "artemis: no news from http://127.0.0.1:", 1);
+    wait_printed(watcher.err_fd, "artemis: no news from http://127.0.0.1:", 1);
     server_process_start_at(&server, port, NULL, NULL);
     http = http_new(port);
-    wait_said(watcher.err_fd, "artemis: following http://127.0.0.1:", 1);
-    wait_said(watcher.out_fd, "delete  shop/s-1", 1);
+    wait_printed(watcher.err_fd, "artemis: following http://127.0.0.1:", 1);
+    wait_printed(watcher.out_fd, "delete  shop/s-1", 1);
     call_register(http, "shop", "s-1");
-    wait_said(watcher.out_fd, "new     shop/s-1", 2);
+    wait_printed(watcher.out_fd, "new     shop/s-1", 2);
     assert_int_equal(count(watcher.err_fd, "\n"), 2);
     end(&watcher, SIGINT);
 }
 
-static void table_is_printed_anew_at_each_change(void **state)
+static void table_is_printed_again_at_each_change(void **state)
 {
     (void)state;
     struct watcher watcher = begin((const char *const[]){"services", "--watch", NULL});
-    wait_said(watcher.out_fd, "no services are registered\n", 1);
+    wait_printed(watcher.out_fd, "no services are registered\n", 1);
     call_register(http, "shop", "s-1");
-    wait_said(watcher.out_fd, "\nSERVICE  INSTANCES  UP\nshop             1   1\n", 1);
+    wait_printed(watcher.out_fd, "\nSERVICE  INSTANCES  UP\nshop             1   1\n", 1);
     call_register(http, "shop", "s-2");
-    wait_said(watcher.out_fd, "\nSERVICE  INSTANCES  UP\nshop             2   2\n", 1);
+    wait_printed(watcher.out_fd, "\nSERVICE  INSTANCES  UP\nshop             2   2\n", 1);
     end(&watcher, SIGINT);
 }
 
@@ -202,9 +202,9 @@ static void services_are_printed_as_documents(void **state)
 {
     (void)state;
     struct watcher watcher = begin((const char *const[]){"services", "--watch", "--json", NULL});
-    wait_said(watcher.out_fd, "{\"stale\":false,\"services\":[]}\n", 1);
+    wait_printed(watcher.out_fd, "{\"stale\":false,\"services\":[]}\n", 1);
     call_register(http, "shop", "s-1");
-    wait_said(watcher.out_fd, "\"services\":[{\"service_id\":\"shop\",\"instances\":[{", 1);
+    wait_printed(watcher.out_fd, "\"services\":[{\"service_id\":\"shop\",\"instances\":[{", 1);
     end(&watcher, SIGTERM);
 }
 
@@ -225,7 +225,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(each_change_is_a_line_at_once),     TEST(json_is_an_object_a_line),
-        TEST(restart_is_survived_and_told),      TEST(table_is_printed_anew_at_each_change),
+        TEST(restart_is_survived_and_reported),  TEST(table_is_printed_again_at_each_change),
         TEST(services_are_printed_as_documents), TEST(server_that_is_not_there_is_3),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));

@@ -38,9 +38,9 @@ home() { # HEADER WHERE-REGEX
     rule "homes" "<$1> belongs in $2" \
         "$(grep -nHE "^#include <$1" "${production[@]}" | grep -vE "^($2)" || true)"
 }
-home 'jansson.h' 'artemis-core/json/codec|artemis/(client|command)_|libartemis/wire.c'
+home 'jansson.h' 'artemis-core/json/codec|artemis/(client|cmd|output)/|libartemis/wire.c'
 home 'microhttpd.h' 'artemis-web/'
-home 'curl/' 'artemis-server/replication/peer_client.c|artemis/client_(http|url)|libartemis/(http|settings|client).'
+home 'curl/' 'artemis-server/replication/peer_client.c|artemis/client/client_(http|url)|libartemis/(http|settings|client).'
 home 'zlib.h' 'artemis-core/base/gzip.c'
 home 'xxhash.h' 'artemis-server/registry/(registry|node_id_table).c|artemis-server/replication/outbox.c|artemis-web/push/topics.c'
 home 'wslay/wslay.h' 'artemis-web/push/|libartemis/|tests/'

@@ -70,7 +70,7 @@ static void remove_all(const char *pattern)
     if (glob(below(pattern), GLOB_PERIOD, NULL, &found) != 0)
         return;
     for (size_t i = 0; i < found.gl_pathc; i++)
-        remove(found.gl_pathv[i]); /* which leaves . and .. alone */
+        remove(found.gl_pathv[i]); /* fails for . and .., which remain */
     globfree(&found);
 }
 
@@ -218,8 +218,9 @@ static void sets_apply_in_order_and_addr_last(void **state)
     assert_int_equal(config.cluster.peers.count, 2);
 }
 
-/* Nothing is set and nothing said: of Artemis' own, of an orchestrator's, of anybody's. */
-static void environment_that_is_not_ours_is_passed_over(void **state)
+/* Variables of the client, of an orchestrator and of other programs are ignored without a warning.
+ */
+static void foreign_environment_is_ignored(void **state)
 {
     (void)state;
     char *environment[] = {"ARTEMIS_URL=http://h:1",
@@ -242,14 +243,14 @@ static void environment_that_is_not_ours_is_passed_over(void **state)
     assert_int_equal(warnings.size, 0);
 }
 
-static void environment_of_no_section_is_worth_a_warning(void **state)
+static void unknown_section_in_environment_is_a_warning(void **state)
 {
     (void)state;
     static const char *const cases[][2] = {
-        {"ARTEMIS_=x", "environment ARTEMIS_: no setting, passed over\n"},
-        {"ARTEMIS_SERVER=x", "environment ARTEMIS_SERVER: no setting, passed over\n"},
-        {"ARTEMIS_BINARY_=x", "environment ARTEMIS_BINARY_: no setting, passed over\n"},
-        {"ARTEMIS_SERVERS_ZONE=x", "environment ARTEMIS_SERVERS_ZONE: no setting, passed over; "
+        {"ARTEMIS_=x", "environment ARTEMIS_: not a setting, ignored\n"},
+        {"ARTEMIS_SERVER=x", "environment ARTEMIS_SERVER: not a setting, ignored\n"},
+        {"ARTEMIS_BINARY_=x", "environment ARTEMIS_BINARY_: not a setting, ignored\n"},
+        {"ARTEMIS_SERVERS_ZONE=x", "environment ARTEMIS_SERVERS_ZONE: not a setting, ignored; "
                                    "did you mean ARTEMIS_SERVER_ZONE?\n"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -260,7 +261,7 @@ static void environment_of_no_section_is_worth_a_warning(void **state)
     }
 }
 
-static void environment_takes_text_as_it_stands_and_lists_both_ways(void **state)
+static void environment_accepts_text_and_both_forms_of_lists(void **state)
 {
     (void)state;
     char *environment[] = {"ARTEMIS_SERVER_REGION=\"eu\"", "ARTEMIS_CLUSTER_ENABLED=true",
@@ -304,7 +305,7 @@ static void bad_file_is_refused_with_file_and_line(void **state)
     }
 }
 
-/* What follows the place is in the words of toml++. */
+/* The text after the position comes from toml++. */
 static void malformed_file_is_refused_with_its_place(void **state)
 {
     (void)state;
@@ -391,7 +392,7 @@ static void contradiction_between_layers_is_refused(void **state)
                   "(--set)");
 }
 
-static void file_that_cannot_be_read_is_said(void **state)
+static void unreadable_file_is_reported(void **state)
 {
     (void)state;
     check_problem(load_all(file, NULL, NULL, 0, NULL), ERR_SYSTEM,
@@ -401,7 +402,7 @@ static void file_that_cannot_be_read_is_said(void **state)
                   "cannot read %s: Is a directory");
 }
 
-static void config_d_that_is_a_file_is_said(void **state)
+static void config_d_that_is_a_file_is_reported(void **state)
 {
     (void)state;
     char expected[256];
@@ -425,7 +426,7 @@ static void file_of_1_mib_is_read_and_a_larger_one_is_not(void **state)
                   "cannot read %s: it is larger than 1 MiB");
 }
 
-static void failure_leaves_the_config_alone(void **state)
+static void failure_leaves_the_config_unchanged(void **state)
 {
     (void)state;
     struct config before;
@@ -485,7 +486,7 @@ static void annotated_example_is_the_default(void **state)
     config_free(&base);
 }
 
-/* "# key = value" is a setting in a comment; a sentence has no " = " after its first word. */
+/* "# key = value" is a setting in a comment; prose has no " = " after its first word. */
 static bool is_commented_setting(const char *line)
 {
     size_t word = strspn(line + 2, "abcdefghijklmnopqrstuvwxyz_");
@@ -520,19 +521,19 @@ int main(void)
         TEST(fragments_are_read_by_name_and_only_toml),
         TEST(fragments_lie_beside_a_file_in_the_current_directory),
         TEST(sets_apply_in_order_and_addr_last),
-        TEST(environment_that_is_not_ours_is_passed_over),
-        TEST(environment_of_no_section_is_worth_a_warning),
-        TEST(environment_takes_text_as_it_stands_and_lists_both_ways),
+        TEST(foreign_environment_is_ignored),
+        TEST(unknown_section_in_environment_is_a_warning),
+        TEST(environment_accepts_text_and_both_forms_of_lists),
         TEST(bad_file_is_refused_with_file_and_line),
         TEST(malformed_file_is_refused_with_its_place),
         TEST(bad_fragment_is_refused_by_its_own_name),
         TEST(bad_environment_is_refused_by_its_name),
         TEST(bad_command_line_is_refused),
         TEST(contradiction_between_layers_is_refused),
-        TEST(file_that_cannot_be_read_is_said),
-        TEST(config_d_that_is_a_file_is_said),
+        TEST(unreadable_file_is_reported),
+        TEST(config_d_that_is_a_file_is_reported),
         TEST(file_of_1_mib_is_read_and_a_larger_one_is_not),
-        TEST(failure_leaves_the_config_alone),
+        TEST(failure_leaves_the_config_unchanged),
         TEST(each_failed_allocation_is_reported_and_leaks_nothing),
         TEST(examples_all_load),
         TEST(annotated_example_is_the_default),

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis/client/client_response.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define WRONG_ADDRESS "check the address in --server or ARTEMIS_URL"
+
+static const struct transfer {
+    enum client_exit exit_code;
+    bool retryable;
+    bool detailed;       /* append the message of libcurl */
+    const char *message; /* format with one %s, the address */
+    const char *hint;
+} transfers[CLIENT_TRANSFER_COUNT] = {
+    [CLIENT_TRANSFER_NO_HOST] = {CLIENT_UNREACHABLE, true, false,
+                                 "the host name of %s cannot be resolved",
+                                 "check --server or ARTEMIS_URL, and the name service"},
+    [CLIENT_TRANSFER_NO_PROXY] = {CLIENT_UNREACHABLE, true, true,
+                                  "cannot connect to %s; a proxy may have refused the connection",
+                                  "check http_proxy and https_proxy, or set no_proxy"},
+    [CLIENT_TRANSFER_NO_LISTENER] =
+        {CLIENT_UNREACHABLE, true, false, "no server listens at %s",
+         "start a server: artemis server; or name another with --server or "
+         "ARTEMIS_URL"},
+    [CLIENT_TRANSFER_TIMED_OUT] = {CLIENT_UNREACHABLE, true, false, "%s did not respond in time",
+                                   "try again, or name another node with --server or ARTEMIS_URL"},
+    [CLIENT_TRANSFER_NO_TLS] =
+        {CLIENT_UNREACHABLE, false, true, "cannot make a TLS connection to %s",
+         "the server may use plain http, or its certificate is not trusted here"},
+    [CLIENT_TRANSFER_NOT_HTTP] = {CLIENT_UNREACHABLE, false, false, "%s does not respond with HTTP",
+                                  WRONG_ADDRESS},
+    [CLIENT_TRANSFER_TOO_LARGE] = {CLIENT_UNREACHABLE, false, false,
+                                   "the response of %s is too large", WRONG_ADDRESS},
+    [CLIENT_TRANSFER_INTERRUPTED] = {CLIENT_UNREACHABLE, true, true,
+                                     "the connection to %s was interrupted", "try again"},
+    [CLIENT_TRANSFER_NO_MEMORY] = {CLIENT_REFUSED, false, false,
+                                   "out of memory during the call to %s", ""},
+};
+
+static const struct reason {
+    const char *reason;
+    const char *hint;
+    bool retryable; /* append the time to wait to the hint */
+} reasons[] = {
+    {"instance-not-found", "check the region, zone and group of the instance", false},
+    {"service-not-found", "list the services: artemis services", false},
+    {"invalid-json", "the body must be one JSON object: {\"instances\":[{...}]}", false},
+    {"too-large", "send fewer items in one request", false},
+    {"no-such-path",
+     "check the path in --server or ARTEMIS_URL; the server may be older than this client", false},
+    {"over-limit", "try again", true},
+    {"not-ready", "try again", true},
+    {"draining", "name another node with --server or ARTEMIS_URL, or try again", true},
+};
+
+/* --- fields ----------------------------------------------------------------------------------- */
+
+json_t *client_response_field(const json_t *object, const char *name)
+{
+    char camel[64];
+    size_t length = 0;
+    json_t *field = json_object_get(object, name);
+    for (const char *from = name; !field && *from && length + 1 < sizeof camel; from++) {
+        bool upper = *from == '_' && from[1];
+        camel[length++] = upper ? (char)toupper((unsigned char)*++from) : *from;
+    }
+    camel[length] = '\0';
+    if (!field)
+        field = json_object_get(object, camel);
+    return json_is_null(field) ? NULL : field;
+}
+
+const char *client_response_text(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(client_response_field(object, name));
+    return text ? text : "";
+}
+
+json_t *client_response_failed(const json_t *root)
+{
+    json_t *failed = client_response_field(root, "failed_instances");
+    if (json_array_size(failed) == 0)
+        failed = client_response_field(root, "failed_instance_keys");
+    return json_array_size(failed) > 0 ? failed : NULL;
+}
+
+/* --- outcome ---------------------------------------------------------------------------------- */
+
+__attribute__((format(printf, 2, 3))) static void set_message(struct client_outcome *outcome,
+                                                              const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(outcome->message, sizeof outcome->message, format, arguments);
+    va_end(arguments);
+}
+
+static void set_hint(struct client_outcome *outcome, const char *hint)
+{
+    snprintf(outcome->hint, sizeof outcome->hint, "%s", hint);
+}
+
+static void evaluate_failed_transfer(const struct client_response *response, const char *shown,
+                                     struct client_outcome *outcome)
+{
+    const struct transfer *transfer = &transfers[response->transfer];
+    outcome->exit_code = transfer->exit_code;
+    outcome->retryable = transfer->retryable;
+    int length = snprintf(outcome->message, sizeof outcome->message, transfer->message, shown);
+    if (transfer->detailed && *response->detail && length > 0 &&
+        (size_t)length < sizeof outcome->message)
+        snprintf(outcome->message + length, sizeof outcome->message - (size_t)length, " (%s)",
+                 response->detail);
+    set_hint(outcome, transfer->hint);
+}
+
+static void add_wait(struct client_outcome *outcome, unsigned retry_after_secs)
+{
+    size_t length = strlen(outcome->hint);
+    char *end = outcome->hint + length;
+    size_t size = sizeof outcome->hint - length;
+    if (retry_after_secs > 0)
+        snprintf(end, size, " in %u s", retry_after_secs);
+    else
+        snprintf(end, size, " in a moment");
+}
+
+/* A response of another server, or of a gateway in front of Artemis. */
+static void evaluate_foreign_response(const struct client_response *response, const char *shown,
+                                      struct client_outcome *outcome)
+{
+    outcome->exit_code = CLIENT_UNREACHABLE;
+    if (response->location[0]) {
+        set_message(outcome, "%s redirects to %s", shown, response->location);
+        set_hint(outcome, "use the target address in --server or ARTEMIS_URL");
+        return;
+    }
+    if (response->http_status >= 502 && response->http_status <= 504) {
+        outcome->retryable = true;
+        set_message(outcome, "%s is a gateway that cannot reach its server (HTTP %d)", shown,
+                    response->http_status);
+        set_hint(outcome, "try again");
+        add_wait(outcome, response->retry_after_secs);
+        return;
+    }
+    set_message(outcome, "%s is not an Artemis server (HTTP %d)", shown, response->http_status);
+    set_hint(outcome, WRONG_ADDRESS);
+}
+
+/* Sets the hint for the reason of a refusal. */
+static void set_hint_for_reason(struct client_outcome *outcome, const char *reason,
+                                const struct client_response *response)
+{
+    outcome->retryable = response->http_status == 503 || response->http_status == 429;
+    set_hint(outcome, outcome->retryable ? "try again" : "");
+    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
+        if (strcmp(reasons[i].reason, reason) == 0) {
+            set_hint(outcome, reasons[i].hint);
+            outcome->retryable = reasons[i].retryable;
+        }
+    if (outcome->retryable)
+        add_wait(outcome, response->retry_after_secs);
+}
+
+static void evaluate_refusal(const struct client_response *response, const json_t *status,
+                             const json_t *failed, struct client_outcome *outcome)
+{
+    const json_t *item = outcome->failed_count == 1 ? json_array_get(failed, 0) : NULL;
+    const char *message = client_response_text(item, "error_message");
+    const char *reason = client_response_text(item, "reason");
+    if (!*message)
+        message = client_response_text(status, "error_message");
+    if (!*message)
+        message = client_response_text(status, "message"); /* the Java prefix */
+    if (!*reason)
+        reason = client_response_text(status, "reason");
+
+    outcome->exit_code = CLIENT_REFUSED;
+    set_hint_for_reason(outcome, reason, response);
+    if (outcome->failed_count > 1)
+        set_message(outcome, "%zu items were refused", outcome->failed_count);
+    else if (*message)
+        set_message(outcome, "%s", message);
+    else
+        set_message(outcome, "refused with HTTP %d %s", response->http_status,
+                    client_response_text(status, "error_code"));
+}
+
+void client_response_evaluate(const struct client_response *response, const char *shown,
+                              struct client_outcome *outcome, json_t **root)
+{
+    *outcome = (struct client_outcome){.exit_code = CLIENT_DONE};
+    *root = NULL;
+    if (response->transfer != CLIENT_TRANSFER_DONE) {
+        evaluate_failed_transfer(response, shown, outcome);
+        return;
+    }
+    json_error_t error;
+    *root = json_loadb(response->body.data ? response->body.data : "", response->body.size,
+                       JSON_ALLOW_NUL, &error);
+    if (!*root && json_error_code(&error) == json_error_out_of_memory) {
+        struct client_response lost = {.transfer = CLIENT_TRANSFER_NO_MEMORY};
+        evaluate_failed_transfer(&lost, shown, outcome);
+        return;
+    }
+    const json_t *status = client_response_field(*root, "response_status");
+    const char *code = client_response_text(status, "error_code");
+    if (!*code) {
+        evaluate_foreign_response(response, shown, outcome);
+        return;
+    }
+    const json_t *failed = client_response_failed(*root);
+    outcome->failed_count = json_array_size(failed);
+    bool served = response->http_status >= 200 && response->http_status < 300;
+    if (!served || strcmp(code, "success") != 0 || outcome->failed_count > 0)
+        evaluate_refusal(response, status, failed, outcome);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * client_session - for commands that run until a signal: a libartemis client, and the signals.
+ *
+ * --server may name several servers, separated by commas; the library uses the next one when one
+ * does not respond. The loss of the connection and its return are printed on stderr, one line each.
+ *
+ * SIGINT and SIGTERM are blocked for the whole process and end client_session_wait. Used by one
+ * thread; only client_session_wake may be called by any thread, also from callbacks of the library.
+ */
+#pragma once
+
+#include "artemis/cmd/client_args.h"
+#include "libartemis/artemis.h"
+
+#include <stdbool.h>
+
+/* Rows for a command's table. */
+/* clang-format off */
+#define CLIENT_SESSION_OPTIONS(json_description)                                                      \
+    {.name = "server", .value = "URL",                                                             \
+     .description = "the server, or several separated by commas (ARTEMIS_URL)"},                     \
+    {.name = "json", .description = (json_description)}
+/* clang-format on */
+
+enum { CLIENT_SESSION_TIMEOUT_MS = 10000 }; /* for the first response */
+
+enum client_event {
+    CLIENT_INTERRUPTED,
+    CLIENT_WOKEN, /* client_session_wake was called */
+    CLIENT_TIMED_OUT,
+};
+
+struct client_session {
+    struct artemis_client *client;
+    int signals_fd;
+    int wake_fd;
+    bool disconnected; /* of the library's thread: the loss was printed */
+};
+
+/* False: an error was printed, and the command ends with *exit_code. True: release with
+ * client_session_end. `session` must not move. */
+MUST_USE bool client_session_begin(struct client_session *session, const struct client_args *args,
+                                   int *exit_code);
+void client_session_end(struct client_session *session);
+
+/* timeout_ms -1: no timeout. */
+enum client_event client_session_wait(const struct client_session *session, int timeout_ms);
+/* Waits only for signals. Returns true if there was one. */
+bool client_session_sleep(const struct client_session *session, int sleep_ms);
+void client_session_wake(const struct client_session *session);
+
+/* Prints an error of the library; returns the exit code. */
+int client_session_print_error(const struct artemis_problem *problem);

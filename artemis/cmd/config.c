@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis/cmd/commands.h"
+
+#include "artemis-core/config/config.h"
+#include "artemis-core/json/json_writer.h"
+#include "artemis/client/client_exit.h"
+#include "artemis/cmd/client_args.h"
+#include "artemis/output/client_text.h"
+#include "artemis/settings.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct client_option options[] = {
+    {.name = "addr", .value = "HOST:PORT", .description = "check with this option of the server"},
+    {.name = "set",
+     .value = "SECTION.KEY=VALUE",
+     .description = "check with this option of the server; may be repeated"},
+    {.name = "json", .description = "print the result as JSON"},
+    {.name = NULL},
+};
+
+static const struct client_command command = {
+    .name = "config",
+    .usage = {"config check FILE [options]", "config reference"},
+    .about = "check: reads FILE as the server does, with config.d/*.toml beside it, the\n"
+             "environment (ARTEMIS_SECTION_KEY), --set and --addr, and lists the settings that\n"
+             "differ from their defaults.\n"
+             "reference: prints all settings as a Markdown table.\n",
+    .example = "artemis config check /etc/artemis/artemis.toml\n",
+    .positionals = {"check or reference", "FILE"},
+    .positionals_optional = true,
+    .options = options,
+};
+
+/* --- check ------------------------------------------------------------------------------------ */
+
+/* The input and the result. `config` and `base` are valid only when code is ERR_NONE. */
+struct check {
+    struct settings_input input;
+    struct text *warnings;
+    enum error code;
+    struct config config;
+    struct config base; /* the defaults */
+    struct config_problem problem;
+};
+
+static bool differs(const struct check *check, const struct config_setting *setting)
+{
+    bool is_default = strcmp(config_source(&check->config, setting), "default") == 0;
+    return !is_default && !config_same(&check->config, &check->base, setting);
+}
+
+static void write_text(struct text *out, const struct check *check)
+{
+    bool any = false;
+    text_printf(out, "%s: ok\n", check->input.file);
+    for (size_t i = 0; i < CONFIG_SETTINGS; i++) {
+        const struct config_setting *setting = &config_settings[i];
+        if (!differs(check, setting))
+            continue;
+        if (!any)
+            text_append_string(
+                out, "settings that differ from their defaults (the environment included):\n");
+        any = true;
+        text_printf(out, "  %s = ", setting->key);
+        config_write_text(out, &check->config, setting);
+        text_printf(out, "  (%s)\n", config_source(&check->config, setting));
+    }
+    if (!any)
+        text_append_string(out, "all settings have their defaults (the environment included)\n");
+}
+
+static void write_json_setting(struct json_writer *w, const struct check *check,
+                               const struct config_setting *setting)
+{
+    jw_open(w, '{');
+    jw_name(w, "key"), jw_string(w, setting->key);
+    jw_name(w, "value"), config_write_json(w, &check->config, setting);
+    jw_name(w, "default"), config_write_json(w, &check->base, setting);
+    jw_name(w, "source"), jw_string(w, config_source(&check->config, setting));
+    jw_close(w, '}');
+}
+
+static void write_json(struct text *out, const struct check *check)
+{
+    struct json_writer w = jw_to(out, CASING_SNAKE);
+    jw_open(&w, '{');
+    jw_name(&w, "file"), jw_string(&w, check->input.file);
+    jw_name(&w, "ok"), jw_bool(&w, check->code == ERR_NONE);
+    if (check->code == ERR_NONE) {
+        jw_name(&w, "settings"), jw_open(&w, '[');
+        for (size_t i = 0; i < CONFIG_SETTINGS; i++)
+            if (differs(check, &config_settings[i]))
+                write_json_setting(&w, check, &config_settings[i]);
+        jw_close(&w, ']');
+    } else {
+        jw_name(&w, "error"), jw_string(&w, check->problem.text);
+    }
+    jw_close(&w, '}');
+}
+
+static int out_of_memory(void)
+{
+    client_text_print_error(stderr, NULL, "out of memory");
+    return CLIENT_REFUSED;
+}
+
+/* Names and paths contain no line break. Other unsafe characters are escaped. */
+static int print_lines(struct text *out)
+{
+    text_string(out);
+    if (text_failed(out))
+        return out_of_memory();
+    char *next = NULL;
+    for (char *line = strtok_r(out->data, "\n", &next); line; line = strtok_r(NULL, "\n", &next)) {
+        client_text_print(stdout, line, 0);
+        putchar('\n');
+    }
+    return CLIENT_DONE;
+}
+
+/* Prints each warning. */
+static void print_warnings(struct text *warnings)
+{
+    char *next = NULL;
+    text_string(warnings);
+    if (text_failed(warnings) || !warnings->data)
+        return;
+    for (char *line = strtok_r(warnings->data, "\n", &next); line;
+         line = strtok_r(NULL, "\n", &next))
+        client_text_print_error(stderr, NULL, "%s", line);
+}
+
+static int report(const struct check *check, bool as_json)
+{
+    struct text out = {0};
+    int exit_code = CLIENT_DONE;
+    if (as_json)
+        write_json(&out, check);
+    else if (check->code == ERR_NONE)
+        write_text(&out, check);
+    if (text_failed(&out))
+        exit_code = out_of_memory();
+    else if (as_json)
+        client_text_print_json(stdout, out.data, out.size);
+    else if (check->code == ERR_NONE)
+        exit_code = print_lines(&out);
+    print_warnings(check->warnings);
+    if (check->code != ERR_NONE) {
+        client_text_print_error(stderr, NULL, "%s", check->problem.text);
+        exit_code = check->problem.text[0] == '-' ? CLIENT_USAGE : CLIENT_REFUSED; /* --set */
+    }
+    text_free(&out);
+    return exit_code;
+}
+
+static int run_check(const struct client_args *args)
+{
+    const char **sets = calloc(args->given_count + 1, sizeof(*sets));
+    if (!sets)
+        return out_of_memory();
+    struct text warnings = {0};
+    struct check check = {
+        .input = {.file = args->positionals[1],
+                  .environment = environ,
+                  .sets = sets,
+                  .addr = client_args_text(args, "addr"),
+                  .warnings = &warnings},
+        .warnings = &warnings,
+    };
+    size_t position = 0;
+    for (const char *set; (set = client_args_next(args, "set", &position));)
+        sets[check.input.set_count++] = set;
+    check.code = settings_load(&check.config, &check.input, &check.problem);
+    settings_defaults(&check.base);
+    int exit_code = report(&check, client_args_has(args, "json"));
+    if (check.code == ERR_NONE)
+        config_free(&check.config);
+    config_free(&check.base);
+    text_free(&warnings);
+    free(sets);
+    return exit_code;
+}
+
+/* --- reference -------------------------------------------------------------------------------- */
+
+static void write_reference(struct text *out)
+{
+    text_append_string(out, "| setting | type | default | allowed | hot or cold | what it does |\n"
+                            "| --- | --- | --- | --- | --- | --- |\n");
+    for (size_t i = 0; i < CONFIG_SETTINGS; i++) {
+        const struct config_setting *setting = &config_settings[i];
+        text_printf(out, "| `%s` | %s | ", setting->key, config_type_name(setting->type));
+        if (setting->default_note)
+            text_append_string(out, setting->default_note);
+        else
+            text_printf(out, "`%s`", setting->default_value);
+        text_append_string(out, " | ");
+        config_write_allowed(out, setting);
+        text_printf(out, " | %s | %s |\n", setting->reloadable ? "hot" : "cold",
+                    setting->description);
+    }
+}
+
+static int run_reference(void)
+{
+    struct text out = {0};
+    write_reference(&out);
+    int exit_code = print_lines(&out);
+    text_free(&out);
+    return exit_code;
+}
+
+/* --- */
+
+static int run(const struct client_args *args)
+{
+    const char *subcommand = args->positionals[0];
+    const char *file = args->positionals[1];
+    if (subcommand && strcmp(subcommand, "check") == 0)
+        return file ? run_check(args) : client_args_usage_error(&command, "FILE is missing");
+    if (!subcommand || strcmp(subcommand, "reference") != 0)
+        return client_args_usage_error(&command,
+                                       "the form is: config check FILE, or config reference");
+    if (file || args->given_count > 0)
+        return client_args_usage_error(&command, "config reference takes no other argument");
+    return run_reference();
+}
+
+int command_config(int argc, char **argv)
+{
+    struct client_args args;
+    int exit_code = 0;
+    if (!client_args_start(&args, &command, argc, argv, &exit_code))
+        return exit_code;
+    exit_code = run(&args);
+    client_args_free(&args);
+    return exit_code;
+}

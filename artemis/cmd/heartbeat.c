@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis/cmd/commands.h"
+
+#include "artemis/client/client_call.h"
+#include "artemis/client/client_keep.h"
+#include "artemis/client/client_request.h"
+#include "artemis/cmd/client_args.h"
+#include "artemis/cmd/instance_command.h"
+
+static const struct client_option options[] = {
+    CLIENT_KEEP_OPTIONS,
+    CLIENT_KEY_OPTIONS,
+    CLIENT_CALL_OPTIONS,
+    {.name = NULL},
+};
+
+static const struct client_command command = {
+    .name = "heartbeat",
+    .usage = {"heartbeat SERVICE INSTANCE [options]"},
+    .about = "Renews the lease of an instance. Exit code 1 when the server does not know the\n"
+             "instance: register it again. With --every, sends heartbeats until SIGINT or\n"
+             "SIGTERM, and retries while the server is down or busy. At the end the lease is\n"
+             "left to expire, unless --unregister is given.\n",
+    .example = "artemis heartbeat orders orders-1 --every 10\n",
+    .positionals = {"SERVICE", "INSTANCE"},
+    .options = options,
+};
+
+static int heartbeat(const struct client_args *args)
+{
+    struct client_result result;
+    if (instance_command_lacks_every(args))
+        return client_args_usage_error(&command, instance_command_needs_every);
+    if (client_args_has(args, "every"))
+        return client_keep(args, NULL);
+    instance_command_post_key(args, "/api/registry/heartbeat", &result);
+    return instance_command_finish(args, &result, "renewed");
+}
+
+int command_heartbeat(int argc, char **argv)
+{
+    struct client_args args;
+    int exit_code = 0;
+    if (!client_args_start(&args, &command, argc, argv, &exit_code))
+        return exit_code;
+    exit_code = heartbeat(&args);
+    client_args_free(&args);
+    return exit_code;
+}

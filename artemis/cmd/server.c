@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis/cmd/commands.h"
+
+#include "artemis-server/log.h"
+#include "artemis/client/client_exit.h"
+#include "artemis/cmd/client_args.h"
+#include "artemis/node.h"
+#include "artemis/output/client_text.h"
+#include "artemis/settings.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct client_option options[] = {
+    {.name = "config",
+     .value = "FILE",
+     .description = "read settings from FILE and from config.d beside it"},
+    {.name = "addr", .value = "HOST:PORT", .description = "listen there (port 0: any free port)"},
+    {.name = "set",
+     .value = "SECTION.KEY=VALUE",
+     .description = "override a setting; may be repeated"},
+    {.name = NULL},
+};
+
+static const struct client_command command = {
+    .name = "server",
+    .usage = {"server [options]"},
+    .about = "Runs a node until SIGTERM or SIGINT. Settings come from FILE, from\n"
+             "config.d/*.toml beside it, from the environment (ARTEMIS_SECTION_KEY) and from\n"
+             "the command line; the later source wins. `artemis config reference` lists them.\n",
+    .example = "artemis server --addr 127.0.0.1:8080 --set lease.ttl_secs=60\n",
+    .options = options,
+};
+
+static enum error load_settings(const struct client_args *args, struct config *config,
+                                struct config_problem *problem, struct text *warnings)
+{
+    const char **sets = calloc(args->given_count + 1, sizeof(*sets));
+    if (!sets) {
+        snprintf(problem->text, sizeof(problem->text), "out of memory");
+        return ERR_NO_MEMORY;
+    }
+    struct settings_input input = {
+        .file = client_args_text(args, "config"),
+        .environment = environ,
+        .sets = sets,
+        .addr = client_args_text(args, "addr"),
+        .warnings = warnings,
+    };
+    size_t position = 0;
+    for (const char *set; (set = client_args_next(args, "set", &position));)
+        sets[input.set_count++] = set;
+    enum error error = settings_load(config, &input, problem);
+    free(sets);
+    return error;
+}
+
+static void log_warnings(struct text *warnings)
+{
+    char *next = NULL;
+    text_string(warnings);
+    if (text_failed(warnings) || !warnings->data)
+        return;
+    for (char *line = strtok_r(warnings->data, "\n", &next); line;
+         line = strtok_r(NULL, "\n", &next))
+        log_line(LOG_LEVEL_WARN, "%s", line);
+}
+
+static int run(const struct client_args *args)
+{
+    struct config config;
+    struct config_problem problem;
+    struct text warnings = {0};
+    enum error error = load_settings(args, &config, &problem, &warnings);
+    if (error) {
+        text_free(&warnings);
+        client_text_print_error(stderr, NULL, "%s", problem.text);
+        return problem.text[0] == '-' ? CLIENT_USAGE : CLIENT_REFUSED; /* --set, --addr */
+    }
+    log_setup(config.log.level, config.log.format);
+    log_warnings(&warnings);
+    text_free(&warnings);
+    printf("Node ID: %s, Cluster mode: %s\n", config.server.node_id,
+           config.cluster.enabled ? "enabled" : "disabled");
+    fflush(stdout);
+    int exit_code = node_run(&config);
+    config_free(&config);
+    return exit_code;
+}
+
+int command_server(int argc, char **argv)
+{
+    struct client_args args;
+    int exit_code = 0;
+    if (!client_args_start(&args, &command, argc, argv, &exit_code))
+        return exit_code;
+    if (client_args_text(&args, "config")) {
+        printf("Loading configuration from %s\n", client_args_text(&args, "config"));
+        fflush(stdout);
+    }
+    exit_code = run(&args);
+    client_args_free(&args);
+    return exit_code;
+}

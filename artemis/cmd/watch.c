@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis/cmd/watch.h"
+
+#include "artemis/client/client_call.h"
+#include "artemis/client/client_exit.h"
+#include "artemis/client/client_session.h"
+#include "artemis/cmd/commands.h"
+#include "artemis/output/client_table.h"
+#include "artemis/output/client_view_watch.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+/* --- watch NAME ------------------------------------------------------------------------------- */
+
+static const struct client_option options[] = {
+    CLIENT_SESSION_OPTIONS("print each change as a JSON object on a line"),
+    {.name = NULL},
+};
+
+static const struct client_command command = {
+    .name = "watch",
+    .usage = {"watch NAME [options]"},
+    .about = "Prints each change of a service until SIGINT or SIGTERM: time, kind of change,\n"
+             "instance, address and status. NAME may be '*': all services. After a lost\n"
+             "connection it uses the next server, or waits for one, and prints what has\n"
+             "changed in between.\n",
+    .example = "artemis watch orders --server http://10.0.0.7:8080,http://10.0.0.8:8080\n",
+    .positionals = {"NAME"},
+    .options = options,
+};
+
+struct printer {
+    bool json;
+};
+
+/* Called by the thread of the library. Flushes each line for the reader of a pipe; ends the command
+ * when the reader has closed the pipe. */
+static void on_change(const struct artemis_change *change, void *context)
+{
+    const struct printer *printer = context;
+    if (!printer->json)
+        client_view_change(change, stdout);
+    else if (client_view_change_json(change, stdout))
+        (void)client_call_no_memory();
+    if (fflush(stdout) != 0 || ferror(stdout))
+        kill(getpid(), SIGTERM);
+}
+
+static int watch(struct client_session *session, const struct client_args *args)
+{
+    struct printer printer = {.json = client_args_has(args, "json")};
+    struct artemis_problem problem;
+    struct artemis_watch *watch = NULL;
+    if (artemis_watch(session->client, args->positionals[0], 0, on_change, &printer,
+                      CLIENT_SESSION_TIMEOUT_MS, &watch, &problem))
+        return client_session_print_error(&problem);
+    while (client_session_wait(session, -1) != CLIENT_INTERRUPTED)
+        ;
+    artemis_unwatch(watch);
+    return CLIENT_DONE;
+}
+
+int command_watch(int argc, char **argv)
+{
+    struct client_args args;
+    struct client_session session;
+    int exit_code = 0;
+    if (!client_args_start(&args, &command, argc, argv, &exit_code))
+        return exit_code;
+    if (client_session_begin(&session, &args, &exit_code)) {
+        exit_code = watch(&session, &args);
+        client_session_end(&session);
+    }
+    client_args_free(&args);
+    return exit_code;
+}
+
+/* --- services --watch ------------------------------------------------------------------------- */
+
+enum { REDRAW_MS = 200 }; /* changes within this time are drawn together */
+
+#define CLEAR_SCREEN "\x1b[H\x1b[2J"
+
+static void on_any_change(const struct artemis_change *change, void *context)
+{
+    (void)change;
+    client_session_wake(context);
+}
+
+static int draw(struct client_session *session, bool json, bool first)
+{
+    const struct artemis_service *all = NULL;
+    struct artemis_problem problem;
+    if (artemis_discover_all(session->client, "*", CLIENT_SESSION_TIMEOUT_MS, &all, &problem))
+        return client_session_print_error(&problem);
+    bool terminal = isatty(STDOUT_FILENO);
+    if (terminal && !json)
+        fputs(CLEAR_SCREEN, stdout);
+    else if (!first && !json)
+        fputc('\n', stdout);
+    enum error error = json ? client_view_registry_json(all, stdout)
+                            : client_view_registry(all, stdout, client_table_width_of(stdout));
+    artemis_service_free(all);
+    if (error)
+        return client_call_no_memory();
+    return fflush(stdout) == 0 && !ferror(stdout) ? CLIENT_DONE : CLIENT_REFUSED;
+}
+
+static int redraw_on_change(struct client_session *session, bool json)
+{
+    struct artemis_problem problem;
+    struct artemis_watch *watch = NULL;
+    if (artemis_watch(session->client, "*", 0, on_any_change, session, CLIENT_SESSION_TIMEOUT_MS,
+                      &watch, &problem))
+        return client_session_print_error(&problem);
+    int exit_code = draw(session, json, true);
+    while (exit_code == CLIENT_DONE && !client_session_sleep(session, REDRAW_MS) &&
+           client_session_wait(session, -1) == CLIENT_WOKEN)
+        exit_code = draw(session, json, false);
+    artemis_unwatch(watch);
+    return exit_code;
+}
+
+int watch_services(const struct client_args *args)
+{
+    struct client_session session;
+    int exit_code = 0;
+    if (!client_session_begin(&session, args, &exit_code))
+        return exit_code;
+    exit_code = redraw_on_change(&session, client_args_has(args, "json"));
+    client_session_end(&session);
+    return exit_code;
+}

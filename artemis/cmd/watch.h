@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * watch - what `artemis services --watch` shares with `artemis watch`.
+ *
+ * Both run until SIGINT or SIGTERM. After a lost connection or a restart of the server they
+ * reconnect and print what has changed in between.
+ */
+#pragma once
+
+#include "artemis/cmd/client_args.h"
+
+/* `args` has CLIENT_SESSION_OPTIONS. Returns an exit code; CLIENT_DONE after a signal. */
+int watch_services(const struct client_args *args);

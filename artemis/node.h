@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * node - runs one node: starts the engine and the HTTP server, handles signals, and stops both.
+ *
+ * SIGTERM and SIGINT start the shutdown: the node reports that it is not ready, answers the
+ * requests it has received, sends what its peers lack, and stops. A second signal has no further
+ * effect. SIGHUP logs that settings are read only at the start. SIGPIPE is ignored.
+ *
+ * Prints `Listening on HOST:PORT` on stdout once requests are accepted. Everything else goes to the
+ * log on stderr. Blocks; call it from the main thread, before any other thread starts.
+ */
+#pragma once
+
+#include "artemis-core/config/config.h"
+
+/* Returns an exit code (artemis/client/client_exit.h). `config` is borrowed. */
+int node_run(const struct config *config);

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis/output/client_view.h"
+
+#include "artemis/client/client_response.h"
+#include "artemis/output/client_text.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FAILED_SHOWN_MAX 10
+
+static size_t count_up(const json_t *instances)
+{
+    size_t count = 0;
+    size_t index = 0;
+    const json_t *instance = NULL;
+    json_array_foreach(instances, index, instance) count +=
+        strcmp(client_response_text(instance, "status"), "up") == 0;
+    return count;
+}
+
+/* --- services --------------------------------------------------------------------------------- */
+
+static const struct client_column services_columns[] = {
+    {.title = "SERVICE"},
+    {.title = "INSTANCES", .right = true},
+    {.title = "UP", .right = true},
+};
+
+static const char *services_cell(const void *rows, size_t row, size_t column, char *scratch)
+{
+    const json_t *const *services = rows;
+    const json_t *instances = client_response_field(services[row], "instances");
+    if (column == 0)
+        return client_response_text(services[row], "service_id");
+    size_t count = column == 1 ? json_array_size(instances) : count_up(instances);
+    snprintf(scratch, CLIENT_TABLE_SCRATCH_MAX, "%zu", count);
+    return scratch;
+}
+
+static int by_service(const void *a, const void *b)
+{
+    return strcmp(client_response_text(*(const json_t *const *)a, "service_id"),
+                  client_response_text(*(const json_t *const *)b, "service_id"));
+}
+
+enum error client_view_services(const json_t *root, FILE *out, size_t columns_max)
+{
+    const json_t *services = client_response_field(root, "services");
+    size_t count = json_array_size(services);
+    if (count == 0) {
+        fputs("no services are registered\n", out);
+        return ERR_NONE;
+    }
+    const json_t **sorted = calloc(count, sizeof *sorted);
+    if (!sorted)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < count; i++)
+        sorted[i] = json_array_get(services, i);
+    qsort(sorted, count, sizeof *sorted, by_service);
+
+    const struct client_table table = {
+        .columns = services_columns,
+        .column_count = sizeof services_columns / sizeof *services_columns,
+        .row_count = count,
+        .cell = services_cell,
+        .rows = sorted,
+    };
+    client_table_print(&table, out, columns_max);
+    free(sorted);
+    return ERR_NONE;
+}
+
+/* --- service ---------------------------------------------------------------------------------- */
+
+enum service_column { INSTANCE, ADDRESS, STATUS, ZONE, GROUP, SERVICE_COLUMN_COUNT };
+
+static const struct client_column service_columns[SERVICE_COLUMN_COUNT] = {
+    [INSTANCE] = {.title = "INSTANCE"},
+    [ADDRESS] = {.title = "ADDRESS"},
+    [STATUS] = {.title = "STATUS"},
+    [ZONE] = {.title = "ZONE"},
+    [GROUP] = {.title = "GROUP", .optional = true},
+};
+
+static const char *address_of(const json_t *instance, char *scratch)
+{
+    const char *url = client_response_text(instance, "url");
+    if (*url)
+        return url;
+    snprintf(scratch, CLIENT_TABLE_SCRATCH_MAX, "%s:%" JSON_INTEGER_FORMAT,
+             client_response_text(instance, "ip"),
+             json_integer_value(client_response_field(instance, "port")));
+    return scratch;
+}
+
+/* Region and zone in one column: both are part of the key of the instance. */
+const char *client_view_zone(const json_t *owner, char scratch[CLIENT_TABLE_SCRATCH_MAX])
+{
+    const char *region = client_response_text(owner, "region_id");
+    const char *zone = client_response_text(owner, "zone_id");
+    snprintf(scratch, CLIENT_TABLE_SCRATCH_MAX, "%s%s%s", region, *region && *zone ? "/" : "",
+             zone);
+    return scratch;
+}
+
+static const char *service_cell(const void *rows, size_t row, size_t column, char *scratch)
+{
+    static const char *const fields[SERVICE_COLUMN_COUNT] = {
+        [INSTANCE] = "instance_id",
+        [STATUS] = "status",
+        [GROUP] = "group_id",
+    };
+    const json_t *instance = json_array_get(rows, row);
+    if (column == ADDRESS)
+        return address_of(instance, scratch);
+    if (column == ZONE)
+        return client_view_zone(instance, scratch);
+    return client_response_text(instance, fields[column]);
+}
+
+void client_view_service(const json_t *root, const char *service, bool all, FILE *out,
+                         size_t columns_max)
+{
+    const json_t *instances =
+        client_response_field(client_response_field(root, "service"), "instances");
+    if (json_array_size(instances) == 0) {
+        client_text_print(out, service, 0);
+        fputs(all ? " has no instance\n" : " has no instance that is up; --all lists the others\n",
+              out);
+        return;
+    }
+    const struct client_table table = {
+        .columns = service_columns,
+        .column_count = SERVICE_COLUMN_COUNT,
+        .row_count = json_array_size(instances),
+        .cell = service_cell,
+        .rows = instances,
+    };
+    client_table_print(&table, out, columns_max);
+}
+
+/* --- status ----------------------------------------------------------------------------------- */
+
+const char *client_view_uptime(uint64_t uptime_secs, char text[CLIENT_UPTIME_MAX])
+{
+    static const struct {
+        const char *name;
+        uint64_t secs;
+    } units[] = {{"d", 86400}, {"h", 3600}, {"min", 60}, {"s", 1}};
+    size_t unit = 0;
+    while (unit < 3 && uptime_secs < units[unit].secs)
+        unit++;
+    int written = snprintf(text, CLIENT_UPTIME_MAX, "%" PRIu64 " %s",
+                           uptime_secs / units[unit].secs, units[unit].name);
+    if (unit < 3)
+        snprintf(text + written, CLIENT_UPTIME_MAX - (size_t)written, " %" PRIu64 " %s",
+                 uptime_secs % units[unit].secs / units[unit + 1].secs, units[unit + 1].name);
+    return text;
+}
+
+/* Names of fields in the output; NULL: left out. Other fields keep their names. */
+static const struct {
+    const char *field;
+    const char *name;
+} status_names[] = {
+    {"uptime_secs", "uptime"},
+    {"cluster_id", "cluster"},
+    {"artemis_version", "artemis"},
+    /* For Java clients; `status` and `state` carry the same information. */
+    {"can_service_registry", NULL},
+    {"can_service_discovery", NULL},
+    {"allow_registry_from_other_zone", NULL},
+    {"allow_discovery_from_other_zone", NULL},
+};
+
+static const char *name_of(const char *field)
+{
+    for (size_t i = 0; i < sizeof status_names / sizeof *status_names; i++)
+        if (strcmp(status_names[i].field, field) == 0)
+            return status_names[i].name;
+    return field;
+}
+
+void client_view_row(FILE *out, const char *name, const char *value)
+{
+    enum { NAME_WIDTH = 11 };
+    if (!name || *value == '\0')
+        return;
+    size_t width = client_text_print(out, name, 0);
+    fprintf(out, "%*s", width < NAME_WIDTH ? (int)(NAME_WIDTH - width) : 1, "");
+    client_text_print(out, value, 0);
+    fputc('\n', out);
+}
+
+/* "" for a value that is an object, an array or null. */
+static const char *value_text(const char *field, const json_t *value, char *scratch)
+{
+    if (json_is_string(value))
+        return json_string_value(value);
+    if (json_is_boolean(value))
+        return json_is_true(value) ? "yes" : "no";
+    if (!json_is_number(value))
+        return "";
+    if (json_is_real(value))
+        snprintf(scratch, CLIENT_TABLE_SCRATCH_MAX, "%g", json_real_value(value));
+    else if (strcmp(field, "uptime_secs") == 0)
+        client_view_uptime((uint64_t)json_integer_value(value), scratch);
+    else
+        snprintf(scratch, CLIENT_TABLE_SCRATCH_MAX, "%" JSON_INTEGER_FORMAT,
+                 json_integer_value(value));
+    return scratch;
+}
+
+/* The first line of a 503, which is plain text. */
+static const char *not_ready_reason(const struct client_response *ready, char *scratch)
+{
+    if (ready->http_status != 503 || ready->body.size == 0)
+        return "";
+    snprintf(scratch, CLIENT_TABLE_SCRATCH_MAX, "%.*s", (int)ready->body.size, ready->body.data);
+    scratch[strcspn(scratch, "\r\n")] = '\0';
+    return scratch;
+}
+
+void client_view_status(const json_t *root, const struct client_response *ready, FILE *out)
+{
+    char scratch[CLIENT_TABLE_SCRATCH_MAX];
+    json_t *status = client_response_field(root, "node_status");
+    const json_t *node = client_response_field(status, "node");
+    const char *node_id = client_response_text(node, "node_id");
+    client_view_row(out, "node", *node_id ? node_id : ready->node);
+    client_view_row(out, "url", client_response_text(node, "url"));
+    client_view_row(out, "zone", client_view_zone(client_response_field(node, "zone"), scratch));
+    if (!client_response_field(status, "cluster_id"))
+        client_view_row(out, "cluster", ready->cluster);
+    if (!client_response_field(status, "state"))
+        client_view_row(out, "state", ready->state);
+    client_view_row(out, "not ready", not_ready_reason(ready, scratch));
+
+    const char *field = NULL;
+    json_t *value = NULL;
+    json_object_foreach(status, field, value)
+        client_view_row(out, name_of(field), value_text(field, value, scratch));
+}
+
+/* --- refused items  */
+
+static void print_failed(const json_t *item, FILE *out)
+{
+    const json_t *instance = client_response_field(item, "instance"); /* the Java prefix */
+    const json_t *key = instance ? instance : item;
+    const char *message = client_response_text(item, "error_message");
+    fputs("  ", out);
+    client_text_print(out, client_response_text(key, "service_id"), 0);
+    fputc('/', out);
+    client_text_print(out, client_response_text(key, "instance_id"), 0);
+    fputs(": ", out);
+    client_text_print(out, *message ? message : client_response_text(item, "error_code"), 0);
+    fputc('\n', out);
+}
+
+void client_view_failed(const json_t *failed, FILE *out)
+{
+    size_t count = json_array_size(failed);
+    for (size_t i = 0; i < count && i < FAILED_SHOWN_MAX; i++)
+        print_failed(json_array_get(failed, i), out);
+    if (count > FAILED_SHOWN_MAX)
+        fprintf(out, "  and %zu more\n", count - FAILED_SHOWN_MAX);
+}

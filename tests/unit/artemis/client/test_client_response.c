@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Every result of a call becomes one of the four exit codes, a message, and a hint (CONTRACT 1 and
+ * 8).
+ */
+#include "artemis/client/client_response.h"
+
+#include "tests/support/cmocka_all.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define SHOWN "http://node:8080"
+
+/* Evaluates a body, written with single quotes. */
+static struct client_outcome evaluate(int http_status, const char *body, unsigned retry_after_secs)
+{
+    struct client_response response = {
+        .transfer = CLIENT_TRANSFER_DONE,
+        .http_status = http_status,
+        .retry_after_secs = retry_after_secs,
+    };
+    struct client_outcome outcome;
+    json_t *root = NULL;
+    for (const char *at = body; *at; at++)
+        text_append_char(&response.body, *at == '\'' ? '"' : *at);
+    client_response_evaluate(&response, SHOWN, &outcome, &root);
+    json_decref(root);
+    text_free(&response.body);
+    return outcome;
+}
+
+#define REFUSAL(reason)                                                                            \
+    "{'response_status':{'error_code':'bad-request','error_message':'M','reason':'" reason "'}}"
+
+static void success_is_done(void **state)
+{
+    (void)state;
+    static const char *const bodies[] = {
+        "{'response_status':{'error_code':'success'}}",
+        "{'responseStatus':{'errorCode':'success','status':'success','message':''}}",
+        "{'response_status':{'error_code':'success'},'failed_instances':[]}",
+        "{'response_status':{'error_code':'success'},'failed_instances':null}",
+    };
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+        struct client_outcome outcome = evaluate(200, bodies[i], 0);
+        assert_int_equal(outcome.exit_code, CLIENT_DONE);
+        assert_string_equal(outcome.message, "");
+        assert_string_equal(outcome.hint, "");
+    }
+}
+
+static void refusal_is_1_with_the_servers_message(void **state)
+{
+    (void)state;
+    static const struct {
+        int http_status;
+        const char *body;
+        const char *message;
+    } cases[] = {
+        {400, REFUSAL("invalid-json"), "M"},
+        {404, REFUSAL("no-such-path"), "M"},
+        {200, REFUSAL("service-not-found"), "M"},
+        {200, "{'responseStatus':{'errorCode':'data-not-found','errorMessage':'M'}}", "M"},
+        {200, "{'responseStatus':{'errorCode':'bad-request','message':'M'}}", "M"},
+        {500, "{'response_status':{'error_code':'internal-error'}}",
+         "refused with HTTP 500 internal-error"},
+        {500, "{'response_status':{'error_code':'success'}}", "refused with HTTP 500 success"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct client_outcome outcome = evaluate(cases[i].http_status, cases[i].body, 0);
+        assert_int_equal(outcome.exit_code, CLIENT_REFUSED);
+        assert_string_equal(outcome.message, cases[i].message);
+        assert_false(outcome.retryable);
+    }
+}
+
+static void one_refused_item_provides_the_message(void **state)
+{
+    (void)state;
+    struct client_outcome outcome = evaluate(
+        200,
+        "{'response_status':{'error_code':'bad-request','error_message':'1 of 1 failed'},"
+        "'failed_instance_keys':[{'service_id':'s','instance_id':'i','error_code':'bad-request',"
+        "'error_message':'the instance is not registered','reason':'instance-not-found'}]}",
+        0);
+    assert_int_equal(outcome.exit_code, CLIENT_REFUSED);
+    assert_string_equal(outcome.message, "the instance is not registered");
+    assert_non_null(strstr(outcome.hint, "region, zone and group"));
+    assert_int_equal(outcome.failed_count, 1);
+}
+
+static void item_without_message_uses_that_of_the_response(void **state)
+{
+    (void)state;
+    struct client_outcome outcome =
+        evaluate(200,
+                 "{'response_status':{'error_code':'bad-request','error_message':'M',"
+                 "'reason':'instance-not-found'},'failed_instances':[{'instance_id':'i'}]}",
+                 0);
+    assert_string_equal(outcome.message, "M");
+    assert_non_null(strstr(outcome.hint, "region, zone and group"));
+
+    outcome = evaluate(200,
+                       "{'response_status':{'error_code':'bad-request','error_message':'M',"
+                       "'reason':'instance-not-found'},'failed_instances':[{'error_message':'N'}]}",
+                       0);
+    assert_string_equal(outcome.message, "N");
+    assert_non_null(strstr(outcome.hint, "region, zone and group"));
+}
+
+static void several_refused_items_are_counted(void **state)
+{
+    (void)state;
+    struct client_outcome outcome =
+        evaluate(200, "{'responseStatus':{'errorCode':'success'},'failedInstances':[{},{},{}]}", 0);
+    assert_int_equal(outcome.exit_code, CLIENT_REFUSED);
+    assert_string_equal(outcome.message, "3 items were refused");
+    assert_int_equal(outcome.failed_count, 3);
+}
+
+static void busy_server_states_when_to_retry(void **state)
+{
+    (void)state;
+    static const struct {
+        int http_status;
+        unsigned retry_after_secs;
+        const char *body;
+        const char *hint;
+    } cases[] = {
+        {503, 7, REFUSAL("not-ready"), "try again in 7 s"},
+        {200, 0, REFUSAL("not-ready"), "try again in a moment"},
+        {429, 1, REFUSAL("over-limit"), "try again in 1 s"},
+        {503, 3, REFUSAL("draining"),
+         "name another node with --server or ARTEMIS_URL, or try again in 3 s"},
+        {503, 0, REFUSAL("something-new"), "try again in a moment"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct client_outcome outcome =
+            evaluate(cases[i].http_status, cases[i].body, cases[i].retry_after_secs);
+        assert_int_equal(outcome.exit_code, CLIENT_REFUSED);
+        assert_true(outcome.retryable);
+        assert_string_equal(outcome.hint, cases[i].hint);
+    }
+}
+
+static void response_of_another_server_is_3(void **state)
+{
+    (void)state;
+    static const char *const bodies[] = {"",       "<html>hello</html>",    "[1,2]",
+                                         "'text'", "{'status':'ok'}",       "{'response_status':1}",
+                                         "OK",     "{'response_status':{}}"};
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+        struct client_outcome outcome = evaluate(200, bodies[i], 0);
+        assert_int_equal(outcome.exit_code, CLIENT_UNREACHABLE);
+        assert_string_equal(outcome.message, SHOWN " is not an Artemis server (HTTP 200)");
+        assert_non_null(strstr(outcome.hint, "ARTEMIS_URL"));
+        assert_false(outcome.retryable);
+    }
+}
+
+static void gateway_without_server_is_retryable(void **state)
+{
+    (void)state;
+    struct client_outcome outcome = evaluate(502, "<html>Bad Gateway</html>", 5);
+    assert_int_equal(outcome.exit_code, CLIENT_UNREACHABLE);
+    assert_true(outcome.retryable);
+    assert_string_equal(outcome.hint, "try again in 5 s");
+}
+
+static void redirect_names_its_target(void **state)
+{
+    (void)state;
+    struct client_response response = {
+        .transfer = CLIENT_TRANSFER_DONE, .http_status = 302, .location = "https://other/"};
+    struct client_outcome outcome;
+    json_t *root = NULL;
+    client_response_evaluate(&response, SHOWN, &outcome, &root);
+    assert_int_equal(outcome.exit_code, CLIENT_UNREACHABLE);
+    assert_string_equal(outcome.message, SHOWN " redirects to https://other/");
+    assert_null(root);
+}
+
+static void failed_transfer_names_the_address_and_a_hint(void **state)
+{
+    (void)state;
+    for (enum client_transfer transfer = CLIENT_TRANSFER_DONE + 1; transfer < CLIENT_TRANSFER_COUNT;
+         transfer++) {
+        struct client_response response = {.transfer = transfer, .detail = "why"};
+        struct client_outcome outcome;
+        json_t *root = NULL;
+        bool ours = transfer == CLIENT_TRANSFER_NO_MEMORY;
+        client_response_evaluate(&response, SHOWN, &outcome, &root);
+        assert_int_equal(outcome.exit_code, ours ? CLIENT_REFUSED : CLIENT_UNREACHABLE);
+        assert_non_null(strstr(outcome.message, SHOWN));
+        assert_true(ours || *outcome.hint);
+        assert_null(root);
+    }
+}
+
+static void failed_transfer_has_the_message_of_libcurl(void **state)
+{
+    (void)state;
+    struct client_response response = {.transfer = CLIENT_TRANSFER_INTERRUPTED,
+                                       .detail = "reset by peer"};
+    struct client_outcome outcome;
+    json_t *root = NULL;
+    client_response_evaluate(&response, SHOWN, &outcome, &root);
+    assert_string_equal(outcome.message,
+                        "the connection to " SHOWN " was interrupted (reset by peer)");
+    assert_true(outcome.retryable);
+}
+
+static void field_is_found_in_either_casing(void **state)
+{
+    (void)state;
+    json_t *object = json_pack("{s:s,s:s,s:n,s:s,s:i}", "service_id", "snake", "healthCheckUrl",
+                               "camel", "zone_id", "url", "plain", "port", 1);
+    assert_string_equal(client_response_text(object, "service_id"), "snake");
+    assert_string_equal(client_response_text(object, "health_check_url"), "camel");
+    assert_string_equal(client_response_text(object, "url"), "plain");
+    assert_null(client_response_field(object, "zone_id"));
+    assert_string_equal(client_response_text(object, "port"), "");
+    assert_string_equal(client_response_text(object, "absent"), "");
+    assert_string_equal(client_response_text(NULL, "url"), "");
+    json_decref(object);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(success_is_done),
+        cmocka_unit_test(refusal_is_1_with_the_servers_message),
+        cmocka_unit_test(one_refused_item_provides_the_message),
+        cmocka_unit_test(item_without_message_uses_that_of_the_response),
+        cmocka_unit_test(several_refused_items_are_counted),
+        cmocka_unit_test(busy_server_states_when_to_retry),
+        cmocka_unit_test(response_of_another_server_is_3),
+        cmocka_unit_test(gateway_without_server_is_retryable),
+        cmocka_unit_test(redirect_names_its_target),
+        cmocka_unit_test(failed_transfer_names_the_address_and_a_hint),
+        cmocka_unit_test(failed_transfer_has_the_message_of_libcurl),
+        cmocka_unit_test(field_is_found_in_either_casing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Each command has a --help that shows usage and an example and fits 80 columns, and each reports a
+ * usage error before it calls a server.
+ */
+#include "artemis/cmd/commands.h"
+
+#include "artemis/client/client_exit.h"
+#include "tests/support/cmocka_all.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+    {"register", command_register},
+    {"heartbeat", command_heartbeat},
+    {"unregister", command_unregister},
+    {"services", command_services},
+    {"service", command_service},
+    {"status", command_status},
+    {"watch", command_watch},
+    {"cluster", command_cluster},
+    {"diff", command_diff},
+};
+
+enum { PRINTED_MAX = 8192, WORDS_MAX = 8 };
+
+/* What the command prints to `fd` (1 or 2); its exit code in *exit_code. */
+static void run(int (*command)(int, char **), const char *const words[], int fd, int *exit_code,
+                char printed[PRINTED_MAX])
+{
+    char copies[WORDS_MAX][64];
+    char *argv[WORDS_MAX + 1] = {NULL};
+    int argc = 0;
+    for (; words[argc]; argc++) {
+        snprintf(copies[argc], sizeof copies[argc], "%s", words[argc]);
+        argv[argc] = copies[argc];
+    }
+    FILE *file = tmpfile();
+    assert_non_null(file);
+    fflush(NULL);
+    int kept = dup(fd);
+    assert_true(kept >= 0);
+    assert_int_equal(dup2(fileno(file), fd), fd);
+    *exit_code = command(argc, argv);
+    fflush(NULL);
+    assert_int_equal(dup2(kept, fd), fd);
+    close(kept);
+    rewind(file);
+    printed[fread(printed, 1, PRINTED_MAX - 1, file)] = '\0';
+    fclose(file);
+}
+
+static void help_of_each_command_fits_the_terminal(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        char printed[PRINTED_MAX];
+        char usage[64];
+        int exit_code = -1;
+        const char *const words[] = {commands[i].name, "--help", NULL};
+        run(commands[i].run, words, STDOUT_FILENO, &exit_code, printed);
+        assert_int_equal(exit_code, CLIENT_DONE);
+
+        snprintf(usage, sizeof usage, "usage: artemis %s", commands[i].name);
+        assert_ptr_equal(strstr(printed, usage), printed);
+        assert_non_null(strstr(printed, "\nexample:\n  artemis "));
+        for (const char *line = printed; *line; line += strcspn(line, "\n") + 1)
+            assert_in_range(strcspn(line, "\n"), 0, 80);
+    }
+}
+
+static void wrong_usage_is_2_and_points_to_the_help(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        char printed[PRINTED_MAX];
+        char hint[64];
+        int exit_code = -1;
+        const char *const words[] = {commands[i].name, "--no-such-option", NULL};
+        run(commands[i].run, words, STDERR_FILENO, &exit_code, printed);
+        assert_int_equal(exit_code, CLIENT_USAGE);
+        snprintf(hint, sizeof hint, "see: artemis %s --help", commands[i].name);
+        assert_non_null(strstr(printed, "unknown option --no-such-option"));
+        assert_non_null(strstr(printed, hint));
+    }
+}
+
+static void assert_usage_error(int (*command)(int, char **), const char *const words[],
+                               const char *problem)
+{
+    char printed[PRINTED_MAX];
+    int exit_code = -1;
+    run(command, words, STDERR_FILENO, &exit_code, printed);
+    assert_int_equal(exit_code, CLIENT_USAGE);
+    assert_non_null(strstr(printed, problem));
+}
+
+#define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+static void register_incomplete_is_a_usage_error(void **state)
+{
+    (void)state;
+    assert_usage_error(command_register, WORDS("register"), "SERVICE and INSTANCE are missing");
+    assert_usage_error(command_register, WORDS("register", "a"), "INSTANCE is missing");
+    assert_usage_error(command_register, WORDS("register", "a", "b"), "the address is missing");
+    assert_usage_error(command_register, WORDS("register", "a", "b", "--ip=1", "--meta", "x"),
+                       "--meta must be KEY=VALUE, is x");
+}
+
+static void register_file_alone_describes_the_instances(void **state)
+{
+    (void)state;
+    assert_usage_error(command_register, WORDS("register", "--file", "/no/such/file"),
+                       "cannot read the file /no/such/file: No such file or directory");
+    assert_usage_error(command_register, WORDS("register", "--file", "/dev/null"), "it is empty");
+    assert_usage_error(command_register, WORDS("register", "--file", "/dev/null", "a"),
+                       "--file replaces SERVICE and INSTANCE");
+    assert_usage_error(command_register, WORDS("register", "--file", "/dev/null", "--zone", "z"),
+                       "--file replaces --zone");
+}
+
+static void server_that_is_no_address_is_a_usage_error(void **state)
+{
+    (void)state;
+    assert_usage_error(command_services, WORDS("services", "--server", "ftp://x"),
+                       "not a server address: ftp://x");
+    assert_usage_error(command_services, WORDS("services", "--server", "ftp://u:secret@x"),
+                       "not shown");
+}
+
+static void one_bad_address_of_several_is_a_usage_error(void **state)
+{
+    (void)state;
+    assert_usage_error(command_watch, WORDS("watch", "orders", "--server", "127.0.0.1:1,ftp://x"),
+                       "not a server address: 127.0.0.1:1,ftp://x");
+    assert_usage_error(command_watch, WORDS("watch", "orders", "--server", "127.0.0.1:1,"),
+                       "not a server address");
+    assert_usage_error(command_services,
+                       WORDS("services", "--watch", "--server", "http://u:secret@127.0.0.1:1"),
+                       "must have no user in it");
+    assert_usage_error(command_watch, WORDS("watch", ""), "service_id");
+    assert_usage_error(command_watch, WORDS("watch"), "NAME is missing");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(help_of_each_command_fits_the_terminal),
+        cmocka_unit_test(wrong_usage_is_2_and_points_to_the_help),
+        cmocka_unit_test(register_incomplete_is_a_usage_error),
+        cmocka_unit_test(register_file_alone_describes_the_instances),
+        cmocka_unit_test(server_that_is_no_address_is_a_usage_error),
+        cmocka_unit_test(one_bad_address_of_several_is_a_usage_error),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
