@@ -61,7 +61,7 @@ static void fill(struct record *record, const struct instance *instance, struct 
     for (enum instance_field field = 0; field < TEXT_FIELDS; field++) {
         struct slice text = field == FIELD_URL ? url : instance_text(instance, field);
         if (field == FIELD_STATUS && text.size == 0)
-            text = instance_status_word(instance_status(instance));
+            text = instance_status_name(instance_status(instance));
         const char *kept = put(&at, text);
         memcpy((char *)view + text_offsets[field], &kept, sizeof kept);
     }

@@ -4,14 +4,14 @@
 #include <assert.h>
 
 static const struct error_info table[ERROR_COUNT] = {
-#define X(name, word, reason, http, java_word, java_http, sentence)                                \
-    [name] = {#name, word, reason, http, java_word, java_http, sentence},
+#define X(name, code, reason, http, java_code, java_http, message)                                 \
+    [name] = {#name, code, reason, http, java_code, java_http, message},
     ERROR_TABLE(X)
 #undef X
 };
 
-const struct error_info *error_info(enum error code)
+const struct error_info *error_info(enum error error)
 {
-    assert(code < ERROR_COUNT);
-    return &table[code];
+    assert(error < ERROR_COUNT);
+    return &table[error];
 }

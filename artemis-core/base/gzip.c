@@ -35,15 +35,15 @@ out:
 /* Inflates one step. Sets *done at the end of the gzip member. */
 static enum error inflate_step(z_stream *stream, size_t *left, struct text *out, bool *done)
 {
-    /* One byte beyond the limit tells "exactly full" from "too much". */
-    size_t room = *left < STEP_BYTES ? *left + 1 : STEP_BYTES;
-    char *to = text_reserve(out, room);
+    /* One byte more than the limit distinguishes a full body from one that is too large. */
+    size_t space = *left < STEP_BYTES ? *left + 1 : STEP_BYTES;
+    char *to = text_reserve(out, space);
     if (!to)
         return ERR_NO_MEMORY;
     stream->next_out = (Bytef *)to;
-    stream->avail_out = (uInt)room;
+    stream->avail_out = (uInt)space;
     int code = inflate(stream, Z_NO_FLUSH);
-    size_t got = room - stream->avail_out;
+    size_t got = space - stream->avail_out;
     if (got > *left)
         return ERR_BODY_TOO_LARGE;
     *left -= got;
@@ -53,7 +53,7 @@ static enum error inflate_step(z_stream *stream, size_t *left, struct text *out,
         return ERR_NO_MEMORY;
     if (code != Z_OK && code != Z_STREAM_END)
         return ERR_INVALID_JSON;
-    /* All input used, room left, and no end: it was cut short. */
+    /* All input is used and the end is missing: the body is truncated. */
     if (!*done && stream->avail_in == 0 && stream->avail_out > 0)
         return ERR_INVALID_JSON;
     return ERR_NONE;
@@ -75,7 +75,7 @@ enum error gzip_decompress(struct slice data, size_t limit, struct text *out)
     while (result == ERR_NONE && !done)
         result = inflate_step(&stream, &left, out, &done);
     if (result == ERR_NONE && stream.avail_in > 0)
-        result = ERR_INVALID_JSON; /* something follows the end */
+        result = ERR_INVALID_JSON; /* bytes after the end */
     if (result)
         out->size = before;
     inflateEnd(&stream);

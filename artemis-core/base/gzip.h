@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * gzip - whole bodies in, whole bodies out (zlib).
+ * gzip - compresses and decompresses whole bodies (zlib).
  *
- * Compression takes the fastest level: a web thread does it between other requests. Decompression
- * stops at a limit, so a small body cannot become a large one. Pure and thread-safe.
+ * Compression uses the fastest level, because a web thread does it between other requests.
+ * Decompression stops at a limit, so a small body cannot fill the memory. Pure and thread-safe.
  */
 #pragma once
 
@@ -13,7 +13,7 @@
 /* Appends the compressed `data` to `out`. ERR_NO_MEMORY. */
 MUST_USE enum error gzip_compress(struct slice data, struct text *out);
 
-/* Appends what `data` holds to `out`, `limit` bytes at most.
- * ERR_INVALID_JSON: not gzip, damaged or cut short. ERR_BODY_TOO_LARGE: over the limit.
+/* Appends the decompressed `data` to `out`, at most `limit` bytes.
+ * ERR_INVALID_JSON: not gzip, damaged or truncated. ERR_BODY_TOO_LARGE: more than `limit`.
  * ERR_NO_MEMORY. */
 MUST_USE enum error gzip_decompress(struct slice data, size_t limit, struct text *out);

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * moment - a point in time, as an argument.
+ * moment - a point in time, passed as an argument.
  *
- * Nothing in artemis-core, the store or the wheel reads a clock: what decides takes a `struct
- * moment` as `now`, so a test moves time by an addition. The two clocks have two fields, so they
- * cannot be mixed up: leases are measured on `mono_ms`, which no operator can set back; `wall_ms`
- * only labels (change times, versions) and may jump.
+ * Code that decides does not read a clock: it takes a `struct moment` named `now`, so a test moves
+ * time by an addition. Each clock has its own field. Durations and deadlines use `mono_ms`, which
+ * nobody can set. `wall_ms` is for values that people or other nodes see (change times, stamps).
  */
 #pragma once
 

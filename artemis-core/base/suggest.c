@@ -6,12 +6,11 @@
 
 #define DISTANCE_MAX 2
 
-static size_t least(size_t a, size_t b)
+static size_t smaller(size_t a, size_t b)
 {
     return a < b ? a : b;
 }
 
-/* Swapped neighbours count as one slip. */
 size_t suggest_distance(const char *a, const char *b)
 {
     size_t a_length = strlen(a);
@@ -25,10 +24,10 @@ size_t suggest_distance(const char *a, const char *b)
     for (size_t i = 1; i <= a_length; i++)
         for (size_t j = 1; j <= b_length; j++) {
             size_t change = a[i - 1] == b[j - 1] ? 0 : 1;
-            size_t best = least(cost[i - 1][j], cost[i][j - 1]) + 1;
-            best = least(best, cost[i - 1][j - 1] + change);
+            size_t best = smaller(cost[i - 1][j], cost[i][j - 1]) + 1;
+            best = smaller(best, cost[i - 1][j - 1] + change);
             if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-                best = least(best, cost[i - 2][j - 2] + 1);
+                best = smaller(best, cost[i - 2][j - 2] + 1);
             cost[i][j] = best;
         }
     return cost[a_length][b_length];

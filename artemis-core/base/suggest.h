@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * suggest - "did you mean ...?" for a word that was mistyped.
+ * suggest - finds the word that a mistyped one was meant to be.
  *
- * Offer every word there is; the nearest stays in `best`, or NULL when none is near enough to be
- * meant: at most two slips (a letter too many, missing, wrong, or swapped with its neighbour) in at
- * most half of the letters, or the beginning of the word.
+ * Pass every candidate to suggest_consider; the closest one is then in `best`. `best` stays NULL
+ * when no candidate is close enough. A candidate is close when it differs by at most two edits (a
+ * letter added, missing, wrong, or swapped with the next) in at most half of its letters, or when
+ * the word is the beginning of it.
  *
- *     struct suggestion near = {.word = typed};
- *     suggest_consider(&near, "register");
- *     if (near.best) ...
+ *     struct suggestion suggestion = {.word = typed};
+ *     suggest_consider(&suggestion, "register");
+ *     if (suggestion.best) ...
  *
- * Pure. The words are borrowed.
+ * Pure. Words are borrowed.
  */
 #pragma once
 
@@ -18,13 +19,14 @@
 
 struct suggestion {
     const char *word; /* as typed */
-    const char *best; /* the nearest so far, or NULL */
-    size_t distance;  /* of `best`; means nothing without one */
+    const char *best; /* the closest candidate, or NULL */
+    size_t distance;  /* of `best`, in edits; undefined while `best` is NULL */
 };
 
-enum { SUGGEST_WORD_MAX = 40 }; /* longer words are not names of ours */
+enum { SUGGEST_WORD_MAX = 40 }; /* longer words are not considered */
 
-/* The slips between two words of at most SUGGEST_WORD_MAX letters. */
+/* The number of edits between two words of at most SUGGEST_WORD_MAX letters. A swap of neighbouring
+ * letters is one edit. */
 size_t suggest_distance(const char *a, const char *b);
 
 void suggest_consider(struct suggestion *suggestion, const char *candidate);

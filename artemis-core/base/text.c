@@ -127,7 +127,7 @@ const char *text_string(struct text *text)
     return text->data;
 }
 
-/* The size of the UTF-8 sequence at `c`, or 0 where there is none (RFC 3629: no overlong forms, no
+/* The size of the UTF-8 sequence at `c`, or 0 if it is invalid (RFC 3629: no overlong forms, no
  * surrogates, nothing above U+10FFFF). */
 static size_t sequence_size(const unsigned char *c, size_t left)
 {
@@ -155,14 +155,14 @@ bool text_is_utf8(struct slice value)
     return true;
 }
 
-/* One character of `value` as it is shown, in `out`; returns its size there. */
-static size_t show(const unsigned char *c, size_t sequence, char out[8])
+/* Writes one character of a value as text_quote shows it. Returns the number of bytes written. */
+static size_t write_shown(const unsigned char *c, size_t sequence, char out[8])
 {
     if (sequence == 0 || *c < 0x20 || *c == 0x7f)
         return (size_t)snprintf(out, 8, "\\x%02x", *c);
     if (*c == '"' || *c == '\\')
         return (size_t)snprintf(out, 8, "\\%c", *c);
-    if (sequence == 2 && c[0] == 0xC2 && c[1] < 0xA0) /* C1, which terminals obey */
+    if (sequence == 2 && c[0] == 0xC2 && c[1] < 0xA0) /* C1: terminals interpret it */
         return (size_t)snprintf(out, 8, "\\u%04x", c[1]);
     memcpy(out, c, sequence);
     return sequence;
@@ -175,16 +175,16 @@ void text_quote(char *out, size_t out_size, struct slice value)
     if (out_size < tail + 2)
         return;
     const unsigned char *bytes = (const unsigned char *)value.data;
-    size_t room = out_size - tail;
+    size_t space = out_size - tail;
     size_t shown = 0; /* bytes of the value */
     size_t at = 0;
     out[at++] = '"';
     while (shown < value.size) {
         char piece[8];
         size_t sequence = sequence_size(bytes + shown, value.size - shown);
-        size_t size = show(bytes + shown, sequence, piece);
+        size_t size = write_shown(bytes + shown, sequence, piece);
         size_t next = shown + (sequence ? sequence : 1);
-        if (next > QUOTE_BYTES_MAX || at + size > room)
+        if (next > QUOTE_BYTES_MAX || at + size > space)
             break;
         memcpy(out + at, piece, size);
         at += size;

@@ -16,22 +16,22 @@ struct failure {
     size_t index;
     enum error error;
     char *message;        /* owned */
-    struct document item; /* where hot */
+    struct document item; /* if the batch is `fast` */
 };
 
-/* A body of the ordinary shape is read as it lies (codec_hot); documents are made only of items
- * that fail, whose fields the answer repeats. */
+/* A body of the usual form is parsed in place by fast_parser. Then documents are made only of items
+ * that fail, because the response repeats their fields. */
 struct batch {
-    bool hot;
-    struct fast_list fast_list; /* where hot */
-    size_t fast_record_end;     /* the index of `fast_record`, and one more; 0: none yet */
-    struct document document;   /* without a root while hot */
-    json_t *list;               /* borrowed from the document */
-    bool keys;                  /* its items are keys, not instances */
+    bool fast;                  /* parsed by fast_parser, not by Jansson */
+    struct fast_list fast_list; /* if fast */
+    size_t fast_record_end;     /* index of `fast_record` plus 1; 0: none parsed */
+    struct document document;   /* without a root if fast */
+    json_t *list;               /* if not fast; borrowed from `document` */
+    bool keys;                  /* the items are keys, not instances */
     struct failure *failures;
     size_t failure_count;
     size_t failure_capacity;
-    struct fast_record fast_record; /* the last that was read */
+    struct fast_record fast_record; /* the item parsed last */
 };
 
 /* --- the list --------------------------------------------------------------------------------- */
@@ -83,7 +83,7 @@ static enum error open_batch(struct batch *batch, struct slice body, enum batch_
 {
     bool keys = kind == BATCH_OF_KEYS;
     if (fast_list_scan(body, keys, BATCH_ITEMS_MAX, &batch->fast_list)) {
-        batch->hot = true;
+        batch->fast = true;
         batch->keys = keys;
         batch->document.camel = batch->fast_list.camel_root;
         return ERR_NONE;
@@ -123,7 +123,7 @@ void batch_free(struct batch *batch)
 
 size_t batch_count(const struct batch *batch)
 {
-    return batch->hot ? batch->fast_list.count : json_array_size(batch->list);
+    return batch->fast ? batch->fast_list.count : json_array_size(batch->list);
 }
 
 bool batch_is_camel(const struct batch *batch)
@@ -133,7 +133,7 @@ bool batch_is_camel(const struct batch *batch)
 
 /* --- failures --------------------------------------------------------------------------------- */
 
-static const struct fast_record *read_hot(struct batch *batch, size_t index)
+static const struct fast_record *read_fast(struct batch *batch, size_t index)
 {
     if (batch->fast_record_end != index + 1)
         fast_list_read(&batch->fast_list, index, &batch->fast_record);
@@ -141,8 +141,8 @@ static const struct fast_record *read_hot(struct batch *batch, size_t index)
     return &batch->fast_record;
 }
 
-static enum error note_failure(struct batch *batch, size_t index, enum error why,
-                               const char *message)
+static enum error add_failure(struct batch *batch, size_t index, enum error error,
+                              const char *message)
 {
     if (batch->failure_count == batch->failure_capacity) {
         size_t capacity = batch->failure_capacity ? batch->failure_capacity * 2 : 4;
@@ -154,43 +154,44 @@ static enum error note_failure(struct batch *batch, size_t index, enum error why
     }
     struct document item = {0};
     char unused[MESSAGE_BYTES];
-    if (batch->hot && document_open(read_hot(batch, index)->whole, &item, unused))
-        return ERR_NO_MEMORY; /* Jansson takes what codec_hot takes */
+    if (batch->fast && document_open(read_fast(batch, index)->whole, &item, unused))
+        return ERR_NO_MEMORY; /* Jansson accepts what fast_parser accepts */
     char *copy = strdup(message);
     if (!copy) {
         document_close(&item);
         return ERR_NO_MEMORY;
     }
-    batch->failures[batch->failure_count++] = (struct failure){index, why, copy, item};
+    batch->failures[batch->failure_count++] = (struct failure){index, error, copy, item};
     return ERR_NONE;
 }
 
-/* The name of a field as this client spells names. */
-static const char *spelled(const struct batch *batch, const char *field, char room[EXCERPT_BYTES])
+/* The name of a field in the casing of the body. */
+static const char *name_in_casing(const struct batch *batch, const char *field,
+                                  char buffer[EXCERPT_BYTES])
 {
     if (!batch->document.camel)
         return field;
-    room[jw_camel(room, field)] = '\0';
-    return room;
+    buffer[jw_camel(buffer, field)] = '\0';
+    return buffer;
 }
 
-/* Notes what is wrong with a field of an item, and returns ERR_INVALID_FIELD. */
-static enum error refuse_field(struct batch *batch, size_t index,
-                               const struct field_problem *problem)
+/* Records an invalid field of an item, and returns ERR_INVALID_FIELD. */
+static enum error add_invalid_field(struct batch *batch, size_t index,
+                                    const struct field_problem *problem)
 {
-    char room[EXCERPT_BYTES];
+    char buffer[EXCERPT_BYTES];
     char message[MESSAGE_BYTES];
     const char *list = list_name(batch->keys, batch->document.camel);
     if (problem->field)
         snprintf(message, sizeof(message), "%s[%zu].%s: %s", list, index,
-                 spelled(batch, problem->field, room), problem->problem);
+                 name_in_casing(batch, problem->field, buffer), problem->problem);
     else
         snprintf(message, sizeof(message), "%s[%zu]: %s", list, index, problem->problem);
-    enum error error = note_failure(batch, index, ERR_INVALID_FIELD, message);
+    enum error error = add_failure(batch, index, ERR_INVALID_FIELD, message);
     return error ? error : ERR_INVALID_FIELD;
 }
 
-enum error batch_fail(struct batch *batch, size_t index, enum error why,
+enum error batch_fail(struct batch *batch, size_t index, enum error error,
                       const struct instance_key *key)
 {
     struct text message = {0};
@@ -204,14 +205,14 @@ enum error batch_fail(struct batch *batch, size_t index, enum error why,
         text_append_slice(&message, text);
     }
     text_append_string(&message, key ? ": " : "");
-    text_append_string(&message, error_info(why)->message);
-    if (why == ERR_INSTANCE_NOT_FOUND)
+    text_append_string(&message, error_info(error)->message);
+    if (error == ERR_INSTANCE_NOT_FOUND)
         text_append_string(&message, "; register it again");
-    const char *sentence = text_string(&message);
-    enum error error =
-        text_failed(&message) ? ERR_NO_MEMORY : note_failure(batch, index, why, sentence);
+    const char *full_message = text_string(&message);
+    enum error added =
+        text_failed(&message) ? ERR_NO_MEMORY : add_failure(batch, index, error, full_message);
     text_free(&message);
-    return error;
+    return added;
 }
 
 enum error batch_outcome(const struct batch *batch)
@@ -221,7 +222,7 @@ enum error batch_outcome(const struct batch *batch)
 
 /* --- items ------------------------------------------------------------------------------------ */
 
-/* ERR_INVALID_FIELD, noted, where an item is no object. */
+/* ERR_INVALID_FIELD, already recorded, if the item is not an object. */
 static enum error item_object(struct batch *batch, size_t index, json_t **out)
 {
     json_t *item = json_array_get(batch->list, index);
@@ -231,7 +232,7 @@ static enum error item_object(struct batch *batch, size_t index, json_t **out)
         char excerpt[EXCERPT_BYTES];
         json_excerpt(item, excerpt, sizeof(excerpt));
         snprintf(problem.problem, PROBLEM_BYTES, "must be an object, is %s", excerpt);
-        return refuse_field(batch, index, &problem);
+        return add_invalid_field(batch, index, &problem);
     }
     *out = item;
     return ERR_NONE;
@@ -241,10 +242,10 @@ enum error batch_instance(struct batch *batch, size_t index, struct instance **o
 {
     struct field_problem problem = {0};
     enum error error;
-    if (batch->hot) {
-        const struct fast_record *hot = read_hot(batch, index);
-        batch->document.camel |= hot->camel;
-        error = instance_create(&hot->spec, out, &problem);
+    if (batch->fast) {
+        const struct fast_record *fast = read_fast(batch, index);
+        batch->document.camel |= fast->camel;
+        error = instance_create(&fast->spec, out, &problem);
     } else {
         json_t *item;
         error = item_object(batch, index, &item);
@@ -252,7 +253,7 @@ enum error batch_instance(struct batch *batch, size_t index, struct instance **o
             return error;
         error = item_instance(item, &batch->document.camel, out, &problem);
     }
-    return error == ERR_INVALID_FIELD ? refuse_field(batch, index, &problem) : error;
+    return error == ERR_INVALID_FIELD ? add_invalid_field(batch, index, &problem) : error;
 }
 
 enum error batch_key(struct batch *batch, size_t index, struct instance_key *out)
@@ -260,10 +261,10 @@ enum error batch_key(struct batch *batch, size_t index, struct instance_key *out
     struct slice parts[KEY_FIELDS] = {0};
     struct field_problem problem = {0};
     enum error error = ERR_NONE;
-    if (batch->hot) {
-        const struct fast_record *hot = read_hot(batch, index);
-        batch->document.camel |= hot->camel;
-        memcpy(parts, hot->spec.text, sizeof(parts));
+    if (batch->fast) {
+        const struct fast_record *fast = read_fast(batch, index);
+        batch->document.camel |= fast->camel;
+        memcpy(parts, fast->spec.text, sizeof(parts));
     } else {
         json_t *item;
         error = item_object(batch, index, &item);
@@ -273,7 +274,7 @@ enum error batch_key(struct batch *batch, size_t index, struct instance_key *out
     }
     if (!error)
         error = instance_key_make(parts, out, &problem);
-    return error == ERR_INVALID_FIELD ? refuse_field(batch, index, &problem) : error;
+    return error == ERR_INVALID_FIELD ? add_invalid_field(batch, index, &problem) : error;
 }
 
 enum error batch_stamp(struct batch *batch, size_t index, struct wire_record *record)
@@ -281,21 +282,21 @@ enum error batch_stamp(struct batch *batch, size_t index, struct wire_record *re
     json_t *item;
     struct field_problem problem = {0};
     enum error error;
-    if (batch->hot) {
-        const struct fast_record *hot = read_hot(batch, index);
-        record->stamp = hot->stamp;
-        record->age_ms = hot->age_ms;
-        record->deleted = hot->deleted;
+    if (batch->fast) {
+        const struct fast_record *fast = read_fast(batch, index);
+        record->stamp = fast->stamp;
+        record->age_ms = fast->age_ms;
+        record->deleted = fast->deleted;
         error = item_check_stamp(&record->stamp, &problem);
     } else {
         error = item_object(batch, index, &item);
         if (!error)
             error = item_stamp(item, record, &problem);
     }
-    return error == ERR_INVALID_FIELD ? refuse_field(batch, index, &problem) : error;
+    return error == ERR_INVALID_FIELD ? add_invalid_field(batch, index, &problem) : error;
 }
 
-/* --- the answer ------------------------------------------------------------------------------- */
+/* --- the response ----------------------------------------------------------------------------- */
 
 static void write_member(struct json_writer *w, const json_t *item, const char *snake,
                          const char *camel)
@@ -315,8 +316,8 @@ static void write_member(struct json_writer *w, const json_t *item, const char *
     free(dump);
 }
 
-/* The members of the item that we know, as they were sent. */
-static void write_own_fields(struct json_writer *w, const struct batch *batch, const json_t *item)
+/* Writes the known members of the item as the client sent them. */
+static void write_sent_members(struct json_writer *w, const struct batch *batch, const json_t *item)
 {
     if (!json_is_object(item))
         return;
@@ -329,17 +330,17 @@ static void write_own_fields(struct json_writer *w, const struct batch *batch, c
     }
 }
 
-/* `brief`: the instance is written once. */
+/* camelCase responses repeat a failed instance as a member `instance`; `brief`: only there. */
 static void write_failure(struct json_writer *w, const struct batch *batch, enum dialect dialect,
                           const struct failure *failure, bool brief)
 {
     const json_t *item =
-        batch->hot ? failure->item.root : json_array_get(batch->list, failure->index);
+        batch->fast ? failure->item.root : json_array_get(batch->list, failure->index);
     const struct error_info *info = error_info(failure->error);
     bool nested = dialect != DIALECT_SNAKE && !batch->keys && json_is_object(item);
     jw_open(w, '{');
     if (!(nested && brief))
-        write_own_fields(w, batch, item);
+        write_sent_members(w, batch, item);
     jw_name(w, "error_code");
     jw_string(w, dialect == DIALECT_JAVA ? info->java_code : info->code);
     jw_name(w, "error_message");
@@ -349,7 +350,7 @@ static void write_failure(struct json_writer *w, const struct batch *batch, enum
     if (nested) {
         jw_name(w, "instance");
         jw_open(w, '{');
-        write_own_fields(w, batch, item);
+        write_sent_members(w, batch, item);
         jw_close(w, '}');
     }
     jw_close(w, '}');
@@ -374,7 +375,7 @@ static void write_batch_status(struct json_writer *w, const struct batch *batch,
     text_free(&message);
 }
 
-/* Those that fit. One that does not is left out alone: it may never fit, and must not hide for good
+/* Writes the failures that fit. One that does not fit is omitted by itself, so that it cannot hide
  * those after it. */
 static void write_failures(struct json_writer *w, const struct batch *batch, enum dialect dialect,
                            size_t bytes_max)

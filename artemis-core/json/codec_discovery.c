@@ -12,7 +12,7 @@ struct discovery_request {
     struct document document;
     bool is_list;
     enum lookup_strategy strategy;
-    struct discovery_config *configs; /* owned; the slices are the document's */
+    struct discovery_config *configs; /* owned; slices are borrowed from `document` */
     size_t count;
 };
 
@@ -44,7 +44,7 @@ enum error discovery_strategy(struct slice word, enum lookup_strategy *strategy,
     return ERR_NONE;
 }
 
-/* A text member of a config; absent gives the empty slice. */
+/* Reads a text member of a config. *out is unchanged if it is absent. */
 static enum error config_text(struct discovery_request *request, const json_t *config,
                               const char *place, const char *snake, const char *camel,
                               struct slice *out, char message[MESSAGE_BYTES])
@@ -69,8 +69,8 @@ static enum error config_text(struct discovery_request *request, const json_t *c
     return ERR_NONE;
 }
 
-/* Region and zone filter nothing, but their names tell the casing of the answer. */
-static void note_place(struct discovery_request *request, const json_t *object)
+/* Region and zone do not filter, but their names count for the casing of the response. */
+static void note_casing(struct discovery_request *request, const json_t *object)
 {
     request->document.camel |=
         json_object_get(object, "regionId") != NULL || json_object_get(object, "zoneId") != NULL;
@@ -87,17 +87,17 @@ static enum error read_config(struct discovery_request *request, const json_t *v
         return ERR_INVALID_FIELD;
     }
     struct slice status = {0};
-    note_place(request, value);
+    note_casing(request, value);
     enum error error =
         config_text(request, value, place, "service_id", "serviceId", &out->service_id, message);
     if (!error)
         error = config_text(request, value, place, "status", "status", &status, message);
     if (error)
         return error;
-    char told[MESSAGE_BYTES];
-    error = discovery_status_filter(status, &out->all_statuses, told);
+    char problem_text[MESSAGE_BYTES];
+    error = discovery_status_filter(status, &out->all_statuses, problem_text);
     if (error) {
-        snprintf(message, MESSAGE_BYTES, "%s.%.400s", place, told);
+        snprintf(message, MESSAGE_BYTES, "%s.%.400s", place, problem_text);
         return error;
     }
     char canonical[ID_BYTES_MAX];
@@ -171,7 +171,7 @@ static enum error read_request(struct discovery_request *request, struct slice b
     if (error)
         return error;
     struct document *document = &request->document;
-    note_place(request, document->root);
+    note_casing(request, document->root);
     char problem[PROBLEM_BYTES];
     json_t *list = NULL;
     json_t *config = NULL;
@@ -181,7 +181,7 @@ static enum error read_request(struct discovery_request *request, struct slice b
     if (!error)
         error = member_get(document->root, "discovery_config", "discoveryConfig", &config,
                            &document->camel, problem, sizeof(problem));
-    if (error) { /* given twice, so in camelCase too */
+    if (error) { /* given in both casings */
         snprintf(message, MESSAGE_BYTES, "%s: %s", name, problem);
         return error;
     }

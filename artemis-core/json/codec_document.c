@@ -19,12 +19,12 @@ enum casing dialect_casing(enum dialect dialect)
     return dialect == DIALECT_SNAKE ? CASING_SNAKE : CASING_CAMEL;
 }
 
-/* Jansson does not tell that memory ran out: it calls the body malformed, or loses a byte of a text
- * and goes on. So its allocator is ours, and remembers. */
+/* Jansson does not report that memory ran out: it calls the body malformed, or drops a byte of a
+ * text and continues. So it allocates through remembering_malloc, which records the failure. */
 static _Thread_local bool out_of_memory;
 
-/* And it has no limit to the tree it makes of a body: a few bytes of `{},` become hundreds. What an
- * ordinary instance costs is eight times its text; twice that is granted. */
+/* Jansson does not limit the tree that it builds of a body: 3 bytes of `{},` become hundreds. The
+ * tree of an ordinary instance takes eight times the size of its text; the budget is twice that. */
 static _Thread_local size_t budget = SIZE_MAX;
 static _Thread_local bool over_budget;
 
@@ -42,7 +42,7 @@ static void *remembering_malloc(size_t size)
     return block;
 }
 
-__attribute__((constructor)) static void lend_allocator_to_jansson(void)
+__attribute__((constructor)) static void set_allocator_of_jansson(void)
 {
     json_set_alloc_funcs(remembering_malloc, free);
 }
@@ -53,13 +53,13 @@ void json_excerpt(const json_t *value, char *out, size_t out_size)
     size_t size = dump ? strlen(dump) : 0;
     size_t shown = size < EXCERPT_BYTES ? size : EXCERPT_BYTES;
     while (shown < size && shown > 0 && ((unsigned char)dump[shown] & 0xC0) == 0x80)
-        shown--; /* never cut a UTF-8 sequence in two */
+        shown--; /* do not split a UTF-8 sequence */
     snprintf(out, out_size, "%.*s%s", (int)shown, dump ? dump : "", shown < size ? "..." : "");
     free(dump);
 }
 
-/* Jansson quotes what it could not read, which may be no UTF-8: a message must be. */
-static void only_ascii(char *message)
+/* Jansson quotes the text that it could not read, which may be invalid UTF-8. */
+static void replace_non_ascii(char *message)
 {
     for (char *c = message; *c; c++)
         if (*c < 0x20 || *c > 0x7e)
@@ -85,11 +85,11 @@ enum error document_open(struct slice body, struct document *document, char mess
                  body.size);
         return out_of_memory ? ERR_NO_MEMORY : ERR_TOO_MANY_ITEMS;
     }
-    if (!root) { /* of NUL, Jansson speaks to its caller */
+    if (!root) { /* the text of Jansson for NUL is for programmers */
         bool nul = json_error_code(&why) == json_error_null_character;
         snprintf(message, MESSAGE_BYTES, "body: %s at line %d, column %d",
                  nul ? "NUL (\\u0000) is not allowed" : why.text, why.line, why.column);
-        only_ascii(message);
+        replace_non_ascii(message);
         return ERR_INVALID_JSON;
     }
     if (!json_is_object(root)) {
@@ -158,8 +158,8 @@ enum error member_get(const json_t *object, const char *snake, const char *name_
     return ERR_NONE;
 }
 
-/* The member of the root by its snake_case name, with the message for what is wrong with it. `name`
- * gets the name as this client spells names. */
+/* Finds a member of the root by its snake_case name. `name` gets its name in the casing of the
+ * body, for messages. */
 static enum error root_member(struct document *document, const char *snake, json_t **out,
                               char name[NAME_BYTES], char message[MESSAGE_BYTES])
 {

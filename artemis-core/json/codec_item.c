@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * An item of a list: an instance or a key, as clients and peers send it.
+ * Items of a list: instances and keys, as clients and peers send them.
  */
 #include "artemis-core/json/codec_internal.h"
 
@@ -46,13 +46,13 @@ static enum error read_port(const json_t *item, int64_t *out, struct field_probl
     return ERR_NONE;
 }
 
-/* Metadata on its way to a spec: numbers and booleans become text, which needs room. */
-struct metadata_room {
+/* Metadata of a spec. Numbers and booleans become text, which is stored in `numbers`. */
+struct metadata_buffer {
     struct metadata_entry entries[METADATA_ENTRIES_MAX];
     char numbers[METADATA_ENTRIES_MAX][NUMBER_BYTES];
 };
 
-/* A number as people write it: 0.1 is no 0.10000000000000001. False without memory. */
+/* Writes a number in its shortest form: 0.1, not 0.10000000000000001. False: out of memory. */
 static bool number_text(const json_t *value, char number[NUMBER_BYTES])
 {
     char *dump = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
@@ -67,7 +67,7 @@ static bool number_text(const json_t *value, char number[NUMBER_BYTES])
     return true;
 }
 
-/* The text of a metadata value. ERR_INVALID_FIELD when it has none; ERR_NO_MEMORY. */
+/* Converts a metadata value to text. ERR_INVALID_FIELD: a list or an object. ERR_NO_MEMORY. */
 static enum error metadata_value(const json_t *value, char number[NUMBER_BYTES], struct slice *out)
 {
     if (json_is_string(value)) {
@@ -82,7 +82,7 @@ static enum error metadata_value(const json_t *value, char number[NUMBER_BYTES],
     return ERR_NONE;
 }
 
-static enum error read_metadata(json_t *item, struct metadata_room *room,
+static enum error read_metadata(json_t *item, struct metadata_buffer *buffer,
                                 struct instance_spec *spec, struct field_problem *problem)
 {
     json_t *metadata = json_object_get(item, "metadata");
@@ -103,9 +103,9 @@ static enum error read_metadata(json_t *item, struct metadata_room *room,
         if (json_is_null(value))
             continue;
         if (count < METADATA_ENTRIES_MAX) {
-            struct metadata_entry *entry = &room->entries[count];
+            struct metadata_entry *entry = &buffer->entries[count];
             entry->name = slice_of(name);
-            enum error error = metadata_value(value, room->numbers[count], &entry->value);
+            enum error error = metadata_value(value, buffer->numbers[count], &entry->value);
             if (error == ERR_NO_MEMORY)
                 return error;
             if (error) {
@@ -117,9 +117,9 @@ static enum error read_metadata(json_t *item, struct metadata_room *room,
                 return ERR_INVALID_FIELD;
             }
         }
-        count++; /* too many are counted on, for the message */
+        count++; /* counts all, for the message about too many */
     }
-    spec->metadata = room->entries;
+    spec->metadata = buffer->entries;
     spec->metadata_count = count;
     return ERR_NONE;
 }
@@ -128,14 +128,14 @@ enum error item_instance(json_t *item, bool *camel, struct instance **out,
                          struct field_problem *problem)
 {
     struct instance_spec spec = {0};
-    struct metadata_room room;
+    struct metadata_buffer buffer;
     enum error error = ERR_NONE;
     for (enum instance_field field = 0; field < TEXT_FIELDS && !error; field++)
         error = read_text(item, field, camel, &spec.text[field], problem);
     if (!error)
         error = read_port(item, &spec.port, problem);
     if (!error)
-        error = read_metadata(item, &room, &spec, problem);
+        error = read_metadata(item, &buffer, &spec, problem);
     return error ? error : instance_create(&spec, out, problem);
 }
 
@@ -148,7 +148,7 @@ enum error item_key_parts(const json_t *item, bool *camel, struct slice parts[KE
     return error;
 }
 
-/* --- what peers add --------------------------------------------------------------------------- */
+/* --- members that peers add ------------------------------------------------------------------- */
 
 static enum error read_u64(const json_t *item, const char *name, uint64_t *out,
                            struct field_problem *problem)
@@ -167,18 +167,18 @@ static enum error read_u64(const json_t *item, const char *name, uint64_t *out,
     return ERR_NONE;
 }
 
-enum error item_check_stamp(const struct stamp *version, struct field_problem *problem)
+enum error item_check_stamp(const struct stamp *stamp, struct field_problem *problem)
 {
-    if (version->hlc > HLC_MAX) {
+    if (stamp->hlc > HLC_MAX) {
         problem->field = "version";
         snprintf(problem->problem, PROBLEM_BYTES, "must be at most %llu, is %llu",
-                 (unsigned long long)HLC_MAX, (unsigned long long)version->hlc);
+                 (unsigned long long)HLC_MAX, (unsigned long long)stamp->hlc);
         return ERR_INVALID_FIELD;
     }
-    if (version->hlc && (version->node_id.size == 0 || version->node_id.size > ID_BYTES_MAX)) {
+    if (stamp->hlc && (stamp->node_id.size == 0 || stamp->node_id.size > ID_BYTES_MAX)) {
         problem->field = "origin";
         snprintf(problem->problem, PROBLEM_BYTES, "must be 1 to %d bytes beside a version, is %zu",
-                 ID_BYTES_MAX, version->node_id.size);
+                 ID_BYTES_MAX, stamp->node_id.size);
         return ERR_INVALID_FIELD;
     }
     return ERR_NONE;
@@ -186,6 +186,8 @@ enum error item_check_stamp(const struct stamp *version, struct field_problem *p
 
 enum error item_stamp(const json_t *item, struct wire_record *record, struct field_problem *problem)
 {
+    record->stamp = (struct stamp){0};
+    record->age_ms = 0;
     enum error error = read_u64(item, "version", &record->stamp.hlc, problem);
     if (!error)
         error = read_u64(item, "age_ms", &record->age_ms, problem);

@@ -9,7 +9,7 @@
 
 /* --- writing ---------------------------------------------------------------------------------- */
 
-static void write_version(struct json_writer *w, const struct wire_record *record)
+static void write_stamp(struct json_writer *w, const struct wire_record *record)
 {
     if (record->stamp.hlc) {
         jw_name(w, "version");
@@ -25,32 +25,32 @@ static void write_version(struct json_writer *w, const struct wire_record *recor
     }
 }
 
-void codec_write_peer_instance(struct json_writer *w, const struct wire_record *record, bool plain)
+void codec_write_peer_instance(struct json_writer *w, const struct wire_record *record, bool legacy)
 {
     jw_open(w, '{');
-    codec_write_instance_members(w, DIALECT_SNAKE, record->instance, !plain);
-    if (!plain)
-        write_version(w, record);
+    codec_write_instance_members(w, DIALECT_SNAKE, record->instance, !legacy);
+    if (!legacy)
+        write_stamp(w, record);
     jw_close(w, '}');
 }
 
-void codec_write_peer_key(struct json_writer *w, const struct wire_record *record, bool plain)
+void codec_write_peer_key(struct json_writer *w, const struct wire_record *record, bool legacy)
 {
     jw_open(w, '{');
     for (enum instance_field part = 0; part < KEY_FIELDS; part++) {
         struct slice text = record->instance ? instance_text(record->instance, part)
                                              : instance_key_part(record->key, part);
-        if (text.size == 0 && !plain)
+        if (text.size == 0 && !legacy)
             continue;
         jw_name(w, instance_field_info(part)->name);
         jw_text(w, text);
     }
-    if (!plain)
-        write_version(w, record);
+    if (!legacy)
+        write_stamp(w, record);
     jw_close(w, '}');
 }
 
-/* --- reading: where records begin and end ----------------------------------------------------- */
+/* --- reading: state --------------------------------------------------------------------------- */
 
 enum { DEPTH_MAX = 16, NAME_BYTES = 32 };
 
@@ -58,14 +58,14 @@ struct peer_reader {
     wire_record_read *on_record;
     peer_number_read *on_number;
     void *context;
-    int depth;                /* brackets that are open */
-    char brackets[DEPTH_MAX]; /* which */
-    int list_at[DEPTH_MAX];   /* the list that an array is; PEER_LISTS: of no interest */
+    int depth;                /* number of open brackets */
+    char brackets[DEPTH_MAX]; /* the open brackets */
+    int list_at[DEPTH_MAX];   /* enum peer_list of each open array; PEER_LISTS: not of interest */
     bool in_string;
     bool escaped;
-    int record_depth;      /* the depth at which the record that is being read began; 0: none */
-    struct text record;    /* what has come of it */
-    char name[NAME_BYTES]; /* the last string: a member's name, when a colon follows */
+    int record_depth;      /* depth of the record that is being read; 0: none */
+    struct text record;    /* its bytes so far */
+    char name[NAME_BYTES]; /* the last string, which is a member's name if a colon follows */
     size_t name_size;
     char word[NAME_BYTES]; /* the number or literal that is being read */
     size_t word_size;
@@ -125,9 +125,9 @@ static enum peer_list list_by_name(const struct peer_reader *reader)
 
 /* --- reading: records ------------------------------------------------------------------------- */
 
-/* Of a record that could be read, or not. */
-static enum error hand_over(struct peer_reader *reader, enum peer_list list,
-                            const struct wire_record *record, enum error error)
+/* Passes on a record, or counts it if it is invalid. */
+static enum error deliver(struct peer_reader *reader, enum peer_list list,
+                          const struct wire_record *record, enum error error)
 {
     if (!error)
         reader->on_record(reader->context, list, record);
@@ -138,21 +138,21 @@ static enum error hand_over(struct peer_reader *reader, enum peer_list list,
     return ERR_NONE;
 }
 
-static enum error read_hot(struct peer_reader *reader, enum peer_list list,
-                           const struct fast_record *hot)
+static enum error read_fast(struct peer_reader *reader, enum peer_list list,
+                            const struct fast_record *fast)
 {
     struct wire_record record = {
-        .stamp = hot->stamp, .age_ms = hot->age_ms, .deleted = hot->deleted};
+        .stamp = fast->stamp, .age_ms = fast->age_ms, .deleted = fast->deleted};
     struct field_problem problem;
     struct instance_key key;
     enum error error = item_check_stamp(&record.stamp, &problem);
     if (!error && list == PEER_LIST_INSTANCES) {
-        error = instance_create(&hot->spec, &record.instance, &problem);
+        error = instance_create(&fast->spec, &record.instance, &problem);
     } else if (!error) {
-        error = instance_key_make(hot->spec.text, &key, &problem);
+        error = instance_key_make(fast->spec.text, &key, &problem);
         record.key = &key;
     }
-    return hand_over(reader, list, &record, error);
+    return deliver(reader, list, &record, error);
 }
 
 static enum error read_item(struct peer_reader *reader, enum peer_list list, json_t *item)
@@ -171,14 +171,14 @@ static enum error read_item(struct peer_reader *reader, enum peer_list list, jso
             error = instance_key_make(parts, &key, &problem);
         record.key = &key;
     }
-    return hand_over(reader, list, &record, error);
+    return deliver(reader, list, &record, error);
 }
 
 static enum error read_record(struct peer_reader *reader, enum peer_list list, struct slice text)
 {
-    struct fast_record hot;
-    if (fast_record_read(text, &hot))
-        return read_hot(reader, list, &hot);
+    struct fast_record fast;
+    if (fast_record_read(text, &fast))
+        return read_fast(reader, list, &fast);
     char message[MESSAGE_BYTES];
     struct document document;
     enum error error = document_open(text, &document, message);
@@ -299,8 +299,8 @@ static enum error plain_char(struct peer_reader *reader, char c)
     }
 }
 
-/* How much of the piece belongs to the record that is being read, up to where something happens. */
-static enum error keep(struct peer_reader *reader, const char *data, size_t size)
+/* Appends bytes of a piece to the record that is being read. */
+static enum error append_to_record(struct peer_reader *reader, const char *data, size_t size)
 {
     if (reader->record.size + size > PEER_RECORD_BYTES_MAX)
         return ERR_TOO_MANY_ITEMS;
@@ -308,33 +308,33 @@ static enum error keep(struct peer_reader *reader, const char *data, size_t size
     return ERR_NONE;
 }
 
-/* A record that begins here, lies whole in the piece and is of the ordinary shape is read at once,
- * as the scanner would have found it. *taken is its size; 0 leaves it to the scanner. */
-static enum error read_at_once(struct peer_reader *reader, struct slice rest, size_t *taken)
+/* Parses a record at the start of `rest` in place, if it is complete and of the usual form. *taken
+ * is its size; 0: the scanner must read it. */
+static enum error read_in_place(struct peer_reader *reader, struct slice rest, size_t *taken)
 {
-    enum { RECORD_DEPTH = 2 }; /* it may hold metadata */
-    struct fast_record hot;
+    enum { RECORD_DEPTH = 2 }; /* a record and its metadata */
+    struct fast_record fast;
     *taken = 0;
     if (reader->word_size || reader->depth + RECORD_DEPTH > DEPTH_MAX)
         return ERR_NONE;
     if (rest.size > PEER_RECORD_BYTES_MAX)
         rest.size = PEER_RECORD_BYTES_MAX;
-    if (!fast_record_read(rest, &hot))
+    if (!fast_record_read(rest, &fast))
         return ERR_NONE;
-    *taken = hot.whole.size;
+    *taken = fast.whole.size;
     reader->name_size = 0;
-    return read_hot(reader, (enum peer_list)reader->list_at[reader->depth - 1], &hot);
+    return read_fast(reader, (enum peer_list)reader->list_at[reader->depth - 1], &fast);
 }
 
 enum error peer_reader_feed(struct peer_reader *reader, struct slice piece)
 {
     enum error error = ERR_NONE;
-    size_t kept = 0; /* where what is not yet kept of the record begins */
+    size_t kept = 0; /* offset of the first byte of the record that is not appended yet */
     for (size_t i = 0; i < piece.size && !error; i++) {
         char c = piece.data[i];
         size_t taken = 0;
         if (begins_record(reader, c))
-            error = read_at_once(reader, (struct slice){piece.data + i, piece.size - i}, &taken);
+            error = read_in_place(reader, (struct slice){piece.data + i, piece.size - i}, &taken);
         if (error || taken) {
             i += taken - 1;
             continue;
@@ -343,7 +343,7 @@ enum error peer_reader_feed(struct peer_reader *reader, struct slice piece)
         bool ends =
             in_record && !reader->in_string && c == '}' && reader->depth == reader->record_depth;
         if (ends)
-            error = keep(reader, piece.data + kept, i + 1 - kept);
+            error = append_to_record(reader, piece.data + kept, i + 1 - kept);
         if (!error && reader->in_string)
             string_char(reader, c);
         else if (!error)
@@ -352,7 +352,7 @@ enum error peer_reader_feed(struct peer_reader *reader, struct slice piece)
             kept = i;
     }
     if (!error && reader->record_depth)
-        error = keep(reader, piece.data + kept, piece.size - kept);
+        error = append_to_record(reader, piece.data + kept, piece.size - kept);
     return error;
 }
 

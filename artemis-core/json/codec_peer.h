@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * codec_peer - what nodes say to each other: records with version, origin and age.
+ * codec_peer - the JSON of messages between nodes: records with stamp and age.
  *
- * Writing appends to a json_writer. Reading takes an answer as it comes, in pieces, and hands out
- * record by record, so that an answer of any length needs the memory of one record. An ordinary one
- * that lies whole in a piece is read in place (codec_hot); of others a small scanner finds where
- * they begin and end, and Jansson reads them.
+ * Writing appends a record to a json_writer. A legacy peer gets no stamps, no status that it cannot
+ * decode, and every part of a key, even an empty one.
  *
- * A peer of an older Artemis ("plain") gets no versions and no status it could not read, and every
- * part of a key, as it expects.
+ * Reading takes a response in pieces, as it arrives, and passes on record by record. So a response
+ * of any length needs the memory of one record. A record of the usual form that is complete in one
+ * piece is parsed in place by fast_parser. For all others a scanner finds where they begin and end,
+ * and Jansson parses them.
  *
  * Pure. A reader belongs to one thread.
  */
@@ -20,35 +20,37 @@ enum { PEER_RECORD_BYTES_MAX = 256 * 1024 };
 
 /* --- writing ---------------------------------------------------------------------------------- */
 
-void codec_write_peer_instance(struct json_writer *w, const struct wire_record *record, bool plain);
-/* The key, of the record's instance, with version, age and deletion. */
-void codec_write_peer_key(struct json_writer *w, const struct wire_record *record, bool plain);
+void codec_write_peer_instance(struct json_writer *w, const struct wire_record *record,
+                               bool legacy);
+/* Writes the key with stamp, age and deletion. */
+void codec_write_peer_key(struct json_writer *w, const struct wire_record *record, bool legacy);
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-/* The list that a record stands in. */
+/* The list that contains a record. */
 enum peer_list {
-    PEER_LIST_INSTANCES, /* instances, also those of services */
+    PEER_LIST_INSTANCES, /* instances, also of services */
     PEER_LIST_KEYS,      /* instance_keys, tombstones */
     PEER_LIST_FAILED,    /* failed_instance_keys, failed_instances: keys */
-    PEER_LIST_NUMBERS,   /* digests: see `number` */
+    PEER_LIST_NUMBERS,   /* digests: numbers, not records */
     PEER_LISTS,
 };
 
-/* One record, borrowed for the call; of keys, only `key` is there. */
+/* Called for each record, which is borrowed for the call. Records of keys have only `key`. */
 typedef void wire_record_read(void *context, enum peer_list list, const struct wire_record *record);
 typedef void peer_number_read(void *context, uint64_t number);
 
 struct peer_reader;
 
-/* ERR_NO_MEMORY. */
+/* `context` is passed to the callbacks; on_number may be NULL. ERR_NO_MEMORY. */
 MUST_USE enum error peer_reader_create(wire_record_read *on_record, peer_number_read *on_number,
                                        void *context, struct peer_reader **out);
 void peer_reader_free(struct peer_reader *reader);
-/* The next piece. ERR_INVALID_JSON, ERR_NO_MEMORY, ERR_TOO_MANY_ITEMS (a record too long). Records
- * that are invalid are counted and passed over. */
+/* Reads the next piece. Invalid records are counted and skipped. ERR_INVALID_JSON, ERR_NO_MEMORY,
+ * ERR_TOO_MANY_ITEMS (a record of more than PEER_RECORD_BYTES_MAX). */
 MUST_USE enum error peer_reader_feed(struct peer_reader *reader, struct slice piece);
-bool peer_reader_ended(const struct peer_reader *reader); /* the answer is whole */
-/* It had "complete":true as its last member. */
+bool peer_reader_ended(
+    const struct peer_reader *reader); /* whether the response is complete JSON */
+/* Whether it ended with the member "complete":true. */
 bool peer_reader_complete(const struct peer_reader *reader);
 uint64_t peer_reader_invalid(const struct peer_reader *reader);

@@ -63,7 +63,7 @@ void codec_write_error(struct text *out, enum dialect dialect, enum error error,
     jw_close(&w, '}');
 }
 
-/* An optional text: left out, or null for Java, when it is absent. */
+/* Writes an optional text. If it is absent, it is omitted, or null for Java. */
 static void write_optional(struct json_writer *w, enum dialect dialect, const char *name,
                            struct slice value)
 {
@@ -79,8 +79,9 @@ static void write_optional(struct json_writer *w, enum dialect dialect, const ch
 static void write_url(struct json_writer *w, const struct instance *instance)
 {
     struct slice url = instance_text(instance, FIELD_URL);
-    char room[IP_BYTES_MAX + sizeof("http://[]:65535")];
-    struct text derived = {.data = room, .capacity = sizeof(room)}; /* never grows: it fits */
+    char buffer[IP_BYTES_MAX + sizeof("http://[]:65535")];
+    struct text derived = {.data = buffer,
+                           .capacity = sizeof(buffer)}; /* large enough: never grows */
     if (url.size == 0) {
         instance_append_url(instance, &derived);
         url = (struct slice){derived.data, derived.size};
@@ -144,7 +145,7 @@ void codec_write_instance_members(struct json_writer *w, enum dialect dialect,
     if (status == STATUS_OTHER && raw_status)
         jw_text(w, instance_text(instance, FIELD_STATUS));
     else
-        jw_text(w, instance_status_word(status));
+        jw_text(w, instance_status_name(status));
     write_metadata(w, dialect, instance);
 }
 
@@ -181,7 +182,7 @@ void codec_write_service(struct json_writer *w, enum dialect dialect, struct sli
 void codec_write_change(struct json_writer *w, enum dialect dialect,
                         const struct instance *instance, enum change_type type, uint64_t wall_ms)
 {
-    static const char *const words[] = {
+    static const char *const names[] = {
         [CHANGE_NEW] = "new",
         [CHANGE_CHANGE] = "change",
         [CHANGE_DELETE] = "delete",
@@ -191,7 +192,7 @@ void codec_write_change(struct json_writer *w, enum dialect dialect,
     jw_name(w, "instance");
     codec_write_instance(w, dialect, instance);
     jw_name(w, "change_type");
-    jw_string(w, words[type]);
+    jw_string(w, names[type]);
     jw_name(w, "change_time");
     if (dialect == DIALECT_JAVA)
         jw_u64(w, wall_ms);

@@ -18,7 +18,7 @@ static void skip_blanks(struct cursor *c)
         c->at++;
 }
 
-/* Takes one character, and the blanks around it. */
+/* Consumes one character and the blanks around it. */
 static bool take(struct cursor *c, char wanted)
 {
     skip_blanks(c);
@@ -37,8 +37,8 @@ static bool take_word(struct cursor *c, struct slice word)
     return true;
 }
 
-/* Whether eight bytes of a string are ASCII and neither its end, an escape nor a control character;
- * a high bit is what is left of each byte that is not. */
+/* Whether all of eight bytes are ASCII and none is a quote, a backslash or a control character.
+ * Each byte that is one leaves a high bit set. */
 static bool are_plain(const char *bytes)
 {
     const uint64_t ones = UINT64_MAX / 0xFF;
@@ -57,7 +57,7 @@ static bool take_string(struct cursor *c, struct slice *out)
         return false;
     const char *start = c->at + 1;
     const char *at = start;
-    unsigned char bits = 0; /* of all bytes together, but those that are plain */
+    unsigned char bits = 0; /* all bytes that are_plain did not check, or-ed */
     while (c->end - at >= 8 && are_plain(at))
         at += 8;
     for (; at < c->end && *at != '"'; at++) {
@@ -74,7 +74,7 @@ static bool take_string(struct cursor *c, struct slice *out)
     return true;
 }
 
-/* A number from 0 that no reader of JSON would take for anything else. */
+/* A non-negative integer of at most 18 digits. */
 static bool take_number(struct cursor *c, uint64_t *out)
 {
     enum { DIGITS_MAX = 18 };
@@ -89,7 +89,7 @@ static bool take_number(struct cursor *c, uint64_t *out)
 
 /* --- records ---------------------------------------------------------------------------------- */
 
-/* The members of a record: the text fields of an instance, and these. */
+/* The members of a record: the text fields of an instance (enum instance_field), then these. */
 enum {
     MEMBER_PORT = TEXT_FIELDS,
     MEMBER_METADATA,
@@ -100,7 +100,7 @@ enum {
     MEMBERS,
 };
 
-/* As we write them, and most others do. */
+/* The order in which Artemis and most clients write members. */
 static const uint8_t usual_order[MEMBERS] = {
     FIELD_REGION,
     FIELD_ZONE,
@@ -126,7 +126,7 @@ static const char *const names[MEMBERS] = {
     [MEMBER_ORIGIN] = "origin", [MEMBER_AGE] = "age_ms",        [MEMBER_DELETED] = "deleted",
 };
 
-/* The name has no NUL. */
+/* Compares a name with a terminated one. The name contains no NUL. */
 static bool is_called(struct slice name, const char *terminated)
 {
     for (size_t i = 0; i < name.size; i++)
@@ -148,8 +148,8 @@ static bool is_member(size_t member, struct slice name, bool *camel)
     return true;
 }
 
-/* The member of that name, or MEMBERS. *place is where to look first in the usual order; afterwards
- * the place behind it. */
+/* The member with that name, or MEMBERS. *place is the index in usual_order at which the search
+ * starts; it becomes the index after the member that is found. */
 static size_t find_member(struct slice name, size_t *place, bool *camel)
 {
     for (size_t tries = 0; tries < MEMBERS; tries++) {
@@ -186,7 +186,7 @@ static bool take_entry(struct cursor *c, struct fast_record *out)
         return false;
     for (size_t i = 0; i < count; i++)
         if (slice_equal(out->metadata[i].name, entry->name))
-            return false; /* given twice */
+            return false; /* a name given twice */
     out->spec.metadata_count++;
     return true;
 }
@@ -231,7 +231,7 @@ static bool take_record(struct cursor *c, struct fast_record *out)
     memset(out, 0, offsetof(struct fast_record, metadata));
     out->spec.metadata = out->metadata;
     const char *start = c->at;
-    uint32_t given = 0; /* a bit for each member it had */
+    uint32_t given = 0; /* a bit for each member that was present */
     size_t place = 0;
     if (!take(c, '{'))
         return false;
@@ -241,7 +241,7 @@ static bool take_record(struct cursor *c, struct fast_record *out)
             return false;
         size_t member = find_member(name, &place, &out->camel);
         if (member == MEMBERS || given >> member & 1 || !take_value(c, member, out))
-            return false; /* unknown, given twice, or no plain value */
+            return false; /* unknown, given twice, or not of the usual form */
         given |= UINT32_C(1) << member;
     } while (take(c, ','));
     bool closed = take(c, '}');
@@ -270,7 +270,7 @@ bool fast_list_scan(struct slice body, bool keys, size_t limit, struct fast_list
 {
     struct fast_list list = {.body = body};
     struct fast_record item;
-    if (body.size == 0) /* and without a place */
+    if (body.size == 0) /* data may be NULL */
         return false;
     struct cursor c = {body.data, body.data + body.size};
     if (!take_list_name(&c, keys, &list.camel_root) || !take(&c, '['))

@@ -1,55 +1,57 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fast_parser - reads ordinary records as they lie, without building a tree.
+ * fast_parser - parses instances and keys of the usual form in place, without building a tree.
  *
- * Heartbeats are by far the most frequent request, and a node that comes back reads everything its
- * peers hold; Jansson's tree was two thirds of the one, and nearly all of the other. This reader
- * takes records of one shape only: an object of members that we know, each once, in either casing.
- * Texts are strings without escapes, in valid UTF-8; numbers are digits, 18 at most; `metadata` is
- * an object of such strings, without a name given twice; null counts as absent, as everywhere. It
- * looks at the whole record before it says yes. Whatever else there is, from an unknown member to a
- * mistake, it leaves to Jansson. What it takes it reads exactly as Jansson would, which a test and
- * a fuzzer hold it to (docs/decisions/0003-json.md).
+ * Most requests are heartbeats, and a node that bootstraps parses everything that its peers hold;
+ * building a tree with Jansson took two thirds of the time of a heartbeat and most of a bootstrap.
+ * This parser accepts records of one form only:
+ *   - an object of known members, each at most once, in either casing;
+ *   - texts are strings without escapes, in valid UTF-8;
+ *   - numbers are 1 to 18 digits;
+ *   - `metadata` is an object of such strings, without a name given twice;
+ *   - null counts as absent.
+ * It rejects everything else, valid or not, and the caller uses Jansson instead. It reads what it
+ * accepts exactly as the Jansson path does; a test and a differential fuzzer check that
+ * (docs/decisions/0003-json.md). It does not validate values: instance_create, instance_key_make
+ * and item_check_stamp do.
  *
- * Whether the values are valid is not its concern: ask instance_create, instance_key_make and
- * item_check_stamp.
- *
- * Not for other rooms than the codec. Pure; allocates nothing; slices point into what was read.
+ * Internal to the codec. Pure; allocates nothing; slices point into the parsed text.
  */
 #pragma once
 
 #include "artemis-core/model/instance.h"
 #include "artemis-core/model/stamp.h"
 
-/* Belongs where it was read to: `spec` points into it. */
+/* `spec` points into the struct: do not copy it. */
 struct fast_record {
-    struct instance_spec spec; /* of a key, only those texts */
-    struct stamp stamp;        /* this and the rest is what peers add; zero where absent */
+    struct instance_spec spec; /* of a key: only the texts of the key are used */
+    struct stamp stamp;        /* added by peers, as the next two; zero if absent */
     uint64_t age_ms;
     bool deleted;
-    bool camel;                                           /* it has a camelCase name */
-    struct slice whole;                                   /* the record, for Jansson */
-    struct metadata_entry metadata[METADATA_ENTRIES_MAX]; /* beyond the count: unset */
+    bool camel;         /* has a camelCase name */
+    struct slice whole; /* the JSON of the record */
+    struct metadata_entry
+        metadata[METADATA_ENTRIES_MAX]; /* uninitialized beyond spec.metadata_count */
 };
 
-/* Reads the record that `text` begins with. False when it is not of that shape, or cut. */
+/* Parses the record at the start of `text`. False if it is not of that form, or truncated. */
 bool fast_record_read(struct slice text, struct fast_record *out);
 
 /* --- bodies ----------------------------------------------------------------------------------- */
 
-/* A body whose single member is a list of such records. */
+/* A body whose only member is a list of such records. */
 struct fast_list {
     struct slice body;
-    size_t items_at; /* where the first item begins */
-    size_t at;       /* where the next one to be read does */
-    size_t next;     /* its index */
+    size_t items_at; /* offset of the first item */
+    size_t at;       /* offset of item `next` */
+    size_t next;     /* index of the item to read next */
     size_t count;
-    bool camel_root; /* the list is called instanceKeys */
+    bool camel_root; /* the name of the list is instanceKeys */
 };
 
-/* True when the body is `instance_keys` (`keys`; or instanceKeys) or `instances`, of 1 to `limit`
- * items that can be read; then *out is ready to be read. */
+/* Checks the whole body. True if its list is `instance_keys` or `instanceKeys` (if `keys`), or
+ * `instances` (if not), with 1 to `limit` items that can be parsed; then *out is filled. */
 bool fast_list_scan(struct slice body, bool keys, size_t limit, struct fast_list *out);
 
-/* Reads item `index`; cheapest in order. */
+/* Parses item `index`. Reading in ascending order is the fastest. */
 void fast_list_read(struct fast_list *list, size_t index, struct fast_record *out);

@@ -85,7 +85,7 @@ static void escape(struct text *out, unsigned char c)
     }
 }
 
-/* The size of what `value` begins with that needs no escape. */
+/* The number of bytes at the start of `value` that need no escape. */
 static size_t plain_size(struct slice value)
 {
     size_t size = 0;

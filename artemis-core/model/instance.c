@@ -22,27 +22,27 @@ static const struct field_info fields[TEXT_FIELDS] = {
     [FIELD_HEALTH_CHECK_URL] = {"health_check_url", "healthCheckUrl", false, LONG_TEXT_BYTES_MAX},
 };
 
-static const char *const status_words[] = {
+static const char *const status_names[] = {
     [STATUS_UP] = "up",           [STATUS_STARTING] = "starting",
     [STATUS_DOWN] = "down",       [STATUS_UNHEALTHY] = "unhealthy",
     [STATUS_UNKNOWN] = "unknown", [STATUS_OTHER] = "unknown",
 };
 
-/* One allocation. `key_end` and the bytes of the key behind it lie like a struct instance_key, so
- * one comparison compares keys. Behind the key follow the other texts, then the metadata, each name
- * and value with its size in front. */
+/* One allocation. `key_end` and the start of `bytes` have the layout of a struct instance_key, so
+ * one memcmp compares keys. After the key, `bytes` holds the other texts, then the metadata: each
+ * name and value preceded by its size. */
 struct instance {
     _Atomic uint32_t refs;
     uint16_t port;
     uint8_t status;
     uint8_t metadata_count;
-    uint32_t size; /* of `bytes` in use */
+    uint32_t size; /* of `bytes` */
     uint16_t end[TEXT_FIELDS - KEY_FIELDS];
     uint16_t key_end[KEY_FIELDS];
     char bytes[];
 };
 
-/* The content compares in one piece: from `port` to the last byte, without holes. */
+/* instance_equal compares from `port` to the last byte: there must be no padding. */
 static_assert(offsetof(struct instance, bytes) ==
                   offsetof(struct instance, key_end) + sizeof(uint16_t) * KEY_FIELDS,
               "the bytes follow the ends of the key");
@@ -58,12 +58,12 @@ const struct field_info *instance_field_info(enum instance_field field)
     return &fields[field];
 }
 
-struct slice instance_status_word(enum instance_status status)
+struct slice instance_status_name(enum instance_status status)
 {
-    return slice_of(status_words[status]);
+    return slice_of(status_names[status]);
 }
 
-/* --- what is valid ---------------------------------------------------------------------------- */
+/* --- validation ------------------------------------------------------------------------------- */
 
 /* The first control character (C0, DEL, C1), or -1. */
 static ptrdiff_t find_control(struct slice text)
@@ -170,7 +170,8 @@ static struct slice canonical_group(struct slice group)
     return slice_equal(group, SLICE("default")) ? (struct slice){0} : group;
 }
 
-/* Writes the parts to `bytes` (room for all) and their ends to `end`. Returns the size written. */
+/* Writes the parts to `bytes`, which must be large enough, and their ends to `end`. Returns the
+ * number of bytes written. */
 static size_t pack_key(const struct slice parts[KEY_FIELDS], uint16_t end[KEY_FIELDS], char *bytes)
 {
     size_t at = 0;
@@ -191,7 +192,7 @@ static bool needs_brackets(struct slice ip)
     return memchr(ip.data, ':', ip.size) && ip.data[0] != '[';
 }
 
-/* http://ip:port, with brackets around an IPv6 address. */
+/* Appends http://ip:port, with brackets around an IPv6 address. */
 static void append_derived_url(struct slice ip, uint16_t port, struct text *out)
 {
     bool brackets = needs_brackets(ip);
@@ -201,30 +202,31 @@ static void append_derived_url(struct slice ip, uint16_t port, struct text *out)
     text_append_u64(out, port);
 }
 
-/* True when the url says nothing that ip and port do not say. The spec has been checked. */
+/* Whether the url equals the one derived from ip and port. The spec is valid. */
 static bool url_is_derived(const struct instance_spec *spec)
 {
     struct slice ip = spec->text[FIELD_IP];
     struct slice url = spec->text[FIELD_URL];
-    char room[IP_BYTES_MAX + sizeof("http://[]:65535")];
-    struct text derived = {.data = room, .capacity = sizeof(room)}; /* never grows: it fits */
+    char buffer[IP_BYTES_MAX + sizeof("http://[]:65535")];
+    struct text derived = {.data = buffer,
+                           .capacity = sizeof(buffer)}; /* large enough: never grows */
     if (ip.size == 0 || url.size == 0)
         return false;
     append_derived_url(ip, (uint16_t)spec->port, &derived);
     return slice_equal(url, (struct slice){derived.data, derived.size});
 }
 
-static enum instance_status parse_status(struct slice word)
+static enum instance_status parse_status(struct slice name)
 {
-    if (word.size == 0)
+    if (name.size == 0)
         return STATUS_UP;
     for (enum instance_status status = 0; status < STATUS_OTHER; status++)
-        if (slice_equal(word, instance_status_word(status)))
+        if (slice_equal(name, instance_status_name(status)))
             return status;
     return STATUS_OTHER;
 }
 
-/* The text that is stored for a field: nothing where it can be derived. */
+/* The text that is stored for a field: none if it can be derived. */
 static struct slice stored_text(const struct instance_spec *spec, enum instance_field field)
 {
     if (field == FIELD_STATUS && parse_status(spec->text[field]) != STATUS_OTHER)
@@ -245,7 +247,7 @@ static size_t packed_size(const struct instance_spec *spec)
     return size;
 }
 
-/* By name, so that the order in which a client's library writes them is no content. */
+/* Sorts by name, so that the order in which a client sends metadata makes no difference. */
 static int by_name(const void *a, const void *b)
 {
     struct slice x = ((const struct metadata_entry *)a)->name;

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * instance - one running copy of a service: its fields, its identity, and what is valid.
+ * instance - one registered endpoint of a service: its fields, its key, and the validation of both.
  *
- * An instance is immutable and counted by reference: it is made once from a checked spec, packed
- * into one allocation, and shared by the store, the change log and whoever builds an answer, in any
- * thread. A change is a new instance.
+ * An instance is immutable and reference-counted. instance_create makes it from a validated spec,
+ * in one allocation; the store, the change log and threads that build responses share it. A change
+ * creates a new instance.
  *
- * Identity is (region, zone, service, group, instance). It is kept in canonical form: the service
- * id in lower case (ASCII letters), and no group where the group is missing, empty or "default". An
- * optional text that is empty counts as absent, and so does a url that says what ip and port say.
+ * The key is (region, zone, service, group, instance), stored in canonical form: the service id in
+ * lower case (ASCII letters), and no group if the group is missing, empty or "default". An empty
+ * optional text counts as absent. A url that equals the one derived from ip and port is not stored.
+ *
+ * Thread-safe: any thread may read, reference and release a shared instance. Sizes are in bytes.
  */
 #pragma once
 
@@ -29,7 +31,7 @@ enum {
     PROBLEM_BYTES = 256,
 };
 
-/* The text fields. Those of the key come first, in the order of identity. */
+/* The text fields. The fields of the key come first, in the order of the key. */
 enum instance_field {
     FIELD_REGION,
     FIELD_ZONE,
@@ -48,15 +50,14 @@ enum instance_field {
 
 struct field_info {
     const char *name;  /* in snake_case, as on the wire */
-    const char *camel; /* the same in camelCase */
+    const char *camel; /* in camelCase */
     bool required;
     uint16_t bytes_max;
 };
 
 const struct field_info *instance_field_info(enum instance_field field);
 
-/* STATUS_OTHER is text that we do not know: kept, and shown as "unknown" to all but Java clients.
- */
+/* STATUS_OTHER is any other text: it is stored, and written as "unknown" except to Java clients. */
 enum instance_status {
     STATUS_UP,
     STATUS_STARTING,
@@ -71,7 +72,7 @@ struct metadata_entry {
     struct slice value;
 };
 
-/* What an instance is made from. All slices are borrowed; zero means absent. */
+/* The fields of an instance to create. All slices are borrowed; zero means absent. */
 struct instance_spec {
     struct slice text[TEXT_FIELDS];
     int64_t port;
@@ -79,56 +80,56 @@ struct instance_spec {
     size_t metadata_count;
 };
 
-/* Which field a spec fails by, and how: "must be 0 to 65535, is 70000". */
+/* The field of a spec that is invalid, and why: "must be 0 to 65535, is 70000". */
 struct field_problem {
-    const char *field; /* snake_case; lives for ever */
+    const char *field; /* in snake_case; a constant */
     char problem[PROBLEM_BYTES];
 };
 
 struct instance;
 
-/* Checks the spec and makes an instance with one reference, the caller's.
- * ERR_INVALID_FIELD (with *problem filled) or ERR_NO_MEMORY. */
+/* Validates the spec and creates an instance with one reference, which the caller owns.
+ * ERR_INVALID_FIELD (fills *problem), ERR_NO_MEMORY. */
 MUST_USE enum error instance_create(const struct instance_spec *spec, struct instance **out,
                                     struct field_problem *problem);
-struct instance *instance_ref(struct instance *instance); /* returns it */
-void instance_unref(struct instance *instance);           /* takes NULL */
+struct instance *instance_ref(struct instance *instance); /* returns its argument */
+void instance_unref(struct instance *instance);           /* accepts NULL */
 
-/* An instance that is nothing but a key, by its packed bytes; for where only identity counts. NULL:
- * out of memory. */
+/* Creates an instance that has only a key, from its packed bytes, for uses that need only the key.
+ * NULL: out of memory. */
 struct instance *instance_of_key(struct slice packed_key);
 
 struct slice instance_text(const struct instance *instance, enum instance_field field);
 uint16_t instance_port(const struct instance *instance);
 enum instance_status instance_status(const struct instance *instance);
-/* The word for a status; STATUS_OTHER gives "unknown". */
-struct slice instance_status_word(enum instance_status status);
+/* The status on the wire; "unknown" for STATUS_OTHER. */
+struct slice instance_status_name(enum instance_status status);
 size_t instance_metadata_count(const struct instance *instance);
-/* Walks the metadata: start with *cursor = 0. False at the end. */
+/* Iterates over the metadata, sorted by name. Start with *cursor = 0. False at the end. */
 bool instance_next_metadata(const struct instance *instance, size_t *cursor,
                             struct metadata_entry *entry);
-/* The url as answered: the one given, or http://ip:port. */
+/* Appends the url of the instance: the registered one, or http://ip:port. */
 void instance_append_url(const struct instance *instance, struct text *out);
-size_t instance_size(const struct instance *instance); /* of its memory, in bytes */
-/* Same identity and same content: registering it again is but a renewal. */
+size_t instance_size(const struct instance *instance); /* bytes of memory */
+/* Whether key and content are the same; registering an equal instance is a renewal. */
 bool instance_equal(const struct instance *a, const struct instance *b);
 
 /* --- keys ------------------------------------------------------------------------------------- */
 
-/* A key, canonical and packed: two keys are the same when their packed bytes are. */
+/* A canonical key, packed: two keys are equal when their packed bytes are. */
 struct instance_key {
-    uint16_t end[KEY_FIELDS]; /* where each part ends in bytes */
+    uint16_t end[KEY_FIELDS]; /* offset in `bytes` at which each part ends */
     char bytes[KEY_FIELDS * ID_BYTES_MAX];
 };
 
-/* Checks the five parts and packs them. ERR_INVALID_FIELD. */
+/* Validates the five parts and packs them. ERR_INVALID_FIELD (fills *problem). */
 MUST_USE enum error instance_key_make(const struct slice parts[KEY_FIELDS],
                                       struct instance_key *out, struct field_problem *problem);
 struct slice instance_key_part(const struct instance_key *key, enum instance_field part);
-/* The packed bytes, borrowed from the key or the instance: for hashing and comparing. */
+/* The packed bytes, for hashing and comparing; borrowed from the key or the instance. */
 struct slice instance_key_packed(const struct instance_key *key);
 struct slice instance_packed_key(const struct instance *instance);
 
-/* The canonical form of a service id in `out`. ERR_INVALID_FIELD, with `problem` as for a field. */
+/* Writes the canonical form of a service id to `out`. ERR_INVALID_FIELD (fills *problem). */
 MUST_USE enum error service_id_canonical(struct slice id, char out[ID_BYTES_MAX], size_t *out_size,
                                          struct field_problem *problem);

@@ -11,12 +11,12 @@ uint64_t hlc_after(uint64_t last, uint64_t clock_ms)
     return by_clock > last ? by_clock : last + 1;
 }
 
-uint64_t hlc_to_ms(uint64_t stamp)
+uint64_t hlc_to_ms(uint64_t hlc)
 {
-    return stamp >> COUNTER_BITS;
+    return hlc >> COUNTER_BITS;
 }
 
-static int compare_names(struct slice a, struct slice b)
+static int compare_ids(struct slice a, struct slice b)
 {
     size_t size = a.size < b.size ? a.size : b.size;
     int order = size ? memcmp(a.data, b.data, size) : 0;
@@ -27,5 +27,5 @@ int stamp_compare(struct stamp a, struct stamp b)
 {
     if (a.hlc != b.hlc)
         return a.hlc < b.hlc ? -1 : 1;
-    return compare_names(a.node_id, b.node_id);
+    return compare_ids(a.node_id, b.node_id);
 }

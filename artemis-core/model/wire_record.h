@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * wire_record - what one node tells another about one key: its latest state, never a log entry.
+ * wire_record - the latest state of one key, as nodes send it to each other.
  *
- * A renewal is a key with a version and an age; a registration has the instance too; an
+ * A renewal has a key, a stamp and an age. A registration has the instance as well. An
  * unregistration is marked `deleted`. Ages are durations, so the clocks of two nodes need not
- * agree. A node of an older Artemis sends no version: its word is taken at the time of receipt.
+ * agree. A legacy node sends no stamp; the receiver stamps its records on receipt.
+ *
+ * Everything is borrowed. The stamp is called `version` and `origin` on the wire.
  */
 #pragma once
 
@@ -12,10 +14,10 @@
 #include "artemis-core/model/stamp.h"
 
 struct wire_record {
-    const struct instance_key *key; /* borrowed; NULL where `instance` is given */
-    struct instance *instance;      /* borrowed; NULL where only the key is known */
-    struct stamp stamp;             /* stamp 0: from a node that knows no versions */
-    uint64_t age_ms;                /* since the last renewal, or since it was unregistered */
+    const struct instance_key *key; /* NULL if `instance` is set */
+    struct instance *instance;      /* NULL if only the key is known */
+    struct stamp stamp;             /* hlc 0: from a legacy node */
+    uint64_t age_ms;                /* since the last renewal, or since the unregistration */
     bool deleted;
 };
 

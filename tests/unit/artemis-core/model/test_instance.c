@@ -363,7 +363,7 @@ static void status_of_each_word(void **state)
         spec.text[FIELD_STATUS] = slice_of(cases[i].word);
         struct instance *instance = made(&spec);
         assert_int_equal(instance_status(instance), cases[i].status);
-        assert_true(slice_equal(instance_status_word(cases[i].status), slice_of(cases[i].shown)));
+        assert_true(slice_equal(instance_status_name(cases[i].status), slice_of(cases[i].shown)));
         check_text(instance, FIELD_STATUS, cases[i].kept);
         instance_unref(instance);
     }
