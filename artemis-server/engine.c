@@ -33,7 +33,7 @@ static bool replicates(const struct config *config)
     return config->cluster.enabled && config->replication.enabled;
 }
 
-/* Starting, unless somebody has asked for the end already. */
+/* Does nothing when the node is draining already. */
 static void become_ready(void *context)
 {
     struct engine *engine = context;
@@ -43,11 +43,11 @@ static void become_ready(void *context)
         return;
     struct replicator_stats stats;
     replication_thread_stats(engine->replication, &stats);
-    log_line(LOG_LEVEL_INFO, "ready after %llu ms, with %llu records from a peer",
+    log_line(LOG_LEVEL_INFO, "ready after %llu ms; copied %llu records from a peer",
              (unsigned long long)stats.bootstrap_ms, (unsigned long long)stats.snapshot_records);
 }
 
-static enum error create_worker(struct engine *engine)
+static enum error create_replication_thread(struct engine *engine)
 {
     struct replication_thread_options options = {
         .config = engine->config,
@@ -105,7 +105,7 @@ enum error engine_create(const struct config *config, struct engine **out)
     snprintf(engine->epoch, sizeof(engine->epoch), "%016llx", (unsigned long long)random[1]);
     error = registry_create(&options, engine->started, &engine->registry);
     if (!error && replicates(config))
-        error = create_worker(engine);
+        error = create_replication_thread(engine);
     if (!error)
         error = lease_thread_start(engine->registry, &engine->leases);
     if (error)
@@ -147,8 +147,8 @@ void engine_leave(struct engine *engine, uint64_t timeout_ms)
     provider_stop(&engine->provider);
     if (!replication_thread_flush(engine->replication, timeout_ms))
         log_line(LOG_LEVEL_WARN,
-                 "some peers could not be told everything in %llu ms; they will "
-                 "find out by comparing",
+                 "not all changes reached the peers within %llu ms; anti-entropy will "
+                 "deliver them",
                  (unsigned long long)timeout_ms);
 }
 
@@ -181,7 +181,7 @@ const char *engine_state_word(enum node_state state)
 enum error engine_admit(struct engine *engine, bool discovery, struct moment now)
 {
     switch (engine_state(engine)) {
-    case NODE_STARTING: /* what it holds is not yet whole; what it is told counts */
+    case NODE_STARTING: /* its data is incomplete, but registrations are accepted */
         if (discovery)
             return ERR_NOT_READY;
         break;

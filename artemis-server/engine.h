@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * engine - a node without its face: identity, life, registry, rate limiter, cluster and threads.
+ * engine - a whole node without its HTTP layer: identity, state, registry, rate limiter, cluster
+ * and threads.
  *
- * The binary makes one from the settings; the web asks it everything. Life goes starting → ready →
- * draining → gone, and never back. A single node is ready as soon as it runs; one of a cluster when
- * it holds what the cluster holds.
+ * The binary creates one engine from the settings; the HTTP layer calls it. The state goes from
+ * starting to ready to draining, and never back. A single node is ready as soon as it runs. A node
+ * of a cluster is ready when it holds every record that a ready peer holds.
  *
- * Any thread may read and use what is in here; create and free belong to the main thread.
+ * Any thread may use the engine. The main thread creates and frees it.
  */
 #pragma once
 
@@ -30,31 +31,32 @@ struct engine {
     struct lease_thread *leases;
     struct cluster cluster;
     struct provider provider;
-    struct replication_thread *replication; /* NULL: this node stands alone */
-    char epoch[EPOCH_BYTES];                /* of this process, in hex */
+    struct replication_thread *replication; /* NULL: this node has no peers */
+    char epoch[EPOCH_BYTES];                /* of the change log of this process, in hex */
     struct moment started;
-    char url[NODE_URL_BYTES]; /* where others reach this node; set by the web before it serves */
+    /* Where clients and peers reach this node. The HTTP layer sets it before it serves. */
+    char url[NODE_URL_BYTES];
     _Atomic enum node_state state;
 };
 
-/* Makes the engine from settings that must outlive it, and starts its threads. ERR_NO_MEMORY,
+/* Creates the engine and starts its threads. The settings must outlive it. ERR_NO_MEMORY,
  * ERR_SYSTEM (a thread cannot be started). */
 MUST_USE enum error engine_create(const struct config *config, struct engine **out);
-/* Joins the cluster, or is ready at once where there is none. The web serves already. ERR_SYSTEM,
- * ERR_TOO_MANY_ITEMS. */
+/* Joins the cluster; a node without peers becomes ready at once. The HTTP layer must serve
+ * already. ERR_SYSTEM, ERR_TOO_MANY_ITEMS. */
 MUST_USE enum error engine_join(struct engine *engine);
-/* Tells the peers what they do not know yet, and that this node leaves; timeout_ms at most. May be
- * asked for twice. */
+/* Sends the pending changes and a goodbye to the peers, for at most timeout_ms. May be called
+ * twice. */
 void engine_leave(struct engine *engine, uint64_t timeout_ms);
-/* Stops the threads and frees all. */
+/* Stops the threads and frees the engine. Takes NULL. */
 void engine_free(struct engine *engine);
 
 void engine_set_state(struct engine *engine, enum node_state state);
 enum node_state engine_state(const struct engine *engine);
 const char *engine_state_word(enum node_state state);
-/* ERR_NONE when client calls may be served; ERR_NOT_READY, ERR_DRAINING, ERR_RATE_LIMITED. */
+/* Decides whether a client request is served: ERR_NOT_READY, ERR_DRAINING, ERR_RATE_LIMITED. */
 enum error engine_admit(struct engine *engine, bool discovery, struct moment now);
-/* A peer said that it leaves. */
+/* A peer has sent its goodbye. */
 void engine_on_peer_goodbye(struct engine *engine, const char *node_id);
-/* The peers, as replication_thread_peers; none where this node stands alone. */
+/* Copies the status of the peers and returns their number: 0 for a node without peers. */
 size_t engine_peers(struct engine *engine, struct peer_status out[MEMBERS_MAX]);

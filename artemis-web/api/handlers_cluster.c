@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The nodes of the cluster: for clients, which they may use; for operators, how each fares.
+ * The nodes of the cluster: for clients, the nodes they can use; for operators, the state of each
+ * node and of the replication with it.
  */
 #include "artemis-web/api/handlers.h"
 #include "artemis-web/api/status_writer.h"
 #include "artemis-web/http/web_internal.h"
 
-/* --- who they are ----------------------------------------------------------------------------- */
+/* --- identity --------------------------------------------------------------------------------- */
 
 struct identity {
     const char *node_id;
@@ -27,7 +28,7 @@ static struct identity identity_of(const struct peer_status *peer)
     return (struct identity){peer->node_id, peer->url, peer->region, peer->zone};
 }
 
-/* The members of a node's description. */
+/* Writes the members that identify a node. */
 static void write_identity(struct json_writer *w, struct identity identity)
 {
     named_string(w, "node_id", identity.node_id);
@@ -39,7 +40,7 @@ static void write_identity(struct json_writer *w, struct identity identity)
     jw_close(w, '}');
 }
 
-/* "up" is what other nodes and clients may use. */
+/* The status on the wire: clients and other nodes use a node that is "up". */
 static const char *own_status(const struct engine *engine)
 {
     switch (engine_state(engine)) {
@@ -53,7 +54,7 @@ static const char *own_status(const struct engine *engine)
     return "down";
 }
 
-static bool may_be_used(const struct peer_status *peer)
+static bool is_usable(const struct peer_status *peer)
 {
     return peer->view.health == PEER_UP && peer->view.is_ready;
 }
@@ -92,7 +93,7 @@ static enum error write_nodes(struct request *request, struct response *response
     if (!only_up || engine_state(engine) == NODE_READY)
         write_node(&w, own_identity(engine), own_status(engine));
     for (size_t i = 0; i < count; i++)
-        if (!only_up || may_be_used(&peers[i]))
+        if (!only_up || is_usable(&peers[i]))
             write_node(&w, identity_of(&peers[i]), status_of(&peers[i]));
     jw_close(&w, ']');
     jw_close(&w, '}');
@@ -113,7 +114,7 @@ enum error handle_up_nodes(struct request *request, struct response *response,
 
 /* --- for operators ---------------------------------------------------------------------------- */
 
-static void write_services(struct json_writer *w, bool up)
+static void write_abilities(struct json_writer *w, bool up)
 {
     named_bool(w, "can_service_registry", up);
     named_bool(w, "can_service_discovery", up);
@@ -133,7 +134,7 @@ void status_write_this_node(struct json_writer *w, struct request *request)
     jw_close(w, '}');
     named_string(w, "status", own_status(engine));
     named_string(w, "state", engine_state_word(engine_state(engine)));
-    write_services(w, engine_state(engine) == NODE_READY);
+    write_abilities(w, engine_state(engine) == NODE_READY);
     named_string(w, "cluster_id", engine->config->cluster.cluster_id);
     named_string(w, "artemis_version", ARTEMIS_VERSION);
     named_u64(w, "uptime_secs", (request->now.mono_ms - engine->started.mono_ms) / 1000);
@@ -151,17 +152,17 @@ static void write_peer_node(struct json_writer *w, const struct peer_status *pee
     write_identity(w, identity_of(peer));
     jw_close(w, '}');
     named_string(w, "status", status_of(peer));
-    write_services(w, may_be_used(peer));
+    write_abilities(w, is_usable(peer));
     jw_close(w, '}');
 }
 
-static void write_ago(struct json_writer *w, const char *name, uint64_t then_ms, uint64_t now_ms)
+static void write_age(struct json_writer *w, const char *name, uint64_t then_ms, uint64_t now_ms)
 {
     if (then_ms)
         named_u64(w, name, now_ms > then_ms ? now_ms - then_ms : 0);
 }
 
-/* How replication with a peer goes, as this node sees it. */
+/* The state of the replication with a peer, as seen by this node. */
 static void write_peer(struct json_writer *w, const struct peer_status *peer, struct moment now)
 {
     const struct peer_view *view = &peer->view;
@@ -174,9 +175,9 @@ static void write_peer(struct json_writer *w, const struct peer_status *peer, st
     named_u64(w, "lag_ms", view->backlog ? view->oldest_ms : view->last_lag_ms);
     named_u64(w, "backlog", view->backlog);
     named_u64(w, "failures", view->failures);
-    write_ago(w, "heard_ms_ago", view->last_response_ms, now.mono_ms);
+    write_age(w, "heard_ms_ago", view->last_response_ms, now.mono_ms);
     if (view->compared_ms) {
-        write_ago(w, "compared_ms_ago", view->compared_ms, now.mono_ms);
+        write_age(w, "compared_ms_ago", view->compared_ms, now.mono_ms);
         named_u64(w, "digests_differing", view->differing);
     }
     if (peer->last_error[0]) {
