@@ -7,15 +7,13 @@
 #pragma once
 
 #include "artemis-web/http/routes.h"
+#include "artemis-web/registry_calls.h"
 
 /* handlers_registry.c */
-/* Applies one item of a batch to the engine. A failure of the item is recorded in the batch; a
- * returned error fails the whole request. */
-typedef enum error apply_item(struct request *request, struct batch *batch, size_t index);
 /* Handles a request whose body is a list of items; the response lists the items that failed. */
 MUST_USE enum error handle_batch(struct request *request, struct response *response,
                                  char message[MESSAGE_BYTES], enum batch_kind kind,
-                                 apply_item *apply);
+                                 batch_call_apply *apply);
 route_handler handle_register;
 route_handler handle_heartbeat;
 route_handler handle_unregister;

@@ -56,7 +56,8 @@ static void note_goodbye(const struct request *request)
 
 /* --- changes and renewals --------------------------------------------------------------------- */
 
-static enum error apply_peer_register(struct request *request, struct batch *batch, size_t index)
+static enum error apply_peer_register(const struct batch_call *call, struct batch *batch,
+                                      size_t index)
 {
     struct wire_record record = {0};
     enum error error = batch_stamp(batch, index, &record);
@@ -66,7 +67,7 @@ static enum error apply_peer_register(struct request *request, struct batch *bat
         return ERR_NONE; /* recorded in the batch */
     if (error)
         return error;
-    error = registry_apply(request->engine->registry, &record, request->now);
+    error = registry_apply(call->engine->registry, &record, call->now);
     instance_unref(record.instance);
     return error && error != ERR_NO_MEMORY ? batch_fail(batch, index, error, NULL) : error;
 }
@@ -74,7 +75,7 @@ static enum error apply_peer_register(struct request *request, struct batch *bat
 typedef enum error apply_record(struct registry *registry, const struct wire_record *record,
                                 struct moment now);
 
-static enum error apply_peer_key(struct request *request, struct batch *batch, size_t index,
+static enum error apply_peer_key(const struct batch_call *call, struct batch *batch, size_t index,
                                  apply_record *apply)
 {
     struct instance_key key;
@@ -86,18 +87,20 @@ static enum error apply_peer_key(struct request *request, struct batch *batch, s
         return ERR_NONE; /* recorded in the batch */
     if (error)
         return error;
-    error = apply(request->engine->registry, &record, request->now);
+    error = apply(call->engine->registry, &record, call->now);
     return error && error != ERR_NO_MEMORY ? batch_fail(batch, index, error, &key) : error;
 }
 
-static enum error apply_peer_heartbeat(struct request *request, struct batch *batch, size_t index)
+static enum error apply_peer_heartbeat(const struct batch_call *call, struct batch *batch,
+                                       size_t index)
 {
-    return apply_peer_key(request, batch, index, registry_apply_renewal);
+    return apply_peer_key(call, batch, index, registry_apply_renewal);
 }
 
-static enum error apply_peer_unregister(struct request *request, struct batch *batch, size_t index)
+static enum error apply_peer_unregister(const struct batch_call *call, struct batch *batch,
+                                        size_t index)
 {
-    return apply_peer_key(request, batch, index, registry_apply_unregister);
+    return apply_peer_key(call, batch, index, registry_apply_unregister);
 }
 
 enum error handle_peer_register(struct request *request, struct response *response,

@@ -35,9 +35,8 @@ struct request {
     struct text body;         /* as received; inflated before a handler sees it */
     struct moment now;        /* when it was whole; before that, mono_ms of when it began */
     uint64_t started_ns;
-    size_t answer_bytes_max; /* failed items that go beyond are left out; 0: no limit */
-    bool has_waited;         /* for a change; it does not wait again */
-    bool has_room;           /* reserved at the push thread, and not handed over */
+    bool has_waited; /* for a change; it does not wait again */
+    bool has_room;   /* reserved at the push thread, and not handed over */
 };
 
 /* A body that is made while it is sent. */

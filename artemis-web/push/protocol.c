@@ -7,8 +7,8 @@
 
 #include "artemis-server/clock.h"
 #include "artemis-server/registry/registry_watch.h"
-#include "artemis-web/api/handlers.h"
 #include "artemis-web/push/push_internal.h"
+#include "artemis-web/registry_calls.h"
 
 /* --- subscriptions ---------------------------------------------------------------------------- */
 
@@ -210,23 +210,24 @@ static void on_java_heartbeat(struct websocket *websocket, struct slice text)
 {
     struct push *push = websocket->push;
     char message[MESSAGE_BYTES] = "";
-    struct request request = {
+    struct text response = {0};
+    struct batch_call call = {
         .engine = push->engine,
-        .java = true,
-        .answer_bytes_max = JAVA_MESSAGE_BYTES_MAX,
-        .body = {.data = (char *)(uintptr_t)text.data, .size = text.size}, /* only read */
         .now = clock_now(),
+        .body = text,
+        .java = true,
+        .failed_bytes_max = JAVA_MESSAGE_BYTES_MAX,
+        .response = &response,
     };
-    struct response reply = {0};
-    enum error error = engine_admit(push->engine, false, request.now);
+    enum error error = engine_admit(push->engine, false, call.now);
     if (!error)
-        error = handle_heartbeat(&request, &reply, message);
+        error = registry_call_heartbeat(&call, message);
     if (error == ERR_INVALID_JSON)
-        write_plain_success(&reply.body);
+        write_plain_success(&response);
     else if (error)
-        codec_write_error(&reply.body, DIALECT_JAVA, error, message[0] ? message : NULL);
-    websocket_reply(websocket, &reply.body);
-    text_free(&reply.body);
+        codec_write_error(&response, DIALECT_JAVA, error, message[0] ? message : NULL);
+    websocket_reply(websocket, &response);
+    text_free(&response);
 }
 
 /* One DiscoveryConfig; nothing is answered, and a bad one is ignored, as the Java servers do. */

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-web/registry_calls.h"
+
+#include <stdio.h>
+
+static enum error apply_register(const struct batch_call *call, struct batch *batch, size_t index)
+{
+    struct instance *instance;
+    enum error error = batch_instance(batch, index, &instance);
+    if (error == ERR_INVALID_FIELD)
+        return ERR_NONE; /* recorded in the batch */
+    if (error)
+        return error;
+    error = registry_register(call->engine->registry, instance, call->now);
+    instance_unref(instance);
+    return error;
+}
+
+static enum error apply_heartbeat(const struct batch_call *call, struct batch *batch, size_t index)
+{
+    struct instance_key key;
+    enum error error = batch_key(batch, index, &key);
+    if (error == ERR_INVALID_FIELD)
+        return ERR_NONE; /* recorded in the batch */
+    if (error)
+        return error;
+    error = registry_renew(call->engine->registry, &key, call->now);
+    return error ? batch_fail(batch, index, error, &key) : ERR_NONE;
+}
+
+static enum error apply_unregister(const struct batch_call *call, struct batch *batch, size_t index)
+{
+    struct instance_key key;
+    enum error error = batch_key(batch, index, &key);
+    if (error == ERR_INVALID_FIELD)
+        return ERR_NONE; /* recorded in the batch */
+    if (!error)
+        registry_unregister(call->engine->registry, &key, call->now);
+    return error;
+}
+
+static enum dialect call_dialect(const struct batch_call *call)
+{
+    return call->java ? DIALECT_JAVA : call->camel ? DIALECT_CAMEL : DIALECT_SNAKE;
+}
+
+enum error registry_call_batch(struct batch_call *call, enum batch_kind kind,
+                               batch_call_apply *apply, char message[MESSAGE_BYTES])
+{
+    struct batch *batch;
+    bool camel = false;
+    enum error error = batch_parse(call->body, kind, &batch, &camel, message);
+    call->camel |= camel;
+    if (error)
+        return error;
+    size_t count = batch_count(batch);
+    if (count == 0 && call->java) {
+        snprintf(message, MESSAGE_BYTES, "instances: must not be empty");
+        error = ERR_INVALID_FIELD;
+    }
+    for (size_t i = 0; i < count && !error; i++)
+        error = apply(call, batch, i);
+    call->camel |= batch_is_camel(batch);
+    if (!error) {
+        call->outcome = batch_outcome(batch);
+        batch_write_response(batch, call_dialect(call), call->failed_bytes_max, call->response);
+    }
+    batch_free(batch);
+    return error;
+}
+
+enum error registry_call_register(struct batch_call *call, char message[MESSAGE_BYTES])
+{
+    return registry_call_batch(call, BATCH_OF_INSTANCES, apply_register, message);
+}
+
+enum error registry_call_heartbeat(struct batch_call *call, char message[MESSAGE_BYTES])
+{
+    return registry_call_batch(call, BATCH_OF_KEYS, apply_heartbeat, message);
+}
+
+enum error registry_call_unregister(struct batch_call *call, char message[MESSAGE_BYTES])
+{
+    return registry_call_batch(call, BATCH_OF_KEYS, apply_unregister, message);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * registry_calls - the batch calls of the registry without HTTP: register, heartbeat, unregister.
+ *
+ * A call decodes a JSON body, applies each item to the engine and appends the JSON response. HTTP
+ * handlers and WebSockets share these calls. The caller has asked engine_admit before. Any thread;
+ * a call belongs to one thread.
+ */
+#pragma once
+
+#include "artemis-core/json/codec.h"
+#include "artemis-server/engine.h"
+
+struct batch_call {
+    struct engine *engine;
+    struct moment now;
+    struct slice body; /* borrowed until the call returns */
+    bool java;         /* the caller speaks the Java dialect */
+    bool camel;        /* in: the caller used a camelCase name elsewhere; out: or in the body */
+    size_t failed_bytes_max; /* failed items beyond this size are left out of the response; 0: no
+                                limit */
+    struct text *response;   /* appended to; untouched when the call fails */
+    enum error outcome;      /* out: the error of the first failed item, or ERR_NONE */
+};
+
+/* Each fails as a whole with ERR_INVALID_JSON, ERR_INVALID_FIELD, ERR_TOO_MANY_ITEMS, with
+ * *message; or with ERR_NO_MEMORY. An item that fails is listed in the response. */
+MUST_USE enum error registry_call_register(struct batch_call *call, char message[MESSAGE_BYTES]);
+MUST_USE enum error registry_call_heartbeat(struct batch_call *call, char message[MESSAGE_BYTES]);
+MUST_USE enum error registry_call_unregister(struct batch_call *call, char message[MESSAGE_BYTES]);
+
+/* Applies one item to the engine. It records a failure of the item in the batch and returns
+ * ERR_NONE; a returned error fails the whole call. */
+typedef enum error batch_call_apply(const struct batch_call *call, struct batch *batch,
+                                    size_t index);
+/* The same for other kinds of items. */
+MUST_USE enum error registry_call_batch(struct batch_call *call, enum batch_kind kind,
+                                        batch_call_apply *apply, char message[MESSAGE_BYTES]);
