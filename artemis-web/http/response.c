@@ -9,7 +9,7 @@
 #include "artemis-core/base/gzip.h"
 #include "artemis-server/clock.h"
 #include "artemis-web/api/handlers.h"
-#include "artemis-web/http/library_responses.h"
+#include "artemis-web/http/library_overrides.h"
 #include "artemis-web/http/routes.h"
 #include "artemis-web/http/web_internal.h"
 
@@ -262,7 +262,8 @@ static void add_headers(struct request *request, const struct response *reply,
         header(response, "X-Artemis-Run", engine->epoch);
         add_clock(response, engine);
     }
-    if (state == NODE_DRAINING || reply->outcome == ERR_BODY_TOO_LARGE)
+    if (state == NODE_DRAINING || reply->outcome == ERR_BODY_TOO_LARGE ||
+        reply->outcome == ERR_MALFORMED_REQUEST || reply->outcome == ERR_HEADER_TOO_LARGE)
         header(response, MHD_HTTP_HEADER_CONNECTION, "close");
 }
 

@@ -20,7 +20,7 @@
 #include "artemis-server/log.h"
 #include "artemis-web/api/handlers.h"
 #include "artemis-web/http/acceptor.h"
-#include "artemis-web/http/library_responses.h"
+#include "artemis-web/http/library_overrides.h"
 #include "artemis-web/http/listener.h"
 #include "artemis-web/http/response.h"
 #include "artemis-web/http/web_internal.h"
@@ -44,44 +44,15 @@ enum {
 
 /* --- requests --------------------------------------------------------------------------------- */
 
-/* How long the body is must be beyond doubt, or what one reader takes for a body another takes for
- * the next request (RFC 9112, 6.3); and a request of HTTP/1.1 names one Host (RFC 9112, 3.2). */
-struct framing {
-    unsigned lengths;
-    unsigned codings;
-    unsigned hosts;
-    bool odd_name; /* a blank at the end of a header's name */
-};
-
-static enum MHD_Result note_framing(void *context, enum MHD_ValueKind kind, const char *name,
-                                    const char *value)
-{
-    (void)kind;
-    (void)value;
-    struct framing *framing = context;
-    size_t size = strlen(name);
-    framing->lengths += strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0;
-    framing->codings += strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0;
-    framing->hosts += strcasecmp(name, MHD_HTTP_HEADER_HOST) == 0;
-    framing->odd_name |= size == 0 || name[size - 1] == ' ' || name[size - 1] == '\t';
-    return MHD_YES;
-}
-
-static bool framing_is_doubtful(const struct request *request, const char *version)
-{
-    struct framing framing = {0};
-    MHD_get_connection_values(request->mhd, MHD_HEADER_KIND, note_framing, &framing);
-    bool host_missing = framing.hosts == 0 && strcmp(version, MHD_HTTP_VERSION_1_1) == 0;
-    return framing.lengths + framing.codings > 1 || framing.hosts > 1 || host_missing ||
-           framing.odd_name;
-}
-
 /* What the header alone decides. */
-static enum error judge_header(const struct request *request, const char *method,
+static enum error check_header(const struct session *session, const char *method,
                                const char *version)
 {
-    if (framing_is_doubtful(request, version))
-        return ERR_MALFORMED_REQUEST;
+    const struct request *request = &session->request;
+    const char *reason;
+    enum error error = framing_check(&session->framing, version, &reason);
+    if (error)
+        return error;
     if (!request->route)
         return ERR_NO_SUCH_PATH;
     bool get = strcmp(method, MHD_HTTP_METHOD_GET) == 0 || strcmp(method, "HEAD") == 0;
@@ -95,22 +66,32 @@ static enum error judge_header(const struct request *request, const char *method
     return ERR_NONE;
 }
 
-/* A refusal is told at once where the client waits for our word, or would send for ages. */
+/* A refusal is sent before the body is read where the end of the body is unknown, where the client
+ * waits for it, and where the body is huge. The connection is closed after it. */
 static bool refuse_unread(const struct request *request)
 {
     const char *length = request_header(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    if (request->refused == ERR_MALFORMED_REQUEST || request->refused == ERR_HEADER_TOO_LARGE)
+        return true;
     return request->refused && (request_header(request, MHD_HTTP_HEADER_EXPECT) ||
                                 (length && strtoull(length, NULL, 10) > SWALLOWED_BYTES));
 }
 
 /* The message for what the header, the rate limit or the size of the body decided. */
-static void explain(const struct request *request, const char *url, const char *method,
+static void explain(const struct session *session, const char *url, const char *method,
                     enum error refused, char message[MESSAGE_BYTES])
 {
     char quoted[160];
+    const char *reason;
+    const struct request *request = &session->request;
     const struct config *config = request->engine->config;
     const char *length = request_header(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
     switch ((int)refused) {
+    case ERR_MALFORMED_REQUEST:
+    case ERR_HEADER_TOO_LARGE:
+        if (framing_check(&session->framing, request->http_version, &reason) == refused)
+            snprintf(message, MESSAGE_BYTES, "%s", reason);
+        break;
     case ERR_NO_SUCH_PATH:
         text_quote(quoted, sizeof(quoted), slice_of(url));
         snprintf(message, MESSAGE_BYTES, "path: there is no %s; the API is below /api", quoted);
@@ -138,12 +119,13 @@ static void explain(const struct request *request, const char *url, const char *
     }
 }
 
-static enum error dispatch(struct request *request, struct response *reply, const char *url,
+static enum error dispatch(struct session *session, struct response *reply, const char *url,
                            const char *method, char message[MESSAGE_BYTES])
 {
+    struct request *request = &session->request;
     enum error error = request->refused;
     if (error) {
-        explain(request, url, method, error, message);
+        explain(session, url, method, error, message);
         return error;
     }
     if (!request->has_waited) /* else it was */
@@ -169,7 +151,7 @@ static enum MHD_Result answer(struct session *session, const char *url, const ch
     char message[MESSAGE_BYTES] = "";
     struct response reply = {0};
     enum error outcome;
-    enum error error = dispatch(request, &reply, url, method, message);
+    enum error error = dispatch(session, &reply, url, method, message);
     /* Now, since an answer may be under way for long, and a WebSocket stays. */
     let_go(request, reply.waits && !request->is_get);
     if (!error && reply.waits) {
@@ -204,7 +186,7 @@ static enum error admit(const struct request *request)
 }
 
 static void begin(struct session *session, struct web *web, struct MHD_Connection *mhd,
-                  const char *url, const char *method, const char *version, bool nul_in_path)
+                  const char *url, const char *method, const char *version)
 {
     struct request *request = &session->request;
     struct text body = request->body; /* the buffer serves again */
@@ -221,9 +203,9 @@ static void begin(struct session *session, struct web *web, struct MHD_Connectio
     };
     request->now.mono_ms = request->started_ns / NS_PER_MS;
     request->route = route_find(url, &request->java);
-    if (nul_in_path)
+    if (session->framing.nul_in_path)
         request->route = NULL; /* `url` ends early */
-    request->refused = judge_header(request, method, version);
+    request->refused = check_header(session, method, version);
     if (!request->refused)
         request->refused = admit(request);
     connection_reading(&web->connections, &session->connection, request->now.mono_ms);
@@ -267,42 +249,32 @@ static bool receive(struct session *session, const char *data, size_t size)
     return false;
 }
 
-/* Nobody knows where the next request begins: the connection ends here. */
-static enum MHD_Result refuse_malformed(struct session *session)
+static struct session *session_of(struct MHD_Connection *mhd)
 {
-    metrics_count(&session->request.web->metrics, NULL, ERR_MALFORMED_REQUEST, 0);
-    connection_refuse(session->connection.socket, ERR_MALFORMED_REQUEST,
-                      "request header: must name Host once, and tell the length of the body once, "
-                      "by Content-Length or by Transfer-Encoding");
-    return MHD_NO;
+    return MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
 }
 
-/* Sees the path as it was sent. What this returns is the request's context at its first call. */
-static const char nul_mark;
-
+/* A request begins; `uri` is its target as it was sent. */
 static void *on_uri(void *context, const char *uri, struct MHD_Connection *mhd)
 {
     (void)context;
-    (void)mhd;
-    size_t path = strcspn(uri, "?");
-    const char *nul = strstr(uri, "%00");
-    return nul && nul < uri + path ? (char *)(uintptr_t)&nul_mark : NULL;
+    struct session *session = session_of(mhd);
+    if (!session)
+        return NULL;
+    framing_begin(&session->framing, uri);
+    return NULL;
 }
 
 static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, const char *url,
                                   const char *method, const char *version, const char *data,
                                   size_t *size, void **request_context)
 {
-    struct session *session =
-        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    struct session *session = session_of(mhd);
     if (!session)
         return MHD_NO; /* there was no memory for it */
     if (*request_context != session) {
-        bool nul_in_path = *request_context == &nul_mark;
         *request_context = session;
-        begin(session, context, mhd, url, method, version, nul_in_path);
-        if (session->request.refused == ERR_MALFORMED_REQUEST)
-            return refuse_malformed(session);
+        begin(session, context, mhd, url, method, version);
         return refuse_unread(&session->request) ? answer(session, url, method) : MHD_YES;
     }
     if (*size > 0) {
@@ -326,8 +298,8 @@ static void on_completed(void *context, struct MHD_Connection *mhd, void **reque
     (void)how;
     struct web *web = context;
     struct session *session = *request_context;
-    if (!session || *request_context == &nul_mark)
-        return;
+    if (!session)
+        return; /* the request never got as far as on_request */
     let_go(&session->request, false);
     if (session->request.has_room)
         push_release(web->push);
@@ -348,13 +320,14 @@ static void on_connection(void *context, struct MHD_Connection *mhd, void **sock
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         struct session *session = calloc(1, sizeof(*session));
         *socket_context = session;
-        if (!session)
+        if (!session) {
             connections_give_up(&web->connections);
-        else
-            connections_add(
-                &web->connections, &session->connection,
-                MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
-                clock_now().mono_ms);
+            return;
+        }
+        session->request.web = web;
+        connections_add(&web->connections, &session->connection,
+                        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
+                        clock_now().mono_ms);
         return;
     }
     struct session *session = *socket_context;
@@ -445,7 +418,7 @@ static uint32_t subscribers_max(const struct web *web)
 /* Starts the threads. The listener is the acceptor's when this succeeds. */
 static enum error start_threads(struct web *web, int listener)
 {
-    enum error error = library_responses_start(&web->metrics);
+    enum error error = library_overrides_init();
     if (!error)
         error = push_start(web->engine, subscribers_max(web), &web->push);
     if (error)

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "artemis-web/http/connections.h"
+#include "artemis-web/http/framing.h"
 #include "artemis-web/http/metrics.h"
 #include "artemis-web/http/request.h"
 #include "artemis-web/web.h"
@@ -16,6 +17,7 @@ struct acceptor;
  * libmicrohttpd's context of both. */
 struct session {
     struct connection connection;
+    struct framing framing; /* of the header that is being parsed */
     struct request request;
 };
 

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-web/http/framing.h"
+
+#include <string.h>
+#include <strings.h>
+
+static bool is_name(struct slice name, const char *expected, size_t size)
+{
+    return name.size == size && strncasecmp(name.data, expected, size) == 0;
+}
+
+#define IS_NAME(name, literal) is_name(name, literal, sizeof(literal) - 1)
+
+void framing_begin(struct framing *framing, const char *target)
+{
+    size_t path = strcspn(target, "?");
+    const char *nul = strstr(target, "%00");
+    *framing = (struct framing){
+        .bytes = (uint32_t)strlen(target),
+        .nul_in_path = nul && nul < target + path,
+    };
+}
+
+static bool exceeds_limits(const struct framing *framing)
+{
+    return framing->bytes > REQUEST_HEADER_BYTES_MAX || framing->fields > REQUEST_FIELDS_MAX;
+}
+
+static enum framing_result add(struct framing *framing, size_t bytes)
+{
+    framing->bytes += (uint32_t)bytes + STORED_FIELD_BYTES;
+    framing->fields++;
+    return exceeds_limits(framing) ? FRAMING_REFUSE : FRAMING_STORE;
+}
+
+enum framing_result framing_add_argument(struct framing *framing)
+{
+    return add(framing, 0) == FRAMING_STORE ? FRAMING_STORE : FRAMING_SKIP;
+}
+
+enum framing_result framing_add_trailer(struct framing *framing, struct slice name,
+                                        struct slice value)
+{
+    return add(framing, name.size + value.size);
+}
+
+static bool add_length(struct framing *framing, struct slice value)
+{
+    uint64_t length = 0;
+    framing->content_lengths++;
+    if (value.size == 0)
+        framing->bad_length = true;
+    for (size_t i = 0; i < value.size; i++) {
+        unsigned digit = (unsigned char)value.data[i] - (unsigned)'0';
+        if (digit > 9) {
+            framing->bad_length = true;
+            return false;
+        }
+        if (length > (UINT64_MAX - digit) / 10)
+            framing->length_too_large = true;
+        length = length * 10 + digit;
+    }
+    return !framing->bad_length && !framing->length_too_large;
+}
+
+enum framing_result framing_add_field(struct framing *framing, struct slice name,
+                                      struct slice value)
+{
+    if (add(framing, name.size + value.size) == FRAMING_REFUSE)
+        return FRAMING_REFUSE;
+    if (name.size == 0 || name.data[name.size - 1] == ' ' || name.data[name.size - 1] == '\t') {
+        framing->bad_name = true;
+    } else if (IS_NAME(name, "Host")) {
+        framing->hosts++;
+    } else if (IS_NAME(name, "Cookie")) {
+        return FRAMING_SKIP;
+    } else if (IS_NAME(name, "Content-Length")) {
+        return add_length(framing, value) ? FRAMING_STORE : FRAMING_SKIP;
+    } else if (IS_NAME(name, "Transfer-Encoding")) {
+        framing->transfer_encodings++;
+        framing->unknown_encoding |= !IS_NAME(value, "chunked");
+    }
+    return FRAMING_STORE;
+}
+
+enum error framing_check(const struct framing *framing, const char *http_version,
+                         const char **reason)
+{
+    bool is_1_1 = strcmp(http_version, "HTTP/1.1") == 0;
+    bool has_encoding = framing->transfer_encodings > 0;
+    *reason = NULL;
+    if (exceeds_limits(framing)) {
+        *reason = REQUEST_HEADER_TOO_LARGE;
+        return ERR_HEADER_TOO_LARGE;
+    }
+    if (framing->bad_name)
+        *reason = "request header: a field's name must not be empty or end in a blank";
+    else if (framing->hosts > 1 || (is_1_1 && framing->hosts == 0))
+        *reason = "request header: must have exactly one Host";
+    else if (framing->content_lengths + framing->transfer_encodings > 1)
+        *reason = "request header: must have one Content-Length or one Transfer-Encoding";
+    else if (framing->bad_length)
+        *reason = "Content-Length: must be a decimal number";
+    else if (has_encoding && (framing->unknown_encoding || !is_1_1))
+        *reason = "Transfer-Encoding: must be chunked, in a request of HTTP/1.1";
+    if (*reason)
+        return ERR_MALFORMED_REQUEST;
+    return framing->length_too_large ? ERR_BODY_TOO_LARGE : ERR_NONE;
+}

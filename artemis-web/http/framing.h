@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * framing - decides whether the header of a request leaves no doubt where its body ends.
+ *
+ * Two readers that disagree about the length of a body take different bytes for the next request
+ * (request smuggling; RFC 9112, 6.3). A request therefore has at most one Content-Length, which is
+ * a number, or one Transfer-Encoding, which is "chunked"; a request of HTTP/1.1 has exactly one
+ * Host (RFC 9112, 3.2).
+ *
+ * Pure functions; a `struct framing` belongs to one request.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "artemis-core/base/error.h"
+#include "artemis-core/base/text.h"
+
+enum {
+    /* A request header with its trailers, counting STORED_FIELD_BYTES for each field. */
+    REQUEST_HEADER_BYTES_MAX = 11 * 1024,
+    /* Fields of the header, arguments of the query and trailers together. */
+    REQUEST_FIELDS_MAX = 80,
+    /* Bookkeeping of the HTTP library for a field or an argument. */
+    STORED_FIELD_BYTES = 64,
+};
+
+#define REQUEST_HEADER_TOO_LARGE                                                                   \
+    "request header: must be at most 11 KiB, counting 64 bytes for each field and argument, and "  \
+    "have at most 80 of these"
+
+struct framing {
+    uint32_t bytes;  /* of the request line and all fields, with the bookkeeping */
+    uint32_t fields; /* fields, arguments and trailers */
+    uint32_t content_lengths;
+    uint32_t transfer_encodings;
+    uint32_t hosts;
+    bool bad_name;         /* a field's name is empty or ends in a blank */
+    bool bad_length;       /* a Content-Length is not a number */
+    bool length_too_large; /* a Content-Length does not fit 64 bits */
+    bool unknown_encoding; /* a Transfer-Encoding is not "chunked" */
+    bool nul_in_path;      /* the path has an encoded NUL, so that it ends early as a C string */
+};
+
+/* What to do with a field that was read. */
+enum framing_result {
+    FRAMING_STORE,
+    FRAMING_SKIP,   /* the HTTP library must not see it */
+    FRAMING_REFUSE, /* the header is too large: refuse the request now */
+};
+
+/* Starts a request with the target of its request line. */
+void framing_begin(struct framing *framing, const char *target);
+
+/* Records an argument of the query. One beyond the limits is skipped: the request line is parsed to
+ * its end, and framing_check refuses the request. */
+enum framing_result framing_add_argument(struct framing *framing);
+
+/* Records a field of the header. An invalid Content-Length is skipped, since the HTTP library would
+ * answer it by itself, and so are cookies, which nothing reads. */
+enum framing_result framing_add_field(struct framing *framing, struct slice name,
+                                      struct slice value);
+
+/* Records a trailer. */
+enum framing_result framing_add_trailer(struct framing *framing, struct slice name,
+                                        struct slice value);
+
+/* Checks the whole header; `http_version` is "HTTP/1.1" or "HTTP/1.0". On an error *reason is a
+ * constant sentence, or NULL for the error's own. ERR_MALFORMED_REQUEST, ERR_HEADER_TOO_LARGE,
+ * ERR_BODY_TOO_LARGE. */
+MUST_USE enum error framing_check(const struct framing *framing, const char *http_version,
+                                  const char **reason);

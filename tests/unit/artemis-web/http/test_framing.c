@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A request whose header leaves doubt about the end of its body, or exceeds a limit, is refused
+ * with a reason; all others are accepted.
+ */
+#include "artemis-web/http/framing.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/support/cmocka_all.h"
+
+enum { FIELDS_MAX = 4 };
+
+struct row {
+    const char *fields[FIELDS_MAX]; /* "Name: value" */
+    const char *version;            /* NULL: HTTP/1.1 */
+    enum error error;
+};
+
+static enum framing_result add(struct framing *framing, const char *field)
+{
+    const char *colon = strchr(field, ':');
+    struct slice name = {field, (size_t)(colon - field)};
+    return framing_add_field(framing, name, slice_of(colon[1] ? colon + 2 : colon + 1));
+}
+
+static enum error check(const struct row *row)
+{
+    struct framing framing;
+    const char *reason;
+    framing_begin(&framing, "/health");
+    for (int i = 0; i < FIELDS_MAX && row->fields[i]; i++)
+        assert_int_not_equal(add(&framing, row->fields[i]), FRAMING_REFUSE);
+    enum error error = framing_check(&framing, row->version ? row->version : "HTTP/1.1", &reason);
+    assert_true(!error == !reason || error == ERR_BODY_TOO_LARGE);
+    return error;
+}
+
+static void header_is_accepted_or_refused(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {{"Host: a"}, NULL, ERR_NONE},
+        {{NULL}, "HTTP/1.0", ERR_NONE},
+        {{NULL}, NULL, ERR_MALFORMED_REQUEST},
+        {{"Host: a", "host: b"}, NULL, ERR_MALFORMED_REQUEST},
+        {{"Host: a", "host: b"}, "HTTP/1.0", ERR_MALFORMED_REQUEST},
+        {{"Host: a", "Content-Length: 0"}, NULL, ERR_NONE},
+        {{"Host: a", "content-length: 18446744073709551615"}, NULL, ERR_NONE},
+        {{"Host: a", "Content-Length: 18446744073709551616"}, NULL, ERR_BODY_TOO_LARGE},
+        {{"Host: a", "Content-Length: 99999999999999999999999999"}, NULL, ERR_BODY_TOO_LARGE},
+        {{"Host: a", "Content-Length:"}, NULL, ERR_MALFORMED_REQUEST},
+        {{"Host: a", "Content-Length: 5 "}, NULL, ERR_MALFORMED_REQUEST},
+        {{"Host: a", "Content-Length: +5"}, NULL, ERR_MALFORMED_REQUEST},
+        {{"Host: a", "Content-Length: -5"}, NULL, ERR_MALFORMED_REQUEST},
+        {{"Host: a", "Content-Length: 5, 5"}, NULL, ERR_MALFORMED_REQUEST},
+        {{"Host: a", "Content-Length: 5", "Content-Length: 5"}, NULL, ERR_MALFORMED_REQUEST},
+        {{"Host: a", "Content-Length : 5"}, NULL, ERR_MALFORMED_REQUEST},
+        {{"Host: a", "X\t: 5"}, NULL, ERR_MALFORMED_REQUEST},
+        {{"Host: a", ": 5"}, NULL, ERR_MALFORMED_REQUEST},
+        {{"Host: a", "Transfer-Encoding: chunked"}, NULL, ERR_NONE},
+        {{"Host: a", "transfer-encoding: CHUNKED"}, NULL, ERR_NONE},
+        {{"Host: a", "Transfer-Encoding: chunked"}, "HTTP/1.0", ERR_MALFORMED_REQUEST},
+        {{"Host: a", "Transfer-Encoding: gzip, chunked"}, NULL, ERR_MALFORMED_REQUEST},
+        {{"Host: a", "Transfer-Encoding:"}, NULL, ERR_MALFORMED_REQUEST},
+        {{"Host: a", "Transfer-Encoding: chunked", "Content-Length: 5"},
+         NULL,
+         ERR_MALFORMED_REQUEST},
+        {{"Host: a", "Cookie: a=b", "X: y"}, NULL, ERR_NONE},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (check(&rows[i]) != rows[i].error)
+            fail_msg("row %zu", i);
+    }
+}
+
+static void what_the_library_would_answer_is_hidden_from_it(void **state)
+{
+    (void)state;
+    struct framing framing;
+    framing_begin(&framing, "/");
+    assert_int_equal(add(&framing, "Host: a"), FRAMING_STORE);
+    assert_int_equal(add(&framing, "Cookie: a"), FRAMING_SKIP);
+    assert_int_equal(add(&framing, "Content-Length: 5"), FRAMING_STORE);
+    assert_int_equal(add(&framing, "Content-Length: x"), FRAMING_SKIP);
+    framing_begin(&framing, "/");
+    assert_int_equal(add(&framing, "Content-Length: 18446744073709551616"), FRAMING_SKIP);
+}
+
+static void fields_beyond_the_limits_are_refused(void **state)
+{
+    (void)state;
+    struct framing framing;
+    const char *reason;
+    char long_value[REQUEST_HEADER_BYTES_MAX];
+    memset(long_value, 'x', sizeof(long_value));
+    struct slice fits = {long_value, REQUEST_HEADER_BYTES_MAX - STORED_FIELD_BYTES - 2};
+    struct slice larger = {long_value, fits.size + 1};
+
+    framing_begin(&framing, "/");
+    assert_int_equal(framing_add_field(&framing, slice_of("X"), fits), FRAMING_STORE);
+    assert_int_equal(framing_add_argument(&framing), FRAMING_SKIP);
+    assert_int_equal(framing_check(&framing, "HTTP/1.0", &reason), ERR_HEADER_TOO_LARGE);
+    framing_begin(&framing, "/");
+    assert_int_equal(framing_add_field(&framing, slice_of("X"), larger), FRAMING_REFUSE);
+    framing_begin(&framing, "/");
+    assert_int_equal(framing_add_trailer(&framing, slice_of("X"), larger), FRAMING_REFUSE);
+
+    framing_begin(&framing, "/");
+    for (int i = 0; i < REQUEST_FIELDS_MAX; i++)
+        assert_int_equal(framing_add_argument(&framing), FRAMING_STORE);
+    assert_int_equal(framing_check(&framing, "HTTP/1.0", &reason), ERR_NONE);
+    assert_int_equal(framing_add_argument(&framing), FRAMING_SKIP);
+    assert_int_equal(framing_check(&framing, "HTTP/1.0", &reason), ERR_HEADER_TOO_LARGE);
+}
+
+static void nul_in_the_path_is_found_but_not_in_the_query(void **state)
+{
+    (void)state;
+    struct framing framing;
+    framing_begin(&framing, "/health%00");
+    assert_true(framing.nul_in_path);
+    framing_begin(&framing, "/health?a=%00");
+    assert_false(framing.nul_in_path);
+    framing_begin(&framing, "/health");
+    assert_false(framing.nul_in_path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(header_is_accepted_or_refused),
+        cmocka_unit_test(what_the_library_would_answer_is_hidden_from_it),
+        cmocka_unit_test(fields_beyond_the_limits_are_refused),
+        cmocka_unit_test(nul_in_the_path_is_found_but_not_in_the_query),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
