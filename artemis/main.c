@@ -12,9 +12,11 @@
 #include "artemis/cmd/commands.h"
 #include "artemis/output/client_text.h"
 
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static int command_help(int argc, char **argv);
 static int command_version(int argc, char **argv);
@@ -125,9 +127,21 @@ static int command_version(int argc, char **argv)
     return CLIENT_DONE;
 }
 
+/* Opens /dev/null for standard streams that are closed. Otherwise the next file or socket gets the
+ * descriptor, and the output of the process is written to it. */
+static bool open_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+            return false;
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     int exit_code = CLIENT_USAGE;
+    if (!open_standard_streams())
+        return CLIENT_REFUSED;
     if (argc < 2)
         print_help();
     else

@@ -10,21 +10,50 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 enum { TICK_SECS = 1, DRAIN_TIMEOUT_MS = 30 * 1000, LEAVE_TIMEOUT_MS = 10 * 1000 };
 
+/* Signals that the main thread receives. Without this, each would end the process at once. */
+static const struct {
+    int number;
+    const char *ignored; /* why it has no effect, for the log; NULL: it starts the shutdown */
+} handled[] = {
+    {SIGTERM, NULL},
+    {SIGINT, NULL},
+    {SIGHUP, "settings are read only at the start; restart the node to change them"},
+    {SIGUSR1, "it has no function in a node"},
+    {SIGUSR2, "it has no function in a node"},
+    {SIGALRM, "it has no function in a node"},
+};
+
 /* Blocks the signals before any thread starts, so that only the main thread receives them. */
 static void block_signals(sigset_t *blocked)
 {
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a log file at its size limit: the write fails instead */
     sigemptyset(blocked);
-    sigaddset(blocked, SIGTERM);
-    sigaddset(blocked, SIGINT);
-    sigaddset(blocked, SIGHUP);
+    for (size_t i = 0; i < sizeof handled / sizeof *handled; i++)
+        sigaddset(blocked, handled[i].number);
     pthread_sigmask(SIG_BLOCK, blocked, NULL);
+}
+
+/* True if the signal starts the shutdown; logs the others. */
+static bool ends_node(int signal_number)
+{
+    for (size_t i = 0; i < sizeof handled / sizeof *handled; i++) {
+        if (handled[i].number != signal_number)
+            continue;
+        if (!handled[i].ignored)
+            return true;
+        log_line(LOG_LEVEL_WARN, "SIG%s ignored: %s", sigabbrev_np(signal_number),
+                 handled[i].ignored);
+    }
+    return false;
 }
 
 /* Runs the periodic work of the HTTP server until a signal asks for the end. Returns the signal. */
@@ -33,11 +62,8 @@ static int serve_until_signal(struct web *web, const sigset_t *blocked)
     const struct timespec tick = {.tv_sec = TICK_SECS};
     for (;;) {
         int signal_number = sigtimedwait(blocked, NULL, &tick);
-        if (signal_number == SIGTERM || signal_number == SIGINT)
+        if (ends_node(signal_number))
             return signal_number;
-        if (signal_number == SIGHUP)
-            log_line(LOG_LEVEL_WARN, "SIGHUP ignored: settings are read only at the start; restart "
-                                     "the node to change them");
         web_tick(web, clock_now());
     }
 }

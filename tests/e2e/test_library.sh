@@ -27,19 +27,19 @@ fail() {
     exit 1
 }
 
-# until_says FILE PATTERN
-until_says() {
-    for _ in $(seq 600); do
-        grep -q -- "$2" "$1" 2>/dev/null && return 0
+# wait_for_line FILE PATTERN
+wait_for_line() {
+    local deadline=$((SECONDS + 60))
+    until grep -q -- "$2" "$1" 2>/dev/null; do
+        [ $SECONDS -lt $deadline ] || fail "$(basename "$1") has no line $2 within 60 s"
         sleep 0.05
     done
-    fail "$(basename "$1") does not say: $2"
 }
 
 for name in $(compgen -e | grep '^ARTEMIS_' || true); do unset "$name"; done
 "$binary" server --addr 127.0.0.1:0 >"$folder/server" 2>"$folder/server.log" &
 children+=($!)
-until_says "$folder/server" '^Listening on '
+wait_for_line "$folder/server" '^Listening on '
 url="http://$(sed -n 's/^Listening on //p' "$folder/server")"
 
 # The examples of a folder, beside the server.
@@ -52,13 +52,13 @@ run_examples() {
     "$1/register_service" "$url" o-1 10.0.0.1 80 >"$registered" 2>&1 &
     child=$!
     children+=("$child")
-    until_says "$registered" '^serving orders/o-1$'
-    until_says "$watched" '^new orders/o-1 http://10.0.0.1:80 up$'
+    wait_for_line "$registered" '^serving orders/o-1$'
+    wait_for_line "$watched" '^new orders/o-1 http://10.0.0.1:80 up$'
     [ "$("$1/discover_service" "$url" orders 2)" = $'o-1 at http://10.0.0.1:80\no-1 at http://10.0.0.1:80' ] ||
         fail "discover_service did not find it"
     kill -TERM "$child"
     wait "$child" || fail "register_service did not end well"
-    until_says "$watched" '^delete orders/o-1 '
+    wait_for_line "$watched" '^delete orders/o-1 '
     [ "$("$1/discover_service" "$url" orders 1)" = 'nobody serves orders' ] || fail "it was not taken out"
     kill -INT "$watcher"
     wait "$watcher" || fail "watch_service did not end well"

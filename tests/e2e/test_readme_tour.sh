@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Proves that the tour in README.md works as it says: every command in a ```console block between
-# `<!-- tour -->` and `<!-- end tour -->` is run in order against a fresh server, and must print
-# what stands below it. There, `...` stands for anything within a line. A command may go on after a
-# backslash at the end of its line. 127.0.0.1:8080 becomes the server's own address, and
-# build/artemis the binary under test.
+# Runs the tour in README.md: every command in a ```console block between `<!-- tour -->` and
+# `<!-- end tour -->` is run in order against a new server, and must print the lines below it.
+# `...` in such a line matches any text. A command may continue after a backslash at the end of its
+# line. 127.0.0.1:8080 is replaced by the address of the server, and build/artemis by the binary
+# under test.
 set -euo pipefail
 
 readme="$(cd "$(dirname "$0")/../.." && pwd)/${README:-README.md}"
@@ -31,42 +31,45 @@ fail() {
     exit 1
 }
 
-# Sets `address` once the server listens.
+# Starts the server, waits until it listens, and sets `address`.
 start_server() {
-    local name
+    local name deadline=$((SECONDS + 60))
     for name in $(compgen -e | grep '^ARTEMIS_' || true); do
         unset "$name"
     done
+    # The shell creates the output files of a background command in the child, some time later.
+    : >"$folder/out"
     "$binary" server --addr 127.0.0.1:0 >"$folder/out" 2>"$folder/log" &
     server=$!
-    for _ in $(seq 600); do
+    while [ $SECONDS -lt $deadline ]; do
         address="$(sed -n 's/^Listening on \(127\.0\.0\.1:[0-9]*\)$/\1/p' "$folder/out")"
         [ -z "$address" ] || return 0
         kill -0 "$server" 2>/dev/null || fail "the server did not start"
         sleep 0.05
     done
-    fail "the server does not say where it listens"
+    fail "the server does not print its address within 60 s"
 }
 
-# The tour's console blocks, one after the other.
+# Prints the console blocks of the tour.
 tour() {
     # shellcheck disable=SC2016 # the backquotes are Markdown's
     sed -n '/^<!-- tour -->$/,/^<!-- end tour -->$/p' "$readme" |
         sed -n '/^```console$/,/^```$/p' | sed '/^```/d'
 }
 
-# Does a line fit what is expected of it?
-fits() {
+# True if a line matches the expected line.
+matches() {
     local line=$1 pattern=$2 special
     for special in \\ '*' '?' '[' ']'; do
         pattern="${pattern//"$special"/\\"$special"}"
     done
     pattern="${pattern//.../*}"
-    # shellcheck disable=SC2053 # it is a pattern on purpose
+    # shellcheck disable=SC2053 # it is meant as a pattern
     [[ $line == $pattern ]]
 }
 
-# Runs the command and compares its lines with $expected; $shown is what to compare by eye.
+# Runs the command and compares its output with $expected. $shown has the expected line where the
+# output matches, so that diff prints only the other lines.
 run_step() {
     local command=$1 output i shown="$folder/shown" wanted="$folder/wanted"
     local -a lines=()
@@ -80,17 +83,17 @@ run_step() {
     done
     for i in "${!lines[@]}"; do
         if [ "$i" -lt "${#expected[@]}" ] &&
-            fits "${lines[i]}" "${expected[i]//127.0.0.1:8080/$address}"; then
+            matches "${lines[i]}" "${expected[i]//127.0.0.1:8080/$address}"; then
             printf '%s\n' "${expected[i]//127.0.0.1:8080/$address}" >>"$shown"
         else
             printf '%s\n' "${lines[i]}" >>"$shown"
         fi
     done
-    diff -u --label "what README.md says" --label "what is printed" "$wanted" "$shown" || failed=1
+    diff -u --label "README.md" --label "output" "$wanted" "$shown" || failed=1
 }
 
 # Runs every step of the tour.
-walk() {
+run_tour() {
     local line command="" steps=0 open=0
     expected=()
     while IFS= read -r line; do
@@ -118,8 +121,8 @@ walk() {
 
 [ -r "$readme" ] || fail "there is no $readme"
 start_server
-walk
-[ "$failed" -eq 0 ] || fail "README.md does not say what is printed (above)"
+run_tour
+[ "$failed" -eq 0 ] || fail "README.md and the output differ (above)"
 kill -TERM "$server"
 wait "$server" || fail "the server did not exit with 0"
 server=0
