@@ -1,12 +1,12 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# cluster.sh - the measurements of bench.sh that need several nodes. To be sourced by it.
+# cluster.sh - the measurements that need several nodes. bench.sh sources it.
 
 LAG_SECS=10
 CLUSTER_TTL_SECS=600
 
-# free_port: one that nobody listens on, below those that the system gives out.
+# free_port: prints a port without a listener, below the ephemeral ports.
 free_port() {
     local port
     while :; do
@@ -23,7 +23,8 @@ serve_node() {
         --set "lease.ttl_secs=$CLUSTER_TTL_SECS" "${@:4}"
 }
 
-# serve_trio A B C [PORT...]: three nodes, each with the others, and the first with these peers as well.
+# serve_trio A B C [PORT...]: starts three nodes that are each other's peers; the first also has the
+# peers at PORT.
 serve_trio() {
     local a b c more
     a=$(free_port) b=$(free_port) c=$(free_port)
@@ -42,7 +43,7 @@ stop_all() {
     done
 }
 
-# metric NAME METRIC: the value of one that begins so; labels and all.
+# metric NAME METRIC: prints the sum of the samples with this name, and labels if given.
 metric() {
     # shellcheck disable=SC2153 # PORT is set by serve, in lib.sh
     curl -s "http://127.0.0.1:${PORT[$1]}/metrics" | awk -v begin="$2" \
@@ -56,17 +57,17 @@ wait_for_peers() {
         [ "$(metric "$1" artemis_peer_up)" != "$2" ] || return 0
         sleep 0.05
     done
-    say "$1 did not find its $2 peers"
+    say "$1 does not see its $2 peers up"
     return 1
 }
 
-# lag_buckets NAME PEER: the lag histogram, cumulative, a bound and a count a line.
+# lag_buckets NAME PEER: prints the cumulative lag histogram; one line per bucket: bound, count.
 lag_buckets() {
     curl -s "http://127.0.0.1:${PORT[$1]}/metrics" |
         sed -n "s/^artemis_replication_lag_seconds_bucket{peer=\"$2\",le=\"\(.*\)\"} /\1 /p"
 }
 
-# Upper bound, in ms, of the 99th percentile between two histograms.
+# lag_p99 BEFORE AFTER: prints the upper bound in ms of the 99th percentile between two histograms.
 lag_p99() {
     paste -d' ' "$1" "$2" | awk '
         { bound[NR] = $1; count[NR] = $4 - $2 }
@@ -92,13 +93,13 @@ measure_lag() {
     stop_all a b c
 }
 
-# register_p99 NAME: of single registrations at a gentle rate, that wait for nobody.
+# register_p99 NAME: prints the p99 of single registrations at a low rate.
 register_p99() {
     "$PROGRAMS/lag" --port "${PORT[$1]}" --secs 2 --changes 0 --renewals 0 --pause-us 5000 |
         field register_p99_ms
 }
 
-# By turns, as the machine's speed drifts: node a with two peers, and a node alone.
+# Alternates between node a with two peers and a single node, because the machine's speed drifts.
 measure_register() {
     local i quotients="" median
     serve_trio a b c && serve_artemis "$CLUSTER_TTL_SECS" || return 1
@@ -124,11 +125,11 @@ measure_bootstrap() {
     stop_all a b
 }
 
-# What two nodes say to each other, in both directions, until they agree on 100 of 100,000.
+# Bytes between two nodes, in both directions, until they agree on 100 of 100,000 instances.
 differ_row() {
     local before bytes deadline
     wait_for_peers a 1 || return 1
-    sleep 12 # the comparison that follows the start
+    sleep 12 # the anti-entropy round after the start
     before=$(($(bytes_of a) + $(bytes_of b)))
     change_unseen a 100
     deadline=$((SECONDS + 30))
@@ -143,13 +144,13 @@ differ_row() {
         'v <= 1000000'
 }
 
-# Bytes of bodies that a node has received and sent; these questions are a few 10 KB of them.
+# bytes_of NAME: prints the bytes of bodies that a node received and sent; a call adds some 10 KB.
 bytes_of() {
     calc %.0f "$(metric "$1" artemis_http_request_bytes_total) + \
         $(metric "$1" artemis_http_response_bytes_total)"
 }
 
-# change_unseen NAME COUNT: as a peer would tell it, so that it is told to nobody.
+# change_unseen NAME COUNT: registers instances as a peer does, so that they are not forwarded.
 change_unseen() {
     local i items="" stamp=$(($(date +%s%3N) << 16))
     for ((i = 0; i < $2; i++)); do
@@ -159,27 +160,27 @@ change_unseen() {
         "http://127.0.0.1:${PORT[$1]}/api/replication/registry/register"
 }
 
-# The other peers' lag, with one peer that is dead and one that takes connections and never answers:
-# by turns with a cluster that has neither, as the machine's speed drifts.
-measure_sick_peers() {
-    local dead stalled i well="" sick="" bytes
+# The lag to a healthy peer beside one dead peer and one that accepts connections and never responds,
+# alternating with a cluster without them, because the machine's speed drifts.
+measure_failing_peers() {
+    local dead stalled i healthy="" failing="" bytes
     dead=$(free_port) stalled=$(free_port)
     serve_node stalled "$stalled" "" && kill -STOP "${PID[stalled]}" &&
-        serve_trio a b c && serve_trio sick-a sick-b sick-c "$dead" "$stalled" || return 1
-    lag_of a c >/dev/null && lag_of sick-a sick-c >/dev/null || return 1
+        serve_trio a b c && serve_trio failing-a failing-b failing-c "$dead" "$stalled" || return 1
+    lag_of a c >/dev/null && lag_of failing-a failing-c >/dev/null || return 1
     for ((i = 0; i < 9; i++)); do
-        well+="$(lag_of a c)"$'\n' sick+="$(lag_of sick-a sick-c)"$'\n'
+        healthy+="$(lag_of a c)"$'\n' failing+="$(lag_of failing-a failing-c)"$'\n'
     done
-    well=$(sort -g <<<"${well%$'\n'}" | sed -n 5p) sick=$(sort -g <<<"${sick%$'\n'}" | sed -n 5p)
-    bytes=$(metric sick-a "artemis_replication_outbox_bytes{peer=\"http://127.0.0.1:$dead\"}")
-    row sick-peers "lag beside two sick peers" "$(calc %.3f "$sick / $well")" ratio \
-        "p50 $sick ms, $well without, medians of 9" '< 1.10' 'v < 1.1'
-    row sick-peers "  outbox of the dead one" "$bytes" bytes "$bytes bytes for 20,500 instances" \
+    healthy=$(sort -g <<<"${healthy%$'\n'}" | sed -n 5p) failing=$(sort -g <<<"${failing%$'\n'}" | sed -n 5p)
+    bytes=$(metric failing-a "artemis_replication_outbox_bytes{peer=\"http://127.0.0.1:$dead\"}")
+    row failing-peers "lag beside two failing peers" "$(calc %.3f "$failing / $healthy")" ratio \
+        "p50 $failing ms, $healthy without, medians of 9" '< 1.10' 'v < 1.1'
+    row failing-peers "  outbox of the dead one" "$bytes" bytes "$bytes bytes for 20,500 instances" \
         '< 64 each' 'v < 64 * 20500'
-    stop_all a b c sick-a sick-b sick-c stalled
+    stop_all a b c failing-a failing-b failing-c stalled
 }
 
-# lag_of NODE PEER
+# lag_of NODE PEER: prints the p50 of the lag.
 lag_of() {
     "$PROGRAMS/lag" --port "${PORT[$1]}" --watch "${PORT[$2]}" --secs 2 | field lag_p50_ms
 }

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * lag - how long a change takes from the answer at one node to being seen at another, under load.
+ * lag - measures the replication lag under load: from the response at one node until the change is
+ * visible at another.
  *
  *   lag --port PORT [--watch PORT] [--secs 10] [--changes 2000] [--renewals 20000]
  *       [--pause-us 2000]
  *
- * At --port, one connection changes instances and one renews leases, at the given rates a second;
- * 0 leaves them out. Meanwhile a third changes one instance after the other there and asks for it
- * at --watch until the new content shows. Without --watch only the time of the registration is
- * taken. The server must run with a lease.ttl_secs that is longer than the measurement.
+ * At --port, one connection changes instances and another renews leases, at the given rates per
+ * second; 0 turns one off. A third connection changes one instance at a time there and polls
+ * --watch until the new content is visible. Without --watch it measures only the time of the
+ * registration. The server needs a lease.ttl_secs longer than the measurement.
  *
  * Prints one line: samples, lag_p50_ms, lag_p99_ms, register_p50_ms, register_p99_ms, changed,
- * renewed (how many the load made).
+ * renewed (the numbers of the load).
  */
 #include "bench/common.h"
 
@@ -19,8 +20,8 @@
 
 #define INSTANCES   20000u
 #define PER_SERVICE 10u
-#define BEATS       100u /* a second: the load comes in that many batches */
-#define PROBES      500u /* services that are watched, by turns */
+#define BEATS       100u /* batches per second */
+#define PROBES      500u /* services, changed in turn */
 #define SAMPLES_MAX 200000u
 #define SEEN_SECS   10.0
 
@@ -52,7 +53,7 @@ static void sleep_until(double when)
 
 /* --- load ------------------------------------------------------------------------------------- */
 
-/* Other content each round, so that every registration is a change. */
+/* Different content each round, so that every registration is a change. */
 static void add_changed(struct text *t, uint32_t n, uint32_t per_service, uint64_t round)
 {
     text_add_ids(t, n, per_service);

@@ -11,7 +11,7 @@ static enum error start_static(struct provider *provider, struct cluster *cluste
     for (size_t i = 0; i < peers->count; i++) {
         enum error error = member_list_add(&members, peers->items[i]);
         if (error) {
-            *reason = "cluster.peers: more or longer addresses than there may be";
+            *reason = "cluster.peers: too many addresses, or one that is too long";
             return error;
         }
     }
@@ -37,7 +37,7 @@ void provider_set_members(struct provider *provider, const struct member_list *m
         cluster_update(provider->cluster, members, blocked);
 }
 
-/* --- all -------------------------------------------------------------------------------------- */
+/* --- start and stop --------------------------------------------------------------------------- */
 
 static void stop_nothing(struct provider *provider)
 {
@@ -59,13 +59,13 @@ void provider_init_memory(struct provider *provider)
 
 enum error provider_start(struct provider *provider, struct cluster *cluster)
 {
-    const char *reason = "the provider cannot start";
+    const char *reason = "the membership provider cannot start";
     provider->cluster = cluster;
     enum error error = provider->kind->start(provider, cluster, &reason);
     if (error)
         provider->cluster = NULL;
-    cluster_announce(cluster, error ? CLUSTER_STARTUP_FAILED : CLUSTER_STARTUP,
-                     error ? reason : NULL);
+    cluster_publish_state(cluster, error ? CLUSTER_STARTUP_FAILED : CLUSTER_STARTUP,
+                          error ? reason : NULL);
     return error;
 }
 
@@ -74,6 +74,6 @@ void provider_stop(struct provider *provider)
     if (!provider->cluster)
         return;
     provider->kind->stop(provider);
-    cluster_announce(provider->cluster, CLUSTER_SHUTDOWN, NULL);
+    cluster_publish_state(provider->cluster, CLUSTER_SHUTDOWN, NULL);
     provider->cluster = NULL;
 }

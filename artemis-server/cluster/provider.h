@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * provider - who says which nodes there are.
+ * provider - the source of the member list.
  *
- * A provider tells a cluster its members by cluster_update, from start on and whenever they change,
- * until it is stopped. `static` is the list in the settings, which never changes; `memory` is for
- * tests, which set the members themselves. Others (a registry of nodes, DNS, Kubernetes) have the
- * same three functions and threads of their own.
+ * From start to stop, a membership provider calls cluster_update with the members whenever they
+ * change. `static` takes the list in cluster.peers, which never changes; `memory` takes what a test
+ * sets. Providers with a thread of their own have the same two functions.
  */
 #pragma once
 
@@ -15,25 +14,26 @@
 struct provider;
 
 struct provider_kind {
-    const char *name; /* as in cluster.provider */
-    /* Begins to tell `cluster`. On failure *reason is a sentence. */
+    const char *name; /* the value of cluster.provider */
+    /* Starts to update `cluster`. On failure *reason is set to a sentence. */
     enum error (*start)(struct provider *provider, struct cluster *cluster, const char **reason);
-    void (*stop)(struct provider *provider); /* may be called twice */
+    void (*stop)(struct provider *provider); /* a second call has no effect */
 };
 
 struct provider {
     const struct provider_kind *kind;
-    struct cluster *cluster;     /* while it runs */
+    struct cluster *cluster;     /* NULL unless it runs */
     const struct config *config; /* of `static` */
 };
 
-/* The provider that the settings name. */
+/* The provider that cluster.provider names. */
 void provider_init(struct provider *provider, const struct config *config);
-/* Starts or stops it, and announces what became of that. */
+/* Starts and stops the provider; publishes CLUSTER_STARTUP, CLUSTER_STARTUP_FAILED or
+ * CLUSTER_SHUTDOWN. */
 MUST_USE enum error provider_start(struct provider *provider, struct cluster *cluster);
 void provider_stop(struct provider *provider);
 
-/* For tests: members are what was last set. */
+/* For tests: the members are those last set. */
 void provider_init_memory(struct provider *provider);
 void provider_set_members(struct provider *provider, const struct member_list *members,
                           const struct member_list *blocked);

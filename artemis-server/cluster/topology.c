@@ -43,7 +43,7 @@ static bool same(const struct member_list *a, const struct member_list *b)
     return true;
 }
 
-/* Those of `list` that are not in `without`, in order. */
+/* The members of `list` that are not in `without`, in order. */
 static void subtract(const struct member_list *list, const struct member_list *without,
                      struct member_list *out)
 {
@@ -85,18 +85,18 @@ static void publish(struct cluster *cluster, const struct cluster_event *event)
 bool cluster_update(struct cluster *cluster, const struct member_list *members,
                     const struct member_list *blocked)
 {
-    static const struct member_list nobody;
+    static const struct member_list empty;
     struct member_list topology;
     struct member_list joined;
     struct member_list left;
     if (!blocked)
-        blocked = &nobody;
+        blocked = &empty;
     subtract(members, blocked, &topology);
 
     pthread_mutex_lock(&cluster->publishing);
-    bool is_news = !cluster->published || !same(&topology, &cluster->topology) ||
-                   !same(blocked, &cluster->blocked);
-    if (is_news) {
+    bool is_changed = !cluster->published || !same(&topology, &cluster->topology) ||
+                      !same(blocked, &cluster->blocked);
+    if (is_changed) {
         subtract(&topology, &cluster->topology, &joined);
         subtract(&cluster->topology, &topology, &left);
         cluster->topology = topology;
@@ -109,10 +109,11 @@ bool cluster_update(struct cluster *cluster, const struct member_list *members,
                                                  .blocked = &cluster->blocked});
     }
     pthread_mutex_unlock(&cluster->publishing);
-    return is_news;
+    return is_changed;
 }
 
-void cluster_announce(struct cluster *cluster, enum cluster_event_kind kind, const char *reason)
+void cluster_publish_state(struct cluster *cluster, enum cluster_event_kind kind,
+                           const char *reason)
 {
     pthread_mutex_lock(&cluster->publishing);
     publish(cluster, &(struct cluster_event){

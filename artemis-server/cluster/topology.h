@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * topology - which nodes there are, told as events.
+ * topology - the members of the cluster, published as events.
  *
- * A provider (provider.h) says who the members are, as often as it likes; the cluster works out
- * what that changes and publishes it: TOPOLOGY_UPDATED with who joined, who left and who is
- * blocked. The same topology twice is published once, whatever the order of its members. STARTUP
- * and SHUTDOWN, and their failures with a reason, are events too. Nobody else decides who is a
- * member.
+ * A membership provider (provider.h) calls cluster_update with its current list as often as it
+ * likes. The cluster compares it with the last one and publishes CLUSTER_TOPOLOGY_UPDATED with the
+ * members that joined, left and are blocked; the same list twice is published once, in any order of
+ * its members. Start and shutdown of the provider, and their failures, are events too.
  *
- * Subscribers are called one after the other, by the thread that published, in the order in which
- * they subscribed; they subscribe before the cluster starts. Any thread may publish: one at a time
- * gets through. A member is an address, "http://host:port"; what its node is called is learned
- * from itself.
+ * Subscribers are added before the provider starts and called in this order by the thread that
+ * publishes. Any thread may publish; one event is delivered at a time. A member is an address,
+ * "http://host:port"; its node id is learned from its health response.
  */
 #pragma once
 
@@ -40,11 +38,11 @@ enum cluster_event_kind {
 /* Borrowed for the call. */
 struct cluster_event {
     enum cluster_event_kind kind;
-    const char *reason; /* of a failure; else NULL */
+    const char *reason; /* of a failure; otherwise NULL */
     const struct member_list *topology;
     const struct member_list *joined;
     const struct member_list *left;
-    const struct member_list *blocked; /* members that must not be talked to */
+    const struct member_list *blocked; /* members that must not be contacted */
 };
 
 typedef void cluster_subscriber(void *context, const struct cluster_event *event);
@@ -56,23 +54,25 @@ struct cluster {
         void *context;
     } subscribers[CLUSTER_SUBSCRIBERS_MAX];
     size_t subscriber_count;
-    struct member_list topology; /* as last published */
+    struct member_list topology; /* the last published list */
     struct member_list blocked;
-    bool published; /* something has been */
+    bool published; /* a topology was published */
 };
 
 void cluster_init(struct cluster *cluster);
 void cluster_free(struct cluster *cluster);
-/* False: there are too many. */
+/* Adds a subscriber. False: CLUSTER_SUBSCRIBERS_MAX is reached. */
 bool cluster_subscribe(struct cluster *cluster, cluster_subscriber *call, void *context);
 
-/* Adds a member, with http:// where it names no scheme. Twice is once. ERR_TOO_MANY_ITEMS;
- * ERR_INVALID_FIELD: too long. */
+/* Adds a member; prefixes http:// if there is no scheme. Adding it again has no effect.
+ * ERR_TOO_MANY_ITEMS; ERR_INVALID_FIELD: the address is too long. */
 MUST_USE enum error member_list_add(struct member_list *list, const char *address);
 bool member_list_has(const struct member_list *list, const char *url);
 
-/* What a provider found. Members that are blocked count as gone. True when it was news. */
+/* Publishes this member list if it differs from the last one. Blocked members count as left. True
+ * if it was published. */
 bool cluster_update(struct cluster *cluster, const struct member_list *members,
                     const struct member_list *blocked);
-/* STARTUP, SHUTDOWN or a failure, with its reason. */
-void cluster_announce(struct cluster *cluster, enum cluster_event_kind kind, const char *reason);
+/* Publishes an event other than CLUSTER_TOPOLOGY_UPDATED, with the reason of a failure or NULL. */
+void cluster_publish_state(struct cluster *cluster, enum cluster_event_kind kind,
+                           const char *reason);

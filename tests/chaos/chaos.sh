@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Real faults against a cluster of five real nodes in network namespaces, with clients that register,
-# renew, change and leave all the while. Proves what docs/REPLICATION.md promises, and prints what it
-# measured. `make chaos` runs all scenarios but ten_minutes, SCENARIO=name one.
+# Injects faults into a cluster of five real nodes in network namespaces while clients register, renew,
+# change and unregister. Checks the guarantees of docs/REPLICATION.md and prints what it measured.
+# `make chaos` runs all scenarios except ten_minutes; SCENARIO=name runs one.
 #
 # Needs root (`make && sudo make chaos`), a kernel with namespaces, veth and bridge, and the Debian
-# packages iproute2, curl and jq; for the jumping clock, faketime. Lines are made slow and lossy by
-# wire.c, so no netem is needed. What the machine does not have is skipped, loudly.
+# packages iproute2, curl and jq; faketime for the clock scenario. wire.c delays and drops packets, so
+# netem is not needed. Scenarios that the machine does not support are skipped with a message.
 set -uo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -17,8 +17,8 @@ WORK=$(mktemp -d /tmp/artemis-chaos-XXXXXX)
 NODES="1 2 3 4 5"
 TTL_SECS=4
 COMPARE_SECS=10
-ROUNDS_SECS=$((2 * COMPARE_SECS + 2)) # two rounds of comparison, and their own time
-SOON_SECS=5                           # so soon after a link's return all nodes agree
+ROUNDS_SECS=$((2 * COMPARE_SECS + 2)) # two anti-entropy rounds and their duration
+SOON_SECS=5                           # limit for agreement after a link is restored
 TEN_MINUTES_SECS=600
 SCENARIOS="cut_link isolated flapping one_way slow lossy killed stopped clock"
 AGREED=""
@@ -45,23 +45,23 @@ skip() {
 }
 
 # --- the scenarios --------------------------------------------------------------------------------------
-# Each sets REPORT, what it measured.
+# Each sets REPORT to what it measured.
 
-# Two nodes cannot hear each other; the other three hear both.
+# Two nodes cannot reach each other; the other three reach both.
 cut_link_scenario() {
-    local healed
+    local restored
     cut_link 1 2
     cannot_reach 1 2
-    come_and_go 1
-    come_and_go 3
+    make_changes 1
+    make_changes 3
     hold $((TTL_SECS + 3)) shows_everything
-    come_and_go 2
-    healed=$(now_ms)
-    heal_link 1 2
-    agree_within $SOON_SECS "$healed" "after healing"
-    all_keep_all
+    make_changes 2
+    restored=$(now_ms)
+    restore_link 1 2
+    agree_within $SOON_SECS "$restored" "after the link was restored"
+    no_evictions
     returns_nothing $NODES
-    REPORT="nobody evicted, $AGREED"
+    REPORT="no evictions, $AGREED"
 }
 
 shows_everything() {
@@ -69,23 +69,23 @@ shows_everything() {
     for n in $NODES; do shows_all_of "$n" $NODES || return 1; done
 }
 
-# On both sides instances come and go, and each side keeps what lives on it.
+# Instances register and unregister on both sides of a partition; each side keeps its own.
 isolated_scenario() {
-    local healed moved
+    local restored moved
     isolate 5
     cannot_reach 5 1
     moved=$(first_of 5)
-    come_and_go 5
-    come_and_go 1
-    move 5 2 "$moved" # its client turns to another node, and leaves there
+    make_changes 5
+    make_changes 1
+    move 5 2 "$moved" # its client moves to another node and unregisters there
     leave 2 "$moved"
     hold $((TTL_SECS + 3)) each_side_shows_its_own
-    come_and_go 5
-    come_and_go 3
-    healed=$(now_ms)
+    make_changes 5
+    make_changes 3
+    restored=$(now_ms)
     rejoin 5
-    agree_within $SOON_SECS "$healed" "after the link's return"
-    each_side_keeps_its_own
+    agree_within $SOON_SECS "$restored" "after the link was restored"
+    each_side_evicted_nothing_of_its_own
     returns_nothing $NODES
     REPORT=$AGREED
 }
@@ -96,16 +96,16 @@ each_side_shows_its_own() {
     shows_all_of 5 5
 }
 
-each_side_keeps_its_own() {
+each_side_evicted_nothing_of_its_own() {
     local n
-    for n in 1 2 3 4; do keeps_all "$n" 1 2 3 4; done
-    keeps_all 5 5
+    for n in 1 2 3 4; do evicted_nothing_of "$n" 1 2 3 4; done
+    evicted_nothing_of 5 5
 }
 
-# The plug of one node has a bad contact: each time something leaves elsewhere while its lease still
-# lives here. It is never out for so long that a lease could end, nor in for too short to be heard.
+# The link of one node fails repeatedly. Each time an instance unregisters elsewhere while its lease is
+# active here. No interruption is as long as a lease, and between two of them the nodes can talk.
 flapping_scenario() {
-    local pause moved healed
+    local pause moved restored
     join 5 4
     for pause in 0.3 1.5 0.7 1.2; do
         sleep 1.5
@@ -113,96 +113,97 @@ flapping_scenario() {
         moved=$(first_of 5)
         move 5 2 "$moved"
         leave 2 "$moved"
-        come_and_go 5
-        come_and_go 1
+        make_changes 5
+        make_changes 1
         sleep "$pause"
-        healed=$(now_ms)
+        restored=$(now_ms)
         rejoin 5
     done
-    agree_within $SOON_SECS "$healed" "after the last return"
-    all_keep_all
+    agree_within $SOON_SECS "$restored" "after the last restore"
+    no_evictions
     returns_nothing $NODES
-    REPORT="nobody evicted, $AGREED"
+    REPORT="no evictions, $AGREED"
 }
 
-# What node 1 sends to node 2 and to node 3 is lost; what they send arrives.
+# Packets from node 1 to nodes 2 and 3 are lost; packets to node 1 arrive.
 one_way_scenario() {
-    local healed
+    local restored
     cut_way 1 2
     cut_way 1 3
-    cannot_reach 2 1 # the answers are lost
-    come_and_go 1
-    come_and_go 2
+    cannot_reach 2 1 # the responses are lost
+    make_changes 1
+    make_changes 2
     hold $((TTL_SECS + 3)) shows_everything
-    come_and_go 3
-    healed=$(now_ms)
-    heal_way 1 2
-    heal_way 1 3
-    agree_within $SOON_SECS "$healed" "after healing"
-    all_keep_all
+    make_changes 3
+    restored=$(now_ms)
+    restore_way 1 2
+    restore_way 1 3
+    agree_within $SOON_SECS "$restored" "after the link was restored"
+    no_evictions
     returns_nothing $NODES
-    REPORT="nobody evicted, $AGREED"
+    REPORT="no evictions, $AGREED"
 }
 
-# Changes on every node while the lines are bad, and they agree all the same.
-on_bad_lines() {
+# Changes on every node while packets are delayed or lost; the nodes must still agree.
+changes_on_bad_lines() {
     local n changed
-    for n in $NODES; do come_and_go "$n"; done
+    for n in $NODES; do make_changes "$n"; done
     changed=$(now_ms)
-    agree_within $ROUNDS_SECS "$changed" "while it lasts"
+    agree_within $ROUNDS_SECS "$changed" "during the fault"
     REPORT=$AGREED
     hold $((TTL_SECS + 2)) shows_everything
-    for n in $NODES; do come_and_go "$n"; done
+    for n in $NODES; do make_changes "$n"; done
 }
 
-after_bad_lines() { # SINCE_MS
-    agree_within $SOON_SECS "$1" "after it"
-    REPORT+=", $AGREED, nobody evicted"
-    all_keep_all
+check_after_bad_lines() { # SINCE_MS
+    agree_within $SOON_SECS "$1" "after the fault"
+    REPORT+=", $AGREED, no evictions"
+    no_evictions
     returns_nothing $NODES
 }
 
 # Every packet takes 200 ms.
 slow_scenario() {
-    local healed
-    bad_lines 200 0
+    local restored
+    degrade_lines 200 0
     takes_ms 400
-    on_bad_lines
-    healed=$(now_ms)
-    good_lines
-    after_bad_lines "$healed"
+    changes_on_bad_lines
+    restored=$(now_ms)
+    restore_lines
+    check_after_bad_lines "$restored"
 }
 
-# takes_ms MS: so long, at least, does an answer from another node take.
+# takes_ms MS: fails unless a response from another node takes at least MS.
 takes_ms() {
     local start took
     start=$(now_ms)
     on 1 curl -s -m 5 -o /dev/null "http://$(address 2):8080/health"
     took=$(($(now_ms) - start))
-    [ "$took" -ge "$1" ] || violated "the fault is none: n2 answered n1 after $took ms"
+    [ "$took" -ge "$1" ] || violated "the fault has no effect: n2 responded to n1 after $took ms"
 }
 
-# Of 100 packets, 20 are lost.
+# 20 of 100 packets are lost.
 lossy_scenario() {
-    local healed before
-    before=$(sent_again)
-    bad_lines 0 20
-    on_bad_lines
-    [ "$(sent_again)" -ge $((before + 10)) ] || violated "the fault is none: n1 had hardly to send anything again"
-    healed=$(now_ms)
-    good_lines
-    after_bad_lines "$healed"
+    local restored before
+    before=$(retransmitted)
+    degrade_lines 0 20
+    changes_on_bad_lines
+    [ "$(retransmitted)" -ge $((before + 10)) ] || violated "the fault has no effect: n1 retransmitted fewer than 10 segments"
+    restored=$(now_ms)
+    restore_lines
+    check_after_bad_lines "$restored"
 }
 
-# The segments of TCP that node 1 has sent again so far.
-sent_again() { on 1 awk '/^Tcp:/ { value = $13 } END { print value }' /proc/net/snmp; }
+# The number of TCP segments that node 1 has retransmitted.
+retransmitted() { on 1 awk '/^Tcp:/ { value = $13 } END { print value }' /proc/net/snmp; }
 
-# A node dies, its clients turn to the next; it starts, and says ready only when it has everything.
+# A node is killed and its clients use the next one. When it starts, it is ready only after it holds
+# everything.
 killed_scenario() {
     local n started
     kill_node 4
-    come_and_go 1
-    come_and_go 3
+    make_changes 1
+    make_changes 3
     hold $((TTL_SECS + 2)) others_show_everything
     started=$(now_ms)
     start_node 4
@@ -214,11 +215,11 @@ killed_scenario() {
     shown 4 >"$WORK/shown.4"
     wanted $NODES >"$WORK/wanted"
     cmp -s "$WORK/wanted" "$WORK/shown.4" || {
-        violated "n4 said ready before it had what the others have"
+        violated "n4 was ready before it had what the others have"
         diff "$WORK/wanted" "$WORK/shown.4"
     }
     agree_within $SOON_SECS "$started" "after its start"
-    for n in 1 2 3 5; do keeps_all "$n" $NODES; done
+    for n in 1 2 3 5; do evicted_nothing_of "$n" $NODES; done
     returns_nothing 1 2 3 5
     REPORT+=", $AGREED"
 }
@@ -228,28 +229,28 @@ others_show_everything() {
     for n in 1 2 3 5; do shows_all_of "$n" $NODES || return 1; done
 }
 
-# Two processes stand still for three leases, and go on as if nothing had been: by their clocks all have
-# ended, and they must ask before they believe that. What peers had told them meanwhile may come first,
-# so two of them find more than one.
+# Two processes are paused for three TTLs. By their clocks every lease has expired when they continue,
+# so they must ask their peers first. Two are paused, because one alone may read its peers' queued
+# messages before it checks its leases.
 stopped_scenario() {
-    local went_on
+    local continued
     kill -STOP "${NODE_PID[2]}" "${NODE_PID[4]}"
     cannot_reach 1 2
     cannot_reach 1 4
-    come_and_go 1
-    come_and_go 3
-    hold $((3 * TTL_SECS)) standing_still
-    went_on=$(now_ms)
+    make_changes 1
+    make_changes 3
+    hold $((3 * TTL_SECS)) others_show_all
+    continued=$(now_ms)
     kill -CONT "${NODE_PID[2]}" "${NODE_PID[4]}"
     shows_all_of 2 $NODES
     shows_all_of 4 $NODES
-    agree_within $SOON_SECS "$went_on" "after they went on"
-    all_keep_all
+    agree_within $SOON_SECS "$continued" "after they continued"
+    no_evictions
     returns_nothing $NODES
     REPORT=$AGREED
 }
 
-standing_still() {
+others_show_all() {
     local n
     for n in 1 3 5; do shows_all_of "$n" $NODES || return 1; done
 }
@@ -263,15 +264,15 @@ faketime_library() {
     return 1
 }
 
-# The node's idea of the time, against ours, in seconds.
+# Prints the wall clock of node 3 minus that of this machine, in seconds.
 clock_offset() {
     local date
     date=$(ask 3 /health -o /dev/null -D - | sed -n 's/^Date: \(.*\)\r$/\1/p')
     echo $(($(date -d "$date" +%s) - $(date +%s)))
 }
 
-# wind SECONDS: sets the wall clock of node 3, and waits until it tells that time.
-wind() {
+# set_clock SECONDS: sets the wall clock of node 3 and waits until its responses show that time.
+set_clock() {
     local tries offset
     echo "$1" >"$WORK/clock.new" && mv "$WORK/clock.new" "$WORK/clock"
     for ((tries = 0; tries < 100; tries++)); do
@@ -279,7 +280,7 @@ wind() {
         [ $((offset - $1)) -ge -3 ] && [ $((offset - $1)) -le 3 ] && return 0
         sleep 0.1
     done
-    violated "the clock of n3 was not wound by $1 s, but is at $offset s"
+    violated "the clock of n3 is at $offset s instead of $1 s"
     return 1
 }
 
@@ -289,8 +290,8 @@ start_with_clock() { # LIBRARY
     wait_ready 3 20 || violated "n3 is not ready 20 s after its start with another clock"
 }
 
-# An instance is changed at one node and then at another; the later change must stand at all.
-# later_wins FIRST SECOND WHEN
+# later_wins FIRST SECOND WHEN: changes an instance at node FIRST and then at node SECOND; the later
+# change must win on all nodes.
 later_wins() {
     local id
     id=$(first_of "$1")
@@ -304,16 +305,16 @@ later_wins() {
 clock_scenario() {
     local library n
     if ! library=$(faketime_library); then
-        skip "clock: no faketime to wind a clock with (apt-get install faketime)"
+        skip "clock: faketime is not installed (apt-get install faketime)"
         return 1
     fi
     echo +0 >"$WORK/clock"
     kill_node 3
     start_with_clock "$library"
     agree_within $ROUNDS_SECS "$(now_ms)" "after the start of n3"
-    wind +3600 && later_wins 3 1 "with n3 an hour ahead"
-    wind -3600 && later_wins 2 3 "with n3 an hour behind"
-    behind_while_cut_off
+    set_clock +3600 && later_wins 3 1 "with n3 an hour ahead"
+    set_clock -3600 && later_wins 2 3 "with n3 an hour behind"
+    behind_while_isolated
     kill_node 3
     echo -7200 >"$WORK/clock"
     start_with_clock "$library"
@@ -322,45 +323,45 @@ clock_scenario() {
     start_node 3
     wait_ready 3 20 || violated "n3 is not ready 20 s after its start"
     agree_within $ROUNDS_SECS "$(now_ms)" "after the start of n3"
-    for n in 1 2 4 5; do keeps_all "$n" $NODES; done
+    for n in 1 2 4 5; do evicted_nothing_of "$n" $NODES; done
     REPORT="the later change won with a clock +1 h, -1 h, -2 h; $AGREED"
 }
 
-# Cut off from the others, and its clock set back: its later change counts as later all the same.
-behind_while_cut_off() {
-    local id healed
+# Node 3 is isolated and its clock is set back: its later change must still win.
+behind_while_isolated() {
+    local id restored
     id=$(first_of 1)
     isolate 3
-    wind -5400
+    set_clock -5400
     change 1 "$id"
     move 1 3 "$id"
     change 3 "$id"
-    healed=$(now_ms)
+    restored=$(now_ms)
     rejoin 3
-    agree_within $SOON_SECS "$healed" "after a change at n3, cut off and an hour and a half behind"
+    agree_within $SOON_SECS "$restored" "after a change at n3, isolated and an hour and a half behind"
 }
 
 # --- the long one ---------------------------------------------------------------------------------------
 ten_minutes_scenario() {
-    local end healed turn=0
+    local end restored turn=0
     isolate 5
     cannot_reach 5 1
     end=$(($(now_ms) + TEN_MINUTES_SECS * 1000))
     while [ "$(now_ms)" -lt "$end" ]; do
         turn=$((turn + 1))
-        come_and_go $((turn % 4 + 1))
-        [ $((turn % 3)) -ne 0 ] || come_and_go 5
+        make_changes $((turn % 4 + 1))
+        [ $((turn % 3)) -ne 0 ] || make_changes 5
         hold 4 each_side_shows_its_own || break
     done
-    healed=$(now_ms)
+    restored=$(now_ms)
     rejoin 5
-    agree_within $SOON_SECS "$healed" "after the link's return"
-    each_side_keeps_its_own
+    agree_within $SOON_SECS "$restored" "after the link was restored"
+    each_side_evicted_nothing_of_its_own
     returns_nothing $NODES
-    REPORT="$turn times instances came and went; $AGREED"
+    REPORT="$turn rounds of changes; $AGREED"
 }
 
-# --- one after the other --------------------------------------------------------------------------------
+# --- run --------------------------------------------------------------------------------
 show_logs() {
     local n
     for n in $NODES; do
@@ -369,7 +370,7 @@ show_logs() {
     done
 }
 
-# run_scenario NAME: from agreement to agreement.
+# run_scenario NAME: starts when all nodes agree and ends when they agree again.
 run_scenario() {
     local before=$VIOLATIONS start
     start=$(now_ms)
@@ -382,14 +383,14 @@ run_scenario() {
     "$1_scenario" || [ "$VIOLATIONS" -ne "$before" ] || return 0
     compared_within $ROUNDS_SECS
     if [ "$VIOLATIONS" -eq "$before" ]; then
-        printf '  %-12s ok       %s (%s in all)\n' "$1" "$REPORT" "$(seconds $(($(now_ms) - start)))"
+        printf '  %-12s ok       %s (%s in total)\n' "$1" "$REPORT" "$(seconds $(($(now_ms) - start)))"
     else
         printf '  %-12s FAILED   %s\n' "$1" "$REPORT"
         show_logs
     fi
 }
 
-start_cluster() { # SECS that the clients go on
+start_cluster() { # SECS: how long the clients run
     local n
     for n in $NODES; do start_node "$n"; done
     for n in $NODES; do
@@ -404,12 +405,12 @@ start_cluster() { # SECS that the clients go on
 
 needs() {
     local tool
-    [ "$(id -u)" -eq 0 ] || { skip "all of it: namespaces need root (make && sudo make chaos)" && exit 0; }
+    [ "$(id -u)" -eq 0 ] || { skip "everything: namespaces need root (make && sudo make chaos)" && exit 0; }
     for tool in ip curl jq flock; do
-        command -v "$tool" >/dev/null || { skip "all of it: there is no $tool on this machine" && exit 0; }
+        command -v "$tool" >/dev/null || { skip "everything: $tool is not installed" && exit 0; }
     done
     net_up 2>"$WORK/why" ||
-        { skip "all of it: this machine does not allow network namespaces: $(head -1 "$WORK/why")" && exit 0; }
+        { skip "everything: this machine does not allow network namespaces: $(head -1 "$WORK/why")" && exit 0; }
 }
 
 main() {
@@ -417,7 +418,7 @@ main() {
     [ "$chosen" != ten_minutes ] || secs=$((TEN_MINUTES_SECS + 120))
     for name in $chosen; do
         declare -F "${name}_scenario" >/dev/null && continue
-        echo "chaos: there is no scenario $name, but: $SCENARIOS ten_minutes"
+        echo "chaos: there is no scenario $name; there are: $SCENARIOS ten_minutes"
         exit 2
     done
     for name in $(compgen -e | grep '^ARTEMIS_'); do unset "$name"; done
@@ -425,7 +426,7 @@ main() {
     start=$(now_ms)
     start_cluster "$secs"
     for name in $chosen; do run_scenario "$name"; done
-    printf 'chaos: %s scenarios, %s skipped, %s promises violated, in %s\n' \
+    printf 'chaos: %s scenarios, %s skipped, %s guarantees violated, in %s\n' \
         "$(wc -w <<<"$chosen")" "$SKIPPED" "$VIOLATIONS" "$(seconds $(($(now_ms) - start)))"
     [ "$VIOLATIONS" -eq 0 ]
 }

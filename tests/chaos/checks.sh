@@ -1,10 +1,10 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# checks.sh - what must hold, asked of every node over HTTP. To be sourced by chaos.sh.
+# checks.sh - the guarantees, checked on every node over HTTP. chaos.sh sources it.
 #
-# A scenario says begin, makes its fault, and asks. What is violated is told at once by violated; the
-# scenario goes on, and counts as failed.
+# A scenario calls begin, injects its fault, and calls the checks. violated prints a failed check at once;
+# the scenario continues and counts as failed.
 
 now_ms() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
 seconds() { printf '%d.%02d s' $(($1 / 1000)) $(($1 % 1000 / 10)); } # MS
@@ -15,9 +15,9 @@ violated() {
     printf '  VIOLATED: %s\n' "$*"
 }
 
-# --- what there is ----------------------------------------------------------------------------------------
+# --- state ----------------------------------------------------------------------------------------
 # Lines `SERVICE/INSTANCE PORT GENERATION`, sorted.
-wanted() { # NODE...: of the clients whose home they are
+wanted() { # NODE...: the instances of the clients of these nodes
     awk '{ printf "s%d/i%d %d %d\n", $1 % 4, $1, 1000 + $1, $2 }' "${@/#/$WORK/wanted.}" | sort
 }
 
@@ -31,17 +31,17 @@ digests() { ask "$1" /api/replication/registry/digest -f -H 'X-Artemis-Replicati
 version() { ask "$1" /api/discovery/services -f | jq .version; }
 
 # --- agreement ----------------------------------------------------------------------------------------------
-look_at() { # N: into files, as all nodes are asked at a time
+read_node() { # N: into files, because all nodes are read at the same time
     shown "$1" >"$WORK/shown.$1"
     digests "$1" >"$WORK/digests.$1"
     is_ready "$1" && echo ready >"$WORK/ready.$1" || echo "not ready" >"$WORK/ready.$1"
 }
 
-# agree: do all nodes show just what is wanted, are they ready, and are their digests the same?
+# agree: true if every node is ready, shows exactly what is wanted, and all digests are equal.
 agree() {
     local n pids=()
     for n in $NODES; do
-        look_at "$n" &
+        read_node "$n" &
         pids+=($!)
     done
     wait "${pids[@]}"
@@ -53,16 +53,16 @@ agree() {
     done
 }
 
-tell_disagreement() {
+print_disagreement() {
     local n
     for n in $NODES; do
-        printf '  n%s is %s; against what is wanted (-) it shows (+):\n' "$n" "$(cat "$WORK/ready.$n")"
+        printf '  n%s is %s; wanted but not shown (-), shown but not wanted (+):\n' "$n" "$(cat "$WORK/ready.$n")"
         diff "$WORK/wanted" "$WORK/shown.$n" | sed -n 's/^</    -/p; s/^>/    +/p' | head -12
         cmp -s "$WORK/digests.1" "$WORK/digests.$n" || echo "    its digests differ from those of n1"
     done
 }
 
-# agree_within SECS SINCE_MS WHEN: sets AGREED, in words.
+# agree_within SECS SINCE_MS WHEN: waits until the nodes agree; sets AGREED to the time as text.
 # shellcheck disable=SC2034 # for the scenarios
 agree_within() {
     local took
@@ -76,14 +76,14 @@ agree_within() {
         sleep 0.02
     done
     AGREED="agreed $(seconds "$took") $3"
-    # What was under way when the time was up still counts by its own time.
+    # A check that started before the deadline counts by the time of its end.
     [ "$took" -gt $(($1 * 1000)) ] || return 0
     violated "the nodes do not agree within $1 s $3"
-    tell_disagreement
+    print_disagreement
     return 1
 }
 
-# compared_within SECS: every node says of every peer that the last comparison found no difference.
+# compared_within SECS: waits until every node reports no difference in its last anti-entropy round.
 compared_within() {
     local n deadline=$(($(now_ms) + $1 * 1000)) bad
     while :; do
@@ -97,12 +97,12 @@ compared_within() {
         [ "$(now_ms)" -lt "$deadline" ] || break
         sleep 0.1
     done
-    violated "after two rounds of comparison: $bad"
+    violated "after two anti-entropy rounds: $bad"
     return 1
 }
 
-# --- what the nodes did meanwhile ---------------------------------------------------------------------------
-# begin: from here on, deletions and refusals count. All that is wanted now is to stay.
+# --- changes during a scenario ---------------------------------------------------------------------------
+# begin: deletions and refusals count from here. What is wanted now must stay.
 begin() {
     local n
     for n in $NODES; do
@@ -113,8 +113,8 @@ begin() {
     : >"$WORK/refused"
 }
 
-# happened N: what changed at N since begin, lines `SERVICE/INSTANCE new|change|delete TIME` in their order.
-happened() {
+# changes N: what changed at N since begin: lines `SERVICE/INSTANCE new|change|delete TIME`, in order.
+changes() {
     ask "$1" "/api/discovery/services-delta?version=$(cat "$WORK/version.$1")" -f |
         jq -r 'if .delta == null then error(.response_status.reason) else
             .delta[][] | "\(.instance.service_id)/\(.instance.instance_id) \(.change_type) \(.change_time)" end'
@@ -122,46 +122,46 @@ happened() {
 
 gone() { awk '{ printf "s%d/i%d\n", $1 % 4, $1 }' "$WORK/gone" | sort -u; }
 
-# staying HOME...: what was there at begin, and was not asked to go.
+# staying HOME...: instances that were wanted at begin and not unregistered since.
 staying() { cat "${@/#/$WORK/staying.}" | sort | comm -23 - <(gone); }
 
-# keeps_all N HOME...: N deleted nothing that lives at those homes.
-keeps_all() {
+# evicted_nothing_of N HOME...: N deleted no instance of these nodes' clients that must stay.
+evicted_nothing_of() {
     local lost
-    happened "$1" >"$WORK/happened" || violated "n$1 does not tell what changed"
-    lost=$(awk '$2 == "delete" { print $1 }' "$WORK/happened" | sort -u | comm -12 - <(staying "${@:2}"))
+    changes "$1" >"$WORK/changes" || violated "n$1 does not list its changes"
+    lost=$(awk '$2 == "delete" { print $1 }' "$WORK/changes" | sort -u | comm -12 - <(staying "${@:2}"))
     [ -z "$lost" ] && return 0
-    violated "n$1 evicted what lived: $(tr '\n' ' ' <<<"$lost")"
+    violated "n$1 evicted renewed instances: $(tr '\n' ' ' <<<"$lost")"
     return 1
 }
 
-# all_keep_all: no node deleted anything that lived; and no client was told that it is not there.
-all_keep_all() {
+# no_evictions: no node deleted a renewed instance, and no heartbeat was refused.
+no_evictions() {
     local n
-    for n in $NODES; do keeps_all "$n" $NODES; done
+    for n in $NODES; do evicted_nothing_of "$n" $NODES; done
     [ -s "$WORK/refused" ] || return 0
     violated "heartbeats were refused: $(head -5 "$WORK/refused" | tr '\n' ';')"
 }
 
-# returns_nothing NODE...: what was unregistered since begin, and went there since, did not come back.
+# returns_nothing NODE...: no instance that was unregistered and deleted since begin returned.
 returns_nothing() {
     local n back
     for n in "$@"; do
-        happened "$n" >"$WORK/happened" || violated "n$n does not tell what changed"
+        changes "$n" >"$WORK/changes" || violated "n$n does not list its changes"
         back=$(awk 'NR == FNR { left["s" $1 % 4 "/i" $1] = $2; next }
             $1 in left && $2 == "delete" && $3 >= left[$1] { went[$1] }
-            $1 in went && $2 == "new" { print $1 }' "$WORK/gone" "$WORK/happened" | sort -u)
-        [ -z "$back" ] || violated "n$n took back what was unregistered: $(tr '\n' ' ' <<<"$back")"
+            $1 in went && $2 == "new" { print $1 }' "$WORK/gone" "$WORK/changes" | sort -u)
+        [ -z "$back" ] || violated "n$n has unregistered instances again: $(tr '\n' ' ' <<<"$back")"
     done
 }
 
-# cannot_reach A B: so that no scenario passes for want of its fault.
+# cannot_reach A B: fails if the fault has no effect.
 cannot_reach() {
     on "$1" curl -s -m 0.5 -o /dev/null "http://$(address "$2"):8080/health" || return 0
-    violated "the fault is none: n$1 still reaches n$2"
+    violated "the fault has no effect: n$1 still reaches n$2"
 }
 
-# hold SECS COMMAND...: for so long, asked again and again, it is true.
+# hold SECS COMMAND...: repeats the command for this long; fails when it fails.
 hold() {
     local end=$(($(now_ms) + $1 * 1000))
     while [ "$(now_ms)" -lt "$end" ]; do
@@ -170,11 +170,11 @@ hold() {
     done
 }
 
-# shows_all_of N HOME...: N shows all that lives at those homes.
+# shows_all_of N HOME...: N shows all instances of these nodes' clients that must stay.
 shows_all_of() {
     local missing
     missing=$(staying "${@:2}" | comm -23 - <(shown "$1" | cut -d' ' -f1))
     [ -z "$missing" ] && return 0
-    violated "n$1 does not show what lives: $(tr '\n' ' ' <<<"$missing")"
+    violated "n$1 does not show: $(tr '\n' ' ' <<<"$missing")"
     return 1
 }

@@ -1,16 +1,16 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# net.sh - five namespaces, each joined by a veth pair to a bridge in a sixth, and what can go wrong
-# with the links between them. To be sourced by chaos.sh.
+# net.sh - five namespaces, each connected by a veth pair to a bridge in a sixth one, and the faults of
+# their links. chaos.sh sources it.
 #
-# Node N has 10.77.0.N on its eth0; the other end is portN of the bridge. Nothing of it touches the
-# network of the host.
+# Node N has 10.77.0.N on its eth0; the other end is portN of the bridge. The network of the host is not
+# touched.
 
 NS="artemis-chaos-$$"
 HUB="$NS-hub"
-NOBODY=02:00:00:00:00:fe # a hardware address that no interface has
-BRIDGED=""               # the namespaces that are there
+UNUSED_ADDRESS=02:00:00:00:00:fe # a hardware address that no interface has
+BRIDGED=""                       # the namespaces that exist
 WIRE_PID=0
 
 address() { echo "10.77.0.$1"; }
@@ -31,7 +31,7 @@ join_bridge() {
         ip -n "$HUB" link set "port$n" master bridge up
 }
 
-# All of it; what the machine does not allow is said on stderr, and the answer is no.
+# Creates everything. Fails with a message on stderr where the machine does not allow it.
 net_up() {
     local n
     add_namespace "$HUB" && ip -n "$HUB" link add bridge type bridge forward_delay 0 &&
@@ -39,7 +39,7 @@ net_up() {
     for n in $NODES; do join_bridge "$n" || return 1; done
 }
 
-# The processes in them have ended before.
+# Call it after the processes in the namespaces have ended.
 net_down() {
     local name
     [ "$WIRE_PID" -eq 0 ] || kill "$WIRE_PID"
@@ -48,26 +48,26 @@ net_down() {
 }
 
 # --- cuts -----------------------------------------------------------------------------------------------
-# cut_way A B: what A sends to B is lost without a word, as A's frames go to a hardware address that
-# nobody has. What B sends to A arrives. The table of neighbours is all that this needs.
+# cut_way A B: drops what A sends to B: an entry in A's neighbour table directs its frames to a hardware
+# address that no interface has. What B sends to A arrives.
 cut_way() {
-    ip -n "$NS-$1" neigh replace "$(address "$2")" lladdr "$NOBODY" nud permanent dev eth0
+    ip -n "$NS-$1" neigh replace "$(address "$2")" lladdr "$UNUSED_ADDRESS" nud permanent dev eth0
 }
 
-heal_way() {
+restore_way() {
     ip -n "$NS-$1" neigh replace "$(address "$2")" lladdr "$(hardware "$2")" nud reachable dev eth0
 }
 
 cut_link() { cut_way "$1" "$2" && cut_way "$2" "$1"; }
-heal_link() { heal_way "$1" "$2" && heal_way "$2" "$1"; }
+restore_link() { restore_way "$1" "$2" && restore_way "$2" "$1"; }
 
-# isolate N, rejoin N: the plug of one node.
+# isolate N, rejoin N: takes the link of one node down and up.
 isolate() { ip -n "$HUB" link set "port$1" down; }
 rejoin() { ip -n "$HUB" link set "port$1" up; }
 
-# --- bad lines ------------------------------------------------------------------------------------------
-# bad_lines DELAY_MS LOSS_PERCENT: `wire` takes the place of the bridge; good_lines: the bridge again.
-bad_lines() {
+# --- delay and loss ------------------------------------------------------------------------------------------
+# degrade_lines DELAY_MS LOSS_PERCENT: replaces the bridge by `wire`; restore_lines: uses the bridge again.
+degrade_lines() {
     local n ports=()
     for n in $NODES; do
         ports+=("port$n")
@@ -77,11 +77,11 @@ bad_lines() {
     WIRE_PID=$!
 }
 
-good_lines() {
+restore_lines() {
     local n ended=0
     kill "$WIRE_PID" 2>/dev/null || ended=1
     { wait "$WIRE_PID"; } 2>/dev/null
     WIRE_PID=0
     for n in $NODES; do ip -n "$HUB" link set "port$n" master bridge; done
-    [ "$ended" -eq 0 ] || violated "the bad line ended by itself: $(cat "$WORK/log.wire")"
+    [ "$ended" -eq 0 ] || violated "wire ended early: $(cat "$WORK/log.wire")"
 }

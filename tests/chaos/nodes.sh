@@ -1,23 +1,22 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# nodes.sh - five nodes, and the clients of each. To be sourced by chaos.sh.
+# nodes.sh - five nodes and the clients of each. chaos.sh sources it.
 #
-# What the clients want to be registered stands in $WORK/wanted.N, for the clients whose home is node
-# N: a line `ID GENERATION` for each instance. A loop beside each node renews them all once a second in
-# one call, through its home, or the next nodes when that does not answer; who is told
-# `instance-not-found` registers again, as any client does. Loops and changes of what is wanted
-# exclude each other by $WORK/lock.N.
+# $WORK/wanted.N lists the instances that the clients of node N keep registered: one line `ID GENERATION`
+# for each. A loop beside each node renews them once a second in one call, through node N, or through the
+# next nodes when that one does not respond. Instances that get `instance-not-found` are registered again,
+# as any client does. $WORK/lock.N serialises the loop and the changes of the list.
 
 declare -A NODE_PID LOOP_PID
 NEXT_ID=100
 
 # --- nodes ----------------------------------------------------------------------------------------------
-# start_node N [COMMAND...]: with `env` and variables before it, where a scenario needs them.
+# start_node N [COMMAND...]: COMMAND, like `env NAME=value`, runs the binary.
 start_node() {
     local n=$1 peers="" other
     for other in $NODES; do peers+=",$(address "$other"):8080"; done
-    # Not through a function: the process that is started must be the node itself.
+    # Not through the function `on`: the background process must be the node itself.
     ip netns exec "$NS-$n" "${@:2}" "$BINARY" server --addr "$(address "$n"):8080" --set "server.node_id=n$n" \
         --set server.threads=2 --set cluster.enabled=true --set "cluster.peers=${peers#,}" \
         --set "lease.ttl_secs=$TTL_SECS" --set "replication.timeout_secs=2" \
@@ -25,16 +24,16 @@ start_node() {
     NODE_PID[$n]=$!
 }
 
-# kill_node N: without a warning.
+# kill_node N: by SIGKILL.
 kill_node() {
-    kill -KILL "${NODE_PID[$1]}" || violated "n$1 had ended by itself"
+    kill -KILL "${NODE_PID[$1]}" || violated "n$1 had ended early"
     { wait "${NODE_PID[$1]}"; } 2>/dev/null
     unset "NODE_PID[$1]"
 }
 
 is_ready() { ask "$1" /ready -f -o /dev/null; }
 
-# ask N PATH [CURL-OPTION...]: node N from beside it, so that no cut is between.
+# ask N PATH [CURL-OPTION...]: a request to node N from its own namespace, unaffected by faults.
 ask() {
     on "$1" curl -s -m 2 "${@:3}" "http://$(address "$1"):8080$2"
 }
@@ -47,7 +46,7 @@ wait_ready() { # N SECS
     done
 }
 
-# --- what clients say -----------------------------------------------------------------------------------
+# --- calls -----------------------------------------------------------------------------------
 # The body of a call, from `ID GENERATION` lines: instances (whole) or instance_keys.
 body_of() { # KIND
     awk -v kind="$1" '
@@ -59,21 +58,22 @@ body_of() { # KIND
         END { print "]}" }'
 }
 
-# say FROM TO VERB KIND: the lines on stdin, from beside node FROM to node TO; prints the answer.
-say() {
+# call FROM TO VERB KIND: sends the lines on stdin from the namespace of FROM to node TO; prints the
+# response.
+call() {
     body_of "$4" | on "$1" curl -s -f -m 1 -H 'Content-Type: application/json' -d @- \
         "http://$(address "$2"):8080/api/registry/$3"
 }
 
-# said_well FROM TO VERB KIND: and every line was taken.
-said_well() {
-    local answer
-    answer=$(say "$@") && [[ $answer == *'"error_code":"success"'* ]] && return 0
-    violated "$3 at n$2 was answered: ${answer:-nothing}"
+# call_ok FROM TO VERB KIND: as call; fails unless every line was accepted.
+call_ok() {
+    local response
+    response=$(call "$@") && [[ $response == *'"error_code":"success"'* ]] && return 0
+    violated "$3 at n$2 got the response: ${response:-none}"
     return 1
 }
 
-# --- what clients want ------------------------------------------------------------------------------------
+# --- wanted instances ------------------------------------------------------------------------------------
 locked() { # N COMMAND...
     local n=$1
     {
@@ -90,7 +90,7 @@ do_join() { # N ID...
     local lines
     lines=$(printf '%s 1\n' "${@:2}")
     cat "$WORK/wanted.$1" - <<<"$lines" | put_wanted "$1"
-    said_well "$1" "$1" register instances <<<"$lines"
+    call_ok "$1" "$1" register instances <<<"$lines"
 }
 
 do_leave() { # N ID...
@@ -99,12 +99,12 @@ do_leave() { # N ID...
         grep -v "^$id " "$WORK/wanted.$1" | put_wanted "$1"
         echo "$id $(date -u +%FT%T.%3NZ)" >>"$WORK/gone"
     done
-    printf '%s 0\n' "${@:2}" | said_well "$1" "$1" unregister instance_keys
+    printf '%s 0\n' "${@:2}" | call_ok "$1" "$1" unregister instance_keys
 }
 
 do_change() { # N ID
     awk -v id="$2" '$1 == id { $2++ } { print }' "$WORK/wanted.$1" | put_wanted "$1"
-    grep "^$2 " "$WORK/wanted.$1" | said_well "$1" "$1" register instances
+    grep "^$2 " "$WORK/wanted.$1" | call_ok "$1" "$1" register instances
 }
 
 do_take() { # N LINE
@@ -123,14 +123,14 @@ join() {
     locked "$1" do_join "$1" "${ids[@]}"
 }
 
-# first_of N, last_of N: an instance whose home is N; the first is the oldest there.
+# first_of N, last_of N: the oldest and the newest instance of node N's clients.
 first_of() { awk 'NR == 1 { print $1 }' "$WORK/wanted.$1"; }
 last_of() { awk 'END { print $1 }' "$WORK/wanted.$1"; }
 
 leave() { locked "$1" do_leave "$@"; }  # N ID...
 change() { locked "$1" do_change "$@"; } # N ID
 
-# move FROM TO ID: its client turns to another home, and says nothing yet.
+# move FROM TO ID: the client of this instance uses node TO from now on; it sends nothing yet.
 move() {
     local line
     line=$(grep "^$3 " "$WORK/wanted.$1")
@@ -138,34 +138,34 @@ move() {
     locked "$2" do_take "$2" "$line"
 }
 
-# come_and_go N: the newest leaves, one changes, one joins.
-come_and_go() {
+# make_changes N: unregisters the newest instance, changes one and registers one.
+make_changes() {
     leave "$1" "$(last_of "$1")" && change "$1" "$(last_of "$1")" && join "$1" 1
 }
 
-# --- the loops ----------------------------------------------------------------------------------------------
-register_again() { # FROM TO ANSWER
+# --- heartbeat loops ----------------------------------------------------------------------------------------------
+register_again() { # FROM TO RESPONSE
     local ids
     ids=$(jq -r '.failed_instance_keys[]?.instance_id | ltrimstr("i")' <<<"$3")
     [ -n "$ids" ] || return 0
     sed "s/^/$(date +%T) n$2 i/" <<<"$ids" >>"$WORK/refused"
     awk 'NR == FNR { lost[$1]; next } $1 in lost' <(echo "$ids") "$WORK/wanted.$1" |
-        say "$1" "$2" register instances >/dev/null
+        call "$1" "$2" register instances >/dev/null
 }
 
 renew() { # N
-    local home=$1 to tries answer
+    local home=$1 to tries response
     [ -s "$WORK/wanted.$home" ] || return 0
     for tries in 0 1 2; do
         to=$(((home + tries - 1) % 5 + 1))
-        if answer=$(say "$home" "$to" heartbeat instance_keys <"$WORK/wanted.$home"); then
-            register_again "$home" "$to" "$answer"
+        if response=$(call "$home" "$to" heartbeat instance_keys <"$WORK/wanted.$home"); then
+            register_again "$home" "$to" "$response"
             return
         fi
     done
 }
 
-# renew_all N SECS: ends by itself.
+# renew_all N SECS: renews for this long.
 renew_all() {
     local end=$((SECONDS + $2))
     trap - EXIT
@@ -186,7 +186,7 @@ start_clients() { # SECS
     done
 }
 
-# --- the end --------------------------------------------------------------------------------------------------
+# --- end --------------------------------------------------------------------------------------------------
 end_all() {
     local n
     for n in "${!LOOP_PID[@]}"; do kill "${LOOP_PID[$n]}" 2>/dev/null; done

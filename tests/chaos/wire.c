@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A bad line between network interfaces: what arrives at one of them leaves at all others after
- * DELAY-MS, but for LOSS-PERCENT of it, which is lost. It runs until it is killed.
+ * A switch that delays and drops frames: a frame that arrives at one interface leaves at all others
+ * after DELAY-MS; LOSS-PERCENT of the frames are dropped. Runs until it is killed.
  *
  *     wire DELAY-MS LOSS-PERCENT INTERFACE INTERFACE...
  *
- * Chaos takes it instead of the bridge, as many kernels come without netem. Frames travel with the
- * header of virtio, which tells what the sender's kernel has left to its network card: checksums
- * and the cutting into packets.
+ * chaos.sh uses it instead of the bridge because many kernels lack netem. Frames keep the virtio
+ * header, which describes the work that the sender's kernel left to its network card: checksums and
+ * segmentation.
  */
 #include <arpa/inet.h>
 #include <linux/if_packet.h>
@@ -25,8 +25,8 @@
 
 enum {
     PORTS_MAX = 16,
-    FRAME_BYTES_MAX = 80 * 1024, /* one that is yet to be cut has 64 KiB and its headers */
-    FRAMES_MAX = 65536,          /* under way; beyond, they are lost */
+    FRAME_BYTES_MAX = 80 * 1024, /* before segmentation: 64 KiB and headers */
+    FRAMES_MAX = 65536,          /* in transit; further frames are dropped */
 };
 
 struct frame {
@@ -53,9 +53,9 @@ static uint64_t now_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-static _Noreturn void give_up(const char *what)
+static _Noreturn void fail(const char *subject)
 {
-    perror(what);
+    perror(subject);
     exit(1);
 }
 
@@ -65,15 +65,15 @@ static int open_port(const char *name)
     struct sockaddr_ll address = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL)};
     address.sll_ifindex = (int)if_nametoindex(name);
     if (!address.sll_ifindex)
-        give_up(name);
+        fail(name);
     int port = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK, 0);
     if (port < 0 || setsockopt(port, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)) ||
         bind(port, (struct sockaddr *)&address, sizeof(address)))
-        give_up(name);
+        fail(name);
     return port;
 }
 
-/* xorshift64*: the same for each run. */
+/* xorshift64*: the same in each run. */
 static bool is_lost(struct wire *wire)
 {
     wire->random ^= wire->random >> 12;
@@ -82,7 +82,7 @@ static bool is_lost(struct wire *wire)
     return (wire->random * 0x2545F4914F6CDD1D >> 32) % 100 < wire->loss_percent;
 }
 
-static void keep(struct wire *wire, int from, const unsigned char *bytes, size_t size)
+static void enqueue(struct wire *wire, int from, const unsigned char *bytes, size_t size)
 {
     if (is_lost(wire) || wire->count == FRAMES_MAX)
         return;
@@ -90,12 +90,12 @@ static void keep(struct wire *wire, int from, const unsigned char *bytes, size_t
     *frame = (struct frame){.due_ms = now_ms() + wire->delay_ms, .from = from, .size = size};
     frame->bytes = malloc(size);
     if (!frame->bytes)
-        give_up("wire");
+        fail("wire");
     memcpy(frame->bytes, bytes, size);
     wire->count++;
 }
 
-static void take_from(struct wire *wire, int from)
+static void receive_from(struct wire *wire, int from)
 {
     static unsigned char bytes[FRAME_BYTES_MAX];
     for (;;) {
@@ -105,8 +105,8 @@ static void take_from(struct wire *wire, int from)
                                 (struct sockaddr *)&sender, &sender_size);
         if (size < 0)
             return;
-        if (sender.sll_pkttype != PACKET_OUTGOING) /* those are what we have sent */
-            keep(wire, from, bytes, (size_t)size);
+        if (sender.sll_pkttype != PACKET_OUTGOING) /* our own frames */
+            enqueue(wire, from, bytes, (size_t)size);
     }
 }
 
@@ -116,7 +116,7 @@ static void deliver_due(struct wire *wire)
         struct frame *frame = &wire->frames[wire->first];
         for (int i = 0; i < wire->port_count; i++)
             if (i != frame->from && send(wire->ports[i].fd, frame->bytes, frame->size, 0) < 0)
-                continue; /* a line may lose what it likes */
+                continue; /* a failed send is a lost frame */
         free(frame->bytes);
         wire->first = (wire->first + 1) % FRAMES_MAX;
         wire->count--;
@@ -148,8 +148,8 @@ int main(int argc, char **argv)
     while (poll(wire.ports, (nfds_t)wire.port_count, wait_ms(&wire)) >= 0) {
         for (int i = 0; i < wire.port_count; i++)
             if (wire.ports[i].revents)
-                take_from(&wire, i);
+                receive_from(&wire, i);
         deliver_due(&wire);
     }
-    give_up("wire");
+    fail("wire");
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Three real nodes in their ordinary life: what one is told, all know; a node that comes has
- * everything before it says ready; one that goes has told everything before it exits.
+ * Three real nodes without faults: a change reaches all nodes, a starting node holds everything
+ * before it is ready, and a stopping node sends everything before it exits.
  */
 #include "tests/support/cluster.h"
 #include "tests/support/prometheus.h"
@@ -20,7 +20,7 @@ static int stop(void **state)
 
 /* --- changes ---------------------------------------------------------------------------------- */
 
-static void what_one_node_is_told_all_know(void **state)
+static void change_at_one_node_reaches_all(void **state)
 {
     (void)state;
     cluster_start(&cluster, 3, NULL);
@@ -38,7 +38,7 @@ static void what_one_node_is_told_all_know(void **state)
                    "service.instances[0].metadata", "{'v':'2'}");
 }
 
-static void a_heartbeat_at_one_node_keeps_the_lease_at_all(void **state)
+static void heartbeat_at_one_node_keeps_the_lease_at_all(void **state)
 {
     (void)state;
     cluster_start(&cluster, 3, (const char *const[]){"lease.ttl_secs=2", NULL});
@@ -54,7 +54,7 @@ static void a_heartbeat_at_one_node_keeps_the_lease_at_all(void **state)
         wait_for_time(next_ms + 500);
     }
     cluster_wait_count(&cluster, "quiet", 0);
-    cluster_wait_count(&cluster, "shop", 0); /* since nobody renews it now */
+    cluster_wait_count(&cluster, "shop", 0); /* no longer renewed */
 }
 
 static bool have_compared(void *unused)
@@ -67,11 +67,12 @@ static bool have_compared(void *unused)
     return true;
 }
 
-static void what_comes_from_a_peer_is_not_sent_on(void **state)
+static void change_from_a_peer_is_not_forwarded(void **state)
 {
     (void)state;
     cluster_start(&cluster, 2, (const char *const[]){"replication.anti_entropy_secs=300", NULL});
-    assert_true(wait_until(have_compared, NULL, wait_deadline_ms())); /* which would tell it */
+    assert_true(
+        wait_until(have_compared, NULL, wait_deadline_ms())); /* anti-entropy would send it, too */
     check_status(
         cluster_peer_call(
             cluster.http[0], "POST", "/api/replication/registry/register.json",
@@ -79,14 +80,14 @@ static void what_comes_from_a_peer_is_not_sent_on(void **state)
             "\"instance_id\":\"i1\",\"ip\":\"10.0.0.1\",\"port\":80}]}"),
         200, "success", NULL);
     call_register(cluster.http[0], "near", "i0");
-    cluster_wait_count(&cluster, "near", 1); /* it came after the other, and has arrived */
+    cluster_wait_count(&cluster, "near", 1); /* sent after the other change, and it arrived */
     assert_int_equal(call_count(cluster.http[0], "far"), 1);
     assert_int_equal(call_count(cluster.http[1], "far"), -1);
 }
 
-/* --- coming and going ------------------------------------------------------------------------- */
+/* --- start and stop --------------------------------------------------------------------------- */
 
-static void a_node_that_was_killed_returns_with_all_before_it_is_ready(void **state)
+static void killed_node_holds_everything_before_it_is_ready(void **state)
 {
     (void)state;
     enum { MANY = 3000 };
@@ -103,7 +104,7 @@ static void a_node_that_was_killed_returns_with_all_before_it_is_ready(void **st
     cluster_wait_agreement(&cluster);
 }
 
-static void a_node_that_is_asked_to_stop_has_told_everything(void **state)
+static void stopping_node_sends_all_pending_changes(void **state)
 {
     (void)state;
     cluster_start(&cluster, 2, NULL);
@@ -113,7 +114,7 @@ static void a_node_that_is_asked_to_stop_has_told_everything(void **state)
     cluster_wait_health(&cluster, 1, cluster.ports[0], "down");
 }
 
-static void a_node_without_peers_that_run_is_ready(void **state)
+static void node_whose_peers_do_not_run_is_ready(void **state)
 {
     (void)state;
     cluster_plan(&cluster, 3, NULL);
@@ -124,9 +125,9 @@ static void a_node_without_peers_that_run_is_ready(void **state)
     cluster_wait_health(&cluster, 1, cluster.ports[0], "down");
 }
 
-/* --- who is who ------------------------------------------------------------------------------- */
+/* --- identities ------------------------------------------------------------------------------- */
 
-static void a_stranger_is_refused_by_both_and_shown(void **state)
+static void nodes_of_two_clusters_refuse_each_other(void **state)
 {
     (void)state;
     cluster_plan(&cluster, 2, NULL);
@@ -145,7 +146,7 @@ static void a_stranger_is_refused_by_both_and_shown(void **state)
     assert_int_equal(call_count(cluster.http[1], "shop"), -1);
 }
 
-static void a_node_leaves_itself_out(void **state)
+static void node_excludes_itself(void **state)
 {
     (void)state;
     cluster_start(&cluster, 1, NULL);
@@ -156,7 +157,7 @@ static void a_node_leaves_itself_out(void **state)
     assert_int_equal(call_count(cluster.http[0], "shop"), 1);
 }
 
-static void two_nodes_of_one_name_are_told_apart(void **state)
+static void duplicate_node_id_is_shown(void **state)
 {
     (void)state;
     cluster_plan(&cluster, 2, NULL);
@@ -166,9 +167,9 @@ static void two_nodes_of_one_name_are_told_apart(void **state)
     cluster_wait_health(&cluster, 1, cluster.ports[0], "twin");
 }
 
-/* --- watching --------------------------------------------------------------------------------- */
+/* --- status ----------------------------------------------------------------------------------- */
 
-static void status_and_metrics_tell_of_the_peers(void **state)
+static void status_and_metrics_show_the_peers(void **state)
 {
     (void)state;
     cluster_start(&cluster, 2, (const char *const[]){"replication.anti_entropy_secs=1", NULL});
@@ -191,16 +192,16 @@ static void status_and_metrics_tell_of_the_peers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(what_one_node_is_told_all_know, stop),
-        cmocka_unit_test_teardown(a_heartbeat_at_one_node_keeps_the_lease_at_all, stop),
-        cmocka_unit_test_teardown(what_comes_from_a_peer_is_not_sent_on, stop),
-        cmocka_unit_test_teardown(a_node_that_was_killed_returns_with_all_before_it_is_ready, stop),
-        cmocka_unit_test_teardown(a_node_that_is_asked_to_stop_has_told_everything, stop),
-        cmocka_unit_test_teardown(a_node_without_peers_that_run_is_ready, stop),
-        cmocka_unit_test_teardown(a_stranger_is_refused_by_both_and_shown, stop),
-        cmocka_unit_test_teardown(a_node_leaves_itself_out, stop),
-        cmocka_unit_test_teardown(two_nodes_of_one_name_are_told_apart, stop),
-        cmocka_unit_test_teardown(status_and_metrics_tell_of_the_peers, stop),
+        cmocka_unit_test_teardown(change_at_one_node_reaches_all, stop),
+        cmocka_unit_test_teardown(heartbeat_at_one_node_keeps_the_lease_at_all, stop),
+        cmocka_unit_test_teardown(change_from_a_peer_is_not_forwarded, stop),
+        cmocka_unit_test_teardown(killed_node_holds_everything_before_it_is_ready, stop),
+        cmocka_unit_test_teardown(stopping_node_sends_all_pending_changes, stop),
+        cmocka_unit_test_teardown(node_whose_peers_do_not_run_is_ready, stop),
+        cmocka_unit_test_teardown(nodes_of_two_clusters_refuse_each_other, stop),
+        cmocka_unit_test_teardown(node_excludes_itself, stop),
+        cmocka_unit_test_teardown(duplicate_node_id_is_shown, stop),
+        cmocka_unit_test_teardown(status_and_metrics_show_the_peers, stop),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
 }

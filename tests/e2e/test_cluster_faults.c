@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Real nodes whose peers stop, stall or lie: nobody alive is evicted, nothing dead returns, and one
- * bad peer is no trouble for the others.
+ * Real nodes whose peers stop or stall: no active lease is evicted, no unregistered instance
+ * returns, and a bad peer does not affect the others.
  */
 #include "tests/support/cluster.h"
 #include "tests/support/wait.h"
@@ -26,7 +26,7 @@ static int stop(void **state)
     return 0;
 }
 
-/* Accepts nothing and answers nothing, though the system takes connections for it. */
+/* Listens and never accepts: connections stay in the backlog without a response. */
 static void listen_and_stall(uint16_t port)
 {
     struct sockaddr_in address = {
@@ -49,9 +49,9 @@ static void renew_for(int node, const char *service_id, int64_t for_ms)
     }
 }
 
-/* --- stopped and stalled ---------------------------------------------------------------------- */
+/* --- paused and stalled ----------------------------------------------------------------------- */
 
-static void a_node_that_was_stopped_for_longer_than_the_lease_evicts_nobody(void **state)
+static void node_paused_longer_than_the_lease_evicts_nothing(void **state)
 {
     (void)state;
     cluster_start(&cluster, 3,
@@ -70,11 +70,11 @@ static void a_node_that_was_stopped_for_longer_than_the_lease_evicts_nobody(void
     struct http_answer *delta =
         http_get(cluster.http[2], "/api/discovery/services-delta?version=%lld", (long long)version);
     check_http(delta, 200);
-    assert_null(strstr(delta->body, "\"service_id\":\"shop\"")); /* not even for a moment */
+    assert_null(strstr(delta->body, "\"service_id\":\"shop\"")); /* it never changed */
     cluster_wait_agreement(&cluster);
 }
 
-static void a_stalled_peer_is_no_trouble_for_the_others(void **state)
+static void stalled_peer_does_not_delay_the_others(void **state)
 {
     (void)state;
     static const char *const settings[] = {"replication.timeout_secs=1",
@@ -85,7 +85,7 @@ static void a_stalled_peer_is_no_trouble_for_the_others(void **state)
     cluster_start_node(&cluster, 1, NULL);
     cluster_wait_health(&cluster, 0, cluster.ports[1], "up");
     cluster_wait_health(&cluster, 1, cluster.ports[0], "up");
-    call_register_many(cluster.http[0], "shop", 10); /* taken from the first moment */
+    call_register_many(cluster.http[0], "shop", 10); /* accepted before the node is ready */
     cluster_wait_health(&cluster, 0, cluster.ports[2], "down");
     cluster_wait_ready(&cluster, 0);
     cluster_wait_ready(&cluster, 1);
@@ -96,7 +96,7 @@ static void a_stalled_peer_is_no_trouble_for_the_others(void **state)
         json_integer_value(cluster_peer_status(&cluster, 0, cluster.ports[2], "backlog")), 0);
 }
 
-static void while_it_looks_for_data_a_node_takes_registrations_and_discovers_nothing(void **state)
+static void starting_node_accepts_registrations_and_refuses_discovery(void **state)
 {
     (void)state;
     static const char *const settings[] = {"replication.timeout_secs=1", NULL};
@@ -113,13 +113,13 @@ static void while_it_looks_for_data_a_node_takes_registrations_and_discovers_not
     answer = http_get(cluster.http[0], "/health");
     check_http(answer, 200);
     check_field(answer, "X-Artemis-State", "starting");
-    cluster_wait_ready(&cluster, 0); /* it has tried long enough */
+    cluster_wait_ready(&cluster, 0); /* after max_retries */
     assert_int_equal(call_count(cluster.http[0], "shop"), 1);
 }
 
-/* --- back again ------------------------------------------------------------------------------- */
+/* --- return ----------------------------------------------------------------------------------- */
 
-static void what_was_unregistered_while_a_peer_was_stopped_does_not_return(void **state)
+static void unregistration_during_a_pause_of_a_peer_stays(void **state)
 {
     (void)state;
     static const char *const settings[] = {"replication.timeout_secs=1",
@@ -140,7 +140,7 @@ static void what_was_unregistered_while_a_peer_was_stopped_does_not_return(void 
     cluster_wait_count(&cluster, "shop", 5);
 }
 
-static void two_changes_of_one_instance_end_alike_everywhere(void **state)
+static void two_changes_of_one_instance_converge(void **state)
 {
     (void)state;
     enum { ROUNDS = 50 };
@@ -162,14 +162,14 @@ static void two_changes_of_one_instance_end_alike_everywhere(void **state)
             first = strdup(value);
         assert_string_equal(value, first);
     }
-    /* They were made one after the other, so the last is the last. */
+    /* The changes were sequential, so the last one wins. */
     assert_string_equal(first, "49-2");
     free(first);
 }
 
-/* --- asked twice ------------------------------------------------------------------------------ */
+/* --- shutdown --------------------------------------------------------------------------------- */
 
-static void shutting_down_may_be_asked_twice_while_a_peer_stalls(void **state)
+static void second_shutdown_request_is_harmless_while_a_peer_stalls(void **state)
 {
     (void)state;
     static const char *const settings[] = {"replication.timeout_secs=1", NULL};
@@ -178,22 +178,19 @@ static void shutting_down_may_be_asked_twice_while_a_peer_stalls(void **state)
     call_register_many(cluster.http[0], "shop", 20);
     server_process_signal(&cluster.nodes[0], SIGTERM);
     server_process_signal(&cluster.nodes[0], SIGTERM);
-    cluster_stop_node(&cluster, 0); /* a third time; it must exit with 0, and soon */
+    cluster_stop_node(&cluster, 0); /* the third request; it must still exit with 0 */
     server_process_signal(&cluster.nodes[1], SIGCONT);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(a_node_that_was_stopped_for_longer_than_the_lease_evicts_nobody,
-                                  stop),
-        cmocka_unit_test_teardown(a_stalled_peer_is_no_trouble_for_the_others, stop),
-        cmocka_unit_test_teardown(
-            while_it_looks_for_data_a_node_takes_registrations_and_discovers_nothing, stop),
-        cmocka_unit_test_teardown(what_was_unregistered_while_a_peer_was_stopped_does_not_return,
-                                  stop),
-        cmocka_unit_test_teardown(two_changes_of_one_instance_end_alike_everywhere, stop),
-        cmocka_unit_test_teardown(shutting_down_may_be_asked_twice_while_a_peer_stalls, stop),
+        cmocka_unit_test_teardown(node_paused_longer_than_the_lease_evicts_nothing, stop),
+        cmocka_unit_test_teardown(stalled_peer_does_not_delay_the_others, stop),
+        cmocka_unit_test_teardown(starting_node_accepts_registrations_and_refuses_discovery, stop),
+        cmocka_unit_test_teardown(unregistration_during_a_pause_of_a_peer_stays, stop),
+        cmocka_unit_test_teardown(two_changes_of_one_instance_converge, stop),
+        cmocka_unit_test_teardown(second_shutdown_request_is_harmless_while_a_peer_stalls, stop),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
 }

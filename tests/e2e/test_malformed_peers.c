@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A node whose peer is no Artemis at all, though it says so: what it answers never ends, or comes
- * in drops, or has names that are none. The node starts from its other peer, and tells how it is.
+ * Peers that send endless responses, very slow responses or invalid names. The node starts from
+ * another peer and keeps serving its status.
  */
 #include "tests/support/cluster.h"
 #include "tests/support/wait.h"
@@ -17,7 +17,7 @@
 
 #define HEALTH                                                                                     \
     "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Artemis-Node: %s\r\nX-Artemis-Cluster: artemis\r\n" \
-    "X-Artemis-State: ready\r\nX-Artemis-Run: strange\r\n\r\nOK"
+    "X-Artemis-State: ready\r\nX-Artemis-Run: fake\r\n\r\nOK"
 
 static struct cluster cluster;
 
@@ -28,12 +28,12 @@ static struct {
     pthread_t thread;
     atomic_bool stop;
     const char *name;
-    const char *head;    /* of the answer to all but health */
-    const char *piece;   /* what then comes again and again */
-    unsigned between_us; /* in between */
-} strange;
+    const char *head;    /* start of every response except health */
+    const char *piece;   /* sent repeatedly after it */
+    unsigned between_us; /* pause between pieces */
+} fake_peer;
 
-static bool say(int fd, const char *text)
+static bool send_text(int fd, const char *text)
 {
     return send(fd, text, strlen(text), MSG_NOSIGNAL) == (ssize_t)strlen(text);
 }
@@ -43,16 +43,16 @@ static void *serve_one(void *argument)
     int fd = (int)(intptr_t)argument;
     char request[65536];
     char health[512];
-    snprintf(health, sizeof health, HEALTH, strange.name);
-    while (!atomic_load(&strange.stop)) {
+    snprintf(health, sizeof health, HEALTH, fake_peer.name);
+    while (!atomic_load(&fake_peer.stop)) {
         ssize_t size = recv(fd, request, sizeof request, 0);
         if (size <= 0)
             break;
         bool is_health = size > 11 && memcmp(request, "GET /health", 11) == 0;
-        bool ok = say(fd, is_health ? health : strange.head);
-        while (ok && !is_health && !atomic_load(&strange.stop)) {
-            ok = say(fd, strange.piece);
-            usleep(strange.between_us);
+        bool ok = send_text(fd, is_health ? health : fake_peer.head);
+        while (ok && !is_health && !atomic_load(&fake_peer.stop)) {
+            ok = send_text(fd, fake_peer.piece);
+            usleep(fake_peer.between_us);
         }
         if (!ok)
             break;
@@ -66,13 +66,13 @@ static void *serve(void *unused)
     (void)unused;
     pthread_t threads[256];
     size_t count = 0;
-    while (!atomic_load(&strange.stop) && count < 256) {
-        int fd = accept(strange.listener, NULL, NULL);
+    while (!atomic_load(&fake_peer.stop) && count < 256) {
+        int fd = accept(fake_peer.listener, NULL, NULL);
         if (fd < 0)
             break;
-        struct timeval patience = {.tv_sec = 1};
-        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+        struct timeval timeout = {.tv_sec = 1};
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
         if (pthread_create(&threads[count], NULL, serve_one, (void *)(intptr_t)fd) == 0)
             count++;
         else
@@ -83,60 +83,61 @@ static void *serve(void *unused)
     return NULL;
 }
 
-static void start_strange(uint16_t port)
+static void start_peer(uint16_t port)
 {
     struct sockaddr_in address = {
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int reuse = 1;
-    atomic_store(&strange.stop, false);
-    strange.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(strange.listener >= 0);
-    setsockopt(strange.listener, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof reuse);
-    assert_int_equal(bind(strange.listener, (struct sockaddr *)&address, sizeof address), 0);
-    assert_int_equal(listen(strange.listener, 100), 0);
-    assert_int_equal(pthread_create(&strange.thread, NULL, serve, NULL), 0);
+    atomic_store(&fake_peer.stop, false);
+    fake_peer.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fake_peer.listener >= 0);
+    setsockopt(fake_peer.listener, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof reuse);
+    assert_int_equal(bind(fake_peer.listener, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(fake_peer.listener, 100), 0);
+    assert_int_equal(pthread_create(&fake_peer.thread, NULL, serve, NULL), 0);
 }
 
 static int stop(void **state)
 {
     (void)state;
-    atomic_store(&strange.stop, true);
-    shutdown(strange.listener, SHUT_RDWR);
+    atomic_store(&fake_peer.stop, true);
+    shutdown(fake_peer.listener, SHUT_RDWR);
     cluster_stop(&cluster);
-    pthread_join(strange.thread, NULL);
-    close(strange.listener);
+    pthread_join(fake_peer.thread, NULL);
+    close(fake_peer.listener);
     return 0;
 }
 
-static void expect(const char *name, const char *head, const char *piece, unsigned between_us)
+static void set_responses(const char *name, const char *head, const char *piece,
+                          unsigned between_us)
 {
-    strange.name = name;
-    strange.head = head;
-    strange.piece = piece;
-    strange.between_us = between_us;
+    fake_peer.name = name;
+    fake_peer.head = head;
+    fake_peer.piece = piece;
+    fake_peer.between_us = between_us;
 }
 
 /* --- tests ------------------------------------------------------------------------------------ */
 
-static void a_snapshot_in_drops_is_left_for_another_peer(void **state)
+static void slow_snapshot_is_abandoned_for_another_peer(void **state)
 {
     (void)state;
-    expect("strange", "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n{", " ", 200000);
+    set_responses("fake", "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n{", " ", 200000);
     cluster_plan(&cluster, 3, (const char *const[]){"replication.timeout_secs=1", NULL});
-    start_strange(cluster.ports[0]);
-    cluster_start_node(&cluster, 1, "cluster.enabled=false"); /* a peer, and no one's */
+    start_peer(cluster.ports[0]);
+    cluster_start_node(&cluster, 1, "cluster.enabled=false"); /* it only serves the snapshot */
     call_register_many(cluster.http[1], "shop", 10);
     cluster_start_node(&cluster, 2, NULL);
     cluster_wait_ready(&cluster, 2);
     assert_int_equal(call_count(cluster.http[2], "shop"), 10);
 }
 
-static void names_that_are_none_spoil_no_answer(void **state)
+static void invalid_names_do_not_break_the_status(void **state)
 {
     (void)state;
-    expect("\xff\xfe\"", "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n{", " ", 200000);
+    set_responses("\xff\xfe\"", "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n{", " ", 200000);
     cluster_plan(&cluster, 2, (const char *const[]){"replication.timeout_secs=1", NULL});
-    start_strange(cluster.ports[0]);
+    start_peer(cluster.ports[0]);
     cluster_start_node(&cluster, 1, NULL);
     cluster_wait_health(&cluster, 1, cluster.ports[0], "up");
     struct http_answer *answer = http_get(cluster.http[1], "/api/status/cluster");
@@ -144,7 +145,7 @@ static void names_that_are_none_spoil_no_answer(void **state)
     assert_non_null(answer->json);
 }
 
-static void status_is_told_while_an_answer_does_not_end(void **state)
+static void status_is_served_while_a_response_does_not_end(void **state)
 {
     (void)state;
     static char piece[65536];
@@ -153,10 +154,10 @@ static void status_is_told_while_an_answer_does_not_end(void **state)
         size += snprintf(piece + size, 200,
                          "{\"region_id\":\"r\",\"zone_id\":\"z\",\"service_id\":\"s\","
                          "\"instance_id\":\"i\",\"ip\":\"10.0.0.1\",\"port\":80},");
-    expect("strange", "HTTP/1.1 200 OK\r\nContent-Length: 100000000000\r\n\r\n{\"instances\":[",
-           piece, 0);
+    set_responses("fake", "HTTP/1.1 200 OK\r\nContent-Length: 100000000000\r\n\r\n{\"instances\":[",
+                  piece, 0);
     cluster_plan(&cluster, 2, (const char *const[]){"replication.timeout_secs=1", NULL});
-    start_strange(cluster.ports[0]);
+    start_peer(cluster.ports[0]);
     cluster_start_node(&cluster, 1, NULL);
     cluster_wait_health(&cluster, 1, cluster.ports[0], "up");
     for (int i = 0; i < 20; i++)
@@ -166,9 +167,9 @@ static void status_is_told_while_an_answer_does_not_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(a_snapshot_in_drops_is_left_for_another_peer, stop),
-        cmocka_unit_test_teardown(names_that_are_none_spoil_no_answer, stop),
-        cmocka_unit_test_teardown(status_is_told_while_an_answer_does_not_end, stop),
+        cmocka_unit_test_teardown(slow_snapshot_is_abandoned_for_another_peer, stop),
+        cmocka_unit_test_teardown(invalid_names_do_not_break_the_status, stop),
+        cmocka_unit_test_teardown(status_is_served_while_a_response_does_not_end, stop),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A node of ours beside one of the older Rust Artemis: it starts from what that one has, tells it
- * what it can read and nothing else, and takes what it says as said at that moment.
+ * A node beside one of the older Rust Artemis: it bootstraps from that node, sends only what that
+ * node can read, and stamps what it receives with the time of receipt.
  */
 #include "tests/support/cluster.h"
 #include "tests/support/legacy_node.h"
@@ -10,15 +10,15 @@
 #include <stdio.h>
 #include <string.h>
 
-static struct legacy_node *old;
+static struct legacy_node *legacy;
 static struct server_process ours;
 static struct http *http;
 
 static void start_beside(const char *services)
 {
     char peers[64];
-    old = legacy_node_start(services);
-    snprintf(peers, sizeof peers, "cluster.peers=http://127.0.0.1:%u", legacy_node_port(old));
+    legacy = legacy_node_start(services);
+    snprintf(peers, sizeof peers, "cluster.peers=http://127.0.0.1:%u", legacy_node_port(legacy));
     server_process_start(&ours,
                          (const char *const[]){"--set", "cluster.enabled=true", "--set", peers,
                                                "--set", "replication.anti_entropy_secs=1", NULL},
@@ -31,7 +31,7 @@ static int stop(void **state)
     (void)state;
     server_process_stop(&ours);
     http_free(http);
-    legacy_node_stop(old);
+    legacy_node_stop(legacy);
     return 0;
 }
 
@@ -46,23 +46,23 @@ static void wait_ready(void)
     assert_true(wait_until(is_ready, NULL, wait_deadline_ms()));
 }
 
-static bool old_has(void *context)
+static bool legacy_has(void *context)
 {
-    return legacy_node_has(old, "shop", context);
+    return legacy_node_has(legacy, "shop", context);
 }
 
-static bool old_has_not(void *context)
+static bool legacy_has_not(void *context)
 {
-    return !legacy_node_has(old, "shop", context);
+    return !legacy_node_has(legacy, "shop", context);
 }
 
-static bool old_was_renewed(void *context)
+static bool legacy_was_renewed(void *context)
 {
-    return legacy_node_renewals(old, "shop", context) >= 2;
+    return legacy_node_renewals(legacy, "shop", context) >= 2;
 }
 
-/* As the old node says it. */
-static struct http_answer *old_says(const char *call, const char *body)
+/* Sends a replication call as the legacy node does. */
+static struct http_answer *legacy_call(const char *call, const char *body)
 {
     static const char *const fields[] = {"X-Artemis-Replication: true",
                                          "Content-Type: application/json", NULL};
@@ -77,7 +77,7 @@ static struct http_answer *old_says(const char *call, const char *body)
 
 /* --- tests ------------------------------------------------------------------------------------ */
 
-static void it_starts_from_what_the_old_node_has(void **state)
+static void node_bootstraps_from_a_legacy_node(void **state)
 {
     (void)state;
     start_beside("[{'service_id':'elder','instances':["
@@ -92,61 +92,61 @@ static void it_starts_from_what_the_old_node_has(void **state)
     check_json(answer, "peers[0].health", "'up'");
 }
 
-static void the_old_node_is_told_what_it_can_read(void **state)
+static void legacy_node_gets_what_it_can_read(void **state)
 {
     (void)state;
     start_beside(NULL);
     wait_ready();
     call_register_many(http, "shop", 5);
-    /* What it has no word for, a group that is missing, and nothing but a url. */
+    /* An unknown status, a missing group, and nothing but a url. */
     check_status(http_post(http, REGISTER,
                            "{'instances':[{" INSTANCE_FIELDS ",'status':'on-holiday'},"
                            "{'region_id':'lab','zone_id':'zone1','service_id':'shop',"
                            "'instance_id':'u','url':'http://a.lab:81'}]}",
                            "shop", "odd"),
                  200, "success", NULL);
-    assert_true(wait_until(old_has, "i4", wait_deadline_ms()));
-    assert_true(wait_until(old_has, "odd", wait_deadline_ms()));
-    assert_true(wait_until(old_has, "u", wait_deadline_ms()));
+    assert_true(wait_until(legacy_has, "i4", wait_deadline_ms()));
+    assert_true(wait_until(legacy_has, "odd", wait_deadline_ms()));
+    assert_true(wait_until(legacy_has, "u", wait_deadline_ms()));
     int64_t deadline_ms = wait_deadline_ms();
-    while (!old_was_renewed("i0") && wait_now_ms() < deadline_ms) {
+    while (!legacy_was_renewed("i0") && wait_now_ms() < deadline_ms) {
         check_status(call_with_keys(http, HEARTBEAT, "shop", 0, 5), 200, "success", NULL);
         wait_for_time(wait_now_ms() + 20);
     }
-    assert_true(old_was_renewed("i0"));
+    assert_true(legacy_was_renewed("i0"));
     check_status(call_with_keys(http, UNREGISTER, "shop", 0, 5), 200, "success", NULL);
-    assert_true(wait_until(old_has_not, "i4", wait_deadline_ms()));
+    assert_true(wait_until(legacy_has_not, "i4", wait_deadline_ms()));
 }
 
-static void what_the_old_node_says_counts_as_said_now(void **state)
+static void record_of_a_legacy_node_gets_the_time_of_receipt(void **state)
 {
     (void)state;
     start_beside(NULL);
     wait_ready();
-    check_status(old_says("register.json",
-                          "{\"instances\":[{\"region_id\":\"local\",\"zone_id\":\"z\","
-                          "\"service_id\":\"far\",\"instance_id\":\"f1\",\"ip\":\"10.0.0.9\","
-                          "\"port\":90,\"url\":\"http://10.0.0.9:90\",\"status\":\"up\"}]}"),
+    check_status(legacy_call("register.json",
+                             "{\"instances\":[{\"region_id\":\"local\",\"zone_id\":\"z\","
+                             "\"service_id\":\"far\",\"instance_id\":\"f1\",\"ip\":\"10.0.0.9\","
+                             "\"port\":90,\"url\":\"http://10.0.0.9:90\",\"status\":\"up\"}]}"),
                  200, "success", NULL);
     assert_int_equal(call_count(http, "far"), 1);
-    struct http_answer *answer = old_says(
+    struct http_answer *answer = legacy_call(
         "heartbeat.json", "{\"instance_keys\":[{\"region_id\":\"local\",\"zone_id\":\"z\","
                           "\"service_id\":\"far\",\"group_id\":\"\",\"instance_id\":\"f1\"}]}");
     check_status(answer, 200, "success", NULL);
-    answer = old_says("unregister.json",
-                      "{\"instance_keys\":[{\"region_id\":\"local\",\"zone_id\":\"z\","
-                      "\"service_id\":\"far\",\"group_id\":\"\",\"instance_id\":\"f1\"}]}");
+    answer = legacy_call("unregister.json",
+                         "{\"instance_keys\":[{\"region_id\":\"local\",\"zone_id\":\"z\","
+                         "\"service_id\":\"far\",\"group_id\":\"\",\"instance_id\":\"f1\"}]}");
     check_status(answer, 200, "success", NULL);
     assert_int_equal(call_count(http, "far"), 0);
-    assert_false(legacy_node_has(old, "far", "f1")); /* it is not told its own words */
+    assert_false(legacy_node_has(legacy, "far", "f1")); /* it does not get its own record back */
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(it_starts_from_what_the_old_node_has, stop),
-        cmocka_unit_test_teardown(the_old_node_is_told_what_it_can_read, stop),
-        cmocka_unit_test_teardown(what_the_old_node_says_counts_as_said_now, stop),
+        cmocka_unit_test_teardown(node_bootstraps_from_a_legacy_node, stop),
+        cmocka_unit_test_teardown(legacy_node_gets_what_it_can_read, stop),
+        cmocka_unit_test_teardown(record_of_a_legacy_node_gets_the_time_of_receipt, stop),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Section 4 of the contract: what nodes say to each other, on the wire.
+ * Section 4 of the contract: the calls between nodes, on the wire.
  */
 #include "tests/support/cluster.h"
 #include "tests/support/wait.h"
@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define PEER "/api/replication/registry/"
-/* Version 100 and 200 of some node. */
+/* Stamps 100 and 200 of a node. */
 #define FIELDS                                                                                     \
     "'region_id':'lab','zone_id':'zone1','service_id':'%s','instance_id':'%s','group_id':''"
 #define OLDER "'version':6553600,'origin':'node7'"
@@ -21,7 +21,7 @@ static int start(void **state)
     return fixture_start(state, (const char *const[]){"--set", "cluster.enabled=true", NULL});
 }
 
-/* As a peer; single quotes stand for double ones. */
+/* Sends a request as a peer; single quotes stand for double ones. */
 static struct http_answer *peer_post(void **state, const char *call, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -52,9 +52,9 @@ static struct http_answer *shown(void **state, const char *service_id)
                     service_id);
 }
 
-/* --- who may call ----------------------------------------------------------------------------- */
+/* --- headers ---------------------------------------------------------------------------------- */
 
-static void without_the_header_every_call_is_refused(void **state)
+static void call_without_the_header_is_refused(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     static const char *const posts[] = {
@@ -72,9 +72,9 @@ static void without_the_header_every_call_is_refused(void **state)
     check_status(http_get(http, PEER "digest"), 400, "bad-request", "not-a-peer");
 }
 
-/* --- what is told ----------------------------------------------------------------------------- */
+/* --- updates ---------------------------------------------------------------------------------- */
 
-static void the_higher_version_wins_in_any_order(void **state)
+static void higher_stamp_wins_in_any_order(void **state)
 {
     check_status(peer_post(state, "register.json",
                            "{'instances':[{" INSTANCE_FIELDS ",'metadata':{'v':'new'}," NEWER
@@ -87,7 +87,7 @@ static void the_higher_version_wins_in_any_order(void **state)
                            "shop", "i1"),
                  200, "success", NULL);
     check_json(shown(state, "shop"), "service.instances[0].metadata.v", "'new'");
-    /* An unregistration that is older than what it means has no effect; one that is newer does, */
+    /* An older unregistration has no effect, a newer one has, */
     check_status(peer_post(state, "unregister.json", "{'instance_keys':[{" FIELDS "," OLDER "}]}",
                            "shop", "i1"),
                  200, "success", NULL);
@@ -96,7 +96,7 @@ static void the_higher_version_wins_in_any_order(void **state)
                            "{'instance_keys':[{" FIELDS ",'version':13107201,'origin':'node7'}]}",
                            "shop", "i1"),
                  200, "success", NULL);
-    /* and what is older than it does not come back. */
+    /* and a record older than the tombstone does not return. */
     check_status(peer_post(state, "register.json",
                            "{'instances':[{" INSTANCE_FIELDS "," NEWER ",'age_ms':0}]}", "shop",
                            "i1"),
@@ -104,7 +104,7 @@ static void the_higher_version_wins_in_any_order(void **state)
     assert_int_equal(call_count(((struct fixture *)*state)->http, "shop"), 0);
 }
 
-static void a_renewal_of_what_is_unknown_or_older_here_is_named(void **state)
+static void renewal_of_an_unknown_or_older_record_is_listed(void **state)
 {
     check_status(peer_post(state, "register.json",
                            "{'instances':[{" INSTANCE_FIELDS "," OLDER ",'age_ms':0}]}", "beat",
@@ -126,7 +126,7 @@ static void a_renewal_of_what_is_unknown_or_older_here_is_named(void **state)
     check_absent(answer, "failed_instance_keys");
 }
 
-static void what_makes_no_sense_is_refused_by_name(void **state)
+static void invalid_fields_are_refused_by_name(void **state)
 {
     static const struct {
         const char *members, *part;
@@ -156,7 +156,7 @@ static void what_makes_no_sense_is_refused_by_name(void **state)
     assert_int_equal(call_count(((struct fixture *)*state)->http, "odd"), -1);
 }
 
-static void without_a_version_it_counts_as_said_now(void **state)
+static void record_without_a_stamp_gets_the_time_of_receipt(void **state)
 {
     for (int i = 0; i < 2; i++)
         check_status(
@@ -168,7 +168,7 @@ static void without_a_version_it_counts_as_said_now(void **state)
     struct http_answer *answer =
         peer_post(state, "batch-heartbeat.json", "{'instance_keys':[{" FIELDS "}]}", "plain", "i2");
     check_status(answer, 200, "bad-request", NULL);
-    check_json(answer, "failed_instance_keys[0].group_id", "''"); /* all five parts, always */
+    check_json(answer, "failed_instance_keys[0].group_id", "''"); /* always all five parts */
     check_json(answer, "failed_instance_keys[0].instance_id", "'i2'");
     check_status(
         peer_post(state, "unregister.json", "{'instance_keys':[{" FIELDS "}]}", "plain", "i1"), 200,
@@ -176,9 +176,9 @@ static void without_a_version_it_counts_as_said_now(void **state)
     assert_int_equal(call_count(((struct fixture *)*state)->http, "plain"), 0);
 }
 
-/* --- what is asked ---------------------------------------------------------------------------- */
+/* --- queries ---------------------------------------------------------------------------------- */
 
-static void everything_ends_with_a_marker(void **state)
+static void snapshot_ends_with_a_marker(void **state)
 {
     call_register_many(((struct fixture *)*state)->http, "all", 3);
     check_status(peer_post(state, "unregister.json",
@@ -207,7 +207,7 @@ static void everything_ends_with_a_marker(void **state)
     assert_int_equal(found, 1);
 }
 
-static void digests_lead_to_keys_and_keys_to_records(void **state)
+static void digests_lead_to_keys_and_records(void **state)
 {
     char *before = strdup(peer_get(state, "digest")->body);
     call_register(((struct fixture *)*state)->http, "differ", "i1");
@@ -237,7 +237,7 @@ static void digests_lead_to_keys_and_keys_to_records(void **state)
     free(before);
 }
 
-static void only_living_leases_are_named(void **state)
+static void lease_check_lists_active_leases_only(void **state)
 {
     call_register(((struct fixture *)*state)->http, "live", "i1");
     struct http_answer *answer =
@@ -252,14 +252,14 @@ static void only_living_leases_are_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(without_the_header_every_call_is_refused),
-        cmocka_unit_test(the_higher_version_wins_in_any_order),
-        cmocka_unit_test(a_renewal_of_what_is_unknown_or_older_here_is_named),
-        cmocka_unit_test(what_makes_no_sense_is_refused_by_name),
-        cmocka_unit_test(without_a_version_it_counts_as_said_now),
-        cmocka_unit_test(everything_ends_with_a_marker),
-        cmocka_unit_test(digests_lead_to_keys_and_keys_to_records),
-        cmocka_unit_test(only_living_leases_are_named),
+        cmocka_unit_test(call_without_the_header_is_refused),
+        cmocka_unit_test(higher_stamp_wins_in_any_order),
+        cmocka_unit_test(renewal_of_an_unknown_or_older_record_is_listed),
+        cmocka_unit_test(invalid_fields_are_refused_by_name),
+        cmocka_unit_test(record_without_a_stamp_gets_the_time_of_receipt),
+        cmocka_unit_test(snapshot_ends_with_a_marker),
+        cmocka_unit_test(digests_lead_to_keys_and_records),
+        cmocka_unit_test(lease_check_lists_active_leases_only),
     };
     return server_process_finish(cmocka_run_group_tests(tests, start, fixture_stop));
 }

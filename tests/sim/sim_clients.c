@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Clients call a node as a well-behaved client does: they renew three times a time-to-live,
- * register again when they are told to, and go to another node when theirs does not answer.
+ * Clients behave as the contract asks: they renew several times per TTL, register again when a
+ * heartbeat is refused, and use another node when theirs does not respond.
  */
 #include "tests/sim/sim.h"
 
@@ -11,7 +11,7 @@
 enum {
     CALL_INTERVAL_MS = TTL_MS / 4,
     RETRY_MS = 400,
-    LATE_MS = 100, /* less than any client needs to go to another node */
+    LATE_MS = 100, /* less than a client needs to move to another node */
 };
 
 static struct slice numbered(char room[16], char letter, uint32_t number)
@@ -58,8 +58,8 @@ bool client_is_steady(const struct sim *sim, const struct sim_client *client, ui
            sim->now_ms - client->since_ms >= for_ms && sim->now_ms - client->failed_ms >= for_ms;
 }
 
-/* What only a node knew that has crashed is lost; a client finds out at its next heartbeat, or, if
- * it was but a change, never. */
+/* Changes that only a crashed node had are lost. A client notices a lost registration at its next
+ * heartbeat, and never notices a lost change of content. */
 void clients_note_crash(struct sim *sim, const struct sim_node *node)
 {
     enum { LONGEST_SILENCE_MS = 90000 };
@@ -115,7 +115,7 @@ static void call_heartbeat(struct sim *sim, struct sim_client *client)
     if (!registry_renew(node->registry, &key, node_now(sim, node)))
         return;
     sim->counts.refused++;
-    sim_log(sim, "i%u is not known at %s", client->id, node->name);
+    sim_log(sim, "i%u is unknown at %s", client->id, node->name);
     client->failed_ms = sim->now_ms;
     call_register(sim, client);
 }
@@ -134,9 +134,9 @@ static void call_unregister(struct sim *sim, struct sim_client *client)
     node_work(sim, node);
 }
 
-/* --- whims ------------------------------------------------------------------------------------ */
+/* --- changes ---------------------------------------------------------------------------------- */
 
-/* What it does instead of renewing, now and then, while it is not quiet. */
+/* Sometimes changes, unregisters, moves or dies instead of renewing; not in the last part. */
 static bool change_something(struct sim *sim, struct sim_client *client)
 {
     uint64_t choice = sim_random(sim, 100);
@@ -147,7 +147,7 @@ static bool change_something(struct sim *sim, struct sim_client *client)
         call_register(sim, client);
     } else if (choice < 9) {
         call_unregister(sim, client);
-    } else if (choice < 14) { /* a balancer in between */
+    } else if (choice < 14) { /* as behind a load balancer */
         client->node = (uint32_t)sim_random(sim, sim->node_count);
         client->since_ms = sim->now_ms;
     } else {
@@ -158,7 +158,7 @@ static bool change_something(struct sim *sim, struct sim_client *client)
     return true;
 }
 
-/* One that was unregistered, or died, comes again some time later; the last of them for good. */
+/* A client that unregistered or died returns some time later, except in the last part. */
 static void maybe_return(struct sim *sim, struct sim_client *client)
 {
     bool quiet = sim->now_ms > WORLD_EPOCH_MS + FAULTS_MS + RECOVERY_MS - QUIET_MS;

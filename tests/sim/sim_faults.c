@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What goes wrong, and how it is mended.
+ * What fails, and how it is repaired.
  */
 #include "tests/sim/sim.h"
 
@@ -16,11 +16,11 @@ static void set_link(struct sim *sim, uint32_t from, uint32_t to, bool cut)
     link->cut = cut;
 }
 
-static void on_link_mended(struct sim *sim, void *context, uint32_t from, uint32_t to)
+static void on_link_restored(struct sim *sim, void *context, uint32_t from, uint32_t to)
 {
     (void)context;
     set_link(sim, from, to, false);
-    sim_log(sim, "link n%u -> n%u is mended", from, to);
+    sim_log(sim, "link n%u -> n%u works again", from, to);
 }
 
 static void cut_link(struct sim *sim, uint32_t from, uint32_t to, uint64_t for_ms)
@@ -29,7 +29,7 @@ static void cut_link(struct sim *sim, uint32_t from, uint32_t to, uint64_t for_m
         return;
     set_link(sim, from, to, true);
     sim_log(sim, "link n%u -> n%u is cut", from, to);
-    sim_at(sim->now_ms + for_ms, on_link_mended, NULL, from, to);
+    sim_at(sim->now_ms + for_ms, on_link_restored, NULL, from, to);
 }
 
 static void isolate(struct sim *sim, uint32_t node, uint64_t for_ms)
@@ -71,7 +71,7 @@ static void on_resume(struct sim *sim, void *context, uint32_t id, uint32_t life
     if (node->life != life || !node->paused)
         return;
     node->paused = false;
-    sim_log(sim, "%s goes on", node->name);
+    sim_log(sim, "%s continues", node->name);
     node_work(sim, node);
 }
 
@@ -82,7 +82,7 @@ static void pause_node(struct sim *sim, struct sim_node *node, uint64_t for_ms)
     sim->counts.pauses++;
     node->paused = true;
     node->was_paused = true;
-    sim_log(sim, "%s is stopped", node->name);
+    sim_log(sim, "%s is paused", node->name);
     sim_at(sim->now_ms + for_ms, on_resume, NULL, node->id, node->life);
 }
 
@@ -93,7 +93,7 @@ static void jump_clock(struct sim *sim, struct sim_node *node)
     sim_log(sim, "the clock of %s jumps to %+lld ms", node->name, (long long)node->wall_offset_ms);
 }
 
-/* --- the course of it ------------------------------------------------------------------------- */
+/* --- the schedule ----------------------------------------------------------------------------- */
 
 static void on_fault(struct sim *sim, void *context, uint32_t a, uint32_t b)
 {
@@ -142,7 +142,7 @@ void faults_start(struct sim *sim)
 
 void faults_end(struct sim *sim)
 {
-    sim_log(sim, "peace");
+    sim_log(sim, "all faults end");
     sim->loss_percent = 0;
     sim->delay_max_ms = 50;
     sim->repeat_percent = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- *   sim [--seeds N] [--first S] [--jobs J]     that many seeds, from S on
- *   sim --seed S                               one, with its verbose
+ * sim [--seeds N] [--first S] [--jobs J]     N seeds, from S on
+ *   sim --seed S                               one seed, with a log of its events
  */
 #include "tests/sim/sim.h"
 
@@ -34,7 +34,7 @@ static void start_world(struct sim *sim, uint64_t seed, bool verbose)
     }
 }
 
-/* Runs one seed; the failure is in the sim. */
+/* Runs one seed; a failure is in sim->failure. */
 static void run_seed(struct sim *sim, uint64_t seed, bool verbose)
 {
     start_world(sim, seed, verbose);
@@ -69,7 +69,7 @@ static void add_counts(struct sim_counts *sum, const struct sim_counts *counts)
         to[i] += from[i];
 }
 
-/* One process's share: every jobs-th seed. */
+/* The seeds of one process: every jobs-th. */
 static void run_share(uint64_t first, uint64_t seeds, unsigned job, unsigned jobs, int out)
 {
     static struct sim sim;
@@ -79,7 +79,7 @@ static void run_share(uint64_t first, uint64_t seeds, unsigned job, unsigned job
         report.seeds++;
         add_counts(&report.counts, &sim.counts);
         if (sim.failure[0] && report.failed++ < FAILURES_SHOWN)
-            printf("seed %llu: %s\n  make sim SEED=%llu tells its verbose\n",
+            printf("seed %llu: %s\n  make sim SEED=%llu logs its events\n",
                    (unsigned long long)(first + i), sim.failure, (unsigned long long)(first + i));
         if (report.seeds % 100 == 0 && job == 0)
             fprintf(stderr, "sim: about %llu of %llu seeds\n",
@@ -108,7 +108,7 @@ static void print_report(const struct report *report, double secs)
     const struct sim_counts *c = &report->counts;
     printf("%llu seeds, %llu failed, %.1f s\n", (unsigned long long)report->seeds,
            (unsigned long long)report->failed, secs);
-    printf("%llu events, %llu messages (%llu lost, %llu repeated), %llu crashes, %llu stops, "
+    printf("%llu events, %llu messages (%llu lost, %llu repeated), %llu crashes, %llu pauses, "
            "%llu clock jumps\n",
            (unsigned long long)c->events, (unsigned long long)c->messages,
            (unsigned long long)c->lost, (unsigned long long)c->repeated,
@@ -119,7 +119,7 @@ static void print_report(const struct report *report, double secs)
            (unsigned long long)c->registrations, (unsigned long long)c->heartbeats,
            (unsigned long long)c->refused, (unsigned long long)c->unregistrations,
            (unsigned long long)c->evictions, (unsigned long long)c->refuted);
-    printf("%llu repairs, %llu rounds of anti-entropy, %llu records taken over by it\n",
+    printf("%llu repairs, %llu anti-entropy rounds, %llu records fetched by them\n",
            (unsigned long long)c->repairs, (unsigned long long)c->rounds,
            (unsigned long long)c->fetched);
 }
@@ -134,7 +134,7 @@ static int run_many(uint64_t first, uint64_t seeds, unsigned jobs)
         return 1;
     for (unsigned job = 0; job < jobs; job++) {
         if (fork() == 0) {
-            prctl(PR_SET_PDEATHSIG, SIGKILL); /* it must not outlive whoever waits for it */
+            prctl(PR_SET_PDEATHSIG, SIGKILL); /* ends with its parent */
             run_share(first, seeds, job, jobs, ends[1]);
             exit(0);
         }
@@ -148,7 +148,7 @@ static int run_many(uint64_t first, uint64_t seeds, unsigned jobs)
     print_report(&sum,
                  (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9);
     if (!whole)
-        printf("a process did not come to its end: an assertion failed, or worse\n");
+        printf("a process ended early: an assertion failed or it crashed\n");
     return whole && sum.failed == 0 ? 0 : 1;
 }
 
@@ -156,7 +156,7 @@ static int run_one(uint64_t seed)
 {
     static struct sim sim;
     run_seed(&sim, seed, true);
-    printf("seed %llu: %s\n", (unsigned long long)seed, sim.failure[0] ? sim.failure : "all holds");
+    printf("seed %llu: %s\n", (unsigned long long)seed, sim.failure[0] ? sim.failure : "passed");
     return sim.failure[0] ? 1 : 0;
 }
 
@@ -166,7 +166,7 @@ static uint64_t number(const char *text)
     errno = 0;
     uint64_t value = strtoull(text ? text : "", &end, 10);
     if (errno || !text || *end || end == text) {
-        fprintf(stderr, "sim: %s is not a number\n", text ? text : "nothing");
+        fprintf(stderr, "sim: %s is not a number\n", text ? text : "(nothing)");
         exit(2);
     }
     return value;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A message travels as a copy of what its sender knew when it sent it; so does the answer. Either
- * may be lost, come late, or come twice. The sender gives up after its timeout.
+ * A message carries a copy of the sender's records at the time of sending; so does the response.
+ * Either can be lost, late or repeated. The sender stops waiting after its timeout.
  */
 #include "tests/sim/sim.h"
 
@@ -10,9 +10,9 @@
 #include <string.h>
 
 struct wire_item {
-    struct instance *instance; /* a reference; of a key, only that counts */
+    struct instance *instance; /* a reference; for a key only the key counts */
     uint64_t stamp;
-    uint32_t origin; /* the number of a node */
+    uint32_t origin; /* node number */
     uint64_t age_ms;
     bool deleted;
 };
@@ -23,10 +23,10 @@ struct wire_list {
     size_t capacity;
 };
 
-/* A message and what becomes of it. Freed when nobody looks at it any more. */
+/* A message in transit. Freed when no event refers to it any more. */
 struct transfer {
-    unsigned users;          /* events that will look at it */
-    struct message *message; /* NULL: its result is known */
+    unsigned users;          /* events that refer to it */
+    struct message *message; /* NULL: its result is delivered */
     enum message_kind kind;
     struct bucket_set buckets;
     uint32_t from, from_life, to;
@@ -34,7 +34,7 @@ struct transfer {
     struct wire_list response;
     uint64_t digests[DIGEST_BUCKETS];
     struct health_response health;
-    enum send_result result; /* of the answer */
+    enum send_result result; /* of the response */
 };
 
 /* --- lists ------------------------------------------------------------------------------------ */
@@ -201,7 +201,7 @@ static void serve(struct sim *sim, struct transfer *transfer, struct sim_node *n
     }
 }
 
-/* --- the way ---------------------------------------------------------------------------------- */
+/* --- transit ---------------------------------------------------------------------------------- */
 
 static uint64_t travel_ms(struct sim *sim)
 {
@@ -224,7 +224,7 @@ static void finish(struct sim *sim, struct transfer *transfer, enum send_result 
     if (node->life == transfer->from_life)
         replicator_on_result(node->replicator, message, result, node_now(sim, node));
     else
-        message_free(message); /* its sender is gone */
+        message_free(message); /* its sender crashed */
     node_work(sim, node);
 }
 
@@ -235,7 +235,8 @@ static void on_timeout(struct sim *sim, void *context, uint32_t a, uint32_t b)
     struct transfer *transfer = context;
     struct sim_node *node = &sim->nodes[transfer->from];
     if (transfer->message && node->paused && node->life == transfer->from_life) {
-        sim_at(sim->now_ms + 50, on_timeout, transfer, 0, 0); /* it notices when it goes on */
+        sim_at(sim->now_ms + 50, on_timeout, transfer, 0,
+               0); /* noticed when the process continues */
         return;
     }
     if (transfer->message)
@@ -282,7 +283,7 @@ static void on_arrival(struct sim *sim, void *context, uint32_t a, uint32_t b)
     (void)b;
     struct transfer *transfer = context;
     struct sim_node *node = &sim->nodes[transfer->to];
-    if (node->running && node->paused) { /* it lies in the socket until the process goes on */
+    if (node->running && node->paused) { /* stays in the socket until the process continues */
         sim_at(sim->now_ms + 50, on_arrival, transfer, 0, 0);
         return;
     }

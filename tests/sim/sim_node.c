@@ -5,13 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Its own clocks: one that drifts, and one that drifts and jumps. */
+/* The node's clocks: the monotonic one drifts, the wall clock also jumps. */
 struct moment node_now(const struct sim *sim, const struct sim_node *node)
 {
     int64_t passed = (int64_t)(sim->now_ms - node->started_ms);
     int64_t drifted = passed + passed * node->drift_ppm / 1000000;
     return (struct moment){
-        .mono_ms = 5000000 + (uint64_t)drifted, /* a monotonic clock starts anywhere */
+        .mono_ms = 5000000 + (uint64_t)drifted, /* arbitrary start */
         .wall_ms = (uint64_t)((int64_t)1790000000000 + (int64_t)(sim->now_ms - WORLD_EPOCH_MS) +
                               node->wall_offset_ms),
     };
@@ -35,11 +35,11 @@ bool node_is_running(const struct sim_node *node)
     return node->running && !node->paused;
 }
 
-/* --- its threads ------------------------------------------------------------------------------ */
+/* --- threads ---------------------------------------------------------------------------------- */
 
 static void on_turn(struct sim *sim, void *context, uint32_t id, uint32_t life);
 
-/* The replication thread wakes up at that time, if it does not do so earlier. */
+/* Schedules a turn of the replication thread, unless an earlier one is scheduled. */
 static void schedule(struct sim *sim, struct sim_node *node, uint64_t when_ms)
 {
     if (when_ms <= sim->now_ms)
@@ -85,7 +85,7 @@ static void note_evictions(struct sim *sim, struct sim_node *node)
     node->evictions = stats.expired;
 }
 
-/* The lease thread. It stands still while the process is stopped. */
+/* The lease thread. It does not run while the process is paused. */
 static void on_tick(struct sim *sim, void *context, uint32_t id, uint32_t life)
 {
     (void)context;
@@ -99,14 +99,14 @@ static void on_tick(struct sim *sim, void *context, uint32_t id, uint32_t life)
     note_evictions(sim, node);
     if (sim->now_ms / EXPIRE_TICK_MS % 10 == 0)
         registry_cleanup(node->registry, node_now(sim, node));
-    node_work(sim, node); /* ended leases may wait for an answer */
+    node_work(sim, node); /* leases may be due */
 }
 
-/* --- life ------------------------------------------------------------------------------------- */
+/* --- start and crash -------------------------------------------------------------------------- */
 
 static void on_change(void *context)
 {
-    (void)context; /* whoever made the change lets the node work */
+    (void)context; /* the caller runs node_work */
 }
 
 static struct registry_options registry_settings(const struct sim *sim, const char *name)
@@ -152,7 +152,8 @@ void node_start(struct sim *sim, struct sim_node *node)
         abort();
     registry_on_change(node->registry, on_change, NULL);
     for (uint32_t peer = 0; peer < sim->node_count; peer++)
-        replicator_add_peer(node->replicator, peer, node_now(sim, node)); /* itself among them */
+        replicator_add_peer(node->replicator, peer,
+                            node_now(sim, node)); /* including the node itself */
     sim_log(sim, "%s starts", node->name);
     sim_at(sim->now_ms + 1 + sim_random(sim, EXPIRE_TICK_MS), on_tick, NULL, node->id, node->life);
     schedule(sim, node, sim->now_ms + 1);

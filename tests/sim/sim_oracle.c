@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What must hold, in the words of docs/REPLICATION.md. Some of it is looked at every second of the
- * virtual world, the rest at its end.
+ * The guarantees of docs/REPLICATION.md. Some are checked every second of the virtual world, the
+ * others at the end.
  */
 #include "tests/sim/sim.h"
 
@@ -10,16 +10,15 @@
 
 enum {
     CHECK_INTERVAL_MS = 1000,
-    /* After so long of being reachable all the while, by whatever way, a node must know: the
-     * longest pause after failures, the probe of a peer that was down, two rounds of anti-entropy,
-     * a time-to-live, and some time-outs. */
+    /* A node that changes could reach for this long must have them: the longest backoff, the probe
+     * of a peer that was down, two anti-entropy rounds, a TTL and some timeouts. */
     SETTLED_MS = BACKOFF_MAX_MS + DOWN_PROBE_MS + 2 * ANTI_ENTROPY_MS + TTL_MS + 3 * TIMEOUT_MS,
     SNAPSHOT_MS = 8000,
-    FORGOTTEN_MS = TIMEOUT_MS + 2000, /* an unregistration is everywhere */
-    CLOCKS_APART_MS = 100,            /* what their drift and the ways between them allow */
+    FORGOTTEN_MS = TIMEOUT_MS + 2000, /* time until an unregistration is on every node */
+    CLOCKS_APART_MS = 100,            /* allowed distance: drift and travel times */
 };
 
-/* The content of a client's instance at a node; 0: it is not there. */
+/* The content of a client's instance at a node; 0: not registered there. */
 static uint32_t content_at(struct sim *sim, const struct sim_node *node,
                            const struct sim_client *client)
 {
@@ -40,8 +39,8 @@ static uint32_t wanted_content(const struct sim_client *client)
     return 1 + client->content % 60000;
 }
 
-/* Whether a node that holds this content of a living client holds what it should. What only a node
- * knew that has crashed is lost; and of two contents, that of the later clock wins. */
+/* Whether this content is allowed at a node. Changes that only a crashed node had are lost, and of
+ * two contents the one with the higher stamp wins. */
 static bool is_expected(const struct sim_client *client, uint32_t content)
 {
     if (client->ack_node_crashed || client->ack_node_isolated || client->ack_node_clock_late)
@@ -49,7 +48,7 @@ static bool is_expected(const struct sim_client *client, uint32_t content)
     return content == wanted_content(client);
 }
 
-/* --- who can hear of whom --------------------------------------------------------------------- */
+/* --- reachability ----------------------------------------------------------------------------- */
 
 static bool are_connected(const struct sim *sim, uint32_t a, uint32_t b)
 {
@@ -62,7 +61,8 @@ static bool is_calm(const struct sim *sim)
     return sim->loss_percent == 0 && sim->delay_max_ms <= 500;
 }
 
-/* Nodes that are joined by links that work both ways. Loss and delay count as trouble, too. */
+/* Updates which nodes reach each other over links that work in both directions. Loss and delay
+ * count as faults, too. */
 static void update_reachability(struct sim *sim)
 {
     bool calm = is_calm(sim);
@@ -92,8 +92,8 @@ static bool has_reached(const struct sim *sim, uint32_t from, uint32_t to, uint6
     return since_ms && sim->now_ms - since_ms >= for_ms;
 }
 
-/* Who changes itself at a node that is cut off, and goes on renewing elsewhere, keeps its older
- * content there: at that node its lease ends. */
+/* A client that changed at an isolated node and renews elsewhere keeps its older content: at the
+ * isolated node its lease expired. */
 void oracle_node_evicted(struct sim *sim, const struct sim_node *node)
 {
     memset(sim->nodes[node->id].stamps, 0, sizeof(node->stamps));
@@ -107,7 +107,8 @@ void oracle_node_evicted(struct sim *sim, const struct sim_node *node)
 
 /* --- every second ----------------------------------------------------------------------------- */
 
-/* Promises 2 and 4: who renews at a node is known to all that have long been able to hear of it. */
+/* Guarantees 2 and 4: every node that could be reached for long holds an instance that is
+ * renewed. */
 static void check_live_instances(struct sim *sim)
 {
     for (uint32_t i = 0; i < sim->client_count; i++) {
@@ -121,14 +122,14 @@ static void check_live_instances(struct sim *sim)
                 continue;
             uint32_t content = content_at(sim, node, client);
             if (!is_expected(client, content))
-                sim_fail(sim, "i%u renews at n%u, but %s holds content %u of it instead of %u", i,
+                sim_fail(sim, "i%u renews at n%u, but %s has its content %u instead of %u", i,
                          client->node, node->name, content, wanted_content(client));
         }
     }
 }
 
-/* What a node holds, or remembers as unregistered, is never replaced by something older. Only when
- * it has forgotten the key may it hear of something older. */
+/* A record or tombstone is never replaced by an older one. A key that the node no longer has may
+ * get an older record. */
 static void check_stamps_grow(struct sim *sim, struct sim_node *node)
 {
     for (uint32_t i = 0; node->running && i < sim->client_count; i++) {
@@ -139,20 +140,21 @@ static void check_stamps_grow(struct sim *sim, struct sim_node *node)
             continue;
         }
         if (state.hlc < node->stamps[i])
-            sim_fail(sim, "%s went back to an older version of i%u", node->name, i);
+            sim_fail(sim, "%s replaced i%u by an older record", node->name, i);
         node->stamps[i] = state.hlc;
         key_state_unref(&state);
     }
 }
 
-/* What only a node was told that has crashed since is lost, and counts as older where that node had
- * started with a clock that is behind and had heard of nobody: then the lease ends it. */
+/* A change that only a crashed node had is lost. A change at a node whose HLC was behind can lose
+ * against an older one; then the lease ends it. */
 static bool may_be_forgotten(const struct sim_client *client)
 {
     return client->ack_node_crashed || client->ack_node_clock_late;
 }
 
-/* Promise 3, where nothing has been in the way: within less than a lease, so it is not its end. */
+/* Guarantee 3, checked where no fault interfered: the time is shorter than a lease, so expiry does
+ * not hide a failure. */
 static void check_unregistered(struct sim *sim)
 {
     for (uint32_t i = 0; i < sim->client_count; i++) {
@@ -163,12 +165,12 @@ static void check_unregistered(struct sim *sim)
         for (uint32_t n = 0; n < sim->node_count; n++)
             if (has_reached(sim, client->ack_node, n, SETTLED_MS) &&
                 content_at(sim, &sim->nodes[n], client))
-                sim_fail(sim, "i%u has unregistered at n%u, but n%u holds it", i, client->ack_node,
+                sim_fail(sim, "i%u unregistered at n%u, but n%u still has it", i, client->ack_node,
                          n);
     }
 }
 
-/* Promise 5. */
+/* Guarantee 5. */
 static void check_outbox_sizes(struct sim *sim)
 {
     for (uint32_t n = 0; n < sim->node_count; n++) {
@@ -179,8 +181,8 @@ static void check_outbox_sizes(struct sim *sim)
             struct peer_view view;
             replicator_view(node->replicator, peer, node_now(sim, node), &view);
             if (view.backlog > sim->client_count)
-                sim_fail(sim, "the outbox of %s for n%u has %llu entries for %u instances",
-                         node->name, peer, (unsigned long long)view.backlog, sim->client_count);
+                sim_fail(sim, "the outbox of %s for n%u has %llu keys for %u instances", node->name,
+                         peer, (unsigned long long)view.backlog, sim->client_count);
         }
     }
 }
@@ -204,11 +206,11 @@ void oracle_start(struct sim *sim)
     sim_at(sim->now_ms, on_check, NULL, 0, 0);
 }
 
-/* Never a part: what a ready peer that could be asked has held for a while, is there. */
+/* A node that becomes ready holds everything that a reachable ready peer has held for a while. */
 void oracle_node_ready(struct sim *sim, const struct sim_node *node)
 {
     if (sim->calm_since_ms == 0 || sim->calm_since_ms > node->started_ms || node->was_paused)
-        return; /* whose messages are lost is not waited for; who was stopped knows old things */
+        return; /* peers whose messages are lost are not waited for; a paused node has old data */
     for (uint32_t p = 0; p < sim->node_count; p++) {
         const struct sim_node *peer = &sim->nodes[p];
         if (p == node->id || !are_connected(sim, p, node->id) || !peer->was_ready ||
@@ -222,15 +224,14 @@ void oracle_node_ready(struct sim *sim, const struct sim_node *node)
                 !client_is_steady(sim, client, SNAPSHOT_MS) || !content_at(sim, peer, client))
                 continue;
             if (!content_at(sim, node, client))
-                sim_fail(sim, "%s says ready without i%u, which %s holds", node->name, i,
-                         peer->name);
+                sim_fail(sim, "%s is ready without i%u, which %s has", node->name, i, peer->name);
         }
     }
 }
 
 /* --- at the end ------------------------------------------------------------------------------- */
 
-/* Promise 1. */
+/* Guarantee 1. */
 static void compare_nodes(struct sim *sim)
 {
     uint64_t first[DIGEST_BUCKETS];
@@ -244,17 +245,17 @@ static void compare_nodes(struct sim *sim)
     }
 }
 
-/* Promises 2 and 3, and the end of leases. */
+/* Guarantees 2 and 3, and expiry. */
 static void check_client(struct sim *sim, const struct sim_client *client)
 {
     for (uint32_t n = 0; n < sim->node_count; n++) {
         uint32_t content = content_at(sim, &sim->nodes[n], client);
         if (!client->wanted && content)
-            sim_fail(sim, "i%u has unregistered, but n%u holds it", client->id, n);
+            sim_fail(sim, "i%u unregistered, but n%u still has it", client->id, n);
         if (client->wanted && client->dead && content)
-            sim_fail(sim, "i%u is dead, but n%u holds it", client->id, n);
+            sim_fail(sim, "i%u died, but n%u still has it", client->id, n);
         if (client->wanted && !client->dead && !is_expected(client, content))
-            sim_fail(sim, "i%u is registered with content %u, but n%u holds %u", client->id,
+            sim_fail(sim, "i%u is registered with content %u, but n%u has %u", client->id,
                      wanted_content(client), n, content);
     }
 }
@@ -267,7 +268,7 @@ void oracle_end(struct sim *sim)
             sim_fail(sim, "n%u is not ready", n);
         uint64_t late_ms = node_hlc_lag_ms(sim, &sim->nodes[n]);
         if (late_ms > CLOCKS_APART_MS)
-            sim_fail(sim, "the clock of n%u is %llu ms late", n, (unsigned long long)late_ms);
+            sim_fail(sim, "the HLC of n%u is %llu ms behind", n, (unsigned long long)late_ms);
     }
     for (uint32_t i = 0; i < sim->client_count; i++)
         check_client(sim, &sim->clients[i]);

@@ -7,13 +7,13 @@
 
 struct event {
     uint64_t when_ms;
-    uint64_t order; /* of events at the same time: as they were asked for */
+    uint64_t order; /* orders events of the same time */
     sim_event *call;
     void *context;
     uint32_t a, b;
 };
 
-/* A binary heap, the earliest first. */
+/* A binary heap; the earliest event is first. */
 static struct event *heap;
 static size_t heap_count;
 static size_t heap_capacity;
@@ -83,7 +83,7 @@ void sim_clear_events(void (*drop)(sim_event *call, void *context))
     next_order = 0;
 }
 
-/* xorshift64*, as in the replica: the same for the same seed. */
+/* xorshift64*, as in the replicator: reproducible for one seed. */
 uint64_t sim_random(struct sim *sim, uint64_t below)
 {
     sim->random ^= sim->random >> 12;
@@ -112,7 +112,7 @@ void sim_log(struct sim *sim, const char *format, ...)
 void sim_fail(struct sim *sim, const char *format, ...)
 {
     if (sim->failure[0])
-        return; /* the first tells the most */
+        return; /* only the first failure is reported */
     va_list arguments;
     va_start(arguments, format);
     int at = snprintf(sim->failure, sizeof(sim->failure),

@@ -25,7 +25,7 @@ static bool is_free(uint16_t port)
     return free;
 }
 
-/* Below those that the system gives to clients; each test program begins elsewhere. */
+/* Below the ephemeral ports; each test program starts at another one. */
 static uint16_t choose_port(void)
 {
     enum { FIRST = 10000, COUNT = 20000 };
@@ -83,7 +83,7 @@ void cluster_start_node(struct cluster *cluster, int node, const char *setting)
     cluster->http[node] = http_new(cluster->ports[node]);
 }
 
-static void let_go(struct cluster *cluster, int node)
+static void close_client(struct cluster *cluster, int node)
 {
     http_free(cluster->http[node]);
     cluster->http[node] = NULL;
@@ -92,13 +92,13 @@ static void let_go(struct cluster *cluster, int node)
 void cluster_stop_node(struct cluster *cluster, int node)
 {
     server_process_stop(&cluster->nodes[node]);
-    let_go(cluster, node);
+    close_client(cluster, node);
 }
 
 void cluster_kill_node(struct cluster *cluster, int node)
 {
     server_process_kill(&cluster->nodes[node]);
-    let_go(cluster, node);
+    close_client(cluster, node);
 }
 
 void cluster_stop(struct cluster *cluster)
@@ -110,7 +110,7 @@ void cluster_stop(struct cluster *cluster)
 
 /* --- waiting ---------------------------------------------------------------------------------- */
 
-struct wish {
+struct condition {
     struct cluster *cluster;
     int node;
     uint16_t port;
@@ -120,15 +120,15 @@ struct wish {
 
 static bool is_ready(void *context)
 {
-    struct wish *wish = context;
-    return http_get(wish->cluster->http[wish->node], "/ready")->status == 200;
+    struct condition *condition = context;
+    return http_get(condition->cluster->http[condition->node], "/ready")->status == 200;
 }
 
 void cluster_wait_ready(struct cluster *cluster, int node)
 {
-    struct wish wish = {cluster, node, 0, NULL, 0};
-    if (!wait_until(is_ready, &wish, wait_deadline_ms()))
-        fail_msg("node %d does not get ready", node + 1);
+    struct condition condition = {cluster, node, 0, NULL, 0};
+    if (!wait_until(is_ready, &condition, wait_deadline_ms()))
+        fail_msg("node %d does not become ready", node + 1);
 }
 
 json_t *cluster_peer_status(struct cluster *cluster, int node, uint16_t port, const char *member)
@@ -147,16 +147,16 @@ json_t *cluster_peer_status(struct cluster *cluster, int node, uint16_t port, co
 
 static bool has_health(void *context)
 {
-    struct wish *wish = context;
-    const char *health =
-        json_string_value(cluster_peer_status(wish->cluster, wish->node, wish->port, "health"));
-    return health && strcmp(health, wish->text) == 0;
+    struct condition *condition = context;
+    const char *health = json_string_value(
+        cluster_peer_status(condition->cluster, condition->node, condition->port, "health"));
+    return health && strcmp(health, condition->text) == 0;
 }
 
 void cluster_wait_health(struct cluster *cluster, int node, uint16_t port, const char *health)
 {
-    struct wish wish = {cluster, node, port, health, 0};
-    if (!wait_until(has_health, &wish, wait_deadline_ms()))
+    struct condition condition = {cluster, node, port, health, 0};
+    if (!wait_until(has_health, &condition, wait_deadline_ms()))
         fail_msg("node %d does not see the peer at %u as %s", node + 1, port, health);
 }
 
@@ -175,22 +175,22 @@ void cluster_start(struct cluster *cluster, int count, const char *const setting
 
 static bool has_count(void *context)
 {
-    struct wish *wish = context;
-    int found = call_count(wish->cluster->http[wish->node], wish->text);
-    return found == wish->count || (found < 0 && wish->count == 0);
+    struct condition *condition = context;
+    int found = call_count(condition->cluster->http[condition->node], condition->text);
+    return found == condition->count || (found < 0 && condition->count == 0);
 }
 
 void cluster_wait_count(struct cluster *cluster, const char *service_id, int count)
 {
     for (int i = 0; i < cluster->count; i++) {
-        struct wish wish = {cluster, i, 0, service_id, count};
-        if (cluster->http[i] && !wait_until(has_count, &wish, wait_deadline_ms()))
+        struct condition condition = {cluster, i, 0, service_id, count};
+        if (cluster->http[i] && !wait_until(has_count, &condition, wait_deadline_ms()))
             fail_msg("node %d shows %d instances of %s instead of %d", i + 1,
                      call_count(cluster->http[i], service_id), service_id, count);
     }
 }
 
-/* --- peers' calls ----------------------------------------------------------------------------- */
+/* --- peer calls ------------------------------------------------------------------------------- */
 
 struct http_answer *cluster_peer_call(struct http *http, const char *method, const char *path,
                                       const char *body)

@@ -17,7 +17,7 @@
 enum { BODY_MAX = 2 * 1024 * 1024, NAME_BYTES = 200 };
 
 struct received {
-    char name[NAME_BYTES]; /* service and instance */
+    char name[NAME_BYTES]; /* service/instance */
     bool lives;
     int renewals;
 };
@@ -26,7 +26,7 @@ struct legacy_node {
     struct MHD_Daemon *daemon;
     uint16_t port;
     char *services;
-    pthread_mutex_t lock; /* of what follows */
+    pthread_mutex_t lock; /* protects the members below */
     struct received received[LEGACY_NODE_KEYS_MAX];
     int received_count;
     char violation[512];
@@ -37,12 +37,12 @@ struct body {
     size_t size;
 };
 
-/* --- what it can read ------------------------------------------------------------------------- */
+/* --- types ------------------------------------------------------------------------------------ */
 
-static void record_violation(struct legacy_node *node, const char *what, const char *where)
+static void record_violation(struct legacy_node *node, const char *violation, const char *where)
 {
     if (!node->violation[0])
-        snprintf(node->violation, sizeof node->violation, "%s: %.400s", what, where);
+        snprintf(node->violation, sizeof node->violation, "%s: %.400s", violation, where);
 }
 
 static bool is_text(const json_t *item, const char *name)
@@ -92,9 +92,9 @@ static struct received *find_item(struct legacy_node *node, const json_t *item)
                 json_string_value(json_object_get(item, "instance_id")));
 }
 
-/* --- its calls -------------------------------------------------------------------------------- */
+/* --- calls ------------------------------------------------------------------------------------ */
 
-/* Takes the items; the JSON of its answer, or NULL when it could not read them. */
+/* Applies the items. Returns the JSON of the response, or NULL if they were not readable. */
 static json_t *take(struct legacy_node *node, const char *path, const json_t *body)
 {
     bool whole = strstr(path, "register.json") && !strstr(path, "unregister");
@@ -145,15 +145,16 @@ static enum MHD_Result answer_post(struct legacy_node *node, struct MHD_Connecti
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
         known |= strcmp(path, paths[i]) == 0;
     json_t *json = json_loadb(body->bytes ? body->bytes : "", body->size, 0, NULL);
-    json_t *said = known && json ? take(node, path, json) : NULL;
+    json_t *response_json = known && json ? take(node, path, json) : NULL;
     if (!known)
-        record_violation(node, "a path it does not know", path);
-    else if (!said)
-        record_violation(node, "a body it cannot read", body->bytes ? body->bytes : "");
-    char *text = said ? json_dumps(said, JSON_COMPACT) : strdup("Failed to deserialize");
-    enum MHD_Result result = reply(connection, said ? 200 : known ? 422 : 404, text);
+        record_violation(node, "unknown path", path);
+    else if (!response_json)
+        record_violation(node, "unreadable body", body->bytes ? body->bytes : "");
+    char *text =
+        response_json ? json_dumps(response_json, JSON_COMPACT) : strdup("Failed to deserialize");
+    enum MHD_Result result = reply(connection, response_json ? 200 : known ? 422 : 404, text);
     free(text);
-    json_decref(said);
+    json_decref(response_json);
     json_decref(json);
     return result;
 }
@@ -164,7 +165,7 @@ static enum MHD_Result answer_get(struct legacy_node *node, struct MHD_Connectio
     if (strcmp(path, "/health") == 0)
         return reply(connection, 200, "OK");
     if (strcmp(path, BASE "services.json") != 0) {
-        record_violation(node, "a path it does not know", path);
+        record_violation(node, "unknown path", path);
         return reply(connection, 404, "");
     }
     if (!MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "regionId")) {
@@ -181,7 +182,7 @@ static void check_head(struct legacy_node *node, struct MHD_Connection *connecti
     if (!type || strcmp(type, "application/json") != 0)
         record_violation(node, "not sent as application/json", path);
     if (MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Encoding"))
-        record_violation(node, "it cannot read compressed bodies", path);
+        record_violation(node, "compressed body", path);
     if (!MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "X-Artemis-Replication"))
         record_violation(node, "without X-Artemis-Replication", path);
 }
@@ -232,7 +233,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     *request = NULL;
 }
 
-/* --- life ------------------------------------------------------------------------------------- */
+/* --- start and stop --------------------------------------------------------------------------- */
 
 static char *quoted(const char *format, ...)
 {
@@ -291,5 +292,5 @@ void legacy_node_stop(struct legacy_node *node)
     free(node->services);
     free(node);
     if (violation[0])
-        fail_msg("the old node complains: %s", violation);
+        fail_msg("the legacy node got what it cannot read: %s", violation);
 }

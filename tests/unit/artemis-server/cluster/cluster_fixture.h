@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * cluster_fixture - a cluster whose events are written down, for the tests of its rooms.
+ * cluster_fixture - a cluster that logs its events as text, for the tests of its modules.
  *
- * Each event becomes a line: "updated [a b] +[b] -[] !blocked[]", "startup", "startup-failed: why".
+ * Each event is one line: "updated [a b] +[b] -[] !blocked[]", "startup", "startup-failed: reason".
  */
 #pragma once
 
@@ -25,7 +25,7 @@ static inline void log_word(const char *word)
     memcpy(events.text + used, word, strlen(word) + 1);
 }
 
-/* Without the scheme, which all have. */
+/* Without the scheme, which is the same for all. */
 static inline void log_list(const char *sign, const struct member_list *list)
 {
     log_word(sign);
@@ -73,14 +73,14 @@ static inline int close_cluster(void **state)
     return 0;
 }
 
-/* What has happened since the last time, exactly. */
+/* Compares the events since the last call. */
 static inline void expect_events(const char *text)
 {
     assert_string_equal(events.text, text);
     events.text[0] = '\0';
 }
 
-/* Of words with blanks between them. */
+/* Addresses, separated by blanks. */
 static inline struct member_list members_of(const char *words)
 {
     struct member_list list = {0};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves of the providers: `static` tells the members in the settings once, `memory` those that a
- * test sets, and both say when they start, fail and stop.
+ * Membership providers: `static` publishes the members of the settings once, `memory` those that a
+ * test sets, and both publish their start, failure and stop.
  */
 #include "artemis-server/cluster/provider.h"
 
@@ -20,7 +20,7 @@ static void settings_with(char **peers, size_t count)
     provider_init(&provider, &config);
 }
 
-static void static_tells_the_settings_and_then_that_it_has_started(void **state)
+static void static_publishes_the_settings_and_then_startup(void **state)
 {
     (void)state;
     char *peers[] = {"b:1", "http://a:1", "b:1"};
@@ -30,7 +30,7 @@ static void static_tells_the_settings_and_then_that_it_has_started(void **state)
     expect_events("updated [a:1 b:1] +[a:1 b:1] -[] ![]\nstartup\n");
 }
 
-static void static_without_peers_tells_an_empty_topology(void **state)
+static void static_without_peers_publishes_an_empty_topology(void **state)
 {
     (void)state;
     settings_with(NULL, 0);
@@ -38,7 +38,7 @@ static void static_without_peers_tells_an_empty_topology(void **state)
     expect_events("updated [] +[] -[] ![]\nstartup\n");
 }
 
-static void static_with_more_peers_than_there_may_be_fails_with_a_reason(void **state)
+static void static_with_too_many_peers_fails_with_a_reason(void **state)
 {
     (void)state;
     char addresses[MEMBERS_MAX + 1][16];
@@ -49,12 +49,12 @@ static void static_with_more_peers_than_there_may_be_fails_with_a_reason(void **
     }
     settings_with(peers, MEMBERS_MAX + 1);
     assert_int_equal(provider_start(&provider, &events.cluster), ERR_TOO_MANY_ITEMS);
-    expect_events("startup-failed: cluster.peers: more or longer addresses than there may be\n");
-    provider_stop(&provider); /* it did not start: nothing to say */
+    expect_events("startup-failed: cluster.peers: too many addresses, or one that is too long\n");
+    provider_stop(&provider); /* it did not start: no event */
     expect_events("");
 }
 
-static void stop_says_so_once(void **state)
+static void stop_is_published_once(void **state)
 {
     (void)state;
     settings_with(NULL, 0);
@@ -65,7 +65,7 @@ static void stop_says_so_once(void **state)
     expect_events("shutdown\n");
 }
 
-static void memory_tells_what_is_set(void **state)
+static void memory_publishes_what_is_set(void **state)
 {
     (void)state;
     struct member_list list = members_of("a:1 b:1");
@@ -80,7 +80,7 @@ static void memory_tells_what_is_set(void **state)
                   "updated [a:1] +[] -[b:1] ![b:1]\n");
 }
 
-static void memory_tells_nothing_before_it_starts_and_after_it_stops(void **state)
+static void memory_publishes_nothing_before_start_and_after_stop(void **state)
 {
     (void)state;
     struct member_list list = members_of("a:1");
@@ -93,7 +93,7 @@ static void memory_tells_nothing_before_it_starts_and_after_it_stops(void **stat
     expect_events("startup\nshutdown\n");
 }
 
-static void provider_that_starts_again_does_not_tell_the_same_topology_again(void **state)
+static void restarted_provider_does_not_publish_the_same_topology_again(void **state)
 {
     (void)state;
     char *peers[] = {"a:1"};
@@ -110,13 +110,13 @@ static void provider_that_starts_again_does_not_tell_the_same_topology_again(voi
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(static_tells_the_settings_and_then_that_it_has_started),
-        TEST(static_without_peers_tells_an_empty_topology),
-        TEST(static_with_more_peers_than_there_may_be_fails_with_a_reason),
-        TEST(stop_says_so_once),
-        TEST(memory_tells_what_is_set),
-        TEST(memory_tells_nothing_before_it_starts_and_after_it_stops),
-        TEST(provider_that_starts_again_does_not_tell_the_same_topology_again),
+        TEST(static_publishes_the_settings_and_then_startup),
+        TEST(static_without_peers_publishes_an_empty_topology),
+        TEST(static_with_too_many_peers_fails_with_a_reason),
+        TEST(stop_is_published_once),
+        TEST(memory_publishes_what_is_set),
+        TEST(memory_publishes_nothing_before_start_and_after_stop),
+        TEST(restarted_provider_does_not_publish_the_same_topology_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

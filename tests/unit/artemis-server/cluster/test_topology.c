@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves of the topology: what changes is told once, as who joined, who left and who is blocked,
- * and to all subscribers in their order.
+ * The topology: each change is published once, with the members that joined, left and are blocked,
+ * to all subscribers in their order.
  */
 #include "artemis-server/cluster/topology.h"
 
@@ -16,7 +16,7 @@ static bool update(const char *members, const char *blocked)
     return cluster_update(&events.cluster, &list, blocked ? &not_these : NULL);
 }
 
-/* --- lists --- */
+/* --- lists ------------------------------------------------------------------------------------ */
 
 static void members_are_sorted_and_have_a_scheme(void **state)
 {
@@ -43,7 +43,7 @@ static void member_with_an_address_that_is_too_long_is_refused(void **state)
     struct member_list list = {0};
     char address[MEMBER_URL_BYTES];
     memset(address, 'x', sizeof(address));
-    address[MEMBER_URL_BYTES - 1 - 7] = '\0'; /* with http:// it just fits */
+    address[MEMBER_URL_BYTES - 1 - 7] = '\0'; /* with http:// it fits exactly */
     assert_int_equal(member_list_add(&list, address), ERR_NONE);
     address[MEMBER_URL_BYTES - 1 - 7] = 'x';
     address[MEMBER_URL_BYTES - 7] = '\0';
@@ -51,7 +51,7 @@ static void member_with_an_address_that_is_too_long_is_refused(void **state)
     assert_int_equal(list.count, 1);
 }
 
-static void more_members_than_there_may_be_are_refused(void **state)
+static void too_many_members_are_refused(void **state)
 {
     (void)state;
     struct member_list list = {0};
@@ -61,20 +61,20 @@ static void more_members_than_there_may_be_are_refused(void **state)
         assert_int_equal(member_list_add(&list, address), ERR_NONE);
     }
     assert_int_equal(member_list_add(&list, "one-more:1"), ERR_TOO_MANY_ITEMS);
-    assert_int_equal(member_list_add(&list, "n7:1"), ERR_NONE); /* it is there */
+    assert_int_equal(member_list_add(&list, "n7:1"), ERR_NONE); /* already a member */
     assert_int_equal(list.count, MEMBERS_MAX);
 }
 
-/* --- updates --- */
+/* --- updates ---------------------------------------------------------------------------------- */
 
-static void first_topology_is_news_with_members(void **state)
+static void first_topology_with_members_is_published(void **state)
 {
     (void)state;
     assert_true(update("a:1 b:1", NULL));
     expect_events("updated [a:1 b:1] +[a:1 b:1] -[] ![]\n");
 }
 
-static void first_topology_is_news_even_when_it_is_empty(void **state)
+static void first_topology_is_published_even_if_empty(void **state)
 {
     (void)state;
     assert_true(update("", NULL));
@@ -92,7 +92,7 @@ static void same_topology_is_published_once_whatever_its_order(void **state)
     expect_events("updated [a:1 b:1] +[a:1 b:1] -[] ![]\n");
 }
 
-static void joined_and_left_are_told(void **state)
+static void joined_and_left_are_published(void **state)
 {
     (void)state;
     update("a:1 b:1 c:1", NULL);
@@ -103,7 +103,7 @@ static void joined_and_left_are_told(void **state)
     expect_events("updated [] +[] -[b:1 d:1] ![]\n");
 }
 
-static void blocked_member_counts_as_gone(void **state)
+static void blocked_member_counts_as_left(void **state)
 {
     (void)state;
     update("a:1 b:1", NULL);
@@ -116,7 +116,7 @@ static void blocked_member_counts_as_gone(void **state)
     expect_events("updated [a:1 b:1] +[b:1] -[] ![]\n");
 }
 
-static void change_of_who_is_blocked_alone_is_news(void **state)
+static void change_of_the_blocked_members_alone_is_published(void **state)
 {
     (void)state;
     update("a:1", NULL);
@@ -125,15 +125,15 @@ static void change_of_who_is_blocked_alone_is_news(void **state)
     expect_events("updated [a:1] +[] -[] ![stranger:1]\n");
 }
 
-/* --- announcements and subscribers --- */
+/* --- announcements and subscribers ------------------------------------------------------------ */
 
 static void announcements_have_a_kind_and_a_reason(void **state)
 {
     (void)state;
-    cluster_announce(&events.cluster, CLUSTER_STARTUP, NULL);
-    cluster_announce(&events.cluster, CLUSTER_STARTUP_FAILED, "no reason");
-    cluster_announce(&events.cluster, CLUSTER_SHUTDOWN, NULL);
-    cluster_announce(&events.cluster, CLUSTER_SHUTDOWN_FAILED, "why");
+    cluster_publish_state(&events.cluster, CLUSTER_STARTUP, NULL);
+    cluster_publish_state(&events.cluster, CLUSTER_STARTUP_FAILED, "no reason");
+    cluster_publish_state(&events.cluster, CLUSTER_SHUTDOWN, NULL);
+    cluster_publish_state(&events.cluster, CLUSTER_SHUTDOWN_FAILED, "why");
     expect_events("startup\nstartup-failed: no reason\nshutdown\nshutdown-failed: why\n");
 }
 
@@ -143,16 +143,16 @@ static void log_marker(void *context, const struct cluster_event *event)
     log_word(context);
 }
 
-static void subscribers_are_called_in_their_order(void **state)
+static void subscribers_are_called_in_order(void **state)
 {
     (void)state;
     assert_true(cluster_subscribe(&events.cluster, log_marker, "second\n"));
     assert_true(cluster_subscribe(&events.cluster, log_marker, "third\n"));
-    cluster_announce(&events.cluster, CLUSTER_STARTUP, NULL);
+    cluster_publish_state(&events.cluster, CLUSTER_STARTUP, NULL);
     expect_events("startup\nsecond\nthird\n");
 }
 
-static void more_subscribers_than_there_may_be_are_refused(void **state)
+static void too_many_subscribers_are_refused(void **state)
 {
     (void)state;
     for (int i = 1; i < CLUSTER_SUBSCRIBERS_MAX; i++)
@@ -180,14 +180,14 @@ static void *publish_often(void *argument)
     return NULL;
 }
 
-static void updates_of_many_threads_add_up(void **state)
+static void updates_of_many_threads_are_serialised(void **state)
 {
     (void)state;
     static const char *const words[THREADS][2] = {
         {"a:1 b:1", "c:1"}, {"", "a:1 c:1 d:1"}, {"e:1", "a:1"}, {"b:1 c:1", "b:1"}};
     pthread_t threads[THREADS];
     cluster_free(&events.cluster);
-    cluster_init(&events.cluster); /* nobody writes down */
+    cluster_init(&events.cluster); /* without the log */
     cluster_subscribe(&events.cluster, count_members, NULL);
     members_now = 0;
     adds_up = true;
@@ -209,17 +209,17 @@ int main(void)
         TEST(members_are_sorted_and_have_a_scheme),
         TEST(member_that_is_added_twice_is_there_once),
         TEST(member_with_an_address_that_is_too_long_is_refused),
-        TEST(more_members_than_there_may_be_are_refused),
-        TEST(first_topology_is_news_with_members),
-        TEST(first_topology_is_news_even_when_it_is_empty),
+        TEST(too_many_members_are_refused),
+        TEST(first_topology_with_members_is_published),
+        TEST(first_topology_is_published_even_if_empty),
         TEST(same_topology_is_published_once_whatever_its_order),
-        TEST(joined_and_left_are_told),
-        TEST(blocked_member_counts_as_gone),
-        TEST(change_of_who_is_blocked_alone_is_news),
+        TEST(joined_and_left_are_published),
+        TEST(blocked_member_counts_as_left),
+        TEST(change_of_the_blocked_members_alone_is_published),
         TEST(announcements_have_a_kind_and_a_reason),
-        TEST(subscribers_are_called_in_their_order),
-        TEST(more_subscribers_than_there_may_be_are_refused),
-        TEST(updates_of_many_threads_add_up),
+        TEST(subscribers_are_called_in_order),
+        TEST(too_many_subscribers_are_refused),
+        TEST(updates_of_many_threads_are_serialised),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

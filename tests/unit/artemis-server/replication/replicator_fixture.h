@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * replicator_fixture - a replicator with its registry and virtual time, and short ways to play its
- * peers:
- * what it sends is collected, and the test decides what becomes of it.
+ * replicator_fixture - a replicator with its registry and virtual time. The messages that it sends
+ * are collected; the test answers them as a peer and chooses their results.
  *
- * One rig a test: rig_open in the set-up, rig_close in the tear-down.
+ * One rig per test: rig_open in the set-up, rig_close in the tear-down.
  */
 #pragma once
 
@@ -24,7 +23,7 @@ struct rig {
     struct registry *node;
     struct replicator *replicator;
     uint64_t now_ms;
-    struct message *out[OUT_MAX]; /* sent, and without a result yet, in the order of sending */
+    struct message *out[OUT_MAX]; /* in flight, in the order of sending */
     size_t out_count;
 };
 static struct rig rig;
@@ -70,7 +69,7 @@ static inline void rig_close(void)
 
 /* --- messages --------------------------------------------------------------------------------- */
 
-/* Lets it send what it has to send now. Returns how many messages that were. */
+/* Collects what the replicator sends now. Returns the number of messages. */
 static inline size_t pump(void)
 {
     struct message *message;
@@ -88,7 +87,7 @@ static inline void pass_ms(uint64_t ms)
     rig.now_ms += ms;
 }
 
-/* How many messages of a kind are under way to a peer. */
+/* The number of messages of a kind in flight to a peer. */
 static inline unsigned in_flight(uint32_t peer, enum message_kind kind)
 {
     unsigned count = 0;
@@ -98,7 +97,7 @@ static inline unsigned in_flight(uint32_t peer, enum message_kind kind)
     return count;
 }
 
-/* The oldest message of that kind to a peer; NULL: it has sent none. */
+/* The oldest message of a kind in flight to a peer; NULL: none. */
 static inline struct message *sent(uint32_t peer, enum message_kind kind)
 {
     pump();
@@ -116,7 +115,7 @@ static inline struct message *expect(uint32_t peer, enum message_kind kind)
     return message;
 }
 
-/* The result of a message that was collected. */
+/* Ends a collected message with this result. */
 static inline void finish_message(struct message *message, enum send_result result)
 {
     for (size_t i = 0; i < rig.out_count; i++) {
@@ -151,7 +150,7 @@ static inline struct replicator_stats replicator_stats_now(void)
 
 /* --- what peers answer ------------------------------------------------------------------------ */
 
-/* About one key, in the answer to a message. */
+/* One record in the response to a message. */
 static inline void respond_record(const struct message *message, struct word word)
 {
     struct instance *instance =
@@ -166,7 +165,7 @@ static inline void respond_record(const struct message *message, struct word wor
     instance_unref(instance);
 }
 
-/* The key alone. */
+/* One key in the response to a message. */
 static inline void respond_key(const struct message *message, struct word word)
 {
     struct instance_key key = make_key(word.service ? word.service : "s", word.id ? word.id : "a");
@@ -182,7 +181,7 @@ static inline void respond_health(uint32_t peer, struct health_response answer)
     finish_message(message, SEND_DELIVERED);
 }
 
-/* The peer holds exactly what this node holds. */
+/* The digests of a peer that holds exactly what this node holds. */
 static inline void respond_same_digests(uint32_t peer)
 {
     static uint64_t digests[DIGEST_BUCKETS];
@@ -192,7 +191,7 @@ static inline void respond_same_digests(uint32_t peer)
     finish_message(message, SEND_DELIVERED);
 }
 
-/* The peer holds what `other` holds. */
+/* The digests of a peer that holds what `other` holds. */
 static inline void respond_digests_of(uint32_t peer, struct registry *other)
 {
     static uint64_t digests[DIGEST_BUCKETS];
@@ -209,7 +208,7 @@ static inline void join(uint32_t peer)
     replicator_add_peer(rig.replicator, peer, rig_now());
 }
 
-/* A peer that is up and ready, and holds the same. */
+/* Adds a peer that is up, ready and holds the same as this node. */
 static inline void join_up(uint32_t peer)
 {
     join(peer);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves of anti-entropy: one round that ends makes both hold the same, whoever had the newer word,
- * and one that fails does no harm.
+ * Anti-entropy: after a complete round both nodes hold the same, whichever had the newer record; a
+ * round that fails changes nothing.
  */
 #include "tests/support/failing_malloc.h"
 #include "tests/unit/artemis-server/replication/replicator_fixture.h"
@@ -27,7 +27,7 @@ static int tear_down(void **state)
 
 /* --- peer 0, as a real one would answer ------------------------------------------------------- */
 
-/* Without memory it loses something, which the next round finds. */
+/* Without memory a record is left out; the next round finds it. */
 static void apply_to_other(const struct message *message)
 {
     for (size_t i = 0; i < message->count; i++) {
@@ -85,7 +85,7 @@ static void play(struct message *message)
     finish_message(message, SEND_DELIVERED);
 }
 
-/* Plays the peer until nothing is under way. */
+/* Answers as the peer until no message is in flight. */
 static void play_all(void)
 {
     while (pump(), rig.out_count)
@@ -111,7 +111,7 @@ static void put_at_other(const char *id, const char *machine)
 
 /* --- rounds ----------------------------------------------------------------------------------- */
 
-static void same_content_ends_the_round_with_the_digests(void **state)
+static void equal_digests_end_the_round(void **state)
 {
     (void)state;
     join_up(0);
@@ -126,7 +126,7 @@ static void same_content_ends_the_round_with_the_digests(void **state)
     assert_int_equal(view_of(0).differing, 0);
 }
 
-static void what_the_peer_has_more_is_fetched(void **state)
+static void record_that_only_the_peer_has_is_fetched(void **state)
 {
     (void)state;
     join_up(0);
@@ -139,7 +139,7 @@ static void what_the_peer_has_more_is_fetched(void **state)
     assert_int_equal(view_of(0).differing, 2);
 }
 
-static void what_the_peer_lacks_is_sent(void **state)
+static void record_that_the_peer_lacks_is_sent(void **state)
 {
     (void)state;
     register_here("a", "1");
@@ -150,7 +150,7 @@ static void what_the_peer_lacks_is_sent(void **state)
     assert_agreed();
 }
 
-static void newer_word_wins_theirs(void **state)
+static void newer_record_of_the_peer_is_fetched(void **state)
 {
     (void)state;
     register_here("a", "old");
@@ -161,7 +161,7 @@ static void newer_word_wins_theirs(void **state)
     assert_agreed();
 }
 
-static void newer_word_wins_ours(void **state)
+static void newer_record_of_this_node_is_sent(void **state)
 {
     (void)state;
     put_at_other("a", "old");
@@ -176,7 +176,7 @@ static void newer_word_wins_ours(void **state)
     assert_true(slice_equal(registry_node_id(other, now.node), SLICE("self")));
 }
 
-static void newer_end_wins_theirs(void **state)
+static void newer_tombstone_of_the_peer_is_applied(void **state)
 {
     (void)state;
     register_here("a", "1");
@@ -184,13 +184,13 @@ static void newer_end_wins_theirs(void **state)
     pass_ms(10);
     take_out(other, "s", "a", rig_now());
     registry_set_replicating(other, true);
-    take_out(other, "s", "a", rig_now()); /* of a key that it never knew */
+    take_out(other, "s", "a", rig_now()); /* this node never knew the key */
     next_round();
     assert_true(is_tombstone(rig.node, "s", "a"));
     assert_agreed();
 }
 
-static void newer_end_wins_ours(void **state)
+static void newer_tombstone_of_this_node_is_sent(void **state)
 {
     (void)state;
     put_at_other("a", "1");
@@ -203,7 +203,7 @@ static void newer_end_wins_ours(void **state)
     assert_agreed();
 }
 
-static void tombstone_of_what_the_peer_never_knew_stays_here(void **state)
+static void tombstone_of_a_key_that_the_peer_lacks_is_not_sent(void **state)
 {
     (void)state;
     join_up(0);
@@ -213,10 +213,10 @@ static void tombstone_of_what_the_peer_never_knew_stays_here(void **state)
     finish(0, MESSAGE_UNREGISTER, SEND_REJECTED);
     next_round();
     assert_false(is_tombstone(other, "s", "a"));
-    assert_true(same_digests(rig.node, other)); /* digests are of what is registered */
+    assert_true(same_digests(rig.node, other)); /* digests cover registered instances */
 }
 
-static void renewals_are_taken_over_on_the_way(void **state)
+static void renewals_of_the_peer_are_applied_from_the_list(void **state)
 {
     (void)state;
     struct key_state before, after;
@@ -227,7 +227,7 @@ static void renewals_are_taken_over_on_the_way(void **state)
     assert_agreed();
     (void)renew(other, "s", "a", rig_now());
     pass_ms(1000);
-    for (int i = 0; i < 2000; i++) { /* something in the same bucket that differs */
+    for (int i = 0; i < 2000; i++) { /* another record in the same bucket */
         char id[16];
         snprintf(id, sizeof(id), "x%d", i);
         put_at_other(id, "1");
@@ -239,7 +239,7 @@ static void renewals_are_taken_over_on_the_way(void **state)
     assert_agreed();
 }
 
-static void many_differences_take_several_messages_of_bounded_size(void **state)
+static void many_differences_need_several_bounded_messages(void **state)
 {
     (void)state;
     join_up(0);
@@ -267,8 +267,8 @@ static void many_differences_take_several_messages_of_bounded_size(void **state)
 
 /* --- what changes meanwhile ------------------------------------------------------------------- */
 
-/* The copy of what we hold is older than what happened since. */
-static void end_during_the_round_is_not_undone_by_its_repair(void **state)
+/* The list of own records was read before the change. */
+static void unregistration_during_a_round_is_not_undone_by_the_repair(void **state)
 {
     (void)state;
     register_here("a", "1");
@@ -278,9 +278,9 @@ static void end_during_the_round_is_not_undone_by_its_repair(void **state)
     while (!sent(0, MESSAGE_LIST))
         play(rig.out[0]);
     struct message *list = expect(0, MESSAGE_LIST);
-    respond_key(list, (struct word){.id = "unrelated", .stamp = 5}); /* the copy is made now */
+    respond_key(list, (struct word){.id = "unrelated", .stamp = 5}); /* own records are read now */
     unregister_here("a");
-    replicator_drain_dirty(rig.replicator, rig_now()); /* it waits for its turn in the outbox */
+    replicator_drain_dirty(rig.replicator, rig_now()); /* pending in the outbox */
     finish_message(list, SEND_DELIVERED);
     play_all();
     assert_false(is_registered(other, "s", "a"));
@@ -289,7 +289,7 @@ static void end_during_the_round_is_not_undone_by_its_repair(void **state)
 
 /* --- faults ----------------------------------------------------------------------------------- */
 
-static void round_that_fails_is_begun_again_after_the_pause(void **state)
+static void failed_round_starts_again_after_the_backoff(void **state)
 {
     (void)state;
     static const enum message_kind steps[] = {MESSAGE_DIGEST, MESSAGE_LIST, MESSAGE_FETCH};
@@ -311,7 +311,7 @@ static void round_that_fails_is_begun_again_after_the_pause(void **state)
     }
 }
 
-static void round_that_is_refused_comes_again_in_its_time(void **state)
+static void rejected_round_starts_again_after_the_interval(void **state)
 {
     (void)state;
     join_up(0);
@@ -323,7 +323,7 @@ static void round_that_is_refused_comes_again_in_its_time(void **state)
     assert_non_null(sent(0, MESSAGE_DIGEST));
 }
 
-static void peer_that_goes_down_in_a_round_leaves_nothing_behind(void **state)
+static void peer_that_goes_down_during_a_round_frees_the_round(void **state)
 {
     (void)state;
     join_up(0);
@@ -341,7 +341,7 @@ static void peer_that_goes_down_in_a_round_leaves_nothing_behind(void **state)
     assert_agreed();
 }
 
-static void answers_of_an_earlier_membership_are_ignored(void **state)
+static void responses_of_an_earlier_membership_are_ignored(void **state)
 {
     (void)state;
     static const uint64_t wrong[DIGEST_BUCKETS] = {1, 2, 3};
@@ -350,7 +350,7 @@ static void answers_of_an_earlier_membership_are_ignored(void **state)
     struct message *late = expect(0, MESSAGE_DIGEST);
     replicator_remove_peer(rig.replicator, 0);
     join(0);
-    finish_message(expect(0, MESSAGE_HEALTH), SEND_RETRYABLE); /* of the earlier membership, too */
+    finish_message(expect(0, MESSAGE_HEALTH), SEND_RETRYABLE); /* also of the earlier membership */
     respond_health(0, (struct health_response){.is_ready = true});
     assert_int_equal(in_flight(0, MESSAGE_DIGEST), 2);
     replicator_on_digests(rig.replicator, late, wrong, rig_now());
@@ -358,7 +358,7 @@ static void answers_of_an_earlier_membership_are_ignored(void **state)
     finish_message(late, SEND_DELIVERED);
 }
 
-static void peer_that_is_not_ready_or_plain_is_not_compared_with(void **state)
+static void peer_that_is_not_ready_or_legacy_is_not_compared(void **state)
 {
     (void)state;
     join_up(2);
@@ -370,12 +370,12 @@ static void peer_that_is_not_ready_or_plain_is_not_compared_with(void **state)
     assert_null(sent(0, MESSAGE_DIGEST));
     assert_null(sent(1, MESSAGE_DIGEST));
     respond_health(0, (struct health_response){.is_ready = true});
-    assert_non_null(sent(0, MESSAGE_DIGEST)); /* as soon as it is */
+    assert_non_null(sent(0, MESSAGE_DIGEST)); /* at once when it is ready */
 }
 
 /* --- without memory --------------------------------------------------------------------------- */
 
-static void every_allocation_of_a_round_may_fail(void **state)
+static void each_allocation_of_a_round_can_fail(void **state)
 {
     (void)state;
     long failures = 0;
@@ -409,23 +409,23 @@ static void every_allocation_of_a_round_may_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(same_content_ends_the_round_with_the_digests),
-        TEST(what_the_peer_has_more_is_fetched),
-        TEST(what_the_peer_lacks_is_sent),
-        TEST(newer_word_wins_theirs),
-        TEST(newer_word_wins_ours),
-        TEST(newer_end_wins_theirs),
-        TEST(newer_end_wins_ours),
-        TEST(tombstone_of_what_the_peer_never_knew_stays_here),
-        TEST(renewals_are_taken_over_on_the_way),
-        TEST(many_differences_take_several_messages_of_bounded_size),
-        TEST(end_during_the_round_is_not_undone_by_its_repair),
-        TEST(round_that_fails_is_begun_again_after_the_pause),
-        TEST(round_that_is_refused_comes_again_in_its_time),
-        TEST(peer_that_goes_down_in_a_round_leaves_nothing_behind),
-        TEST(answers_of_an_earlier_membership_are_ignored),
-        TEST(peer_that_is_not_ready_or_plain_is_not_compared_with),
-        TEST(every_allocation_of_a_round_may_fail),
+        TEST(equal_digests_end_the_round),
+        TEST(record_that_only_the_peer_has_is_fetched),
+        TEST(record_that_the_peer_lacks_is_sent),
+        TEST(newer_record_of_the_peer_is_fetched),
+        TEST(newer_record_of_this_node_is_sent),
+        TEST(newer_tombstone_of_the_peer_is_applied),
+        TEST(newer_tombstone_of_this_node_is_sent),
+        TEST(tombstone_of_a_key_that_the_peer_lacks_is_not_sent),
+        TEST(renewals_of_the_peer_are_applied_from_the_list),
+        TEST(many_differences_need_several_bounded_messages),
+        TEST(unregistration_during_a_round_is_not_undone_by_the_repair),
+        TEST(failed_round_starts_again_after_the_backoff),
+        TEST(rejected_round_starts_again_after_the_interval),
+        TEST(peer_that_goes_down_during_a_round_frees_the_round),
+        TEST(responses_of_an_earlier_membership_are_ignored),
+        TEST(peer_that_is_not_ready_or_legacy_is_not_compared),
+        TEST(each_allocation_of_a_round_can_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

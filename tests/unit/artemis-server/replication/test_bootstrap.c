@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves of how a node starts: it is ready when it has what a ready peer had and has compared that
- * with the others, or when every peer was tried and none has data; and nobody's trouble keeps it
- * from that for ever.
+ * Bootstrap: a node is ready when it holds what a ready peer held and has compared itself with the
+ * other ready peers, or when every peer was tried and none has data. No failing peer blocks it for
+ * ever.
  */
 #include "tests/unit/artemis-server/replication/replicator_fixture.h"
 
@@ -44,7 +44,7 @@ static void node_without_peers_is_ready_at_once(void **state)
     assert_true(is_ready());
 }
 
-static void node_waits_for_the_first_word_of_every_peer(void **state)
+static void node_waits_for_the_first_response_of_every_peer(void **state)
 {
     (void)state;
     join(0);
@@ -56,7 +56,7 @@ static void node_waits_for_the_first_word_of_every_peer(void **state)
     assert_true(is_ready());
 }
 
-static void peers_that_are_starting_too_have_nothing_to_give(void **state)
+static void starting_peers_have_no_snapshot(void **state)
 {
     (void)state;
     join_with(0, starting);
@@ -64,7 +64,7 @@ static void peers_that_are_starting_too_have_nothing_to_give(void **state)
     assert_null(sent(0, MESSAGE_SNAPSHOT));
 }
 
-static void peers_that_are_of_no_use_are_not_waited_for(void **state)
+static void unusable_peers_are_not_waited_for(void **state)
 {
     (void)state;
     join_with(0, (struct health_response){.is_self = true});
@@ -74,7 +74,7 @@ static void peers_that_are_of_no_use_are_not_waited_for(void **state)
     assert_true(is_ready());
 }
 
-static void peer_that_never_answers_is_given_up_after_max_retries(void **state)
+static void peer_without_response_is_skipped_after_max_retries(void **state)
 {
     (void)state;
     join(0);
@@ -88,7 +88,7 @@ static void peer_that_never_answers_is_given_up_after_max_retries(void **state)
 
 /* --- the snapshot ----------------------------------------------------------------------------- */
 
-static void snapshot_is_asked_of_one_ready_peer(void **state)
+static void snapshot_is_requested_from_one_ready_peer(void **state)
 {
     (void)state;
     join(0);
@@ -99,7 +99,7 @@ static void snapshot_is_asked_of_one_ready_peer(void **state)
     assert_false(is_ready());
 }
 
-static void snapshot_is_applied_as_it_comes(void **state)
+static void snapshot_is_applied_as_it_arrives(void **state)
 {
     (void)state;
     join_with(0, ready);
@@ -111,13 +111,13 @@ static void snapshot_is_applied_as_it_comes(void **state)
     assert_true(is_tombstone(rig.node, "s", "c"));
     assert_false(is_ready());
     finish_message(snapshot, SEND_DELIVERED);
-    assert_false(is_ready()); /* compares first */
+    assert_false(is_ready()); /* it compares first */
     respond_same_digests(0);
     assert_true(is_ready());
     assert_true(replicator_stats_now().snapshot_records == 3);
 }
 
-static void changes_are_told_before_the_node_is_ready(void **state)
+static void changes_are_sent_before_the_node_is_ready(void **state)
 {
     (void)state;
     join_with(0, ready);
@@ -137,7 +137,7 @@ static void time_to_ready_is_measured(void **state)
     assert_true(replicator_stats_now().bootstrap_ms == 700);
 }
 
-static void plain_peer_gives_a_snapshot_and_is_not_compared_with(void **state)
+static void legacy_peer_provides_a_snapshot_and_is_not_compared(void **state)
 {
     (void)state;
     join_with(0, (struct health_response){.is_ready = true, .is_legacy = true});
@@ -148,7 +148,7 @@ static void plain_peer_gives_a_snapshot_and_is_not_compared_with(void **state)
 
 /* --- snapshots that fail ---------------------------------------------------------------------- */
 
-static void snapshot_that_is_refused_is_asked_of_the_next(void **state)
+static void rejected_snapshot_is_requested_from_the_next_peer(void **state)
 {
     (void)state;
     join(0);
@@ -163,7 +163,7 @@ static void snapshot_that_is_refused_is_asked_of_the_next(void **state)
     assert_true(is_ready()); /* every peer was tried */
 }
 
-static void snapshot_that_breaks_off_is_asked_again(void **state)
+static void interrupted_snapshot_is_requested_again(void **state)
 {
     (void)state;
     join_with(0, ready);
@@ -179,7 +179,7 @@ static void snapshot_that_breaks_off_is_asked_again(void **state)
     assert_int_equal(stats_of(rig.node).instances, 1);
 }
 
-static void snapshot_that_breaks_off_again_and_again_is_given_up(void **state)
+static void interrupted_snapshot_is_skipped_after_max_retries(void **state)
 {
     (void)state;
     join_with(0, ready);
@@ -193,7 +193,7 @@ static void snapshot_that_breaks_off_again_and_again_is_given_up(void **state)
     assert_true(is_ready());
 }
 
-static void peer_that_goes_down_in_the_snapshot_is_not_waited_for(void **state)
+static void peer_that_goes_down_during_the_snapshot_is_not_waited_for(void **state)
 {
     (void)state;
     join_with(0, ready);
@@ -201,7 +201,7 @@ static void peer_that_goes_down_in_the_snapshot_is_not_waited_for(void **state)
     assert_true(is_ready());
 }
 
-static void peer_that_leaves_in_the_snapshot_is_not_waited_for(void **state)
+static void peer_that_leaves_during_the_snapshot_is_not_waited_for(void **state)
 {
     (void)state;
     join_with(0, ready);
@@ -213,7 +213,7 @@ static void peer_that_leaves_in_the_snapshot_is_not_waited_for(void **state)
 
 /* --- the comparison with the others ----------------------------------------------------------- */
 
-static void node_is_ready_when_it_has_compared_with_every_ready_peer(void **state)
+static void node_is_ready_after_a_comparison_with_every_ready_peer(void **state)
 {
     (void)state;
     join(0);
@@ -229,7 +229,7 @@ static void node_is_ready_when_it_has_compared_with_every_ready_peer(void **stat
     assert_true(is_ready());
 }
 
-static void what_the_comparison_finds_is_fetched_before_it_is_ready(void **state)
+static void records_found_by_the_comparison_are_fetched_before_ready(void **state)
 {
     (void)state;
     struct registry *other = make_node("other");
@@ -250,7 +250,7 @@ static void what_the_comparison_finds_is_fetched_before_it_is_ready(void **state
     registry_free(other);
 }
 
-static void peer_in_trouble_is_not_waited_for(void **state)
+static void peer_with_failures_is_not_waited_for(void **state)
 {
     (void)state;
     join(0);
@@ -265,7 +265,7 @@ static void peer_in_trouble_is_not_waited_for(void **state)
     assert_true(is_ready());
 }
 
-static void peer_that_is_still_starting_is_not_compared_with(void **state)
+static void starting_peer_is_not_compared(void **state)
 {
     (void)state;
     join(0);
@@ -277,12 +277,12 @@ static void peer_that_is_still_starting_is_not_compared_with(void **state)
     assert_true(is_ready());
 }
 
-static void comparison_takes_no_longer_than_its_limit(void **state)
+static void comparison_ends_at_its_time_limit(void **state)
 {
     (void)state;
     join_with(0, ready);
     finish(0, MESSAGE_SNAPSHOT, SEND_DELIVERED);
-    expect(0, MESSAGE_DIGEST); /* and nothing comes of it */
+    expect(0, MESSAGE_DIGEST); /* it is not answered */
     pass_ms(BOOTSTRAP_COMPARE_MS - 1);
     assert_false(is_ready());
     assert_true(replicator_due_ms(rig.replicator, rig_now()) == rig_now().mono_ms + 1);
@@ -290,14 +290,14 @@ static void comparison_takes_no_longer_than_its_limit(void **state)
     assert_true(is_ready());
 }
 
-static void node_that_is_ready_stays_so(void **state)
+static void ready_node_stays_ready(void **state)
 {
     (void)state;
     assert_true(is_ready());
     join_with(0, ready);
     assert_true(is_ready());
     assert_null(sent(0, MESSAGE_SNAPSHOT));
-    assert_non_null(sent(0, MESSAGE_DIGEST)); /* compares with it instead */
+    assert_non_null(sent(0, MESSAGE_DIGEST)); /* a comparison instead */
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -306,26 +306,26 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(node_without_peers_is_ready_at_once),
-        TEST(node_waits_for_the_first_word_of_every_peer),
-        TEST(peers_that_are_starting_too_have_nothing_to_give),
-        TEST(peers_that_are_of_no_use_are_not_waited_for),
-        TEST(peer_that_never_answers_is_given_up_after_max_retries),
-        TEST(snapshot_is_asked_of_one_ready_peer),
-        TEST(snapshot_is_applied_as_it_comes),
-        TEST(changes_are_told_before_the_node_is_ready),
+        TEST(node_waits_for_the_first_response_of_every_peer),
+        TEST(starting_peers_have_no_snapshot),
+        TEST(unusable_peers_are_not_waited_for),
+        TEST(peer_without_response_is_skipped_after_max_retries),
+        TEST(snapshot_is_requested_from_one_ready_peer),
+        TEST(snapshot_is_applied_as_it_arrives),
+        TEST(changes_are_sent_before_the_node_is_ready),
         TEST(time_to_ready_is_measured),
-        TEST(plain_peer_gives_a_snapshot_and_is_not_compared_with),
-        TEST(snapshot_that_is_refused_is_asked_of_the_next),
-        TEST(snapshot_that_breaks_off_is_asked_again),
-        TEST(snapshot_that_breaks_off_again_and_again_is_given_up),
-        TEST(peer_that_goes_down_in_the_snapshot_is_not_waited_for),
-        TEST(peer_that_leaves_in_the_snapshot_is_not_waited_for),
-        TEST(node_is_ready_when_it_has_compared_with_every_ready_peer),
-        TEST(what_the_comparison_finds_is_fetched_before_it_is_ready),
-        TEST(peer_in_trouble_is_not_waited_for),
-        TEST(peer_that_is_still_starting_is_not_compared_with),
-        TEST(comparison_takes_no_longer_than_its_limit),
-        TEST(node_that_is_ready_stays_so),
+        TEST(legacy_peer_provides_a_snapshot_and_is_not_compared),
+        TEST(rejected_snapshot_is_requested_from_the_next_peer),
+        TEST(interrupted_snapshot_is_requested_again),
+        TEST(interrupted_snapshot_is_skipped_after_max_retries),
+        TEST(peer_that_goes_down_during_the_snapshot_is_not_waited_for),
+        TEST(peer_that_leaves_during_the_snapshot_is_not_waited_for),
+        TEST(node_is_ready_after_a_comparison_with_every_ready_peer),
+        TEST(records_found_by_the_comparison_are_fetched_before_ready),
+        TEST(peer_with_failures_is_not_waited_for),
+        TEST(starting_peer_is_not_compared),
+        TEST(comparison_ends_at_its_time_limit),
+        TEST(ready_node_stays_ready),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

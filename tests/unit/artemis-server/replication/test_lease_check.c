@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves of the question before a lease ends: it goes to everyone who can know, one answer that
- * knows better keeps the instance alive, and nobody's silence keeps it for ever.
+ * Lease checks: every peer that can know is asked before a lease expires, one later renewal refutes
+ * the expiry, and a peer that does not respond delays it only for a time.
  */
 #include "tests/unit/artemis-server/replication/replicator_fixture.h"
 
@@ -31,8 +31,8 @@ static bool lives(const char *id)
     return is_registered(rig.node, "s", id);
 }
 
-/* An instance whose lease has ended just now, known to all peers. */
-static void let_end(const char *id)
+/* An instance whose lease is due now, and which all peers know. */
+static void let_expire(const char *id)
 {
     register_here(id, "1");
     pump();
@@ -40,7 +40,7 @@ static void let_end(const char *id)
     expire();
 }
 
-static void question_goes_to_all_who_are_up_and_know_versions(void **state)
+static void check_goes_to_every_peer_that_is_up_and_not_legacy(void **state)
 {
     (void)state;
     join_up(0);
@@ -50,24 +50,24 @@ static void question_goes_to_all_who_are_up_and_know_versions(void **state)
     join(3);
     finish(3, MESSAGE_HEALTH, SEND_UNREACHABLE);
     register_here("b", "1");
-    let_end("a");
+    let_expire("a");
     for (uint32_t peer = 0; peer < 2; peer++) {
         struct message *question = expect(peer, MESSAGE_LEASE_CHECK);
-        assert_int_equal(question->count, 2); /* all that end together */
+        assert_int_equal(question->count, 2); /* one check for all that are due */
         assert_true(question->timeout_ms == LEASE_CHECK_TIMEOUT_MS);
     }
     assert_null(sent(2, MESSAGE_LEASE_CHECK));
     assert_null(sent(3, MESSAGE_LEASE_CHECK));
     assert_true(replicator_stats_now().lease_checks == 2);
-    assert_true(lives("a")); /* until that is settled */
+    assert_true(lives("a")); /* until the expiry is confirmed */
 }
 
-static void answer_that_knows_better_keeps_it_alive(void **state)
+static void later_renewal_of_a_peer_refutes_the_expiry(void **state)
 {
     (void)state;
     join_up(0);
     join_up(1);
-    let_end("a");
+    let_expire("a");
     struct message *question = expect(0, MESSAGE_LEASE_CHECK);
     respond_key(question, (struct word){.stamp = 9, .age_ms = 5000});
     finish_message(question, SEND_DELIVERED);
@@ -78,12 +78,12 @@ static void answer_that_knows_better_keeps_it_alive(void **state)
     assert_true(lives("a"));
 }
 
-static void answers_of_all_that_know_nothing_end_it(void **state)
+static void empty_responses_of_all_peers_confirm_the_expiry(void **state)
 {
     (void)state;
     join_up(0);
     join_up(1);
-    let_end("a");
+    let_expire("a");
     finish(0, MESSAGE_LEASE_CHECK, SEND_DELIVERED);
     assert_true(lives("a"));
     finish(1, MESSAGE_LEASE_CHECK, SEND_DELIVERED);
@@ -91,31 +91,31 @@ static void answers_of_all_that_know_nothing_end_it(void **state)
     assert_false(lives("a"));
 }
 
-static void silence_of_a_peer_counts_as_its_answer_and_not_as_a_failure(void **state)
+static void timeout_counts_as_an_empty_response_and_not_as_a_failure(void **state)
 {
     (void)state;
     join_up(0);
-    let_end("a");
+    let_expire("a");
     pass_ms(LEASE_CHECK_TIMEOUT_MS);
     finish(0, MESSAGE_LEASE_CHECK, SEND_RETRYABLE);
     assert_int_equal(view_of(0).failures, 0);
     assert_false(lives("a"));
 }
 
-static void peer_that_goes_down_counts_as_answered(void **state)
+static void peer_that_goes_down_counts_as_an_empty_response(void **state)
 {
     (void)state;
     join_up(0);
     join_up(1);
-    let_end("a");
+    let_expire("a");
     expect(0, MESSAGE_LEASE_CHECK);
     finish(1, MESSAGE_LEASE_CHECK, SEND_DELIVERED);
     replicator_on_goodbye(rig.replicator, 0, rig_now());
     assert_false(lives("a"));
 }
 
-/* A lease ends while the peer is in its pause after so many failures. */
-static void let_end_in_a_pause(unsigned failures)
+/* A lease becomes due during the backoff after this number of failures. */
+static void let_expire_in_a_backoff(unsigned failures)
 {
     rig_close();
     rig_open_with(100);
@@ -133,19 +133,19 @@ static void let_end_in_a_pause(unsigned failures)
     assert_null(sent(0, MESSAGE_LEASE_CHECK));
 }
 
-static void peer_in_a_short_pause_after_a_failure_is_asked_after_it(void **state)
+static void peer_in_a_short_backoff_is_asked_after_it(void **state)
 {
     (void)state;
-    let_end_in_a_pause(3);
+    let_expire_in_a_backoff(3);
     pass_ms(400);
     assert_non_null(sent(0, MESSAGE_LEASE_CHECK));
     assert_true(lives("a"));
 }
 
-static void peer_in_a_long_pause_after_a_failure_is_not_waited_for(void **state)
+static void peer_in_a_long_backoff_is_not_waited_for(void **state)
 {
     (void)state;
-    let_end_in_a_pause(6); /* 1.6 s at least */
+    let_expire_in_a_backoff(6); /* at least 1.6 s */
     pass_ms(LEASE_CHECK_TIMEOUT_MS - 2 * TICK_MS);
     pump();
     assert_true(lives("a"));
@@ -155,13 +155,13 @@ static void peer_in_a_long_pause_after_a_failure_is_not_waited_for(void **state)
     assert_false(lives("a"));
 }
 
-static void ends_during_a_question_go_into_the_next(void **state)
+static void leases_due_during_a_check_go_into_the_next(void **state)
 {
     (void)state;
     join_up(0);
     register_here("b", "1");
     pass_ms(50);
-    let_end("a"); /* both have ended; but b may come up first */
+    let_expire("a"); /* both are due; b may come up first */
     struct message *question = expect(0, MESSAGE_LEASE_CHECK);
     assert_int_equal(question->count, 2);
     put(rig.node, "s", "c", at_ms(rig.now_ms - TTL_MS - TICK_MS));
@@ -175,11 +175,11 @@ static void ends_during_a_question_go_into_the_next(void **state)
     assert_true(contains(question, "c"));
 }
 
-static void heartbeat_during_the_question_decides(void **state)
+static void heartbeat_during_the_check_wins(void **state)
 {
     (void)state;
     join_up(0);
-    let_end("a");
+    let_expire("a");
     expect(0, MESSAGE_LEASE_CHECK);
     renew_here("a");
     finish(0, MESSAGE_LEASE_CHECK, SEND_DELIVERED);
@@ -187,11 +187,11 @@ static void heartbeat_during_the_question_decides(void **state)
     assert_true(lives("a"));
 }
 
-static void unregistration_during_the_question_decides(void **state)
+static void unregistration_during_the_check_wins(void **state)
 {
     (void)state;
     join_up(0);
-    let_end("a");
+    let_expire("a");
     struct message *question = expect(0, MESSAGE_LEASE_CHECK);
     unregister_here("a");
     respond_key(question, (struct word){.stamp = 9, .age_ms = 10});
@@ -199,12 +199,12 @@ static void unregistration_during_the_question_decides(void **state)
     assert_true(is_tombstone(rig.node, "s", "a"));
 }
 
-static void peer_that_leaves_the_cluster_during_a_question_does_not_block_the_next(void **state)
+static void peer_that_leaves_during_a_check_does_not_block_the_next(void **state)
 {
     (void)state;
     join_up(0);
     join_up(1);
-    let_end("a");
+    let_expire("a");
     struct message *late = expect(0, MESSAGE_LEASE_CHECK);
     finish(1, MESSAGE_LEASE_CHECK, SEND_DELIVERED);
     replicator_remove_peer(rig.replicator, 0);
@@ -212,18 +212,18 @@ static void peer_that_leaves_the_cluster_during_a_question_does_not_block_the_ne
     pump();
     assert_false(lives("a"));
     assert_true(replicator_stats_now().confirmed == 1);
-    let_end("b");
+    let_expire("b");
     assert_non_null(sent(1, MESSAGE_LEASE_CHECK));
     assert_null(sent(0, MESSAGE_LEASE_CHECK));
 }
 
-/* The answer to an earlier question is late: it is none to the one that is open now. */
-static void late_fate_of_an_earlier_question_does_not_answer_the_next(void **state)
+/* A late response to an earlier check does not count for the open one. */
+static void late_result_of_an_earlier_check_is_ignored(void **state)
 {
     (void)state;
     join_up(0);
     join_up(1);
-    let_end("a");
+    let_expire("a");
     struct message *late = expect(0, MESSAGE_LEASE_CHECK);
     finish(1, MESSAGE_LEASE_CHECK, SEND_DELIVERED);
     replicator_on_goodbye(rig.replicator, 0, rig_now());
@@ -239,54 +239,54 @@ static void late_fate_of_an_earlier_question_does_not_answer_the_next(void **sta
     assert_true(lives("b"));
 }
 
-static void last_peer_that_leaves_during_a_question_settles_it(void **state)
+static void last_peer_that_leaves_during_a_check_confirms_it(void **state)
 {
     (void)state;
     join_up(0);
-    let_end("a");
+    let_expire("a");
     expect(0, MESSAGE_LEASE_CHECK);
     replicator_remove_peer(rig.replicator, 0);
     pump();
     assert_false(lives("a"));
 }
 
-static void without_anyone_who_knows_versions_it_ends_at_once(void **state)
+static void lease_expires_at_once_with_legacy_peers_alone(void **state)
 {
     (void)state;
     join(0);
     respond_health(0, (struct health_response){.is_legacy = true, .is_ready = true});
-    let_end("a");
+    let_expire("a");
     pump();
     assert_false(lives("a"));
 }
 
-static void nobody_who_gathers_costs_a_second(void **state)
+static void lease_expires_after_a_second_without_a_replication_thread(void **state)
 {
     (void)state;
     join_up(0);
-    let_end("a"); /* and the replicator is stuck elsewhere */
+    let_expire("a"); /* the replicator does not run meanwhile */
     pass_ms(LEASE_CHECK_MAX_MS - 2 * TICK_MS);
     assert_true(lives("a"));
     pass_ms(2 * TICK_MS);
     assert_false(lives("a"));
 }
 
-static void many_that_end_together_are_one_question(void **state)
+static void many_due_leases_are_one_check(void **state)
 {
     (void)state;
     join_up(0);
     put_many(rig.node, "s", 0, 300, rig_now());
-    let_end("a");
+    let_expire("a");
     assert_int_equal(expect(0, MESSAGE_LEASE_CHECK)->count, 301);
 }
 
-static void question_that_is_too_large_is_asked_in_halves(void **state)
+static void check_that_is_too_large_is_split_in_halves(void **state)
 {
     (void)state;
     join_up(0);
     join_up(1);
     put_many(rig.node, "s", 0, 7, rig_now());
-    let_end("a"); /* 8 */
+    let_expire("a"); /* 8 */
     finish(1, MESSAGE_LEASE_CHECK, SEND_DELIVERED);
     finish(0, MESSAGE_LEASE_CHECK, SEND_TOO_LARGE);
     assert_int_equal(expect(0, MESSAGE_LEASE_CHECK)->count, 4);
@@ -294,7 +294,7 @@ static void question_that_is_too_large_is_asked_in_halves(void **state)
     finish(0, MESSAGE_LEASE_CHECK, SEND_TOO_LARGE);
     unsigned refuted = 0;
     for (struct message *question; (question = sent(0, MESSAGE_LEASE_CHECK));) {
-        assert_true(question->count <= 2 + refuted); /* back to larger ones, slowly */
+        assert_true(question->count <= 2 + refuted); /* grows again slowly */
         const struct message *asked = question;
         refuted++;
         for (size_t i = 0; i < asked->count; i++) {
@@ -308,11 +308,11 @@ static void question_that_is_too_large_is_asked_in_halves(void **state)
     assert_true(lives("a"));
 }
 
-static void single_lease_that_is_too_large_to_ask_about_ends(void **state)
+static void single_lease_that_is_too_large_to_check_expires(void **state)
 {
     (void)state;
     join_up(0);
-    let_end("a");
+    let_expire("a");
     finish(0, MESSAGE_LEASE_CHECK, SEND_TOO_LARGE);
     assert_false(lives("a"));
 }
@@ -322,24 +322,24 @@ static void single_lease_that_is_too_large_to_ask_about_ends(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(question_goes_to_all_who_are_up_and_know_versions),
-        TEST(answer_that_knows_better_keeps_it_alive),
-        TEST(answers_of_all_that_know_nothing_end_it),
-        TEST(silence_of_a_peer_counts_as_its_answer_and_not_as_a_failure),
-        TEST(peer_that_goes_down_counts_as_answered),
-        TEST(peer_in_a_short_pause_after_a_failure_is_asked_after_it),
-        TEST(peer_in_a_long_pause_after_a_failure_is_not_waited_for),
-        TEST(ends_during_a_question_go_into_the_next),
-        TEST(heartbeat_during_the_question_decides),
-        TEST(unregistration_during_the_question_decides),
-        TEST(peer_that_leaves_the_cluster_during_a_question_does_not_block_the_next),
-        TEST(late_fate_of_an_earlier_question_does_not_answer_the_next),
-        TEST(last_peer_that_leaves_during_a_question_settles_it),
-        TEST(without_anyone_who_knows_versions_it_ends_at_once),
-        TEST(nobody_who_gathers_costs_a_second),
-        TEST(many_that_end_together_are_one_question),
-        TEST(question_that_is_too_large_is_asked_in_halves),
-        TEST(single_lease_that_is_too_large_to_ask_about_ends),
+        TEST(check_goes_to_every_peer_that_is_up_and_not_legacy),
+        TEST(later_renewal_of_a_peer_refutes_the_expiry),
+        TEST(empty_responses_of_all_peers_confirm_the_expiry),
+        TEST(timeout_counts_as_an_empty_response_and_not_as_a_failure),
+        TEST(peer_that_goes_down_counts_as_an_empty_response),
+        TEST(peer_in_a_short_backoff_is_asked_after_it),
+        TEST(peer_in_a_long_backoff_is_not_waited_for),
+        TEST(leases_due_during_a_check_go_into_the_next),
+        TEST(heartbeat_during_the_check_wins),
+        TEST(unregistration_during_the_check_wins),
+        TEST(peer_that_leaves_during_a_check_does_not_block_the_next),
+        TEST(late_result_of_an_earlier_check_is_ignored),
+        TEST(last_peer_that_leaves_during_a_check_confirms_it),
+        TEST(lease_expires_at_once_with_legacy_peers_alone),
+        TEST(lease_expires_after_a_second_without_a_replication_thread),
+        TEST(many_due_leases_are_one_check),
+        TEST(check_that_is_too_large_is_split_in_halves),
+        TEST(single_lease_that_is_too_large_to_check_expires),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves of the outbox: a key is in it once, as it is now, in the queue that this needs; it hands
- * out in the order of first changes, and it never holds more than there are keys.
+ * The outbox: a key is in it once, with its latest record, in the queue that this record needs.
+ * Keys leave in the order of their first change, and there are never more than changed keys.
  */
 #include "artemis-server/replication/outbox.h"
 
@@ -54,7 +54,7 @@ static void put_back(const char *id, uint64_t stamp, enum outbox_queue queue)
     assert_int_equal(outbox_put_back(&outbox, &state, queue), ERR_NONE);
 }
 
-/* The next of a queue, which must be this. */
+/* Expects this record at the head of the queue. */
 static void expect_next(enum outbox_queue queue, const char *id, uint64_t stamp)
 {
     struct key_state state;
@@ -73,7 +73,7 @@ static void expect_counts(uint32_t registers, uint32_t unregisters, uint32_t ren
 
 /* --- the latest of each key ------------------------------------------------------------------- */
 
-static void key_is_in_it_once_as_the_latest(void **state)
+static void key_is_stored_once_with_its_latest_record(void **state)
 {
     (void)state;
     for (uint64_t stamp = 1; stamp <= 100; stamp++)
@@ -83,7 +83,7 @@ static void key_is_in_it_once_as_the_latest(void **state)
     expect_counts(0, 0, 0);
 }
 
-static void put_on_pending_moves_to_the_right_queue(void **state)
+static void put_moves_a_pending_key_to_the_right_queue(void **state)
 {
     (void)state;
     static const enum outbox_queue merged[QUEUE_COUNT][QUEUE_COUNT] = {
@@ -100,13 +100,13 @@ static void put_on_pending_moves_to_the_right_queue(void **state)
         }
 }
 
-static void order_is_that_of_the_first_change(void **state)
+static void keys_leave_in_the_order_of_their_first_change(void **state)
 {
     (void)state;
     put_one("a", 1, QUEUE_REGISTER);
     put_one("b", 2, QUEUE_REGISTER);
     put_one("c", 3, QUEUE_REGISTER);
-    put_one("a", 4, QUEUE_REGISTER); /* keeps its place */
+    put_one("a", 4, QUEUE_REGISTER); /* keeps its position */
     expect_next(QUEUE_REGISTER, "a", 4);
     expect_next(QUEUE_REGISTER, "b", 2);
     expect_next(QUEUE_REGISTER, "c", 3);
@@ -133,7 +133,7 @@ static void memory_is_bounded_by_the_number_of_keys(void **state)
 
 /* --- what came back --------------------------------------------------------------------------- */
 
-static void put_back_goes_behind_when_nothing_waits(void **state)
+static void put_back_without_a_pending_record_appends(void **state)
 {
     (void)state;
     put_one("b", 2, QUEUE_REGISTER);
@@ -160,7 +160,7 @@ static void put_back_replaces_an_earlier_state(void **state)
     expect_next(QUEUE_UNREGISTER, "a", 2);
 }
 
-static void put_back_registration_takes_the_renewal_that_waits_along(void **state)
+static void put_back_registration_replaces_a_pending_renewal(void **state)
 {
     (void)state;
     put_one("a", 1, QUEUE_RENEW);
@@ -169,13 +169,13 @@ static void put_back_registration_takes_the_renewal_that_waits_along(void **stat
     expect_next(QUEUE_REGISTER, "a", 1);
 }
 
-static void put_back_renewal_leaves_a_registration_as_it_is(void **state)
+static void put_back_renewal_keeps_a_pending_registration(void **state)
 {
     (void)state;
     put_one("a", 1, QUEUE_REGISTER);
     put_back("a", 1, QUEUE_RENEW);
     expect_counts(1, 0, 0);
-    put_back("a", 3, QUEUE_RENEW); /* of a registration that has yet to be told */
+    put_back("a", 3, QUEUE_RENEW); /* the registration is still pending */
     expect_counts(1, 0, 0);
     expect_next(QUEUE_REGISTER, "a", 3);
 }
@@ -197,7 +197,7 @@ static void take_stops_at_max(void **state)
     expect_counts(0, 0, 2);
 }
 
-static void take_stops_at_bytes_but_takes_one(void **state)
+static void take_stops_at_the_byte_limit_but_takes_one(void **state)
 {
     (void)state;
     struct key_state states[4];
@@ -215,7 +215,7 @@ static void take_stops_at_bytes_but_takes_one(void **state)
     assert_int_equal(outbox_take(&outbox, QUEUE_REGISTER, states, 4, 1), 0);
 }
 
-static void oldest_is_the_longest_waiting(void **state)
+static void oldest_is_the_longest_pending(void **state)
 {
     (void)state;
     assert_true(outbox_oldest_ms(&outbox) == UINT64_MAX);
@@ -229,7 +229,7 @@ static void oldest_is_the_longest_waiting(void **state)
 
 /* --- without memory --------------------------------------------------------------------------- */
 
-static void put_without_memory_takes_nothing_and_a_retry_works(void **state)
+static void put_without_memory_changes_nothing_and_a_retry_works(void **state)
 {
     (void)state;
     long failures = 0;
@@ -258,7 +258,7 @@ static void put_without_memory_takes_nothing_and_a_retry_works(void **state)
     }
 }
 
-static void change_of_a_waiting_key_needs_no_memory(void **state)
+static void change_of_a_pending_key_needs_no_memory(void **state)
 {
     (void)state;
     put_one("a", 1, QUEUE_REGISTER);
@@ -274,20 +274,20 @@ static void change_of_a_waiting_key_needs_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(key_is_in_it_once_as_the_latest),
-        TEST(put_on_pending_moves_to_the_right_queue),
-        TEST(order_is_that_of_the_first_change),
+        TEST(key_is_stored_once_with_its_latest_record),
+        TEST(put_moves_a_pending_key_to_the_right_queue),
+        TEST(keys_leave_in_the_order_of_their_first_change),
         TEST(memory_is_bounded_by_the_number_of_keys),
-        TEST(put_back_goes_behind_when_nothing_waits),
+        TEST(put_back_without_a_pending_record_appends),
         TEST(put_back_does_not_replace_a_later_state),
         TEST(put_back_replaces_an_earlier_state),
-        TEST(put_back_registration_takes_the_renewal_that_waits_along),
-        TEST(put_back_renewal_leaves_a_registration_as_it_is),
+        TEST(put_back_registration_replaces_a_pending_renewal),
+        TEST(put_back_renewal_keeps_a_pending_registration),
         TEST(take_stops_at_max),
-        TEST(take_stops_at_bytes_but_takes_one),
-        TEST(oldest_is_the_longest_waiting),
-        TEST(put_without_memory_takes_nothing_and_a_retry_works),
-        TEST(change_of_a_waiting_key_needs_no_memory),
+        TEST(take_stops_at_the_byte_limit_but_takes_one),
+        TEST(oldest_is_the_longest_pending),
+        TEST(put_without_memory_changes_nothing_and_a_retry_works),
+        TEST(change_of_a_pending_key_needs_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves that a strange peer is no trouble for anybody else. The lookups of this program hang until
- * the test lets them go; and a peer of one answer says what the test wants.
+ * The peer client and peers that misbehave: a name lookup that hangs, and responses of any content.
+ * The lookups of this program hang until the test releases them.
  */
 #include "artemis-server/replication/peer_client.h"
 
@@ -26,7 +26,7 @@ static struct {
     bool let_go;
 } lookups = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
-/* Instead of that of the C library, for libcurl too. */
+/* Replaces the function of the C library, for libcurl too. */
 int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
                 struct addrinfo **out)
 {
@@ -52,7 +52,7 @@ static unsigned hanging_lookups(void)
     return count;
 }
 
-/* What becomes of a test that fails must not hang, either. */
+/* A failing test must not hang either. */
 static void *let_go_in_the_end(void *unused)
 {
     struct timespec deadline;
@@ -141,7 +141,7 @@ static void send_to(const char *url, enum message_kind kind)
 
 static void wait_for_delivery(void)
 {
-    while (!node.delivered) { /* every message has its time */
+    while (!node.delivered) { /* every message times out */
         peer_client_run(node.client);
         peer_client_wait(node.client, 20);
     }
@@ -149,7 +149,7 @@ static void wait_for_delivery(void)
 
 /* --- names that hang -------------------------------------------------------------------------- */
 
-static void name_that_hangs_holds_neither_the_thread_nor_the_end(void **state)
+static void hanging_name_lookup_blocks_neither_the_thread_nor_the_shutdown(void **state)
 {
     (void)state;
     pthread_t last;
@@ -165,7 +165,7 @@ static void name_that_hangs_holds_neither_the_thread_nor_the_end(void **state)
         peer_client_run(node.client);
         peer_client_wait(node.client, 5);
     }
-    peer_client_free(node.client); /* the end, while one is under way */
+    peer_client_free(node.client); /* while a lookup hangs */
     node.client = NULL;
     assert_int_equal(hanging_lookups(), 2);
     assert_true(clock_now().mono_ms - start_ms < PATIENCE_MS);
@@ -175,7 +175,7 @@ static void name_that_hangs_holds_neither_the_thread_nor_the_end(void **state)
 
 /* --- answers ---------------------------------------------------------------------------------- */
 
-/* A peer that takes one call, and says `head`, `filler` blanks, and `tail`. */
+/* A peer that accepts one request and responds `head`, `filler` blanks and `tail`. */
 struct speaker {
     int listener;
     pthread_t thread;
@@ -185,12 +185,12 @@ struct speaker {
     const char *tail;
 };
 
-static void say(int peer, const char *data, size_t size)
+static void send_text(int peer, const char *data, size_t size)
 {
     while (size) {
         ssize_t sent = send(peer, data, size, MSG_NOSIGNAL);
         if (sent <= 0)
-            return; /* the other side has had enough */
+            return; /* the client closed the connection */
         data += sent;
         size -= (size_t)sent;
     }
@@ -205,18 +205,18 @@ static void *speak(void *context)
     ssize_t heard = recv(peer, request, sizeof(request), 0);
     assert_true(heard > 0);
     memset(blanks, ' ', sizeof(blanks));
-    say(peer, speaker->head, strlen(speaker->head));
+    send_text(peer, speaker->head, strlen(speaker->head));
     for (size_t left = speaker->filler; left;) {
         size_t size = left < sizeof(blanks) ? left : sizeof(blanks);
-        say(peer, blanks, size);
+        send_text(peer, blanks, size);
         left -= size;
     }
-    say(peer, speaker->tail, strlen(speaker->tail));
+    send_text(peer, speaker->tail, strlen(speaker->tail));
     close(peer);
     return NULL;
 }
 
-/* The node asks, and the peer says that. */
+/* Sends a message to that peer and waits for the result. */
 static void hear(enum message_kind kind, const char *head, size_t filler, const char *tail)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -237,7 +237,7 @@ static void hear(enum message_kind kind, const char *head, size_t filler, const 
 
 #define HEAD "HTTP/1.1 200 OK\r\nConnection: close\r\n"
 
-static void names_of_a_peer_are_taken_where_they_are_text(void **state)
+static void names_of_a_peer_are_accepted_if_they_are_text(void **state)
 {
     (void)state;
     hear(MESSAGE_HEALTH,
@@ -248,7 +248,7 @@ static void names_of_a_peer_are_taken_where_they_are_text(void **state)
     assert_string_equal(node.names, "[Knoten \xc3\xa4] [r\"1] [z]");
 }
 
-static void names_of_a_peer_that_are_no_text_are_passed_over(void **state)
+static void names_of_a_peer_that_are_not_text_are_ignored(void **state)
 {
     (void)state;
     hear(MESSAGE_HEALTH,
@@ -259,7 +259,7 @@ static void names_of_a_peer_that_are_no_text_are_passed_over(void **state)
     assert_string_equal(node.names, "[] [] []");
 }
 
-static void answer_of_some_length_is_read(void **state)
+static void response_of_some_length_is_read(void **state)
 {
     (void)state;
     hear(MESSAGE_RENEW, HEAD "\r\n{\"failed_instance_keys\":[", 100 * 1024, "]}");
@@ -267,7 +267,7 @@ static void answer_of_some_length_is_read(void **state)
     assert_int_equal(node.result, SEND_DELIVERED);
 }
 
-static void answer_longer_than_its_message_allows_is_given_up(void **state)
+static void response_longer_than_its_message_allows_is_aborted(void **state)
 {
     (void)state;
     hear(MESSAGE_RENEW, HEAD "\r\n{\"failed_instance_keys\":[", 4 * 1024 * 1024, "]}");
@@ -275,7 +275,7 @@ static void answer_longer_than_its_message_allows_is_given_up(void **state)
     assert_non_null(strstr(node.error, "the answer: the body is too large"));
 }
 
-static void list_may_be_as_long_as_it_likes(void **state)
+static void list_response_has_no_length_limit(void **state)
 {
     (void)state;
     hear(MESSAGE_LIST, HEAD "\r\n{\"instance_keys\":[", 4 * 1024 * 1024, "]}");
@@ -287,12 +287,12 @@ static void list_may_be_as_long_as_it_likes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(name_that_hangs_holds_neither_the_thread_nor_the_end),
-        TEST(names_of_a_peer_are_taken_where_they_are_text),
-        TEST(names_of_a_peer_that_are_no_text_are_passed_over),
-        TEST(answer_of_some_length_is_read),
-        TEST(answer_longer_than_its_message_allows_is_given_up),
-        TEST(list_may_be_as_long_as_it_likes),
+        TEST(hanging_name_lookup_blocks_neither_the_thread_nor_the_shutdown),
+        TEST(names_of_a_peer_are_accepted_if_they_are_text),
+        TEST(names_of_a_peer_that_are_not_text_are_ignored),
+        TEST(response_of_some_length_is_read),
+        TEST(response_longer_than_its_message_allows_is_aborted),
+        TEST(list_response_has_no_length_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves of the replicator: what a peer's health answer makes of it, that changes leave at once and
- * renewals in their time, and that a node that leaves says so. Faults, comparisons, the start and
- * questions have files of their own.
+ * The replicator without faults: health responses, changes that leave at once, renewals that leave
+ * in batches, and the shutdown. Faults, anti-entropy, bootstrap and lease checks have their own
+ * files.
  */
 #include "tests/unit/artemis-server/replication/replicator_fixture.h"
 
@@ -29,7 +29,7 @@ static enum peer_health verdict(struct health_response answer)
     return view_of(0).health;
 }
 
-static void new_peer_is_asked_at_once_and_for_its_health_only(void **state)
+static void new_peer_gets_a_health_message_at_once_and_nothing_else(void **state)
 {
     (void)state;
     join(0);
@@ -38,7 +38,7 @@ static void new_peer_is_asked_at_once_and_for_its_health_only(void **state)
     assert_int_equal(rig.out[0]->kind, MESSAGE_HEALTH);
 }
 
-static void health_verdict_up(void **state)
+static void health_response_makes_it_up(void **state)
 {
     (void)state;
     assert_int_equal(verdict((struct health_response){.is_ready = true}), PEER_UP);
@@ -46,7 +46,7 @@ static void health_verdict_up(void **state)
     assert_false(view_of(0).is_legacy);
 }
 
-static void health_verdict_plain(void **state)
+static void health_response_makes_it_legacy(void **state)
 {
     (void)state;
     assert_int_equal(verdict((struct health_response){.is_legacy = true, .is_ready = true}),
@@ -54,21 +54,21 @@ static void health_verdict_plain(void **state)
     assert_true(view_of(0).is_legacy);
 }
 
-static void health_verdict_self(void **state)
+static void health_response_makes_it_self(void **state)
 {
     (void)state;
     assert_int_equal(verdict((struct health_response){.is_self = true, .has_own_node_id = true}),
                      PEER_SELF);
 }
 
-static void health_verdict_twin(void **state)
+static void health_response_makes_it_duplicate_id(void **state)
 {
     (void)state;
     assert_int_equal(verdict((struct health_response){.has_own_node_id = true, .is_ready = true}),
                      PEER_DUPLICATE_ID);
 }
 
-static void health_verdict_stranger(void **state)
+static void health_response_makes_it_wrong_cluster(void **state)
 {
     (void)state;
     assert_int_equal(
@@ -76,14 +76,14 @@ static void health_verdict_stranger(void **state)
         PEER_WRONG_CLUSTER);
 }
 
-static void health_verdict_leaving(void **state)
+static void health_response_makes_it_down_when_leaving(void **state)
 {
     (void)state;
     assert_int_equal(verdict((struct health_response){.is_leaving = true, .is_ready = true}),
                      PEER_DOWN);
 }
 
-static void only_a_peer_that_is_up_is_told(void **state)
+static void changes_are_sent_only_to_a_peer_that_is_up(void **state)
 {
     (void)state;
     static const struct health_response others[] = {{.is_self = true},
@@ -99,7 +99,7 @@ static void only_a_peer_that_is_up_is_told(void **state)
     assert_int_equal(pump(), 0);
 }
 
-static void peer_that_is_up_and_ready_is_asked_in_its_interval(void **state)
+static void ready_peer_gets_a_health_message_every_interval(void **state)
 {
     (void)state;
     join_up(0);
@@ -109,7 +109,7 @@ static void peer_that_is_up_and_ready_is_asked_in_its_interval(void **state)
     assert_non_null(sent(0, MESSAGE_HEALTH));
 }
 
-static void peer_that_is_not_ready_is_asked_every_second(void **state)
+static void peer_that_is_not_ready_gets_a_health_message_every_second(void **state)
 {
     (void)state;
     join(0);
@@ -120,7 +120,7 @@ static void peer_that_is_not_ready_is_asked_every_second(void **state)
     assert_non_null(sent(0, MESSAGE_HEALTH));
 }
 
-static void clock_of_a_peer_is_heard_unless_it_is_of_another_cluster(void **state)
+static void hlc_of_a_peer_is_adopted_unless_it_is_of_another_cluster(void **state)
 {
     (void)state;
     uint64_t ahead_ms = START_WALL_MS + 1000000000;
@@ -174,7 +174,7 @@ static void changes_during_a_message_go_with_the_next_one(void **state)
     assert_true(contains(second, "b") && contains(second, "c"));
 }
 
-static void lag_is_measured_from_the_change_to_the_answer(void **state)
+static void lag_is_measured_from_the_change_to_the_response(void **state)
 {
     (void)state;
     join_up(0);
@@ -183,11 +183,11 @@ static void lag_is_measured_from_the_change_to_the_answer(void **state)
     pass_ms(70);
     finish(0, MESSAGE_REGISTER, SEND_DELIVERED);
     assert_true(view_of(0).last_lag_ms == 70);
-    assert_true(view_of(0).lag[6] == 1); /* up to 100 ms */
+    assert_true(view_of(0).lag[6] == 1); /* the bucket up to 100 ms */
     assert_true(view_of(0).lag_sum_ms == 70);
 }
 
-static void peer_that_left_is_told_no_more(void **state)
+static void removed_peer_gets_no_messages(void **state)
 {
     (void)state;
     join_up(0);
@@ -207,7 +207,7 @@ static void renewals_leave_every_interval(void **state)
     register_here("a", "1");
     finish(0, MESSAGE_REGISTER, SEND_DELIVERED);
     pass_ms(INTERVAL_MS);
-    pump(); /* an interval begins */
+    pump(); /* an interval starts */
     renew_here("a");
     pass_ms(INTERVAL_MS - 1);
     renew_here("a");
@@ -218,8 +218,8 @@ static void renewals_leave_every_interval(void **state)
     assert_true(message->items[0].touched_ms == rig_now().mono_ms - 1);
 }
 
-/* How many renewals the next message has, when so many are pending. */
-static size_t renewed_at_once(unsigned pending)
+/* The number of renewals in the next message when this many are pending. */
+static size_t renewals_sent(unsigned pending)
 {
     assert_int_equal(renew_many(rig.node, "s", 0, pending, rig_now()), pending);
     pass_ms(INTERVAL_MS);
@@ -237,18 +237,18 @@ static void batches_of_renewals_grow_with_load_and_shrink_without(void **state)
     put_many(rig.node, "s", 0, 400, rig_now());
     while (sent(0, MESSAGE_REGISTER))
         finish(0, MESSAGE_REGISTER, SEND_DELIVERED);
-    assert_int_equal(renewed_at_once(3), 3);
-    assert_int_equal(renewed_at_once(5), 5); /* doubled */
+    assert_int_equal(renewals_sent(3), 3);
+    assert_int_equal(renewals_sent(5), 5); /* doubled */
     for (int i = 0; i < 10; i++)
-        renewed_at_once(400);
-    size_t large = renewed_at_once(400);
+        renewals_sent(400);
+    size_t large = renewals_sent(400);
     assert_true(large > 16 * BATCH);
     for (int i = 0; i < 20; i++)
-        renewed_at_once(1);
-    assert_int_equal(renewed_at_once(400), 2 * BATCH);
+        renewals_sent(1);
+    assert_int_equal(renewals_sent(400), 2 * BATCH);
 }
 
-static void refused_renewal_is_followed_by_the_record(void **state)
+static void rejected_renewal_is_followed_by_the_record(void **state)
 {
     (void)state;
     join_up(0);
@@ -265,7 +265,7 @@ static void refused_renewal_is_followed_by_the_record(void **state)
     assert_true(view_of(0).repairs == 1);
 }
 
-static void refused_renewal_of_what_is_gone_meanwhile_is_followed_by_its_end(void **state)
+static void rejected_renewal_of_a_removed_record_is_followed_by_its_tombstone(void **state)
 {
     (void)state;
     join_up(0);
@@ -284,7 +284,7 @@ static void refused_renewal_of_what_is_gone_meanwhile_is_followed_by_its_end(voi
 
 /* --- leaving ---------------------------------------------------------------------------------- */
 
-static void drain_sends_what_is_pending_and_then_goodbye(void **state)
+static void flush_sends_pending_changes_and_then_a_goodbye(void **state)
 {
     (void)state;
     join_up(0);
@@ -296,17 +296,17 @@ static void drain_sends_what_is_pending_and_then_goodbye(void **state)
     register_here("b", "1");
     replicator_flush(rig.replicator);
     assert_false(replicator_is_idle(rig.replicator));
-    assert_non_null(sent(0, MESSAGE_RENEW)); /* without waiting for its interval */
+    assert_non_null(sent(0, MESSAGE_RENEW)); /* before its interval ends */
     assert_null(sent(0, MESSAGE_GOODBYE));
     finish(0, MESSAGE_REGISTER, SEND_DELIVERED);
     finish(0, MESSAGE_RENEW, SEND_DELIVERED);
     assert_false(replicator_is_idle(rig.replicator));
     finish(0, MESSAGE_GOODBYE, SEND_DELIVERED);
     assert_true(replicator_is_idle(rig.replicator));
-    assert_int_equal(pump(), 0); /* once */
+    assert_int_equal(pump(), 0); /* sent once */
 }
 
-static void drain_does_not_wait_for_a_peer_that_is_down(void **state)
+static void flush_does_not_wait_for_a_peer_that_is_down(void **state)
 {
     (void)state;
     join_up(0);
@@ -320,7 +320,7 @@ static void drain_does_not_wait_for_a_peer_that_is_down(void **state)
     assert_null(sent(0, MESSAGE_GOODBYE));
 }
 
-static void drain_of_a_plain_peer_says_no_goodbye_but_waits_for_the_last_message(void **state)
+static void flush_of_a_legacy_peer_waits_for_the_last_message_and_sends_no_goodbye(void **state)
 {
     (void)state;
     join(0);
@@ -334,7 +334,7 @@ static void drain_of_a_plain_peer_says_no_goodbye_but_waits_for_the_last_message
     assert_null(sent(0, MESSAGE_GOODBYE));
 }
 
-static void drain_compares_nothing_any_more(void **state)
+static void flush_stops_anti_entropy(void **state)
 {
     (void)state;
     join_up(0);
@@ -343,7 +343,7 @@ static void drain_compares_nothing_any_more(void **state)
     assert_null(sent(0, MESSAGE_DIGEST));
 }
 
-static void peer_that_says_goodbye_is_told_no_more_until_it_answers(void **state)
+static void peer_that_sent_a_goodbye_gets_nothing_until_it_responds(void **state)
 {
     (void)state;
     join_up(0);
@@ -361,31 +361,31 @@ static void peer_that_says_goodbye_is_told_no_more_until_it_answers(void **state
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(new_peer_is_asked_at_once_and_for_its_health_only),
-        TEST(health_verdict_up),
-        TEST(health_verdict_plain),
-        TEST(health_verdict_self),
-        TEST(health_verdict_twin),
-        TEST(health_verdict_stranger),
-        TEST(health_verdict_leaving),
-        TEST(only_a_peer_that_is_up_is_told),
-        TEST(peer_that_is_up_and_ready_is_asked_in_its_interval),
-        TEST(peer_that_is_not_ready_is_asked_every_second),
-        TEST(clock_of_a_peer_is_heard_unless_it_is_of_another_cluster),
+        TEST(new_peer_gets_a_health_message_at_once_and_nothing_else),
+        TEST(health_response_makes_it_up),
+        TEST(health_response_makes_it_legacy),
+        TEST(health_response_makes_it_self),
+        TEST(health_response_makes_it_duplicate_id),
+        TEST(health_response_makes_it_wrong_cluster),
+        TEST(health_response_makes_it_down_when_leaving),
+        TEST(changes_are_sent_only_to_a_peer_that_is_up),
+        TEST(ready_peer_gets_a_health_message_every_interval),
+        TEST(peer_that_is_not_ready_gets_a_health_message_every_second),
+        TEST(hlc_of_a_peer_is_adopted_unless_it_is_of_another_cluster),
         TEST(registration_leaves_at_once_to_every_peer),
         TEST(unregistration_leaves_at_once),
         TEST(changes_during_a_message_go_with_the_next_one),
-        TEST(lag_is_measured_from_the_change_to_the_answer),
-        TEST(peer_that_left_is_told_no_more),
+        TEST(lag_is_measured_from_the_change_to_the_response),
+        TEST(removed_peer_gets_no_messages),
         TEST(renewals_leave_every_interval),
         TEST(batches_of_renewals_grow_with_load_and_shrink_without),
-        TEST(refused_renewal_is_followed_by_the_record),
-        TEST(refused_renewal_of_what_is_gone_meanwhile_is_followed_by_its_end),
-        TEST(drain_sends_what_is_pending_and_then_goodbye),
-        TEST(drain_does_not_wait_for_a_peer_that_is_down),
-        TEST(drain_of_a_plain_peer_says_no_goodbye_but_waits_for_the_last_message),
-        TEST(drain_compares_nothing_any_more),
-        TEST(peer_that_says_goodbye_is_told_no_more_until_it_answers),
+        TEST(rejected_renewal_is_followed_by_the_record),
+        TEST(rejected_renewal_of_a_removed_record_is_followed_by_its_tombstone),
+        TEST(flush_sends_pending_changes_and_then_a_goodbye),
+        TEST(flush_does_not_wait_for_a_peer_that_is_down),
+        TEST(flush_of_a_legacy_peer_waits_for_the_last_message_and_sends_no_goodbye),
+        TEST(flush_stops_anti_entropy),
+        TEST(peer_that_sent_a_goodbye_gets_nothing_until_it_responds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

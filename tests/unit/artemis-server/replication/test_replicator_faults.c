@@ -19,7 +19,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* How long the pause after the n-th failure in a row lasts: the time until a message goes again. */
+/* The backoff after the n-th failure in a row: the time until a message is sent again. */
 static uint64_t pause_after_failure(void)
 {
     uint64_t pause_ms = 0;
@@ -34,7 +34,7 @@ static uint64_t pause_after_failure(void)
 
 /* --- temporary failures ----------------------------------------------------------------------- */
 
-static void temporary_failure_keeps_what_was_to_be_told(void **state)
+static void retryable_failure_keeps_the_items(void **state)
 {
     (void)state;
     join_up(0);
@@ -44,7 +44,7 @@ static void temporary_failure_keeps_what_was_to_be_told(void **state)
     assert_true(view_of(0).backlog == 2);
     assert_int_equal(view_of(0).failures, 1);
     assert_true(view_of(0).failed[SEND_RETRYABLE] == 1);
-    assert_null(sent(0, MESSAGE_REGISTER)); /* not at once */
+    assert_null(sent(0, MESSAGE_REGISTER)); /* not before the backoff ends */
     pass_ms(BACKOFF_MIN_MS);
     assert_int_equal(expect(0, MESSAGE_REGISTER)->count, 2);
     finish(0, MESSAGE_REGISTER, SEND_DELIVERED);
@@ -52,7 +52,7 @@ static void temporary_failure_keeps_what_was_to_be_told(void **state)
     assert_true(view_of(0).items_dropped == 0);
 }
 
-static void pauses_double_with_jitter(void **state)
+static void backoff_doubles_with_jitter(void **state)
 {
     (void)state;
     join_up(0);
@@ -64,7 +64,7 @@ static void pauses_double_with_jitter(void **state)
     }
 }
 
-static void pauses_differ_from_peer_to_peer(void **state)
+static void backoff_differs_between_peers(void **state)
 {
     (void)state;
     enum { PEERS = 8 };
@@ -73,7 +73,7 @@ static void pauses_differ_from_peer_to_peer(void **state)
     register_here("a", "1");
     for (uint32_t peer = 0; peer < PEERS; peer++)
         finish(peer, MESSAGE_REGISTER, SEND_RETRYABLE);
-    unsigned moments = 0; /* at which someone is told again */
+    unsigned moments = 0; /* times at which a message is sent */
     for (int i = 0; i < BACKOFF_MIN_MS; i++) {
         pass_ms(1);
         moments += pump() > 0;
@@ -81,7 +81,7 @@ static void pauses_differ_from_peer_to_peer(void **state)
     assert_true(moments > 3);
 }
 
-static void pause_never_exceeds_its_limit(void **state)
+static void backoff_has_a_maximum(void **state)
 {
     (void)state;
     rig_close();
@@ -99,7 +99,7 @@ static void pause_never_exceeds_its_limit(void **state)
     assert_int_equal(view_of(0).health, PEER_UP);
 }
 
-static void messages_that_fail_together_count_once(void **state)
+static void messages_that_fail_together_count_as_one_failure(void **state)
 {
     (void)state;
     join_up(0);
@@ -115,7 +115,7 @@ static void messages_that_fail_together_count_once(void **state)
     assert_int_equal(view_of(0).failures, 1);
 }
 
-static void success_ends_the_row_of_failures(void **state)
+static void success_resets_the_failures(void **state)
 {
     (void)state;
     join_up(0);
@@ -129,7 +129,7 @@ static void success_ends_the_row_of_failures(void **state)
     assert_int_equal(view_of(0).health, PEER_UP);
 }
 
-static void renewal_that_failed_goes_again_as_a_renewal(void **state)
+static void failed_renewal_is_sent_again_as_a_renewal(void **state)
 {
     (void)state;
     join_up(0);
@@ -143,7 +143,7 @@ static void renewal_that_failed_goes_again_as_a_renewal(void **state)
     assert_null(sent(0, MESSAGE_REGISTER));
 }
 
-static void change_during_a_message_that_fails_is_told_as_the_latest(void **state)
+static void change_during_a_failing_message_is_sent_as_the_latest(void **state)
 {
     (void)state;
     join_up(0);
@@ -159,7 +159,7 @@ static void change_during_a_message_that_fails_is_told_as_the_latest(void **stat
         slice_equal(instance_text(message->items[0].instance, FIELD_MACHINE_NAME), SLICE("2")));
 }
 
-/* A registration and its end were under way at the same time. */
+/* A registration and an unregistration of one key were in flight at the same time. */
 static void both_of_one_key_fail(enum message_kind first)
 {
     join_up(0);
@@ -175,20 +175,20 @@ static void both_of_one_key_fail(enum message_kind first)
     assert_int_equal(expect(0, MESSAGE_UNREGISTER)->count, 1);
 }
 
-static void two_messages_of_one_key_that_fail_leave_the_later_word_older_first(void **state)
+static void two_failed_messages_of_one_key_keep_the_later_record_older_first(void **state)
 {
     (void)state;
     both_of_one_key_fail(MESSAGE_REGISTER);
 }
 
-static void two_messages_of_one_key_that_fail_leave_the_later_word_newer_first(void **state)
+static void two_failed_messages_of_one_key_keep_the_later_record_newer_first(void **state)
 {
     (void)state;
     both_of_one_key_fail(MESSAGE_UNREGISTER);
 }
 
-/* Where no version decides, what is told last must be what happened last. */
-static void plain_peer_is_told_one_thing_after_the_other(void **state)
+/* A legacy peer has no stamps: the last message must carry the last change. */
+static void legacy_peer_gets_one_message_at_a_time(void **state)
 {
     (void)state;
     join(0);
@@ -203,7 +203,7 @@ static void plain_peer_is_told_one_thing_after_the_other(void **state)
     assert_null(sent(0, MESSAGE_REGISTER));
 }
 
-static void one_slow_peer_holds_nobody_else(void **state)
+static void slow_peer_delays_no_other_peer(void **state)
 {
     (void)state;
     join_up(0);
@@ -218,7 +218,7 @@ static void one_slow_peer_holds_nobody_else(void **state)
 
 /* --- permanent failures ----------------------------------------------------------------------- */
 
-static void permanent_failure_is_dropped_and_counted(void **state)
+static void rejected_items_are_dropped_and_counted(void **state)
 {
     (void)state;
     join_up(0);
@@ -233,7 +233,7 @@ static void permanent_failure_is_dropped_and_counted(void **state)
     assert_int_equal(expect(0, MESSAGE_REGISTER)->count, 1);
 }
 
-static void too_large_is_halved_at_once(void **state)
+static void message_that_is_too_large_is_halved_at_once(void **state)
 {
     (void)state;
     join_up(0);
@@ -247,7 +247,7 @@ static void too_large_is_halved_at_once(void **state)
     assert_int_equal(view_of(0).failures, 0);
 }
 
-static void too_large_alone_is_dropped(void **state)
+static void single_item_that_is_too_large_is_dropped(void **state)
 {
     (void)state;
     join_up(0);
@@ -293,7 +293,7 @@ static void peer_is_down_after_max_retries_and_its_outbox_is_dropped(void **stat
     assert_true(view_of(0).backlog == 0);
 }
 
-static void refused_connection_is_down_at_once(void **state)
+static void refused_connection_makes_the_peer_down_at_once(void **state)
 {
     (void)state;
     join_up(0);
@@ -304,7 +304,7 @@ static void refused_connection_is_down_at_once(void **state)
     assert_true(view_of(0).items_dropped == 1);
 }
 
-static void peer_that_is_down_is_asked_every_second(void **state)
+static void peer_that_is_down_gets_a_health_message_every_second(void **state)
 {
     (void)state;
     join_up(0);
@@ -317,7 +317,7 @@ static void peer_that_is_down_is_asked_every_second(void **state)
     }
 }
 
-static void back_again_it_is_compared_with_at_once(void **state)
+static void returning_peer_is_compared_at_once(void **state)
 {
     (void)state;
     join_up(0);
@@ -332,7 +332,7 @@ static void back_again_it_is_compared_with_at_once(void **state)
     assert_non_null(sent(0, MESSAGE_REGISTER));
 }
 
-static void health_that_is_refused_is_down(void **state)
+static void rejected_health_message_makes_the_peer_down(void **state)
 {
     (void)state;
     join(0);
@@ -340,7 +340,7 @@ static void health_that_is_refused_is_down(void **state)
     assert_int_equal(view_of(0).health, PEER_DOWN);
 }
 
-static void refusal_as_a_stranger_is_believed(void **state)
+static void wrong_cluster_result_makes_the_peer_wrong_cluster(void **state)
 {
     (void)state;
     join_up(0);
@@ -350,7 +350,7 @@ static void refusal_as_a_stranger_is_believed(void **state)
     assert_true(view_of(0).backlog == 0);
 }
 
-static void new_peer_that_does_not_answer_is_tried_and_then_down(void **state)
+static void new_peer_without_response_is_down_after_max_retries(void **state)
 {
     (void)state;
     join(0);
@@ -365,7 +365,7 @@ static void new_peer_that_does_not_answer_is_tried_and_then_down(void **state)
 
 /* --- order ------------------------------------------------------------------------------------ */
 
-static void at_most_one_message_of_a_kind_is_under_way(void **state)
+static void at_most_one_message_of_a_kind_is_in_flight(void **state)
 {
     (void)state;
     join_up(0);
@@ -392,7 +392,7 @@ static void at_most_one_message_of_a_kind_is_under_way(void **state)
     }
 }
 
-static void late_fate_after_leave_and_join_is_ignored(void **state)
+static void late_result_after_remove_and_add_is_ignored(void **state)
 {
     (void)state;
     join_up(0);
@@ -412,7 +412,7 @@ static void late_fate_after_leave_and_join_is_ignored(void **state)
     assert_true(view_of(0).delivered[MESSAGE_REGISTER] == 1);
 }
 
-static void late_health_answer_after_leave_and_join_is_ignored(void **state)
+static void late_health_response_after_remove_and_add_is_ignored(void **state)
 {
     (void)state;
     join(0);
@@ -431,32 +431,32 @@ static void late_health_answer_after_leave_and_join_is_ignored(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(temporary_failure_keeps_what_was_to_be_told),
-        TEST(pauses_double_with_jitter),
-        TEST(pauses_differ_from_peer_to_peer),
-        TEST(pause_never_exceeds_its_limit),
-        TEST(messages_that_fail_together_count_once),
-        TEST(success_ends_the_row_of_failures),
-        TEST(renewal_that_failed_goes_again_as_a_renewal),
-        TEST(change_during_a_message_that_fails_is_told_as_the_latest),
-        TEST(two_messages_of_one_key_that_fail_leave_the_later_word_older_first),
-        TEST(two_messages_of_one_key_that_fail_leave_the_later_word_newer_first),
-        TEST(plain_peer_is_told_one_thing_after_the_other),
-        TEST(one_slow_peer_holds_nobody_else),
-        TEST(permanent_failure_is_dropped_and_counted),
-        TEST(too_large_is_halved_at_once),
-        TEST(too_large_alone_is_dropped),
+        TEST(retryable_failure_keeps_the_items),
+        TEST(backoff_doubles_with_jitter),
+        TEST(backoff_differs_between_peers),
+        TEST(backoff_has_a_maximum),
+        TEST(messages_that_fail_together_count_as_one_failure),
+        TEST(success_resets_the_failures),
+        TEST(failed_renewal_is_sent_again_as_a_renewal),
+        TEST(change_during_a_failing_message_is_sent_as_the_latest),
+        TEST(two_failed_messages_of_one_key_keep_the_later_record_older_first),
+        TEST(two_failed_messages_of_one_key_keep_the_later_record_newer_first),
+        TEST(legacy_peer_gets_one_message_at_a_time),
+        TEST(slow_peer_delays_no_other_peer),
+        TEST(rejected_items_are_dropped_and_counted),
+        TEST(message_that_is_too_large_is_halved_at_once),
+        TEST(single_item_that_is_too_large_is_dropped),
         TEST(message_size_recovers_after_too_large),
         TEST(peer_is_down_after_max_retries_and_its_outbox_is_dropped),
-        TEST(refused_connection_is_down_at_once),
-        TEST(peer_that_is_down_is_asked_every_second),
-        TEST(back_again_it_is_compared_with_at_once),
-        TEST(health_that_is_refused_is_down),
-        TEST(refusal_as_a_stranger_is_believed),
-        TEST(new_peer_that_does_not_answer_is_tried_and_then_down),
-        TEST(at_most_one_message_of_a_kind_is_under_way),
-        TEST(late_fate_after_leave_and_join_is_ignored),
-        TEST(late_health_answer_after_leave_and_join_is_ignored),
+        TEST(refused_connection_makes_the_peer_down_at_once),
+        TEST(peer_that_is_down_gets_a_health_message_every_second),
+        TEST(returning_peer_is_compared_at_once),
+        TEST(rejected_health_message_makes_the_peer_down),
+        TEST(wrong_cluster_result_makes_the_peer_wrong_cluster),
+        TEST(new_peer_without_response_is_down_after_max_retries),
+        TEST(at_most_one_message_of_a_kind_is_in_flight),
+        TEST(late_result_after_remove_and_add_is_ignored),
+        TEST(late_health_response_after_remove_and_add_is_ignored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,7 +6,7 @@
 #include "tests/support/failing_malloc.h"
 #include "tests/unit/artemis-server/replication/replicator_fixture.h"
 
-/* The peer answers that all is well. */
+/* Answers every message as a healthy peer. */
 static void deliver_all(void)
 {
     static const struct health_response healthy = {.is_ready = true};
@@ -37,7 +37,7 @@ static void drop_all(void)
     instance_unref(again);
 }
 
-/* A client that is refused tries again. */
+/* A client repeats what was refused. */
 static void register_it(struct instance *instance)
 {
     if (registry_register(rig.node, instance, rig_now()))
@@ -76,7 +76,7 @@ static void live_through(void)
     registry_expire(rig.node, rig_now());
 }
 
-static void every_allocation_of_a_story_may_fail(void **state)
+static void each_allocation_can_fail(void **state)
 {
     (void)state;
     long failures = 0;
@@ -91,9 +91,9 @@ static void every_allocation_of_a_story_may_fail(void **state)
         bool failed = failing_malloc_happened();
         failing_malloc_after(-1);
         registry_validate(rig.node);
-        assert_false(is_registered(rig.node, "s", "a")); /* no lease is stuck */
+        assert_false(is_registered(rig.node, "s", "a")); /* the lease expired */
         assert_int_equal(view_of(0).health, PEER_UP);
-        for (int i = 0; i < 3; i++) { /* and all goes on */
+        for (int i = 0; i < 3; i++) { /* the replicator keeps working */
             register_here("after", i % 2 ? "1" : "2");
             assert_non_null(sent(0, MESSAGE_REGISTER));
             pass_ms(COMPARE_MS);
@@ -109,10 +109,10 @@ static void every_allocation_of_a_story_may_fail(void **state)
     }
     assert_true(failures > 30);
     drop_all();
-    assert_int_equal(failing_malloc_live(), live_before); /* no reference is left over */
+    assert_int_equal(failing_malloc_live(), live_before); /* no reference leaks */
 }
 
-static void creating_is_all_or_nothing(void **state)
+static void create_without_memory_frees_everything(void **state)
 {
     (void)state;
     const struct replicator_options options = {.batch_size = 1, .seed = 1};
@@ -130,8 +130,8 @@ static void creating_is_all_or_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_allocation_of_a_story_may_fail),
-        cmocka_unit_test(creating_is_all_or_nothing),
+        cmocka_unit_test(each_allocation_can_fail),
+        cmocka_unit_test(create_without_memory_frees_everything),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves of replicator_due_ms: whoever sleeps until then misses nothing, and does not wake up for
- * nothing.
+ * replicator_due_ms: a caller that sleeps until then misses no message and does not wake up without
+ * a reason.
  */
 #include "tests/unit/artemis-server/replication/replicator_fixture.h"
 
@@ -24,8 +24,8 @@ static uint64_t due_in_ms(void)
     return replicator_due_ms(rig.replicator, rig_now()) - rig_now().mono_ms;
 }
 
-/* Sleeps from due time to due time for ten seconds; nobody answers. Returns how often it woke up.
- * */
+/* Sleeps from due time to due time for ten seconds without responses. Returns the number of
+ * wake-ups. */
 static unsigned wake_ups(void)
 {
     unsigned count = 0;
@@ -52,7 +52,7 @@ static void peer_that_is_up_wakes_for_renewals_only(void **state)
     assert_true(wake_ups() <= FEW);
 }
 
-static void plain_peer_wakes_for_renewals_only(void **state)
+static void legacy_peer_wakes_for_renewals_only(void **state)
 {
     (void)state;
     join(0);
@@ -69,16 +69,16 @@ static void peer_that_is_not_ready_wakes_for_renewals_only(void **state)
     assert_true(wake_ups() <= FEW);
 }
 
-static void start_without_a_snapshot_wakes_for_renewals_only(void **state)
+static void bootstrap_without_a_snapshot_wakes_for_renewals_only(void **state)
 {
     (void)state;
     join(0);
     respond_health(0, (struct health_response){.is_ready = true});
-    assert_non_null(sent(0, MESSAGE_SNAPSHOT)); /* it takes its time */
+    assert_non_null(sent(0, MESSAGE_SNAPSHOT)); /* no response yet */
     assert_true(wake_ups() <= FEW);
 }
 
-static void drain_wakes_for_renewals_only(void **state)
+static void flush_wakes_for_renewals_only(void **state)
 {
     (void)state;
     join_up(0);
@@ -87,13 +87,13 @@ static void drain_wakes_for_renewals_only(void **state)
     assert_true(wake_ups() <= FEW);
 }
 
-static void pause_after_a_failure_wakes_for_renewals_only(void **state)
+static void backoff_wakes_for_renewals_only(void **state)
 {
     (void)state;
     rig_close();
     rig_open_with(100);
     join_up(0);
-    for (int i = 0; i < 8; i++) { /* a pause of several seconds */
+    for (int i = 0; i < 8; i++) { /* a backoff of several seconds */
         while (!sent(0, MESSAGE_HEALTH))
             pass_ms(100);
         finish(0, MESSAGE_HEALTH, SEND_RETRYABLE);
@@ -103,7 +103,7 @@ static void pause_after_a_failure_wakes_for_renewals_only(void **state)
     assert_true(wake_ups() <= FEW);
 }
 
-static void lease_that_ends_is_asked_about_however_long_renewals_are_collected(void **state)
+static void due_lease_is_checked_whatever_the_interval_of_renewals(void **state)
 {
     (void)state;
     rig_close();
@@ -134,8 +134,8 @@ static void peer_that_is_down_wakes_every_second(void **state)
     }
 }
 
-/* Whatever happens: nothing is sent before it is due, when nothing happens in between. */
-static void nothing_is_due_earlier_than_it_says(void **state)
+/* Nothing is sent before it is due when no event happens. */
+static void nothing_is_sent_before_due_ms(void **state)
 {
     (void)state;
     uint64_t seed = 21;
@@ -173,14 +173,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(idle_node_without_peers_sleeps),
         TEST(peer_that_is_up_wakes_for_renewals_only),
-        TEST(plain_peer_wakes_for_renewals_only),
+        TEST(legacy_peer_wakes_for_renewals_only),
         TEST(peer_that_is_not_ready_wakes_for_renewals_only),
-        TEST(start_without_a_snapshot_wakes_for_renewals_only),
-        TEST(drain_wakes_for_renewals_only),
-        TEST(pause_after_a_failure_wakes_for_renewals_only),
-        TEST(lease_that_ends_is_asked_about_however_long_renewals_are_collected),
+        TEST(bootstrap_without_a_snapshot_wakes_for_renewals_only),
+        TEST(flush_wakes_for_renewals_only),
+        TEST(backoff_wakes_for_renewals_only),
+        TEST(due_lease_is_checked_whatever_the_interval_of_renewals),
         TEST(peer_that_is_down_wakes_every_second),
-        TEST(nothing_is_due_earlier_than_it_says),
+        TEST(nothing_is_sent_before_due_ms),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
