@@ -1,36 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * artemis - the client library: register instances, find services, hear of changes.
+ * artemis - the client library: registers instances, finds services, reports changes.
  *
  *     struct artemis_options options = {.servers = "http://10.0.0.7:8080,http://10.0.0.8:8080"};
  *     struct artemis_problem problem;
  *     struct artemis_client *client;
  *     if (artemis_open(&options, &client, &problem))
- *         give_up(problem.text);
+ *         exit_with(problem.text);
  *
- * A client has one thread of its own, which does all that is to be done: it sends heartbeats, keeps
- * what was discovered fresh over one WebSocket, and fails over to the next server when one does not
- * answer. There is no other state: two clients in a process know nothing of each other.
+ * A client has one thread. It sends heartbeats, keeps discovered services up to date over one
+ * WebSocket, and uses the next server when one does not answer. Clients share no state.
  *
- * THREADS. Every function may be called from any thread, several at a time. Callbacks come from the
- * client's thread, one at a time, and never under a lock: they may call all functions but
- * artemis_close. A blocking call made in a callback goes on driving the client; callbacks that
- * become due meanwhile come after it. While a callback runs no heartbeat is sent, so it must not
- * take long. After fork(2), the child may use no client that it inherited.
+ * THREADS. Any thread may call any function; calls may overlap. Callbacks run in the client's
+ * thread, one at a time, and never under a lock. They may call all functions except artemis_close.
+ * A blocking call in a callback keeps the client running; callbacks that become due meanwhile
+ * follow later. While a callback runs, the client sends no heartbeats: callbacks must be short.
+ * After fork(2), the child must not use the clients of its parent.
  *
- * TIME. All spans are in milliseconds. A call that may have to wait takes `timeout_ms`, from 0 (do
- * not wait) to ARTEMIS_TIMEOUT_MAX_MS, and comes back by then.
+ * TIME. All durations are in milliseconds. A call that can block takes `timeout_ms`, from 0 (do not
+ * wait) to ARTEMIS_TIMEOUT_MAX_MS, and returns within that time.
  *
- * ERRORS. What can fail returns an enum artemis_error and leaves its out-arguments alone when it
- * fails. `problem`, the last argument, may be NULL; else it is filled on failure with a sentence
- * that says what and where. Nothing is printed and no error is kept anywhere.
+ * ERRORS. A call that can fail returns an enum artemis_error. If it fails, it does not change its
+ * out-arguments, and fills `problem`, its last argument, unless that is NULL. The library prints
+ * nothing and keeps no error state.
  *
- * OWNERSHIP. What is passed in is copied: it need not outlive the call. What is given out is freed
- * with the function that is named beside it; it stays valid when the client is closed, but for
- * watches, which end with it.
+ * OWNERSHIP. Arguments are copied and need not outlive the call. Results are freed with the
+ * function named in their description. They stay valid after artemis_close; only watches end with
+ * their client.
  *
- * GROWTH. Structs end in `reserved`, which must be zero: initialize them with {0} or by name.
- * Fields and values of enums may be added.
+ * COMPATIBILITY. Structs end in `reserved`, which must be zero: initialize them with {0} or with
+ * designators. Later versions may add fields and enum values.
  */
 #pragma once
 
@@ -56,12 +55,12 @@ extern "C" {
 
 enum artemis_error {
     ARTEMIS_OK = 0,
-    ARTEMIS_INVALID,   /* an argument or an option is wrong: mend the call */
-    ARTEMIS_REFUSED,   /* a server answered, and will not do it: trying again does not help */
-    ARTEMIS_TIMED_OUT, /* not done by then; the problem says what stood in the way last */
-    ARTEMIS_UNKNOWN,   /* this client has registered no such instance */
+    ARTEMIS_INVALID,   /* an argument or an option is invalid */
+    ARTEMIS_REFUSED,   /* a server refused the request; the same request would be refused again */
+    ARTEMIS_TIMED_OUT, /* not done within the timeout; the problem has the last cause */
+    ARTEMIS_UNKNOWN,   /* this client has not registered such an instance */
     ARTEMIS_NO_MEMORY,
-    ARTEMIS_SYSTEM, /* the system gave no thread, or libcurl could not start */
+    ARTEMIS_SYSTEM, /* no thread could be created, or libcurl could not be initialized */
 };
 
 struct artemis_problem {
@@ -69,55 +68,55 @@ struct artemis_problem {
     char text[512]; /* a sentence without a full stop */
 };
 
-/* A few words, for ever; of a value from a later version, too. */
+/* A short description; valid for ever, also for values of later versions. */
 ARTEMIS_API const char *artemis_error_text(enum artemis_error error);
 
-/* Of the library that is linked: "0.2.0". */
+/* The version of the linked library, such as "0.3.0". */
 ARTEMIS_API const char *artemis_version(void);
 
 /* --- the client ------------------------------------------------------------------------------- */
 
 enum artemis_log_level {
-    ARTEMIS_LOG_INFO,    /* connected, registered again */
-    ARTEMIS_LOG_WARNING, /* a server was lost, a heartbeat was refused */
+    ARTEMIS_LOG_INFO,    /* such as: connected, registered again */
+    ARTEMIS_LOG_WARNING, /* such as: a server does not answer, a heartbeat was refused */
 };
 
-/* From the client's thread. `message` is one line, borrowed for the call. */
+/* Called in the client's thread. `message` is one line, borrowed for the call. */
 typedef void artemis_log_fn(enum artemis_log_level level, const char *message, void *context);
 
 struct artemis_options {
-    /* The servers, with commas between: http://host:port or https://host:port, with the path they
-     * stand behind if there is one (/api at its end may be left out). All must belong to one
-     * cluster. The first is asked first; the next when it does not answer, and so on around. A
-     * server that failed is left alone for 100 ms, doubled with each further failure up to 10 s,
-     * less a random part of up to half; or for as long as it says in Retry-After. */
+    /* The servers, separated by commas: http://host:port or https://host:port, with a path prefix
+     * if a proxy needs one (a trailing /api may be left out). All must belong to one cluster. The
+     * client uses the first server, and the next one when it does not answer. A server that failed
+     * is not used for 100 ms; each further failure doubles that time, up to 10 s, and a random part
+     * of up to half is subtracted. If the server sent Retry-After, it is not used for that time. */
     const char *servers;
 
-    /* What an instance gets whose region_id or zone_id is NULL. NULL: "local" and "zone1", as in a
-     * server's own settings. */
+    /* Region and zone of instances that do not name theirs. NULL: "local" and "zone1", the defaults
+     * of a server. */
     const char *region_id;
     const char *zone_id;
 
-    /* Time between two heartbeats; 0: 10,000. The lease must be longer: three times is good. */
+    /* Interval between heartbeats; 0: 10,000. The lease should be three times as long. */
     int heartbeat_ms;
 
-    /* How long one server may take for one answer before the next is tried; 0: 3,000. */
+    /* Time for one server to answer one request, before the next server is used; 0: 3,000. */
     int attempt_timeout_ms;
 
-    /* How often the connection over which changes come is asked for a sign of life; 0: 10,000. It
-     * counts as lost after twice that time without one. */
+    /* Interval between pings on the WebSocket; 0: 10,000. The connection is closed if nothing
+     * arrives for twice that time. */
     int ping_ms;
 
-    /* How often to ask where a server has no WebSocket to push changes; 0: 5,000. */
+    /* Interval between requests to a server that has no WebSocket; 0: 5,000. */
     int poll_ms;
 
-    /* Leaves what is registered alone at artemis_close: the leases end by themselves. */
+    /* artemis_close does not unregister: the leases expire. */
     bool stay_registered;
 
-    /* The value of a header Authorization for every request, like "Bearer TOKEN"; NULL: none. */
+    /* Value of the Authorization header of every request, such as "Bearer TOKEN"; NULL: none. */
     const char *authorization;
 
-    artemis_log_fn *log; /* NULL: nobody wants to know */
+    artemis_log_fn *log; /* NULL: no log */
     void *log_context;
 
     const void *reserved[8];
@@ -125,16 +124,16 @@ struct artemis_options {
 
 struct artemis_client;
 
-/* Checks the options and starts the client; contacts no server yet.
+/* Checks the options and starts the client. It contacts no server yet.
  * ARTEMIS_INVALID, ARTEMIS_NO_MEMORY, ARTEMIS_SYSTEM. */
 ARTEMIS_MUST_USE ARTEMIS_API enum artemis_error artemis_open(const struct artemis_options *options,
                                                              struct artemis_client **client,
                                                              struct artemis_problem *problem);
 
-/* Unregisters what this client has registered (see stay_registered), within the time given, and
- * ends its thread, its watches and its connections. Calls of other threads must be over. NULL does
- * nothing. ARTEMIS_INVALID: called in a callback, and nothing is done; ARTEMIS_TIMED_OUT: it is
- * closed, but what was registered is left to the end of its lease. */
+/* Unregisters the instances of this client (unless stay_registered is set), then ends its thread,
+ * its watches and its connections. No other call may be running. NULL is allowed.
+ * ARTEMIS_INVALID: called in a callback; the client stays open. ARTEMIS_TIMED_OUT: the client is
+ * closed, but instances are registered until their leases expire. */
 ARTEMIS_API enum artemis_error artemis_close(struct artemis_client *client, int timeout_ms,
                                              struct artemis_problem *problem);
 
@@ -145,14 +144,14 @@ struct artemis_metadata {
     const char *value;
 };
 
-/* One running copy of a service. When registering, NULL, "" and 0 mean absent: service_id,
- * instance_id and an address (url, or ip with port) are required. When answered, every text is
- * there, "" for absent. Region, zone, service, group and instance are its identity. */
+/* One instance of a service. In arguments, NULL, "" and 0 mean absent; service_id, instance_id and
+ * an address (url, or ip with port) are required. In results, no text is NULL, and "" means absent.
+ * Region, zone, service, group and instance are its identity. */
 struct artemis_instance {
     const char *region_id;
     const char *zone_id;
-    const char *service_id; /* answered in lower case */
-    const char *group_id;   /* "default" is no group */
+    const char *service_id; /* in results: in lower case */
+    const char *group_id;   /* "default" means absent */
     const char *instance_id;
     const char *ip;
     uint16_t port;
@@ -166,75 +165,76 @@ struct artemis_instance {
     const void *reserved[4];
 };
 
-/* Registers the instance and keeps it registered: with heartbeats, and anew wherever a server does
- * not know it (any more), until it is unregistered or the client is closed. An instance that is
- * registered already is changed to what is given now.
- * ARTEMIS_INVALID; ARTEMIS_REFUSED: it is not kept (a change is undone); ARTEMIS_TIMED_OUT: no
- * server has taken it yet, and the client goes on trying. With timeout_ms 0 that is left to the
- * client from the start: ARTEMIS_OK. ARTEMIS_NO_MEMORY. */
+/* Registers the instance and keeps it registered, until artemis_unregister or artemis_close: sends
+ * heartbeats, and registers it again with a server that does not know it. If it is registered
+ * already, its content is replaced.
+ * ARTEMIS_INVALID, ARTEMIS_NO_MEMORY. ARTEMIS_REFUSED: it is not registered (a change is undone).
+ * ARTEMIS_TIMED_OUT: no server has accepted it yet; the client keeps trying. With timeout_ms 0 the
+ * call returns ARTEMIS_OK at once, and the client registers in the background. */
 ARTEMIS_MUST_USE ARTEMIS_API enum artemis_error
 artemis_register(struct artemis_client *client, const struct artemis_instance *instance,
                  int timeout_ms, struct artemis_problem *problem);
 
-/* Changes the status alone. Of `key`, only the identity is read. As artemis_register;
- * ARTEMIS_UNKNOWN. */
+/* Changes the status of an instance of this client, and nothing else. Only the identity of `key` is
+ * read. Errors as artemis_register, and ARTEMIS_UNKNOWN. */
 ARTEMIS_MUST_USE ARTEMIS_API enum artemis_error
 artemis_set_status(struct artemis_client *client, const struct artemis_instance *key,
                    const char *status, int timeout_ms, struct artemis_problem *problem);
 
-/* Ends the heartbeats at once and takes the instance out. Of `key`, only the identity is read.
- * ARTEMIS_TIMED_OUT: the client tries a little longer (attempt_timeout_ms), then it is left to the
- * end of its lease. With timeout_ms 0, that is left to the client from the start: ARTEMIS_OK.
- * ARTEMIS_UNKNOWN, ARTEMIS_INVALID, ARTEMIS_NO_MEMORY. */
+/* Unregisters the instance and stops its heartbeats. Only the identity of `key` is read.
+ * ARTEMIS_UNKNOWN, ARTEMIS_INVALID, ARTEMIS_NO_MEMORY. ARTEMIS_TIMED_OUT: no server has answered
+ * yet; the client keeps trying for attempt_timeout_ms, then the lease expires. With timeout_ms 0
+ * the call returns ARTEMIS_OK at once, and the client unregisters in the background. */
 ARTEMIS_API enum artemis_error artemis_unregister(struct artemis_client *client,
                                                   const struct artemis_instance *key,
                                                   int timeout_ms, struct artemis_problem *problem);
 
-/* --- finding services ------------------------------------------------------------------------- */
+/* --- services --------------------------------------------------------------------------------- */
 
 /* A service at one moment. Immutable; may be read and shared by any number of threads. */
 struct artemis_service {
     const char *service_id; /* in lower case */
     size_t instance_count;
-    const struct artemis_instance *const *instances; /* in the order of their identity */
+    const struct artemis_instance *const *instances; /* sorted by identity */
 
-    /* Of the state, as the server counts; a change has a higher one. Comparable only as long as
-     * the same server answers. */
+    /* Number of the service's last change at the server. Values of different servers are not
+     * comparable. */
     uint64_t version;
 
-    /* No connection kept this fresh when it was given out: see artemis_service_age_ms. */
+    /* The service was not being kept up to date when it was returned: see
+     * artemis_service_age_ms. */
     bool stale;
 };
 
-/* The instances of a service that are up. The first call asks a server, and has the service pushed
- * from then on; later calls answer at once from what is known, without the network. When no server
- * can be reached, the last known is given out, and `stale` says so. A service that nobody has
- * registered has no instances. "*" is all services at once.
- * What was not asked for in ten minutes, and is not watched, is forgotten.
- * ARTEMIS_INVALID; ARTEMIS_TIMED_OUT, ARTEMIS_REFUSED: never known so far; ARTEMIS_NO_MEMORY. */
+/* Returns the instances of a service with status "up"; "*" means all services. The first call asks
+ * a server, which pushes changes from then on; later calls return the known state at once, without
+ * network. If no server answers, the last known state is returned as `stale`. An unknown service
+ * has no instances. A service that is not watched, and not asked for in ten minutes, is dropped.
+ * ARTEMIS_INVALID, ARTEMIS_NO_MEMORY. ARTEMIS_TIMED_OUT, ARTEMIS_REFUSED: no state is known. */
 ARTEMIS_MUST_USE ARTEMIS_API enum artemis_error
 artemis_discover(struct artemis_client *client, const char *service_id, int timeout_ms,
                  const struct artemis_service **service, struct artemis_problem *problem);
 
-/* The same with instances of every status. */
+/* As artemis_discover, with instances of every status. */
 ARTEMIS_MUST_USE ARTEMIS_API enum artemis_error
 artemis_discover_all(struct artemis_client *client, const char *service_id, int timeout_ms,
                      const struct artemis_service **service, struct artemis_problem *problem);
 
-/* Another reference to the same, to be freed as well. Returns it. */
+/* Returns another reference to the service, to be freed too. */
 ARTEMIS_API const struct artemis_service *
 artemis_service_ref(const struct artemis_service *service);
 
-/* NULL does nothing. */
+/* Releases a reference. NULL is allowed. */
 ARTEMIS_API void artemis_service_free(const struct artemis_service *service);
 
-/* Of a stale one: time since a server was last heard of; else 0. */
+/* For a stale service: time since the last contact with its server. Otherwise 0. */
 ARTEMIS_API int64_t artemis_service_age_ms(const struct artemis_service *service);
 
 enum artemis_pick { ARTEMIS_ROUND_ROBIN, ARTEMIS_RANDOM };
 
-/* One of its instances, borrowed from the service; NULL if it has none. Turns are taken by all
- * threads together, and go on when the service changes. */
+/* Returns one instance, which is valid as long as the service is; NULL if the service has no
+ * instances: callers must check. Round robin is shared by all threads, and continues when the
+ * service changes. */
 ARTEMIS_API const struct artemis_instance *artemis_pick(const struct artemis_service *service,
                                                         enum artemis_pick how);
 
@@ -245,35 +245,34 @@ enum artemis_change_type { ARTEMIS_NEW, ARTEMIS_CHANGE, ARTEMIS_DELETE };
 /* Borrowed for the call. */
 struct artemis_change {
     enum artemis_change_type type;
-    const struct artemis_instance *instance; /* as it is now; of a delete, as it was */
-    const struct artemis_instance *previous; /* NULL for new */
-    int64_t time_ms;                         /* ms since 1970, UTC: when it changed, or was found to
-                                                have changed */
+    const struct artemis_instance *instance; /* after the change; of a delete, before it */
+    const struct artemis_instance *previous; /* NULL for ARTEMIS_NEW */
+    int64_t time_ms; /* ms since 1970, UTC: when it changed, or when the client noticed */
 };
 
-/* From the client's thread; see THREADS above. */
+/* Called in the client's thread; see THREADS above. */
 typedef void artemis_change_fn(const struct artemis_change *change, void *context);
 
-/* Begins with what is there already, as ARTEMIS_NEW. */
+/* Flag: first report the instances that exist already, as ARTEMIS_NEW. */
 #define ARTEMIS_WATCH_CURRENT 1u
 
 struct artemis_watch;
 
-/* Calls back for each change of the service, or of all with "*", of instances of every status, in
- * the order in which they happened to each. When it comes back with ARTEMIS_OK, every later change
- * will be told. After a connection was lost, what is then found is compared with what was told: the
- * difference is told, and nothing twice; what came and went in between is not known.
- * With timeout_ms 0 the beginning is not waited for. `flags` is 0 or ARTEMIS_WATCH_CURRENT.
- * ARTEMIS_INVALID, ARTEMIS_TIMED_OUT, ARTEMIS_REFUSED, ARTEMIS_NO_MEMORY: there is no watch, though
- * calls back may have come already (with ARTEMIS_WATCH_CURRENT). */
+/* Calls back for each change of the service ("*": of all services), for instances of every status,
+ * in the order of the changes of each instance. After ARTEMIS_OK no later change is missed. After a
+ * lost connection, the new state is compared with the last reported one, and only the differences
+ * are reported; an instance that came and went meanwhile is not. `flags` is 0 or
+ * ARTEMIS_WATCH_CURRENT. With timeout_ms 0 the call does not wait until the watch is active.
+ * ARTEMIS_INVALID, ARTEMIS_TIMED_OUT, ARTEMIS_REFUSED, ARTEMIS_NO_MEMORY: there is no watch, but
+ * callbacks may have run already (with ARTEMIS_WATCH_CURRENT). */
 ARTEMIS_MUST_USE ARTEMIS_API enum artemis_error
 artemis_watch(struct artemis_client *client, const char *service_id, unsigned flags,
               artemis_change_fn *callback, void *context, int timeout_ms,
               struct artemis_watch **watch, struct artemis_problem *problem);
 
-/* When it comes back, the callback does not run and will not be called again; called in that very
- * callback, it does not wait for its end. NULL does nothing. The caller must hold no lock that the
- * callback takes. */
+/* Ends the watch. When it returns, the callback does not run and is not called again; called in the
+ * callback itself, it does not wait for its end. NULL is allowed. The caller must not hold a lock
+ * that the callback takes. */
 ARTEMIS_API void artemis_unwatch(struct artemis_watch *watch);
 
 #ifdef __cplusplus

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The client library against real servers: what was asked for once is kept fresh by pushes and
- * stays known when nobody answers; a watch misses nothing over restarts and changes of server, and
- * tells nothing twice.
+ * The client library with real servers: a discovered service is kept up to date by pushes and stays
+ * known when no server answers; a watch misses nothing and reports nothing twice across restarts
+ * and changes of server.
  */
 #include "libartemis/artemis.h"
 
@@ -21,7 +21,7 @@ enum { TIMEOUT_MS = 20000 };
 static struct server_process server;
 static struct http *http;
 static struct artemis_client *client;
-static struct watch_log told;
+static struct watch_log changes;
 
 static void open_client(const char *servers)
 {
@@ -38,7 +38,7 @@ static int start(void **state)
     server_process_start(&server, NULL, NULL);
     http = http_new(server.port);
     open_client(server.url);
-    watch_log_init(&told);
+    watch_log_init(&changes);
     return 0;
 }
 
@@ -48,7 +48,7 @@ static int stop(void **state)
     assert_int_equal(artemis_close(client, 0, NULL), ARTEMIS_OK);
     http_free(http);
     server_process_stop(&server);
-    watch_log_free(&told);
+    watch_log_free(&changes);
     return 0;
 }
 
@@ -92,7 +92,7 @@ static struct artemis_watch *watch(const char *service_id, unsigned flags)
 {
     struct artemis_watch *watch = NULL;
     struct artemis_problem problem = {.text = ""};
-    if (artemis_watch(client, service_id, flags, watch_log_on_change, &told, TIMEOUT_MS, &watch,
+    if (artemis_watch(client, service_id, flags, watch_log_on_change, &changes, TIMEOUT_MS, &watch,
                       &problem))
         fail_msg("%s", problem.text);
     return watch;
@@ -100,7 +100,7 @@ static struct artemis_watch *watch(const char *service_id, unsigned flags)
 
 /* --- discover --------------------------------------------------------------------------------- */
 
-static void what_was_asked_once_is_kept_fresh_by_pushes(void **state)
+static void discovered_service_is_kept_up_to_date_by_pushes(void **state)
 {
     (void)state;
     call_register(http, "shop", "s-1");
@@ -118,11 +118,11 @@ static void what_was_asked_once_is_kept_fresh_by_pushes(void **state)
     unregister(http, "shop", "s-1");
     unregister(http, "shop", "s-2");
     wait_discovered("shop", 0, false);
-    assert_int_equal(service->instance_count, 1); /* what was given out stays */
+    assert_int_equal(service->instance_count, 1); /* a returned service does not change */
     artemis_service_free(service);
 }
 
-static void later_questions_do_not_touch_the_network(void **state)
+static void later_calls_do_not_use_the_network(void **state)
 {
     (void)state;
     call_register(http, "shop", "s-1");
@@ -137,7 +137,7 @@ static void later_questions_do_not_touch_the_network(void **state)
     server_process_signal(&server, SIGCONT);
 }
 
-static void unknown_service_is_empty_and_may_come(void **state)
+static void unknown_service_is_empty_until_it_registers(void **state)
 {
     (void)state;
     artemis_service_free(discover("later"));
@@ -146,7 +146,7 @@ static void unknown_service_is_empty_and_may_come(void **state)
     wait_discovered("later", 1, false);
 }
 
-static void only_up_unless_all_are_asked_for(void **state)
+static void only_instances_that_are_up_unless_all_are_requested(void **state)
 {
     (void)state;
     const struct artemis_service *service = NULL;
@@ -161,7 +161,7 @@ static void only_up_unless_all_are_asked_for(void **state)
     wait_discovered("*", 1, false);
 }
 
-static void server_that_goes_leaves_what_was_known_as_stale(void **state)
+static void known_state_is_stale_when_the_server_ends(void **state)
 {
     (void)state;
     call_register(http, "shop", "s-1");
@@ -181,8 +181,8 @@ static void server_that_goes_leaves_what_was_known_as_stale(void **state)
     wait_discovered("shop", 0, false);
 }
 
-/* It takes connections, but says nothing any more: the pings find out. */
-static void server_that_hangs_is_found_out(void **state)
+/* A stopped server accepts connections but sends nothing: the missing pongs reveal it. */
+static void server_that_hangs_is_detected(void **state)
 {
     (void)state;
     call_register(http, "shop", "s-1");
@@ -193,7 +193,7 @@ static void server_that_hangs_is_found_out(void **state)
     wait_discovered("shop", 1, false);
 }
 
-static void turns_are_taken_over_changes(void **state)
+static void round_robin_continues_after_changes(void **state)
 {
     (void)state;
     int seen[3] = {0};
@@ -219,63 +219,64 @@ static void turns_are_taken_over_changes(void **state)
 
 /* --- watch ------------------------------------------------------------------------------------ */
 
-static void changes_are_told_as_they_come(void **state)
+static void changes_are_reported_in_order(void **state)
 {
     (void)state;
     call_register(http, "shop", "s-1");
-    struct artemis_watch *of_shop = watch("shop", 0);
+    struct artemis_watch *shop_watch = watch("shop", 0);
     call_register(http, "shop", "s-2");
     call_register(http, "other", "o-1");
     check_http(http_post(http, REGISTER, "{'instances':[{" INSTANCE_FIELDS ",'status':'down'}]}",
                          "shop", "s-1"),
                200);
     unregister(http, "shop", "s-2");
-    watch_log_wait(&told, "+s-2 ~s-1 -s-2 ");
-    artemis_unwatch(of_shop);
+    watch_log_wait(&changes, "+s-2 ~s-1 -s-2 ");
+    artemis_unwatch(shop_watch);
     call_register(http, "shop", "s-9");
     wait_discovered("shop", 1, false);
-    watch_log_check(&told, "+s-2 ~s-1 -s-2 ");
+    watch_log_check(&changes, "+s-2 ~s-1 -s-2 ");
 }
 
-static void who_wants_is_told_what_is_there_first(void **state)
+static void watch_current_reports_existing_instances_first(void **state)
 {
     (void)state;
     call_register(http, "shop", "s-1");
     struct artemis_watch *first = watch("shop", ARTEMIS_WATCH_CURRENT);
-    watch_log_wait(&told, "+s-1 ");
+    watch_log_wait(&changes, "+s-1 ");
     struct artemis_watch *second = watch("shop", ARTEMIS_WATCH_CURRENT);
-    watch_log_wait(&told, "+s-1 +s-1 ");
+    watch_log_wait(&changes, "+s-1 +s-1 ");
     artemis_unwatch(second);
     call_register(http, "shop", "s-2");
-    watch_log_wait(&told, "+s-1 +s-1 +s-2 ");
+    watch_log_wait(&changes, "+s-1 +s-1 +s-2 ");
     artemis_unwatch(first);
 }
 
-static void everything_is_watched_with_a_star(void **state)
+static void star_watches_all_services(void **state)
 {
     (void)state;
-    struct artemis_watch *of_all = watch("*", 0);
-    struct artemis_watch *of_shop = watch("shop", 0);
+    struct artemis_watch *all_watch = watch("*", 0);
+    struct artemis_watch *shop_watch = watch("shop", 0);
     call_register(http, "a", "a-1");
     call_register(http, "b", "b-1");
-    watch_log_wait(&told, "+a-1 +b-1 ");
-    watch_log_clear(&told);
-    call_register(http, "shop", "s-1"); /* told to both, once to each */
-    watch_log_wait(&told, "+s-1 +s-1 ");
+    watch_log_wait(&changes, "+a-1 +b-1 ");
+    watch_log_clear(&changes);
+    call_register(http, "shop", "s-1"); /* reported once to each of both */
+    watch_log_wait(&changes, "+s-1 +s-1 ");
     unregister(http, "a", "a-1");
-    watch_log_wait(&told, "+s-1 +s-1 -a-1 ");
-    artemis_unwatch(of_all);
-    artemis_unwatch(of_shop);
+    watch_log_wait(&changes, "+s-1 +s-1 -a-1 ");
+    artemis_unwatch(all_watch);
+    artemis_unwatch(shop_watch);
 }
 
-static void restart_is_told_as_what_it_changed(void **state)
+static void restart_is_reported_as_differences(void **state)
 {
     (void)state;
     call_register(http, "shop", "s-1");
     call_register(http, "shop", "s-2");
     call_register(http, "shop", "s-3");
-    struct artemis_watch *of_shop = watch("shop", 0);
-    server_process_signal(&server, SIGSTOP); /* nobody answers until the new one is filled */
+    struct artemis_watch *shop_watch = watch("shop", 0);
+    server_process_signal(&server,
+                          SIGSTOP); /* no server answers until the new one has its instances */
     uint16_t port = server.port;
     http_free(http);
     server_process_kill(&server);
@@ -287,10 +288,10 @@ static void restart_is_told_as_what_it_changed(void **state)
                          "shop", "s-1", "shop", "s-2", "shop", "s-4"),
                200);
     wait_discovered("shop", 2, false);
-    call_register(http, "shop", "s-5"); /* after all of it */
-    watch_log_wait_count(&told, 4);
-    /* Whether the client came before or after the registration: in the end it knows what is, and
-     * each step was told. */
+    call_register(http, "shop", "s-5"); /* after all others */
+    watch_log_wait_count(&changes, 4);
+    /* The client may connect before or after the registrations: its final state is correct, and
+     * each step was reported. */
     struct artemis_watch *check = NULL;
     struct watch_log now;
     watch_log_init(&now);
@@ -299,23 +300,23 @@ static void restart_is_told_as_what_it_changed(void **state)
                      ARTEMIS_OK);
     watch_log_wait(&now, "+s-1 +s-2 +s-4 +s-5 ");
     artemis_unwatch(check);
-    artemis_unwatch(of_shop);
+    artemis_unwatch(shop_watch);
     watch_log_free(&now);
 }
 
-static void same_state_after_a_lost_connection_is_no_news(void **state)
+static void same_state_after_a_lost_connection_is_not_reported(void **state)
 {
     (void)state;
     call_register(http, "shop", "s-1");
-    struct artemis_watch *of_shop = watch("shop", 0);
+    struct artemis_watch *shop_watch = watch("shop", 0);
     artemis_service_free(discover("shop"));
     server_process_signal(&server, SIGSTOP);
     wait_discovered("shop", 1, true);
     server_process_signal(&server, SIGCONT);
     wait_discovered("shop", 1, false);
     call_register(http, "shop", "s-2");
-    watch_log_wait(&told, "+s-2 ");
-    artemis_unwatch(of_shop);
+    watch_log_wait(&changes, "+s-2 ");
+    artemis_unwatch(shop_watch);
 }
 
 static struct cluster nodes;
@@ -325,46 +326,46 @@ static int stop_nodes(void **state)
     (void)state;
     (void)artemis_close(client, 0, NULL);
     cluster_stop(&nodes);
-    watch_log_free(&told);
+    watch_log_free(&changes);
     return 0;
 }
 
-static void other_node_takes_over_and_nothing_is_missed_or_told_twice(void **state)
+static void other_node_takes_over_and_nothing_is_missed_or_reported_twice(void **state)
 {
     (void)state;
     char servers[128];
     cluster_start(&nodes, 2, NULL);
     snprintf(servers, sizeof servers, "%s,%s", nodes.nodes[0].url, nodes.nodes[1].url);
-    watch_log_init(&told);
+    watch_log_init(&changes);
     open_client(servers);
     call_register(nodes.http[0], "shop", "s-1");
     call_register(nodes.http[0], "shop", "s-2");
     cluster_wait_count(&nodes, "shop", 2);
-    struct artemis_watch *of_shop = watch("shop", 0);
+    struct artemis_watch *shop_watch = watch("shop", 0);
     cluster_kill_node(&nodes, 0);
     call_register(nodes.http[1], "shop", "s-3");
     unregister(nodes.http[1], "shop", "s-1");
     wait_discovered("shop", 2, false);
     call_register(nodes.http[1], "shop", "s-4");
-    watch_log_wait_count(&told, 3);
+    watch_log_wait_count(&changes, 3);
     wait_discovered("shop", 3, false);
-    /* The first two may come in either order, as a difference. */
-    assert_true(strcmp(told.text, "+s-3 -s-1 +s-4 ") == 0 ||
-                strcmp(told.text, "-s-1 +s-3 +s-4 ") == 0);
-    artemis_unwatch(of_shop);
+    /* The first two may be reported in either order, as differences. */
+    assert_true(strcmp(changes.text, "+s-3 -s-1 +s-4 ") == 0 ||
+                strcmp(changes.text, "-s-1 +s-3 +s-4 ") == 0);
+    artemis_unwatch(shop_watch);
 }
 
 /* --- callbacks -------------------------------------------------------------------------------- */
 
 struct caller {
-    struct watch_log *told;
+    struct watch_log *changes;
     struct artemis_watch *self;
     size_t seen;
     enum artemis_error closed;
     int calls;
 };
 
-/* A callback that asks for what is not known yet, so that the client must go on meanwhile. */
+/* A callback whose calls need the network, so that the client must keep running meanwhile. */
 static void call_within(const struct artemis_change *change, void *context)
 {
     struct caller *caller = context;
@@ -377,19 +378,19 @@ static void call_within(const struct artemis_change *change, void *context)
         caller->seen = service->instance_count;
     artemis_service_free(service);
     caller->calls++;
-    watch_log_on_change(change, caller->told);
-    artemis_unwatch(caller->self); /* and nothing more is told */
+    watch_log_on_change(change, caller->changes);
+    artemis_unwatch(caller->self); /* no more callbacks */
 }
 
 static void callback_may_call_the_client(void **state)
 {
     (void)state;
-    struct caller caller = {.told = &told};
+    struct caller caller = {.changes = &changes};
     assert_int_equal(
         artemis_watch(client, "shop", 0, call_within, &caller, TIMEOUT_MS, &caller.self, NULL),
         ARTEMIS_OK);
     call_register_many(http, "shop", 3);
-    watch_log_wait_count(&told, 1);
+    watch_log_wait_count(&changes, 1);
     wait_discovered("shop", 3, false);
     const struct artemis_instance key = {
         .service_id = "made", .instance_id = "m-1", .ip = "10.0.0.1"};
@@ -404,7 +405,7 @@ struct slow {
     bool running, ended;
 };
 
-static void be_slow(const struct artemis_change *change, void *context)
+static void sleep_in_callback(const struct artemis_change *change, void *context)
 {
     struct slow *slow = context;
     (void)change;
@@ -426,20 +427,21 @@ static bool is_running(void *context)
     return running;
 }
 
-static void unwatch_waits_for_a_callback_that_runs(void **state)
+static void unwatch_waits_for_a_running_callback(void **state)
 {
     (void)state;
     struct slow slow = {.lock = PTHREAD_MUTEX_INITIALIZER};
-    struct artemis_watch *of_shop = NULL;
-    assert_int_equal(artemis_watch(client, "shop", 0, be_slow, &slow, TIMEOUT_MS, &of_shop, NULL),
-                     ARTEMIS_OK);
+    struct artemis_watch *shop_watch = NULL;
+    assert_int_equal(
+        artemis_watch(client, "shop", 0, sleep_in_callback, &slow, TIMEOUT_MS, &shop_watch, NULL),
+        ARTEMIS_OK);
     call_register(http, "shop", "s-1");
     assert_true(wait_until(is_running, &slow, wait_deadline_ms()));
-    artemis_unwatch(of_shop);
+    artemis_unwatch(shop_watch);
     assert_true(slow.ended);
 }
 
-static void arguments_that_are_wrong_are_named(void **state)
+static void invalid_arguments_are_named(void **state)
 {
     (void)state;
     struct artemis_problem problem;
@@ -452,10 +454,11 @@ static void arguments_that_are_wrong_are_named(void **state)
     assert_int_equal(artemis_discover(client, "a", 10, NULL, &problem), ARTEMIS_INVALID);
     assert_int_equal(artemis_discover(client, "a", ARTEMIS_TIMEOUT_MAX_MS + 1, &service, NULL),
                      ARTEMIS_INVALID);
-    assert_int_equal(artemis_watch(client, "a", 6, watch_log_on_change, &told, 10, &one, &problem),
-                     ARTEMIS_INVALID);
+    assert_int_equal(
+        artemis_watch(client, "a", 6, watch_log_on_change, &changes, 10, &one, &problem),
+        ARTEMIS_INVALID);
     assert_non_null(strstr(problem.text, "flags"));
-    assert_int_equal(artemis_watch(client, "a", 0, NULL, &told, 10, &one, &problem),
+    assert_int_equal(artemis_watch(client, "a", 0, NULL, &changes, 10, &one, &problem),
                      ARTEMIS_INVALID);
     artemis_unwatch(NULL);
     artemis_service_free(NULL);
@@ -469,7 +472,7 @@ static void watches_end_with_their_client(void **state)
     (void)state;
     (void)watch("shop", 0);
     (void)watch("*", ARTEMIS_WATCH_CURRENT);
-    call_register_many(http, "shop", 50); /* some may be on their way when it is closed */
+    call_register_many(http, "shop", 50); /* some callbacks may be queued when it is closed */
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
@@ -477,23 +480,23 @@ static void watches_end_with_their_client(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(what_was_asked_once_is_kept_fresh_by_pushes),
-        TEST(later_questions_do_not_touch_the_network),
-        TEST(unknown_service_is_empty_and_may_come),
-        TEST(only_up_unless_all_are_asked_for),
-        TEST(server_that_goes_leaves_what_was_known_as_stale),
-        TEST(server_that_hangs_is_found_out),
-        TEST(turns_are_taken_over_changes),
-        TEST(changes_are_told_as_they_come),
-        TEST(who_wants_is_told_what_is_there_first),
-        TEST(everything_is_watched_with_a_star),
-        TEST(restart_is_told_as_what_it_changed),
-        TEST(same_state_after_a_lost_connection_is_no_news),
-        cmocka_unit_test_teardown(other_node_takes_over_and_nothing_is_missed_or_told_twice,
+        TEST(discovered_service_is_kept_up_to_date_by_pushes),
+        TEST(later_calls_do_not_use_the_network),
+        TEST(unknown_service_is_empty_until_it_registers),
+        TEST(only_instances_that_are_up_unless_all_are_requested),
+        TEST(known_state_is_stale_when_the_server_ends),
+        TEST(server_that_hangs_is_detected),
+        TEST(round_robin_continues_after_changes),
+        TEST(changes_are_reported_in_order),
+        TEST(watch_current_reports_existing_instances_first),
+        TEST(star_watches_all_services),
+        TEST(restart_is_reported_as_differences),
+        TEST(same_state_after_a_lost_connection_is_not_reported),
+        cmocka_unit_test_teardown(other_node_takes_over_and_nothing_is_missed_or_reported_twice,
                                   stop_nodes),
         TEST(callback_may_call_the_client),
-        TEST(unwatch_waits_for_a_callback_that_runs),
-        TEST(arguments_that_are_wrong_are_named),
+        TEST(unwatch_waits_for_a_running_callback),
+        TEST(invalid_arguments_are_named),
         TEST(watches_end_with_their_client),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The client library and servers that are not like ours today: an older one without a WebSocket,
- * one that asks to be left alone for a while, one that refuses, one that is none.
+ * The client library with unusual servers: an older one without a WebSocket, one that sends
+ * Retry-After, one that refuses everything, and one that is not an Artemis server.
  */
 #include "libartemis/artemis.h"
 
@@ -41,7 +41,7 @@ static const struct artemis_instance one = {
 /* --- without a WebSocket ---------------------------------------------------------------------- */
 
 struct older {
-    atomic_int version; /* so many instances it shows */
+    atomic_int version; /* also the number of instances */
     atomic_int unchanged;
     atomic_int unauthorized;
 };
@@ -78,39 +78,39 @@ static void answer_older(const char *head, char *out, size_t size, void *context
     reply(out, size, "200 OK", fields, body);
 }
 
-static bool was_asked_in_vain(void *context)
+static bool was_polled_without_changes(void *context)
 {
     const struct older *older = context;
     return older->unchanged >= 3;
 }
 
-static void server_without_a_websocket_is_asked_again_and_again(void **state)
+static void server_without_a_websocket_is_polled(void **state)
 {
     (void)state;
     struct fake_server server;
     struct older older = {.version = 1};
-    struct watch_log told;
+    struct watch_log changes;
     struct artemis_watch *watch = NULL;
-    watch_log_init(&told);
+    watch_log_init(&changes);
     fake_server_start(&server, answer_older, &older);
     struct artemis_client *client =
         open_client(server.url, (struct artemis_options){.authorization = "Bearer x"});
     assert_int_equal(artemis_watch(client, "shop", ARTEMIS_WATCH_CURRENT, watch_log_on_change,
-                                   &told, TIMEOUT_MS, &watch, NULL),
+                                   &changes, TIMEOUT_MS, &watch, NULL),
                      ARTEMIS_OK);
-    watch_log_wait(&told, "+s-1 ");
-    assert_true(wait_until(was_asked_in_vain, &older, wait_deadline_ms()));
+    watch_log_wait(&changes, "+s-1 ");
+    assert_true(wait_until(was_polled_without_changes, &older, wait_deadline_ms()));
     older.version = 3;
-    watch_log_wait(&told, "+s-1 +s-2 +s-3 ");
+    watch_log_wait(&changes, "+s-1 +s-2 +s-3 ");
     older.version = 2;
-    watch_log_wait(&told, "+s-1 +s-2 +s-3 -s-3 ");
+    watch_log_wait(&changes, "+s-1 +s-2 +s-3 -s-3 ");
     assert_int_equal(older.unauthorized, 0);
     assert_int_equal(artemis_close(client, 0, NULL), ARTEMIS_OK);
     fake_server_stop(&server);
-    watch_log_free(&told);
+    watch_log_free(&changes);
 }
 
-/* --- not now ---------------------------------------------------------------------------------- */
+/* --- Retry-After ------------------------------------------------------------------------------ */
 
 struct busy {
     atomic_int calls;
@@ -134,7 +134,7 @@ static void answer_busy(const char *head, char *out, size_t size, void *context)
         reply(out, size, "200 OK", "", "{" SUCCESS "}");
 }
 
-static void server_that_asks_for_time_gets_it(void **state)
+static void retry_after_is_honoured(void **state)
 {
     (void)state;
     struct fake_server server;
@@ -150,55 +150,55 @@ static void server_that_asks_for_time_gets_it(void **state)
     fake_server_stop(&server);
 }
 
-/* --- no --------------------------------------------------------------------------------------- */
+/* --- refusals --------------------------------------------------------------------------------- */
 
-static void answer_no(const char *head, char *out, size_t size, void *context)
+static void answer_forbidden(const char *head, char *out, size_t size, void *context)
 {
     (void)context;
     bool socket = strncmp(head, "GET /ws ", 8) == 0;
     reply(out, size, socket ? "404 Not Found" : "403 Forbidden", "",
-          "{\"response_status\":{\"error_code\":\"bad-request\",\"error_message\":\"not you\","
+          "{\"response_status\":{\"error_code\":\"bad-request\",\"error_message\":\"not allowed\","
           "\"reason\":\"no-permission\"}}");
 }
 
-static void refusal_comes_at_once_and_says_why(void **state)
+static void refusal_returns_at_once_with_the_reason(void **state)
 {
     (void)state;
     struct fake_server server;
-    fake_server_start(&server, answer_no, NULL);
+    fake_server_start(&server, answer_forbidden, NULL);
     struct artemis_client *client = open_client(server.url, (struct artemis_options){0});
     struct artemis_problem problem;
     const struct artemis_service *service = NULL;
     assert_int_equal(artemis_register(client, &one, TIMEOUT_MS, &problem), ARTEMIS_REFUSED);
-    assert_string_equal(problem.text, "not you");
+    assert_string_equal(problem.text, "not allowed");
     assert_int_equal(artemis_discover(client, "shop", TIMEOUT_MS, &service, &problem),
                      ARTEMIS_REFUSED);
-    assert_string_equal(problem.text, "not you");
+    assert_string_equal(problem.text, "not allowed");
     assert_int_equal(artemis_close(client, TIMEOUT_MS, NULL), ARTEMIS_OK);
     fake_server_stop(&server);
 }
 
-static void answer_nonsense(const char *head, char *out, size_t size, void *context)
+static void answer_html(const char *head, char *out, size_t size, void *context)
 {
     (void)head;
     (void)context;
     reply(out, size, "200 OK", "Content-Type: text/html\r\n", "<html>It works!</html>");
 }
 
-static void other_kind_of_server_is_passed_by(void **state)
+static void server_of_another_kind_is_not_used(void **state)
 {
     (void)state;
     struct fake_server server;
     struct server_process real;
     char servers[128];
-    fake_server_start(&server, answer_nonsense, NULL);
+    fake_server_start(&server, answer_html, NULL);
     struct artemis_client *client = open_client(server.url, (struct artemis_options){0});
     struct artemis_problem problem;
     const struct artemis_service *service = NULL;
     assert_int_equal(artemis_register(client, &one, 300, &problem), ARTEMIS_TIMED_OUT);
-    assert_non_null(strstr(problem.text, "no Artemis server"));
+    assert_non_null(strstr(problem.text, "not from an Artemis server"));
     assert_int_equal(artemis_discover(client, "shop", 300, &service, &problem), ARTEMIS_TIMED_OUT);
-    assert_non_null(strstr(problem.text, "no Artemis server"));
+    assert_non_null(strstr(problem.text, "not from an Artemis server"));
     (void)artemis_close(client, 0, NULL);
 
     server_process_start(&real, NULL, NULL);
@@ -216,10 +216,10 @@ static void other_kind_of_server_is_passed_by(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(server_without_a_websocket_is_asked_again_and_again),
-        cmocka_unit_test(server_that_asks_for_time_gets_it),
-        cmocka_unit_test(refusal_comes_at_once_and_says_why),
-        cmocka_unit_test(other_kind_of_server_is_passed_by),
+        cmocka_unit_test(server_without_a_websocket_is_polled),
+        cmocka_unit_test(retry_after_is_honoured),
+        cmocka_unit_test(refusal_returns_at_once_with_the_reason),
+        cmocka_unit_test(server_of_another_kind_is_not_used),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
 }

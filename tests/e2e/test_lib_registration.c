@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The client library against real servers: instances are registered, stay so by themselves, over
- * restarts and with other servers, and go when they should. And nothing takes longer than allowed.
+ * The client library with real servers: instances are registered, stay registered across restarts
+ * and with other servers, and are unregistered on request. No call exceeds its timeout.
  */
 #include "libartemis/artemis.h"
 
@@ -24,7 +24,7 @@ static struct artemis_client *client;
 static struct server_process server;
 static struct http *http;
 
-/* A lease of 2 s, so that a missing heartbeat is seen soon. */
+/* The lease is 2 s, so that a missing heartbeat is noticed soon. */
 static int start(void **state)
 {
     (void)state;
@@ -86,7 +86,7 @@ static void wait_count(int count)
     assert_true(wait_until(shows_count, &seen, wait_deadline_ms()));
 }
 
-/* The port with nobody behind it. */
+/* A port without a server. */
 static uint16_t free_port(int *fd, bool listens)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -101,7 +101,7 @@ static uint16_t free_port(int *fd, bool listens)
 
 /* --- one server ------------------------------------------------------------------------------- */
 
-static void registered_with_all_it_says(void **state)
+static void registered_with_all_fields(void **state)
 {
     (void)state;
     const struct artemis_metadata metadata[] = {{"b", "2"}, {"a", "1"}};
@@ -131,7 +131,7 @@ static void registered_with_all_it_says(void **state)
                "'health_check_url':'http://h','metadata':{'a':'1','b':'2'}}");
 }
 
-static void lease_lives_on_by_itself_and_ends_with_unregister(void **state)
+static void lease_is_renewed_until_unregister(void **state)
 {
     (void)state;
     open_client(server.url, (struct artemis_options){.zone_id = "z9"});
@@ -140,14 +140,14 @@ static void lease_lives_on_by_itself_and_ends_with_unregister(void **state)
     int64_t start_ms = wait_now_ms();
     wait_for_time(start_ms + 5000); /* more than two leases */
     assert_int_equal(call_count(http, "shop"), 1);
-    assert_true(call_version(http) == version); /* and it was never gone */
+    assert_true(call_version(http) == version); /* it was never evicted */
     struct artemis_instance key = instance_of("s-1");
     assert_int_equal(artemis_unregister(client, &key, TIMEOUT_MS, NULL), ARTEMIS_OK);
     assert_int_equal(call_count(http, "shop"), 0);
     assert_int_equal(artemis_unregister(client, &key, TIMEOUT_MS, NULL), ARTEMIS_UNKNOWN);
 }
 
-static void restarted_server_is_registered_with_again(void **state)
+static void restarted_server_gets_the_instances_again(void **state)
 {
     (void)state;
     uint16_t port = server.port;
@@ -178,7 +178,7 @@ static void status_and_content_change(void **state)
                "service.instances[0].port", "81");
 }
 
-static void close_unregisters_unless_told_to_leave_it(void **state)
+static void close_unregisters_unless_stay_registered(void **state)
 {
     (void)state;
     open_client(server.url, (struct artemis_options){0});
@@ -192,7 +192,7 @@ static void close_unregisters_unless_told_to_leave_it(void **state)
     assert_int_equal(call_count(http, "shop"), 1);
 }
 
-static void what_cannot_be_right_is_refused_by_name(void **state)
+static void invalid_arguments_are_refused_by_name(void **state)
 {
     (void)state;
     struct artemis_problem problem;
@@ -215,7 +215,7 @@ static void what_cannot_be_right_is_refused_by_name(void **state)
     assert_int_equal(call_count(http, "shop"), -1);
 }
 
-static void many_instances_are_kept_together(void **state)
+static void many_instances_stay_registered(void **state)
 {
     (void)state;
     enum { COUNT = 1500 }; /* more than fit one request */
@@ -245,7 +245,7 @@ static int stop_nodes(void **state)
     return 0;
 }
 
-static void next_server_takes_over_and_the_lease_lives_on(void **state)
+static void next_server_takes_over_and_the_lease_is_renewed(void **state)
 {
     (void)state;
     char servers[128];
@@ -258,10 +258,10 @@ static void next_server_takes_over_and_the_lease_lives_on(void **state)
     cluster_kill_node(&nodes, 0);
     wait_for_time(wait_now_ms() + 5000);
     assert_int_equal(call_count(nodes.http[1], "shop"), 1);
-    assert_true(call_version(nodes.http[1]) == version); /* without a gap */
+    assert_true(call_version(nodes.http[1]) == version); /* it was never evicted */
 }
 
-/* --- servers that are not there --------------------------------------------------------------- */
+/* --- unreachable servers ---------------------------------------------------------------------- */
 
 static void check_in_time(int64_t start_ms, int timeout_ms)
 {
@@ -277,7 +277,7 @@ static void never(const struct artemis_change *change, void *context)
     abort();
 }
 
-static void calls_come_back_in_time(const char *servers, const char *why)
+static void check_timeouts(const char *servers, const char *why)
 {
     struct artemis_problem problem = {.text = ""};
     struct artemis_instance instance = instance_of("s-1");
@@ -308,27 +308,27 @@ static void calls_come_back_in_time(const char *servers, const char *why)
     check_in_time(start_ms, 0);
 }
 
-static void server_that_never_answers_is_given_up_in_time(void **state)
+static void timeouts_hold_when_a_server_never_answers(void **state)
 {
     (void)state;
     char url[64];
     int fd;
     snprintf(url, sizeof url, "http://127.0.0.1:%u", free_port(&fd, true));
-    calls_come_back_in_time(url, url);
+    check_timeouts(url, url);
     close(fd);
 }
 
-static void server_that_is_not_there_is_given_up_in_time(void **state)
+static void timeouts_hold_when_no_server_listens(void **state)
 {
     (void)state;
     char url[64];
     int fd;
     snprintf(url, sizeof url, "http://127.0.0.1:%u", free_port(&fd, false));
-    calls_come_back_in_time(url, url);
+    check_timeouts(url, url);
     close(fd);
 }
 
-static void server_that_comes_later_is_found(void **state)
+static void server_that_starts_later_is_used(void **state)
 {
     (void)state;
     char servers[128];
@@ -342,7 +342,7 @@ static void server_that_comes_later_is_found(void **state)
     close(fds[1]);
     server_process_start_at(&server, port, NULL, NULL);
     http = http_new(port);
-    wait_count(1); /* it went on trying */
+    wait_count(1); /* the client kept trying */
     close(fds[0]);
     assert_int_equal(artemis_close(client, TIMEOUT_MS, NULL), ARTEMIS_OK);
     client = NULL;
@@ -356,7 +356,7 @@ static void server_that_comes_later_is_found(void **state)
 
 enum { THREADS = 8, ROUNDS = 25 };
 
-static atomic_int failures; /* a thread of our own cannot fail the test by itself */
+static atomic_int failures; /* only the main thread can fail the test */
 
 static void expect_done(enum artemis_error error)
 {
@@ -404,18 +404,18 @@ static void many_threads_use_one_client(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(registered_with_all_it_says),
-        TEST(lease_lives_on_by_itself_and_ends_with_unregister),
-        TEST(restarted_server_is_registered_with_again),
+        TEST(registered_with_all_fields),
+        TEST(lease_is_renewed_until_unregister),
+        TEST(restarted_server_gets_the_instances_again),
         TEST(status_and_content_change),
-        TEST(close_unregisters_unless_told_to_leave_it),
-        TEST(what_cannot_be_right_is_refused_by_name),
-        TEST(many_instances_are_kept_together),
+        TEST(close_unregisters_unless_stay_registered),
+        TEST(invalid_arguments_are_refused_by_name),
+        TEST(many_instances_stay_registered),
         TEST(many_threads_use_one_client),
-        cmocka_unit_test_teardown(next_server_takes_over_and_the_lease_lives_on, stop_nodes),
-        cmocka_unit_test(server_that_never_answers_is_given_up_in_time),
-        cmocka_unit_test(server_that_is_not_there_is_given_up_in_time),
-        cmocka_unit_test(server_that_comes_later_is_found),
+        cmocka_unit_test_teardown(next_server_takes_over_and_the_lease_is_renewed, stop_nodes),
+        cmocka_unit_test(timeouts_hold_when_a_server_never_answers),
+        cmocka_unit_test(timeouts_hold_when_no_server_listens),
+        cmocka_unit_test(server_that_starts_later_is_used),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
 }

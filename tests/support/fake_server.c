@@ -11,7 +11,7 @@
 
 enum { HEAD_BYTES = 8192, ANSWER_BYTES = 8192 };
 
-/* Of the body, only what comes with the head is read: tests send little. */
+/* Reads only the part of the body that arrives with the head: tests send little. */
 static void serve(const struct fake_server *server, int fd)
 {
     char head[HEAD_BYTES] = "";
@@ -58,7 +58,7 @@ void fake_server_start(struct fake_server *server, fake_server_answer *answer, v
 
 void fake_server_stop(struct fake_server *server)
 {
-    shutdown(server->listener, SHUT_RDWR); /* accept comes back */
+    shutdown(server->listener, SHUT_RDWR); /* accept returns */
     pthread_join(server->thread, NULL);
     close(server->listener);
 }

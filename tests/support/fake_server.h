@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fake_server - a server that answers as a test tells it, for what a real one does rarely or not
- * any more. One connection at a time, one request each, in a thread of its own.
+ * fake_server - a server whose responses a test writes, for what a real server does rarely or no
+ * longer does. It serves one connection at a time, one request each, in its own thread.
  */
 #pragma once
 
@@ -9,8 +9,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-/* Writes the whole answer (status line, head and body) to one request, of which `head` is the text
- * up to the empty line. In the server's thread. */
+/* Writes the complete response (status line, head and body) to one request; `head` is the text of
+ * the request up to the empty line. Called in the server's thread. */
 typedef void fake_server_answer(const char *head, char *answer, size_t size, void *context);
 
 struct fake_server {

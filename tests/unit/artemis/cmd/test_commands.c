@@ -143,7 +143,7 @@ static void one_bad_address_of_several_is_a_usage_error(void **state)
                        "not a server address");
     assert_usage_error(command_services,
                        WORDS("services", "--watch", "--server", "http://u:secret@127.0.0.1:1"),
-                       "must have no user in it");
+                       "must not contain a user");
     assert_usage_error(command_watch, WORDS("watch", ""), "service_id");
     assert_usage_error(command_watch, WORDS("watch"), "NAME is missing");
 }

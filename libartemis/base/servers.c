@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "libartemis/base/servers.h"
+
+#include "artemis-core/base/backoff.h"
+
+enum { RETRY_AFTER_MAX_MS = 60000 }; /* longer requests are cut to this */
+
+bool servers_choose(struct servers *servers, uint64_t now_ms, size_t *which, uint64_t *at_ms)
+{
+    size_t best = servers->current;
+    for (size_t step = 0; step < servers->count; step++) {
+        size_t index = (servers->current + step) % servers->count;
+        if (servers->each[index].not_before_ms <= now_ms) {
+            best = index;
+            break;
+        }
+        if (servers->each[index].not_before_ms < servers->each[best].not_before_ms)
+            best = index;
+    }
+    servers->current = best;
+    *at_ms = servers->each[best].not_before_ms;
+    if (*at_ms > now_ms)
+        return false;
+    *which = best;
+    return true;
+}
+
+void servers_succeeded(struct servers *servers, size_t which)
+{
+    servers->each[which].failures = 0;
+    servers->each[which].not_before_ms = 0;
+}
+
+void servers_failed(struct servers *servers, size_t which, uint64_t now_ms, uint64_t retry_after_ms,
+                    uint64_t random)
+{
+    if (servers->each[which].failures < UINT32_MAX)
+        servers->each[which].failures++;
+    uint64_t pause_ms = backoff_ms(servers->each[which].failures, random);
+    if (retry_after_ms > RETRY_AFTER_MAX_MS)
+        retry_after_ms = RETRY_AFTER_MAX_MS;
+    servers->each[which].not_before_ms =
+        now_ms + (retry_after_ms > pause_ms ? retry_after_ms : pause_ms);
+}

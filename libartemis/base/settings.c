@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "libartemis/base/settings.h"
+
+#include "libartemis/base/problem.h"
+
+#include "artemis-core/base/text.h"
+#include "artemis-core/model/instance.h"
+
+#include <curl/curl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { URL_BYTES_MAX = 1024, DURATION_MAX_MS = 86400000 };
+
+/* --- URLs ------------------------------------------------------------------------------------- */
+
+static bool is_loopback(const char *host)
+{
+    return strcasecmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
+           strcmp(host, "[::1]") == 0;
+}
+
+/* Removes trailing slashes and a trailing /api: request paths begin with /api. */
+static void remove_suffix(char *url)
+{
+    size_t length = strlen(url);
+    while (length > 0 && url[length - 1] == '/')
+        url[--length] = '\0';
+    if (length < 4 || strcmp(url + length - 4, "/api") != 0)
+        return;
+    url[length - 4] = '\0';
+    remove_suffix(url);
+}
+
+/* The caller frees it; NULL if the URL has no such part. */
+static char *url_part(CURLU *handle, CURLUPart part)
+{
+    char *text = NULL;
+    return curl_url_get(handle, part, &text, 0) == CURLUE_OK ? text : NULL;
+}
+
+/* Why a URL that libcurl can parse is not allowed; NULL: it is allowed. */
+static const char *find_fault(CURLU *handle)
+{
+    static const struct {
+        CURLUPart part;
+        const char *fault;
+    } unwanted[] = {
+        {CURLUPART_USER, "must not contain a user: use options.authorization"},
+        {CURLUPART_PASSWORD, "must not contain a password: use options.authorization"},
+        {CURLUPART_QUERY, "must not have a query"},
+        {CURLUPART_FRAGMENT, "must not have a fragment"},
+    };
+    const char *fault = NULL;
+    char *scheme = url_part(handle, CURLUPART_SCHEME);
+    if (!scheme || (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0))
+        fault = "must begin with http:// or https://";
+    curl_free(scheme);
+    for (size_t i = 0; i < sizeof unwanted / sizeof *unwanted && !fault; i++) {
+        char *text = url_part(handle, unwanted[i].part);
+        if (text)
+            fault = unwanted[i].fault;
+        curl_free(text);
+    }
+    return fault;
+}
+
+static enum artemis_error read_url(struct settings *settings, const char *text,
+                                   struct artemis_problem *problem)
+{
+    enum artemis_error error = ARTEMIS_OK;
+    char *url_text = NULL;
+    char *host = NULL;
+    CURLU *handle = curl_url();
+    if (!handle)
+        return problem_no_memory(problem);
+    const char *fault = "is not a URL like http://host:port";
+    if (strstr(text, "://") && curl_url_set(handle, CURLUPART_URL, text, 0) == CURLUE_OK)
+        fault = find_fault(handle);
+    if (fault) {
+        char quoted[128];
+        text_quote(quoted, sizeof quoted, slice_of(text));
+        /* The text may contain a password. */
+        error = problem_set(problem, ARTEMIS_INVALID, "options.servers: %s %s",
+                            strchr(text, '@') ? "a URL" : quoted, fault);
+        goto out;
+    }
+    url_text = url_part(handle, CURLUPART_URL);
+    host = url_part(handle, CURLUPART_HOST);
+    char *url = url_text ? strdup(url_text) : NULL;
+    if (!url || !host) {
+        free(url);
+        error = problem_no_memory(problem);
+        goto out;
+    }
+    remove_suffix(url);
+    settings->loopback[settings->url_count] = is_loopback(host);
+    settings->urls[settings->url_count++] = url;
+out:
+    curl_free(url_text);
+    curl_free(host);
+    curl_url_cleanup(handle);
+    return error;
+}
+
+static enum artemis_error read_urls(struct settings *settings, const char *list,
+                                    struct artemis_problem *problem)
+{
+    static const char separators[] = ", \t\n";
+    for (const char *at = list + strspn(list, separators); *at;) {
+        size_t length = strcspn(at, separators);
+        char text[URL_BYTES_MAX];
+        if (settings->url_count == SERVERS_MAX)
+            return problem_set(problem, ARTEMIS_INVALID, "options.servers: must be at most %d URLs",
+                               SERVERS_MAX);
+        if (length >= sizeof text)
+            return problem_set(problem, ARTEMIS_INVALID,
+                               "options.servers: a URL must be shorter than %d bytes",
+                               URL_BYTES_MAX);
+        memcpy(text, at, length);
+        text[length] = '\0';
+        enum artemis_error error = read_url(settings, text, problem);
+        if (error)
+            return error;
+        at += length;
+        at += strspn(at, separators);
+    }
+    if (settings->url_count == 0)
+        return problem_set(problem, ARTEMIS_INVALID, "options.servers: must be at least one URL");
+    return ARTEMIS_OK;
+}
+
+/* --- other options ---------------------------------------------------------------------------  */
+
+static enum artemis_error read_duration(uint64_t *to, int given, int fallback, const char *name,
+                                        struct artemis_problem *problem)
+{
+    if (given < 0 || given > DURATION_MAX_MS)
+        return problem_set(problem, ARTEMIS_INVALID, "options.%s: must be 0 to %d, is %d", name,
+                           DURATION_MAX_MS, given);
+    *to = (uint64_t)(given > 0 ? given : fallback);
+    return ARTEMIS_OK;
+}
+
+static enum artemis_error read_durations(struct settings *settings,
+                                         const struct artemis_options *options,
+                                         struct artemis_problem *problem)
+{
+    const struct {
+        uint64_t *to;
+        int given, fallback;
+        const char *name;
+    } durations[] = {
+        {&settings->heartbeat_ms, options->heartbeat_ms, 10000, "heartbeat_ms"},
+        {&settings->attempt_timeout_ms, options->attempt_timeout_ms, 3000, "attempt_timeout_ms"},
+        {&settings->ping_ms, options->ping_ms, 10000, "ping_ms"},
+        {&settings->poll_ms, options->poll_ms, 5000, "poll_ms"},
+    };
+    enum artemis_error error = ARTEMIS_OK;
+    for (size_t i = 0; i < sizeof durations / sizeof *durations && !error; i++)
+        error = read_duration(durations[i].to, durations[i].given, durations[i].fallback,
+                              durations[i].name, problem);
+    return error;
+}
+
+/* A control character could end the header field and start another one. */
+static bool is_header_text(const char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            return false;
+    return true;
+}
+
+static enum artemis_error copy_texts(struct settings *settings,
+                                     const struct artemis_options *options,
+                                     struct artemis_problem *problem)
+{
+    const char *authorization = options->authorization;
+    if (authorization && (!*authorization || !is_header_text(authorization)))
+        return problem_set(problem, ARTEMIS_INVALID,
+                           "options.authorization: must be text without control characters");
+    settings->region_id = strdup(options->region_id ? options->region_id : "local");
+    settings->zone_id = strdup(options->zone_id ? options->zone_id : "zone1");
+    settings->authorization = authorization ? strdup(authorization) : NULL;
+    if (!settings->region_id || !settings->zone_id || (authorization && !settings->authorization))
+        return problem_no_memory(problem);
+    return ARTEMIS_OK;
+}
+
+/* The ids are valid if a key that contains them is valid. */
+static enum artemis_error check_location(const struct settings *settings,
+                                         struct artemis_problem *problem)
+{
+    const struct slice parts[KEY_FIELDS] = {
+        [FIELD_REGION] = slice_of(settings->region_id),
+        [FIELD_ZONE] = slice_of(settings->zone_id),
+        [FIELD_SERVICE] = SLICE("s"),
+        [FIELD_INSTANCE] = SLICE("i"),
+    };
+    struct instance_key key;
+    struct field_problem invalid;
+    if (instance_key_make(parts, &key, &invalid))
+        return problem_set(problem, ARTEMIS_INVALID, "options.%s: %s", invalid.field,
+                           invalid.problem);
+    return ARTEMIS_OK;
+}
+
+static enum artemis_error check_reserved(const struct artemis_options *options,
+                                         struct artemis_problem *problem)
+{
+    for (size_t i = 0; i < sizeof options->reserved / sizeof *options->reserved; i++)
+        if (options->reserved[i])
+            return problem_set(problem, ARTEMIS_INVALID,
+                               "options.reserved: must be zero; initialize the options with {0}");
+    return ARTEMIS_OK;
+}
+
+enum artemis_error settings_read(struct settings *settings, const struct artemis_options *options,
+                                 struct artemis_problem *problem)
+{
+    *settings = (struct settings){0};
+    if (!options || !options->servers)
+        return problem_set(problem, ARTEMIS_INVALID, "options.servers: is required");
+    enum artemis_error error = check_reserved(options, problem);
+    if (!error)
+        error = read_urls(settings, options->servers, problem);
+    if (!error)
+        error = read_durations(settings, options, problem);
+    if (!error)
+        error = copy_texts(settings, options, problem);
+    if (!error)
+        error = check_location(settings, problem);
+    settings->stay_registered = options->stay_registered;
+    settings->log = options->log;
+    settings->log_context = options->log_context;
+    if (error)
+        settings_free(settings);
+    return error;
+}
+
+void settings_free(struct settings *settings)
+{
+    for (size_t i = 0; i < settings->url_count; i++)
+        free(settings->urls[i]);
+    free(settings->region_id);
+    free(settings->zone_id);
+    free(settings->authorization);
+    *settings = (struct settings){0};
+}

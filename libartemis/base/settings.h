@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * settings - the validated options of a client: copied, with defaults filled in.
+ *
+ * Pure; libcurl parses the URLs. A zeroed struct is empty.
+ */
+#pragma once
+
+#include "libartemis/artemis.h"
+
+#include "libartemis/base/servers.h"
+
+struct settings {
+    char *urls[SERVERS_MAX];    /* prefixes of paths like /api/... and /ws */
+    bool loopback[SERVERS_MAX]; /* the host is this machine: no proxy is used */
+    size_t url_count;
+    char *region_id;
+    char *zone_id;
+    char *authorization; /* NULL: none */
+    uint64_t heartbeat_ms;
+    uint64_t attempt_timeout_ms;
+    uint64_t ping_ms;
+    uint64_t poll_ms;
+    bool stay_registered;
+    artemis_log_fn *log; /* NULL: no log */
+    void *log_context;
+};
+
+/* ARTEMIS_INVALID, ARTEMIS_NO_MEMORY, with *problem; *settings is empty then. */
+ARTEMIS_MUST_USE enum artemis_error settings_read(struct settings *settings,
+                                                  const struct artemis_options *options,
+                                                  struct artemis_problem *problem);
+void settings_free(struct settings *settings);

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The HTTP requests of the loop: registry requests, and fetches of services.
+ */
+#include "libartemis/client/loop_internal.h"
+
+#include "libartemis/base/clock.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- start ------------------------------------------------------------------------------------ */
+
+static void free_context(struct call_context *context)
+{
+    wire_free_result(&context->result);
+    wire_free_instances(&context->instances);
+    free(context);
+}
+
+/* Creates both or neither. */
+static bool create_call(struct http_call **call, struct call_context **context)
+{
+    *call = calloc(1, sizeof **call);
+    *context = calloc(1, sizeof **context);
+    if (*call && *context) {
+        (*call)->context = *context;
+        return true;
+    }
+    free(*call);
+    free(*context);
+    return false;
+}
+
+static void write_request(const struct registry_request *request, struct http_call *call)
+{
+    static const char *const paths[] = {[REGISTRY_REGISTER] = "/api/registry/register",
+                                        [REGISTRY_HEARTBEAT] = "/api/registry/heartbeat",
+                                        [REGISTRY_UNREGISTER] = "/api/registry/unregister"};
+    text_append_string(&call->path, paths[request->call]);
+    if (request->call == REGISTRY_REGISTER)
+        wire_write_registration(&call->body, request->instances, request->count);
+    else
+        wire_write_keys(&call->body, request->instances, request->count);
+}
+
+static bool send_registry_request(struct artemis_client *client, size_t server,
+                                  const struct registry_request *request)
+{
+    struct http_call *call;
+    struct call_context *context;
+    if (!create_call(&call, &context))
+        return false;
+    call->server = server;
+    write_request(request, call);
+    context->request = *request;
+    if (!http_start(client->http, call))
+        return true;
+    http_call_free(call);
+    free(context);
+    return false;
+}
+
+void loop_start_registry_request(struct artemis_client *client, uint64_t now_ms, uint64_t *at_ms)
+{
+    struct registrations *registrations = &client->shared.registrations;
+    struct registry_request request;
+    size_t server = 0;
+    uint64_t next_ms = UINT64_MAX;
+    if (registrations_is_empty(registrations) || registrations->in_flight)
+        return;
+    if (servers_choose(&client->shared.registry_servers, now_ms, &server, &next_ms) &&
+        registrations_next(registrations, now_ms, &request, &next_ms)) {
+        if (send_registry_request(client, server, &request))
+            return;
+        registrations_failed(registrations, &request);
+        next_ms = now_ms + NO_MEMORY_PAUSE_MS;
+    }
+    if (next_ms < *at_ms)
+        *at_ms = next_ms;
+}
+
+/* Fetches go to the server that pushes, whose revisions are comparable. */
+bool loop_start_fetch(struct artemis_client *client, struct sync_action *action)
+{
+    struct http_call *call;
+    struct call_context *context;
+    if (!create_call(&call, &context))
+        return false;
+    call->server = client->shared.push_server;
+    call->path = action->path;
+    action->path = (struct text){0};
+    snprintf(call->if_none_match, sizeof call->if_none_match, "%s", action->etag);
+    context->is_fetch = true;
+    context->generation = action->generation;
+    memcpy(context->id, action->id, sizeof context->id);
+    if (!http_start(client->http, call))
+        return true;
+    http_call_free(call);
+    free(context);
+    return false;
+}
+
+/* --- responses -------------------------------------------------------------------------------- */
+
+static void decode_response(struct http_call *call)
+{
+    struct call_context *context = call->context;
+    struct slice body = {call->response.data, call->response.size};
+    struct wire_result *result = context->is_fetch ? &context->instances.result : &context->result;
+    context->unchanged = call->answered && call->status == 304;
+    if (context->unchanged)
+        return;
+    enum error error = ERR_INVALID_JSON;
+    if (call->answered)
+        error = context->is_fetch ? wire_read_instances(body, &context->instances)
+                                  : wire_read_result(body, &context->result);
+    context->failed = error || call->status >= 500 || call->status == 429 || call->status == 408;
+    if (!call->answered)
+        snprintf(context->problem, sizeof context->problem, "%s", call->problem);
+    else if (error == ERR_NO_MEMORY)
+        snprintf(context->problem, sizeof context->problem, "out of memory");
+    else if (error)
+        snprintf(context->problem, sizeof context->problem,
+                 "the response is not from an Artemis server (HTTP status %d)", call->status);
+    else
+        snprintf(context->problem, sizeof context->problem, "%.*s", HTTP_PROBLEM_MAX - 1,
+                 result->message);
+}
+
+void loop_take_calls(struct artemis_client *client, struct http_calls *calls)
+{
+    struct http_call *call;
+    TAILQ_INIT(calls);
+    while ((call = http_take(client->http))) {
+        decode_response(call);
+        TAILQ_INSERT_TAIL(calls, call, link);
+    }
+}
+
+static void registry_failed(struct artemis_client *client, struct http_call *call, uint64_t now_ms)
+{
+    struct call_context *context = call->context;
+    const char *problem =
+        loop_set_problem(client, client->shared.registry_problem, call->server, context->problem);
+    servers_failed(&client->shared.registry_servers, call->server, now_ms, call->retry_after_ms,
+                   client_clock_random());
+    if (!client->shared.registry_failing)
+        loop_log(client, ARTEMIS_LOG_WARNING, "heartbeats failed: %s; retrying", problem);
+    client->shared.registry_failing = true;
+    registrations_failed(&client->shared.registrations, &context->request);
+}
+
+static void apply_registry_response(struct artemis_client *client, struct http_call *call,
+                                    uint64_t now_ms)
+{
+    const char *url = loop_url(client, call->server);
+    struct call_context *context = call->context;
+    struct registry_report report;
+    if (context->failed) {
+        registry_failed(client, call, now_ms);
+        return;
+    }
+    servers_succeeded(&client->shared.registry_servers, call->server);
+    if (client->shared.registry_failing)
+        loop_log(client, ARTEMIS_LOG_INFO, "heartbeats go to %s", url);
+    client->shared.registry_failing = false;
+    registrations_answered(&client->shared.registrations, &context->request, &context->result,
+                           now_ms, &report);
+    if (report.unknown > 0)
+        loop_log(client, ARTEMIS_LOG_INFO,
+                 "%s does not know %zu instances of this client; registering them again", url,
+                 report.unknown);
+    if (report.refused[0])
+        loop_log(client, ARTEMIS_LOG_WARNING, "%s refused: %s", url, report.refused);
+}
+
+void loop_apply_calls(struct artemis_client *client, struct http_calls *calls)
+{
+    uint64_t now_ms = client_clock_ms();
+    struct http_call *call;
+    while ((call = TAILQ_FIRST(calls))) {
+        struct call_context *context = call->context;
+        TAILQ_REMOVE(calls, call, link);
+        if (context->is_fetch)
+            loop_apply_fetch(client, call, now_ms);
+        else
+            apply_registry_response(client, call, now_ms);
+        free_context(context);
+        http_call_free(call);
+    }
+}
+
+void loop_cancel_calls(struct artemis_client *client)
+{
+    struct http_call *call;
+    http_cancel_all(client->http);
+    while ((call = http_take(client->http))) {
+        struct call_context *context = call->context;
+        if (!context->is_fetch)
+            registrations_failed(&client->shared.registrations, &context->request);
+        free_context(context);
+        http_call_free(call);
+    }
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "libartemis/watch/callback_queue.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum error callback_queue_add_change(struct callback_queue *queue, struct artemis_watch *watch,
+                                     enum artemis_change_type type, struct shared_instance *before,
+                                     struct shared_instance *now, int64_t time_ms)
+{
+    struct queued_callback *item = calloc(1, sizeof *item);
+    if (!item)
+        return ERR_NO_MEMORY;
+    watch->refs++;
+    item->watch = watch;
+    item->type = type;
+    item->before = before ? shared_instance_ref(before) : NULL;
+    item->now = now ? shared_instance_ref(now) : NULL;
+    item->time_ms = time_ms;
+    TAILQ_INSERT_TAIL(queue, item, link);
+    return ERR_NONE;
+}
+
+void callback_queue_add_log(struct callback_queue *queue, enum artemis_log_level level,
+                            const char *line)
+{
+    size_t size = strlen(line) + 1;
+    struct queued_callback *item = calloc(1, sizeof *item + size);
+    if (!item)
+        return;
+    item->level = level;
+    memcpy(item->line, line, size);
+    TAILQ_INSERT_TAIL(queue, item, link);
+}
+
+struct queued_callback *callback_queue_mark(const struct callback_queue *queue)
+{
+    return TAILQ_LAST(queue, callback_queue);
+}
+
+void callback_queue_rewind(struct callback_queue *queue, struct queued_callback *mark)
+{
+    struct queued_callback *last;
+    while ((last = TAILQ_LAST(queue, callback_queue)) != mark) {
+        TAILQ_REMOVE(queue, last, link);
+        queued_callback_free(last);
+    }
+}
+
+struct queued_callback *callback_queue_take(struct callback_queue *queue)
+{
+    struct queued_callback *item = TAILQ_FIRST(queue);
+    if (item)
+        TAILQ_REMOVE(queue, item, link);
+    return item;
+}
+
+void queued_callback_free(struct queued_callback *item)
+{
+    shared_instance_unref(item->before);
+    shared_instance_unref(item->now);
+    watch_unref(item->watch);
+    free(item);
+}
+
+void watch_unref(struct artemis_watch *watch)
+{
+    if (watch && --watch->refs == 0)
+        free(watch);
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "libartemis/watch/shared_service.h"
+
+#include "libartemis/base/clock.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Callers get a const pointer; the counters are not part of what they see. */
+static struct shared_service *shared_of(const struct artemis_service *view)
+{
+    return (struct shared_service *)(uintptr_t)((const char *)view -
+                                                offsetof(struct shared_service, view));
+}
+
+static struct shared_instance *shared_instance_of(const struct artemis_instance *instance)
+{
+    return (struct shared_instance *)(uintptr_t)((const char *)instance -
+                                                 offsetof(struct shared_instance, view));
+}
+
+enum error shared_service_create(const struct instance_set *set,
+                                 const struct shared_service_spec *spec,
+                                 struct shared_service **out)
+{
+    size_t id_size = strlen(spec->service_id) + 1;
+    size_t table_size = set->count * sizeof(struct artemis_instance *);
+    struct shared_service *shared = calloc(1, sizeof *shared + table_size + id_size);
+    if (!shared)
+        return ERR_NO_MEMORY;
+    const struct artemis_instance **table = (const struct artemis_instance **)(shared + 1);
+    size_t count = 0;
+    for (size_t i = 0; i < set->count; i++)
+        if (!spec->only_up || shared_instance_is_up(set->each[i]))
+            table[count++] = &shared_instance_ref(set->each[i])->view;
+    char *id = (char *)(table + set->count);
+    memcpy(id, spec->service_id, id_size);
+
+    atomic_init(&shared->refs, 1);
+    atomic_init(&shared->next_index, spec->next_index);
+    atomic_init(&shared->random_counter, client_clock_random());
+    shared->contact_ms = spec->contact_ms;
+    shared->view = (struct artemis_service){
+        .service_id = id,
+        .instance_count = count,
+        .instances = table,
+        .version = spec->revision,
+        .stale = spec->stale,
+    };
+    *out = shared;
+    return ERR_NONE;
+}
+
+const struct artemis_service *artemis_service_ref(const struct artemis_service *service)
+{
+    atomic_fetch_add_explicit(&shared_of(service)->refs, 1, memory_order_relaxed);
+    return service;
+}
+
+void artemis_service_free(const struct artemis_service *service)
+{
+    if (!service)
+        return;
+    struct shared_service *shared = shared_of(service);
+    if (atomic_fetch_sub_explicit(&shared->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    for (size_t i = 0; i < service->instance_count; i++)
+        shared_instance_unref(shared_instance_of(service->instances[i]));
+    free(shared);
+}
+
+int64_t artemis_service_age_ms(const struct artemis_service *service)
+{
+    if (!service->stale)
+        return 0;
+    return (int64_t)(client_clock_ms() - shared_of(service)->contact_ms);
+}
+
+/* splitmix64: changing one bit of the counter changes about half of the bits of the result. */
+static uint64_t mix(uint64_t counter)
+{
+    uint64_t z = counter * 0x9e3779b97f4a7c15u;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+const struct artemis_instance *artemis_pick(const struct artemis_service *service,
+                                            enum artemis_pick how)
+{
+    if (service->instance_count == 0)
+        return NULL;
+    bool random = how == ARTEMIS_RANDOM;
+    _Atomic uint64_t *counter =
+        random ? &shared_of(service)->random_counter : &shared_of(service)->next_index;
+    uint64_t count = atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+    uint64_t number = random ? mix(count) : count;
+    return service->instances[number % service->instance_count];
+}

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "libartemis/wire/http.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum {
+    RESPONSE_BYTES_MAX = 512 << 20,
+    GET_TIMEOUT_FACTOR = 20, /* a long response may take this many attempt timeouts */
+    RETRY_AFTER_SECS_MAX = 3600,
+    WAIT_MAX_MS = 60000,
+};
+
+struct http {
+    const struct settings *settings;
+    CURLM *multi;
+    struct http_calls active;
+    struct http_calls ended;
+    CURL *foreign; /* the last foreign handle that ended */
+    CURLcode foreign_code;
+};
+
+enum error http_create(const struct settings *settings, struct http **out)
+{
+    struct http *http = calloc(1, sizeof *http);
+    CURLM *multi = curl_multi_init();
+    if (!http || !multi) {
+        free(http);
+        curl_multi_cleanup(multi);
+        return ERR_NO_MEMORY;
+    }
+    http->settings = settings;
+    http->multi = multi;
+    TAILQ_INIT(&http->active);
+    TAILQ_INIT(&http->ended);
+    *out = http;
+    return ERR_NONE;
+}
+
+void http_free(struct http *http)
+{
+    if (!http)
+        return;
+    curl_multi_cleanup(http->multi);
+    free(http);
+}
+
+/* --- response --------------------------------------------------------------------------------- */
+
+static size_t on_body(char *data, size_t one, size_t count, void *context)
+{
+    struct http_call *call = context;
+    size_t size = one * count;
+    if (call->response.size + size > RESPONSE_BYTES_MAX)
+        return 0;
+    text_append(&call->response, data, size);
+    return text_failed(&call->response) ? 0 : size;
+}
+
+static bool header_value(const struct http_call *call, const char *name, char *out, size_t size)
+{
+    struct curl_header *header;
+    if (curl_easy_header(call->easy, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
+        return false;
+    snprintf(out, size, "%s", header->value);
+    return true;
+}
+
+static void read_response(struct http_call *call)
+{
+    long status = 0;
+    char text[HTTP_ETAG_MAX];
+    curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+    call->answered = true;
+    call->status = (int)status;
+    header_value(call, "ETag", call->etag, sizeof call->etag);
+    if (header_value(call, "Retry-After", text, sizeof text)) {
+        unsigned long secs = strtoul(text, NULL, 10);
+        call->retry_after_ms =
+            1000 * (uint64_t)(secs < RETRY_AFTER_SECS_MAX ? secs : RETRY_AFTER_SECS_MAX);
+    }
+}
+
+static void release_handle(struct http_call *call)
+{
+    curl_easy_cleanup(call->easy);
+    curl_slist_free_all(call->headers);
+    call->easy = NULL;
+    call->headers = NULL;
+}
+
+static void end(struct http *http, struct http_call *call, CURLcode code)
+{
+    if (code == CURLE_OK)
+        read_response(call);
+    else
+        snprintf(call->problem, sizeof call->problem, "%s",
+                 call->detail[0] ? call->detail : curl_easy_strerror(code));
+    TAILQ_REMOVE(&http->active, call, link);
+    curl_multi_remove_handle(http->multi, call->easy);
+    release_handle(call);
+    TAILQ_INSERT_TAIL(&http->ended, call, link);
+}
+
+/* --- request ---------------------------------------------------------------------------------- */
+
+enum error http_set_common(CURL *easy, const struct settings *settings, size_t server)
+{
+    long attempt_ms = (long)settings->attempt_timeout_ms;
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    /* Do not wait for the resolver thread of an unfinished name lookup. */
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, attempt_ms);
+    CURLcode code = CURLE_OK;
+    if (settings->loopback[server])
+        code = curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    return code == CURLE_OK ? ERR_NONE : ERR_NO_MEMORY;
+}
+
+static bool add_header(struct http_call *call, const char *line)
+{
+    struct curl_slist *longer = curl_slist_append(call->headers, line);
+    if (longer)
+        call->headers = longer;
+    return longer != NULL;
+}
+
+static bool add_named(struct http_call *call, const char *name, const char *value)
+{
+    char *line = NULL;
+    if (asprintf(&line, "%s: %s", name, value) < 0)
+        return false;
+    bool added = add_header(call, line);
+    free(line);
+    return added;
+}
+
+static bool set_headers(struct http_call *call, const struct settings *settings)
+{
+    bool added = add_header(call, "Content-Type: application/json") &&
+                 add_header(call, "Accept: application/json") && add_header(call, "Expect:");
+    if (added && settings->authorization)
+        added = add_named(call, "Authorization", settings->authorization);
+    if (added && call->if_none_match[0])
+        added = add_named(call, "If-None-Match", call->if_none_match);
+    curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->headers);
+    return added;
+}
+
+/* libcurl borrows body, headers and buffers until the call ends. */
+static void set_options(struct http_call *call, const struct settings *settings)
+{
+    CURL *easy = call->easy;
+    long attempt_ms = (long)settings->attempt_timeout_ms;
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->detail);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
+    if (call->body.size > 0) {
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body.size);
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, call->body.data);
+        curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, attempt_ms);
+        return;
+    }
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, attempt_ms * GET_TIMEOUT_FACTOR);
+    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (attempt_ms + 999) / 1000);
+}
+
+static enum error prepare(struct http *http, struct http_call *call)
+{
+    const struct settings *settings = http->settings;
+    char *address = NULL;
+    call->easy = curl_easy_init();
+    if (!call->easy || text_failed(&call->path) || text_failed(&call->body) ||
+        http_set_common(call->easy, settings, call->server))
+        return ERR_NO_MEMORY;
+    set_options(call, settings);
+    if (asprintf(&address, "%s%s", settings->urls[call->server], text_string(&call->path)) < 0)
+        return ERR_NO_MEMORY;
+    CURLcode code = curl_easy_setopt(call->easy, CURLOPT_URL, address);
+    free(address);
+    if (code == CURLE_OK)
+        code = curl_easy_setopt(call->easy, CURLOPT_ACCEPT_ENCODING, "gzip");
+    if (code == CURLE_OK)
+        code = curl_easy_setopt(call->easy, CURLOPT_USERAGENT, "libartemis/" ARTEMIS_VERSION);
+    return code == CURLE_OK && set_headers(call, settings) ? ERR_NONE : ERR_NO_MEMORY;
+}
+
+enum error http_start(struct http *http, struct http_call *call)
+{
+    enum error error = prepare(http, call);
+    if (!error && curl_multi_add_handle(http->multi, call->easy) != CURLM_OK)
+        error = ERR_NO_MEMORY;
+    if (error) {
+        release_handle(call);
+        return error;
+    }
+    TAILQ_INSERT_HEAD(&http->active, call, link);
+    return ERR_NONE;
+}
+
+void http_cancel_all(struct http *http)
+{
+    struct http_call *call;
+    while ((call = TAILQ_FIRST(&http->active)))
+        end(http, call, CURLE_ABORTED_BY_CALLBACK);
+}
+
+void http_call_free(struct http_call *call)
+{
+    if (!call)
+        return;
+    text_free(&call->path);
+    text_free(&call->body);
+    text_free(&call->response);
+    free(call);
+}
+
+/* --- progress --------------------------------------------------------------------------------- */
+
+void http_run(struct http *http)
+{
+    int running = 0;
+    int left = 0;
+    CURLMsg *message;
+    curl_multi_perform(http->multi, &running);
+    while ((message = curl_multi_info_read(http->multi, &left))) {
+        struct http_call *call = NULL;
+        CURLcode code = message->data.result;
+        if (message->msg != CURLMSG_DONE)
+            continue;
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &call);
+        if (call) {
+            end(http, call, code);
+            continue;
+        }
+        http->foreign = message->easy_handle;
+        http->foreign_code = code;
+    }
+}
+
+struct http_call *http_take(struct http *http)
+{
+    struct http_call *call = TAILQ_FIRST(&http->ended);
+    if (call)
+        TAILQ_REMOVE(&http->ended, call, link);
+    return call;
+}
+
+bool http_has_ended(const struct http *http)
+{
+    return !TAILQ_EMPTY(&http->ended) || http->foreign;
+}
+
+CURLM *http_multi(struct http *http)
+{
+    return http->multi;
+}
+
+bool http_ended(struct http *http, CURL *easy, CURLcode *code)
+{
+    if (http->foreign != easy)
+        return false;
+    http->foreign = NULL;
+    *code = http->foreign_code;
+    return true;
+}
+
+void http_wait(struct http *http, struct curl_waitfd *more, uint64_t wait_ms)
+{
+    int timeout_ms = wait_ms < WAIT_MAX_MS ? (int)wait_ms : WAIT_MAX_MS;
+    curl_multi_poll(http->multi, more, more ? 1 : 0, timeout_ms, NULL);
+}
+
+void http_wake(struct http *http)
+{
+    curl_multi_wakeup(http->multi);
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * http - HTTP calls to the servers; several run at the same time, and none blocks.
+ *
+ * One curl_multi handle carries them and reuses connections. A call always ends: with a response,
+ * or with a problem. Responses may be compressed with gzip; redirects are not followed. For
+ * loopback addresses no proxy is used.
+ *
+ * One thread; any thread may call http_wake.
+ */
+#pragma once
+
+#include "libartemis/base/settings.h"
+
+#include "artemis-core/base/error.h"
+#include "artemis-core/base/text.h"
+
+#include <curl/curl.h>
+#include <sys/queue.h>
+
+enum { HTTP_PROBLEM_MAX = 320, HTTP_ETAG_MAX = 96 };
+
+/* Allocated and zeroed by the caller, who owns it except from http_start to http_take. */
+struct http_call {
+    TAILQ_ENTRY(http_call) link;
+    size_t server; /* index of its URL in the settings */
+    struct text path;
+    struct text body; /* of a POST; empty: GET */
+    char if_none_match[HTTP_ETAG_MAX];
+    void *context; /* of the caller */
+
+    /* The response. */
+    bool answered;
+    int status;
+    uint64_t retry_after_ms;
+    char etag[HTTP_ETAG_MAX];
+    struct text response;
+    char problem[HTTP_PROBLEM_MAX]; /* if there is no response */
+
+    CURL *easy;
+    struct curl_slist *headers;
+    char detail[CURL_ERROR_SIZE];
+};
+
+TAILQ_HEAD(http_calls, http_call);
+
+struct http;
+
+/* Borrows the settings. ERR_NO_MEMORY. */
+MUST_USE enum error http_create(const struct settings *settings, struct http **out);
+void http_free(struct http *http); /* takes NULL; no calls may be left */
+
+/* ERR_NO_MEMORY: the call has not started. */
+MUST_USE enum error http_start(struct http *http, struct http_call *call);
+/* Ends all calls, without a response. */
+void http_cancel_all(struct http *http);
+void http_call_free(struct http_call *call); /* takes NULL */
+
+/* Sends and receives what is possible without waiting. */
+void http_run(struct http *http);
+/* Removes and returns a call that has ended; NULL: none. */
+struct http_call *http_take(struct http *http);
+/* A call or a foreign handle has ended: there is no need to wait. */
+bool http_has_ended(const struct http *http);
+
+/* For foreign handles in the same curl_multi handle: see push_socket. */
+CURLM *http_multi(struct http *http);
+/* Sets the options that every handle for this server has. ERR_NO_MEMORY. */
+MUST_USE enum error http_set_common(CURL *easy, const struct settings *settings, size_t server);
+/* True once the foreign handle has ended, with *code as its result. */
+bool http_ended(struct http *http, CURL *easy, CURLcode *code);
+
+/* Waits for an event of the calls or of `more` (may be NULL), at most wait_ms. */
+void http_wait(struct http *http, struct curl_waitfd *more, uint64_t wait_ms);
+/* Ends the current or the next http_wait. Any thread. */
+void http_wake(struct http *http);

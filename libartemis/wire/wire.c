@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "libartemis/wire/wire.h"
+
+#include "artemis-core/json/codec_internal.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* --- requests and messages of the client ------------------------------------------------------ */
+
+void wire_write_registration(struct text *out, struct instance *const *instances, size_t count)
+{
+    struct json_writer w = jw_to(out, CASING_SNAKE);
+    jw_open(&w, '{');
+    jw_name(&w, "instances");
+    jw_open(&w, '[');
+    for (size_t i = 0; i < count; i++) {
+        jw_open(&w, '{');
+        codec_write_instance_members(&w, DIALECT_SNAKE, instances[i], true);
+        jw_close(&w, '}');
+    }
+    jw_close(&w, ']');
+    jw_close(&w, '}');
+}
+
+void wire_write_keys(struct text *out, struct instance *const *instances, size_t count)
+{
+    struct json_writer w = jw_to(out, CASING_SNAKE);
+    jw_open(&w, '{');
+    jw_name(&w, "instance_keys");
+    jw_open(&w, '[');
+    for (size_t i = 0; i < count; i++) {
+        jw_open(&w, '{');
+        for (enum instance_field part = 0; part < KEY_FIELDS; part++) {
+            struct slice text = instance_text(instances[i], part);
+            if (text.size == 0)
+                continue;
+            jw_name(&w, instance_field_info(part)->name);
+            jw_text(&w, text);
+        }
+        jw_close(&w, '}');
+    }
+    jw_close(&w, ']');
+    jw_close(&w, '}');
+}
+
+void wire_write_subscribe(struct text *out, const char *service_id, uint64_t revision,
+                          const char *epoch)
+{
+    struct json_writer w = jw_to(out, CASING_SNAKE);
+    jw_open(&w, '{');
+    jw_name(&w, "type");
+    jw_string(&w, "subscribe");
+    jw_name(&w, "service_id");
+    jw_string(&w, service_id);
+    if (*epoch) {
+        jw_name(&w, "version");
+        jw_u64(&w, revision);
+        jw_name(&w, "run");
+        jw_raw(&w, slice_of(epoch));
+    }
+    jw_close(&w, '}');
+}
+
+void wire_write_unsubscribe(struct text *out, const char *service_id)
+{
+    struct json_writer w = jw_to(out, CASING_SNAKE);
+    jw_open(&w, '{');
+    jw_name(&w, "type");
+    jw_string(&w, "unsubscribe");
+    jw_name(&w, "service_id");
+    jw_string(&w, service_id);
+    jw_close(&w, '}');
+}
+
+static bool is_unreserved(unsigned char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '.' || c == '_' || c == '~';
+}
+
+void wire_write_fetch_path(struct text *out, const char *service_id)
+{
+    if (strcmp(service_id, "*") == 0) {
+        text_append_string(out, "/api/discovery/services");
+        return;
+    }
+    text_append_string(out, "/api/discovery/service?service_id=");
+    for (const unsigned char *c = (const unsigned char *)service_id; *c; c++) {
+        if (is_unreserved(*c))
+            text_append_char(out, (char)*c);
+        else
+            text_printf(out, "%%%02X", *c);
+    }
+    text_append_string(out, "&status=all");
+}
+
+/* --- reading ---------------------------------------------------------------------------------- */
+
+static enum error parse(struct slice body, json_t **root)
+{
+    *root = json_loadb(body.data ? body.data : "", body.size, 0, NULL);
+    if (json_is_object(*root))
+        return ERR_NONE;
+    json_decref(*root);
+    return ERR_INVALID_JSON;
+}
+
+/* A member that is a string; otherwise "". */
+static const char *text_of(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+    return text ? text : "";
+}
+
+static uint64_t number_of(const json_t *object, const char *name)
+{
+    json_int_t number = json_integer_value(json_object_get(object, name));
+    return number > 0 ? (uint64_t)number : 0;
+}
+
+static void copy_text(char *to, size_t size, const char *from)
+{
+    snprintf(to, size, "%s", from);
+}
+
+/* A server may send names in both casings at once. The snake_case names are enough. */
+static void drop_camel_names(json_t *item)
+{
+    for (enum instance_field field = 0; field < TEXT_FIELDS; field++) {
+        const struct field_info *info = instance_field_info(field);
+        if (strcmp(info->name, info->camel) != 0 && json_object_get(item, info->name))
+            json_object_del(item, info->camel);
+    }
+}
+
+/* *out stays NULL for an invalid instance, which is ignored. ERR_NO_MEMORY. */
+static enum error read_instance(json_t *item, struct shared_instance **out)
+{
+    struct instance *instance = NULL;
+    struct field_problem problem;
+    bool camel = false;
+    if (!json_is_object(item))
+        return ERR_NONE;
+    drop_camel_names(item);
+    enum error error = item_instance(item, &camel, &instance, &problem);
+    if (error)
+        return error == ERR_NO_MEMORY ? error : ERR_NONE;
+    error = shared_instance_create(instance, out);
+    instance_unref(instance);
+    return error;
+}
+
+/* --- responses -------------------------------------------------------------------------------- */
+
+static bool read_failure(const json_t *item, struct wire_failure *failure)
+{
+    struct slice parts[KEY_FIELDS] = {{0}};
+    struct field_problem problem;
+    bool camel = false;
+    if (!json_is_object(item) || item_key_parts(item, &camel, parts, &problem) ||
+        instance_key_make(parts, &failure->key, &problem))
+        return false;
+    copy_text(failure->reason, sizeof failure->reason, text_of(item, "reason"));
+    copy_text(failure->message, sizeof failure->message, text_of(item, "error_message"));
+    return true;
+}
+
+static enum error read_failures(const json_t *list, struct wire_result *result)
+{
+    size_t count = json_array_size(list);
+    if (count == 0)
+        return ERR_NONE;
+    result->failures = calloc(count, sizeof *result->failures);
+    if (!result->failures)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < count; i++)
+        if (read_failure(json_array_get(list, i), &result->failures[result->failure_count]))
+            result->failure_count++;
+    return ERR_NONE;
+}
+
+static enum error read_status(const json_t *root, struct wire_result *result)
+{
+    const json_t *status = json_object_get(root, "response_status");
+    *result = (struct wire_result){0};
+    if (!json_is_object(status))
+        return ERR_INVALID_JSON;
+    result->done = strcmp(text_of(status, "error_code"), "success") == 0;
+    copy_text(result->reason, sizeof result->reason, text_of(status, "reason"));
+    copy_text(result->message, sizeof result->message, text_of(status, "error_message"));
+    return ERR_NONE;
+}
+
+enum error wire_read_result(struct slice body, struct wire_result *result)
+{
+    json_t *root = NULL;
+    *result = (struct wire_result){0};
+    enum error error = parse(body, &root);
+    if (error)
+        return error;
+    error = read_status(root, result);
+    if (!error)
+        error = read_failures(json_object_get(root, "failed_instances"), result);
+    if (!error && result->failure_count == 0)
+        error = read_failures(json_object_get(root, "failed_instance_keys"), result);
+    json_decref(root);
+    if (error)
+        wire_free_result(result);
+    return error;
+}
+
+void wire_free_result(struct wire_result *result)
+{
+    free(result->failures);
+    *result = (struct wire_result){0};
+}
+
+static enum error read_instances(const json_t *service, struct wire_instances *out)
+{
+    const json_t *list = json_object_get(service, "instances");
+    size_t count = json_array_size(list);
+    if (count == 0)
+        return ERR_NONE;
+    struct shared_instance **instances =
+        realloc(out->instances, (out->count + count) * sizeof(struct shared_instance *));
+    if (!instances)
+        return ERR_NO_MEMORY;
+    out->instances = instances;
+    enum error error = ERR_NONE;
+    for (size_t i = 0; i < count && !error; i++) {
+        struct shared_instance *instance = NULL;
+        error = read_instance(json_array_get(list, i), &instance);
+        if (instance)
+            instances[out->count++] = instance;
+        out->skipped += !instance;
+    }
+    return error;
+}
+
+enum error wire_read_instances(struct slice body, struct wire_instances *out)
+{
+    json_t *root = NULL;
+    *out = (struct wire_instances){0};
+    enum error error = parse(body, &root);
+    if (error)
+        return error;
+    error = read_status(root, &out->result);
+    out->revision = number_of(root, "version");
+    const json_t *service = json_object_get(root, "service");
+    if (!error && service)
+        error = read_instances(service, out);
+    const json_t *services = json_object_get(root, "services");
+    for (size_t i = 0; i < json_array_size(services) && !error; i++)
+        error = read_instances(json_array_get(services, i), out);
+    json_decref(root);
+    if (error)
+        wire_free_instances(out);
+    return error;
+}
+
+void wire_free_instances(struct wire_instances *out)
+{
+    for (size_t i = 0; i < out->count; i++)
+        shared_instance_unref(out->instances[i]);
+    free(out->instances);
+    wire_free_result(&out->result);
+    *out = (struct wire_instances){0};
+}
+
+/* --- pushes ----------------------------------------------------------------------------------- */
+
+int64_t wire_read_time(const char *text)
+{
+    struct tm tm = {0};
+    const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+    if (!rest)
+        return 0;
+    int64_t ms = 0;
+    if (*rest == '.') {
+        int64_t unit = 100;
+        for (rest++; *rest >= '0' && *rest <= '9'; rest++, unit /= 10)
+            ms += (*rest - '0') * unit;
+    }
+    return strcmp(rest, "Z") == 0 ? (int64_t)timegm(&tm) * 1000 + ms : 0;
+}
+
+static const struct {
+    const char *word;
+    enum change_type type;
+} change_words[] = {{"new", CHANGE_NEW},
+                    {"change", CHANGE_CHANGE},
+                    {"delete", CHANGE_DELETE},
+                    {"reload", CHANGE_RELOAD}};
+
+/* *known: false for a change that is ignored. ERR_NO_MEMORY. */
+static enum error read_change(const json_t *item, struct push_change *change, bool *known)
+{
+    const char *word = text_of(item, "change_type");
+    size_t i = 0;
+    while (i < sizeof change_words / sizeof *change_words &&
+           strcmp(change_words[i].word, word) != 0)
+        i++;
+    *known = i < sizeof change_words / sizeof *change_words;
+    if (!*known)
+        return ERR_NONE;
+    *change = (struct push_change){.type = change_words[i].type,
+                                   .time_ms = wire_read_time(text_of(item, "change_time"))};
+    if (change->type == CHANGE_RELOAD)
+        return ERR_NONE;
+    enum error error = read_instance(json_object_get(item, "instance"), &change->instance);
+    *known = change->instance != NULL;
+    return error;
+}
+
+static enum error read_changes(const json_t *list, struct push_message *message)
+{
+    size_t count = json_array_size(list);
+    if (count == 0)
+        return ERR_NONE;
+    message->changes = calloc(count, sizeof *message->changes);
+    if (!message->changes)
+        return ERR_NO_MEMORY;
+    enum error error = ERR_NONE;
+    for (size_t i = 0; i < count && !error; i++) {
+        bool known = false;
+        error = read_change(json_array_get(list, i), &message->changes[message->count], &known);
+        message->count += known;
+        message->skipped += !known;
+    }
+    return error;
+}
+
+/* Keeps the JSON value as it is: it is only sent back. A value that is too long is ignored. */
+static void read_epoch(const json_t *epoch, char out[WIRE_EPOCH_MAX])
+{
+    out[0] = '\0';
+    char *dump =
+        epoch && !json_is_null(epoch) ? json_dumps(epoch, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
+    if (dump && strlen(dump) < WIRE_EPOCH_MAX)
+        copy_text(out, WIRE_EPOCH_MAX, dump);
+    free(dump);
+}
+
+static enum push_type type_of(const char *word)
+{
+    static const struct {
+        const char *word;
+        enum push_type type;
+    } types[] = {{"subscribed", PUSH_SUBSCRIBED},
+                 {"service_change", PUSH_CHANGE},
+                 {"pong", PUSH_PONG},
+                 {"error", PUSH_ERROR}};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (strcmp(types[i].word, word) == 0)
+            return types[i].type;
+    return PUSH_OTHER;
+}
+
+enum error wire_read_push(struct slice body, struct push_message *message)
+{
+    json_t *root = NULL;
+    *message = (struct push_message){0};
+    enum error error = parse(body, &root);
+    if (error)
+        return error;
+    message->type = type_of(text_of(root, "type"));
+    message->revision = number_of(root, "version");
+    message->incomplete = json_is_false(json_object_get(root, "complete"));
+    read_epoch(json_object_get(root, "run"), message->epoch);
+    copy_text(message->message, sizeof message->message, text_of(root, "message"));
+
+    struct field_problem problem;
+    size_t size = 0;
+    char id[ID_BYTES_MAX];
+    if (!service_id_canonical(slice_of(text_of(root, "service_id")), id, &size, &problem)) {
+        memcpy(message->service_id, id, size);
+        message->service_id[size] = '\0';
+    }
+    if (message->type == PUSH_CHANGE)
+        error = read_changes(json_object_get(root, "changes"), message);
+    json_decref(root);
+    if (error)
+        wire_free_push(message);
+    return error;
+}
+
+void wire_free_push(struct push_message *message)
+{
+    for (size_t i = 0; i < message->count; i++)
+        shared_instance_unref(message->changes[i].instance);
+    free(message->changes);
+    *message = (struct push_message){0};
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * wire - the JSON between the client and its servers: writes requests, reads responses and pushes.
+ *
+ * Fields are those of the contract, in snake_case. Servers are not trusted: text that cannot be
+ * read is ERR_INVALID_JSON, and invalid instances are ignored and counted. Pure.
+ */
+#pragma once
+
+#include "libartemis/base/shared_instance.h"
+
+#include "artemis-core/json/codec.h"
+
+enum { WIRE_EPOCH_MAX = 80, WIRE_WORD_MAX = 48, WIRE_MESSAGE_MAX = 384 };
+
+/* --- requests and messages of the client ------------------------------------------------------ */
+
+/* Append {"instances":[..]}, or {"instance_keys":[..]}. Check text_failed. */
+void wire_write_registration(struct text *out, struct instance *const *instances, size_t count);
+void wire_write_keys(struct text *out, struct instance *const *instances, size_t count);
+
+/* Appends a subscribe message for the service or "*". `epoch` "": without a revision. Check
+ * text_failed. */
+void wire_write_subscribe(struct text *out, const char *service_id, uint64_t revision,
+                          const char *epoch);
+void wire_write_unsubscribe(struct text *out, const char *service_id);
+
+/* Appends the path of the state of a service (or of "*"). Check text_failed. */
+void wire_write_fetch_path(struct text *out, const char *service_id);
+
+/* --- responses -------------------------------------------------------------------------------- */
+
+struct wire_failure {
+    struct instance_key key;
+    char reason[WIRE_WORD_MAX];
+    char message[WIRE_MESSAGE_MAX];
+};
+
+/* The result of a request. */
+struct wire_result {
+    bool done; /* the whole request succeeded */
+    char reason[WIRE_WORD_MAX];
+    char message[WIRE_MESSAGE_MAX];
+    struct wire_failure *failures; /* items that failed */
+    size_t failure_count;
+};
+
+/* ERR_INVALID_JSON: not a response of an Artemis server. ERR_NO_MEMORY. */
+MUST_USE enum error wire_read_result(struct slice body, struct wire_result *result);
+void wire_free_result(struct wire_result *result);
+
+/* The response to a fetch. It has instances if `result` is a success. */
+struct wire_instances {
+    struct wire_result result;
+    uint64_t revision;                  /* `version` on the wire */
+    struct shared_instance **instances; /* a reference each */
+    size_t count;
+    size_t skipped; /* invalid instances */
+};
+
+/* ERR_INVALID_JSON: not a response of an Artemis server. ERR_NO_MEMORY. */
+MUST_USE enum error wire_read_instances(struct slice body, struct wire_instances *instances);
+void wire_free_instances(struct wire_instances *instances);
+
+/* --- pushes ----------------------------------------------------------------------------------- */
+
+enum push_type { PUSH_OTHER, PUSH_SUBSCRIBED, PUSH_PONG, PUSH_ERROR, PUSH_CHANGE };
+
+struct push_change {
+    enum change_type type;
+    struct shared_instance *instance; /* a reference; NULL for CHANGE_RELOAD */
+    int64_t time_ms;                  /* ms since 1970; 0: absent */
+};
+
+struct push_message {
+    enum push_type type;
+    char service_id[ID_BYTES_MAX + 1]; /* in lower case; or "*" */
+    uint64_t revision;                 /* `version` on the wire */
+    char epoch[WIRE_EPOCH_MAX];        /* `run` on the wire, as JSON; "" if absent */
+    bool incomplete;                   /* of a reload: the changes are not the complete state */
+    struct push_change *changes;
+    size_t count;
+    size_t skipped;                 /* invalid changes */
+    char message[WIRE_MESSAGE_MAX]; /* of an error */
+};
+
+/* ERR_INVALID_JSON, ERR_NO_MEMORY. */
+MUST_USE enum error wire_read_push(struct slice body, struct push_message *message);
+void wire_free_push(struct push_message *message);
+
+/* "2026-02-14T08:00:00.123Z" in ms since 1970; 0 for other text. */
+int64_t wire_read_time(const char *text);

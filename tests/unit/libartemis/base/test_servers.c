@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Which server is chosen, and how long a failed server is not used.
+ */
+#include "libartemis/base/servers.h"
+
+#include "tests/support/cmocka_all.h"
+
+static struct servers three(void)
+{
+    return (struct servers){.count = 3};
+}
+
+static void assert_chosen(struct servers *servers, uint64_t now_ms, size_t expected)
+{
+    size_t which = SERVERS_MAX;
+    uint64_t at_ms;
+    assert_true(servers_choose(servers, now_ms, &which, &at_ms));
+    assert_int_equal(which, expected);
+}
+
+static void current_server_stays_while_it_answers(void **state)
+{
+    (void)state;
+    struct servers servers = three();
+    for (uint64_t now_ms = 0; now_ms < 10; now_ms++) {
+        assert_chosen(&servers, now_ms, 0);
+        servers_succeeded(&servers, 0);
+    }
+}
+
+static void failed_server_is_replaced_and_does_not_return_by_itself(void **state)
+{
+    (void)state;
+    struct servers servers = three();
+    assert_chosen(&servers, 1000, 0);
+    servers_failed(&servers, 0, 1000, 0, 0);
+    assert_chosen(&servers, 1000, 1);
+    servers_succeeded(&servers, 1);
+    assert_chosen(&servers, 99999, 1);
+    servers_failed(&servers, 1, 99999, 0, 0);
+    assert_chosen(&servers, 99999, 2);
+    servers_failed(&servers, 2, 99999, 0, 0);
+    assert_chosen(&servers, 99999, 0);
+}
+
+static void first_usable_server_is_next_when_all_failed(void **state)
+{
+    (void)state;
+    struct servers servers = three();
+    size_t which = SERVERS_MAX;
+    uint64_t at_ms = 0;
+    servers_failed(&servers, 0, 1000, 0, 0);
+    servers_failed(&servers, 1, 1000, 0, 50); /* 50 ms sooner */
+    servers_failed(&servers, 2, 1000, 0, 0);
+    assert_false(servers_choose(&servers, 1000, &which, &at_ms));
+    assert_int_equal(at_ms, 1050);
+    assert_false(servers_choose(&servers, 1049, &which, &at_ms));
+    assert_chosen(&servers, 1050, 1);
+}
+
+static void failures_accumulate_until_a_success(void **state)
+{
+    (void)state;
+    struct servers servers = {.count = 1};
+    size_t which;
+    uint64_t at_ms = 0;
+    servers_failed(&servers, 0, 0, 0, 0);
+    servers_failed(&servers, 0, 0, 0, 0);
+    assert_false(servers_choose(&servers, 0, &which, &at_ms));
+    assert_int_equal(at_ms, 200);
+    servers_succeeded(&servers, 0);
+    assert_chosen(&servers, 0, 0);
+    servers_failed(&servers, 0, 0, 0, 0);
+    assert_false(servers_choose(&servers, 0, &which, &at_ms));
+    assert_int_equal(at_ms, 100);
+}
+
+static void retry_after_is_honoured_up_to_a_minute(void **state)
+{
+    (void)state;
+    struct servers servers = {.count = 1};
+    size_t which;
+    uint64_t at_ms = 0;
+    servers_failed(&servers, 0, 0, 5000, 0);
+    assert_false(servers_choose(&servers, 4999, &which, &at_ms));
+    assert_int_equal(at_ms, 5000);
+    servers_failed(&servers, 0, 5000, 10, 0); /* less than the backoff */
+    assert_false(servers_choose(&servers, 5000, &which, &at_ms));
+    assert_int_equal(at_ms, 5200);
+    servers_failed(&servers, 0, 6000, UINT64_MAX, 0);
+    assert_false(servers_choose(&servers, 6000, &which, &at_ms));
+    assert_int_equal(at_ms, 66000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(current_server_stays_while_it_answers),
+        cmocka_unit_test(failed_server_is_replaced_and_does_not_return_by_itself),
+        cmocka_unit_test(first_usable_server_is_next_when_all_failed),
+        cmocka_unit_test(failures_accumulate_until_a_success),
+        cmocka_unit_test(retry_after_is_honoured_up_to_a_minute),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
