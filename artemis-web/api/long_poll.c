@@ -103,8 +103,8 @@ enum error long_poll_decide(struct request *request, const struct long_poll_quer
     response->send_epoch |= get->requested;
     if (!get->requested || get->other_epoch || version > get->version)
         return ERR_NONE;
-    bool over =
-        request->has_waited || get->wait_ms == 0 || engine_state(request->engine) == NODE_DRAINING;
+    bool over = request->long_poll_done || get->wait_ms == 0 ||
+                engine_state(request->engine) == NODE_DRAINING;
     if (over) {
         response->not_modified = true;
         return ERR_NONE;
@@ -123,6 +123,6 @@ enum error long_poll_decide(struct request *request, const struct long_poll_quer
     };
     if (service_id.size)
         memcpy(response->wait.id, service_id.data, service_id.size);
-    request->has_waited = true;
+    request->long_poll_done = true;
     return ERR_NONE;
 }

@@ -13,13 +13,13 @@ enum { OUT_OF_FILES_PAUSE_MS = 20 };
 
 struct acceptor {
     int listener;
-    int stop; /* an eventfd: readable when it is time to end */
-    acceptor_take *take;
+    int stop; /* eventfd, readable when the thread has to end */
+    acceptor_callback *callback;
     void *context;
     pthread_t id;
 };
 
-/* Accepts all that there is. False when the process has no file left for the next. */
+/* Accepts all pending connections. Returns false when the process has no descriptor left. */
 static bool accept_all(struct acceptor *acceptor)
 {
     for (;;) {
@@ -28,7 +28,7 @@ static bool accept_all(struct acceptor *acceptor)
         int fd = accept4(acceptor->listener, (struct sockaddr *)&peer, &size,
                          SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd >= 0)
-            acceptor->take(acceptor->context, fd, (struct sockaddr *)&peer, size);
+            acceptor->callback(acceptor->context, fd, (struct sockaddr *)&peer, size);
         else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
             return false;
         else if (errno != ECONNABORTED && errno != EINTR)
@@ -43,7 +43,7 @@ static void *run(void *argument)
         {.fd = acceptor->stop, .events = POLLIN},
         {.fd = acceptor->listener, .events = POLLIN},
     };
-    /* Without files the listener stays readable: then only the end is waited for, for a moment. */
+    /* Without descriptors the listener stays readable, so it is not polled for a moment. */
     bool have_files = true;
     for (;;) {
         int ready = poll(watched, have_files ? 2 : 1, have_files ? -1 : OUT_OF_FILES_PAUSE_MS);
@@ -54,13 +54,16 @@ static void *run(void *argument)
     }
 }
 
-enum error acceptor_start(int listener, acceptor_take *take, void *context, struct acceptor **out)
+enum error acceptor_start(int listener, acceptor_callback *callback, void *context,
+                          struct acceptor **out)
 {
     struct acceptor *acceptor = malloc(sizeof(*acceptor));
     if (!acceptor)
         return ERR_NO_MEMORY;
-    *acceptor = (struct acceptor){
-        .listener = listener, .stop = eventfd(0, EFD_CLOEXEC), .take = take, .context = context};
+    *acceptor = (struct acceptor){.listener = listener,
+                                  .stop = eventfd(0, EFD_CLOEXEC),
+                                  .callback = callback,
+                                  .context = context};
     if (acceptor->stop < 0 || pthread_create(&acceptor->id, NULL, run, acceptor) != 0) {
         if (acceptor->stop >= 0)
             close(acceptor->stop);

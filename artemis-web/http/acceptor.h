@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * acceptor - the thread that accepts connections and hands them on.
+ * acceptor - the thread that accepts connections and passes them to a callback.
  *
- * libmicrohttpd could accept by itself, but can only be told to stop by a call that races with its
- * own threads (MHD_quiesce_daemon of 0.9.75 aborts the process when it loses). So the listening
- * socket is ours: stopping means that whoever is in the backlog is still taken, and nobody after.
+ * libmicrohttpd can accept by itself, but MHD_quiesce_daemon, which stops that, races with its
+ * threads in 0.9.75 and aborts the process. The listening socket therefore belongs to the acceptor:
+ * stopping it accepts the connections of the backlog and no others.
  *
- * Start and stop belong to one thread; `take` is called by the acceptor's own.
+ * One thread starts and stops the acceptor. The acceptor's thread calls the callback.
  */
 #pragma once
 
@@ -16,11 +16,12 @@
 
 struct acceptor;
 
-/* Gets the socket of a new connection, non-blocking, to keep. */
-typedef void acceptor_take(void *context, int socket, const struct sockaddr *peer, socklen_t size);
+/* Takes over the non-blocking socket of a new connection. */
+typedef void acceptor_callback(void *context, int socket, const struct sockaddr *peer,
+                               socklen_t size);
 
 /* Takes over `listener`, a non-blocking listening socket, on success. ERR_NO_MEMORY, ERR_SYSTEM. */
-MUST_USE enum error acceptor_start(int listener, acceptor_take *take, void *context,
+MUST_USE enum error acceptor_start(int listener, acceptor_callback *callback, void *context,
                                    struct acceptor **out);
-/* Takes what is in the backlog, closes the listener, and ends the thread. Takes NULL. */
+/* Accepts the connections of the backlog, closes the listener and ends the thread. Accepts NULL. */
 void acceptor_stop(struct acceptor *acceptor);

@@ -12,61 +12,47 @@
 enum {
     MS_PER_SEC = 1000,
     REFUSAL_BYTES = 768,
-    /* A connection that has just become idle is looked at whether its client has left; later than
-     * that its leaving is an event of its own. */
-    LEFT_NOTICED_MS = 3000,
-    /* Connections that are shut down, but still hold a file: so many beyond the limit, not more. */
-    CLOSING_AT_ONCE = 32,
-    /* How long an answer is under way before its client is looked at, and how long between
-     * looks. */
-    LOOK_MS = 900,
-    /* System calls in a row under the lock. */
-    CALLS_A_STRETCH = 64,
+    /* A connection is checked for a client that disconnected for this long after it became idle.
+     * Later a disconnect is an event of its own. */
+    DISCONNECT_CHECK_MS = 3000,
+    /* Connections beyond the limit that are shut down but not yet closed. */
+    CLOSING_MAX = 32,
+    /* Age of a response before its client is checked, and interval of the checks. */
+    STALL_CHECK_MS = 900,
+    /* System calls of a sweep before it releases the lock once. */
+    SYSCALLS_PER_LOCK = 64,
 };
 
 void connections_init(struct connections *table, uint32_t limit)
 {
     *table = (struct connections){.limit = limit};
+    for (int state = 0; state < CONNECTION_STATES; state++)
+        TAILQ_INIT(&table->_shared.lists[state]);
     pthread_mutex_init(&table->_shared.lock, NULL);
 }
 
 void connections_free(struct connections *table)
 {
     for (int state = 0; state < CONNECTION_STATES; state++)
-        assert(!table->_shared.lists[state].first);
+        assert(TAILQ_EMPTY(&table->_shared.lists[state]));
     pthread_mutex_destroy(&table->_shared.lock);
 }
 
-/* --- lists, the table locked ------------------------------------------------------------------ */
+/* --- lists; the caller holds the lock --------------------------------------------------------- */
 
 static void unlink_one(struct connections *table, struct connection *connection)
 {
-    struct connection_list *list = &table->_shared.lists[connection->state];
-    if (connection->next)
-        connection->next->prev = connection->prev;
-    else
-        list->last = connection->prev;
-    if (connection->prev)
-        connection->prev->next = connection->next;
-    else
-        list->first = connection->next;
-    list->count--;
+    TAILQ_REMOVE(&table->_shared.lists[connection->state], connection, link);
+    table->_shared.counts[connection->state]--;
 }
 
 static void link_last(struct connections *table, struct connection *connection,
                       enum connection_state state, uint64_t now_ms)
 {
-    struct connection_list *list = &table->_shared.lists[state];
     connection->state = state;
     connection->since_ms = now_ms;
-    connection->next = NULL;
-    connection->prev = list->last;
-    if (list->last)
-        list->last->next = connection;
-    else
-        list->first = connection;
-    list->last = connection;
-    list->count++;
+    TAILQ_INSERT_TAIL(&table->_shared.lists[state], connection, link);
+    table->_shared.counts[state]++;
 }
 
 static void move(struct connections *table, struct connection *connection, enum connection_state to,
@@ -81,7 +67,7 @@ static uint64_t age_ms(const struct connection *connection, uint64_t now_ms)
     return now_ms > connection->since_ms ? now_ms - connection->since_ms : 0;
 }
 
-/* --- ending from outside ---------------------------------------------------------------------- */
+/* --- ending a connection ---------------------------------------------------------------------- */
 
 static const char *status_phrase(int status)
 {
@@ -112,18 +98,18 @@ void connection_refuse(int socket, enum error error, const char *message)
     int status = error_info(error)->http_status;
     struct text body = {0};
     codec_write_error(&body, DIALECT_SNAKE, error, message);
-    char reply[REFUSAL_BYTES];
-    int size = snprintf(reply, sizeof(reply),
+    char response[REFUSAL_BYTES];
+    int size = snprintf(response, sizeof(response),
                         "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\n%s"
                         "Connection: close\r\nContent-Length: %zu\r\n\r\n%s",
                         status, status_phrase(status), status == 503 ? "Retry-After: 1\r\n" : "",
                         body.size, text_string(&body));
-    if (!text_failed(&body) && size > 0 && (size_t)size < sizeof(reply))
-        send(socket, reply, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (!text_failed(&body) && size > 0 && (size_t)size < sizeof(response))
+        send(socket, response, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL);
     text_free(&body);
 }
 
-/* Shuts a connection down; libmicrohttpd does the rest. The table is locked. */
+/* Shuts a connection down; libmicrohttpd then closes it. The caller holds the lock. */
 static void end(struct connections *table, struct connection *connection, uint64_t now_ms)
 {
     move(table, connection, CONNECTION_CLOSING, now_ms);
@@ -131,27 +117,28 @@ static void end(struct connections *table, struct connection *connection, uint64
     shutdown(connection->socket, SHUT_RDWR);
 }
 
-/* Ends the connection that has been idle for longest, if it has been for a while. */
-static bool make_room(struct connections *table, uint64_t now_ms)
+/* Ends the connection that has been idle for longest. Returns false when none has been idle for
+ * IDLE_BEFORE_DISPLACED_MS. */
+static bool displace_idle(struct connections *table, uint64_t now_ms)
 {
-    struct connection *oldest = table->_shared.lists[CONNECTION_IDLE].first;
-    struct connection *fresh = table->_shared.lists[CONNECTION_NEW].first;
+    struct connection *oldest = TAILQ_FIRST(&table->_shared.lists[CONNECTION_IDLE]);
+    struct connection *fresh = TAILQ_FIRST(&table->_shared.lists[CONNECTION_NEW]);
     if (!oldest || (fresh && fresh->since_ms < oldest->since_ms))
         oldest = fresh;
     if (!oldest || age_ms(oldest, now_ms) < IDLE_BEFORE_DISPLACED_MS ||
-        table->_shared.lists[CONNECTION_CLOSING].count >= CLOSING_AT_ONCE)
+        table->_shared.counts[CONNECTION_CLOSING] >= CLOSING_MAX)
         return false;
     end(table, oldest, now_ms);
     table->_shared.counters.displaced++;
     return true;
 }
 
-/* --- coming and going ------------------------------------------------------------------------- */
+/* --- adding and removing ---------------------------------------------------------------------- */
 
 bool connections_admit(struct connections *table, int socket, uint64_t now_ms)
 {
     pthread_mutex_lock(&table->_shared.lock);
-    bool admitted = table->_shared.admitted < table->limit || make_room(table, now_ms);
+    bool admitted = table->_shared.admitted < table->limit || displace_idle(table, now_ms);
     table->_shared.admitted += admitted;
     table->_shared.counters.accepted += admitted;
     table->_shared.counters.refused += !admitted;
@@ -165,7 +152,7 @@ bool connections_admit(struct connections *table, int socket, uint64_t now_ms)
     return false;
 }
 
-void connections_give_up(struct connections *table)
+void connections_cancel(struct connections *table)
 {
     pthread_mutex_lock(&table->_shared.lock);
     table->_shared.admitted--;
@@ -236,8 +223,8 @@ static bool tcp_state(int socket, struct tcp_info *info)
     return getsockopt(socket, IPPROTO_TCP, TCP_INFO, info, &size) == 0;
 }
 
-/* Has the client sent something since the connection got into its state? Then a header is under way
- * that is not whole. */
+/* Returns true when the client has sent something since the connection got into its state: a part
+ * of a header. */
 static bool has_sent(const struct connection *connection, uint64_t now_ms)
 {
     struct tcp_info info;
@@ -248,9 +235,9 @@ static bool has_sent(const struct connection *connection, uint64_t now_ms)
     return info.tcpi_last_data_recv + MS_PER_SEC / 2 < age_ms(connection, now_ms);
 }
 
-/* The client has ended its side, and there is nothing left to read: what it began never gets whole.
- * libmicrohttpd misses it when the last bytes and the end arrive as one event. */
-static bool has_left(int socket)
+/* Returns true when the client has ended its side and nothing is left to read. libmicrohttpd misses
+ * this when the last bytes and the end arrive as one event. */
+static bool has_disconnected(int socket)
 {
     char byte;
     return recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
@@ -259,51 +246,51 @@ static bool has_left(int socket)
 static bool is_overdue(const struct connection *connection, uint64_t now_ms)
 {
     uint64_t secs = age_ms(connection, now_ms) / MS_PER_SEC;
-    if (connection->state == CONNECTION_IDLE) /* now and then: is a header dripping in? */
+    if (connection->state == CONNECTION_IDLE) /* every REQUEST_SECS, check for a slow header */
         return secs >= IDLE_SECS ||
                (secs > 0 && secs % REQUEST_SECS == 0 && has_sent(connection, now_ms));
-    return secs >= REQUEST_SECS + connection->body_bytes / BODY_BYTES_A_SEC;
+    return secs >= REQUEST_SECS + connection->body_bytes / BODY_BYTES_PER_SEC;
 }
 
-/* Has the client of an answer taken none of it for too long? While nothing waits for it, it is we
- * who are slow. */
+/* Returns true when the client has acknowledged nothing for too long, although something is sent or
+ * to be sent. */
 static bool is_stalled(struct connection *connection, uint64_t now_ms)
 {
     struct tcp_info info;
-    if (now_ms < connection->looked_ms + LOOK_MS || age_ms(connection, now_ms) < LOOK_MS ||
-        !tcp_state(connection->socket, &info))
+    if (now_ms < connection->checked_ms + STALL_CHECK_MS ||
+        age_ms(connection, now_ms) < STALL_CHECK_MS || !tcp_state(connection->socket, &info))
         return false;
-    connection->looked_ms = now_ms;
-    bool waits = info.tcpi_notsent_bytes > 0 || info.tcpi_unacked > 0;
-    if (!waits || info.tcpi_bytes_acked != connection->taken_bytes ||
-        connection->taken_ms < connection->since_ms) {
-        connection->taken_bytes = info.tcpi_bytes_acked;
-        connection->taken_ms = now_ms;
+    connection->checked_ms = now_ms;
+    bool has_pending = info.tcpi_notsent_bytes > 0 || info.tcpi_unacked > 0;
+    if (!has_pending || info.tcpi_bytes_acked != connection->acked_bytes ||
+        connection->acked_ms < connection->since_ms) {
+        connection->acked_bytes = info.tcpi_bytes_acked;
+        connection->acked_ms = now_ms;
     }
-    return now_ms - connection->taken_ms >= STALLED_SECS * MS_PER_SEC;
+    return now_ms - connection->acked_ms >= STALLED_SECS * MS_PER_SEC;
 }
 
-/* True when it was ended. The kernel forgets the rest of its answer, too: it would keep it for as
- * long as the client lets it. */
+/* Returns true when it ended the connection. Without lingering the kernel drops the rest of the
+ * response, which it would otherwise keep for as long as the client keeps the connection. */
 static bool sweep_serving(struct connections *table, struct connection *connection, uint64_t now_ms)
 {
     if (!is_stalled(connection, now_ms))
         return false;
-    struct linger not_at_all = {.l_onoff = 1};
-    setsockopt(connection->socket, SOL_SOCKET, SO_LINGER, &not_at_all, sizeof(not_at_all));
+    struct linger no_linger = {.l_onoff = 1};
+    setsockopt(connection->socket, SOL_SOCKET, SO_LINGER, &no_linger, sizeof(no_linger));
     table->_shared.counters.timed_out++;
     end(table, connection, now_ms);
     return true;
 }
 
-/* Looks at one connection; true when it was ended. */
+/* Returns true when it ended the connection. */
 static bool sweep_one(struct connections *table, struct connection *connection, uint64_t now_ms)
 {
     enum connection_state state = connection->state;
     if (state == CONNECTION_SERVING)
         return sweep_serving(table, connection, now_ms);
-    bool fresh = age_ms(connection, now_ms) < LEFT_NOTICED_MS;
-    if ((state == CONNECTION_READING || fresh) && has_left(connection->socket)) {
+    bool fresh = age_ms(connection, now_ms) < DISCONNECT_CHECK_MS;
+    if ((state == CONNECTION_READING || fresh) && has_disconnected(connection->socket)) {
         end(table, connection, now_ms);
         return true;
     }
@@ -319,17 +306,17 @@ static bool sweep_one(struct connections *table, struct connection *connection, 
     return true;
 }
 
-/* Looks at all of one list, in stretches; who is looked at goes to the end of the list and keeps
- * its age, so the order comes round to where it was. */
+/* Checks each connection of one list and moves it to the end with its age unchanged, which restores
+ * the order at the end. Releases the lock in between. */
 static void sweep_list(struct connections *table, enum connection_state state, uint64_t now_ms)
 {
     struct connection_list *list = &table->_shared.lists[state];
     pthread_mutex_lock(&table->_shared.lock);
-    for (uint32_t left = list->count; left > 0 && list->first; left--) {
-        struct connection *connection = list->first;
+    for (uint32_t left = table->_shared.counts[state]; left > 0 && !TAILQ_EMPTY(list); left--) {
+        struct connection *connection = TAILQ_FIRST(list);
         if (!sweep_one(table, connection, now_ms))
             move(table, connection, state, connection->since_ms);
-        if (left % CALLS_A_STRETCH == 0) {
+        if (left % SYSCALLS_PER_LOCK == 0) {
             pthread_mutex_unlock(&table->_shared.lock);
             pthread_mutex_lock(&table->_shared.lock);
         }
@@ -348,22 +335,23 @@ void connections_sweep(struct connections *table, uint64_t now_ms)
 void connections_close_idle(struct connections *table)
 {
     pthread_mutex_lock(&table->_shared.lock);
-    /* Only the reading side: what has been sent to us before this is still answered. */
-    for (struct connection *c = table->_shared.lists[CONNECTION_NEW].first; c; c = c->next)
-        shutdown(c->socket, SHUT_RD);
-    for (struct connection *c = table->_shared.lists[CONNECTION_IDLE].first; c; c = c->next)
-        shutdown(c->socket, SHUT_RD);
+    /* Shuts down the reading side alone: requests that were sent before are still answered. */
+    struct connection *connection;
+    TAILQ_FOREACH(connection, &table->_shared.lists[CONNECTION_NEW], link)
+    shutdown(connection->socket, SHUT_RD);
+    TAILQ_FOREACH(connection, &table->_shared.lists[CONNECTION_IDLE], link)
+    shutdown(connection->socket, SHUT_RD);
     pthread_mutex_unlock(&table->_shared.lock);
 }
 
 void connections_view(struct connections *table, struct connections_view *view)
 {
     pthread_mutex_lock(&table->_shared.lock);
-    const struct connection_list *lists = table->_shared.lists;
+    const uint32_t *counts = table->_shared.counts;
     *view = (struct connections_view){
         .open = table->_shared.admitted,
-        .closing = lists[CONNECTION_CLOSING].count,
-        .busy = lists[CONNECTION_READING].count + lists[CONNECTION_SERVING].count,
+        .closing = counts[CONNECTION_CLOSING],
+        .busy = counts[CONNECTION_READING] + counts[CONNECTION_SERVING],
         .counters = table->_shared.counters,
     };
     pthread_mutex_unlock(&table->_shared.lock);

@@ -1,23 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * connections - what libmicrohttpd does not do for us: a limit that keeps a flood of idle clients
- * from locking the others out, and a deadline for requests that drip in and answers that nobody
- * takes.
+ * connections - the table of open connections: their limit and their timeouts.
  *
- *   - A request must arrive within REQUEST_SECS, and a second more for every 16 KiB of body that
- *     came: one byte a second earns nothing. Else it gets 408 and the connection is closed.
- *   - A request whose client left midway is dropped.
- *   - A client that takes nothing of its answer for STALLED_SECS loses its connection, and the rest
- *     of the answer. What counts is what the client's system has acknowledged, so a slow reader
- *     stays as long as it makes room there now and then.
- *   - A connection that waits between requests is closed after IDLE_SECS.
- *   - At the limit, the connection that has been idle for longest (a second at least) makes room
- *     for a new one; where none is, the new one gets 503 and never reaches libmicrohttpd.
+ * libmicrohttpd has a timeout for idle connections alone. This table adds:
  *
- * A connection is made and ended by libmicrohttpd's threads. To end one from outside, its socket is
- * shut down, and libmicrohttpd sees its end. All is guarded by the table's one lock, which is held
- * for a few steps at a time; so either a request is served or it is timed out, never both, and no
- * socket is shut down after it was closed.
+ *   - A request must arrive within REQUEST_SECS plus one second for each BODY_BYTES_PER_SEC of body
+ *     received so far. Otherwise it gets 408 and the connection is closed.
+ *   - A request is dropped when its client disconnects before it is complete.
+ *   - A connection is reset when its client acknowledges nothing of a response for STALLED_SECS.
+ *     Acknowledgements of the client's kernel count, so a slow reader keeps its connection.
+ *   - A connection without a request is closed after IDLE_SECS.
+ *   - At the limit a new connection displaces the one that has been idle for longest, and for
+ *     IDLE_BEFORE_DISPLACED_MS at least. If there is none, the new connection gets 503 and never
+ *     reaches libmicrohttpd.
+ *
+ * Web threads create and end the connections. To end one from another thread, the table shuts its
+ * socket down; libmicrohttpd notices the end of the stream. One lock guards the whole table and is
+ * held for a few steps at a time. A request is therefore either served or timed out, never both,
+ * and no socket is shut down after it was closed.
+ *
+ * Any thread may call these functions unless stated otherwise. Times are milliseconds of the
+ * monotonic clock.
  */
 #pragma once
 
@@ -25,12 +28,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "artemis-core/base/error.h"
 
 enum {
     REQUEST_SECS = 10,
-    BODY_BYTES_A_SEC = 16 * 1024,
+    BODY_BYTES_PER_SEC = 16 * 1024,
     IDLE_SECS = 75,
     STALLED_SECS = 10,
     IDLE_BEFORE_DISPLACED_MS = 1000,
@@ -38,32 +42,28 @@ enum {
 
 enum connection_state {
     CONNECTION_NEW,     /* no request yet */
-    CONNECTION_IDLE,    /* between requests */
-    CONNECTION_READING, /* a request is coming in */
-    CONNECTION_SERVING, /* it is here, and being answered */
-    CONNECTION_CLOSING, /* shut down by us */
+    CONNECTION_IDLE,    /* between two requests */
+    CONNECTION_READING, /* a request is being received */
+    CONNECTION_SERVING, /* a request is complete, its response not yet sent */
+    CONNECTION_CLOSING, /* the table has shut it down */
     CONNECTION_STATES,
 };
 
-/* Guarded by the table's lock. */
+/* Guarded by the lock of the table. */
 struct connection {
-    struct connection *next;
-    struct connection *prev;
+    TAILQ_ENTRY(connection) link; /* in the list of its state */
     int socket;
     enum connection_state state;
-    uint64_t since_ms;   /* of the state, monotonic */
-    uint64_t body_bytes; /* that came for this request */
-    /* Of one that is serving for more than a moment: */
-    uint64_t looked_ms;   /* when it was last looked how much the client has taken, */
-    uint64_t taken_bytes; /* how much that was, since it connected, */
-    uint64_t taken_ms;    /* and when that was seen to grow */
+    uint64_t since_ms;   /* when it got into its state */
+    uint64_t body_bytes; /* received of the current request */
+    /* While serving, from the sweeps: */
+    uint64_t checked_ms;  /* the last check for a stalled client */
+    uint64_t acked_bytes; /* acknowledged by the client by then, since it connected */
+    uint64_t acked_ms;    /* when acked_bytes last grew */
 };
 
-struct connection_list { /* of one state; who has been in it for longest is first */
-    struct connection *first;
-    struct connection *last;
-    uint32_t count;
-};
+/* The connections of one state, the oldest of it first. */
+TAILQ_HEAD(connection_list, connection);
 
 struct connection_counters {
     uint64_t accepted, refused, displaced, timed_out;
@@ -74,7 +74,8 @@ struct connections {
     struct {
         pthread_mutex_t lock;
         struct connection_list lists[CONNECTION_STATES];
-        uint32_t admitted; /* not closing: those in lists, and those on their way there */
+        uint32_t counts[CONNECTION_STATES];
+        uint32_t admitted; /* all but those that are closing, listed or about to be */
         struct connection_counters counters;
     } _shared;
 };
@@ -82,36 +83,38 @@ struct connections {
 void connections_init(struct connections *table, uint32_t limit);
 void connections_free(struct connections *table); /* must be empty */
 
-/* Writes a whole answer to a plain socket, past libmicrohttpd, which must not be sending. What does
- * not fit the socket's buffer at once is dropped: the connection is about to end. `message` may be
- * NULL. */
+/* Writes an error response to a plain socket without libmicrohttpd, which must not be sending on
+ * it. Drops what does not fit the buffer of the socket, since the connection is about to end.
+ * `message` may be NULL. */
 void connection_refuse(int socket, enum error error, const char *message);
 
-/* May a connection that was just accepted stay? At the limit it displaces an idle one; where there
- * is none it is told so, and the caller closes it. An admitted one is either entered or given
- * up. */
+/* Admits a connection that was just accepted. At the limit it ends an idle connection in exchange;
+ * without one it sends 503 and returns false, and the caller closes the socket. The caller adds or
+ * cancels an admitted connection. */
 bool connections_admit(struct connections *table, int socket, uint64_t now_ms);
-void connections_give_up(struct connections *table);
-/* Enters an admitted connection; `connection` is the caller's memory until it is removed. */
+void connections_cancel(struct connections *table);
+/* Adds an admitted connection. `connection` is the caller's memory until it is removed. */
 void connections_add(struct connections *table, struct connection *connection, int socket,
                      uint64_t now_ms);
 void connections_remove(struct connections *table, struct connection *connection);
 
-/* A request begins, some of its body came, it has arrived whole (false: too late, it was timed
- * out), and has been answered. */
+/* A request begins. */
 void connection_reading(struct connections *table, struct connection *connection, uint64_t now_ms);
+/* A part of its body was received. */
 void connection_received(struct connections *table, struct connection *connection,
                          uint64_t body_bytes);
+/* The request is complete. Returns false when it has timed out before. */
 bool connection_serving(struct connections *table, struct connection *connection, uint64_t now_ms);
+/* Its response was sent. */
 void connection_idle(struct connections *table, struct connection *connection, uint64_t now_ms);
 
-/* Closes what is overdue. Call it every second or so, from one thread. */
+/* Ends the connections whose timeouts have passed. One thread calls it every second. */
 void connections_sweep(struct connections *table, uint64_t now_ms);
-/* Ends the connections without a request, when the node goes. */
+/* Ends the connections without a request. Requests that were sent before are still answered. */
 void connections_close_idle(struct connections *table);
 
 struct connections_view {
-    uint32_t open; /* not counting those that we are closing */
+    uint32_t open; /* without those that the table is closing */
     uint32_t closing;
     uint32_t busy; /* reading or serving */
     struct connection_counters counters;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * listener - a bound, listening TCP socket from an address that people write: HOST:PORT,
- * [IPv6]:PORT.
+ * listener - opens a listening TCP socket for an address of the form HOST:PORT or [IPv6]:PORT.
  */
 #pragma once
 
@@ -9,7 +8,8 @@
 
 #include "artemis-core/base/error.h"
 
-/* *socket is the caller's, non-blocking; `bound` gets the numeric address with the real port. On
- * failure *problem is a sentence for people. ERR_INVALID_FIELD, ERR_SYSTEM. */
+/* Binds and listens. The caller owns *socket, which is non-blocking. `bound` receives the numeric
+ * address with the actual port. On failure *problem receives a message for the operator.
+ * ERR_INVALID_FIELD (the address cannot be parsed or resolved), ERR_SYSTEM. */
 MUST_USE enum error listener_open(const char *address, int *socket, char *bound, size_t bound_size,
                                   char *problem, size_t problem_size);

@@ -131,7 +131,7 @@ enum error request_reserve(struct request *request, char message[MESSAGE_BYTES])
 {
     struct push *push = request->web->push;
     if (push_reserve(push)) {
-        request->has_room = true;
+        request->push_slot_reserved = true;
         return ERR_NONE;
     }
     snprintf(message, MESSAGE_BYTES,

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * request - one HTTP request as the handlers see it, and the reply they fill in.
+ * request - an HTTP request as the handlers see it, and the response they fill in.
  *
- * Handlers know no libmicrohttpd: they read the request through the functions here, call the
- * engine, and fill the reply. A handler that returns an error need not write a body: the refusal is
- * written for it, in the caller's dialect, with the message it left.
+ * Handlers do not use libmicrohttpd. They read the request through the functions below, call the
+ * engine, and fill in the response. Where a handler returns an error, response.c writes the body in
+ * the dialect of the client with the handler's message.
  *
  * A request belongs to the web thread that serves its connection.
  */
@@ -30,13 +30,13 @@ struct request {
     bool java;                /* the path begins with /artemis/ */
     bool camel;               /* a camelCase name was read, in the query or the body */
     enum error refused;       /* decided before the body was whole: the rest is swallowed */
-    uint64_t swallowed_bytes; /* of the body, since it was refused */
-    uint64_t held_bytes;      /* what of web.held_bytes is this request's */
+    uint64_t discarded_bytes; /* of the body, since it was refused */
+    uint64_t buffered_bytes;  /* what of web.buffered_bytes is this request's */
     struct text body;         /* as received; inflated before a handler sees it */
     struct moment now;        /* when it was whole; before that, mono_ms of when it began */
     uint64_t started_ns;
-    bool has_waited; /* for a change; it does not wait again */
-    bool has_room;   /* reserved at the push thread, and not handed over */
+    bool long_poll_done;     /* for a change; it does not wait again */
+    bool push_slot_reserved; /* reserved at the push thread, and not handed over */
 };
 
 /* A body that is made while it is sent. */

@@ -202,7 +202,7 @@ static void on_upgraded(void *endpoint, struct MHD_Connection *connection, void 
     (void)connection;
     struct session *session = context;
     struct request *request = &session->request;
-    request->has_room = false; /* handed over */
+    request->push_slot_reserved = false; /* handed over */
     push_add_websocket(request->web->push, (enum endpoint)(uintptr_t)endpoint, socket, upgraded,
                        (struct slice){received, received_bytes});
 }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * response - sends what a handler has filled in: refusals, ETag and 304, gzip, headers.
+ * response - sends the response that a handler filled in: errors, ETag and 304, gzip, headers.
  */
 #pragma once
 
 #include "artemis-web/http/request.h"
 
-/* Sends the reply and frees what it holds. `error` is what the handler returned, with `message` (""
- * for the error's own sentence). *outcome tells the metrics. False when nothing could be sent: the
- * connection must end. */
-bool response_send(struct request *request, struct response *reply, enum error error,
+/* Queues the response and frees its contents. `error` and `message` are the handler's result; an
+ * empty message stands for the error's own. *outcome receives the error that the metrics count.
+ * Returns false when nothing could be queued; the connection must then be closed. */
+bool response_send(struct request *request, struct response *response, enum error error,
                    const char *message, enum error *outcome);

@@ -61,7 +61,7 @@ static const char *without_authority(const char *target)
     return target + strcspn(target, "/");
 }
 
-/* The Java clients' prefix, and ours. */
+/* A prefix of the Java clients and the one it stands for. */
 struct alias {
     const char *java;
     const char *ours;

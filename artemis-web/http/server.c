@@ -30,11 +30,11 @@ enum {
      * request, so all of it is resident: 10,000 requests that wait hold 10,000 of it. */
     CONNECTION_BUFFER_BYTES = 12 * 1024,
     /* A body buffer larger than that is not kept for the connection's next request. */
-    KEPT_BODY_BYTES = 8 * 1024,
+    REUSED_BODY_BYTES_MAX = 8 * 1024,
     /* Too large a body is swallowed before it is refused, up to here: a client that is still
      * sending does not hear us, and finds its connection reset. */
-    SWALLOWED_BYTES = 64 * 1024 * 1024,
-    HELD_BYTES_MAX = 256 * 1024 * 1024,
+    DISCARDED_BODY_BYTES_MAX = 64 * 1024 * 1024,
+    BUFFERED_BODIES_BYTES_MAX = 256 * 1024 * 1024,
     SPARE_FILES = 64,
     NS_PER_MS = 1000000,
     DRAIN_POLL_MS = 5,
@@ -74,12 +74,12 @@ static bool refuse_unread(const struct request *request)
     if (request->refused == ERR_MALFORMED_REQUEST || request->refused == ERR_HEADER_TOO_LARGE)
         return true;
     return request->refused && (request_header(request, MHD_HTTP_HEADER_EXPECT) ||
-                                (length && strtoull(length, NULL, 10) > SWALLOWED_BYTES));
+                                (length && strtoull(length, NULL, 10) > DISCARDED_BODY_BYTES_MAX));
 }
 
 /* The message for what the header, the rate limit or the size of the body decided. */
-static void explain(const struct session *session, const char *url, const char *method,
-                    enum error refused, char message[MESSAGE_BYTES])
+static void describe_error(const struct session *session, const char *url, const char *method,
+                           enum error refused, char message[MESSAGE_BYTES])
 {
     char quoted[160];
     const char *reason;
@@ -125,26 +125,26 @@ static enum error dispatch(struct session *session, struct response *reply, cons
     struct request *request = &session->request;
     enum error error = request->refused;
     if (error) {
-        explain(session, url, method, error, message);
+        describe_error(session, url, method, error, message);
         return error;
     }
-    if (!request->has_waited) /* else it was */
+    if (!request->long_poll_done) /* else it was */
         error = request_inflate(request, message);
     return error ? error : request->route->handle(request, reply, message);
 }
 
 /* The body is not under way any more; but for that of a POST that waits, it has served. */
-static void let_go(struct request *request, bool is_read_again)
+static void release_body(struct request *request, bool is_kept)
 {
-    if (request->held_bytes) /* all threads share the count */
-        atomic_fetch_sub_explicit(&request->web->held_bytes, request->held_bytes,
+    if (request->buffered_bytes) /* all threads share the count */
+        atomic_fetch_sub_explicit(&request->web->buffered_bytes, request->buffered_bytes,
                                   memory_order_relaxed);
-    request->held_bytes = 0;
-    if (!is_read_again && request->body.capacity > KEPT_BODY_BYTES)
+    request->buffered_bytes = 0;
+    if (!is_kept && request->body.capacity > REUSED_BODY_BYTES_MAX)
         text_free(&request->body);
 }
 
-static enum MHD_Result answer(struct session *session, const char *url, const char *method)
+static enum MHD_Result respond(struct session *session, const char *url, const char *method)
 {
     struct request *request = &session->request;
     struct web *web = request->web;
@@ -153,9 +153,9 @@ static enum MHD_Result answer(struct session *session, const char *url, const ch
     enum error outcome;
     enum error error = dispatch(session, &reply, url, method, message);
     /* Now, since an answer may be under way for long, and a WebSocket stays. */
-    let_go(request, reply.waits && !request->is_get);
+    release_body(request, reply.waits && !request->is_get);
     if (!error && reply.waits) {
-        request->has_room = false; /* handed over */
+        request->push_slot_reserved = false; /* handed over */
         push_add_long_poll(web->push, &reply.wait, request->mhd, session->connection.socket);
         return MHD_YES;
     }
@@ -170,7 +170,7 @@ static enum MHD_Result answer(struct session *session, const char *url, const ch
     return sent ? MHD_YES : MHD_NO;
 }
 
-static enum error admit(const struct request *request)
+static enum error check_admission(const struct request *request)
 {
     switch (request->route->class) {
     case ROUTE_REGISTRY:
@@ -185,8 +185,8 @@ static enum error admit(const struct request *request)
     return ERR_NONE;
 }
 
-static void begin(struct session *session, struct web *web, struct MHD_Connection *mhd,
-                  const char *url, const char *method, const char *version)
+static void begin_request(struct session *session, struct web *web, struct MHD_Connection *mhd,
+                          const char *url, const char *method, const char *version)
 {
     struct request *request = &session->request;
     struct text body = request->body; /* the buffer serves again */
@@ -207,42 +207,42 @@ static void begin(struct session *session, struct web *web, struct MHD_Connectio
         request->route = NULL; /* `url` ends early */
     request->refused = check_header(session, method, version);
     if (!request->refused)
-        request->refused = admit(request);
+        request->refused = check_admission(request);
     connection_reading(&web->connections, &session->connection, request->now.mono_ms);
 }
 
 /* Bodies under way may fill so much memory together, or one of the largest size at the least. */
-static uint64_t held_limit(const struct web *web)
+static uint64_t buffered_bytes_max(const struct web *web)
 {
     uint64_t one = web->engine->config->server.max_body_bytes;
-    return one > HELD_BYTES_MAX ? one : HELD_BYTES_MAX;
+    return one > BUFFERED_BODIES_BYTES_MAX ? one : BUFFERED_BODIES_BYTES_MAX;
 }
 
-static enum error keep(struct request *request, const char *data, size_t size)
+static enum error buffer_body(struct request *request, const char *data, size_t size)
 {
     if (request->body.size + size > request->engine->config->server.max_body_bytes)
         return ERR_BODY_TOO_LARGE;
     uint64_t held =
-        atomic_fetch_add_explicit(&request->web->held_bytes, size, memory_order_relaxed);
-    request->held_bytes += size;
-    if (held + size > held_limit(request->web))
+        atomic_fetch_add_explicit(&request->web->buffered_bytes, size, memory_order_relaxed);
+    request->buffered_bytes += size;
+    if (held + size > buffered_bytes_max(request->web))
         return ERR_OVERLOADED;
     text_append(&request->body, data, size);
     return text_failed(&request->body) ? ERR_NO_MEMORY : ERR_NONE;
 }
 
 /* Takes a piece of the body; of a refused one it is only counted. False when that is enough. */
-static bool receive(struct session *session, const char *data, size_t size)
+static bool receive_body(struct session *session, const char *data, size_t size)
 {
     struct request *request = &session->request;
     connection_received(&request->web->connections, &session->connection, size);
     atomic_fetch_add_explicit(&request->web->metrics.request_bytes, size, memory_order_relaxed);
     if (!request->refused) {
-        request->refused = keep(request, data, size);
+        request->refused = buffer_body(request, data, size);
         return true;
     }
-    request->swallowed_bytes += size;
-    if (request->swallowed_bytes <= SWALLOWED_BYTES)
+    request->discarded_bytes += size;
+    if (request->discarded_bytes <= DISCARDED_BODY_BYTES_MAX)
         return true;
     metrics_count(&request->web->metrics, request->route, request->refused, 0);
     connection_refuse(session->connection.socket, request->refused, NULL);
@@ -274,21 +274,21 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, con
         return MHD_NO; /* there was no memory for it */
     if (*request_context != session) {
         *request_context = session;
-        begin(session, context, mhd, url, method, version);
-        return refuse_unread(&session->request) ? answer(session, url, method) : MHD_YES;
+        begin_request(session, context, mhd, url, method, version);
+        return refuse_unread(&session->request) ? respond(session, url, method) : MHD_YES;
     }
     if (*size > 0) {
-        bool more = receive(session, data, *size);
+        bool more = receive_body(session, data, *size);
         *size = 0;
         return more ? MHD_YES : MHD_NO;
     }
     session->request.now = clock_now();
-    if (session->request.has_waited)
+    if (session->request.long_poll_done)
         session->request.started_ns = clock_mono_ns(); /* waiting is not work */
     if (!connection_serving(&session->request.web->connections, &session->connection,
                             session->request.now.mono_ms))
         return MHD_NO; /* it came too late, and has been told */
-    return answer(session, url, method);
+    return respond(session, url, method);
 }
 
 static void on_completed(void *context, struct MHD_Connection *mhd, void **request_context,
@@ -300,10 +300,10 @@ static void on_completed(void *context, struct MHD_Connection *mhd, void **reque
     struct session *session = *request_context;
     if (!session)
         return; /* the request never got as far as on_request */
-    let_go(&session->request, false);
-    if (session->request.has_room)
+    release_body(&session->request, false);
+    if (session->request.push_slot_reserved)
         push_release(web->push);
-    session->request.has_room = false;
+    session->request.push_slot_reserved = false;
     uint64_t now_ms = clock_mono_ns() / NS_PER_MS;
     if (!session->request.route || session->request.route->class != ROUTE_PEER)
         atomic_store_explicit(&web->served_ms, now_ms, memory_order_relaxed);
@@ -321,7 +321,7 @@ static void on_connection(void *context, struct MHD_Connection *mhd, void **sock
         struct session *session = calloc(1, sizeof(*session));
         *socket_context = session;
         if (!session) {
-            connections_give_up(&web->connections);
+            connections_cancel(&web->connections);
             return;
         }
         session->request.web = web;
@@ -404,7 +404,7 @@ static void on_accepted(void *context, int socket, const struct sockaddr *peer, 
     if (!connections_admit(&web->connections, socket, clock_now().mono_ms))
         close(socket);
     else if (MHD_add_connection(web->daemon, socket, peer, size) != MHD_YES)
-        connections_give_up(&web->connections); /* it has been closed */
+        connections_cancel(&web->connections); /* it has been closed */
 }
 
 /* Some connections are always left for requests that are answered at once. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * web_internal - what the files of the web server share. Not for other rooms.
+ * web_internal - the structs shared by the files of the HTTP server. Not for other modules.
  */
 #pragma once
 
@@ -13,8 +13,8 @@
 struct MHD_Daemon;
 struct acceptor;
 
-/* A connection and the request on it, in one allocation that lives as long as the connection. It is
- * libmicrohttpd's context of both. */
+/* A connection and its current request, allocated for the life of the connection. libmicrohttpd
+ * hands it to the callbacks as the context of both. */
 struct session {
     struct connection connection;
     struct framing framing; /* of the header that is being parsed */
@@ -24,11 +24,11 @@ struct session {
 struct web {
     struct engine *engine; /* borrowed */
     struct push *push;
-    struct MHD_Daemon *daemon; /* its threads call back into this struct */
+    struct MHD_Daemon *daemon; /* its threads call the callbacks of server.c */
     struct acceptor *acceptor;
     char address[WEB_ADDRESS_BYTES];
     struct connections connections;
     struct metrics metrics;
-    _Atomic uint64_t held_bytes; /* of bodies that are under way, all connections together */
-    _Atomic uint64_t served_ms;  /* when a client was last answered: draining waits for quiet */
+    _Atomic uint64_t buffered_bytes; /* of bodies that are under way, all connections together */
+    _Atomic uint64_t served_ms;      /* when a client was last answered: draining waits for quiet */
 };

@@ -20,7 +20,7 @@ static void write_api(struct text *out)
     text_append_string(out, "| path | methods | what it does |\n| --- | --- | --- |\n");
     for (size_t i = 0; i < ROUTE_COUNT; i++)
         text_printf(out, "| `%s` | %s | %s |\n", routes[i].path, methods[routes[i].methods],
-                    routes[i].sentence);
+                    routes[i].description);
 }
 
 static void write_errors(struct text *out)

@@ -199,8 +199,8 @@ static void unchanged_version_waits_once_then_is_304(void **state)
     assert_int_equal(response.wait.version, 7);
     assert_int_equal(response.wait.until_ms, at_ms(1000).mono_ms);
     assert_int_equal(response.wait.id_size, 1);
-    assert_true(request.has_waited);
-    assert_true(request.has_room);
+    assert_true(request.long_poll_done);
+    assert_true(request.push_slot_reserved);
     assert_int_equal(push.counters.clients, 1);
     response = judge(&request, for_a_second_from_7, 7); /* the wait is over */
     assert_false(response.waits);
@@ -236,7 +236,7 @@ static void wait_of_zero_or_draining_node_is_304_at_once(void **state)
     assert_true(judge(&request, get, 7).not_modified);
     atomic_store(&engine.state, NODE_DRAINING);
     assert_true(judge(&request, for_a_second_from_7, 7).not_modified);
-    assert_false(request.has_waited || request.has_room);
+    assert_false(request.long_poll_done || request.push_slot_reserved);
 }
 
 static void long_poll_at_the_limit_is_refused(void **state)
@@ -255,7 +255,7 @@ static void long_poll_at_the_limit_is_refused(void **state)
                      ERR_TOO_MANY_SUBSCRIBERS);
     assert_string_equal(message, "connections: 2 subscribers and waiting requests are the most "
                                  "that server.max_connections = 16 leaves room for");
-    assert_false(request.has_room || request.has_waited);
+    assert_false(request.push_slot_reserved || request.long_poll_done);
     assert_int_equal(push.counters.clients, 2);
     assert_int_equal(push.counters.refused, 1);
 }

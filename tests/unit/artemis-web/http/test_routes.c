@@ -16,7 +16,7 @@ static void table_is_sorted_and_complete(void **state)
     for (int i = 0; i < ROUTE_COUNT; i++) {
         assert_non_null(routes[i].path);
         assert_non_null(routes[i].handle);
-        assert_true(strlen(routes[i].sentence) > 0);
+        assert_true(strlen(routes[i].description) > 0);
         assert_true(strlen(routes[i].path) < ROUTE_PATH_BYTES);
         if (i > 0)
             assert_true(strcmp(routes[i - 1].path, routes[i].path) < 0);
