@@ -12,15 +12,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SLIPS_MAX = 3, SHOWN_BYTES = 512 };
+enum { EDITS_MAX = 3, SHOWN_BYTES = 512 };
 
 /* --- the table -------------------------------------------------------------------------------- */
 
-static const struct config_setting *const settings_end = config_settings + CONFIG_SETTINGS;
+static const struct config_setting *settings_end(void)
+{
+    return config_settings + config_setting_count;
+}
 
 const struct config_setting *config_find(const char *key)
 {
-    for (const struct config_setting *setting = config_settings; setting < settings_end; setting++)
+    for (const struct config_setting *setting = config_settings; setting < settings_end();
+         setting++)
         if (strcmp(setting->key, key) == 0)
             return setting;
     return NULL;
@@ -28,7 +32,8 @@ const struct config_setting *config_find(const char *key)
 
 bool config_has_section(struct slice section)
 {
-    for (const struct config_setting *setting = config_settings; setting < settings_end; setting++)
+    for (const struct config_setting *setting = config_settings; setting < settings_end();
+         setting++)
         if (strncmp(setting->key, section.data, section.size) == 0 &&
             setting->key[section.size] == '.')
             return true;
@@ -53,9 +58,10 @@ const char *config_source(const struct config *config, const struct config_setti
     return source[0] ? source : "default";
 }
 
-/* Of a source that is too long, the end tells more. It is shown as JSON, so it must be UTF-8. */
-static void note_source(struct config *config, const struct config_setting *setting,
-                        const char *source)
+/* Keeps the end of a source that is too long. Replaces invalid UTF-8, because the source is written
+ * as JSON. */
+static void set_source(struct config *config, const struct config_setting *setting,
+                       const char *source)
 {
     char *to = config->sources[setting - config_settings];
     size_t size = strlen(source);
@@ -70,10 +76,10 @@ static void note_source(struct config *config, const struct config_setting *sett
             *to = '?';
 }
 
-/* --- refusals --------------------------------------------------------------------------------- */
+/* --- error messages --------------------------------------------------------------------------- */
 
-__attribute__((format(printf, 2, 3))) static enum error refuse(struct config_problem *problem,
-                                                               const char *format, ...)
+__attribute__((format(printf, 2, 3))) static enum error
+invalid_field(struct config_problem *problem, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -106,7 +112,7 @@ static void describe(char *out, size_t size, const struct toml_value *value)
     }
 }
 
-/* --- what to write instead -------------------------------------------------------------------- */
+/* --- corrections ------------------------------------------------------------------------------ */
 
 static bool is_from(const char *source, const char *beginning)
 {
@@ -120,8 +126,10 @@ void config_variable(const char *key, char out[CONFIG_VARIABLE_BYTES])
         out[i] = out[i] == '.' ? '_' : (char)toupper((unsigned char)out[i]);
 }
 
-/* "60", "ARTEMIS_LEASE_TTL_SECS=60" or "--set lease.ttl_secs=60". */
-static void spell(char *out, size_t size, const char *source, const char *key, const char *value)
+/* Writes a setting in the syntax of its source: "60" (in a file), "ARTEMIS_LEASE_TTL_SECS=60" or
+ * "--set lease.ttl_secs=60". */
+static void write_for_source(char *out, size_t size, const char *source, const char *key,
+                             const char *value)
 {
     char variable[CONFIG_VARIABLE_BYTES];
     config_variable(key, variable);
@@ -130,10 +138,10 @@ static void spell(char *out, size_t size, const char *source, const char *key, c
     else if (is_from(source, CONFIG_SOURCE_SET))
         snprintf(out, size, "--set %s=%s", key, value);
     else
-        snprintf(out, size, "%s", value); /* of a file: numbers and booleans only */
+        snprintf(out, size, "%s", value); /* in a file: only numbers and booleans get here */
 }
 
-/* A whole number in disguise: 60.0, "60", " 60 ", 6e1. */
+/* Whether a text is a whole number in another form: 60.0, "60", " 60 ", 6e1. */
 static bool whole_number(const char *text, char *out, size_t size)
 {
     char *end = NULL;
@@ -145,7 +153,7 @@ static bool whole_number(const char *text, char *out, size_t size)
     return true;
 }
 
-/* The text between two quotes: in environment and --set they are part of the value. */
+/* The text without its quotes, which in the environment and --set are part of the value. */
 static bool unquoted(const char *text, char *out, size_t size)
 {
     size_t length = strlen(text);
@@ -155,15 +163,15 @@ static bool unquoted(const char *text, char *out, size_t size)
     return true;
 }
 
-/* A value that would be allowed and was probably meant. */
-static bool meant(const struct config_setting *setting, const struct toml_value *value, char *out,
-                  size_t size)
+/* Writes the allowed value that an invalid one was probably meant to be. False: none found. */
+static bool correct_value(const struct config_setting *setting, const struct toml_value *value,
+                          char *out, size_t size)
 {
     static const char float_words[] = "the number ";
     union {
         char text[CONFIG_TEXT_BYTES];
         uint64_t number;
-    } room;
+    } unused;
     char bare[CONFIG_TEXT_BYTES];
     bool is_text = value->type == TOML_TYPE_TEXT;
     bool is_float = value->type == TOML_TYPE_OTHER && is_from(value->text, float_words);
@@ -178,28 +186,30 @@ static bool meant(const struct config_setting *setting, const struct toml_value 
     if (!is_number || !whole_number(bare, out, size))
         snprintf(out, size, "%s", bare);
     struct toml_value better = config_value_parse(setting, out);
-    return config_value_store(setting, &better, &room) == ERR_NONE;
+    return config_value_store(setting, &better, &unused) == ERR_NONE;
 }
 
-static enum error refuse_value(const struct config_setting *setting, const struct toml_value *value,
-                               const char *source, struct config_problem *problem)
+static enum error invalid_value(const struct config_setting *setting,
+                                const struct toml_value *value, const char *source,
+                                struct config_problem *problem)
 {
     char shown[SHOWN_BYTES] = "***";
     struct text allowed = {0};
-    struct toml_value culprit = config_value_culprit(setting, value);
+    struct toml_value invalid = config_value_invalid_part(setting, value);
     config_write_allowed(&allowed, setting);
     if (!setting->secret)
-        describe(shown, sizeof(shown), &culprit);
-    char value_meant[CONFIG_TEXT_BYTES];
-    char spelled[CONFIG_TEXT_BYTES + CONFIG_VARIABLE_BYTES];
+        describe(shown, sizeof(shown), &invalid);
+    char corrected[CONFIG_TEXT_BYTES];
+    char written[CONFIG_TEXT_BYTES + CONFIG_VARIABLE_BYTES];
     bool in_file = !is_from(source, CONFIG_SOURCE_ENVIRONMENT) && !is_from(source, "--");
     bool quoted = setting->type == CONFIG_TEXT || setting->type == CONFIG_CHOICE;
-    bool known = !(in_file && quoted) && meant(setting, &culprit, value_meant, sizeof(value_meant));
+    bool known =
+        !(in_file && quoted) && correct_value(setting, &invalid, corrected, sizeof(corrected));
     if (known)
-        spell(spelled, sizeof(spelled), source, setting->key, value_meant);
-    refuse(problem, "%s: %s: must be %s%s, is %s%s%s", source, setting->key,
-           config_value_article(setting), text_string(&allowed), shown, known ? "; write " : "",
-           known ? spelled : "");
+        write_for_source(written, sizeof(written), source, setting->key, corrected);
+    invalid_field(problem, "%s: %s: must be %s%s, is %s%s%s", source, setting->key,
+                  config_value_article(setting), text_string(&allowed), shown,
+                  known ? "; write " : "", known ? written : "");
     text_free(&allowed);
     return ERR_INVALID_FIELD;
 }
@@ -210,33 +220,33 @@ static const char *last_part(const char *key)
     return dot ? dot + 1 : key;
 }
 
-/* `lease.ttl` for `lease.ttl_secs`: the unit is easily forgotten. */
+/* Whether `beginning` is `key` without its end: `lease.ttl` for `lease.ttl_secs`. */
 static bool begins_with(const char *key, const char *beginning)
 {
     const char *part = last_part(beginning);
     return part > beginning && *part && strncmp(key, beginning, strlen(beginning)) == 0;
 }
 
-/* The key that was probably meant: a few slips away, or the only one of that name. */
+/* The closest key within a few edits, or the only key with the same last part. */
 const char *config_nearest(const char *key)
 {
     const char *best = NULL;
-    /* More slips than half of the letters: another word. */
+    /* More edits than half of the letters make another word. */
     size_t most = (strlen(last_part(key)) + 1) / 2;
-    size_t best_slips = (most < SLIPS_MAX ? most : SLIPS_MAX) + 1;
+    size_t best_edits = (most < EDITS_MAX ? most : EDITS_MAX) + 1;
     if (strlen(key) > SUGGEST_WORD_MAX)
         return NULL;
-    for (const struct config_setting *setting = config_settings; setting < settings_end;
+    for (const struct config_setting *setting = config_settings; setting < settings_end();
          setting++) {
         size_t count = begins_with(setting->key, key) ? 1 : suggest_distance(key, setting->key);
-        if (count < best_slips) {
+        if (count < best_edits) {
             best = setting->key;
-            best_slips = count;
+            best_edits = count;
         }
     }
     if (best)
         return best;
-    for (const struct config_setting *setting = config_settings; setting < settings_end;
+    for (const struct config_setting *setting = config_settings; setting < settings_end();
          setting++) {
         if (strcmp(last_part(setting->key), last_part(key)) != 0)
             continue;
@@ -247,13 +257,14 @@ const char *config_nearest(const char *key)
     return best;
 }
 
-static enum error refuse_key(const char *key, const struct toml_value *value, const char *source,
-                             struct config_problem *problem)
+static enum error unknown_key(const char *key, const struct toml_value *value, const char *source,
+                              struct config_problem *problem)
 {
     char shown[SHOWN_BYTES];
     if (config_has_section(slice_of(key))) {
         describe(shown, sizeof(shown), value);
-        return refuse(problem, "%s: %s: must be a section, [%s], is %s", source, key, key, shown);
+        return invalid_field(problem, "%s: %s: must be a section, [%s], is %s", source, key, key,
+                             shown);
     }
     text_quote(shown, sizeof(shown), slice_of(key));
     const char *near = config_nearest(key);
@@ -263,9 +274,11 @@ static enum error refuse_key(const char *key, const struct toml_value *value, co
         near = variable;
     }
     if (near)
-        return refuse(problem, "%s: unknown setting %s; did you mean %s?", source, shown, near);
-    return refuse(problem, "%s: unknown setting %s; all are listed by: artemis config reference",
-                  source, shown);
+        return invalid_field(problem, "%s: unknown setting %s; did you mean %s?", source, shown,
+                             near);
+    return invalid_field(problem,
+                         "%s: unknown setting %s; all are listed by: artemis config reference",
+                         source, shown);
 }
 
 /* --- setting ---------------------------------------------------------------------------------- */
@@ -277,15 +290,15 @@ enum error config_set(struct config *config, const char *key, const struct toml_
     if (!setting && value->type == TOML_TYPE_TABLE && config_has_section(slice_of(key)))
         return ERR_NONE;
     if (!setting)
-        return refuse_key(key, value, source, problem);
+        return unknown_key(key, value, source, problem);
     enum error code = config_value_store(setting, value, (char *)config + setting->offset);
     if (code == ERR_INVALID_FIELD)
-        return refuse_value(setting, value, source, problem);
+        return invalid_value(setting, value, source, problem);
     if (code != ERR_NONE) {
-        refuse(problem, "%s: %s: %s", source, key, error_info(code)->message);
+        invalid_field(problem, "%s: %s: %s", source, key, error_info(code)->message);
         return code;
     }
-    note_source(config, setting, source);
+    set_source(config, setting, source);
     return ERR_NONE;
 }
 
@@ -294,12 +307,12 @@ struct text_reader {
     const char *key;
     const char *source;
     struct config_problem *problem;
-    bool rehearsal; /* only see that there is the list and nothing else */
+    bool check_only; /* check that the document is one list, without setting it */
 };
 
 static enum error out_of_memory(const struct text_reader *reader)
 {
-    refuse(reader->problem, "%s: %s: out of memory", reader->source, reader->key);
+    invalid_field(reader->problem, "%s: %s: out of memory", reader->source, reader->key);
     return ERR_NO_MEMORY;
 }
 
@@ -309,21 +322,21 @@ static enum error visit_array(void *context, const char *key, const struct toml_
     const struct text_reader *reader = context;
     (void)line;
     if (strcmp(key, "value") != 0)
-        return refuse(reader->problem, "%s: %s: there is more than the list", reader->source,
-                      reader->key);
-    if (reader->rehearsal)
+        return invalid_field(reader->problem, "%s: %s: there is more than the list", reader->source,
+                             reader->key);
+    if (reader->check_only)
         return ERR_NONE;
     return config_set(reader->config, reader->key, value, reader->source, reader->problem);
 }
 
-static enum error read_array(struct text_reader *reader, struct slice document, bool rehearsal)
+static enum error read_array(struct text_reader *reader, struct slice document, bool check_only)
 {
-    char complaint[256] = "";
-    reader->rehearsal = rehearsal;
+    char toml_problem[256] = "";
+    reader->check_only = check_only;
     enum error code =
-        toml_read("list", document, visit_array, reader, complaint, sizeof(complaint));
-    if (complaint[0])
-        refuse(reader->problem, "%s: %s: %s", reader->source, reader->key, complaint);
+        toml_read("list", document, visit_array, reader, toml_problem, sizeof(toml_problem));
+    if (toml_problem[0])
+        invalid_field(reader->problem, "%s: %s: %s", reader->source, reader->key, toml_problem);
     return code;
 }
 
@@ -352,7 +365,7 @@ static char *trim(char *text)
     return text;
 }
 
-/* One item more than allowed is kept, so that too many are refused. */
+/* Keeps one item more than allowed, so that config_set rejects the list. */
 static enum error set_commas(const struct text_reader *reader, const char *text)
 {
     const char *items[CONFIG_LIST_MAX + 1];
@@ -369,7 +382,7 @@ static enum error set_commas(const struct text_reader *reader, const char *text)
     return code;
 }
 
-/* A TOML array. "[::1]:8080" is none, but an address: a colon comes before any quote. */
+/* Whether a text is a TOML array. "[::1]:8080" is an address: a colon comes before any quote. */
 static bool is_array(const char *text)
 {
     text += strspn(text, " \t");
@@ -389,18 +402,18 @@ enum error config_set_text(struct config *config, const char *key, const char *t
     return config_set(config, key, &value, source, problem);
 }
 
-/* --- the whole -------------------------------------------------------------------------------- */
+/* --- initialization and rules across settings ------------------------------------------------- */
 
 void config_init(struct config *config, const char *host_name, uint32_t cores)
 {
     *config = (struct config){0};
-    for (const struct config_setting *setting = config_settings; setting < settings_end;
+    for (const struct config_setting *setting = config_settings; setting < settings_end();
          setting++) {
         if (!setting->default_value || setting->type == CONFIG_LIST)
             continue;
         struct toml_value value = config_value_parse(setting, setting->default_value);
         enum error code = config_value_store(setting, &value, (char *)config + setting->offset);
-        assert(code == ERR_NONE); /* else the table is wrong */
+        assert(code == ERR_NONE); /* defaults of the table are valid */
         (void)code;
     }
     const struct config_setting *node_id = config_find("server.node_id");
@@ -428,8 +441,8 @@ static enum error check_peers(const struct config *config, struct config_problem
     for (size_t i = 0; i < peers->count; i++)
         for (size_t j = 0; j < i; j++)
             if (strcmp(peers->items[i], peers->items[j]) == 0)
-                return refuse(problem, "%s: %s: \"%s\" is there twice",
-                              config_source(config, setting), setting->key, peers->items[i]);
+                return invalid_field(problem, "%s: %s: \"%s\" is listed twice",
+                                     config_source(config, setting), setting->key, peers->items[i]);
     return ERR_NONE;
 }
 
@@ -438,7 +451,7 @@ enum error config_validate(struct config *config, struct config_problem *problem
     if (config->cluster.advertise_addr[0] == '\0')
         memcpy(config->cluster.advertise_addr, config->server.listen_addr, CONFIG_TEXT_BYTES);
     if (config->server.threads > config->server.max_connections)
-        return refuse(
+        return invalid_field(
             problem, "server.max_connections: must be at least server.threads, %u (%s), is %u (%s)",
             config->server.threads, config_source(config, config_find("server.threads")),
             config->server.max_connections,
@@ -446,13 +459,13 @@ enum error config_validate(struct config *config, struct config_problem *problem
     const uint32_t round_secs = config->replication.anti_entropy_secs;
     if (config->cluster.enabled && config->replication.enabled &&
         config->replication.tombstone_secs < 2 * round_secs)
-        return refuse(problem,
-                      "replication.tombstone_secs: must be at least twice "
-                      "replication.anti_entropy_secs, %u (%s), is %u (%s)",
-                      round_secs,
-                      config_source(config, config_find("replication.anti_entropy_secs")),
-                      config->replication.tombstone_secs,
-                      config_source(config, config_find("replication.tombstone_secs")));
+        return invalid_field(problem,
+                             "replication.tombstone_secs: must be at least twice "
+                             "replication.anti_entropy_secs, %u (%s), is %u (%s)",
+                             round_secs,
+                             config_source(config, config_find("replication.anti_entropy_secs")),
+                             config->replication.tombstone_secs,
+                             config_source(config, config_find("replication.tombstone_secs")));
     return check_peers(config, problem);
 }
 

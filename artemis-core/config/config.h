@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * config - every setting of a node, in one table.
+ * config - the settings of a node: values, defaults, validation.
  *
- * A `struct config` holds the values, and of each where it came from. The table holds what is known
- * of a setting: key, type, default, what is allowed, whether it can change without a restart, and a
- * sentence for people. Checks, messages, the status API and `artemis config reference` all read
- * that table, so a setting is added in two places: its field below and its row in config_table.c.
+ * A `struct config` holds the value and the source of each setting. The table `config_settings`
+ * describes each setting: key, type, default, allowed values, description. Validation, messages,
+ * the status API and `artemis config reference` use that table. To add a setting, add its field
+ * below and its row in config_table.c.
  *
  *     config_init(&config, "host-17", 8);
- *     code = config_set_text(&config, "lease.ttl_secs", "60", "--set", &problem);   (and so on)
- *     code = config_validate(&config, &problem);
+ *     error = config_set_text(&config, "lease.ttl_secs", "60", "--set", &problem);
+ *     error = config_validate(&config, &problem);
  *     config_free(&config);
  *
- * Pure: no file, no environment, no clock; `artemis/settings` brings the values. Whoever gives a
- * value also names its source ("FILE:LINE", "environment ARTEMIS_LEASE_TTL_SECS", "--set"); the
- * message of a refusal begins with it, and what it proposes is spelled as that source spells it.
- * A refused value leaves the config as it was.
+ * Pure: reads no file, environment or clock; `artemis/settings` does. The caller passes the source
+ * of each value ("FILE:LINE", "environment ARTEMIS_LEASE_TTL_SECS", "--set"). An error message
+ * begins with the source, and writes the corrected setting in the syntax of that source. An invalid
+ * value leaves the config unchanged.
  *
- * A config owns its peers, nothing else; it may be moved by assignment, and one copy is freed. One
- * thread fills it; then it is read-only and any thread may read.
+ * Ownership: a config owns its list of peers and nothing else. It may be moved by assignment; then
+ * only one copy is freed. One thread fills it; afterwards any thread may read it.
  */
 #pragma once
 
@@ -35,20 +35,20 @@ enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERRO
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 
 enum {
-    CONFIG_SETTINGS = 32,    /* rows of the table */
-    CONFIG_TEXT_BYTES = 256, /* of a text, its end included */
+    CONFIG_SETTINGS_MAX = 64,
+    CONFIG_TEXT_BYTES = 256, /* with the terminating zero */
     CONFIG_LIST_MAX = 64,
     CONFIG_SOURCE_BYTES = 192,
     CONFIG_PROBLEM_BYTES = 768,
-    CONFIG_VARIABLE_BYTES = 64, /* of the name of a variable of the environment */
+    CONFIG_VARIABLE_BYTES = 64, /* name of an environment variable */
 };
 
 struct config_list {
     size_t count;
-    char **items; /* owned by the config, one block; NULL when count is 0 */
+    char **items; /* one allocation, owned by the config; NULL when count is 0 */
 };
 
-/* What a setting means is said in its row of the table. */
+/* The values. The descriptions are in the table. */
 struct config {
     struct {
         char node_id[CONFIG_TEXT_BYTES];
@@ -62,8 +62,7 @@ struct config {
     struct {
         bool enabled;
         char cluster_id[CONFIG_TEXT_BYTES];
-        struct config_list
-            peers; /* each HOST:PORT, or the same with http:// or https:// before it */
+        struct config_list peers; /* HOST:PORT, http://HOST:PORT or https://HOST:PORT */
         char provider[32];
         uint32_t health_interval_secs;
         char advertise_addr[CONFIG_TEXT_BYTES]; /* "" until config_validate, if not set */
@@ -88,19 +87,19 @@ struct config {
         enum log_level level;
         enum log_format format;
     } log;
-    char sources[CONFIG_SETTINGS][CONFIG_SOURCE_BYTES]; /* by row of the table: see config_source */
+    char sources[CONFIG_SETTINGS_MAX][CONFIG_SOURCE_BYTES]; /* see config_source */
 };
 
 enum config_type {
     CONFIG_TEXT,   /* char[] */
-    CONFIG_CHOICE, /* an enum, in the order of `choices` */
+    CONFIG_CHOICE, /* an enum in the order of `choices` */
     CONFIG_BOOL,   /* bool */
     CONFIG_NUMBER, /* uint32_t */
-    CONFIG_SIZE,   /* uint64_t bytes; read from an integer, or a text like "4 MiB" */
+    CONFIG_SIZE,   /* uint64_t, in bytes; given as an integer or a text like "4 MiB" */
     CONFIG_LIST,   /* struct config_list */
 };
 
-/* What a text, or an item of a list, must look like. */
+/* The syntax of a text, or of the items of a list. */
 enum config_form { CONFIG_FORM_NAME, CONFIG_FORM_WORD, CONFIG_FORM_ADDRESS, CONFIG_FORM_PEER };
 
 struct config_setting {
@@ -108,67 +107,68 @@ struct config_setting {
     size_t offset;   /* of the field in struct config */
     enum config_type type;
     enum config_form form;      /* of a TEXT or LIST */
-    const char *default_value;  /* the default as text; NULL when it is worked out */
-    const char *default_note;   /* for people, where `fallback` says too little: "host name" */
-    uint64_t min, max;          /* of a NUMBER or SIZE; the port of an ADDRESS */
+    const char *default_value;  /* as text; NULL if it is computed */
+    const char *default_note;   /* shown instead of the value: "host name"; or NULL */
+    uint64_t min, max;          /* of a NUMBER or SIZE; of the port of an address */
     const char *const *choices; /* of a CHOICE or a WORD; NULL-terminated */
-    bool reloadable;            /* can change without a restart */
     bool secret;                /* shown as *** */
-    const char *description;    /* what it does */
+    const char *description;    /* one or two sentences */
 };
 
-extern const struct config_setting config_settings[CONFIG_SETTINGS];
+extern const struct config_setting config_settings[]; /* config_setting_count rows */
+extern const size_t config_setting_count;
 
 struct config_problem {
     char text[CONFIG_PROBLEM_BYTES]; /* "SOURCE: KEY: must be ..., is ..." */
 };
 
-/* What the sources of environment and command line are called, or begin with. */
+/* The prefix of sources in the environment, and the source of --set. */
 #define CONFIG_SOURCE_ENVIRONMENT "environment "
 #define CONFIG_SOURCE_SET         "--set"
 
-/* Fills in the defaults. Those of node_id and threads come from the host: a name that cannot be a
- * node id becomes "localhost", and the cores are brought into the range of server.threads. */
+/* Sets the defaults. server.node_id is the host name, or "localhost" if that is not a valid id.
+ * server.threads is the number of cores, within its range. */
 void config_init(struct config *config, const char *host_name, uint32_t cores);
 void config_free(struct config *config);
 
-/* Sets one setting from a typed value. ERR_INVALID_FIELD, with `problem` filled, when the key is
- * unknown, the type wrong or the value not allowed; ERR_NO_MEMORY. */
+/* Sets one setting from a typed value. ERR_INVALID_FIELD: unknown key, wrong type, or a value that
+ * is not allowed. ERR_NO_MEMORY. Both fill *problem. */
 MUST_USE enum error config_set(struct config *config, const char *key,
                                const struct toml_value *value, const char *source,
                                struct config_problem *problem);
 
-/* The same from the text of an environment variable or of --set: a text as it stands, without
- * quotes; a list as a TOML array, or as values with commas between. */
+/* As config_set, from the text of an environment variable or of --set. A text is taken without
+ * quotes. A list is a TOML array, or values separated by commas. */
 MUST_USE enum error config_set_text(struct config *config, const char *key, const char *text,
                                     const char *source, struct config_problem *problem);
 
-/* To be called when all is set: works out the defaults that depend on other settings, then checks
- * what concerns more than one. Fails as config_set does. */
+/* Call it when all settings are set. Computes the defaults that depend on other settings, then
+ * checks the rules that concern more than one setting. Fails like config_set. */
 MUST_USE enum error config_validate(struct config *config, struct config_problem *problem);
 
-/* How the environment spells a key: ARTEMIS_LEASE_TTL_SECS. */
+/* Writes the environment variable of a key: ARTEMIS_LEASE_TTL_SECS. */
 void config_variable(const char *key, char out[CONFIG_VARIABLE_BYTES]);
-/* The key that was probably meant by one that is unknown, or NULL. */
+/* The key that an unknown one was probably meant to be, or NULL. */
 const char *config_nearest(const char *key);
-/* NULL when there is no such setting. */
+/* NULL: no such setting. */
 const struct config_setting *config_find(const char *key);
-/* Whether some setting's key begins with `section` and a dot. */
+/* Whether a key begins with `section` and a dot. */
 bool config_has_section(struct slice section);
 
-/* "default", or what config_set was told. */
+/* The source that was passed to config_set, or "default". */
 const char *config_source(const struct config *config, const struct config_setting *setting);
-/* The value, lent by the config: TEXT, CHOICE as TOML text; NUMBER, SIZE as integer. Not masked. */
+/* The value, borrowed from the config. TEXT and CHOICE give a TOML text, NUMBER and SIZE an
+ * integer. Secrets are not masked. */
 struct toml_value config_get(const struct config *config, const struct config_setting *setting);
 bool config_same(const struct config *a, const struct config *b,
                  const struct config_setting *setting);
 
-/* Append for people, masked where secret: the value as config_set_text would read it, or as JSON.
- */
+/* Append the value, as text for config_set_text or as JSON. A secret is appended as ***. */
 void config_write_text(struct text *out, const struct config *config,
                        const struct config_setting *setting);
 void config_write_json(struct json_writer *out, const struct config *config,
                        const struct config_setting *setting);
-/* Append for people: what is allowed ("1 to 256"), and the name of a type ("whole number"). */
+/* Appends the allowed values: "1 to 256". */
 void config_write_allowed(struct text *out, const struct config_setting *setting);
+/* "whole number" */
 const char *config_type_name(enum config_type type);

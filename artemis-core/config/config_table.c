@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The table of settings, in the order in which they are shown. What is done with it is in config.c.
+ * The table of settings, in the order in which they are shown.
  */
 #include "artemis-core/config/config.h"
+
+#include <assert.h>
 
 #define ROW(section, name)                                                                         \
     .key = #section "." #name, .offset = offsetof(struct config, section.name)
@@ -24,76 +26,93 @@ static const char *const providers[] = {"static", NULL};
 static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
 static const char *const formats[] = {"text", "json", NULL};
 
-const struct config_setting config_settings[CONFIG_SETTINGS] = {
+const struct config_setting config_settings[] = {
     {NAME(server, node_id, NULL), .default_note = "host name",
-     .description = "Name of this node; no two nodes of a cluster share one."},
+     .description = "Name of this node, unique in the cluster."},
     {ADDRESS(server, listen_addr, 0, "127.0.0.1:8080"),
-     .description = "Where the server listens; port 0 takes a free one."},
-    {NAME(server, region, "local"), .description = "Region of this node."},
-    {NAME(server, zone, "zone1"), .description = "Zone of this node within its region."},
+     .description = "Address and port on which the server listens; port 0 picks a free port."},
+    {NAME(server, region, "local"),
+     .description = "Region of this node, shown to clients; discovery does not filter by it."},
+    {NAME(server, zone, "zone1"),
+     .description = "Zone of this node, shown to clients; discovery does not filter by it."},
     {NUMBER(server, threads, 1, 256, NULL), .default_note = "number of cores",
-     .description = "Threads that serve requests."},
+     .description = "Number of threads that serve requests."},
     {ROW(server, max_body_bytes), .type = CONFIG_SIZE, .min = 1 << 10, .max = 1 << 30,
-     .default_value = "4 MiB", .description = "A request with a larger body is refused."},
+     .default_value = "4 MiB",
+     .description = "Maximum size of a request body; a larger one is rejected with 413."},
     {NUMBER(server, max_connections, 16, 1000000, "10000"),
-     .description = "Connections open at a time; what comes beyond is refused."},
+     .description = "Maximum number of open connections; further ones are refused."},
 
     {SWITCH(cluster, enabled, "false"),
-     .description = "Whether this node works with peers; if not, it stands alone."},
+     .description =
+         "Whether this node replicates with peers. If false, the other `cluster` and all "
+         "`replication` settings have no effect."},
     {NAME(cluster, cluster_id, "artemis"),
-     .description = "Name of the cluster; a node with another one is refused as a stranger."},
+     .description = "Name of the cluster; a node with another name is rejected as a peer."},
     {ROW(cluster, peers), .type = CONFIG_LIST, .form = CONFIG_FORM_PEER, .min = 1, .max = 65535,
      .default_value = "", .default_note = "none",
-     .description = "Addresses of the other nodes; this node's own may stand among them."},
+     .description = "Addresses of the other nodes. This node skips its own address."},
     {ROW(cluster, provider), .type = CONFIG_TEXT, .form = CONFIG_FORM_WORD, .choices = providers,
      .default_value = "static",
-     .description = "Who says which nodes there are: `static` is `cluster.peers`."},
+     .description = "Source of the list of nodes; `static` is `cluster.peers`."},
     {NUMBER(cluster, health_interval_secs, 1, 3600, "5"),
-     .description = "Time between two health checks of a peer."},
+     .description = "Interval between two health checks of a peer, in seconds."},
     {ADDRESS(cluster, advertise_addr, 1, NULL), .default_note = "`server.listen_addr`",
-     .description = "Where peers and clients reach this node, if not where it listens."},
+     .description = "Address at which peers and clients reach this node."},
 
-    {SWITCH(replication, enabled, "true"), .description = "Whether changes travel to the peers."},
+    {SWITCH(replication, enabled, "true"),
+     .description = "Whether this node sends its changes to the peers."},
     {NUMBER(replication, timeout_secs, 1, 300, "5"),
-     .description = "A call to a peer that takes longer has failed."},
+     .description = "Timeout of a request to a peer, in seconds; the request is then retried."},
     {NUMBER(replication, batch_size, 1, 10000, "100"),
-     .description = "So many renewals leave at once, without waiting for the interval."},
-    {NUMBER(replication, batch_interval_ms, 1, 60000, "100"),
-     .description = "Renewals are collected for so long before they leave."},
-    {NUMBER(replication, max_retries, 0, 100, "3"),
-     .description = "After so many failures in a row, a peer is unhealthy and caught up later."},
-    {NUMBER(replication, anti_entropy_secs, 1, DAY_SECS, "10"),
-     .description = "Time between two comparisons with a peer, which mend what was lost."},
-    {NUMBER(replication, tombstone_secs, 1, 30 * DAY_SECS, "600"),
      .description =
-         "An unregistered instance is remembered for so long, lest a peer bring it back."},
+         "Maximum number of renewals per replication request; a full batch is sent before "
+         "the interval ends."},
+    {NUMBER(replication, batch_interval_ms, 1, 60000, "100"),
+     .description = "Maximum time for which renewals are collected before they are sent, in "
+                    "milliseconds."},
+    {NUMBER(replication, max_retries, 0, 100, "3"),
+     .description = "Number of consecutive retries to a peer; if the last one fails, the peer is "
+                    "down and anti-entropy repairs it later."},
+    {NUMBER(replication, anti_entropy_secs, 1, DAY_SECS, "10"),
+     .description = "Interval between two anti-entropy comparisons with a peer, in seconds."},
+    {NUMBER(replication, tombstone_secs, 1, 30 * DAY_SECS, "600"),
+     .description = "How long a tombstone is kept after an instance is unregistered, in seconds. "
+                    "Peers that are offline for longer can resurrect it."},
 
     {NUMBER(lease, ttl_secs, 1, DAY_SECS, "30"),
-     .description = "An instance without a heartbeat for so long is gone."},
+     .description = "Time-to-live of a lease, in seconds; an instance that is not renewed for so "
+                    "long is evicted."},
     {NUMBER(lease, cleanup_interval_secs, 1, DAY_SECS, "60"),
-     .description = "Time between two clean-ups of memory; answers do not depend on it."},
-    {NUMBER(lease, guard_percent, 0, 100, "85"), .reloadable = true,
-     .description =
-         "If fewer than this share of the renewals due arrive, none is evicted; 0: never."},
-    {NUMBER(lease, guard_min_leases, 0, 100000000, "50"), .reloadable = true,
-     .description = "The guard does not act on fewer leases."},
-    {NUMBER(lease, guard_max_secs, 1, DAY_SECS, "300"), .reloadable = true,
-     .description = "The guard stops evictions for so long at most."},
+     .description = "How long a service without instances is kept, in seconds; until then it is "
+                    "found, with an empty list."},
+    {NUMBER(lease, guard_percent, 0, 100, "85"),
+     .description = "Share of the expected renewals, in percent, below which the mass-expiry guard "
+                    "suspends evictions; 0 disables the guard."},
+    {NUMBER(lease, guard_min_leases, 0, 100000000, "50"),
+     .description = "Minimum number of leases of a service, or of the node, for the guard to act."},
+    {NUMBER(lease, guard_max_secs, 1, DAY_SECS, "300"),
+     .description = "Maximum time for which the guard suspends evictions, in seconds."},
 
     {SWITCH(cache, enabled, "true"),
-     .description = "Whether answers are kept until their service changes."},
+     .description = "Whether encoded responses are cached until their service changes."},
     {NUMBER(cache, expiry_secs, 1, DAY_SECS, "300"),
-     .description = "An answer unused for so long is freed."},
+     .description = "How long an unused cached response is kept, in seconds."},
 
-    {SWITCH(ratelimit, enabled, "true"), .reloadable = true,
-     .description = "Whether client calls of registry and discovery are limited."},
-    {NUMBER(ratelimit, requests_per_second, 1, 100000000, "10000"), .reloadable = true,
-     .description = "Client calls a second that this node answers, on average."},
-    {NUMBER(ratelimit, burst_size, 1, 100000000, "5000"), .reloadable = true,
-     .description = "Client calls that may come at once, whatever the average."},
+    {SWITCH(ratelimit, enabled, "true"),
+     .description = "Whether the rate of registration and discovery requests is limited."},
+    {NUMBER(ratelimit, requests_per_second, 1, 100000000, "10000"),
+     .description =
+         "Average number of client requests per second that are served; further ones get "
+         "429."},
+    {NUMBER(ratelimit, burst_size, 1, 100000000, "5000"),
+     .description = "Number of client requests that are served at once, above the average rate."},
 
-    {CHOICE(log, level, levels, "info"), .reloadable = true,
-     .description = "The least that is worth a line."},
+    {CHOICE(log, level, levels, "info"), .description = "Minimum severity that is logged."},
     {CHOICE(log, format, formats, "text"),
-     .description = "Lines for people, or one JSON object a line."},
+     .description = "Format of the log: lines for people, or one JSON object per line."},
 };
+
+const size_t config_setting_count = sizeof(config_settings) / sizeof(config_settings[0]);
+static_assert(sizeof(config_settings) / sizeof(config_settings[0]) <= CONFIG_SETTINGS_MAX,
+              "struct config has a source for each setting");

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- what a text may look like ---------------------------------------------------------------- */
+/* --- syntax of texts -------------------------------------------------------------------------- */
 
-/* Names travel in HTTP headers, which lose blanks at the ends. */
+/* Names are sent in HTTP headers, which lose blanks at both ends. */
 static bool is_name(const struct config_setting *setting, const char *text)
 {
     (void)setting;
@@ -68,8 +68,8 @@ static bool is_peer(const struct config_setting *setting, const char *text)
 }
 
 static const struct {
-    bool (*fits)(const struct config_setting *setting, const char *text);
-    const char *words;
+    bool (*is_valid)(const struct config_setting *setting, const char *text);
+    const char *description;
 } forms[] = {
     [CONFIG_FORM_NAME] = {is_name,
                           "1 to 255 bytes of UTF-8, no control character, no blank at an end"},
@@ -78,7 +78,7 @@ static const struct {
     [CONFIG_FORM_PEER] = {is_peer, "HOST:PORT or http://HOST:PORT or https://HOST:PORT, port "},
 };
 
-/* --- from text to a typed value: what does not parse stays text, and is refused as such ------- */
+/* --- from text to typed values ---------------------------------------------------------------- */
 
 static void parse_bool(const char *text, struct toml_value *value)
 {
@@ -117,7 +117,7 @@ static bool parse_size(const char *text, uint64_t *bytes)
     return false;
 }
 
-/* --- the types: how each is stored and loaded ------------------------------------------------- */
+/* --- storing and loading, by type ------------------------------------------------------------- */
 
 typedef enum error store_fn(const struct config_setting *setting, const struct toml_value *value,
                             void *at);
@@ -125,7 +125,7 @@ typedef enum error store_fn(const struct config_setting *setting, const struct t
 static enum error store_text(const struct config_setting *setting, const struct toml_value *value,
                              void *at)
 {
-    if (value->type != TOML_TYPE_TEXT || !forms[setting->form].fits(setting, value->text))
+    if (value->type != TOML_TYPE_TEXT || !forms[setting->form].is_valid(setting, value->text))
         return ERR_INVALID_FIELD;
     memcpy(at, value->text, strlen(value->text) + 1);
     return ERR_NONE;
@@ -182,7 +182,7 @@ static enum error store_size(const struct config_setting *setting, const struct 
     return ERR_NONE;
 }
 
-/* One block holds the pointers and, behind them, the texts. */
+/* One allocation holds the pointers, followed by the texts. */
 static enum error copy_list(const struct toml_value *value, struct config_list *copy)
 {
     *copy = (struct config_list){0};
@@ -208,7 +208,7 @@ static enum error store_list(const struct config_setting *setting, const struct 
     if (value->type != TOML_TYPE_LIST || value->count > CONFIG_LIST_MAX)
         return ERR_INVALID_FIELD;
     for (size_t i = 0; i < value->count; i++)
-        if (!forms[setting->form].fits(setting, value->items[i]))
+        if (!forms[setting->form].is_valid(setting, value->items[i]))
             return ERR_INVALID_FIELD;
     struct config_list *list = at;
     struct config_list copy;
@@ -262,10 +262,10 @@ static struct toml_value load_list(const struct config_setting *setting, const v
 
 static const struct {
     const char *name;
-    const char *article; /* goes before what is allowed, in a message */
+    const char *article; /* precedes the allowed values in a message */
     store_fn *store;
     struct toml_value (*load)(const struct config_setting *setting, const void *at);
-    void (*parse)(const char *text, struct toml_value *value); /* NULL: stays text */
+    void (*parse)(const char *text, struct toml_value *value); /* NULL: the text is the value */
 } types[] = {
     [CONFIG_TEXT] = {"text", "text, ", store_text, load_text, NULL},
     [CONFIG_CHOICE] = {"text", "", store_choice, load_choice, NULL},
@@ -294,17 +294,17 @@ struct toml_value config_value_parse(const struct config_setting *setting, const
     return value;
 }
 
-struct toml_value config_value_culprit(const struct config_setting *setting,
-                                       const struct toml_value *value)
+struct toml_value config_value_invalid_part(const struct config_setting *setting,
+                                            const struct toml_value *value)
 {
     bool is_list = setting->type == CONFIG_LIST && value->type == TOML_TYPE_LIST;
     for (size_t i = 0; is_list && i < value->count && value->count <= CONFIG_LIST_MAX; i++)
-        if (!forms[setting->form].fits(setting, value->items[i]))
+        if (!forms[setting->form].is_valid(setting, value->items[i]))
             return (struct toml_value){.type = TOML_TYPE_TEXT, .text = value->items[i]};
     return *value;
 }
 
-/* --- in words --------------------------------------------------------------------------------- */
+/* --- descriptions ----------------------------------------------------------------------------- */
 
 const char *config_type_name(enum config_type type)
 {
@@ -360,7 +360,7 @@ void config_write_allowed(struct text *out, const struct config_setting *setting
     if (setting->type == CONFIG_LIST)
         text_printf(out, "at most %d of ", CONFIG_LIST_MAX);
     if (setting->type == CONFIG_LIST || setting->type == CONFIG_TEXT)
-        text_append_string(out, forms[setting->form].words);
+        text_append_string(out, forms[setting->form].description);
     if (setting->max > 0)
         write_range(out, setting);
 }

@@ -12,25 +12,25 @@
 namespace
 {
 
-/* toml++ 3.3 takes some malformed texts for mistakes of its own. Its assertions throw here, since a
- * typing error in a file is no reason to abort. */
-struct stumble {
+/* toml++ 3.3 asserts on some malformed documents. Its assertions throw this, because a mistake in a
+ * file must not abort the process. */
+struct assertion_failure {
 };
 
-[[noreturn]] void stumbled()
+[[noreturn]] void fail_assertion()
 {
-    throw stumble{};
+    throw assertion_failure{};
 }
 
 } // namespace
 
-#undef NDEBUG /* under which toml++ would run on into undefined behaviour */
-#define TOML_ASSERT(expr)      ((expr) ? void() : stumbled())
+#undef NDEBUG /* without assertions, toml++ continues into undefined behaviour */
+#define TOML_ASSERT(expr)      ((expr) ? void() : fail_assertion())
 #define TOML_HEADER_ONLY       1
 #define TOML_EXCEPTIONS        1
 #define TOML_ENABLE_FORMATTERS 0
 #define TOML_MAX_NESTED_VALUES 16
-/* toml++ 3.3 runs into what it calls unreachable where U+00A1 to U+0499 stand outside of texts. */
+/* In toml++ 3.3, U+00A1 to U+0499 outside of texts reach code that is marked unreachable. */
 #include <toml++/impl/preprocessor.h>
 #undef TOML_UNREACHABLE
 #define TOML_UNREACHABLE return false
@@ -42,14 +42,13 @@ struct stumble {
 namespace
 {
 
-/* toml++ bounds how deep values nest, but not how many parts a key has, and frees what it has read
- * recursively: a key of a million parts would end the stack. Nobody writes so many dots in a row.
- */
+/* toml++ limits the nesting of values, but not the number of parts of a key, and frees the document
+ * recursively: a key of a million parts overflows the stack. */
 constexpr unsigned KEY_DOTS_MAX = 250;
 
-struct refusal {
+struct invalid_document {
     toml::source_position where;
-    std::string sentence;
+    std::string reason;
 };
 
 struct leaf {
@@ -57,51 +56,52 @@ struct leaf {
     const toml::node *node;
 };
 
-void refuse_endless_keys(std::string_view text)
+void check_key_length(std::string_view text)
 {
     unsigned dots = 0;
     unsigned line = 1;
     for (char c : text) {
         if (c == '.' && ++dots > KEY_DOTS_MAX)
-            throw refusal{{line, 1}, "tables nested too deep"};
+            throw invalid_document{{line, 1}, "tables nested too deep"};
         if (std::string_view("\n=,{}[]").find(c) != std::string_view::npos)
             dots = 0;
         line += c == '\n';
     }
 }
 
-bool stumbles(std::string_view text)
+bool fails_assertion(std::string_view text)
 {
     try {
         toml::table ignored = toml::parse(text);
-    } catch (const stumble &) {
+    } catch (const assertion_failure &) {
         return true;
     } catch (const toml::parse_error &) {
     }
     return false;
 }
 
-/* The first byte that makes the reader stumble, found by halving: all longer texts stumble, too. */
-toml::source_position where_it_stumbles(std::string_view text)
+/* The position of the first byte that makes toml++ assert, found by bisection: every longer prefix
+ * asserts too. */
+toml::source_position find_assertion(std::string_view text)
 {
-    size_t fine = 0;
-    for (size_t bad = text.size(); bad - fine > 1;) {
-        size_t middle = fine + (bad - fine) / 2;
-        (stumbles(text.substr(0, middle)) ? bad : fine) = middle;
+    size_t good = 0;
+    for (size_t bad = text.size(); bad - good > 1;) {
+        size_t middle = good + (bad - good) / 2;
+        (fails_assertion(text.substr(0, middle)) ? bad : good) = middle;
     }
-    std::string_view before = text.substr(0, fine);
+    std::string_view before = text.substr(0, good);
     auto line = 1 + std::count(before.begin(), before.end(), '\n');
     size_t start = before.rfind('\n') == before.npos ? 0 : before.rfind('\n') + 1;
     return {static_cast<toml::source_index>(line),
-            static_cast<toml::source_index>(fine - start + 1)};
+            static_cast<toml::source_index>(good - start + 1)};
 }
 
 toml::table parsed(std::string_view text)
 {
     try {
         return toml::parse(text);
-    } catch (const stumble &) {
-        throw refusal{where_it_stumbles(text), "this is not TOML"};
+    } catch (const assertion_failure &) {
+        throw invalid_document{find_assertion(text), "this is not TOML"};
     }
 }
 
@@ -126,16 +126,16 @@ void collect(const toml::table &table, const std::string &prefix, int depth,
         if (!inner || inner->empty())
             leaves.push_back({name, &node});
         else if (depth == TOML_DEPTH_MAX)
-            throw refusal{key.source().begin, "tables nested too deep"};
+            throw invalid_document{key.source().begin, "tables nested too deep"};
         else
             collect(*inner, name + ".", depth + 1, leaves);
     }
 }
 
-const char *lend(const toml::value<std::string> &text)
+const char *c_string(const toml::value<std::string> &text)
 {
     if (text.get().find('\0') != std::string::npos)
-        throw refusal{text.source().begin, "a text must not hold a zero byte"};
+        throw invalid_document{text.source().begin, "a text must not contain a zero byte"};
     return text.get().c_str();
 }
 
@@ -145,7 +145,7 @@ std::string described(const toml::node &node)
     if (const auto *number = node.as_floating_point()) {
         out << "the number " << number->get();
         if (out.str().find_first_of(".en", sizeof("the number ") - 1) == std::string::npos)
-            out << ".0"; /* 60.0 and 60 are not the same in TOML, so they must not look it */
+            out << ".0"; /* 60.0 is not an integer: show the difference */
     } else if (const auto *date = node.as_date())
         out << "the date " << date->get();
     else if (const auto *time = node.as_time())
@@ -153,17 +153,17 @@ std::string described(const toml::node &node)
     else if (const auto *date_time = node.as_date_time())
         out << "the date " << date_time->get();
     else
-        out << "a list of other than texts";
+        out << "a list of values that are not texts";
     return out.str();
 }
 
-/* What the value points to lives in the node, in `items` or in `other`. */
+/* The value borrows from the node, `items` and `other`. */
 toml_value value_of(const toml::node &node, std::vector<const char *> &items, std::string &other)
 {
     toml_value value = {};
     if (const auto *text = node.as_string()) {
         value.type = TOML_TYPE_TEXT;
-        value.text = lend(*text);
+        value.text = c_string(*text);
     } else if (const auto *integer = node.as_integer()) {
         value.type = TOML_TYPE_INTEGER;
         value.integer = integer->get();
@@ -173,7 +173,7 @@ toml_value value_of(const toml::node &node, std::vector<const char *> &items, st
     } else if (const auto *array = node.as_array();
                array && (array->empty() || array->is_homogeneous<std::string>())) {
         for (const auto &item : *array)
-            items.push_back(lend(*item.as_string()));
+            items.push_back(c_string(*item.as_string()));
         value.type = TOML_TYPE_LIST;
         value.items = items.data();
         value.count = items.size();
@@ -210,19 +210,19 @@ error visit_all(const toml::table &root, toml_visit *visit, void *context)
 error toml_read(const char *name, slice text, toml_visit *visit, void *context, char *message,
                 size_t message_size)
 {
-    auto refuse = [&](const toml::source_position &where, std::string_view sentence) {
+    auto invalid = [&](const toml::source_position &where, std::string_view reason) {
         std::snprintf(message, message_size, "%s:%u:%u: %.*s", name, where.line, where.column,
-                      static_cast<int>(sentence.size()), sentence.data());
+                      static_cast<int>(reason.size()), reason.data());
         return ERR_INVALID_FIELD;
     };
     const std::string_view document(text.data, text.size);
     try {
-        refuse_endless_keys(document);
+        check_key_length(document);
         return visit_all(parsed(document), visit, context);
     } catch (const toml::parse_error &e) {
-        return refuse(e.source().begin, e.description());
-    } catch (const refusal &e) {
-        return refuse(e.where, e.sentence);
+        return invalid(e.source().begin, e.description());
+    } catch (const invalid_document &e) {
+        return invalid(e.where, e.reason);
     } catch (const std::bad_alloc &) {
         std::snprintf(message, message_size, "%s: out of memory", name);
         return ERR_NO_MEMORY;

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * toml - reads a TOML text leaf by leaf.
+ * toml - parses a TOML document and passes on its values (with toml++).
  *
- * toml++ does the reading; this is the only door to it, and no exception leaves by it. Each leaf is
- * handed to `visit` with its dotted key, in the order of the text. A leaf is a value, a list, or a
- * table without content, so that an unknown empty section can be refused too. A part of a key that
- * is not a bare word stays in quotes: `"a.b" = 1` is never mistaken for `a.b = 1`.
+ * `visit` is called for each value, with its dotted key, in the order of the document. An empty
+ * table counts as a value, so that an unknown empty section can be rejected. A part of a key that
+ * is not a bare word keeps its quotes: `"a.b" = 1` and `a.b = 1` are different keys. Tables nest at
+ * most TOML_DEPTH_MAX deep. No exception leaves toml_read.
  *
- * Not for writing TOML, and not for deep documents: tables nest at most TOML_DEPTH_MAX deep.
- * Pure and thread-safe. What a visitor is given is lent until it returns.
+ * Pure and thread-safe. Arguments of `visit` are borrowed until it returns.
  */
 #pragma once
 
@@ -25,28 +24,28 @@ enum toml_type {
     TOML_TYPE_TEXT,
     TOML_TYPE_INTEGER,
     TOML_TYPE_BOOLEAN,
-    TOML_TYPE_LIST,  /* of texts, perhaps none */
-    TOML_TYPE_TABLE, /* an empty one */
+    TOML_TYPE_LIST,  /* of texts; may be empty */
+    TOML_TYPE_TABLE, /* empty */
     TOML_TYPE_OTHER, /* a float, a date, a list of anything else */
 };
 
 struct toml_value {
     enum toml_type type;
-    const char *text; /* TEXT: valid UTF-8; OTHER: what it is, for people ("the date 1979-05-27") */
+    const char *text; /* TEXT: valid UTF-8. OTHER: a description ("the date 1979-05-27") */
     int64_t integer;
     bool boolean;
     const char *const *items; /* LIST: `count` texts */
     size_t count;
 };
 
-/* Anything but ERR_NONE ends the reading, and toml_read returns it. */
+/* A result other than ERR_NONE ends the parsing; toml_read returns it. */
 typedef enum error toml_visit(void *context, const char *key, const struct toml_value *value,
                               uint32_t line);
 
 /*
- * Reads `text`, called `name` in messages. ERR_INVALID_FIELD when it is no TOML, nests too deep, or
- * holds a text with a zero byte; ERR_NO_MEMORY; or what `visit` returned. A failure of the reader
- * itself writes "NAME:LINE:COLUMN: what is wrong" to `message`; one of `visit` leaves it alone.
+ * Parses `text`; `name` is its name in messages. ERR_INVALID_FIELD: not TOML, nested too deep, or a
+ * text with a zero byte. ERR_NO_MEMORY, ERR_SYSTEM. These write "NAME:LINE:COLUMN: reason" to
+ * `message`. An error of `visit` is returned and leaves `message` unchanged.
  */
 MUST_USE enum error toml_read(const char *name, struct slice text, toml_visit *visit, void *context,
                               char *message, size_t message_size);

@@ -190,7 +190,7 @@ enum error handle_status_config(struct request *request, struct response *respon
     struct json_writer w = status_begin(request, response);
     jw_name(&w, "settings");
     jw_open(&w, '{');
-    for (int i = 0; i < CONFIG_SETTINGS; i++) {
+    for (size_t i = 0; i < config_setting_count; i++) {
         const struct config_setting *setting = &config_settings[i];
         jw_verbatim_name(&w, slice_of(setting->key));
         jw_open(&w, '{');

@@ -57,7 +57,7 @@ static void write_text(struct text *out, const struct check *check)
 {
     bool any = false;
     text_printf(out, "%s: ok\n", check->input.file);
-    for (size_t i = 0; i < CONFIG_SETTINGS; i++) {
+    for (size_t i = 0; i < config_setting_count; i++) {
         const struct config_setting *setting = &config_settings[i];
         if (!differs(check, setting))
             continue;
@@ -92,7 +92,7 @@ static void write_json(struct text *out, const struct check *check)
     jw_name(&w, "ok"), jw_bool(&w, check->code == ERR_NONE);
     if (check->code == ERR_NONE) {
         jw_name(&w, "settings"), jw_open(&w, '[');
-        for (size_t i = 0; i < CONFIG_SETTINGS; i++)
+        for (size_t i = 0; i < config_setting_count; i++)
             if (differs(check, &config_settings[i]))
                 write_json_setting(&w, check, &config_settings[i]);
         jw_close(&w, ']');
@@ -189,9 +189,9 @@ static int run_check(const struct client_args *args)
 
 static void write_reference(struct text *out)
 {
-    text_append_string(out, "| setting | type | default | allowed | hot or cold | what it does |\n"
-                            "| --- | --- | --- | --- | --- | --- |\n");
-    for (size_t i = 0; i < CONFIG_SETTINGS; i++) {
+    text_append_string(out, "| setting | type | default | allowed | description |\n"
+                            "| --- | --- | --- | --- | --- |\n");
+    for (size_t i = 0; i < config_setting_count; i++) {
         const struct config_setting *setting = &config_settings[i];
         text_printf(out, "| `%s` | %s | ", setting->key, config_type_name(setting->type));
         if (setting->default_note)
@@ -200,8 +200,7 @@ static void write_reference(struct text *out)
             text_printf(out, "`%s`", setting->default_value);
         text_append_string(out, " | ");
         config_write_allowed(out, setting);
-        text_printf(out, " | %s | %s |\n", setting->reloadable ? "hot" : "cold",
-                    setting->description);
+        text_printf(out, " | %s |\n", setting->description);
     }
 }
 

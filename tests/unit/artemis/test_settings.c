@@ -135,7 +135,7 @@ static void nothing_given_is_the_default_on_this_host(void **state)
     check_loads(load_all(NULL, NULL, NULL, 0, NULL));
     assert_string_equal(config.server.node_id, host);
     assert_in_range(config.server.threads, 1, 256);
-    for (size_t i = 0; i < CONFIG_SETTINGS; i++)
+    for (size_t i = 0; i < config_setting_count; i++)
         check_source(config_settings[i].key, "default");
 }
 
@@ -480,7 +480,7 @@ static void annotated_example_is_the_default(void **state)
     check_loads(load_all("configs/artemis.toml", NULL, NULL, 0, NULL));
     settings_defaults(&base);
     assert_int_equal(config_validate(&base, &problem), ERR_NONE);
-    for (size_t i = 0; i < CONFIG_SETTINGS; i++)
+    for (size_t i = 0; i < config_setting_count; i++)
         if (!config_same(&config, &base, &config_settings[i]))
             fail_msg("%s is not at its default", config_settings[i].key);
     config_free(&base);
@@ -506,7 +506,7 @@ static void annotated_example_uncommented_has_every_setting(void **state)
     fclose(in);
     assert_int_equal(fclose(out), 0);
     check_file_loads();
-    for (size_t i = 0; i < CONFIG_SETTINGS; i++)
+    for (size_t i = 0; i < config_setting_count; i++)
         if (strcmp(config_source(&config, &config_settings[i]), "default") == 0)
             fail_msg("%s is not in configs/artemis.toml", config_settings[i].key);
 }

@@ -18,7 +18,7 @@ static bool is_one_of(const char *word, const char *const *words)
     return false;
 }
 
-static void word_is_from_the_closed_set(void **state)
+static void code_is_from_the_closed_set(void **state)
 {
     (void)state;
     static const char *const words[] = {"success",      "bad-request",    "service-unavailable",
@@ -29,7 +29,7 @@ static void word_is_from_the_closed_set(void **state)
                      error_info(error)->code);
 }
 
-static void java_word_is_one_of_javas(void **state)
+static void java_code_is_from_the_closed_set(void **state)
 {
     (void)state;
     static const char *const words[] = {
@@ -50,7 +50,7 @@ static void java_word_is_one_of_javas(void **state)
                      error_info(error)->java_code);
 }
 
-static void only_success_says_success(void **state)
+static void only_success_has_the_code_success(void **state)
 {
     (void)state;
     assert_int_equal(ERR_NONE, 0);
@@ -62,7 +62,7 @@ static void only_success_says_success(void **state)
     }
 }
 
-static void http_status_fits_the_word(void **state)
+static void http_status_matches_the_code(void **state)
 {
     (void)state;
     for (enum error error = ERR_NONE; error < ERROR_COUNT; error++) {
@@ -92,7 +92,7 @@ static void java_http_status_is_200_or_the_native_one(void **state)
     }
 }
 
-static void reason_is_a_word_and_sentence_reads_on(void **state)
+static void reason_is_one_word_and_message_has_no_full_stop(void **state)
 {
     (void)state;
     for (enum error error = ERR_NONE; error < ERROR_COUNT; error++) {
@@ -105,7 +105,7 @@ static void reason_is_a_word_and_sentence_reads_on(void **state)
 }
 
 /* What CONTRACT says to the letter; the rest of the table is free to grow. */
-static void rows_of_the_contract(void **state)
+static void rows_match_the_contract(void **state)
 {
     (void)state;
     static const struct {
@@ -140,13 +140,13 @@ static void rows_of_the_contract(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(word_is_from_the_closed_set),
-        cmocka_unit_test(java_word_is_one_of_javas),
-        cmocka_unit_test(only_success_says_success),
-        cmocka_unit_test(http_status_fits_the_word),
+        cmocka_unit_test(code_is_from_the_closed_set),
+        cmocka_unit_test(java_code_is_from_the_closed_set),
+        cmocka_unit_test(only_success_has_the_code_success),
+        cmocka_unit_test(http_status_matches_the_code),
         cmocka_unit_test(java_http_status_is_200_or_the_native_one),
-        cmocka_unit_test(reason_is_a_word_and_sentence_reads_on),
-        cmocka_unit_test(rows_of_the_contract),
+        cmocka_unit_test(reason_is_one_word_and_message_has_no_full_stop),
+        cmocka_unit_test(rows_match_the_contract),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,7 +54,7 @@ static void round_trip_of_every_size(void **state)
     }
 }
 
-static void both_append_to_what_is_there(void **state)
+static void both_append_to_existing_content(void **state)
 {
     (void)state;
     struct text small = {0};
@@ -70,7 +70,7 @@ static void both_append_to_what_is_there(void **state)
     text_free(&out);
 }
 
-static void check_refused(struct slice data, size_t limit, enum error expected)
+static void check_rejected(struct slice data, size_t limit, enum error expected)
 {
     struct text out = {0};
     assert_int_equal(gzip_decompress(data, limit, &out), expected);
@@ -83,7 +83,7 @@ static void decompress_cut_at_every_byte(void **state)
     struct text data = sample(3000, true);
     struct text small = packed(slice_of_text(&data));
     for (size_t size = 0; size < small.size; size++)
-        check_refused((struct slice){small.data, size}, NO_LIMIT, ERR_INVALID_JSON);
+        check_rejected((struct slice){small.data, size}, NO_LIMIT, ERR_INVALID_JSON);
     text_free(&data);
     text_free(&small);
 }
@@ -114,28 +114,28 @@ static void decompress_with_each_bit_damaged(void **state)
 static void decompress_garbage(void **state)
 {
     (void)state;
-    check_refused(SLICE(""), NO_LIMIT, ERR_INVALID_JSON);
-    check_refused((struct slice){0}, NO_LIMIT, ERR_INVALID_JSON);
-    check_refused(SLICE("{\"instances\":[]}"), NO_LIMIT, ERR_INVALID_JSON);
-    check_refused(SLICE("\x1f\x8b\x08\0\0\0\0\0\0\3 not deflate at all"), NO_LIMIT,
-                  ERR_INVALID_JSON);
+    check_rejected(SLICE(""), NO_LIMIT, ERR_INVALID_JSON);
+    check_rejected((struct slice){0}, NO_LIMIT, ERR_INVALID_JSON);
+    check_rejected(SLICE("{\"instances\":[]}"), NO_LIMIT, ERR_INVALID_JSON);
+    check_rejected(SLICE("\x1f\x8b\x08\0\0\0\0\0\0\3 not deflate at all"), NO_LIMIT,
+                   ERR_INVALID_JSON);
     srand(2);
     for (int i = 0; i < 1000; i++) {
         struct text noise = sample((size_t)(rand() % 200), true);
-        check_refused(slice_of_text(&noise), NO_LIMIT, ERR_INVALID_JSON);
+        check_rejected(slice_of_text(&noise), NO_LIMIT, ERR_INVALID_JSON);
         text_free(&noise);
     }
 }
 
-static void decompress_with_something_behind_the_end(void **state)
+static void decompress_with_bytes_after_the_end(void **state)
 {
     (void)state;
     struct text small = packed(SLICE("content"));
     struct text twice = packed(SLICE("content"));
     text_append_slice(&twice, slice_of_text(&small));
-    check_refused(slice_of_text(&twice), NO_LIMIT, ERR_INVALID_JSON);
+    check_rejected(slice_of_text(&twice), NO_LIMIT, ERR_INVALID_JSON);
     text_append_char(&small, '\0');
-    check_refused(slice_of_text(&small), NO_LIMIT, ERR_INVALID_JSON);
+    check_rejected(slice_of_text(&small), NO_LIMIT, ERR_INVALID_JSON);
     text_free(&small);
     text_free(&twice);
 }
@@ -151,7 +151,7 @@ static void decompress_up_to_the_limit_and_not_beyond(void **state)
         assert_int_equal(gzip_decompress(slice_of_text(&small), sizes[i], &out), ERR_NONE);
         assert_int_equal(out.size, sizes[i]);
         if (sizes[i])
-            check_refused(slice_of_text(&small), sizes[i] - 1, ERR_BODY_TOO_LARGE);
+            check_rejected(slice_of_text(&small), sizes[i] - 1, ERR_BODY_TOO_LARGE);
         text_free(&data);
         text_free(&small);
         text_free(&out);
@@ -260,11 +260,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trip_of_every_size),
-        cmocka_unit_test(both_append_to_what_is_there),
+        cmocka_unit_test(both_append_to_existing_content),
         cmocka_unit_test(decompress_cut_at_every_byte),
         cmocka_unit_test(decompress_with_each_bit_damaged),
         cmocka_unit_test(decompress_garbage),
-        cmocka_unit_test(decompress_with_something_behind_the_end),
+        cmocka_unit_test(decompress_with_bytes_after_the_end),
         cmocka_unit_test(decompress_up_to_the_limit_and_not_beyond),
         cmocka_unit_test(decompress_without_a_limit),
         cmocka_unit_test(decompress_a_bomb),

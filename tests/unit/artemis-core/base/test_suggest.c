@@ -16,7 +16,7 @@ static const char *nearest(const char *word)
     return near.best;
 }
 
-static void offer_slip_finds_the_word(void **state)
+static void candidate_with_an_edit_is_found(void **state)
 {
     (void)state;
     assert_string_equal(nearest("regsiter"), "register"); /* swapped */
@@ -27,21 +27,21 @@ static void offer_slip_finds_the_word(void **state)
     assert_string_equal(nearest("regsitar"), "register"); /* swapped and wrong: two slips */
 }
 
-static void offer_beginning_finds_the_word(void **state)
+static void candidate_that_begins_with_the_word_is_found(void **state)
 {
     (void)state;
     assert_string_equal(nearest("stat"), "status");
     assert_string_equal(nearest("unreg"), "unregister");
 }
 
-static void offer_nearest_wins_over_near(void **state)
+static void closest_candidate_wins(void **state)
 {
     (void)state;
     assert_string_equal(nearest("servicess"), "services");
     assert_string_equal(nearest("servic"), "services"); /* the first of equals */
 }
 
-static void offer_other_word_finds_none(void **state)
+static void distant_candidate_is_not_found(void **state)
 {
     (void)state;
     assert_null(nearest(""));
@@ -54,10 +54,10 @@ static void offer_other_word_finds_none(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(offer_slip_finds_the_word),
-        cmocka_unit_test(offer_beginning_finds_the_word),
-        cmocka_unit_test(offer_nearest_wins_over_near),
-        cmocka_unit_test(offer_other_word_finds_none),
+        cmocka_unit_test(candidate_with_an_edit_is_found),
+        cmocka_unit_test(candidate_that_begins_with_the_word_is_found),
+        cmocka_unit_test(closest_candidate_wins),
+        cmocka_unit_test(distant_candidate_is_not_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

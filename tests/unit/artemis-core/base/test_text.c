@@ -67,7 +67,7 @@ static void append_keeps_content_while_growing(void **state)
     text_free(&text);
 }
 
-static void printf_longer_than_the_room(void **state)
+static void printf_longer_than_the_capacity(void **state)
 {
     (void)state;
     char *word = malloc(5001);
@@ -107,7 +107,7 @@ static void clear_keeps_the_memory(void **state)
     text_free(&text);
 }
 
-static void reserve_lends_room_without_adding(void **state)
+static void reserve_does_not_change_the_size(void **state)
 {
     (void)state;
     struct text text = {0};
@@ -119,7 +119,7 @@ static void reserve_lends_room_without_adding(void **state)
     text_free(&text);
 }
 
-static void reserve_more_than_there_can_be_fails(void **state)
+static void reserve_of_a_huge_size_fails(void **state)
 {
     (void)state;
     static const size_t sizes[] = {SIZE_MAX, SIZE_MAX - 1, SIZE_MAX / 2, SIZE_MAX / 4};
@@ -144,7 +144,7 @@ static void append_all(struct text *text)
     text_append_char(text, '.');
 }
 
-static void failed_allocation_is_remembered_and_forgotten_by_clear(void **state)
+static void failed_allocation_is_kept_until_clear(void **state)
 {
     (void)state;
     long n = 1;
@@ -172,7 +172,7 @@ static void failed_allocation_is_remembered_and_forgotten_by_clear(void **state)
 
 /* --- UTF-8 ------------------------------------------------------------------------------------ */
 
-static void utf8_is_told_from_other_bytes(void **state)
+static void utf8_is_recognized(void **state)
 {
     (void)state;
     static const struct {
@@ -233,7 +233,7 @@ static void quote_shows_the_value(void **state)
     }
 }
 
-static void quote_cuts_a_long_value_and_says_its_size(void **state)
+static void quote_truncates_a_long_value_and_adds_its_size(void **state)
 {
     (void)state;
     char value[300];
@@ -250,7 +250,7 @@ static void quote_cuts_a_long_value_and_says_its_size(void **state)
 
 /* A message goes into an answer, which must be UTF-8 whatever room the caller had for the value:
  * no sequence may be cut in two, by the limit of what is shown or by the room. */
-static void quote_never_cuts_a_character_in_two(void **state)
+static void quote_does_not_split_a_character(void **state)
 {
     (void)state;
     static const char *const characters[] = {"\xC3\xBC", "\xE2\x82\xAC", "a\xC3\xBC", "\"\xC3\xBC",
@@ -274,7 +274,7 @@ static void quote_never_cuts_a_character_in_two(void **state)
 }
 
 /* Whoever sees a cut value is told that it was cut, also when the room is what cuts it. */
-static void quote_says_so_when_the_room_cuts(void **state)
+static void quote_in_a_small_buffer_adds_the_size(void **state)
 {
     (void)state;
     char value[60];
@@ -291,17 +291,17 @@ int main(void)
         cmocka_unit_test(append_adds_each_kind),
         cmocka_unit_test(append_u64_bounds),
         cmocka_unit_test(append_keeps_content_while_growing),
-        cmocka_unit_test(printf_longer_than_the_room),
+        cmocka_unit_test(printf_longer_than_the_capacity),
         cmocka_unit_test(string_of_an_empty_text),
         cmocka_unit_test(clear_keeps_the_memory),
-        cmocka_unit_test(reserve_lends_room_without_adding),
-        cmocka_unit_test(reserve_more_than_there_can_be_fails),
-        cmocka_unit_test(failed_allocation_is_remembered_and_forgotten_by_clear),
-        cmocka_unit_test(utf8_is_told_from_other_bytes),
+        cmocka_unit_test(reserve_does_not_change_the_size),
+        cmocka_unit_test(reserve_of_a_huge_size_fails),
+        cmocka_unit_test(failed_allocation_is_kept_until_clear),
+        cmocka_unit_test(utf8_is_recognized),
         cmocka_unit_test(quote_shows_the_value),
-        cmocka_unit_test(quote_cuts_a_long_value_and_says_its_size),
-        cmocka_unit_test(quote_never_cuts_a_character_in_two),
-        cmocka_unit_test(quote_says_so_when_the_room_cuts),
+        cmocka_unit_test(quote_truncates_a_long_value_and_adds_its_size),
+        cmocka_unit_test(quote_does_not_split_a_character),
+        cmocka_unit_test(quote_in_a_small_buffer_adds_the_size),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,7 +44,7 @@ static void check_set(const char *key, const char *text)
 
 /* The message begins with "--set: KEY: EXPECTED"; how a value is quoted is the matter of
  * text_quote. */
-static void check_refused(const char *key, const char *text, const char *expected)
+static void check_rejected(const char *key, const char *text, const char *expected)
 {
     char message[CONFIG_PROBLEM_BYTES];
     snprintf(message, sizeof(message), "--set: %s: %s", key, expected);
@@ -63,7 +63,7 @@ static void check_shown(const char *key, const char *expected)
 
 /* --- values ----------------------------------------------------------------------------------- */
 
-static void good_values_are_taken(void **state)
+static void valid_values_are_accepted(void **state)
 {
     (void)state;
     static const char *const cases[][3] = {
@@ -163,7 +163,7 @@ static const char *const bad_values[][3] = {
     {"cluster.peers", "http://a:1/", PEERS_RULE "\"http://a:1/\""},
     {"cluster.peers", "ftp://a:1", PEERS_RULE "\"ftp://a:1\""},
     {"cluster.peers", "http://", PEERS_RULE "\"http://\""},
-    {"cluster.peers", "[1]", PEERS_RULE "a list of other than texts"},
+    {"cluster.peers", "[1]", PEERS_RULE "a list of values that are not texts"},
     {"cluster.peers", "['a:1']\nb = 2", "there is more than the list"},
     {"lease.ttl_secs", "86401", "must be a whole number, 1 to 86400, is 86401"},
     {"lease.guard_percent", "101", "must be a whole number, 0 to 100, is 101"},
@@ -172,27 +172,27 @@ static const char *const bad_values[][3] = {
     {"log.format", "xml", "must be text or json, is \"xml\""},
 };
 
-static void bad_values_are_refused(void **state)
+static void invalid_values_are_rejected(void **state)
 {
     (void)state;
     for (size_t i = 0; i < COUNT(bad_values); i++)
-        check_refused(bad_values[i][0], bad_values[i][1], bad_values[i][2]);
+        check_rejected(bad_values[i][0], bad_values[i][1], bad_values[i][2]);
     struct config untouched;
     config_init(&untouched, "host-17", 8);
-    for (size_t i = 0; i < CONFIG_SETTINGS; i++) {
+    for (size_t i = 0; i < config_setting_count; i++) {
         assert_true(config_same(&config, &untouched, &config_settings[i]));
         assert_string_equal(config_source(&config, &config_settings[i]), "default");
     }
 }
 
-static void malformed_array_is_refused_with_its_place(void **state)
+static void malformed_array_is_rejected_with_its_position(void **state)
 {
     (void)state;
     assert_int_equal(set("cluster.peers", "['a:1'"), ERR_INVALID_FIELD);
     assert_ptr_equal(strstr(problem.text, "--set: cluster.peers: list:1:"), problem.text);
 }
 
-static void text_of_255_bytes_fits_and_of_256_does_not(void **state)
+static void text_is_at_most_255_bytes(void **state)
 {
     (void)state;
     char text[257];
@@ -208,7 +208,7 @@ static void text_of_255_bytes_fits_and_of_256_does_not(void **state)
     assert_int_equal(set("cluster.peers", text), ERR_INVALID_FIELD);
 }
 
-static void list_of_64_fits_and_of_65_does_not(void **state)
+static void list_has_at_most_64_items(void **state)
 {
     (void)state;
     struct text list = {0};
@@ -218,7 +218,7 @@ static void list_of_64_fits_and_of_65_does_not(void **state)
     assert_int_equal(config.cluster.peers.count, 64);
     assert_string_equal(config.cluster.peers.items[63], "h:64");
     text_append_string(&list, ",h:65,h:66");
-    check_refused("cluster.peers", text_string(&list), PEERS_RULE "a list of 65");
+    check_rejected("cluster.peers", text_string(&list), PEERS_RULE "a list of 65");
     assert_int_equal(config.cluster.peers.count, 64);
     text_free(&list);
     check_set("cluster.peers", "a:1");
@@ -244,7 +244,7 @@ static enum error set_toml(const char *toml)
     return code;
 }
 
-static void typed_values_of_the_wrong_type_are_refused(void **state)
+static void values_of_the_wrong_type_are_rejected(void **state)
 {
     (void)state;
     static const struct {
@@ -264,11 +264,11 @@ static void typed_values_of_the_wrong_type_are_refused(void **state)
         {"cluster.enabled = \"true\"", "must be true or false, is \"true\"; write true"},
         {"cluster.enabled = 1", "must be true or false, is 1"},
         {"cluster.peers = \"a:1\"", PEERS_RULE "\"a:1\""},
-        {"cluster.peers = ['a:1', 2]", PEERS_RULE "a list of other than texts"},
+        {"cluster.peers = ['a:1', 2]", PEERS_RULE "a list of values that are not texts"},
         {"log.level = 1", "must be debug, info, warn or error, is 1"},
         {"server = 5", "must be a section, [server], is 5"},
         {"server = 'x'", "must be a section, [server], is \"x\""},
-        {"[[lease]]\nx = 1", "must be a section, [lease], is a list of other than texts"},
+        {"[[lease]]\nx = 1", "must be a section, [lease], is a list of values that are not texts"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         assert_int_equal(set_toml(cases[i].toml), ERR_INVALID_FIELD);
@@ -277,7 +277,7 @@ static void typed_values_of_the_wrong_type_are_refused(void **state)
     }
 }
 
-static void typed_values_are_taken(void **state)
+static void values_of_the_right_type_are_accepted(void **state)
 {
     (void)state;
     assert_int_equal(set_toml("[server]\nthreads = 2\nmax_body_bytes = 2_048\n[cluster]\n"
@@ -297,13 +297,13 @@ static void typed_values_are_taken(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(good_values_are_taken),
-        TEST(bad_values_are_refused),
-        TEST(malformed_array_is_refused_with_its_place),
-        TEST(text_of_255_bytes_fits_and_of_256_does_not),
-        TEST(list_of_64_fits_and_of_65_does_not),
-        TEST(typed_values_of_the_wrong_type_are_refused),
-        TEST(typed_values_are_taken),
+        TEST(valid_values_are_accepted),
+        TEST(invalid_values_are_rejected),
+        TEST(malformed_array_is_rejected_with_its_position),
+        TEST(text_is_at_most_255_bytes),
+        TEST(list_has_at_most_64_items),
+        TEST(values_of_the_wrong_type_are_rejected),
+        TEST(values_of_the_right_type_are_accepted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

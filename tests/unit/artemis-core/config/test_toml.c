@@ -36,7 +36,7 @@ static enum error write_leaf(void *context, const char *key, const struct toml_v
     return ERR_NONE;
 }
 
-static void check_leaves(const char *text, const char *expected)
+static void check_values(const char *text, const char *expected)
 {
     char message[256] = "";
     struct text leaves = {0};
@@ -48,7 +48,7 @@ static void check_leaves(const char *text, const char *expected)
     text_free(&leaves);
 }
 
-static void check_refused_slice(struct slice text, const char *expected)
+static void check_rejected_slice(struct slice text, const char *expected)
 {
     char message[256] = "";
     struct text leaves = {0};
@@ -59,52 +59,54 @@ static void check_refused_slice(struct slice text, const char *expected)
         fail_msg("expected \"%s...\", got \"%s\"", expected, message);
 }
 
-static void read_nothing_has_no_leaves(void **state)
+static void empty_document_has_no_values(void **state)
 {
     (void)state;
-    check_leaves("", "");
-    check_leaves("# only a comment\n", "");
-    check_leaves("\xEF\xBB\xBF# after a byte order mark", "");
+    check_values("", "");
+    check_values("# only a comment\n", "");
+    check_values("\xEF\xBB\xBF# after a byte order mark", "");
 }
 
-static void read_each_type(void **state)
+static void each_type_is_read(void **state)
 {
     (void)state;
-    check_leaves("a = 'x'\nb = -5\nc = true\nd = [\"p\", \"q\"]\ne = []\n",
+    check_values("a = 'x'\nb = -5\nc = true\nd = [\"p\", \"q\"]\ne = []\n",
                  "1 a: text x\n2 b: integer -5\n3 c: boolean true\n4 d: list p q\n5 e: list\n");
-    check_leaves("a = 1.5\nb = inf\nc = nan\nd = 1979-05-27\ne = 07:32:00\n",
+    check_values("a = 1.5\nb = inf\nc = nan\nd = 1979-05-27\ne = 07:32:00\n",
                  "1 a: other the number 1.5\n2 b: other the number inf\n"
                  "3 c: other the number nan\n4 d: other the date 1979-05-27\n"
                  "5 e: other the time 07:32:00\n");
-    check_leaves("a = 1979-05-27T07:32:00Z\nb = [1]\nc = ['x', 1]\nd = [['x']]\n[[e]]\nf = 1\n",
-                 "1 a: other the date 1979-05-27T07:32:00Z\n2 b: other a list of other than texts\n"
-                 "3 c: other a list of other than texts\n4 d: other a list of other than texts\n"
-                 "5 e: other a list of other than texts\n");
-    check_leaves("a = 9223372036854775807\nb = 1_000\nc = 0xff\n",
+    check_values(
+        "a = 1979-05-27T07:32:00Z\nb = [1]\nc = ['x', 1]\nd = [['x']]\n[[e]]\nf = 1\n",
+        "1 a: other the date 1979-05-27T07:32:00Z\n2 b: other a list of values that are not texts\n"
+        "3 c: other a list of values that are not texts\n4 d: other a list of values that are not "
+        "texts\n"
+        "5 e: other a list of values that are not texts\n");
+    check_values("a = 9223372036854775807\nb = 1_000\nc = 0xff\n",
                  "1 a: integer 9223372036854775807\n2 b: integer 1000\n3 c: integer 255\n");
 }
 
-static void read_tables_in_the_order_of_the_text(void **state)
+static void tables_are_read_in_the_order_of_the_document(void **state)
 {
     (void)state;
-    check_leaves("[z]\nb = 1\na.c = 2\n[y]\nx = {k = 3, j = 4}\n",
+    check_values("[z]\nb = 1\na.c = 2\n[y]\nx = {k = 3, j = 4}\n",
                  "2 z.b: integer 1\n3 z.a.c: integer 2\n5 y.x.k: integer 3\n5 y.x.j: integer 4\n");
 }
 
-static void read_empty_tables_as_leaves(void **state)
+static void empty_tables_are_values(void **state)
 {
     (void)state;
-    check_leaves("[a]\n[b.c]\nd = {}\n", "1 a: table\n3 b.c.d: table\n");
+    check_values("[a]\n[b.c]\nd = {}\n", "1 a: table\n3 b.c.d: table\n");
 }
 
-static void read_quoted_keys_with_their_quotes(void **state)
+static void quoted_keys_keep_their_quotes(void **state)
 {
     (void)state;
-    check_leaves("\"a.b\" = 1\n'' = 2\n\"c\" = 3\n\"d\\ne\" = 4\n",
+    check_values("\"a.b\" = 1\n'' = 2\n\"c\" = 3\n\"d\\ne\" = 4\n",
                  "1 \"a.b\": integer 1\n2 \"\": integer 2\n3 c: integer 3\n4 \"d?e\": integer 4\n");
 }
 
-static void read_malformed_says_where(void **state)
+static void malformed_document_is_rejected_with_its_position(void **state)
 {
     (void)state;
     static const struct {
@@ -123,33 +125,33 @@ static void read_malformed_says_where(void **state)
         {"a = 1979-13-01", "a.toml:1:"},
         {"a = \"\xff\"", "a.toml:1:"},
         {"a = \"\\ud800\"", "a.toml:1:"},
-        {"\n\na = \"x\\u0000y\"", "a.toml:3:5: a text must not hold a zero byte"},
-        {"a = ['x', \"\\u0000\"]", "a.toml:1:11: a text must not hold a zero byte"},
+        {"\n\na = \"x\\u0000y\"", "a.toml:3:5: a text must not contain a zero byte"},
+        {"a = ['x', \"\\u0000\"]", "a.toml:1:11: a text must not contain a zero byte"},
         {"= 1", "a.toml:1:"},
         {"a.b.c.d.e.f.g.h.i = 1", "a.toml:1:15: tables nested too deep"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-        check_refused_slice(slice_of(cases[i].text), cases[i].message);
-    check_refused_slice((struct slice){"a = 1\0", 6}, "a.toml:1:");
+        check_rejected_slice(slice_of(cases[i].text), cases[i].message);
+    check_rejected_slice((struct slice){"a = 1\0", 6}, "a.toml:1:");
 }
 
 /* Texts on which toml++ 3.3 fails an assertion of its own. */
-static void read_what_toml_plus_plus_asserts_says_where(void **state)
+static void failed_assertion_of_toml_plus_plus_has_a_position(void **state)
 {
     (void)state;
-    check_refused_slice(SLICE("[=]"), "a.toml:1:2: this is not TOML");
-    check_refused_slice(SLICE("a = 1\n\n[.b]\nc = 2\n"), "a.toml:3:2: this is not TOML");
-    check_refused_slice(SLICE("[a]\nb = [}]\n[=]\n"), "a.toml:2:6: this is not TOML");
+    check_rejected_slice(SLICE("[=]"), "a.toml:1:2: this is not TOML");
+    check_rejected_slice(SLICE("a = 1\n\n[.b]\nc = 2\n"), "a.toml:3:2: this is not TOML");
+    check_rejected_slice(SLICE("[a]\nb = [}]\n[=]\n"), "a.toml:2:6: this is not TOML");
 }
 
-static void read_eight_tables_deep_is_fine(void **state)
+static void tables_nested_eight_deep_are_read(void **state)
 {
     (void)state;
-    check_leaves("a.b.c.d.e.f.g.h = 1", "1 a.b.c.d.e.f.g.h: integer 1\n");
+    check_values("a.b.c.d.e.f.g.h = 1", "1 a.b.c.d.e.f.g.h: integer 1\n");
 }
 
 /* `repeat` a hundred thousand times; nothing of the kind may end the stack. */
-static void check_endless(const char *before, const char *repeat, const char *after)
+static void check_deep(const char *before, const char *repeat, const char *after)
 {
     struct text text = {0};
     text_append_string(&text, before);
@@ -157,21 +159,21 @@ static void check_endless(const char *before, const char *repeat, const char *af
         text_append_string(&text, repeat);
     text_append_string(&text, after);
     assert_false(text_failed(&text));
-    check_refused_slice((struct slice){text.data, text.size}, "a.toml:1:");
+    check_rejected_slice((struct slice){text.data, text.size}, "a.toml:1:");
     text_free(&text);
 }
 
-static void read_endless_nesting_is_refused(void **state)
+static void deep_nesting_is_rejected(void **state)
 {
     (void)state;
-    check_endless("", "a.", "a = 1");
-    check_endless("[", "a.", "a]");
-    check_endless("a = ", "[", "");
-    check_endless("a = ", "{a = ", "");
-    check_endless("a = ", "[{a.a.a.a = ", "");
+    check_deep("", "a.", "a = 1");
+    check_deep("[", "a.", "a]");
+    check_deep("a = ", "[", "");
+    check_deep("a = ", "{a = ", "");
+    check_deep("a = ", "[{a.a.a.a = ", "");
 }
 
-static void read_many_dots_in_texts_are_fine(void **state)
+static void many_dots_in_texts_are_read(void **state)
 {
     (void)state;
     struct text text = {0};
@@ -199,7 +201,7 @@ static enum error refuse_second(void *context, const char *key, const struct tom
     return ++*seen == 2 ? ERR_SYSTEM : ERR_NONE;
 }
 
-static void visitor_that_fails_ends_the_reading(void **state)
+static void failing_visitor_ends_the_parsing(void **state)
 {
     (void)state;
     char message[256] = "untouched";
@@ -211,7 +213,7 @@ static void visitor_that_fails_ends_the_reading(void **state)
     assert_string_equal(message, "untouched");
 }
 
-static void message_too_long_for_its_buffer_is_cut(void **state)
+static void long_message_is_truncated(void **state)
 {
     (void)state;
     char message[12] = "";
@@ -225,18 +227,18 @@ static void message_too_long_for_its_buffer_is_cut(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(read_nothing_has_no_leaves),
-        cmocka_unit_test(read_each_type),
-        cmocka_unit_test(read_tables_in_the_order_of_the_text),
-        cmocka_unit_test(read_empty_tables_as_leaves),
-        cmocka_unit_test(read_quoted_keys_with_their_quotes),
-        cmocka_unit_test(read_malformed_says_where),
-        cmocka_unit_test(read_what_toml_plus_plus_asserts_says_where),
-        cmocka_unit_test(read_eight_tables_deep_is_fine),
-        cmocka_unit_test(read_endless_nesting_is_refused),
-        cmocka_unit_test(read_many_dots_in_texts_are_fine),
-        cmocka_unit_test(visitor_that_fails_ends_the_reading),
-        cmocka_unit_test(message_too_long_for_its_buffer_is_cut),
+        cmocka_unit_test(empty_document_has_no_values),
+        cmocka_unit_test(each_type_is_read),
+        cmocka_unit_test(tables_are_read_in_the_order_of_the_document),
+        cmocka_unit_test(empty_tables_are_values),
+        cmocka_unit_test(quoted_keys_keep_their_quotes),
+        cmocka_unit_test(malformed_document_is_rejected_with_its_position),
+        cmocka_unit_test(failed_assertion_of_toml_plus_plus_has_a_position),
+        cmocka_unit_test(tables_nested_eight_deep_are_read),
+        cmocka_unit_test(deep_nesting_is_rejected),
+        cmocka_unit_test(many_dots_in_texts_are_read),
+        cmocka_unit_test(failing_visitor_ends_the_parsing),
+        cmocka_unit_test(long_message_is_truncated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

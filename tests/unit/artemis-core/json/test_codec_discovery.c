@@ -34,7 +34,7 @@ static struct discovery_request *parsed(const char *body, bool expected_camel)
     return request;
 }
 
-static void check_refused(const char *body, enum error expected, const char *told, bool camel_told)
+static void check_rejected(const char *body, enum error expected, const char *told, bool camel_told)
 {
     struct discovery_request *request = NULL;
     bool camel = !camel_told;
@@ -123,7 +123,7 @@ static void list_that_is_empty(void **state)
     discovery_request_free(NULL);
 }
 
-static void strategy_of_each_word(void **state)
+static void strategy_of_each_name(void **state)
 {
     (void)state;
     static const struct {
@@ -166,7 +166,7 @@ static void config_missing_or_wrong(void **state)
          "discovery_configs[1]: must be an object, is 7", false},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-        check_refused(cases[i].body, ERR_INVALID_FIELD, cases[i].message, cases[i].camel);
+        check_rejected(cases[i].body, ERR_INVALID_FIELD, cases[i].message, cases[i].camel);
 }
 
 static void service_id_missing_or_wrong(void **state)
@@ -189,11 +189,11 @@ static void service_id_missing_or_wrong(void **state)
          false},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-        check_refused(cases[i].body, ERR_INVALID_FIELD, cases[i].message, cases[i].camel);
+        check_rejected(cases[i].body, ERR_INVALID_FIELD, cases[i].message, cases[i].camel);
 }
 
 /* The message speaks the client's casing whatever is wrong. */
-static void wrong_members_are_told_in_camel_case(void **state)
+static void invalid_members_are_named_in_camel_case(void **state)
 {
     (void)state;
     static const struct {
@@ -210,20 +210,20 @@ static void wrong_members_are_told_in_camel_case(void **state)
          "discoveryConfig: is given twice, as discovery_config and discoveryConfig"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-        check_refused(cases[i].body, ERR_INVALID_FIELD, cases[i].message, true);
+        check_rejected(cases[i].body, ERR_INVALID_FIELD, cases[i].message, true);
 }
 
 /* "error_message names field, item and value" (CONTRACT §1). */
-static void status_that_is_no_filter(void **state)
+static void status_that_is_not_a_filter(void **state)
 {
     (void)state;
-    check_refused("{'discovery_config':{'service_id':'s','status':'down'}}", ERR_INVALID_FIELD,
-                  "discovery_config.status: must be up or all, is 'down'", false);
-    check_refused("{'discovery_configs':[{'service_id':'s'},{'service_id':'s','status':'UP'}]}",
-                  ERR_INVALID_FIELD, "discovery_configs[1].status: must be up or all, is 'UP'",
-                  false);
-    check_refused("{'discovery_config':{'service_id':'s','status':7}}", ERR_INVALID_FIELD,
-                  "discovery_config.status: must be a string, is 7", false);
+    check_rejected("{'discovery_config':{'service_id':'s','status':'down'}}", ERR_INVALID_FIELD,
+                   "discovery_config.status: must be up or all, is 'down'", false);
+    check_rejected("{'discovery_configs':[{'service_id':'s'},{'service_id':'s','status':'UP'}]}",
+                   ERR_INVALID_FIELD, "discovery_configs[1].status: must be up or all, is 'UP'",
+                   false);
+    check_rejected("{'discovery_config':{'service_id':'s','status':7}}", ERR_INVALID_FIELD,
+                   "discovery_config.status: must be a string, is 7", false);
 }
 
 static void status_filter_of_a_query(void **state)
@@ -243,13 +243,13 @@ static void status_filter_of_a_query(void **state)
     assert_string_equal(message, "status: must be up or all, is \"down\"");
 }
 
-static void strategy_that_is_none(void **state)
+static void strategy_that_is_unknown(void **state)
 {
     (void)state;
-    check_refused("{'discovery_config':{'service_id':'s'},'strategy':'first'}", ERR_INVALID_FIELD,
-                  "strategy: must be random or round-robin, is 'first'", false);
-    check_refused("{'discoveryConfig':{'serviceId':'s'},'strategy':3}", ERR_INVALID_FIELD,
-                  "strategy: must be a string, is 3", true);
+    check_rejected("{'discovery_config':{'service_id':'s'},'strategy':'first'}", ERR_INVALID_FIELD,
+                   "strategy: must be random or round-robin, is 'first'", false);
+    check_rejected("{'discoveryConfig':{'serviceId':'s'},'strategy':3}", ERR_INVALID_FIELD,
+                   "strategy: must be a string, is 3", true);
 }
 
 static void list_of_10000_and_one_more(void **state)
@@ -265,8 +265,8 @@ static void list_of_10000_and_one_more(void **state)
     discovery_request_free(request);
     body.size -= 2;
     text_append_string(&body, ",{}]}");
-    check_refused(text_string(&body), ERR_TOO_MANY_ITEMS,
-                  "discovery_configs: must be at most 10000 items, has 10001", false);
+    check_rejected(text_string(&body), ERR_TOO_MANY_ITEMS,
+                   "discovery_configs: must be at most 10000 items, has 10001", false);
     text_free(&body);
 }
 
@@ -277,13 +277,13 @@ int main(void)
         cmocka_unit_test(list_of_configs_in_order),
         cmocka_unit_test(list_as_java_sends_it),
         cmocka_unit_test(list_that_is_empty),
-        cmocka_unit_test(strategy_of_each_word),
+        cmocka_unit_test(strategy_of_each_name),
         cmocka_unit_test(config_missing_or_wrong),
         cmocka_unit_test(service_id_missing_or_wrong),
-        cmocka_unit_test(wrong_members_are_told_in_camel_case),
-        cmocka_unit_test(status_that_is_no_filter),
+        cmocka_unit_test(invalid_members_are_named_in_camel_case),
+        cmocka_unit_test(status_that_is_not_a_filter),
         cmocka_unit_test(status_filter_of_a_query),
-        cmocka_unit_test(strategy_that_is_none),
+        cmocka_unit_test(strategy_that_is_unknown),
         cmocka_unit_test(list_of_10000_and_one_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -50,7 +50,7 @@ static void check_unreadable(struct slice body, const char *part)
 
 /* --- what cannot be read ---------------------------------------------------------------------- */
 
-static void body_that_is_no_json(void **state)
+static void body_that_is_not_json(void **state)
 {
     (void)state;
     check_unreadable(SLICE("hello"), "line 1, column 5");
@@ -65,7 +65,7 @@ static void body_that_is_no_json(void **state)
     check_unreadable(SLICE("\xEF\xBB\xBF{}"), "line 1"); /* a byte order mark */
 }
 
-static void body_that_is_no_object(void **state)
+static void body_that_is_not_an_object(void **state)
 {
     (void)state;
     check_unreadable(SLICE("[]"), "body: must be a JSON object, is []");
@@ -75,7 +75,7 @@ static void body_that_is_no_object(void **state)
     check_unreadable(SLICE("\"text\""), "line 1");
 }
 
-static void body_with_something_behind_its_end(void **state)
+static void body_with_bytes_after_its_end(void **state)
 {
     (void)state;
     check_unreadable(SLICE("{}{}"), "end of file expected");
@@ -101,7 +101,7 @@ static void body_nested_10000_deep(void **state)
     }
 }
 
-static void body_that_is_no_utf8(void **state)
+static void body_with_invalid_utf8(void **state)
 {
     (void)state;
     check_unreadable(SLICE("{\"a\":\"\xFF\"}"), "unable to decode byte 0x");
@@ -139,7 +139,7 @@ static void body_with_a_number_out_of_range(void **state)
 }
 
 /* What was not read is quoted in the message: however long, it fits. */
-static void body_that_is_long_and_no_json(void **state)
+static void long_body_that_is_not_json(void **state)
 {
     (void)state;
     char body[5000];
@@ -232,7 +232,7 @@ static void number_bounds(void **state)
     }
 }
 
-static void member_of_another_type_is_told_in_the_clients_names(void **state)
+static void member_of_the_wrong_type_is_named_in_the_casing_of_the_body(void **state)
 {
     (void)state;
     static const struct {
@@ -270,19 +270,19 @@ static void member_of_another_type_is_told_in_the_clients_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(body_that_is_no_json),
-        cmocka_unit_test(body_that_is_no_object),
-        cmocka_unit_test(body_with_something_behind_its_end),
+        cmocka_unit_test(body_that_is_not_json),
+        cmocka_unit_test(body_that_is_not_an_object),
+        cmocka_unit_test(body_with_bytes_after_its_end),
         cmocka_unit_test(body_nested_10000_deep),
-        cmocka_unit_test(body_that_is_no_utf8),
+        cmocka_unit_test(body_with_invalid_utf8),
         cmocka_unit_test(body_with_a_nul_in_it),
         cmocka_unit_test(body_with_a_name_given_twice),
         cmocka_unit_test(body_with_a_number_out_of_range),
-        cmocka_unit_test(body_that_is_long_and_no_json),
+        cmocka_unit_test(long_body_that_is_not_json),
         cmocka_unit_test(empty_document),
         cmocka_unit_test(text_by_either_name),
         cmocka_unit_test(number_bounds),
-        cmocka_unit_test(member_of_another_type_is_told_in_the_clients_names),
+        cmocka_unit_test(member_of_the_wrong_type_is_named_in_the_casing_of_the_body),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -161,7 +161,7 @@ static void read_instance_without_memory(void **state)
 
 /* Each run refuses its item, which the batch notes for its answer. The batch is made anew each time
  * (before the allocations are counted), since it keeps what it noted. */
-static void check_refusal(const char *body, long n, bool *happened)
+static void check_rejected_item(const char *body, long n, bool *happened)
 {
     long live = failing_malloc_live();
     struct batch *batch = parsed(body, BATCH_OF_INSTANCES);
@@ -181,7 +181,7 @@ static void check_refusal(const char *body, long n, bool *happened)
     assert_int_equal(failing_malloc_live(), live);
 }
 
-static void refuse_item_without_memory(void **state)
+static void reject_item_without_memory(void **state)
 {
     (void)state;
     static const char *const bodies[] = {
@@ -194,7 +194,7 @@ static void refuse_item_without_memory(void **state)
     for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
         long n = 0;
         for (bool happened = true; happened; n++)
-            check_refusal(bodies[i], n + 1, &happened);
+            check_rejected_item(bodies[i], n + 1, &happened);
         assert_true(n > FAILURES_MIN);
     }
 }
@@ -294,7 +294,7 @@ static void write_without_memory(void **state)
 }
 
 /* docs/decisions/0003-json.md: an instance in an answer costs no allocation, its url included. */
-static void write_instances_into_a_text_with_room(void **state)
+static void write_instances_into_a_reserved_text(void **state)
 {
     (void)state;
     static const char format[] =
@@ -332,7 +332,7 @@ static void write_instances_into_a_text_with_room(void **state)
 /* --- the sweep itself --- */
 
 /* If this fails, no other result here means anything. */
-static void failing_malloc_fails_the_allocation_asked_for(void **state)
+static void failing_malloc_fails_the_requested_allocation(void **state)
 {
     (void)state;
     for (long n = 1; n <= 3; n++) {
@@ -354,14 +354,14 @@ static void failing_malloc_fails_the_allocation_asked_for(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(failing_malloc_fails_the_allocation_asked_for),
+        cmocka_unit_test(failing_malloc_fails_the_requested_allocation),
         cmocka_unit_test(parse_without_memory),
         cmocka_unit_test(read_instance_without_memory),
-        cmocka_unit_test(refuse_item_without_memory),
+        cmocka_unit_test(reject_item_without_memory),
         cmocka_unit_test(fail_item_without_memory),
         cmocka_unit_test(fail_many_items_without_memory),
         cmocka_unit_test(write_without_memory),
-        cmocka_unit_test(write_instances_into_a_text_with_room),
+        cmocka_unit_test(write_instances_into_a_reserved_text),
     };
     return cmocka_run_group_tests(tests, count_jansson, NULL);
 }

@@ -166,7 +166,7 @@ static const char whole_story[] = "0 s/}]\"i0 1000 node-1 0\n"
                                   "0 s/}]\"i2 1002 node-1 14\n"
                                   "1 s/gone 77 n 5 deleted\n";
 
-static void check_whole_story(void)
+static void check_all_records(void)
 {
     assert_int_equal(story.lines.size, strlen(whole_story));
     assert_memory_equal(story.lines.data, whole_story, story.lines.size);
@@ -181,7 +181,7 @@ static void round_trip_in_one_piece(void **state)
     (void)state;
     struct text text = whole_answer();
     assert_int_equal(peer_reader_feed(reader, (struct slice){text.data, text.size}), ERR_NONE);
-    check_whole_story();
+    check_all_records();
     text_free(&text);
 }
 
@@ -190,7 +190,7 @@ static void round_trip_byte_by_byte(void **state)
     (void)state;
     struct text text = whole_answer();
     assert_int_equal(feed_bytes((struct slice){text.data, text.size}), ERR_NONE);
-    check_whole_story();
+    check_all_records();
     text_free(&text);
 }
 
@@ -208,12 +208,12 @@ static void round_trip_in_random_pieces(void **state)
                              ERR_NONE);
             at += size;
         }
-        check_whole_story();
+        check_all_records();
     }
     text_free(&text);
 }
 
-static void instance_comes_back_with_all_its_content(void **state)
+static void instance_round_trips_with_all_fields(void **state)
 {
     (void)state;
     struct instance *instance = made("a", "strange-word");
@@ -230,7 +230,7 @@ static void instance_comes_back_with_all_its_content(void **state)
     instance_unref(instance);
 }
 
-static void plain_form_has_no_version_and_every_part_of_a_key(void **state)
+static void legacy_form_has_no_stamp_and_every_part_of_a_key(void **state)
 {
     (void)state;
     const struct slice parts[KEY_FIELDS] = {[FIELD_REGION] = SLICE("r"),
@@ -251,7 +251,7 @@ static void plain_form_has_no_version_and_every_part_of_a_key(void **state)
     text_free(&text);
 }
 
-static void plain_form_has_no_status_that_it_would_not_know(void **state)
+static void legacy_form_has_only_known_statuses(void **state)
 {
     (void)state;
     struct instance *instance = made("a", "strange-word");
@@ -270,7 +270,7 @@ static void plain_form_has_no_status_that_it_would_not_know(void **state)
 
 /* --- lists --- */
 
-static void lists_are_told_apart(void **state)
+static void each_list_is_recognized(void **state)
 {
     (void)state;
     static const struct {
@@ -291,7 +291,7 @@ static void lists_are_told_apart(void **state)
     }
 }
 
-static void unknown_members_are_passed_over(void **state)
+static void unknown_members_are_skipped(void **state)
 {
     (void)state;
     assert_int_equal(feed_text("{'new':{'deep':[{'x':[1,2,{}]}]},'others':[{" KEY_A "}],"
@@ -303,7 +303,7 @@ static void unknown_members_are_passed_over(void **state)
     assert_true(peer_reader_ended(reader));
 }
 
-static void what_is_no_object_in_a_list_is_passed_over(void **state)
+static void list_items_that_are_not_objects_are_skipped(void **state)
 {
     (void)state;
     assert_int_equal(feed_text("{'instance_keys':[1,'x',null,[],[{}],{" KEY_A "}]}"), ERR_NONE);
@@ -322,7 +322,7 @@ static void what_is_no_object_in_a_list_is_passed_over(void **state)
     assert_int_equal(story.records, 1);
 }
 
-static void invalid_records_are_counted_and_passed_over(void **state)
+static void invalid_records_are_counted_and_skipped(void **state)
 {
     (void)state;
     assert_int_equal(feed_text("{'instance_keys':[{},{'region_id':1},"
@@ -337,7 +337,7 @@ static void invalid_records_are_counted_and_passed_over(void **state)
     assert_int_equal(peer_reader_invalid(reader), 7);
 }
 
-static void record_without_a_version_is_of_an_older_artemis(void **state)
+static void record_without_a_stamp_has_hlc_0(void **state)
 {
     (void)state;
     assert_int_equal(feed_text("{'instance_keys':[{" KEY_A "}]}"), ERR_NONE);
@@ -369,7 +369,7 @@ static void complete_is_the_last_member_of_the_root_and_true(void **state)
     assert_false(is_complete("{'complete':[true]}"));
 }
 
-static void truncated_anywhere_it_is_not_whole(void **state)
+static void truncated_response_is_not_complete(void **state)
 {
     (void)state;
     struct text text = whole_answer();
@@ -384,7 +384,7 @@ static void truncated_anywhere_it_is_not_whole(void **state)
 
 /* --- refused --- */
 
-static void garbage_is_refused(void **state)
+static void malformed_response_is_rejected(void **state)
 {
     (void)state;
     static const char *const bodies[] = {"x",
@@ -419,7 +419,7 @@ static void nesting_has_a_limit(void **state)
     assert_int_equal(feed_text("{'a':[[[[[[[[[[[[[[[["), ERR_INVALID_JSON);
 }
 
-static void record_that_is_too_long_is_refused(void **state)
+static void long_record_is_rejected(void **state)
 {
     (void)state;
     static char filler[4096];
@@ -433,7 +433,7 @@ static void record_that_is_too_long_is_refused(void **state)
     assert_true(fed <= PEER_RECORD_BYTES_MAX + sizeof(filler));
 }
 
-static void text_outside_of_records_may_be_of_any_length(void **state)
+static void text_outside_of_records_has_no_limit(void **state)
 {
     (void)state;
     static char filler[4096];
@@ -448,7 +448,7 @@ static void text_outside_of_records_may_be_of_any_length(void **state)
 
 /* --- without memory --- */
 
-static void every_allocation_may_fail(void **state)
+static void every_allocation_can_fail(void **state)
 {
     (void)state;
     struct text text = whole_answer();
@@ -487,21 +487,21 @@ int main(void)
         TEST(round_trip_in_one_piece),
         TEST(round_trip_byte_by_byte),
         TEST(round_trip_in_random_pieces),
-        TEST(instance_comes_back_with_all_its_content),
-        TEST(plain_form_has_no_version_and_every_part_of_a_key),
-        TEST(plain_form_has_no_status_that_it_would_not_know),
-        TEST(lists_are_told_apart),
-        TEST(unknown_members_are_passed_over),
-        TEST(what_is_no_object_in_a_list_is_passed_over),
-        TEST(invalid_records_are_counted_and_passed_over),
-        TEST(record_without_a_version_is_of_an_older_artemis),
+        TEST(instance_round_trips_with_all_fields),
+        TEST(legacy_form_has_no_stamp_and_every_part_of_a_key),
+        TEST(legacy_form_has_only_known_statuses),
+        TEST(each_list_is_recognized),
+        TEST(unknown_members_are_skipped),
+        TEST(list_items_that_are_not_objects_are_skipped),
+        TEST(invalid_records_are_counted_and_skipped),
+        TEST(record_without_a_stamp_has_hlc_0),
         TEST(complete_is_the_last_member_of_the_root_and_true),
-        TEST(truncated_anywhere_it_is_not_whole),
-        TEST(garbage_is_refused),
+        TEST(truncated_response_is_not_complete),
+        TEST(malformed_response_is_rejected),
         TEST(nesting_has_a_limit),
-        TEST(record_that_is_too_long_is_refused),
-        TEST(text_outside_of_records_may_be_of_any_length),
-        TEST(every_allocation_may_fail),
+        TEST(long_record_is_rejected),
+        TEST(text_outside_of_records_has_no_limit),
+        TEST(every_allocation_can_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,8 +44,8 @@ static struct batch *parsed(enum batch_kind kind, const char *body)
     return batch;
 }
 
-static void check_refused(enum batch_kind kind, const char *body, enum error expected,
-                          const char *expected_message, bool expected_camel)
+static void check_rejected(enum batch_kind kind, const char *body, enum error expected,
+                           const char *expected_message, bool expected_camel)
 {
     struct batch *batch = NULL;
     bool camel = !expected_camel;
@@ -61,7 +61,7 @@ static void check_refused(enum batch_kind kind, const char *body, enum error exp
 }
 
 /* The last failure that the batch noted is told so. */
-static void check_told(const struct batch *batch, const char *expected)
+static void check_response(const struct batch *batch, const char *expected)
 {
     struct text answer = {0};
     batch_write_response(batch, DIALECT_SNAKE, 0, &answer);
@@ -80,7 +80,7 @@ static void check_told(const struct batch *batch, const char *expected)
 }
 
 /* {'instances':[item]} is refused so. */
-static void check_item_refused(const char *item, const char *message)
+static void check_item_rejected(const char *item, const char *message)
 {
     char *body = quoted("{'instances':[%s]}", item);
     struct batch *batch = parsed(BATCH_OF_INSTANCES, body);
@@ -89,7 +89,7 @@ static void check_item_refused(const char *item, const char *message)
         fail_msg("accepted: %s", item);
     assert_null(instance);
     assert_int_equal(batch_outcome(batch), ERR_INVALID_FIELD);
-    check_told(batch, message);
+    check_response(batch, message);
     batch_free(batch);
     free(body);
 }
@@ -100,7 +100,7 @@ static struct instance *instance_of(const char *item)
     struct batch *batch = parsed(BATCH_OF_INSTANCES, body);
     struct instance *instance = NULL;
     if (batch_instance(batch, 0, &instance))
-        check_told(batch, "accepted");
+        check_response(batch, "accepted");
     assert_int_equal(batch_outcome(batch), ERR_NONE);
     batch_free(batch);
     free(body);
@@ -132,8 +132,8 @@ static void list_missing_or_wrong(void **state)
          "instance_keys: is given twice, as instance_keys and instanceKeys", true},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-        check_refused(cases[i].kind, cases[i].body, ERR_INVALID_FIELD, cases[i].message,
-                      cases[i].camel);
+        check_rejected(cases[i].kind, cases[i].body, ERR_INVALID_FIELD, cases[i].message,
+                       cases[i].camel);
 }
 
 static void list_of_each_kind(void **state)
@@ -180,12 +180,12 @@ static void list_of_10000_and_one_more(void **state)
     batch_free(batch);
     body.size -= 2;
     text_append_string(&body, ",0]}");
-    check_refused(BATCH_OF_INSTANCES, text_string(&body), ERR_TOO_MANY_ITEMS,
-                  "instances: must be at most 10000 items, has 10001", false);
+    check_rejected(BATCH_OF_INSTANCES, text_string(&body), ERR_TOO_MANY_ITEMS,
+                   "instances: must be at most 10000 items, has 10001", false);
     text_free(&body);
 }
 
-static void free_of_nothing(void **state)
+static void free_of_null(void **state)
 {
     (void)state;
     batch_free(NULL);
@@ -196,10 +196,10 @@ static void free_of_nothing(void **state)
 static void item_of_another_type(void **state)
 {
     (void)state;
-    check_item_refused("'x'", "instances[0]: must be an object, is 'x'");
-    check_item_refused("5", "instances[0]: must be an object, is 5");
-    check_item_refused("null", "instances[0]: must be an object, is null");
-    check_item_refused("[1,2]", "instances[0]: must be an object, is [1,2]");
+    check_item_rejected("'x'", "instances[0]: must be an object, is 'x'");
+    check_item_rejected("5", "instances[0]: must be an object, is 5");
+    check_item_rejected("null", "instances[0]: must be an object, is null");
+    check_item_rejected("[1,2]", "instances[0]: must be an object, is [1,2]");
 }
 
 static void item_is_named_by_its_index(void **state)
@@ -211,9 +211,9 @@ static void item_is_named_by_its_index(void **state)
     assert_int_equal(batch_instance(batch, 0, &instance), ERR_NONE);
     instance_unref(instance);
     assert_int_equal(batch_instance(batch, 1, &instance), ERR_INVALID_FIELD);
-    check_told(batch, "instances[1].region_id: is required");
+    check_response(batch, "instances[1].region_id: is required");
     assert_int_equal(batch_instance(batch, 2, &instance), ERR_INVALID_FIELD);
-    check_told(batch, "instances[2].port: must be 0 to 65535, is 70000");
+    check_response(batch, "instances[2].port: must be 0 to 65535, is 70000");
     batch_free(batch);
 }
 
@@ -229,7 +229,7 @@ static void text_of_another_type_in_each_field_and_casing(void **state)
             /* What stands before in the order of fields would be told first. */
             char *told =
                 quoted("instances[0].%s: must be a string, is %s", names[i % 2], values[i / 2]);
-            check_item_refused(item, told);
+            check_item_rejected(item, told);
             free(told);
             free(item);
         }
@@ -257,10 +257,10 @@ static void required_field_missing_or_null_or_empty(void **state)
          "'\\x07'"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-        check_item_refused(cases[i].item, cases[i].message);
+        check_item_rejected(cases[i].item, cases[i].message);
 }
 
-static void port_that_is_no_port(void **state)
+static void invalid_port(void **state)
 {
     (void)state;
     static const struct {
@@ -280,13 +280,13 @@ static void port_that_is_no_port(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char *item = quoted("{" KEY_NAMES ",'ip':'a','port':%s}", cases[i].port);
         char *message = quoted("instances[0].port: %s", cases[i].message);
-        check_item_refused(item, message);
+        check_item_rejected(item, message);
         free(message);
         free(item);
     }
 }
 
-static void port_that_is_one(void **state)
+static void valid_port(void **state)
 {
     (void)state;
     static const struct {
@@ -305,8 +305,8 @@ static void port_that_is_one(void **state)
 static void name_given_in_both_casings(void **state)
 {
     (void)state;
-    check_item_refused("{'region_id':'a','regionId':'a'}",
-                       "instances[0].regionId: is given twice, as region_id and regionId");
+    check_item_rejected("{'region_id':'a','regionId':'a'}",
+                        "instances[0].regionId: is given twice, as region_id and regionId");
     struct instance *instance = instance_of("{'regionId':null," KEY_NAMES ",'ip':'a'}");
     assert_true(slice_equal(instance_text(instance, FIELD_REGION), SLICE("lab")));
     instance_unref(instance);
@@ -319,7 +319,7 @@ static void unknown_members_are_ignored(void **state)
 }
 
 /* A long value is shown by its beginning, and never by half a character. */
-static void value_shown_is_cut_between_characters(void **state)
+static void value_in_a_message_is_truncated_between_characters(void **state)
 {
     (void)state;
     for (size_t before = 0; before < 3; before++) {
@@ -390,7 +390,7 @@ static void check_metadata(const char *metadata, const char *expected)
     free(item);
 }
 
-static void metadata_values_are_taken_as_text(void **state)
+static void metadata_values_become_text(void **state)
 {
     (void)state;
     check_metadata("null", "");
@@ -427,7 +427,7 @@ static void metadata_of_wrong_types(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char *item = quoted("{" KEY_NAMES ",'ip':'a','metadata':%s}", cases[i].metadata);
         char *message = quoted("instances[0].%s", cases[i].message);
-        check_item_refused(item, message);
+        check_item_rejected(item, message);
         free(message);
         free(item);
     }
@@ -454,10 +454,10 @@ static void metadata_of_64_entries_and_one_more(void **state)
     instance_unref(instance);
     free(item);
     item = item_with_metadata(65);
-    check_item_refused(item, "instances[0].metadata: must have at most 64 entries, has 65");
+    check_item_rejected(item, "instances[0].metadata: must have at most 64 entries, has 65");
     free(item);
     item = item_with_metadata(1000);
-    check_item_refused(item, "instances[0].metadata: must have at most 64 entries, has 1000");
+    check_item_rejected(item, "instances[0].metadata: must have at most 64 entries, has 1000");
     free(item);
 }
 
@@ -471,8 +471,8 @@ static void metadata_of_8_kib_and_one_byte_more(void **state)
             text_append_char(&item, 'v');
         text_append_string(&item, "'}}");
         if (more)
-            check_item_refused(text_string(&item), "instances[0].metadata: must be at most 8192 "
-                                                   "bytes together, is 8193");
+            check_item_rejected(text_string(&item), "instances[0].metadata: must be at most 8192 "
+                                                    "bytes together, is 8193");
         else
             instance_unref(instance_of(text_string(&item)));
         text_free(&item);
@@ -487,7 +487,7 @@ static void check_key(const char *body, enum error expected, const char *told)
     struct instance_key key = {.end = {7}};
     assert_int_equal(batch_key(batch, 0, &key), expected);
     if (expected) {
-        check_told(batch, told);
+        check_response(batch, told);
         assert_int_equal(key.end[0], 7);
     } else {
         static const char *const parts[] = {"lab", "zone1", "orders", "", "i1"};
@@ -497,7 +497,7 @@ static void check_key(const char *body, enum error expected, const char *told)
     batch_free(batch);
 }
 
-static void key_in_every_spelling(void **state)
+static void key_in_every_form(void **state)
 {
     (void)state;
     static const char *const bodies[] = {
@@ -514,7 +514,7 @@ static void key_in_every_spelling(void **state)
         check_key(bodies[i], ERR_NONE, NULL);
 }
 
-static void key_that_is_wrong(void **state)
+static void invalid_key(void **state)
 {
     (void)state;
     static const struct {
@@ -536,7 +536,7 @@ static void key_that_is_wrong(void **state)
 }
 
 /* As a tree they would be out of proportion to their text. */
-static void many_short_keys_fail_each_by_itself(void **state)
+static void each_of_many_keys_fails_separately(void **state)
 {
     (void)state;
     enum { COUNT = 10000 };
@@ -549,7 +549,7 @@ static void many_short_keys_fail_each_by_itself(void **state)
     assert_int_equal(batch_count(batch), COUNT);
     for (size_t i = 0; i < COUNT; i++)
         assert_int_equal(batch_key(batch, i, &key), ERR_INVALID_FIELD);
-    check_told(batch, "instance_keys[9999].region_id: is required");
+    check_response(batch, "instance_keys[9999].region_id: is required");
     batch_free(batch);
     text_free(&body);
 }
@@ -560,25 +560,25 @@ int main(void)
         cmocka_unit_test(list_missing_or_wrong),
         cmocka_unit_test(list_of_each_kind),
         cmocka_unit_test(list_of_10000_and_one_more),
-        cmocka_unit_test(free_of_nothing),
+        cmocka_unit_test(free_of_null),
         cmocka_unit_test(item_of_another_type),
         cmocka_unit_test(item_is_named_by_its_index),
         cmocka_unit_test(text_of_another_type_in_each_field_and_casing),
         cmocka_unit_test(required_field_missing_or_null_or_empty),
-        cmocka_unit_test(port_that_is_no_port),
-        cmocka_unit_test(port_that_is_one),
+        cmocka_unit_test(invalid_port),
+        cmocka_unit_test(valid_port),
         cmocka_unit_test(name_given_in_both_casings),
         cmocka_unit_test(unknown_members_are_ignored),
-        cmocka_unit_test(value_shown_is_cut_between_characters),
+        cmocka_unit_test(value_in_a_message_is_truncated_between_characters),
         cmocka_unit_test(casing_is_that_of_the_names_read),
-        cmocka_unit_test(metadata_values_are_taken_as_text),
+        cmocka_unit_test(metadata_values_become_text),
         cmocka_unit_test(metadata_fraction_keeps_its_text),
         cmocka_unit_test(metadata_of_wrong_types),
         cmocka_unit_test(metadata_of_64_entries_and_one_more),
         cmocka_unit_test(metadata_of_8_kib_and_one_byte_more),
-        cmocka_unit_test(key_in_every_spelling),
-        cmocka_unit_test(key_that_is_wrong),
-        cmocka_unit_test(many_short_keys_fail_each_by_itself),
+        cmocka_unit_test(key_in_every_form),
+        cmocka_unit_test(invalid_key),
+        cmocka_unit_test(each_of_many_keys_fails_separately),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

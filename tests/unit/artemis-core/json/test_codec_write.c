@@ -100,7 +100,7 @@ static void status_of_failure(void **state)
     }
 }
 
-static void status_without_a_message_has_the_sentence(void **state)
+static void status_without_a_message_has_that_of_the_error(void **state)
 {
     (void)state;
     struct text out = {0};
@@ -134,7 +134,7 @@ static void instance_in_each_dialect(void **state)
 }
 
 /* "what is missing is answered as "", 0, or http://ip:port" */
-static void instance_with_little_in_each_dialect(void **state)
+static void minimal_instance_in_each_dialect(void **state)
 {
     (void)state;
     static const char *const expected[] = {
@@ -220,7 +220,7 @@ static void change_of_each_type(void **state)
 
 /* --- batches --- */
 
-static void check_answers(struct batch *batch, const char *const expected[DIALECT_COUNT])
+static void check_responses(struct batch *batch, const char *const expected[DIALECT_COUNT])
 {
     for (enum dialect dialect = 0; dialect < DIALECT_COUNT; dialect++) {
         struct text out = {0};
@@ -243,7 +243,7 @@ static void batch_without_failures(void **state)
     struct instance *instance;
     assert_int_equal(batch_instance(batch, 0, &instance), ERR_NONE);
     instance_unref(instance);
-    check_answers(batch, expected);
+    check_responses(batch, expected);
     struct text out = {0};
     batch = parsed(BATCH_OF_KEYS, "{'instance_keys':[]}");
     batch_write_response(batch, DIALECT_JAVA, 0, &out);
@@ -276,7 +276,7 @@ static void batch_with_an_unknown_key(void **state)
     assert_int_equal(batch_key(batch, 0, &key), ERR_NONE);
     assert_int_equal(batch_fail(batch, 0, ERR_INSTANCE_NOT_FOUND, &key), ERR_NONE);
     assert_int_equal(batch_outcome(batch), ERR_INSTANCE_NOT_FOUND);
-    check_answers(batch, expected);
+    check_responses(batch, expected);
 }
 
 /* Java registers again with the `instance` of the answer, so it must be whole, as it was sent. */
@@ -378,9 +378,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(status_of_success),
         cmocka_unit_test(status_of_failure),
-        cmocka_unit_test(status_without_a_message_has_the_sentence),
+        cmocka_unit_test(status_without_a_message_has_that_of_the_error),
         cmocka_unit_test(instance_in_each_dialect),
-        cmocka_unit_test(instance_with_little_in_each_dialect),
+        cmocka_unit_test(minimal_instance_in_each_dialect),
         cmocka_unit_test(service_without_and_with_instances),
         cmocka_unit_test(change_of_each_type),
         cmocka_unit_test(batch_without_failures),

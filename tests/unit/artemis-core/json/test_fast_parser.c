@@ -57,30 +57,30 @@ static size_t quote(const char *from, char to[TEXT_BYTES])
 }
 
 /* As whatever it may be. */
-static bool taken(struct slice text)
+static bool is_accepted(struct slice text)
 {
     bool body = hot_check_body(text, true, LIMIT) || hot_check_body(text, false, LIMIT);
     return hot_check_record(text) || body;
 }
 
-static bool text_is_taken(const char *text)
+static bool text_is_accepted(const char *text)
 {
     char room[TEXT_BYTES];
-    return taken((struct slice){room, quote(text, room)});
+    return is_accepted((struct slice){room, quote(text, room)});
 }
 
-static void ordinary_texts_are_taken(void **state)
+static void usual_form_is_accepted(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof(ordinary) / sizeof(ordinary[0]); i++)
-        if (!text_is_taken(ordinary[i]))
+        if (!text_is_accepted(ordinary[i]))
             fail_msg("left alone: %s", ordinary[i]);
     for (size_t i = 0; i < sizeof(ordinary_records) / sizeof(ordinary_records[0]); i++)
-        if (!text_is_taken(ordinary_records[i]))
+        if (!text_is_accepted(ordinary_records[i]))
             fail_msg("left alone: %s", ordinary_records[i]);
 }
 
-static void other_bodies_are_left_alone(void **state)
+static void other_bodies_are_rejected(void **state)
 {
     (void)state;
     static const char *const bodies[] = {
@@ -100,11 +100,11 @@ static void other_bodies_are_left_alone(void **state)
         "{'instance_keys':[{'region_id':'a'}]} x",
     };
     for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++)
-        if (text_is_taken(bodies[i]))
+        if (text_is_accepted(bodies[i]))
             fail_msg("taken: %s", bodies[i]);
 }
 
-static const char *const odd_members[] = {
+static const char *const rejected_members[] = {
     "'region_id':'a','x':'b'",
     "'region_id':'a','region_id':'a'",
     "'region_id':'a','regionId':'a'",
@@ -165,24 +165,24 @@ static const char *const odd_members[] = {
     "'metadata':{'\\n':'a'}",
 };
 
-static void other_records_are_left_alone(void **state)
+static void other_records_are_rejected(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof(odd_members) / sizeof(odd_members[0]); i++) {
+    for (size_t i = 0; i < sizeof(rejected_members) / sizeof(rejected_members[0]); i++) {
         char text[TEXT_BYTES];
-        snprintf(text, sizeof(text), "{%s}", odd_members[i]);
-        if (text_is_taken(text))
+        snprintf(text, sizeof(text), "{%s}", rejected_members[i]);
+        if (text_is_accepted(text))
             fail_msg("taken: %s", text);
-        snprintf(text, sizeof(text), "{'instances':[{'zone_id':'z',%s}]}", odd_members[i]);
-        if (text_is_taken(text))
+        snprintf(text, sizeof(text), "{'instances':[{'zone_id':'z',%s}]}", rejected_members[i]);
+        if (text_is_accepted(text))
             fail_msg("taken: %s", text);
     }
-    assert_false(taken(SLICE("{\"region_id\":\"a\0b\"}")));
-    assert_false(taken(SLICE("{\"region_id\0\":\"a\"}")));
+    assert_false(is_accepted(SLICE("{\"region_id\":\"a\0b\"}")));
+    assert_false(is_accepted(SLICE("{\"region_id\0\":\"a\"}")));
 }
 
 /* A part of a record is none; nor is anything behind it looked at. */
-static void record_cut_anywhere_is_left_alone(void **state)
+static void truncated_record_is_rejected(void **state)
 {
     (void)state;
     char text[TEXT_BYTES];
@@ -195,7 +195,7 @@ static void record_cut_anywhere_is_left_alone(void **state)
         assert_false(fast_record_read((struct slice){part, cut}, &item));
         free(part);
     }
-    assert_true(taken((struct slice){text, size}));
+    assert_true(is_accepted((struct slice){text, size}));
 }
 
 static void metadata_of_64_entries_and_one_more(void **state)
@@ -208,13 +208,13 @@ static void metadata_of_64_entries_and_one_more(void **state)
         for (int i = 0; i < count; i++)
             text_printf(&text, "%s\"%d\":\"v\"", i ? "," : "", i);
         text_append_string(&text, "}}");
-        assert_int_equal(taken((struct slice){text.data, text.size}),
+        assert_int_equal(is_accepted((struct slice){text.data, text.size}),
                          count == METADATA_ENTRIES_MAX);
     }
     text_free(&text);
 }
 
-static void more_items_than_the_limit_are_left_alone(void **state)
+static void more_items_than_the_limit_are_rejected(void **state)
 {
     (void)state;
     struct text body = {0};
@@ -230,7 +230,7 @@ static void more_items_than_the_limit_are_left_alone(void **state)
     text_free(&body);
 }
 
-static void camel_names_are_noticed_item_by_item(void **state)
+static void casing_is_recorded_for_each_item(void **state)
 {
     (void)state;
     struct fast_list list;
@@ -281,7 +281,7 @@ static size_t damage(unsigned *seed, char *body, size_t size, size_t room)
     }
 }
 
-static void damaged_texts_are_read_as_jansson_does(void **state)
+static void damaged_texts_are_read_as_by_jansson(void **state)
 {
     (void)state;
     enum {
@@ -299,7 +299,7 @@ static void damaged_texts_are_read_as_jansson_does(void **state)
             quote(which < BODIES ? ordinary[which] : ordinary_records[which - BODIES], text);
         for (unsigned n = 1 + chance(&seed, 3); n > 0 && size > 1; n--)
             size = damage(&seed, text, size, sizeof(text));
-        count += taken((struct slice){text, size});
+        count += is_accepted((struct slice){text, size});
     }
     print_message("%u of %d damaged texts were taken\n", count, DAMAGED_BODIES);
     assert_true(count > 1000); /* the comparison has been made */
@@ -308,14 +308,14 @@ static void damaged_texts_are_read_as_jansson_does(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ordinary_texts_are_taken),
-        cmocka_unit_test(other_bodies_are_left_alone),
-        cmocka_unit_test(other_records_are_left_alone),
-        cmocka_unit_test(record_cut_anywhere_is_left_alone),
+        cmocka_unit_test(usual_form_is_accepted),
+        cmocka_unit_test(other_bodies_are_rejected),
+        cmocka_unit_test(other_records_are_rejected),
+        cmocka_unit_test(truncated_record_is_rejected),
         cmocka_unit_test(metadata_of_64_entries_and_one_more),
-        cmocka_unit_test(more_items_than_the_limit_are_left_alone),
-        cmocka_unit_test(camel_names_are_noticed_item_by_item),
-        cmocka_unit_test(damaged_texts_are_read_as_jansson_does),
+        cmocka_unit_test(more_items_than_the_limit_are_rejected),
+        cmocka_unit_test(casing_is_recorded_for_each_item),
+        cmocka_unit_test(damaged_texts_are_read_as_by_jansson),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -164,7 +164,7 @@ static void round_trip_of_10000_random_texts(void **state)
     }
 }
 
-static void name_of_a_user_round_trips(void **state)
+static void verbatim_name_round_trips(void **state)
 {
     (void)state;
     static const char *const names[] = {"a", "with_underscore", "\"", "\\", "\n", "ü€😀", " "};
@@ -241,7 +241,7 @@ int main(void)
         cmocka_unit_test(camel_of_a_name),
         cmocka_unit_test(escape_of_each_special_byte),
         cmocka_unit_test(round_trip_of_10000_random_texts),
-        cmocka_unit_test(name_of_a_user_round_trips),
+        cmocka_unit_test(verbatim_name_round_trips),
         cmocka_unit_test(rfc3339_of_a_time),
         cmocka_unit_test(write_without_memory),
     };

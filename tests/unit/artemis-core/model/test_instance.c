@@ -39,7 +39,7 @@ static struct instance *made(const struct instance_spec *spec)
     return instance;
 }
 
-static void check_refused(const struct instance_spec *spec, const char *field, const char *message)
+static void check_rejected(const struct instance_spec *spec, const char *field, const char *message)
 {
     struct instance *instance = NULL;
     struct field_problem problem;
@@ -70,7 +70,7 @@ static void check_url(const struct instance_spec *spec, const char *expected)
 
 /* --- texts ------------------------------------------------------------------------------------ */
 
-static void names_are_the_contracts(void **state)
+static void names_match_the_contract(void **state)
 {
     (void)state;
     static const struct field_info expected[TEXT_FIELDS] = {
@@ -103,7 +103,7 @@ static void required_text_missing(void **state)
             continue;
         struct instance_spec spec = good_spec();
         spec.text[field] = (struct slice){0};
-        check_refused(&spec, instance_field_info(field)->name, "is required");
+        check_rejected(&spec, instance_field_info(field)->name, "is required");
     }
 }
 
@@ -115,7 +115,7 @@ static void required_text_empty(void **state)
             continue;
         struct instance_spec spec = good_spec();
         spec.text[field] = SLICE("");
-        check_refused(&spec, instance_field_info(field)->name, "must be 1 to 255 bytes, is \"\"");
+        check_rejected(&spec, instance_field_info(field)->name, "must be 1 to 255 bytes, is \"\"");
     }
 }
 
@@ -135,7 +135,7 @@ static void optional_text_empty_is_absent(void **state)
     }
 }
 
-static void text_as_long_as_may_be(void **state)
+static void text_at_its_limit(void **state)
 {
     (void)state;
     char value[1024];
@@ -149,7 +149,7 @@ static void text_as_long_as_may_be(void **state)
     }
 }
 
-static void text_a_byte_too_long(void **state)
+static void text_one_byte_over_its_limit(void **state)
 {
     (void)state;
     char value[1025];
@@ -164,7 +164,7 @@ static void text_a_byte_too_long(void **state)
         char message[256];
         snprintf(message, sizeof(message), "must be %s%u bytes, is %u bytes: %s",
                  info->required ? "1 to " : "at most ", size - 1, size, shown);
-        check_refused(&spec, info->name, message);
+        check_rejected(&spec, info->name, message);
     }
 }
 
@@ -211,7 +211,7 @@ static void control_characters_in_each_text(void **state)
             char message[256];
             snprintf(message, sizeof(message), "must not contain control characters, %s",
                      cases[i].message);
-            check_refused(&spec, instance_field_info(field)->name, message);
+            check_rejected(&spec, instance_field_info(field)->name, message);
         }
     }
 }
@@ -281,7 +281,7 @@ static void port_bounds(void **state)
         struct instance_spec spec = good_spec();
         spec.port = cases[i].port;
         if (cases[i].message) {
-            check_refused(&spec, "port", cases[i].message);
+            check_rejected(&spec, "port", cases[i].message);
             continue;
         }
         struct instance *instance = made(&spec);
@@ -297,15 +297,15 @@ static void url_or_ip_is_required(void **state)
     (void)state;
     struct instance_spec spec = good_spec();
     spec.text[FIELD_IP] = (struct slice){0};
-    check_refused(&spec, "url", "is required where ip is missing");
+    check_rejected(&spec, "url", "is required where ip is missing");
     spec.text[FIELD_IP] = SLICE("");
     spec.text[FIELD_URL] = SLICE("");
-    check_refused(&spec, "url", "is required where ip is missing");
+    check_rejected(&spec, "url", "is required where ip is missing");
     spec.text[FIELD_URL] = SLICE("http://a");
     instance_unref(made(&spec));
 }
 
-static void url_answered(void **state)
+static void url_is_given_or_derived(void **state)
 {
     (void)state;
     static const struct {
@@ -336,7 +336,7 @@ static void url_answered(void **state)
 
 /* --- status ----------------------------------------------------------------------------------- */
 
-static void status_of_each_word(void **state)
+static void status_of_each_name(void **state)
 {
     (void)state;
     static const struct {
@@ -389,7 +389,7 @@ static void check_metadata(size_t count, size_t size, const char *message)
     spec.metadata = entries;
     spec.metadata_count = count;
     if (message) {
-        check_refused(&spec, "metadata", message);
+        check_rejected(&spec, "metadata", message);
     } else {
         struct instance *instance = made(&spec);
         assert_int_equal(instance_metadata_count(instance), count);
@@ -417,7 +417,7 @@ static void metadata_with_an_empty_name(void **state)
     struct instance_spec spec = good_spec();
     spec.metadata = &entry;
     spec.metadata_count = 1;
-    check_refused(&spec, "metadata", "must not have an empty name");
+    check_rejected(&spec, "metadata", "must not have an empty name");
 }
 
 static void metadata_reads_back_by_name(void **state)
@@ -529,20 +529,20 @@ static void create_without_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_are_the_contracts),
+        cmocka_unit_test(names_match_the_contract),
         cmocka_unit_test(required_text_missing),
         cmocka_unit_test(required_text_empty),
         cmocka_unit_test(optional_text_empty_is_absent),
-        cmocka_unit_test(text_as_long_as_may_be),
-        cmocka_unit_test(text_a_byte_too_long),
+        cmocka_unit_test(text_at_its_limit),
+        cmocka_unit_test(text_one_byte_over_its_limit),
         cmocka_unit_test(text_of_long_characters),
         cmocka_unit_test(control_characters_in_each_text),
         cmocka_unit_test(c1_control_characters_in_each_text),
         cmocka_unit_test(other_characters_in_each_text),
         cmocka_unit_test(port_bounds),
         cmocka_unit_test(url_or_ip_is_required),
-        cmocka_unit_test(url_answered),
-        cmocka_unit_test(status_of_each_word),
+        cmocka_unit_test(url_is_given_or_derived),
+        cmocka_unit_test(status_of_each_name),
         cmocka_unit_test(metadata_limits),
         cmocka_unit_test(metadata_with_an_empty_name),
         cmocka_unit_test(metadata_reads_back_by_name),

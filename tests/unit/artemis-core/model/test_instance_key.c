@@ -48,7 +48,7 @@ static struct instance_spec full_spec(void)
 
 /* --- keys ------------------------------------------------------------------------------------- */
 
-static void spellings_of_one_identity(void **state)
+static void equal_keys(void **state)
 {
     (void)state;
     struct instance_key key = key_of("lab", "zone1", "orders", NULL, "i1");
@@ -62,7 +62,7 @@ static void spellings_of_one_identity(void **state)
         assert_true(same_key(&same[i], &key));
 }
 
-static void different_identities(void **state)
+static void different_keys(void **state)
 {
     (void)state;
     struct instance_key key = key_of("ab", "cd", "ef", "gh", "ij");
@@ -103,7 +103,7 @@ static void group_of_no_group_is_empty(void **state)
     }
 }
 
-static void key_of_an_instance_is_the_key_of_its_parts(void **state)
+static void key_of_an_instance_equals_the_key_of_its_parts(void **state)
 {
     (void)state;
     struct instance_spec spec = full_spec();
@@ -127,7 +127,7 @@ static void key_of_the_longest_parts(void **state)
     assert_int_equal(instance_key_packed(&key).size, sizeof(key.end) + 5 * ID_BYTES_MAX);
 }
 
-static void key_parts_obey_the_rules_of_the_fields(void **state)
+static void key_parts_are_validated(void **state)
 {
     (void)state;
     char longest[ID_BYTES_MAX + 1];
@@ -151,7 +151,7 @@ static void key_parts_obey_the_rules_of_the_fields(void **state)
 
 /* --- service ids alone ------------------------------------------------------------------------ */
 
-static void service_id_is_checked_and_lowered(void **state)
+static void service_id_is_validated_and_lowered(void **state)
 {
     (void)state;
     char out[ID_BYTES_MAX];
@@ -253,7 +253,7 @@ static void unequal_when_text_moves_to_the_next_field(void **state)
 }
 
 /* What says the same is the same content: registering it is a renewal, not a change. */
-static void equal_in_other_words(void **state)
+static void equal_after_canonicalization(void **state)
 {
     (void)state;
     static const struct {
@@ -317,19 +317,19 @@ static void unequal_by_status(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(spellings_of_one_identity),
-        cmocka_unit_test(different_identities),
+        cmocka_unit_test(equal_keys),
+        cmocka_unit_test(different_keys),
         cmocka_unit_test(service_is_lowered_in_ascii_only),
         cmocka_unit_test(group_of_no_group_is_empty),
-        cmocka_unit_test(key_of_an_instance_is_the_key_of_its_parts),
+        cmocka_unit_test(key_of_an_instance_equals_the_key_of_its_parts),
         cmocka_unit_test(key_of_the_longest_parts),
-        cmocka_unit_test(key_parts_obey_the_rules_of_the_fields),
-        cmocka_unit_test(service_id_is_checked_and_lowered),
+        cmocka_unit_test(key_parts_are_validated),
+        cmocka_unit_test(service_id_is_validated_and_lowered),
         cmocka_unit_test(equal_to_a_copy_of_itself),
         cmocka_unit_test(unequal_by_any_field),
         cmocka_unit_test(unequal_by_metadata),
         cmocka_unit_test(unequal_when_text_moves_to_the_next_field),
-        cmocka_unit_test(equal_in_other_words),
+        cmocka_unit_test(equal_after_canonicalization),
         cmocka_unit_test(equal_with_the_derived_url_of_ipv6),
         cmocka_unit_test(unequal_by_status),
     };

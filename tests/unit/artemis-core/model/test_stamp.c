@@ -11,7 +11,7 @@
 
 static const uint64_t NOON = 1771070400000; /* some day in 2026 */
 
-static void next_follows_a_clock_that_moves_on(void **state)
+static void hlc_follows_a_clock_that_moves_forward(void **state)
 {
     (void)state;
     uint64_t first = hlc_after(0, NOON);
@@ -21,7 +21,7 @@ static void next_follows_a_clock_that_moves_on(void **state)
     assert_true(second > first);
 }
 
-static void next_counts_on_while_the_clock_stands(void **state)
+static void hlc_counts_up_while_the_clock_stands(void **state)
 {
     (void)state;
     uint64_t first = hlc_after(0, NOON);
@@ -29,7 +29,7 @@ static void next_counts_on_while_the_clock_stands(void **state)
     assert_int_equal(hlc_to_ms(first + 1), NOON);
 }
 
-static void next_counts_on_when_the_clock_jumps_back(void **state)
+static void hlc_counts_up_after_the_clock_jumps_back(void **state)
 {
     (void)state;
     uint64_t first = hlc_after(0, NOON);
@@ -37,7 +37,7 @@ static void next_counts_on_when_the_clock_jumps_back(void **state)
     assert_true(hlc_after(first, 0) == first + 1);
 }
 
-static void next_follows_again_when_the_clock_has_caught_up(void **state)
+static void hlc_follows_the_clock_again_after_it_catches_up(void **state)
 {
     (void)state;
     uint64_t version = hlc_after(0, NOON);
@@ -48,7 +48,7 @@ static void next_follows_again_when_the_clock_has_caught_up(void **state)
     assert_true(version == (NOON + 1) << 16);
 }
 
-static void next_carries_a_full_counter_into_the_time(void **state)
+static void hlc_carries_a_full_counter_into_the_time(void **state)
 {
     (void)state;
     uint64_t version = hlc_after(0, NOON);
@@ -61,7 +61,7 @@ static void next_carries_a_full_counter_into_the_time(void **state)
     assert_true(hlc_after(version, NOON + 1) > version);
 }
 
-static void next_is_later_under_100000_random_jumps(void **state)
+static void hlc_grows_under_100000_random_jumps(void **state)
 {
     (void)state;
     srand(1);
@@ -80,12 +80,12 @@ static void next_is_later_under_100000_random_jumps(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(next_follows_a_clock_that_moves_on),
-        cmocka_unit_test(next_counts_on_while_the_clock_stands),
-        cmocka_unit_test(next_counts_on_when_the_clock_jumps_back),
-        cmocka_unit_test(next_follows_again_when_the_clock_has_caught_up),
-        cmocka_unit_test(next_carries_a_full_counter_into_the_time),
-        cmocka_unit_test(next_is_later_under_100000_random_jumps),
+        cmocka_unit_test(hlc_follows_a_clock_that_moves_forward),
+        cmocka_unit_test(hlc_counts_up_while_the_clock_stands),
+        cmocka_unit_test(hlc_counts_up_after_the_clock_jumps_back),
+        cmocka_unit_test(hlc_follows_the_clock_again_after_it_catches_up),
+        cmocka_unit_test(hlc_carries_a_full_counter_into_the_time),
+        cmocka_unit_test(hlc_grows_under_100000_random_jumps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
