@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { EXCERPT_BYTES = 80, NUMBER_BYTES = 32 };
 
@@ -139,12 +140,24 @@ enum error item_instance(json_t *item, bool *camel, struct instance **out,
     return error ? error : instance_create(&spec, out, problem);
 }
 
+/* Whether a field from `first` on has its camelCase name. */
+static bool has_camel_name(const json_t *item, enum instance_field first)
+{
+    for (enum instance_field field = first; field < TEXT_FIELDS; field++) {
+        const struct field_info *info = instance_field_info(field);
+        if (strcmp(info->camel, info->name) != 0 && json_object_get(item, info->camel))
+            return true;
+    }
+    return false;
+}
+
 enum error item_key_parts(const json_t *item, bool *camel, struct slice parts[KEY_FIELDS],
                           struct field_problem *problem)
 {
     enum error error = ERR_NONE;
     for (enum instance_field field = 0; field < KEY_FIELDS && !error; field++)
         error = read_text(item, field, camel, &parts[field], problem);
+    *camel |= has_camel_name(item, KEY_FIELDS);
     return error;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * parser_agreement - whether the reader of ordinary records (artemis-core/codec_hot) says what
- * Jansson
- * says of the same text. Asserts that it does; for its test and its fuzzer.
+ * parser_agreement - asserts that fast_parser and Jansson read the same from the same text:
+ * members, instances, keys, stamps, errors, and the casing of the response. For the test and the
+ * fuzzer of fast_parser.
  */
 #pragma once
 
@@ -12,8 +12,8 @@
 #include "artemis-core/json/codec_internal.h"
 #include "artemis-core/json/fast_parser.h"
 
-static inline void hot_check_same_problem(enum error a, const struct field_problem *of_a,
-                                          enum error b, const struct field_problem *of_b)
+static inline void agreement_check_problem(enum error a, const struct field_problem *of_a,
+                                           enum error b, const struct field_problem *of_b)
 {
     assert(a == b);
     if (!a)
@@ -22,21 +22,21 @@ static inline void hot_check_same_problem(enum error a, const struct field_probl
     assert(strcmp(of_a->problem, of_b->problem) == 0);
 }
 
-/* Null and absent are the same, to both. */
-static inline void hot_check_same_text(const json_t *value, struct slice text)
+/* Null and absent are the same to both. */
+static inline void agreement_check_text(const json_t *value, struct slice text)
 {
     assert(!value || json_is_null(value) || json_is_string(value));
     assert(json_is_string(value) == (text.data != NULL));
     assert(slice_equal((struct slice){json_string_value(value), json_string_length(value)}, text));
 }
 
-static inline void hot_check_same_number(const json_t *value, uint64_t number)
+static inline void agreement_check_number(const json_t *value, uint64_t number)
 {
     assert(!value || json_is_null(value) || json_is_integer(value));
     assert((uint64_t)json_integer_value(value) == number);
 }
 
-static inline struct slice hot_metadata(const struct instance_spec *spec, struct slice name)
+static inline struct slice agreement_metadata(const struct instance_spec *spec, struct slice name)
 {
     for (size_t i = 0; i < spec->metadata_count; i++)
         if (slice_equal(spec->metadata[i].name, name))
@@ -44,17 +44,17 @@ static inline struct slice hot_metadata(const struct instance_spec *spec, struct
     return (struct slice){0};
 }
 
-static inline void hot_check_same_metadata(json_t *metadata, const struct instance_spec *spec)
+static inline void agreement_check_metadata(json_t *metadata, const struct instance_spec *spec)
 {
     assert(!metadata || json_is_null(metadata) || json_is_object(metadata));
     assert(json_object_size(metadata) == spec->metadata_count);
     const char *name;
     json_t *value;
     json_object_foreach(metadata, name, value)
-        hot_check_same_text(value, hot_metadata(spec, slice_of(name)));
+        agreement_check_text(value, agreement_metadata(spec, slice_of(name)));
 }
 
-static inline void hot_check_same_members(const json_t *item, const struct fast_record *hot)
+static inline void agreement_check_members(const json_t *item, const struct fast_record *fast)
 {
     bool camel = false;
     for (enum instance_field field = 0; field < TEXT_FIELDS; field++) {
@@ -64,19 +64,18 @@ static inline void hot_check_same_members(const json_t *item, const struct fast_
         enum error error =
             member_get(item, info->name, info->camel, &value, &camel, problem, sizeof(problem));
         assert(!error);
-        hot_check_same_text(value, hot->spec.text[field]);
+        agreement_check_text(value, fast->spec.text[field]);
     }
-    assert(camel == hot->camel);
-    hot_check_same_number(json_object_get(item, "port"), (uint64_t)hot->spec.port);
-    hot_check_same_metadata(json_object_get(item, "metadata"), &hot->spec);
-    hot_check_same_number(json_object_get(item, "version"), hot->stamp.hlc);
-    hot_check_same_number(json_object_get(item, "age_ms"), hot->age_ms);
-    hot_check_same_text(json_object_get(item, "origin"), hot->stamp.node_id);
-    assert(json_is_true(json_object_get(item, "deleted")) == hot->deleted);
+    assert(camel == fast->camel);
+    agreement_check_number(json_object_get(item, "port"), (uint64_t)fast->spec.port);
+    agreement_check_metadata(json_object_get(item, "metadata"), &fast->spec);
+    agreement_check_number(json_object_get(item, "version"), fast->stamp.hlc);
+    agreement_check_number(json_object_get(item, "age_ms"), fast->age_ms);
+    agreement_check_text(json_object_get(item, "origin"), fast->stamp.node_id);
+    assert(json_is_true(json_object_get(item, "deleted")) == fast->deleted);
 }
 
-/* What comes of it: the instance, and what a peer adds. */
-static inline void hot_check_same_outcome(json_t *item, const struct fast_record *hot)
+static inline void agreement_check_instance(json_t *item, const struct fast_record *fast)
 {
     struct instance *a = NULL;
     struct instance *b = NULL;
@@ -84,44 +83,109 @@ static inline void hot_check_same_outcome(json_t *item, const struct fast_record
     struct field_problem of_b = {0};
     bool camel = false;
     enum error error = item_instance(item, &camel, &a, &of_a);
-    hot_check_same_problem(error, &of_a, instance_create(&hot->spec, &b, &of_b), &of_b);
+    agreement_check_problem(error, &of_a, instance_create(&fast->spec, &b, &of_b), &of_b);
     assert(error ? !a && !b : instance_equal(a, b));
+    assert(camel == fast->camel);
     instance_unref(a);
     instance_unref(b);
-    struct wire_record record = {0};
-    error = item_stamp(item, &record, &of_a);
-    hot_check_same_problem(error, &of_a, item_check_stamp(&hot->stamp, &of_b), &of_b);
-    assert(record.stamp.hlc == hot->stamp.hlc && record.age_ms == hot->age_ms);
-    assert(slice_equal(record.stamp.node_id, hot->stamp.node_id));
-    assert(record.deleted == hot->deleted);
 }
 
-/* `item`: what Jansson makes of the record, NULL where it refuses. */
-static inline void hot_check_item(json_t *item, const struct fast_record *hot)
+static inline void agreement_check_key(json_t *item, const struct fast_record *fast)
+{
+    struct slice parts[KEY_FIELDS] = {0};
+    struct field_problem problem;
+    bool camel = false;
+    assert(!item_key_parts(item, &camel, parts, &problem));
+    for (enum instance_field part = 0; part < KEY_FIELDS; part++)
+        assert(slice_equal(parts[part], fast->spec.text[part]));
+    assert(camel == fast->camel);
+}
+
+static inline void agreement_check_stamp(json_t *item, const struct fast_record *fast)
+{
+    struct field_problem of_a = {0};
+    struct field_problem of_b = {0};
+    struct wire_record record = {0};
+    enum error error = item_stamp(item, &record, &of_a);
+    agreement_check_problem(error, &of_a, item_check_stamp(&fast->stamp, &of_b), &of_b);
+    assert(record.stamp.hlc == fast->stamp.hlc && record.age_ms == fast->age_ms);
+    assert(slice_equal(record.stamp.node_id, fast->stamp.node_id));
+    assert(record.deleted == fast->deleted);
+}
+
+/* `item` is the record as parsed by Jansson; NULL if Jansson rejects it. */
+static inline void agreement_check_item(json_t *item, const struct fast_record *fast)
 {
     assert(json_is_object(item));
-    hot_check_same_members(item, hot);
-    hot_check_same_outcome(item, hot);
-    json_t *again = json_loadb(hot->whole.data, hot->whole.size, JSON_REJECT_DUPLICATES, NULL);
+    agreement_check_members(item, fast);
+    agreement_check_instance(item, fast);
+    agreement_check_key(item, fast);
+    agreement_check_stamp(item, fast);
+    json_t *again = json_loadb(fast->whole.data, fast->whole.size, JSON_REJECT_DUPLICATES, NULL);
     assert(json_equal(again, item));
     json_decref(again);
 }
 
-/* The text as a record. True when it is taken. */
-static inline bool hot_check_record(struct slice text)
+/* Checks the text as a record. True if fast_parser accepts it. */
+static inline bool agreement_check_record(struct slice text)
 {
-    struct fast_record hot;
-    if (!fast_record_read(text, &hot))
+    struct fast_record fast;
+    if (!fast_record_read(text, &fast))
         return false;
-    json_error_t why;
-    json_t *item = json_loadb(hot.whole.data, hot.whole.size, JSON_REJECT_DUPLICATES, &why);
-    hot_check_item(item, &hot);
+    json_t *item = json_loadb(fast.whole.data, fast.whole.size, JSON_REJECT_DUPLICATES, NULL);
+    agreement_check_item(item, &fast);
     json_decref(item);
     return true;
 }
 
-/* The text as a body of keys, or of instances. True when it is taken. */
-static inline bool hot_check_body(struct slice body, bool keys, size_t limit)
+/* Reads all items of a body and writes the response, in the casing that the body asks for. */
+static inline void agreement_respond(struct slice body, bool keys, struct text *response)
+{
+    struct batch *batch = NULL;
+    bool camel = false;
+    char message[MESSAGE_BYTES];
+    enum batch_kind kind = keys ? BATCH_OF_KEYS : BATCH_OF_INSTANCES;
+    assert(!batch_parse(body, kind, &batch, &camel, message));
+    for (size_t i = 0; i < batch_count(batch); i++) {
+        struct instance *instance = NULL;
+        struct instance_key key;
+        struct wire_record record = {0};
+        enum error error = keys ? batch_key(batch, i, &key) : batch_instance(batch, i, &instance);
+        if (!error)
+            error = batch_stamp(batch, i, &record);
+        if (!error && keys)
+            error = batch_fail(batch, i, ERR_INSTANCE_NOT_FOUND, &key);
+        assert(error != ERR_NO_MEMORY);
+        instance_unref(instance);
+    }
+    batch_write_response(batch, batch_is_camel(batch) ? DIALECT_CAMEL : DIALECT_SNAKE, 0, response);
+    assert(!text_failed(response));
+    batch_free(batch);
+}
+
+/* A member that fast_parser does not know sends the same body to Jansson: the responses are
+ * equal. */
+static inline void agreement_check_response(struct slice body, bool keys)
+{
+    struct text fast = {0};
+    struct text other = {0};
+    struct text jansson = {0};
+    const char *brace = memchr(body.data, '{', body.size);
+    text_append(&other, body.data, (size_t)(brace + 1 - body.data));
+    text_append_string(&other, "\"unknown\":0,");
+    text_append(&other, brace + 1, body.size - (size_t)(brace + 1 - body.data));
+    assert(!text_failed(&other));
+    agreement_respond(body, keys, &fast);
+    agreement_respond((struct slice){other.data, other.size}, keys, &jansson);
+    assert(slice_equal((struct slice){fast.data, fast.size},
+                       (struct slice){jansson.data, jansson.size}));
+    text_free(&fast);
+    text_free(&other);
+    text_free(&jansson);
+}
+
+/* Checks the text as a body of keys, or of instances. True if fast_parser accepts it. */
+static inline bool agreement_check_body(struct slice body, bool keys, size_t limit)
 {
     struct fast_list list;
     if (!fast_list_scan(body, keys, limit, &list))
@@ -131,13 +195,14 @@ static inline bool hot_check_body(struct slice body, bool keys, size_t limit)
     const char *name = !keys ? "instances" : list.camel_root ? "instanceKeys" : "instance_keys";
     json_t *items = json_object_get(root, name);
     assert(json_array_size(items) == list.count && list.count <= limit);
-    /* Backwards too: reading out of order starts again. */
+    /* In descending order as well, which starts again for each item. */
     for (size_t i = 0; i < 2 * list.count; i++) {
         size_t index = i < list.count ? i : 2 * list.count - 1 - i;
         struct fast_record item;
         fast_list_read(&list, index, &item);
-        hot_check_item(json_array_get(items, index), &item);
+        agreement_check_item(json_array_get(items, index), &item);
     }
     json_decref(root);
+    agreement_check_response(body, keys);
     return true;
 }

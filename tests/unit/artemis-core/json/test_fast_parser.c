@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The reader of ordinary records must never read what Jansson reads otherwise. So: whatever it
- * takes, Jansson takes too and finds the same (tests/support/parser_agreement.h); and what it is
- * for,
- * it takes. Texts are made from ordinary ones by random damage (SEED replays). In these tests '
- * stands for " in JSON.
+ * fast_parser never reads a text differently from Jansson (tests/support/parser_agreement.h), and
+ * it accepts texts of the usual form. Random damage is applied to such texts (SEED replays a run).
+ * In these tests ' stands for " in JSON.
  */
 #include "artemis-core/json/fast_parser.h"
 
@@ -17,7 +15,7 @@
 
 enum { DAMAGED_BODIES = 200000, LIMIT = 100, TEXT_BYTES = 2048 };
 
-static const char *const ordinary[] = {
+static const char *const usual_bodies[] = {
     "{'instance_keys':[{'region_id':'local','zone_id':'zone1','service_id':'web','instance_id':'w'}"
     "]}",
     "{'instanceKeys':[{'regionId':'l','zoneId':'z','serviceId':'S','groupId':'','instanceId':'i1'},"
@@ -36,9 +34,13 @@ static const char *const ordinary[] = {
     "'i','serviceId':'S','zoneId':'z','regionId':'r','url':'u'},{'metadata':{},'ip':null}]}",
     "{'instances':[{'region_id':'r','zone_id':'z','service_id':'s','instance_id':'i','ip':'a',"
     "'port':70000,'metadata':{'a':'b'},'version':999999999999999999,'origin':'','age_ms':3}]}",
+    "{'instance_keys':[{'region_id':'r','zone_id':'z','service_id':'s','instance_id':'i',"
+    "'machineName':'m'}]}",
+    "{'instance_keys':[{'region_id':'r','zone_id':'z','service_id':'s','instance_id':'i',"
+    "'healthCheckUrl':null},{'instance_id':'x'}]}",
 };
 
-static const char *const ordinary_records[] = {
+static const char *const usual_records[] = {
     "{'region_id':'r','zone_id':'z','service_id':'s','instance_id':'i','ip':'10.0.0.1','port':80,"
     "'url':'http://10.0.0.1:80','status':'up','metadata':{'a':'b'},'version':117712345678901234,"
     "'origin':'node-1','age_ms':1234} , and more",
@@ -56,28 +58,28 @@ static size_t quote(const char *from, char to[TEXT_BYTES])
     return size;
 }
 
-/* As whatever it may be. */
+/* Whether fast_parser accepts it as a record or as a body. */
 static bool is_accepted(struct slice text)
 {
-    bool body = hot_check_body(text, true, LIMIT) || hot_check_body(text, false, LIMIT);
-    return hot_check_record(text) || body;
+    bool body = agreement_check_body(text, true, LIMIT) || agreement_check_body(text, false, LIMIT);
+    return agreement_check_record(text) || body;
 }
 
 static bool text_is_accepted(const char *text)
 {
-    char room[TEXT_BYTES];
-    return is_accepted((struct slice){room, quote(text, room)});
+    char buffer[TEXT_BYTES];
+    return is_accepted((struct slice){buffer, quote(text, buffer)});
 }
 
 static void usual_form_is_accepted(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof(ordinary) / sizeof(ordinary[0]); i++)
-        if (!text_is_accepted(ordinary[i]))
-            fail_msg("left alone: %s", ordinary[i]);
-    for (size_t i = 0; i < sizeof(ordinary_records) / sizeof(ordinary_records[0]); i++)
-        if (!text_is_accepted(ordinary_records[i]))
-            fail_msg("left alone: %s", ordinary_records[i]);
+    for (size_t i = 0; i < sizeof(usual_bodies) / sizeof(usual_bodies[0]); i++)
+        if (!text_is_accepted(usual_bodies[i]))
+            fail_msg("rejected: %s", usual_bodies[i]);
+    for (size_t i = 0; i < sizeof(usual_records) / sizeof(usual_records[0]); i++)
+        if (!text_is_accepted(usual_records[i]))
+            fail_msg("rejected: %s", usual_records[i]);
 }
 
 static void other_bodies_are_rejected(void **state)
@@ -101,7 +103,7 @@ static void other_bodies_are_rejected(void **state)
     };
     for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++)
         if (text_is_accepted(bodies[i]))
-            fail_msg("taken: %s", bodies[i]);
+            fail_msg("accepted: %s", bodies[i]);
 }
 
 static const char *const rejected_members[] = {
@@ -172,24 +174,24 @@ static void other_records_are_rejected(void **state)
         char text[TEXT_BYTES];
         snprintf(text, sizeof(text), "{%s}", rejected_members[i]);
         if (text_is_accepted(text))
-            fail_msg("taken: %s", text);
+            fail_msg("accepted: %s", text);
         snprintf(text, sizeof(text), "{'instances':[{'zone_id':'z',%s}]}", rejected_members[i]);
         if (text_is_accepted(text))
-            fail_msg("taken: %s", text);
+            fail_msg("accepted: %s", text);
     }
     assert_false(is_accepted(SLICE("{\"region_id\":\"a\0b\"}")));
     assert_false(is_accepted(SLICE("{\"region_id\0\":\"a\"}")));
 }
 
-/* A part of a record is none; nor is anything behind it looked at. */
+/* A truncated record is rejected, without reading behind its end. */
 static void truncated_record_is_rejected(void **state)
 {
     (void)state;
     char text[TEXT_BYTES];
-    size_t size = quote(ordinary_records[1], text);
+    size_t size = quote(usual_records[1], text);
     for (size_t cut = 0; cut < size; cut++) {
         struct fast_record item;
-        char *part = malloc(cut + 1); /* of its size, so that reading on is noticed */
+        char *part = malloc(cut + 1); /* exactly sized, so that ASan finds reads behind the end */
         memcpy(part, text, cut);
         part = realloc(part, cut ? cut : 1);
         assert_false(fast_record_read((struct slice){part, cut}, &item));
@@ -223,10 +225,10 @@ static void more_items_than_the_limit_are_rejected(void **state)
         text_printf(&body, "%s{\"instance_id\":\"%d\"}", i ? "," : "", i);
     size_t size = body.size;
     text_append_string(&body, "]}");
-    assert_true(hot_check_body((struct slice){body.data, body.size}, true, LIMIT));
+    assert_true(agreement_check_body((struct slice){body.data, body.size}, true, LIMIT));
     body.size = size;
     text_append_string(&body, ",{\"instance_id\":\"one more\"}]}");
-    assert_false(hot_check_body((struct slice){body.data, body.size}, true, LIMIT));
+    assert_false(agreement_check_body((struct slice){body.data, body.size}, true, LIMIT));
     text_free(&body);
 }
 
@@ -252,7 +254,7 @@ static unsigned chance(unsigned *seed, unsigned below)
     return (*seed >> 8) % below;
 }
 
-static size_t damage(unsigned *seed, char *body, size_t size, size_t room)
+static size_t damage(unsigned *seed, char *body, size_t size, size_t capacity)
 {
     static const char pieces[] =
         "\"\"{}[],,::\\ \n\t\x01\x7f\x80\xC3\xBCregion_idnull01truemetadata";
@@ -265,7 +267,7 @@ static size_t damage(unsigned *seed, char *body, size_t size, size_t room)
         memmove(body + at, body + at + 1, size - at - 1);
         return size - 1;
     case 2: /* a byte more */
-        if (size == room)
+        if (size == capacity)
             return size;
         memmove(body + at + 1, body + at, size - at);
         body[at] = pieces[chance(seed, sizeof(pieces) - 1)];
@@ -273,7 +275,7 @@ static size_t damage(unsigned *seed, char *body, size_t size, size_t room)
     default: /* a piece of itself once more */
     {
         size_t length = 1 + chance(seed, (unsigned)(size - at));
-        if (size + length > room)
+        if (size + length > capacity)
             return size;
         memmove(body + at + length, body + at, size - at);
         return size + length;
@@ -285,8 +287,8 @@ static void damaged_texts_are_read_as_by_jansson(void **state)
 {
     (void)state;
     enum {
-        BODIES = sizeof(ordinary) / sizeof(ordinary[0]),
-        RECORDS = sizeof(ordinary_records) / sizeof(ordinary_records[0])
+        BODIES = sizeof(usual_bodies) / sizeof(usual_bodies[0]),
+        RECORDS = sizeof(usual_records) / sizeof(usual_records[0])
     };
     const char *given = getenv("SEED");
     unsigned seed = given ? (unsigned)strtoul(given, NULL, 10) : 4711;
@@ -296,13 +298,13 @@ static void damaged_texts_are_read_as_by_jansson(void **state)
         char text[TEXT_BYTES];
         unsigned which = chance(&seed, BODIES + RECORDS);
         size_t size =
-            quote(which < BODIES ? ordinary[which] : ordinary_records[which - BODIES], text);
+            quote(which < BODIES ? usual_bodies[which] : usual_records[which - BODIES], text);
         for (unsigned n = 1 + chance(&seed, 3); n > 0 && size > 1; n--)
             size = damage(&seed, text, size, sizeof(text));
         count += is_accepted((struct slice){text, size});
     }
-    print_message("%u of %d damaged texts were taken\n", count, DAMAGED_BODIES);
-    assert_true(count > 1000); /* the comparison has been made */
+    print_message("%u of %d damaged texts were accepted\n", count, DAMAGED_BODIES);
+    assert_true(count > 1000); /* enough texts were compared */
 }
 
 int main(void)
