@@ -469,7 +469,7 @@ cmd_clean() {
 unheard_state() {
     tail -n 200 "$(log_of "$1")" 2>/dev/null | awk '
         /^Loading configuration/ { state = "starting" }
-        /SIG[A-Z]+: draining/ { state = "draining" }
+        /draining signal=/ { state = "draining" }
         END { print state ? state : "starting" }'
 }
 

@@ -70,20 +70,18 @@ static int serve_until_signal(struct web *web, const sigset_t *blocked)
 
 static void stop(struct engine *engine, struct web *web, int signal_number)
 {
-    log_line(LOG_LEVEL_INFO, "SIG%s: draining", sigabbrev_np(signal_number));
+    log_event(LOG_LEVEL_INFO, "draining", LOG_TEXT("signal", sigabbrev_np(signal_number)));
     engine_set_state(engine, NODE_DRAINING);
     web_drain(web, DRAIN_TIMEOUT_MS);
     engine_leave(engine, LEAVE_TIMEOUT_MS);
 }
 
-int node_run(const struct config *config)
+static int run(const struct config *config, const sigset_t *blocked)
 {
-    sigset_t blocked;
     struct engine *engine = NULL;
     struct web *web = NULL;
     char problem[WEB_PROBLEM_BYTES];
     int exit_code = CLIENT_REFUSED;
-    block_signals(&blocked);
     enum error error = engine_create(config, &engine);
     if (error) {
         client_text_print_error(stderr, NULL, "cannot start: %s", error_info(error)->message);
@@ -101,14 +99,28 @@ int node_run(const struct config *config)
     }
     printf("Listening on %s\n", web_address(web));
     fflush(stdout);
-    log_line(LOG_LEVEL_INFO, "artemis %s: node %s serves %s", ARTEMIS_VERSION,
-             config->server.node_id, engine->url);
-    stop(engine, web, serve_until_signal(web, &blocked));
+    log_event(LOG_LEVEL_INFO, "serving", LOG_TEXT("version", ARTEMIS_VERSION),
+              LOG_TEXT("node_id", config->server.node_id), LOG_TEXT("url", engine->url));
+    stop(engine, web, serve_until_signal(web, blocked));
     exit_code = CLIENT_DONE;
 out:
     web_stop(web);
     engine_free(engine);
     if (exit_code == CLIENT_DONE)
         log_line(LOG_LEVEL_INFO, "stopped");
+    return exit_code;
+}
+
+int node_run(const struct config *config)
+{
+    sigset_t blocked;
+    block_signals(&blocked);
+    enum error error = log_start();
+    if (error) {
+        client_text_print_error(stderr, NULL, "cannot start: %s", error_info(error)->message);
+        return CLIENT_REFUSED;
+    }
+    int exit_code = run(config, &blocked);
+    log_stop();
     return exit_code;
 }

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "artemis-server/log.h"
 #include "artemis-web/http/metrics_peers.h"
 
 /* All values of the page. They are collected first and then printed from the table. */
@@ -14,6 +15,7 @@ struct metric_values {
     uint64_t request_bytes;
     uint64_t response_bytes;
     uint64_t rate_limited;
+    uint64_t log_dropped;
     uint64_t uptime_secs;
     uint64_t ready;
     uint64_t node_guarded;
@@ -44,6 +46,7 @@ struct metric_values {
     X("artemis_cached_answer_bytes",           "gauge",   registry.cached_response_bytes,          "Memory of the cached responses for single services, gzip forms included.") \
     X("artemis_cached_all_services_bytes",     "gauge",   registry.all_services_response_bytes,      "Memory of the cached responses with all services, gzip forms included.") \
     X("artemis_answers_built_total",           "counter", registry.responses_built,         "Responses for single services encoded because none was cached.") \
+    X("artemis_log_dropped_lines_total",       "counter", log_dropped,                    "Log lines dropped because stderr was not read in time.") \
     X("artemis_rate_limited_total",            "counter", rate_limited,                   "Client requests refused by the rate limiter.") \
     X("artemis_connections",                   "gauge",   connections.open,               "Open connections.") \
     X("artemis_connections_busy",              "gauge",   connections.busy,               "Connections with a request in progress.") \
@@ -179,6 +182,7 @@ static void collect(struct metrics *metrics, struct engine *engine, struct conne
     values->response_bytes = get(&metrics->response_bytes);
     for (int route = 0; route <= ROUTE_COUNT; route++)
         values->rate_limited += get(&metrics->routes[route].outcomes[ERR_RATE_LIMITED]);
+    values->log_dropped = log_dropped();
     values->uptime_secs = (now.mono_ms - engine->started.mono_ms) / 1000;
     values->ready = engine_state(engine) == NODE_READY;
     values->node_guarded = values->registry.node_guard.state == GUARD_ENGAGED;

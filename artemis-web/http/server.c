@@ -37,6 +37,8 @@ enum {
     BUFFERED_BODIES_BYTES_MAX = 256 * 1024 * 1024,
     SPARE_FILES = 64,
     NS_PER_MS = 1000000,
+    NS_PER_US = 1000,
+    ADDRESS_BYTES = INET6_ADDRSTRLEN + sizeof("[]:65535"),
     DRAIN_POLL_MS = 5,
     DRAIN_QUIET_MS = 250,
     CLOSE_WAIT_MS = 500,
@@ -144,6 +146,35 @@ static void release_body(struct request *request, bool is_kept)
         text_free(&request->body);
 }
 
+/* "127.0.0.1:4711" or "[::1]:4711"; "" when the address is unknown. */
+static void write_client(struct MHD_Connection *mhd, char out[ADDRESS_BYTES])
+{
+    char host[INET6_ADDRSTRLEN] = "";
+    const struct sockaddr *address =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
+    out[0] = '\0';
+    if (address && address->sa_family == AF_INET) {
+        const struct sockaddr_in *ip = (const void *)address;
+        inet_ntop(AF_INET, &ip->sin_addr, host, sizeof(host));
+        snprintf(out, ADDRESS_BYTES, "%s:%u", host, ntohs(ip->sin_port));
+    } else if (address && address->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *ip = (const void *)address;
+        inet_ntop(AF_INET6, &ip->sin6_addr, host, sizeof(host));
+        snprintf(out, ADDRESS_BYTES, "[%s]:%u", host, ntohs(ip->sin6_port));
+    }
+}
+
+static void log_request(const struct request *request, const char *url, const char *method,
+                        enum error outcome, bool sent)
+{
+    char client[ADDRESS_BYTES];
+    write_client(request->mhd, client);
+    log_event(LOG_LEVEL_DEBUG, "request", LOG_TEXT("client", client), LOG_TEXT("method", method),
+              LOG_TEXT("path", url), LOG_TEXT("outcome", error_info(outcome)->code),
+              LOG_TEXT("problem", sent ? NULL : "the response was not sent"),
+              LOG_NUMBER("duration_us", (clock_mono_ns() - request->started_ns) / NS_PER_US));
+}
+
 static enum MHD_Result respond(struct session *session, const char *url, const char *method)
 {
     struct request *request = &session->request;
@@ -161,12 +192,8 @@ static enum MHD_Result respond(struct session *session, const char *url, const c
     }
     bool sent = response_send(request, &reply, error, message, &outcome);
     metrics_count(&web->metrics, request->route, outcome, clock_mono_ns() - request->started_ns);
-    if (log_enabled(LOG_LEVEL_DEBUG)) {
-        char path[160];
-        text_quote(path, sizeof(path), slice_of(url));
-        log_line(LOG_LEVEL_DEBUG, "%s %s %s%s", method, path, error_info(outcome)->code,
-                 sent ? "" : ", not sent");
-    }
+    if (log_enabled(LOG_LEVEL_DEBUG))
+        log_request(request, url, method, outcome, sent);
     return sent ? MHD_YES : MHD_NO;
 }
 

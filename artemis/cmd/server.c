@@ -80,7 +80,7 @@ static int run(const struct client_args *args)
         client_text_print_error(stderr, NULL, "%s", problem.text);
         return problem.text[0] == '-' ? CLIENT_USAGE : CLIENT_REFUSED; /* --set, --addr */
     }
-    log_setup(config.log.level, config.log.format);
+    log_setup(config.log.level, config.log.format, config.server.node_id);
     log_warnings(&warnings);
     text_free(&warnings);
     printf("Node ID: %s, Cluster mode: %s\n", config.server.node_id,

@@ -74,8 +74,9 @@ void server_process_start(struct server_process *server, const char *const args[
     server_process_start_at(server, 0, args, env);
 }
 
-void server_process_start_at(struct server_process *server, uint16_t port, const char *const args[],
-                             const char *const env[])
+/* Starts the server; its stderr is a file, or `stderr_fd` where that is not negative. */
+static void start(struct server_process *server, uint16_t port, const char *const args[],
+                  const char *const env[], int stderr_fd)
 {
     char address[32];
     snprintf(address, sizeof address, "127.0.0.1:%u", port);
@@ -90,11 +91,23 @@ void server_process_start_at(struct server_process *server, uint16_t port, const
     assert_int_equal(pipe2(out, O_CLOEXEC), 0);
     int log_fd = command_temp_file();
     *server = (struct server_process){.stdout_fd = out[0], .log_fd = log_fd};
-    server->pid = command_spawn(all, env, out[1], log_fd);
+    server->pid = command_spawn(all, env, out[1], stderr_fd < 0 ? log_fd : stderr_fd);
     close(out[1]);
     started[started_count].pid = server->pid;
     started[started_count++].log_fd = log_fd;
     read_banner(server);
+}
+
+void server_process_start_at(struct server_process *server, uint16_t port, const char *const args[],
+                             const char *const env[])
+{
+    start(server, port, args, env, -1);
+}
+
+void server_process_start_with_stderr(struct server_process *server, const char *const args[],
+                                      int stderr_fd)
+{
+    start(server, 0, args, NULL, stderr_fd);
 }
 
 void server_process_signal(const struct server_process *server, int signal)

@@ -30,6 +30,10 @@ void server_process_start(struct server_process *server, const char *const args[
 void server_process_start_at(struct server_process *server, uint16_t port, const char *const args[],
                              const char *const env[]);
 
+/* The same on a free port with stderr at `stderr_fd`, such as a pipe. */
+void server_process_start_with_stderr(struct server_process *server, const char *const args[],
+                                      int stderr_fd);
+
 void server_process_signal(const struct server_process *server, int signal);
 
 /* Waits for its end and returns the exit code; fails the test when patience ends first. */
