@@ -84,6 +84,31 @@ enum artemis_log_level {
 /* Called in the client's thread. `message` is one line, borrowed for the call. */
 typedef void artemis_log_fn(enum artemis_log_level level, const char *message, void *context);
 
+struct artemis_instance;
+
+/* What became of an instance that the client keeps registered. */
+enum artemis_registration_state {
+    ARTEMIS_REGISTERED, /* a server accepted the registration */
+    ARTEMIS_RENEWED,    /* the first accepted heartbeat after another state */
+    ARTEMIS_RETRYING,   /* no server answered the last request; the client tries again */
+    ARTEMIS_REJECTED,   /* a server refused the registration or a heartbeat */
+};
+
+/* Borrowed for the call. No pointer is NULL. */
+struct artemis_registration_event {
+    enum artemis_registration_state state;
+    const struct artemis_instance *instance;
+    const char *server;  /* the URL of the server */
+    const char *reason;  /* the server's reason code, such as "no-permission"; "" if it sent none.
+                            With ARTEMIS_REGISTERED, "instance-not-found" means that the server did
+                            not know the instance, and got it again */
+    const char *message; /* of the server, or why it did not answer; "" if there is none */
+};
+
+/* Called in the client's thread when the state of a registration changes, and for each accepted
+ * registration. */
+typedef void artemis_registration_fn(const struct artemis_registration_event *event, void *context);
+
 struct artemis_options {
     /* The servers, separated by commas: http://host:port or https://host:port, with a path prefix
      * if a proxy needs one (a trailing /api may be left out). All must belong to one cluster. The
@@ -119,7 +144,10 @@ struct artemis_options {
     artemis_log_fn *log; /* NULL: no log */
     void *log_context;
 
-    const void *reserved[8];
+    artemis_registration_fn *on_registration; /* NULL: no events */
+    void *registration_context;
+
+    const void *reserved[6];
 };
 
 struct artemis_client;
@@ -174,6 +202,14 @@ struct artemis_instance {
 ARTEMIS_MUST_USE ARTEMIS_API enum artemis_error
 artemis_register(struct artemis_client *client, const struct artemis_instance *instance,
                  int timeout_ms, struct artemis_problem *problem);
+
+/* Keeps alive an instance that another program registered: sends heartbeats, but never registers
+ * it. Only the identity of `key` is read. An instance that this client registered stays registered.
+ * Errors as artemis_register. ARTEMIS_REFUSED: the server does not know the instance. If a server
+ * loses it later, the heartbeats end with an ARTEMIS_REJECTED event. */
+ARTEMIS_MUST_USE ARTEMIS_API enum artemis_error
+artemis_heartbeat(struct artemis_client *client, const struct artemis_instance *key, int timeout_ms,
+                  struct artemis_problem *problem);
 
 /* Changes the status of an instance of this client, and nothing else. Only the identity of `key` is
  * read. Errors as artemis_register, and ARTEMIS_UNKNOWN. */

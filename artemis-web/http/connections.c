@@ -337,10 +337,10 @@ void connections_close_idle(struct connections *table)
     pthread_mutex_lock(&table->_shared.lock);
     /* Shuts down the reading side alone: requests that were sent before are still answered. */
     struct connection *connection;
-    TAILQ_FOREACH(connection, &table->_shared.lists[CONNECTION_NEW], link)
-    shutdown(connection->socket, SHUT_RD);
-    TAILQ_FOREACH(connection, &table->_shared.lists[CONNECTION_IDLE], link)
-    shutdown(connection->socket, SHUT_RD);
+    TAILQ_FOREACH (connection, &table->_shared.lists[CONNECTION_NEW], link)
+        shutdown(connection->socket, SHUT_RD);
+    TAILQ_FOREACH (connection, &table->_shared.lists[CONNECTION_IDLE], link)
+        shutdown(connection->socket, SHUT_RD);
     pthread_mutex_unlock(&table->_shared.lock);
 }
 

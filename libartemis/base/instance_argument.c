@@ -67,6 +67,15 @@ enum error instance_argument_read_key(const struct artemis_instance *from, const
     return error ? error : instance_key_make(parts, out, problem);
 }
 
+enum error instance_argument_read_identity(const struct artemis_instance *from,
+                                           const char *region_id, const char *zone_id,
+                                           struct instance **out, struct field_problem *problem)
+{
+    struct instance_spec spec = {.text[FIELD_URL] = SLICE("none")};
+    enum error error = read_texts(from, region_id, zone_id, spec.text, KEY_FIELDS, problem);
+    return error ? error : instance_create(&spec, out, problem);
+}
+
 enum error instance_with_status(const struct instance *from, const char *status,
                                 struct instance **out, struct field_problem *problem)
 {

@@ -21,6 +21,12 @@ MUST_USE enum error instance_argument_read_key(const struct artemis_instance *fr
                                                const char *region_id, const char *zone_id,
                                                struct instance_key *out,
                                                struct field_problem *problem);
+/* Creates an instance with this identity and a placeholder as its address. ERR_INVALID_FIELD with
+ * *problem, ERR_NO_MEMORY. */
+MUST_USE enum error instance_argument_read_identity(const struct artemis_instance *from,
+                                                    const char *region_id, const char *zone_id,
+                                                    struct instance **out,
+                                                    struct field_problem *problem);
 /* Creates a copy of the instance with another status. ERR_INVALID_FIELD with *problem,
  * ERR_NO_MEMORY. */
 MUST_USE enum error instance_with_status(const struct instance *from, const char *status,

@@ -235,6 +235,8 @@ enum artemis_error settings_read(struct settings *settings, const struct artemis
     settings->stay_registered = options->stay_registered;
     settings->log = options->log;
     settings->log_context = options->log_context;
+    settings->on_registration = options->on_registration;
+    settings->registration_context = options->registration_context;
     if (error)
         settings_free(settings);
     return error;

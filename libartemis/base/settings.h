@@ -24,6 +24,8 @@ struct settings {
     bool stay_registered;
     artemis_log_fn *log; /* NULL: no log */
     void *log_context;
+    artemis_registration_fn *on_registration; /* NULL: no events */
+    void *registration_context;
 };
 
 /* ARTEMIS_INVALID, ARTEMIS_NO_MEMORY, with *problem; *settings is empty then. */

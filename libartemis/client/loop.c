@@ -80,10 +80,27 @@ void loop_turn(struct artemis_client *client, uint64_t until_ms)
 
 /* --- callbacks -------------------------------------------------------------------------------- */
 
+static void report_registration(const struct artemis_client *client,
+                                const struct queued_callback *callback)
+{
+    const struct artemis_registration_event event = {
+        .state = callback->state,
+        .instance = &callback->now->view,
+        .server = callback->server,
+        .reason = callback->reason,
+        .message = callback->text,
+    };
+    client->settings.on_registration(&event, client->settings.registration_context);
+}
+
 static void call_back(const struct artemis_client *client, const struct queued_callback *callback)
 {
-    if (!callback->watch) {
-        client->settings.log(callback->level, callback->line, client->settings.log_context);
+    if (callback->kind == CALLBACK_LOG) {
+        client->settings.log(callback->level, callback->text, client->settings.log_context);
+        return;
+    }
+    if (callback->kind == CALLBACK_REGISTRATION) {
+        report_registration(client, callback);
         return;
     }
     const struct shared_instance *now = callback->now ? callback->now : callback->before;

@@ -74,7 +74,7 @@ void loop_start_registry_request(struct artemis_client *client, uint64_t now_ms,
         registrations_next(registrations, now_ms, &request, &next_ms)) {
         if (send_registry_request(client, server, &request))
             return;
-        registrations_failed(registrations, &request);
+        registrations_failed(registrations, &request, "", &(struct registry_report){0});
         next_ms = now_ms + NO_MEMORY_PAUSE_MS;
     }
     if (next_ms < *at_ms)
@@ -139,9 +139,43 @@ void loop_take_calls(struct artemis_client *client, struct http_calls *calls)
     }
 }
 
+struct event_context {
+    struct artemis_client *client;
+    size_t server;
+};
+
+static bool queue_event(void *context, const struct registry_event *from)
+{
+    const struct event_context *event_context = context;
+    struct artemis_client *client = event_context->client;
+    struct shared_instance *instance = NULL;
+    if (shared_instance_create(from->instance, &instance))
+        return false;
+    if (from->identity_only)
+        instance->view.url = "";
+    const struct artemis_registration_event event = {
+        .state = from->state,
+        .server = loop_url(client, event_context->server),
+        .reason = from->reason,
+        .message = from->message,
+    };
+    if (!callback_queue_add_event(&client->shared.sync.callbacks, &event, instance))
+        return true;
+    shared_instance_unref(instance);
+    return false;
+}
+
+static struct registry_report new_report(struct event_context *context)
+{
+    bool is_wanted = context->client->settings.on_registration;
+    return (struct registry_report){.on_event = is_wanted ? queue_event : NULL, .context = context};
+}
+
 static void registry_failed(struct artemis_client *client, struct http_call *call, uint64_t now_ms)
 {
     struct call_context *context = call->context;
+    struct event_context event_context = {client, call->server};
+    struct registry_report report = new_report(&event_context);
     const char *problem =
         loop_set_problem(client, client->shared.registry_problem, call->server, context->problem);
     servers_failed(&client->shared.registry_servers, call->server, now_ms, call->retry_after_ms,
@@ -149,7 +183,8 @@ static void registry_failed(struct artemis_client *client, struct http_call *cal
     if (!client->shared.registry_failing)
         loop_log(client, ARTEMIS_LOG_WARNING, "heartbeats failed: %s; retrying", problem);
     client->shared.registry_failing = true;
-    registrations_failed(&client->shared.registrations, &context->request);
+    registrations_failed(&client->shared.registrations, &context->request, context->problem,
+                         &report);
 }
 
 static void apply_registry_response(struct artemis_client *client, struct http_call *call,
@@ -157,7 +192,8 @@ static void apply_registry_response(struct artemis_client *client, struct http_c
 {
     const char *url = loop_url(client, call->server);
     struct call_context *context = call->context;
-    struct registry_report report;
+    struct event_context event_context = {client, call->server};
+    struct registry_report report = new_report(&event_context);
     if (context->failed) {
         registry_failed(client, call, now_ms);
         return;
@@ -199,7 +235,8 @@ void loop_cancel_calls(struct artemis_client *client)
     while ((call = http_take(client->http))) {
         struct call_context *context = call->context;
         if (!context->is_fetch)
-            registrations_failed(&client->shared.registrations, &context->request);
+            registrations_failed(&client->shared.registrations, &context->request, "",
+                                 &(struct registry_report){0});
         free_context(context);
         http_call_free(call);
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The calls of artemis.h that change instances: artemis_register, artemis_set_status,
+ * The calls of artemis.h for instances: artemis_register, artemis_heartbeat, artemis_set_status,
  * artemis_unregister.
  */
 #include "libartemis/base/clock.h"
@@ -38,15 +38,18 @@ static enum artemis_error wait_for(struct artemis_client *client, struct complet
                        *cause ? ": " : "", cause);
 }
 
-/* Under the lock. Releases the caller's reference to the instance. */
-static enum artemis_error register_instance(struct artemis_client *client,
-                                            struct instance *instance, int timeout_ms,
-                                            struct artemis_problem *problem)
+typedef enum error registrations_call(struct registrations *registrations,
+                                      struct instance *instance, struct completion *completion);
+
+/* Under the lock: registers or renews. Releases the caller's reference to the instance. */
+static enum artemis_error start_registration(struct artemis_client *client,
+                                             registrations_call *call, struct instance *instance,
+                                             int timeout_ms, struct artemis_problem *problem)
 {
     struct completion completion = {0};
     uint64_t start_ms = client_clock_ms();
-    enum error error = registrations_register(&client->shared.registrations, instance,
-                                              timeout_ms > 0 ? &completion : NULL);
+    enum error error =
+        call(&client->shared.registrations, instance, timeout_ms > 0 ? &completion : NULL);
     instance_unref(instance);
     if (error)
         return problem_no_memory(problem);
@@ -72,7 +75,28 @@ enum artemis_error artemis_register(struct artemis_client *client,
     if (read)
         return invalid(problem, "instance", read, &field);
     pthread_mutex_lock(&client->lock);
-    error = register_instance(client, instance, timeout_ms, problem);
+    error = start_registration(client, registrations_register, instance, timeout_ms, problem);
+    pthread_mutex_unlock(&client->lock);
+    return error;
+}
+
+enum artemis_error artemis_heartbeat(struct artemis_client *client,
+                                     const struct artemis_instance *given, int timeout_ms,
+                                     struct artemis_problem *problem)
+{
+    enum artemis_error error = client_check_call(client, timeout_ms, problem);
+    if (error)
+        return error;
+    if (!given)
+        return problem_set(problem, ARTEMIS_INVALID, "key: is required");
+    struct instance *instance = NULL;
+    struct field_problem field;
+    enum error read = instance_argument_read_identity(given, client->settings.region_id,
+                                                      client->settings.zone_id, &instance, &field);
+    if (read)
+        return invalid(problem, "key", read, &field);
+    pthread_mutex_lock(&client->lock);
+    error = start_registration(client, registrations_renew, instance, timeout_ms, problem);
     pthread_mutex_unlock(&client->lock);
     return error;
 }
@@ -122,7 +146,7 @@ enum artemis_error artemis_set_status(struct artemis_client *client,
     else if (made)
         error = invalid(problem, "instance", made, &field);
     else
-        error = register_instance(client, changed, timeout_ms, problem);
+        error = start_registration(client, registrations_register, changed, timeout_ms, problem);
     pthread_mutex_unlock(&client->lock);
     return error;
 }

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define UNKNOWN_REASON "instance-not-found"
+
 enum { NO_MEMORY_PAUSE_MS = 1000 };
 
 enum registration_state { REGISTRATION_PENDING, REGISTRATION_ACTIVE, REGISTRATION_ENDING };
@@ -16,7 +18,11 @@ struct registration {
     struct instance *wanted;
     struct instance *accepted; /* the last content that a server accepted; NULL: none */
     enum registration_state state;
-    bool was_sent;        /* a server may know the instance */
+    bool renew_only;   /* another program registered it */
+    bool was_sent;     /* a server may know the instance */
+    bool was_unknown;  /* a server did not know it; not accepted since then */
+    bool reported_any; /* an event was delivered, with this state */
+    enum artemis_registration_state reported;
     uint64_t due_ms;      /* of the next heartbeat */
     uint64_t deadline_ms; /* of an ending registration */
     LIST_HEAD(, completion) completions;
@@ -29,9 +35,9 @@ static const char superseded[] = "superseded by a later call for the same instan
 static struct registration *find(const struct registrations *registrations, struct slice packed_key)
 {
     struct registration *registration;
-    LIST_FOREACH(registration, &registrations->list, link)
-    if (slice_equal(instance_packed_key(registration->wanted), packed_key))
-        return registration;
+    LIST_FOREACH (registration, &registrations->list, link)
+        if (slice_equal(instance_packed_key(registration->wanted), packed_key))
+            return registration;
     return NULL;
 }
 
@@ -60,20 +66,49 @@ static void remove_registration(struct registration *registration)
     free(registration);
 }
 
+static struct registration *find_or_create(struct registrations *registrations,
+                                           const struct instance *instance)
+{
+    struct registration *registration = find(registrations, instance_packed_key(instance));
+    if (registration)
+        return registration;
+    registration = calloc(1, sizeof *registration);
+    if (registration)
+        LIST_INSERT_HEAD(&registrations->list, registration, link);
+    return registration;
+}
+
 enum error registrations_register(struct registrations *registrations, struct instance *instance,
                                   struct completion *completion)
 {
-    struct registration *registration = find(registrations, instance_packed_key(instance));
-    if (!registration) {
-        registration = calloc(1, sizeof *registration);
-        if (!registration)
-            return ERR_NO_MEMORY;
-        LIST_INSERT_HEAD(&registrations->list, registration, link);
-    }
+    struct registration *registration = find_or_create(registrations, instance);
+    if (!registration)
+        return ERR_NO_MEMORY;
     complete(registration, ARTEMIS_TIMED_OUT, superseded);
     instance_unref(registration->wanted);
     registration->wanted = instance_ref(instance);
     registration->state = REGISTRATION_PENDING;
+    registration->renew_only = false;
+    attach(registration, completion);
+    return ERR_NONE;
+}
+
+enum error registrations_renew(struct registrations *registrations, struct instance *instance,
+                               struct completion *completion)
+{
+    struct registration *registration = find_or_create(registrations, instance);
+    if (!registration)
+        return ERR_NO_MEMORY;
+    bool is_new = !registration->wanted || registration->state == REGISTRATION_ENDING;
+    if (is_new) {
+        complete(registration, ARTEMIS_TIMED_OUT, superseded);
+        instance_unref(registration->wanted);
+        registration->wanted = instance_ref(instance);
+        registration->renew_only = true;
+        registration->state = REGISTRATION_ACTIVE;
+    }
+    if (registration->state == REGISTRATION_ACTIVE)
+        registration->due_ms = 0;
     attach(registration, completion);
     return ERR_NONE;
 }
@@ -115,7 +150,8 @@ struct instance *registrations_find(const struct registrations *registrations,
                                     const struct instance_key *key)
 {
     struct registration *registration = find(registrations, instance_key_packed(key));
-    bool is_registered = registration && registration->state != REGISTRATION_ENDING;
+    bool is_registered =
+        registration && registration->state != REGISTRATION_ENDING && !registration->renew_only;
     return is_registered ? registration->wanted : NULL;
 }
 
@@ -164,8 +200,7 @@ static bool choose_call(const struct registrations *registrations, uint64_t now_
                                                REGISTRY_HEARTBEAT};
     for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
         const struct registration *registration;
-        LIST_FOREACH(registration, &registrations->list, link)
-        {
+        LIST_FOREACH (registration, &registrations->list, link) {
             if (!is_due(registration, order[i], now_ms))
                 continue;
             *call = order[i];
@@ -179,9 +214,9 @@ static uint64_t next_heartbeat_ms(const struct registrations *registrations)
 {
     uint64_t at_ms = UINT64_MAX;
     const struct registration *registration;
-    LIST_FOREACH(registration, &registrations->list, link)
-    if (registration->state == REGISTRATION_ACTIVE && registration->due_ms < at_ms)
-        at_ms = registration->due_ms;
+    LIST_FOREACH (registration, &registrations->list, link)
+        if (registration->state == REGISTRATION_ACTIVE && registration->due_ms < at_ms)
+            at_ms = registration->due_ms;
     return at_ms;
 }
 
@@ -206,8 +241,7 @@ bool registrations_next(struct registrations *registrations, uint64_t now_ms,
     /* Heartbeats that are due soon are sent too, so that later ones are due together. */
     uint64_t soon_ms = now_ms + registrations->heartbeat_ms / 2;
     struct registration *registration;
-    LIST_FOREACH(registration, &registrations->list, link)
-    {
+    LIST_FOREACH (registration, &registrations->list, link) {
         if (request->count == REGISTRY_BATCH_MAX)
             break;
         if (!is_due(registration, call, soon_ms))
@@ -229,13 +263,35 @@ static void free_request(struct registry_request *request)
     *request = (struct registry_request){0};
 }
 
+static void deliver(struct registration *registration, struct registry_report *report,
+                    enum artemis_registration_state state, const char *reason, const char *message)
+{
+    const struct registry_event event = {.state = state,
+                                         .instance = registration->wanted,
+                                         .identity_only = registration->renew_only,
+                                         .reason = reason,
+                                         .message = message};
+    bool is_repeated = registration->reported_any && registration->reported == state;
+    if (!report->on_event || (is_repeated && state != ARTEMIS_REGISTERED))
+        return;
+    registration->reported_any = report->on_event(report->context, &event);
+    registration->reported = state;
+}
+
 static void on_done(struct registration *registration, enum registry_call call,
-                    struct instance *sent, uint64_t due_ms)
+                    struct instance *sent, uint64_t due_ms, struct registry_report *report)
 {
     registration->due_ms = due_ms;
     if (call == REGISTRY_REGISTER) {
         instance_unref(registration->accepted);
         registration->accepted = instance_ref(sent);
+        deliver(registration, report, ARTEMIS_REGISTERED,
+                registration->was_unknown ? UNKNOWN_REASON : "", "");
+        registration->was_unknown = false;
+    }
+    if (call == REGISTRY_HEARTBEAT && registration->state == REGISTRATION_ACTIVE) {
+        deliver(registration, report, ARTEMIS_RENEWED, "", "");
+        complete(registration, ARTEMIS_OK, "");
     }
     /* A later call for the same instance is sent next. */
     if (call == REGISTRY_REGISTER && registration->state == REGISTRATION_PENDING &&
@@ -247,6 +303,24 @@ static void on_done(struct registration *registration, enum registry_call call,
         complete(registration, ARTEMIS_OK, "");
         remove_registration(registration);
     }
+}
+
+/* A server does not know the instance: registers it again, or ends a registration that is only
+ * renewed. */
+static void on_unknown(struct registration *registration, const char *message,
+                       struct registry_report *report)
+{
+    report->unknown++;
+    if (registration->state != REGISTRATION_ACTIVE)
+        return;
+    if (!registration->renew_only) {
+        registration->state = REGISTRATION_PENDING;
+        registration->was_unknown = true;
+        return;
+    }
+    deliver(registration, report, ARTEMIS_REJECTED, UNKNOWN_REASON, message);
+    complete(registration, ARTEMIS_REFUSED, message);
+    remove_registration(registration);
 }
 
 /* A registration that no server has accepted is removed; a refused change is undone. If one server
@@ -269,8 +343,14 @@ static void on_refused_registration(struct registration *registration, uint64_t 
 static void on_refused(struct registration *registration, enum registry_call call,
                        struct instance *sent, uint64_t due_ms, const char *message)
 {
-    if (call == REGISTRY_HEARTBEAT)
+    if (call == REGISTRY_HEARTBEAT) {
         registration->due_ms = due_ms;
+        if (registration->renew_only && !LIST_EMPTY(&registration->completions)) {
+            complete(registration, ARTEMIS_REFUSED, message);
+            remove_registration(registration);
+        }
+        return;
+    }
     if (call == REGISTRY_REGISTER && registration->state == REGISTRATION_PENDING &&
         registration->wanted == sent)
         on_refused_registration(registration, due_ms, message);
@@ -301,17 +381,17 @@ static void on_instance(struct registrations *registrations, enum registry_call 
         return;
     /* Without a list of failures, the whole request failed. */
     if (result->done || (!failure && result->failure_count > 0)) {
-        on_done(registration, call, sent, due_ms);
+        on_done(registration, call, sent, due_ms, report);
         return;
     }
-    if (call == REGISTRY_HEARTBEAT && failure &&
-        strcmp(failure->reason, "instance-not-found") == 0) {
-        report->unknown++;
-        if (registration->state == REGISTRATION_ACTIVE)
-            registration->state = REGISTRATION_PENDING;
+    if (call == REGISTRY_HEARTBEAT && failure && strcmp(failure->reason, UNKNOWN_REASON) == 0) {
+        on_unknown(registration, failure->message, report);
         return;
     }
     const char *message = failure ? failure->message : result->message;
+    if (call != REGISTRY_UNREGISTER)
+        deliver(registration, report, ARTEMIS_REJECTED, failure ? failure->reason : result->reason,
+                message);
     memcpy(report->refused, message, sizeof report->refused);
     on_refused(registration, call, sent, due_ms, message);
 }
@@ -320,15 +400,21 @@ void registrations_answered(struct registrations *registrations, struct registry
                             const struct wire_result *result, uint64_t now_ms,
                             struct registry_report *report)
 {
-    *report = (struct registry_report){0};
     for (size_t i = 0; i < request->count; i++)
         on_instance(registrations, request->call, request->instances[i], result, now_ms, report);
     free_request(request);
     registrations->in_flight = false;
 }
 
-void registrations_failed(struct registrations *registrations, struct registry_request *request)
+void registrations_failed(struct registrations *registrations, struct registry_request *request,
+                          const char *problem, struct registry_report *report)
 {
+    for (size_t i = 0; i < request->count; i++) {
+        struct slice key = instance_packed_key(request->instances[i]);
+        struct registration *registration = find(registrations, key);
+        if (registration && registration->state != REGISTRATION_ENDING)
+            deliver(registration, report, ARTEMIS_RETRYING, "", problem);
+    }
     free_request(request);
     registrations->in_flight = false;
 }

@@ -6,12 +6,13 @@
  * heartbeat_ms) or ending (an unregister request is due, until deadline_ms). One request at a time
  * is in flight, for many instances together. Requests therefore take effect in the order of the
  * calls, also when a server fails and the request goes to the next one. A caller that waits for the
- * result attaches a completion.
+ * result attaches a completion. A registration that is only renewed is never pending; it is removed
+ * when a server does not know its instance.
  *
  *     while (registrations_next(&registrations, now_ms, &request, &at_ms)) {
  *         ... send the request ...
  *         registrations_answered(&registrations, &request, &result, now_ms, &report);
- *         or, if no server answered: registrations_failed(&registrations, &request);
+ *         or, if no server answered: registrations_failed(&registrations, &request, why, &report);
  *     }
  *
  * Pure; one thread at a time. `now_ms` is on the monotonic clock.
@@ -46,9 +47,24 @@ struct registrations {
     bool in_flight;
 };
 
-/* What a response changed, for the log. */
+/* The new state of a registration; borrowed for the call. */
+struct registry_event {
+    enum artemis_registration_state state;
+    const struct instance *instance;
+    bool identity_only; /* the rest of `instance` is a placeholder */
+    const char *reason;
+    const char *message;
+};
+
+/* Called for each event. False: it could not be delivered; the same state is reported again after
+ * the next request. */
+typedef bool registry_on_event(void *context, const struct registry_event *event);
+
+/* What a response changed. The caller sets `on_event` (NULL: none) and `context`. */
 struct registry_report {
-    size_t unknown;                 /* instances that the server did not know: registered again */
+    registry_on_event *on_event;
+    void *context;
+    size_t unknown;                 /* instances that the server did not know */
     char refused[WIRE_MESSAGE_MAX]; /* error message of a refused instance; "" if none */
 };
 
@@ -56,12 +72,16 @@ struct registry_report {
 MUST_USE enum error registrations_register(struct registrations *registrations,
                                            struct instance *instance,
                                            struct completion *completion);
+/* Sends heartbeats for an instance that another program registered. An existing registration stays
+ * as it is, and gets the completion. Takes a reference. ERR_NO_MEMORY. */
+MUST_USE enum error registrations_renew(struct registrations *registrations,
+                                        struct instance *instance, struct completion *completion);
 /* Unregisters the instance. False: it is not registered. */
 MUST_USE bool registrations_unregister(struct registrations *registrations,
                                        const struct instance_key *key, uint64_t deadline_ms,
                                        struct completion *completion);
 void registrations_unregister_all(struct registrations *registrations, uint64_t deadline_ms);
-/* The instance with this key, borrowed; NULL if it is not registered. */
+/* The instance with this key, borrowed; NULL if it is not registered, or only renewed. */
 struct instance *registrations_find(const struct registrations *registrations,
                                     const struct instance_key *key);
 bool registrations_is_empty(const struct registrations *registrations);
@@ -76,7 +96,8 @@ MUST_USE bool registrations_next(struct registrations *registrations, uint64_t n
 void registrations_answered(struct registrations *registrations, struct registry_request *request,
                             const struct wire_result *result, uint64_t now_ms,
                             struct registry_report *report);
-/* No server answered: the request stays due. Frees the request. */
-void registrations_failed(struct registrations *registrations, struct registry_request *request);
+/* No server answered, because of `problem`: the request stays due. Frees the request. */
+void registrations_failed(struct registrations *registrations, struct registry_request *request,
+                          const char *problem, struct registry_report *report);
 
 void registrations_free(struct registrations *registrations);

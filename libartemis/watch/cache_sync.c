@@ -13,9 +13,9 @@ static bool is_everything(const struct service_cache *cache)
 static struct service_cache *find(const struct cache_sync *sync, const char *id)
 {
     struct service_cache *cache;
-    LIST_FOREACH(cache, &sync->caches, link)
-    if (strcmp(cache->id, id) == 0)
-        return cache;
+    LIST_FOREACH (cache, &sync->caches, link)
+        if (strcmp(cache->id, id) == 0)
+            return cache;
     return NULL;
 }
 
@@ -96,8 +96,7 @@ void cache_sync_connected(struct cache_sync *sync, bool polls, uint64_t now_ms)
 void cache_sync_disconnected(struct cache_sync *sync)
 {
     struct service_cache *cache;
-    LIST_FOREACH(cache, &sync->caches, link)
-    {
+    LIST_FOREACH (cache, &sync->caches, link) {
         bool was_fresh = cache->fresh;
         end_fetch(sync, cache);
         cache->phase = CACHE_UNSUBSCRIBED;
@@ -192,8 +191,7 @@ bool cache_sync_next(struct cache_sync *sync, uint64_t now_ms, struct sync_actio
     if (remove_idle(sync, now_ms, action))
         return true;
     struct service_cache *cache;
-    LIST_FOREACH(cache, &sync->caches, link)
-    {
+    LIST_FOREACH (cache, &sync->caches, link) {
         uint64_t due_ms = idle_deadline(cache);
         if (sync->connected && next_action(sync, cache, now_ms, action))
             return true;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "libartemis/watch/callback_queue.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,9 +29,28 @@ void callback_queue_add_log(struct callback_queue *queue, enum artemis_log_level
     struct queued_callback *item = calloc(1, sizeof *item + size);
     if (!item)
         return;
+    item->kind = CALLBACK_LOG;
     item->level = level;
-    memcpy(item->line, line, size);
+    memcpy(item->text, line, size);
     TAILQ_INSERT_TAIL(queue, item, link);
+}
+
+enum error callback_queue_add_event(struct callback_queue *queue,
+                                    const struct artemis_registration_event *event,
+                                    struct shared_instance *instance)
+{
+    size_t size = strlen(event->message) + 1;
+    struct queued_callback *item = calloc(1, sizeof *item + size);
+    if (!item)
+        return ERR_NO_MEMORY;
+    item->kind = CALLBACK_REGISTRATION;
+    item->state = event->state;
+    item->now = instance;
+    item->server = event->server;
+    snprintf(item->reason, sizeof item->reason, "%s", event->reason);
+    memcpy(item->text, event->message, size);
+    TAILQ_INSERT_TAIL(queue, item, link);
+    return ERR_NONE;
 }
 
 struct queued_callback *callback_queue_mark(const struct callback_queue *queue)

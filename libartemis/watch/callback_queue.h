@@ -2,13 +2,14 @@
  *
  * callback_queue - callbacks that the client's thread will make, in order, when it holds no lock.
  *
- * Changes for watches and lines for the log share one queue, so callers get them in the order in
- * which they happened. An operation that fails half-way removes what it queued: it takes a mark
- * first (callback_queue_mark) and calls callback_queue_rewind. Pure; one thread at a time.
+ * Changes for watches, lines for the log and events of registrations share one queue, so callers
+ * get them in the order in which they happened. An operation that fails half-way removes what it
+ * queued: it takes a mark first (callback_queue_mark) and calls callback_queue_rewind. Pure; one
+ * thread at a time.
  */
 #pragma once
 
-#include "libartemis/base/shared_instance.h"
+#include "libartemis/wire/wire.h"
 
 #include <sys/queue.h>
 
@@ -23,14 +24,21 @@ struct artemis_watch {
     unsigned refs; /* of the caller, the service cache, and each queued callback */
 };
 
+enum callback_kind { CALLBACK_CHANGE, CALLBACK_LOG, CALLBACK_REGISTRATION };
+
 struct queued_callback {
     TAILQ_ENTRY(queued_callback) link;
-    struct artemis_watch *watch; /* a reference; NULL: a line for the log */
+    enum callback_kind kind;
+    struct artemis_watch *watch; /* of a change: a reference */
     enum artemis_change_type type;
-    struct shared_instance *before, *now; /* a reference each; either may be NULL */
+    struct shared_instance *before; /* of a change: a reference, or NULL */
+    struct shared_instance *now;    /* of a change (may be NULL) or event: a reference */
     int64_t time_ms;
     enum artemis_log_level level;
-    char line[];
+    enum artemis_registration_state state;
+    const char *server; /* of an event: borrowed */
+    char reason[WIRE_WORD_MAX];
+    char text[]; /* the line of the log, or the message of an event */
 };
 
 TAILQ_HEAD(callback_queue, queued_callback);
@@ -44,6 +52,12 @@ MUST_USE enum error callback_queue_add_change(struct callback_queue *queue,
 /* A line is dropped when there is no memory for it. */
 void callback_queue_add_log(struct callback_queue *queue, enum artemis_log_level level,
                             const char *line);
+
+/* Takes over the reference to the instance; borrows `server` until the callback is freed.
+ * ERR_NO_MEMORY. */
+MUST_USE enum error callback_queue_add_event(struct callback_queue *queue,
+                                             const struct artemis_registration_event *event,
+                                             struct shared_instance *instance);
 
 /* The last callback; NULL if the queue is empty. */
 struct queued_callback *callback_queue_mark(const struct callback_queue *queue);

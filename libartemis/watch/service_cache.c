@@ -92,10 +92,10 @@ static enum error queue_difference(void *context, enum artemis_change_type type,
     const struct service_cache *cache = change->cache;
     enum error error = ERR_NONE;
     struct artemis_watch *watch;
-    LIST_FOREACH(watch, &cache->watches, link)
-    if (!error && (cache->known || (watch->flags & ARTEMIS_WATCH_CURRENT)))
-        error =
-            callback_queue_add_change(cache->callbacks, watch, type, before, now, change->time_ms);
+    LIST_FOREACH (watch, &cache->watches, link)
+        if (!error && (cache->known || (watch->flags & ARTEMIS_WATCH_CURRENT)))
+            error = callback_queue_add_change(cache->callbacks, watch, type, before, now,
+                                              change->time_ms);
     return error;
 }
 

@@ -161,6 +161,88 @@ static void restarted_server_gets_the_instances_again(void **state)
     wait_count(2);
 }
 
+/* Counts per state, and whether the server lost the instance. */
+struct event_log {
+    atomic_int counts[4];
+    atomic_int unknown;
+    atomic_int complete; /* events whose fields are all there */
+};
+
+static void on_event(const struct artemis_registration_event *event, void *context)
+{
+    struct event_log *events = context;
+    bool is_failure = event->state == ARTEMIS_RETRYING || event->state == ARTEMIS_REJECTED;
+    events->unknown += strcmp(event->reason, "instance-not-found") == 0;
+    events->complete += strcmp(event->instance->instance_id, "s-1") == 0 &&
+                        strncmp(event->server, "http://127.0.0.1:", 17) == 0 &&
+                        (*event->message != '\0') == is_failure;
+    events->counts[event->state]++;
+}
+
+struct expected_event {
+    struct event_log *events;
+    enum artemis_registration_state state;
+    int count;
+};
+
+static bool has_events(void *context)
+{
+    const struct expected_event *expected = context;
+    return expected->events->counts[expected->state] == expected->count;
+}
+
+static void wait_events(struct event_log *events, enum artemis_registration_state state, int count)
+{
+    struct expected_event expected = {events, state, count};
+    assert_true(wait_until(has_events, &expected, wait_deadline_ms()));
+}
+
+static void events_report_what_happens_to_a_registration(void **state)
+{
+    (void)state;
+    struct event_log events = {0};
+    uint16_t port = server.port;
+    open_client(server.url, (struct artemis_options){.on_registration = on_event,
+                                                     .registration_context = &events});
+    register_one("s-1");
+    wait_events(&events, ARTEMIS_RENEWED, 1);
+    http_free(http);
+    server_process_kill(&server);
+    wait_events(&events, ARTEMIS_RETRYING, 1);
+    assert_int_equal(events.counts[ARTEMIS_REGISTERED], 1);
+    server_process_start_at(&server, port, NULL, NULL);
+    http = http_new(port);
+    wait_events(&events, ARTEMIS_REGISTERED, 2);
+    wait_events(&events, ARTEMIS_RENEWED, 2);
+    assert_int_equal(events.unknown, 1);
+    assert_int_equal(events.counts[ARTEMIS_REJECTED], 0);
+    assert_int_equal(events.complete, 5);
+}
+
+static void heartbeats_keep_an_instance_of_another_program(void **state)
+{
+    (void)state;
+    struct event_log events = {0};
+    struct artemis_problem problem;
+    struct artemis_instance key = {
+        .service_id = "shop", .instance_id = "s-1", .region_id = "lab", .zone_id = "zone1"};
+    open_client(server.url, (struct artemis_options){.on_registration = on_event,
+                                                     .registration_context = &events});
+    assert_int_equal(artemis_heartbeat(client, &key, TIMEOUT_MS, &problem), ARTEMIS_REFUSED);
+    wait_events(&events, ARTEMIS_REJECTED, 1);
+    assert_int_equal(call_count(http, "shop"), -1);
+    call_register(http, "shop", "s-1");
+    assert_int_equal(artemis_heartbeat(client, &key, TIMEOUT_MS, NULL), ARTEMIS_OK);
+    wait_for_time(wait_now_ms() + 3000); /* more than a lease */
+    assert_int_equal(call_count(http, "shop"), 1);
+    assert_int_equal(artemis_set_status(client, &key, "down", TIMEOUT_MS, NULL), ARTEMIS_UNKNOWN);
+    check_json(http_get(http, "/api/discovery/service?service_id=shop"), "service.instances[0].ip",
+               "'10.0.0.1'");
+    assert_int_equal(artemis_unregister(client, &key, TIMEOUT_MS, NULL), ARTEMIS_OK);
+    assert_int_equal(call_count(http, "shop"), 0);
+    wait_events(&events, ARTEMIS_RENEWED, 1);
+}
+
 static void status_and_content_change(void **state)
 {
     (void)state;
@@ -407,6 +489,8 @@ int main(void)
         TEST(registered_with_all_fields),
         TEST(lease_is_renewed_until_unregister),
         TEST(restarted_server_gets_the_instances_again),
+        TEST(events_report_what_happens_to_a_registration),
+        TEST(heartbeats_keep_an_instance_of_another_program),
         TEST(status_and_content_change),
         TEST(close_unregisters_unless_stay_registered),
         TEST(invalid_arguments_are_refused_by_name),

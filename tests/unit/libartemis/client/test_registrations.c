@@ -17,7 +17,36 @@ struct fixture {
     struct registry_request request;
     struct registry_report report;
     uint64_t now_ms;
+    char events[512]; /* such as "registered 1; rejected 1 invalid-field: invalid-field it is; " */
+    bool loses_events;
 };
+
+static bool log_event(void *context, const struct registry_event *event)
+{
+    static const char *const names[] = {[ARTEMIS_REGISTERED] = "registered",
+                                        [ARTEMIS_RENEWED] = "renewed",
+                                        [ARTEMIS_RETRYING] = "retrying",
+                                        [ARTEMIS_REJECTED] = "rejected"};
+    struct fixture *fixture = context;
+    struct slice id = instance_text(event->instance, FIELD_INSTANCE);
+    size_t size = strlen(fixture->events);
+    snprintf(fixture->events + size, sizeof fixture->events - size, "%s %.*s%s%s%s%s; ",
+             names[event->state], (int)id.size, id.data, *event->reason ? " " : "", event->reason,
+             *event->message ? ": " : "", event->message);
+    return !fixture->loses_events;
+}
+
+static void assert_events(struct fixture *fixture, const char *expected)
+{
+    assert_string_equal(fixture->events, expected);
+    fixture->events[0] = '\0';
+}
+
+static struct registry_report *new_report(struct fixture *fixture)
+{
+    fixture->report = (struct registry_report){.on_event = log_event, .context = fixture};
+    return &fixture->report;
+}
 
 static int start(void **state)
 {
@@ -33,7 +62,8 @@ static int stop(void **state)
 {
     struct fixture *fixture = *state;
     if (fixture->request.instances)
-        registrations_failed(&fixture->registrations, &fixture->request);
+        registrations_failed(&fixture->registrations, &fixture->request, "no route",
+                             new_report(fixture));
     registrations_free(&fixture->registrations);
     free(fixture);
     return 0;
@@ -102,7 +132,7 @@ static void answer(struct fixture *fixture)
 {
     const struct wire_result result = {.done = true};
     registrations_answered(&fixture->registrations, &fixture->request, &result, fixture->now_ms,
-                           &fixture->report);
+                           new_report(fixture));
 }
 
 static void refuse(struct fixture *fixture, const char *id, const char *reason)
@@ -112,7 +142,7 @@ static void refuse(struct fixture *fixture, const char *id, const char *reason)
     snprintf(failure.message, sizeof failure.message, "%s it is", reason);
     const struct wire_result result = {.failures = &failure, .failure_count = 1};
     registrations_answered(&fixture->registrations, &fixture->request, &result, fixture->now_ms,
-                           &fixture->report);
+                           new_report(fixture));
 }
 
 static void register_is_followed_by_heartbeats(void **state)
@@ -192,7 +222,8 @@ static void request_stays_due_when_the_server_fails(void **state)
     do_register(fixture, "1", 1, &completion);
     for (int i = 0; i < 3; i++) {
         assert_sends(fixture, REGISTRY_REGISTER, 1);
-        registrations_failed(&fixture->registrations, &fixture->request);
+        registrations_failed(&fixture->registrations, &fixture->request, "no route",
+                             new_report(fixture));
         assert_false(completion.done);
     }
     assert_sends(fixture, REGISTRY_REGISTER, 1);
@@ -243,7 +274,7 @@ static void accepted_registration_stays_when_another_server_refuses_it(void **st
         assert_sends(fixture, REGISTRY_REGISTER, 1);
         const struct wire_result whole = {.message = "no permission"};
         registrations_answered(&fixture->registrations, &fixture->request, &whole, fixture->now_ms,
-                               &fixture->report);
+                               new_report(fixture));
         assert_string_equal(fixture->report.refused, "no permission");
         assert_sends_nothing_before(fixture, fixture->now_ms + HEARTBEAT_MS);
     }
@@ -305,7 +336,8 @@ static void unregister_ends_at_its_deadline(void **state)
     answer(fixture);
     assert_true(unregister(fixture, "1", &completion));
     assert_sends(fixture, REGISTRY_UNREGISTER, 1);
-    registrations_failed(&fixture->registrations, &fixture->request);
+    registrations_failed(&fixture->registrations, &fixture->request, "no route",
+                         new_report(fixture));
     fixture->now_ms += 5000;
     assert_sends_nothing_before(fixture, UINT64_MAX);
     assert_int_equal(completion.problem.error, ARTEMIS_TIMED_OUT);
@@ -354,6 +386,108 @@ static void unregister_all_removes_all(void **state)
     assert_true(registrations_is_empty(&fixture->registrations));
 }
 
+static void renew(struct fixture *fixture, const char *id, struct completion *completion)
+{
+    struct instance *instance = make(id, 1);
+    assert_int_equal(registrations_renew(&fixture->registrations, instance, completion), ERR_NONE);
+    instance_unref(instance);
+}
+
+static void renewed_instance_is_never_registered(void **state)
+{
+    struct fixture *fixture = *state;
+    struct completion completion = {0};
+    struct instance_key key = key_of("1");
+    renew(fixture, "1", &completion);
+    assert_null(registrations_find(&fixture->registrations, &key));
+    assert_sends(fixture, REGISTRY_HEARTBEAT, 1);
+    answer(fixture);
+    assert_true(completion.done);
+    assert_int_equal(completion.problem.error, ARTEMIS_OK);
+    assert_events(fixture, "renewed 1; ");
+    fixture->now_ms += HEARTBEAT_MS;
+    assert_sends(fixture, REGISTRY_HEARTBEAT, 1);
+    refuse(fixture, "1", "instance-not-found");
+    assert_events(fixture, "rejected 1 instance-not-found: instance-not-found it is; ");
+    assert_true(registrations_is_empty(&fixture->registrations));
+}
+
+static void renew_of_an_unknown_instance_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const reasons[] = {"instance-not-found", "no-permission"};
+    for (size_t i = 0; i < 2; i++) {
+        struct completion completion = {0};
+        renew(fixture, "1", &completion);
+        assert_sends(fixture, REGISTRY_HEARTBEAT, 1);
+        refuse(fixture, "1", reasons[i]);
+        assert_int_equal(completion.problem.error, ARTEMIS_REFUSED);
+        assert_true(registrations_is_empty(&fixture->registrations));
+    }
+}
+
+static void renew_of_a_registered_instance_keeps_the_registration(void **state)
+{
+    struct fixture *fixture = *state;
+    struct completion completion = {0};
+    do_register(fixture, "1", 7, NULL);
+    assert_sends(fixture, REGISTRY_REGISTER, 1);
+    answer(fixture);
+    renew(fixture, "1", &completion);
+    assert_sends(fixture, REGISTRY_HEARTBEAT, 1);
+    refuse(fixture, "1", "instance-not-found");
+    assert_sends(fixture, REGISTRY_REGISTER, 1);
+    assert_int_equal(instance_port(fixture->request.instances[0]), 7);
+    answer(fixture);
+    assert_true(completion.done);
+    assert_int_equal(completion.problem.error, ARTEMIS_OK);
+}
+
+static void events_report_changes_of_state_only(void **state)
+{
+    struct fixture *fixture = *state;
+    do_register(fixture, "1", 1, NULL);
+    for (int i = 0; i < 2; i++) {
+        assert_sends(fixture, REGISTRY_REGISTER, 1);
+        registrations_failed(&fixture->registrations, &fixture->request, "no route",
+                             new_report(fixture));
+    }
+    assert_events(fixture, "retrying 1: no route; ");
+    assert_sends(fixture, REGISTRY_REGISTER, 1);
+    answer(fixture);
+    assert_events(fixture, "registered 1; ");
+    for (int i = 0; i < 2; i++) {
+        fixture->now_ms += HEARTBEAT_MS;
+        assert_sends(fixture, REGISTRY_HEARTBEAT, 1);
+        answer(fixture);
+    }
+    assert_events(fixture, "renewed 1; ");
+    fixture->now_ms += HEARTBEAT_MS;
+    assert_sends(fixture, REGISTRY_HEARTBEAT, 1);
+    refuse(fixture, "1", "instance-not-found");
+    assert_events(fixture, "");
+    assert_sends(fixture, REGISTRY_REGISTER, 1);
+    answer(fixture);
+    assert_events(fixture, "registered 1 instance-not-found; ");
+    do_register(fixture, "1", 2, NULL);
+    assert_sends(fixture, REGISTRY_REGISTER, 1);
+    refuse(fixture, "1", "invalid-field");
+    assert_events(fixture, "rejected 1 invalid-field: invalid-field it is; ");
+}
+
+static void lost_event_is_reported_again(void **state)
+{
+    struct fixture *fixture = *state;
+    renew(fixture, "1", NULL);
+    fixture->loses_events = true;
+    for (int i = 0; i < 2; i++) {
+        fixture->now_ms += HEARTBEAT_MS;
+        assert_sends(fixture, REGISTRY_HEARTBEAT, 1);
+        answer(fixture);
+        assert_events(fixture, "renewed 1; ");
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 int main(void)
@@ -374,6 +508,11 @@ int main(void)
         TEST(registration_during_unregister_stays),
         TEST(cancelled_completion_is_not_completed),
         TEST(unregister_all_removes_all),
+        TEST(renewed_instance_is_never_registered),
+        TEST(renew_of_an_unknown_instance_is_refused),
+        TEST(renew_of_a_registered_instance_keeps_the_registration),
+        TEST(events_report_changes_of_state_only),
+        TEST(lost_event_is_reported_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
