@@ -10,7 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include "artemis/host_addresses.h"
 
 static const char prefix[] = "ARTEMIS_";
 static const char suffix[] = ".toml";
@@ -37,7 +40,7 @@ static enum error no_memory(const struct loading *loading)
     return ERR_NO_MEMORY;
 }
 
-/* Reads to the end of the file; the size of a pipe is not known in advance. */
+/* Reads to the end of the file, whatever its size was before. */
 static enum error read_all(const struct loading *loading, const char *path, int fd,
                            struct text *content)
 {
@@ -58,12 +61,22 @@ static enum error read_all(const struct loading *loading, const char *path, int 
     }
 }
 
+/* Only regular files are read: a FIFO without a writer would block for ever. */
 static enum error read_file(const struct loading *loading, const char *path, struct text *content)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat status;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return cannot_read(loading, path, strerror(errno));
-    enum error code = read_all(loading, path, fd, content);
+    enum error code;
+    if (fstat(fd, &status) != 0)
+        code = cannot_read(loading, path, strerror(errno));
+    else if (S_ISDIR(status.st_mode))
+        code = cannot_read(loading, path, strerror(EISDIR));
+    else if (!S_ISREG(status.st_mode))
+        code = cannot_read(loading, path, "it is not a regular file");
+    else
+        code = read_all(loading, path, fd, content);
     close(fd);
     return code;
 }
@@ -134,7 +147,7 @@ static enum error load_fragments(const struct loading *loading, const char *file
 
 /* --- the environment -------------------------------------------------------------------------- */
 
-/* LEASE_TTL_SECS becomes lease.ttl_secs; false when it is too long or has only one part. */
+/* LEASE_TTL_SECS becomes lease.ttl_secs, URL becomes url. False: too long. */
 static bool key_of(struct slice name, char *key, size_t key_size)
 {
     if (name.size >= key_size)
@@ -143,9 +156,8 @@ static bool key_of(struct slice name, char *key, size_t key_size)
         key[i] = (char)tolower((unsigned char)name.data[i]);
     key[name.size] = '\0';
     char *underscore = strchr(key, '_');
-    if (!underscore)
-        return false;
-    *underscore = '.';
+    if (underscore)
+        *underscore = '.';
     return true;
 }
 
@@ -173,14 +185,15 @@ static bool is_injected(struct slice name, const char *value)
            (ends_with(lower, "_port") && strstr(value, "://"));
 }
 
-/* Warns about a name of no section: it belongs to another program, or is misspelled. */
-static void warn_of(const struct loading *loading, struct slice name, const char *key)
+/* Warns about a variable that is not of a known section. Each setting has a section and a name, so
+ * a variable of one part belongs to another program, unless it resembles a setting. */
+static void warn_about(const struct loading *loading, struct slice name, const char *key)
 {
-    if (!loading->warnings || (name.size == 3 && memcmp(name.data, "URL", 3) == 0))
+    const char *meant = config_nearest(key);
+    if (!loading->warnings || (!meant && !strchr(key, '.')))
         return;
     char shown[CONFIG_TEXT_BYTES];
     char near[CONFIG_VARIABLE_BYTES];
-    const char *meant = key ? config_nearest(key) : NULL;
     if (meant)
         config_variable(meant, near);
     text_quote(shown, sizeof(shown), name);
@@ -197,11 +210,10 @@ static enum error load_variable(const struct loading *loading, const char *varia
         return ERR_NONE;
     char key[CONFIG_TEXT_BYTES];
     struct slice name = {variable + prefix_size, (size_t)(equals - variable) - prefix_size};
-    bool has_key = key_of(name, key, sizeof(key));
-    if (is_injected(name, equals + 1))
+    if (!key_of(name, key, sizeof(key)) || is_injected(name, equals + 1))
         return ERR_NONE;
-    if (!has_key || !config_has_section((struct slice){key, strcspn(key, ".")})) {
-        warn_of(loading, name, has_key ? key : NULL);
+    if (!strchr(key, '.') || !config_has_section((struct slice){key, strcspn(key, ".")})) {
+        warn_about(loading, name, key);
         return ERR_NONE;
     }
     char source[CONFIG_TEXT_BYTES + 32];
@@ -254,6 +266,24 @@ static enum error load_command_line(const struct loading *loading,
 
 /* --- all of it -------------------------------------------------------------------------------- */
 
+/* Looks up the addresses of the host only if the settings need them. */
+static enum error advertise(const struct loading *loading)
+{
+    char name[HOST_NAME_MAX + 1] = "localhost";
+    struct host_addresses addresses = {0};
+    if (loading->config->cluster.advertise_addr[0] != '\0')
+        return ERR_NONE;
+    if (host_addresses_list(&addresses) != ERR_NONE) {
+        snprintf(loading->problem->text, sizeof(loading->problem->text),
+                 "cannot list the addresses of this host: %s; set cluster.advertise_addr",
+                 strerror(errno));
+        return ERR_SYSTEM;
+    }
+    (void)gethostname(name, sizeof(name) - 1);
+    struct config_host host = {name, addresses.items, addresses.count};
+    return config_advertise(loading->config, &host, loading->problem);
+}
+
 static enum error load_layers(const struct loading *loading, const struct settings_input *input)
 {
     enum error code = input->file ? load_file(loading, input->file) : ERR_NONE;
@@ -265,7 +295,7 @@ static enum error load_layers(const struct loading *loading, const struct settin
         code = load_command_line(loading, input);
     if (code == ERR_NONE)
         code = config_validate(loading->config, loading->problem);
-    return code;
+    return code == ERR_NONE ? advertise(loading) : code;
 }
 
 void settings_defaults(struct config *config)
@@ -289,6 +319,8 @@ enum error settings_load(struct config *config, const struct settings_input *inp
         config_free(&loaded);
         return code;
     }
+    if (input->warnings)
+        config_warn(&loaded, input->warnings);
     *config = loaded;
     return ERR_NONE;
 }

@@ -7,15 +7,20 @@
  *   2. the fragments config.d/NAME.toml beside that file, ordered by the bytes of their names.
  *      Hidden files, other suffixes and a missing config.d are ignored;
  *   3. the environment: ARTEMIS_LEASE_TTL_SECS is lease.ttl_secs. A name of a section without a
- *      setting of that name is refused. Any other ARTEMIS_ name causes a warning, except
- *      ARTEMIS_URL and the variables that an orchestrator sets for a service named ARTEMIS or
- *      ARTEMIS-SERVER (ARTEMIS_SERVICE_HOST, ARTEMIS_PORT_8080_TCP, ARTEMIS_SERVER_SERVICE_HOST);
+ *      setting of that name is refused. Any other ARTEMIS_ name of two parts, or one that resembles
+ *      a setting, causes a warning. Names of other programs (ARTEMIS_URL, ARTEMIS_BINARY) and the
+ *      variables that an orchestrator sets for a service named ARTEMIS or ARTEMIS-SERVER
+ *      (ARTEMIS_SERVICE_HOST, ARTEMIS_PORT_8080_TCP, ARTEMIS_SERVER_SERVICE_HOST) do not;
  *   4. the command line: each --set section.key=value in its order, then --addr HOST:PORT.
  *
- * artemis-core/config checks the values. The first error ends the loading, with a message that
- * starts with its source.
+ * If the server listens on every interface and cluster.advertise_addr is not set, it is derived
+ * from the addresses of the host.
  *
- * Reads files, the host name and the number of cores that this process may use; has no state.
+ * Only regular files are read. artemis-core/config checks the values. The first error ends the
+ * loading, with a message that starts with its source.
+ *
+ * Reads files, the host name, the addresses of the host and the number of cores that this process
+ * may use; has no state.
  * Thread-safe as long as no thread changes the environment.
  */
 #pragma once

@@ -402,7 +402,7 @@ enum error config_set_text(struct config *config, const char *key, const char *t
     return config_set(config, key, &value, source, problem);
 }
 
-/* --- initialization and rules across settings ------------------------------------------------- */
+/* --- initialization --------------------------------------------------------------------------- */
 
 void config_init(struct config *config, const char *host_name, uint32_t cores)
 {
@@ -432,41 +432,6 @@ void config_free(struct config *config)
         return;
     free(config->cluster.peers.items);
     config->cluster.peers = (struct config_list){0};
-}
-
-static enum error check_peers(const struct config *config, struct config_problem *problem)
-{
-    const struct config_setting *setting = config_find("cluster.peers");
-    const struct config_list *peers = &config->cluster.peers;
-    for (size_t i = 0; i < peers->count; i++)
-        for (size_t j = 0; j < i; j++)
-            if (strcmp(peers->items[i], peers->items[j]) == 0)
-                return invalid_field(problem, "%s: %s: \"%s\" is listed twice",
-                                     config_source(config, setting), setting->key, peers->items[i]);
-    return ERR_NONE;
-}
-
-enum error config_validate(struct config *config, struct config_problem *problem)
-{
-    if (config->cluster.advertise_addr[0] == '\0')
-        memcpy(config->cluster.advertise_addr, config->server.listen_addr, CONFIG_TEXT_BYTES);
-    if (config->server.threads > config->server.max_connections)
-        return invalid_field(
-            problem, "server.max_connections: must be at least server.threads, %u (%s), is %u (%s)",
-            config->server.threads, config_source(config, config_find("server.threads")),
-            config->server.max_connections,
-            config_source(config, config_find("server.max_connections")));
-    const uint32_t round_secs = config->replication.anti_entropy_secs;
-    if (config->cluster.enabled && config->replication.enabled &&
-        config->replication.tombstone_secs < 2 * round_secs)
-        return invalid_field(problem,
-                             "replication.tombstone_secs: must be at least twice "
-                             "replication.anti_entropy_secs, %u (%s), is %u (%s)",
-                             round_secs,
-                             config_source(config, config_find("replication.anti_entropy_secs")),
-                             config->replication.tombstone_secs,
-                             config_source(config, config_find("replication.tombstone_secs")));
-    return check_peers(config, problem);
 }
 
 /* --- showing ---------------------------------------------------------------------------------- */

@@ -65,7 +65,7 @@ struct config {
         struct config_list peers; /* HOST:PORT, http://HOST:PORT or https://HOST:PORT */
         char provider[32];
         uint32_t health_interval_secs;
-        char advertise_addr[CONFIG_TEXT_BYTES]; /* "" until config_validate, if not set */
+        char advertise_addr[CONFIG_TEXT_BYTES]; /* default: see config_advertise */
     } cluster;
     struct {
         bool enabled;
@@ -145,6 +145,24 @@ MUST_USE enum error config_set_text(struct config *config, const char *key, cons
 /* Call it when all settings are set. Computes the defaults that depend on other settings, then
  * checks the rules that concern more than one setting. Fails like config_set. */
 MUST_USE enum error config_validate(struct config *config, struct config_problem *problem);
+
+/* What the advertised address is derived from. Addresses are numeric, IPv6 without brackets, and
+ * neither loopback nor link-local. Everything is borrowed. */
+struct config_host {
+    const char *name;
+    const char *const *addresses;
+    size_t address_count;
+};
+
+/* Derives cluster.advertise_addr if it is not set and the server listens on every interface: the
+ * only address of the host (IPv4 if it has both), or loopback if it has none. If there are several,
+ * a node of a cluster gets ERR_INVALID_FIELD (fills *problem), and any other its host name. Call it
+ * after config_validate. */
+MUST_USE enum error config_advertise(struct config *config, const struct config_host *host,
+                                     struct config_problem *problem);
+
+/* Appends a line for each combination of settings that is valid but probably a mistake. */
+void config_warn(const struct config *config, struct text *out);
 
 /* Writes the environment variable of a key: ARTEMIS_LEASE_TTL_SECS. */
 void config_variable(const char *key, char out[CONFIG_VARIABLE_BYTES]);

@@ -58,7 +58,9 @@ const struct config_setting config_settings[] = {
     {NUMBER(cluster, health_interval_secs, 1, 3600, "5"),
      .description = "Interval between two health checks of a peer, in seconds."},
     {ADDRESS(cluster, advertise_addr, 1, NULL), .default_note = "`server.listen_addr`",
-     .description = "Address at which peers and clients reach this node."},
+     .description = "Address at which peers and clients reach this node. If the server listens on "
+                    "every interface, the default is the only address of the host; a node of a "
+                    "cluster whose host has several does not start without this setting."},
 
     {SWITCH(replication, enabled, "true"),
      .description = "Whether this node sends its changes to the peers."},

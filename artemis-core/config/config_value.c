@@ -44,7 +44,7 @@ static bool is_host(const char *text, size_t size)
            size;
 }
 
-static bool is_address(const struct config_setting *setting, const char *text)
+static bool is_address_within(const char *text, uint64_t port_min, uint64_t port_max)
 {
     const char *colon = strrchr(text, ':');
     if (!colon || strlen(text) >= CONFIG_TEXT_BYTES || !is_host(text, (size_t)(colon - text)))
@@ -53,7 +53,17 @@ static bool is_address(const struct config_setting *setting, const char *text)
     if (digits == 0 || digits > 5 || colon[1 + digits] != '\0')
         return false;
     unsigned long port = strtoul(colon + 1, NULL, 10);
-    return port >= setting->min && port <= setting->max;
+    return port >= port_min && port <= port_max;
+}
+
+static bool is_address(const struct config_setting *setting, const char *text)
+{
+    return is_address_within(text, setting->min, setting->max);
+}
+
+bool config_value_is_address(const char *text)
+{
+    return is_address_within(text, 0, UINT16_MAX);
 }
 
 static bool is_peer(const struct config_setting *setting, const char *text)

@@ -416,13 +416,17 @@ static struct MHD_Daemon *start_daemon(struct web *web)
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, web, MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
 }
 
-/* Where nothing else was said, others reach us where we listen, at the real port. */
+/* Sets the URL at which other hosts reach this node. Port 0 becomes the port that was bound. */
 static void set_url(struct engine *engine, const struct web *web)
 {
     const struct config *config = engine->config;
-    bool advertised = strcmp(config->cluster.advertise_addr, config->server.listen_addr) != 0;
-    snprintf(engine->url, sizeof(engine->url), "http://%s",
-             advertised ? config->cluster.advertise_addr : web->address);
+    const char *advertised = config->cluster.advertise_addr;
+    const char *port = strrchr(advertised, ':');
+    if (!port || strcmp(advertised, config->server.listen_addr) == 0)
+        snprintf(engine->url, sizeof(engine->url), "http://%s", web->address);
+    else
+        snprintf(engine->url, sizeof(engine->url), "http://%.*s%s", (int)(port - advertised),
+                 advertised, strcmp(port, ":0") == 0 ? strrchr(web->address, ':') : port);
 }
 
 static void on_accepted(void *context, int socket, const struct sockaddr *peer, socklen_t size)

@@ -247,8 +247,15 @@ static void unknown_section_in_environment_is_a_warning(void **state)
 {
     (void)state;
     static const char *const cases[][2] = {
-        {"ARTEMIS_=x", "environment ARTEMIS_: not a setting, ignored\n"},
-        {"ARTEMIS_SERVER=x", "environment ARTEMIS_SERVER: not a setting, ignored\n"},
+        {"ARTEMIS_=x", ""},
+        {"ARTEMIS_URL=http://localhost:8080", ""},
+        {"ARTEMIS_BINARY=build/artemis", ""},
+        {"ARTEMIS_TOKEN=x", ""},
+        {"ARTEMIS_HOME=x", ""},
+        {"ARTEMIS_VERSION=x", ""},
+        {"ARTEMIS_SERVER=x", ""},
+        {"ARTEMIS_LOGLEVEL=x", "environment ARTEMIS_LOGLEVEL: not a setting, ignored; did you "
+                               "mean ARTEMIS_LOG_LEVEL?\n"},
         {"ARTEMIS_BINARY_=x", "environment ARTEMIS_BINARY_: not a setting, ignored\n"},
         {"ARTEMIS_SERVERS_ZONE=x", "environment ARTEMIS_SERVERS_ZONE: not a setting, ignored; "
                                    "did you mean ARTEMIS_SERVER_ZONE?\n"},
@@ -259,6 +266,25 @@ static void unknown_section_in_environment_is_a_warning(void **state)
         check_source("server.zone", "default");
         assert_string_equal(text_string(&warnings), cases[i][1]);
     }
+}
+
+static void cluster_without_peers_is_a_warning(void **state)
+{
+    (void)state;
+    const char *sets[] = {"cluster.enabled=true"};
+    check_loads(load_all(NULL, NULL, sets, COUNT(sets), NULL));
+    assert_ptr_equal(strstr(text_string(&warnings), "cluster.enabled is true (--set), but "),
+                     warnings.data);
+}
+
+static void address_of_every_interface_is_not_advertised(void **state)
+{
+    (void)state;
+    check_loads(load_all(NULL, NULL, NULL, 0, "0.0.0.0:5"));
+    const char *port = strrchr(config.cluster.advertise_addr, ':');
+    assert_non_null(port);
+    assert_string_equal(port, ":5");
+    assert_string_not_equal(config.cluster.advertise_addr, "0.0.0.0:5");
 }
 
 static void environment_accepts_text_and_both_forms_of_lists(void **state)
@@ -402,6 +428,17 @@ static void unreadable_file_is_reported(void **state)
                   "cannot read %s: Is a directory");
 }
 
+/* Opening a FIFO without a writer would block for ever. */
+static void fifo_is_reported(void **state)
+{
+    (void)state;
+    assert_int_equal(mkfifo(file, 0600), 0);
+    check_problem(load_all(file, NULL, NULL, 0, NULL), ERR_SYSTEM,
+                  "cannot read %s: it is not a regular file");
+    check_problem(load_all("/dev/zero", NULL, NULL, 0, NULL), ERR_SYSTEM,
+                  "cannot read /dev/zero: it is not a regular file");
+}
+
 static void config_d_that_is_a_file_is_reported(void **state)
 {
     (void)state;
@@ -466,10 +503,11 @@ static void examples_all_load(void **state)
 {
     (void)state;
     glob_t found;
+    char *environment[] = {"ARTEMIS_CLUSTER_ADVERTISE_ADDR=artemis-1.example.com:8080", NULL};
     assert_int_equal(glob("configs/*.toml", 0, NULL, &found), 0);
     assert_true(found.gl_pathc >= 3);
     for (size_t i = 0; i < found.gl_pathc; i++)
-        check_loads(load_all(found.gl_pathv[i], NULL, NULL, 0, NULL));
+        check_loads(load_all(found.gl_pathv[i], environment, NULL, 0, NULL));
     globfree(&found);
 }
 
@@ -523,6 +561,8 @@ int main(void)
         TEST(sets_apply_in_order_and_addr_last),
         TEST(foreign_environment_is_ignored),
         TEST(unknown_section_in_environment_is_a_warning),
+        TEST(cluster_without_peers_is_a_warning),
+        TEST(address_of_every_interface_is_not_advertised),
         TEST(environment_accepts_text_and_both_forms_of_lists),
         TEST(bad_file_is_refused_with_file_and_line),
         TEST(malformed_file_is_refused_with_its_place),
@@ -531,6 +571,7 @@ int main(void)
         TEST(bad_command_line_is_refused),
         TEST(contradiction_between_layers_is_refused),
         TEST(unreadable_file_is_reported),
+        TEST(fifo_is_reported),
         TEST(config_d_that_is_a_file_is_reported),
         TEST(file_of_1_mib_is_read_and_a_larger_one_is_not),
         TEST(failure_leaves_the_config_unchanged),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The table of settings is checked against CONTRACT 7 (keys and defaults) and against itself; then
- * keys, sources, and the rules that concern more than one setting. Values: test_config_value.c.
+ * keys and sources. Values: test_config_value.c. Rules: test_config_rules.c.
  */
 #include "artemis-core/config/config.h"
 
@@ -224,54 +224,6 @@ static void host_gives_node_id_and_threads(void **state)
     }
 }
 
-static void advertise_addr_defaults_to_listen_addr(void **state)
-{
-    (void)state;
-    check_set("server.listen_addr", "10.0.0.7:0");
-    assert_int_equal(config_validate(&config, &problem), ERR_NONE);
-    assert_string_equal(config.cluster.advertise_addr, "10.0.0.7:0");
-    check_set("cluster.advertise_addr", "a.example.com:80");
-    assert_int_equal(config_validate(&config, &problem), ERR_NONE);
-    assert_string_equal(config.cluster.advertise_addr, "a.example.com:80");
-}
-
-static void threads_above_connections_are_rejected(void **state)
-{
-    (void)state;
-    check_set("server.threads", "17");
-    check_set("server.max_connections", "16");
-    assert_int_equal(config_validate(&config, &problem), ERR_INVALID_FIELD);
-    assert_string_equal(problem.text, "server.max_connections: must be at least server.threads, 17 "
-                                      "(--set), is 16 (--set)");
-    check_set("server.threads", "16");
-    assert_int_equal(config_validate(&config, &problem), ERR_NONE);
-}
-
-static void tombstone_secs_of_a_cluster_covers_two_rounds(void **state)
-{
-    (void)state;
-    check_set("replication.anti_entropy_secs", "301");
-    assert_int_equal(config_validate(&config, &problem), ERR_NONE);
-    check_set("cluster.enabled", "true");
-    assert_int_equal(config_validate(&config, &problem), ERR_INVALID_FIELD);
-    assert_string_equal(problem.text,
-                        "replication.tombstone_secs: must be at least twice "
-                        "replication.anti_entropy_secs, 301 (--set), is 600 (default)");
-    check_set("replication.enabled", "false");
-    assert_int_equal(config_validate(&config, &problem), ERR_NONE);
-    check_set("replication.enabled", "true");
-    check_set("replication.anti_entropy_secs", "300");
-    assert_int_equal(config_validate(&config, &problem), ERR_NONE);
-}
-
-static void peer_listed_twice_is_rejected(void **state)
-{
-    (void)state;
-    check_set("cluster.peers", "a:1,b:1,a:1");
-    assert_int_equal(config_validate(&config, &problem), ERR_INVALID_FIELD);
-    assert_string_equal(problem.text, "--set: cluster.peers: \"a:1\" is listed twice");
-}
-
 static void same_compares_values_without_sources(void **state)
 {
     (void)state;
@@ -345,10 +297,6 @@ int main(void)
         TEST(long_source_keeps_its_end),
         TEST(source_with_invalid_utf8_is_replaced),
         TEST(host_gives_node_id_and_threads),
-        TEST(advertise_addr_defaults_to_listen_addr),
-        TEST(threads_above_connections_are_rejected),
-        TEST(tombstone_secs_of_a_cluster_covers_two_rounds),
-        TEST(peer_listed_twice_is_rejected),
         TEST(same_compares_values_without_sources),
         TEST(json_has_the_types_of_the_values),
         TEST(secrets_are_masked),

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The rules that concern more than one setting, or a setting and the host.
+ */
+#include "artemis-core/config/config.h"
+
+#include <arpa/inet.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "artemis-core/config/config_value.h"
+
+enum { SHOWN_ADDRESSES_BYTES = 256 };
+
+__attribute__((format(printf, 2, 3))) static enum error invalid(struct config_problem *problem,
+                                                                const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(problem->text, sizeof(problem->text), format, arguments);
+    va_end(arguments);
+    return ERR_INVALID_FIELD;
+}
+
+static const char *source_of(const struct config *config, const char *key)
+{
+    return config_source(config, config_find(key));
+}
+
+/* --- rules of config_validate ----------------------------------------------------------------- */
+
+/* http:// is the default scheme. */
+static const char *without_scheme(const char *peer)
+{
+    static const char scheme[] = "http://";
+    return strncmp(peer, scheme, strlen(scheme)) == 0 ? peer + strlen(scheme) : peer;
+}
+
+static enum error check_peers(const struct config *config, struct config_problem *problem)
+{
+    const struct config_list *peers = &config->cluster.peers;
+    for (size_t i = 0; i < peers->count; i++)
+        for (size_t j = 0; j < i; j++)
+            if (strcasecmp(without_scheme(peers->items[i]), without_scheme(peers->items[j])) == 0)
+                return invalid(problem, "%s: cluster.peers: \"%s\" is listed twice",
+                               source_of(config, "cluster.peers"), peers->items[i]);
+    return ERR_NONE;
+}
+
+static enum error check_connections(const struct config *config, struct config_problem *problem)
+{
+    if (config->server.threads <= config->server.max_connections)
+        return ERR_NONE;
+    return invalid(problem,
+                   "server.max_connections: must be at least server.threads, %u (%s), is %u (%s)",
+                   config->server.threads, source_of(config, "server.threads"),
+                   config->server.max_connections, source_of(config, "server.max_connections"));
+}
+
+static enum error check_tombstones(const struct config *config, struct config_problem *problem)
+{
+    const uint32_t round_secs = config->replication.anti_entropy_secs;
+    if (!config->cluster.enabled || !config->replication.enabled ||
+        config->replication.tombstone_secs >= 2 * round_secs)
+        return ERR_NONE;
+    return invalid(problem,
+                   "replication.tombstone_secs: must be at least twice "
+                   "replication.anti_entropy_secs, %u (%s), is %u (%s)",
+                   round_secs, source_of(config, "replication.anti_entropy_secs"),
+                   config->replication.tombstone_secs,
+                   source_of(config, "replication.tombstone_secs"));
+}
+
+/* --- the advertised address ------------------------------------------------------------------- */
+
+/* Whether HOST:PORT is every interface: 0.0.0.0, [::] or another form of them. */
+static bool is_unspecified(const char *address, bool *is_ipv6)
+{
+    char host[CONFIG_TEXT_BYTES];
+    struct in_addr ipv4;
+    struct in6_addr ipv6;
+    size_t size = strlen(address);
+    const char *colon = strrchr(address, ':');
+    if (colon)
+        size = (size_t)(colon - address);
+    if (size == 0 || size >= sizeof(host))
+        return false;
+    memcpy(host, address, size);
+    host[size] = '\0';
+    *is_ipv6 = host[0] == '[';
+    if (!*is_ipv6)
+        return inet_aton(host, &ipv4) && ipv4.s_addr == htonl(INADDR_ANY);
+    host[size - 1] = '\0';
+    return inet_pton(AF_INET6, host + 1, &ipv6) == 1 &&
+           (IN6_IS_ADDR_UNSPECIFIED(&ipv6) ||
+            (IN6_IS_ADDR_V4MAPPED(&ipv6) && ipv6.s6_addr32[3] == htonl(INADDR_ANY)));
+}
+
+static enum error check_advertised(struct config *config, struct config_problem *problem)
+{
+    bool is_ipv6;
+    char *advertised = config->cluster.advertise_addr;
+    if (advertised[0] && is_unspecified(advertised, &is_ipv6))
+        return invalid(problem,
+                       "%s: cluster.advertise_addr: must be an address that other hosts reach, "
+                       "is \"%s\"",
+                       source_of(config, "cluster.advertise_addr"), advertised);
+    if (!advertised[0] && !is_unspecified(config->server.listen_addr, &is_ipv6))
+        memcpy(advertised, config->server.listen_addr, CONFIG_TEXT_BYTES);
+    return ERR_NONE;
+}
+
+/* Sets the advertised address to `host` with the port of server.listen_addr. False: not valid. */
+static bool advertise(struct config *config, const char *host)
+{
+    const char *format = strchr(host, ':') ? "[%s]%s" : "%s%s";
+    const char *port = strrchr(config->server.listen_addr, ':');
+    char address[CONFIG_TEXT_BYTES];
+    int size = snprintf(address, sizeof(address), format, host, port);
+    if (size < 0 || (size_t)size >= sizeof(address) || !config_value_is_address(address))
+        return false;
+    memcpy(config->cluster.advertise_addr, address, (size_t)size + 1);
+    return true;
+}
+
+static void list_addresses(char out[SHOWN_ADDRESSES_BYTES], const struct config_host *host)
+{
+    size_t at = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < host->address_count && at < SHOWN_ADDRESSES_BYTES; i++)
+        at += (size_t)snprintf(out + at, SHOWN_ADDRESSES_BYTES - at, "%s%s", i > 0 ? ", " : "",
+                               host->addresses[i]);
+}
+
+enum error config_advertise(struct config *config, const struct config_host *host,
+                            struct config_problem *problem)
+{
+    bool is_ipv6;
+    size_t count = 0;
+    const char *found = NULL;
+    if (config->cluster.advertise_addr[0] || !is_unspecified(config->server.listen_addr, &is_ipv6))
+        return ERR_NONE;
+    for (size_t i = 0; i < host->address_count; i++)
+        if (!strchr(host->addresses[i], ':')) {
+            found = host->addresses[i];
+            count++;
+        }
+    if (count == 0 && is_ipv6 && host->address_count > 0) {
+        found = host->addresses[0];
+        count = host->address_count;
+    }
+    if (count == 0)
+        found = is_ipv6 ? "::1" : "127.0.0.1";
+    if (count > 1 && config->cluster.enabled) {
+        char addresses[SHOWN_ADDRESSES_BYTES];
+        list_addresses(addresses, host);
+        return invalid(problem,
+                       "%s: server.listen_addr: \"%s\" is every interface, and this host has "
+                       "several addresses (%s); set cluster.advertise_addr to the address at "
+                       "which peers and clients reach this node",
+                       source_of(config, "server.listen_addr"), config->server.listen_addr,
+                       addresses);
+    }
+    if (count > 1 && advertise(config, host->name))
+        return ERR_NONE;
+    (void)advertise(config, found);
+    return ERR_NONE;
+}
+
+/* --- all rules -------------------------------------------------------------------------------- */
+
+enum error config_validate(struct config *config, struct config_problem *problem)
+{
+    enum error error = check_advertised(config, problem);
+    if (!error)
+        error = check_connections(config, problem);
+    if (!error)
+        error = check_tombstones(config, problem);
+    return error ? error : check_peers(config, problem);
+}
+
+void config_warn(const struct config *config, struct text *out)
+{
+    if (config->cluster.enabled && config->cluster.peers.count == 0)
+        text_printf(out,
+                    "cluster.enabled is true (%s), but cluster.peers is empty: this node has no "
+                    "peers to replicate with\n",
+                    source_of(config, "cluster.enabled"));
+}

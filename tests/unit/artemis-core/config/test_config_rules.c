@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The rules that concern more than one setting, or a setting and the host.
+ */
+#include "artemis-core/config/config.h"
+
+#include <string.h>
+
+#include "tests/support/cmocka_all.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static struct config config;
+static struct config_problem problem;
+
+static int set_up(void **state)
+{
+    (void)state;
+    config_init(&config, "host-17", 8);
+    problem.text[0] = '\0';
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    config_free(&config);
+    return 0;
+}
+
+static void check_set(const char *key, const char *text)
+{
+    if (config_set_text(&config, key, text, "--set", &problem) != ERR_NONE)
+        fail_msg("%s = %s: %s", key, text, problem.text);
+}
+
+static void advertise_addr_defaults_to_listen_addr(void **state)
+{
+    (void)state;
+    check_set("server.listen_addr", "10.0.0.7:0");
+    assert_int_equal(config_validate(&config, &problem), ERR_NONE);
+    assert_string_equal(config.cluster.advertise_addr, "10.0.0.7:0");
+    check_set("cluster.advertise_addr", "a.example.com:80");
+    assert_int_equal(config_validate(&config, &problem), ERR_NONE);
+    assert_string_equal(config.cluster.advertise_addr, "a.example.com:80");
+}
+
+static void threads_above_connections_are_rejected(void **state)
+{
+    (void)state;
+    check_set("server.threads", "17");
+    check_set("server.max_connections", "16");
+    assert_int_equal(config_validate(&config, &problem), ERR_INVALID_FIELD);
+    assert_string_equal(problem.text, "server.max_connections: must be at least server.threads, 17 "
+                                      "(--set), is 16 (--set)");
+    check_set("server.threads", "16");
+    assert_int_equal(config_validate(&config, &problem), ERR_NONE);
+}
+
+static void tombstone_secs_of_a_cluster_covers_two_rounds(void **state)
+{
+    (void)state;
+    check_set("replication.anti_entropy_secs", "301");
+    assert_int_equal(config_validate(&config, &problem), ERR_NONE);
+    check_set("cluster.enabled", "true");
+    assert_int_equal(config_validate(&config, &problem), ERR_INVALID_FIELD);
+    assert_string_equal(problem.text,
+                        "replication.tombstone_secs: must be at least twice "
+                        "replication.anti_entropy_secs, 301 (--set), is 600 (default)");
+    check_set("replication.enabled", "false");
+    assert_int_equal(config_validate(&config, &problem), ERR_NONE);
+    check_set("replication.enabled", "true");
+    check_set("replication.anti_entropy_secs", "300");
+    assert_int_equal(config_validate(&config, &problem), ERR_NONE);
+}
+
+static void peer_listed_twice_is_rejected(void **state)
+{
+    (void)state;
+    check_set("cluster.peers", "a:1,b:1,a:1");
+    assert_int_equal(config_validate(&config, &problem), ERR_INVALID_FIELD);
+    assert_string_equal(problem.text, "--set: cluster.peers: \"a:1\" is listed twice");
+}
+
+static void peer_listed_with_and_without_scheme_is_rejected(void **state)
+{
+    (void)state;
+    check_set("cluster.peers", "a.example:1,http://A.example:1");
+    assert_int_equal(config_validate(&config, &problem), ERR_INVALID_FIELD);
+    check_set("cluster.peers", "a.example:1,https://a.example:1,a.example:2");
+    assert_int_equal(config_validate(&config, &problem), ERR_NONE);
+}
+
+/* --- the advertised address ------------------------------------------------------------------- */
+
+static const char *const one_address[] = {"10.0.0.7"};
+static const char *const dual_stack[] = {"10.0.0.7", "fd00::2"};
+static const char *const two_ipv6[] = {"fd00::2", "fd00::3"};
+static const char *const several[] = {"10.0.0.7", "172.17.0.1", "fd00::2"};
+
+static enum error derive(const char *listen, const char *const *addresses, size_t count)
+{
+    const struct config_host host = {"host-17", addresses, count};
+    config.cluster.advertise_addr[0] = '\0';
+    check_set("server.listen_addr", listen);
+    assert_int_equal(config_validate(&config, &problem), ERR_NONE);
+    return config_advertise(&config, &host, &problem);
+}
+
+static void check_derived(const char *listen, const char *const *addresses, size_t count,
+                          const char *expected)
+{
+    assert_int_equal(derive(listen, addresses, count), ERR_NONE);
+    assert_string_equal(config.cluster.advertise_addr, expected);
+}
+
+static void advertise_addr_of_every_interface_is_the_only_address(void **state)
+{
+    (void)state;
+    static const char *const listens[] = {"0.0.0.0:8080", "0:8080", "[::]:8080",
+                                          "[0:0:0:0:0:0:0:0]:8080", "[::ffff:0.0.0.0]:8080"};
+    for (int cluster = 0; cluster < 2; cluster++) {
+        check_set("cluster.enabled", cluster ? "true" : "false");
+        for (size_t i = 0; i < COUNT(listens); i++) {
+            check_derived(listens[i], one_address, COUNT(one_address), "10.0.0.7:8080");
+            check_derived(listens[i], dual_stack, COUNT(dual_stack), "10.0.0.7:8080");
+        }
+        check_derived("0.0.0.0:0", one_address, COUNT(one_address), "10.0.0.7:0");
+        check_derived("[::]:80", two_ipv6, 1, "[fd00::2]:80");
+    }
+}
+
+static void advertise_addr_without_addresses_is_loopback(void **state)
+{
+    (void)state;
+    check_derived("0.0.0.0:1", NULL, 0, "127.0.0.1:1");
+    check_derived("0.0.0.0:1", two_ipv6, COUNT(two_ipv6), "127.0.0.1:1");
+    check_derived("[::]:1", NULL, 0, "[::1]:1");
+}
+
+static void advertise_addr_of_a_cluster_node_with_several_addresses_is_required(void **state)
+{
+    (void)state;
+    check_set("cluster.enabled", "true");
+    assert_int_equal(derive("0.0.0.0:8080", several, COUNT(several)), ERR_INVALID_FIELD);
+    assert_string_equal(problem.text,
+                        "--set: server.listen_addr: \"0.0.0.0:8080\" is every interface, and this "
+                        "host has several addresses (10.0.0.7, 172.17.0.1, fd00::2); set "
+                        "cluster.advertise_addr to the address at which peers and clients reach "
+                        "this node");
+    assert_int_equal(derive("[::]:8080", two_ipv6, COUNT(two_ipv6)), ERR_INVALID_FIELD);
+}
+
+static void advertise_addr_of_another_node_with_several_addresses_is_the_host_name(void **state)
+{
+    (void)state;
+    check_derived("0.0.0.0:8080", several, COUNT(several), "host-17:8080");
+    const struct config_host host = {"not a host name", several, COUNT(several)};
+    config.cluster.advertise_addr[0] = '\0';
+    assert_int_equal(config_advertise(&config, &host, &problem), ERR_NONE);
+    assert_string_equal(config.cluster.advertise_addr, "172.17.0.1:8080");
+}
+
+static void advertise_addr_that_is_set_is_kept(void **state)
+{
+    (void)state;
+    const struct config_host host = {"host-17", several, COUNT(several)};
+    check_set("cluster.enabled", "true");
+    check_set("server.listen_addr", "0.0.0.0:8080");
+    check_set("cluster.advertise_addr", "a.example.com:80");
+    assert_int_equal(config_validate(&config, &problem), ERR_NONE);
+    assert_int_equal(config_advertise(&config, &host, &problem), ERR_NONE);
+    assert_string_equal(config.cluster.advertise_addr, "a.example.com:80");
+}
+
+static void advertise_addr_of_every_interface_is_rejected(void **state)
+{
+    (void)state;
+    check_set("cluster.advertise_addr", "0.0.0.0:8080");
+    assert_int_equal(config_validate(&config, &problem), ERR_INVALID_FIELD);
+    assert_string_equal(problem.text,
+                        "--set: cluster.advertise_addr: must be an address that other hosts "
+                        "reach, is \"0.0.0.0:8080\"");
+}
+
+static void many_addresses_fit_the_message(void **state)
+{
+    (void)state;
+    const char *addresses[16];
+    for (size_t i = 0; i < COUNT(addresses); i++)
+        addresses[i] = "fd00:1111:2222:3333:4444:5555:6666:7777";
+    check_set("cluster.enabled", "true");
+    assert_int_equal(derive("[::]:8080", addresses, COUNT(addresses)), ERR_INVALID_FIELD);
+    assert_non_null(strstr(problem.text, "set cluster.advertise_addr"));
+}
+
+/* --- warnings --------------------------------------------------------------------------------- */
+
+static void cluster_without_peers_is_a_warning(void **state)
+{
+    (void)state;
+    struct text warnings = {0};
+    config_warn(&config, &warnings);
+    assert_int_equal(warnings.size, 0);
+    check_set("cluster.enabled", "true");
+    config_warn(&config, &warnings);
+    assert_string_equal(text_string(&warnings),
+                        "cluster.enabled is true (--set), but cluster.peers is empty: this node "
+                        "has no peers to replicate with\n");
+    text_clear(&warnings);
+    check_set("cluster.peers", "a:1");
+    config_warn(&config, &warnings);
+    assert_int_equal(warnings.size, 0);
+    text_free(&warnings);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(advertise_addr_defaults_to_listen_addr),
+        TEST(threads_above_connections_are_rejected),
+        TEST(tombstone_secs_of_a_cluster_covers_two_rounds),
+        TEST(peer_listed_twice_is_rejected),
+        TEST(peer_listed_with_and_without_scheme_is_rejected),
+        TEST(advertise_addr_of_every_interface_is_the_only_address),
+        TEST(advertise_addr_without_addresses_is_loopback),
+        TEST(advertise_addr_of_a_cluster_node_with_several_addresses_is_required),
+        TEST(advertise_addr_of_another_node_with_several_addresses_is_the_host_name),
+        TEST(advertise_addr_that_is_set_is_kept),
+        TEST(advertise_addr_of_every_interface_is_rejected),
+        TEST(many_addresses_fit_the_message),
+        TEST(cluster_without_peers_is_a_warning),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
