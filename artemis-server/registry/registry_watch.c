@@ -35,6 +35,17 @@ uint64_t registry_service_revision(struct registry *registry, struct slice id)
     return revision;
 }
 
+bool registry_has_newer(struct registry *registry, struct slice id, uint64_t revision)
+{
+    uint64_t latest = registry_revision(registry);
+    if (revision > latest)
+        return true; /* of another node or another epoch */
+    if (slice_equal(id, SLICE("*")))
+        return revision < latest;
+    uint64_t last_change = registry_service_revision(registry, id);
+    return last_change ? last_change > revision : revision > 0;
+}
+
 enum error registry_members(struct registry *registry, struct slice id,
                             struct registry_members *out)
 {

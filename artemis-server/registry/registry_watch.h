@@ -26,6 +26,9 @@ MUST_USE enum error registry_changes(struct registry *registry, uint64_t revisio
 
 /* The revision of a service's last change; 0: not known. `id` is canonical. */
 uint64_t registry_service_revision(struct registry *registry, struct slice id);
+/* Whether the service, or any one where `id` is "*", has changed after `revision`. Also true where
+ * the revision is not of this node's log, and where the service is no longer known. */
+bool registry_has_newer(struct registry *registry, struct slice id, uint64_t revision);
 /* All members of a service, of any status, and its revision; none and 0 where it is not known.
  * Released with registry_members_free. ERR_NO_MEMORY. */
 struct registry_members {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "artemis-web/api/handshake.h"
 #include "artemis-web/http/web_internal.h"
 
 static enum endpoint endpoint_of(const struct route *route)

@@ -118,7 +118,7 @@ enum error long_poll_decide(struct request *request, const struct long_poll_quer
     *response = (struct response){
         .waits = true,
         .wait = {.id_size = service_id.size,
-                 .version = get->version,
+                 .revision = get->version,
                  .until_ms = request->now.mono_ms + get->wait_ms},
     };
     if (service_id.size)

@@ -10,9 +10,9 @@
  */
 #pragma once
 
+#include "artemis-core/base/websocket_handshake.h"
 #include "artemis-core/json/codec.h"
 #include "artemis-server/engine.h"
-#include "artemis-web/push/handshake.h"
 #include "artemis-web/push/push.h"
 
 struct MHD_Connection;

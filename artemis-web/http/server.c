@@ -187,6 +187,7 @@ static enum MHD_Result respond(struct session *session, const char *url, const c
     release_body(request, reply.waits && !request->is_get);
     if (!error && reply.waits) {
         request->push_slot_reserved = false; /* handed over */
+        MHD_suspend_connection(request->mhd);
         push_add_long_poll(web->push, &reply.wait, request->mhd, session->connection.socket);
         return MHD_YES;
     }
@@ -446,12 +447,26 @@ static uint32_t subscribers_max(const struct web *web)
     return connections - (left ? left : 1);
 }
 
+/* --- calls of the push thread ----------------------------------------------------------------- */
+
+static void resume_connection(void *connection)
+{
+    MHD_resume_connection(connection);
+}
+
+static void close_upgraded(void *upgraded)
+{
+    MHD_upgrade_action(upgraded, MHD_UPGRADE_ACTION_CLOSE);
+}
+
+static const struct push_http push_http = {.resume = resume_connection, .close = close_upgraded};
+
 /* Starts the threads. The listener is the acceptor's when this succeeds. */
 static enum error start_threads(struct web *web, int listener)
 {
     enum error error = library_overrides_init();
     if (!error)
-        error = push_start(web->engine, subscribers_max(web), &web->push);
+        error = push_start(web->engine, subscribers_max(web), &push_http, &web->push);
     if (error)
         return error;
     web->daemon = start_daemon(web);

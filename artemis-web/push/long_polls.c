@@ -1,136 +1,128 @@
-/* SPDX-License-Identifier: Apache-2.0
- *
- * Requests that wait: a wheel of slots by the end of the wait, and a subscriber of the service.
- */
-#include <microhttpd.h>
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-web/push/long_polls.h"
+
 #include <stdlib.h>
 #include <sys/epoll.h>
 
+#include "artemis-server/registry/registry_watch.h"
 #include "artemis-web/push/push_internal.h"
 
-static struct long_poll *long_poll_of(struct subscriber *subscriber)
+static struct slice id_of(const struct long_poll *poll)
 {
-    return (struct long_poll *)((char *)subscriber - offsetof(struct long_poll, subscriber));
+    if (poll->condition.id_size == 0)
+        return SLICE("*");
+    return (struct slice){poll->condition.id, poll->condition.id_size};
 }
 
-static struct slice id_of(const struct long_poll *long_poll)
+struct long_poll *long_poll_create(const struct long_poll_condition *condition, void *connection,
+                                   int socket)
 {
-    return (struct slice){long_poll->condition.id, long_poll->condition.id_size};
+    struct long_poll *poll = malloc(sizeof(*poll));
+    if (poll)
+        *poll = (struct long_poll){.client.kind = CLIENT_LONG_POLL,
+                                   .condition = *condition,
+                                   .connection = connection,
+                                   .socket = socket};
+    return poll;
 }
 
-static struct long_poll **slot_of(struct push *push, const struct long_poll *long_poll)
+/* Changes after the handler has read the registry and before now count. */
+static bool is_over(struct push *push, const struct long_poll *poll)
 {
-    return &push->slots[long_poll->condition.until_ms / LONG_POLL_SLOT_MS % LONG_POLL_SLOTS];
+    return registry_has_newer(push->engine->registry, id_of(poll), poll->condition.revision) ||
+           poll->condition.until_ms <= push->now.mono_ms || atomic_load(&push->draining);
 }
 
-static void link_into_slot(struct push *push, struct long_poll *long_poll)
+/* False: no memory. */
+static bool insert(struct push *push, struct long_poll *poll)
 {
-    struct long_poll **slot = slot_of(push, long_poll);
-    long_poll->next = *slot;
-    if (*slot)
-        (*slot)->prev = long_poll;
-    *slot = long_poll;
-    long_poll->linked = true;
+    struct epoll_event disconnect = {.events = EPOLLRDHUP | EPOLLET, .data.ptr = &poll->client};
+    struct topic *topic = topics_get(&push->topics, id_of(poll));
+    uint64_t slot = poll->condition.until_ms / LONG_POLL_SLOT_MS;
+    if (!topic || epoll_ctl(push->epoll, EPOLL_CTL_ADD, poll->socket, &disconnect) != 0)
+        return false;
+    poll->state = LONG_POLL_WAITING;
+    poll->topic = topic;
+    LIST_INSERT_HEAD(&topic->long_polls, poll, topic_link);
+    LIST_INSERT_HEAD(&push->long_polls.slots[slot % LONG_POLL_SLOTS], poll, slot_link);
+    return true;
 }
 
-static void unlink_from_slot(struct push *push, struct long_poll *long_poll)
+static void remove_from_lists(struct push *push, struct long_poll *poll)
 {
-    if (long_poll->prev)
-        long_poll->prev->next = long_poll->next;
-    else
-        *slot_of(push, long_poll) = long_poll->next;
-    if (long_poll->next)
-        long_poll->next->prev = long_poll->prev;
-    long_poll->linked = false;
+    LIST_REMOVE(poll, topic_link);
+    LIST_REMOVE(poll, slot_link);
+    topics_subscriber_removed(&push->topics, poll->topic);
+    epoll_ctl(push->epoll, EPOLL_CTL_DEL, poll->socket, NULL);
 }
 
-void long_poll_end(struct push *push, struct long_poll *long_poll)
+void long_poll_start(struct push *push, struct long_poll *poll)
 {
-    struct topic *topic = long_poll->subscriber.topic;
-    if (topic) {
-        topic_unlink(&long_poll->subscriber, SUBSCRIBER_LONG_POLL);
-        topics_release(&push->topics, topic);
-    }
-    if (long_poll->linked) {
-        unlink_from_slot(push, long_poll);
-        epoll_ctl(push->epoll, EPOLL_CTL_DEL, long_poll->socket, NULL);
-    }
-    push_uncount(&push->counters.long_polls);
-    push_release(push);
-    MHD_resume_connection(long_poll->connection);
-    long_poll->connection = NULL;
-    long_poll->source.next = push->closed;
-    push->closed = &long_poll->source;
-}
-
-/* Has it what it waits for already? A change between the handler's look and ours counts, also where
- * it was the service's last. */
-static bool is_over(struct push *push, const struct long_poll *long_poll)
-{
-    struct slice id = long_poll->condition.id_size ? id_of(long_poll) : SLICE("*");
-    return push_has_newer(push, id, long_poll->condition.version) ||
-           long_poll->condition.until_ms <= push->now.mono_ms || atomic_load(&push->draining);
-}
-
-void long_poll_start(struct push *push, struct long_poll *long_poll)
-{
-    push_start_reading(push);
     push_count(&push->counters.long_polls_started, 1);
     push_count(&push->counters.long_polls, 1);
-    struct topic *topic = long_poll->condition.id_size
-                              ? topics_take(&push->topics, id_of(long_poll))
-                              : push->topics.all;
-    struct epoll_event left = {.events = EPOLLRDHUP | EPOLLET, .data.ptr = &long_poll->source};
-    if (topic)
-        topic_link(topic, SUBSCRIBER_LONG_POLL, &long_poll->subscriber);
-    if (topic && epoll_ctl(push->epoll, EPOLL_CTL_ADD, long_poll->socket, &left) == 0)
-        link_into_slot(push, long_poll);
-    if (!long_poll->linked || is_over(push, long_poll))
-        long_poll_end(push, long_poll);
+    if (is_over(push, poll) || !insert(push, poll))
+        long_poll_end(push, poll);
 }
 
-void long_polls_end_topic(struct push *push, struct topic *topic)
+void long_poll_end(struct push *push, struct long_poll *poll)
 {
-    struct subscriber *next;
-    for (struct subscriber *subscriber = topic->subscribers[SUBSCRIBER_LONG_POLL]; subscriber;
-         subscriber = next) {
-        next = subscriber->next; /* the topic may be gone after the last */
-        long_poll_end(push, long_poll_of(subscriber));
-    }
+    if (poll->state == LONG_POLL_ENDED)
+        return;
+    if (poll->state == LONG_POLL_WAITING)
+        remove_from_lists(push, poll);
+    poll->state = LONG_POLL_ENDED;
+    push_uncount(&push->counters.long_polls);
+    push_uncount(&push->counters.clients);
+    push->http.resume(poll->connection);
+    STAILQ_INSERT_TAIL(&push->ended_clients, &poll->client, link);
 }
 
-static void end_slot(struct push *push, uint64_t slot, bool all)
+void long_polls_end_topic(struct push *push, struct topic *topic, uint64_t revision)
 {
     struct long_poll *next;
-    for (struct long_poll *long_poll = push->slots[slot % LONG_POLL_SLOTS]; long_poll;
-         long_poll = next) {
-        next = long_poll->next;
-        if (all || long_poll->condition.until_ms <= push->now.mono_ms)
-            long_poll_end(push, long_poll);
+    for (struct long_poll *poll = LIST_FIRST(&topic->long_polls); poll; poll = next) {
+        next = LIST_NEXT(poll, topic_link);
+        if (poll->condition.revision < revision)
+            long_poll_end(push, poll);
     }
 }
 
 void long_polls_end_all(struct push *push)
 {
     for (uint64_t slot = 0; slot < LONG_POLL_SLOTS; slot++)
-        end_slot(push, slot, true);
+        while (!LIST_EMPTY(&push->long_polls.slots[slot]))
+            long_poll_end(push, LIST_FIRST(&push->long_polls.slots[slot]));
+}
+
+/* A slot also holds long polls of the next revolution. */
+static void end_due_in_slot(struct push *push, struct long_poll_list *slot)
+{
+    struct long_poll *next;
+    for (struct long_poll *poll = LIST_FIRST(slot); poll; poll = next) {
+        next = LIST_NEXT(poll, slot_link);
+        if (poll->condition.until_ms <= push->now.mono_ms)
+            long_poll_end(push, poll);
+    }
 }
 
 void long_polls_end_due(struct push *push)
 {
+    struct long_polls *polls = &push->long_polls;
     uint64_t current = push->now.mono_ms / LONG_POLL_SLOT_MS;
-    if (current > push->slot + LONG_POLL_SLOTS)
-        push->slot = current - LONG_POLL_SLOTS; /* once round is all of them */
-    while (push->slot < current)
-        end_slot(push, push->slot++, false);
+    if (current > polls->next_slot + LONG_POLL_SLOTS)
+        polls->next_slot = current - LONG_POLL_SLOTS; /* one revolution covers all slots */
+    for (; polls->next_slot < current; polls->next_slot++)
+        end_due_in_slot(push, &polls->slots[polls->next_slot % LONG_POLL_SLOTS]);
 }
 
 int long_polls_next_ms(const struct push *push)
 {
+    const struct long_polls *polls = &push->long_polls;
     if (atomic_load_explicit(&push->counters.long_polls, memory_order_relaxed) == 0)
         return -1;
-    uint64_t slot = push->slot;
-    while (slot < push->slot + LONG_POLL_SLOTS && !push->slots[slot % LONG_POLL_SLOTS])
+    uint64_t slot = polls->next_slot;
+    while (slot < polls->next_slot + LONG_POLL_SLOTS &&
+           LIST_EMPTY(&polls->slots[slot % LONG_POLL_SLOTS]))
         slot++;
     uint64_t due_ms = (slot + 1) * LONG_POLL_SLOT_MS;
     return due_ms > push->now.mono_ms ? (int)(due_ms - push->now.mono_ms) : 0;

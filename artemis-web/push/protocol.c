@@ -1,87 +1,21 @@
-/* SPDX-License-Identifier: Apache-2.0
- *
- * What the messages of clients mean: the native protocol on /ws, and the three of the Java clients.
- */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-web/push/protocol.h"
+
 #include <stdio.h>
-#include <stdlib.h>
+#include <wslay/wslay.h>
 
 #include "artemis-server/clock.h"
 #include "artemis-server/registry/registry_watch.h"
 #include "artemis-web/push/push_internal.h"
 #include "artemis-web/registry_calls.h"
 
-/* --- subscriptions ---------------------------------------------------------------------------- */
-
-static struct subscription *find(const struct websocket *websocket, const struct topic *topic)
-{
-    struct subscription *subscription = websocket->subscriptions;
-    while (subscription && subscription->subscriber.topic != topic)
-        subscription = subscription->next;
-    return subscription;
-}
-
-struct subscription *subscription_add(struct websocket *websocket, struct slice service_id,
-                                      enum push_form form, bool *is_new)
-{
-    struct push *push = websocket->push;
-    struct topic *topic = topics_take(&push->topics, service_id);
-    *is_new = false;
-    if (!topic)
-        return NULL;
-    struct subscription *subscription = find(websocket, topic);
-    if (subscription) {
-        topic->readers[subscription->form]--;
-        topic->readers[form]++;
-        subscription->form = form;
-        return subscription;
-    }
-    if (websocket->subscription_count < SUBSCRIPTIONS_MAX &&
-        atomic_load(&push->counters.subscriptions) < SUBSCRIPTIONS_ALL_MAX)
-        subscription = malloc(sizeof(*subscription));
-    if (!subscription) {
-        topics_release(&push->topics, topic);
-        return NULL;
-    }
-    push_start_reading(push);
-    *subscription = (struct subscription){
-        .websocket = websocket, .form = form, .next = websocket->subscriptions};
-    topic_link(topic, SUBSCRIBER_WEBSOCKET, &subscription->subscriber);
-    topic->readers[form]++;
-    if (subscription->next)
-        subscription->next->prev = subscription;
-    websocket->subscriptions = subscription;
-    websocket->subscription_count++;
-    push_count(&push->counters.subscriptions, 1);
-    *is_new = true;
-    return subscription;
-}
-
-void subscription_remove(struct subscription *subscription)
-{
-    struct websocket *websocket = subscription->websocket;
-    struct topic *topic = subscription->subscriber.topic;
-    send_queue_forget(&websocket->queue, subscription);
-    topic_unlink(&subscription->subscriber, SUBSCRIBER_WEBSOCKET);
-    topic->readers[subscription->form]--;
-    topics_release(&websocket->push->topics, topic);
-    if (subscription->prev)
-        subscription->prev->next = subscription->next;
-    else
-        websocket->subscriptions = subscription->next;
-    if (subscription->next)
-        subscription->next->prev = subscription->prev;
-    websocket->subscription_count--;
-    push_uncount(&websocket->push->counters.subscriptions);
-    free(subscription);
-}
-
 /* --- /ws -------------------------------------------------------------------------------------- */
 
 struct client_message {
     struct slice type;
     struct slice service_id; /* as sent */
-    struct slice run;
-    uint64_t version; /* UINT64_MAX: none */
+    struct slice epoch;      /* `run` on the wire */
+    uint64_t version;        /* UINT64_MAX: none */
     bool camel;
     char id[ID_BYTES_MAX]; /* of the service, canonical */
     size_t id_size;
@@ -94,7 +28,7 @@ static enum error read_fields(struct document *document, struct client_message *
     if (!error)
         error = document_text(document, "service_id", &received->service_id, message);
     if (!error)
-        error = document_text(document, "run", &received->run, message);
+        error = document_text(document, "run", &received->epoch, message);
     if (!error)
         error = document_u64(document, "version", &received->version, message);
     received->camel = document_is_camel(document);
@@ -111,15 +45,26 @@ static enum error read_id(struct client_message *received, char message[MESSAGE_
     return error;
 }
 
+/* Whether the client has missed changes of the service since the version that it names. Changes
+ * that are in the log and not dispatched yet need no resync: they are older than the subscription,
+ * or are dispatched to it. */
+static bool is_outdated(const struct push *push, const struct client_message *received,
+                        struct slice id)
+{
+    if (received->version == UINT64_MAX)
+        return false;
+    bool other_epoch =
+        received->epoch.size && !slice_equal(received->epoch, slice_of(push->engine->epoch));
+    return other_epoch || registry_has_newer(push->engine->registry, id, received->version);
+}
+
 static void subscribe(struct websocket *websocket, const struct client_message *received,
-                      struct text *out, char message[MESSAGE_BYTES])
+                      struct text *reply, char message[MESSAGE_BYTES])
 {
     struct push *push = websocket->push;
     struct slice id = {received->id, received->id_size};
-    const char *run = push->engine->epoch;
-    bool is_new;
     struct subscription *subscription =
-        subscription_add(websocket, id, received->camel ? FORM_CAMEL : FORM_NATIVE, &is_new);
+        subscription_add(websocket, id, received->camel ? FORM_CAMEL : FORM_NATIVE);
     if (!subscription) {
         snprintf(
             message, MESSAGE_BYTES,
@@ -128,32 +73,29 @@ static void subscribe(struct websocket *websocket, const struct client_message *
             SUBSCRIPTIONS_MAX, SUBSCRIPTIONS_ALL_MAX);
         return;
     }
-    /* What is in the log and was not handed out yet is older than the subscription, or comes. */
-    if (received->version != UINT64_MAX &&
-        ((received->run.size && !slice_equal(received->run, slice_of(run))) ||
-         push_has_newer(push, id, received->version)))
-        subscription_mark_lagging(subscription);
-    message_subscribed(out, id, atomic_load(&push->dispatched), run);
+    if (is_outdated(push, received, id))
+        subscription_set_state(subscription, SUBSCRIPTION_LAGGING);
+    message_subscribed(reply, id, atomic_load(&push->dispatched), push->engine->epoch);
 }
 
 static void unsubscribe(struct websocket *websocket, const struct client_message *received,
-                        struct text *out)
+                        struct text *reply)
 {
     struct slice id = {received->id, received->id_size};
     const struct topic *topic = topics_find(&websocket->push->topics, id);
-    struct subscription *subscription = topic ? find(websocket, topic) : NULL;
+    struct subscription *subscription = topic ? subscription_find(websocket, topic) : NULL;
     if (subscription)
-        subscription_remove(subscription);
-    message_unsubscribed(out, id);
+        subscription_end(subscription);
+    message_unsubscribed(reply, id);
 }
 
-/* Leaves a sentence in *message where there is nothing to answer but an error. */
+/* Writes the reply, or an error into *message. */
 static void answer_native(struct websocket *websocket, struct client_message *received,
-                          struct text *out, char message[MESSAGE_BYTES])
+                          struct text *reply, char message[MESSAGE_BYTES])
 {
     bool subscribes = slice_equal(received->type, SLICE("subscribe"));
     if (slice_equal(received->type, SLICE("ping"))) {
-        message_pong(out);
+        message_pong(reply);
         return;
     }
     if (!subscribes && !slice_equal(received->type, SLICE("unsubscribe"))) {
@@ -167,29 +109,28 @@ static void answer_native(struct websocket *websocket, struct client_message *re
     if (read_id(received, message))
         return;
     if (subscribes)
-        subscribe(websocket, received, out, message);
+        subscribe(websocket, received, reply, message);
     else
-        unsubscribe(websocket, received, out);
+        unsubscribe(websocket, received, reply);
 }
 
 static void on_native(struct websocket *websocket, struct slice text)
 {
-    struct push *push = websocket->push;
     struct client_message received = {.version = UINT64_MAX};
     struct document *document;
+    struct text reply = {0};
     char message[MESSAGE_BYTES] = "";
-    struct text *out = &push->scratch[1];
-    text_clear(out);
     enum error error = document_parse(text, &document, message);
     if (!error) {
         error = read_fields(document, &received, message);
         if (!error)
-            answer_native(websocket, &received, out, message);
+            answer_native(websocket, &received, &reply, message);
         document_free(document);
     }
     if (message[0] || error)
-        message_error(out, message[0] ? message : error_info(error)->message);
-    websocket_reply(websocket, out);
+        message_error(&reply, message[0] ? message : error_info(error)->message);
+    websocket_reply(websocket, &reply);
+    text_free(&reply);
 }
 
 /* --- the Java endpoints ----------------------------------------------------------------------- */
@@ -204,7 +145,7 @@ static void write_plain_success(struct text *out)
     jw_close(&w, '}');
 }
 
-/* By the rules of HTTP, with one exception: what cannot be read is answered with success, as the
+/* Replies as the HTTP route does, except that a message which is not JSON gets a success, as the
  * Java servers do. */
 static void on_java_heartbeat(struct websocket *websocket, struct slice text)
 {
@@ -230,13 +171,13 @@ static void on_java_heartbeat(struct websocket *websocket, struct slice text)
     text_free(&response);
 }
 
-/* One DiscoveryConfig; nothing is answered, and a bad one is ignored, as the Java servers do. */
+/* Subscribes to the service of a DiscoveryConfig. There is no reply, and an invalid message is
+ * ignored, as the Java servers do. */
 static void on_java_subscription(struct websocket *websocket, struct slice text)
 {
     char message[MESSAGE_BYTES];
     struct document *document;
     struct client_message received = {0};
-    bool is_new;
     if (document_parse(text, &document, message))
         return;
     enum error error = document_text(document, "service_id", &received.service_id, message);
@@ -245,8 +186,7 @@ static void on_java_subscription(struct websocket *websocket, struct slice text)
     document_free(document);
     if (error)
         return;
-    if (!subscription_add(websocket, (struct slice){received.id, received.id_size}, FORM_JAVA,
-                          &is_new))
+    if (!subscription_add(websocket, (struct slice){received.id, received.id_size}, FORM_JAVA))
         websocket_close(websocket, WSLAY_CODE_POLICY_VIOLATION, "too many subscriptions");
 }
 
@@ -256,15 +196,14 @@ static void ignore(struct websocket *websocket, struct slice text)
     (void)text;
 }
 
-void protocol_begin(struct websocket *websocket)
+void protocol_start(struct websocket *websocket)
 {
-    bool is_new;
     if (websocket->endpoint == ENDPOINT_JAVA_ALL_CHANGES &&
-        !subscription_add(websocket, SLICE("*"), FORM_JAVA, &is_new))
+        !subscription_add(websocket, SLICE("*"), FORM_JAVA))
         websocket_end(websocket);
 }
 
-void protocol_text(struct websocket *websocket, struct slice message)
+void protocol_message(struct websocket *websocket, struct slice message)
 {
     static void (*const readers[ENDPOINT_COUNT])(struct websocket *, struct slice) = {
         [ENDPOINT_NATIVE] = on_native,

@@ -1,25 +1,22 @@
-/* SPDX-License-Identifier: Apache-2.0
- *
- * The push thread: what wakes it, and its life.
- */
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis-web/push/push.h"
 
-#include <errno.h>
-#include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <unistd.h>
+#include <wslay/wslay.h>
 
 #include "artemis-server/clock.h"
 #include "artemis-server/registry/registry_watch.h"
+#include "artemis-web/push/protocol.h"
 #include "artemis-web/push/push_internal.h"
 
-enum { EVENTS_AT_ONCE = 32, CHECK_INTERVAL_MS = 1000 };
+enum { EVENTS_PER_TURN = 32, CHECK_INTERVAL_MS = 1000 };
 
-/* --- the thread ------------------------------------------------------------------------------- */
+/* --- a turn of the thread --------------------------------------------------------------------- */
 
 static void wake(void *context)
 {
@@ -27,136 +24,180 @@ static void wake(void *context)
     eventfd_write(push->wake, 1);
 }
 
-/* Is anybody there who wants to hear of changes? */
 static bool has_subscribers(const struct push *push)
 {
     return atomic_load(&push->counters.subscriptions) || atomic_load(&push->counters.long_polls);
 }
 
-void push_start_reading(struct push *push)
+int push_wait_ms(struct push *push)
 {
-    if (!has_subscribers(push))
-        atomic_store(&push->dispatched, registry_revision(push->engine->registry));
-}
-
-/* How long to sleep. Not at all when there are changes to hand out. */
-static int sleep_ms(struct push *push)
-{
+    if (!TAILQ_EMPTY(&push->resyncs))
+        return 0;
     if (has_subscribers(push) &&
         !registry_arm_wakeup(push->engine->registry, atomic_load(&push->dispatched)))
-        return 0;
-    int wait_ms = long_polls_next_ms(push);
-    int check_ms = push->websockets ? CHECK_INTERVAL_MS : -1;
-    if (wait_ms < 0)
+        return 0; /* there are changes to dispatch */
+    int poll_ms = long_polls_next_ms(push);
+    int check_ms = LIST_EMPTY(&push->websockets) ? -1 : CHECK_INTERVAL_MS;
+    if (poll_ms < 0)
         return check_ms;
-    return check_ms < 0 || wait_ms < check_ms ? wait_ms : check_ms;
+    return check_ms < 0 || poll_ms < check_ms ? poll_ms : check_ms;
 }
 
-void push_on_event(struct push *push, const struct epoll_event *event)
+static void on_event(struct push *push, const struct epoll_event *event)
 {
-    struct source *source = event->data.ptr;
-    eventfd_t value;
-    switch (source->kind) {
-    case SOURCE_WAKE:
-        eventfd_read(push->wake, &value);
-        return;
-    case SOURCE_WEBSOCKET:
-        websocket_on_event((struct websocket *)source, event->events);
-        return;
-    case SOURCE_LONG_POLL: /* the client has left */
-        if (((struct long_poll *)source)->connection)
-            long_poll_end(push, (struct long_poll *)source);
+    struct push_client *client = event->data.ptr;
+    eventfd_t ignored;
+    if (!client) {
+        eventfd_read(push->wake, &ignored);
         return;
     }
+    if (client->kind == CLIENT_LONG_POLL) { /* its client has disconnected */
+        long_poll_end(push, (struct long_poll *)client);
+        return;
+    }
+    if (event->events & EPOLLOUT)
+        websocket_flush((struct websocket *)client);
+    if (event->events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+        websocket_receive((struct websocket *)client);
 }
 
-/* What was handed over begins, in the order of its arrival. */
-static void take_arrived(struct push *push)
+static void close_going_away(struct websocket *websocket)
 {
-    struct source *in_order = NULL;
+    websocket_close(websocket, WSLAY_CODE_GOING_AWAY, "the node is shutting down");
+}
+
+void push_start_client(struct push *push, struct push_client *client)
+{
+    if (client->kind == CLIENT_LONG_POLL) {
+        long_poll_start(push, (struct long_poll *)client);
+        return;
+    }
+    struct websocket *websocket = (struct websocket *)client;
+    websocket_start(websocket);
+    protocol_start(websocket);
+    websocket_read_kept(websocket);
+    if (atomic_load(&push->draining))
+        close_going_away(websocket);
+}
+
+static void start_arrivals(struct push *push)
+{
+    struct push_client_list arrivals = STAILQ_HEAD_INITIALIZER(arrivals);
     pthread_mutex_lock(&push->_shared.lock);
-    struct source *arrived = push->_shared.arrived;
-    push->_shared.arrived = NULL;
+    STAILQ_CONCAT(&arrivals, &push->_shared.arrivals);
     pthread_mutex_unlock(&push->_shared.lock);
-    while (arrived) {
-        struct source *next = arrived->next;
-        arrived->next = in_order;
-        in_order = arrived;
-        arrived = next;
+    while (!STAILQ_EMPTY(&arrivals)) {
+        struct push_client *client = STAILQ_FIRST(&arrivals);
+        STAILQ_REMOVE_HEAD(&arrivals, link);
+        push_start_client(push, client);
     }
-    while (in_order) {
-        struct source *source = in_order;
-        in_order = source->next;
-        if (source->kind == SOURCE_LONG_POLL)
-            long_poll_start(push, (struct long_poll *)source);
-        else
-            websocket_begin(push, (struct websocket *)source);
+}
+
+/* Dispatches at most one batch, so that new clients and timeouts do not wait for a long backlog. */
+static void dispatch_some(struct push *push)
+{
+    uint64_t latest = registry_revision(push->engine->registry);
+    uint64_t limit = atomic_load(&push->dispatched) + CHANGES_PER_BATCH;
+    if (has_subscribers(push))
+        dispatch_until(push, latest < limit ? latest : limit);
+}
+
+/* Calls a function for each WebSocket; it may end. */
+static void for_each_websocket(struct push *push, void (*call)(struct websocket *))
+{
+    struct websocket *next;
+    for (struct websocket *websocket = LIST_FIRST(&push->websockets); websocket; websocket = next) {
+        next = LIST_NEXT(websocket, link);
+        call(websocket);
     }
 }
 
 static void check_timeouts(struct push *push)
 {
-    struct websocket *next;
+    long_polls_end_due(push);
     if (push->now.mono_ms < push->checked_ms + CHECK_INTERVAL_MS)
         return;
     push->checked_ms = push->now.mono_ms;
-    topics_drop_states(&push->topics); /* they serve when many have missed the same at once */
-    for (struct websocket *websocket = push->websockets; websocket; websocket = next) {
-        next = websocket->next;
-        websocket_check_timeouts(websocket);
-    }
+    topics_drop_states(&push->topics); /* they serve subscriptions that lag at the same time */
+    for_each_websocket(push, websocket_check_timeout);
 }
 
-void push_free_closed(struct push *push)
+static void drain(struct push *push)
 {
-    while (push->closed) {
-        struct source *next = push->closed->next;
-        if (push->closed->kind == SOURCE_WEBSOCKET)
-            wslay_event_context_free(((struct websocket *)push->closed)->reader);
-        free(push->closed);
-        push->closed = next;
-    }
-}
-
-static void close_all(struct push *push)
-{
-    struct websocket *next;
+    if (!atomic_load(&push->draining) || push->drained)
+        return;
+    push->drained = true;
     long_polls_end_all(push);
-    for (struct websocket *websocket = push->websockets; websocket; websocket = next) {
-        next = websocket->next;
-        websocket_close(websocket, WSLAY_CODE_GOING_AWAY, "the node is shutting down");
+    for_each_websocket(push, close_going_away);
+}
+
+static void free_websocket(struct push *push, struct websocket *websocket)
+{
+    subscriptions_end_all(websocket);
+    epoll_ctl(push->epoll, EPOLL_CTL_DEL, websocket->socket, NULL);
+    push->http.close(websocket->upgraded);
+    push_uncount(&push->counters.websockets);
+    push_uncount(&push->counters.clients);
+    websocket_free_reader(websocket);
+    free(websocket);
+}
+
+/* Frees what has ended in this turn: the only place where the thread frees clients, subscriptions
+ * and topics. */
+static void free_ended(struct push *push)
+{
+    while (!STAILQ_EMPTY(&push->ended_clients)) {
+        struct push_client *client = STAILQ_FIRST(&push->ended_clients);
+        STAILQ_REMOVE_HEAD(&push->ended_clients, link);
+        if (client->kind == CLIENT_WEBSOCKET)
+            free_websocket(push, (struct websocket *)client);
+        else
+            free(client);
     }
+    while (!TAILQ_EMPTY(&push->ended_subscriptions)) {
+        struct subscription *subscription = TAILQ_FIRST(&push->ended_subscriptions);
+        TAILQ_REMOVE(&push->ended_subscriptions, subscription, link);
+        free(subscription);
+    }
+    topics_free_idle(&push->topics);
+}
+
+void push_turn(struct push *push, const struct epoll_event *events, int count, struct moment now)
+{
+    push->now = now;
+    if (!has_subscribers(push)) /* changes before the first subscription are not dispatched */
+        atomic_store(&push->dispatched, registry_revision(push->engine->registry));
+    for (int i = 0; i < count; i++)
+        on_event(push, &events[i]);
+    start_arrivals(push);
+    dispatch_some(push);
+    dispatch_resync(push);
+    check_timeouts(push);
+    drain(push);
+    free_ended(push);
+}
+
+void push_end_all(struct push *push)
+{
+    start_arrivals(push);
+    long_polls_end_all(push);
+    for_each_websocket(push, websocket_end);
+    free_ended(push);
 }
 
 static void *run(void *argument)
 {
     struct push *push = argument;
-    struct epoll_event events[EVENTS_AT_ONCE];
-    bool drained = false;
+    struct epoll_event events[EVENTS_PER_TURN];
     while (!atomic_load(&push->stop)) {
-        int count = epoll_wait(push->epoll, events, EVENTS_AT_ONCE, sleep_ms(push));
-        push->now = clock_now();
-        for (int i = 0; i < count; i++)
-            push_on_event(push, &events[i]);
-        take_arrived(push);
-        if (has_subscribers(push))
-            push_dispatch(push, registry_revision(push->engine->registry));
-        long_polls_end_due(push);
-        check_timeouts(push);
-        if (atomic_load(&push->draining) && !drained) {
-            close_all(push);
-            drained = true;
-        }
-        push_free_closed(push);
+        int count = epoll_wait(push->epoll, events, EVENTS_PER_TURN, push_wait_ms(push));
+        push_turn(push, events, count, clock_now());
     }
-    long_polls_end_all(push);
-    while (push->websockets)
-        websocket_end(push->websockets);
-    push_free_closed(push);
+    push_end_all(push);
     return NULL;
 }
 
-/* --- what other threads call ------------------------------------------------------------------ */
+/* --- calls of other threads ------------------------------------------------------------------- */
 
 bool push_reserve(struct push *push)
 {
@@ -177,104 +218,90 @@ uint32_t push_clients_max(const struct push *push)
     return push->clients_max;
 }
 
-/* False: the thread has ended, and takes nothing. */
-static bool arrive(struct push *push, struct source *source)
+/* Hands a client over to the thread. False: the thread has ended. */
+static bool hand_over(struct push *push, struct push_client *client)
 {
     pthread_mutex_lock(&push->_shared.lock);
-    bool taken = !push->_shared.stopped;
-    bool first = !push->_shared.arrived;
-    if (taken) {
-        source->next = push->_shared.arrived;
-        push->_shared.arrived = source;
-    }
+    bool accepted = !push->_shared.stopped;
+    bool first = STAILQ_EMPTY(&push->_shared.arrivals);
+    if (accepted)
+        STAILQ_INSERT_TAIL(&push->_shared.arrivals, client, link);
     pthread_mutex_unlock(&push->_shared.lock);
-    if (taken && first)
+    if (accepted && first)
         wake(push);
-    return taken;
+    return accepted;
 }
 
-void push_add_long_poll(struct push *push, const struct long_poll_condition *wait,
-                        struct MHD_Connection *connection, int socket)
+void push_add_long_poll(struct push *push, const struct long_poll_condition *condition,
+                        void *connection, int socket)
 {
-    struct long_poll *long_poll = malloc(sizeof(*long_poll));
-    MHD_suspend_connection(connection);
-    if (long_poll) {
-        *long_poll = (struct long_poll){.source.kind = SOURCE_LONG_POLL,
-                                        .condition = *wait,
-                                        .connection = connection,
-                                        .socket = socket};
-        if (arrive(push, &long_poll->source))
-            return;
-    }
-    free(long_poll);
+    struct long_poll *poll = long_poll_create(condition, connection, socket);
+    if (poll && hand_over(push, &poll->client))
+        return;
+    free(poll);
     push_release(push);
-    MHD_resume_connection(connection);
+    push->http.resume(connection);
 }
 
-void push_add_websocket(struct push *push, enum endpoint endpoint, int socket,
-                        struct MHD_UpgradeResponseHandle *upgraded, struct slice received)
+void push_add_websocket(struct push *push, enum endpoint endpoint, int socket, void *upgraded,
+                        struct slice received)
 {
-    struct websocket *websocket = calloc(1, sizeof(*websocket));
-    if (websocket) {
-        websocket->source.kind = SOURCE_WEBSOCKET;
-        websocket->push = push;
-        websocket->endpoint = endpoint;
-        websocket->socket = socket;
-        websocket->upgraded = upgraded;
-        text_append_slice(&websocket->early, received);
-        if (!text_failed(&websocket->early) && arrive(push, &websocket->source))
-            return;
-        text_free(&websocket->early);
-    }
+    struct websocket *websocket = websocket_create(push, endpoint, socket, upgraded);
+    if (websocket && (received.size == 0 || !websocket_keep_input(websocket, received)) &&
+        hand_over(push, &websocket->client))
+        return;
+    if (websocket)
+        websocket_free_reader(websocket);
     free(websocket);
     push_release(push);
-    MHD_upgrade_action(upgraded, MHD_UPGRADE_ACTION_CLOSE);
+    push->http.close(upgraded);
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
 
-enum error push_init(struct engine *engine, uint32_t clients_max, struct push *push)
+enum error push_init(struct engine *engine, uint32_t clients_max, const struct push_http *http,
+                     struct push *push)
 {
     uint64_t seed;
     *push = (struct push){.engine = engine,
+                          .http = *http,
                           .clients_max = clients_max,
-                          .wake_source.kind = SOURCE_WAKE,
                           .now = clock_now(),
                           .epoll = epoll_create1(EPOLL_CLOEXEC),
                           .wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
     pthread_mutex_init(&push->_shared.lock, NULL);
-    push->slot = push->now.mono_ms / LONG_POLL_SLOT_MS;
+    STAILQ_INIT(&push->_shared.arrivals);
+    STAILQ_INIT(&push->ended_clients);
+    TAILQ_INIT(&push->ended_subscriptions);
+    TAILQ_INIT(&push->resyncs);
+    push->long_polls.next_slot = push->now.mono_ms / LONG_POLL_SLOT_MS;
     atomic_init(&push->dispatched, registry_revision(engine->registry));
-    push->batch = malloc(CHANGES_AT_ONCE * sizeof(*push->batch));
-    push->next_of_topic = malloc(CHANGES_AT_ONCE * sizeof(*push->next_of_topic));
-    push->jobs = malloc(SEND_JOBS_MAX * sizeof(*push->jobs));
-    struct epoll_event wake_source = {.events = EPOLLIN, .data.ptr = &push->wake_source};
+    struct epoll_event event = {.events = EPOLLIN};
     if (push->epoll < 0 || push->wake < 0 ||
-        epoll_ctl(push->epoll, EPOLL_CTL_ADD, push->wake, &wake_source) != 0 ||
+        epoll_ctl(push->epoll, EPOLL_CTL_ADD, push->wake, &event) != 0 ||
         getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
         return ERR_SYSTEM;
-    if (!push->batch || !push->next_of_topic || !push->jobs)
-        return ERR_NO_MEMORY;
-    enum error error = sender_pool_start(engine->config->server.threads, &push->sender_pool);
+    enum error error = dispatch_init(&push->dispatch, engine->config->server.threads);
     return error ? error : topics_init(&push->topics, seed);
 }
 
-enum error push_start(struct engine *engine, uint32_t clients_max, struct push **out)
+enum error push_start(struct engine *engine, uint32_t clients_max, const struct push_http *http,
+                      struct push **out)
 {
     struct push *push = malloc(sizeof(*push));
     if (!push)
         return ERR_NO_MEMORY;
-    enum error error = push_init(engine, clients_max, push);
+    enum error error = push_init(engine, clients_max, http, push);
     if (!error) {
         registry_on_revision(engine->registry, wake, push);
-        if (pthread_create(&push->id, NULL, run, push) != 0)
+        if (pthread_create(&push->thread, NULL, run, push) != 0)
             error = ERR_SYSTEM;
     }
     if (error) {
         push_free(push);
         return error;
     }
-    pthread_setname_np(push->id, "push");
+    pthread_setname_np(push->thread, "push");
     *out = push;
     return ERR_NONE;
 }
@@ -291,29 +318,19 @@ void push_stop(struct push *push)
         return;
     atomic_store(&push->stop, true);
     wake(push);
-    pthread_join(push->id, NULL);
-    registry_disarm_wakeup(
-        push->engine->registry); /* which changes still, by leases and by peers */
+    pthread_join(push->thread, NULL);
+    registry_disarm_wakeup(push->engine->registry); /* leases and peers still change it */
     pthread_mutex_lock(&push->_shared.lock);
     push->_shared.stopped = true;
     pthread_mutex_unlock(&push->_shared.lock);
     push->now = clock_now();
-    take_arrived(push); /* came in between */
-    long_polls_end_all(push);
-    while (push->websockets)
-        websocket_end(push->websockets);
-    push_free_closed(push);
+    push_end_all(push); /* clients that arrived meanwhile */
 }
 
 void push_clear(struct push *push)
 {
     topics_free(&push->topics);
-    sender_pool_stop(push->sender_pool);
-    free(push->batch);
-    free(push->next_of_topic);
-    free(push->jobs);
-    text_free(&push->scratch[0]);
-    text_free(&push->scratch[1]);
+    dispatch_free(&push->dispatch);
     if (push->epoll >= 0)
         close(push->epoll);
     if (push->wake >= 0)
@@ -351,7 +368,7 @@ void push_view(struct push *push, struct push_view *view)
         .closed_slow = get(&counters->closed_slow),
         .closed_errors = get(&counters->closed_errors),
     };
-    uint64_t seen = atomic_load(&push->dispatched); /* before the version, which is never less */
+    uint64_t dispatched = atomic_load(&push->dispatched); /* before the revision, which grows */
     if (has_subscribers(push))
-        view->pending_changes = registry_revision(push->engine->registry) - seen;
+        view->pending_changes = registry_revision(push->engine->registry) - dispatched;
 }

@@ -1,37 +1,46 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * push - the thread that tells clients what changes: it owns every WebSocket and every request that
- * waits, and wakes when the registry's version grows.
+ * push - the thread that pushes changes to clients. It owns every WebSocket and every long poll.
  *
- * A change is encoded once for each form in which it is read, and sent to the subscribers of its
- * service, in the order of versions. A socket that is full waits alone: its frames queue up to
- * a limit (send_queue.h), then they are dropped, and when the socket takes something again it gets
- * a "reload" and the newest state of what it missed. One that takes nothing at all is closed by the
- * sweep of connections.h. A request that waits is resumed when what it waits for has changed, when
- * its time is over, or when its client has left; it then decides anew what to answer.
+ * The way of a push:
+ *   1. A change in the registry takes the next revision and wakes the push thread.
+ *   2. The thread reads the changes since the revision that it dispatched last, and groups them by
+ *      service. A service that has subscribers is a topic (topics.h).
+ *   3. It encodes the changes of a topic once for each form that is subscribed (messages.h), as one
+ *      WebSocket frame (frame.h), and sends the same bytes to all subscriptions of the topic.
+ *      Several threads share the sending (sender_pool.h).
+ *   4. It resumes the long polls of the topic. Their handlers run again and answer.
+ *   5. Bytes that a socket does not accept are queued (send_queue.h). A full queue is dropped and
+ *      its subscriptions lag: they get no more changes.
+ *   6. When the queue is empty, each lagging subscription is resynced: it gets a "reload" and the
+ *      full state of the service at a revision up to which all changes have been dispatched. State
+ *      and changes therefore join without a gap and without an overlap.
  *
- * push_reserve, push_release, push_add_long_poll and push_add_websocket may be called by any
- * thread; the push thread does the rest. Start, drain, stop and free belong to the main thread.
+ * A long poll also ends when its time is over and when its client disconnects. A WebSocket whose
+ * client sends nothing is pinged after WEBSOCKET_PING_MS and closed after WEBSOCKET_IDLE_MS. A
+ * WebSocket whose client accepts no bytes is closed by connections.h.
+ *
+ * push_reserve, push_release, push_add_long_poll, push_add_websocket and push_view may be called by
+ * any thread. The main thread calls the others. push/ does not know the HTTP server: it gets two
+ * callbacks (struct push_http).
  */
 #pragma once
 
 #include "artemis-server/engine.h"
 
-struct MHD_Connection;
-struct MHD_UpgradeResponseHandle;
 struct push;
 
 enum {
     LONG_POLL_MS_MAX = 60 * 1000,
-    WEBSOCKET_PING_MS = 30 * 1000, /* a silent client is asked whether it is there, */
-    WEBSOCKET_IDLE_MS = 60 * 1000, /* and closed when it stays silent */
-    WEBSOCKET_CLOSE_MS = 2 * 1000, /* until the other side of a closing handshake comes */
+    WEBSOCKET_PING_MS = 30 * 1000, /* without input; then a ping is sent */
+    WEBSOCKET_IDLE_MS = 60 * 1000, /* without input; then the WebSocket is closed */
+    WEBSOCKET_CLOSE_MS = 2 * 1000, /* maximum duration of a closing handshake */
     WEBSOCKET_MESSAGE_BYTES_MAX = 64 * 1024,
-    SUBSCRIPTIONS_MAX = 1000, /* of one WebSocket */
+    SUBSCRIPTIONS_MAX = 1000, /* per WebSocket */
     SUBSCRIPTIONS_ALL_MAX = 1000 * 1000,
 };
 
-/* What a WebSocket speaks. */
+/* The protocol of a WebSocket; each has its own path. */
 enum endpoint {
     ENDPOINT_NATIVE,
     ENDPOINT_JAVA_HEARTBEAT,
@@ -40,41 +49,58 @@ enum endpoint {
     ENDPOINT_COUNT,
 };
 
-/* The engine must outlive it. `clients_max` is how many WebSockets and waiting requests there may
- * be together. ERR_NO_MEMORY, ERR_SYSTEM. */
-MUST_USE enum error push_start(struct engine *engine, uint32_t clients_max, struct push **out);
-/* Every wait ends, every WebSocket is closed as "going away", and so is all that comes later. */
+/* Calls into the HTTP server. The push thread makes them, and push_add_long_poll and
+ * push_add_websocket when they fail. */
+struct push_http {
+    /* A long poll has ended: handle its request once more. */
+    void (*resume)(void *connection);
+    /* A WebSocket has ended: close its socket. */
+    void (*close)(void *upgraded);
+};
+
+/* Starts the thread. The engine must outlive it. `clients_max` is the maximum number of WebSockets
+ * and long polls together. ERR_NO_MEMORY, ERR_SYSTEM. */
+MUST_USE enum error push_start(struct engine *engine, uint32_t clients_max,
+                               const struct push_http *http, struct push **out);
+/* Ends all long polls and closes all WebSockets as "going away", those that arrive later too. */
 void push_drain(struct push *push);
-/* Ends the thread, and all that is left with it. Takes NULL. */
+/* Ends the thread, every long poll and every WebSocket. Takes NULL. */
 void push_stop(struct push *push);
-void push_free(struct push *push); /* after MHD_stop_daemon. Takes NULL */
+/* Frees what push_stop left. To be called when no thread calls push_add_* any more. Takes NULL. */
+void push_free(struct push *push);
 
 /* Reserves a place for one WebSocket or long poll; false at the limit. push_add_long_poll and
- * push_add_websocket take the place over. */
+ * push_add_websocket take the place over; push_release returns an unused one. */
 MUST_USE bool push_reserve(struct push *push);
 void push_release(struct push *push);
 uint32_t push_clients_max(const struct push *push);
 
-/* What a request waits for. */
+/* What ends a long poll. */
 struct long_poll_condition {
-    char id[ID_BYTES_MAX]; /* of the service, canonical */
+    char id[ID_BYTES_MAX]; /* service id, canonical */
     size_t id_size;        /* 0: every service */
-    uint64_t version;      /* it ends when there is a later one, */
-    uint64_t until_ms;     /* or then, monotonic */
+    uint64_t revision;     /* the poll ends at a later one */
+    uint64_t until_ms;     /* or at this time, monotonic */
 };
-/* Suspends the connection until the wait is over: the request's handler is called once more then.
- * Called by that handler, with room reserved. Returns at once, also when it is over already. */
-void push_add_long_poll(struct push *push, const struct long_poll_condition *wait,
-                        struct MHD_Connection *connection, int socket);
-/* Takes over a connection that was just upgraded, with what the client has sent already. Where that
- * cannot be, it is closed. */
-void push_add_websocket(struct push *push, enum endpoint endpoint, int socket,
-                        struct MHD_UpgradeResponseHandle *upgraded, struct slice received);
+/* Adds a long poll, for which a place is reserved. The caller has suspended the connection;
+ * `resume` is called when the poll ends, possibly before this returns. */
+void push_add_long_poll(struct push *push, const struct long_poll_condition *condition,
+                        void *connection, int socket);
+/* Adds a WebSocket after its handshake; a place is reserved for it. `received` are the bytes that
+ * followed the handshake. Without memory the WebSocket is closed. */
+void push_add_websocket(struct push *push, enum endpoint endpoint, int socket, void *upgraded,
+                        struct slice received);
 
 struct push_view {
-    uint64_t websockets, subscriptions, long_polls, clients_max;            /* now */
-    uint64_t frames, bytes, resyncs, messages, long_polls_started, refused; /* since the start */
-    uint64_t closed_idle, closed_slow, closed_errors;
-    uint64_t pending_changes; /* changes that are not handed out yet */
+    /* Current numbers. */
+    uint64_t websockets, subscriptions, long_polls, clients_max;
+    uint64_t pending_changes; /* changes that are not dispatched yet */
+    /* Totals since the start. */
+    uint64_t frames, bytes;      /* frames sent or queued; bytes sent */
+    uint64_t resyncs;            /* full states sent to lagging subscriptions */
+    uint64_t messages;           /* messages received on WebSockets */
+    uint64_t long_polls_started; /* long polls suspended */
+    uint64_t refused;            /* clients refused at the limit */
+    uint64_t closed_idle, closed_slow, closed_errors; /* WebSockets closed, by reason */
 };
 void push_view(struct push *push, struct push_view *view);

@@ -8,26 +8,27 @@
 #include <sys/socket.h>
 
 enum {
-    AT_A_TIME = 16,
-    WORTH_HELP = 64, /* fewer are sent before anybody has woken */
+    JOBS_AT_A_TIME = 16,
+    JOBS_MIN =
+        64, /* for the other threads; the caller sends fewer before another thread wakes up */
 };
 
 struct sender_pool {
-    pthread_t ids[SENDER_POOL_MAX - 1];
-    uint32_t helpers;
-    /* What is to be sent; changes only while nobody helps. */
+    pthread_t threads[SENDER_THREADS_MAX - 1];
+    uint32_t thread_count;
+    /* The current jobs. They change only while no other thread sends. */
     struct slice bytes;
-    struct send_job *list;
-    uint32_t count;
-    _Atomic uint32_t next;
+    struct send_job *jobs;
+    uint32_t job_count;
+    _Atomic uint32_t next; /* the first job that no thread has taken */
     struct {
         pthread_mutex_t lock;
-        pthread_cond_t begun;
-        pthread_cond_t left;
-        uint64_t round;
-        bool open; /* help is welcome */
+        pthread_cond_t started;
+        pthread_cond_t finished;
+        uint64_t round; /* counts the calls of sender_pool_send */
+        bool open;      /* threads may join this round */
         bool stop;
-        uint32_t helping;
+        uint32_t sending; /* threads in this round */
     } _shared;
 };
 
@@ -37,103 +38,104 @@ static void send_one(struct send_job *job, struct slice bytes)
     job->error = job->size < 0 ? errno : 0;
 }
 
-static void take_turns(struct sender_pool *sender_pool)
+/* Takes jobs and sends until none is left. */
+static void send_jobs(struct sender_pool *pool)
 {
     uint32_t from;
-    while ((from = atomic_fetch_add(&sender_pool->next, AT_A_TIME)) < sender_pool->count)
-        for (uint32_t i = from; i < sender_pool->count && i < from + AT_A_TIME; i++)
-            send_one(&sender_pool->list[i], sender_pool->bytes);
+    while ((from = atomic_fetch_add(&pool->next, JOBS_AT_A_TIME)) < pool->job_count)
+        for (uint32_t i = from; i < pool->job_count && i < from + JOBS_AT_A_TIME; i++)
+            send_one(&pool->jobs[i], pool->bytes);
 }
 
-static void *help(void *argument)
+static void *run(void *argument)
 {
-    struct sender_pool *sender_pool = argument;
-    uint64_t helped = 0;
-    pthread_mutex_lock(&sender_pool->_shared.lock);
-    while (!sender_pool->_shared.stop) {
-        if (!sender_pool->_shared.open || sender_pool->_shared.round == helped) {
-            pthread_cond_wait(&sender_pool->_shared.begun, &sender_pool->_shared.lock);
+    struct sender_pool *pool = argument;
+    uint64_t joined = 0; /* the last round that this thread has joined */
+    pthread_mutex_lock(&pool->_shared.lock);
+    while (!pool->_shared.stop) {
+        if (!pool->_shared.open || pool->_shared.round == joined) {
+            pthread_cond_wait(&pool->_shared.started, &pool->_shared.lock);
             continue;
         }
-        helped = sender_pool->_shared.round;
-        sender_pool->_shared.helping++;
-        pthread_mutex_unlock(&sender_pool->_shared.lock);
-        take_turns(sender_pool);
-        pthread_mutex_lock(&sender_pool->_shared.lock);
-        if (--sender_pool->_shared.helping == 0)
-            pthread_cond_signal(&sender_pool->_shared.left);
+        joined = pool->_shared.round;
+        pool->_shared.sending++;
+        pthread_mutex_unlock(&pool->_shared.lock);
+        send_jobs(pool);
+        pthread_mutex_lock(&pool->_shared.lock);
+        if (--pool->_shared.sending == 0)
+            pthread_cond_signal(&pool->_shared.finished);
     }
-    pthread_mutex_unlock(&sender_pool->_shared.lock);
+    pthread_mutex_unlock(&pool->_shared.lock);
     return NULL;
 }
 
 enum error sender_pool_start(uint32_t threads, struct sender_pool **out)
 {
-    struct sender_pool *sender_pool = calloc(1, sizeof(*sender_pool));
-    if (!sender_pool)
+    struct sender_pool *pool = calloc(1, sizeof(*pool));
+    if (!pool)
         return ERR_NO_MEMORY;
-    pthread_mutex_init(&sender_pool->_shared.lock, NULL);
-    pthread_cond_init(&sender_pool->_shared.begun, NULL);
-    pthread_cond_init(&sender_pool->_shared.left, NULL);
-    while (sender_pool->helpers + 1 < threads && sender_pool->helpers < SENDER_POOL_MAX - 1) {
-        pthread_t *id = &sender_pool->ids[sender_pool->helpers];
-        if (pthread_create(id, NULL, help, sender_pool) != 0) {
-            sender_pool_stop(sender_pool);
+    pthread_mutex_init(&pool->_shared.lock, NULL);
+    pthread_cond_init(&pool->_shared.started, NULL);
+    pthread_cond_init(&pool->_shared.finished, NULL);
+    while (pool->thread_count + 1 < threads && pool->thread_count < SENDER_THREADS_MAX - 1) {
+        pthread_t *thread = &pool->threads[pool->thread_count];
+        if (pthread_create(thread, NULL, run, pool) != 0) {
+            sender_pool_stop(pool);
             return ERR_SYSTEM;
         }
-        pthread_setname_np(*id, "push-sender");
-        sender_pool->helpers++;
+        pthread_setname_np(*thread, "push-sender");
+        pool->thread_count++;
     }
-    *out = sender_pool;
+    *out = pool;
     return ERR_NONE;
 }
 
-void sender_pool_stop(struct sender_pool *sender_pool)
+void sender_pool_stop(struct sender_pool *pool)
 {
-    if (!sender_pool)
+    if (!pool)
         return;
-    pthread_mutex_lock(&sender_pool->_shared.lock);
-    sender_pool->_shared.stop = true;
-    pthread_cond_broadcast(&sender_pool->_shared.begun);
-    pthread_mutex_unlock(&sender_pool->_shared.lock);
-    for (uint32_t i = 0; i < sender_pool->helpers; i++)
-        pthread_join(sender_pool->ids[i], NULL);
-    pthread_mutex_destroy(&sender_pool->_shared.lock);
-    pthread_cond_destroy(&sender_pool->_shared.begun);
-    pthread_cond_destroy(&sender_pool->_shared.left);
-    free(sender_pool);
+    pthread_mutex_lock(&pool->_shared.lock);
+    pool->_shared.stop = true;
+    pthread_cond_broadcast(&pool->_shared.started);
+    pthread_mutex_unlock(&pool->_shared.lock);
+    for (uint32_t i = 0; i < pool->thread_count; i++)
+        pthread_join(pool->threads[i], NULL);
+    pthread_mutex_destroy(&pool->_shared.lock);
+    pthread_cond_destroy(&pool->_shared.started);
+    pthread_cond_destroy(&pool->_shared.finished);
+    free(pool);
 }
 
-static void welcome_help(struct sender_pool *sender_pool)
+static void open_round(struct sender_pool *pool)
 {
-    pthread_mutex_lock(&sender_pool->_shared.lock);
-    sender_pool->_shared.round++;
-    sender_pool->_shared.open = true;
-    pthread_cond_broadcast(&sender_pool->_shared.begun);
-    pthread_mutex_unlock(&sender_pool->_shared.lock);
+    pthread_mutex_lock(&pool->_shared.lock);
+    pool->_shared.round++;
+    pool->_shared.open = true;
+    pthread_cond_broadcast(&pool->_shared.started);
+    pthread_mutex_unlock(&pool->_shared.lock);
 }
 
-/* Who has not come by now is not waited for. */
-static void end_help(struct sender_pool *sender_pool)
+/* Waits for the threads that have joined; others cannot join any more. */
+static void close_round(struct sender_pool *pool)
 {
-    pthread_mutex_lock(&sender_pool->_shared.lock);
-    sender_pool->_shared.open = false;
-    while (sender_pool->_shared.helping)
-        pthread_cond_wait(&sender_pool->_shared.left, &sender_pool->_shared.lock);
-    pthread_mutex_unlock(&sender_pool->_shared.lock);
+    pthread_mutex_lock(&pool->_shared.lock);
+    pool->_shared.open = false;
+    while (pool->_shared.sending)
+        pthread_cond_wait(&pool->_shared.finished, &pool->_shared.lock);
+    pthread_mutex_unlock(&pool->_shared.lock);
 }
 
-void sender_pool_send(struct sender_pool *sender_pool, struct slice bytes, struct send_job *list,
+void sender_pool_send(struct sender_pool *pool, struct slice bytes, struct send_job *jobs,
                       uint32_t count)
 {
-    bool helped = sender_pool->helpers && count >= WORTH_HELP;
-    sender_pool->bytes = bytes;
-    sender_pool->list = list;
-    sender_pool->count = count;
-    atomic_store(&sender_pool->next, 0);
-    if (helped)
-        welcome_help(sender_pool);
-    take_turns(sender_pool);
-    if (helped)
-        end_help(sender_pool);
+    bool shared = pool->thread_count && count >= JOBS_MIN;
+    pool->bytes = bytes;
+    pool->jobs = jobs;
+    pool->job_count = count;
+    atomic_store(&pool->next, 0);
+    if (shared)
+        open_round(pool);
+    send_jobs(pool);
+    if (shared)
+        close_round(pool);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * sender_pool - sends one frame to many sockets: a few threads lend a hand.
+ * sender_pool - sends the same bytes to many sockets, with several threads.
  *
- * What a change to thousands of subscribers costs is the system's work for each socket. That is
- * done here and nothing else: who gets the frame, and what follows from what became of it, is the
- * caller's to decide, before and after. Belongs to one thread; all help is over when a call
- * returns.
+ * The cost of a change with thousands of subscribers is one system call per socket. The pool makes
+ * these calls and nothing else: the caller chooses the sockets before, and handles the results
+ * after. The pool belongs to one thread, and none of its other threads touches a job when
+ * sender_pool_send has returned.
  */
 #pragma once
 
@@ -15,20 +15,21 @@
 #include "artemis-core/base/error.h"
 #include "artemis-core/base/text.h"
 
-enum { SENDER_POOL_MAX = 4, SEND_JOBS_MAX = 4096 };
+enum { SENDER_THREADS_MAX = 4, SEND_JOBS_MAX = 4096 };
 
 struct send_job {
-    void *of; /* the caller's */
+    void *context; /* of the caller */
     int socket;
-    int error;    /* errno, where the size is -1 */
-    ssize_t size; /* what the socket took */
+    int error;    /* result: errno, where `size` is -1 */
+    ssize_t size; /* result: bytes that the socket accepted */
 };
 
 struct sender_pool;
 
-/* `threads` in all, the caller's among them, or SENDER_POOL_MAX. ERR_NO_MEMORY, ERR_SYSTEM. */
+/* Uses `threads` threads, the caller among them, but at most SENDER_THREADS_MAX. ERR_NO_MEMORY,
+ * ERR_SYSTEM. */
 MUST_USE enum error sender_pool_start(uint32_t threads, struct sender_pool **out);
-void sender_pool_stop(struct sender_pool *sender_pool); /* takes NULL */
-/* Offers the bytes to each socket, and fills in what became of it. */
-void sender_pool_send(struct sender_pool *sender_pool, struct slice bytes, struct send_job *list,
+void sender_pool_stop(struct sender_pool *pool); /* takes NULL */
+/* Sends the bytes to the socket of each job, without blocking, and sets the results. */
+void sender_pool_send(struct sender_pool *pool, struct slice bytes, struct send_job *jobs,
                       uint32_t count);

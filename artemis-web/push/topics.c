@@ -11,11 +11,11 @@ enum error topics_init(struct topics *topics, uint64_t seed)
 {
     *topics = (struct topics){.seed = seed};
     slab_init(&topics->slab, sizeof(struct topic));
-    topics->all = topics_take(topics, SLICE("*"));
+    topics->all = topics_get(topics, SLICE("*"));
     return topics->all ? ERR_NONE : ERR_NO_MEMORY;
 }
 
-static void forget(struct topics *topics, struct topic *topic)
+static void free_topic(struct topics *topics, struct topic *topic)
 {
     topic_drop_state(topic);
     hash_index_remove(&topics->index, topic->hash, topic->number);
@@ -25,8 +25,9 @@ static void forget(struct topics *topics, struct topic *topic)
 
 void topics_free(struct topics *topics)
 {
+    topics_free_idle(topics);
     if (topics->all)
-        forget(topics, topics->all);
+        free_topic(topics, topics->all);
     hash_index_free(&topics->index);
     slab_free(&topics->slab);
     *topics = (struct topics){0};
@@ -50,12 +51,22 @@ struct topic *topics_find(const struct topics *topics, struct slice id)
     return number ? slab_at(&topics->slab, number) : NULL;
 }
 
-struct topic *topics_take(struct topics *topics, struct slice id)
+static bool has_subscribers(const struct topic *topic)
 {
-    struct topic *topic = topics_find(topics, id);
+    return !LIST_EMPTY(&topic->subscriptions) || !LIST_EMPTY(&topic->long_polls);
+}
+
+void topics_subscriber_removed(struct topics *topics, struct topic *topic)
+{
+    if (has_subscribers(topic) || topic == topics->all || topic->in_idle_list)
+        return;
+    topic->in_idle_list = true;
+    SLIST_INSERT_HEAD(&topics->idle, topic, idle_link);
+}
+
+static struct topic *create_topic(struct topics *topics, struct slice id)
+{
     uint32_t number;
-    if (topic)
-        return topic;
     char *copy = malloc(id.size ? id.size : 1);
     if (!copy)
         return NULL;
@@ -64,64 +75,60 @@ struct topic *topics_take(struct topics *topics, struct slice id)
         return NULL;
     }
     memcpy(copy, id.data, id.size);
-    topic = slab_at(&topics->slab, number);
+    struct topic *topic = slab_at(&topics->slab, number);
     *topic = (struct topic){
         .number = number, .hash = hash_of(topics, id), .id = copy, .id_size = id.size};
     hash_index_insert(&topics->index, topic->hash, number);
     return topic;
 }
 
-void topics_release(struct topics *topics, struct topic *topic)
+struct topic *topics_get(struct topics *topics, struct slice id)
 {
-    bool topic_of_change =
-        topic->subscribers[SUBSCRIBER_WEBSOCKET] || topic->subscribers[SUBSCRIBER_LONG_POLL];
-    if (!topic_of_change && topic != topics->all && !topic->first_change && !topic->pinned)
-        forget(topics, topic);
+    struct topic *topic = topics_find(topics, id);
+    if (topic)
+        return topic;
+    topic = create_topic(topics, id);
+    if (topic && topics->all)
+        topics_subscriber_removed(topics, topic); /* idle until it has one */
+    return topic;
 }
 
-void topic_link(struct topic *topic, enum subscriber_kind kind, struct subscriber *subscriber)
+void topics_free_idle(struct topics *topics)
 {
-    struct subscriber *next = topic->subscribers[kind];
-    *subscriber = (struct subscriber){.next = next, .topic = topic};
-    if (next)
-        next->prev = subscriber;
-    topic->subscribers[kind] = subscriber;
-}
-
-void topic_unlink(struct subscriber *subscriber, enum subscriber_kind kind)
-{
-    if (subscriber->prev)
-        subscriber->prev->next = subscriber->next;
-    else
-        subscriber->topic->subscribers[kind] = subscriber->next;
-    if (subscriber->next)
-        subscriber->next->prev = subscriber->prev;
-    *subscriber = (struct subscriber){0};
-}
-
-void topic_keep_state(struct topics *topics, struct topic *topic, enum push_form form,
-                      struct frame *frame)
-{
-    if (!topic->kept_by) {
-        topic->kept_by = &topics->kept;
-        topic->next_kept = topics->kept;
-        if (topic->next_kept)
-            topic->next_kept->kept_by = &topic->next_kept;
-        topics->kept = topic;
+    struct topic *topic;
+    while ((topic = SLIST_FIRST(&topics->idle))) {
+        SLIST_REMOVE_HEAD(&topics->idle, idle_link);
+        topic->in_idle_list = false;
+        if (!has_subscribers(topic))
+            free_topic(topics, topic);
     }
-    topics->kept_bytes += frame->size;
+}
+
+/* --- cached states ---------------------------------------------------------------------------- */
+
+static bool has_state(const struct topic *topic)
+{
+    for (int form = 0; form < FORM_COUNT; form++)
+        if (topic->state[form])
+            return true;
+    return false;
+}
+
+void topic_cache_state(struct topics *topics, struct topic *topic, enum push_form form,
+                       struct frame *frame)
+{
+    if (!has_state(topic))
+        LIST_INSERT_HEAD(&topics->cached, topic, cached_link);
+    topics->cached_bytes += frame->size;
     frame_unref(topic->state[form]);
     topic->state[form] = frame;
 }
 
 void topic_drop_state(struct topic *topic)
 {
-    if (topic->kept_by) {
-        *topic->kept_by = topic->next_kept;
-        if (topic->next_kept)
-            topic->next_kept->kept_by = topic->kept_by;
-        topic->kept_by = NULL;
-    }
+    if (!has_state(topic))
+        return;
+    LIST_REMOVE(topic, cached_link);
     for (int form = 0; form < FORM_COUNT; form++) {
         frame_unref(topic->state[form]);
         topic->state[form] = NULL;
@@ -130,7 +137,7 @@ void topic_drop_state(struct topic *topic)
 
 void topics_drop_states(struct topics *topics)
 {
-    while (topics->kept)
-        topic_drop_state(topics->kept);
-    topics->kept_bytes = 0;
+    while (!LIST_EMPTY(&topics->cached))
+        topic_drop_state(LIST_FIRST(&topics->cached));
+    topics->cached_bytes = 0;
 }

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * topics - the subscribers of each service. A topic exists while it has subscribers, whether its
- * service exists or not.
+ * topics - the subscribers of each service: subscriptions of WebSockets and long polls.
  *
- * A subscriber is embedded in its owner, a subscription of a WebSocket or a long poll, and is
- * linked into its topic. The topic "*" is every service. The cost of a change follows the number of
- * subscribers of its own topic. Belongs to the push thread.
+ * A topic exists while it has subscribers, whether or not its service exists. A topic without
+ * subscribers is idle and stays valid until topics_free_idle. The topic "*" stands for every
+ * service and is never freed. The cost of a change follows the number of subscribers of its own
+ * topic.
+ *
+ * A topic also caches the full state of its service, encoded, for lagging subscriptions; see
+ * resync.h. Belongs to the push thread.
  */
 #pragma once
 
 #include <stdbool.h>
+#include <sys/queue.h>
 
 #include "artemis-core/base/text.h"
 #include "artemis-server/registry/hash_index.h"
@@ -17,60 +21,62 @@
 #include "artemis-web/push/messages.h"
 
 struct frame;
-struct topic;
+struct long_poll;
+struct subscription;
 
-struct subscriber {
-    struct subscriber *next;
-    struct subscriber *prev;
-    struct topic *topic; /* NULL: not linked */
-};
-
-enum subscriber_kind { SUBSCRIBER_WEBSOCKET, SUBSCRIBER_LONG_POLL, SUBSCRIBER_KINDS };
+LIST_HEAD(subscription_list, subscription);
+LIST_HEAD(long_poll_list, long_poll);
 
 struct topic {
-    uint32_t number;
+    uint32_t number; /* in the slab */
     uint32_t hash;
     char *id;
     size_t id_size;
-    struct subscriber *subscribers[SUBSCRIBER_KINDS];
-    uint32_t readers[FORM_COUNT]; /* subscriptions of each form */
-    /* While changes are handed out: the first and the last of this service's. */
-    struct topic *next_changed;
-    uint32_t first_change; /* by its place in the batch, from 1; 0: none */
+    struct subscription_list subscriptions;
+    struct long_poll_list long_polls;
+    uint32_t form_subscriptions[FORM_COUNT]; /* number of subscriptions with each form */
+    bool in_idle_list;
+    SLIST_ENTRY(topic) idle_link;
+    /* While a batch of changes is dispatched: the first and the last change of this service, as
+     * positions in the batch that start at 1; 0: none. */
+    uint32_t first_change;
     uint32_t last_change;
-    bool pinned; /* it stays, topic_of_change or not */
-    /* The newest state of the service, for those who need all of it. */
+    STAILQ_ENTRY(topic) changed_link;
+    /* The cached full state; NULL: not cached. */
     struct frame *state[FORM_COUNT];
-    uint64_t state_version;
-    struct topic *next_kept; /* of those with a state */
-    struct topic **kept_by;  /* NULL: it has none */
+    uint64_t state_revision;
+    LIST_ENTRY(topic) cached_link; /* where a state is cached */
 };
+STAILQ_HEAD(topic_queue, topic);
 
 struct topics {
     uint64_t seed;
     struct slab slab;
     struct hash_index index;
-    struct topic *all; /* "*", there for good */
-    struct topic *kept;
-    size_t kept_bytes; /* of all states that were kept since topics_drop_states */
+    struct topic *all; /* "*" */
+    SLIST_HEAD(, topic) idle;
+    LIST_HEAD(, topic) cached; /* topics with a cached state */
+    size_t cached_bytes;       /* of all states cached since topics_drop_states */
 };
 
-/* The seed is random for each process: nobody can choose names that collide. ERR_NO_MEMORY. */
+/* The seed is random for each process, so that nobody can choose ids that collide.
+ * ERR_NO_MEMORY. */
 MUST_USE enum error topics_init(struct topics *topics, uint64_t seed);
-void topics_free(struct topics *topics); /* nobody watches any more */
+/* Frees everything. There are no subscribers any more. */
+void topics_free(struct topics *topics);
 
-struct topic *topics_find(const struct topics *topics, struct slice id); /* or NULL */
-/* The topic, made where there is none. NULL: out of memory. */
-struct topic *topics_take(struct topics *topics, struct slice id);
-/* Removes the topic if nobody watches it. */
-void topics_release(struct topics *topics, struct topic *topic);
+/* Returns the topic, or NULL. */
+struct topic *topics_find(const struct topics *topics, struct slice id);
+/* Returns the topic, and creates it where there is none. A new topic is idle. NULL: no memory. */
+struct topic *topics_get(struct topics *topics, struct slice id);
+/* To be called when a subscriber has been removed from the topic. */
+void topics_subscriber_removed(struct topics *topics, struct topic *topic);
+/* Frees the topics that have no subscribers. */
+void topics_free_idle(struct topics *topics);
 
-void topic_link(struct topic *topic, enum subscriber_kind kind, struct subscriber *subscriber);
-/* The topic stays, until topics_release. */
-void topic_unlink(struct subscriber *subscriber, enum subscriber_kind kind);
-/* Keeps a frame, a reference of which it takes over, for the next who asks. */
-void topic_keep_state(struct topics *topics, struct topic *topic, enum push_form form,
-                      struct frame *frame);
+/* Caches a state; takes over the reference to the frame. */
+void topic_cache_state(struct topics *topics, struct topic *topic, enum push_form form,
+                       struct frame *frame);
 void topic_drop_state(struct topic *topic);
 void topics_drop_states(struct topics *topics); /* of all topics */
 

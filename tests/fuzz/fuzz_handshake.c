@@ -4,7 +4,7 @@
  * Sec-WebSocket-Version, Sec-WebSocket-Key; a line that begins with '-' is absent. What is accepted
  * has an accept value of 28 characters of base64, what is refused a message that can be answered.
  */
-#include "artemis-web/push/handshake.h"
+#include "artemis-web/api/handshake.h"
 
 #include <string.h>
 

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What a client may send on a WebSocket, in any pieces, through the read path of the push thread:
- * the test is its loop, and a pair of sockets the connection. Whatever comes, what goes out are
- * whole frames of texts that are JSON, pongs and closes, and nothing is left of the connection.
+ * Input of a WebSocket, cut anywhere, through the push thread: the fuzzer runs its turns, and a
+ * socket pair is the connection. Whatever arrives, the output consists of whole frames: texts that
+ * are JSON, pongs and closes. Nothing is left of the connection.
  *
- * The first byte chooses the endpoint and how the rest is read: as raw bytes, or as a list of
- * frames (a byte of header, a byte of size, the payload), which are masked as they should be, so
- * that more of them come through. The second byte is a seed for where the pieces are cut.
+ * The first byte selects the endpoint and the format of the rest: raw bytes, or a list of frames (a
+ * byte of header, a byte of size, the payload), which are masked correctly so that more of them are
+ * accepted. The second byte is the seed of the cuts.
  */
-#include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -19,19 +18,22 @@
 #include "artemis-web/push/push_internal.h"
 #include "tests/fuzz/fuzz.h"
 
-enum { BYTES_MAX = 256 * 1024, HEARD_MAX = 4 * 1024 * 1024, AS_FRAMES = 4, WIDE = 8 };
+enum { BYTES_MAX = 256 * 1024, OUTPUT_MAX = 4 * 1024 * 1024, AS_FRAMES = 4, WIDE = 8 };
 
 static struct config config;
 static struct engine engine = {.config = &config, .epoch = "run"};
 static struct push push;
 
-/* In place of libmicrohttpd's; the handle is the socket. */
-enum MHD_Result MHD_upgrade_action(struct MHD_UpgradeResponseHandle *upgraded,
-                                   enum MHD_UpgradeAction action, ...)
+/* The socket stands for what the HTTP server keeps. */
+static void close_upgraded(void *upgraded)
 {
-    assert(action == MHD_UPGRADE_ACTION_CLOSE);
     close((int)(intptr_t)upgraded);
-    return MHD_YES;
+}
+
+static void resume(void *connection)
+{
+    (void)connection;
+    assert(false); /* there are no long polls */
 }
 
 static void prepare(void)
@@ -46,7 +48,8 @@ static void prepare(void)
     enum error error = registry_create(&options, now, &engine.registry);
     assert(!error);
     atomic_store(&engine.state, NODE_READY);
-    error = push_init(&engine, 10, &push);
+    const struct push_http http = {.resume = resume, .close = close_upgraded};
+    error = push_init(&engine, 10, &http, &push);
     assert(!error);
     push.now = now;
 }
@@ -70,7 +73,7 @@ static void change(void)
     instance_unref(instance);
 }
 
-/* --- what is said ----------------------------------------------------------------------------- */
+/* --- input ------------------------------------------------------------------------------------ */
 
 static size_t write_frame(uint8_t head, const uint8_t *payload, size_t size, uint8_t *out)
 {
@@ -103,7 +106,7 @@ static size_t write_frames(const uint8_t *data, size_t size, bool wide, uint8_t 
     return at;
 }
 
-/* --- what is heard ---------------------------------------------------------------------------- */
+/* --- output ----------------------------------------------------------------------------------- */
 
 static void check_frame(uint8_t head, const uint8_t *payload, size_t size)
 {
@@ -139,96 +142,78 @@ static size_t check_frames(const uint8_t *bytes, size_t size)
     }
 }
 
-struct ear {
+struct output {
     int socket;
     uint8_t *bytes;
     size_t size;
 };
 
-static void hear(struct ear *ear)
+static void read_output(struct output *output)
 {
     ssize_t got;
-    while ((got = recv(ear->socket, ear->bytes + ear->size, HEARD_MAX - ear->size, MSG_DONTWAIT)) >
-           0) {
-        ear->size += (size_t)got;
-        size_t whole = check_frames(ear->bytes, ear->size);
-        memmove(ear->bytes, ear->bytes + whole, ear->size - whole);
-        ear->size -= whole;
+    while ((got = recv(output->socket, output->bytes + output->size, OUTPUT_MAX - output->size,
+                       MSG_DONTWAIT)) > 0) {
+        output->size += (size_t)got;
+        size_t whole = check_frames(output->bytes, output->size);
+        memmove(output->bytes, output->bytes + whole, output->size - whole);
+        output->size -= whole;
     }
 }
 
 /* --- the connection --------------------------------------------------------------------------- */
 
-static struct websocket *connect_one(enum endpoint endpoint, struct ear *ear)
+static void connect_one(enum endpoint endpoint, struct output *output)
 {
     int ends[2];
-    struct websocket *websocket = calloc(1, sizeof(*websocket));
     int made = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends);
-    assert(websocket && made == 0);
-    ear->socket = ends[1];
-    websocket->source.kind = SOURCE_WEBSOCKET;
-    websocket->push = &push;
-    websocket->endpoint = endpoint;
-    websocket->socket = ends[0];
-    websocket->upgraded = (struct MHD_UpgradeResponseHandle *)(intptr_t)ends[0];
+    assert(made == 0);
+    output->socket = ends[1];
+    struct websocket *websocket =
+        websocket_create(&push, endpoint, ends[0], (void *)(intptr_t)ends[0]);
     bool reserved = push_reserve(&push);
-    assert(reserved);
-    websocket_begin(&push, websocket);
-    return websocket;
+    assert(websocket && reserved);
+    push_start_client(&push, &websocket->client);
 }
 
-static void free_closed(void)
+/* Sends the bytes in pieces, with changes of the service in between. */
+static void feed(struct output *output, const uint8_t *bytes, size_t size, uint32_t seed)
 {
-    while (push.closed) {
-        struct websocket *websocket = (struct websocket *)push.closed;
-        push.closed = push.closed->next;
-        wslay_event_context_free(websocket->reader);
-        free(websocket);
-    }
-}
-
-/* Feeds the bytes in pieces, with changes in between. */
-static void feed(struct websocket *websocket, struct ear *ear, const uint8_t *bytes, size_t size,
-                 uint32_t seed)
-{
-    for (size_t at = 0; at < size && websocket->state != WEBSOCKET_CLOSED;) {
+    struct epoll_event events[4];
+    for (size_t at = 0; at < size && !LIST_EMPTY(&push.websockets);) {
         seed = seed * 1664525 + 1013904223;
         size_t piece = seed >> 30 ? (seed >> 8) % 64 + 1 : (seed >> 8) % 20000 + 1;
         piece = piece < size - at ? piece : size - at;
-        ssize_t sent = send(ear->socket, bytes + at, piece, MSG_DONTWAIT | MSG_NOSIGNAL);
+        ssize_t sent = send(output->socket, bytes + at, piece, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (sent < 0)
-            break; /* it does not read any more */
+            break; /* the WebSocket does not receive any more */
         at += (size_t)sent;
-        websocket_on_event(websocket, EPOLLIN);
         if (seed % 4 == 0)
             change();
-        push_dispatch(&push, registry_revision(engine.registry));
-        if (websocket->state != WEBSOCKET_CLOSED)
-            websocket_on_event(websocket, EPOLLOUT);
-        hear(ear);
+        push_turn(&push, events, epoll_wait(push.epoll, events, 4, 0), push.now);
+        read_output(output);
     }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static uint8_t frames[BYTES_MAX];
-    static uint8_t heard[HEARD_MAX];
-    struct ear ear = {.bytes = heard};
+    static uint8_t output_bytes[OUTPUT_MAX];
+    struct output output = {.bytes = output_bytes};
     if (!engine.registry)
         prepare();
     if (size < 2)
         return 0;
-    struct websocket *websocket = connect_one(data[0] % ENDPOINT_COUNT, &ear);
+    connect_one(data[0] % ENDPOINT_COUNT, &output);
     if (data[0] & AS_FRAMES) {
         size_t bytes = write_frames(data + 2, size - 2, data[0] & WIDE, frames);
-        feed(websocket, &ear, frames, bytes, data[1]);
+        feed(&output, frames, bytes, data[1]);
     } else {
-        feed(websocket, &ear, data + 2, size - 2, data[1]);
+        feed(&output, data + 2, size - 2, data[1]);
     }
-    websocket_end(websocket);
-    hear(&ear);
-    close(ear.socket);
-    free_closed();
-    assert(!push.websockets && push.counters.clients == 0 && push.counters.subscriptions == 0);
+    push_end_all(&push);
+    read_output(&output);
+    close(output.socket);
+    assert(LIST_EMPTY(&push.websockets) && push.counters.clients == 0 &&
+           push.counters.subscriptions == 0);
     return 0;
 }

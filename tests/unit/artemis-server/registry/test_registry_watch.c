@@ -229,6 +229,26 @@ static void members_and_later_changes_make_the_newest_state(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void newer_is_a_later_change_an_unknown_service_or_a_foreign_revision(void **state)
+{
+    struct registry *registry = ((struct fixture *)*state)->registry;
+    put(registry, "s", "i", at_ms(0));
+    uint64_t s = registry_revision(registry);
+    put(registry, "t", "i", at_ms(0));
+    assert_false(registry_has_newer(registry, SLICE("s"), s));
+    assert_false(registry_has_newer(registry, SLICE("s"), s + 1));
+    assert_true(registry_has_newer(registry, SLICE("s"), s + 2)); /* not of this log */
+    assert_true(registry_has_newer(registry, SLICE("s"), s - 1));
+    assert_true(registry_has_newer(registry, SLICE("s"), 0));
+    assert_false(registry_has_newer(registry, SLICE("t"), s + 1));
+    assert_true(registry_has_newer(registry, SLICE("t"), s));
+    assert_false(registry_has_newer(registry, SLICE("unknown"), 0));
+    assert_true(registry_has_newer(registry, SLICE("unknown"), s)); /* it may have been removed */
+    assert_false(registry_has_newer(registry, SLICE("*"), s + 1));
+    assert_true(registry_has_newer(registry, SLICE("*"), s));
+    assert_true(registry_has_newer(registry, SLICE("*"), s + 2));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -241,6 +261,7 @@ int main(void)
         TEST(members_need_memory),
         TEST(changes_that_the_log_has_dropped_are_gone),
         TEST(members_and_later_changes_make_the_newest_state),
+        TEST(newer_is_a_later_change_an_unknown_service_or_a_foreign_revision),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

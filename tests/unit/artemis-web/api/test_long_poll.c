@@ -196,7 +196,7 @@ static void unchanged_version_waits_once_then_is_304(void **state)
     struct response response = judge(&request, for_a_second_from_7, 7);
     assert_true(response.waits);
     assert_false(response.not_modified);
-    assert_int_equal(response.wait.version, 7);
+    assert_int_equal(response.wait.revision, 7);
     assert_int_equal(response.wait.until_ms, at_ms(1000).mono_ms);
     assert_int_equal(response.wait.id_size, 1);
     assert_true(request.long_poll_done);

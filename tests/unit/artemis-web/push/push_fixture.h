@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * push_fixture - a push thread without its thread: the test is its loop, on virtual time, and the
- * sockets are pairs. What libmicrohttpd would do with a connection is counted instead; a test
- * program includes this once.
+ * push_fixture - the state of the push thread without the thread: the test runs the turns, in
+ * virtual time, and socket pairs replace connections. The calls into the HTTP server are counted. A
+ * test program includes this once.
  */
 #pragma once
 
-#include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -26,26 +25,25 @@ struct push_fixture {
     struct push push;
 };
 
-/* --- in place of libmicrohttpd ---------------------------------------------------------------- */
+/* --- the HTTP server -------------------------------------------------------------------------- */
 
-static unsigned upgrades_closed; /* each closes its socket, as the library would */
+static unsigned upgrades_closed;
 static unsigned resumed;
 
-/* Its handle is the socket. */
-enum MHD_Result MHD_upgrade_action(struct MHD_UpgradeResponseHandle *upgraded,
-                                   enum MHD_UpgradeAction action, ...)
+/* The socket stands for what the HTTP server keeps. */
+static void count_close(void *upgraded)
 {
-    assert_int_equal(action, MHD_UPGRADE_ACTION_CLOSE);
     close((int)(intptr_t)upgraded);
     upgrades_closed++;
-    return MHD_YES;
 }
 
-void MHD_resume_connection(struct MHD_Connection *connection)
+static void count_resume(void *connection)
 {
     assert_non_null(connection);
     resumed++;
 }
+
+static const struct push_http counting_http = {.resume = count_resume, .close = count_close};
 
 /* --- life ------------------------------------------------------------------------------------- */
 
@@ -60,19 +58,16 @@ static inline void push_fixture_start(struct push_fixture *fixture, uint32_t log
     memcpy(fixture->engine.epoch, run, sizeof(run));
     atomic_store(&fixture->engine.state, NODE_READY);
     upgrades_closed = resumed = 0;
-    assert_int_equal(push_init(&fixture->engine, 1000, &fixture->push), ERR_NONE);
+    assert_int_equal(push_init(&fixture->engine, 1000, &counting_http, &fixture->push), ERR_NONE);
     fixture->push.now = at_ms(0);
-    fixture->push.slot = fixture->push.now.mono_ms / LONG_POLL_SLOT_MS;
+    fixture->push.long_polls.next_slot = fixture->push.now.mono_ms / LONG_POLL_SLOT_MS;
 }
 
 static inline void push_fixture_stop(struct push_fixture *fixture)
 {
     struct push *push = &fixture->push;
     failing_malloc_after(-1);
-    long_polls_end_all(push);
-    while (push->websockets)
-        websocket_end(push->websockets);
-    push_free_closed(push);
+    push_end_all(push);
     assert_int_equal(push->counters.clients, 0);
     assert_int_equal(push->counters.websockets, 0);
     assert_int_equal(push->counters.subscriptions, 0);
@@ -81,55 +76,40 @@ static inline void push_fixture_stop(struct push_fixture *fixture)
     registry_free(fixture->engine.registry);
 }
 
-/* --- rounds ----------------------------------------------------------------------------------- */
+/* --- turns ------------------------------------------------------------------------------------ */
 
-/* All that the sockets have to tell, and the changes after it. */
-static inline void push_fixture_round(struct push *push)
+/* Runs turns until there is nothing left to do. */
+static inline void push_fixture_run(struct push *push)
 {
     struct epoll_event events[16];
-    int count;
-    do {
-        count = epoll_wait(push->epoll, events, 16, 0);
-        for (int i = 0; i < count; i++)
-            push_on_event(push, &events[i]);
-        uint64_t seen = push->dispatched;
-        push_dispatch(push, registry_revision(push->engine->registry));
-        count += seen != push->dispatched; /* who has missed something has room */
-        push_free_closed(push);
-    } while (count > 0);
-    long_polls_end_due(push);
-    push_free_closed(push);
+    bool more = true;
+    while (more) {
+        uint64_t dispatched = push->dispatched;
+        int count = epoll_wait(push->epoll, events, 16, 0);
+        push_turn(push, events, count, push->now);
+        more = count > 0 || dispatched != push->dispatched || !TAILQ_EMPTY(&push->resyncs);
+    }
 }
 
-/* The time goes on, and the WebSockets are looked at. */
+/* Sets the time, and runs turns that check the timeouts. */
 static inline void push_fixture_at(struct push *push, uint64_t ms)
 {
-    struct websocket *next;
     push->now = at_ms(ms);
-    for (struct websocket *websocket = push->websockets; websocket; websocket = next) {
-        next = websocket->next;
-        websocket_check_timeouts(websocket);
-    }
-    push_fixture_round(push);
+    push->checked_ms = 0;
+    push_fixture_run(push);
 }
 
-/* A WebSocket whose handshake is done, and the client at its other end. */
+/* Connects a client to a WebSocket whose handshake is done. */
 static inline struct websocket *push_fixture_connect(struct push *push, enum endpoint endpoint,
                                                      struct websocket_client *client)
 {
     int ends[2];
-    struct websocket *websocket = calloc(1, sizeof(*websocket));
-    assert_non_null(websocket);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-    *websocket = (struct websocket){
-        .source.kind = SOURCE_WEBSOCKET,
-        .push = push,
-        .endpoint = endpoint,
-        .socket = ends[0],
-        .upgraded = (struct MHD_UpgradeResponseHandle *)(intptr_t)ends[0],
-    };
+    struct websocket *websocket =
+        websocket_create(push, endpoint, ends[0], (void *)(intptr_t)ends[0]);
+    assert_non_null(websocket);
     websocket_client_adopt(client, ends[1]);
     assert_true(push_reserve(push));
-    websocket_begin(push, websocket);
+    push_start_client(push, &websocket->client);
     return websocket;
 }

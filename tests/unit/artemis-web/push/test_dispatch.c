@@ -30,14 +30,14 @@ static struct websocket *subscribe(struct websocket_client *client, const char *
 {
     struct websocket *websocket = push_fixture_connect(push, ENDPOINT_NATIVE, client);
     websocket_client_say(client, SUBSCRIBE, service_id);
-    push_fixture_round(push);
+    push_fixture_run(push);
     check_json(websocket_client_next(client), "type", "'subscribed'");
     return websocket;
 }
 
-static void is_quiet(struct websocket_client *client)
+static void check_nothing_pushed(struct websocket_client *client)
 {
-    push_fixture_round(push);
+    push_fixture_run(push);
     assert_int_equal(websocket_client_receive(client, 0), GOT_LATE);
 }
 
@@ -61,9 +61,9 @@ static void put_large(struct registry *to, const char *service, const char *id)
     instance_unref(instance);
 }
 
-/* --- putting together ------------------------------------------------------------------------- */
+/* --- messages ------------------------------------------------------------------------------- */
 
-static void changes_of_one_round_are_one_message_for_each_service(void **state)
+static void changes_of_one_turn_share_a_message_per_service(void **state)
 {
     (void)state;
     struct websocket_client s;
@@ -74,7 +74,7 @@ static void changes_of_one_round_are_one_message_for_each_service(void **state)
         put_as(registry, (struct brief){.service = "s", .id = "i", .port = i + 1}, at_ms(0));
         put_as(registry, (struct brief){.service = "t", .id = "i", .port = i + 1}, at_ms(0));
     }
-    push_fixture_round(push);
+    push_fixture_run(push);
     struct http_answer *pushed = websocket_client_next(&s);
     check_count(pushed, "changes", 3);
     for (int i = 0; i < 3; i++)
@@ -88,14 +88,14 @@ static void changes_of_one_round_are_one_message_for_each_service(void **state)
     pushed = websocket_client_next(&t);
     check_count(pushed, "changes", 3);
     assert_int_equal(check_integer(pushed, "version"), registry_revision(registry));
-    is_quiet(&s);
-    is_quiet(&t);
+    check_nothing_pushed(&s);
+    check_nothing_pushed(&t);
     websocket_client_close(&s);
     websocket_client_close(&t);
 }
 
-/* Its last version must tell what it has seen, so they are in their order. */
-static void star_gets_versions_in_their_order(void **state)
+/* The last version that a subscription to "*" has got must say what it has missed. */
+static void subscription_to_all_gets_versions_in_their_order(void **state)
 {
     (void)state;
     struct websocket_client star;
@@ -107,7 +107,7 @@ static void star_gets_versions_in_their_order(void **state)
     for (int i = 0; i < 6; i++)
         put_as(registry, (struct brief){.service = services[i], .id = "i", .port = i + 1},
                at_ms(0));
-    push_fixture_round(push);
+    push_fixture_run(push);
     static const struct {
         const char *service;
         size_t changes;
@@ -119,27 +119,27 @@ static void star_gets_versions_in_their_order(void **state)
         check_count(pushed, "changes", expected[i].changes);
         assert_int_equal(check_integer(pushed, "version"), version + expected[i].version);
     }
-    is_quiet(&star);
+    check_nothing_pushed(&star);
     check_count(websocket_client_next(&s), "changes", 2);
     check_count(websocket_client_next(&s), "changes", 1);
-    is_quiet(&s);
-    assert_null(topics_find(&push->topics, SLICE("t"))); /* of those who watch all nothing stays */
+    check_nothing_pushed(&s);
+    assert_null(topics_find(&push->topics, SLICE("t"))); /* has no subscribers of its own */
     websocket_client_close(&star);
     websocket_client_close(&s);
 }
 
-static void java_clients_get_one_change_a_message_and_large_ones_as_reload(void **state)
+static void java_clients_get_one_change_per_message_and_a_reload_for_a_large_one(void **state)
 {
     (void)state;
     struct websocket_client java;
     push_fixture_connect(push, ENDPOINT_JAVA_CHANGES, &java);
     websocket_client_say(&java, "{'serviceId':'S','regionId':null,'zoneId':null,"
                                 "'discoveryData':null}");
-    push_fixture_round(push);
+    push_fixture_run(push);
     put(registry, "s", "i1", at_ms(0));
     put(registry, "s", "i2", at_ms(0));
     put_large(registry, "s", "large");
-    push_fixture_round(push);
+    push_fixture_run(push);
     check_json(websocket_client_next(&java), "instance.instanceId", "'i1'");
     struct http_answer *pushed = websocket_client_next(&java);
     check_json(pushed, "instance.instanceId", "'i2'");
@@ -148,32 +148,55 @@ static void java_clients_get_one_change_a_message_and_large_ones_as_reload(void 
     pushed = websocket_client_next(&java);
     check_json(pushed, "instance.instanceId", "'reload'");
     check_json(pushed, "changeType", "'reload'");
-    is_quiet(&java);
+    check_nothing_pushed(&java);
     websocket_client_close(&java);
 }
 
-/* --- who missed something --------------------------------------------------------------------- */
+/* The failed WebSocket and its subscription stay valid until the end of the turn. */
+static void failed_socket_does_not_affect_the_other_subscriptions(void **state)
+{
+    (void)state;
+    struct websocket_client clients[3];
+    for (int i = 0; i < 3; i++)
+        subscribe(&clients[i], "s");
+    websocket_client_close(&clients[1]);
+    put(registry, "s", "i", at_ms(0));
+    push_turn(push, NULL, 0, push->now); /* sending fails before epoll reports the disconnect */
+    assert_int_equal(upgrades_closed, 1);
+    assert_int_equal(push->counters.websockets, 2);
+    assert_int_equal(push->counters.subscriptions, 2);
+    check_count(websocket_client_next(&clients[0]), "changes", 1);
+    check_count(websocket_client_next(&clients[2]), "changes", 1);
+    websocket_client_close(&clients[0]);
+    websocket_client_close(&clients[2]);
+    put(registry, "s", "i2", at_ms(0));
+    push_turn(push, NULL, 0, push->now);
+    assert_int_equal(upgrades_closed, 3);
+    assert_null(topics_find(&push->topics, SLICE("s")));
+}
 
-static void who_slept_through_the_log_gets_the_newest_state(void **state)
+/* --- resync ----------------------------------------------------------------------------------- */
+
+static void subscription_that_missed_dropped_changes_gets_the_full_state(void **state)
 {
     (void)state;
     struct websocket_client client;
     subscribe(&client, "s");
-    put_many(registry, "s", 0, 40, at_ms(0)); /* the log remembers 16 */
-    push_fixture_round(push);
+    put_many(registry, "s", 0, 40, at_ms(0)); /* the change log holds 16 */
+    push_fixture_run(push);
     struct http_answer *pushed = websocket_client_next(&client);
     check_count(pushed, "changes", 41);
     check_json(pushed, "changes[0].change_type", "'reload'");
     assert_int_equal(check_integer(pushed, "version"), registry_revision(registry));
     assert_int_equal(push->counters.resyncs, 1);
     put(registry, "s", "next", at_ms(0));
-    push_fixture_round(push);
+    push_fixture_run(push);
     check_count(websocket_client_next(&client), "changes", 1);
-    is_quiet(&client);
+    check_nothing_pushed(&client);
     websocket_client_close(&client);
 }
 
-static void state_is_built_once_for_all_who_need_it(void **state)
+static void state_is_encoded_once_for_all_lagging_subscriptions(void **state)
 {
     (void)state;
     enum { CLIENTS = 10 };
@@ -181,7 +204,7 @@ static void state_is_built_once_for_all_who_need_it(void **state)
     for (int i = 0; i < CLIENTS; i++)
         subscribe(&clients[i], "s");
     put_many(registry, "s", 0, 40, at_ms(0));
-    push_fixture_round(push);
+    push_fixture_run(push);
     const struct topic *topic = topics_find(&push->topics, SLICE("s"));
     const struct frame *frame = topic->state[FORM_NATIVE];
     assert_non_null(frame);
@@ -190,38 +213,18 @@ static void state_is_built_once_for_all_who_need_it(void **state)
         assert_int_equal(clients[i].message.body_size, frame->size - 4);
     }
     assert_ptr_equal(topic->state[FORM_NATIVE], frame);
-    put(registry, "s", "next", at_ms(0)); /* and dropped with the next change */
-    push_fixture_round(push);
+    put(registry, "s", "next", at_ms(0)); /* the next change drops it */
+    push_fixture_run(push);
     assert_null(topic->state[FORM_NATIVE]);
     for (int i = 0; i < CLIENTS; i++)
         websocket_client_close(&clients[i]);
-}
-
-static void missed_is_what_is_newer_gone_or_of_elsewhere(void **state)
-{
-    (void)state;
-    put(registry, "s", "i", at_ms(0));
-    uint64_t s = registry_revision(registry);
-    put(registry, "t", "i", at_ms(0));
-    assert_false(push_has_newer(push, SLICE("s"), s));
-    assert_false(push_has_newer(push, SLICE("s"), s + 1));
-    assert_true(push_has_newer(push, SLICE("s"), s + 2)); /* of elsewhere */
-    assert_true(push_has_newer(push, SLICE("s"), s - 1));
-    assert_true(push_has_newer(push, SLICE("s"), 0));
-    assert_false(push_has_newer(push, SLICE("t"), s + 1));
-    assert_true(push_has_newer(push, SLICE("t"), s));
-    assert_false(push_has_newer(push, SLICE("unknown"), 0));
-    assert_true(push_has_newer(push, SLICE("unknown"), s)); /* it may have gone */
-    assert_false(push_has_newer(push, SLICE("*"), s + 1));
-    assert_true(push_has_newer(push, SLICE("*"), s));
-    assert_true(push_has_newer(push, SLICE("*"), s + 2));
 }
 
 /* --- without memory --------------------------------------------------------------------------- */
 
 /* Each allocation of a turn fails in turn: a subscriber gets the change or a resync, or is closed.
  * It never misses a change and stays connected. */
-static void without_memory_nobody_misses_a_change_unnoticed(void **state)
+static void without_memory_a_subscriber_gets_the_change_or_is_closed(void **state)
 {
     (void)state;
     long failures = 0;
@@ -232,28 +235,28 @@ static void without_memory_nobody_misses_a_change_unnoticed(void **state)
         struct websocket_client *clients[] = {&one, &star};
         subscribe(&one, "s");
         subscribe(&star, "*");
-        text_free(&push->scratch[0]);
-        text_free(&push->scratch[1]);
+        text_free(&push->dispatch.list);
+        text_free(&push->dispatch.message);
         port++;
         put_as(registry, (struct brief){.service = "s", .id = "i", .port = port}, at_ms(0));
         failing_malloc_after(n);
-        push_fixture_round(push);
+        push_fixture_run(push);
         bool failed = failing_malloc_happened();
         failing_malloc_after(-1);
-        push_fixture_round(push);
+        push_fixture_run(push);
         for (int i = 0; i < 2; i++) {
             if (websocket_client_receive(clients[i], 0) == GOT_FRAME) {
-                bool told = strstr(clients[i]->frame.payload, "\"reload\"") != NULL;
+                bool received = strstr(clients[i]->frame.payload, "\"reload\"") != NULL;
                 char expected[32];
                 snprintf(expected, sizeof(expected), "\"port\":%d,", port);
-                told |= strstr(clients[i]->frame.payload, expected) != NULL;
-                assert_true(told || clients[i]->frame.opcode == OPCODE_CLOSE);
+                received |= strstr(clients[i]->frame.payload, expected) != NULL;
+                assert_true(received || clients[i]->frame.opcode == OPCODE_CLOSE);
             } else {
                 assert_true(failed && clients[i]->raw.ended);
             }
             websocket_client_close(clients[i]);
         }
-        push_fixture_round(push);
+        push_fixture_run(push);
         if (!failed)
             break;
         failures++;
@@ -265,13 +268,13 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(changes_of_one_round_are_one_message_for_each_service),
-        TEST(star_gets_versions_in_their_order),
-        TEST(java_clients_get_one_change_a_message_and_large_ones_as_reload),
-        TEST(who_slept_through_the_log_gets_the_newest_state),
-        TEST(state_is_built_once_for_all_who_need_it),
-        TEST(missed_is_what_is_newer_gone_or_of_elsewhere),
-        TEST(without_memory_nobody_misses_a_change_unnoticed),
+        TEST(changes_of_one_turn_share_a_message_per_service),
+        TEST(subscription_to_all_gets_versions_in_their_order),
+        TEST(java_clients_get_one_change_per_message_and_a_reload_for_a_large_one),
+        TEST(failed_socket_does_not_affect_the_other_subscriptions),
+        TEST(subscription_that_missed_dropped_changes_gets_the_full_state),
+        TEST(state_is_encoded_once_for_all_lagging_subscriptions),
+        TEST(without_memory_a_subscriber_gets_the_change_or_is_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

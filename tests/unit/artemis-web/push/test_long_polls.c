@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Requests that wait, on virtual time: each is resumed once, by its service, its time, its client
- * or the end, and gives its room back.
+ * Long polls, in virtual time: each is resumed once, by a change, its time, a disconnect or a
+ * drain, and returns its place.
  */
 #include "tests/unit/artemis-web/push/push_fixture.h"
 
-enum { WAITS = 500 };
+enum { POLLS = 500 };
 
 static struct push_fixture fixture;
 static struct push *const push = &fixture.push;
@@ -26,28 +26,23 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* A request that waits for a service, "" for all, and whose client is at the other end. */
-static struct long_poll *begin(const char *service_id, uint64_t version, uint64_t wait_ms,
+/* Starts a long poll on a service, "" for all; *client is the client's end of its connection. */
+static struct long_poll *begin(const char *service_id, uint64_t revision, uint64_t wait_ms,
                                int *client)
 {
-    static char connection; /* never looked into */
+    static char connection; /* never dereferenced */
     int ends[2];
-    struct long_poll *long_poll = calloc(1, sizeof(*long_poll));
-    assert_non_null(long_poll);
+    struct long_poll_condition condition = {.id_size = strlen(service_id),
+                                            .revision = revision,
+                                            .until_ms = push->now.mono_ms + wait_ms};
+    memcpy(condition.id, service_id, strlen(service_id));
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     *client = ends[1];
-    *long_poll = (struct long_poll){
-        .source.kind = SOURCE_LONG_POLL,
-        .condition = {.id_size = strlen(service_id),
-                      .version = version,
-                      .until_ms = push->now.mono_ms + wait_ms},
-        .connection = (struct MHD_Connection *)&connection,
-        .socket = ends[0],
-    };
-    memcpy(long_poll->condition.id, service_id, strlen(service_id));
+    struct long_poll *poll = long_poll_create(&condition, &connection, ends[0]);
+    assert_non_null(poll);
     assert_true(push_reserve(push));
-    long_poll_start(push, long_poll);
-    return long_poll;
+    push_start_client(push, &poll->client);
+    return poll;
 }
 
 static void end_client(int client, int ours)
@@ -56,83 +51,104 @@ static void end_client(int client, int ours)
     close(ours);
 }
 
-/* --- what ends a wait ------------------------------------------------------------------------- */
+/* --- what ends it ----------------------------------------------------------------------------- */
 
-static void change_of_its_service_ends_it_and_no_other(void **state)
+static void change_ends_the_long_polls_of_its_service(void **state)
 {
     (void)state;
     int clients[3];
     put(registry, "s", "i", at_ms(0));
     put(registry, "t", "i", at_ms(0));
-    uint64_t version = registry_revision(registry);
-    const struct long_poll *s = begin("s", version, 60000, &clients[0]);
-    const struct long_poll *t = begin("t", version, 60000, &clients[1]);
-    const struct long_poll *all = begin("", version, 60000, &clients[2]);
+    uint64_t revision = registry_revision(registry);
+    const struct long_poll *s = begin("s", revision, 60000, &clients[0]);
+    const struct long_poll *t = begin("t", revision, 60000, &clients[1]);
+    const struct long_poll *all = begin("", revision, 60000, &clients[2]);
     int sockets[] = {s->socket, t->socket, all->socket};
-    push_fixture_round(push);
+    push_fixture_run(push);
     assert_int_equal(resumed, 0);
     put(registry, "t", "j", at_ms(0));
-    push_fixture_round(push);
+    push_fixture_run(push);
     assert_int_equal(resumed, 2);
     assert_int_equal(push->counters.long_polls, 1);
     assert_int_equal(push->counters.clients, 1);
     assert_null(topics_find(&push->topics, SLICE("t")));
     put(registry, "s", "j", at_ms(0));
-    push_fixture_round(push);
+    push_fixture_run(push);
     assert_int_equal(resumed, 3);
     for (int i = 0; i < 3; i++)
         end_client(clients[i], sockets[i]);
 }
 
-/* Requests that were resumed, by the end of the round. */
+/* Runs a turn; returns the number of requests resumed so far. */
 static unsigned resumed_by_now(void)
 {
-    push_free_closed(push);
+    push_turn(push, NULL, 0, push->now);
     return resumed;
 }
 
-static void what_changed_before_it_began_ends_it_at_once(void **state)
+/* A change that the request has already seen may be dispatched after the long poll has started. */
+static void change_up_to_its_revision_does_not_end_it(void **state)
+{
+    (void)state;
+    int clients[3];
+    int sockets[3];
+    sockets[0] = begin("other", 0, 60000, &clients[0])->socket; /* changes are dispatched now */
+    put(registry, "s", "i", at_ms(0));
+    uint64_t revision = registry_revision(registry);
+    sockets[1] = begin("s", revision, 60000, &clients[1])->socket;
+    sockets[2] = begin("", revision, 60000, &clients[2])->socket;
+    push_fixture_run(push);
+    assert_int_equal(push->dispatched, revision);
+    assert_int_equal(resumed, 0);
+    put(registry, "s", "j", at_ms(0));
+    push_fixture_run(push);
+    assert_int_equal(resumed, 2);
+    for (int i = 0; i < 3; i++)
+        end_client(clients[i], sockets[i]);
+}
+
+static void change_before_it_started_ends_it_at_once(void **state)
 {
     (void)state;
     int clients[4];
     put(registry, "s", "i", at_ms(0));
-    uint64_t version = registry_revision(registry);
+    uint64_t revision = registry_revision(registry);
     put(registry, "s", "j", at_ms(0));
-    begin("s", version, 60000, &clients[0]);
+    begin("s", revision, 60000, &clients[0]);
     assert_int_equal(resumed_by_now(), 1);
-    begin("", version, 60000, &clients[1]);
+    begin("", revision, 60000, &clients[1]);
     assert_int_equal(resumed_by_now(), 2);
-    /* The service went away, and is not known any more: its version is none. */
+    /* The service has no instances and is no longer known: it has no revision. */
     take_out(registry, "s", "i", at_ms(0));
     take_out(registry, "s", "j", at_ms(0));
     registry_cleanup(registry, at_ms(60000 + TICK_MS));
     assert_int_equal(registry_service_revision(registry, SLICE("s")), 0);
-    begin("s", version, 60000, &clients[2]);
+    begin("s", revision, 60000, &clients[2]);
     assert_int_equal(resumed_by_now(), 3);
-    begin("later", version, 0, &clients[3]); /* no time to wait */
+    begin("later", revision, 0, &clients[3]); /* its time is over */
     assert_int_equal(resumed_by_now(), 4);
-    push_fixture_round(push);
+    push_fixture_run(push);
     assert_int_equal(resumed_by_now(), 4);
     for (int i = 0; i < 4; i++)
         close(clients[i]);
 }
 
-static void client_that_leaves_ends_it(void **state)
+static void disconnect_of_the_client_ends_it(void **state)
 {
     (void)state;
     int clients[2];
     const struct long_poll *first = begin("s", 0, 60000, &clients[0]);
     const struct long_poll *second = begin("s", 0, 60000, &clients[1]);
     int sockets[] = {first->socket, second->socket};
-    assert_int_equal(send(clients[1], "GET", 3, 0), 3); /* the next request is none of this */
-    push_fixture_round(push);
+    assert_int_equal(send(clients[1], "GET", 3, 0), 3); /* input does not end it */
+    push_fixture_run(push);
     assert_int_equal(resumed_by_now(), 0);
     close(clients[0]);
-    push_fixture_round(push);
+    push_fixture_run(push);
     assert_int_equal(resumed_by_now(), 1);
     assert_int_equal(push->counters.long_polls, 1);
     shutdown(clients[1], SHUT_WR);
-    push_fixture_round(push);
+    push_fixture_run(push);
     assert_int_equal(resumed_by_now(), 2);
     close(sockets[0]);
     end_client(clients[1], sockets[1]);
@@ -153,13 +169,13 @@ static void without_memory_it_ends_at_once(void **state)
     (void)state;
     for (long n = 1;; n++) {
         int client;
-        struct long_poll *long_poll;
+        struct long_poll *poll;
         unsigned before = resumed;
-        failing_malloc_after(n + 1); /* the first is the test's own */
-        long_poll = begin("s", 0, 60000, &client);
+        failing_malloc_after(n + 1); /* the first allocation is the long poll itself */
+        poll = begin("s", 0, 60000, &client);
         bool failed = failing_malloc_happened();
         failing_malloc_after(-1);
-        int ours = long_poll->socket;
+        int ours = poll->socket;
         assert_int_equal(resumed_by_now(), before + failed);
         long_polls_end_all(push);
         assert_int_equal(resumed_by_now(), before + 1);
@@ -171,30 +187,30 @@ static void without_memory_it_ends_at_once(void **state)
 
 /* --- time ------------------------------------------------------------------------------------- */
 
-static void it_ends_at_its_time_or_a_slot_later(void **state)
+static void it_ends_at_its_time_or_one_slot_later(void **state)
 {
     (void)state;
-    static const uint64_t waits_ms[] = {1, 63, 64, 65, 300, 1000, 59999, 60000};
-    for (size_t i = 0; i < sizeof(waits_ms) / sizeof(*waits_ms); i++) {
+    static const uint64_t wait_ms[] = {1, 63, 64, 65, 300, 1000, 59999, 60000};
+    for (size_t i = 0; i < sizeof(wait_ms) / sizeof(*wait_ms); i++) {
         int client;
-        int ours = begin("s", 0, waits_ms[i], &client)->socket;
+        int ours = begin("s", 0, wait_ms[i], &client)->socket;
         uint64_t began_ms = push->now.mono_ms;
         unsigned before = resumed;
-        int sleep_ms;
-        while ((sleep_ms = long_polls_next_ms(push)) >= 0) { /* as the thread would sleep */
+        int next_ms;
+        while ((next_ms = long_polls_next_ms(push)) >= 0) { /* as the thread waits */
             assert_int_equal(resumed_by_now(), before);
-            assert_in_range(sleep_ms, 1, waits_ms[i] + 2 * LONG_POLL_SLOT_MS);
-            push->now.mono_ms += (uint64_t)sleep_ms;
+            assert_in_range(next_ms, 1, wait_ms[i] + 2 * LONG_POLL_SLOT_MS);
+            push->now.mono_ms += (uint64_t)next_ms;
             long_polls_end_due(push);
         }
         assert_int_equal(resumed_by_now(), before + 1);
-        assert_in_range(push->now.mono_ms - began_ms, waits_ms[i],
-                        waits_ms[i] + 2 * LONG_POLL_SLOT_MS);
+        assert_in_range(push->now.mono_ms - began_ms, wait_ms[i],
+                        wait_ms[i] + 2 * LONG_POLL_SLOT_MS);
         end_client(client, ours);
     }
 }
 
-static void nobody_waits_for_nothing(void **state)
+static void without_long_polls_there_is_no_timeout(void **state)
 {
     (void)state;
     assert_int_equal(long_polls_next_ms(push), -1);
@@ -204,40 +220,39 @@ static void nobody_waits_for_nothing(void **state)
     assert_int_equal(resumed_by_now(), 0);
 }
 
-/* Each of many is resumed once, neither before its time nor a slot after it, also when the thread
- * oversleeps by far. */
-static void many_waits_end_each_at_its_time(void **state)
+/* None is resumed before its time or more than a slot after it, even if the thread runs late. */
+static void many_long_polls_end_each_at_its_time(void **state)
 {
     (void)state;
     static struct {
         int client, ours;
         uint64_t until_ms;
-    } waits[WAITS];
+    } polls[POLLS];
     uint64_t seed = 5;
-    for (int i = 0; i < WAITS; i++) {
-        const struct long_poll *long_poll =
-            begin("s", 0, random_below(&seed, LONG_POLL_MS_MAX) + 1, &waits[i].client);
-        waits[i].ours = long_poll->socket;
-        waits[i].until_ms = long_poll->condition.until_ms;
+    for (int i = 0; i < POLLS; i++) {
+        const struct long_poll *poll =
+            begin("s", 0, random_below(&seed, LONG_POLL_MS_MAX) + 1, &polls[i].client);
+        polls[i].ours = poll->socket;
+        polls[i].until_ms = poll->condition.until_ms;
     }
     while (push->counters.long_polls) {
         push->now.mono_ms += random_below(&seed, 10) ? random_below(&seed, 200) : 5000;
         long_polls_end_due(push);
         unsigned due = 0;
-        unsigned surely = 0;
-        for (int i = 0; i < WAITS; i++) {
-            due += waits[i].until_ms <= push->now.mono_ms;
-            surely += waits[i].until_ms + LONG_POLL_SLOT_MS <= push->now.mono_ms;
+        unsigned overdue = 0;
+        for (int i = 0; i < POLLS; i++) {
+            due += polls[i].until_ms <= push->now.mono_ms;
+            overdue += polls[i].until_ms + LONG_POLL_SLOT_MS <= push->now.mono_ms;
         }
-        assert_in_range(resumed_by_now(), surely, due);
+        assert_in_range(resumed_by_now(), overdue, due);
     }
-    for (int i = 0; i < WAITS; i++)
-        end_client(waits[i].client, waits[i].ours);
+    for (int i = 0; i < POLLS; i++)
+        end_client(polls[i].client, polls[i].ours);
     int client;
     int ours = begin("s", 0, 60000, &client)->socket;
-    push->now.mono_ms += 3ull * LONG_POLL_SLOTS * LONG_POLL_SLOT_MS; /* rounds later */
+    push->now.mono_ms += 3ull * LONG_POLL_SLOTS * LONG_POLL_SLOT_MS; /* several revolutions later */
     long_polls_end_due(push);
-    assert_int_equal(resumed_by_now(), WAITS + 1);
+    assert_int_equal(resumed_by_now(), POLLS + 1);
     end_client(client, ours);
 }
 
@@ -245,14 +260,15 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(change_of_its_service_ends_it_and_no_other),
-        TEST(what_changed_before_it_began_ends_it_at_once),
-        TEST(client_that_leaves_ends_it),
+        TEST(change_ends_the_long_polls_of_its_service),
+        TEST(change_up_to_its_revision_does_not_end_it),
+        TEST(change_before_it_started_ends_it_at_once),
+        TEST(disconnect_of_the_client_ends_it),
         TEST(draining_ends_it_at_once),
         TEST(without_memory_it_ends_at_once),
-        TEST(it_ends_at_its_time_or_a_slot_later),
-        TEST(nobody_waits_for_nothing),
-        TEST(many_waits_end_each_at_its_time),
+        TEST(it_ends_at_its_time_or_one_slot_later),
+        TEST(without_long_polls_there_is_no_timeout),
+        TEST(many_long_polls_end_each_at_its_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

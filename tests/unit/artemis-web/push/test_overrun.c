@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The log drops changes before they were handed out: nobody is left with what was before them.
+ * The change log drops changes before they are dispatched: every subscription is resynced or
+ * closed.
  */
 #include "tests/unit/artemis-web/push/push_fixture.h"
 
@@ -27,11 +28,11 @@ static int stop(void **state)
 static void subscribe(const char *service_id)
 {
     websocket_client_say(&client, "{'type':'subscribe','service_id':'%s'}", service_id);
-    push_fixture_round(&fixture.push);
+    push_fixture_run(&fixture.push);
     check_json(websocket_client_next(&client), "type", "'subscribed'");
 }
 
-/* Is the next that comes the whole state of the service, with so many instances? */
+/* Whether a message is the full state of the service, with this number of instances. */
 static bool is_state(const struct http_answer *pushed, const char *service_id, size_t instances)
 {
     if (strcmp(check_text(pushed, "service_id"), service_id) != 0)
@@ -41,7 +42,7 @@ static bool is_state(const struct http_answer *pushed, const char *service_id, s
     return true;
 }
 
-static void overrun_while_one_service_is_made_up_for_leaves_out_no_other(void **state)
+static void overrun_during_a_resync_resyncs_the_other_subscriptions(void **state)
 {
     (void)state;
     struct push *push = &fixture.push;
@@ -49,11 +50,11 @@ static void overrun_while_one_service_is_made_up_for_leaves_out_no_other(void **
     put(fixture.engine.registry, "a", "i0", at_ms(0));
     put(fixture.engine.registry, "b", "i0", at_ms(0));
     subscribe("b");
-    subscribe("a"); /* and so first in the list */
-    subscription_mark_lagging(websocket->subscriptions->next);
+    subscribe("a");
+    subscription_set_state(TAILQ_FIRST(&websocket->current), SUBSCRIPTION_LAGGING); /* "b" */
     put(fixture.engine.registry, "a", "i1", at_ms(0));
     put_many(fixture.engine.registry, "b", 1, MORE, at_ms(0));
-    push_fixture_round(push);
+    push_fixture_run(push);
     struct http_answer *pushed = websocket_client_next(&client);
     bool a_first = is_state(pushed, "a", 2);
     if (!a_first)
@@ -62,23 +63,23 @@ static void overrun_while_one_service_is_made_up_for_leaves_out_no_other(void **
     assert_true(a_first ? is_state(pushed, "b", MORE) : is_state(pushed, "a", 2));
 }
 
-static void overrun_sends_those_away_who_cannot_be_told_the_state_of_all(void **state)
+static void overrun_closes_websockets_of_the_java_protocol_for_all_changes(void **state)
 {
     (void)state;
     push_fixture_connect(&fixture.push, ENDPOINT_JAVA_ALL_CHANGES, &client);
     put_many(fixture.engine.registry, "a", 0, MORE, at_ms(0));
-    push_fixture_round(&fixture.push);
+    push_fixture_run(&fixture.push);
     websocket_client_check_closed(&client, 1013);
 }
 
-static void subscription_beyond_what_a_node_may_have_is_refused(void **state)
+static void subscription_beyond_the_limit_of_the_node_is_refused(void **state)
 {
     (void)state;
     struct push *push = &fixture.push;
     push_fixture_connect(push, ENDPOINT_NATIVE, &client);
     atomic_store(&push->counters.subscriptions, SUBSCRIPTIONS_ALL_MAX);
     websocket_client_say(&client, "{'type':'subscribe','service_id':'a'}");
-    push_fixture_round(push);
+    push_fixture_run(push);
     struct http_answer *answer = websocket_client_next(&client);
     check_json(answer, "type", "'error'");
     assert_non_null(strstr(check_text(answer, "message"), "all together 1000000"));
@@ -91,9 +92,9 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
     const struct CMUnitTest tests[] = {
-        TEST(overrun_while_one_service_is_made_up_for_leaves_out_no_other),
-        TEST(overrun_sends_those_away_who_cannot_be_told_the_state_of_all),
-        TEST(subscription_beyond_what_a_node_may_have_is_refused),
+        TEST(overrun_during_a_resync_resyncs_the_other_subscriptions),
+        TEST(overrun_closes_websockets_of_the_java_protocol_for_all_changes),
+        TEST(subscription_beyond_the_limit_of_the_node_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Topics: there while somebody watches, one for each service, and "*" for good.
+ * Topics: one for each service that has subscribers, and "*".
  */
 #include "artemis-web/push/topics.h"
 
 #include <stdio.h>
 
 #include "artemis-web/push/frame.h"
+#include "artemis-web/push/long_polls.h"
+#include "artemis-web/push/websocket.h"
 #include "tests/support/cmocka_all.h"
 #include "tests/support/failing_malloc.h"
 
@@ -32,147 +34,135 @@ static int tear_down(void **state)
     return 0;
 }
 
-static struct topic *watch(struct topics *topics, const char *id, enum subscriber_kind kind,
-                           struct subscriber *subscriber)
+static struct topic *subscribe(struct topics *topics, const char *id,
+                               struct subscription *subscription)
 {
-    struct topic *topic = topics_take(topics, slice_of(id));
+    struct topic *topic = topics_get(topics, slice_of(id));
     assert_non_null(topic);
-    topic_link(topic, kind, subscriber);
+    subscription->topic = topic;
+    LIST_INSERT_HEAD(&topic->subscriptions, subscription, topic_link);
     return topic;
 }
 
-static void unwatch(struct topics *topics, enum subscriber_kind kind, struct subscriber *subscriber)
+static void unsubscribe(struct topics *topics, struct subscription *subscription)
 {
-    struct topic *topic = subscriber->topic;
-    topic_unlink(subscriber, kind);
-    assert_null(subscriber->topic);
-    topics_release(topics, topic);
+    LIST_REMOVE(subscription, topic_link);
+    topics_subscriber_removed(topics, subscription->topic);
 }
 
-static void star_is_there_for_good(void **state)
+static void topic_of_all_services_is_never_freed(void **state)
 {
     struct topics *topics = &((struct fixture *)*state)->topics;
-    struct subscriber subscriber;
+    struct subscription subscription;
     assert_ptr_equal(topics_find(topics, SLICE("*")), topics->all);
-    assert_ptr_equal(topics_take(topics, SLICE("*")), topics->all);
-    watch(topics, "*", SUBSCRIBER_WEBSOCKET, &subscriber);
-    unwatch(topics, SUBSCRIBER_WEBSOCKET, &subscriber);
+    assert_ptr_equal(topics_get(topics, SLICE("*")), topics->all);
+    subscribe(topics, "*", &subscription);
+    unsubscribe(topics, &subscription);
+    topics_free_idle(topics);
     assert_ptr_equal(topics_find(topics, SLICE("*")), topics->all);
 }
 
-static void topic_is_there_while_it_is_watched(void **state)
+static void topic_exists_while_it_has_subscribers(void **state)
 {
     struct topics *topics = &((struct fixture *)*state)->topics;
-    struct subscriber subscription;
-    struct subscriber waiting;
+    struct subscription subscription;
+    struct long_poll poll;
     assert_null(topics_find(topics, SLICE("s")));
-    struct topic *topic = watch(topics, "s", SUBSCRIBER_WEBSOCKET, &subscription);
-    assert_ptr_equal(watch(topics, "s", SUBSCRIBER_LONG_POLL, &waiting), topic);
+    struct topic *topic = subscribe(topics, "s", &subscription);
+    LIST_INSERT_HEAD(&topic->long_polls, &poll, topic_link);
+    topics_free_idle(topics); /* it was idle when it was created */
     assert_ptr_equal(topics_find(topics, SLICE("s")), topic);
     assert_true(slice_equal(topic_id(topic), SLICE("s")));
     assert_null(topics_find(topics, SLICE("S")));
     assert_null(topics_find(topics, SLICE("ss")));
     assert_null(topics_find(topics, SLICE("")));
-    unwatch(topics, SUBSCRIBER_WEBSOCKET, &subscription);
+    unsubscribe(topics, &subscription);
+    topics_free_idle(topics);
     assert_ptr_equal(topics_find(topics, SLICE("s")), topic);
-    unwatch(topics, SUBSCRIBER_LONG_POLL, &waiting);
+    LIST_REMOVE(&poll, topic_link);
+    topics_subscriber_removed(topics, topic);
+    topics_free_idle(topics);
     assert_null(topics_find(topics, SLICE("s")));
 }
 
-static void topic_with_changes_or_pinned_stays(void **state)
+static void idle_topic_is_valid_until_idle_topics_are_freed(void **state)
 {
     struct topics *topics = &((struct fixture *)*state)->topics;
-    struct topic *topic = topics_take(topics, SLICE("s"));
-    topic->first_change = 1;
-    topics_release(topics, topic);
-    assert_ptr_equal(topics_find(topics, SLICE("s")), topic);
-    topic->first_change = 0;
-    topic->pinned = true;
-    topics_release(topics, topic);
-    assert_ptr_equal(topics_find(topics, SLICE("s")), topic);
-    topic->pinned = false;
-    topics_release(topics, topic);
-    assert_null(topics_find(topics, SLICE("s")));
-}
-
-static void watchers_are_linked_and_unlinked_anywhere(void **state)
-{
-    enum { WATCHERS = 5 };
-    struct topics *topics = &((struct fixture *)*state)->topics;
-    struct subscriber subscribers[WATCHERS];
-    static const int order[WATCHERS] = {2, 0, 4, 1, 3}; /* amid, at the end, at the start... */
-    struct topic *topic = NULL;
-    for (int i = 0; i < WATCHERS; i++)
-        topic = watch(topics, "s", SUBSCRIBER_WEBSOCKET, &subscribers[i]);
-    for (int gone = 0; gone < WATCHERS; gone++) {
-        int count = 0;
-        const struct subscriber *prev = NULL;
-        for (struct subscriber *at = topic->subscribers[SUBSCRIBER_WEBSOCKET]; at; at = at->next) {
-            assert_ptr_equal(at->prev, prev);
-            assert_ptr_equal(at->topic, topic);
-            prev = at;
-            count++;
-        }
-        assert_int_equal(count, WATCHERS - gone);
-        unwatch(topics, SUBSCRIBER_WEBSOCKET, &subscribers[order[gone]]);
+    struct subscription subscription;
+    struct topic *topic = subscribe(topics, "s", &subscription);
+    for (int i = 0; i < 3; i++) { /* it enters the list of idle topics once */
+        unsubscribe(topics, &subscription);
+        assert_ptr_equal(subscribe(topics, "s", &subscription), topic);
     }
+    unsubscribe(topics, &subscription);
+    assert_ptr_equal(topics_find(topics, SLICE("s")), topic);
+    topics_free_idle(topics);
     assert_null(topics_find(topics, SLICE("s")));
+    topics_free_idle(topics);
 }
 
 static void state_is_dropped_with_the_topic(void **state)
 {
     struct topics *topics = &((struct fixture *)*state)->topics;
-    struct topic *topic = topics_take(topics, SLICE("s"));
+    struct topic *topic = topics_get(topics, SLICE("s"));
     struct frame *frame = frame_create(FRAME_TEXT, SLICE("state"));
-    topic->state[FORM_NATIVE] = frame_ref(frame);
-    topic->state[FORM_CAMEL] = frame_ref(frame);
+    topic_cache_state(topics, topic, FORM_NATIVE, frame_ref(frame));
+    topic_cache_state(topics, topic, FORM_CAMEL, frame_ref(frame));
     topic_drop_state(topic);
     assert_int_equal(frame->refs, 1);
     assert_null(topic->state[FORM_NATIVE]);
-    topic->state[FORM_JAVA] = frame_ref(frame);
-    topics_release(topics, topic);
+    topic_cache_state(topics, topic, FORM_JAVA, frame_ref(frame));
+    topics_drop_states(topics);
     assert_int_equal(frame->refs, 1);
+    topic_cache_state(topics, topic, FORM_JAVA, frame_ref(frame));
+    topics_free_idle(topics);
+    assert_int_equal(frame->refs, 1);
+    assert_null(topics_find(topics, SLICE("s")));
+    topics_drop_states(topics);
     frame_unref(frame);
 }
 
-static void many_topics_are_told_apart(void **state)
+static void many_topics_are_distinguished(void **state)
 {
     enum { TOPICS = 2000 };
     struct topics *topics = &((struct fixture *)*state)->topics;
-    static struct subscriber subscribers[TOPICS];
+    static struct subscription subscriptions[TOPICS];
     char name[16];
     for (int i = 0; i < TOPICS; i++) {
         snprintf(name, sizeof(name), "s%d", i);
-        watch(topics, name, SUBSCRIBER_WEBSOCKET, &subscribers[i]);
+        subscribe(topics, name, &subscriptions[i]);
     }
     for (int i = 0; i < TOPICS; i++) {
         snprintf(name, sizeof(name), "s%d", i);
-        assert_ptr_equal(topics_find(topics, slice_of(name)), subscribers[i].topic);
-        assert_true(slice_equal(topic_id(subscribers[i].topic), slice_of(name)));
+        assert_ptr_equal(topics_find(topics, slice_of(name)), subscriptions[i].topic);
+        assert_true(slice_equal(topic_id(subscriptions[i].topic), slice_of(name)));
         if (i % 3 == 0)
-            unwatch(topics, SUBSCRIBER_WEBSOCKET, &subscribers[i]);
+            unsubscribe(topics, &subscriptions[i]);
     }
+    topics_free_idle(topics);
     for (int i = 0; i < TOPICS; i++) {
         snprintf(name, sizeof(name), "s%d", i);
-        assert_ptr_equal(topics_find(topics, slice_of(name)), subscribers[i].topic);
-        if (subscribers[i].topic)
-            unwatch(topics, SUBSCRIBER_WEBSOCKET, &subscribers[i]);
+        bool freed = i % 3 == 0;
+        assert_ptr_equal(topics_find(topics, slice_of(name)),
+                         freed ? NULL : subscriptions[i].topic);
+        if (!freed)
+            unsubscribe(topics, &subscriptions[i]);
     }
 }
 
-static void without_memory_there_is_no_topic(void **state)
+static void without_memory_no_topic_is_created(void **state)
 {
     struct topics *topics = &((struct fixture *)*state)->topics;
-    struct subscriber subscribers[200];
+    struct subscription subscriptions[200];
     char name[16];
     long failures = 0;
     for (int i = 0; i < 200; i++) { /* chunks and the index grow on the way */
         snprintf(name, sizeof(name), "s%d", i);
         for (long n = 1;; n++, failures++) {
             failing_malloc_after(n);
-            struct topic *topic = topics_take(topics, slice_of(name));
+            struct topic *topic = topics_get(topics, slice_of(name));
             if (!failing_malloc_happened()) {
-                topic_link(topic, SUBSCRIBER_WEBSOCKET, &subscribers[i]);
+                subscribe(topics, name, &subscriptions[i]);
                 break;
             }
             assert_null(topic);
@@ -182,10 +172,10 @@ static void without_memory_there_is_no_topic(void **state)
     failing_malloc_after(-1);
     assert_true(failures > 200);
     for (int i = 0; i < 200; i++)
-        unwatch(topics, SUBSCRIBER_WEBSOCKET, &subscribers[i]);
+        unsubscribe(topics, &subscriptions[i]);
 }
 
-static void without_memory_there_are_no_topics(void **state)
+static void without_memory_topics_do_not_start(void **state)
 {
     (void)state;
     for (long n = 1;; n++) {
@@ -208,14 +198,13 @@ static void without_memory_there_are_no_topics(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(star_is_there_for_good),
-        TEST(topic_is_there_while_it_is_watched),
-        TEST(topic_with_changes_or_pinned_stays),
-        TEST(watchers_are_linked_and_unlinked_anywhere),
+        TEST(topic_of_all_services_is_never_freed),
+        TEST(topic_exists_while_it_has_subscribers),
+        TEST(idle_topic_is_valid_until_idle_topics_are_freed),
         TEST(state_is_dropped_with_the_topic),
-        TEST(many_topics_are_told_apart),
-        TEST(without_memory_there_is_no_topic),
-        cmocka_unit_test(without_memory_there_are_no_topics),
+        TEST(many_topics_are_distinguished),
+        TEST(without_memory_no_topic_is_created),
+        cmocka_unit_test(without_memory_topics_do_not_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,7 +2,7 @@
  *
  * The opening of a WebSocket as far as it is about texts: each header right, wrong and absent.
  */
-#include "artemis-web/push/handshake.h"
+#include "artemis-web/api/handshake.h"
 
 #include <string.h>
 

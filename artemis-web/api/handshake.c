@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "artemis-web/push/handshake.h"
+#include "artemis-web/api/handshake.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * dispatch - sends changes, and full states, to subscriptions.
+ *
+ * Changes are dispatched in the order of their revisions; push.dispatched is the revision of the
+ * last one. Changes of one service that are dispatched together share a message. A subscription to
+ * "*" gets messages in the order of their revisions, so that its last revision says what it has
+ * missed; with such subscriptions only consecutive changes of one service share a message.
+ *
+ * A resync sends a full state to lagging subscriptions. It dispatches all changes up to the
+ * revision of the state first, so that no older change follows the state. WebSockets take turns:
+ * each gets a limited number of bytes in a turn of the push thread.
+ *
+ * Belongs to the push thread.
+ */
+#pragma once
+
+#include "artemis-server/registry/change_log.h"
+#include "artemis-web/push/sender_pool.h"
+#include "artemis-web/push/topics.h"
+
+struct push;
+
+enum { CHANGES_PER_BATCH = 1024 };
+
+/* Buffers and threads for sending. */
+struct dispatch {
+    struct sender_pool *sender_pool;
+    struct send_job *jobs;     /* SEND_JOBS_MAX */
+    struct change *changes;    /* CHANGES_PER_BATCH */
+    uint32_t *next_of_topic;   /* for each change: the next one of its topic, from 1; 0: none */
+    struct text list, message; /* changes encoded for one message; the message */
+};
+
+/* `threads` send, the push thread among them. dispatch_free is called also after a failure.
+ * ERR_NO_MEMORY, ERR_SYSTEM. */
+MUST_USE enum error dispatch_init(struct dispatch *dispatch, uint32_t threads);
+void dispatch_free(struct dispatch *dispatch);
+
+/* Dispatches the changes up to a revision. False: the change log had dropped some of them already.
+ * Then all long polls have ended and all subscriptions lag. */
+bool dispatch_until(struct push *push, uint64_t revision);
+/* Resyncs the WebSockets in push.resyncs, up to a limit of bytes; the rest stays there. */
+void dispatch_resync(struct push *push);

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * long_polls - requests that are suspended until a service changes.
+ *
+ * A long poll ends at the first of: a change of its service, its time (at most one slot of the
+ * wheel late), the end of its connection, push_drain. Then the HTTP server handles its request once
+ * more. The cost of timeouts follows the long polls that are due. Belongs to the push thread.
+ */
+#pragma once
+
+#include <assert.h>
+
+#include "artemis-web/push/client.h"
+#include "artemis-web/push/push.h"
+#include "artemis-web/push/topics.h"
+
+enum { LONG_POLL_SLOT_MS = 64, LONG_POLL_SLOTS = 1024 };
+static_assert(LONG_POLL_SLOTS * LONG_POLL_SLOT_MS > LONG_POLL_MS_MAX,
+              "a long poll ends within one revolution of the wheel");
+
+enum long_poll_state {
+    LONG_POLL_NEW,
+    LONG_POLL_WAITING, /* in its topic, in a slot of the wheel and in epoll */
+    LONG_POLL_ENDED,   /* resumed; in push.ended_clients */
+};
+
+struct long_poll {
+    struct push_client client;
+    enum long_poll_state state;
+    int socket;
+    void *connection; /* of the HTTP server */
+    struct topic *topic;
+    LIST_ENTRY(long_poll) topic_link;
+    LIST_ENTRY(long_poll) slot_link;
+    struct long_poll_condition condition;
+};
+
+/* A wheel of long polls by the time at which they end. */
+struct long_polls {
+    struct long_poll_list slots[LONG_POLL_SLOTS];
+    uint64_t next_slot; /* the next to end; slots are counted from time 0 */
+};
+
+/* Allocates a long poll. NULL: no memory. */
+struct long_poll *long_poll_create(const struct long_poll_condition *condition, void *connection,
+                                   int socket);
+/* Adds it to the push thread; ends it at once where its condition holds already, or without
+ * memory. */
+void long_poll_start(struct push *push, struct long_poll *poll);
+/* Resumes the request. A long poll that has ended is ignored. */
+void long_poll_end(struct push *push, struct long_poll *poll);
+/* Ends the long polls of a topic that wait for a revision up to this one. */
+void long_polls_end_topic(struct push *push, struct topic *topic, uint64_t revision);
+void long_polls_end_all(struct push *push);
+/* Ends those whose time is over. */
+void long_polls_end_due(struct push *push);
+/* Milliseconds until the next long poll may be due; -1: there is none. */
+int long_polls_next_ms(const struct push *push);
