@@ -2,53 +2,61 @@
  *
  * peer_client - sends the messages of a replicator over HTTP, with one curl_multi handle.
  *
- * Each message becomes one request. The items of its response go to the replicator as they arrive,
- * its end as a send result. Connections are kept alive, at most ten to a peer; bodies above 1 KiB
- * are compressed. Only peer_client_wait blocks. One thread, except for peer_client_wake.
+ * Each message becomes one request. Its response is passed to the handler: each record as it
+ * arrives, then the send result. Connections are kept alive, at most ten to a peer; bodies above
+ * 1 KiB are compressed. Only peer_client_wait blocks. One thread, except for peer_client_wake.
  */
 #pragma once
 
 #include "artemis-server/replication/replicator.h"
+#include "artemis-server/replication/status.h"
 
-enum { PEER_CONNECTIONS_MAX = 10, PEER_ERROR_BYTES = 256, PEER_NAME_BYTES = 256 };
+enum { PEER_CONNECTIONS_MAX = 10 };
 
 struct peer_client_options {
     const char *node_id;
     const char *cluster_id;
-    const char *epoch; /* of this process, to tell it from another with the same name */
+    const char *epoch; /* of this process, to tell it from another with the same node id */
     const char *region;
     uint64_t timeout_ms;
 };
 
-struct peer_client;
-
-/* What came of a message. Borrowed for the call. */
+/* The end of a message. Borrowed for the call, except for the message. */
 struct peer_response {
-    struct message *message;
+    struct message *message; /* owned by the handler from here on */
     enum send_result result;
-    const char *error_text; /* why not, for people */
-    /* Of an answer to MESSAGE_HEALTH that came: */
+    const char *error_text;  /* "" when it was delivered */
+    const uint64_t *digests; /* of a delivered MESSAGE_DIGEST; otherwise NULL */
+    /* Of a delivered MESSAGE_HEALTH: */
     bool has_health;
     struct health_response health;
-    const char *node_id; /* "" when it named none; so for the others */
+    const char *node_id; /* "": not sent or not valid; the same for the region and the zone */
     const char *region;
     const char *zone;
 };
-typedef void peer_client_on_response(void *context, const struct peer_response *response);
+
+struct peer_client_handler {
+    void (*on_record)(void *context, const struct message *message,
+                      const struct wire_record *record);
+    void (*on_response)(void *context, const struct peer_response *response);
+    void *context;
+};
+
+struct peer_client;
 
 /* ERR_NO_MEMORY. */
 MUST_USE enum error peer_client_create(const struct peer_client_options *options,
-                                       struct registry *registry, struct replicator *replicator,
-                                       peer_client_on_response *on_response, void *context,
+                                       struct registry *registry,
+                                       const struct peer_client_handler *handler,
                                        struct peer_client **out);
-/* What is under way is given up; its messages are freed. Takes NULL. */
+/* Aborts the requests in flight and frees their messages. Takes NULL. */
 void peer_client_free(struct peer_client *client);
 
-/* Sends a message to a peer at `url`; `legacy` is a node of an older Artemis. */
-void peer_client_send(struct peer_client *client, const char *url, bool legacy,
+/* Sends a message to the peer at `url`; takes ownership of it. */
+void peer_client_send(struct peer_client *client, const char *url, bool is_legacy,
                       struct message *message);
-/* Moves what is under way; calls back for each that has ended. True when any has. */
+/* Moves data of the requests in flight and calls the handler. True if any request ended. */
 bool peer_client_run(struct peer_client *client);
-/* Sleeps until something moves, or peer_client_wake, or the time is over. */
+/* Sleeps until data can be moved, peer_client_wake is called, or the time is over. */
 void peer_client_wait(struct peer_client *client, uint64_t timeout_ms);
 void peer_client_wake(struct peer_client *client); /* any thread */

@@ -8,8 +8,8 @@
 static const struct {
     const char *path;
     bool is_get;
-    const char *list; /* the name of its items; NULL: it has none */
-    bool instances;   /* the items are whole, not only keys */
+    const char *list; /* name of the list of items; NULL: no items */
+    bool instances;   /* the items are instances, not keys */
 } requests[MESSAGE_KINDS] = {
     [MESSAGE_HEALTH] = {"/health", true, NULL, false},
     [MESSAGE_REGISTER] = {BASE "register.json", false, "instances", true},
@@ -23,7 +23,7 @@ static const struct {
     [MESSAGE_GOODBYE] = {BASE "heartbeat.json", false, "instance_keys", false},
 };
 
-const char *request_path(enum message_kind kind)
+const char *peer_request_path(enum message_kind kind)
 {
     return requests[kind].path;
 }
@@ -43,29 +43,29 @@ static void write_buckets(const struct bucket_set *set, struct json_writer *w)
     jw_close(w, ']');
 }
 
-static void write_items(const struct message *message, const struct registry *registry, bool legacy,
-                        struct moment now, struct json_writer *w)
+static void write_items(const struct message *message, const struct registry *registry,
+                        bool is_legacy, struct moment now, struct json_writer *w)
 {
     jw_name(w, requests[message->kind].list);
     jw_open(w, '[');
     for (size_t i = 0; i < message->count; i++) {
         struct wire_record record = registry_wire_record(registry, &message->items[i], now);
         if (requests[message->kind].instances)
-            codec_write_peer_instance(w, &record, legacy);
+            codec_write_peer_instance(w, &record, is_legacy);
         else
-            codec_write_peer_key(w, &record, legacy);
+            codec_write_peer_key(w, &record, is_legacy);
     }
     jw_close(w, ']');
 }
 
 void peer_request_write_body(const struct message *message, const struct registry *registry,
-                             bool legacy, struct moment now, struct text *out)
+                             bool is_legacy, struct moment now, struct text *out)
 {
     struct json_writer w = jw_to(out, CASING_SNAKE);
     jw_open(&w, '{');
     if (message->kind == MESSAGE_LIST)
         write_buckets(&message->buckets, &w);
     else if (requests[message->kind].list)
-        write_items(message, registry, legacy, now, &w);
+        write_items(message, registry, is_legacy, now, &w);
     jw_close(&w, '}');
 }

@@ -3,98 +3,97 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <unistd.h>
 
 #include "artemis-server/clock.h"
 #include "artemis-server/log.h"
+#include "artemis-server/replication/commands.h"
+#include "artemis-server/replication/peer_client.h"
 
-enum { MS_PER_SEC = 1000, FLUSH_POLL_MS = 5 };
+enum {
+    MS_PER_SEC = 1000,
+    SNAPSHOT_TIMEOUTS = 12, /* a snapshot may take that many times replication.timeout_secs */
+};
 
 static_assert((int)MEMBERS_MAX == (int)REPLICATOR_PEERS_MAX, "a member is a peer");
 
 struct replication_thread {
     struct replication_thread_options options;
-    struct peer_client *client;
     pthread_t id;
     bool started;
-    bool ready_reported; /* the thread's own */
-    atomic_bool wake_pending;
     atomic_bool stop;
-    struct {
-        pthread_mutex_t turn; /* of who waits next for the lock */
-        pthread_mutex_t lock;
-        struct replicator *replicator;
-        struct peer_status peers[MEMBERS_MAX]; /* by their number; url "": free */
-    } _shared;
+    atomic_bool wake_pending;
+    struct command_queue commands;
+    struct replication_status status;
+    /* Of the thread alone: */
+    struct peer_client *client;
+    struct replicator *replicator;
+    struct peer_status peers[MEMBERS_MAX]; /* by their number; url "": free */
+    bool ready_reported;
+    uint64_t flush_request; /* the last one; 0: none */
+    uint64_t flushed;       /* the last one that is complete */
+    uint64_t published_ms;
+    bool publish_now; /* an important change: do not wait for the interval */
 };
-
-/* In order of arrival: while a peer's long answer comes in, the thread takes the lock again as soon
- * as it has given it back, and who asks for the state of the cluster would wait till the end. */
-static void lock_shared(struct replication_thread *thread)
-{
-    pthread_mutex_lock(&thread->_shared.turn);
-    pthread_mutex_lock(&thread->_shared.lock);
-    pthread_mutex_unlock(&thread->_shared.turn);
-}
 
 /* --- peers ------------------------------------------------------------------------------------ */
 
-const char *peer_health_word(enum peer_health health)
-{
-    static const char *const words[] = {
-        [PEER_NEW] = "new",           [PEER_UP] = "up",
-        [PEER_DOWN] = "down",         [PEER_WRONG_CLUSTER] = "stranger",
-        [PEER_DUPLICATE_ID] = "twin", [PEER_SELF] = "self",
-    };
-    return words[health];
-}
-
-/* What an operator must know without asking. */
-static void log_peer_health(const struct peer_status *peer, enum peer_health health)
+static void log_peer_health(const struct peer_status *peer)
 {
     const char *node = peer->node_id[0] ? peer->node_id : "(unknown)";
-    switch (health) {
+    switch (peer->view.health) {
     case PEER_UP:
-        log_line(LOG_LEVEL_INFO, "peer %s at %s: up%s", node, peer->url,
-                 peer->view.is_legacy ? ", an older Artemis: taken and told without versions" : "");
+        log_line(LOG_LEVEL_INFO, "peer %s at %s is up%s", node, peer->url,
+                 peer->view.is_legacy ? "; it is an older Artemis, records go without stamps" : "");
         return;
     case PEER_DOWN:
-        log_line(LOG_LEVEL_WARN, "peer %s at %s: down: %s", node, peer->url,
-                 peer->last_error[0] ? peer->last_error : "it leaves");
+        log_line(LOG_LEVEL_WARN, "peer %s at %s is down: %s; its health is checked every %d ms",
+                 node, peer->url, peer->last_error[0] ? peer->last_error : "it shuts down",
+                 DOWN_PROBE_MS);
+        return;
+    case PEER_INCOMPATIBLE:
+        log_line(LOG_LEVEL_ERROR,
+                 "peer %s at %s is incompatible: it rejects every update (%s); the next attempt is "
+                 "in %d s",
+                 node, peer->url, peer->last_error, INCOMPATIBLE_RETRY_MS / MS_PER_SEC);
         return;
     case PEER_WRONG_CLUSTER:
         log_line(LOG_LEVEL_ERROR,
-                 "peer %s at %s: refused: it is of another cluster (cluster.cluster_id)", node,
+                 "peer %s at %s has another cluster.cluster_id; nothing is sent to it", node,
                  peer->url);
         return;
     case PEER_DUPLICATE_ID:
         log_line(LOG_LEVEL_ERROR,
-                 "peer at %s: refused: it calls itself %s, as this node does (server.node_id)",
+                 "peer at %s has the node id of this node, %s; nothing is sent to it until one "
+                 "server.node_id is changed",
                  peer->url, node);
         return;
     case PEER_SELF:
-        log_line(LOG_LEVEL_INFO, "peer at %s: this node itself, left out", peer->url);
+        log_line(LOG_LEVEL_INFO, "peer at %s is this node; it is excluded", peer->url);
         return;
     case PEER_NEW:
         return;
     }
 }
 
-/* Looks at a peer after something happened; logs what changed. The lock is held. */
-static void refresh(struct replication_thread *thread, uint32_t number)
+/* Updates the view of a peer and logs what changed. */
+static void update_peer(struct replication_thread *thread, uint32_t number)
 {
-    struct peer_status *peer = &thread->_shared.peers[number];
-    enum peer_health before = peer->view.health;
+    struct peer_status *peer = &thread->peers[number];
+    enum peer_health health = peer->view.health;
     uint64_t compared_ms = peer->view.compared_ms;
-    replicator_view(thread->_shared.replicator, number, clock_now(), &peer->view);
-    if (peer->view.health != before)
-        log_peer_health(peer, peer->view.health);
+    bool was_ready = peer->view.is_ready;
+    replicator_view(thread->replicator, number, clock_now(), &peer->view);
+    if (peer->view.health != health)
+        log_peer_health(peer);
+    if (peer->view.health != health || peer->view.is_ready != was_ready)
+        thread->publish_now = true;
     if (peer->view.compared_ms != compared_ms && peer->view.differing)
-        log_line(LOG_LEVEL_INFO, "peer %s at %s: caught up, %u of %d digests had differed",
+        log_line(LOG_LEVEL_INFO, "peer %s at %s: anti-entropy repaired %u of %d buckets",
                  peer->node_id, peer->url, peer->view.differing, DIGEST_BUCKETS);
 }
 
@@ -104,36 +103,139 @@ static void set_last_error(struct peer_status *peer, const char *error_text)
     peer->last_error_wall_ms = clock_now().wall_ms;
 }
 
-/* The thread calls this from peer_client_run, with the lock held. */
+/* Another peer with the same node id; NULL: there is none. */
+static struct peer_status *find_same_id(struct replication_thread *thread,
+                                        const struct peer_status *peer)
+{
+    for (uint32_t number = 0; peer->node_id[0] && number < MEMBERS_MAX; number++) {
+        struct peer_status *other = &thread->peers[number];
+        if (other != peer && other->url[0] && other->view.health != PEER_SELF &&
+            strcmp(other->node_id, peer->node_id) == 0)
+            return other;
+    }
+    return NULL;
+}
+
+static void update_shared_ids(struct replication_thread *thread, const struct peer_status *changed)
+{
+    for (uint32_t number = 0; number < MEMBERS_MAX; number++)
+        thread->peers[number].shares_node_id = find_same_id(thread, &thread->peers[number]);
+    const struct peer_status *other = find_same_id(thread, changed);
+    if (other)
+        log_line(LOG_LEVEL_WARN,
+                 "peers at %s and %s have the same node id, %s; give each a server.node_id of its "
+                 "own, or remove one from cluster.peers",
+                 changed->url, other->url, changed->node_id);
+}
+
+static void set_names(struct replication_thread *thread, struct peer_status *peer,
+                      const struct peer_response *response)
+{
+    bool has_new_id = strcmp(peer->node_id, response->node_id) != 0;
+    snprintf(peer->node_id, sizeof(peer->node_id), "%s", response->node_id);
+    snprintf(peer->region, sizeof(peer->region), "%s", response->region);
+    snprintf(peer->zone, sizeof(peer->zone), "%s", response->zone);
+    if (has_new_id && !response->health.is_self)
+        update_shared_ids(thread, peer);
+}
+
+/* --- responses -------------------------------------------------------------------------------- */
+
+static void on_record(void *context, const struct message *message,
+                      const struct wire_record *record)
+{
+    struct replication_thread *thread = context;
+    replicator_on_record(thread->replicator, message, record, clock_now());
+}
+
+static void log_rejection(const struct peer_status *peer, const struct peer_response *response)
+{
+    bool is_rejected = response->result == SEND_REJECTED || response->result == SEND_TOO_LARGE;
+    if (is_rejected && response->message->count)
+        log_limited(LOG_LEVEL_WARN, "peer %s at %s rejected %zu records: %s", peer->node_id,
+                    peer->url, response->message->count, response->error_text);
+}
+
+/* The only place where responses enter the replicator. */
 static void on_response(void *context, const struct peer_response *response)
 {
     struct replication_thread *thread = context;
-    struct replicator *replicator = thread->_shared.replicator;
-    uint32_t number = response->message->peer;
-    struct peer_status *peer = &thread->_shared.peers[number];
+    struct message *message = response->message;
+    uint32_t number = message->peer;
+    struct peer_status *peer = &thread->peers[number];
     struct moment now = clock_now();
+    if (!replicator_is_current(thread->replicator, message)) {
+        message_free(message); /* the peer was removed; its number may belong to another now */
+        return;
+    }
     if (response->result != SEND_DELIVERED)
         set_last_error(peer, response->error_text);
-    bool is_refusal = response->result == SEND_REJECTED || response->result == SEND_TOO_LARGE;
-    if (is_refusal && response->message->count)
-        log_limited(LOG_LEVEL_WARN, "peer %s at %s refused %zu records: %s", peer->node_id,
-                    peer->url, response->message->count, response->error_text);
+    log_rejection(peer, response);
     if (response->has_health) {
-        snprintf(peer->node_id, sizeof(peer->node_id), "%s", response->node_id);
-        snprintf(peer->region, sizeof(peer->region), "%s", response->region);
-        snprintf(peer->zone, sizeof(peer->zone), "%s", response->zone);
-        replicator_on_health(replicator, response->message, &response->health, now);
+        set_names(thread, peer, response);
+        replicator_on_health(thread->replicator, message, &response->health, now);
     }
-    replicator_on_result(replicator, response->message, response->result, now);
-    refresh(thread, number);
+    if (response->digests)
+        replicator_on_digests(thread->replicator, message, response->digests, now);
+    replicator_on_result(thread->replicator, message, response->result, now);
+    update_peer(thread, number);
 }
 
-static uint32_t number_of(const struct replication_thread *thread, const char *url)
+/* --- commands --------------------------------------------------------------------------------- */
+
+static uint32_t find_url(const struct replication_thread *thread, const char *url)
 {
     uint32_t number = 0;
-    while (number < MEMBERS_MAX && strcmp(thread->_shared.peers[number].url, url) != 0)
+    while (number < MEMBERS_MAX && strcmp(thread->peers[number].url, url) != 0)
         number++;
     return number;
+}
+
+static void apply_topology(struct replication_thread *thread, const struct member_list *topology)
+{
+    for (uint32_t number = 0; number < MEMBERS_MAX; number++) {
+        struct peer_status *peer = &thread->peers[number];
+        if (!peer->url[0] || member_list_has(topology, peer->url))
+            continue;
+        replicator_remove_peer(thread->replicator, number);
+        *peer = (struct peer_status){0};
+    }
+    for (size_t i = 0; i < topology->count; i++) {
+        if (find_url(thread, topology->urls[i]) < MEMBERS_MAX)
+            continue;
+        uint32_t number = find_url(thread, ""); /* a free one: there are as many as members */
+        assert(number < MEMBERS_MAX);
+        memcpy(thread->peers[number].url, topology->urls[i], MEMBER_URL_BYTES);
+        replicator_add_peer(thread->replicator, number, clock_now());
+        update_peer(thread, number);
+    }
+}
+
+static void apply_goodbye(struct replication_thread *thread, const char *node_id)
+{
+    for (uint32_t number = 0; number < MEMBERS_MAX; number++) {
+        struct peer_status *peer = &thread->peers[number];
+        if (!peer->url[0] || strcmp(peer->node_id, node_id) != 0)
+            continue;
+        peer->last_error[0] = '\0';
+        replicator_on_goodbye(thread->replicator, number, clock_now());
+        update_peer(thread, number);
+    }
+}
+
+static void apply_commands(struct replication_thread *thread)
+{
+    struct command_list list;
+    if (!command_queue_take(&thread->commands, &list))
+        return;
+    if (list.has_topology)
+        apply_topology(thread, &list.topology);
+    for (size_t i = 0; i < list.goodbye_count; i++)
+        apply_goodbye(thread, list.goodbyes[i]);
+    if (list.flush)
+        replicator_flush(thread->replicator);
+    thread->flush_request = list.flush;
+    thread->publish_now = true;
 }
 
 void replication_thread_on_topology(void *context, const struct cluster_event *event)
@@ -141,67 +243,82 @@ void replication_thread_on_topology(void *context, const struct cluster_event *e
     struct replication_thread *thread = context;
     if (event->kind != CLUSTER_TOPOLOGY_UPDATED)
         return;
-    lock_shared(thread);
-    for (size_t i = 0; i < event->left->count; i++) {
-        uint32_t number = number_of(thread, event->left->urls[i]);
-        if (number == MEMBERS_MAX)
-            continue;
-        replicator_remove_peer(thread->_shared.replicator, number);
-        thread->_shared.peers[number] = (struct peer_status){0};
-    }
-    for (size_t i = 0; i < event->joined->count; i++) {
-        uint32_t number = number_of(thread, ""); /* there is one: no more members than places */
-        assert(number < MEMBERS_MAX);
-        snprintf(thread->_shared.peers[number].url, MEMBER_URL_BYTES, "%s", event->joined->urls[i]);
-        replicator_add_peer(thread->_shared.replicator, number, clock_now());
-    }
-    pthread_mutex_unlock(&thread->_shared.lock);
+    command_queue_put_topology(&thread->commands, event->topology);
     peer_client_wake(thread->client);
 }
 
 void replication_thread_on_goodbye(struct replication_thread *thread, const char *node_id)
 {
-    lock_shared(thread);
-    for (uint32_t number = 0; number < MEMBERS_MAX; number++) {
-        struct peer_status *peer = &thread->_shared.peers[number];
-        if (!peer->url[0] || strcmp(peer->node_id, node_id) != 0)
-            continue;
-        peer->last_error[0] = '\0';
-        replicator_on_goodbye(thread->_shared.replicator, number, clock_now());
-        refresh(thread, number);
-    }
-    pthread_mutex_unlock(&thread->_shared.lock);
+    command_queue_put_goodbye(&thread->commands, node_id);
+    peer_client_wake(thread->client);
+}
+
+bool replication_thread_flush(struct replication_thread *thread, uint64_t timeout_ms)
+{
+    if (!thread->started)
+        return true;
+    uint64_t deadline_ms = clock_now().mono_ms + timeout_ms;
+    uint64_t request = command_queue_put_flush(&thread->commands);
+    peer_client_wake(thread->client);
+    return replication_status_wait_flushed(&thread->status, request, deadline_ms);
 }
 
 /* --- the thread ------------------------------------------------------------------------------- */
 
-/* All there is to do now. The lock is held. Returns when there is something to do again. */
-static uint64_t work(struct replication_thread *thread)
+/* Does all there is to do now. Returns the monotonic time of the next turn. */
+static uint64_t run_turn(struct replication_thread *thread)
 {
-    struct replicator *replicator = thread->_shared.replicator;
     struct moment now;
+    apply_commands(thread);
     do {
         struct message *message;
         now = clock_now();
-        replicator_drain_dirty(replicator, now);
-        while ((message = replicator_next(replicator, now))) {
-            const struct peer_status *peer = &thread->_shared.peers[message->peer];
+        replicator_drain_dirty(thread->replicator, now);
+        while ((message = replicator_next(thread->replicator, now))) {
+            const struct peer_status *peer = &thread->peers[message->peer];
             peer_client_send(thread->client, peer->url, peer->view.is_legacy, message);
         }
     } while (peer_client_run(thread->client));
-    return replicator_due_ms(replicator, now);
+    return replicator_due_ms(thread->replicator, now);
+}
+
+static void publish(struct replication_thread *thread, struct moment now)
+{
+    struct replicator_stats stats;
+    replicator_stats(thread->replicator, &stats);
+    for (uint32_t number = 0; number < MEMBERS_MAX; number++)
+        if (thread->peers[number].url[0])
+            replicator_view(thread->replicator, number, now, &thread->peers[number].view);
+    replication_status_publish(&thread->status, thread->peers, &stats, thread->flushed, now);
+    thread->published_ms = now.mono_ms;
+    thread->publish_now = false;
+}
+
+/* Publishes the status, or returns the earlier of due_ms and the time to do so. */
+static uint64_t publish_if_due(struct replication_thread *thread, uint64_t due_ms)
+{
+    struct moment now = clock_now();
+    uint64_t next_ms = thread->published_ms + STATUS_INTERVAL_MS;
+    if (thread->flushed != thread->flush_request && replicator_is_idle(thread->replicator)) {
+        thread->flushed = thread->flush_request;
+        thread->publish_now = true;
+    }
+    if (!thread->publish_now && now.mono_ms < next_ms)
+        return due_ms < next_ms ? due_ms : next_ms;
+    publish(thread, now);
+    return due_ms;
 }
 
 static void *run(void *argument)
 {
     struct replication_thread *thread = argument;
     while (!atomic_load(&thread->stop)) {
-        atomic_store(&thread->wake_pending, false); /* what is noted from here on wakes us again */
-        lock_shared(thread);
-        uint64_t due_ms = work(thread);
-        bool ready = replicator_is_ready(thread->_shared.replicator);
-        pthread_mutex_unlock(&thread->_shared.lock);
-        if (ready && !thread->ready_reported) {
+        atomic_store(&thread->wake_pending, false); /* changes from here on wake it again */
+        uint64_t due_ms = run_turn(thread);
+        bool is_new_ready = !thread->ready_reported && replicator_is_ready(thread->replicator);
+        thread->publish_now |= is_new_ready;
+        due_ms = publish_if_due(thread, due_ms);
+        if (is_new_ready) {
             thread->ready_reported = true;
             thread->options.on_ready(thread->options.context);
         }
@@ -211,7 +328,7 @@ static void *run(void *argument)
     return NULL;
 }
 
-/* A request thread has made a change; it may be one of thousands a second. */
+/* Called by request threads, thousands of times per second: wakes the thread once per turn. */
 static void on_change(void *context)
 {
     struct replication_thread *thread = context;
@@ -219,24 +336,38 @@ static void on_change(void *context)
         peer_client_wake(thread->client);
 }
 
-/* --- life ------------------------------------------------------------------------------------- */
+/* --- create, start and free ------------------------------------------------------------------- */
 
-static struct replicator_options options_of(const struct config *config, uint64_t seed)
+static struct replicator_options replicator_options_of(const struct config *config, uint64_t seed)
 {
+    uint64_t timeout_ms = config->replication.timeout_secs * (uint64_t)MS_PER_SEC;
     return (struct replicator_options){
         .batch_size = config->replication.batch_size,
         .batch_interval_ms = config->replication.batch_interval_ms,
         .max_retries = config->replication.max_retries,
         .anti_entropy_ms = config->replication.anti_entropy_secs * (uint64_t)MS_PER_SEC,
         .health_interval_ms = config->cluster.health_interval_secs * (uint64_t)MS_PER_SEC,
+        .snapshot_timeout_ms = SNAPSHOT_TIMEOUTS * timeout_ms,
         .seed = seed,
+    };
+}
+
+static struct peer_client_options
+client_options_of(const struct replication_thread_options *options)
+{
+    const struct config *config = options->config;
+    return (struct peer_client_options){
+        .node_id = config->server.node_id,
+        .cluster_id = config->cluster.cluster_id,
+        .epoch = options->epoch,
+        .region = config->server.region,
+        .timeout_ms = config->replication.timeout_secs * (uint64_t)MS_PER_SEC,
     };
 }
 
 enum error replication_thread_create(const struct replication_thread_options *options,
                                      struct replication_thread **out)
 {
-    const struct config *config = options->config;
     uint64_t seed;
     if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
         return ERR_SYSTEM;
@@ -244,21 +375,15 @@ enum error replication_thread_create(const struct replication_thread_options *op
     if (!thread)
         return ERR_NO_MEMORY;
     thread->options = *options;
-    pthread_mutex_init(&thread->_shared.turn, NULL);
-    pthread_mutex_init(&thread->_shared.lock, NULL);
-    struct replicator_options replicator_options = options_of(config, seed);
-    struct peer_client_options client = {
-        .node_id = config->server.node_id,
-        .cluster_id = config->cluster.cluster_id,
-        .epoch = options->epoch,
-        .region = config->server.region,
-        .timeout_ms = config->replication.timeout_secs * (uint64_t)MS_PER_SEC,
-    };
-    enum error error = replicator_create(&replicator_options, options->registry, clock_now(),
-                                         &thread->_shared.replicator);
+    command_queue_init(&thread->commands);
+    replication_status_init(&thread->status);
+    struct replicator_options replicator = replicator_options_of(options->config, seed);
+    struct peer_client_options client = client_options_of(options);
+    struct peer_client_handler handler = {on_record, on_response, thread};
+    enum error error =
+        replicator_create(&replicator, options->registry, clock_now(), &thread->replicator);
     if (!error)
-        error = peer_client_create(&client, options->registry, thread->_shared.replicator,
-                                   on_response, thread, &thread->client);
+        error = peer_client_create(&client, options->registry, &handler, &thread->client);
     if (error) {
         replication_thread_free(thread);
         return error;
@@ -277,23 +402,6 @@ enum error replication_thread_start(struct replication_thread *thread)
     return ERR_NONE;
 }
 
-bool replication_thread_flush(struct replication_thread *thread, uint64_t timeout_ms)
-{
-    uint64_t deadline_ms = clock_now().mono_ms + timeout_ms;
-    bool idle;
-    do {
-        lock_shared(thread);
-        replicator_flush(thread->_shared.replicator);
-        idle = replicator_is_idle(thread->_shared.replicator);
-        pthread_mutex_unlock(&thread->_shared.lock);
-        if (idle)
-            return true;
-        peer_client_wake(thread->client);
-        usleep(FLUSH_POLL_MS * 1000);
-    } while (clock_now().mono_ms < deadline_ms);
-    return false;
-}
-
 void replication_thread_free(struct replication_thread *thread)
 {
     if (!thread)
@@ -305,33 +413,21 @@ void replication_thread_free(struct replication_thread *thread)
     }
     registry_on_change(thread->options.registry, NULL, NULL);
     peer_client_free(thread->client);
-    replicator_free(thread->_shared.replicator);
-    pthread_mutex_destroy(&thread->_shared.lock);
-    pthread_mutex_destroy(&thread->_shared.turn);
+    replicator_free(thread->replicator);
+    replication_status_free(&thread->status);
+    command_queue_free(&thread->commands);
     free(thread);
 }
 
-/* --- looking in ------------------------------------------------------------------------------- */
+/* --- status ----------------------------------------------------------------------------------- */
 
 size_t replication_thread_peers(struct replication_thread *thread,
                                 struct peer_status out[MEMBERS_MAX])
 {
-    size_t count = 0;
-    lock_shared(thread);
-    for (uint32_t number = 0; number < MEMBERS_MAX; number++) {
-        if (!thread->_shared.peers[number].url[0])
-            continue;
-        refresh(thread, number);
-        if (thread->_shared.peers[number].view.health != PEER_SELF)
-            out[count++] = thread->_shared.peers[number];
-    }
-    pthread_mutex_unlock(&thread->_shared.lock);
-    return count;
+    return replication_status_peers(&thread->status, clock_now(), out);
 }
 
 void replication_thread_stats(struct replication_thread *thread, struct replicator_stats *stats)
 {
-    lock_shared(thread);
-    replicator_stats(thread->_shared.replicator, stats);
-    pthread_mutex_unlock(&thread->_shared.lock);
+    replication_status_stats(&thread->status, stats);
 }

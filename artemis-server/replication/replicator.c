@@ -142,6 +142,9 @@ static void set_health(struct replicator *replicator, struct peer *peer, enum pe
         peer->is_ready = false;
         peer->health_due_ms = earlier(peer->health_due_ms, now.mono_ms + DOWN_PROBE_MS);
         lease_check_close_peer(replicator, peer, now);
+        peer->update_accepted = false;
+        if (health != PEER_INCOMPATIBLE)
+            peer->rejections = 0;
     }
     update_dirty_lists(replicator);
 }
@@ -152,7 +155,8 @@ static void schedule_health(struct replicator *replicator, struct peer *peer, st
         peer->health_due_ms = peer->retry_ms; /* check health as soon as the backoff ends */
         return;
     }
-    bool is_stable = peer->health == PEER_UP && peer->is_ready;
+    bool is_stable =
+        (peer->health == PEER_UP && peer->is_ready) || peer->health == PEER_INCOMPATIBLE;
     uint64_t interval_ms = replicator->options.health_interval_ms;
     if (!is_stable && peer->health != PEER_SELF && interval_ms > DOWN_PROBE_MS)
         interval_ms = DOWN_PROBE_MS;
@@ -175,21 +179,44 @@ static void count_failure(struct replicator *replicator, struct peer *peer,
         set_health(replicator, peer, PEER_DOWN, now);
         return;
     }
-    uint64_t delay_ms = BACKOFF_MIN_MS;
-    for (uint32_t i = 1; i < peer->failures && delay_ms < BACKOFF_MAX_MS; i++)
-        delay_ms *= 2;
-    if (delay_ms > BACKOFF_MAX_MS)
-        delay_ms = BACKOFF_MAX_MS;
-    peer->retry_ms = now.mono_ms + delay_ms / 2 + replicator_random(replicator, delay_ms / 2 + 1);
+    uint64_t random = replicator_random(replicator, UINT64_MAX);
+    peer->retry_ms = now.mono_ms + backoff_ms(peer->failures, random);
     if (peer->health == PEER_NEW)
         peer->health_due_ms = peer->retry_ms;
+}
+
+static bool is_incompatible(const struct peer *peer)
+{
+    return !peer->update_accepted && peer->rejections >= INCOMPATIBLE_REJECTIONS;
+}
+
+/* A peer that rejects every update is incompatible. It gets nothing for INCOMPATIBLE_RETRY_MS; then
+ * it is up again, until its next rejection. */
+static void count_rejection(struct replicator *replicator, struct peer *peer,
+                            const struct message *message, enum send_result result,
+                            struct moment now)
+{
+    enum message_kind kind = message->kind;
+    bool is_update = kind != MESSAGE_HEALTH && kind != MESSAGE_SNAPSHOT && kind != MESSAGE_GOODBYE;
+    if (!is_update || peer->health != PEER_UP)
+        return;
+    if (result == SEND_DELIVERED) {
+        peer->update_accepted = true;
+        peer->rejections = 0;
+    }
+    if (result == SEND_REJECTED)
+        peer->rejections++;
+    if (!is_incompatible(peer))
+        return;
+    peer->incompatible_ms = now.mono_ms;
+    set_health(replicator, peer, PEER_INCOMPATIBLE, now);
 }
 
 void replicator_on_health(struct replicator *replicator, const struct message *message,
                           const struct health_response *health, struct moment now)
 {
     struct peer *peer = &replicator->peers[message->peer];
-    if (!peer->joined || peer->membership != message->membership)
+    if (!replicator_is_current(replicator, message))
         return;
     enum peer_health new_health = PEER_UP;
     if (health->is_wrong_cluster)
@@ -200,6 +227,9 @@ void replicator_on_health(struct replicator *replicator, const struct message *m
         new_health = PEER_DUPLICATE_ID;
     else if (health->is_leaving)
         new_health = PEER_DOWN;
+    else if (peer->health == PEER_INCOMPATIBLE &&
+             now.mono_ms < peer->incompatible_ms + INCOMPATIBLE_RETRY_MS)
+        new_health = PEER_INCOMPATIBLE;
     if (new_health == PEER_UP)
         registry_observe_clock(replicator->registry, health->clock_ms, now);
     set_health(replicator, peer, new_health, now);
@@ -293,13 +323,19 @@ uint64_t replicator_due_ms(const struct replicator *replicator, struct moment no
 
 /* --- responses and results -------------------------------------------------------------------- */
 
+bool replicator_is_current(const struct replicator *replicator, const struct message *message)
+{
+    const struct peer *peer = &replicator->peers[message->peer];
+    return peer->joined && peer->membership == message->membership;
+}
+
 void replicator_on_record(struct replicator *replicator, const struct message *message,
                           const struct wire_record *record, struct moment now)
 {
     struct peer *peer = &replicator->peers[message->peer];
     switch (message->kind) {
     case MESSAGE_RENEW:
-        if (peer->joined && peer->membership == message->membership && peer->health == PEER_UP)
+        if (replicator_is_current(replicator, message) && peer->health == PEER_UP)
             batch_repair(replicator, peer, wire_record_key(record));
         return;
     case MESSAGE_LEASE_CHECK:
@@ -307,7 +343,7 @@ void replicator_on_record(struct replicator *replicator, const struct message *m
         return;
     case MESSAGE_LIST:
     case MESSAGE_FETCH:
-        if (peer->joined && peer->membership == message->membership)
+        if (replicator_is_current(replicator, message))
             anti_entropy_on_record(replicator, peer, message, record, now);
         return;
     case MESSAGE_SNAPSHOT:
@@ -323,7 +359,7 @@ void replicator_on_digests(struct replicator *replicator, const struct message *
 {
     (void)now;
     struct peer *peer = &replicator->peers[message->peer];
-    if (peer->joined && peer->membership == message->membership)
+    if (replicator_is_current(replicator, message))
         anti_entropy_on_digests(replicator, peer, digests);
 }
 
@@ -374,7 +410,7 @@ static void finish(struct replicator *replicator, struct peer *peer, struct mess
         anti_entropy_on_result(replicator, peer, message, result, now);
         return;
     case MESSAGE_SNAPSHOT:
-        bootstrap_on_result(replicator, peer, result, now);
+        bootstrap_on_result(replicator, peer, message, result, now);
         return;
     default:
         return;
@@ -385,13 +421,14 @@ void replicator_on_result(struct replicator *replicator, struct message *message
                           enum send_result result, struct moment now)
 {
     struct peer *peer = &replicator->peers[message->peer];
-    if (peer->joined && peer->membership == message->membership) {
+    if (replicator_is_current(replicator, message)) {
         peer->in_flight[message->kind] = false;
         if (result == SEND_DELIVERED)
             peer->view.delivered[message->kind]++;
         else
             peer->view.failed[result]++;
         update_health(replicator, peer, message, result, now);
+        count_rejection(replicator, peer, message, result, now);
         finish(replicator, peer, message, result, now);
     }
     message_free(message);
@@ -428,6 +465,8 @@ void replicator_view(const struct replicator *replicator, uint32_t number, struc
     *view = peer->view;
     view->joined = peer->joined;
     view->health = peer->health;
+    if (peer->health == PEER_UP && is_incompatible(peer))
+        view->health = PEER_INCOMPATIBLE; /* until it accepts an update */
     view->is_ready = peer->is_ready;
     view->is_legacy = peer->is_legacy;
     view->failures = peer->failures;

@@ -31,16 +31,17 @@
  */
 #pragma once
 
+#include "artemis-core/base/backoff.h"
 #include "artemis-core/base/moment.h"
 #include "artemis-server/registry/registry_replication.h"
 
 enum {
     REPLICATOR_PEERS_MAX = 64,
-    BACKOFF_MIN_MS = 100,
-    BACKOFF_MAX_MS = 10000,
     DOWN_PROBE_MS = 1000, /* interval of health messages to a peer that is down */
     LEASE_CHECK_TIMEOUT_MS = 500,
     LEASE_CHECK_INTERVAL_MS = 100, /* how often the registry is asked for due leases */
+    INCOMPATIBLE_REJECTIONS = 3,   /* in a row, without an accepted update since it was up */
+    INCOMPATIBLE_RETRY_MS = 60000, /* then the peer gets updates again */
     BOOTSTRAP_COMPARE_MS = 5000,   /* limit for the comparisons after the snapshot */
     MESSAGE_ITEMS_MAX = 10000,
     MESSAGE_BYTES_MAX = 1024 * 1024, /* of the instances in one message */
@@ -55,7 +56,8 @@ struct replicator_options {
     uint32_t max_retries;
     uint64_t anti_entropy_ms;
     uint64_t health_interval_ms;
-    uint64_t seed; /* for jitter and for hashes */
+    uint64_t snapshot_timeout_ms; /* overall limit; then the next peer is asked */
+    uint64_t seed;                /* for jitter and for hashes */
 };
 
 enum message_kind {
@@ -98,6 +100,7 @@ enum peer_health {
     PEER_NEW, /* no response yet */
     PEER_UP,
     PEER_DOWN,
+    PEER_INCOMPATIBLE,  /* it is up and rejects every update */
     PEER_WRONG_CLUSTER, /* its cluster id differs from this node's */
     PEER_DUPLICATE_ID,  /* another process with this node's id */
     PEER_SELF,          /* this process itself: excluded */
@@ -143,6 +146,8 @@ struct health_response {
 };
 void replicator_on_health(struct replicator *replicator, const struct message *message,
                           const struct health_response *health, struct moment now);
+/* False: the peer was removed after the message was sent. */
+bool replicator_is_current(const struct replicator *replicator, const struct message *message);
 /* The send result of a message; frees it. A snapshot counts as delivered only if its end marker
  * was read. */
 void replicator_on_result(struct replicator *replicator, struct message *message,

@@ -16,7 +16,10 @@ struct message *bootstrap_next(struct replicator *replicator, struct peer *peer,
     for (uint32_t i = 0; i < REPLICATOR_PEERS_MAX; i++)
         if (replicator->peers[i].joined && replicator->peers[i].in_flight[MESSAGE_SNAPSHOT])
             return NULL; /* one snapshot at a time */
-    return message_create(replicator, peer, MESSAGE_SNAPSHOT, 0, now);
+    struct message *message = message_create(replicator, peer, MESSAGE_SNAPSHOT, 0, now);
+    if (message)
+        message->timeout_ms = replicator->options.snapshot_timeout_ms;
+    return message;
 }
 
 void bootstrap_on_record(struct replicator *replicator, const struct wire_record *record,
@@ -35,8 +38,8 @@ static void become_ready(struct replicator *replicator, struct moment now)
     replicator->stats.bootstrap_ms = now.mono_ms - replicator->started.mono_ms;
 }
 
-void bootstrap_on_result(struct replicator *replicator, struct peer *peer, enum send_result result,
-                         struct moment now)
+void bootstrap_on_result(struct replicator *replicator, struct peer *peer,
+                         const struct message *message, enum send_result result, struct moment now)
 {
     if (result == SEND_DELIVERED) {
         peer->snapshot_tried = true;
@@ -45,7 +48,9 @@ void bootstrap_on_result(struct replicator *replicator, struct peer *peer, enum 
         return;
     }
     peer->snapshot_failures++;
-    if (result != SEND_RETRYABLE || peer->snapshot_failures > replicator->options.max_retries)
+    bool is_too_slow = now.mono_ms >= message->sent_ms + replicator->options.snapshot_timeout_ms;
+    if (result != SEND_RETRYABLE || is_too_slow ||
+        peer->snapshot_failures > replicator->options.max_retries)
         peer->snapshot_tried = true;
 }
 

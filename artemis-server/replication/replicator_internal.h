@@ -44,7 +44,10 @@ struct peer {
     uint32_t renew_batch;    /* renewals per message; adapts to the number of pending ones */
     uint32_t register_batch; /* registrations per message; halved after SEND_TOO_LARGE */
     bool goodbye_sent;
-    bool snapshot_tried; /* its snapshot was read or cannot be had */
+    bool update_accepted;     /* since it was last up */
+    uint32_t rejections;      /* of updates in a row */
+    uint64_t incompatible_ms; /* when it became incompatible */
+    bool snapshot_tried;      /* its snapshot was read or cannot be had */
     uint32_t snapshot_failures;
     struct outbox outbox;
     struct round round;
@@ -119,8 +122,8 @@ void round_reset(struct round *round);
 struct message *bootstrap_next(struct replicator *replicator, struct peer *peer, struct moment now);
 void bootstrap_on_record(struct replicator *replicator, const struct wire_record *record,
                          struct moment now);
-void bootstrap_on_result(struct replicator *replicator, struct peer *peer, enum send_result result,
-                         struct moment now);
+void bootstrap_on_result(struct replicator *replicator, struct peer *peer,
+                         const struct message *message, enum send_result result, struct moment now);
 /* Makes this node ready when no peer is left to copy from or to compare with. */
 void bootstrap_check_ready(struct replicator *replicator, struct moment now);
 /* When this node becomes ready without further comparisons; UINT64_MAX: no limit now. */

@@ -305,7 +305,9 @@ void net_send(struct sim *sim, struct sim_node *from, struct message *message)
     struct transfer *transfer = calloc(1, sizeof(*transfer));
     if (!transfer)
         abort();
-    uint64_t timeout_ms = message->timeout_ms ? message->timeout_ms : TIMEOUT_MS;
+    /* The peer client notices by its rate that a snapshot stalls. */
+    bool has_timeout = message->timeout_ms && message->kind != MESSAGE_SNAPSHOT;
+    uint64_t timeout_ms = has_timeout ? message->timeout_ms : TIMEOUT_MS;
     transfer->message = message;
     transfer->kind = message->kind;
     transfer->buckets = message->buckets;

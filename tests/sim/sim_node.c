@@ -133,6 +133,7 @@ void node_start(struct sim *sim, struct sim_node *node)
         .max_retries = 3,
         .anti_entropy_ms = ANTI_ENTROPY_MS,
         .health_interval_ms = HEALTH_INTERVAL_MS,
+        .snapshot_timeout_ms = 12 * TIMEOUT_MS,
         .seed = sim_random(sim, UINT32_MAX) + 1,
     };
     snprintf(node->name, sizeof(node->name), "n%u", node->id);

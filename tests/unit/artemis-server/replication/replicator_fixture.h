@@ -16,6 +16,7 @@ enum {
     RETRIES = 3,
     COMPARE_MS = 10000,
     HEALTH_MS = 5000,
+    SNAPSHOT_MS = 60000,
     OUT_MAX = 256,
 };
 
@@ -41,6 +42,7 @@ static inline void rig_open_with_options(uint32_t max_retries, uint64_t batch_in
         .max_retries = max_retries,
         .anti_entropy_ms = COMPARE_MS,
         .health_interval_ms = HEALTH_MS,
+        .snapshot_timeout_ms = SNAPSHOT_MS,
         .seed = 7,
     };
     rig = (struct rig){.node = make_node("self"), .now_ms = 1000};

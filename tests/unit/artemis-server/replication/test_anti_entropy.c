@@ -304,7 +304,7 @@ static void failed_round_starts_again_after_the_backoff(void **state)
         uint64_t rounds = replicator_stats_now().rounds;
         finish(0, steps[i], SEND_RETRYABLE);
         assert_true(replicator_stats_now().rounds == rounds);
-        pass_ms(BACKOFF_MIN_MS);
+        pass_ms(BACKOFF_FIRST_MS);
         play_all();
         assert_true(is_registered(rig.node, "s", "a"));
         assert_true(replicator_stats_now().rounds == rounds + 1);

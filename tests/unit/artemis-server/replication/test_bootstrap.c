@@ -81,7 +81,7 @@ static void peer_without_response_is_skipped_after_max_retries(void **state)
     for (unsigned i = 0; i <= RETRIES; i++) {
         assert_false(is_ready());
         finish(0, MESSAGE_HEALTH, SEND_RETRYABLE);
-        pass_ms(BACKOFF_MIN_MS << i);
+        pass_ms(BACKOFF_FIRST_MS << i);
     }
     assert_true(is_ready());
 }
@@ -171,7 +171,7 @@ static void interrupted_snapshot_is_requested_again(void **state)
     respond_record(snapshot, (struct word){.id = "a", .stamp = 5});
     finish_message(snapshot, SEND_RETRYABLE);
     assert_false(is_ready());
-    pass_ms(BACKOFF_MIN_MS);
+    pass_ms(BACKOFF_FIRST_MS);
     respond_record(expect(0, MESSAGE_SNAPSHOT), (struct word){.id = "a", .stamp = 5});
     finish(0, MESSAGE_SNAPSHOT, SEND_DELIVERED);
     respond_same_digests(0);
@@ -186,10 +186,47 @@ static void interrupted_snapshot_is_skipped_after_max_retries(void **state)
     for (unsigned i = 0; i <= RETRIES; i++) {
         assert_false(is_ready());
         finish(0, MESSAGE_SNAPSHOT, SEND_RETRYABLE);
-        pass_ms(BACKOFF_MIN_MS << i);
+        pass_ms(BACKOFF_FIRST_MS << i);
         if (sent(0, MESSAGE_HEALTH))
             respond_health(0, ready);
     }
+    assert_true(is_ready());
+}
+
+/* A peer that sends its snapshot very slowly. */
+static void snapshot_over_the_overall_limit_is_requested_from_the_next_peer(void **state)
+{
+    (void)state;
+    join_with(0, ready);
+    assert_true(expect(0, MESSAGE_SNAPSHOT)->timeout_ms == SNAPSHOT_MS);
+    join_with(1, ready);
+    assert_null(sent(1, MESSAGE_SNAPSHOT)); /* one at a time */
+    pass_ms(SNAPSHOT_MS);
+    for (uint32_t peer = 0; peer < 2; peer++)
+        if (sent(peer, MESSAGE_HEALTH))
+            respond_health(peer, ready);
+    finish(0, MESSAGE_SNAPSHOT, SEND_RETRYABLE);
+    finish(1, MESSAGE_SNAPSHOT, SEND_RETRYABLE); /* it is not slow, so it is asked again */
+    pass_ms(BACKOFF_MAX_MS);
+    for (uint32_t peer = 0; peer < 2; peer++)
+        if (sent(peer, MESSAGE_HEALTH))
+            respond_health(peer, ready);
+    assert_null(sent(0, MESSAGE_SNAPSHOT));
+    finish(1, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+    assert_false(is_ready());
+    pass_ms(BOOTSTRAP_COMPARE_MS);
+    pump();
+    assert_true(is_ready());
+}
+
+static void node_whose_only_peer_is_too_slow_becomes_ready(void **state)
+{
+    (void)state;
+    join_with(0, ready);
+    expect(0, MESSAGE_SNAPSHOT);
+    pass_ms(SNAPSHOT_MS);
+    finish(0, MESSAGE_SNAPSHOT, SEND_RETRYABLE);
+    pump();
     assert_true(is_ready());
 }
 
@@ -318,6 +355,8 @@ int main(void)
         TEST(rejected_snapshot_is_requested_from_the_next_peer),
         TEST(interrupted_snapshot_is_requested_again),
         TEST(interrupted_snapshot_is_skipped_after_max_retries),
+        TEST(snapshot_over_the_overall_limit_is_requested_from_the_next_peer),
+        TEST(node_whose_only_peer_is_too_slow_becomes_ready),
         TEST(peer_that_goes_down_during_the_snapshot_is_not_waited_for),
         TEST(peer_that_leaves_during_the_snapshot_is_not_waited_for),
         TEST(node_is_ready_after_a_comparison_with_every_ready_peer),

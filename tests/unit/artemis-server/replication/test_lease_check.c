@@ -127,7 +127,7 @@ static void let_expire_in_a_backoff(unsigned failures)
     for (unsigned i = 1; i <= failures; i++) {
         finish(0, MESSAGE_REGISTER, SEND_RETRYABLE);
         if (i < failures)
-            pass_ms(BACKOFF_MIN_MS << i);
+            pass_ms(BACKOFF_FIRST_MS << i);
     }
     expire();
     assert_null(sent(0, MESSAGE_LEASE_CHECK));

@@ -17,13 +17,13 @@
 #include "artemis-server/clock.h"
 #include "tests/unit/artemis-server/registry/peer_fixture.h"
 
-enum { TIMEOUT_MS = 1000, PATIENCE_MS = 5000 };
+enum { TIMEOUT_MS = 1000, GUARD_MS = 5000 };
 
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     unsigned hanging;
-    bool let_go;
+    bool released;
 } lookups = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
 /* Replaces the function of the C library, for libcurl too. */
@@ -36,7 +36,7 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
     (void)out;
     pthread_mutex_lock(&lookups.lock);
     lookups.hanging++;
-    while (!lookups.let_go)
+    while (!lookups.released)
         pthread_cond_wait(&lookups.changed, &lookups.lock);
     lookups.hanging--;
     pthread_cond_broadcast(&lookups.changed);
@@ -53,25 +53,25 @@ static unsigned hanging_lookups(void)
 }
 
 /* A failing test must not hang either. */
-static void *let_go_in_the_end(void *unused)
+static void *release_at_the_deadline(void *unused)
 {
     struct timespec deadline;
     (void)unused;
     clock_gettime(CLOCK_REALTIME, &deadline);
-    deadline.tv_sec += PATIENCE_MS / 1000;
+    deadline.tv_sec += GUARD_MS / 1000;
     pthread_mutex_lock(&lookups.lock);
-    while (!lookups.let_go)
+    while (!lookups.released)
         if (pthread_cond_timedwait(&lookups.changed, &lookups.lock, &deadline))
-            lookups.let_go = true;
+            lookups.released = true;
     pthread_cond_broadcast(&lookups.changed);
     pthread_mutex_unlock(&lookups.lock);
     return NULL;
 }
 
-static void let_go(void)
+static void release_lookups(void)
 {
     pthread_mutex_lock(&lookups.lock);
-    lookups.let_go = true;
+    lookups.released = true;
     pthread_cond_broadcast(&lookups.changed);
     while (lookups.hanging)
         pthread_cond_wait(&lookups.changed, &lookups.lock);
@@ -82,18 +82,25 @@ static void let_go(void)
 
 static struct {
     struct registry *registry;
-    struct replicator *replicator;
     struct peer_client *client;
-    unsigned delivered;
+    unsigned responses;
     enum send_result result;
     char error[PEER_ERROR_BYTES];
     char names[128]; /* node, region and zone */
 } node;
 
-static void note_delivery(void *context, const struct peer_response *response)
+static void ignore_record(void *context, const struct message *message,
+                          const struct wire_record *record)
 {
     (void)context;
-    node.delivered++;
+    (void)message;
+    (void)record;
+}
+
+static void store_response(void *context, const struct peer_response *response)
+{
+    (void)context;
+    node.responses++;
     node.result = response->result;
     snprintf(node.error, sizeof(node.error), "%s", response->error_text);
     if (response->has_health)
@@ -105,7 +112,6 @@ static void note_delivery(void *context, const struct peer_response *response)
 static int open_node(void **state)
 {
     (void)state;
-    const struct replicator_options how = {.health_interval_ms = 1000, .seed = 7};
     const struct peer_client_options options = {.node_id = "self",
                                                 .cluster_id = "c",
                                                 .epoch = "r",
@@ -113,12 +119,9 @@ static int open_node(void **state)
                                                 .timeout_ms = TIMEOUT_MS};
     memset(&node, 0, sizeof(node));
     node.registry = make_node("self");
-    assert_int_equal(replicator_create(&how, node.registry, clock_now(), &node.replicator),
-                     ERR_NONE);
-    assert_int_equal(peer_client_create(&options, node.registry, node.replicator, note_delivery,
-                                        NULL, &node.client),
-                     ERR_NONE);
-    replicator_add_peer(node.replicator, 0, clock_now());
+    const struct peer_client_handler handler = {.on_record = ignore_record,
+                                                .on_response = store_response};
+    assert_int_equal(peer_client_create(&options, node.registry, &handler, &node.client), ERR_NONE);
     return 0;
 }
 
@@ -126,7 +129,6 @@ static int close_node(void **state)
 {
     (void)state;
     peer_client_free(node.client);
-    replicator_free(node.replicator);
     registry_free(node.registry);
     return 0;
 }
@@ -139,9 +141,9 @@ static void send_to(const char *url, enum message_kind kind)
     peer_client_send(node.client, url, false, message);
 }
 
-static void wait_for_delivery(void)
+static void wait_for_response(void)
 {
-    while (!node.delivered) { /* every message times out */
+    while (!node.responses) { /* every message times out */
         peer_client_run(node.client);
         peer_client_wait(node.client, 20);
     }
@@ -153,10 +155,10 @@ static void hanging_name_lookup_blocks_neither_the_thread_nor_the_shutdown(void 
 {
     (void)state;
     pthread_t last;
-    assert_int_equal(pthread_create(&last, NULL, let_go_in_the_end, NULL), 0);
+    assert_int_equal(pthread_create(&last, NULL, release_at_the_deadline, NULL), 0);
     uint64_t start_ms = clock_now().mono_ms;
     send_to("http://first.invalid:1", MESSAGE_HEALTH);
-    wait_for_delivery();
+    wait_for_response();
     assert_int_equal(node.result, SEND_RETRYABLE);
     assert_int_equal(hanging_lookups(), 1);
 
@@ -168,8 +170,8 @@ static void hanging_name_lookup_blocks_neither_the_thread_nor_the_shutdown(void 
     peer_client_free(node.client); /* while a lookup hangs */
     node.client = NULL;
     assert_int_equal(hanging_lookups(), 2);
-    assert_true(clock_now().mono_ms - start_ms < PATIENCE_MS);
-    let_go();
+    assert_true(clock_now().mono_ms - start_ms < GUARD_MS);
+    release_lookups();
     pthread_join(last, NULL);
 }
 
@@ -230,7 +232,7 @@ static void hear(enum message_kind kind, const char *head, size_t filler, const 
     snprintf(speaker.url, sizeof(speaker.url), "http://127.0.0.1:%d", ntohs(address.sin_port));
     assert_int_equal(pthread_create(&speaker.thread, NULL, speak, &speaker), 0);
     send_to(speaker.url, kind);
-    wait_for_delivery();
+    wait_for_response();
     pthread_join(speaker.thread, NULL);
     close(speaker.listener);
 }
@@ -272,7 +274,7 @@ static void response_longer_than_its_message_allows_is_aborted(void **state)
     (void)state;
     hear(MESSAGE_RENEW, HEAD "\r\n{\"failed_instance_keys\":[", 4 * 1024 * 1024, "]}");
     assert_int_equal(node.result, SEND_RETRYABLE);
-    assert_non_null(strstr(node.error, "the answer: the body is too large"));
+    assert_non_null(strstr(node.error, "invalid response: the body is too large"));
 }
 
 static void list_response_has_no_length_limit(void **state)

@@ -45,7 +45,7 @@ static void retryable_failure_keeps_the_items(void **state)
     assert_int_equal(view_of(0).failures, 1);
     assert_true(view_of(0).failed[SEND_RETRYABLE] == 1);
     assert_null(sent(0, MESSAGE_REGISTER)); /* not before the backoff ends */
-    pass_ms(BACKOFF_MIN_MS);
+    pass_ms(BACKOFF_FIRST_MS);
     assert_int_equal(expect(0, MESSAGE_REGISTER)->count, 2);
     finish(0, MESSAGE_REGISTER, SEND_DELIVERED);
     assert_int_equal(view_of(0).failures, 0);
@@ -57,7 +57,7 @@ static void backoff_doubles_with_jitter(void **state)
     (void)state;
     join_up(0);
     register_here("a", "1");
-    uint64_t delay_ms = BACKOFF_MIN_MS;
+    uint64_t delay_ms = BACKOFF_FIRST_MS;
     for (unsigned i = 0; i < RETRIES; i++, delay_ms *= 2) {
         uint64_t pause_ms = pause_after_failure();
         assert_true(pause_ms >= delay_ms / 2 && pause_ms <= delay_ms);
@@ -74,7 +74,7 @@ static void backoff_differs_between_peers(void **state)
     for (uint32_t peer = 0; peer < PEERS; peer++)
         finish(peer, MESSAGE_REGISTER, SEND_RETRYABLE);
     unsigned moments = 0; /* times at which a message is sent */
-    for (int i = 0; i < BACKOFF_MIN_MS; i++) {
+    for (int i = 0; i < BACKOFF_FIRST_MS; i++) {
         pass_ms(1);
         moments += pump() > 0;
     }
@@ -122,7 +122,7 @@ static void success_resets_the_failures(void **state)
     register_here("a", "1");
     for (int i = 0; i < 5; i++) {
         finish(0, MESSAGE_REGISTER, SEND_RETRYABLE);
-        pass_ms(BACKOFF_MIN_MS);
+        pass_ms(BACKOFF_FIRST_MS);
         finish(0, MESSAGE_REGISTER, SEND_DELIVERED);
         register_here("a", i % 2 ? "1" : "2");
     }
@@ -138,7 +138,7 @@ static void failed_renewal_is_sent_again_as_a_renewal(void **state)
     renew_here("a");
     pass_ms(INTERVAL_MS);
     finish(0, MESSAGE_RENEW, SEND_RETRYABLE);
-    pass_ms(BACKOFF_MIN_MS);
+    pass_ms(BACKOFF_FIRST_MS);
     assert_int_equal(expect(0, MESSAGE_RENEW)->count, 1);
     assert_null(sent(0, MESSAGE_REGISTER));
 }
@@ -153,7 +153,7 @@ static void change_during_a_failing_message_is_sent_as_the_latest(void **state)
     pump();
     finish_message(message, SEND_RETRYABLE);
     assert_true(view_of(0).backlog == 1);
-    pass_ms(BACKOFF_MIN_MS);
+    pass_ms(BACKOFF_FIRST_MS);
     message = expect(0, MESSAGE_REGISTER);
     assert_true(
         slice_equal(instance_text(message->items[0].instance, FIELD_MACHINE_NAME), SLICE("2")));
@@ -170,7 +170,7 @@ static void both_of_one_key_fail(enum message_kind first)
     pass_ms(500);
     finish_message(first == MESSAGE_REGISTER ? registration : end, SEND_RETRYABLE);
     finish_message(first == MESSAGE_REGISTER ? end : registration, SEND_RETRYABLE);
-    pass_ms(BACKOFF_MIN_MS);
+    pass_ms(BACKOFF_FIRST_MS);
     assert_null(sent(0, MESSAGE_REGISTER));
     assert_int_equal(expect(0, MESSAGE_UNREGISTER)->count, 1);
 }
@@ -198,7 +198,7 @@ static void legacy_peer_gets_one_message_at_a_time(void **state)
     unregister_here("a");
     assert_null(sent(0, MESSAGE_UNREGISTER));
     finish_message(registration, SEND_RETRYABLE);
-    pass_ms(BACKOFF_MIN_MS);
+    pass_ms(BACKOFF_FIRST_MS);
     finish(0, MESSAGE_UNREGISTER, SEND_DELIVERED);
     assert_null(sent(0, MESSAGE_REGISTER));
 }
@@ -357,7 +357,7 @@ static void new_peer_without_response_is_down_after_max_retries(void **state)
     for (unsigned i = 0; i < RETRIES; i++) {
         finish(0, MESSAGE_HEALTH, SEND_RETRYABLE);
         assert_int_equal(view_of(0).health, PEER_NEW);
-        pass_ms(BACKOFF_MIN_MS << i);
+        pass_ms(BACKOFF_FIRST_MS << i);
     }
     finish(0, MESSAGE_HEALTH, SEND_RETRYABLE);
     assert_int_equal(view_of(0).health, PEER_DOWN);

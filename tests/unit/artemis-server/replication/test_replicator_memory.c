@@ -58,7 +58,7 @@ static void live_through(void)
             break;
         }
     registry_unregister(rig.node, &key_of_second, rig_now());
-    pass_ms(BACKOFF_MIN_MS);
+    pass_ms(BACKOFF_FIRST_MS);
     deliver_all();
     assert_int_equal(registry_renew(rig.node, &key_of_first, rig_now()), ERR_NONE);
     pass_ms(INTERVAL_MS);

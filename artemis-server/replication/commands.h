@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * commands - what other threads want the replication thread to do: use another list of members,
+ * handle the goodbye of a peer, flush.
+ *
+ * The queue has a fixed size and never allocates, so that no command fails: a topology replaces the
+ * one before it, a peer has at most one goodbye, and flush requests are numbers. The lock is held
+ * for copies alone.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "artemis-server/cluster/topology.h"
+#include "artemis-server/replication/status.h"
+
+struct command_list {
+    bool has_topology;
+    struct member_list topology;
+    size_t goodbye_count;
+    char goodbyes[MEMBERS_MAX][PEER_NAME_BYTES]; /* node ids */
+    uint64_t flush;                              /* number of the last flush request; 0: none */
+};
+
+struct command_queue {
+    pthread_mutex_t lock;
+    atomic_bool pending;
+    struct command_list list;
+};
+
+void command_queue_init(struct command_queue *queue);
+void command_queue_free(struct command_queue *queue);
+
+/* Any thread. */
+void command_queue_put_topology(struct command_queue *queue, const struct member_list *topology);
+/* Ignores names that are too long, and more than MEMBERS_MAX goodbyes at a time. */
+void command_queue_put_goodbye(struct command_queue *queue, const char *node_id);
+/* Returns the number of the request, for replication_status_wait_flushed. */
+uint64_t command_queue_put_flush(struct command_queue *queue);
+
+/* Moves the commands to *out. False: there are none. The replication thread alone. */
+bool command_queue_take(struct command_queue *queue, struct command_list *out);

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A peer that rejects every update is incompatible: it is not shown as up, gets nothing for a
+ * while, and is up again when it accepts an update.
+ */
+#include "tests/unit/artemis-server/replication/replicator_fixture.h"
+
+static int set_up(void **state)
+{
+    (void)state;
+    rig_open();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    rig_close();
+    return 0;
+}
+
+static const struct health_response legacy = {.is_ready = true, .is_legacy = true};
+
+static void add_legacy(void)
+{
+    join(0);
+    respond_health(0, legacy);
+    if (sent(0, MESSAGE_SNAPSHOT))
+        finish(0, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+    assert_int_equal(view_of(0).health, PEER_UP);
+}
+
+static void reject(unsigned times)
+{
+    static unsigned changes;
+    char content[16];
+    while (times--) {
+        snprintf(content, sizeof content, "c%u", changes++);
+        register_here("a", content);
+        finish(0, MESSAGE_REGISTER, SEND_REJECTED);
+    }
+}
+
+static void make_incompatible(void)
+{
+    add_legacy();
+    reject(INCOMPATIBLE_REJECTIONS);
+    assert_int_equal(view_of(0).health, PEER_INCOMPATIBLE);
+}
+
+/* Lets the time pass while the peer responds to health messages. */
+static void stay_healthy_for(uint64_t ms)
+{
+    for (uint64_t passed_ms = 0; passed_ms < ms; passed_ms += 1000) {
+        pass_ms(1000);
+        if (sent(0, MESSAGE_HEALTH))
+            respond_health(0, legacy);
+    }
+}
+
+static void peer_that_rejects_every_update_is_incompatible(void **state)
+{
+    (void)state;
+    add_legacy();
+    reject(INCOMPATIBLE_REJECTIONS - 1);
+    assert_int_equal(view_of(0).health, PEER_UP);
+    reject(1);
+    assert_int_equal(view_of(0).health, PEER_INCOMPATIBLE);
+    assert_false(view_of(0).is_ready);
+}
+
+static void peer_that_accepted_an_update_stays_up(void **state)
+{
+    (void)state;
+    add_legacy();
+    register_here("a", "1");
+    finish(0, MESSAGE_REGISTER, SEND_DELIVERED);
+    reject(10 * INCOMPATIBLE_REJECTIONS);
+    assert_int_equal(view_of(0).health, PEER_UP);
+}
+
+static void rejected_digests_make_a_peer_incompatible(void **state)
+{
+    (void)state;
+    join(0);
+    respond_health(0, (struct health_response){.is_ready = true});
+    finish(0, MESSAGE_SNAPSHOT, SEND_REJECTED);
+    for (int i = 0; i < INCOMPATIBLE_REJECTIONS; i++) {
+        pass_ms(COMPARE_MS);
+        if (sent(0, MESSAGE_HEALTH))
+            respond_health(0, (struct health_response){.is_ready = true});
+        finish(0, MESSAGE_DIGEST, SEND_REJECTED);
+    }
+    assert_int_equal(view_of(0).health, PEER_INCOMPATIBLE);
+}
+
+static void incompatible_peer_gets_health_messages_alone(void **state)
+{
+    (void)state;
+    make_incompatible();
+    register_here("b", "1");
+    stay_healthy_for(INCOMPATIBLE_RETRY_MS / 2);
+    assert_null(sent(0, MESSAGE_REGISTER));
+    assert_null(sent(0, MESSAGE_RENEW));
+    assert_true(view_of(0).backlog == 0);
+    assert_int_equal(view_of(0).health, PEER_INCOMPATIBLE);
+}
+
+static void incompatible_peer_gets_an_update_after_a_while(void **state)
+{
+    (void)state;
+    make_incompatible();
+    stay_healthy_for(INCOMPATIBLE_RETRY_MS + HEALTH_MS);
+    assert_int_equal(view_of(0).health, PEER_INCOMPATIBLE); /* it has not accepted anything yet */
+    register_here("b", "1");
+    finish(0, MESSAGE_REGISTER, SEND_REJECTED);
+    register_here("c", "1");
+    assert_null(sent(0, MESSAGE_REGISTER));
+
+    stay_healthy_for(INCOMPATIBLE_RETRY_MS + HEALTH_MS);
+    register_here("d", "1");
+    finish(0, MESSAGE_REGISTER, SEND_DELIVERED);
+    assert_int_equal(view_of(0).health, PEER_UP);
+}
+
+static void incompatible_peer_that_restarts_is_up(void **state)
+{
+    (void)state;
+    make_incompatible();
+    pass_ms(HEALTH_MS);
+    finish(0, MESSAGE_HEALTH, SEND_UNREACHABLE);
+    assert_int_equal(view_of(0).health, PEER_DOWN);
+    pass_ms(DOWN_PROBE_MS);
+    respond_health(0, legacy);
+    assert_int_equal(view_of(0).health, PEER_UP);
+}
+
+static void result_of_a_removed_peer_is_not_current(void **state)
+{
+    (void)state;
+    add_legacy();
+    register_here("a", "1");
+    struct message *message = expect(0, MESSAGE_REGISTER);
+    assert_true(replicator_is_current(rig.replicator, message));
+    replicator_remove_peer(rig.replicator, 0);
+    assert_false(replicator_is_current(rig.replicator, message));
+    join(0);
+    assert_false(replicator_is_current(rig.replicator, message));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(peer_that_rejects_every_update_is_incompatible),
+        TEST(peer_that_accepted_an_update_stays_up),
+        TEST(rejected_digests_make_a_peer_incompatible),
+        TEST(incompatible_peer_gets_health_messages_alone),
+        TEST(incompatible_peer_gets_an_update_after_a_while),
+        TEST(incompatible_peer_that_restarts_is_up),
+        TEST(result_of_a_removed_peer_is_not_current),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
