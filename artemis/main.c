@@ -28,13 +28,17 @@ static const struct command {
     int (*run)(int argc, char **argv);
 } commands[] = {
     {"server", "[--config FILE]", "run a node", command_server},
-    {"config", "check FILE", "check a configuration file", command_config},
+    {"config", "check FILE | show", "check a file; show a server's settings", command_config},
     {"register", "SERVICE INSTANCE ...", "register an instance", command_register},
     {"heartbeat", "SERVICE INSTANCE", "renew the lease of an instance", command_heartbeat},
     {"unregister", "SERVICE INSTANCE", "remove an instance", command_unregister},
+    {"set-status", "SERVICE INSTANCE S", "change the status of an instance", command_set_status},
     {"services", "", "list the services", command_services},
     {"service", "NAME", "list the instances of a service", command_service},
+    {"lookup", "SERVICE", "print the URL of one instance", command_lookup},
     {"watch", "NAME", "print each change of a service", command_watch},
+    {"leases", "SERVICE", "list the leases of a service", command_leases},
+    {"guard", "status | release", "show or release the mass-expiry guard", command_guard},
     {"status", "", "show the state of one node", command_status},
     {"cluster", "", "show the state of all nodes", command_cluster},
     {"diff", "NODE NODE", "list the differences between two nodes", command_diff},
@@ -63,7 +67,8 @@ static void print_help(void)
             printf("  %-10s %-20s  %s\n", commands[i].name, commands[i].arguments,
                    commands[i].description);
     fputs("\n`artemis help COMMAND` prints the help of a command. Commands that call a server\n"
-          "take --server URL (or ARTEMIS_URL; default http://127.0.0.1:8080) and --json.\n"
+          "take --server URL[,URL...] (or ARTEMIS_URL; default http://127.0.0.1:8080),\n"
+          "--timeout SECS and --json.\n"
           "Exit codes: 0 done, 1 refused, 2 wrong usage, 3 server not reachable.\n",
           stdout);
 }

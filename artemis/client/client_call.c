@@ -11,44 +11,97 @@
 
 #define DEFAULT_URL "http://127.0.0.1:8080"
 
-const char *client_call_server(const struct client_args *args)
+/* --- servers ---------------------------------------------------------------------------------- */
+
+static const char *server_list(const struct client_args *args)
 {
-    const char *named = client_args_text(args, "server");
-    if (named)
-        return named;
+    const char *option = client_args_text(args, "server");
     const char *environment = getenv("ARTEMIS_URL");
+    if (option)
+        return option;
     return environment && *environment ? environment : DEFAULT_URL;
 }
 
-static void refuse_url(const char *text, enum error error, struct client_result *result)
+void client_call_set_no_memory(struct client_result *result)
 {
-    struct client_outcome *outcome = &result->outcome;
-    if (error == ERR_NO_MEMORY) {
-        result->response.transfer = CLIENT_TRANSFER_NO_MEMORY;
-        client_response_evaluate(&result->response, text, outcome, &result->root);
-        return;
-    }
-    outcome->exit_code = CLIENT_USAGE;
-    const char *shown = strchr(text, '@') ? "(not shown, since it may hold a password)" : text;
+    *result = (struct client_result){.response.transfer = CLIENT_TRANSFER_NO_MEMORY};
+    client_response_evaluate(&result->response, "the server", &result->outcome, &result->root);
+}
+
+static void set_bad_address(const char *list, struct client_outcome *outcome)
+{
+    const char *shown = strchr(list, '@') ? "(not shown, since it may hold a password)" : list;
+    *outcome = (struct client_outcome){.exit_code = CLIENT_USAGE};
     snprintf(outcome->message, sizeof outcome->message, "not a server address: %s",
              *shown ? shown : "(empty)");
     snprintf(outcome->hint, sizeof outcome->hint,
-             "give --server or ARTEMIS_URL as http://HOST:PORT, or HOST:PORT");
+             "give --server or ARTEMIS_URL as http://HOST:PORT or HOST:PORT, separated by commas");
+}
+
+/* Fills the outcome of `result` on failure. */
+static enum error read_servers(const struct client_args *args, struct client_servers *servers,
+                               struct client_result *result)
+{
+    const char *list = server_list(args);
+    enum error error = client_servers_read(servers, list);
+    if (error == ERR_NO_MEMORY)
+        client_call_set_no_memory(result);
+    else if (error)
+        set_bad_address(list, &result->outcome);
+    return error;
+}
+
+int client_call_servers(const struct client_args *args, struct client_servers *servers)
+{
+    struct client_result result = {0};
+    if (!read_servers(args, servers, &result))
+        return CLIENT_DONE;
+    client_text_print_error(stderr, result.outcome.hint, "%s", result.outcome.message);
+    return (int)result.outcome.exit_code;
+}
+
+/* --- calls ------------------------------------------------------------------------------------ */
+
+static void call_server(const struct client_args *args, const struct client_url *url,
+                        const struct client_request *request, struct client_result *result)
+{
+    client_http_send(url, request, client_args_number(args, "timeout"), &result->response);
+    client_response_evaluate(&result->response, url->shown, &result->outcome, &result->root);
+    client_response_require(result->root, request->data, url->shown, &result->outcome);
 }
 
 void client_call(const struct client_args *args, const struct client_request *request,
                  struct client_result *result)
 {
+    struct client_servers servers;
+    struct text messages = {0}; /* of all servers */
     *result = (struct client_result){0};
-    struct client_url url;
-    const char *server = client_call_server(args);
-    enum error error = client_url_read(&url, server);
-    if (error) {
-        refuse_url(server, error, result);
+    if (read_servers(args, &servers, result))
         return;
+    for (size_t i = 0; i < servers.count; i++) {
+        client_result_free(result);
+        result->server = i;
+        call_server(args, &servers.urls[i], request, result);
+        if (result->outcome.exit_code != CLIENT_UNREACHABLE)
+            break;
+        text_printf(&messages, "%s%s", i > 0 ? "; " : "", result->outcome.message);
     }
-    client_http_send(&url, request, &result->response);
-    client_response_evaluate(&result->response, url.shown, &result->outcome, &result->root);
+    if (result->outcome.exit_code == CLIENT_UNREACHABLE && !text_failed(&messages))
+        snprintf(result->outcome.message, sizeof result->outcome.message, "%s",
+                 text_string(&messages));
+    text_free(&messages);
+    client_servers_free(&servers);
+}
+
+void client_call_again(const struct client_args *args, const struct client_result *previous,
+                       const struct client_request *request, struct client_result *result)
+{
+    struct client_servers servers;
+    *result = (struct client_result){.server = previous->server};
+    if (read_servers(args, &servers, result))
+        return;
+    call_server(args, &servers.urls[previous->server], request, result);
+    client_servers_free(&servers);
 }
 
 void client_call_post(const struct client_args *args, const char *path, json_t *body,
@@ -57,9 +110,7 @@ void client_call_post(const struct client_args *args, const char *path, json_t *
     char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
     json_decref(body);
     if (!text) {
-        *result = (struct client_result){.response.transfer = CLIENT_TRANSFER_NO_MEMORY};
-        client_response_evaluate(&result->response, client_call_server(args), &result->outcome,
-                                 &result->root);
+        client_call_set_no_memory(result);
         return;
     }
     struct client_request request = {.path = path, .body = text, .size_bytes = strlen(text)};

@@ -9,7 +9,6 @@
 #include <strings.h>
 
 #define CONNECT_TIMEOUT_MS 3000L
-#define TIMEOUT_MS         10000L
 #define BODY_MAX_BYTES     (512u << 20)
 
 /* Filled by the callbacks during a call. */
@@ -112,7 +111,7 @@ static size_t receive_header(char *data, size_t size, size_t count, void *contex
     return length;
 }
 
-static void set_receiver(CURL *curl, struct receiver *receiver)
+static void set_receiver(CURL *curl, struct receiver *receiver, long timeout_secs)
 {
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, receiver->response->detail);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive_body);
@@ -121,7 +120,7 @@ static void set_receiver(CURL *curl, struct receiver *receiver)
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, receiver);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, TIMEOUT_MS);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, timeout_secs * 1000);
 }
 
 static void set_body(CURL *curl, const struct client_request *request)
@@ -179,7 +178,8 @@ static struct curl_slist *request_headers(const struct client_request *request)
 }
 
 static CURLcode perform(CURL *curl, const struct client_url *url,
-                        const struct client_request *request, struct receiver *receiver)
+                        const struct client_request *request, long timeout_secs,
+                        struct receiver *receiver)
 {
     struct curl_slist *list = request_headers(request);
     char *address = NULL;
@@ -188,7 +188,7 @@ static CURLcode perform(CURL *curl, const struct client_url *url,
         address = NULL;
         goto out;
     }
-    set_receiver(curl, receiver);
+    set_receiver(curl, receiver, timeout_secs);
     set_body(curl, request);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, list);
     code = set_texts(curl, address, url->loopback);
@@ -201,7 +201,7 @@ out:
 }
 
 void client_http_send(const struct client_url *url, const struct client_request *request,
-                      struct client_response *response)
+                      long timeout_secs, struct client_response *response)
 {
     static_assert(CLIENT_HEADER_MAX >= CURL_ERROR_SIZE, "libcurl writes its errors to `detail`");
     *response = (struct client_response){.transfer = CLIENT_TRANSFER_NO_MEMORY};
@@ -210,7 +210,7 @@ void client_http_send(const struct client_url *url, const struct client_request 
     if (!curl)
         return;
 
-    CURLcode code = perform(curl, url, request, &receiver);
+    CURLcode code = perform(curl, url, request, timeout_secs, &receiver);
     response->transfer =
         receiver.transfer != CLIENT_TRANSFER_DONE ? receiver.transfer : transfer_of(code, url);
     if (!response->detail[0])

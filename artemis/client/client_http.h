@@ -3,10 +3,10 @@
  * client_http - sends one HTTP request to a server with libcurl and receives the response.
  *
  * A call always produces a response: `transfer` states how it ended (client_response), so callers
- * handle errors in one place. Limits: 3 s to connect, 10 s for the whole call, 512 MiB of response
- * body after decompression. Responses may be gzipped. Redirects are not followed, so that nothing
- * is posted to an address that the user did not name. For a loopback address the proxy settings of
- * the environment are ignored.
+ * handle errors in one place. Limits: 3 s to connect, the given timeout for the whole call, 512 MiB
+ * of response body after decompression. Responses may be gzipped. Redirects are not followed, so
+ * that nothing is posted to an address that the user did not name. For a loopback address the proxy
+ * settings of the environment are ignored.
  *
  * Blocks. Not thread-safe, because libcurl is initialised by the first call.
  */
@@ -20,9 +20,11 @@ struct client_request {
     const char *body;           /* JSON to post; NULL: GET */
     size_t size_bytes;          /* of `body` */
     const char *const *headers; /* additional headers, "Name: value", up to NULL; may be NULL */
+    const char *data;           /* array or object that a response must have, as a path such as
+                                 * "service.instances"; checked by client_call; may be NULL */
 };
 
-/* `response` is released with client_http_free. */
+/* `timeout_secs` limits the whole call. `response` is released with client_http_free. */
 void client_http_send(const struct client_url *url, const struct client_request *request,
-                      struct client_response *response);
+                      long timeout_secs, struct client_response *response);
 void client_http_free(struct client_response *response);

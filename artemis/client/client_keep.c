@@ -35,6 +35,7 @@ long client_keep_pause(enum keep_state state, long every_secs)
 
 struct keeper {
     const struct client_args *args;
+    const struct client_key *key;
     json_t *registration;
     sigset_t signals;
     bool registers;       /* the next call is a registration */
@@ -49,7 +50,7 @@ static void call(struct keeper *keeper, const char *path, bool registers,
                  struct client_result *result)
 {
     json_t *body = registers ? json_incref(keeper->registration) : NULL;
-    enum error error = registers ? ERR_NONE : client_request_key(keeper->args, &body);
+    enum error error = registers ? ERR_NONE : client_request_key(keeper->key, &body);
     client_call_post(keeper->args, path, error ? NULL : body, result);
 }
 
@@ -128,10 +129,10 @@ static int end(struct keeper *keeper)
     return exit_code;
 }
 
-int client_keep(const struct client_args *args, json_t *registration)
+int client_keep(const struct client_args *args, const struct client_key *key, json_t *registration)
 {
     struct keeper keeper = {
-        .args = args, .registration = registration, .registers = registration != NULL};
+        .args = args, .key = key, .registration = registration, .registers = registration != NULL};
     int exit_code = CLIENT_DONE;
     struct timespec pause = {0};
     sigemptyset(&keeper.signals);

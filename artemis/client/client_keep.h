@@ -17,6 +17,7 @@
 #pragma once
 
 #include "artemis/client/client_call.h"
+#include "artemis/client/client_key.h"
 #include "artemis/cmd/client_args.h"
 
 #include <jansson.h>
@@ -33,7 +34,7 @@
 /* Keeps the instance of SERVICE and INSTANCE, with the pause of --every. `registration` is the body
  * of its registration, borrowed, which is sent first; NULL: send heartbeats only. Returns an exit
  * code: CLIENT_DONE when a signal ended it. */
-int client_keep(const struct client_args *args, json_t *registration);
+int client_keep(const struct client_args *args, const struct client_key *key, json_t *registration);
 
 enum keep_state {
     KEEP_NEW,  /* nothing was answered yet */

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis/client/client_request.h"
 
+#include "artemis-core/base/suggest.h"
+
+#include <arpa/inet.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,13 +14,6 @@ struct mapping {
     const char *option;
     const char *field;
     bool number;
-};
-
-static const struct mapping key_fields[] = {
-    {"region", "region_id", false},
-    {"zone", "zone_id", false},
-    {"group", "group_id", false},
-    {NULL, NULL, false},
 };
 
 static const struct mapping instance_fields[] = {
@@ -50,16 +47,22 @@ static enum error set_fields(json_t *object, const struct mapping *mapping,
     return ERR_NONE;
 }
 
-static enum error set_key(json_t *object, const struct client_args *args)
+static enum error set_key(json_t *object, const struct client_key *key)
 {
-    if (set(object, "service_id", json_string(args->positionals[0])) ||
-        set(object, "instance_id", json_string(args->positionals[1])))
-        return ERR_NO_MEMORY;
-    return set_fields(object, key_fields, args);
+    const char *const fields[][2] = {
+        {"service_id", key->service},
+        {"instance_id", key->instance},
+        {"region_id", key->region},
+        {"zone_id", key->zone},
+        {"group_id", *key->group ? key->group : NULL},
+    };
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if (fields[i][1] && set(object, fields[i][0], json_string(fields[i][1])))
+            return ERR_NO_MEMORY;
+    return ERR_NONE;
 }
 
-static enum error set_metadata(json_t *object, const struct client_args *args,
-                               char problem[CLIENT_PROBLEM_MAX])
+static enum error set_metadata(json_t *object, const struct client_args *args)
 {
     size_t position = 0;
     const char *pair = client_args_next(args, "meta", &position);
@@ -70,11 +73,6 @@ static enum error set_metadata(json_t *object, const struct client_args *args,
         return ERR_NO_MEMORY;
     for (; pair; pair = client_args_next(args, "meta", &position)) {
         size_t name_length = strcspn(pair, "=");
-        if (name_length == 0 || pair[name_length] == '\0') {
-            snprintf(problem, CLIENT_PROBLEM_MAX, "--meta must be KEY=VALUE, is %.64s",
-                     *pair ? pair : "empty");
-            return ERR_INVALID_FIELD;
-        }
         char *name = strndup(pair, name_length);
         enum error error =
             name ? set(metadata, name, json_string(pair + name_length + 1)) : ERR_NO_MEMORY;
@@ -85,8 +83,93 @@ static enum error set_metadata(json_t *object, const struct client_args *args,
     return ERR_NONE;
 }
 
-/* Builds {list:[item]}. Consumes the item, also on failure. */
-static enum error wrap(const char *list, json_t *item, json_t **body)
+/* --- checks ----------------------------------------------------------------------------------- */
+
+__attribute__((format(printf, 2, 3))) static enum error invalid(char problem[CLIENT_PROBLEM_MAX],
+                                                                const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(problem, CLIENT_PROBLEM_MAX, format, arguments);
+    va_end(arguments);
+    return ERR_INVALID_FIELD;
+}
+
+static bool is_ip(const char *text)
+{
+    unsigned char address[sizeof(struct in6_addr)];
+    return inet_pton(AF_INET, text, address) == 1 || inet_pton(AF_INET6, text, address) == 1;
+}
+
+/* SCHEME://HOST..., without blanks. */
+static bool is_url(const char *text)
+{
+    static const char scheme[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.";
+    size_t length = strspn(text, scheme);
+    if (length == 0 || strncmp(text + length, "://", 3) != 0)
+        return false;
+    const char *host = text + length + 3;
+    return *host != '\0' && !strchr("/?#:", *host) && !strpbrk(text, " \t\r\n");
+}
+
+static enum error check_url(const struct client_args *args, const char *name,
+                            char problem[CLIENT_PROBLEM_MAX])
+{
+    const char *url = client_args_text(args, name);
+    if (!url || is_url(url))
+        return ERR_NONE;
+    return invalid(problem, "--%s must be a URL such as http://HOST:PORT, is %.128s", name,
+                   *url ? url : "empty");
+}
+
+static enum error check_metadata(const struct client_args *args, char problem[CLIENT_PROBLEM_MAX])
+{
+    size_t position = 0;
+    for (const char *pair; (pair = client_args_next(args, "meta", &position));) {
+        size_t name_length = strcspn(pair, "=");
+        if (name_length == 0 || pair[name_length] == '\0')
+            return invalid(problem, "--meta must be KEY=VALUE, is %.64s", *pair ? pair : "empty");
+    }
+    return ERR_NONE;
+}
+
+enum error client_request_check_status(const char *what, const char *status,
+                                       char problem[CLIENT_PROBLEM_MAX])
+{
+    struct suggestion near = {.word = status};
+    for (enum instance_status known = STATUS_UP; known <= STATUS_UNKNOWN; known++) {
+        struct slice name = instance_status_name(known);
+        if (strlen(status) == name.size && memcmp(status, name.data, name.size) == 0)
+            return ERR_NONE;
+        suggest_consider(&near, name.data);
+    }
+    return invalid(problem, "%s must be up, down, starting, unhealthy or unknown, is %.64s%s%s%s",
+                   what, *status ? status : "empty", near.best ? "; did you mean " : "",
+                   near.best ? near.best : "", near.best ? "?" : "");
+}
+
+enum error client_request_check_instance(const struct client_args *args,
+                                         char problem[CLIENT_PROBLEM_MAX])
+{
+    const char *ip = client_args_text(args, "ip");
+    const char *status = client_args_text(args, "status");
+    if (!ip && !client_args_has(args, "url"))
+        return invalid(problem, "the address is missing: give --ip IP --port N, or --url URL");
+    if (ip && !is_ip(ip))
+        return invalid(problem,
+                       "--ip must be an IPv4 or IPv6 address, is %.64s; for a host name "
+                       "give --url http://HOST:PORT",
+                       *ip ? ip : "empty");
+    if (check_url(args, "url", problem) || check_url(args, "health-url", problem) ||
+        check_metadata(args, problem))
+        return ERR_INVALID_FIELD;
+    return status ? client_request_check_status("--status", status, problem) : ERR_NONE;
+}
+
+/* --- bodies ----------------------------------------------------------------------------------- */
+
+enum error client_request_wrap(const char *list, json_t *item, json_t **body)
 {
     json_t *items = json_array();
     if (json_array_append_new(items, item) != 0) {
@@ -102,40 +185,32 @@ static enum error wrap(const char *list, json_t *item, json_t **body)
     return ERR_NONE;
 }
 
-enum error client_request_instance(const struct client_args *args, json_t **body,
-                                   char problem[CLIENT_PROBLEM_MAX])
+enum error client_request_instance(const struct client_args *args, const struct client_key *key,
+                                   json_t **body)
 {
-    if (!client_args_has(args, "ip") && !client_args_has(args, "url")) {
-        snprintf(problem, CLIENT_PROBLEM_MAX,
-                 "the address is missing: give --ip IP --port N, or --url URL");
-        return ERR_INVALID_FIELD;
-    }
     json_t *instance = json_object();
-    enum error error = instance ? set_key(instance, args) : ERR_NO_MEMORY;
-    if (!error)
-        error = set_fields(instance, instance_fields, args);
-    if (!error)
-        error = set_metadata(instance, args, problem);
-    if (error) {
+    if (!instance || set_key(instance, key) || set_fields(instance, instance_fields, args) ||
+        set_metadata(instance, args)) {
         json_decref(instance);
-        return error;
+        return ERR_NO_MEMORY;
     }
-    return wrap("instances", instance, body);
+    return client_request_wrap("instances", instance, body);
 }
 
-enum error client_request_key(const struct client_args *args, json_t **body)
+enum error client_request_key(const struct client_key *key, json_t **body)
 {
-    json_t *key = json_object();
-    enum error error = key ? set_key(key, args) : ERR_NO_MEMORY;
-    if (error) {
-        json_decref(key);
-        return error;
+    json_t *object = json_object();
+    if (!object || set_key(object, key)) {
+        json_decref(object);
+        return ERR_NO_MEMORY;
     }
-    return wrap("instance_keys", key, body);
+    return client_request_wrap("instance_keys", object, body);
 }
 
-/* Percent-encodes all but the unreserved characters of RFC 3986. */
-static void escape(struct text *to, const char *from)
+/* --- paths ------------------------------------------------------------------------------------ */
+
+/* All but the unreserved characters of RFC 3986 are encoded. */
+void client_request_escape(struct text *to, const char *from)
 {
     static const char plain[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
@@ -149,7 +224,7 @@ static void escape(struct text *to, const char *from)
 void client_request_service_path(const char *service, bool all, struct text *path)
 {
     text_append_string(path, "/api/discovery/service?service_id=");
-    escape(path, service);
+    client_request_escape(path, service);
     if (all)
         text_append_string(path, "&status=all");
 }

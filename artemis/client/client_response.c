@@ -189,6 +189,18 @@ static void evaluate_refusal(const struct client_response *response, const json_
                     client_response_text(status, "error_code"));
 }
 
+/* The response of a lookup with a strategy has `success` and `message` in place of
+ * `response_status`. */
+static void evaluate_lookup(const json_t *root, bool success, struct client_outcome *outcome)
+{
+    const char *message = client_response_text(root, "message");
+    if (success)
+        return;
+    outcome->exit_code = CLIENT_REFUSED;
+    set_message(outcome, "%s", *message ? message : "the lookup found no instance");
+    set_hint(outcome, "list the instances: artemis service NAME --all");
+}
+
 void client_response_evaluate(const struct client_response *response, const char *shown,
                               struct client_outcome *outcome, json_t **root)
 {
@@ -208,6 +220,11 @@ void client_response_evaluate(const struct client_response *response, const char
     }
     const json_t *status = client_response_field(*root, "response_status");
     const char *code = client_response_text(status, "error_code");
+    const json_t *success = client_response_field(*root, "success");
+    if (!*code && json_is_boolean(success)) {
+        evaluate_lookup(*root, json_is_true(success), outcome);
+        return;
+    }
     if (!*code) {
         evaluate_foreign_response(response, shown, outcome);
         return;
@@ -217,4 +234,30 @@ void client_response_evaluate(const struct client_response *response, const char
     bool served = response->http_status >= 200 && response->http_status < 300;
     if (!served || strcmp(code, "success") != 0 || outcome->failed_count > 0)
         evaluate_refusal(response, status, failed, outcome);
+}
+
+/* The value at a path such as "service.instances"; NULL when a part is absent. */
+static const json_t *value_at(const json_t *root, const char *path)
+{
+    char name[64];
+    while (root && *path) {
+        size_t length = strcspn(path, ".");
+        snprintf(name, sizeof name, "%.*s", (int)length, path);
+        root = client_response_field(root, name);
+        path += length + (path[length] == '.');
+    }
+    return root;
+}
+
+void client_response_require(const json_t *root, const char *path, const char *shown,
+                             struct client_outcome *outcome)
+{
+    if (!path || outcome->exit_code != CLIENT_DONE)
+        return;
+    const json_t *value = value_at(root, path);
+    if (json_is_array(value) || json_is_object(value))
+        return;
+    outcome->exit_code = CLIENT_UNREACHABLE;
+    set_message(outcome, "%s sent a response without %s", shown, path);
+    set_hint(outcome, WRONG_ADDRESS);
 }

@@ -66,6 +66,12 @@ struct client_outcome {
 void client_response_evaluate(const struct client_response *response, const char *shown,
                               struct client_outcome *outcome, json_t **root);
 
+/* Checks that a response that was evaluated as done has an array or object at `path`, such as
+ * "service.instances"; NULL: nothing is required. Otherwise the outcome becomes
+ * CLIENT_UNREACHABLE, because the server does not respond as Artemis does. */
+void client_response_require(const json_t *root, const char *path, const char *shown,
+                             struct client_outcome *outcome);
+
 /* A field of an object by its snake_case name, in either casing; NULL when absent or null. */
 json_t *client_response_field(const json_t *object, const char *name);
 

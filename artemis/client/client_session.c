@@ -19,26 +19,11 @@
 
 /* --- servers ---------------------------------------------------------------------------------- */
 
-/* Converts the list to the form of the library: complete URLs. ERR_INVALID_FIELD, ERR_NO_MEMORY. */
-static enum error read_servers(const char *list, struct text *urls)
+/* The list in the form of the library: complete URLs. Check text_failed afterwards. */
+static void write_urls(const struct client_servers *servers, struct text *urls)
 {
-    enum error error = ERR_NONE;
-    for (const char *at = list; !error; at++) {
-        struct client_url url;
-        char one[CLIENT_URL_MAX];
-        size_t length = strcspn(at, ",");
-        if (length >= sizeof one)
-            return ERR_INVALID_FIELD;
-        memcpy(one, at, length);
-        one[length] = '\0';
-        error = client_url_read(&url, one);
-        if (!error)
-            text_printf(urls, "%s%s", urls->size > 0 ? "," : "", url.base);
-        at += length;
-        if (*at == '\0')
-            break;
-    }
-    return text_failed(urls) ? ERR_NO_MEMORY : error;
+    for (size_t i = 0; i < servers->count; i++)
+        text_printf(urls, "%s%s", i > 0 ? "," : "", servers->urls[i].base);
 }
 
 /* Called by the thread of the library. The first connection is not reported. */
@@ -54,32 +39,28 @@ static void on_log(enum artemis_log_level level, const char *message, void *cont
     client_session_wake(session);
 }
 
-static bool open_client(struct client_session *session, const struct client_args *args,
-                        int *exit_code)
+int client_session_open(struct client_session *session, const struct client_args *args,
+                        const struct artemis_options *options)
 {
+    struct client_servers servers;
     struct text urls = {0};
     struct artemis_problem problem;
-    const char *servers = client_call_server(args);
-    enum error error = read_servers(servers, &urls);
-    if (error) {
-        bool secret = strchr(servers, '@') != NULL;
-        client_text_print_error(stderr,
-                                "give --server or ARTEMIS_URL as http://HOST:PORT, or HOST:PORT",
-                                "not a server address: %s",
-                                secret     ? "(not shown, since it may hold a password)"
-                                : *servers ? servers
-                                           : "(empty)");
-        *exit_code = error == ERR_NO_MEMORY ? client_call_no_memory() : CLIENT_USAGE;
-        text_free(&urls);
-        return false;
-    }
-    const struct artemis_options options = {
-        .servers = text_string(&urls), .log = on_log, .log_context = session};
-    enum artemis_error failure = artemis_open(&options, &session->client, &problem);
+    struct artemis_options complete = options ? *options : (struct artemis_options){0};
+    int exit_code = client_call_servers(args, &servers);
+    if (exit_code != CLIENT_DONE)
+        return exit_code;
+    session->timeout_ms = (int)client_args_number(args, "timeout") * 1000;
+    write_urls(&servers, &urls);
+    client_servers_free(&servers);
+    complete.servers = text_string(&urls);
+    complete.log = on_log;
+    complete.log_context = session;
+    if (text_failed(&urls))
+        exit_code = client_call_no_memory();
+    else if (artemis_open(&complete, &session->client, &problem))
+        exit_code = client_session_print_error(&problem);
     text_free(&urls);
-    if (failure)
-        *exit_code = client_session_print_error(&problem);
-    return !failure;
+    return exit_code;
 }
 
 int client_session_print_error(const struct artemis_problem *problem)
@@ -97,8 +78,7 @@ int client_session_print_error(const struct artemis_problem *problem)
 
 /* --- the session ------------------------------------------------------------------------------ */
 
-bool client_session_begin(struct client_session *session, const struct client_args *args,
-                          int *exit_code)
+int client_session_begin(struct client_session *session)
 {
     sigset_t signals;
     sigemptyset(&signals);
@@ -109,14 +89,11 @@ bool client_session_begin(struct client_session *session, const struct client_ar
         .signals_fd = signalfd(-1, &signals, SFD_CLOEXEC),
         .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
     };
-    if (session->signals_fd < 0 || session->wake_fd < 0) {
-        client_text_print_error(stderr, NULL, "no file descriptors are available");
-        *exit_code = CLIENT_REFUSED;
-    } else if (open_client(session, args, exit_code)) {
-        return true;
-    }
+    if (session->signals_fd >= 0 && session->wake_fd >= 0)
+        return CLIENT_DONE;
+    client_text_print_error(stderr, NULL, "no file descriptors are available");
     client_session_end(session);
-    return false;
+    return CLIENT_REFUSED;
 }
 
 void client_session_end(struct client_session *session)

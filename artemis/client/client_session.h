@@ -15,16 +15,6 @@
 
 #include <stdbool.h>
 
-/* Rows for a command's table. */
-/* clang-format off */
-#define CLIENT_SESSION_OPTIONS(json_description)                                                      \
-    {.name = "server", .value = "URL",                                                             \
-     .description = "the server, or several separated by commas (ARTEMIS_URL)"},                     \
-    {.name = "json", .description = (json_description)}
-/* clang-format on */
-
-enum { CLIENT_SESSION_TIMEOUT_MS = 10000 }; /* for the first response */
-
 enum client_event {
     CLIENT_INTERRUPTED,
     CLIENT_WOKEN, /* client_session_wake was called */
@@ -35,13 +25,19 @@ struct client_session {
     struct artemis_client *client;
     int signals_fd;
     int wake_fd;
+    int timeout_ms;    /* --timeout, for calls of the library */
     bool disconnected; /* of the library's thread: the loss was printed */
 };
 
-/* False: an error was printed, and the command ends with *exit_code. True: release with
+/* Blocks the signals. Returns an exit code after printing the error; CLIENT_DONE: release with
  * client_session_end. `session` must not move. */
-MUST_USE bool client_session_begin(struct client_session *session, const struct client_args *args,
-                                   int *exit_code);
+int client_session_begin(struct client_session *session);
+
+/* Opens the client of the library for the servers of the command line (CLIENT_SERVER_OPTIONS).
+ * `options` may be NULL; its servers and its log are set here. Prints the error; returns an exit
+ * code. */
+int client_session_open(struct client_session *session, const struct client_args *args,
+                        const struct artemis_options *options);
 void client_session_end(struct client_session *session);
 
 /* timeout_ms -1: no timeout. */

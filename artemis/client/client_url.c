@@ -3,6 +3,7 @@
 
 #include <curl/curl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -102,4 +103,35 @@ enum error client_url_read(struct client_url *url, const char *text)
         *url = read;
     curl_url_cleanup(handle);
     return error;
+}
+
+enum error client_servers_read(struct client_servers *servers, const char *text)
+{
+    struct client_servers read = {.urls = calloc(CLIENT_SERVERS_MAX, sizeof *read.urls)};
+    enum error error = read.urls ? ERR_NONE : ERR_NO_MEMORY;
+    for (const char *at = text; !error; at++) {
+        char one[CLIENT_URL_MAX];
+        size_t length = strcspn(at, ",");
+        if (length >= sizeof one || read.count == CLIENT_SERVERS_MAX) {
+            error = ERR_INVALID_FIELD;
+            break;
+        }
+        memcpy(one, at, length);
+        one[length] = '\0';
+        error = client_url_read(&read.urls[read.count++], one);
+        at += length;
+        if (*at == '\0')
+            break;
+    }
+    if (error)
+        client_servers_free(&read);
+    else
+        *servers = read;
+    return error;
+}
+
+void client_servers_free(struct client_servers *servers)
+{
+    free(servers->urls);
+    *servers = (struct client_servers){0};
 }

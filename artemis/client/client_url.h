@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * client_url - parses the address of a server.
+ * client_url - parses the addresses of servers.
  *
  * `HOST`, `HOST:PORT`, or a URL with http or https, with a path if the server is behind one. The
  * form for messages contains no user and no password.
@@ -12,6 +12,7 @@
 #include "artemis-core/base/error.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #define CLIENT_URL_MAX 1024
 
@@ -21,5 +22,18 @@ struct client_url {
     bool loopback;              /* the host is this machine: no proxy is used */
 };
 
+#define CLIENT_SERVERS_MAX 16
+
+/* The servers of a command, in the order in which they are tried. */
+struct client_servers {
+    struct client_url *urls;
+    size_t count;
+};
+
 /* ERR_INVALID_FIELD: not an address; ERR_NO_MEMORY. */
 MUST_USE enum error client_url_read(struct client_url *url, const char *text);
+
+/* Parses addresses separated by commas. ERR_INVALID_FIELD: one of them is not an address, or there
+ * are more than CLIENT_SERVERS_MAX; ERR_NO_MEMORY. Release with client_servers_free. */
+MUST_USE enum error client_servers_read(struct client_servers *servers, const char *text);
+void client_servers_free(struct client_servers *servers);

@@ -103,7 +103,21 @@ static enum error check_value(const struct client_option *option, const char *va
     return ERR_INVALID_FIELD;
 }
 
-/* --- reading ---------------------------------------------------------------------------------- */
+/* --- parsing ---------------------------------------------------------------------------------- */
+
+/* The argument that holds the option that getopt_long has just returned. A value in an argument of
+ * its own is argv[optind - 1], after the option. */
+static const char *typed_option(char **argv)
+{
+    return optarg == argv[optind - 1] ? argv[optind - 2] : argv[optind - 1];
+}
+
+/* getopt_long accepts abbreviations, this parser does not: `--prot 80` would set the protocol. */
+static bool is_abbreviation(const char *typed, const char *name)
+{
+    size_t length = strcspn(typed, "=");
+    return strncmp(typed, "--", 2) == 0 && length != strlen("--") + strlen(name);
+}
 
 static enum error read_options(struct client_args *args, int argc, char **argv, char *problem)
 {
@@ -121,17 +135,19 @@ static enum error read_options(struct client_args *args, int argc, char **argv, 
     for (int found = 0; (found = getopt_long(argc, argv, ":h", rows, NULL)) != -1;) {
         if (found == '?')
             return describe_bad_option(command, argv, problem);
-        if (found == ':') {
-            const struct client_option *option = &command->options[optopt - FIRST_ROW];
-            snprintf(problem, CLIENT_PROBLEM_MAX, "--%s needs a value: --%s %s", option->name,
-                     option->name, option->value);
-            return ERR_INVALID_FIELD;
-        }
         if (found == HELP) {
             args->help = true;
             continue;
         }
-        const struct client_option *option = &command->options[found - FIRST_ROW];
+        const struct client_option *option =
+            &command->options[(found == ':' ? optopt : found) - FIRST_ROW];
+        if (is_abbreviation(typed_option(argv), option->name))
+            return describe_unknown_option(command, typed_option(argv), problem);
+        if (found == ':') {
+            snprintf(problem, CLIENT_PROBLEM_MAX, "--%s needs a value: --%s %s", option->name,
+                     option->name, option->value);
+            return ERR_INVALID_FIELD;
+        }
         enum error error = check_value(option, option->value ? optarg : NULL, problem);
         if (error)
             return error;

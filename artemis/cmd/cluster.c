@@ -36,7 +36,10 @@ int command_cluster(int argc, char **argv)
     int exit_code = 0;
     if (!client_args_start(&args, &command, argc, argv, &exit_code))
         return exit_code;
-    struct client_request request = {.path = "/api/status/cluster"};
+    const struct client_request request = {
+        .path = "/api/status/cluster",
+        .data = "nodes_status",
+    };
     struct client_result result;
     client_call(&args, &request, &result);
     exit_code = client_call_report(&args, &result);

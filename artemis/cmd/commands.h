@@ -10,22 +10,26 @@
 
 /* Runs a node until SIGTERM or SIGINT. */
 int command_server(int argc, char **argv);
-/* config check, config reference. */
+/* config check, config show, config reference. */
 int command_config(int argc, char **argv);
 
 /* Change the registry. */
 int command_register(int argc, char **argv);
 int command_heartbeat(int argc, char **argv);
 int command_unregister(int argc, char **argv);
+int command_set_status(int argc, char **argv);
 
 /* Query the registry. */
 int command_services(int argc, char **argv);
 int command_service(int argc, char **argv);
+int command_lookup(int argc, char **argv);
 int command_watch(int argc, char **argv);
+int command_leases(int argc, char **argv);
 
 /* Show nodes. `cluster` ends with CLIENT_REFUSED when a node is not ready; `diff` when the nodes
  * differ. */
 int command_status(int argc, char **argv);
+int command_guard(int argc, char **argv);
 int command_cluster(int argc, char **argv);
 int command_diff(int argc, char **argv);
 

@@ -3,9 +3,11 @@
 
 #include "artemis-core/config/config.h"
 #include "artemis-core/json/json_writer.h"
-#include "artemis/client/client_exit.h"
+#include "artemis/client/client_call.h"
 #include "artemis/cmd/client_args.h"
+#include "artemis/output/client_table.h"
 #include "artemis/output/client_text.h"
+#include "artemis/output/client_view.h"
 #include "artemis/settings.h"
 
 #include <stdio.h>
@@ -18,19 +20,23 @@ static const struct client_option options[] = {
     {.name = "set",
      .value = "SECTION.KEY=VALUE",
      .description = "check with this option of the server; may be repeated"},
+    CLIENT_SERVER_OPTIONS,
     {.name = "json", .description = "print the result as JSON"},
     {.name = NULL},
 };
 
 static const struct client_command command = {
     .name = "config",
-    .usage = {"config check FILE [options]", "config reference"},
+    .usage = {"config check FILE [--addr A] [--set S] [--json]",
+              "config show [--server URL] [--timeout SECS] [--json]", "config reference"},
     .about = "check: reads FILE as the server does, with config.d/*.toml beside it, the\n"
              "environment (ARTEMIS_SECTION_KEY), --set and --addr, and lists the settings that\n"
              "differ from their defaults.\n"
+             "show: lists the settings in force on a server, and the source of each.\n"
              "reference: prints all settings as a Markdown table.\n",
-    .example = "artemis config check /etc/artemis/artemis.toml\n",
-    .positionals = {"check or reference", "FILE"},
+    .example = "artemis config check /etc/artemis/artemis.toml\n"
+               "artemis config show --server http://10.0.0.7:8080\n",
+    .positionals = {"check, show or reference", "FILE"},
     .positionals_optional = true,
     .options = options,
 };
@@ -204,8 +210,9 @@ static void write_reference(struct text *out)
     }
 }
 
-static int run_reference(void)
+static int run_reference(const struct client_args *args)
 {
+    (void)args;
     struct text out = {0};
     write_reference(&out);
     int exit_code = print_lines(&out);
@@ -213,20 +220,64 @@ static int run_reference(void)
     return exit_code;
 }
 
-/* --- */
+/* --- show ------------------------------------------------------------------------------------- */
+
+static int run_show(const struct client_args *args)
+{
+    const struct client_request request = {.path = "/api/status/config", .data = "settings"};
+    struct client_result result;
+    client_call(args, &request, &result);
+    int exit_code = client_call_report(args, &result);
+    if (client_call_prints_text(args, &result))
+        client_view_settings(result.root, stdout, client_table_width_of(stdout));
+    client_result_free(&result);
+    return exit_code;
+}
+
+/* --- subcommands ------------------------------------------------------------------------------ */
+
+static const struct subcommand {
+    const char *name;
+    bool takes_file;
+    const char *options[4]; /* that it accepts */
+    int (*run)(const struct client_args *args);
+} subcommands[] = {
+    {"check", true, {"addr", "set", "json"}, run_check},
+    {"show", false, {"server", "timeout", "json"}, run_show},
+    {"reference", false, {NULL}, run_reference},
+};
+
+static bool accepts(const struct subcommand *subcommand, const char *option)
+{
+    for (const char *const *name = subcommand->options; *name; name++)
+        if (strcmp(*name, option) == 0)
+            return true;
+    return false;
+}
 
 static int run(const struct client_args *args)
 {
-    const char *subcommand = args->positionals[0];
-    const char *file = args->positionals[1];
-    if (subcommand && strcmp(subcommand, "check") == 0)
-        return file ? run_check(args) : client_args_usage_error(&command, "FILE is missing");
-    if (!subcommand || strcmp(subcommand, "reference") != 0)
-        return client_args_usage_error(&command,
-                                       "the form is: config check FILE, or config reference");
-    if (file || args->given_count > 0)
-        return client_args_usage_error(&command, "config reference takes no other argument");
-    return run_reference();
+    const struct subcommand *subcommand = NULL;
+    char problem[CLIENT_PROBLEM_MAX];
+    for (size_t i = 0; i < sizeof subcommands / sizeof *subcommands; i++)
+        if (args->positionals[0] && strcmp(subcommands[i].name, args->positionals[0]) == 0)
+            subcommand = &subcommands[i];
+    if (!subcommand)
+        return client_args_usage_error(
+            &command, "the form is: config check FILE, config show, or config reference");
+    if (subcommand->takes_file && !args->positionals[1])
+        return client_args_usage_error(&command, "FILE is missing");
+    if (!subcommand->takes_file && args->positionals[1]) {
+        snprintf(problem, sizeof problem, "config %s takes no other argument", subcommand->name);
+        return client_args_usage_error(&command, problem);
+    }
+    for (size_t i = 0; i < args->given_count; i++)
+        if (!accepts(subcommand, args->given[i].option->name)) {
+            snprintf(problem, sizeof problem, "config %s has no option --%s", subcommand->name,
+                     args->given[i].option->name);
+            return client_args_usage_error(&command, problem);
+        }
+    return subcommand->run(args);
 }
 
 int command_config(int argc, char **argv)

@@ -20,6 +20,12 @@
 enum { CONFIRM_DELAY_SECS = 1, BUCKETS_AT_ONCE = 64 };
 
 static const struct client_option options[] = {
+    {.name = "timeout",
+     .value = "SECS",
+     .description = "time limit for each call",
+     .default_value = "10",
+     .min = 1,
+     .max = 3600},
     {.name = "json", .description = "print the result as JSON"},
     {.name = NULL},
 };
@@ -42,6 +48,7 @@ static const struct client_command command = {
 
 struct node {
     struct client_url url;
+    long timeout_secs;
     char name[CLIENT_HEADER_MAX];
     char cluster[CLIENT_HEADER_MAX];
     char cluster_header[CLIENT_HEADER_MAX + 32];
@@ -112,7 +119,7 @@ static int call_as_peer(struct node *node, const char *path, struct text *body)
     }
     struct client_response response;
     enum error error = ERR_NONE;
-    client_http_send(&node->url, &request, &response);
+    client_http_send(&node->url, &request, node->timeout_secs, &response);
     int exit_code = CLIENT_DONE;
     if (!parse(node, &response, &error))
         exit_code =
@@ -151,7 +158,7 @@ static int read_identity(struct node *node)
 {
     struct client_request request = {.path = "/health"};
     struct client_response response;
-    client_http_send(&node->url, &request, &response);
+    client_http_send(&node->url, &request, node->timeout_secs, &response);
     int exit_code = CLIENT_DONE;
     if (response.transfer != CLIENT_TRANSFER_DONE) {
         exit_code = report_failure(node, &response);
@@ -174,7 +181,7 @@ static int read_instance_count(struct node *node)
     struct client_response response;
     struct client_outcome outcome;
     json_t *root = NULL;
-    client_http_send(&node->url, &request, &response);
+    client_http_send(&node->url, &request, node->timeout_secs, &response);
     client_response_evaluate(&response, node->url.shown, &outcome, &root);
     const json_t *status = client_response_field(root, "node_status");
     node->instances = (uint64_t)json_integer_value(client_response_field(status, "instances"));
@@ -201,8 +208,10 @@ static int read_node(struct node *node, const char *text)
 static int connect_nodes(const struct client_args *args, struct node nodes[2])
 {
     int exit_code = CLIENT_DONE;
-    for (int i = 0; i < 2 && exit_code == CLIENT_DONE; i++)
+    for (int i = 0; i < 2 && exit_code == CLIENT_DONE; i++) {
+        nodes[i].timeout_secs = client_args_number(args, "timeout");
         exit_code = read_node(&nodes[i], args->positionals[i]);
+    }
     for (int i = 0; i < 2 && exit_code == CLIENT_DONE; i++)
         exit_code = read_identity(&nodes[i]);
     if (exit_code != CLIENT_DONE)

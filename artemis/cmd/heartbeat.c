@@ -28,12 +28,16 @@ static const struct client_command command = {
 
 static int heartbeat(const struct client_args *args)
 {
+    struct client_key key;
     struct client_result result;
     if (instance_command_lacks_every(args))
         return client_args_usage_error(&command, instance_command_needs_every);
+    int exit_code = client_key_resolve(args, &key);
+    if (exit_code != CLIENT_DONE)
+        return exit_code;
     if (client_args_has(args, "every"))
-        return client_keep(args, NULL);
-    instance_command_post_key(args, "/api/registry/heartbeat", &result);
+        return client_keep(args, &key, NULL);
+    instance_command_post_key(args, &key, "/api/registry/heartbeat", &result);
     return instance_command_finish(args, &result, "renewed");
 }
 

@@ -43,7 +43,7 @@ static const struct client_command command = {
 /* With --file, options that describe an instance are usage errors: the file describes it. */
 static bool has_only_file_options(const struct client_args *args, char problem[CLIENT_PROBLEM_MAX])
 {
-    static const char *const allowed[] = {"file", "server", "json"};
+    static const char *const allowed[] = {"file", "server", "timeout", "json"};
     if (args->positionals[0]) {
         snprintf(problem, CLIENT_PROBLEM_MAX, "--file replaces SERVICE and INSTANCE");
         return false;
@@ -89,6 +89,20 @@ static int register_file(const struct client_args *args, const char *path)
     return exit_code;
 }
 
+static int keep_registered(const struct client_args *args)
+{
+    struct client_key key;
+    json_t *body = NULL;
+    int exit_code = client_key_resolve(args, &key);
+    if (exit_code != CLIENT_DONE)
+        return exit_code;
+    if (client_request_instance(args, &key, &body))
+        return client_call_no_memory();
+    exit_code = client_keep(args, &key, body);
+    json_decref(body);
+    return exit_code;
+}
+
 static int register_one(const struct client_args *args)
 {
     char problem[CLIENT_PROBLEM_MAX] = "SERVICE and INSTANCE are missing, or --file FILE";
@@ -99,17 +113,18 @@ static int register_one(const struct client_args *args)
     if (instance_command_lacks_every(args))
         return client_args_usage_error(&command, instance_command_needs_every);
 
-    json_t *body = NULL;
-    enum error error = client_request_instance(args, &body, problem);
-    if (error == ERR_INVALID_FIELD)
+    if (client_request_check_instance(args, problem))
         return client_args_usage_error(&command, problem);
-    if (!error && client_args_has(args, "every")) {
-        int exit_code = client_keep(args, body);
-        json_decref(body);
+    if (client_args_has(args, "every"))
+        return keep_registered(args);
+    struct client_key key;
+    int exit_code = client_key_resolve(args, &key);
+    if (exit_code != CLIENT_DONE)
         return exit_code;
-    }
+    json_t *body = NULL;
+    enum error error = client_request_instance(args, &key, &body);
     struct client_result result;
-    client_call_post(args, "/api/registry/register", body, &result);
+    client_call_post(args, "/api/registry/register", error ? NULL : body, &result);
     return instance_command_finish(args, &result, "registered");
 }
 

@@ -21,14 +21,17 @@ static const struct client_command command = {
     .about = "Lists the services: the number of instances of each, and how many are up.\n"
              "With --watch, runs until SIGINT or SIGTERM: on a terminal it redraws the list\n"
              "at each change; in a pipe it prints the list again, with --json as one document\n"
-             "on a line. --server may then name several servers, separated by commas.\n",
+             "on a line.\n",
     .example = "artemis services --server http://10.0.0.7:8080\n",
     .options = options,
 };
 
 static int list(const struct client_args *args)
 {
-    const struct client_request request = {.path = "/api/discovery/services"};
+    const struct client_request request = {
+        .path = "/api/discovery/services",
+        .data = "services",
+    };
     struct client_result result;
     client_call(args, &request, &result);
     int exit_code = client_call_report(args, &result);

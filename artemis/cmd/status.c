@@ -15,10 +15,24 @@ static const struct client_option options[] = {
 static const struct client_command command = {
     .name = "status",
     .usage = {"status [options]"},
-    .about = "Shows one node: its identity, whether it is ready, and what it stores.\n",
+    .about = "Shows one node: its identity, whether it is ready, what it stores, and whether\n"
+             "the mass-expiry guard is engaged.\n",
     .example = "artemis status --server http://10.0.0.7:8080\n",
     .options = options,
 };
+
+static void print(const struct client_args *args, const struct client_result *status)
+{
+    const struct client_request ready_request = {.path = "/ready"};
+    const struct client_request leases_request = {.path = "/api/status/leases"};
+    struct client_result ready;
+    struct client_result leases;
+    client_call_again(args, status, &ready_request, &ready);
+    client_call_again(args, status, &leases_request, &leases);
+    client_view_status(status->root, &ready.response, leases.root, stdout);
+    client_result_free(&leases);
+    client_result_free(&ready);
+}
 
 int command_status(int argc, char **argv)
 {
@@ -26,17 +40,15 @@ int command_status(int argc, char **argv)
     int exit_code = 0;
     if (!client_args_start(&args, &command, argc, argv, &exit_code))
         return exit_code;
-    struct client_request status_request = {.path = "/api/status/node"};
+    const struct client_request request = {
+        .path = "/api/status/node",
+        .data = "node_status.node",
+    };
     struct client_result status;
-    client_call(&args, &status_request, &status);
+    client_call(&args, &request, &status);
     exit_code = client_call_report(&args, &status);
-    if (client_call_prints_text(&args, &status)) {
-        struct client_request ready_request = {.path = "/ready"};
-        struct client_result ready;
-        client_call(&args, &ready_request, &ready);
-        client_view_status(status.root, &ready.response, stdout);
-        client_result_free(&ready);
-    }
+    if (client_call_prints_text(&args, &status))
+        print(&args, &status);
     client_result_free(&status);
     client_args_free(&args);
     return exit_code;

@@ -2,9 +2,14 @@
 #include "artemis/cmd/commands.h"
 
 #include "artemis/client/client_call.h"
-#include "artemis/client/client_request.h"
+#include "artemis/client/client_key.h"
 #include "artemis/cmd/client_args.h"
 #include "artemis/cmd/instance_command.h"
+#include "artemis/output/client_text.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
 
 static const struct client_option options[] = {
     CLIENT_KEY_OPTIONS,
@@ -15,12 +20,71 @@ static const struct client_option options[] = {
 static const struct client_command command = {
     .name = "unregister",
     .usage = {"unregister SERVICE INSTANCE [options]"},
-    .about = "Removes an instance from the registry at once. An unknown instance counts as\n"
-             "done.\n",
+    .about = "Removes an instance from the registry at once. An instance that is not\n"
+             "registered is reported, and counts as done.\n",
     .example = "artemis unregister orders orders-1\n",
     .positionals = {"SERVICE", "INSTANCE"},
     .options = options,
 };
+
+/* False if the list of instances lacks the key. *other is set to an instance of the same id with
+ * another key. Without a list only an unknown service is known not to have the instance. */
+static bool may_be_registered(const struct client_key *key, const struct client_result *list,
+                              const json_t **other)
+{
+    const json_t *instances = instance_command_instances(list);
+    for (size_t i = 0; i < json_array_size(instances); i++) {
+        const json_t *instance = json_array_get(instances, i);
+        if (client_key_equals(key, instance))
+            return true;
+        if (strcmp(client_response_text(instance, "instance_id"), key->instance) == 0)
+            *other = instance;
+    }
+    const json_t *status = client_response_field(list->root, "response_status");
+    return !instances && strcmp(client_response_text(status, "reason"), "service-not-found") != 0;
+}
+
+static void print_part(const char *option, const char *value)
+{
+    if (!*value)
+        return;
+    printf(" %s ", option);
+    client_text_print(stdout, value, 0);
+}
+
+static void print_not_registered(const struct client_args *args, const json_t *other)
+{
+    instance_command_print_done(args, "not registered:");
+    if (!other)
+        return;
+    fputs("  an instance of this id has another key:", stdout);
+    print_part("--region", client_response_text(other, "region_id"));
+    print_part("--zone", client_response_text(other, "zone_id"));
+    print_part("--group", client_response_text(other, "group_id"));
+    fputc('\n', stdout);
+}
+
+static int unregister(const struct client_args *args)
+{
+    struct client_key key;
+    int exit_code = client_key_resolve(args, &key);
+    if (exit_code != CLIENT_DONE)
+        return exit_code;
+    struct client_result list;
+    struct client_result result;
+    const json_t *other = NULL;
+    instance_command_get_service(args, &list);
+    bool registered = may_be_registered(&key, &list, &other);
+    instance_command_post_key(args, &key, "/api/registry/unregister", &result);
+    exit_code = client_call_report(args, &result);
+    if (client_call_prints_text(args, &result) && registered)
+        instance_command_print_done(args, "unregistered");
+    else if (client_call_prints_text(args, &result))
+        print_not_registered(args, other);
+    client_result_free(&result);
+    client_result_free(&list);
+    return exit_code;
+}
 
 int command_unregister(int argc, char **argv)
 {
@@ -28,9 +92,7 @@ int command_unregister(int argc, char **argv)
     int exit_code = 0;
     if (!client_args_start(&args, &command, argc, argv, &exit_code))
         return exit_code;
-    struct client_result result;
-    instance_command_post_key(&args, "/api/registry/unregister", &result);
-    exit_code = instance_command_finish(&args, &result, "unregistered");
+    exit_code = unregister(&args);
     client_args_free(&args);
     return exit_code;
 }

@@ -15,7 +15,8 @@
 /* --- watch NAME ------------------------------------------------------------------------------- */
 
 static const struct client_option options[] = {
-    CLIENT_SESSION_OPTIONS("print each change as a JSON object on a line"),
+    CLIENT_SERVER_OPTIONS,
+    {.name = "json", .description = "print each change as a JSON object on a line"},
     {.name = NULL},
 };
 
@@ -54,7 +55,7 @@ static int watch(struct client_session *session, const struct client_args *args)
     struct artemis_problem problem;
     struct artemis_watch *watch = NULL;
     if (artemis_watch(session->client, args->positionals[0], 0, on_change, &printer,
-                      CLIENT_SESSION_TIMEOUT_MS, &watch, &problem))
+                      session->timeout_ms, &watch, &problem))
         return client_session_print_error(&problem);
     while (client_session_wait(session, -1) != CLIENT_INTERRUPTED)
         ;
@@ -69,8 +70,11 @@ int command_watch(int argc, char **argv)
     int exit_code = 0;
     if (!client_args_start(&args, &command, argc, argv, &exit_code))
         return exit_code;
-    if (client_session_begin(&session, &args, &exit_code)) {
-        exit_code = watch(&session, &args);
+    exit_code = client_session_begin(&session);
+    if (exit_code == CLIENT_DONE) {
+        exit_code = client_session_open(&session, &args, NULL);
+        if (exit_code == CLIENT_DONE)
+            exit_code = watch(&session, &args);
         client_session_end(&session);
     }
     client_args_free(&args);
@@ -93,7 +97,7 @@ static int draw(struct client_session *session, bool json, bool first)
 {
     const struct artemis_service *all = NULL;
     struct artemis_problem problem;
-    if (artemis_discover_all(session->client, "*", CLIENT_SESSION_TIMEOUT_MS, &all, &problem))
+    if (artemis_discover_all(session->client, "*", session->timeout_ms, &all, &problem))
         return client_session_print_error(&problem);
     bool terminal = isatty(STDOUT_FILENO);
     if (terminal && !json)
@@ -112,8 +116,8 @@ static int redraw_on_change(struct client_session *session, bool json)
 {
     struct artemis_problem problem;
     struct artemis_watch *watch = NULL;
-    if (artemis_watch(session->client, "*", 0, on_any_change, session, CLIENT_SESSION_TIMEOUT_MS,
-                      &watch, &problem))
+    if (artemis_watch(session->client, "*", 0, on_any_change, session, session->timeout_ms, &watch,
+                      &problem))
         return client_session_print_error(&problem);
     int exit_code = draw(session, json, true);
     while (exit_code == CLIENT_DONE && !client_session_sleep(session, REDRAW_MS) &&
@@ -126,10 +130,12 @@ static int redraw_on_change(struct client_session *session, bool json)
 int watch_services(const struct client_args *args)
 {
     struct client_session session;
-    int exit_code = 0;
-    if (!client_session_begin(&session, args, &exit_code))
+    int exit_code = client_session_begin(&session);
+    if (exit_code != CLIENT_DONE)
         return exit_code;
-    exit_code = redraw_on_change(&session, client_args_has(args, "json"));
+    exit_code = client_session_open(&session, args, NULL);
+    if (exit_code == CLIENT_DONE)
+        exit_code = redraw_on_change(&session, client_args_has(args, "json"));
     client_session_end(&session);
     return exit_code;
 }

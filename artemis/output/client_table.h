@@ -16,7 +16,7 @@
 #include <stdio.h>
 
 #define CLIENT_TABLE_COLUMNS_MAX 10
-#define CLIENT_TABLE_SCRATCH_MAX 600
+#define CLIENT_TABLE_SCRATCH_MAX 9216 /* more than the metadata of an instance */
 
 struct client_column {
     const char *title;

@@ -3,6 +3,7 @@
 
 #include "artemis/client/client_response.h"
 #include "artemis/output/client_text.h"
+#include "artemis/output/client_view_leases.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -74,14 +75,30 @@ enum error client_view_services(const json_t *root, FILE *out, size_t columns_ma
 
 /* --- service ---------------------------------------------------------------------------------- */
 
-enum service_column { INSTANCE, ADDRESS, STATUS, ZONE, GROUP, SERVICE_COLUMN_COUNT };
+enum service_column {
+    INSTANCE,
+    ADDRESS,
+    STATUS,
+    ZONE,
+    GROUP,
+    SERVICE_COLUMN_COUNT,
+    PROTOCOL = SERVICE_COLUMN_COUNT,
+    MACHINE,
+    METADATA,
+    WIDE_COLUMN_COUNT,
+};
 
-static const struct client_column service_columns[SERVICE_COLUMN_COUNT] = {
+enum { WIDE_TERMINAL = 120 };
+
+static const struct client_column service_columns[WIDE_COLUMN_COUNT] = {
     [INSTANCE] = {.title = "INSTANCE"},
     [ADDRESS] = {.title = "ADDRESS"},
     [STATUS] = {.title = "STATUS"},
     [ZONE] = {.title = "ZONE"},
     [GROUP] = {.title = "GROUP", .optional = true},
+    [PROTOCOL] = {.title = "PROTOCOL", .optional = true},
+    [MACHINE] = {.title = "MACHINE", .optional = true},
+    [METADATA] = {.title = "METADATA", .optional = true},
 };
 
 static const char *address_of(const json_t *instance, char *scratch)
@@ -105,40 +122,61 @@ const char *client_view_zone(const json_t *owner, char scratch[CLIENT_TABLE_SCRA
     return scratch;
 }
 
+/* "version=3,weight=10" */
+static const char *metadata_of(const json_t *instance, char *scratch)
+{
+    const char *name = NULL;
+    json_t *value = NULL;
+    size_t length = 0;
+    scratch[0] = '\0';
+    json_object_foreach(client_response_field(instance, "metadata"), name, value)
+    {
+        const char *text = json_string_value(value);
+        int written = snprintf(scratch + length, CLIENT_TABLE_SCRATCH_MAX - length, "%s%s=%s",
+                               length > 0 ? "," : "", name, text ? text : "");
+        length += written > 0 ? (size_t)written : 0;
+        if (length >= CLIENT_TABLE_SCRATCH_MAX)
+            break;
+    }
+    return scratch;
+}
+
 static const char *service_cell(const void *rows, size_t row, size_t column, char *scratch)
 {
-    static const char *const fields[SERVICE_COLUMN_COUNT] = {
-        [INSTANCE] = "instance_id",
-        [STATUS] = "status",
-        [GROUP] = "group_id",
+    static const char *const fields[WIDE_COLUMN_COUNT] = {
+        [INSTANCE] = "instance_id", [STATUS] = "status",        [GROUP] = "group_id",
+        [PROTOCOL] = "protocol",    [MACHINE] = "machine_name",
     };
     const json_t *instance = json_array_get(rows, row);
     if (column == ADDRESS)
         return address_of(instance, scratch);
     if (column == ZONE)
         return client_view_zone(instance, scratch);
+    if (column == METADATA)
+        return metadata_of(instance, scratch);
     return client_response_text(instance, fields[column]);
 }
 
-void client_view_service(const json_t *root, const char *service, bool all, FILE *out,
-                         size_t columns_max)
+void client_view_service(const json_t *root, const struct client_service_view *view, FILE *out)
 {
     const json_t *instances =
         client_response_field(client_response_field(root, "service"), "instances");
     if (json_array_size(instances) == 0) {
-        client_text_print(out, service, 0);
-        fputs(all ? " has no instance\n" : " has no instance that is up; --all lists the others\n",
+        client_text_print(out, view->service, 0);
+        fputs(view->all ? " has no instance\n"
+                        : " has no instance that is up; --all lists the others\n",
               out);
         return;
     }
+    bool wide = view->wide || view->columns_max >= WIDE_TERMINAL;
     const struct client_table table = {
         .columns = service_columns,
-        .column_count = SERVICE_COLUMN_COUNT,
+        .column_count = wide ? WIDE_COLUMN_COUNT : SERVICE_COLUMN_COUNT,
         .row_count = json_array_size(instances),
         .cell = service_cell,
         .rows = instances,
     };
-    client_table_print(&table, out, columns_max);
+    client_table_print(&table, out, view->columns_max);
 }
 
 /* --- status ----------------------------------------------------------------------------------- */
@@ -223,9 +261,11 @@ static const char *not_ready_reason(const struct client_response *ready, char *s
     return scratch;
 }
 
-void client_view_status(const json_t *root, const struct client_response *ready, FILE *out)
+void client_view_status(const json_t *root, const struct client_response *ready,
+                        const json_t *leases, FILE *out)
 {
     char scratch[CLIENT_TABLE_SCRATCH_MAX];
+    char guard[CLIENT_GUARD_MAX];
     json_t *status = client_response_field(root, "node_status");
     const json_t *node = client_response_field(status, "node");
     const char *node_id = client_response_text(node, "node_id");
@@ -242,6 +282,68 @@ void client_view_status(const json_t *root, const struct client_response *ready,
     json_t *value = NULL;
     json_object_foreach(status, field, value)
         client_view_row(out, name_of(field), value_text(field, value, scratch));
+    if (leases)
+        client_view_row(out, "guard", client_view_guard_summary(leases, guard));
+}
+
+/* --- settings --------------------------------------------------------------------------------- */
+
+static const struct client_column setting_columns[] = {
+    {.title = "SETTING"},
+    {.title = "VALUE"},
+    {.title = "SOURCE"},
+};
+
+/* Prints an array as "a,b". */
+static const char *setting_text(const json_t *value, char *scratch)
+{
+    size_t length = 0;
+    if (json_is_boolean(value))
+        return json_is_true(value) ? "true" : "false";
+    if (!json_is_array(value))
+        return value_text("", value, scratch);
+    scratch[0] = '\0';
+    for (size_t i = 0; i < json_array_size(value) && length < CLIENT_TABLE_SCRATCH_MAX; i++) {
+        const char *text = json_string_value(json_array_get(value, i));
+        int written = snprintf(scratch + length, CLIENT_TABLE_SCRATCH_MAX - length, "%s%s",
+                               i > 0 ? "," : "", text ? text : "");
+        length += written > 0 ? (size_t)written : 0;
+    }
+    return scratch;
+}
+
+struct setting_rows {
+    json_t *settings;
+};
+
+static const char *setting_cell(const void *rows, size_t row, size_t column, char *scratch)
+{
+    const char *name = NULL;
+    json_t *setting = NULL;
+    size_t index = 0;
+    json_object_foreach(((const struct setting_rows *)rows)->settings, name, setting)
+    {
+        if (index++ == row)
+            break;
+    }
+    if (column == 0)
+        return name;
+    if (column == 1)
+        return setting_text(json_object_get(setting, "value"), scratch);
+    return client_response_text(setting, "source");
+}
+
+void client_view_settings(const json_t *root, FILE *out, size_t columns_max)
+{
+    const struct setting_rows rows = {client_response_field(root, "settings")};
+    const struct client_table table = {
+        .columns = setting_columns,
+        .column_count = sizeof setting_columns / sizeof *setting_columns,
+        .row_count = json_object_size(rows.settings),
+        .cell = setting_cell,
+        .rows = &rows,
+    };
+    client_table_print(&table, out, columns_max);
 }
 
 /* --- refused items  */

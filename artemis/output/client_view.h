@@ -26,14 +26,24 @@
  * ERR_NO_MEMORY. */
 MUST_USE enum error client_view_services(const json_t *root, FILE *out, size_t columns_max);
 
-/* Prints one line for each instance of one service, in the order of the response. `all` states
- * whether every status was requested; it selects the message for an empty list. */
-void client_view_service(const json_t *root, const char *service, bool all, FILE *out,
-                         size_t columns_max);
+struct client_service_view {
+    const char *service;
+    bool all;           /* every status was requested; selects the message for an empty list */
+    bool wide;          /* show protocol, machine and metadata; also on a terminal that is wide */
+    size_t columns_max; /* width to fit; 0: no limit */
+};
+
+/* Prints one line for each instance of one service, in the order of the response. */
+void client_view_service(const json_t *root, const struct client_service_view *view, FILE *out);
 
 /* Prints a node's `node_status` as lines of name and value. `ready` is the response of /ready: its
- * headers fill in missing fields, and the body of a 503 states why the node is not ready. */
-void client_view_status(const json_t *root, const struct client_response *ready, FILE *out);
+ * headers fill in missing fields, and the body of a 503 states why the node is not ready. `leases`
+ * is the response of /api/status/leases, for the line of the guard; NULL: no line. */
+void client_view_status(const json_t *root, const struct client_response *ready,
+                        const json_t *leases, FILE *out);
+
+/* Prints one line for each setting of a response of /api/status/config: name, value, source. */
+void client_view_settings(const json_t *root, FILE *out, size_t columns_max);
 
 /* Prints one line for each of the first ten refused items. */
 void client_view_failed(const json_t *failed, FILE *out);

@@ -175,8 +175,9 @@ static size_t count_others(const json_t *peers)
 bool client_view_cluster_is_healthy(const json_t *root)
 {
     const char *state = own_state(root);
+    bool known = json_array_size(client_response_field(root, "nodes_status")) > 0;
     bool ready = *state == '\0' || strcmp(state, "ready") == 0;
-    return ready && count_unhealthy(client_response_field(root, "peers")) == 0;
+    return known && ready && count_unhealthy(client_response_field(root, "peers")) == 0;
 }
 
 static void print_self(const json_t *root, FILE *out)

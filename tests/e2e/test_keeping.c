@@ -150,7 +150,7 @@ static void permanent_refusal_ends_at_once(void **state)
         int exit_code;
         const char *part;
     } rows[] = {
-        {"--region", "", 1, "region_id"},
+        {"--region", "", 2, "--region must be 1 to 255 bytes"},
         {"--file", "x.json", 2, "--file"},
         {"--every", "0", 2, "--every"},
     };

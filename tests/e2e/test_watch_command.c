@@ -174,11 +174,12 @@ static void restart_is_survived_and_reported(void **state)
     wait_printed(watcher.out_fd, "new     shop/s-1", 1);
     uint16_t port = server.port;
     http_free(http);
+    http = NULL;
     server_process_kill(&server);
-    wait_printed(watcher.err_fd, "artemis: no news from http://127.0.0.1:", 1);
+    wait_printed(watcher.err_fd, "artemis: no changes from http://127.0.0.1:", 1);
     server_process_start_at(&server, port, NULL, NULL);
     http = http_new(port);
-    wait_printed(watcher.err_fd, "artemis: following http://127.0.0.1:", 1);
+    wait_printed(watcher.err_fd, "artemis: receiving changes from http://127.0.0.1:", 1);
     wait_printed(watcher.out_fd, "delete  shop/s-1", 1);
     call_register(http, "shop", "s-1");
     wait_printed(watcher.out_fd, "new     shop/s-1", 2);

@@ -43,6 +43,9 @@ static void read_words(struct client_args *args, const char *const words[])
 
 #define READ(args, ...) read_words((args), (const char *const[]){"test", __VA_ARGS__, NULL})
 
+static const struct client_key orders_key = {
+    .service = "orders", .instance = "o-1", .group = "", .region = "local", .zone = "zone1"};
+
 static void assert_json(json_t *body, const char *expected)
 {
     char *text = json_dumps(body, JSON_COMPACT | JSON_SORT_KEYS);
@@ -57,9 +60,8 @@ static void instance_has_only_the_given_fields(void **state)
     (void)state;
     struct client_args args;
     json_t *body = NULL;
-    char problem[CLIENT_PROBLEM_MAX];
     READ(&args, "orders", "o-1", "--ip", "10.0.0.7", "--port", "0");
-    assert_int_equal(client_request_instance(&args, &body, problem), ERR_NONE);
+    assert_int_equal(client_request_instance(&args, &orders_key, &body), ERR_NONE);
     assert_json(body, "{\"instances\":[{\"instance_id\":\"o-1\",\"ip\":\"10.0.0.7\",\"port\":0,"
                       "\"region_id\":\"local\",\"service_id\":\"orders\",\"zone_id\":\"zone1\"}]}");
     client_args_free(&args);
@@ -70,11 +72,12 @@ static void instance_takes_every_field(void **state)
     (void)state;
     struct client_args args;
     json_t *body = NULL;
-    char problem[CLIENT_PROBLEM_MAX];
+    const struct client_key key = {
+        .service = "s", .instance = "i", .group = "g", .region = "r", .zone = "z"};
     READ(&args, "s", "i", "--url=http://x", "--status=starting", "--protocol=grpc", "--machine=m",
-         "--health-url=http://x/health", "--region=r", "--zone=z", "--group=g", "--meta=a=1",
-         "--meta=b=x=y", "--meta=a=2", "--meta=empty=");
-    assert_int_equal(client_request_instance(&args, &body, problem), ERR_NONE);
+         "--health-url=http://x/health", "--meta=a=1", "--meta=b=x=y", "--meta=a=2",
+         "--meta=empty=");
+    assert_int_equal(client_request_instance(&args, &key, &body), ERR_NONE);
     assert_json(body,
                 "{\"instances\":[{\"group_id\":\"g\",\"health_check_url\":\"http://x/health\","
                 "\"instance_id\":\"i\",\"machine_name\":\"m\","
@@ -84,44 +87,58 @@ static void instance_takes_every_field(void **state)
     client_args_free(&args);
 }
 
-static void instance_without_address_is_refused(void **state)
-{
-    (void)state;
-    struct client_args args;
-    json_t *body = NULL;
-    char problem[CLIENT_PROBLEM_MAX] = "";
-    READ(&args, "s", "i", "--port", "80");
-    assert_int_equal(client_request_instance(&args, &body, problem), ERR_INVALID_FIELD);
-    assert_non_null(strstr(problem, "--ip IP --port N, or --url URL"));
-    assert_null(body);
-    client_args_free(&args);
-}
-
-static void metadata_without_name_or_value_is_refused(void **state)
-{
-    (void)state;
-    static const char *const notes[] = {"--meta=", "--meta=x", "--meta==x"};
-    for (size_t i = 0; i < sizeof notes / sizeof *notes; i++) {
-        struct client_args args;
-        json_t *body = NULL;
-        char problem[CLIENT_PROBLEM_MAX] = "";
-        READ(&args, "s", "i", "--ip=1", notes[i]);
-        assert_int_equal(client_request_instance(&args, &body, problem), ERR_INVALID_FIELD);
-        assert_non_null(strstr(problem, "--meta must be KEY=VALUE, is "));
-        client_args_free(&args);
-    }
-}
-
 static void key_has_the_fields_of_a_key(void **state)
 {
     (void)state;
-    struct client_args args;
     json_t *body = NULL;
-    READ(&args, "s", "größe", "--group=g");
-    assert_int_equal(client_request_key(&args, &body), ERR_NONE);
+    const struct client_key key = {
+        .service = "s", .instance = "größe", .group = "g", .region = "r", .zone = "z"};
+    assert_int_equal(client_request_key(&key, &body), ERR_NONE);
     assert_json(body, "{\"instance_keys\":[{\"group_id\":\"g\",\"instance_id\":\"größe\","
-                      "\"region_id\":\"local\",\"service_id\":\"s\",\"zone_id\":\"zone1\"}]}");
-    client_args_free(&args);
+                      "\"region_id\":\"r\",\"service_id\":\"s\",\"zone_id\":\"z\"}]}");
+}
+
+/* --- checks ----------------------------------------------------------------------------------- */
+
+static void options_of_an_instance_are_checked(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *option, *other, *problem; /* "" when it is valid */
+    } cases[] = {
+        {"--ip=10.0.0.7", "--port=80", ""},
+        {"--ip=::1", "--status=down", ""},
+        {"--url=https://h.example:1/x", "--health-url=http://h/health", ""},
+        {"--url=grpc://[::1]:9", "--status=unknown", ""},
+        {"--port=80", "--status=up", "--ip IP --port N, or --url URL"},
+        {"--ip=host", "--port=80", "--ip must be an IPv4 or IPv6 address, is host"},
+        {"--ip=", "--port=80", "--ip must be an IPv4 or IPv6 address, is empty"},
+        {"--ip=1", "--port=80", "--ip must be an IPv4 or IPv6 address, is 1"},
+        {"--ip=10.0.0.256", "--port=80", "--ip must be an IPv4 or IPv6 address"},
+        {"--url=host:80", "--port=80", "--url must be a URL such as http://HOST:PORT, is host:80"},
+        {"--url=http://", "--port=80", "--url must be a URL"},
+        {"--url=http:///x", "--port=80", "--url must be a URL"},
+        {"--url=http://a b", "--port=80", "--url must be a URL"},
+        {"--url=://h", "--port=80", "--url must be a URL"},
+        {"--url=", "--port=80", "--url must be a URL such as http://HOST:PORT, is empty"},
+        {"--ip=10.0.0.7", "--health-url=/x", "--health-url must be a URL"},
+        {"--ip=10.0.0.7", "--status=upp", "is upp; did you mean up?"},
+        {"--ip=10.0.0.7", "--status=UP", "--status must be up, down, starting, unhealthy or"},
+        {"--ip=10.0.0.7", "--status=", "is empty"},
+        {"--ip=10.0.0.7", "--meta=", "--meta must be KEY=VALUE, is empty"},
+        {"--ip=10.0.0.7", "--meta=x", "--meta must be KEY=VALUE, is x"},
+        {"--ip=10.0.0.7", "--meta==x", "--meta must be KEY=VALUE, is =x"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct client_args args;
+        char problem[CLIENT_PROBLEM_MAX] = "";
+        READ(&args, "s", "i", cases[i].option, cases[i].other);
+        enum error error = client_request_check_instance(&args, problem);
+        assert_int_equal(error, *cases[i].problem ? ERR_INVALID_FIELD : ERR_NONE);
+        if (!strstr(problem, cases[i].problem))
+            fail_msg("\"%s\" should contain \"%s\"", problem, cases[i].problem);
+        client_args_free(&args);
+    }
 }
 
 static void assert_path(const char *service, bool all, const char *expected)
@@ -159,17 +176,16 @@ static void body_each_failed_allocation_is_reported(void **state)
 {
     (void)state;
     struct client_args args;
-    char problem[CLIENT_PROBLEM_MAX];
-    READ(&args, "s", "i", "--ip=1", "--port=80", "--meta=a=1", "--meta=b=2");
+    READ(&args, "s", "i", "--ip=::1", "--port=80", "--meta=a=1", "--meta=b=2");
     json_set_alloc_funcs(scarce_malloc, free);
     bool failed[2] = {true, true};
     size_t rounds = 0;
     for (; (failed[0] || failed[1]) && rounds < 1000; rounds++) {
         json_t *bodies[2] = {NULL, NULL};
         allocations_left = rounds;
-        enum error first = client_request_instance(&args, &bodies[0], problem);
+        enum error first = client_request_instance(&args, &orders_key, &bodies[0]);
         allocations_left = rounds;
-        enum error second = client_request_key(&args, &bodies[1]);
+        enum error second = client_request_key(&orders_key, &bodies[1]);
         assert_true(first == ERR_NONE || first == ERR_NO_MEMORY);
         assert_true(second == ERR_NONE || second == ERR_NO_MEMORY);
         failed[0] = first != ERR_NONE;
@@ -189,9 +205,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(instance_has_only_the_given_fields),
         cmocka_unit_test(instance_takes_every_field),
-        cmocka_unit_test(instance_without_address_is_refused),
-        cmocka_unit_test(metadata_without_name_or_value_is_refused),
         cmocka_unit_test(key_has_the_fields_of_a_key),
+        cmocka_unit_test(options_of_an_instance_are_checked),
         cmocka_unit_test(service_path_is_escaped),
         cmocka_unit_test(body_each_failed_allocation_is_reported),
     };

@@ -211,6 +211,50 @@ static void failed_transfer_has_the_message_of_libcurl(void **state)
     assert_true(outcome.retryable);
 }
 
+static void lookup_has_success_in_place_of_a_status(void **state)
+{
+    (void)state;
+    struct client_outcome outcome = evaluate(200, "{'success':true,'instance':{}}", 0);
+    assert_int_equal(outcome.exit_code, CLIENT_DONE);
+    outcome = evaluate(404, "{'success':false,'message':'no instance is up'}", 0);
+    assert_int_equal(outcome.exit_code, CLIENT_REFUSED);
+    assert_string_equal(outcome.message, "no instance is up");
+    outcome = evaluate(404, "{'success':false}", 0);
+    assert_int_equal(outcome.exit_code, CLIENT_REFUSED);
+    assert_string_not_equal(outcome.message, "");
+}
+
+static void response_without_the_required_data_is_3(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path, *problem; /* NULL: the response is complete */
+    } cases[] = {
+        {NULL, NULL},
+        {"list", NULL},
+        {"object", NULL},
+        {"object.inner_list", NULL},
+        {"absent", SHOWN " sent a response without absent"},
+        {"object.absent", SHOWN " sent a response without object.absent"},
+        {"absent.list", SHOWN " sent a response without absent.list"},
+        {"number", SHOWN " sent a response without number"},
+        {"nothing", SHOWN " sent a response without nothing"},
+    };
+    json_t *root =
+        json_pack("{s:[],s:{s:[]},s:i,s:n}", "list", "object", "innerList", "number", 1, "nothing");
+    assert_non_null(root);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct client_outcome outcome = {.exit_code = CLIENT_DONE};
+        client_response_require(root, cases[i].path, SHOWN, &outcome);
+        assert_int_equal(outcome.exit_code, cases[i].problem ? CLIENT_UNREACHABLE : CLIENT_DONE);
+        assert_string_equal(outcome.message, cases[i].problem ? cases[i].problem : "");
+    }
+    struct client_outcome refused = {.exit_code = CLIENT_REFUSED};
+    client_response_require(root, "absent", SHOWN, &refused);
+    assert_int_equal(refused.exit_code, CLIENT_REFUSED);
+    json_decref(root);
+}
+
 static void field_is_found_in_either_casing(void **state)
 {
     (void)state;
@@ -240,6 +284,8 @@ int main(void)
         cmocka_unit_test(redirect_names_its_target),
         cmocka_unit_test(failed_transfer_names_the_address_and_a_hint),
         cmocka_unit_test(failed_transfer_has_the_message_of_libcurl),
+        cmocka_unit_test(lookup_has_success_in_place_of_a_status),
+        cmocka_unit_test(response_without_the_required_data_is_3),
         cmocka_unit_test(field_is_found_in_either_casing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

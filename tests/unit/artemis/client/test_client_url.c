@@ -82,6 +82,32 @@ static void read_loopback_is_recognised(void **state)
     }
 }
 
+static void servers_are_separated_by_commas(void **state)
+{
+    (void)state;
+    struct client_servers servers;
+    assert_int_equal(client_servers_read(&servers, "a:1,https://b/x/,10.0.0.7"), ERR_NONE);
+    assert_int_equal(servers.count, 3);
+    assert_string_equal(servers.urls[0].base, "http://a:1");
+    assert_string_equal(servers.urls[1].base, "https://b/x");
+    assert_string_equal(servers.urls[2].base, "http://10.0.0.7");
+    client_servers_free(&servers);
+}
+
+static void servers_with_one_bad_address_are_refused(void **state)
+{
+    (void)state;
+    char many[CLIENT_SERVERS_MAX * 2 + 2] = "a";
+    for (size_t i = 0; i < CLIENT_SERVERS_MAX; i++)
+        memcpy(many + 1 + i * 2, ",a", sizeof ",a");
+    const char *const cases[] = {"", ",", "a,", ",a", "a,,b", "a,ftp://b", "a, b", many};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct client_servers servers = {.count = 77};
+        assert_int_equal(client_servers_read(&servers, cases[i]), ERR_INVALID_FIELD);
+        assert_int_equal(servers.count, 77);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -89,6 +115,8 @@ int main(void)
         cmocka_unit_test(read_other_text_is_refused),
         cmocka_unit_test(read_password_is_used_and_not_shown),
         cmocka_unit_test(read_loopback_is_recognised),
+        cmocka_unit_test(servers_are_separated_by_commas),
+        cmocka_unit_test(servers_with_one_bad_address_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

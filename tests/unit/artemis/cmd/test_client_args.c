@@ -152,6 +152,27 @@ static void read_errors_name_the_argument(void **state)
     }
 }
 
+/* getopt_long alone would accept each of these. */
+static void read_abbreviated_option_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *words[6];
+        const char *problem;
+    } cases[] = {
+        {{"test", "a", "b", "--eve", "5"}, "unknown option --eve; did you mean --every?"},
+        {{"test", "a", "b", "--eve=5"}, "unknown option --eve; did you mean --every?"},
+        {{"test", "--js", "a", "b"}, "unknown option --js; did you mean --json?"},
+        {{"test", "a", "b", "--por"}, "unknown option --por; did you mean --port?"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char problem[CLIENT_PROBLEM_MAX] = "";
+        struct client_args args;
+        assert_int_equal(read_line(&command, &args, cases[i].words, problem), ERR_INVALID_FIELD);
+        assert_string_equal(problem, cases[i].problem);
+    }
+}
+
 static void read_optional_positionals_may_be_missing(void **state)
 {
     (void)state;
@@ -202,6 +223,7 @@ int main(void)
         cmocka_unit_test(read_two_dashes_end_the_options),
         cmocka_unit_test(read_help_needs_nothing_else),
         cmocka_unit_test(read_errors_name_the_argument),
+        cmocka_unit_test(read_abbreviated_option_is_refused),
         cmocka_unit_test(read_optional_positionals_may_be_missing),
         cmocka_unit_test(help_is_printed_from_the_table),
     };

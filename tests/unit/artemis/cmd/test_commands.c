@@ -20,8 +20,14 @@ static const struct {
     {"register", command_register},
     {"heartbeat", command_heartbeat},
     {"unregister", command_unregister},
+    {"set-status", command_set_status},
     {"services", command_services},
     {"service", command_service},
+    {"lookup", command_lookup},
+    {"leases", command_leases},
+    {"guard", command_guard},
+    {"config", command_config},
+    {"server", command_server},
     {"status", command_status},
     {"watch", command_watch},
     {"cluster", command_cluster},
@@ -109,7 +115,7 @@ static void register_incomplete_is_a_usage_error(void **state)
     assert_usage_error(command_register, WORDS("register"), "SERVICE and INSTANCE are missing");
     assert_usage_error(command_register, WORDS("register", "a"), "INSTANCE is missing");
     assert_usage_error(command_register, WORDS("register", "a", "b"), "the address is missing");
-    assert_usage_error(command_register, WORDS("register", "a", "b", "--ip=1", "--meta", "x"),
+    assert_usage_error(command_register, WORDS("register", "a", "b", "--ip=::1", "--meta", "x"),
                        "--meta must be KEY=VALUE, is x");
 }
 

@@ -97,7 +97,8 @@ static void assert_service(const char *json, bool all, const char *expected)
 {
     struct capture capture;
     json_t *root = json_of(json);
-    client_view_service(root, "orders", all, capture_begin(&capture), 0);
+    const struct client_service_view view = {.service = "orders", .all = all};
+    client_view_service(root, &view, capture_begin(&capture));
     capture_expect(&capture, expected);
     json_decref(root);
 }
@@ -124,6 +125,34 @@ static void service_without_groups_has_no_column_for_them(void **state)
                    false,
                    "INSTANCE  ADDRESS  STATUS  ZONE\n"
                    "a         u        up      r/z\n");
+}
+
+static void assert_wide(bool wide, size_t columns_max, const char *expected)
+{
+    struct capture capture;
+    json_t *root = json_of("{'service':{'instances':[{'instance_id':'a','url':'u','status':'up',"
+                           "'zone_id':'z','protocol':'grpc','machine_name':'m',"
+                           "'metadata':{'version':'3','note':'x\\ny'}}]}}");
+    const struct client_service_view view = {
+        .service = "orders", .wide = wide, .columns_max = columns_max};
+    client_view_service(root, &view, capture_begin(&capture));
+    capture_expect(&capture, expected);
+    json_decref(root);
+}
+
+static void service_wide_shows_metadata(void **state)
+{
+    (void)state;
+    static const char narrow[] = "INSTANCE  ADDRESS  STATUS  ZONE\n"
+                                 "a         u        up      z\n";
+    static const char wide[] =
+        "INSTANCE  ADDRESS  STATUS  ZONE  PROTOCOL  MACHINE  METADATA\n"
+        "a         u        up      z     grpc      m        version=3,note=x\\ny\n";
+    assert_wide(false, 0, narrow);
+    assert_wide(false, 119, narrow);
+    assert_wide(false, 120, wide);
+    assert_wide(true, 0, wide);
+    assert_wide(true, 80, wide);
 }
 
 static void service_without_instances_is_a_message(void **state)
@@ -155,7 +184,7 @@ static void status_shows_the_present_fields(void **state)
         "'uptime_secs':11520,'instances':3,'load':0.5,'quiet':true,'guard':{'on':1},'no':null}}");
     struct client_response ready = {.http_status = 503, .cluster = "artemis", .state = "other"};
     text_append_string(&ready.body, "catching up\r\nwith others");
-    client_view_status(root, &ready, capture_begin(&capture));
+    client_view_status(root, &ready, NULL, capture_begin(&capture));
     text_free(&ready.body);
     capture_expect(&capture, "node       n1\n"
                              "url        http://n1:8080\n"
@@ -178,14 +207,17 @@ static void status_without_fields_uses_the_headers(void **state)
     struct capture capture;
     json_t *root = json_of("{'node_status':[]}");
     const struct client_response silent = {.http_status = 200};
-    client_view_status(root, &silent, capture_begin(&capture));
+    client_view_status(root, &silent, NULL, capture_begin(&capture));
     capture_expect(&capture, "");
 
     struct client_response ready = {.http_status = 200, .node = "n1", .state = "ready"};
     text_append_string(&ready.body, "READY");
-    client_view_status(root, &ready, capture_begin(&capture));
+    json_t *leases = json_of("{'guard':{'node':{'state':'off'},'services':[]}}");
+    client_view_status(root, &ready, leases, capture_begin(&capture));
     capture_expect(&capture, "node       n1\n"
-                             "state      ready\n");
+                             "state      ready\n"
+                             "guard      off\n");
+    json_decref(leases);
     text_free(&ready.body);
     json_decref(root);
 }
@@ -210,6 +242,26 @@ static void uptime_is_in_two_units(void **state)
     char text[CLIENT_UPTIME_MAX];
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_string_equal(client_view_uptime(cases[i].secs, text), cases[i].text);
+}
+
+static void settings_are_lines_with_their_sources(void **state)
+{
+    (void)state;
+    struct capture capture;
+    json_t *root = json_of("{'settings':{'a.text':{'value':'x','source':'default'},"
+                           "'a.number':{'value':30,'source':'--set'},"
+                           "'a.flag':{'value':false,'source':'f.toml:1'},"
+                           "'a.list':{'value':['h:1','h:2'],'source':'ARTEMIS_A_LIST'},"
+                           "'a.empty':{'value':[],'source':'default'},'a.odd':7}}");
+    client_view_settings(root, capture_begin(&capture), 0);
+    capture_expect(&capture, "SETTING   VALUE    SOURCE\n"
+                             "a.text    x        default\n"
+                             "a.number  30       --set\n"
+                             "a.flag    false    f.toml:1\n"
+                             "a.list    h:1,h:2  ARTEMIS_A_LIST\n"
+                             "a.empty            default\n"
+                             "a.odd\n");
+    json_decref(root);
 }
 
 static void failed_items_are_named_up_to_ten(void **state)
@@ -240,7 +292,9 @@ int main(void)
         cmocka_unit_test(services_malformed_items_are_blank),
         cmocka_unit_test(service_has_a_line_for_each_instance),
         cmocka_unit_test(service_without_groups_has_no_column_for_them),
+        cmocka_unit_test(service_wide_shows_metadata),
         cmocka_unit_test(service_without_instances_is_a_message),
+        cmocka_unit_test(settings_are_lines_with_their_sources),
         cmocka_unit_test(service_hostile_names_stay_on_their_line),
         cmocka_unit_test(status_shows_the_present_fields),
         cmocka_unit_test(status_without_fields_uses_the_headers),

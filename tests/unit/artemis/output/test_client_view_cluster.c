@@ -128,12 +128,13 @@ static void cluster_is_healthy_when_all_are_up_and_ready(void **state)
     (void)state;
     static const struct {
         const char *json;
-        bool well;
+        bool healthy;
     } rows[] = {
         {"{" SELF ",'peers':[" UP("n-2") "," UP("n-3") "]}", true},
         {"{" SELF ",'peers':[" UP("n-2") ",{'health':'self'}]}", true},
         {"{" SELF ",'peers':[]}", true},
-        {"{}", true},
+        {"{}", false},
+        {"{'nodes_status':[],'peers':[]}", false},
         {"{" SELF ",'peers':[" UP("n-2") "," DOWN "]}", false},
         {"{" SELF ",'peers':[{'health':'up','ready':false}]}", false},
         {"{" SELF ",'peers':[{'health':'new','ready':true}]}", false},
@@ -143,8 +144,8 @@ static void cluster_is_healthy_when_all_are_up_and_ready(void **state)
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         json_t *root = json_of(rows[i].json);
-        if (client_view_cluster_is_healthy(root) != rows[i].well)
-            fail_msg("well should be %d: %s", rows[i].well, rows[i].json);
+        if (client_view_cluster_is_healthy(root) != rows[i].healthy)
+            fail_msg("healthy should be %d: %s", rows[i].healthy, rows[i].json);
         json_decref(root);
     }
 }

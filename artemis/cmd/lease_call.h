@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * lease_call - the call for leases and guards, which `leases` and `guard` share.
+ */
+#pragma once
+
+#include "artemis/client/client_call.h"
+
+/* Gets /api/status/leases, for one service unless `service` is NULL. The response must have `data`.
+ * Release `result` with client_result_free. */
+void lease_call_get(const struct client_args *args, const char *service, const char *data,
+                    struct client_result *result);

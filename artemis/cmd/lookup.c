@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis/cmd/commands.h"
+
+#include "artemis/client/client_call.h"
+#include "artemis/client/client_request.h"
+#include "artemis/cmd/client_args.h"
+#include "artemis/output/client_text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct client_option options[] = {
+    {.name = "strategy",
+     .value = "S",
+     .description = "random or round-robin",
+     .default_value = "random"},
+    CLIENT_CALL_OPTIONS,
+    {.name = NULL},
+};
+
+static const struct client_command command = {
+    .name = "lookup",
+    .usage = {"lookup SERVICE [options]"},
+    .about = "Prints the URL of one instance of a service that is up. The server picks it: at\n"
+             "random, or in turn (round-robin).\n",
+    .example = "artemis lookup orders --strategy round-robin\n"
+               "curl \"$(artemis lookup orders)/health\"\n",
+    .positionals = {"SERVICE"},
+    .options = options,
+};
+
+static int look_up(const struct client_args *args)
+{
+    const char *strategy = client_args_text(args, "strategy");
+    if (strcmp(strategy, "random") != 0 && strcmp(strategy, "round-robin") != 0) {
+        char problem[CLIENT_PROBLEM_MAX];
+        snprintf(problem, sizeof problem, "--strategy must be random or round-robin, is %.64s",
+                 *strategy ? strategy : "empty");
+        return client_args_usage_error(&command, problem);
+    }
+    struct text path = {0};
+    text_append_string(&path, "/api/discovery/lookup?strategy=");
+    text_append_string(&path, strategy);
+    text_append_string(&path, "&service_id=");
+    client_request_escape(&path, args->positionals[0]);
+    const struct client_request request = {.path = text_string(&path), .data = "instance"};
+    struct client_result result;
+    if (text_failed(&path))
+        client_call_set_no_memory(&result);
+    else
+        client_call(args, &request, &result);
+    text_free(&path);
+    int exit_code = client_call_report(args, &result);
+    if (client_call_prints_text(args, &result)) {
+        const json_t *instance = client_response_field(result.root, "instance");
+        client_text_print(stdout, client_response_text(instance, "url"), 0);
+        fputc('\n', stdout);
+    }
+    client_result_free(&result);
+    return exit_code;
+}
+
+int command_lookup(int argc, char **argv)
+{
+    struct client_args args;
+    int exit_code = 0;
+    if (!client_args_start(&args, &command, argc, argv, &exit_code))
+        return exit_code;
+    exit_code = look_up(&args);
+    client_args_free(&args);
+    return exit_code;
+}
