@@ -1,7 +1,7 @@
-# Artemis: `make help` lists what can be asked for. All output goes below build/.
+# Builds, tests and installs Artemis: `make help` lists the targets. All output goes below build/.
 #
-# Sources are found by wildcard: a new file needs no line here. Each layer is an archive, and a test
-# links only the layer it tests and those below, so the layers are proved by the linker too.
+# Sources are found by wildcard: a new file needs no line here. Each layer is an archive. A test links
+# only the layer that it tests and those below, so the linker enforces the layers too.
 
 SHELL       := /bin/bash
 .DEFAULT_GOAL := all
@@ -37,7 +37,7 @@ VARIANT_FLAGS := $(HARDENING)
 VARIANT_LD    := $(HARDENING_LD)
 endif
 
-# Asked once, and only when something is compiled: `make deps` may have to install them first.
+# Evaluated once, when something is compiled, because `make deps` may install the packages first.
 PACKAGES     = libmicrohttpd jansson libcurl libxxhash zlib nettle
 PKG_CFLAGS   = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PACKAGES)))$(PKG_CFLAGS)
 PKG_LIBS     = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PACKAGES)))$(PKG_LIBS)
@@ -48,7 +48,7 @@ LDFLAGS_ALL  = $(VARIANT_LD) $(LDFLAGS) -pthread
 LIBS_ALL     = $(PKG_LIBS) -lwslay -lstdc++
 CLIENT_LIBS  = $(eval CLIENT_LIBS := $$(shell pkg-config --libs jansson libcurl nettle) -lwslay)$(CLIENT_LIBS)
 
-# --- what there is ----------------------------------------------------------------------------------
+# --- files ------------------------------------------------------------------------------------------
 sources      = $(sort $(shell find $(1) -name '*.c' -o -name '*.cpp'))
 objects      = $(patsubst %,$(OUT)/%.o,$(basename $(1)))
 LAYERS      := artemis-core artemis-server artemis-web libartemis artemis
@@ -62,11 +62,11 @@ LIB_core    := $(OUT)/libartemis-core.a
 LIB_server  := $(OUT)/libartemis-server.a
 LIB_web     := $(OUT)/libartemis-web.a
 LIB_app     := $(OUT)/libartemis-app.a
-# What is installed.
+# Installed files.
 PRODUCTS    := $(if $(filter release,$(VARIANT)),$(BUILD),$(OUT)/bin)
 BINARY      := $(PRODUCTS)/artemis
 
-# The client library: whatever it needs of the core is in it, and only artemis_* can be seen.
+# The client library contains the parts of the core that it uses, and exports only artemis_*.
 SONAME      := libartemis.so.0
 LIB_parts   := $(OUT)/libartemis-parts.a
 LIB_pic     := $(OUT)/pic/libartemis-core.a
@@ -84,14 +84,15 @@ BENCH_BIN    := $(patsubst %.c,$(OUT)/%,$(sort $(wildcard bench/*.c)))
 SIM_SRC      := $(sort $(wildcard tests/sim/*.c))
 SIM_BIN      := $(OUT)/tests/sim/sim
 WIRE_BIN     := $(OUT)/tests/chaos/wire
-# Libraries for a unit test: its own layer and those below.
+HEADER_CHECKS := $(patsubst %,$(OUT)/headers/%.ok,$(sort $(shell find $(LAYERS) tests bench -name '*.h')))
+# The libraries of a unit test: the layer that it tests and those below.
 LIBS_FOR_artemis-core   := $(LIB_core)
 LIBS_FOR_artemis-server := $(LIB_server) $(LIB_core)
 LIBS_FOR_artemis-web    := $(LIB_web) $(LIB_server) $(LIB_core)
 LIBS_FOR_libartemis     := $(LIB_parts) $(LIB_core)
 LIBS_FOR_artemis        := $(LIB_app) $(LIB_web) $(LIB_server) $(LIB_STATIC) $(LIB_core)
 
-# Of the tests $(1), those whose path has ONLY in it.
+# Those of the tests $(1) whose path contains ONLY.
 chosen       = $(if $(ONLY),$(foreach test,$(1),$(if $(findstring $(ONLY),$(test)),$(test))),$(1))
 
 # --- targets ----------------------------------------------------------------------------------------
@@ -99,53 +100,53 @@ chosen       = $(if $(ONLY),$(foreach test,$(1),$(if $(findstring $(ONLY),$(test
 
 all: $(BINARY) $(LIBRARY) examples ## build the server, build/artemis, and the client library
 
-examples: $(EXAMPLE_BIN) ## the examples for the client library, below build/release/examples
+examples: $(EXAMPLE_BIN) ## build the examples of the client library, below build/release/examples
 
-deps: ## install what is missing (apt; sudo when not root)
+deps: ## install the Debian packages that are missing (with sudo if not root)
 	@./tests/tools/deps.sh
 
-run: $(BINARY) ## build, and serve on 127.0.0.1:8080 (RUN_ARGS="--addr ...")
+run: $(BINARY) ## build the server and run it on 127.0.0.1:8080 (RUN_ARGS="--addr ...")
 	@$(BINARY) server $(RUN_ARGS)
 
 test: unit e2e ## build and run every test
 
-unit: $(UNIT_BIN) ## the unit tests alone (ONLY=shard for one file)
+unit: $(UNIT_BIN) ## run the unit tests (ONLY=shard for those with shard in their path)
 	@tests/tools/run_tests.sh $(call chosen,$(UNIT_BIN))
 
-e2e: $(BINARY) $(LIBRARY) examples $(E2E_BIN) ## the end-to-end tests alone (ONLY=bad_input for one file)
+e2e: $(BINARY) $(LIBRARY) examples $(E2E_BIN) ## run the end-to-end tests (ONLY=bad_input for those with bad_input in their path)
 	@JOBS=$$(($$(nproc) * 2)) ARTEMIS_BINARY=$(BINARY) EXAMPLES_DIR=$(OUT)/examples tests/tools/run_tests.sh $(call chosen,$(E2E_BIN) $(wildcard tests/e2e/test_*.sh))
 
-lint: $(BINARY) ## the house rules: layers, sizes, headers, docs that match the code
+lint: $(BINARY) $(HEADER_CHECKS) ## check the project rules: layers, cycles, sizes, headers, generated documents
 	@ARTEMIS_BINARY=$(BINARY) tests/tools/lint.sh
 
-format: ## set the layout of all sources
+format: ## format all sources with clang-format
 	@git ls-files -co --exclude-standard '*.c' '*.h' '*.cpp' | xargs clang-format -i
 
-asan tsan ubsan: ## the tests under a sanitizer (asan: addresses, tsan: threads, ubsan: behaviour)
+asan tsan ubsan: ## run all tests under a sanitizer (addresses, threads, undefined behaviour)
 	@$(MAKE) --no-print-directory VARIANT=$@ test
 
-fuzz: ## fuzz the readers of foreign input (FUZZ_SECS=60 each, ONLY=websocket for one; needs clang)
+fuzz: ## fuzz the parsers of untrusted input (FUZZ_SECS=60 each, ONLY=websocket for one; needs clang)
 	@tests/fuzz/run.sh $(or $(FUZZ_SECS),60) $(ONLY)
 
-sim: $(SIM_BIN) ## simulate clusters, SEEDS=1000 of them, or tell the story of one (SEED=x)
+sim: $(SIM_BIN) ## simulate SEEDS=1000 clusters, or print the events of one (SEED=x)
 	@$(SIM_BIN) $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000) --first $(or $(FIRST),1))
 
-sim-bug: ## prove that the simulator finds a bug that is built in on purpose
+sim-bug: ## check that the simulator finds a bug that is built in for this
 	@$(MAKE) --no-print-directory VARIANT=simbug CPPFLAGS=-DARTEMIS_SIM_BUG $(BUILD)/simbug/tests/sim/sim
 	@if $(BUILD)/simbug/tests/sim/sim --seeds 400 >$(BUILD)/simbug/report; then \
 	  echo "the simulator did not find the built-in bug"; exit 1; \
 	else echo "found: $$(grep -m 1 "^seed" $(BUILD)/simbug/report)"; fi
 
-chaos: $(BINARY) $(WIRE_BIN) ## real faults against five nodes in network namespaces; as root (SCENARIO=isolated for one)
+chaos: $(BINARY) $(WIRE_BIN) ## inject faults into five nodes in network namespaces; as root (SCENARIO=isolated for one)
 	@ARTEMIS_BINARY=$(BINARY) WIRE=$(WIRE_BIN) SCENARIO='$(SCENARIO)' tests/chaos/chaos.sh
 
-bench: $(BINARY) $(BENCH_BIN) ## measure, and print the table of numbers
+bench: $(BINARY) $(BENCH_BIN) ## run the benchmarks and print a table of the results
 	@ARTEMIS_BINARY=$(BINARY) BENCH_DIR=$(OUT)/bench bench/bench.sh
 
-docs: $(BINARY) ## print the tables of README and docs anew from the code
+docs: $(BINARY) ## generate the tables of README and docs from the code
 	@ARTEMIS_BINARY=$(BINARY) tests/tools/generated_docs.sh --write
 
-# Quoted throughout: both may have blanks. README links to docs/ and LICENSE, which keep their places.
+# Quoted, because both may contain blanks. README links to docs/ and LICENSE by relative paths.
 BIN_DIR      = $(DESTDIR)$(PREFIX)/bin
 LIB_DIR      = $(DESTDIR)$(PREFIX)/lib
 INCLUDE_DIR  = $(DESTDIR)$(PREFIX)/include
@@ -155,7 +156,7 @@ DOC_FILES   := README.md LICENSE CHANGELOG.md CONTRIBUTING.md $(sort $(wildcard 
 EXAMPLE_FILES := $(sort $(wildcard examples/*.c))
 CONFIG_FILES := $(sort $(wildcard configs/*.toml))
 
-install: all ## install binary, client library, examples and documents below $(DESTDIR)$(PREFIX)
+install: all ## install the binary, client library, examples and documents below $(DESTDIR)$(PREFIX)
 	install -Dm755 $(BINARY) "$(BIN_DIR)/artemis"
 	install -Dm644 libartemis/artemis.h "$(INCLUDE_DIR)/artemis.h"
 	install -Dm644 $(LIB_STATIC) "$(LIB_DIR)/libartemis.a"
@@ -168,7 +169,7 @@ install: all ## install binary, client library, examples and documents below $(D
 	for file in $(notdir $(CONFIG_FILES)); do install -Dm644 "configs/$$file" "$(SHARE_DIR)/$$file" || exit; done
 	for file in $(DOC_FILES); do install -Dm644 "$$file" "$(DOC_DIR)/$$file" || exit; done
 
-uninstall: ## take away what install put there, and folders that are empty then
+uninstall: ## remove the installed files, and folders that are then empty
 	rm -f "$(BIN_DIR)/artemis" "$(INCLUDE_DIR)/artemis.h" "$(LIB_DIR)/pkgconfig/artemis.pc"
 	for file in libartemis.a libartemis.so $(SONAME) $(notdir $(LIB_SHARED)); do rm -f "$(LIB_DIR)/$$file"; done
 	for file in $(notdir $(EXAMPLE_FILES)); do rm -f "$(DOC_DIR)/examples/$$file"; done
@@ -180,15 +181,27 @@ uninstall: ## take away what install put there, and folders that are empty then
 clean: ## remove build/
 	rm -rf $(BUILD)
 
-help: ## this list
+help: ## print this list
 	@grep -hE '^[a-z][a-z0-9 -]*:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z0-9 -]+):.*## */\1\t/' | \
-	  while IFS=$$'\t' read -r name what; do printf '  %-16s %s\n' "$$name" "$$what"; done
+	  while IFS=$$'\t' read -r name text; do printf '  %-16s %s\n' "$$name" "$$text"; done
 
-# --- how ----------------------------------------------------------------------------------------------
-# With `make -j deps run`, nothing is compiled before the packages are there.
-AFTER_DEPS  := $(filter deps,$(MAKECMDGOALS))
+# --- rules ------------------------------------------------------------------------------------------
+# With `make -j deps run`, nothing is compiled before the packages are installed. Without `deps`, the
+# first compilation checks that they are.
+AFTER_DEPS  := $(OUT)/packages
+WITH_TESTS  := $(if $(filter test unit e2e asan tsan ubsan lint,$(MAKECMDGOALS)),--tests)
+$(OUT)/packages: | $(filter deps,$(MAKECMDGOALS))
+	@mkdir -p $(@D)
+	@CC='$(CC)' CXX='$(CXX)' tests/tools/deps.sh --check $(WITH_TESTS)
+	@touch $@
 
-# Other flags, other objects: the stamp changes when they do.
+# Each header compiles by itself.
+$(OUT)/headers/%.ok: % Makefile | $(AFTER_DEPS)
+	@mkdir -p $(@D)
+	@echo '#include "$<"' | $(CC) $(CPPFLAGS_ALL) -std=c17 -Wall -Wextra -MMD -MP -MF $(@:.ok=.d) -MT $@ -fsyntax-only -xc -
+	@touch $@
+
+# Objects depend on the flags: this file changes when they do.
 FLAGS_STAMP := $(OUT)/flags
 FLAGS_NOW   := $(CC) $(CXX) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(VARIANT_FLAGS)
 $(shell mkdir -p $(OUT); echo '$(subst ','"'"',$(FLAGS_NOW))' | cmp -s - $(FLAGS_STAMP) || echo '$(subst ','"'"',$(FLAGS_NOW))' > $(FLAGS_STAMP))
@@ -203,7 +216,7 @@ $(OUT)/%.o: %.cpp Makefile VERSION $(FLAGS_STAMP) | $(AFTER_DEPS)
 	@echo "  CXX  $<"
 	@$(CXX) $(CPPFLAGS_ALL) $(CXXFLAGS_ALL) -c -o $@ $<
 
-# Parts of the client library go into a shared one, where nothing is to be seen by itself.
+# The client library is shared, and exports only what is marked.
 PIC := -fPIC -fvisibility=hidden
 $(call objects,$(CLIENT_SRC)): CFLAGS_ALL += $(PIC)
 $(OUT)/pic/%.o: %.c Makefile VERSION $(FLAGS_STAMP) | $(AFTER_DEPS)
@@ -222,7 +235,7 @@ $(OUT)/%.a:
 	@rm -f $@
 	@ar rcs $@ $^
 
-# One object, whose other names nobody can collide with.
+# One object: its internal names cannot collide with those of a program.
 $(OUT)/libartemis.o: $(LIB_parts) $(LIB_pic)
 	@echo "  LD   $@"
 	@$(LD) -r -o $@ --whole-archive $(LIB_parts) --no-whole-archive $(LIB_pic)
@@ -240,7 +253,7 @@ $(LIB_SHARED): $(OUT)/libartemis.o
 	@ln -sf $(notdir $@) $(@D)/$(SONAME)
 	@ln -sf $(SONAME) $(@D)/libartemis.so
 
-# As their readers build them: with the header and the library alone.
+# Built as users build them: with the header and the library alone.
 $(EXAMPLE_BIN): $(OUT)/examples/%: examples/%.c libartemis/artemis.h $(LIB_STATIC)
 	@echo "  LD   $@"
 	@mkdir -p $(@D)
@@ -252,7 +265,7 @@ $(BINARY): $(call objects,$(MAIN)) $(LIBS_FOR_artemis)
 	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
 
 TEST_LIB_OBJ := $(call objects,$(TEST_LIB_SRC))
-# Unit tests can make any allocation of ours fail: tests/support/failing_malloc.h.
+# Unit tests can make any allocation of the program fail: tests/support/failing_malloc.h.
 comma        := ,
 WRAP_MALLOC  := $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc aligned_alloc strdup strndup free)
 .SECONDEXPANSION:
@@ -272,7 +285,7 @@ $(WIRE_BIN): $(OUT)/tests/chaos/wire.o
 	@echo "  LD   $@"
 	@$(CC) $(LDFLAGS_ALL) -o $@ $^
 
-# Without the archive of the web: the yardstick must call the bare library.
+# Without the archive of artemis-web: the baseline calls libmicrohttpd itself.
 $(BENCH_BIN): $(OUT)/bench/%: $(OUT)/bench/%.o $(LIB_core)
 	@echo "  LD   $@"
 	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL)

@@ -1,6 +1,37 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that are missing. Silent, and quick, when none is.
+# deps.sh [PACKAGE...]        installs the Debian packages that are missing; silent if none is
+# deps.sh --check [--tests]   fails with one line that names what a build (and its tests) lacks
 set -euo pipefail
+
+check() {
+    local missing=() name
+    read -ra cc <<<"${CC:-cc}"
+    read -ra cxx <<<"${CXX:-c++}"
+    for name in "${cc[-1]}" "${cxx[-1]}" pkg-config; do
+        command -v "$name" >/dev/null || missing+=("$name")
+    done
+    if [ "${#missing[@]}" -eq 0 ]; then
+        for name in libmicrohttpd jansson libcurl libxxhash zlib nettle; do
+            pkg-config --exists "$name" || missing+=("$name")
+        done
+        for name in toml++/toml.h wslay/wslay.h; do
+            echo "#include <$name>" | "${cxx[@]}" -std=c++17 -E -xc++ - >/dev/null 2>&1 || missing+=("<$name>")
+        done
+        if [ "${1:-}" = --tests ]; then
+            [ "$(printf '#include <stdarg.h>\n#include <stddef.h>\n#include <setjmp.h>\n#include <stdint.h>\n#include <cmocka.h>\n' |
+                "${cc[@]}" -E -xc - >/dev/null 2>&1; echo $?)" -eq 0 ] || missing+=("<cmocka.h>")
+        fi
+    fi
+    [ "${#missing[@]}" -eq 0 ] && return
+    local list
+    printf -v list ', %s' "${missing[@]}"
+    echo "Missing: ${list:2}. Run: make deps" >&2
+    exit 1
+}
+if [ "${1:-}" = --check ]; then
+    check "${2:-}"
+    exit
+fi
 
 packages=(gcc g++ libc6-dev make pkg-config binutils curl
     libmicrohttpd-dev libjansson-dev libcurl4-gnutls-dev libtomlplusplus-dev
@@ -15,7 +46,7 @@ done
 [ "${#missing[@]}" -eq 0 ] && exit 0
 
 if ! command -v apt-get >/dev/null; then
-    echo "deps: this machine has no apt-get; install what matches these Debian packages: ${missing[*]}" >&2
+    echo "deps: apt-get not found; install the equivalents of these Debian packages: ${missing[*]}" >&2
     exit 1
 fi
 root=()

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# The tables that README and docs/ take from the binary, between `<!-- artemis X reference -->` and
-# `<!-- end -->`. --write prints them anew; --check names each file that differs.
+# The tables in README and docs/ that the binary generates, between `<!-- artemis X reference -->` and
+# `<!-- end -->`. --write updates them; --check names each file that differs.
 set -euo pipefail
 
 binary=${ARTEMIS_BINARY:-build/artemis}
 mode=${1:---check}
 
-# The file with each block replaced by what the binary prints.
-renew() {
+# Prints the file with each table replaced by the output of the binary.
+regenerate() {
     local line command
     while IFS= read -r line; do
         printf '%s\n' "$line"
@@ -22,12 +22,12 @@ renew() {
 
 for file in README.md docs/*.md; do
     grep -q '^<!-- artemis [a-z]* reference -->$' "$file" || continue
-    renewed=$(renew "$file"; echo x)
+    renewed=$(regenerate "$file"; echo x)
     [ "${renewed%x}" = "$(cat "$file"; echo)"$'\n' ] || [ "${renewed%x}" = "$(cat "$file")"$'\n' ] && continue
     if [ "$mode" = --write ]; then
         printf '%s' "${renewed%x}" >"$file"
-        echo "$file: printed anew"
+        echo "$file: updated"
     else
-        echo "$file: a table differs from what $binary prints"
+        echo "$file: a table differs from the output of $binary"
     fi
 done
