@@ -72,10 +72,14 @@ home 'xxhash.h' 'artemis-server/|artemis-web/push/'
 home 'wslay/' 'artemis-web/push/|libartemis/'
 home 'nettle/' 'artemis-core/base/'
 home 'toml' 'artemis-core/config/'
-# Everything else is pure: it decides, and takes time and randomness as arguments.
-home 'pthread.h' 'artemis/|artemis-web/http/|artemis-web/push/(push|sender_pool)|artemis-server/(lease_thread|log_writer|cluster/topology|cache/|registry/(change_log|node_id_table|registry_internal)|replication/(replication_thread|peer_client))|libartemis/client/'
-home '(sys/socket|sys/epoll|sys/eventfd|netdb|poll|netinet/tcp).h' 'artemis/|artemis-web/http/|artemis-web/push/(push|websocket|send_queue|sender_pool|long_polls)|artemis-server/(log_writer|replication/)|libartemis/(client|wire)/'
-home '(fcntl|sys/stat|unistd|ifaddrs).h' 'artemis/|artemis-web/http/|artemis-web/api/handlers_status|artemis-web/push/(push|websocket)|artemis-server/(log_writer|replication/replication_thread)|libartemis/(client|wire)/'
+# System calls belong in few folders; in these, the modules that decide are pure as well: they take
+# time and randomness as arguments.
+home 'pthread.h' 'artemis/|artemis-web/(http|push)/|artemis-server/|libartemis/client/'
+home '(sys/socket|sys/epoll|sys/eventfd|netdb|poll|netinet/tcp).h' 'artemis/|artemis-web/(http|push)/|artemis-server/(log_writer|replication/)|libartemis/(client|wire)/'
+home '(fcntl|sys/stat|unistd|ifaddrs).h' 'artemis/|artemis-web/|artemis-server/(log_writer|replication/)|libartemis/(client|wire)/'
+pure='artemis-core/|artemis-server/(registry/(guard|hash_index|lease_|shard|slab|hlc)|replication/(outbox|replicator|anti_entropy|peer_requests))|artemis-web/(registry_calls|push/(frame|topics|messages|protocol))|libartemis/(watch/|wire/(wire|handshake))'
+rule "purity" "this module decides: no thread, socket, file or clock" \
+    "$(grep -nHE '#include <(pthread|sys/(socket|stat|epoll|eventfd)|fcntl|netdb|poll|unistd)\.h>|\b(fopen|open|socket|clock_gettime|gettimeofday)\(' "${product[@]}" | grep -E "^($pure)" | grep -v '^[^:]*:[0-9]*: \*' || true)"
 rule "clock" "only clock.c of artemis-server and of libartemis read a clock (and the command line, to wait)" \
     "$(grep -nHE '\b(clock_gettime|gettimeofday|time)\((CLOCK|&|NULL)' "${product[@]}" | grep -vE '^(artemis-server|libartemis/base)/clock.c|^artemis/' || true)"
 
