@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis-web/api/handlers.h"
 
-#include <microhttpd.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -28,10 +27,10 @@ enum error handle_websocket(struct request *request, struct response *response,
     struct response_upgrade *upgrade = &response->upgrade;
     struct handshake handshake = {
         .http_version = request->http_version,
-        .upgrade = request_header(request, MHD_HTTP_HEADER_UPGRADE),
-        .connection = request_header(request, MHD_HTTP_HEADER_CONNECTION),
-        .version = request_header(request, MHD_HTTP_HEADER_SEC_WEBSOCKET_VERSION),
-        .key = request_header(request, MHD_HTTP_HEADER_SEC_WEBSOCKET_KEY),
+        .upgrade = request_header(request, "Upgrade"),
+        .connection = request_header(request, "Connection"),
+        .version = request_header(request, "Sec-WebSocket-Version"),
+        .key = request_header(request, "Sec-WebSocket-Key"),
     };
     if (request->is_head) {
         snprintf(message, MESSAGE_BYTES, "method: a WebSocket is opened by GET, not by HEAD");

@@ -1,18 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * client - the common part of a WebSocket and a long poll.
- *
- * It is the first member of both. Another thread allocates the client and hands it over to the push
- * thread, which owns it from then on. Events of epoll point to it.
+ * client - what the push thread and its callers have in common: the kinds of clients, their limits,
+ * and the calls into the HTTP server.
  */
 #pragma once
 
-#include <sys/queue.h>
+#include "artemis-core/model/instance.h"
 
-enum client_kind { CLIENT_WEBSOCKET, CLIENT_LONG_POLL };
-
-struct push_client {
-    enum client_kind kind;
-    STAILQ_ENTRY(push_client) link; /* in the list of arrivals, later in that of ended clients */
+enum {
+    LONG_POLL_MS_MAX = 60 * 1000,
+    WEBSOCKET_PING_MS = 30 * 1000, /* without input; then a ping is sent */
+    WEBSOCKET_IDLE_MS = 60 * 1000, /* without input; then the WebSocket is closed */
+    WEBSOCKET_CLOSE_MS = 2 * 1000, /* maximum duration of a closing handshake */
+    WEBSOCKET_MESSAGE_BYTES_MAX = 64 * 1024,
+    SUBSCRIPTIONS_MAX = 1000, /* per WebSocket */
+    SUBSCRIPTIONS_ALL_MAX = 1000 * 1000,
 };
-STAILQ_HEAD(push_client_list, push_client);
+
+/* The protocol of a WebSocket; each has its own path. */
+enum endpoint {
+    ENDPOINT_NATIVE,
+    ENDPOINT_JAVA_HEARTBEAT,
+    ENDPOINT_JAVA_CHANGES,
+    ENDPOINT_JAVA_ALL_CHANGES,
+    ENDPOINT_COUNT,
+};
+
+/* What ends a long poll. */
+struct long_poll_condition {
+    char id[ID_BYTES_MAX]; /* service id, canonical */
+    size_t id_size;        /* 0: every service */
+    uint64_t revision;     /* the poll ends at a later one */
+    uint64_t until_ms;     /* or at this time, monotonic */
+};
+/* Calls into the HTTP server. The push thread makes them, and push_add_long_poll and
+ * push_add_websocket when they fail. */
+struct push_http {
+    /* A long poll has ended: handle its request once more. */
+    void (*resume)(void *connection);
+    /* A WebSocket has ended: close its socket. */
+    void (*close)(void *upgraded);
+};

@@ -5,7 +5,8 @@
 
 #include "artemis-server/registry/registry_watch.h"
 #include "artemis-web/push/frame.h"
-#include "artemis-web/push/push_internal.h"
+#include "artemis-web/push/long_polls.h"
+#include "artemis-web/push/websocket.h"
 
 enum { LIST_BYTES_MAX = 64 * 1024 }; /* of the changes in one message, if there is more than one */
 
@@ -78,10 +79,10 @@ static void send_list(struct push *push, struct topic *topic, enum push_form for
                       uint64_t revision, const struct text *list)
 {
     struct topic *all = push->topics.all;
-    struct frame *frame = encode_message(topic, form, revision, list, &push->dispatch.message);
+    struct frame *frame = encode_message(topic, form, revision, list, &push->dispatch->message);
     if (frame) {
-        send_to_topic(&push->dispatch, topic, form, frame);
-        send_to_topic(&push->dispatch, all, form, frame);
+        send_to_topic(push->dispatch, topic, form, frame);
+        send_to_topic(push->dispatch, all, form, frame);
     } else {
         mark_all_lagging(topic);
         mark_all_lagging(all);
@@ -104,7 +105,7 @@ static void send_changes(struct push *push, struct topic *topic, enum push_form 
                          const struct batch *batch, struct text *list)
 {
     text_clear(list);
-    for (uint32_t at = topic->first_change; at; at = push->dispatch.next_of_topic[at - 1]) {
+    for (uint32_t at = topic->first_change; at; at = push->dispatch->next_of_topic[at - 1]) {
         append_change(list, topic, form, &batch->changes[at - 1]);
         bool is_complete =
             form == FORM_JAVA || at == topic->last_change || list->size > LIST_BYTES_MAX;
@@ -134,7 +135,7 @@ static struct topic *topic_of_change(struct push *push, const struct change *cha
 static void group_by_topic(struct push *push, const struct batch *batch,
                            struct topic_queue *changed)
 {
-    uint32_t *next_of_topic = push->dispatch.next_of_topic;
+    uint32_t *next_of_topic = push->dispatch->next_of_topic;
     for (uint32_t at = 1; at <= batch->count; at++) {
         struct topic *topic = topic_of_change(push, &batch->changes[at - 1]);
         next_of_topic[at - 1] = 0;
@@ -156,7 +157,7 @@ static void dispatch_topic(struct push *push, struct topic *topic, const struct 
     topic_drop_state(topic);
     for (enum push_form form = 0; form < FORM_COUNT; form++)
         if (topic->form_subscriptions[form] || all->form_subscriptions[form])
-            send_changes(push, topic, form, batch, &push->dispatch.list);
+            send_changes(push, topic, form, batch, &push->dispatch->list);
     long_polls_end_topic(push, topic, batch->before + topic->last_change);
     topic->first_change = topic->last_change = 0;
 }
@@ -213,7 +214,7 @@ static void skip_dropped_changes(struct push *push)
 
 bool dispatch_until(struct push *push, uint64_t revision)
 {
-    struct change *changes = push->dispatch.changes;
+    struct change *changes = push->dispatch->changes;
     uint64_t dispatched;
     while ((dispatched = atomic_load(&push->dispatched)) < revision) {
         uint64_t pending = revision - dispatched;
@@ -232,24 +233,33 @@ bool dispatch_until(struct push *push, uint64_t revision)
 
 /* --- life ------------------------------------------------------------------------------------- */
 
-enum error dispatch_init(struct dispatch *dispatch, uint32_t threads)
+enum error dispatch_create(uint32_t threads, struct dispatch **out)
 {
-    *dispatch = (struct dispatch){
-        .jobs = malloc(SEND_JOBS_MAX * sizeof(*dispatch->jobs)),
-        .changes = malloc(CHANGES_PER_BATCH * sizeof(*dispatch->changes)),
-        .next_of_topic = malloc(CHANGES_PER_BATCH * sizeof(*dispatch->next_of_topic)),
-    };
-    if (!dispatch->jobs || !dispatch->changes || !dispatch->next_of_topic)
-        return ERR_NO_MEMORY;
-    return sender_pool_start(threads, &dispatch->sender_pool);
+    struct dispatch *dispatch = calloc(1, sizeof(*dispatch));
+    enum error error = ERR_NO_MEMORY;
+    if (!dispatch)
+        return error;
+    dispatch->jobs = malloc(SEND_JOBS_MAX * sizeof(*dispatch->jobs));
+    dispatch->changes = malloc(CHANGES_PER_BATCH * sizeof(*dispatch->changes));
+    dispatch->next_of_topic = malloc(CHANGES_PER_BATCH * sizeof(*dispatch->next_of_topic));
+    if (dispatch->jobs && dispatch->changes && dispatch->next_of_topic)
+        error = sender_pool_start(threads, &dispatch->sender_pool);
+    if (error)
+        dispatch_free(dispatch);
+    else
+        *out = dispatch;
+    return error;
 }
 
 void dispatch_free(struct dispatch *dispatch)
 {
+    if (!dispatch)
+        return;
     sender_pool_stop(dispatch->sender_pool);
     free(dispatch->jobs);
     free(dispatch->changes);
     free(dispatch->next_of_topic);
     text_free(&dispatch->list);
     text_free(&dispatch->message);
+    free(dispatch);
 }

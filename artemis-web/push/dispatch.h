@@ -17,9 +17,7 @@
 
 #include "artemis-server/registry/change_log.h"
 #include "artemis-web/push/sender_pool.h"
-#include "artemis-web/push/topics.h"
-
-struct push;
+#include "artemis-web/push/shared.h"
 
 enum { CHANGES_PER_BATCH = 1024 };
 
@@ -32,10 +30,9 @@ struct dispatch {
     struct text list, message; /* changes encoded for one message; the message */
 };
 
-/* `threads` send, the push thread among them. dispatch_free is called also after a failure.
- * ERR_NO_MEMORY, ERR_SYSTEM. */
-MUST_USE enum error dispatch_init(struct dispatch *dispatch, uint32_t threads);
-void dispatch_free(struct dispatch *dispatch);
+/* `threads` send, the push thread among them. ERR_NO_MEMORY, ERR_SYSTEM. */
+MUST_USE enum error dispatch_create(uint32_t threads, struct dispatch **out);
+void dispatch_free(struct dispatch *dispatch); /* takes NULL */
 
 /* Dispatches the changes up to a revision. False: the change log had dropped some of them already.
  * Then all long polls have ended and all subscriptions lag. */

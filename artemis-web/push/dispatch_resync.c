@@ -5,8 +5,9 @@
 #include <wslay/wslay.h>
 
 #include "artemis-server/registry/registry_watch.h"
+#include "artemis-web/push/dispatch.h"
 #include "artemis-web/push/frame.h"
-#include "artemis-web/push/push_internal.h"
+#include "artemis-web/push/websocket.h"
 
 enum {
     STATE_BYTES_MAX = 1024 * 1024, /* a larger state is not sent: the client requests it by HTTP */

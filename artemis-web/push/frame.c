@@ -6,13 +6,13 @@
 
 enum {
     HEADER_BYTES_MAX = 10,
-    WHOLE_MESSAGE = 0x80,
+    FIN = 0x80,
     SMALL_MAX = 125,
     SIZE_OF_16_BITS = 126,
     SIZE_OF_64_BITS = 127,
 };
 
-static struct frame *with_room(size_t size)
+static struct frame *allocate(size_t size)
 {
     struct frame *frame = malloc(sizeof(*frame) + size);
     if (frame)
@@ -35,10 +35,10 @@ static void put_number(struct frame *frame, uint64_t value, int size)
 
 struct frame *frame_create(enum frame_kind kind, struct slice payload)
 {
-    struct frame *frame = with_room(HEADER_BYTES_MAX + payload.size);
+    struct frame *frame = allocate(HEADER_BYTES_MAX + payload.size);
     if (!frame)
         return NULL;
-    put_number(frame, WHOLE_MESSAGE | (unsigned)kind, 1);
+    put_number(frame, FIN | (unsigned)kind, 1);
     if (payload.size <= SMALL_MAX) {
         put_number(frame, payload.size, 1);
     } else if (payload.size <= UINT16_MAX) {
@@ -62,7 +62,7 @@ struct frame *frame_close(uint16_t code, const char *reason)
 
 struct frame *frame_raw(struct slice bytes)
 {
-    struct frame *frame = with_room(bytes.size);
+    struct frame *frame = allocate(bytes.size);
     if (frame)
         put(frame, bytes.data, bytes.size);
     return frame;

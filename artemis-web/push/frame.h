@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * frame - a WebSocket frame (RFC 6455, 5.2) that was encoded once and is sent to many.
+ * frame - an encoded WebSocket frame (RFC 6455, section 5.2) that many WebSockets share.
  *
- * What a server sends is not masked, so the bytes are the same for everybody: a change is encoded
- * once, however many subscribers get it. Immutable, and counted by reference. Belongs to the push
- * thread: the count is not atomic.
+ * A server does not mask its frames, so the bytes are the same for every client: a change is
+ * encoded once for all subscriptions with the same form. A frame is immutable and
+ * reference-counted. Belongs to the push thread: the count is not atomic.
  */
 #pragma once
 
@@ -22,11 +22,11 @@ struct frame {
     unsigned char bytes[]; /* header and payload */
 };
 
-/* A whole message of one frame, with one reference. NULL: out of memory. */
+/* Encodes a message as one frame, with one reference. NULL: no memory. */
 struct frame *frame_create(enum frame_kind kind, struct slice payload);
-/* A close frame; of the reason goes out what fits. */
+/* Encodes a close frame; the reason is cut to CLOSE_REASON_BYTES_MAX. NULL: no memory. */
 struct frame *frame_close(uint16_t code, const char *reason);
-/* Frames that were encoded elsewhere, as they are. */
+/* Copies bytes that are encoded already. NULL: no memory. */
 struct frame *frame_raw(struct slice bytes);
 struct frame *frame_ref(struct frame *frame); /* returns it */
 void frame_unref(struct frame *frame);        /* takes NULL */

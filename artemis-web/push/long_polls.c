@@ -5,13 +5,20 @@
 #include <sys/epoll.h>
 
 #include "artemis-server/registry/registry_watch.h"
-#include "artemis-web/push/push_internal.h"
 
 static struct slice id_of(const struct long_poll *poll)
 {
     if (poll->condition.id_size == 0)
         return SLICE("*");
     return (struct slice){poll->condition.id, poll->condition.id_size};
+}
+
+struct long_polls *long_polls_create(uint64_t now_ms)
+{
+    struct long_polls *polls = calloc(1, sizeof(*polls));
+    if (polls)
+        polls->next_slot = now_ms / LONG_POLL_SLOT_MS;
+    return polls;
 }
 
 struct long_poll *long_poll_create(const struct long_poll_condition *condition, void *connection,
@@ -44,7 +51,7 @@ static bool insert(struct push *push, struct long_poll *poll)
     poll->state = LONG_POLL_WAITING;
     poll->topic = topic;
     LIST_INSERT_HEAD(&topic->long_polls, poll, topic_link);
-    LIST_INSERT_HEAD(&push->long_polls.slots[slot % LONG_POLL_SLOTS], poll, slot_link);
+    LIST_INSERT_HEAD(&push->long_polls->slots[slot % LONG_POLL_SLOTS], poll, slot_link);
     return true;
 }
 
@@ -90,8 +97,8 @@ void long_polls_end_topic(struct push *push, struct topic *topic, uint64_t revis
 void long_polls_end_all(struct push *push)
 {
     for (uint64_t slot = 0; slot < LONG_POLL_SLOTS; slot++)
-        while (!LIST_EMPTY(&push->long_polls.slots[slot]))
-            long_poll_end(push, LIST_FIRST(&push->long_polls.slots[slot]));
+        while (!LIST_EMPTY(&push->long_polls->slots[slot]))
+            long_poll_end(push, LIST_FIRST(&push->long_polls->slots[slot]));
 }
 
 /* A slot also holds long polls of the next revolution. */
@@ -107,7 +114,7 @@ static void end_due_in_slot(struct push *push, struct long_poll_list *slot)
 
 void long_polls_end_due(struct push *push)
 {
-    struct long_polls *polls = &push->long_polls;
+    struct long_polls *polls = push->long_polls;
     uint64_t current = push->now.mono_ms / LONG_POLL_SLOT_MS;
     if (current > polls->next_slot + LONG_POLL_SLOTS)
         polls->next_slot = current - LONG_POLL_SLOTS; /* one revolution covers all slots */
@@ -117,7 +124,7 @@ void long_polls_end_due(struct push *push)
 
 int long_polls_next_ms(const struct push *push)
 {
-    const struct long_polls *polls = &push->long_polls;
+    const struct long_polls *polls = push->long_polls;
     if (atomic_load_explicit(&push->counters.long_polls, memory_order_relaxed) == 0)
         return -1;
     uint64_t slot = polls->next_slot;

@@ -10,9 +10,7 @@
 
 #include <assert.h>
 
-#include "artemis-web/push/client.h"
-#include "artemis-web/push/push.h"
-#include "artemis-web/push/topics.h"
+#include "artemis-web/push/shared.h"
 
 enum { LONG_POLL_SLOT_MS = 64, LONG_POLL_SLOTS = 1024 };
 static_assert(LONG_POLL_SLOTS * LONG_POLL_SLOT_MS > LONG_POLL_MS_MAX,
@@ -40,6 +38,9 @@ struct long_polls {
     struct long_poll_list slots[LONG_POLL_SLOTS];
     uint64_t next_slot; /* the next to end; slots are counted from time 0 */
 };
+
+/* Allocates the wheel, at a time of the monotonic clock; freed with free(). NULL: no memory. */
+struct long_polls *long_polls_create(uint64_t now_ms);
 
 /* Allocates a long poll. NULL: no memory. */
 struct long_poll *long_poll_create(const struct long_poll_condition *condition, void *connection,

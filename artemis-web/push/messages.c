@@ -49,7 +49,7 @@ static void end_change(struct json_writer *w, enum push_form form, enum change_t
     jw_close(w, '}');
 }
 
-/* The fields whose names differ, once more in camelCase. */
+/* Appends the fields whose camelCase names differ, with these names. */
 static void write_camel_names(struct json_writer *w, const struct instance *instance)
 {
     enum casing casing = w->casing;
@@ -77,7 +77,7 @@ void message_change(struct text *changes, enum push_form form, const struct inst
     end_change(&w, form, type, wall_ms);
 }
 
-/* An instance that is none, as the Java servers send it. */
+/* The fields of the instance in a reload, as the Java servers write them. */
 static void write_placeholder(struct json_writer *w, enum push_form form, struct slice service_id)
 {
     jw_name(w, "region_id");

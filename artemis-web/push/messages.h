@@ -1,37 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * messages - the texts that are pushed: changes in the form that a subscriber reads, and the
- * answers to what it says. Pure.
+ * messages - the texts that are sent on WebSockets: changes, in the form of a subscription, and
+ * replies to messages of clients. Pure; a failed allocation shows in text_failed.
  *
- * A subscription to /ws that was written in camelCase gets camelCase. One that was not gets
- * snake_case, with the names that differ in camelCase beside it: the newer Rust client subscribes
- * in snake_case and reads camelCase, and every reader ignores what it does not know.
+ * A subscription to /ws whose message has a camelCase name gets camelCase. Others get snake_case
+ * and, where a name differs, also the camelCase name: the newer Rust client subscribes in
+ * snake_case and reads camelCase, and every client ignores unknown names.
  */
 #pragma once
 
 #include "artemis-core/json/codec.h"
 
 enum push_form {
-    FORM_NATIVE, /* snake_case, and camelCase beside it */
-    FORM_CAMEL,
-    FORM_JAVA, /* bare objects, one a message */
+    FORM_NATIVE, /* snake_case and camelCase names */
+    FORM_CAMEL,  /* camelCase names */
+    FORM_JAVA,   /* one change per message, without an envelope */
     FORM_COUNT,
 };
 
-/* What the Java clients read (and Tomcat's limit for what they say). */
+/* The limit of the Java clients, and of Tomcat for their messages. */
 enum { JAVA_MESSAGE_BYTES_MAX = 8191 };
 
 /* Appends a change, after a comma where the text is not empty. */
 void message_change(struct text *changes, enum push_form form, const struct instance *instance,
                     enum change_type type, uint64_t wall_ms);
-/* Appends the change that says: forget what you know of the service. */
+/* Appends a reload: the client must discard the state of the service that it has. */
 void message_reload(struct text *changes, enum push_form form, struct slice service_id,
                     uint64_t wall_ms);
-/* Appends the message of /ws around changes. `partial`: they are not all, ask by HTTP. */
+/* Appends a message of /ws with changes. `partial`: the state is not complete, and the client
+ * requests it by HTTP. */
 void message_service_change(struct text *out, struct slice service_id, uint64_t version,
                             struct slice changes, bool partial);
 
-/* Answers on /ws. */
+/* Append replies of /ws. */
 void message_subscribed(struct text *out, struct slice service_id, uint64_t version,
                         const char *epoch);
 void message_unsubscribed(struct text *out, struct slice service_id);

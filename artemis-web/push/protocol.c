@@ -6,7 +6,6 @@
 
 #include "artemis-server/clock.h"
 #include "artemis-server/registry/registry_watch.h"
-#include "artemis-web/push/push_internal.h"
 #include "artemis-web/registry_calls.h"
 
 /* --- /ws -------------------------------------------------------------------------------------- */
@@ -66,11 +65,10 @@ static void subscribe(struct websocket *websocket, const struct client_message *
     struct subscription *subscription =
         subscription_add(websocket, id, received->camel ? FORM_CAMEL : FORM_NATIVE);
     if (!subscription) {
-        snprintf(
-            message, MESSAGE_BYTES,
-            "service_id: a connection may have %d subscriptions, all together %d, and the node "
-            "must have memory for them",
-            SUBSCRIPTIONS_MAX, SUBSCRIPTIONS_ALL_MAX);
+        snprintf(message, MESSAGE_BYTES,
+                 "service_id: cannot subscribe: a connection may have %d subscriptions, a node %d, "
+                 "or memory is exhausted",
+                 SUBSCRIPTIONS_MAX, SUBSCRIPTIONS_ALL_MAX);
         return;
     }
     if (is_outdated(push, received, id))
@@ -90,7 +88,7 @@ static void unsubscribe(struct websocket *websocket, const struct client_message
 }
 
 /* Writes the reply, or an error into *message. */
-static void answer_native(struct websocket *websocket, struct client_message *received,
+static void handle_native(struct websocket *websocket, struct client_message *received,
                           struct text *reply, char message[MESSAGE_BYTES])
 {
     bool subscribes = slice_equal(received->type, SLICE("subscribe"));
@@ -124,7 +122,7 @@ static void on_native(struct websocket *websocket, struct slice text)
     if (!error) {
         error = read_fields(document, &received, message);
         if (!error)
-            answer_native(websocket, &received, &reply, message);
+            handle_native(websocket, &received, &reply, message);
         document_free(document);
     }
     if (message[0] || error)

@@ -11,8 +11,11 @@
 
 #include "artemis-server/clock.h"
 #include "artemis-server/registry/registry_watch.h"
+#include "artemis-web/push/dispatch.h"
+#include "artemis-web/push/long_polls.h"
 #include "artemis-web/push/protocol.h"
 #include "artemis-web/push/push_internal.h"
+#include "artemis-web/push/websocket.h"
 
 enum { EVENTS_PER_TURN = 32, CHECK_INTERVAL_MS = 1000 };
 
@@ -58,7 +61,7 @@ static void on_event(struct push *push, const struct epoll_event *event)
     if (event->events & EPOLLOUT)
         websocket_flush((struct websocket *)client);
     if (event->events & (EPOLLIN | EPOLLHUP | EPOLLERR))
-        websocket_receive((struct websocket *)client);
+        websocket_receive((struct websocket *)client, protocol_message);
 }
 
 static void close_going_away(struct websocket *websocket)
@@ -75,7 +78,7 @@ void push_start_client(struct push *push, struct push_client *client)
     struct websocket *websocket = (struct websocket *)client;
     websocket_start(websocket);
     protocol_start(websocket);
-    websocket_read_kept(websocket);
+    websocket_read_kept(websocket, protocol_message);
     if (atomic_load(&push->draining))
         close_going_away(websocket);
 }
@@ -274,14 +277,16 @@ enum error push_init(struct engine *engine, uint32_t clients_max, const struct p
     STAILQ_INIT(&push->ended_clients);
     TAILQ_INIT(&push->ended_subscriptions);
     TAILQ_INIT(&push->resyncs);
-    push->long_polls.next_slot = push->now.mono_ms / LONG_POLL_SLOT_MS;
+    push->long_polls = long_polls_create(push->now.mono_ms);
     atomic_init(&push->dispatched, registry_revision(engine->registry));
     struct epoll_event event = {.events = EPOLLIN};
     if (push->epoll < 0 || push->wake < 0 ||
         epoll_ctl(push->epoll, EPOLL_CTL_ADD, push->wake, &event) != 0 ||
         getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
         return ERR_SYSTEM;
-    enum error error = dispatch_init(&push->dispatch, engine->config->server.threads);
+    if (!push->long_polls)
+        return ERR_NO_MEMORY;
+    enum error error = dispatch_create(engine->config->server.threads, &push->dispatch);
     return error ? error : topics_init(&push->topics, seed);
 }
 
@@ -330,7 +335,8 @@ void push_stop(struct push *push)
 void push_clear(struct push *push)
 {
     topics_free(&push->topics);
-    dispatch_free(&push->dispatch);
+    dispatch_free(push->dispatch);
+    free(push->long_polls);
     if (push->epoll >= 0)
         close(push->epoll);
     if (push->wake >= 0)

@@ -27,36 +27,9 @@
 #pragma once
 
 #include "artemis-server/engine.h"
+#include "artemis-web/push/client.h"
 
 struct push;
-
-enum {
-    LONG_POLL_MS_MAX = 60 * 1000,
-    WEBSOCKET_PING_MS = 30 * 1000, /* without input; then a ping is sent */
-    WEBSOCKET_IDLE_MS = 60 * 1000, /* without input; then the WebSocket is closed */
-    WEBSOCKET_CLOSE_MS = 2 * 1000, /* maximum duration of a closing handshake */
-    WEBSOCKET_MESSAGE_BYTES_MAX = 64 * 1024,
-    SUBSCRIPTIONS_MAX = 1000, /* per WebSocket */
-    SUBSCRIPTIONS_ALL_MAX = 1000 * 1000,
-};
-
-/* The protocol of a WebSocket; each has its own path. */
-enum endpoint {
-    ENDPOINT_NATIVE,
-    ENDPOINT_JAVA_HEARTBEAT,
-    ENDPOINT_JAVA_CHANGES,
-    ENDPOINT_JAVA_ALL_CHANGES,
-    ENDPOINT_COUNT,
-};
-
-/* Calls into the HTTP server. The push thread makes them, and push_add_long_poll and
- * push_add_websocket when they fail. */
-struct push_http {
-    /* A long poll has ended: handle its request once more. */
-    void (*resume)(void *connection);
-    /* A WebSocket has ended: close its socket. */
-    void (*close)(void *upgraded);
-};
 
 /* Starts the thread. The engine must outlive it. `clients_max` is the maximum number of WebSockets
  * and long polls together. ERR_NO_MEMORY, ERR_SYSTEM. */
@@ -75,13 +48,6 @@ MUST_USE bool push_reserve(struct push *push);
 void push_release(struct push *push);
 uint32_t push_clients_max(const struct push *push);
 
-/* What ends a long poll. */
-struct long_poll_condition {
-    char id[ID_BYTES_MAX]; /* service id, canonical */
-    size_t id_size;        /* 0: every service */
-    uint64_t revision;     /* the poll ends at a later one */
-    uint64_t until_ms;     /* or at this time, monotonic */
-};
 /* Adds a long poll, for which a place is reserved. The caller has suspended the connection;
  * `resume` is called when the poll ends, possibly before this returns. */
 void push_add_long_poll(struct push *push, const struct long_poll_condition *condition,

@@ -5,14 +5,14 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-enum { FIRST_CAPACITY = 4, PIECES = 16 };
+enum { FIRST_CAPACITY = 4, FRAMES_PER_CALL = 16 };
 
-static struct queued *item(const struct send_queue *queue, uint32_t index)
+static struct queued_frame *item(const struct send_queue *queue, uint32_t index)
 {
     return &queue->items[(queue->first + index) % queue->capacity];
 }
 
-static void drop_first(struct send_queue *queue)
+static void remove_first(struct send_queue *queue)
 {
     struct frame *frame = item(queue, 0)->frame;
     queue->bytes -= frame->size;
@@ -25,7 +25,7 @@ static void drop_first(struct send_queue *queue)
 void send_queue_free(struct send_queue *queue)
 {
     while (queue->count)
-        drop_first(queue);
+        remove_first(queue);
     free(queue->items);
     *queue = (struct send_queue){0};
 }
@@ -39,7 +39,7 @@ bool send_queue_has_room(const struct send_queue *queue, size_t bytes)
 static bool grow(struct send_queue *queue)
 {
     uint32_t capacity = queue->capacity ? queue->capacity * 2 : FIRST_CAPACITY;
-    struct queued *items = malloc(capacity * sizeof(*items));
+    struct queued_frame *items = malloc(capacity * sizeof(*items));
     if (!items)
         return false;
     for (uint32_t i = 0; i < queue->count; i++)
@@ -58,19 +58,19 @@ bool send_queue_put(struct send_queue *queue, struct frame *frame, size_t sent, 
     if (queue->count == 0)
         queue->sent = sent;
     queue->count++;
-    *item(queue, queue->count - 1) = (struct queued){frame_ref(frame), owner};
+    *item(queue, queue->count - 1) = (struct queued_frame){frame_ref(frame), owner};
     queue->bytes += frame->size;
     return true;
 }
 
-static void take_out(struct send_queue *queue, size_t size)
+static void remove_sent(struct send_queue *queue, size_t size)
 {
     while (queue->count) {
         size_t left = item(queue, 0)->frame->size - queue->sent;
         if (size < left)
             break;
         size -= left;
-        drop_first(queue);
+        remove_first(queue);
     }
     queue->sent += size;
     if (queue->count == 0)
@@ -81,40 +81,40 @@ ssize_t send_queue_write(struct send_queue *queue, int socket)
 {
     ssize_t total = 0;
     while (queue->count) {
-        struct iovec pieces[PIECES];
-        struct msghdr message = {.msg_iov = pieces};
-        size_t wanted = 0;
-        for (uint32_t i = 0; i < queue->count && i < PIECES; i++) {
+        struct iovec parts[FRAMES_PER_CALL];
+        struct msghdr message = {.msg_iov = parts};
+        size_t total_size = 0;
+        for (uint32_t i = 0; i < queue->count && i < FRAMES_PER_CALL; i++) {
             struct frame *frame = item(queue, i)->frame;
             size_t from = i == 0 ? queue->sent : 0;
-            pieces[i] = (struct iovec){frame->bytes + from, frame->size - from};
-            wanted += frame->size - from;
+            parts[i] = (struct iovec){frame->bytes + from, frame->size - from};
+            total_size += frame->size - from;
             message.msg_iovlen = i + 1;
         }
         ssize_t size = sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (size < 0)
             return total ? total : -1;
-        take_out(queue, (size_t)size);
+        remove_sent(queue, (size_t)size);
         total += size;
-        if ((size_t)size < wanted)
+        if ((size_t)size < total_size)
             break;
     }
     return total;
 }
 
-void send_queue_drop(struct send_queue *queue, send_queue_dropped *tell)
+void send_queue_drop(struct send_queue *queue, send_queue_dropped *on_dropped)
 {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < queue->count; i++) {
-        struct queued waiting = *item(queue, i);
-        bool begun = i == 0 && queue->sent > 0;
-        if (begun || !waiting.owner) {
-            *item(queue, kept++) = waiting;
+        struct queued_frame queued = *item(queue, i);
+        bool started = i == 0 && queue->sent > 0;
+        if (started || !queued.owner) {
+            *item(queue, kept++) = queued;
             continue;
         }
-        tell(waiting.owner);
-        queue->bytes -= waiting.frame->size;
-        frame_unref(waiting.frame);
+        on_dropped(queued.owner);
+        queue->bytes -= queued.frame->size;
+        frame_unref(queued.frame);
     }
     queue->count = kept;
     if (kept == 0)

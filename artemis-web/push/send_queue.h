@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * send_queue - the frames that wait until a socket takes them: bounded, and by reference.
+ * send_queue - the frames that a socket has not accepted yet. Bounded; holds references.
  *
- * Memory is taken when a frame has to wait, and given back when none does: most sockets never have
- * one. A frame has an owner, for whom it was sent, so that what is dropped can be made up for; NULL
- * where nobody asks. Belongs to one thread.
+ * An empty queue uses no memory, and most queues are always empty. A frame may have an owner, the
+ * subscription for which it was sent: such frames can be dropped, and their owners are notified.
+ * Belongs to one thread.
  */
 #pragma once
 
@@ -15,30 +15,31 @@
 
 enum { QUEUE_FRAMES_MAX = 256, QUEUE_BYTES_MAX = 256 * 1024 };
 
-struct queued {
+struct queued_frame {
     struct frame *frame;
-    void *owner;
+    void *owner; /* NULL: none */
 };
 
 struct send_queue {
-    struct queued *items; /* a ring; NULL while nothing waits */
+    struct queued_frame *items; /* a ring; NULL while the queue is empty */
     uint32_t capacity;
     uint32_t first;
     uint32_t count;
-    size_t sent;  /* bytes of the first frame */
-    size_t bytes; /* of all that wait, whole */
+    size_t sent;  /* bytes of the first frame that are sent */
+    size_t bytes; /* total size of the frames, sent bytes included */
 };
 
 void send_queue_free(struct send_queue *queue);
-/* Is there room for so many bytes? For the first frame there always is. */
+/* Whether a frame of this size fits. An empty queue takes a frame of any size. */
 bool send_queue_has_room(const struct send_queue *queue, size_t bytes);
-/* Takes a reference. `sent` bytes of the frame have gone out: not 0 only for the first one. False:
- * out of memory. */
+/* Appends a frame; takes a reference. `sent` bytes of it are sent already: other than 0 only in an
+ * empty queue. False: no memory. */
 bool send_queue_put(struct send_queue *queue, struct frame *frame, size_t sent, void *owner);
-/* Sends what the socket takes. -1 with errno where it failed; else bytes that went out. */
+/* Sends what the socket accepts. Returns the bytes sent, or -1 with errno where that fails. */
 ssize_t send_queue_write(struct send_queue *queue, int socket);
-/* Drops what has an owner and has not begun to go out, and tells the owner. */
+/* Drops the frames that have an owner and of which nothing is sent, and calls on_dropped for
+ * each. */
 typedef void send_queue_dropped(void *owner);
-void send_queue_drop(struct send_queue *queue, send_queue_dropped *tell);
-/* An owner goes: it is told nothing any more. */
+void send_queue_drop(struct send_queue *queue, send_queue_dropped *on_dropped);
+/* Removes an owner from its frames: they are still sent and can no longer be dropped. */
 void send_queue_forget(struct send_queue *queue, const void *owner);

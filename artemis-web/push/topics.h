@@ -59,7 +59,7 @@ struct topics {
     size_t cached_bytes;       /* of all states cached since topics_drop_states */
 };
 
-/* The seed is random for each process, so that nobody can choose ids that collide.
+/* The seed is random for each process, so that clients cannot choose ids that collide.
  * ERR_NO_MEMORY. */
 MUST_USE enum error topics_init(struct topics *topics, uint64_t seed);
 /* Frees everything. There are no subscribers any more. */

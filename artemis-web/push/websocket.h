@@ -6,8 +6,8 @@
  * subscription that does not fit into the queue makes the subscription lag (push.h). Frames are
  * shared by many WebSockets (frame.h).
  *
- * Input: wslay parses frames and answers pings, closes and framing errors; protocol.h handles the
- * messages.
+ * Input: wslay parses frames and answers pings, closes and framing errors. Messages are passed to a
+ * function of the caller.
  *
  * A WebSocket that has failed or is closed enters WEBSOCKET_ENDED and is freed at the end of the
  * turn. Until then every call ignores it. All of it belongs to the push thread.
@@ -17,10 +17,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "artemis-web/push/client.h"
-#include "artemis-web/push/push.h"
 #include "artemis-web/push/send_queue.h"
-#include "artemis-web/push/topics.h"
+#include "artemis-web/push/shared.h"
 
 struct websocket_reader;
 
@@ -52,7 +50,6 @@ struct subscription {
     enum push_form form;
     enum subscription_state state;
 };
-TAILQ_HEAD(subscription_queue, subscription);
 
 struct websocket {
     struct push_client client;
@@ -70,8 +67,6 @@ struct websocket {
     uint32_t subscription_count;
     struct websocket_reader *reader; /* NULL between messages: it takes 8 KiB */
 };
-LIST_HEAD(websocket_list, websocket);
-TAILQ_HEAD(websocket_queue, websocket);
 
 /* --- websocket.c ------------------------------------------------------------------------------ */
 
@@ -117,19 +112,6 @@ void websocket_check_timeout(struct websocket *websocket);
 /* Moves a subscription into a state. */
 void subscription_set_state(struct subscription *subscription, enum subscription_state state);
 
-/* --- websocket_input.c ------------------------------------------------------------------------ */
-
-/* Keeps bytes for websocket_read_kept. ERR_NO_MEMORY. */
-MUST_USE enum error websocket_keep_input(struct websocket *websocket, struct slice bytes);
-/* Handles the kept bytes. */
-void websocket_read_kept(struct websocket *websocket);
-/* Receives and handles at most 16 KiB; epoll reports the rest. */
-void websocket_receive(struct websocket *websocket);
-/* Frees the parser of frames, where there is one. */
-void websocket_free_reader(struct websocket *websocket);
-
-/* --- websocket_subscriptions.c ---------------------------------------------------------------- */
-
 /* Adds a subscription, or changes the form of an existing one. NULL: no memory, or at the limit. */
 struct subscription *subscription_add(struct websocket *websocket, struct slice service_id,
                                       enum push_form form);
@@ -139,3 +121,16 @@ struct subscription *subscription_find(const struct websocket *websocket,
 /* Removes a subscription from its topic and its WebSocket. */
 void subscription_end(struct subscription *subscription);
 void subscriptions_end_all(struct websocket *websocket);
+
+/* --- websocket_input.c ------------------------------------------------------------------------ */
+
+/* Keeps bytes for websocket_read_kept. ERR_NO_MEMORY. */
+MUST_USE enum error websocket_keep_input(struct websocket *websocket, struct slice bytes);
+/* Handles a text message. */
+typedef void websocket_on_message(struct websocket *websocket, struct slice message);
+/* Handles the kept bytes. */
+void websocket_read_kept(struct websocket *websocket, websocket_on_message *on_message);
+/* Receives and handles at most 16 KiB; epoll reports the rest. */
+void websocket_receive(struct websocket *websocket, websocket_on_message *on_message);
+/* Frees the parser of frames, where there is one. */
+void websocket_free_reader(struct websocket *websocket);

@@ -10,8 +10,7 @@
 #include <wslay/wslay.h>
 
 #include "artemis-web/push/frame.h"
-#include "artemis-web/push/protocol.h"
-#include "artemis-web/push/push_internal.h"
+#include "artemis-web/push/websocket.h"
 
 enum {
     RECEIVE_BYTES = 16 * 1024,
@@ -22,6 +21,7 @@ enum {
 /* Parses frames. It exists while there is input to handle or a message is incomplete. */
 struct websocket_reader {
     struct websocket *websocket;
+    websocket_on_message *on_message;
     wslay_event_context_ptr wslay; /* NULL until it is needed */
     struct text kept;              /* bytes that arrived with the handshake */
     struct slice input;            /* received bytes that wslay has not read */
@@ -80,10 +80,11 @@ static void on_frame(wslay_event_context_ptr wslay,
         (void)wslay_event_queue_close(wslay, WSLAY_CODE_PROTOCOL_ERROR, NULL, 0);
 }
 
-static void on_message(wslay_event_context_ptr wslay,
-                       const struct wslay_event_on_msg_recv_arg *message, void *context)
+static void on_wslay_message(wslay_event_context_ptr wslay,
+                             const struct wslay_event_on_msg_recv_arg *message, void *context)
 {
-    struct websocket *websocket = ((struct websocket_reader *)context)->websocket;
+    struct websocket_reader *reader = context;
+    struct websocket *websocket = reader->websocket;
     if (!websocket_is_open(websocket) || wslay_is_ctrl_frame(message->opcode))
         return;
     if (message->opcode != WSLAY_TEXT_FRAME) {
@@ -93,7 +94,7 @@ static void on_message(wslay_event_context_ptr wslay,
         return;
     }
     push_count(&websocket->push->counters.messages, 1);
-    protocol_message(websocket, (struct slice){(const char *)message->msg, message->msg_length});
+    reader->on_message(websocket, (struct slice){(const char *)message->msg, message->msg_length});
 }
 
 /* --- the reader ------------------------------------------------------------------------------- */
@@ -125,7 +126,7 @@ static bool start_wslay(struct websocket_reader *reader)
         .recv_callback = on_read,
         .send_callback = on_write,
         .on_frame_recv_start_callback = on_frame,
-        .on_msg_recv_callback = on_message,
+        .on_msg_recv_callback = on_wslay_message,
     };
     if (reader->wslay)
         return true;
@@ -178,7 +179,8 @@ static void read_frames(struct websocket_reader *reader)
 }
 
 /* Input that arrives after the close is ignored. */
-static void handle_input(struct websocket *websocket, struct slice input)
+static void handle_input(struct websocket *websocket, struct slice input,
+                         websocket_on_message *on_message)
 {
     websocket_input_arrived(websocket);
     if (!websocket_is_open(websocket))
@@ -188,6 +190,7 @@ static void handle_input(struct websocket *websocket, struct slice input)
         websocket_end(websocket);
         return;
     }
+    reader->on_message = on_message;
     reader->input = input;
     read_frames(reader);
     bool between_messages = reader->read_bytes == reader->frame_bytes && reader->fragments == 0;
@@ -204,24 +207,24 @@ enum error websocket_keep_input(struct websocket *websocket, struct slice bytes)
     return text_failed(&reader->kept) ? ERR_NO_MEMORY : ERR_NONE;
 }
 
-void websocket_read_kept(struct websocket *websocket)
+void websocket_read_kept(struct websocket *websocket, websocket_on_message *on_message)
 {
     if (!websocket->reader)
         return;
     struct text kept = websocket->reader->kept;
     websocket->reader->kept = (struct text){0};
-    handle_input(websocket, (struct slice){kept.data, kept.size});
+    handle_input(websocket, (struct slice){kept.data, kept.size}, on_message);
     text_free(&kept);
 }
 
-void websocket_receive(struct websocket *websocket)
+void websocket_receive(struct websocket *websocket, websocket_on_message *on_message)
 {
     char buffer[RECEIVE_BYTES];
     if (websocket->state == WEBSOCKET_ENDED)
         return;
     ssize_t size = recv(websocket->socket, buffer, sizeof(buffer), MSG_DONTWAIT);
     if (size > 0)
-        handle_input(websocket, (struct slice){buffer, (size_t)size});
+        handle_input(websocket, (struct slice){buffer, (size_t)size}, on_message);
     else if (size == 0 || (errno != EAGAIN && errno != EINTR))
         websocket_end(websocket);
 }

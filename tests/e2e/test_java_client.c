@@ -107,7 +107,7 @@ static void open_socket(struct fixture *fixture, const struct client_paths *path
 static struct http_answer *beat(struct websocket_client *client, const char *service_id,
                                 const char *instance_id)
 {
-    websocket_client_say(client, JAVA_INSTANCES, service_id, instance_id);
+    websocket_client_send_json(client, JAVA_INSTANCES, service_id, instance_id);
     struct http_answer *answer = websocket_client_next(client);
     assert_true(answer->body_size <= JAVA_MESSAGE_BYTES_MAX);
     return answer;
@@ -188,10 +188,10 @@ static void client_registers_and_renews_and_a_subscriber_gets_the_change(void **
         check_count(answer, "services[0].instances", 1);
         check_json(answer, "services[0].instances[0].instanceId", "'i1'");
         open_socket(fixture, paths, "discovery/instance-change", &changes);
-        websocket_client_say(&changes,
-                             "{'serviceId':'%s','regionId':null,'zoneId':null,"
-                             "'discoveryData':null}",
-                             service);
+        websocket_client_send_json(&changes,
+                                   "{'serviceId':'%s','regionId':null,'zoneId':null,"
+                                   "'discoveryData':null}",
+                                   service);
         ping(&changes); /* nothing but that is answered */
         int64_t began_ms = wait_now_ms();
         register_by_heartbeat(fixture, paths, &heartbeat, service, "i2");
@@ -228,7 +228,7 @@ static void heartbeat_response_with_all_items_failed_fits_the_limit(void **state
         open_socket(fixture, &clients[i], "registry/heartbeat", &client);
         for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
             char *body = call_list_body("instances", JAVA_INSTANCE, "lost", 0, (size_t)counts[c]);
-            websocket_client_say(&client, "%s", body);
+            websocket_client_send_json(&client, "%s", body);
             free(body);
             struct http_answer *answer = websocket_client_next(&client);
             assert_true(answer->body_size <= JAVA_MESSAGE_BYTES_MAX);
@@ -257,16 +257,16 @@ static void unreadable_heartbeat_gets_success(void **state)
         struct websocket_client client;
         open_socket(fixture, &clients[i], "registry/heartbeat", &client);
         for (size_t m = 0; m < sizeof messages / sizeof *messages; m++) {
-            websocket_client_say(&client, "%s", messages[m]);
+            websocket_client_send_json(&client, "%s", messages[m]);
             struct http_answer *answer = websocket_client_next(&client);
             check_json(answer, "responseStatus.status", "'success'");
             check_json(answer, "responseStatus.errorCode", "'success'");
             check_json(answer, "failedInstances", "null");
         }
-        websocket_client_say(&client, "{'instances':[]}"); /* can be read */
+        websocket_client_send_json(&client, "{'instances':[]}"); /* can be read */
         check_json(websocket_client_next(&client), "responseStatus.status", "'fail'");
         check_json(&client.message, "responseStatus.errorCode", "'bad-request'");
-        websocket_client_say(&client, "{'instances':null}");
+        websocket_client_send_json(&client, "{'instances':null}");
         check_json(websocket_client_next(&client), "responseStatus.errorCode", "'bad-request'");
         websocket_client_close(&client);
     }
@@ -306,9 +306,9 @@ static void unreadable_subscription_is_ignored(void **state)
         struct websocket_client client;
         open_socket(fixture, &clients[i], "discovery/instance-change", &client);
         for (size_t m = 0; m < sizeof messages / sizeof *messages; m++)
-            websocket_client_say(&client, "%s", messages[m]);
+            websocket_client_send_json(&client, "%s", messages[m]);
         websocket_client_check_quiet(&client);
-        websocket_client_say(&client, "{'serviceId':'Ignored-%d'}", i); /* one that can be */
+        websocket_client_send_json(&client, "{'serviceId':'Ignored-%d'}", i); /* one that can be */
         websocket_client_check_quiet(&client);
         char name[16];
         snprintf(name, sizeof name, "ignored-%d", i);
@@ -325,8 +325,8 @@ static void one_socket_subscribes_to_several_services(void **state)
     struct websocket_client client;
     open_socket(fixture, &clients[0], "discovery/instance-change", &client);
     for (int i = 0; i < 20; i++)
-        websocket_client_say(&client, "{'serviceId':'many-%d'}", i);
-    websocket_client_say(&client, "{'serviceId':'many-7'}"); /* again, as after a reconnect */
+        websocket_client_send_json(&client, "{'serviceId':'many-%d'}", i);
+    websocket_client_send_json(&client, "{'serviceId':'many-7'}"); /* again, as after a reconnect */
     websocket_client_check_quiet(&client);
     for (int i = 0; i < 20; i++) {
         char name[16];
@@ -345,7 +345,7 @@ static void all_changes_arrive_without_a_subscription(void **state)
         struct websocket_client client;
         char name[16];
         open_socket(fixture, &clients[i], "discovery/all-instance-change", &client);
-        websocket_client_say(&client, "{'whatever':1}");
+        websocket_client_send_json(&client, "{'whatever':1}");
         websocket_client_check_quiet(&client);
         snprintf(name, sizeof name, "all-%d", i);
         call_register(fixture->http, name, "i1");
@@ -371,7 +371,7 @@ static void change_that_is_too_large_arrives_as_reload(void **state)
     filler[sizeof filler - 1] = '\0';
     snprintf(item, sizeof item, "{" INSTANCE_FIELDS ",'metadata':{'f':'%s'}}", "%s", "%s", filler);
     open_socket(fixture, &clients[0], "discovery/instance-change", &client);
-    websocket_client_say(&client, "{'serviceId':'large'}");
+    websocket_client_send_json(&client, "{'serviceId':'large'}");
     websocket_client_check_quiet(&client);
     char *body = call_list_body("instances", item, "large", 0, 1);
     check_status(call_post_bytes(fixture->http, REGISTER, body, strlen(body)), 200, "success",

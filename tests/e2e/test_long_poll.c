@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves `?version=N&wait=30s`: the answer comes with the change that it waits for and with no
- * other, or as 304 when the wait ends. That a request waits is seen in a metric, never guessed.
+ * Long polls (`?version=N&wait=30s`): the response is sent after a change of the service and no
+ * other, or as 304 when the time is over. The tests read from a metric that a request is suspended.
  */
 #include "tests/support/calls.h"
 #include "tests/support/gzip.h"
@@ -39,7 +39,7 @@ static long long version_of(struct http *http, const char *service_id)
     return check_integer(answer, "version");
 }
 
-/* Asks on a connection of its own. */
+/* Sends the request on a new connection. */
 __attribute__((format(printf, 3, 4))) static void
 ask(struct raw_socket *raw, const struct fixture *fixture, const char *target, ...)
 {
@@ -65,9 +65,9 @@ static void unregister(struct http *http, const char *service_id, const char *in
         "success", NULL);
 }
 
-/* --- what ends a wait ------------------------------------------------------------------------- */
+/* --- changes ---------------------------------------------------------------------------------- */
 
-static void register_ends_the_wait_at_once(void **state)
+static void register_ends_the_long_poll(void **state)
 {
     struct fixture *fixture = *state;
     struct raw_socket raw;
@@ -122,7 +122,7 @@ static void heartbeat_and_the_same_registration_do_not_end_it(void **state)
     raw_socket_close(&raw);
 }
 
-static void unregister_ends_the_wait(void **state)
+static void unregister_ends_the_long_poll(void **state)
 {
     struct fixture *fixture = *state;
     struct raw_socket raw;
@@ -137,7 +137,7 @@ static void unregister_ends_the_wait(void **state)
     raw_socket_close(&raw);
 }
 
-static void eviction_ends_the_wait(void **state)
+static void eviction_ends_the_long_poll(void **state)
 {
     struct fixture *fixture = *state;
     struct raw_socket raw;
@@ -151,7 +151,7 @@ static void eviction_ends_the_wait(void **state)
     raw_socket_close(&raw);
 }
 
-static void any_change_ends_a_wait_for_all_services(void **state)
+static void any_change_ends_a_long_poll_for_all_services(void **state)
 {
     struct fixture *fixture = *state;
     struct raw_socket raw;
@@ -164,7 +164,7 @@ static void any_change_ends_a_wait_for_all_services(void **state)
     raw_socket_close(&raw);
 }
 
-static void unknown_service_is_waited_for_from_version_0(void **state)
+static void unknown_service_has_version_0(void **state)
 {
     struct fixture *fixture = *state;
     static const char *const names[] = {"first", "second"};
@@ -180,9 +180,9 @@ static void unknown_service_is_waited_for_from_version_0(void **state)
     }
 }
 
-/* --- the end of the wait ---------------------------------------------------------------------- */
+/* --- timeout ---------------------------------------------------------------------------------- */
 
-static void wait_without_a_change_ends_with_304(void **state)
+static void long_poll_without_a_change_ends_with_304(void **state)
 {
     struct fixture *fixture = *state;
     char tag[32];
@@ -202,7 +202,7 @@ static void wait_without_a_change_ends_with_304(void **state)
     assert_int_equal(call_metric(fixture->http, "artemis_waits_total"), 3);
 }
 
-static void waits_end_in_the_order_of_their_time(void **state)
+static void long_polls_end_in_the_order_of_their_times(void **state)
 {
     struct fixture *fixture = *state;
     enum { WAITS = 20 };
@@ -223,9 +223,9 @@ static void waits_end_in_the_order_of_their_time(void **state)
     }
 }
 
-/* --- answered at once ------------------------------------------------------------------------- */
+/* --- no suspension ---------------------------------------------------------------------------- */
 
-static void what_is_newer_already_is_answered_at_once(void **state)
+static void newer_state_is_sent_at_once(void **state)
 {
     struct fixture *fixture = *state;
     struct http *http = fixture->http;
@@ -241,7 +241,7 @@ static void what_is_newer_already_is_answered_at_once(void **state)
     assert_int_equal(call_metric(http, "artemis_waits_total"), 0);
 }
 
-static void wait_of_0s_is_a_question_whether_there_is_news(void **state)
+static void wait_of_0s_is_answered_at_once(void **state)
 {
     struct fixture *fixture = *state;
     struct http *http = fixture->http;
@@ -253,7 +253,7 @@ static void wait_of_0s_is_a_question_whether_there_is_news(void **state)
     assert_int_equal(call_metric(http, "artemis_waits_total"), 0);
 }
 
-static void version_without_wait_changes_nothing(void **state)
+static void version_without_wait_has_no_effect(void **state)
 {
     struct fixture *fixture = *state;
     call_register(fixture->http, "s", "i1");
@@ -284,7 +284,7 @@ static void version_of_an_earlier_run_is_answered_at_once(void **state)
     assert_int_equal(call_metric(fixture->http, "artemis_waits_total"), 0);
 }
 
-static void run_of_this_node_waits_and_another_does_not(void **state)
+static void run_of_this_node_suspends_and_another_does_not(void **state)
 {
     struct fixture *fixture = *state;
     struct raw_socket raw;
@@ -305,9 +305,9 @@ static void run_of_this_node_waits_and_another_does_not(void **state)
     raw_socket_close(&raw);
 }
 
-/* --- as other requests are -------------------------------------------------------------------- */
+/* --- other request features ------------------------------------------------------------------- */
 
-static void head_and_if_none_match_wait_too(void **state)
+static void head_and_if_none_match_can_be_long_polls(void **state)
 {
     struct fixture *fixture = *state;
     struct raw_socket raw;
@@ -337,7 +337,7 @@ static void head_and_if_none_match_wait_too(void **state)
     raw_socket_close(&raw);
 }
 
-static void prefixes_and_casings_stay_over_the_wait(void **state)
+static void long_poll_keeps_prefix_and_casing(void **state)
 {
     struct fixture *fixture = *state;
     struct raw_socket java;
@@ -364,8 +364,8 @@ static void prefixes_and_casings_stay_over_the_wait(void **state)
     raw_socket_close(&camel);
 }
 
-/* The body is read once, and the question is asked twice. */
-static void compressed_post_waits_too(void **state)
+/* The body is received once and handled twice. */
+static void compressed_post_can_be_a_long_poll(void **state)
 {
     struct fixture *fixture = *state;
     static const char question[] = "{\"discovery_config\":{\"service_id\":\"s\"}}";
@@ -388,7 +388,7 @@ static void compressed_post_waits_too(void **state)
     raw_socket_close(&raw);
 }
 
-static void requests_behind_a_wait_are_answered_after_it(void **state)
+static void pipelined_requests_are_answered_after_the_long_poll(void **state)
 {
     struct fixture *fixture = *state;
     struct raw_socket raw;
@@ -406,7 +406,7 @@ static void requests_behind_a_wait_are_answered_after_it(void **state)
     raw_socket_close(&raw);
 }
 
-static void bad_wait_is_refused_with_its_value(void **state)
+static void invalid_wait_is_refused_with_its_value(void **state)
 {
     struct fixture *fixture = *state;
     static const char *const waits[] = {"",      "30",    "s",   "-1s",  "1.5s", "30S",  "1h",
@@ -432,9 +432,9 @@ static void bad_wait_is_refused_with_its_value(void **state)
                  "bad-request", NULL);
 }
 
-/* --- many, and the end ------------------------------------------------------------------------ */
+/* --- limits and shutdown ---------------------------------------------------------------------- */
 
-static void client_that_leaves_frees_its_room(void **state)
+static void disconnect_returns_the_place(void **state)
 {
     struct fixture *fixture = *state;
     struct raw_socket raws[3];
@@ -448,11 +448,11 @@ static void client_that_leaves_frees_its_room(void **state)
     raw_socket_close(&raws[0]);
     raw_socket_close(&raws[2]);
     call_wait_metric(fixture->http, WAITING, 0);
-    call_register(fixture->http, "s", "i2"); /* nobody is told */
+    call_register(fixture->http, "s", "i2"); /* no long poll is left */
     call_wait_metric(fixture->http, "artemis_connections", 1);
 }
 
-static void over_the_limit_a_wait_is_refused_and_others_are_served(void **state)
+static void over_the_limit_a_long_poll_is_refused_and_other_requests_are_served(void **state)
 {
     struct fixture *fixture = *state;
     enum { MOST = 15 };
@@ -471,14 +471,15 @@ static void over_the_limit_a_wait_is_refused_and_others_are_served(void **state)
     assert_int_equal(call_metric(fixture->http, "artemis_push_clients_refused_total"), 1);
     raw_socket_close(&raws[0]);
     call_wait_metric(fixture->http, WAITING, MOST - 1);
-    call_wait_metric(fixture->http, "artemis_connections", MOST); /* with ours; it is gone, too */
+    call_wait_metric(fixture->http, "artemis_connections",
+                     MOST); /* ours included; the refused one is closed */
     ask(&raws[0], fixture, SERVICE "&version=%lld&wait=60s", "s", version);
     call_wait_metric(fixture->http, WAITING, MOST);
     for (int i = 0; i < MOST; i++)
         raw_socket_close(&raws[i]);
 }
 
-static void a_thousand_waiters_are_all_answered(void **state)
+static void a_thousand_long_polls_are_all_answered(void **state)
 {
     struct fixture *fixture = *state;
     enum { WAITERS = 1000 };
@@ -499,7 +500,7 @@ static void a_thousand_waiters_are_all_answered(void **state)
     assert_int_equal(call_metric(fixture->http, WAITING), 0);
 }
 
-static void shutdown_ends_waits_with_304(void **state)
+static void shutdown_ends_long_polls_with_304(void **state)
 {
     struct fixture *fixture = *state;
     enum { WAITERS = 20 };
@@ -527,29 +528,29 @@ static void shutdown_ends_waits_with_304(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(register_ends_the_wait_at_once),
+        TEST(register_ends_the_long_poll),
         TEST(change_of_another_service_does_not_end_it),
         TEST(heartbeat_and_the_same_registration_do_not_end_it),
-        TEST(unregister_ends_the_wait),
-        TEST_WITH(start_short_lived, eviction_ends_the_wait),
-        TEST(any_change_ends_a_wait_for_all_services),
-        TEST(unknown_service_is_waited_for_from_version_0),
-        TEST(wait_without_a_change_ends_with_304),
-        TEST(waits_end_in_the_order_of_their_time),
-        TEST(what_is_newer_already_is_answered_at_once),
-        TEST(wait_of_0s_is_a_question_whether_there_is_news),
-        TEST(version_without_wait_changes_nothing),
+        TEST(unregister_ends_the_long_poll),
+        TEST_WITH(start_short_lived, eviction_ends_the_long_poll),
+        TEST(any_change_ends_a_long_poll_for_all_services),
+        TEST(unknown_service_has_version_0),
+        TEST(long_poll_without_a_change_ends_with_304),
+        TEST(long_polls_end_in_the_order_of_their_times),
+        TEST(newer_state_is_sent_at_once),
+        TEST(wait_of_0s_is_answered_at_once),
+        TEST(version_without_wait_has_no_effect),
         TEST(version_of_an_earlier_run_is_answered_at_once),
-        TEST(run_of_this_node_waits_and_another_does_not),
-        TEST(head_and_if_none_match_wait_too),
-        TEST(prefixes_and_casings_stay_over_the_wait),
-        TEST(compressed_post_waits_too),
-        TEST(requests_behind_a_wait_are_answered_after_it),
-        TEST(bad_wait_is_refused_with_its_value),
-        TEST(client_that_leaves_frees_its_room),
-        TEST_WITH(start_small, over_the_limit_a_wait_is_refused_and_others_are_served),
-        TEST(a_thousand_waiters_are_all_answered),
-        TEST(shutdown_ends_waits_with_304),
+        TEST(run_of_this_node_suspends_and_another_does_not),
+        TEST(head_and_if_none_match_can_be_long_polls),
+        TEST(long_poll_keeps_prefix_and_casing),
+        TEST(compressed_post_can_be_a_long_poll),
+        TEST(pipelined_requests_are_answered_after_the_long_poll),
+        TEST(invalid_wait_is_refused_with_its_value),
+        TEST(disconnect_returns_the_place),
+        TEST_WITH(start_small, over_the_limit_a_long_poll_is_refused_and_other_requests_are_served),
+        TEST(a_thousand_long_polls_are_all_answered),
+        TEST(shutdown_ends_long_polls_with_304),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -244,7 +244,7 @@ static void unusual_instances_decode(void **state)
         const struct casing *casing = &casings[i];
         struct websocket_client client;
         websocket_client_open(&client, fixture->server.port, "/ws");
-        websocket_client_say(&client, "{'type':'subscribe','service_id':'odd-%d'}", i);
+        websocket_client_send_json(&client, "{'type':'subscribe','service_id':'odd-%d'}", i);
         websocket_client_next(&client);
         struct http_answer *answer =
             http_post(http, "/artemis/api/registry/register.json",
@@ -277,7 +277,7 @@ static void subscriber_gets_changes(void **state)
         websocket_client_open(&client, fixture->server.port, "/ws");
         SEND(&client, .opcode = OPCODE_PING); /* first at once, then each 30 s */
         websocket_client_check_frame(&client, OPCODE_PONG, "", 0);
-        websocket_client_say(&client, "{'type':'subscribe','service_id':'%s'}", service);
+        websocket_client_send_json(&client, "{'type':'subscribe','service_id':'%s'}", service);
         struct http_answer *answer = websocket_client_next(&client);
         assert_string_equal(text_in(answer->json, "type"), "subscribed");
         assert_string_equal(text_in(answer->json, "service_id"), service);
@@ -289,13 +289,13 @@ static void subscriber_gets_changes(void **state)
         unregister_one(http, casing, service, "i1");
         change = check_decodes_as_push(websocket_client_next(&client), casing, service);
         assert_string_equal(text_in(change, casing->change_type), "delete");
-        websocket_client_say(&client, "{'type':'ping'}");
+        websocket_client_send_json(&client, "{'type':'ping'}");
         assert_string_equal(text_in(websocket_client_next(&client)->json, "type"), "pong");
-        websocket_client_say(&client, "{'type':'unsubscribe','service_id':'%s'}", service);
+        websocket_client_send_json(&client, "{'type':'unsubscribe','service_id':'%s'}", service);
         answer = websocket_client_next(&client);
         assert_string_equal(text_in(answer->json, "type"), "unsubscribed");
         assert_string_equal(text_in(answer->json, "service_id"), service);
-        websocket_client_say(&client, "{'type':'nonsense'}");
+        websocket_client_send_json(&client, "{'type':'nonsense'}");
         answer = websocket_client_next(&client);
         assert_string_equal(text_in(answer->json, "type"), "error");
         text_in(answer->json, "message");
@@ -310,7 +310,8 @@ static void reload_decodes(void **state)
         struct websocket_client client;
         register_one(fixture->http, &casings[i], "reloaded", "i1");
         websocket_client_open(&client, fixture->server.port, "/ws");
-        websocket_client_say(&client, "{'type':'subscribe','service_id':'reloaded','version':1}");
+        websocket_client_send_json(&client,
+                                   "{'type':'subscribe','service_id':'reloaded','version':1}");
         websocket_client_next(&client);
         const json_t *change =
             check_decodes_as_push(websocket_client_next(&client), &casings[i], "reloaded");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The protocol on /ws: who subscribes gets each change of the service once, in order, in the casing
- * of the subscription, and nothing else. That nothing comes is proved by what comes after it.
+ * The protocol on /ws: a subscription gets each change of its service once, in order, in its
+ * casing, and nothing else.
  */
 #include "tests/support/calls.h"
 #include "tests/support/wait.h"
@@ -31,10 +31,10 @@ static void open_one(void **state, struct websocket_client *client)
     websocket_client_open(client, fixture->server.port, "/ws");
 }
 
-/* Subscribes, and returns the version that the answer tells. */
+/* Subscribes; returns the version in the reply. */
 static long long subscribe(struct websocket_client *client, const char *service_id)
 {
-    websocket_client_say(client, SUBSCRIBE, service_id);
+    websocket_client_send_json(client, SUBSCRIBE, service_id);
     struct http_answer *answer = websocket_client_next(client);
     check_json(answer, "type", "'subscribed'");
     assert_string_equal(check_text(answer, "service_id"), service_id);
@@ -50,7 +50,7 @@ static void unregister(struct http *http, const char *service_id, const char *in
         "success", NULL);
 }
 
-/* With another port than before: a change. */
+/* Registers with another port: a change. */
 static void change(struct http *http, const char *service_id, const char *instance_id, int port)
 {
     struct http_answer *answer =
@@ -61,7 +61,7 @@ static void change(struct http *http, const char *service_id, const char *instan
     check_status(answer, 200, "success", NULL);
 }
 
-/* The next message is one change of this service. */
+/* The next message must be one change of this service. */
 static struct http_answer *next_change(struct websocket_client *client, const char *service_id,
                                        const char *instance_id, const char *type)
 {
@@ -76,7 +76,7 @@ static struct http_answer *next_change(struct websocket_client *client, const ch
 
 /* --- changes ---------------------------------------------------------------------------------- */
 
-static void service_is_watched_from_before_it_exists_to_after_its_end(void **state)
+static void subscription_covers_a_service_before_and_after_it_exists(void **state)
 {
     struct fixture *fixture = *state;
     struct websocket_client client;
@@ -111,7 +111,7 @@ static void heartbeat_and_the_same_registration_are_no_change(void **state)
     websocket_client_close(&client);
 }
 
-static void watcher_of_one_service_gets_nothing_of_another(void **state)
+static void subscription_gets_no_changes_of_other_services(void **state)
 {
     struct fixture *fixture = *state;
     struct websocket_client one;
@@ -142,11 +142,11 @@ static void expiry_is_pushed_as_delete(void **state)
     websocket_client_close(&client);
 }
 
-/* Many changes in one request may come in one message, or in several; of each instance they come in
- * order, and none is missing. */
-static void changes_of_each_instance_come_in_order(void **state)
+/* The changes of one request may be in one message or in several. The changes of each instance are
+ * in order, and none is missing. */
+static void changes_of_each_instance_are_in_order(void **state)
 {
-    enum { INSTANCES = 50, ROUNDS = 6 }; /* as many as may wait */
+    enum { INSTANCES = 50, ROUNDS = 6 }; /* they fit into the queue */
     static const char *const types[ROUNDS] = {"new", "delete", "new", "delete", "new", "delete"};
     struct fixture *fixture = *state;
     struct websocket_client client;
@@ -184,7 +184,7 @@ static void changes_of_each_instance_come_in_order(void **state)
     websocket_client_close(&client);
 }
 
-static void every_service_is_watched_with_a_star(void **state)
+static void star_subscribes_to_every_service(void **state)
 {
     struct fixture *fixture = *state;
     struct websocket_client client;
@@ -199,7 +199,7 @@ static void every_service_is_watched_with_a_star(void **state)
         assert_true(check_integer(pushed, "version") > version);
         version = check_integer(pushed, "version");
     }
-    websocket_client_say(&client, UNSUBSCRIBE, "*");
+    websocket_client_send_json(&client, UNSUBSCRIBE, "*");
     check_json(websocket_client_next(&client), "", "{'type':'unsubscribed','service_id':'*'}");
     call_register(fixture->http, "s0", "i2");
     websocket_client_check_quiet(&client);
@@ -208,7 +208,7 @@ static void every_service_is_watched_with_a_star(void **state)
 
 /* --- subscribing ------------------------------------------------------------------------------ */
 
-static void subscribing_twice_is_not_twice(void **state)
+static void second_subscription_to_a_service_replaces_the_first(void **state)
 {
     struct fixture *fixture = *state;
     struct websocket_client client;
@@ -223,15 +223,15 @@ static void subscribing_twice_is_not_twice(void **state)
     call_wait_metric(fixture->http, "artemis_subscriptions", 0);
 }
 
-static void who_unsubscribes_gets_nothing_more(void **state)
+static void unsubscribe_ends_the_changes(void **state)
 {
     struct fixture *fixture = *state;
     struct websocket_client client;
     open_one(state, &client);
     subscribe(&client, "s");
     subscribe(&client, "t");
-    for (int i = 0; i < 2; i++) { /* twice is as once */
-        websocket_client_say(&client, UNSUBSCRIBE, "s");
+    for (int i = 0; i < 2; i++) { /* the second has no effect */
+        websocket_client_send_json(&client, UNSUBSCRIBE, "s");
         check_json(websocket_client_next(&client), "", "{'type':'unsubscribed','service_id':'s'}");
     }
     call_register(fixture->http, "s", "i1");
@@ -243,17 +243,17 @@ static void who_unsubscribes_gets_nothing_more(void **state)
     websocket_client_close(&client);
 }
 
-static void capitals_in_a_service_id_are_small_ones(void **state)
+static void service_id_is_compared_without_case(void **state)
 {
     struct fixture *fixture = *state;
     struct websocket_client client;
     open_one(state, &client);
-    websocket_client_say(&client, SUBSCRIBE, "My.Service");
+    websocket_client_send_json(&client, SUBSCRIBE, "My.Service");
     check_json(websocket_client_next(&client), "service_id", "'my.service'");
     call_register(fixture->http, "MY.service", "I1");
     struct http_answer *pushed = next_change(&client, "my.service", "I1", "new");
     check_json(pushed, "changes[0].instance.service_id", "'my.service'");
-    websocket_client_say(&client, UNSUBSCRIBE, "MY.SERVICE");
+    websocket_client_send_json(&client, UNSUBSCRIBE, "MY.SERVICE");
     check_json(websocket_client_next(&client), "service_id", "'my.service'");
     websocket_client_close(&client);
 }
@@ -266,12 +266,12 @@ static void changes_are_in_the_casing_of_the_subscription(void **state)
     open_one(state, &snake);
     open_one(state, &camel);
     subscribe(&snake, "s");
-    websocket_client_say(&camel, "{'type':'subscribe','serviceId':'s'}");
+    websocket_client_send_json(&camel, "{'type':'subscribe','serviceId':'s'}");
     check_json(websocket_client_next(&camel), "service_id", "'s'");
     call_register(fixture->http, "s", "i1");
     struct http_answer *pushed = next_change(&snake, "s", "i1", "new");
     check_json(pushed, "changes[0].instance.region_id", "'lab'");
-    check_json(pushed, "changes[0].instance.regionId", "'lab'"); /* beside it */
+    check_json(pushed, "changes[0].instance.regionId", "'lab'"); /* in addition */
     check_json(pushed, "changes[0].changeType", "'new'");
     check_contains(pushed, "changes[0].change_time", "Z");
     check_contains(pushed, "changes[0].changeTime", "Z");
@@ -285,7 +285,7 @@ static void changes_are_in_the_casing_of_the_subscription(void **state)
     check_absent(pushed, "changes[0].instance.region_id");
     check_absent(pushed, "changes[0].change_type");
     check_absent(pushed, "serviceId");
-    subscribe(&camel, "s"); /* anew, in the other casing */
+    subscribe(&camel, "s"); /* again, in the other casing */
     call_register(fixture->http, "s", "i2");
     next_change(&camel, "s", "i2", "new");
     websocket_client_close(&snake);
@@ -296,17 +296,17 @@ static void ping_is_answered(void **state)
 {
     struct websocket_client client;
     open_one(state, &client);
-    websocket_client_say(&client, "{'type':'ping'}");
+    websocket_client_send_json(&client, "{'type':'ping'}");
     check_json(websocket_client_next(&client), "", "{'type':'pong'}");
-    websocket_client_say(&client, "{'unknown':[{}],'type':'ping','service_id':null}");
+    websocket_client_send_json(&client, "{'unknown':[{}],'type':'ping','service_id':null}");
     check_json(websocket_client_next(&client), "", "{'type':'pong'}");
     websocket_client_close(&client);
 }
 
-static void what_cannot_be_read_is_answered_and_the_connection_stays(void **state)
+static void invalid_message_gets_an_error_and_the_connection_stays(void **state)
 {
     static const struct {
-        const char *said;
+        const char *sent;
         const char *message;
     } cases[] = {
         {"", "is missing"},
@@ -335,19 +335,19 @@ static void what_cannot_be_read_is_answered_and_the_connection_stays(void **stat
     struct websocket_client client;
     open_one(state, &client);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        websocket_client_say(&client, "%s", cases[i].said);
+        websocket_client_send_json(&client, "%s", cases[i].sent);
         struct http_answer *answer = websocket_client_next(&client);
         check_json(answer, "type", "'error'");
         check_contains(answer, "message", cases[i].message);
         check_count(answer, "", 2);
     }
     assert_int_equal(call_metric(fixture->http, "artemis_subscriptions"), 0);
-    websocket_client_say(&client, "{'type':'ping'}");
+    websocket_client_send_json(&client, "{'type':'ping'}");
     check_json(websocket_client_next(&client), "", "{'type':'pong'}");
     websocket_client_close(&client);
 }
 
-static void a_connection_has_a_thousand_subscriptions_at_most(void **state)
+static void subscriptions_per_connection_are_limited_to_1000(void **state)
 {
     enum { MOST = 1000 };
     struct fixture *fixture = *state;
@@ -358,12 +358,12 @@ static void a_connection_has_a_thousand_subscriptions_at_most(void **state)
         snprintf(name, sizeof name, "s%d", i);
         subscribe(&client, name);
     }
-    websocket_client_say(&client, SUBSCRIBE, "more");
+    websocket_client_send_json(&client, SUBSCRIBE, "more");
     struct http_answer *answer = websocket_client_next(&client);
     check_json(answer, "type", "'error'");
     check_contains(answer, "message", "1000 subscriptions");
-    subscribe(&client, "s999"); /* there already */
-    websocket_client_say(&client, UNSUBSCRIBE, "s500");
+    subscribe(&client, "s999"); /* an existing one */
+    websocket_client_send_json(&client, UNSUBSCRIBE, "s500");
     check_json(websocket_client_next(&client), "type", "'unsubscribed'");
     subscribe(&client, "more");
     call_register(fixture->http, "more", "i1");
@@ -373,23 +373,23 @@ static void a_connection_has_a_thousand_subscriptions_at_most(void **state)
     call_wait_metric(fixture->http, "artemis_subscriptions", 0);
 }
 
-/* --- from a version on ------------------------------------------------------------------------ */
+/* --- subscribing with a version --------------------------------------------------------------- */
 
-/* Subscribes as one who has seen a version; `run` may be NULL. */
+/* Subscribes with the last version seen; `run` may be NULL. */
 static void subscribe_from(struct websocket_client *client, const char *service_id,
                            long long version, const char *run)
 {
     if (run)
-        websocket_client_say(client,
-                             "{'type':'subscribe','service_id':'%s','version':%lld,'run':'%s'}",
-                             service_id, version, run);
+        websocket_client_send_json(
+            client, "{'type':'subscribe','service_id':'%s','version':%lld,'run':'%s'}", service_id,
+            version, run);
     else
-        websocket_client_say(client, "{'type':'subscribe','service_id':'%s','version':%lld}",
-                             service_id, version);
+        websocket_client_send_json(client, "{'type':'subscribe','service_id':'%s','version':%lld}",
+                                   service_id, version);
     check_json(websocket_client_next(client), "type", "'subscribed'");
 }
 
-/* The next message says to forget what was known, and then what there is. */
+/* The next message must be a reload, followed by the full state. */
 static struct http_answer *next_state(struct websocket_client *client, size_t instances)
 {
     struct http_answer *pushed = websocket_client_next(client);
@@ -400,7 +400,7 @@ static struct http_answer *next_state(struct websocket_client *client, size_t in
     return pushed;
 }
 
-static void who_has_missed_nothing_gets_nothing(void **state)
+static void current_version_gets_no_resync(void **state)
 {
     struct fixture *fixture = *state;
     struct websocket_client client;
@@ -411,7 +411,7 @@ static void who_has_missed_nothing_gets_nothing(void **state)
     long long version = subscribe(&client, "t");
     snprintf(run, sizeof run, "%s", check_text(&client.message, "run"));
     subscribe_from(&client, "s", version, run);
-    subscribe_from(&client, "s", version - 1, NULL); /* "other" is another */
+    subscribe_from(&client, "s", version - 1, NULL); /* the last change was of "other" */
     subscribe_from(&client, "unknown", 0, run);
     subscribe_from(&client, "*", version, run);
     websocket_client_check_quiet(&client);
@@ -419,7 +419,7 @@ static void who_has_missed_nothing_gets_nothing(void **state)
     websocket_client_close(&client);
 }
 
-static void who_has_missed_something_gets_a_reload_and_the_state(void **state)
+static void outdated_version_gets_a_reload_and_the_state(void **state)
 {
     struct fixture *fixture = *state;
     struct websocket_client client;
@@ -441,7 +441,7 @@ static void who_has_missed_something_gets_a_reload_and_the_state(void **state)
     websocket_client_close(&client);
 }
 
-static void version_of_elsewhere_gets_a_reload_and_the_state(void **state)
+static void version_of_another_run_gets_a_reload_and_the_state(void **state)
 {
     struct fixture *fixture = *state;
     struct websocket_client client;
@@ -460,7 +460,7 @@ static void version_of_elsewhere_gets_a_reload_and_the_state(void **state)
     websocket_client_close(&client);
 }
 
-static void star_that_has_missed_something_is_told_to_ask(void **state)
+static void star_with_an_outdated_version_gets_an_incomplete_reload(void **state)
 {
     struct fixture *fixture = *state;
     struct websocket_client client;
@@ -479,7 +479,7 @@ static void star_that_has_missed_something_is_told_to_ask(void **state)
     websocket_client_close(&client);
 }
 
-static void state_that_is_too_large_is_to_be_asked_for(void **state)
+static void state_over_the_limit_gets_an_incomplete_reload(void **state)
 {
     enum { INSTANCES = 200, FILLER = 8000 };
     struct fixture *fixture = *state;
@@ -511,25 +511,25 @@ static void state_that_is_too_large_is_to_be_asked_for(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(service_is_watched_from_before_it_exists_to_after_its_end),
+        TEST(subscription_covers_a_service_before_and_after_it_exists),
         TEST(heartbeat_and_the_same_registration_are_no_change),
-        TEST(watcher_of_one_service_gets_nothing_of_another),
+        TEST(subscription_gets_no_changes_of_other_services),
         cmocka_unit_test_setup_teardown(expiry_is_pushed_as_delete, start_short_lived,
                                         fixture_stop),
-        TEST(changes_of_each_instance_come_in_order),
-        TEST(every_service_is_watched_with_a_star),
-        TEST(subscribing_twice_is_not_twice),
-        TEST(who_unsubscribes_gets_nothing_more),
-        TEST(capitals_in_a_service_id_are_small_ones),
+        TEST(changes_of_each_instance_are_in_order),
+        TEST(star_subscribes_to_every_service),
+        TEST(second_subscription_to_a_service_replaces_the_first),
+        TEST(unsubscribe_ends_the_changes),
+        TEST(service_id_is_compared_without_case),
         TEST(changes_are_in_the_casing_of_the_subscription),
         TEST(ping_is_answered),
-        TEST(what_cannot_be_read_is_answered_and_the_connection_stays),
-        TEST(a_connection_has_a_thousand_subscriptions_at_most),
-        TEST(who_has_missed_nothing_gets_nothing),
-        TEST(who_has_missed_something_gets_a_reload_and_the_state),
-        TEST(version_of_elsewhere_gets_a_reload_and_the_state),
-        TEST(star_that_has_missed_something_is_told_to_ask),
-        TEST(state_that_is_too_large_is_to_be_asked_for),
+        TEST(invalid_message_gets_an_error_and_the_connection_stays),
+        TEST(subscriptions_per_connection_are_limited_to_1000),
+        TEST(current_version_gets_no_resync),
+        TEST(outdated_version_gets_a_reload_and_the_state),
+        TEST(version_of_another_run_gets_a_reload_and_the_state),
+        TEST(star_with_an_outdated_version_gets_an_incomplete_reload),
+        TEST(state_over_the_limit_gets_an_incomplete_reload),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
 }

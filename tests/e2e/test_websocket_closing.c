@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * How a WebSocket ends (RFC 6455, 7): with which code, after what, and that nothing is left of it,
- * however its client left.
+ * How a WebSocket ends (RFC 6455, section 7): the code, the order of the last frames, and that its
+ * place is returned however the client disconnects.
  */
 #include "tests/support/calls.h"
 #include "tests/support/wait.h"
@@ -25,12 +25,12 @@ static void open_one(void **state, struct websocket_client *client)
     websocket_client_open(client, fixture->server.port, "/ws");
 }
 
-static void check_answered(struct websocket_client *client)
+static void check_replies(struct websocket_client *client)
 {
     websocket_client_check_frame(client, OPCODE_TEXT, ANSWER, strlen(ANSWER));
 }
 
-/* Sends one frame on a connection of its own, which must end with this code. */
+/* Sends one frame on a new connection, which must be closed with this code. */
 static void check_frame_is_refused(void **state, struct websocket_frame frame, int code)
 {
     struct websocket_client client;
@@ -70,14 +70,14 @@ static void close_is_answered_with_its_code(void **state)
     websocket_client_close(&client);
 }
 
-static void close_with_a_code_that_is_none_is_refused(void **state)
+static void close_with_an_invalid_code_is_refused(void **state)
 {
     static const int codes[] = {0, 1, 999, 1004, 1005, 1006, 1016, 1100, 2000, 2999, 5000, 65535};
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
         close_with(state, codes[i], "", 1002);
 }
 
-static void close_that_cannot_be_read_is_refused(void **state)
+static void malformed_close_is_refused(void **state)
 {
     char reason[125] = "";
     memset(reason, 'x', sizeof reason - 1);
@@ -88,7 +88,7 @@ static void close_that_cannot_be_read_is_refused(void **state)
     close_with(state, 1000, reason, 1002);
 }
 
-static void what_follows_a_close_is_ignored(void **state)
+static void frames_after_a_close_are_ignored(void **state)
 {
     struct websocket_client client;
     char *bytes = NULL;
@@ -105,7 +105,7 @@ static void what_follows_a_close_is_ignored(void **state)
     websocket_client_close(&client);
 }
 
-static void answers_go_out_before_the_close(void **state)
+static void replies_are_sent_before_the_close(void **state)
 {
     struct websocket_client client;
     char *bytes = NULL;
@@ -116,14 +116,14 @@ static void answers_go_out_before_the_close(void **state)
                            &bytes, &size);
     open_one(state, &client);
     assert_true(raw_socket_send(&client.raw, bytes, size));
-    check_answered(&client);
+    check_replies(&client);
     websocket_client_check_closed(&client, 1000);
     free(bytes);
     websocket_client_close(&client);
 }
 
-/* The other side of a closing handshake is waited for, but not for ever. */
-static void client_that_does_not_end_after_the_close_is_ended(void **state)
+/* The time to complete the closing handshake is limited. */
+static void client_that_keeps_the_connection_after_the_close_is_disconnected(void **state)
 {
     struct fixture *fixture = *state;
     struct websocket_client client;
@@ -134,7 +134,7 @@ static void client_that_does_not_end_after_the_close_is_ended(void **state)
     websocket_client_close(&client);
 }
 
-static void client_that_ends_without_a_close_is_forgotten(void **state)
+static void disconnect_without_a_close_returns_the_place(void **state)
 {
     struct fixture *fixture = *state;
     struct websocket_client client;
@@ -143,7 +143,7 @@ static void client_that_ends_without_a_close_is_forgotten(void **state)
     assert_int_equal(shutdown(client.raw.fd, SHUT_WR), 0);
     assert_int_equal(websocket_client_receive(&client, wait_deadline_ms()), GOT_END);
     websocket_client_close(&client);
-    open_one(state, &client); /* amid a frame */
+    open_one(state, &client); /* within a frame */
     SEND(&client, .opcode = OPCODE_TEXT, .more = true, TEXT_OF("{"));
     raw_socket_send(&client.raw, "\x80\xfe", 2);
     websocket_client_close(&client);
@@ -154,7 +154,7 @@ static void client_that_ends_without_a_close_is_forgotten(void **state)
     call_wait_metric(fixture->http, "artemis_connections", 1);
 }
 
-static void wrong_frames_of_one_are_nothing_to_others(void **state)
+static void invalid_frames_of_one_client_do_not_affect_others(void **state)
 {
     struct fixture *fixture = *state;
     struct websocket_client witness;
@@ -167,7 +167,7 @@ static void wrong_frames_of_one_are_nothing_to_others(void **state)
     assert_int_equal(call_metric(fixture->http, "artemis_websockets_closed_errors_total"),
                      errors + 3);
     SEND(&witness, .opcode = OPCODE_TEXT, TEXT_OF(QUESTION));
-    check_answered(&witness);
+    check_replies(&witness);
     websocket_client_close(&witness);
 }
 
@@ -175,13 +175,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(close_is_answered_with_its_code),
-        cmocka_unit_test(close_with_a_code_that_is_none_is_refused),
-        cmocka_unit_test(close_that_cannot_be_read_is_refused),
-        cmocka_unit_test(what_follows_a_close_is_ignored),
-        cmocka_unit_test(answers_go_out_before_the_close),
-        cmocka_unit_test(client_that_does_not_end_after_the_close_is_ended),
-        cmocka_unit_test(client_that_ends_without_a_close_is_forgotten),
-        cmocka_unit_test(wrong_frames_of_one_are_nothing_to_others),
+        cmocka_unit_test(close_with_an_invalid_code_is_refused),
+        cmocka_unit_test(malformed_close_is_refused),
+        cmocka_unit_test(frames_after_a_close_are_ignored),
+        cmocka_unit_test(replies_are_sent_before_the_close),
+        cmocka_unit_test(client_that_keeps_the_connection_after_the_close_is_disconnected),
+        cmocka_unit_test(disconnect_without_a_close_returns_the_place),
+        cmocka_unit_test(invalid_frames_of_one_client_do_not_affect_others),
     };
     return server_process_finish(cmocka_run_group_tests(tests, start, fixture_stop));
 }

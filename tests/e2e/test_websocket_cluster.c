@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Subscribers of a cluster: what another node was told is pushed here, too, and who moves to
- * another node misses nothing, whether it asks by its version or by HTTP.
+ * Subscribers of a cluster: every node pushes the changes of all nodes, and a client that moves to
+ * another node misses no change, whether it subscribes with its version or polls by HTTP.
  */
 #include "tests/support/cluster.h"
 #include "tests/support/raw_socket.h"
@@ -17,7 +17,7 @@ static const char *const settings[] = {"cluster.health_interval_secs=1", "lease.
                                        NULL};
 static struct cluster cluster;
 
-/* Where a subscriber stood when it was last heard of. */
+/* The position of a subscriber when it disconnects. */
 struct place {
     long long version;
     char run[32];
@@ -41,7 +41,7 @@ static struct place subscribe(struct websocket_client *client, int node, const c
 {
     struct place place = {0};
     websocket_client_open(client, cluster.ports[node], "/ws");
-    websocket_client_say(client, SUBSCRIBE, service_id);
+    websocket_client_send_json(client, SUBSCRIBE, service_id);
     struct http_answer *answer = websocket_client_next(client);
     check_json(answer, "type", "'subscribed'");
     place.version = check_integer(answer, "version");
@@ -53,8 +53,9 @@ static void subscribe_from(struct websocket_client *client, int node, const char
                            const struct place *place)
 {
     websocket_client_open(client, cluster.ports[node], "/ws");
-    websocket_client_say(client, "{'type':'subscribe','service_id':'%s','version':%lld,'run':'%s'}",
-                         service_id, place->version, place->run);
+    websocket_client_send_json(client,
+                               "{'type':'subscribe','service_id':'%s','version':%lld,'run':'%s'}",
+                               service_id, place->version, place->run);
     check_json(websocket_client_next(client), "type", "'subscribed'");
 }
 
@@ -75,7 +76,7 @@ static struct http_answer *next_change(struct websocket_client *client, const ch
     return pushed;
 }
 
-static void what_one_node_is_told_is_pushed_by_all(void **state)
+static void change_at_one_node_is_pushed_by_all(void **state)
 {
     (void)state;
     struct websocket_client clients[3];
@@ -87,12 +88,12 @@ static void what_one_node_is_told_is_pushed_by_all(void **state)
     unregister(1, "everywhere", "i1");
     for (int node = 0; node < 3; node++) {
         next_change(&clients[node], "i1", "delete");
-        websocket_client_check_quiet(&clients[node]); /* once from each, not once more for all */
+        websocket_client_check_quiet(&clients[node]); /* each change once */
         websocket_client_close(&clients[node]);
     }
 }
 
-static void what_one_node_is_told_ends_a_wait_at_another(void **state)
+static void change_at_one_node_ends_a_long_poll_at_another(void **state)
 {
     (void)state;
     struct raw_socket raw;
@@ -113,7 +114,7 @@ static void what_one_node_is_told_ends_a_wait_at_another(void **state)
     raw_socket_close(&raw);
 }
 
-static void who_moves_to_another_node_misses_nothing(void **state)
+static void client_that_moves_to_another_node_misses_no_change(void **state)
 {
     (void)state;
     struct websocket_client client;
@@ -123,7 +124,7 @@ static void who_moves_to_another_node_misses_nothing(void **state)
     call_register(cluster.http[0], "moved", "i2");
     place.version = check_integer(next_change(&client, "i2", "new"), "version");
     websocket_client_close(&client);
-    /* While it is away one goes, and one comes. */
+    /* While it is disconnected, one instance leaves and one registers. */
     unregister(1, "moved", "i1");
     call_register(cluster.http[1], "moved", "i3");
     cluster_wait_agreement(&cluster);
@@ -141,7 +142,7 @@ static void who_moves_to_another_node_misses_nothing(void **state)
     websocket_client_close(&client);
 }
 
-static void who_comes_back_to_its_node_gets_what_it_missed_or_nothing(void **state)
+static void client_that_returns_to_its_node_gets_the_missed_changes_only(void **state)
 {
     (void)state;
     struct websocket_client client;
@@ -167,7 +168,7 @@ static void who_comes_back_to_its_node_gets_what_it_missed_or_nothing(void **sta
     websocket_client_close(&client);
 }
 
-static void subscriber_of_a_node_that_dies_goes_on_at_another(void **state)
+static void subscriber_of_a_killed_node_continues_at_another(void **state)
 {
     (void)state;
     struct websocket_client client;
@@ -190,11 +191,11 @@ static void subscriber_of_a_node_that_dies_goes_on_at_another(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_one_node_is_told_is_pushed_by_all),
-        cmocka_unit_test(what_one_node_is_told_ends_a_wait_at_another),
-        cmocka_unit_test(who_moves_to_another_node_misses_nothing),
-        cmocka_unit_test(who_comes_back_to_its_node_gets_what_it_missed_or_nothing),
-        cmocka_unit_test(subscriber_of_a_node_that_dies_goes_on_at_another), /* the last */
+        cmocka_unit_test(change_at_one_node_is_pushed_by_all),
+        cmocka_unit_test(change_at_one_node_ends_a_long_poll_at_another),
+        cmocka_unit_test(client_that_moves_to_another_node_misses_no_change),
+        cmocka_unit_test(client_that_returns_to_its_node_gets_the_missed_changes_only),
+        cmocka_unit_test(subscriber_of_a_killed_node_continues_at_another), /* the last */
     };
     return server_process_finish(cmocka_run_group_tests(tests, start, stop));
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The opening of a WebSocket: what is asked for wrongly is answered as HTTP, with what is wrong,
- * and the connection stays what it was.
+ * The WebSocket handshake: an invalid one gets an HTTP error that names the header, and the
+ * connection remains an HTTP connection.
  */
 #include "tests/support/calls.h"
 #include "tests/support/wait.h"
@@ -45,7 +45,7 @@ static struct http_answer *ask(struct raw_socket *raw, const char *line, const c
     return &raw->answer;
 }
 
-static void each_path_shakes_hands(void **state)
+static void each_path_accepts_the_handshake(void **state)
 {
     struct fixture *fixture = *state;
     for (size_t i = 0; i < PATHS; i++) {
@@ -57,7 +57,7 @@ static void each_path_shakes_hands(void **state)
     call_wait_metric(fixture->http, "artemis_websockets", 0);
 }
 
-static void headers_are_read_as_lists_and_in_any_case(void **state)
+static void headers_are_lists_and_compared_without_case(void **state)
 {
     struct fixture *fixture = *state;
     static const char *const fields[] = {
@@ -107,8 +107,8 @@ static const struct {
      "Sec-WebSocket-Key: "},
 };
 
-/* All on one connection: a refusal leaves it as it was. */
-static void each_wrong_header_is_refused_with_what_is_wrong(void **state)
+/* All on one connection, which remains usable. */
+static void each_invalid_header_is_refused_and_named(void **state)
 {
     struct fixture *fixture = *state;
     for (size_t path = 0; path < PATHS; path++) {
@@ -145,7 +145,7 @@ static void other_methods_and_paths_are_refused(void **state)
     check_status(ask(&raw, "GET /artemis/websocket HTTP/1.1", HANDSHAKE_FIELDS), 404, "bad-request",
                  "no-such-path");
     answer = ask(&raw, "GET /health HTTP/1.1", "Upgrade: websocket\r\nConnection: Upgrade\r\n");
-    check_http(answer, 200); /* who cannot upgrade goes on as before */
+    check_http(answer, 200); /* the connection remains usable */
     raw_socket_close(&raw);
 }
 
@@ -168,7 +168,7 @@ static void over_the_limit_a_websocket_is_refused_and_requests_are_served(void *
     static const char *const fields[] = {"Upgrade: websocket", "Connection: Upgrade",
                                          "Sec-WebSocket-Version: 13",
                                          "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", NULL};
-    check_http(http_get(fixture->http, "/health"), 200); /* its connection is the last */
+    check_http(http_get(fixture->http, "/health"), 200); /* on the last free connection */
     for (int i = 0; i < MOST; i++)
         websocket_client_open(&clients[i], fixture->server.port, paths[i % PATHS]);
     for (int i = 0; i < PATHS; i++) {
@@ -181,7 +181,8 @@ static void over_the_limit_a_websocket_is_refused_and_requests_are_served(void *
     }
     websocket_client_close(&clients[0]);
     call_wait_metric(fixture->http, "artemis_websockets", MOST - 1);
-    call_wait_metric(fixture->http, "artemis_connections", MOST); /* with ours; it is gone, too */
+    call_wait_metric(fixture->http, "artemis_connections",
+                     MOST); /* ours included; the refused one is closed */
     websocket_client_open(&clients[0], fixture->server.port, "/ws");
     websocket_client_check_quiet(&clients[0]);
     for (int i = 0; i < MOST; i++)
@@ -193,9 +194,9 @@ static void over_the_limit_a_websocket_is_refused_and_requests_are_served(void *
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(each_path_shakes_hands),
-        TEST(headers_are_read_as_lists_and_in_any_case),
-        TEST(each_wrong_header_is_refused_with_what_is_wrong),
+        TEST(each_path_accepts_the_handshake),
+        TEST(headers_are_lists_and_compared_without_case),
+        TEST(each_invalid_header_is_refused_and_named),
         TEST(other_methods_and_paths_are_refused),
         TEST(http_1_0_is_refused),
         cmocka_unit_test_setup_teardown(

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Clients of WebSockets that would have the server keep much for little.
+ * WebSocket clients that send little and make the server store much.
  */
 #include "tests/support/calls.h"
 #include "tests/support/wait.h"
@@ -24,13 +24,13 @@ static void send_fragments(struct websocket_client *client, int count)
              TEXT_OF(" "));
 }
 
-static void as_many_fragments_as_may_be_are_one_message(void **state)
+static void message_with_the_maximum_of_fragments_is_accepted(void **state)
 {
     struct fixture *fixture = *state;
     struct websocket_client client;
     static const char answer[] = "{\"type\":\"pong\"}";
     websocket_client_open(&client, fixture->server.port, "/ws");
-    for (int i = 0; i < 2; i++) { /* the count begins anew */
+    for (int i = 0; i < 2; i++) { /* the count starts again */
         send_fragments(&client, FRAGMENTS_MAX - 1);
         SEND(&client, .opcode = OPCODE_CONTINUATION, TEXT_OF("{\"type\":\"ping\"}"));
         websocket_client_check_frame(&client, OPCODE_TEXT, answer, strlen(answer));
@@ -38,7 +38,7 @@ static void as_many_fragments_as_may_be_are_one_message(void **state)
     websocket_client_close(&client);
 }
 
-static void one_fragment_more_is_too_big(void **state)
+static void one_fragment_more_is_refused(void **state)
 {
     struct fixture *fixture = *state;
     struct websocket_client client;
@@ -49,8 +49,8 @@ static void one_fragment_more_is_too_big(void **state)
     call_wait_metric(fixture->http, "artemis_websockets", 0);
 }
 
-/* An instance that is too large for an answer below 8 KiB does not hide the one after it. */
-static void heartbeat_names_what_fits_behind_what_does_not(void **state)
+/* An instance that does not fit into a reply of 8 KiB does not hide the next one. */
+static void heartbeat_reply_skips_instances_that_do_not_fit(void **state)
 {
     struct fixture *fixture = *state;
     struct websocket_client client;
@@ -59,11 +59,12 @@ static void heartbeat_names_what_fits_behind_what_does_not(void **state)
     memset(large, 'x', 8 * 1024);
     large[8 * 1024 - 1] = '\0';
     websocket_client_open(&client, fixture->server.port, "/ws/registry/heartbeat");
-    websocket_client_say(&client,
-                         "{'instances':[{'regionId':'r','zoneId':'z','serviceId':'s',"
-                         "'instanceId':'large','machineName':'%s'},"
-                         "{'regionId':'r','zoneId':'z','serviceId':'s','instanceId':'small'}]}",
-                         large);
+    websocket_client_send_json(
+        &client,
+        "{'instances':[{'regionId':'r','zoneId':'z','serviceId':'s',"
+        "'instanceId':'large','machineName':'%s'},"
+        "{'regionId':'r','zoneId':'z','serviceId':'s','instanceId':'small'}]}",
+        large);
     free(large);
     struct http_answer *answer = websocket_client_next(&client);
     check_count(answer, "failedInstances", 1);
@@ -76,9 +77,9 @@ static void heartbeat_names_what_fits_behind_what_does_not(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(as_many_fragments_as_may_be_are_one_message),
-        TEST(one_fragment_more_is_too_big),
-        TEST(heartbeat_names_what_fits_behind_what_does_not),
+        TEST(message_with_the_maximum_of_fragments_is_accepted),
+        TEST(one_fragment_more_is_refused),
+        TEST(heartbeat_reply_skips_instances_that_do_not_fit),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The framing of RFC 6455, case by case, against the real server on /ws: what is right is answered
- * however it is cut into frames and segments; what is wrong ends that connection with the right
- * code, and no other connection.
+ * The framing of RFC 6455, against the server on /ws: valid input gets its replies however it is
+ * cut into frames and segments; invalid input closes its own connection, with the right code.
  */
 #include "tests/support/calls.h"
 #include "tests/support/wait.h"
@@ -28,8 +27,8 @@ static void open_one(void **state, struct websocket_client *client)
     websocket_client_open(client, fixture->server.port, "/ws");
 }
 
-/* So many answers and pongs, in any order: what belongs to the protocol may overtake. */
-static void check_answers_and_pongs(struct websocket_client *client, int answers, int pongs)
+/* Checks the numbers of replies and pongs, in any order: pongs may overtake replies. */
+static void check_replies_and_pongs(struct websocket_client *client, int answers, int pongs)
 {
     while (answers + pongs > 0) {
         assert_int_equal(websocket_client_receive(client, wait_deadline_ms()), GOT_FRAME);
@@ -41,12 +40,12 @@ static void check_answers_and_pongs(struct websocket_client *client, int answers
     }
 }
 
-static void check_answered(struct websocket_client *client)
+static void check_replies(struct websocket_client *client)
 {
     websocket_client_check_frame(client, OPCODE_TEXT, ANSWER, strlen(ANSWER));
 }
 
-/* Sends one frame on a connection of its own, which must end with this code. */
+/* Sends one frame on a new connection, which must be closed with this code. */
 static void check_frame_is_refused(void **state, struct websocket_frame frame, int code)
 {
     struct websocket_client client;
@@ -91,14 +90,14 @@ static void ping_of_126_bytes_is_refused(void **state)
         1002);
 }
 
-static void pong_that_nobody_asked_for_is_ignored(void **state)
+static void unsolicited_pong_is_ignored(void **state)
 {
     struct websocket_client client;
     open_one(state, &client);
     SEND(&client, .opcode = OPCODE_PONG);
     SEND(&client, .opcode = OPCODE_PONG, TEXT_OF("unasked"));
     SEND(&client, .opcode = OPCODE_TEXT, TEXT_OF(QUESTION));
-    check_answered(&client);
+    check_replies(&client);
     websocket_client_close(&client);
 }
 
@@ -134,12 +133,12 @@ static void text_in_fragments_is_one_message(void **state)
                  .payload = QUESTION + at, .size = size);
             at += size;
         }
-        check_answered(&client);
+        check_replies(&client);
     }
     websocket_client_close(&client);
 }
 
-static void empty_fragments_are_taken(void **state)
+static void empty_fragments_are_accepted(void **state)
 {
     struct websocket_client client;
     open_one(state, &client);
@@ -147,7 +146,7 @@ static void empty_fragments_are_taken(void **state)
     SEND(&client, .opcode = OPCODE_CONTINUATION, .more = true);
     SEND(&client, .opcode = OPCODE_CONTINUATION, .more = true, TEXT_OF(QUESTION));
     SEND(&client, .opcode = OPCODE_CONTINUATION);
-    check_answered(&client);
+    check_replies(&client);
     websocket_client_close(&client);
 }
 
@@ -162,7 +161,7 @@ static void control_frames_between_fragments_are_answered_at_once(void **state)
     SEND(&client, .opcode = OPCODE_CONTINUATION, .more = true, TEXT_OF("\"pi"));
     SEND(&client, .opcode = OPCODE_PING);
     SEND(&client, .opcode = OPCODE_CONTINUATION, TEXT_OF("ng\"}"));
-    check_answers_and_pongs(&client, 1, 1);
+    check_replies_and_pongs(&client, 1, 1);
     websocket_client_close(&client);
 }
 
@@ -184,7 +183,7 @@ static void control_frame_in_fragments_is_refused(void **state)
                                1002);
 }
 
-static void continuation_of_nothing_is_refused(void **state)
+static void continuation_without_a_start_is_refused(void **state)
 {
     struct websocket_client client;
     check_frame_is_refused(
@@ -193,10 +192,10 @@ static void continuation_of_nothing_is_refused(void **state)
         state,
         (struct websocket_frame){.opcode = OPCODE_CONTINUATION, .more = true, TEXT_OF(QUESTION)},
         1002);
-    open_one(state, &client); /* after a whole message, too */
+    open_one(state, &client); /* also after a complete message */
     SEND(&client, .opcode = OPCODE_TEXT, TEXT_OF(QUESTION));
     SEND(&client, .opcode = OPCODE_CONTINUATION, TEXT_OF(QUESTION));
-    check_answered(&client);
+    check_replies(&client);
     websocket_client_check_closed(&client, 1002);
     websocket_client_close(&client);
 }
@@ -248,7 +247,7 @@ static void frames_without_a_mask_are_refused(void **state)
             1002);
 }
 
-static void sizes_in_more_bytes_than_needed_are_refused(void **state)
+static void overlong_sizes_are_refused(void **state)
 {
     check_bytes_are_refused(state, "\x81\xfe\x00\x7d", 4, 1002);
     check_bytes_are_refused(state, "\x81\xff\x00\x00\x00\x00\x00\x00\xff\xff", 10, 1002);
@@ -257,19 +256,19 @@ static void sizes_in_more_bytes_than_needed_are_refused(void **state)
 
 /* --- texts ------------------------------------------------------------------------------------ */
 
-static void text_that_is_no_utf8_is_refused(void **state)
+static void text_that_is_not_utf8_is_refused(void **state)
 {
     static const char *const texts[] = {
-        "\x80",             /* a byte that continues nothing */
-        "\xc0\xaf",         /* in more bytes than needed */
-        "\xe0\x80\xaf",     /* the same */
+        "\x80",             /* a continuation byte without a start */
+        "\xc0\xaf",         /* overlong */
+        "\xe0\x80\xaf",     /* overlong */
         "\xed\xa0\x80",     /* half of a surrogate pair */
-        "\xf4\x90\x80\x80", /* beyond the last character */
-        "\xfe",             /* never */
-        "abc\xff",          /* never, later */
-        "\xce",             /* cut short */
-        "\xe2\x82",         /* cut short */
-        "\xf0\x9f\x98",     /* cut short */
+        "\xf4\x90\x80\x80", /* beyond the last code point */
+        "\xfe",             /* not in UTF-8 */
+        "abc\xff",          /* not in UTF-8, later */
+        "\xce",             /* incomplete */
+        "\xe2\x82",         /* incomplete */
+        "\xf0\x9f\x98",     /* incomplete */
         "{\"type\":\"\xc3\x28\"}",
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
@@ -280,7 +279,7 @@ static void text_that_is_no_utf8_is_refused(void **state)
                                1007);
 }
 
-static void utf8_that_breaks_over_fragments_is_refused(void **state)
+static void invalid_utf8_across_fragments_is_refused(void **state)
 {
     struct websocket_client client;
     open_one(state, &client);
@@ -295,7 +294,7 @@ static void utf8_that_breaks_over_fragments_is_refused(void **state)
     websocket_client_close(&client);
 }
 
-static void character_cut_in_two_by_fragments_is_whole(void **state)
+static void character_across_fragments_is_accepted(void **state)
 {
     struct websocket_client client;
     static const char text[] = "{\"type\":\"\xf0\x9f\x98\x80\"}";
@@ -326,7 +325,7 @@ static void binary_is_refused(void **state)
 
 /* --- sizes ------------------------------------------------------------------------------------ */
 
-/* The question, after so many blanks that the whole has this size. */
+/* A ping message, padded with blanks to this size. */
 static char *long_question(size_t size)
 {
     char *text = malloc(size);
@@ -336,7 +335,7 @@ static char *long_question(size_t size)
     return text;
 }
 
-static void message_of_64_kib_is_taken(void **state)
+static void message_of_64_kib_is_accepted(void **state)
 {
     static const size_t sizes[] = {125, 126, 127, 4095, 4096, 4097, 65535, MESSAGE_BYTES_MAX};
     struct websocket_client client;
@@ -345,12 +344,12 @@ static void message_of_64_kib_is_taken(void **state)
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         SEND(&client, .opcode = OPCODE_TEXT, .payload = text + MESSAGE_BYTES_MAX - sizes[i],
              .size = sizes[i]);
-        check_answered(&client);
+        check_replies(&client);
     }
     SEND(&client, .opcode = OPCODE_TEXT, .more = true, .payload = text, .size = 30000);
     SEND(&client, .opcode = OPCODE_CONTINUATION, .payload = text + 30000,
          .size = MESSAGE_BYTES_MAX - 30000);
-    check_answered(&client);
+    check_replies(&client);
     free(text);
     websocket_client_close(&client);
 }
@@ -366,22 +365,22 @@ static void message_over_64_kib_is_refused(void **state)
                            1009);
     open_one(state, &client);
     SEND(&client, .opcode = OPCODE_TEXT, .more = true, .payload = text, .size = MESSAGE_BYTES_MAX);
-    SEND(&client, .opcode = OPCODE_PING); /* is none of the message */
+    SEND(&client, .opcode = OPCODE_PING); /* is not part of the message */
     websocket_client_check_frame(&client, OPCODE_PONG, "", 0);
     SEND(&client, .opcode = OPCODE_CONTINUATION, .payload = text, .size = 1);
     websocket_client_check_closed(&client, 1009);
     websocket_client_close(&client);
     free(text);
-    /* With the first byte it is known how many would come. */
+    /* The size is known from the header. */
     check_bytes_are_refused(state, "\x81\xff\x00\x00\x01\x00\x00\x00\x00\x00\x01\x02\x03\x04\x05",
                             15, 1009);
     check_bytes_are_refused(state, "\x81\xff\x7f\xff\xff\xff\xff\xff\xff\xff\x01\x02\x03\x04\x05",
                             15, 1009);
 }
 
-/* --- pieces ----------------------------------------------------------------------------------- */
+/* --- segments --------------------------------------------------------------------------------- */
 
-static void frames_byte_by_byte_are_the_same(void **state)
+static void frames_sent_byte_by_byte_are_accepted(void **state)
 {
     struct websocket_client client;
     char *bytes = NULL;
@@ -402,14 +401,14 @@ static void frames_byte_by_byte_are_the_same(void **state)
     open_one(state, &client);
     for (size_t i = 0; i < size; i++)
         assert_true(raw_socket_send(&client.raw, bytes + i, 1));
-    check_answers_and_pongs(&client, 2, 1);
+    check_replies_and_pongs(&client, 2, 1);
     free(text);
     free(bytes);
     websocket_client_close(&client);
 }
 
-/* A conversation of many frames, cut anywhere: the answers are the same. */
-static void frames_cut_anywhere_are_the_same(void **state)
+/* The replies do not depend on where the input is cut. */
+static void frames_cut_anywhere_get_the_same_replies(void **state)
 {
     enum { FRAMES = 200 };
     struct websocket_client client;
@@ -435,14 +434,14 @@ static void frames_cut_anywhere_are_the_same(void **state)
         assert_true(raw_socket_send(&client.raw, bytes + at, piece));
         at += piece;
     }
-    check_answers_and_pongs(&client, FRAMES, FRAMES);
+    check_replies_and_pongs(&client, FRAMES, FRAMES);
     websocket_client_check_quiet(&client);
     free(text);
     free(bytes);
     websocket_client_close(&client);
 }
 
-static void frames_that_come_with_the_handshake_are_read(void **state)
+static void frames_sent_with_the_handshake_are_handled(void **state)
 {
     struct fixture *fixture = *state;
     struct websocket_client client;
@@ -452,11 +451,11 @@ static void frames_that_come_with_the_handshake_are_read(void **state)
         websocket_frame_append(&(struct websocket_frame){.opcode = OPCODE_TEXT, TEXT_OF(QUESTION)},
                                &bytes, &size);
     for (size_t early = 1; early <= size; early += 11) {
-        websocket_client_open_saying(&client, fixture->server.port, "/ws", bytes, early);
+        websocket_client_open_with(&client, fixture->server.port, "/ws", bytes, early);
         if (early < size)
             assert_true(raw_socket_send(&client.raw, bytes + early, size - early));
         for (int i = 0; i < 3; i++)
-            check_answered(&client);
+            check_replies(&client);
         websocket_client_close(&client);
     }
     free(bytes);
@@ -467,28 +466,28 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ping_is_answered_with_its_payload),
         cmocka_unit_test(ping_of_126_bytes_is_refused),
-        cmocka_unit_test(pong_that_nobody_asked_for_is_ignored),
+        cmocka_unit_test(unsolicited_pong_is_ignored),
         cmocka_unit_test(ten_pings_in_one_segment_are_answered_in_order),
         cmocka_unit_test(text_in_fragments_is_one_message),
-        cmocka_unit_test(empty_fragments_are_taken),
+        cmocka_unit_test(empty_fragments_are_accepted),
         cmocka_unit_test(control_frames_between_fragments_are_answered_at_once),
         cmocka_unit_test(close_between_fragments_is_answered),
         cmocka_unit_test(control_frame_in_fragments_is_refused),
-        cmocka_unit_test(continuation_of_nothing_is_refused),
+        cmocka_unit_test(continuation_without_a_start_is_refused),
         cmocka_unit_test(new_message_within_fragments_is_refused),
         cmocka_unit_test(reserved_bits_are_refused),
         cmocka_unit_test(reserved_opcodes_are_refused),
         cmocka_unit_test(frames_without_a_mask_are_refused),
-        cmocka_unit_test(sizes_in_more_bytes_than_needed_are_refused),
-        cmocka_unit_test(text_that_is_no_utf8_is_refused),
-        cmocka_unit_test(utf8_that_breaks_over_fragments_is_refused),
-        cmocka_unit_test(character_cut_in_two_by_fragments_is_whole),
+        cmocka_unit_test(overlong_sizes_are_refused),
+        cmocka_unit_test(text_that_is_not_utf8_is_refused),
+        cmocka_unit_test(invalid_utf8_across_fragments_is_refused),
+        cmocka_unit_test(character_across_fragments_is_accepted),
         cmocka_unit_test(binary_is_refused),
-        cmocka_unit_test(message_of_64_kib_is_taken),
+        cmocka_unit_test(message_of_64_kib_is_accepted),
         cmocka_unit_test(message_over_64_kib_is_refused),
-        cmocka_unit_test(frames_byte_by_byte_are_the_same),
-        cmocka_unit_test(frames_cut_anywhere_are_the_same),
-        cmocka_unit_test(frames_that_come_with_the_handshake_are_read),
+        cmocka_unit_test(frames_sent_byte_by_byte_are_accepted),
+        cmocka_unit_test(frames_cut_anywhere_get_the_same_replies),
+        cmocka_unit_test(frames_sent_with_the_handshake_are_handled),
     };
     return server_process_finish(cmocka_run_group_tests(tests, start, fixture_stop));
 }

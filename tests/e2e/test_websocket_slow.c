@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Subscribers that do not read, or leave, among others that do; many at once; and what all of them
- * hear when the server shuts down. What is kept for one that does not read has a limit, and what it
- * gets when it reads again is the newest state.
+ * Subscribers that do not read or that disconnect, beside others that read; many subscribers; and
+ * the shutdown of the server. The queue of a subscriber has a limit; one that has exceeded it gets
+ * the full state when it reads again.
  */
 #include "tests/support/calls.h"
 #include "tests/support/wait.h"
@@ -18,7 +18,7 @@
 
 enum {
     FILLER_BYTES = 6000,
-    CHANGES = 150, /* far more bytes than are kept for one */
+    CHANGES = 150, /* far more bytes than a queue holds */
     KEPT_BYTES_MAX = 768 * 1024,
 };
 
@@ -32,13 +32,13 @@ static void subscribe(void **state, struct websocket_client *client)
 {
     struct fixture *fixture = *state;
     websocket_client_open(client, fixture->server.port, "/ws");
-    websocket_client_say(client, SUBSCRIBE);
+    websocket_client_send_json(client, SUBSCRIBE);
     check_json(websocket_client_next(client), "type", "'subscribed'");
 }
 
-/* The kernel takes little for a client that does not read; not so little that it asks for the rest
- * in small pieces, with pauses, when the client reads after all. */
-static void take_little(struct websocket_client *client)
+/* Limits what the kernel buffers for a client that does not read. With less than this, the kernel
+ * requests the rest in small segments, with pauses, when the client reads. */
+static void limit_receive_buffer(struct websocket_client *client)
 {
     int size = 32 * 1024;
     assert_int_equal(setsockopt(client->raw.fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size), 0);
@@ -65,22 +65,22 @@ static int port_of(const struct http_answer *pushed, int index)
     return (int)check_integer(pushed, path);
 }
 
-/* --- slow ones -------------------------------------------------------------------------------- */
+/* --- slow clients ----------------------------------------------------------------------------- */
 
-static void who_falls_behind_gets_the_newest_state_and_others_get_all(void **state)
+static void lagging_client_gets_the_full_state_and_others_get_all_changes(void **state)
 {
     struct fixture *fixture = *state;
     struct websocket_client slow;
     struct websocket_client fast;
     subscribe(state, &slow);
     subscribe(state, &fast);
-    take_little(&slow);
+    limit_receive_buffer(&slow);
     for (int number = 1; number <= CHANGES; number++) {
         change(fixture->http, number);
         assert_int_equal(port_of(websocket_client_next(&fast), 0), number);
     }
-    /* First what had begun to go out; then, as often as there was room for a while, the state of
-     * that time; never a gap without a reload. */
+    /* First the frames that were partly sent; then, whenever the queue was empty for a while, the
+     * state of that time. A gap is always followed by a reload. */
     size_t bytes = 0;
     int reloads = 0;
     for (int last = 0; last < CHANGES;) {
@@ -97,21 +97,21 @@ static void who_falls_behind_gets_the_newest_state_and_others_get_all(void **sta
     assert_int_equal(check_integer(&slow.message, "version"), call_version(fixture->http));
     assert_int_equal(call_metric(fixture->http, "artemis_push_reloads_total"), reloads);
     assert_int_equal(call_metric(fixture->http, "artemis_websockets_closed_slow_total"), 0);
-    change(fixture->http, CHANGES + 1); /* and it goes on as before */
+    change(fixture->http, CHANGES + 1); /* it is current again */
     assert_int_equal(port_of(websocket_client_next(&slow), 0), CHANGES + 1);
     assert_int_equal(port_of(websocket_client_next(&fast), 0), CHANGES + 1);
     websocket_client_close(&slow);
     websocket_client_close(&fast);
 }
 
-static void who_leaves_while_behind_is_forgotten(void **state)
+static void disconnect_of_a_lagging_client_returns_its_place(void **state)
 {
     struct fixture *fixture = *state;
     struct websocket_client slow[3];
     struct linger at_once = {.l_onoff = 1};
     for (int i = 0; i < 3; i++) {
         subscribe(state, &slow[i]);
-        take_little(&slow[i]);
+        limit_receive_buffer(&slow[i]);
     }
     for (int number = 1; number <= CHANGES; number++)
         change(fixture->http, number);
@@ -125,14 +125,14 @@ static void who_leaves_while_behind_is_forgotten(void **state)
     change(fixture->http, CHANGES + 1);
 }
 
-static void who_reads_nothing_for_long_is_closed(void **state)
+static void client_that_does_not_read_is_closed(void **state)
 {
     struct fixture *fixture = *state;
     struct websocket_client slow;
     struct websocket_client fast;
     subscribe(state, &slow);
     subscribe(state, &fast);
-    take_little(&slow);
+    limit_receive_buffer(&slow);
     for (int number = 1; number <= CHANGES; number++) {
         change(fixture->http, number);
         assert_int_equal(port_of(websocket_client_next(&fast), 0), number);
@@ -145,7 +145,7 @@ static void who_reads_nothing_for_long_is_closed(void **state)
     websocket_client_close(&fast);
 }
 
-static void who_asks_and_does_not_read_the_answers_is_closed(void **state)
+static void client_that_does_not_read_replies_is_closed(void **state)
 {
     static const char question[] = "{\"type\":\"subscribe\",\"service_id\":\"s\"}";
     struct fixture *fixture = *state;
@@ -156,7 +156,7 @@ static void who_asks_and_does_not_read_the_answers_is_closed(void **state)
         websocket_frame_append(&(struct websocket_frame){.opcode = OPCODE_TEXT, TEXT_OF(question)},
                                &bytes, &size);
     subscribe(state, &client);
-    take_little(&client);
+    limit_receive_buffer(&client);
     int64_t deadline_ms = wait_deadline_ms();
     while (raw_socket_send(&client.raw, bytes, size))
         assert_true(wait_now_ms() < deadline_ms);
@@ -166,15 +166,15 @@ static void who_asks_and_does_not_read_the_answers_is_closed(void **state)
     websocket_client_close(&client);
 }
 
-/* It has no way to be told, so it is to connect again, and to ask for all. */
-static void java_client_of_all_changes_that_falls_behind_is_closed(void **state)
+/* Its protocol has no message for the full state: it must connect again and request it by HTTP. */
+static void lagging_java_client_of_all_changes_is_closed(void **state)
 {
     struct fixture *fixture = *state;
     struct websocket_client client;
     int number = 0;
     websocket_client_open(&client, fixture->server.port,
                           "/artemis/websocket/discovery/all-instance-change");
-    take_little(&client);
+    limit_receive_buffer(&client);
     while (call_metric(fixture->http, "artemis_websockets_closed_slow_total") == 0) {
         assert_in_range(number, 0, 10 * CHANGES);
         change(fixture->http, ++number);
@@ -193,7 +193,7 @@ static void java_client_of_all_changes_that_falls_behind_is_closed(void **state)
 
 /* --- many ------------------------------------------------------------------------------------- */
 
-static void a_crowd_of_subscribers_gets_the_same(void **state)
+static void many_subscribers_get_the_same_changes(void **state)
 {
     enum { CROWD = 500 };
     static struct websocket_client crowd[CROWD];
@@ -212,7 +212,7 @@ static void a_crowd_of_subscribers_gets_the_same(void **state)
             websocket_client_close(&crowd[i]);
     }
     free(first);
-    change(fixture->http, 2); /* while half of them leave */
+    change(fixture->http, 2); /* while half of them disconnect */
     for (int i = 0; i < CROWD; i += 2) {
         assert_int_equal(port_of(websocket_client_next(&crowd[i]), 0), 2);
         websocket_client_close(&crowd[i]);
@@ -221,7 +221,7 @@ static void a_crowd_of_subscribers_gets_the_same(void **state)
     call_wait_metric(fixture->http, "artemis_connections", 1);
 }
 
-/* --- the end ---------------------------------------------------------------------------------- */
+/* --- shutdown --------------------------------------------------------------------------------- */
 
 static void shutdown_closes_as_going_away(void **state)
 {
@@ -244,32 +244,32 @@ static void shutdown_closes_as_going_away(void **state)
     assert_true(wait_now_ms() - began_ms < (wait_slow_build() ? 20000 : 1500));
 }
 
-/* One that reads nothing, one that does not end after the close, one amid a message. */
-static void shutdown_does_not_wait_long_for_clients_that_do_not_end(void **state)
+/* One that does not read, one that keeps the connection after the close, one within a message. */
+static void shutdown_does_not_wait_for_clients_that_keep_the_connection(void **state)
 {
     struct fixture *fixture = *state;
     struct websocket_client slow;
     struct websocket_client stays;
-    struct websocket_client amid;
+    struct websocket_client within_message;
     subscribe(state, &slow);
     subscribe(state, &stays);
-    subscribe(state, &amid);
-    take_little(&slow);
+    subscribe(state, &within_message);
+    limit_receive_buffer(&slow);
     for (int number = 1; number <= CHANGES; number++) {
         change(fixture->http, number);
         websocket_client_next(&stays);
-        websocket_client_next(&amid);
+        websocket_client_next(&within_message);
     }
-    SEND(&amid, .opcode = OPCODE_TEXT, .more = true, TEXT_OF("{"));
+    SEND(&within_message, .opcode = OPCODE_TEXT, .more = true, TEXT_OF("{"));
     int64_t began_ms = wait_now_ms();
     server_process_signal(&fixture->server, SIGTERM);
     websocket_client_check_closed(&stays, 1001);
-    websocket_client_check_closed(&amid, 1001);
+    websocket_client_check_closed(&within_message, 1001);
     assert_int_equal(server_process_wait(&fixture->server), 0);
     assert_true(wait_now_ms() - began_ms < (wait_slow_build() ? 20000 : 5000));
     websocket_client_close(&slow);
     websocket_client_close(&stays);
-    websocket_client_close(&amid);
+    websocket_client_close(&within_message);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, fixture_stop)
@@ -277,14 +277,14 @@ static void shutdown_does_not_wait_long_for_clients_that_do_not_end(void **state
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(who_falls_behind_gets_the_newest_state_and_others_get_all),
-        TEST(who_leaves_while_behind_is_forgotten),
-        TEST(who_reads_nothing_for_long_is_closed),
-        TEST(who_asks_and_does_not_read_the_answers_is_closed),
-        TEST(java_client_of_all_changes_that_falls_behind_is_closed),
-        TEST(a_crowd_of_subscribers_gets_the_same),
+        TEST(lagging_client_gets_the_full_state_and_others_get_all_changes),
+        TEST(disconnect_of_a_lagging_client_returns_its_place),
+        TEST(client_that_does_not_read_is_closed),
+        TEST(client_that_does_not_read_replies_is_closed),
+        TEST(lagging_java_client_of_all_changes_is_closed),
+        TEST(many_subscribers_get_the_same_changes),
         TEST(shutdown_closes_as_going_away),
-        TEST(shutdown_does_not_wait_long_for_clients_that_do_not_end),
+        TEST(shutdown_does_not_wait_for_clients_that_keep_the_connection),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The headers of a WebSocket's handshake, a line each: HTTP version, Upgrade, Connection,
- * Sec-WebSocket-Version, Sec-WebSocket-Key; a line that begins with '-' is absent. What is accepted
- * has an accept value of 28 characters of base64, what is refused a message that can be answered.
+ * The headers of a WebSocket handshake, one per line: HTTP version, Upgrade, Connection,
+ * Sec-WebSocket-Version, Sec-WebSocket-Key; a line that begins with '-' is absent. An accepted
+ * handshake has an accept value of 28 characters of base64, a refused one a valid error message.
  */
 #include "artemis-web/api/handshake.h"
 

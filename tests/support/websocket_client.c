@@ -18,7 +18,7 @@ enum {
     HEADER_BYTES_MAX = 14,
 };
 
-/* What RFC 6455, 1.3 answers to the key of HANDSHAKE_FIELDS. */
+/* The accept value of RFC 6455, section 1.3, for the key of HANDSHAKE_FIELDS. */
 static const char accepted[] = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 static const unsigned char mask[MASK_BYTES] = {0x37, 0xfa, 0x21, 0x3d};
 
@@ -27,12 +27,12 @@ __attribute__((format(printf, 3, 4))) static void fail_with(const char *file, in
 {
     va_list args;
     va_start(args, format);
-    char *what = NULL;
-    if (vasprintf(&what, format, args) < 0)
-        what = NULL;
+    char *message = NULL;
+    if (vasprintf(&message, format, args) < 0)
+        message = NULL;
     va_end(args);
-    print_error("%s:%d: %s\n", file, line, what);
-    free(what);
+    print_error("%s:%d: %s\n", file, line, message);
+    free(message);
     _fail(file, line);
 }
 
@@ -40,11 +40,11 @@ __attribute__((format(printf, 3, 4))) static void fail_with(const char *file, in
 
 void websocket_client_open(struct websocket_client *client, uint16_t port, const char *path)
 {
-    websocket_client_open_saying(client, port, path, NULL, 0);
+    websocket_client_open_with(client, port, path, NULL, 0);
 }
 
-void websocket_client_open_saying(struct websocket_client *client, uint16_t port, const char *path,
-                                  const void *early, size_t early_size)
+void websocket_client_open_with(struct websocket_client *client, uint16_t port, const char *path,
+                                const void *early, size_t early_size)
 {
     char *request = NULL;
     size_t size = 0;
@@ -124,7 +124,7 @@ bool websocket_client_send(struct websocket_client *client, const struct websock
     return sent;
 }
 
-void websocket_client_say(struct websocket_client *client, const char *format, ...)
+void websocket_client_send_json(struct websocket_client *client, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -136,9 +136,9 @@ void websocket_client_say(struct websocket_client *client, const char *format, .
     assert_true(sent);
 }
 
-/* --- hearing ---------------------------------------------------------------------------------- */
+/* --- receiving -------------------------------------------------------------------------------- */
 
-/* Takes the frame at the start of the bytes; false when more must come. */
+/* Takes the frame at the start of the bytes; false when it is incomplete. */
 static bool take_frame(struct websocket_client *client)
 {
     struct raw_socket *raw = &client->raw;
@@ -153,7 +153,7 @@ static bool take_frame(struct websocket_client *client)
         size = 0;
     for (size_t i = 0; i < wide; i++)
         size = size << 8 | bytes[2 + i];
-    /* A server says whole messages here, unmasked, and their size in as few bytes as will do. */
+    /* This server sends messages of one frame, unmasked, with the shortest encoding of the size. */
     assert_int_equal(bytes[0] & 0xf0, FIN);
     assert_int_equal(bytes[1] & MASKED, 0);
     assert_true(wide == 0 || (wide == 2 ? size > SMALL_MAX : size > UINT16_MAX));
@@ -178,7 +178,7 @@ enum websocket_event websocket_client_receive(struct websocket_client *client, i
             return GOT_END;
         }
         if (!raw_socket_read_more(&client->raw, deadline_ms))
-            return GOT_LATE;
+            return GOT_NOTHING;
     }
     return GOT_FRAME;
 }
@@ -191,26 +191,27 @@ static unsigned close_code(const struct websocket_frame *frame)
     return frame->size >= 2 ? (unsigned)bytes[0] << 8 | bytes[1] : 0;
 }
 
-static void must_be(struct websocket_client *client, unsigned opcode, const char *file, int line)
+static void expect_opcode(struct websocket_client *client, unsigned opcode, const char *file,
+                          int line)
 {
     enum websocket_event event = websocket_client_receive(client, wait_deadline_ms());
     const struct websocket_frame *frame = &client->frame;
     if (event != GOT_FRAME)
-        fail_with(file, line, "a frame of opcode %u should come, not %s", opcode,
+        fail_with(file, line, "expected a frame with opcode %u, got %s", opcode,
                   event == GOT_END ? "the end" : "nothing");
     if (frame->opcode == opcode)
         return;
     if (frame->opcode == OPCODE_CLOSE)
-        fail_with(file, line, "a frame of opcode %u should come, not a close: %u %s", opcode,
+        fail_with(file, line, "expected a frame with opcode %u, got a close: %u %s", opcode,
                   close_code(frame), frame->size > 2 ? (const char *)frame->payload + 2 : "");
-    fail_with(file, line, "a frame of opcode %u should come, not %u: %.1000s", opcode,
-              frame->opcode, (const char *)frame->payload);
+    fail_with(file, line, "expected a frame with opcode %u, got %u: %.1000s", opcode, frame->opcode,
+              (const char *)frame->payload);
 }
 
 struct http_answer *websocket_client_next_at(struct websocket_client *client, const char *file,
                                              int line)
 {
-    must_be(client, OPCODE_TEXT, file, line);
+    expect_opcode(client, OPCODE_TEXT, file, line);
     http_answer_clear(&client->message);
     client->message = (struct http_answer){
         .status = 101,
@@ -226,7 +227,7 @@ struct http_answer *websocket_client_next_at(struct websocket_client *client, co
 void websocket_client_check_frame_at(struct websocket_client *client, unsigned opcode,
                                      const void *payload, size_t size, const char *file, int line)
 {
-    must_be(client, opcode, file, line);
+    expect_opcode(client, opcode, file, line);
     if (client->frame.size != size || (size && memcmp(client->frame.payload, payload, size) != 0))
         fail_with(file, line, "the frame of opcode %u has %zu bytes, not these %zu", opcode,
                   client->frame.size, size);
@@ -235,7 +236,7 @@ void websocket_client_check_frame_at(struct websocket_client *client, unsigned o
 void websocket_client_check_closed_at(struct websocket_client *client, int code, const char *file,
                                       int line)
 {
-    must_be(client, OPCODE_CLOSE, file, line);
+    expect_opcode(client, OPCODE_CLOSE, file, line);
     unsigned found = close_code(&client->frame);
     if (found != (unsigned)code)
         fail_with(file, line, "the close has code %u instead of %d", found, code);
@@ -245,8 +246,7 @@ void websocket_client_check_closed_at(struct websocket_client *client, int code,
                   event == GOT_FRAME ? "a frame" : "nothing");
 }
 
-/* A ping may be answered before the changes of the same moment are handed out; when it is answered,
- * the next one is not. */
+/* The pong may precede changes that were made before the ping; a second pong follows them. */
 void websocket_client_check_quiet_at(struct websocket_client *client, const char *file, int line)
 {
     for (int i = 0; i < 2; i++) {

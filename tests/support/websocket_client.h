@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * websocket_client - a WebSocket client that says exactly the frames it is told, however wrong, and
- * reads with a deadline.
+ * websocket_client - a WebSocket client that sends exactly the frames that a test gives, valid or
+ * not, and reads with a deadline.
  *
- * It neither pings nor answers pings by itself. What it gets as text lies in `message`, where the
- * checks of check.h look at it. Where a test says text for JSON, single quotes stand for double
- * ones. The handshake, and what the server's frames look like, is checked with each of them;
- * whatever is wrong there fails the test.
+ * It neither pings nor answers pings by itself. A received text is in `message`, for the checks of
+ * check.h. JSON in tests has single quotes in place of double quotes. The handshake and the format
+ * of each frame from the server are checked; an error fails the test.
  */
 #pragma once
 
@@ -26,15 +25,15 @@ struct websocket_frame {
     unsigned opcode;
     bool more;     /* FIN is not set */
     unsigned rsv;  /* the three reserved bits, as a number */
-    bool unmasked; /* as no client may send it */
+    bool unmasked; /* not allowed for a client */
     const void *payload;
     size_t size;
 };
 
 enum websocket_event {
-    GOT_FRAME, /* in `frame`, its payload NUL-terminated */
-    GOT_END,   /* the server has ended its side, and nothing was left over */
-    GOT_LATE,  /* the deadline came first */
+    GOT_FRAME,   /* in `frame`, its payload NUL-terminated */
+    GOT_END,     /* the server has closed its side, and no bytes are left over */
+    GOT_NOTHING, /* until the deadline */
 };
 
 struct websocket_client {
@@ -48,26 +47,26 @@ struct websocket_client {
     "Upgrade: websocket\r\nConnection: Upgrade\r\n"                                                \
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 
-/* Connects and shakes hands, which must succeed. */
+/* Connects and makes the handshake, which must succeed. */
 void websocket_client_open(struct websocket_client *client, uint16_t port, const char *path);
-/* The same, with `early` sent in one piece with the handshake. */
-void websocket_client_open_saying(struct websocket_client *client, uint16_t port, const char *path,
-                                  const void *early, size_t early_size);
-/* Over a socket that is there already, and whose handshake is done. */
+/* The same; `early` is sent together with the handshake. */
+void websocket_client_open_with(struct websocket_client *client, uint16_t port, const char *path,
+                                const void *early, size_t early_size);
+/* Uses a connected socket; there is no handshake. */
 void websocket_client_adopt(struct websocket_client *client, int fd);
-/* Ends the connection without a word. */
+/* Disconnects without a close frame. */
 void websocket_client_close(struct websocket_client *client);
 
-/* The frame as bytes, appended to *bytes; the caller frees them. */
+/* Appends the encoded frame to *bytes; the caller frees them. */
 void websocket_frame_append(const struct websocket_frame *frame, char **bytes, size_t *size);
-/* False once the server has closed. */
+/* False: the server has closed the connection. */
 bool websocket_client_send(struct websocket_client *client, const struct websocket_frame *frame);
-/* The same for a frame of these fields, and it must go out. */
+/* The same for a frame with these fields; sending must succeed. */
 #define SEND(client, ...)                                                                          \
     assert_true(websocket_client_send((client), &(struct websocket_frame){__VA_ARGS__}))
 #define TEXT_OF(literal) .payload = (literal), .size = sizeof(literal) - 1
-/* A text frame of JSON. */
-void websocket_client_say(struct websocket_client *client, const char *format, ...)
+/* Sends a text frame of JSON. */
+void websocket_client_send_json(struct websocket_client *client, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 enum websocket_event websocket_client_receive(struct websocket_client *client, int64_t deadline_ms);
@@ -77,10 +76,10 @@ enum websocket_event websocket_client_receive(struct websocket_client *client, i
 /* The next frame must be this one. */
 #define websocket_client_check_frame(client, opcode, payload, size)                                \
     websocket_client_check_frame_at((client), (opcode), (payload), (size), __FILE__, __LINE__)
-/* The next frame must be a close with this code (0: with none), and the end after it. */
+/* The next frame must be a close with this code (0: no code), followed by the end. */
 #define websocket_client_check_closed(client, code)                                                \
     websocket_client_check_closed_at((client), (code), __FILE__, __LINE__)
-/* Nothing has been pushed, and nothing that has happened up to now will be. */
+/* Nothing has been pushed, and no change up to now will be pushed. */
 #define websocket_client_check_quiet(client)                                                       \
     websocket_client_check_quiet_at((client), __FILE__, __LINE__)
 

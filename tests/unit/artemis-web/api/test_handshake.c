@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The opening of a WebSocket as far as it is about texts: each header right, wrong and absent.
+ * The check of a WebSocket handshake: each header valid, invalid and absent.
  */
 #include "artemis-web/api/handshake.h"
 
@@ -43,7 +43,7 @@ static void accept_is_that_of_the_rfc(void **state)
     check_accepted(handshake, "HSmrc0sMlYUkAGmm5OPpG2HaGWk="); /* one that is often quoted */
 }
 
-static void tokens_are_found_in_lists_and_in_any_case(void **state)
+static void tokens_are_found_in_lists_without_regard_to_case(void **state)
 {
     (void)state;
     static const char *const upgrades[] = {"WebSocket",        "WEBSOCKET",    "h2c, websocket",
@@ -131,7 +131,7 @@ static void key_must_be_16_bytes_in_base64(void **state)
         "dGhlIHNhbXBsZSBub25jZTE=", /* 17 bytes */
         "dGhlIHNhbXBsZSBub25jZTEy", /* 18 bytes */
         "dGhlIHNhbXBsZSBub25j====", /* 15 bytes */
-        "dGhlIHNhbXBsZSB*b25jZQ==", /* no base64 */
+        "dGhlIHNhbXBsZSB*b25jZQ==", /* not base64 */
         "========================",
         "dGhlIHNhbXBsZSBub25jZQ==A", /* more than there is */
         "\xc3\xa4hlIHNhbXBsZSBub25jZQ==",
@@ -167,7 +167,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(accept_is_that_of_the_rfc),
-        cmocka_unit_test(tokens_are_found_in_lists_and_in_any_case),
+        cmocka_unit_test(tokens_are_found_in_lists_without_regard_to_case),
         cmocka_unit_test(upgrade_must_name_websocket),
         cmocka_unit_test(connection_must_have_upgrade),
         cmocka_unit_test(http_must_be_1_1),

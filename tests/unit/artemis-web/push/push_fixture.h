@@ -14,7 +14,10 @@
 #include <unistd.h>
 
 #include "artemis-server/registry/registry_watch.h"
+#include "artemis-web/push/dispatch.h"
+#include "artemis-web/push/long_polls.h"
 #include "artemis-web/push/push_internal.h"
+#include "artemis-web/push/websocket.h"
 #include "tests/support/failing_malloc.h"
 #include "tests/support/websocket_client.h"
 #include "tests/unit/artemis-server/registry/registry_fixture.h"
@@ -60,7 +63,7 @@ static inline void push_fixture_start(struct push_fixture *fixture, uint32_t log
     upgrades_closed = resumed = 0;
     assert_int_equal(push_init(&fixture->engine, 1000, &counting_http, &fixture->push), ERR_NONE);
     fixture->push.now = at_ms(0);
-    fixture->push.long_polls.next_slot = fixture->push.now.mono_ms / LONG_POLL_SLOT_MS;
+    fixture->push.long_polls->next_slot = fixture->push.now.mono_ms / LONG_POLL_SLOT_MS;
 }
 
 static inline void push_fixture_stop(struct push_fixture *fixture)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Frames as bytes: the header in its three sizes, close frames, and references.
+ * Encoded frames: the three sizes of the header, close frames, references.
  */
 #include "artemis-web/push/frame.h"
 
@@ -10,7 +10,7 @@
 #include "tests/support/cmocka_all.h"
 #include "tests/support/failing_malloc.h"
 
-/* The frame has this header, and then the payload. */
+/* Checks that the frame consists of this header and the payload. */
 static void check(const struct frame *frame, const void *header, size_t header_size,
                   const void *payload, size_t size)
 {
@@ -33,7 +33,7 @@ static void check_size(size_t size, const void *header, size_t header_size)
     free(payload);
 }
 
-static void size_is_written_in_as_few_bytes_as_will_do(void **state)
+static void size_has_the_shortest_encoding(void **state)
 {
     (void)state;
     check_size(0, "\x81\x00", 2);
@@ -68,7 +68,7 @@ static void close_has_code_and_reason(void **state)
     frame_unref(frame);
 }
 
-static void close_reason_is_cut_where_no_more_fits(void **state)
+static void close_reason_is_cut_at_the_limit(void **state)
 {
     (void)state;
     char reason[CLOSE_REASON_BYTES_MAX + 20];
@@ -84,7 +84,7 @@ static void close_reason_is_cut_where_no_more_fits(void **state)
     }
 }
 
-static void raw_bytes_are_left_as_they_are(void **state)
+static void raw_bytes_are_copied_unchanged(void **state)
 {
     (void)state;
     struct frame *frame = frame_raw(SLICE("\x8a\x00\x88\x00"));
@@ -109,7 +109,7 @@ static void last_reference_frees(void **state)
     assert_int_equal(failing_malloc_live(), live);
 }
 
-static void without_memory_there_is_no_frame(void **state)
+static void without_memory_no_frame_is_created(void **state)
 {
     (void)state;
     failing_malloc_after(1);
@@ -123,13 +123,13 @@ static void without_memory_there_is_no_frame(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(size_is_written_in_as_few_bytes_as_will_do),
+        cmocka_unit_test(size_has_the_shortest_encoding),
         cmocka_unit_test(kind_is_the_opcode),
         cmocka_unit_test(close_has_code_and_reason),
-        cmocka_unit_test(close_reason_is_cut_where_no_more_fits),
-        cmocka_unit_test(raw_bytes_are_left_as_they_are),
+        cmocka_unit_test(close_reason_is_cut_at_the_limit),
+        cmocka_unit_test(raw_bytes_are_copied_unchanged),
         cmocka_unit_test(last_reference_frees),
-        cmocka_unit_test(without_memory_there_is_no_frame),
+        cmocka_unit_test(without_memory_no_frame_is_created),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The texts that are pushed, against the contract: snake_case with the camelCase names beside it,
- * camelCase alone, and what the Java clients read, with nulls and times in ms.
+ * The messages on WebSockets, as the contract defines them: with snake_case and camelCase names,
+ * with camelCase names alone, and for the Java clients, with nulls and times in ms.
  */
 #include "artemis-web/push/messages.h"
 
@@ -52,7 +52,7 @@ static struct instance *make_small(void)
                                                  [FIELD_IP] = SLICE("10.0.0.1")}});
 }
 
-/* The text is this JSON, with ' for ", and compact. Frees it. */
+/* Checks that the text is this compact JSON, with ' for "; frees the text. */
 static void check(struct text *text, const char *expected)
 {
     assert_false(text_failed(text));
@@ -85,7 +85,7 @@ static void check_change(enum push_form form, struct instance *instance, enum ch
 
 /* --- changes ---------------------------------------------------------------------------------- */
 
-static void native_change_has_the_camel_names_beside_its_own(void **state)
+static void native_change_has_both_names(void **state)
 {
     (void)state;
     check_change(FORM_NATIVE, make_full(), CHANGE_CHANGE,
@@ -111,7 +111,7 @@ static void native_change_leaves_absent_fields_out(void **state)
                  "'changeType':'new','changeTime':'2026-02-14T08:00:00.123Z'}");
 }
 
-static void camel_change_is_camel_alone(void **state)
+static void camel_change_has_camel_names_only(void **state)
 {
     (void)state;
     check_change(FORM_CAMEL, make_full(), CHANGE_DELETE,
@@ -139,7 +139,7 @@ static void java_change_has_nulls_and_ms_and_any_status(void **state)
                  "'changeType':'new','changeTime':1771056000123}");
 }
 
-static void changes_follow_each_other_after_commas(void **state)
+static void changes_are_separated_by_commas(void **state)
 {
     (void)state;
     struct instance *instance = make_small();
@@ -165,8 +165,8 @@ static void check_reload(enum push_form form, const char *expected)
     check(&text, expected);
 }
 
-/* What a Rust client must find in each instance is there. */
-static void reload_has_an_instance_that_is_none(void **state)
+/* It has the fields that the Rust client requires. */
+static void reload_has_a_placeholder_instance(void **state)
 {
     (void)state;
     check_reload(FORM_NATIVE,
@@ -200,7 +200,7 @@ static void service_change_has_version_and_changes(void **state)
                  "'changes':[{},{}]}");
 }
 
-static void answers_are_those_of_the_contract(void **state)
+static void replies_are_those_of_the_contract(void **state)
 {
     (void)state;
     struct text text = {0};
@@ -229,7 +229,7 @@ static void write_all(struct text *out, const struct instance *instance)
     message_error(out, "message");
 }
 
-static void failed_allocation_is_remembered_by_the_text(void **state)
+static void failed_allocation_shows_in_the_text(void **state)
 {
     (void)state;
     struct instance *instance = make_full();
@@ -255,15 +255,15 @@ static void failed_allocation_is_remembered_by_the_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(native_change_has_the_camel_names_beside_its_own),
+        cmocka_unit_test(native_change_has_both_names),
         cmocka_unit_test(native_change_leaves_absent_fields_out),
-        cmocka_unit_test(camel_change_is_camel_alone),
+        cmocka_unit_test(camel_change_has_camel_names_only),
         cmocka_unit_test(java_change_has_nulls_and_ms_and_any_status),
-        cmocka_unit_test(changes_follow_each_other_after_commas),
-        cmocka_unit_test(reload_has_an_instance_that_is_none),
+        cmocka_unit_test(changes_are_separated_by_commas),
+        cmocka_unit_test(reload_has_a_placeholder_instance),
         cmocka_unit_test(service_change_has_version_and_changes),
-        cmocka_unit_test(answers_are_those_of_the_contract),
-        cmocka_unit_test(failed_allocation_is_remembered_by_the_text),
+        cmocka_unit_test(replies_are_those_of_the_contract),
+        cmocka_unit_test(failed_allocation_shows_in_the_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The frames that wait for a socket, over a socket pair: their order, their limit, what is dropped,
- * and who is told.
+ * The queue of frames, over a socket pair: order, limits, dropped frames and their owners.
  */
 #include "artemis-web/push/send_queue.h"
 
@@ -42,7 +41,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* Of so many bytes, all of them this letter. */
+/* Creates a frame of this size, filled with a letter. */
 static struct frame *make_frame(char letter, size_t size)
 {
     char *bytes = malloc(size);
@@ -62,8 +61,8 @@ static void put(struct fixture *fixture, char letter, size_t size, size_t sent, 
     frame_unref(frame);
 }
 
-/* What the other end can read now. */
-static size_t heard(const struct fixture *fixture, char *out, size_t max)
+/* Reads what has arrived at the other end. */
+static size_t read_all(const struct fixture *fixture, char *out, size_t max)
 {
     size_t size = 0;
     ssize_t got;
@@ -72,16 +71,16 @@ static size_t heard(const struct fixture *fixture, char *out, size_t max)
     return size;
 }
 
-static void frames_go_out_in_order_and_memory_goes_back(void **state)
+static void frames_are_sent_in_order_and_the_memory_is_freed(void **state)
 {
     struct fixture *fixture = *state;
     char bytes[64];
-    for (int i = 0; i < 20; i++) /* more than go out with one call */
+    for (int i = 0; i < 20; i++) /* more than one call sends */
         put(fixture, (char)('a' + i), 3, 0, NULL);
     assert_int_equal(fixture->queue.count, 20);
     assert_int_equal(fixture->queue.bytes, 60);
     assert_int_equal(send_queue_write(&fixture->queue, fixture->ours), 60);
-    assert_int_equal(heard(fixture, bytes, sizeof(bytes)), 60);
+    assert_int_equal(read_all(fixture, bytes, sizeof(bytes)), 60);
     for (int i = 0; i < 60; i++)
         assert_int_equal(bytes[i], 'a' + i / 3);
     assert_null(fixture->queue.items);
@@ -89,7 +88,7 @@ static void frames_go_out_in_order_and_memory_goes_back(void **state)
     assert_int_equal(failing_malloc_live(), fixture->live);
 }
 
-static void frame_that_has_begun_goes_on_where_it_was(void **state)
+static void partly_sent_frame_continues(void **state)
 {
     struct fixture *fixture = *state;
     char bytes[16];
@@ -98,12 +97,12 @@ static void frame_that_has_begun_goes_on_where_it_was(void **state)
     frame_unref(frame);
     put(fixture, 'x', 2, 0, NULL);
     assert_int_equal(send_queue_write(&fixture->queue, fixture->ours), 5);
-    assert_int_equal(heard(fixture, bytes, sizeof(bytes)), 5);
+    assert_int_equal(read_all(fixture, bytes, sizeof(bytes)), 5);
     assert_memory_equal(bytes, "789xx", 5);
 }
 
-/* A socket that takes little at a time: all arrives, once, in order. */
-static void socket_that_is_full_gets_the_rest_later(void **state)
+/* With a small socket buffer everything arrives once and in order. */
+static void full_socket_gets_the_rest_later(void **state)
 {
     enum { FRAMES = 200, BYTES = 1000 };
     struct fixture *fixture = *state;
@@ -116,19 +115,19 @@ static void socket_that_is_full_gets_the_rest_later(void **state)
         char bytes[1500];
         ssize_t size = send_queue_write(&fixture->queue, fixture->ours);
         assert_true(size > 0 || (size < 0 && errno == EAGAIN));
-        size_t got = heard(fixture, bytes, sizeof(bytes));
+        size_t got = read_all(fixture, bytes, sizeof(bytes));
         for (size_t i = 0; i < got; i++, at++)
             assert_int_equal(bytes[i], 'a' + at / BYTES % 26);
     }
     char rest[FRAMES];
     size_t got;
-    while ((got = heard(fixture, rest, sizeof(rest))) > 0)
+    while ((got = read_all(fixture, rest, sizeof(rest))) > 0)
         for (size_t i = 0; i < got; i++, at++)
             assert_int_equal(rest[i], 'a' + at / BYTES % 26);
     assert_int_equal(at, FRAMES * BYTES);
 }
 
-static void socket_that_is_gone_is_an_error(void **state)
+static void closed_socket_is_an_error(void **state)
 {
     struct fixture *fixture = *state;
     put(fixture, 'x', 3, 0, NULL);
@@ -138,7 +137,7 @@ static void socket_that_is_gone_is_an_error(void **state)
     assert_int_equal(fixture->queue.count, 1);
 }
 
-static void room_is_limited_by_frames(void **state)
+static void number_of_frames_is_limited(void **state)
 {
     struct fixture *fixture = *state;
     for (int i = 0; i < QUEUE_FRAMES_MAX; i++) {
@@ -149,7 +148,7 @@ static void room_is_limited_by_frames(void **state)
     assert_false(send_queue_has_room(&fixture->queue, 0));
 }
 
-static void room_is_limited_by_bytes_but_for_the_first(void **state)
+static void size_is_limited_but_for_the_first_frame(void **state)
 {
     struct fixture *fixture = *state;
     assert_true(send_queue_has_room(&fixture->queue, 10 * QUEUE_BYTES_MAX));
@@ -161,77 +160,77 @@ static void room_is_limited_by_bytes_but_for_the_first(void **state)
     assert_false(send_queue_has_room(&fixture->queue, 0));
 }
 
-static int told[3];
+static int dropped[3];
 
-static void tell(void *owner)
+static void on_dropped(void *owner)
 {
     (*(int *)owner)++;
 }
 
-static void what_has_an_owner_is_dropped_and_the_owner_told(void **state)
+static void frames_with_an_owner_are_dropped_and_reported(void **state)
 {
     struct fixture *fixture = *state;
     char bytes[64];
-    memset(told, 0, sizeof(told));
-    put(fixture, 'a', 4, 0, &told[0]);
-    put(fixture, 'b', 4, 0, NULL); /* an answer: it stays */
-    put(fixture, 'c', 4, 0, &told[1]);
-    put(fixture, 'd', 4, 0, &told[0]);
+    memset(dropped, 0, sizeof(dropped));
+    put(fixture, 'a', 4, 0, &dropped[0]);
+    put(fixture, 'b', 4, 0, NULL); /* a reply: not dropped */
+    put(fixture, 'c', 4, 0, &dropped[1]);
+    put(fixture, 'd', 4, 0, &dropped[0]);
     put(fixture, 'e', 4, 0, NULL);
-    send_queue_drop(&fixture->queue, tell);
-    assert_int_equal(told[0], 2);
-    assert_int_equal(told[1], 1);
-    assert_int_equal(told[2], 0);
+    send_queue_drop(&fixture->queue, on_dropped);
+    assert_int_equal(dropped[0], 2);
+    assert_int_equal(dropped[1], 1);
+    assert_int_equal(dropped[2], 0);
     assert_int_equal(fixture->queue.count, 2);
     assert_int_equal(fixture->queue.bytes, 8);
     assert_int_equal(send_queue_write(&fixture->queue, fixture->ours), 8);
-    assert_int_equal(heard(fixture, bytes, sizeof(bytes)), 8);
+    assert_int_equal(read_all(fixture, bytes, sizeof(bytes)), 8);
     assert_memory_equal(bytes, "bbbbeeee", 8);
 }
 
-static void frame_that_has_begun_is_not_dropped(void **state)
+static void partly_sent_frame_is_not_dropped(void **state)
 {
     struct fixture *fixture = *state;
     char bytes[64];
-    memset(told, 0, sizeof(told));
-    put(fixture, 'a', 4, 1, &told[0]);
-    put(fixture, 'b', 4, 0, &told[1]);
-    send_queue_drop(&fixture->queue, tell);
-    assert_int_equal(told[0], 0);
-    assert_int_equal(told[1], 1);
+    memset(dropped, 0, sizeof(dropped));
+    put(fixture, 'a', 4, 1, &dropped[0]);
+    put(fixture, 'b', 4, 0, &dropped[1]);
+    send_queue_drop(&fixture->queue, on_dropped);
+    assert_int_equal(dropped[0], 0);
+    assert_int_equal(dropped[1], 1);
     assert_int_equal(send_queue_write(&fixture->queue, fixture->ours), 3);
-    assert_int_equal(heard(fixture, bytes, sizeof(bytes)), 3);
+    assert_int_equal(read_all(fixture, bytes, sizeof(bytes)), 3);
     assert_memory_equal(bytes, "aaa", 3);
 }
 
-static void dropping_all_leaves_nothing(void **state)
+static void dropping_all_frees_the_memory(void **state)
 {
     struct fixture *fixture = *state;
-    memset(told, 0, sizeof(told));
+    memset(dropped, 0, sizeof(dropped));
     for (int i = 0; i < 10; i++)
-        put(fixture, 'a', 4, 0, &told[0]);
-    send_queue_drop(&fixture->queue, tell);
-    assert_int_equal(told[0], 10);
+        put(fixture, 'a', 4, 0, &dropped[0]);
+    send_queue_drop(&fixture->queue, on_dropped);
+    assert_int_equal(dropped[0], 10);
     assert_null(fixture->queue.items);
-    send_queue_drop(&fixture->queue, tell);
+    send_queue_drop(&fixture->queue, on_dropped);
     assert_int_equal(send_queue_write(&fixture->queue, fixture->ours), 0);
 }
 
-static void owner_that_is_gone_is_not_told(void **state)
+static void removed_owner_is_not_called(void **state)
 {
     struct fixture *fixture = *state;
-    memset(told, 0, sizeof(told));
-    put(fixture, 'a', 4, 0, &told[0]);
-    put(fixture, 'b', 4, 0, &told[1]);
-    send_queue_forget(&fixture->queue, &told[0]);
-    send_queue_drop(&fixture->queue, tell);
-    assert_int_equal(told[0], 0);
-    assert_int_equal(told[1], 1);
-    assert_int_equal(fixture->queue.count, 1); /* an answer now, as far as anybody knows */
+    memset(dropped, 0, sizeof(dropped));
+    put(fixture, 'a', 4, 0, &dropped[0]);
+    put(fixture, 'b', 4, 0, &dropped[1]);
+    send_queue_forget(&fixture->queue, &dropped[0]);
+    send_queue_drop(&fixture->queue, on_dropped);
+    assert_int_equal(dropped[0], 0);
+    assert_int_equal(dropped[1], 1);
+    assert_int_equal(fixture->queue.count, 1); /* without an owner it cannot be dropped */
 }
 
-/* The ring goes round, and grows while it does. */
-static void order_holds_over_many_rounds(void **state)
+/* The ring wraps around and grows. */
+static void order_is_kept_when_the_ring_wraps(void **state)
 {
     struct fixture *fixture = *state;
     unsigned put_count = 0;
@@ -240,23 +239,23 @@ static void order_holds_over_many_rounds(void **state)
         for (int i = 0; i < round % 13 + 1; i++)
             put(fixture, (char)put_count++, 1, 0, NULL);
         struct send_queue *queue = &fixture->queue;
-        while (queue->count > (unsigned)round % 7) { /* the first alone */
+        while (queue->count > (unsigned)round % 7) { /* all but a few */
             struct frame *first = queue->items[queue->first].frame;
             assert_int_equal(first->bytes[0], (unsigned char)got_count);
             char bytes[256];
             assert_true(send_queue_write(queue, fixture->ours) > 0);
-            size_t got = heard(fixture, bytes, sizeof(bytes));
+            size_t got = read_all(fixture, bytes, sizeof(bytes));
             for (size_t i = 0; i < got; i++)
                 assert_int_equal((unsigned char)bytes[i], (unsigned char)got_count++);
         }
     }
     send_queue_write(&fixture->queue, fixture->ours);
     char bytes[64];
-    got_count += (unsigned)heard(fixture, bytes, sizeof(bytes));
+    got_count += (unsigned)read_all(fixture, bytes, sizeof(bytes));
     assert_int_equal(got_count, put_count);
 }
 
-static void without_memory_nothing_is_put(void **state)
+static void without_memory_nothing_is_queued(void **state)
 {
     struct fixture *fixture = *state;
     struct frame *frame = make_frame('x', 3);
@@ -279,18 +278,18 @@ static void without_memory_nothing_is_put(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(frames_go_out_in_order_and_memory_goes_back),
-        TEST(frame_that_has_begun_goes_on_where_it_was),
-        TEST(socket_that_is_full_gets_the_rest_later),
-        TEST(socket_that_is_gone_is_an_error),
-        TEST(room_is_limited_by_frames),
-        TEST(room_is_limited_by_bytes_but_for_the_first),
-        TEST(what_has_an_owner_is_dropped_and_the_owner_told),
-        TEST(frame_that_has_begun_is_not_dropped),
-        TEST(dropping_all_leaves_nothing),
-        TEST(owner_that_is_gone_is_not_told),
-        TEST(order_holds_over_many_rounds),
-        TEST(without_memory_nothing_is_put),
+        TEST(frames_are_sent_in_order_and_the_memory_is_freed),
+        TEST(partly_sent_frame_continues),
+        TEST(full_socket_gets_the_rest_later),
+        TEST(closed_socket_is_an_error),
+        TEST(number_of_frames_is_limited),
+        TEST(size_is_limited_but_for_the_first_frame),
+        TEST(frames_with_an_owner_are_dropped_and_reported),
+        TEST(partly_sent_frame_is_not_dropped),
+        TEST(dropping_all_frees_the_memory),
+        TEST(removed_owner_is_not_called),
+        TEST(order_is_kept_when_the_ring_wraps),
+        TEST(without_memory_nothing_is_queued),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,7 +30,7 @@ static int tear_down(void **state)
 
 static void send_text(const char *text)
 {
-    websocket_client_say(&client, "%s", text);
+    websocket_client_send_json(&client, "%s", text);
     push_fixture_run(push);
 }
 
@@ -40,11 +40,11 @@ static void idle_client_is_pinged_once_and_then_closed(void **state)
 {
     (void)state;
     push_fixture_at(push, WEBSOCKET_PING_MS - 1);
-    assert_int_equal(websocket_client_receive(&client, 0), GOT_LATE);
+    assert_int_equal(websocket_client_receive(&client, 0), GOT_NOTHING);
     push_fixture_at(push, WEBSOCKET_PING_MS);
     websocket_client_check_frame(&client, OPCODE_PING, "", 0);
     push_fixture_at(push, WEBSOCKET_IDLE_MS - 1);
-    assert_int_equal(websocket_client_receive(&client, 0), GOT_LATE);
+    assert_int_equal(websocket_client_receive(&client, 0), GOT_NOTHING);
     push_fixture_at(push, WEBSOCKET_IDLE_MS);
     websocket_client_check_closed(&client, 1001);
     assert_int_equal(push->counters.closed_idle, 1);
@@ -171,7 +171,7 @@ static void without_memory_a_client_gets_a_reply_or_is_closed(void **state)
         for (long n = 1;; n++, failures++) {
             struct websocket_client other;
             push_fixture_connect(push, ENDPOINT_NATIVE, &other);
-            websocket_client_say(&other, "%s", messages[i]);
+            websocket_client_send_json(&other, "%s", messages[i]);
             failing_malloc_after(n);
             push_fixture_run(push);
             bool failed = failing_malloc_happened();
