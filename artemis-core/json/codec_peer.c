@@ -25,11 +25,32 @@ static void write_stamp(struct json_writer *w, const struct wire_record *record)
     }
 }
 
+/* Repeats the members whose names have two spellings in camelCase. */
+static void write_camel_members(struct json_writer *w, const struct instance *instance)
+{
+    static const enum instance_field fields[] = {
+        FIELD_REGION,   FIELD_ZONE,         FIELD_SERVICE,          FIELD_GROUP,
+        FIELD_INSTANCE, FIELD_MACHINE_NAME, FIELD_HEALTH_CHECK_URL,
+    };
+    enum casing casing = w->casing;
+    w->casing = CASING_CAMEL;
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+        struct slice text = instance_text(instance, fields[i]);
+        if (text.size == 0)
+            continue;
+        jw_name(w, instance_field_info(fields[i])->name);
+        jw_text(w, text);
+    }
+    w->casing = casing;
+}
+
 void codec_write_peer_instance(struct json_writer *w, const struct wire_record *record, bool legacy)
 {
     jw_open(w, '{');
     codec_write_instance_members(w, DIALECT_SNAKE, record->instance, !legacy);
-    if (!legacy)
+    if (legacy)
+        write_camel_members(w, record->instance);
+    else
         write_stamp(w, record);
     jw_close(w, '}');
 }

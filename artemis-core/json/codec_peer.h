@@ -3,7 +3,9 @@
  * codec_peer - the JSON of messages between nodes: records with stamp and age.
  *
  * Writing appends a record to a json_writer. A legacy peer gets no stamps, no status that it cannot
- * decode, and every part of a key, even an empty one.
+ * decode, and every part of a key, even an empty one. Legacy versions read snake_case or camelCase
+ * and reject a body in the other: an instance carries both spellings; keys are in the casing of the
+ * writer, so that the caller can send one list of each.
  *
  * Reading takes a response in pieces, as it arrives, and passes on record by record. So a response
  * of any length needs the memory of one record. A record of the usual form that is complete in one

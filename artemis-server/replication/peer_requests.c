@@ -67,5 +67,9 @@ void peer_request_write_body(const struct message *message, const struct registr
         write_buckets(&message->buckets, &w);
     else if (requests[message->kind].list)
         write_items(message, registry, is_legacy, now, &w);
+    if (is_legacy && requests[message->kind].list && !requests[message->kind].instances) {
+        w.casing = CASING_CAMEL; /* legacy versions read one spelling or the other */
+        write_items(message, registry, is_legacy, now, &w);
+    }
     jw_close(&w, '}');
 }

@@ -42,38 +42,44 @@ struct replication_thread {
 
 /* --- peers ------------------------------------------------------------------------------------ */
 
+static void log_peer(enum log_level level, const char *message, const struct peer_status *peer,
+                     const char *reason)
+{
+    log_event(level, message, LOG_TEXT("peer", peer->node_id), LOG_TEXT("url", peer->url),
+              LOG_TEXT("reason", reason));
+}
+
 static void log_peer_health(const struct peer_status *peer)
 {
-    const char *node = peer->node_id[0] ? peer->node_id : "(unknown)";
     switch (peer->view.health) {
     case PEER_UP:
-        log_line(LOG_LEVEL_INFO, "peer %s at %s is up%s", node, peer->url,
-                 peer->view.is_legacy ? "; it is an older Artemis, records go without stamps" : "");
+        log_peer(LOG_LEVEL_INFO,
+                 peer->view.is_legacy ? "peer is up; it is an older Artemis and gets no stamps"
+                                      : "peer is up",
+                 peer, NULL);
         return;
     case PEER_DOWN:
-        log_line(LOG_LEVEL_WARN, "peer %s at %s is down: %s; its health is checked every %d ms",
-                 node, peer->url, peer->last_error[0] ? peer->last_error : "it shuts down",
-                 DOWN_PROBE_MS);
+        log_peer(LOG_LEVEL_WARN, "peer is down; its health is checked every second", peer,
+                 peer->last_error[0] ? peer->last_error : "it shuts down");
         return;
     case PEER_INCOMPATIBLE:
-        log_line(LOG_LEVEL_ERROR,
-                 "peer %s at %s is incompatible: it rejects every update (%s); the next attempt is "
-                 "in %d s",
-                 node, peer->url, peer->last_error, INCOMPATIBLE_RETRY_MS / MS_PER_SEC);
+        log_peer(LOG_LEVEL_ERROR,
+                 "peer is incompatible: it rejects every update; the next attempt is in a minute",
+                 peer, peer->last_error);
         return;
     case PEER_WRONG_CLUSTER:
-        log_line(LOG_LEVEL_ERROR,
-                 "peer %s at %s has another cluster.cluster_id; nothing is sent to it", node,
-                 peer->url);
+        log_peer(LOG_LEVEL_ERROR, "peer has another cluster.cluster_id; nothing is sent to it",
+                 peer, NULL);
         return;
     case PEER_DUPLICATE_ID:
-        log_line(LOG_LEVEL_ERROR,
-                 "peer at %s has the node id of this node, %s; nothing is sent to it until one "
-                 "server.node_id is changed",
-                 peer->url, node);
+        log_peer(
+            LOG_LEVEL_ERROR,
+            "peer has the server.node_id of this node; nothing is sent to it until one of them "
+            "is changed",
+            peer, NULL);
         return;
     case PEER_SELF:
-        log_line(LOG_LEVEL_INFO, "peer at %s is this node; it is excluded", peer->url);
+        log_peer(LOG_LEVEL_INFO, "peer is this node itself; it is excluded", peer, NULL);
         return;
     case PEER_NEW:
         return;
@@ -93,8 +99,9 @@ static void update_peer(struct replication_thread *thread, uint32_t number)
     if (peer->view.health != health || peer->view.is_ready != was_ready)
         thread->publish_now = true;
     if (peer->view.compared_ms != compared_ms && peer->view.differing)
-        log_line(LOG_LEVEL_INFO, "peer %s at %s: anti-entropy repaired %u of %d buckets",
-                 peer->node_id, peer->url, peer->view.differing, DIGEST_BUCKETS);
+        log_event(LOG_LEVEL_INFO, "anti-entropy repaired differences",
+                  LOG_TEXT("peer", peer->node_id), LOG_TEXT("url", peer->url),
+                  LOG_NUMBER("buckets", peer->view.differing));
 }
 
 static void set_last_error(struct peer_status *peer, const char *error_text)
@@ -122,10 +129,11 @@ static void update_shared_ids(struct replication_thread *thread, const struct pe
         thread->peers[number].shares_node_id = find_same_id(thread, &thread->peers[number]);
     const struct peer_status *other = find_same_id(thread, changed);
     if (other)
-        log_line(LOG_LEVEL_WARN,
-                 "peers at %s and %s have the same node id, %s; give each a server.node_id of its "
-                 "own, or remove one from cluster.peers",
-                 changed->url, other->url, changed->node_id);
+        log_event(LOG_LEVEL_WARN,
+                  "two peers have the same node id; set another server.node_id, or remove one from "
+                  "cluster.peers",
+                  LOG_TEXT("peer", changed->node_id), LOG_TEXT("url", changed->url),
+                  LOG_TEXT("other_url", other->url));
 }
 
 static void set_names(struct replication_thread *thread, struct peer_status *peer,
@@ -151,9 +159,10 @@ static void on_record(void *context, const struct message *message,
 static void log_rejection(const struct peer_status *peer, const struct peer_response *response)
 {
     bool is_rejected = response->result == SEND_REJECTED || response->result == SEND_TOO_LARGE;
-    if (is_rejected && response->message->count)
-        log_limited(LOG_LEVEL_WARN, "peer %s at %s rejected %zu records: %s", peer->node_id,
-                    peer->url, response->message->count, response->error_text);
+    if (is_rejected && response->message->count && log_admit(LOG_LEVEL_WARN))
+        log_event(LOG_LEVEL_WARN, "peer rejected records", LOG_TEXT("peer", peer->node_id),
+                  LOG_TEXT("url", peer->url), LOG_TEXT("reason", response->error_text),
+                  LOG_NUMBER("records", response->message->count));
 }
 
 /* The only place where responses enter the replicator. */

@@ -38,11 +38,10 @@ void peer_explain(const struct request *request, enum error error, char message[
         snprintf(message, MESSAGE_BYTES, "%s: must be \"%s\" (cluster.cluster_id), is %s",
                  cluster_header, request->engine->config->cluster.cluster_id, quoted);
     }
-    const char *node = request_header(request, node_header);
-    if (node)
-        text_quote(quoted, sizeof(quoted), slice_of(node));
-    log_limited(LOG_LEVEL_WARN, "refused a replication request%s%s: %s", node ? " from node " : "",
-                node ? quoted : "", message);
+    if (log_admit(LOG_LEVEL_WARN))
+        log_event(LOG_LEVEL_WARN, "refused a replication request",
+                  LOG_TEXT("peer", request_header(request, node_header)),
+                  LOG_TEXT("reason", message));
 }
 
 /* The last request of a peer that shuts down carries its state. */

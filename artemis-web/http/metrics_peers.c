@@ -72,11 +72,13 @@ static void write_head(struct text *out, const char *name, const char *type,
     text_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, description, name, type);
 }
 
-/* Writes peer="..." with the escapes of the Prometheus text format. */
+/* Writes peer="..." with the escapes of the Prometheus text format. Peers that share a node id are
+ * labelled with their url, so that no series is duplicated. */
 static void write_peer_label(struct text *out, const struct peer_status *peer)
 {
     text_append_string(out, "peer=\"");
-    for (const char *c = peer->node_id[0] ? peer->node_id : peer->url; *c; c++) {
+    bool has_own_id = peer->node_id[0] && !peer->shares_node_id;
+    for (const char *c = has_own_id ? peer->node_id : peer->url; *c; c++) {
         if (*c == '"' || *c == '\\')
             text_append_char(out, '\\');
         text_append_char(out, *c);

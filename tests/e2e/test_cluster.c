@@ -167,6 +167,26 @@ static void duplicate_node_id_is_shown(void **state)
     cluster_wait_health(&cluster, 1, cluster.ports[0], "twin");
 }
 
+static bool metrics_show_two_peers(void *unused)
+{
+    (void)unused;
+    struct http_answer *answer = http_get(cluster.http[0], "/metrics");
+    prometheus_check(answer->body); /* no series is duplicated */
+    return prometheus_sum(answer->body, "artemis_peer_up", "") == 2;
+}
+
+static void two_peers_with_one_node_id_have_their_own_metrics(void **state)
+{
+    (void)state;
+    cluster_plan(&cluster, 3, NULL);
+    cluster_start_node(&cluster, 0, NULL);
+    cluster_start_node(&cluster, 1, "server.node_id=same");
+    cluster_start_node(&cluster, 2, "server.node_id=same");
+    assert_true(wait_until(metrics_show_two_peers, NULL, wait_deadline_ms()));
+    assert_string_equal(
+        json_string_value(cluster_peer_status(&cluster, 0, cluster.ports[2], "node_id")), "same");
+}
+
 /* --- status ----------------------------------------------------------------------------------- */
 
 static void status_and_metrics_show_the_peers(void **state)
@@ -201,6 +221,7 @@ int main(void)
         cmocka_unit_test_teardown(nodes_of_two_clusters_refuse_each_other, stop),
         cmocka_unit_test_teardown(node_excludes_itself, stop),
         cmocka_unit_test_teardown(duplicate_node_id_is_shown, stop),
+        cmocka_unit_test_teardown(two_peers_with_one_node_id_have_their_own_metrics, stop),
         cmocka_unit_test_teardown(status_and_metrics_show_the_peers, stop),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));

@@ -19,6 +19,8 @@
     "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Artemis-Node: %s\r\nX-Artemis-Cluster: artemis\r\n" \
     "X-Artemis-State: ready\r\nX-Artemis-Run: fake\r\n\r\nOK"
 
+enum { SNAPSHOT_LIMIT_MS = 12000 }; /* 12 times replication.timeout_secs */
+
 static struct cluster cluster;
 
 /* --- the peer --------------------------------------------------------------------------------- */
@@ -132,6 +134,28 @@ static void slow_snapshot_is_abandoned_for_another_peer(void **state)
     assert_int_equal(call_count(cluster.http[2], "shop"), 10);
 }
 
+static bool is_ready(void *context)
+{
+    return http_get(context, "/ready")->status == 200;
+}
+
+/* It sends 10 KB a second, which is above the minimum rate, and never ends. */
+static void snapshot_that_never_ends_is_abandoned_for_another_peer(void **state)
+{
+    (void)state;
+    static char blanks[2048 + 1];
+    memset(blanks, ' ', sizeof blanks - 1);
+    set_responses("fake", "HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n{", blanks, 200000);
+    cluster_plan(&cluster, 3, (const char *const[]){"replication.timeout_secs=1", NULL});
+    start_peer(cluster.ports[0]);
+    cluster_start_node(&cluster, 2, NULL);
+    cluster_wait_health(&cluster, 2, cluster.ports[0], "up"); /* it asks this peer first */
+    cluster_start_node(&cluster, 1, "cluster.enabled=false"); /* it only serves the snapshot */
+    call_register_many(cluster.http[1], "shop", 10);
+    assert_true(wait_until(is_ready, cluster.http[2], wait_deadline_ms() + SNAPSHOT_LIMIT_MS));
+    assert_int_equal(call_count(cluster.http[2], "shop"), 10);
+}
+
 static void invalid_names_do_not_break_the_status(void **state)
 {
     (void)state;
@@ -168,6 +192,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(slow_snapshot_is_abandoned_for_another_peer, stop),
+        cmocka_unit_test_teardown(snapshot_that_never_ends_is_abandoned_for_another_peer, stop),
         cmocka_unit_test_teardown(invalid_names_do_not_break_the_status, stop),
         cmocka_unit_test_teardown(status_is_served_while_a_response_does_not_end, stop),
     };

@@ -5,6 +5,7 @@
  */
 #include "tests/support/cluster.h"
 #include "tests/support/legacy_node.h"
+#include "tests/support/prometheus.h"
 #include "tests/support/wait.h"
 
 #include <stdio.h>
@@ -14,10 +15,10 @@ static struct legacy_node *legacy;
 static struct server_process ours;
 static struct http *http;
 
-static void start_beside(const char *services)
+static void start_beside(enum legacy_version version, const char *services)
 {
     char peers[64];
-    legacy = legacy_node_start(services);
+    legacy = legacy_node_start(version, services);
     snprintf(peers, sizeof peers, "cluster.peers=http://127.0.0.1:%u", legacy_node_port(legacy));
     server_process_start(&ours,
                          (const char *const[]){"--set", "cluster.enabled=true", "--set", peers,
@@ -77,14 +78,8 @@ static struct http_answer *legacy_call(const char *call, const char *body)
 
 /* --- tests ------------------------------------------------------------------------------------ */
 
-static void node_bootstraps_from_a_legacy_node(void **state)
+static void check_bootstrap(void)
 {
-    (void)state;
-    start_beside("[{'service_id':'elder','instances':["
-                 "{'region_id':'local','zone_id':'z','service_id':'elder','instance_id':'e1',"
-                 "'ip':'10.0.0.9','port':90,'url':'http://10.0.0.9:90','status':'up'},"
-                 "{'region_id':'local','zone_id':'z','service_id':'elder','instance_id':'e2',"
-                 "'ip':'10.0.0.8','port':90,'url':'http://10.0.0.8:90','status':'up'}]}]");
     wait_ready();
     assert_int_equal(call_count(http, "elder"), 2);
     struct http_answer *answer = http_get(http, "/api/status/cluster");
@@ -92,17 +87,42 @@ static void node_bootstraps_from_a_legacy_node(void **state)
     check_json(answer, "peers[0].health", "'up'");
 }
 
-static void legacy_node_gets_what_it_can_read(void **state)
+static void node_bootstraps_from_a_snake_case_node(void **state)
 {
     (void)state;
-    start_beside(NULL);
+    start_beside(LEGACY_SNAKE,
+                 "[{'service_id':'elder','instances':["
+                 "{'region_id':'local','zone_id':'z','service_id':'elder','instance_id':'e1',"
+                 "'ip':'10.0.0.9','port':90,'url':'http://10.0.0.9:90','status':'up'},"
+                 "{'region_id':'local','zone_id':'z','service_id':'elder','instance_id':'e2',"
+                 "'ip':'10.0.0.8','port':90,'url':'http://10.0.0.8:90','status':'up'}]}]");
+    check_bootstrap();
+}
+
+static void node_bootstraps_from_a_camel_case_node(void **state)
+{
+    (void)state;
+    start_beside(LEGACY_CAMEL,
+                 "[{'serviceId':'elder','instances':["
+                 "{'regionId':'local','zoneId':'z','serviceId':'elder','instanceId':'e1',"
+                 "'ip':'10.0.0.9','port':90,'url':'http://10.0.0.9:90','status':'up'},"
+                 "{'regionId':'local','zoneId':'z','serviceId':'elder','instanceId':'e2',"
+                 "'ip':'10.0.0.8','port':90,'url':'http://10.0.0.8:90','status':'up'}]}]");
+    check_bootstrap();
+}
+
+/* Registers, renews and unregisters here until the legacy node has received all of it. */
+static void check_updates(enum legacy_version version)
+{
+    start_beside(version, NULL);
     wait_ready();
     call_register_many(http, "shop", 5);
     /* An unknown status, a missing group, and nothing but a url. */
     check_status(http_post(http, REGISTER,
                            "{'instances':[{" INSTANCE_FIELDS ",'status':'on-holiday'},"
                            "{'region_id':'lab','zone_id':'zone1','service_id':'shop',"
-                           "'instance_id':'u','url':'http://a.lab:81'}]}",
+                           "'instance_id':'u','url':'http://a.lab:81','machine_name':'m',"
+                           "'health_check_url':'http://a.lab:81/up'}]}",
                            "shop", "odd"),
                  200, "success", NULL);
     assert_true(wait_until(legacy_has, "i4", wait_deadline_ms()));
@@ -116,12 +136,49 @@ static void legacy_node_gets_what_it_can_read(void **state)
     assert_true(legacy_was_renewed("i0"));
     check_status(call_with_keys(http, UNREGISTER, "shop", 0, 5), 200, "success", NULL);
     assert_true(wait_until(legacy_has_not, "i4", wait_deadline_ms()));
+    check_json(http_get(http, "/api/status/cluster"), "peers[0].health", "'up'");
+}
+
+static void snake_case_node_gets_what_it_can_read(void **state)
+{
+    (void)state;
+    check_updates(LEGACY_SNAKE);
+}
+
+static void camel_case_node_gets_what_it_can_read(void **state)
+{
+    (void)state;
+    check_updates(LEGACY_CAMEL);
+}
+
+static bool is_incompatible(void *unused)
+{
+    (void)unused;
+    static size_t next;
+    call_register_many(http, "shop", ++next % 50); /* something to reject */
+    struct http_answer *answer = http_get(http, "/api/status/cluster");
+    return strcmp(check_text(answer, "peers[0].health"), "incompatible") == 0;
+}
+
+static void node_that_rejects_every_update_is_incompatible(void **state)
+{
+    (void)state;
+    start_beside(LEGACY_REJECTS, NULL);
+    wait_ready();
+    assert_true(wait_until(is_incompatible, NULL, wait_deadline_ms()));
+    struct http_answer *answer = http_get(http, "/api/status/cluster");
+    check_contains(answer, "peers[0].last_error", "HTTP 422");
+    check_json(answer, "nodes_status[1].status", "'down'");
+    answer = http_get(http, "/metrics");
+    assert_true(prometheus_sum(answer->body, "artemis_peer_up", "") == 0);
+    answer = http_get(http, "/api/cluster/up-discovery-nodes");
+    check_count(answer, "nodes", 1);
 }
 
 static void record_of_a_legacy_node_gets_the_time_of_receipt(void **state)
 {
     (void)state;
-    start_beside(NULL);
+    start_beside(LEGACY_SNAKE, NULL);
     wait_ready();
     check_status(legacy_call("register.json",
                              "{\"instances\":[{\"region_id\":\"local\",\"zone_id\":\"z\","
@@ -144,8 +201,11 @@ static void record_of_a_legacy_node_gets_the_time_of_receipt(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(node_bootstraps_from_a_legacy_node, stop),
-        cmocka_unit_test_teardown(legacy_node_gets_what_it_can_read, stop),
+        cmocka_unit_test_teardown(node_bootstraps_from_a_snake_case_node, stop),
+        cmocka_unit_test_teardown(node_bootstraps_from_a_camel_case_node, stop),
+        cmocka_unit_test_teardown(snake_case_node_gets_what_it_can_read, stop),
+        cmocka_unit_test_teardown(camel_case_node_gets_what_it_can_read, stop),
+        cmocka_unit_test_teardown(node_that_rejects_every_update_is_incompatible, stop),
         cmocka_unit_test_teardown(record_of_a_legacy_node_gets_the_time_of_receipt, stop),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));

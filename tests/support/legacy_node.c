@@ -23,6 +23,7 @@ struct received {
 };
 
 struct legacy_node {
+    enum legacy_version version;
     struct MHD_Daemon *daemon;
     uint16_t port;
     char *services;
@@ -45,18 +46,31 @@ static void record_violation(struct legacy_node *node, const char *violation, co
         snprintf(node->violation, sizeof node->violation, "%s: %.400s", violation, where);
 }
 
-static bool is_text(const json_t *item, const char *name)
+/* The name in the casing of this version. */
+static const char *cased(const struct legacy_node *node, const char *snake, const char *camel)
+{
+    return node->version == LEGACY_CAMEL ? camel : snake;
+}
+
+static bool has_text(const json_t *item, const char *name)
 {
     return json_is_string(json_object_get(item, name));
 }
 
-static bool is_key(const json_t *item)
+static bool has_ids(const struct legacy_node *node, const json_t *item)
 {
-    return is_text(item, "region_id") && is_text(item, "zone_id") && is_text(item, "service_id") &&
-           is_text(item, "group_id") && is_text(item, "instance_id");
+    return has_text(item, cased(node, "region_id", "regionId")) &&
+           has_text(item, cased(node, "zone_id", "zoneId")) &&
+           has_text(item, cased(node, "service_id", "serviceId")) &&
+           has_text(item, cased(node, "instance_id", "instanceId"));
 }
 
-static bool is_instance(const json_t *item)
+static bool is_key(const struct legacy_node *node, const json_t *item)
+{
+    return has_ids(node, item) && has_text(item, cased(node, "group_id", "groupId"));
+}
+
+static bool is_instance(const struct legacy_node *node, const json_t *item)
 {
     static const char *const words[] = {"starting", "up", "down", "unhealthy", "unknown"};
     const char *status = json_string_value(json_object_get(item, "status"));
@@ -64,10 +78,8 @@ static bool is_instance(const json_t *item)
     bool known = false;
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         known |= status && strcmp(status, words[i]) == 0;
-    return known && is_text(item, "region_id") && is_text(item, "zone_id") &&
-           is_text(item, "service_id") && is_text(item, "instance_id") && is_text(item, "ip") &&
-           is_text(item, "url") && json_is_integer(json_object_get(item, "port")) && port >= 0 &&
-           port <= 65535;
+    return known && has_ids(node, item) && has_text(item, "ip") && has_text(item, "url") &&
+           json_is_integer(json_object_get(item, "port")) && port >= 0 && port <= 65535;
 }
 
 static struct received *find(struct legacy_node *node, const char *service_id,
@@ -88,8 +100,10 @@ static struct received *find(struct legacy_node *node, const char *service_id,
 
 static struct received *find_item(struct legacy_node *node, const json_t *item)
 {
-    return find(node, json_string_value(json_object_get(item, "service_id")),
-                json_string_value(json_object_get(item, "instance_id")));
+    const char *service = cased(node, "service_id", "serviceId");
+    const char *instance = cased(node, "instance_id", "instanceId");
+    return find(node, json_string_value(json_object_get(item, service)),
+                json_string_value(json_object_get(item, instance)));
 }
 
 /* --- calls ------------------------------------------------------------------------------------ */
@@ -98,14 +112,15 @@ static struct received *find_item(struct legacy_node *node, const json_t *item)
 static json_t *take(struct legacy_node *node, const char *path, const json_t *body)
 {
     bool whole = strstr(path, "register.json") && !strstr(path, "unregister");
-    const json_t *items = json_object_get(body, whole ? "instances" : "instance_keys");
+    const char *keys = cased(node, "instance_keys", "instanceKeys");
+    const json_t *items = json_object_get(body, whole ? "instances" : keys);
     json_t *failed = json_array();
     size_t i;
     json_t *item;
     bool ok = json_is_array(items);
     json_array_foreach(items, i, item)
     {
-        ok = ok && (whole ? is_instance(item) : is_key(item));
+        ok = ok && (whole ? is_instance(node, item) : is_key(node, item));
         if (!ok)
             break;
         struct received *received = find_item(node, item);
@@ -117,13 +132,15 @@ static json_t *take(struct legacy_node *node, const char *path, const json_t *bo
             received->lives = whole;
     }
     bool any_failed = json_array_size(failed) > 0;
-    json_t *answer = ok ? json_pack("{s:{s:s}}", "response_status", "error_code",
-                                    any_failed ? "bad-request" : "success")
-                        : NULL;
-    if (answer && any_failed)
-        json_object_set(answer, "failed_instance_keys", failed);
+    json_t *response = ok ? json_pack("{s:{s:s}}", cased(node, "response_status", "responseStatus"),
+                                      cased(node, "error_code", "errorCode"),
+                                      any_failed ? "bad-request" : "success")
+                          : NULL;
+    if (response && any_failed)
+        json_object_set(response, cased(node, "failed_instance_keys", "failedInstanceKeys"),
+                        failed);
     json_decref(failed);
-    return answer;
+    return response;
 }
 
 static enum MHD_Result reply(struct MHD_Connection *connection, unsigned status, const char *text)
@@ -144,11 +161,13 @@ static enum MHD_Result answer_post(struct legacy_node *node, struct MHD_Connecti
     bool known = false;
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
         known |= strcmp(path, paths[i]) == 0;
-    json_t *json = json_loadb(body->bytes ? body->bytes : "", body->size, 0, NULL);
-    json_t *response_json = known && json ? take(node, path, json) : NULL;
+    json_t *json =
+        json_loadb(body->bytes ? body->bytes : "", body->size, JSON_REJECT_DUPLICATES, NULL);
+    bool is_read = known && json && node->version != LEGACY_REJECTS;
+    json_t *response_json = is_read ? take(node, path, json) : NULL;
     if (!known)
         record_violation(node, "unknown path", path);
-    else if (!response_json)
+    else if (!response_json && node->version != LEGACY_REJECTS)
         record_violation(node, "unreadable body", body->bytes ? body->bytes : "");
     char *text =
         response_json ? json_dumps(response_json, JSON_COMPACT) : strdup("Failed to deserialize");
@@ -244,13 +263,15 @@ static char *quoted(const char *format, ...)
     return text;
 }
 
-struct legacy_node *legacy_node_start(const char *services)
+struct legacy_node *legacy_node_start(enum legacy_version version, const char *services)
 {
     struct legacy_node *node = calloc(1, sizeof *node);
     assert_non_null(node);
     pthread_mutex_init(&node->lock, NULL);
-    node->services = quoted("{'response_status':{'error_code':'success'},'services':%s}",
-                            services ? services : "[]");
+    node->version = version;
+    node->services = quoted("{'%s':{'%s':'success'},'services':%s}",
+                            cased(node, "response_status", "responseStatus"),
+                            cased(node, "error_code", "errorCode"), services ? services : "[]");
     for (char *at = strchr(node->services, '\''); at; at = strchr(at, '\''))
         *at = '"';
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};

@@ -251,6 +251,31 @@ static void legacy_form_has_no_stamp_and_every_part_of_a_key(void **state)
     text_free(&text);
 }
 
+static void legacy_instance_has_both_spellings_once(void **state)
+{
+    (void)state;
+    struct instance *instance = made("a", "up");
+    struct wire_record record = {.instance = instance, .stamp = {5, SLICE("n")}};
+    struct text text = {0};
+    struct json_writer w = jw_to(&text, CASING_SNAKE);
+    codec_write_peer_instance(&w, &record, true);
+    json_t *root = json_loadb(text.data, text.size, JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(root);
+    assert_string_equal(json_string_value(json_object_get(root, "instance_id")), "a");
+    assert_string_equal(json_string_value(json_object_get(root, "instanceId")), "a");
+    assert_non_null(json_object_get(root, "regionId"));
+    assert_non_null(json_object_get(root, "zoneId"));
+    assert_non_null(json_object_get(root, "serviceId"));
+    json_decref(root);
+    text_clear(&text);
+    codec_write_peer_instance(&w, &record, false);
+    root = json_loadb(text.data, text.size, 0, NULL);
+    assert_null(json_object_get(root, "instanceId"));
+    json_decref(root);
+    text_free(&text);
+    instance_unref(instance);
+}
+
 static void legacy_form_has_only_known_statuses(void **state)
 {
     (void)state;
@@ -489,6 +514,7 @@ int main(void)
         TEST(round_trip_in_random_pieces),
         TEST(instance_round_trips_with_all_fields),
         TEST(legacy_form_has_no_stamp_and_every_part_of_a_key),
+        TEST(legacy_instance_has_both_spellings_once),
         TEST(legacy_form_has_only_known_statuses),
         TEST(each_list_is_recognized),
         TEST(unknown_members_are_skipped),
