@@ -112,7 +112,7 @@ static inline void text_add_instance(struct text *t, uint32_t n, uint32_t per_se
 
 struct http {
     int fd;
-    struct text in; /* the last answer */
+    struct text in; /* the last response */
 };
 
 struct cached_response {
@@ -163,7 +163,7 @@ static inline void http_send(struct http *h, const char *data, size_t size_bytes
     }
 }
 
-/* Reads more of the answer; the server closing the connection ends the program. */
+/* Reads more of the response; the server closing the connection ends the program. */
 static inline void http_read_more(struct http *h)
 {
     size_t room = 64 * 1024;
@@ -178,7 +178,7 @@ static inline void http_read_more(struct http *h)
     text_string(&h->in);
 }
 
-/* Reads one answer; it must have a Content-Length, as the answers of the servers here do. */
+/* Reads one response; it must have a Content-Length, as the responses of the servers here do. */
 static inline struct cached_response http_receive(struct http *h)
 {
     const char *head_end = NULL;
@@ -241,10 +241,10 @@ static inline void http_post_batch(struct http *h, const char *path, const char 
         add(&body, n, per_service);
     }
     text_append_string(&body, "]}");
-    struct cached_response answer = http_post(h, path, &body);
-    if (answer.status != 200 || !strstr(answer.body, "\"error_code\":\"success\"") ||
-        strstr(answer.body, "\"failed_"))
-        die("%s from item %u: status %d: %.300s", path, first, answer.status, answer.body);
+    struct cached_response response = http_post(h, path, &body);
+    if (response.status != 200 || !strstr(response.body, "\"error_code\":\"success\"") ||
+        strstr(response.body, "\"failed_"))
+        die("%s from item %u: status %d: %.300s", path, first, response.status, response.body);
     text_free(&body);
 }
 

@@ -11,8 +11,8 @@
  *
  * A request's latency counts from the moment it was due, not from when it was sent: a server that
  * stalls is charged for all that waited meanwhile. A stale answer is one that shows an instance
- * although it was asked for after the lease's end; its age is the time between the two. The end
- * is reckoned from the answer to the renewal, so that the server is never charged for the network.
+ * although it was asked for after the lease's end; its age is the time between the two. The end is
+ * reckoned from the response to the renewal, so that the server is never charged for the network.
  *
  * Prints one line: spread_ms (first to last lease end), calm_p50_ms, calm_p99_ms (before the end),
  * p50_ms, p99_ms, max_ms (from 200 ms before the first end to 500 ms after the last), stale_ms (age
@@ -83,9 +83,9 @@ static bool shows_instance(struct http *h, uint32_t service, size_t *failed)
     char path[128];
 
     snprintf(path, sizeof path, "/api/discovery/service?service_id=bench-%06u", service);
-    struct cached_response answer = http_get(h, path);
-    *failed += answer.status != 200;
-    return memmem(answer.body, answer.body_bytes, "\"instance_id\"", 13) != NULL;
+    struct cached_response response = http_get(h, path);
+    *failed += response.status != 200;
+    return memmem(response.body, response.body_bytes, "\"instance_id\"", 13) != NULL;
 }
 
 /* Renews every other batch, from the first or the second on. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * repeat - sends one kind of request again and again over one connection, and checks each answer.
+ * repeat - sends one kind of request again and again over one connection, and checks each response.
  * instructions.sh counts what the server spends on them.
  *
  *   repeat --port PORT [--kind heartbeat|discovery] [--requests 1000] [--instances 1000]
@@ -17,9 +17,9 @@ static void discover(struct http *server, uint32_t n)
 
     snprintf(path, sizeof path, "/api/discovery/service?service_id=bench-%06u",
              n / INSTANCES_PER_SERVICE);
-    struct cached_response answer = http_get(server, path);
-    if (answer.status != 200)
-        die("%s: status %d: %.300s", path, answer.status, answer.body);
+    struct cached_response response = http_get(server, path);
+    if (response.status != 200)
+        die("%s: status %d: %.300s", path, response.status, response.body);
 }
 
 int main(int argc, char **argv)

@@ -55,7 +55,7 @@ struct client {
     int fd;
     enum stage stage;
     uint32_t service;
-    uint64_t version; /* of the last answer to a GET */
+    uint64_t version; /* of the last response to a GET */
     bool stopped;
     bool reloaded;
     struct text rest; /* a message that is not whole */
@@ -282,7 +282,7 @@ static size_t take_frame(struct client *c, const char *data, size_t size, double
     return head + payload;
 }
 
-static void on_answer(struct client *c, int status, const char *body, size_t size, double now)
+static void on_response(struct client *c, int status, const char *body, size_t size, double now)
 {
     const char *version = after(body, size, "\"version\":");
 
@@ -306,7 +306,7 @@ static void on_answer(struct client *c, int status, const char *body, size_t siz
     }
 }
 
-static size_t take_answer(struct client *c, const char *data, size_t size, double now)
+static size_t take_response(struct client *c, const char *data, size_t size, double now)
 {
     const char *end = memmem(data, size, "\r\n\r\n", 4);
 
@@ -318,7 +318,7 @@ static size_t take_answer(struct client *c, const char *data, size_t size, doubl
     size_t body = length ? strtoul(length, NULL, 10) : 0;
     if (size < head + body)
         return 0;
-    on_answer(c, status, data + head, body, now);
+    on_response(c, status, data + head, body, now);
     return head + body;
 }
 
@@ -344,7 +344,7 @@ static void on_readable(struct client *c)
     for (; taken && used < size; used += taken) {
         bool frames =
             run.websockets && (c->stage == STAGE_SUBSCRIBING || c->stage == STAGE_WATCHING);
-        taken = (frames ? take_frame : take_answer)(c, room + used, size - used, now);
+        taken = (frames ? take_frame : take_response)(c, room + used, size - used, now);
     }
     text_clear(&c->rest);
     text_append(&c->rest, room + used, size - used);
@@ -438,8 +438,8 @@ static void wait_until_held(void)
 
     http_open(&h, run.port);
     while (!run.websockets && waiting < run.clients && now_secs() < until) {
-        struct cached_response answer = http_get(&h, "/metrics");
-        const char *at = after(answer.body, answer.body_bytes, "\nartemis_waiting_requests ");
+        struct cached_response response = http_get(&h, "/metrics");
+        const char *at = after(response.body, response.body_bytes, "\nartemis_waiting_requests ");
         waiting = at ? strtoul(at, NULL, 10) : 0;
         look(0.02);
     }

@@ -4,10 +4,10 @@
  *
  *   yardstick [--heartbeat FILE] [--discovery FILE] [--threads CORES]
  *
- * A FILE holds an answer as `curl -si` prints it; its headers and body are answered again, so that
- * the yardstick sends what the real server sends. Without one the answer is a bare constant.
+ * A FILE holds a response as `curl -si` prints it; its headers and body are answered again, so that
+ * the yardstick sends what the real server sends. Without one the response is a bare constant.
  * The server is set up as any sensible user would: epoll, a pool of one thread a core, the
- * library's defaults otherwise, and each answer made once and shared. It prints its address,
+ * library's defaults otherwise, and each response made once and shared. It prints its address,
  * 127.0.0.1:PORT, and serves until SIGTERM.
  */
 #include "bench/common.h"
@@ -15,7 +15,7 @@
 #include <microhttpd.h>
 #include <signal.h>
 
-struct answers {
+struct responses {
     struct MHD_Response *heartbeat;
     struct MHD_Response *discovery;
 };
@@ -55,7 +55,7 @@ static void add_headers(struct MHD_Response *response, char *head)
     }
 }
 
-static struct MHD_Response *answer_from(const char *file, const char *otherwise)
+static struct MHD_Response *response_from(const char *file, const char *otherwise)
 {
     struct text content = {0};
 
@@ -85,7 +85,7 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
                               size_t *upload_bytes, void **request)
 {
     static int seen;
-    struct answers *answers = context;
+    struct responses *responses = context;
 
     (void)method, (void)version, (void)upload_data;
     if (!*request) {
@@ -97,8 +97,8 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
         return MHD_YES;
     }
     if (strcmp(url, "/api/registry/heartbeat") == 0)
-        return MHD_queue_response(connection, MHD_HTTP_OK, answers->heartbeat);
-    return MHD_queue_response(connection, MHD_HTTP_OK, answers->discovery);
+        return MHD_queue_response(connection, MHD_HTTP_OK, responses->heartbeat);
+    return MHD_queue_response(connection, MHD_HTTP_OK, responses->discovery);
 }
 
 int main(int argc, char **argv)
@@ -111,9 +111,9 @@ int main(int argc, char **argv)
     sigset_t end;
     int signal_number;
 
-    struct answers answers = {
-        .heartbeat = answer_from(option_text(argv, "--heartbeat", NULL), heartbeat),
-        .discovery = answer_from(option_text(argv, "--discovery", NULL), heartbeat),
+    struct responses responses = {
+        .heartbeat = response_from(option_text(argv, "--heartbeat", NULL), heartbeat),
+        .discovery = response_from(option_text(argv, "--discovery", NULL), heartbeat),
     };
     sigemptyset(&end);
     sigaddset(&end, SIGTERM);
@@ -121,7 +121,7 @@ int main(int argc, char **argv)
     pthread_sigmask(SIG_BLOCK, &end, NULL);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     struct MHD_Daemon *daemon =
-        MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, handle, &answers,
+        MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, handle, &responses,
                          MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address,
                          MHD_OPTION_THREAD_POOL_SIZE, threads < 2 ? 0 : threads, MHD_OPTION_END);
     if (!daemon)
@@ -131,7 +131,7 @@ int main(int argc, char **argv)
     fflush(stdout);
     sigwait(&end, &signal_number);
     MHD_stop_daemon(daemon);
-    MHD_destroy_response(answers.heartbeat);
-    MHD_destroy_response(answers.discovery);
+    MHD_destroy_response(responses.heartbeat);
+    MHD_destroy_response(responses.discovery);
     return 0;
 }

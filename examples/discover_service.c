@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Asks who serves "orders", and takes turns among the answers, as a caller of that service would.
+ * Asks who serves "orders", and takes turns among the responses, as a caller of that service would.
  * Only the first question goes over the network: then changes are pushed, and it costs nothing to
  * ask before each call. When no server can be reached, the last known answer stands.
  *

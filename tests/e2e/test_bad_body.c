@@ -64,8 +64,8 @@ static char *instance_body(size_t size)
     return body;
 }
 
-static struct http_answer *post(struct http *http, const char *path, const char *encoding,
-                                const void *body, size_t size, bool chunked)
+static struct http_response *post(struct http *http, const char *path, const char *encoding,
+                                  const void *body, size_t size, bool chunked)
 {
     const char *const fields[] = {"Content-Type: application/json", encoding, NULL};
     return http_send(http, &(struct http_request){.method = "POST",
@@ -76,14 +76,14 @@ static struct http_answer *post(struct http *http, const char *path, const char 
                                                   .chunked = chunked});
 }
 
-static void check_too_large(struct http *http, const struct http_answer *answer)
+static void check_too_large(struct http *http, const struct http_response *response)
 {
-    check_status(answer, 413, "bad-request", "too-large");
-    const char *message = check_find(answer->json, "responseStatus") != NULL
+    check_status(response, 413, "bad-request", "too-large");
+    const char *message = check_find(response->json, "responseStatus") != NULL
                               ? "responseStatus.errorMessage"
                               : "response_status.error_message";
-    check_contains(answer, message, "server.max_body_bytes");
-    check_contains(answer, message, "65536");
+    check_contains(response, message, "server.max_body_bytes");
+    check_contains(response, message, "65536");
     check_nothing_changed(http);
 }
 
@@ -124,8 +124,8 @@ static void body_announced_over_the_limit_is_refused_at_once(void **state)
                        "POST " REGISTER " HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
                        "%sContent-Length: 1000000000000\r\n\r\n",
                        expects[i]);
-        assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_ANSWER);
-        check_too_large(fixture->http, &raw.answer);
+        assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_RESPONSE);
+        check_too_large(fixture->http, &raw.response);
         assert_true(raw_socket_is_closed_by(&raw, wait_deadline_ms()));
         raw_socket_close(&raw);
     }
@@ -156,10 +156,10 @@ static void gzip_at_the_limit_is_read_and_beyond_refused(void **state)
 static void check_unreadable(struct http *http, const void *body, size_t size)
 {
     for (int chunked = 0; chunked <= 1; chunked++) {
-        struct http_answer *answer =
+        struct http_response *response =
             post(http, REGISTER, "Content-Encoding: gzip", body, size, chunked);
-        check_status(answer, 400, "bad-request", "invalid-json");
-        check_contains(answer, "response_status.error_message", "body: ");
+        check_status(response, 400, "bad-request", "invalid-json");
+        check_contains(response, "response_status.error_message", "body: ");
         check_nothing_changed(http);
     }
 }
@@ -231,10 +231,10 @@ static void unknown_packing_is_refused(void **state)
     static const char *const encodings[] = {"Content-Encoding: br", "Content-Encoding: gzip, gzip"};
     for (size_t i = 0; i < 2; i++) {
         char *body = instance_body(256);
-        struct http_answer *answer = post(http, REGISTER, encodings[i], body, 256, false);
-        check_status(answer, 400, "bad-request", "invalid-field");
-        check_contains(answer, "response_status.error_message", "Content-Encoding: ");
-        check_contains(answer, "response_status.error_message", encodings[i] + 18);
+        struct http_response *response = post(http, REGISTER, encodings[i], body, 256, false);
+        check_status(response, 400, "bad-request", "invalid-field");
+        check_contains(response, "response_status.error_message", "Content-Encoding: ");
+        check_contains(response, "response_status.error_message", encodings[i] + 18);
         check_nothing_changed(http);
         free(body);
     }

@@ -37,25 +37,25 @@ static void check_still_serves(struct fixture *fixture)
     struct raw_socket raw;
     raw_socket_open(&raw, fixture->server.port);
     raw_socket_say(&raw, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_ANSWER);
-    assert_string_equal(raw.answer.body, "OK");
+    assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_RESPONSE);
+    assert_string_equal(raw.response.body, "OK");
     raw_socket_close(&raw);
 }
 
-/* 400 in JSON, or closed without an answer; and closed in any case. */
+/* 400 in JSON, or closed without a response; and closed in any case. */
 static void check_malformed(struct raw_socket *raw, const char *request)
 {
     enum raw_end end = raw_socket_read(raw, wait_deadline_ms());
     if (end == RAW_CLOSED) {
         return;
     }
-    bool refused = end == RAW_ANSWER && raw->answer.status == 400;
+    bool refused = end == RAW_RESPONSE && raw->response.status == 400;
     if (!refused) {
         fail_msg("%s\ngot %s of %d: %.200s", request,
-                 end == RAW_ANSWER ? "an answer" : "no whole answer", raw->answer.status,
-                 raw->answer.body != NULL ? raw->answer.body : "");
+                 end == RAW_RESPONSE ? "an answer" : "no whole answer", raw->response.status,
+                 raw->response.body != NULL ? raw->response.body : "");
     }
-    check_status(&raw->answer, 400, "bad-request", "malformed-request");
+    check_status(&raw->response, 400, "bad-request", "malformed-request");
     assert_true(raw_socket_is_closed_by(raw, wait_deadline_ms()));
 }
 
@@ -111,7 +111,7 @@ static void request_of_doubtful_length_is_not_taken_for_two(void **state)
     }
 }
 
-/* Chunks count then, but the connection must be closed after the answer (RFC 9112, 6.1). */
+/* Chunks count then, but the connection must be closed after the response (RFC 9112, 6.1). */
 static void request_with_length_and_chunks_is_the_last_of_its_connection(void **state)
 {
     struct fixture *fixture = *state;
@@ -120,8 +120,8 @@ static void request_with_length_and_chunks_is_the_last_of_its_connection(void **
     raw_socket_say(&raw,
                    POST_HEAD "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
                              "GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_ANSWER);
-    check_http(&raw.answer, 400);
+    assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_RESPONSE);
+    check_http(&raw.response, 400);
     assert_true(raw_socket_is_closed_by(&raw, wait_deadline_ms()));
     raw_socket_close(&raw);
 }
@@ -139,11 +139,11 @@ static void check_header_too_large(struct fixture *fixture, const char *format, 
     char *request = NULL;
     assert_true(asprintf(&request, "%s%s\r\n\r\n", format, filler) > 0);
     raw_socket_send(&raw, request, strlen(request));
-    assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_ANSWER);
-    if (raw.answer.status != other_status) {
-        check_http(&raw.answer, status);
+    assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_RESPONSE);
+    if (raw.response.status != other_status) {
+        check_http(&raw.response, status);
     }
-    check_status(&raw.answer, raw.answer.status, "bad-request", "too-large");
+    check_status(&raw.response, raw.response.status, "bad-request", "too-large");
     assert_true(raw_socket_is_closed_by(&raw, wait_deadline_ms()));
     raw_socket_close(&raw);
     free(request);
@@ -178,8 +178,8 @@ static void many_headers_of_64_kib_together_are_refused(void **state)
         raw_socket_say(&raw, "X-%05d: 12345\r\n", i);
     }
     raw_socket_say(&raw, "\r\n");
-    assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_ANSWER);
-    check_status(&raw.answer, 431, "bad-request", "too-large");
+    assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_RESPONSE);
+    check_status(&raw.response, 431, "bad-request", "too-large");
     raw_socket_close(&raw);
     check_still_serves(fixture);
 }
@@ -193,8 +193,8 @@ static void header_of_a_few_kib_is_read(void **state)
     filler[sizeof filler - 1] = '\0';
     raw_socket_open(&raw, fixture->server.port);
     raw_socket_say(&raw, "GET /health HTTP/1.1\r\nHost: a\r\nCookie: %s\r\n\r\n", filler);
-    assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_ANSWER);
-    check_http(&raw.answer, 200);
+    assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_RESPONSE);
+    check_http(&raw.response, 200);
     raw_socket_close(&raw);
 }
 

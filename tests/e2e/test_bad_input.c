@@ -46,16 +46,16 @@ static int stop_once(void **state)
 /* The whole registry, its version included, is as it was. */
 static void check_nothing_changed(void)
 {
-    struct http_answer *answer = http_get(shared->http, "/api/discovery/services");
-    assert_string_equal(answer->body, all_services);
+    struct http_response *response = http_get(shared->http, "/api/discovery/services");
+    assert_string_equal(response->body, all_services);
 }
 
 static void check_refused_body(const char *path, const void *body, size_t size, const char *reason,
                                const char *part)
 {
-    struct http_answer *answer = call_post_bytes(shared->http, path, body, size);
-    check_status(answer, 400, "bad-request", reason);
-    check_contains(answer, "response_status.error_message", part);
+    struct http_response *response = call_post_bytes(shared->http, path, body, size);
+    check_status(response, 400, "bad-request", reason);
+    check_contains(response, "response_status.error_message", part);
     check_nothing_changed();
 }
 
@@ -274,18 +274,18 @@ static void check_refused_item(const char *path, const char *list, const char *f
     char name[128];
     char *body = body_with(list, field, value);
     snprintf(name, sizeof name, "%s[0].%s: ", list, field);
-    struct http_answer *answer = call_post_bytes(shared->http, path, body, strlen(body));
-    check_status(answer, 200, "bad-request", "invalid-field");
-    check_contains(answer, "response_status.error_message", name);
-    check_contains(answer, "response_status.error_message", part);
+    struct http_response *response = call_post_bytes(shared->http, path, body, strlen(body));
+    check_status(response, 200, "bad-request", "invalid-field");
+    check_contains(response, "response_status.error_message", name);
+    check_contains(response, "response_status.error_message", part);
     bool of_keys = strcmp(list, "instance_keys") == 0;
-    check_count(answer, of_keys ? "failed_instance_keys" : "failed_instances", 1);
+    check_count(response, of_keys ? "failed_instance_keys" : "failed_instances", 1);
     const json_t *failed =
-        check_find(answer->json, of_keys ? "failed_instance_keys[0]" : "failed_instances[0]");
+        check_find(response->json, of_keys ? "failed_instance_keys[0]" : "failed_instances[0]");
     assert_string_equal(json_string_value(json_object_get(failed, "reason")), "invalid-field");
     assert_string_equal(json_string_value(json_object_get(failed, "error_code")), "bad-request");
     assert_string_equal(json_string_value(json_object_get(failed, "error_message")),
-                        check_text(answer, "response_status.error_message"));
+                        check_text(response, "response_status.error_message"));
     free(body);
     check_nothing_changed();
 }
@@ -405,14 +405,14 @@ static void optional_field_that_is_invalid_is_refused(void **state)
 static void item_without_ip_and_url_is_refused(void **state)
 {
     (void)state;
-    struct http_answer *answer =
+    struct http_response *response =
         http_post(shared->http, REGISTER,
                   "{'instances':[{'region_id':'a','zone_id':'b','service_id':'bad',"
                   "'instance_id':'i1','port':80}]}");
-    check_status(answer, 200, "bad-request", "invalid-field");
-    check_contains(answer, "response_status.error_message", "instances[0].");
-    check_contains(answer, "response_status.error_message", "url");
-    check_contains(answer, "response_status.error_message", "ip");
+    check_status(response, 200, "bad-request", "invalid-field");
+    check_contains(response, "response_status.error_message", "instances[0].");
+    check_contains(response, "response_status.error_message", "url");
+    check_contains(response, "response_status.error_message", "ip");
     check_nothing_changed();
 }
 
@@ -421,13 +421,13 @@ static void item_that_is_not_an_object_is_refused(void **state)
     (void)state;
     static const char *const items[] = {"5", "\"x\"", "[]", "true"};
     for (size_t i = 0; i < sizeof items / sizeof *items; i++) {
-        struct http_answer *answer =
+        struct http_response *response =
             http_post(shared->http, REGISTER, "{'instances':[%s]}", items[i]);
-        check_status(answer, 200, "bad-request", "invalid-field");
-        check_contains(answer, "response_status.error_message", "instances[0]: ");
-        answer = http_post(shared->http, HEARTBEAT, "{'instance_keys':[%s]}", items[i]);
-        check_status(answer, 200, "bad-request", "invalid-field");
-        check_contains(answer, "response_status.error_message", "instance_keys[0]: ");
+        check_status(response, 200, "bad-request", "invalid-field");
+        check_contains(response, "response_status.error_message", "instances[0]: ");
+        response = http_post(shared->http, HEARTBEAT, "{'instance_keys':[%s]}", items[i]);
+        check_status(response, 200, "bad-request", "invalid-field");
+        check_contains(response, "response_status.error_message", "instance_keys[0]: ");
         check_nothing_changed();
     }
 }
@@ -437,13 +437,13 @@ static void metadata_that_is_not_text_is_refused(void **state)
     (void)state;
     static const char *const values[] = {"[]", "{}"};
     for (size_t i = 0; i < 2; i++) {
-        struct http_answer *answer =
+        struct http_response *response =
             http_post(shared->http, REGISTER,
                       "{'instances':[{" INSTANCE_FIELDS ",'metadata':{'weight':%s}}]}", "bad", "i1",
                       values[i]);
-        check_status(answer, 200, "bad-request", "invalid-field");
-        check_contains(answer, "response_status.error_message", "instances[0].metadata");
-        check_contains(answer, "response_status.error_message", "weight");
+        check_status(response, 200, "bad-request", "invalid-field");
+        check_contains(response, "response_status.error_message", "instances[0].metadata");
+        check_contains(response, "response_status.error_message", "weight");
         check_nothing_changed();
     }
 }
@@ -503,10 +503,10 @@ static void query_that_is_missing_or_invalid_is_refused(void **state)
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct http_request request = {.method = "GET", .path = rows[i].path};
-        struct http_answer *answer = http_send(shared->http, &request);
-        check_status(answer, 400, "bad-request", "invalid-field");
-        check_contains(answer, "response_status.error_message", rows[i].field);
-        check_contains(answer, "response_status.error_message", rows[i].value);
+        struct http_response *response = http_send(shared->http, &request);
+        check_status(response, 400, "bad-request", "invalid-field");
+        check_contains(response, "response_status.error_message", rows[i].field);
+        check_contains(response, "response_status.error_message", rows[i].value);
         check_nothing_changed();
     }
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves "the answer speaks the casing of the question" of the contract's section 1, and what the
+ * Proves "the response speaks the casing of the question" of the contract's section 1, and what the
  * Java clients' prefix /artemis/ changes: camelCase, nulls, Java's words, HTTP 200 for every
  * outcome. The messages are those that Java clients read.
  */
@@ -31,114 +31,114 @@ static void snake_case_request_gets_snake_case_response(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     call_register(http, "s", "i1");
-    struct http_answer *answer = http_get(http, "/api/discovery/service?service_id=s");
-    check_json(answer, "response_status.error_code", "'success'");
-    check_absent(answer, "responseStatus");
-    check_json(answer, "service.instances[0].instance_id", "'i1'");
-    check_absent(answer, "service.instances[0].instanceId");
+    struct http_response *response = http_get(http, "/api/discovery/service?service_id=s");
+    check_json(response, "response_status.error_code", "'success'");
+    check_absent(response, "responseStatus");
+    check_json(response, "service.instances[0].instance_id", "'i1'");
+    check_absent(response, "service.instances[0].instanceId");
 }
 
 static void snake_case_response_omits_absent_fields(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     call_register(http, "s", "i1");
-    struct http_answer *answer = http_get(http, "/api/discovery/services");
-    assert_null(strstr(answer->body, "null"));
-    answer = http_post(http, HEARTBEAT, "{'instance_keys':[" KEY "]}", "s", "i2");
-    assert_null(strstr(answer->body, "null"));
+    struct http_response *response = http_get(http, "/api/discovery/services");
+    assert_null(strstr(response->body, "null"));
+    response = http_post(http, HEARTBEAT, "{'instance_keys':[" KEY "]}", "s", "i2");
+    assert_null(strstr(response->body, "null"));
 }
 
 static void camel_case_body_gets_camel_case_response(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
-    struct http_answer *answer =
+    struct http_response *response =
         http_post(http, REGISTER, "{'instances':[" CAMEL_INSTANCE "]}", "c", "i1");
-    check_status(answer, 200, "success", NULL);
-    check_json(answer, "responseStatus.errorCode", "'success'");
-    check_json(answer, "responseStatus.status", "'success'");
-    check_absent(answer, "response_status");
-    answer = http_post(http, HEARTBEAT, "{'instanceKeys':[" CAMEL_KEY "]}", "c", "i1");
-    check_json(answer, "responseStatus.errorCode", "'success'");
-    answer = http_post(http, "/api/discovery/service", "{'discoveryConfig':{'serviceId':'c'}}");
-    check_json(answer, "service.serviceId", "'c'");
-    check_json(answer, "service.instances[0].instanceId", "'i1'");
-    check_json(answer, "service.instances[0].regionId", "'lab'");
-    check_absent(answer, "service.instances[0].region_id");
+    check_status(response, 200, "success", NULL);
+    check_json(response, "responseStatus.errorCode", "'success'");
+    check_json(response, "responseStatus.status", "'success'");
+    check_absent(response, "response_status");
+    response = http_post(http, HEARTBEAT, "{'instanceKeys':[" CAMEL_KEY "]}", "c", "i1");
+    check_json(response, "responseStatus.errorCode", "'success'");
+    response = http_post(http, "/api/discovery/service", "{'discoveryConfig':{'serviceId':'c'}}");
+    check_json(response, "service.serviceId", "'c'");
+    check_json(response, "service.instances[0].instanceId", "'i1'");
+    check_json(response, "service.instances[0].regionId", "'lab'");
+    check_absent(response, "service.instances[0].region_id");
 }
 
 static void camel_case_query_gets_camel_case_response(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     call_register(http, "q", "i1");
-    struct http_answer *answer = http_get(http, "/api/discovery/service?serviceId=q");
-    check_json(answer, "responseStatus.errorCode", "'success'");
-    check_json(answer, "service.serviceId", "'q'");
-    answer = http_get(http, "/api/discovery/services?regionId=lab&zoneId=zone1");
-    check_json(answer, "responseStatus.errorCode", "'success'");
-    check_json(answer, "services[0].serviceId", "'q'");
+    struct http_response *response = http_get(http, "/api/discovery/service?serviceId=q");
+    check_json(response, "responseStatus.errorCode", "'success'");
+    check_json(response, "service.serviceId", "'q'");
+    response = http_get(http, "/api/discovery/services?regionId=lab&zoneId=zone1");
+    check_json(response, "responseStatus.errorCode", "'success'");
+    check_json(response, "services[0].serviceId", "'q'");
 }
 
 static void name_without_a_casing_gets_snake_case_response(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     check_absent(http_post(http, REGISTER, "{'instances':[]}"), "responseStatus");
-    struct http_answer *answer =
+    struct http_response *response =
         http_post(http, "/api/discovery/services-delta", "{'version':%d}", 0);
-    check_absent(answer, "responseStatus");
+    check_absent(response, "responseStatus");
 }
 
 /* Keys of metadata are data, not names of the API. */
 static void metadata_keys_are_unchanged_and_do_not_decide_the_casing(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
-    struct http_answer *answer = http_post(http, REGISTER,
-                                           "{'instances':[{" INSTANCE_FIELDS
-                                           ",'metadata':{'serviceId':'x','service_id':'y'}}]}",
-                                           "m", "i1");
-    check_json(answer, "response_status.error_code", "'success'");
-    answer = http_get(http, "/api/discovery/service?serviceId=m");
-    check_json(answer, "service.instances[0].metadata", "{'serviceId':'x','service_id':'y'}");
+    struct http_response *response = http_post(http, REGISTER,
+                                               "{'instances':[{" INSTANCE_FIELDS
+                                               ",'metadata':{'serviceId':'x','service_id':'y'}}]}",
+                                               "m", "i1");
+    check_json(response, "response_status.error_code", "'success'");
+    response = http_get(http, "/api/discovery/service?serviceId=m");
+    check_json(response, "service.instances[0].metadata", "{'serviceId':'x','service_id':'y'}");
 }
 
 static void camel_case_error_has_the_members_of_java_and_rust(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
-    struct http_answer *answer = http_get(http, "/api/discovery/service?serviceId=nowhere");
-    check_status(answer, 200, "bad-request", "service-not-found");
-    check_contains(answer, "responseStatus.errorMessage", "nowhere");
-    check_contains(answer, "responseStatus.message", "nowhere");
-    check_json(answer, "responseStatus.status", "'fail'");
+    struct http_response *response = http_get(http, "/api/discovery/service?serviceId=nowhere");
+    check_status(response, 200, "bad-request", "service-not-found");
+    check_contains(response, "responseStatus.errorMessage", "nowhere");
+    check_contains(response, "responseStatus.message", "nowhere");
+    check_json(response, "responseStatus.status", "'fail'");
 }
 
 static void camel_partial_failure_repeats_the_instance(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
-    struct http_answer *answer =
+    struct http_response *response =
         http_post(http, REGISTER,
                   "{'instances':[" CAMEL_INSTANCE
                   ",{'regionId':'lab','zoneId':'zone1','serviceId':'p','instanceId':'bad',"
                   "'ip':'1','port':70000}]}",
                   "p", "good");
-    check_status(answer, 200, "bad-request", "invalid-field");
-    check_json(answer, "responseStatus.status", "'partial_fail'");
-    check_count(answer, "failedInstances", 1);
-    check_json(answer, "failedInstances[0].instanceId", "'bad'");
-    check_json(answer, "failedInstances[0].errorCode", "'bad-request'");
-    check_json(answer, "failedInstances[0].errorMessage",
+    check_status(response, 200, "bad-request", "invalid-field");
+    check_json(response, "responseStatus.status", "'partial_fail'");
+    check_count(response, "failedInstances", 1);
+    check_json(response, "failedInstances[0].instanceId", "'bad'");
+    check_json(response, "failedInstances[0].errorCode", "'bad-request'");
+    check_json(response, "failedInstances[0].errorMessage",
                "'instances[1].port: must be 0 to 65535, is 70000'");
-    check_json(answer, "failedInstances[0].reason", "'invalid-field'");
-    check_json(answer, "failedInstances[0].instance.instanceId", "'bad'");
-    check_json(answer, "failedInstances[0].instance.port", "70000");
+    check_json(response, "failedInstances[0].reason", "'invalid-field'");
+    check_json(response, "failedInstances[0].instance.instanceId", "'bad'");
+    check_json(response, "failedInstances[0].instance.port", "70000");
     assert_true(call_shows(http, "p", "good"));
 }
 
 static void camel_message_names_the_field_in_camel_case(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
-    struct http_answer *answer = http_post(
+    struct http_response *response = http_post(
         http, REGISTER, "{'instances':[{'regionId':'lab','zoneId':'z','serviceId':'','ip':'1'}]}");
-    check_status(answer, 200, "bad-request", "invalid-field");
-    check_contains(answer, "responseStatus.errorMessage", "instances[0].serviceId: ");
+    check_status(response, 200, "bad-request", "invalid-field");
+    check_contains(response, "responseStatus.errorMessage", "instances[0].serviceId: ");
 }
 
 static void camel_change_time_is_text(void **state)
@@ -146,11 +146,11 @@ static void camel_change_time_is_text(void **state)
     struct http *http = ((struct fixture *)*state)->http;
     json_int_t version = call_version(http);
     call_register(http, "t", "i1");
-    struct http_answer *answer = http_get(
+    struct http_response *response = http_get(
         http, "/api/discovery/services-delta?zoneId=z&version=%" JSON_INTEGER_FORMAT, version);
-    check_status(answer, 200, "success", NULL);
-    check_json(answer, "delta.t[0].changeType", "'new'");
-    check_contains(answer, "delta.t[0].changeTime", "T");
+    check_status(response, 200, "success", NULL);
+    check_json(response, "delta.t[0].changeType", "'new'");
+    check_contains(response, "delta.t[0].changeTime", "T");
 }
 
 /* --- the suffix .json ------------------------------------------------------------------------- */
@@ -189,25 +189,25 @@ static void suffix_json_is_optional_everywhere(void **state)
 
 /* --- the prefix /artemis/ --------------------------------------------------------------------- */
 
-static void java_register_answers_with_nulls(void **state)
+static void java_register_responds_with_nulls(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
-    struct http_answer *answer =
+    struct http_response *response =
         http_post(http, JAVA_REGISTER, "{'instances':[" CAMEL_INSTANCE "]}", "j", "i1");
-    check_status(answer, 200, "success", NULL);
-    check_json(answer, "failedInstances", "null");
-    check_json(answer, "responseStatus.status", "'success'");
-    check_json(answer, "responseStatus.errorCode", "'success'");
-    check_json(answer, "responseStatus.message", "''");
+    check_status(response, 200, "success", NULL);
+    check_json(response, "failedInstances", "null");
+    check_json(response, "responseStatus.status", "'success'");
+    check_json(response, "responseStatus.errorCode", "'success'");
+    check_json(response, "responseStatus.message", "''");
     assert_true(call_shows(http, "j", "i1"));
 }
 
 static void java_prefix_reads_snake_case_too(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
-    struct http_answer *answer =
+    struct http_response *response =
         http_post(http, JAVA_REGISTER, "{'instances':[" INSTANCE "]}", "j", "i1");
-    check_json(answer, "responseStatus.status", "'success'");
+    check_json(response, "responseStatus.status", "'success'");
     assert_true(call_shows(http, "j", "i1"));
 }
 
@@ -217,9 +217,9 @@ static void java_empty_list_is_a_bad_request(void **state)
     static const char *const paths[] = {JAVA_REGISTER, JAVA_HEARTBEAT, JAVA_UNREGISTER};
     static const char *const bodies[] = {"{'instances':[]}", "{'instances':null}", "{}"};
     for (size_t i = 0; i < 9; i++) {
-        struct http_answer *answer = http_post(http, paths[i / 3], "%s", bodies[i % 3]);
-        check_status(answer, 200, "bad-request", NULL);
-        check_json(answer, "responseStatus.status", "'fail'");
+        struct http_response *response = http_post(http, paths[i / 3], "%s", bodies[i % 3]);
+        check_status(response, 200, "bad-request", NULL);
+        check_json(response, "responseStatus.status", "'fail'");
     }
 }
 
@@ -227,34 +227,34 @@ static void java_heartbeat_of_unknown_lease_says_data_not_found(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     call_register(http, "j", "i1");
-    struct http_answer *answer =
+    struct http_response *response =
         http_post(http, JAVA_HEARTBEAT, "{'instances':[" CAMEL_INSTANCE "," CAMEL_INSTANCE "]}",
                   "j", "i1", "j", "gone");
-    check_status(answer, 200, "partial_fail", NULL);
-    check_json(answer, "responseStatus.status", "'partial_fail'");
-    check_count(answer, "failedInstances", 1);
-    check_json(answer, "failedInstances[0].errorCode", "'data-not-found'");
-    check_contains(answer, "failedInstances[0].errorMessage", "gone");
+    check_status(response, 200, "partial_fail", NULL);
+    check_json(response, "responseStatus.status", "'partial_fail'");
+    check_count(response, "failedInstances", 1);
+    check_json(response, "failedInstances[0].errorCode", "'data-not-found'");
+    check_contains(response, "failedInstances[0].errorMessage", "gone");
     /* The Java client registers again with exactly this object. */
-    check_json(answer, "failedInstances[0].instance.regionId", "'lab'");
-    check_json(answer, "failedInstances[0].instance.zoneId", "'zone1'");
-    check_json(answer, "failedInstances[0].instance.serviceId", "'j'");
-    check_json(answer, "failedInstances[0].instance.instanceId", "'gone'");
-    check_json(answer, "failedInstances[0].instance.url", "'http://10.0.0.1'");
-    check_json(answer, "failedInstances[0].instance.port", "8080");
+    check_json(response, "failedInstances[0].instance.regionId", "'lab'");
+    check_json(response, "failedInstances[0].instance.zoneId", "'zone1'");
+    check_json(response, "failedInstances[0].instance.serviceId", "'j'");
+    check_json(response, "failedInstances[0].instance.instanceId", "'gone'");
+    check_json(response, "failedInstances[0].instance.url", "'http://10.0.0.1'");
+    check_json(response, "failedInstances[0].instance.port", "8080");
 }
 
 static void java_register_applies_valid_items_beside_invalid_ones(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
-    struct http_answer *answer =
+    struct http_response *response =
         http_post(http, JAVA_REGISTER,
                   "{'instances':[" CAMEL_INSTANCE ",{'regionId':'lab','zoneId':'zone1',"
                   "'serviceId':'','instanceId':'bad','url':'u'}]}",
                   "j", "good");
-    check_status(answer, 200, "partial_fail", NULL);
-    check_json(answer, "responseStatus.status", "'partial_fail'");
-    check_json(answer, "failedInstances[0].instanceId", "'bad'");
+    check_status(response, 200, "partial_fail", NULL);
+    check_json(response, "responseStatus.status", "'partial_fail'");
+    check_json(response, "failedInstances[0].instanceId", "'bad'");
     assert_true(call_shows(http, "j", "good"));
 }
 
@@ -262,46 +262,46 @@ static void java_unregister_removes(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     call_register(http, "j", "i1");
-    struct http_answer *answer =
+    struct http_response *response =
         http_post(http, JAVA_UNREGISTER, "{'instances':[" CAMEL_INSTANCE "]}", "j", "i1");
-    check_json(answer, "responseStatus.status", "'success'");
-    check_json(answer, "failedInstances", "null");
+    check_json(response, "responseStatus.status", "'success'");
+    check_json(response, "failedInstances", "null");
     assert_false(call_shows(http, "j", "i1"));
 }
 
-static void java_lookup_answers_every_config_in_order(void **state)
+static void java_lookup_responds_to_every_config_in_order(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     call_register(http, "j", "i1");
-    struct http_answer *answer =
+    struct http_response *response =
         http_post(http, JAVA_LOOKUP,
                   "{'discoveryConfigs':[{'serviceId':'nowhere'},{'serviceId':'J'}],"
                   "'regionId':'lab','zoneId':'zone1'}");
-    check_status(answer, 200, "success", NULL);
-    check_json(answer, "responseStatus.status", "'success'");
-    check_count(answer, "services", 2);
-    check_json(answer, "services[0].serviceId", "'nowhere'");
-    check_json(answer, "services[0].instances", "null");
-    check_json(answer, "services[0].metadata", "null");
-    check_json(answer, "services[1].serviceId", "'j'");
-    check_count(answer, "services[1].instances", 1);
-    check_json(answer, "services[1].instances[0].groupId", "null");
-    check_json(answer, "services[1].instances[0].machineName", "null");
-    check_json(answer, "services[1].instances[0].protocol", "null");
-    check_json(answer, "services[1].instances[0].healthCheckUrl", "null");
-    check_json(answer, "services[1].instances[0].metadata", "null");
+    check_status(response, 200, "success", NULL);
+    check_json(response, "responseStatus.status", "'success'");
+    check_count(response, "services", 2);
+    check_json(response, "services[0].serviceId", "'nowhere'");
+    check_json(response, "services[0].instances", "null");
+    check_json(response, "services[0].metadata", "null");
+    check_json(response, "services[1].serviceId", "'j'");
+    check_count(response, "services[1].instances", 1);
+    check_json(response, "services[1].instances[0].groupId", "null");
+    check_json(response, "services[1].instances[0].machineName", "null");
+    check_json(response, "services[1].instances[0].protocol", "null");
+    check_json(response, "services[1].instances[0].healthCheckUrl", "null");
+    check_json(response, "services[1].instances[0].metadata", "null");
 }
 
 static void java_unknown_service_is_success_with_its_id(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     for (int by_post = 0; by_post <= 1; by_post++) {
-        struct http_answer *answer =
+        struct http_response *response =
             by_post ? http_post(http, JAVA_SERVICE, "{'discoveryConfig':{'serviceId':'nowhere'}}")
                     : http_get(http, JAVA_SERVICE "?serviceId=nowhere&regionId=lab&zoneId=z");
-        check_status(answer, 200, "success", NULL);
-        check_json(answer, "service.serviceId", "'nowhere'");
-        check_json(answer, "service.instances", "null");
+        check_status(response, 200, "success", NULL);
+        check_json(response, "service.serviceId", "'nowhere'");
+        check_json(response, "service.instances", "null");
     }
 }
 
@@ -311,13 +311,13 @@ static void java_clients_see_every_status_unchanged(void **state)
     static const char words[] = "{'instances':[{" INSTANCE_FIELDS ",'status':'warming'},"
                                 "{" INSTANCE_FIELDS ",'status':'down'}]}";
     check_status(http_post(http, REGISTER, words, "w", "i1", "w", "i2"), 200, "success", NULL);
-    struct http_answer *answer = http_get(http, JAVA_SERVICE "?serviceId=w");
-    check_count(answer, "service.instances", 2);
-    bool first = strcmp(check_text(answer, "service.instances[0].instanceId"), "i1") == 0;
-    check_json(answer, first ? "service.instances[0].status" : "service.instances[1].status",
+    struct http_response *response = http_get(http, JAVA_SERVICE "?serviceId=w");
+    check_count(response, "service.instances", 2);
+    bool first = strcmp(check_text(response, "service.instances[0].instanceId"), "i1") == 0;
+    check_json(response, first ? "service.instances[0].status" : "service.instances[1].status",
                "'warming'");
-    answer = http_post(http, JAVA_LOOKUP, "{'discoveryConfigs':[{'serviceId':'w'}]}");
-    check_count(answer, "services[0].instances", 2);
+    response = http_post(http, JAVA_LOOKUP, "{'discoveryConfigs':[{'serviceId':'w'}]}");
+    check_count(response, "services[0].instances", 2);
     assert_int_equal(call_count(http, "w"), 0);
 }
 
@@ -326,23 +326,23 @@ static void java_delta_has_change_time_in_ms(void **state)
     struct http *http = ((struct fixture *)*state)->http;
     json_int_t version = call_version(http);
     call_register(http, "j", "i1");
-    struct http_answer *answer =
+    struct http_response *response =
         http_post(http, "/artemis/api/discovery/services-delta.json",
                   "{'regionId':'lab','zoneId':'z','version':%" JSON_INTEGER_FORMAT "}", version);
-    check_status(answer, 200, "success", NULL);
-    check_json(answer, "delta.j[0].changeType", "'new'");
-    assert_true(check_integer(answer, "delta.j[0].changeTime") > 1700000000000);
-    answer = http_post(http, "/artemis/api/discovery/services-delta.json", "{'version':1}");
-    check_status(answer, 200, "data-not-found", NULL);
-    check_json(answer, "responseStatus.status", "'fail'");
+    check_status(response, 200, "success", NULL);
+    check_json(response, "delta.j[0].changeType", "'new'");
+    assert_true(check_integer(response, "delta.j[0].changeTime") > 1700000000000);
+    response = http_post(http, "/artemis/api/discovery/services-delta.json", "{'version':1}");
+    check_status(response, 200, "data-not-found", NULL);
+    check_json(response, "responseStatus.status", "'fail'");
 }
 
 static void java_unreadable_body_is_400(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
-    struct http_answer *answer = http_post(http, JAVA_REGISTER, "hello");
-    check_status(answer, 400, "bad-request", "invalid-json");
-    check_json(answer, "responseStatus.status", "'fail'");
+    struct http_response *response = http_post(http, JAVA_REGISTER, "hello");
+    check_status(response, 400, "bad-request", "invalid-json");
+    check_json(response, "responseStatus.status", "'fail'");
 }
 
 static void java_up_nodes_name_this_node(void **state)
@@ -351,13 +351,13 @@ static void java_up_nodes_name_this_node(void **state)
     static const char *const paths[] = {"/artemis/api/cluster/up-registry-nodes.json",
                                         "/artemis/api/cluster/up-discovery-nodes.json"};
     for (size_t i = 0; i < 2; i++) {
-        struct http_answer *answer =
+        struct http_response *response =
             http_post(fixture->http, paths[i], "{'regionId':'lab','zoneId':'zone1'}");
-        check_status(answer, 200, "success", NULL);
-        check_count(answer, "nodes", 1);
-        check_contains(answer, "nodes[0].url", fixture->server.url);
-        check_json(answer, "nodes[0].zone.regionId", "'local'");
-        check_json(answer, "nodes[0].zone.zoneId", "'zone1'");
+        check_status(response, 200, "success", NULL);
+        check_count(response, "nodes", 1);
+        check_contains(response, "nodes[0].url", fixture->server.url);
+        check_json(response, "nodes[0].zone.regionId", "'local'");
+        check_json(response, "nodes[0].zone.zoneId", "'zone1'");
     }
 }
 
@@ -377,13 +377,13 @@ int main(void)
         TEST(camel_message_names_the_field_in_camel_case),
         TEST(camel_change_time_is_text),
         TEST(suffix_json_is_optional_everywhere),
-        TEST(java_register_answers_with_nulls),
+        TEST(java_register_responds_with_nulls),
         TEST(java_prefix_reads_snake_case_too),
         TEST(java_empty_list_is_a_bad_request),
         TEST(java_heartbeat_of_unknown_lease_says_data_not_found),
         TEST(java_register_applies_valid_items_beside_invalid_ones),
         TEST(java_unregister_removes),
-        TEST(java_lookup_answers_every_config_in_order),
+        TEST(java_lookup_responds_to_every_config_in_order),
         TEST(java_unknown_service_is_success_with_its_id),
         TEST(java_clients_see_every_status_unchanged),
         TEST(java_delta_has_change_time_in_ms),

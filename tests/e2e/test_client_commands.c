@@ -295,10 +295,10 @@ static void next_server_is_called_when_one_is_not_reachable(void **state)
 }
 
 /* Accepts connections and sends nothing. */
-static void no_answer(const char *head, char *answer, size_t size, void *context)
+static void no_response(const char *head, char *response, size_t size, void *context)
 {
     (void)head;
-    (void)answer;
+    (void)response;
     (void)size;
     wait_for_time(wait_now_ms() + *(const int *)context);
 }
@@ -309,19 +309,20 @@ static void silent_server_is_given_up_after_the_timeout(void **state)
     struct fake_server silent;
     char line[120];
     int silence_ms = 4000; /* below the default timeout, so that only --timeout ends the call */
-    fake_server_start(&silent, no_answer, &silence_ms);
+    fake_server_start(&silent, no_response, &silence_ms);
     snprintf(line, sizeof line, "services --timeout 1 --server %s", silent.url);
     check_run(fixture, line, 3, "did not respond in time");
     fake_server_stop(&silent);
 }
 
 /* A response of Artemis without data. */
-static void empty_answer(const char *head, char *answer, size_t size, void *context)
+static void empty_response(const char *head, char *response, size_t size, void *context)
 {
     static const char body[] = "{\"response_status\":{\"error_code\":\"success\"}}";
     (void)head;
     (void)context;
-    snprintf(answer, size, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
+    snprintf(response, size,
+             "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
              sizeof body - 1, body);
 }
 
@@ -346,7 +347,7 @@ static void response_without_data_is_an_error(void **state)
     struct fake_server empty;
     char line[120];
     char part[80];
-    fake_server_start(&empty, empty_answer, NULL);
+    fake_server_start(&empty, empty_response, NULL);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         snprintf(line, sizeof line, "%s --server %s", rows[i].command, empty.url);
         snprintf(part, sizeof part, "sent a response without %s\n", rows[i].data);

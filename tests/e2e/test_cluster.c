@@ -138,10 +138,10 @@ static void nodes_of_two_clusters_refuse_each_other(void **state)
     cluster_wait_ready(&cluster, 0);
     cluster_wait_ready(&cluster, 1);
     call_register(cluster.http[0], "shop", "i0");
-    struct http_answer *answer =
+    struct http_response *response =
         cluster_peer_call(cluster.http[1], "GET", "/api/replication/registry/digest", NULL);
-    check_status(answer, 403, "bad-request", "cluster-mismatch");
-    check_contains(answer, "response_status.error_message",
+    check_status(response, 403, "bad-request", "cluster-mismatch");
+    check_contains(response, "response_status.error_message",
                    "X-Artemis-Cluster: must be \"other\" (cluster.cluster_id), is \"artemis\"");
     assert_int_equal(call_count(cluster.http[1], "shop"), -1);
 }
@@ -150,9 +150,9 @@ static void node_excludes_itself(void **state)
 {
     (void)state;
     cluster_start(&cluster, 1, NULL);
-    struct http_answer *answer = http_get(cluster.http[0], "/api/status/cluster");
-    check_json(answer, "node_count", "1");
-    check_count(answer, "peers", 0);
+    struct http_response *response = http_get(cluster.http[0], "/api/status/cluster");
+    check_json(response, "node_count", "1");
+    check_count(response, "peers", 0);
     call_register(cluster.http[0], "shop", "i0");
     assert_int_equal(call_count(cluster.http[0], "shop"), 1);
 }
@@ -170,9 +170,9 @@ static void duplicate_node_id_is_shown(void **state)
 static bool metrics_show_two_peers(void *unused)
 {
     (void)unused;
-    struct http_answer *answer = http_get(cluster.http[0], "/metrics");
-    prometheus_check(answer->body); /* no series is duplicated */
-    return prometheus_sum(answer->body, "artemis_peer_up", "") == 2;
+    struct http_response *response = http_get(cluster.http[0], "/metrics");
+    prometheus_check(response->body); /* no series is duplicated */
+    return prometheus_sum(response->body, "artemis_peer_up", "") == 2;
 }
 
 static void two_peers_with_one_node_id_have_their_own_metrics(void **state)
@@ -201,12 +201,12 @@ static void status_and_metrics_show_the_peers(void **state)
     assert_true(json_is_true(cluster_peer_status(&cluster, 0, cluster.ports[1], "ready")));
     assert_int_equal(
         json_integer_value(cluster_peer_status(&cluster, 0, cluster.ports[1], "backlog")), 0);
-    struct http_answer *answer = http_get(cluster.http[0], "/api/cluster/nodes");
-    check_count(answer, "nodes", 2);
-    answer = http_get(cluster.http[0], "/metrics");
-    check_http(answer, 200);
-    assert_non_null(strstr(answer->body, "artemis_peer_up{peer=\"node2\"} 1"));
-    assert_non_null(strstr(answer->body, "artemis_replication_lag_seconds_bucket"));
+    struct http_response *response = http_get(cluster.http[0], "/api/cluster/nodes");
+    check_count(response, "nodes", 2);
+    response = http_get(cluster.http[0], "/metrics");
+    check_http(response, 200);
+    assert_non_null(strstr(response->body, "artemis_peer_up{peer=\"node2\"} 1"));
+    assert_non_null(strstr(response->body, "artemis_replication_lag_seconds_bucket"));
 }
 
 int main(void)

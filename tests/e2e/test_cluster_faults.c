@@ -67,7 +67,7 @@ static void node_paused_longer_than_the_lease_evicts_nothing(void **state)
     renew_for(1, "shop", 2500);
     cluster_wait_count(&cluster, "left", 0);
     cluster_wait_count(&cluster, "shop", 10);
-    struct http_answer *delta =
+    struct http_response *delta =
         http_get(cluster.http[2], "/api/discovery/services-delta?version=%lld", (long long)version);
     check_http(delta, 200);
     assert_null(strstr(delta->body, "\"service_id\":\"shop\"")); /* it never changed */
@@ -105,14 +105,14 @@ static void starting_node_accepts_registrations_and_refuses_discovery(void **sta
     cluster_start_node(&cluster, 0, NULL);
     call_register(cluster.http[0], "shop", "i0");
     check_status(call_with_keys(cluster.http[0], HEARTBEAT, "shop", 0, 1), 200, "success", NULL);
-    struct http_answer *answer =
+    struct http_response *response =
         http_get(cluster.http[0], "/api/discovery/service?service_id=shop");
-    check_status(answer, 503, "service-unavailable", "not-ready");
-    check_field(answer, "Retry-After", "1");
+    check_status(response, 503, "service-unavailable", "not-ready");
+    check_field(response, "Retry-After", "1");
     check_http(http_get(cluster.http[0], "/ready"), 503);
-    answer = http_get(cluster.http[0], "/health");
-    check_http(answer, 200);
-    check_field(answer, "X-Artemis-State", "starting");
+    response = http_get(cluster.http[0], "/health");
+    check_http(response, 200);
+    check_field(response, "X-Artemis-State", "starting");
     cluster_wait_ready(&cluster, 0); /* after max_retries */
     assert_int_equal(call_count(cluster.http[0], "shop"), 1);
 }

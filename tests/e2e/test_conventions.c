@@ -18,7 +18,7 @@ static int start(void **state)
     return fixture_start(state, NULL);
 }
 
-static struct http_answer *get_with(struct http *http, const char *path, const char *field)
+static struct http_response *get_with(struct http *http, const char *path, const char *field)
 {
     const char *const fields[] = {field, NULL};
     return http_send(http, &(struct http_request){.method = "GET", .path = path, .fields = fields});
@@ -38,16 +38,16 @@ static void etag_unchanged_gives_304_without_body(void **state)
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         char tag[256] = "";
         char field[300];
-        struct http_answer *answer = http_get(http, "%s", paths[i]);
-        const char *found = http_field(answer, "ETag");
+        struct http_response *response = http_get(http, "%s", paths[i]);
+        const char *found = http_field(response, "ETag");
         assert_non_null(found);
         snprintf(tag, sizeof tag, "%s", found);
         assert_int_equal(tag[0] == 'W' ? tag[2] : tag[0], '"');
         snprintf(field, sizeof field, "If-None-Match: %s", tag);
-        answer = get_with(http, paths[i], field);
-        check_http(answer, 304);
-        assert_int_equal(answer->body_size, 0);
-        check_field(answer, "ETag", tag);
+        response = get_with(http, paths[i], field);
+        check_http(response, 304);
+        assert_int_equal(response->body_size, 0);
+        check_field(response, "ETag", tag);
         snprintf(field, sizeof field, "If-None-Match: \"x\", %s", tag);
         check_http(get_with(http, paths[i], field), 304);
         check_http(get_with(http, paths[i], "If-None-Match: \"other\""), 200);
@@ -64,9 +64,9 @@ static void etag_changes_with_the_service(void **state)
     call_register(http, "other", "i1");
     check_http(get_with(http, path, field), 304);
     call_register(http, "s", "i2");
-    struct http_answer *answer = get_with(http, path, field);
-    check_status(answer, 200, "success", NULL);
-    check_count(answer, "service.instances", 2);
+    struct http_response *response = get_with(http, path, field);
+    check_status(response, 200, "success", NULL);
+    check_count(response, "service.instances", 2);
 }
 
 static void etag_holds_the_version(void **state)
@@ -74,9 +74,9 @@ static void etag_holds_the_version(void **state)
     struct http *http = ((struct fixture *)*state)->http;
     char version[32];
     call_register(http, "s", "i1");
-    struct http_answer *answer = http_get(http, "/api/discovery/services");
-    snprintf(version, sizeof version, "%" JSON_INTEGER_FORMAT, check_integer(answer, "version"));
-    assert_non_null(strstr(http_field(answer, "ETag"), version));
+    struct http_response *response = http_get(http, "/api/discovery/services");
+    snprintf(version, sizeof version, "%" JSON_INTEGER_FORMAT, check_integer(response, "version"));
+    assert_non_null(strstr(http_field(response, "ETag"), version));
 }
 
 static void if_none_match_names_the_version_in_any_form(void **state)
@@ -107,9 +107,9 @@ static void if_none_match_names_the_version_in_any_form(void **state)
         char field[300];
         snprintf(field, sizeof field, "If-None-Match: %s%" JSON_INTEGER_FORMAT "%s", rows[i].before,
                  version, rows[i].after);
-        struct http_answer *answer = get_with(http, path, field);
-        if (answer->status != rows[i].status) {
-            fail_msg("%s gives %d", field, answer->status);
+        struct http_response *response = get_with(http, path, field);
+        if (response->status != rows[i].status) {
+            fail_msg("%s gives %d", field, response->status);
         }
     }
     check_http(get_with(http, path, "If-None-Match: *"), 304);
@@ -128,21 +128,22 @@ static void not_modified_has_the_header_of_its_200_in_each_encoding(void **state
         char known[2][64];
         for (size_t i = 0; i < 2; i++) {
             char length[32];
-            struct http_answer *answer = get_with(http, paths[p], accepted[i]);
-            check_http(answer, 200);
-            check_field(answer, "Vary", "Accept-Encoding");
-            snprintf(length, sizeof length, "%zu", answer->body_size);
-            snprintf(known[i], sizeof known[i], "If-None-Match: %.40s", http_field(answer, "ETag"));
+            struct http_response *response = get_with(http, paths[p], accepted[i]);
+            check_http(response, 200);
+            check_field(response, "Vary", "Accept-Encoding");
+            snprintf(length, sizeof length, "%zu", response->body_size);
+            snprintf(known[i], sizeof known[i], "If-None-Match: %.40s",
+                     http_field(response, "ETag"));
             const char *const fields[] = {accepted[i], known[i], NULL};
             struct http_request request = {.method = "GET", .path = paths[p], .fields = fields};
-            answer = http_send(http, &request);
-            check_http(answer, 304);
-            assert_int_equal(answer->body_size, 0);
-            check_field(answer, "ETag", known[i] + strlen("If-None-Match: "));
-            check_field(answer, "Vary", "Accept-Encoding");
-            check_field(answer, "Content-Length", length);
-            check_field(answer, "Content-Encoding", NULL);
-            check_field(answer, "Content-Type", NULL);
+            response = http_send(http, &request);
+            check_http(response, 304);
+            assert_int_equal(response->body_size, 0);
+            check_field(response, "ETag", known[i] + strlen("If-None-Match: "));
+            check_field(response, "Vary", "Accept-Encoding");
+            check_field(response, "Content-Length", length);
+            check_field(response, "Content-Encoding", NULL);
+            check_field(response, "Content-Type", NULL);
         }
         assert_string_not_equal(known[0], known[1]);
     }
@@ -151,24 +152,24 @@ static void not_modified_has_the_header_of_its_200_in_each_encoding(void **state
 
 /* --- gzip ------------------------------------------------------------------------------------- */
 
-static void gzip_answer_beyond_one_kib_when_accepted(void **state)
+static void gzip_response_beyond_one_kib_when_accepted(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     static const char path[] = "/api/discovery/service?service_id=s";
     call_register_many(http, "s", 50);
-    struct http_answer *answer = http_get(http, path);
-    check_field(answer, "Content-Encoding", NULL);
-    assert_true(answer->body_size > 1024);
-    char *plain = strdup(answer->body);
-    size_t plain_size = answer->body_size;
+    struct http_response *response = http_get(http, path);
+    check_field(response, "Content-Encoding", NULL);
+    assert_true(response->body_size > 1024);
+    char *plain = strdup(response->body);
+    size_t plain_size = response->body_size;
     static const char *const accepted[] = {"Accept-Encoding: gzip",
                                            "Accept-Encoding: deflate, gzip;q=0.5"};
     for (size_t i = 0; i < 2; i++) {
         size_t size = 0;
-        answer = get_with(http, path, accepted[i]);
-        check_field(answer, "Content-Encoding", "gzip");
-        assert_true(answer->body_size < plain_size / 2);
-        char *unpacked = gzip_unpack(answer->body, answer->body_size, &size);
+        response = get_with(http, path, accepted[i]);
+        check_field(response, "Content-Encoding", "gzip");
+        assert_true(response->body_size < plain_size / 2);
+        char *unpacked = gzip_unpack(response->body, response->body_size, &size);
         assert_non_null(unpacked);
         assert_int_equal(size, plain_size);
         assert_memory_equal(unpacked, plain, size);
@@ -179,15 +180,16 @@ static void gzip_answer_beyond_one_kib_when_accepted(void **state)
     free(plain);
 }
 
-static void gzip_answer_of_services_unpacks_to_the_same(void **state)
+static void gzip_response_of_services_unpacks_to_the_same(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     size_t size = 0;
     call_register_many(http, "s", 2000);
     char *plain = strdup(http_get(http, "/api/discovery/services")->body);
-    struct http_answer *answer = get_with(http, "/api/discovery/services", "Accept-Encoding: gzip");
-    check_field(answer, "Content-Encoding", "gzip");
-    char *unpacked = gzip_unpack(answer->body, answer->body_size, &size);
+    struct http_response *response =
+        get_with(http, "/api/discovery/services", "Accept-Encoding: gzip");
+    check_field(response, "Content-Encoding", "gzip");
+    char *unpacked = gzip_unpack(response->body, response->body_size, &size);
     assert_non_null(unpacked);
     assert_string_equal(unpacked, plain);
     free(unpacked);
@@ -198,10 +200,10 @@ static void gzip_is_not_used_below_one_kib(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     call_register(http, "s", "i1");
-    struct http_answer *answer =
+    struct http_response *response =
         get_with(http, "/api/discovery/service?service_id=s", "Accept-Encoding: gzip");
-    check_field(answer, "Content-Encoding", NULL);
-    check_status(answer, 200, "success", NULL);
+    check_field(response, "Content-Encoding", NULL);
+    check_status(response, 200, "success", NULL);
 }
 
 /* As the Java clients send everything: gzip in chunks. */
@@ -215,14 +217,14 @@ static void gzip_request_is_read_with_and_without_chunks(void **state)
         const char *service = chunked ? "chunked" : "whole";
         char *body = call_list_body("instances", INSTANCE, service, 0, 2000);
         unsigned char *packed = gzip_pack(body, strlen(body), &packed_size);
-        struct http_answer *answer =
+        struct http_response *response =
             http_send(http, &(struct http_request){.method = "POST",
                                                    .path = REGISTER,
                                                    .fields = fields,
                                                    .body = packed,
                                                    .body_size = packed_size,
                                                    .chunked = chunked});
-        check_status(answer, 200, "success", NULL);
+        check_status(response, 200, "success", NULL);
         assert_int_equal(call_count(http, service), 2000);
         free(packed);
         free(body);
@@ -257,11 +259,11 @@ static void body_announced_with_expect_is_asked_for(void **state)
                    "POST " REGISTER " HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
                    "Content-Length: %zu\r\nExpect: 100-continue\r\n\r\n",
                    sizeof body - 1);
-    assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_ANSWER);
-    check_http(&raw.answer, 100);
+    assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_RESPONSE);
+    check_http(&raw.response, 100);
     raw_socket_say(&raw, "%s", body);
-    assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_ANSWER);
-    check_status(&raw.answer, 200, "success", NULL);
+    assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_RESPONSE);
+    check_status(&raw.response, 200, "success", NULL);
     raw_socket_close(&raw);
 }
 
@@ -283,12 +285,12 @@ static void json_is_compact_and_says_what_it_is(void **state)
     };
     call_register_many(http, "s", 3);
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
-        struct http_answer *answer = http_get(http, "%s", paths[i]);
-        assert_non_null(answer->json);
-        char *compact = json_dumps(answer->json, JSON_COMPACT);
-        assert_string_equal(answer->body, compact);
+        struct http_response *response = http_get(http, "%s", paths[i]);
+        assert_non_null(response->json);
+        char *compact = json_dumps(response->json, JSON_COMPACT);
+        assert_string_equal(response->body, compact);
         free(compact);
-        const char *type = http_field(answer, "Content-Type");
+        const char *type = http_field(response, "Content-Type");
         assert_non_null(type);
         assert_memory_equal(type, "application/json", strlen("application/json"));
     }
@@ -313,13 +315,13 @@ static void wrong_method_is_405_with_what_is_allowed(void **state)
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct http_request request = {.method = rows[i].method, .path = rows[i].path};
-        struct http_answer *answer = http_send(http, &request);
+        struct http_response *response = http_send(http, &request);
         if (strcmp(rows[i].method, "HEAD") == 0) {
-            check_http(answer, 405);
+            check_http(response, 405);
         } else {
-            check_status(answer, 405, "bad-request", "wrong-method");
+            check_status(response, 405, "bad-request", "wrong-method");
         }
-        const char *allow = http_field(answer, "Allow");
+        const char *allow = http_field(response, "Allow");
         assert_non_null(allow);
         assert_non_null(strstr(allow, rows[i].allowed));
         assert_non_null(strstr(allow, rows[i].also_allowed));
@@ -346,15 +348,15 @@ static void unknown_path_is_404(void **state)
     };
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         struct http_request request = {.method = "GET", .path = paths[i]};
-        struct http_answer *answer = http_send(http, &request);
-        if (answer->status == 200) {
+        struct http_response *response = http_send(http, &request);
+        if (response->status == 200) {
             fail_msg("%s is served", paths[i]);
         }
-        check_status(answer, 404, "bad-request", "no-such-path");
+        check_status(response, 404, "bad-request", "no-such-path");
     }
 }
 
-static void head_answers_as_get_without_the_body(void **state)
+static void head_responds_like_get_without_the_body(void **state)
 {
     struct fixture *fixture = *state;
     static const char *const paths[] = {"/health", "/api/discovery/services", "/metrics"};
@@ -363,12 +365,12 @@ static void head_answers_as_get_without_the_body(void **state)
     call_register(fixture->http, "s", "i1");
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         raw_socket_say(&raw, "HEAD %s HTTP/1.1\r\nHost: a\r\n\r\n", paths[i]);
-        assert_int_equal(raw_socket_read_head(&raw, wait_deadline_ms()), RAW_ANSWER);
-        check_http(&raw.answer, 200);
+        assert_int_equal(raw_socket_read_head(&raw, wait_deadline_ms()), RAW_RESPONSE);
+        check_http(&raw.response, 200);
     }
     raw_socket_say(&raw, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_ANSWER);
-    assert_string_equal(raw.answer.body, "OK");
+    assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_RESPONSE);
+    assert_string_equal(raw.response.body, "OK");
     raw_socket_close(&raw);
 }
 
@@ -392,8 +394,8 @@ static void absolute_address_is_read_as_its_path(void **state)
         struct raw_socket raw;
         raw_socket_open(&raw, fixture->server.port);
         raw_socket_say(&raw, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", rows[i].target);
-        assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_ANSWER);
-        check_http(&raw.answer, rows[i].status);
+        assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_RESPONSE);
+        check_http(&raw.response, rows[i].status);
         raw_socket_close(&raw);
     }
 }
@@ -402,9 +404,9 @@ static void query_is_percent_decoded(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     call_register(http, "a b&c/d", "i1");
-    struct http_answer *answer =
+    struct http_response *response =
         http_get(http, "/api/discovery/service?x=1&service%%5fid=a%%20b%%26c%%2Fd&y");
-    check_json(answer, "service.service_id", "'a b&c/d'");
+    check_json(response, "service.service_id", "'a b&c/d'");
 }
 
 /* --- connections ------------------------------------------------------------------------------ */
@@ -438,8 +440,8 @@ static void requests_sent_together_are_answered_in_order(void **state)
     raw_socket_open(&raw, fixture->server.port);
     raw_socket_say(&raw, "%s", requests);
     for (size_t i = 0; i < 4; i++) {
-        assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_ANSWER);
-        assert_string_equal(check_text(&raw.answer, "service.service_id"), ids[i]);
+        assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_RESPONSE);
+        assert_string_equal(check_text(&raw.response, "service.service_id"), ids[i]);
     }
     raw_socket_close(&raw);
 }
@@ -455,8 +457,8 @@ static void connection_is_closed_when_the_client_asks(void **state)
         struct raw_socket raw;
         raw_socket_open(&raw, fixture->server.port);
         raw_socket_say(&raw, "%s", requests[i]);
-        assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_ANSWER);
-        check_http(&raw.answer, 200);
+        assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_RESPONSE);
+        check_http(&raw.response, 200);
         assert_true(raw_socket_is_closed_by(&raw, wait_deadline_ms()));
         raw_socket_close(&raw);
     }
@@ -471,8 +473,8 @@ static void request_before_a_half_close_is_answered(void **state)
     raw_socket_open(&raw, fixture->server.port);
     raw_socket_say(&raw, "GET /api/discovery/services HTTP/1.1\r\nHost: a\r\n\r\n");
     shutdown(raw.fd, SHUT_WR);
-    assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_ANSWER);
-    check_status(&raw.answer, 200, "success", NULL);
+    assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_RESPONSE);
+    check_status(&raw.response, 200, "success", NULL);
     assert_true(raw_socket_is_closed_by(&raw, wait_deadline_ms()));
     raw_socket_close(&raw);
 }
@@ -487,8 +489,8 @@ int main(void)
         TEST(etag_holds_the_version),
         TEST(if_none_match_names_the_version_in_any_form),
         TEST(not_modified_has_the_header_of_its_200_in_each_encoding),
-        TEST(gzip_answer_beyond_one_kib_when_accepted),
-        TEST(gzip_answer_of_services_unpacks_to_the_same),
+        TEST(gzip_response_beyond_one_kib_when_accepted),
+        TEST(gzip_response_of_services_unpacks_to_the_same),
         TEST(gzip_is_not_used_below_one_kib),
         TEST(gzip_request_is_read_with_and_without_chunks),
         TEST(chunked_body_is_read),
@@ -496,7 +498,7 @@ int main(void)
         TEST(json_is_compact_and_says_what_it_is),
         TEST(wrong_method_is_405_with_what_is_allowed),
         TEST(unknown_path_is_404),
-        TEST(head_answers_as_get_without_the_body),
+        TEST(head_responds_like_get_without_the_body),
         TEST(absolute_address_is_read_as_its_path),
         TEST(query_is_percent_decoded),
         TEST(connection_is_kept_alive),

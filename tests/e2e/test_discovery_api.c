@@ -43,30 +43,30 @@ static void service_is_found_by_get_and_by_post(void **state)
     };
     json_int_t version = call_version(http);
     for (size_t i = 0; i < sizeof configs / sizeof *configs; i++) {
-        struct http_answer *answer = http_post(http, SERVICE, "%s", configs[i]);
-        check_status(answer, 200, "success", NULL);
-        check_json(answer, "service.service_id", "'shop'");
-        check_count(answer, "service.instances", 1);
-        assert_int_equal(check_integer(answer, "version"), version);
+        struct http_response *response = http_post(http, SERVICE, "%s", configs[i]);
+        check_status(response, 200, "success", NULL);
+        check_json(response, "service.service_id", "'shop'");
+        check_count(response, "service.instances", 1);
+        assert_int_equal(check_integer(response, "version"), version);
     }
-    struct http_answer *answer =
+    struct http_response *response =
         http_get(http, SERVICE "?service_id=Shop&region_id=elsewhere&zone_id=other");
-    check_status(answer, 200, "success", NULL);
-    check_json(answer, "response_status", "{'error_code':'success'}");
-    check_count(answer, "service.instances", 1);
-    assert_int_equal(check_integer(answer, "version"), version);
+    check_status(response, 200, "success", NULL);
+    check_json(response, "response_status", "{'error_code':'success'}");
+    check_count(response, "service.instances", 1);
+    assert_int_equal(check_integer(response, "version"), version);
 }
 
 static void service_unknown_is_a_bad_request_without_service(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
-    struct http_answer *answer = http_get(http, SERVICE "?service_id=nowhere");
-    check_status(answer, 200, "bad-request", "service-not-found");
-    check_contains(answer, "response_status.error_message", "nowhere");
-    check_absent(answer, "service");
-    answer = http_post(http, SERVICE, "{'discovery_config':{'service_id':'nowhere'}}");
-    check_status(answer, 200, "bad-request", "service-not-found");
-    check_absent(answer, "service");
+    struct http_response *response = http_get(http, SERVICE "?service_id=nowhere");
+    check_status(response, 200, "bad-request", "service-not-found");
+    check_contains(response, "response_status.error_message", "nowhere");
+    check_absent(response, "service");
+    response = http_post(http, SERVICE, "{'discovery_config':{'service_id':'nowhere'}}");
+    check_status(response, 200, "bad-request", "service-not-found");
+    check_absent(response, "service");
 }
 
 static void service_lists_only_instances_that_are_up(void **state)
@@ -76,21 +76,22 @@ static void service_lists_only_instances_that_are_up(void **state)
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         register_with_status(http, "mood", words[i], words[i]);
     }
-    struct http_answer *answer = http_get(http, SERVICE "?service_id=mood");
-    check_count(answer, "service.instances", 1);
-    check_json(answer, "service.instances[0].instance_id", "'up'");
+    struct http_response *response = http_get(http, SERVICE "?service_id=mood");
+    check_count(response, "service.instances", 1);
+    check_json(response, "service.instances[0].instance_id", "'up'");
     check_count(http_get(http, SERVICE "?service_id=mood&status=all"), "service.instances", 6);
-    answer = http_post(http, SERVICE, "{'discovery_config':{'service_id':'mood','status':'all'}}");
-    check_count(answer, "service.instances", 6);
+    response =
+        http_post(http, SERVICE, "{'discovery_config':{'service_id':'mood','status':'all'}}");
+    check_count(response, "service.instances", 6);
 }
 
 static void service_without_an_up_instance_has_an_empty_list(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     register_with_status(http, "asleep", "i1", "down");
-    struct http_answer *answer = http_get(http, SERVICE "?service_id=asleep");
-    check_status(answer, 200, "success", NULL);
-    check_json(answer, "service", "{'service_id':'asleep','instances':[]}");
+    struct http_response *response = http_get(http, SERVICE "?service_id=asleep");
+    check_status(response, 200, "success", NULL);
+    check_json(response, "service", "{'service_id':'asleep','instances':[]}");
 }
 
 static void service_without_instances_stays_known(void **state)
@@ -98,9 +99,9 @@ static void service_without_instances_stays_known(void **state)
     struct http *http = ((struct fixture *)*state)->http;
     call_register(http, "left", "i1");
     unregister(http, "left", "i1");
-    struct http_answer *answer = http_get(http, SERVICE "?service_id=left");
-    check_status(answer, 200, "success", NULL);
-    check_json(answer, "service", "{'service_id':'left','instances':[]}");
+    struct http_response *response = http_get(http, SERVICE "?service_id=left");
+    check_status(response, 200, "success", NULL);
+    check_json(response, "service", "{'service_id':'left','instances':[]}");
 }
 
 static void service_version_grows_only_with_changes_of_the_service(void **state)
@@ -123,25 +124,25 @@ static void services_lists_instances_of_every_status(void **state)
     call_register(http, "a", "i1");
     register_with_status(http, "a", "i2", "down");
     register_with_status(http, "b", "i1", "unhealthy");
-    struct http_answer *answer = http_get(http, "/api/discovery/services");
-    check_status(answer, 200, "success", NULL);
-    assert_true(check_integer(answer, "version") > 0);
-    check_count(answer, "services", 2);
-    bool a_first = strcmp(check_text(answer, "services[0].service_id"), "a") == 0;
-    check_count(answer, a_first ? "services[0].instances" : "services[1].instances", 2);
-    check_count(answer, a_first ? "services[1].instances" : "services[0].instances", 1);
+    struct http_response *response = http_get(http, "/api/discovery/services");
+    check_status(response, 200, "success", NULL);
+    assert_true(check_integer(response, "version") > 0);
+    check_count(response, "services", 2);
+    bool a_first = strcmp(check_text(response, "services[0].service_id"), "a") == 0;
+    check_count(response, a_first ? "services[0].instances" : "services[1].instances", 2);
+    check_count(response, a_first ? "services[1].instances" : "services[0].instances", 1);
     check_status(http_post(http, "/api/discovery/services", "{}"), 200, "success", NULL);
-    answer = http_post(http, "/api/discovery/services", "{'region_id':'x','zone_id':'y'}");
-    check_count(answer, "services", 2);
+    response = http_post(http, "/api/discovery/services", "{'region_id':'x','zone_id':'y'}");
+    check_count(response, "services", 2);
 }
 
 static void services_of_an_empty_registry_is_an_empty_list(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
-    struct http_answer *answer = http_get(http, "/api/discovery/services");
-    check_status(answer, 200, "success", NULL);
-    check_json(answer, "services", "[]");
-    assert_true(check_integer(answer, "version") >= 0);
+    struct http_response *response = http_get(http, "/api/discovery/services");
+    check_status(response, 200, "success", NULL);
+    check_json(response, "services", "[]");
+    assert_true(check_integer(response, "version") >= 0);
 }
 
 /* --- services-delta --------------------------------------------------------------------------- */
@@ -151,10 +152,11 @@ static void delta_since_the_newest_version_is_empty(void **state)
     struct http *http = ((struct fixture *)*state)->http;
     call_register(http, "shop", "i1");
     json_int_t version = call_version(http);
-    struct http_answer *answer = http_get(http, DELTA "?version=%" JSON_INTEGER_FORMAT, version);
-    check_status(answer, 200, "success", NULL);
-    check_json(answer, "delta", "{}");
-    assert_int_equal(check_integer(answer, "version"), version);
+    struct http_response *response =
+        http_get(http, DELTA "?version=%" JSON_INTEGER_FORMAT, version);
+    check_status(response, 200, "success", NULL);
+    check_json(response, "delta", "{}");
+    assert_int_equal(check_integer(response, "version"), version);
 }
 
 /* RFC 3339 in UTC: 2026-02-14T08:00:00Z, with or without a fraction. */
@@ -183,22 +185,22 @@ static void delta_lists_new_changed_and_deleted_instances(void **state)
     call_register(http, "fresh", "i1");
     json_int_t newest = call_version(http);
     for (int by_post = 0; by_post <= 1; by_post++) {
-        struct http_answer *answer =
+        struct http_response *response =
             by_post ? http_post(http, DELTA, "{'version':%" JSON_INTEGER_FORMAT "}", version)
                     : http_get(http, DELTA "?version=%" JSON_INTEGER_FORMAT, version);
-        check_status(answer, 200, "success", NULL);
-        assert_int_equal(check_integer(answer, "version"), newest);
-        check_count(answer, "delta", 2);
-        check_count(answer, "delta.old", 2);
-        check_json(answer, "delta.old[0].change_type", "'change'");
-        check_json(answer, "delta.old[0].instance.instance_id", "'i1'");
-        check_json(answer, "delta.old[0].instance.status", "'down'");
-        check_json(answer, "delta.old[1].change_type", "'delete'");
-        check_json(answer, "delta.old[1].instance.instance_id", "'i2'");
-        check_count(answer, "delta.fresh", 1);
-        check_json(answer, "delta.fresh[0].change_type", "'new'");
-        check_json(answer, "delta.fresh[0].instance.url", "'http://10.0.0.1:8080'");
-        check_time(check_text(answer, "delta.fresh[0].change_time"));
+        check_status(response, 200, "success", NULL);
+        assert_int_equal(check_integer(response, "version"), newest);
+        check_count(response, "delta", 2);
+        check_count(response, "delta.old", 2);
+        check_json(response, "delta.old[0].change_type", "'change'");
+        check_json(response, "delta.old[0].instance.instance_id", "'i1'");
+        check_json(response, "delta.old[0].instance.status", "'down'");
+        check_json(response, "delta.old[1].change_type", "'delete'");
+        check_json(response, "delta.old[1].instance.instance_id", "'i2'");
+        check_count(response, "delta.fresh", 1);
+        check_json(response, "delta.fresh[0].change_type", "'new'");
+        check_json(response, "delta.fresh[0].instance.url", "'http://10.0.0.1:8080'");
+        check_time(check_text(response, "delta.fresh[0].change_time"));
     }
 }
 
@@ -208,34 +210,34 @@ static void delta_since_an_unknown_version_is_gone(void **state)
     call_register(http, "shop", "i1");
     json_int_t versions[] = {0, 1, call_version(http) + 1000000};
     for (size_t i = 0; i < sizeof versions / sizeof *versions; i++) {
-        struct http_answer *answer =
+        struct http_response *response =
             http_post(http, DELTA, "{'version':%" JSON_INTEGER_FORMAT "}", versions[i]);
-        check_status(answer, 200, "bad-request", "version-gone");
-        check_absent(answer, "delta");
+        check_status(response, 200, "bad-request", "version-gone");
+        check_absent(response, "delta");
     }
 }
 
 /* --- lookup ----------------------------------------------------------------------------------- */
 
-static void lookup_of_a_list_answers_in_order(void **state)
+static void lookup_of_a_list_responds_in_order(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     call_register(http, "a", "i1");
     call_register(http, "b", "i1");
     register_with_status(http, "b", "i2", "down");
-    struct http_answer *answer =
+    struct http_response *response =
         http_post(http, LOOKUP,
                   "{'discovery_configs':[{'service_id':'B'},{'service_id':'nowhere'},"
                   "{'service_id':'a','region_id':'x'},{'service_id':'b','status':'all'}]}");
-    check_status(answer, 200, "success", NULL);
-    check_count(answer, "services", 4);
-    check_json(answer, "services[0].service_id", "'b'");
-    check_count(answer, "services[0].instances", 1);
-    check_json(answer, "services[1].service_id", "'nowhere'");
-    check_count(answer, "services[1]", 1);
-    check_json(answer, "services[2].service_id", "'a'");
-    check_count(answer, "services[2].instances", 1);
-    check_count(answer, "services[3].instances", 2);
+    check_status(response, 200, "success", NULL);
+    check_count(response, "services", 4);
+    check_json(response, "services[0].service_id", "'b'");
+    check_count(response, "services[0].instances", 1);
+    check_json(response, "services[1].service_id", "'nowhere'");
+    check_count(response, "services[1]", 1);
+    check_json(response, "services[2].service_id", "'a'");
+    check_count(response, "services[2].instances", 1);
+    check_count(response, "services[3].instances", 2);
 }
 
 static void lookup_round_robin_returns_each_instance_in_turn(void **state)
@@ -245,12 +247,12 @@ static void lookup_round_robin_returns_each_instance_in_turn(void **state)
     call_register_many(http, "ring", 3);
     register_with_status(http, "ring", "i9", "down");
     for (int i = 0; i < 9; i++) {
-        struct http_answer *answer = http_post(
+        struct http_response *response = http_post(
             http, LOOKUP, "{'discovery_config':{'service_id':'ring'},'strategy':'round-robin'}");
-        check_http(answer, 200);
-        check_json(answer, "success", "true");
-        check_json(answer, "instance.service_id", "'ring'");
-        visits[(check_text(answer, "instance.instance_id")[1] - '0') % 3]++;
+        check_http(response, 200);
+        check_json(response, "success", "true");
+        check_json(response, "instance.service_id", "'ring'");
+        visits[(check_text(response, "instance.instance_id")[1] - '0') % 3]++;
     }
     for (int i = 0; i < 3; i++) {
         assert_int_equal(visits[i], 3);
@@ -264,12 +266,12 @@ static void lookup_random_returns_an_instance_that_is_up(void **state)
     call_register(http, "one", "i1");
     register_with_status(http, "one", "i2", "down");
     for (int i = 0; i < 20; i++) {
-        struct http_answer *answer = http_post(
+        struct http_response *response = http_post(
             http, LOOKUP, "{'discovery_config':{'service_id':'ONE'}%s}", strategies[i % 2]);
-        check_http(answer, 200);
-        check_json(answer, "success", "true");
-        check_json(answer, "instance.instance_id", "'i1'");
-        check_absent(answer, "message");
+        check_http(response, 200);
+        check_json(response, "success", "true");
+        check_json(response, "instance.instance_id", "'i1'");
+        check_absent(response, "message");
     }
 }
 
@@ -279,12 +281,12 @@ static void lookup_without_a_match_is_404(void **state)
     register_with_status(http, "asleep", "i1", "down");
     static const char *const names[] = {"nowhere", "asleep"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        struct http_answer *answer =
+        struct http_response *response =
             http_post(http, LOOKUP, "{'discovery_config':{'service_id':'%s'}}", names[i]);
-        check_http(answer, 404);
-        check_json(answer, "success", "false");
-        check_contains(answer, "message", names[i]);
-        check_absent(answer, "instance");
+        check_http(response, 404);
+        check_json(response, "success", "false");
+        check_contains(response, "message", names[i]);
+        check_absent(response, "instance");
     }
 }
 
@@ -292,11 +294,11 @@ static void lookup_with_unknown_strategy_is_refused(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     call_register(http, "one", "i1");
-    struct http_answer *answer =
+    struct http_response *response =
         http_post(http, LOOKUP, "{'discovery_config':{'service_id':'one'},'strategy':'nearest'}");
-    check_status(answer, 400, "bad-request", "invalid-field");
-    check_contains(answer, "response_status.error_message", "strategy");
-    check_contains(answer, "response_status.error_message", "nearest");
+    check_status(response, 400, "bad-request", "invalid-field");
+    check_contains(response, "response_status.error_message", "strategy");
+    check_contains(response, "response_status.error_message", "nearest");
 }
 
 /* By query: without a strategy the list of the one service, with one the instance. */
@@ -305,20 +307,20 @@ static void lookup_by_get_without_a_strategy_is_a_list(void **state)
     struct http *http = ((struct fixture *)*state)->http;
     call_register(http, "a", "i1");
     register_with_status(http, "a", "i2", "down");
-    struct http_answer *answer = http_get(http, LOOKUP "?service_id=A&region_id=x&strategy=");
-    check_status(answer, 200, "success", NULL);
-    check_count(answer, "", 2);
-    check_count(answer, "services", 1);
-    check_json(answer, "services[0].service_id", "'a'");
-    check_count(answer, "services[0].instances", 1);
-    answer = http_get(http, LOOKUP "?service_id=a&status=all");
-    check_count(answer, "services[0].instances", 2);
-    answer = http_get(http, LOOKUP "?service_id=nowhere");
-    check_status(answer, 200, "success", NULL);
-    check_json(answer, "services", "[{'service_id':'nowhere'}]");
-    answer = http_get(http, LOOKUP "?serviceId=a");
-    check_json(answer, "responseStatus.errorCode", "'success'");
-    check_json(answer, "services[0].instances[0].instanceId", "'i1'");
+    struct http_response *response = http_get(http, LOOKUP "?service_id=A&region_id=x&strategy=");
+    check_status(response, 200, "success", NULL);
+    check_count(response, "", 2);
+    check_count(response, "services", 1);
+    check_json(response, "services[0].service_id", "'a'");
+    check_count(response, "services[0].instances", 1);
+    response = http_get(http, LOOKUP "?service_id=a&status=all");
+    check_count(response, "services[0].instances", 2);
+    response = http_get(http, LOOKUP "?service_id=nowhere");
+    check_status(response, 200, "success", NULL);
+    check_json(response, "services", "[{'service_id':'nowhere'}]");
+    response = http_get(http, LOOKUP "?serviceId=a");
+    check_json(response, "responseStatus.errorCode", "'success'");
+    check_json(response, "services[0].instances[0].instanceId", "'i1'");
 }
 
 static void lookup_by_get_with_a_strategy_is_one_instance(void **state)
@@ -328,23 +330,24 @@ static void lookup_by_get_with_a_strategy_is_one_instance(void **state)
     call_register_many(http, "ring", 2);
     register_with_status(http, "asleep", "i9", "down");
     for (int i = 0; i < 4; i++) {
-        struct http_answer *answer = http_get(http, LOOKUP "?service_id=ring&strategy=round-robin");
-        check_http(answer, 200);
-        check_json(answer, "success", "true");
-        visits[(check_text(answer, "instance.instance_id")[1] - '0') % 2]++;
+        struct http_response *response =
+            http_get(http, LOOKUP "?service_id=ring&strategy=round-robin");
+        check_http(response, 200);
+        check_json(response, "success", "true");
+        visits[(check_text(response, "instance.instance_id")[1] - '0') % 2]++;
     }
     assert_int_equal(visits[0], 2);
-    struct http_answer *answer = http_get(http, LOOKUP "?serviceId=ring&strategy=random");
-    check_json(answer, "instance.serviceId", "'ring'");
-    answer = http_get(http, LOOKUP "?service_id=asleep&strategy=random");
-    check_http(answer, 404);
-    check_json(answer, "success", "false");
-    check_contains(answer, "message", "asleep");
-    answer = http_get(http, LOOKUP "?service_id=asleep&strategy=random&status=all");
-    check_json(answer, "instance.instance_id", "'i9'");
-    answer = http_get(http, "/artemis" LOOKUP ".json?serviceId=nowhere&strategy=random");
-    check_http(answer, 200);
-    check_json(answer, "success", "false");
+    struct http_response *response = http_get(http, LOOKUP "?serviceId=ring&strategy=random");
+    check_json(response, "instance.serviceId", "'ring'");
+    response = http_get(http, LOOKUP "?service_id=asleep&strategy=random");
+    check_http(response, 404);
+    check_json(response, "success", "false");
+    check_contains(response, "message", "asleep");
+    response = http_get(http, LOOKUP "?service_id=asleep&strategy=random&status=all");
+    check_json(response, "instance.instance_id", "'i9'");
+    response = http_get(http, "/artemis" LOOKUP ".json?serviceId=nowhere&strategy=random");
+    check_http(response, 200);
+    check_json(response, "success", "false");
 }
 
 static void lookup_by_get_with_a_wrong_query_is_refused(void **state)
@@ -360,10 +363,10 @@ static void lookup_by_get_with_a_wrong_query_is_refused(void **state)
         {"?service_id=a&serviceId=b", "service_id: is given twice"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct http_answer *answer = http_get(http, LOOKUP "%s", rows[i].query);
+        struct http_response *response = http_get(http, LOOKUP "%s", rows[i].query);
         bool camel = strstr(rows[i].query, "serviceId") != NULL;
-        check_status(answer, 400, "bad-request", "invalid-field");
-        check_contains(answer,
+        check_status(response, 400, "bad-request", "invalid-field");
+        check_contains(response,
                        camel ? "responseStatus.errorMessage" : "response_status.error_message",
                        rows[i].told);
     }
@@ -385,7 +388,7 @@ int main(void)
         TEST(delta_since_the_newest_version_is_empty),
         TEST(delta_lists_new_changed_and_deleted_instances),
         TEST(delta_since_an_unknown_version_is_gone),
-        TEST(lookup_of_a_list_answers_in_order),
+        TEST(lookup_of_a_list_responds_in_order),
         TEST(lookup_round_robin_returns_each_instance_in_turn),
         TEST(lookup_random_returns_an_instance_that_is_up),
         TEST(lookup_without_a_match_is_404),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The whole conversation of the Java clients, message by message as they send them: bodies that are
- * compressed and in chunks, heartbeats on a WebSocket, registrations made of what the answer to a
+ * compressed and in chunks, heartbeats on a WebSocket, registrations made of what the response to a
  * heartbeat echoes, and changes that come by themselves. Once with the paths of the newer client,
  * once with those of the older.
  */
@@ -36,27 +36,27 @@ static int start(void **state)
 
 /* --- as the clients call ---------------------------------------------------------------------- */
 
-/* The answer may come compressed, as the client says it may. */
-static struct http_answer *inflate(struct http_answer *answer)
+/* The response may come compressed, as the client says it may. */
+static struct http_response *inflate(struct http_response *response)
 {
-    const char *encoding = http_field(answer, "Content-Encoding");
+    const char *encoding = http_field(response, "Content-Encoding");
     if (encoding == NULL)
-        return answer;
+        return response;
     assert_string_equal(encoding, "gzip");
     size_t size;
-    char *body = gzip_unpack(answer->body, answer->body_size, &size);
+    char *body = gzip_unpack(response->body, response->body_size, &size);
     assert_non_null(body);
-    free(answer->body);
-    json_decref(answer->json);
-    answer->body = body;
-    answer->body_size = size;
-    answer->json = json_loadb(body, size, 0, NULL);
-    return answer;
+    free(response->body);
+    json_decref(response->json);
+    response->body = body;
+    response->body_size = size;
+    response->json = json_loadb(body, size, 0, NULL);
+    return response;
 }
 
 /* Compressed, in chunks, and with the fields that the client sends. */
-static struct http_answer *post_bytes(struct http *http, const struct client_paths *paths,
-                                      const char *call, const char *body)
+static struct http_response *post_bytes(struct http *http, const struct client_paths *paths,
+                                        const char *call, const char *body)
 {
     static const char *const fields[] = {"Content-Type: application/json", "Content-Encoding: gzip",
                                          "Accept: application/json",
@@ -65,17 +65,17 @@ static struct http_answer *post_bytes(struct http *http, const struct client_pat
     size_t size;
     unsigned char *packed = gzip_pack(body, strlen(body), &size);
     snprintf(path, sizeof path, "%s/%s.json", paths->api, call);
-    struct http_answer *answer = http_send(http, &(struct http_request){.method = "POST",
-                                                                        .path = path,
-                                                                        .fields = fields,
-                                                                        .body = packed,
-                                                                        .body_size = size,
-                                                                        .chunked = true});
+    struct http_response *response = http_send(http, &(struct http_request){.method = "POST",
+                                                                            .path = path,
+                                                                            .fields = fields,
+                                                                            .body = packed,
+                                                                            .body_size = size,
+                                                                            .chunked = true});
     free(packed);
-    return inflate(answer);
+    return inflate(response);
 }
 
-__attribute__((format(printf, 4, 5))) static struct http_answer *
+__attribute__((format(printf, 4, 5))) static struct http_response *
 post(struct http *http, const struct client_paths *paths, const char *call, const char *format, ...)
 {
     char *body = NULL;
@@ -83,17 +83,17 @@ post(struct http *http, const struct client_paths *paths, const char *call, cons
     va_start(args, format);
     assert_true(vasprintf(&body, format, args) >= 0);
     va_end(args);
-    struct http_answer *answer = post_bytes(http, paths, call, body);
+    struct http_response *response = post_bytes(http, paths, call, body);
     free(body);
-    return answer;
+    return response;
 }
 
 /* What the client goes by: HTTP below 300, a status that is there, and success. */
-static void check_success(struct http_answer *answer)
+static void check_success(struct http_response *response)
 {
-    check_http(answer, 200);
-    check_json(answer, "responseStatus.status", "'success'");
-    check_json(answer, "responseStatus.errorCode", "'success'");
+    check_http(response, 200);
+    check_json(response, "responseStatus.status", "'success'");
+    check_json(response, "responseStatus.errorCode", "'success'");
 }
 
 static void open_socket(struct fixture *fixture, const struct client_paths *paths,
@@ -104,16 +104,16 @@ static void open_socket(struct fixture *fixture, const struct client_paths *path
     websocket_client_open(client, fixture->server.port, path);
 }
 
-static struct http_answer *beat(struct websocket_client *client, const char *service_id,
-                                const char *instance_id)
+static struct http_response *beat(struct websocket_client *client, const char *service_id,
+                                  const char *instance_id)
 {
     websocket_client_send_json(client, JAVA_INSTANCES, service_id, instance_id);
-    struct http_answer *answer = websocket_client_next(client);
-    assert_true(answer->body_size <= JAVA_MESSAGE_BYTES_MAX);
-    return answer;
+    struct http_response *response = websocket_client_next(client);
+    assert_true(response->body_size <= JAVA_MESSAGE_BYTES_MAX);
+    return response;
 }
 
-/* Once a second, and the answer must come within a second. */
+/* Once a second, and the response must come within a second. */
 static void ping(struct websocket_client *client)
 {
     SEND(client, .opcode = OPCODE_PING);
@@ -126,30 +126,30 @@ static void find_addresses(struct fixture *fixture, const struct client_paths *p
 {
     static const char *const calls[] = {"cluster/up-registry-nodes", "cluster/up-discovery-nodes"};
     for (int i = 0; i < 2; i++) {
-        struct http_answer *answer =
+        struct http_response *response =
             post(fixture->http, paths, calls[i], "{\"regionId\":\"lab\",\"zoneId\":\"zone1\"}");
-        check_success(answer);
-        check_count(answer, "nodes", 1);
-        assert_string_equal(check_text(answer, "nodes[0].url"), fixture->server.url);
-        check_json(answer, "nodes[0].zone.regionId", "'lab'");
-        check_json(answer, "nodes[0].zone.zoneId", "'zone1'");
+        check_success(response);
+        check_count(response, "nodes", 1);
+        assert_string_equal(check_text(response, "nodes[0].url"), fixture->server.url);
+        check_json(response, "nodes[0].zone.regionId", "'lab'");
+        check_json(response, "nodes[0].zone.zoneId", "'zone1'");
     }
 }
 
-/* Its register() unregisters, beats, and registers what the answer says is not known. */
+/* Its register() unregisters, beats, and registers what the response says is not known. */
 static void register_by_heartbeat(struct fixture *fixture, const struct client_paths *paths,
                                   struct websocket_client *socket, const char *service_id,
                                   const char *instance_id)
 {
     check_success(
         post(fixture->http, paths, "registry/unregister", JAVA_INSTANCES, service_id, instance_id));
-    struct http_answer *answer = beat(socket, service_id, instance_id);
-    check_json(answer, "responseStatus.status", "'partial_fail'");
-    check_json(answer, "responseStatus.errorCode", "'partial_fail'");
-    check_count(answer, "failedInstances", 1);
-    check_json(answer, "failedInstances[0].errorCode", "'data-not-found'");
-    check_contains(answer, "failedInstances[0].errorMessage", instance_id);
-    const json_t *echo = check_find(answer->json, "failedInstances[0].instance");
+    struct http_response *response = beat(socket, service_id, instance_id);
+    check_json(response, "responseStatus.status", "'partial_fail'");
+    check_json(response, "responseStatus.errorCode", "'partial_fail'");
+    check_count(response, "failedInstances", 1);
+    check_json(response, "failedInstances[0].errorCode", "'data-not-found'");
+    check_contains(response, "failedInstances[0].errorMessage", instance_id);
+    const json_t *echo = check_find(response->json, "failedInstances[0].instance");
     assert_string_equal(json_string_value(json_object_get(echo, "serviceId")), service_id);
     assert_string_equal(json_string_value(json_object_get(echo, "instanceId")), instance_id);
     assert_string_equal(json_string_value(json_object_get(echo, "url")), "http://10.0.0.1");
@@ -158,9 +158,9 @@ static void register_by_heartbeat(struct fixture *fixture, const struct client_p
     check_success(
         post(fixture->http, paths, "registry/register", "{\"instances\":[%s]}", instance));
     free(instance);
-    answer = beat(socket, service_id, instance_id);
-    check_json(answer, "responseStatus.status", "'success'");
-    check_json(answer, "failedInstances", "null");
+    response = beat(socket, service_id, instance_id);
+    check_json(response, "responseStatus.status", "'success'");
+    check_json(response, "failedInstances", "null");
 }
 
 static void client_registers_and_renews_and_a_subscriber_gets_the_change(void **state)
@@ -177,16 +177,16 @@ static void client_registers_and_renews_and_a_subscriber_gets_the_change(void **
         register_by_heartbeat(fixture, paths, &heartbeat, service, "i1");
         ping(&heartbeat);
         /* The discovery client looks up, and then subscribes. */
-        struct http_answer *answer =
+        struct http_response *response =
             post(fixture->http, paths, "discovery/lookup",
                  "{\"discoveryConfigs\":[{\"serviceId\":\"%s\",\"regionId\":null,\"zoneId\":null,"
                  "\"discoveryData\":null}],\"regionId\":\"lab\",\"zoneId\":\"zone1\"}",
                  service);
-        check_success(answer);
-        check_count(answer, "services", 1);
-        assert_string_equal(check_text(answer, "services[0].serviceId"), service);
-        check_count(answer, "services[0].instances", 1);
-        check_json(answer, "services[0].instances[0].instanceId", "'i1'");
+        check_success(response);
+        check_count(response, "services", 1);
+        assert_string_equal(check_text(response, "services[0].serviceId"), service);
+        check_count(response, "services[0].instances", 1);
+        check_json(response, "services[0].instances[0].instanceId", "'i1'");
         open_socket(fixture, paths, "discovery/instance-change", &changes);
         websocket_client_send_json(&changes,
                                    "{'serviceId':'%s','regionId':null,'zoneId':null,"
@@ -195,19 +195,19 @@ static void client_registers_and_renews_and_a_subscriber_gets_the_change(void **
         ping(&changes); /* nothing but that is answered */
         int64_t began_ms = wait_now_ms();
         register_by_heartbeat(fixture, paths, &heartbeat, service, "i2");
-        answer = websocket_client_next(&changes);
-        check_json(answer, "changeType", "'new'");
-        check_json(answer, "instance.instanceId", "'i2'");
-        assert_string_equal(check_text(answer, "instance.serviceId"), service);
-        check_json(answer, "instance.groupId", "null");
-        check_json(answer, "instance.metadata", "null");
-        assert_true(check_integer(answer, "changeTime") > 1700000000000);
-        check_count(answer, "", 3);
+        response = websocket_client_next(&changes);
+        check_json(response, "changeType", "'new'");
+        check_json(response, "instance.instanceId", "'i2'");
+        assert_string_equal(check_text(response, "instance.serviceId"), service);
+        check_json(response, "instance.groupId", "null");
+        check_json(response, "instance.metadata", "null");
+        assert_true(check_integer(response, "changeTime") > 1700000000000);
+        check_count(response, "", 3);
         check_success(
             post(fixture->http, paths, "registry/unregister", JAVA_INSTANCES, service, "i2"));
-        answer = websocket_client_next(&changes);
-        check_json(answer, "changeType", "'delete'");
-        check_json(answer, "instance.instanceId", "'i2'");
+        response = websocket_client_next(&changes);
+        check_json(response, "changeType", "'delete'");
+        check_json(response, "instance.instanceId", "'i2'");
         assert_true(wait_slow_build() || wait_now_ms() - began_ms < PUSH_MS_MAX);
         websocket_client_check_quiet(&changes);
         websocket_client_close(&heartbeat);
@@ -217,8 +217,8 @@ static void client_registers_and_renews_and_a_subscriber_gets_the_change(void **
 
 /* --- heartbeats ------------------------------------------------------------------------------- */
 
-/* The clients' messages have 8 KiB at most; more is answered all the same, and the answer never has
- * more. What is left out is told by the answer to the next heartbeat. */
+/* The clients' messages have 8 KiB at most; more is answered all the same, and the response never
+ * has more. What is left out is told by the response to the next heartbeat. */
 static void heartbeat_response_with_all_items_failed_fits_the_limit(void **state)
 {
     struct fixture *fixture = *state;
@@ -230,10 +230,10 @@ static void heartbeat_response_with_all_items_failed_fits_the_limit(void **state
             char *body = call_list_body("instances", JAVA_INSTANCE, "lost", 0, (size_t)counts[c]);
             websocket_client_send_json(&client, "%s", body);
             free(body);
-            struct http_answer *answer = websocket_client_next(&client);
-            assert_true(answer->body_size <= JAVA_MESSAGE_BYTES_MAX);
-            check_json(answer, "responseStatus.status", "'partial_fail'");
-            const json_t *failed = check_find(answer->json, "failedInstances");
+            struct http_response *response = websocket_client_next(&client);
+            assert_true(response->body_size <= JAVA_MESSAGE_BYTES_MAX);
+            check_json(response, "responseStatus.status", "'partial_fail'");
+            const json_t *failed = check_find(response->json, "failedInstances");
             assert_in_range(json_array_size(failed), 1, (size_t)counts[c]);
             assert_true(json_array_size(failed) == (size_t)counts[c] || counts[c] > 10);
             size_t at;
@@ -258,10 +258,10 @@ static void unreadable_heartbeat_gets_success(void **state)
         open_socket(fixture, &clients[i], "registry/heartbeat", &client);
         for (size_t m = 0; m < sizeof messages / sizeof *messages; m++) {
             websocket_client_send_json(&client, "%s", messages[m]);
-            struct http_answer *answer = websocket_client_next(&client);
-            check_json(answer, "responseStatus.status", "'success'");
-            check_json(answer, "responseStatus.errorCode", "'success'");
-            check_json(answer, "failedInstances", "null");
+            struct http_response *response = websocket_client_next(&client);
+            check_json(response, "responseStatus.status", "'success'");
+            check_json(response, "responseStatus.errorCode", "'success'");
+            check_json(response, "failedInstances", "null");
         }
         websocket_client_send_json(&client, "{'instances':[]}"); /* can be read */
         check_json(websocket_client_next(&client), "responseStatus.status", "'fail'");
@@ -313,8 +313,9 @@ static void unreadable_subscription_is_ignored(void **state)
         char name[16];
         snprintf(name, sizeof name, "ignored-%d", i);
         call_register(fixture->http, name, "i1");
-        struct http_answer *answer = websocket_client_next(&client);
-        assert_string_equal(check_text(answer, "instance.serviceId"), name); /* in small letters */
+        struct http_response *response = websocket_client_next(&client);
+        assert_string_equal(check_text(response, "instance.serviceId"),
+                            name); /* in small letters */
         websocket_client_close(&client);
     }
 }
@@ -350,9 +351,9 @@ static void all_changes_arrive_without_a_subscription(void **state)
         snprintf(name, sizeof name, "all-%d", i);
         call_register(fixture->http, name, "i1");
         call_register_many(fixture->http, name, 3);
-        struct http_answer *answer = websocket_client_next(&client);
-        check_json(answer, "instance.instanceId", "'i1'");
-        check_json(answer, "changeType", "'new'");
+        struct http_response *response = websocket_client_next(&client);
+        check_json(response, "instance.instanceId", "'i1'");
+        check_json(response, "changeType", "'new'");
         check_json(websocket_client_next(&client), "instance.instanceId", "'i0'");
         check_json(websocket_client_next(&client), "instance.instanceId", "'i2'");
         websocket_client_check_quiet(&client);
@@ -377,13 +378,13 @@ static void change_that_is_too_large_arrives_as_reload(void **state)
     check_status(call_post_bytes(fixture->http, REGISTER, body, strlen(body)), 200, "success",
                  NULL);
     free(body);
-    struct http_answer *answer = websocket_client_next(&client);
-    assert_true(answer->body_size <= JAVA_MESSAGE_BYTES_MAX);
-    check_json(answer, "changeType", "'reload'");
-    check_json(answer, "instance.serviceId", "'large'");
-    check_json(answer, "instance.instanceId", "'reload'");
-    check_json(answer, "instance.ip", "'0.0.0.0'");
-    check_json(answer, "instance.url", "'http://large/reload'");
+    struct http_response *response = websocket_client_next(&client);
+    assert_true(response->body_size <= JAVA_MESSAGE_BYTES_MAX);
+    check_json(response, "changeType", "'reload'");
+    check_json(response, "instance.serviceId", "'large'");
+    check_json(response, "instance.instanceId", "'reload'");
+    check_json(response, "instance.ip", "'0.0.0.0'");
+    check_json(response, "instance.url", "'http://large/reload'");
     websocket_client_close(&client);
 }
 
@@ -393,20 +394,20 @@ static void node_and_cluster_status_decode(void **state)
 {
     struct fixture *fixture = *state;
     for (int i = 0; i < CLIENTS; i++) {
-        struct http_answer *answer =
+        struct http_response *response =
             post(fixture->http, &clients[i], "status/node", "{\"regionId\":\"lab\"}");
-        check_success(answer);
-        check_json(answer, "nodeStatus.status", "'up'");
-        check_json(answer, "nodeStatus.canServiceRegistry", "true");
-        check_json(answer, "nodeStatus.canServiceDiscovery", "true");
-        check_json(answer, "nodeStatus.allowRegistryFromOtherZone", "true");
-        check_json(answer, "nodeStatus.allowDiscoveryFromOtherZone", "true");
-        assert_string_equal(check_text(answer, "nodeStatus.node.url"), fixture->server.url);
-        check_json(answer, "nodeStatus.node.zone.regionId", "'lab'");
-        answer = post(fixture->http, &clients[i], "status/cluster", "{\"regionId\":\"lab\"}");
-        check_success(answer);
-        check_json(answer, "nodeCount", "1");
-        check_count(answer, "nodesStatus", 1);
+        check_success(response);
+        check_json(response, "nodeStatus.status", "'up'");
+        check_json(response, "nodeStatus.canServiceRegistry", "true");
+        check_json(response, "nodeStatus.canServiceDiscovery", "true");
+        check_json(response, "nodeStatus.allowRegistryFromOtherZone", "true");
+        check_json(response, "nodeStatus.allowDiscoveryFromOtherZone", "true");
+        assert_string_equal(check_text(response, "nodeStatus.node.url"), fixture->server.url);
+        check_json(response, "nodeStatus.node.zone.regionId", "'lab'");
+        response = post(fixture->http, &clients[i], "status/cluster", "{\"regionId\":\"lab\"}");
+        check_success(response);
+        check_json(response, "nodeCount", "1");
+        check_count(response, "nodesStatus", 1);
     }
 }
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Leases end on time: an instance whose heartbeats stop is in no answer from 100 ms after its lease
- * ends; and the mass-expiry guard, its numbers and its release.
+ * Leases end on time: an instance whose heartbeats stop is in no response from 100 ms after its
+ * lease ends; and the mass-expiry guard, its numbers and its release.
  *
  * Time is measured from both sides. A lease begins no earlier than its request was sent and no
- * later than its answer was read, so it is certain when an instance must be there and when it must
- * be gone, however slow this machine is.
+ * later than its response was read, so it is certain when an instance must be there and when it
+ * must be gone, however slow this machine is.
  */
 #include "tests/support/calls.h"
 #include "tests/support/prometheus.h"
@@ -40,7 +40,7 @@ static int start_with_short_guard(void **state)
                                                       "lease.guard_max_secs=1", NULL});
 }
 
-/* By then every lease that was renewed before now has ended, and is in no answer. */
+/* By then every lease that was renewed before now has ended, and is in no response. */
 static int64_t gone_by_ms(void)
 {
     return wait_now_ms() + TTL_MS + TICK_MS + slack_ms();
@@ -87,13 +87,13 @@ static void lease_ends_one_ttl_after_the_last_heartbeat(void **state)
     while (sent_ms < end_ms) {
         wait_for_time(sent_ms + 100);
         sent_ms = wait_now_ms();
-        struct http_answer *answer =
+        struct http_response *response =
             http_post(http, HEARTBEAT, "{'instance_keys':[" KEY "]}", "s", "i1");
         if (wait_now_ms() - last_ms >= TTL_MS) {
             print_message("this machine is too slow to renew in time\n");
             return;
         }
-        check_status(answer, 200, "success", NULL);
+        check_status(response, 200, "success", NULL);
         last_ms = sent_ms;
         assert_true(call_shows(http, "s", "i1") || wait_now_ms() >= sent_ms + TTL_MS);
     }
@@ -130,20 +130,22 @@ static void expired_instance_is_in_no_response(void **state)
         .fields = (const char *const[]){field, NULL},
     };
     check_http(http_send(http, &tagged), 200);
-    struct http_answer *answer = http_get(http, "/api/discovery/service?service_id=s&status=all");
-    check_count(answer, "service.instances", 0);
-    answer = http_get(http, "/artemis/api/discovery/services.json");
-    assert_null(strstr(answer->body, "\"i1\""));
-    answer = http_get(http, "/api/discovery/services");
-    assert_null(strstr(answer->body, "\"i1\""));
-    answer = http_post(http, "/api/discovery/lookup", "{'discovery_configs':[{'service_id':'s'}]}");
-    assert_null(strstr(answer->body, "\"i1\""));
-    answer = http_post(http, "/api/discovery/lookup", "{'discovery_config':{'service_id':'s'}}");
-    check_http(answer, 404);
-    answer =
+    struct http_response *response =
+        http_get(http, "/api/discovery/service?service_id=s&status=all");
+    check_count(response, "service.instances", 0);
+    response = http_get(http, "/artemis/api/discovery/services.json");
+    assert_null(strstr(response->body, "\"i1\""));
+    response = http_get(http, "/api/discovery/services");
+    assert_null(strstr(response->body, "\"i1\""));
+    response =
+        http_post(http, "/api/discovery/lookup", "{'discovery_configs':[{'service_id':'s'}]}");
+    assert_null(strstr(response->body, "\"i1\""));
+    response = http_post(http, "/api/discovery/lookup", "{'discovery_config':{'service_id':'s'}}");
+    check_http(response, 404);
+    response =
         http_get(http, "/api/discovery/services-delta?version=%" JSON_INTEGER_FORMAT, registered);
-    check_json(answer, "delta.s[0].change_type", "'delete'");
-    check_json(answer, "delta.s[0].instance.instance_id", "'i1'");
+    check_json(response, "delta.s[0].change_type", "'delete'");
+    check_json(response, "delta.s[0].instance.instance_id", "'i1'");
     assert_true(call_version(http) > registered && registered > before);
 }
 
@@ -152,15 +154,15 @@ static void expired_lease_is_refused_until_the_instance_registers(void **state)
     struct http *http = ((struct fixture *)*state)->http;
     call_register(http, "s", "i1");
     wait_for_time(gone_by_ms());
-    struct http_answer *answer =
+    struct http_response *response =
         http_post(http, HEARTBEAT, "{'instance_keys':[" KEY "]}", "s", "i1");
-    check_status(answer, 200, "bad-request", "instance-not-found");
-    check_json(answer, "failed_instance_keys[0].reason", "'instance-not-found'");
+    check_status(response, 200, "bad-request", "instance-not-found");
+    check_json(response, "failed_instance_keys[0].reason", "'instance-not-found'");
     assert_false(call_shows(http, "s", "i1"));
     call_register(http, "s", "i1");
     assert_true(call_shows(http, "s", "i1"));
-    answer = http_post(http, HEARTBEAT, "{'instance_keys':[" KEY "]}", "s", "i1");
-    check_status(answer, 200, "success", NULL);
+    response = http_post(http, HEARTBEAT, "{'instance_keys':[" KEY "]}", "s", "i1");
+    check_status(response, 200, "success", NULL);
 }
 
 static void leases_below_the_guard_minimum_expire(void **state)
@@ -177,9 +179,9 @@ static void leases_without_guard_expire(void **state)
     call_register_many(http, "s", 2000);
     wait_for_time(gone_by_ms());
     assert_int_equal(call_count(http, "s"), 0);
-    struct http_answer *answer = http_get(http, "/metrics");
-    prometheus_check(answer->body);
-    assert_true(prometheus_sum(answer->body, "artemis_instances", "") == 0);
+    struct http_response *response = http_get(http, "/metrics");
+    prometheus_check(response->body);
+    assert_true(prometheus_sum(response->body, "artemis_instances", "") == 0);
 }
 
 /* --- the guard -------------------------------------------------------------------------------- */
@@ -216,19 +218,19 @@ static void guard_is_shown_in_metrics_and_status(void **state)
     assert_true(metric(http, "artemis_guard_node_active") == 1);
     assert_true(metric(http, "artemis_guard_services_active") == 1);
     assert_true(metric(http, "artemis_leases_held") == 60);
-    struct http_answer *answer = http_get(http, "/api/status/leases");
-    check_status(answer, 200, "success", NULL);
-    check_json(answer, "guard.node.state", "'on'");
-    check_json(answer, "guard.node.held", "60");
-    check_contains(answer, "guard.node.cause", "85");
-    assert_in_range(check_integer(answer, "guard.node.ends_in_ms"), 1, 300000);
-    assert_true(check_integer(answer, "guard.node.expected_renewals") >= 60);
-    check_count(answer, "guard.services", 1);
-    check_json(answer, "guard.services[0].service_id", "'s'");
-    check_json(answer, "guard.services[0].state", "'on'");
-    check_json(answer, "guard.services[0].held", "60");
-    answer = http_post(http, "/artemis/api/status/leases.json", "{}");
-    check_json(answer, "guard.services[0].serviceId", "'s'");
+    struct http_response *response = http_get(http, "/api/status/leases");
+    check_status(response, 200, "success", NULL);
+    check_json(response, "guard.node.state", "'on'");
+    check_json(response, "guard.node.held", "60");
+    check_contains(response, "guard.node.cause", "85");
+    assert_in_range(check_integer(response, "guard.node.ends_in_ms"), 1, 300000);
+    assert_true(check_integer(response, "guard.node.expected_renewals") >= 60);
+    check_count(response, "guard.services", 1);
+    check_json(response, "guard.services[0].service_id", "'s'");
+    check_json(response, "guard.services[0].state", "'on'");
+    check_json(response, "guard.services[0].held", "60");
+    response = http_post(http, "/artemis/api/status/leases.json", "{}");
+    check_json(response, "guard.services[0].serviceId", "'s'");
 }
 
 static void guard_released_for_the_node_evicts_all(void **state)
@@ -247,9 +249,9 @@ static void guard_released_for_a_service_evicts_its_instances(void **state)
     call_register_many(http, "t", 60);
     let_fall_silent(http, "s", 60);
     assert_int_equal(call_count(http, "t"), 60);
-    struct http_answer *answer =
+    struct http_response *response =
         http_post(http, "/api/status/leases/release", "{'service_id':'%s'}", "S");
-    check_status(answer, 200, "success", NULL);
+    check_status(response, 200, "success", NULL);
     wait_for_time(wait_now_ms() + TICK_MS + slack_ms());
     assert_int_equal(call_count(http, "s"), 0);
     assert_int_equal(call_count(http, "t"), 60);
@@ -276,8 +278,8 @@ static void guard_evicts_a_few_while_others_renew(void **state)
     for (int64_t last_ms = wait_now_ms(); last_ms < gone_at_ms;) {
         wait_for_time(last_ms + 100);
         last_ms = wait_now_ms();
-        struct http_answer *answer = call_with_keys(http, HEARTBEAT, "s", 3, 57);
-        check_status(answer, 200, "success", NULL);
+        struct http_response *response = call_with_keys(http, HEARTBEAT, "s", 3, 57);
+        check_status(response, 200, "success", NULL);
     }
     assert_int_equal(call_count(http, "s"), 57);
     assert_false(call_shows(http, "s", "i2"));
@@ -287,11 +289,11 @@ static void guard_evicts_a_few_while_others_renew(void **state)
 static void guard_release_of_unknown_service_is_refused(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
-    struct http_answer *answer =
+    struct http_response *response =
         http_post(http, "/api/status/leases/release", "{'service_id':'nowhere'}");
-    check_status(answer, 200, "bad-request", "service-not-found");
-    answer = http_post(http, "/api/status/leases/release", "{'service_id':7}");
-    check_status(answer, 400, "bad-request", "invalid-field");
+    check_status(response, 200, "bad-request", "service-not-found");
+    response = http_post(http, "/api/status/leases/release", "{'service_id':7}");
+    check_status(response, 400, "bad-request", "invalid-field");
 }
 
 #define TEST(name)             cmocka_unit_test_setup_teardown(name, start, fixture_stop)

@@ -46,7 +46,7 @@ struct older {
     atomic_int unauthorized;
 };
 
-static void answer_older(const char *head, char *out, size_t size, void *context)
+static void respond_older(const char *head, char *out, size_t size, void *context)
 {
     struct older *older = context;
     char tag[64];
@@ -92,7 +92,7 @@ static void server_without_a_websocket_is_polled(void **state)
     struct watch_log changes;
     struct artemis_watch *watch = NULL;
     watch_log_init(&changes);
-    fake_server_start(&server, answer_older, &older);
+    fake_server_start(&server, respond_older, &older);
     struct artemis_client *client =
         open_client(server.url, (struct artemis_options){.authorization = "Bearer x"});
     assert_int_equal(artemis_watch(client, "shop", ARTEMIS_WATCH_CURRENT, watch_log_on_change,
@@ -117,7 +117,7 @@ struct busy {
     _Atomic int64_t first_ms, second_ms;
 };
 
-static void answer_busy(const char *head, char *out, size_t size, void *context)
+static void respond_busy(const char *head, char *out, size_t size, void *context)
 {
     struct busy *busy = context;
     (void)head;
@@ -139,7 +139,7 @@ static void retry_after_is_honoured(void **state)
     (void)state;
     struct fake_server server;
     struct busy busy = {0};
-    fake_server_start(&server, answer_busy, &busy);
+    fake_server_start(&server, respond_busy, &busy);
     struct artemis_client *client = open_client(server.url, (struct artemis_options){0});
     struct artemis_problem problem;
     assert_int_equal(artemis_register(client, &one, 500, &problem), ARTEMIS_TIMED_OUT);
@@ -152,7 +152,7 @@ static void retry_after_is_honoured(void **state)
 
 /* --- refusals --------------------------------------------------------------------------------- */
 
-static void answer_forbidden(const char *head, char *out, size_t size, void *context)
+static void respond_forbidden(const char *head, char *out, size_t size, void *context)
 {
     (void)context;
     bool socket = strncmp(head, "GET /ws ", 8) == 0;
@@ -165,7 +165,7 @@ static void refusal_returns_at_once_with_the_reason(void **state)
 {
     (void)state;
     struct fake_server server;
-    fake_server_start(&server, answer_forbidden, NULL);
+    fake_server_start(&server, respond_forbidden, NULL);
     struct artemis_client *client = open_client(server.url, (struct artemis_options){0});
     struct artemis_problem problem;
     const struct artemis_service *service = NULL;
@@ -178,7 +178,7 @@ static void refusal_returns_at_once_with_the_reason(void **state)
     fake_server_stop(&server);
 }
 
-static void answer_html(const char *head, char *out, size_t size, void *context)
+static void respond_html(const char *head, char *out, size_t size, void *context)
 {
     (void)head;
     (void)context;
@@ -191,7 +191,7 @@ static void server_of_another_kind_is_not_used(void **state)
     struct fake_server server;
     struct server_process real;
     char servers[128];
-    fake_server_start(&server, answer_html, NULL);
+    fake_server_start(&server, respond_html, NULL);
     struct artemis_client *client = open_client(server.url, (struct artemis_options){0});
     struct artemis_problem problem;
     const struct artemis_service *service = NULL;

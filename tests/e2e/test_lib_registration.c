@@ -390,7 +390,7 @@ static void check_timeouts(const char *servers, const char *why)
     check_in_time(start_ms, 0);
 }
 
-static void timeouts_hold_when_a_server_never_answers(void **state)
+static void timeouts_hold_when_a_server_never_responds(void **state)
 {
     (void)state;
     char url[64];
@@ -497,7 +497,7 @@ int main(void)
         TEST(many_instances_stay_registered),
         TEST(many_threads_use_one_client),
         cmocka_unit_test_teardown(next_server_takes_over_and_the_lease_is_renewed, stop_nodes),
-        cmocka_unit_test(timeouts_hold_when_a_server_never_answers),
+        cmocka_unit_test(timeouts_hold_when_a_server_never_responds),
         cmocka_unit_test(timeouts_hold_when_no_server_listens),
         cmocka_unit_test(server_that_starts_later_is_used),
     };

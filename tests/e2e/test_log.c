@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A server whose stderr is a pipe that nobody reads: it answers every request, counts the lines it
- * drops, stops when it is asked to, and reports the drops once the pipe is read.
+ * A server whose stderr is a pipe that nobody reads: it responds to every request, counts the lines
+ * it drops, stops when it is asked to, and reports the drops once the pipe is read.
  */
 #include "tests/support/check.h"
 #include "tests/support/cmocka_all.h"

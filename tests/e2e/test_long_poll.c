@@ -34,9 +34,9 @@ static int start_small(void **state)
 
 static long long version_of(struct http *http, const char *service_id)
 {
-    struct http_answer *answer = http_get(http, SERVICE, service_id);
-    check_status(answer, 200, "success", NULL);
-    return check_integer(answer, "version");
+    struct http_response *response = http_get(http, SERVICE, service_id);
+    check_status(response, 200, "success", NULL);
+    return check_integer(response, "version");
 }
 
 /* Sends the request on a new connection. */
@@ -52,10 +52,10 @@ ask(struct raw_socket *raw, const struct fixture *fixture, const char *target, .
     assert_true(raw_socket_say(raw, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", full));
 }
 
-static struct http_answer *answer_of(struct raw_socket *raw)
+static struct http_response *response_of(struct raw_socket *raw)
 {
-    assert_int_equal(raw_socket_read(raw, wait_deadline_ms()), RAW_ANSWER);
-    return &raw->answer;
+    assert_int_equal(raw_socket_read(raw, wait_deadline_ms()), RAW_RESPONSE);
+    return &raw->response;
 }
 
 static void unregister(struct http *http, const char *service_id, const char *instance_id)
@@ -76,11 +76,11 @@ static void register_ends_the_long_poll(void **state)
     ask(&raw, fixture, SERVICE "&version=%lld&wait=60s", "s", version);
     call_wait_metric(fixture->http, WAITING, 1);
     call_register(fixture->http, "s", "i2");
-    struct http_answer *answer = answer_of(&raw);
-    check_status(answer, 200, "success", NULL);
-    assert_true(check_integer(answer, "version") > version);
-    check_count(answer, "service.instances", 2);
-    assert_non_null(http_field(answer, "X-Artemis-Run"));
+    struct http_response *response = response_of(&raw);
+    check_status(response, 200, "success", NULL);
+    assert_true(check_integer(response, "version") > version);
+    check_count(response, "service.instances", 2);
+    assert_non_null(http_field(response, "X-Artemis-Run"));
     assert_int_equal(call_metric(fixture->http, WAITING), 0);
     raw_socket_close(&raw);
 }
@@ -97,11 +97,11 @@ static void change_of_another_service_does_not_end_it(void **state)
     ask(&others, fixture, SERVICE "&version=%lld&wait=60s", "others", version);
     call_wait_metric(fixture->http, WAITING, 2);
     call_register(fixture->http, "others", "i2");
-    check_status(answer_of(&others), 200, "success", NULL);
+    check_status(response_of(&others), 200, "success", NULL);
     assert_int_equal(call_metric(fixture->http, WAITING), 1);
     assert_false(wait_readable(ours.fd, 0));
     call_register(fixture->http, "ours", "i2");
-    check_count(answer_of(&ours), "service.instances", 2);
+    check_count(response_of(&ours), "service.instances", 2);
     raw_socket_close(&ours);
     raw_socket_close(&others);
 }
@@ -118,7 +118,7 @@ static void heartbeat_and_the_same_registration_do_not_end_it(void **state)
     assert_int_equal(call_metric(fixture->http, WAITING), 1);
     assert_false(wait_readable(raw.fd, 0));
     unregister(fixture->http, "s", "i0");
-    assert_int_equal(answer_of(&raw)->status, 200);
+    assert_int_equal(response_of(&raw)->status, 200);
     raw_socket_close(&raw);
 }
 
@@ -131,9 +131,9 @@ static void unregister_ends_the_long_poll(void **state)
     ask(&raw, fixture, SERVICE "&version=%lld&wait=60s", "s", version_of(fixture->http, "s"));
     call_wait_metric(fixture->http, WAITING, 1);
     unregister(fixture->http, "s", "i1");
-    struct http_answer *answer = answer_of(&raw);
-    check_status(answer, 200, "success", NULL);
-    check_count(answer, "service.instances", 1);
+    struct http_response *response = response_of(&raw);
+    check_status(response, 200, "success", NULL);
+    check_count(response, "service.instances", 1);
     raw_socket_close(&raw);
 }
 
@@ -143,10 +143,10 @@ static void eviction_ends_the_long_poll(void **state)
     struct raw_socket raw;
     call_register(fixture->http, "s", "i1");
     ask(&raw, fixture, SERVICE "&version=%lld&wait=60s", "s", version_of(fixture->http, "s"));
-    struct http_answer *answer = answer_of(&raw);
-    check_http(answer, 200);
-    if (check_find(answer->json, "service.instances"))
-        check_count(answer, "service.instances", 0);
+    struct http_response *response = response_of(&raw);
+    check_http(response, 200);
+    if (check_find(response->json, "service.instances"))
+        check_count(response, "service.instances", 0);
     assert_int_equal(call_metric(fixture->http, "artemis_waits_total"), 1);
     raw_socket_close(&raw);
 }
@@ -160,7 +160,7 @@ static void any_change_ends_a_long_poll_for_all_services(void **state)
         (long long)call_version(fixture->http));
     call_wait_metric(fixture->http, WAITING, 1);
     call_register(fixture->http, "b", "i1");
-    check_count(answer_of(&raw), "services", 2);
+    check_count(response_of(&raw), "services", 2);
     raw_socket_close(&raw);
 }
 
@@ -173,9 +173,9 @@ static void unknown_service_has_version_0(void **state)
         ask(&raw, fixture, SERVICE "&wait=60s%s", names[i], i ? "&version=0" : "");
         call_wait_metric(fixture->http, WAITING, 1);
         call_register(fixture->http, names[i], "i1");
-        struct http_answer *answer = answer_of(&raw);
-        check_status(answer, 200, "success", NULL);
-        check_count(answer, "service.instances", 1);
+        struct http_response *response = response_of(&raw);
+        check_status(response, 200, "success", NULL);
+        check_count(response, "service.instances", 1);
         raw_socket_close(&raw);
     }
 }
@@ -190,15 +190,15 @@ static void long_poll_without_a_change_ends_with_304(void **state)
     long long version = version_of(fixture->http, "s");
     snprintf(tag, sizeof tag, "\"%lld\"", version);
     int64_t began_ms = wait_now_ms();
-    struct http_answer *answer =
+    struct http_response *response =
         http_get(fixture->http, SERVICE "&version=%lld&wait=300ms", "s", version);
-    check_http(answer, 304);
-    check_field(answer, "ETag", tag);
-    assert_int_equal(answer->body_size, 0);
+    check_http(response, 304);
+    check_field(response, "ETag", tag);
+    assert_int_equal(response->body_size, 0);
     assert_true(wait_now_ms() - began_ms >= 300);
     check_http(http_get(fixture->http, SERVICE "&version=0&wait=50ms", "unknown"), 304);
-    answer = http_get(fixture->http, "/api/discovery/services?version=%lld&wait=50ms", version);
-    check_http(answer, 304);
+    response = http_get(fixture->http, "/api/discovery/services?version=%lld&wait=50ms", version);
+    check_http(response, 304);
     assert_int_equal(call_metric(fixture->http, "artemis_waits_total"), 3);
 }
 
@@ -213,12 +213,12 @@ static void long_polls_end_in_the_order_of_their_times(void **state)
         ask(&raws[i], fixture, SERVICE "&version=%lld&wait=%dms", "s", version,
             i % 2 ? 60000 : 100 + i * 17);
     for (int i = 0; i < WAITS; i += 2)
-        check_http(answer_of(&raws[i]), 304);
+        check_http(response_of(&raws[i]), 304);
     call_wait_metric(fixture->http, WAITING, WAITS / 2);
     call_register(fixture->http, "s", "i2");
     for (int i = 0; i < WAITS; i++) {
         if (i % 2)
-            check_http(answer_of(&raws[i]), 200);
+            check_http(response_of(&raws[i]), 200);
         raw_socket_close(&raws[i]);
     }
 }
@@ -258,9 +258,9 @@ static void version_without_wait_has_no_effect(void **state)
     struct fixture *fixture = *state;
     call_register(fixture->http, "s", "i1");
     long long version = version_of(fixture->http, "s");
-    struct http_answer *answer = http_get(fixture->http, SERVICE "&version=%lld", "s", version);
-    check_status(answer, 200, "success", NULL);
-    check_field(answer, "X-Artemis-Run", NULL);
+    struct http_response *response = http_get(fixture->http, SERVICE "&version=%lld", "s", version);
+    check_status(response, 200, "success", NULL);
+    check_field(response, "X-Artemis-Run", NULL);
 }
 
 static void version_of_an_earlier_run_is_answered_at_once(void **state)
@@ -268,19 +268,19 @@ static void version_of_an_earlier_run_is_answered_at_once(void **state)
     struct fixture *fixture = *state;
     char run[64];
     call_register(fixture->http, "s", "i1");
-    struct http_answer *answer = http_get(fixture->http, SERVICE "&wait=0s", "s");
-    snprintf(run, sizeof run, "%s", http_field(answer, "X-Artemis-Run"));
-    long long version = check_integer(answer, "version");
+    struct http_response *response = http_get(fixture->http, SERVICE "&wait=0s", "s");
+    snprintf(run, sizeof run, "%s", http_field(response, "X-Artemis-Run"));
+    long long version = check_integer(response, "version");
     http_free(fixture->http);
     server_process_stop(&fixture->server);
     server_process_start(&fixture->server, NULL, NULL);
     fixture->http = http_new(fixture->server.port);
     call_register(fixture->http, "s", "i1");
-    answer = http_get(fixture->http, SERVICE "&version=%lld&wait=60s", "s", version);
-    check_status(answer, 200, "success", NULL);
-    version = check_integer(answer, "version");
-    answer = http_get(fixture->http, SERVICE "&version=%lld&run=%s&wait=60s", "s", version, run);
-    check_status(answer, 200, "success", NULL);
+    response = http_get(fixture->http, SERVICE "&version=%lld&wait=60s", "s", version);
+    check_status(response, 200, "success", NULL);
+    version = check_integer(response, "version");
+    response = http_get(fixture->http, SERVICE "&version=%lld&run=%s&wait=60s", "s", version, run);
+    check_status(response, 200, "success", NULL);
     assert_int_equal(call_metric(fixture->http, "artemis_waits_total"), 0);
 }
 
@@ -290,9 +290,9 @@ static void run_of_this_node_suspends_and_another_does_not(void **state)
     struct raw_socket raw;
     char run[64];
     call_register(fixture->http, "s", "i1");
-    struct http_answer *answer = http_get(fixture->http, SERVICE "&wait=0s", "s");
-    snprintf(run, sizeof run, "%s", http_field(answer, "X-Artemis-Run"));
-    long long version = check_integer(answer, "version");
+    struct http_response *response = http_get(fixture->http, SERVICE "&wait=0s", "s");
+    snprintf(run, sizeof run, "%s", http_field(response, "X-Artemis-Run"));
+    long long version = check_integer(response, "version");
     check_http(http_get(fixture->http, SERVICE "&version=%lld&run=other&wait=60s", "s", version),
                200);
     check_http(
@@ -301,7 +301,7 @@ static void run_of_this_node_suspends_and_another_does_not(void **state)
     ask(&raw, fixture, SERVICE "&version=%lld&run=%s&wait=60s", "s", version, run);
     call_wait_metric(fixture->http, WAITING, 1);
     call_register(fixture->http, "s", "i2");
-    check_http(answer_of(&raw), 200);
+    check_http(response_of(&raw), 200);
     raw_socket_close(&raw);
 }
 
@@ -318,8 +318,8 @@ static void head_and_if_none_match_can_be_long_polls(void **state)
                    version);
     call_wait_metric(fixture->http, WAITING, 1);
     call_register(fixture->http, "s", "i2");
-    assert_int_equal(raw_socket_read_head(&raw, wait_deadline_ms()), RAW_ANSWER);
-    check_http(&raw.answer, 200);
+    assert_int_equal(raw_socket_read_head(&raw, wait_deadline_ms()), RAW_RESPONSE);
+    check_http(&raw.response, 200);
     version = version_of(fixture->http, "s");
     raw_socket_say(&raw,
                    "GET " SERVICE "&version=%lld&wait=60s HTTP/1.1\r\nHost: a\r\n"
@@ -327,13 +327,13 @@ static void head_and_if_none_match_can_be_long_polls(void **state)
                    "s", version, version);
     call_wait_metric(fixture->http, WAITING, 1);
     call_register(fixture->http, "s", "i3");
-    check_count(answer_of(&raw), "service.instances", 3);
+    check_count(response_of(&raw), "service.instances", 3);
     version = version_of(fixture->http, "s");
     raw_socket_say(&raw,
                    "GET " SERVICE "&version=1&wait=60s HTTP/1.1\r\nHost: a\r\n"
                    "If-None-Match: \"%lld\"\r\n\r\n",
                    "s", version);
-    check_http(answer_of(&raw), 304);
+    check_http(response_of(&raw), 304);
     raw_socket_close(&raw);
 }
 
@@ -349,17 +349,17 @@ static void long_poll_keeps_prefix_and_casing(void **state)
     ask(&camel, fixture, "/api/discovery/service?serviceId=S&version=%lld&wait=1m", version);
     call_wait_metric(fixture->http, WAITING, 2);
     call_register(fixture->http, "s", "i2");
-    check_status(answer_of(&java), 200, "success", NULL);
-    check_json(&java.answer, "responseStatus.status", "'success'");
-    check_json(&java.answer, "service.instances[0].groupId", "null");
-    check_status(answer_of(&camel), 200, "success", NULL);
-    check_json(&camel.answer, "service.instances[1].instanceId", "'i2'");
-    check_absent(&camel.answer, "service.instances[1].groupId");
+    check_status(response_of(&java), 200, "success", NULL);
+    check_json(&java.response, "responseStatus.status", "'success'");
+    check_json(&java.response, "service.instances[0].groupId", "null");
+    check_status(response_of(&camel), 200, "success", NULL);
+    check_json(&camel.response, "service.instances[1].instanceId", "'i2'");
+    check_absent(&camel.response, "service.instances[1].groupId");
     raw_socket_close(&java);
     ask(&java, fixture, "/artemis/api/discovery/service.json?serviceId=later&version=0&wait=60s");
     call_wait_metric(fixture->http, WAITING, 1);
     call_register(fixture->http, "later", "i1");
-    check_count(answer_of(&java), "service.instances", 1);
+    check_count(response_of(&java), "service.instances", 1);
     raw_socket_close(&java);
     raw_socket_close(&camel);
 }
@@ -383,8 +383,8 @@ static void compressed_post_can_be_a_long_poll(void **state)
     free(packed);
     call_wait_metric(fixture->http, WAITING, 1);
     call_register(fixture->http, "s", "i2");
-    check_status(answer_of(&raw), 200, "success", NULL);
-    check_count(&raw.answer, "service.instances", 2);
+    check_status(response_of(&raw), 200, "success", NULL);
+    check_count(&raw.response, "service.instances", 2);
     raw_socket_close(&raw);
 }
 
@@ -400,9 +400,9 @@ static void pipelined_requests_are_answered_after_the_long_poll(void **state)
     call_wait_metric(fixture->http, WAITING, 1);
     assert_false(wait_readable(raw.fd, 0));
     call_register(fixture->http, "s", "i2");
-    check_count(answer_of(&raw), "service.instances", 2);
-    check_http(answer_of(&raw), 304);
-    assert_string_equal(answer_of(&raw)->body, "OK");
+    check_count(response_of(&raw), "service.instances", 2);
+    check_http(response_of(&raw), 304);
+    assert_string_equal(response_of(&raw)->body, "OK");
     raw_socket_close(&raw);
 }
 
@@ -413,18 +413,18 @@ static void invalid_wait_is_refused_with_its_value(void **state)
                                         "%201s", "1s%20", "1ss", "0x1s", "%22s", "1%00s"};
     static const char *const versions[] = {"", "-1", "1x", "1.0", "%201", "99999999999999999999"};
     for (size_t i = 0; i < sizeof waits / sizeof *waits; i++) {
-        struct http_answer *answer =
+        struct http_response *response =
             http_get(fixture->http, SERVICE "&version=0&wait=%s", "s", waits[i]);
-        check_status(answer, 400, "bad-request", "invalid-field");
-        check_contains(answer, "response_status.error_message", "wait: must be like 30s");
+        check_status(response, 400, "bad-request", "invalid-field");
+        check_contains(response, "response_status.error_message", "wait: must be like 30s");
         if (waits[i][0] && !strchr(waits[i], '%'))
-            check_contains(answer, "response_status.error_message", waits[i]);
+            check_contains(response, "response_status.error_message", waits[i]);
     }
     for (size_t i = 0; i < sizeof versions / sizeof *versions; i++) {
-        struct http_answer *answer =
+        struct http_response *response =
             http_get(fixture->http, SERVICE "&wait=60s&version=%s", "s", versions[i]);
-        check_status(answer, 400, "bad-request", "invalid-field");
-        check_contains(answer, "response_status.error_message", "version: must be an integer");
+        check_status(response, 400, "bad-request", "invalid-field");
+        check_contains(response, "response_status.error_message", "version: must be an integer");
     }
     check_status(http_get(fixture->http, "/api/discovery/services?wait=soon"), 400, "bad-request",
                  "invalid-field");
@@ -462,11 +462,11 @@ static void over_the_limit_a_long_poll_is_refused_and_other_requests_are_served(
     for (int i = 0; i < MOST; i++)
         ask(&raws[i], fixture, SERVICE "&version=%lld&wait=60s", "s", version);
     call_wait_metric(fixture->http, WAITING, MOST);
-    struct http_answer *answer =
+    struct http_response *response =
         http_get(fixture->http, SERVICE "&version=%lld&wait=60s", "s", version);
-    check_status(answer, 503, "service-unavailable", "over-limit");
-    check_field(answer, "Retry-After", "1");
-    check_contains(answer, "response_status.error_message", "15 subscribers");
+    check_status(response, 503, "service-unavailable", "over-limit");
+    check_field(response, "Retry-After", "1");
+    check_contains(response, "response_status.error_message", "15 subscribers");
     check_status(http_get(fixture->http, SERVICE, "s"), 200, "success", NULL);
     assert_int_equal(call_metric(fixture->http, "artemis_push_clients_refused_total"), 1);
     raw_socket_close(&raws[0]);
@@ -492,9 +492,9 @@ static void a_thousand_long_polls_are_all_answered(void **state)
     call_register(fixture->http, "s", "i2");
     version = version_of(fixture->http, "s");
     for (int i = 0; i < WAITERS; i++) {
-        struct http_answer *answer = answer_of(&raws[i]);
-        check_status(answer, 200, "success", NULL);
-        assert_int_equal(check_integer(answer, "version"), version);
+        struct http_response *response = response_of(&raws[i]);
+        check_status(response, 200, "success", NULL);
+        assert_int_equal(check_integer(response, "version"), version);
         raw_socket_close(&raws[i]);
     }
     assert_int_equal(call_metric(fixture->http, WAITING), 0);
@@ -513,8 +513,8 @@ static void shutdown_ends_long_polls_with_304(void **state)
     int64_t began_ms = wait_now_ms();
     server_process_signal(&fixture->server, SIGTERM);
     for (int i = 0; i < WAITERS; i++) {
-        check_http(answer_of(&raws[i]), 304);
-        check_field(&raws[i].answer, "Connection", "close");
+        check_http(response_of(&raws[i]), 304);
+        check_field(&raws[i].response, "Connection", "close");
         assert_true(raw_socket_is_closed_by(&raws[i], wait_deadline_ms()));
         raw_socket_close(&raws[i]);
     }

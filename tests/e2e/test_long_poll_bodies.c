@@ -75,9 +75,9 @@ static void waiting_post_with_a_large_body_is_refused(void **state)
     struct fixture *fixture = *state;
     struct raw_socket raw;
     say(&raw, fixture->server.port, "POST /api/discovery/service?version=0&wait=60s");
-    assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_ANSWER);
-    check_status(&raw.answer, 413, "bad-request", "too-large");
-    check_contains(&raw.answer, "response_status.error_message", "at most 8192 bytes");
+    assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_RESPONSE);
+    check_status(&raw.response, 413, "bad-request", "too-large");
+    check_contains(&raw.response, "response_status.error_message", "at most 8192 bytes");
     raw_socket_close(&raw);
     assert_true(call_metric(fixture->http, WAITING) == 0);
 }

@@ -164,9 +164,9 @@ static void invalid_names_do_not_break_the_status(void **state)
     start_peer(cluster.ports[0]);
     cluster_start_node(&cluster, 1, NULL);
     cluster_wait_health(&cluster, 1, cluster.ports[0], "up");
-    struct http_answer *answer = http_get(cluster.http[1], "/api/status/cluster");
-    assert_int_equal(answer->status, 200);
-    assert_non_null(answer->json);
+    struct http_response *response = http_get(cluster.http[1], "/api/status/cluster");
+    assert_int_equal(response->status, 200);
+    assert_non_null(response->json);
 }
 
 static void status_is_served_while_a_response_does_not_end(void **state)

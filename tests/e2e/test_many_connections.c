@@ -133,13 +133,13 @@ static bool newcomer_is_served(void *context)
     raw_socket_open(&raw, fixture->server.port);
     raw_socket_say(&raw, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
     enum raw_end end = raw_socket_read(&raw, wait_deadline_ms());
-    int status = raw.answer.status;
-    if (end != RAW_ANSWER) {
+    int status = raw.response.status;
+    if (end != RAW_RESPONSE) {
         raw_socket_close(&raw);
         fail_msg("a newcomer got %s", end == RAW_LATE ? "nothing" : "a closed connection");
     }
     if (status != 200) {
-        check_status(&raw.answer, 503, "service-unavailable", "over-limit");
+        check_status(&raw.response, 503, "service-unavailable", "over-limit");
     }
     raw_socket_close(&raw);
     return status == 200;
@@ -192,7 +192,7 @@ static int start_small(void **state)
 static bool ask_health(struct raw_socket *raw)
 {
     return raw_socket_say(raw, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n") &&
-           raw_socket_read(raw, wait_deadline_ms()) == RAW_ANSWER && raw->answer.status == 200;
+           raw_socket_read(raw, wait_deadline_ms()) == RAW_RESPONSE && raw->response.status == 200;
 }
 
 static void open_busy(struct raw_socket connections[SMALL_LIMIT], uint16_t port)
@@ -219,11 +219,11 @@ static void newcomer_is_told_when_all_connections_are_busy(void **state)
     open_busy(busy, fixture->server.port);
     raw_socket_open(&newcomer, fixture->server.port);
     raw_socket_say(&newcomer, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert_int_equal(raw_socket_read(&newcomer, wait_deadline_ms()), RAW_ANSWER);
+    assert_int_equal(raw_socket_read(&newcomer, wait_deadline_ms()), RAW_RESPONSE);
     if (wait_now_ms() - began_ms < 900) {
-        check_status(&newcomer.answer, 503, "service-unavailable", "over-limit");
-        check_contains(&newcomer.answer, "response_status.error_message", "16");
-        assert_non_null(http_field(&newcomer.answer, "Retry-After"));
+        check_status(&newcomer.response, 503, "service-unavailable", "over-limit");
+        check_contains(&newcomer.response, "response_status.error_message", "16");
+        assert_non_null(http_field(&newcomer.response, "Retry-After"));
         assert_true(raw_socket_is_closed_by(&newcomer, wait_deadline_ms()));
     }
     for (size_t i = 0; i < SMALL_LIMIT; i++) {

@@ -63,7 +63,7 @@ static bool legacy_was_renewed(void *context)
 }
 
 /* Sends a replication call as the legacy node does. */
-static struct http_answer *legacy_call(const char *call, const char *body)
+static struct http_response *legacy_call(const char *call, const char *body)
 {
     static const char *const fields[] = {"X-Artemis-Replication: true",
                                          "Content-Type: application/json", NULL};
@@ -82,9 +82,9 @@ static void check_bootstrap(void)
 {
     wait_ready();
     assert_int_equal(call_count(http, "elder"), 2);
-    struct http_answer *answer = http_get(http, "/api/status/cluster");
-    check_json(answer, "peers[0].plain", "true");
-    check_json(answer, "peers[0].health", "'up'");
+    struct http_response *response = http_get(http, "/api/status/cluster");
+    check_json(response, "peers[0].plain", "true");
+    check_json(response, "peers[0].health", "'up'");
 }
 
 static void node_bootstraps_from_a_snake_case_node(void **state)
@@ -156,8 +156,8 @@ static bool is_incompatible(void *unused)
     (void)unused;
     static size_t next;
     call_register_many(http, "shop", ++next % 50); /* something to reject */
-    struct http_answer *answer = http_get(http, "/api/status/cluster");
-    return strcmp(check_text(answer, "peers[0].health"), "incompatible") == 0;
+    struct http_response *response = http_get(http, "/api/status/cluster");
+    return strcmp(check_text(response, "peers[0].health"), "incompatible") == 0;
 }
 
 static void node_that_rejects_every_update_is_incompatible(void **state)
@@ -166,13 +166,13 @@ static void node_that_rejects_every_update_is_incompatible(void **state)
     start_beside(LEGACY_REJECTS, NULL);
     wait_ready();
     assert_true(wait_until(is_incompatible, NULL, wait_deadline_ms()));
-    struct http_answer *answer = http_get(http, "/api/status/cluster");
-    check_contains(answer, "peers[0].last_error", "HTTP 422");
-    check_json(answer, "nodes_status[1].status", "'down'");
-    answer = http_get(http, "/metrics");
-    assert_true(prometheus_sum(answer->body, "artemis_peer_up", "") == 0);
-    answer = http_get(http, "/api/cluster/up-discovery-nodes");
-    check_count(answer, "nodes", 1);
+    struct http_response *response = http_get(http, "/api/status/cluster");
+    check_contains(response, "peers[0].last_error", "HTTP 422");
+    check_json(response, "nodes_status[1].status", "'down'");
+    response = http_get(http, "/metrics");
+    assert_true(prometheus_sum(response->body, "artemis_peer_up", "") == 0);
+    response = http_get(http, "/api/cluster/up-discovery-nodes");
+    check_count(response, "nodes", 1);
 }
 
 static void record_of_a_legacy_node_gets_the_time_of_receipt(void **state)
@@ -186,14 +186,14 @@ static void record_of_a_legacy_node_gets_the_time_of_receipt(void **state)
                              "\"port\":90,\"url\":\"http://10.0.0.9:90\",\"status\":\"up\"}]}"),
                  200, "success", NULL);
     assert_int_equal(call_count(http, "far"), 1);
-    struct http_answer *answer = legacy_call(
+    struct http_response *response = legacy_call(
         "heartbeat.json", "{\"instance_keys\":[{\"region_id\":\"local\",\"zone_id\":\"z\","
                           "\"service_id\":\"far\",\"group_id\":\"\",\"instance_id\":\"f1\"}]}");
-    check_status(answer, 200, "success", NULL);
-    answer = legacy_call("unregister.json",
-                         "{\"instance_keys\":[{\"region_id\":\"local\",\"zone_id\":\"z\","
-                         "\"service_id\":\"far\",\"group_id\":\"\",\"instance_id\":\"f1\"}]}");
-    check_status(answer, 200, "success", NULL);
+    check_status(response, 200, "success", NULL);
+    response = legacy_call("unregister.json",
+                           "{\"instance_keys\":[{\"region_id\":\"local\",\"zone_id\":\"z\","
+                           "\"service_id\":\"far\",\"group_id\":\"\",\"instance_id\":\"f1\"}]}");
+    check_status(response, 200, "success", NULL);
     assert_int_equal(call_count(http, "far"), 0);
     assert_false(legacy_node_has(legacy, "far", "f1")); /* it does not get its own record back */
 }

@@ -28,13 +28,13 @@ static int start_disabled(void **state)
                       "ratelimit.enabled=false");
 }
 
-/* Asks until it is refused, and leaves that answer. */
-static struct http_answer *use_up(struct http *http, const char *path)
+/* Asks until it is refused, and leaves that response. */
+static struct http_response *use_up(struct http *http, const char *path)
 {
     for (int i = 0; i < 1000; i++) {
-        struct http_answer *answer = http_get(http, "%s", path);
-        if (answer->status != 200) {
-            return answer;
+        struct http_response *response = http_get(http, "%s", path);
+        if (response->status != 200) {
+            return response;
         }
     }
     fail_msg("1,000 requests, and none was over the limit");
@@ -56,24 +56,25 @@ static void burst_is_served_and_more_is_refused(void **state)
 static void refusal_has_retry_after(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
-    struct http_answer *answer = use_up(http, "/api/discovery/services");
-    check_status(answer, 429, "rate-limited", "over-limit");
-    check_json(answer, "response_status.error_message",
+    struct http_response *response = use_up(http, "/api/discovery/services");
+    check_status(response, 429, "rate-limited", "over-limit");
+    check_json(response, "response_status.error_message",
                "'over ratelimit.requests_per_second = 1 (burst 5)'");
-    const char *after = http_field(answer, "Retry-After");
+    const char *after = http_field(response, "Retry-After");
     assert_non_null(after);
     assert_in_range(strtol(after, NULL, 10), 1, 5);
-    check_field(answer, "Connection", NULL);
+    check_field(response, "Connection", NULL);
 }
 
 /* A second may have passed since the limit was used up, so the first tries may be served. */
-static struct http_answer *post_until_refused(struct http *http, const char *path, int *served)
+static struct http_response *post_until_refused(struct http *http, const char *path, int *served)
 {
     for (int i = 0; i < 1000; i++) {
-        struct http_answer *answer = http_post(http, path, "{'instances':[{" INSTANCE_FIELDS "}]}",
-                                               "s", (const char[]){(char)('a' + i % 26), '\0'});
-        if (answer->status != 200 || strstr(answer->body, "rate-limited") != NULL) {
-            return answer;
+        struct http_response *response =
+            http_post(http, path, "{'instances':[{" INSTANCE_FIELDS "}]}", "s",
+                      (const char[]){(char)('a' + i % 26), '\0'});
+        if (response->status != 200 || strstr(response->body, "rate-limited") != NULL) {
+            return response;
         }
         *served += 1;
     }
@@ -86,8 +87,8 @@ static void refused_request_changes_nothing(void **state)
     struct http *http = ((struct fixture *)*state)->http;
     int served = 0;
     use_up(http, "/api/discovery/services");
-    struct http_answer *answer = post_until_refused(http, REGISTER, &served);
-    check_status(answer, 429, "rate-limited", "over-limit");
+    struct http_response *response = post_until_refused(http, REGISTER, &served);
+    check_status(response, 429, "rate-limited", "over-limit");
     const char *text = http_get(http, "/metrics")->body;
     assert_true(prometheus_sum(text, "artemis_instances", "") == served);
 }
@@ -125,10 +126,10 @@ static void java_refusal_is_200_with_the_java_error_code(void **state)
     struct http *http = ((struct fixture *)*state)->http;
     int served = 0;
     use_up(http, "/api/discovery/services");
-    struct http_answer *answer =
+    struct http_response *response =
         post_until_refused(http, "/artemis/api/registry/heartbeat.json", &served);
-    check_status(answer, 200, "rate-limited", NULL);
-    check_json(answer, "responseStatus.status", "'fail'");
+    check_status(response, 200, "rate-limited", NULL);
+    check_json(response, "responseStatus.status", "'fail'");
 }
 
 static bool is_served(void *context)

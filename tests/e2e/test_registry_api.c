@@ -13,11 +13,12 @@ static int start(void **state)
     return fixture_start(state, NULL);
 }
 
-static struct http_answer *service(struct http *http, const char *service_id)
+static struct http_response *service(struct http *http, const char *service_id)
 {
-    struct http_answer *answer = http_get(http, "/api/discovery/service?service_id=%s", service_id);
-    check_status(answer, 200, "success", NULL);
-    return answer;
+    struct http_response *response =
+        http_get(http, "/api/discovery/service?service_id=%s", service_id);
+    check_status(response, 200, "success", NULL);
+    return response;
 }
 
 /* --- register --------------------------------------------------------------------------------- */
@@ -25,12 +26,12 @@ static struct http_answer *service(struct http *http, const char *service_id)
 static void register_new_instance_succeeds(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
-    struct http_answer *answer =
+    struct http_response *response =
         http_post(http, REGISTER, "{'instances':[" INSTANCE "]}", "shop", "i1");
-    check_http(answer, 200);
-    check_json(answer, "", "{'response_status':{'error_code':'success'}}");
-    answer = service(http, "shop");
-    check_json(answer, "service",
+    check_http(response, 200);
+    check_json(response, "", "{'response_status':{'error_code':'success'}}");
+    response = service(http, "shop");
+    check_json(response, "service",
                "{'service_id':'shop','instances':[{'region_id':'lab','zone_id':'zone1',"
                "'service_id':'shop','instance_id':'i1','ip':'10.0.0.1','port':8080,"
                "'url':'http://10.0.0.1:8080','status':'up'}]}");
@@ -53,18 +54,18 @@ static void register_keeps_every_field(void **state)
                "'metadata':{'version':'1.2','snake_key':'a','camelKey':'b'}}");
 }
 
-static void register_with_url_alone_answers_empty_ip(void **state)
+static void register_with_url_alone_returns_an_empty_ip(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     check_status(http_post(http, REGISTER,
                            "{'instances':[{'region_id':'lab','zone_id':'zone1','service_id':'u',"
                            "'instance_id':'i1','url':'http://a.lab:81'}]}"),
                  200, "success", NULL);
-    struct http_answer *answer = service(http, "u");
-    check_json(answer, "service.instances[0].ip", "''");
-    check_json(answer, "service.instances[0].port", "0");
-    check_json(answer, "service.instances[0].url", "'http://a.lab:81'");
-    check_json(answer, "service.instances[0].status", "'up'");
+    struct http_response *response = service(http, "u");
+    check_json(response, "service.instances[0].ip", "''");
+    check_json(response, "service.instances[0].port", "0");
+    check_json(response, "service.instances[0].url", "'http://a.lab:81'");
+    check_json(response, "service.instances[0].status", "'up'");
 }
 
 static void register_takes_numbers_in_metadata_as_text(void **state)
@@ -97,10 +98,10 @@ static void register_keeps_service_id_in_lower_case(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     call_register(http, "Shop.CART", "MixedCase");
-    struct http_answer *answer = service(http, "SHOP.cart");
-    check_json(answer, "service.service_id", "'shop.cart'");
-    check_json(answer, "service.instances[0].service_id", "'shop.cart'");
-    check_json(answer, "service.instances[0].instance_id", "'MixedCase'");
+    struct http_response *response = service(http, "SHOP.cart");
+    check_json(response, "service.service_id", "'shop.cart'");
+    check_json(response, "service.instances[0].service_id", "'shop.cart'");
+    check_json(response, "service.instances[0].instance_id", "'MixedCase'");
     call_register(http, "shop.cart", "mixedcase");
     assert_int_equal(call_count(http, "shop.cart"), 2);
 }
@@ -109,9 +110,9 @@ static void register_keeps_text_that_is_not_ascii(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     call_register(http, "caf\xc3\xa9", "\\u4e2d\\ud83d\\ude00");
-    struct http_answer *answer = service(http, "caf%C3%A9");
-    check_json(answer, "service.service_id", "'caf\xc3\xa9'");
-    check_json(answer, "service.instances[0].instance_id", "'\xe4\xb8\xad\xf0\x9f\x98\x80'");
+    struct http_response *response = service(http, "caf%C3%A9");
+    check_json(response, "service.service_id", "'caf\xc3\xa9'");
+    check_json(response, "service.instances[0].instance_id", "'\xe4\xb8\xad\xf0\x9f\x98\x80'");
 }
 
 static void register_without_group_and_with_default_group_is_the_same_instance(void **state)
@@ -122,9 +123,9 @@ static void register_without_group_and_with_default_group_is_the_same_instance(v
         check_status(http_post(http, REGISTER, "{'instances':[{" INSTANCE_FIELDS "%s}]}", "group",
                                "i1", groups[i]),
                      200, "success", NULL);
-        struct http_answer *answer = service(http, "group");
-        check_count(answer, "service.instances", 1);
-        check_absent(answer, "service.instances[0].group_id");
+        struct http_response *response = service(http, "group");
+        check_count(response, "service.instances", 1);
+        check_absent(response, "service.instances[0].group_id");
     }
 }
 
@@ -151,9 +152,9 @@ static void register_with_unlisted_status_is_shown_as_unknown(void **state)
                            "{'instances':[{" INSTANCE_FIELDS ",'status':'warming'}]}", "words",
                            "i1"),
                  200, "success", NULL);
-    struct http_answer *answer =
+    struct http_response *response =
         http_get(http, "/api/discovery/service?service_id=words&status=all");
-    check_json(answer, "service.instances[0].status", "'unknown'");
+    check_json(response, "service.instances[0].status", "'unknown'");
 }
 
 static void register_with_identical_content_makes_no_version(void **state)
@@ -173,9 +174,9 @@ static void register_with_other_content_replaces_the_instance(void **state)
     check_status(http_post(http, REGISTER, "{'instances':[{" INSTANCE_FIELDS ",'url':'http://n'}]}",
                            "again", "i1"),
                  200, "success", NULL);
-    struct http_answer *answer = service(http, "again");
-    check_count(answer, "service.instances", 1);
-    check_json(answer, "service.instances[0].url", "'http://n'");
+    struct http_response *response = service(http, "again");
+    check_count(response, "service.instances", 1);
+    check_json(response, "service.instances[0].url", "'http://n'");
     assert_true(call_version(http) > before);
 }
 
@@ -184,9 +185,9 @@ static void register_empty_list_succeeds(void **state)
     struct http *http = ((struct fixture *)*state)->http;
     static const char *const paths[] = {REGISTER, HEARTBEAT, UNREGISTER};
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
-        struct http_answer *answer = http_post(http, paths[i], "{'instances':[]}");
-        check_http(answer, 200);
-        check_json(answer, "", "{'response_status':{'error_code':'success'}}");
+        struct http_response *response = http_post(http, paths[i], "{'instances':[]}");
+        check_http(response, 200);
+        check_json(response, "", "{'response_status':{'error_code':'success'}}");
     }
     check_status(http_post(http, HEARTBEAT, "{'instance_keys':[]}"), 200, "success", NULL);
 }
@@ -194,17 +195,17 @@ static void register_empty_list_succeeds(void **state)
 static void register_applies_valid_items_beside_invalid_ones(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
-    struct http_answer *answer =
+    struct http_response *response =
         http_post(http, REGISTER,
                   "{'instances':[" INSTANCE "," INSTANCE "," INSTANCE
                   ",{'region_id':'lab','zone_id':'zone1','service_id':'mix','instance_id':'bad',"
                   "'ip':'10.0.0.9','port':70000,'metadata':{'k':'v'}}," INSTANCE "]}",
                   "mix", "i0", "mix", "i1", "mix", "i2", "mix", "i4");
-    check_status(answer, 200, "bad-request", "invalid-field");
-    check_json(answer, "response_status.error_message",
+    check_status(response, 200, "bad-request", "invalid-field");
+    check_json(response, "response_status.error_message",
                "'instances[3].port: must be 0 to 65535, is 70000'");
-    check_absent(answer, "response_status.status");
-    check_json(answer, "failed_instances",
+    check_absent(response, "response_status.status");
+    check_json(response, "failed_instances",
                "[{'region_id':'lab','zone_id':'zone1','service_id':'mix','instance_id':'bad',"
                "'ip':'10.0.0.9','port':70000,'metadata':{'k':'v'},'error_code':'bad-request',"
                "'error_message':'instances[3].port: must be 0 to 65535, is 70000',"
@@ -230,10 +231,10 @@ static void heartbeat_of_known_key_succeeds(void **state)
     struct http *http = ((struct fixture *)*state)->http;
     call_register(http, "beat", "i1");
     json_int_t before = call_version(http);
-    struct http_answer *answer =
+    struct http_response *response =
         http_post(http, HEARTBEAT, "{'instance_keys':[" KEY "]}", "BEAT", "i1");
-    check_http(answer, 200);
-    check_json(answer, "", "{'response_status':{'error_code':'success'}}");
+    check_http(response, 200);
+    check_json(response, "", "{'response_status':{'error_code':'success'}}");
     assert_int_equal(call_version(http), before);
 }
 
@@ -241,10 +242,10 @@ static void heartbeat_of_known_instance_succeeds(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     call_register(http, "beat", "i1");
-    struct http_answer *answer =
+    struct http_response *response =
         http_post(http, HEARTBEAT, "{'instances':[" INSTANCE "]}", "beat", "i1");
-    check_http(answer, 200);
-    check_json(answer, "", "{'response_status':{'error_code':'success'}}");
+    check_http(response, 200);
+    check_json(response, "", "{'response_status':{'error_code':'success'}}");
 }
 
 static void heartbeat_with_group_finds_only_that_group(void **state)
@@ -264,34 +265,34 @@ static void heartbeat_of_unknown_key_fails_by_key(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     call_register(http, "beat", "i1");
-    struct http_answer *answer = http_post(http, HEARTBEAT, "{'instance_keys':[" KEY "," KEY "]}",
-                                           "beat", "i1", "beat", "gone");
-    check_status(answer, 200, "bad-request", "instance-not-found");
-    check_contains(answer, "response_status.error_message", "instance_keys[1]");
-    check_contains(answer, "response_status.error_message", "gone");
-    check_absent(answer, "failed_instances");
-    check_count(answer, "failed_instance_keys", 1);
-    check_json(answer, "failed_instance_keys[0].region_id", "'lab'");
-    check_json(answer, "failed_instance_keys[0].zone_id", "'zone1'");
-    check_json(answer, "failed_instance_keys[0].service_id", "'beat'");
-    check_json(answer, "failed_instance_keys[0].instance_id", "'gone'");
-    check_json(answer, "failed_instance_keys[0].error_code", "'bad-request'");
-    check_json(answer, "failed_instance_keys[0].reason", "'instance-not-found'");
-    check_contains(answer, "failed_instance_keys[0].error_message", "gone");
-    check_absent(answer, "failed_instance_keys[0].instance");
+    struct http_response *response = http_post(
+        http, HEARTBEAT, "{'instance_keys':[" KEY "," KEY "]}", "beat", "i1", "beat", "gone");
+    check_status(response, 200, "bad-request", "instance-not-found");
+    check_contains(response, "response_status.error_message", "instance_keys[1]");
+    check_contains(response, "response_status.error_message", "gone");
+    check_absent(response, "failed_instances");
+    check_count(response, "failed_instance_keys", 1);
+    check_json(response, "failed_instance_keys[0].region_id", "'lab'");
+    check_json(response, "failed_instance_keys[0].zone_id", "'zone1'");
+    check_json(response, "failed_instance_keys[0].service_id", "'beat'");
+    check_json(response, "failed_instance_keys[0].instance_id", "'gone'");
+    check_json(response, "failed_instance_keys[0].error_code", "'bad-request'");
+    check_json(response, "failed_instance_keys[0].reason", "'instance-not-found'");
+    check_contains(response, "failed_instance_keys[0].error_message", "gone");
+    check_absent(response, "failed_instance_keys[0].instance");
 }
 
 static void heartbeat_of_unknown_instance_fails_by_instance(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
-    struct http_answer *answer =
+    struct http_response *response =
         http_post(http, HEARTBEAT, "{'instances':[" INSTANCE "]}", "nobody", "i1");
-    check_status(answer, 200, "bad-request", "instance-not-found");
-    check_absent(answer, "failed_instance_keys");
-    check_count(answer, "failed_instances", 1);
-    check_json(answer, "failed_instances[0].instance_id", "'i1'");
-    check_json(answer, "failed_instances[0].ip", "'10.0.0.1'");
-    check_json(answer, "failed_instances[0].reason", "'instance-not-found'");
+    check_status(response, 200, "bad-request", "instance-not-found");
+    check_absent(response, "failed_instance_keys");
+    check_count(response, "failed_instances", 1);
+    check_json(response, "failed_instances[0].instance_id", "'i1'");
+    check_json(response, "failed_instances[0].ip", "'10.0.0.1'");
+    check_json(response, "failed_instances[0].reason", "'instance-not-found'");
     assert_int_equal(call_count(http, "nobody"), -1);
 }
 
@@ -303,10 +304,10 @@ static void unregister_by_key_removes_at_once(void **state)
     call_register(http, "leave", "i1");
     call_register(http, "leave", "i2");
     json_int_t before = call_version(http);
-    struct http_answer *answer =
+    struct http_response *response =
         http_post(http, UNREGISTER, "{'instance_keys':[" KEY "]}", "leave", "i1");
-    check_http(answer, 200);
-    check_json(answer, "", "{'response_status':{'error_code':'success'}}");
+    check_http(response, 200);
+    check_json(response, "", "{'response_status':{'error_code':'success'}}");
     assert_false(call_shows(http, "leave", "i1"));
     assert_true(call_shows(http, "leave", "i2"));
     assert_true(call_version(http) > before);
@@ -318,9 +319,9 @@ static void unregister_by_instance_removes_at_once(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     call_register(http, "leave", "i1");
-    struct http_answer *answer =
+    struct http_response *response =
         http_post(http, UNREGISTER, "{'instances':[" INSTANCE "]}", "leave", "i1");
-    check_json(answer, "", "{'response_status':{'error_code':'success'}}");
+    check_json(response, "", "{'response_status':{'error_code':'success'}}");
     assert_int_equal(call_count(http, "leave"), 0);
 }
 
@@ -328,11 +329,11 @@ static void unregister_of_unknown_instance_succeeds(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     json_int_t before = call_version(http);
-    struct http_answer *answer =
+    struct http_response *response =
         http_post(http, UNREGISTER, "{'instance_keys':[" KEY "]}", "nobody", "i1");
-    check_json(answer, "", "{'response_status':{'error_code':'success'}}");
-    answer = http_post(http, UNREGISTER, "{'instances':[" INSTANCE "]}", "nobody", "i1");
-    check_json(answer, "", "{'response_status':{'error_code':'success'}}");
+    check_json(response, "", "{'response_status':{'error_code':'success'}}");
+    response = http_post(http, UNREGISTER, "{'instances':[" INSTANCE "]}", "nobody", "i1");
+    check_json(response, "", "{'response_status':{'error_code':'success'}}");
     assert_int_equal(call_version(http), before);
 }
 
@@ -355,7 +356,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(register_new_instance_succeeds),
         TEST(register_keeps_every_field),
-        TEST(register_with_url_alone_answers_empty_ip),
+        TEST(register_with_url_alone_returns_an_empty_ip),
         TEST(register_takes_numbers_in_metadata_as_text),
         TEST(register_takes_null_as_absent_and_ignores_unknown_fields),
         TEST(register_keeps_service_id_in_lower_case),

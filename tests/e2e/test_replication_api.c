@@ -22,10 +22,10 @@ static int start(void **state)
 }
 
 /* Sends a request as a peer; single quotes stand for double ones. */
-static struct http_answer *peer_post(void **state, const char *call, const char *format, ...)
+static struct http_response *peer_post(void **state, const char *call, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-static struct http_answer *peer_post(void **state, const char *call, const char *format, ...)
+static struct http_response *peer_post(void **state, const char *call, const char *format, ...)
 {
     char path[100];
     va_list args;
@@ -33,20 +33,20 @@ static struct http_answer *peer_post(void **state, const char *call, const char 
     char *body = http_quoted(format, args);
     va_end(args);
     snprintf(path, sizeof path, PEER "%s", call);
-    struct http_answer *answer =
+    struct http_response *response =
         cluster_peer_call(((struct fixture *)*state)->http, "POST", path, body);
     free(body);
-    return answer;
+    return response;
 }
 
-static struct http_answer *peer_get(void **state, const char *call)
+static struct http_response *peer_get(void **state, const char *call)
 {
     char path[100];
     snprintf(path, sizeof path, PEER "%s", call);
     return cluster_peer_call(((struct fixture *)*state)->http, "GET", path, NULL);
 }
 
-static struct http_answer *shown(void **state, const char *service_id)
+static struct http_response *shown(void **state, const char *service_id)
 {
     return http_get(((struct fixture *)*state)->http, "/api/discovery/service?service_id=%s",
                     service_id);
@@ -63,9 +63,9 @@ static void call_without_the_header_is_refused(void **state)
     for (size_t i = 0; i < sizeof posts / sizeof posts[0]; i++) {
         char path[100];
         snprintf(path, sizeof path, PEER "%s", posts[i]);
-        struct http_answer *answer = http_post(http, path, "{'instances':[]}");
-        check_status(answer, 400, "bad-request", "not-a-peer");
-        check_contains(answer, "response_status.error_message",
+        struct http_response *response = http_post(http, path, "{'instances':[]}");
+        check_status(response, 400, "bad-request", "not-a-peer");
+        check_contains(response, "response_status.error_message",
                        "X-Artemis-Replication: is required");
     }
     check_status(http_get(http, PEER "services.json"), 400, "bad-request", "not-a-peer");
@@ -110,20 +110,20 @@ static void renewal_of_an_unknown_or_older_record_is_listed(void **state)
                            "{'instances':[{" INSTANCE_FIELDS "," OLDER ",'age_ms':0}]}", "beat",
                            "i1"),
                  200, "success", NULL);
-    struct http_answer *answer = peer_post(state, "heartbeat.json",
-                                           "{'instance_keys':[{" FIELDS "," OLDER
-                                           ",'age_ms':5},{" FIELDS "," OLDER ",'age_ms':5}]}",
-                                           "beat", "i1", "beat", "i2");
-    check_status(answer, 200, "bad-request", NULL);
-    check_count(answer, "failed_instance_keys", 1);
-    check_json(answer, "failed_instance_keys[0].instance_id", "'i2'");
-    answer = peer_post(state, "heartbeat.json",
-                       "{'instance_keys':[{" FIELDS "," NEWER ",'age_ms':5}]}", "beat", "i1");
-    check_json(answer, "failed_instance_keys[0].instance_id", "'i1'");
-    answer = peer_post(state, "heartbeat.json",
-                       "{'instance_keys':[{" FIELDS "," OLDER ",'age_ms':5}]}", "beat", "i1");
-    check_status(answer, 200, "success", NULL);
-    check_absent(answer, "failed_instance_keys");
+    struct http_response *response = peer_post(state, "heartbeat.json",
+                                               "{'instance_keys':[{" FIELDS "," OLDER
+                                               ",'age_ms':5},{" FIELDS "," OLDER ",'age_ms':5}]}",
+                                               "beat", "i1", "beat", "i2");
+    check_status(response, 200, "bad-request", NULL);
+    check_count(response, "failed_instance_keys", 1);
+    check_json(response, "failed_instance_keys[0].instance_id", "'i2'");
+    response = peer_post(state, "heartbeat.json",
+                         "{'instance_keys':[{" FIELDS "," NEWER ",'age_ms':5}]}", "beat", "i1");
+    check_json(response, "failed_instance_keys[0].instance_id", "'i1'");
+    response = peer_post(state, "heartbeat.json",
+                         "{'instance_keys':[{" FIELDS "," OLDER ",'age_ms':5}]}", "beat", "i1");
+    check_status(response, 200, "success", NULL);
+    check_absent(response, "failed_instance_keys");
 }
 
 static void invalid_fields_are_refused_by_name(void **state)
@@ -146,12 +146,12 @@ static void invalid_fields_are_refused_by_name(void **state)
                  rows[i].members);
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-        struct http_answer *answer = peer_post(state, "register.json", format, "odd", "i1");
+        struct http_response *response = peer_post(state, "register.json", format, "odd", "i1");
 #pragma GCC diagnostic pop
-        check_http(answer, 200);
-        check_status(answer, 200, "bad-request", NULL);
-        if (strstr(answer->body, rows[i].part) == NULL)
-            fail_msg("row %zu: %s is not in %s", i, rows[i].part, answer->body);
+        check_http(response, 200);
+        check_status(response, 200, "bad-request", NULL);
+        if (strstr(response->body, rows[i].part) == NULL)
+            fail_msg("row %zu: %s is not in %s", i, rows[i].part, response->body);
     }
     assert_int_equal(call_count(((struct fixture *)*state)->http, "odd"), -1);
 }
@@ -165,11 +165,11 @@ static void record_without_a_stamp_gets_the_time_of_receipt(void **state)
     check_status(
         peer_post(state, "batch-heartbeat.json", "{'instance_keys':[{" FIELDS "}]}", "plain", "i1"),
         200, "success", NULL);
-    struct http_answer *answer =
+    struct http_response *response =
         peer_post(state, "batch-heartbeat.json", "{'instance_keys':[{" FIELDS "}]}", "plain", "i2");
-    check_status(answer, 200, "bad-request", NULL);
-    check_json(answer, "failed_instance_keys[0].group_id", "''"); /* always all five parts */
-    check_json(answer, "failed_instance_keys[0].instance_id", "'i2'");
+    check_status(response, 200, "bad-request", NULL);
+    check_json(response, "failed_instance_keys[0].group_id", "''"); /* always all five parts */
+    check_json(response, "failed_instance_keys[0].instance_id", "'i2'");
     check_status(
         peer_post(state, "unregister.json", "{'instance_keys':[{" FIELDS "}]}", "plain", "i1"), 200,
         "success", NULL);
@@ -184,13 +184,13 @@ static void snapshot_ends_with_a_marker(void **state)
     check_status(peer_post(state, "unregister.json",
                            "{'instance_keys':[{" FIELDS "," NEWER ",'age_ms':1}]}", "gone", "i1"),
                  200, "success", NULL);
-    struct http_answer *answer = peer_get(state, "services.json");
-    check_http(answer, 200);
-    check_json(answer, "complete", "true");
+    struct http_response *response = peer_get(state, "services.json");
+    check_http(response, 200);
+    check_json(response, "complete", "true");
     size_t i;
     size_t found = 0;
     json_t *service;
-    json_array_foreach(check_find(answer->json, "services"), i, service)
+    json_array_foreach(check_find(response->json, "services"), i, service)
     {
         if (strcmp(json_string_value(json_object_get(service, "service_id")), "all") != 0)
             continue;
@@ -202,7 +202,7 @@ static void snapshot_ends_with_a_marker(void **state)
     }
     assert_int_equal(found, 3);
     found = 0;
-    json_array_foreach(check_find(answer->json, "tombstones"), i, service) found +=
+    json_array_foreach(check_find(response->json, "tombstones"), i, service) found +=
         strcmp(json_string_value(json_object_get(service, "service_id")), "gone") == 0;
     assert_int_equal(found, 1);
 }
@@ -211,25 +211,25 @@ static void digests_lead_to_keys_and_records(void **state)
 {
     char *before = strdup(peer_get(state, "digest")->body);
     call_register(((struct fixture *)*state)->http, "differ", "i1");
-    struct http_answer *answer = peer_get(state, "digest");
-    check_count(answer, "digests", 1024);
+    struct http_response *response = peer_get(state, "digest");
+    check_count(response, "digests", 1024);
     json_t *old = json_loads(before, 0, NULL);
     size_t bucket = 0;
     size_t differing = 0;
     for (size_t i = 0; i < 1024; i++) {
         if (json_equal(json_array_get(json_object_get(old, "digests"), i),
-                       json_array_get(check_find(answer->json, "digests"), i)))
+                       json_array_get(check_find(response->json, "digests"), i)))
             continue;
         bucket = i;
         differing++;
     }
     assert_int_equal(differing, 1);
-    answer = peer_post(state, "records", "{'buckets':[%zu]}", bucket);
-    check_json(answer, "instance_keys[0].instance_id", "'i1'");
-    answer = peer_post(state, "records", "{'instance_keys':[{" FIELDS "},{" FIELDS "}]}", "differ",
-                       "i1", "differ", "nobody");
-    check_count(answer, "instances", 1);
-    check_json(answer, "instances[0].ip", "'10.0.0.1'");
+    response = peer_post(state, "records", "{'buckets':[%zu]}", bucket);
+    check_json(response, "instance_keys[0].instance_id", "'i1'");
+    response = peer_post(state, "records", "{'instance_keys':[{" FIELDS "},{" FIELDS "}]}",
+                         "differ", "i1", "differ", "nobody");
+    check_count(response, "instances", 1);
+    check_json(response, "instances[0].ip", "'10.0.0.1'");
     check_contains(peer_post(state, "records", "{'buckets':[1024]}"),
                    "response_status.error_message", "buckets");
     check_http(peer_post(state, "records", "{}"), 400);
@@ -240,13 +240,13 @@ static void digests_lead_to_keys_and_records(void **state)
 static void lease_check_lists_active_leases_only(void **state)
 {
     call_register(((struct fixture *)*state)->http, "live", "i1");
-    struct http_answer *answer =
+    struct http_response *response =
         peer_post(state, "lease-check", "{'instance_keys':[{" FIELDS "},{" FIELDS "}]}", "live",
                   "i1", "live", "i2");
-    check_http(answer, 200);
-    check_count(answer, "instance_keys", 1);
-    check_json(answer, "instance_keys[0].instance_id", "'i1'");
-    assert_true(check_integer(answer, "instance_keys[0].age_ms") >= 0);
+    check_http(response, 200);
+    check_count(response, "instance_keys", 1);
+    check_json(response, "instance_keys[0].instance_id", "'i1'");
+    assert_true(check_integer(response, "instance_keys[0].age_ms") >= 0);
 }
 
 int main(void)

@@ -63,18 +63,18 @@ static int status_of(struct fixture *fixture, const struct shape *shape, size_t 
     raw_socket_open(&raw, fixture->server.port);
     raw_socket_send(&raw, request, strlen(request));
     enum raw_end end = raw_socket_read(&raw, wait_deadline_ms());
-    if (end != RAW_ANSWER) {
+    if (end != RAW_RESPONSE) {
         fail_msg("%s, %zu times: %s", shape->name, count,
                  end == RAW_CLOSED ? "closed without a response" : "no whole response");
     }
-    int status = raw.answer.status;
+    int status = raw.response.status;
     if (status != shape->accepted) {
         if (status != 431) {
             fail_msg("%s, %zu times: status %d, %.200s", shape->name, count, status,
-                     raw.answer.body);
+                     raw.response.body);
         }
-        check_status(&raw.answer, 431, "bad-request", "too-large");
-        check_field(&raw.answer, "Connection", "close");
+        check_status(&raw.response, 431, "bad-request", "too-large");
+        check_field(&raw.response, "Connection", "close");
         if (!raw_socket_is_closed_by(&raw, wait_deadline_ms())) {
             fail_msg("%s, %zu times: not closed after the refusal", shape->name, count);
         }
@@ -197,11 +197,11 @@ static void pipelined_request_of_any_size_gets_one_response(void **state)
             raw_socket_open(&raw, fixture->server.port);
             raw_socket_say(&raw, POST_HEAD "Content-Length: %zu\r\n\r\n%s%s%s", body, filler, next,
                            last);
-            assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_ANSWER);
-            check_http(&raw.answer, 400);
-            assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_ANSWER);
-            if (raw.answer.status != 200) {
-                check_status(&raw.answer, 431, "bad-request", "too-large");
+            assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_RESPONSE);
+            check_http(&raw.response, 400);
+            assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_RESPONSE);
+            if (raw.response.status != 200) {
+                check_status(&raw.response, 431, "bad-request", "too-large");
             }
             raw_socket_close(&raw);
             free(filler);
@@ -219,11 +219,11 @@ static void check_refused(struct fixture *fixture, const char *request, int stat
     struct raw_socket raw;
     raw_socket_open(&raw, fixture->server.port);
     raw_socket_send(&raw, request, strlen(request));
-    if (raw_socket_read(&raw, wait_deadline_ms()) != RAW_ANSWER) {
+    if (raw_socket_read(&raw, wait_deadline_ms()) != RAW_RESPONSE) {
         fail_msg("no response to %s", request);
     }
-    check_status(&raw.answer, status, "bad-request", reason);
-    check_field(&raw.answer, "Connection", "close");
+    check_status(&raw.response, status, "bad-request", reason);
+    check_field(&raw.response, "Connection", "close");
     assert_true(raw_socket_is_closed_by(&raw, wait_deadline_ms()));
     raw_socket_close(&raw);
 }
@@ -242,8 +242,8 @@ static void length_of_any_number_of_digits_gets_one_response(void **state)
         struct raw_socket raw;
         raw_socket_open(&raw, ((struct fixture *)*state)->server.port);
         raw_socket_send(&raw, request, strlen(request));
-        assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_ANSWER);
-        check_http(&raw.answer, 400);
+        assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_RESPONSE);
+        check_http(&raw.response, 400);
         raw_socket_close(&raw);
         free(request);
     }

@@ -2,8 +2,8 @@
  *
  * The whole way of the Rust clients, in the snake_case of the older and the camelCase of the newer
  * one. They decode into types that know what must be there: a field that is missing or null, or a
- * word that is none of a closed set, makes the whole answer undecodable. So each field that they
- * need is looked for, in each answer and each push.
+ * word that is none of a closed set, makes the whole response undecodable. So each field that they
+ * need is looked for, in each response and each push.
  */
 #include "tests/support/calls.h"
 #include "tests/support/wait.h"
@@ -51,12 +51,12 @@ static bool is_one_of(const char *word, const char *const *words)
     return *words != NULL;
 }
 
-static void check_decodes_as_status(const struct http_answer *answer, const struct casing *casing,
-                                    const char *code)
+static void check_decodes_as_status(const struct http_response *response,
+                                    const struct casing *casing, const char *code)
 {
     static const char *const codes[] = {"success",      "bad-request",    "service-unavailable",
                                         "rate-limited", "internal-error", NULL};
-    const char *found = text_in(check_find(answer->json, casing->status), casing->code);
+    const char *found = text_in(check_find(response->json, casing->status), casing->code);
     assert_true(is_one_of(found, codes));
     assert_string_equal(found, code);
 }
@@ -112,7 +112,7 @@ static void check_is_rfc3339(const char *time)
 }
 
 /* The push of changes of a service; envelopes are in snake_case for both. */
-static const json_t *check_decodes_as_push(const struct http_answer *pushed,
+static const json_t *check_decodes_as_push(const struct http_response *pushed,
                                            const struct casing *casing, const char *service)
 {
     static const char *const types[] = {"new", "change", "delete", "reload", NULL};
@@ -133,14 +133,14 @@ static const json_t *check_decodes_as_push(const struct http_answer *pushed,
 
 /* --- as the clients call ---------------------------------------------------------------------- */
 
-static struct http_answer *post(struct http *http, const char *path, json_t *body)
+static struct http_response *post(struct http *http, const char *path, json_t *body)
 {
     char *text = json_dumps(body, JSON_COMPACT);
     json_decref(body);
-    struct http_answer *answer = call_post_bytes(http, path, text, strlen(text));
+    struct http_response *response = call_post_bytes(http, path, text, strlen(text));
     free(text);
-    check_http(answer, 200);
-    return answer;
+    check_http(response, 200);
+    return response;
 }
 
 static json_t *make_instance(const struct casing *casing, const char *service, const char *id)
@@ -179,8 +179,8 @@ static void unregister_one(struct http *http, const struct casing *casing, const
         casing, "success");
 }
 
-static struct http_answer *beat(struct http *http, const struct casing *casing, const char *service,
-                                const char *id)
+static struct http_response *beat(struct http *http, const struct casing *casing,
+                                  const char *service, const char *id)
 {
     return post(http, HEARTBEAT,
                 json_pack("{s:[o]}", casing->instance_keys, make_key(casing, service, id)));
@@ -198,25 +198,25 @@ static void client_registers_renews_and_is_found(void **state)
         register_one(http, casing, service, "i1");
         register_one(http, casing, service, "i2");
         check_decodes_as_status(beat(http, casing, service, "i1"), casing, "success");
-        struct http_answer *answer = beat(http, casing, service, "lost");
-        check_decodes_as_status(answer, casing, "bad-request");
-        const json_t *failed = json_object_get(answer->json, casing->failed_keys);
+        struct http_response *response = beat(http, casing, service, "lost");
+        check_decodes_as_status(response, casing, "bad-request");
+        const json_t *failed = json_object_get(response->json, casing->failed_keys);
         assert_int_equal(json_array_size(failed), 1);
         check_decodes_as_key(json_array_get(failed, 0), casing);
-        answer = post(http, "/api/discovery/service",
-                      json_pack("{s:o}", casing->discovery_config, make_config(casing, service)));
-        check_decodes_as_status(answer, casing, "success");
-        check_decodes_as_service(json_object_get(answer->json, "service"), casing, 2);
-        answer = post(http, "/api/discovery/service",
-                      json_pack("{s:o}", casing->discovery_config, make_config(casing, "none")));
-        check_decodes_as_status(answer, casing, "bad-request");
-        check_absent(answer, "service");
+        response = post(http, "/api/discovery/service",
+                        json_pack("{s:o}", casing->discovery_config, make_config(casing, service)));
+        check_decodes_as_status(response, casing, "success");
+        check_decodes_as_service(json_object_get(response->json, "service"), casing, 2);
+        response = post(http, "/api/discovery/service",
+                        json_pack("{s:o}", casing->discovery_config, make_config(casing, "none")));
+        check_decodes_as_status(response, casing, "bad-request");
+        check_absent(response, "service");
         unregister_one(http, casing, service, "i2");
-        answer =
+        response =
             post(http, "/api/discovery/lookup",
                  json_pack("{s:[o]}", casing->discovery_configs, make_config(casing, service)));
-        check_decodes_as_status(answer, casing, "success");
-        check_decodes_as_service(json_array_get(json_object_get(answer->json, "services"), 0),
+        check_decodes_as_status(response, casing, "success");
+        check_decodes_as_service(json_array_get(json_object_get(response->json, "services"), 0),
                                  casing, 1);
     }
 }
@@ -227,11 +227,11 @@ static void all_services_decode(void **state)
     struct http *http = ((struct fixture *)*state)->http;
     register_one(http, &casings[0], "a", "i1");
     register_one(http, &casings[1], "b", "i1");
-    struct http_answer *answer = http_get(http, "/api/discovery/services");
-    check_decodes_as_status(answer, &casings[0], "success");
-    check_count(answer, "services", 2);
+    struct http_response *response = http_get(http, "/api/discovery/services");
+    check_decodes_as_status(response, &casings[0], "success");
+    check_count(response, "services", 2);
     for (size_t i = 0; i < 2; i++)
-        check_decodes_as_service(json_array_get(json_object_get(answer->json, "services"), i),
+        check_decodes_as_service(json_array_get(json_object_get(response->json, "services"), i),
                                  &casings[0], 1);
 }
 
@@ -246,20 +246,20 @@ static void unusual_instances_decode(void **state)
         websocket_client_open(&client, fixture->server.port, "/ws");
         websocket_client_send_json(&client, "{'type':'subscribe','service_id':'odd-%d'}", i);
         websocket_client_next(&client);
-        struct http_answer *answer =
+        struct http_response *response =
             http_post(http, "/artemis/api/registry/register.json",
                       "{'instances':[{'regionId':'lab','zoneId':'z','serviceId':'odd-%d',"
                       "'instanceId':'i1','url':'http://x','ip':null,'status':'very odd',"
                       "'metadata':null}]}",
                       i);
-        check_http(answer, 200);
+        check_http(response, 200);
         check_decodes_as_push(websocket_client_next(&client), casing, i ? "odd-1" : "odd-0");
         websocket_client_close(&client);
     }
-    struct http_answer *answer = http_get(http, "/api/discovery/services");
-    check_decodes_as_service(check_find(answer->json, "services[0]"), &casings[0], 1);
-    check_json(answer, "services[0].instances[0].status", "'unknown'");
-    check_json(answer, "services[0].instances[0].ip", "''");
+    struct http_response *response = http_get(http, "/api/discovery/services");
+    check_decodes_as_service(check_find(response->json, "services[0]"), &casings[0], 1);
+    check_json(response, "services[0].instances[0].status", "'unknown'");
+    check_json(response, "services[0].instances[0].ip", "''");
 }
 
 /* --- changes ---------------------------------------------------------------------------------- */
@@ -278,9 +278,9 @@ static void subscriber_gets_changes(void **state)
         SEND(&client, .opcode = OPCODE_PING); /* first at once, then each 30 s */
         websocket_client_check_frame(&client, OPCODE_PONG, "", 0);
         websocket_client_send_json(&client, "{'type':'subscribe','service_id':'%s'}", service);
-        struct http_answer *answer = websocket_client_next(&client);
-        assert_string_equal(text_in(answer->json, "type"), "subscribed");
-        assert_string_equal(text_in(answer->json, "service_id"), service);
+        struct http_response *response = websocket_client_next(&client);
+        assert_string_equal(text_in(response->json, "type"), "subscribed");
+        assert_string_equal(text_in(response->json, "service_id"), service);
         register_one(http, casing, service, "i1");
         const json_t *change =
             check_decodes_as_push(websocket_client_next(&client), casing, service);
@@ -292,13 +292,13 @@ static void subscriber_gets_changes(void **state)
         websocket_client_send_json(&client, "{'type':'ping'}");
         assert_string_equal(text_in(websocket_client_next(&client)->json, "type"), "pong");
         websocket_client_send_json(&client, "{'type':'unsubscribe','service_id':'%s'}", service);
-        answer = websocket_client_next(&client);
-        assert_string_equal(text_in(answer->json, "type"), "unsubscribed");
-        assert_string_equal(text_in(answer->json, "service_id"), service);
+        response = websocket_client_next(&client);
+        assert_string_equal(text_in(response->json, "type"), "unsubscribed");
+        assert_string_equal(text_in(response->json, "service_id"), service);
         websocket_client_send_json(&client, "{'type':'nonsense'}");
-        answer = websocket_client_next(&client);
-        assert_string_equal(text_in(answer->json, "type"), "error");
-        text_in(answer->json, "message");
+        response = websocket_client_next(&client);
+        assert_string_equal(text_in(response->json, "type"), "error");
+        text_in(response->json, "message");
         websocket_client_close(&client);
     }
 }

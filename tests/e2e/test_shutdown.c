@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves "kill -TERM under load answers every request that was accepted, and exits 0 within a
+ * Proves "kill -TERM under load responds to every request that was accepted, and exits 0 within a
  * second of the last".
  *
  * A request that was wholly sent before TERM must be answered wholly. One sent after TERM is
- * answered wholly (503 `draining`, or as usual), or its connection was closed before a byte of an
- * answer, so that a client may safely send it elsewhere. Half an answer is never right.
+ * answered wholly (503 `draining`, or as usual), or its connection was closed before a byte of a
+ * response, so that a client may safely send it elsewhere. Half a response is never right.
  */
 #include "tests/support/calls.h"
 #include "tests/support/prometheus.h"
@@ -18,14 +18,14 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CLIENTS = 8, ANSWERS_BEFORE_TERM = 400 };
+enum { CLIENTS = 8, RESPONSES_BEFORE_TERM = 400 };
 
 static int start(void **state)
 {
     return fixture_start(state, (const char *const[]){"--set", "ratelimit.enabled=false", NULL});
 }
 
-/* The exit code; sanitizer builds look for leaks after the last answer, which takes a while. */
+/* The exit code; sanitizer builds look for leaks after the last response, which takes a while. */
 static void check_exits_soon_after(struct server_process *server, int64_t last_ms)
 {
     assert_int_equal(server_process_wait(server), 0);
@@ -47,7 +47,7 @@ struct load_client {
     struct load *load;
     int number;
     pthread_t thread;
-    int64_t last_answer_ms;
+    int64_t last_response_ms;
     char complaint[512]; /* cmocka's checks work in the main thread alone */
 };
 
@@ -69,15 +69,17 @@ static bool say_next(struct raw_socket *raw, int number, int round)
 }
 
 /* True when the client may go on. */
-static bool judge_answer(struct load_client *client, struct http_answer *answer, bool after_term)
+static bool judge_response(struct load_client *client, struct http_response *response,
+                           bool after_term)
 {
-    const char *connection = http_field(answer, "Connection");
+    const char *connection = http_field(response, "Connection");
     bool closes = connection != NULL && strcmp(connection, "close") == 0;
-    bool draining = strcmp(check_text(answer, "response_status.reason"), "draining") == 0 && closes;
-    if (answer->json == NULL ||
-        !(answer->status == 200 || (answer->status == 503 && draining && after_term))) {
+    bool draining =
+        strcmp(check_text(response, "response_status.reason"), "draining") == 0 && closes;
+    if (response->json == NULL ||
+        !(response->status == 200 || (response->status == 503 && draining && after_term))) {
         snprintf(client->complaint, sizeof client->complaint, "an answer of %d, %s: %.200s",
-                 answer->status, connection != NULL ? connection : "kept alive", answer->body);
+                 response->status, connection != NULL ? connection : "kept alive", response->body);
         return false;
     }
     return !closes;
@@ -100,7 +102,7 @@ static void *ask_until_closed(void *context)
         if (end == RAW_CLOSED && !before_term) {
             break;
         }
-        if (end != RAW_ANSWER) {
+        if (end != RAW_RESPONSE) {
             snprintf(client->complaint, sizeof client->complaint,
                      "request %d, sent %s TERM, got %s", round, before_term ? "before" : "after",
                      end == RAW_PART   ? "half an answer"
@@ -108,9 +110,9 @@ static void *ask_until_closed(void *context)
                                        : "a closed connection");
             break;
         }
-        client->last_answer_ms = wait_now_ms();
+        client->last_response_ms = wait_now_ms();
         atomic_fetch_add(&client->load->answered, 1);
-        if (!judge_answer(client, &raw.answer, after_term)) {
+        if (!judge_response(client, &raw.response, after_term)) {
             break;
         }
     }
@@ -120,7 +122,7 @@ static void *ask_until_closed(void *context)
 
 static bool is_under_load(void *context)
 {
-    return atomic_load(&((struct load *)context)->answered) >= ANSWERS_BEFORE_TERM;
+    return atomic_load(&((struct load *)context)->answered) >= RESPONSES_BEFORE_TERM;
 }
 
 static void check_load_until_exit(struct fixture *fixture, int terms)
@@ -142,7 +144,7 @@ static void check_load_until_exit(struct fixture *fixture, int terms)
     }
     for (int i = 0; i < CLIENTS; i++) {
         pthread_join(clients[i].thread, NULL);
-        last_ms = clients[i].last_answer_ms > last_ms ? clients[i].last_answer_ms : last_ms;
+        last_ms = clients[i].last_response_ms > last_ms ? clients[i].last_response_ms : last_ms;
     }
     last_ms = last_ms > load.term_ms ? last_ms : load.term_ms;
     check_exits_soon_after(&fixture->server, last_ms);
@@ -154,7 +156,7 @@ static void check_load_until_exit(struct fixture *fixture, int terms)
     }
 }
 
-static void term_under_load_answers_what_was_accepted(void **state)
+static void term_under_load_serves_accepted_requests(void **state)
 {
     check_load_until_exit(*state, 1);
 }
@@ -182,7 +184,7 @@ static void term_does_not_wait_for_idle_connections(void **state)
         raw_socket_open(&idle[i], fixture->server.port);
         if (i % 2 == 0) {
             raw_socket_say(&idle[i], "GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
-            assert_int_equal(raw_socket_read(&idle[i], wait_deadline_ms()), RAW_ANSWER);
+            assert_int_equal(raw_socket_read(&idle[i], wait_deadline_ms()), RAW_RESPONSE);
         }
     }
     int64_t now_ms = wait_now_ms();
@@ -202,10 +204,10 @@ static bool says_draining(void *context)
 {
     struct raw_socket *raw = context;
     if (!raw_socket_say(raw, "GET /ready HTTP/1.1\r\nHost: a\r\n\r\n") ||
-        raw_socket_read(raw, wait_deadline_ms()) != RAW_ANSWER) {
+        raw_socket_read(raw, wait_deadline_ms()) != RAW_RESPONSE) {
         return true; /* not reachable any more, which is as good */
     }
-    return raw->answer.status == 503;
+    return raw->response.status == 503;
 }
 
 /* A request that is half sent holds the drain open, so that the server can be asked how it is. */
@@ -218,22 +220,22 @@ static void ready_says_draining_and_half_a_request_is_waited_for(void **state)
     raw_socket_open(&asking, fixture->server.port);
     raw_socket_say(&slow, "%s", half_request);
     raw_socket_say(&asking, "GET /ready HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert_int_equal(raw_socket_read(&asking, wait_deadline_ms()), RAW_ANSWER);
-    check_http(&asking.answer, 200);
+    assert_int_equal(raw_socket_read(&asking, wait_deadline_ms()), RAW_RESPONSE);
+    check_http(&asking.response, 200);
     server_process_signal(&fixture->server, SIGTERM);
     assert_true(wait_until(says_draining, &asking, wait_deadline_ms()));
-    if (asking.answer.status == 503) {
-        assert_non_null(strstr(asking.answer.body, "draining"));
-        check_field(&asking.answer, "X-Artemis-State", "draining");
-        assert_non_null(http_field(&asking.answer, "Retry-After"));
+    if (asking.response.status == 503) {
+        assert_non_null(strstr(asking.response.body, "draining"));
+        check_field(&asking.response, "X-Artemis-State", "draining");
+        assert_non_null(http_field(&asking.response, "Retry-After"));
     }
     assert_true(raw_socket_say(&slow, "%s", other_half));
-    assert_int_equal(raw_socket_read(&slow, wait_deadline_ms()), RAW_ANSWER);
-    if (slow.answer.status != 200) {
-        check_status(&slow.answer, 503, "service-unavailable", "draining");
+    assert_int_equal(raw_socket_read(&slow, wait_deadline_ms()), RAW_RESPONSE);
+    if (slow.response.status != 200) {
+        check_status(&slow.response, 503, "service-unavailable", "draining");
     }
     int64_t last_ms = wait_now_ms();
-    check_field(&slow.answer, "Connection", "close");
+    check_field(&slow.response, "Connection", "close");
     raw_socket_close(&slow);
     raw_socket_close(&asking);
     check_exits_soon_after(&fixture->server, last_ms);
@@ -258,7 +260,7 @@ static void draining_waits_for_a_slow_request_at_no_cost(void **state)
     wait_for_time(wait_now_ms() + WATCHED_MS);
     long used_ms = server_process_cpu_ms(&fixture->server) - before_ms;
     raw_socket_say(&slow, "%s", other_half);
-    assert_int_equal(raw_socket_read(&slow, wait_deadline_ms()), RAW_ANSWER);
+    assert_int_equal(raw_socket_read(&slow, wait_deadline_ms()), RAW_RESPONSE);
     raw_socket_close(&slow);
     assert_int_equal(server_process_wait(&fixture->server), 0);
     assert_in_range(used_ms, 0, WATCHED_MS / 4);
@@ -295,7 +297,7 @@ static void interrupt_from_the_keyboard_is_as_good_as_term(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(term_under_load_answers_what_was_accepted),
+        TEST(term_under_load_serves_accepted_requests),
         TEST(term_twice_under_load_is_the_same),
         TEST(term_when_idle_exits_at_once),
         TEST(term_does_not_wait_for_idle_connections),

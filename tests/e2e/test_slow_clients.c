@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A client that sends one byte a second: a request that is not there after 10 s is answered 408 and
- * its connection closed; and that clients who do not read their answers harm nobody. All slow
+ * its connection closed; and that clients who do not read their responses harm nobody. All slow
  * clients run side by side, since each takes its ten seconds.
  */
 #include "tests/support/bystander.h"
@@ -35,18 +35,19 @@ static void complain(struct slow_client *client, const char *what, int64_t began
                      const struct raw_socket *raw)
 {
     snprintf(client->complaint, sizeof client->complaint, "%s after %lld ms; answer %d: %.200s",
-             what, (long long)(wait_now_ms() - began_ms), raw->answer.status,
-             raw->answer.body != NULL ? raw->answer.body : "");
+             what, (long long)(wait_now_ms() - began_ms), raw->response.status,
+             raw->response.body != NULL ? raw->response.body : "");
 }
 
 static void judge(struct slow_client *client, struct raw_socket *raw, enum raw_end end,
                   int64_t began_ms)
 {
     int64_t took_ms = wait_now_ms() - began_ms;
-    if (end != RAW_ANSWER) {
+    if (end != RAW_RESPONSE) {
         complain(client, end == RAW_LATE ? "no answer" : "closed without an answer", began_ms, raw);
-    } else if (raw->answer.status != 408 ||
-               strcmp(check_text(&raw->answer, "response_status.reason"), "request-timeout") != 0) {
+    } else if (raw->response.status != 408 ||
+               strcmp(check_text(&raw->response, "response_status.reason"), "request-timeout") !=
+                   0) {
         complain(client, "another answer than 408 request-timeout", began_ms, raw);
     } else if (took_ms < TIMEOUT_MS - 2000 ||
                took_ms > TIMEOUT_MS + 2000 + wait_patience_ms() / 10) {
@@ -129,10 +130,10 @@ static void clients_that_do_not_read_keep_nobody_waiting(void **state)
         }
     }
     bystander_check_served(&bystander, 100);
-    /* One of them reads after all, and finds its answers whole. */
+    /* One of them reads after all, and finds its responses whole. */
     for (int q = 0; q < QUESTIONS; q++) {
-        assert_int_equal(raw_socket_read(&readers[0], wait_deadline_ms()), RAW_ANSWER);
-        check_status(&readers[0].answer, 200, "success", NULL);
+        assert_int_equal(raw_socket_read(&readers[0], wait_deadline_ms()), RAW_RESPONSE);
+        check_status(&readers[0].response, 200, "success", NULL);
     }
     for (size_t i = 0; i < READERS; i++) {
         raw_socket_close(&readers[i]);

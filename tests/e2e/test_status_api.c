@@ -16,34 +16,34 @@ static int start(void **state)
 
 static const char *metrics(struct http *http)
 {
-    struct http_answer *answer = http_get(http, "/metrics");
-    check_http(answer, 200);
-    const char *type = http_field(answer, "Content-Type");
+    struct http_response *response = http_get(http, "/metrics");
+    check_http(response, 200);
+    const char *type = http_field(response, "Content-Type");
     assert_non_null(type);
     assert_memory_equal(type, "text/plain", strlen("text/plain"));
-    return answer->body;
+    return response->body;
 }
 
 static void health_is_exactly_ok(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
-    struct http_answer *answer = http_get(http, "/health");
-    check_http(answer, 200);
-    assert_string_equal(answer->body, "OK");
-    check_field(answer, "X-Artemis-Node", "n-1");
-    check_field(answer, "X-Artemis-Cluster", "artemis");
-    check_field(answer, "X-Artemis-State", "ready");
+    struct http_response *response = http_get(http, "/health");
+    check_http(response, 200);
+    assert_string_equal(response->body, "OK");
+    check_field(response, "X-Artemis-Node", "n-1");
+    check_field(response, "X-Artemis-Cluster", "artemis");
+    check_field(response, "X-Artemis-State", "ready");
 }
 
 static void ready_says_ready(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
-    struct http_answer *answer = http_get(http, "/ready");
-    check_http(answer, 200);
-    assert_string_equal(answer->body, "READY");
-    check_field(answer, "X-Artemis-Node", "n-1");
-    check_field(answer, "X-Artemis-Cluster", "artemis");
-    check_field(answer, "X-Artemis-State", "ready");
+    struct http_response *response = http_get(http, "/ready");
+    check_http(response, 200);
+    assert_string_equal(response->body, "READY");
+    check_field(response, "X-Artemis-Node", "n-1");
+    check_field(response, "X-Artemis-Cluster", "artemis");
+    check_field(response, "X-Artemis-State", "ready");
 }
 
 static void cluster_nodes_are_this_node(void **state)
@@ -52,18 +52,18 @@ static void cluster_nodes_are_this_node(void **state)
     static const char *const paths[] = {"/api/cluster/nodes", "/api/cluster/up-registry-nodes",
                                         "/api/cluster/up-discovery-nodes"};
     for (size_t i = 0; i < 6; i++) {
-        struct http_answer *answer = i < 3 ? http_get(fixture->http, "%s", paths[i])
-                                           : http_post(fixture->http, paths[i - 3], "{}");
-        check_status(answer, 200, "success", NULL);
-        check_count(answer, "nodes", 1);
-        check_json(answer, "nodes[0].node_id", "'n-1'");
-        check_contains(answer, "nodes[0].url", fixture->server.url);
-        check_json(answer, "nodes[0].zone", "{'region_id':'lab','zone_id':'z9'}");
-        check_json(answer, "nodes[0].status", "'up'");
+        struct http_response *response = i < 3 ? http_get(fixture->http, "%s", paths[i])
+                                               : http_post(fixture->http, paths[i - 3], "{}");
+        check_status(response, 200, "success", NULL);
+        check_count(response, "nodes", 1);
+        check_json(response, "nodes[0].node_id", "'n-1'");
+        check_contains(response, "nodes[0].url", fixture->server.url);
+        check_json(response, "nodes[0].zone", "{'region_id':'lab','zone_id':'z9'}");
+        check_json(response, "nodes[0].status", "'up'");
     }
 }
 
-static void status_pages_answer_get_and_post(void **state)
+static void status_pages_accept_get_and_post(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     static const char *const paths[] = {"/api/status/node", "/api/status/cluster",
@@ -78,24 +78,24 @@ static void status_pages_answer_get_and_post(void **state)
 static void status_node_and_deployment_name_this_node(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
-    struct http_answer *answer = http_get(http, "/api/status/node");
-    assert_non_null(strstr(answer->body, "\"n-1\""));
-    assert_non_null(strstr(answer->body, "\"up\""));
-    answer = http_get(http, "/api/status/cluster");
-    assert_non_null(strstr(answer->body, "\"n-1\""));
-    answer = http_get(http, "/api/status/deployment");
-    assert_non_null(strstr(answer->body, "\"lab\""));
+    struct http_response *response = http_get(http, "/api/status/node");
+    assert_non_null(strstr(response->body, "\"n-1\""));
+    assert_non_null(strstr(response->body, "\"up\""));
+    response = http_get(http, "/api/status/cluster");
+    assert_non_null(strstr(response->body, "\"n-1\""));
+    response = http_get(http, "/api/status/deployment");
+    assert_non_null(strstr(response->body, "\"lab\""));
 }
 
 static void status_config_has_values_and_sources(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
-    struct http_answer *answer = http_get(http, "/api/status/config");
-    assert_non_null(strstr(answer->body, "server.node_id"));
-    assert_non_null(strstr(answer->body, "lease.ttl_secs"));
-    assert_non_null(strstr(answer->body, "ratelimit.burst_size"));
-    assert_non_null(strstr(answer->body, "default"));
-    assert_non_null(strstr(answer->body, "--set"));
+    struct http_response *response = http_get(http, "/api/status/config");
+    assert_non_null(strstr(response->body, "server.node_id"));
+    assert_non_null(strstr(response->body, "lease.ttl_secs"));
+    assert_non_null(strstr(response->body, "ratelimit.burst_size"));
+    assert_non_null(strstr(response->body, "default"));
+    assert_non_null(strstr(response->body, "--set"));
 }
 
 static void status_leases_show_the_leases_of_a_service(void **state)
@@ -105,14 +105,14 @@ static void status_leases_show_the_leases_of_a_service(void **state)
     call_register_many(http, "t", 1);
     check_json(http_get(http, "/api/status/leases"), "lease_count", "4");
     for (int by_post = 0; by_post <= 1; by_post++) {
-        struct http_answer *answer =
+        struct http_response *response =
             by_post ? http_post(http, "/api/status/leases", "{'service_id':'S'}")
                     : http_get(http, "/api/status/leases?service_id=S");
-        check_status(answer, 200, "success", NULL);
-        check_count(answer, "leases", 1);
-        check_count(answer, "leases.s", 3);
-        check_json(answer, "leases.s[0].instance.service_id", "'s'");
-        assert_in_range(check_integer(answer, "leases.s[0].ends_in_ms"), 1, 30000);
+        check_status(response, 200, "success", NULL);
+        check_count(response, "leases", 1);
+        check_count(response, "leases.s", 3);
+        check_json(response, "leases.s[0].instance.service_id", "'s'");
+        assert_in_range(check_integer(response, "leases.s[0].ends_in_ms"), 1, 30000);
     }
     check_status(http_get(http, "/api/status/leases?service_id=nowhere"), 200, "bad-request",
                  "service-not-found");
@@ -164,7 +164,7 @@ int main(void)
         TEST(health_is_exactly_ok),
         TEST(ready_says_ready),
         TEST(cluster_nodes_are_this_node),
-        TEST(status_pages_answer_get_and_post),
+        TEST(status_pages_accept_get_and_post),
         TEST(status_node_and_deployment_name_this_node),
         TEST(status_config_has_values_and_sources),
         TEST(status_leases_show_the_leases_of_a_service),

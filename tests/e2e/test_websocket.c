@@ -35,12 +35,12 @@ static void open_one(void **state, struct websocket_client *client)
 static long long subscribe(struct websocket_client *client, const char *service_id)
 {
     websocket_client_send_json(client, SUBSCRIBE, service_id);
-    struct http_answer *answer = websocket_client_next(client);
-    check_json(answer, "type", "'subscribed'");
-    assert_string_equal(check_text(answer, "service_id"), service_id);
-    assert_true(check_text(answer, "run")[0] != '\0');
-    assert_true(check_integer(answer, "version") > 0);
-    return check_integer(answer, "version");
+    struct http_response *response = websocket_client_next(client);
+    check_json(response, "type", "'subscribed'");
+    assert_string_equal(check_text(response, "service_id"), service_id);
+    assert_true(check_text(response, "run")[0] != '\0');
+    assert_true(check_integer(response, "version") > 0);
+    return check_integer(response, "version");
 }
 
 static void unregister(struct http *http, const char *service_id, const char *instance_id)
@@ -53,19 +53,19 @@ static void unregister(struct http *http, const char *service_id, const char *in
 /* Registers with another port: a change. */
 static void change(struct http *http, const char *service_id, const char *instance_id, int port)
 {
-    struct http_answer *answer =
+    struct http_response *response =
         http_post(http, REGISTER,
                   "{'instances':[{'region_id':'lab','zone_id':'zone1','service_id':'%s',"
                   "'instance_id':'%s','ip':'10.0.0.1','port':%d}]}",
                   service_id, instance_id, port);
-    check_status(answer, 200, "success", NULL);
+    check_status(response, 200, "success", NULL);
 }
 
 /* The next message must be one change of this service. */
-static struct http_answer *next_change(struct websocket_client *client, const char *service_id,
-                                       const char *instance_id, const char *type)
+static struct http_response *next_change(struct websocket_client *client, const char *service_id,
+                                         const char *instance_id, const char *type)
 {
-    struct http_answer *pushed = websocket_client_next(client);
+    struct http_response *pushed = websocket_client_next(client);
     check_json(pushed, "type", "'service_change'");
     check_count(pushed, "changes", 1);
     assert_string_equal(check_text(pushed, "service_id"), service_id);
@@ -83,7 +83,7 @@ static void subscription_covers_a_service_before_and_after_it_exists(void **stat
     open_one(state, &client);
     long long version = subscribe(&client, "s");
     call_register(fixture->http, "s", "i1");
-    struct http_answer *pushed = next_change(&client, "s", "i1", "new");
+    struct http_response *pushed = next_change(&client, "s", "i1", "new");
     assert_int_equal(check_integer(pushed, "version"), version + 1);
     assert_int_equal(check_integer(pushed, "version"), call_version(fixture->http));
     change(fixture->http, "s", "i1", 8081);
@@ -162,7 +162,7 @@ static void changes_of_each_instance_are_in_order(void **state)
                          "success", NULL);
     }
     for (int left = INSTANCES * ROUNDS; left > 0;) {
-        struct http_answer *pushed = websocket_client_next(&client);
+        struct http_response *pushed = websocket_client_next(&client);
         size_t i;
         const json_t *one;
         assert_true(check_integer(pushed, "version") > version);
@@ -195,7 +195,7 @@ static void star_subscribes_to_every_service(void **state)
         char name[16];
         snprintf(name, sizeof name, "s%d", i % 3);
         change(fixture->http, name, "i1", i);
-        struct http_answer *pushed = next_change(&client, name, "i1", i < 3 ? "new" : "change");
+        struct http_response *pushed = next_change(&client, name, "i1", i < 3 ? "new" : "change");
         assert_true(check_integer(pushed, "version") > version);
         version = check_integer(pushed, "version");
     }
@@ -251,7 +251,7 @@ static void service_id_is_compared_without_case(void **state)
     websocket_client_send_json(&client, SUBSCRIBE, "My.Service");
     check_json(websocket_client_next(&client), "service_id", "'my.service'");
     call_register(fixture->http, "MY.service", "I1");
-    struct http_answer *pushed = next_change(&client, "my.service", "I1", "new");
+    struct http_response *pushed = next_change(&client, "my.service", "I1", "new");
     check_json(pushed, "changes[0].instance.service_id", "'my.service'");
     websocket_client_send_json(&client, UNSUBSCRIBE, "MY.SERVICE");
     check_json(websocket_client_next(&client), "service_id", "'my.service'");
@@ -269,7 +269,7 @@ static void changes_are_in_the_casing_of_the_subscription(void **state)
     websocket_client_send_json(&camel, "{'type':'subscribe','serviceId':'s'}");
     check_json(websocket_client_next(&camel), "service_id", "'s'");
     call_register(fixture->http, "s", "i1");
-    struct http_answer *pushed = next_change(&snake, "s", "i1", "new");
+    struct http_response *pushed = next_change(&snake, "s", "i1", "new");
     check_json(pushed, "changes[0].instance.region_id", "'lab'");
     check_json(pushed, "changes[0].instance.regionId", "'lab'"); /* in addition */
     check_json(pushed, "changes[0].changeType", "'new'");
@@ -336,10 +336,10 @@ static void invalid_message_gets_an_error_and_the_connection_stays(void **state)
     open_one(state, &client);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         websocket_client_send_json(&client, "%s", cases[i].sent);
-        struct http_answer *answer = websocket_client_next(&client);
-        check_json(answer, "type", "'error'");
-        check_contains(answer, "message", cases[i].message);
-        check_count(answer, "", 2);
+        struct http_response *response = websocket_client_next(&client);
+        check_json(response, "type", "'error'");
+        check_contains(response, "message", cases[i].message);
+        check_count(response, "", 2);
     }
     assert_int_equal(call_metric(fixture->http, "artemis_subscriptions"), 0);
     websocket_client_send_json(&client, "{'type':'ping'}");
@@ -359,9 +359,9 @@ static void subscriptions_per_connection_are_limited_to_1000(void **state)
         subscribe(&client, name);
     }
     websocket_client_send_json(&client, SUBSCRIBE, "more");
-    struct http_answer *answer = websocket_client_next(&client);
-    check_json(answer, "type", "'error'");
-    check_contains(answer, "message", "1000 subscriptions");
+    struct http_response *response = websocket_client_next(&client);
+    check_json(response, "type", "'error'");
+    check_contains(response, "message", "1000 subscriptions");
     subscribe(&client, "s999"); /* an existing one */
     websocket_client_send_json(&client, UNSUBSCRIBE, "s500");
     check_json(websocket_client_next(&client), "type", "'unsubscribed'");
@@ -390,9 +390,9 @@ static void subscribe_from(struct websocket_client *client, const char *service_
 }
 
 /* The next message must be a reload, followed by the full state. */
-static struct http_answer *next_state(struct websocket_client *client, size_t instances)
+static struct http_response *next_state(struct websocket_client *client, size_t instances)
 {
-    struct http_answer *pushed = websocket_client_next(client);
+    struct http_response *pushed = websocket_client_next(client);
     check_json(pushed, "type", "'service_change'");
     check_count(pushed, "changes", instances + 1);
     check_json(pushed, "changes[0].change_type", "'reload'");
@@ -428,7 +428,7 @@ static void outdated_version_gets_a_reload_and_the_state(void **state)
     call_register(fixture->http, "s", "i1");
     call_register(fixture->http, "s", "i2");
     subscribe_from(&client, "s", version, NULL);
-    struct http_answer *pushed = next_state(&client, 2);
+    struct http_response *pushed = next_state(&client, 2);
     check_json(pushed, "changes[0].instance.service_id", "'s'");
     check_json(pushed, "changes[0].instance.instance_id", "'reload'");
     check_json(pushed, "changes[0].instance.url", "'http://s/reload'");
@@ -468,7 +468,7 @@ static void star_with_an_outdated_version_gets_an_incomplete_reload(void **state
     long long version = subscribe(&client, "t");
     call_register(fixture->http, "s", "i1");
     subscribe_from(&client, "*", version, NULL);
-    struct http_answer *pushed = websocket_client_next(&client);
+    struct http_response *pushed = websocket_client_next(&client);
     check_json(pushed, "service_id", "'*'");
     check_json(pushed, "complete", "false");
     check_count(pushed, "changes", 1);
@@ -496,7 +496,7 @@ static void state_over_the_limit_gets_an_incomplete_reload(void **state)
     free(body);
     open_one(state, &client);
     subscribe_from(&client, "large", 1, NULL);
-    struct http_answer *pushed = websocket_client_next(&client);
+    struct http_response *pushed = websocket_client_next(&client);
     check_json(pushed, "complete", "false");
     check_count(pushed, "changes", 1);
     check_json(pushed, "changes[0].change_type", "'reload'");

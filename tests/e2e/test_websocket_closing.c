@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 
 #define QUESTION "{\"type\":\"ping\"}"
-#define ANSWER   "{\"type\":\"pong\"}"
+#define RESPONSE "{\"type\":\"pong\"}"
 
 static int start(void **state)
 {
@@ -27,7 +27,7 @@ static void open_one(void **state, struct websocket_client *client)
 
 static void check_replies(struct websocket_client *client)
 {
-    websocket_client_check_frame(client, OPCODE_TEXT, ANSWER, strlen(ANSWER));
+    websocket_client_check_frame(client, OPCODE_TEXT, RESPONSE, strlen(RESPONSE));
 }
 
 /* Sends one frame on a new connection, which must be closed with this code. */
@@ -40,7 +40,7 @@ static void check_frame_is_refused(void **state, struct websocket_frame frame, i
     websocket_client_close(&client);
 }
 
-static void close_with(void **state, int code, const char *reason, int answer)
+static void close_with(void **state, int code, const char *reason, int response)
 {
     char payload[200] = {(char)(code >> 8), (char)(code & 0xff)};
     struct websocket_client client;
@@ -48,7 +48,7 @@ static void close_with(void **state, int code, const char *reason, int answer)
     memcpy(payload + 2, reason, size - 2);
     open_one(state, &client);
     SEND(&client, .opcode = OPCODE_CLOSE, .payload = payload, .size = size);
-    websocket_client_check_closed(&client, answer);
+    websocket_client_check_closed(&client, response);
     websocket_client_close(&client);
 }
 

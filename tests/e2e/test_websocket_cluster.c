@@ -42,10 +42,10 @@ static struct place subscribe(struct websocket_client *client, int node, const c
     struct place place = {0};
     websocket_client_open(client, cluster.ports[node], "/ws");
     websocket_client_send_json(client, SUBSCRIBE, service_id);
-    struct http_answer *answer = websocket_client_next(client);
-    check_json(answer, "type", "'subscribed'");
-    place.version = check_integer(answer, "version");
-    snprintf(place.run, sizeof place.run, "%s", check_text(answer, "run"));
+    struct http_response *response = websocket_client_next(client);
+    check_json(response, "type", "'subscribed'");
+    place.version = check_integer(response, "version");
+    snprintf(place.run, sizeof place.run, "%s", check_text(response, "run"));
     return place;
 }
 
@@ -66,10 +66,10 @@ static void unregister(int node, const char *service_id, const char *instance_id
                  200, "success", NULL);
 }
 
-static struct http_answer *next_change(struct websocket_client *client, const char *instance_id,
-                                       const char *type)
+static struct http_response *next_change(struct websocket_client *client, const char *instance_id,
+                                         const char *type)
 {
-    struct http_answer *pushed = websocket_client_next(client);
+    struct http_response *pushed = websocket_client_next(client);
     check_json(pushed, "type", "'service_change'");
     assert_string_equal(check_text(pushed, "changes[0].instance.instance_id"), instance_id);
     assert_string_equal(check_text(pushed, "changes[0].change_type"), type);
@@ -99,18 +99,18 @@ static void change_at_one_node_ends_a_long_poll_at_another(void **state)
     struct raw_socket raw;
     call_register(cluster.http[0], "waited-for", "i1");
     cluster_wait_count(&cluster, "waited-for", 1);
-    struct http_answer *answer =
+    struct http_response *response =
         http_get(cluster.http[1], "/api/discovery/service?service_id=waited-for&wait=0s");
     raw_socket_open(&raw, cluster.ports[1]);
     raw_socket_say(&raw,
                    "GET /api/discovery/service?service_id=waited-for&version=%lld&run=%s&wait=60s "
                    "HTTP/1.1\r\nHost: a\r\n\r\n",
-                   (long long)check_integer(answer, "version"),
-                   http_field(answer, "X-Artemis-Run"));
+                   (long long)check_integer(response, "version"),
+                   http_field(response, "X-Artemis-Run"));
     call_wait_metric(cluster.http[1], "artemis_waiting_requests", 1);
     call_register(cluster.http[2], "waited-for", "i2");
-    assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_ANSWER);
-    check_count(&raw.answer, "service.instances", 2);
+    assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_RESPONSE);
+    check_count(&raw.response, "service.instances", 2);
     raw_socket_close(&raw);
 }
 
@@ -129,7 +129,7 @@ static void client_that_moves_to_another_node_misses_no_change(void **state)
     call_register(cluster.http[1], "moved", "i3");
     cluster_wait_agreement(&cluster);
     subscribe_from(&client, 1, "moved", &place);
-    struct http_answer *pushed = next_change(&client, "reload", "reload");
+    struct http_response *pushed = next_change(&client, "reload", "reload");
     check_count(pushed, "changes", 3);
     for (int i = 1; i < 3; i++) {
         char path[64];
@@ -155,7 +155,7 @@ static void client_that_returns_to_its_node_gets_the_missed_changes_only(void **
     websocket_client_close(&client);
     call_register(cluster.http[0], "back", "i2");
     cluster_wait_count(&cluster, "back", 2);
-    struct http_answer *delta =
+    struct http_response *delta =
         http_get(cluster.http[2], "/api/discovery/services-delta?version=%lld", place.version);
     check_status(delta, 200, "success", NULL);
     check_count(delta, "delta.back", 1);
@@ -180,7 +180,7 @@ static void subscriber_of_a_killed_node_continues_at_another(void **state)
     assert_int_equal(websocket_client_receive(&client, wait_deadline_ms()), GOT_END);
     websocket_client_close(&client);
     subscribe_from(&client, 1, "survivor", &place);
-    struct http_answer *pushed = next_change(&client, "reload", "reload");
+    struct http_response *pushed = next_change(&client, "reload", "reload");
     check_count(pushed, "changes", 2);
     check_json(pushed, "changes[1].instance.instance_id", "'i1'");
     call_register(cluster.http[2], "survivor", "i2");

@@ -38,11 +38,11 @@ static const char *const paths[] = {
 };
 enum { PATHS = sizeof paths / sizeof *paths };
 
-static struct http_answer *ask(struct raw_socket *raw, const char *line, const char *fields)
+static struct http_response *ask(struct raw_socket *raw, const char *line, const char *fields)
 {
     assert_true(raw_socket_say(raw, "%s\r\nHost: a\r\n%s\r\n", line, fields));
-    assert_int_equal(raw_socket_read(raw, wait_deadline_ms()), RAW_ANSWER);
-    return &raw->answer;
+    assert_int_equal(raw_socket_read(raw, wait_deadline_ms()), RAW_RESPONSE);
+    return &raw->response;
 }
 
 static void each_path_accepts_the_handshake(void **state)
@@ -71,12 +71,12 @@ static void headers_are_lists_and_compared_without_case(void **state)
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         struct raw_socket raw;
         raw_socket_open(&raw, fixture->server.port);
-        struct http_answer *answer = ask(&raw, "GET /ws HTTP/1.1", fields[i]);
-        check_http(answer, 101);
-        check_field(answer, "Sec-WebSocket-Accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
-        check_field(answer, "Sec-WebSocket-Extensions", NULL);
-        check_field(answer, "Sec-WebSocket-Protocol", NULL);
-        check_field(answer, "Content-Length", NULL);
+        struct http_response *response = ask(&raw, "GET /ws HTTP/1.1", fields[i]);
+        check_http(response, 101);
+        check_field(response, "Sec-WebSocket-Accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        check_field(response, "Sec-WebSocket-Extensions", NULL);
+        check_field(response, "Sec-WebSocket-Protocol", NULL);
+        check_field(response, "Content-Length", NULL);
         raw_socket_close(&raw);
     }
 }
@@ -119,12 +119,12 @@ static void each_invalid_header_is_refused_and_named(void **state)
         snprintf(line, sizeof line, "GET %s HTTP/1.1", paths[path]);
         raw_socket_open(&raw, fixture->server.port);
         for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
-            struct http_answer *answer = ask(&raw, line, refusals[i].fields);
-            check_status(answer, refusals[i].status, "bad-request",
+            struct http_response *response = ask(&raw, line, refusals[i].fields);
+            check_status(response, refusals[i].status, "bad-request",
                          refusals[i].status == 426 ? "upgrade-required" : "invalid-field");
-            check_contains(answer, where, refusals[i].message);
-            check_field(answer, "Upgrade", refusals[i].status == 426 ? "websocket" : NULL);
-            check_field(answer, "Sec-WebSocket-Version", refusals[i].status == 426 ? "13" : NULL);
+            check_contains(response, where, refusals[i].message);
+            check_field(response, "Upgrade", refusals[i].status == 426 ? "websocket" : NULL);
+            check_field(response, "Sec-WebSocket-Version", refusals[i].status == 426 ? "13" : NULL);
         }
         check_http(ask(&raw, line, HANDSHAKE_FIELDS), 101);
         raw_socket_close(&raw);
@@ -136,16 +136,16 @@ static void other_methods_and_paths_are_refused(void **state)
     struct fixture *fixture = *state;
     struct raw_socket raw;
     raw_socket_open(&raw, fixture->server.port);
-    struct http_answer *answer =
+    struct http_response *response =
         ask(&raw, "POST /ws HTTP/1.1", HANDSHAKE_FIELDS "Content-Length: 0\r\n");
-    check_status(answer, 405, "bad-request", "wrong-method");
-    check_field(answer, "Allow", "GET, HEAD");
+    check_status(response, 405, "bad-request", "wrong-method");
+    check_field(response, "Allow", "GET, HEAD");
     check_status(ask(&raw, "GET /ws/other HTTP/1.1", HANDSHAKE_FIELDS), 404, "bad-request",
                  "no-such-path");
     check_status(ask(&raw, "GET /artemis/websocket HTTP/1.1", HANDSHAKE_FIELDS), 404, "bad-request",
                  "no-such-path");
-    answer = ask(&raw, "GET /health HTTP/1.1", "Upgrade: websocket\r\nConnection: Upgrade\r\n");
-    check_http(answer, 200); /* the connection remains usable */
+    response = ask(&raw, "GET /health HTTP/1.1", "Upgrade: websocket\r\nConnection: Upgrade\r\n");
+    check_http(response, 200); /* the connection remains usable */
     raw_socket_close(&raw);
 }
 
@@ -154,9 +154,9 @@ static void http_1_0_is_refused(void **state)
     struct fixture *fixture = *state;
     struct raw_socket raw;
     raw_socket_open(&raw, fixture->server.port);
-    struct http_answer *answer = ask(&raw, "GET /ws HTTP/1.0", HANDSHAKE_FIELDS);
-    check_status(answer, 400, "bad-request", "invalid-field");
-    check_contains(answer, "response_status.error_message", "HTTP/1.1, is \"HTTP/1.0\"");
+    struct http_response *response = ask(&raw, "GET /ws HTTP/1.0", HANDSHAKE_FIELDS);
+    check_status(response, 400, "bad-request", "invalid-field");
+    check_contains(response, "response_status.error_message", "HTTP/1.1, is \"HTTP/1.0\"");
     raw_socket_close(&raw);
 }
 
@@ -172,11 +172,11 @@ static void over_the_limit_a_websocket_is_refused_and_requests_are_served(void *
     for (int i = 0; i < MOST; i++)
         websocket_client_open(&clients[i], fixture->server.port, paths[i % PATHS]);
     for (int i = 0; i < PATHS; i++) {
-        struct http_answer *answer =
+        struct http_response *response =
             http_send(fixture->http,
                       &(struct http_request){.method = "GET", .path = paths[i], .fields = fields});
-        check_status(answer, 503, "service-unavailable", "over-limit");
-        check_field(answer, "Retry-After", "1");
+        check_status(response, 503, "service-unavailable", "over-limit");
+        check_field(response, "Retry-After", "1");
         check_http(http_get(fixture->http, "/api/discovery/services"), 200);
     }
     websocket_client_close(&clients[0]);

@@ -28,12 +28,12 @@ static void message_with_the_maximum_of_fragments_is_accepted(void **state)
 {
     struct fixture *fixture = *state;
     struct websocket_client client;
-    static const char answer[] = "{\"type\":\"pong\"}";
+    static const char response[] = "{\"type\":\"pong\"}";
     websocket_client_open(&client, fixture->server.port, "/ws");
     for (int i = 0; i < 2; i++) { /* the count starts again */
         send_fragments(&client, FRAGMENTS_MAX - 1);
         SEND(&client, .opcode = OPCODE_CONTINUATION, TEXT_OF("{\"type\":\"ping\"}"));
-        websocket_client_check_frame(&client, OPCODE_TEXT, answer, strlen(answer));
+        websocket_client_check_frame(&client, OPCODE_TEXT, response, strlen(response));
     }
     websocket_client_close(&client);
 }
@@ -66,9 +66,9 @@ static void heartbeat_reply_skips_instances_that_do_not_fit(void **state)
         "{'regionId':'r','zoneId':'z','serviceId':'s','instanceId':'small'}]}",
         large);
     free(large);
-    struct http_answer *answer = websocket_client_next(&client);
-    check_count(answer, "failedInstances", 1);
-    check_contains(answer, "failedInstances[0].instance.instanceId", "small");
+    struct http_response *response = websocket_client_next(&client);
+    check_count(response, "failedInstances", 1);
+    check_contains(response, "failedInstances[0].instance.instanceId", "small");
     websocket_client_close(&client);
 }
 

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define QUESTION "{\"type\":\"ping\"}"
-#define ANSWER   "{\"type\":\"pong\"}"
+#define RESPONSE "{\"type\":\"pong\"}"
 
 enum { MESSAGE_BYTES_MAX = 64 * 1024 };
 
@@ -28,21 +28,21 @@ static void open_one(void **state, struct websocket_client *client)
 }
 
 /* Checks the numbers of replies and pongs, in any order: pongs may overtake replies. */
-static void check_replies_and_pongs(struct websocket_client *client, int answers, int pongs)
+static void check_replies_and_pongs(struct websocket_client *client, int responses, int pongs)
 {
-    while (answers + pongs > 0) {
+    while (responses + pongs > 0) {
         assert_int_equal(websocket_client_receive(client, wait_deadline_ms()), GOT_FRAME);
-        bool is_answer = client->frame.opcode == OPCODE_TEXT;
-        assert_true(is_answer || client->frame.opcode == OPCODE_PONG);
-        answers -= is_answer;
-        pongs -= !is_answer;
-        assert_true(answers >= 0 && pongs >= 0);
+        bool is_response = client->frame.opcode == OPCODE_TEXT;
+        assert_true(is_response || client->frame.opcode == OPCODE_PONG);
+        responses -= is_response;
+        pongs -= !is_response;
+        assert_true(responses >= 0 && pongs >= 0);
     }
 }
 
 static void check_replies(struct websocket_client *client)
 {
-    websocket_client_check_frame(client, OPCODE_TEXT, ANSWER, strlen(ANSWER));
+    websocket_client_check_frame(client, OPCODE_TEXT, RESPONSE, strlen(RESPONSE));
 }
 
 /* Sends one frame on a new connection, which must be closed with this code. */
@@ -303,9 +303,9 @@ static void character_across_fragments_is_accepted(void **state)
         SEND(&client, .opcode = OPCODE_TEXT, .more = true, .payload = text, .size = cut);
         SEND(&client, .opcode = OPCODE_CONTINUATION, .payload = text + cut,
              .size = strlen(text) - cut);
-        struct http_answer *answer = websocket_client_next(&client);
-        check_json(answer, "type", "'error'");
-        check_contains(answer, "message", "\xf0\x9f\x98\x80");
+        struct http_response *response = websocket_client_next(&client);
+        check_json(response, "type", "'error'");
+        check_contains(response, "message", "\xf0\x9f\x98\x80");
     }
     websocket_client_close(&client);
 }

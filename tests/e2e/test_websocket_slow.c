@@ -50,15 +50,15 @@ static void change(struct http *http, int number)
     char filler[FILLER_BYTES + 1];
     memset(filler, 'x', FILLER_BYTES);
     filler[FILLER_BYTES] = '\0';
-    struct http_answer *answer =
+    struct http_response *response =
         http_post(http, REGISTER,
                   "{'instances':[{'region_id':'lab','zone_id':'z','service_id':'s',"
                   "'instance_id':'i1','ip':'10.0.0.1','port':%d,'metadata':{'filler':'%s'}}]}",
                   number, filler);
-    check_status(answer, 200, "success", NULL);
+    check_status(response, 200, "success", NULL);
 }
 
-static int port_of(const struct http_answer *pushed, int index)
+static int port_of(const struct http_response *pushed, int index)
 {
     char path[64];
     snprintf(path, sizeof path, "changes[%d].instance.port", index);
@@ -84,7 +84,7 @@ static void lagging_client_gets_the_full_state_and_others_get_all_changes(void *
     size_t bytes = 0;
     int reloads = 0;
     for (int last = 0; last < CHANGES;) {
-        struct http_answer *pushed = websocket_client_next(&slow);
+        struct http_response *pushed = websocket_client_next(&slow);
         bool is_reload = strcmp(check_text(pushed, "changes[0].change_type"), "reload") == 0;
         int port = port_of(pushed, is_reload);
         assert_true(is_reload ? port > last : port == last + 1);
@@ -204,7 +204,7 @@ static void many_subscribers_get_the_same_changes(void **state)
     assert_int_equal(call_metric(fixture->http, "artemis_subscriptions"), CROWD);
     change(fixture->http, 1);
     for (int i = 0; i < CROWD; i++) {
-        struct http_answer *pushed = websocket_client_next(&crowd[i]);
+        struct http_response *pushed = websocket_client_next(&crowd[i]);
         if (!first)
             first = strdup(pushed->body);
         assert_string_equal(pushed->body, first);

@@ -19,12 +19,12 @@ static inline struct slice fuzz_slice(const uint8_t *data, size_t size)
     return (struct slice){(const char *)data, size};
 }
 
-/* What we answer is a JSON object, in valid UTF-8, without a name given twice. Frees `answer`. */
-static inline void fuzz_check_answer(struct text *answer)
+/* What we answer is a JSON object, in valid UTF-8, without a name given twice. Frees `response`. */
+static inline void fuzz_check_response(struct text *response)
 {
-    assert(!text_failed(answer));
-    json_t *read = json_loadb(answer->data, answer->size, JSON_REJECT_DUPLICATES, NULL);
+    assert(!text_failed(response));
+    json_t *read = json_loadb(response->data, response->size, JSON_REJECT_DUPLICATES, NULL);
     assert(json_is_object(read));
     json_decref(read);
-    text_free(answer);
+    text_free(response);
 }

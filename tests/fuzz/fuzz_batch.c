@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Bodies of register, heartbeat and unregister. Whatever they are: each answer is JSON in every
- * dialect, and an instance that was accepted reads back from the answer as the same. An unknown
+ * Bodies of register, heartbeat and unregister. Whatever they are: each response is JSON in every
+ * dialect, and an instance that was accepted reads back from the response as the same. An unknown
  * member in front, which leaves all of a body to Jansson, changes nothing.
  */
 #include "artemis-core/json/codec.h"
@@ -13,9 +13,9 @@
 static void check_refusal(enum error error, const char *message)
 {
     for (enum dialect dialect = 0; dialect < DIALECT_COUNT; dialect++) {
-        struct text answer = {0};
-        codec_write_error(&answer, dialect, error, message);
-        fuzz_check_answer(&answer);
+        struct text response = {0};
+        codec_write_error(&response, dialect, error, message);
+        fuzz_check_response(&response);
     }
 }
 
@@ -75,7 +75,7 @@ static void read_items(struct batch *batch, enum batch_kind kind)
 }
 
 /* Of two batches whose items have been read. */
-static void check_same_answers(const struct batch *a, const struct batch *b)
+static void check_same_responses(const struct batch *a, const struct batch *b)
 {
     assert(batch_count(a) == batch_count(b) && batch_is_camel(a) == batch_is_camel(b));
     assert(batch_outcome(a) == batch_outcome(b));
@@ -86,7 +86,7 @@ static void check_same_answers(const struct batch *a, const struct batch *b)
         batch_write_response(b, dialect, 0, &of_b);
         assert(slice_equal((struct slice){of_a.data, of_a.size},
                            (struct slice){of_b.data, of_b.size}));
-        fuzz_check_answer(&of_a);
+        fuzz_check_response(&of_a);
         text_free(&of_b);
     }
 }
@@ -118,7 +118,7 @@ static void read_batch(struct slice body, enum batch_kind kind)
     struct text longer = with_a_member(body);
     if (!batch_parse((struct slice){longer.data, longer.size}, kind, &other, &camel, message)) {
         read_items(other, kind);
-        check_same_answers(batch, other);
+        check_same_responses(batch, other);
         batch_free(other);
     }
     text_free(&longer);

@@ -10,9 +10,9 @@
 static void check_refusal(enum error error, const char *message)
 {
     assert(error != ERR_NO_MEMORY);
-    struct text answer = {0};
-    codec_write_error(&answer, DIALECT_CAMEL, error, message);
-    fuzz_check_answer(&answer);
+    struct text response = {0};
+    codec_write_error(&response, DIALECT_CAMEL, error, message);
+    fuzz_check_response(&response);
 }
 
 static void read_request(struct slice body)
@@ -32,7 +32,7 @@ static void read_request(struct slice body)
         struct text service = {0};
         struct json_writer w = jw_to(&service, CASING_SNAKE);
         codec_write_service(&w, DIALECT_JAVA, id, NULL, 0);
-        fuzz_check_answer(&service);
+        fuzz_check_response(&service);
     }
     assert(discovery_request_strategy(request) <= LOOKUP_ROUND_ROBIN);
     discovery_request_free(request);

@@ -26,11 +26,11 @@ static size_t take_line(const uint8_t *data, size_t size, char line[LINE_BYTES])
 
 static void check_refusal(enum error error, const char *message)
 {
-    struct text answer = {0};
+    struct text response = {0};
     assert(error == ERR_UPGRADE_REQUIRED || error == ERR_INVALID_FIELD);
     assert(message[0]);
-    codec_write_error(&answer, DIALECT_JAVA, error, message);
-    fuzz_check_answer(&answer);
+    codec_write_error(&response, DIALECT_JAVA, error, message);
+    fuzz_check_response(&response);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

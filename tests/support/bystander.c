@@ -11,29 +11,29 @@
 
 enum { PAUSE_MS = 10 };
 
-/* Asks once; false when the answer is not as it should be, which is noted. */
+/* Asks once; false when the response is not as it should be, which is noted. */
 static bool ask(struct bystander *bystander, struct raw_socket *raw)
 {
     int64_t asked_ms = wait_now_ms();
     raw_socket_say(raw, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", bystander->path);
     enum raw_end end = raw_socket_read(raw, wait_deadline_ms());
     int64_t took_ms = wait_now_ms() - asked_ms;
-    if (end != RAW_ANSWER || raw->answer.status != 200) {
+    if (end != RAW_RESPONSE || raw->response.status != 200) {
         snprintf(bystander->complaint, sizeof bystander->complaint,
                  "request %d got, after %lld ms, %s of %d: %.300s", bystander->served + 1,
                  (long long)took_ms,
-                 end == RAW_ANSWER ? "an answer"
-                 : end == RAW_LATE ? "nothing"
-                                   : "a closed connection",
-                 raw->answer.status, raw->answer.body != NULL ? raw->answer.body : "");
+                 end == RAW_RESPONSE ? "an answer"
+                 : end == RAW_LATE   ? "nothing"
+                                     : "a closed connection",
+                 raw->response.status, raw->response.body != NULL ? raw->response.body : "");
         return false;
     }
     if (bystander->expected == NULL) {
-        bystander->expected = strdup(raw->answer.body);
+        bystander->expected = strdup(raw->response.body);
     }
-    if (strcmp(bystander->expected, raw->answer.body) != 0) {
+    if (strcmp(bystander->expected, raw->response.body) != 0) {
         snprintf(bystander->complaint, sizeof bystander->complaint, "the answer became %.300s",
-                 raw->answer.body);
+                 raw->response.body);
         return false;
     }
     if (took_ms > bystander->longest_ms) {

@@ -31,13 +31,13 @@ int fixture_stop(void **state)
 
 void call_register(struct http *http, const char *service_id, const char *instance_id)
 {
-    struct http_answer *answer =
+    struct http_response *response =
         http_post(http, REGISTER, "{'instances':[" INSTANCE "]}", service_id, instance_id);
-    check_status(answer, 200, "success", NULL);
+    check_status(response, 200, "success", NULL);
 }
 
-struct http_answer *call_post_bytes(struct http *http, const char *path, const void *body,
-                                    size_t size)
+struct http_response *call_post_bytes(struct http *http, const char *path, const void *body,
+                                      size_t size)
 {
     static const char *const fields[] = {"Content-Type: application/json", NULL};
     struct http_request request = {
@@ -75,35 +75,37 @@ char *call_list_body(const char *list, const char *item, const char *service_id,
 void call_register_many(struct http *http, const char *service_id, size_t count)
 {
     char *body = call_list_body("instances", INSTANCE, service_id, 0, count);
-    struct http_answer *answer = call_post_bytes(http, REGISTER, body, strlen(body));
+    struct http_response *response = call_post_bytes(http, REGISTER, body, strlen(body));
     free(body);
-    check_status(answer, 200, "success", NULL);
+    check_status(response, 200, "success", NULL);
 }
 
-struct http_answer *call_with_keys(struct http *http, const char *path, const char *service_id,
-                                   size_t from, size_t count)
+struct http_response *call_with_keys(struct http *http, const char *path, const char *service_id,
+                                     size_t from, size_t count)
 {
     char *body = call_list_body("instance_keys", KEY, service_id, from, count);
-    struct http_answer *answer = call_post_bytes(http, path, body, strlen(body));
+    struct http_response *response = call_post_bytes(http, path, body, strlen(body));
     free(body);
-    return answer;
+    return response;
 }
 
 int call_count(struct http *http, const char *service_id)
 {
-    struct http_answer *answer = http_get(http, "/api/discovery/service?service_id=%s", service_id);
-    check_http(answer, 200);
-    const json_t *instances = check_find(answer->json, "service.instances");
+    struct http_response *response =
+        http_get(http, "/api/discovery/service?service_id=%s", service_id);
+    check_http(response, 200);
+    const json_t *instances = check_find(response->json, "service.instances");
     return instances != NULL ? (int)json_array_size(instances) : -1;
 }
 
 bool call_shows(struct http *http, const char *service_id, const char *instance_id)
 {
-    struct http_answer *answer = http_get(http, "/api/discovery/service?service_id=%s", service_id);
-    check_http(answer, 200);
+    struct http_response *response =
+        http_get(http, "/api/discovery/service?service_id=%s", service_id);
+    check_http(response, 200);
     size_t i;
     const json_t *instance;
-    json_array_foreach(check_find(answer->json, "service.instances"), i, instance)
+    json_array_foreach(check_find(response->json, "service.instances"), i, instance)
     {
         const char *id = json_string_value(json_object_get(instance, "instance_id"));
         if (id != NULL && strcmp(id, instance_id) == 0) {
@@ -115,18 +117,18 @@ bool call_shows(struct http *http, const char *service_id, const char *instance_
 
 json_int_t call_version(struct http *http)
 {
-    struct http_answer *answer = http_get(http, "/api/discovery/services");
-    check_status(answer, 200, "success", NULL);
-    json_int_t version = check_integer(answer, "version");
+    struct http_response *response = http_get(http, "/api/discovery/services");
+    check_status(response, 200, "success", NULL);
+    json_int_t version = check_integer(response, "version");
     assert_true(version >= 0);
     return version;
 }
 
 double call_metric(struct http *http, const char *name)
 {
-    struct http_answer *answer = http_get(http, "/metrics");
-    check_http(answer, 200);
-    return prometheus_sum(answer->body, name, "");
+    struct http_response *response = http_get(http, "/metrics");
+    check_http(response, 200);
+    return prometheus_sum(response->body, name, "");
 }
 
 struct wanted_metric {

@@ -39,8 +39,8 @@ void call_register(struct http *http, const char *service_id, const char *instan
 void call_register_many(struct http *http, const char *service_id, size_t count);
 
 /* Renews, or unregisters, instances `from` to `from + count - 1` of the above. */
-struct http_answer *call_with_keys(struct http *http, const char *path, const char *service_id,
-                                   size_t from, size_t count);
+struct http_response *call_with_keys(struct http *http, const char *path, const char *service_id,
+                                     size_t from, size_t count);
 
 /* How many instances the service shows; -1 when it is unknown. */
 int call_count(struct http *http, const char *service_id);
@@ -61,5 +61,5 @@ char *call_list_body(const char *list, const char *item, const char *service_id,
                      size_t count);
 
 /* Posts a body as it is. */
-struct http_answer *call_post_bytes(struct http *http, const char *path, const void *body,
-                                    size_t size);
+struct http_response *call_post_bytes(struct http *http, const char *path, const void *body,
+                                      size_t size);

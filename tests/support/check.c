@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Says what was expected, shows the answer, and ends the test. */
+/* Says what was expected, shows the response, and ends the test. */
 __attribute__((format(printf, 4, 5))) static void
-fail_with(const struct http_answer *answer, const char *file, int line, const char *format, ...)
+fail_with(const struct http_response *response, const char *file, int line, const char *format, ...)
 {
     char *what = NULL;
     va_list args;
@@ -18,8 +18,8 @@ fail_with(const struct http_answer *answer, const char *file, int line, const ch
         what = NULL;
     }
     va_end(args);
-    print_error("%s:%d: %s\nthe answer was %d: %.2000s\n", file, line, what, answer->status,
-                answer->body);
+    print_error("%s:%d: %s\nthe answer was %d: %.2000s\n", file, line, what, response->status,
+                response->body);
     free(what);
     _fail(file, line);
 }
@@ -43,40 +43,40 @@ json_t *check_find(const json_t *root, const char *path)
     return found;
 }
 
-const char *check_text(const struct http_answer *answer, const char *path)
+const char *check_text(const struct http_response *response, const char *path)
 {
-    const char *text = json_string_value(check_find(answer->json, path));
+    const char *text = json_string_value(check_find(response->json, path));
     return text != NULL ? text : "";
 }
 
-json_int_t check_integer(const struct http_answer *answer, const char *path)
+json_int_t check_integer(const struct http_response *response, const char *path)
 {
-    const json_t *found = check_find(answer->json, path);
+    const json_t *found = check_find(response->json, path);
     return json_is_integer(found) ? json_integer_value(found) : -1;
 }
 
-void check_http_at(const struct http_answer *answer, int status, const char *file, int line)
+void check_http_at(const struct http_response *response, int status, const char *file, int line)
 {
-    if (answer->status != status) {
-        fail_with(answer, file, line, "the status should be %d", status);
+    if (response->status != status) {
+        fail_with(response, file, line, "the status should be %d", status);
     }
 }
 
-void check_status_at(const struct http_answer *answer, int status, const char *error_code,
+void check_status_at(const struct http_response *response, int status, const char *error_code,
                      const char *reason, const char *file, int line)
 {
-    check_http_at(answer, status, file, line);
-    json_t *snake = check_find(answer->json, "response_status");
-    json_t *camel = check_find(answer->json, "responseStatus");
+    check_http_at(response, status, file, line);
+    json_t *snake = check_find(response->json, "response_status");
+    json_t *camel = check_find(response->json, "responseStatus");
     const json_t *found = snake != NULL ? snake : camel;
     const char *code =
         json_string_value(json_object_get(found, snake != NULL ? "error_code" : "errorCode"));
     const char *why = json_string_value(json_object_get(found, "reason"));
     if (code == NULL || strcmp(code, error_code) != 0) {
-        fail_with(answer, file, line, "the error code should be %s", error_code);
+        fail_with(response, file, line, "the error code should be %s", error_code);
     }
     if (reason != NULL && (why == NULL || strcmp(why, reason) != 0)) {
-        fail_with(answer, file, line, "the reason should be %s", reason);
+        fail_with(response, file, line, "the reason should be %s", reason);
     }
 }
 
@@ -94,52 +94,53 @@ __attribute__((format(printf, 1, 2))) static json_t *json_of(const char *format,
     return json;
 }
 
-void check_json_at(const struct http_answer *answer, const char *path, const char *expected,
+void check_json_at(const struct http_response *response, const char *path, const char *expected,
                    const char *file, int line)
 {
-    const json_t *found = check_find(answer->json, path);
+    const json_t *found = check_find(response->json, path);
     json_t *wanted = json_of("%s", expected);
     bool same = found != NULL && json_equal(found, wanted);
     json_decref(wanted);
     if (!same) {
-        fail_with(answer, file, line, "\"%s\" should be %s", path, expected);
+        fail_with(response, file, line, "\"%s\" should be %s", path, expected);
     }
 }
 
-void check_contains_at(const struct http_answer *answer, const char *path, const char *part,
+void check_contains_at(const struct http_response *response, const char *path, const char *part,
                        const char *file, int line)
 {
-    if (strstr(check_text(answer, path), part) == NULL) {
-        fail_with(answer, file, line, "\"%s\" should be text with %s in it", path, part);
+    if (strstr(check_text(response, path), part) == NULL) {
+        fail_with(response, file, line, "\"%s\" should be text with %s in it", path, part);
     }
 }
 
-void check_absent_at(const struct http_answer *answer, const char *path, const char *file, int line)
+void check_absent_at(const struct http_response *response, const char *path, const char *file,
+                     int line)
 {
-    if (check_find(answer->json, path) != NULL) {
-        fail_with(answer, file, line, "\"%s\" should not be there", path);
+    if (check_find(response->json, path) != NULL) {
+        fail_with(response, file, line, "\"%s\" should not be there", path);
     }
 }
 
-void check_count_at(const struct http_answer *answer, const char *path, size_t count,
+void check_count_at(const struct http_response *response, const char *path, size_t count,
                     const char *file, int line)
 {
-    const json_t *found = check_find(answer->json, path);
+    const json_t *found = check_find(response->json, path);
     size_t has = json_is_array(found) ? json_array_size(found) : json_object_size(found);
     if (found == NULL || has != count) {
-        fail_with(answer, file, line, "\"%s\" should have %zu members", path, count);
+        fail_with(response, file, line, "\"%s\" should have %zu members", path, count);
     }
 }
 
-void check_field_at(struct http_answer *answer, const char *name, const char *value,
+void check_field_at(struct http_response *response, const char *name, const char *value,
                     const char *file, int line)
 {
-    const char *found = http_field(answer, name);
+    const char *found = http_field(response, name);
     if (value == NULL && found != NULL) {
-        fail_with(answer, file, line, "there should be no %s, not %s", name, found);
+        fail_with(response, file, line, "there should be no %s, not %s", name, found);
     }
     if (value != NULL && (found == NULL || strcmp(found, value) != 0)) {
-        fail_with(answer, file, line, "%s should be %s, not %s", name, value,
+        fail_with(response, file, line, "%s should be %s, not %s", name, value,
                   found != NULL ? found : "absent");
     }
 }

@@ -137,9 +137,9 @@ json_t *cluster_peer_status(struct cluster *cluster, int node, uint16_t port, co
     size_t i;
     json_t *peer;
     snprintf(url, sizeof url, "http://127.0.0.1:%u", port);
-    struct http_answer *answer = http_get(cluster->http[node], "/api/status/cluster");
-    check_http(answer, 200);
-    json_array_foreach(check_find(answer->json, "peers"), i,
+    struct http_response *response = http_get(cluster->http[node], "/api/status/cluster");
+    check_http(response, 200);
+    json_array_foreach(check_find(response->json, "peers"), i,
                        peer) if (strcmp(json_string_value(json_object_get(peer, "url")), url) ==
                                  0) return json_object_get(peer, member);
     return NULL;
@@ -192,8 +192,8 @@ void cluster_wait_count(struct cluster *cluster, const char *service_id, int cou
 
 /* --- peer calls ------------------------------------------------------------------------------- */
 
-struct http_answer *cluster_peer_call(struct http *http, const char *method, const char *path,
-                                      const char *body)
+struct http_response *cluster_peer_call(struct http *http, const char *method, const char *path,
+                                        const char *body)
 {
     static const char *const fields[] = {"X-Artemis-Replication: true",
                                          "X-Artemis-Cluster: artemis", "X-Artemis-Node: tester",
@@ -213,12 +213,12 @@ static bool agree(void *context)
     for (int i = 0; i < cluster->count && same; i++) {
         if (!cluster->http[i])
             continue;
-        struct http_answer *answer =
+        struct http_response *response =
             cluster_peer_call(cluster->http[i], "GET", "/api/replication/registry/digest", NULL);
-        check_http(answer, 200);
-        same = !first || strcmp(first, answer->body) == 0;
+        check_http(response, 200);
+        same = !first || strcmp(first, response->body) == 0;
         if (!first)
-            first = strdup(answer->body);
+            first = strdup(response->body);
     }
     free(first);
     return same;

@@ -42,5 +42,5 @@ void cluster_wait_agreement(struct cluster *cluster);
 json_t *cluster_peer_status(struct cluster *cluster, int node, uint16_t port, const char *member);
 
 /* Sends a request with the headers of a peer. */
-struct http_answer *cluster_peer_call(struct http *http, const char *method, const char *path,
-                                      const char *body);
+struct http_response *cluster_peer_call(struct http *http, const char *method, const char *path,
+                                        const char *body);

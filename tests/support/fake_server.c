@@ -9,13 +9,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { HEAD_BYTES = 8192, ANSWER_BYTES = 8192 };
+enum { HEAD_BYTES = 8192, RESPONSE_BYTES = 8192 };
 
 /* Reads only the part of the body that arrives with the head: tests send little. */
 static void serve(const struct fake_server *server, int fd)
 {
     char head[HEAD_BYTES] = "";
-    char answer[ANSWER_BYTES] = "";
+    char response[RESPONSE_BYTES] = "";
     size_t size = 0;
     while (!strstr(head, "\r\n\r\n")) {
         ssize_t got = recv(fd, head + size, sizeof head - 1 - size, 0);
@@ -24,8 +24,8 @@ static void serve(const struct fake_server *server, int fd)
         size += (size_t)got;
         head[size] = '\0';
     }
-    server->answer(head, answer, sizeof answer, server->context);
-    (void)!send(fd, answer, strlen(answer), MSG_NOSIGNAL);
+    server->response(head, response, sizeof response, server->context);
+    (void)!send(fd, response, strlen(response), MSG_NOSIGNAL);
     shutdown(fd, SHUT_WR);
     while (recv(fd, head, sizeof head, 0) > 0)
         ;
@@ -42,11 +42,11 @@ static void *run(void *context)
     return NULL;
 }
 
-void fake_server_start(struct fake_server *server, fake_server_answer *answer, void *context)
+void fake_server_start(struct fake_server *server, fake_server_response *response, void *context)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
-    *server = (struct fake_server){.answer = answer, .context = context};
+    *server = (struct fake_server){.response = response, .context = context};
     server->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(server->listener, (struct sockaddr *)&address, size), 0);
     assert_int_equal(listen(server->listener, 100), 0);

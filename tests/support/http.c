@@ -21,7 +21,7 @@ struct http {
     long connections;
     struct text head;
     struct text body;
-    struct http_answer answer;
+    struct http_response response;
     char why[CURL_ERROR_SIZE];
 };
 
@@ -86,12 +86,12 @@ struct http *http_new(uint16_t port)
     return http;
 }
 
-void http_answer_clear(struct http_answer *answer)
+void http_response_clear(struct http_response *response)
 {
-    free(answer->head);
-    free(answer->body);
-    json_decref(answer->json);
-    *answer = (struct http_answer){0};
+    free(response->head);
+    free(response->body);
+    json_decref(response->json);
+    *response = (struct http_response){0};
 }
 
 void http_free(struct http *http)
@@ -100,7 +100,7 @@ void http_free(struct http *http)
         return;
     }
     curl_easy_cleanup(http->curl);
-    http_answer_clear(&http->answer);
+    http_response_clear(&http->response);
     empty(&http->head);
     empty(&http->body);
     free(http);
@@ -142,8 +142,8 @@ static void set_options(struct http *http, const char *url)
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, http);
 }
 
-/* Moves what has come into the answer. */
-static struct http_answer *finish_answer(struct http *http)
+/* Moves what has come into the response. */
+static struct http_response *finish_response(struct http *http)
 {
     long status = 0;
     long opened = 0;
@@ -152,7 +152,7 @@ static struct http_answer *finish_answer(struct http *http)
     http->connections += opened;
     append(&http->head, "", 0);
     append(&http->body, "", 0);
-    http->answer = (struct http_answer){
+    http->response = (struct http_response){
         .status = (int)status,
         .head = http->head.bytes,
         .body = http->body.bytes,
@@ -161,10 +161,10 @@ static struct http_answer *finish_answer(struct http *http)
     };
     http->head = (struct text){0};
     http->body = (struct text){0};
-    return &http->answer;
+    return &http->response;
 }
 
-struct http_answer *http_send(struct http *http, const struct http_request *request)
+struct http_response *http_send(struct http *http, const struct http_request *request)
 {
     char url[2048];
     struct outgoing outgoing = {0};
@@ -172,7 +172,7 @@ struct http_answer *http_send(struct http *http, const struct http_request *requ
     struct curl_slist *fields = curl_slist_append(NULL, "Expect:");
     int length = snprintf(url, sizeof url, "http://127.0.0.1:%u%s", http->port, request->path);
     assert_in_range(length, 1, sizeof url - 1);
-    http_answer_clear(&http->answer);
+    http_response_clear(&http->response);
     set_options(http, url);
     set_body(http, request, &outgoing, &fields);
     for (size_t i = 0; request->fields != NULL && request->fields[i] != NULL; i++) {
@@ -181,17 +181,17 @@ struct http_answer *http_send(struct http *http, const struct http_request *requ
     curl_easy_setopt(http->curl, CURLOPT_HTTPHEADER, fields);
     CURLcode outcome = curl_easy_perform(http->curl);
     curl_slist_free_all(fields);
-    /* A server may answer before it has read the whole body, and close: the answer counts. */
+    /* A server may answer before it has read the whole body, and close: the response counts. */
     if (outcome != CURLE_OK && !(outcome == CURLE_SEND_ERROR && http->head.size > 0)) {
         empty(&http->head);
         empty(&http->body);
         fail_msg("%s %s: no answer: %s (%s)", request->method, request->path, http->why,
                  curl_easy_strerror(outcome));
     }
-    return finish_answer(http);
+    return finish_response(http);
 }
 
-struct http_answer *http_get(struct http *http, const char *path, ...)
+struct http_response *http_get(struct http *http, const char *path, ...)
 {
     char full[1024];
     va_list args;
@@ -212,7 +212,7 @@ char *http_quoted(const char *format, va_list args)
     return text;
 }
 
-struct http_answer *http_post(struct http *http, const char *path, const char *body, ...)
+struct http_response *http_post(struct http *http, const char *path, const char *body, ...)
 {
     static const char *const fields[] = {"Content-Type: application/json", NULL};
     va_list args;
@@ -226,9 +226,9 @@ struct http_answer *http_post(struct http *http, const char *path, const char *b
         .body = text,
         .body_size = strlen(text),
     };
-    struct http_answer *answer = http_send(http, &request);
+    struct http_response *response = http_send(http, &request);
     free(text);
-    return answer;
+    return response;
 }
 
 long http_connections(const struct http *http)
@@ -236,17 +236,17 @@ long http_connections(const struct http *http)
     return http->connections;
 }
 
-const char *http_field(struct http_answer *answer, const char *name)
+const char *http_field(struct http_response *response, const char *name)
 {
     size_t name_size = strlen(name);
-    for (const char *line = answer->head; *line != '\0';) {
+    for (const char *line = response->head; *line != '\0';) {
         size_t size = strcspn(line, "\r\n");
         if (size > name_size && line[name_size] == ':' && strncasecmp(line, name, name_size) == 0) {
             const char *value = line + name_size + 1;
             value += strspn(value, " ");
-            snprintf(answer->field, sizeof answer->field, "%.*s", (int)(line + size - value),
+            snprintf(response->field, sizeof response->field, "%.*s", (int)(line + size - value),
                      value);
-            return answer->field;
+            return response->field;
         }
         line += size;
         line += strspn(line, "\r\n");

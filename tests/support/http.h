@@ -2,9 +2,9 @@
  *
  * http - a well-behaved HTTP client for tests: one connection, kept alive between requests.
  *
- * The answer belongs to the client and lasts until its next request. Where a test says text for
+ * The response belongs to the client and lasts until its next request. Where a test says text for
  * JSON (`http_post`), single quotes stand for double ones, so that it can be
- * read: "{'service_id':'%s'}". Whatever keeps an answer from coming fails the test. For what a
+ * read: "{'service_id':'%s'}". Whatever keeps a response from coming fails the test. For what a
  * well-behaved client cannot say, see raw_socket.h.
  */
 #pragma once
@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct http_answer {
+struct http_response {
     int status;
     char *head;       /* the fields as they came: "Name: value\r\n"... */
     char *body;       /* NUL-terminated */
@@ -36,22 +36,22 @@ struct http;
 struct http *http_new(uint16_t port);
 void http_free(struct http *http);
 
-struct http_answer *http_send(struct http *http, const struct http_request *request);
+struct http_response *http_send(struct http *http, const struct http_request *request);
 
-struct http_answer *http_get(struct http *http, const char *path, ...)
+struct http_response *http_get(struct http *http, const char *path, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* As application/json. */
-struct http_answer *http_post(struct http *http, const char *path, const char *body, ...)
+struct http_response *http_post(struct http *http, const char *path, const char *body, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* How many connections it had to open so far. */
 long http_connections(const struct http *http);
 
 /* The value of a header field, NULL when absent; lasts until the next call. */
-const char *http_field(struct http_answer *answer, const char *name);
+const char *http_field(struct http_response *response, const char *name);
 
-void http_answer_clear(struct http_answer *answer);
+void http_response_clear(struct http_response *response);
 
 /* `format` with ' for ", filled in; the caller frees it. */
 char *http_quoted(const char *format, va_list args);

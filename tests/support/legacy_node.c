@@ -152,8 +152,8 @@ static enum MHD_Result reply(struct MHD_Connection *connection, unsigned status,
     return result;
 }
 
-static enum MHD_Result answer_post(struct legacy_node *node, struct MHD_Connection *connection,
-                                   const char *path, const struct body *body)
+static enum MHD_Result respond_to_post(struct legacy_node *node, struct MHD_Connection *connection,
+                                       const char *path, const struct body *body)
 {
     static const char *const paths[] = {BASE "register.json", BASE "unregister.json",
                                         BASE "heartbeat.json", BASE "batch-register.json",
@@ -178,8 +178,8 @@ static enum MHD_Result answer_post(struct legacy_node *node, struct MHD_Connecti
     return result;
 }
 
-static enum MHD_Result answer_get(struct legacy_node *node, struct MHD_Connection *connection,
-                                  const char *path)
+static enum MHD_Result respond_to_get(struct legacy_node *node, struct MHD_Connection *connection,
+                                      const char *path)
 {
     if (strcmp(path, "/health") == 0)
         return reply(connection, 200, "OK");
@@ -231,9 +231,9 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
     pthread_mutex_lock(&node->lock);
     if (strcmp(method, "POST") == 0) {
         check_head(node, connection, path);
-        result = answer_post(node, connection, path, body);
+        result = respond_to_post(node, connection, path, body);
     } else {
-        result = answer_get(node, connection, path);
+        result = respond_to_get(node, connection, path);
     }
     pthread_mutex_unlock(&node->lock);
     return result;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * legacy_node - imitates a node of the older Rust Artemis: /health responds only OK, replication
- * has only the calls of that version, and bodies must have the fields of its types, in one casing:
- * five status words, all five parts of a key, no member twice, no compression. It records what it
- * could not have read as a violation; legacy_node_stop fails the test for it.
+ * legacy_node - imitates a node of the older Rust Artemis: /health responds only with OK,
+ * replication has only the calls of that version, and bodies must have the fields of its types, in
+ * one casing: five status words, all five parts of a key, no member twice, no compression. It
+ * records what it could not have read as a violation; legacy_node_stop fails the test for it.
  */
 #pragma once
 

@@ -44,7 +44,7 @@ void raw_socket_close(struct raw_socket *raw)
         close(raw->fd);
     }
     free(raw->bytes);
-    http_answer_clear(&raw->answer);
+    http_response_clear(&raw->response);
     *raw = (struct raw_socket){.fd = -1};
 }
 
@@ -95,9 +95,9 @@ void raw_socket_take(struct raw_socket *raw, size_t size)
 }
 
 /* The end of a chunked body that begins at `at`, gathered into `body`; 0 when more must come. */
-static size_t end_of_chunks(const struct raw_socket *raw, size_t at, struct http_answer *answer)
+static size_t end_of_chunks(const struct raw_socket *raw, size_t at, struct http_response *response)
 {
-    answer->body_size = 0;
+    response->body_size = 0;
     for (;;) {
         const char *line_end = strstr(raw->bytes + at, "\r\n");
         if (line_end == NULL) {
@@ -108,8 +108,8 @@ static size_t end_of_chunks(const struct raw_socket *raw, size_t at, struct http
         if (raw->size < start + size + 2) {
             return 0;
         }
-        memcpy(answer->body + answer->body_size, raw->bytes + start, size);
-        answer->body_size += size;
+        memcpy(response->body + response->body_size, raw->bytes + start, size);
+        response->body_size += size;
         at = start + size + 2;
         if (size == 0) {
             return at;
@@ -117,45 +117,46 @@ static size_t end_of_chunks(const struct raw_socket *raw, size_t at, struct http
     }
 }
 
-/* The end of the answer at the start of the bytes, which it fills in; 0 when more must come. */
-static size_t end_of_answer(struct raw_socket *raw, bool head_only, struct http_answer *answer)
+/* The end of the response at the start of the bytes, which it fills in; 0 when more must come. */
+static size_t end_of_response(struct raw_socket *raw, bool head_only,
+                              struct http_response *response)
 {
     char *head_end = raw->size > 0 ? strstr(raw->bytes, "\r\n\r\n") : NULL;
     if (head_end == NULL) {
         return 0;
     }
     size_t start = (size_t)(head_end - raw->bytes) + 4;
-    answer->head = strndup(raw->bytes, start);
-    answer->body = calloc(1, raw->size + 1);
-    assert_non_null(answer->head);
-    assert_non_null(answer->body);
-    answer->status = (int)strtol(raw->bytes + strcspn(raw->bytes, " \r"), NULL, 10);
-    if (head_only || answer->status == 304 || answer->status < 200) {
+    response->head = strndup(raw->bytes, start);
+    response->body = calloc(1, raw->size + 1);
+    assert_non_null(response->head);
+    assert_non_null(response->body);
+    response->status = (int)strtol(raw->bytes + strcspn(raw->bytes, " \r"), NULL, 10);
+    if (head_only || response->status == 304 || response->status < 200) {
         return start;
     }
-    const char *encoding = http_field(answer, "Transfer-Encoding");
+    const char *encoding = http_field(response, "Transfer-Encoding");
     if (encoding != NULL && strcmp(encoding, "chunked") == 0) {
-        return end_of_chunks(raw, start, answer);
+        return end_of_chunks(raw, start, response);
     }
-    const char *length = http_field(answer, "Content-Length");
+    const char *length = http_field(response, "Content-Length");
     size_t size = length != NULL ? strtoul(length, NULL, 10) : raw->size - start;
     if (raw->size < start + size || (length == NULL && !raw->ended)) {
         return 0;
     }
-    memcpy(answer->body, raw->bytes + start, size);
-    answer->body_size = size;
+    memcpy(response->body, raw->bytes + start, size);
+    response->body_size = size;
     return start + size;
 }
 
-static enum raw_end read_answer(struct raw_socket *raw, bool head_only, int64_t deadline_ms)
+static enum raw_end read_response(struct raw_socket *raw, bool head_only, int64_t deadline_ms)
 {
     for (;;) {
-        http_answer_clear(&raw->answer);
-        size_t end = end_of_answer(raw, head_only, &raw->answer);
+        http_response_clear(&raw->response);
+        size_t end = end_of_response(raw, head_only, &raw->response);
         if (end > 0) {
             raw_socket_take(raw, end);
-            raw->answer.json = json_loadb(raw->answer.body, raw->answer.body_size, 0, NULL);
-            return RAW_ANSWER;
+            raw->response.json = json_loadb(raw->response.body, raw->response.body_size, 0, NULL);
+            return RAW_RESPONSE;
         }
         if (raw->ended) {
             return raw->size == 0 ? RAW_CLOSED : RAW_PART;
@@ -168,12 +169,12 @@ static enum raw_end read_answer(struct raw_socket *raw, bool head_only, int64_t 
 
 enum raw_end raw_socket_read(struct raw_socket *raw, int64_t deadline_ms)
 {
-    return read_answer(raw, false, deadline_ms);
+    return read_response(raw, false, deadline_ms);
 }
 
 enum raw_end raw_socket_read_head(struct raw_socket *raw, int64_t deadline_ms)
 {
-    return read_answer(raw, true, deadline_ms);
+    return read_response(raw, true, deadline_ms);
 }
 
 bool raw_socket_is_closed_by(struct raw_socket *raw, int64_t deadline_ms)

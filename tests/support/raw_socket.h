@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * raw_socket - a client that says exactly the bytes it is told, however wrong, and reads with a
- * deadline. Answers that follow one another on a connection are taken one by one.
+ * deadline. Responses that follow one another on a connection are taken one by one.
  */
 #pragma once
 
@@ -12,10 +12,10 @@
 #include <stdint.h>
 
 enum raw_end {
-    RAW_ANSWER, /* a whole answer is in `answer` */
-    RAW_CLOSED, /* the server closed, or reset, and nothing was left over */
-    RAW_PART,   /* the server closed, or reset, amid an answer */
-    RAW_LATE,   /* the deadline came first */
+    RAW_RESPONSE, /* a whole response is in `response` */
+    RAW_CLOSED,   /* the server closed, or reset, and nothing was left over */
+    RAW_PART,     /* the server closed, or reset, amid a response */
+    RAW_LATE,     /* the deadline came first */
 };
 
 struct raw_socket {
@@ -23,7 +23,7 @@ struct raw_socket {
     char *bytes;
     size_t size;
     bool ended;
-    struct http_answer answer;
+    struct http_response response;
 };
 
 /* False when the server does not take the connection. */
@@ -38,7 +38,7 @@ bool raw_socket_send(struct raw_socket *raw, const void *bytes, size_t size);
 bool raw_socket_say(struct raw_socket *raw, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* The next answer. `fields` of it are read with http_field. */
+/* The next response. `fields` of it are read with http_field. */
 enum raw_end raw_socket_read(struct raw_socket *raw, int64_t deadline_ms);
 
 /* The same where the request was HEAD: no body follows, whatever the head says. */

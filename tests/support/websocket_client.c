@@ -58,11 +58,11 @@ void websocket_client_open_with(struct websocket_client *client, uint16_t port, 
     fclose(stream);
     assert_true(raw_socket_send(&client->raw, request, size));
     free(request);
-    assert_int_equal(raw_socket_read(&client->raw, wait_deadline_ms()), RAW_ANSWER);
-    check_http(&client->raw.answer, 101);
-    check_field(&client->raw.answer, "Upgrade", "websocket");
-    check_field(&client->raw.answer, "Connection", "Upgrade");
-    check_field(&client->raw.answer, "Sec-WebSocket-Accept", accepted);
+    assert_int_equal(raw_socket_read(&client->raw, wait_deadline_ms()), RAW_RESPONSE);
+    check_http(&client->raw.response, 101);
+    check_field(&client->raw.response, "Upgrade", "websocket");
+    check_field(&client->raw.response, "Connection", "Upgrade");
+    check_field(&client->raw.response, "Sec-WebSocket-Accept", accepted);
 }
 
 void websocket_client_adopt(struct websocket_client *client, int fd)
@@ -79,7 +79,7 @@ static void drop_frame(struct websocket_client *client)
 void websocket_client_close(struct websocket_client *client)
 {
     drop_frame(client);
-    http_answer_clear(&client->message);
+    http_response_clear(&client->message);
     raw_socket_close(&client->raw);
 }
 
@@ -208,12 +208,12 @@ static void expect_opcode(struct websocket_client *client, unsigned opcode, cons
               (const char *)frame->payload);
 }
 
-struct http_answer *websocket_client_next_at(struct websocket_client *client, const char *file,
-                                             int line)
+struct http_response *websocket_client_next_at(struct websocket_client *client, const char *file,
+                                               int line)
 {
     expect_opcode(client, OPCODE_TEXT, file, line);
-    http_answer_clear(&client->message);
-    client->message = (struct http_answer){
+    http_response_clear(&client->message);
+    client->message = (struct http_response){
         .status = 101,
         .body = strdup(client->frame.payload),
         .body_size = client->frame.size,

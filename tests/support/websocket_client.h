@@ -39,7 +39,7 @@ enum websocket_event {
 struct websocket_client {
     struct raw_socket raw;
     struct websocket_frame frame;
-    struct http_answer message;
+    struct http_response message;
 };
 
 /* The usual fields of a handshake but for Host, each with its end of line. */
@@ -83,8 +83,8 @@ enum websocket_event websocket_client_receive(struct websocket_client *client, i
 #define websocket_client_check_quiet(client)                                                       \
     websocket_client_check_quiet_at((client), __FILE__, __LINE__)
 
-struct http_answer *websocket_client_next_at(struct websocket_client *client, const char *file,
-                                             int line);
+struct http_response *websocket_client_next_at(struct websocket_client *client, const char *file,
+                                               int line);
 void websocket_client_check_frame_at(struct websocket_client *client, unsigned opcode,
                                      const void *payload, size_t size, const char *file, int line);
 void websocket_client_check_closed_at(struct websocket_client *client, int code, const char *file,

@@ -248,7 +248,7 @@ static void quote_truncates_a_long_value_and_adds_its_size(void **state)
     assert_string_equal(out, expected);
 }
 
-/* A message goes into an answer, which must be UTF-8 whatever room the caller had for the value:
+/* A message goes into a response, which must be UTF-8 whatever room the caller had for the value:
  * no sequence may be cut in two, by the limit of what is shown or by the room. */
 static void quote_does_not_split_a_character(void **state)
 {

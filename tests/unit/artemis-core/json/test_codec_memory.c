@@ -159,8 +159,8 @@ static void read_instance_without_memory(void **state)
     batch_free(batch);
 }
 
-/* Each run refuses its item, which the batch notes for its answer. The batch is made anew each time
- * (before the allocations are counted), since it keeps what it noted. */
+/* Each run refuses its item, which the batch notes for its response. The batch is made anew each
+ * time (before the allocations are counted), since it keeps what it noted. */
 static void check_rejected_item(const char *body, long n, bool *happened)
 {
     long live = failing_malloc_live();
@@ -237,12 +237,12 @@ static void fail_many_items_without_memory(void **state)
             noted += batch_fail(batch, i, ERR_SYSTEM, NULL) == ERR_NONE;
         happened = failing_malloc_happened();
         assert_int_equal(noted, happened ? ITEMS - 1 : ITEMS);
-        struct text answer = {0};
-        batch_write_response(batch, DIALECT_SNAKE, 0, &answer);
-        json_t *read = json_loadb(answer.data, answer.size, 0, NULL);
+        struct text response = {0};
+        batch_write_response(batch, DIALECT_SNAKE, 0, &response);
+        json_t *read = json_loadb(response.data, response.size, 0, NULL);
         assert_int_equal(json_array_size(json_object_get(read, "failed_instances")), noted);
         json_decref(read);
-        text_free(&answer);
+        text_free(&response);
         batch_free(batch);
     }
 }
@@ -255,7 +255,7 @@ struct writing {
     enum dialect dialect;
 };
 
-static enum error write_batch_answer(void *context)
+static enum error write_batch_response(void *context)
 {
     const struct writing *writing = context;
     struct text out = {0};
@@ -286,14 +286,14 @@ static void write_without_memory(void **state)
     assert_int_equal(batch_fail(writing.batch, 1, ERR_SYSTEM, NULL), ERR_NONE);
     for (enum dialect dialect = 0; dialect < DIALECT_COUNT; dialect++) {
         writing.dialect = dialect;
-        sweep(write_batch_answer, &writing);
+        sweep(write_batch_response, &writing);
         sweep(write_service_and_change, &writing);
     }
     instance_unref(writing.instance);
     batch_free(writing.batch);
 }
 
-/* docs/decisions/0003-json.md: an instance in an answer costs no allocation, its url included. */
+/* docs/decisions/0003-json.md: an instance in a response costs no allocation, its url included. */
 static void write_instances_into_a_reserved_text(void **state)
 {
     (void)state;

@@ -126,8 +126,8 @@ static struct instance *made(const char *id, const char *status)
     return instance;
 }
 
-/* An answer with all that an answer can have. */
-static struct text whole_answer(void)
+/* A response with all that a response can have. */
+static struct text whole_response(void)
 {
     struct text text = {0};
     struct json_writer w = jw_to(&text, CASING_SNAKE);
@@ -179,7 +179,7 @@ static void check_all_records(void)
 static void round_trip_in_one_piece(void **state)
 {
     (void)state;
-    struct text text = whole_answer();
+    struct text text = whole_response();
     assert_int_equal(peer_reader_feed(reader, (struct slice){text.data, text.size}), ERR_NONE);
     check_all_records();
     text_free(&text);
@@ -188,7 +188,7 @@ static void round_trip_in_one_piece(void **state)
 static void round_trip_byte_by_byte(void **state)
 {
     (void)state;
-    struct text text = whole_answer();
+    struct text text = whole_response();
     assert_int_equal(feed_bytes((struct slice){text.data, text.size}), ERR_NONE);
     check_all_records();
     text_free(&text);
@@ -197,7 +197,7 @@ static void round_trip_byte_by_byte(void **state)
 static void round_trip_in_random_pieces(void **state)
 {
     (void)state;
-    struct text text = whole_answer();
+    struct text text = whole_response();
     srand(1);
     for (int round = 0; round < 300; round++) {
         start_again();
@@ -397,7 +397,7 @@ static void complete_is_the_last_member_of_the_root_and_true(void **state)
 static void truncated_response_is_not_complete(void **state)
 {
     (void)state;
-    struct text text = whole_answer();
+    struct text text = whole_response();
     for (size_t size = 0; size < text.size; size++) {
         start_again();
         assert_int_equal(peer_reader_feed(reader, (struct slice){text.data, size}), ERR_NONE);
@@ -476,7 +476,7 @@ static void text_outside_of_records_has_no_limit(void **state)
 static void every_allocation_can_fail(void **state)
 {
     (void)state;
-    struct text text = whole_answer();
+    struct text text = whole_response();
     long failures = 0;
     for (long n = 1;; n++) {
         long live = failing_malloc_live();

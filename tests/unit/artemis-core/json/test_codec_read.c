@@ -63,9 +63,9 @@ static void check_rejected(enum batch_kind kind, const char *body, enum error ex
 /* The last failure that the batch noted is told so. */
 static void check_response(const struct batch *batch, const char *expected)
 {
-    struct text answer = {0};
-    batch_write_response(batch, DIALECT_SNAKE, 0, &answer);
-    json_t *read = json_loadb(answer.data, answer.size, 0, NULL);
+    struct text response = {0};
+    batch_write_response(batch, DIALECT_SNAKE, 0, &response);
+    json_t *read = json_loadb(response.data, response.size, 0, NULL);
     const json_t *list = json_object_get(read, "failed_instances");
     if (!list)
         list = json_object_get(read, "failed_instance_keys");
@@ -76,7 +76,7 @@ static void check_response(const struct batch *batch, const char *expected)
     assert_string_equal(json_string_value(json_object_get(last, "reason")), "invalid-field");
     free(sentence);
     json_decref(read);
-    text_free(&answer);
+    text_free(&response);
 }
 
 /* {'instances':[item]} is refused so. */
@@ -331,14 +331,14 @@ static void value_in_a_message_is_truncated_between_characters(void **state)
         char *body = quoted("{'instances':[%s]}", text_string(&item));
         struct batch *batch = parsed(BATCH_OF_INSTANCES, body);
         struct instance *instance;
-        struct text answer = {0};
+        struct text response = {0};
         assert_int_equal(batch_instance(batch, 0, &instance), ERR_INVALID_FIELD);
-        batch_write_response(batch, DIALECT_SNAKE, 0, &answer);
-        json_t *read = json_loadb(answer.data, answer.size, 0, NULL);
+        batch_write_response(batch, DIALECT_SNAKE, 0, &response);
+        json_t *read = json_loadb(response.data, response.size, 0, NULL);
         assert_non_null(strstr(json_string_value(check_find(read, "response_status.error_message")),
                                "\xE2\x82\xAC..."));
         json_decref(read);
-        text_free(&answer);
+        text_free(&response);
         text_free(&item);
         batch_free(batch);
         free(body);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Proves what answers look like in each dialect (CONTRACT §1 and §2): snake_case, camelCase, and
- * Java's with its nulls and its words. Answers are compared as bytes, since "compact" and the order
- * of members are promised to people who grep. In these tests ' stands for " in JSON.
+ * Java's with its nulls and its words. Responses are compared as bytes, since "compact" and the
+ * order of members are promised to people who grep. In these tests ' stands for " in JSON.
  */
 #include "artemis-core/json/codec.h"
 
@@ -279,7 +279,7 @@ static void batch_with_an_unknown_key(void **state)
     check_responses(batch, expected);
 }
 
-/* Java registers again with the `instance` of the answer, so it must be whole, as it was sent. */
+/* Java registers again with the `instance` of the response, so it must be whole, as it was sent. */
 static void batch_with_an_unknown_instance(void **state)
 {
     (void)state;
@@ -343,7 +343,7 @@ static void batch_with_several_failures(void **state)
     batch_free(batch);
 }
 
-/* The longest key there is, of characters of three bytes: the answer is UTF-8, so JSON, still. */
+/* The longest key there is, of characters of three bytes: the response is UTF-8, so JSON, still. */
 static void batch_with_the_longest_unknown_key(void **state)
 {
     (void)state;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Answers: what they take over, how long they live (the sanitizers watch), and the gzip form that
+ * Responses: what they take over, how long they live (the sanitizers watch), and the gzip form that
  * several threads may ask for at once.
  */
 #include "artemis-server/cache/cached_response.h"
@@ -11,7 +11,7 @@
 #include "artemis-core/base/gzip.h"
 #include "tests/unit/artemis-server/registry/registry_fixture.h"
 
-static struct cached_response *make_answer(size_t body_bytes, uint64_t revision)
+static struct cached_response *make_response(size_t body_bytes, uint64_t revision)
 {
     struct text body = {0};
     struct cached_response *response = NULL;
@@ -24,10 +24,10 @@ static struct cached_response *make_answer(size_t body_bytes, uint64_t revision)
     return response;
 }
 
-static void answer_has_body_version_and_etag(void **state)
+static void response_has_body_version_and_etag(void **state)
 {
     (void)state;
-    struct cached_response *response = make_answer(3, 1770000000000001ull);
+    struct cached_response *response = make_response(3, 1770000000000001ull);
     assert_int_equal(response->body.size, 3);
     assert_memory_equal(response->body.data, "abc", 3);
     assert_int_equal(response->revision, 1770000000000001ull);
@@ -38,7 +38,7 @@ static void answer_has_body_version_and_etag(void **state)
 static void etag_has_room_for_the_largest_version(void **state)
 {
     (void)state;
-    struct cached_response *response = make_answer(1, UINT64_MAX);
+    struct cached_response *response = make_response(1, UINT64_MAX);
     assert_string_equal(response->etag, "\"18446744073709551615\"");
     cached_response_unref(response);
 }
@@ -46,18 +46,18 @@ static void etag_has_room_for_the_largest_version(void **state)
 static void body_keeps_no_spare_room(void **state)
 {
     (void)state;
-    struct cached_response *response = make_answer(1000, 1);
+    struct cached_response *response = make_response(1000, 1);
     assert_int_equal(response->body.size, 1000);
     assert_int_equal(response->body.capacity, 1000);
     cached_response_unref(response);
 }
 
-static void empty_body_is_an_answer_too(void **state)
+static void empty_body_is_a_response(void **state)
 {
     (void)state;
     struct slice zipped = {0};
     struct text back = {0};
-    struct cached_response *response = make_answer(0, 1);
+    struct cached_response *response = make_response(0, 1);
     assert_int_equal(response->body.size, 0);
     assert_int_equal(cached_response_gzip(response, &zipped), ERR_NONE);
     assert_int_equal(gzip_decompress(zipped, 10, &back), ERR_NONE);
@@ -66,10 +66,10 @@ static void empty_body_is_an_answer_too(void **state)
     cached_response_unref(response);
 }
 
-static void answer_lives_until_its_last_reference(void **state)
+static void response_lives_until_its_last_reference(void **state)
 {
     (void)state;
-    struct cached_response *response = make_answer(10, 1);
+    struct cached_response *response = make_response(10, 1);
     assert_ptr_equal(cached_response_ref(response), response);
     cached_response_unref(response);
     assert_memory_equal(response->body.data, "abcdefghij", 10);
@@ -83,7 +83,7 @@ static void gzip_is_made_once_and_gives_back_the_body(void **state)
     struct slice first = {0};
     struct slice second = {0};
     struct text back = {0};
-    struct cached_response *response = make_answer(100000, 1);
+    struct cached_response *response = make_response(100000, 1);
     assert_int_equal(cached_response_gzip(response, &first), ERR_NONE);
     assert_int_equal(cached_response_gzip(response, &second), ERR_NONE);
     assert_ptr_equal(first.data, second.data);
@@ -100,7 +100,7 @@ static void gzip_keeps_no_spare_room(void **state)
 {
     (void)state;
     struct slice zipped = {0};
-    struct cached_response *response = make_answer(100000, 1);
+    struct cached_response *response = make_response(100000, 1);
     assert_int_equal(cached_response_gzip(response, &zipped), ERR_NONE);
     assert_int_equal(response->gzip->capacity, zipped.size);
     cached_response_unref(response);
@@ -108,14 +108,14 @@ static void gzip_keeps_no_spare_room(void **state)
 
 /* --- the budget ------------------------------------------------------------------------------- */
 
-static void kept_answer_is_paid_for_until_it_is_dropped(void **state)
+static void cached_response_counts_until_it_is_evicted(void **state)
 {
     (void)state;
     struct cache_budget budget = {0};
     struct cached_response *evicted_responses = NULL;
     struct slice zipped = {0};
-    struct cached_response *first = make_answer(1000, 1);
-    struct cached_response *second = make_answer(50000, 2);
+    struct cached_response *first = make_response(1000, 1);
+    struct cached_response *second = make_response(50000, 2);
     assert_true(cached_response_put(first, &budget, SIZE_MAX));
     assert_int_equal(budget.used_bytes, sizeof(*first) + 1000);
     assert_true(cached_response_put(second, &budget, SIZE_MAX));
@@ -142,7 +142,7 @@ static void gzip_of_what_is_not_kept_is_free(void **state)
     struct cache_budget budget = {0};
     struct cached_response *evicted_responses = NULL;
     struct slice zipped = {0};
-    struct cached_response *response = make_answer(1000, 1);
+    struct cached_response *response = make_response(1000, 1);
     assert_true(cached_response_put(response, &budget, SIZE_MAX));
     cached_response_evict(response, &evicted_responses);
     assert_int_equal(cached_response_gzip(response, &zipped), ERR_NONE);
@@ -151,13 +151,13 @@ static void gzip_of_what_is_not_kept_is_free(void **state)
     cached_response_unref(response);
 }
 
-static void answer_beyond_the_limit_is_not_kept(void **state)
+static void response_beyond_the_limit_is_not_kept(void **state)
 {
     (void)state;
     struct cache_budget budget = {0};
     struct cached_response *evicted_responses = NULL;
-    struct cached_response *first = make_answer(1000, 1);
-    struct cached_response *second = make_answer(1, 2);
+    struct cached_response *first = make_response(1000, 1);
+    struct cached_response *second = make_response(1, 2);
     const size_t limit_bytes = sizeof(*first) + 1000;
     assert_false(cached_response_put(first, &budget, limit_bytes - 1));
     assert_int_equal(budget.used_bytes, 0);
@@ -208,7 +208,7 @@ static void threads_that_ask_at_once_get_the_same_gzip(void **state)
         struct gzipper gzippers[THREADS];
         struct cache_budget budget = {0};
         struct cached_response *evicted_responses = NULL;
-        struct cached_response *response = make_answer(30000, 1);
+        struct cached_response *response = make_response(30000, 1);
         assert_true(cached_response_put(response, &budget, SIZE_MAX));
         for (int i = 0; i < THREADS; i++) {
             gzippers[i] =
@@ -233,16 +233,16 @@ static void threads_that_ask_at_once_get_the_same_gzip(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(answer_has_body_version_and_etag),
+        cmocka_unit_test(response_has_body_version_and_etag),
         cmocka_unit_test(etag_has_room_for_the_largest_version),
         cmocka_unit_test(body_keeps_no_spare_room),
-        cmocka_unit_test(empty_body_is_an_answer_too),
-        cmocka_unit_test(answer_lives_until_its_last_reference),
+        cmocka_unit_test(empty_body_is_a_response),
+        cmocka_unit_test(response_lives_until_its_last_reference),
         cmocka_unit_test(gzip_is_made_once_and_gives_back_the_body),
         cmocka_unit_test(gzip_keeps_no_spare_room),
-        cmocka_unit_test(kept_answer_is_paid_for_until_it_is_dropped),
+        cmocka_unit_test(cached_response_counts_until_it_is_evicted),
         cmocka_unit_test(gzip_of_what_is_not_kept_is_free),
-        cmocka_unit_test(answer_beyond_the_limit_is_not_kept),
+        cmocka_unit_test(response_beyond_the_limit_is_not_kept),
         cmocka_unit_test(threads_that_ask_at_once_get_the_same_gzip),
     };
     return cmocka_run_group_tests_name("answer", tests, NULL, NULL);

@@ -214,7 +214,7 @@ static inline struct cached_response *ask_services(struct registry *registry, en
 }
 
 /* Drops the response too. */
-static inline json_t *read_answer(struct cached_response *response)
+static inline json_t *read_response(struct cached_response *response)
 {
     json_t *root = parse_body((struct slice){response->body.data, response->body.size});
     cached_response_unref(response);
@@ -224,7 +224,7 @@ static inline json_t *read_answer(struct cached_response *response)
 static inline uint64_t revision_of(struct registry *registry, const char *service,
                                    struct moment now)
 {
-    json_t *root = read_answer(ask(registry, service, now));
+    json_t *root = read_response(ask(registry, service, now));
     uint64_t revision = (uint64_t)json_integer_value(json_object_get(root, "version"));
     json_decref(root);
     return revision;
@@ -244,7 +244,7 @@ static inline size_t shown(struct registry *registry, const char *service, struc
     if (error == ERR_SERVICE_NOT_FOUND)
         return 0;
     assert_int_equal(error, ERR_NONE);
-    json_t *root = read_answer(response);
+    json_t *root = read_response(response);
     size_t count = json_array_size(instances_of(root));
     json_decref(root);
     return count;
@@ -254,7 +254,7 @@ static inline size_t shown(struct registry *registry, const char *service, struc
 static inline bool is_shown(struct registry *registry, const char *service, const char *id,
                             struct moment now)
 {
-    json_t *root = read_answer(ask_for(registry, service, DIALECT_SNAKE, true, now));
+    json_t *root = read_response(ask_for(registry, service, DIALECT_SNAKE, true, now));
     const json_t *instance;
     size_t i;
     bool found = false;

@@ -43,7 +43,7 @@ static void check_body(struct cached_response *response, const char *expected)
 
 /* --- what it says --- */
 
-static void answer_in_snake_case_is_compact_and_leaves_out_what_is_absent(void **state)
+static void response_in_snake_case_is_compact_and_leaves_out_what_is_absent(void **state)
 {
     (void)state;
     put(registry, "shop", "a", at_ms(0));
@@ -54,7 +54,7 @@ static void answer_in_snake_case_is_compact_and_leaves_out_what_is_absent(void *
                "'url':'http://10.0.0.1:8080','status':'up'}]}}");
 }
 
-static void answer_in_camel_case_renames_the_fields(void **state)
+static void response_in_camel_case_renames_the_fields(void **state)
 {
     (void)state;
     put_as(registry, (struct brief){.service = "shop", .id = "a", .group = "g", .machine = "m"},
@@ -67,7 +67,7 @@ static void answer_in_camel_case_renames_the_fields(void **state)
                "'status':'up'}]}}");
 }
 
-static void answer_for_java_writes_nulls(void **state)
+static void response_for_java_writes_nulls(void **state)
 {
     (void)state;
     put(registry, "shop", "a", at_ms(0));
@@ -115,8 +115,8 @@ static void only_what_is_up_is_shown_unless_all_is_asked_for(void **state)
         put_as(registry, (struct brief){.service = "s", .id = ids[i], .status = statuses[i]},
                at_ms(0));
     for (enum dialect dialect = 0; dialect < DIALECT_COUNT; dialect++) {
-        json_t *up = read_answer(ask_for(registry, "s", dialect, false, at_ms(0)));
-        json_t *all = read_answer(ask_for(registry, "s", dialect, true, at_ms(0)));
+        json_t *up = read_response(ask_for(registry, "s", dialect, false, at_ms(0)));
+        json_t *all = read_response(ask_for(registry, "s", dialect, true, at_ms(0)));
         assert_int_equal(json_array_size(instances_of(up)), 2);
         assert_int_equal(json_array_size(instances_of(all)), 7);
         json_decref(up);
@@ -128,7 +128,7 @@ static void service_with_none_up_has_an_empty_list(void **state)
 {
     (void)state;
     put_as(registry, (struct brief){.service = "s", .id = "a", .status = "down"}, at_ms(0));
-    json_t *root = read_answer(ask(registry, "s", at_ms(0)));
+    json_t *root = read_response(ask(registry, "s", at_ms(0)));
     assert_true(json_is_array(instances_of(root)));
     assert_int_equal(json_array_size(instances_of(root)), 0);
     json_decref(root);
@@ -141,7 +141,7 @@ static void emptied_service_is_known_until_the_cleanup_and_unknown_after(void **
     put(registry, "s", "a", at_ms(0));
     take_out(registry, "s", "a", at_ms(1000));
     registry_cleanup(registry, at_ms(1000 + 60000 - 1));
-    json_t *root = read_answer(ask(registry, "s", at_ms(1000 + 60000 - 1)));
+    json_t *root = read_response(ask(registry, "s", at_ms(1000 + 60000 - 1)));
     assert_true(json_is_array(instances_of(root)));
     assert_int_equal(json_array_size(instances_of(root)), 0);
     json_decref(root);
@@ -165,7 +165,7 @@ static void service_that_comes_back_after_the_cleanup_has_a_later_version(void *
 
 /* --- when it is the same response --- */
 
-static void answer_is_the_same_until_its_service_changes(void **state)
+static void response_is_the_same_until_its_service_changes(void **state)
 {
     (void)state;
     put(registry, "s", "a", at_ms(0));
@@ -187,7 +187,7 @@ static void answer_is_the_same_until_its_service_changes(void **state)
     cached_response_unref(fourth);
 }
 
-static void each_kind_of_change_makes_a_new_answer(void **state)
+static void each_kind_of_change_makes_a_new_response(void **state)
 {
     (void)state;
     size_t expected[] = {1, 2, 2, 1, 0};
@@ -202,14 +202,14 @@ static void each_kind_of_change_makes_a_new_answer(void **state)
             take_out(registry, "s", "b", at_ms(5000));
         else
             registry_expire(registry, at_ms(TTL_MS + TICK_MS));
-        json_t *root = read_answer(ask(registry, "s", at_ms(0)));
+        json_t *root = read_response(ask(registry, "s", at_ms(0)));
         assert_int_equal(json_array_size(instances_of(root)), expected[change]);
         json_decref(root);
         assert_int_equal(stats_of(registry).responses_built, change + 1);
     }
 }
 
-static void each_dialect_and_filter_has_its_own_answer(void **state)
+static void each_dialect_and_filter_has_its_own_response(void **state)
 {
     (void)state;
     struct cached_response *responses[DIALECT_COUNT * 2];
@@ -229,7 +229,7 @@ static void each_dialect_and_filter_has_its_own_answer(void **state)
         cached_response_unref(responses[i]);
 }
 
-static void answer_in_use_survives_change_and_registry(void **state)
+static void response_in_use_survives_change_and_registry(void **state)
 {
     (void)state;
     put(registry, "s", "a", at_ms(0));
@@ -237,13 +237,13 @@ static void answer_in_use_survives_change_and_registry(void **state)
     take_out(registry, "s", "a", at_ms(1));
     registry_cleanup(registry, at_ms(10000000));
     registry_free(registry);
-    json_t *root = read_answer(response);
+    json_t *root = read_response(response);
     assert_int_equal(json_array_size(instances_of(root)), 1);
     json_decref(root);
     registry = make_registry();
 }
 
-static void without_cache_each_answer_is_made_anew(void **state)
+static void without_cache_each_response_is_encoded_again(void **state)
 {
     (void)state;
     struct registry_options options = usual_options();
@@ -261,7 +261,7 @@ static void without_cache_each_answer_is_made_anew(void **state)
     registry_free(plain);
 }
 
-static void unused_answer_is_freed_and_used_one_is_kept(void **state)
+static void unused_response_is_freed_and_used_one_is_kept(void **state)
 {
     (void)state;
     put(registry, "s", "a", at_ms(0));
@@ -287,7 +287,7 @@ static void leave_bytes(size_t bytes)
     registry->service_responses.used_bytes = SERVICE_RESPONSES_BYTES_MAX - bytes;
 }
 
-static void answer_beyond_the_limit_is_served_but_not_kept(void **state)
+static void response_beyond_the_limit_is_served_but_not_kept(void **state)
 {
     (void)state;
     put(registry, "s", "a", at_ms(0));
@@ -309,7 +309,7 @@ static void answer_beyond_the_limit_is_served_but_not_kept(void **state)
     cached_response_unref(second);
 }
 
-static void bytes_of_answers_count_their_gzip_and_go_with_them(void **state)
+static void bytes_of_responses_count_their_gzip_and_go_with_them(void **state)
 {
     (void)state;
     struct slice zipped;
@@ -331,7 +331,7 @@ static void bytes_of_answers_count_their_gzip_and_go_with_them(void **state)
 
 /* --- as a part of another response --- */
 
-static void written_service_is_that_of_its_answer(void **state)
+static void written_service_is_that_of_its_response(void **state)
 {
     (void)state;
     struct text text = {0};
@@ -344,7 +344,7 @@ static void written_service_is_that_of_its_answer(void **state)
         assert_int_equal(registry_write_service(registry, SLICE("s"), DIALECT_SNAKE, all, &w),
                          ERR_NONE);
         json_t *part = parse_body((struct slice){text.data, text.size});
-        json_t *whole = read_answer(ask_for(registry, "s", DIALECT_SNAKE, all, at_ms(0)));
+        json_t *whole = read_response(ask_for(registry, "s", DIALECT_SNAKE, all, at_ms(0)));
         assert_true(json_equal(part, json_object_get(whole, "service")));
         json_decref(part);
         json_decref(whole);
@@ -368,24 +368,24 @@ static void unknown_service_is_not_written(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(answer_in_snake_case_is_compact_and_leaves_out_what_is_absent),
-        TEST(answer_in_camel_case_renames_the_fields),
-        TEST(answer_for_java_writes_nulls),
+        TEST(response_in_snake_case_is_compact_and_leaves_out_what_is_absent),
+        TEST(response_in_camel_case_renames_the_fields),
+        TEST(response_for_java_writes_nulls),
         TEST(etag_is_the_version_of_the_service),
         TEST(unknown_service_is_not_found),
         TEST(only_what_is_up_is_shown_unless_all_is_asked_for),
         TEST(service_with_none_up_has_an_empty_list),
         TEST(emptied_service_is_known_until_the_cleanup_and_unknown_after),
         TEST(service_that_comes_back_after_the_cleanup_has_a_later_version),
-        TEST(answer_is_the_same_until_its_service_changes),
-        TEST(each_kind_of_change_makes_a_new_answer),
-        TEST(each_dialect_and_filter_has_its_own_answer),
-        TEST(answer_in_use_survives_change_and_registry),
-        TEST(without_cache_each_answer_is_made_anew),
-        TEST(unused_answer_is_freed_and_used_one_is_kept),
-        TEST(answer_beyond_the_limit_is_served_but_not_kept),
-        TEST(bytes_of_answers_count_their_gzip_and_go_with_them),
-        TEST(written_service_is_that_of_its_answer),
+        TEST(response_is_the_same_until_its_service_changes),
+        TEST(each_kind_of_change_makes_a_new_response),
+        TEST(each_dialect_and_filter_has_its_own_response),
+        TEST(response_in_use_survives_change_and_registry),
+        TEST(without_cache_each_response_is_encoded_again),
+        TEST(unused_response_is_freed_and_used_one_is_kept),
+        TEST(response_beyond_the_limit_is_served_but_not_kept),
+        TEST(bytes_of_responses_count_their_gzip_and_go_with_them),
+        TEST(written_service_is_that_of_its_response),
         TEST(unknown_service_is_not_written),
     };
     return cmocka_run_group_tests_name("registry: discovery", tests, NULL, NULL);

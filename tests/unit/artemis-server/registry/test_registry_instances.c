@@ -71,7 +71,7 @@ static void register_changed_takes_the_next_version_and_renews(void **state)
     put_as(registry, (struct brief){.service = "s", .id = "a", .port = 81}, at_ms(TTL_MS - 1));
     check_changes(2);
     assert_int_equal(revision_of(registry, "s", at_ms(0)), start + 2);
-    json_t *root = read_answer(ask(registry, "s", at_ms(0)));
+    json_t *root = read_response(ask(registry, "s", at_ms(0)));
     const json_t *instance = json_array_get(instances_of(root), 0);
     assert_int_equal(json_array_size(instances_of(root)), 1);
     assert_int_equal(json_integer_value(json_object_get(instance, "port")), 81);
@@ -166,7 +166,7 @@ static void renew_moves_the_end_of_the_lease(void **state)
     assert_false(is_shown(registry, "s", "a", at_ms(0)));
 }
 
-static void renew_takes_no_version_and_keeps_the_answer(void **state)
+static void renew_takes_no_version_and_keeps_the_response(void **state)
 {
     (void)state;
     put(registry, "s", "a", at_ms(0));
@@ -344,7 +344,7 @@ int main(void)
         TEST(register_evicted_is_new),
         TEST(register_many_finds_them_all),
         TEST(renew_moves_the_end_of_the_lease),
-        TEST(renew_takes_no_version_and_keeps_the_answer),
+        TEST(renew_takes_no_version_and_keeps_the_response),
         TEST(renew_unknown_instance_is_refused),
         TEST(renew_in_the_last_ms_is_done),
         TEST(renew_ended_but_unswept_lease_is_refused),

@@ -69,7 +69,7 @@ static void ended_lease_is_asked_about_once(void **state)
     assert_int_equal(questions(), 0);
 }
 
-static void ended_lease_stays_in_the_answers_while_it_is_asked_about(void **state)
+static void ended_lease_stays_in_the_responses_while_it_is_asked_about(void **state)
 {
     (void)state;
     assert_true(lives(END_MS));
@@ -121,7 +121,7 @@ static void refuted_it_goes_on_from_the_later_renewal(void **state)
     assert_int_equal(questions(), 1);
 }
 
-static void answer_that_knows_no_later_renewal_refutes_nothing(void **state)
+static void response_without_a_later_renewal_refutes_nothing(void **state)
 {
     (void)state;
     assert_true(lives(END_MS));
@@ -149,7 +149,7 @@ static void registration_by_a_peer_refutes(void **state)
     assert_true(lives(END_MS + LEASE_CHECK_MAX_MS + TICK_MS));
 }
 
-static void without_an_answer_it_ends_after_a_second(void **state)
+static void without_a_response_it_ends_after_a_second(void **state)
 {
     (void)state;
     assert_true(lives(END_MS));
@@ -263,15 +263,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(ended_lease_is_asked_about_once),
-        TEST(ended_lease_stays_in_the_answers_while_it_is_asked_about),
+        TEST(ended_lease_stays_in_the_responses_while_it_is_asked_about),
         TEST(nobody_is_asked_while_nobody_gathers),
         TEST(questions_come_in_portions),
         TEST(settled_it_ends),
         TEST(refuted_it_goes_on_from_the_later_renewal),
-        TEST(answer_that_knows_no_later_renewal_refutes_nothing),
+        TEST(response_without_a_later_renewal_refutes_nothing),
         TEST(refuted_after_it_was_settled_but_not_yet_gone),
         TEST(registration_by_a_peer_refutes),
-        TEST(without_an_answer_it_ends_after_a_second),
+        TEST(without_a_response_it_ends_after_a_second),
         TEST(heartbeat_meanwhile_is_taken),
         TEST(registration_meanwhile_is_taken),
         TEST(unregister_meanwhile_is_final),

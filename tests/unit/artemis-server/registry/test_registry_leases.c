@@ -65,7 +65,7 @@ static void lease_that_ends_between_ticks_is_gone_within_one_and_not_before(void
     }
 }
 
-static void ended_lease_is_in_no_kind_of_answer(void **state)
+static void ended_lease_is_in_no_kind_of_response(void **state)
 {
     (void)state;
     struct instance *instance = NULL;
@@ -84,7 +84,7 @@ static void ended_lease_is_in_no_kind_of_answer(void **state)
             ask_services(registry, dialect, at_ms(TTL_MS + TICK_MS)),
         };
         for (int i = 0; i < 3; i++) {
-            json_t *root = read_answer(responses[i]);
+            json_t *root = read_response(responses[i]);
             char *text = json_dumps(root, JSON_COMPACT);
             assert_null(strstr(text, "d\":\"a\""));
             assert_non_null(strstr(text, "d\":\"b\""));
@@ -295,7 +295,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(lease_that_ends_on_a_tick_is_gone_at_once_and_not_before),
         TEST(lease_that_ends_between_ticks_is_gone_within_one_and_not_before),
-        TEST(ended_lease_is_in_no_kind_of_answer),
+        TEST(ended_lease_is_in_no_kind_of_response),
         TEST(lease_that_is_renewed_lives_and_ends_after_its_last_renewal),
         TEST(leases_of_every_length_end_in_time),
         TEST(sweep_that_comes_an_hour_late_takes_all_that_ended),

@@ -34,7 +34,7 @@ static int tear_down(void **state)
 /* All that the registry would tell. */
 static json_t *content(void)
 {
-    return read_answer(ask_services(registry, DIALECT_JAVA, at_ms(0)));
+    return read_response(ask_services(registry, DIALECT_JAVA, at_ms(0)));
 }
 
 static void check_unchanged(json_t *before)
@@ -203,12 +203,12 @@ static void sweep_question(enum error (*operation)(void *context), struct questi
             continue;
         }
         assert_int_equal(question.response->body.size, expected_bytes);
-        json_decref(read_answer(question.response));
+        json_decref(read_response(question.response));
         registry_cleanup(registry, at_ms(10000000)); /* the next one is not from the cache */
     }
 }
 
-static void service_answer_is_whole_or_none(void **state)
+static void service_response_is_whole_or_none(void **state)
 {
     (void)state;
     static const char *const services[] = {"s", "t"};
@@ -224,7 +224,7 @@ static void service_answer_is_whole_or_none(void **state)
         }
 }
 
-static void services_answer_is_whole_or_none(void **state)
+static void services_response_is_whole_or_none(void **state)
 {
     (void)state;
     put_many(registry, "s", 3, 60, at_ms(0));
@@ -282,7 +282,7 @@ static void written_service_delta_and_lease_view_are_whole_or_fail(void **state)
     text_free(&question.text);
 }
 
-static enum error gzip_answer(void *response)
+static enum error gzip_response(void *response)
 {
     struct slice zipped;
     return cached_response_gzip(response, &zipped);
@@ -294,11 +294,11 @@ static void gzip_is_made_or_refused(void **state)
     struct cached_response *response = ask(registry, "s", at_ms(0));
     for (long n = 1; n <= 2; n++) {
         failing_malloc_after(n);
-        assert_int_equal(gzip_answer(response), ERR_NO_MEMORY);
+        assert_int_equal(gzip_response(response), ERR_NO_MEMORY);
         assert_true(failing_malloc_happened());
     }
     failing_malloc_after(3); /* to shrink it: it stays roomy, and is paid for as it is */
-    assert_int_equal(gzip_answer(response), ERR_NONE);
+    assert_int_equal(gzip_response(response), ERR_NONE);
     assert_true(failing_malloc_happened());
     assert_true(response->gzip->capacity > response->gzip->size);
     assert_int_equal(stats_of(registry).cached_response_bytes,
@@ -351,8 +351,8 @@ int main(void)
         TEST(register_in_an_emptied_service_is_all_or_nothing),
         TEST(failed_registration_of_a_new_service_leaves_it_unknown),
         TEST(changing_renewing_and_ending_need_no_memory),
-        TEST(service_answer_is_whole_or_none),
-        TEST(services_answer_is_whole_or_none),
+        TEST(service_response_is_whole_or_none),
+        TEST(services_response_is_whole_or_none),
         TEST(written_service_delta_and_lease_view_are_whole_or_fail),
         TEST(gzip_is_made_or_refused),
         TEST(picking_needs_no_memory),

@@ -244,7 +244,7 @@ static void do_discover(unsigned service)
     if (error)
         return;
     assert_int_equal(response->revision, naive[service].revision);
-    json_t *root = read_answer(response);
+    json_t *root = read_response(response);
     assert_int_equal(json_integer_value(json_object_get(root, "version")), naive[service].revision);
     check_equal(members_of(instances_of(root)), expected_members(service, all));
     json_decref(root);
@@ -293,7 +293,7 @@ static json_t *expected_all(void)
 
 static json_t *ask_for_all(void)
 {
-    json_t *root = read_answer(ask_services(registry, DIALECT_SNAKE, now()));
+    json_t *root = read_response(ask_services(registry, DIALECT_SNAKE, now()));
     json_t *all = json_object();
     const json_t *service;
     size_t i;

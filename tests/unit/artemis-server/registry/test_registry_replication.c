@@ -43,7 +43,7 @@ static bool has_ended(struct moment now)
 
 /* --- registrations --- */
 
-static void registration_of_a_new_key_is_in_the_answers(void **state)
+static void registration_of_a_new_key_is_in_the_responses(void **state)
 {
     (void)state;
     assert_int_equal(say_registered(node, (struct word){.stamp = 5, .machine = "m"}, at_ms(0)),
@@ -218,7 +218,7 @@ static void renewal_against_a_tombstone_goes_by_the_version(void **state)
 
 /* --- tombstones --- */
 
-static void unregister_leaves_a_tombstone_that_is_in_no_answer(void **state)
+static void unregister_leaves_a_tombstone_that_is_in_no_response(void **state)
 {
     (void)state;
     put(node, "s", "a", at_ms(0));
@@ -414,7 +414,7 @@ static void plain_renewal_moves_the_lease(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(registration_of_a_new_key_is_in_the_answers),
+        TEST(registration_of_a_new_key_is_in_the_responses),
         TEST(registration_said_twice_changes_nothing),
         TEST(registration_that_is_stale_is_passed_over),
         TEST(registration_that_is_newer_takes_over),
@@ -431,7 +431,7 @@ int main(void)
         TEST(renewal_of_what_is_older_here_asks_for_the_record_and_keeps_it_alive),
         TEST(renewal_of_what_is_newer_here_is_taken),
         TEST(renewal_against_a_tombstone_goes_by_the_version),
-        TEST(unregister_leaves_a_tombstone_that_is_in_no_answer),
+        TEST(unregister_leaves_a_tombstone_that_is_in_no_response),
         TEST(unregister_by_a_peer_takes_out_what_is_older),
         TEST(unregister_by_a_peer_leaves_what_is_newer),
         TEST(tombstone_beats_an_older_registration_that_comes_later),

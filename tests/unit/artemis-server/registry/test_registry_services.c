@@ -28,7 +28,7 @@ static int tear_down(void **state)
 
 static size_t service_count(struct moment now)
 {
-    json_t *root = read_answer(ask_services(registry, DIALECT_SNAKE, now));
+    json_t *root = read_response(ask_services(registry, DIALECT_SNAKE, now));
     size_t count = json_array_size(json_object_get(root, "services"));
     json_decref(root);
     return count;
@@ -39,7 +39,7 @@ static void services_of_an_empty_registry_are_an_empty_list(void **state)
     (void)state;
     struct cached_response *response = ask_services(registry, DIALECT_SNAKE, at_ms(0));
     assert_int_equal(response->revision, registry_revision(registry));
-    json_t *root = read_answer(response);
+    json_t *root = read_response(response);
     assert_true(json_is_array(json_object_get(root, "services")));
     assert_int_equal(service_count(at_ms(0)), 0);
     json_decref(root);
@@ -55,7 +55,7 @@ static void services_show_each_with_members_of_any_status(void **state)
                at_ms(0));
     }
     take_out(registry, "s7", "a", at_ms(0)); /* known, but empty */
-    json_t *root = read_answer(ask_services(registry, DIALECT_SNAKE, at_ms(0)));
+    json_t *root = read_response(ask_services(registry, DIALECT_SNAKE, at_ms(0)));
     const json_t *services = json_object_get(root, "services");
     const json_t *service;
     size_t at;
@@ -83,12 +83,12 @@ static void services_have_version_and_etag_of_the_registry(void **state)
     assert_int_equal(response->revision, revision);
     snprintf(etag, sizeof(etag), "\"%llu\"", (unsigned long long)revision);
     assert_string_equal(response->etag, etag);
-    json_t *root = read_answer(response);
+    json_t *root = read_response(response);
     assert_int_equal(json_integer_value(json_object_get(root, "version")), revision);
     json_decref(root);
 }
 
-static void services_are_the_same_answer_until_any_change(void **state)
+static void services_are_the_same_response_until_any_change(void **state)
 {
     (void)state;
     put(registry, "s", "a", at_ms(0));
@@ -121,7 +121,7 @@ static void services_are_kept_for_each_dialect(void **state)
         assert_ptr_equal(again, responses[dialect]);
         cached_response_unref(again);
     }
-    json_t *camel = read_answer(responses[DIALECT_CAMEL]);
+    json_t *camel = read_response(responses[DIALECT_CAMEL]);
     const json_t *service = json_array_get(json_object_get(camel, "services"), 0);
     assert_string_equal(json_string_value(json_object_get(service, "serviceId")), "s");
     json_decref(camel);
@@ -350,7 +350,7 @@ int main(void)
         TEST(services_of_an_empty_registry_are_an_empty_list),
         TEST(services_show_each_with_members_of_any_status),
         TEST(services_have_version_and_etag_of_the_registry),
-        TEST(services_are_the_same_answer_until_any_change),
+        TEST(services_are_the_same_response_until_any_change),
         TEST(services_are_kept_for_each_dialect),
         TEST(services_without_cache_are_made_anew),
         TEST(services_beyond_the_limit_are_served_but_not_kept),

@@ -333,7 +333,7 @@ static void cache(const char *id, int view, uint64_t used_ms)
     shard_cache_response(&shard, find_service(id), view, response);
 }
 
-static void new_version_drops_the_cached_answers_of_its_service_alone(void **state)
+static void new_version_drops_the_cached_responses_of_its_service_alone(void **state)
 {
     (void)state;
     insert("s", "a");
@@ -352,7 +352,7 @@ static void new_version_drops_the_cached_answers_of_its_service_alone(void **sta
 }
 
 /* The shard is locked then: a large body is not to be freed there. */
-static void dropped_answers_live_until_the_owner_has_unlocked(void **state)
+static void dropped_responses_live_until_the_owner_has_unlocked(void **state)
 {
     (void)state;
     insert("s", "a");
@@ -373,7 +373,7 @@ static void dropped_answers_live_until_the_owner_has_unlocked(void **state)
     assert_int_equal(count, 3);
 }
 
-static void housekeeping_drops_unused_answers_and_keeps_used_ones(void **state)
+static void housekeeping_drops_unused_responses_and_keeps_used_ones(void **state)
 {
     (void)state;
     insert("s", "a");
@@ -535,9 +535,9 @@ int main(void)
         TEST(held_lease_comes_up_again_and_counts_once),
         TEST(removed_lease_leaves_the_counts_of_ended_ones),
         TEST(guard_ends_when_nothing_is_held_any_more),
-        TEST(new_version_drops_the_cached_answers_of_its_service_alone),
-        TEST(housekeeping_drops_unused_answers_and_keeps_used_ones),
-        TEST(dropped_answers_live_until_the_owner_has_unlocked),
+        TEST(new_version_drops_the_cached_responses_of_its_service_alone),
+        TEST(housekeeping_drops_unused_responses_and_keeps_used_ones),
+        TEST(dropped_responses_live_until_the_owner_has_unlocked),
         TEST(service_is_looked_at_at_its_earliest_end),
         TEST(housekeeping_costs_what_is_due),
         TEST(snapshot_has_what_is_up_or_all),

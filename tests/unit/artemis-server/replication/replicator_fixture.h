@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * replicator_fixture - a replicator with its registry and virtual time. The messages that it sends
- * are collected; the test answers them as a peer and chooses their results.
+ * are collected; the test responds them as a peer and chooses their results.
  *
  * One rig per test: rig_open in the set-up, rig_close in the tear-down.
  */
@@ -176,10 +176,10 @@ static inline void respond_key(const struct message *message, struct word word)
     replicator_on_record(rig.replicator, message, &record, rig_now());
 }
 
-static inline void respond_health(uint32_t peer, struct health_response answer)
+static inline void respond_health(uint32_t peer, struct health_response response)
 {
     struct message *message = expect(peer, MESSAGE_HEALTH);
-    replicator_on_health(rig.replicator, message, &answer, rig_now());
+    replicator_on_health(rig.replicator, message, &response, rig_now());
     finish_message(message, SEND_DELIVERED);
 }
 

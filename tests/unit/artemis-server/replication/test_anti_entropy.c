@@ -85,7 +85,7 @@ static void play(struct message *message)
     finish_message(message, SEND_DELIVERED);
 }
 
-/* Answers as the peer until no message is in flight. */
+/* Responses as the peer until no message is in flight. */
 static void play_all(void)
 {
     while (pump(), rig.out_count)

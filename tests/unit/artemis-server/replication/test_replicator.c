@@ -22,10 +22,10 @@ static int tear_down(void **state)
 
 /* --- health ----------------------------------------------------------------------------------- */
 
-static enum peer_health verdict(struct health_response answer)
+static enum peer_health verdict(struct health_response response)
 {
     join(0);
-    respond_health(0, answer);
+    respond_health(0, response);
     return view_of(0).health;
 }
 

@@ -6,7 +6,7 @@
 #include "tests/support/failing_malloc.h"
 #include "tests/unit/artemis-server/replication/replicator_fixture.h"
 
-/* Answers every message as a healthy peer. */
+/* Responses every message as a healthy peer. */
 static void deliver_all(void)
 {
     static const struct health_response healthy = {.is_ready = true};

@@ -254,7 +254,7 @@ static bool is_stuck(void *context)
     return info.tcpi_unacked == 0 && info.tcpi_notsent_bytes > 0;
 }
 
-static void answer_until_stuck(struct peer *peer)
+static void respond_until_blocked(struct peer *peer)
 {
     assert_true(wait_until(is_stuck, peer, wait_deadline_ms()));
 }
@@ -281,11 +281,11 @@ static uint64_t timed_out(struct fixture *fixture)
     return view.counters.timed_out;
 }
 
-static void answer_that_nobody_takes_ends_the_connection(void **state)
+static void response_that_is_not_read_ends_the_connection(void **state)
 {
     struct fixture *fixture = *state;
     struct peer *peer = serve_tcp_peer(fixture, 0);
-    answer_until_stuck(peer);
+    respond_until_blocked(peer);
     connections_sweep(&fixture->table, 1000);
     connections_sweep(&fixture->table, 1000 + STALLED_SECS * 1000 - 1);
     assert_int_equal(timed_out(fixture), 0);
@@ -295,16 +295,16 @@ static void answer_that_nobody_takes_ends_the_connection(void **state)
     assert_int_equal(timed_out(fixture), 1);
 }
 
-static void answer_that_is_taken_slowly_goes_on(void **state)
+static void response_that_is_read_slowly_continues(void **state)
 {
     struct fixture *fixture = *state;
     struct peer *peer = serve_tcp_peer(fixture, 0);
     uint64_t now_ms = 0;
-    answer_until_stuck(peer);
+    respond_until_blocked(peer);
     for (int i = 0; i < 10; i++) {
         struct taker taker = {peer, tcp_state(peer).tcpi_bytes_acked};
         assert_true(wait_until(take_some, &taker, wait_deadline_ms()));
-        answer_until_stuck(peer);
+        respond_until_blocked(peer);
         for (int sweeps = 0; sweeps < STALLED_SECS; sweeps++)
             connections_sweep(&fixture->table, now_ms += 1000);
         assert_int_equal(timed_out(fixture), 0);
@@ -313,7 +313,7 @@ static void answer_that_is_taken_slowly_goes_on(void **state)
     assert_int_equal(timed_out(fixture), 1);
 }
 
-static void answer_that_takes_us_long_is_not_the_clients_fault(void **state)
+static void slow_response_of_the_server_is_no_fault_of_the_client(void **state)
 {
     struct fixture *fixture = *state;
     serve_tcp_peer(fixture, 0);
@@ -322,12 +322,12 @@ static void answer_that_takes_us_long_is_not_the_clients_fault(void **state)
     assert_int_equal(timed_out(fixture), 0);
 }
 
-/* A reader that stopped within an earlier answer starts anew with the next. */
-static void each_answer_has_its_own_time(void **state)
+/* A reader that stopped within an earlier response starts anew with the next. */
+static void each_response_has_its_own_time(void **state)
 {
     struct fixture *fixture = *state;
     struct peer *peer = serve_tcp_peer(fixture, 0);
-    answer_until_stuck(peer);
+    respond_until_blocked(peer);
     connections_sweep(&fixture->table, 1000);
     connection_idle(&fixture->table, &peer->connection, 9000);
     connection_reading(&fixture->table, &peer->connection, 9000);
@@ -385,10 +385,10 @@ int main(void)
         TEST(request_that_drips_in_is_timed_out),
         TEST(request_whose_client_left_midway_is_dropped),
         TEST(large_body_earns_time),
-        TEST(answer_that_nobody_takes_ends_the_connection),
-        TEST(answer_that_is_taken_slowly_goes_on),
-        TEST(answer_that_takes_us_long_is_not_the_clients_fault),
-        TEST(each_answer_has_its_own_time),
+        TEST(response_that_is_not_read_ends_the_connection),
+        TEST(response_that_is_read_slowly_continues),
+        TEST(slow_response_of_the_server_is_no_fault_of_the_client),
+        TEST(each_response_has_its_own_time),
         TEST(connection_idle_too_long_is_closed_without_a_word),
         TEST(closing_the_idle_leaves_the_busy),
         TEST(view_counts_what_is_there),

@@ -75,7 +75,7 @@ static void header_is_accepted_or_refused(void **state)
     }
 }
 
-static void what_the_library_would_answer_is_hidden_from_it(void **state)
+static void responses_of_the_library_are_replaced(void **state)
 {
     (void)state;
     struct framing framing;
@@ -131,7 +131,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(header_is_accepted_or_refused),
-        cmocka_unit_test(what_the_library_would_answer_is_hidden_from_it),
+        cmocka_unit_test(responses_of_the_library_are_replaced),
         cmocka_unit_test(fields_beyond_the_limits_are_refused),
         cmocka_unit_test(nul_in_the_path_is_found_but_not_in_the_query),
     };

@@ -75,7 +75,7 @@ static void changes_of_one_turn_share_a_message_per_service(void **state)
         put_as(registry, (struct brief){.service = "t", .id = "i", .port = i + 1}, at_ms(0));
     }
     push_fixture_run(push);
-    struct http_answer *pushed = websocket_client_next(&s);
+    struct http_response *pushed = websocket_client_next(&s);
     check_count(pushed, "changes", 3);
     for (int i = 0; i < 3; i++)
         assert_int_equal(
@@ -114,7 +114,7 @@ static void subscription_to_all_gets_versions_in_their_order(void **state)
         unsigned version;
     } expected[] = {{"s", 2, 2}, {"t", 1, 3}, {"s", 1, 4}, {"t", 2, 6}};
     for (int i = 0; i < 4; i++) {
-        struct http_answer *pushed = websocket_client_next(&star);
+        struct http_response *pushed = websocket_client_next(&star);
         assert_string_equal(check_text(pushed, "service_id"), expected[i].service);
         check_count(pushed, "changes", expected[i].changes);
         assert_int_equal(check_integer(pushed, "version"), version + expected[i].version);
@@ -141,7 +141,7 @@ static void java_clients_get_one_change_per_message_and_a_reload_for_a_large_one
     put_large(registry, "s", "large");
     push_fixture_run(push);
     check_json(websocket_client_next(&java), "instance.instanceId", "'i1'");
-    struct http_answer *pushed = websocket_client_next(&java);
+    struct http_response *pushed = websocket_client_next(&java);
     check_json(pushed, "instance.instanceId", "'i2'");
     check_json(pushed, "changeType", "'new'");
     check_json(pushed, "changeTime", "1770000000000");
@@ -184,7 +184,7 @@ static void subscription_that_missed_dropped_changes_gets_the_full_state(void **
     subscribe(&client, "s");
     put_many(registry, "s", 0, 40, at_ms(0)); /* the change log holds 16 */
     push_fixture_run(push);
-    struct http_answer *pushed = websocket_client_next(&client);
+    struct http_response *pushed = websocket_client_next(&client);
     check_count(pushed, "changes", 41);
     check_json(pushed, "changes[0].change_type", "'reload'");
     assert_int_equal(check_integer(pushed, "version"), registry_revision(registry));

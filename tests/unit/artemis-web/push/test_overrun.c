@@ -33,7 +33,7 @@ static void subscribe(const char *service_id)
 }
 
 /* Whether a message is the full state of the service, with this number of instances. */
-static bool is_state(const struct http_answer *pushed, const char *service_id, size_t instances)
+static bool is_state(const struct http_response *pushed, const char *service_id, size_t instances)
 {
     if (strcmp(check_text(pushed, "service_id"), service_id) != 0)
         return false;
@@ -55,7 +55,7 @@ static void overrun_during_a_resync_resyncs_the_other_subscriptions(void **state
     put(fixture.engine.registry, "a", "i1", at_ms(0));
     put_many(fixture.engine.registry, "b", 1, MORE, at_ms(0));
     push_fixture_run(push);
-    struct http_answer *pushed = websocket_client_next(&client);
+    struct http_response *pushed = websocket_client_next(&client);
     bool a_first = is_state(pushed, "a", 2);
     if (!a_first)
         assert_true(is_state(pushed, "b", MORE));
@@ -80,9 +80,9 @@ static void subscription_beyond_the_limit_of_the_node_is_refused(void **state)
     atomic_store(&push->counters.subscriptions, SUBSCRIPTIONS_ALL_MAX);
     websocket_client_send_json(&client, "{'type':'subscribe','service_id':'a'}");
     push_fixture_run(push);
-    struct http_answer *answer = websocket_client_next(&client);
-    check_json(answer, "type", "'error'");
-    assert_non_null(strstr(check_text(answer, "message"), "a node 1000000"));
+    struct http_response *response = websocket_client_next(&client);
+    check_json(response, "type", "'error'");
+    assert_non_null(strstr(check_text(response, "message"), "a node 1000000"));
     assert_null(topics_find(&push->topics, SLICE("a")));
     atomic_store(&push->counters.subscriptions, 0);
     subscribe("a");

@@ -55,7 +55,7 @@ static void idle_client_is_pinged_once_and_then_closed(void **state)
     assert_int_equal(upgrades_closed, 1);
 }
 
-static void client_that_answers_pings_stays(void **state)
+static void client_that_sends_pongs_stays(void **state)
 {
     (void)state;
     for (uint64_t ms = 0; ms < 20 * WEBSOCKET_PING_MS; ms += WEBSOCKET_PING_MS) {
@@ -194,7 +194,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(idle_client_is_pinged_once_and_then_closed),
-        TEST(client_that_answers_pings_stays),
+        TEST(client_that_sends_pongs_stays),
         TEST(client_that_sends_messages_is_not_pinged),
         TEST(disconnect_after_the_close_ends_it_at_once),
         TEST(second_close_is_ignored),

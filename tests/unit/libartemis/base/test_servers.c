@@ -19,7 +19,7 @@ static void assert_chosen(struct servers *servers, uint64_t now_ms, size_t expec
     assert_int_equal(which, expected);
 }
 
-static void current_server_stays_while_it_answers(void **state)
+static void current_server_stays_while_it_responds(void **state)
 {
     (void)state;
     struct servers servers = three();
@@ -96,7 +96,7 @@ static void retry_after_is_honoured_up_to_a_minute(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(current_server_stays_while_it_answers),
+        cmocka_unit_test(current_server_stays_while_it_responds),
         cmocka_unit_test(failed_server_is_replaced_and_does_not_return_by_itself),
         cmocka_unit_test(first_usable_server_is_next_when_all_failed),
         cmocka_unit_test(failures_accumulate_until_a_success),

@@ -128,7 +128,7 @@ static void assert_sends_nothing_before(struct fixture *fixture, uint64_t expect
     assert_int_equal(at_ms, expected_ms);
 }
 
-static void answer(struct fixture *fixture)
+static void response(struct fixture *fixture)
 {
     const struct wire_result result = {.done = true};
     registrations_answered(&fixture->registrations, &fixture->request, &result, fixture->now_ms,
@@ -154,14 +154,14 @@ static void register_is_followed_by_heartbeats(void **state)
     assert_sends(fixture, REGISTRY_REGISTER, 1);
     assert_false(completion.done);
     assert_sends_nothing_before(fixture, UINT64_MAX); /* one request at a time */
-    answer(fixture);
+    response(fixture);
     assert_true(completion.done);
     assert_int_equal(completion.problem.error, ARTEMIS_OK);
     assert_sends_nothing_before(fixture, 1000 + HEARTBEAT_MS);
     for (int i = 0; i < 3; i++) {
         fixture->now_ms += HEARTBEAT_MS;
         assert_sends(fixture, REGISTRY_HEARTBEAT, 1);
-        answer(fixture);
+        response(fixture);
         assert_sends_nothing_before(fixture, fixture->now_ms + HEARTBEAT_MS);
     }
 }
@@ -171,14 +171,14 @@ static void heartbeats_are_sent_together(void **state)
     struct fixture *fixture = *state;
     do_register(fixture, "1", 1, NULL);
     assert_sends(fixture, REGISTRY_REGISTER, 1);
-    answer(fixture);
+    response(fixture);
     fixture->now_ms += HEARTBEAT_MS / 4;
     do_register(fixture, "2", 1, NULL);
     assert_sends(fixture, REGISTRY_REGISTER, 1);
-    answer(fixture);
+    response(fixture);
     fixture->now_ms = 1000 + HEARTBEAT_MS;
     assert_sends(fixture, REGISTRY_HEARTBEAT, 2);
-    answer(fixture);
+    response(fixture);
     assert_sends_nothing_before(fixture, fixture->now_ms + HEARTBEAT_MS);
 }
 
@@ -191,9 +191,9 @@ static void many_instances_are_sent_in_batches(void **state)
         do_register(fixture, id, 1, NULL);
     }
     assert_sends(fixture, REGISTRY_REGISTER, REGISTRY_BATCH_MAX);
-    answer(fixture);
+    response(fixture);
     assert_sends(fixture, REGISTRY_REGISTER, 5);
-    answer(fixture);
+    response(fixture);
     assert_sends_nothing_before(fixture, 1000 + HEARTBEAT_MS);
 }
 
@@ -203,7 +203,7 @@ static void unknown_instance_is_registered_again_with_its_content(void **state)
     do_register(fixture, "1", 7, NULL);
     do_register(fixture, "2", 7, NULL);
     assert_sends(fixture, REGISTRY_REGISTER, 2);
-    answer(fixture);
+    response(fixture);
     fixture->now_ms += HEARTBEAT_MS;
     assert_sends(fixture, REGISTRY_HEARTBEAT, 2);
     refuse(fixture, "1", "instance-not-found");
@@ -211,7 +211,7 @@ static void unknown_instance_is_registered_again_with_its_content(void **state)
     assert_string_equal(fixture->report.refused, "");
     assert_sends(fixture, REGISTRY_REGISTER, 1);
     assert_int_equal(instance_port(fixture->request.instances[0]), 7);
-    answer(fixture);
+    response(fixture);
     assert_sends_nothing_before(fixture, fixture->now_ms + HEARTBEAT_MS);
 }
 
@@ -227,7 +227,7 @@ static void request_stays_due_when_the_server_fails(void **state)
         assert_false(completion.done);
     }
     assert_sends(fixture, REGISTRY_REGISTER, 1);
-    answer(fixture);
+    response(fixture);
     assert_true(completion.done);
 }
 
@@ -252,7 +252,7 @@ static void refused_change_is_undone(void **state)
     struct instance_key key = key_of("1");
     do_register(fixture, "1", 1, NULL);
     assert_sends(fixture, REGISTRY_REGISTER, 1);
-    answer(fixture);
+    response(fixture);
     do_register(fixture, "1", 2, &completion);
     assert_sends(fixture, REGISTRY_REGISTER, 1);
     refuse(fixture, "1", "invalid-field");
@@ -266,7 +266,7 @@ static void accepted_registration_stays_when_another_server_refuses_it(void **st
     struct fixture *fixture = *state;
     do_register(fixture, "1", 1, NULL);
     assert_sends(fixture, REGISTRY_REGISTER, 1);
-    answer(fixture);
+    response(fixture);
     for (int i = 0; i < 2; i++) {
         fixture->now_ms += HEARTBEAT_MS;
         assert_sends(fixture, REGISTRY_HEARTBEAT, 1);
@@ -289,11 +289,11 @@ static void change_during_a_registration_is_sent_next(void **state)
     do_register(fixture, "1", 2, &completions[1]);
     assert_true(completions[0].done); /* superseded */
     assert_int_equal(completions[0].problem.error, ARTEMIS_TIMED_OUT);
-    answer(fixture);
+    response(fixture);
     assert_false(completions[1].done);
     assert_sends(fixture, REGISTRY_REGISTER, 1);
     assert_int_equal(instance_port(fixture->request.instances[0]), 2);
-    answer(fixture);
+    response(fixture);
     assert_int_equal(completions[1].problem.error, ARTEMIS_OK);
     assert_true(completions[1].done);
 }
@@ -307,10 +307,10 @@ static void unregister_follows_a_register_request_in_flight(void **state)
     assert_true(unregister(fixture, "1", &completion));
     assert_false(unregister(fixture, "1", NULL)); /* it is ending already */
     assert_sends_nothing_before(fixture, UINT64_MAX);
-    answer(fixture);
+    response(fixture);
     assert_false(completion.done);
     assert_sends(fixture, REGISTRY_UNREGISTER, 1);
-    answer(fixture);
+    response(fixture);
     assert_true(completion.done);
     assert_int_equal(completion.problem.error, ARTEMIS_OK);
     assert_true(registrations_is_empty(&fixture->registrations));
@@ -333,7 +333,7 @@ static void unregister_ends_at_its_deadline(void **state)
     struct completion completion = {0};
     do_register(fixture, "1", 1, NULL);
     assert_sends(fixture, REGISTRY_REGISTER, 1);
-    answer(fixture);
+    response(fixture);
     assert_true(unregister(fixture, "1", &completion));
     assert_sends(fixture, REGISTRY_UNREGISTER, 1);
     registrations_failed(&fixture->registrations, &fixture->request, "no route",
@@ -349,13 +349,13 @@ static void registration_during_unregister_stays(void **state)
     struct fixture *fixture = *state;
     do_register(fixture, "1", 1, NULL);
     assert_sends(fixture, REGISTRY_REGISTER, 1);
-    answer(fixture);
+    response(fixture);
     assert_true(unregister(fixture, "1", NULL));
     assert_sends(fixture, REGISTRY_UNREGISTER, 1);
     do_register(fixture, "1", 2, NULL);
-    answer(fixture);
+    response(fixture);
     assert_sends(fixture, REGISTRY_REGISTER, 1);
-    answer(fixture);
+    response(fixture);
     assert_false(registrations_is_empty(&fixture->registrations));
 }
 
@@ -367,7 +367,7 @@ static void cancelled_completion_is_not_completed(void **state)
     do_register(fixture, "2", 1, &completions[1]);
     registrations_cancel_completion(&completions[0]);
     assert_sends(fixture, REGISTRY_REGISTER, 2);
-    answer(fixture);
+    response(fixture);
     assert_false(completions[0].done);
     assert_true(completions[1].done);
 }
@@ -378,11 +378,11 @@ static void unregister_all_removes_all(void **state)
     do_register(fixture, "1", 1, NULL);
     do_register(fixture, "2", 1, NULL);
     assert_sends(fixture, REGISTRY_REGISTER, 2);
-    answer(fixture);
+    response(fixture);
     do_register(fixture, "3", 1, NULL);
     registrations_unregister_all(&fixture->registrations, UINT64_MAX);
     assert_sends(fixture, REGISTRY_UNREGISTER, 2);
-    answer(fixture);
+    response(fixture);
     assert_true(registrations_is_empty(&fixture->registrations));
 }
 
@@ -401,7 +401,7 @@ static void renewed_instance_is_never_registered(void **state)
     renew(fixture, "1", &completion);
     assert_null(registrations_find(&fixture->registrations, &key));
     assert_sends(fixture, REGISTRY_HEARTBEAT, 1);
-    answer(fixture);
+    response(fixture);
     assert_true(completion.done);
     assert_int_equal(completion.problem.error, ARTEMIS_OK);
     assert_events(fixture, "renewed 1; ");
@@ -432,13 +432,13 @@ static void renew_of_a_registered_instance_keeps_the_registration(void **state)
     struct completion completion = {0};
     do_register(fixture, "1", 7, NULL);
     assert_sends(fixture, REGISTRY_REGISTER, 1);
-    answer(fixture);
+    response(fixture);
     renew(fixture, "1", &completion);
     assert_sends(fixture, REGISTRY_HEARTBEAT, 1);
     refuse(fixture, "1", "instance-not-found");
     assert_sends(fixture, REGISTRY_REGISTER, 1);
     assert_int_equal(instance_port(fixture->request.instances[0]), 7);
-    answer(fixture);
+    response(fixture);
     assert_true(completion.done);
     assert_int_equal(completion.problem.error, ARTEMIS_OK);
 }
@@ -454,12 +454,12 @@ static void events_report_changes_of_state_only(void **state)
     }
     assert_events(fixture, "retrying 1: no route; ");
     assert_sends(fixture, REGISTRY_REGISTER, 1);
-    answer(fixture);
+    response(fixture);
     assert_events(fixture, "registered 1; ");
     for (int i = 0; i < 2; i++) {
         fixture->now_ms += HEARTBEAT_MS;
         assert_sends(fixture, REGISTRY_HEARTBEAT, 1);
-        answer(fixture);
+        response(fixture);
     }
     assert_events(fixture, "renewed 1; ");
     fixture->now_ms += HEARTBEAT_MS;
@@ -467,7 +467,7 @@ static void events_report_changes_of_state_only(void **state)
     refuse(fixture, "1", "instance-not-found");
     assert_events(fixture, "");
     assert_sends(fixture, REGISTRY_REGISTER, 1);
-    answer(fixture);
+    response(fixture);
     assert_events(fixture, "registered 1 instance-not-found; ");
     do_register(fixture, "1", 2, NULL);
     assert_sends(fixture, REGISTRY_REGISTER, 1);
@@ -483,7 +483,7 @@ static void lost_event_is_reported_again(void **state)
     for (int i = 0; i < 2; i++) {
         fixture->now_ms += HEARTBEAT_MS;
         assert_sends(fixture, REGISTRY_HEARTBEAT, 1);
-        answer(fixture);
+        response(fixture);
         assert_events(fixture, "renewed 1; ");
     }
 }

@@ -62,7 +62,7 @@ static void valid_response_opens_and_marks_the_first_frame(void **state)
 static void invalid_responses_do_not_open(void **state)
 {
     (void)state;
-    static const char *const answers[] = {
+    static const char *const responses[] = {
         HEAD FIELDS "\r\n",
         HEAD FIELDS "Sec-WebSocket-Accept: xxxx\r\n\r\n",
         HEAD "Connection: Upgrade\r\nSec-WebSocket-Accept: " ACCEPT "\r\n\r\n",
@@ -75,8 +75,8 @@ static void invalid_responses_do_not_open(void **state)
         "\r\n\r\n",
     };
     struct handshake_response response;
-    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++)
-        assert_int_equal(read_text(answers[i], &response), HANDSHAKE_INVALID);
+    for (size_t i = 0; i < sizeof responses / sizeof *responses; i++)
+        assert_int_equal(read_text(responses[i], &response), HANDSHAKE_INVALID);
 }
 
 static void refusal_has_status_and_retry_after(void **state)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves that a client who takes nothing of its answer for 10 s loses its connection, and does not
- * keep the server from ending; and that one who takes it slowly gets the whole of it.
+ * Proves that a client who takes nothing of its response for 10 s loses its connection, and does
+ * not keep the server from ending; and that one who takes it slowly gets the whole of it.
  */
 #include "tests/support/calls.h"
 #include "tests/support/prometheus.h"
@@ -64,9 +64,9 @@ static bool is_busy(void *context)
 }
 
 /* The one who asks for the metric is busy, too. */
-static void check_under_way(struct fixture *fixture, int answers)
+static void check_under_way(struct fixture *fixture, int responses)
 {
-    struct expected expected = {fixture, answers + 1};
+    struct expected expected = {fixture, responses + 1};
     assert_true(wait_until(is_busy, &expected, wait_deadline_ms()));
 }
 
