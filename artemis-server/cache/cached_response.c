@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis-server/cache/cached_response.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "artemis-core/base/gzip.h"
@@ -24,7 +23,6 @@ enum error cached_response_create(struct text *body, uint64_t revision,
         return ERR_NO_MEMORY;
     atomic_init(&response->refs, 1);
     response->revision = revision;
-    snprintf(response->etag, sizeof(response->etag), "\"%llu\"", (unsigned long long)revision);
     response->body = *body;
     fit(&response->body);
     *body = (struct text){0};

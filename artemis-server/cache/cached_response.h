@@ -17,8 +17,6 @@
 #include "artemis-core/base/error.h"
 #include "artemis-core/base/text.h"
 
-enum { ETAG_BYTES = 24 };
-
 /* What all kept responses take in memory, themselves included. Zero-initialize it; it outlives
  * them. */
 struct cache_budget {
@@ -29,7 +27,6 @@ struct cached_response {
     _Atomic uint32_t refs;
     _Atomic uint64_t used_ms; /* when it was last handed out; monotonic */
     uint64_t revision;
-    char etag[ETAG_BYTES]; /* the revision in quotes */
     struct text body;
     _Atomic(struct text *) gzip;  /* NULL until asked for */
     struct cache_budget *budget;  /* set while it is kept */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis-web/api/handlers.h"
+#include "artemis-web/api/known_version.h"
 #include "artemis-web/api/long_poll.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -150,40 +150,20 @@ enum error handle_service(struct request *request, struct response *response,
 
 /* --- services, services-delta ----------------------------------------------------------------- */
 
-/* Reads the version from the query or the body. */
-static enum error read_version(struct request *request, uint64_t *version, bool *found,
-                               char message[MESSAGE_BYTES])
+/* Reads the version from the query, or else from the body. */
+static enum error read_known_version(struct request *request, struct known_version *known,
+                                     char message[MESSAGE_BYTES])
 {
-    struct slice text = {0};
+    struct document *document;
     enum error error = read_zone(request, message);
     if (!error)
-        error = request_query(request, "version", &text, message);
-    if (error)
+        error = known_version_from_query(request, known, message);
+    if (error || known->given)
         return error;
-    *found = text.data != NULL;
-    if (*found) {
-        char digits[24] = "";
-        char *end = digits;
-        if (text.size > 0 && text.size < sizeof(digits) && text.data[0] >= '0' &&
-            text.data[0] <= '9') {
-            snprintf(digits, sizeof(digits), "%.*s", (int)text.size, text.data);
-            errno = 0;
-            *version = strtoull(digits, &end, 10);
-        }
-        if (end != digits && *end == '\0' && errno == 0)
-            return ERR_NONE;
-        char quoted[160];
-        text_quote(quoted, sizeof(quoted), text);
-        snprintf(message, MESSAGE_BYTES, "version: must be an integer from 0, is %s", quoted);
-        return ERR_INVALID_FIELD;
-    }
-    struct document *document;
     error = document_parse(request_body(request), &document, message);
     if (error)
         return error;
-    *version = UINT64_MAX;
-    error = document_u64(document, "version", version, message);
-    *found = *version != UINT64_MAX;
+    error = known_version_from_body(request, document, known, message);
     request->camel |= document_is_camel(document);
     document_free(document);
     return error;
@@ -221,28 +201,34 @@ enum error handle_services(struct request *request, struct response *response,
     if (error || response->waits)
         return error;
     response->send_etag = true;
+    response->send_epoch = true;
     return registry_services(registry, request_dialect(request), request->now, &response->answer);
 }
 
 enum error handle_services_delta(struct request *request, struct response *response,
                                  char message[MESSAGE_BYTES])
 {
-    uint64_t version = 0;
-    bool found = false;
-    enum error error = read_version(request, &version, &found, message);
+    struct known_version known = {0};
+    enum error error = read_known_version(request, &known, message);
     if (error)
         return error;
-    if (!found) {
+    if (!known.given) {
         snprintf(message, MESSAGE_BYTES, "version: is required");
         return ERR_INVALID_FIELD;
     }
-    error = registry_delta(request->engine->registry, version, request_dialect(request),
+    response->send_epoch = true;
+    if (known.other_epoch) {
+        snprintf(message, MESSAGE_BYTES,
+                 "run: is not the epoch of this node's versions; fetch all services again");
+        return ERR_VERSION_GONE;
+    }
+    error = registry_delta(request->engine->registry, known.version, request_dialect(request),
                            &response->body);
     if (error == ERR_VERSION_GONE)
         snprintf(
             message, MESSAGE_BYTES,
             "version: this node no longer has the changes since %llu; fetch all services again",
-            (unsigned long long)version);
+            (unsigned long long)known.version);
     return error;
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "artemis-web/api/known_version.h"
 #include "artemis-web/http/web_internal.h"
 
 enum {
@@ -36,13 +37,6 @@ static enum error refuse(char message[MESSAGE_BYTES], const char *rule, struct s
     return ERR_INVALID_FIELD;
 }
 
-static enum error read_version(struct slice text, uint64_t *version, char message[MESSAGE_BYTES])
-{
-    if (text.size && read_digits(text, version) == text.size)
-        return ERR_NONE;
-    return refuse(message, "version: must be an integer from 0", text);
-}
-
 /* Reads "30s", "500ms" or "1m". A longer duration than the maximum is reduced to it. */
 static enum error read_duration(struct slice text, uint64_t *out_ms, char message[MESSAGE_BYTES])
 {
@@ -65,23 +59,19 @@ static enum error read_duration(struct slice text, uint64_t *out_ms, char messag
 enum error long_poll_read(struct request *request, struct long_poll_query *get,
                           char message[MESSAGE_BYTES])
 {
-    struct slice version = {0};
     struct slice wait = {0};
-    struct slice run = {0};
+    struct known_version known = {0};
     *get = (struct long_poll_query){0};
     enum error error = request_query(request, "wait", &wait, message);
-    if (!error && wait.data)
-        error = request_query(request, "version", &version, message);
-    if (!error && wait.data)
-        error = request_query(request, "run", &run, message);
     if (error || !wait.data)
         return error;
     get->requested = true;
     error = read_duration(wait, &get->wait_ms, message);
-    if (!error && version.data)
-        error = read_version(version, &get->version, message);
-    get->other_epoch = get->version > registry_revision(request->engine->registry) ||
-                       (run.size && !slice_equal(run, slice_of(request->engine->epoch)));
+    if (!error)
+        error = known_version_from_query(request, &known, message);
+    get->version = known.version;
+    get->other_epoch =
+        known.other_epoch || known.version > registry_revision(request->engine->registry);
     return error;
 }
 

@@ -9,11 +9,12 @@
 #include "artemis-core/base/gzip.h"
 #include "artemis-server/clock.h"
 #include "artemis-web/api/handlers.h"
+#include "artemis-web/http/etag.h"
 #include "artemis-web/http/library_overrides.h"
 #include "artemis-web/http/routes.h"
 #include "artemis-web/http/web_internal.h"
 
-enum { GZIP_FROM_BYTES = 1024, TAG_BYTES = ETAG_BYTES + sizeof("-gzip") };
+enum { GZIP_FROM_BYTES = 1024 };
 
 static void header(struct MHD_Response *response, const char *name, const char *value)
 {
@@ -84,18 +85,12 @@ static bool compress_text(struct text *body)
     return true;
 }
 
-/* The variants of a body differ, and so do their tags (RFC 9110, 8.8.3.3). */
-static void write_gzip_tag(const struct cached_response *answer, char tag[TAG_BYTES])
+static void add_etag(struct MHD_Response *response, const struct engine *engine,
+                     const struct cached_response *answer, bool compressed)
 {
-    snprintf(tag, TAG_BYTES, "\"%llu-gzip\"", (unsigned long long)answer->revision);
-}
-
-static void add_etag(struct MHD_Response *response, const struct cached_response *answer,
-                     bool compressed)
-{
-    char gzip_tag[TAG_BYTES];
-    write_gzip_tag(answer, gzip_tag);
-    header(response, MHD_HTTP_HEADER_ETAG, compressed ? gzip_tag : answer->etag);
+    char tag[ETAG_BYTES];
+    etag_write(tag, engine->epoch, answer->revision, compressed);
+    header(response, MHD_HTTP_HEADER_ETAG, tag);
 }
 
 /* A 304 is made of the same body as the 200, though libmicrohttpd sends none of it: it cannot be
@@ -123,7 +118,7 @@ static struct MHD_Response *make_response(struct request *request, struct respon
     if (may_vary)
         header(response, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ACCEPT_ENCODING);
     if (reply->send_etag && answer)
-        add_etag(response, answer, compressed);
+        add_etag(response, request->engine, answer, compressed);
     if (!with_body)
         return response;
     header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
@@ -267,31 +262,13 @@ static void add_headers(struct request *request, const struct response *reply,
         header(response, MHD_HTTP_HEADER_CONNECTION, "close");
 }
 
-/* Does a list of entity tags name this version? Weak or not, and of either encoding, it is the
- * same. */
-static bool tags_name(const char *list, const struct cached_response *answer)
-{
-    char gzip_tag[TAG_BYTES];
-    write_gzip_tag(answer, gzip_tag);
-    const char *end;
-    for (const char *tag = strchr(list, '"'); tag; tag = strchr(end + 1, '"')) {
-        end = strchr(tag + 1, '"');
-        if (!end)
-            return false;
-        struct slice named = {tag, (size_t)(end + 1 - tag)};
-        if (slice_equal(named, slice_of(answer->etag)) || slice_equal(named, slice_of(gzip_tag)))
-            return true;
-    }
-    return false;
-}
-
 /* The client has this version already. */
 static bool is_not_modified(const struct request *request, const struct response *reply)
 {
     if (!request->is_get || !reply->send_etag || !reply->answer)
         return false;
     const char *known = request_header(request, MHD_HTTP_HEADER_IF_NONE_MATCH);
-    return known && (strcmp(known, "*") == 0 || tags_name(known, reply->answer));
+    return known && etag_matches(known, request->engine->epoch, reply->answer->revision);
 }
 
 bool response_send(struct request *request, struct response *reply, enum error error,

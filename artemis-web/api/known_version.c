@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-web/api/known_version.h"
+
+#include <stdio.h>
+
+enum { QUOTED_BYTES = 160 };
+
+static bool read_number(struct slice text, uint64_t *out)
+{
+    uint64_t number = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+        uint64_t digit = (uint64_t)(text.data[i] - '0');
+        if (number > (UINT64_MAX - digit) / 10)
+            return false;
+        number = number * 10 + digit;
+    }
+    *out = number;
+    return text.size > 0;
+}
+
+/* An empty `run` counts as absent. */
+static bool is_other_epoch(const struct request *request, struct slice run)
+{
+    return run.size && !slice_equal(run, slice_of(request->engine->epoch));
+}
+
+enum error known_version_from_query(struct request *request, struct known_version *known,
+                                    char message[MESSAGE_BYTES])
+{
+    struct slice version = {0};
+    struct slice run = {0};
+    enum error error = request_query(request, "version", &version, message);
+    if (!error)
+        error = request_query(request, "run", &run, message);
+    if (error)
+        return error;
+    known->other_epoch |= is_other_epoch(request, run);
+    if (!version.data)
+        return ERR_NONE;
+    known->given = true;
+    if (read_number(version, &known->version))
+        return ERR_NONE;
+    char quoted[QUOTED_BYTES];
+    text_quote(quoted, sizeof(quoted), version);
+    snprintf(message, MESSAGE_BYTES, "version: must be an integer from 0, is %s", quoted);
+    return ERR_INVALID_FIELD;
+}
+
+enum error known_version_from_body(struct request *request, struct document *document,
+                                   struct known_version *known, char message[MESSAGE_BYTES])
+{
+    uint64_t version = UINT64_MAX;
+    struct slice run = {0};
+    enum error error = document_u64(document, "version", &version, message);
+    if (!error)
+        error = document_text(document, "run", &run, message);
+    if (error)
+        return error;
+    known->other_epoch |= is_other_epoch(request, run);
+    if (version != UINT64_MAX) {
+        known->given = true;
+        known->version = version;
+    }
+    return ERR_NONE;
+}
