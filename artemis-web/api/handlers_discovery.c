@@ -252,7 +252,8 @@ static void end_list(struct json_writer *w)
     jw_close(w, '}');
 }
 
-/* Writes one service of a list. An unknown service has no instances. */
+/* Writes one service of a list. An unknown service has an empty list of instances, which Rust
+ * clients require; Java clients expect null. */
 static enum error list_service(struct request *request, const struct selection *selection,
                                struct json_writer *w)
 {
@@ -261,7 +262,8 @@ static enum error list_service(struct request *request, const struct selection *
                                               dialect, selection->all_statuses || request->java, w);
     if (error != ERR_SERVICE_NOT_FOUND)
         return error;
-    codec_write_service(w, dialect, selection_id(selection), NULL, 0);
+    static struct instance *const none[1];
+    codec_write_service(w, dialect, selection_id(selection), request->java ? NULL : none, 0);
     return ERR_NONE;
 }
 

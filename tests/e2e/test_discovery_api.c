@@ -234,7 +234,8 @@ static void lookup_of_a_list_responds_in_order(void **state)
     check_json(response, "services[0].service_id", "'b'");
     check_count(response, "services[0].instances", 1);
     check_json(response, "services[1].service_id", "'nowhere'");
-    check_count(response, "services[1]", 1);
+    check_count(response, "services[1]", 2);
+    check_count(response, "services[1].instances", 0);
     check_json(response, "services[2].service_id", "'a'");
     check_count(response, "services[2].instances", 1);
     check_count(response, "services[3].instances", 2);
@@ -317,7 +318,7 @@ static void lookup_by_get_without_a_strategy_is_a_list(void **state)
     check_count(response, "services[0].instances", 2);
     response = http_get(http, LOOKUP "?service_id=nowhere");
     check_status(response, 200, "success", NULL);
-    check_json(response, "services", "[{'service_id':'nowhere'}]");
+    check_json(response, "services", "[{'service_id':'nowhere','instances':[]}]");
     response = http_get(http, LOOKUP "?serviceId=a");
     check_json(response, "responseStatus.errorCode", "'success'");
     check_json(response, "services[0].instances[0].instanceId", "'i1'");

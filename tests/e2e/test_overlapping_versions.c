@@ -47,8 +47,9 @@ static int start(void **state)
                   versions[0] < versions[1] ? versions[1] : versions[0]);
     for (int i = 0; i < 2; i++) {
         call_register(nodes[i].http, "s", instances[i]);
-        struct http_answer *answer = http_get(nodes[i].http, "/health");
-        snprintf(nodes[i].epoch, sizeof nodes[i].epoch, "%s", http_field(answer, "X-Artemis-Run"));
+        struct http_response *response = http_get(nodes[i].http, "/health");
+        snprintf(nodes[i].epoch, sizeof nodes[i].epoch, "%s",
+                 http_field(response, "X-Artemis-Run"));
     }
     assert_int_equal(call_version(nodes[0].http), call_version(nodes[1].http));
     assert_string_not_equal(nodes[0].epoch, nodes[1].epoch);
@@ -65,8 +66,8 @@ static int stop(void **state)
     return 0;
 }
 
-static struct http_answer *get_with(struct http *http, const char *path, const char *field,
-                                    const char *more)
+static struct http_response *get_with(struct http *http, const char *path, const char *field,
+                                      const char *more)
 {
     struct http_request request = {
         .method = "GET", .path = path, .fields = (const char *const[]){field, more, NULL}};
@@ -82,9 +83,9 @@ static void etag_of_one_node_does_not_match_at_the_other(void **state)
     for (size_t path = 0; path < 2; path++) {
         for (int coding = 0; coding < 2; coding++) {
             char field[TAG_BYTES + 32];
-            struct http_answer *answer =
+            struct http_response *response =
                 get_with(nodes[0].http, paths[path], codings[coding], NULL);
-            const char *tag = http_field(answer, "ETag");
+            const char *tag = http_field(response, "ETag");
             assert_non_null(tag);
             assert_non_null(strstr(tag, nodes[0].epoch));
             snprintf(field, sizeof field, "If-None-Match: W/\"x\", W/%s", tag);
@@ -103,33 +104,33 @@ static void delta_of_another_epoch_is_gone(void **state)
     (void)state;
     json_int_t before = call_version(nodes[0].http) - 1;
     for (int i = 0; i < 2; i++) {
-        struct http_answer *answer = http_get(
+        struct http_response *response = http_get(
             nodes[i].http, "/api/discovery/services-delta?version=%" JSON_INTEGER_FORMAT "&run=%s",
             before, nodes[0].epoch);
-        check_status(answer, 200, i == 0 ? "success" : "bad-request",
+        check_status(response, 200, i == 0 ? "success" : "bad-request",
                      i == 0 ? NULL : "version-gone");
-        answer =
+        response =
             http_post(nodes[i].http, "/api/discovery/services-delta",
                       "{'version':%" JSON_INTEGER_FORMAT ",'run':'%s'}", before, nodes[0].epoch);
-        check_status(answer, 200, i == 0 ? "success" : "bad-request",
+        check_status(response, 200, i == 0 ? "success" : "bad-request",
                      i == 0 ? NULL : "version-gone");
     }
     /* The epoch comes with the responses that have such a version. */
-    struct http_answer *answer = http_get(
+    struct http_response *response = http_get(
         nodes[1].http, "/api/discovery/services-delta?version=%" JSON_INTEGER_FORMAT, before);
-    check_status(answer, 200, "success", NULL);
-    assert_string_equal(http_field(answer, "X-Artemis-Run"), nodes[1].epoch);
-    answer = http_get(nodes[1].http, "/api/discovery/services");
-    assert_string_equal(http_field(answer, "X-Artemis-Run"), nodes[1].epoch);
+    check_status(response, 200, "success", NULL);
+    assert_string_equal(http_field(response, "X-Artemis-Run"), nodes[1].epoch);
+    response = http_get(nodes[1].http, "/api/discovery/services");
+    assert_string_equal(http_field(response, "X-Artemis-Run"), nodes[1].epoch);
 }
 
 static void long_poll_of_another_epoch_is_answered_at_once(void **state)
 {
     (void)state;
-    struct http_answer *answer = http_get(
+    struct http_response *response = http_get(
         nodes[1].http, "/api/discovery/services?version=%" JSON_INTEGER_FORMAT "&run=%s&wait=60s",
         call_version(nodes[0].http), nodes[0].epoch);
-    check_http(answer, 200);
+    check_http(response, 200);
 }
 
 int main(void)

@@ -221,6 +221,24 @@ static void client_registers_renews_and_is_found(void **state)
     }
 }
 
+/* Each service of a batch lookup needs `instances`, an unknown one too. */
+static void batch_lookup_with_an_unknown_service_decodes(void **state)
+{
+    struct http *http = ((struct fixture *)*state)->http;
+    for (int i = 0; i < CASINGS; i++) {
+        const struct casing *casing = &casings[i];
+        register_one(http, casing, "known", "i1");
+        struct http_response *response =
+            post(http, "/api/discovery/lookup",
+                 json_pack("{s:[o,o]}", casing->discovery_configs, make_config(casing, "known"),
+                           make_config(casing, "unknown")));
+        check_decodes_as_status(response, casing, "success");
+        const json_t *services = json_object_get(response->json, "services");
+        check_decodes_as_service(json_array_get(services, 0), casing, 1);
+        check_decodes_as_service(json_array_get(services, 1), casing, 0);
+    }
+}
+
 /* It is asked for by GET without parameters, so only the older client can read it. */
 static void all_services_decode(void **state)
 {
@@ -326,6 +344,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(client_registers_renews_and_is_found),
+        TEST(batch_lookup_with_an_unknown_service_decodes),
         TEST(all_services_decode),
         TEST(unusual_instances_decode),
         TEST(subscriber_gets_changes),
