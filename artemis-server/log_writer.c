@@ -34,6 +34,7 @@ static pthread_t writer_thread;
 static log_report_dropped *report_dropped;
 static _Atomic size_t queued_bytes; /* of lines that are queued or being written */
 static _Atomic uint64_t dropped;
+static uint64_t reported; /* how many of the dropped lines were reported; used by the thread */
 static _Atomic uint64_t deadline_ms; /* the writer stops then; NEVER_MS: it runs */
 static struct {
     pthread_mutex_t lock;
@@ -127,7 +128,6 @@ static void *run(void *context)
 {
     (void)context;
     struct lines taken;
-    uint64_t reported = atomic_load(&dropped);
     while (take_lines(&taken)) {
         write_lines(&taken);
         uint64_t count = atomic_load(&dropped);
