@@ -4,7 +4,7 @@
  * without Content-Length, truncated and damaged gzip, a gzip bomb. Another client is served all the
  * while.
  */
-#include "tests/support/bystander.h"
+#include "tests/support/background_client.h"
 #include "tests/support/calls.h"
 #include "tests/support/gzip.h"
 #include "tests/support/raw_socket.h"
@@ -15,7 +15,7 @@
 
 enum { LIMIT = 64 * 1024, MIB = 1024 * 1024 };
 
-static struct bystander bystander;
+static struct background_client background_client;
 static char *all_services;
 
 static int start_once(void **state)
@@ -25,13 +25,14 @@ static int start_once(void **state)
     struct fixture *fixture = *state;
     call_register(fixture->http, "witness", "i1");
     all_services = strdup(http_get(fixture->http, "/api/discovery/services")->body);
-    bystander_start(&bystander, fixture->server.port, "/api/discovery/service?service_id=witness");
+    background_client_start(&background_client, fixture->server.port,
+                            "/api/discovery/service?service_id=witness");
     return 0;
 }
 
 static int stop_once(void **state)
 {
-    bystander_stop(&bystander);
+    background_client_stop(&background_client);
     free(all_services);
     return fixture_stop(state);
 }
@@ -120,10 +121,11 @@ static void body_announced_over_the_limit_is_refused_at_once(void **state)
     for (size_t i = 0; i < 2; i++) {
         struct raw_socket raw;
         raw_socket_open(&raw, fixture->server.port);
-        raw_socket_say(&raw,
-                       "POST " REGISTER " HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
-                       "%sContent-Length: 1000000000000\r\n\r\n",
-                       expects[i]);
+        raw_socket_sendf(&raw,
+                         "POST " REGISTER
+                         " HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+                         "%sContent-Length: 1000000000000\r\n\r\n",
+                         expects[i]);
         assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_RESPONSE);
         check_too_large(fixture->http, &raw.response);
         assert_true(raw_socket_is_closed_by(&raw, wait_deadline_ms()));

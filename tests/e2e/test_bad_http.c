@@ -4,7 +4,7 @@
  * the HTTP library below cannot answer at all, its connection is closed), and another client is
  * served all the while.
  */
-#include "tests/support/bystander.h"
+#include "tests/support/background_client.h"
 #include "tests/support/calls.h"
 #include "tests/support/raw_socket.h"
 #include "tests/support/wait.h"
@@ -15,20 +15,20 @@
 #define TEXT(literal) literal, sizeof literal - 1
 #define POST_HEAD     "POST " REGISTER " HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
 
-static struct bystander bystander;
+static struct background_client background_client;
 
 static int start_once(void **state)
 {
     fixture_start(state, (const char *const[]){"--set", "lease.ttl_secs=3600", NULL});
     struct fixture *fixture = *state;
     call_register(fixture->http, "witness", "i1");
-    bystander_start(&bystander, fixture->server.port, "/api/discovery/services");
+    background_client_start(&background_client, fixture->server.port, "/api/discovery/services");
     return 0;
 }
 
 static int stop_once(void **state)
 {
-    bystander_stop(&bystander);
+    background_client_stop(&background_client);
     return fixture_stop(state);
 }
 
@@ -36,7 +36,7 @@ static void check_still_serves(struct fixture *fixture)
 {
     struct raw_socket raw;
     raw_socket_open(&raw, fixture->server.port);
-    raw_socket_say(&raw, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
+    raw_socket_sendf(&raw, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_RESPONSE);
     assert_string_equal(raw.response.body, "OK");
     raw_socket_close(&raw);
@@ -104,7 +104,7 @@ static void request_of_doubtful_length_is_not_taken_for_two(void **state)
     for (size_t i = 0; i < sizeof requests / sizeof *requests; i++) {
         struct raw_socket raw;
         raw_socket_open(&raw, fixture->server.port);
-        raw_socket_say(&raw, "%sGET /health HTTP/1.1\r\nHost: a\r\n\r\n", requests[i]);
+        raw_socket_sendf(&raw, "%sGET /health HTTP/1.1\r\nHost: a\r\n\r\n", requests[i]);
         check_malformed(&raw, requests[i]);
         raw_socket_close(&raw);
         check_still_serves(fixture);
@@ -117,9 +117,9 @@ static void request_with_length_and_chunks_is_the_last_of_its_connection(void **
     struct fixture *fixture = *state;
     struct raw_socket raw;
     raw_socket_open(&raw, fixture->server.port);
-    raw_socket_say(&raw,
-                   POST_HEAD "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
-                             "GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
+    raw_socket_sendf(&raw,
+                     POST_HEAD "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+                               "GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_RESPONSE);
     check_http(&raw.response, 400);
     assert_true(raw_socket_is_closed_by(&raw, wait_deadline_ms()));
@@ -173,11 +173,11 @@ static void many_headers_of_64_kib_together_are_refused(void **state)
     struct fixture *fixture = *state;
     struct raw_socket raw;
     raw_socket_open(&raw, fixture->server.port);
-    raw_socket_say(&raw, "GET /health HTTP/1.1\r\nHost: a\r\n");
+    raw_socket_sendf(&raw, "GET /health HTTP/1.1\r\nHost: a\r\n");
     for (int i = 0; i < 4096; i++) {
-        raw_socket_say(&raw, "X-%05d: 12345\r\n", i);
+        raw_socket_sendf(&raw, "X-%05d: 12345\r\n", i);
     }
-    raw_socket_say(&raw, "\r\n");
+    raw_socket_sendf(&raw, "\r\n");
     assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_RESPONSE);
     check_status(&raw.response, 431, "bad-request", "too-large");
     raw_socket_close(&raw);
@@ -192,7 +192,7 @@ static void header_of_a_few_kib_is_read(void **state)
     memset(filler, 'x', sizeof filler - 1);
     filler[sizeof filler - 1] = '\0';
     raw_socket_open(&raw, fixture->server.port);
-    raw_socket_say(&raw, "GET /health HTTP/1.1\r\nHost: a\r\nCookie: %s\r\n\r\n", filler);
+    raw_socket_sendf(&raw, "GET /health HTTP/1.1\r\nHost: a\r\nCookie: %s\r\n\r\n", filler);
     assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_RESPONSE);
     check_http(&raw.response, 200);
     raw_socket_close(&raw);
@@ -215,7 +215,7 @@ static void client_that_leaves_midway_is_forgotten(void **state)
         for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
             struct raw_socket raw;
             raw_socket_open(&raw, fixture->server.port);
-            raw_socket_say(&raw, "%s", parts[i]);
+            raw_socket_sendf(&raw, "%s", parts[i]);
             raw_socket_close(&raw);
         }
     }

@@ -5,7 +5,7 @@
  * large are in test_bad_body.c, what is no HTTP in test_bad_http.c, clients too slow or too many in
  * files of their own.
  */
-#include "tests/support/bystander.h"
+#include "tests/support/background_client.h"
 #include "tests/support/calls.h"
 
 #include <stdio.h>
@@ -23,7 +23,7 @@
 
 /* One server for all rows: whatever they do to it would show in the rows after. */
 static struct fixture *shared;
-static struct bystander bystander;
+static struct background_client background_client;
 static char *all_services;
 
 static int start_once(void **state)
@@ -32,13 +32,13 @@ static int start_once(void **state)
     shared = *state;
     call_register(shared->http, "witness", "i1");
     all_services = strdup(http_get(shared->http, "/api/discovery/services")->body);
-    bystander_start(&bystander, shared->server.port, SERVICE "?service_id=witness");
+    background_client_start(&background_client, shared->server.port, SERVICE "?service_id=witness");
     return 0;
 }
 
 static int stop_once(void **state)
 {
-    bystander_stop(&bystander);
+    background_client_stop(&background_client);
     free(all_services);
     return fixture_stop(state);
 }

@@ -255,13 +255,13 @@ static void body_announced_with_expect_is_asked_for(void **state)
     static const char body[] = "{\"instances\":[]}";
     struct raw_socket raw;
     raw_socket_open(&raw, fixture->server.port);
-    raw_socket_say(&raw,
-                   "POST " REGISTER " HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
-                   "Content-Length: %zu\r\nExpect: 100-continue\r\n\r\n",
-                   sizeof body - 1);
+    raw_socket_sendf(&raw,
+                     "POST " REGISTER " HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+                     "Content-Length: %zu\r\nExpect: 100-continue\r\n\r\n",
+                     sizeof body - 1);
     assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_RESPONSE);
     check_http(&raw.response, 100);
-    raw_socket_say(&raw, "%s", body);
+    raw_socket_sendf(&raw, "%s", body);
     assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_RESPONSE);
     check_status(&raw.response, 200, "success", NULL);
     raw_socket_close(&raw);
@@ -364,11 +364,11 @@ static void head_responds_like_get_without_the_body(void **state)
     raw_socket_open(&raw, fixture->server.port);
     call_register(fixture->http, "s", "i1");
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
-        raw_socket_say(&raw, "HEAD %s HTTP/1.1\r\nHost: a\r\n\r\n", paths[i]);
+        raw_socket_sendf(&raw, "HEAD %s HTTP/1.1\r\nHost: a\r\n\r\n", paths[i]);
         assert_int_equal(raw_socket_read_head(&raw, wait_deadline_ms()), RAW_RESPONSE);
         check_http(&raw.response, 200);
     }
-    raw_socket_say(&raw, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
+    raw_socket_sendf(&raw, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_RESPONSE);
     assert_string_equal(raw.response.body, "OK");
     raw_socket_close(&raw);
@@ -393,7 +393,7 @@ static void absolute_address_is_read_as_its_path(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct raw_socket raw;
         raw_socket_open(&raw, fixture->server.port);
-        raw_socket_say(&raw, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", rows[i].target);
+        raw_socket_sendf(&raw, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", rows[i].target);
         assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_RESPONSE);
         check_http(&raw.response, rows[i].status);
         raw_socket_close(&raw);
@@ -438,7 +438,7 @@ static void requests_sent_together_are_answered_in_order(void **state)
                  "GET /api/discovery/service?service_id=%s HTTP/1.1\r\nHost: a\r\n\r\n", ids[i]);
     }
     raw_socket_open(&raw, fixture->server.port);
-    raw_socket_say(&raw, "%s", requests);
+    raw_socket_sendf(&raw, "%s", requests);
     for (size_t i = 0; i < 4; i++) {
         assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_RESPONSE);
         assert_string_equal(check_text(&raw.response, "service.service_id"), ids[i]);
@@ -456,7 +456,7 @@ static void connection_is_closed_when_the_client_asks(void **state)
     for (size_t i = 0; i < 2; i++) {
         struct raw_socket raw;
         raw_socket_open(&raw, fixture->server.port);
-        raw_socket_say(&raw, "%s", requests[i]);
+        raw_socket_sendf(&raw, "%s", requests[i]);
         assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_RESPONSE);
         check_http(&raw.response, 200);
         assert_true(raw_socket_is_closed_by(&raw, wait_deadline_ms()));
@@ -471,7 +471,7 @@ static void request_before_a_half_close_is_answered(void **state)
     struct raw_socket raw;
     call_register_many(fixture->http, "s", 1000);
     raw_socket_open(&raw, fixture->server.port);
-    raw_socket_say(&raw, "GET /api/discovery/services HTTP/1.1\r\nHost: a\r\n\r\n");
+    raw_socket_sendf(&raw, "GET /api/discovery/services HTTP/1.1\r\nHost: a\r\n\r\n");
     shutdown(raw.fd, SHUT_WR);
     assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_RESPONSE);
     check_status(&raw.response, 200, "success", NULL);

@@ -49,7 +49,7 @@ ask(struct raw_socket *raw, const struct fixture *fixture, const char *target, .
     vsnprintf(full, sizeof full, target, args);
     va_end(args);
     raw_socket_open(raw, fixture->server.port);
-    assert_true(raw_socket_say(raw, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", full));
+    assert_true(raw_socket_sendf(raw, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", full));
 }
 
 static struct http_response *response_of(struct raw_socket *raw)
@@ -314,25 +314,25 @@ static void head_and_if_none_match_can_be_long_polls(void **state)
     call_register(fixture->http, "s", "i1");
     long long version = version_of(fixture->http, "s");
     raw_socket_open(&raw, fixture->server.port);
-    raw_socket_say(&raw, "HEAD " SERVICE "&version=%lld&wait=60s HTTP/1.1\r\nHost: a\r\n\r\n", "s",
-                   version);
+    raw_socket_sendf(&raw, "HEAD " SERVICE "&version=%lld&wait=60s HTTP/1.1\r\nHost: a\r\n\r\n",
+                     "s", version);
     call_wait_metric(fixture->http, WAITING, 1);
     call_register(fixture->http, "s", "i2");
     assert_int_equal(raw_socket_read_head(&raw, wait_deadline_ms()), RAW_RESPONSE);
     check_http(&raw.response, 200);
     version = version_of(fixture->http, "s");
-    raw_socket_say(&raw,
-                   "GET " SERVICE "&version=%lld&wait=60s HTTP/1.1\r\nHost: a\r\n"
-                   "If-None-Match: \"%lld\"\r\n\r\n",
-                   "s", version, version);
+    raw_socket_sendf(&raw,
+                     "GET " SERVICE "&version=%lld&wait=60s HTTP/1.1\r\nHost: a\r\n"
+                     "If-None-Match: \"%lld\"\r\n\r\n",
+                     "s", version, version);
     call_wait_metric(fixture->http, WAITING, 1);
     call_register(fixture->http, "s", "i3");
     check_count(response_of(&raw), "service.instances", 3);
     version = version_of(fixture->http, "s");
-    raw_socket_say(&raw,
-                   "GET " SERVICE "&version=1&wait=60s HTTP/1.1\r\nHost: a\r\n"
-                   "If-None-Match: \"%lld\"\r\n\r\n",
-                   "s", version);
+    raw_socket_sendf(&raw,
+                     "GET " SERVICE "&version=1&wait=60s HTTP/1.1\r\nHost: a\r\n"
+                     "If-None-Match: \"%lld\"\r\n\r\n",
+                     "s", version);
     check_http(response_of(&raw), 304);
     raw_socket_close(&raw);
 }
@@ -374,11 +374,11 @@ static void compressed_post_can_be_a_long_poll(void **state)
     call_register(fixture->http, "s", "i1");
     unsigned char *packed = gzip_pack(question, strlen(question), &size);
     raw_socket_open(&raw, fixture->server.port);
-    raw_socket_say(&raw,
-                   "POST /api/discovery/service?version=%lld&wait=60s HTTP/1.1\r\nHost: a\r\n"
-                   "Content-Type: application/json\r\nContent-Encoding: gzip\r\n"
-                   "Content-Length: %zu\r\n\r\n",
-                   version_of(fixture->http, "s"), size);
+    raw_socket_sendf(&raw,
+                     "POST /api/discovery/service?version=%lld&wait=60s HTTP/1.1\r\nHost: a\r\n"
+                     "Content-Type: application/json\r\nContent-Encoding: gzip\r\n"
+                     "Content-Length: %zu\r\n\r\n",
+                     version_of(fixture->http, "s"), size);
     raw_socket_send(&raw, packed, size);
     free(packed);
     call_wait_metric(fixture->http, WAITING, 1);
@@ -396,7 +396,7 @@ static void pipelined_requests_are_answered_after_the_long_poll(void **state)
     ask(&raw, fixture,
         SERVICE "&version=%lld&wait=60s HTTP/1.1\r\nHost: a\r\n\r\nGET " SERVICE "&wait=100ms", "s",
         version_of(fixture->http, "s"), "unknown");
-    raw_socket_say(&raw, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
+    raw_socket_sendf(&raw, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
     call_wait_metric(fixture->http, WAITING, 1);
     assert_false(wait_readable(raw.fd, 0));
     call_register(fixture->http, "s", "i2");

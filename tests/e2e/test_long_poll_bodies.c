@@ -38,10 +38,10 @@ static void say(struct raw_socket *raw, uint16_t port, const char *line)
 {
     char *body = large_question();
     raw_socket_open(raw, port);
-    raw_socket_say(raw,
-                   "%s HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n" HANDSHAKE_FIELDS
-                   "Content-Length: %d\r\n\r\n",
-                   line, BODY_BYTES);
+    raw_socket_sendf(raw,
+                     "%s HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n" HANDSHAKE_FIELDS
+                     "Content-Length: %d\r\n\r\n",
+                     line, BODY_BYTES);
     assert_true(raw_socket_send(raw, body, BODY_BYTES));
     free(body);
 }

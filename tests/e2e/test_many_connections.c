@@ -7,7 +7,7 @@
  * A process may hold 20,000 descriptors at most here, so the flood comes from child processes.
  * ARTEMIS_TEST_CONNECTIONS sets its size; sanitizer builds, which are slow, get a smaller one.
  */
-#include "tests/support/bystander.h"
+#include "tests/support/background_client.h"
 #include "tests/support/calls.h"
 #include "tests/support/raw_socket.h"
 #include "tests/support/wait.h"
@@ -131,7 +131,7 @@ static bool newcomer_is_served(void *context)
     struct fixture *fixture = context;
     struct raw_socket raw;
     raw_socket_open(&raw, fixture->server.port);
-    raw_socket_say(&raw, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
+    raw_socket_sendf(&raw, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
     enum raw_end end = raw_socket_read(&raw, wait_deadline_ms());
     int status = raw.response.status;
     if (end != RAW_RESPONSE) {
@@ -151,7 +151,7 @@ static void flood_of_connections_keeps_nobody_from_being_served(void **state)
     int wanted = connections_wanted();
     struct fixture fixture;
     struct holder holders[HOLDERS];
-    struct bystander bystander;
+    struct background_client background_client;
     char limit[64];
     snprintf(limit, sizeof limit, "server.max_connections=%d", wanted / 2);
     server_process_start(&fixture.server, (const char *const[]){"--set", limit, NULL}, NULL);
@@ -161,23 +161,24 @@ static void flood_of_connections_keeps_nobody_from_being_served(void **state)
         start_holder(&holders[i], fixture.server.port, i, wanted / HOLDERS);
     }
     /* After the forks, because it is a thread; before the flood, so that it is let in. */
-    bystander_start(&bystander, fixture.server.port, "/api/discovery/service?service_id=witness");
+    background_client_start(&background_client, fixture.server.port,
+                            "/api/discovery/service?service_id=witness");
     for (int i = 0; i < HOLDERS; i++) {
         assert_int_equal(write(holders[i].command, "!", 1), 1);
     }
-    int64_t deadline_ms = wait_now_ms() + 4 * wait_patience_ms();
+    int64_t deadline_ms = wait_now_ms() + 4 * wait_timeout_ms();
     for (int i = 0; i < HOLDERS; i++) {
         assert_true(has_opened_all(&holders[i], deadline_ms));
         assert_in_range(server_process_open_files(&fixture.server), 1, wanted / 2 + OTHER_FILES);
     }
-    bystander_check_served(&bystander, 20);
+    background_client_check_served(&background_client, 20);
     assert_true(wait_until(newcomer_is_served, &fixture, deadline_ms));
     for (int i = 0; i < HOLDERS; i++) {
         end_holder(&holders[i]);
     }
-    bystander_check_served(&bystander, 20);
+    background_client_check_served(&background_client, 20);
     assert_true(wait_until(newcomer_is_served, &fixture, wait_deadline_ms()));
-    bystander_stop(&bystander);
+    background_client_stop(&background_client);
     http_free(fixture.http);
     server_process_stop(&fixture.server);
 }
@@ -191,7 +192,7 @@ static int start_small(void **state)
 
 static bool ask_health(struct raw_socket *raw)
 {
-    return raw_socket_say(raw, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n") &&
+    return raw_socket_sendf(raw, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n") &&
            raw_socket_read(raw, wait_deadline_ms()) == RAW_RESPONSE && raw->response.status == 200;
 }
 
@@ -218,7 +219,7 @@ static void newcomer_is_told_when_all_connections_are_busy(void **state)
     int64_t began_ms = wait_now_ms();
     open_busy(busy, fixture->server.port);
     raw_socket_open(&newcomer, fixture->server.port);
-    raw_socket_say(&newcomer, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
+    raw_socket_sendf(&newcomer, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_int_equal(raw_socket_read(&newcomer, wait_deadline_ms()), RAW_RESPONSE);
     if (wait_now_ms() - began_ms < 900) {
         check_status(&newcomer.response, 503, "service-unavailable", "over-limit");

@@ -195,8 +195,8 @@ static void pipelined_request_of_any_size_gets_one_response(void **state)
             memset(filler, ' ', body);
             filler[body] = '\0';
             raw_socket_open(&raw, fixture->server.port);
-            raw_socket_say(&raw, POST_HEAD "Content-Length: %zu\r\n\r\n%s%s%s", body, filler, next,
-                           last);
+            raw_socket_sendf(&raw, POST_HEAD "Content-Length: %zu\r\n\r\n%s%s%s", body, filler,
+                             next, last);
             assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_RESPONSE);
             check_http(&raw.response, 400);
             assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_RESPONSE);

@@ -55,17 +55,17 @@ static bool say_next(struct raw_socket *raw, int number, int round)
 {
     char body[400];
     if ((number + round) % 2 == 0) {
-        return raw_socket_say(
+        return raw_socket_sendf(
             raw, "GET /api/discovery/service?service_id=s HTTP/1.1\r\nHost: a\r\n\r\n");
     }
     int size = snprintf(body, sizeof body,
                         "{\"instances\":[{\"region_id\":\"lab\",\"zone_id\":\"z\","
                         "\"service_id\":\"load\",\"instance_id\":\"i%d-%d\",\"ip\":\"1\"}]}",
                         number, round);
-    return raw_socket_say(raw,
-                          "POST " REGISTER " HTTP/1.1\r\nHost: a\r\nContent-Type: "
-                          "application/json\r\nContent-Length: %d\r\n\r\n%s",
-                          size, body);
+    return raw_socket_sendf(raw,
+                            "POST " REGISTER " HTTP/1.1\r\nHost: a\r\nContent-Type: "
+                            "application/json\r\nContent-Length: %d\r\n\r\n%s",
+                            size, body);
 }
 
 /* True when the client may go on. */
@@ -183,7 +183,7 @@ static void term_does_not_wait_for_idle_connections(void **state)
     for (size_t i = 0; i < 4; i++) {
         raw_socket_open(&idle[i], fixture->server.port);
         if (i % 2 == 0) {
-            raw_socket_say(&idle[i], "GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
+            raw_socket_sendf(&idle[i], "GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
             assert_int_equal(raw_socket_read(&idle[i], wait_deadline_ms()), RAW_RESPONSE);
         }
     }
@@ -203,7 +203,7 @@ static const char other_half[] = "nces\":[]}";
 static bool says_draining(void *context)
 {
     struct raw_socket *raw = context;
-    if (!raw_socket_say(raw, "GET /ready HTTP/1.1\r\nHost: a\r\n\r\n") ||
+    if (!raw_socket_sendf(raw, "GET /ready HTTP/1.1\r\nHost: a\r\n\r\n") ||
         raw_socket_read(raw, wait_deadline_ms()) != RAW_RESPONSE) {
         return true; /* not reachable any more, which is as good */
     }
@@ -218,8 +218,8 @@ static void ready_says_draining_and_half_a_request_is_waited_for(void **state)
     struct raw_socket asking;
     raw_socket_open(&slow, fixture->server.port);
     raw_socket_open(&asking, fixture->server.port);
-    raw_socket_say(&slow, "%s", half_request);
-    raw_socket_say(&asking, "GET /ready HTTP/1.1\r\nHost: a\r\n\r\n");
+    raw_socket_sendf(&slow, "%s", half_request);
+    raw_socket_sendf(&asking, "GET /ready HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_int_equal(raw_socket_read(&asking, wait_deadline_ms()), RAW_RESPONSE);
     check_http(&asking.response, 200);
     server_process_signal(&fixture->server, SIGTERM);
@@ -229,7 +229,7 @@ static void ready_says_draining_and_half_a_request_is_waited_for(void **state)
         check_field(&asking.response, "X-Artemis-State", "draining");
         assert_non_null(http_field(&asking.response, "Retry-After"));
     }
-    assert_true(raw_socket_say(&slow, "%s", other_half));
+    assert_true(raw_socket_sendf(&slow, "%s", other_half));
     assert_int_equal(raw_socket_read(&slow, wait_deadline_ms()), RAW_RESPONSE);
     if (slow.response.status != 200) {
         check_status(&slow.response, 503, "service-unavailable", "draining");
@@ -253,13 +253,13 @@ static void draining_waits_for_a_slow_request_at_no_cost(void **state)
     struct raw_socket slow;
     enum { WATCHED_MS = 3000 };
     raw_socket_open(&slow, fixture->server.port);
-    raw_socket_say(&slow, "%s", half_request);
+    raw_socket_sendf(&slow, "%s", half_request);
     assert_true(wait_until(has_two_connections, fixture->http, wait_deadline_ms()));
     server_process_signal(&fixture->server, SIGTERM);
     long before_ms = server_process_cpu_ms(&fixture->server);
     wait_for_time(wait_now_ms() + WATCHED_MS);
     long used_ms = server_process_cpu_ms(&fixture->server) - before_ms;
-    raw_socket_say(&slow, "%s", other_half);
+    raw_socket_sendf(&slow, "%s", other_half);
     assert_int_equal(raw_socket_read(&slow, wait_deadline_ms()), RAW_RESPONSE);
     raw_socket_close(&slow);
     assert_int_equal(server_process_wait(&fixture->server), 0);
@@ -275,7 +275,7 @@ static void term_does_not_wait_for_a_client_that_left_midway(void **state)
     raw_socket_open(&leaver, fixture->server.port);
     assert_true(wait_until(has_two_connections, fixture->http, wait_deadline_ms()));
     server_process_signal(&fixture->server, SIGSTOP);
-    raw_socket_say(&leaver, "%s", half_request);
+    raw_socket_sendf(&leaver, "%s", half_request);
     raw_socket_close(&leaver);
     server_process_signal(&fixture->server, SIGCONT);
     check_http(http_get(fixture->http, "/health"), 200);

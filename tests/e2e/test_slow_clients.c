@@ -4,7 +4,7 @@
  * its connection closed; and that clients who do not read their responses harm nobody. All slow
  * clients run side by side, since each takes its ten seconds.
  */
-#include "tests/support/bystander.h"
+#include "tests/support/background_client.h"
 #include "tests/support/calls.h"
 #include "tests/support/raw_socket.h"
 #include "tests/support/wait.h"
@@ -50,7 +50,7 @@ static void judge(struct slow_client *client, struct raw_socket *raw, enum raw_e
                    0) {
         complain(client, "another answer than 408 request-timeout", began_ms, raw);
     } else if (took_ms < TIMEOUT_MS - 2000 ||
-               took_ms > TIMEOUT_MS + 2000 + wait_patience_ms() / 10) {
+               took_ms > TIMEOUT_MS + 2000 + wait_timeout_ms() / 10) {
         complain(client, "too early or too late", began_ms, raw);
     } else if (!raw_socket_is_closed_by(raw, wait_deadline_ms())) {
         complain(client, "not closed", began_ms, raw);
@@ -62,12 +62,12 @@ static void *be_slow(void *context)
     struct slow_client *client = context;
     struct raw_socket raw;
     int64_t began_ms = wait_now_ms();
-    int64_t deadline_ms = began_ms + TIMEOUT_MS + wait_patience_ms();
+    int64_t deadline_ms = began_ms + TIMEOUT_MS + wait_timeout_ms();
     if (!raw_socket_try_open(&raw, client->port)) {
         snprintf(client->complaint, sizeof client->complaint, "cannot connect");
         return NULL;
     }
-    raw_socket_say(&raw, "%s", client->begin);
+    raw_socket_sendf(&raw, "%s", client->begin);
     const char *rest = client->rest;
     enum raw_end end = RAW_LATE;
     while (end == RAW_LATE && wait_now_ms() < deadline_ms) {
@@ -84,7 +84,7 @@ static void *be_slow(void *context)
 static void one_byte_a_second_is_answered_408_after_ten_seconds(void **state)
 {
     struct fixture *fixture = *state;
-    struct bystander bystander;
+    struct background_client background_client;
     struct slow_client clients[] = {
         {.begin = "G", .rest = "ET /health HTTP/1.1\r\nHost: a\r\n\r\n"},
         {.begin = "GET /health HTTP/1.1\r\n", .rest = "Host: a-very-long-name-of-a-host\r\n\r\n"},
@@ -98,7 +98,7 @@ static void one_byte_a_second_is_answered_408_after_ten_seconds(void **state)
     };
     enum { COUNT = sizeof clients / sizeof *clients };
     call_register(fixture->http, "witness", "i1");
-    bystander_start(&bystander, fixture->server.port, "/api/discovery/services");
+    background_client_start(&background_client, fixture->server.port, "/api/discovery/services");
     for (size_t i = 0; i < COUNT; i++) {
         clients[i].port = fixture->server.port;
         assert_int_equal(pthread_create(&clients[i].thread, NULL, be_slow, &clients[i]), 0);
@@ -106,7 +106,7 @@ static void one_byte_a_second_is_answered_408_after_ten_seconds(void **state)
     for (size_t i = 0; i < COUNT; i++) {
         pthread_join(clients[i].thread, NULL);
     }
-    bystander_stop(&bystander);
+    background_client_stop(&background_client);
     for (size_t i = 0; i < COUNT; i++) {
         if (clients[i].complaint[0] != '\0') {
             fail_msg("slow client %zu: %s", i, clients[i].complaint);
@@ -118,18 +118,20 @@ static void one_byte_a_second_is_answered_408_after_ten_seconds(void **state)
 static void clients_that_do_not_read_keep_nobody_waiting(void **state)
 {
     struct fixture *fixture = *state;
-    struct bystander bystander;
+    struct background_client background_client;
     struct raw_socket readers[READERS];
     call_register_many(fixture->http, "large", 10000);
     call_register(fixture->http, "witness", "i1");
-    bystander_start(&bystander, fixture->server.port, "/api/discovery/service?service_id=witness");
+    background_client_start(&background_client, fixture->server.port,
+                            "/api/discovery/service?service_id=witness");
     for (size_t i = 0; i < READERS; i++) {
         raw_socket_open(&readers[i], fixture->server.port);
         for (int q = 0; q < QUESTIONS; q++) {
-            raw_socket_say(&readers[i], "GET /api/discovery/services HTTP/1.1\r\nHost: a\r\n\r\n");
+            raw_socket_sendf(&readers[i],
+                             "GET /api/discovery/services HTTP/1.1\r\nHost: a\r\n\r\n");
         }
     }
-    bystander_check_served(&bystander, 100);
+    background_client_check_served(&background_client, 100);
     /* One of them reads after all, and finds its responses whole. */
     for (int q = 0; q < QUESTIONS; q++) {
         assert_int_equal(raw_socket_read(&readers[0], wait_deadline_ms()), RAW_RESPONSE);
@@ -138,7 +140,7 @@ static void clients_that_do_not_read_keep_nobody_waiting(void **state)
     for (size_t i = 0; i < READERS; i++) {
         raw_socket_close(&readers[i]);
     }
-    bystander_stop(&bystander);
+    background_client_stop(&background_client);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, fixture_stop)

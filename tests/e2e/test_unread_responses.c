@@ -49,7 +49,7 @@ static void ask_for_much(struct raw_socket *raw, uint16_t port)
     *raw = (struct raw_socket){.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
     assert_int_equal(setsockopt(raw->fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room), 0);
     assert_int_equal(connect(raw->fd, (struct sockaddr *)&address, sizeof address), 0);
-    raw_socket_say(raw, "GET /api/discovery/services HTTP/1.1\r\nHost: a\r\n\r\n");
+    raw_socket_sendf(raw, "GET /api/discovery/services HTTP/1.1\r\nHost: a\r\n\r\n");
 }
 
 struct expected {
@@ -113,7 +113,7 @@ static void client_that_stalls_is_closed_and_a_slow_one_is_not(void **state)
         }
     }
     assert_in_range(closed_ms - began_ms, STALLED_MS - 1000,
-                    STALLED_MS + 4000 + wait_patience_ms() / 10);
+                    STALLED_MS + 4000 + wait_timeout_ms() / 10);
     check_under_way(fixture, 1);
     assert_true(metric(fixture, "artemis_connections_timed_out_total") == 1);
     assert_true(metric(fixture, "artemis_connections") == 2);
@@ -134,7 +134,7 @@ static void draining_does_not_wait_for_a_client_that_stalls(void **state)
     server_process_signal(&fixture->server, SIGTERM);
     assert_int_equal(server_process_wait(&fixture->server), 0);
     assert_in_range(wait_now_ms() - began_ms, STALLED_MS - 1000,
-                    STALLED_MS + 4000 + wait_patience_ms() / 10);
+                    STALLED_MS + 4000 + wait_timeout_ms() / 10);
     raw_socket_close(&stalled);
 }
 

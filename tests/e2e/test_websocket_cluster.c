@@ -102,11 +102,11 @@ static void change_at_one_node_ends_a_long_poll_at_another(void **state)
     struct http_response *response =
         http_get(cluster.http[1], "/api/discovery/service?service_id=waited-for&wait=0s");
     raw_socket_open(&raw, cluster.ports[1]);
-    raw_socket_say(&raw,
-                   "GET /api/discovery/service?service_id=waited-for&version=%lld&run=%s&wait=60s "
-                   "HTTP/1.1\r\nHost: a\r\n\r\n",
-                   (long long)check_integer(response, "version"),
-                   http_field(response, "X-Artemis-Run"));
+    raw_socket_sendf(
+        &raw,
+        "GET /api/discovery/service?service_id=waited-for&version=%lld&run=%s&wait=60s "
+        "HTTP/1.1\r\nHost: a\r\n\r\n",
+        (long long)check_integer(response, "version"), http_field(response, "X-Artemis-Run"));
     call_wait_metric(cluster.http[1], "artemis_waiting_requests", 1);
     call_register(cluster.http[2], "waited-for", "i2");
     assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_RESPONSE);

@@ -40,7 +40,7 @@ enum { PATHS = sizeof paths / sizeof *paths };
 
 static struct http_response *ask(struct raw_socket *raw, const char *line, const char *fields)
 {
-    assert_true(raw_socket_say(raw, "%s\r\nHost: a\r\n%s\r\n", line, fields));
+    assert_true(raw_socket_sendf(raw, "%s\r\nHost: a\r\n%s\r\n", line, fields));
     assert_int_equal(raw_socket_read(raw, wait_deadline_ms()), RAW_RESPONSE);
     return &raw->response;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fuzz - what the fuzz targets share. A target is given bytes by libFuzzer, hands them to a reader
- * of foreign input, and asserts what must hold whatever they are. tests/fuzz/run.sh runs them all.
+ * fuzz - shared functions of the fuzz targets. A target gets bytes from libFuzzer, passes them to a
+ * parser of untrusted input and asserts properties of the result. tests/fuzz/run.sh runs the
+ * targets.
  */
 #pragma once
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Bodies of register, heartbeat and unregister. Whatever they are: each response is JSON in every
- * dialect, and an instance that was accepted reads back from the response as the same. An unknown
- * member in front, which leaves all of a body to Jansson, changes nothing.
+ * Fuzzes bodies of register, heartbeat and unregister. Each response is JSON in every dialect, and
+ * an accepted instance is read back unchanged from the response. An unknown member before the
+ * others, which makes Jansson parse the body, changes nothing.
  */
 #include "artemis-core/json/codec.h"
 
@@ -10,7 +10,7 @@
 
 #include "tests/fuzz/fuzz.h"
 
-static void check_refusal(enum error error, const char *message)
+static void check_error(enum error error, const char *message)
 {
     for (enum dialect dialect = 0; dialect < DIALECT_COUNT; dialect++) {
         struct text response = {0};
@@ -111,7 +111,7 @@ static void read_batch(struct slice body, enum batch_kind kind)
     char message[MESSAGE_BYTES];
     enum error error = batch_parse(body, kind, &batch, &camel, message);
     if (error) {
-        check_refusal(error, message);
+        check_error(error, message);
         return;
     }
     read_items(batch, kind);

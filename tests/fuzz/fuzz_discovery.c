@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Bodies of discovery, and the small documents (a version, a status). Whatever they are: what is
- * accepted is valid, and what is refused has a message that can be answered.
+ * Fuzzes bodies of discovery and small documents (a version, a status). An accepted body is valid;
+ * a rejected one has a message that fits a response.
  */
 #include "artemis-core/json/codec.h"
 
 #include "tests/fuzz/fuzz.h"
 
-static void check_refusal(enum error error, const char *message)
+static void check_error(enum error error, const char *message)
 {
     assert(error != ERR_NO_MEMORY);
     struct text response = {0};
@@ -22,7 +22,7 @@ static void read_request(struct slice body)
     char message[MESSAGE_BYTES];
     enum error error = discovery_request_parse(body, &request, &camel, message);
     if (error) {
-        check_refusal(error, message);
+        check_error(error, message);
         return;
     }
     assert(discovery_request_is_list(request) || discovery_request_count(request) == 1);
@@ -44,20 +44,20 @@ static void read_document(struct slice body)
     char message[MESSAGE_BYTES];
     enum error error = document_parse(body, &document, message);
     if (error) {
-        check_refusal(error, message);
+        check_error(error, message);
         return;
     }
     uint64_t version = 0;
     error = document_u64(document, "version", &version, message);
     if (error)
-        check_refusal(error, message);
+        check_error(error, message);
     struct slice word = {0};
     bool all;
     error = document_text(document, "service_id", &word, message);
     if (!error)
         error = discovery_status_filter(word, &all, message);
     if (error)
-        check_refusal(error, message);
+        check_error(error, message);
     document_free(document);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Packed bodies. Whatever they are, no more than the limit comes out; and any bytes, packed by us,
- * come out again as they were.
+ * Fuzzes compressed bodies. Decompression never exceeds its limit, and any bytes survive
+ * compression and decompression.
  */
 #include "artemis-core/base/gzip.h"
 

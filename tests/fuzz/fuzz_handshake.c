@@ -24,7 +24,7 @@ static size_t take_line(const uint8_t *data, size_t size, char line[LINE_BYTES])
     return end ? taken + 1 : taken;
 }
 
-static void check_refusal(enum error error, const char *message)
+static void check_error(enum error error, const char *message)
 {
     struct text response = {0};
     assert(error == ERR_UPGRADE_REQUIRED || error == ERR_INVALID_FIELD);
@@ -53,7 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char message[MESSAGE_BYTES] = "";
     enum error error = handshake_check(&handshake, accept, message);
     if (error) {
-        check_refusal(error, message);
+        check_error(error, message);
         return 0;
     }
     assert(strlen(accept) == WEBSOCKET_ACCEPT_BYTES - 1);

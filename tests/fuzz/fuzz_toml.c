@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Configuration files. Whatever they are: each leaf is well-formed, and what is refused has a
- * message that begins with the name of the file.
+ * Fuzzes settings files. Each value is well-formed, and a rejected file has a message that begins
+ * with the name of the file.
  */
 #include "artemis-core/config/toml.h"
 
@@ -9,7 +9,7 @@
 
 #include "tests/fuzz/fuzz.h"
 
-enum { MESSAGE_ROOM = 256 };
+enum { MESSAGE_BYTES_MAX = 256 };
 
 static enum error check_leaf(void *context, const char *key, const struct toml_value *value,
                              uint32_t line)
@@ -26,7 +26,7 @@ static enum error check_leaf(void *context, const char *key, const struct toml_v
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char message[MESSAGE_ROOM] = "";
+    char message[MESSAGE_BYTES_MAX] = "";
     size_t leaves_left = 20;
     enum error error = toml_read("f.toml", fuzz_slice(data, size), check_leaf, &leaves_left,
                                  message, sizeof(message));

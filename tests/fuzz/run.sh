@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Fuzzes each reader of foreign input for SECS seconds: run.sh [SECS [TARGET]]. A line per target;
-# fails on a finding. What it learned stays in build/fuzz/TARGET/corpus, findings in build/fuzz/TARGET.
+# Fuzzes each parser of untrusted input for SECS seconds: run.sh [SECS [TARGET]]. Prints a line per
+# target; fails on a finding. The corpus is kept in build/fuzz/TARGET/corpus, findings in
+# build/fuzz/TARGET.
 #
-# To see a finding again: build/fuzz/fuzz_TARGET build/fuzz/TARGET/crash-...
+# To reproduce a finding: build/fuzz/fuzz_TARGET build/fuzz/TARGET/crash-...
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 secs=${1:-60}
@@ -37,7 +38,7 @@ for source in "${sources[@]}"; do
     objects+=("$object")
 done
 
-# An archive: a target takes from it what it needs.
+# A target links the objects that it needs from the archive.
 archive=$out/libartemis.a
 rm -f "$archive"
 ar rcs "$archive" "${objects[@]}"
@@ -56,12 +57,12 @@ for source in tests/fuzz/fuzz_*.c; do
     if "$out/$target" -max_total_time="$secs" -timeout=5 -rss_limit_mb=1024 -print_final_stats=1 \
         -artifact_prefix="$work/" "${dictionary[@]}" "$work/corpus" "tests/fuzz/corpus/$name" \
         >"$work/log" 2>&1; then
-        verdict=ok
+        result=ok
     else
-        verdict=FAILED failed=1
+        result=FAILED failed=1
     fi
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$work/log")
-    printf '  %-8s %10s runs in %s s  %s\n' "$verdict" "${runs:-?}" "$secs" "$target"
-    [ "$verdict" = ok ] || tail -n 40 "$work/log"
+    printf '  %-8s %10s runs in %s s  %s\n' "$result" "${runs:-?}" "$secs" "$target"
+    [ "$result" = ok ] || tail -n 40 "$work/log"
 done
 exit "$failed"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * calls - the calls of the API that most tests begin with, and a server with a client to make them.
+ * calls - requests that many tests make, and a fixture with a server and a client.
  */
 #pragma once
 
@@ -13,7 +13,7 @@
 #define HEARTBEAT  "/api/registry/heartbeat"
 #define UNREGISTER "/api/registry/unregister"
 
-/* Text for http_post, filled in with service id and instance id. */
+/* JSON for http_post; the arguments are service id and instance id. */
 #define KEY      "{'region_id':'lab','zone_id':'zone1','service_id':'%s','instance_id':'%s'}"
 #define INSTANCE "{" INSTANCE_FIELDS "}"
 #define INSTANCE_FIELDS                                                                            \
@@ -26,10 +26,10 @@ struct fixture {
     struct http *http;
 };
 
-/* For cmocka's setup: *state becomes a fixture. `args` as for server_process_start. */
+/* A cmocka setup: *state becomes a fixture. `args` as for server_process_start. */
 int fixture_start(void **state, const char *const args[]);
 
-/* For cmocka's teardown: the server must end well. */
+/* A cmocka teardown: the exit code of the server must be 0. */
 int fixture_stop(void **state);
 
 /* Registers one instance, which must succeed. */
@@ -42,16 +42,16 @@ void call_register_many(struct http *http, const char *service_id, size_t count)
 struct http_response *call_with_keys(struct http *http, const char *path, const char *service_id,
                                      size_t from, size_t count);
 
-/* How many instances the service shows; -1 when it is unknown. */
+/* The number of instances of the service; -1 if it is unknown. */
 int call_count(struct http *http, const char *service_id);
 
-/* Does the service show this instance? */
+/* Whether discovery returns this instance. */
 bool call_shows(struct http *http, const char *service_id, const char *instance_id);
 
 /* The version of the whole registry. */
 json_int_t call_version(struct http *http);
 
-/* The value of a metric without labels; and waits until it is this. */
+/* Returns the value of a metric without labels; waits until it has a value. */
 double call_metric(struct http *http, const char *name);
 void call_wait_metric(struct http *http, const char *name, double value);
 

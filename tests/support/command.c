@@ -134,7 +134,7 @@ struct command_result command_run(const char *const args[], const char *const en
     close(err);
     if (result.exit_code < 0) {
         fail_msg("still runs after %lld ms; it printed \"%s\" and \"%s\"",
-                 (long long)wait_patience_ms(), result.out, result.err);
+                 (long long)wait_timeout_ms(), result.out, result.err);
     }
     return result;
 }

@@ -2,25 +2,25 @@
  *
  * failing_malloc - makes the n-th allocation from now fail, once.
  *
- * Counted, and failed, is what our own objects ask for by malloc, calloc, realloc, aligned_alloc,
- * strdup and strndup. The linker puts this room in between (-Wl,--wrap=malloc and so on, in the
- * Makefile), above the sanitizers, so it works in every build. What libraries allocate inside
- * (zlib, libc, C++) passes by. Jansson joins in after `json_set_alloc_funcs(malloc, free)` in the
- * test, where `malloc` already means this one; say it before the first JSON is made.
+ * It counts and fails the allocations of the program by malloc, calloc, realloc, aligned_alloc,
+ * strdup and strndup, which the linker redirects to this module (-Wl,--wrap=malloc and so on, in
+ * the Makefile). It works with sanitizers. Allocations inside of libraries (zlib, libc, C++) are
+ * not affected. To include those of Jansson, call `json_set_alloc_funcs(malloc, free)` in the test
+ * before the first JSON value is created.
  *
- * The use is a sweep: fail allocation 1, 2, 3... until the operation asks for no more.
+ * A test fails allocation 1, 2, 3... until the operation succeeds.
  *
  *     for (long n = 1;; n++) {
  *         long live = failing_malloc_live();
  *         failing_malloc_after(n);
  *         enum error error = operation(&made);
  *         if (!failing_malloc_happened())
- *             break; // it did not come to the n-th: now it must have succeeded
+ *             break; // fewer than n allocations: it must have succeeded
  *         assert_int_equal(error, ERR_NO_MEMORY);
  *         assert_int_equal(failing_malloc_live(), live);
  *     }
  *
- * Each thread counts, and fails, by itself; only failing_malloc_live is of all threads.
+ * Each thread has its own count; only failing_malloc_live counts all threads.
  */
 #pragma once
 
@@ -32,9 +32,9 @@ void failing_malloc_after(long n);
 /* The allocations of this thread since failing_malloc_after, the failed one included. */
 long failing_malloc_count(void);
 
-/* Whether the failure that was asked for has come to pass. No other comes after this. */
+/* Whether the allocation has failed. */
 bool failing_malloc_happened(void);
 
-/* Blocks allocated and not freed yet: the same before and after an operation that leaks nothing.
- * Only differences count, and only around what frees nothing that a library allocated. */
+/* The number of blocks that are allocated and not freed. An operation that leaks nothing leaves it
+ * unchanged. Blocks that a library allocates and the program frees distort it. */
 long failing_malloc_live(void);

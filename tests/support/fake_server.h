@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fake_server - a server whose responses a test writes, for what a real server does rarely or no
- * longer does. It serves one connection at a time, one request each, in its own thread.
+ * fake_server - a server whose responses a test writes, for behaviour that a real server does not
+ * show. It serves one connection at a time, with one request each, in its own thread.
  */
 #pragma once
 

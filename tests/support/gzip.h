@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * gzip - packs and unpacks in memory. Results are the caller's to free.
+ * gzip - compresses and decompresses in memory. The caller frees the results.
  */
 #pragma once
 
@@ -8,8 +8,8 @@
 
 unsigned char *gzip_pack(const void *bytes, size_t size, size_t *packed_size);
 
-/* `size` times the byte `fill`, packed, without ever holding it: a gzip bomb. */
+/* Compresses `size` bytes of `fill` without allocating them: a gzip bomb. */
 unsigned char *gzip_pack_bomb(char fill, size_t size, size_t *packed_size);
 
-/* NUL-terminated; NULL when it is not a whole gzip file. */
+/* Returns NUL-terminated bytes; NULL if the input is not a complete gzip file. */
 char *gzip_unpack(const void *packed, size_t packed_size, size_t *size);

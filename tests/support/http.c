@@ -134,7 +134,7 @@ static void set_options(struct http *http, const char *url)
     curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)wait_patience_ms());
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)wait_timeout_ms());
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, http->why);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_head);
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, http);

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * http - a well-behaved HTTP client for tests: one connection, kept alive between requests.
+ * http - a correct HTTP client for tests: one connection, kept alive between requests.
  *
- * The response belongs to the client and lasts until its next request. Where a test says text for
- * JSON (`http_post`), single quotes stand for double ones, so that it can be
- * read: "{'service_id':'%s'}". Whatever keeps a response from coming fails the test. For what a
- * well-behaved client cannot say, see raw_socket.h.
+ * The response belongs to the client and is valid until its next request. In JSON passed to
+ * http_post, single quotes stand for double quotes: "{'service_id':'%s'}". A request without a
+ * response fails the test. For malformed requests, see raw_socket.h.
  */
 #pragma once
 
@@ -15,11 +14,11 @@
 
 struct http_response {
     int status;
-    char *head;       /* the fields as they came: "Name: value\r\n"... */
+    char *head;       /* the received fields: "Name: value\r\n"... */
     char *body;       /* NUL-terminated */
-    size_t body_size; /* as it came, before any decoding of it */
-    json_t *json;     /* NULL when the body is no JSON */
-    char field[1024]; /* what http_field found last */
+    size_t body_size; /* as received, before decoding */
+    json_t *json;     /* NULL if the body is not JSON */
+    char field[1024]; /* the last value that http_field returned */
 };
 
 struct http_request {
@@ -45,13 +44,13 @@ struct http_response *http_get(struct http *http, const char *path, ...)
 struct http_response *http_post(struct http *http, const char *path, const char *body, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* How many connections it had to open so far. */
+/* The number of connections opened so far. */
 long http_connections(const struct http *http);
 
-/* The value of a header field, NULL when absent; lasts until the next call. */
+/* The value of a header field, NULL if absent; valid until the next call. */
 const char *http_field(struct http_response *response, const char *name);
 
 void http_response_clear(struct http_response *response);
 
-/* `format` with ' for ", filled in; the caller frees it. */
+/* Formats text and replaces ' by "; the caller frees it. */
 char *http_quoted(const char *format, va_list args);

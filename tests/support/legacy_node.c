@@ -143,7 +143,8 @@ static json_t *take(struct legacy_node *node, const char *path, const json_t *bo
     return response;
 }
 
-static enum MHD_Result reply(struct MHD_Connection *connection, unsigned status, const char *text)
+static enum MHD_Result response(struct MHD_Connection *connection, unsigned status,
+                                const char *text)
 {
     struct MHD_Response *response = MHD_create_response_from_buffer(
         strlen(text), (char *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
@@ -171,7 +172,7 @@ static enum MHD_Result respond_to_post(struct legacy_node *node, struct MHD_Conn
         record_violation(node, "unreadable body", body->bytes ? body->bytes : "");
     char *text =
         response_json ? json_dumps(response_json, JSON_COMPACT) : strdup("Failed to deserialize");
-    enum MHD_Result result = reply(connection, response_json ? 200 : known ? 422 : 404, text);
+    enum MHD_Result result = response(connection, response_json ? 200 : known ? 422 : 404, text);
     free(text);
     json_decref(response_json);
     json_decref(json);
@@ -182,16 +183,16 @@ static enum MHD_Result respond_to_get(struct legacy_node *node, struct MHD_Conne
                                       const char *path)
 {
     if (strcmp(path, "/health") == 0)
-        return reply(connection, 200, "OK");
+        return response(connection, 200, "OK");
     if (strcmp(path, BASE "services.json") != 0) {
         record_violation(node, "unknown path", path);
-        return reply(connection, 404, "");
+        return response(connection, 404, "");
     }
     if (!MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "regionId")) {
         record_violation(node, "without regionId", path);
-        return reply(connection, 400, "missing field `regionId`");
+        return response(connection, 400, "missing field `regionId`");
     }
-    return reply(connection, 200, node->services);
+    return response(connection, 200, node->services);
 }
 
 static void check_head(struct legacy_node *node, struct MHD_Connection *connection,

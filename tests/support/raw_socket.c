@@ -60,7 +60,7 @@ bool raw_socket_send(struct raw_socket *raw, const void *bytes, size_t size)
     return true;
 }
 
-bool raw_socket_say(struct raw_socket *raw, const char *format, ...)
+bool raw_socket_sendf(struct raw_socket *raw, const char *format, ...)
 {
     char *text = NULL;
     va_list args;
@@ -75,13 +75,13 @@ bool raw_socket_say(struct raw_socket *raw, const char *format, ...)
 
 bool raw_socket_read_more(struct raw_socket *raw, int64_t deadline_ms)
 {
-    enum { ROOM = 65536 };
+    enum { READ_BYTES = 65536 };
     if (!wait_readable(raw->fd, deadline_ms)) {
         return false;
     }
-    raw->bytes = realloc(raw->bytes, raw->size + ROOM + 1);
+    raw->bytes = realloc(raw->bytes, raw->size + READ_BYTES + 1);
     assert_non_null(raw->bytes);
-    ssize_t got = recv(raw->fd, raw->bytes + raw->size, ROOM, 0);
+    ssize_t got = recv(raw->fd, raw->bytes + raw->size, READ_BYTES, 0);
     raw->ended = got <= 0;
     raw->size += got > 0 ? (size_t)got : 0;
     raw->bytes[raw->size] = '\0';

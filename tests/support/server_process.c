@@ -120,7 +120,7 @@ int server_process_wait(struct server_process *server)
 {
     int exit_code = command_wait(server->pid, wait_deadline_ms());
     if (exit_code < 0) {
-        fail_msg("the server still runs after %lld ms", (long long)wait_patience_ms());
+        fail_msg("the server still runs after %lld ms", (long long)wait_timeout_ms());
     }
     forget_pid(server->pid);
     server->pid = 0;

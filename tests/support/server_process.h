@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * server_process - a real Artemis server beside the test, on a port of its own.
+ * server_process - runs an Artemis server for a test, on its own port.
  *
- * It runs $ARTEMIS_BINARY on port 0 and reads from its stdout where it listens. What it logs is
- * kept, and printed only if a test fails: every main ends with return
- * server_process_finish(cmocka_run_group_tests(tests, NULL, NULL)); which also ends what a failed
- * test left running. All calls come from one thread; whatever goes wrong fails the test.
+ * It runs $ARTEMIS_BINARY on port 0 and reads the port from its stdout. Its log is kept, and
+ * printed only if a test fails: every main ends with return
+ * server_process_finish(cmocka_run_group_tests(tests, NULL, NULL)); which also ends servers that a
+ * failed test left running. One thread makes all calls; an error fails the test.
  */
 #pragma once
 
@@ -13,20 +13,20 @@
 #include <sys/types.h>
 
 struct server_process {
-    pid_t pid; /* 0 once it has ended */
+    pid_t pid; /* 0 after it has ended */
     int stdout_fd;
-    int log_fd; /* its stderr, a file */
+    int log_fd; /* a file with its stderr */
     uint16_t port;
     char address[32];  /* 127.0.0.1:PORT */
     char url[40];      /* http://127.0.0.1:PORT */
-    char banner[4096]; /* what it printed, up to the address it listens on */
+    char banner[4096]; /* its stdout up to the address on which it listens */
 };
 
-/* Comes back once it listens. Lists as in command.h; `args` follow `server --addr 127.0.0.1:0`. */
+/* Returns when it listens. Lists as in command.h; `args` follow `server --addr 127.0.0.1:0`. */
 void server_process_start(struct server_process *server, const char *const args[],
                           const char *const env[]);
 
-/* The same on a port that others know already. */
+/* The same on a given port. */
 void server_process_start_at(struct server_process *server, uint16_t port, const char *const args[],
                              const char *const env[]);
 
@@ -36,26 +36,26 @@ void server_process_start_with_stderr(struct server_process *server, const char 
 
 void server_process_signal(const struct server_process *server, int signal);
 
-/* Waits for its end and returns the exit code; fails the test when patience ends first. */
+/* Waits for its end and returns the exit code; fails the test at the deadline. */
 int server_process_wait(struct server_process *server);
 
-/* TERM, and it must exit with 0. Does nothing when it has ended already. */
+/* Sends SIGTERM; the exit code must be 0. Does nothing if it has ended. */
 void server_process_stop(struct server_process *server);
 
-/* The same, and returns all that it has logged; the caller frees it. */
+/* The same, and returns its log; the caller frees it. */
 char *server_process_stop_and_read_log(struct server_process *server);
 
-/* As a power cut would end it. */
+/* Sends SIGKILL. */
 void server_process_kill(struct server_process *server);
 
-/* Resident memory, the highest ever, in KiB. */
+/* Peak resident memory in KiB. */
 long server_process_peak_kib(const struct server_process *server);
 
-/* Processor time it has used so far, in ms. */
+/* Processor time used so far, in ms. */
 long server_process_cpu_ms(const struct server_process *server);
 
-/* How many descriptors it has open. */
+/* The number of open descriptors. */
 int server_process_open_files(const struct server_process *server);
 
-/* Prints the log of each server if a test failed, kills what still runs; returns the exit code. */
+/* Prints the logs if a test failed and kills servers that still run; returns the exit code. */
 int server_process_finish(int failed);

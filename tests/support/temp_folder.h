@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * temp_folder - a folder for the files of one test, taken away with all that is in it.
+ * temp_folder - a folder for the files of one test; removing it removes its content.
  */
 #pragma once
 
@@ -10,8 +10,8 @@ struct temp_folder {
 
 void temp_folder_make(struct temp_folder *folder);
 
-/* Writes a file, name like "config.d/10-a.toml": folders on the way are made. The full path is
- * returned and lasts until the next call. */
+/* Writes a file with a name like "config.d/10-a.toml" and creates its folders. Returns its full
+ * path, valid until the next call. */
 const char *temp_folder_write(const struct temp_folder *folder, const char *name,
                               const char *content);
 

@@ -20,14 +20,14 @@ bool wait_slow_build(void)
     return binary != NULL && strstr(binary, "san/") != NULL;
 }
 
-int64_t wait_patience_ms(void)
+int64_t wait_timeout_ms(void)
 {
     return wait_slow_build() ? 60000 : 15000;
 }
 
 int64_t wait_deadline_ms(void)
 {
-    return wait_now_ms() + wait_patience_ms();
+    return wait_now_ms() + wait_timeout_ms();
 }
 
 void wait_for_time(int64_t time_ms)

@@ -112,9 +112,9 @@ static void reserve_does_not_change_the_size(void **state)
     (void)state;
     struct text text = {0};
     text_append_string(&text, "ab");
-    char *room = text_reserve(&text, 1000);
-    assert_ptr_equal(room, text.data + 2);
-    memset(room, 'x', 1000);
+    char *space = text_reserve(&text, 1000);
+    assert_ptr_equal(space, text.data + 2);
+    memset(space, 'x', 1000);
     assert_string_equal(text_string(&text), "ab");
     text_free(&text);
 }
@@ -224,7 +224,7 @@ static void quote_shows_the_value(void **state)
         {{"a\"b\\c", 5}, "\"a\\\"b\\\\c\""},
         {{"\n\x7f\x00", 3}, "\"\\x0a\\x7f\\x00\""},
         {{"gr\xC3\xBC\xC3\x9F", 6}, "\"gr\xC3\xBC\xC3\x9F\""},
-        {{"\xC3\xBC\xFF", 3}, "\"\xC3\xBC\\xff\""}, /* what is no UTF-8 is told as bytes */
+        {{"\xC3\xBC\xFF", 3}, "\"\xC3\xBC\\xff\""}, /* invalid UTF-8 is shown as bytes */
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char out[128];
@@ -248,8 +248,8 @@ static void quote_truncates_a_long_value_and_adds_its_size(void **state)
     assert_string_equal(out, expected);
 }
 
-/* A message goes into a response, which must be UTF-8 whatever room the caller had for the value:
- * no sequence may be cut in two, by the limit of what is shown or by the room. */
+/* Messages are written into responses, which must be UTF-8: neither the limit of the value nor the
+ * size of the buffer may split a character. */
 static void quote_does_not_split_a_character(void **state)
 {
     (void)state;
@@ -262,18 +262,18 @@ static void quote_does_not_split_a_character(void **state)
         for (size_t size = 1; size <= strlen(value); size++) {
             if (((unsigned char)value[size] & 0xC0) == 0x80)
                 continue; /* the value itself is whole */
-            for (size_t room = 1; room < 200; room++) {
+            for (size_t capacity = 1; capacity < 200; capacity++) {
                 char out[200];
-                text_quote(out, room, (struct slice){value, size});
-                assert_true(strlen(out) < room);
+                text_quote(out, capacity, (struct slice){value, size});
+                assert_true(strlen(out) < capacity);
                 if (!text_is_utf8(slice_of(out)))
-                    fail_msg("%zu bytes in a room of %zu: cut in two: %s", size, room, out);
+                    fail_msg("%zu bytes in %zu bytes: split: %s", size, capacity, out);
             }
         }
     }
 }
 
-/* Whoever sees a cut value is told that it was cut, also when the room is what cuts it. */
+/* A truncated value is followed by its size, also when the buffer is what truncates it. */
 static void quote_in_a_small_buffer_adds_the_size(void **state)
 {
     (void)state;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What a setting of each type takes and refuses, mostly by the text of --set, and how a refusal
+ * What a setting of each type takes and refuses, mostly by the text of --set, and how a rejection
  * reads. A refused value must leave the config as it was.
  */
 #include "artemis-core/config/config.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Proves how bodies of discovery are read (CONTRACT §3): one config or a list, in either casing,
- * with status and strategy; and that what is wrong is told with place, field and value in the
+ * with status and strategy; and that errors name place, field and value in the
  * client's names. In these tests ' stands for " in JSON.
  */
 #include "artemis-core/json/codec.h"
@@ -34,16 +34,17 @@ static struct discovery_request *parsed(const char *body, bool expected_camel)
     return request;
 }
 
-static void check_rejected(const char *body, enum error expected, const char *told, bool camel_told)
+static void check_rejected(const char *body, enum error expected, const char *expected_message,
+                           bool expected_camel)
 {
     struct discovery_request *request = NULL;
-    bool camel = !camel_told;
+    bool camel = !expected_camel;
     char message[MESSAGE_BYTES] = "";
     char *text = quoted("%s", body);
-    char *sentence = quoted("%s", told);
+    char *sentence = quoted("%s", expected_message);
     assert_int_equal(discovery_request_parse(slice_of(text), &request, &camel, message), expected);
     assert_string_equal(message, sentence);
-    assert_int_equal(camel, camel_told);
+    assert_int_equal(camel, expected_camel);
     assert_null(request);
     free(sentence);
     free(text);

@@ -2,7 +2,8 @@
  *
  * Proves the top-level rows of "Bad input": whatever is no JSON object is refused as invalid-json,
  * by each of the three doors (document, batch, discovery) alike, with a message that can be shown;
- * and how a document lends its members. In these tests ' stands for " in JSON where it says quoted.
+ * and how a document returns its members. In these tests ' stands for " in JSON where it says
+ * quoted.
  */
 #include "artemis-core/json/codec.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Fails each allocation of the codec in turn, Jansson's included. Proves that each such failure is
- * told as ERR_NO_MEMORY (or by text_failed): never as the client's mistake, never by content that
- * misses something; that nothing leaks and out-arguments stay as they were; and that the same call
- * does its work when there is memory again.
+ * reported as ERR_NO_MEMORY (or by text_failed): never as the client's mistake, never by content
+ * that misses something; that nothing leaks and out-arguments stay as they were; and that the same
+ * call does its work when there is memory again.
  */
 #include "artemis-core/json/codec.h"
 
@@ -172,7 +172,7 @@ static void check_rejected_item(const char *body, long n, bool *happened)
     assert_null(instance);
     if (!*happened)
         assert_int_equal(error, ERR_INVALID_FIELD);
-    /* A message may miss the value, but is the refusal's all the same. */
+    /* A message may miss the value, but is the rejection's all the same. */
     assert_true(error == ERR_INVALID_FIELD || error == ERR_NO_MEMORY);
     assert_int_equal(batch_outcome(batch), error == ERR_INVALID_FIELD ? error : ERR_NONE);
     if (error == ERR_NO_MEMORY) /* and again, with memory */
@@ -221,7 +221,7 @@ static void fail_item_without_memory(void **state)
     assert_true(n > FAILURES_MIN);
 }
 
-/* More failures than the first room holds: growing may fail too, and keeps what is there. */
+/* More failures than the first allocation holds: growing can fail too, and keeps the others. */
 static void fail_many_items_without_memory(void **state)
 {
     (void)state;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves how bodies of register, heartbeat and unregister are read: what is refused is told with
+ * Proves how bodies of register, heartbeat and unregister are read: errors name
  * item, field and value to the letter, in the names the client used; what is accepted arrives. In
  * these tests ' stands for " in JSON. The rules of each field: test_instance.c.
  */
@@ -60,7 +60,7 @@ static void check_rejected(enum batch_kind kind, const char *body, enum error ex
     free(text);
 }
 
-/* The last failure that the batch noted is told so. */
+/* Checks the message of the last failure of the batch. */
 static void check_response(const struct batch *batch, const char *expected)
 {
     struct text response = {0};
@@ -226,11 +226,11 @@ static void text_of_another_type_in_each_field_and_casing(void **state)
         const char *const names[] = {info->name, info->camel};
         for (size_t i = 0; i < 2 * sizeof(values) / sizeof(values[0]); i++) {
             char *item = quoted("{'%s':%s}", names[i % 2], values[i / 2]);
-            /* What stands before in the order of fields would be told first. */
-            char *told =
+            /* An invalid field that precedes it would be reported first. */
+            char *expected_message =
                 quoted("instances[0].%s: must be a string, is %s", names[i % 2], values[i / 2]);
-            check_item_rejected(item, told);
-            free(told);
+            check_item_rejected(item, expected_message);
+            free(expected_message);
             free(item);
         }
     }
@@ -481,13 +481,13 @@ static void metadata_of_8_kib_and_one_byte_more(void **state)
 
 /* --- keys ------------------------------------------------------------------------------------- */
 
-static void check_key(const char *body, enum error expected, const char *told)
+static void check_key(const char *body, enum error expected, const char *expected_message)
 {
     struct batch *batch = parsed(BATCH_OF_KEYS, body);
     struct instance_key key = {.end = {7}};
     assert_int_equal(batch_key(batch, 0, &key), expected);
     if (expected) {
-        check_response(batch, told);
+        check_response(batch, expected_message);
         assert_int_equal(key.end[0], 7);
     } else {
         static const char *const parts[] = {"lab", "zone1", "orders", "", "i1"};

@@ -10,11 +10,11 @@
 
 #include "tests/support/cmocka_all.h"
 
-enum { ROUNDS = 2000, TEXT_ROOM = 16 * 1024 };
+enum { ROUNDS = 2000, TEXTS_BYTES = 16 * 1024 };
 
-/* Room for the texts of one spec. */
-struct room {
-    char bytes[TEXT_ROOM + METADATA_BYTES_MAX];
+/* Holds the texts of one spec. */
+struct spec_buffer {
+    char bytes[TEXTS_BYTES + METADATA_BYTES_MAX];
     size_t used;
     struct metadata_entry metadata[METADATA_ENTRIES_MAX];
 };
@@ -25,7 +25,7 @@ static size_t random_below(size_t limit)
 }
 
 /* A random text of at most `bytes_max` bytes: quotes, long characters, nothing that is refused. */
-static struct slice random_text(struct room *room, size_t bytes_max)
+static struct slice random_text(struct spec_buffer *buffer, size_t bytes_max)
 {
     static const char *const characters[] = {
         "a",       "Z", "\"", "\\", "/", "'", "{", "\xC3\xBC", "\xE2\x82\xAC", "\xF0\x9F\x98\x80",
@@ -33,46 +33,46 @@ static struct slice random_text(struct room *room, size_t bytes_max)
     size_t wanted = 1 + random_below(random_below(4) ? 20 : bytes_max);
     if (wanted > bytes_max)
         wanted = bytes_max;
-    struct slice text = {room->bytes + room->used, 0};
+    struct slice text = {buffer->bytes + buffer->used, 0};
     for (;;) {
         const char *c = characters[random_below(sizeof(characters) / sizeof(characters[0]))];
         if (text.size + strlen(c) > wanted)
             break;
-        memcpy(room->bytes + room->used, c, strlen(c));
-        room->used += strlen(c);
+        memcpy(buffer->bytes + buffer->used, c, strlen(c));
+        buffer->used += strlen(c);
         text.size += strlen(c);
     }
     if (text.size == 0) {
-        room->bytes[room->used++] = 'x';
+        buffer->bytes[buffer->used++] = 'x';
         text.size = 1;
     }
     return text;
 }
 
-static void random_metadata(struct room *room, struct instance_spec *spec)
+static void random_metadata(struct spec_buffer *buffer, struct instance_spec *spec)
 {
     char name = 'a';
     size_t left = METADATA_BYTES_MAX;
-    spec->metadata = room->metadata;
+    spec->metadata = buffer->metadata;
     spec->metadata_count = random_below(10);
     for (size_t i = 0; i < spec->metadata_count; i++) {
-        struct metadata_entry *entry = &room->metadata[i];
-        room->bytes[room->used] = name++; /* no name twice */
-        entry->name = (struct slice){room->bytes + room->used++, 1};
-        entry->value = random_below(5) ? random_text(room, left / 10) : SLICE("");
+        struct metadata_entry *entry = &buffer->metadata[i];
+        buffer->bytes[buffer->used] = name++; /* no name twice */
+        entry->name = (struct slice){buffer->bytes + buffer->used++, 1};
+        entry->value = random_below(5) ? random_text(buffer, left / 10) : SLICE("");
         left -= 1 + entry->value.size;
     }
 }
 
-static struct instance_spec random_spec(struct room *room)
+static struct instance_spec random_spec(struct spec_buffer *buffer)
 {
     static const char *const words[] = {"", "up", "starting", "down", "unhealthy", "unknown"};
     struct instance_spec spec = {.port = (int64_t)random_below(PORT_MAX + 1)};
-    room->used = 0;
+    buffer->used = 0;
     for (enum instance_field field = 0; field < TEXT_FIELDS; field++) {
         const struct field_info *info = instance_field_info(field);
         if (info->required || random_below(2))
-            spec.text[field] = random_text(room, info->bytes_max);
+            spec.text[field] = random_text(buffer, info->bytes_max);
     }
     if (random_below(2))
         spec.text[FIELD_STATUS] = slice_of(words[random_below(6)]);
@@ -80,7 +80,7 @@ static struct instance_spec random_spec(struct room *room)
         spec.text[FIELD_GROUP] = SLICE("default");
     if (!spec.text[FIELD_IP].size && !spec.text[FIELD_URL].size)
         spec.text[FIELD_IP] = random_below(2) ? SLICE("10.0.0.1") : SLICE("2001:db8::1");
-    random_metadata(room, &spec);
+    random_metadata(buffer, &spec);
     return spec;
 }
 
@@ -136,10 +136,10 @@ static void check_round_trip(const struct instance_spec *spec, enum dialect dial
 static void random_instances_in_each_dialect(void **state)
 {
     (void)state;
-    static struct room room;
+    static struct spec_buffer buffer;
     srand(1);
     for (int i = 0; i < ROUNDS; i++) {
-        struct instance_spec spec = random_spec(&room);
+        struct instance_spec spec = random_spec(&buffer);
         for (enum dialect dialect = 0; dialect < DIALECT_COUNT; dialect++)
             check_round_trip(&spec, dialect);
     }

@@ -427,7 +427,7 @@ static bool sleep_until_rung(struct sleeper *sleeper, unsigned rings)
     struct timespec deadline;
     int error = 0;
     clock_gettime(CLOCK_REALTIME, &deadline);
-    deadline.tv_sec += wait_patience_ms() / 1000;
+    deadline.tv_sec += wait_timeout_ms() / 1000;
     pthread_mutex_lock(&sleeper->lock);
     while (sleeper->rings == rings && !error)
         error = pthread_cond_timedwait(&sleeper->rung, &sleeper->lock, &deadline);

@@ -247,8 +247,8 @@ static void goodbye_makes_the_peer_down(void **state)
 static void flush_without_peers_is_complete(void **state)
 {
     (void)state;
-    assert_true(replication_thread_flush(node.thread, (uint64_t)wait_patience_ms()));
-    assert_true(replication_thread_flush(node.thread, (uint64_t)wait_patience_ms()));
+    assert_true(replication_thread_flush(node.thread, (uint64_t)wait_timeout_ms()));
+    assert_true(replication_thread_flush(node.thread, (uint64_t)wait_timeout_ms()));
 }
 
 static bool share_an_id(void *unused)
