@@ -7,10 +7,10 @@
  * help` is printed from the table; `artemis help NAME` is `artemis NAME --help`.
  */
 #include "artemis-core/base/suggest.h"
-#include "artemis/client/client_exit.h"
-#include "artemis/cmd/client_args.h"
 #include "artemis/cmd/commands.h"
-#include "artemis/output/client_text.h"
+#include "artemis/terminal/client_args.h"
+#include "artemis/terminal/client_exit.h"
+#include "artemis/terminal/client_text.h"
 
 #include <fcntl.h>
 #include <stdbool.h>

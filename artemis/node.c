@@ -5,8 +5,8 @@
 #include "artemis-server/engine.h"
 #include "artemis-server/log.h"
 #include "artemis-web/web.h"
-#include "artemis/client/client_exit.h"
-#include "artemis/output/client_text.h"
+#include "artemis/terminal/client_exit.h"
+#include "artemis/terminal/client_text.h"
 
 #include <pthread.h>
 #include <signal.h>

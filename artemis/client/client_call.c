@@ -2,14 +2,15 @@
 #include "artemis/client/client_call.h"
 
 #include "artemis/client/client_url.h"
-#include "artemis/output/client_text.h"
-#include "artemis/output/client_view.h"
+#include "artemis/terminal/client_text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define DEFAULT_URL "http://127.0.0.1:8080"
+
+#define FAILED_SHOWN_MAX 10
 
 /* --- servers ---------------------------------------------------------------------------------- */
 
@@ -127,6 +128,33 @@ void client_result_free(struct client_result *result)
     *result = (struct client_result){0};
 }
 
+/* --- refused items  */
+
+static void print_failed(const json_t *item, FILE *out)
+{
+    const json_t *instance = client_response_field(item, "instance"); /* the Java prefix */
+    const json_t *key = instance ? instance : item;
+    const char *message = client_response_text(item, "error_message");
+    fputs("  ", out);
+    client_text_print(out, client_response_text(key, "service_id"), 0);
+    fputc('/', out);
+    client_text_print(out, client_response_text(key, "instance_id"), 0);
+    fputs(": ", out);
+    client_text_print(out, *message ? message : client_response_text(item, "error_code"), 0);
+    fputc('\n', out);
+}
+
+void client_call_print_failed(const json_t *failed, FILE *out)
+{
+    size_t count = json_array_size(failed);
+    for (size_t i = 0; i < count && i < FAILED_SHOWN_MAX; i++)
+        print_failed(json_array_get(failed, i), out);
+    if (count > FAILED_SHOWN_MAX)
+        fprintf(out, "  and %zu more\n", count - FAILED_SHOWN_MAX);
+}
+
+/* --- report ----------------------------------------------------------------------------------- */
+
 int client_call_report(const struct client_args *args, const struct client_result *result)
 {
     const struct client_outcome *outcome = &result->outcome;
@@ -136,7 +164,7 @@ int client_call_report(const struct client_args *args, const struct client_resul
         return CLIENT_DONE;
     client_text_print_error(stderr, *outcome->hint ? outcome->hint : NULL, "%s", outcome->message);
     if (outcome->failed_count > 1)
-        client_view_failed(client_response_failed(result->root), stderr);
+        client_call_print_failed(client_response_failed(result->root), stderr);
     return (int)outcome->exit_code;
 }
 

@@ -20,10 +20,11 @@
 
 #include "artemis/client/client_http.h"
 #include "artemis/client/client_response.h"
-#include "artemis/cmd/client_args.h"
+#include "artemis/terminal/client_args.h"
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 /* The options of every command that calls a server: rows for its table. */
 /* clang-format off */
@@ -65,6 +66,9 @@ void client_result_free(struct client_result *result);
 /* With --json, prints the response; prints the error unless the call succeeded. Returns the exit
  * code. */
 int client_call_report(const struct client_args *args, const struct client_result *result);
+
+/* Prints one line for each of the first ten refused items of a response. */
+void client_call_print_failed(const json_t *failed, FILE *out);
 
 /* True if the call succeeded and the command prints the result as text (no --json). */
 bool client_call_prints_text(const struct client_args *args, const struct client_result *result);

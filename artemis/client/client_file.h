@@ -8,7 +8,7 @@
 
 #include "artemis-core/base/error.h"
 #include "artemis-core/base/text.h"
-#include "artemis/cmd/client_args.h"
+#include "artemis/terminal/client_args.h"
 
 /* Appends the file to `text`, which the caller frees also after a failure. ERR_INVALID_FIELD:
  * `problem` states why the file cannot be used; ERR_NO_MEMORY. */

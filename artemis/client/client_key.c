@@ -60,32 +60,28 @@ static void copy_part(char part[ID_BYTES_MAX + 1], const char *text, const char 
 }
 
 /* Sets region and zone to those of the server where they were not given. */
-static int read_zone(const struct client_args *args, struct client_key *key)
+static int read_zone(const struct client_args *args, struct client_key *key,
+                     struct client_result *result)
 {
     const struct client_request request = {
         .path = "/api/status/node",
         .data = "node_status.node",
     };
-    struct client_result result;
-    client_call(args, &request, &result);
-    const json_t *status = client_response_field(result.root, "node_status");
+    client_call(args, &request, result);
+    const json_t *status = client_response_field(result->root, "node_status");
     const json_t *zone = client_response_field(client_response_field(status, "node"), "zone");
     if (!key->region[0])
         copy_part(key->region, client_response_text(zone, "region_id"), default_region);
     if (!key->zone[0])
         copy_part(key->zone, client_response_text(zone, "zone_id"), default_zone);
-    bool failed = result.outcome.exit_code != CLIENT_DONE;
-    int exit_code = failed ? client_call_report(args, &result) : CLIENT_DONE;
-    client_result_free(&result);
-    return exit_code;
+    return (int)result->outcome.exit_code;
 }
 
-int client_key_resolve(const struct client_args *args, struct client_key *key)
+int client_key_try(const struct client_args *args, struct client_key *key,
+                   struct client_result *failure)
 {
-    char problem[CLIENT_PROBLEM_MAX];
     const char *group = client_args_text(args, "group");
-    if (client_key_check(args, problem))
-        return client_args_usage_error(args->command, problem);
+    *failure = (struct client_result){0};
     *key = (struct client_key){
         .service = args->positionals[0],
         .instance = args->positionals[1],
@@ -93,7 +89,20 @@ int client_key_resolve(const struct client_args *args, struct client_key *key)
     };
     copy_part(key->region, client_args_text(args, "region"), "");
     copy_part(key->zone, client_args_text(args, "zone"), "");
-    return key->region[0] && key->zone[0] ? CLIENT_DONE : read_zone(args, key);
+    return key->region[0] && key->zone[0] ? CLIENT_DONE : read_zone(args, key, failure);
+}
+
+int client_key_resolve(const struct client_args *args, struct client_key *key)
+{
+    char problem[CLIENT_PROBLEM_MAX];
+    struct client_result failure;
+    if (client_key_check(args, problem))
+        return client_args_usage_error(args->command, problem);
+    int exit_code = client_key_try(args, key, &failure);
+    if (exit_code != CLIENT_DONE)
+        exit_code = client_call_report(args, &failure);
+    client_result_free(&failure);
+    return exit_code;
 }
 
 /* --- matching --------------------------------------------------------------------------------- */

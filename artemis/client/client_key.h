@@ -11,7 +11,8 @@
 #pragma once
 
 #include "artemis-core/model/instance.h"
-#include "artemis/cmd/client_args.h"
+#include "artemis/client/client_call.h"
+#include "artemis/terminal/client_args.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -34,6 +35,11 @@ struct client_key {
 /* Checks the arguments of the command, and gets a missing region or zone from the server. Prints
  * the error; returns an exit code. */
 int client_key_resolve(const struct client_args *args, struct client_key *key);
+
+/* The same for arguments that were checked, without printing the failure: client_call_report prints
+ * `failure`, which is always released with client_result_free. */
+int client_key_try(const struct client_args *args, struct client_key *key,
+                   struct client_result *failure);
 
 /* Checks the given parts of the key. ERR_INVALID_FIELD: `problem` names the argument. */
 MUST_USE enum error client_key_check(const struct client_args *args,

@@ -13,7 +13,7 @@
 #include "artemis-core/base/error.h"
 #include "artemis-core/base/text.h"
 #include "artemis/client/client_key.h"
-#include "artemis/cmd/client_args.h"
+#include "artemis/terminal/client_args.h"
 
 #include <jansson.h>
 

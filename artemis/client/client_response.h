@@ -15,7 +15,7 @@
 #pragma once
 
 #include "artemis-core/base/text.h"
-#include "artemis/client/client_exit.h"
+#include "artemis/terminal/client_exit.h"
 
 #include <jansson.h>
 #include <stdbool.h>

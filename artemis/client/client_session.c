@@ -2,9 +2,9 @@
 #include "artemis/client/client_session.h"
 
 #include "artemis/client/client_call.h"
-#include "artemis/client/client_exit.h"
 #include "artemis/client/client_url.h"
-#include "artemis/output/client_text.h"
+#include "artemis/terminal/client_exit.h"
+#include "artemis/terminal/client_text.h"
 
 #include "artemis-core/base/text.h"
 
@@ -53,8 +53,12 @@ int client_session_open(struct client_session *session, const struct client_args
     write_urls(&servers, &urls);
     client_servers_free(&servers);
     complete.servers = text_string(&urls);
-    complete.log = on_log;
-    complete.log_context = session;
+    if (!options) {
+        complete.log = on_log;
+        complete.log_context = session;
+    }
+    if (client_args_has(args, "timeout"))
+        complete.attempt_timeout_ms = session->timeout_ms;
     if (text_failed(&urls))
         exit_code = client_call_no_memory();
     else if (artemis_open(&complete, &session->client, &problem))

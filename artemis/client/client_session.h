@@ -3,14 +3,14 @@
  * client_session - for commands that run until a signal: a libartemis client, and the signals.
  *
  * --server may name several servers, separated by commas; the library uses the next one when one
- * does not respond. The loss of the connection and its return are printed on stderr, one line each.
+ * does not respond.
  *
  * SIGINT and SIGTERM are blocked for the whole process and end client_session_wait. Used by one
  * thread; only client_session_wake may be called by any thread, also from callbacks of the library.
  */
 #pragma once
 
-#include "artemis/cmd/client_args.h"
+#include "artemis/terminal/client_args.h"
 #include "libartemis/artemis.h"
 
 #include <stdbool.h>
@@ -33,9 +33,9 @@ struct client_session {
  * client_session_end. `session` must not move. */
 int client_session_begin(struct client_session *session);
 
-/* Opens the client of the library for the servers of the command line (CLIENT_SERVER_OPTIONS).
- * `options` may be NULL; its servers and its log are set here. Prints the error; returns an exit
- * code. */
+/* Opens the client of the library for the servers of the command line (CLIENT_SERVER_OPTIONS). The
+ * servers and the timeout of `options` are set here. NULL: the client prints on stderr that a
+ * connection is lost, and that it is back. Prints the error; returns an exit code. */
 int client_session_open(struct client_session *session, const struct client_args *args,
                         const struct artemis_options *options);
 void client_session_end(struct client_session *session);

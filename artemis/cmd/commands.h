@@ -2,9 +2,9 @@
  *
  * commands - the commands of the binary, one function each.
  *
- * `argv[0]` is the name of the command. The result is an exit code (artemis/client/client_exit.h).
- * Each command prints its help for --help. A command whose name has more than one word, such as
- * `config show`, is part of the function of its first word.
+ * `argv[0]` is the name of the command. The result is an exit code
+ * (artemis/terminal/client_exit.h). Each command prints its help for --help. A command whose name
+ * has more than one word, such as `config show`, is part of the function of its first word.
  */
 #pragma once
 

@@ -4,11 +4,11 @@
 #include "artemis-core/config/config.h"
 #include "artemis-core/json/json_writer.h"
 #include "artemis/client/client_call.h"
-#include "artemis/cmd/client_args.h"
 #include "artemis/output/client_table.h"
-#include "artemis/output/client_text.h"
 #include "artemis/output/client_view.h"
 #include "artemis/settings.h"
+#include "artemis/terminal/client_args.h"
+#include "artemis/terminal/client_text.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -8,10 +8,10 @@
 #include "artemis/client/client_response.h"
 #include "artemis/client/client_url.h"
 #include "artemis/client/record_diff.h"
-#include "artemis/cmd/client_args.h"
 #include "artemis/output/client_table.h"
-#include "artemis/output/client_text.h"
 #include "artemis/output/client_view_diff.h"
+#include "artemis/terminal/client_args.h"
+#include "artemis/terminal/client_text.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,13 +2,13 @@
 #include "artemis/cmd/commands.h"
 
 #include "artemis/client/client_call.h"
-#include "artemis/client/client_keep.h"
 #include "artemis/client/client_request.h"
-#include "artemis/cmd/client_args.h"
 #include "artemis/cmd/instance_command.h"
+#include "artemis/cmd/keep_alive.h"
+#include "artemis/terminal/client_args.h"
 
 static const struct client_option options[] = {
-    CLIENT_KEEP_OPTIONS,
+    KEEP_ALIVE_OPTIONS,
     CLIENT_KEY_OPTIONS,
     CLIENT_CALL_OPTIONS,
     {.name = NULL},
@@ -32,11 +32,14 @@ static int heartbeat(const struct client_args *args)
     struct client_result result;
     if (instance_command_lacks_every(args))
         return client_args_usage_error(&command, instance_command_needs_every);
+    char problem[CLIENT_PROBLEM_MAX];
+    if (client_key_check(args, problem))
+        return client_args_usage_error(&command, problem);
+    if (client_args_has(args, "every"))
+        return keep_alive(args, false);
     int exit_code = client_key_resolve(args, &key);
     if (exit_code != CLIENT_DONE)
         return exit_code;
-    if (client_args_has(args, "every"))
-        return client_keep(args, &key, NULL);
     instance_command_post_key(args, &key, "/api/registry/heartbeat", &result);
     return instance_command_finish(args, &result, "renewed");
 }

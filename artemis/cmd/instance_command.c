@@ -2,7 +2,7 @@
 #include "artemis/cmd/instance_command.h"
 
 #include "artemis/client/client_request.h"
-#include "artemis/output/client_text.h"
+#include "artemis/terminal/client_text.h"
 
 #include <stdio.h>
 

@@ -9,7 +9,7 @@
 
 #include "artemis/client/client_call.h"
 #include "artemis/client/client_key.h"
-#include "artemis/cmd/client_args.h"
+#include "artemis/terminal/client_args.h"
 
 extern const char instance_command_needs_every[]; /* usage error for --unregister without --every */
 

@@ -2,10 +2,10 @@
 #include "artemis/cmd/commands.h"
 
 #include "artemis/client/client_call.h"
-#include "artemis/cmd/client_args.h"
 #include "artemis/cmd/lease_call.h"
 #include "artemis/output/client_table.h"
 #include "artemis/output/client_view_leases.h"
+#include "artemis/terminal/client_args.h"
 
 #include <stdio.h>
 

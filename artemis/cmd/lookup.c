@@ -3,8 +3,8 @@
 
 #include "artemis/client/client_call.h"
 #include "artemis/client/client_request.h"
-#include "artemis/cmd/client_args.h"
-#include "artemis/output/client_text.h"
+#include "artemis/terminal/client_args.h"
+#include "artemis/terminal/client_text.h"
 
 #include <stdio.h>
 #include <string.h>

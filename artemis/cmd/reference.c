@@ -6,9 +6,9 @@
 
 #include "artemis-web/http/metrics.h"
 #include "artemis-web/http/routes.h"
-#include "artemis/client/client_exit.h"
-#include "artemis/cmd/client_args.h"
-#include "artemis/output/client_text.h"
+#include "artemis/terminal/client_args.h"
+#include "artemis/terminal/client_exit.h"
+#include "artemis/terminal/client_text.h"
 
 static void write_api(struct text *out)
 {

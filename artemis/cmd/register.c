@@ -3,10 +3,10 @@
 
 #include "artemis/client/client_call.h"
 #include "artemis/client/client_file.h"
-#include "artemis/client/client_keep.h"
 #include "artemis/client/client_request.h"
-#include "artemis/cmd/client_args.h"
 #include "artemis/cmd/instance_command.h"
+#include "artemis/cmd/keep_alive.h"
+#include "artemis/terminal/client_args.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -14,7 +14,7 @@
 static const struct client_option options[] = {
     CLIENT_INSTANCE_OPTIONS,
     CLIENT_KEY_OPTIONS,
-    CLIENT_KEEP_OPTIONS,
+    KEEP_ALIVE_OPTIONS,
     {.name = "file",
      .value = "FILE",
      .description = "post this JSON request unchanged; - is stdin"},
@@ -89,20 +89,6 @@ static int register_file(const struct client_args *args, const char *path)
     return exit_code;
 }
 
-static int keep_registered(const struct client_args *args)
-{
-    struct client_key key;
-    json_t *body = NULL;
-    int exit_code = client_key_resolve(args, &key);
-    if (exit_code != CLIENT_DONE)
-        return exit_code;
-    if (client_request_instance(args, &key, &body))
-        return client_call_no_memory();
-    exit_code = client_keep(args, &key, body);
-    json_decref(body);
-    return exit_code;
-}
-
 static int register_one(const struct client_args *args)
 {
     char problem[CLIENT_PROBLEM_MAX] = "SERVICE and INSTANCE are missing, or --file FILE";
@@ -115,8 +101,10 @@ static int register_one(const struct client_args *args)
 
     if (client_request_check_instance(args, problem))
         return client_args_usage_error(&command, problem);
+    if (client_key_check(args, problem))
+        return client_args_usage_error(&command, problem);
     if (client_args_has(args, "every"))
-        return keep_registered(args);
+        return keep_alive(args, true);
     struct client_key key;
     int exit_code = client_key_resolve(args, &key);
     if (exit_code != CLIENT_DONE)

@@ -2,11 +2,11 @@
 #include "artemis/cmd/commands.h"
 
 #include "artemis-server/log.h"
-#include "artemis/client/client_exit.h"
-#include "artemis/cmd/client_args.h"
 #include "artemis/node.h"
-#include "artemis/output/client_text.h"
 #include "artemis/settings.h"
+#include "artemis/terminal/client_args.h"
+#include "artemis/terminal/client_exit.h"
+#include "artemis/terminal/client_text.h"
 
 #include <stdio.h>
 #include <stdlib.h>

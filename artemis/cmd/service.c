@@ -3,9 +3,9 @@
 
 #include "artemis/client/client_call.h"
 #include "artemis/client/client_request.h"
-#include "artemis/cmd/client_args.h"
 #include "artemis/output/client_table.h"
 #include "artemis/output/client_view.h"
+#include "artemis/terminal/client_args.h"
 
 #include <stdio.h>
 

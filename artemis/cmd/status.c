@@ -2,8 +2,8 @@
 #include "artemis/cmd/commands.h"
 
 #include "artemis/client/client_call.h"
-#include "artemis/cmd/client_args.h"
 #include "artemis/output/client_view.h"
+#include "artemis/terminal/client_args.h"
 
 #include <stdio.h>
 

@@ -2,11 +2,11 @@
 #include "artemis/cmd/watch.h"
 
 #include "artemis/client/client_call.h"
-#include "artemis/client/client_exit.h"
 #include "artemis/client/client_session.h"
 #include "artemis/cmd/commands.h"
 #include "artemis/output/client_table.h"
 #include "artemis/output/client_view_watch.h"
+#include "artemis/terminal/client_exit.h"
 
 #include <signal.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis/output/client_table.h"
 
-#include "artemis/output/client_text.h"
+#include "artemis/terminal/client_text.h"
 
 #include <assert.h>
 #include <sys/ioctl.h>

@@ -2,14 +2,12 @@
 #include "artemis/output/client_view.h"
 
 #include "artemis/client/client_response.h"
-#include "artemis/output/client_text.h"
 #include "artemis/output/client_view_leases.h"
+#include "artemis/terminal/client_text.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define FAILED_SHOWN_MAX 10
 
 static size_t count_up(const json_t *instances)
 {
@@ -344,29 +342,4 @@ void client_view_settings(const json_t *root, FILE *out, size_t columns_max)
         .rows = &rows,
     };
     client_table_print(&table, out, columns_max);
-}
-
-/* --- refused items  */
-
-static void print_failed(const json_t *item, FILE *out)
-{
-    const json_t *instance = client_response_field(item, "instance"); /* the Java prefix */
-    const json_t *key = instance ? instance : item;
-    const char *message = client_response_text(item, "error_message");
-    fputs("  ", out);
-    client_text_print(out, client_response_text(key, "service_id"), 0);
-    fputc('/', out);
-    client_text_print(out, client_response_text(key, "instance_id"), 0);
-    fputs(": ", out);
-    client_text_print(out, *message ? message : client_response_text(item, "error_code"), 0);
-    fputc('\n', out);
-}
-
-void client_view_failed(const json_t *failed, FILE *out)
-{
-    size_t count = json_array_size(failed);
-    for (size_t i = 0; i < count && i < FAILED_SHOWN_MAX; i++)
-        print_failed(json_array_get(failed, i), out);
-    if (count > FAILED_SHOWN_MAX)
-        fprintf(out, "  and %zu more\n", count - FAILED_SHOWN_MAX);
 }

@@ -45,9 +45,6 @@ void client_view_status(const json_t *root, const struct client_response *ready,
 /* Prints one line for each setting of a response of /api/status/config: name, value, source. */
 void client_view_settings(const json_t *root, FILE *out, size_t columns_max);
 
-/* Prints one line for each of the first ten refused items. */
-void client_view_failed(const json_t *failed, FILE *out);
-
 /* Prints a line of name and value; nothing for an empty value. */
 void client_view_row(FILE *out, const char *name, const char *value);
 

@@ -3,8 +3,8 @@
 
 #include "artemis/client/client_response.h"
 #include "artemis/output/client_table.h"
-#include "artemis/output/client_text.h"
 #include "artemis/output/client_view.h"
+#include "artemis/terminal/client_text.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 
 #include "artemis-core/json/json_writer.h"
 #include "artemis/output/client_table.h"
-#include "artemis/output/client_text.h"
+#include "artemis/terminal/client_text.h"
 
 /* Number of keys that are live on at least one node. */
 static uint64_t count_keys(const struct diff_report *report, const struct diff_node nodes[2])

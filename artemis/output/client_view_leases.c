@@ -3,9 +3,9 @@
 
 #include "artemis/client/client_response.h"
 #include "artemis/output/client_table.h"
-#include "artemis/output/client_text.h"
 #include "artemis/output/client_view.h"
 #include "artemis/output/client_view_cluster.h"
+#include "artemis/terminal/client_text.h"
 
 #include <string.h>
 #include <strings.h>

@@ -2,8 +2,8 @@
 #include "artemis/output/client_view_watch.h"
 
 #include "artemis/output/client_table.h"
-#include "artemis/output/client_text.h"
 #include "artemis/output/client_view_cluster.h"
+#include "artemis/terminal/client_text.h"
 
 #include "artemis-core/json/json_writer.h"
 
@@ -111,6 +111,32 @@ enum error client_view_change_json(const struct artemis_change *change, FILE *ou
     jw_rfc3339(&w, change->time_ms > 0 ? (uint64_t)change->time_ms : 0);
     jw_name(&w, "instance");
     write_instance(&w, change->instance);
+    jw_close(&w, '}');
+    return print_json(&json, out);
+}
+
+/* --- registrations ---------------------------------------------------------------------------- */
+
+enum error client_view_registration_json(const struct artemis_registration_event *event, FILE *out)
+{
+    static const char *const events[] = {
+        [ARTEMIS_REGISTERED] = "registered",
+        [ARTEMIS_RENEWED] = "renewed",
+        [ARTEMIS_RETRYING] = "retrying",
+        [ARTEMIS_REJECTED] = "rejected",
+    };
+    const char *const fields[][2] = {
+        {"event", events[event->state]},
+        {"service_id", event->instance->service_id},
+        {"instance_id", event->instance->instance_id},
+        {"server", event->server},
+        {"reason", event->reason},
+        {"message", event->message},
+    };
+    struct text json = {0};
+    struct json_writer w = jw_to(&json, CASING_SNAKE);
+    jw_open(&w, '{');
+    write_texts(&w, fields, sizeof fields / sizeof *fields);
     jw_close(&w, '}');
     return print_json(&json, out);
 }

@@ -18,6 +18,11 @@ void client_view_change(const struct artemis_change *change, FILE *out);
 /* ERR_NO_MEMORY: nothing was printed. */
 MUST_USE enum error client_view_change_json(const struct artemis_change *change, FILE *out);
 
+/* Prints what became of an instance that the client keeps registered. ERR_NO_MEMORY: nothing was
+ * printed. */
+MUST_USE enum error client_view_registration_json(const struct artemis_registration_event *event,
+                                                  FILE *out);
+
 /* Prints one line for each service of `all` ("*"), as client_view_services does, and a message if
  * the list is stale. ERR_NO_MEMORY. */
 MUST_USE enum error client_view_registry(const struct artemis_service *all, FILE *out,

@@ -105,7 +105,7 @@ static void lost_instance_is_registered_again(void **state)
     wait_for(keeper.out_fd, "registered shop/s-1\n");
     check_http(http_post(fixture->http, UNREGISTER, "{'instance_keys':[" KEY "]}", "shop", "s-1"),
                200);
-    wait_for(keeper.out_fd, "registered again: shop/s-1\n");
+    wait_for(keeper.out_fd, "registered again shop/s-1\n");
     assert_true(call_shows(fixture->http, "shop", "s-1"));
     assert_int_equal(end(&keeper, SIGTERM), 0);
 }
@@ -118,11 +118,66 @@ static void server_restart_is_reported_once_and_survived(void **state)
     struct keeper keeper = keep_registered(&fixture->server, NULL);
     wait_for(keeper.out_fd, "registered shop/s-1\n");
     server_process_stop(&fixture->server);
-    wait_for(keeper.err_fd, "no server listens at ");
+    wait_for(keeper.err_fd, "; retrying\n");
     wait_for_time(wait_now_ms() + 2500); /* two more attempts */
-    assert_int_equal(count(keeper.err_fd, "no server listens at "), 1);
+    assert_int_equal(count(keeper.err_fd, "; retrying\n"), 1);
     server_process_start(&fixture->server, (const char *const[]){"--addr", address, NULL}, NULL);
-    wait_for(keeper.out_fd, "registered again: shop/s-1\n");
+    wait_for(keeper.out_fd, "registered again shop/s-1\n");
+    assert_int_equal(end(&keeper, SIGTERM), 0);
+}
+
+/* The server is started after the command, and the first server of the list never. */
+static void server_that_starts_later_gets_the_instance(void **state)
+{
+    struct fixture *fixture = *state;
+    char servers[80];
+    snprintf(servers, sizeof servers, "127.0.0.1:1,%s", fixture->server.address);
+    uint16_t port = fixture->server.port;
+    server_process_stop(&fixture->server);
+    struct keeper keeper =
+        keep((const char *const[]){"register", "shop", "s-1", "--ip", "10.0.0.1", "--region", "lab",
+                                   "--every", "1", "--server", servers, NULL});
+    wait_for(keeper.err_fd, "no server listens at http://127.0.0.1:1; no server listens at ");
+    server_process_start_at(&fixture->server, port, NULL, NULL);
+    wait_for(keeper.out_fd, "registered shop/s-1\n");
+    assert_true(call_shows(fixture->http, "shop", "s-1"));
+    assert_int_equal(count(keeper.err_fd, "no server listens at http://127.0.0.1:1; "), 1);
+    assert_int_equal(end(&keeper, SIGTERM), 0);
+}
+
+static void registration_has_all_given_fields(void **state)
+{
+    struct fixture *fixture = *state;
+    struct keeper keeper = keep((const char *const[]){
+        "register", "shop",     "s-1",        "--url",        "http://h:1/x",
+        "--status", "starting", "--protocol", "grpc",         "--machine",
+        "m",        "--group",  "g",          "--health-url", "http://h/health",
+        "--meta",   "a=1",      "--meta",     "b=x=y",        "--meta",
+        "a=2",      "--every",  "1",          "--server",     fixture->server.url,
+        NULL});
+    wait_for(keeper.out_fd, "registered shop/s-1\n");
+    struct http_response *response =
+        http_get(fixture->http, "/api/discovery/service?service_id=shop&status=all");
+    check_json(response, "service.instances[0]",
+               "{'region_id':'local','zone_id':'zone1','service_id':'shop','group_id':'g',"
+               "'instance_id':'s-1','ip':'','port':0,'url':'http://h:1/x','status':'starting',"
+               "'machine_name':'m','protocol':'grpc','health_check_url':'http://h/health',"
+               "'metadata':{'a':'2','b':'x=y'}}");
+    assert_int_equal(end(&keeper, SIGTERM), 0);
+}
+
+static void events_are_objects_with_json(void **state)
+{
+    struct fixture *fixture = *state;
+    struct keeper keeper = keep_registered(&fixture->server, "--json");
+    wait_for(keeper.out_fd, "\n");
+    char *text = command_read_all(keeper.out_fd);
+    json_t *json = json_loads(text, JSON_DISABLE_EOF_CHECK, NULL);
+    assert_non_null(json);
+    assert_string_equal(json_string_value(json_object_get(json, "event")), "registered");
+    assert_string_equal(json_string_value(json_object_get(json, "instance_id")), "s-1");
+    json_decref(json);
+    free(text);
     assert_int_equal(end(&keeper, SIGTERM), 0);
 }
 
@@ -180,6 +235,9 @@ int main(void)
         TEST(instance_is_unregistered_at_the_end_on_request),
         TEST(lost_instance_is_registered_again),
         TEST(server_restart_is_reported_once_and_survived),
+        TEST(server_that_starts_later_gets_the_instance),
+        TEST(registration_has_all_given_fields),
+        TEST(events_are_objects_with_json),
         TEST(heartbeat_reports_that_the_instance_is_unknown),
         TEST(permanent_refusal_ends_at_once),
     };

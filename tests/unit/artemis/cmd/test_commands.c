@@ -5,7 +5,7 @@
  */
 #include "artemis/cmd/commands.h"
 
-#include "artemis/client/client_exit.h"
+#include "artemis/terminal/client_exit.h"
 #include "tests/support/cmocka_all.h"
 
 #include <stdio.h>

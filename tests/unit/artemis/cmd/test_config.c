@@ -6,7 +6,7 @@
 #include "artemis/cmd/commands.h"
 
 #include "artemis-core/config/config.h"
-#include "artemis/client/client_exit.h"
+#include "artemis/terminal/client_exit.h"
 
 #include <fcntl.h>
 #include <stdio.h>

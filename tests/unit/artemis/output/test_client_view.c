@@ -264,25 +264,6 @@ static void settings_are_lines_with_their_sources(void **state)
     json_decref(root);
 }
 
-static void failed_items_are_named_up_to_ten(void **state)
-{
-    (void)state;
-    struct capture capture;
-    json_t *failed = json_of("[{'service_id':'a','instance_id':'1','error_message':'m'},"
-                             "{'instance':{'serviceId':'b','instanceId':'2'},'errorCode':'c'}]");
-    client_view_failed(failed, capture_begin(&capture));
-    capture_expect(&capture, "  a/1: m\n  b/2: c\n");
-
-    for (int i = 0; i < 10; i++)
-        assert_int_equal(json_array_append_new(failed, json_object()), 0);
-    client_view_failed(failed, capture_begin(&capture));
-    fflush(capture.out);
-    assert_non_null(strstr(capture.printed, "\n  and 2 more\n"));
-    fclose(capture.out);
-    free(capture.printed);
-    json_decref(failed);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -299,7 +280,6 @@ int main(void)
         cmocka_unit_test(status_shows_the_present_fields),
         cmocka_unit_test(status_without_fields_uses_the_headers),
         cmocka_unit_test(uptime_is_in_two_units),
-        cmocka_unit_test(failed_items_are_named_up_to_ten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,7 +5,7 @@
 #include "artemis/output/client_view_cluster.h"
 
 #include "artemis/output/client_table.h"
-#include "artemis/output/client_text.h"
+#include "artemis/terminal/client_text.h"
 #include "tests/support/cmocka_all.h"
 
 #include <stdlib.h>

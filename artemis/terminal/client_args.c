@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "artemis/cmd/client_args.h"
+#include "artemis/terminal/client_args.h"
 
 #include "artemis-core/base/suggest.h"
 #include "artemis-core/base/text.h"
-#include "artemis/client/client_exit.h"
-#include "artemis/output/client_text.h"
+#include "artemis/terminal/client_exit.h"
+#include "artemis/terminal/client_text.h"
 
 #include <assert.h>
 #include <getopt.h>

@@ -2,7 +2,7 @@
  *
  * A command line is parsed by the table of its command: in any order, and each error is named.
  */
-#include "artemis/cmd/client_args.h"
+#include "artemis/terminal/client_args.h"
 
 #include "tests/support/cmocka_all.h"
 

@@ -2,7 +2,7 @@
  *
  * Text of others reaches the terminal escaped, and takes the columns that are counted for it.
  */
-#include "artemis/output/client_text.h"
+#include "artemis/terminal/client_text.h"
 
 #include "tests/support/cmocka_all.h"
 

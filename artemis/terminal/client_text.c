@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "artemis/output/client_text.h"
+#include "artemis/terminal/client_text.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
