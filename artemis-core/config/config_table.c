@@ -65,14 +65,14 @@ const struct config_setting config_settings[] = {
     {SWITCH(replication, enabled, "true"),
      .description = "Whether this node sends its changes to the peers."},
     {NUMBER(replication, timeout_secs, 1, 300, "5"),
-     .description = "Timeout of a request to a peer, in seconds; the request is then retried."},
+     .description = "Timeout of a request to a peer, in seconds; the request is then retried. A "
+                    "snapshot may take 12 times as long."},
     {NUMBER(replication, batch_size, 1, 10000, "100"),
      .description =
-         "Maximum number of renewals per replication request; a full batch is sent before "
-         "the interval ends."},
+         "Initial limit of renewals per replication request; the limit doubles while more are "
+         "pending, up to 10,000, and shrinks again."},
     {NUMBER(replication, batch_interval_ms, 1, 60000, "100"),
-     .description = "Maximum time for which renewals are collected before they are sent, in "
-                    "milliseconds."},
+     .description = "Interval at which collected renewals are sent, in milliseconds."},
     {NUMBER(replication, max_retries, 0, 100, "3"),
      .description = "Number of consecutive retries to a peer; if the last one fails, the peer is "
                     "down and anti-entropy repairs it later."},
