@@ -16,7 +16,7 @@ enum { PEER_CONNECTIONS_MAX = 10 };
 struct peer_client_options {
     const char *node_id;
     const char *cluster_id;
-    const char *epoch; /* of this process, to tell it from another with the same node id */
+    const char *epoch; /* of this process: distinguishes it from another with the same node id */
     const char *region;
     uint64_t timeout_ms;
 };

@@ -374,7 +374,7 @@ static void update_health(struct replicator *replicator, struct peer *peer,
         return;
     case SEND_RETRYABLE:
     case SEND_UNREACHABLE:
-        /* A lease check has a short timeout: a late response says little about the peer. */
+        /* A lease check has a short timeout: a late response is no failure of the peer. */
         if (message->kind != MESSAGE_LEASE_CHECK)
             count_failure(replicator, peer, message, result, now);
         return;

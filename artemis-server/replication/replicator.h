@@ -19,7 +19,7 @@
  *   health        every health_interval_ms; every second while the peer is not ready
  *   changes       at once; one message carries all that is pending, up to MESSAGE_ITEMS_MAX
  *   renewals      every batch_interval_ms; the batch grows with the number of pending renewals
- *   repair        the peer does not know a renewed record: the whole record follows
+ *   repair        the peer lacks a renewed record: the whole record follows
  *   failures      more than max_retries in a row: the peer is down and its outbox is dropped
  *   anti-entropy  every anti_entropy_ms and when the peer comes up: digests, then the keys of the
  *                 buckets that differ, then the records that differ, in both directions

@@ -65,7 +65,7 @@ static inline bool peer_has_update_in_flight(const struct peer *peer)
 struct lease_check {
     struct key_state *items;
     size_t count;      /* 0: no check is open */
-    bool is_too_large; /* a peer answered 413 */
+    bool is_too_large; /* a peer responded 413 */
     uint64_t started_ms;
     uint64_t unsent;     /* bit set of peers to which it was not sent yet */
     uint64_t unanswered; /* bit set of peers that have not responded yet */
@@ -132,7 +132,8 @@ uint64_t bootstrap_deadline_ms(const struct replicator *replicator);
 /* --- replicator_lease_check.c ----------------------------------------------------------------- */
 struct message *lease_check_next(struct replicator *replicator, struct peer *peer,
                                  struct moment now);
-/* Ends a check that every peer has answered, and starts the next with the leases that are due. */
+/* Ends a check that every peer has responded to, and starts the next with the leases that are
+ * due. */
 void lease_check_drain(struct replicator *replicator, struct moment now);
 void lease_check_on_record(struct replicator *replicator, const struct wire_record *record,
                            struct moment now);

@@ -160,20 +160,20 @@ static void record_without_a_stamp_gets_the_time_of_receipt(void **state)
 {
     for (int i = 0; i < 2; i++)
         check_status(
-            peer_post(state, "register.json", "{'instances':[" INSTANCE "]}", "plain", "i1"), 200,
+            peer_post(state, "register.json", "{'instances':[" INSTANCE "]}", "legacy", "i1"), 200,
             "success", NULL);
-    check_status(
-        peer_post(state, "batch-heartbeat.json", "{'instance_keys':[{" FIELDS "}]}", "plain", "i1"),
-        200, "success", NULL);
-    struct http_response *response =
-        peer_post(state, "batch-heartbeat.json", "{'instance_keys':[{" FIELDS "}]}", "plain", "i2");
+    check_status(peer_post(state, "batch-heartbeat.json", "{'instance_keys':[{" FIELDS "}]}",
+                           "legacy", "i1"),
+                 200, "success", NULL);
+    struct http_response *response = peer_post(state, "batch-heartbeat.json",
+                                               "{'instance_keys':[{" FIELDS "}]}", "legacy", "i2");
     check_status(response, 200, "bad-request", NULL);
     check_json(response, "failed_instance_keys[0].group_id", "''"); /* always all five parts */
     check_json(response, "failed_instance_keys[0].instance_id", "'i2'");
     check_status(
-        peer_post(state, "unregister.json", "{'instance_keys':[{" FIELDS "}]}", "plain", "i1"), 200,
-        "success", NULL);
-    assert_int_equal(call_count(((struct fixture *)*state)->http, "plain"), 0);
+        peer_post(state, "unregister.json", "{'instance_keys':[{" FIELDS "}]}", "legacy", "i1"),
+        200, "success", NULL);
+    assert_int_equal(call_count(((struct fixture *)*state)->http, "legacy"), 0);
 }
 
 /* --- queries ---------------------------------------------------------------------------------- */

@@ -14,9 +14,9 @@ enum {
     LATE_MS = 100, /* less than a client needs to move to another node */
 };
 
-static struct slice numbered(char room[16], char letter, uint32_t number)
+static struct slice numbered(char buffer[16], char letter, uint32_t number)
 {
-    return (struct slice){room, (size_t)snprintf(room, 16, "%c%u", letter, number)};
+    return (struct slice){buffer, (size_t)snprintf(buffer, 16, "%c%u", letter, number)};
 }
 
 struct instance *client_instance(const struct sim_client *client, uint32_t content)

@@ -90,7 +90,7 @@ static void run_share(uint64_t first, uint64_t seeds, unsigned job, unsigned job
         exit(1);
 }
 
-static bool gather(int in, unsigned jobs, struct report *sum)
+static bool collect(int in, unsigned jobs, struct report *sum)
 {
     for (unsigned job = 0; job < jobs; job++) {
         struct report report;
@@ -141,7 +141,7 @@ static int run_many(uint64_t first, uint64_t seeds, unsigned jobs)
     }
     close(ends[1]);
     struct report sum = {0};
-    bool whole = gather(ends[0], jobs, &sum);
+    bool whole = collect(ends[0], jobs, &sum);
     while (wait(NULL) > 0)
         ;
     clock_gettime(CLOCK_MONOTONIC, &end);

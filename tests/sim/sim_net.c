@@ -133,7 +133,7 @@ static void serve_list(struct transfer *transfer, struct sim_node *node, struct 
 static void serve_snapshot(struct transfer *transfer, struct sim_node *node, struct moment now)
 {
     struct registry_cursor cursor = {0};
-    char room[ID_BYTES_MAX];
+    char buffer[ID_BYTES_MAX];
     struct slice id;
     struct key_state *states;
     size_t count;
@@ -142,7 +142,7 @@ static void serve_snapshot(struct transfer *transfer, struct sim_node *node, str
         return;
     }
     do {
-        if (registry_walk(node->registry, &cursor, room, &id, &states, &count))
+        if (registry_walk(node->registry, &cursor, buffer, &id, &states, &count))
             abort();
         for (size_t i = 0; i < count; i++) {
             add_state(&transfer->response, node->registry, &states[i], now);

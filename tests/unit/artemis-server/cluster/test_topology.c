@@ -121,8 +121,8 @@ static void change_of_the_blocked_members_alone_is_published(void **state)
     (void)state;
     update("a:1", NULL);
     expect_events("updated [a:1] +[a:1] -[] ![]\n");
-    assert_true(update("a:1", "stranger:1"));
-    expect_events("updated [a:1] +[] -[] ![stranger:1]\n");
+    assert_true(update("a:1", "blocked:1"));
+    expect_events("updated [a:1] +[] -[] ![blocked:1]\n");
 }
 
 /* --- announcements and subscribers ------------------------------------------------------------ */

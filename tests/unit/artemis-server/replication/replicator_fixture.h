@@ -150,7 +150,7 @@ static inline struct replicator_stats replicator_stats_now(void)
     return stats;
 }
 
-/* --- what peers answer ------------------------------------------------------------------------ */
+/* --- responses of peers ----------------------------------------------------------------------- */
 
 /* One record in the response to a message. */
 static inline void respond_record(const struct message *message, struct word word)

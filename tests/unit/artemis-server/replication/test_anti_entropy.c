@@ -25,7 +25,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* --- peer 0, as a real one would answer ------------------------------------------------------- */
+/* --- peer 0, with a real registry ------------------------------------------------------------- */
 
 /* Without memory a record is left out; the next round finds it. */
 static void apply_to_other(const struct message *message)

@@ -206,7 +206,7 @@ static void snapshot_over_the_overall_limit_is_requested_from_the_next_peer(void
         if (sent(peer, MESSAGE_HEALTH))
             respond_health(peer, ready);
     finish(0, MESSAGE_SNAPSHOT, SEND_RETRYABLE);
-    finish(1, MESSAGE_SNAPSHOT, SEND_RETRYABLE); /* it is not slow, so it is asked again */
+    finish(1, MESSAGE_SNAPSHOT, SEND_RETRYABLE); /* it is not too slow, so it is requested again */
     pass_ms(BACKOFF_MAX_MS);
     for (uint32_t peer = 0; peer < 2; peer++)
         if (sent(peer, MESSAGE_HEALTH))
@@ -319,7 +319,7 @@ static void comparison_ends_at_its_time_limit(void **state)
     (void)state;
     join_with(0, ready);
     finish(0, MESSAGE_SNAPSHOT, SEND_DELIVERED);
-    expect(0, MESSAGE_DIGEST); /* it is not answered */
+    expect(0, MESSAGE_DIGEST); /* without a response */
     pass_ms(BOOTSTRAP_COMPARE_MS - 1);
     assert_false(is_ready());
     assert_true(replicator_due_ms(rig.replicator, rig_now()) == rig_now().mono_ms + 1);

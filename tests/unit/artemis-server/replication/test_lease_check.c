@@ -52,9 +52,9 @@ static void check_goes_to_every_peer_that_is_up_and_not_legacy(void **state)
     register_here("b", "1");
     let_expire("a");
     for (uint32_t peer = 0; peer < 2; peer++) {
-        struct message *question = expect(peer, MESSAGE_LEASE_CHECK);
-        assert_int_equal(question->count, 2); /* one check for all that are due */
-        assert_true(question->timeout_ms == LEASE_CHECK_TIMEOUT_MS);
+        struct message *check = expect(peer, MESSAGE_LEASE_CHECK);
+        assert_int_equal(check->count, 2); /* one check for all that are due */
+        assert_true(check->timeout_ms == LEASE_CHECK_TIMEOUT_MS);
     }
     assert_null(sent(2, MESSAGE_LEASE_CHECK));
     assert_null(sent(3, MESSAGE_LEASE_CHECK));
@@ -68,9 +68,9 @@ static void later_renewal_of_a_peer_refutes_the_expiry(void **state)
     join_up(0);
     join_up(1);
     let_expire("a");
-    struct message *question = expect(0, MESSAGE_LEASE_CHECK);
-    respond_key(question, (struct word){.stamp = 9, .age_ms = 5000});
-    finish_message(question, SEND_DELIVERED);
+    struct message *check = expect(0, MESSAGE_LEASE_CHECK);
+    respond_key(check, (struct word){.stamp = 9, .age_ms = 5000});
+    finish_message(check, SEND_DELIVERED);
     finish(1, MESSAGE_LEASE_CHECK, SEND_DELIVERED);
     assert_true(replicator_stats_now().refuted == 1);
     assert_true(lives("a"));
@@ -162,17 +162,17 @@ static void leases_due_during_a_check_go_into_the_next(void **state)
     register_here("b", "1");
     pass_ms(50);
     let_expire("a"); /* both are due; b may come up first */
-    struct message *question = expect(0, MESSAGE_LEASE_CHECK);
-    assert_int_equal(question->count, 2);
+    struct message *check = expect(0, MESSAGE_LEASE_CHECK);
+    assert_int_equal(check->count, 2);
     put(rig.node, "s", "c", at_ms(rig.now_ms - TTL_MS - TICK_MS));
     expire();
     pass_ms(TICK_MS);
     expire();
     assert_int_equal(in_flight(0, MESSAGE_LEASE_CHECK), 1);
-    finish_message(question, SEND_DELIVERED);
-    question = expect(0, MESSAGE_LEASE_CHECK);
-    assert_int_equal(question->count, 1);
-    assert_true(contains(question, "c"));
+    finish_message(check, SEND_DELIVERED);
+    check = expect(0, MESSAGE_LEASE_CHECK);
+    assert_int_equal(check->count, 1);
+    assert_true(contains(check, "c"));
 }
 
 static void heartbeat_during_the_check_wins(void **state)
@@ -192,10 +192,10 @@ static void unregistration_during_the_check_wins(void **state)
     (void)state;
     join_up(0);
     let_expire("a");
-    struct message *question = expect(0, MESSAGE_LEASE_CHECK);
+    struct message *check = expect(0, MESSAGE_LEASE_CHECK);
     unregister_here("a");
-    respond_key(question, (struct word){.stamp = 9, .age_ms = 10});
-    finish_message(question, SEND_DELIVERED);
+    respond_key(check, (struct word){.stamp = 9, .age_ms = 10});
+    finish_message(check, SEND_DELIVERED);
     assert_true(is_tombstone(rig.node, "s", "a"));
 }
 
@@ -293,15 +293,15 @@ static void check_that_is_too_large_is_split_in_halves(void **state)
     finish(1, MESSAGE_LEASE_CHECK, SEND_DELIVERED);
     finish(0, MESSAGE_LEASE_CHECK, SEND_TOO_LARGE);
     unsigned refuted = 0;
-    for (struct message *question; (question = sent(0, MESSAGE_LEASE_CHECK));) {
-        assert_true(question->count <= 2 + refuted); /* grows again slowly */
-        const struct message *asked = question;
+    for (struct message *check; (check = sent(0, MESSAGE_LEASE_CHECK));) {
+        assert_true(check->count <= 2 + refuted); /* grows again slowly */
+        const struct message *message = check;
         refuted++;
-        for (size_t i = 0; i < asked->count; i++) {
-            struct wire_record record = {.instance = asked->items[i].instance, .age_ms = 1000};
-            replicator_on_record(rig.replicator, asked, &record, rig_now());
+        for (size_t i = 0; i < message->count; i++) {
+            struct wire_record record = {.instance = message->items[i].instance, .age_ms = 1000};
+            replicator_on_record(rig.replicator, message, &record, rig_now());
         }
-        finish_message(question, SEND_DELIVERED);
+        finish_message(check, SEND_DELIVERED);
         finish(1, MESSAGE_LEASE_CHECK, SEND_DELIVERED);
     }
     assert_true(replicator_stats_now().refuted == 8);

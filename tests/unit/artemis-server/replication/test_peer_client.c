@@ -175,10 +175,10 @@ static void hanging_name_lookup_blocks_neither_the_thread_nor_the_shutdown(void 
     pthread_join(last, NULL);
 }
 
-/* --- answers ---------------------------------------------------------------------------------- */
+/* --- responses -------------------------------------------------------------------------------- */
 
 /* A peer that accepts one request and responds `head`, `filler` blanks and `tail`. */
-struct speaker {
+struct fake_peer {
     int listener;
     pthread_t thread;
     char url[64];
@@ -198,43 +198,43 @@ static void send_text(int peer, const char *data, size_t size)
     }
 }
 
-static void *speak(void *context)
+static void *respond(void *context)
 {
-    const struct speaker *speaker = context;
+    const struct fake_peer *fake_peer = context;
     char request[4096];
     char blanks[4096];
-    int peer = accept(speaker->listener, NULL, NULL);
-    ssize_t heard = recv(peer, request, sizeof(request), 0);
-    assert_true(heard > 0);
+    int peer = accept(fake_peer->listener, NULL, NULL);
+    ssize_t received = recv(peer, request, sizeof(request), 0);
+    assert_true(received > 0);
     memset(blanks, ' ', sizeof(blanks));
-    send_text(peer, speaker->head, strlen(speaker->head));
-    for (size_t left = speaker->filler; left;) {
+    send_text(peer, fake_peer->head, strlen(fake_peer->head));
+    for (size_t left = fake_peer->filler; left;) {
         size_t size = left < sizeof(blanks) ? left : sizeof(blanks);
         send_text(peer, blanks, size);
         left -= size;
     }
-    send_text(peer, speaker->tail, strlen(speaker->tail));
+    send_text(peer, fake_peer->tail, strlen(fake_peer->tail));
     close(peer);
     return NULL;
 }
 
 /* Sends a message to that peer and waits for the result. */
-static void hear(enum message_kind kind, const char *head, size_t filler, const char *tail)
+static void exchange(enum message_kind kind, const char *head, size_t filler, const char *tail)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof(address);
-    struct speaker speaker = {.head = head, .filler = filler, .tail = tail};
-    speaker.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(speaker.listener >= 0);
-    assert_int_equal(bind(speaker.listener, (struct sockaddr *)&address, size), 0);
-    assert_int_equal(listen(speaker.listener, 1), 0);
-    assert_int_equal(getsockname(speaker.listener, (struct sockaddr *)&address, &size), 0);
-    snprintf(speaker.url, sizeof(speaker.url), "http://127.0.0.1:%d", ntohs(address.sin_port));
-    assert_int_equal(pthread_create(&speaker.thread, NULL, speak, &speaker), 0);
-    send_to(speaker.url, kind);
+    struct fake_peer fake_peer = {.head = head, .filler = filler, .tail = tail};
+    fake_peer.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fake_peer.listener >= 0);
+    assert_int_equal(bind(fake_peer.listener, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(fake_peer.listener, 1), 0);
+    assert_int_equal(getsockname(fake_peer.listener, (struct sockaddr *)&address, &size), 0);
+    snprintf(fake_peer.url, sizeof(fake_peer.url), "http://127.0.0.1:%d", ntohs(address.sin_port));
+    assert_int_equal(pthread_create(&fake_peer.thread, NULL, respond, &fake_peer), 0);
+    send_to(fake_peer.url, kind);
     wait_for_response();
-    pthread_join(speaker.thread, NULL);
-    close(speaker.listener);
+    pthread_join(fake_peer.thread, NULL);
+    close(fake_peer.listener);
 }
 
 #define HEAD "HTTP/1.1 200 OK\r\nConnection: close\r\n"
@@ -242,10 +242,11 @@ static void hear(enum message_kind kind, const char *head, size_t filler, const 
 static void names_of_a_peer_are_accepted_if_they_are_text(void **state)
 {
     (void)state;
-    hear(MESSAGE_HEALTH,
-         HEAD "X-Artemis-Node: Knoten \xc3\xa4\r\nX-Artemis-Region: r\"1\r\nX-Artemis-Zone: z\r\n"
-              "Content-Length: 2\r\n\r\n",
-         0, "OK");
+    exchange(MESSAGE_HEALTH,
+             HEAD
+             "X-Artemis-Node: Knoten \xc3\xa4\r\nX-Artemis-Region: r\"1\r\nX-Artemis-Zone: z\r\n"
+             "Content-Length: 2\r\n\r\n",
+             0, "OK");
     assert_int_equal(node.result, SEND_DELIVERED);
     assert_string_equal(node.names, "[Knoten \xc3\xa4] [r\"1] [z]");
 }
@@ -253,10 +254,11 @@ static void names_of_a_peer_are_accepted_if_they_are_text(void **state)
 static void names_of_a_peer_that_are_not_text_are_ignored(void **state)
 {
     (void)state;
-    hear(MESSAGE_HEALTH,
-         HEAD "X-Artemis-Node: f\xe4\xff\r\nX-Artemis-Region: r\x1b[2J\r\nX-Artemis-Zone: z\x7f\r\n"
-              "Content-Length: 2\r\n\r\n",
-         0, "OK");
+    exchange(MESSAGE_HEALTH,
+             HEAD
+             "X-Artemis-Node: f\xe4\xff\r\nX-Artemis-Region: r\x1b[2J\r\nX-Artemis-Zone: z\x7f\r\n"
+             "Content-Length: 2\r\n\r\n",
+             0, "OK");
     assert_int_equal(node.result, SEND_DELIVERED);
     assert_string_equal(node.names, "[] [] []");
 }
@@ -264,7 +266,7 @@ static void names_of_a_peer_that_are_not_text_are_ignored(void **state)
 static void response_of_some_length_is_read(void **state)
 {
     (void)state;
-    hear(MESSAGE_RENEW, HEAD "\r\n{\"failed_instance_keys\":[", 100 * 1024, "]}");
+    exchange(MESSAGE_RENEW, HEAD "\r\n{\"failed_instance_keys\":[", 100 * 1024, "]}");
     assert_string_equal(node.error, "");
     assert_int_equal(node.result, SEND_DELIVERED);
 }
@@ -272,7 +274,7 @@ static void response_of_some_length_is_read(void **state)
 static void response_longer_than_its_message_allows_is_aborted(void **state)
 {
     (void)state;
-    hear(MESSAGE_RENEW, HEAD "\r\n{\"failed_instance_keys\":[", 4 * 1024 * 1024, "]}");
+    exchange(MESSAGE_RENEW, HEAD "\r\n{\"failed_instance_keys\":[", 4 * 1024 * 1024, "]}");
     assert_int_equal(node.result, SEND_RETRYABLE);
     assert_non_null(strstr(node.error, "invalid response: the body is too large"));
 }
@@ -280,7 +282,7 @@ static void response_longer_than_its_message_allows_is_aborted(void **state)
 static void list_response_has_no_length_limit(void **state)
 {
     (void)state;
-    hear(MESSAGE_LIST, HEAD "\r\n{\"instance_keys\":[", 4 * 1024 * 1024, "]}");
+    exchange(MESSAGE_LIST, HEAD "\r\n{\"instance_keys\":[", 4 * 1024 * 1024, "]}");
     assert_int_equal(node.result, SEND_DELIVERED);
 }
 

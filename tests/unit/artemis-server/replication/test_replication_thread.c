@@ -216,7 +216,7 @@ static void no_call_waits_for_a_busy_thread(void **state)
     wait_for_up(2);
     atomic_store(&is_busy, false);
     atomic_store(&is_held, true);
-    replication_thread_on_goodbye(node.thread, "nobody"); /* wakes it */
+    replication_thread_on_goodbye(node.thread, "unknown"); /* wakes it */
     assert_true(wait_until(is_true, &is_busy, wait_deadline_ms()));
     assert_int_equal(replication_thread_peers(node.thread, node.peers), 2);
     replication_thread_stats(node.thread, &stats);

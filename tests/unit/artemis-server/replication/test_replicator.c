@@ -276,7 +276,7 @@ static void rejected_renewal_of_a_removed_record_is_followed_by_its_tombstone(vo
     struct message *renewal = expect(0, MESSAGE_RENEW);
     unregister_here("a");
     respond_key(renewal, (struct word){.stamp = 0});
-    respond_key(renewal, (struct word){.id = "never-heard-of", .stamp = 0});
+    respond_key(renewal, (struct word){.id = "unknown-here", .stamp = 0});
     finish_message(renewal, SEND_DELIVERED);
     assert_null(sent(0, MESSAGE_REGISTER));
     assert_int_equal(expect(0, MESSAGE_UNREGISTER)->count, 1);
