@@ -5,9 +5,11 @@
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "artemis-core/json/codec.h"
+#include "artemis-web/http/framing.h"
 
 enum {
     MS_PER_SEC = 1000,
@@ -185,8 +187,10 @@ static bool advance(struct connections *table, struct connection *connection,
     bool alive = connection->state != CONNECTION_CLOSING;
     if (alive)
         move(table, connection, to, now_ms);
-    if (to == CONNECTION_READING)
+    if (to == CONNECTION_READING) {
         connection->body_bytes = 0;
+        connection->blocked_checks = 0;
+    }
     pthread_mutex_unlock(&table->_shared.lock);
     return alive;
 }
@@ -252,6 +256,23 @@ static bool is_overdue(const struct connection *connection, uint64_t now_ms)
     return secs >= REQUEST_SECS + connection->body_bytes / BODY_BYTES_PER_SEC;
 }
 
+/* Returns true when the library has read nothing for too long, although bytes have arrived. */
+static bool is_blocked(struct connection *connection)
+{
+    struct tcp_info info;
+    int unread = 0;
+    if (ioctl(connection->socket, FIONREAD, &unread) != 0 || unread == 0 ||
+        !tcp_state(connection->socket, &info)) {
+        connection->blocked_checks = 0;
+        return false;
+    }
+    uint64_t read_bytes = info.tcpi_bytes_received - (unsigned)unread;
+    bool progressed = read_bytes != connection->read_bytes;
+    connection->read_bytes = read_bytes;
+    connection->blocked_checks = progressed ? 0 : connection->blocked_checks + 1;
+    return connection->blocked_checks >= BLOCKED_CHECKS;
+}
+
 /* Returns true when the client has acknowledged nothing for too long, although something is sent or
  * to be sent. */
 static bool is_stalled(struct connection *connection, uint64_t now_ms)
@@ -291,6 +312,11 @@ static bool sweep_one(struct connections *table, struct connection *connection, 
         return sweep_serving(table, connection, now_ms);
     bool fresh = age_ms(connection, now_ms) < DISCONNECT_CHECK_MS;
     if ((state == CONNECTION_READING || fresh) && has_disconnected(connection->socket)) {
+        end(table, connection, now_ms);
+        return true;
+    }
+    if (state == CONNECTION_READING && is_blocked(connection)) {
+        connection_refuse(connection->socket, ERR_HEADER_TOO_LARGE, CHUNK_HEADER_TOO_LARGE);
         end(table, connection, now_ms);
         return true;
     }

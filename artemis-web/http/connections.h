@@ -7,6 +7,8 @@
  *   - A request must arrive within REQUEST_SECS plus one second for each BODY_BYTES_PER_SEC of body
  *     received so far. Otherwise it gets 408 and the connection is closed.
  *   - A request is dropped when its client disconnects before it is complete.
+ *   - A request of which nothing is read for BLOCKED_CHECKS sweeps, although more has arrived, gets
+ *     431: the header of a chunk exceeds the buffer of libmicrohttpd, which then reads no more.
  *   - A connection is reset when its client acknowledges nothing of a response for STALLED_SECS.
  *     Acknowledgements of the client's kernel count, so a slow reader keeps its connection.
  *   - A connection without a request is closed after IDLE_SECS.
@@ -37,6 +39,7 @@ enum {
     BODY_BYTES_PER_SEC = 16 * 1024,
     IDLE_SECS = 75,
     STALLED_SECS = 10,
+    BLOCKED_CHECKS = 3,
     IDLE_BEFORE_DISPLACED_MS = 1000,
 };
 
@@ -56,6 +59,9 @@ struct connection {
     enum connection_state state;
     uint64_t since_ms;   /* when it got into its state */
     uint64_t body_bytes; /* received of the current request */
+    /* While reading, from the sweeps: */
+    uint64_t read_bytes;     /* read from the socket since it connected */
+    uint32_t blocked_checks; /* sweeps in a row that found unread bytes and no progress */
     /* While serving, from the sweeps: */
     uint64_t checked_ms;  /* the last check for a stalled client */
     uint64_t acked_bytes; /* acknowledged by the client by then, since it connected */

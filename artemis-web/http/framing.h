@@ -30,6 +30,8 @@ enum {
     "request header: must be at most 11 KiB, counting 64 bytes for each field and argument, and "  \
     "have at most 80 of these"
 
+#define CHUNK_HEADER_TOO_LARGE "body: the header of a chunk must be at most 11 KiB"
+
 struct framing {
     uint32_t bytes;  /* of the request line and all fields, with the bookkeeping */
     uint32_t fields; /* fields, arguments and trailers */

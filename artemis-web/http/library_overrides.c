@@ -50,8 +50,7 @@ static const struct library_error {
      "body: the size of a chunk must be at most server.max_body_bytes"},
     {MHD_HTTP_HTTP_VERSION_NOT_SUPPORTED, ERR_MALFORMED_REQUEST,
      "request: must be HTTP/1.0 or 1.1"},
-    {MHD_HTTP_INTERNAL_SERVER_ERROR, ERR_HEADER_TOO_LARGE,
-     "body: the header of a chunk must be at most 11 KiB"},
+    {MHD_HTTP_INTERNAL_SERVER_ERROR, ERR_HEADER_TOO_LARGE, CHUNK_HEADER_TOO_LARGE},
 };
 
 static const struct library_error *find_library_error(unsigned status)
@@ -88,7 +87,7 @@ enum MHD_Result MHD_queue_response(struct MHD_Connection *connection, unsigned s
     struct MHD_Response *own = found && session ? make_error_response(found) : NULL;
     if (!own)
         return queue_in_library(connection, status, response);
-    metrics_count(&session->request.web->metrics, NULL, found->error, 0);
+    metrics_count(&session->web->metrics, NULL, found->error, 0);
     status = (unsigned)error_info(found->error)->http_status;
     enum MHD_Result result = queue_in_library(connection, status, own);
     MHD_destroy_response(own);

@@ -11,6 +11,7 @@
 #include "artemis-web/api/handlers.h"
 #include "artemis-web/http/etag.h"
 #include "artemis-web/http/library_overrides.h"
+#include "artemis-web/http/loop.h"
 #include "artemis-web/http/routes.h"
 #include "artemis-web/http/web_internal.h"
 
@@ -154,6 +155,7 @@ static ssize_t read_stream(void *context, uint64_t position, char *out, size_t m
 {
     (void)position;
     struct stream *stream = context;
+    loop_note_progress();
     while (stream->at == stream->piece.size) {
         if (stream->ended)
             return MHD_CONTENT_READER_END_OF_STREAM;
@@ -197,8 +199,9 @@ static void on_upgraded(void *endpoint, struct MHD_Connection *connection, void 
     (void)connection;
     struct session *session = context;
     struct request *request = &session->request;
-    request->push_slot_reserved = false; /* handed over */
-    push_add_websocket(request->web->push, (enum endpoint)(uintptr_t)endpoint, socket, upgraded,
+    request->push_slot_reserved = false; /* the push thread owns it now */
+    session->upgraded = upgraded;
+    push_add_websocket(request->web->push, (enum endpoint)(uintptr_t)endpoint, socket, session,
                        (struct slice){received, received_bytes});
 }
 

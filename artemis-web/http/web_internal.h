@@ -10,12 +10,17 @@
 #include "artemis-web/http/request.h"
 #include "artemis-web/web.h"
 
-struct MHD_Daemon;
 struct acceptor;
+struct MHD_UpgradeResponseHandle;
+struct web_thread;
+struct web_threads;
 
 /* A connection and its current request, allocated for the life of the connection. libmicrohttpd
  * hands it to the callbacks as the context of both. */
 struct session {
+    struct web *web;
+    struct web_thread *thread;
+    struct MHD_UpgradeResponseHandle *upgraded; /* NULL: not a WebSocket */
     struct connection connection;
     struct framing framing; /* of the header that is being parsed */
     struct request request;
@@ -24,11 +29,11 @@ struct session {
 struct web {
     struct engine *engine; /* borrowed */
     struct push *push;
-    struct MHD_Daemon *daemon; /* its threads call the callbacks of server.c */
+    struct web_threads *threads;
     struct acceptor *acceptor;
     char address[WEB_ADDRESS_BYTES];
     struct connections connections;
     struct metrics metrics;
-    _Atomic uint64_t buffered_bytes; /* of bodies that are under way, all connections together */
-    _Atomic uint64_t served_ms;      /* when a client was last answered: draining waits for quiet */
+    _Atomic uint64_t buffered_bytes; /* of bodies being received, all connections together */
+    _Atomic uint64_t served_ms;      /* when a client last got a response; for draining */
 };

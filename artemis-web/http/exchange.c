@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-web/http/exchange.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "artemis-server/clock.h"
+#include "artemis-server/log.h"
+#include "artemis-web/http/input.h"
+#include "artemis-web/http/loop.h"
+#include "artemis-web/http/response.h"
+#include "artemis-web/http/routes.h"
+#include "artemis-web/http/web_internal.h"
+#include "artemis-web/http/web_threads.h"
+
+enum {
+    NS_PER_MS = 1000000,
+    NS_PER_US = 1000,
+    ADDRESS_BYTES = INET6_ADDRSTRLEN + sizeof("[]:65535"),
+};
+
+static struct session *session_of(struct MHD_Connection *mhd)
+{
+    return MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
+/* --- connections ------------------------------------------------------------------------------ */
+
+static void start_session(struct web_thread *thread, struct MHD_Connection *mhd, void **context)
+{
+    struct web *web = web_thread_started_connection(thread);
+    struct session *session = calloc(1, sizeof(*session));
+    *context = session;
+    if (!session) {
+        connections_cancel(&web->connections);
+        return;
+    }
+    session->web = web;
+    session->thread = thread;
+    connections_add(&web->connections, &session->connection,
+                    MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
+                    clock_now().mono_ms);
+}
+
+void exchange_on_connection(void *context, struct MHD_Connection *mhd, void **socket_context,
+                            enum MHD_ConnectionNotificationCode code)
+{
+    loop_note_progress();
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        start_session(context, mhd, socket_context);
+        return;
+    }
+    struct session *session = *socket_context;
+    web_thread_ended_connection(context);
+    if (!session)
+        return;
+    connections_remove(&session->web->connections, &session->connection);
+    text_free(&session->request.body);
+    free(session);
+}
+
+/* --- calls of the push thread ----------------------------------------------------------------- */
+
+/* The session may end as soon as the library knows, so its thread is read before. */
+static void resume(void *context)
+{
+    struct session *session = context;
+    struct web_thread *thread = session->thread;
+    MHD_resume_connection(session->request.mhd);
+    web_thread_wake(thread);
+}
+
+static void close_upgraded(void *context)
+{
+    struct session *session = context;
+    struct web_thread *thread = session->thread;
+    MHD_upgrade_action(session->upgraded, MHD_UPGRADE_ACTION_CLOSE);
+    web_thread_wake(thread);
+}
+
+const struct push_http exchange_push_calls = {.resume = resume, .close = close_upgraded};
+
+/* --- requests --------------------------------------------------------------------------------- */
+
+static enum error handle(struct session *session, struct response *response, const char *url,
+                         const char *method, char message[MESSAGE_BYTES])
+{
+    struct request *request = &session->request;
+    enum error error = request->refused;
+    if (error) {
+        input_describe_error(session, url, method, message);
+        return error;
+    }
+    if (!request->long_poll_done) /* else it was inflated before */
+        error = request_inflate(request, message);
+    return error ? error : request->route->handle(request, response, message);
+}
+
+/* "127.0.0.1:4711" or "[::1]:4711"; "" when the address is unknown. */
+static void write_client(struct MHD_Connection *mhd, char out[ADDRESS_BYTES])
+{
+    char host[INET6_ADDRSTRLEN] = "";
+    const struct sockaddr *address =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
+    out[0] = '\0';
+    if (address && address->sa_family == AF_INET) {
+        const struct sockaddr_in *ip = (const void *)address;
+        inet_ntop(AF_INET, &ip->sin_addr, host, sizeof(host));
+        snprintf(out, ADDRESS_BYTES, "%s:%u", host, ntohs(ip->sin_port));
+    } else if (address && address->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *ip = (const void *)address;
+        inet_ntop(AF_INET6, &ip->sin6_addr, host, sizeof(host));
+        snprintf(out, ADDRESS_BYTES, "[%s]:%u", host, ntohs(ip->sin6_port));
+    }
+}
+
+static void log_request(const struct request *request, const char *url, const char *method,
+                        enum error outcome, bool sent)
+{
+    char client[ADDRESS_BYTES];
+    write_client(request->mhd, client);
+    log_event(LOG_LEVEL_DEBUG, "request", LOG_TEXT("client", client), LOG_TEXT("method", method),
+              LOG_TEXT("path", url), LOG_TEXT("outcome", error_info(outcome)->code),
+              LOG_TEXT("problem", sent ? NULL : "the response was not sent"),
+              LOG_NUMBER("duration_us", (clock_mono_ns() - request->started_ns) / NS_PER_US));
+}
+
+static enum MHD_Result respond(struct session *session, const char *url, const char *method)
+{
+    struct request *request = &session->request;
+    struct web *web = session->web;
+    char message[MESSAGE_BYTES] = "";
+    struct response response = {0};
+    enum error outcome;
+    enum error error = handle(session, &response, url, method, message);
+    /* Before the response is sent, which may take long. A long poll by POST is handled again. */
+    input_release_body(request, response.waits && !request->is_get);
+    if (!error && response.waits) {
+        request->push_slot_reserved = false; /* the push thread owns it now */
+        MHD_suspend_connection(request->mhd);
+        push_add_long_poll(web->push, &response.wait, session, session->connection.socket);
+        return MHD_YES;
+    }
+    bool sent = response_send(request, &response, error, message, &outcome);
+    metrics_count(&web->metrics, request->route, outcome, clock_mono_ns() - request->started_ns);
+    if (log_enabled(LOG_LEVEL_DEBUG))
+        log_request(request, url, method, outcome, sent);
+    return sent ? MHD_YES : MHD_NO;
+}
+
+void *exchange_on_target(void *context, const char *target, struct MHD_Connection *mhd)
+{
+    (void)context;
+    struct session *session = session_of(mhd);
+    if (session)
+        framing_begin(&session->framing, target);
+    return NULL;
+}
+
+enum MHD_Result exchange_on_request(void *context, struct MHD_Connection *mhd, const char *url,
+                                    const char *method, const char *version, const char *data,
+                                    size_t *size, void **request_context)
+{
+    (void)context;
+    struct session *session = session_of(mhd);
+    loop_note_progress();
+    if (!session)
+        return MHD_NO; /* there was no memory for it */
+    if (*request_context != session) {
+        *request_context = session;
+        input_begin(session, mhd, url, method, version);
+        return input_is_final(session) ? respond(session, url, method) : MHD_YES;
+    }
+    if (*size > 0) {
+        bool more = input_receive(session, data, *size);
+        *size = 0;
+        return more ? MHD_YES : MHD_NO;
+    }
+    session->request.now = clock_now();
+    if (session->request.long_poll_done)
+        session->request.started_ns = clock_mono_ns(); /* without the time that it was suspended */
+    if (!connection_serving(&session->web->connections, &session->connection,
+                            session->request.now.mono_ms))
+        return MHD_NO; /* it has timed out and got its response */
+    return respond(session, url, method);
+}
+
+void exchange_on_completed(void *context, struct MHD_Connection *mhd, void **request_context,
+                           enum MHD_RequestTerminationCode how)
+{
+    (void)mhd;
+    (void)how;
+    struct web *web = context;
+    struct session *session = *request_context;
+    if (!session)
+        return; /* its header was never complete */
+    input_release_body(&session->request, false);
+    if (session->request.push_slot_reserved)
+        push_release(web->push);
+    session->request.push_slot_reserved = false;
+    uint64_t now_ms = clock_mono_ns() / NS_PER_MS;
+    if (!session->request.route || session->request.route->class != ROUTE_PEER)
+        atomic_store_explicit(&web->served_ms, now_ms, memory_order_relaxed);
+    connection_idle(&web->connections, &session->connection, now_ms);
+    *request_context = NULL;
+}

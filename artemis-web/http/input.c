@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-web/http/input.h"
+
+#include <microhttpd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "artemis-server/clock.h"
+#include "artemis-web/api/handlers.h"
+
+enum {
+    /* A larger body buffer is not kept for the next request of the connection. */
+    REUSED_BODY_BYTES_MAX = 8 * 1024,
+    /* A refused body is read and discarded up to this size; then the connection is closed. */
+    DISCARDED_BODY_BYTES_MAX = 64 * 1024 * 1024,
+    /* All bodies that are being received together; at least one of server.max_body_bytes. */
+    BUFFERED_BODIES_BYTES_MAX = 256 * 1024 * 1024,
+    NS_PER_MS = 1000000,
+};
+
+/* --- header ----------------------------------------------------------------------------------- */
+
+static uint64_t content_length(const struct request *request)
+{
+    const char *length = request_header(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    return length ? strtoull(length, NULL, 10) : 0;
+}
+
+static enum error check_header(const struct session *session, const char *method,
+                               const char *version)
+{
+    const struct request *request = &session->request;
+    const char *reason;
+    enum error error = framing_check(&session->framing, version, &reason);
+    if (error)
+        return error;
+    if (!request->route)
+        return ERR_NO_SUCH_PATH;
+    bool get = strcmp(method, MHD_HTTP_METHOD_GET) == 0 || request->is_head;
+    bool post = strcmp(method, MHD_HTTP_METHOD_POST) == 0;
+    if (!(get && request->route->methods & METHOD_GET) &&
+        !(post && request->route->methods & METHOD_POST))
+        return ERR_WRONG_METHOD;
+    if (content_length(request) > request->engine->config->server.max_body_bytes)
+        return ERR_BODY_TOO_LARGE;
+    return ERR_NONE;
+}
+
+static enum error check_admission(const struct request *request)
+{
+    switch (request->route->class) {
+    case ROUTE_REGISTRY:
+    case ROUTE_DISCOVERY:
+        return engine_admit(request->engine, request->route->class == ROUTE_DISCOVERY,
+                            request->now);
+    case ROUTE_PEER:
+        return peer_check(request);
+    case ROUTE_OPERATOR:
+        break;
+    }
+    return ERR_NONE;
+}
+
+void input_begin(struct session *session, struct MHD_Connection *mhd, const char *url,
+                 const char *method, const char *version)
+{
+    struct request *request = &session->request;
+    struct web *web = session->web;
+    struct text body = request->body; /* the buffer is reused */
+    text_clear(&body);
+    *request = (struct request){
+        .web = web,
+        .engine = web->engine,
+        .mhd = mhd,
+        .http_version = version,
+        .is_get = strcmp(method, MHD_HTTP_METHOD_POST) != 0,
+        .is_head = strcmp(method, MHD_HTTP_METHOD_HEAD) == 0,
+        .body = body,
+        .started_ns = clock_mono_ns(),
+    };
+    request->now.mono_ms = request->started_ns / NS_PER_MS;
+    request->route = route_find(url, &request->java);
+    if (session->framing.nul_in_path)
+        request->route = NULL; /* `url` ends early */
+    request->refused = check_header(session, method, version);
+    if (!request->refused)
+        request->refused = check_admission(request);
+    connection_reading(&web->connections, &session->connection, request->now.mono_ms);
+}
+
+bool input_is_final(const struct session *session)
+{
+    const struct request *request = &session->request;
+    return request->refused &&
+           (request->refused == ERR_MALFORMED_REQUEST || request->refused == ERR_HEADER_TOO_LARGE ||
+            request_header(request, MHD_HTTP_HEADER_EXPECT) ||
+            content_length(request) > DISCARDED_BODY_BYTES_MAX);
+}
+
+/* --- body ------------------------------------------------------------------------------------- */
+
+static uint64_t buffered_bytes_max(const struct web *web)
+{
+    uint64_t one = web->engine->config->server.max_body_bytes;
+    return one > BUFFERED_BODIES_BYTES_MAX ? one : BUFFERED_BODIES_BYTES_MAX;
+}
+
+static enum error buffer_body(struct request *request, const char *data, size_t size)
+{
+    if (request->body.size + size > request->engine->config->server.max_body_bytes)
+        return ERR_BODY_TOO_LARGE;
+    uint64_t others =
+        atomic_fetch_add_explicit(&request->web->buffered_bytes, size, memory_order_relaxed);
+    request->buffered_bytes += size;
+    if (others + size > buffered_bytes_max(request->web))
+        return ERR_OVERLOADED;
+    text_append(&request->body, data, size);
+    return text_failed(&request->body) ? ERR_NO_MEMORY : ERR_NONE;
+}
+
+bool input_receive(struct session *session, const char *data, size_t size)
+{
+    struct request *request = &session->request;
+    struct metrics *metrics = &request->web->metrics;
+    connection_received(&request->web->connections, &session->connection, size);
+    atomic_fetch_add_explicit(&metrics->request_bytes, size, memory_order_relaxed);
+    if (!request->refused) {
+        request->refused = buffer_body(request, data, size);
+        return true;
+    }
+    request->discarded_bytes += size;
+    if (request->discarded_bytes <= DISCARDED_BODY_BYTES_MAX)
+        return true;
+    metrics_count(metrics, request->route, request->refused, 0);
+    /* libmicrohttpd takes no response before the end of the body */
+    connection_refuse(session->connection.socket, request->refused, NULL);
+    return false;
+}
+
+void input_release_body(struct request *request, bool keep)
+{
+    if (request->buffered_bytes) /* all threads share the count */
+        atomic_fetch_sub_explicit(&request->web->buffered_bytes, request->buffered_bytes,
+                                  memory_order_relaxed);
+    request->buffered_bytes = 0;
+    if (!keep && request->body.capacity > REUSED_BODY_BYTES_MAX)
+        text_free(&request->body);
+}
+
+/* --- messages --------------------------------------------------------------------------------- */
+
+void input_describe_error(const struct session *session, const char *url, const char *method,
+                          char message[MESSAGE_BYTES])
+{
+    char quoted[160];
+    const char *reason;
+    const struct request *request = &session->request;
+    const struct config *config = request->engine->config;
+    const char *length = request_header(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    switch ((int)request->refused) {
+    case ERR_MALFORMED_REQUEST:
+    case ERR_HEADER_TOO_LARGE:
+        if (framing_check(&session->framing, request->http_version, &reason) == request->refused)
+            snprintf(message, MESSAGE_BYTES, "%s", reason);
+        break;
+    case ERR_NO_SUCH_PATH:
+        text_quote(quoted, sizeof(quoted), slice_of(url));
+        snprintf(message, MESSAGE_BYTES, "path: there is no %s; the API is below /api", quoted);
+        break;
+    case ERR_WRONG_METHOD:
+        text_quote(quoted, sizeof(quoted), slice_of(method));
+        snprintf(message, MESSAGE_BYTES, "method: %s does not take %s", request->route->path,
+                 quoted);
+        break;
+    case ERR_BODY_TOO_LARGE:
+        snprintf(message, MESSAGE_BYTES,
+                 "body: must be at most %llu bytes (server.max_body_bytes), is %.20s",
+                 (unsigned long long)config->server.max_body_bytes, length ? length : "more");
+        break;
+    case ERR_RATE_LIMITED:
+        snprintf(message, MESSAGE_BYTES, "over ratelimit.requests_per_second = %u (burst %u)",
+                 config->ratelimit.requests_per_second, config->ratelimit.burst_size);
+        break;
+    case ERR_NOT_A_PEER:
+    case ERR_CLUSTER_MISMATCH:
+        peer_explain(request, request->refused, message);
+        break;
+    default:
+        message[0] = '\0';
+    }
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-web/http/loop.h"
+
+#include <limits.h>
+#include <microhttpd.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/queue.h>
+#include <unistd.h>
+
+enum {
+    /* The library asks for another turn at once while a connection of its ready list can do
+     * nothing, because the header of a chunk exceeds its buffer. After this many turns without a
+     * callback the loop pauses before each, until the sweep ends the connection. A header of the
+     * maximum size takes about 50 turns. */
+    IDLE_TURNS_MAX = 256,
+    IDLE_PAUSE_MS = 5,
+};
+
+struct new_socket {
+    STAILQ_ENTRY(new_socket) link;
+    int socket;
+    socklen_t peer_size;
+    struct sockaddr_storage peer;
+};
+
+STAILQ_HEAD(new_sockets, new_socket);
+
+struct loop {
+    struct MHD_Daemon *daemon;
+    loop_callback *callback;
+    void *context;
+    pthread_t thread;
+    int epoll;  /* the daemon's */
+    int wakeup; /* eventfd: new sockets, a change in the daemon, or a stop */
+    unsigned idle_turns;
+    _Atomic bool stopping;
+    struct {
+        pthread_mutex_t lock;
+        struct new_sockets new_sockets;
+    } _shared;
+};
+
+static _Thread_local bool has_progressed;
+
+void loop_note_progress(void)
+{
+    has_progressed = true;
+}
+
+/* --- the thread ------------------------------------------------------------------------------- */
+
+/* How long to wait for events: -1 for ever, 0 not at all. */
+static int timeout_ms(struct loop *loop)
+{
+    MHD_UNSIGNED_LONG_LONG ms;
+    if (MHD_get_timeout(loop->daemon, &ms) != MHD_YES)
+        return -1;
+    if (ms > 0 || has_progressed)
+        loop->idle_turns = 0;
+    else if (++loop->idle_turns > IDLE_TURNS_MAX)
+        ms = IDLE_PAUSE_MS;
+    return ms < INT_MAX ? (int)ms : INT_MAX;
+}
+
+static void wait_for_events(struct loop *loop)
+{
+    struct pollfd fds[] = {
+        {.fd = loop->epoll, .events = POLLIN},
+        {.fd = loop->wakeup, .events = POLLIN},
+    };
+    if (poll(fds, 2, timeout_ms(loop)) > 0 && fds[1].revents) {
+        eventfd_t ignored;
+        (void)eventfd_read(loop->wakeup, &ignored);
+    }
+    has_progressed = false;
+}
+
+static void take_new_sockets(struct loop *loop)
+{
+    struct new_sockets taken = STAILQ_HEAD_INITIALIZER(taken);
+    pthread_mutex_lock(&loop->_shared.lock);
+    STAILQ_CONCAT(&taken, &loop->_shared.new_sockets);
+    pthread_mutex_unlock(&loop->_shared.lock);
+    struct new_socket *socket;
+    while ((socket = STAILQ_FIRST(&taken))) {
+        STAILQ_REMOVE_HEAD(&taken, link);
+        loop->callback(loop->context, socket->socket, (struct sockaddr *)&socket->peer,
+                       socket->peer_size);
+        free(socket);
+    }
+}
+
+static void *run(void *argument)
+{
+    struct loop *loop = argument;
+    while (!atomic_load_explicit(&loop->stopping, memory_order_acquire)) {
+        wait_for_events(loop);
+        take_new_sockets(loop);
+        (void)MHD_run(loop->daemon);
+    }
+    return NULL;
+}
+
+/* --- other threads ---------------------------------------------------------------------------- */
+
+enum error loop_start(struct MHD_Daemon *daemon, const char *name, loop_callback *callback,
+                      void *context, struct loop **out)
+{
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    struct loop *loop = calloc(1, sizeof(*loop));
+    if (!loop)
+        return ERR_NO_MEMORY;
+    loop->daemon = daemon;
+    loop->callback = callback;
+    loop->context = context;
+    loop->epoll = info ? info->epoll_fd : -1;
+    loop->wakeup = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    STAILQ_INIT(&loop->_shared.new_sockets);
+    pthread_mutex_init(&loop->_shared.lock, NULL);
+    if (loop->epoll < 0 || loop->wakeup < 0 ||
+        pthread_create(&loop->thread, NULL, run, loop) != 0) {
+        loop_free(loop);
+        return ERR_SYSTEM;
+    }
+    pthread_setname_np(loop->thread, name);
+    *out = loop;
+    return ERR_NONE;
+}
+
+bool loop_add(struct loop *loop, int socket, const struct sockaddr *peer, socklen_t size)
+{
+    struct new_socket *added = malloc(sizeof(*added));
+    if (!added)
+        return false;
+    *added = (struct new_socket){.socket = socket, .peer_size = size};
+    memcpy(&added->peer, peer, size);
+    pthread_mutex_lock(&loop->_shared.lock);
+    bool wake = STAILQ_EMPTY(&loop->_shared.new_sockets);
+    STAILQ_INSERT_TAIL(&loop->_shared.new_sockets, added, link);
+    pthread_mutex_unlock(&loop->_shared.lock);
+    if (wake)
+        loop_wake(loop);
+    return true;
+}
+
+void loop_wake(struct loop *loop)
+{
+    (void)eventfd_write(loop->wakeup, 1);
+}
+
+void loop_stop(struct loop *loop)
+{
+    atomic_store_explicit(&loop->stopping, true, memory_order_release);
+    loop_wake(loop);
+    pthread_join(loop->thread, NULL);
+    take_new_sockets(loop);
+}
+
+void loop_free(struct loop *loop)
+{
+    if (!loop)
+        return;
+    if (loop->wakeup >= 0)
+        close(loop->wakeup);
+    pthread_mutex_destroy(&loop->_shared.lock);
+    free(loop);
+}

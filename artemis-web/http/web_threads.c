@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-web/http/web_threads.h"
+
+#include <microhttpd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "artemis-server/log.h"
+#include "artemis-web/http/exchange.h"
+#include "artemis-web/http/loop.h"
+#include "artemis-web/http/web_internal.h"
+
+enum {
+    /* The library's buffer for a connection: header and bookkeeping of a request, and the header of
+     * its response. The library clears it for each request, so all of it is resident: 10,000 long
+     * polls hold 10,000 of it. */
+    CONNECTION_BUFFER_BYTES = REQUEST_HEADER_BYTES_MAX + 1024,
+    THREAD_NAME_BYTES = 16,
+};
+
+struct web_thread {
+    struct web *web;
+    struct MHD_Daemon *daemon;
+    struct loop *loop;
+    _Atomic uint32_t connections; /* passed to this thread and not ended */
+    bool started_connection;      /* by the socket that is being added; used by its loop alone */
+};
+
+struct web_threads {
+    uint32_t count;
+    struct web_thread threads[];
+};
+
+static void on_library_log(void *context, const char *format, va_list arguments)
+{
+    (void)context;
+    if (!log_enabled(LOG_LEVEL_DEBUG))
+        return;
+    char line[512];
+    vsnprintf(line, sizeof(line), format, arguments);
+    log_line(LOG_LEVEL_DEBUG, "libmicrohttpd: %s", line);
+}
+
+static struct MHD_Daemon *start_daemon(struct web_thread *thread)
+{
+    struct web *web = thread->web;
+    /* connections.h keeps the limit of all threads; the library's must only be above it. */
+    unsigned library_limit = web->connections.limit * 2 + 64;
+    return MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC | MHD_USE_TURBO | MHD_ALLOW_UPGRADE |
+            MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG,
+        0, NULL, NULL, exchange_on_request, web, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL,
+        MHD_OPTION_CONNECTION_LIMIT, library_limit, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)CONNECTION_BUFFER_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECS,
+        MHD_OPTION_URI_LOG_CALLBACK, exchange_on_target, NULL, MHD_OPTION_NOTIFY_CONNECTION,
+        exchange_on_connection, thread, MHD_OPTION_NOTIFY_COMPLETED, exchange_on_completed, web,
+        MHD_OPTION_END);
+}
+
+/* --- connections ------------------------------------------------------------------------------ */
+
+struct web *web_thread_started_connection(struct web_thread *thread)
+{
+    thread->started_connection = true;
+    return thread->web;
+}
+
+void web_thread_ended_connection(struct web_thread *thread)
+{
+    atomic_fetch_sub_explicit(&thread->connections, 1, memory_order_relaxed);
+}
+
+void web_thread_wake(struct web_thread *thread)
+{
+    loop_wake(thread->loop);
+}
+
+/* On the loop's thread. When the library cannot add the socket, it closes it, after the callbacks
+ * for start and end of the connection or without either. */
+static void on_new_socket(void *context, int socket, const struct sockaddr *peer, socklen_t size)
+{
+    struct web_thread *thread = context;
+    thread->started_connection = false;
+    if (MHD_add_connection(thread->daemon, socket, peer, size) == MHD_YES ||
+        thread->started_connection)
+        return;
+    web_thread_ended_connection(thread);
+    connections_cancel(&thread->web->connections);
+}
+
+void web_threads_add(struct web_threads *threads, int socket, const struct sockaddr *peer,
+                     socklen_t size)
+{
+    struct web_thread *chosen = &threads->threads[0];
+    uint32_t fewest = UINT32_MAX;
+    for (uint32_t i = 0; i < threads->count; i++) {
+        struct web_thread *thread = &threads->threads[i];
+        uint32_t count = atomic_load_explicit(&thread->connections, memory_order_relaxed);
+        if (count < fewest) {
+            fewest = count;
+            chosen = thread;
+        }
+    }
+    atomic_fetch_add_explicit(&chosen->connections, 1, memory_order_relaxed);
+    if (loop_add(chosen->loop, socket, peer, size))
+        return;
+    close(socket);
+    web_thread_ended_connection(chosen);
+    connections_cancel(&chosen->web->connections);
+}
+
+/* --- start and stop --------------------------------------------------------------------------- */
+
+static enum error start_thread(struct web *web, uint32_t number, struct web_thread *thread)
+{
+    char name[THREAD_NAME_BYTES];
+    snprintf(name, sizeof(name), "web-%u", number);
+    thread->web = web;
+    thread->daemon = start_daemon(thread);
+    if (!thread->daemon)
+        return ERR_SYSTEM;
+    return loop_start(thread->daemon, name, on_new_socket, thread, &thread->loop);
+}
+
+enum error web_threads_start(struct web *web, struct web_threads **out)
+{
+    uint32_t count = web->engine->config->server.threads;
+    struct web_threads *threads = calloc(1, sizeof(*threads) + count * sizeof(threads->threads[0]));
+    if (!threads)
+        return ERR_NO_MEMORY;
+    threads->count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        enum error error = start_thread(web, i, &threads->threads[i]);
+        if (error) {
+            web_threads_stop(threads);
+            return error;
+        }
+    }
+    *out = threads;
+    return ERR_NONE;
+}
+
+void web_threads_stop(struct web_threads *threads)
+{
+    if (!threads)
+        return;
+    for (uint32_t i = 0; i < threads->count; i++) {
+        struct web_thread *thread = &threads->threads[i];
+        if (thread->loop)
+            loop_stop(thread->loop);
+        if (thread->daemon)
+            MHD_stop_daemon(thread->daemon);
+        loop_free(thread->loop);
+    }
+    free(threads);
+}

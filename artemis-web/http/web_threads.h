@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * web_threads - the threads that serve connections, server.threads of them: a libmicrohttpd daemon
+ * and its loop each.
+ *
+ * A new connection goes to the thread that has the fewest. It stays there until it ends.
+ */
+#pragma once
+
+#include <sys/socket.h>
+
+#include "artemis-core/base/error.h"
+
+struct web;
+struct web_thread;
+struct web_threads;
+
+/* Starts the threads. They serve `web`, which must outlive them. ERR_NO_MEMORY, ERR_SYSTEM. */
+MUST_USE enum error web_threads_start(struct web *web, struct web_threads **out);
+/* Takes over a non-blocking socket of an admitted connection. Called by the acceptor. */
+void web_threads_add(struct web_threads *threads, int socket, const struct sockaddr *peer,
+                     socklen_t size);
+/* Ends the threads and all connections. No connection may be suspended. Accepts NULL. */
+void web_threads_stop(struct web_threads *threads);
+
+/* A connection of the thread begins and ends. Called by the callbacks of libmicrohttpd. */
+struct web *web_thread_started_connection(struct web_thread *thread);
+void web_thread_ended_connection(struct web_thread *thread);
+/* Has the thread process a connection that another thread has resumed or closed. */
+void web_thread_wake(struct web_thread *thread);
