@@ -166,14 +166,14 @@ throughput_rows() {
 
 # memory_row NAME LABEL COUNT: fills the running server, and says what an instance costs.
 memory_row() {
-    local pid=${PID[artemis]} empty filled settled each growth
+    local pid=${PID[artemis]} empty filled idle each growth
     empty=$(rss_bytes "$pid")
     fill artemis "$3" || return 1
     filled=$(rss_bytes "$pid")
     settle "$pid"
-    settled=$(rss_bytes "$pid")
-    each=$(calc %.1f "$settled / $3")
-    growth=$(calc %.0f "($settled - $empty) / $3")
+    idle=$(rss_bytes "$pid")
+    each=$(calc %.1f "$idle / $3")
+    growth=$(calc %.0f "($idle - $empty) / $3")
     row "$1" "$2" "$each" bytes \
         "$(calc %.0f "$each") each (growth $growth; before settling $(calc %.0f "$filled / $3"))" \
         '<= 600' 'v <= 600'

@@ -125,7 +125,7 @@ struct cached_response {
 static inline bool http_try_open(struct http *h, uint16_t port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
-    struct timeval patience = {.tv_sec = HTTP_TIMEOUT_SECS};
+    struct timeval timeout = {.tv_sec = HTTP_TIMEOUT_SECS};
     int on = 1;
 
     *h = (struct http){.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
@@ -133,7 +133,7 @@ static inline bool http_try_open(struct http *h, uint16_t port)
     if (h->fd < 0)
         die("socket: %s", strerror(errno));
     setsockopt(h->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    setsockopt(h->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    setsockopt(h->fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
     if (connect(h->fd, (struct sockaddr *)&address, sizeof address) == 0)
         return true;
     close(h->fd);
@@ -166,12 +166,12 @@ static inline void http_send(struct http *h, const char *data, size_t size_bytes
 /* Reads more of the response; the server closing the connection ends the program. */
 static inline void http_read_more(struct http *h)
 {
-    size_t room = 64 * 1024;
-    char *end = text_reserve(&h->in, room + 1);
+    size_t capacity = 64 * 1024;
+    char *end = text_reserve(&h->in, capacity + 1);
 
     if (!end)
         die("out of memory");
-    ssize_t got = recv(h->fd, end, room, 0);
+    ssize_t got = recv(h->fd, end, capacity, 0);
     if (got <= 0)
         die("the server ended the connection: %s", got < 0 ? strerror(errno) : "no answer");
     h->in.size += (size_t)got;

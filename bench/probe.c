@@ -178,7 +178,7 @@ static void *ask(void *argument)
     return NULL;
 }
 
-static void judge(const struct plan *plan, const struct sample *s, struct result *r)
+static void evaluate(const struct plan *plan, const struct sample *s, struct result *r)
 {
     struct renewal end = lease_end(plan, s->service * plan->per_service / BATCH);
     double latency_ms = (s->received - s->due) * 1e3;
@@ -246,7 +246,7 @@ static void report(const struct plan *plan, struct prober *probers)
     r.window_ms = allocate(total, sizeof *r.window_ms);
     for (uint32_t id = 0; id < plan->connections; id++) {
         for (size_t i = 0; i < probers[id].count; i++)
-            judge(plan, &probers[id].samples[i], &r);
+            evaluate(plan, &probers[id].samples[i], &r);
         r.failed += probers[id].failed;
         free(probers[id].samples);
     }
