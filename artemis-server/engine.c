@@ -18,7 +18,6 @@ static struct registry_options options_of(const struct config *config)
         .guard_percent = config->lease.guard_percent,
         .guard_min_leases = config->lease.guard_min_leases,
         .guard_max_ms = config->lease.guard_max_secs * (uint64_t)MS_PER_SEC,
-        .cache_enabled = config->cache.enabled,
         .cache_expiry_ms = config->cache.expiry_secs * (uint64_t)MS_PER_SEC,
         .change_log_capacity = CHANGE_LOG_CAPACITY,
         .node_id = config->server.node_id,
@@ -107,7 +106,13 @@ enum error engine_create(const struct config *config, struct engine **out)
     if (!error && replicates(config))
         error = create_replication_thread(engine);
     if (!error)
-        error = lease_thread_start(engine->registry, &engine->leases);
+        error = response_cache_create(
+            engine->registry,
+            (struct response_cache_settings){.enabled = config->cache.enabled,
+                                             .expiry_ms = options.cache_expiry_ms},
+            &engine->responses);
+    if (!error)
+        error = lease_thread_start(engine->registry, engine->responses, &engine->leases);
     if (error)
         goto out;
     *out = engine;
@@ -125,6 +130,7 @@ void engine_free(struct engine *engine)
     replication_thread_free(engine->replication);
     lease_thread_stop(engine->leases);
     registry_free(engine->registry);
+    response_cache_free(engine->responses);
     cluster_free(&engine->cluster);
     free(engine);
 }

@@ -19,6 +19,7 @@
 #include "artemis-server/rate_limiter.h"
 #include "artemis-server/registry/registry.h"
 #include "artemis-server/replication/replication_thread.h"
+#include "artemis-server/response_cache.h"
 
 enum node_state { NODE_STARTING, NODE_READY, NODE_DRAINING };
 
@@ -28,6 +29,7 @@ struct engine {
     const struct config *config; /* borrowed; constant */
     struct registry *registry;
     struct rate_limiter limiter;
+    struct response_cache *responses;
     struct lease_thread *leases;
     struct cluster cluster;
     struct provider provider;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis-server/lease_thread.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
@@ -13,12 +14,15 @@ enum { CLEANUP_INTERVAL_MS = 1000 };
 
 struct lease_thread {
     struct registry *registry;
+    struct response_cache *cache;
     pthread_t id;
-    bool node_guarded; /* as last logged; the thread's own, like the next */
-    uint64_t guarded_services;
+    /* Used by the thread alone: */
+    bool node_guarded;         /* as last logged */
+    uint64_t guarded_services; /* as last logged */
+    uint64_t highest_bytes;    /* of stored data */
     struct {
         pthread_mutex_t lock;
-        pthread_cond_t evictions_suspended;
+        pthread_cond_t stopped;
         bool stop;
     } _shared;
 };
@@ -31,34 +35,66 @@ static bool wait_for_tick(struct lease_thread *thread, uint64_t now_ms)
                              .tv_nsec = (long)(next_ms % 1000) * 1000000};
     pthread_mutex_lock(&thread->_shared.lock);
     if (!thread->_shared.stop)
-        pthread_cond_timedwait(&thread->_shared.evictions_suspended, &thread->_shared.lock, &until);
+        pthread_cond_timedwait(&thread->_shared.stopped, &thread->_shared.lock, &until);
     bool stop = thread->_shared.stop;
     pthread_mutex_unlock(&thread->_shared.lock);
     return stop;
 }
 
-/* What an operator must know without confirming: that evictions have evictions_suspended, or go on.
- */
-static void log_guards(struct lease_thread *thread)
+static void log_guards(struct lease_thread *thread, const struct registry_stats *stats)
+{
+    const struct guard *node = &stats->node_guard;
+    unsigned long long guarded = stats->guarded;
+    bool node_guarded = node->state == GUARD_ENGAGED;
+    if (node_guarded != thread->node_guarded)
+        log_line(LOG_LEVEL_WARN,
+                 node_guarded
+                     ? "mass-expiry guard of the node engaged: %u of %u expected renewals; "
+                       "evictions are suspended, %llu leases are guarded"
+                     : "mass-expiry guard of the node off: %u of %u expected renewals; "
+                       "evictions go on, %llu leases are guarded",
+                 node->renewed, node->expected, guarded);
+    if (stats->guarded_services != thread->guarded_services)
+        log_line(LOG_LEVEL_WARN,
+                 "mass-expiry guards of services engaged: %llu (before: %llu), %llu leases are "
+                 "guarded; see /api/status/leases",
+                 (unsigned long long)stats->guarded_services,
+                 (unsigned long long)thread->guarded_services, guarded);
+    thread->node_guarded = node_guarded;
+    thread->guarded_services = stats->guarded_services;
+}
+
+bool should_return_memory(uint64_t *highest_bytes, uint64_t bytes)
+{
+    enum { WORTH_BYTES = 2 * 1024 * 1024 };
+    if (bytes > *highest_bytes)
+        *highest_bytes = bytes;
+    if (bytes > *highest_bytes / 2 || *highest_bytes - bytes < WORTH_BYTES)
+        return false;
+    *highest_bytes = bytes;
+    return true;
+}
+
+static void return_memory(struct lease_thread *thread, const struct registry_stats *stats)
+{
+    enum { INSTANCE_BYTES = 256 }; /* about */
+    struct response_cache_stats cached;
+    response_cache_stats(thread->cache, &cached);
+    uint64_t bytes = stats->store_bytes + stats->change_log_bytes + cached.service_bytes +
+                     cached.all_services_bytes +
+                     (stats->instances + stats->tombstones) * INSTANCE_BYTES;
+    if (should_return_memory(&thread->highest_bytes, bytes))
+        malloc_trim(0);
+}
+
+static void clean_up(struct lease_thread *thread, struct moment now)
 {
     struct registry_stats stats;
+    registry_cleanup(thread->registry, now);
+    response_cache_cleanup(thread->cache, now);
     registry_stats(thread->registry, &stats);
-    bool node_guarded = stats.node_guard.state == GUARD_ENGAGED;
-    if (node_guarded != thread->node_guarded)
-        log_line(
-            LOG_LEVEL_WARN,
-            node_guarded ? "guard of the node: on, %u of %u expected renewals came; nothing is "
-                           "evicted, %llu ended leases are held"
-                         : "guard of the node: off, %u of %u expected renewals; %llu held",
-            stats.node_guard.renewed, stats.node_guard.expected, (unsigned long long)stats.guarded);
-    if (stats.guarded_services != thread->guarded_services)
-        log_line(LOG_LEVEL_WARN,
-                 "guards of services: on for %llu (before: %llu), %llu ended leases "
-                 "are guarded; /api/status/leases tells which",
-                 (unsigned long long)stats.guarded_services,
-                 (unsigned long long)thread->guarded_services, (unsigned long long)stats.guarded);
-    thread->node_guarded = node_guarded;
-    thread->guarded_services = stats.guarded_services;
+    log_guards(thread, &stats);
+    return_memory(thread, &stats);
 }
 
 static void *run(void *argument)
@@ -68,30 +104,31 @@ static void *run(void *argument)
     uint64_t cleaned_ms = now.mono_ms;
     while (!wait_for_tick(thread, now.mono_ms)) {
         now = clock_now();
-        registry_expire(thread->registry, now);
+        registry_tick(thread->registry, now);
         if (now.mono_ms - cleaned_ms >= CLEANUP_INTERVAL_MS) {
-            registry_cleanup(thread->registry, now);
-            log_guards(thread);
+            clean_up(thread, now);
             cleaned_ms = now.mono_ms;
         }
     }
     return NULL;
 }
 
-enum error lease_thread_start(struct registry *registry, struct lease_thread **out)
+enum error lease_thread_start(struct registry *registry, struct response_cache *cache,
+                              struct lease_thread **out)
 {
     struct lease_thread *thread = calloc(1, sizeof(*thread));
     if (!thread)
         return ERR_NO_MEMORY;
     thread->registry = registry;
+    thread->cache = cache;
     pthread_mutex_init(&thread->_shared.lock, NULL);
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC); /* a jumped clock wakes nobody */
-    pthread_cond_init(&thread->_shared.evictions_suspended, &attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC); /* the wall clock may jump */
+    pthread_cond_init(&thread->_shared.stopped, &attributes);
     pthread_condattr_destroy(&attributes);
     if (pthread_create(&thread->id, NULL, run, thread) != 0) {
-        pthread_cond_destroy(&thread->_shared.evictions_suspended);
+        pthread_cond_destroy(&thread->_shared.stopped);
         pthread_mutex_destroy(&thread->_shared.lock);
         free(thread);
         return ERR_SYSTEM;
@@ -107,10 +144,10 @@ void lease_thread_stop(struct lease_thread *thread)
         return;
     pthread_mutex_lock(&thread->_shared.lock);
     thread->_shared.stop = true;
-    pthread_cond_signal(&thread->_shared.evictions_suspended);
+    pthread_cond_signal(&thread->_shared.stopped);
     pthread_mutex_unlock(&thread->_shared.lock);
     pthread_join(thread->id, NULL);
-    pthread_cond_destroy(&thread->_shared.evictions_suspended);
+    pthread_cond_destroy(&thread->_shared.stopped);
     pthread_mutex_destroy(&thread->_shared.lock);
     free(thread);
 }

@@ -1,17 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * lease_thread - the thread that makes leases end: it wakes every tick and lets the registry evict
- * what is due, and once a second lets it free what nobody asks for.
+ * lease_thread - the thread that ends leases: every tick it lets the registry evict what is due,
+ * and once a second it cleans up the registry and the response cache.
  *
- * It owns nothing but itself. Start and stop belong to one thread.
+ * When the stored data has shrunk to a half, it returns the freed memory to the system
+ * (malloc_trim), at most once a second.
+ *
+ * Start and stop belong to one thread.
  */
 #pragma once
 
-#include "artemis-server/registry/registry.h"
+#include "artemis-server/response_cache.h"
 
 struct lease_thread;
 
-/* The registry must outlive the thread. ERR_NO_MEMORY, ERR_SYSTEM. */
-MUST_USE enum error lease_thread_start(struct registry *registry, struct lease_thread **out);
+/* Registry and cache must outlive the thread. ERR_NO_MEMORY, ERR_SYSTEM. */
+MUST_USE enum error lease_thread_start(struct registry *registry, struct response_cache *cache,
+                                       struct lease_thread **out);
 /* Ends the thread and waits for it. Takes NULL. */
 void lease_thread_stop(struct lease_thread *thread);
+
+/* --- memory, for tests ------------------------------------------------------------------------ */
+
+/* Whether memory is returned to the system: `bytes` of stored data are at most half of the highest
+ * since the last time. *highest_bytes belongs to the function. */
+bool should_return_memory(uint64_t *highest_bytes, uint64_t bytes);

@@ -5,7 +5,7 @@
 
 #include "artemis-core/base/gzip.h"
 
-/* An response may be kept for long: gives back what the growing buffer has to spare. */
+/* A response may be cached for long: frees the spare capacity of the buffer. */
 static void fit(struct text *text)
 {
     char *fitting = realloc(text->data, text->size ? text->size : 1);
@@ -48,13 +48,12 @@ void cached_response_unref(struct cached_response *response)
     free(response);
 }
 
-/* --- keeping ---------------------------------------------------------------------------------- */
+/* --- budget ----------------------------------------------------------------------------------- */
 
-bool cached_response_put(struct cached_response *response, struct cache_budget *budget,
-                         size_t limit_bytes)
+bool cached_response_put(struct cached_response *response, struct cache_budget *budget)
 {
     size_t bytes = sizeof(*response) + response->body.capacity;
-    if (atomic_fetch_add(&budget->used_bytes, bytes) + bytes > limit_bytes) {
+    if (atomic_fetch_add(&budget->used_bytes, bytes) + bytes > budget->limit_bytes) {
         atomic_fetch_sub(&budget->used_bytes, bytes);
         return false;
     }
@@ -64,25 +63,24 @@ bool cached_response_put(struct cached_response *response, struct cache_budget *
     return true;
 }
 
-void cached_response_evict(struct cached_response *response,
-                           struct cached_response **evicted_responses)
+void cached_response_evict(struct cached_response *response, struct cached_response **evicted)
 {
     atomic_fetch_sub(&response->budget->used_bytes, atomic_exchange(&response->charged_bytes, 0));
-    response->next_evicted = *evicted_responses;
-    *evicted_responses = response;
+    response->next_evicted = *evicted;
+    *evicted = response;
 }
 
-void cached_response_free_evicted(struct cached_response *evicted_responses)
+void cached_response_free_evicted(struct cached_response *evicted)
 {
-    while (evicted_responses) {
-        struct cached_response *response = evicted_responses;
-        evicted_responses = response->next_evicted;
+    while (evicted) {
+        struct cached_response *response = evicted;
+        evicted = response->next_evicted;
         cached_response_unref(response);
     }
 }
 
-/* A kept response has grown, unless it is evicted_responses at this very moment. Spent first: what
- * is evicted_responses gives back no more than was spent. */
+/* Charges the growth of a cached response, unless it is evicted at the same moment. The budget is
+ * charged first: eviction never gives back more than was charged. */
 static void charge(struct cached_response *response, size_t bytes)
 {
     size_t charged_bytes = atomic_load(&response->charged_bytes);
@@ -109,7 +107,7 @@ enum error cached_response_gzip(struct cached_response *response, struct slice *
             gzip_compress((struct slice){response->body.data, response->body.size}, made);
         if (!error)
             fit(made);
-        /* Two threads may have compressed; the first one to be done is kept. */
+        /* Two threads may have compressed; the first one that completes is used. */
         if (!error && atomic_compare_exchange_strong(&response->gzip, &gzip, made)) {
             gzip = made;
             charge(response, sizeof(*made) + made->capacity);

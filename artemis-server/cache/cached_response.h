@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * cached_response - the body of an response that was built once and is handed out many times.
+ * cached_response - an encoded response body that is built once and sent many times.
  *
- * Immutable once made (the gzip form is added on first demand) and counted by reference: the store
- * keeps one while it is the newest, each request one while it is sent. Any thread.
+ * Immutable, except that the gzip form is added on first demand. Counted by reference: the cache
+ * holds one while the response is the newest of its view, each request holds one while it is sent.
+ * Thread-safe.
  *
- * What the store keeps is bounded by a budget of bytes. An response that would exceed it is sent
- * and forgotten. The gzip form of a kept response is spent from the budget too, but never refused:
- * it may exceed the limit, and then nothing more is kept until something was evicted_responses.
+ * Cached responses are charged to a budget of bytes. A response that does not fit is sent, but not
+ * cached. The gzip form of a cached response is charged too, but never refused: the budget may be
+ * exceeded, and nothing more is cached until responses are evicted.
  */
 #pragma once
 
@@ -17,9 +18,12 @@
 #include "artemis-core/base/error.h"
 #include "artemis-core/base/text.h"
 
-/* What all kept responses take in memory, themselves included. Zero-initialize it; it outlives
- * them. */
+/* Views of a service; what a view is, its encoder knows. */
+enum { RESPONSE_VIEWS = 8 };
+
+/* Memory of all cached responses. It outlives them. */
 struct cache_budget {
+    size_t limit_bytes;
     _Atomic size_t used_bytes;
 };
 
@@ -29,8 +33,8 @@ struct cached_response {
     uint64_t revision;
     struct text body;
     _Atomic(struct text *) gzip;  /* NULL until asked for */
-    struct cache_budget *budget;  /* set while it is kept */
-    _Atomic size_t charged_bytes; /* spent from the budget; 0: not kept */
+    struct cache_budget *budget;  /* set while it is cached */
+    _Atomic size_t charged_bytes; /* to the budget; 0: not cached */
     struct cached_response *next_evicted;
 };
 
@@ -40,15 +44,13 @@ MUST_USE enum error cached_response_create(struct text *body, uint64_t revision,
 struct cached_response *cached_response_ref(struct cached_response *response); /* returns it */
 void cached_response_unref(struct cached_response *response);                  /* takes NULL */
 
-/* Keeps an response that nobody else has yet: takes a reference, and from the budget. False, and
- * takes neither, when more than limit_bytes would be spent then. */
-MUST_USE bool cached_response_put(struct cached_response *response, struct cache_budget *budget,
-                                  size_t limit_bytes);
-/* Gives a kept response back to the budget, and puts it on a list, for freeing a large body takes
- * its time: cached_response_free_evicted gives up the references, when no lock is guarded. */
-void cached_response_evict(struct cached_response *response,
-                           struct cached_response **evicted_responses);
-void cached_response_free_evicted(struct cached_response *evicted_responses); /* takes NULL */
+/* Charges a new response to the budget and takes a reference for the cache. False, and neither, if
+ * the budget would be exceeded. */
+MUST_USE bool cached_response_put(struct cached_response *response, struct cache_budget *budget);
+/* Gives the budget back and adds the response to the list *evicted. Freeing a large body takes
+ * time: cached_response_free_evicted releases the references when no lock is held. */
+void cached_response_evict(struct cached_response *response, struct cached_response **evicted);
+void cached_response_free_evicted(struct cached_response *evicted); /* takes NULL */
 
 /* The compressed body, built on first demand; lives as long as the response. ERR_NO_MEMORY. */
 MUST_USE enum error cached_response_gzip(struct cached_response *response, struct slice *out);

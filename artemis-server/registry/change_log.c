@@ -39,7 +39,7 @@ uint64_t change_log_revision(const struct change_log *log)
     return atomic_load_explicit(&log->revision, memory_order_acquire);
 }
 
-/* Takes the oldest change out; the caller drops its instance when the lock is open. */
+/* Removes the oldest change; the caller releases its instance after it unlocks. */
 static struct instance *drop_first(struct change_log *log)
 {
     struct change *oldest = &log->_shared.ring[log->_shared.first & (log->capacity - 1)];
@@ -53,48 +53,71 @@ static struct instance *drop_first(struct change_log *log)
 uint64_t change_log_append(struct change_log *log, struct instance *instance, enum change_type type,
                            struct moment now)
 {
-    enum { DROPPED_AT_ONCE = 4 }; /* a large instance may need the room of several small ones */
-    struct instance *evicted_responses[DROPPED_AT_ONCE];
+    enum { DROPPED_AT_ONCE = 4 }; /* a large instance can displace several small ones */
+    struct instance *dropped[DROPPED_AT_ONCE];
     int count = 0;
     instance_ref(instance);
     pthread_mutex_lock(&log->_shared.lock);
     uint64_t revision = atomic_load_explicit(&log->revision, memory_order_relaxed) + 1;
     if (revision - log->_shared.first == log->capacity)
-        evicted_responses[count++] = drop_first(log);
+        dropped[count++] = drop_first(log);
     log->_shared.bytes += instance_size(instance);
     while (log->_shared.bytes > CHANGE_LOG_BYTES_MAX && count < DROPPED_AT_ONCE &&
            log->_shared.first < revision)
-        evicted_responses[count++] = drop_first(log);
+        dropped[count++] = drop_first(log);
     log->_shared.ring[revision & (log->capacity - 1)] =
         (struct change){instance, type, now.wall_ms};
     atomic_store(&log->revision, revision); /* in one order with wake_after */
     pthread_mutex_unlock(&log->_shared.lock);
     while (count > 0)
-        instance_unref(evicted_responses[--count]);
+        instance_unref(dropped[--count]);
     return revision;
 }
 
-uint32_t change_log_size(struct change_log *log)
+static bool is_outdated(const struct change_log *log, struct moment now)
+{
+    const struct change *oldest = &log->_shared.ring[log->_shared.first & (log->capacity - 1)];
+    return log->_shared.bytes > CHANGE_LOG_KEEP_BYTES &&
+           log->_shared.first <= change_log_revision(log) &&
+           now.wall_ms > oldest->wall_ms + CHANGE_LOG_KEEP_MS;
+}
+
+void change_log_trim(struct change_log *log, struct moment now)
+{
+    enum { DROPS_PER_LOCK = 64 };
+    struct instance *dropped[DROPS_PER_LOCK];
+    int count;
+    do {
+        pthread_mutex_lock(&log->_shared.lock);
+        for (count = 0; count < DROPS_PER_LOCK && is_outdated(log, now); count++)
+            dropped[count] = drop_first(log);
+        pthread_mutex_unlock(&log->_shared.lock);
+        for (int i = 0; i < count; i++)
+            instance_unref(dropped[i]);
+    } while (count == DROPS_PER_LOCK);
+}
+
+void change_log_usage(struct change_log *log, uint64_t *size, uint64_t *bytes)
 {
     pthread_mutex_lock(&log->_shared.lock);
-    uint64_t size = change_log_revision(log) + 1 - log->_shared.first;
+    *size = change_log_revision(log) + 1 - log->_shared.first;
+    *bytes = log->_shared.bytes;
     pthread_mutex_unlock(&log->_shared.lock);
-    return (uint32_t)size;
 }
 
 enum error change_log_since(struct change_log *log, uint64_t revision, struct change **out,
                             size_t *count, uint64_t *newest)
 {
-    /* Nothing is allocated under the lock: room is made outside, and made again if it was too
+    /* Nothing is allocated under the lock: memory is allocated before, and again if it was too
      * little. */
     struct change *changes = NULL;
-    size_t room = 0;
+    size_t capacity = 0;
     for (;;) {
         pthread_mutex_lock(&log->_shared.lock);
         uint64_t last = change_log_revision(log);
         bool known = revision + 1 >= log->_shared.first && revision <= last;
         size_t needed = known ? (size_t)(last - revision) : 0;
-        if (known && needed <= room) {
+        if (known && needed <= capacity) {
             for (size_t i = 0; i < needed; i++) {
                 changes[i] = log->_shared.ring[(revision + 1 + i) & (log->capacity - 1)];
                 instance_ref(changes[i].instance);
@@ -109,8 +132,8 @@ enum error change_log_since(struct change_log *log, uint64_t revision, struct ch
         free(changes);
         if (!known)
             return ERR_VERSION_GONE;
-        room = needed + needed / 8 + 16; /* more may come while we allocate */
-        changes = malloc(room * sizeof(*changes));
+        capacity = needed + needed / 8 + 16; /* more may come while we allocate */
+        changes = malloc(capacity * sizeof(*changes));
         if (!changes)
             return ERR_NO_MEMORY;
     }
@@ -137,7 +160,7 @@ bool change_log_arm_wakeup(struct change_log *log, uint64_t revision)
     atomic_store(&log->wake_after, revision);
     if (atomic_load(&log->revision) == revision)
         return true;
-    atomic_store(&log->wake_after, NO_WAKEUP); /* one call too many does no harm */
+    atomic_store(&log->wake_after, NO_WAKEUP); /* an additional call does no harm */
     return false;
 }
 

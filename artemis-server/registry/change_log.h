@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * change_log - the latest changes of this node, and the revision that numbers them.
+ * change_log - the latest changes of this node, numbered by revisions.
  *
- * Every change takes the next revision: a number that only grows. The first one of a run is the
- * wall clock in microseconds, so that a restart goes on above what it gave out before (a node would
- * have to make a million changes a second all its life to overtake its clock). A revision from
- * before the restart is therefore older than the log, and so "gone": its owner fetches all again.
+ * Every change takes the next revision, a number that only grows. The first one of an epoch is the
+ * wall clock in microseconds, so that a restarted node continues above the revisions of its last
+ * epoch (unless it makes a million changes a second all its life). A revision from before the
+ * restart is older than the log, and so "gone": the client fetches everything again.
  *
- * A ring of fixed size, and with a limit to the instances it keeps in memory; the oldest changes
- * make room. An append cannot fail. Thread-safe: one lock of its own, below the locks of the shards
- * (a shard's lock may be guarded while appending, never the other way round). Holds a reference to
- * each instance in it.
+ * The log is a ring of fixed capacity. The oldest changes are dropped for new ones, for the limit
+ * of memory, and by change_log_trim. An append cannot fail. The log references the instances in it.
+ *
+ * Thread-safe. Its lock comes after the lock of a shard, which may be held while appending.
  */
 #pragma once
 
@@ -21,7 +21,11 @@
 #include "artemis-core/base/moment.h"
 #include "artemis-core/json/codec.h"
 
-enum { CHANGE_LOG_BYTES_MAX = 64 * 1024 * 1024 };
+enum {
+    CHANGE_LOG_BYTES_MAX = 64 * 1024 * 1024, /* of the instances in the log */
+    CHANGE_LOG_KEEP_MS = 10 * 60 * 1000,     /* changes older than it are dropped, */
+    CHANGE_LOG_KEEP_BYTES = 1024 * 1024,     /* while the log has more than this */
+};
 
 struct change {
     struct instance *instance;
@@ -29,7 +33,7 @@ struct change {
     uint64_t wall_ms;
 };
 
-/* Called when there is a change that somebody awaits. Must be short. */
+/* Called once there is a change after the revision of change_log_arm_wakeup. Must be short. */
 typedef void change_log_wakeup(void *context);
 
 struct change_log {
@@ -41,37 +45,38 @@ struct change_log {
         size_t bytes;        /* of the instances in it */
     } _shared;
     _Atomic uint64_t revision; /* of the newest change; written under the lock */
-    /* Who waits for the next change, if anybody does. */
-    change_log_wakeup *wake; /* constant, like its context */
+    change_log_wakeup *wake;   /* constant, like its context */
     void *wake_context;
-    pthread_mutex_t wakeup_lock; /* guarded while the waker is called; below all other locks */
-    _Atomic uint64_t wake_after;
+    pthread_mutex_t wakeup_lock; /* held during the call of wake; the last in the lock order */
+    _Atomic uint64_t wake_after; /* the armed revision */
 };
 
 MUST_USE enum error change_log_init(struct change_log *log, uint32_t capacity, struct moment now);
 void change_log_free(struct change_log *log);
 
-/* Takes the next revision for a change and returns it. */
+/* Appends a change and returns its revision. */
 uint64_t change_log_append(struct change_log *log, struct instance *instance, enum change_type type,
                            struct moment now);
 uint64_t change_log_revision(const struct change_log *log);
-uint32_t change_log_size(struct change_log *log); /* changes in the ring */
+/* The number of changes in the log, and the bytes of their instances. */
+void change_log_usage(struct change_log *log, uint64_t *size, uint64_t *bytes);
+/* Drops old changes from a large log. */
+void change_log_trim(struct change_log *log, struct moment now);
 
-/* All changes after `revision`, oldest first, in an array with references that change_list_free
- * drops. *newest is the revision of the last one. ERR_VERSION_GONE, ERR_NO_MEMORY. */
+/* All changes after `revision`, oldest first, in an array for change_list_free. *newest is the
+ * revision of the last one. ERR_VERSION_GONE, ERR_NO_MEMORY. */
 MUST_USE enum error change_log_since(struct change_log *log, uint64_t revision, struct change **out,
                                      size_t *count, uint64_t *newest);
-/* At most `max` changes after `revision`, oldest first, with references that are the caller's; the
- * first of them has the revision after `revision`, and so on. ERR_VERSION_GONE. */
+/* At most `max` changes after `revision`, oldest first, with references for the caller. Their
+ * revisions follow `revision` without a gap. ERR_VERSION_GONE. */
 MUST_USE enum error change_log_read(struct change_log *log, uint64_t revision, struct change *out,
                                     size_t max, size_t *count);
 void change_list_free(struct change *changes, size_t count);
 
-/* Has the waker called once, soon after there is a change after `revision`. False: there is one
- * already. For one thread; the waker is set before others use the log. */
+/* Arms the wakeup: it is called once, soon after there is a change after `revision`. False: there
+ * is one already. For one thread; the wakeup is set before other threads use the log. */
 MUST_USE bool change_log_arm_wakeup(struct change_log *log, uint64_t revision);
-/* Ends the awaiting. The waker is not under way any more when this returns, nor will it be. */
+/* Disarms the wakeup. When this returns it is not being called and will not be. */
 void change_log_disarm_wakeup(struct change_log *log);
-/* Calls the waker if somebody awaits what was appended. For those who have appended, when they hold
- * no lock any more. */
+/* Calls the wakeup if it is armed and due. To be called after an append, without a lock. */
 void change_log_wake(struct change_log *log);

@@ -10,7 +10,7 @@ static void enter(struct guard *guard, enum guard_state state, uint64_t now_ms, 
     guard->until_ms = until_ms;
 }
 
-/* Forgets the buckets that the window has left behind. */
+/* Clears the buckets that have left the window. */
 static void slide(struct guard *guard, const struct guard_settings *settings, uint64_t now_ms)
 {
     uint64_t length = settings->window_ms / GUARD_BUCKETS;
@@ -26,22 +26,22 @@ static void slide(struct guard *guard, const struct guard_settings *settings, ui
 
 static bool share_is_low(const struct guard *guard, const struct guard_settings *settings)
 {
-    /* A scope that shrinks while it is guarded stays guarded: clients that unregister properly must
-     * not bring the mass eviction about. */
+    /* An engaged guard stays engaged when the scope shrinks below min_leases: clients that
+     * unregister must not cause the mass eviction. */
     bool counts = guard->state == GUARD_ENGAGED || guard->expected >= settings->min_leases;
     return settings->percent > 0 && counts &&
            (uint64_t)guard->renewed * 100 < (uint64_t)guard->expected * settings->percent;
 }
 
 bool guard_evaluate(struct guard *guard, const struct guard_settings *settings, uint64_t now_ms,
-                    uint32_t leases, uint32_t expired)
+                    uint32_t leases, uint32_t ended)
 {
     slide(guard, settings, now_ms);
     uint32_t evicted = 0;
     for (int i = 0; i < GUARD_BUCKETS; i++)
         evicted += guard->evicted[i];
     guard->expected = leases + evicted;
-    guard->renewed = leases - expired;
+    guard->renewed = leases - ended;
 
     if (guard->state == GUARD_RELEASED && now_ms < guard->until_ms)
         return false;

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * hlc - the clock that stamps versions (artemis-core/model/stamp.h), which all nodes of a
- * cluster share.
+ * hlc - the hybrid logical clock of a node, which gives stamps (artemis-core/model/stamp.h).
  *
- * It is set once from the wall clock, and runs by the monotonic clock from then on: nobody who sets
- * the wall clock back or ahead changes which of two registrations is the later. Hearing of a clock
- * that is ahead, it catches up, so nodes that hear each other agree on the time to within their
- * distance, whatever their wall clocks say. It is never set back. A stamp is given once.
+ * It is set once from the wall clock and then runs by the monotonic clock: setting the wall clock
+ * does not change which of two registrations is later. It catches up with any clock of another node
+ * that is ahead, so connected nodes agree on the time to within their distance. It is never set
+ * back. A stamp is given once.
  *
- * Any thread may call; nothing here waits. No clock is read.
+ * Any thread may call; no call blocks. No clock is read.
  */
 #pragma once
 
@@ -21,18 +20,18 @@
 #define CLOCK_AHEAD_MAX_MS (100 * 366 * 86400000ull) /* a hundred years */
 
 struct hlc {
-    _Atomic uint64_t last;     /* the highest stamp that was given or observed of */
+    _Atomic uint64_t last;     /* the highest stamp that was given or observed */
     _Atomic int64_t offset_ms; /* its time when the monotonic clock stood at 0 */
 };
 
 void hlc_init(struct hlc *clock, struct moment now);
 uint64_t hlc_ms(const struct hlc *clock, struct moment now);
-/* A stamp above all that were given or observed of. */
+/* A stamp above all that were given or observed. */
 uint64_t hlc_next(struct hlc *clock, struct moment now);
-/* Whether a stamp, or a clock, may be another node's: it is not further ahead than any clock that
- * is merely wrong. Following one that is garbage would leave no later time to go on to. */
+/* Whether a stamp or a clock can be another node's: it is at most CLOCK_AHEAD_MAX_MS ahead, more
+ * than any wrong clock. A node that followed garbage would have no later time left. */
 bool hlc_accepts(const struct hlc *clock, uint64_t ms, struct moment now);
-/* A stamp that another node gave; and the time of another node's clock. One that it does not
- * believe is ignored. */
+/* Catches up with a stamp, or with the clock, of another node. One that is not accepted is
+ * ignored. */
 void hlc_observe_stamp(struct hlc *clock, uint64_t stamp, struct moment now);
 void hlc_observe_ms(struct hlc *clock, uint64_t ms, struct moment now);

@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * lease_wheel - which leases are due, at a cost that follows what is due.
+ * lease_wheel - finds the leases that are due, at a cost that follows what is due.
  *
  * A hierarchical timing wheel: 256 slots of one tick (20 ms), then three levels of 64 slots, each
  * slot as long as the whole level below it; together 15 days. A lease is linked into the slot of
  * its deadline, and moves down a level when its slot comes up.
  *
- * Renewing does not touch the wheel: it only moves `deadline_ms`, later. When the old slot comes
+ * A renewal does not touch the wheel: it only moves `deadline_ms` later. When the old slot comes
  * up, the owner sees that the deadline has moved and arms the lease again. So a heartbeat costs a
- * store, and a lease that is renewed is visited once a time-to-live.
+ * store, and a lease that is renewed is visited once per time-to-live.
  *
- * Leases live in a slab as the first member of a record. The wheel also keeps one list of its
- * owner's: WHEEL_DUE, for leases that are due and wait for a decision. Not thread-safe; takes time
- * as argument.
+ * Timers are in a slab, as the first member of a record (or service). The wheel has two lists for
+ * its owner: WHEEL_DUE for expired leases that wait for eviction, and WHEEL_DEFERRED for leases
+ * that are armed once the wheel is at the present. Not thread-safe; time is an argument.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "artemis-server/registry/slab.h"
+#include "artemis-core/base/slab.h"
 
 enum {
     WHEEL_TICK_MS = 20,
@@ -33,7 +33,7 @@ enum {
     WHEEL_LISTS,
 };
 
-/* Links are private to the wheel. */
+/* A lease, or the cleanup of a service. Links are private to the wheel. */
 struct wheel_timer {
     uint64_t deadline_ms; /* monotonic; the lease has ended from then on */
     uint32_t next;
@@ -55,16 +55,16 @@ void lease_wheel_arm(struct lease_wheel *wheel, uint32_t lease, uint64_t when_ms
 void lease_wheel_disarm(struct lease_wheel *wheel, uint32_t lease);
 
 /* Unlinks and returns the next lease whose slot has come up by now_ms, or 0. Each step costs one of
- * *budget; at 0 the caller lets others have the lock, and goes on. Done when 0 returns with budget
+ * *budget; at 0 the caller unlocks, and continues later. Complete when 0 returns with budget
  * left. */
 uint32_t lease_wheel_next(struct lease_wheel *wheel, uint64_t now_ms, unsigned *budget);
 
-/* The list of leases that wait for a decision. */
+/* The list of expired leases that wait for eviction. */
 void lease_wheel_add_due(struct lease_wheel *wheel, uint32_t lease);
 uint32_t lease_wheel_pop_due(struct lease_wheel *wheel);
 
-/* The list of leases that are to come up once more, after their deadline. They wait here until the
- * wheel has come to the present: one armed while it lags far behind would come up by its deadline,
- * which is over, and not by what it was armed for. */
+/* The list of leases that are to come up again later than their deadline. They wait until the wheel
+ * is at the present: a lease that is armed while the wheel lags would come up by its deadline,
+ * which has passed, when its slot is spread over the levels below. */
 void lease_wheel_add_deferred(struct lease_wheel *wheel, uint32_t lease);
 uint32_t lease_wheel_pop_deferred(struct lease_wheel *wheel);

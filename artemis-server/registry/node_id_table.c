@@ -7,7 +7,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-struct node {
+struct node_id {
     uint64_t hash;
     size_t size;
     char name[];
@@ -18,14 +18,14 @@ static enum error add(struct node_id_table *node_ids, struct slice name, uint16_
     uint32_t count = atomic_load_explicit(&node_ids->count, memory_order_relaxed);
     if (count == NODE_IDS_MAX)
         return ERR_TOO_MANY_ITEMS;
-    struct node *node = malloc(sizeof(*node) + name.size);
-    if (!node)
+    struct node_id *id = malloc(sizeof(*id) + name.size);
+    if (!id)
         return ERR_NO_MEMORY;
-    node->hash = XXH3_64bits(name.data, name.size);
-    node->size = name.size;
+    id->hash = XXH3_64bits(name.data, name.size);
+    id->size = name.size;
     if (name.size)
-        memcpy(node->name, name.data, name.size);
-    node_ids->table[count] = node;
+        memcpy(id->name, name.data, name.size);
+    node_ids->table[count] = id;
     atomic_store_explicit(&node_ids->count, count + 1, memory_order_release);
     *out = (uint16_t)count;
     return ERR_NONE;
@@ -33,7 +33,7 @@ static enum error add(struct node_id_table *node_ids, struct slice name, uint16_
 
 enum error node_id_table_init(struct node_id_table *node_ids, struct slice self)
 {
-    *node_ids = (struct node_id_table){.table = calloc(NODE_IDS_MAX, sizeof(struct node *))};
+    *node_ids = (struct node_id_table){.table = calloc(NODE_IDS_MAX, sizeof(struct node_id *))};
     if (!node_ids->table)
         return ERR_NO_MEMORY;
     pthread_mutex_init(&node_ids->adding, NULL);
@@ -58,10 +58,10 @@ void node_id_table_free(struct node_id_table *node_ids)
 
 static bool find(const struct node_id_table *node_ids, struct slice name, uint16_t *out)
 {
-    /* From the newest: of many names in a long run, the latest are the ones in use. */
+    /* From the newest: of many ids in a long run, the latest are in use. */
     for (uint32_t i = atomic_load_explicit(&node_ids->count, memory_order_acquire); i-- > 0;) {
-        const struct node *node = node_ids->table[i];
-        if (slice_equal((struct slice){node->name, node->size}, name)) {
+        const struct node_id *id = node_ids->table[i];
+        if (slice_equal((struct slice){id->name, id->size}, name)) {
             *out = (uint16_t)i;
             return true;
         }
@@ -75,7 +75,7 @@ enum error node_id_table_number(struct node_id_table *node_ids, struct slice nam
         return ERR_NONE;
     enum error error = ERR_NONE;
     pthread_mutex_lock(&node_ids->adding);
-    if (!find(node_ids, name, out)) /* another thread may have been quicker */
+    if (!find(node_ids, name, out)) /* another thread may have added it */
         error = add(node_ids, name, out);
     pthread_mutex_unlock(&node_ids->adding);
     return error;
@@ -84,8 +84,8 @@ enum error node_id_table_number(struct node_id_table *node_ids, struct slice nam
 struct slice node_id_table_name(const struct node_id_table *node_ids, uint16_t number)
 {
     assert(number < atomic_load_explicit(&node_ids->count, memory_order_acquire));
-    const struct node *node = node_ids->table[number];
-    return (struct slice){node->name, node->size};
+    const struct node_id *id = node_ids->table[number];
+    return (struct slice){id->name, id->size};
 }
 
 uint64_t node_id_table_hash(const struct node_id_table *node_ids, uint16_t number)

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * node_id_table - the names of the nodes that gave versions, each by a 16-bit number, so that a
- * record
- * pays two bytes for its node.
+ * node_id_table - interns node ids: a record stores a 16-bit number instead of the id.
  *
- * Number 0 is this node. Names are never forgotten, and stay where they are: a slice of one is good
- * as long as the table. A cluster has few nodes; 65,535 different ones in one run of a node are
- * refused. Thread-safe; reading takes no lock.
+ * Number 0 is this node. Ids are never removed and do not move: a slice of one is valid as long as
+ * the table. More than 65,535 different ids in one run of a node are refused. Thread-safe; reading
+ * takes no lock.
  */
 #pragma once
 
@@ -19,10 +17,10 @@
 
 enum { NODE_IDS_MAX = 65535, NODE_NUMBER_SELF = 0 };
 
-struct node;
+struct node_id;
 
 struct node_id_table {
-    struct node **table; /* by number; an entry is written once, before `count` shows it */
+    struct node_id **table; /* by number; an element is written once, before `count` covers it */
     _Atomic uint32_t count;
     pthread_mutex_t adding;
 };

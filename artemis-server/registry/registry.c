@@ -3,11 +3,27 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 #include <xxhash.h>
 
 #include "artemis-server/registry/registry_internal.h"
 
-/* --- life ------------------------------------------------------------------------------------- */
+/* --- life cycle ------------------------------------------------------------------------------- */
+
+static void init_shards(struct registry *registry, uint64_t now_ms)
+{
+    const struct registry_options *options = &registry->options;
+    struct shard_settings settings = {
+        .unused_ms = options->cache_expiry_ms,
+        .empty_ms = options->cleanup_interval_ms,
+        .tombstones_max = options->tombstones_max ? options->tombstones_max : TOMBSTONES_MAX,
+        .tombstones_of_node = &registry->tombstones,
+    };
+    for (int i = 0; i < SHARD_COUNT; i++) {
+        pthread_mutex_init(&registry->shards[i].lock, NULL);
+        shard_init(&registry->shards[i].shard, now_ms, settings);
+    }
+}
 
 enum error registry_create(const struct registry_options *options, struct moment now,
                            struct registry **out)
@@ -15,12 +31,13 @@ enum error registry_create(const struct registry_options *options, struct moment
     struct registry *registry = aligned_alloc(_Alignof(struct registry), sizeof(*registry));
     if (!registry)
         return ERR_NO_MEMORY;
-    *registry = (struct registry){
-        .options = *options,
-        .guard_settings = {.percent = options->guard_percent,
-                           .min_leases = options->guard_min_leases,
-                           .max_ms = options->guard_max_ms,
-                           .window_ms = options->ttl_ms},
+    memset(registry, 0, sizeof(*registry));
+    registry->options = *options;
+    registry->guard_settings = (struct guard_settings){
+        .percent = options->guard_percent,
+        .min_leases = options->guard_min_leases,
+        .max_ms = options->guard_max_ms,
+        .window_ms = options->ttl_ms,
     };
     enum error error = node_id_table_init(&registry->node_ids, slice_of(options->node_id));
     if (!error)
@@ -31,15 +48,8 @@ enum error registry_create(const struct registry_options *options, struct moment
         return error;
     }
     hlc_init(&registry->clock, now);
-    struct shard_retention retention = {options->cache_expiry_ms, options->cleanup_interval_ms};
-    for (int i = 0; i < SHARD_COUNT; i++) {
-        pthread_mutex_init(&registry->shards[i].lock, NULL);
-        shard_init(&registry->shards[i].shard, now.mono_ms, retention);
-        registry->shards[i].shard.tombstones.max = TOMBSTONES_MAX / SHARD_COUNT;
-    }
+    init_shards(registry, now.mono_ms);
     pthread_mutex_init(&registry->node_guard.lock, NULL);
-    pthread_mutex_init(&registry->all_services.building, NULL);
-    pthread_mutex_init(&registry->all_services.lock, NULL);
     *out = registry;
     return ERR_NONE;
 }
@@ -52,20 +62,13 @@ void registry_free(struct registry *registry)
         shard_free(&registry->shards[i].shard);
         pthread_mutex_destroy(&registry->shards[i].lock);
     }
-    struct cached_response *evicted_responses = NULL;
-    for (int i = 0; i < DIALECT_COUNT; i++)
-        if (registry->all_services.responses[i])
-            cached_response_evict(registry->all_services.responses[i], &evicted_responses);
-    cached_response_free_evicted(evicted_responses);
     change_log_free(&registry->log);
     node_id_table_free(&registry->node_ids);
     pthread_mutex_destroy(&registry->node_guard.lock);
-    pthread_mutex_destroy(&registry->all_services.building);
-    pthread_mutex_destroy(&registry->all_services.lock);
     free(registry);
 }
 
-/* --- places ----------------------------------------------------------------------------------- */
+/* --- finding and locking ---------------------------------------------------------------------- */
 
 struct service_location registry_locate(struct registry *registry, struct slice service_id)
 {
@@ -80,16 +83,49 @@ uint32_t registry_record_hash(const struct registry *registry, struct slice pack
                                           registry->options.hash_seed);
 }
 
+struct locked_service registry_lock_service(struct registry *registry, struct slice service_id)
+{
+    struct service_location location = registry_locate(registry, service_id);
+    struct locked_service locked = {.home = location.home, .shard = &location.home->shard};
+    pthread_mutex_lock(&locked.home->lock);
+    locked.number = shard_find_service(locked.shard, location.hash, service_id);
+    locked.service = locked.number ? shard_service(locked.shard, locked.number) : NULL;
+    return locked;
+}
+
+/* The service of a packed key: its third part. */
+static struct slice service_of(struct slice packed_key)
+{
+    uint16_t end[KEY_FIELDS];
+    memcpy(end, packed_key.data, sizeof(end));
+    return (struct slice){packed_key.data + sizeof(end) + end[FIELD_SERVICE - 1],
+                          (size_t)(end[FIELD_SERVICE] - end[FIELD_SERVICE - 1])};
+}
+
+struct locked_key registry_lock_key(struct registry *registry, struct slice packed_key)
+{
+    struct locked_key key = {
+        .location = registry_locate(registry, service_of(packed_key)),
+        .hash = registry_record_hash(registry, packed_key),
+    };
+    key.home = key.location.home;
+    key.shard = &key.home->shard;
+    pthread_mutex_lock(&key.home->lock);
+    key.number = shard_find(key.shard, key.hash, packed_key);
+    key.record = key.number ? shard_record(key.shard, key.number) : NULL;
+    return key;
+}
+
 void registry_unlock(struct registry *registry, struct locked_shard *home)
 {
-    struct cached_response *evicted_responses = home->shard.evicted_responses;
+    struct cached_response *evicted = home->shard.evicted_responses;
     home->shard.evicted_responses = NULL;
     pthread_mutex_unlock(&home->lock);
     change_log_wake(&registry->log);
-    cached_response_free_evicted(evicted_responses);
+    cached_response_free_evicted(evicted);
 }
 
-/* --- versions --------------------------------------------------------------------------------- */
+/* --- stamps ----------------------------------------------------------------------------------- */
 
 static void update_digest(struct registry *registry, const struct record *record)
 {
@@ -103,8 +139,6 @@ void registry_set_stamp(struct registry *registry, struct record *record, struct
 {
     if (record->hlc)
         update_digest(registry, record);
-    else
-        record->bucket = (uint16_t)registry_bucket(instance_packed_key(record->instance));
     record->hlc = stamp.hlc;
     record->node = stamp.node;
     update_digest(registry, record);
@@ -115,7 +149,7 @@ void registry_clear_stamp(struct registry *registry, const struct record *record
     update_digest(registry, record);
 }
 
-static struct stored_stamp next_stamp(struct registry *registry, struct moment now)
+struct stored_stamp registry_next_stamp(struct registry *registry, struct moment now)
 {
     return (struct stored_stamp){hlc_next(&registry->clock, now), NODE_NUMBER_SELF};
 }
@@ -129,217 +163,192 @@ void registry_log_change(struct registry *registry, struct shard *shard, uint32_
     shard_set_revision(shard, shard_service(shard, service), revision);
 }
 
-enum error registry_insert(struct registry *registry, struct service_location place,
-                           uint32_t record_hash, struct instance *instance,
-                           struct stored_stamp stamp, uint64_t deadline_ms, struct moment now,
-                           uint32_t *out)
+enum error registry_insert(struct registry *registry, struct locked_key *key,
+                           struct instance *instance, struct stored_stamp stamp,
+                           uint64_t deadline_ms, struct moment now)
 {
-    struct shard *shard = &place.home->shard;
-    uint32_t tombstone = shard_find(shard, record_hash, instance_packed_key(instance));
-    enum error error = shard_insert(shard, place.hash, record_hash, instance, deadline_ms, out);
+    uint32_t number;
+    enum error error =
+        shard_insert(key->shard, key->location.hash, key->hash, instance, deadline_ms, &number);
     if (error)
         return error;
-    if (tombstone)
-        shard_remove_tombstone(shard, tombstone);
-    struct record *record = shard_record(shard, *out);
-    registry_set_stamp(registry, record, stamp);
-    registry_log_change(registry, shard, record->service, instance, CHANGE_NEW, now);
-    shard->counters.registered++;
+    if (key->number)
+        shard_remove_tombstone(key->shard, key->number);
+    key->number = number;
+    key->record = shard_record(key->shard, number);
+    registry_set_stamp(registry, key->record, stamp);
+    registry_log_change(registry, key->shard, key->record->service, instance, CHANGE_NEW, now);
+    key->shard->counters.registered++;
     return ERR_NONE;
 }
 
-void registry_unregister_record(struct registry *registry, struct shard *shard, uint32_t number,
-                                uint32_t record_hash, struct stored_stamp stamp, uint64_t until_ms,
-                                struct moment now)
+enum error registry_insert_tombstone(struct locked_key *key, struct slice packed_key,
+                                     struct stored_stamp stamp, uint64_t until_ms)
 {
-    struct record *record = shard_record(shard, number);
-    registry_log_change(registry, shard, record->service, record->instance, CHANGE_DELETE, now);
+    struct instance *key_only = instance_of_key(packed_key);
+    if (!key_only)
+        return ERR_NO_MEMORY;
+    enum error error =
+        shard_insert_tombstone(key->shard, key->hash, key_only, until_ms, &key->number);
+    instance_unref(key_only);
+    if (error)
+        return error;
+    key->record = shard_record(key->shard, key->number);
+    key->record->hlc = stamp.hlc;
+    key->record->node = stamp.node;
+    return ERR_NONE;
+}
+
+void registry_remove(struct registry *registry, struct locked_key *key, struct stored_stamp stamp,
+                     uint64_t until_ms, struct moment now)
+{
+    struct record *record = key->record;
+    registry_log_change(registry, key->shard, record->service, record->instance, CHANGE_DELETE,
+                        now);
     registry_clear_stamp(registry, record);
-    shard->counters.unregistered++;
+    key->shard->counters.unregistered++;
     if (registry->options.tombstone_ms == 0) {
-        shard_remove(shard, number, record_hash, now.mono_ms);
+        shard_remove(key->shard, key->number, now.mono_ms);
         return;
     }
     record->hlc = stamp.hlc;
     record->node = stamp.node;
-    shard_make_tombstone(shard, number, record_hash, now.mono_ms, until_ms);
+    shard_make_tombstone(key->shard, key->number, now.mono_ms, until_ms);
 }
 
-/* A node that gathers tells the peers, after the lock is gone. */
-static void mark_changed(struct registry *registry, struct shard *shard, uint32_t number,
-                         bool *noted)
+/* Marks a change for the replicator; true if there is one. */
+static bool mark_changed(struct registry *registry, const struct locked_key *key)
 {
     if (!registry_is_replicating(registry))
-        return;
-    shard_mark_changed(shard, number);
-    *noted = true;
+        return false;
+    shard_mark_dirty(key->shard, key->number, DIRTY_CHANGE);
+    return true;
 }
 
-static void mark_renewed(struct registry *registry, struct shard *shard, uint32_t number)
+static void mark_renewed(struct registry *registry, const struct locked_key *key)
 {
     if (registry_is_replicating(registry))
-        shard_mark_renewed(shard, number);
+        shard_mark_dirty(key->shard, key->number, DIRTY_RENEWAL);
 }
 
-static void notify(struct registry *registry, bool noted)
+static void notify(struct registry *registry, bool is_dirty)
 {
-    if (noted && registry->notify)
+    if (is_dirty && registry->notify)
         registry->notify(registry->notify_context);
 }
 
-/* The lease still counts: it has not ended, or a guard holds it, or peers are being asked. */
-static bool is_alive(const struct record *record, struct moment now)
+/* A client can renew the lease. */
+static bool is_renewable(const struct registry *registry, const struct record *record,
+                         struct moment now)
 {
-    return record->guarded || record->confirming || now.mono_ms < record->lease.deadline_ms;
+    uint64_t deadline_ms = record->lease.deadline_ms;
+    return now.mono_ms < deadline_ms || record->lease_state == LEASE_GUARDED ||
+           record->lease_state == LEASE_CONFIRMING ||
+           now.mono_ms < registry_lease_end_ms(registry, deadline_ms, now.mono_ms);
 }
 
-/* A registration of a known key: the same content only renews. */
-static void register_again(struct registry *registry, struct shard *shard, uint32_t number,
-                           struct instance *instance, struct moment now, bool *noted)
+/* A registration of a known key: identical content is a renewal. True: marked as changed. */
+static bool register_again(struct registry *registry, const struct locked_key *key,
+                           struct instance *instance, struct moment now)
 {
-    struct record *record = shard_record(shard, number);
-    shard_renew(shard, number, now.mono_ms, now.mono_ms + registry->options.ttl_ms);
-    if (instance_equal(record->instance, instance)) {
+    struct shard *shard = key->shard;
+    shard_renew(shard, key->number, now.mono_ms, now.mono_ms + registry->options.ttl_ms);
+    if (instance_equal(key->record->instance, instance)) {
         shard->counters.renewed++;
-        mark_renewed(registry, shard, number);
-        return;
+        mark_renewed(registry, key);
+        return false;
     }
-    shard_replace(shard, number, instance);
-    registry_set_stamp(registry, record, next_stamp(registry, now));
-    registry_log_change(registry, shard, record->service, instance, CHANGE_CHANGE, now);
-    mark_changed(registry, shard, number, noted);
+    shard_replace(shard, key->number, instance);
+    registry_set_stamp(registry, key->record, registry_next_stamp(registry, now));
+    registry_log_change(registry, shard, key->record->service, instance, CHANGE_CHANGE, now);
     shard->counters.changed++;
+    return mark_changed(registry, key);
 }
 
 enum error registry_register(struct registry *registry, struct instance *instance,
                              struct moment now)
 {
-    struct slice key = instance_packed_key(instance);
-    uint32_t hash = registry_record_hash(registry, key);
-    struct service_location place =
-        registry_locate(registry, instance_text(instance, FIELD_SERVICE));
-    struct shard *shard = &place.home->shard;
     enum error error = ERR_NONE;
-    bool noted = false;
-
-    pthread_mutex_lock(&place.home->lock);
-    uint32_t number = shard_find(shard, hash, key);
-    if (number && !shard_record(shard, number)->deleted) {
-        register_again(registry, shard, number, instance, now, &noted);
+    bool is_dirty = false;
+    struct locked_key key = registry_lock_key(registry, instance_packed_key(instance));
+    if (key.record && !record_is_tombstone(key.record)) {
+        is_dirty = register_again(registry, &key, instance, now);
     } else {
-        error = registry_insert(registry, place, hash, instance, next_stamp(registry, now),
-                                now.mono_ms + registry->options.ttl_ms, now, &number);
+        error = registry_insert(registry, &key, instance, registry_next_stamp(registry, now),
+                                now.mono_ms + registry->options.ttl_ms, now);
         if (!error)
-            mark_changed(registry, shard, number, &noted);
+            is_dirty = mark_changed(registry, &key);
     }
-    registry_unlock(registry, place.home);
-    notify(registry, noted);
+    registry_unlock(registry, key.home);
+    notify(registry, is_dirty);
     return error;
 }
 
-enum error registry_renew(struct registry *registry, const struct instance_key *key,
+enum error registry_renew(struct registry *registry, const struct instance_key *packed,
                           struct moment now)
 {
-    struct slice packed = instance_key_packed(key);
-    uint32_t hash = registry_record_hash(registry, packed);
-    struct locked_shard *home =
-        registry_locate(registry, instance_key_part(key, FIELD_SERVICE)).home;
     enum error error = ERR_INSTANCE_NOT_FOUND;
-
-    pthread_mutex_lock(&home->lock);
-    uint32_t number = shard_find(&home->shard, hash, packed);
-    struct record *record = number ? shard_record(&home->shard, number) : NULL;
-    if (record && !record->deleted && is_alive(record, now)) {
-        shard_renew(&home->shard, number, now.mono_ms, now.mono_ms + registry->options.ttl_ms);
-        mark_renewed(registry, &home->shard, number);
-        home->shard.counters.renewed++;
+    struct locked_key key = registry_lock_key(registry, instance_key_packed(packed));
+    if (key.record && !record_is_tombstone(key.record) && is_renewable(registry, key.record, now)) {
+        shard_renew(key.shard, key.number, now.mono_ms, now.mono_ms + registry->options.ttl_ms);
+        mark_renewed(registry, &key);
+        key.shard->counters.renewed++;
         error = ERR_NONE;
     }
-    pthread_mutex_unlock(&home->lock);
+    pthread_mutex_unlock(&key.home->lock);
     return error;
 }
 
-/* A key that is not known here may be known to a peer, and on its way: it is remembered as
- * unregistered. Without memory for that it is as if the peer's word had come later. */
-static void insert_unregistered(struct registry *registry, struct shard *shard, uint32_t hash,
-                                struct slice packed_key, struct moment now, bool *noted)
-{
-    struct instance *key_only = instance_of_key(packed_key);
-    uint32_t number;
-    if (!key_only)
-        return;
-    if (!shard_insert_tombstone(shard, hash, key_only, tombstones_until(registry, now), &number)) {
-        struct record *record = shard_record(shard, number);
-        record->bucket = (uint16_t)registry_bucket(packed_key);
-        record->hlc = hlc_next(&registry->clock, now);
-        mark_changed(registry, shard, number, noted);
-    }
-    instance_unref(key_only);
-}
-
-/* A key that was unregistered before may be registered at a peer by now, and on its way: this time
- * counts, and is told. */
-static void unregister_again(struct registry *registry, struct shard *shard, uint32_t number,
-                             struct moment now, bool *noted)
-{
-    struct record *record = shard_record(shard, number);
-    struct stored_stamp stamp = next_stamp(registry, now);
-    record->hlc = stamp.hlc;
-    record->node = stamp.node;
-    shard_extend_tombstone(shard, number, tombstones_until(registry, now));
-    mark_changed(registry, shard, number, noted);
-}
-
-void registry_unregister(struct registry *registry, const struct instance_key *key,
+void registry_unregister(struct registry *registry, const struct instance_key *packed,
                          struct moment now)
 {
-    struct slice packed = instance_key_packed(key);
-    uint32_t hash = registry_record_hash(registry, packed);
-    struct locked_shard *home =
-        registry_locate(registry, instance_key_part(key, FIELD_SERVICE)).home;
-    struct shard *shard = &home->shard;
-    bool noted = false;
-
-    pthread_mutex_lock(&home->lock);
-    uint32_t number = shard_find(shard, hash, packed);
-    if (!number) {
-        if (registry->options.tombstone_ms)
-            insert_unregistered(registry, shard, hash, packed, now, &noted);
-    } else if (shard_record(shard, number)->deleted) {
-        unregister_again(registry, shard, number, now, &noted);
+    bool is_dirty = false;
+    struct slice bytes = instance_key_packed(packed);
+    struct locked_key key = registry_lock_key(registry, bytes);
+    uint64_t until_ms = tombstone_end_ms(registry, now);
+    if (!key.record) {
+        /* A peer may know the key. Without memory for a tombstone it is as if the peer's
+         * registration came later. */
+        if (registry->options.tombstone_ms &&
+            !registry_insert_tombstone(&key, bytes, registry_next_stamp(registry, now), until_ms))
+            is_dirty = mark_changed(registry, &key);
+    } else if (record_is_tombstone(key.record)) {
+        /* A peer may have registered the key since: the later unregistration counts. */
+        struct stored_stamp stamp = registry_next_stamp(registry, now);
+        key.record->hlc = stamp.hlc;
+        key.record->node = stamp.node;
+        shard_extend_tombstone(key.shard, key.number, until_ms);
+        is_dirty = mark_changed(registry, &key);
     } else {
-        registry_unregister_record(registry, shard, number, hash, next_stamp(registry, now),
-                                   tombstones_until(registry, now), now);
-        mark_changed(registry, shard, number, &noted);
+        registry_remove(registry, &key, registry_next_stamp(registry, now), until_ms, now);
+        is_dirty = mark_changed(registry, &key);
     }
-    registry_unlock(registry, home);
-    notify(registry, noted);
+    registry_unlock(registry, key.home);
+    notify(registry, is_dirty);
 }
 
-/* --- what operators see ----------------------------------------------------------------------- */
-
-uint64_t registry_revision(const struct registry *registry)
-{
-    return change_log_revision(&registry->log);
-}
+/* --- status ----------------------------------------------------------------------------------- */
 
 static void add_shard_stats(const struct shard *shard, struct registry_stats *stats)
 {
+    const struct shard_counters *counters = &shard->counters;
     stats->instances += shard_instances(shard);
     stats->tombstones += shard->tombstones.count;
     stats->services += shard->service_index.count;
     stats->guarded += shard->guarded;
-    stats->guarded_services += shard->engaged_services;
+    stats->guarded_services += shard->engaged.services;
     stats->cached_responses += shard->responses;
-    stats->registered += shard->counters.registered;
-    stats->changed += shard->counters.changed;
-    stats->renewed += shard->counters.renewed;
-    stats->unregistered += shard->counters.unregistered;
-    stats->expired += shard->counters.expired;
-    stats->due += shard->counters.due;
-    stats->responses_built += shard->counters.responses_built;
-    stats->renewed_by_peers += shard->counters.renewed_by_peers;
-    stats->refuted += shard->counters.refuted;
+    stats->store_bytes += shard_bytes(shard);
+    stats->registered += counters->registered;
+    stats->changed += counters->changed;
+    stats->renewed += counters->renewed;
+    stats->unregistered += counters->unregistered;
+    stats->expired += counters->expired;
+    stats->due += counters->due;
+    stats->responses_built += counters->responses_built;
+    stats->renewed_by_peers += counters->renewed_by_peers;
+    stats->refuted += counters->refuted;
+    stats->visited += counters->visited;
 }
 
 void registry_stats(struct registry *registry, struct registry_stats *stats)
@@ -351,9 +360,7 @@ void registry_stats(struct registry *registry, struct registry_stats *stats)
         pthread_mutex_unlock(&registry->shards[i].lock);
     }
     stats->revision = registry_revision(registry);
-    stats->cached_response_bytes = atomic_load(&registry->service_responses.used_bytes);
-    stats->all_services_response_bytes = atomic_load(&registry->all_services.budget.used_bytes);
-    stats->change_log_size = change_log_size(&registry->log);
+    change_log_usage(&registry->log, &stats->change_log_size, &stats->change_log_bytes);
     pthread_mutex_lock(&registry->node_guard.lock);
     stats->node_guard = registry->node_guard.guard;
     pthread_mutex_unlock(&registry->node_guard.lock);
@@ -361,10 +368,13 @@ void registry_stats(struct registry *registry, struct registry_stats *stats)
 
 void registry_validate(struct registry *registry)
 {
+    uint32_t tombstones = 0;
     for (int i = 0; i < SHARD_COUNT; i++) {
         pthread_mutex_lock(&registry->shards[i].lock);
         shard_validate(&registry->shards[i].shard);
         assert(!registry->shards[i].shard.evicted_responses);
+        tombstones += registry->shards[i].shard.tombstones.count;
         pthread_mutex_unlock(&registry->shards[i].lock);
     }
+    assert(tombstones == atomic_load(&registry->tombstones));
 }

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * registry - who serves what, right now: the engine behind registration, renewal and discovery.
+ * registry - the store of a node: registers, renews, unregisters and finds instances.
  *
- * 64 shards, each with its own lock beside what it guards; a change log that numbers every change;
- * and responses that are built when they are first asked for after a change, then shared.
- * Registering the same content again is a renewal: no version, no event.
+ * The store has 64 shards with a lock each. Every change takes the next revision of the change log.
+ * Registering identical content is a renewal: it has no revision and no event. Responses are
+ * encoded by the response cache (artemis-server/response_cache.h), which stores them here,
+ * beside their service.
  *
- * A lease ends exactly `ttl_ms` after its last renewal; registry_expire takes ended ones out of
- * every response and must be called about every tick (20 ms), by one thread. All other functions
- * may be called by any thread. Nothing here reads a clock, or encodes or calls out while it holds a
- * shard's lock.
+ * A lease ends `ttl_ms` after its last renewal. registry_tick removes ended instances from every
+ * answer; one thread calls it every tick (20 ms). Any thread may call all other functions. Nothing
+ * here reads a clock; nothing encodes or calls out while it holds the lock of a shard.
  *
- * Locks, in their order: the builder of all services; a shard (never two); then, each alone, the
- * change log, the node's guard, the responses with all services.
+ * Lock order: one shard (never two); then, each alone, the change log or the guard of the node.
+ *
+ * Other nodes use registry_replication.h.
  */
 #pragma once
 
@@ -21,29 +22,28 @@
 #include "artemis-core/base/moment.h"
 #include "artemis-core/json/codec.h"
 #include "artemis-server/cache/cached_response.h"
+#include "artemis-server/registry/change_log.h"
 #include "artemis-server/registry/guard.h"
 
 struct registry_options {
-    uint64_t hash_seed; /* random for each process: nobody can choose colliding keys */
+    uint64_t hash_seed; /* random for each process: nobody can choose keys that collide */
     uint64_t ttl_ms;
     uint64_t cleanup_interval_ms; /* how long a service without members stays known */
     uint32_t guard_percent;
     uint32_t guard_min_leases;
     uint64_t guard_max_ms;
-    bool cache_enabled;
-    uint64_t cache_expiry_ms;     /* an response unused for so long is freed */
-    uint32_t change_log_capacity; /* changes that services-delta can cleanup back; a power of two */
-    const char *node_id;          /* of this node, the node of its versions; NULL: "" */
-    uint64_t tombstone_ms;        /* how long an unregistered key is remembered; 0: not at all */
+    uint64_t cache_expiry_ms;     /* how long a cached response stays without being handed out */
+    uint32_t change_log_capacity; /* changes that the log can hold; a power of two */
+    const char *node_id;          /* of this node, part of its stamps; NULL: "" */
+    uint64_t tombstone_ms;        /* how long a tombstone is kept; 0: there are none */
+    uint32_t tombstones_max;      /* of the node; 0: TOMBSTONES_MAX */
 };
 
-enum { CHANGE_LOG_CAPACITY = 65536 };
-
-/* What the cached responses of a node may take in memory (see response.h), so that neither kind
- * crowds out the other. What finds no room is built for each who asks. */
 enum {
-    SERVICE_RESPONSES_BYTES_MAX = 256 * 1024 * 1024,      /* of single services */
-    ALL_SERVICES_RESPONSES_BYTES_MAX = 512 * 1024 * 1024, /* with all services */
+    CHANGE_LOG_CAPACITY = 65536,
+    /* Beyond it each new tombstone removes the oldest of its shard. A shard keeps at least one. */
+    TOMBSTONES_MAX = 1 << 20,
+    TICK_PAUSE_MS = 1000, /* ticks that are further apart are a pause of the process */
 };
 
 struct registry;
@@ -57,76 +57,43 @@ void registry_free(struct registry *registry);
 /* Registers, changes or renews; takes its own reference. ERR_NO_MEMORY changes nothing. */
 MUST_USE enum error registry_register(struct registry *registry, struct instance *instance,
                                       struct moment now);
-/* ERR_INSTANCE_NOT_FOUND: unknown, or its lease has ended. */
+/* ERR_INSTANCE_NOT_FOUND: not registered, or its lease has ended. */
 MUST_USE enum error registry_renew(struct registry *registry, const struct instance_key *key,
                                    struct moment now);
-/* An unknown instance counts as done. */
+/* An instance that is not registered counts as done. */
 void registry_unregister(struct registry *registry, const struct instance_key *key,
                          struct moment now);
 
-/* --- discovery -------------------------------------------------------------------------------- */
+/* --- queries ---------------------------------------------------------------------------------- */
 
-/* The response for one service, the caller's reference. `id` is canonical. ERR_SERVICE_NOT_FOUND,
- * ERR_NO_MEMORY. */
-MUST_USE enum error registry_service(struct registry *registry, struct slice id,
-                                     enum dialect dialect, bool all_statuses, struct moment now,
-                                     struct cached_response **out);
-/* The same, but the Service object alone, appended to an response that is being written. */
-MUST_USE enum error registry_write_service(struct registry *registry, struct slice id,
-                                           enum dialect dialect, bool all_statuses,
-                                           struct json_writer *w);
-/* The response with all services that have members, of any status. */
-MUST_USE enum error registry_services(struct registry *registry, enum dialect dialect,
-                                      struct moment now, struct cached_response **out);
-/* Appends the response with all changes since a version. ERR_VERSION_GONE, ERR_NO_MEMORY. */
-MUST_USE enum error registry_delta(struct registry *registry, uint64_t since, enum dialect dialect,
-                                   struct text *out);
-/* One instance of a service, by turns or by `random`; the caller's reference.
- * ERR_SERVICE_NOT_FOUND, ERR_INSTANCE_NOT_FOUND (none that fits). */
+/* The members of a service at one revision. Released with registry_members_free. */
+struct registry_members {
+    struct instance **instances; /* references; NULL: none */
+    size_t count;
+    uint64_t revision;
+};
+/* Members of a service: all, or those that are up. `id` is canonical. ERR_SERVICE_NOT_FOUND,
+ * ERR_NO_MEMORY; both leave *out empty. */
+MUST_USE enum error registry_members(struct registry *registry, struct slice id, bool all_statuses,
+                                     struct registry_members *out);
+void registry_members_free(struct registry_members *members);
+
+/* Walks over all services with members. Start with a zeroed cursor. *id is the service's, stored in
+ * id_buffer. out->count 0: the end. ERR_NO_MEMORY. */
+struct registry_cursor {
+    uint32_t shard;
+    uint32_t number; /* after which to go on */
+    bool tombstones; /* registry_snapshot_next: all services were copied */
+};
+MUST_USE enum error registry_next_service(struct registry *registry, struct registry_cursor *cursor,
+                                          char id_buffer[ID_BYTES_MAX], struct slice *id,
+                                          struct registry_members *out);
+
+/* One instance of a service, chosen by `strategy`; the caller's reference. ERR_SERVICE_NOT_FOUND,
+ * ERR_INSTANCE_NOT_FOUND (none has a fitting status). */
 MUST_USE enum error registry_pick(struct registry *registry, struct slice id, bool all_statuses,
                                   enum lookup_strategy strategy, uint32_t random,
                                   struct instance **out);
-
-/* --- leases ----------------------------------------------------------------------------------- */
-
-/* Evicts what has ended by now, unless a guard holds it. One thread only. */
-void registry_expire(struct registry *registry, struct moment now);
-/* Frees what nobody asked for in a long time. Call it every second or so, in the thread of
- * registry_expire. */
-void registry_cleanup(struct registry *registry, struct moment now);
-/* Releases the guard of a service, or of the node and of every service where `id` is empty. Where
- * no guard is on and nothing is guarded there is nothing to release: nothing changes, and that is
- * no error. ERR_SERVICE_NOT_FOUND. */
-MUST_USE enum error registry_release_guard(struct registry *registry, struct slice id,
-                                           struct moment now);
-
-/* --- what operators see ----------------------------------------------------------------------- */
-
-struct registry_stats {
-    uint64_t instances;
-    uint64_t services; /* known: with members, or empty for a short time */
-    uint64_t revision;
-    uint64_t guarded; /* ended, kept by a guard */
-    uint64_t guarded_services;
-    struct guard node_guard;
-    uint64_t change_log_size;
-    uint64_t cached_responses;            /* cached, of single services */
-    uint64_t cached_response_bytes;       /* of them, with their gzip forms */
-    uint64_t all_services_response_bytes; /* of the cached responses with all services, likewise */
-    uint64_t tombstones;
-    /* since the start */
-    uint64_t registered, changed, renewed, unregistered, expired, due, responses_built;
-    uint64_t renewed_by_peers, refuted;
-};
-
-void registry_stats(struct registry *registry, struct registry_stats *stats);
-uint64_t registry_revision(const struct registry *registry);
-
-/* Calls `visit` for each service whose guard is on, or released and not yet back in force. */
-typedef void registry_visit_guard(void *context, struct slice service_id, const struct guard *guard,
-                                  uint32_t guarded);
-void registry_each_guard(struct registry *registry, struct moment now, registry_visit_guard *visit,
-                         void *context);
 
 struct lease_view {
     struct instance *instance; /* borrowed for the call */
@@ -135,12 +102,90 @@ struct lease_view {
     bool guarded;
     uint64_t changed_wall_ms;
 };
-/* Calls `visit` for each lease of a service, outside of any lock. ERR_SERVICE_NOT_FOUND,
+/* Calls `visit` for each lease of a service, without a lock. ERR_SERVICE_NOT_FOUND,
  * ERR_NO_MEMORY. */
 typedef void registry_visit_lease(void *context, const struct lease_view *lease);
 MUST_USE enum error registry_each_lease(struct registry *registry, struct slice id,
                                         struct moment now, registry_visit_lease *visit,
                                         void *context);
 
+/* --- cached responses, for the response cache ------------------------------------------------- */
+
+/* The cached response of a view of a service, a reference; or else NULL and the members to encode
+ * one from. One lock. ERR_SERVICE_NOT_FOUND, ERR_NO_MEMORY. */
+MUST_USE enum error registry_find_response(struct registry *registry, struct slice id,
+                                           unsigned view, bool all_statuses, struct moment now,
+                                           struct cached_response **response,
+                                           struct registry_members *members);
+/* Caches a response, unless the service has changed since, the view has one, or the budget (NULL:
+ * nothing is cached) is spent. */
+void registry_cache_response(struct registry *registry, struct slice id, unsigned view,
+                             struct cached_response *response, struct cache_budget *budget);
+
+/* --- changes ---------------------------------------------------------------------------------- */
+
+/* The revision of the newest change. */
+uint64_t registry_revision(const struct registry *registry);
+/* The revision of a service's last change; 0: not known. `id` is canonical. */
+uint64_t registry_service_revision(struct registry *registry, struct slice id);
+/* Whether the service, or any if `id` is "*", has changed after `revision`. Also true if the
+ * revision is not of this node's log, or the service is no longer known. */
+bool registry_has_newer(struct registry *registry, struct slice id, uint64_t revision);
+/* As change_log_since: all changes after a revision. */
+MUST_USE enum error registry_changes_since(struct registry *registry, uint64_t revision,
+                                           struct change **out, size_t *count, uint64_t *newest);
+/* As change_log_read: at most `max` changes after a revision. */
+MUST_USE enum error registry_changes(struct registry *registry, uint64_t revision,
+                                     struct change *out, size_t max, size_t *count);
+/* Sets the function that is called when an armed wakeup is due; before any change is made. */
+void registry_on_revision(struct registry *registry, change_log_wakeup *wakeup, void *context);
+/* As change_log_arm_wakeup, for one thread. False: there is a change after `revision` already. */
+MUST_USE bool registry_arm_wakeup(struct registry *registry, uint64_t revision);
+/* As change_log_disarm_wakeup; to be called before the context of the wakeup is freed. */
+void registry_disarm_wakeup(struct registry *registry);
+
+/* --- leases ----------------------------------------------------------------------------------- */
+
+/* Evicts the leases that have ended, unless a guard is engaged. After a pause of the caller (a
+ * stopped process, a suspended machine) leases that could not be renewed meanwhile get the time
+ * back, if no peer can be asked for a later renewal. One thread only. */
+void registry_tick(struct registry *registry, struct moment now);
+/* The same without looking for a pause: for virtual time that jumps. */
+void registry_expire(struct registry *registry, struct moment now);
+/* Removes what is unused and shrinks what is mostly empty. To be called about every second by the
+ * thread of registry_tick. */
+void registry_cleanup(struct registry *registry, struct moment now);
+/* Releases the guard of a service, or of the node and of every service if `id` is empty. Does
+ * nothing if no guard is engaged and no lease is guarded. ERR_SERVICE_NOT_FOUND. */
+MUST_USE enum error registry_release_guard(struct registry *registry, struct slice id,
+                                           struct moment now);
+
+/* Calls `visit` for each service whose guard is engaged, or released and not yet in force again. */
+typedef void registry_visit_guard(void *context, struct slice service_id, const struct guard *guard,
+                                  uint32_t guarded);
+void registry_each_guard(struct registry *registry, struct moment now, registry_visit_guard *visit,
+                         void *context);
+
+/* --- status ----------------------------------------------------------------------------------- */
+
+struct registry_stats {
+    uint64_t instances;
+    uint64_t services; /* known: with members, or empty for a short time */
+    uint64_t revision;
+    uint64_t guarded; /* leases in this state */
+    uint64_t guarded_services;
+    struct guard node_guard;
+    uint64_t change_log_size;
+    uint64_t change_log_bytes; /* of the instances that the log references */
+    uint64_t cached_responses; /* of single services */
+    uint64_t tombstones;
+    uint64_t store_bytes; /* slabs, indexes and lists; without instances */
+    /* since the start */
+    uint64_t registered, changed, renewed, unregistered, expired, due, responses_built;
+    uint64_t renewed_by_peers, refuted;
+    uint64_t visited; /* records and services that walks looked at */
+};
+
+void registry_stats(struct registry *registry, struct registry_stats *stats);
 /* Asserts the invariants of every shard; for tests. */
 void registry_validate(struct registry *registry);

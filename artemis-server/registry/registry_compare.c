@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * How two nodes compare what they hold, and how one reads all of it to the other.
+ * What another node compares or copies: digests, the records of buckets, the snapshot.
  */
-#include "artemis-server/registry/registry_replication.h"
-
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "artemis-server/registry/registry_internal.h"
 
+enum {
+    RECORDS_PER_LOCK = 512,
+    VISITS_PER_LOCK = 4096,
+    TOMBSTONES_PER_STEP = 1024,
+};
+
 uint32_t registry_bucket(struct slice packed_key)
 {
-    return (uint32_t)(XXH3_64bits(packed_key.data, packed_key.size) % DIGEST_BUCKETS);
+    return bucket_of_key(packed_key);
 }
 
 void registry_digests(const struct registry *registry, uint64_t out[DIGEST_BUCKETS])
@@ -53,38 +56,43 @@ static void free_states(struct state_list *list)
     *list = (struct state_list){0};
 }
 
-/* Looks at the records of a chunk of the slab: 48 bytes each, in the order of memory. */
-static bool list_range(struct registry *registry, struct shard *shard, uint32_t from, uint32_t to,
-                       const struct bucket_set *set, struct state_list *list)
+static bool list_bucket(const struct registry *registry, struct shard *shard, uint32_t bucket,
+                        struct state_list *list)
 {
-    for (uint32_t number = from; number < to; number++) {
+    for (uint32_t number = shard->buckets[bucket]; number;) {
         const struct record *record = shard_record(shard, number);
-        if (record->instance && bucket_set_has(set, record->bucket) &&
-            !add_state(list, registry_key_state(registry, record)))
+        shard->counters.visited++;
+        if (!add_state(list, registry_key_state(registry, record)))
             return false;
+        number = record->bucket_next;
     }
     return true;
+}
+
+static bool list_shard(const struct registry *registry, struct locked_shard *home,
+                       const struct bucket_set *set, struct state_list *list)
+{
+    bool listed = true;
+    uint32_t bucket = 0;
+    while (listed && bucket < DIGEST_BUCKETS) {
+        size_t pause_at = list->count + RECORDS_PER_LOCK;
+        pthread_mutex_lock(&home->lock);
+        for (; listed && bucket < DIGEST_BUCKETS && list->count < pause_at; bucket++)
+            if (bucket_set_has(set, bucket))
+                listed = list_bucket(registry, &home->shard, bucket, list);
+        pthread_mutex_unlock(&home->lock);
+    }
+    return listed;
 }
 
 enum error registry_list_buckets(struct registry *registry, const struct bucket_set *set,
                                  struct key_state **out, size_t *count)
 {
-    enum { RECORDS_PER_LOCK = 4096 };
     struct state_list list = {0};
     for (int i = 0; i < SHARD_COUNT; i++) {
-        struct locked_shard *home = &registry->shards[i];
-        bool more = true;
-        for (uint32_t from = 1; more; from += RECORDS_PER_LOCK) {
-            pthread_mutex_lock(&home->lock);
-            uint32_t end = home->shard.records.end;
-            uint32_t to = end - from > RECORDS_PER_LOCK ? from + RECORDS_PER_LOCK : end;
-            bool listed = from >= end || list_range(registry, &home->shard, from, to, set, &list);
-            more = to < end;
-            pthread_mutex_unlock(&home->lock);
-            if (!listed) {
-                free_states(&list);
-                return ERR_NO_MEMORY;
-            }
+        if (!list_shard(registry, &registry->shards[i], set, &list)) {
+            free_states(&list);
+            return ERR_NO_MEMORY;
         }
     }
     *out = list.states;
@@ -92,87 +100,99 @@ enum error registry_list_buckets(struct registry *registry, const struct bucket_
     return ERR_NONE;
 }
 
-/* --- everything ------------------------------------------------------------------------------- */
+/* --- snapshot --------------------------------------------------------------------------------- */
 
-static enum error copy_service(struct registry *registry, struct shard *shard, uint32_t number,
-                               char id_room[ID_BYTES_MAX], struct slice *id, struct key_state **out,
-                               size_t *count)
+static enum error copy_service(const struct registry *registry, const struct shard *shard,
+                               const struct service *service, char id_buffer[ID_BYTES_MAX],
+                               struct slice *id, struct key_state **out, size_t *count)
 {
-    const struct service *service = shard_service(shard, number);
     struct key_state *states = malloc(service->member_count * sizeof(*states));
     if (!states)
         return ERR_NO_MEMORY;
     for (uint32_t i = 0; i < service->member_count; i++)
         states[i] = registry_key_state(registry, shard_record(shard, service->members[i]));
-    memcpy(id_room, service->id, service->id_size);
-    *id = (struct slice){id_room, service->id_size};
+    memcpy(id_buffer, service->id, service->id_size);
+    *id = (struct slice){id_buffer, service->id_size};
     *out = states;
     *count = service->member_count;
     return ERR_NONE;
 }
 
-static enum error copy_tombstones(struct registry *registry, struct shard *shard,
-                                  struct key_state **out, size_t *count)
+/* The next service of a shard with members; *count stays 0 if none was among those visited. True:
+ * there may be more. */
+static bool next_service(const struct registry *registry, struct shard *shard,
+                         struct registry_cursor *cursor, char id_buffer[ID_BYTES_MAX],
+                         struct slice *id, struct key_state **out, size_t *count, enum error *error)
 {
-    struct key_state *states = malloc(shard->tombstones.count * sizeof(*states));
-    if (!states)
-        return ERR_NO_MEMORY;
-    size_t taken = 0;
-    for (uint32_t number = shard->tombstones.first; number;
-         number = shard_record(shard, number)->lease.next)
-        states[taken++] = registry_key_state(registry, shard_record(shard, number));
-    *out = states;
-    *count = taken;
-    return ERR_NONE;
-}
-
-/* The next service of a shard. *count stays 0 where it has no more. */
-static enum error walk_services(struct registry *registry, struct shard *shard,
-                                struct registry_cursor *cursor, char id_room[ID_BYTES_MAX],
-                                struct slice *id, struct key_state **out, size_t *count)
-{
-    for (uint32_t number = cursor->service + 1; number < shard->services.end; number++) {
-        const struct service *service = shard_service(shard, number);
-        if (!service->id || service->member_count == 0)
-            continue;
-        enum error error = copy_service(registry, shard, number, id_room, id, out, count);
-        if (!error)
-            cursor->service = number;
-        return error;
+    uint32_t end = slab_end(&shard->services);
+    for (int i = 0; i < VISITS_PER_LOCK && cursor->number + 1 < end; i++) {
+        const struct service *service = shard_live_service(shard, cursor->number + 1);
+        if (service && service->member_count) {
+            *error = copy_service(registry, shard, service, id_buffer, id, out, count);
+            cursor->number += *error ? 0 : 1;
+            return true;
+        }
+        cursor->number++;
     }
-    return ERR_NONE;
+    return cursor->number + 1 < end;
 }
 
+/* The next tombstones of a shard; as next_service. */
+static bool next_tombstones(const struct registry *registry, struct shard *shard,
+                            struct registry_cursor *cursor, struct key_state **out, size_t *count,
+                            enum error *error)
+{
+    uint32_t end = shard->tombstones.count ? slab_end(&shard->records) : 0;
+    if (cursor->number + 1 >= end)
+        return false;
+    struct key_state *states = malloc(TOMBSTONES_PER_STEP * sizeof(*states));
+    if (!states) {
+        *error = ERR_NO_MEMORY;
+        return true;
+    }
+    size_t found = 0;
+    for (int i = 0; i < VISITS_PER_LOCK && cursor->number + 1 < end && found < TOMBSTONES_PER_STEP;
+         i++) {
+        const struct record *record = slab_find(&shard->records, ++cursor->number);
+        if (record && record->instance && record_is_tombstone(record))
+            states[found++] = registry_key_state(registry, record);
+    }
+    if (!found)
+        free(states);
+    else
+        *out = states;
+    *count = found;
+    return cursor->number + 1 < end;
+}
+
+/* Moves to the next shard; after the last one, to the tombstones of the first. False: the end. */
 static bool next_shard(struct registry_cursor *cursor)
 {
     cursor->shard++;
-    cursor->service = 0;
-    if (cursor->shard < SHARD_COUNT)
-        return true;
-    bool more = !cursor->tombstones;
-    if (more)
+    cursor->number = 0;
+    if (cursor->shard == SHARD_COUNT && !cursor->tombstones)
         *cursor = (struct registry_cursor){.tombstones = true};
-    return more;
+    return cursor->shard < SHARD_COUNT;
 }
 
-enum error registry_walk(struct registry *registry, struct registry_cursor *cursor,
-                         char id_room[ID_BYTES_MAX], struct slice *id, struct key_state **out,
-                         size_t *count)
+enum error registry_snapshot_next(struct registry *registry, struct registry_cursor *cursor,
+                                  char id_buffer[ID_BYTES_MAX], struct slice *id,
+                                  struct key_state **out, size_t *count)
 {
     enum error error = ERR_NONE;
     *out = NULL;
     *count = 0;
-    *id = (struct slice){id_room, 0};
-    if (cursor->shard == SHARD_COUNT)
-        return ERR_NONE; /* it has ended before */
-    do {
+    *id = (struct slice){id_buffer, 0};
+    while (!error && *count == 0 && cursor->shard < SHARD_COUNT) {
         struct locked_shard *home = &registry->shards[cursor->shard];
         pthread_mutex_lock(&home->lock);
-        if (!cursor->tombstones)
-            error = walk_services(registry, &home->shard, cursor, id_room, id, out, count);
-        else if (home->shard.tombstones.count)
-            error = copy_tombstones(registry, &home->shard, out, count);
+        bool more =
+            cursor->tombstones
+                ? next_tombstones(registry, &home->shard, cursor, out, count, &error)
+                : next_service(registry, &home->shard, cursor, id_buffer, id, out, count, &error);
         pthread_mutex_unlock(&home->lock);
-    } while (!error && (*count == 0 || cursor->tombstones) && next_shard(cursor) && *count == 0);
+        if (!more && !next_shard(cursor))
+            break;
+    }
     return error;
 }

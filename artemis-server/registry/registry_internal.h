@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * registry_internal - what the files of the registry share. Not for other rooms.
+ * registry_internal - what the files of the registry share. Not for other modules.
  */
 #pragma once
 
@@ -17,9 +17,9 @@ enum { SHARD_BITS = 6, SHARD_COUNT = 1 << SHARD_BITS };
 struct locked_shard {
     pthread_mutex_t lock;
     struct shard shard;         /* guarded by lock */
-} __attribute__((aligned(64))); /* no two shards' locks in one cache line */
+} __attribute__((aligned(64))); /* no two locks in one cache line */
 
-/* A version as a record keeps it: the node by its number. */
+/* A stamp as a record stores it: the node by its number in the node id table. */
 struct stored_stamp {
     uint64_t hlc;
     uint16_t node;
@@ -31,25 +31,27 @@ struct registry {
     struct locked_shard shards[SHARD_COUNT];
     struct change_log log;
     struct node_id_table node_ids;
+    struct hlc clock;
     _Atomic uint64_t digests[DIGEST_BUCKETS];
-    atomic_bool replicating; /* changes and renewals are noted; ended leases wait for the peers */
+    _Atomic uint32_t tombstones;
+    atomic_bool replicating; /* changes are marked dirty; ended leases are confirmed with peers */
     registry_changed *notify;
     void *notify_context;
-    struct hlc clock;
-    struct cache_budget service_responses; /* those that the shards keep */
     struct {
         pthread_mutex_t lock;
         struct guard guard;
     } node_guard;
+    /* The last pause of the lease thread. Written by registry_tick. */
     struct {
-        pthread_mutex_t building; /* guarded by the one that builds; taken before any other lock */
-        pthread_mutex_t lock;
-        struct cached_response *responses[DIALECT_COUNT];
-        struct cache_budget budget;
-    } all_services; /* the latest responses with every service */
+        _Atomic uint64_t last_tick_ms; /* 0: no tick yet */
+        _Atomic uint64_t start_ms;
+        _Atomic uint64_t end_ms;
+        _Atomic uint64_t length_ms; /* of all pauses that still count */
+    } pause;
 };
 
-/* Where a service lives: its shard by the upper bits, its place there by the lower. */
+/* Where a service is stored: its shard by the upper bits of the hash, its index slot by the
+ * lower. */
 struct service_location {
     struct locked_shard *home;
     uint32_t hash;
@@ -57,34 +59,62 @@ struct service_location {
 struct service_location registry_locate(struct registry *registry, struct slice service_id);
 uint32_t registry_record_hash(const struct registry *registry, struct slice packed_key);
 
-/* Gives a record its version, and the digests theirs. The shard is locked. */
+/* A service and its shard, which is locked until registry_unlock. */
+struct locked_service {
+    struct locked_shard *home;
+    struct shard *shard;
+    uint32_t number;
+    struct service *service; /* NULL: not known */
+};
+struct locked_service registry_lock_service(struct registry *registry, struct slice service_id);
+
+/* A key and its record in the shard, which is locked until registry_unlock. */
+struct locked_key {
+    struct service_location location;
+    struct locked_shard *home;
+    struct shard *shard;
+    uint32_t hash;
+    uint32_t number;       /* 0: not known */
+    struct record *record; /* NULL: not known; may be a tombstone */
+};
+struct locked_key registry_lock_key(struct registry *registry, struct slice packed_key);
+
+/* Unlocks, calls the waker of the change log, and frees what was evicted under the lock. */
+void registry_unlock(struct registry *registry, struct locked_shard *home);
+
+/* The next stamp of this node. */
+struct stored_stamp registry_next_stamp(struct registry *registry, struct moment now);
+/* Sets the stamp of a record and updates the digests. The shard is locked. */
 void registry_set_stamp(struct registry *registry, struct record *record,
                         struct stored_stamp stamp);
-/* A record is about to leave: the digests forget it. The shard is locked. */
+/* Takes a record that is about to be removed out of the digests. The shard is locked. */
 void registry_clear_stamp(struct registry *registry, const struct record *record);
-/* As it is now, with a reference. The shard is locked. */
+/* The state of a record, with a reference. The shard is locked. */
 struct key_state registry_key_state(const struct registry *registry, const struct record *record);
+
 static inline bool registry_is_replicating(const struct registry *registry)
 {
     return atomic_load_explicit(&registry->replicating, memory_order_relaxed);
 }
-static inline uint64_t tombstones_until(const struct registry *registry, struct moment since)
+
+static inline uint64_t tombstone_end_ms(const struct registry *registry, struct moment since)
 {
     return since.mono_ms + registry->options.tombstone_ms;
 }
-/* Adds a new instance with its version and lease. Takes a tombstone's place where there is one. */
-MUST_USE enum error registry_insert(struct registry *registry, struct service_location place,
-                                    uint32_t record_hash, struct instance *instance,
-                                    struct stored_stamp stamp, uint64_t deadline_ms,
-                                    struct moment now, uint32_t *out);
-/* Takes an instance out, and leaves a tombstone where those are kept. */
-void registry_unregister_record(struct registry *registry, struct shard *shard, uint32_t number,
-                                uint32_t record_hash, struct stored_stamp stamp, uint64_t until_ms,
-                                struct moment now);
-/* Unlocks, wakes who awaits a change, and frees the responses that were evicted_responses under the
- * lock. */
-void registry_unlock(struct registry *registry, struct locked_shard *home);
 
-/* Logs a change of a record's service and stamps its new version. The shard is locked. */
+/* Adds a new instance with its stamp and lease. Replaces the tombstone of its key. */
+MUST_USE enum error registry_insert(struct registry *registry, struct locked_key *key,
+                                    struct instance *instance, struct stored_stamp stamp,
+                                    uint64_t deadline_ms, struct moment now);
+/* Adds a tombstone for a key that is not known. ERR_NO_MEMORY. */
+MUST_USE enum error registry_insert_tombstone(struct locked_key *key, struct slice packed_key,
+                                              struct stored_stamp stamp, uint64_t until_ms);
+/* Removes an instance and leaves a tombstone until until_ms, if tombstones are kept. */
+void registry_remove(struct registry *registry, struct locked_key *key, struct stored_stamp stamp,
+                     uint64_t until_ms, struct moment now);
+/* Appends a change to the log and gives the service its revision. The shard is locked. */
 void registry_log_change(struct registry *registry, struct shard *shard, uint32_t service,
                          struct instance *instance, enum change_type type, struct moment now);
+/* The end of a lease, later than its deadline if this node was paused meanwhile. */
+uint64_t registry_lease_end_ms(const struct registry *registry, uint64_t deadline_ms,
+                               uint64_t now_ms);

@@ -1,99 +1,100 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * registry_replication - the side of the registry that other nodes see.
+ * registry_replication - the part of the registry that replication uses.
  *
- * Outgoing: while somebody gathers, each local change and renewal is noted beside its record, once
- * however often it happens, without an allocation on the way of a heartbeat. registry_drain_changes
- * and registry_drain_renewals hand out the latest state of what was noted. What came from a peer is
- * never noted, so nothing is forwarded.
+ * Dirty lists: while the registry is replicating, each local change and renewal puts the number of
+ * its record into a dirty list, once, without an allocation. Draining a list returns the latest
+ * state of each key. What came from a peer is never marked, so nothing is forwarded.
  *
- * Incoming: registry_apply_... take what a peer says. The higher version wins, in any order and any
- * number of times; a renewal moves a lease to `now - age + ttl` if that is later.
+ * Apply: registry_apply... store the records of peers. The higher stamp wins, in any order and any
+ * number of times. A renewal moves a lease to `now - age + ttl`, if that is later.
  *
- * Unregistering leaves a tombstone: the key with its version, for `tombstone_ms`, so that no peer
- * brings the instance back. Tombstones are in no response.
+ * Tombstones: an unregistered key keeps a tombstone with its stamp for `tombstone_ms`, so that no
+ * peer brings the instance back. Tombstones are in no answer to clients.
  *
- * Digests: 1,024 sums over key and version of all registered instances, which two nodes compare.
+ * Lease check: while the registry is replicating, a lease whose time runs out is confirming until
+ * registry_confirm_expiry, or for LEASE_CHECK_MAX_MS. A renewal from a peer refutes the expiry.
  *
- * Refutation: while peers can be asked, a lease that ends waits until registry_confirm_expiry says
- * that nobody knows a later renewal, or until a second has passed; registry_drain_lease_checks
- * hands out which.
+ * Digests: 1,024 sums over key and stamp of the registered instances. They do not cover tombstones:
+ * a tombstone matters only against an instance of the same key, and that instance is covered. The
+ * lists of buckets and the snapshot contain tombstones.
  *
- * Any thread may call. States that are handed out hold references: key_state_unref them.
+ * Any thread may call. A key_state holds a reference: key_state_unref it.
  */
 #pragma once
 
 #include "artemis-core/model/wire_record.h"
 #include "artemis-server/registry/registry.h"
+#include "artemis-server/registry/shard.h"
 
-enum {
-    DIGEST_BUCKETS = 1024,
-    TOMBSTONES_MAX = 1 << 20,  /* of a node; beyond it the oldest of a shard goes early */
-    LEASE_CHECK_MAX_MS = 1000, /* an ended lease waits no longer for the response of a peer */
-};
+enum { LEASE_CHECK_MAX_MS = 1000 };
 
-/* The latest state of a key, as it may be told to a peer. */
+/* The latest state of a key: instance or tombstone. */
 struct key_state {
     struct instance *instance; /* a reference; of a tombstone, only its key counts */
     uint64_t hlc;
     uint64_t touched_ms; /* monotonic: the last renewal, or when it was unregistered */
-    uint16_t node;       /* see registry_node_id */
+    uint16_t node;       /* with hlc, the stamp; see registry_node_id */
     bool deleted;
     bool is_repair; /* the peer missed it earlier: its age says nothing about the lag */
 };
 
 void key_state_unref(struct key_state *state);
-/* The name of the node that gave a version; lives as long as the registry. */
+/* The id of a node by its number; lives as long as the registry. */
 struct slice registry_node_id(const struct registry *registry, uint16_t node);
-/* As the peer is told; borrows from the state and the registry. */
+/* The state in its form for peers; borrows from the state and the registry. */
 struct wire_record registry_wire_record(const struct registry *registry,
                                         const struct key_state *state, struct moment now);
+/* The state of one key, tombstones included. False: not known. */
+bool registry_read_key(struct registry *registry, struct slice packed_key, struct key_state *out);
 
-/* --- outgoing --------------------------------------------------------------------------------- */
+/* --- dirty lists ------------------------------------------------------------------------------ */
 
-/* Whether changes and renewals are noted, and whether ended leases wait for peers. Off at first. */
+/* Whether changes and renewals are marked, and whether ended leases are confirmed. Off at first. */
 void registry_set_replicating(struct registry *registry, bool on);
-/* Called after each noted change, outside of any lock, by the thread that made it. Set it before
- * there are other threads. */
+/* Called after each marked change, without a lock, by the thread that made it. Set it before there
+ * are other threads. */
 typedef void registry_changed(void *context);
 void registry_on_change(struct registry *registry, registry_changed *notify, void *context);
 
-/* At most `max` states; 0 when there are no more. */
+/* At most `max` states; 0 when the list is empty. */
 size_t registry_drain_changes(struct registry *registry, struct key_state *out, size_t max);
 size_t registry_drain_renewals(struct registry *registry, struct key_state *out, size_t max);
-size_t registry_drain_lease_checks(struct registry *registry, struct key_state *out, size_t max);
-/* The question about this key did not get through: it is handed out again, if it is still open. */
-void registry_retry_lease_check(struct registry *registry, struct slice packed_key);
-/* No peer knows a later renewal of this key: its lease may end now, if it still is at its end. */
-void registry_confirm_expiry(struct registry *registry, struct slice packed_key, struct moment now);
 
-/* --- incoming --------------------------------------------------------------------------------- */
+/* --- apply ------------------------------------------------------------------------------------ */
 
-/* A registration. ERR_NONE also where what is known here is newer; ERR_NO_MEMORY and
- * ERR_TOO_MANY_ITEMS (node_ids) change nothing; ERR_VERSION_AHEAD: a stamp
- * that no clock gave. */
+/* A registration. ERR_NONE also if the record here is newer; ERR_NO_MEMORY and ERR_TOO_MANY_ITEMS
+ * (node ids) change nothing; ERR_VERSION_AHEAD: no clock can have given the stamp. */
 MUST_USE enum error registry_apply(struct registry *registry, const struct wire_record *record,
                                    struct moment now);
-/* A renewal. ERR_INSTANCE_NOT_FOUND: unknown here, or older here: send the record. */
+/* A renewal. ERR_INSTANCE_NOT_FOUND: not known here, or older here: send the record. */
 MUST_USE enum error registry_apply_renewal(struct registry *registry,
                                            const struct wire_record *record, struct moment now);
-/* An unregistration. As registry_apply. */
+/* An unregistration. Errors as registry_apply. */
 MUST_USE enum error registry_apply_unregister(struct registry *registry,
                                               const struct wire_record *record, struct moment now);
 
-/* The clock of the versions (version_clock.h), and that of another node. */
+/* The time of the HLC, in ms since 1970; and that of another node, which this one catches up
+ * with. */
 uint64_t registry_clock_ms(const struct registry *registry, struct moment now);
 void registry_observe_clock(struct registry *registry, uint64_t clock_ms, struct moment now);
 
-/* --- comparing -------------------------------------------------------------------------------- */
+/* --- lease check ------------------------------------------------------------------------------ */
 
-/* The state of one key, tombstones included. False: unknown. */
-bool registry_read_key(struct registry *registry, struct slice packed_key, struct key_state *out);
+/* Leases that have started a lease check; as registry_drain_changes. */
+size_t registry_drain_lease_checks(struct registry *registry, struct key_state *out, size_t max);
+/* The check of this key was not delivered: it is drained again, if the lease is still
+ * confirming. */
+void registry_retry_lease_check(struct registry *registry, struct slice packed_key);
+/* No peer knows a later renewal of this key: its lease ends, if it is still confirming. */
+void registry_confirm_expiry(struct registry *registry, struct slice packed_key, struct moment now);
+
+/* --- digests ---------------------------------------------------------------------------------- */
+
 uint32_t registry_bucket(struct slice packed_key);
-/* 53 bits each, so that every reader of JSON takes them whole. */
+/* 53 bits each, so that every JSON reader keeps them exactly. */
 void registry_digests(const struct registry *registry, uint64_t out[DIGEST_BUCKETS]);
-/* The states of all keys in the chosen buckets, tombstones included, in a new array for free().
- * ERR_NO_MEMORY. */
+
 struct bucket_set {
     uint64_t bits[DIGEST_BUCKETS / 64];
 };
@@ -105,17 +106,17 @@ static inline bool bucket_set_has(const struct bucket_set *set, uint32_t bucket)
 {
     return set->bits[bucket / 64] >> (bucket % 64) & 1;
 }
+/* The states of all keys in the chosen buckets, tombstones included, in a new array for free().
+ * Costs the records of these buckets. ERR_NO_MEMORY. */
 MUST_USE enum error registry_list_buckets(struct registry *registry, const struct bucket_set *set,
                                           struct key_state **out, size_t *count);
 
-/* Walks over everything, for a node that starts: service by service, then the tombstones, shard by
- * shard. Start with a zeroed cursor. *id is the service's (into id_room), empty for tombstones; a
+/* --- snapshot --------------------------------------------------------------------------------- */
+
+/* Walks over everything, for a node that bootstraps: service by service, then the tombstones. Start
+ * with a zeroed cursor. *id is the service's (stored in id_buffer), empty for tombstones; *out is a
  * new array each time, for free(). *count 0: the end. ERR_NO_MEMORY: may be called again. */
-struct registry_cursor {
-    uint32_t shard;
-    uint32_t service; /* the number after which to go on */
-    bool tombstones;  /* all services are done */
-};
-MUST_USE enum error registry_walk(struct registry *registry, struct registry_cursor *cursor,
-                                  char id_room[ID_BYTES_MAX], struct slice *id,
-                                  struct key_state **out, size_t *count);
+MUST_USE enum error registry_snapshot_next(struct registry *registry,
+                                           struct registry_cursor *cursor,
+                                           char id_buffer[ID_BYTES_MAX], struct slice *id,
+                                           struct key_state **out, size_t *count);

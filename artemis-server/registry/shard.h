@@ -2,82 +2,89 @@
  *
  * shard - one part of the store: services, their records, and the wheel of their leases.
  *
- * All instances of a service live in one shard, so one lock guards a whole service: a change, its
- * members and its cached responses move together. The shard itself has no lock, thread or clock:
- * its owner (registry) holds the lock around every call here, and passes time in.
+ * All instances of a service are in one shard, so one lock guards a whole service: a change, its
+ * members and its cached responses change together. The shard has no lock, thread or clock: its
+ * owner (registry) holds the lock around every call and passes the time in.
  *
- * A record is an instance with its lease. A service stays known for a while after its last member
- * left, so that "known, but none" can be told from a name that was never there.
+ * A record is the stored entry for one key: an instance with its lease, or a tombstone. A service
+ * stays known for `empty_ms` after its last member left, so that "known, but empty" differs from a
+ * name that was never registered.
  *
- * Housekeeping costs what is due, not what is there: a second wheel holds the services that have
- * cached responses or no members. It is as lazy as that of the leases: handing out an response does
- * not touch it; a service that comes up cleanup_wheel when its responses were last used, and is
- * armed again.
+ * Cleanup costs what is due, not what is stored. A second wheel holds the services that have cached
+ * responses or no members. It is lazy: handing out a response does not touch it; when a service
+ * comes up, its responses are checked and the service is armed again.
+ *
+ * Three files: shard.c (services, records, cached responses), shard_leases.c (lease states) and
+ * shard_replication.c (tombstones, buckets, dirty lists).
  */
 #pragma once
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
-#include "artemis-core/json/codec.h"
+#include "artemis-core/base/hash_index.h"
+#include "artemis-core/model/instance.h"
 #include "artemis-server/cache/cached_response.h"
 #include "artemis-server/registry/guard.h"
-#include "artemis-server/registry/hash_index.h"
+#include "artemis-server/registry/lease_state.h"
 #include "artemis-server/registry/lease_wheel.h"
 
-/* A cached response for each spelling, for what is up and for every status. */
-enum { VIEW_COUNT = DIALECT_COUNT * 2 };
+enum {
+    DIGEST_BUCKET_BITS = 10,
+    DIGEST_BUCKETS = 1 << DIGEST_BUCKET_BITS,
+};
+
+/* Why a record is in a dirty list. */
+enum dirty_kind { DIRTY_CHANGE, DIRTY_RENEWAL, DIRTY_LEASE_CHECK, DIRTY_KINDS };
 
 struct record {
-    struct wheel_timer lease; /* first: the wheel finds it here; of a tombstone, when it goes */
-    struct instance *instance;
-    uint64_t hlc; /* with node, the stamp of this content */
-    uint32_t service;
-    union {
-        uint32_t member;         /* its place in the service's list */
-        uint32_t tombstone_hash; /* of a tombstone: its place in the index */
-    };
-    uint16_t node;
-    uint16_t bucket;  /* of the digests */
-    bool deleted : 1; /* a tombstone: in the index, but no member of a service */
-    /* Invariant: not two of these. */
-    bool due : 1;        /* ended, and waiting for a decision */
-    bool guarded : 1;    /* ended, but kept by a guard; still renewable */
-    bool confirming : 1; /* ended, and peers are asked for a later renewal; still renewable */
-
-    bool expiry_confirmed : 1; /* ended, and no peer knew better */
-    bool change_dirty : 1;
-    bool renewal_dirty : 1;
-    bool lease_check_dirty : 1;
+    struct wheel_timer lease;  /* first: the wheel finds it here. Of a tombstone: when it ends */
+    struct instance *instance; /* of a tombstone: often the key alone. NULL: not in use */
+    uint64_t hlc;              /* with node, the stamp of this content */
+    uint32_t service;          /* 0: a tombstone */
+    uint32_t member;           /* index in the service's members */
+    uint32_t hash;             /* of the key, for the index */
+    uint32_t bucket_next;      /* the list of the bucket, of this shard alone */
+    uint32_t bucket_prev;      /* 0: the first */
+    uint16_t node;             /* number in the node id table */
+    uint16_t bucket : DIGEST_BUCKET_BITS;
+    uint16_t lease_state : 3;
+    uint16_t dirty : DIRTY_KINDS; /* a bit for each list that has its number */
 };
-static_assert(sizeof(struct record) == 48, "a record is small: there are millions");
+static_assert(sizeof(struct record) == 56, "a record is small: there are millions");
 
-/* Numbers of records, noted for whoever tells the peers. A number may be stale. */
+static inline bool record_is_tombstone(const struct record *record)
+{
+    return record->lease_state == LEASE_NONE;
+}
+
+/* Numbers of records that changed since the replicator last drained the list. A number may be
+ * stale: its record was removed. */
 struct dirty_list {
     uint32_t *numbers;
     uint32_t count;
-    uint32_t capacity;
+    uint32_t capacity; /* Invariant: at least the number of records, so that adding cannot fail */
 };
 
 struct service {
-    struct wheel_timer
-        cleanup; /* first: the wheel finds it here. deadline_ms 0: nothing to cleanup at */
+    struct wheel_timer cleanup; /* first: the wheel finds it here. deadline_ms 0: not armed */
     uint32_t hash;
-    uint32_t round_robin;
-    char *id; /* NULL: not in use. Lower case, not terminated */
+    uint32_t round_robin; /* where the load balancer continues */
+    char *id;             /* NULL: not in use. Lower case, not terminated */
     size_t id_size;
     uint64_t revision; /* of its last change */
     uint32_t *members; /* record numbers, in no order */
     uint32_t member_count;
     uint32_t member_capacity;
-    struct cached_response *responses[VIEW_COUNT]; /* Invariant: each has the service's revision */
-    uint64_t empty_since_ms;                       /* meaningful while member_count is 0 */
+    struct cached_response *responses[RESPONSE_VIEWS]; /* Invariant: of the service's revision */
+    uint64_t empty_since_ms;                           /* meaningful while member_count is 0 */
     struct guard guard;
-    bool evictions_suspended; /* its guard has resolved that evictions stop */
-    bool in_guard_queue;      /* linked into the list of services whose guard must resolve */
+    bool evictions_suspended; /* the last decision of its guard */
+    bool in_guard_queue;      /* its guard is evaluated before the tick's evictions */
     uint32_t guard_queue_next;
-    uint32_t due;     /* members that are due */
-    uint32_t guarded; /* members that are guarded */
+    uint32_t expired; /* members in this state */
+    uint32_t guarded; /* members in this state */
 };
 
 struct shard_counters {
@@ -85,49 +92,55 @@ struct shard_counters {
     uint64_t changed;    /* registered again with other content */
     uint64_t renewed;    /* by heartbeat or by the same registration */
     uint64_t unregistered;
-    uint64_t expired;
-    uint64_t due; /* leases that came up in the wheel */
+    uint64_t expired; /* evicted */
+    uint64_t due;     /* leases that became expired */
     uint64_t renewed_by_peers;
-    uint64_t refuted; /* had ended here, but a peer knew a later renewal */
-    uint64_t responses_built;
+    uint64_t refuted;         /* ended here, but a peer had a later renewal */
+    uint64_t responses_built; /* by the response cache */
+    uint64_t visited;         /* records and services that a walk looked at; for tests of cost */
 };
 
-/* How long housekeeping lets things be. */
-struct shard_retention {
-    uint64_t unused_ms; /* an response that nobody asks for */
-    uint64_t empty_ms;  /* a service without members */
+struct shard_settings {
+    uint64_t unused_ms;      /* how long a cached response stays without being handed out */
+    uint64_t empty_ms;       /* how long a service without members stays known */
+    uint32_t tombstones_max; /* of the node */
+    _Atomic uint32_t *tombstones_of_node; /* shared by all shards */
+};
+
+/* What the services with an engaged guard hold; kept at every change. */
+struct engaged_count {
+    uint32_t services;
+    uint32_t leases;
+    uint32_t ended; /* leases that are expired or guarded */
 };
 
 struct shard {
-    struct shard_retention retention; /* constant */
+    struct shard_settings settings; /* constant */
     struct slab records;
     struct slab services;
     struct hash_index record_index;
     struct hash_index service_index;
     struct lease_wheel wheel;
-    struct lease_wheel cleanup_wheel; /* when housekeeping cleanup_wheel at which service */
-    uint32_t guard_queue;             /* the first of the services whose guard must resolve */
-    uint32_t due;                     /* records that are due */
-    uint32_t guarded;                 /* records that are guarded */
-    uint32_t engaged_services;        /* services whose guard is on */
-    uint32_t released_services;       /* services whose guard is released */
-    uint32_t responses;               /* cached */
-    struct cached_response
-        *evicted_responses; /* responses that the owner frees when it has unlocked */
-    /* Invariant of the lists: there is room for every record, so that a note cannot fail. */
-    struct dirty_list changed;
-    struct dirty_list renewed;
-    struct dirty_list ended; /* whose peers are to be asked */
+    struct lease_wheel cleanup_wheel;
+    uint32_t guard_queue; /* first of the services whose guard must be evaluated */
+    uint32_t expired;     /* records in this state */
+    uint32_t guarded;     /* records in this state */
+    struct engaged_count engaged;
+    uint32_t released_services;                /* services whose guard is released */
+    uint32_t responses;                        /* cached */
+    struct cached_response *evicted_responses; /* the owner frees them after it unlocks */
+    struct dirty_list dirty[DIRTY_KINDS];
     struct {
         uint32_t first; /* linked by lease.next and lease.prev, the oldest first */
         uint32_t last;
         uint32_t count;
-        uint32_t max;
     } tombstones;
+    uint32_t buckets[DIGEST_BUCKETS]; /* first record of each bucket, tombstones included */
+    size_t member_bytes;              /* of the members arrays */
     struct shard_counters counters;
 };
 
-void shard_init(struct shard *shard, uint64_t now_ms, struct shard_retention retention);
+void shard_init(struct shard *shard, uint64_t now_ms, struct shard_settings settings);
 void shard_free(struct shard *shard);
 
 static inline struct record *shard_record(const struct shard *shard, uint32_t number)
@@ -139,6 +152,15 @@ static inline struct service *shard_service(const struct shard *shard, uint32_t 
 {
     return slab_at(&shard->services, number);
 }
+
+/* The service of a number below slab_end(&shard->services), NULL if it is not in use; for walks. */
+static inline struct service *shard_live_service(const struct shard *shard, uint32_t number)
+{
+    struct service *service = slab_find(&shard->services, number);
+    return service && service->id ? service : NULL;
+}
+
+/* --- services and records (shard.c) ----------------------------------------------------------- */
 
 /* The number of a service by its canonical id, or 0. */
 uint32_t shard_find_service(const struct shard *shard, uint32_t hash, struct slice id);
@@ -152,65 +174,11 @@ uint32_t shard_instances(const struct shard *shard);
 MUST_USE enum error shard_insert(struct shard *shard, uint32_t service_hash, uint32_t record_hash,
                                  struct instance *instance, uint64_t deadline_ms, uint32_t *out);
 void shard_replace(struct shard *shard, uint32_t number, struct instance *instance);
-void shard_remove(struct shard *shard, uint32_t number, uint32_t record_hash, uint64_t now_ms);
-/* The record is no member any more: what shard_remove and shard_make_tombstone have in common. */
+void shard_remove(struct shard *shard, uint32_t number, uint64_t now_ms);
+/* The common part of shard_remove and shard_make_tombstone: the record is no member any more. */
 void shard_leave_service(struct shard *shard, uint32_t number, uint64_t now_ms);
-/* Moves the end of a lease; one that was due or guarded is alive again. */
-void shard_renew(struct shard *shard, uint32_t number, uint64_t now_ms, uint64_t deadline_ms);
-
-/* The lease of a record has ended: it waits for a decision in the wheel's due list. */
-void shard_mark_due(struct shard *shard, uint32_t number);
-/* Peers are asked about it. */
-void shard_start_lease_check(struct shard *shard, uint32_t number);
-/* Has those that are asked about come up again at until_ms. The wheel has come to the present.
- * Costs *budget as lease_wheel_next does, and is done when some is left. */
-void shard_arm_lease_checks(struct shard *shard, uint64_t until_ms, unsigned *budget);
-/* They have answered, or time is up: the lease comes up in the wheel once more. */
-void shard_confirm_expiry(struct shard *shard, uint32_t number, uint64_t now_ms);
-/* The decision is to keep it, and to cleanup again at again_ms. */
-void shard_guard_lease(struct shard *shard, uint32_t number, uint64_t again_ms);
-/* Has the guarded members of a service looked at again at once. */
-void shard_recheck_guarded(struct shard *shard, struct service *service, uint64_t now_ms);
-
-/* --- tombstones and notes (shard_peers.c) ----------------------------------------------------- */
-
-/* Makes a tombstone of a record, until until_ms. The instance is exchanged for one of its key alone
- * where there is memory for that. Drops the oldest tombstone where there are too many. */
-void shard_make_tombstone(struct shard *shard, uint32_t number, uint32_t record_hash,
-                          uint64_t now_ms, uint64_t until_ms);
-/* Adds a tombstone for a key that is not known. Takes a reference. ERR_NO_MEMORY. */
-MUST_USE enum error shard_insert_tombstone(struct shard *shard, uint32_t record_hash,
-                                           struct instance *key_only, uint64_t until_ms,
-                                           uint32_t *out);
-void shard_remove_tombstone(struct shard *shard, uint32_t number);
-/* Has a tombstone stay until until_ms, where that is later. */
-void shard_extend_tombstone(struct shard *shard, uint32_t number, uint64_t until_ms);
-/* Removes those whose time has come. */
-void shard_expire_tombstones(struct shard *shard, uint64_t now_ms);
-
-/* Room in the lists for one more record. */
-MUST_USE enum error shard_reserve_dirty(struct shard *shard);
-void shard_mark_changed(struct shard *shard, uint32_t number);
-void shard_mark_renewed(struct shard *shard, uint32_t number);
-void shard_mark_lease_check(struct shard *shard, uint32_t number);
-/* Takes the last of a list, or 0. */
-uint32_t dirty_list_pop(struct dirty_list *list);
-
-/* --- responses ----------------------------------------------------------------------------------
- */
-
-/* Gives the service its new revision and drops its cached responses. */
-void shard_set_revision(struct shard *shard, struct service *service, uint64_t revision);
-/* Caches an response of the service's revision, whose view has none. It has been kept
- * (cached_response_put)
- * and used; takes over the reference. */
-void shard_cache_response(struct shard *shard, uint32_t service, int view,
-                          struct cached_response *response);
-/* Counts a guard that was in state `before`. To be called wherever a service's guard may change. */
-void shard_guard_changed(struct shard *shard, enum guard_state before, enum guard_state now);
-/* Drops responses that are unused and services that are empty for too long, up to a tick later.
- * Costs *budget as lease_wheel_next does, and is done when some is left. */
-void shard_cleanup(struct shard *shard, uint64_t now_ms, unsigned *budget);
+/* Removes a service without members. */
+void shard_remove_service(struct shard *shard, uint32_t number);
 
 /* References to the members of a service (all, or those that are up) in a new array, *out; NULL
  * when there are none. ERR_NO_MEMORY. */
@@ -218,5 +186,78 @@ MUST_USE enum error shard_copy_members(const struct shard *shard, const struct s
                                        bool all_statuses, struct instance ***out, size_t *count);
 void shard_free_members(struct instance **instances, size_t count);
 
-/* States the invariants, for tests: asserts them all. Slow. */
+/* Shrinks tables that are mostly empty. Costs a pass over each table that shrinks. */
+void shard_shrink(struct shard *shard);
+/* Memory of the shard's own structures: slabs, indexes, lists. Without instances and responses. */
+size_t shard_bytes(const struct shard *shard);
+/* Asserts the invariants, for tests. Slow. */
 void shard_validate(const struct shard *shard);
+
+/* --- leases (shard_leases.c) ------------------------------------------------------------------ */
+
+/* LEASE_NONE to active, for a new member. */
+void shard_start_lease(struct shard *shard, uint32_t number, uint64_t deadline_ms);
+/* Any state to LEASE_NONE, for a member that leaves. */
+void shard_end_lease(struct shard *shard, uint32_t number, uint64_t now_ms);
+/* Extends a lease; any state to active. A lease never gets shorter. */
+void shard_renew(struct shard *shard, uint32_t number, uint64_t now_ms, uint64_t deadline_ms);
+/* Active to confirming: the record goes into the dirty list of lease checks. */
+void shard_start_lease_check(struct shard *shard, uint32_t number);
+/* Arms the leases that started a lease check to come up again at until_ms. To be called when the
+ * wheel is at the present. Costs *budget as lease_wheel_next does; complete when some is left. */
+void shard_arm_lease_checks(struct shard *shard, uint64_t until_ms, unsigned *budget);
+/* Confirming to due: the next tick makes the lease expired. */
+void shard_confirm_expiry(struct shard *shard, uint32_t number, uint64_t now_ms);
+/* To expired; a guarded lease stays guarded. The record waits in the wheel's due list and its
+ * service in the guard queue. */
+void shard_expire(struct shard *shard, uint32_t number);
+/* Expired to guarded; the lease comes up again at again_ms. */
+void shard_guard_lease(struct shard *shard, uint32_t number, uint64_t again_ms);
+/* Arms the guarded leases of a service to come up at once. */
+void shard_recheck_guarded(struct shard *shard, struct service *service, uint64_t now_ms);
+/* Updates the counts after a service's guard changed from the state `before`. */
+void shard_guard_changed(struct shard *shard, const struct service *service,
+                         enum guard_state before);
+/* --- cached responses and cleanup (shard.c) --------------------------------------------------- */
+
+/* Gives the service its new revision and evicts its cached responses. */
+void shard_set_revision(struct shard *shard, struct service *service, uint64_t revision);
+/* Stores a response of the service's revision in an empty view. It is in the budget
+ * (cached_response_put) and its use is recorded; takes over the reference. */
+void shard_cache_response(struct shard *shard, uint32_t service, unsigned view,
+                          struct cached_response *response);
+void shard_evict_responses(struct shard *shard, struct service *service);
+/* Arms the cleanup of a service for when_ms, unless it is armed for earlier. */
+void shard_arm_cleanup(struct shard *shard, uint32_t service, uint64_t when_ms);
+/* Evicts responses that are unused and services that are empty for too long, up to a tick later.
+ * Costs *budget as lease_wheel_next does; complete when some is left. */
+void shard_cleanup(struct shard *shard, uint64_t now_ms, unsigned *budget);
+
+/* --- tombstones, buckets, dirty lists (shard_replication.c) ----------------------------------- */
+
+/* Makes a tombstone of a record, until until_ms. The instance is exchanged for one of its key alone
+ * if there is memory. If the node has too many tombstones, the oldest of this shard is removed. */
+void shard_make_tombstone(struct shard *shard, uint32_t number, uint64_t now_ms, uint64_t until_ms);
+/* Adds a tombstone for a key that is not known. Takes a reference. ERR_NO_MEMORY. */
+MUST_USE enum error shard_insert_tombstone(struct shard *shard, uint32_t record_hash,
+                                           struct instance *key_only, uint64_t until_ms,
+                                           uint32_t *out);
+void shard_remove_tombstone(struct shard *shard, uint32_t number);
+/* Extends a tombstone to until_ms, if that is later. */
+void shard_extend_tombstone(struct shard *shard, uint32_t number, uint64_t until_ms);
+/* Removes the tombstones whose time has ended. Each costs one of *budget; complete when some is
+ * left. */
+void shard_expire_tombstones(struct shard *shard, uint64_t now_ms, unsigned *budget);
+
+/* The digest bucket of a key, the same on every node. */
+uint32_t bucket_of_key(struct slice packed_key);
+/* Links a new record into the list of its bucket. */
+void shard_link_bucket(struct shard *shard, uint32_t number);
+void shard_unlink_bucket(struct shard *shard, uint32_t number);
+
+/* Memory in the dirty lists for one more record. */
+MUST_USE enum error shard_reserve_dirty(struct shard *shard);
+/* Adds a record to a dirty list, unless it is in it. */
+void shard_mark_dirty(struct shard *shard, uint32_t number, enum dirty_kind kind);
+/* Removes and returns a number from a dirty list; 0 if the list is empty. Skips stale numbers. */
+uint32_t shard_drain_dirty(struct shard *shard, enum dirty_kind kind);

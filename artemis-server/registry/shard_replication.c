@@ -1,10 +1,42 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What a shard keeps for the peers: tombstones, and notes of what they have yet to be told.
+ * What a shard keeps for replication: tombstones, the records of each digest bucket, and the dirty
+ * lists.
  */
 #include "artemis-server/registry/shard.h"
 
 #include <stdlib.h>
+#include <xxhash.h>
+
+/* --- buckets ---------------------------------------------------------------------------------- */
+
+uint32_t bucket_of_key(struct slice packed_key)
+{
+    return (uint32_t)(XXH3_64bits(packed_key.data, packed_key.size) % DIGEST_BUCKETS);
+}
+
+void shard_link_bucket(struct shard *shard, uint32_t number)
+{
+    struct record *record = shard_record(shard, number);
+    uint32_t bucket = bucket_of_key(instance_packed_key(record->instance));
+    record->bucket = bucket & (DIGEST_BUCKETS - 1);
+    record->bucket_prev = 0;
+    record->bucket_next = shard->buckets[bucket];
+    if (record->bucket_next)
+        shard_record(shard, record->bucket_next)->bucket_prev = number;
+    shard->buckets[bucket] = number;
+}
+
+void shard_unlink_bucket(struct shard *shard, uint32_t number)
+{
+    const struct record *record = shard_record(shard, number);
+    if (record->bucket_prev)
+        shard_record(shard, record->bucket_prev)->bucket_next = record->bucket_next;
+    else
+        shard->buckets[record->bucket] = record->bucket_next;
+    if (record->bucket_next)
+        shard_record(shard, record->bucket_next)->bucket_prev = record->bucket_prev;
+}
 
 /* --- tombstones ------------------------------------------------------------------------------- */
 
@@ -20,14 +52,16 @@ static void unlink_tombstone(struct shard *shard, uint32_t number)
     else
         shard->tombstones.last = links->prev;
     shard->tombstones.count--;
+    atomic_fetch_sub_explicit(shard->settings.tombstones_of_node, 1, memory_order_relaxed);
 }
 
 static void link_tombstone(struct shard *shard, uint32_t number, uint64_t until_ms)
 {
-    if (shard->tombstones.count >= shard->tombstones.max)
+    uint32_t of_node =
+        atomic_fetch_add_explicit(shard->settings.tombstones_of_node, 1, memory_order_relaxed);
+    if (of_node >= shard->settings.tombstones_max && shard->tombstones.first)
         shard_remove_tombstone(shard, shard->tombstones.first);
     struct record *record = shard_record(shard, number);
-    record->deleted = true;
     record->service = 0;
     record->lease = (struct wheel_timer){.deadline_ms = until_ms, .prev = shard->tombstones.last};
     if (shard->tombstones.last)
@@ -38,8 +72,7 @@ static void link_tombstone(struct shard *shard, uint32_t number, uint64_t until_
     shard->tombstones.count++;
 }
 
-void shard_make_tombstone(struct shard *shard, uint32_t number, uint32_t record_hash,
-                          uint64_t now_ms, uint64_t until_ms)
+void shard_make_tombstone(struct shard *shard, uint32_t number, uint64_t now_ms, uint64_t until_ms)
 {
     struct record *record = shard_record(shard, number);
     shard_leave_service(shard, number, now_ms);
@@ -48,7 +81,6 @@ void shard_make_tombstone(struct shard *shard, uint32_t number, uint32_t record_
         instance_unref(record->instance);
         record->instance = key_only;
     }
-    record->tombstone_hash = record_hash;
     link_tombstone(shard, number, until_ms);
 }
 
@@ -64,8 +96,9 @@ enum error shard_insert_tombstone(struct shard *shard, uint32_t record_hash,
         return error;
     struct record *record = shard_record(shard, *out);
     record->instance = instance_ref(key_only);
-    record->tombstone_hash = record_hash;
+    record->hash = record_hash;
     hash_index_insert(&shard->record_index, record_hash, *out);
+    shard_link_bucket(shard, *out);
     link_tombstone(shard, *out, until_ms);
     return ERR_NONE;
 }
@@ -74,7 +107,8 @@ void shard_remove_tombstone(struct shard *shard, uint32_t number)
 {
     struct record *record = shard_record(shard, number);
     unlink_tombstone(shard, number);
-    hash_index_remove(&shard->record_index, record->tombstone_hash, number);
+    shard_unlink_bucket(shard, number);
+    hash_index_remove(&shard->record_index, record->hash, number);
     instance_unref(record->instance);
     record->instance = NULL;
     slab_release(&shard->records, number);
@@ -88,21 +122,24 @@ void shard_extend_tombstone(struct shard *shard, uint32_t number, uint64_t until
     link_tombstone(shard, number, until_ms);
 }
 
-void shard_expire_tombstones(struct shard *shard, uint64_t now_ms)
+void shard_expire_tombstones(struct shard *shard, uint64_t now_ms, unsigned *budget)
 {
-    while (shard->tombstones.first &&
-           shard_record(shard, shard->tombstones.first)->lease.deadline_ms <= now_ms)
-        shard_remove_tombstone(shard, shard->tombstones.first);
+    uint32_t first;
+    for (; *budget > 0 && (first = shard->tombstones.first) &&
+           shard_record(shard, first)->lease.deadline_ms <= now_ms;
+         --*budget)
+        shard_remove_tombstone(shard, first);
 }
 
-/* --- notes ------------------------------------------------------------------------------------ */
+/* --- dirty lists ------------------------------------------------------------------------------ */
 
 static enum error reserve(struct dirty_list *list, uint32_t more)
 {
+    enum { FIRST_CAPACITY = 16 };
     uint32_t wanted = list->count + more;
     if (wanted <= list->capacity)
         return ERR_NONE;
-    uint32_t capacity = list->capacity ? list->capacity * 2 : 16;
+    uint32_t capacity = list->capacity ? list->capacity * 2 : FIRST_CAPACITY;
     if (capacity < wanted)
         capacity = wanted;
     uint32_t *numbers = realloc(list->numbers, capacity * sizeof(*numbers));
@@ -113,46 +150,45 @@ static enum error reserve(struct dirty_list *list, uint32_t more)
     return ERR_NONE;
 }
 
+#define DIRTY_MASK ((1u << DIRTY_KINDS) - 1)
+
 enum error shard_reserve_dirty(struct shard *shard)
 {
-    uint32_t records = shard->record_index.count + 1;
-    enum error error = reserve(&shard->changed, records);
-    if (!error)
-        error = reserve(&shard->renewed, records);
-    return error ? error : reserve(&shard->ended, records);
+    enum error error = ERR_NONE;
+    for (int kind = 0; !error && kind < DIRTY_KINDS; kind++)
+        error = reserve(&shard->dirty[kind], shard->record_index.count + 1);
+    return error;
 }
 
-static void add(struct dirty_list *list, uint32_t number)
+void shard_mark_dirty(struct shard *shard, uint32_t number, enum dirty_kind kind)
 {
+    struct record *record = shard_record(shard, number);
+    struct dirty_list *list = &shard->dirty[kind];
+    if (record->dirty & 1u << kind)
+        return;
     assert(list->count < list->capacity);
     list->numbers[list->count++] = number;
+    record->dirty = (record->dirty | 1u << kind) & DIRTY_MASK;
 }
 
-void shard_mark_changed(struct shard *shard, uint32_t number)
+/* Clears the mark of a record. False: the number is stale, or the mark has no meaning any more. */
+static bool clear_dirty(struct record *record, enum dirty_kind kind)
 {
-    struct record *record = shard_record(shard, number);
-    if (!record->change_dirty)
-        add(&shard->changed, number);
-    record->change_dirty = true;
+    if (!record || !record->instance || !(record->dirty & 1u << kind))
+        return false;
+    record->dirty = record->dirty & ~(1u << kind) & DIRTY_MASK;
+    if (kind == DIRTY_RENEWAL)
+        return !record_is_tombstone(record);
+    return kind == DIRTY_CHANGE || record->lease_state == LEASE_CONFIRMING;
 }
 
-void shard_mark_renewed(struct shard *shard, uint32_t number)
+uint32_t shard_drain_dirty(struct shard *shard, enum dirty_kind kind)
 {
-    struct record *record = shard_record(shard, number);
-    if (!record->renewal_dirty)
-        add(&shard->renewed, number);
-    record->renewal_dirty = true;
-}
-
-void shard_mark_lease_check(struct shard *shard, uint32_t number)
-{
-    struct record *record = shard_record(shard, number);
-    if (!record->lease_check_dirty)
-        add(&shard->ended, number);
-    record->lease_check_dirty = true;
-}
-
-uint32_t dirty_list_pop(struct dirty_list *list)
-{
-    return list->count ? list->numbers[--list->count] : 0;
+    struct dirty_list *list = &shard->dirty[kind];
+    while (list->count) {
+        uint32_t number = list->numbers[--list->count];
+        if (clear_dirty(slab_find(&shard->records, number), kind))
+            return number;
+    }
+    return 0;
 }

@@ -10,9 +10,9 @@
  */
 #pragma once
 
-#include "artemis-server/registry/hash_index.h"
+#include "artemis-core/base/hash_index.h"
+#include "artemis-core/base/slab.h"
 #include "artemis-server/registry/registry_replication.h"
-#include "artemis-server/registry/slab.h"
 
 enum outbox_queue { QUEUE_REGISTER, QUEUE_UNREGISTER, QUEUE_RENEW, QUEUE_COUNT };
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-web/api/discovery_encoder.h"
 #include "artemis-web/api/handlers.h"
 #include "artemis-web/api/known_version.h"
 #include "artemis-web/api/long_poll.h"
@@ -136,9 +137,10 @@ enum error handle_service(struct request *request, struct response *response,
     if (error)
         return error;
     enum dialect dialect = request_dialect(request);
-    error =
-        registry_service(request->engine->registry, selection_id(&selection), dialect,
-                         selection.all_statuses || request->java, request->now, &response->answer);
+    struct service_view view =
+        discovery_service_view(dialect, selection.all_statuses || request->java);
+    error = response_cache_get(request->engine->responses, selection_id(&selection), &view,
+                               request->now, &response->answer);
     response->send_etag = true;
     if (error == ERR_SERVICE_NOT_FOUND)
         return respond_unknown(request, &get, selection_id(&selection), response, message);
@@ -202,7 +204,9 @@ enum error handle_services(struct request *request, struct response *response,
         return error;
     response->send_etag = true;
     response->send_epoch = true;
-    return registry_services(registry, request_dialect(request), request->now, &response->answer);
+    struct all_services_view view = discovery_all_services_view(request_dialect(request));
+    return response_cache_get_all(request->engine->responses, &view, request->now,
+                                  &response->answer);
 }
 
 enum error handle_services_delta(struct request *request, struct response *response,
@@ -222,8 +226,8 @@ enum error handle_services_delta(struct request *request, struct response *respo
                  "run: is not the epoch of this node's versions; fetch all services again");
         return ERR_VERSION_GONE;
     }
-    error = registry_delta(request->engine->registry, known.version, request_dialect(request),
-                           &response->body);
+    error = discovery_write_delta(request->engine->registry, known.version,
+                                  request_dialect(request), &response->body);
     if (error == ERR_VERSION_GONE)
         snprintf(
             message, MESSAGE_BYTES,
@@ -258,8 +262,9 @@ static enum error list_service(struct request *request, const struct selection *
                                struct json_writer *w)
 {
     enum dialect dialect = request_dialect(request);
-    enum error error = registry_write_service(request->engine->registry, selection_id(selection),
-                                              dialect, selection->all_statuses || request->java, w);
+    enum error error =
+        discovery_write_service(request->engine->registry, selection_id(selection), dialect,
+                                selection->all_statuses || request->java, w);
     if (error != ERR_SERVICE_NOT_FOUND)
         return error;
     static struct instance *const none[1];

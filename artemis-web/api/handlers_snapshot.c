@@ -108,8 +108,9 @@ static enum error next_piece(void *context, struct text *piece, bool *ended)
         begin(snapshot);
     if (!snapshot->states) {
         struct slice id;
-        enum error error = registry_walk(snapshot->registry, &snapshot->cursor, snapshot->id, &id,
-                                         &snapshot->states, &snapshot->count);
+        enum error error =
+            registry_snapshot_next(snapshot->registry, &snapshot->cursor, snapshot->id, &id,
+                                   &snapshot->states, &snapshot->count);
         if (error)
             return error;
         if (snapshot->count == 0) {

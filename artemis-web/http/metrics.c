@@ -10,6 +10,7 @@
 /* All values of the page. They are collected first and then printed from the table. */
 struct metric_values {
     struct registry_stats registry;
+    struct response_cache_stats responses;
     struct connections_view connections;
     struct push_view push;
     uint64_t request_bytes;
@@ -43,8 +44,8 @@ struct metric_values {
     X("artemis_guard_node_expected_renewals",  "gauge",   registry.node_guard.expected,   "Renewals expected in the last window of the node's guard.") \
     X("artemis_guard_node_renewals",           "gauge",   registry.node_guard.renewed,    "Renewals received in the last window of the node's guard.") \
     X("artemis_cached_answers",                "gauge",   registry.cached_responses,               "Responses for single services in the response cache.") \
-    X("artemis_cached_answer_bytes",           "gauge",   registry.cached_response_bytes,          "Memory of the cached responses for single services, gzip forms included.") \
-    X("artemis_cached_all_services_bytes",     "gauge",   registry.all_services_response_bytes,      "Memory of the cached responses with all services, gzip forms included.") \
+    X("artemis_cached_answer_bytes",           "gauge",   responses.service_bytes,          "Memory of the cached responses for single services, gzip forms included.") \
+    X("artemis_cached_all_services_bytes",     "gauge",   responses.all_services_bytes,      "Memory of the cached responses with all services, gzip forms included.") \
     X("artemis_answers_built_total",           "counter", registry.responses_built,         "Responses for single services encoded because none was cached.") \
     X("artemis_log_dropped_lines_total",       "counter", log_dropped,                    "Log lines dropped because stderr was not read in time.") \
     X("artemis_rate_limited_total",            "counter", rate_limited,                   "Client requests refused by the rate limiter.") \
@@ -174,6 +175,7 @@ static void collect(struct metrics *metrics, struct engine *engine, struct conne
 {
     memset(values, 0, sizeof(*values));
     registry_stats(engine->registry, &values->registry);
+    response_cache_stats(engine->responses, &values->responses);
     connections_view(connections, &values->connections);
     push_view(push, &values->push);
     values->connections_limit = connections->limit;

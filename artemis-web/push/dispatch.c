@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "artemis-server/registry/registry_watch.h"
+#include "artemis-server/registry/registry.h"
 #include "artemis-web/push/frame.h"
 #include "artemis-web/push/long_polls.h"
 #include "artemis-web/push/websocket.h"

@@ -4,7 +4,7 @@
  */
 #include <wslay/wslay.h>
 
-#include "artemis-server/registry/registry_watch.h"
+#include "artemis-server/registry/registry.h"
 #include "artemis-web/push/dispatch.h"
 #include "artemis-web/push/frame.h"
 #include "artemis-web/push/websocket.h"
@@ -89,7 +89,8 @@ static enum state_result build_state(struct push *push, struct topic *topic, enu
 {
     struct registry_members members = {0};
     enum state_result result = STATE_LATER;
-    if (registry_members(push->engine->registry, topic_id(topic), &members))
+    enum error error = registry_members(push->engine->registry, topic_id(topic), true, &members);
+    if (error && error != ERR_SERVICE_NOT_FOUND) /* an unknown service has an empty state */
         return STATE_NO_MEMORY;
     if (dispatch_until(push, members.revision)) {
         uint64_t revision = members.revision ? members.revision : atomic_load(&push->dispatched);

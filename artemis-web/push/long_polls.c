@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 
-#include "artemis-server/registry/registry_watch.h"
+#include "artemis-server/registry/registry.h"
 
 static struct slice id_of(const struct long_poll *poll)
 {

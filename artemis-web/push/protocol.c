@@ -5,7 +5,7 @@
 #include <wslay/wslay.h>
 
 #include "artemis-server/clock.h"
-#include "artemis-server/registry/registry_watch.h"
+#include "artemis-server/registry/registry.h"
 #include "artemis-web/registry_calls.h"
 
 /* --- /ws -------------------------------------------------------------------------------------- */

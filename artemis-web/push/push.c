@@ -10,7 +10,7 @@
 #include <wslay/wslay.h>
 
 #include "artemis-server/clock.h"
-#include "artemis-server/registry/registry_watch.h"
+#include "artemis-server/registry/registry.h"
 #include "artemis-web/push/dispatch.h"
 #include "artemis-web/push/long_polls.h"
 #include "artemis-web/push/protocol.h"

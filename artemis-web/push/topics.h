@@ -15,9 +15,9 @@
 #include <stdbool.h>
 #include <sys/queue.h>
 
+#include "artemis-core/base/hash_index.h"
+#include "artemis-core/base/slab.h"
 #include "artemis-core/base/text.h"
-#include "artemis-server/registry/hash_index.h"
-#include "artemis-server/registry/slab.h"
 #include "artemis-web/push/messages.h"
 
 struct frame;

@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "artemis-server/registry/registry_watch.h"
+#include "artemis-server/registry/registry.h"
 #include "artemis-web/push/dispatch.h"
 #include "artemis-web/push/long_polls.h"
 #include "artemis-web/push/push_internal.h"
@@ -44,7 +44,6 @@ static void prepare(void)
     struct registry_options options = {.hash_seed = 1,
                                        .ttl_ms = 3600 * 1000,
                                        .cleanup_interval_ms = 60000,
-                                       .cache_enabled = true,
                                        .cache_expiry_ms = 300000,
                                        .change_log_capacity = 64};
     struct moment now = {1000, 1771056000000};

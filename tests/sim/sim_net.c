@@ -142,7 +142,7 @@ static void serve_snapshot(struct transfer *transfer, struct sim_node *node, str
         return;
     }
     do {
-        if (registry_walk(node->registry, &cursor, buffer, &id, &states, &count))
+        if (registry_snapshot_next(node->registry, &cursor, buffer, &id, &states, &count))
             abort();
         for (size_t i = 0; i < count; i++) {
             add_state(&transfer->response, node->registry, &states[i], now);

@@ -118,7 +118,6 @@ static struct registry_options registry_settings(const struct sim *sim, const ch
         .guard_percent = sim->guarded ? 50 : 0,
         .guard_min_leases = 10,
         .guard_max_ms = 5000,
-        .cache_enabled = false,
         .change_log_capacity = 256,
         .node_id = name,
         .tombstone_ms = 600000,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Responses: what they take over, how long they live (the sanitizers watch), and the gzip form that
+ * Answers: what they take over, how long they live (the sanitizers watch), and the gzip form that
  * several threads may ask for at once.
  */
 #include "artemis-server/cache/cached_response.h"
@@ -34,7 +34,7 @@ static void response_has_body_and_revision(void **state)
     cached_response_unref(response);
 }
 
-static void body_keeps_no_spare_room(void **state)
+static void body_has_no_spare_capacity(void **state)
 {
     (void)state;
     struct cached_response *response = make_response(1000, 1);
@@ -99,27 +99,27 @@ static void gzip_keeps_no_spare_room(void **state)
 
 /* --- the budget ------------------------------------------------------------------------------- */
 
-static void cached_response_counts_until_it_is_evicted(void **state)
+static void cached_response_is_charged_until_it_is_evicted(void **state)
 {
     (void)state;
-    struct cache_budget budget = {0};
-    struct cached_response *evicted_responses = NULL;
+    struct cache_budget budget = {.limit_bytes = SIZE_MAX};
+    struct cached_response *evicted = NULL;
     struct slice zipped = {0};
     struct cached_response *first = make_response(1000, 1);
     struct cached_response *second = make_response(50000, 2);
-    assert_true(cached_response_put(first, &budget, SIZE_MAX));
+    assert_true(cached_response_put(first, &budget));
     assert_int_equal(budget.used_bytes, sizeof(*first) + 1000);
-    assert_true(cached_response_put(second, &budget, SIZE_MAX));
+    assert_true(cached_response_put(second, &budget));
     assert_int_equal(second->refs, 2);
     assert_int_equal(cached_response_gzip(second, &zipped), ERR_NONE);
     assert_int_equal(budget.used_bytes,
                      2 * sizeof(*first) + 51000 + sizeof(struct text) + zipped.size);
-    cached_response_evict(second, &evicted_responses);
+    cached_response_evict(second, &evicted);
     assert_int_equal(budget.used_bytes, sizeof(*first) + 1000);
-    cached_response_evict(first, &evicted_responses);
+    cached_response_evict(first, &evicted);
     assert_int_equal(budget.used_bytes, 0);
     assert_int_equal(first->refs, 2); /* until the list is freed */
-    cached_response_free_evicted(evicted_responses);
+    cached_response_free_evicted(evicted);
     cached_response_free_evicted(NULL);
     assert_int_equal(first->refs, 1);
     assert_int_equal(second->refs, 1);
@@ -127,39 +127,41 @@ static void cached_response_counts_until_it_is_evicted(void **state)
     cached_response_unref(second);
 }
 
-static void gzip_of_what_is_not_kept_is_free(void **state)
+static void gzip_of_an_evicted_response_is_not_charged(void **state)
 {
     (void)state;
-    struct cache_budget budget = {0};
-    struct cached_response *evicted_responses = NULL;
+    struct cache_budget budget = {.limit_bytes = SIZE_MAX};
+    struct cached_response *evicted = NULL;
     struct slice zipped = {0};
     struct cached_response *response = make_response(1000, 1);
-    assert_true(cached_response_put(response, &budget, SIZE_MAX));
-    cached_response_evict(response, &evicted_responses);
+    assert_true(cached_response_put(response, &budget));
+    cached_response_evict(response, &evicted);
     assert_int_equal(cached_response_gzip(response, &zipped), ERR_NONE);
     assert_int_equal(budget.used_bytes, 0);
-    cached_response_free_evicted(evicted_responses);
+    cached_response_free_evicted(evicted);
     cached_response_unref(response);
 }
 
-static void response_beyond_the_limit_is_not_kept(void **state)
+static void response_beyond_the_budget_is_not_cached(void **state)
 {
     (void)state;
-    struct cache_budget budget = {0};
-    struct cached_response *evicted_responses = NULL;
+    struct cache_budget budget = {.limit_bytes = SIZE_MAX};
+    struct cached_response *evicted = NULL;
     struct cached_response *first = make_response(1000, 1);
     struct cached_response *second = make_response(1, 2);
     const size_t limit_bytes = sizeof(*first) + 1000;
-    assert_false(cached_response_put(first, &budget, limit_bytes - 1));
+    budget.limit_bytes = limit_bytes - 1;
+    assert_false(cached_response_put(first, &budget));
     assert_int_equal(budget.used_bytes, 0);
     assert_int_equal(first->refs, 1);
-    assert_true(cached_response_put(first, &budget, limit_bytes));
-    assert_false(cached_response_put(second, &budget, limit_bytes));
+    budget.limit_bytes = limit_bytes;
+    assert_true(cached_response_put(first, &budget));
+    assert_false(cached_response_put(second, &budget));
     assert_int_equal(budget.used_bytes, limit_bytes);
-    cached_response_evict(first, &evicted_responses);
-    assert_true(cached_response_put(second, &budget, limit_bytes));
-    cached_response_evict(second, &evicted_responses);
-    cached_response_free_evicted(evicted_responses);
+    cached_response_evict(first, &evicted);
+    assert_true(cached_response_put(second, &budget));
+    cached_response_evict(second, &evicted);
+    cached_response_free_evicted(evicted);
     cached_response_unref(first);
     cached_response_unref(second);
 }
@@ -197,10 +199,10 @@ static void threads_that_ask_at_once_get_the_same_gzip(void **state)
     pthread_barrier_init(&start, NULL, THREADS);
     for (int round = 0; round < ROUNDS; round++) {
         struct gzipper gzippers[THREADS];
-        struct cache_budget budget = {0};
-        struct cached_response *evicted_responses = NULL;
+        struct cache_budget budget = {.limit_bytes = SIZE_MAX};
+        struct cached_response *evicted = NULL;
         struct cached_response *response = make_response(30000, 1);
-        assert_true(cached_response_put(response, &budget, SIZE_MAX));
+        assert_true(cached_response_put(response, &budget));
         for (int i = 0; i < THREADS; i++) {
             gzippers[i] =
                 (struct gzipper){.response = cached_response_ref(response), .start = &start};
@@ -213,8 +215,8 @@ static void threads_that_ask_at_once_get_the_same_gzip(void **state)
         }
         assert_int_equal(budget.used_bytes, sizeof(*response) + 30000 + sizeof(struct text) +
                                                 gzippers[0].zipped.size); /* once */
-        cached_response_evict(response, &evicted_responses);
-        cached_response_free_evicted(evicted_responses);
+        cached_response_evict(response, &evicted);
+        cached_response_free_evicted(evicted);
         assert_int_equal(response->refs, 1);
         cached_response_unref(response);
     }
@@ -225,14 +227,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(response_has_body_and_revision),
-        cmocka_unit_test(body_keeps_no_spare_room),
+        cmocka_unit_test(body_has_no_spare_capacity),
         cmocka_unit_test(empty_body_is_a_response),
         cmocka_unit_test(response_lives_until_its_last_reference),
         cmocka_unit_test(gzip_is_made_once_and_gives_back_the_body),
         cmocka_unit_test(gzip_keeps_no_spare_room),
-        cmocka_unit_test(cached_response_counts_until_it_is_evicted),
-        cmocka_unit_test(gzip_of_what_is_not_kept_is_free),
-        cmocka_unit_test(response_beyond_the_limit_is_not_kept),
+        cmocka_unit_test(cached_response_is_charged_until_it_is_evicted),
+        cmocka_unit_test(gzip_of_an_evicted_response_is_not_charged),
+        cmocka_unit_test(response_beyond_the_budget_is_not_cached),
         cmocka_unit_test(threads_that_ask_at_once_get_the_same_gzip),
     };
     return cmocka_run_group_tests_name("answer", tests, NULL, NULL);

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * registry_fixture - what the tests of the registry share: a registry with the usual settings,
- * short ways to make instances and keys, virtual time, and responses read as JSON.
+ * short ways to make instances and keys, virtual time, and what a service has.
  *
- * Time is a number of ms since the start of the test. Everything here fails the running test when
- * something is wrong that the test did not ask about; none of it may be called by another thread.
+ * Time is a number of ms since the start of the test. Functions fail the running test on an
+ * unexpected error; none may be called by another thread.
  */
 #pragma once
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "artemis-server/registry/registry.h"
 #include "tests/support/cmocka_all.h"
+#include "tests/support/random.h"
 
 enum { TTL_MS = 30000, TICK_MS = 20, GUARD_MAX_MS = 60000, RECHECK_MS = 1000 };
 
@@ -24,20 +24,6 @@ enum { TTL_MS = 30000, TICK_MS = 20, GUARD_MAX_MS = 60000, RECHECK_MS = 1000 };
 static inline struct moment at_ms(uint64_t ms)
 {
     return (struct moment){START_MONO_MS + ms, START_WALL_MS + ms};
-}
-
-/* Random numbers that depend on the seed alone (splitmix64). */
-static inline uint64_t next_random(uint64_t *seed)
-{
-    uint64_t z = *seed += 0x9E3779B97F4A7C15ull;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
-    return z ^ (z >> 31);
-}
-
-static inline uint32_t random_below(uint64_t *seed, uint64_t limit)
-{
-    return (uint32_t)(next_random(seed) % limit);
 }
 
 /* --- registries ------------------------------------------------------------------------------- */
@@ -51,7 +37,6 @@ static inline struct registry_options usual_options(void)
         .guard_percent = 85,
         .guard_min_leases = 50,
         .guard_max_ms = GUARD_MAX_MS,
-        .cache_enabled = true,
         .cache_expiry_ms = 300000,
         .change_log_capacity = 1024,
     };
@@ -175,104 +160,37 @@ static inline unsigned renew_many(struct registry *registry, const char *service
     return renewed;
 }
 
-/* --- responses ----------------------------------------------------------------------------------
- */
+/* --- queries ---------------------------------------------------------------------------------- */
 
-static inline json_t *parse_body(struct slice body)
+static inline struct registry_members members_of(struct registry *registry, const char *service)
 {
-    json_error_t error;
-    json_t *root = json_loadb(body.data, body.size, JSON_REJECT_DUPLICATES, &error);
-    if (!root)
-        fail_msg("not JSON: %s: %.*s", error.text, (int)body.size, body.data);
-    return root;
+    struct registry_members members;
+    enum error error = registry_members(registry, slice_of(service), true, &members);
+    assert_true(error == ERR_NONE || error == ERR_SERVICE_NOT_FOUND);
+    return members;
 }
 
-static inline struct cached_response *ask_for(struct registry *registry, const char *service,
-                                              enum dialect dialect, bool all_statuses,
-                                              struct moment now)
+/* The number of instances of a service, of any status; 0 for an unknown service. */
+static inline size_t shown(struct registry *registry, const char *service)
 {
-    struct cached_response *response = NULL;
-    assert_int_equal(
-        registry_service(registry, slice_of(service), dialect, all_statuses, now, &response),
-        ERR_NONE);
-    return response;
-}
-
-/* The usual question: what is up, in snake_case. The caller's reference. */
-static inline struct cached_response *ask(struct registry *registry, const char *service,
-                                          struct moment now)
-{
-    return ask_for(registry, service, DIALECT_SNAKE, false, now);
-}
-
-static inline struct cached_response *ask_services(struct registry *registry, enum dialect dialect,
-                                                   struct moment now)
-{
-    struct cached_response *response = NULL;
-    assert_int_equal(registry_services(registry, dialect, now, &response), ERR_NONE);
-    return response;
-}
-
-/* Drops the response too. */
-static inline json_t *read_response(struct cached_response *response)
-{
-    json_t *root = parse_body((struct slice){response->body.data, response->body.size});
-    cached_response_unref(response);
-    return root;
-}
-
-static inline uint64_t revision_of(struct registry *registry, const char *service,
-                                   struct moment now)
-{
-    json_t *root = read_response(ask(registry, service, now));
-    uint64_t revision = (uint64_t)json_integer_value(json_object_get(root, "version"));
-    json_decref(root);
-    return revision;
-}
-
-static inline json_t *instances_of(const json_t *root)
-{
-    return json_object_get(json_object_get(root, "service"), "instances");
-}
-
-/* How many instances of any status the response for a service has; 0 for an unknown service. */
-static inline size_t shown(struct registry *registry, const char *service, struct moment now)
-{
-    struct cached_response *response = NULL;
-    enum error error =
-        registry_service(registry, slice_of(service), DIALECT_SNAKE, true, now, &response);
-    if (error == ERR_SERVICE_NOT_FOUND)
-        return 0;
-    assert_int_equal(error, ERR_NONE);
-    json_t *root = read_response(response);
-    size_t count = json_array_size(instances_of(root));
-    json_decref(root);
+    struct registry_members members = members_of(registry, service);
+    size_t count = members.count;
+    registry_members_free(&members);
     return count;
 }
 
-/* Is this instance in the response for its service (all statuses)? */
-static inline bool is_shown(struct registry *registry, const char *service, const char *id,
-                            struct moment now)
+/* Whether a service has an instance with this id, of any status. */
+static inline bool is_shown(struct registry *registry, const char *service, const char *id)
 {
-    json_t *root = read_response(ask_for(registry, service, DIALECT_SNAKE, true, now));
-    const json_t *instance;
-    size_t i;
+    struct registry_members members = members_of(registry, service);
     bool found = false;
-    json_array_foreach(instances_of(root), i, instance)
-    {
-        const char *name = json_string_value(json_object_get(instance, "instance_id"));
-        found = found || strcmp(name, id) == 0;
-    }
-    json_decref(root);
+    for (size_t i = 0; i < members.count; i++)
+        found |= slice_equal(instance_text(members.instances[i], FIELD_INSTANCE), slice_of(id));
+    registry_members_free(&members);
     return found;
 }
 
-/* The response with the changes since a revision. */
-static inline json_t *delta_since(struct registry *registry, uint64_t since)
+static inline uint64_t revision_of(struct registry *registry, const char *service)
 {
-    struct text text = {0};
-    assert_int_equal(registry_delta(registry, since, DIALECT_SNAKE, &text), ERR_NONE);
-    json_t *root = parse_body((struct slice){text.data, text.size});
-    text_free(&text);
-    return root;
+    return registry_service_revision(registry, slice_of(service));
 }

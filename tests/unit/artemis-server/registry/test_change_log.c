@@ -27,6 +27,14 @@ static uint64_t make_log(struct change_log *log, uint32_t capacity, unsigned cou
     return start;
 }
 
+static uint64_t size_of_log(struct change_log *log)
+{
+    uint64_t size;
+    uint64_t bytes;
+    change_log_usage(log, &size, &bytes);
+    return size;
+}
+
 /* The changes since start + `since` are numbers since + 1 to `last`. */
 static void check_since(struct change_log *log, uint64_t start, unsigned since, unsigned last)
 {
@@ -58,7 +66,7 @@ static void first_version_is_the_wall_clock_in_microseconds(void **state)
     struct change_log log;
     uint64_t start = make_log(&log, CAPACITY, 0);
     assert_int_equal(start, START_WALL_MS * 1000);
-    assert_int_equal(change_log_size(&log), 0);
+    assert_int_equal(size_of_log(&log), 0);
     change_log_free(&log);
 }
 
@@ -135,7 +143,7 @@ static void full_ring_drops_the_oldest(void **state)
         uint64_t start = make_log(&log, CAPACITY, appended);
         unsigned kept = appended < CAPACITY ? appended : CAPACITY;
         unsigned oldest = appended - kept; /* the revision that is still good to ask with */
-        assert_int_equal(change_log_size(&log), kept);
+        assert_int_equal(size_of_log(&log), kept);
         check_since(&log, start, oldest, appended);
         check_since(&log, start, oldest + 1, appended);
         if (oldest)
@@ -163,7 +171,7 @@ static void log_of_one_change_works(void **state)
     (void)state;
     struct change_log log;
     uint64_t start = make_log(&log, 1, 9);
-    assert_int_equal(change_log_size(&log), 1);
+    assert_int_equal(size_of_log(&log), 1);
     check_since(&log, start, 8, 9);
     check_gone(&log, start + 7);
     change_log_free(&log);
@@ -280,7 +288,7 @@ static void readers_see_each_change_once_while_others_append(void **state)
     for (int i = 0; i < READERS; i++)
         pthread_join(readers[i].thread, NULL);
     assert_int_equal(change_log_revision(&log), start + (uint64_t)APPENDERS * APPENDS);
-    assert_int_equal(change_log_size(&log), SMALL_RING);
+    assert_int_equal(size_of_log(&log), SMALL_RING);
     for (int i = 0; i < APPENDERS; i++)
         instance_unref(appenders[i].instance);
     change_log_free(&log);

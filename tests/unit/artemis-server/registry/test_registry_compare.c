@@ -250,7 +250,8 @@ static void walk(struct walked *walked, void (*meanwhile)(unsigned step))
         struct key_state *states = NULL;
         struct slice id;
         size_t count = 0;
-        assert_int_equal(registry_walk(node, &cursor, id_room, &id, &states, &count), ERR_NONE);
+        assert_int_equal(registry_snapshot_next(node, &cursor, id_room, &id, &states, &count),
+                         ERR_NONE);
         for (size_t i = 0; i < count; i++) {
             note(walked, id, &states[i]);
             key_state_unref(&states[i]);
@@ -265,7 +266,8 @@ static void walk(struct walked *walked, void (*meanwhile)(unsigned step))
     struct key_state *states = NULL;
     struct slice id;
     size_t count = 1;
-    assert_int_equal(registry_walk(node, &cursor, id_room, &id, &states, &count), ERR_NONE);
+    assert_int_equal(registry_snapshot_next(node, &cursor, id_room, &id, &states, &count),
+                     ERR_NONE);
     assert_int_equal(count, 0); /* it stays at its end */
 }
 
@@ -341,7 +343,7 @@ static void walk_without_memory_goes_on_where_it_was(void **state)
         struct slice id;
         size_t count = 0;
         failing_malloc_after(fail ? 1 : -1);
-        enum error error = registry_walk(node, &cursor, id_room, &id, &states, &count);
+        enum error error = registry_snapshot_next(node, &cursor, id_room, &id, &states, &count);
         failures += failing_malloc_happened();
         failing_malloc_after(-1);
         if (error) {

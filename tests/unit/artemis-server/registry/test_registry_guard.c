@@ -102,7 +102,7 @@ static void silent_majority_of_a_service_is_held(void **state)
     put_many(registry, "big", 0, BIG, at_ms(0));
     revision = registry_revision(registry);
     run(TICK_MS, ENDED_MS, true);
-    assert_int_equal(shown(registry, "big", at_ms(ENDED_MS)), BIG);
+    assert_int_equal(shown(registry, "big"), BIG);
     assert_int_equal(registry_revision(registry), revision);
     struct registry_stats stats = stats_of(registry);
     assert_int_equal(stats.guarded, BIG);
@@ -140,8 +140,8 @@ static void guarded_service_is_not_the_trouble_of_the_node(void **state)
             renew_many(registry, "well", 1, 400, at_ms(ms)); /* all but i0 */
         registry_expire(registry, at_ms(ms));
     }
-    assert_int_equal(shown(registry, "big", at_ms(0)), BIG);
-    assert_int_equal(shown(registry, "well", at_ms(0)), 399);
+    assert_int_equal(shown(registry, "big"), BIG);
+    assert_int_equal(shown(registry, "well"), 399);
     assert_int_equal(node_guard().state, GUARD_OFF);
 }
 
@@ -151,7 +151,7 @@ static void silent_few_are_evicted_at_once(void **state)
     put_many(registry, "big", 0, 85, at_ms(10000));
     put_many(registry, "big", 85, BIG, at_ms(0));
     run(TICK_MS, ENDED_MS, false);
-    assert_int_equal(shown(registry, "big", at_ms(ENDED_MS)), 85);
+    assert_int_equal(shown(registry, "big"), 85);
     assert_int_equal(stats_of(registry).guarded, 0);
 }
 
@@ -163,7 +163,7 @@ static void slow_death_of_a_service_adds_up(void **state)
     for (unsigned i = 0; i < BIG; i++)
         put_many(registry, "big", i, i + 1, at_ms(i * 100));
     run(TICK_MS, TTL_MS + BIG * 100 + TICK_MS, true);
-    assert_int_equal(shown(registry, "big", at_ms(0)), 85);
+    assert_int_equal(shown(registry, "big"), 85);
     assert_int_equal(stats_of(registry).guarded, 85);
     assert_int_equal(node_guard().state, GUARD_OFF);
 }
@@ -188,7 +188,7 @@ static void service_below_the_minimum_is_evicted_at_once(void **state)
     put_many(registry, "small", 0, 49, at_ms(0));
     put_many(registry, "calm", 0, CALM, at_ms(0));
     run(TICK_MS, ENDED_MS, true);
-    assert_int_equal(shown(registry, "small", at_ms(ENDED_MS)), 0);
+    assert_int_equal(shown(registry, "small"), 0);
     assert_int_equal(stats_of(registry).guarded_services, 0);
     assert_int_equal(guards_at(ENDED_MS).count, 0);
 }
@@ -198,8 +198,8 @@ static void guard_of_one_service_holds_nobody_elses(void **state)
     (void)state;
     put_many(registry, "small", 0, 10, at_ms(0));
     start_trouble(true);
-    assert_int_equal(shown(registry, "small", at_ms(ENDED_MS)), 0);
-    assert_int_equal(shown(registry, "big", at_ms(ENDED_MS)), BIG);
+    assert_int_equal(shown(registry, "small"), 0);
+    assert_int_equal(shown(registry, "big"), BIG);
 }
 
 static void guard_of_the_node_holds_small_services_too(void **state)
@@ -247,11 +247,11 @@ static void held_instance_can_be_registered_again(void **state)
 {
     (void)state;
     start_trouble(true);
-    uint64_t revision = revision_of(registry, "big", at_ms(ENDED_MS));
+    uint64_t revision = revision_of(registry, "big");
     put(registry, "big", "i7", at_ms(ENDED_MS));
-    assert_int_equal(revision_of(registry, "big", at_ms(ENDED_MS)), revision);
+    assert_int_equal(revision_of(registry, "big"), revision);
     put_as(registry, (struct brief){.service = "big", .id = "i8", .port = 1}, at_ms(ENDED_MS));
-    assert_true(revision_of(registry, "big", at_ms(ENDED_MS)) > revision);
+    assert_true(revision_of(registry, "big") > revision);
     assert_int_equal(stats_of(registry).guarded, BIG - 2);
 }
 
@@ -260,7 +260,7 @@ static void held_instance_can_be_unregistered(void **state)
     (void)state;
     start_trouble(true);
     take_out(registry, "big", "i7", at_ms(ENDED_MS));
-    assert_false(is_shown(registry, "big", "i7", at_ms(ENDED_MS)));
+    assert_false(is_shown(registry, "big", "i7"));
     assert_int_equal(stats_of(registry).guarded, BIG - 1);
 }
 
@@ -317,10 +317,10 @@ static void guard_ends_when_enough_have_come_back_and_the_rest_goes(void **state
     start_trouble(true);
     assert_int_equal(renew_many(registry, "big", 0, 84, at_ms(ENDED_MS + 1)), 84);
     run(ENDED_MS, enough, true);
-    assert_int_equal(shown(registry, "big", at_ms(0)), BIG);
+    assert_int_equal(shown(registry, "big"), BIG);
     assert_int_equal(renew(registry, "big", "i84", at_ms(enough)), ERR_NONE);
     run(enough, enough + RECHECK_MS + 2 * TICK_MS, true);
-    assert_int_equal(shown(registry, "big", at_ms(0)), 85);
+    assert_int_equal(shown(registry, "big"), 85);
     assert_int_equal(stats_of(registry).guarded_services, 0);
     assert_int_equal(stats_of(registry).expired, 15);
 }
@@ -331,9 +331,9 @@ static void guard_is_time_boxed(void **state)
     start_trouble(true);
     const uint64_t end = guards_at(ENDED_MS).guard.until_ms - START_MONO_MS;
     run(ENDED_MS, end - 1, true);
-    assert_int_equal(shown(registry, "big", at_ms(0)), BIG);
+    assert_int_equal(shown(registry, "big"), BIG);
     run(end, end + 3 * TICK_MS, true);
-    assert_int_equal(shown(registry, "big", at_ms(0)), 0);
+    assert_int_equal(shown(registry, "big"), 0);
     assert_int_equal(stats_of(registry).expired, BIG);
     assert_int_equal(stats_of(registry).guarded_services, 0);
 }
@@ -363,8 +363,8 @@ static void operator_releases_a_service_alone(void **state)
     assert_int_equal(registry_release_guard(registry, SLICE("big"), at_ms(ENDED_MS)), ERR_NONE);
     assert_int_equal(stats_of(registry).guarded_services, 1);
     run(ENDED_MS, ENDED_MS + 2 * TICK_MS, true);
-    assert_int_equal(shown(registry, "big", at_ms(0)), 0);
-    assert_int_equal(shown(registry, "other", at_ms(0)), BIG);
+    assert_int_equal(shown(registry, "big"), 0);
+    assert_int_equal(shown(registry, "other"), BIG);
 }
 
 static void operator_releases_a_service_from_the_guard_of_the_node(void **state)
@@ -375,8 +375,8 @@ static void operator_releases_a_service_from_the_guard_of_the_node(void **state)
     assert_int_equal(node_guard().state, GUARD_ENGAGED);
     assert_int_equal(registry_release_guard(registry, SLICE("small"), at_ms(ENDED_MS)), ERR_NONE);
     run(ENDED_MS, ENDED_MS + 2 * TICK_MS, false);
-    assert_int_equal(shown(registry, "small", at_ms(0)), 0);
-    assert_int_equal(shown(registry, "big", at_ms(0)), BIG);
+    assert_int_equal(shown(registry, "small"), 0);
+    assert_int_equal(shown(registry, "big"), BIG);
     assert_int_equal(node_guard().state, GUARD_ENGAGED);
 }
 
@@ -438,7 +438,7 @@ static void release_of_all_leaves_the_guard_of_a_node_that_is_well(void **state)
                      ERR_NONE);
     assert_int_equal(node_guard().state, GUARD_OFF);
     run(ENDED_MS, ENDED_MS + 2 * TICK_MS, true);
-    assert_int_equal(shown(registry, "big", at_ms(0)), 0);
+    assert_int_equal(shown(registry, "big"), 0);
     assert_int_equal(node_guard().state, GUARD_OFF);
 }
 
@@ -483,13 +483,13 @@ static void shards_without_a_guard_are_passed_over(void **state)
     (void)state;
     start_trouble(true);
     struct shard *shard = &registry_locate(registry, SLICE("big")).home->shard;
-    assert_int_equal(shard->engaged_services, 1);
-    shard->engaged_services = 0;
+    assert_int_equal(shard->engaged.services, 1);
+    shard->engaged.services = 0;
     assert_int_equal(guards_at(ENDED_MS).count, 0);
-    shard->engaged_services = 1;
+    shard->engaged.services = 1;
     assert_int_equal(guards_at(ENDED_MS).count, 1);
     assert_int_equal(registry_release_guard(registry, SLICE("big"), at_ms(ENDED_MS)), ERR_NONE);
-    assert_int_equal(shard->engaged_services, 0);
+    assert_int_equal(shard->engaged.services, 0);
     assert_int_equal(shard->released_services, 1);
     assert_int_equal(guards_at(ENDED_MS).count, 1);
     run(ENDED_MS, ENDED_MS + TICK_MS, true);
@@ -503,7 +503,7 @@ static void released_service_is_guarded_again_when_it_falls_silent_anew(void **s
     start_trouble(true);
     assert_int_equal(registry_release_guard(registry, SLICE("big"), at_ms(ENDED_MS)), ERR_NONE);
     run(ENDED_MS, ENDED_MS + 2 * TICK_MS, true);
-    assert_int_equal(shown(registry, "big", at_ms(0)), 0);
+    assert_int_equal(shown(registry, "big"), 0);
     const uint64_t back = ENDED_MS + 2 * TICK_MS;
     put_many(registry, "big", 0, BIG, at_ms(back));
     run(back, back + TTL_MS + 2 * TICK_MS, true);
@@ -532,7 +532,7 @@ static void released_dead_do_not_bring_the_guard_back(void **state)
             registry_expire(registry, at_ms(ms));
         }
         assert_int_equal(stats_of(registry).expired, 161);
-        assert_int_equal(shown(registry, "big", at_ms(0)), 99);
+        assert_int_equal(shown(registry, "big"), 99);
         registry_free(registry);
         registry = make_registry();
     }

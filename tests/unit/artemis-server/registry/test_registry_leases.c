@@ -46,9 +46,9 @@ static void lease_that_ends_on_a_tick_is_gone_at_once_and_not_before(void **stat
     before.mono_ms--;
     put(registry, "s", "a", on_a_tick(0));
     registry_expire(registry, before);
-    assert_true(is_shown(registry, "s", "a", before));
+    assert_true(is_shown(registry, "s", "a"));
     registry_expire(registry, end);
-    assert_false(is_shown(registry, "s", "a", end));
+    assert_false(is_shown(registry, "s", "a"));
     assert_int_equal(stats_of(registry).expired, 1);
 }
 
@@ -59,48 +59,12 @@ static void lease_that_ends_between_ticks_is_gone_within_one_and_not_before(void
         uint64_t from = offset_ms * 100003;
         put(registry, "s", "a", at_ms(from));
         registry_expire(registry, at_ms(from + TTL_MS - 1));
-        assert_true(is_shown(registry, "s", "a", at_ms(0)));
+        assert_true(is_shown(registry, "s", "a"));
         registry_expire(registry, at_ms(from + TTL_MS + TICK_MS - 1));
-        assert_false(is_shown(registry, "s", "a", at_ms(0)));
+        assert_false(is_shown(registry, "s", "a"));
     }
 }
 
-static void ended_lease_is_in_no_kind_of_response(void **state)
-{
-    (void)state;
-    struct instance *instance = NULL;
-    put(registry, "s", "a", at_ms(0));
-    put(registry, "s", "b", at_ms(1000));
-    for (enum dialect dialect = 0; dialect < DIALECT_COUNT; dialect++) { /* all are cached now */
-        cached_response_unref(ask_for(registry, "s", dialect, false, at_ms(1000)));
-        cached_response_unref(ask_for(registry, "s", dialect, true, at_ms(1000)));
-        cached_response_unref(ask_services(registry, dialect, at_ms(1000)));
-    }
-    registry_expire(registry, at_ms(TTL_MS + TICK_MS));
-    for (enum dialect dialect = 0; dialect < DIALECT_COUNT; dialect++) {
-        struct cached_response *responses[] = {
-            ask_for(registry, "s", dialect, false, at_ms(TTL_MS + TICK_MS)),
-            ask_for(registry, "s", dialect, true, at_ms(TTL_MS + TICK_MS)),
-            ask_services(registry, dialect, at_ms(TTL_MS + TICK_MS)),
-        };
-        for (int i = 0; i < 3; i++) {
-            json_t *root = read_response(responses[i]);
-            char *text = json_dumps(root, JSON_COMPACT);
-            assert_null(strstr(text, "d\":\"a\""));
-            assert_non_null(strstr(text, "d\":\"b\""));
-            free(text);
-            json_decref(root);
-        }
-    }
-    for (uint32_t random = 0; random < 4; random++) {
-        assert_int_equal(
-            registry_pick(registry, SLICE("s"), true, LOOKUP_RANDOM, random, &instance), ERR_NONE);
-        assert_true(slice_equal(instance_text(instance, FIELD_INSTANCE), SLICE("b")));
-        instance_unref(instance);
-    }
-}
-
-/* Renewed every 10 s and swept every tick for ten minutes; then silence. */
 static void lease_that_is_renewed_lives_and_ends_after_its_last_renewal(void **state)
 {
     (void)state;
@@ -114,9 +78,9 @@ static void lease_that_is_renewed_lives_and_ends_after_its_last_renewal(void **s
         registry_expire(registry, at_ms(ms));
     }
     registry_expire(registry, at_ms(last + TTL_MS - 1));
-    assert_true(is_shown(registry, "s", "a", at_ms(last)));
+    assert_true(is_shown(registry, "s", "a"));
     registry_expire(registry, at_ms(last + TTL_MS + TICK_MS - 1));
-    assert_false(is_shown(registry, "s", "a", at_ms(last)));
+    assert_false(is_shown(registry, "s", "a"));
 }
 
 static void leases_of_every_length_end_in_time(void **state)
@@ -129,9 +93,9 @@ static void leases_of_every_length_end_in_time(void **state)
         struct registry *other = make_registry_with(options);
         put(other, "s", "a", at_ms(77));
         registry_expire(other, at_ms(77 + ttls_ms[i] - 1));
-        assert_int_equal(shown(other, "s", at_ms(77)), 1);
+        assert_int_equal(shown(other, "s"), 1);
         registry_expire(other, at_ms(77 + ttls_ms[i] + TICK_MS - 1));
-        assert_int_equal(shown(other, "s", at_ms(77)), 0);
+        assert_int_equal(shown(other, "s"), 0);
         registry_free(other);
     }
 }
@@ -142,7 +106,7 @@ static void sweep_that_comes_an_hour_late_takes_all_that_ended(void **state)
     put_many(registry, "s", 0, 500, at_ms(0));
     put_many(registry, "s", 500, 1000, at_ms(3600000 - 1));
     registry_expire(registry, at_ms(3600000));
-    assert_int_equal(shown(registry, "s", at_ms(0)), 500);
+    assert_int_equal(shown(registry, "s"), 500);
     assert_int_equal(renew_many(registry, "s", 0, 500, at_ms(3600000)), 0);
     assert_int_equal(renew_many(registry, "s", 500, 1000, at_ms(3600000)), 500);
 }
@@ -190,10 +154,10 @@ static void wall_clock_that_jumps_changes_no_lease(void **state)
         assert_int_equal(renew(registry, "s", "a", now), ERR_NONE);
         now.mono_ms += TTL_MS - 1;
         registry_expire(registry, now);
-        assert_true(is_shown(registry, "s", "a", now));
+        assert_true(is_shown(registry, "s", "a"));
         now.mono_ms += TICK_MS;
         registry_expire(registry, now);
-        assert_false(is_shown(registry, "s", "a", now));
+        assert_false(is_shown(registry, "s", "a"));
     }
 }
 
@@ -205,8 +169,8 @@ static void wall_clock_that_jumps_back_takes_no_version_back(void **state)
         struct moment now = at_ms(0);
         now.wall_ms -= (uint64_t)i * DAY_MS;
         put_as(registry, (struct brief){.service = "s", .id = "a", .port = 1 + i}, now);
-        assert_true(revision_of(registry, "s", now) > last);
-        last = revision_of(registry, "s", now);
+        assert_true(revision_of(registry, "s") > last);
+        last = revision_of(registry, "s");
     }
 }
 
@@ -295,7 +259,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(lease_that_ends_on_a_tick_is_gone_at_once_and_not_before),
         TEST(lease_that_ends_between_ticks_is_gone_within_one_and_not_before),
-        TEST(ended_lease_is_in_no_kind_of_response),
         TEST(lease_that_is_renewed_lives_and_ends_after_its_last_renewal),
         TEST(leases_of_every_length_end_in_time),
         TEST(sweep_that_comes_an_hour_late_takes_all_that_ended),

@@ -48,7 +48,7 @@ static void registration_of_a_new_key_is_in_the_responses(void **state)
     (void)state;
     assert_int_equal(say_registered(node, (struct word){.stamp = 5, .machine = "m"}, at_ms(0)),
                      ERR_NONE);
-    assert_true(is_shown(node, "s", "a", at_ms(0)));
+    assert_true(is_shown(node, "s", "a"));
     assert_true(holds("m"));
 }
 
@@ -225,7 +225,7 @@ static void unregister_leaves_a_tombstone_that_is_in_no_response(void **state)
     put(node, "s", "b", at_ms(0));
     take_out(node, "s", "a", at_ms(1));
     assert_true(is_tombstone(node, "s", "a"));
-    assert_false(is_shown(node, "s", "a", at_ms(1)));
+    assert_false(is_shown(node, "s", "a"));
     assert_int_equal(stats_of(node).tombstones, 1);
     assert_int_equal(stats_of(node).instances, 1);
     assert_int_equal(renew(node, "s", "a", at_ms(1)), ERR_INSTANCE_NOT_FOUND);
@@ -332,19 +332,51 @@ static void unregister_of_a_tombstone_beats_a_registration_that_is_on_its_way(vo
     key_state_unref(&noted[0]);
 }
 
-static void tombstones_beyond_the_limit_push_out_the_oldest(void **state)
+static struct registry *make_node_with_tombstones_max(uint32_t tombstones_max)
 {
-    (void)state;
+    struct registry_options options = usual_options();
+    options.node_id = "self";
+    options.tombstone_ms = TOMBSTONE_MS;
+    options.tombstones_max = tombstones_max;
+    return make_registry_with(options);
+}
+
+static void unregister_many(struct registry *registry, const char *service, int count)
+{
     char id[32];
-    enum { MANY = 16384 + 10 }; /* of one shard: TOMBSTONES_MAX / 64 */
-    for (int i = 0; i < MANY; i++) {
+    for (int i = 0; i < count; i++) {
         snprintf(id, sizeof(id), "i%d", i);
-        assert_int_equal(say_unregistered(node, (struct word){.id = id, .stamp = 5}, at_ms(0)),
+        assert_int_equal(say_unregistered(registry,
+                                          (struct word){.service = service, .id = id, .stamp = 5},
+                                          at_ms(0)),
                          ERR_NONE);
     }
-    assert_int_equal(stats_of(node).tombstones, MANY - 10);
-    assert_false(is_tombstone(node, "s", "i9"));
-    assert_true(is_tombstone(node, "s", "i10"));
+}
+
+static void one_service_can_have_all_tombstones_of_the_node(void **state)
+{
+    (void)state;
+    enum { MANY = 20000 }; /* more than a shard's share of the default: 16,384 */
+    unregister_many(node, "s", MANY);
+    assert_int_equal(stats_of(node).tombstones, MANY);
+    assert_true(is_tombstone(node, "s", "i0"));
+    registry_validate(node);
+}
+
+static void tombstones_beyond_the_limit_of_the_node_remove_the_oldest(void **state)
+{
+    (void)state;
+    struct registry *small = make_node_with_tombstones_max(100);
+    unregister_many(small, "s", 110);
+    assert_int_equal(stats_of(small).tombstones, 100);
+    assert_false(is_tombstone(small, "s", "i9"));
+    assert_true(is_tombstone(small, "s", "i10"));
+    unregister_many(small, "t", 10); /* of another shard: it has none to remove but its own */
+    assert_int_equal(stats_of(small).tombstones, 101);
+    assert_true(is_tombstone(small, "t", "i9"));
+    assert_true(is_tombstone(small, "s", "i10"));
+    registry_validate(small);
+    registry_free(small);
 }
 
 static void without_tombstones_unregister_forgets_at_once(void **state)
@@ -441,7 +473,8 @@ int main(void)
         TEST(tombstone_of_a_peer_ends_by_its_age),
         TEST(tombstone_that_is_unregistered_again_by_a_peer_lasts_its_whole_time),
         TEST(unregister_of_a_tombstone_beats_a_registration_that_is_on_its_way),
-        TEST(tombstones_beyond_the_limit_push_out_the_oldest),
+        TEST(one_service_can_have_all_tombstones_of_the_node),
+        TEST(tombstones_beyond_the_limit_of_the_node_remove_the_oldest),
         TEST(without_tombstones_unregister_forgets_at_once),
         TEST(plain_registration_counts_as_said_now),
         TEST(plain_registration_of_the_same_content_is_a_renewal),

@@ -10,12 +10,17 @@
 enum { DEADLINE_MS = 30000, UNUSED_MS = 5000, EMPTY_MS = 2000 };
 
 static struct shard shard;
-static struct cache_budget kept;
+static struct cache_budget cache_budget = {.limit_bytes = SIZE_MAX};
+static _Atomic uint32_t tombstones;
 
 static int set_up(void **state)
 {
     (void)state;
-    shard_init(&shard, 0, (struct shard_retention){.unused_ms = UNUSED_MS, .empty_ms = EMPTY_MS});
+    shard_init(&shard, 0,
+               (struct shard_settings){.unused_ms = UNUSED_MS,
+                                       .empty_ms = EMPTY_MS,
+                                       .tombstones_max = 100,
+                                       .tombstones_of_node = &tombstones});
     return 0;
 }
 
@@ -24,7 +29,7 @@ static int tear_down(void **state)
     (void)state;
     shard_validate(&shard);
     shard_free(&shard);
-    assert_int_equal(kept.used_bytes, 0);
+    assert_int_equal(cache_budget.used_bytes, 0);
     return 0;
 }
 
@@ -74,10 +79,9 @@ static struct service *service_at(const char *id)
 
 static void remove_at(const char *service, const char *id, uint64_t now_ms)
 {
-    struct instance_key key = make_key(service, id);
     uint32_t number = find(service, id);
     assert_int_not_equal(number, 0);
-    shard_remove(&shard, number, hash_of(instance_key_packed(&key)), now_ms);
+    shard_remove(&shard, number, now_ms);
 }
 
 /* What the wheel hands out by then goes to the due list, as registry_expire does it. */
@@ -92,7 +96,7 @@ static unsigned collect(uint64_t now_ms)
             lease_wheel_arm(&shard.wheel, number, deadline_ms);
             continue;
         }
-        shard_mark_due(&shard, number);
+        shard_expire(&shard, number);
         count++;
     }
     return count;
@@ -108,11 +112,11 @@ static unsigned housekeep(uint64_t now_ms)
     return steps - left;
 }
 
-static void check_ended(const char *service, uint32_t due, uint32_t guarded)
+static void check_ended(const char *service, uint32_t expired, uint32_t guarded)
 {
-    assert_int_equal(service_at(service)->due, due);
+    assert_int_equal(service_at(service)->expired, expired);
     assert_int_equal(service_at(service)->guarded, guarded);
-    assert_int_equal(shard.due, due);
+    assert_int_equal(shard.expired, expired);
     assert_int_equal(shard.guarded, guarded);
     shard_validate(&shard);
 }
@@ -171,7 +175,7 @@ static void removed_record_never_comes_up(void **state)
     insert("s", "b");
     remove_at("s", "a", 0);
     assert_int_equal(collect(DEADLINE_MS + 20), 1);
-    assert_true(shard_record(&shard, find("s", "b"))->due);
+    assert_int_equal(shard_record(&shard, find("s", "b"))->lease_state, LEASE_EXPIRED);
 }
 
 /* --- services --------------------------------------------------------------------------------- */
@@ -308,27 +312,27 @@ static void guard_ends_when_nothing_is_held_any_more(void **state)
     for (int i = 0; i < 2; i++)
         shard_guard_lease(&shard, lease_wheel_pop_due(&shard.wheel), DEADLINE_MS + 1000);
     service_at("s")->guard.state = GUARD_ENGAGED;
-    shard.engaged_services = 1;
+    shard_guard_changed(&shard, service_at("s"), GUARD_OFF);
     shard_renew(&shard, numbers[0], DEADLINE_MS, 2 * DEADLINE_MS);
-    assert_int_equal(shard.engaged_services, 1);
+    assert_int_equal(shard.engaged.services, 1);
     remove_at("s", "b", DEADLINE_MS + 7);
     assert_int_equal(service_at("s")->guard.state, GUARD_OFF);
     assert_int_equal(service_at("s")->guard.since_ms, DEADLINE_MS + 7);
-    assert_int_equal(shard.engaged_services, 0);
+    assert_int_equal(shard.engaged.services, 0);
 }
 
 /* --- responses ----------------------------------------------------------------------------------
  */
 
 /* Caches an response as the registry does. */
-static void cache(const char *id, int view, uint64_t used_ms)
+static void cache(const char *id, unsigned view, uint64_t used_ms)
 {
     struct cached_response *response = NULL;
     struct text body = {0};
     text_append_string(&body, "{}");
     assert_int_equal(cached_response_create(&body, service_at(id)->revision, &response), ERR_NONE);
     response->used_ms = used_ms;
-    assert_true(cached_response_put(response, &kept, SIZE_MAX));
+    assert_true(cached_response_put(response, &cache_budget));
     cached_response_unref(response); /* the shard has the other reference */
     shard_cache_response(&shard, find_service(id), view, response);
 }
@@ -340,10 +344,10 @@ static void new_version_drops_the_cached_responses_of_its_service_alone(void **s
     insert("t", "a");
     shard_set_revision(&shard, service_at("s"), 7);
     shard_set_revision(&shard, service_at("t"), 8);
-    for (int view = 0; view < VIEW_COUNT; view++)
+    for (unsigned view = 0; view < RESPONSE_VIEWS; view++)
         cache("s", view, 100);
     cache("t", 0, 100);
-    assert_int_equal(shard.responses, VIEW_COUNT + 1);
+    assert_int_equal(shard.responses, RESPONSE_VIEWS + 1);
     shard_set_revision(&shard, service_at("s"), 9);
     assert_int_equal(service_at("s")->revision, 9);
     assert_int_equal(service_at("t")->revision, 8);
@@ -363,7 +367,7 @@ static void dropped_responses_live_until_the_owner_has_unlocked(void **state)
     shard_set_revision(&shard, service_at("s"), 9);
     housekeep(100 + UNUSED_MS);
     assert_int_equal(shard.responses, 0);
-    assert_int_equal(kept.used_bytes, 0);
+    assert_int_equal(cache_budget.used_bytes, 0);
     unsigned count = 0;
     for (struct cached_response *response = shard.evicted_responses; response;
          response = response->next_evicted, count++) {

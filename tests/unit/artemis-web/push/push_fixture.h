@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "artemis-server/registry/registry_watch.h"
+#include "artemis-server/registry/registry.h"
 #include "artemis-web/push/dispatch.h"
 #include "artemis-web/push/long_polls.h"
 #include "artemis-web/push/push_internal.h"

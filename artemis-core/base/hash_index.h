@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * hash_index - from a 32-bit hash to the number of an element that lives elsewhere (in a slab).
+ * hash_index - maps a 32-bit hash to the number of an element that lives elsewhere (in a slab).
  *
- * Open addressing with linear probing; eight bytes a slot, and the elements are only looked at when
- * their hash matches. Removal shifts the followers back, so there are no tombstones and no rebuild.
+ * Open addressing with linear probing and eight bytes a slot. An element is compared only when its
+ * hash matches. Removal shifts the followers back, so no slot is wasted and nothing is rebuilt.
  * Hashes must be seeded by the process, so that nobody can choose keys that collide.
  *
- * Not thread-safe: the shard's lock guards it. An insert after a successful reserve cannot fail.
+ * Not thread-safe: the owner's lock guards it. An insert after a successful reserve cannot fail.
  */
 #pragma once
 
@@ -30,7 +30,9 @@ struct hash_index {
 typedef bool hash_index_matches(const void *context, uint32_t element, const void *wanted);
 
 void hash_index_free(struct hash_index *index);
-MUST_USE enum error hash_index_reserve(struct hash_index *index); /* room for one more */
+MUST_USE enum error hash_index_reserve(struct hash_index *index); /* memory for one more */
+/* Halves the table until at least an eighth is in use. Costs a pass over the table. */
+void hash_index_shrink(struct hash_index *index);
 void hash_index_insert(struct hash_index *index, uint32_t hash, uint32_t element);
 /* The element that matches, or 0. */
 uint32_t hash_index_find(const struct hash_index *index, uint32_t hash, hash_index_matches *matches,

@@ -9,7 +9,7 @@
  */
 #include "artemis-server/registry/registry.h"
 
-#include "tests/unit/artemis-server/registry/registry_fixture.h"
+#include "tests/unit/artemis-web/api/discovery_fixture.h"
 
 #ifdef __SANITIZE_THREAD__
 enum { SEEDS = 1 }; /* there is one thread, and it is very slow */
@@ -90,7 +90,7 @@ static json_t *expected_members(unsigned service, bool all_statuses)
 }
 
 /* The same from an array of instances; each may be in it once. */
-static json_t *members_of(const json_t *instances)
+static json_t *content_of(const json_t *instances)
 {
     json_t *members = json_object();
     json_t *instance;
@@ -196,7 +196,7 @@ static void look_up_versions(uint64_t before, const unsigned evicted[SERVICES])
     for (unsigned service = 0; service < SERVICES; service++) {
         if (!evicted[service])
             continue;
-        uint64_t actual = revision_of(registry, service_names[service], now());
+        uint64_t actual = revision_of(registry, service_names[service]);
         assert_in_range(actual, before + evicted[service], revision);
         for (unsigned other = 0; other < service; other++)
             assert_int_not_equal(actual, naive[other].revision);
@@ -224,7 +224,7 @@ static void do_expire(void)
 
 static void do_housekeep(void)
 {
-    registry_cleanup(registry, now());
+    cleanup(registry, now());
     for (unsigned service = 0; service < SERVICES; service++) {
         bool empty = true;
         for (unsigned id = 0; id < IDS; id++)
@@ -238,15 +238,15 @@ static void do_discover(unsigned service)
 {
     struct cached_response *response = NULL;
     bool all = random_below(&seed, 2);
-    enum error error = registry_service(registry, slice_of(service_names[service]), DIALECT_SNAKE,
-                                        all, now(), &response);
+    enum error error = get_service(registry, slice_of(service_names[service]), DIALECT_SNAKE, all,
+                                   now(), &response);
     assert_int_equal(error, naive[service].known ? ERR_NONE : ERR_SERVICE_NOT_FOUND);
     if (error)
         return;
     assert_int_equal(response->revision, naive[service].revision);
     json_t *root = read_response(response);
     assert_int_equal(json_integer_value(json_object_get(root, "version")), naive[service].revision);
-    check_equal(members_of(instances_of(root)), expected_members(service, all));
+    check_equal(content_of(instances_of(root)), expected_members(service, all));
     json_decref(root);
 }
 
@@ -302,7 +302,7 @@ static json_t *ask_for_all(void)
     {
         const char *id = json_string_value(json_object_get(service, "service_id"));
         assert_null(json_object_get(all, id));
-        json_object_set_new(all, id, members_of(json_object_get(service, "instances")));
+        json_object_set_new(all, id, content_of(json_object_get(service, "instances")));
     }
     json_decref(root);
     return all;
@@ -340,7 +340,7 @@ static void apply(const char *service, const json_t *change)
 static void follow(void)
 {
     struct text text = {0};
-    enum error error = registry_delta(registry, copy_revision, DIALECT_SNAKE, &text);
+    enum error error = discovery_write_delta(registry, copy_revision, DIALECT_SNAKE, &text);
     bool gone = revision - copy_revision > LOG_CAPACITY;
     assert_int_equal(error, gone ? ERR_VERSION_GONE : ERR_NONE);
     if (gone) {
@@ -407,7 +407,7 @@ static void start(uint64_t first_seed)
     options.guard_percent = 0;
     options.hash_seed = first_seed;
     options.change_log_capacity = LOG_CAPACITY;
-    options.cache_enabled = first_seed % 2;
+    cache_settings.enabled = first_seed % 2;
     options.cache_expiry_ms = 20000;
     seed = first_seed;
     now_ms = 4321 * TICK_MS;
@@ -435,7 +435,7 @@ static void run_seed(uint64_t first_seed)
     do_services();
     registry_validate(registry);
     json_decref(copy);
-    registry_free(registry);
+    free_registry(registry);
 }
 
 static void random_operations_agree_with_a_naive_registry(void **state)

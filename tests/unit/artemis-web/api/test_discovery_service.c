@@ -6,7 +6,7 @@
 #include "artemis-server/registry/registry.h"
 
 #include "artemis-server/registry/registry_internal.h"
-#include "tests/unit/artemis-server/registry/registry_fixture.h"
+#include "tests/unit/artemis-web/api/discovery_fixture.h"
 
 static struct registry *registry;
 
@@ -21,7 +21,7 @@ static int tear_down(void **state)
 {
     (void)state;
     registry_validate(registry);
-    registry_free(registry);
+    free_registry(registry);
     return 0;
 }
 
@@ -96,9 +96,8 @@ static void unknown_service_is_not_found(void **state)
     (void)state;
     struct cached_response *response = (struct cached_response *)1;
     put(registry, "s", "a", at_ms(0));
-    assert_int_equal(
-        registry_service(registry, SLICE("t"), DIALECT_SNAKE, false, at_ms(0), &response),
-        ERR_SERVICE_NOT_FOUND);
+    assert_int_equal(get_service(registry, SLICE("t"), DIALECT_SNAKE, false, at_ms(0), &response),
+                     ERR_SERVICE_NOT_FOUND);
     assert_ptr_equal(response, (struct cached_response *)1);
 }
 
@@ -137,14 +136,14 @@ static void emptied_service_is_known_until_the_cleanup_and_unknown_after(void **
     struct cached_response *response = NULL;
     put(registry, "s", "a", at_ms(0));
     take_out(registry, "s", "a", at_ms(1000));
-    registry_cleanup(registry, at_ms(1000 + 60000 - 1));
+    cleanup(registry, at_ms(1000 + 60000 - 1));
     json_t *root = read_response(ask(registry, "s", at_ms(1000 + 60000 - 1)));
     assert_true(json_is_array(instances_of(root)));
     assert_int_equal(json_array_size(instances_of(root)), 0);
     json_decref(root);
-    registry_cleanup(registry, at_ms(1000 + 60000 + TICK_MS));
+    cleanup(registry, at_ms(1000 + 60000 + TICK_MS));
     assert_int_equal(
-        registry_service(registry, SLICE("s"), DIALECT_SNAKE, false, at_ms(61000), &response),
+        get_service(registry, SLICE("s"), DIALECT_SNAKE, false, at_ms(61000), &response),
         ERR_SERVICE_NOT_FOUND);
     assert_int_equal(stats_of(registry).services, 0);
 }
@@ -154,10 +153,10 @@ static void service_that_comes_back_after_the_cleanup_has_a_later_version(void *
     (void)state;
     put(registry, "s", "a", at_ms(0));
     take_out(registry, "s", "a", at_ms(0));
-    uint64_t before = revision_of(registry, "s", at_ms(0));
-    registry_cleanup(registry, at_ms(60000 + TICK_MS));
+    uint64_t before = revision_of(registry, "s");
+    cleanup(registry, at_ms(60000 + TICK_MS));
     put(registry, "s", "a", at_ms(60000));
-    assert_true(revision_of(registry, "s", at_ms(60000)) > before);
+    assert_true(revision_of(registry, "s") > before);
 }
 
 /* --- when it is the same response --- */
@@ -232,19 +231,19 @@ static void response_in_use_survives_change_and_registry(void **state)
     put(registry, "s", "a", at_ms(0));
     struct cached_response *response = ask(registry, "s", at_ms(0));
     take_out(registry, "s", "a", at_ms(1));
-    registry_cleanup(registry, at_ms(10000000));
-    registry_free(registry);
+    cleanup(registry, at_ms(10000000));
+    free_registry(registry);
     json_t *root = read_response(response);
     assert_int_equal(json_array_size(instances_of(root)), 1);
     json_decref(root);
     registry = make_registry();
 }
 
-static void without_cache_each_response_is_encoded_again(void **state)
+static void without_cache_each_response_is_made_anew(void **state)
 {
     (void)state;
     struct registry_options options = usual_options();
-    options.cache_enabled = false;
+    cache_settings.enabled = false;
     struct registry *plain = make_registry_with(options);
     put(plain, "s", "a", at_ms(0));
     struct cached_response *first = ask(plain, "s", at_ms(0));
@@ -255,7 +254,7 @@ static void without_cache_each_response_is_encoded_again(void **state)
     assert_int_equal(stats_of(plain).responses_built, 2);
     cached_response_unref(first);
     cached_response_unref(second);
-    registry_free(plain);
+    free_registry(plain);
 }
 
 static void unused_response_is_freed_and_used_one_is_kept(void **state)
@@ -267,41 +266,37 @@ static void unused_response_is_freed_and_used_one_is_kept(void **state)
     cached_response_unref(ask(registry, "t", at_ms(0)));
     assert_int_equal(stats_of(registry).cached_responses, 2);
     cached_response_unref(ask(registry, "t", at_ms(200000))); /* from the cache */
-    registry_cleanup(registry, at_ms(299999));
+    cleanup(registry, at_ms(299999));
     assert_int_equal(stats_of(registry).cached_responses, 2);
-    registry_cleanup(registry, at_ms(300000 + TICK_MS));
+    cleanup(registry, at_ms(300000 + TICK_MS));
     assert_int_equal(stats_of(registry).cached_responses, 1);
-    registry_cleanup(registry, at_ms(499999));
+    cleanup(registry, at_ms(499999));
     assert_int_equal(stats_of(registry).cached_responses, 1);
-    registry_cleanup(registry, at_ms(500000 + TICK_MS));
+    cleanup(registry, at_ms(500000 + TICK_MS));
     assert_int_equal(stats_of(registry).cached_responses, 0);
-    assert_int_equal(shown(registry, "s", at_ms(500000)), 1);
+    assert_int_equal(shown(registry, "s"), 1);
 }
 
-/* Cached responses take so much already that this is left for those of single services. */
-static void leave_bytes(size_t bytes)
-{
-    registry->service_responses.used_bytes = SERVICE_RESPONSES_BYTES_MAX - bytes;
-}
-
-static void response_beyond_the_limit_is_served_but_not_kept(void **state)
+static void response_beyond_the_budget_is_served_but_not_cached(void **state)
 {
     (void)state;
     put(registry, "s", "a", at_ms(0));
     put(registry, "t", "a", at_ms(0));
     struct cached_response *first = ask(registry, "s", at_ms(0));
-    const size_t bytes = stats_of(registry).cached_response_bytes;
+    const size_t bytes = cache_stats(registry).service_bytes;
     assert_int_equal(bytes, sizeof(*first) + first->body.size);
-    leave_bytes(bytes - 1); /* "t" takes as much as "s" */
-    struct cached_response *second = ask(registry, "t", at_ms(0));
+    cached_response_unref(first);
+    cleanup(registry, at_ms(300000 + TICK_MS));
+    limit_cache(registry, 2 * bytes - 1, 0);
+    first = ask(registry, "s", at_ms(300000)); /* "t" takes as much as "s" */
+    struct cached_response *second = ask(registry, "t", at_ms(300000));
     assert_int_equal(second->body.size, first->body.size);
     assert_int_equal(second->refs, 1);
     assert_int_equal(stats_of(registry).cached_responses, 1);
-    take_out(registry, "s", "a", at_ms(1)); /* makes room */
-    cached_response_unref(ask(registry, "t", at_ms(1)));
+    take_out(registry, "s", "a", at_ms(300001));
+    cached_response_unref(ask(registry, "t", at_ms(300001)));
     assert_int_equal(stats_of(registry).cached_responses, 1);
-    registry->service_responses.used_bytes -= SERVICE_RESPONSES_BYTES_MAX - 2 * bytes + 1;
-    assert_int_equal(stats_of(registry).cached_response_bytes, bytes);
+    assert_int_equal(cache_stats(registry).service_bytes, bytes);
     cached_response_unref(first);
     cached_response_unref(second);
 }
@@ -312,18 +307,18 @@ static void bytes_of_responses_count_their_gzip_and_go_with_them(void **state)
     struct slice zipped;
     put_many(registry, "s", 0, 50, at_ms(0));
     struct cached_response *response = ask(registry, "s", at_ms(0));
-    const size_t plain = stats_of(registry).cached_response_bytes;
+    const size_t plain = cache_stats(registry).service_bytes;
     assert_int_equal(cached_response_gzip(response, &zipped), ERR_NONE);
-    assert_true(stats_of(registry).cached_response_bytes >= plain + zipped.size);
+    assert_true(cache_stats(registry).service_bytes >= plain + zipped.size);
     put(registry, "s", "i0", at_ms(1)); /* a renewal */
-    assert_true(stats_of(registry).cached_response_bytes >= plain + zipped.size);
+    assert_true(cache_stats(registry).service_bytes >= plain + zipped.size);
     put(registry, "s", "more", at_ms(1));
-    assert_int_equal(stats_of(registry).cached_response_bytes, 0);
+    assert_int_equal(cache_stats(registry).service_bytes, 0);
     cached_response_unref(response);
     cached_response_unref(ask(registry, "s", at_ms(1)));
-    assert_true(stats_of(registry).cached_response_bytes > 0);
-    registry_cleanup(registry, at_ms(300001 + TICK_MS));
-    assert_int_equal(stats_of(registry).cached_response_bytes, 0);
+    assert_true(cache_stats(registry).service_bytes > 0);
+    cleanup(registry, at_ms(300001 + TICK_MS));
+    assert_int_equal(cache_stats(registry).service_bytes, 0);
 }
 
 /* --- as a part of another response --- */
@@ -338,7 +333,7 @@ static void written_service_is_that_of_its_response(void **state)
     for (int all = 0; all < 2; all++) {
         text_clear(&text);
         w = jw_to(&text, CASING_SNAKE);
-        assert_int_equal(registry_write_service(registry, SLICE("s"), DIALECT_SNAKE, all, &w),
+        assert_int_equal(discovery_write_service(registry, SLICE("s"), DIALECT_SNAKE, all, &w),
                          ERR_NONE);
         json_t *part = parse_body((struct slice){text.data, text.size});
         json_t *whole = read_response(ask_for(registry, "s", DIALECT_SNAKE, all, at_ms(0)));
@@ -354,10 +349,59 @@ static void unknown_service_is_not_written(void **state)
     (void)state;
     struct text text = {0};
     struct json_writer w = jw_to(&text, CASING_SNAKE);
-    assert_int_equal(registry_write_service(registry, SLICE("s"), DIALECT_SNAKE, true, &w),
+    assert_int_equal(discovery_write_service(registry, SLICE("s"), DIALECT_SNAKE, true, &w),
                      ERR_SERVICE_NOT_FOUND);
     assert_int_equal(text.size, 0);
     text_free(&text);
+}
+
+static void evicted_instance_is_in_no_view(void **state)
+{
+    (void)state;
+    struct instance *instance = NULL;
+    put(registry, "s", "a", at_ms(0));
+    put(registry, "s", "b", at_ms(1000));
+    for (enum dialect dialect = 0; dialect < DIALECT_COUNT; dialect++) { /* all are cached now */
+        cached_response_unref(ask_for(registry, "s", dialect, false, at_ms(1000)));
+        cached_response_unref(ask_for(registry, "s", dialect, true, at_ms(1000)));
+        cached_response_unref(ask_services(registry, dialect, at_ms(1000)));
+    }
+    registry_expire(registry, at_ms(TTL_MS + TICK_MS));
+    for (enum dialect dialect = 0; dialect < DIALECT_COUNT; dialect++) {
+        struct cached_response *responses[] = {
+            ask_for(registry, "s", dialect, false, at_ms(TTL_MS + TICK_MS)),
+            ask_for(registry, "s", dialect, true, at_ms(TTL_MS + TICK_MS)),
+            ask_services(registry, dialect, at_ms(TTL_MS + TICK_MS)),
+        };
+        for (int i = 0; i < 3; i++) {
+            json_t *root = read_response(responses[i]);
+            char *text = json_dumps(root, JSON_COMPACT);
+            assert_null(strstr(text, "d\":\"a\""));
+            assert_non_null(strstr(text, "d\":\"b\""));
+            free(text);
+            json_decref(root);
+        }
+    }
+    for (uint32_t random = 0; random < 4; random++) {
+        assert_int_equal(
+            registry_pick(registry, SLICE("s"), true, LOOKUP_RANDOM, random, &instance), ERR_NONE);
+        assert_true(slice_equal(instance_text(instance, FIELD_INSTANCE), SLICE("b")));
+        instance_unref(instance);
+    }
+}
+
+/* Renewed every 10 s and swept every tick for ten minutes; then silence. */
+
+static void renewal_keeps_the_cached_response(void **state)
+{
+    (void)state;
+    put(registry, "s", "a", at_ms(0));
+    struct cached_response *before = ask(registry, "s", at_ms(0));
+    assert_int_equal(renew(registry, "s", "a", at_ms(1000)), ERR_NONE);
+    struct cached_response *after = ask(registry, "s", at_ms(1000));
+    assert_ptr_equal(before, after);
+    cached_response_unref(before);
+    cached_response_unref(after);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -365,6 +409,8 @@ static void unknown_service_is_not_written(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(evicted_instance_is_in_no_view),
+        TEST(renewal_keeps_the_cached_response),
         TEST(response_in_snake_case_is_compact_and_leaves_out_what_is_absent),
         TEST(response_in_camel_case_renames_the_fields),
         TEST(response_for_java_writes_nulls),
@@ -378,9 +424,9 @@ int main(void)
         TEST(each_kind_of_change_makes_a_new_response),
         TEST(each_dialect_and_filter_has_its_own_response),
         TEST(response_in_use_survives_change_and_registry),
-        TEST(without_cache_each_response_is_encoded_again),
+        TEST(without_cache_each_response_is_made_anew),
         TEST(unused_response_is_freed_and_used_one_is_kept),
-        TEST(response_beyond_the_limit_is_served_but_not_kept),
+        TEST(response_beyond_the_budget_is_served_but_not_cached),
         TEST(bytes_of_responses_count_their_gzip_and_go_with_them),
         TEST(written_service_is_that_of_its_response),
         TEST(unknown_service_is_not_written),

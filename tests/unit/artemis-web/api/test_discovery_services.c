@@ -5,7 +5,7 @@
 #include "artemis-server/registry/registry.h"
 
 #include "artemis-server/registry/registry_internal.h"
-#include "tests/unit/artemis-server/registry/registry_fixture.h"
+#include "tests/unit/artemis-web/api/discovery_fixture.h"
 
 static struct registry *registry;
 
@@ -20,7 +20,7 @@ static int tear_down(void **state)
 {
     (void)state;
     registry_validate(registry);
-    registry_free(registry);
+    free_registry(registry);
     return 0;
 }
 
@@ -130,37 +130,35 @@ static void services_without_cache_are_made_anew(void **state)
 {
     (void)state;
     struct registry_options options = usual_options();
-    options.cache_enabled = false;
+    cache_settings.enabled = false;
     struct registry *plain = make_registry_with(options);
     struct cached_response *first = ask_services(plain, DIALECT_SNAKE, at_ms(0));
     struct cached_response *second = ask_services(plain, DIALECT_SNAKE, at_ms(0));
     assert_ptr_not_equal(first, second);
     cached_response_unref(first);
     cached_response_unref(second);
-    registry_free(plain);
+    free_registry(plain);
 }
 
-static void services_beyond_the_limit_are_served_but_not_kept(void **state)
+static void services_beyond_the_budget_are_served_but_not_cached(void **state)
 {
     (void)state;
     put(registry, "s", "a", at_ms(0));
     struct cached_response *first = ask_services(registry, DIALECT_SNAKE, at_ms(0));
-    const size_t bytes = stats_of(registry).all_services_response_bytes;
-    const size_t others = ALL_SERVICES_RESPONSES_BYTES_MAX - bytes;
+    const size_t bytes = cache_stats(registry).all_services_bytes;
     assert_int_equal(bytes, sizeof(*first) + first->body.size);
-    registry->all_services.budget.used_bytes += others; /* just full */
     put_as(registry, (struct brief){.service = "s", .id = "a", .port = 8081}, at_ms(1));
+    cleanup(registry, at_ms(1)); /* evicts the outdated response */
+    limit_cache(registry, 0, bytes);
     struct cached_response *second = ask_services(registry, DIALECT_SNAKE, at_ms(1));
     assert_int_equal(second->body.size, first->body.size);
-    assert_int_equal(second->refs, 2); /* it has taken the place of the outdated one */
-    assert_int_equal(stats_of(registry).all_services_response_bytes,
-                     ALL_SERVICES_RESPONSES_BYTES_MAX);
+    assert_int_equal(second->refs, 2);
+    assert_int_equal(cache_stats(registry).all_services_bytes, bytes);
     put(registry, "s", "b", at_ms(2));
     struct cached_response *third = ask_services(registry, DIALECT_SNAKE, at_ms(2));
     assert_true(third->body.size > first->body.size);
     assert_int_equal(third->refs, 1);
-    assert_int_equal(stats_of(registry).all_services_response_bytes, others);
-    registry->all_services.budget.used_bytes -= others;
+    assert_int_equal(cache_stats(registry).all_services_bytes, 0);
     cached_response_unref(first);
     cached_response_unref(second);
     cached_response_unref(third);
@@ -171,11 +169,11 @@ static void services_unused_for_long_are_freed(void **state)
     (void)state;
     struct cached_response *first = ask_services(registry, DIALECT_SNAKE, at_ms(0));
     cached_response_unref(ask_services(registry, DIALECT_SNAKE, at_ms(200000)));
-    registry_cleanup(registry, at_ms(499999));
+    cleanup(registry, at_ms(499999));
     assert_int_equal(first->refs, 2); /* ours, and the registry's */
-    registry_cleanup(registry, at_ms(500000));
+    cleanup(registry, at_ms(500000));
     assert_int_equal(first->refs, 1);
-    assert_int_equal(stats_of(registry).all_services_response_bytes, 0);
+    assert_int_equal(cache_stats(registry).all_services_bytes, 0);
     cached_response_unref(first);
 }
 
@@ -350,7 +348,7 @@ int main(void)
         TEST(services_are_the_same_response_until_any_change),
         TEST(services_are_kept_for_each_dialect),
         TEST(services_without_cache_are_made_anew),
-        TEST(services_beyond_the_limit_are_served_but_not_kept),
+        TEST(services_beyond_the_budget_are_served_but_not_cached),
         TEST(services_unused_for_long_are_freed),
         TEST(round_robin_gives_each_its_turn),
         TEST(round_robin_passes_over_what_is_not_up),

@@ -3,9 +3,11 @@
  * Numbers, addresses and reuse. Each element is filled with its own pattern, so two that overlap,
  * or one that moves, are seen.
  */
-#include "artemis-server/registry/slab.h"
+#include "artemis-core/base/slab.h"
 
-#include "tests/unit/artemis-server/registry/registry_fixture.h"
+#include <stdbool.h>
+
+#include "tests/support/cmocka_all.h"
 
 enum { ELEMENT_BYTES = 24, MANY = SLAB_CHUNK_ELEMENTS * 40 + 1 };
 
@@ -74,11 +76,11 @@ static void element_is_zeroed_when_new_and_when_used_again(void **state)
     slab_free(&slab);
 }
 
-static void given_back_numbers_are_used_before_new_ones(void **state)
+static void released_numbers_are_used_before_new_ones(void **state)
 {
     (void)state;
     struct slab slab;
-    bool given_back[MANY + 1] = {false};
+    bool released[MANY + 1] = {false};
     slab_init(&slab, ELEMENT_BYTES);
     for (uint32_t i = 1; i <= MANY; i++)
         take(&slab);
@@ -86,15 +88,56 @@ static void given_back_numbers_are_used_before_new_ones(void **state)
     uint32_t returned = 0;
     for (uint32_t i = 3; i <= MANY; i += 7, returned++) {
         slab_release(&slab, i);
-        given_back[i] = true;
+        released[i] = true;
     }
     for (uint32_t i = 0; i < returned; i++) {
         uint32_t number = take(&slab);
-        assert_true(given_back[number]); /* and each only once */
-        given_back[number] = false;
+        assert_true(released[number]); /* and each only once */
+        released[number] = false;
     }
     assert_int_equal(slab.chunk_count, chunks);
     assert_int_equal(take(&slab), MANY + 1);
+    slab_free(&slab);
+}
+
+static void chunk_without_elements_is_freed_and_its_numbers_come_again(void **state)
+{
+    (void)state;
+    struct slab slab;
+    slab_init(&slab, ELEMENT_BYTES);
+    for (uint32_t i = 1; i <= MANY; i++)
+        take(&slab);
+    size_t full = slab_bytes(&slab);
+    for (uint32_t i = 1; i <= MANY; i++)
+        slab_release(&slab, i);
+    assert_int_equal(slab.live_chunks, 1); /* kept for the next element */
+    assert_true(slab_bytes(&slab) < full / 4);
+    assert_null(slab_find(&slab, 1));
+    static bool again[MANY + SLAB_CHUNK_ELEMENTS];
+    for (uint32_t i = 1; i <= MANY; i++) {
+        uint32_t number = take(&slab);
+        assert_in_range(number, 1, slab_end(&slab) - 1);
+        assert_false(again[number]);
+        again[number] = true;
+        assert_true(is_filled(&slab, number, 0));
+    }
+    assert_int_equal(slab_bytes(&slab), full);
+    slab_free(&slab);
+}
+
+static void chunk_with_one_element_stays(void **state)
+{
+    (void)state;
+    struct slab slab;
+    slab_init(&slab, ELEMENT_BYTES);
+    for (uint32_t i = 1; i <= MANY; i++)
+        take(&slab);
+    fill(&slab, 5, 0xAB);
+    for (uint32_t i = 1; i <= MANY; i++)
+        if (i != 5)
+            slab_release(&slab, i);
+    assert_true(is_filled(&slab, 5, 0xAB));
+    assert_int_equal(slab.live_chunks, 1);
     slab_free(&slab);
 }
 
@@ -102,7 +145,7 @@ static void smallest_element_holds_the_free_list(void **state)
 {
     (void)state;
     struct slab slab;
-    slab_init(&slab, sizeof(uint32_t));
+    slab_init(&slab, 1);
     for (uint32_t i = 1; i <= 3; i++)
         take(&slab);
     slab_release(&slab, 1);
@@ -132,7 +175,9 @@ int main(void)
         cmocka_unit_test(numbers_start_at_one_and_follow_each_other),
         cmocka_unit_test(elements_do_not_overlap_and_do_not_move),
         cmocka_unit_test(element_is_zeroed_when_new_and_when_used_again),
-        cmocka_unit_test(given_back_numbers_are_used_before_new_ones),
+        cmocka_unit_test(released_numbers_are_used_before_new_ones),
+        cmocka_unit_test(chunk_without_elements_is_freed_and_its_numbers_come_again),
+        cmocka_unit_test(chunk_with_one_element_stays),
         cmocka_unit_test(smallest_element_holds_the_free_list),
         cmocka_unit_test(freed_slab_starts_anew),
     };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "artemis-server/registry/hash_index.h"
+#include "artemis-core/base/hash_index.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -20,12 +20,8 @@ static void place(struct hash_slot *slots, uint32_t capacity, struct hash_slot s
     slots[at] = slot;
 }
 
-enum error hash_index_reserve(struct hash_index *index)
+static enum error resize(struct hash_index *index, uint32_t capacity)
 {
-    /* At most three quarters full: probes stay short. */
-    if ((uint64_t)(index->count + 1) * 4 <= (uint64_t)index->capacity * 3)
-        return ERR_NONE;
-    uint32_t capacity = index->capacity ? index->capacity * 2 : FIRST_CAPACITY;
     struct hash_slot *slots = calloc(capacity, sizeof(*slots));
     if (!slots)
         return ERR_NO_MEMORY;
@@ -36,6 +32,23 @@ enum error hash_index_reserve(struct hash_index *index)
     index->slots = slots;
     index->capacity = capacity;
     return ERR_NONE;
+}
+
+enum error hash_index_reserve(struct hash_index *index)
+{
+    /* At most three quarters full: probes stay short. */
+    if ((uint64_t)(index->count + 1) * 4 <= (uint64_t)index->capacity * 3)
+        return ERR_NONE;
+    return resize(index, index->capacity ? index->capacity * 2 : FIRST_CAPACITY);
+}
+
+void hash_index_shrink(struct hash_index *index)
+{
+    uint32_t capacity = index->capacity;
+    while (capacity > FIRST_CAPACITY && (uint64_t)index->count * 8 < capacity)
+        capacity /= 2;
+    if (capacity < index->capacity && resize(index, capacity))
+        return; /* without memory it stays as it is */
 }
 
 void hash_index_insert(struct hash_index *index, uint32_t hash, uint32_t element)

@@ -3,9 +3,10 @@
  * The index is compared with an array that is searched from end to end. Hashes are chosen badly on
  * purpose: equal ones, neighbours, and ones that wrap around the end of the table.
  */
-#include "artemis-server/registry/hash_index.h"
+#include "artemis-core/base/hash_index.h"
 
-#include "tests/unit/artemis-server/registry/registry_fixture.h"
+#include "tests/support/cmocka_all.h"
+#include "tests/support/random.h"
 
 enum { ELEMENTS = 512 };
 
@@ -134,6 +135,8 @@ static void random_operations_agree_with_a_search_from_end_to_end(void **state)
         for (int step = 0; step < 20000; step++) {
             uint32_t element = 1 + random_below(&seed, used);
             toggle(&index, &elements, element, random_below(&seed, hash_limits[variant]));
+            if (step % 100 == 0)
+                hash_index_shrink(&index);
             uint32_t other = 1 + random_below(&seed, used);
             uint32_t expected = elements.keys[other] ? other : 0;
             assert_int_equal(find(&index, &elements, elements.hashes[other], 1000 + other),
@@ -147,6 +150,25 @@ static void random_operations_agree_with_a_search_from_end_to_end(void **state)
     }
 }
 
+static void index_shrinks_when_few_are_left(void **state)
+{
+    (void)state;
+    struct hash_index index = {0};
+    struct elements elements = {0};
+    for (uint32_t i = 1; i <= ELEMENTS; i++)
+        toggle(&index, &elements, i, i * 7);
+    uint32_t full = index.capacity;
+    hash_index_shrink(&index);
+    assert_int_equal(index.capacity, full);
+    for (uint32_t i = 4; i <= ELEMENTS; i++)
+        toggle(&index, &elements, i, 0);
+    hash_index_shrink(&index);
+    assert_int_equal(index.capacity, 16);
+    for (uint32_t i = 1; i <= 3; i++)
+        assert_int_equal(find(&index, &elements, elements.hashes[i], 1000 + i), i);
+    hash_index_free(&index);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -155,6 +177,7 @@ int main(void)
         cmocka_unit_test(removal_from_a_run_across_the_end_keeps_the_others),
         cmocka_unit_test(removed_element_can_come_back),
         cmocka_unit_test(index_grows_and_keeps_all),
+        cmocka_unit_test(index_shrinks_when_few_are_left),
         cmocka_unit_test(random_operations_agree_with_a_search_from_end_to_end),
     };
     return cmocka_run_group_tests_name("hash_index", tests, NULL, NULL);

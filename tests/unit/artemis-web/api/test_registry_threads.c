@@ -13,7 +13,7 @@
 #include <assert.h>
 #include <pthread.h>
 
-#include "tests/unit/artemis-server/registry/registry_fixture.h"
+#include "tests/unit/artemis-web/api/discovery_fixture.h"
 
 enum {
     SERVICES = 6,
@@ -136,7 +136,7 @@ static void *expire(void *context)
         pthread_barrier_wait(&meeting);
         for (int i = 0; i < SWEEPS; i++)
             registry_expire(registry, at_ms(atomic_fetch_add(&shared_ms, TICK_MS) + TICK_MS));
-        registry_cleanup(registry, moment_now());
+        cleanup(registry, moment_now());
     }
     return NULL;
 }
@@ -148,7 +148,7 @@ static void discover_one(struct cached_response **kept, const char *service, boo
 {
     struct cached_response *response = NULL;
     enum error error =
-        registry_service(registry, slice_of(service), DIALECT_SNAKE, true, moment_now(), &response);
+        get_service(registry, slice_of(service), DIALECT_SNAKE, true, moment_now(), &response);
     if (error) {
         assert(error == ERR_SERVICE_NOT_FOUND);
         return;
@@ -213,7 +213,7 @@ static json_t *load(const char *data, size_t size)
 static void fetch_all(struct follower *follower)
 {
     struct cached_response *response = NULL;
-    enum error error = registry_services(registry, DIALECT_SNAKE, moment_now(), &response);
+    enum error error = get_services(registry, DIALECT_SNAKE, moment_now(), &response);
     assert(error == ERR_NONE && response->revision >= follower->revision);
     json_t *root = load(response->body.data, response->body.size);
     const json_t *service;
@@ -232,7 +232,7 @@ static void fetch_all(struct follower *follower)
 static void follow_once(struct follower *follower)
 {
     struct text text = {0};
-    enum error error = registry_delta(registry, follower->revision, DIALECT_SNAKE, &text);
+    enum error error = discovery_write_delta(registry, follower->revision, DIALECT_SNAKE, &text);
     if (error) {
         assert(error == ERR_VERSION_GONE);
         fetch_all(follower);
@@ -416,14 +416,14 @@ static void run_with(uint32_t guard_percent)
     uint64_t ms = atomic_load(&shared_ms);
     for (int i = 0; i < 10; i++)
         registry_expire(registry, at_ms(ms += SHORT_TTL_MS));
-    registry_cleanup(registry, at_ms(ms + 1000));
+    cleanup(registry, at_ms(ms + 1000));
     registry_validate(registry);
     check_counters(start);
     assert_int_equal(stats_of(registry).instances, 0);
     assert_int_equal(stats_of(registry).services, 0);
     assert_int_equal(stats_of(registry).cached_responses, 0);
-    assert_int_equal(stats_of(registry).cached_response_bytes, 0);
-    registry_free(registry);
+    assert_int_equal(cache_stats(registry).service_bytes, 0);
+    free_registry(registry);
     free_cast();
 }
 

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Applies the records of peers to the store.
+ */
+#include "artemis-server/registry/registry_internal.h"
+
+/* The stamp of a peer's record. One without a stamp comes from a legacy node and gets the next
+ * stamp of this node. */
+static enum error stamp_of(struct registry *registry, const struct wire_record *record,
+                           struct moment now, struct stored_stamp *out)
+{
+    if (record->stamp.hlc == 0) {
+        *out = registry_next_stamp(registry, now);
+        return ERR_NONE;
+    }
+    if (!hlc_accepts(&registry->clock, hlc_to_ms(record->stamp.hlc), now))
+        return ERR_VERSION_AHEAD;
+    out->hlc = record->stamp.hlc;
+    enum error error = node_id_table_number(&registry->node_ids, record->stamp.node_id, &out->node);
+    if (!error)
+        hlc_observe_stamp(&registry->clock, out->hlc, now);
+    return error;
+}
+
+uint64_t registry_clock_ms(const struct registry *registry, struct moment now)
+{
+    return hlc_ms(&registry->clock, now);
+}
+
+void registry_observe_clock(struct registry *registry, uint64_t clock_ms, struct moment now)
+{
+    hlc_observe_ms(&registry->clock, clock_ms, now);
+}
+
+static bool is_older(const struct registry *registry, const struct record *record,
+                     struct stored_stamp stamp)
+{
+    struct stamp a = {record->hlc, node_id_table_name(&registry->node_ids, record->node)};
+    struct stamp b = {stamp.hlc, node_id_table_name(&registry->node_ids, stamp.node)};
+#ifdef ARTEMIS_SIM_BUG
+    return true; /* for `make sim-bug`: the last record to arrive wins */
+#endif
+    return stamp_compare(a, b) < 0;
+}
+
+/* The end of a span that began `age_ms` ago; 0: it is over. */
+static uint64_t end_of(struct moment now, uint64_t age_ms, uint64_t span_ms)
+{
+    return age_ms < span_ms ? now.mono_ms + (span_ms - age_ms) : 0;
+}
+
+/* Extends the lease by a renewal that a peer has seen, if that is later. */
+static void extend_lease(struct registry *registry, struct locked_key *key, uint64_t age_ms,
+                         struct moment now)
+{
+    uint64_t deadline_ms = end_of(now, age_ms, registry->options.ttl_ms);
+    if (deadline_ms <= key->record->lease.deadline_ms)
+        return;
+    if (key->record->lease_state != LEASE_ACTIVE)
+        key->shard->counters.refuted++;
+    shard_renew(key->shard, key->number, now.mono_ms, deadline_ms);
+    key->shard->counters.renewed_by_peers++;
+}
+
+/* Newer content, or the same content with a newer stamp. */
+static void replace_content(struct registry *registry, struct locked_key *key,
+                            struct instance *instance, struct stored_stamp stamp, struct moment now)
+{
+    bool is_same = instance_equal(key->record->instance, instance);
+    registry_set_stamp(registry, key->record, stamp);
+    if (is_same)
+        return;
+    shard_replace(key->shard, key->number, instance);
+    registry_log_change(registry, key->shard, key->record->service, instance, CHANGE_CHANGE, now);
+    key->shard->counters.changed++;
+}
+
+enum error registry_apply(struct registry *registry, const struct wire_record *record,
+                          struct moment now)
+{
+    struct stored_stamp stamp;
+    enum error error = stamp_of(registry, record, now, &stamp);
+    if (error)
+        return error;
+    uint64_t deadline_ms = end_of(now, record->age_ms, registry->options.ttl_ms);
+    struct locked_key key = registry_lock_key(registry, instance_packed_key(record->instance));
+    if (key.record && !record_is_tombstone(key.record)) {
+        bool is_legacy_renewal =
+            record->stamp.hlc == 0 && instance_equal(key.record->instance, record->instance);
+        if (!is_legacy_renewal && is_older(registry, key.record, stamp))
+            replace_content(registry, &key, record->instance, stamp, now);
+        extend_lease(registry, &key, record->age_ms, now);
+    } else if (deadline_ms && (!key.record || is_older(registry, key.record, stamp))) {
+        error = registry_insert(registry, &key, record->instance, stamp, deadline_ms, now);
+    }
+    registry_unlock(registry, key.home);
+    return error;
+}
+
+enum error registry_apply_renewal(struct registry *registry, const struct wire_record *record,
+                                  struct moment now)
+{
+    bool is_legacy = record->stamp.hlc == 0;
+    struct stored_stamp stamp = {0};
+    enum error error = is_legacy ? ERR_NONE : stamp_of(registry, record, now, &stamp);
+    if (error)
+        return error;
+    struct locked_key key = registry_lock_key(registry, wire_record_key(record));
+    if (!key.record) {
+        error = ERR_INSTANCE_NOT_FOUND;
+    } else {
+        bool is_tombstone = record_is_tombstone(key.record);
+        if (is_legacy ? is_tombstone : is_older(registry, key.record, stamp))
+            error = ERR_INSTANCE_NOT_FOUND;
+        if (!is_tombstone)
+            extend_lease(registry, &key, record->age_ms, now);
+    }
+    registry_unlock(registry, key.home);
+    return error;
+}
+
+enum error registry_apply_unregister(struct registry *registry, const struct wire_record *record,
+                                     struct moment now)
+{
+    struct stored_stamp stamp;
+    enum error error = stamp_of(registry, record, now, &stamp);
+    if (error)
+        return error;
+    struct slice packed_key = wire_record_key(record);
+    uint64_t until_ms = end_of(now, record->age_ms, registry->options.tombstone_ms);
+    struct locked_key key = registry_lock_key(registry, packed_key);
+    if (!key.record) {
+        if (until_ms && record->stamp.hlc)
+            error = registry_insert_tombstone(&key, packed_key, stamp, until_ms);
+    } else if (is_older(registry, key.record, stamp)) {
+        if (!record_is_tombstone(key.record)) {
+            registry_remove(registry, &key, stamp, until_ms ? until_ms : now.mono_ms, now);
+        } else {
+            key.record->hlc = stamp.hlc;
+            key.record->node = stamp.node;
+            shard_extend_tombstone(key.shard, key.number, until_ms);
+        }
+    }
+    registry_unlock(registry, key.home);
+    return error;
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the replicator takes from the registry: states of keys, dirty lists, lease checks.
+ */
+#include "artemis-server/registry/registry_internal.h"
+
+/* --- states ----------------------------------------------------------------------------------- */
+
+void key_state_unref(struct key_state *state)
+{
+    instance_unref(state->instance);
+    state->instance = NULL;
+}
+
+struct slice registry_node_id(const struct registry *registry, uint16_t node)
+{
+    return node_id_table_name(&registry->node_ids, node);
+}
+
+struct wire_record registry_wire_record(const struct registry *registry,
+                                        const struct key_state *state, struct moment now)
+{
+    return (struct wire_record){
+        .instance = state->instance,
+        .stamp = {state->hlc, registry_node_id(registry, state->node)},
+        .age_ms = now.mono_ms > state->touched_ms ? now.mono_ms - state->touched_ms : 0,
+        .deleted = state->deleted,
+    };
+}
+
+struct key_state registry_key_state(const struct registry *registry, const struct record *record)
+{
+    bool is_tombstone = record_is_tombstone(record);
+    uint64_t span_ms = is_tombstone ? registry->options.tombstone_ms : registry->options.ttl_ms;
+    uint64_t deadline_ms = record->lease.deadline_ms;
+    return (struct key_state){
+        .instance = instance_ref(record->instance),
+        .hlc = record->hlc,
+        .touched_ms = deadline_ms > span_ms ? deadline_ms - span_ms : 0,
+        .node = record->node,
+        .deleted = is_tombstone,
+    };
+}
+
+bool registry_read_key(struct registry *registry, struct slice packed_key, struct key_state *out)
+{
+    struct locked_key key = registry_lock_key(registry, packed_key);
+    if (key.record)
+        *out = registry_key_state(registry, key.record);
+    registry_unlock(registry, key.home);
+    return key.record != NULL;
+}
+
+/* --- dirty lists ------------------------------------------------------------------------------ */
+
+void registry_set_replicating(struct registry *registry, bool on)
+{
+    atomic_store(&registry->replicating, on);
+}
+
+void registry_on_change(struct registry *registry, registry_changed *notify, void *context)
+{
+    registry->notify = notify;
+    registry->notify_context = context;
+}
+
+static size_t drain(struct registry *registry, enum dirty_kind kind, struct key_state *out,
+                    size_t max)
+{
+    size_t count = 0;
+    for (int i = 0; i < SHARD_COUNT && count < max; i++) {
+        struct shard *shard = &registry->shards[i].shard;
+        uint32_t number;
+        pthread_mutex_lock(&registry->shards[i].lock);
+        while (count < max && (number = shard_drain_dirty(shard, kind)))
+            out[count++] = registry_key_state(registry, shard_record(shard, number));
+        pthread_mutex_unlock(&registry->shards[i].lock);
+    }
+    return count;
+}
+
+size_t registry_drain_changes(struct registry *registry, struct key_state *out, size_t max)
+{
+    return drain(registry, DIRTY_CHANGE, out, max);
+}
+
+size_t registry_drain_renewals(struct registry *registry, struct key_state *out, size_t max)
+{
+    return drain(registry, DIRTY_RENEWAL, out, max);
+}
+
+/* --- lease checks ----------------------------------------------------------------------------- */
+
+size_t registry_drain_lease_checks(struct registry *registry, struct key_state *out, size_t max)
+{
+    return drain(registry, DIRTY_LEASE_CHECK, out, max);
+}
+
+void registry_retry_lease_check(struct registry *registry, struct slice packed_key)
+{
+    struct locked_key key = registry_lock_key(registry, packed_key);
+    if (key.record && key.record->lease_state == LEASE_CONFIRMING)
+        shard_mark_dirty(key.shard, key.number, DIRTY_LEASE_CHECK);
+    registry_unlock(registry, key.home);
+}
+
+void registry_confirm_expiry(struct registry *registry, struct slice packed_key, struct moment now)
+{
+    struct locked_key key = registry_lock_key(registry, packed_key);
+    if (key.record && key.record->lease_state == LEASE_CONFIRMING)
+        shard_confirm_expiry(key.shard, key.number, now.mono_ms);
+    registry_unlock(registry, key.home);
+}

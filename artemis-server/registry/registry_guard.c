@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What operators do with the guards: release and list them.
+ */
+#include <string.h>
+
+#include "artemis-server/registry/registry_internal.h"
+
+enum { VISITS_PER_LOCK = 64 };
+
+/* A release in advance would leave the service without a guard: only one that holds leases, or is
+ * engaged, is released. */
+static void release_service(struct registry *registry, struct shard *shard, struct service *service,
+                            struct moment now)
+{
+    if (service->guard.state != GUARD_ENGAGED && service->guarded == 0)
+        return;
+    enum guard_state before = service->guard.state;
+    guard_release(&service->guard, &registry->guard_settings, now.mono_ms);
+    shard_guard_changed(shard, service, before);
+    shard_recheck_guarded(shard, service, now.mono_ms);
+}
+
+/* Releases the next services of a shard from *number on; false if there are no more. */
+static bool release_some(struct registry *registry, struct locked_shard *home, uint32_t *number,
+                         struct moment now)
+{
+    struct shard *shard = &home->shard;
+    pthread_mutex_lock(&home->lock);
+    uint32_t end = shard->engaged.services || shard->guarded ? slab_end(&shard->services) : 0;
+    for (int i = 0; i < VISITS_PER_LOCK && *number < end; i++, ++*number) {
+        struct service *service = shard_live_service(shard, *number);
+        if (service)
+            release_service(registry, shard, service, now);
+    }
+    pthread_mutex_unlock(&home->lock);
+    return *number < end;
+}
+
+static void release_everything(struct registry *registry, struct moment now)
+{
+    struct guard *node = &registry->node_guard.guard;
+    pthread_mutex_lock(&registry->node_guard.lock);
+    if (node->state == GUARD_ENGAGED)
+        guard_release(node, &registry->guard_settings, now.mono_ms);
+    pthread_mutex_unlock(&registry->node_guard.lock);
+    for (int i = 0; i < SHARD_COUNT; i++) {
+        uint32_t number = 1;
+        while (release_some(registry, &registry->shards[i], &number, now))
+            continue;
+    }
+}
+
+enum error registry_release_guard(struct registry *registry, struct slice id, struct moment now)
+{
+    if (id.size == 0) {
+        release_everything(registry, now);
+        return ERR_NONE;
+    }
+    struct locked_service locked = registry_lock_service(registry, id);
+    if (locked.service)
+        release_service(registry, locked.shard, locked.service, now);
+    pthread_mutex_unlock(&locked.home->lock);
+    return locked.service ? ERR_NONE : ERR_SERVICE_NOT_FOUND;
+}
+
+/* A copy of a guard, for use without a lock. */
+struct guard_view {
+    char id[ID_BYTES_MAX];
+    size_t id_size;
+    struct guard guard;
+    uint32_t guarded;
+};
+
+static bool is_visible(const struct service *service, uint64_t now_ms)
+{
+    const struct guard *guard = &service->guard;
+    return guard->state == GUARD_ENGAGED ||
+           (guard->state == GUARD_RELEASED && guard->until_ms > now_ms);
+}
+
+/* Copies the guards of the next services from *number on; false if there are no more. */
+static bool copy_guards(struct locked_shard *home, uint64_t now_ms, uint32_t *number,
+                        struct guard_view views[VISITS_PER_LOCK], unsigned *count)
+{
+    const struct shard *shard = &home->shard;
+    *count = 0;
+    pthread_mutex_lock(&home->lock);
+    uint32_t end =
+        shard->engaged.services || shard->released_services ? slab_end(&shard->services) : 0;
+    for (int i = 0; i < VISITS_PER_LOCK && *number < end; i++, ++*number) {
+        const struct service *service = shard_live_service(shard, *number);
+        if (!service || !is_visible(service, now_ms))
+            continue;
+        struct guard_view *view = &views[(*count)++];
+        memcpy(view->id, service->id, service->id_size);
+        view->id_size = service->id_size;
+        view->guard = service->guard;
+        view->guarded = service->guarded;
+    }
+    pthread_mutex_unlock(&home->lock);
+    return *number < end;
+}
+
+void registry_each_guard(struct registry *registry, struct moment now, registry_visit_guard *visit,
+                         void *context)
+{
+    struct guard_view views[VISITS_PER_LOCK];
+    for (int i = 0; i < SHARD_COUNT; i++) {
+        uint32_t number = 1;
+        unsigned count;
+        bool more;
+        do {
+            more = copy_guards(&registry->shards[i], now.mono_ms, &number, views, &count);
+            for (unsigned j = 0; j < count; j++)
+                visit(context, (struct slice){views[j].id, views[j].id_size}, &views[j].guard,
+                      views[j].guarded);
+        } while (more);
+    }
+}

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Queries: members are referenced under the lock of the shard and used without it.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "artemis-core/model/stamp.h"
+#include "artemis-server/load_balancer.h"
+#include "artemis-server/registry/registry_internal.h"
+
+/* --- members ---------------------------------------------------------------------------------- */
+
+static enum error copy_members(const struct shard *shard, const struct service *service,
+                               bool all_statuses, struct registry_members *out)
+{
+    out->revision = service->revision;
+    return shard_copy_members(shard, service, all_statuses, &out->instances, &out->count);
+}
+
+enum error registry_members(struct registry *registry, struct slice id, bool all_statuses,
+                            struct registry_members *out)
+{
+    enum error error = ERR_SERVICE_NOT_FOUND;
+    *out = (struct registry_members){0};
+    struct locked_service locked = registry_lock_service(registry, id);
+    if (locked.service)
+        error = copy_members(locked.shard, locked.service, all_statuses, out);
+    pthread_mutex_unlock(&locked.home->lock);
+    return error;
+}
+
+void registry_members_free(struct registry_members *members)
+{
+    shard_free_members(members->instances, members->count);
+    *members = (struct registry_members){0};
+}
+
+/* The next service of a shard with members; out->count stays 0 if it has no more. */
+static enum error next_in_shard(struct locked_shard *home, struct registry_cursor *cursor,
+                                char id_buffer[ID_BYTES_MAX], struct slice *id,
+                                struct registry_members *out)
+{
+    enum { VISITS_PER_LOCK = 256 };
+    uint32_t end;
+    enum error error = ERR_NONE;
+    do {
+        pthread_mutex_lock(&home->lock);
+        end = slab_end(&home->shard.services);
+        for (int i = 0; i < VISITS_PER_LOCK && cursor->number + 1 < end && !out->count; i++) {
+            const struct service *service = shard_live_service(&home->shard, ++cursor->number);
+            if (!service || service->member_count == 0)
+                continue;
+            memcpy(id_buffer, service->id, service->id_size);
+            *id = (struct slice){id_buffer, service->id_size};
+            error = copy_members(&home->shard, service, true, out);
+            if (error)
+                break;
+        }
+        pthread_mutex_unlock(&home->lock);
+    } while (!error && !out->count && cursor->number + 1 < end);
+    return error;
+}
+
+enum error registry_next_service(struct registry *registry, struct registry_cursor *cursor,
+                                 char id_buffer[ID_BYTES_MAX], struct slice *id,
+                                 struct registry_members *out)
+{
+    *out = (struct registry_members){0};
+    while (cursor->shard < SHARD_COUNT) {
+        enum error error =
+            next_in_shard(&registry->shards[cursor->shard], cursor, id_buffer, id, out);
+        if (error || out->count)
+            return error;
+        cursor->shard++;
+        cursor->number = 0;
+    }
+    return ERR_NONE;
+}
+
+/* --- one instance ----------------------------------------------------------------------------- */
+
+struct candidates {
+    const struct shard *shard;
+    const struct service *service;
+    bool all_statuses;
+};
+
+static bool is_candidate(const void *context, uint32_t index)
+{
+    const struct candidates *candidates = context;
+    const struct record *record =
+        shard_record(candidates->shard, candidates->service->members[index]);
+    return candidates->all_statuses || instance_status(record->instance) == STATUS_UP;
+}
+
+enum error registry_pick(struct registry *registry, struct slice id, bool all_statuses,
+                         enum lookup_strategy strategy, uint32_t random, struct instance **out)
+{
+    enum error error = ERR_SERVICE_NOT_FOUND;
+    struct locked_service locked = registry_lock_service(registry, id);
+    struct service *service = locked.service;
+    if (service) {
+        struct candidates candidates = {locked.shard, service, all_statuses};
+        uint32_t count = service->member_count;
+        uint32_t index =
+            strategy == LOOKUP_ROUND_ROBIN
+                ? load_balancer_next(count, is_candidate, &candidates, &service->round_robin)
+                : load_balancer_random(count, is_candidate, &candidates, random);
+        error = index < count ? ERR_NONE : ERR_INSTANCE_NOT_FOUND;
+        if (!error)
+            *out = instance_ref(shard_record(locked.shard, service->members[index])->instance);
+    }
+    pthread_mutex_unlock(&locked.home->lock);
+    return error;
+}
+
+/* --- cached responses ------------------------------------------------------------------------- */
+
+enum error registry_find_response(struct registry *registry, struct slice id, unsigned view,
+                                  bool all_statuses, struct moment now,
+                                  struct cached_response **response,
+                                  struct registry_members *members)
+{
+    enum error error = ERR_SERVICE_NOT_FOUND;
+    *response = NULL;
+    *members = (struct registry_members){0};
+    struct locked_service locked = registry_lock_service(registry, id);
+    if (locked.service && locked.service->responses[view]) {
+        *response = cached_response_ref(locked.service->responses[view]);
+        atomic_store_explicit(&(*response)->used_ms, now.mono_ms, memory_order_relaxed);
+        error = ERR_NONE;
+    } else if (locked.service) {
+        error = copy_members(locked.shard, locked.service, all_statuses, members);
+    }
+    pthread_mutex_unlock(&locked.home->lock);
+    return error;
+}
+
+void registry_cache_response(struct registry *registry, struct slice id, unsigned view,
+                             struct cached_response *response, struct cache_budget *budget)
+{
+    struct locked_service locked = registry_lock_service(registry, id);
+    locked.shard->counters.responses_built++;
+    if (locked.service && locked.service->revision == response->revision && budget &&
+        !locked.service->responses[view] && cached_response_put(response, budget))
+        shard_cache_response(locked.shard, locked.number, view, response);
+    pthread_mutex_unlock(&locked.home->lock);
+}
+
+/* --- changes ---------------------------------------------------------------------------------- */
+
+uint64_t registry_revision(const struct registry *registry)
+{
+    return change_log_revision(&registry->log);
+}
+
+uint64_t registry_service_revision(struct registry *registry, struct slice id)
+{
+    struct locked_service locked = registry_lock_service(registry, id);
+    uint64_t revision = locked.service ? locked.service->revision : 0;
+    pthread_mutex_unlock(&locked.home->lock);
+    return revision;
+}
+
+bool registry_has_newer(struct registry *registry, struct slice id, uint64_t revision)
+{
+    uint64_t latest = registry_revision(registry);
+    if (revision > latest)
+        return true; /* of another node or another epoch */
+    if (slice_equal(id, SLICE("*")))
+        return revision < latest;
+    uint64_t last_change = registry_service_revision(registry, id);
+    return last_change ? last_change > revision : revision > 0;
+}
+
+enum error registry_changes_since(struct registry *registry, uint64_t revision, struct change **out,
+                                  size_t *count, uint64_t *newest)
+{
+    return change_log_since(&registry->log, revision, out, count, newest);
+}
+
+enum error registry_changes(struct registry *registry, uint64_t revision, struct change *out,
+                            size_t max, size_t *count)
+{
+    return change_log_read(&registry->log, revision, out, max, count);
+}
+
+void registry_on_revision(struct registry *registry, change_log_wakeup *wakeup, void *context)
+{
+    registry->log.wake = wakeup;
+    registry->log.wake_context = context;
+}
+
+bool registry_arm_wakeup(struct registry *registry, uint64_t revision)
+{
+    return change_log_arm_wakeup(&registry->log, revision);
+}
+
+void registry_disarm_wakeup(struct registry *registry)
+{
+    change_log_disarm_wakeup(&registry->log);
+}
+
+/* --- leases ----------------------------------------------------------------------------------- */
+
+static struct lease_view view_lease(const struct registry *registry, const struct record *record,
+                                    struct moment now)
+{
+    uint64_t deadline_ms = record->lease.deadline_ms;
+    uint64_t renewed_ms = deadline_ms - registry->options.ttl_ms;
+    uint64_t end_ms = registry_lease_end_ms(registry, deadline_ms, now.mono_ms);
+    return (struct lease_view){
+        .instance = instance_ref(record->instance),
+        .renewed_ms_ago = now.mono_ms > renewed_ms ? now.mono_ms - renewed_ms : 0,
+        .ends_in_ms = end_ms > now.mono_ms ? end_ms - now.mono_ms : 0,
+        .guarded = record->lease_state == LEASE_GUARDED,
+        .changed_wall_ms = hlc_to_ms(record->hlc),
+    };
+}
+
+enum error registry_each_lease(struct registry *registry, struct slice id, struct moment now,
+                               registry_visit_lease *visit, void *context)
+{
+    struct lease_view *views = NULL;
+    uint32_t count = 0;
+    enum error error = ERR_SERVICE_NOT_FOUND;
+    struct locked_service locked = registry_lock_service(registry, id);
+    const struct service *service = locked.service;
+    if (service) {
+        views = malloc((service->member_count + 1) * sizeof(*views));
+        error = views ? ERR_NONE : ERR_NO_MEMORY;
+        for (; views && count < service->member_count; count++)
+            views[count] =
+                view_lease(registry, shard_record(locked.shard, service->members[count]), now);
+    }
+    pthread_mutex_unlock(&locked.home->lock);
+
+    for (uint32_t i = 0; i < count; i++) {
+        visit(context, &views[i]);
+        instance_unref(views[i].instance);
+    }
+    free(views);
+    return error;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * response_cache - encoded discovery responses, built on demand and shared until the next change.
+ *
+ * The cache knows no format: a view says how its responses are encoded. Responses of a service are
+ * stored beside the service in the registry, so a hit costs one lock and one reference. After a
+ * change of the service they are evicted. The response with all services is stored here, one for
+ * each view of that kind; one thread encodes it, the others wait for that thread.
+ *
+ * What would exceed the budget is encoded for each request. Thread-safe.
+ *
+ * Lock order: `encoding`; a shard of the registry; then, alone, the lock of the cache.
+ */
+#pragma once
+
+#include "artemis-server/registry/registry.h"
+
+enum {
+    ALL_SERVICES_VIEWS = DIALECT_COUNT,
+    SERVICE_RESPONSES_BYTES_MAX = 256 * 1024 * 1024,
+    ALL_SERVICES_RESPONSES_BYTES_MAX = 512 * 1024 * 1024,
+};
+
+struct response_cache_settings {
+    bool enabled;
+    uint64_t expiry_ms; /* how long a response stays without being handed out */
+    /* Budgets; 0: the limits above. They are separate, so that neither kind displaces the other. */
+    size_t service_bytes_max;
+    size_t all_services_bytes_max;
+};
+
+/* A form of the response for one service. Encoding failures are failures of `out`. */
+typedef void encode_service(const void *context, struct slice id,
+                            const struct registry_members *members, struct text *out);
+struct service_view {
+    unsigned index; /* below RESPONSE_VIEWS */
+    bool all_statuses;
+    encode_service *encode;
+    const void *context;
+};
+
+/* A form of the response with all services. */
+typedef void encode_all_services(const void *context, struct registry *registry, uint64_t revision,
+                                 struct text *out);
+struct all_services_view {
+    unsigned index; /* below ALL_SERVICES_VIEWS */
+    encode_all_services *encode;
+    const void *context;
+};
+
+struct response_cache;
+
+/* The registry must outlive the cache. ERR_NO_MEMORY. */
+MUST_USE enum error response_cache_create(struct registry *registry,
+                                          struct response_cache_settings settings,
+                                          struct response_cache **out);
+/* To be called after registry_free, which releases the responses of services. Takes NULL. */
+void response_cache_free(struct response_cache *cache);
+
+/* A reference to the newest response of a service. `id` is canonical. ERR_SERVICE_NOT_FOUND,
+ * ERR_NO_MEMORY. */
+MUST_USE enum error response_cache_get(struct response_cache *cache, struct slice id,
+                                       const struct service_view *view, struct moment now,
+                                       struct cached_response **out);
+/* The same for all services. ERR_NO_MEMORY. */
+MUST_USE enum error response_cache_get_all(struct response_cache *cache,
+                                           const struct all_services_view *view, struct moment now,
+                                           struct cached_response **out);
+/* Evicts responses with all services that are unused or outdated. Responses of services are
+ * evicted by registry_cleanup. */
+void response_cache_cleanup(struct response_cache *cache, struct moment now);
+
+struct response_cache_stats {
+    uint64_t service_bytes; /* of the cached responses, with their gzip forms */
+    uint64_t all_services_bytes;
+};
+void response_cache_stats(const struct response_cache *cache, struct response_cache_stats *stats);

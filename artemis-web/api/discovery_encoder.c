@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-web/api/discovery_encoder.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { DELTA_BYTES_MAX = 16 * 1024 * 1024 }; /* of the instances in one services-delta */
+
+static const enum dialect dialects[DIALECT_COUNT] = {DIALECT_SNAKE, DIALECT_CAMEL, DIALECT_JAVA};
+
+/* Begins a response: its status and its revision. */
+static struct json_writer begin(struct text *out, enum dialect dialect, uint64_t revision)
+{
+    struct json_writer w = jw_to(out, dialect_casing(dialect));
+    jw_open(&w, '{');
+    codec_write_status(&w, dialect, ERR_NONE, NULL, false);
+    jw_name(&w, "version");
+    jw_u64(&w, revision);
+    return w;
+}
+
+static void write_members(struct json_writer *w, enum dialect dialect, struct slice id,
+                          const struct registry_members *members)
+{
+    static struct instance *const none[1];
+    codec_write_service(w, dialect, id, members->instances ? members->instances : none,
+                        members->count);
+}
+
+/* --- one service ------------------------------------------------------------------------------ */
+
+static void encode_one(const void *context, struct slice id, const struct registry_members *members,
+                       struct text *out)
+{
+    enum dialect dialect = *(const enum dialect *)context;
+    struct json_writer w = begin(out, dialect, members->revision);
+    jw_name(&w, "service");
+    write_members(&w, dialect, id, members);
+    jw_close(&w, '}');
+}
+
+struct service_view discovery_service_view(enum dialect dialect, bool all_statuses)
+{
+    return (struct service_view){
+        .index = (unsigned)dialect * 2 + all_statuses,
+        .all_statuses = all_statuses,
+        .encode = encode_one,
+        .context = &dialects[dialect],
+    };
+}
+
+enum error discovery_write_service(struct registry *registry, struct slice id, enum dialect dialect,
+                                   bool all_statuses, struct json_writer *w)
+{
+    struct registry_members members;
+    enum error error = registry_members(registry, id, all_statuses, &members);
+    if (error)
+        return error;
+    write_members(w, dialect, id, &members);
+    registry_members_free(&members);
+    return ERR_NONE;
+}
+
+/* --- all services ----------------------------------------------------------------------------- */
+
+static void encode_all(const void *context, struct registry *registry, uint64_t revision,
+                       struct text *out)
+{
+    enum dialect dialect = *(const enum dialect *)context;
+    struct registry_cursor cursor = {0};
+    struct registry_members members;
+    char buffer[ID_BYTES_MAX];
+    struct slice id;
+    struct json_writer w = begin(out, dialect, revision);
+    jw_name(&w, "services");
+    jw_open(&w, '[');
+    enum error error;
+    while (!(error = registry_next_service(registry, &cursor, buffer, &id, &members)) &&
+           members.count) {
+        write_members(&w, dialect, id, &members);
+        registry_members_free(&members);
+    }
+    out->failed |= error != ERR_NONE;
+    jw_close(&w, ']');
+    jw_close(&w, '}');
+}
+
+struct all_services_view discovery_all_services_view(enum dialect dialect)
+{
+    return (struct all_services_view){
+        .index = (unsigned)dialect,
+        .encode = encode_all,
+        .context = &dialects[dialect],
+    };
+}
+
+/* --- changes ---------------------------------------------------------------------------------- */
+
+/* By service; the changes of one service in the order in which they happened. */
+static int by_service(const void *a, const void *b)
+{
+    const struct change *const *left = a;
+    const struct change *const *right = b;
+    struct slice x = instance_text((*left)->instance, FIELD_SERVICE);
+    struct slice y = instance_text((*right)->instance, FIELD_SERVICE);
+    int order = memcmp(x.data, y.data, x.size < y.size ? x.size : y.size);
+    if (order == 0 && x.size != y.size)
+        order = x.size < y.size ? -1 : 1;
+    if (order == 0)
+        order = *left < *right ? -1 : *left > *right;
+    return order;
+}
+
+static void write_changes(struct json_writer *w, enum dialect dialect,
+                          const struct change *const *sorted, size_t count)
+{
+    struct slice open = {0};
+    jw_name(w, "delta");
+    jw_open(w, '{');
+    for (size_t i = 0; i < count; i++) {
+        struct slice service = instance_text(sorted[i]->instance, FIELD_SERVICE);
+        if (i == 0 || !slice_equal(service, open)) {
+            if (i > 0)
+                jw_close(w, ']');
+            jw_verbatim_name(w, service);
+            jw_open(w, '[');
+            open = service;
+        }
+        codec_write_change(w, dialect, sorted[i]->instance, sorted[i]->type, sorted[i]->wall_ms);
+    }
+    if (count)
+        jw_close(w, ']');
+    jw_close(w, '}');
+}
+
+static enum error write_delta(const struct change *changes, size_t count, uint64_t newest,
+                              enum dialect dialect, struct text *out)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        bytes += instance_size(changes[i].instance);
+    if (bytes > DELTA_BYTES_MAX)
+        return ERR_VERSION_GONE;
+    const struct change **sorted = malloc((count ? count : 1) * sizeof(*sorted));
+    if (!sorted)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < count; i++)
+        sorted[i] = &changes[i];
+    qsort(sorted, count, sizeof(*sorted), by_service);
+    struct json_writer w = begin(out, dialect, newest);
+    write_changes(&w, dialect, sorted, count);
+    jw_close(&w, '}');
+    free(sorted);
+    return text_failed(out) ? ERR_NO_MEMORY : ERR_NONE;
+}
+
+enum error discovery_write_delta(struct registry *registry, uint64_t since, enum dialect dialect,
+                                 struct text *out)
+{
+    struct change *changes;
+    size_t count;
+    uint64_t newest;
+    enum error error = registry_changes_since(registry, since, &changes, &count, &newest);
+    if (error)
+        return error;
+    error = write_delta(changes, count, newest, dialect, out);
+    change_list_free(changes, count);
+    return error;
+}
