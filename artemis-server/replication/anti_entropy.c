@@ -120,7 +120,7 @@ struct message *anti_entropy_next(struct replicator *replicator, struct peer *pe
     return message;
 }
 
-/* --- hearing ---------------------------------------------------------------------------------- */
+/* --- responses -------------------------------------------------------------------------------- */
 
 void anti_entropy_on_digests(struct replicator *replicator, struct peer *peer,
                              const uint64_t digests[DIGEST_BUCKETS])
@@ -209,12 +209,13 @@ static void compare_record(struct replicator *replicator, struct peer *peer,
                            struct moment now)
 {
     struct round *round = &peer->round;
-    struct key_state *mine = find_own(round, key_only);
-    if (mine)
-        round->seen[mine - round->own] = true;
+    struct key_state *own_record = find_own(round, key_only);
+    if (own_record)
+        round->seen[own_record - round->own] = true;
     int order = -1; /* of this node's stamp to the peer's */
-    if (mine) {
-        struct stamp own = {mine->hlc, registry_node_id(replicator->registry, mine->node)};
+    if (own_record) {
+        struct stamp own = {own_record->hlc,
+                            registry_node_id(replicator->registry, own_record->node)};
         order = stamp_compare(own, theirs->stamp);
     }
     if (order > 0) {

@@ -149,6 +149,8 @@ static void set_names(struct replication_thread *thread, struct peer_status *pee
 
 /* --- responses -------------------------------------------------------------------------------- */
 
+/* Responses enter the replicator here and nowhere else. */
+
 static void on_record(void *context, const struct message *message,
                       const struct wire_record *record)
 {
@@ -165,7 +167,6 @@ static void log_rejection(const struct peer_status *peer, const struct peer_resp
                   LOG_NUMBER("records", response->message->count));
 }
 
-/* The only place where responses enter the replicator. */
 static void on_response(void *context, const struct peer_response *response)
 {
     struct replication_thread *thread = context;

@@ -3,8 +3,8 @@
  * replicator - decides which replication message goes to which peer: a pure state machine.
  *
  * The way of a replication message:
- *   1. A request thread changes or renews a record. The shard adds the key to its dirty list and
- *      the registry wakes the replication thread (registry_on_change).
+ *   1. A request thread changes or renews a record, and the shard adds the key to a dirty list. A
+ *      change wakes the replication thread (registry_on_change); a renewal waits for the interval.
  *   2. replicator_drain_dirty takes the keys from the dirty lists and puts the latest record of
  *      each into the outbox of every peer that is up (outbox.h).
  *   3. replicator_next takes a batch out of an outbox and returns it as a struct message.
