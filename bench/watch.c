@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * watch - many clients that are told what changes, and how long that takes.
+ * watch - many subscribers of changes, and the latency of a push.
  *
  *   watch --port PORT [--pid PID] [--kind ws|get] [--clients 10000] [--services 1]
  *         [--changes 0] [--rate 0] [--secs 10] [--warm-secs 1] [--pad 0]
  *         [--stopped 0] [--limit-secs 120]
  *
- * Connects so many clients, each to one of the services by turns: WebSockets that subscribe, or
- * GETs that wait for a version later than the one they were answered before. Then
+ * Connects the clients and distributes them over the services: WebSockets that subscribe, or long
+ * polls, each for a version later than that of the last response. Then
  *
- *   --changes N   makes N changes, one when all that watch have seen the one before; the GETs wait
- *                 anew between them;
- *   --rate R      makes R changes a second, of each service by turns, for --secs. SIGUSR2 pauses
- *                 them and SIGUSR1 goes on; with --secs 0 that lasts until SIGTERM.
+ *   --changes N   makes N changes, each after all clients have received the one before;
+ *   --rate R      makes R changes a second, of all services in turn, for --secs. SIGUSR2 pauses the
+ *                 changes and SIGUSR1 resumes them; with --secs 0 they last until SIGTERM.
  *
- * A change is a registration of the one instance of a service; --pad adds so many bytes to it. A
- * latency counts from before the request of the change is sent until the client has its news in
- * hand. The last --stopped of the clients do not read while changes come. --pid is the server's,
- * for its memory. All is one thread, and ends after --limit-secs whatever happens.
+ * A change is a registration of the only instance of a service; --pad is a number of bytes to add
+ * to it. A latency is the time from before the request of the change is sent until a client has
+ * received the change. The last --stopped clients do not read while changes are made. --pid is the
+ * process of the server, for its memory. Everything runs in one thread and ends after --limit-secs.
  *
- * Prints "ready" when all watch, and one line at the end: bytes_each (of the server's memory for a
- * client that has seen nothing), later_bytes_each (at the end); of --changes median_ms, last_ms
- * (medians over the changes of when half and all had it), worst_ms; of --rate changed, p50_ms,
- * p99_ms, max_ms, missing, and reloaded (of the stopped ones, who was told to load anew).
+ * Prints "ready" when all clients are subscribed, and one line at the end: bytes_each (memory of
+ * the server per client, before changes), later_bytes_each (at the end); for --changes median_ms,
+ * last_ms (medians over the changes of the times at which half and all clients had it), worst_ms;
+ * for --rate changed, p50_ms, p99_ms, max_ms, missing, and reloaded (stopped clients that got a
+ * reload).
  */
 #include "bench/common.h"
 
@@ -33,21 +33,21 @@
 enum {
     WRITERS = 16,
     EVENTS = 512,
-    ROOM_BYTES = 1024 * 1024,
+    BUFFER_BYTES = 1024 * 1024,
     OPENING_AT_ONCE = 100,
-    CHANGES_KEPT = 60000, /* when each was sent; the instance's port tells which it was */
+    CHANGES_KEPT = 60000, /* times of sending; the port of the instance is the index */
     FIRST_PORT = 1024,
     STOPPED_RECEIVE_BYTES = 4096,
-    PATIENCE_SECS = 10,
-    GATHER_US = 1000, /* of news, or each would wake this thread, where the next is being sent */
+    TIMEOUT_SECS = 10,
+    GATHER_US = 1000, /* between two reads, so that this thread does not wake for each change */
 };
 
 enum stage {
-    STAGE_OPENING, /* connected, and what it has asked is not answered */
+    STAGE_OPENING, /* connected; the first request has no response yet */
     STAGE_SUBSCRIBING,
-    STAGE_WATCHING,
-    STAGE_TOLD, /* a GET that was answered, and does not wait anew yet */
-    STAGE_FREE, /* of a connection that makes changes */
+    STAGE_SUBSCRIBED,
+    STAGE_ANSWERED, /* a long poll that was answered and not sent again yet */
+    STAGE_FREE,     /* a writer without a request */
     STAGE_BUSY,
 };
 
@@ -58,7 +58,7 @@ struct client {
     uint64_t version; /* of the last response to a GET */
     bool stopped;
     bool reloaded;
-    struct text rest; /* a message that is not whole */
+    struct text rest; /* an incomplete message */
 };
 
 struct samples {
@@ -73,10 +73,10 @@ static struct {
     int epoll;
     struct client *all; /* the clients, then the writers */
     uint32_t opened;
-    uint32_t reloaded;         /* of those who stopped reading */
-    double sent[CHANGES_KEPT]; /* when; 0: not to be counted */
+    uint32_t reloaded;         /* stopped clients that got a reload */
+    double sent[CHANGES_KEPT]; /* 0: not counted */
     uint64_t changed;
-    uint64_t expected, arrived; /* news of changes that count */
+    uint64_t expected, arrived; /* deliveries of counted changes */
     struct samples samples;
     char *padding;
 } run;
@@ -119,7 +119,7 @@ static double percentile(struct samples *s, double percent)
     return s->count == 0 ? 0 : (double)s->ms[rank < s->count ? rank : s->count - 1];
 }
 
-/* Resident memory of the server; 0: of none. */
+/* Resident memory of the server; 0: unknown. */
 static double resident_bytes(void)
 {
     char path[64], line[256];
@@ -139,13 +139,13 @@ static double resident_bytes(void)
 
 /* --- sockets ---------------------------------------------------------------------------------- */
 
-static void say(struct client *c, const char *data, size_t size)
+static void send_all(struct client *c, const char *data, size_t size)
 {
     if (send(c->fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)size)
         die("a request did not fit its socket: %s", strerror(errno));
 }
 
-static void listen_to(struct client *c, bool readable)
+static void set_readable(struct client *c, bool readable)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
 
@@ -153,11 +153,11 @@ static void listen_to(struct client *c, bool readable)
         die("epoll: %s", strerror(errno));
 }
 
-/* Its end is a reset: no port is kept from the next run. */
+/* Closing it sends a reset, so that its port is free for the next run. */
 static void open_socket(struct client *c)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(run.port)};
-    struct linger not_at_all = {.l_onoff = 1};
+    struct linger no_linger = {.l_onoff = 1};
     int on = 1, small = STOPPED_RECEIVE_BYTES;
 
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -165,15 +165,15 @@ static void open_socket(struct client *c)
     if (c->fd < 0)
         die("socket: %s", strerror(errno));
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &not_at_all, sizeof not_at_all);
+    setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &no_linger, sizeof no_linger);
     if (c->stopped)
         setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     if (connect(c->fd, (struct sockaddr *)&address, sizeof address) != 0)
         die("cannot connect to 127.0.0.1:%u: %s", run.port, strerror(errno));
-    listen_to(c, true);
+    set_readable(c, true);
 }
 
-static void ask(struct client *c)
+static void poll_service(struct client *c)
 {
     char request[256];
     int size = snprintf(request, sizeof request,
@@ -181,7 +181,7 @@ static void ask(struct client *c)
                         "HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
                         c->service, (unsigned long long)c->version);
 
-    say(c, request, (size_t)size);
+    send_all(c, request, (size_t)size);
 }
 
 static void open_client(struct client *c)
@@ -193,18 +193,18 @@ static void open_client(struct client *c)
     open_socket(c);
     c->stage = STAGE_OPENING;
     if (run.websockets)
-        say(c, upgrade, sizeof upgrade - 1);
+        send_all(c, upgrade, sizeof upgrade - 1);
     else
-        ask(c);
+        poll_service(c);
 }
 
-/* A frame of less than 126 bytes. The mask is 0, so the payload is as it stands. */
-static void say_frame(struct client *c, unsigned char opcode, const char *payload, size_t size)
+/* Sends a frame of less than 126 bytes. The mask is 0, so the payload is unchanged. */
+static void send_frame(struct client *c, unsigned char opcode, const char *payload, size_t size)
 {
     char frame[6 + 125] = {(char)(0x80 | opcode), (char)(0x80 | size)};
 
     memcpy(frame + 6, payload, size);
-    say(c, frame, 6 + size);
+    send_all(c, frame, 6 + size);
 }
 
 static void subscribe(struct client *c)
@@ -213,11 +213,11 @@ static void subscribe(struct client *c)
     int size = snprintf(text, sizeof text, "{\"type\":\"subscribe\",\"service_id\":\"watched-%u\"}",
                         c->service);
 
-    say_frame(c, 1, text, (size_t)size);
+    send_frame(c, 1, text, (size_t)size);
     c->stage = STAGE_SUBSCRIBING;
 }
 
-/* --- what arrives ----------------------------------------------------------------------------- */
+/* --- input ------------------------------------------------------------------------------------ */
 
 static const char *after(const char *text, size_t size, const char *name)
 {
@@ -226,15 +226,15 @@ static const char *after(const char *text, size_t size, const char *name)
     return at ? at + strlen(name) : NULL;
 }
 
-/* News of changes: a latency for each that counts. */
-static void on_news(struct client *c, const char *text, size_t size, double now)
+/* Records the latency of each counted change in a message. */
+static void on_changes(struct client *c, const char *text, size_t size, double now)
 {
     const char *end = text + size;
 
     if (c->stopped) {
-        bool told = after(text, size, "\"reload\"") != NULL;
-        run.reloaded += told && !c->reloaded;
-        c->reloaded |= told;
+        bool reload = after(text, size, "\"reload\"") != NULL;
+        run.reloaded += reload && !c->reloaded;
+        c->reloaded |= reload;
         return;
     }
     for (const char *at = text; (at = after(at, (size_t)(end - at), "\"port\":"));) {
@@ -246,25 +246,25 @@ static void on_news(struct client *c, const char *text, size_t size, double now)
     }
 }
 
-static void is_watching(struct client *c)
+static void set_subscribed(struct client *c)
 {
-    run.opened += c->stage != STAGE_TOLD;
-    c->stage = STAGE_WATCHING;
+    run.opened += c->stage != STAGE_ANSWERED;
+    c->stage = STAGE_SUBSCRIBED;
 }
 
 static void on_frame(struct client *c, unsigned opcode, const char *text, size_t size, double now)
 {
     if (opcode == 9)
-        say_frame(c, 10, text, size);
+        send_frame(c, 10, text, size);
     else if (opcode != 1)
         die("a WebSocket was closed: %.*s", (int)size, size > 2 ? text + 2 : "");
     else if (c->stage == STAGE_SUBSCRIBING && after(text, size, "\"subscribed\""))
-        is_watching(c);
+        set_subscribed(c);
     else
-        on_news(c, text, size, now);
+        on_changes(c, text, size, now);
 }
 
-/* One frame at the start of what came: its bytes, or 0 where it is not whole. */
+/* Handles the frame at the start of the input; returns its size, or 0 where it is incomplete. */
 static size_t take_frame(struct client *c, const char *data, size_t size, double now)
 {
     const unsigned char *b = (const unsigned char *)data;
@@ -293,13 +293,13 @@ static void on_response(struct client *c, int status, const char *body, size_t s
     } else if (run.websockets && status == 101) {
         subscribe(c);
     } else if (!run.websockets && status == 200 && version) {
-        on_news(c, body, size, now);
+        on_changes(c, body, size, now);
         c->version = strtoull(version, NULL, 10);
-        if (c->stage == STAGE_OPENING) { /* and what comes next is waited for */
-            ask(c);
-            is_watching(c);
+        if (c->stage == STAGE_OPENING) { /* the next one is a long poll */
+            poll_service(c);
+            set_subscribed(c);
         } else {
-            c->stage = STAGE_TOLD;
+            c->stage = STAGE_ANSWERED;
         }
     } else {
         die("a client was refused: %d %.*s", status, (int)size, body);
@@ -324,35 +324,35 @@ static size_t take_response(struct client *c, const char *data, size_t size, dou
 
 static void on_readable(struct client *c)
 {
-    static char room[ROOM_BYTES];
+    static char buffer[BUFFER_BYTES];
     size_t size = c->rest.size, used = 0, taken = 1;
 
     if (size)
-        memcpy(room, c->rest.data, size);
-    ssize_t got = recv(c->fd, room + size, sizeof room - size, MSG_DONTWAIT);
+        memcpy(buffer, c->rest.data, size);
+    ssize_t got = recv(c->fd, buffer + size, sizeof buffer - size, MSG_DONTWAIT);
     if (got < 0 && errno == EAGAIN)
         return;
-    if (got == 0 && c->stage == STAGE_FREE) { /* for so long it had nothing to say */
+    if (got == 0 && c->stage == STAGE_FREE) { /* closed for being idle */
         close(c->fd);
         open_socket(c);
         return;
     }
     if (got <= 0)
-        die("the server ended a connection: %s", got < 0 ? strerror(errno) : "no answer");
+        die("the server closed a connection: %s", got < 0 ? strerror(errno) : "end of stream");
     size += (size_t)got;
     double now = now_secs();
     for (; taken && used < size; used += taken) {
         bool frames =
-            run.websockets && (c->stage == STAGE_SUBSCRIBING || c->stage == STAGE_WATCHING);
-        taken = (frames ? take_frame : take_response)(c, room + used, size - used, now);
+            run.websockets && (c->stage == STAGE_SUBSCRIBING || c->stage == STAGE_SUBSCRIBED);
+        taken = (frames ? take_frame : take_response)(c, buffer + used, size - used, now);
     }
     text_clear(&c->rest);
-    text_append(&c->rest, room + used, size - used);
+    text_append(&c->rest, buffer + used, size - used);
     if (text_failed(&c->rest))
         die("out of memory");
 }
 
-static void look(double secs)
+static void run_events(double secs)
 {
     static struct epoll_event events[EVENTS];
     secs = secs < 0 ? 0 : secs;
@@ -378,7 +378,7 @@ static struct client *free_writer(void)
     return NULL;
 }
 
-/* Registers the instance of a service anew. Each is another change, by its port. */
+/* Registers the instance of a service with another port: a change. */
 static void change(struct client *writer, uint32_t service, bool counts)
 {
     uint32_t slot = (uint32_t)(run.changed++ % CHANGES_KEPT);
@@ -400,7 +400,7 @@ static void change(struct client *writer, uint32_t service, bool counts)
     if (counts)
         run.expected += (others + run.services - 1 - service) / run.services;
     writer->stage = STAGE_BUSY;
-    say(writer, request.data, request.size);
+    send_all(writer, request.data, request.size);
     text_free(&body);
     text_free(&request);
 }
@@ -411,7 +411,7 @@ static void register_all(void)
         struct client *writer = free_writer();
         change(writer, service, false);
         while (writer->stage == STAGE_BUSY)
-            look(1);
+            run_events(1);
     }
 }
 
@@ -423,45 +423,45 @@ static void open_all(void)
             (struct client){.service = i % run.services, .stopped = i >= run.clients - run.stopped};
         open_client(c);
         while (i + 1 - run.opened >= OPENING_AT_ONCE)
-            look(1);
+            run_events(1);
     }
     while (run.opened < run.clients)
-        look(1);
+        run_events(1);
 }
 
-/* Until the server holds all the requests. */
-static void wait_until_held(void)
+/* Waits until the server has suspended all long polls. */
+static void wait_until_suspended(void)
 {
     struct http h;
-    unsigned long waiting = 0;
-    double until = now_secs() + PATIENCE_SECS;
+    unsigned long suspended = 0;
+    double until = now_secs() + TIMEOUT_SECS;
 
     http_open(&h, run.port);
-    while (!run.websockets && waiting < run.clients && now_secs() < until) {
+    while (!run.websockets && suspended < run.clients && now_secs() < until) {
         struct cached_response response = http_get(&h, "/metrics");
         const char *at = after(response.body, response.body_bytes, "\nartemis_waiting_requests ");
-        waiting = at ? strtoul(at, NULL, 10) : 0;
-        look(0.02);
+        suspended = at ? strtoul(at, NULL, 10) : 0;
+        run_events(0.02);
     }
-    if (!run.websockets && waiting < run.clients)
-        die("of %u requests the server holds %lu", run.clients, waiting);
+    if (!run.websockets && suspended < run.clients)
+        die("of %u long polls the server has suspended %lu", run.clients, suspended);
     http_close(&h);
 }
 
-static void ask_again(void)
+static void poll_again(void)
 {
     for (uint32_t i = 0; i < run.clients; i++) {
-        if (run.all[i].stage == STAGE_TOLD) {
-            ask(&run.all[i]);
-            is_watching(&run.all[i]);
+        if (run.all[i].stage == STAGE_ANSWERED) {
+            poll_service(&run.all[i]);
+            set_subscribed(&run.all[i]);
         }
         if (i % OPENING_AT_ONCE == 0)
-            look(0);
+            run_events(0);
     }
-    wait_until_held();
+    wait_until_suspended();
 }
 
-/* One change after the other. */
+/* Makes the changes of --changes. */
 static void make_changes(void)
 {
     struct samples medians = {0}, lasts = {0}, swap;
@@ -469,20 +469,20 @@ static void make_changes(void)
 
     for (uint32_t i = 0; i < run.changes; i++) {
         for (double until = now_secs() + 0.2; now_secs() < until;)
-            look(until - now_secs());
+            run_events(until - now_secs());
         run.samples.count = 0;
         change(free_writer(), i % run.services, true);
-        for (double until = now_secs() + PATIENCE_SECS; run.arrived < run.expected;) {
-            look(1);
+        for (double until = now_secs() + TIMEOUT_SECS; run.arrived < run.expected;) {
+            run_events(1);
             if (now_secs() > until)
-                die("change %u: news for %zu, no more after %d s", i, run.samples.count,
-                    PATIENCE_SECS);
+                die("change %u: only %zu clients received it within %d s", i, run.samples.count,
+                    TIMEOUT_SECS);
         }
         double median = percentile(&run.samples, 50), last = percentile(&run.samples, 100);
         worst = last > worst ? last : worst;
         swap = run.samples, run.samples = medians, sample(median), medians = run.samples;
         run.samples = lasts, sample(last), lasts = run.samples, run.samples = swap;
-        ask_again();
+        poll_again();
     }
     if (run.changes)
         printf("median_ms=%.1f last_ms=%.1f worst_ms=%.1f ", percentile(&medians, 50),
@@ -494,11 +494,11 @@ static void make_changes(void)
 static void stop_reading(bool stops)
 {
     for (uint32_t i = run.clients - run.stopped; i < run.clients; i++)
-        listen_to(&run.all[i], !stops);
+        set_readable(&run.all[i], !stops);
 }
 
-/* At a steady rate; what is late is made up for, up to a second. */
-static void keep_changing(void)
+/* Makes the changes of --rate. Up to one second of delay is caught up. */
+static void make_changes_at_rate(void)
 {
     double begin = now_secs(), due = begin;
     uint64_t before = run.changed;
@@ -514,10 +514,10 @@ static void keep_changing(void)
             due += 1.0 / run.rate;
             writer = free_writer();
         }
-        look(paused || !writer ? 0.02 : due - now_secs());
+        run_events(paused || !writer ? 0.02 : due - now_secs());
     }
     for (double until = now_secs() + 2; run.arrived < run.expected && now_secs() < until;)
-        look(0.02);
+        run_events(0.02);
     printf("changed=%llu p50_ms=%.2f p99_ms=%.2f max_ms=%.2f missing=%llu ",
            (unsigned long long)(run.changed - before), percentile(&run.samples, 50),
            percentile(&run.samples, 99), percentile(&run.samples, 100),
@@ -527,10 +527,10 @@ static void keep_changing(void)
 static void change_while_some_are_stopped(void)
 {
     stop_reading(true);
-    keep_changing();
+    make_changes_at_rate();
     stop_reading(false);
     for (double until = now_secs() + 3; run.reloaded < run.stopped && now_secs() < until;)
-        look(0.02);
+        run_events(0.02);
     printf("reloaded=%u ", run.reloaded);
 }
 
@@ -585,16 +585,16 @@ int main(int argc, char **argv)
     register_all();
     double empty = resident_bytes(), each = run.clients ? run.clients : 1;
     open_all();
-    wait_until_held();
-    double watched = resident_bytes();
+    wait_until_suspended();
+    double with_clients = resident_bytes();
     printf("ready\n");
     fflush(stdout);
-    printf("bytes_each=%.0f ", (watched - empty) / each);
+    printf("bytes_each=%.0f ", (with_clients - empty) / each);
     make_changes();
     if (run.rate && run.stopped)
         change_while_some_are_stopped();
     else if (run.rate)
-        keep_changing();
+        make_changes_at_rate();
     printf("later_bytes_each=%.0f\n", (resident_bytes() - empty) / each);
     return 0;
 }

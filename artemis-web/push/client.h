@@ -33,6 +33,7 @@ struct long_poll_condition {
     uint64_t revision;     /* the poll ends at a later one */
     uint64_t until_ms;     /* or at this time, monotonic */
 };
+
 /* Calls into the HTTP server. The push thread makes them, and push_add_long_poll and
  * push_add_websocket when they fail. */
 struct push_http {

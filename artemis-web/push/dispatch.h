@@ -4,8 +4,9 @@
  *
  * Changes are dispatched in the order of their revisions; push.dispatched is the revision of the
  * last one. Changes of one service that are dispatched together share a message. A subscription to
- * "*" gets messages in the order of their revisions, so that its last revision says what it has
- * missed; with such subscriptions only consecutive changes of one service share a message.
+ * "*" gets messages in the order of their revisions, so that its last revision identifies the
+ * changes that it has missed; with such subscriptions only consecutive changes of one service share
+ * a message.
  *
  * A resync sends a full state to lagging subscriptions. It dispatches all changes up to the
  * revision of the state first, so that no older change follows the state. WebSockets take turns:

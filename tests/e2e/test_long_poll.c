@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SERVICE "/api/discovery/service?service_id=%s"
-#define WAITING "artemis_waiting_requests"
+#define SERVICE   "/api/discovery/service?service_id=%s"
+#define SUSPENDED "artemis_waiting_requests"
 
 static int start(void **state)
 {
@@ -74,14 +74,14 @@ static void register_ends_the_long_poll(void **state)
     call_register(fixture->http, "s", "i1");
     long long version = version_of(fixture->http, "s");
     ask(&raw, fixture, SERVICE "&version=%lld&wait=60s", "s", version);
-    call_wait_metric(fixture->http, WAITING, 1);
+    call_wait_metric(fixture->http, SUSPENDED, 1);
     call_register(fixture->http, "s", "i2");
     struct http_response *response = response_of(&raw);
     check_status(response, 200, "success", NULL);
     assert_true(check_integer(response, "version") > version);
     check_count(response, "service.instances", 2);
     assert_non_null(http_field(response, "X-Artemis-Run"));
-    assert_int_equal(call_metric(fixture->http, WAITING), 0);
+    assert_int_equal(call_metric(fixture->http, SUSPENDED), 0);
     raw_socket_close(&raw);
 }
 
@@ -95,10 +95,10 @@ static void change_of_another_service_does_not_end_it(void **state)
     long long version = version_of(fixture->http, "others");
     ask(&ours, fixture, SERVICE "&version=%lld&wait=60s", "ours", version);
     ask(&others, fixture, SERVICE "&version=%lld&wait=60s", "others", version);
-    call_wait_metric(fixture->http, WAITING, 2);
+    call_wait_metric(fixture->http, SUSPENDED, 2);
     call_register(fixture->http, "others", "i2");
     check_status(response_of(&others), 200, "success", NULL);
-    assert_int_equal(call_metric(fixture->http, WAITING), 1);
+    assert_int_equal(call_metric(fixture->http, SUSPENDED), 1);
     assert_false(wait_readable(ours.fd, 0));
     call_register(fixture->http, "ours", "i2");
     check_count(response_of(&ours), "service.instances", 2);
@@ -112,10 +112,10 @@ static void heartbeat_and_the_same_registration_do_not_end_it(void **state)
     struct raw_socket raw;
     call_register(fixture->http, "s", "i0");
     ask(&raw, fixture, SERVICE "&version=%lld&wait=60s", "s", version_of(fixture->http, "s"));
-    call_wait_metric(fixture->http, WAITING, 1);
+    call_wait_metric(fixture->http, SUSPENDED, 1);
     check_status(call_with_keys(fixture->http, HEARTBEAT, "s", 0, 1), 200, "success", NULL);
     call_register(fixture->http, "s", "i0");
-    assert_int_equal(call_metric(fixture->http, WAITING), 1);
+    assert_int_equal(call_metric(fixture->http, SUSPENDED), 1);
     assert_false(wait_readable(raw.fd, 0));
     unregister(fixture->http, "s", "i0");
     assert_int_equal(response_of(&raw)->status, 200);
@@ -129,7 +129,7 @@ static void unregister_ends_the_long_poll(void **state)
     call_register(fixture->http, "s", "i1");
     call_register(fixture->http, "s", "i2");
     ask(&raw, fixture, SERVICE "&version=%lld&wait=60s", "s", version_of(fixture->http, "s"));
-    call_wait_metric(fixture->http, WAITING, 1);
+    call_wait_metric(fixture->http, SUSPENDED, 1);
     unregister(fixture->http, "s", "i1");
     struct http_response *response = response_of(&raw);
     check_status(response, 200, "success", NULL);
@@ -158,7 +158,7 @@ static void any_change_ends_a_long_poll_for_all_services(void **state)
     call_register(fixture->http, "a", "i1");
     ask(&raw, fixture, "/api/discovery/services?version=%lld&wait=60s",
         (long long)call_version(fixture->http));
-    call_wait_metric(fixture->http, WAITING, 1);
+    call_wait_metric(fixture->http, SUSPENDED, 1);
     call_register(fixture->http, "b", "i1");
     check_count(response_of(&raw), "services", 2);
     raw_socket_close(&raw);
@@ -171,7 +171,7 @@ static void unknown_service_has_version_0(void **state)
     for (int i = 0; i < 2; i++) {
         struct raw_socket raw;
         ask(&raw, fixture, SERVICE "&wait=60s%s", names[i], i ? "&version=0" : "");
-        call_wait_metric(fixture->http, WAITING, 1);
+        call_wait_metric(fixture->http, SUSPENDED, 1);
         call_register(fixture->http, names[i], "i1");
         struct http_response *response = response_of(&raw);
         check_status(response, 200, "success", NULL);
@@ -205,18 +205,18 @@ static void long_poll_without_a_change_ends_with_304(void **state)
 static void long_polls_end_in_the_order_of_their_times(void **state)
 {
     struct fixture *fixture = *state;
-    enum { WAITS = 20 };
-    struct raw_socket raws[WAITS];
+    enum { LONG_POLLS = 20 };
+    struct raw_socket raws[LONG_POLLS];
     call_register(fixture->http, "s", "i1");
     long long version = version_of(fixture->http, "s");
-    for (int i = 0; i < WAITS; i++)
+    for (int i = 0; i < LONG_POLLS; i++)
         ask(&raws[i], fixture, SERVICE "&version=%lld&wait=%dms", "s", version,
             i % 2 ? 60000 : 100 + i * 17);
-    for (int i = 0; i < WAITS; i += 2)
+    for (int i = 0; i < LONG_POLLS; i += 2)
         check_http(response_of(&raws[i]), 304);
-    call_wait_metric(fixture->http, WAITING, WAITS / 2);
+    call_wait_metric(fixture->http, SUSPENDED, LONG_POLLS / 2);
     call_register(fixture->http, "s", "i2");
-    for (int i = 0; i < WAITS; i++) {
+    for (int i = 0; i < LONG_POLLS; i++) {
         if (i % 2)
             check_http(response_of(&raws[i]), 200);
         raw_socket_close(&raws[i]);
@@ -299,7 +299,7 @@ static void run_of_this_node_suspends_and_another_does_not(void **state)
         http_get(fixture->http, "/api/discovery/services?version=%lld&run=other&wait=60s", version),
         200);
     ask(&raw, fixture, SERVICE "&version=%lld&run=%s&wait=60s", "s", version, run);
-    call_wait_metric(fixture->http, WAITING, 1);
+    call_wait_metric(fixture->http, SUSPENDED, 1);
     call_register(fixture->http, "s", "i2");
     check_http(response_of(&raw), 200);
     raw_socket_close(&raw);
@@ -316,7 +316,7 @@ static void head_and_if_none_match_can_be_long_polls(void **state)
     raw_socket_open(&raw, fixture->server.port);
     raw_socket_sendf(&raw, "HEAD " SERVICE "&version=%lld&wait=60s HTTP/1.1\r\nHost: a\r\n\r\n",
                      "s", version);
-    call_wait_metric(fixture->http, WAITING, 1);
+    call_wait_metric(fixture->http, SUSPENDED, 1);
     call_register(fixture->http, "s", "i2");
     assert_int_equal(raw_socket_read_head(&raw, wait_deadline_ms()), RAW_RESPONSE);
     check_http(&raw.response, 200);
@@ -325,7 +325,7 @@ static void head_and_if_none_match_can_be_long_polls(void **state)
                      "GET " SERVICE "&version=%lld&wait=60s HTTP/1.1\r\nHost: a\r\n"
                      "If-None-Match: \"%lld\"\r\n\r\n",
                      "s", version, version);
-    call_wait_metric(fixture->http, WAITING, 1);
+    call_wait_metric(fixture->http, SUSPENDED, 1);
     call_register(fixture->http, "s", "i3");
     check_count(response_of(&raw), "service.instances", 3);
     version = version_of(fixture->http, "s");
@@ -347,7 +347,7 @@ static void long_poll_keeps_prefix_and_casing(void **state)
     ask(&java, fixture, "/artemis/api/discovery/service.json?serviceId=s&version=%lld&wait=60s",
         version);
     ask(&camel, fixture, "/api/discovery/service?serviceId=S&version=%lld&wait=1m", version);
-    call_wait_metric(fixture->http, WAITING, 2);
+    call_wait_metric(fixture->http, SUSPENDED, 2);
     call_register(fixture->http, "s", "i2");
     check_status(response_of(&java), 200, "success", NULL);
     check_json(&java.response, "responseStatus.status", "'success'");
@@ -357,7 +357,7 @@ static void long_poll_keeps_prefix_and_casing(void **state)
     check_absent(&camel.response, "service.instances[1].groupId");
     raw_socket_close(&java);
     ask(&java, fixture, "/artemis/api/discovery/service.json?serviceId=later&version=0&wait=60s");
-    call_wait_metric(fixture->http, WAITING, 1);
+    call_wait_metric(fixture->http, SUSPENDED, 1);
     call_register(fixture->http, "later", "i1");
     check_count(response_of(&java), "service.instances", 1);
     raw_socket_close(&java);
@@ -381,7 +381,7 @@ static void compressed_post_can_be_a_long_poll(void **state)
                      version_of(fixture->http, "s"), size);
     raw_socket_send(&raw, packed, size);
     free(packed);
-    call_wait_metric(fixture->http, WAITING, 1);
+    call_wait_metric(fixture->http, SUSPENDED, 1);
     call_register(fixture->http, "s", "i2");
     check_status(response_of(&raw), 200, "success", NULL);
     check_count(&raw.response, "service.instances", 2);
@@ -397,7 +397,7 @@ static void pipelined_requests_are_answered_after_the_long_poll(void **state)
         SERVICE "&version=%lld&wait=60s HTTP/1.1\r\nHost: a\r\n\r\nGET " SERVICE "&wait=100ms", "s",
         version_of(fixture->http, "s"), "unknown");
     raw_socket_sendf(&raw, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
-    call_wait_metric(fixture->http, WAITING, 1);
+    call_wait_metric(fixture->http, SUSPENDED, 1);
     assert_false(wait_readable(raw.fd, 0));
     call_register(fixture->http, "s", "i2");
     check_count(response_of(&raw), "service.instances", 2);
@@ -409,16 +409,16 @@ static void pipelined_requests_are_answered_after_the_long_poll(void **state)
 static void invalid_wait_is_refused_with_its_value(void **state)
 {
     struct fixture *fixture = *state;
-    static const char *const waits[] = {"",      "30",    "s",   "-1s",  "1.5s", "30S",  "1h",
-                                        "%201s", "1s%20", "1ss", "0x1s", "%22s", "1%00s"};
+    static const char *const values[] = {"",      "30",    "s",   "-1s",  "1.5s", "30S",  "1h",
+                                         "%201s", "1s%20", "1ss", "0x1s", "%22s", "1%00s"};
     static const char *const versions[] = {"", "-1", "1x", "1.0", "%201", "99999999999999999999"};
-    for (size_t i = 0; i < sizeof waits / sizeof *waits; i++) {
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
         struct http_response *response =
-            http_get(fixture->http, SERVICE "&version=0&wait=%s", "s", waits[i]);
+            http_get(fixture->http, SERVICE "&version=0&wait=%s", "s", values[i]);
         check_status(response, 400, "bad-request", "invalid-field");
         check_contains(response, "response_status.error_message", "wait: must be like 30s");
-        if (waits[i][0] && !strchr(waits[i], '%'))
-            check_contains(response, "response_status.error_message", waits[i]);
+        if (values[i][0] && !strchr(values[i], '%'))
+            check_contains(response, "response_status.error_message", values[i]);
     }
     for (size_t i = 0; i < sizeof versions / sizeof *versions; i++) {
         struct http_response *response =
@@ -442,12 +442,12 @@ static void disconnect_returns_the_place(void **state)
     long long version = version_of(fixture->http, "s");
     for (int i = 0; i < 3; i++)
         ask(&raws[i], fixture, SERVICE "&version=%lld&wait=60s", "s", version);
-    call_wait_metric(fixture->http, WAITING, 3);
+    call_wait_metric(fixture->http, SUSPENDED, 3);
     raw_socket_close(&raws[1]);
-    call_wait_metric(fixture->http, WAITING, 2);
+    call_wait_metric(fixture->http, SUSPENDED, 2);
     raw_socket_close(&raws[0]);
     raw_socket_close(&raws[2]);
-    call_wait_metric(fixture->http, WAITING, 0);
+    call_wait_metric(fixture->http, SUSPENDED, 0);
     call_register(fixture->http, "s", "i2"); /* no long poll is left */
     call_wait_metric(fixture->http, "artemis_connections", 1);
 }
@@ -461,7 +461,7 @@ static void over_the_limit_a_long_poll_is_refused_and_other_requests_are_served(
     long long version = version_of(fixture->http, "s");
     for (int i = 0; i < MOST; i++)
         ask(&raws[i], fixture, SERVICE "&version=%lld&wait=60s", "s", version);
-    call_wait_metric(fixture->http, WAITING, MOST);
+    call_wait_metric(fixture->http, SUSPENDED, MOST);
     struct http_response *response =
         http_get(fixture->http, SERVICE "&version=%lld&wait=60s", "s", version);
     check_status(response, 503, "service-unavailable", "over-limit");
@@ -470,11 +470,11 @@ static void over_the_limit_a_long_poll_is_refused_and_other_requests_are_served(
     check_status(http_get(fixture->http, SERVICE, "s"), 200, "success", NULL);
     assert_int_equal(call_metric(fixture->http, "artemis_push_clients_refused_total"), 1);
     raw_socket_close(&raws[0]);
-    call_wait_metric(fixture->http, WAITING, MOST - 1);
+    call_wait_metric(fixture->http, SUSPENDED, MOST - 1);
     call_wait_metric(fixture->http, "artemis_connections",
                      MOST); /* ours included; the refused one is closed */
     ask(&raws[0], fixture, SERVICE "&version=%lld&wait=60s", "s", version);
-    call_wait_metric(fixture->http, WAITING, MOST);
+    call_wait_metric(fixture->http, SUSPENDED, MOST);
     for (int i = 0; i < MOST; i++)
         raw_socket_close(&raws[i]);
 }
@@ -482,37 +482,37 @@ static void over_the_limit_a_long_poll_is_refused_and_other_requests_are_served(
 static void a_thousand_long_polls_are_all_answered(void **state)
 {
     struct fixture *fixture = *state;
-    enum { WAITERS = 1000 };
-    static struct raw_socket raws[WAITERS];
+    enum { LONG_POLLS = 1000 };
+    static struct raw_socket raws[LONG_POLLS];
     call_register(fixture->http, "s", "i1");
     long long version = version_of(fixture->http, "s");
-    for (int i = 0; i < WAITERS; i++)
+    for (int i = 0; i < LONG_POLLS; i++)
         ask(&raws[i], fixture, SERVICE "&version=%lld&wait=60s", "s", version);
-    call_wait_metric(fixture->http, WAITING, WAITERS);
+    call_wait_metric(fixture->http, SUSPENDED, LONG_POLLS);
     call_register(fixture->http, "s", "i2");
     version = version_of(fixture->http, "s");
-    for (int i = 0; i < WAITERS; i++) {
+    for (int i = 0; i < LONG_POLLS; i++) {
         struct http_response *response = response_of(&raws[i]);
         check_status(response, 200, "success", NULL);
         assert_int_equal(check_integer(response, "version"), version);
         raw_socket_close(&raws[i]);
     }
-    assert_int_equal(call_metric(fixture->http, WAITING), 0);
+    assert_int_equal(call_metric(fixture->http, SUSPENDED), 0);
 }
 
 static void shutdown_ends_long_polls_with_304(void **state)
 {
     struct fixture *fixture = *state;
-    enum { WAITERS = 20 };
-    struct raw_socket raws[WAITERS];
+    enum { LONG_POLLS = 20 };
+    struct raw_socket raws[LONG_POLLS];
     call_register(fixture->http, "s", "i1");
     long long version = version_of(fixture->http, "s");
-    for (int i = 0; i < WAITERS; i++)
+    for (int i = 0; i < LONG_POLLS; i++)
         ask(&raws[i], fixture, SERVICE "&version=%lld&wait=60s", "s", version);
-    call_wait_metric(fixture->http, WAITING, WAITERS);
+    call_wait_metric(fixture->http, SUSPENDED, LONG_POLLS);
     int64_t began_ms = wait_now_ms();
     server_process_signal(&fixture->server, SIGTERM);
-    for (int i = 0; i < WAITERS; i++) {
+    for (int i = 0; i < LONG_POLLS; i++) {
         check_http(response_of(&raws[i]), 304);
         check_field(&raws[i].response, "Connection", "close");
         assert_true(raw_socket_is_closed_by(&raws[i], wait_deadline_ms()));

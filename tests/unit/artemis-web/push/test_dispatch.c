@@ -94,7 +94,7 @@ static void changes_of_one_turn_share_a_message_per_service(void **state)
     websocket_client_close(&t);
 }
 
-/* The last version that a subscription to "*" has got must say what it has missed. */
+/* The last version that a subscription to "*" has got identifies the changes that it has missed. */
 static void subscription_to_all_gets_versions_in_their_order(void **state)
 {
     (void)state;
@@ -220,6 +220,30 @@ static void state_is_encoded_once_for_all_lagging_subscriptions(void **state)
         websocket_client_close(&clients[i]);
 }
 
+/* WebSockets that lag are in one work list; a turn sends a limited number of bytes. */
+static void many_large_resyncs_take_several_turns(void **state)
+{
+    (void)state;
+    enum { CLIENTS = 8, INSTANCES = 100 };
+    struct websocket_client clients[CLIENTS];
+    for (int i = 0; i < CLIENTS; i++)
+        subscribe(&clients[i], "s");
+    for (int i = 0; i < INSTANCES; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "i%d", i);
+        put_large(registry, "s", id);
+    }
+    push_turn(push, NULL, 0, push->now);
+    uint64_t first = push->counters.resyncs;
+    assert_in_range(first, 1, CLIENTS - 1);
+    assert_int_equal(push_wait_ms(push), 0);
+    push_turn(push, NULL, 0, push->now);
+    assert_int_equal(push->counters.resyncs, CLIENTS);
+    assert_true(TAILQ_EMPTY(&push->resyncs));
+    for (int i = 0; i < CLIENTS; i++)
+        websocket_client_close(&clients[i]);
+}
+
 /* --- without memory --------------------------------------------------------------------------- */
 
 /* Each allocation of a turn fails in turn: a subscriber gets the change or a resync, or is closed.
@@ -274,6 +298,7 @@ int main(void)
         TEST(failed_socket_does_not_affect_the_other_subscriptions),
         TEST(subscription_that_missed_dropped_changes_gets_the_full_state),
         TEST(state_is_encoded_once_for_all_lagging_subscriptions),
+        TEST(many_large_resyncs_take_several_turns),
         TEST(without_memory_a_subscriber_gets_the_change_or_is_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
