@@ -46,8 +46,8 @@ enum stage {
     STAGE_OPENING, /* connected; the first request has no response yet */
     STAGE_SUBSCRIBING,
     STAGE_SUBSCRIBED,
-    STAGE_ANSWERED, /* a long poll that was answered and not sent again yet */
-    STAGE_FREE,     /* a writer without a request */
+    STAGE_RESPONDED, /* a long poll with a response, not sent again yet */
+    STAGE_FREE,      /* a writer without a request */
     STAGE_BUSY,
 };
 
@@ -248,7 +248,7 @@ static void on_changes(struct client *c, const char *text, size_t size, double n
 
 static void set_subscribed(struct client *c)
 {
-    run.opened += c->stage != STAGE_ANSWERED;
+    run.opened += c->stage != STAGE_RESPONDED;
     c->stage = STAGE_SUBSCRIBED;
 }
 
@@ -299,7 +299,7 @@ static void on_response(struct client *c, int status, const char *body, size_t s
             poll_service(c);
             set_subscribed(c);
         } else {
-            c->stage = STAGE_ANSWERED;
+            c->stage = STAGE_RESPONDED;
         }
     } else {
         die("a client was refused: %d %.*s", status, (int)size, body);
@@ -451,7 +451,7 @@ static void wait_until_suspended(void)
 static void poll_again(void)
 {
     for (uint32_t i = 0; i < run.clients; i++) {
-        if (run.all[i].stage == STAGE_ANSWERED) {
+        if (run.all[i].stage == STAGE_RESPONDED) {
             poll_service(&run.all[i]);
             set_subscribed(&run.all[i]);
         }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * messages - the texts that are sent on WebSockets: changes, in the form of a subscription, and
- * replies to messages of clients. Pure; a failed allocation shows in text_failed.
+ * responses to messages of clients. Pure; a failed allocation shows in text_failed.
  *
  * A subscription to /ws whose message has a camelCase name gets camelCase. Others get snake_case
  * and, where a name differs, also the camelCase name: the newer Rust client subscribes in
@@ -32,7 +32,7 @@ void message_reload(struct text *changes, enum push_form form, struct slice serv
 void message_service_change(struct text *out, struct slice service_id, uint64_t version,
                             struct slice changes, bool partial);
 
-/* Append replies of /ws. */
+/* Append responses of /ws. */
 void message_subscribed(struct text *out, struct slice service_id, uint64_t version,
                         const char *epoch);
 void message_unsubscribed(struct text *out, struct slice service_id);

@@ -58,7 +58,7 @@ static bool is_outdated(const struct push *push, const struct client_message *re
 }
 
 static void subscribe(struct websocket *websocket, const struct client_message *received,
-                      struct text *reply, char message[MESSAGE_BYTES])
+                      struct text *response, char message[MESSAGE_BYTES])
 {
     struct push *push = websocket->push;
     struct slice id = {received->id, received->id_size};
@@ -73,27 +73,27 @@ static void subscribe(struct websocket *websocket, const struct client_message *
     }
     if (is_outdated(push, received, id))
         subscription_set_state(subscription, SUBSCRIPTION_LAGGING);
-    message_subscribed(reply, id, atomic_load(&push->dispatched), push->engine->epoch);
+    message_subscribed(response, id, atomic_load(&push->dispatched), push->engine->epoch);
 }
 
 static void unsubscribe(struct websocket *websocket, const struct client_message *received,
-                        struct text *reply)
+                        struct text *response)
 {
     struct slice id = {received->id, received->id_size};
     const struct topic *topic = topics_find(&websocket->push->topics, id);
     struct subscription *subscription = topic ? subscription_find(websocket, topic) : NULL;
     if (subscription)
         subscription_end(subscription);
-    message_unsubscribed(reply, id);
+    message_unsubscribed(response, id);
 }
 
-/* Writes the reply, or an error into *message. */
+/* Writes the response, or an error into *message. */
 static void handle_native(struct websocket *websocket, struct client_message *received,
-                          struct text *reply, char message[MESSAGE_BYTES])
+                          struct text *response, char message[MESSAGE_BYTES])
 {
     bool subscribes = slice_equal(received->type, SLICE("subscribe"));
     if (slice_equal(received->type, SLICE("ping"))) {
-        message_pong(reply);
+        message_pong(response);
         return;
     }
     if (!subscribes && !slice_equal(received->type, SLICE("unsubscribe"))) {
@@ -107,28 +107,28 @@ static void handle_native(struct websocket *websocket, struct client_message *re
     if (read_id(received, message))
         return;
     if (subscribes)
-        subscribe(websocket, received, reply, message);
+        subscribe(websocket, received, response, message);
     else
-        unsubscribe(websocket, received, reply);
+        unsubscribe(websocket, received, response);
 }
 
 static void on_native(struct websocket *websocket, struct slice text)
 {
     struct client_message received = {.version = UINT64_MAX};
     struct document *document;
-    struct text reply = {0};
+    struct text response = {0};
     char message[MESSAGE_BYTES] = "";
     enum error error = document_parse(text, &document, message);
     if (!error) {
         error = read_fields(document, &received, message);
         if (!error)
-            handle_native(websocket, &received, &reply, message);
+            handle_native(websocket, &received, &response, message);
         document_free(document);
     }
     if (message[0] || error)
-        message_error(&reply, message[0] ? message : error_info(error)->message);
-    websocket_reply(websocket, &reply);
-    text_free(&reply);
+        message_error(&response, message[0] ? message : error_info(error)->message);
+    websocket_respond(websocket, &response);
+    text_free(&response);
 }
 
 /* --- the Java endpoints ----------------------------------------------------------------------- */
@@ -143,7 +143,7 @@ static void write_plain_success(struct text *out)
     jw_close(&w, '}');
 }
 
-/* Replies as the HTTP route does, except that a message which is not JSON gets a success, as the
+/* Responds as the HTTP route does, except that a message which is not JSON gets a success, as the
  * Java servers do. */
 static void on_java_heartbeat(struct websocket *websocket, struct slice text)
 {
@@ -165,11 +165,11 @@ static void on_java_heartbeat(struct websocket *websocket, struct slice text)
         write_plain_success(&response);
     else if (error)
         codec_write_error(&response, DIALECT_JAVA, error, message[0] ? message : NULL);
-    websocket_reply(websocket, &response);
+    websocket_respond(websocket, &response);
     text_free(&response);
 }
 
-/* Subscribes to the service of a DiscoveryConfig. There is no reply, and an invalid message is
+/* Subscribes to the service of a DiscoveryConfig. There is no response, and an invalid message is
  * ignored, as the Java servers do. */
 static void on_java_subscription(struct websocket *websocket, struct slice text)
 {

@@ -9,7 +9,7 @@
  *   3. It encodes the changes of a topic once for each form that is subscribed (messages.h), as one
  *      WebSocket frame (frame.h), and sends the same bytes to all subscriptions of the topic.
  *      Several threads share the sending (sender_pool.h).
- *   4. It resumes the long polls of the topic. Their handlers run again and answer.
+ *   4. It resumes the long polls of the topic. Their handlers run again and respond.
  *   5. Bytes that a socket does not accept are queued (send_queue.h). A full queue is dropped and
  *      its subscriptions lag: they get no more changes.
  *   6. When the queue is empty, each lagging subscription is resynced: it gets a "reload" and the

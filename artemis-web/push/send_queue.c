@@ -30,7 +30,7 @@ void send_queue_free(struct send_queue *queue)
     *queue = (struct send_queue){0};
 }
 
-bool send_queue_has_room(const struct send_queue *queue, size_t bytes)
+bool send_queue_has_space(const struct send_queue *queue, size_t bytes)
 {
     return queue->count == 0 ||
            (queue->count < QUEUE_FRAMES_MAX && queue->bytes + bytes <= QUEUE_BYTES_MAX);

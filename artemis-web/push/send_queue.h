@@ -31,7 +31,7 @@ struct send_queue {
 
 void send_queue_free(struct send_queue *queue);
 /* Whether a frame of this size fits. An empty queue takes a frame of any size. */
-bool send_queue_has_room(const struct send_queue *queue, size_t bytes);
+bool send_queue_has_space(const struct send_queue *queue, size_t bytes);
 /* Appends a frame; takes a reference. `sent` bytes of it are sent already: other than 0 only in an
  * empty queue. False: no memory. */
 bool send_queue_put(struct send_queue *queue, struct frame *frame, size_t sent, void *owner);

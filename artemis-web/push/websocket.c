@@ -166,7 +166,7 @@ enum queue_result { QUEUED, QUEUE_FULL, QUEUE_FAILED };
 static enum queue_result enqueue(struct websocket *websocket, struct frame *frame, size_t sent,
                                  struct subscription *subscription)
 {
-    if (sent == 0 && !send_queue_has_room(&websocket->queue, frame->size))
+    if (sent == 0 && !send_queue_has_space(&websocket->queue, frame->size))
         return QUEUE_FULL;
     if (!send_queue_put(&websocket->queue, frame, sent, subscription))
         return sent == 0 ? QUEUE_FULL : QUEUE_FAILED;
@@ -240,7 +240,7 @@ void websocket_send_control(struct websocket *websocket, struct frame *frame)
         websocket_end(websocket);
 }
 
-void websocket_reply(struct websocket *websocket, const struct text *message)
+void websocket_respond(struct websocket *websocket, const struct text *message)
 {
     struct frame *frame = NULL;
     if (!text_failed(message))

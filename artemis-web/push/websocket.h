@@ -6,7 +6,7 @@
  * subscription that does not fit into the queue makes the subscription lag (push.h). Frames are
  * shared by many WebSockets (frame.h).
  *
- * Input: wslay parses frames and answers pings, closes and framing errors. Messages are passed to a
+ * Input: wslay parses frames and responds to pings, closes and errors. Messages are passed to a
  * function of the caller.
  *
  * A WebSocket that has failed or is closed enters WEBSOCKET_ENDED and is freed at the end of the
@@ -91,7 +91,7 @@ void websocket_sent(struct subscription *subscription, struct frame *frame, ssiz
 /* Sends a frame that belongs to no subscription. A client that does not read these is closed. */
 void websocket_send_control(struct websocket *websocket, struct frame *frame);
 /* Sends a text message, which may have failed for lack of memory. */
-void websocket_reply(struct websocket *websocket, const struct text *message);
+void websocket_respond(struct websocket *websocket, const struct text *message);
 /* Sends what is queued. */
 void websocket_flush(struct websocket *websocket);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The input of a WebSocket. wslay parses frames and writes the replies of the protocol (pongs,
+ * The input of a WebSocket. wslay parses frames and writes the responses of the protocol (pongs,
  * closes); what the push thread sends bypasses it.
  */
 #include <errno.h>
@@ -137,7 +137,7 @@ static bool start_wslay(struct websocket_reader *reader)
 }
 
 /* Sends what wslay has written, as one piece. */
-static bool send_replies(struct websocket_reader *reader)
+static bool send_responses(struct websocket_reader *reader)
 {
     text_clear(&reader->output);
     while (wslay_event_want_write(reader->wslay))
@@ -167,7 +167,7 @@ static void read_frames(struct websocket_reader *reader)
         websocket_close(websocket, WSLAY_CODE_PROTOCOL_ERROR, "not a frame of RFC 6455");
         return;
     }
-    if (result != 0 || !send_replies(reader)) {
+    if (result != 0 || !send_responses(reader)) {
         websocket_end(websocket);
         return;
     }

@@ -241,7 +241,7 @@ static void newer_state_is_sent_at_once(void **state)
     assert_int_equal(call_metric(http, "artemis_waits_total"), 0);
 }
 
-static void wait_of_0s_is_answered_at_once(void **state)
+static void wait_of_0s_gets_a_response_at_once(void **state)
 {
     struct fixture *fixture = *state;
     struct http *http = fixture->http;
@@ -263,7 +263,7 @@ static void version_without_wait_has_no_effect(void **state)
     check_field(response, "X-Artemis-Run", NULL);
 }
 
-static void version_of_an_earlier_run_is_answered_at_once(void **state)
+static void version_of_an_earlier_run_gets_a_response_at_once(void **state)
 {
     struct fixture *fixture = *state;
     char run[64];
@@ -388,7 +388,7 @@ static void compressed_post_can_be_a_long_poll(void **state)
     raw_socket_close(&raw);
 }
 
-static void pipelined_requests_are_answered_after_the_long_poll(void **state)
+static void pipelined_requests_get_responses_after_the_long_poll(void **state)
 {
     struct fixture *fixture = *state;
     struct raw_socket raw;
@@ -479,7 +479,7 @@ static void over_the_limit_a_long_poll_is_refused_and_other_requests_are_served(
         raw_socket_close(&raws[i]);
 }
 
-static void a_thousand_long_polls_are_all_answered(void **state)
+static void a_thousand_long_polls_all_get_a_response(void **state)
 {
     struct fixture *fixture = *state;
     enum { LONG_POLLS = 1000 };
@@ -538,18 +538,18 @@ int main(void)
         TEST(long_poll_without_a_change_ends_with_304),
         TEST(long_polls_end_in_the_order_of_their_times),
         TEST(newer_state_is_sent_at_once),
-        TEST(wait_of_0s_is_answered_at_once),
+        TEST(wait_of_0s_gets_a_response_at_once),
         TEST(version_without_wait_has_no_effect),
-        TEST(version_of_an_earlier_run_is_answered_at_once),
+        TEST(version_of_an_earlier_run_gets_a_response_at_once),
         TEST(run_of_this_node_suspends_and_another_does_not),
         TEST(head_and_if_none_match_can_be_long_polls),
         TEST(long_poll_keeps_prefix_and_casing),
         TEST(compressed_post_can_be_a_long_poll),
-        TEST(pipelined_requests_are_answered_after_the_long_poll),
+        TEST(pipelined_requests_get_responses_after_the_long_poll),
         TEST(invalid_wait_is_refused_with_its_value),
         TEST(disconnect_returns_the_place),
         TEST_WITH(start_small, over_the_limit_a_long_poll_is_refused_and_other_requests_are_served),
-        TEST(a_thousand_long_polls_are_all_answered),
+        TEST(a_thousand_long_polls_all_get_a_response),
         TEST(shutdown_ends_long_polls_with_304),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));

@@ -31,7 +31,7 @@ static void open_one(void **state, struct websocket_client *client)
     websocket_client_open(client, fixture->server.port, "/ws");
 }
 
-/* Subscribes; returns the version in the reply. */
+/* Subscribes; returns the version in the response. */
 static long long subscribe(struct websocket_client *client, const char *service_id)
 {
     websocket_client_send_json(client, SUBSCRIBE, service_id);
@@ -292,7 +292,7 @@ static void changes_are_in_the_casing_of_the_subscription(void **state)
     websocket_client_close(&camel);
 }
 
-static void ping_is_answered(void **state)
+static void ping_gets_a_pong(void **state)
 {
     struct websocket_client client;
     open_one(state, &client);
@@ -522,7 +522,7 @@ int main(void)
         TEST(unsubscribe_ends_the_changes),
         TEST(service_id_is_compared_without_case),
         TEST(changes_are_in_the_casing_of_the_subscription),
-        TEST(ping_is_answered),
+        TEST(ping_gets_a_pong),
         TEST(invalid_message_gets_an_error_and_the_connection_stays),
         TEST(subscriptions_per_connection_are_limited_to_1000),
         TEST(current_version_gets_no_resync),

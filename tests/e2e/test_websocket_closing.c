@@ -25,7 +25,7 @@ static void open_one(void **state, struct websocket_client *client)
     websocket_client_open(client, fixture->server.port, "/ws");
 }
 
-static void check_replies(struct websocket_client *client)
+static void check_responses(struct websocket_client *client)
 {
     websocket_client_check_frame(client, OPCODE_TEXT, RESPONSE, strlen(RESPONSE));
 }
@@ -52,7 +52,7 @@ static void close_with(void **state, int code, const char *reason, int response)
     websocket_client_close(&client);
 }
 
-static void close_is_answered_with_its_code(void **state)
+static void close_is_echoed_with_its_code(void **state)
 {
     static const int codes[] = {1000, 1001, 1002, 1003, 1007, 1008, 1009,
                                 1010, 1011, 3000, 3999, 4000, 4999};
@@ -105,7 +105,7 @@ static void frames_after_a_close_are_ignored(void **state)
     websocket_client_close(&client);
 }
 
-static void replies_are_sent_before_the_close(void **state)
+static void responses_are_sent_before_the_close(void **state)
 {
     struct websocket_client client;
     char *bytes = NULL;
@@ -116,7 +116,7 @@ static void replies_are_sent_before_the_close(void **state)
                            &bytes, &size);
     open_one(state, &client);
     assert_true(raw_socket_send(&client.raw, bytes, size));
-    check_replies(&client);
+    check_responses(&client);
     websocket_client_check_closed(&client, 1000);
     free(bytes);
     websocket_client_close(&client);
@@ -167,18 +167,18 @@ static void invalid_frames_of_one_client_do_not_affect_others(void **state)
     assert_int_equal(call_metric(fixture->http, "artemis_websockets_closed_errors_total"),
                      errors + 3);
     SEND(&witness, .opcode = OPCODE_TEXT, TEXT_OF(QUESTION));
-    check_replies(&witness);
+    check_responses(&witness);
     websocket_client_close(&witness);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(close_is_answered_with_its_code),
+        cmocka_unit_test(close_is_echoed_with_its_code),
         cmocka_unit_test(close_with_an_invalid_code_is_refused),
         cmocka_unit_test(malformed_close_is_refused),
         cmocka_unit_test(frames_after_a_close_are_ignored),
-        cmocka_unit_test(replies_are_sent_before_the_close),
+        cmocka_unit_test(responses_are_sent_before_the_close),
         cmocka_unit_test(client_that_keeps_the_connection_after_the_close_is_disconnected),
         cmocka_unit_test(disconnect_without_a_close_returns_the_place),
         cmocka_unit_test(invalid_frames_of_one_client_do_not_affect_others),

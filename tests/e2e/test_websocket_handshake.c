@@ -85,7 +85,7 @@ static const struct {
     const char *fields;
     int status;
     const char *message;
-} refusals[] = {
+} errors[] = {
     {"", 426, "Upgrade: this path speaks WebSocket; must be websocket, is missing"},
     {CONNECTION VERSION NONCE_LINE, 426, "Upgrade: "},
     {"Upgrade: h2c\r\n" CONNECTION VERSION NONCE_LINE, 426, "\"h2c\""},
@@ -118,13 +118,13 @@ static void each_invalid_header_is_refused_and_named(void **state)
         const char *where = java ? "responseStatus.errorMessage" : "response_status.error_message";
         snprintf(line, sizeof line, "GET %s HTTP/1.1", paths[path]);
         raw_socket_open(&raw, fixture->server.port);
-        for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
-            struct http_response *response = ask(&raw, line, refusals[i].fields);
-            check_status(response, refusals[i].status, "bad-request",
-                         refusals[i].status == 426 ? "upgrade-required" : "invalid-field");
-            check_contains(response, where, refusals[i].message);
-            check_field(response, "Upgrade", refusals[i].status == 426 ? "websocket" : NULL);
-            check_field(response, "Sec-WebSocket-Version", refusals[i].status == 426 ? "13" : NULL);
+        for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
+            struct http_response *response = ask(&raw, line, errors[i].fields);
+            check_status(response, errors[i].status, "bad-request",
+                         errors[i].status == 426 ? "upgrade-required" : "invalid-field");
+            check_contains(response, where, errors[i].message);
+            check_field(response, "Upgrade", errors[i].status == 426 ? "websocket" : NULL);
+            check_field(response, "Sec-WebSocket-Version", errors[i].status == 426 ? "13" : NULL);
         }
         check_http(ask(&raw, line, HANDSHAKE_FIELDS), 101);
         raw_socket_close(&raw);

@@ -49,8 +49,8 @@ static void one_fragment_more_is_refused(void **state)
     call_wait_metric(fixture->http, "artemis_websockets", 0);
 }
 
-/* An instance that does not fit into a reply of 8 KiB does not hide the next one. */
-static void heartbeat_reply_skips_instances_that_do_not_fit(void **state)
+/* An instance that does not fit into a response of 8 KiB does not hide the next one. */
+static void heartbeat_response_skips_instances_that_do_not_fit(void **state)
 {
     struct fixture *fixture = *state;
     struct websocket_client client;
@@ -79,7 +79,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(message_with_the_maximum_of_fragments_is_accepted),
         TEST(one_fragment_more_is_refused),
-        TEST(heartbeat_reply_skips_instances_that_do_not_fit),
+        TEST(heartbeat_response_skips_instances_that_do_not_fit),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The framing of RFC 6455, against the server on /ws: valid input gets its replies however it is
+ * The framing of RFC 6455, against the server on /ws: valid input gets its responses however it is
  * cut into frames and segments; invalid input closes its own connection, with the right code.
  */
 #include "tests/support/calls.h"
@@ -27,8 +27,8 @@ static void open_one(void **state, struct websocket_client *client)
     websocket_client_open(client, fixture->server.port, "/ws");
 }
 
-/* Checks the numbers of replies and pongs, in any order: pongs may overtake replies. */
-static void check_replies_and_pongs(struct websocket_client *client, int responses, int pongs)
+/* Checks the numbers of responses and pongs, in any order: pongs may overtake responses. */
+static void check_responses_and_pongs(struct websocket_client *client, int responses, int pongs)
 {
     while (responses + pongs > 0) {
         assert_int_equal(websocket_client_receive(client, wait_deadline_ms()), GOT_FRAME);
@@ -40,7 +40,7 @@ static void check_replies_and_pongs(struct websocket_client *client, int respons
     }
 }
 
-static void check_replies(struct websocket_client *client)
+static void check_responses(struct websocket_client *client)
 {
     websocket_client_check_frame(client, OPCODE_TEXT, RESPONSE, strlen(RESPONSE));
 }
@@ -66,7 +66,7 @@ static void check_bytes_are_refused(void **state, const void *bytes, size_t size
 
 /* --- pings ------------------------------------------------------------------------------------ */
 
-static void ping_is_answered_with_its_payload(void **state)
+static void ping_gets_a_pong_with_its_payload(void **state)
 {
     static const size_t sizes[] = {0, 1, 2, 124, 125};
     struct websocket_client client;
@@ -97,11 +97,11 @@ static void unsolicited_pong_is_ignored(void **state)
     SEND(&client, .opcode = OPCODE_PONG);
     SEND(&client, .opcode = OPCODE_PONG, TEXT_OF("unasked"));
     SEND(&client, .opcode = OPCODE_TEXT, TEXT_OF(QUESTION));
-    check_replies(&client);
+    check_responses(&client);
     websocket_client_close(&client);
 }
 
-static void ten_pings_in_one_segment_are_answered_in_order(void **state)
+static void ten_pings_in_one_segment_get_pongs_in_order(void **state)
 {
     struct websocket_client client;
     char *bytes = NULL;
@@ -133,7 +133,7 @@ static void text_in_fragments_is_one_message(void **state)
                  .payload = QUESTION + at, .size = size);
             at += size;
         }
-        check_replies(&client);
+        check_responses(&client);
     }
     websocket_client_close(&client);
 }
@@ -146,11 +146,11 @@ static void empty_fragments_are_accepted(void **state)
     SEND(&client, .opcode = OPCODE_CONTINUATION, .more = true);
     SEND(&client, .opcode = OPCODE_CONTINUATION, .more = true, TEXT_OF(QUESTION));
     SEND(&client, .opcode = OPCODE_CONTINUATION);
-    check_replies(&client);
+    check_responses(&client);
     websocket_client_close(&client);
 }
 
-static void control_frames_between_fragments_are_answered_at_once(void **state)
+static void control_frames_between_fragments_get_responses_at_once(void **state)
 {
     struct websocket_client client;
     open_one(state, &client);
@@ -161,11 +161,11 @@ static void control_frames_between_fragments_are_answered_at_once(void **state)
     SEND(&client, .opcode = OPCODE_CONTINUATION, .more = true, TEXT_OF("\"pi"));
     SEND(&client, .opcode = OPCODE_PING);
     SEND(&client, .opcode = OPCODE_CONTINUATION, TEXT_OF("ng\"}"));
-    check_replies_and_pongs(&client, 1, 1);
+    check_responses_and_pongs(&client, 1, 1);
     websocket_client_close(&client);
 }
 
-static void close_between_fragments_is_answered(void **state)
+static void close_between_fragments_gets_a_response(void **state)
 {
     struct websocket_client client;
     open_one(state, &client);
@@ -195,7 +195,7 @@ static void continuation_without_a_start_is_refused(void **state)
     open_one(state, &client); /* also after a complete message */
     SEND(&client, .opcode = OPCODE_TEXT, TEXT_OF(QUESTION));
     SEND(&client, .opcode = OPCODE_CONTINUATION, TEXT_OF(QUESTION));
-    check_replies(&client);
+    check_responses(&client);
     websocket_client_check_closed(&client, 1002);
     websocket_client_close(&client);
 }
@@ -344,12 +344,12 @@ static void message_of_64_kib_is_accepted(void **state)
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         SEND(&client, .opcode = OPCODE_TEXT, .payload = text + MESSAGE_BYTES_MAX - sizes[i],
              .size = sizes[i]);
-        check_replies(&client);
+        check_responses(&client);
     }
     SEND(&client, .opcode = OPCODE_TEXT, .more = true, .payload = text, .size = 30000);
     SEND(&client, .opcode = OPCODE_CONTINUATION, .payload = text + 30000,
          .size = MESSAGE_BYTES_MAX - 30000);
-    check_replies(&client);
+    check_responses(&client);
     free(text);
     websocket_client_close(&client);
 }
@@ -401,14 +401,14 @@ static void frames_sent_byte_by_byte_are_accepted(void **state)
     open_one(state, &client);
     for (size_t i = 0; i < size; i++)
         assert_true(raw_socket_send(&client.raw, bytes + i, 1));
-    check_replies_and_pongs(&client, 2, 1);
+    check_responses_and_pongs(&client, 2, 1);
     free(text);
     free(bytes);
     websocket_client_close(&client);
 }
 
-/* The replies do not depend on where the input is cut. */
-static void frames_cut_anywhere_get_the_same_replies(void **state)
+/* The responses do not depend on where the input is cut. */
+static void frames_cut_anywhere_get_the_same_responses(void **state)
 {
     enum { FRAMES = 200 };
     struct websocket_client client;
@@ -434,7 +434,7 @@ static void frames_cut_anywhere_get_the_same_replies(void **state)
         assert_true(raw_socket_send(&client.raw, bytes + at, piece));
         at += piece;
     }
-    check_replies_and_pongs(&client, FRAMES, FRAMES);
+    check_responses_and_pongs(&client, FRAMES, FRAMES);
     websocket_client_check_quiet(&client);
     free(text);
     free(bytes);
@@ -455,7 +455,7 @@ static void frames_sent_with_the_handshake_are_handled(void **state)
         if (early < size)
             assert_true(raw_socket_send(&client.raw, bytes + early, size - early));
         for (int i = 0; i < 3; i++)
-            check_replies(&client);
+            check_responses(&client);
         websocket_client_close(&client);
     }
     free(bytes);
@@ -464,14 +464,14 @@ static void frames_sent_with_the_handshake_are_handled(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ping_is_answered_with_its_payload),
+        cmocka_unit_test(ping_gets_a_pong_with_its_payload),
         cmocka_unit_test(ping_of_126_bytes_is_refused),
         cmocka_unit_test(unsolicited_pong_is_ignored),
-        cmocka_unit_test(ten_pings_in_one_segment_are_answered_in_order),
+        cmocka_unit_test(ten_pings_in_one_segment_get_pongs_in_order),
         cmocka_unit_test(text_in_fragments_is_one_message),
         cmocka_unit_test(empty_fragments_are_accepted),
-        cmocka_unit_test(control_frames_between_fragments_are_answered_at_once),
-        cmocka_unit_test(close_between_fragments_is_answered),
+        cmocka_unit_test(control_frames_between_fragments_get_responses_at_once),
+        cmocka_unit_test(close_between_fragments_gets_a_response),
         cmocka_unit_test(control_frame_in_fragments_is_refused),
         cmocka_unit_test(continuation_without_a_start_is_refused),
         cmocka_unit_test(new_message_within_fragments_is_refused),
@@ -486,7 +486,7 @@ int main(void)
         cmocka_unit_test(message_of_64_kib_is_accepted),
         cmocka_unit_test(message_over_64_kib_is_refused),
         cmocka_unit_test(frames_sent_byte_by_byte_are_accepted),
-        cmocka_unit_test(frames_cut_anywhere_get_the_same_replies),
+        cmocka_unit_test(frames_cut_anywhere_get_the_same_responses),
         cmocka_unit_test(frames_sent_with_the_handshake_are_handled),
     };
     return server_process_finish(cmocka_run_group_tests(tests, start, fixture_stop));

@@ -145,7 +145,7 @@ static void client_that_does_not_read_is_closed(void **state)
     websocket_client_close(&fast);
 }
 
-static void client_that_does_not_read_replies_is_closed(void **state)
+static void client_that_does_not_read_responses_is_closed(void **state)
 {
     static const char question[] = "{\"type\":\"subscribe\",\"service_id\":\"s\"}";
     struct fixture *fixture = *state;
@@ -280,7 +280,7 @@ int main(void)
         TEST(lagging_client_gets_the_full_state_and_others_get_all_changes),
         TEST(disconnect_of_a_lagging_client_returns_its_place),
         TEST(client_that_does_not_read_is_closed),
-        TEST(client_that_does_not_read_replies_is_closed),
+        TEST(client_that_does_not_read_responses_is_closed),
         TEST(lagging_java_client_of_all_changes_is_closed),
         TEST(many_subscribers_get_the_same_changes),
         TEST(shutdown_closes_as_going_away),

@@ -3,7 +3,7 @@
  * websocket_client - a WebSocket client that sends exactly the frames that a test gives, valid or
  * not, and reads with a deadline.
  *
- * It neither pings nor answers pings by itself. A received text is in `message`, for the checks of
+ * It neither pings nor sends pongs by itself. A received text is in `message`, for the checks of
  * check.h. JSON in tests has single quotes in place of double quotes. The handshake and the format
  * of each frame from the server are checked; an error fails the test.
  */

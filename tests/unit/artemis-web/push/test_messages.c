@@ -200,7 +200,7 @@ static void service_change_has_version_and_changes(void **state)
                  "'changes':[{},{}]}");
 }
 
-static void replies_are_those_of_the_contract(void **state)
+static void responses_are_those_of_the_contract(void **state)
 {
     (void)state;
     struct text text = {0};
@@ -262,7 +262,7 @@ int main(void)
         cmocka_unit_test(changes_are_separated_by_commas),
         cmocka_unit_test(reload_has_a_placeholder_instance),
         cmocka_unit_test(service_change_has_version_and_changes),
-        cmocka_unit_test(replies_are_those_of_the_contract),
+        cmocka_unit_test(responses_are_those_of_the_contract),
         cmocka_unit_test(failed_allocation_shows_in_the_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -141,23 +141,23 @@ static void number_of_frames_is_limited(void **state)
 {
     struct fixture *fixture = *state;
     for (int i = 0; i < QUEUE_FRAMES_MAX; i++) {
-        assert_true(send_queue_has_room(&fixture->queue, 1));
+        assert_true(send_queue_has_space(&fixture->queue, 1));
         put(fixture, 'x', 1, 0, NULL);
     }
-    assert_false(send_queue_has_room(&fixture->queue, 1));
-    assert_false(send_queue_has_room(&fixture->queue, 0));
+    assert_false(send_queue_has_space(&fixture->queue, 1));
+    assert_false(send_queue_has_space(&fixture->queue, 0));
 }
 
 static void size_is_limited_but_for_the_first_frame(void **state)
 {
     struct fixture *fixture = *state;
-    assert_true(send_queue_has_room(&fixture->queue, 10 * QUEUE_BYTES_MAX));
+    assert_true(send_queue_has_space(&fixture->queue, 10 * QUEUE_BYTES_MAX));
     put(fixture, 'x', QUEUE_BYTES_MAX - 10, 0, NULL);
-    assert_true(send_queue_has_room(&fixture->queue, 10));
-    assert_false(send_queue_has_room(&fixture->queue, 11));
+    assert_true(send_queue_has_space(&fixture->queue, 10));
+    assert_false(send_queue_has_space(&fixture->queue, 11));
     send_queue_free(&fixture->queue);
     put(fixture, 'x', 2 * QUEUE_BYTES_MAX, 0, NULL);
-    assert_false(send_queue_has_room(&fixture->queue, 0));
+    assert_false(send_queue_has_space(&fixture->queue, 0));
 }
 
 static int dropped[3];
@@ -173,7 +173,7 @@ static void frames_with_an_owner_are_dropped_and_reported(void **state)
     char bytes[64];
     memset(dropped, 0, sizeof(dropped));
     put(fixture, 'a', 4, 0, &dropped[0]);
-    put(fixture, 'b', 4, 0, NULL); /* a reply: not dropped */
+    put(fixture, 'b', 4, 0, NULL); /* a response: not dropped */
     put(fixture, 'c', 4, 0, &dropped[1]);
     put(fixture, 'd', 4, 0, &dropped[0]);
     put(fixture, 'e', 4, 0, NULL);

@@ -159,8 +159,9 @@ static void reader_exists_only_during_a_message(void **state)
     free(bytes);
 }
 
-/* Each allocation fails in turn: the client gets a reply, a close or the end, and nothing leaks. */
-static void without_memory_a_client_gets_a_reply_or_is_closed(void **state)
+/* Each allocation fails in turn: the client gets a response, a close or the end, and nothing
+ * leaks. */
+static void without_memory_a_client_gets_a_response_or_is_closed(void **state)
 {
     (void)state;
     static const char *const messages[] = {
@@ -200,7 +201,7 @@ int main(void)
         TEST(second_close_is_ignored),
         TEST(queued_frames_are_sent_before_the_close),
         TEST(reader_exists_only_during_a_message),
-        TEST(without_memory_a_client_gets_a_reply_or_is_closed),
+        TEST(without_memory_a_client_gets_a_response_or_is_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
