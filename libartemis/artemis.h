@@ -28,6 +28,13 @@
  * function named in their description. They stay valid after artemis_close; only watches end with
  * their client.
  *
+ * LIMITS. Servers are not trusted. A server that exceeds a limit counts as failed, and the next one
+ * is used: a decoded HTTP response of max_response_mb with a header of 64 KB; a pushed message of
+ * 4 MB; one instance of 256 KB of JSON. A client needs up to five times the size of the responses
+ * that it decodes at the same time (at most eight). In each turn of its thread it reads 256 KB of
+ * pushes for at most 20 ms, so heartbeats are sent however much a server pushes. While 10,000
+ * callbacks are queued, it reads no pushes.
+ *
  * COMPATIBILITY. Structs end in `reserved`, which must be zero: initialize them with {0} or with
  * designators. Later versions may add fields and enum values.
  */
@@ -147,7 +154,11 @@ struct artemis_options {
     artemis_registration_fn *on_registration; /* NULL: no events */
     void *registration_context;
 
-    const void *reserved[6];
+    /* Largest response to a fetch of a service ("*": of all), decoded, in MB; 0: 64, enough for
+     * about 200,000 instances; at most 4,096. See LIMITS above. */
+    int max_response_mb;
+
+    const void *reserved[5];
 };
 
 struct artemis_client;

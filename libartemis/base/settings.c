@@ -11,7 +11,12 @@
 #include <string.h>
 #include <strings.h>
 
-enum { URL_BYTES_MAX = 1024, DURATION_MAX_MS = 86400000 };
+enum {
+    URL_BYTES_MAX = 1024,
+    DURATION_MAX_MS = 86400000,
+    RESPONSE_MB_MAX = 4096,
+    RESPONSE_MB_DEFAULT = 64,
+};
 
 /* --- URLs ------------------------------------------------------------------------------------- */
 
@@ -164,6 +169,19 @@ static enum artemis_error read_durations(struct settings *settings,
     return error;
 }
 
+static enum artemis_error read_limits(struct settings *settings,
+                                      const struct artemis_options *options,
+                                      struct artemis_problem *problem)
+{
+    int given = options->max_response_mb;
+    if (given < 0 || given > RESPONSE_MB_MAX)
+        return problem_set(problem, ARTEMIS_INVALID,
+                           "options.max_response_mb: must be 0 to %d, is %d", RESPONSE_MB_MAX,
+                           given);
+    settings->response_bytes_max = (size_t)(given > 0 ? given : RESPONSE_MB_DEFAULT) << 20;
+    return ARTEMIS_OK;
+}
+
 /* A control character could end the header field and start another one. */
 static bool is_header_text(const char *text)
 {
@@ -228,6 +246,8 @@ enum artemis_error settings_read(struct settings *settings, const struct artemis
         error = read_urls(settings, options->servers, problem);
     if (!error)
         error = read_durations(settings, options, problem);
+    if (!error)
+        error = read_limits(settings, options, problem);
     if (!error)
         error = copy_texts(settings, options, problem);
     if (!error)

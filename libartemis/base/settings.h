@@ -21,6 +21,7 @@ struct settings {
     uint64_t attempt_timeout_ms;
     uint64_t ping_ms;
     uint64_t poll_ms;
+    size_t response_bytes_max; /* decoded */
     bool stay_registered;
     artemis_log_fn *log; /* NULL: no log */
     void *log_context;

@@ -165,6 +165,7 @@ enum artemis_error artemis_close(struct artemis_client *client, int timeout_ms,
                                 timeout_ms, client->shared.registry_problem);
     }
     client->shared.stopping = true;
+    http_stop(client->http);
     http_wake(client->http);
     pthread_mutex_unlock(&client->lock);
     pthread_join(client->thread, NULL);

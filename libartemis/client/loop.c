@@ -7,7 +7,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { LINE_BYTES = 640 };
+enum {
+    LINE_BYTES = 640,
+    CALLBACKS_MS_MAX = 50,    /* in one turn; a callback that runs longer ends its turn */
+    CALLBACKS_QUEUED = 10000, /* while more are queued, no pushes are read */
+};
 
 /* --- log -------------------------------------------------------------------------------------- */
 
@@ -57,17 +61,18 @@ void loop_turn(struct artemis_client *client, uint64_t until_ms)
     pthread_mutex_lock(&client->lock);
     uint64_t now_ms = client_clock_ms();
     uint64_t at_ms = until_ms;
+    bool may_read = client->shared.sync.callbacks.count < CALLBACKS_QUEUED;
     loop_start_registry_request(client, now_ms, &at_ms);
     loop_start_sync(client, now_ms, &at_ms);
     pthread_mutex_unlock(&client->lock);
 
     http_run(client->http);
-    if (!http_has_ended(client->http))
+    if (!http_has_work(client->http))
         wait_for_event(client, at_ms);
     http_run(client->http);
     enum push_state state = PUSH_CONNECTING;
     if (client->loop.socket)
-        state = push_socket_run(client->loop.socket, client_clock_ms());
+        state = push_socket_run(client->loop.socket, client_clock_ms(), may_read);
     struct http_calls calls;
     loop_take_calls(client, &calls);
 
@@ -113,11 +118,13 @@ static void call_back(const struct artemis_client *client, const struct queued_c
     callback->watch->callback(&change, callback->watch->context);
 }
 
-static void make_callbacks(struct artemis_client *client)
+/* False: callbacks are left for the next turn. */
+static bool make_callbacks(struct artemis_client *client)
 {
     struct queued_callback *callback;
+    uint64_t end_ms = client_clock_ms() + CALLBACKS_MS_MAX;
     pthread_mutex_lock(&client->lock);
-    while (!client->shared.stopping &&
+    while (!client->shared.stopping && client_clock_ms() < end_ms &&
            (callback = callback_queue_take(&client->shared.sync.callbacks))) {
         bool is_wanted = !callback->watch || callback->watch->cache;
         client->shared.running_watch = callback->watch;
@@ -129,7 +136,9 @@ static void make_callbacks(struct artemis_client *client)
         queued_callback_free(callback);
         pthread_cond_broadcast(&client->changed);
     }
+    bool is_empty = client->shared.sync.callbacks.count == 0;
     pthread_mutex_unlock(&client->lock);
+    return is_empty;
 }
 
 static bool is_stopping(struct artemis_client *client)
@@ -147,9 +156,9 @@ void *loop_run(void *context)
     client->shared.loop_thread = pthread_self();
     client->shared.thread_known = true;
     pthread_mutex_unlock(&client->lock);
-    while (!is_stopping(client)) {
-        loop_turn(client, UINT64_MAX);
-        make_callbacks(client);
+    for (bool is_idle = true; !is_stopping(client);) {
+        loop_turn(client, is_idle ? UINT64_MAX : 0);
+        is_idle = make_callbacks(client);
     }
     return NULL;
 }

@@ -18,6 +18,7 @@ struct call_context {
     char id[ID_BYTES_MAX + 1];       /* of the fetched service */
     uint64_t generation;             /* of the fetch */
 
+    struct wire_reader reader;
     bool failed; /* another server may succeed */
     char problem[HTTP_PROBLEM_MAX];
     struct wire_result result;       /* of a registry request */

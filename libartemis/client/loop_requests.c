@@ -14,9 +14,16 @@
 
 static void free_context(struct call_context *context)
 {
+    wire_reader_free(&context->reader);
     wire_free_result(&context->result);
     wire_free_instances(&context->instances);
     free(context);
+}
+
+static enum error read_body(void *context, struct slice piece)
+{
+    struct call_context *call_context = context;
+    return wire_reader_feed(&call_context->reader, piece);
 }
 
 /* Creates both or neither. */
@@ -26,6 +33,7 @@ static bool create_call(struct http_call **call, struct call_context **context)
     *context = calloc(1, sizeof **context);
     if (*call && *context) {
         (*call)->context = *context;
+        (*call)->on_body = read_body;
         return true;
     }
     free(*call);
@@ -55,6 +63,7 @@ static bool send_registry_request(struct artemis_client *client, size_t server,
     call->server = server;
     write_request(request, call);
     context->request = *request;
+    wire_reader_start_result(&context->reader, &context->result);
     if (!http_start(client->http, call))
         return true;
     http_call_free(call);
@@ -95,6 +104,7 @@ bool loop_start_fetch(struct artemis_client *client, struct sync_action *action)
     context->is_fetch = true;
     context->generation = action->generation;
     memcpy(context->id, action->id, sizeof context->id);
+    wire_reader_start_instances(&context->reader, &context->instances);
     if (!http_start(client->http, call))
         return true;
     http_call_free(call);
@@ -104,26 +114,38 @@ bool loop_start_fetch(struct artemis_client *client, struct sync_action *action)
 
 /* --- responses -------------------------------------------------------------------------------- */
 
-static void decode_response(struct http_call *call)
+static const char *describe(enum error error)
+{
+    switch (error) {
+    case ERR_NO_MEMORY:
+        return "out of memory";
+    case ERR_BODY_TOO_LARGE:
+    case ERR_TOO_MANY_ITEMS:
+        return "the response is over a limit of this client";
+    default:
+        return "the response is not from an Artemis server";
+    }
+}
+
+/* The body was read as it arrived. */
+static void finish_response(struct http_call *call)
 {
     struct call_context *context = call->context;
-    struct slice body = {call->response.data, call->response.size};
-    struct wire_result *result = context->is_fetch ? &context->instances.result : &context->result;
+    const struct wire_result *result =
+        context->is_fetch ? &context->instances.result : &context->result;
     context->unchanged = call->answered && call->status == 304;
     if (context->unchanged)
         return;
-    enum error error = ERR_INVALID_JSON;
-    if (call->answered)
-        error = context->is_fetch ? wire_read_instances(body, &context->instances)
-                                  : wire_read_result(body, &context->result);
-    context->failed = error || call->status >= 500 || call->status == 429 || call->status == 408;
+    enum error error = call->body_error;
+    if (!error && call->answered)
+        error = wire_reader_end(&context->reader);
+    context->failed = !call->answered || error || call->status >= 500 || call->status == 429 ||
+                      call->status == 408;
     if (!call->answered)
         snprintf(context->problem, sizeof context->problem, "%s", call->problem);
-    else if (error == ERR_NO_MEMORY)
-        snprintf(context->problem, sizeof context->problem, "out of memory");
     else if (error)
-        snprintf(context->problem, sizeof context->problem,
-                 "the response is not from an Artemis server (HTTP status %d)", call->status);
+        snprintf(context->problem, sizeof context->problem, "%s (HTTP status %d)", describe(error),
+                 call->status);
     else
         snprintf(context->problem, sizeof context->problem, "%.*s", HTTP_PROBLEM_MAX - 1,
                  result->message);
@@ -134,7 +156,7 @@ void loop_take_calls(struct artemis_client *client, struct http_calls *calls)
     struct http_call *call;
     TAILQ_INIT(calls);
     while ((call = http_take(client->http))) {
-        decode_response(call);
+        finish_response(call);
         TAILQ_INSERT_TAIL(calls, call, link);
     }
 }

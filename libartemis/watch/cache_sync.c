@@ -23,7 +23,7 @@ void cache_sync_init(struct cache_sync *sync)
 {
     *sync = (struct cache_sync){0};
     LIST_INIT(&sync->caches);
-    TAILQ_INIT(&sync->callbacks);
+    callback_queue_init(&sync->callbacks);
 }
 
 enum error cache_sync_find_or_create(struct cache_sync *sync, const char *id,
@@ -31,7 +31,7 @@ enum error cache_sync_find_or_create(struct cache_sync *sync, const char *id,
 {
     struct service_cache *cache = find(sync, id);
     if (!cache) {
-        enum error error = service_cache_create(id, &sync->callbacks, &cache);
+        enum error error = service_cache_create(id, &sync->callbacks, &sync->deferred, &cache);
         if (error)
             return error;
         LIST_INSERT_HEAD(&sync->caches, cache, link);
@@ -279,20 +279,25 @@ static enum error apply(struct cache_sync *sync, struct service_cache *cache,
     return error;
 }
 
-/* `shared`: the caller still needs the message. */
+/* Keeps a push until the state is fetched. `shared`: the caller still needs the message. */
+static enum error defer(const struct cache_sync *sync, struct service_cache *cache,
+                        struct push_message *message, bool shared)
+{
+    if (cache->missed_revision || sync->deferred + message->count > SYNC_DEFERRED_MAX) {
+        service_cache_miss(cache, message->revision);
+        return ERR_NONE;
+    }
+    return shared ? service_cache_defer_copy(cache, message) : service_cache_defer(cache, message);
+}
+
 static void on_change(struct cache_sync *sync, struct service_cache *cache,
                       struct push_message *message, bool shared, const struct arrival *arrival)
 {
     if (cache->phase == CACHE_UNSUBSCRIBED || cache->phase == CACHE_SUBSCRIBING)
         return;
     bool is_early = cache->phase == CACHE_FETCH_DUE || cache->phase == CACHE_FETCHING;
-    enum error error = ERR_NONE;
-    if (is_early && !shared)
-        error = service_cache_defer(cache, message);
-    else if (is_early)
-        error = service_cache_defer_copy(cache, message);
-    else
-        error = apply(sync, cache, message, arrival);
+    enum error error =
+        is_early ? defer(sync, cache, message, shared) : apply(sync, cache, message, arrival);
     if (error)
         no_memory(sync, cache, arrival->now_ms);
 }
@@ -335,6 +340,12 @@ static enum error apply_state(struct cache_sync *sync, struct service_cache *cac
         if (!error && (state->revision > cache->revision || cache->polled))
             cache->revision = state->revision;
     }
+    if (!error && cache->missed_revision > cache->revision) {
+        cache->missed_revision = 0;
+        fetch_from(sync, cache, now_ms + SYNC_MISSED_MS);
+        return ERR_NONE;
+    }
+    cache->missed_revision = 0;
     if (!error)
         set_live(sync, cache, now_ms);
     const struct arrival arrival = {.now_ms = now_ms, .wall_ms = wall_ms, .deferred = true};

@@ -5,7 +5,8 @@
  *
  * On a new connection each cache subscribes. If it holds the state of the server's epoch, it names
  * its revision, and the server pushes the complete state if that has changed. Otherwise the state
- * is fetched after the subscription is confirmed, and pushes that arrive earlier are deferred. A
+ * is fetched after the subscription is confirmed, and pushes that arrive earlier are deferred; if
+ * there are too many, they are dropped, and the state is fetched again until it contains them. A
  * complete state is compared with the known one, and only the differences reach the watches. When
  * the connection is lost, the known state stays and is stale. If a server does not push, each cache
  * is fetched every poll_ms.
@@ -27,6 +28,8 @@ enum {
     SYNC_RESPONSE_TIMEOUT_MS = 5000, /* for messages that the server must push */
     SYNC_REFUSED_MS = 10000,         /* until a refused fetch is repeated */
     SYNC_NO_MEMORY_MS = 1000,
+    SYNC_MISSED_MS = 100,      /* until a state that lacks dropped pushes is fetched again */
+    SYNC_DEFERRED_MAX = 20000, /* changes; beyond that, pushes are dropped and the state fetched */
 };
 
 struct cache_sync {
@@ -37,6 +40,7 @@ struct cache_sync {
     uint64_t poll_ms;
     uint64_t contact_ms; /* last contact with the server */
     size_t fetches;      /* concurrent fetches now */
+    size_t deferred;     /* changes that the caches defer */
     uint64_t generation;
 };
 

@@ -5,6 +5,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+void callback_queue_init(struct callback_queue *queue)
+{
+    TAILQ_INIT(&queue->list);
+    queue->count = 0;
+}
+
+static void add(struct callback_queue *queue, struct queued_callback *item)
+{
+    TAILQ_INSERT_TAIL(&queue->list, item, link);
+    queue->count++;
+}
+
+static void take_out(struct callback_queue *queue, struct queued_callback *item)
+{
+    TAILQ_REMOVE(&queue->list, item, link);
+    queue->count--;
+}
+
 enum error callback_queue_add_change(struct callback_queue *queue, struct artemis_watch *watch,
                                      enum artemis_change_type type, struct shared_instance *before,
                                      struct shared_instance *now, int64_t time_ms)
@@ -18,7 +36,7 @@ enum error callback_queue_add_change(struct callback_queue *queue, struct artemi
     item->before = before ? shared_instance_ref(before) : NULL;
     item->now = now ? shared_instance_ref(now) : NULL;
     item->time_ms = time_ms;
-    TAILQ_INSERT_TAIL(queue, item, link);
+    add(queue, item);
     return ERR_NONE;
 }
 
@@ -32,7 +50,7 @@ void callback_queue_add_log(struct callback_queue *queue, enum artemis_log_level
     item->kind = CALLBACK_LOG;
     item->level = level;
     memcpy(item->text, line, size);
-    TAILQ_INSERT_TAIL(queue, item, link);
+    add(queue, item);
 }
 
 enum error callback_queue_add_event(struct callback_queue *queue,
@@ -49,29 +67,29 @@ enum error callback_queue_add_event(struct callback_queue *queue,
     item->server = event->server;
     snprintf(item->reason, sizeof item->reason, "%s", event->reason);
     memcpy(item->text, event->message, size);
-    TAILQ_INSERT_TAIL(queue, item, link);
+    add(queue, item);
     return ERR_NONE;
 }
 
 struct queued_callback *callback_queue_mark(const struct callback_queue *queue)
 {
-    return TAILQ_LAST(queue, callback_queue);
+    return TAILQ_LAST(&queue->list, callback_list);
 }
 
 void callback_queue_rewind(struct callback_queue *queue, struct queued_callback *mark)
 {
     struct queued_callback *last;
-    while ((last = TAILQ_LAST(queue, callback_queue)) != mark) {
-        TAILQ_REMOVE(queue, last, link);
+    while ((last = TAILQ_LAST(&queue->list, callback_list)) != mark) {
+        take_out(queue, last);
         queued_callback_free(last);
     }
 }
 
 struct queued_callback *callback_queue_take(struct callback_queue *queue)
 {
-    struct queued_callback *item = TAILQ_FIRST(queue);
+    struct queued_callback *item = TAILQ_FIRST(&queue->list);
     if (item)
-        TAILQ_REMOVE(queue, item, link);
+        take_out(queue, item);
     return item;
 }
 

@@ -41,7 +41,14 @@ struct queued_callback {
     char text[]; /* the line of the log, or the message of an event */
 };
 
-TAILQ_HEAD(callback_queue, queued_callback);
+TAILQ_HEAD(callback_list, queued_callback);
+
+struct callback_queue {
+    struct callback_list list;
+    size_t count;
+};
+
+void callback_queue_init(struct callback_queue *queue);
 
 /* ERR_NO_MEMORY. */
 MUST_USE enum error callback_queue_add_change(struct callback_queue *queue,

@@ -7,13 +7,14 @@
 #include <string.h>
 
 enum error service_cache_create(const char *id, struct callback_queue *callbacks,
-                                struct service_cache **out)
+                                size_t *deferred_total, struct service_cache **out)
 {
     struct service_cache *cache = calloc(1, sizeof *cache);
     if (!cache)
         return ERR_NO_MEMORY;
     snprintf(cache->id, sizeof cache->id, "%s", id);
     cache->callbacks = callbacks;
+    cache->deferred_total = deferred_total;
     LIST_INIT(&cache->watches);
     STAILQ_INIT(&cache->deferred);
     *out = cache;
@@ -212,6 +213,12 @@ enum error service_cache_publish(struct service_cache *cache, bool only_up,
 
 /* --- deferred pushes -------------------------------------------------------------------------- */
 
+/* A message without changes needs memory, too. */
+static size_t cost_of(const struct push_message *message)
+{
+    return message->count + 1;
+}
+
 enum error service_cache_defer(struct service_cache *cache, struct push_message *message)
 {
     struct deferred_push *deferred = calloc(1, sizeof *deferred);
@@ -221,6 +228,7 @@ enum error service_cache_defer(struct service_cache *cache, struct push_message 
     message->changes = NULL;
     message->count = 0;
     STAILQ_INSERT_TAIL(&cache->deferred, deferred, link);
+    *cache->deferred_total += cost_of(&deferred->message);
     return ERR_NONE;
 }
 
@@ -247,6 +255,7 @@ bool service_cache_take_deferred(struct service_cache *cache, struct push_messag
         return false;
     STAILQ_REMOVE_HEAD(&cache->deferred, link);
     *message = deferred->message;
+    *cache->deferred_total -= cost_of(message);
     free(deferred);
     return true;
 }
@@ -256,4 +265,12 @@ void service_cache_drop_deferred(struct service_cache *cache)
     struct push_message message;
     while (service_cache_take_deferred(cache, &message))
         wire_free_push(&message);
+    cache->missed_revision = 0;
+}
+
+void service_cache_miss(struct service_cache *cache, uint64_t revision)
+{
+    uint64_t latest = cache->missed_revision > revision ? cache->missed_revision : revision;
+    service_cache_drop_deferred(cache);
+    cache->missed_revision = latest;
 }

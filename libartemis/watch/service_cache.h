@@ -53,6 +53,8 @@ struct service_cache {
     uint64_t due_ms;
     uint64_t generation; /* of the current fetch; responses of older fetches are ignored */
     STAILQ_HEAD(, deferred_push) deferred;
+    size_t *deferred_total;   /* changes that all caches together defer */
+    uint64_t missed_revision; /* of the latest push that was dropped instead; 0: none */
     char etag[WIRE_WORD_MAX * 2];
 
     unsigned pins;    /* number of calls that wait for it */
@@ -60,9 +62,9 @@ struct service_cache {
     bool used;        /* artemis_discover was called for it */
 };
 
-/* `id` has at most ID_BYTES_MAX bytes. ERR_NO_MEMORY. */
+/* `id` has at most ID_BYTES_MAX bytes. Borrows the queue and the counter. ERR_NO_MEMORY. */
 MUST_USE enum error service_cache_create(const char *id, struct callback_queue *callbacks,
-                                         struct service_cache **out);
+                                         size_t *deferred_total, struct service_cache **out);
 /* Ends its watches, and releases the references of their callers. */
 void service_cache_free(struct service_cache *cache);
 
@@ -96,4 +98,8 @@ MUST_USE enum error service_cache_defer_copy(struct service_cache *cache,
                                              const struct push_message *message);
 /* Removes and returns the oldest deferred push, which the caller then owns; false: none. */
 bool service_cache_take_deferred(struct service_cache *cache, struct push_message *message);
+/* Drops deferred pushes, and forgets that pushes were missed. */
 void service_cache_drop_deferred(struct service_cache *cache);
+/* Drops deferred pushes and the push of this revision: the state must be fetched until it contains
+ * them. */
+void service_cache_miss(struct service_cache *cache, uint64_t revision);

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "libartemis/wire/http.h"
 
+#include "libartemis/base/clock.h"
+
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 enum {
-    RESPONSE_BYTES_MAX = 512 << 20,
     GET_TIMEOUT_FACTOR = 20, /* a long response may take this many attempt timeouts */
     RETRY_AFTER_SECS_MAX = 3600,
     WAIT_MAX_MS = 60000,
@@ -20,6 +22,9 @@ struct http {
     struct http_calls ended;
     CURL *foreign; /* the last foreign handle that ended */
     CURLcode foreign_code;
+    atomic_bool stopped;
+    uint64_t run_end_ms; /* of the current http_run */
+    bool has_paused;
 };
 
 enum error http_create(const struct settings *settings, struct http **out)
@@ -49,14 +54,35 @@ void http_free(struct http *http)
 
 /* --- response --------------------------------------------------------------------------------- */
 
+/* libcurl ends the call when a callback returns another size than that of its data. */
+static size_t on_header(char *data, size_t one, size_t count, void *context)
+{
+    struct http_call *call = context;
+    size_t size = one * count;
+    (void)data;
+    call->header_bytes += size;
+    if (call->header_bytes <= HTTP_HEADER_BYTES_MAX)
+        return size;
+    call->body_error = ERR_BODY_TOO_LARGE;
+    return 0;
+}
+
 static size_t on_body(char *data, size_t one, size_t count, void *context)
 {
     struct http_call *call = context;
     size_t size = one * count;
-    if (call->response.size + size > RESPONSE_BYTES_MAX)
+    struct http *http = call->http;
+    if (atomic_load(&http->stopped))
         return 0;
-    text_append(&call->response, data, size);
-    return text_failed(&call->response) ? 0 : size;
+    call->paused = client_clock_ms() >= http->run_end_ms;
+    http->has_paused |= call->paused;
+    if (call->paused)
+        return CURL_WRITEFUNC_PAUSE; /* libcurl keeps the piece */
+    call->body_bytes += size;
+    call->body_error = call->body_bytes > http->settings->response_bytes_max
+                           ? ERR_BODY_TOO_LARGE
+                           : call->on_body(call->context, (struct slice){data, size});
+    return call->body_error ? 0 : size;
 }
 
 static bool header_value(const struct http_call *call, const char *name, char *out, size_t size)
@@ -93,7 +119,7 @@ static void release_handle(struct http_call *call)
 
 static void end(struct http *http, struct http_call *call, CURLcode code)
 {
-    if (code == CURLE_OK)
+    if (code == CURLE_OK || call->body_error)
         read_response(call);
     else
         snprintf(call->problem, sizeof call->problem, "%s",
@@ -157,6 +183,8 @@ static void set_options(struct http_call *call, const struct settings *settings)
     long attempt_ms = (long)settings->attempt_timeout_ms;
     curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->detail);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
     if (call->body.size > 0) {
@@ -173,6 +201,7 @@ static void set_options(struct http_call *call, const struct settings *settings)
 static enum error prepare(struct http *http, struct http_call *call)
 {
     const struct settings *settings = http->settings;
+    call->http = http;
     char *address = NULL;
     call->easy = curl_easy_init();
     if (!call->easy || text_failed(&call->path) || text_failed(&call->body) ||
@@ -216,17 +245,31 @@ void http_call_free(struct http_call *call)
         return;
     text_free(&call->path);
     text_free(&call->body);
-    text_free(&call->response);
     free(call);
 }
 
 /* --- progress --------------------------------------------------------------------------------- */
+
+/* libcurl passes on the pieces that it has kept, or pauses the call again. */
+static void resume_paused(struct http *http)
+{
+    struct http_call *call;
+    http->run_end_ms = client_clock_ms() + HTTP_RUN_MS_MAX;
+    http->has_paused = false;
+    TAILQ_FOREACH (call, &http->active, link) {
+        if (call->paused) {
+            call->paused = false;
+            curl_easy_pause(call->easy, CURLPAUSE_CONT);
+        }
+    }
+}
 
 void http_run(struct http *http)
 {
     int running = 0;
     int left = 0;
     CURLMsg *message;
+    resume_paused(http);
     curl_multi_perform(http->multi, &running);
     while ((message = curl_multi_info_read(http->multi, &left))) {
         struct http_call *call = NULL;
@@ -251,9 +294,9 @@ struct http_call *http_take(struct http *http)
     return call;
 }
 
-bool http_has_ended(const struct http *http)
+bool http_has_work(const struct http *http)
 {
-    return !TAILQ_EMPTY(&http->ended) || http->foreign;
+    return !TAILQ_EMPTY(&http->ended) || http->foreign || http->has_paused;
 }
 
 CURLM *http_multi(struct http *http)
@@ -279,4 +322,9 @@ void http_wait(struct http *http, struct curl_waitfd *more, uint64_t wait_ms)
 void http_wake(struct http *http)
 {
     curl_multi_wakeup(http->multi);
+}
+
+void http_stop(struct http *http)
+{
+    atomic_store(&http->stopped, true);
 }

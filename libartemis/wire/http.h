@@ -4,9 +4,12 @@
  *
  * One curl_multi handle carries them and reuses connections. A call always ends: with a response,
  * or with a problem. Responses may be compressed with gzip; redirects are not followed. For
- * loopback addresses no proxy is used.
+ * loopback addresses no proxy is used. A response body is not kept: its pieces go to on_body. A
+ * call ends early when the decoded body is over the limit of the settings, or the header over
+ * HTTP_HEADER_BYTES_MAX. One http_run passes on pieces for HTTP_RUN_MS_MAX; the rest follows in the
+ * next one.
  *
- * One thread; any thread may call http_wake.
+ * One thread; any thread may call http_wake and http_stop.
  */
 #pragma once
 
@@ -18,7 +21,17 @@
 #include <curl/curl.h>
 #include <sys/queue.h>
 
-enum { HTTP_PROBLEM_MAX = 320, HTTP_ETAG_MAX = 96 };
+enum {
+    HTTP_PROBLEM_MAX = 320,
+    HTTP_ETAG_MAX = 96,
+    HTTP_HEADER_BYTES_MAX = 64 * 1024,
+    HTTP_RUN_MS_MAX = 20
+};
+
+/* The next piece of a response body, decoded; borrowed for the call. An error ends the call. */
+typedef enum error http_body(void *context, struct slice piece);
+
+struct http;
 
 /* Allocated and zeroed by the caller, who owns it except from http_start to http_take. */
 struct http_call {
@@ -27,24 +40,26 @@ struct http_call {
     struct text path;
     struct text body; /* of a POST; empty: GET */
     char if_none_match[HTTP_ETAG_MAX];
-    void *context; /* of the caller */
+    http_body *on_body;
+    void *context; /* of the caller, and of on_body */
 
     /* The response. */
-    bool answered;
+    bool answered;         /* there is one; its body may have ended early */
+    enum error body_error; /* of on_body; ERR_BODY_TOO_LARGE: over a limit; ERR_NONE */
     int status;
     uint64_t retry_after_ms;
     char etag[HTTP_ETAG_MAX];
-    struct text response;
     char problem[HTTP_PROBLEM_MAX]; /* if there is no response */
 
+    struct http *http;
     CURL *easy;
     struct curl_slist *headers;
+    size_t header_bytes, body_bytes; /* received, decoded */
+    bool paused;                     /* until the next http_run */
     char detail[CURL_ERROR_SIZE];
 };
 
 TAILQ_HEAD(http_calls, http_call);
-
-struct http;
 
 /* Borrows the settings. ERR_NO_MEMORY. */
 MUST_USE enum error http_create(const struct settings *settings, struct http **out);
@@ -60,8 +75,8 @@ void http_call_free(struct http_call *call); /* takes NULL */
 void http_run(struct http *http);
 /* Removes and returns a call that has ended; NULL: none. */
 struct http_call *http_take(struct http *http);
-/* A call or a foreign handle has ended: there is no need to wait. */
-bool http_has_ended(const struct http *http);
+/* A call or a foreign handle has ended, or http_run left pieces: there is no need to wait. */
+bool http_has_work(const struct http *http);
 
 /* For foreign handles in the same curl_multi handle: see push_socket. */
 CURLM *http_multi(struct http *http);
@@ -74,3 +89,5 @@ bool http_ended(struct http *http, CURL *easy, CURLcode *code);
 void http_wait(struct http *http, struct curl_waitfd *more, uint64_t wait_ms);
 /* Ends the current or the next http_wait. Any thread. */
 void http_wake(struct http *http);
+/* Ends all calls at the next piece of their bodies, for shutdown. Any thread. */
+void http_stop(struct http *http);

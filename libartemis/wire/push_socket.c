@@ -3,6 +3,7 @@
 
 #include "libartemis/base/clock.h"
 #include "libartemis/wire/handshake.h"
+#include "libartemis/wire/push_frames.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -10,11 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <wslay/wslay.h>
 
 #define PING "{\"type\":\"ping\"}"
 
-enum { MESSAGE_BYTES_MAX = 256 << 20, READ_BYTES = 16 * 1024 };
+enum { READ_BYTES = 16 * 1024 };
 
 enum stage { STAGE_CONNECTING, STAGE_REQUEST, STAGE_RESPONSE, STAGE_OPEN, STAGE_ENDED };
 
@@ -32,12 +32,12 @@ struct push_socket {
     char key[WEBSOCKET_KEY_BYTES];
     struct text request; /* of the handshake; the first `sent` bytes are sent */
     size_t sent;
-    struct text
-        received; /* response of the handshake, and frames; the first `taken` bytes are read */
-    size_t taken;
+    struct text received; /* response of the handshake, and first frames */
+    size_t taken;         /* bytes of `received` that were read */
     struct handshake_response response;
 
-    wslay_event_context_ptr frames;
+    struct push_frames *frames;
+    bool paused; /* push_socket_run must not read frames */
     uint64_t connect_deadline_ms;
     uint64_t contact_ms; /* when something was last received */
     uint64_t ping_ms;    /* when to send the next ping */
@@ -91,96 +91,68 @@ static size_t transmit(struct push_socket *socket, const uint8_t *from, size_t s
 
 /* --- frames ----------------------------------------------------------------------------------- */
 
-static ssize_t would_block(struct push_socket *socket)
+static ssize_t receive_frames(void *context, uint8_t *to, size_t size)
 {
-    wslay_event_set_error(socket->frames, socket->stage == STAGE_ENDED ? WSLAY_ERR_CALLBACK_FAILURE
-                                                                       : WSLAY_ERR_WOULDBLOCK);
-    return -1;
-}
-
-static ssize_t on_recv(wslay_event_context_ptr frames, uint8_t *to, size_t size, int flags,
-                       void *context)
-{
-    (void)frames;
-    (void)flags;
     struct push_socket *socket = context;
     size_t left = socket->received.size - socket->taken;
-    if (left > 0) { /* arrived with the handshake */
-        size_t got = left < size ? left : size;
+    size_t got = left < size ? left : size;
+    if (left == 0)
+        got = receive(socket, to, size);
+    else
         memcpy(to, socket->received.data + socket->taken, got);
+    if (left > 0)
         socket->taken += got;
-        return (ssize_t)got;
-    }
-    size_t got = receive(socket, to, size);
-    return got > 0 ? (ssize_t)got : would_block(socket);
+    return socket->stage == STAGE_ENDED ? -1 : (ssize_t)got;
 }
 
-static ssize_t on_send(wslay_event_context_ptr frames, const uint8_t *from, size_t size, int flags,
-                       void *context)
+static ssize_t transmit_frames(void *context, const uint8_t *from, size_t size)
 {
-    (void)frames;
-    (void)flags;
     struct push_socket *socket = context;
     size_t sent = transmit(socket, from, size);
-    return sent > 0 ? (ssize_t)sent : would_block(socket);
+    return socket->stage == STAGE_ENDED ? -1 : (ssize_t)sent;
 }
 
-static int on_genmask(wslay_event_context_ptr frames, uint8_t *mask, size_t size, void *context)
+static void on_frames_message(void *context, struct slice text)
 {
-    (void)frames;
-    (void)context;
-    for (size_t at = 0; at < size; at += sizeof(uint64_t)) {
-        uint64_t random = client_clock_random();
-        size_t part = size - at < sizeof random ? size - at : sizeof random;
-        memcpy(mask + at, &random, part);
-    }
-    return 0;
-}
-
-static void on_wslay_message(wslay_event_context_ptr frames,
-                             const struct wslay_event_on_msg_recv_arg *message, void *context)
-{
-    (void)frames;
     struct push_socket *socket = context;
-    if (message->opcode == WSLAY_TEXT_FRAME)
-        socket->on_message(socket->context,
-                           (struct slice){(const char *)message->msg, message->msg_length});
+    socket->on_message(socket->context, text);
 }
 
-static bool create_frames(struct push_socket *socket)
+static enum error create_frames(struct push_socket *socket)
 {
-    static const struct wslay_event_callbacks callbacks = {
-        .recv_callback = on_recv,
-        .send_callback = on_send,
-        .genmask_callback = on_genmask,
-        .on_msg_recv_callback = on_wslay_message,
+    const struct push_frames_io io = {
+        .receive = receive_frames,
+        .transmit = transmit_frames,
+        .on_message = on_frames_message,
+        .clock_ms = client_clock_ms,
+        .random = client_clock_random,
+        .context = socket,
     };
-    if (wslay_event_context_client_init(&socket->frames, &callbacks, socket) != 0)
-        return false;
-    wslay_event_config_set_max_recv_msg_length(socket->frames, MESSAGE_BYTES_MAX);
-    return true;
+    return push_frames_create(&io, &socket->frames);
 }
 
-static void run_frames(struct push_socket *socket, uint64_t now_ms)
+static void check_contact(struct push_socket *socket, uint64_t now_ms)
 {
-    if (wslay_event_recv(socket->frames) != 0)
-        fail(socket, "the server violated the WebSocket protocol");
-    if (socket->stage == STAGE_OPEN && wslay_event_get_close_received(socket->frames))
-        fail(socket, "the server closed the connection, with code %u",
-             wslay_event_get_status_code_received(socket->frames));
-    if (socket->received_any)
+    if (socket->received_any || socket->paused)
         socket->contact_ms = now_ms;
     socket->received_any = false;
     if (now_ms >= socket->contact_ms + 2 * socket->settings->ping_ms)
         fail(socket, "nothing received for %llu ms",
              (unsigned long long)(now_ms - socket->contact_ms));
+}
+
+static void run_frames(struct push_socket *socket, uint64_t now_ms)
+{
+    if (!socket->paused && !push_frames_read(socket->frames))
+        fail(socket, "%s", push_frames_problem(socket->frames));
+    check_contact(socket, now_ms);
     if (socket->stage == STAGE_OPEN && now_ms >= socket->ping_ms) {
         socket->ping_ms = now_ms + socket->settings->ping_ms;
         if (push_socket_send(socket, SLICE(PING)))
             fail(socket, "out of memory");
     }
-    if (socket->stage == STAGE_OPEN && wslay_event_send(socket->frames) != 0)
-        fail(socket, "the connection broke while sending");
+    if (socket->stage == STAGE_OPEN && !push_frames_write(socket->frames))
+        fail(socket, "%s", push_frames_problem(socket->frames));
 }
 
 /* --- opening handshake ------------------------------------------------------------------------ */
@@ -215,7 +187,7 @@ static void on_open(struct push_socket *socket, uint64_t now_ms)
     socket->contact_ms = now_ms;
     socket->ping_ms = now_ms + socket->settings->ping_ms;
     socket->stage = STAGE_OPEN;
-    if (!create_frames(socket))
+    if (create_frames(socket))
         fail(socket, "out of memory");
 }
 
@@ -289,8 +261,7 @@ void push_socket_free(struct push_socket *socket)
 {
     if (!socket)
         return;
-    if (socket->frames)
-        wslay_event_context_free(socket->frames);
+    push_frames_free(socket->frames);
     if (socket->easy) {
         CURLcode code;
         curl_multi_remove_handle(http_multi(socket->http), socket->easy);
@@ -304,8 +275,9 @@ void push_socket_free(struct push_socket *socket)
 
 /* --- interface -------------------------------------------------------------------------------- */
 
-enum push_state push_socket_run(struct push_socket *socket, uint64_t now_ms)
+enum push_state push_socket_run(struct push_socket *socket, uint64_t now_ms, bool may_read)
 {
+    socket->paused = !may_read;
     if (socket->stage == STAGE_CONNECTING)
         run_connecting(socket);
     if (socket->stage == STAGE_REQUEST)
@@ -331,19 +303,23 @@ bool push_socket_wants(const struct push_socket *socket, struct curl_waitfd *fd,
     curl_easy_getinfo(socket->easy, CURLINFO_ACTIVESOCKET, &handle);
     if (handle == CURL_SOCKET_BAD)
         return false;
-    bool writes = socket->stage == STAGE_REQUEST ||
-                  (socket->stage == STAGE_OPEN && wslay_event_want_write(socket->frames));
-    *fd = (struct curl_waitfd){.fd = handle,
-                               .events = CURL_WAIT_POLLIN | (writes ? CURL_WAIT_POLLOUT : 0)};
+    bool is_open = socket->stage == STAGE_OPEN;
+    bool reads = !is_open || (!socket->paused && push_frames_can_read(socket->frames));
+    bool writes =
+        socket->stage == STAGE_REQUEST || (is_open && push_frames_wants_write(socket->frames));
+    if (is_open && reads && push_frames_has_more(socket->frames))
+        *at_ms = 0;
+    if (!reads && !writes)
+        return false;
+    *fd = (struct curl_waitfd){
+        .fd = handle,
+        .events = (short)((reads ? CURL_WAIT_POLLIN : 0) | (writes ? CURL_WAIT_POLLOUT : 0))};
     return true;
 }
 
 enum error push_socket_send(struct push_socket *socket, struct slice text)
 {
-    const struct wslay_event_msg message = {
-        .opcode = WSLAY_TEXT_FRAME, .msg = (const uint8_t *)text.data, .msg_length = text.size};
-    int code = wslay_event_queue_msg(socket->frames, &message);
-    return code == WSLAY_ERR_NOMEM ? ERR_NO_MEMORY : ERR_NONE; /* other codes: it is closing */
+    return push_frames_send(socket->frames, text);
 }
 
 size_t push_socket_server(const struct push_socket *socket)

@@ -2,9 +2,9 @@
  *
  * push_socket - the WebSocket over which a server pushes changes.
  *
- * libcurl opens the connection (with proxies and TLS), handshake opens the WebSocket, wslay reads
- * and writes frames. The socket sends a ping every ping_ms, and is lost if nothing arrives for
- * twice that time. Nothing blocks.
+ * libcurl opens the connection (with proxies and TLS), handshake opens the WebSocket, push_frames
+ * reads and writes frames. The socket sends a ping every ping_ms, and is lost if nothing arrives
+ * for twice that time. Nothing blocks.
  *
  * One thread.
  */
@@ -31,10 +31,12 @@ MUST_USE enum error push_socket_open(struct http *http, const struct settings *s
                                      struct push_socket **out);
 void push_socket_free(struct push_socket *socket); /* takes NULL */
 
-/* Reads and writes what is possible without waiting; call it after http_run. */
-enum push_state push_socket_run(struct push_socket *socket, uint64_t now_ms);
+/* Reads and writes what is possible without waiting, within the limits of push_frames; call it
+ * after http_run. Without `may_read`, frames stay unread, and the connection is not lost for lack
+ * of contact. */
+enum push_state push_socket_run(struct push_socket *socket, uint64_t now_ms, bool may_read);
 /* The descriptor to wait for; false: none that http does not wait for already. *at_ms is the time
- * of the next push_socket_run at the latest. */
+ * of the next push_socket_run at the latest; 0 if frames are left unread. */
 bool push_socket_wants(const struct push_socket *socket, struct curl_waitfd *fd, uint64_t *at_ms);
 
 /* Queues a text message; push_socket_run sends it. ERR_NO_MEMORY. */

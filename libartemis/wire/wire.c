@@ -102,11 +102,13 @@ void wire_write_fetch_path(struct text *out, const char *service_id)
 
 static enum error parse(struct slice body, json_t **root)
 {
-    *root = json_loadb(body.data ? body.data : "", body.size, 0, NULL);
+    json_error_t problem;
+    *root = json_loadb(body.data ? body.data : "", body.size, 0, &problem);
     if (json_is_object(*root))
         return ERR_NONE;
+    bool no_memory = !*root && json_error_code(&problem) == json_error_out_of_memory;
     json_decref(*root);
-    return ERR_INVALID_JSON;
+    return no_memory ? ERR_NO_MEMORY : ERR_INVALID_JSON;
 }
 
 /* A member that is a string; otherwise "". */
@@ -135,6 +137,19 @@ static void drop_camel_names(json_t *item)
         if (strcmp(info->name, info->camel) != 0 && json_object_get(item, info->name))
             json_object_del(item, info->camel);
     }
+}
+
+/* Makes space for one more element, and doubles the array if needed. ERR_NO_MEMORY. */
+static enum error reserve_one(void **array, size_t count, size_t element_size)
+{
+    bool is_full = (count & (count - 1)) == 0; /* a power of two, or 0 */
+    if (!is_full)
+        return ERR_NONE;
+    void *larger = realloc(*array, (count > 0 ? 2 * count : 1) * element_size);
+    if (!larger)
+        return ERR_NO_MEMORY;
+    *array = larger;
+    return ERR_NONE;
 }
 
 /* *out stays NULL for an invalid instance, which is ignored. ERR_NO_MEMORY. */
@@ -169,24 +184,27 @@ static bool read_failure(const json_t *item, struct wire_failure *failure)
     return true;
 }
 
-static enum error read_failures(const json_t *list, struct wire_result *result)
+/* An item of "failed_instances" or "failed_instance_keys". */
+static enum error on_failure(void *context, struct slice text)
 {
-    size_t count = json_array_size(list);
-    if (count == 0)
-        return ERR_NONE;
-    result->failures = calloc(count, sizeof *result->failures);
-    if (!result->failures)
-        return ERR_NO_MEMORY;
-    for (size_t i = 0; i < count; i++)
-        if (read_failure(json_array_get(list, i), &result->failures[result->failure_count]))
-            result->failure_count++;
-    return ERR_NONE;
+    struct wire_result *result = context;
+    void *failures = result->failures;
+    json_t *item = NULL;
+    if (result->failure_count == WIRE_FAILURES_MAX)
+        return ERR_TOO_MANY_ITEMS;
+    enum error error = parse(text, &item);
+    if (!error)
+        error = reserve_one(&failures, result->failure_count, sizeof *result->failures);
+    result->failures = failures;
+    if (!error && read_failure(item, &result->failures[result->failure_count]))
+        result->failure_count++;
+    json_decref(item);
+    return error;
 }
 
 static enum error read_status(const json_t *root, struct wire_result *result)
 {
     const json_t *status = json_object_get(root, "response_status");
-    *result = (struct wire_result){0};
     if (!json_is_object(status))
         return ERR_INVALID_JSON;
     result->done = strcmp(text_of(status, "error_code"), "success") == 0;
@@ -195,70 +213,29 @@ static enum error read_status(const json_t *root, struct wire_result *result)
     return ERR_NONE;
 }
 
-enum error wire_read_result(struct slice body, struct wire_result *result)
-{
-    json_t *root = NULL;
-    *result = (struct wire_result){0};
-    enum error error = parse(body, &root);
-    if (error)
-        return error;
-    error = read_status(root, result);
-    if (!error)
-        error = read_failures(json_object_get(root, "failed_instances"), result);
-    if (!error && result->failure_count == 0)
-        error = read_failures(json_object_get(root, "failed_instance_keys"), result);
-    json_decref(root);
-    if (error)
-        wire_free_result(result);
-    return error;
-}
-
 void wire_free_result(struct wire_result *result)
 {
     free(result->failures);
     *result = (struct wire_result){0};
 }
 
-static enum error read_instances(const json_t *service, struct wire_instances *out)
+/* An item of "instances". */
+static enum error on_instance(void *context, struct slice text)
 {
-    const json_t *list = json_object_get(service, "instances");
-    size_t count = json_array_size(list);
-    if (count == 0)
-        return ERR_NONE;
-    struct shared_instance **instances =
-        realloc(out->instances, (out->count + count) * sizeof(struct shared_instance *));
-    if (!instances)
-        return ERR_NO_MEMORY;
+    struct wire_instances *out = context;
+    void *instances = out->instances;
+    struct shared_instance *instance = NULL;
+    json_t *item = NULL;
+    enum error error = parse(text, &item);
+    if (!error)
+        error = reserve_one(&instances, out->count, sizeof(struct shared_instance *));
     out->instances = instances;
-    enum error error = ERR_NONE;
-    for (size_t i = 0; i < count && !error; i++) {
-        struct shared_instance *instance = NULL;
-        error = read_instance(json_array_get(list, i), &instance);
-        if (instance)
-            instances[out->count++] = instance;
-        out->skipped += !instance;
-    }
-    return error;
-}
-
-enum error wire_read_instances(struct slice body, struct wire_instances *out)
-{
-    json_t *root = NULL;
-    *out = (struct wire_instances){0};
-    enum error error = parse(body, &root);
-    if (error)
-        return error;
-    error = read_status(root, &out->result);
-    out->revision = number_of(root, "version");
-    const json_t *service = json_object_get(root, "service");
-    if (!error && service)
-        error = read_instances(service, out);
-    const json_t *services = json_object_get(root, "services");
-    for (size_t i = 0; i < json_array_size(services) && !error; i++)
-        error = read_instances(json_array_get(services, i), out);
-    json_decref(root);
-    if (error)
-        wire_free_instances(out);
+    if (!error)
+        error = read_instance(item, &instance);
+    if (instance)
+        out->instances[out->count++] = instance;
+    out->skipped += !error && !instance;
+    json_decref(item);
     return error;
 }
 
@@ -269,6 +246,80 @@ void wire_free_instances(struct wire_instances *out)
     free(out->instances);
     wire_free_result(&out->result);
     *out = (struct wire_instances){0};
+}
+
+/* --- responses in pieces ---------------------------------------------------------------------- */
+
+void wire_reader_start_result(struct wire_reader *reader, struct wire_result *result)
+{
+    static const char *const lists[] = {"failed_instances", "failed_instance_keys", NULL};
+    *result = (struct wire_result){0};
+    *reader = (struct wire_reader){
+        .lists = {.lists = lists, .on_item = on_failure, .context = result}, .result = result};
+}
+
+void wire_reader_start_instances(struct wire_reader *reader, struct wire_instances *instances)
+{
+    static const char *const lists[] = {"instances", NULL};
+    *instances = (struct wire_instances){0};
+    *reader = (struct wire_reader){
+        .lists = {.lists = lists, .on_item = on_instance, .context = instances},
+        .result = &instances->result,
+        .instances = instances};
+}
+
+enum error wire_reader_feed(struct wire_reader *reader, struct slice piece)
+{
+    return list_reader_feed(&reader->lists, piece);
+}
+
+enum error wire_reader_end(struct wire_reader *reader)
+{
+    struct slice rest;
+    json_t *root = NULL;
+    enum error error = list_reader_end(&reader->lists, &rest);
+    if (!error)
+        error = parse(rest, &root);
+    if (!error)
+        error = read_status(root, reader->result);
+    if (!error && reader->instances)
+        reader->instances->revision = number_of(root, "version");
+    json_decref(root);
+    return error;
+}
+
+void wire_reader_free(struct wire_reader *reader)
+{
+    list_reader_free(&reader->lists);
+}
+
+static enum error read_whole(struct wire_reader *reader, struct slice body)
+{
+    enum error error = wire_reader_feed(reader, body);
+    if (!error)
+        error = wire_reader_end(reader);
+    wire_reader_free(reader);
+    return error;
+}
+
+enum error wire_read_result(struct slice body, struct wire_result *result)
+{
+    struct wire_reader reader;
+    wire_reader_start_result(&reader, result);
+    enum error error = read_whole(&reader, body);
+    if (error)
+        wire_free_result(result);
+    return error;
+}
+
+enum error wire_read_instances(struct slice body, struct wire_instances *instances)
+{
+    struct wire_reader reader;
+    wire_reader_start_instances(&reader, instances);
+    enum error error = read_whole(&reader, body);
+    if (error)
+        wire_free_instances(instances);
+    return error;
 }
 
 /* --- pushes ----------------------------------------------------------------------------------- */
@@ -316,21 +367,22 @@ static enum error read_change(const json_t *item, struct push_change *change, bo
     return error;
 }
 
-static enum error read_changes(const json_t *list, struct push_message *message)
+/* An item of "changes". */
+static enum error on_change(void *context, struct slice text)
 {
-    size_t count = json_array_size(list);
-    if (count == 0)
-        return ERR_NONE;
-    message->changes = calloc(count, sizeof *message->changes);
-    if (!message->changes)
-        return ERR_NO_MEMORY;
-    enum error error = ERR_NONE;
-    for (size_t i = 0; i < count && !error; i++) {
-        bool known = false;
-        error = read_change(json_array_get(list, i), &message->changes[message->count], &known);
-        message->count += known;
-        message->skipped += !known;
-    }
+    struct push_message *message = context;
+    void *changes = message->changes;
+    bool known = false;
+    json_t *item = NULL;
+    enum error error = parse(text, &item);
+    if (!error)
+        error = reserve_one(&changes, message->count, sizeof *message->changes);
+    message->changes = changes;
+    if (!error)
+        error = read_change(item, &message->changes[message->count], &known);
+    message->count += known;
+    message->skipped += !error && !known;
+    json_decref(item);
     return error;
 }
 
@@ -360,13 +412,8 @@ static enum push_type type_of(const char *word)
     return PUSH_OTHER;
 }
 
-enum error wire_read_push(struct slice body, struct push_message *message)
+static void read_push_rest(const json_t *root, struct push_message *message)
 {
-    json_t *root = NULL;
-    *message = (struct push_message){0};
-    enum error error = parse(body, &root);
-    if (error)
-        return error;
     message->type = type_of(text_of(root, "type"));
     message->revision = number_of(root, "version");
     message->incomplete = json_is_false(json_object_get(root, "complete"));
@@ -376,13 +423,28 @@ enum error wire_read_push(struct slice body, struct push_message *message)
     struct field_problem problem;
     size_t size = 0;
     char id[ID_BYTES_MAX];
-    if (!service_id_canonical(slice_of(text_of(root, "service_id")), id, &size, &problem)) {
-        memcpy(message->service_id, id, size);
-        message->service_id[size] = '\0';
-    }
-    if (message->type == PUSH_CHANGE)
-        error = read_changes(json_object_get(root, "changes"), message);
+    if (service_id_canonical(slice_of(text_of(root, "service_id")), id, &size, &problem))
+        return;
+    memcpy(message->service_id, id, size);
+    message->service_id[size] = '\0';
+}
+
+enum error wire_read_push(struct slice body, struct push_message *message)
+{
+    static const char *const lists[] = {"changes", NULL};
+    struct list_reader reader = {.lists = lists, .on_item = on_change, .context = message};
+    struct slice rest;
+    json_t *root = NULL;
+    *message = (struct push_message){0};
+    enum error error = list_reader_feed(&reader, body);
+    if (!error)
+        error = list_reader_end(&reader, &rest);
+    if (!error)
+        error = parse(rest, &root);
+    if (!error)
+        read_push_rest(root, message);
     json_decref(root);
+    list_reader_free(&reader);
     if (error)
         wire_free_push(message);
     return error;

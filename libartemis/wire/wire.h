@@ -3,15 +3,22 @@
  * wire - the JSON between the client and its servers: writes requests, reads responses and pushes.
  *
  * Fields are those of the contract, in snake_case. Servers are not trusted: text that cannot be
- * read is ERR_INVALID_JSON, and invalid instances are ignored and counted. Pure.
+ * read is ERR_INVALID_JSON, and invalid instances are ignored and counted. Lists are read item by
+ * item (list_reader), so that JSON needs no more memory than the instances that it holds. Pure.
  */
 #pragma once
 
 #include "libartemis/base/shared_instance.h"
+#include "libartemis/wire/list_reader.h"
 
 #include "artemis-core/json/codec.h"
 
-enum { WIRE_EPOCH_MAX = 80, WIRE_WORD_MAX = 48, WIRE_MESSAGE_MAX = 384 };
+enum {
+    WIRE_EPOCH_MAX = 80,
+    WIRE_WORD_MAX = 48,
+    WIRE_MESSAGE_MAX = 384,
+    WIRE_FAILURES_MAX = 1000, /* in one response */
+};
 
 /* --- requests and messages of the client ------------------------------------------------------ */
 
@@ -45,8 +52,6 @@ struct wire_result {
     size_t failure_count;
 };
 
-/* ERR_INVALID_JSON: not a response of an Artemis server. ERR_NO_MEMORY. */
-MUST_USE enum error wire_read_result(struct slice body, struct wire_result *result);
 void wire_free_result(struct wire_result *result);
 
 /* The response to a fetch. It has instances if `result` is a success. */
@@ -58,9 +63,28 @@ struct wire_instances {
     size_t skipped; /* invalid instances */
 };
 
-/* ERR_INVALID_JSON: not a response of an Artemis server. ERR_NO_MEMORY. */
-MUST_USE enum error wire_read_instances(struct slice body, struct wire_instances *instances);
 void wire_free_instances(struct wire_instances *instances);
+
+/* Reads a response in pieces. */
+struct wire_reader {
+    struct list_reader lists;
+    struct wire_result *result;
+    struct wire_instances *instances; /* NULL: not a fetch */
+};
+
+/* Zeroes *result or *instances, which the reader fills. The caller frees them, after errors too. */
+void wire_reader_start_result(struct wire_reader *reader, struct wire_result *result);
+void wire_reader_start_instances(struct wire_reader *reader, struct wire_instances *instances);
+/* ERR_INVALID_JSON: not a response of an Artemis server. ERR_TOO_MANY_ITEMS, ERR_BODY_TOO_LARGE:
+ * over a limit. ERR_NO_MEMORY. */
+MUST_USE enum error wire_reader_feed(struct wire_reader *reader, struct slice piece);
+/* After the last piece. Errors as wire_reader_feed. */
+MUST_USE enum error wire_reader_end(struct wire_reader *reader);
+void wire_reader_free(struct wire_reader *reader);
+
+/* Read a whole response; the out-argument is empty after an error. Errors as wire_reader_feed. */
+MUST_USE enum error wire_read_result(struct slice body, struct wire_result *result);
+MUST_USE enum error wire_read_instances(struct slice body, struct wire_instances *instances);
 
 /* --- pushes ----------------------------------------------------------------------------------- */
 
@@ -84,7 +108,7 @@ struct push_message {
     char message[WIRE_MESSAGE_MAX]; /* of an error */
 };
 
-/* ERR_INVALID_JSON, ERR_NO_MEMORY. */
+/* ERR_INVALID_JSON; ERR_BODY_TOO_LARGE: a change is too large; ERR_NO_MEMORY. */
 MUST_USE enum error wire_read_push(struct slice body, struct push_message *message);
 void wire_free_push(struct push_message *message);
 

@@ -11,6 +11,7 @@
 #include "tests/support/wait.h"
 #include "tests/support/watch_log.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 

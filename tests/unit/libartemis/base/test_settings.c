@@ -34,6 +34,7 @@ static void defaults_are_filled_in(void **state)
     assert_int_equal(settings.attempt_timeout_ms, 3000);
     assert_int_equal(settings.ping_ms, 10000);
     assert_int_equal(settings.poll_ms, 5000);
+    assert_int_equal(settings.response_bytes_max, 64 << 20);
     assert_null(settings.authorization);
     assert_false(settings.loopback[0]);
     settings_free(&settings);
@@ -103,6 +104,8 @@ static void options_out_of_range_are_refused(void **state)
         {{.attempt_timeout_ms = 86400001}, "options.attempt_timeout_ms"},
         {{.ping_ms = -5}, "options.ping_ms"},
         {{.poll_ms = -5}, "options.poll_ms"},
+        {{.max_response_mb = 4097}, "options.max_response_mb: must be 0 to 4096, is 4097"},
+        {{.max_response_mb = -1}, "options.max_response_mb"},
         {{.region_id = ""}, "options.region_id"},
         {{.zone_id = "a\nb"}, "options.zone_id"},
         {{.authorization = "a\r\nX: y"}, "options.authorization"},

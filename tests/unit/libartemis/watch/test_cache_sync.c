@@ -252,6 +252,67 @@ static void pushes_during_a_fetch_apply_if_they_are_newer(void **state)
     assert_fresh(fixture, true, 3);
 }
 
+/* One push with `count` changes of the same instance. */
+static void pushed_many(struct fixture *fixture, int revision, size_t count)
+{
+    static const char change[] = "{\"change_type\":\"change\",\"instance\":{\"region_id\":\"r\","
+                                 "\"zone_id\":\"z\",\"service_id\":\"s\",\"instance_id\":\"1\","
+                                 "\"ip\":\"h\",\"port\":99}}";
+    struct text json = {0};
+    text_printf(&json,
+                "{\"type\":\"service_change\",\"service_id\":\"s\",\"version\":%d,\"changes\":[",
+                revision);
+    for (size_t i = 0; i < count; i++) {
+        text_append_string(&json, i > 0 ? "," : "");
+        text_append_string(&json, change);
+    }
+    text_append_string(&json, "]}");
+    receive(fixture, text_string(&json));
+    text_free(&json);
+}
+
+static void too_many_pushes_during_a_fetch_are_dropped_and_fetched(void **state)
+{
+    struct fixture *fixture = *state;
+    cache_sync_connected(&fixture->sync, false, fixture->now_ms);
+    assert_sends(fixture, SUBSCRIBE);
+    subscribed(fixture, "s", 10, "A");
+    assert_fetches(fixture, PATH);
+    pushed_many(fixture, 11, SYNC_DEFERRED_MAX / 2);
+    assert_int_equal(fixture->sync.deferred, SYNC_DEFERRED_MAX / 2 + 1);
+    pushed_many(fixture, 12, SYNC_DEFERRED_MAX / 2);
+    assert_int_equal(fixture->sync.deferred, 0);
+    pushed_many(fixture, 13, 1); /* one gap is enough: later ones are not kept */
+    assert_int_equal(fixture->sync.deferred, 0);
+    fetched(fixture, 12, "1:80");
+    assert_fresh(fixture, false, 1);
+    assert_idle_until(fixture, fixture->now_ms + SYNC_MISSED_MS);
+    fixture->now_ms += SYNC_MISSED_MS;
+    assert_fetches(fixture, PATH);
+    pushed(fixture, 14, "+2:80");
+    fetched(fixture, 13, "1:99");
+    assert_fresh(fixture, true, 2);
+    assert_logged(fixture, "~1:99 +2:80");
+    assert_int_equal(fixture->sync.deferred, 0);
+}
+
+/* A reload between changes has no instance. */
+static void changes_without_an_instance_are_ignored(void **state)
+{
+    struct fixture *fixture = *state;
+    cache_sync_connected(&fixture->sync, false, fixture->now_ms);
+    assert_sends(fixture, SUBSCRIBE);
+    subscribed(fixture, "s", 10, "A");
+    assert_fetches(fixture, PATH);
+    receive(fixture,
+            "{\"type\":\"service_change\",\"service_id\":\"s\",\"version\":11,\"changes\":"
+            "[{\"change_type\":\"new\",\"instance\":{\"region_id\":\"r\",\"zone_id\":\"z\","
+            "\"service_id\":\"s\",\"instance_id\":\"1\",\"ip\":\"h\",\"port\":80}},"
+            "{\"change_type\":\"reload\"},{\"change_type\":\"reload\"}]}");
+    fetched(fixture, 10, "");
+    assert_fresh(fixture, true, 1);
+}
+
 static void push_that_is_partly_in_the_fetched_state_reverts_nothing(void **state)
 {
     struct fixture *fixture = *state;
@@ -553,6 +614,8 @@ int main(void)
         TEST(first_state_is_not_a_change_but_pushes_are),
         TEST_FROM(watch_current_reports_existing_instances, start_current),
         TEST(pushes_during_a_fetch_apply_if_they_are_newer),
+        TEST(too_many_pushes_during_a_fetch_are_dropped_and_fetched),
+        TEST(changes_without_an_instance_are_ignored),
         TEST(push_that_is_partly_in_the_fetched_state_reverts_nothing),
         TEST(push_that_is_already_applied_is_ignored),
         TEST(reload_reports_only_differences),
