@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* One call of the service: to whom would it go? */
+/* Prints the instance that one call of the service would use. */
 static int call_once(struct artemis_client *client, const char *service_id)
 {
     const struct artemis_service *service = NULL;
@@ -21,13 +21,13 @@ static int call_once(struct artemis_client *client, const char *service_id)
         return 1;
     }
     const struct artemis_instance *instance = artemis_pick(service, ARTEMIS_ROUND_ROBIN);
-    if (instance)
+    if (instance) /* NULL: the service has no instances */
         printf("%s at %s%s\n", instance->instance_id, instance->url,
-               service->stale ? " (as it was last known)" : "");
+               service->stale ? " (last known)" : "");
     else
-        printf("nobody serves %s\n", service_id);
+        printf("no instances of %s\n", service_id);
 
-    /* The instance is part of the service: it must not be used after this. */
+    /* The instance is part of the service, and must not be used after this. */
     artemis_service_free(service);
     return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Registers an instance of the service "orders", and keeps it registered until Ctrl-C: with
- * heartbeats, and anew whenever a server does not know it any more.
+ * Registers an instance of the service "orders", and keeps it registered until Ctrl-C. The library
+ * sends heartbeats, and registers the instance again with a server that does not know it.
  *
  *     cc register_service.c $(pkg-config --cflags --libs artemis) -o register_service
  *     ./register_service http://127.0.0.1:8080,http://127.0.0.1:8081 orders-1 10.0.0.1 8080
@@ -17,8 +17,8 @@ static void on_log(enum artemis_log_level level, const char *message, void *cont
     fprintf(stderr, "%s%s\n", level == ARTEMIS_LOG_WARNING ? "warning: " : "", message);
 }
 
-/* Ends with Ctrl-C or SIGTERM. The library's thread takes no signals, so ours gets them. */
-static void wait_for_the_end(void)
+/* Waits for Ctrl-C or SIGTERM. The library's thread blocks all signals. */
+static void wait_for_signal(void)
 {
     int signal = 0;
     sigset_t signals;
@@ -52,18 +52,18 @@ int main(int argc, char **argv)
         return 2;
     }
 
-    /* No server in five seconds is no reason to end: the client goes on trying. A refusal is. */
+    /* If no server answers within 5 s, the client keeps trying. A refusal is final. */
     enum artemis_error error = artemis_register(client, &instance, 5000, &problem);
     if (error)
         fprintf(stderr, "%s\n", problem.text);
     if (!error || error == ARTEMIS_TIMED_OUT) {
         printf("serving orders/%s\n", argv[2]);
         fflush(stdout);
-        wait_for_the_end();
+        wait_for_signal();
         error = ARTEMIS_OK;
     }
 
-    /* Takes the instance out: nobody is sent here any more. */
+    /* Unregisters the instance. */
     if (artemis_close(client, 5000, &problem))
         fprintf(stderr, "%s\n", problem.text);
     return error ? 1 : 0;

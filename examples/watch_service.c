@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Hears of each change of a service ("*": of every service), beginning with what is there, until
- * Ctrl-C. A server that is restarted, or another that takes its place, makes no difference: what
- * has changed meanwhile is told, and nothing twice.
+ * Prints the instances of a service ("*": of all services), and then each change, until Ctrl-C.
+ * After a server restarts, or another one takes over, the library reports the differences, each
+ * once.
  *
  *     cc watch_service.c $(pkg-config --cflags --libs artemis) -o watch_service
  *     ./watch_service http://127.0.0.1:8080,http://127.0.0.1:8081 orders
@@ -11,7 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 
-/* Called by the client's thread, one change at a time; what it gets is borrowed for the call. */
+/* Called in the client's thread, one change at a time. The change is borrowed for the call. */
 static void on_change(const struct artemis_change *change, void *context)
 {
     static const char *const words[] = {
@@ -44,7 +44,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", problem.text);
         return 2;
     }
-    /* Once this returns, no later change is missed. */
+    /* After this returns, no change is missed. */
     enum artemis_error error = artemis_watch(client, argv[2], ARTEMIS_WATCH_CURRENT, on_change,
                                              NULL, 5000, &watch, &problem);
     if (error)
@@ -52,7 +52,7 @@ int main(int argc, char **argv)
     else
         sigwait(&signals, &signal);
 
-    artemis_unwatch(watch); /* on_change is not called any more */
+    artemis_unwatch(watch); /* on_change is not called after this */
     artemis_close(client, 0, NULL);
     return error ? 1 : 0;
 }

@@ -3,7 +3,7 @@
 
 #include "libartemis/base/clock.h"
 #include "libartemis/base/problem.h"
-#include "libartemis/client/loop.h"
+#include "libartemis/client/client_loop.h"
 
 #include <curl/curl.h>
 #include <signal.h>

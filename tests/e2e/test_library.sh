@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Proves that the client library can be used by others: the examples do what they say; what `make
-# install` puts away is enough to build them, by pkg-config alone, in C and with the static archive;
-# nothing but artemis_* can be seen of it; and `make uninstall` leaves nothing behind. Of a build with
-# a sanitizer only the examples are run: nobody installs such a one.
+# Proves that other programs can use the client library: the examples work; what `make install`
+# installs is enough to build them with pkg-config, with the shared library and with the archive, and
+# in C++; only artemis_* is exported; and `make uninstall` removes everything. Of a build with a
+# sanitizer, only the examples are run.
 set -euo pipefail
 
 top="$(cd "$(dirname "$0")/../.." && pwd)"
@@ -57,11 +57,11 @@ run_examples() {
     [ "$("$1/discover_service" "$url" orders 2)" = $'o-1 at http://10.0.0.1:80\no-1 at http://10.0.0.1:80' ] ||
         fail "discover_service did not find it"
     kill -TERM "$child"
-    wait "$child" || fail "register_service did not end well"
+    wait "$child" || fail "register_service failed at its end"
     wait_for_line "$watched" '^delete orders/o-1 '
-    [ "$("$1/discover_service" "$url" orders 1)" = 'nobody serves orders' ] || fail "it was not taken out"
+    [ "$("$1/discover_service" "$url" orders 1)" = 'no instances of orders' ] || fail "the instance was not unregistered"
     kill -INT "$watcher"
-    wait "$watcher" || fail "watch_service did not end well"
+    wait "$watcher" || fail "watch_service failed at its end"
     children=("${children[0]}")
 }
 run_examples "$(realpath "${EXAMPLES_DIR:?must name the folder of the examples}")"
@@ -74,17 +74,21 @@ prefix=/opt/artemis
 at_prefix() { make -C "$top" --no-print-directory "$1" DESTDIR="$root" PREFIX=$prefix >"$folder/make.log" 2>&1 || fail "make $1"; }
 at_prefix install
 
-# Blanks in a path are too much for what prints flags: from here on it has none.
+# pkg-config does not support blanks in paths: from here on there is none.
 mv "$root" "$folder/root"
 lib=$folder/root$prefix/lib
 export PKG_CONFIG_PATH=$lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$folder/root
 mkdir "$folder/shared" "$folder/static"
+# The packages of the private dependencies are not needed: a system without their .pc files.
+(unset PKG_CONFIG_PATH && PKG_CONFIG_LIBDIR=$lib/pkgconfig pkg-config --cflags --libs artemis) >"$folder/make.log" 2>&1 ||
+    fail "pkg-config needs other packages: $(cat "$folder/make.log")"
+read -ra private < <(pkg-config --static --libs-only-l artemis | sed 's/-lartemis//')
 for source in "$top"/examples/*.c; do
     name=$(basename "$source" .c)
     cc -Wall -Wextra -Werror "$source" $(pkg-config --cflags --libs artemis) -Wl,-rpath,"$lib" \
         -o "$folder/shared/$name" || fail "$name does not build"
     cc -Wall -Wextra -Werror "$source" $(pkg-config --cflags artemis) "$lib/libartemis.a" \
-        $(pkg-config --libs jansson libcurl nettle) -lwslay -pthread -o "$folder/static/$name" ||
+        "${private[@]}" -pthread -o "$folder/static/$name" ||
         fail "$name does not build with the archive"
 done
 readelf -d "$folder/shared/watch_service" | grep -q 'NEEDED.*\[libartemis\.so\.0\]' || fail "not linked with the shared library"
@@ -95,11 +99,11 @@ g++ -std=c++11 -Wall -Wextra -Wpedantic -Werror "$folder/a.cpp" $(pkg-config --c
     fail "the header is no C++"
 
 seen=$(nm -D --defined-only "$lib/libartemis.so" | awk '{print $3}')
-grep -q '^artemis_open$' <<<"$seen" || fail "artemis_open cannot be seen"
+grep -q '^artemis_open$' <<<"$seen" || fail "artemis_open is not exported"
 declared=$(grep -oE '\bartemis_[a-z_]+\(' "$top/libartemis/artemis.h" | tr -d '(' | grep -v '_fn$' | sort -u)
-[ "$(sort <<<"$seen")" = "$declared" ] || fail "the shared library shows something else than the header declares: $(diff <(sort <<<"$seen") <(echo "$declared"))"
+[ "$(sort <<<"$seen")" = "$declared" ] || fail "the shared library exports other names than the header declares: $(diff <(sort <<<"$seen") <(echo "$declared"))"
 seen=$(nm -g --defined-only "$lib/libartemis.a" | awk 'NF == 3 {print $3}' | sort)
-[ "$seen" = "$declared" ] || fail "the archive shows something else: $(diff <(echo "$seen") <(echo "$declared"))"
+[ "$seen" = "$declared" ] || fail "the archive exports other names: $(diff <(echo "$seen") <(echo "$declared"))"
 
 mv "$folder/root" "$root"
 at_prefix uninstall

@@ -2,7 +2,7 @@
  *
  * The HTTP requests of the loop: registry requests, and fetches of services.
  */
-#include "libartemis/client/loop_internal.h"
+#include "libartemis/client/client_loop_internal.h"
 
 #include "libartemis/base/clock.h"
 

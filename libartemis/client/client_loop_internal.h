@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * loop_internal - what the files of the loop share: loop.c (turns and callbacks), loop_requests.c
- * (HTTP requests) and loop_push.c (the push connection and the service caches).
+ * client_loop_internal - what the files of the loop share: client_loop.c (turns and callbacks),
+ * client_loop_requests.c (HTTP requests) and client_loop_push.c (the push connection and the
+ * service caches).
  *
  * Client's thread.
  */
 #pragma once
 
-#include "libartemis/client/loop.h"
+#include "libartemis/client/client_loop.h"
 
 enum { NO_MEMORY_PAUSE_MS = 1000 };
 

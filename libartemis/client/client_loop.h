@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * loop - the thread of a client: sends requests, applies responses and pushes, makes callbacks.
+ * client_loop - the thread of a client: sends requests, applies responses and pushes, makes
+ * callbacks.
  *
  * A turn has four steps: under the lock, start what is due; without it, do I/O, wait and parse;
  * under it, apply; without it, make callbacks. A callback that waits for something runs turns of

@@ -2,7 +2,7 @@
  *
  * The loop's connection to the server that pushes, and the service caches that depend on it.
  */
-#include "libartemis/client/loop_internal.h"
+#include "libartemis/client/client_loop_internal.h"
 
 #include "libartemis/base/clock.h"
 

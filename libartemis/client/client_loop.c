@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "libartemis/client/loop.h"
+#include "libartemis/client/client_loop.h"
 
 #include "libartemis/base/clock.h"
-#include "libartemis/client/loop_internal.h"
+#include "libartemis/client/client_loop_internal.h"
 
 #include <stdarg.h>
 #include <stdio.h>
