@@ -1,58 +1,53 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# cluster.sh - a cluster of 1 to 9 nodes on this machine, to try things and to break them.
+# cluster.sh - runs a cluster of 1 to 9 nodes on this machine, for experiments.
 #
-# `./cluster.sh help` tells how to use it. Needs bash, curl, awk and what every Linux has. A process
-# gets a signal only after /proc has shown that it still is the command that was started as that
-# node: pids are used again. Exits 0 when done, 1 when it could not be, 2 on wrong use.
+# `./cluster.sh help` prints the commands. It needs bash, curl, awk and the usual tools of Linux.
+# The kernel reuses process ids, so a signal is sent only after /proc has confirmed that the process
+# is the command that was started as that node. Exit codes: 0 done, 1 failed, 2 wrong usage.
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 DIR=$(realpath -m -- "${CLUSTER_DIR:-$HERE/.cluster}")
 BINARY=$(realpath -m -- "${ARTEMIS_BINARY:-$HERE/build/artemis}")
 START_SECS=${CLUSTER_START_SECS:-30}
-STOP_SECS=${CLUSTER_STOP_SECS:-45} # with slow clients, a node takes 40 s to leave in good order
+STOP_SECS=${CLUSTER_STOP_SECS:-45} # a node with slow clients takes 40 s to drain
 MARK=$DIR/cluster.lock
 LAST_LINES=10
 COUNT=0  # nodes that have a config file
 NODES=() # 1 to COUNT
-PORTS=() # theirs; the first is PORTS[1]
+PORTS=() # port of each node; the first is PORTS[1]
+STARTED=() # nodes that this run has started
+UNDO=""    # how `start` is undone when it fails: folder, layout, nodes; empty: it is not undone
 
 usage() {
     cat <<EOT
 usage: ./cluster.sh COMMAND
 
-  start [N] [BASE_PORT]  start N nodes (1 to 9, default 3) on BASE_PORT (default 8080) and the ports
-                         after it, and wait until all are ready; of a cluster that runs already,
-                         start the nodes that are missing
-  status                 a table of the nodes; exit code 0 when all are ready
-  logs [NODE] [-f]       what the nodes have logged; -f goes on until Ctrl-C
-  kill NODE              end a node by SIGKILL, to see how the others cope
-  restart [NODE]         restart one node, or all in turn, so that what is registered stays
-  stop                   end all nodes in good order
+  start [N] [BASE_PORT]  start N nodes (1 to 9, default 3) on BASE_PORT (default
+                         8080) and above, and wait until all are ready; if the
+                         cluster runs, start the nodes that are down
+  status                 print a table of the nodes; exit code 0: all are ready
+  logs [NODE] [-f]       print the logs of the nodes; -f: follow until Ctrl-C
+  kill NODE              end a node with SIGKILL, to simulate a crash
+  restart [NODE]         restart one node, or all nodes one after the other
+  stop                   stop all nodes, each after it has drained
   clean                  stop, and remove all files of the cluster
 
-Nodes are node1, node2 and so on; 1 means node1. Files: .cluster/{config,logs,pids,data}.
-Settings of your own go into .cluster/config/config.d/*.toml, or the environment of start.
-ARTEMIS_BINARY is another program than build/artemis, CLUSTER_DIR another place for .cluster,
-CLUSTER_START_SECS (30) and CLUSTER_STOP_SECS (45) are how long to wait.
+Nodes are node1, node2 and so on; 1 means node1. Files: .cluster/{config,logs,
+pids,data}. Settings: .cluster/config/config.d/*.toml, or the environment.
+ARTEMIS_BINARY is the program (default build/artemis), CLUSTER_DIR the folder
+(.cluster), CLUSTER_START_SECS (30) and CLUSTER_STOP_SECS (45) the time limits.
 EOT
 }
 
-# --- words ----------------------------------------------------------------------------------------
+# --- messages ----------------------------------------------------------------------------------------
 
-say() { echo "cluster.sh: $*" >&2; }
+message() { echo "cluster.sh: $*" >&2; }
 
-die() {
-    say "$@"
-    exit 1
-}
-
-wrong() {
-    say "$@"
-    exit 2
-}
+fail() { message "$@" && exit 1; }
+usage_error() { message "$@" && exit 2; }
 
 # names K...: "node1, node2 and node3"
 names() {
@@ -67,16 +62,16 @@ names() {
 # are COUNT SINGULAR PLURAL
 are() { if [ "$1" -eq 1 ]; then echo "$2"; else echo "$3"; fi; }
 
-at_most() { [ "$2" -le "$1" ] || wrong "too many words; see \`./cluster.sh help\`"; }
+require_at_most() { [ "$2" -le "$1" ] || usage_error "too many arguments; see \`./cluster.sh help\`"; }
 
-# need_number WHAT VALUE MIN MAX EXAMPLE
-need_number() {
+# require_number WHAT VALUE MIN MAX EXAMPLE
+require_number() {
     if ! [[ $2 =~ ^[0-9]{1,5}$ ]] || [ "$((10#$2))" -lt "$3" ] || [ "$((10#$2))" -gt "$4" ]; then
-        wrong "$1 must be a number from $3 to $4, is '$2'; try \`$5\`"
+        usage_error "$1 must be a number from $3 to $4, is '$2'; try \`$5\`"
     fi
 }
 
-# --- what there is --------------------------------------------------------------------------------
+# --- the cluster --------------------------------------------------------------------------------
 
 config_of() { echo "$DIR/config/node$1.toml"; }
 log_of() { echo "$DIR/logs/node$1.log"; }
@@ -89,37 +84,37 @@ load_layout() {
     COUNT=0 NODES=()
     while config=$(config_of $((COUNT + 1))) && [ -f "$config" ]; do
         port=$(sed -n 's/^listen_addr = "127\.0\.0\.1:\([0-9]*\)"$/\1/p' "$config")
-        [ -n "$port" ] || die "$config has no listen_addr that this script wrote; put it back"
+        [ -n "$port" ] || fail "$config has no listen_addr of this script; restore it"
         COUNT=$((COUNT + 1))
         NODES+=("$COUNT")
         PORTS[COUNT]=$port
     done
 }
 
-need_cluster() {
-    [ "$COUNT" -gt 0 ] || die "there is no cluster here; \`./cluster.sh start\` starts one"
+require_cluster() {
+    [ "$COUNT" -gt 0 ] || fail "there is no cluster; \`./cluster.sh start\` starts one"
 }
 
 # Sets NODE to the number of a node, given as 2 or node2.
 read_node() {
     NODE=${1#node}
     if ! [[ $NODE =~ ^[1-9]$ ]] || [ "$NODE" -gt "$COUNT" ]; then
-        wrong "there is no node '$1'; name $(are "$COUNT" node1 "one of node1 to node$COUNT")"
+        usage_error "unknown node '$1'; use $(are "$COUNT" node1 "one of node1 to node$COUNT")"
     fi
 }
 
-# The command line of a process, an argument a line; empty when it is gone.
+# Prints the command line of a process, one argument on a line; nothing when it has ended.
 command_of() { { tr '\0' '\n' <"/proc/$1/cmdline"; } 2>/dev/null || true; }
 
-# The process in a node's pid file, whatever it is now.
+# Prints the process id in a node's pid file; the process may be another one now.
 recorded_pid() {
     local pid=""
     [ ! -f "$(pid_file "$1")" ] || read -r pid <"$(pid_file "$1")" || true
     [[ ! $pid =~ ^[1-9][0-9]*$ ]] || echo "$pid"
 }
 
-# The process of a node; nothing, and false, when it does not run. The command may stand behind an
-# interpreter: the program may be a script.
+# Prints the process id of a node; false when the node does not run. The program may be a script, so
+# the command may come after an interpreter.
 pid_of() {
     local pid wanted
     pid=$(recorded_pid "$1")
@@ -130,8 +125,8 @@ pid_of() {
 
 runs() { pid_of "$1" >/dev/null; }
 
-# Sorts the nodes given into LIVE and ABSENT.
-look_at() {
+# Sorts the given nodes into LIVE and ABSENT.
+read_states() {
     local k
     LIVE=() ABSENT=()
     for k in "$@"; do
@@ -144,53 +139,54 @@ forget() {
     for k in "$@"; do rm -f "$(pid_file "$k")" "$(command_file "$k")"; done
 }
 
-# Says what has become of the process in a pid file that is not the node's any more, and removes it.
-drop_stale() {
+# Removes the pid file of a node that has ended by itself, and reports it.
+remove_stale_pid() {
     local pid now
     if [ ! -f "$(pid_file "$1")" ] || runs "$1"; then return 0; fi
     pid=$(recorded_pid "$1")
     now=$(command_of "${pid:-none}" | head -1)
     if [ -n "$now" ]; then
-        say "node$1 had ended by itself; process $pid of its pid file is $now now, and left alone"
+        message "node$1 had ended by itself; process $pid of its pid file is $now now and is not touched"
     else
-        say "node$1 had ended by itself; \`./cluster.sh logs node$1\` may tell why"
+        message "node$1 had ended by itself; \`./cluster.sh logs node$1\` may show why"
     fi
     forget "$1"
 }
 
 # --- the folder -----------------------------------------------------------------------------------
 
-# One at a time, or two could start the same node and lose sight of one of them. What lies in a
-# folder that is not a cluster's is never written over or removed.
+# Only one cluster.sh changes a cluster at a time; otherwise two could start the same node. A folder
+# that is not one of a cluster is neither written nor removed.
 take_lock() {
     if [ -e "$DIR" ] && [ ! -e "$MARK" ] && [ -n "$(ls -A "$DIR")" ]; then
-        die "$DIR is not a folder of a cluster; set CLUSTER_DIR to another one"
+        fail "$DIR is not the folder of a cluster; set CLUSTER_DIR to another one"
     fi
     mkdir -p "$DIR"/{config,logs,pids,data} ||
-        die "cannot write to $DIR; set CLUSTER_DIR to a folder of yours"
+        fail "cannot write to $DIR; set CLUSTER_DIR to another folder"
     exec 9>>"$MARK"
-    flock -n 9 || die "another cluster.sh works on this cluster; try again when it is done"
+    flock -n 9 || fail "another cluster.sh changes this cluster now; try again later"
     load_layout
 }
 
 # write_config K N BASE
 write_config() {
-    local i peers=""
+    local i peers="" enabled=false
+    [ "$2" -eq 1 ] || enabled=true
     for ((i = 1; i <= $2; i++)); do
         [ "$i" -eq "$1" ] || peers+="${peers:+, }\"http://127.0.0.1:$(($3 + i - 1))\""
     done
     cat >"$(config_of "$1")" <<EOT
-# Written by \`cluster.sh start\`, which may do so again. Settings of your own go into
-# config.d/*.toml beside this file, for all nodes.
+# Written by \`cluster.sh start\`, which may overwrite it. Put your settings, for all nodes, into
+# config.d/*.toml beside this file.
 [server]
 node_id = "node$1"
 listen_addr = "127.0.0.1:$(($3 + $1 - 1))"
 
 [cluster]
-enabled = true
+enabled = $enabled
 cluster_id = "local-$3"
 peers = [$peers]
-health_interval_secs = 1 # who plays with clusters does not want to wait
+health_interval_secs = 1 # short, for experiments
 EOT
 }
 
@@ -204,25 +200,24 @@ write_layout() {
 
 # --- ports ----------------------------------------------------------------------------------------
 
-# Prints the socket that listens on a port of the loopback address; false when none does.
+# Prints the inode of the socket that listens on a loopback port; false when there is none.
 listener_on() {
     local tables=(/proc/net/tcp)
     [ ! -r /proc/net/tcp6 ] || tables+=(/proc/net/tcp6)
     awk -v port="$(printf %04X "$1")" '
         $4 == "0A" && $2 ~ ":" port "$" && $2 ~ /^(0100007F|0+|0+FFFF00000100007F):/ {
-            print $10; found = 1; exit
-        }
+            print $10; found = 1; exit }
         END { exit !found }' "${tables[@]}"
 }
 
-# Whose socket it is, as far as this user may see.
+# Prints the process that owns the socket, if this user may see it.
 owner_of() {
     local pid
     pid=$(find /proc/[0-9]*/fd -lname "socket:\[$1\]" 2>/dev/null | cut -d/ -f3 | head -1 || true)
     [ -z "$pid" ] || echo "process $pid, $(command_of "$pid" | head -1)"
 }
 
-# A node that was killed a moment ago may still hold its port.
+# Waits up to a second: a node that was just killed may still have its port.
 check_port() {
     local tries socket owner
     for ((tries = 0; tries < 20; tries++)); do
@@ -230,27 +225,27 @@ check_port() {
         sleep 0.05
     done
     owner=$(owner_of "$socket")
-    die "port ${PORTS[$1]}, which node$1 needs, is taken" \
-        "by ${owner:-a process that this user cannot see};" \
-        "end that, or take other ports: \`./cluster.sh start $COUNT BASE_PORT\`"
+    fail "port ${PORTS[$1]} of node$1 is in use by ${owner:-a process that this user cannot see};" \
+        "stop it, or use other ports: \`./cluster.sh start $COUNT BASE_PORT\`"
 }
 
 # --- starting -------------------------------------------------------------------------------------
 
-need_binary() {
-    command -v curl >/dev/null || die "curl is missing; install it: sudo apt-get install curl"
+require_binary() {
+    command -v curl >/dev/null || fail "curl is missing; install it: sudo apt-get install curl"
     if [ ! -f "$BINARY" ] || [ ! -x "$BINARY" ]; then
-        die "there is no program $BINARY; run \`make\`${ARTEMIS_BINARY:+, or unset ARTEMIS_BINARY}"
+        fail "$BINARY is not a program; run \`make\`${ARTEMIS_BINARY:+, or unset ARTEMIS_BINARY}"
     fi
 }
 
-# The child writes its own pid, and holds the lock, until it becomes the node, so none is ever lost,
-# whenever this script is interrupted; and has its own session, out of the reach of Ctrl-C.
+# The child writes its own pid and holds the lock until it becomes the node. So the pid of a node is
+# known whenever this script is interrupted. The node has a session of its own, so that Ctrl-C does
+# not end it.
 spawn() {
     local command=("$BINARY" server --config "$(config_of "$1")") key
     printf '%s\n' "${command[@]}" >"$(command_file "$1")"
     (
-        # The environment wins over the file, and would make all nodes the same one.
+        # The environment overrides the file, and would give all nodes the same identity.
         for key in SERVER_{NODE_ID,LISTEN_ADDR} \
             CLUSTER_{ENABLED,CLUSTER_ID,PEERS,PROVIDER,ADVERTISE_ADDR}; do
             unset "ARTEMIS_$key"
@@ -263,31 +258,31 @@ spawn() {
     until runs "$1" || ! kill -0 $! 2>/dev/null; do sleep 0.01; done
 }
 
-ask() { curl -q -s --noproxy '*' --max-time 2 "$@"; }
+http_get() { curl -q -s --noproxy '*' --max-time 2 "$@"; }
 
-# Whether the node itself says so, and no other that has its port.
+# True if the node itself responds that it is ready, not another process on its port.
 is_ready() {
-    ask -f -D - -o /dev/null "$(url_of "$1")/ready" | awk -v node="node$1" '
+    http_get -f -D - -o /dev/null "$(url_of "$1")/ready" | awk -v node="node$1" '
         tolower($1) == "x-artemis-node:" { sub(/\r$/, ""); is = $2 == node }
         END { exit !is }'
 }
 
-# give_up WHAT K...
-give_up() {
-    local k what=$1
+# fail_start PROBLEM K...
+fail_start() {
+    local k problem=$1
     shift
     for k in "$@"; do
-        say "node$k $what; the last lines of $(log_of "$k"):"
+        message "node$k $problem; the last lines of its log:"
         tail -n "$LAST_LINES" "$(log_of "$k")" | sed "s/^/  node$k | /" >&2
     done
-    die "see what there is by \`./cluster.sh status\`, and end it by \`./cluster.sh stop\`"
+    fail "the start has failed${UNDO:+; stopping its nodes}"
 }
 
-# progress WHAT SECS: a line every 2 s, by the caller's clocks.
+# progress WHAT SECS: prints a line every 2 s; `started` and `said` are variables of the caller.
 progress() {
     [ $((SECONDS - said)) -ge 2 ] || return 0
     said=$SECONDS
-    say "waiting for $1, $((SECONDS - started)) of $2 s"
+    message "waiting for $1, $((SECONDS - started)) of $2 s"
 }
 
 # await_ready K...
@@ -296,7 +291,7 @@ await_ready() {
     while :; do
         still=()
         for k in "${waiting[@]}"; do
-            runs "$k" || give_up "has ended during its start" "$k"
+            runs "$k" || fail_start "has ended during its start" "$k"
             is_ready "$k" || still+=("$k")
         done
         waiting=("${still[@]}")
@@ -305,107 +300,126 @@ await_ready() {
         progress "$(names "${waiting[@]}")" "$START_SECS"
         sleep 0.1
     done
-    give_up "is not ready after $START_SECS s" "${waiting[@]}"
+    fail_start "is not ready after $START_SECS s" "${waiting[@]}"
 }
 
-# Until the nodes that run have heard each other, a second or so: what is registered before that
-# reaches the others late. No condition of being ready, so it may as well fail.
-await_company() {
-    local k heard deadline=$((SECONDS + 5))
-    look_at "${NODES[@]}"
+# Waits until the running nodes have connected to each other, about a second: what is registered
+# earlier reaches the other nodes later. Gives up after 5 s, because ready nodes do not need it.
+await_peers() {
+    local k up deadline=$((SECONDS + 5))
+    read_states "${NODES[@]}"
     for k in "${LIVE[@]}"; do
         while [ "$SECONDS" -lt "$deadline" ]; do
-            heard=$(ask "$(url_of "$k")/api/status/cluster" | grep -o '"health":"up"' || true)
-            [ "$(wc -w <<<"$heard")" -lt $((${#LIVE[@]} - 1)) ] || break
+            up=$(http_get "$(url_of "$k")/api/status/cluster" | grep -o '"health":"up"' || true)
+            [ "$(wc -w <<<"$up")" -lt $((${#LIVE[@]} - 1)) ] || break
             sleep 0.1
         done
     done
 }
 
-on_interrupt() {
-    say "interrupted; what was started goes on: \`./cluster.sh status\` shows it, \`stop\` ends it"
-    exit 130
+on_interrupt() { message "interrupted${UNDO:+; stopping the nodes of this start}" && exit 130; }
+
+# On exit of a start that has failed: ends the nodes that it has started, and removes the files that
+# it has written. They serve no client yet, so they are killed.
+undo_start() {
+    local code=$?
+    trap - EXIT
+    trap '' INT TERM
+    exec 9>>"$MARK"
+    flock 9
+    [ ${#STARTED[@]} -eq 0 ] || force "${STARTED[@]}"
+    [ "$UNDO" != folder ] || rm -rf -- "$DIR"
+    [ "$UNDO" != layout ] || rm -f "$DIR"/config/node[1-9].toml
+    exit "$code"
 }
 
-# launch K...: starts these, and returns when they are ready. Gives up the lock.
+# launch K...: starts these nodes, waits until they are ready, and releases the lock.
 launch() {
     local k
     trap on_interrupt INT TERM
     for k in "$@"; do
-        drop_stale "$k"
+        remove_stale_pid "$k"
         check_port "$k"
     done
+    STARTED=("$@")
     for k in "$@"; do spawn "$k"; done
     exec 9>&-
     await_ready "$@"
-    await_company
+    await_peers
     for k in "$@"; do echo "node$k is ready: $(url_of "$k"), process $(recorded_pid "$k")"; done
 }
 
 cmd_start() {
-    local n=3 base=8080
-    look_at "${NODES[@]}"
-    # Without arguments, the cluster that runs is meant.
+    local n=3 base=8080 k urls=""
+    read_states "${NODES[@]}"
+    # Without arguments, start completes the running cluster.
     [ ${#LIVE[@]} -eq 0 ] || n=$COUNT base=${PORTS[1]}
     n=${1-$n} base=${2-$base}
-    need_number "the number of nodes" "$n" 1 9 "./cluster.sh start 3"
-    need_number "the base port" "$base" 1 $((65536 - 10#$n)) "./cluster.sh start $n 8080"
+    require_number "the number of nodes" "$n" 1 9 "./cluster.sh start 3"
+    require_number "the base port" "$base" 1 $((65536 - 10#$n)) "./cluster.sh start $n 8080"
     n=$((10#$n)) base=$((10#$base))
-    need_binary
+    require_binary
+    [ -e "$DIR" ] || UNDO=folder
     take_lock
-    look_at "${NODES[@]}"
+    UNDO=${UNDO:-nodes}
+    trap undo_start EXIT
+    read_states "${NODES[@]}"
     if [ ${#LIVE[@]} -gt 0 ]; then
         [ "$n $base" = "$COUNT ${PORTS[1]}" ] ||
-            die "a cluster of $COUNT from port ${PORTS[1]} on runs already" \
-                "($(names "${LIVE[@]}")); end it first: \`./cluster.sh stop\`"
+            fail "a cluster of $COUNT nodes on port ${PORTS[1]} and above runs already" \
+                "($(names "${LIVE[@]}")); stop it first: \`./cluster.sh stop\`"
         [ ${#ABSENT[@]} -gt 0 ] ||
-            die "$(names "${LIVE[@]}") $(are "$n" runs run) already;" \
+            fail "$(names "${LIVE[@]}") $(are "$n" runs run) already;" \
                 "see \`./cluster.sh status\`, or use \`./cluster.sh restart\`"
         echo "$(names "${LIVE[@]}") $(are ${#LIVE[@]} runs run) already;" \
             "starting only $(names "${ABSENT[@]}")"
     else
+        [ "$UNDO" = folder ] || UNDO=layout
         write_layout "$n" "$base"
         ABSENT=("${NODES[@]}")
     fi
     launch "${ABSENT[@]}"
     await_ready "${NODES[@]}"
+    trap - EXIT
+    for k in "${NODES[@]}"; do urls+="${urls:+,}$(url_of "$k")"; done
+    echo "export ARTEMIS_URL=$urls" # makes the commands of artemis use all nodes
 }
 
-# --- ending ---------------------------------------------------------------------------------------
+# --- stopping ---------------------------------------------------------------------------------------
 
-# signal_node SIGNAL K: gladly also one that does not run.
+# signal_node SIGNAL K: does nothing when the node does not run.
 signal_node() {
     local pid
     if pid=$(pid_of "$2"); then kill -s "$1" "$pid" 2>/dev/null || true; fi
 }
 
-# await_end SECS K...: LIVE are those that still run after that.
+# await_end SECS K...: afterwards LIVE holds the nodes that still run.
 await_end() {
     local started=$SECONDS said=$SECONDS secs=$1
     shift
-    while look_at "$@" && [ ${#LIVE[@]} -gt 0 ] && [ $((SECONDS - started)) -lt "$secs" ]; do
+    while read_states "$@" && [ ${#LIVE[@]} -gt 0 ] && [ $((SECONDS - started)) -lt "$secs" ]; do
         progress "the end of $(names "${LIVE[@]}")" "$secs"
         sleep 0.05
     done
 }
 
-# force K...: by SIGKILL.
+# force K...: ends the nodes with SIGKILL.
 force() {
     local k
     for k in "$@"; do signal_node KILL "$k"; done
     await_end 10 "$@"
     [ ${#LIVE[@]} -eq 0 ] ||
-        die "$(names "${LIVE[@]}") cannot be killed: a debugger or the kernel holds it; try again"
+        fail "$(names "${LIVE[@]}") cannot be killed: a debugger or the kernel holds it; try again"
     forget "$@"
 }
 
-# end K...: in good order, or else by force.
+# end K...: with SIGTERM, and after the time limit with SIGKILL.
 end() {
     local k
     for k in "$@"; do signal_node TERM "$k"; done
     await_end "$STOP_SECS" "$@"
     if [ ${#LIVE[@]} -gt 0 ]; then
-        say "$(names "${LIVE[@]}") did not end within $STOP_SECS s and had to be killed"
+        message "$(names "${LIVE[@]}") did not end within $STOP_SECS s; killing"
         force "${LIVE[@]}"
     fi
     forget "$@"
@@ -413,43 +427,37 @@ end() {
 
 cmd_stop() {
     local k live
-    [ "$COUNT" -gt 0 ] || { echo "there is no cluster here; nothing to stop" && return; }
+    [ "$COUNT" -gt 0 ] || { echo "there is no cluster; nothing to stop" && return; }
     take_lock
-    for k in "${NODES[@]}"; do drop_stale "$k"; done
-    look_at "${NODES[@]}"
+    for k in "${NODES[@]}"; do remove_stale_pid "$k"; done
+    read_states "${NODES[@]}"
     live=("${LIVE[@]}")
-    if [ ${#live[@]} -eq 0 ]; then
-        echo "no node runs; nothing to stop"
-    else
-        end "${live[@]}"
-        echo "$(names "${live[@]}") $(are ${#live[@]} has have) ended"
-    fi
+    [ ${#live[@]} -gt 0 ] || { echo "no node runs; nothing to stop" && return; }
+    end "${live[@]}"
+    echo "$(names "${live[@]}") $(are ${#live[@]} has have) ended"
 }
 
 cmd_kill() {
     local pid
-    [ $# -gt 0 ] || wrong "kill which node? try \`./cluster.sh kill node2\`"
-    need_cluster
+    [ $# -gt 0 ] || usage_error "kill needs a node; try \`./cluster.sh kill node2\`"
+    require_cluster
     read_node "$1"
     take_lock
-    drop_stale "$NODE"
-    if pid=$(pid_of "$NODE"); then
-        force "$NODE"
-        echo "node$NODE, process $pid, is killed; \`./cluster.sh start\` brings it back"
-    else
-        echo "node$NODE does not run; nothing to kill"
-    fi
+    remove_stale_pid "$NODE"
+    pid=$(pid_of "$NODE") || { echo "node$NODE does not run; nothing to kill" && return; }
+    force "$NODE"
+    echo "node$NODE, process $pid, is killed; \`./cluster.sh start\` starts it again"
 }
 
 cmd_restart() {
     local k
-    need_cluster
-    need_binary
+    require_cluster
+    require_binary
     [ $# -eq 0 ] || { read_node "$1" && set -- "$NODE"; }
     [ $# -eq 1 ] || set -- "${NODES[@]}"
     for k in "$@"; do
         take_lock
-        drop_stale "$k"
+        remove_stale_pid "$k"
         if runs "$k"; then end "$k"; fi
         launch "$k"
     done
@@ -463,17 +471,17 @@ cmd_clean() {
     echo "$DIR is removed"
 }
 
-# --- looking --------------------------------------------------------------------------------------
+# --- status and logs --------------------------------------------------------------------------------------
 
-# A node that runs and refuses connections starts, or leaves. Its log knows which.
-unheard_state() {
+# A node that runs and refuses connections is starting or draining; its log shows which.
+unresponsive_state() {
     tail -n 200 "$(log_of "$1")" 2>/dev/null | awk '
         /^Loading configuration/ { state = "starting" }
         /draining signal=/ { state = "draining" }
         END { print state ? state : "starting" }'
 }
 
-# lag_to K ANSWER: how far a peer is behind, in ms, or why that is unknown.
+# lag_to K RESPONSE: prints the lag of a peer in ms, or why it is unknown.
 lag_to() {
     local url
     url=$(url_of "$1")
@@ -486,28 +494,28 @@ lag_to() {
     fi
 }
 
-# status_row K FILE: the file is what the node answered, or curl's exit code.
+# status_row K FILE: the file holds the response of the node, or curl's exit code.
 status_row() {
-    local k pid state=down instances=- answer="" row
+    local k pid state=down instances=- response="" row
     if pid=$(pid_of "$1"); then
-        answer=$(<"$2")
-        if [[ $answer == *"\"node_id\":\"node$1\""* ]] &&
-            [[ $answer =~ \"state\":\"([a-z]+)\".*\"instances\":([0-9]+),\"services\" ]]; then
+        response=$(<"$2")
+        if [[ $response == *"\"node_id\":\"node$1\""* ]] &&
+            [[ $response =~ \"state\":\"([a-z]+)\".*\"instances\":([0-9]+),\"services\" ]]; then
             state=${BASH_REMATCH[1]} instances=${BASH_REMATCH[2]}
-        elif [ "$answer" = 28 ]; then
-            state=silent
+        elif [ "$response" = 28 ]; then
+            state=timeout
         else
-            state=$(unheard_state "$1")
+            state=$(unresponsive_state "$1")
         fi
     fi
     row=node$1$'\t'${pid:--}$'\t'${PORTS[$1]}$'\t'$state$'\t'$instances
     for k in "${NODES[@]}"; do
-        if [ "$k" -eq "$1" ]; then row+=$'\t.'; else row+=$'\t'$(lag_to "$k" "$answer"); fi
+        if [ "$k" -eq "$1" ]; then row+=$'\t.'; else row+=$'\t'$(lag_to "$k" "$response"); fi
     done
     echo "$row"
 }
 
-# Columns by tabs from stdin, each as wide as it must be: 9 nodes fit 80 characters.
+# Prints tab-separated columns from stdin aligned: 9 nodes fit 80 characters.
 print_table() {
     awk -F'\t' '
         { for (i = 1; i <= NF; i++) if (length(cell[NR, i] = $i) > wide[i]) wide[i] = length($i) }
@@ -521,10 +529,10 @@ print_table() {
 
 cmd_status() {
     local k work rows=$'NODE\tPID\tPORT\tSTATE\tINSTANCES' ready=0
-    need_cluster
+    require_cluster
     work=$(mktemp -d)
-    for k in "${NODES[@]}"; do # all at a time: a silent one takes 2 s
-        { ask "$(url_of "$k")/api/status/cluster" >"$work/$k" || echo $? >"$work/$k"; } &
+    for k in "${NODES[@]}"; do # in parallel: a node that does not respond takes 2 s
+        { http_get "$(url_of "$k")/api/status/cluster" >"$work/$k" || echo $? >"$work/$k"; } &
         rows+=$'\t'to$k
     done
     wait
@@ -532,12 +540,12 @@ cmd_status() {
     rm -rf "$work"
     print_table <<<"$rows"
     ready=$(grep -c $'\tready\t' <<<"$rows" || true)
-    echo "$ready of $COUNT ready; to1, to2 ...: how far that node is behind this one, in ms"
+    echo "$ready of $COUNT ready; to1, to2 ...: replication lag to that node, in ms"
     [ "$ready" -eq "$COUNT" ]
 }
 
-# Lines behind their node's name; tail -v names the file whenever it changes.
-name_lines() {
+# Prefixes each line with the name of its node; tail -v prints the file name when it changes.
+prefix_lines() {
     local line name=""
     while IFS= read -r line; do
         if [[ $line =~ ^'==> '.*/(node[1-9])\.log' <=='$ ]]; then
@@ -550,12 +558,12 @@ name_lines() {
 
 cmd_logs() {
     local argument how=(-n +1) files=("$DIR"/logs/node[1-"$COUNT"].log) one=""
-    need_cluster
+    require_cluster
     for argument in "$@"; do
         if [ "$argument" = -f ]; then
             how=(-n "$LAST_LINES" --pid=$$ -F)
         else
-            [ -z "$one" ] || wrong "logs takes one node or all; see \`./cluster.sh help\`"
+            [ -z "$one" ] || usage_error "logs takes one node or all; see \`./cluster.sh help\`"
             read_node "$argument"
             one=$NODE files=("$(log_of "$NODE")")
         fi
@@ -563,7 +571,7 @@ cmd_logs() {
     if [ -n "$one" ]; then
         tail "${how[@]}" "${files[@]}"
     else
-        tail -v "${how[@]}" "${files[@]}" | name_lines
+        tail -v "${how[@]}" "${files[@]}" | prefix_lines
     fi
 }
 
@@ -575,13 +583,13 @@ main() {
     case $verb in
     help | -h | --help) usage && exit ;;
     '') usage >&2 && exit 2 ;;
-    stop | status | clean) at_most 0 $# ;;
-    restart | kill) at_most 1 $# ;;
-    start | logs) at_most 2 $# ;;
-    *) wrong "there is no command '$verb'; \`./cluster.sh help\` lists them" ;;
+    stop | status | clean) require_at_most 0 $# ;;
+    restart | kill) require_at_most 1 $# ;;
+    start | logs) require_at_most 2 $# ;;
+    *) usage_error "unknown command '$verb'; see \`./cluster.sh help\`" ;;
     esac
-    need_number CLUSTER_START_SECS "$START_SECS" 1 3600 "CLUSTER_START_SECS=30"
-    need_number CLUSTER_STOP_SECS "$STOP_SECS" 1 3600 "CLUSTER_STOP_SECS=45"
+    require_number CLUSTER_START_SECS "$START_SECS" 1 3600 "CLUSTER_START_SECS=30"
+    require_number CLUSTER_STOP_SECS "$STOP_SECS" 1 3600 "CLUSTER_STOP_SECS=45"
     load_layout
     "cmd_$verb" "$@"
 }
