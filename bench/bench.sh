@@ -16,9 +16,11 @@ set -u -o pipefail
 . "$(dirname "$0")/cluster.sh"
 # shellcheck source-path=SCRIPTDIR source=push.sh
 . "$(dirname "$0")/push.sh"
+# shellcheck source-path=SCRIPTDIR source=connections.sh
+. "$(dirname "$0")/connections.sh"
 
 HERE=$(cd "$(dirname "$0")" && pwd)
-NAMES="start heartbeat discovery memory-100k memory-1m idle idle-1h expiry lag register bootstrap failing-peers"
+NAMES="start heartbeat discovery connections threads memory-100k memory-1m idle idle-1h expiry lag register bootstrap failing-peers"
 NAMES+=" push-ws push-get push-rate push-stopped"
 COMMON=(--addr 127.0.0.1:0 --set ratelimit.enabled=false)
 # Many short rounds by turns: the speed of a virtual machine drifts within seconds. The median of 40

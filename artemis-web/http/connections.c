@@ -25,6 +25,24 @@ enum {
     SYSCALLS_PER_LOCK = 64,
 };
 
+uint64_t connections_files(uint32_t limit, uint32_t reserved)
+{
+    return (uint64_t)limit + CLOSING_MAX + reserved;
+}
+
+uint32_t connections_limit(uint32_t wanted, uint64_t files, uint32_t reserved)
+{
+    if (files >= connections_files(wanted, reserved))
+        return wanted;
+    if (reserved > files / 2)
+        reserved = (uint32_t)(files / 2);
+    uint64_t left = files - reserved;
+    uint64_t limit = left > 2 * CLOSING_MAX ? left - CLOSING_MAX : left / 2;
+    if (limit == 0)
+        limit = 1;
+    return limit < wanted ? (uint32_t)limit : wanted;
+}
+
 void connections_init(struct connections *table, uint32_t limit)
 {
     *table = (struct connections){.limit = limit};
@@ -149,7 +167,8 @@ bool connections_admit(struct connections *table, int socket, uint64_t now_ms)
         return true;
     char message[128];
     snprintf(message, sizeof(message),
-             "connections: server.max_connections is %u, and all are busy", table->limit);
+             "connections: all %u are busy (server.max_connections, limit of open files)",
+             table->limit);
     connection_refuse(socket, ERR_TOO_MANY_CONNECTIONS, message);
     return false;
 }

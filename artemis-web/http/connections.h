@@ -86,6 +86,12 @@ struct connections {
     } _shared;
 };
 
+/* Returns the limit of a table: `wanted`, or less where `files` descriptors do not suffice for it.
+ * `reserved` of these are for everything else, but half of all at most. */
+uint32_t connections_limit(uint32_t wanted, uint64_t files, uint32_t reserved);
+/* Returns how many descriptors a table of `limit` connections needs with `reserved` others. */
+uint64_t connections_files(uint32_t limit, uint32_t reserved);
+
 void connections_init(struct connections *table, uint32_t limit);
 void connections_free(struct connections *table); /* must be empty */
 

@@ -51,7 +51,7 @@ struct metric_values {
     X("artemis_rate_limited_total",            "counter", rate_limited,                   "Client requests refused by the rate limiter.") \
     X("artemis_connections",                   "gauge",   connections.open,               "Open connections.") \
     X("artemis_connections_busy",              "gauge",   connections.busy,               "Connections with a request in progress.") \
-    X("artemis_connections_limit",             "gauge",   connections_limit,              "Maximum number of open connections (server.max_connections).") \
+    X("artemis_connections_limit",             "gauge",   connections_limit,              "Maximum number of open connections: server.max_connections, or less where the process may open too few files.") \
     X("artemis_connections_accepted_total",    "counter", connections.counters.accepted,  "Connections accepted.") \
     X("artemis_connections_refused_total",     "counter", connections.counters.refused,   "Connections refused at the limit.") \
     X("artemis_connections_displaced_total",   "counter", connections.counters.displaced, "Idle connections closed to admit new ones at the limit.") \

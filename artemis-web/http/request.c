@@ -135,8 +135,8 @@ enum error request_reserve(struct request *request, char message[MESSAGE_BYTES])
         return ERR_NONE;
     }
     snprintf(message, MESSAGE_BYTES,
-             "connections: %u subscribers and waiting requests are the most that "
-             "server.max_connections = %u leaves room for",
+             "connections: at most %u WebSockets and long polls are served, since "
+             "server.max_connections = %u",
              push_clients_max(push), request->engine->config->server.max_connections);
     return ERR_TOO_MANY_SUBSCRIBERS;
 }

@@ -18,26 +18,38 @@
 #include "artemis-web/http/web_threads.h"
 
 enum {
-    SPARE_FILES = 64,
+    /* Descriptors for everything but client connections. */
+    FILES_FOR_PROCESS = 64, /* standard streams, configuration, storage, listener, DNS */
+    FILES_FOR_THREAD = 4,   /* epoll and event descriptors of a web thread */
+    FILES_FOR_PEER = 4,
     DRAIN_POLL_MS = 5,
     DRAIN_QUIET_MS = 250,
     CLOSE_WAIT_MS = 500,
 };
 
-/* Each connection is a file. Warns when the system allows less than the settings promise. */
-static void raise_file_limit(uint32_t connections)
+/* Raises the process's limit of descriptors as far as needed and allowed. Returns the number of
+ * connections for which these suffice: server.max_connections or less. */
+static uint32_t limit_connections(const struct config *config)
 {
+    uint32_t wanted = config->server.max_connections;
+    uint32_t reserved = FILES_FOR_PROCESS + FILES_FOR_THREAD * config->server.threads +
+                        (config->cluster.enabled ? FILES_FOR_PEER * MEMBERS_MAX : 0);
+    rlim_t files = connections_files(wanted, reserved);
     struct rlimit limit;
-    rlim_t wanted = (rlim_t)connections + connections / 8 + SPARE_FILES;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
-        return;
-    if (limit.rlim_max < wanted)
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return wanted;
+    if (limit.rlim_cur < files) {
+        limit.rlim_cur = limit.rlim_max < files ? limit.rlim_max : files;
+        if (setrlimit(RLIMIT_NOFILE, &limit) != 0 && getrlimit(RLIMIT_NOFILE, &limit) != 0)
+            return wanted;
+    }
+    uint32_t possible = connections_limit(wanted, limit.rlim_cur, reserved);
+    if (possible < wanted)
         log_line(LOG_LEVEL_WARN,
-                 "server.max_connections is %u, but this process may open only %llu files; "
-                 "raise the limit (ulimit -n) or lower the setting",
-                 connections, (unsigned long long)limit.rlim_max);
-    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
-    setrlimit(RLIMIT_NOFILE, &limit);
+                 "server.max_connections is %u, but the process may open only %llu files: at most "
+                 "%u connections are accepted; allow %llu files (ulimit -n) or lower the setting",
+                 wanted, (unsigned long long)limit.rlim_cur, possible, (unsigned long long)files);
+    return possible;
 }
 
 /* Sets the URL at which other hosts reach this node. Port 0 becomes the port that was bound. */
@@ -65,7 +77,7 @@ static void on_accepted(void *context, int socket, const struct sockaddr *peer, 
 /* A tenth of the connections is left for requests that are answered at once. */
 static uint32_t subscribers_max(const struct web *web)
 {
-    uint32_t connections = web->engine->config->server.max_connections;
+    uint32_t connections = web->connections.limit;
     uint32_t left = connections / 10;
     return connections - (left ? left : 1);
 }
@@ -96,16 +108,16 @@ enum error web_start(struct engine *engine, struct web **out, char problem[WEB_P
     if (!web)
         return ERR_NO_MEMORY;
     web->engine = engine;
-    raise_file_limit(engine->config->server.max_connections);
+    connections_init(&web->connections, limit_connections(engine->config));
     int listener;
     enum error error = listener_open(engine->config->server.listen_addr, &listener, web->address,
                                      sizeof(web->address), problem, WEB_PROBLEM_BYTES);
     if (error) {
+        connections_free(&web->connections);
         free(web);
         return error;
     }
     set_url(engine, web);
-    connections_init(&web->connections, engine->config->server.max_connections);
     error = start_threads(web, listener);
     if (error) {
         snprintf(problem, WEB_PROBLEM_BYTES, "cannot start the HTTP server's threads");

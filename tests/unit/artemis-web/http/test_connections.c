@@ -374,10 +374,27 @@ static void view_counts_what_is_there(void **state)
     assert_int_equal(view.busy, 1);
 }
 
+static void limit_leaves_descriptors_for_everything_else(void **state)
+{
+    (void)state;
+    uint64_t enough = connections_files(10000, 300);
+    assert_int_equal(connections_limit(10000, enough, 300), 10000);
+    assert_int_equal(connections_limit(10000, enough + 1, 300), 10000);
+    assert_int_equal(connections_limit(10000, enough - 1, 300), 9999);
+    assert_int_equal(connections_limit(10000, 1024, 300), 1024 - connections_files(0, 300));
+    for (uint64_t files = 0; files < 2000; files++) {
+        uint32_t limit = connections_limit(10000, files, 300);
+        assert_true(limit >= 1);
+        assert_true(files < 4 || limit <= files / 2 || connections_files(limit, 300) <= files);
+        assert_true(limit <= connections_limit(10000, files + 1, 300));
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(limit_leaves_descriptors_for_everything_else),
         TEST(new_connection_over_the_limit_is_refused_when_all_are_busy),
         TEST(new_connection_over_the_limit_displaces_the_idle),
         TEST(each_new_connection_displaces_one),
