@@ -86,8 +86,9 @@ const struct config_setting config_settings[] = {
      .description = "Time-to-live of a lease, in seconds; an instance that is not renewed for so "
                     "long is evicted."},
     {NUMBER(lease, cleanup_interval_secs, 1, DAY_SECS, "60"),
-     .description = "How long a service without instances is kept, in seconds; until then it is "
-                    "found, with an empty list."},
+     .description =
+         "How long a service stays known after its last instance left, in seconds: until "
+         "then it is found with an empty list, later it is service-not-found."},
     {NUMBER(lease, guard_percent, 0, 100, "85"),
      .description = "Share of the expected renewals, in percent, below which the mass-expiry guard "
                     "suspends evictions; 0 disables the guard."},

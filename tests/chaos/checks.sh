@@ -102,7 +102,7 @@ compared_within() {
 }
 
 # --- changes during a scenario ---------------------------------------------------------------------------
-# begin: deletions and refusals count from here. What is wanted now must stay.
+# begin: deletions and rejections count from here. What is registered now must stay.
 begin() {
     local n
     for n in $NODES; do

@@ -448,7 +448,7 @@ static void metadata_that_is_not_text_is_refused(void **state)
     }
 }
 
-/* The largest that is allowed, lest a limit be one too small. */
+/* The largest value that is allowed, to check that the limit is not one too small. */
 static void item_at_every_limit_is_accepted(void **state)
 {
     (void)state;

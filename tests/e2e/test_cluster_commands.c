@@ -112,9 +112,9 @@ static bool is_reported_down(void *context)
 {
     const struct server_process *node = context;
     struct command_result result = run("cluster", "--server", node->address, false);
-    bool told = result.exit_code == 1 && strstr(result.out, "\nnode2  down") != NULL;
+    bool shown = result.exit_code == 1 && strstr(result.out, "\nnode2  down") != NULL;
     command_free(&result);
-    return told;
+    return shown;
 }
 
 static void cluster_with_a_peer_down_exits_with_1(void **state)

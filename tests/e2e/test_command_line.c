@@ -367,7 +367,7 @@ static void log_has_a_line_a_start_and_none_a_request(void **state)
 {
     (void)state;
     char *log = log_of(NULL);
-    /* One when it starts; a few may tell of the stop. */
+    /* One at the start; a few more at the stop. */
     assert_in_range(count_lines(log), 1, 5);
     free(log);
     log = log_of((const char *const[]){"--set", "log.format=json", NULL});

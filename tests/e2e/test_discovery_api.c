@@ -355,7 +355,7 @@ static void lookup_by_get_with_a_wrong_query_is_refused(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     static const struct {
-        const char *query, *told;
+        const char *query, *problem;
     } rows[] = {
         {"", "service_id: is required"},
         {"?service_id=", "service_id: "},
@@ -369,7 +369,7 @@ static void lookup_by_get_with_a_wrong_query_is_refused(void **state)
         check_status(response, 400, "bad-request", "invalid-field");
         check_contains(response,
                        camel ? "responseStatus.errorMessage" : "response_status.error_message",
-                       rows[i].told);
+                       rows[i].problem);
     }
 }
 

@@ -218,7 +218,7 @@ static void client_registers_and_renews_and_a_subscriber_gets_the_change(void **
 /* --- heartbeats ------------------------------------------------------------------------------- */
 
 /* The clients' messages have 8 KiB at most; more is answered all the same, and the response never
- * has more. What is left out is told by the response to the next heartbeat. */
+ * has more. The response to the next heartbeat lists what was omitted. */
 static void heartbeat_response_with_all_items_failed_fits_the_limit(void **state)
 {
     struct fixture *fixture = *state;

@@ -197,7 +197,7 @@ static void heartbeat_reports_that_the_instance_is_unknown(void **state)
     close(keeper.err_fd);
 }
 
-static void permanent_refusal_ends_at_once(void **state)
+static void permanent_rejection_ends_at_once(void **state)
 {
     struct fixture *fixture = *state;
     static const struct {
@@ -239,7 +239,7 @@ int main(void)
         TEST(registration_has_all_given_fields),
         TEST(events_are_objects_with_json),
         TEST(heartbeat_reports_that_the_instance_is_unknown),
-        TEST(permanent_refusal_ends_at_once),
+        TEST(permanent_rejection_ends_at_once),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -19,7 +19,8 @@ enum { TIMEOUT_MS = 20000 };
 
 #define SUCCESS "\"response_status\":{\"error_code\":\"success\"}"
 
-static void reply(char *out, size_t size, const char *status, const char *fields, const char *body)
+static void write_response(char *out, size_t size, const char *status, const char *fields,
+                           const char *body)
 {
     snprintf(out, size, "HTTP/1.1 %s\r\n%sConnection: close\r\nContent-Length: %zu\r\n\r\n%s",
              status, fields, strlen(body), body);
@@ -56,13 +57,13 @@ static void respond_older(const char *head, char *out, size_t size, void *contex
     int version = older->version;
     older->unauthorized += !strstr(head, "\r\nAuthorization: Bearer x\r\n");
     if (strncmp(head, "GET /ws ", 8) == 0) {
-        reply(out, size, "404 Not Found", "", "");
+        write_response(out, size, "404 Not Found", "", "");
         return;
     }
     snprintf(tag, sizeof tag, "If-None-Match: \"%d\"\r\n", version);
     if (strstr(head, tag)) {
         older->unchanged++;
-        reply(out, size, "304 Not Modified", "", "");
+        write_response(out, size, "304 Not Modified", "", "");
         return;
     }
     size_t used = (size_t)snprintf(body, sizeof body,
@@ -76,7 +77,7 @@ static void respond_older(const char *head, char *out, size_t size, void *contex
                                  i > 1 ? "," : "", i);
     snprintf(body + used, sizeof body - used, "]}}");
     snprintf(fields, sizeof fields, "ETag: \"%d\"\r\n", version);
-    reply(out, size, "200 OK", fields, body);
+    write_response(out, size, "200 OK", fields, body);
 }
 
 static bool was_polled_without_changes(void *context)
@@ -128,11 +129,11 @@ static void respond_busy(const char *head, char *out, size_t size, void *context
     if (call == 1)
         busy->second_ms = wait_now_ms();
     if (call == 0)
-        reply(out, size, "503 Service Unavailable", "Retry-After: 2\r\n",
-              "{\"response_status\":{\"error_code\":\"service-unavailable\","
-              "\"error_message\":\"draining\",\"reason\":\"draining\"}}");
+        write_response(out, size, "503 Service Unavailable", "Retry-After: 2\r\n",
+                       "{\"response_status\":{\"error_code\":\"service-unavailable\","
+                       "\"error_message\":\"draining\",\"reason\":\"draining\"}}");
     else
-        reply(out, size, "200 OK", "", "{" SUCCESS "}");
+        write_response(out, size, "200 OK", "", "{" SUCCESS "}");
 }
 
 static void retry_after_is_honoured(void **state)
@@ -151,18 +152,19 @@ static void retry_after_is_honoured(void **state)
     fake_server_stop(&server);
 }
 
-/* --- refusals --------------------------------------------------------------------------------- */
+/* --- rejections ------------------------------------------------------------------------------- */
 
 static void respond_forbidden(const char *head, char *out, size_t size, void *context)
 {
     (void)context;
     bool socket = strncmp(head, "GET /ws ", 8) == 0;
-    reply(out, size, socket ? "404 Not Found" : "403 Forbidden", "",
-          "{\"response_status\":{\"error_code\":\"bad-request\",\"error_message\":\"not allowed\","
-          "\"reason\":\"no-permission\"}}");
+    write_response(
+        out, size, socket ? "404 Not Found" : "403 Forbidden", "",
+        "{\"response_status\":{\"error_code\":\"bad-request\",\"error_message\":\"not allowed\","
+        "\"reason\":\"no-permission\"}}");
 }
 
-static void refusal_returns_at_once_with_the_reason(void **state)
+static void rejection_returns_at_once_with_the_reason(void **state)
 {
     (void)state;
     struct fake_server server;
@@ -183,7 +185,7 @@ static void respond_html(const char *head, char *out, size_t size, void *context
 {
     (void)head;
     (void)context;
-    reply(out, size, "200 OK", "Content-Type: text/html\r\n", "<html>It works!</html>");
+    write_response(out, size, "200 OK", "Content-Type: text/html\r\n", "<html>It works!</html>");
 }
 
 static void server_of_another_kind_is_not_used(void **state)
@@ -219,7 +221,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(server_without_a_websocket_is_polled),
         cmocka_unit_test(retry_after_is_honoured),
-        cmocka_unit_test(refusal_returns_at_once_with_the_reason),
+        cmocka_unit_test(rejection_returns_at_once_with_the_reason),
         cmocka_unit_test(server_of_another_kind_is_not_used),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * 20,000 connections at once. At server.max_connections, connections that have been idle for a
- * second make room for new ones; where none is idle, the new one is told 503
+ * second are closed for new ones; if none is idle, the new one gets 503
  * `over-limit`. Who is at work is served all the while.
  *
  * A process may hold 20,000 descriptors at most here, so the flood comes from child processes.
@@ -53,7 +53,7 @@ static const char *const first_words[HOLDERS] = {
 
 static void connect_one(uint16_t port, int number)
 {
-    /* An address of their own, lest they use up the ports that everyone else needs. */
+    /* Their own address, so that they do not use up the ports of other tests. */
     struct sockaddr_in from = {.sin_family = AF_INET,
                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + (uint32_t)number)};
     struct sockaddr_in to = {
@@ -63,7 +63,7 @@ static void connect_one(uint16_t port, int number)
     setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
     if (fd < 0 || bind(fd, (struct sockaddr *)&from, sizeof from) != 0 ||
         connect(fd, (struct sockaddr *)&to, sizeof to) != 0) {
-        return; /* refused: the server may, and others are told so */
+        return; /* refused, which the server may do; others get 503 */
     }
     (void)!send(fd, first_words[number], strlen(first_words[number]), MSG_NOSIGNAL);
 }
@@ -125,7 +125,7 @@ static bool has_opened_all(struct holder *holder, int64_t deadline_ms)
     return false;
 }
 
-/* A newcomer gets in, or is told that the server is full. */
+/* A new connection is accepted, or gets 503. */
 static bool newcomer_is_served(void *context)
 {
     struct fixture *fixture = context;
@@ -211,7 +211,7 @@ static void close_all(struct raw_socket connections[SMALL_LIMIT])
     }
 }
 
-static void newcomer_is_told_when_all_connections_are_busy(void **state)
+static void new_connection_gets_503_when_all_are_busy(void **state)
 {
     struct fixture *fixture = *state;
     struct raw_socket busy[SMALL_LIMIT];
@@ -264,7 +264,7 @@ static void newcomer_takes_the_place_of_one_that_is_idle(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(newcomer_is_told_when_all_connections_are_busy, start_small,
+        cmocka_unit_test_setup_teardown(new_connection_gets_503_when_all_are_busy, start_small,
                                         fixture_stop),
         cmocka_unit_test_setup_teardown(newcomer_takes_the_place_of_one_that_is_idle, start_small,
                                         fixture_stop),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Proves the rate limit of the contract's sections 1 and 7: client calls of registry and discovery
- * are counted, nothing else is; what is over the limit is told when to come back, and does nothing.
+ * are counted, nothing else is; a request over the limit gets Retry-After, and has no effect.
  */
 #include "tests/support/calls.h"
 #include "tests/support/prometheus.h"
@@ -53,7 +53,7 @@ static void burst_is_served_and_more_is_refused(void **state)
     assert_in_range(served, 5, 5 + 1 + taken_ms / 1000);
 }
 
-static void refusal_has_retry_after(void **state)
+static void rejection_has_retry_after(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     struct http_response *response = use_up(http, "/api/discovery/services");
@@ -121,7 +121,7 @@ static void health_status_and_metrics_are_exempt(void **state)
     }
 }
 
-static void java_refusal_is_200_with_the_java_error_code(void **state)
+static void java_rejection_is_200_with_the_java_error_code(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     int served = 0;
@@ -144,7 +144,7 @@ static void limit_refills_with_time(void **state)
     assert_true(wait_until(is_served, http, wait_deadline_ms()));
 }
 
-static void refusals_are_counted_in_metrics(void **state)
+static void rejections_are_counted_in_metrics(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     use_up(http, "/api/discovery/services");
@@ -167,13 +167,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(burst_is_served_and_more_is_refused),
-        TEST(refusal_has_retry_after),
+        TEST(rejection_has_retry_after),
         TEST(refused_request_changes_nothing),
         TEST(every_registry_and_discovery_request_takes_a_token),
         TEST(health_status_and_metrics_are_exempt),
-        TEST(java_refusal_is_200_with_the_java_error_code),
+        TEST(java_rejection_is_200_with_the_java_error_code),
         TEST(limit_refills_with_time),
-        TEST(refusals_are_counted_in_metrics),
+        TEST(rejections_are_counted_in_metrics),
         cmocka_unit_test_setup_teardown(disabled_limit_serves_all, start_disabled, fixture_stop),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));

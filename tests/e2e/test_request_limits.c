@@ -2,8 +2,8 @@
  *
  * Drives the server with requests whose parts have every size around the 11 KiB of a request
  * header: request lines, arguments, fields, cookies, chunk extensions and trailers. Each request
- * gets exactly one response, 200 or a refusal in JSON after which the connection is closed. Run it
- * with VARIANT=asan to find invalid memory accesses.
+ * gets exactly one response, 200 or a rejection in JSON after which the connection is closed. Run
+ * it with VARIANT=asan to find invalid memory accesses.
  */
 #include "tests/support/calls.h"
 #include "tests/support/raw_socket.h"
@@ -76,7 +76,7 @@ static int status_of(struct fixture *fixture, const struct shape *shape, size_t 
         check_status(&raw.response, 431, "bad-request", "too-large");
         check_field(&raw.response, "Connection", "close");
         if (!raw_socket_is_closed_by(&raw, wait_deadline_ms())) {
-            fail_msg("%s, %zu times: not closed after the refusal", shape->name, count);
+            fail_msg("%s, %zu times: not closed after the rejection", shape->name, count);
         }
     }
     raw_socket_close(&raw);

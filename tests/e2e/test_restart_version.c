@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Proves that versions never go back, also across a restart (design, section 3): a client that kept
- * a version of an earlier run is told to fetch all again, and never that nothing has changed.
+ * a version of an earlier run gets the instruction to fetch everything again, and never that
+ * nothing has changed.
  */
 #include "tests/support/calls.h"
 

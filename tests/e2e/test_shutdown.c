@@ -69,8 +69,8 @@ static bool say_next(struct raw_socket *raw, int number, int round)
 }
 
 /* True when the client may go on. */
-static bool judge_response(struct load_client *client, struct http_response *response,
-                           bool after_term)
+static bool check_response_while_draining(struct load_client *client,
+                                          struct http_response *response, bool after_term)
 {
     const char *connection = http_field(response, "Connection");
     bool closes = connection != NULL && strcmp(connection, "close") == 0;
@@ -112,7 +112,7 @@ static void *ask_until_closed(void *context)
         }
         client->last_response_ms = wait_now_ms();
         atomic_fetch_add(&client->load->answered, 1);
-        if (!judge_response(client, &raw.response, after_term)) {
+        if (!check_response_while_draining(client, &raw.response, after_term)) {
             break;
         }
     }

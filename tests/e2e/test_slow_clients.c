@@ -39,8 +39,8 @@ static void complain(struct slow_client *client, const char *what, int64_t began
              raw->response.body != NULL ? raw->response.body : "");
 }
 
-static void judge(struct slow_client *client, struct raw_socket *raw, enum raw_end end,
-                  int64_t began_ms)
+static void check_end(struct slow_client *client, struct raw_socket *raw, enum raw_end end,
+                      int64_t began_ms)
 {
     int64_t took_ms = wait_now_ms() - began_ms;
     if (end != RAW_RESPONSE) {
@@ -76,7 +76,7 @@ static void *be_slow(void *context)
             raw_socket_send(&raw, rest++, 1);
         }
     }
-    judge(client, &raw, end, began_ms);
+    check_end(client, &raw, end, began_ms);
     raw_socket_close(&raw);
     return NULL;
 }

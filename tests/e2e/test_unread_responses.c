@@ -16,7 +16,7 @@
 
 enum {
     STALLED_MS = 10000,
-    ROOM_BYTES = 8 * 1024, /* of what the client's system takes for it */
+    RECEIVE_BYTES = 8 * 1024, /* receive buffer of the client's socket */
     SIP_BYTES = 4 * 1024,
     SIP_MS = 500,
 };
@@ -37,7 +37,7 @@ static double metric(struct fixture *fixture, const char *name)
     return prometheus_sum(http_get(fixture->http, "/metrics")->body, name, "");
 }
 
-/* One that asks for megabytes, with little room for them. */
+/* Connects with a small receive buffer and requests megabytes. */
 static void ask_for_much(struct raw_socket *raw, uint16_t port)
 {
     struct sockaddr_in address = {
@@ -45,9 +45,10 @@ static void ask_for_much(struct raw_socket *raw, uint16_t port)
         .sin_port = htons(port),
         .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
     };
-    int room = ROOM_BYTES;
+    int buffer_bytes = RECEIVE_BYTES;
     *raw = (struct raw_socket){.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-    assert_int_equal(setsockopt(raw->fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room), 0);
+    assert_int_equal(setsockopt(raw->fd, SOL_SOCKET, SO_RCVBUF, &buffer_bytes, sizeof buffer_bytes),
+                     0);
     assert_int_equal(connect(raw->fd, (struct sockaddr *)&address, sizeof address), 0);
     raw_socket_sendf(raw, "GET /api/discovery/services HTTP/1.1\r\nHost: a\r\n\r\n");
 }

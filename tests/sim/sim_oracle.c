@@ -12,7 +12,7 @@ enum {
     CHECK_INTERVAL_MS = 1000,
     /* A node that changes could reach for this long must have them: the longest backoff, the probe
      * of a peer that was down, two anti-entropy rounds, a TTL and some timeouts. */
-    SETTLED_MS = BACKOFF_MAX_MS + DOWN_PROBE_MS + 2 * ANTI_ENTROPY_MS + TTL_MS + 3 * TIMEOUT_MS,
+    CONVERGENCE_MS = BACKOFF_MAX_MS + DOWN_PROBE_MS + 2 * ANTI_ENTROPY_MS + TTL_MS + 3 * TIMEOUT_MS,
     SNAPSHOT_MS = 8000,
     FORGOTTEN_MS = TIMEOUT_MS + 2000, /* time until an unregistration is on every node */
     CLOCKS_APART_MS = 100,            /* allowed distance: drift and travel times */
@@ -113,12 +113,12 @@ static void check_live_instances(struct sim *sim)
 {
     for (uint32_t i = 0; i < sim->client_count; i++) {
         const struct sim_client *client = &sim->clients[i];
-        if (!client_is_steady(sim, client, SETTLED_MS))
+        if (!client_is_steady(sim, client, CONVERGENCE_MS))
             continue;
         for (uint32_t n = 0; n < sim->node_count; n++) {
             const struct sim_node *node = &sim->nodes[n];
-            if (!has_reached(sim, client->node, n, SETTLED_MS) ||
-                sim->now_ms - node->started_ms < SETTLED_MS)
+            if (!has_reached(sim, client->node, n, CONVERGENCE_MS) ||
+                sim->now_ms - node->started_ms < CONVERGENCE_MS)
                 continue;
             uint32_t content = content_at(sim, node, client);
             if (!is_expected(client, content))
@@ -163,7 +163,7 @@ static void check_unregistered(struct sim *sim)
             sim->now_ms - client->ended_ms < FORGOTTEN_MS)
             continue;
         for (uint32_t n = 0; n < sim->node_count; n++)
-            if (has_reached(sim, client->ack_node, n, SETTLED_MS) &&
+            if (has_reached(sim, client->ack_node, n, CONVERGENCE_MS) &&
                 content_at(sim, &sim->nodes[n], client))
                 sim_fail(sim, "i%u unregistered at n%u, but n%u still has it", i, client->ack_node,
                          n);

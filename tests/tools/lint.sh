@@ -65,7 +65,7 @@ home() { # HEADER-REGEX WHERE-REGEX
         "$(grep -nHE "^#include <($1)" "${product[@]}" | grep -vE "^($2)" || true)"
 }
 home 'jansson.h' 'artemis-core/json/|artemis/|libartemis/wire/'
-home 'microhttpd.h' 'artemis-web/'
+home 'microhttpd.h' 'artemis-web/http/'
 home 'curl/' 'artemis-server/replication/peer_client|artemis/client/|libartemis/'
 home 'zlib.h' 'artemis-core/base/'
 home 'xxhash.h' 'artemis-server/|artemis-web/push/'
