@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Asks who serves "orders", and takes turns among the responses, as a caller of that service would.
- * Only the first question goes over the network: then changes are pushed, and it costs nothing to
- * ask before each call. When no server can be reached, the last known answer stands.
+ * Finds the instances of a service, and uses them in turn, as a caller of that service would. Only
+ * the first call uses the network: afterwards the server pushes changes, and a lookup before each
+ * call costs almost nothing. If no server answers, the last known instances are returned.
  *
  *     cc discover_service.c $(pkg-config --cflags --libs artemis) -o discover_service
  *     ./discover_service http://127.0.0.1:8080 orders 5

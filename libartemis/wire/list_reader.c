@@ -147,6 +147,8 @@ static size_t count_plain(const char *at, const char *end)
 
 enum error list_reader_feed(struct list_reader *reader, struct slice piece)
 {
+    if (piece.size == 0)
+        return ERR_NONE;
     const char *at = piece.data;
     const char *end = piece.data + piece.size;
     enum error error = ERR_NONE;

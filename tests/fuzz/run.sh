@@ -32,7 +32,7 @@ compile() { # SOURCE: prints the object
 }
 
 objects=()
-mapfile -t sources < <(find artemis-core artemis-server artemis-web -name '*.c' -o -name '*.cpp' | sort)
+mapfile -t sources < <(find artemis-core artemis-server artemis-web libartemis -name '*.c' -o -name '*.cpp' | sort)
 for source in "${sources[@]}"; do
     object=$(compile "$source") || exit 1
     objects+=("$object")

@@ -34,7 +34,7 @@ static enum error read_in_steps(const char *json, size_t size, size_t step, stru
 {
     struct list_reader reader = {.lists = lists, .on_item = log_item, .context = log};
     struct slice rest = {0};
-    enum error error = ERR_NONE;
+    enum error error = list_reader_feed(&reader, (struct slice){NULL, 0});
     for (size_t at = 0; at < size && !error; at += step)
         error = list_reader_feed(&reader,
                                  (struct slice){json + at, size - at < step ? size - at : step});

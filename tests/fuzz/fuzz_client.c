@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What a server sends to libartemis: responses, in any pieces, the opening handshake, and pushes
+ * through the reader of frames into the service caches. Whatever arrives, reading in pieces gives
+ * the same as reading whole, the instances of a cache are sorted and distinct, and nothing is left
+ * in memory.
+ *
+ * The first byte selects the reader, the second the size of the pieces. For a session, each push is
+ * preceded by two bytes with its size; every fourth one is the response to a fetch instead.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "libartemis/watch/cache_sync.h"
+#include "libartemis/wire/handshake.h"
+#include "libartemis/wire/push_frames.h"
+#include "tests/fuzz/fuzz.h"
+
+enum { READERS = 5, RESPONSE_EVERY = 4 };
+
+/* --- responses -------------------------------------------------------------------------------- */
+
+static enum error feed_pieces(struct wire_reader *reader, struct slice body, size_t step)
+{
+    enum error error = ERR_NONE;
+    for (size_t at = 0; at < body.size && !error; at += step) {
+        size_t size = body.size - at < step ? body.size - at : step;
+        error = wire_reader_feed(reader, (struct slice){body.data + at, size});
+    }
+    if (!error)
+        error = wire_reader_end(reader);
+    wire_reader_free(reader);
+    return error;
+}
+
+static void read_result(struct slice body, size_t step)
+{
+    struct wire_result whole;
+    struct wire_result pieces;
+    struct wire_reader reader;
+    enum error error = wire_read_result(body, &whole);
+    wire_reader_start_result(&reader, &pieces);
+    assert(feed_pieces(&reader, body, step) == error);
+    if (!error) {
+        assert(whole.done == pieces.done && whole.failure_count == pieces.failure_count);
+        assert(strcmp(whole.message, pieces.message) == 0);
+    }
+    wire_free_result(&whole);
+    wire_free_result(&pieces);
+}
+
+static void read_instances(struct slice body, size_t step)
+{
+    struct wire_instances whole;
+    struct wire_instances pieces;
+    struct wire_reader reader;
+    enum error error = wire_read_instances(body, &whole);
+    wire_reader_start_instances(&reader, &pieces);
+    assert(feed_pieces(&reader, body, step) == error);
+    if (!error) {
+        assert(whole.count == pieces.count && whole.skipped == pieces.skipped);
+        assert(whole.revision == pieces.revision);
+        for (size_t i = 0; i < whole.count; i++)
+            assert(shared_instance_equal(whole.instances[i], pieces.instances[i]));
+    }
+    wire_free_instances(&whole);
+    wire_free_instances(&pieces);
+}
+
+/* --- sessions --------------------------------------------------------------------------------- */
+
+struct session {
+    struct cache_sync sync;
+    struct slice input; /* of push_frames */
+    size_t step;
+    uint64_t generation; /* of the last fetch */
+    char id[ID_BYTES_MAX + 1];
+    uint64_t now_ms;
+};
+
+static void check_caches(const struct session *session)
+{
+    const struct service_cache *cache;
+    LIST_FOREACH (cache, &session->sync.caches, link) {
+        const struct instance_set *set = &cache->instances;
+        for (size_t i = 1; i < set->count; i++)
+            assert(shared_instance_compare(set->each[i - 1], set->each[i]) < 0);
+    }
+}
+
+static void act(struct session *session)
+{
+    struct sync_action action;
+    uint64_t at_ms;
+    while (cache_sync_next(&session->sync, session->now_ms, &action, &at_ms)) {
+        if (action.path.size > 0) {
+            session->generation = action.generation;
+            memcpy(session->id, action.id, sizeof session->id);
+        }
+        text_free(&action.message);
+        text_free(&action.path);
+    }
+    struct queued_callback *callback;
+    while ((callback = callback_queue_take(&session->sync.callbacks)))
+        queued_callback_free(callback);
+    session->now_ms += 1000;
+}
+
+static void on_push(void *context, struct slice text)
+{
+    struct session *session = context;
+    struct push_message message;
+    if (!wire_read_push(text, &message))
+        cache_sync_push(&session->sync, &message, session->now_ms, 0);
+    check_caches(session);
+    act(session);
+}
+
+static void on_response(struct session *session, struct slice body)
+{
+    struct wire_instances instances;
+    if (wire_read_instances(body, &instances)) {
+        cache_sync_refused(&session->sync, session->id, session->generation, "", session->now_ms);
+    } else {
+        cache_sync_fetched(&session->sync, session->id, session->generation, &instances, "",
+                           session->now_ms, 0);
+        wire_free_instances(&instances);
+    }
+    check_caches(session);
+    act(session);
+}
+
+static void start_session(struct session *session, struct artemis_watch *watch)
+{
+    struct service_cache *cache;
+    cache_sync_init(&session->sync);
+    session->sync.poll_ms = 1000;
+    for (int i = 0; i < 2; i++) {
+        if (cache_sync_find_or_create(&session->sync, i ? "*" : "s", &cache))
+            abort();
+        cache->pins++;
+    }
+    if (service_cache_add_watch(cache, watch, 0))
+        abort();
+    cache_sync_connected(&session->sync, false, session->now_ms);
+    act(session);
+}
+
+static void run_session(struct slice body, size_t step)
+{
+    struct session session = {.step = step, .now_ms = 1000};
+    struct artemis_watch *watch = calloc(1, sizeof *watch);
+    if (!watch)
+        abort();
+    watch->flags = ARTEMIS_WATCH_CURRENT;
+    watch->refs = 1;
+    start_session(&session, watch);
+    for (size_t i = 1; body.size >= 2; i++) {
+        size_t size = (size_t)(uint8_t)body.data[0] << 8 | (uint8_t)body.data[1];
+        if (size > body.size - 2)
+            size = body.size - 2;
+        struct slice text = {body.data + 2, size};
+        if (i % RESPONSE_EVERY)
+            on_push(&session, text);
+        else
+            on_response(&session, text);
+        body.data += 2 + size;
+        body.size -= 2 + size;
+    }
+    cache_sync_disconnected(&session.sync);
+    assert(session.sync.deferred == 0 && session.sync.fetches == 0);
+    cache_sync_free(&session.sync);
+}
+
+/* --- frames ----------------------------------------------------------------------------------- */
+
+static ssize_t receive(void *context, uint8_t *to, size_t size)
+{
+    struct session *session = context;
+    size_t got = session->input.size < session->step ? session->input.size : session->step;
+    got = got < size ? got : size;
+    if (got > 0)
+        memcpy(to, session->input.data, got);
+    session->input.data += got;
+    session->input.size -= got;
+    return (ssize_t)got;
+}
+
+static ssize_t transmit(void *context, const uint8_t *from, size_t size)
+{
+    (void)context;
+    (void)from;
+    return (ssize_t)size;
+}
+
+static uint64_t stopped_clock(void)
+{
+    return 1;
+}
+
+static void run_frames(struct slice body, size_t step)
+{
+    struct session session = {.step = step, .now_ms = 1000, .input = body};
+    struct artemis_watch *watch = calloc(1, sizeof *watch);
+    const struct push_frames_io io = {.receive = receive,
+                                      .transmit = transmit,
+                                      .on_message = on_push,
+                                      .clock_ms = stopped_clock,
+                                      .random = stopped_clock,
+                                      .context = &session};
+    struct push_frames *frames;
+    if (!watch || push_frames_create(&io, &frames))
+        abort();
+    watch->refs = 1;
+    start_session(&session, watch);
+    bool open = true;
+    for (size_t turn = 0; open && session.input.size > 0 && turn < 1000; turn++)
+        open = push_frames_read(frames) && push_frames_write(frames);
+    push_frames_free(frames);
+    cache_sync_disconnected(&session.sync);
+    cache_sync_free(&session.sync);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size < 2)
+        return 0;
+    struct slice body = fuzz_slice(data + 2, size - 2);
+    size_t step = (size_t)data[1] + 1;
+    struct handshake_response response;
+    switch (data[0] % READERS) {
+    case 0:
+        read_result(body, step);
+        break;
+    case 1:
+        read_instances(body, step);
+        break;
+    case 2:
+        run_session(body, step);
+        break;
+    case 3:
+        run_frames(body, step);
+        break;
+    default:
+        if (handshake_read(body, "dGhlIHNhbXBsZSBub25jZQ==", &response) == HANDSHAKE_OPEN)
+            assert(response.size_bytes <= body.size && response.status == 101);
+        break;
+    }
+    return 0;
+}
