@@ -304,7 +304,7 @@ await_ready() {
 }
 
 # Waits until the running nodes have connected to each other, about a second: what is registered
-# earlier reaches the other nodes later. Gives up after 5 s, because ready nodes do not need it.
+# earlier reaches the other nodes later. Stops after 5 s, because ready nodes do not need it.
 await_peers() {
     local k up deadline=$((SECONDS + 5))
     read_states "${NODES[@]}"

@@ -92,7 +92,7 @@ serve_pair() {
     [ -z "${PID[yardstick]:-}" ] || return 0
     serve_artemis 86400 && fill artemis 10000 || return 1
     for kind in heartbeat discovery; do
-        answer_of artemis $kind >"$WORK/$kind.answer" || return 1
+        response_of artemis $kind >"$WORK/$kind.answer" || return 1
     done
     if ! grep -q '^{"response_status":{"error_code":"success"}}$' "$WORK/heartbeat.answer" ||
         [ "$(grep -o '"instance_id"' "$WORK/discovery.answer" | wc -l)" -ne 10 ]; then
@@ -139,7 +139,7 @@ compare_under_load() {
         echo "$ours $theirs" >>"$WORK/$kind.pairs"
         [ $((i % 10)) -ne 0 ] || say "$kind, $i of $ROUNDS pairs of rounds"
     done
-    if answer_of artemis heartbeat | grep -q failed; then
+    if response_of artemis heartbeat | grep -q failed; then
         say "the server refuses heartbeats after the load"
         return 1
     fi

@@ -33,7 +33,7 @@ life() {
     fi
     serve "$1" valgrind --tool=callgrind --callgrind-out-file="$profile" "${command[@]}" || exit 1
     fill "$1" 1000 2>/dev/null || exit 1
-    [ "$1" != artemis ] || answer_of artemis "$2" >"$WORK/answer"
+    [ "$1" != artemis ] || response_of artemis "$2" >"$WORK/answer"
     "$PROGRAMS/repeat" --port "${PORT[$1]}" --kind "$2" --requests "$3" || exit 1
     stop "$1"
 }

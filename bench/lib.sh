@@ -100,8 +100,8 @@ fill() {
     say "registered: $report"
 }
 
-# answer_of NAME heartbeat|discovery: one answer for instance 700 or its service, headers and all.
-answer_of() {
+# response_of NAME heartbeat|discovery: one answer for instance 700 or its service, headers and all.
+response_of() {
     local base=http://127.0.0.1:${PORT[$1]} service=bench-000070 place key
     if [ "$2" = discovery ]; then
         curl -si "$base/api/discovery/service?service_id=$service"

@@ -52,7 +52,7 @@ int main(int argc, char **argv)
         return 2;
     }
 
-    /* If no server answers within 5 s, the client keeps trying. A refusal is final. */
+    /* If no server answers within 5 s, the client keeps trying. A rejection is final. */
     enum artemis_error error = artemis_register(client, &instance, 5000, &problem);
     if (error)
         fprintf(stderr, "%s\n", problem.text);

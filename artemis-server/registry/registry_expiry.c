@@ -44,7 +44,7 @@ static void record_pause(struct registry *registry, uint64_t start_ms, uint64_t 
 }
 
 /* A lease that was active when the pause began gets the length of the pause back. Peers that can be
- * asked know better: they heard the renewals meanwhile. */
+ * asked know later renewals. */
 uint64_t registry_lease_end_ms(const struct registry *registry, uint64_t deadline_ms,
                                uint64_t now_ms)
 {

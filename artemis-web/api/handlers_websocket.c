@@ -36,13 +36,13 @@ enum error handle_websocket(struct request *request, struct response *response,
         snprintf(message, MESSAGE_BYTES, "method: a WebSocket is opened by GET, not by HEAD");
         return ERR_WRONG_METHOD;
     }
-    enum error error = handshake_check(&handshake, upgrade->accept_room, message);
+    enum error error = handshake_check(&handshake, upgrade->accept_buffer, message);
     if (error)
         return error;
     error = request_reserve(request, message);
     if (error)
         return error;
     upgrade->endpoint = endpoint_of(request->route);
-    upgrade->accept = upgrade->accept_room;
+    upgrade->accept = upgrade->accept_buffer;
     return ERR_NONE;
 }

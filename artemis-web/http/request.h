@@ -50,7 +50,7 @@ struct response_stream {
 /* The connection becomes a WebSocket. */
 struct response_upgrade {
     const char *accept; /* Sec-WebSocket-Accept; NULL: it does not */
-    char accept_room[WEBSOCKET_ACCEPT_BYTES];
+    char accept_buffer[WEBSOCKET_ACCEPT_BYTES];
     enum endpoint endpoint;
 };
 

@@ -150,7 +150,7 @@ static void evaluate_foreign_response(const struct client_response *response, co
     set_hint(outcome, WRONG_ADDRESS);
 }
 
-/* Sets the hint for the reason of a refusal. */
+/* Sets the hint for the reason of an error. */
 static void set_hint_for_reason(struct client_outcome *outcome, const char *reason,
                                 const struct client_response *response)
 {
@@ -165,8 +165,8 @@ static void set_hint_for_reason(struct client_outcome *outcome, const char *reas
         add_wait(outcome, response->retry_after_secs);
 }
 
-static void evaluate_refusal(const struct client_response *response, const json_t *status,
-                             const json_t *failed, struct client_outcome *outcome)
+static void evaluate_error(const struct client_response *response, const json_t *status,
+                           const json_t *failed, struct client_outcome *outcome)
 {
     const json_t *item = outcome->failed_count == 1 ? json_array_get(failed, 0) : NULL;
     const char *message = client_response_text(item, "error_message");
@@ -233,7 +233,7 @@ void client_response_evaluate(const struct client_response *response, const char
     outcome->failed_count = json_array_size(failed);
     bool served = response->http_status >= 200 && response->http_status < 300;
     if (!served || strcmp(code, "success") != 0 || outcome->failed_count > 0)
-        evaluate_refusal(response, status, failed, outcome);
+        evaluate_error(response, status, failed, outcome);
 }
 
 /* The value at a path such as "service.instances"; NULL when a part is absent. */

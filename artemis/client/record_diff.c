@@ -82,7 +82,7 @@ void record_diff_free(struct diff_report *report)
     *report = (struct diff_report){0};
 }
 
-/* Makes room for one more item of `size` bytes; false without memory. */
+/* Grows the list by one item of `size` bytes. False: out of memory. */
 static bool reserve_item(void **items, size_t count, size_t *capacity, size_t size)
 {
     if (count < *capacity)

@@ -30,7 +30,7 @@ static void print_accepted(const struct keep_alive *keep, bool is_registration)
 {
     static const char *const lines[2][2] = {{"renewed", "renewed again"},
                                             {"registered", "registered again"}};
-    /* The first heartbeat after a registration is not news. */
+    /* The first heartbeat after a registration is not printed. */
     if (is_registration || keep->failed || !keep->accepted)
         instance_command_print_done(keep->args, lines[is_registration][keep->accepted]);
 }
@@ -45,7 +45,7 @@ static void print_failed(const struct keep_alive *keep,
 }
 
 /* A refused instance is not kept: one that no server has accepted, or one that `heartbeat` must not
- * register. The library retries after every other refusal. */
+ * register. The library retries after every other error. */
 static bool ends_command(const struct keep_alive *keep,
                          const struct artemis_registration_event *event)
 {

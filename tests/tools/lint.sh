@@ -9,7 +9,7 @@ rule() {
     [ -n "$3" ] || return 0
     printf 'lint: %s: %s\n' "$1" "$2"
     printf '%s\n' "$3" | sed 's/^/  /'
-    case $1 in cycle* | folder*) return 0 ;; esac # not enforced yet
+    case $1 in "cycle of modules" | "folder size") return 0 ;; esac # not enforced until artemis-web/http is split
     failures=$((failures + 1))
 }
 # Tracked and new files that exist, by pattern.
@@ -150,6 +150,10 @@ if command -v shellcheck >/dev/null; then
 else
     echo "lint: scripts not checked: shellcheck is not installed (apt-get install shellcheck)"
 fi
+
+# --- vocabulary -----------------------------------------------------------------------------------------
+rule "vocabulary" "write the term on the right (tests/tools/vocabulary.txt)" \
+    "$(tests/tools/vocabulary.sh | grep -vE '^(artemis-web/http|docs)/' || true)" # not enforced there yet
 
 # --- documents that are generated from the code ---------------------------------------------------------
 rule "generated documents" "make docs" "$(tests/tools/generated_docs.sh --check)"

@@ -47,7 +47,7 @@ static void find_in_an_empty_index_gives_none(void **state)
     hash_index_free(&index);
 }
 
-static void elements_with_the_same_hash_are_told_apart(void **state)
+static void elements_with_the_same_hash_are_distinguished(void **state)
 {
     (void)state;
     struct hash_index index = {0};
@@ -173,7 +173,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(find_in_an_empty_index_gives_none),
-        cmocka_unit_test(elements_with_the_same_hash_are_told_apart),
+        cmocka_unit_test(elements_with_the_same_hash_are_distinguished),
         cmocka_unit_test(removal_from_a_run_across_the_end_keeps_the_others),
         cmocka_unit_test(removed_element_can_come_back),
         cmocka_unit_test(index_grows_and_keeps_all),

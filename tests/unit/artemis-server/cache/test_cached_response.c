@@ -87,7 +87,7 @@ static void gzip_is_made_once_and_gives_back_the_body(void **state)
     cached_response_unref(response);
 }
 
-static void gzip_keeps_no_spare_room(void **state)
+static void gzip_keeps_no_spare_memory(void **state)
 {
     (void)state;
     struct slice zipped = {0};
@@ -231,7 +231,7 @@ int main(void)
         cmocka_unit_test(empty_body_is_a_response),
         cmocka_unit_test(response_lives_until_its_last_reference),
         cmocka_unit_test(gzip_is_made_once_and_gives_back_the_body),
-        cmocka_unit_test(gzip_keeps_no_spare_room),
+        cmocka_unit_test(gzip_keeps_no_spare_memory),
         cmocka_unit_test(cached_response_is_charged_until_it_is_evicted),
         cmocka_unit_test(gzip_of_an_evicted_response_is_not_charged),
         cmocka_unit_test(response_beyond_the_budget_is_not_cached),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Versions and the ring. Each change carries its number in wall_ms, so a reader can tell exactly
+ * Versions and the ring. Each change carries its number in wall_ms, so a reader knows exactly
  * which changes it was given.
  */
 #include "artemis-server/registry/change_log.h"

@@ -18,7 +18,7 @@ static const struct guard_settings settings = {
     .window_ms = WINDOW_MS,
 };
 
-static bool judge(struct guard *guard, uint64_t ms, uint32_t leases, uint32_t expired)
+static bool evaluate(struct guard *guard, uint64_t ms, uint32_t leases, uint32_t expired)
 {
     return guard_evaluate(guard, &settings, NOON + ms, leases, expired);
 }
@@ -48,7 +48,7 @@ static void scope_below_the_minimum_is_never_guarded(void **state)
 {
     (void)state;
     struct guard guard = {0};
-    assert_false(judge(&guard, 0, 49, 49));
+    assert_false(evaluate(&guard, 0, 49, 49));
     assert_int_equal(guard.state, GUARD_OFF);
     check_numbers(&guard, 0, 49);
 }
@@ -57,7 +57,7 @@ static void scope_of_the_minimum_is_guarded(void **state)
 {
     (void)state;
     struct guard guard = {0};
-    assert_true(judge(&guard, 0, 50, 50));
+    assert_true(evaluate(&guard, 0, 50, 50));
     check_state(&guard, GUARD_ENGAGED, 0, GUARD_MAX_MS);
     check_numbers(&guard, 0, 50);
 }
@@ -66,7 +66,7 @@ static void share_of_exactly_the_percentage_evicts(void **state)
 {
     (void)state;
     struct guard guard = {0};
-    assert_false(judge(&guard, 0, 100, 15));
+    assert_false(evaluate(&guard, 0, 100, 15));
     assert_int_equal(guard.state, GUARD_OFF);
     check_numbers(&guard, 85, 100);
 }
@@ -75,10 +75,10 @@ static void share_just_below_the_percentage_stops_evictions(void **state)
 {
     (void)state;
     struct guard guard = {0};
-    assert_true(judge(&guard, 0, 100, 16));
+    assert_true(evaluate(&guard, 0, 100, 16));
     check_numbers(&guard, 84, 100);
     guard = (struct guard){0};
-    assert_true(judge(&guard, 0, 1000000, 150001));
+    assert_true(evaluate(&guard, 0, 1000000, 150001));
 }
 
 static void percentage_of_zero_turns_it_off(void **state)
@@ -105,9 +105,9 @@ static void huge_scope_does_not_overflow(void **state)
 {
     (void)state;
     struct guard guard = {0};
-    assert_false(judge(&guard, 0, 43000000, 1)); /* 100 times this is beyond 32 bits */
-    assert_false(judge(&guard, 0, 2000000000, 300000000));
-    assert_true(judge(&guard, 0, 2000000000, 300000001));
+    assert_false(evaluate(&guard, 0, 43000000, 1)); /* 100 times this is beyond 32 bits */
+    assert_false(evaluate(&guard, 0, 2000000000, 300000000));
+    assert_true(evaluate(&guard, 0, 2000000000, 300000001));
 }
 
 /* --- the window ------------------------------------------------------------------------------- */
@@ -117,10 +117,10 @@ static void evictions_within_the_window_add_up(void **state)
     (void)state;
     struct guard guard = {0};
     for (uint32_t gone = 0; gone < 15; gone++) {
-        assert_false(judge(&guard, gone * 1000, 100 - gone, 1));
+        assert_false(evaluate(&guard, gone * 1000, 100 - gone, 1));
         evict(&guard, gone * 1000, 1);
     }
-    assert_true(judge(&guard, 15000, 85, 1));
+    assert_true(evaluate(&guard, 15000, 85, 1));
     check_numbers(&guard, 84, 100);
 }
 
@@ -129,9 +129,9 @@ static void evictions_older_than_the_window_are_forgotten(void **state)
     (void)state;
     struct guard guard = {0};
     evict(&guard, 0, 15);
-    assert_true(judge(&guard, WINDOW_MS - 1, 85, 1)); /* they still count */
+    assert_true(evaluate(&guard, WINDOW_MS - 1, 85, 1)); /* they still count */
     guard_clear(&guard, NOON + WINDOW_MS - 1);
-    assert_false(judge(&guard, WINDOW_MS, 85, 1));
+    assert_false(evaluate(&guard, WINDOW_MS, 85, 1));
     check_numbers(&guard, 84, 85);
 }
 
@@ -145,7 +145,7 @@ static void window_slides_bucket_by_bucket(void **state)
         uint32_t expected = (2u << bucket) - 1;
         if (bucket >= GUARD_BUCKETS)
             expected -= (2u << (bucket - GUARD_BUCKETS)) - 1;
-        judge(&guard, bucket * BUCKET_MS + BUCKET_MS - 1, 0, 0);
+        evaluate(&guard, bucket * BUCKET_MS + BUCKET_MS - 1, 0, 0);
         check_numbers(&guard, 0, expected);
     }
 }
@@ -155,7 +155,7 @@ static void long_silence_empties_the_window(void **state)
     (void)state;
     struct guard guard = {0};
     evict(&guard, 0, 1000);
-    assert_false(judge(&guard, 100000ull * WINDOW_MS + BUCKET_MS, 100, 1));
+    assert_false(evaluate(&guard, 100000ull * WINDOW_MS + BUCKET_MS, 100, 1));
     check_numbers(&guard, 99, 100);
 }
 
@@ -176,10 +176,10 @@ static void recovered_share_ends_it(void **state)
 {
     (void)state;
     struct guard guard = {0};
-    assert_true(judge(&guard, 0, 100, 60));
-    assert_true(judge(&guard, 1000, 100, 16));
+    assert_true(evaluate(&guard, 0, 100, 60));
+    assert_true(evaluate(&guard, 1000, 100, 16));
     check_state(&guard, GUARD_ENGAGED, 0, GUARD_MAX_MS); /* since the first moment */
-    assert_false(judge(&guard, 2000, 100, 15));
+    assert_false(evaluate(&guard, 2000, 100, 15));
     check_state(&guard, GUARD_OFF, 2000, 0);
 }
 
@@ -187,10 +187,10 @@ static void scope_that_shrinks_below_the_minimum_stays_guarded(void **state)
 {
     (void)state;
     struct guard guard = {0};
-    assert_true(judge(&guard, 0, 100, 60));
-    assert_true(judge(&guard, 1000, 49, 49)); /* the others were unregistered */
+    assert_true(evaluate(&guard, 0, 100, 60));
+    assert_true(evaluate(&guard, 1000, 49, 49)); /* the others were unregistered */
     assert_int_equal(guard.state, GUARD_ENGAGED);
-    assert_false(judge(&guard, 2000, 49, 0)); /* and all came back */
+    assert_false(evaluate(&guard, 2000, 49, 0)); /* and all came back */
     assert_int_equal(guard.state, GUARD_OFF);
 }
 
@@ -198,11 +198,11 @@ static void time_box_ends_it_and_releases_for_one_window(void **state)
 {
     (void)state;
     struct guard guard = {0};
-    assert_true(judge(&guard, 0, 100, 60));
-    assert_true(judge(&guard, GUARD_MAX_MS - 1, 100, 60));
-    assert_false(judge(&guard, GUARD_MAX_MS, 100, 60));
+    assert_true(evaluate(&guard, 0, 100, 60));
+    assert_true(evaluate(&guard, GUARD_MAX_MS - 1, 100, 60));
+    assert_false(evaluate(&guard, GUARD_MAX_MS, 100, 60));
     check_state(&guard, GUARD_RELEASED, GUARD_MAX_MS, GUARD_MAX_MS + WINDOW_MS);
-    assert_false(judge(&guard, GUARD_MAX_MS + WINDOW_MS - 1, 100, 60));
+    assert_false(evaluate(&guard, GUARD_MAX_MS + WINDOW_MS - 1, 100, 60));
     assert_int_equal(guard.state, GUARD_RELEASED);
 }
 
@@ -210,10 +210,10 @@ static void it_can_act_again_after_the_release(void **state)
 {
     (void)state;
     struct guard guard = {0};
-    assert_true(judge(&guard, 0, 100, 60));
+    assert_true(evaluate(&guard, 0, 100, 60));
     guard_release(&guard, &settings, NOON + 500);
-    assert_false(judge(&guard, 500 + WINDOW_MS - 1, 100, 60));
-    assert_true(judge(&guard, 500 + WINDOW_MS, 100, 60)); /* expired anew */
+    assert_false(evaluate(&guard, 500 + WINDOW_MS - 1, 100, 60));
+    assert_true(evaluate(&guard, 500 + WINDOW_MS, 100, 60)); /* expired anew */
     check_state(&guard, GUARD_ENGAGED, 500 + WINDOW_MS, 500 + WINDOW_MS + GUARD_MAX_MS);
 }
 
@@ -223,7 +223,7 @@ static void release_ends_with_the_window_when_all_is_well(void **state)
     struct guard guard = {0};
     guard_release(&guard, &settings, NOON);
     check_state(&guard, GUARD_RELEASED, 0, WINDOW_MS);
-    assert_false(judge(&guard, WINDOW_MS, 100, 0));
+    assert_false(evaluate(&guard, WINDOW_MS, 100, 0));
     check_state(&guard, GUARD_OFF, WINDOW_MS, 0);
 }
 
@@ -232,7 +232,7 @@ static void operator_releases_in_advance(void **state)
     (void)state;
     struct guard guard = {0};
     guard_release(&guard, &settings, NOON);
-    assert_false(judge(&guard, 1, 100, 100));
+    assert_false(evaluate(&guard, 1, 100, 100));
     assert_int_equal(guard.state, GUARD_RELEASED);
 }
 
@@ -244,11 +244,11 @@ static void released_guard_does_not_close_again_over_the_same_dead(void **state)
     (void)state;
     for (uint64_t released_ms = 0; released_ms < 2 * BUCKET_MS; released_ms += 250) {
         struct guard guard = {0};
-        assert_true(judge(&guard, 0, 160, 100));
+        assert_true(evaluate(&guard, 0, 160, 100));
         guard_release(&guard, &settings, NOON + released_ms);
-        assert_false(judge(&guard, released_ms + 900, 160, 100));
+        assert_false(evaluate(&guard, released_ms + 900, 160, 100));
         evict(&guard, released_ms + 900, 100);
-        assert_false(judge(&guard, released_ms + WINDOW_MS, 60, 1));
+        assert_false(evaluate(&guard, released_ms + WINDOW_MS, 60, 1));
         assert_int_equal(guard.state, GUARD_OFF);
     }
 }
@@ -259,7 +259,7 @@ static void clearing_ends_it_but_not_a_release(void **state)
     struct guard guard = {0};
     guard_clear(&guard, NOON);
     assert_int_equal(guard.state, GUARD_OFF);
-    assert_true(judge(&guard, 0, 100, 60));
+    assert_true(evaluate(&guard, 0, 100, 60));
     guard_clear(&guard, NOON + 10);
     check_state(&guard, GUARD_OFF, 10, 0);
     guard_release(&guard, &settings, NOON + 20);

@@ -69,7 +69,7 @@ static void stamps_only_grow_even_when_threads_come_out_of_order(void **state)
     }
 }
 
-static void heard_stamp_is_gone_beyond(void **state)
+static void received_stamp_is_exceeded(void **state)
 {
     (void)state;
     struct hlc made = started();
@@ -80,7 +80,7 @@ static void heard_stamp_is_gone_beyond(void **state)
     assert_true(hlc_ms(&made, after_ms(10)) == WALL_MS + 60);
 }
 
-static void heard_stamp_of_the_past_changes_nothing(void **state)
+static void received_stamp_of_the_past_changes_nothing(void **state)
 {
     (void)state;
     struct hlc made = started();
@@ -89,7 +89,7 @@ static void heard_stamp_of_the_past_changes_nothing(void **state)
     assert_true(hlc_next(&made, after_ms(0)) == WALL_MS << 16);
 }
 
-static void heard_time_ahead_is_caught_up_with(void **state)
+static void clock_catches_up_with_a_received_time(void **state)
 {
     (void)state;
     struct hlc made = started();
@@ -98,7 +98,7 @@ static void heard_time_ahead_is_caught_up_with(void **state)
     assert_true(hlc_ms(&made, after_ms(3000)) == WALL_MS + 92000);
 }
 
-static void heard_time_behind_does_not_set_it_back(void **state)
+static void received_time_behind_changes_nothing(void **state)
 {
     (void)state;
     struct hlc made = started();
@@ -107,7 +107,7 @@ static void heard_time_behind_does_not_set_it_back(void **state)
     assert_true(hlc_ms(&made, after_ms(1000)) == WALL_MS + 1000);
 }
 
-static void two_clocks_that_hear_each_other_agree(void **state)
+static void two_clocks_that_exchange_stamps_agree(void **state)
 {
     (void)state;
     struct hlc slow = started();
@@ -189,11 +189,11 @@ int main(void)
         cmocka_unit_test(time_runs_by_the_monotonic_clock),
         cmocka_unit_test(wall_clock_that_jumps_changes_nothing),
         cmocka_unit_test(stamps_only_grow_even_when_threads_come_out_of_order),
-        cmocka_unit_test(heard_stamp_is_gone_beyond),
-        cmocka_unit_test(heard_stamp_of_the_past_changes_nothing),
-        cmocka_unit_test(heard_time_ahead_is_caught_up_with),
-        cmocka_unit_test(heard_time_behind_does_not_set_it_back),
-        cmocka_unit_test(two_clocks_that_hear_each_other_agree),
+        cmocka_unit_test(received_stamp_is_exceeded),
+        cmocka_unit_test(received_stamp_of_the_past_changes_nothing),
+        cmocka_unit_test(clock_catches_up_with_a_received_time),
+        cmocka_unit_test(received_time_behind_changes_nothing),
+        cmocka_unit_test(two_clocks_that_exchange_stamps_agree),
         cmocka_unit_test(what_no_clock_gave_is_ignored),
         cmocka_unit_test(wall_clock_before_the_monotonic_one_is_time_zero),
         cmocka_unit_test(two_threads_never_get_the_same_stamp),

@@ -238,7 +238,7 @@ static void lease_whose_deadline_moved_comes_up_at_the_new_one(void **state)
         start(7, 1);
         arm(1, 30007);
         uint64_t deadline_ms = 30007 + moves_ms[i];
-        lease_at(1)->deadline_ms = deadline_ms; /* the wheel is not told */
+        lease_at(1)->deadline_ms = deadline_ms; /* without arming it again */
         for (uint64_t t = 29980; t < deadline_ms; t += 1 + moves_ms[i] / 1000) {
             advance(t, WHOLE_BUDGET, NULL);
             assert_int_equal(rig.state[1], ARMED);

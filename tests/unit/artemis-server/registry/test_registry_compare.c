@@ -244,13 +244,13 @@ static void note(struct walked *walked, struct slice id, const struct key_state 
 static void walk(struct walked *walked, void (*meanwhile)(unsigned step))
 {
     struct registry_cursor cursor = {0};
-    char id_room[ID_BYTES_MAX];
+    char id_buffer[ID_BYTES_MAX];
     *walked = (struct walked){0};
     for (unsigned step = 0;; step++) {
         struct key_state *states = NULL;
         struct slice id;
         size_t count = 0;
-        assert_int_equal(registry_snapshot_next(node, &cursor, id_room, &id, &states, &count),
+        assert_int_equal(registry_snapshot_next(node, &cursor, id_buffer, &id, &states, &count),
                          ERR_NONE);
         for (size_t i = 0; i < count; i++) {
             note(walked, id, &states[i]);
@@ -266,7 +266,7 @@ static void walk(struct walked *walked, void (*meanwhile)(unsigned step))
     struct key_state *states = NULL;
     struct slice id;
     size_t count = 1;
-    assert_int_equal(registry_snapshot_next(node, &cursor, id_room, &id, &states, &count),
+    assert_int_equal(registry_snapshot_next(node, &cursor, id_buffer, &id, &states, &count),
                      ERR_NONE);
     assert_int_equal(count, 0); /* it stays at its end */
 }
@@ -332,7 +332,7 @@ static void walk_without_memory_goes_on_where_it_was(void **state)
     (void)state;
     static struct walked walked;
     struct registry_cursor cursor = {0};
-    char id_room[ID_BYTES_MAX];
+    char id_buffer[ID_BYTES_MAX];
     long failures = 0;
     put_many(node, "v1", 0, EACH, at_ms(0));
     put_many(node, "v2", 0, EACH, at_ms(0));
@@ -343,7 +343,7 @@ static void walk_without_memory_goes_on_where_it_was(void **state)
         struct slice id;
         size_t count = 0;
         failing_malloc_after(fail ? 1 : -1);
-        enum error error = registry_snapshot_next(node, &cursor, id_room, &id, &states, &count);
+        enum error error = registry_snapshot_next(node, &cursor, id_buffer, &id, &states, &count);
         failures += failing_malloc_happened();
         failing_malloc_after(-1);
         if (error) {

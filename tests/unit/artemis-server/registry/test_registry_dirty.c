@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves of what a node tells its peers: each local change and renewal once, as it is now; nothing
- * that came from a peer; nothing while nobody gathers.
+ * The states that a node sends to its peers: each local change and renewal once, as it is now;
+ * nothing that came from a peer; nothing while nobody gathers.
  */
 #include "tests/unit/artemis-server/registry/peer_fixture.h"
 
-enum { ROOM = 64 };
+enum { STATES_MAX = 64 };
 
 static struct registry *node;
-static struct key_state taken[ROOM];
+static struct key_state taken[STATES_MAX];
 static size_t taken_count;
 static unsigned notified;
 
@@ -47,13 +47,13 @@ static int tear_down(void **state)
 static size_t changes(void)
 {
     drop_taken();
-    return taken_count = registry_drain_changes(node, taken, ROOM);
+    return taken_count = registry_drain_changes(node, taken, STATES_MAX);
 }
 
 static size_t renewals(void)
 {
     drop_taken();
-    return taken_count = registry_drain_renewals(node, taken, ROOM);
+    return taken_count = registry_drain_renewals(node, taken, STATES_MAX);
 }
 
 static bool content_is(const struct key_state *state, const char *machine)
@@ -63,7 +63,7 @@ static bool content_is(const struct key_state *state, const char *machine)
 
 /* --- changes --- */
 
-static void registration_is_told_once(void **state)
+static void registration_is_drained_once(void **state)
 {
     (void)state;
     put(node, "s", "a", at_ms(0));
@@ -74,7 +74,7 @@ static void registration_is_told_once(void **state)
     assert_int_equal(renewals(), 0);
 }
 
-static void many_changes_of_one_key_are_told_as_the_latest(void **state)
+static void many_changes_of_one_key_are_drained_as_the_latest(void **state)
 {
     (void)state;
     put_as(node, (struct brief){.service = "s", .id = "a", .machine = "1"}, at_ms(0));
@@ -84,7 +84,7 @@ static void many_changes_of_one_key_are_told_as_the_latest(void **state)
     assert_true(content_is(&taken[0], "3"));
 }
 
-static void unregistration_after_a_registration_is_told_alone(void **state)
+static void unregistration_replaces_a_registration(void **state)
 {
     (void)state;
     put(node, "s", "a", at_ms(0));
@@ -93,7 +93,7 @@ static void unregistration_after_a_registration_is_told_alone(void **state)
     assert_true(taken[0].deleted);
 }
 
-static void registration_after_an_unregistration_is_told_alone(void **state)
+static void registration_replaces_an_unregistration(void **state)
 {
     (void)state;
     put(node, "s", "a", at_ms(0));
@@ -103,7 +103,7 @@ static void registration_after_an_unregistration_is_told_alone(void **state)
     assert_false(taken[0].deleted);
 }
 
-static void unregistration_of_an_unknown_key_is_told(void **state)
+static void unregistration_of_an_unknown_key_is_drained(void **state)
 {
     (void)state;
     take_out(node, "s", "a", at_ms(0));
@@ -112,7 +112,7 @@ static void unregistration_of_an_unknown_key_is_told(void **state)
     assert_true(taken[0].deleted);
 }
 
-static void change_of_a_renewed_key_is_told_as_both(void **state)
+static void change_of_a_renewed_key_is_drained_as_both(void **state)
 {
     (void)state;
     put(node, "s", "a", at_ms(0));
@@ -132,7 +132,7 @@ static void changes_come_in_portions(void **state)
     assert_int_equal(changes(), 0);
 }
 
-static void change_that_was_evicted_meanwhile_is_told_no_more(void **state)
+static void change_that_was_evicted_meanwhile_is_not_drained(void **state)
 {
     (void)state;
     registry_set_replicating(node, true);
@@ -156,7 +156,7 @@ static void note_of_a_record_that_is_gone_does_not_pass_to_the_next_one(void **s
     assert_int_equal(changes(), 1);
 }
 
-static void nothing_is_told_while_nobody_gathers(void **state)
+static void nothing_is_recorded_without_replication(void **state)
 {
     (void)state;
     registry_set_replicating(node, false);
@@ -185,7 +185,7 @@ static void lists_stay_small_however_often_keys_come_and_go(void **state)
 
 /* --- renewals --- */
 
-static void renewals_of_one_key_are_told_once_as_the_latest(void **state)
+static void renewals_of_one_key_are_drained_once_as_the_latest(void **state)
 {
     (void)state;
     put(node, "s", "a", at_ms(0));
@@ -199,7 +199,7 @@ static void renewals_of_one_key_are_told_once_as_the_latest(void **state)
     assert_int_equal(changes(), 0);
 }
 
-static void registration_of_the_same_content_is_told_as_a_renewal(void **state)
+static void registration_of_the_same_content_is_drained_as_a_renewal(void **state)
 {
     (void)state;
     put(node, "s", "a", at_ms(0));
@@ -209,7 +209,7 @@ static void registration_of_the_same_content_is_told_as_a_renewal(void **state)
     assert_int_equal(renewals(), 1);
 }
 
-static void renewal_before_an_unregistration_is_told_no_more(void **state)
+static void renewal_before_an_unregistration_is_not_drained(void **state)
 {
     (void)state;
     put(node, "s", "a", at_ms(0));
@@ -219,7 +219,7 @@ static void renewal_before_an_unregistration_is_told_no_more(void **state)
     assert_int_equal(changes(), 1);
 }
 
-static void refused_renewal_is_not_told(void **state)
+static void rejected_renewal_is_not_drained(void **state)
 {
     (void)state;
     assert_int_equal(renew(node, "s", "a", at_ms(0)), ERR_INSTANCE_NOT_FOUND);
@@ -228,7 +228,7 @@ static void refused_renewal_is_not_told(void **state)
 
 /* --- what came from a peer --- */
 
-static void words_of_peers_are_not_told_on(void **state)
+static void changes_of_peers_are_not_forwarded(void **state)
 {
     (void)state;
     say_registered(node, (struct word){.stamp = 5}, at_ms(0));
@@ -244,7 +244,7 @@ static void words_of_peers_are_not_told_on(void **state)
     assert_int_equal(renewals(), 0);
 }
 
-static void local_renewal_of_a_peers_record_is_told(void **state)
+static void local_renewal_of_a_peers_record_is_drained(void **state)
 {
     (void)state;
     say_registered(node, (struct word){.stamp = 5, .node = "other"}, at_ms(0));
@@ -256,9 +256,9 @@ static void local_renewal_of_a_peers_record_is_told(void **state)
     assert_true(slice_equal(record.stamp.node_id, SLICE("other")));
 }
 
-/* --- as it is told --- */
+/* --- the drained states */
 
-static void told_record_has_version_origin_and_age(void **state)
+static void drained_record_has_version_origin_and_age(void **state)
 {
     (void)state;
     put(node, "s", "a", at_ms(0));
@@ -271,7 +271,7 @@ static void told_record_has_version_origin_and_age(void **state)
     assert_true(registry_wire_record(node, &taken[0], (struct moment){0}).age_ms == 0);
 }
 
-static void told_tombstone_has_the_age_of_the_unregistration(void **state)
+static void drained_tombstone_has_the_age_of_the_unregistration(void **state)
 {
     (void)state;
     put(node, "s", "a", at_ms(0));
@@ -300,25 +300,25 @@ static void read_hands_out_what_is_known(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(registration_is_told_once),
-        TEST(many_changes_of_one_key_are_told_as_the_latest),
-        TEST(unregistration_after_a_registration_is_told_alone),
-        TEST(registration_after_an_unregistration_is_told_alone),
-        TEST(unregistration_of_an_unknown_key_is_told),
-        TEST(change_of_a_renewed_key_is_told_as_both),
+        TEST(registration_is_drained_once),
+        TEST(many_changes_of_one_key_are_drained_as_the_latest),
+        TEST(unregistration_replaces_a_registration),
+        TEST(registration_replaces_an_unregistration),
+        TEST(unregistration_of_an_unknown_key_is_drained),
+        TEST(change_of_a_renewed_key_is_drained_as_both),
         TEST(changes_come_in_portions),
-        TEST(change_that_was_evicted_meanwhile_is_told_no_more),
+        TEST(change_that_was_evicted_meanwhile_is_not_drained),
         TEST(note_of_a_record_that_is_gone_does_not_pass_to_the_next_one),
-        TEST(nothing_is_told_while_nobody_gathers),
+        TEST(nothing_is_recorded_without_replication),
         TEST(lists_stay_small_however_often_keys_come_and_go),
-        TEST(renewals_of_one_key_are_told_once_as_the_latest),
-        TEST(registration_of_the_same_content_is_told_as_a_renewal),
-        TEST(renewal_before_an_unregistration_is_told_no_more),
-        TEST(refused_renewal_is_not_told),
-        TEST(words_of_peers_are_not_told_on),
-        TEST(local_renewal_of_a_peers_record_is_told),
-        TEST(told_record_has_version_origin_and_age),
-        TEST(told_tombstone_has_the_age_of_the_unregistration),
+        TEST(renewals_of_one_key_are_drained_once_as_the_latest),
+        TEST(registration_of_the_same_content_is_drained_as_a_renewal),
+        TEST(renewal_before_an_unregistration_is_not_drained),
+        TEST(rejected_renewal_is_not_drained),
+        TEST(changes_of_peers_are_not_forwarded),
+        TEST(local_renewal_of_a_peers_record_is_drained),
+        TEST(drained_record_has_version_origin_and_age),
+        TEST(drained_tombstone_has_the_age_of_the_unregistration),
         TEST(read_hands_out_what_is_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

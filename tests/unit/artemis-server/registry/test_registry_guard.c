@@ -111,7 +111,7 @@ static void silent_majority_of_a_service_is_held(void **state)
     assert_int_equal(stats.node_guard.state, GUARD_OFF);
 }
 
-static void guard_tells_its_numbers(void **state)
+static void guard_reports_its_numbers(void **state)
 {
     (void)state;
     start_trouble(true);
@@ -544,7 +544,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(silent_majority_of_a_service_is_held),
-        TEST(guard_tells_its_numbers),
+        TEST(guard_reports_its_numbers),
         TEST(guarded_service_is_not_the_trouble_of_the_node),
         TEST(silent_few_are_evicted_at_once),
         TEST(slow_death_of_a_service_adds_up),

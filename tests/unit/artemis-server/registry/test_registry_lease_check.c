@@ -5,10 +5,10 @@
  */
 #include "tests/unit/artemis-server/registry/peer_fixture.h"
 
-enum { ROOM = 64, END_MS = TTL_MS + TICK_MS };
+enum { STATES_MAX = 64, END_MS = TTL_MS + TICK_MS };
 
 static struct registry *node;
-static struct key_state asked[ROOM];
+static struct key_state asked[STATES_MAX];
 static size_t asked_count;
 
 static int set_up(void **state)
@@ -39,7 +39,7 @@ static int tear_down(void **state)
 static size_t questions(void)
 {
     drop_asked();
-    return asked_count = registry_drain_lease_checks(node, asked, ROOM);
+    return asked_count = registry_drain_lease_checks(node, asked, STATES_MAX);
 }
 
 static bool lives(uint64_t ms)
@@ -98,7 +98,7 @@ static void questions_come_in_portions(void **state)
 
 /* --- what becomes of it --- */
 
-static void settled_it_ends(void **state)
+static void confirmed_expiry_evicts(void **state)
 {
     (void)state;
     assert_true(lives(END_MS));
@@ -131,7 +131,7 @@ static void response_without_a_later_renewal_refutes_nothing(void **state)
     assert_false(lives(END_MS + LEASE_CHECK_MAX_MS + TICK_MS));
 }
 
-static void refuted_after_it_was_settled_but_not_yet_gone(void **state)
+static void expiry_refuted_after_confirmation_before_eviction(void **state)
 {
     (void)state;
     assert_true(lives(END_MS));
@@ -198,7 +198,7 @@ static void settling_what_is_not_asked_about_changes_nothing(void **state)
     assert_true(lives(TTL_MS - 1));
 }
 
-static void gathering_that_stops_meanwhile_leaves_it_its_second(void **state)
+static void replication_that_stops_meanwhile_delays_the_eviction(void **state)
 {
     (void)state;
     assert_true(lives(END_MS));
@@ -266,17 +266,17 @@ int main(void)
         TEST(ended_lease_stays_in_the_responses_while_it_is_asked_about),
         TEST(nobody_is_asked_while_nobody_gathers),
         TEST(questions_come_in_portions),
-        TEST(settled_it_ends),
+        TEST(confirmed_expiry_evicts),
         TEST(refuted_it_goes_on_from_the_later_renewal),
         TEST(response_without_a_later_renewal_refutes_nothing),
-        TEST(refuted_after_it_was_settled_but_not_yet_gone),
+        TEST(expiry_refuted_after_confirmation_before_eviction),
         TEST(registration_by_a_peer_refutes),
         TEST(without_a_response_it_ends_after_a_second),
         TEST(heartbeat_meanwhile_is_taken),
         TEST(registration_meanwhile_is_taken),
         TEST(unregister_meanwhile_is_final),
         TEST(settling_what_is_not_asked_about_changes_nothing),
-        TEST(gathering_that_stops_meanwhile_leaves_it_its_second),
+        TEST(replication_that_stops_meanwhile_delays_the_eviction),
         TEST(node_that_stood_still_for_some_seconds_more_than_a_lease_asks),
         TEST(node_that_stood_still_for_ten_minutes_asks),
         TEST(node_that_stood_still_for_hours_asks),

@@ -200,7 +200,7 @@ static struct seen arm_cleanup(const char *service, struct moment now)
     return seen;
 }
 
-static void lease_view_tells_age_and_end(void **state)
+static void lease_view_has_age_and_end(void **state)
 {
     (void)state;
     put(registry, "s", "a", at_ms(0));
@@ -266,7 +266,7 @@ int main(void)
         TEST(hundred_thousand_leases_of_one_service_end_together),
         TEST(wall_clock_that_jumps_changes_no_lease),
         TEST(wall_clock_that_jumps_back_takes_no_version_back),
-        TEST(lease_view_tells_age_and_end),
+        TEST(lease_view_has_age_and_end),
         TEST(lease_view_of_an_older_moment_has_no_age),
         TEST(lease_view_of_ended_but_unswept_is_at_its_end),
         TEST(lease_view_shows_each_of_a_service),

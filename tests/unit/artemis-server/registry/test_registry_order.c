@@ -103,8 +103,8 @@ static void forwards_and_backwards_end_the_same(void **state)
     registry_free(other);
 }
 
-/* What one node did, told to another that hears it late and in pieces. */
-static void told_states_make_the_other_the_same(void **state)
+/* Changes of one node, sent to another one late and in pieces. */
+static void sent_states_make_the_other_equal(void **state)
 {
     (void)state;
     struct registry *one = make_node("one");
@@ -239,7 +239,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_order_and_any_repetition_ends_the_same),
         cmocka_unit_test(forwards_and_backwards_end_the_same),
-        cmocka_unit_test(told_states_make_the_other_the_same),
+        cmocka_unit_test(sent_states_make_the_other_equal),
         cmocka_unit_test(every_word_is_taken_whole_or_not_at_all),
         cmocka_unit_test(unregistering_an_unknown_key_without_memory_is_retried),
         cmocka_unit_test(creating_is_all_or_nothing),

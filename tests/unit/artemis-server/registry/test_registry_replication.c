@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Proves of what peers say: the higher revision wins, in any order and any number of times;
- * renewals move leases by their age; what was unregistered stays so; and what is told on is what
+ * renewals move leases by their age; what was unregistered stays so; and what is forwarded is what
  * happened here, once, as it is now.
  */
 #include "tests/unit/artemis-server/registry/peer_fixture.h"
@@ -327,7 +327,7 @@ static void unregister_of_a_tombstone_beats_a_registration_that_is_on_its_way(vo
     uint64_t between = first.hlc - (START_WALL_MS << 16) + 1;
     say_registered(node, (struct word){.stamp = between}, at_ms(1001));
     assert_true(is_tombstone(node, "s", "a"));
-    assert_int_equal(registry_drain_changes(node, noted, 4), 1); /* and the others hear of it */
+    assert_int_equal(registry_drain_changes(node, noted, 4), 1); /* and it is sent to the others */
     assert_true(noted[0].deleted && noted[0].hlc > first.hlc);
     key_state_unref(&noted[0]);
 }

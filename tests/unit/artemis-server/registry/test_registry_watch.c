@@ -189,7 +189,7 @@ static void changes_that_the_log_has_dropped_are_gone(void **state)
         instance_unref(changes[i].instance);
 }
 
-/* Whoever takes the members, and then all changes after their revision, holds what the registry
+/* The members, and then all changes after their revision, give what the registry
  * holds. */
 static void members_and_later_changes_make_the_newest_state(void **state)
 {

@@ -38,7 +38,7 @@ static void apply_to_other(const struct message *message)
     }
 }
 
-static void tell_keys_of_other(const struct message *message)
+static void deliver_keys_of_other(const struct message *message)
 {
     struct key_state *states = NULL;
     size_t count = 0;
@@ -52,7 +52,7 @@ static void tell_keys_of_other(const struct message *message)
     free(states);
 }
 
-static void tell_records_of_other(const struct message *message)
+static void deliver_records_of_other(const struct message *message)
 {
     for (size_t i = 0; i < message->count; i++) {
         struct key_state state;
@@ -74,10 +74,10 @@ static void play(struct message *message)
         respond_digests_of(0, other);
         return;
     case MESSAGE_LIST:
-        tell_keys_of_other(message);
+        deliver_keys_of_other(message);
         break;
     case MESSAGE_FETCH:
-        tell_records_of_other(message);
+        deliver_records_of_other(message);
         break;
     default:
         apply_to_other(message);

@@ -75,7 +75,7 @@ static void delta_of_nothing_is_empty(void **state)
     check_delta(start + 1, "");
 }
 
-static void delta_tells_each_kind_of_change_in_order(void **state)
+static void delta_has_each_kind_of_change_in_order(void **state)
 {
     (void)state;
     put(registry, "s", "a", at_ms(0));
@@ -117,7 +117,7 @@ static void delta_has_no_renewals(void **state)
     check_delta(start + 1, "");
 }
 
-static void delta_tells_evictions(void **state)
+static void delta_has_evictions(void **state)
 {
     (void)state;
     put(registry, "s", "a", at_ms(0));
@@ -133,7 +133,7 @@ static void delta_shows_every_status(void **state)
     check_delta(start, "s: new a");
 }
 
-static void delta_of_a_service_that_was_cleaned_up_still_tells_of_it(void **state)
+static void delta_of_a_removed_service_still_has_its_changes(void **state)
 {
     (void)state;
     put(registry, "s", "a", at_ms(0));
@@ -207,13 +207,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(delta_of_nothing_is_empty),
-        TEST(delta_tells_each_kind_of_change_in_order),
+        TEST(delta_has_each_kind_of_change_in_order),
         TEST(delta_is_grouped_by_service),
         TEST(delta_keeps_services_apart_of_which_one_begins_like_the_other),
         TEST(delta_has_no_renewals),
-        TEST(delta_tells_evictions),
+        TEST(delta_has_evictions),
         TEST(delta_shows_every_status),
-        TEST(delta_of_a_service_that_was_cleaned_up_still_tells_of_it),
+        TEST(delta_of_a_removed_service_still_has_its_changes),
         TEST(delta_carries_the_wall_clock_of_each_change),
         TEST(delta_for_java_is_camel_case_with_epoch_times),
         TEST(delta_since_too_long_ago_is_gone),

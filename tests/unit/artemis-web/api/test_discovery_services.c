@@ -200,7 +200,7 @@ static void put_statuses(const char *letters)
     }
 }
 
-/* Picks often, and tells how often each came. */
+/* Picks often, and counts how often each was picked. */
 static void count_picks(enum lookup_strategy strategy, bool all, unsigned picks,
                         unsigned counts[26])
 {
@@ -272,7 +272,7 @@ static void random_gives_each_about_as_often(void **state)
         assert_in_range(counts[i], 1800, 2200);
 }
 
-/* Those that are down must not send their share to whoever stands next to them. */
+/* The share of instances that are down must not go to their neighbours. */
 static void random_is_fair_among_what_is_up(void **state)
 {
     (void)state;
@@ -310,7 +310,7 @@ static void any_random_number_will_do(void **state)
         assert_int_equal(pick(LOOKUP_RANDOM, numbers[i], false, &id), ERR_NONE);
 }
 
-static void none_that_fits_is_told_from_an_unknown_service(void **state)
+static void no_matching_instance_differs_from_an_unknown_service(void **state)
 {
     (void)state;
     char id;
@@ -357,7 +357,7 @@ int main(void)
         TEST(random_is_fair_among_what_is_up),
         TEST(random_does_not_disturb_round_robin),
         TEST(any_random_number_will_do),
-        TEST(none_that_fits_is_told_from_an_unknown_service),
+        TEST(no_matching_instance_differs_from_an_unknown_service),
         TEST(picked_instance_outlives_its_record),
     };
     return cmocka_run_group_tests_name("registry: services and picking", tests, NULL, NULL);

@@ -177,7 +177,7 @@ static void version_of_another_epoch_is_detected(void **state)
 
 /* --- judging ---------------------------------------------------------------------------------- */
 
-static struct response judge(struct request *request, struct long_poll_query get, uint64_t version)
+static struct response decide(struct request *request, struct long_poll_query get, uint64_t version)
 {
     struct response response = {0};
     char message[MESSAGE_BYTES] = "";
@@ -193,7 +193,7 @@ static void unchanged_version_waits_once_then_is_304(void **state)
 {
     (void)state;
     struct request request = make_request();
-    struct response response = judge(&request, for_a_second_from_7, 7);
+    struct response response = decide(&request, for_a_second_from_7, 7);
     assert_true(response.waits);
     assert_false(response.not_modified);
     assert_int_equal(response.wait.revision, 7);
@@ -202,11 +202,11 @@ static void unchanged_version_waits_once_then_is_304(void **state)
     assert_true(request.long_poll_done);
     assert_true(request.push_slot_reserved);
     assert_int_equal(push.counters.clients, 1);
-    response = judge(&request, for_a_second_from_7, 7); /* the wait is over */
+    response = decide(&request, for_a_second_from_7, 7); /* the wait is over */
     assert_false(response.waits);
     assert_true(response.not_modified);
     assert_true(response.send_epoch);
-    response = judge(&request, for_a_second_from_7, 8);
+    response = decide(&request, for_a_second_from_7, 8);
     assert_false(response.waits || response.not_modified);
     assert_int_equal(push.counters.clients, 1);
 }
@@ -216,13 +216,13 @@ static void newer_version_is_sent_at_once(void **state)
     (void)state;
     struct request request = make_request();
     struct long_poll_query get = for_a_second_from_7;
-    struct response response = judge(&request, get, 8);
+    struct response response = decide(&request, get, 8);
     assert_false(response.waits || response.not_modified);
     assert_true(response.send_epoch);
     get.other_epoch = true;
-    response = judge(&request, get, 7);
+    response = decide(&request, get, 7);
     assert_false(response.waits || response.not_modified);
-    response = judge(&request, (struct long_poll_query){0}, 7);
+    response = decide(&request, (struct long_poll_query){0}, 7);
     assert_false(response.waits || response.not_modified || response.send_epoch);
     assert_int_equal(push.counters.clients, 0);
 }
@@ -233,9 +233,9 @@ static void wait_of_zero_or_draining_node_is_304_at_once(void **state)
     struct request request = make_request();
     struct long_poll_query get = for_a_second_from_7;
     get.wait_ms = 0;
-    assert_true(judge(&request, get, 7).not_modified);
+    assert_true(decide(&request, get, 7).not_modified);
     atomic_store(&engine.state, NODE_DRAINING);
-    assert_true(judge(&request, for_a_second_from_7, 7).not_modified);
+    assert_true(decide(&request, for_a_second_from_7, 7).not_modified);
     assert_false(request.long_poll_done || request.push_slot_reserved);
 }
 
@@ -246,7 +246,7 @@ static void long_poll_at_the_limit_is_refused(void **state)
     config.server.max_connections = 16;
     for (int i = 0; i < 2; i++) {
         struct request request = make_request();
-        assert_true(judge(&request, get, 7).waits);
+        assert_true(decide(&request, get, 7).waits);
     }
     struct request request = make_request();
     struct response response = {0};

@@ -31,7 +31,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* All that the registry would tell. */
+/* Everything that the registry returns. */
 static json_t *content(void)
 {
     return read_response(ask_services(registry, DIALECT_JAVA, at_ms(0)));

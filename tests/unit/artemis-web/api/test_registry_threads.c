@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * All that may be called from any thread, at once, while one thread lets time pass, evicts and
- * keeps house. The threads meet before each round, so all get on alike however the machine shares
+ * cleans up. The threads meet before each round, so all get on alike however the machine shares
  * out its cores, and the test ends by a count. What holds for each thread alone is checked on the
  * way; what must hold for the whole, at the end. Best under the thread sanitizer:
  * make VARIANT=tsan unit ONLY=registry
@@ -92,7 +92,7 @@ static void change_something(struct changer *changer)
 }
 
 /* Its own lease must hold exactly as long as it should, whatever the others do. The call is slow
- * when the thread has to wait, so a refusal is judged by the time after it. */
+ * when the thread has to wait, so a rejection is compared with the time after it. */
 static uint64_t renew_own(struct changer *changer, uint64_t renewed_ms)
 {
     struct moment now = moment_now();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The table of connections, over socket pairs and virtual time: who is refused, displaced, timed
- * out, and what the other end hears of it.
+ * out, and what the peer receives.
  */
 #include "artemis-web/http/connections.h"
 
@@ -72,8 +72,8 @@ static struct peer *connect_peer(struct fixture *fixture, int index, uint64_t no
     return peer;
 }
 
-/* What the other end has heard, "" for nothing; *ended: and the connection is over. */
-static const char *heard(const struct peer *peer, bool *ended)
+/* What the peer has received, "" for nothing. *ended: the connection is closed. */
+static const char *received(const struct peer *peer, bool *ended)
 {
     static char said[2048];
     size_t size = 0;
@@ -88,14 +88,14 @@ static const char *heard(const struct peer *peer, bool *ended)
 static void assert_alive(const struct peer *peer)
 {
     bool ended;
-    assert_string_equal(heard(peer, &ended), "");
+    assert_string_equal(received(peer, &ended), "");
     assert_false(ended);
 }
 
 static void assert_ended_saying(const struct peer *peer, const char *words)
 {
     bool ended;
-    const char *said = heard(peer, &ended);
+    const char *said = received(peer, &ended);
     assert_true(ended);
     if (words[0])
         assert_non_null(strstr(said, words));

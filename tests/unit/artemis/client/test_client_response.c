@@ -30,7 +30,7 @@ static struct client_outcome evaluate(int http_status, const char *body, unsigne
     return outcome;
 }
 
-#define REFUSAL(reason)                                                                            \
+#define ERROR_BODY(reason)                                                                         \
     "{'response_status':{'error_code':'bad-request','error_message':'M','reason':'" reason "'}}"
 
 static void success_is_done(void **state)
@@ -50,7 +50,7 @@ static void success_is_done(void **state)
     }
 }
 
-static void refusal_is_1_with_the_servers_message(void **state)
+static void error_is_1_with_the_servers_message(void **state)
 {
     (void)state;
     static const struct {
@@ -58,9 +58,9 @@ static void refusal_is_1_with_the_servers_message(void **state)
         const char *body;
         const char *message;
     } cases[] = {
-        {400, REFUSAL("invalid-json"), "M"},
-        {404, REFUSAL("no-such-path"), "M"},
-        {200, REFUSAL("service-not-found"), "M"},
+        {400, ERROR_BODY("invalid-json"), "M"},
+        {404, ERROR_BODY("no-such-path"), "M"},
+        {200, ERROR_BODY("service-not-found"), "M"},
         {200, "{'responseStatus':{'errorCode':'data-not-found','errorMessage':'M'}}", "M"},
         {200, "{'responseStatus':{'errorCode':'bad-request','message':'M'}}", "M"},
         {500, "{'response_status':{'error_code':'internal-error'}}",
@@ -128,12 +128,12 @@ static void busy_server_states_when_to_retry(void **state)
         const char *body;
         const char *hint;
     } cases[] = {
-        {503, 7, REFUSAL("not-ready"), "try again in 7 s"},
-        {200, 0, REFUSAL("not-ready"), "try again in a moment"},
-        {429, 1, REFUSAL("over-limit"), "try again in 1 s"},
-        {503, 3, REFUSAL("draining"),
+        {503, 7, ERROR_BODY("not-ready"), "try again in 7 s"},
+        {200, 0, ERROR_BODY("not-ready"), "try again in a moment"},
+        {429, 1, ERROR_BODY("over-limit"), "try again in 1 s"},
+        {503, 3, ERROR_BODY("draining"),
          "name another node with --server or ARTEMIS_URL, or try again in 3 s"},
-        {503, 0, REFUSAL("something-new"), "try again in a moment"},
+        {503, 0, ERROR_BODY("something-new"), "try again in a moment"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct client_outcome outcome =
@@ -274,7 +274,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(success_is_done),
-        cmocka_unit_test(refusal_is_1_with_the_servers_message),
+        cmocka_unit_test(error_is_1_with_the_servers_message),
         cmocka_unit_test(one_refused_item_provides_the_message),
         cmocka_unit_test(item_without_message_uses_that_of_the_response),
         cmocka_unit_test(several_refused_items_are_counted),

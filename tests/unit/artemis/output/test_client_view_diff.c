@@ -15,8 +15,8 @@ static const struct diff_node nodes[2] = {
     {"n-2", "http://127.0.0.1:2", 1204},
 };
 
-static void hear(struct diff_list *list, const char *service, const char *group, uint64_t stamp,
-                 bool deleted)
+static void add(struct diff_list *list, const char *service, const char *group, uint64_t stamp,
+                bool deleted)
 {
     struct instance_key key;
     struct field_problem problem;
@@ -37,13 +37,13 @@ static struct diff_report all_kinds(const char *group)
     struct diff_list a = {0};
     struct diff_list b = {0};
     struct diff_report report = {0};
-    hear(&a, "lacking", group, 5, false);
-    hear(&a, "older", "", 5, false);
-    hear(&b, "older", "", 6, false);
-    hear(&a, "deleted", "", 7, true);
-    hear(&b, "deleted", "", 6, false);
-    hear(&a, "restored", "", 7, false);
-    hear(&b, "restored", "", 6, true);
+    add(&a, "lacking", group, 5, false);
+    add(&a, "older", "", 5, false);
+    add(&b, "older", "", 6, false);
+    add(&a, "deleted", "", 7, true);
+    add(&b, "deleted", "", 6, false);
+    add(&a, "restored", "", 7, false);
+    add(&b, "restored", "", 6, true);
     record_diff_merge(&a, &b, &report);
     record_diff_sort(&report);
     return report;
@@ -84,7 +84,7 @@ static void group_is_shown_where_there_is_one(void **state)
     struct diff_list a = {0};
     struct diff_list b = {0};
     static const struct diff_node one[2] = {{"n-1", "", 1}, {"n-2", "", 0}};
-    hear(&a, "s", "blue", 5, false);
+    add(&a, "s", "blue", 5, false);
     record_diff_merge(&a, &b, &report);
     check_view(&report, one,
                "SERVICE  GROUP  INSTANCE  REGION  ZONE   DIFFERENCE\n"

@@ -79,7 +79,7 @@ static void invalid_responses_do_not_open(void **state)
         assert_int_equal(read_text(responses[i], &response), HANDSHAKE_INVALID);
 }
 
-static void refusal_has_status_and_retry_after(void **state)
+static void rejection_has_status_and_retry_after(void **state)
 {
     (void)state;
     struct handshake_response response;
@@ -111,7 +111,7 @@ int main(void)
         cmocka_unit_test(request_has_host_path_and_key),
         cmocka_unit_test(valid_response_opens_and_marks_the_first_frame),
         cmocka_unit_test(invalid_responses_do_not_open),
-        cmocka_unit_test(refusal_has_status_and_retry_after),
+        cmocka_unit_test(rejection_has_status_and_retry_after),
         cmocka_unit_test(endless_response_is_invalid),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
