@@ -473,7 +473,7 @@ static void over_the_limit_a_long_poll_is_refused_and_other_requests_are_served(
         http_get(fixture->http, SERVICE "&version=%lld&wait=60s", "s", version);
     check_status(response, 503, "service-unavailable", "over-limit");
     check_field(response, "Retry-After", "1");
-    check_contains(response, "response_status.error_message", "15 subscribers");
+    check_contains(response, "response_status.error_message", "15 WebSockets and long polls");
     check_status(http_get(fixture->http, SERVICE, "s"), 200, "success", NULL);
     assert_int_equal(call_metric(fixture->http, "artemis_push_clients_refused_total"), 1);
     raw_socket_close(&raws[0]);
