@@ -188,7 +188,9 @@ struct peer_view {
     uint64_t sent[MESSAGE_KINDS], delivered[MESSAGE_KINDS];
     uint64_t failed[SEND_RESULTS];
     uint64_t items[MESSAGE_KINDS]; /* in the messages sent */
-    uint64_t items_dropped, repairs;
+    uint64_t items_rejected;       /* by the peer */
+    uint64_t items_dropped;        /* those, and what was left to anti-entropy */
+    uint64_t repairs;
     uint64_t lag[LAG_BOUNDS + 1], lag_sum_ms;
 };
 void replicator_view(const struct replicator *replicator, uint32_t peer, struct moment now,

@@ -173,6 +173,8 @@ void batch_on_result(struct replicator *replicator, struct peer *peer, struct me
     bool retry = result == SEND_RETRYABLE || (result == SEND_TOO_LARGE && message->count > 1);
     if (is_down || !retry) {
         peer->view.items_dropped += message->count;
+        if (result == SEND_REJECTED || result == SEND_TOO_LARGE)
+            peer->view.items_rejected += message->count;
         return; /* anti-entropy brings a peer that was down up to date */
     }
     if (result == SEND_TOO_LARGE)

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "artemis-web/http/routes.h"
+#include "artemis-web/http/request.h"
 #include "artemis-web/registry_calls.h"
 
 /* handlers_registry.c */
@@ -26,6 +26,9 @@ route_handler handle_lookup;
 
 /* handlers_websocket.c */
 route_handler handle_websocket;
+route_handler handle_websocket_heartbeat;
+route_handler handle_websocket_changes;
+route_handler handle_websocket_all_changes;
 
 /* handlers_peer_updates.c, handlers_peer_queries.c */
 route_handler handle_peer_register;

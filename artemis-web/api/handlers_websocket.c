@@ -2,27 +2,11 @@
 #include "artemis-web/api/handlers.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "artemis-web/api/handshake.h"
-#include "artemis-web/http/web_internal.h"
 
-static enum endpoint endpoint_of(const struct route *route)
-{
-    static const char *const paths[ENDPOINT_COUNT] = {
-        [ENDPOINT_NATIVE] = "/ws",
-        [ENDPOINT_JAVA_HEARTBEAT] = "/ws/registry/heartbeat",
-        [ENDPOINT_JAVA_CHANGES] = "/ws/discovery/instance-change",
-        [ENDPOINT_JAVA_ALL_CHANGES] = "/ws/discovery/all-instance-change",
-    };
-    enum endpoint endpoint = ENDPOINT_NATIVE;
-    while (endpoint + 1 < ENDPOINT_COUNT && strcmp(paths[endpoint], route->path) != 0)
-        endpoint++;
-    return endpoint;
-}
-
-enum error handle_websocket(struct request *request, struct response *response,
-                            char message[MESSAGE_BYTES])
+static enum error upgrade_to(enum endpoint endpoint, struct request *request,
+                             struct response *response, char message[MESSAGE_BYTES])
 {
     struct response_upgrade *upgrade = &response->upgrade;
     struct handshake handshake = {
@@ -42,7 +26,31 @@ enum error handle_websocket(struct request *request, struct response *response,
     error = request_reserve(request, message);
     if (error)
         return error;
-    upgrade->endpoint = endpoint_of(request->route);
+    upgrade->endpoint = endpoint;
     upgrade->accept = upgrade->accept_buffer;
     return ERR_NONE;
+}
+
+enum error handle_websocket(struct request *request, struct response *response,
+                            char message[MESSAGE_BYTES])
+{
+    return upgrade_to(ENDPOINT_NATIVE, request, response, message);
+}
+
+enum error handle_websocket_heartbeat(struct request *request, struct response *response,
+                                      char message[MESSAGE_BYTES])
+{
+    return upgrade_to(ENDPOINT_JAVA_HEARTBEAT, request, response, message);
+}
+
+enum error handle_websocket_changes(struct request *request, struct response *response,
+                                    char message[MESSAGE_BYTES])
+{
+    return upgrade_to(ENDPOINT_JAVA_CHANGES, request, response, message);
+}
+
+enum error handle_websocket_all_changes(struct request *request, struct response *response,
+                                        char message[MESSAGE_BYTES])
+{
+    return upgrade_to(ENDPOINT_JAVA_ALL_CHANGES, request, response, message);
 }

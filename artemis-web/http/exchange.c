@@ -143,7 +143,8 @@ static enum MHD_Result respond(struct session *session, const char *url, const c
         return MHD_YES;
     }
     bool sent = response_send(request, &response, error, message, &outcome);
-    metrics_count(&web->metrics, request->route, outcome, clock_mono_ns() - request->started_ns);
+    metrics_count(&web->metrics, route_index(request->route), outcome, response.status,
+                  clock_mono_ns() - request->started_ns);
     if (log_enabled(LOG_LEVEL_DEBUG))
         log_request(request, url, method, outcome, sent);
     return sent ? MHD_YES : MHD_NO;

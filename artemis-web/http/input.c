@@ -8,6 +8,7 @@
 
 #include "artemis-server/clock.h"
 #include "artemis-web/api/handlers.h"
+#include "artemis-web/http/routes.h"
 
 enum {
     /* A larger body buffer is not kept for the next request of the connection. */
@@ -132,7 +133,8 @@ bool input_receive(struct session *session, const char *data, size_t size)
     request->discarded_bytes += size;
     if (request->discarded_bytes <= DISCARDED_BODY_BYTES_MAX)
         return true;
-    metrics_count(metrics, request->route, request->refused, 0);
+    metrics_count(metrics, route_index(request->route), request->refused,
+                  (unsigned)error_info(request->refused)->http_status, 0);
     /* libmicrohttpd takes no response before the end of the body */
     connection_refuse(session->connection.socket, request->refused, NULL);
     return false;

@@ -87,8 +87,8 @@ enum MHD_Result MHD_queue_response(struct MHD_Connection *connection, unsigned s
     struct MHD_Response *own = found && session ? make_error_response(found) : NULL;
     if (!own)
         return queue_in_library(connection, status, response);
-    metrics_count(&session->web->metrics, NULL, found->error, 0);
     status = (unsigned)error_info(found->error)->http_status;
+    metrics_count(&session->web->metrics, METRIC_ROUTES_MAX, found->error, status, 0);
     enum MHD_Result result = queue_in_library(connection, status, own);
     MHD_destroy_response(own);
     return result;

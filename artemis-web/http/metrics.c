@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis-web/http/metrics.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
 #include "artemis-server/log.h"
+#include "artemis-server/process_stats.h"
 #include "artemis-web/http/metrics_peers.h"
 
 /* All values of the page. They are collected first and then printed from the table. */
@@ -30,7 +32,7 @@ struct metric_values {
     X("artemis_ready",                         "gauge",   ready,                          "1 while the node is ready, else 0.") \
     X("artemis_instances",                     "gauge",   registry.instances,             "Registered instances.") \
     X("artemis_services",                      "gauge",   registry.services,              "Services in the store, with or without instances.") \
-    X("artemis_version",                       "counter", registry.revision,               "Version of the newest change.") \
+    X("artemis_version",                       "gauge",   registry.revision,               "Version of the newest change.") \
     X("artemis_changelog_entries",             "gauge",   registry.change_log_size,       "Changes kept in the change log for services-delta.") \
     X("artemis_registrations_total",           "counter", registry.registered,            "Instances registered that were not in the store.") \
     X("artemis_changes_total",                 "counter", registry.changed,               "Registrations that changed the content of an instance.") \
@@ -75,15 +77,28 @@ struct metric_values {
     X("artemis_http_response_bytes_total",     "counter", response_bytes,                 "Bytes of response bodies sent, after compression.")
 /* clang-format on */
 
+/* Names and meanings as in the client libraries of Prometheus. */
+/* clang-format off */
+#define PROCESS_METRICS(X) \
+    X("process_cpu_seconds_total",      "counter", stats.cpu_seconds,              "Processor time of this process in user and system mode, in seconds.") \
+    X("process_resident_memory_bytes",  "gauge",   (double)stats.resident_bytes,   "Resident memory of this process in bytes.") \
+    X("process_virtual_memory_bytes",   "gauge",   (double)stats.virtual_bytes,    "Virtual memory of this process in bytes.") \
+    X("process_open_fds",               "gauge",   (double)stats.open_files,       "Open file descriptors of this process.") \
+    X("process_max_fds",                "gauge",   (double)stats.max_files,        "Maximum number of open file descriptors.") \
+    X("process_start_time_seconds",     "gauge",   (double)started_wall_ms / 1e3,  "Start of this process in seconds since the Unix epoch.")
+/* clang-format on */
+
 static const struct {
     const char *name, *type, *description;
 } labelled[] = {
     {"artemis_build_info", "gauge", "Always 1; the label version is the version of Artemis."},
     {"artemis_http_requests_total", "counter",
-     "Requests by route and outcome (status: of the native API)."},
+     "Requests by route and outcome; the label status is the HTTP status outside of the Java API."},
     {"artemis_http_request_duration_seconds", "histogram",
      "Time from the header of a request to its queued response, by route."},
 };
+
+enum { STATUS_NOT_MODIFIED = 304 };
 
 /* Upper bounds of the buckets of the histogram. */
 static const struct {
@@ -105,15 +120,23 @@ static uint64_t get(_Atomic uint64_t *counter)
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-void metrics_count(struct metrics *metrics, const struct route *route, enum error outcome,
+void metrics_init(struct metrics *metrics, const char *const *names, size_t count)
+{
+    assert(count <= METRIC_ROUTES_MAX);
+    metrics->route_names = names;
+    metrics->route_count = count;
+}
+
+void metrics_count(struct metrics *metrics, size_t route, enum error outcome, unsigned status,
                    uint64_t duration_ns)
 {
-    struct route_metrics *counts = &metrics->routes[route ? route - routes : ROUTE_COUNT];
+    struct route_metrics *counts =
+        &metrics->routes[route < metrics->route_count ? route : metrics->route_count];
     uint64_t us = duration_ns / 1000;
     int bucket = 0;
     while (bucket < LATENCY_BUCKETS && us > bounds[bucket].us)
         bucket++;
-    add(&counts->outcomes[outcome], 1);
+    add(status == STATUS_NOT_MODIFIED ? &counts->not_modified : &counts->outcomes[outcome], 1);
     add(&counts->latency[bucket], 1);
     add(&counts->latency_sum_us, us);
 }
@@ -126,25 +149,33 @@ static void write_head(struct text *out, const char *name, const char *type,
     text_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, description, name, type);
 }
 
-static const char *route_name(int index)
+static const char *route_name(const struct metrics *metrics, size_t route)
 {
-    return index < ROUTE_COUNT ? routes[index].name : "none";
+    return route < metrics->route_count ? metrics->route_names[route] : "none";
+}
+
+static void write_request_count(struct text *out, const char *route, enum error outcome, int status,
+                                uint64_t count)
+{
+    const struct error_info *info = error_info(outcome);
+    text_printf(out, "%s{route=\"%s\",outcome=\"%s\",reason=\"%s\",status=\"%d\"} %" PRIu64 "\n",
+                labelled[1].name, route, info->code, info->reason, status, count);
 }
 
 static void write_requests(struct metrics *metrics, struct text *out)
 {
     write_head(out, labelled[1].name, labelled[1].type, labelled[1].description);
-    for (int route = 0; route <= ROUTE_COUNT; route++) {
+    for (size_t route = 0; route <= metrics->route_count; route++) {
+        struct route_metrics *counts = &metrics->routes[route];
+        const char *name = route_name(metrics, route);
         for (enum error error = 0; error < ERROR_COUNT; error++) {
-            uint64_t count = get(&metrics->routes[route].outcomes[error]);
-            if (count == 0 && error != ERR_NONE)
-                continue;
-            const struct error_info *info = error_info(error);
-            text_printf(out,
-                        "%s{route=\"%s\",outcome=\"%s\",reason=\"%s\",status=\"%d\"} %" PRIu64 "\n",
-                        labelled[1].name, route_name(route), info->code, info->reason,
-                        info->http_status, count);
+            uint64_t count = get(&counts->outcomes[error]);
+            if (count || error == ERR_NONE)
+                write_request_count(out, name, error, error_info(error)->http_status, count);
         }
+        uint64_t not_modified = get(&counts->not_modified);
+        if (not_modified)
+            write_request_count(out, name, ERR_NONE, STATUS_NOT_MODIFIED, not_modified);
     }
 }
 
@@ -152,9 +183,9 @@ static void write_latency(struct metrics *metrics, struct text *out)
 {
     const char *name = labelled[2].name;
     write_head(out, name, labelled[2].type, labelled[2].description);
-    for (int route = 0; route <= ROUTE_COUNT; route++) {
+    for (size_t route = 0; route <= metrics->route_count; route++) {
         struct route_metrics *counts = &metrics->routes[route];
-        const char *label = route_name(route);
+        const char *label = route_name(metrics, route);
         uint64_t count = 0;
         for (int i = 0; i < LATENCY_BUCKETS; i++) {
             count += get(&counts->latency[i]);
@@ -170,6 +201,17 @@ static void write_latency(struct metrics *metrics, struct text *out)
     }
 }
 
+static void write_process(uint64_t started_wall_ms, struct text *out)
+{
+    struct process_stats stats;
+    process_stats(&stats);
+#define X(name, type, value, description)                                                          \
+    write_head(out, name, type, description);                                                      \
+    text_printf(out, "%s %.15g\n", name, value);
+    PROCESS_METRICS(X)
+#undef X
+}
+
 static void collect(struct metrics *metrics, struct engine *engine, struct connections *connections,
                     struct push *push, struct moment now, struct metric_values *values)
 {
@@ -182,7 +224,7 @@ static void collect(struct metrics *metrics, struct engine *engine, struct conne
     values->subscriptions_limit = SUBSCRIPTIONS_ALL_MAX;
     values->request_bytes = get(&metrics->request_bytes);
     values->response_bytes = get(&metrics->response_bytes);
-    for (int route = 0; route <= ROUTE_COUNT; route++)
+    for (size_t route = 0; route <= metrics->route_count; route++)
         values->rate_limited += get(&metrics->routes[route].outcomes[ERR_RATE_LIMITED]);
     values->log_dropped = log_dropped();
     values->uptime_secs = (now.mono_ms - engine->started.mono_ms) / 1000;
@@ -205,6 +247,7 @@ void metrics_write(struct metrics *metrics, struct engine *engine, struct connec
     write_requests(metrics, out);
     write_latency(metrics, out);
     metrics_write_peers(engine, out);
+    write_process(engine->started.wall_ms, out);
 }
 
 void metrics_write_reference(struct text *out)
@@ -218,4 +261,8 @@ void metrics_write_reference(struct text *out)
     SINGLE_METRICS(X)
 #undef X
     metrics_write_peers_reference(out);
+#define X(name, type, value, description)                                                          \
+    text_printf(out, "| `%s` | %s | %s |\n", name, type, description);
+    PROCESS_METRICS(X)
+#undef X
 }

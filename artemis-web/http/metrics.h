@@ -13,25 +13,31 @@
 #include <stdatomic.h>
 
 #include "artemis-web/http/connections.h"
-#include "artemis-web/http/routes.h"
 #include "artemis-web/push/push.h"
 
-enum { LATENCY_BUCKETS = 12 };
+enum { LATENCY_BUCKETS = 12, METRIC_ROUTES_MAX = 64 };
 
 struct route_metrics {
     _Atomic uint64_t outcomes[ERROR_COUNT];
+    _Atomic uint64_t not_modified; /* responses with status 304; not in `outcomes` */
     _Atomic uint64_t latency[LATENCY_BUCKETS + 1]; /* the last counts what exceeds all bounds */
     _Atomic uint64_t latency_sum_us;
 };
 
 struct metrics {
+    const char *const *route_names; /* constant */
+    size_t route_count;
     struct route_metrics
-        routes[ROUTE_COUNT + 1];     /* the last counts unknown paths and malformed requests */
-    _Atomic uint64_t request_bytes;  /* of bodies as received */
-    _Atomic uint64_t response_bytes; /* of bodies as sent */
+        routes[METRIC_ROUTES_MAX + 1]; /* at route_count: requests without a route */
+    _Atomic uint64_t request_bytes;    /* of bodies as received */
+    _Atomic uint64_t response_bytes;   /* of bodies as sent */
 };
 
-void metrics_count(struct metrics *metrics, const struct route *route, enum error outcome,
+/* `names` must outlive the metrics; at most METRIC_ROUTES_MAX. */
+void metrics_init(struct metrics *metrics, const char *const *names, size_t count);
+/* Counts a request. `route` is the index of its route, route_count or more for none. `status` is
+ * the HTTP status that was sent. */
+void metrics_count(struct metrics *metrics, size_t route, enum error outcome, unsigned status,
                    uint64_t duration_ns);
 
 /* Appends the page in the Prometheus text format. */

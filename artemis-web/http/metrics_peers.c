@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis-web/http/metrics_peers.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -23,22 +22,27 @@
     X("artemis_replication_outbox_keys",        "gauge",   (double)view->backlog,       "Keys in the outbox of the peer.") \
     X("artemis_replication_outbox_bytes",       "gauge",   (double)view->outbox_bytes,  "Memory of the outbox of the peer.") \
     X("artemis_replication_outbox_oldest_seconds", "gauge", (double)view->oldest_ms / 1e3,      "Age of the oldest key in the outbox of the peer.") \
-    X("artemis_replication_dropped_total",      "counter", (double)view->items_dropped, "Records it refused, or that were left to anti-entropy.") \
+    X("artemis_replication_dropped_total",      "counter", (double)view->items_rejected, "Records rejected by the peer and dropped.") \
+    X("artemis_replication_deferred_total",     "counter", (double)(view->items_dropped - view->items_rejected), "Records left to anti-entropy because the peer was down or memory was short.") \
     X("artemis_replication_repairs_total",      "counter", (double)view->repairs,       "Records sent because the peer lacked them.") \
     X("artemis_anti_entropy_differing",         "gauge",   (double)view->differing,     "Digests that differed in the last anti-entropy comparison with the peer.")
 /* clang-format on */
 
+enum { REQUESTS, DELIVERED, FAILURES, RECORDS, LAG };
+
 static const struct {
     const char *name, *type, *description;
 } labelled[] = {
-    {"artemis_replication_requests_total", "counter",
-     "Requests to the peer, by kind and result: sent, delivered."},
-    {"artemis_replication_failures_total", "counter",
-     "Failed requests to the peer, by send result."},
-    {"artemis_replication_records_total", "counter",
-     "Records in requests to the peer, by kind of message."},
-    {"artemis_replication_lag_seconds", "histogram",
-     "Time from a change or renewal to its acknowledgement by the peer."},
+    [REQUESTS] = {"artemis_replication_requests_total", "counter",
+                  "Requests sent to the peer, by kind of message."},
+    [DELIVERED] = {"artemis_replication_delivered_total", "counter",
+                   "Requests that the peer accepted, by kind of message."},
+    [FAILURES] = {"artemis_replication_failures_total", "counter",
+                  "Failed requests to the peer, by send result."},
+    [RECORDS] = {"artemis_replication_records_total", "counter",
+                 "Records in requests to the peer, by kind of message."},
+    [LAG] = {"artemis_replication_lag_seconds", "histogram",
+             "Time from a change or renewal to its acknowledgement by the peer."},
 };
 
 static const char *const kinds[MESSAGE_KINDS] = {
@@ -93,43 +97,39 @@ static void write_sample(struct text *out, const char *name, const struct peer_s
     write_peer_label(out, peer);
     if (label)
         text_printf(out, ",%s=\"%s\"", label, label_value);
-    text_printf(out, "} %.10g\n", value);
+    text_printf(out, "} %.15g\n", value);
 }
 
 static void write_requests(const struct page *page)
 {
-    const char *name = labelled[0].name;
-    write_head(page->out, name, labelled[0].type, labelled[0].description);
-    for (size_t i = 0; i < page->count; i++) {
-        const struct peer_view *view = &page->peers[i].view;
-        for (int kind = 0; kind < MESSAGE_KINDS; kind++) {
-            text_printf(page->out, "%s{", name);
-            write_peer_label(page->out, &page->peers[i]);
-            text_printf(page->out, ",kind=\"%s\",result=\"sent\"} %" PRIu64 "\n", kinds[kind],
-                        view->sent[kind]);
-            text_printf(page->out, "%s{", name);
-            write_peer_label(page->out, &page->peers[i]);
-            text_printf(page->out, ",kind=\"%s\",result=\"delivered\"} %" PRIu64 "\n", kinds[kind],
-                        view->delivered[kind]);
+    for (int i = REQUESTS; i <= DELIVERED; i++) {
+        write_head(page->out, labelled[i].name, labelled[i].type, labelled[i].description);
+        for (size_t peer = 0; peer < page->count; peer++) {
+            const struct peer_view *view = &page->peers[peer].view;
+            for (int kind = 0; kind < MESSAGE_KINDS; kind++)
+                write_sample(page->out, labelled[i].name, &page->peers[peer], "kind", kinds[kind],
+                             (double)(i == REQUESTS ? view->sent[kind] : view->delivered[kind]));
         }
     }
 }
 
 static void write_failures(const struct page *page)
 {
-    write_head(page->out, labelled[1].name, labelled[1].type, labelled[1].description);
+    write_head(page->out, labelled[FAILURES].name, labelled[FAILURES].type,
+               labelled[FAILURES].description);
     for (size_t i = 0; i < page->count; i++)
         for (int result = SEND_RETRYABLE; result < SEND_RESULTS; result++)
-            write_sample(page->out, labelled[1].name, &page->peers[i], "why", results[result],
-                         (double)page->peers[i].view.failed[result]);
+            write_sample(page->out, labelled[FAILURES].name, &page->peers[i], "why",
+                         results[result], (double)page->peers[i].view.failed[result]);
 }
 
 static void write_records(const struct page *page)
 {
-    write_head(page->out, labelled[2].name, labelled[2].type, labelled[2].description);
+    write_head(page->out, labelled[RECORDS].name, labelled[RECORDS].type,
+               labelled[RECORDS].description);
     for (size_t i = 0; i < page->count; i++)
         for (int kind = MESSAGE_REGISTER; kind <= MESSAGE_RENEW; kind++)
-            write_sample(page->out, labelled[2].name, &page->peers[i], "kind", kinds[kind],
+            write_sample(page->out, labelled[RECORDS].name, &page->peers[i], "kind", kinds[kind],
                          (double)page->peers[i].view.items[kind]);
 }
 
@@ -137,11 +137,11 @@ static void write_lag(const struct page *page)
 {
     char part[96];
     char bound[32];
-    write_head(page->out, labelled[3].name, labelled[3].type, labelled[3].description);
+    write_head(page->out, labelled[LAG].name, labelled[LAG].type, labelled[LAG].description);
     for (size_t i = 0; i < page->count; i++) {
         const struct peer_status *peer = &page->peers[i];
         uint64_t count = 0;
-        snprintf(part, sizeof(part), "%s_bucket", labelled[3].name);
+        snprintf(part, sizeof(part), "%s_bucket", labelled[LAG].name);
         for (int b = 0; b <= LAG_BOUNDS; b++) {
             count += peer->view.lag[b];
             if (b < LAG_BOUNDS)
@@ -150,9 +150,9 @@ static void write_lag(const struct page *page)
                 snprintf(bound, sizeof(bound), "+Inf");
             write_sample(page->out, part, peer, "le", bound, (double)count);
         }
-        snprintf(part, sizeof(part), "%s_sum", labelled[3].name);
+        snprintf(part, sizeof(part), "%s_sum", labelled[LAG].name);
         write_sample(page->out, part, peer, NULL, NULL, (double)peer->view.lag_sum_ms / 1e3);
-        snprintf(part, sizeof(part), "%s_count", labelled[3].name);
+        snprintf(part, sizeof(part), "%s_count", labelled[LAG].name);
         write_sample(page->out, part, peer, NULL, NULL, (double)count);
     }
 }
@@ -165,7 +165,7 @@ static void write_node_metrics(struct engine *engine, struct text *out)
     registry_stats(engine->registry, &registry);
 #define X(name, type, value, description)                                                          \
     write_head(out, name, type, description);                                                      \
-    text_printf(out, "%s %.10g\n", name, value);
+    text_printf(out, "%s %.15g\n", name, value);
     NODE_METRICS(X)
 #undef X
 }

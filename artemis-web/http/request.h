@@ -70,6 +70,10 @@ struct response {
     bool send_epoch;                 /* X-Artemis-Run: whose versions these are */
 };
 
+/* Fills in the response, or returns an error with *message ("" for the error's own message). */
+typedef enum error route_handler(struct request *request, struct response *response,
+                                 char message[MESSAGE_BYTES]);
+
 enum dialect request_dialect(const struct request *request);
 struct slice request_body(const struct request *request);
 /* A query parameter by its snake_case name, in either spelling. Absent leaves *out alone.

@@ -8,7 +8,6 @@
 
 #include "artemis-core/base/gzip.h"
 #include "artemis-server/clock.h"
-#include "artemis-web/api/handlers.h"
 #include "artemis-web/http/etag.h"
 #include "artemis-web/http/library_overrides.h"
 #include "artemis-web/http/loop.h"
@@ -23,10 +22,10 @@ static void header(struct MHD_Response *response, const char *name, const char *
     (void)MHD_add_response_header(response, name, value);
 }
 
-/* Below /artemis/api/ outcomes of the business are 200; that a WebSocket is refused is none. */
+/* Below /artemis/api/ most errors have the status 200. A refused WebSocket has its own. */
 static int status_of(const struct request *request, const struct error_info *info)
 {
-    bool handshake = request->route && request->route->handle == handle_websocket;
+    bool handshake = request->route && strncmp(request->route->path, "/ws", strlen("/ws")) == 0;
     return request->java && !handshake ? info->java_http_status : info->http_status;
 }
 

@@ -40,9 +40,9 @@ const struct route routes[ROUTE_COUNT] = {
     {"/metrics", "metrics", METHOD_GET, ROUTE_OPERATOR, handle_metrics, "Prometheus metrics"},
     {"/ready", "ready", METHOD_GET, ROUTE_OPERATOR, handle_ready, "200 READY while the node serves clients"},
     {"/ws", "ws", METHOD_GET, ROUTE_DISCOVERY, handle_websocket, "WebSocket: pushes changes of subscribed services"},
-    {"/ws/discovery/all-instance-change", "ws_all_changes", METHOD_GET, ROUTE_DISCOVERY, handle_websocket, "WebSocket for Java clients: pushes every change"},
-    {"/ws/discovery/instance-change", "ws_changes", METHOD_GET, ROUTE_DISCOVERY, handle_websocket, "WebSocket for Java clients: pushes changes of subscribed services"},
-    {"/ws/registry/heartbeat", "ws_heartbeat", METHOD_GET, ROUTE_REGISTRY, handle_websocket, "WebSocket for Java clients: renews leases"},
+    {"/ws/discovery/all-instance-change", "ws_all_changes", METHOD_GET, ROUTE_DISCOVERY, handle_websocket_all_changes, "WebSocket for Java clients: pushes every change"},
+    {"/ws/discovery/instance-change", "ws_changes", METHOD_GET, ROUTE_DISCOVERY, handle_websocket_changes, "WebSocket for Java clients: pushes changes of subscribed services"},
+    {"/ws/registry/heartbeat", "ws_heartbeat", METHOD_GET, ROUTE_REGISTRY, handle_websocket_heartbeat, "WebSocket for Java clients: renews leases"},
 };
 /* clang-format on */
 
@@ -90,4 +90,17 @@ const struct route *route_find(const char *path, bool *java)
     char canonical[ROUTE_PATH_BYTES];
     snprintf(canonical, sizeof(canonical), "%s%.*s", prefix, (int)size, path);
     return bsearch(canonical, routes, ROUTE_COUNT, sizeof(routes[0]), by_path);
+}
+
+size_t route_index(const struct route *route)
+{
+    return route ? (size_t)(route - routes) : ROUTE_COUNT;
+}
+
+const char *const *route_names(void)
+{
+    static const char *names[ROUTE_COUNT];
+    for (size_t i = 0; i < ROUTE_COUNT && !names[i]; i++)
+        names[i] = routes[i].name;
+    return names;
 }

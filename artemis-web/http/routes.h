@@ -20,10 +20,6 @@ enum route_class {
     ROUTE_OPERATOR,  /* cluster, status, health, metrics: always served */
 };
 
-/* Fills in the response, or returns an error with *message ("" for the error's own message). */
-typedef enum error route_handler(struct request *request, struct response *response,
-                                 char message[MESSAGE_BYTES]);
-
 struct route {
     const char *path;
     const char *name; /* in metrics */
@@ -40,3 +36,8 @@ extern const struct route routes[ROUTE_COUNT]; /* sorted by path */
 /* Returns the route of a request's path, or NULL. Sets *java when the path has the prefix of the
  * Java clients. */
 const struct route *route_find(const char *path, bool *java);
+/* The index of a route in the table; ROUTE_COUNT for NULL. */
+size_t route_index(const struct route *route);
+/* The names of all routes, in the order of the table; constant after the first call, which the main
+ * thread makes. */
+const char *const *route_names(void);

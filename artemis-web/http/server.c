@@ -14,6 +14,7 @@
 #include "artemis-web/http/exchange.h"
 #include "artemis-web/http/library_overrides.h"
 #include "artemis-web/http/listener.h"
+#include "artemis-web/http/routes.h"
 #include "artemis-web/http/web_internal.h"
 #include "artemis-web/http/web_threads.h"
 
@@ -118,6 +119,7 @@ enum error web_start(struct engine *engine, struct web **out, char problem[WEB_P
         return error;
     }
     set_url(engine, web);
+    metrics_init(&web->metrics, route_names(), ROUTE_COUNT);
     error = start_threads(web, listener);
     if (error) {
         snprintf(problem, WEB_PROBLEM_BYTES, "cannot start the HTTP server's threads");

@@ -5,7 +5,9 @@
 #include "tests/support/calls.h"
 #include "tests/support/prometheus.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 static int start(void **state)
 {
@@ -140,8 +142,45 @@ static void metrics_have_what_operators_need(void **state)
         }
     }
     for (const char *line = text; *line != '\0'; line = strchr(line, '\n') + 1) {
-        assert_true(*line == '#' || strncmp(line, "artemis_", 8) == 0);
+        assert_true(*line == '#' || strncmp(line, "artemis_", 8) == 0 ||
+                    strncmp(line, "process_", 8) == 0);
     }
+}
+
+static double count_of(struct http *http, const char *labels)
+{
+    return prometheus_sum(metrics(http), "artemis_http_requests_total", labels);
+}
+
+static void metrics_count_304_as_304(void **state)
+{
+    struct http *http = ((struct fixture *)*state)->http;
+    static const char path[] = "/api/discovery/service?service_id=s";
+    char field[128];
+    call_register(http, "s", "i1");
+    snprintf(field, sizeof field, "If-None-Match: %s", http_field(http_get(http, path), "ETag"));
+    struct http_request request = {
+        .method = "GET", .path = path, .fields = (const char *const[]){field, NULL}};
+    for (int i = 0; i < 3; i++)
+        check_http(http_send(http, &request), 304);
+    assert_true(
+        count_of(http, "route=\"service\",outcome=\"success\",reason=\"\",status=\"200\"") == 1);
+    assert_true(
+        count_of(http, "route=\"service\",outcome=\"success\",reason=\"\",status=\"304\"") == 3);
+}
+
+static void metrics_describe_the_process(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *text = metrics(fixture->http);
+    assert_true(prometheus_sum(text, "process_resident_memory_bytes", "") > 1024 * 1024);
+    assert_true(prometheus_sum(text, "process_virtual_memory_bytes", "") > 1024 * 1024);
+    assert_true(prometheus_sum(text, "process_open_fds", "") >= 3);
+    assert_true(prometheus_sum(text, "process_max_fds", "") >=
+                prometheus_sum(text, "process_open_fds", ""));
+    assert_true(prometheus_sum(text, "process_cpu_seconds_total", "") >= 0);
+    double started = prometheus_sum(text, "process_start_time_seconds", "");
+    assert_true(started > 1.6e9 && started < (double)time(NULL) + 1);
 }
 
 static void metrics_count_registered_instances(void **state)
@@ -170,6 +209,8 @@ int main(void)
         TEST(status_leases_show_the_leases_of_a_service),
         TEST(metrics_are_prometheus_text),
         TEST(metrics_have_what_operators_need),
+        TEST(metrics_count_304_as_304),
+        TEST(metrics_describe_the_process),
         TEST(metrics_count_registered_instances),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));

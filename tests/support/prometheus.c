@@ -134,6 +134,34 @@ static void check_buckets(const struct sample *before, const struct sample *now)
     }
 }
 
+static bool ends_with(const char *text, size_t size, const char *end)
+{
+    size_t length = strlen(end);
+    return size >= length && strncmp(text + size - length, end, length) == 0;
+}
+
+/* A "# TYPE name type" line: the name of a counter ends in _total, and no other name does. */
+static void check_type(const char *line)
+{
+    const char *name = line + strlen("# TYPE ");
+    size_t size = strcspn(name, " ");
+    bool is_counter = strcmp(name + size, " counter") == 0;
+    if (is_counter != ends_with(name, size, "_total"))
+        fail_msg("only the name of a counter ends in _total: %s", line);
+}
+
+/* The same by the checker of Prometheus, where it is installed. */
+static void check_with_promtool(const char *text)
+{
+    if (system("command -v promtool >/dev/null") != 0)
+        return;
+    FILE *promtool = popen("promtool check metrics", "w");
+    assert_non_null(promtool);
+    fputs(text, promtool);
+    if (pclose(promtool) != 0)
+        fail_msg("promtool check metrics has findings, see above");
+}
+
 void prometheus_check(const char *text)
 {
     char line[LINE_MAX_BYTES];
@@ -142,6 +170,9 @@ void prometheus_check(const char *text)
         const char *start = at;
         struct sample sample;
         at = next_line(at, line);
+        if (strncmp(line, "# TYPE ", 7) == 0) {
+            check_type(line);
+        }
         if (strncmp(line, "# HELP ", 7) == 0 || strncmp(line, "# TYPE ", 7) == 0) {
             continue;
         }
@@ -155,6 +186,7 @@ void prometheus_check(const char *text)
             last_bucket = sample;
         }
     }
+    check_with_promtool(text);
 }
 
 bool prometheus_has(const char *text, const char *part)

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * prometheus - reads the text format of /metrics, strictly: what a scraper might stumble over fails
- * the test.
+ * prometheus - reads the text format of /metrics strictly: a deviation from the format fails the
+ * test.
  */
 #pragma once
 
 #include <stdbool.h>
 
-/* Every line is a comment or a sample, every sample belongs to a family with HELP and TYPE before
- * it, no series comes twice, and the buckets of histograms add up. */
+/* Checks that every line is a comment or a sample, that every sample belongs to a family with HELP
+ * and TYPE before it, that the names of counters, and no others, end in _total, that no series is
+ * repeated, and that the buckets of histograms add up. Where promtool is installed, it checks the
+ * text too. */
 void prometheus_check(const char *text);
 
 /* Is there a sample whose name contains `part`? */
