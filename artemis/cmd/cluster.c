@@ -17,8 +17,8 @@ static const struct client_command command = {
     .name = "cluster",
     .usage = {"cluster [options]"},
     .about = "Shows the nodes of a cluster as one of them sees them. Columns of a peer:\n"
-             "HEALTH    up, not ready, down, new, stranger (other cluster), twin (same node\n"
-             "          id), or self\n"
+             "HEALTH    up, not ready, down, new, incompatible (refuses everything),\n"
+             "          stranger (other cluster), twin (same node id), or self\n"
              "LAG       age of the oldest change that it has not received\n"
              "BACKLOG   number of keys that it has not received\n"
              "FAILS     consecutive failed requests\n"

@@ -27,8 +27,8 @@ static const struct client_command command = {
     .options = options,
 };
 
-/* False if the list of instances lacks the key. *other is set to an instance of the same id with
- * another key. Without a list only an unknown service is known not to have the instance. */
+/* False if the list of instances does not have the key. *other is set to an instance of the same id
+ * with another key. Without a list only an unknown service is known not to have the instance. */
 static bool may_be_registered(const struct client_key *key, const struct client_result *list,
                               const json_t **other)
 {
