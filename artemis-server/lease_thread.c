@@ -66,10 +66,11 @@ static void log_guards(struct lease_thread *thread, const struct registry_stats 
 
 bool should_return_memory(uint64_t *highest_bytes, uint64_t bytes)
 {
-    enum { WORTH_BYTES = 2 * 1024 * 1024 };
+    enum { WORTH_BYTES = 1024 * 1024 };
     if (bytes > *highest_bytes)
         *highest_bytes = bytes;
-    if (bytes > *highest_bytes / 2 || *highest_bytes - bytes < WORTH_BYTES)
+    uint64_t freed = *highest_bytes - bytes;
+    if (freed < *highest_bytes / 4 || freed < WORTH_BYTES)
         return false;
     *highest_bytes = bytes;
     return true;
@@ -127,6 +128,7 @@ enum error lease_thread_start(struct registry *registry, struct response_cache *
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC); /* the wall clock may jump */
     pthread_cond_init(&thread->_shared.stopped, &attributes);
     pthread_condattr_destroy(&attributes);
+    registry_tick(registry, clock_now()); /* the process may be stopped before the thread's first */
     if (pthread_create(&thread->id, NULL, run, thread) != 0) {
         pthread_cond_destroy(&thread->_shared.stopped);
         pthread_mutex_destroy(&thread->_shared.lock);

@@ -3,7 +3,7 @@
  * lease_thread - the thread that ends leases: every tick it lets the registry evict what is due,
  * and once a second it cleans up the registry and the response cache.
  *
- * When the stored data has shrunk to a half, it returns the freed memory to the system
+ * When a quarter of the stored data has gone, it returns the freed memory to the system
  * (malloc_trim), at most once a second.
  *
  * Start and stop belong to one thread.
@@ -22,6 +22,6 @@ void lease_thread_stop(struct lease_thread *thread);
 
 /* --- memory, for tests ------------------------------------------------------------------------ */
 
-/* Whether memory is returned to the system: `bytes` of stored data are at most half of the highest
- * since the last time. *highest_bytes belongs to the function. */
+/* Whether memory is returned to the system: a quarter of the highest number of bytes since the last
+ * time is free. *highest_bytes belongs to the function. */
 bool should_return_memory(uint64_t *highest_bytes, uint64_t bytes);

@@ -115,7 +115,7 @@ struct http {
     struct text in; /* the last response */
 };
 
-struct cached_response {
+struct http_response {
     int status;
     const char *body; /* lives in the connection, until the next call */
     size_t body_bytes;
@@ -179,7 +179,7 @@ static inline void http_read_more(struct http *h)
 }
 
 /* Reads one response; it must have a Content-Length, as the responses of the servers here do. */
-static inline struct cached_response http_receive(struct http *h)
+static inline struct http_response http_receive(struct http *h)
 {
     const char *head_end = NULL;
 
@@ -196,12 +196,12 @@ static inline struct cached_response http_receive(struct http *h)
     size_t body_bytes = strtoul(length + strlen("\r\ncontent-length:"), NULL, 10);
     while (h->in.size < head_bytes + body_bytes)
         http_read_more(h);
-    return (struct cached_response){.status = atoi(h->in.data + strlen("HTTP/1.1 ")),
-                                    .body = h->in.data + head_bytes,
-                                    .body_bytes = body_bytes};
+    return (struct http_response){.status = atoi(h->in.data + strlen("HTTP/1.1 ")),
+                                  .body = h->in.data + head_bytes,
+                                  .body_bytes = body_bytes};
 }
 
-static inline struct cached_response http_get(struct http *h, const char *path)
+static inline struct http_response http_get(struct http *h, const char *path)
 {
     char request[512];
     int size =
@@ -211,8 +211,8 @@ static inline struct cached_response http_get(struct http *h, const char *path)
     return http_receive(h);
 }
 
-static inline struct cached_response http_post(struct http *h, const char *path,
-                                               const struct text *body)
+static inline struct http_response http_post(struct http *h, const char *path,
+                                             const struct text *body)
 {
     struct text request = {0};
 
@@ -241,7 +241,7 @@ static inline void http_post_batch(struct http *h, const char *path, const char 
         add(&body, n, per_service);
     }
     text_append_string(&body, "]}");
-    struct cached_response response = http_post(h, path, &body);
+    struct http_response response = http_post(h, path, &body);
     if (response.status != 200 || !strstr(response.body, "\"error_code\":\"success\"") ||
         strstr(response.body, "\"failed_"))
         die("%s from item %u: status %d: %.300s", path, first, response.status, response.body);

@@ -83,7 +83,7 @@ static bool shows_instance(struct http *h, uint32_t service, size_t *failed)
     char path[128];
 
     snprintf(path, sizeof path, "/api/discovery/service?service_id=bench-%06u", service);
-    struct cached_response response = http_get(h, path);
+    struct http_response response = http_get(h, path);
     *failed += response.status != 200;
     return memmem(response.body, response.body_bytes, "\"instance_id\"", 13) != NULL;
 }

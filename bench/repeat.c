@@ -17,7 +17,7 @@ static void discover(struct http *server, uint32_t n)
 
     snprintf(path, sizeof path, "/api/discovery/service?service_id=bench-%06u",
              n / INSTANCES_PER_SERVICE);
-    struct cached_response response = http_get(server, path);
+    struct http_response response = http_get(server, path);
     if (response.status != 200)
         die("%s: status %d: %.300s", path, response.status, response.body);
 }

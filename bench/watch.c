@@ -438,7 +438,7 @@ static void wait_until_suspended(void)
 
     http_open(&h, run.port);
     while (!run.websockets && suspended < run.clients && now_secs() < until) {
-        struct cached_response response = http_get(&h, "/metrics");
+        struct http_response response = http_get(&h, "/metrics");
         const char *at = after(response.body, response.body_bytes, "\nartemis_waiting_requests ");
         suspended = at ? strtoul(at, NULL, 10) : 0;
         run_events(0.02);

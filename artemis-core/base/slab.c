@@ -104,18 +104,20 @@ enum error slab_alloc(struct slab *slab, uint32_t *out)
     return ERR_NONE;
 }
 
-/* Frees a chunk without elements, unless no other has a free one. */
 static void free_chunk(struct slab *slab, uint32_t number)
 {
     struct slab_chunk *chunk = chunk_at(slab, number);
-    bool is_only_one = slab->with_free == number && !chunk->next;
-    if (is_only_one)
-        return;
     unlink_with_free(slab, number);
     free(chunk->elements);
     *chunk = (struct slab_chunk){.next = slab->freed};
     slab->freed = number;
     slab->live_chunks--;
+}
+
+void slab_shrink(struct slab *slab)
+{
+    if (slab->with_free && chunk_at(slab, slab->with_free)->used == 0)
+        free_chunk(slab, slab->with_free);
 }
 
 void slab_release(struct slab *slab, uint32_t number)
@@ -129,6 +131,7 @@ void slab_release(struct slab *slab, uint32_t number)
     chunk->first_free = (uint8_t)(index + 1);
     if (chunk->used-- == SLAB_CHUNK_ELEMENTS)
         link_with_free(slab, chunk_number);
-    if (chunk->used == 0)
+    bool is_only_one = slab->with_free == chunk_number && !chunk->next;
+    if (chunk->used == 0 && !is_only_one)
         free_chunk(slab, chunk_number);
 }

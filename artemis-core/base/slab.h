@@ -5,8 +5,8 @@
  * A number takes half the memory of a pointer in lists and indexes, an element has no malloc
  * header, and elements never move. Numbers start at 1; 0 means none.
  *
- * Elements live in chunks of 64. A chunk whose last element is released is freed, except one that
- * is kept for the next element; its numbers are given out again. The table of chunks (24 bytes a
+ * Elements live in chunks of 64. A chunk whose last element is released is freed, unless no other
+ * chunk has a free element; its numbers are given out again. The table of chunks (24 bytes a
  * chunk) only grows. Not thread-safe: the owner's lock guards it.
  */
 #pragma once
@@ -43,6 +43,8 @@ void slab_free(struct slab *slab);
 /* A zeroed element's number. ERR_NO_MEMORY. */
 MUST_USE enum error slab_alloc(struct slab *slab, uint32_t *out);
 void slab_release(struct slab *slab, uint32_t number);
+/* Frees the chunk that was kept for the next element. */
+void slab_shrink(struct slab *slab);
 /* Memory of the elements and of the table, in bytes. */
 size_t slab_bytes(const struct slab *slab);
 

@@ -49,7 +49,7 @@ uint64_t registry_lease_end_ms(const struct registry *registry, uint64_t deadlin
                                uint64_t now_ms)
 {
     uint64_t last_tick_ms =
-        atomic_load_explicit(&registry->pause.last_tick_ms, memory_order_relaxed);
+        atomic_load_explicit(&registry->pause.last_tick_ms, memory_order_acquire);
     uint64_t start_ms = atomic_load_explicit(&registry->pause.start_ms, memory_order_relaxed);
     uint64_t end_ms = atomic_load_explicit(&registry->pause.end_ms, memory_order_relaxed);
     uint64_t length_ms = atomic_load_explicit(&registry->pause.length_ms, memory_order_relaxed);

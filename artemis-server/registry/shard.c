@@ -345,6 +345,8 @@ static void shrink_dirty(struct shard *shard, struct dirty_list *list)
 
 void shard_shrink(struct shard *shard)
 {
+    slab_shrink(&shard->records);
+    slab_shrink(&shard->services);
     hash_index_shrink(&shard->record_index);
     hash_index_shrink(&shard->service_index);
     for (int kind = 0; kind < DIRTY_KINDS; kind++)

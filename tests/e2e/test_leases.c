@@ -11,6 +11,7 @@
 #include "tests/support/prometheus.h"
 #include "tests/support/wait.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +39,11 @@ static int start_with_short_guard(void **state)
 {
     return fixture_start(state, (const char *const[]){"--set", "lease.ttl_secs=1", "--set",
                                                       "lease.guard_max_secs=1", NULL});
+}
+
+static int start_with_long_leases(void **state)
+{
+    return fixture_start(state, (const char *const[]){"--set", "lease.ttl_secs=3", NULL});
 }
 
 /* By then every lease that was renewed before now has ended, and is in no response. */
@@ -296,6 +302,25 @@ static void guard_release_of_unknown_service_is_refused(void **state)
     check_status(response, 400, "bad-request", "invalid-field");
 }
 
+/* --- a stopped process ------------------------------------------------------------------------ */
+
+/* Its clients cannot renew while it is stopped: they have as much time after it as before. */
+static void stopped_node_gives_its_leases_the_time_back(void **state)
+{
+    struct fixture *fixture = *state;
+    enum { STOPPED_MS = 5000 };
+    call_register_many(fixture->http, "s", 3);
+    server_process_signal(&fixture->server, SIGSTOP);
+    wait_for_time(wait_now_ms() + STOPPED_MS);
+    server_process_signal(&fixture->server, SIGCONT);
+    check_status(call_with_keys(fixture->http, HEARTBEAT, "s", 0, 1), 200, "success", NULL);
+    assert_int_equal(call_count(fixture->http, "s"), 3);
+    int64_t deadline_ms = wait_now_ms() + 20000;
+    while (call_count(fixture->http, "s") && wait_now_ms() < deadline_ms)
+        wait_for_time(wait_now_ms() + 20);
+    assert_int_equal(call_count(fixture->http, "s"), 0); /* without heartbeats they end as usual */
+}
+
 #define TEST(name)             cmocka_unit_test_setup_teardown(name, start, fixture_stop)
 #define TEST_WITH(name, setup) cmocka_unit_test_setup_teardown(name, setup, fixture_stop)
 
@@ -316,6 +341,7 @@ int main(void)
         TEST_WITH(guard_releases_after_guard_max_secs, start_with_short_guard),
         TEST(guard_evicts_a_few_while_others_renew),
         TEST(guard_release_of_unknown_service_is_refused),
+        TEST_WITH(stopped_node_gives_its_leases_the_time_back, start_with_long_leases),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
 }

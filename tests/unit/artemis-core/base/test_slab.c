@@ -113,6 +113,9 @@ static void chunk_without_elements_is_freed_and_its_numbers_come_again(void **st
     assert_int_equal(slab.live_chunks, 1); /* kept for the next element */
     assert_true(slab_bytes(&slab) < full / 4);
     assert_null(slab_find(&slab, 1));
+    slab_shrink(&slab);
+    assert_int_equal(slab.live_chunks, 0);
+    slab_shrink(&slab);
     static bool again[MANY + SLAB_CHUNK_ELEMENTS];
     for (uint32_t i = 1; i <= MANY; i++) {
         uint32_t number = take(&slab);
