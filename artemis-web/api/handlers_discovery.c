@@ -112,7 +112,7 @@ static enum error respond_unknown(struct request *request, const struct long_pol
 {
     if (get->requested && get->version == 0) {
         enum error error = long_poll_decide(request, get, id, 0, response, message);
-        if (error || response->waits || response->not_modified)
+        if (error || response->kind == RESPONSE_LONG_POLL || response->not_modified)
             return error;
     }
     if (request->java) {
@@ -139,15 +139,17 @@ enum error handle_service(struct request *request, struct response *response,
     enum dialect dialect = request_dialect(request);
     struct service_view view =
         discovery_service_view(dialect, selection.all_statuses || request->java);
+    struct cached_response *cached;
     error = response_cache_get(request->engine->responses, selection_id(&selection), &view,
-                               request->now, &response->answer);
+                               request->now, &cached);
     response->send_etag = true;
     if (error == ERR_SERVICE_NOT_FOUND)
         return respond_unknown(request, &get, selection_id(&selection), response, message);
     if (error)
         return error;
-    return long_poll_decide(request, &get, selection_id(&selection), response->answer->revision,
-                            response, message);
+    response_set_cached(response, cached);
+    return long_poll_decide(request, &get, selection_id(&selection), cached->revision, response,
+                            message);
 }
 
 /* --- services, services-delta ----------------------------------------------------------------- */
@@ -200,13 +202,16 @@ enum error handle_services(struct request *request, struct response *response,
     if (!error) /* before a response is encoded that may not be needed */
         error = long_poll_decide(request, &get, (struct slice){0}, registry_revision(registry),
                                  response, message);
-    if (error || response->waits)
+    if (error || response->kind == RESPONSE_LONG_POLL)
         return error;
     response->send_etag = true;
     response->send_epoch = true;
     struct all_services_view view = discovery_all_services_view(request_dialect(request));
-    return response_cache_get_all(request->engine->responses, &view, request->now,
-                                  &response->answer);
+    struct cached_response *cached;
+    error = response_cache_get_all(request->engine->responses, &view, request->now, &cached);
+    if (!error)
+        response_set_cached(response, cached);
+    return error;
 }
 
 enum error handle_services_delta(struct request *request, struct response *response,

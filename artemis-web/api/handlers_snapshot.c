@@ -138,6 +138,7 @@ enum error handle_peer_services(struct request *request, struct response *respon
         return ERR_NO_MEMORY;
     snapshot->registry = request->engine->registry;
     snapshot->w = jw_to(NULL, CASING_SNAKE);
+    response->kind = RESPONSE_STREAM;
     response->stream = (struct response_stream){next_piece, free_snapshot, snapshot};
     return ERR_NONE;
 }

@@ -8,7 +8,7 @@
 static enum error upgrade_to(enum endpoint endpoint, struct request *request,
                              struct response *response, char message[MESSAGE_BYTES])
 {
-    struct response_upgrade *upgrade = &response->upgrade;
+    struct response_upgrade upgrade = {.endpoint = endpoint};
     struct handshake handshake = {
         .http_version = request->http_version,
         .upgrade = request_header(request, "Upgrade"),
@@ -20,14 +20,14 @@ static enum error upgrade_to(enum endpoint endpoint, struct request *request,
         snprintf(message, MESSAGE_BYTES, "method: a WebSocket is opened by GET, not by HEAD");
         return ERR_WRONG_METHOD;
     }
-    enum error error = handshake_check(&handshake, upgrade->accept_buffer, message);
+    enum error error = handshake_check(&handshake, upgrade.accept, message);
     if (error)
         return error;
     error = request_reserve(request, message);
     if (error)
         return error;
-    upgrade->endpoint = endpoint;
-    upgrade->accept = upgrade->accept_buffer;
+    response->kind = RESPONSE_UPGRADE;
+    response->upgrade = upgrade;
     return ERR_NONE;
 }
 

@@ -104,15 +104,15 @@ enum error long_poll_decide(struct request *request, const struct long_poll_quer
         error = request_reserve(request, message);
     if (error)
         return error;
-    cached_response_unref(response->answer);
+    response_clear(response);
     *response = (struct response){
-        .waits = true,
-        .wait = {.id_size = service_id.size,
-                 .revision = get->version,
-                 .until_ms = request->now.mono_ms + get->wait_ms},
+        .kind = RESPONSE_LONG_POLL,
+        .long_poll = {.id_size = service_id.size,
+                      .revision = get->version,
+                      .until_ms = request->now.mono_ms + get->wait_ms},
     };
     if (service_id.size)
-        memcpy(response->wait.id, service_id.data, service_id.size);
+        memcpy(response->long_poll.id, service_id.data, service_id.size);
     request->long_poll_done = true;
     return ERR_NONE;
 }

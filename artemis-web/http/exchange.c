@@ -135,11 +135,12 @@ static enum MHD_Result respond(struct session *session, const char *url, const c
     enum error outcome;
     enum error error = handle(session, &response, url, method, message);
     /* Before the response is sent, which may take long. A long poll by POST is handled again. */
-    input_release_body(request, response.waits && !request->is_get);
-    if (!error && response.waits) {
+    bool is_long_poll = !error && response.kind == RESPONSE_LONG_POLL;
+    input_release_body(request, is_long_poll && !request->is_get);
+    if (is_long_poll) {
         request->push_slot_reserved = false; /* the push thread owns it now */
         MHD_suspend_connection(request->mhd);
-        push_add_long_poll(web->push, &response.wait, session, session->connection.socket);
+        push_add_long_poll(web->push, &response.long_poll, session, session->connection.socket);
         return MHD_YES;
     }
     bool sent = response_send(request, &response, error, message, &outcome);

@@ -60,6 +60,7 @@ static bool add_length(struct framing *framing, struct slice value)
             framing->length_too_large = true;
         length = length * 10 + digit;
     }
+    framing->content_length = length;
     return !framing->bad_length && !framing->length_too_large;
 }
 

@@ -33,8 +33,9 @@ enum {
 #define CHUNK_HEADER_TOO_LARGE "body: the header of a chunk must be at most 11 KiB"
 
 struct framing {
-    uint32_t bytes;  /* of the request line and all fields, with the bookkeeping */
-    uint32_t fields; /* fields, arguments and trailers */
+    uint32_t bytes;          /* of the request line and all fields, with the bookkeeping */
+    uint32_t fields;         /* fields, arguments and trailers */
+    uint64_t content_length; /* of the body; 0 without the field */
     uint32_t content_lengths;
     uint32_t transfer_encodings;
     uint32_t hosts;

@@ -3,7 +3,6 @@
 
 #include <microhttpd.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "artemis-server/clock.h"
@@ -22,12 +21,6 @@ enum {
 
 /* --- header ----------------------------------------------------------------------------------- */
 
-static uint64_t content_length(const struct request *request)
-{
-    const char *length = request_header(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
-    return length ? strtoull(length, NULL, 10) : 0;
-}
-
 static enum error check_header(const struct session *session, const char *method,
                                const char *version)
 {
@@ -43,7 +36,7 @@ static enum error check_header(const struct session *session, const char *method
     if (!(get && request->route->methods & METHOD_GET) &&
         !(post && request->route->methods & METHOD_POST))
         return ERR_WRONG_METHOD;
-    if (content_length(request) > request->engine->config->server.max_body_bytes)
+    if (session->framing.content_length > request->engine->config->server.max_body_bytes)
         return ERR_BODY_TOO_LARGE;
     return ERR_NONE;
 }
@@ -96,7 +89,7 @@ bool input_is_final(const struct session *session)
     return request->refused &&
            (request->refused == ERR_MALFORMED_REQUEST || request->refused == ERR_HEADER_TOO_LARGE ||
             request_header(request, MHD_HTTP_HEADER_EXPECT) ||
-            content_length(request) > DISCARDED_BODY_BYTES_MAX);
+            session->framing.content_length > DISCARDED_BODY_BYTES_MAX);
 }
 
 /* --- body ------------------------------------------------------------------------------------- */

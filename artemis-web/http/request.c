@@ -127,6 +127,33 @@ enum error request_inflate(struct request *request, char message[MESSAGE_BYTES])
     return ERR_NONE;
 }
 
+void response_set_cached(struct response *response, struct cached_response *cached)
+{
+    response->kind = RESPONSE_CACHED;
+    response->cached = cached;
+}
+
+void response_clear(struct response *response)
+{
+    switch (response->kind) {
+    case RESPONSE_TEXT:
+        text_free(&response->body);
+        break;
+    case RESPONSE_CACHED:
+        cached_response_unref(response->cached);
+        break;
+    case RESPONSE_STREAM:
+        if (response->stream.context)
+            response->stream.free(response->stream.context);
+        break;
+    case RESPONSE_UPGRADE:
+    case RESPONSE_LONG_POLL:
+        break;
+    }
+    response->kind = RESPONSE_TEXT;
+    response->body = (struct text){0};
+}
+
 enum error request_reserve(struct request *request, char message[MESSAGE_BYTES])
 {
     struct push *push = request->web->push;

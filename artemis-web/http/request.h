@@ -22,53 +22,68 @@ struct route;
 struct request {
     struct web *web;
     struct engine *engine;
-    struct MHD_Connection *mhd; /* private to request.c, reply.c and server.c */
+    struct MHD_Connection *mhd; /* for the files of the HTTP server only */
     const struct route *route;  /* NULL: no such path */
     const char *http_version;   /* "HTTP/1.1" */
     bool is_get;                /* GET or HEAD; else POST */
     bool is_head;
     bool java;                /* the path begins with /artemis/ */
     bool camel;               /* a camelCase name was read, in the query or the body */
-    enum error refused;       /* decided before the body was whole: the rest is swallowed */
+    enum error refused;       /* decided before the body was complete: the rest is discarded */
     uint64_t discarded_bytes; /* of the body, since it was refused */
-    uint64_t buffered_bytes;  /* what of web.buffered_bytes is this request's */
+    uint64_t buffered_bytes;  /* share of this request in web.buffered_bytes */
     struct text body;         /* as received; inflated before a handler sees it */
-    struct moment now;        /* when it was whole; before that, mono_ms of when it began */
+    struct moment now;        /* when it was complete; before that, only mono_ms of its start */
     uint64_t started_ns;
-    bool long_poll_done;     /* for a change; it does not wait again */
-    bool push_slot_reserved; /* reserved at the push thread, and not handed over */
+    bool long_poll_done;     /* the request was suspended once; it is not suspended again */
+    bool push_slot_reserved; /* at the push thread, and not used yet */
 };
 
-/* A body that is made while it is sent. */
+/* A body that is produced while it is sent. */
 struct response_stream {
-    /* Appends the next piece; sets *ended with the last one. An error breaks the connection off. */
+    /* Appends the next piece; sets *ended with the last one. An error closes the connection. */
     enum error (*next)(void *context, struct text *piece, bool *ended);
     void (*free)(void *context);
-    void *context; /* NULL: there is no stream */
+    void *context;
 };
 
-/* The connection becomes a WebSocket. */
+/* The handshake of a WebSocket. */
 struct response_upgrade {
-    const char *accept; /* Sec-WebSocket-Accept; NULL: it does not */
-    char accept_buffer[WEBSOCKET_ACCEPT_BYTES];
+    char accept[WEBSOCKET_ACCEPT_BYTES]; /* Sec-WebSocket-Accept */
     enum endpoint endpoint;
+};
+
+/* Selects the member of the union in struct response. */
+enum response_kind {
+    RESPONSE_TEXT,      /* body */
+    RESPONSE_CACHED,    /* cached */
+    RESPONSE_STREAM,    /* stream */
+    RESPONSE_UPGRADE,   /* upgrade: the connection becomes a WebSocket */
+    RESPONSE_LONG_POLL, /* long_poll: the request is suspended and handled once more */
 };
 
 struct response {
     enum error outcome; /* for the metrics; a batch may be answered and yet have failed items */
-    unsigned status;    /* HTTP; 0: what `outcome` says */
-    const char *content_type;       /* NULL: JSON */
-    bool identity_headers;          /* X-Artemis-Node, -Cluster, -State */
-    bool send_etag;                 /* of the answer */
-    struct text body;               /* owned; or else */
-    struct cached_response *answer; /* a reference; or else */
-    struct response_stream stream;
-    struct response_upgrade upgrade;
-    bool waits; /* nothing is answered yet: the request waits, and is handled once more */
-    struct long_poll_condition wait; /* for what */
-    bool not_modified;               /* answer 304 */
-    bool send_epoch;                 /* X-Artemis-Run: whose versions these are */
+    unsigned status;    /* HTTP; 0: the status of `outcome` */
+    const char *content_type; /* NULL: JSON */
+    bool identity_headers;    /* X-Artemis-Node, -Cluster, -State */
+    bool send_etag;           /* of the cached response */
+    bool send_epoch;          /* X-Artemis-Run */
+    bool not_modified;        /* 304 instead of the body */
+    enum response_kind kind;
+    union {
+        struct text body;
+        struct cached_response *cached; /* a reference */
+        struct response_stream stream;
+        struct response_upgrade upgrade;
+        struct long_poll_condition long_poll;
+    };
 };
+
+/* Makes a cached response the body; takes over the reference. The response is empty before. */
+void response_set_cached(struct response *response, struct cached_response *cached);
+/* Frees the body and leaves an empty text. */
+void response_clear(struct response *response);
 
 /* Fills in the response, or returns an error with *message ("" for the error's own message). */
 typedef enum error route_handler(struct request *request, struct response *response,
@@ -88,6 +103,6 @@ bool request_accepts_gzip(const struct request *request);
  * ERR_BODY_TOO_LARGE, with *message; ERR_NO_MEMORY. */
 MUST_USE enum error request_inflate(struct request *request, char message[MESSAGE_BYTES]);
 
-/* Room among the clients that stay, for one that is about to wait or to become a WebSocket.
- * ERR_TOO_MANY_SUBSCRIBERS with *message. */
+/* Reserves a place of the push thread for a long poll or a WebSocket. ERR_TOO_MANY_SUBSCRIBERS with
+ * *message. */
 MUST_USE enum error request_reserve(struct request *request, char message[MESSAGE_BYTES]);

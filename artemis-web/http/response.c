@@ -16,63 +16,61 @@
 
 enum { GZIP_FROM_BYTES = 1024 };
 
-static void header(struct MHD_Response *response, const char *name, const char *value)
+static void header(struct MHD_Response *mhd_response, const char *name, const char *value)
 {
-    /* Fails only without memory; the answer is complete without it. */
-    (void)MHD_add_response_header(response, name, value);
+    /* Fails only without memory; the response is valid without the header. */
+    (void)MHD_add_response_header(mhd_response, name, value);
 }
 
-/* Below /artemis/api/ most errors have the status 200. A refused WebSocket has its own. */
+/* Below /artemis/ errors of the registry have status 200; a refused handshake has its own. */
 static int status_of(const struct request *request, const struct error_info *info)
 {
-    bool handshake = request->route && strncmp(request->route->path, "/ws", strlen("/ws")) == 0;
+    bool handshake = request->route && route_is_websocket(request->route);
     return request->java && !handshake ? info->java_http_status : info->http_status;
 }
 
-/* The error's answer in place of whatever was begun. */
-static void write_refusal(struct request *request, struct response *reply, enum error error,
-                          const char *message)
+/* Replaces the response by that of an error. */
+static void write_error(struct request *request, struct response *response, enum error error,
+                        const char *message)
 {
-    if (reply->stream.context)
-        reply->stream.free(reply->stream.context);
-    cached_response_unref(reply->answer);
-    text_free(&reply->body);
+    response_clear(response);
     const struct error_info *info = error_info(error);
-    *reply = (struct response){
+    *response = (struct response){
         .outcome = error,
         .status = (unsigned)status_of(request, info),
     };
-    codec_write_error(&reply->body, request_dialect(request), error, message[0] ? message : NULL);
+    codec_write_error(&response->body, request_dialect(request), error,
+                      message[0] ? message : NULL);
 }
 
 /* --- bodies ----------------------------------------------------------------------------------- */
 
-static void drop_answer(void *answer)
+static void unref_cached(void *cached)
 {
-    cached_response_unref(answer);
+    cached_response_unref(cached);
 }
 
-/* Hands a reference to the library: the body stays while it is being sent. */
-static struct MHD_Response *from_answer(struct cached_response *answer, struct slice bytes)
+/* The library holds a reference while it sends the body. */
+static struct MHD_Response *from_cached(struct cached_response *cached, struct slice bytes)
 {
-    struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback_cls(
-        bytes.size, (char *)(uintptr_t)bytes.data, drop_answer, answer); /* only read */
-    if (response)
-        cached_response_ref(answer);
-    return response;
+    struct MHD_Response *mhd_response = MHD_create_response_from_buffer_with_free_callback_cls(
+        bytes.size, (char *)(uintptr_t)bytes.data, unref_cached, cached); /* only read */
+    if (mhd_response)
+        cached_response_ref(cached);
+    return mhd_response;
 }
 
 static struct MHD_Response *from_text(struct text *body)
 {
-    struct MHD_Response *response = MHD_create_response_from_buffer(
+    struct MHD_Response *mhd_response = MHD_create_response_from_buffer(
         body->size, body->size ? body->data : (char *)(uintptr_t) "",
         body->size ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
-    if (response && body->size)
+    if (mhd_response && body->size)
         *body = (struct text){0};
-    return response;
+    return mhd_response;
 }
 
-/* Compresses the body in place where that works out; else leaves it. */
+/* Compresses the body in place. Returns false without memory; the body is unchanged then. */
 static bool compress_text(struct text *body)
 {
     struct text compressed = {0};
@@ -85,49 +83,49 @@ static bool compress_text(struct text *body)
     return true;
 }
 
-static void add_etag(struct MHD_Response *response, const struct engine *engine,
-                     const struct cached_response *answer, bool compressed)
+static void add_etag(struct MHD_Response *mhd_response, const struct engine *engine,
+                     const struct cached_response *cached, bool compressed)
 {
     char tag[ETAG_BYTES];
-    etag_write(tag, engine->epoch, answer->revision, compressed);
-    header(response, MHD_HTTP_HEADER_ETAG, tag);
+    etag_write(tag, engine->epoch, cached->revision, compressed);
+    header(mhd_response, MHD_HTTP_HEADER_ETAG, tag);
 }
 
-/* A 304 is made of the same body as the 200, though libmicrohttpd sends none of it: it cannot be
- * kept from writing a Content-Length, and that must be the 200's (RFC 9110, 8.6). Of the other
- * headers a 304 has those that are not about its body (15.4.5). */
-static struct MHD_Response *make_response(struct request *request, struct response *reply)
+/* A 304 gets the same body as a 200, although libmicrohttpd does not send it: libmicrohttpd always
+ * writes a Content-Length, which must be that of the 200 (RFC 9110, 8.6). Headers about the body
+ * are left out (15.4.5). */
+static struct MHD_Response *make_response(struct request *request, struct response *response)
 {
-    struct cached_response *answer = reply->answer;
-    size_t size = answer ? answer->body.size : reply->body.size;
-    bool with_body = reply->status != MHD_HTTP_NOT_MODIFIED;
+    struct cached_response *cached = response->kind == RESPONSE_CACHED ? response->cached : NULL;
+    size_t size = cached ? cached->body.size : response->body.size;
+    bool with_body = response->status != MHD_HTTP_NOT_MODIFIED;
     bool compressed = false;
     bool may_vary = size > GZIP_FROM_BYTES;
-    struct MHD_Response *response;
+    struct MHD_Response *mhd_response;
     struct slice bytes = {0};
     if (may_vary && request_accepts_gzip(request))
-        compressed =
-            answer ? cached_response_gzip(answer, &bytes) == ERR_NONE : compress_text(&reply->body);
-    if (answer && !compressed)
-        bytes = (struct slice){answer->body.data, answer->body.size};
-    if (!answer)
-        bytes.size = reply->body.size;
-    response = answer ? from_answer(answer, bytes) : from_text(&reply->body);
-    if (!response)
+        compressed = cached ? cached_response_gzip(cached, &bytes) == ERR_NONE
+                            : compress_text(&response->body);
+    if (cached && !compressed)
+        bytes = (struct slice){cached->body.data, cached->body.size};
+    if (!cached)
+        bytes.size = response->body.size;
+    mhd_response = cached ? from_cached(cached, bytes) : from_text(&response->body);
+    if (!mhd_response)
         return NULL;
     if (may_vary)
-        header(response, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ACCEPT_ENCODING);
-    if (reply->send_etag && answer)
-        add_etag(response, request->engine, answer, compressed);
+        header(mhd_response, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ACCEPT_ENCODING);
+    if (response->send_etag && cached)
+        add_etag(mhd_response, request->engine, cached, compressed);
     if (!with_body)
-        return response;
-    header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
-           reply->content_type ? reply->content_type : "application/json");
+        return mhd_response;
+    header(mhd_response, MHD_HTTP_HEADER_CONTENT_TYPE,
+           response->content_type ? response->content_type : "application/json");
     if (compressed)
-        header(response, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
+        header(mhd_response, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
     atomic_fetch_add_explicit(&request->web->metrics.response_bytes, bytes.size,
                               memory_order_relaxed);
-    return response;
+    return mhd_response;
 }
 
 /* --- streams ---------------------------------------------------------------------------------- */
@@ -172,25 +170,25 @@ static ssize_t read_stream(void *context, uint64_t position, char *out, size_t m
     return (ssize_t)size;
 }
 
-static struct MHD_Response *from_stream(struct request *request, struct response *reply)
+static struct MHD_Response *from_stream(struct request *request, struct response *response)
 {
     struct stream *stream = calloc(1, sizeof(*stream));
     if (!stream)
         return NULL;
-    stream->source = reply->stream;
+    stream->source = response->stream;
     stream->sent_bytes = &request->web->metrics.response_bytes;
-    struct MHD_Response *response = MHD_create_response_from_callback(
+    struct MHD_Response *mhd_response = MHD_create_response_from_callback(
         MHD_SIZE_UNKNOWN, STREAM_BLOCK_BYTES, read_stream, stream, free_stream);
-    if (response)
-        reply->stream.context = NULL; /* the library's now */
+    if (mhd_response)
+        response->stream.context = NULL; /* the library owns it now */
     else
         free(stream);
-    return response;
+    return mhd_response;
 }
 
 /* --- WebSockets ------------------------------------------------------------------------------- */
 
-/* The connection is not libmicrohttpd's any more, but for closing it. */
+/* From here on libmicrohttpd only closes the connection. */
 static void on_upgraded(void *endpoint, struct MHD_Connection *connection, void *context,
                         const char *received, size_t received_bytes, MHD_socket socket,
                         struct MHD_UpgradeResponseHandle *upgraded)
@@ -204,104 +202,102 @@ static void on_upgraded(void *endpoint, struct MHD_Connection *connection, void 
                        (struct slice){received, received_bytes});
 }
 
-static struct MHD_Response *from_upgrade(const struct response *reply)
+static struct MHD_Response *from_upgrade(const struct response *response)
 {
-    struct MHD_Response *response =
-        MHD_create_response_for_upgrade(on_upgraded, (void *)(uintptr_t)reply->upgrade.endpoint);
-    if (!response)
+    struct MHD_Response *mhd_response =
+        MHD_create_response_for_upgrade(on_upgraded, (void *)(uintptr_t)response->upgrade.endpoint);
+    if (!mhd_response)
         return NULL;
-    header(response, MHD_HTTP_HEADER_UPGRADE, "websocket");
-    header(response, MHD_HTTP_HEADER_SEC_WEBSOCKET_ACCEPT, reply->upgrade.accept);
-    return response;
+    header(mhd_response, MHD_HTTP_HEADER_UPGRADE, "websocket");
+    header(mhd_response, MHD_HTTP_HEADER_SEC_WEBSOCKET_ACCEPT, response->upgrade.accept);
+    return mhd_response;
 }
 
 /* --- headers ---------------------------------------------------------------------------------- */
 
-static void add_allow(struct MHD_Response *response, const struct route *route)
+static void add_allow(struct MHD_Response *mhd_response, const struct route *route)
 {
     static const char *const allowed[] = {
         [METHOD_GET] = "GET, HEAD",
         [METHOD_POST] = "POST",
         [METHOD_GET_POST] = "GET, HEAD, POST",
     };
-    header(response, MHD_HTTP_HEADER_ALLOW, allowed[route->methods]);
+    header(mhd_response, MHD_HTTP_HEADER_ALLOW, allowed[route->methods]);
 }
 
-static void add_clock(struct MHD_Response *response, const struct engine *engine)
+static void add_clock(struct MHD_Response *mhd_response, const struct engine *engine)
 {
     char text[24];
     snprintf(text, sizeof(text), "%llu",
              (unsigned long long)registry_clock_ms(engine->registry, clock_now()));
-    header(response, "X-Artemis-Clock", text);
+    header(mhd_response, "X-Artemis-Clock", text);
 }
 
-static void add_headers(struct request *request, const struct response *reply,
-                        struct MHD_Response *response)
+static void add_headers(struct request *request, const struct response *response,
+                        struct MHD_Response *mhd_response)
 {
     const struct engine *engine = request->engine;
     enum node_state state = engine_state(engine);
-    if (reply->outcome == ERR_WRONG_METHOD)
-        add_allow(response, request->route);
-    if (reply->outcome == ERR_UPGRADE_REQUIRED) {
-        header(response, MHD_HTTP_HEADER_UPGRADE, "websocket");
-        header(response, MHD_HTTP_HEADER_SEC_WEBSOCKET_VERSION, "13");
+    if (response->outcome == ERR_WRONG_METHOD)
+        add_allow(mhd_response, request->route);
+    if (response->outcome == ERR_UPGRADE_REQUIRED) {
+        header(mhd_response, MHD_HTTP_HEADER_UPGRADE, "websocket");
+        header(mhd_response, MHD_HTTP_HEADER_SEC_WEBSOCKET_VERSION, "13");
     }
-    if (reply->send_epoch)
-        header(response, "X-Artemis-Run", engine->epoch);
-    if (reply->status == 429 || reply->status == 503)
-        header(response, MHD_HTTP_HEADER_RETRY_AFTER, "1");
-    if (reply->identity_headers) {
-        header(response, "X-Artemis-Node", engine->config->server.node_id);
-        header(response, "X-Artemis-Cluster", engine->config->cluster.cluster_id);
-        header(response, "X-Artemis-State", engine_state_word(state));
-        header(response, "X-Artemis-Region", engine->config->server.region);
-        header(response, "X-Artemis-Zone", engine->config->server.zone);
-        header(response, "X-Artemis-Run", engine->epoch);
-        add_clock(response, engine);
+    if (response->send_epoch)
+        header(mhd_response, "X-Artemis-Run", engine->epoch);
+    if (response->status == 429 || response->status == 503)
+        header(mhd_response, MHD_HTTP_HEADER_RETRY_AFTER, "1");
+    if (response->identity_headers) {
+        header(mhd_response, "X-Artemis-Node", engine->config->server.node_id);
+        header(mhd_response, "X-Artemis-Cluster", engine->config->cluster.cluster_id);
+        header(mhd_response, "X-Artemis-State", engine_state_word(state));
+        header(mhd_response, "X-Artemis-Region", engine->config->server.region);
+        header(mhd_response, "X-Artemis-Zone", engine->config->server.zone);
+        header(mhd_response, "X-Artemis-Run", engine->epoch);
+        add_clock(mhd_response, engine);
     }
-    if (state == NODE_DRAINING || reply->outcome == ERR_BODY_TOO_LARGE ||
-        reply->outcome == ERR_MALFORMED_REQUEST || reply->outcome == ERR_HEADER_TOO_LARGE)
-        header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+    if (state == NODE_DRAINING || response->outcome == ERR_BODY_TOO_LARGE ||
+        response->outcome == ERR_MALFORMED_REQUEST || response->outcome == ERR_HEADER_TOO_LARGE)
+        header(mhd_response, MHD_HTTP_HEADER_CONNECTION, "close");
 }
 
-/* The client has this version already. */
-static bool is_not_modified(const struct request *request, const struct response *reply)
+/* Returns true when the client has this revision already. */
+static bool is_not_modified(const struct request *request, const struct response *response)
 {
-    if (!request->is_get || !reply->send_etag || !reply->answer)
+    if (!request->is_get || !response->send_etag || response->kind != RESPONSE_CACHED)
         return false;
     const char *known = request_header(request, MHD_HTTP_HEADER_IF_NONE_MATCH);
-    return known && etag_matches(known, request->engine->epoch, reply->answer->revision);
+    return known && etag_matches(known, request->engine->epoch, response->cached->revision);
 }
 
-bool response_send(struct request *request, struct response *reply, enum error error,
+bool response_send(struct request *request, struct response *response, enum error error,
                    const char *message, enum error *outcome)
 {
-    if (!error && text_failed(&reply->body))
+    if (!error && response->kind == RESPONSE_TEXT && text_failed(&response->body))
         error = ERR_NO_MEMORY;
     if (error)
-        write_refusal(request, reply, error, message);
-    if (reply->status == 0)
-        reply->status = reply->upgrade.accept ? MHD_HTTP_SWITCHING_PROTOCOLS : MHD_HTTP_OK;
-    *outcome = reply->outcome;
+        write_error(request, response, error, message);
+    if (response->status == 0)
+        response->status =
+            response->kind == RESPONSE_UPGRADE ? MHD_HTTP_SWITCHING_PROTOCOLS : MHD_HTTP_OK;
+    *outcome = response->outcome;
 
-    if (reply->not_modified || is_not_modified(request, reply))
-        reply->status = MHD_HTTP_NOT_MODIFIED;
-    struct MHD_Response *response = NULL;
-    if (reply->stream.context)
-        response = from_stream(request, reply);
-    else if (reply->upgrade.accept)
-        response = from_upgrade(reply);
-    else if (!text_failed(&reply->body))
-        response = make_response(request, reply);
+    if (response->not_modified || is_not_modified(request, response))
+        response->status = MHD_HTTP_NOT_MODIFIED;
+    struct MHD_Response *mhd_response = NULL;
+    if (response->kind == RESPONSE_STREAM)
+        mhd_response = from_stream(request, response);
+    else if (response->kind == RESPONSE_UPGRADE)
+        mhd_response = from_upgrade(response);
+    else if (response->kind == RESPONSE_CACHED || !text_failed(&response->body))
+        mhd_response = make_response(request, response);
     bool queued = false;
-    if (response) {
-        add_headers(request, reply, response);
-        queued = library_queue_response(request->mhd, reply->status, response) == MHD_YES;
-        MHD_destroy_response(response);
+    if (mhd_response) {
+        add_headers(request, response, mhd_response);
+        queued = library_queue_response(request->mhd, response->status, mhd_response) == MHD_YES;
+        MHD_destroy_response(mhd_response);
     }
-    if (reply->stream.context)
-        reply->stream.free(reply->stream.context);
-    cached_response_unref(reply->answer);
-    text_free(&reply->body);
+    response_clear(response);
     return queued;
 }

@@ -69,6 +69,11 @@ struct alias {
 
 static const struct alias aliases[] = {{"/artemis/api/", "/api/"}, {"/artemis/websocket/", "/ws/"}};
 
+bool route_is_websocket(const struct route *route)
+{
+    return strncmp(route->path, "/ws", strlen("/ws")) == 0;
+}
+
 const struct route *route_find(const char *path, bool *java)
 {
     static const char suffix[] = ".json";

@@ -33,6 +33,9 @@ enum { ROUTE_COUNT = 33, ROUTE_PATH_BYTES = 64 };
 
 extern const struct route routes[ROUTE_COUNT]; /* sorted by path */
 
+/* Returns true for the paths at which a WebSocket is opened. */
+bool route_is_websocket(const struct route *route);
+
 /* Returns the route of a request's path, or NULL. Sets *java when the path has the prefix of the
  * Java clients. */
 const struct route *route_find(const char *path, bool *java);

@@ -2,7 +2,7 @@
  *
  * 20,000 connections at once. At server.max_connections, connections that have been idle for a
  * second are closed for new ones; if none is idle, the new one gets 503
- * `over-limit`. Who is at work is served all the while.
+ * `over-limit`. Busy connections are served all the while.
  *
  * A process may hold 20,000 descriptors at most here, so the flood comes from child processes.
  * ARTEMIS_TEST_CONNECTIONS sets its size; sanitizer builds, which are slow, get a smaller one.
@@ -126,7 +126,7 @@ static bool has_opened_all(struct holder *holder, int64_t deadline_ms)
 }
 
 /* A new connection is accepted, or gets 503. */
-static bool newcomer_is_served(void *context)
+static bool new_connection_is_served(void *context)
 {
     struct fixture *fixture = context;
     struct raw_socket raw;
@@ -136,7 +136,7 @@ static bool newcomer_is_served(void *context)
     int status = raw.response.status;
     if (end != RAW_RESPONSE) {
         raw_socket_close(&raw);
-        fail_msg("a newcomer got %s", end == RAW_LATE ? "nothing" : "a closed connection");
+        fail_msg("a new connection got %s", end == RAW_LATE ? "nothing" : "a closed connection");
     }
     if (status != 200) {
         check_status(&raw.response, 503, "service-unavailable", "over-limit");
@@ -172,12 +172,12 @@ static void flood_of_connections_keeps_nobody_from_being_served(void **state)
         assert_in_range(server_process_open_files(&fixture.server), 1, wanted / 2 + OTHER_FILES);
     }
     background_client_check_served(&background_client, 20);
-    assert_true(wait_until(newcomer_is_served, &fixture, deadline_ms));
+    assert_true(wait_until(new_connection_is_served, &fixture, deadline_ms));
     for (int i = 0; i < HOLDERS; i++) {
         end_holder(&holders[i]);
     }
     background_client_check_served(&background_client, 20);
-    assert_true(wait_until(newcomer_is_served, &fixture, wait_deadline_ms()));
+    assert_true(wait_until(new_connection_is_served, &fixture, wait_deadline_ms()));
     background_client_stop(&background_client);
     http_free(fixture.http);
     server_process_stop(&fixture.server);
@@ -215,30 +215,30 @@ static void new_connection_gets_503_when_all_are_busy(void **state)
 {
     struct fixture *fixture = *state;
     struct raw_socket busy[SMALL_LIMIT];
-    struct raw_socket newcomer;
+    struct raw_socket added;
     int64_t began_ms = wait_now_ms();
     open_busy(busy, fixture->server.port);
-    raw_socket_open(&newcomer, fixture->server.port);
-    raw_socket_sendf(&newcomer, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert_int_equal(raw_socket_read(&newcomer, wait_deadline_ms()), RAW_RESPONSE);
+    raw_socket_open(&added, fixture->server.port);
+    raw_socket_sendf(&added, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_int_equal(raw_socket_read(&added, wait_deadline_ms()), RAW_RESPONSE);
     if (wait_now_ms() - began_ms < 900) {
-        check_status(&newcomer.response, 503, "service-unavailable", "over-limit");
-        check_contains(&newcomer.response, "response_status.error_message", "16");
-        assert_non_null(http_field(&newcomer.response, "Retry-After"));
-        assert_true(raw_socket_is_closed_by(&newcomer, wait_deadline_ms()));
+        check_status(&added.response, 503, "service-unavailable", "over-limit");
+        check_contains(&added.response, "response_status.error_message", "16");
+        assert_non_null(http_field(&added.response, "Retry-After"));
+        assert_true(raw_socket_is_closed_by(&added, wait_deadline_ms()));
     }
     for (size_t i = 0; i < SMALL_LIMIT; i++) {
         assert_true(ask_health(&busy[i]) || wait_now_ms() - began_ms > 900);
     }
-    raw_socket_close(&newcomer);
+    raw_socket_close(&added);
     close_all(busy);
 }
 
-static void newcomer_takes_the_place_of_one_that_is_idle(void **state)
+static void new_connection_displaces_an_idle_one(void **state)
 {
     struct fixture *fixture = *state;
     struct raw_socket connections[SMALL_LIMIT];
-    struct raw_socket newcomers[SMALL_LIMIT / 2];
+    struct raw_socket added[SMALL_LIMIT / 2];
     open_busy(connections, fixture->server.port);
     int64_t idle_ms = wait_now_ms() + 1500;
     while (wait_now_ms() < idle_ms) {
@@ -246,8 +246,8 @@ static void newcomer_takes_the_place_of_one_that_is_idle(void **state)
         wait_for_time(wait_now_ms() + 50);
     }
     for (size_t i = 0; i < SMALL_LIMIT / 2; i++) {
-        raw_socket_open(&newcomers[i], fixture->server.port);
-        assert_true(ask_health(&newcomers[i]));
+        raw_socket_open(&added[i], fixture->server.port);
+        assert_true(ask_health(&added[i]));
         assert_true(ask_health(&connections[3]));
     }
     int closed = 0;
@@ -256,7 +256,7 @@ static void newcomer_takes_the_place_of_one_that_is_idle(void **state)
     }
     assert_in_range(closed, SMALL_LIMIT / 2, SMALL_LIMIT - 1);
     for (size_t i = 0; i < SMALL_LIMIT / 2; i++) {
-        raw_socket_close(&newcomers[i]);
+        raw_socket_close(&added[i]);
     }
     close_all(connections);
 }
@@ -266,7 +266,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(new_connection_gets_503_when_all_are_busy, start_small,
                                         fixture_stop),
-        cmocka_unit_test_setup_teardown(newcomer_takes_the_place_of_one_that_is_idle, start_small,
+        cmocka_unit_test_setup_teardown(new_connection_displaces_an_idle_one, start_small,
                                         fixture_stop),
         cmocka_unit_test(flood_of_connections_keeps_nobody_from_being_served),
     };

@@ -194,20 +194,20 @@ static void unchanged_version_waits_once_then_is_304(void **state)
     (void)state;
     struct request request = make_request();
     struct response response = decide(&request, for_a_second_from_7, 7);
-    assert_true(response.waits);
+    assert_true(response.kind == RESPONSE_LONG_POLL);
     assert_false(response.not_modified);
-    assert_int_equal(response.wait.revision, 7);
-    assert_int_equal(response.wait.until_ms, at_ms(1000).mono_ms);
-    assert_int_equal(response.wait.id_size, 1);
+    assert_int_equal(response.long_poll.revision, 7);
+    assert_int_equal(response.long_poll.until_ms, at_ms(1000).mono_ms);
+    assert_int_equal(response.long_poll.id_size, 1);
     assert_true(request.long_poll_done);
     assert_true(request.push_slot_reserved);
     assert_int_equal(push.counters.clients, 1);
     response = decide(&request, for_a_second_from_7, 7); /* the wait is over */
-    assert_false(response.waits);
+    assert_false(response.kind == RESPONSE_LONG_POLL);
     assert_true(response.not_modified);
     assert_true(response.send_epoch);
     response = decide(&request, for_a_second_from_7, 8);
-    assert_false(response.waits || response.not_modified);
+    assert_false(response.kind == RESPONSE_LONG_POLL || response.not_modified);
     assert_int_equal(push.counters.clients, 1);
 }
 
@@ -217,13 +217,14 @@ static void newer_version_is_sent_at_once(void **state)
     struct request request = make_request();
     struct long_poll_query get = for_a_second_from_7;
     struct response response = decide(&request, get, 8);
-    assert_false(response.waits || response.not_modified);
+    assert_false(response.kind == RESPONSE_LONG_POLL || response.not_modified);
     assert_true(response.send_epoch);
     get.other_epoch = true;
     response = decide(&request, get, 7);
-    assert_false(response.waits || response.not_modified);
+    assert_false(response.kind == RESPONSE_LONG_POLL || response.not_modified);
     response = decide(&request, (struct long_poll_query){0}, 7);
-    assert_false(response.waits || response.not_modified || response.send_epoch);
+    assert_false(response.kind == RESPONSE_LONG_POLL || response.not_modified ||
+                 response.send_epoch);
     assert_int_equal(push.counters.clients, 0);
 }
 
@@ -246,7 +247,7 @@ static void long_poll_at_the_limit_is_refused(void **state)
     config.server.max_connections = 16;
     for (int i = 0; i < 2; i++) {
         struct request request = make_request();
-        assert_true(decide(&request, get, 7).waits);
+        assert_true(decide(&request, get, 7).kind == RESPONSE_LONG_POLL);
     }
     struct request request = make_request();
     struct response response = {0};
