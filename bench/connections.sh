@@ -12,7 +12,7 @@ CONNECTION_COUNTS="1 64 128 256 512 1000 4000"
 THREAD_COUNTS="1 2 4 8 16"
 THREADS_CONNECTIONS=256
 CONNECTION_ROUNDS=5
-CONNECTION_SECS=1
+CONNECTION_SECS=3
 
 # connection_round CONNECTIONS [--set ...]...: prints heartbeats per second of a new server.
 connection_round() {
