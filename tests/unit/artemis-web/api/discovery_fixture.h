@@ -3,7 +3,8 @@
  * discovery_fixture - responses of a registry as discovery sends them, read as JSON.
  *
  * A response cache belongs to one registry at a time; free_registry frees both. cache_settings is
- * used when the cache is created: by the first request, or by open_cache.
+ * used when the cache is created: by the first request, or by open_cache, which a test with threads
+ * calls before it starts them.
  */
 #pragma once
 

@@ -404,6 +404,7 @@ static void run_with(uint32_t guard_percent)
     guarded = guard_percent > 0;
     make_cast();
     registry = make_registry_with(options);
+    open_cache(registry); /* before the threads that use it */
     uint64_t start = registry_revision(registry);
     struct follower follower = {.copy = json_object(), .revision = start};
     run_threads(&follower);
