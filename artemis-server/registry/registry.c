@@ -216,8 +216,7 @@ void registry_remove(struct registry *registry, struct locked_key *key, struct s
     shard_make_tombstone(key->shard, key->number, now.mono_ms, until_ms);
 }
 
-/* Marks a change for the replicator; true if there is one. */
-static bool mark_changed(struct registry *registry, const struct locked_key *key)
+bool registry_mark_changed(struct registry *registry, const struct locked_key *key)
 {
     if (!registry_is_replicating(registry))
         return false;
@@ -231,7 +230,7 @@ static void mark_renewed(struct registry *registry, const struct locked_key *key
         shard_mark_dirty(key->shard, key->number, DIRTY_RENEWAL);
 }
 
-static void notify(struct registry *registry, bool is_dirty)
+void registry_notify(struct registry *registry, bool is_dirty)
 {
     if (is_dirty && registry->notify)
         registry->notify(registry->notify_context);
@@ -247,13 +246,15 @@ static bool is_renewable(const struct registry *registry, const struct record *r
            now.mono_ms < registry_lease_end_ms(registry, deadline_ms, now.mono_ms);
 }
 
-/* A registration of a known key: identical content is a renewal. True: marked as changed. */
+/* A registration of a known key: identical content is a renewal, whose time is kept (see
+ * registry_apply). True: marked as changed. */
 static bool register_again(struct registry *registry, const struct locked_key *key,
                            struct instance *instance, struct moment now)
 {
     struct shard *shard = key->shard;
     shard_renew(shard, key->number, now.mono_ms, now.mono_ms + registry->options.ttl_ms);
     if (instance_equal(key->record->instance, instance)) {
+        key->record->confirmed = hlc_next(&registry->clock, now);
         shard->counters.renewed++;
         mark_renewed(registry, key);
         return false;
@@ -262,7 +263,7 @@ static bool register_again(struct registry *registry, const struct locked_key *k
     registry_set_stamp(registry, key->record, registry_next_stamp(registry, now));
     registry_log_change(registry, shard, key->record->service, instance, CHANGE_CHANGE, now);
     shard->counters.changed++;
-    return mark_changed(registry, key);
+    return registry_mark_changed(registry, key);
 }
 
 enum error registry_register(struct registry *registry, struct instance *instance,
@@ -277,10 +278,10 @@ enum error registry_register(struct registry *registry, struct instance *instanc
         error = registry_insert(registry, &key, instance, registry_next_stamp(registry, now),
                                 now.mono_ms + registry->options.ttl_ms, now);
         if (!error)
-            is_dirty = mark_changed(registry, &key);
+            is_dirty = registry_mark_changed(registry, &key);
     }
     registry_unlock(registry, key.home);
-    notify(registry, is_dirty);
+    registry_notify(registry, is_dirty);
     return error;
 }
 
@@ -311,20 +312,20 @@ void registry_unregister(struct registry *registry, const struct instance_key *p
          * registration came later. */
         if (registry->options.tombstone_ms &&
             !registry_insert_tombstone(&key, bytes, registry_next_stamp(registry, now), until_ms))
-            is_dirty = mark_changed(registry, &key);
+            is_dirty = registry_mark_changed(registry, &key);
     } else if (record_is_tombstone(key.record)) {
         /* A peer may have registered the key since: the later unregistration counts. */
         struct stored_stamp stamp = registry_next_stamp(registry, now);
         key.record->hlc = stamp.hlc;
         key.record->node = stamp.node;
         shard_extend_tombstone(key.shard, key.number, until_ms);
-        is_dirty = mark_changed(registry, &key);
+        is_dirty = registry_mark_changed(registry, &key);
     } else {
         registry_remove(registry, &key, registry_next_stamp(registry, now), until_ms, now);
-        is_dirty = mark_changed(registry, &key);
+        is_dirty = registry_mark_changed(registry, &key);
     }
     registry_unlock(registry, key.home);
-    notify(registry, is_dirty);
+    registry_notify(registry, is_dirty);
 }
 
 /* --- status ----------------------------------------------------------------------------------- */

@@ -32,15 +32,36 @@ void registry_observe_clock(struct registry *registry, uint64_t clock_ms, struct
     hlc_observe_ms(&registry->clock, clock_ms, now);
 }
 
+static struct stamp full_stamp(const struct registry *registry, struct stored_stamp stamp)
+{
+    return (struct stamp){stamp.hlc, node_id_table_name(&registry->node_ids, stamp.node)};
+}
+
 static bool is_older(const struct registry *registry, const struct record *record,
                      struct stored_stamp stamp)
 {
-    struct stamp a = {record->hlc, node_id_table_name(&registry->node_ids, record->node)};
-    struct stamp b = {stamp.hlc, node_id_table_name(&registry->node_ids, stamp.node)};
+    struct stored_stamp own = {record->hlc, record->node};
 #ifdef ARTEMIS_SIM_BUG
     return true; /* for `make sim-bug`: the last record to arrive wins */
 #endif
-    return stamp_compare(a, b) < 0;
+    return stamp_compare(full_stamp(registry, own), full_stamp(registry, stamp)) < 0;
+}
+
+/* Whether a client has registered the stored content here again after the change with this stamp.
+ * That registration is the later write, although it left the stored stamp as it was. */
+static bool is_confirmed_after(const struct registry *registry, const struct record *record,
+                               struct stored_stamp stamp)
+{
+    struct stored_stamp confirmed = {record->confirmed, NODE_NUMBER_SELF};
+    return stamp_compare(full_stamp(registry, confirmed), full_stamp(registry, stamp)) > 0;
+}
+
+/* Gives the stored content a stamp above the change that it supersedes, and sends it to all peers:
+ * they may have taken that change over. True: marked as changed. */
+static bool restamp(struct registry *registry, const struct locked_key *key, struct moment now)
+{
+    registry_set_stamp(registry, key->record, registry_next_stamp(registry, now));
+    return registry_mark_changed(registry, key);
 }
 
 /* The end of a span that began `age_ms` ago; 0: it is over. */
@@ -62,22 +83,26 @@ static void extend_lease(struct registry *registry, struct locked_key *key, uint
     key->shard->counters.renewed_by_peers++;
 }
 
-/* Newer content, or the same content with a newer stamp. */
-static void replace_content(struct registry *registry, struct locked_key *key,
+/* Newer content, or the same content with a newer stamp. True: marked as changed. */
+static bool replace_content(struct registry *registry, struct locked_key *key,
                             struct instance *instance, struct stored_stamp stamp, struct moment now)
 {
     bool is_same = instance_equal(key->record->instance, instance);
+    if (!is_same && is_confirmed_after(registry, key->record, stamp))
+        return restamp(registry, key, now);
     registry_set_stamp(registry, key->record, stamp);
     if (is_same)
-        return;
+        return false;
     shard_replace(key->shard, key->number, instance);
     registry_log_change(registry, key->shard, key->record->service, instance, CHANGE_CHANGE, now);
     key->shard->counters.changed++;
+    return false;
 }
 
 enum error registry_apply(struct registry *registry, const struct wire_record *record,
                           struct moment now)
 {
+    bool is_dirty = false;
     struct stored_stamp stamp;
     enum error error = stamp_of(registry, record, now, &stamp);
     if (error)
@@ -88,12 +113,13 @@ enum error registry_apply(struct registry *registry, const struct wire_record *r
         bool is_legacy_renewal =
             record->stamp.hlc == 0 && instance_equal(key.record->instance, record->instance);
         if (!is_legacy_renewal && is_older(registry, key.record, stamp))
-            replace_content(registry, &key, record->instance, stamp, now);
+            is_dirty = replace_content(registry, &key, record->instance, stamp, now);
         extend_lease(registry, &key, record->age_ms, now);
     } else if (deadline_ms && (!key.record || is_older(registry, key.record, stamp))) {
         error = registry_insert(registry, &key, record->instance, stamp, deadline_ms, now);
     }
     registry_unlock(registry, key.home);
+    registry_notify(registry, is_dirty);
     return error;
 }
 
@@ -122,6 +148,7 @@ enum error registry_apply_renewal(struct registry *registry, const struct wire_r
 enum error registry_apply_unregister(struct registry *registry, const struct wire_record *record,
                                      struct moment now)
 {
+    bool is_dirty = false;
     struct stored_stamp stamp;
     enum error error = stamp_of(registry, record, now, &stamp);
     if (error)
@@ -133,14 +160,17 @@ enum error registry_apply_unregister(struct registry *registry, const struct wir
         if (until_ms && record->stamp.hlc)
             error = registry_insert_tombstone(&key, packed_key, stamp, until_ms);
     } else if (is_older(registry, key.record, stamp)) {
-        if (!record_is_tombstone(key.record)) {
-            registry_remove(registry, &key, stamp, until_ms ? until_ms : now.mono_ms, now);
-        } else {
+        if (record_is_tombstone(key.record)) {
             key.record->hlc = stamp.hlc;
             key.record->node = stamp.node;
             shard_extend_tombstone(key.shard, key.number, until_ms);
+        } else if (is_confirmed_after(registry, key.record, stamp)) {
+            is_dirty = restamp(registry, &key, now);
+        } else {
+            registry_remove(registry, &key, stamp, until_ms ? until_ms : now.mono_ms, now);
         }
     }
     registry_unlock(registry, key.home);
+    registry_notify(registry, is_dirty);
     return error;
 }

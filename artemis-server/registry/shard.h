@@ -42,6 +42,7 @@ struct record {
     struct wheel_timer lease;  /* first: the wheel finds it here. Of a tombstone: when it ends */
     struct instance *instance; /* of a tombstone: often the key alone. NULL: not in use */
     uint64_t hlc;              /* with node, the stamp of this content */
+    uint64_t confirmed;        /* HLC time of the last identical registration here; 0: none */
     uint32_t service;          /* 0: a tombstone */
     uint32_t member;           /* index in the service's members */
     uint32_t hash;             /* of the key, for the index */
@@ -52,7 +53,7 @@ struct record {
     uint16_t lease_state : 3;
     uint16_t dirty : DIRTY_KINDS; /* a bit for each list that has its number */
 };
-static_assert(sizeof(struct record) == 56, "a record is small: there are millions");
+static_assert(sizeof(struct record) == 64, "a record is small: there are millions");
 
 static inline bool record_is_tombstone(const struct record *record)
 {
