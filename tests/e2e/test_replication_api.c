@@ -16,9 +16,17 @@
 #define OLDER "'version':6553600,'origin':'node7'"
 #define NEWER "'version':13107200,'origin':'node7'"
 
+static bool is_ready(void *context)
+{
+    return http_get(((struct fixture *)context)->http, "/ready")->status == 200;
+}
+
+/* A node of a cluster listens before it is ready. */
 static int start(void **state)
 {
-    return fixture_start(state, (const char *const[]){"--set", "cluster.enabled=true", NULL});
+    fixture_start(state, (const char *const[]){"--set", "cluster.enabled=true", NULL});
+    assert_true(wait_until(is_ready, *state, wait_deadline_ms()));
+    return 0;
 }
 
 /* Sends a request as a peer; single quotes stand for double ones. */
