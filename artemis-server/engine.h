@@ -5,7 +5,8 @@
  *
  * The binary creates one engine from the settings; the HTTP layer calls it. The state goes from
  * starting to ready to draining, and never back. A single node is ready as soon as it runs. A node
- * of a cluster is ready when it holds every record that a ready peer holds.
+ * of a cluster is ready when it has copied a ready peer and compared itself with the others, or
+ * when no peer has data (replicator_bootstrap.c).
  *
  * Any thread may use the engine. The main thread creates and frees it.
  */

@@ -22,5 +22,4 @@ struct rate_limiter {
 void rate_limiter_init(struct rate_limiter *limiter, uint32_t requests_per_second,
                        uint32_t burst_size);
 /* Takes a token; false when the bucket is empty. */
-/* Takes a token; false when the bucket is empty. */
 bool rate_limiter_admit(struct rate_limiter *limiter, uint64_t now_ms);

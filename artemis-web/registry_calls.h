@@ -3,8 +3,8 @@
  * registry_calls - the batch calls of the registry without HTTP: register, heartbeat, unregister.
  *
  * A call decodes a JSON body, applies each item to the engine and appends the JSON response. HTTP
- * handlers and WebSockets share these calls. The caller has asked engine_admit before. Any thread;
- * a call belongs to one thread.
+ * handlers and WebSockets share these calls. The caller has asked engine_admit before (for HTTP
+ * requests input.c does). Any thread; a call belongs to one thread.
  */
 #pragma once
 

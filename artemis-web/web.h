@@ -3,8 +3,9 @@
  * web - the HTTP server of a node.
  *
  * server.threads web threads serve the connections. A request is served by one thread from its
- * first byte to its response, and blocks on nothing but the lock of a shard. The main thread calls
- * the functions below.
+ * first byte to its response. It blocks on locks that are held for a few steps, and on one longer
+ * one: while another thread encodes the response with all services (response_cache.h). The main
+ * thread calls the functions below.
  */
 #pragma once
 

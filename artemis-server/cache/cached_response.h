@@ -18,7 +18,7 @@
 #include "artemis-core/base/error.h"
 #include "artemis-core/base/text.h"
 
-/* Views of a service; what a view is, its encoder knows. */
+/* Number of views of a service; response_cache.h describes views. */
 enum { RESPONSE_VIEWS = 8 };
 
 /* Memory of all cached responses. It outlives them. */

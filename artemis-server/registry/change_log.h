@@ -7,8 +7,9 @@
  * epoch (unless it makes a million changes a second all its life). A revision from before the
  * restart is older than the log, and so "gone": the client fetches everything again.
  *
- * The log is a ring of fixed capacity. The oldest changes are dropped for new ones, for the limit
- * of memory, and by change_log_trim. An append cannot fail. The log references the instances in it.
+ * The log is a ring of fixed capacity. The oldest changes are dropped when the ring is full,
+ * when the instances exceed CHANGE_LOG_BYTES_MAX, and by change_log_trim. An append cannot fail.
+ * The log references the instances in it.
  *
  * Thread-safe. Its lock comes after the lock of a shard, which may be held while appending.
  */

@@ -4,7 +4,7 @@
  *
  * It is set once from the wall clock and then runs by the monotonic clock: setting the wall clock
  * does not change which of two registrations is later. It catches up with any clock of another node
- * that is ahead, so connected nodes agree on the time to within their distance. It is never set
+ * that is ahead, so connected nodes agree on the time to within the network delay. It is never set
  * back. A stamp is given once.
  *
  * Any thread may call; no call blocks. No clock is read.
@@ -29,7 +29,7 @@ uint64_t hlc_ms(const struct hlc *clock, struct moment now);
 /* A stamp above all that were given or observed. */
 uint64_t hlc_next(struct hlc *clock, struct moment now);
 /* Whether a stamp or a clock can be another node's: it is at most CLOCK_AHEAD_MAX_MS ahead, more
- * than any wrong clock. A node that followed garbage would have no later time left. */
+ * than any wrong clock. A node that followed an arbitrary number could issue no later stamp. */
 bool hlc_accepts(const struct hlc *clock, uint64_t ms, struct moment now);
 /* Catches up with a stamp, or with the clock, of another node. One that is not accepted is
  * ignored. */

@@ -2,11 +2,19 @@
  *
  * lease_state - the states of a lease and the legal transitions between them.
  *
- *   active -> confirming -> due -> expired -> guarded
+ *                 active --------------------+
+ *                   | with peers             | without peers
+ *                   v                        v
+ *                 confirming --> due --> expired --> guarded
+ *                   |                        ^
+ *                   +------------------------+ not confirmed within LEASE_CHECK_MAX_MS
  *
- * A lease whose time runs out is confirmed with the peers first; without peers it becomes expired
- * at once. Expired leases are evicted in the same tick, or guarded. A renewal makes every lease
- * active again. Removal of the instance ends in LEASE_NONE from every state.
+ * A lease whose time has run out is confirmed with the peers; without peers it becomes expired at
+ * once. An expired lease is evicted in the same tick, or becomes guarded. A renewal makes a lease
+ * of any state active again. Eviction, and unregistering in any state, end in LEASE_NONE.
+ *
+ * "Ended" means expired or guarded. The list WHEEL_DUE of the wheel and the counter `due` of the
+ * shard are about these leases, not about LEASE_DUE.
  *
  * Pure. shard_leases.c is the only user of a transition.
  */

@@ -11,8 +11,9 @@
  * store, and a lease that is renewed is visited once per time-to-live.
  *
  * Timers are in a slab, as the first member of a record (or service). The wheel has two lists for
- * its owner: WHEEL_DUE for expired leases that wait for eviction, and WHEEL_DEFERRED for leases
- * that are armed once the wheel is at the present. Not thread-safe; time is an argument.
+ * its owner: WHEEL_DUE for expired and guarded leases that are evicted or guarded in this tick
+ * (lease_state.h), and WHEEL_DEFERRED for leases that are armed after the wheel has handed out all
+ * that is due. Not thread-safe; time is an argument.
  */
 #pragma once
 
@@ -59,12 +60,12 @@ void lease_wheel_disarm(struct lease_wheel *wheel, uint32_t lease);
  * left. */
 uint32_t lease_wheel_next(struct lease_wheel *wheel, uint64_t now_ms, unsigned *budget);
 
-/* The list of expired leases that wait for eviction. */
+/* The list of expired and guarded leases that are evicted or guarded in this tick. */
 void lease_wheel_add_due(struct lease_wheel *wheel, uint32_t lease);
 uint32_t lease_wheel_pop_due(struct lease_wheel *wheel);
 
-/* The list of leases that are to come up again later than their deadline. They wait until the wheel
- * is at the present: a lease that is armed while the wheel lags would come up by its deadline,
- * which has passed, when its slot is spread over the levels below. */
+/* The list of leases that come up again later than their deadline. They are armed after
+ * lease_wheel_next has handed out all that is due. If a lease is armed before, the wheel moves it
+ * down a level by its deadline, which has passed, and hands it out too early. */
 void lease_wheel_add_deferred(struct lease_wheel *wheel, uint32_t lease);
 uint32_t lease_wheel_pop_deferred(struct lease_wheel *wheel);

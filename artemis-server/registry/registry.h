@@ -2,16 +2,20 @@
  *
  * registry - the store of a node: registers, renews, unregisters and finds instances.
  *
- * The store has 64 shards with a lock each. Every change takes the next revision of the change log.
- * Registering identical content is a renewal: it has no revision and no event. Responses are
+ * The store has 64 shards with a lock each. Every change takes the next revision of the change log,
+ * and the next stamp of the node. Registering identical content is a renewal: it takes neither and
+ * is not in the change log. Responses are
  * encoded by the response cache (artemis-server/response_cache.h), which stores them here,
  * beside their service.
  *
- * A lease ends `ttl_ms` after its last renewal. registry_tick removes ended instances from every
- * answer; one thread calls it every tick (20 ms). Any thread may call all other functions. Nothing
+ * A lease ends `ttl_ms` after its last renewal. registry_tick evicts the instance within two ticks
+ * (of 20 ms), unless a peer is asked for a later renewal first (registry_replication.h) or a guard
+ * is engaged. Until then the instance is in every response. One thread calls registry_tick every
+ * tick. Any thread may call all other functions. Nothing
  * here reads a clock; nothing encodes or calls out while it holds the lock of a shard.
  *
- * Lock order: one shard (never two); then, each alone, the change log or the guard of the node.
+ * Lock order: one shard (never two), then the change log. The lock of the node's guard is held
+ * alone.
  *
  * Other nodes use registry_replication.h.
  */
@@ -82,7 +86,7 @@ void registry_members_free(struct registry_members *members);
  * id_buffer. out->count 0: the end. ERR_NO_MEMORY. */
 struct registry_cursor {
     uint32_t shard;
-    uint32_t number; /* after which to go on */
+    uint32_t number; /* of the last service or record that was visited */
     bool tombstones; /* registry_snapshot_next: all services were copied */
 };
 MUST_USE enum error registry_next_service(struct registry *registry, struct registry_cursor *cursor,

@@ -79,7 +79,8 @@ struct locked_key {
 };
 struct locked_key registry_lock_key(struct registry *registry, struct slice packed_key);
 
-/* Unlocks, calls the waker of the change log, and frees what was evicted under the lock. */
+/* Unlocks, calls the wakeup of the change log if it is due, and frees what was evicted under the
+ * lock. */
 void registry_unlock(struct registry *registry, struct locked_shard *home);
 
 /* The next stamp of this node. */

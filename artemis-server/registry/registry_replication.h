@@ -16,11 +16,12 @@
  * peer brings the instance back. Tombstones are in no answer to clients.
  *
  * Lease check: while the registry is replicating, a lease whose time runs out is confirming until
- * registry_confirm_expiry, or for LEASE_CHECK_MAX_MS. A renewal from a peer refutes the expiry.
+ * registry_confirm_expiry, or for LEASE_CHECK_MAX_MS. A renewal from a peer refutes the expiry. An
+ * eviction leaves no tombstone and is not marked dirty: each node evicts for itself.
  *
- * Digests: 1,024 sums over key and stamp of the registered instances. They do not cover tombstones:
- * a tombstone matters only against an instance of the same key, and that instance is covered. The
- * lists of buckets and the snapshot contain tombstones.
+ * Digests: 1,024 XOR sums over hashes of key and stamp of the registered instances. They do not
+ * cover tombstones: a tombstone matters only against an instance of the same key, and that instance
+ * is covered. The lists of buckets and the snapshot contain tombstones.
  *
  * Any thread may call. A key_state holds a reference: key_state_unref it.
  */
@@ -55,8 +56,8 @@ bool registry_read_key(struct registry *registry, struct slice packed_key, struc
 
 /* Whether changes and renewals are marked, and whether ended leases are confirmed. Off at first. */
 void registry_set_replicating(struct registry *registry, bool on);
-/* Called after each marked change, without a lock, by the thread that made it. Set it before there
- * are other threads. */
+/* Called after each change (not renewal) that was marked, without a lock, by the thread that made
+ * it. Set it while no other thread changes the registry. */
 typedef void registry_changed(void *context);
 void registry_on_change(struct registry *registry, registry_changed *notify, void *context);
 
@@ -70,7 +71,8 @@ size_t registry_drain_renewals(struct registry *registry, struct key_state *out,
  * (node ids) change nothing; ERR_VERSION_AHEAD: no clock can have given the stamp. */
 MUST_USE enum error registry_apply(struct registry *registry, const struct wire_record *record,
                                    struct moment now);
-/* A renewal. ERR_INSTANCE_NOT_FOUND: not known here, or older here: send the record. */
+/* A renewal. ERR_INSTANCE_NOT_FOUND: the key is not known here, or its record is older here; the
+ * peer sends the record then. */
 MUST_USE enum error registry_apply_renewal(struct registry *registry,
                                            const struct wire_record *record, struct moment now);
 /* An unregistration. Errors as registry_apply. */

@@ -35,7 +35,7 @@ enum {
     DIGEST_BUCKETS = 1 << DIGEST_BUCKET_BITS,
 };
 
-/* Why a record is in a dirty list. */
+/* Why a record is in a dirty list. There is a list for each kind. */
 enum dirty_kind { DIRTY_CHANGE, DIRTY_RENEWAL, DIRTY_LEASE_CHECK, DIRTY_KINDS };
 
 struct record {
@@ -174,7 +174,9 @@ uint32_t shard_instances(const struct shard *shard);
  * instance. ERR_NO_MEMORY leaves the shard as it was. */
 MUST_USE enum error shard_insert(struct shard *shard, uint32_t service_hash, uint32_t record_hash,
                                  struct instance *instance, uint64_t deadline_ms, uint32_t *out);
+/* Gives a record other content; its lease stays. Takes a reference. */
 void shard_replace(struct shard *shard, uint32_t number, struct instance *instance);
+/* Removes an instance with its record. Its service stays known for empty_ms. */
 void shard_remove(struct shard *shard, uint32_t number, uint64_t now_ms);
 /* The common part of shard_remove and shard_make_tombstone: the record is no member any more. */
 void shard_leave_service(struct shard *shard, uint32_t number, uint64_t now_ms);

@@ -39,7 +39,7 @@ enum {
     REPLICATOR_PEERS_MAX = 64,
     DOWN_PROBE_MS = 1000, /* interval of health messages to a peer that is down */
     LEASE_CHECK_TIMEOUT_MS = 500,
-    LEASE_CHECK_INTERVAL_MS = 100, /* how often the registry is asked for due leases */
+    LEASE_CHECK_INTERVAL_MS = 100, /* interval at which confirming leases are drained */
     INCOMPATIBLE_REJECTIONS = 3,   /* in a row, without an accepted update since it was up */
     INCOMPATIBLE_RETRY_MS = 60000, /* then the peer gets updates again */
     BOOTSTRAP_COMPARE_MS = 5000,   /* limit for the comparisons after the snapshot */

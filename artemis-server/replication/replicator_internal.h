@@ -61,7 +61,7 @@ static inline bool peer_has_update_in_flight(const struct peer *peer)
            peer->in_flight[MESSAGE_RENEW];
 }
 
-/* Due leases whose expiry the peers are to confirm. */
+/* Confirming leases about which the peers are asked. */
 struct lease_check {
     struct key_state *items;
     size_t count;      /* 0: no check is open */
@@ -133,7 +133,7 @@ uint64_t bootstrap_deadline_ms(const struct replicator *replicator);
 struct message *lease_check_next(struct replicator *replicator, struct peer *peer,
                                  struct moment now);
 /* Ends a check that every peer has responded to, and starts the next with the leases that are
- * due. */
+ * confirming. */
 void lease_check_drain(struct replicator *replicator, struct moment now);
 void lease_check_on_record(struct replicator *replicator, const struct wire_record *record,
                            struct moment now);

@@ -36,7 +36,7 @@ struct request {
     struct moment now;        /* when it was complete; before that, only mono_ms of its start */
     uint64_t started_ns;
     bool long_poll_done;     /* the request was suspended once; it is not suspended again */
-    bool push_slot_reserved; /* at the push thread, and not used yet */
+    bool push_slot_reserved; /* by request_reserve; the push thread has not taken it over yet */
 };
 
 /* A body that is produced while it is sent. */

@@ -7,8 +7,8 @@
  * service and is never freed. The cost of a change follows the number of subscribers of its own
  * topic.
  *
- * A topic also caches the full state of its service, encoded, for lagging subscriptions; see
- * resync.h. Belongs to the push thread.
+ * A topic also caches the full state of its service, encoded, for lagging subscriptions
+ * (dispatch_resync.c). Belongs to the push thread.
  */
 #pragma once
 
