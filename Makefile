@@ -128,8 +128,9 @@ asan tsan ubsan: ## run all tests under a sanitizer (addresses, threads, undefin
 fuzz: ## fuzz the parsers of untrusted input (FUZZ_SECS=60 each, ONLY=websocket for one; needs clang)
 	@tests/fuzz/run.sh $(or $(FUZZ_SECS),60) $(ONLY)
 
-sim: $(SIM_BIN) ## simulate SEEDS=1000 clusters, or print the events of one (SEED=x)
-	@$(SIM_BIN) $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000) --first $(or $(FIRST),1))
+sim: $(SIM_BIN) ## simulate SEEDS=1000 clusters, or print the events of one (SEED=x); WORLDS=late,chain
+	@$(SIM_BIN) $(if $(WORLDS),--worlds $(WORLDS)) \
+	  $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000) --first $(or $(FIRST),1))
 
 sim-bug: ## check that the simulator finds a bug that is built in for this
 	@$(MAKE) --no-print-directory VARIANT=simbug CPPFLAGS=-DARTEMIS_SIM_BUG $(BUILD)/simbug/tests/sim/sim

@@ -2,19 +2,34 @@
  *
  * sim - a cluster in one thread: real registries and replicators, virtual clocks, a faulty network.
  *
- * Everything follows from the seed, so a failing seed can be replayed. First the faults: links are
- * cut, in one direction too; messages are delayed, reordered, repeated and lost; nodes crash and
- * restart empty, stop and continue; clocks drift and jump; clients register, renew, change, move to
- * another node, unregister and die. Then the recovery: all faults end. The oracle checks the
- * guarantees of docs/REPLICATION.md during both and at the end.
+ * Everything follows from the seed and the worlds, so a failing seed can be replayed. A world is a
+ * named set of faults, topologies and clients (sim_worlds.c). First the faults: links are cut, in
+ * one direction too; messages are delayed, reordered, repeated and lost; nodes crash and restart
+ * empty, stop and continue; clocks drift and jump; clients register, renew, change, move to another
+ * node, time out, unregister and die. Then the recovery: all faults end. The oracle checks the
+ * invariants during both and at the end.
  *
  *   sim_main.c      seeds, processes, the report
- *   sim_world.c     virtual time and the event queue
- *   sim_node.c      a node: its registry and replicator, and how it serves a message
- *   sim_net.c       messages in transit
+ *   sim_worlds.c    the table of worlds; topologies
+ *   sim_time.c      virtual time, the event queue, random numbers, the log
+ *   sim_node.c      a node: its registry and replicator
+ *   sim_net.c       messages between nodes in transit, and how a node serves them
+ *   sim_calls.c     calls of clients in transit, and how a node serves them
  *   sim_clients.c   what clients do
  *   sim_faults.c    what fails
- *   sim_oracle.c    what must hold
+ *   sim_oracle.c    invariants of single instances
+ *   sim_lists.c     invariants of the lists that nodes serve
+ *
+ * Invariants. 1 to 5 are the guarantees of docs/REPLICATION.md:
+ *   1  agreement: after the faults all nodes hold the same records
+ *   2  no lost registration
+ *   3  no resurrection; a lease that is not renewed ends
+ *   4  no eviction of living instances
+ *   5  bounded memory: the outbox
+ *   6  a node that becomes ready serves what every living node serves, guarded leases included
+ *   7  the last acknowledged change of a client is the final one, whichever nodes it used, if it
+ *      saw each response, or its time-out, before the next call
+ *   8  nodes that reach each other serve the same list within two rounds of anti-entropy
  *
  * Times are milliseconds of the virtual world. Not thread-safe.
  */
@@ -26,7 +41,7 @@
 #include "artemis-server/replication/replicator.h"
 
 enum {
-    NODES_MAX = 7,
+    NODES_MAX = 9,
     CLIENTS_MAX = 40,
     TTL_MS = 9000,
     ANTI_ENTROPY_MS = 4000,
@@ -35,13 +50,18 @@ enum {
     TIMEOUT_MS = 3000,
     EXPIRE_TICK_MS = 100,
     FAULTS_MS = 90000,
-    RECOVERY_MS = 60000, /* in the last part clients only renew */
-    QUIET_MS = 25000,
+    RECOVERY_MS = 60000, /* at least; a world can extend it */
+    QUIET_MS = 25000,    /* the last part, in which clients only renew */
+    LATE_MAX_MS = 60000, /* how late a call or a message can arrive */
+    BOOTSTRAP_GRACE_MS = 30000,
+    INVARIANTS = 9, /* 0: the simulator itself */
     WORLD_EPOCH_MS = 1000000000,
 };
 
+/* A node. What survives a crash (its disk) belongs here; today nothing does. */
 struct sim_node {
     uint32_t id;
+    bool is_legacy; /* an older Artemis: it knows no stamps */
     char name[8];
     uint32_t life; /* number of its processes so far */
     bool running;
@@ -53,18 +73,25 @@ struct sim_node {
     int64_t drift_ppm;
     int64_t wall_offset_ms;
     bool was_ready;
+    uint64_t ready_ms; /* since when */
     uint64_t evictions;
-    uint64_t stamps[CLIENTS_MAX]; /* HLC stamps of the clients at the last check; 0: none */
-    uint64_t work_at_ms;          /* time of its next scheduled turn */
+    uint64_t stamps[CLIENTS_MAX];  /* HLC stamps of the clients at the last check; 0: none */
+    uint64_t held_ms[CLIENTS_MAX]; /* when it last had the instance, of any of its processes */
+    uint64_t work_at_ms;           /* time of its next scheduled turn */
 };
 
 /* A client: what it wants, and what was acknowledged. */
 struct sim_client {
     uint32_t id;
-    bool wanted; /* it wants to be registered */
-    bool dead;   /* it stopped without unregistering */
+    bool wanted;     /* it wants to be registered */
+    bool dead;       /* it stopped without unregistering */
+    bool is_leaving; /* its unregistration is not acknowledged yet */
     uint32_t content;
     uint32_t node;            /* the node that it calls */
+    uint32_t call;            /* number of its call in transit; 0: none */
+    uint32_t calls;           /* numbers used so far */
+    uint64_t changed_ms;      /* when a node last executed a change of it, late ones included */
+    uint64_t touched_ms;      /* when a node last executed any call of it */
     uint64_t since_ms;        /* last change, move or refused call */
     uint64_t failed_ms;       /* last failed call */
     uint64_t ended_ms;        /* when it unregistered or died */
@@ -78,20 +105,69 @@ struct sim_client {
 
 /* Directed links: [from][to]. */
 struct sim_link {
+    bool absent; /* never exists */
     bool cut;
+    uint32_t delay_ms; /* of each message, beside the random one */
     uint64_t fine_since_ms;
 };
 
 struct sim_counts {
     uint64_t events, messages, lost, repeated, registrations, heartbeats, refused, unregistrations,
-        crashes, pauses, jumps, late, refuted, repairs, fetched, rounds, evictions;
+        crashes, pauses, jumps, late, refuted, repairs, fetched, rounds, evictions, timeouts,
+        late_calls;
+    uint64_t failed_by[INVARIANTS]; /* seeds that failed, by invariant */
+};
+
+enum sim_fault {
+    FAULT_LINK = 1 << 0,    /* a link is cut */
+    FAULT_ISOLATE = 1 << 1, /* all links of a node are cut */
+    FAULT_CRASH = 1 << 2,
+    FAULT_PAUSE = 1 << 3,
+    FAULT_CLOCK = 1 << 4,
+    FAULT_NETWORK = 1 << 5, /* loss and delay */
+    FAULT_COLD = 1 << 6,    /* a node, or all, crash and start while they reach no ready peer */
+    FAULTS_ALL =
+        FAULT_LINK | FAULT_ISOLATE | FAULT_CRASH | FAULT_PAUSE | FAULT_CLOCK | FAULT_NETWORK,
+};
+
+enum sim_deaths {
+    DEATHS_FEW,
+    DEATHS_AT_ONCE, /* most clients die at once; then the nodes restart one by one */
+    DEATHS_GRADUAL, /* most clients die one by one */
+};
+
+/* What the worlds of a seed choose. */
+struct sim_settings {
+    uint32_t faults; /* set of enum sim_fault */
+    uint64_t fault_max_ms;
+    uint32_t nodes_min, nodes_max;
+    uint32_t clients_min;
+    uint64_t delay_max_ms;
+    uint64_t extra_ms;           /* added to the recovery */
+    bool calls_travel;           /* calls take time; false: they are executed at once */
+    uint32_t late_calls_percent; /* of the requests and of the responses to clients */
+    uint32_t repeated_calls_percent;
+    uint32_t late_messages_percent; /* of the messages between nodes and of their responses */
+    bool transit_counts;            /* ages must include the time in transit */
+    uint32_t actions_percent;       /* of the turns in which a client does not only renew */
+    bool toggles;                   /* clients alternate between two contents at different nodes */
+    bool returns;                   /* clients that died or unregistered return */
+    uint32_t guard_percent_of_seeds;
+    uint64_t guard_max_ms;
+    enum sim_deaths deaths;
+    uint64_t tombstone_ms;
+    bool has_legacy; /* n0 is a legacy node */
+    bool is_cold;    /* nodes start without reaching a peer */
+    uint32_t hops;   /* the longest way between two nodes; 1: a full mesh */
 };
 
 struct sim {
     uint64_t seed;
     uint64_t random;
     uint64_t now_ms;
-    bool verbose; /* log each event */
+    bool verbose;       /* log each event */
+    const char *worlds; /* names of its worlds, for the report */
+    struct sim_settings settings;
     uint32_t node_count;
     uint32_t client_count;
     bool guarded; /* the mass-expiry guard is on */
@@ -104,11 +180,24 @@ struct sim {
     struct sim_link links[NODES_MAX][NODES_MAX];
     /* Since when changes at a can reach b, directly or through others; 0: they cannot. */
     uint64_t reaches_since_ms[NODES_MAX][NODES_MAX];
+    uint64_t connected_since_ms[NODES_MAX][NODES_MAX];            /* the same, directly */
+    uint64_t differs_since_ms[NODES_MAX][NODES_MAX][CLIENTS_MAX]; /* lists of n and m; 0: equal */
     struct sim_counts counts;
     char failure[512]; /* "": no failure */
+    int failed_client; /* -1: none */
 };
 
-/* --- sim_world.c ------------------------------------------------------------------------------ */
+/* --- sim_worlds.c ----------------------------------------------------------------------------- */
+enum { WORLDS_MAX = 64 };
+/* Reads a list of names into a set; false: one is unknown. */
+bool worlds_parse(const char *names, uint64_t *set);
+void worlds_print(void);
+/* The worlds of a seed, chosen from those that are on by default. */
+uint64_t worlds_of_seed(uint64_t seed);
+/* Sets sim->settings, the number of nodes and clients, and the links. */
+void worlds_prepare(struct sim *sim, uint64_t set);
+
+/* --- sim_time.c ------------------------------------------------------------------------------- */
 typedef void sim_event(struct sim *sim, void *context, uint32_t a, uint32_t b);
 /* Schedules an event. The context belongs to the event. */
 void sim_at(uint64_t when_ms, sim_event *call, void *context, uint32_t a, uint32_t b);
@@ -118,8 +207,16 @@ void sim_run(struct sim *sim, uint64_t until_ms);
 void sim_clear_events(void (*drop)(sim_event *call, void *context));
 uint64_t sim_random(struct sim *sim, uint64_t below);
 bool sim_chance(struct sim *sim, uint32_t percent);
+/* When the world ends, and when clients begin to renew only. */
+uint64_t sim_end_ms(const struct sim *sim);
+uint64_t sim_quiet_ms(const struct sim *sim);
 void sim_log(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void sim_fail(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Records the first failure: which invariant, and the client that it concerns (-1: none). */
+void sim_fail(struct sim *sim, int invariant, int client, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* Stores the log lines that concern this client or no client, instead of printing them. */
+void sim_start_story(int client);
+void sim_print_story(void); /* the last lines */
 
 /* --- sim_node.c ------------------------------------------------------------------------------- */
 struct moment node_now(const struct sim *sim, const struct sim_node *node);
@@ -128,17 +225,47 @@ void node_crash(struct sim *sim, struct sim_node *node);
 bool node_is_running(const struct sim_node *node); /* running and not paused */
 /* One turn of its replication thread. */
 void node_work(struct sim *sim, struct sim_node *node);
+/* A node that clients call. */
+uint32_t node_for_client(struct sim *sim);
+/* How far the node's HLC is behind the highest of the cluster. */
+uint64_t node_hlc_lag_ms(const struct sim *sim, const struct sim_node *node);
 
 /* --- sim_net.c -------------------------------------------------------------------------------- */
 void net_send(struct sim *sim, struct sim_node *from, struct message *message);
-void net_drop(sim_event *call, void *context);
+bool net_drop(sim_event *call, void *context); /* false: not an event of this file */
+static inline bool link_works(const struct sim *sim, uint32_t from, uint32_t to)
+{
+    return !sim->links[from][to].cut && !sim->links[from][to].absent;
+}
+
+/* --- sim_calls.c ------------------------------------------------------------------------------ */
+enum call_kind { CALL_REGISTER, CALL_HEARTBEAT, CALL_UNREGISTER };
+enum call_result {
+    CALL_DONE,
+    CALL_UNKNOWN, /* a heartbeat: not registered */
+    CALL_REFUSED, /* no process accepts the connection */
+    CALL_TIMEOUT,
+};
+/* A copy of the client's state at the time of the call. */
+struct sim_call {
+    enum call_kind kind;
+    uint32_t client;
+    uint32_t number;
+    uint32_t node;
+    uint32_t content;
+    enum call_result result;
+    bool clock_late; /* the HLC of the node was behind when it executed the call */
+};
+/* Sends a call to client->node. The result arrives by client_on_result. */
+void call_send(struct sim *sim, struct sim_client *client, enum call_kind kind);
+bool call_drop(sim_event *call, void *context); /* as net_drop */
 
 /* --- sim_clients.c ---------------------------------------------------------------------------- */
 struct instance *client_instance(const struct sim_client *client, uint32_t content);
 struct instance_key client_key(const struct sim_client *client);
 void clients_start(struct sim *sim);
-/* How far the node's HLC is behind the highest of the cluster. */
-uint64_t node_hlc_lag_ms(const struct sim *sim, const struct sim_node *node);
+void client_on_result(struct sim *sim, const struct sim_call *call);
+void client_die(struct sim *sim, struct sim_client *client);
 /* Registered, alive and renewed without a failure for this long. */
 bool client_is_steady(const struct sim *sim, const struct sim_client *client, uint64_t for_ms);
 
@@ -149,7 +276,23 @@ void faults_start(struct sim *sim);
 void faults_end(struct sim *sim); /* ends all faults */
 
 /* --- sim_oracle.c ----------------------------------------------------------------------------- */
+enum {
+    CLOCKS_APART_MS = 100, /* allowed distance of HLCs: drift and travel times */
+    SNAPSHOT_MS = 8000,
+    /* A peer that could be reached for this long is up: the longest backoff, the health message to
+     * a peer that was down, and some timeouts. */
+    PEER_UP_MS = BACKOFF_MAX_MS + DOWN_PROBE_MS + 3 * TIMEOUT_MS,
+};
 void oracle_start(struct sim *sim);
 void oracle_node_evicted(struct sim *sim, const struct sim_node *node);
-void oracle_node_ready(struct sim *sim, const struct sim_node *node);
 void oracle_end(struct sim *sim);
+/* The content of a client's instance at a node; 0: not registered there. */
+uint32_t content_at(const struct sim_node *node, const struct sim_client *client);
+bool oracle_are_connected(const struct sim *sim, uint32_t a, uint32_t b);
+/* Changes at one node could reach the other for this long. */
+bool oracle_has_reached(const struct sim *sim, uint32_t from, uint32_t to, uint64_t for_ms);
+
+/* --- sim_lists.c ------------------------------------------------------------------------------ */
+void lists_check(struct sim *sim); /* every second */
+void lists_node_ready(struct sim *sim, const struct sim_node *node);
+void lists_end(struct sim *sim);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Clients behave as the contract asks: they renew several times per TTL, register again when a
- * heartbeat is refused, and use another node when theirs does not respond.
+ * heartbeat is refused, and use another node when theirs does not respond. A client has one call
+ * at a time: it sees the response, or its time-out, before the next call.
  */
 #include "tests/sim/sim.h"
 
@@ -11,7 +12,7 @@
 enum {
     CALL_INTERVAL_MS = TTL_MS / 4,
     RETRY_MS = 400,
-    LATE_MS = 100, /* less than a client needs to move to another node */
+    TOGGLE_MS = 30, /* at most, until the next change */
 };
 
 static struct slice numbered(char buffer[16], char letter, uint32_t number)
@@ -70,90 +71,102 @@ void clients_note_crash(struct sim *sim, const struct sim_node *node)
     }
 }
 
-static void note_acknowledged(struct sim *sim, struct sim_client *client)
+/* --- results ---------------------------------------------------------------------------------- */
+
+static void note_acknowledged(struct sim *sim, struct sim_client *client,
+                              const struct sim_call *call)
 {
-    client->ack_node = client->node;
+    client->ack_node = call->node;
     client->ack_ms = sim->now_ms;
     client->ack_node_crashed = false;
     client->ack_node_isolated = false;
-    client->ack_node_clock_late = node_hlc_lag_ms(sim, &sim->nodes[client->node]) > LATE_MS;
-    sim->counts.late += client->ack_node_clock_late;
+    client->ack_node_clock_late = call->clock_late;
+    sim->counts.late += call->clock_late;
 }
 
-/* --- calls ------------------------------------------------------------------------------------ */
-
-static bool call_reaches_node(struct sim *sim, struct sim_client *client)
+/* The call failed. Its effect is not known: the client repeats it at another node, a registration
+ * with newer content. */
+static void move_after_failure(struct sim *sim, struct sim_client *client,
+                               const struct sim_call *call)
 {
-    if (node_is_running(&sim->nodes[client->node]))
-        return true;
     client->failed_ms = sim->now_ms;
     client->since_ms = sim->now_ms;
-    client->node = (uint32_t)sim_random(sim, sim->node_count);
-    return false;
+    client->node = node_for_client(sim);
+    if (call->result == CALL_TIMEOUT && call->kind == CALL_REGISTER)
+        client->content++;
 }
 
-static void call_register(struct sim *sim, struct sim_client *client)
+static void on_registered(struct sim *sim, struct sim_client *client, const struct sim_call *call)
 {
-    struct sim_node *node = &sim->nodes[client->node];
-    struct instance *instance = client_instance(client, client->content);
-    if (registry_register(node->registry, instance, node_now(sim, node)))
-        abort();
-    instance_unref(instance);
-    sim->counts.registrations++;
     client->acknowledged = true;
     client->since_ms = sim->now_ms;
-    note_acknowledged(sim, client);
-    sim_log(sim, "i%u registers content %u at %s", client->id, client->content, node->name);
-    node_work(sim, node);
+    note_acknowledged(sim, client, call);
 }
 
-static void call_heartbeat(struct sim *sim, struct sim_client *client)
+static void on_unregistered(struct sim *sim, struct sim_client *client, const struct sim_call *call)
 {
-    struct sim_node *node = &sim->nodes[client->node];
-    struct instance_key key = client_key(client);
-    sim->counts.heartbeats++;
-    if (!registry_renew(node->registry, &key, node_now(sim, node)))
-        return;
-    sim->counts.refused++;
-    sim_log(sim, "i%u is unknown at %s", client->id, node->name);
-    client->failed_ms = sim->now_ms;
-    call_register(sim, client);
-}
-
-static void call_unregister(struct sim *sim, struct sim_client *client)
-{
-    struct sim_node *node = &sim->nodes[client->node];
-    struct instance_key key = client_key(client);
-    registry_unregister(node->registry, &key, node_now(sim, node));
-    sim->counts.unregistrations++;
     client->acknowledged = false;
     client->wanted = false;
+    client->is_leaving = false;
     client->ended_ms = sim->now_ms;
-    note_acknowledged(sim, client);
-    sim_log(sim, "i%u unregisters at %s", client->id, node->name);
-    node_work(sim, node);
+    note_acknowledged(sim, client, call);
+}
+
+void client_on_result(struct sim *sim, const struct sim_call *call)
+{
+    struct sim_client *client = &sim->clients[call->client];
+    client->call = 0;
+    if (client->dead)
+        return;
+    if (call->result == CALL_REFUSED || call->result == CALL_TIMEOUT) {
+        move_after_failure(sim, client, call);
+    } else if (call->result == CALL_UNKNOWN) {
+        client->failed_ms = sim->now_ms;
+        call_send(sim, client, CALL_REGISTER);
+    } else if (call->kind == CALL_REGISTER) {
+        on_registered(sim, client, call);
+    } else if (call->kind == CALL_UNREGISTER) {
+        on_unregistered(sim, client, call);
+    }
+}
+
+void client_die(struct sim *sim, struct sim_client *client)
+{
+    client->dead = true;
+    client->ended_ms = sim->now_ms;
+    sim_log(sim, "i%u dies", client->id);
 }
 
 /* --- changes ---------------------------------------------------------------------------------- */
 
+/* As a health check that goes down and up again: another node each time, an earlier content. */
+static void toggle(struct sim *sim, struct sim_client *client)
+{
+    client->content ^= 1;
+    if (sim_chance(sim, 80))
+        client->node = node_for_client(sim);
+    call_send(sim, client, CALL_REGISTER);
+}
+
 /* Sometimes changes, unregisters, moves or dies instead of renewing; not in the last part. */
 static bool change_something(struct sim *sim, struct sim_client *client)
 {
-    uint64_t choice = sim_random(sim, 100);
-    if (sim->now_ms > WORLD_EPOCH_MS + FAULTS_MS + RECOVERY_MS - QUIET_MS || choice >= 16)
+    if (sim->now_ms > sim_quiet_ms(sim) || !sim_chance(sim, sim->settings.actions_percent))
         return false;
-    if (choice < 5) {
+    uint64_t choice = sim_random(sim, 16);
+    if (sim->settings.toggles && choice < 13) {
+        toggle(sim, client);
+    } else if (choice < 5) {
         client->content++;
-        call_register(sim, client);
+        call_send(sim, client, CALL_REGISTER);
     } else if (choice < 9) {
-        call_unregister(sim, client);
+        client->is_leaving = true;
+        call_send(sim, client, CALL_UNREGISTER);
     } else if (choice < 14) { /* as behind a load balancer */
-        client->node = (uint32_t)sim_random(sim, sim->node_count);
+        client->node = node_for_client(sim);
         client->since_ms = sim->now_ms;
     } else {
-        client->dead = true;
-        client->ended_ms = sim->now_ms;
-        sim_log(sim, "i%u dies", client->id);
+        client_die(sim, client);
     }
     return true;
 }
@@ -161,31 +174,52 @@ static bool change_something(struct sim *sim, struct sim_client *client)
 /* A client that unregistered or died returns some time later, except in the last part. */
 static void maybe_return(struct sim *sim, struct sim_client *client)
 {
-    bool quiet = sim->now_ms > WORLD_EPOCH_MS + FAULTS_MS + RECOVERY_MS - QUIET_MS;
-    if (quiet || sim->now_ms - client->ended_ms < 3000 || !sim_chance(sim, 8) ||
-        !call_reaches_node(sim, client))
+    bool is_quiet = sim->now_ms > sim_quiet_ms(sim);
+    if (is_quiet || !sim->settings.returns || sim->now_ms - client->ended_ms < 3000 ||
+        !sim_chance(sim, 8))
         return;
+    if (!node_is_running(&sim->nodes[client->node])) {
+        client->node = node_for_client(sim);
+        return;
+    }
     client->wanted = true;
     client->dead = false;
+    client->acknowledged = false;
     client->content += 1000;
-    call_register(sim, client);
+    client->since_ms = sim->now_ms;
+    call_send(sim, client, CALL_REGISTER);
 }
 
-static void on_call(struct sim *sim, void *context, uint32_t id, uint32_t b)
+/* The time until the next turn. */
+static uint64_t interval_ms(struct sim *sim, const struct sim_client *client)
+{
+    if (client->failed_ms == sim->now_ms)
+        return RETRY_MS;
+    bool is_quiet = sim->now_ms > sim_quiet_ms(sim);
+    if (sim->settings.toggles && !is_quiet && sim_chance(sim, 60))
+        return 2 + sim_random(sim, TOGGLE_MS);
+    return CALL_INTERVAL_MS;
+}
+
+static void on_turn(struct sim *sim, void *context, uint32_t id, uint32_t b)
 {
     (void)context;
     (void)b;
     struct sim_client *client = &sim->clients[id];
-    uint64_t next_ms = CALL_INTERVAL_MS;
+    if (client->call) { /* it waits for the response */
+        sim_at(sim->now_ms + 1 + sim_random(sim, RETRY_MS), on_turn, NULL, id, 0);
+        return;
+    }
     if (!client->wanted || client->dead)
         maybe_return(sim, client);
-    else if (!call_reaches_node(sim, client))
-        next_ms = RETRY_MS;
+    else if (client->is_leaving)
+        call_send(sim, client, CALL_UNREGISTER);
     else if (!client->acknowledged)
-        call_register(sim, client);
+        call_send(sim, client, CALL_REGISTER);
     else if (!change_something(sim, client))
-        call_heartbeat(sim, client);
-    sim_at(sim->now_ms + next_ms - sim_random(sim, next_ms / 8), on_call, NULL, id, 0);
+        call_send(sim, client, CALL_HEARTBEAT);
+    uint64_t next_ms = interval_ms(sim, client);
+    sim_at(sim->now_ms + next_ms - sim_random(sim, next_ms / 8 + 1), on_turn, NULL, id, 0);
 }
 
 void clients_start(struct sim *sim)
@@ -194,9 +228,9 @@ void clients_start(struct sim *sim)
         sim->clients[id] = (struct sim_client){
             .id = id,
             .wanted = true,
-            .node = (uint32_t)sim_random(sim, sim->node_count),
+            .node = node_for_client(sim),
             .since_ms = sim->now_ms,
         };
-        sim_at(sim->now_ms + sim_random(sim, 5000), on_call, NULL, id, 0);
+        sim_at(sim->now_ms + sim_random(sim, 5000), on_turn, NULL, id, 0);
     }
 }

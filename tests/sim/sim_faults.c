@@ -4,7 +4,7 @@
  */
 #include "tests/sim/sim.h"
 
-enum { FAULT_INTERVAL_MS = 3000, FAULT_MAX_MS = 30000 };
+enum { FAULT_INTERVAL_MS = 3000, FIRST_FAULT_MS = 5000, RECOVERY_DELAY_MS = 50, RESTART_MS = 3000 };
 
 /* --- links ------------------------------------------------------------------------------------ */
 
@@ -25,7 +25,7 @@ static void on_link_restored(struct sim *sim, void *context, uint32_t from, uint
 
 static void cut_link(struct sim *sim, uint32_t from, uint32_t to, uint64_t for_ms)
 {
-    if (from == to)
+    if (from == to || sim->links[from][to].absent)
         return;
     set_link(sim, from, to, true);
     sim_log(sim, "link n%u -> n%u is cut", from, to);
@@ -57,10 +57,6 @@ static void crash(struct sim *sim, struct sim_node *node, uint64_t for_ms)
     sim_log(sim, "%s crashes", node->name);
     node_crash(sim, node);
     clients_note_crash(sim, node);
-    for (uint32_t other = 0; other < sim->node_count; other++) {
-        sim->links[node->id][other].fine_since_ms = sim->now_ms;
-        sim->links[other][node->id].fine_since_ms = sim->now_ms;
-    }
     sim_at(sim->now_ms + for_ms, on_restart, NULL, node->id, node->life);
 }
 
@@ -93,7 +89,92 @@ static void jump_clock(struct sim *sim, struct sim_node *node)
     sim_log(sim, "the clock of %s jumps to %+lld ms", node->name, (long long)node->wall_offset_ms);
 }
 
+/* Nodes that start while they reach no peer with data. */
+static void start_cold(struct sim *sim, uint32_t one, uint64_t for_ms)
+{
+    bool all = sim_chance(sim, 30); /* a power failure */
+    for (uint32_t id = 0; id < sim->node_count; id++)
+        if (all || id == one)
+            crash(sim, &sim->nodes[id], 200 + sim_random(sim, 3000));
+    if (!all)
+        isolate(sim, one, for_ms);
+}
+
+/* --- deaths of clients ------------------------------------------------------------------------ */
+
+static void on_death(struct sim *sim, void *context, uint32_t id, uint32_t b)
+{
+    (void)context;
+    (void)b;
+    if (sim->clients[id].wanted && !sim->clients[id].dead)
+        client_die(sim, &sim->clients[id]);
+}
+
+static void on_planned_restart(struct sim *sim, void *context, uint32_t id, uint32_t b)
+{
+    (void)context;
+    (void)b;
+    crash(sim, &sim->nodes[id], 500);
+}
+
+static void plan_deaths(struct sim *sim)
+{
+    uint64_t first_ms = sim->now_ms + 15000 + sim_random(sim, 5000);
+    uint64_t spread_ms = sim->settings.deaths == DEATHS_GRADUAL ? 13000 : 1000;
+    for (uint32_t id = 0; id < sim->client_count; id++)
+        if (sim_chance(sim, 75))
+            sim_at(first_ms + sim_random(sim, spread_ms), on_death, NULL, id, 0);
+    uint64_t restart_ms = first_ms + TTL_MS + 4000;
+    for (uint32_t id = 0; id < sim->node_count && sim->settings.deaths == DEATHS_AT_ONCE; id++)
+        sim_at(restart_ms + (uint64_t)id * RESTART_MS, on_planned_restart, NULL, id, 0);
+}
+
 /* --- the schedule ----------------------------------------------------------------------------- */
+
+static enum sim_fault choose_fault(struct sim *sim)
+{
+    static const enum sim_fault weighted[] = {
+        FAULT_LINK,  FAULT_LINK,  FAULT_LINK,    FAULT_ISOLATE, FAULT_CRASH,
+        FAULT_PAUSE, FAULT_CLOCK, FAULT_NETWORK, FAULT_COLD,
+    };
+    enum sim_fault fault;
+    do
+        fault = weighted[sim_random(sim, sizeof(weighted) / sizeof(*weighted))];
+    while (!(sim->settings.faults & fault));
+    return fault;
+}
+
+static void start_fault(struct sim *sim, enum sim_fault fault)
+{
+    uint64_t for_ms = 500 + sim_random(sim, sim->settings.fault_max_ms);
+    uint32_t one = (uint32_t)sim_random(sim, sim->node_count);
+    uint32_t other = (uint32_t)sim_random(sim, sim->node_count);
+    switch (fault) {
+    case FAULT_LINK:
+        cut_link(sim, one, other, for_ms);
+        if (sim_chance(sim, 33))
+            cut_link(sim, other, one, for_ms);
+        break;
+    case FAULT_ISOLATE:
+        isolate(sim, one, for_ms);
+        break;
+    case FAULT_CRASH:
+        crash(sim, &sim->nodes[one], for_ms / 3);
+        break;
+    case FAULT_PAUSE:
+        pause_node(sim, &sim->nodes[one], for_ms);
+        break;
+    case FAULT_CLOCK:
+        jump_clock(sim, &sim->nodes[one]);
+        break;
+    case FAULT_COLD:
+        start_cold(sim, one, for_ms);
+        break;
+    default:
+        sim->loss_percent = (uint32_t)sim_random(sim, 3) * 10;
+        sim->delay_max_ms = sim_random(sim, 3) * 1000;
+    }
+}
 
 static void on_fault(struct sim *sim, void *context, uint32_t a, uint32_t b)
 {
@@ -102,50 +183,31 @@ static void on_fault(struct sim *sim, void *context, uint32_t a, uint32_t b)
     (void)b;
     if (sim->now_ms >= WORLD_EPOCH_MS + FAULTS_MS)
         return;
-    uint64_t for_ms = 500 + sim_random(sim, FAULT_MAX_MS);
-    uint32_t one = (uint32_t)sim_random(sim, sim->node_count);
-    uint32_t other = (uint32_t)sim_random(sim, sim->node_count);
-    switch (sim_random(sim, 8)) {
-    case 0:
-    case 1:
-        cut_link(sim, one, other, for_ms);
-        break;
-    case 2:
-        cut_link(sim, one, other, for_ms);
-        cut_link(sim, other, one, for_ms);
-        break;
-    case 3:
-        isolate(sim, one, for_ms);
-        break;
-    case 4:
-        crash(sim, &sim->nodes[one], for_ms / 3);
-        break;
-    case 5:
-        pause_node(sim, &sim->nodes[one], for_ms);
-        break;
-    case 6:
-        jump_clock(sim, &sim->nodes[one]);
-        break;
-    default:
-        sim->loss_percent = (uint32_t)sim_random(sim, 3) * 10;
-        sim->delay_max_ms = sim_random(sim, 3) * 1000;
-    }
+    start_fault(sim, choose_fault(sim));
     sim_at(sim->now_ms + 1 + sim_random(sim, FAULT_INTERVAL_MS), on_fault, NULL, 0, 0);
 }
 
 void faults_start(struct sim *sim)
 {
-    sim->repeat_percent = (uint32_t)sim_random(sim, 10);
-    sim->delay_max_ms = 500;
-    sim_at(sim->now_ms + 5000, on_fault, NULL, 0, 0);
+    sim->delay_max_ms = sim->settings.delay_max_ms;
+    if (sim->settings.faults & FAULT_NETWORK)
+        sim->repeat_percent = (uint32_t)sim_random(sim, 10);
+    if (sim->settings.faults)
+        sim_at(sim->now_ms + FIRST_FAULT_MS, on_fault, NULL, 0, 0);
+    if (sim->settings.deaths != DEATHS_FEW)
+        plan_deaths(sim);
 }
 
 void faults_end(struct sim *sim)
 {
     sim_log(sim, "all faults end");
     sim->loss_percent = 0;
-    sim->delay_max_ms = 50;
+    if (sim->delay_max_ms > RECOVERY_DELAY_MS)
+        sim->delay_max_ms = RECOVERY_DELAY_MS;
     sim->repeat_percent = 0;
+    sim->settings.late_calls_percent = 0;
+    sim->settings.repeated_calls_percent = 0;
+    sim->settings.late_messages_percent = 0;
     for (uint32_t one = 0; one < sim->node_count; one++) {
         for (uint32_t other = 0; other < sim->node_count; other++)
             set_link(sim, one, other, false);

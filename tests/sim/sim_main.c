@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * sim [--seeds N] [--first S] [--jobs J]     N seeds, from S on
- *   sim --seed S                               one seed, with a log of its events
+ * sim [--worlds W,W] [--seeds N] [--first S] [--jobs J]
+ *                    N seeds from S on: how many fail, and the story of the first
+ * sim [--worlds W,W] --seed S     one seed, with a log of its events
+ * sim --list                      the table of worlds
+ *
+ * Without --worlds each seed chooses from the worlds that are on by default.
  */
 #include "tests/sim/sim.h"
 
@@ -17,16 +21,24 @@
 
 enum { FAILURES_SHOWN = 5 };
 
+static uint64_t chosen_worlds; /* 0: the defaults */
+
+static void drop_event(sim_event *call, void *context)
+{
+    if (!net_drop(call, context))
+        call_drop(call, context);
+}
+
 static void start_world(struct sim *sim, uint64_t seed, bool verbose)
 {
-    *sim = (struct sim){
-        .seed = seed, .random = seed * 2654435761 + 88172645463325252, .verbose = verbose};
+    *sim = (struct sim){.seed = seed,
+                        .random = seed * 2654435761 + 88172645463325252,
+                        .verbose = verbose,
+                        .failed_client = -1};
     sim->now_ms = WORLD_EPOCH_MS;
-    sim->node_count = 2 + (uint32_t)sim_random(sim, NODES_MAX - 1);
-    sim->client_count = 10 + (uint32_t)sim_random(sim, CLIENTS_MAX - 9);
-    sim->guarded = sim_chance(sim, 20);
-    sim_log(sim, "%u nodes, %u clients%s", sim->node_count, sim->client_count,
-            sim->guarded ? ", guarded" : "");
+    worlds_prepare(sim, chosen_worlds ? chosen_worlds : worlds_of_seed(seed));
+    sim_log(sim, "%u nodes, %u clients%s; %s", sim->node_count, sim->client_count,
+            sim->guarded ? ", guarded" : "", sim->worlds);
     for (uint32_t id = 0; id < sim->node_count; id++) {
         sim->nodes[id].id = id;
         sim->nodes[id].wall_offset_ms = (int64_t)sim_random(sim, 4000) - 2000;
@@ -44,10 +56,10 @@ static void run_seed(struct sim *sim, uint64_t seed, bool verbose)
     sim_run(sim, WORLD_EPOCH_MS + FAULTS_MS);
     if (!sim->failure[0])
         faults_end(sim);
-    sim_run(sim, WORLD_EPOCH_MS + FAULTS_MS + RECOVERY_MS);
+    sim_run(sim, sim_end_ms(sim));
     if (!sim->failure[0])
         oracle_end(sim);
-    sim_clear_events(net_drop);
+    sim_clear_events(drop_event);
     for (uint32_t id = 0; id < sim->node_count; id++)
         if (sim->nodes[id].running)
             node_crash(sim, &sim->nodes[id]);
@@ -58,6 +70,8 @@ static void run_seed(struct sim *sim, uint64_t seed, bool verbose)
 struct report {
     uint64_t seeds;
     uint64_t failed;
+    uint64_t first_failed; /* seed; 0: none */
+    int first_client;      /* that its failure concerns */
     struct sim_counts counts;
 };
 
@@ -79,8 +93,12 @@ static void run_share(uint64_t first, uint64_t seeds, unsigned job, unsigned job
         report.seeds++;
         add_counts(&report.counts, &sim.counts);
         if (sim.failure[0] && report.failed++ < FAILURES_SHOWN)
-            printf("seed %llu: %s\n  make sim SEED=%llu logs its events\n",
-                   (unsigned long long)(first + i), sim.failure, (unsigned long long)(first + i));
+            printf("seed %llu (%s): %s\n", (unsigned long long)(first + i), sim.worlds,
+                   sim.failure);
+        if (sim.failure[0] && !report.first_failed) {
+            report.first_failed = first + i;
+            report.first_client = sim.failed_client;
+        }
         if (report.seeds % 100 == 0 && job == 0)
             fprintf(stderr, "sim: about %llu of %llu seeds\n",
                     (unsigned long long)(report.seeds * jobs), (unsigned long long)seeds);
@@ -98,6 +116,11 @@ static bool collect(int in, unsigned jobs, struct report *sum)
             return false;
         sum->seeds += report.seeds;
         sum->failed += report.failed;
+        if (report.first_failed &&
+            (!sum->first_failed || report.first_failed < sum->first_failed)) {
+            sum->first_failed = report.first_failed;
+            sum->first_client = report.first_client;
+        }
         add_counts(&sum->counts, &report.counts);
     }
     return true;
@@ -106,6 +129,9 @@ static bool collect(int in, unsigned jobs, struct report *sum)
 static void print_report(const struct report *report, double secs)
 {
     const struct sim_counts *c = &report->counts;
+    for (int i = 0; i < INVARIANTS; i++)
+        if (c->failed_by[i])
+            printf("invariant %d: %llu seeds failed\n", i, (unsigned long long)c->failed_by[i]);
     printf("%llu seeds, %llu failed, %.1f s\n", (unsigned long long)report->seeds,
            (unsigned long long)report->failed, secs);
     printf("%llu events, %llu messages (%llu lost, %llu repeated), %llu crashes, %llu pauses, "
@@ -119,9 +145,24 @@ static void print_report(const struct report *report, double secs)
            (unsigned long long)c->registrations, (unsigned long long)c->heartbeats,
            (unsigned long long)c->refused, (unsigned long long)c->unregistrations,
            (unsigned long long)c->evictions, (unsigned long long)c->refuted);
+    printf("%llu calls timed out, %llu executed after that\n", (unsigned long long)c->timeouts,
+           (unsigned long long)c->late_calls);
     printf("%llu repairs, %llu anti-entropy rounds, %llu records fetched by them\n",
            (unsigned long long)c->repairs, (unsigned long long)c->rounds,
            (unsigned long long)c->fetched);
+}
+
+/* Prints the last events of a seed that failed, without those of other clients. */
+static void print_story(uint64_t seed, int client)
+{
+    static struct sim sim;
+    sim_start_story(client);
+    run_seed(&sim, seed, true);
+    printf("\nseed %llu (%s): %s\nIts last events, in seconds:\n", (unsigned long long)seed,
+           sim.worlds, sim.failure);
+    sim_print_story();
+    printf("all events: sim%s%s --seed %llu\n\n", chosen_worlds ? " --worlds " : "",
+           chosen_worlds ? sim.worlds : "", (unsigned long long)seed);
 }
 
 static int run_many(uint64_t first, uint64_t seeds, unsigned jobs)
@@ -145,6 +186,8 @@ static int run_many(uint64_t first, uint64_t seeds, unsigned jobs)
     while (wait(NULL) > 0)
         ;
     clock_gettime(CLOCK_MONOTONIC, &end);
+    if (sum.first_failed)
+        print_story(sum.first_failed, sum.first_client);
     print_report(&sum,
                  (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9);
     if (!whole)
@@ -172,23 +215,36 @@ static uint64_t number(const char *text)
     return value;
 }
 
+static int usage(void)
+{
+    fprintf(stderr, "usage: sim [--worlds W,W] [--seeds N] [--first S] [--jobs J] | --seed S | "
+                    "--list\n");
+    return 2;
+}
+
 int main(int argc, char **argv)
 {
     uint64_t seeds = 1000;
     uint64_t first = 1;
+    uint64_t seed = 0;
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     unsigned jobs = cores > 0 ? (unsigned)cores : 1;
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--seed") == 0)
-            return run_one(number(argv[i + 1]));
-        if (strcmp(argv[i], "--seeds") == 0)
+        if (strcmp(argv[i], "--list") == 0)
+            return worlds_print(), 0;
+        if (strcmp(argv[i], "--worlds") == 0 && argv[i + 1]) {
+            if (!worlds_parse(argv[++i], &chosen_worlds))
+                return fprintf(stderr, "sim: unknown world; sim --list\n"), 2;
+        } else if (strcmp(argv[i], "--seed") == 0)
+            seed = number(argv[++i]);
+        else if (strcmp(argv[i], "--seeds") == 0)
             seeds = number(argv[++i]);
         else if (strcmp(argv[i], "--first") == 0)
             first = number(argv[++i]);
         else if (strcmp(argv[i], "--jobs") == 0)
             jobs = (unsigned)number(argv[++i]);
         else
-            return fprintf(stderr, "usage: sim [--seeds N] [--first S] [--jobs J] | --seed S\n"), 2;
+            return usage();
     }
-    return run_many(first, seeds, jobs ? jobs : 1);
+    return seed ? run_one(seed) : run_many(first, seeds, jobs ? jobs : 1);
 }

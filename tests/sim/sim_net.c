@@ -23,10 +23,12 @@ struct wire_list {
     size_t capacity;
 };
 
-/* A message in transit. Freed when no event refers to it any more. */
+/* A message in transit. To and from a legacy node it carries no stamps. Freed when no event
+ * refers to it any more. */
 struct transfer {
     unsigned users;          /* events that refer to it */
     struct message *message; /* NULL: its result is delivered */
+    bool is_legacy;
     enum message_kind kind;
     struct bucket_set buckets;
     uint32_t from, from_life, to;
@@ -73,13 +75,20 @@ static void clear(struct wire_list *list)
 
 static struct wire_record as_record(const struct wire_item *item)
 {
-    static const char *const names[NODES_MAX] = {"n0", "n1", "n2", "n3", "n4", "n5", "n6"};
+    static const char *const names[NODES_MAX] = {"n0", "n1", "n2", "n3", "n4",
+                                                 "n5", "n6", "n7", "n8"};
     return (struct wire_record){
         .instance = item->instance,
         .stamp = {item->stamp, {names[item->origin], 2}},
         .age_ms = item->age_ms,
         .deleted = item->deleted,
     };
+}
+
+static void remove_stamps(struct wire_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        list->items[i].stamp = 0;
 }
 
 static void release(struct transfer *transfer)
@@ -172,8 +181,11 @@ static void serve(struct sim *sim, struct transfer *transfer, struct sim_node *n
     case MESSAGE_HEALTH:
         transfer->health =
             (struct health_response){.is_self = transfer->from == transfer->to,
+                                     .is_legacy = transfer->is_legacy,
                                      .is_ready = replicator_is_ready(node->replicator),
                                      .clock_ms = registry_clock_ms(node->registry, now)};
+        if (transfer->is_legacy)
+            transfer->health.clock_ms = 0;
         return;
     case MESSAGE_REGISTER:
     case MESSAGE_UNREGISTER:
@@ -203,15 +215,19 @@ static void serve(struct sim *sim, struct transfer *transfer, struct sim_node *n
 
 /* --- transit ---------------------------------------------------------------------------------- */
 
-static uint64_t travel_ms(struct sim *sim)
+static uint64_t travel_ms(struct sim *sim, uint32_t from, uint32_t to)
 {
-    uint64_t ms = 1 + sim_random(sim, 20);
-    return sim_chance(sim, 10) ? ms + sim_random(sim, sim->delay_max_ms + 1) : ms;
+    uint64_t ms = 1 + sim_random(sim, 20) + sim->links[from][to].delay_ms;
+    if (sim_chance(sim, 10))
+        ms += sim_random(sim, sim->delay_max_ms + 1);
+    if (from != to && sim_chance(sim, sim->settings.late_messages_percent))
+        ms += sim_random(sim, LATE_MAX_MS);
+    return ms;
 }
 
 static bool gets_through(struct sim *sim, uint32_t from, uint32_t to)
 {
-    bool lost = from != to && (sim->links[from][to].cut || sim_chance(sim, sim->loss_percent));
+    bool lost = from != to && (!link_works(sim, from, to) || sim_chance(sim, sim->loss_percent));
     sim->counts.lost += lost;
     return !lost;
 }
@@ -289,13 +305,16 @@ static void on_arrival(struct sim *sim, void *context, uint32_t a, uint32_t b)
     }
     if (node->running) {
         serve(sim, transfer, node);
+        if (transfer->is_legacy)
+            remove_stamps(&transfer->response);
         node_work(sim, node);
     } else {
         transfer->result = SEND_UNREACHABLE;
     }
     if (gets_through(sim, transfer->to, transfer->from)) {
         transfer->users++;
-        sim_at(sim->now_ms + travel_ms(sim), on_response, transfer, 0, 0);
+        sim_at(sim->now_ms + travel_ms(sim, transfer->to, transfer->from), on_response, transfer, 0,
+               0);
     }
     release(transfer);
 }
@@ -316,27 +335,32 @@ void net_send(struct sim *sim, struct sim_node *from, struct message *message)
     transfer->to = message->peer;
     for (size_t i = 0; i < message->count; i++)
         add_state(&transfer->items, from->registry, &message->items[i], node_now(sim, from));
+    transfer->is_legacy = from->is_legacy || sim->nodes[message->peer].is_legacy;
+    if (transfer->is_legacy)
+        remove_stamps(&transfer->items);
     sim->counts.messages++;
     transfer->users = 1;
     sim_at(sim->now_ms + timeout_ms, on_timeout, transfer, 0, 0);
     if (!gets_through(sim, transfer->from, transfer->to))
         return;
     transfer->users++;
-    sim_at(sim->now_ms + travel_ms(sim), on_arrival, transfer, 0, 0);
+    uint64_t arrival_ms = sim->now_ms + travel_ms(sim, transfer->from, transfer->to);
+    sim_at(arrival_ms, on_arrival, transfer, 0, 0);
     if (sim_chance(sim, sim->repeat_percent)) {
         sim->counts.repeated++;
         transfer->users++;
-        sim_at(sim->now_ms + travel_ms(sim) + sim_random(sim, 2000), on_arrival, transfer, 0, 0);
+        sim_at(arrival_ms + sim_random(sim, 2000), on_arrival, transfer, 0, 0);
     }
 }
 
-void net_drop(sim_event *call, void *context)
+bool net_drop(sim_event *call, void *context)
 {
     if (call != on_timeout && call != on_arrival && call != on_response)
-        return;
+        return false;
     struct transfer *transfer = context;
     if (transfer->message)
         message_free(transfer->message);
     transfer->message = NULL;
     release(transfer);
+    return true;
 }

@@ -23,11 +23,18 @@ uint64_t node_hlc_lag_ms(const struct sim *sim, const struct sim_node *node)
     uint64_t highest_ms = own_ms;
     for (uint32_t n = 0; n < sim->node_count; n++) {
         const struct sim_node *other = &sim->nodes[n];
-        uint64_t ms = other->running ? registry_clock_ms(other->registry, node_now(sim, other)) : 0;
+        bool counts = other->running && !other->is_legacy;
+        uint64_t ms = counts ? registry_clock_ms(other->registry, node_now(sim, other)) : 0;
         if (ms > highest_ms)
             highest_ms = ms;
     }
     return highest_ms - own_ms;
+}
+
+uint32_t node_for_client(struct sim *sim)
+{
+    uint32_t first = sim->settings.has_legacy ? 1 : 0;
+    return first + (uint32_t)sim_random(sim, sim->node_count - first);
 }
 
 bool node_is_running(const struct sim_node *node)
@@ -61,8 +68,9 @@ void node_work(struct sim *sim, struct sim_node *node)
         net_send(sim, node, message);
     if (!node->was_ready && replicator_is_ready(node->replicator)) {
         node->was_ready = true;
+        node->ready_ms = sim->now_ms;
         sim_log(sim, "%s is ready", node->name);
-        oracle_node_ready(sim, node);
+        lists_node_ready(sim, node);
     }
     uint64_t due_ms = replicator_due_ms(node->replicator, now);
     schedule(sim, node, sim->now_ms + (due_ms - now.mono_ms) + 1);
@@ -109,18 +117,18 @@ static void on_change(void *context)
     (void)context; /* the caller runs node_work */
 }
 
-static struct registry_options registry_settings(const struct sim *sim, const char *name)
+static struct registry_options registry_settings(const struct sim *sim, const struct sim_node *node)
 {
     return (struct registry_options){
-        .hash_seed = sim->seed * 31 + (uint64_t)name[1],
+        .hash_seed = sim->seed * 31 + node->id + '0',
         .ttl_ms = TTL_MS,
         .cleanup_interval_ms = 30000,
         .guard_percent = sim->guarded ? 50 : 0,
         .guard_min_leases = 10,
-        .guard_max_ms = 5000,
+        .guard_max_ms = sim->settings.guard_max_ms,
         .change_log_capacity = 256,
-        .node_id = name,
-        .tombstone_ms = 600000,
+        .node_id = node->name,
+        .tombstone_ms = node->is_legacy ? 0 : sim->settings.tombstone_ms,
     };
 }
 
@@ -146,7 +154,7 @@ void node_start(struct sim *sim, struct sim_node *node)
     node->started_ms = sim->now_ms;
     node->work_at_ms = 0;
     node->drift_ppm = (int64_t)sim_random(sim, 2001) - 1000;
-    struct registry_options settings = registry_settings(sim, node->name);
+    struct registry_options settings = registry_settings(sim, node);
     if (registry_create(&settings, node_now(sim, node), &node->registry) ||
         replicator_create(&options, node->registry, node_now(sim, node), &node->replicator))
         abort();

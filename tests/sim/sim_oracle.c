@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The guarantees of docs/REPLICATION.md. Some are checked every second of the virtual world, the
- * others at the end.
+ * The invariants of single instances. Some are checked every virtual second, the others at the end.
+ * sim_lists.c checks those of whole lists.
  */
 #include "tests/sim/sim.h"
 
@@ -13,16 +13,13 @@ enum {
     /* A node that changes could reach for this long must have them: the longest backoff, the probe
      * of a peer that was down, two anti-entropy rounds, a TTL and some timeouts. */
     CONVERGENCE_MS = BACKOFF_MAX_MS + DOWN_PROBE_MS + 2 * ANTI_ENTROPY_MS + TTL_MS + 3 * TIMEOUT_MS,
-    SNAPSHOT_MS = 8000,
     FORGOTTEN_MS = TIMEOUT_MS + 2000, /* time until an unregistration is on every node */
-    CLOCKS_APART_MS = 100,            /* allowed distance: drift and travel times */
+    LEFTOVER_MS = 2500, /* after its lease: lease check, ticks, renewals that were in transit */
 };
 
 /* The content of a client's instance at a node; 0: not registered there. */
-static uint32_t content_at(struct sim *sim, const struct sim_node *node,
-                           const struct sim_client *client)
+uint32_t content_at(const struct sim_node *node, const struct sim_client *client)
 {
-    (void)sim;
     struct instance_key key = client_key(client);
     struct key_state state;
     uint32_t content = 0;
@@ -50,15 +47,23 @@ static bool is_expected(const struct sim_client *client, uint32_t content)
 
 /* --- reachability ----------------------------------------------------------------------------- */
 
-static bool are_connected(const struct sim *sim, uint32_t a, uint32_t b)
+bool oracle_are_connected(const struct sim *sim, uint32_t a, uint32_t b)
 {
     return node_is_running(&sim->nodes[a]) && node_is_running(&sim->nodes[b]) &&
-           !sim->links[a][b].cut && !sim->links[b][a].cut;
+           link_works(sim, a, b) && link_works(sim, b, a);
 }
 
 static bool is_calm(const struct sim *sim)
 {
     return sim->loss_percent == 0 && sim->delay_max_ms <= 500;
+}
+
+static void note_since(const struct sim *sim, uint64_t *since_ms, bool is_so)
+{
+    if (!is_so)
+        *since_ms = 0;
+    else if (!*since_ms)
+        *since_ms = sim->now_ms;
 }
 
 /* Updates which nodes reach each other over links that work in both directions. Loss and delay
@@ -76,17 +81,16 @@ static void update_reachability(struct sim *sim)
         for (uint32_t round = 0; round < sim->node_count; round++)
             for (uint32_t b = 0; b < sim->node_count; b++)
                 for (uint32_t c = 0; c < sim->node_count && reached[b]; c++)
-                    reached[c] = reached[c] || are_connected(sim, b, c);
+                    reached[c] |= oracle_are_connected(sim, b, c) && !sim->nodes[b].is_legacy;
         for (uint32_t b = 0; b < sim->node_count; b++) {
-            if (!reached[b])
-                sim->reaches_since_ms[a][b] = 0;
-            else if (!sim->reaches_since_ms[a][b])
-                sim->reaches_since_ms[a][b] = sim->now_ms;
+            note_since(sim, &sim->reaches_since_ms[a][b], reached[b]);
+            note_since(sim, &sim->connected_since_ms[a][b],
+                       calm && oracle_are_connected(sim, a, b));
         }
     }
 }
 
-static bool has_reached(const struct sim *sim, uint32_t from, uint32_t to, uint64_t for_ms)
+bool oracle_has_reached(const struct sim *sim, uint32_t from, uint32_t to, uint64_t for_ms)
 {
     uint64_t since_ms = sim->reaches_since_ms[from][to];
     return since_ms && sim->now_ms - since_ms >= for_ms;
@@ -99,40 +103,69 @@ void oracle_node_evicted(struct sim *sim, const struct sim_node *node)
     memset(sim->nodes[node->id].stamps, 0, sizeof(node->stamps));
     for (uint32_t i = 0; i < sim->client_count; i++) {
         struct sim_client *client = &sim->clients[i];
-        if (client->ack_node == node->id && client->wanted && !content_at(sim, node, client) &&
-            !has_reached(sim, node->id, client->node, TTL_MS))
+        if (client->ack_node == node->id && client->wanted && !content_at(node, client) &&
+            !oracle_has_reached(sim, node->id, client->node, TTL_MS))
             client->ack_node_isolated = true;
     }
 }
 
 /* --- every second ----------------------------------------------------------------------------- */
 
-/* Guarantees 2 and 4: every node that could be reached for long holds an instance that is
+/* The time in which changes reach every node: also late messages, and each further hop. */
+static uint64_t convergence_ms(const struct sim *sim)
+{
+    uint64_t hops = sim->settings.hops - 1;
+    uint64_t late_ms = sim->settings.late_messages_percent ? 3 * TIMEOUT_MS : 0;
+    return CONVERGENCE_MS + hops * 2 * ANTI_ENTROPY_MS + late_ms;
+}
+
+static void check_content(struct sim *sim, const struct sim_client *client,
+                          const struct sim_node *node)
+{
+    uint32_t content = content_at(node, client);
+    if (is_expected(client, content))
+        return;
+    int id = (int)client->id;
+    if (content)
+        sim_fail(sim, 7, id, "i%d has content %u of n%u, but %s has %u", id, wanted_content(client),
+                 client->ack_node, node->name, content);
+    else
+        sim_fail(sim, node->held_ms[id] > client->since_ms ? 4 : 2, id,
+                 "i%d renews at n%u, but %s lacks it", id, client->node, node->name);
+}
+
+/* Invariants 2, 4 and 7: every node that could be reached for long holds an instance that is
  * renewed. */
 static void check_live_instances(struct sim *sim)
 {
+    uint64_t for_ms = convergence_ms(sim);
     for (uint32_t i = 0; i < sim->client_count; i++) {
         const struct sim_client *client = &sim->clients[i];
-        if (!client_is_steady(sim, client, CONVERGENCE_MS))
+        if (!client_is_steady(sim, client, for_ms))
             continue;
         for (uint32_t n = 0; n < sim->node_count; n++) {
             const struct sim_node *node = &sim->nodes[n];
-            if (!has_reached(sim, client->node, n, CONVERGENCE_MS) ||
-                sim->now_ms - node->started_ms < CONVERGENCE_MS)
-                continue;
-            uint32_t content = content_at(sim, node, client);
-            if (!is_expected(client, content))
-                sim_fail(sim, "i%u renews at n%u, but %s has its content %u instead of %u", i,
-                         client->node, node->name, content, wanted_content(client));
+            if (!node->is_legacy && oracle_has_reached(sim, client->node, n, for_ms) &&
+                sim->now_ms - node->started_ms >= for_ms)
+                check_content(sim, client, node);
         }
     }
 }
 
+static void note_held(struct sim *sim, struct sim_node *node)
+{
+    for (uint32_t i = 0; node->running && i < sim->client_count; i++)
+        if (content_at(node, &sim->clients[i]))
+            node->held_ms[i] = sim->now_ms;
+}
+
 /* A record or tombstone is never replaced by an older one. A key that the node no longer has may
- * get an older record. */
+ * get an older record; where tombstones end early, that can be between two checks. */
 static void check_stamps_grow(struct sim *sim, struct sim_node *node)
 {
-    for (uint32_t i = 0; node->running && i < sim->client_count; i++) {
+    if (sim->settings.tombstone_ms < FAULTS_MS)
+        return;
+    for (uint32_t i = 0; node->running && !node->is_legacy && i < sim->client_count; i++) {
         struct instance_key key = client_key(&sim->clients[i]);
         struct key_state state;
         if (!registry_read_key(node->registry, instance_key_packed(&key), &state)) {
@@ -140,7 +173,7 @@ static void check_stamps_grow(struct sim *sim, struct sim_node *node)
             continue;
         }
         if (state.hlc < node->stamps[i])
-            sim_fail(sim, "%s replaced i%u by an older record", node->name, i);
+            sim_fail(sim, 1, (int)i, "%s replaced i%u by an older record", node->name, i);
         node->stamps[i] = state.hlc;
         key_state_unref(&state);
     }
@@ -153,24 +186,50 @@ static bool may_be_forgotten(const struct sim_client *client)
     return client->ack_node_crashed || client->ack_node_clock_late;
 }
 
-/* Guarantee 3, checked where no fault interfered: the time is shorter than a lease, so expiry does
+/* Invariant 3, checked where no fault interfered: the time is shorter than a lease, so expiry does
  * not hide a failure. */
 static void check_unregistered(struct sim *sim)
 {
+    uint64_t late_ms = sim->settings.late_messages_percent ? 3 * TIMEOUT_MS : 0;
+    uint64_t hops_ms = (sim->settings.hops - 1) * 2 * ANTI_ENTROPY_MS;
     for (uint32_t i = 0; i < sim->client_count; i++) {
         const struct sim_client *client = &sim->clients[i];
         if (client->wanted || may_be_forgotten(client) ||
-            sim->now_ms - client->ended_ms < FORGOTTEN_MS)
+            sim->now_ms - client->ended_ms < FORGOTTEN_MS + late_ms + hops_ms)
             continue;
-        for (uint32_t n = 0; n < sim->node_count; n++)
-            if (has_reached(sim, client->ack_node, n, CONVERGENCE_MS) &&
-                content_at(sim, &sim->nodes[n], client))
-                sim_fail(sim, "i%u unregistered at n%u, but n%u still has it", i, client->ack_node,
-                         n);
+        for (uint32_t n = 0; n < sim->node_count; n++) {
+            const struct sim_node *node = &sim->nodes[n];
+            if (!node->is_legacy &&
+                oracle_has_reached(sim, client->ack_node, n, convergence_ms(sim)) &&
+                content_at(node, client))
+                sim_fail(sim, 3, (int)i, "i%u unregistered at n%u, but n%u still has it", i,
+                         client->ack_node, n);
+        }
     }
 }
 
-/* Guarantee 5. */
+/* Invariant 3: a lease ends one TTL after the last call that any node executed, whatever is in
+ * transit. The guard keeps leases longer. */
+static void check_ended_leases(struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->client_count; i++) {
+        const struct sim_client *client = &sim->clients[i];
+        if (!sim->settings.transit_counts || sim->guarded || !client->dead ||
+            sim->now_ms - client->touched_ms < TTL_MS + LEFTOVER_MS)
+            continue;
+        for (uint32_t n = 0; n < sim->node_count; n++) {
+            const struct sim_node *node = &sim->nodes[n];
+            if (!node->is_legacy && oracle_has_reached(sim, n, n, LEFTOVER_MS) &&
+                content_at(node, client))
+                sim_fail(sim, 3, (int)i,
+                         "i%u died, and its last call was %llu ms ago, but n%u "
+                         "still has it",
+                         i, (unsigned long long)(sim->now_ms - client->touched_ms), n);
+        }
+    }
+}
+
+/* Invariant 5. */
 static void check_outbox_sizes(struct sim *sim)
 {
     for (uint32_t n = 0; n < sim->node_count; n++) {
@@ -181,8 +240,11 @@ static void check_outbox_sizes(struct sim *sim)
             struct peer_view view;
             replicator_view(node->replicator, peer, node_now(sim, node), &view);
             if (view.backlog > sim->client_count)
-                sim_fail(sim, "the outbox of %s for n%u has %llu keys for %u instances", node->name,
-                         peer, (unsigned long long)view.backlog, sim->client_count);
+                sim_fail(sim, 5, -1, "the outbox of %s for n%u has %llu keys for %u instances",
+                         node->name, peer, (unsigned long long)view.backlog, sim->client_count);
+            if (view.backlog && view.health == PEER_DOWN)
+                sim_fail(sim, 5, -1, "the outbox of %s has %llu keys for n%u, which is down",
+                         node->name, (unsigned long long)view.backlog, peer);
         }
     }
 }
@@ -195,8 +257,12 @@ static void on_check(struct sim *sim, void *context, uint32_t a, uint32_t b)
     update_reachability(sim);
     check_live_instances(sim);
     check_unregistered(sim);
-    for (uint32_t n = 0; n < sim->node_count; n++)
+    check_ended_leases(sim);
+    lists_check(sim);
+    for (uint32_t n = 0; n < sim->node_count; n++) {
+        note_held(sim, &sim->nodes[n]);
         check_stamps_grow(sim, &sim->nodes[n]);
+    }
     check_outbox_sizes(sim);
     sim_at(sim->now_ms + CHECK_INTERVAL_MS, on_check, NULL, 0, 0);
 }
@@ -206,71 +272,40 @@ void oracle_start(struct sim *sim)
     sim_at(sim->now_ms, on_check, NULL, 0, 0);
 }
 
-/* A node that becomes ready holds everything that a reachable ready peer has held for a while. */
-void oracle_node_ready(struct sim *sim, const struct sim_node *node)
-{
-    if (sim->calm_since_ms == 0 || sim->calm_since_ms > node->started_ms || node->was_paused)
-        return; /* peers whose messages are lost are not waited for; a paused node has old data */
-    for (uint32_t p = 0; p < sim->node_count; p++) {
-        const struct sim_node *peer = &sim->nodes[p];
-        if (p == node->id || !are_connected(sim, p, node->id) || !peer->was_ready ||
-            !has_reached(sim, p, p, SNAPSHOT_MS) ||
-            sim->now_ms - sim->links[p][node->id].fine_since_ms < SNAPSHOT_MS ||
-            sim->now_ms - sim->links[node->id][p].fine_since_ms < SNAPSHOT_MS)
-            continue;
-        for (uint32_t i = 0; i < sim->client_count; i++) {
-            const struct sim_client *client = &sim->clients[i];
-            if (client->node != p || client->ack_node_clock_late ||
-                !client_is_steady(sim, client, SNAPSHOT_MS) || !content_at(sim, peer, client))
-                continue;
-            if (!content_at(sim, node, client))
-                sim_fail(sim, "%s is ready without i%u, which %s has", node->name, i, peer->name);
-        }
-    }
-}
-
 /* --- at the end ------------------------------------------------------------------------------- */
 
-/* Guarantee 1. */
-static void compare_nodes(struct sim *sim)
-{
-    uint64_t first[DIGEST_BUCKETS];
-    uint64_t other[DIGEST_BUCKETS];
-    registry_digests(sim->nodes[0].registry, first);
-    for (uint32_t n = 1; n < sim->node_count; n++) {
-        registry_digests(sim->nodes[n].registry, other);
-        for (uint32_t bucket = 0; bucket < DIGEST_BUCKETS; bucket++)
-            if (first[bucket] != other[bucket])
-                sim_fail(sim, "n0 and n%u differ in bucket %u", n, bucket);
-    }
-}
-
-/* Guarantees 2 and 3, and expiry. */
+/* Invariants 2, 3 and 7. */
 static void check_client(struct sim *sim, const struct sim_client *client)
 {
+    int id = (int)client->id;
     for (uint32_t n = 0; n < sim->node_count; n++) {
-        uint32_t content = content_at(sim, &sim->nodes[n], client);
+        const struct sim_node *node = &sim->nodes[n];
+        uint32_t content = content_at(node, client);
+        if (node->is_legacy)
+            continue;
         if (!client->wanted && content)
-            sim_fail(sim, "i%u unregistered, but n%u still has it", client->id, n);
+            sim_fail(sim, 3, id, "i%d unregistered, but n%u still has it", id, n);
         if (client->wanted && client->dead && content)
-            sim_fail(sim, "i%u died, but n%u still has it", client->id, n);
-        if (client->wanted && !client->dead && !is_expected(client, content))
-            sim_fail(sim, "i%u is registered with content %u, but n%u has %u", client->id,
-                     wanted_content(client), n, content);
+            sim_fail(sim, 3, id, "i%d died, but n%u still has it", id, n);
+        if (client->wanted && !client->dead)
+            check_content(sim, client, node);
     }
 }
 
 void oracle_end(struct sim *sim)
 {
     for (uint32_t n = 0; n < sim->node_count; n++) {
-        registry_validate(sim->nodes[n].registry);
-        if (!replicator_is_ready(sim->nodes[n].replicator))
-            sim_fail(sim, "n%u is not ready", n);
-        uint64_t late_ms = node_hlc_lag_ms(sim, &sim->nodes[n]);
-        if (late_ms > CLOCKS_APART_MS)
-            sim_fail(sim, "the HLC of n%u is %llu ms behind", n, (unsigned long long)late_ms);
+        const struct sim_node *node = &sim->nodes[n];
+        registry_validate(node->registry);
+        if (!replicator_is_ready(node->replicator))
+            sim_fail(sim, 0, -1, "n%u is not ready", n);
+        uint64_t late_ms = node_hlc_lag_ms(sim, node);
+        if (late_ms > CLOCKS_APART_MS + sim->links[n][(n + 1) % sim->node_count].delay_ms &&
+            !node->is_legacy)
+            sim_fail(sim, 0, -1, "the HLC of n%u is %llu ms behind", n,
+                     (unsigned long long)late_ms);
     }
     for (uint32_t i = 0; i < sim->client_count; i++)
         check_client(sim, &sim->clients[i]);
-    compare_nodes(sim);
+    lists_end(sim);
 }

@@ -97,26 +97,73 @@ bool sim_chance(struct sim *sim, uint32_t percent)
     return sim_random(sim, 100) < percent;
 }
 
+uint64_t sim_end_ms(const struct sim *sim)
+{
+    return WORLD_EPOCH_MS + FAULTS_MS + RECOVERY_MS + sim->settings.extra_ms;
+}
+
+uint64_t sim_quiet_ms(const struct sim *sim)
+{
+    uint64_t hops = sim->settings.hops > 1 ? sim->settings.hops - 1 : 0;
+    return sim_end_ms(sim) - QUIET_MS - hops * 2 * ANTI_ENTROPY_MS;
+}
+
+/* --- the log ---------------------------------------------------------------------------------- */
+
+enum { STORY_LINES = 60, LINE_BYTES = 160 };
+
+static bool stores_story;
+static int story_client;
+static char story[STORY_LINES][LINE_BYTES];
+static size_t story_count;
+
+void sim_start_story(int client)
+{
+    stores_story = true;
+    story_client = client;
+    story_count = 0;
+}
+
+void sim_print_story(void)
+{
+    for (size_t i = story_count > STORY_LINES ? story_count - STORY_LINES : 0; i < story_count; i++)
+        printf("  %s\n", story[i % STORY_LINES]);
+}
+
+/* A line about an instance begins with its id: i7. */
+static bool concerns_other_client(const char *text)
+{
+    unsigned client;
+    return sscanf(text, "i%u", &client) == 1 && (int)client != story_client;
+}
+
 void sim_log(struct sim *sim, const char *format, ...)
 {
+    char text[LINE_BYTES - 16];
     if (!sim->verbose)
         return;
     va_list arguments;
     va_start(arguments, format);
-    printf("%8.3f  ", (double)(sim->now_ms - WORLD_EPOCH_MS) / 1000);
-    vprintf(format, arguments);
-    printf("\n");
+    vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
+    double secs = (double)(sim->now_ms - WORLD_EPOCH_MS) / 1000;
+    if (!stores_story)
+        printf("%8.3f  %s\n", secs, text);
+    else if (!concerns_other_client(text))
+        snprintf(story[story_count++ % STORY_LINES], LINE_BYTES, "%8.3f  %s", secs, text);
 }
 
-void sim_fail(struct sim *sim, const char *format, ...)
+void sim_fail(struct sim *sim, int invariant, int client, const char *format, ...)
 {
     if (sim->failure[0])
         return; /* only the first failure is reported */
+    sim->failed_client = client;
+    sim->counts.failed_by[invariant]++;
+    double secs = (double)(sim->now_ms - WORLD_EPOCH_MS) / 1000;
+    int at =
+        snprintf(sim->failure, sizeof(sim->failure), "invariant %d at %.3f s: ", invariant, secs);
     va_list arguments;
     va_start(arguments, format);
-    int at = snprintf(sim->failure, sizeof(sim->failure),
-                      "at %.3f s: ", (double)(sim->now_ms - WORLD_EPOCH_MS) / 1000);
     vsnprintf(sim->failure + at, sizeof(sim->failure) - (size_t)at, format, arguments);
     va_end(arguments);
 }

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Calls of clients. In most worlds a call is executed at once. Where calls travel, a request or a
+ * response can be late, also after the client has closed the connection, or arrive twice; and a
+ * paused node executes what is in its sockets when it continues.
+ */
+#include "tests/sim/sim.h"
+
+#include <stdlib.h>
+
+enum { CALL_TIMEOUT_MS = 2000, CALL_TRAVEL_MS = 10, QUEUE_RETRY_MS = 50 };
+
+static struct sim_call *copy(const struct sim_call *call)
+{
+    struct sim_call *to = malloc(sizeof(*to));
+    if (!to)
+        abort();
+    *to = *call;
+    return to;
+}
+
+/* --- the node --------------------------------------------------------------------------------- */
+
+static void execute_register(struct sim *sim, const struct sim_call *call, struct sim_node *node)
+{
+    struct sim_client *client = &sim->clients[call->client];
+    struct instance *instance = client_instance(client, call->content);
+    if (registry_register(node->registry, instance, node_now(sim, node)))
+        abort();
+    instance_unref(instance);
+    client->changed_ms = sim->now_ms;
+    sim->counts.registrations++;
+    sim_log(sim, "i%u registers content %u at %s", call->client, call->content, node->name);
+}
+
+static void execute_unregister(struct sim *sim, const struct sim_call *call, struct sim_node *node)
+{
+    struct sim_client *client = &sim->clients[call->client];
+    struct instance_key key = client_key(client);
+    registry_unregister(node->registry, &key, node_now(sim, node));
+    client->changed_ms = sim->now_ms;
+    sim->counts.unregistrations++;
+    sim_log(sim, "i%u unregisters at %s", call->client, node->name);
+}
+
+static void execute_heartbeat(struct sim *sim, struct sim_call *call, struct sim_node *node)
+{
+    struct instance_key key = client_key(&sim->clients[call->client]);
+    sim->counts.heartbeats++;
+    sim_log(sim, "i%u renews at %s", call->client, node->name);
+    if (registry_renew(node->registry, &key, node_now(sim, node)) == ERR_NONE)
+        return;
+    sim->counts.refused++;
+    call->result = CALL_UNKNOWN;
+    sim_log(sim, "i%u is unknown at %s", call->client, node->name);
+}
+
+/* What the HTTP layer does with a request that it has read. */
+static void execute(struct sim *sim, struct sim_call *call, struct sim_node *node)
+{
+    struct sim_client *client = &sim->clients[call->client];
+    call->result = CALL_DONE;
+    call->clock_late = node_hlc_lag_ms(sim, node) > CLOCKS_APART_MS;
+    client->touched_ms = sim->now_ms;
+    if (call->number != client->call) {
+        sim->counts.late_calls++;
+        sim_log(sim, "i%u timed out with call %u, which %s executes now", call->client,
+                call->number, node->name);
+    }
+    if (call->kind == CALL_REGISTER)
+        execute_register(sim, call, node);
+    else if (call->kind == CALL_UNREGISTER)
+        execute_unregister(sim, call, node);
+    else
+        execute_heartbeat(sim, call, node);
+}
+
+/* --- transit ---------------------------------------------------------------------------------- */
+
+static uint64_t travel_ms(struct sim *sim)
+{
+    uint64_t ms = 1 + sim_random(sim, CALL_TRAVEL_MS);
+    return sim_chance(sim, sim->settings.late_calls_percent) ? ms + sim_random(sim, LATE_MAX_MS)
+                                                             : ms;
+}
+
+static void on_response(struct sim *sim, void *context, uint32_t a, uint32_t b)
+{
+    (void)a;
+    (void)b;
+    struct sim_call *call = context;
+    if (sim->clients[call->client].call == call->number)
+        client_on_result(sim, call);
+    free(call);
+}
+
+static void on_request(struct sim *sim, void *context, uint32_t a, uint32_t b)
+{
+    (void)a;
+    (void)b;
+    struct sim_call *call = context;
+    struct sim_node *node = &sim->nodes[call->node];
+    if (node->running && node->paused) { /* stays in the socket until the process continues */
+        sim_at(sim->now_ms + QUEUE_RETRY_MS, on_request, call, 0, 0);
+        return;
+    }
+    call->result = CALL_REFUSED;
+    if (node->running) {
+        execute(sim, call, node);
+        node_work(sim, node);
+    }
+    sim_at(sim->now_ms + travel_ms(sim), on_response, call, 0, 0);
+}
+
+static void on_timeout(struct sim *sim, void *context, uint32_t a, uint32_t b)
+{
+    (void)a;
+    (void)b;
+    struct sim_call *call = context;
+    if (sim->clients[call->client].call == call->number) {
+        sim->counts.timeouts++;
+        sim_log(sim, "i%u: call %u to n%u times out", call->client, call->number, call->node);
+        call->result = CALL_TIMEOUT;
+        client_on_result(sim, call);
+    }
+    free(call);
+}
+
+static void execute_now(struct sim *sim, struct sim_call *call)
+{
+    struct sim_node *node = &sim->nodes[call->node];
+    call->result = CALL_REFUSED;
+    if (node_is_running(node))
+        execute(sim, call, node);
+    client_on_result(sim, call);
+    if (call->result == CALL_DONE && call->kind != CALL_HEARTBEAT)
+        node_work(sim, node);
+}
+
+void call_send(struct sim *sim, struct sim_client *client, enum call_kind kind)
+{
+    client->call = ++client->calls;
+    if (kind != CALL_HEARTBEAT)
+        client->acknowledged = false;
+    struct sim_call call = {.kind = kind,
+                            .client = client->id,
+                            .number = client->call,
+                            .node = client->node,
+                            .content = client->content};
+    if (!sim->settings.calls_travel) {
+        execute_now(sim, &call);
+        return;
+    }
+    sim_at(sim->now_ms + CALL_TIMEOUT_MS, on_timeout, copy(&call), 0, 0);
+    sim_at(sim->now_ms + travel_ms(sim), on_request, copy(&call), 0, 0);
+    if (kind != CALL_HEARTBEAT && sim_chance(sim, sim->settings.repeated_calls_percent))
+        sim_at(sim->now_ms + travel_ms(sim) + sim_random(sim, LATE_MAX_MS / 4), on_request,
+               copy(&call), 0, 0);
+}
+
+bool call_drop(sim_event *call, void *context)
+{
+    if (call != on_timeout && call != on_request && call != on_response)
+        return false;
+    free(context);
+    return true;
+}

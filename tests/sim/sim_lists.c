@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The invariants of the lists that nodes serve: 1, 6 and 8.
+ */
+#include "tests/sim/sim.h"
+
+enum {
+    /* Two rounds, and one message that is repeated. */
+    AGREE_MS = 2 * ANTI_ENTROPY_MS + TIMEOUT_MS,
+    /* A lease of this age is in its lease check at some nodes, and evicted at others. */
+    ENDING_FROM_MS = TTL_MS - 1000,
+    ENDING_UNTIL_MS = TTL_MS + 2000,
+};
+
+static bool serves(const struct sim_node *node)
+{
+    return node_is_running(node) && node->was_ready && !node->is_legacy;
+}
+
+/* --- invariant 8 ------------------------------------------------------------------------------ */
+
+/* The lists of two nodes that reach each other differ in this instance for too long. */
+static void check_pair(struct sim *sim, uint32_t n, uint32_t m, const struct sim_client *client)
+{
+    uint64_t *since_ms = &sim->differs_since_ms[n][m][client->id];
+    uint32_t a = content_at(&sim->nodes[n], client);
+    uint32_t b = content_at(&sim->nodes[m], client);
+    if (a == b || sim->now_ms - client->changed_ms < PEER_UP_MS) {
+        *since_ms = 0;
+        return;
+    }
+    if (!*since_ms)
+        *since_ms = sim->now_ms;
+    if (sim->now_ms - *since_ms > AGREE_MS)
+        sim_fail(sim, 8, (int)client->id, "i%u has content %u at n%u and %u at n%u for %llu ms",
+                 client->id, a, n, b, m, (unsigned long long)(sim->now_ms - *since_ms));
+}
+
+static bool is_pair_up(const struct sim *sim, uint32_t n, uint32_t m)
+{
+    uint64_t since_ms = sim->connected_since_ms[n][m];
+    return serves(&sim->nodes[n]) && serves(&sim->nodes[m]) && since_ms &&
+           sim->now_ms - since_ms >= PEER_UP_MS;
+}
+
+void lists_check(struct sim *sim)
+{
+    for (uint32_t n = 0; n < sim->node_count; n++)
+        for (uint32_t m = n + 1; m < sim->node_count; m++)
+            for (uint32_t i = 0; i < sim->client_count; i++)
+                if (is_pair_up(sim, n, m))
+                    check_pair(sim, n, m, &sim->clients[i]);
+                else
+                    sim->differs_since_ms[n][m][i] = 0;
+}
+
+/* --- invariant 6 ------------------------------------------------------------------------------ */
+
+/* A peer that the node could copy from since long before it was ready. */
+static bool is_source(const struct sim *sim, const struct sim_node *node, uint32_t p)
+{
+    return p != node->id && serves(&sim->nodes[p]) &&
+           sim->now_ms - sim->nodes[p].ready_ms >= SNAPSHOT_MS &&
+           oracle_are_connected(sim, p, node->id) && oracle_has_reached(sim, p, p, SNAPSHOT_MS) &&
+           sim->now_ms - sim->links[p][node->id].fine_since_ms >= SNAPSHOT_MS &&
+           sim->now_ms - sim->links[node->id][p].fine_since_ms >= SNAPSHOT_MS;
+}
+
+/* The node serves the instance, and its lease is not about to end. */
+static bool serves_steadily(const struct sim *sim, const struct sim_node *node,
+                            const struct sim_client *client)
+{
+    struct instance_key key = client_key(client);
+    struct key_state state;
+    if (!registry_read_key(node->registry, instance_key_packed(&key), &state))
+        return false;
+    uint64_t age_ms = node_now(sim, node).mono_ms - state.touched_ms;
+    bool is_ending = age_ms > ENDING_FROM_MS && age_ms < ENDING_UNTIL_MS;
+    bool is_served = !state.deleted && !is_ending;
+    key_state_unref(&state);
+    return is_served;
+}
+
+/* Every source serves the instance, and there is a source. */
+static bool is_served_by_all(const struct sim *sim, const struct sim_node *node,
+                             const struct sim_client *client)
+{
+    bool any = false;
+    for (uint32_t p = 0; p < sim->node_count; p++) {
+        if (!is_source(sim, node, p))
+            continue;
+        if (!serves_steadily(sim, &sim->nodes[p], client))
+            return false;
+        any = true;
+    }
+    return any;
+}
+
+static void check_ready(struct sim *sim, const struct sim_node *node)
+{
+    for (uint32_t i = 0; i < sim->client_count; i++) {
+        const struct sim_client *client = &sim->clients[i];
+        bool is_steady = client->dead || (client_is_steady(sim, client, SNAPSHOT_MS) &&
+                                          is_source(sim, node, client->node));
+        if (!is_steady || client->ack_node_clock_late ||
+            sim->now_ms - client->changed_ms < SNAPSHOT_MS || content_at(node, client) ||
+            !is_served_by_all(sim, node, client))
+            continue;
+        sim_fail(sim, 6, (int)i, "%s is ready without i%u, which every living node has", node->name,
+                 i);
+    }
+}
+
+/* A node that reaches no peer with data is not ready before its grace ends. */
+static void check_cold_start(struct sim *sim, const struct sim_node *node)
+{
+    if (sim->now_ms - node->started_ms >= BOOTSTRAP_GRACE_MS)
+        return;
+    for (uint32_t i = 0; i < sim->client_count; i++) {
+        const struct sim_client *client = &sim->clients[i];
+        if (client_is_steady(sim, client, SNAPSHOT_MS) && !content_at(node, client))
+            sim_fail(sim, 6, (int)i,
+                     "%s is ready %llu ms after its start, without i%u, which is "
+                     "alive",
+                     node->name, (unsigned long long)(sim->now_ms - node->started_ms), i);
+    }
+}
+
+void lists_node_ready(struct sim *sim, const struct sim_node *node)
+{
+    if (node->is_legacy)
+        return;
+    if (sim->settings.is_cold)
+        check_cold_start(sim, node);
+    if (sim->calm_since_ms == 0 || sim->calm_since_ms > node->started_ms || node->was_paused)
+        return; /* peers whose messages are lost are not waited for; a paused node has old data */
+    check_ready(sim, node);
+}
+
+/* --- invariant 1 ------------------------------------------------------------------------------ */
+
+void lists_end(struct sim *sim)
+{
+    uint64_t first[DIGEST_BUCKETS];
+    uint64_t other[DIGEST_BUCKETS];
+    uint32_t from = sim->nodes[0].is_legacy ? 1 : 0;
+    registry_digests(sim->nodes[from].registry, first);
+    for (uint32_t n = from + 1; n < sim->node_count; n++) {
+        registry_digests(sim->nodes[n].registry, other);
+        for (uint32_t bucket = 0; bucket < DIGEST_BUCKETS; bucket++)
+            if (first[bucket] != other[bucket])
+                sim_fail(sim, 1, -1, "n%u and n%u differ in bucket %u", from, n, bucket);
+    }
+}

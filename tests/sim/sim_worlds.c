@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The table of worlds. Each world sets a part of struct sim_settings; worlds can be combined. The
+ * worlds that are on by default hold; the others fail, for the reason in the table. The fix of a
+ * finding switches its worlds on.
+ */
+#include "tests/sim/sim.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { TOPOLOGY_NODES_MIN = 4 };
+
+/* --- topologies ------------------------------------------------------------------------------- */
+
+/* In a topology no other fault interferes, and clients change little: the oracle of guarantee 4
+ * needs clients that only renew for a while. */
+static void make_steady(struct sim *sim)
+{
+    sim->settings.actions_percent = 2;
+    sim->settings.delay_max_ms = 20;
+}
+
+static void remove_links_except(struct sim *sim,
+                                bool (*is_link)(uint32_t a, uint32_t b, uint32_t n))
+{
+    for (uint32_t a = 0; a < sim->node_count; a++)
+        for (uint32_t b = 0; b < sim->node_count; b++)
+            if (a != b && !is_link(a, b, sim->node_count) && !is_link(b, a, sim->node_count))
+                sim->links[a][b].absent = true;
+}
+
+static bool is_chain(uint32_t a, uint32_t b, uint32_t n)
+{
+    (void)n;
+    return a + 1 == b;
+}
+
+static bool is_ring(uint32_t a, uint32_t b, uint32_t n)
+{
+    return (a + 1) % n == b;
+}
+
+static bool is_star(uint32_t a, uint32_t b, uint32_t n)
+{
+    (void)b;
+    (void)n;
+    return a == 0;
+}
+
+/* Two full meshes with one link between them. */
+static bool is_bridge(uint32_t a, uint32_t b, uint32_t n)
+{
+    uint32_t half = n / 2;
+    return (a < half) == (b < half) || (a == half - 1 && b == half);
+}
+
+static void link_chain(struct sim *sim)
+{
+    remove_links_except(sim, is_chain);
+}
+
+static void link_ring(struct sim *sim)
+{
+    remove_links_except(sim, is_ring);
+}
+
+static void link_star(struct sim *sim)
+{
+    remove_links_except(sim, is_star);
+}
+
+static void link_bridge(struct sim *sim)
+{
+    remove_links_except(sim, is_bridge);
+}
+
+/* Three nodes with slow links, one of which is missing: the lease check of n2 for a client of n0
+ * goes by n1. */
+static void link_slow(struct sim *sim)
+{
+    uint32_t delay_ms = 260 + (uint32_t)sim_random(sim, 500);
+    for (uint32_t a = 0; a < sim->node_count; a++)
+        for (uint32_t b = 0; b < sim->node_count; b++)
+            if (a != b)
+                sim->links[a][b].delay_ms = delay_ms;
+    sim->links[0][2].absent = sim->links[2][0].absent = true;
+}
+
+/* --- worlds ----------------------------------------------------------------------------------- */
+
+static void plain(struct sim *sim)
+{
+    sim->settings.faults |= FAULTS_ALL;
+}
+
+static void topology(struct sim *sim)
+{
+    make_steady(sim);
+    if (sim->settings.nodes_min < TOPOLOGY_NODES_MIN)
+        sim->settings.nodes_min = TOPOLOGY_NODES_MIN;
+}
+
+static void small_chain(struct sim *sim)
+{
+    make_steady(sim);
+    sim->settings.nodes_min = sim->settings.nodes_max = 3;
+}
+
+static void late(struct sim *sim)
+{
+    sim->settings.calls_travel = true;
+    sim->settings.late_calls_percent = 10;
+    sim->settings.extra_ms = LATE_MAX_MS;
+}
+
+static void repeated(struct sim *sim)
+{
+    sim->settings.calls_travel = true;
+    sim->settings.repeated_calls_percent = 10;
+}
+
+static void stall(struct sim *sim)
+{
+    sim->settings.calls_travel = true;
+    sim->settings.faults |= FAULT_PAUSE;
+}
+
+static void toggle(struct sim *sim)
+{
+    sim->settings.calls_travel = true;
+    sim->settings.toggles = true;
+    sim->settings.actions_percent = 40;
+}
+
+static void toggle_cut(struct sim *sim)
+{
+    toggle(sim);
+    sim->settings.faults |= FAULT_LINK | FAULT_ISOLATE;
+    sim->settings.fault_max_ms = TTL_MS / 2;
+}
+
+static void guard(struct sim *sim)
+{
+    sim->settings.guard_percent_of_seeds = 100;
+    sim->settings.guard_max_ms = 40000;
+    sim->settings.clients_min = 30;
+    sim->settings.returns = false;
+    sim->settings.actions_percent = 2;
+    sim->settings.delay_max_ms = 20;
+}
+
+static void guard_restart(struct sim *sim)
+{
+    guard(sim);
+    sim->settings.deaths = DEATHS_AT_ONCE;
+}
+
+static void guard_gradual(struct sim *sim)
+{
+    guard(sim);
+    sim->settings.deaths = DEATHS_GRADUAL;
+}
+
+static void late_messages(struct sim *sim)
+{
+    sim->settings.late_messages_percent = 3;
+    sim->settings.transit_counts = true;
+    sim->settings.extra_ms = LATE_MAX_MS;
+}
+
+static void transit(struct sim *sim)
+{
+    sim->settings.transit_counts = true;
+    sim->settings.faults |= FAULT_PAUSE;
+}
+
+static void legacy(struct sim *sim)
+{
+    sim->settings.has_legacy = true;
+    sim->settings.nodes_min = 3;
+    sim->settings.faults |= FAULT_LINK | FAULT_ISOLATE | FAULT_CRASH;
+}
+
+static void cold(struct sim *sim)
+{
+    sim->settings.is_cold = true;
+    sim->settings.faults |= FAULT_COLD;
+}
+
+static void retention(struct sim *sim)
+{
+    sim->settings.tombstone_ms = TTL_MS + 3000;
+    sim->settings.faults |= FAULT_ISOLATE | FAULT_PAUSE;
+}
+
+static const struct world {
+    const char *name;
+    const char *what;
+    const char *finding; /* of issue 9 that it shows; NULL: it holds */
+    bool on;             /* by default */
+    void (*set)(struct sim *sim);
+    void (*link)(struct sim *sim); /* NULL: a full mesh */
+    bool hops_grow;                /* with the number of nodes */
+    uint32_t hops;                 /* the longest way; unless hops_grow */
+} worlds[] = {
+    {"plain", "cuts, loss, delay, crashes, pauses and clock jumps in a full mesh", NULL, true,
+     plain, NULL, false, 1},
+    {"chain3", "three nodes in a chain", NULL, true, small_chain, link_chain, false, 2},
+    {"chain", "4 to 9 nodes in a chain", "4", false, topology, link_chain, true, 0},
+    {"ring", "4 to 9 nodes in a ring", "4", false, topology, link_ring, true, 0},
+    {"star", "4 to 9 nodes that reach each other by n0", NULL, true, topology, link_star, false, 2},
+    {"bridge", "two meshes with one link between them", "4", false, topology, link_bridge, false,
+     3},
+    {"slow", "a chain of three nodes with round trips above 500 ms", "4", false, small_chain,
+     link_slow, false, 2},
+    {"late", "calls time out and arrive up to 60 s late", "1", false, late, NULL, false, 1},
+    {"repeated", "calls are executed twice, up to 15 s apart", "1 (revision)", false, repeated,
+     NULL, false, 1},
+    {"stall", "nodes pause, and then execute the calls that timed out", "1", false, stall, NULL,
+     false, 1},
+    {"toggle", "clients alternate between two contents at different nodes", "2", false, toggle,
+     NULL, false, 1},
+    {"toggle-cut", "as toggle, and links are cut for less than a lease", "2", false, toggle_cut,
+     NULL, false, 1},
+    {"guard-restart", "most clients die at once, then each node restarts", "3", false,
+     guard_restart, NULL, false, 1},
+    {"guard-gradual", "most clients die one by one", "3", false, guard_gradual, NULL, false, 1},
+    {"late-messages", "messages between nodes arrive up to 60 s late", "5", false, late_messages,
+     NULL, false, 1},
+    {"transit", "nodes pause with messages in their sockets", "5", false, transit, NULL, false, 1},
+    {"legacy", "n0 is a legacy node; cuts and crashes", "6", false, legacy, NULL, false, 1},
+    {"cold", "nodes start while they reach no peer with data", "7", false, cold, NULL, false, 1},
+    {"retention", "nodes return after the tombstones have ended", "5", false, retention, NULL,
+     false, 1},
+};
+enum { WORLDS = sizeof(worlds) / sizeof(*worlds) };
+
+/* --- selection -------------------------------------------------------------------------------- */
+
+bool worlds_parse(const char *names, uint64_t *set)
+{
+    *set = 0;
+    while (*names) {
+        size_t size = strcspn(names, ",");
+        uint32_t i = 0;
+        while (i < WORLDS &&
+               (strlen(worlds[i].name) != size || memcmp(worlds[i].name, names, size) != 0))
+            i++;
+        if (i == WORLDS)
+            return false;
+        *set |= (uint64_t)1 << i;
+        names += size;
+        names += *names == ',';
+    }
+    return *set != 0;
+}
+
+void worlds_print(void)
+{
+    printf("%-14s %-7s %-14s %s\n", "world", "default", "shows finding", "what it does");
+    for (uint32_t i = 0; i < WORLDS; i++)
+        printf("%-14s %-7s %-14s %s\n", worlds[i].name, worlds[i].on ? "on" : "off",
+               worlds[i].finding ? worlds[i].finding : "-", worlds[i].what);
+}
+
+/* Half of the seeds are plain worlds. */
+uint64_t worlds_of_seed(uint64_t seed)
+{
+    uint32_t on[WORLDS];
+    uint32_t count = 0;
+    for (uint32_t i = 1; i < WORLDS; i++)
+        if (worlds[i].on)
+            on[count++] = i;
+    return seed % 2 == 0 || count == 0 ? 1 : (uint64_t)1 << on[seed / 2 % count];
+}
+
+static void set_names(struct sim *sim, uint64_t set)
+{
+    static char names[256];
+    size_t at = 0;
+    names[0] = '\0';
+    for (uint32_t i = 0; i < WORLDS; i++)
+        if (set >> i & 1)
+            at += (size_t)snprintf(names + at, sizeof(names) - at, "%s%s", at ? "," : "",
+                                   worlds[i].name);
+    sim->worlds = names;
+}
+
+void worlds_prepare(struct sim *sim, uint64_t set)
+{
+    struct sim_settings *settings = &sim->settings;
+    *settings = (struct sim_settings){.fault_max_ms = 30000,
+                                      .nodes_min = 2,
+                                      .nodes_max = NODES_MAX,
+                                      .clients_min = 10,
+                                      .delay_max_ms = 500,
+                                      .actions_percent = 16,
+                                      .returns = true,
+                                      .guard_percent_of_seeds = 20,
+                                      .guard_max_ms = 5000,
+                                      .tombstone_ms = 600000,
+                                      .hops = 1};
+    set_names(sim, set);
+    for (uint32_t i = 0; i < WORLDS; i++)
+        if (set >> i & 1)
+            worlds[i].set(sim);
+    sim->node_count = settings->nodes_min +
+                      (uint32_t)sim_random(sim, settings->nodes_max - settings->nodes_min + 1);
+    sim->client_count =
+        settings->clients_min + (uint32_t)sim_random(sim, CLIENTS_MAX + 1 - settings->clients_min);
+    sim->guarded = sim_chance(sim, settings->guard_percent_of_seeds);
+    for (uint32_t i = 0; i < WORLDS; i++) {
+        if (!(set >> i & 1))
+            continue;
+        if (worlds[i].link)
+            worlds[i].link(sim);
+        uint32_t hops = worlds[i].hops_grow ? sim->node_count - 1 : worlds[i].hops;
+        if (hops > settings->hops)
+            settings->hops = hops;
+    }
+    settings->extra_ms += (settings->hops - 1) * 2 * ANTI_ENTROPY_MS;
+    if (settings->has_legacy)
+        sim->nodes[0].is_legacy = true;
+}
