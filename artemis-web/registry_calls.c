@@ -41,16 +41,16 @@ static enum error apply_unregister(const struct batch_call *call, struct batch *
 
 static enum dialect call_dialect(const struct batch_call *call)
 {
-    return call->java ? DIALECT_JAVA : call->camel ? DIALECT_CAMEL : DIALECT_SNAKE;
+    return dialect_choose(call->java, call->names, call->engine->config->server.default_casing);
 }
 
 enum error registry_call_batch(struct batch_call *call, enum batch_kind kind,
                                batch_call_apply *apply, char message[MESSAGE_BYTES])
 {
     struct batch *batch;
-    bool camel = false;
-    enum error error = batch_parse(call->body, kind, &batch, &camel, message);
-    call->camel |= camel;
+    enum name_casing names;
+    enum error error = batch_parse(call->body, kind, &batch, &names, message);
+    name_casing_add(&call->names, names);
     if (error)
         return error;
     size_t count = batch_count(batch);
@@ -60,7 +60,7 @@ enum error registry_call_batch(struct batch_call *call, enum batch_kind kind,
     }
     for (size_t i = 0; i < count && !error; i++)
         error = apply(call, batch, i);
-    call->camel |= batch_is_camel(batch);
+    name_casing_add(&call->names, batch_names(batch));
     if (!error) {
         call->outcome = batch_outcome(batch);
         batch_write_response(batch, call_dialect(call), call->failed_bytes_max, call->response);

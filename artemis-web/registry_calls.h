@@ -14,9 +14,9 @@
 struct batch_call {
     struct engine *engine;
     struct moment now;
-    struct slice body; /* borrowed until the call returns */
-    bool java;         /* the caller speaks the Java dialect */
-    bool camel;        /* in: the caller used a camelCase name elsewhere; out: or in the body */
+    struct slice body;       /* borrowed until the call returns */
+    bool java;               /* the caller speaks the Java dialect */
+    enum name_casing names;  /* in: of the names outside of the body; out: and of those in it */
     size_t failed_bytes_max; /* failed items beyond this size are left out of the response; 0: no
                                 limit */
     struct text *response;   /* appended to; untouched when the call fails */

@@ -58,6 +58,7 @@ struct config {
         uint32_t threads;
         uint64_t max_body_bytes;
         uint32_t max_connections;
+        enum casing default_casing; /* of a response to a request with NAMES_NEUTRAL */
     } server;
     struct {
         bool enabled;

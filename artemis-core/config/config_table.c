@@ -23,6 +23,7 @@
 enum { DAY_SECS = 24 * 60 * 60 };
 
 static const char *const providers[] = {"static", NULL};
+static const char *const casings[] = {"snake_case", "camelCase", NULL};
 static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
 static const char *const formats[] = {"text", "json", NULL};
 
@@ -42,6 +43,10 @@ const struct config_setting config_settings[] = {
      .description = "Maximum size of a request body; a larger one is rejected with 413."},
     {NUMBER(server, max_connections, 16, 1000000, "10000"),
      .description = "Maximum number of open connections; further ones are refused."},
+    {CHOICE(server, default_casing, casings, "snake_case"),
+     .description = "Casing of a response if no name in the request has a casing, as in "
+                    "`GET /api/discovery/services`. Otherwise a response has the casing of its "
+                    "request."},
 
     {SWITCH(cluster, enabled, "false"),
      .description =

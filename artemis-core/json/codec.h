@@ -4,9 +4,9 @@
  *
  * Reading: a request body becomes a `batch` (register, heartbeat, unregister), a
  * `discovery_request`, or a `document` (all other bodies). Member names are accepted in snake_case
- * and in camelCase; a body with at least one camelCase name gets a response in camelCase. Unknown
- * members are ignored, null counts as absent, and a member given twice is an error. Every error
- * comes with a message that names item, field and value.
+ * and in camelCase; the parsers report which casing the names have, since it decides the dialect of
+ * the response. Unknown members are ignored, null counts as absent, and a member given twice is an
+ * error. Every error comes with a message that names item, field and value.
  *
  * Writing: functions that append the parts of a response to a json_writer.
  *
@@ -31,6 +31,9 @@ enum dialect { DIALECT_SNAKE, DIALECT_CAMEL, DIALECT_JAVA, DIALECT_COUNT };
 
 enum casing dialect_casing(enum dialect dialect);
 
+/* The dialect of the response. `neutral` applies to a request with NAMES_NEUTRAL. */
+enum dialect dialect_choose(bool java, enum name_casing names, enum casing neutral);
+
 /* --- documents -------------------------------------------------------------------------------- */
 
 struct document;
@@ -41,8 +44,8 @@ struct document;
 MUST_USE enum error document_parse(struct slice body, struct document **out,
                                    char message[MESSAGE_BYTES]);
 void document_free(struct document *document);
-bool document_is_camel(
-    const struct document *document); /* whether a camelCase name was read so far */
+/* The casing of the names that were read so far. */
+enum name_casing document_names(const struct document *document);
 
 /* Read an optional member of the root; *out is unchanged if it is absent. ERR_INVALID_FIELD (fills
  * *message). */
@@ -66,14 +69,14 @@ enum batch_kind {
 
 struct batch;
 
-/* Parses a body, which must outlive the batch. Sets *camel, the casing of the response, even when
- * it fails. ERR_INVALID_JSON, ERR_INVALID_FIELD (no list), ERR_TOO_MANY_ITEMS (all fill *message);
- * ERR_NO_MEMORY. */
+/* Parses a body, which must outlive the batch. Sets *names even when it fails. ERR_INVALID_JSON,
+ * ERR_INVALID_FIELD (no list), ERR_TOO_MANY_ITEMS (all fill *message); ERR_NO_MEMORY. */
 MUST_USE enum error batch_parse(struct slice body, enum batch_kind kind, struct batch **out,
-                                bool *camel, char message[MESSAGE_BYTES]);
+                                enum name_casing *names, char message[MESSAGE_BYTES]);
 void batch_free(struct batch *batch);
 size_t batch_count(const struct batch *batch);
-bool batch_is_camel(const struct batch *batch);
+/* The casing of the names that were read so far: of the list and of the items. */
+enum name_casing batch_names(const struct batch *batch);
 
 /* Read one item. After ERR_INVALID_FIELD, the failure of the item is already recorded in the batch.
  * ERR_NO_MEMORY is not recorded. */
@@ -105,10 +108,10 @@ struct discovery_config {
 struct discovery_request;
 
 /* Parses {"discovery_config":{..}} or {"discovery_configs":[..]}, and an optional strategy. Sets
- * *camel even when it fails. ERR_INVALID_JSON, ERR_INVALID_FIELD, ERR_TOO_MANY_ITEMS (all fill
+ * *names even when it fails. ERR_INVALID_JSON, ERR_INVALID_FIELD, ERR_TOO_MANY_ITEMS (all fill
  * *message); ERR_NO_MEMORY. */
 MUST_USE enum error discovery_request_parse(struct slice body, struct discovery_request **out,
-                                            bool *camel, char message[MESSAGE_BYTES]);
+                                            enum name_casing *names, char message[MESSAGE_BYTES]);
 void discovery_request_free(struct discovery_request *request);
 bool discovery_request_is_list(const struct discovery_request *request);
 size_t discovery_request_count(const struct discovery_request *request);

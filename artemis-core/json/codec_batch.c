@@ -36,9 +36,9 @@ struct batch {
 
 /* --- the list --------------------------------------------------------------------------------- */
 
-static const char *list_name(bool keys, bool camel)
+static const char *list_name(bool keys, enum name_casing names)
 {
-    return !keys ? "instances" : camel ? "instanceKeys" : "instance_keys";
+    return !keys ? "instances" : names == NAMES_CAMEL ? "instanceKeys" : "instance_keys";
 }
 
 static enum error find_list(struct batch *batch, enum batch_kind kind, char message[MESSAGE_BYTES])
@@ -48,7 +48,7 @@ static enum error find_list(struct batch *batch, enum batch_kind kind, char mess
     json_t *list = NULL;
     if (kind == BATCH_OF_KEYS) {
         enum error error = member_get(document->root, "instance_keys", "instanceKeys", &list,
-                                      &document->camel, problem, sizeof(problem));
+                                      &document->names, problem, sizeof(problem));
         if (error) {
             snprintf(message, MESSAGE_BYTES, "instance_keys: %s", problem);
             return error;
@@ -57,7 +57,7 @@ static enum error find_list(struct batch *batch, enum batch_kind kind, char mess
     }
     if (!list)
         list = json_object_get(document->root, "instances");
-    const char *name = list_name(batch->keys, document->camel);
+    const char *name = list_name(batch->keys, document->names);
     if (!list || json_is_null(list)) {
         snprintf(message, MESSAGE_BYTES, "%s: is required",
                  kind == BATCH_OF_KEYS ? "instance_keys (or instances)" : "instances");
@@ -85,22 +85,22 @@ static enum error open_batch(struct batch *batch, struct slice body, enum batch_
     if (fast_list_scan(body, keys, BATCH_ITEMS_MAX, &batch->fast_list)) {
         batch->fast = true;
         batch->keys = keys;
-        batch->document.camel = batch->fast_list.camel_root;
+        batch->document.names = batch->fast_list.names;
         return ERR_NONE;
     }
     enum error error = document_open(body, &batch->document, message);
     return error ? error : find_list(batch, kind, message);
 }
 
-enum error batch_parse(struct slice body, enum batch_kind kind, struct batch **out, bool *camel,
-                       char message[MESSAGE_BYTES])
+enum error batch_parse(struct slice body, enum batch_kind kind, struct batch **out,
+                       enum name_casing *names, char message[MESSAGE_BYTES])
 {
     struct batch *batch = malloc(sizeof(*batch));
     if (!batch)
         return ERR_NO_MEMORY;
     memset(batch, 0, offsetof(struct batch, fast_record));
     enum error error = open_batch(batch, body, kind, message);
-    *camel = batch->document.camel;
+    *names = batch->document.names;
     if (error)
         batch_free(batch);
     else
@@ -126,9 +126,9 @@ size_t batch_count(const struct batch *batch)
     return batch->fast ? batch->fast_list.count : json_array_size(batch->list);
 }
 
-bool batch_is_camel(const struct batch *batch)
+enum name_casing batch_names(const struct batch *batch)
 {
-    return batch->document.camel;
+    return batch->document.names;
 }
 
 /* --- failures --------------------------------------------------------------------------------- */
@@ -169,7 +169,7 @@ static enum error add_failure(struct batch *batch, size_t index, enum error erro
 static const char *name_in_casing(const struct batch *batch, const char *field,
                                   char buffer[EXCERPT_BYTES])
 {
-    if (!batch->document.camel)
+    if (batch->document.names != NAMES_CAMEL)
         return field;
     buffer[jw_camel(buffer, field)] = '\0';
     return buffer;
@@ -181,7 +181,7 @@ static enum error add_invalid_field(struct batch *batch, size_t index,
 {
     char buffer[EXCERPT_BYTES];
     char message[MESSAGE_BYTES];
-    const char *list = list_name(batch->keys, batch->document.camel);
+    const char *list = list_name(batch->keys, batch->document.names);
     if (problem->field)
         snprintf(message, sizeof(message), "%s[%zu].%s: %s", list, index,
                  name_in_casing(batch, problem->field, buffer), problem->problem);
@@ -195,7 +195,7 @@ enum error batch_fail(struct batch *batch, size_t index, enum error error,
                       const struct instance_key *key)
 {
     struct text message = {0};
-    text_printf(&message, "%s[%zu]: ", list_name(batch->keys, batch->document.camel), index);
+    text_printf(&message, "%s[%zu]: ", list_name(batch->keys, batch->document.names), index);
     for (enum instance_field part = 0; key && part < KEY_FIELDS; part++) {
         struct slice text = instance_key_part(key, part);
         if (text.size == 0)
@@ -244,14 +244,14 @@ enum error batch_instance(struct batch *batch, size_t index, struct instance **o
     enum error error;
     if (batch->fast) {
         const struct fast_record *fast = read_fast(batch, index);
-        batch->document.camel |= fast->camel;
+        name_casing_add(&batch->document.names, fast->names);
         error = instance_create(&fast->spec, out, &problem);
     } else {
         json_t *item;
         error = item_object(batch, index, &item);
         if (error)
             return error;
-        error = item_instance(item, &batch->document.camel, out, &problem);
+        error = item_instance(item, &batch->document.names, out, &problem);
     }
     return error == ERR_INVALID_FIELD ? add_invalid_field(batch, index, &problem) : error;
 }
@@ -263,14 +263,14 @@ enum error batch_key(struct batch *batch, size_t index, struct instance_key *out
     enum error error = ERR_NONE;
     if (batch->fast) {
         const struct fast_record *fast = read_fast(batch, index);
-        batch->document.camel |= fast->camel;
+        name_casing_add(&batch->document.names, fast->names);
         memcpy(parts, fast->spec.text, sizeof(parts));
     } else {
         json_t *item;
         error = item_object(batch, index, &item);
         if (error)
             return error;
-        error = item_key_parts(item, &batch->document.camel, parts, &problem);
+        error = item_key_parts(item, &batch->document.names, parts, &problem);
     }
     if (!error)
         error = instance_key_make(parts, out, &problem);

@@ -51,7 +51,7 @@ static enum error config_text(struct discovery_request *request, const json_t *c
 {
     json_t *value;
     char problem[PROBLEM_BYTES];
-    enum error error = member_get(config, snake, camel, &value, &request->document.camel, problem,
+    enum error error = member_get(config, snake, camel, &value, &request->document.names, problem,
                                   sizeof(problem));
     if (!error && value && !json_is_string(value)) {
         char excerpt[EXCERPT_BYTES];
@@ -61,7 +61,7 @@ static enum error config_text(struct discovery_request *request, const json_t *c
     }
     if (error) {
         snprintf(message, MESSAGE_BYTES, "%s.%s: %s", place,
-                 request->document.camel ? camel : snake, problem);
+                 request->document.names == NAMES_CAMEL ? camel : snake, problem);
         return error;
     }
     if (value)
@@ -70,10 +70,13 @@ static enum error config_text(struct discovery_request *request, const json_t *c
 }
 
 /* Region and zone do not filter, but their names count for the casing of the response. */
-static void note_casing(struct discovery_request *request, const json_t *object)
+static void add_zone_names(struct discovery_request *request, const json_t *object)
 {
-    request->document.camel |=
-        json_object_get(object, "regionId") != NULL || json_object_get(object, "zoneId") != NULL;
+    enum name_casing *names = &request->document.names;
+    if (json_object_get(object, "region_id") || json_object_get(object, "zone_id"))
+        name_casing_add(names, NAMES_SNAKE);
+    if (json_object_get(object, "regionId") || json_object_get(object, "zoneId"))
+        name_casing_add(names, NAMES_CAMEL);
 }
 
 static enum error read_config(struct discovery_request *request, const json_t *value,
@@ -87,7 +90,7 @@ static enum error read_config(struct discovery_request *request, const json_t *v
         return ERR_INVALID_FIELD;
     }
     struct slice status = {0};
-    note_casing(request, value);
+    add_zone_names(request, value);
     enum error error =
         config_text(request, value, place, "service_id", "serviceId", &out->service_id, message);
     if (!error)
@@ -106,14 +109,16 @@ static enum error read_config(struct discovery_request *request, const json_t *v
     error = service_id_canonical(out->service_id, canonical, &size, &problem);
     if (error)
         snprintf(message, MESSAGE_BYTES, "%s.%s: %s", place,
-                 request->document.camel ? "serviceId" : "service_id", problem.problem);
+                 request->document.names == NAMES_CAMEL ? "serviceId" : "service_id",
+                 problem.problem);
     return error;
 }
 
 static enum error read_list(struct discovery_request *request, json_t *list,
                             char message[MESSAGE_BYTES])
 {
-    const char *name = request->document.camel ? "discoveryConfigs" : "discovery_configs";
+    const char *name =
+        request->document.names == NAMES_CAMEL ? "discoveryConfigs" : "discovery_configs";
     if (!json_is_array(list)) {
         char excerpt[EXCERPT_BYTES];
         json_excerpt(list, excerpt, sizeof(excerpt));
@@ -145,7 +150,8 @@ static enum error read_list(struct discovery_request *request, json_t *list,
 static enum error read_single(struct discovery_request *request, json_t *config,
                               char message[MESSAGE_BYTES])
 {
-    const char *name = request->document.camel ? "discoveryConfig" : "discovery_config";
+    const char *name =
+        request->document.names == NAMES_CAMEL ? "discoveryConfig" : "discovery_config";
     if (!config) {
         snprintf(message, MESSAGE_BYTES, "%s: is required", name);
         return ERR_INVALID_FIELD;
@@ -171,16 +177,16 @@ static enum error read_request(struct discovery_request *request, struct slice b
     if (error)
         return error;
     struct document *document = &request->document;
-    note_casing(request, document->root);
+    add_zone_names(request, document->root);
     char problem[PROBLEM_BYTES];
     json_t *list = NULL;
     json_t *config = NULL;
     error = member_get(document->root, "discovery_configs", "discoveryConfigs", &list,
-                       &document->camel, problem, sizeof(problem));
+                       &document->names, problem, sizeof(problem));
     const char *name = error ? "discoveryConfigs" : "discoveryConfig";
     if (!error)
         error = member_get(document->root, "discovery_config", "discoveryConfig", &config,
-                           &document->camel, problem, sizeof(problem));
+                           &document->names, problem, sizeof(problem));
     if (error) { /* given in both casings */
         snprintf(message, MESSAGE_BYTES, "%s: %s", name, problem);
         return error;
@@ -189,14 +195,14 @@ static enum error read_request(struct discovery_request *request, struct slice b
     return error ? error : read_strategy(request, message);
 }
 
-enum error discovery_request_parse(struct slice body, struct discovery_request **out, bool *camel,
-                                   char message[MESSAGE_BYTES])
+enum error discovery_request_parse(struct slice body, struct discovery_request **out,
+                                   enum name_casing *names, char message[MESSAGE_BYTES])
 {
     struct discovery_request *request = calloc(1, sizeof(*request));
     if (!request)
         return ERR_NO_MEMORY;
     enum error error = read_request(request, body, message);
-    *camel = request->document.camel;
+    *names = request->document.names;
     if (error)
         discovery_request_free(request);
     else

@@ -19,6 +19,14 @@ enum casing dialect_casing(enum dialect dialect)
     return dialect == DIALECT_SNAKE ? CASING_SNAKE : CASING_CAMEL;
 }
 
+enum dialect dialect_choose(bool java, enum name_casing names, enum casing neutral)
+{
+    if (java)
+        return DIALECT_JAVA;
+    bool camel = names == NAMES_NEUTRAL ? neutral == CASING_CAMEL : names == NAMES_CAMEL;
+    return camel ? DIALECT_CAMEL : DIALECT_SNAKE;
+}
+
 /* Jansson does not report that memory ran out: it calls the body malformed, or drops a byte of a
  * text and continues. So it allocates through remembering_malloc, which records the failure. */
 static _Thread_local bool out_of_memory;
@@ -131,21 +139,24 @@ void document_free(struct document *document)
     free(document);
 }
 
-bool document_is_camel(const struct document *document)
+enum name_casing document_names(const struct document *document)
 {
-    return document->camel;
+    return document->names;
 }
 
 enum error member_get(const json_t *object, const char *snake, const char *name_camel, json_t **out,
-                      bool *camel, char *problem, size_t problem_size)
+                      enum name_casing *names, char *problem, size_t problem_size)
 {
     json_t *value = json_object_get(object, snake);
+    bool differ = snake != name_camel && strcmp(snake, name_camel) != 0;
+    if (differ && value)
+        name_casing_add(names, NAMES_SNAKE);
     if (json_is_null(value))
         value = NULL;
-    if (snake != name_camel && strcmp(snake, name_camel) != 0) {
+    if (differ) {
         json_t *other = json_object_get(object, name_camel);
         if (other)
-            *camel = true;
+            name_casing_add(names, NAMES_CAMEL);
         if (other && !json_is_null(other)) {
             if (value) {
                 snprintf(problem, problem_size, "is given twice, as %s and %s", snake, name_camel);
@@ -166,9 +177,9 @@ static enum error root_member(struct document *document, const char *snake, json
     char camel_name[NAME_BYTES];
     camel_name[jw_camel(camel_name, snake)] = '\0';
     char problem[PROBLEM_BYTES];
-    enum error error = member_get(document->root, snake, camel_name, out, &document->camel, problem,
+    enum error error = member_get(document->root, snake, camel_name, out, &document->names, problem,
                                   sizeof(problem));
-    snprintf(name, NAME_BYTES, "%s", document->camel ? camel_name : snake);
+    snprintf(name, NAME_BYTES, "%s", document->names == NAMES_CAMEL ? camel_name : snake);
     if (error)
         snprintf(message, MESSAGE_BYTES, "%s: %s", name, problem);
     return error;

@@ -12,7 +12,7 @@
 
 struct document {
     json_t *root;
-    bool camel;
+    enum name_casing names;
 };
 
 /* As document_parse, into a document of the caller. document_close frees its content. */
@@ -20,17 +20,19 @@ MUST_USE enum error document_open(struct slice body, struct document *document,
                                   char message[MESSAGE_BYTES]);
 void document_close(struct document *document);
 
-/* Finds a member by either name; null counts as absent. *out is NULL if it is absent. Sets *camel
- * if the camelCase name is used. ERR_INVALID_FIELD (fills `problem`) if both names are present. */
+/* Finds a member by either name; null counts as absent. *out is NULL if it is absent. Adds the
+ * casing of the names that are present to *names. ERR_INVALID_FIELD (fills `problem`) if both names
+ * are present. */
 MUST_USE enum error member_get(const json_t *object, const char *snake, const char *name_camel,
-                               json_t **out, bool *camel, char *problem, size_t problem_size);
+                               json_t **out, enum name_casing *names, char *problem,
+                               size_t problem_size);
 
-/* Read an item of a list. Set *camel if the item has a camelCase name, of the key or not. Slices
+/* Read an item of a list. Add the casing of all its names, of the key or not, to *names. Slices
  * are borrowed from the item. ERR_INVALID_FIELD (fills *problem); ERR_NO_MEMORY. */
-MUST_USE enum error item_instance(json_t *item, bool *camel, struct instance **out,
+MUST_USE enum error item_instance(json_t *item, enum name_casing *names, struct instance **out,
                                   struct field_problem *problem);
-MUST_USE enum error item_key_parts(const json_t *item, bool *camel, struct slice parts[KEY_FIELDS],
-                                   struct field_problem *problem);
+MUST_USE enum error item_key_parts(const json_t *item, enum name_casing *names,
+                                   struct slice parts[KEY_FIELDS], struct field_problem *problem);
 /* Reads what a peer adds: stamp, age, deletion. ERR_INVALID_FIELD (fills *problem). */
 MUST_USE enum error item_stamp(const json_t *item, struct wire_record *record,
                                struct field_problem *problem);

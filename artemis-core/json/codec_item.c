@@ -10,13 +10,13 @@
 
 enum { EXCERPT_BYTES = 80, NUMBER_BYTES = 32 };
 
-static enum error read_text(const json_t *item, enum instance_field field, bool *camel,
+static enum error read_text(const json_t *item, enum instance_field field, enum name_casing *names,
                             struct slice *out, struct field_problem *problem)
 {
     const struct field_info *info = instance_field_info(field);
     json_t *value;
     problem->field = info->name;
-    enum error error = member_get(item, info->name, info->camel, &value, camel, problem->problem,
+    enum error error = member_get(item, info->name, info->camel, &value, names, problem->problem,
                                   sizeof(problem->problem));
     if (error || !value)
         return error;
@@ -125,14 +125,14 @@ static enum error read_metadata(json_t *item, struct metadata_buffer *buffer,
     return ERR_NONE;
 }
 
-enum error item_instance(json_t *item, bool *camel, struct instance **out,
+enum error item_instance(json_t *item, enum name_casing *names, struct instance **out,
                          struct field_problem *problem)
 {
     struct instance_spec spec = {0};
     struct metadata_buffer buffer;
     enum error error = ERR_NONE;
     for (enum instance_field field = 0; field < TEXT_FIELDS && !error; field++)
-        error = read_text(item, field, camel, &spec.text[field], problem);
+        error = read_text(item, field, names, &spec.text[field], problem);
     if (!error)
         error = read_port(item, &spec.port, problem);
     if (!error)
@@ -140,24 +140,27 @@ enum error item_instance(json_t *item, bool *camel, struct instance **out,
     return error ? error : instance_create(&spec, out, problem);
 }
 
-/* Whether a field from `first` on has its camelCase name. */
-static bool has_camel_name(const json_t *item, enum instance_field first)
+/* Adds the casing of the fields that are not part of the key. */
+static void add_other_names(const json_t *item, enum name_casing *names)
 {
-    for (enum instance_field field = first; field < TEXT_FIELDS; field++) {
+    for (enum instance_field field = KEY_FIELDS; field < TEXT_FIELDS; field++) {
         const struct field_info *info = instance_field_info(field);
-        if (strcmp(info->camel, info->name) != 0 && json_object_get(item, info->camel))
-            return true;
+        if (strcmp(info->camel, info->name) == 0)
+            continue;
+        if (json_object_get(item, info->name))
+            name_casing_add(names, NAMES_SNAKE);
+        if (json_object_get(item, info->camel))
+            name_casing_add(names, NAMES_CAMEL);
     }
-    return false;
 }
 
-enum error item_key_parts(const json_t *item, bool *camel, struct slice parts[KEY_FIELDS],
-                          struct field_problem *problem)
+enum error item_key_parts(const json_t *item, enum name_casing *names,
+                          struct slice parts[KEY_FIELDS], struct field_problem *problem)
 {
     enum error error = ERR_NONE;
     for (enum instance_field field = 0; field < KEY_FIELDS && !error; field++)
-        error = read_text(item, field, camel, &parts[field], problem);
-    *camel |= has_camel_name(item, KEY_FIELDS);
+        error = read_text(item, field, names, &parts[field], problem);
+    add_other_names(item, names);
     return error;
 }
 

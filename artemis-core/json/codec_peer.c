@@ -181,13 +181,13 @@ static enum error read_item(struct peer_reader *reader, enum peer_list list, jso
     struct wire_record record = {0};
     struct field_problem problem;
     struct instance_key key;
-    bool camel = false;
+    enum name_casing names = NAMES_NEUTRAL;
     enum error error = item_stamp(item, &record, &problem);
     if (!error && list == PEER_LIST_INSTANCES) {
-        error = item_instance(item, &camel, &record.instance, &problem);
+        error = item_instance(item, &names, &record.instance, &problem);
     } else if (!error) {
         struct slice parts[KEY_FIELDS] = {0};
-        error = item_key_parts(item, &camel, parts, &problem);
+        error = item_key_parts(item, &names, parts, &problem);
         if (!error)
             error = instance_key_make(parts, &key, &problem);
         record.key = &key;

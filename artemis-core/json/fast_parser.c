@@ -121,10 +121,16 @@ static const uint8_t usual_order[MEMBERS] = {
     MEMBER_DELETED,
 };
 
-static const char *const names[MEMBERS] = {
+static const char *const member_names[MEMBERS] = {
     [MEMBER_PORT] = "port",     [MEMBER_METADATA] = "metadata", [MEMBER_VERSION] = "version",
     [MEMBER_ORIGIN] = "origin", [MEMBER_AGE] = "age_ms",        [MEMBER_DELETED] = "deleted",
 };
+
+/* The fields whose names differ between the casings, a bit each. */
+static const uint32_t cased_fields =
+    UINT32_C(1) << FIELD_REGION | UINT32_C(1) << FIELD_ZONE | UINT32_C(1) << FIELD_SERVICE |
+    UINT32_C(1) << FIELD_GROUP | UINT32_C(1) << FIELD_INSTANCE | UINT32_C(1) << FIELD_MACHINE_NAME |
+    UINT32_C(1) << FIELD_HEALTH_CHECK_URL;
 
 /* Compares a name with a terminated one. The name contains no NUL. */
 static bool is_called(struct slice name, const char *terminated)
@@ -135,27 +141,27 @@ static bool is_called(struct slice name, const char *terminated)
     return terminated[name.size] == '\0';
 }
 
-static bool is_member(size_t member, struct slice name, bool *camel)
+static bool is_member(size_t member, struct slice name, enum name_casing *names)
 {
     if (member >= TEXT_FIELDS)
-        return is_called(name, names[member]);
+        return is_called(name, member_names[member]);
     const struct field_info *info = instance_field_info((enum instance_field)member);
     if (is_called(name, info->name))
         return true;
     if (!is_called(name, info->camel))
         return false;
-    *camel = true;
+    *names = NAMES_CAMEL;
     return true;
 }
 
 /* The member with that name, or MEMBERS. *place is the index in usual_order at which the search
  * starts; it becomes the index after the member that is found. */
-static size_t find_member(struct slice name, size_t *place, bool *camel)
+static size_t find_member(struct slice name, size_t *place, enum name_casing *names)
 {
     for (size_t tries = 0; tries < MEMBERS; tries++) {
         size_t member = usual_order[*place];
         *place = *place + 1 < MEMBERS ? *place + 1 : 0;
-        if (is_member(member, name, camel))
+        if (is_member(member, name, names))
             return member;
     }
     return MEMBERS;
@@ -239,11 +245,13 @@ static bool take_record(struct cursor *c, struct fast_record *out)
         struct slice name;
         if (!take_string(c, &name) || !take(c, ':'))
             return false;
-        size_t member = find_member(name, &place, &out->camel);
+        size_t member = find_member(name, &place, &out->names);
         if (member == MEMBERS || given >> member & 1 || !take_value(c, member, out))
             return false; /* unknown, given twice, or not of the usual form */
         given |= UINT32_C(1) << member;
     } while (take(c, ','));
+    if (out->names == NAMES_NEUTRAL && given & cased_fields)
+        out->names = NAMES_SNAKE;
     bool closed = take(c, '}');
     out->whole = (struct slice){start, (size_t)(c->at - start)};
     return closed;
@@ -257,13 +265,15 @@ bool fast_record_read(struct slice text, struct fast_record *out)
 
 /* --- bodies ----------------------------------------------------------------------------------- */
 
-static bool take_list_name(struct cursor *c, bool keys, bool *camel)
+static bool take_list_name(struct cursor *c, bool keys, enum name_casing *names)
 {
     struct slice name;
     if (!take(c, '{') || !take_string(c, &name) || !take(c, ':'))
         return false;
-    *camel = keys && is_called(name, "instanceKeys");
-    return *camel || is_called(name, keys ? "instance_keys" : "instances");
+    if (!keys)
+        return is_called(name, "instances");
+    *names = is_called(name, "instanceKeys") ? NAMES_CAMEL : NAMES_SNAKE;
+    return *names == NAMES_CAMEL || is_called(name, "instance_keys");
 }
 
 bool fast_list_scan(struct slice body, bool keys, size_t limit, struct fast_list *out)
@@ -273,7 +283,7 @@ bool fast_list_scan(struct slice body, bool keys, size_t limit, struct fast_list
     if (body.size == 0) /* data may be NULL */
         return false;
     struct cursor c = {body.data, body.data + body.size};
-    if (!take_list_name(&c, keys, &list.camel_root) || !take(&c, '['))
+    if (!take_list_name(&c, keys, &list.names) || !take(&c, '['))
         return false;
     list.items_at = list.at = (size_t)(c.at - body.data);
     do {

@@ -19,6 +19,7 @@
  */
 #pragma once
 
+#include "artemis-core/json/casing.h"
 #include "artemis-core/model/instance.h"
 #include "artemis-core/model/stamp.h"
 
@@ -28,7 +29,7 @@ struct fast_record {
     struct stamp stamp;        /* added by peers, as the next two; zero if absent */
     uint64_t age_ms;
     bool deleted;
-    bool camel;         /* has a camelCase name */
+    enum name_casing names;
     struct slice whole; /* the JSON of the record */
     struct metadata_entry
         metadata[METADATA_ENTRIES_MAX]; /* uninitialized beyond spec.metadata_count */
@@ -46,7 +47,7 @@ struct fast_list {
     size_t at;       /* offset of item `next` */
     size_t next;     /* index of the item to read next */
     size_t count;
-    bool camel_root; /* the name of the list is instanceKeys */
+    enum name_casing names; /* of the name of the list */
 };
 
 /* Checks the whole body. True if its list is `instance_keys` or `instanceKeys` (if `keys`), or

@@ -17,8 +17,7 @@
 #pragma once
 
 #include "artemis-core/base/text.h"
-
-enum casing { CASING_SNAKE, CASING_CAMEL };
+#include "artemis-core/json/casing.h"
 
 struct json_writer {
     struct text *out;

@@ -49,8 +49,8 @@ static enum error read_query(struct request *request, struct selection *selectio
     struct field_problem problem;
     error = service_id_canonical(id, selection->id, &selection->id_size, &problem);
     if (error)
-        snprintf(message, MESSAGE_BYTES, "%s: %s", request->camel ? "serviceId" : "service_id",
-                 problem.problem);
+        snprintf(message, MESSAGE_BYTES, "%s: %s",
+                 request->names == NAMES_CAMEL ? "serviceId" : "service_id", problem.problem);
     return error;
 }
 
@@ -69,11 +69,11 @@ static void select_config(const struct discovery_request *discovery, size_t inde
 static enum error parse_body(struct request *request, struct discovery_request **out,
                              char message[MESSAGE_BYTES])
 {
-    bool camel = false;
+    enum name_casing names = NAMES_NEUTRAL;
     enum error error = read_zone(request, message);
     if (!error)
-        error = discovery_request_parse(request_body(request), out, &camel, message);
-    request->camel |= camel;
+        error = discovery_request_parse(request_body(request), out, &names, message);
+    name_casing_add(&request->names, names);
     return error;
 }
 
@@ -168,7 +168,7 @@ static enum error read_known_version(struct request *request, struct known_versi
     if (error)
         return error;
     error = known_version_from_body(request, document, known, message);
-    request->camel |= document_is_camel(document);
+    name_casing_add(&request->names, document_names(document));
     document_free(document);
     return error;
 }
@@ -184,7 +184,7 @@ static enum error read_ignored_body(struct request *request, char message[MESSAG
     error = document_text(document, "region_id", &ignored, message);
     if (!error)
         error = document_text(document, "zone_id", &ignored, message);
-    request->camel |= document_is_camel(document);
+    name_casing_add(&request->names, document_names(document));
     document_free(document);
     return error;
 }
@@ -296,8 +296,8 @@ static enum error lookup_list(struct request *request, const struct discovery_re
             snprintf(message, MESSAGE_BYTES,
                      "%s: the response exceeds %d bytes at item %zu of %zu; send fewer items per "
                      "request",
-                     request->camel ? "discoveryConfigs" : "discovery_configs", LOOKUP_BYTES_MAX, i,
-                     count);
+                     request->names == NAMES_CAMEL ? "discoveryConfigs" : "discovery_configs",
+                     LOOKUP_BYTES_MAX, i, count);
             return ERR_TOO_MANY_ITEMS;
         }
     }

@@ -69,8 +69,8 @@ static enum error write_held(struct request *request, struct response *response,
     struct registry *registry = request->engine->registry;
     uint64_t ttl_ms = request->engine->config->lease.ttl_secs * (uint64_t)1000;
     struct batch *batch;
-    bool camel;
-    enum error error = batch_parse(request_body(request), BATCH_OF_KEYS, &batch, &camel, message);
+    enum name_casing names;
+    enum error error = batch_parse(request_body(request), BATCH_OF_KEYS, &batch, &names, message);
     if (error)
         return error;
     struct json_writer w = begin(response);

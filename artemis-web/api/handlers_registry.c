@@ -10,14 +10,14 @@ static struct batch_call begin(const struct request *request, struct response *r
         .now = request->now,
         .body = request_body(request),
         .java = request->java,
-        .camel = request->camel,
+        .names = request->names,
         .response = &response->body,
     };
 }
 
 static void end(const struct batch_call *call, struct request *request, struct response *response)
 {
-    request->camel = call->camel;
+    request->names = call->names;
     response->outcome = call->outcome;
     response->status = 200;
 }

@@ -116,7 +116,7 @@ static enum error read_service_id(struct request *request, char id[ID_BYTES_MAX]
         error = document_parse(request_body(request), &document, message);
     if (!error && document) {
         error = document_text(document, "service_id", &text, message);
-        request->camel |= document_is_camel(document);
+        name_casing_add(&request->names, document_names(document));
     }
     struct field_problem problem;
     *size = 0;

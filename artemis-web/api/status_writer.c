@@ -23,7 +23,8 @@ enum error status_read_casing(struct request *request, char message[MESSAGE_BYTE
         if (!error && document)
             error = document_text(document, names[i], &ignored, message);
     }
-    request->camel |= document && document_is_camel(document);
+    if (document)
+        name_casing_add(&request->names, document_names(document));
     document_free(document);
     return error;
 }

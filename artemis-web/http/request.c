@@ -14,7 +14,8 @@ enum { NAME_BYTES = 64 };
 
 enum dialect request_dialect(const struct request *request)
 {
-    return request->java ? DIALECT_JAVA : request->camel ? DIALECT_CAMEL : DIALECT_SNAKE;
+    return dialect_choose(request->java, request->names,
+                          request->engine->config->server.default_casing);
 }
 
 struct slice request_body(const struct request *request)
@@ -43,7 +44,10 @@ enum error request_query(struct request *request, const char *snake_name, struct
     if (strcmp(camel_name, snake_name) != 0) {
         struct slice other;
         bool in_camel = query_value(request, camel_name, &other);
-        request->camel |= in_camel;
+        if (found)
+            name_casing_add(&request->names, NAMES_SNAKE);
+        if (in_camel)
+            name_casing_add(&request->names, NAMES_CAMEL);
         if (found && in_camel) {
             snprintf(message, MESSAGE_BYTES, "%s: is given twice, as %s and %s", snake_name,
                      snake_name, camel_name);

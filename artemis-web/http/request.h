@@ -28,7 +28,7 @@ struct request {
     bool is_get;                /* GET or HEAD; else POST */
     bool is_head;
     bool java;                /* the path begins with /artemis/ */
-    bool camel;               /* a camelCase name was read, in the query or the body */
+    enum name_casing names;   /* that were read so far, in the query or the body */
     enum error refused;       /* decided before the body was complete: the rest is discarded */
     uint64_t discarded_bytes; /* of the body, since it was refused */
     uint64_t buffered_bytes;  /* share of this request in web.buffered_bytes */

@@ -30,7 +30,7 @@ static enum error read_fields(struct document *document, struct client_message *
         error = document_text(document, "run", &received->epoch, message);
     if (!error)
         error = document_u64(document, "version", &received->version, message);
-    received->camel = document_is_camel(document);
+    received->camel = document_names(document) == NAMES_CAMEL;
     return error;
 }
 

@@ -157,11 +157,11 @@ static enum error read_instance(json_t *item, struct shared_instance **out)
 {
     struct instance *instance = NULL;
     struct field_problem problem;
-    bool camel = false;
+    enum name_casing names = NAMES_NEUTRAL;
     if (!json_is_object(item))
         return ERR_NONE;
     drop_camel_names(item);
-    enum error error = item_instance(item, &camel, &instance, &problem);
+    enum error error = item_instance(item, &names, &instance, &problem);
     if (error)
         return error == ERR_NO_MEMORY ? error : ERR_NONE;
     error = shared_instance_create(instance, out);
@@ -175,8 +175,8 @@ static bool read_failure(const json_t *item, struct wire_failure *failure)
 {
     struct slice parts[KEY_FIELDS] = {{0}};
     struct field_problem problem;
-    bool camel = false;
-    if (!json_is_object(item) || item_key_parts(item, &camel, parts, &problem) ||
+    enum name_casing names = NAMES_NEUTRAL;
+    if (!json_is_object(item) || item_key_parts(item, &names, parts, &problem) ||
         instance_key_make(parts, &failure->key, &problem))
         return false;
     copy_text(failure->reason, sizeof failure->reason, text_of(item, "reason"));
@@ -202,14 +202,21 @@ static enum error on_failure(void *context, struct slice text)
     return error;
 }
 
+/* A server with server.default_casing = "camelCase" may respond in camelCase to a request that it
+ * rejects before it reads the names in it. */
 static enum error read_status(const json_t *root, struct wire_result *result)
 {
     const json_t *status = json_object_get(root, "response_status");
+    bool camel = !status;
+    if (camel)
+        status = json_object_get(root, "responseStatus");
     if (!json_is_object(status))
         return ERR_INVALID_JSON;
-    result->done = strcmp(text_of(status, "error_code"), "success") == 0;
+    const char *code = text_of(status, camel ? "errorCode" : "error_code");
+    const char *message = text_of(status, camel ? "errorMessage" : "error_message");
+    result->done = strcmp(code, "success") == 0;
     copy_text(result->reason, sizeof result->reason, text_of(status, "reason"));
-    copy_text(result->message, sizeof result->message, text_of(status, "error_message"));
+    copy_text(result->message, sizeof result->message, message);
     return ERR_NONE;
 }
 

@@ -78,13 +78,117 @@ static void camel_case_query_gets_camel_case_response(void **state)
     check_json(response, "services[0].serviceId", "'q'");
 }
 
-static void name_without_a_casing_gets_snake_case_response(void **state)
+/* The requests that have no name with two spellings. */
+static const struct {
+    const char *path;
+    const char *body; /* NULL: GET */
+} neutral_requests[] = {
+    {"/api/discovery/services", NULL},
+    {"/api/discovery/services.json", NULL},
+    {"/api/discovery/services", "{}"},
+    {"/api/discovery/services-delta?version=0", NULL},
+    {"/api/discovery/services-delta", "{'version':0}"},
+    {"/api/discovery/service", NULL},
+    {"/api/discovery/lookup?strategy=random", NULL},
+    {REGISTER, "{'instances':[]}"},
+    {REGISTER, "{'instances':[{'ip':'1','port':1}]}"},
+    {HEARTBEAT, "{'instances':[]}"},
+    {HEARTBEAT, "{'instances':[{}]}"},
+    {REGISTER, "{"},
+    {REGISTER, NULL}, /* wrong method */
+    {"/api/status/node", NULL},
+    {"/api/status/cluster", NULL},
+    {"/api/status/leases", NULL},
+    {"/api/status/config", "{}"},
+    {"/api/cluster/nodes", NULL},
+    {"/api/cluster/up-registry-nodes", NULL},
+    {"/api/no/such/path", NULL},
+};
+
+static void check_neutral_requests(struct http *http, const char *expected, const char *other)
+{
+    for (size_t i = 0; i < sizeof neutral_requests / sizeof *neutral_requests; i++) {
+        const char *body = neutral_requests[i].body;
+        const char *path = neutral_requests[i].path;
+        struct http_response *response =
+            body ? http_post(http, path, "%s", body) : http_get(http, "%s", path);
+        if (check_find(response->json, expected) == NULL)
+            fail_msg("%s %s: %s", path, body ? body : "", response->body);
+        check_absent(response, other);
+    }
+}
+
+static void neutral_request_gets_snake_case_by_default(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
-    check_absent(http_post(http, REGISTER, "{'instances':[]}"), "responseStatus");
-    struct http_response *response =
-        http_post(http, "/api/discovery/services-delta", "{'version':%d}", 0);
-    check_absent(response, "responseStatus");
+    check_neutral_requests(http, "response_status", "responseStatus");
+}
+
+static int start_with_camel_case(void **state)
+{
+    return fixture_start(state,
+                         (const char *const[]){"--set", "server.default_casing=camelCase", NULL});
+}
+
+static void neutral_request_gets_the_default_casing(void **state)
+{
+    struct http *http = ((struct fixture *)*state)->http;
+    call_register(http, "s", "i1");
+    check_neutral_requests(http, "responseStatus", "response_status");
+    struct http_response *response = http_get(http, "/api/discovery/services");
+    check_json(response, "services[0].instances[0].instanceId", "'i1'");
+    check_absent(response, "services[0].instances[0].instance_id");
+    response = http_get(http, "/api/status/node");
+    check_json(response, "nodeStatus.node.zone.zoneId", "'zone1'");
+}
+
+/* Also after a response to the same request in the other casing was cached. */
+static void name_overrides_the_default_casing(void **state)
+{
+    static const struct {
+        const char *path;
+        const char *body; /* NULL: GET */
+    } snake[] = {
+        {"/api/discovery/service?service_id=s", NULL},
+        {"/api/discovery/services?region_id=lab", NULL},
+        {"/api/discovery/services", "{'zone_id':null}"},
+        {"/api/discovery/service", "{'discovery_config':{'service_id':'s'}}"},
+        {"/api/discovery/lookup", "{'discovery_configs':[]}"},
+        {"/api/status/leases?service_id=s", NULL},
+        {"/api/status/node?zone_id=", NULL},
+        {"/api/cluster/nodes", "{'region_id':'lab'}"},
+        {HEARTBEAT, "{'instance_keys':[]}"},
+        {HEARTBEAT, "{'unknown':0,'instance_keys':[]}"},
+        {HEARTBEAT, "{'instances':[{'group_id':null}]}"},
+        {HEARTBEAT, "{'instances':[{'group_id':null,'unknown':0}]}"},
+        {REGISTER, "{'instances':[{'machine_name':'m'}]}"},
+        {REGISTER, "{'instances':[{'machine_name':'m','unknown':0}]}"},
+    };
+    struct http *http = ((struct fixture *)*state)->http;
+    call_register(http, "s", "i1");
+    check_json(http_get(http, "/api/discovery/services"), "services[0].serviceId", "'s'");
+    for (size_t i = 0; i < sizeof snake / sizeof *snake; i++) {
+        struct http_response *response = snake[i].body
+                                             ? http_post(http, snake[i].path, "%s", snake[i].body)
+                                             : http_get(http, "%s", snake[i].path);
+        if (check_find(response->json, "response_status") == NULL)
+            fail_msg("%s %s: %s", snake[i].path, snake[i].body ? snake[i].body : "",
+                     response->body);
+        check_absent(response, "responseStatus");
+    }
+    check_json(http_get(http, "/api/discovery/services?regionId=lab"), "services[0].serviceId",
+               "'s'");
+    check_json(http_get(http, "/api/discovery/services?region_id=lab"), "services[0].service_id",
+               "'s'");
+}
+
+static void java_prefix_overrides_the_default_casing(void **state)
+{
+    struct http *http = ((struct fixture *)*state)->http;
+    struct http_response *response = http_post(http, JAVA_REGISTER, "{'instances':[]}");
+    check_json(response, "responseStatus.status", "'fail'");
+    response = http_get(http, "/artemis/api/discovery/services.json");
+    check_json(response, "responseStatus.status", "'success'");
 }
 
 /* Keys of metadata are data, not names of the API. */
@@ -361,7 +465,8 @@ static void java_up_nodes_name_this_node(void **state)
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, fixture_stop)
+#define TEST(name)       cmocka_unit_test_setup_teardown(name, start, fixture_stop)
+#define CAMEL_TEST(name) cmocka_unit_test_setup_teardown(name, start_with_camel_case, fixture_stop)
 
 int main(void)
 {
@@ -370,7 +475,10 @@ int main(void)
         TEST(snake_case_response_omits_absent_fields),
         TEST(camel_case_body_gets_camel_case_response),
         TEST(camel_case_query_gets_camel_case_response),
-        TEST(name_without_a_casing_gets_snake_case_response),
+        TEST(neutral_request_gets_snake_case_by_default),
+        CAMEL_TEST(neutral_request_gets_the_default_casing),
+        CAMEL_TEST(name_overrides_the_default_casing),
+        CAMEL_TEST(java_prefix_overrides_the_default_casing),
         TEST(metadata_keys_are_unchanged_and_do_not_decide_the_casing),
         TEST(camel_case_error_has_the_members_of_java_and_rust),
         TEST(camel_partial_failure_repeats_the_instance),

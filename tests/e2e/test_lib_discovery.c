@@ -268,6 +268,28 @@ static void star_watches_all_services(void **state)
     artemis_unwatch(shop_watch);
 }
 
+static int start_with_camel_case(void **state)
+{
+    (void)state;
+    server_process_start(
+        &server, (const char *const[]){"--set", "server.default_casing=camelCase", NULL}, NULL);
+    http = http_new(server.port);
+    open_client(server.url);
+    watch_log_init(&changes);
+    return 0;
+}
+
+/* The request for all services has no name, so its response is in camelCase. */
+static void default_casing_of_the_server_makes_no_difference(void **state)
+{
+    call_register(http, "first", "f-1");
+    struct artemis_watch *all_watch = watch("*", ARTEMIS_WATCH_CURRENT);
+    watch_log_wait(&changes, "+f-1 ");
+    artemis_unwatch(all_watch);
+    watch_log_clear(&changes);
+    star_watches_all_services(state);
+}
+
 static void restart_is_reported_as_differences(void **state)
 {
     (void)state;
@@ -490,6 +512,8 @@ int main(void)
         TEST(changes_are_reported_in_order),
         TEST(watch_current_reports_existing_instances_first),
         TEST(star_watches_all_services),
+        cmocka_unit_test_setup_teardown(default_casing_of_the_server_makes_no_difference,
+                                        start_with_camel_case, stop),
         TEST(restart_is_reported_as_differences),
         TEST(same_state_after_a_lost_connection_is_not_reported),
         cmocka_unit_test_teardown(other_node_takes_over_and_nothing_is_missed_or_reported_twice,

@@ -239,18 +239,34 @@ static void batch_lookup_with_an_unknown_service_decodes(void **state)
     }
 }
 
-/* It is asked for by GET without parameters, so only the older client can read it. */
-static void all_services_decode(void **state)
+/* The request is a GET without parameters: server.default_casing decides which client can read the
+ * response. */
+static void check_all_services(struct http *http, const struct casing *casing)
 {
-    struct http *http = ((struct fixture *)*state)->http;
     register_one(http, &casings[0], "a", "i1");
     register_one(http, &casings[1], "b", "i1");
     struct http_response *response = http_get(http, "/api/discovery/services");
-    check_decodes_as_status(response, &casings[0], "success");
+    check_decodes_as_status(response, casing, "success");
     check_count(response, "services", 2);
     for (size_t i = 0; i < 2; i++)
         check_decodes_as_service(json_array_get(json_object_get(response->json, "services"), i),
-                                 &casings[0], 1);
+                                 casing, 1);
+}
+
+static void all_services_decode_in_snake_case(void **state)
+{
+    check_all_services(((struct fixture *)*state)->http, &casings[0]);
+}
+
+static int start_with_camel_case(void **state)
+{
+    return fixture_start(state,
+                         (const char *const[]){"--set", "server.default_casing=camelCase", NULL});
+}
+
+static void all_services_decode_in_camel_case(void **state)
+{
+    check_all_services(((struct fixture *)*state)->http, &casings[1]);
 }
 
 /* What a Java client may register, a Rust client must be able to read. */
@@ -345,7 +361,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(client_registers_renews_and_is_found),
         TEST(batch_lookup_with_an_unknown_service_decodes),
-        TEST(all_services_decode),
+        TEST(all_services_decode_in_snake_case),
+        cmocka_unit_test_setup_teardown(all_services_decode_in_camel_case, start_with_camel_case,
+                                        fixture_stop),
         TEST(unusual_instances_decode),
         TEST(subscriber_gets_changes),
         TEST(reload_decodes),

@@ -32,11 +32,11 @@ static void check_round_trip(const struct instance *instance)
     jw_close(&w, '}');
     assert(!text_failed(&body));
     struct batch *batch;
-    bool camel;
+    enum name_casing names = NAMES_NEUTRAL;
     char message[MESSAGE_BYTES];
     struct instance *again;
     enum error error = batch_parse((struct slice){body.data, body.size}, BATCH_OF_INSTANCES, &batch,
-                                   &camel, message);
+                                   &names, message);
     assert(!error);
     error = batch_instance(batch, 0, &again);
     assert(!error && instance_equal(again, instance));
@@ -77,7 +77,7 @@ static void read_items(struct batch *batch, enum batch_kind kind)
 /* Of two batches whose items have been read. */
 static void check_same_responses(const struct batch *a, const struct batch *b)
 {
-    assert(batch_count(a) == batch_count(b) && batch_is_camel(a) == batch_is_camel(b));
+    assert(batch_count(a) == batch_count(b) && batch_names(a) == batch_names(b));
     assert(batch_outcome(a) == batch_outcome(b));
     for (enum dialect dialect = 0; dialect < DIALECT_COUNT; dialect++) {
         struct text of_a = {0};
@@ -107,16 +107,16 @@ static void read_batch(struct slice body, enum batch_kind kind)
 {
     struct batch *batch;
     struct batch *other;
-    bool camel = false;
+    enum name_casing names = NAMES_NEUTRAL;
     char message[MESSAGE_BYTES];
-    enum error error = batch_parse(body, kind, &batch, &camel, message);
+    enum error error = batch_parse(body, kind, &batch, &names, message);
     if (error) {
         check_error(error, message);
         return;
     }
     read_items(batch, kind);
     struct text longer = with_a_member(body);
-    if (!batch_parse((struct slice){longer.data, longer.size}, kind, &other, &camel, message)) {
+    if (!batch_parse((struct slice){longer.data, longer.size}, kind, &other, &names, message)) {
         read_items(other, kind);
         check_same_responses(batch, other);
         batch_free(other);

@@ -18,9 +18,9 @@ static void check_error(enum error error, const char *message)
 static void read_request(struct slice body)
 {
     struct discovery_request *request;
-    bool camel;
+    enum name_casing names = NAMES_NEUTRAL;
     char message[MESSAGE_BYTES];
-    enum error error = discovery_request_parse(body, &request, &camel, message);
+    enum error error = discovery_request_parse(body, &request, &names, message);
     if (error) {
         check_error(error, message);
         return;

@@ -56,17 +56,17 @@ static inline void agreement_check_metadata(json_t *metadata, const struct insta
 
 static inline void agreement_check_members(const json_t *item, const struct fast_record *fast)
 {
-    bool camel = false;
+    enum name_casing names = NAMES_NEUTRAL;
     for (enum instance_field field = 0; field < TEXT_FIELDS; field++) {
         const struct field_info *info = instance_field_info(field);
         json_t *value;
         char problem[PROBLEM_BYTES];
         enum error error =
-            member_get(item, info->name, info->camel, &value, &camel, problem, sizeof(problem));
+            member_get(item, info->name, info->camel, &value, &names, problem, sizeof(problem));
         assert(!error);
         agreement_check_text(value, fast->spec.text[field]);
     }
-    assert(camel == fast->camel);
+    assert(names == fast->names);
     agreement_check_number(json_object_get(item, "port"), (uint64_t)fast->spec.port);
     agreement_check_metadata(json_object_get(item, "metadata"), &fast->spec);
     agreement_check_number(json_object_get(item, "version"), fast->stamp.hlc);
@@ -81,11 +81,11 @@ static inline void agreement_check_instance(json_t *item, const struct fast_reco
     struct instance *b = NULL;
     struct field_problem of_a = {0};
     struct field_problem of_b = {0};
-    bool camel = false;
-    enum error error = item_instance(item, &camel, &a, &of_a);
+    enum name_casing names = NAMES_NEUTRAL;
+    enum error error = item_instance(item, &names, &a, &of_a);
     agreement_check_problem(error, &of_a, instance_create(&fast->spec, &b, &of_b), &of_b);
     assert(error ? !a && !b : instance_equal(a, b));
-    assert(camel == fast->camel);
+    assert(names == fast->names);
     instance_unref(a);
     instance_unref(b);
 }
@@ -94,11 +94,11 @@ static inline void agreement_check_key(json_t *item, const struct fast_record *f
 {
     struct slice parts[KEY_FIELDS] = {0};
     struct field_problem problem;
-    bool camel = false;
-    assert(!item_key_parts(item, &camel, parts, &problem));
+    enum name_casing names = NAMES_NEUTRAL;
+    assert(!item_key_parts(item, &names, parts, &problem));
     for (enum instance_field part = 0; part < KEY_FIELDS; part++)
         assert(slice_equal(parts[part], fast->spec.text[part]));
-    assert(camel == fast->camel);
+    assert(names == fast->names);
 }
 
 static inline void agreement_check_stamp(json_t *item, const struct fast_record *fast)
@@ -138,14 +138,16 @@ static inline bool agreement_check_record(struct slice text)
     return true;
 }
 
-/* Reads all items of a body and writes the response, in the casing that the body asks for. */
-static inline void agreement_respond(struct slice body, bool keys, struct text *response)
+/* Reads all items of a body and writes the response, in the casing that the body asks for. Returns
+ * the casing of the names. */
+static inline enum name_casing agreement_respond(struct slice body, bool keys,
+                                                 struct text *response)
 {
     struct batch *batch = NULL;
-    bool camel = false;
+    enum name_casing names = NAMES_NEUTRAL;
     char message[MESSAGE_BYTES];
     enum batch_kind kind = keys ? BATCH_OF_KEYS : BATCH_OF_INSTANCES;
-    assert(!batch_parse(body, kind, &batch, &camel, message));
+    assert(!batch_parse(body, kind, &batch, &names, message));
     for (size_t i = 0; i < batch_count(batch); i++) {
         struct instance *instance = NULL;
         struct instance_key key;
@@ -158,9 +160,12 @@ static inline void agreement_respond(struct slice body, bool keys, struct text *
         assert(error != ERR_NO_MEMORY);
         instance_unref(instance);
     }
-    batch_write_response(batch, batch_is_camel(batch) ? DIALECT_CAMEL : DIALECT_SNAKE, 0, response);
+    batch_write_response(batch, dialect_choose(false, batch_names(batch), CASING_SNAKE), 0,
+                         response);
     assert(!text_failed(response));
+    names = batch_names(batch);
     batch_free(batch);
+    return names;
 }
 
 /* A member that fast_parser does not know sends the same body to Jansson: the responses are
@@ -175,8 +180,10 @@ static inline void agreement_check_response(struct slice body, bool keys)
     text_append_string(&other, "\"unknown\":0,");
     text_append(&other, brace + 1, body.size - (size_t)(brace + 1 - body.data));
     assert(!text_failed(&other));
-    agreement_respond(body, keys, &fast);
-    agreement_respond((struct slice){other.data, other.size}, keys, &jansson);
+    enum name_casing names = agreement_respond(body, keys, &fast);
+    enum name_casing names_of_other =
+        agreement_respond((struct slice){other.data, other.size}, keys, &jansson);
+    assert(names == names_of_other);
     assert(slice_equal((struct slice){fast.data, fast.size},
                        (struct slice){jansson.data, jansson.size}));
     text_free(&fast);
@@ -192,7 +199,9 @@ static inline bool agreement_check_body(struct slice body, bool keys, size_t lim
         return false;
     json_t *root = json_loadb(body.data, body.size, JSON_REJECT_DUPLICATES, NULL);
     assert(json_object_size(root) == 1);
-    const char *name = !keys ? "instances" : list.camel_root ? "instanceKeys" : "instance_keys";
+    const char *name = !keys                       ? "instances"
+                       : list.names == NAMES_CAMEL ? "instanceKeys"
+                                                   : "instance_keys";
     json_t *items = json_object_get(root, name);
     assert(json_array_size(items) == list.count && list.count <= limit);
     /* In descending order as well, which starts again for each item. */

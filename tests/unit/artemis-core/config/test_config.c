@@ -63,6 +63,7 @@ static void defaults_are_those_of_the_contract(void **state)
         {"server.threads", "8"},
         {"server.max_body_bytes", "4 MiB"},
         {"server.max_connections", "10000"},
+        {"server.default_casing", "snake_case"},
         {"cluster.enabled", "false"},
         {"cluster.cluster_id", "artemis"},
         {"cluster.peers", ""},

@@ -24,12 +24,12 @@ __attribute__((format(printf, 1, 2))) static char *quoted(const char *format, ..
 static struct discovery_request *parsed(const char *body, bool expected_camel)
 {
     struct discovery_request *request = NULL;
-    bool camel = !expected_camel;
+    enum name_casing names = NAMES_NEUTRAL;
     char message[MESSAGE_BYTES] = "";
     char *text = quoted("%s", body);
-    if (discovery_request_parse(slice_of(text), &request, &camel, message))
+    if (discovery_request_parse(slice_of(text), &request, &names, message))
         fail_msg("%s: %s", body, message);
-    assert_int_equal(camel, expected_camel);
+    assert_int_equal(names == NAMES_CAMEL, expected_camel);
     free(text);
     return request;
 }
@@ -38,13 +38,13 @@ static void check_rejected(const char *body, enum error expected, const char *ex
                            bool expected_camel)
 {
     struct discovery_request *request = NULL;
-    bool camel = !expected_camel;
+    enum name_casing names = NAMES_NEUTRAL;
     char message[MESSAGE_BYTES] = "";
     char *text = quoted("%s", body);
     char *sentence = quoted("%s", expected_message);
-    assert_int_equal(discovery_request_parse(slice_of(text), &request, &camel, message), expected);
+    assert_int_equal(discovery_request_parse(slice_of(text), &request, &names, message), expected);
     assert_string_equal(message, sentence);
-    assert_int_equal(camel, expected_camel);
+    assert_int_equal(names == NAMES_CAMEL, expected_camel);
     assert_null(request);
     free(sentence);
     free(text);

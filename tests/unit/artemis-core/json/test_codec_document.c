@@ -29,14 +29,14 @@ static void check_unreadable(struct slice body, const char *part)
     struct document *document = NULL;
     struct batch *batch = NULL;
     struct discovery_request *request = NULL;
-    bool camel = true;
+    enum name_casing names = NAMES_CAMEL;
     assert_int_equal(document_parse(body, &document, message[0]), ERR_INVALID_JSON);
-    assert_int_equal(batch_parse(body, BATCH_OF_INSTANCES, &batch, &camel, message[1]),
+    assert_int_equal(batch_parse(body, BATCH_OF_INSTANCES, &batch, &names, message[1]),
                      ERR_INVALID_JSON);
-    assert_false(camel);
-    camel = true;
-    assert_int_equal(discovery_request_parse(body, &request, &camel, message[2]), ERR_INVALID_JSON);
-    assert_false(camel);
+    assert_int_equal(names, NAMES_NEUTRAL);
+    names = NAMES_CAMEL;
+    assert_int_equal(discovery_request_parse(body, &request, &names, message[2]), ERR_INVALID_JSON);
+    assert_int_equal(names, NAMES_NEUTRAL);
     assert_null(document);
     assert_null(batch);
     assert_null(request);
@@ -179,7 +179,7 @@ static void empty_document(void **state)
         assert_int_equal(document_u64(document, "version", &number, message), ERR_NONE);
         assert_true(slice_equal(word, SLICE("before")));
         assert_int_equal(number, 7);
-        assert_false(document_is_camel(document));
+        assert_int_equal(document_names(document), NAMES_NEUTRAL);
         document_free(document);
     }
     document_free(NULL);
@@ -191,15 +191,15 @@ static void text_by_either_name(void **state)
     static const struct {
         const char *body;
         const char *word; /* NULL: not touched */
-        bool camel;
+        enum name_casing names;
     } cases[] = {
-        {"{'service_id':'a'}", "a", false},
-        {"{'serviceId':'a'}", "a", true},
-        {"{'service_id':'a','serviceId':null}", "a", true},
-        {"{'service_id':null,'serviceId':'a'}", "a", true},
-        {"{'service_id':null}", NULL, false},
-        {"{'service_id':''}", "", false},
-        {"{'serviceid':'a','ServiceId':'b'}", NULL, false},
+        {"{'service_id':'a'}", "a", NAMES_SNAKE},
+        {"{'serviceId':'a'}", "a", NAMES_CAMEL},
+        {"{'service_id':'a','serviceId':null}", "a", NAMES_CAMEL},
+        {"{'service_id':null,'serviceId':'a'}", "a", NAMES_CAMEL},
+        {"{'service_id':null}", NULL, NAMES_SNAKE},
+        {"{'service_id':''}", "", NAMES_SNAKE},
+        {"{'serviceid':'a','ServiceId':'b'}", NULL, NAMES_NEUTRAL},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct document *document = parsed(cases[i].body);
@@ -207,7 +207,7 @@ static void text_by_either_name(void **state)
         char message[MESSAGE_BYTES];
         assert_int_equal(document_text(document, "service_id", &word, message), ERR_NONE);
         assert_true(slice_equal(word, slice_of(cases[i].word ? cases[i].word : "before")));
-        assert_int_equal(document_is_camel(document), cases[i].camel);
+        assert_int_equal(document_names(document), cases[i].names);
         document_free(document);
     }
 }

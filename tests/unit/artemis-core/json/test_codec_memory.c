@@ -65,9 +65,9 @@ static int count_jansson(void **state)
 static struct batch *parsed(const char *body, enum batch_kind kind)
 {
     struct batch *batch = NULL;
-    bool camel;
+    enum name_casing names = NAMES_NEUTRAL;
     char message[MESSAGE_BYTES];
-    assert_int_equal(batch_parse(slice_of(body), kind, &batch, &camel, message), ERR_NONE);
+    assert_int_equal(batch_parse(slice_of(body), kind, &batch, &names, message), ERR_NONE);
     return batch;
 }
 
@@ -99,9 +99,9 @@ static enum error parse_batch(void *context)
 {
     (void)context;
     struct batch *batch = NULL;
-    bool camel;
+    enum name_casing names = NAMES_NEUTRAL;
     char message[MESSAGE_BYTES];
-    enum error error = batch_parse(SLICE(BODY), BATCH_OF_INSTANCES, &batch, &camel, message);
+    enum error error = batch_parse(SLICE(BODY), BATCH_OF_INSTANCES, &batch, &names, message);
     assert_int_equal(batch == NULL, error != ERR_NONE);
     batch_free(batch);
     return error;
@@ -110,9 +110,9 @@ static enum error parse_batch(void *context)
 static enum error parse_discovery(void *context)
 {
     struct discovery_request *request = NULL;
-    bool camel;
+    enum name_casing names = NAMES_NEUTRAL;
     char message[MESSAGE_BYTES];
-    enum error error = discovery_request_parse(slice_of(context), &request, &camel, message);
+    enum error error = discovery_request_parse(slice_of(context), &request, &names, message);
     assert_int_equal(request == NULL, error != ERR_NONE);
     discovery_request_free(request);
     return error;

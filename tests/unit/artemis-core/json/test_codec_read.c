@@ -36,10 +36,10 @@ static char *kept_until_later(char *text)
 static struct batch *parsed(enum batch_kind kind, const char *body)
 {
     struct batch *batch = NULL;
-    bool camel;
+    enum name_casing names = NAMES_NEUTRAL;
     char message[MESSAGE_BYTES] = "";
     char *text = kept_until_later(quoted("%s", body));
-    if (batch_parse(slice_of(text), kind, &batch, &camel, message))
+    if (batch_parse(slice_of(text), kind, &batch, &names, message))
         fail_msg("%s: %s", body, message);
     return batch;
 }
@@ -48,13 +48,13 @@ static void check_rejected(enum batch_kind kind, const char *body, enum error ex
                            const char *expected_message, bool expected_camel)
 {
     struct batch *batch = NULL;
-    bool camel = !expected_camel;
+    enum name_casing names = NAMES_NEUTRAL;
     char message[MESSAGE_BYTES] = "";
     char *text = quoted("%s", body);
     char *sentence = quoted("%s", expected_message);
-    assert_int_equal(batch_parse(slice_of(text), kind, &batch, &camel, message), expected);
+    assert_int_equal(batch_parse(slice_of(text), kind, &batch, &names, message), expected);
     assert_string_equal(message, sentence);
-    assert_int_equal(camel, expected_camel);
+    assert_int_equal(names == NAMES_CAMEL, expected_camel);
     assert_null(batch);
     free(sentence);
     free(text);
@@ -156,7 +156,7 @@ static void list_of_each_kind(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct batch *batch = parsed(cases[i].kind, cases[i].body);
         assert_int_equal(batch_count(batch), cases[i].count);
-        assert_int_equal(batch_is_camel(batch), cases[i].camel);
+        assert_int_equal(batch_names(batch) == NAMES_CAMEL, cases[i].camel);
         assert_int_equal(batch_outcome(batch), ERR_NONE);
         batch_free(batch);
     }
@@ -170,11 +170,11 @@ static void list_of_10000_and_one_more(void **state)
     for (int i = 1; i < 10000; i++)
         text_append_string(&body, ",0");
     struct batch *batch;
-    bool camel;
+    enum name_casing names = NAMES_NEUTRAL;
     char message[MESSAGE_BYTES];
     text_append_string(&body, "]}");
     assert_int_equal(
-        batch_parse(slice_of(text_string(&body)), BATCH_OF_INSTANCES, &batch, &camel, message),
+        batch_parse(slice_of(text_string(&body)), BATCH_OF_INSTANCES, &batch, &names, message),
         ERR_NONE);
     assert_int_equal(batch_count(batch), 10000);
     batch_free(batch);
@@ -340,34 +340,6 @@ static void value_in_a_message_is_truncated_between_characters(void **state)
         json_decref(read);
         text_free(&response);
         text_free(&item);
-        batch_free(batch);
-        free(body);
-    }
-}
-
-/* --- casing ----------------------------------------------------------------------------------- */
-
-static void casing_is_that_of_the_names_read(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *item;
-        bool camel;
-    } cases[] = {
-        {"{" KEY_NAMES ",'ip':'a'}", false},
-        {"{" CAMEL_KEY_NAMES ",'ip':'a'}", true},
-        {"{" KEY_NAMES ",'ip':'a','machineName':'m'}", true}, /* one is enough */
-        {"{" KEY_NAMES ",'ip':'a','groupId':null}", true},
-        {"{" KEY_NAMES ",'ip':'a','url':'u','port':1,'status':'up','protocol':'p'}", false},
-        {"{" KEY_NAMES ",'ip':'a','metadata':{'myName':'x'}}", false},
-    };
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        char *body = quoted("{'instances':[%s]}", cases[i].item);
-        struct batch *batch = parsed(BATCH_OF_INSTANCES, body);
-        struct instance *instance;
-        assert_int_equal(batch_instance(batch, 0, &instance), ERR_NONE);
-        assert_int_equal(batch_is_camel(batch), cases[i].camel);
-        instance_unref(instance);
         batch_free(batch);
         free(body);
     }
@@ -570,7 +542,6 @@ int main(void)
         cmocka_unit_test(name_given_in_both_casings),
         cmocka_unit_test(unknown_members_are_ignored),
         cmocka_unit_test(value_in_a_message_is_truncated_between_characters),
-        cmocka_unit_test(casing_is_that_of_the_names_read),
         cmocka_unit_test(metadata_values_become_text),
         cmocka_unit_test(metadata_fraction_keeps_its_text),
         cmocka_unit_test(metadata_of_wrong_types),

@@ -104,15 +104,15 @@ static struct instance *through_json(const struct instance *instance, enum diale
     jw_close(&w, ']');
     jw_close(&w, '}');
     struct batch *batch = NULL;
-    bool camel;
+    enum name_casing names = NAMES_NEUTRAL;
     char message[MESSAGE_BYTES] = "";
-    if (batch_parse((struct slice){body.data, body.size}, BATCH_OF_INSTANCES, &batch, &camel,
+    if (batch_parse((struct slice){body.data, body.size}, BATCH_OF_INSTANCES, &batch, &names,
                     message))
         fail_msg("%s in %s", message, text_string(&body));
     struct instance *again = NULL;
     if (batch_instance(batch, 0, &again))
         fail_msg("refused: %s", text_string(&body));
-    assert_int_equal(batch_is_camel(batch), dialect != DIALECT_SNAKE);
+    assert_int_equal(batch_names(batch), dialect == DIALECT_SNAKE ? NAMES_SNAKE : NAMES_CAMEL);
     batch_free(batch);
     text_free(&body);
     return again;

@@ -46,10 +46,10 @@ static char *kept_until_later(char *text)
 static struct batch *parsed(enum batch_kind kind, const char *body)
 {
     struct batch *batch = NULL;
-    bool camel;
+    enum name_casing names = NAMES_NEUTRAL;
     char message[MESSAGE_BYTES] = "";
     char *text = kept_until_later(quoted("%s", body));
-    if (batch_parse(slice_of(text), kind, &batch, &camel, message))
+    if (batch_parse(slice_of(text), kind, &batch, &names, message))
         fail_msg("%s: %s", body, message);
     return batch;
 }

@@ -238,12 +238,15 @@ static void casing_is_recorded_for_each_item(void **state)
     struct fast_list list;
     struct fast_record item;
     assert_true(fast_list_scan(
-        SLICE("{\"instance_keys\":[{\"zone_id\":\"a\"},{\"zoneId\":\"b\"}]}"), true, LIMIT, &list));
-    assert_false(list.camel_root);
+        SLICE("{\"instance_keys\":[{\"zone_id\":\"a\"},{\"zoneId\":\"b\"},{\"ip\":\"c\"}]}"), true,
+        LIMIT, &list));
+    assert_int_equal(list.names, NAMES_SNAKE);
     fast_list_read(&list, 0, &item);
-    assert_false(item.camel);
+    assert_int_equal(item.names, NAMES_SNAKE);
     fast_list_read(&list, 1, &item);
-    assert_true(item.camel);
+    assert_int_equal(item.names, NAMES_CAMEL);
+    fast_list_read(&list, 2, &item);
+    assert_int_equal(item.names, NAMES_NEUTRAL);
 }
 
 /* --- damage ----------------------------------------------------------------------------------- */
