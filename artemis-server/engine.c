@@ -184,6 +184,11 @@ const char *engine_state_word(enum node_state state)
     return words[state];
 }
 
+bool engine_is_young(const struct engine *engine, struct moment now)
+{
+    return now.mono_ms < engine->started.mono_ms + BOOTSTRAP_GRACE_MS;
+}
+
 enum error engine_admit(struct engine *engine, bool discovery, struct moment now)
 {
     switch (engine_state(engine)) {

@@ -24,7 +24,11 @@
 
 enum node_state { NODE_STARTING, NODE_READY, NODE_DRAINING };
 
-enum { NODE_URL_BYTES = 320, EPOCH_BYTES = 17 };
+enum {
+    NODE_URL_BYTES = 320,
+    EPOCH_BYTES = 17,
+    BOOTSTRAP_GRACE_MS = 30 * 1000, /* after its start a node is young */
+};
 
 struct engine {
     const struct config *config; /* borrowed; constant */
@@ -57,6 +61,8 @@ void engine_free(struct engine *engine);
 void engine_set_state(struct engine *engine, enum node_state state);
 enum node_state engine_state(const struct engine *engine);
 const char *engine_state_word(enum node_state state);
+/* Returns true while clients may not have registered again since the start of the process. */
+bool engine_is_young(const struct engine *engine, struct moment now);
 /* Decides whether a client request is served: ERR_NOT_READY, ERR_DRAINING, ERR_RATE_LIMITED. */
 enum error engine_admit(struct engine *engine, bool discovery, struct moment now);
 /* A peer has sent its goodbye. */

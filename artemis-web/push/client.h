@@ -13,6 +13,8 @@ enum {
     WEBSOCKET_IDLE_MS = 60 * 1000, /* without input; then the WebSocket is closed */
     WEBSOCKET_CLOSE_MS = 2 * 1000, /* maximum duration of a closing handshake */
     WEBSOCKET_MESSAGE_BYTES_MAX = 64 * 1024,
+    JAVA_HEARTBEAT_BYTES_MAX =
+        1024 * 1024,          /* a Java client sends all its instances in one message */
     SUBSCRIPTIONS_MAX = 1000, /* per WebSocket */
     SUBSCRIPTIONS_ALL_MAX = 1000 * 1000,
 };

@@ -169,6 +169,17 @@ static void on_java_heartbeat(struct websocket *websocket, struct slice text)
     text_free(&response);
 }
 
+/* A Java client names no version when it subscribes, so it may have missed changes since its
+ * lookup. A reload makes it look up again. A service that is not known here has nothing to look up,
+ * except that on a young node of a cluster it may have been removed elsewhere. A young single node
+ * reloads when its grace is over (push.c): until then a lookup would return an empty list. */
+static bool needs_reload(const struct push *push, struct slice id)
+{
+    const struct engine *engine = push->engine;
+    return registry_service_revision(engine->registry, id) != 0 ||
+           (engine->replication && engine_is_young(engine, push->now));
+}
+
 /* Subscribes to the service of a DiscoveryConfig. There is no response, and an invalid message is
  * ignored, as the Java servers do. */
 static void on_java_subscription(struct websocket *websocket, struct slice text)
@@ -184,8 +195,15 @@ static void on_java_subscription(struct websocket *websocket, struct slice text)
     document_free(document);
     if (error)
         return;
-    if (!subscription_add(websocket, (struct slice){received.id, received.id_size}, FORM_JAVA))
+    struct slice id = {received.id, received.id_size};
+    const struct topic *topic = topics_find(&websocket->push->topics, id);
+    /* A client that subscribes again after each reload would otherwise never end. */
+    bool is_new = !topic || !subscription_find(websocket, topic);
+    struct subscription *subscription = subscription_add(websocket, id, FORM_JAVA);
+    if (!subscription)
         websocket_close(websocket, WSLAY_CODE_POLICY_VIOLATION, "too many subscriptions");
+    else if (is_new && needs_reload(websocket->push, id))
+        subscription_set_state(subscription, SUBSCRIPTION_LAGGING);
 }
 
 static void ignore(struct websocket *websocket, struct slice text)

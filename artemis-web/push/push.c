@@ -115,6 +115,24 @@ static void for_each_websocket(struct push *push, void (*call)(struct websocket 
     }
 }
 
+static void reload_java_client(struct websocket *websocket)
+{
+    if (websocket->endpoint == ENDPOINT_JAVA_CHANGES)
+        while (!TAILQ_EMPTY(&websocket->current))
+            subscription_set_state(TAILQ_FIRST(&websocket->current), SUBSCRIPTION_LAGGING);
+}
+
+/* A single node starts without data. When its clients have had time to register again, the Java
+ * clients that subscribed meanwhile look up once more; see protocol.c. */
+static void end_grace(struct push *push)
+{
+    if (push->grace_ended || engine_is_young(push->engine, push->now))
+        return;
+    push->grace_ended = true;
+    if (!push->engine->replication)
+        for_each_websocket(push, reload_java_client);
+}
+
 static void check_timeouts(struct push *push)
 {
     long_polls_end_due(push);
@@ -123,6 +141,7 @@ static void check_timeouts(struct push *push)
     push->checked_ms = push->now.mono_ms;
     topics_drop_states(&push->topics); /* they serve subscriptions that lag at the same time */
     for_each_websocket(push, websocket_check_timeout);
+    end_grace(push);
 }
 
 static void drain(struct push *push)

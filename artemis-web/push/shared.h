@@ -57,6 +57,7 @@ struct push {
     struct moment now;   /* of this turn */
     uint64_t checked_ms; /* when timeouts were checked last */
     bool drained;        /* push_drain has taken effect */
+    bool grace_ended;    /* the engine is not young any more */
     struct topics topics;
     struct long_polls *long_polls;
     struct dispatch *dispatch;

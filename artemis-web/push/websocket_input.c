@@ -120,6 +120,12 @@ void websocket_free_reader(struct websocket *websocket)
     websocket->reader = NULL;
 }
 
+static uint64_t message_bytes_max(const struct websocket *websocket)
+{
+    return websocket->endpoint == ENDPOINT_JAVA_HEARTBEAT ? JAVA_HEARTBEAT_BYTES_MAX
+                                                          : WEBSOCKET_MESSAGE_BYTES_MAX;
+}
+
 static bool start_wslay(struct websocket_reader *reader)
 {
     static const struct wslay_event_callbacks callbacks = {
@@ -132,7 +138,7 @@ static bool start_wslay(struct websocket_reader *reader)
         return true;
     if (wslay_event_context_server_init(&reader->wslay, &callbacks, reader) != 0)
         return false;
-    wslay_event_config_set_max_recv_msg_length(reader->wslay, WEBSOCKET_MESSAGE_BYTES_MAX);
+    wslay_event_config_set_max_recv_msg_length(reader->wslay, message_bytes_max(reader->websocket));
     return true;
 }
 

@@ -192,6 +192,9 @@ static void client_registers_and_renews_and_a_subscriber_gets_the_change(void **
                                    "{'serviceId':'%s','regionId':null,'zoneId':null,"
                                    "'discoveryData':null}",
                                    service);
+        response = websocket_client_next(&changes); /* it may have changed since the lookup */
+        check_json(response, "changeType", "'reload'");
+        assert_string_equal(check_text(response, "instance.serviceId"), service);
         ping(&changes); /* nothing but that is answered */
         int64_t began_ms = wait_now_ms();
         register_by_heartbeat(fixture, paths, &heartbeat, service, "i2");
@@ -212,6 +215,29 @@ static void client_registers_and_renews_and_a_subscriber_gets_the_change(void **
         websocket_client_check_quiet(&changes);
         websocket_client_close(&heartbeat);
         websocket_client_close(&changes);
+    }
+}
+
+/* Nothing is pushed for a service that nobody registered. A client that subscribes again after each
+ * reload makes no loop. */
+static void subscription_to_a_known_service_gets_one_reload(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int i = 0; i < CLIENTS; i++) {
+        struct websocket_client client;
+        char name[16];
+        snprintf(name, sizeof name, "known-%d", i);
+        open_socket(fixture, &clients[i], "discovery/instance-change", &client);
+        websocket_client_send_json(&client, "{'serviceId':'never'}");
+        websocket_client_check_quiet(&client);
+        call_register(fixture->http, name, "i1");
+        for (int times = 0; times < 3; times++)
+            websocket_client_send_json(&client, "{'serviceId':'%s'}", name);
+        struct http_response *response = websocket_client_next(&client);
+        check_json(response, "changeType", "'reload'");
+        assert_string_equal(check_text(response, "instance.serviceId"), name);
+        websocket_client_check_quiet(&client);
+        websocket_client_close(&client);
     }
 }
 
@@ -247,6 +273,45 @@ static void heartbeat_response_with_all_items_failed_fits_the_limit(void **state
         }
         websocket_client_close(&client);
     }
+}
+
+/* One message has all instances of a client: more than the 64 KiB of other endpoints. */
+static void heartbeat_of_a_thousand_instances_renews_all(void **state)
+{
+    enum { COUNT = 1000 };
+    struct fixture *fixture = *state;
+    struct websocket_client client;
+    char *body = call_list_body("instances", JAVA_INSTANCE, "thousand", 0, COUNT);
+    size_t size = strlen(body);
+    assert_true(size > 64 * 1024);
+    check_success(post_bytes(fixture->http, &clients[0], "registry/register", body));
+    open_socket(fixture, &clients[0], "registry/heartbeat", &client);
+    SEND(&client, .opcode = OPCODE_TEXT, .payload = body, .size = size);
+    struct http_response *response = websocket_client_next(&client);
+    check_json(response, "responseStatus.status", "'success'");
+    check_json(response, "failedInstances", "null");
+    free(body);
+    websocket_client_close(&client);
+}
+
+/* A message above 1 MiB closes the connection. */
+static void heartbeat_above_the_limit_is_closed(void **state)
+{
+    enum { LIMIT = 1024 * 1024 };
+    struct fixture *fixture = *state;
+    struct websocket_client client;
+    char *message = calloc(1, LIMIT + 1);
+    assert_non_null(message);
+    memset(message, ' ', LIMIT + 1);
+    open_socket(fixture, &clients[0], "registry/heartbeat", &client);
+    SEND(&client, .opcode = OPCODE_TEXT, .payload = message, .size = LIMIT);
+    check_json(websocket_client_next(&client), "responseStatus.status", "'success'");
+    (void)websocket_client_send(
+        &client,
+        &(struct websocket_frame){.opcode = OPCODE_TEXT, .payload = message, .size = LIMIT + 1});
+    websocket_client_check_closed(&client, 1009);
+    free(message);
+    websocket_client_close(&client);
 }
 
 static void unreadable_heartbeat_gets_success(void **state)
@@ -418,6 +483,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(client_registers_and_renews_and_a_subscriber_gets_the_change),
         TEST(heartbeat_response_with_all_items_failed_fits_the_limit),
+        TEST(subscription_to_a_known_service_gets_one_reload),
+        TEST(heartbeat_of_a_thousand_instances_renews_all),
+        TEST(heartbeat_above_the_limit_is_closed),
         TEST(unreadable_heartbeat_gets_success),
         TEST(heartbeats_renew_the_lease),
         TEST(drained_node_refuses_heartbeats),

@@ -57,6 +57,7 @@ static inline void push_fixture_start(struct push_fixture *fixture, uint32_t log
     options.change_log_capacity = log_capacity;
     *fixture = (struct push_fixture){0};
     fixture->engine.config = &fixture->config;
+    fixture->engine.started = at_ms(0);
     fixture->engine.registry = make_registry_with(options);
     memcpy(fixture->engine.epoch, run, sizeof(run));
     atomic_store(&fixture->engine.state, NODE_READY);

@@ -152,6 +152,49 @@ static void java_clients_get_one_change_per_message_and_a_reload_for_a_large_one
     websocket_client_close(&java);
 }
 
+static void java_subscribe(struct websocket_client *client)
+{
+    push_fixture_connect(push, ENDPOINT_JAVA_CHANGES, client);
+    websocket_client_send_json(client, "{'serviceId':'s'}");
+    push_fixture_run(push);
+}
+
+/* Such a lookup finds nothing until the clients of the service have registered again. */
+static void
+java_subscription_at_a_young_single_node_gets_its_reload_at_the_end_of_the_grace(void **state)
+{
+    (void)state;
+    struct websocket_client java;
+    push->engine->started = at_ms(0);
+    push_fixture_at(push, 5000);
+    java_subscribe(&java);
+    push_fixture_at(push, BOOTSTRAP_GRACE_MS - 1);
+    check_nothing_pushed(&java);
+    push_fixture_at(push, BOOTSTRAP_GRACE_MS);
+    check_json(websocket_client_next(&java), "changeType", "'reload'");
+    push_fixture_at(push, BOOTSTRAP_GRACE_MS + 2000);
+    check_nothing_pushed(&java);
+    websocket_client_close(&java);
+}
+
+static void java_subscription_gets_a_reload_if_the_service_is_known(void **state)
+{
+    (void)state;
+    struct websocket_client before;
+    struct websocket_client after;
+    java_subscribe(&before);
+    check_nothing_pushed(&before);
+    put(registry, "s", "i1", at_ms(0));
+    push_fixture_run(push);
+    check_json(websocket_client_next(&before), "changeType", "'new'");
+    java_subscribe(&after);
+    check_json(websocket_client_next(&after), "changeType", "'reload'");
+    check_nothing_pushed(&before);
+    check_nothing_pushed(&after);
+    websocket_client_close(&before);
+    websocket_client_close(&after);
+}
+
 /* The failed WebSocket and its subscription stay valid until the end of the turn. */
 static void failed_socket_does_not_affect_the_other_subscriptions(void **state)
 {
@@ -295,6 +338,8 @@ int main(void)
         TEST(changes_of_one_turn_share_a_message_per_service),
         TEST(subscription_to_all_gets_versions_in_their_order),
         TEST(java_clients_get_one_change_per_message_and_a_reload_for_a_large_one),
+        TEST(java_subscription_gets_a_reload_if_the_service_is_known),
+        TEST(java_subscription_at_a_young_single_node_gets_its_reload_at_the_end_of_the_grace),
         TEST(failed_socket_does_not_affect_the_other_subscriptions),
         TEST(subscription_that_missed_dropped_changes_gets_the_full_state),
         TEST(state_is_encoded_once_for_all_lagging_subscriptions),
