@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -13,6 +14,7 @@
 
 enum {
     MS_PER_SEC = 1000,
+    US_PER_MS = 1000,
     REFUSAL_BYTES = 768,
     /* A connection is checked for a client that disconnected for this long after it became idle.
      * Later a disconnect is an event of its own. */
@@ -204,6 +206,8 @@ static bool advance(struct connections *table, struct connection *connection,
 {
     pthread_mutex_lock(&table->_shared.lock);
     bool alive = connection->state != CONNECTION_CLOSING;
+    if (to == CONNECTION_READING)
+        connection->silent_ms = age_ms(connection, now_ms);
     if (alive)
         move(table, connection, to, now_ms);
     if (to == CONNECTION_READING) {
@@ -214,9 +218,11 @@ static bool advance(struct connections *table, struct connection *connection,
     return alive;
 }
 
-void connection_reading(struct connections *table, struct connection *connection, uint64_t now_ms)
+uint64_t connection_reading(struct connections *table, struct connection *connection,
+                            uint64_t now_ms)
 {
     advance(table, connection, CONNECTION_READING, now_ms);
+    return connection->silent_ms;
 }
 
 void connection_received(struct connections *table, struct connection *connection,
@@ -237,14 +243,26 @@ void connection_idle(struct connections *table, struct connection *connection, u
     advance(table, connection, CONNECTION_IDLE, now_ms);
 }
 
-/* --- sweeping --------------------------------------------------------------------------------- */
-
 static bool tcp_state(int socket, struct tcp_info *info)
 {
     *info = (struct tcp_info){0};
     socklen_t size = sizeof(*info);
     return getsockopt(socket, IPPROTO_TCP, TCP_INFO, info, &size) == 0;
 }
+
+bool connection_has_ended(int socket)
+{
+    struct pollfd polled = {.fd = socket, .events = POLLRDHUP};
+    return poll(&polled, 1, 0) > 0;
+}
+
+uint64_t connection_round_trip_ms(int socket)
+{
+    struct tcp_info info;
+    return tcp_state(socket, &info) ? (info.tcpi_rtt + US_PER_MS - 1) / US_PER_MS : 0;
+}
+
+/* --- sweeping --------------------------------------------------------------------------------- */
 
 /* Returns true when the client has sent something since the connection got into its state: a part
  * of a header. */

@@ -58,6 +58,7 @@ struct connection {
     int socket;
     enum connection_state state;
     uint64_t since_ms;   /* when it got into its state */
+    uint64_t silent_ms;  /* time without a request before the current one */
     uint64_t body_bytes; /* received of the current request */
     /* While reading, from the sweeps: */
     uint64_t read_bytes;     /* read from the socket since it connected */
@@ -110,8 +111,9 @@ void connections_add(struct connections *table, struct connection *connection, i
                      uint64_t now_ms);
 void connections_remove(struct connections *table, struct connection *connection);
 
-/* A request begins. */
-void connection_reading(struct connections *table, struct connection *connection, uint64_t now_ms);
+/* A request begins. Returns how long the connection had been without one before. */
+uint64_t connection_reading(struct connections *table, struct connection *connection,
+                            uint64_t now_ms);
 /* A part of its body was received. */
 void connection_received(struct connections *table, struct connection *connection,
                          uint64_t body_bytes);
@@ -119,6 +121,11 @@ void connection_received(struct connections *table, struct connection *connectio
 bool connection_serving(struct connections *table, struct connection *connection, uint64_t now_ms);
 /* Its response was sent. */
 void connection_idle(struct connections *table, struct connection *connection, uint64_t now_ms);
+
+/* Returns true when the client has closed or reset the connection, or its sending side. */
+bool connection_has_ended(int socket);
+/* Returns the measured round trip to the client, rounded up to milliseconds; 0: not known. */
+uint64_t connection_round_trip_ms(int socket);
 
 /* Ends the connections whose timeouts have passed. One thread calls it every second. */
 void connections_sweep(struct connections *table, uint64_t now_ms);

@@ -15,6 +15,8 @@
 #include "artemis-web/http/web_threads.h"
 
 enum {
+    SILENT_MS = 1000,   /* a write after a longer silence is delayed, */
+    DELAY_MS_MAX = 500, /* by two round trips, at most so long */
     NS_PER_MS = 1000000,
     NS_PER_US = 1000,
     ADDRESS_BYTES = INET6_ADDRSTRLEN + sizeof("[]:65535"),
@@ -126,6 +128,49 @@ static void log_request(const struct request *request, const char *url, const ch
               LOG_NUMBER("duration_us", (clock_mono_ns() - request->started_ns) / NS_PER_US));
 }
 
+/* --- writes of clients that are gone ---------------------------------------------------------- */
+
+/* A client that has timed out registers elsewhere, and its first request must not be executed after
+ * that, although it may arrive much later. Therefore a write whose client has closed the connection
+ * is dropped. A client that has only shut its sending side down cannot be distinguished; it gets
+ * the error.
+ *
+ * After a silence the kernel may have delivered the request first, and the end of the connection
+ * follows one round trip later. Such a write is delayed and then checked again. */
+static bool is_suspect(const struct request *request)
+{
+    uint64_t transfer_ms = request->now.mono_ms - request->started_ns / NS_PER_MS;
+    return request->silent_ms > SILENT_MS || transfer_ms > SILENT_MS;
+}
+
+static void delay_write(struct session *session)
+{
+    struct request *request = &session->request;
+    uint64_t delay_ms = 2 * connection_round_trip_ms(session->connection.socket);
+    if (delay_ms > DELAY_MS_MAX)
+        delay_ms = DELAY_MS_MAX;
+    request->write_delayed = true;
+    atomic_fetch_add_explicit(&session->web->metrics.writes_delayed, 1, memory_order_relaxed);
+    web_thread_delay(session->thread, session, request->now.mono_ms + delay_ms + 1);
+}
+
+/* Refuses a write that must not be executed. Returns false when it is delayed. */
+static bool check_write(struct session *session)
+{
+    struct request *request = &session->request;
+    if (request->refused || request->route->class != ROUTE_WRITE)
+        return true;
+    if (connection_has_ended(session->connection.socket)) {
+        request->refused = ERR_REQUEST_TIMEOUT;
+        atomic_fetch_add_explicit(&session->web->metrics.writes_dropped, 1, memory_order_relaxed);
+        return true;
+    }
+    if (request->write_delayed || !is_suspect(request))
+        return true;
+    delay_write(session);
+    return false;
+}
+
 static enum MHD_Result respond(struct session *session, const char *url, const char *method)
 {
     struct request *request = &session->request;
@@ -185,6 +230,8 @@ enum MHD_Result exchange_on_request(void *context, struct MHD_Connection *mhd, c
     if (!connection_serving(&session->web->connections, &session->connection,
                             session->request.now.mono_ms))
         return MHD_NO; /* it has timed out and got its response */
+    if (!check_write(session))
+        return MHD_YES;
     return respond(session, url, method);
 }
 

@@ -45,6 +45,7 @@ static enum error check_admission(const struct request *request)
 {
     switch (request->route->class) {
     case ROUTE_REGISTRY:
+    case ROUTE_WRITE:
     case ROUTE_DISCOVERY:
         return engine_admit(request->engine, request->route->class == ROUTE_DISCOVERY,
                             request->now);
@@ -80,7 +81,8 @@ void input_begin(struct session *session, struct MHD_Connection *mhd, const char
     request->refused = check_header(session, method, version);
     if (!request->refused)
         request->refused = check_admission(request);
-    connection_reading(&web->connections, &session->connection, request->now.mono_ms);
+    request->silent_ms =
+        connection_reading(&web->connections, &session->connection, request->now.mono_ms);
 }
 
 bool input_is_final(const struct session *session)
@@ -172,6 +174,11 @@ void input_describe_error(const struct session *session, const char *url, const 
         snprintf(message, MESSAGE_BYTES,
                  "body: must be at most %llu bytes (server.max_body_bytes), is %.20s",
                  (unsigned long long)config->server.max_body_bytes, length ? length : "more");
+        break;
+    case ERR_REQUEST_TIMEOUT:
+        snprintf(message, MESSAGE_BYTES,
+                 "request: not executed, because the client has closed the connection or its "
+                 "sending side");
         break;
     case ERR_RATE_LIMITED:
         snprintf(message, MESSAGE_BYTES, "over ratelimit.requests_per_second = %u (burst %u)",

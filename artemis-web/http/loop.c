@@ -33,7 +33,7 @@ STAILQ_HEAD(new_sockets, new_socket);
 
 struct loop {
     struct MHD_Daemon *daemon;
-    loop_callback *callback;
+    const struct loop_calls *calls;
     void *context;
     pthread_t thread;
     int epoll;  /* the daemon's */
@@ -74,7 +74,11 @@ static void wait_for_events(struct loop *loop)
         {.fd = loop->epoll, .events = POLLIN},
         {.fd = loop->wakeup, .events = POLLIN},
     };
-    if (poll(fds, 2, timeout_ms(loop)) > 0 && fds[1].revents) {
+    int max_ms = loop->calls->before_wait(loop->context);
+    int wait_ms = timeout_ms(loop);
+    if (max_ms >= 0 && (wait_ms < 0 || max_ms < wait_ms))
+        wait_ms = max_ms;
+    if (poll(fds, 2, wait_ms) > 0 && fds[1].revents) {
         eventfd_t ignored;
         (void)eventfd_read(loop->wakeup, &ignored);
     }
@@ -90,8 +94,8 @@ static void take_new_sockets(struct loop *loop)
     struct new_socket *socket;
     while ((socket = STAILQ_FIRST(&taken))) {
         STAILQ_REMOVE_HEAD(&taken, link);
-        loop->callback(loop->context, socket->socket, (struct sockaddr *)&socket->peer,
-                       socket->peer_size);
+        loop->calls->on_socket(loop->context, socket->socket, (struct sockaddr *)&socket->peer,
+                               socket->peer_size);
         free(socket);
     }
 }
@@ -109,7 +113,7 @@ static void *run(void *argument)
 
 /* --- other threads ---------------------------------------------------------------------------- */
 
-enum error loop_start(struct MHD_Daemon *daemon, const char *name, loop_callback *callback,
+enum error loop_start(struct MHD_Daemon *daemon, const char *name, const struct loop_calls *calls,
                       void *context, struct loop **out)
 {
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_EPOLL_FD);
@@ -117,7 +121,7 @@ enum error loop_start(struct MHD_Daemon *daemon, const char *name, loop_callback
     if (!loop)
         return ERR_NO_MEMORY;
     loop->daemon = daemon;
-    loop->callback = callback;
+    loop->calls = calls;
     loop->context = context;
     loop->epoll = info ? info->epoll_fd : -1;
     loop->wakeup = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

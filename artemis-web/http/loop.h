@@ -23,13 +23,18 @@
 struct MHD_Daemon;
 struct loop;
 
-/* Called on the loop's thread: takes over a socket that was passed to loop_add. */
-typedef void loop_callback(void *context, int socket, const struct sockaddr *peer, socklen_t size);
+/* Called on the loop's thread. */
+struct loop_calls {
+    /* Takes over a socket that was passed to loop_add. */
+    void (*on_socket)(void *context, int socket, const struct sockaddr *peer, socklen_t size);
+    /* Before the loop waits for events: returns the maximum wait in ms; -1: without limit. */
+    int (*before_wait)(void *context);
+};
 
 /* Starts the thread `name` for a daemon with MHD_USE_EPOLL and without internal threads. The daemon
- * stays the caller's. ERR_NO_MEMORY, ERR_SYSTEM. */
-MUST_USE enum error loop_start(struct MHD_Daemon *daemon, const char *name, loop_callback *callback,
-                               void *context, struct loop **out);
+ * stays the caller's, as `calls`. ERR_NO_MEMORY, ERR_SYSTEM. */
+MUST_USE enum error loop_start(struct MHD_Daemon *daemon, const char *name,
+                               const struct loop_calls *calls, void *context, struct loop **out);
 /* Passes a socket to the loop. Any thread may call it before loop_stop. Returns false without
  * memory; the socket then stays the caller's. */
 MUST_USE bool loop_add(struct loop *loop, int socket, const struct sockaddr *peer, socklen_t size);

@@ -17,6 +17,8 @@ struct metric_values {
     struct push_view push;
     uint64_t request_bytes;
     uint64_t response_bytes;
+    uint64_t writes_delayed;
+    uint64_t writes_dropped;
     uint64_t rate_limited;
     uint64_t log_dropped;
     uint64_t uptime_secs;
@@ -51,6 +53,8 @@ struct metric_values {
     X("artemis_answers_built_total",           "counter", registry.responses_built,         "Responses for single services encoded because none was cached.") \
     X("artemis_log_dropped_lines_total",       "counter", log_dropped,                    "Log lines dropped because stderr was not read in time.") \
     X("artemis_rate_limited_total",            "counter", rate_limited,                   "Client requests refused by the rate limiter.") \
+    X("artemis_writes_delayed_total",          "counter", writes_delayed,                 "Registrations and unregistrations suspended for two round trips because their connection had been silent for more than a second.") \
+    X("artemis_writes_dropped_total",          "counter", writes_dropped,                 "Registrations and unregistrations not executed because their client had closed the connection.") \
     X("artemis_connections",                   "gauge",   connections.open,               "Open connections.") \
     X("artemis_connections_busy",              "gauge",   connections.busy,               "Connections with a request in progress.") \
     X("artemis_connections_limit",             "gauge",   connections_limit,              "Maximum number of open connections: server.max_connections, or less where the process may open too few files.") \
@@ -223,6 +227,8 @@ static void collect(struct metrics *metrics, struct engine *engine, struct conne
     values->connections_limit = connections->limit;
     values->subscriptions_limit = SUBSCRIPTIONS_ALL_MAX;
     values->request_bytes = get(&metrics->request_bytes);
+    values->writes_delayed = get(&metrics->writes_delayed);
+    values->writes_dropped = get(&metrics->writes_dropped);
     values->response_bytes = get(&metrics->response_bytes);
     for (size_t route = 0; route <= metrics->route_count; route++)
         values->rate_limited += get(&metrics->routes[route].outcomes[ERR_RATE_LIMITED]);

@@ -35,7 +35,9 @@ struct request {
     struct text body;         /* as received; inflated before a handler sees it */
     struct moment now;        /* when it was complete; before that, only mono_ms of its start */
     uint64_t started_ns;
-    bool long_poll_done;     /* the request was suspended once; it is not suspended again */
+    uint64_t silent_ms;  /* how long the connection had been without a request before */
+    bool write_delayed;  /* the request was suspended once, to find out whether its client left */
+    bool long_poll_done; /* the request was suspended once; it is not suspended again */
     bool push_slot_reserved; /* by request_reserve; the push thread has not taken it over yet */
 };
 

@@ -15,6 +15,7 @@ enum route_methods { METHOD_GET = 1, METHOD_POST = 2, METHOD_GET_POST = 3 }; /* 
 enum route_class {
     /* Calls of clients; the rate limit applies. */
     ROUTE_REGISTRY,  /* served from the start of the process */
+    ROUTE_WRITE,     /* the same; not executed for a client that is gone (exchange.c) */
     ROUTE_DISCOVERY, /* served once the node is ready */
     ROUTE_PEER,      /* calls of peers: need the headers of a peer of this cluster; no rate limit */
     ROUTE_OPERATOR,  /* cluster, status, health, metrics: always served */

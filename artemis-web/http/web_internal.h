@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include <sys/queue.h>
+
 #include "artemis-web/http/connections.h"
 #include "artemis-web/http/framing.h"
 #include "artemis-web/http/metrics.h"
@@ -24,6 +26,8 @@ struct session {
     struct connection connection;
     struct framing framing; /* of the header that is being parsed */
     struct request request;
+    TAILQ_ENTRY(session) delayed_link; /* while it is suspended by web_thread_delay */
+    uint64_t delayed_until_ms;
 };
 
 struct web {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "artemis-server/clock.h"
 #include "artemis-server/log.h"
 #include "artemis-web/http/exchange.h"
 #include "artemis-web/http/loop.h"
@@ -25,7 +26,10 @@ struct web_thread {
     struct MHD_Daemon *daemon;
     struct loop *loop;
     _Atomic uint32_t connections; /* passed to this thread and not ended */
-    bool started_connection;      /* by the socket that is being added; used by its loop alone */
+    /* Used by its loop alone: */
+    bool started_connection; /* by the socket that is being added */
+    TAILQ_HEAD(, session) delayed;
+    uint64_t delayed_until_ms; /* the earliest of them */
 };
 
 struct web_threads {
@@ -77,6 +81,49 @@ void web_thread_wake(struct web_thread *thread)
     loop_wake(thread->loop);
 }
 
+/* --- delayed requests ------------------------------------------------------------------------- */
+
+void web_thread_delay(struct web_thread *thread, struct session *session, uint64_t until_ms)
+{
+    MHD_suspend_connection(session->request.mhd);
+    session->delayed_until_ms = until_ms;
+    if (TAILQ_EMPTY(&thread->delayed) || until_ms < thread->delayed_until_ms)
+        thread->delayed_until_ms = until_ms;
+    TAILQ_INSERT_TAIL(&thread->delayed, session, delayed_link);
+}
+
+/* Resumes the requests whose delay is over by now_ms, and finds the next. */
+static void resume_delayed(struct web_thread *thread, uint64_t now_ms)
+{
+    uint64_t earliest_ms = UINT64_MAX;
+    struct session *next;
+    for (struct session *session = TAILQ_FIRST(&thread->delayed); session; session = next) {
+        next = TAILQ_NEXT(session, delayed_link);
+        if (session->delayed_until_ms > now_ms) {
+            if (session->delayed_until_ms < earliest_ms)
+                earliest_ms = session->delayed_until_ms;
+            continue;
+        }
+        TAILQ_REMOVE(&thread->delayed, session, delayed_link);
+        MHD_resume_connection(session->request.mhd);
+    }
+    thread->delayed_until_ms = earliest_ms;
+}
+
+static int before_wait(void *context)
+{
+    struct web_thread *thread = context;
+    if (TAILQ_EMPTY(&thread->delayed))
+        return -1;
+    uint64_t now_ms = clock_now().mono_ms;
+    if (thread->delayed_until_ms > now_ms)
+        return (int)(thread->delayed_until_ms - now_ms);
+    resume_delayed(thread, now_ms);
+    return 0; /* the library handles them in the next turn */
+}
+
+/* --- new sockets ------------------------------------------------------------------------------ */
+
 /* On the loop's thread. When the library cannot add the socket, it closes it, after the callbacks
  * for start and end of the connection or without either. */
 static void on_new_socket(void *context, int socket, const struct sockaddr *peer, socklen_t size)
@@ -89,6 +136,9 @@ static void on_new_socket(void *context, int socket, const struct sockaddr *peer
     web_thread_ended_connection(thread);
     connections_cancel(&thread->web->connections);
 }
+
+static const struct loop_calls loop_calls = {.on_socket = on_new_socket,
+                                             .before_wait = before_wait};
 
 void web_threads_add(struct web_threads *threads, int socket, const struct sockaddr *peer,
                      socklen_t size)
@@ -118,10 +168,11 @@ static enum error start_thread(struct web *web, uint32_t number, struct web_thre
     char name[THREAD_NAME_BYTES];
     snprintf(name, sizeof(name), "web-%u", number);
     thread->web = web;
+    TAILQ_INIT(&thread->delayed);
     thread->daemon = start_daemon(thread);
     if (!thread->daemon)
         return ERR_SYSTEM;
-    return loop_start(thread->daemon, name, on_new_socket, thread, &thread->loop);
+    return loop_start(thread->daemon, name, &loop_calls, thread, &thread->loop);
 }
 
 enum error web_threads_start(struct web *web, struct web_threads **out)
@@ -150,6 +201,8 @@ void web_threads_stop(struct web_threads *threads)
         struct web_thread *thread = &threads->threads[i];
         if (thread->loop)
             loop_stop(thread->loop);
+        if (thread->daemon)
+            resume_delayed(thread, UINT64_MAX); /* the library ends them */
         if (thread->daemon)
             MHD_stop_daemon(thread->daemon);
         loop_free(thread->loop);

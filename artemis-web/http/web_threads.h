@@ -7,10 +7,12 @@
  */
 #pragma once
 
+#include <stdint.h>
 #include <sys/socket.h>
 
 #include "artemis-core/base/error.h"
 
+struct session;
 struct web;
 struct web_thread;
 struct web_threads;
@@ -26,5 +28,8 @@ void web_threads_stop(struct web_threads *threads);
 /* A connection of the thread begins and ends. Called by the callbacks of libmicrohttpd. */
 struct web *web_thread_started_connection(struct web_thread *thread);
 void web_thread_ended_connection(struct web_thread *thread);
+/* Suspends the request of a connection until a time (monotonic, ms); then its handler is called
+ * once more. Called on the thread itself. */
+void web_thread_delay(struct web_thread *thread, struct session *session, uint64_t until_ms);
 /* Has the thread process a connection that another thread has resumed or closed. */
 void web_thread_wake(struct web_thread *thread);

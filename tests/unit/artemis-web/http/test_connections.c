@@ -103,6 +103,30 @@ static void assert_ended_saying(const struct peer *peer, const char *words)
         assert_string_equal(said, "");
 }
 
+static void request_learns_how_long_its_connection_was_silent(void **state)
+{
+    struct fixture *fixture = *state;
+    struct connection *connection = &connect_peer(fixture, 0, 1000)->connection;
+    assert_int_equal(connection_reading(&fixture->table, connection, 1700), 700);
+    assert_true(connection_serving(&fixture->table, connection, 1800));
+    connection_idle(&fixture->table, connection, 2000);
+    connections_sweep(&fixture->table, 3000);
+    assert_int_equal(connection_reading(&fixture->table, connection, 4500), 2500);
+}
+
+/* Also while bytes of it are unread. */
+static void ended_connection_is_detected(void **state)
+{
+    struct fixture *fixture = *state;
+    struct peer *peer = connect_peer(fixture, 0, 0);
+    assert_false(connection_has_ended(peer->ours));
+    assert_int_equal(send(peer->theirs, "x", 1, 0), 1);
+    assert_false(connection_has_ended(peer->ours));
+    assert_int_equal(shutdown(peer->theirs, SHUT_WR), 0);
+    assert_true(connection_has_ended(peer->ours));
+    assert_int_equal(connection_round_trip_ms(peer->ours), 0); /* no TCP */
+}
+
 static void new_connection_over_the_limit_is_refused_when_all_are_busy(void **state)
 {
     struct fixture *fixture = *state;
@@ -395,6 +419,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(limit_leaves_descriptors_for_everything_else),
+        TEST(request_learns_how_long_its_connection_was_silent),
+        TEST(ended_connection_is_detected),
         TEST(new_connection_over_the_limit_is_refused_when_all_are_busy),
         TEST(new_connection_over_the_limit_displaces_the_idle),
         TEST(each_new_connection_displaces_one),
