@@ -63,7 +63,7 @@ void guard_count_evictions(struct guard *guard, const struct guard_settings *set
                            uint64_t now_ms, uint32_t count)
 {
     if (guard->state == GUARD_RELEASED)
-        return; /* these dead are expiry_confirmed: the guard must not close again over them */
+        return; /* intended evictions: the guard must not engage again for them */
     slide(guard, settings, now_ms);
     guard->evicted[guard->bucket % GUARD_BUCKETS] += count;
 }

@@ -10,7 +10,8 @@
  * the renewed share falls below `percent`, the guard engages and evictions in the scope are
  * suspended. It disengages when the share recovers. After `max_ms`, or when an operator releases
  * it, the scope evicts for one window, so that the guard does not engage again for the same leases.
- * Scopes with fewer than `min_leases` leases are never guarded.
+ * The guard does not engage in a scope that expects fewer than `min_leases` renewals; once engaged,
+ * it stays engaged when the scope shrinks.
  *
  * Pure; the owner's lock guards it, and `now_ms` is monotonic.
  */

@@ -3,8 +3,8 @@
  * registry - the store of a node: registers, renews, unregisters and finds instances.
  *
  * The store has 64 shards with a lock each. Every change takes the next revision of the change log,
- * and the next stamp of the node. Registering identical content is a renewal: it takes neither and
- * is not in the change log. Responses are
+ * and the next stamp of the node. Registering identical content is a renewal: the record keeps its
+ * stamp, and nothing is added to the change log. Responses are
  * encoded by the response cache (artemis-server/response_cache.h), which stores them here,
  * beside their service.
  *
