@@ -42,8 +42,8 @@ static void become_ready(void *context)
         return;
     struct replicator_stats stats;
     replication_thread_stats(engine->replication, &stats);
-    log_line(LOG_LEVEL_INFO, "ready after %llu ms; copied %llu records from a peer",
-             (unsigned long long)stats.bootstrap_ms, (unsigned long long)stats.snapshot_records);
+    log_event(LOG_LEVEL_INFO, "ready", LOG_NUMBER("duration_ms", stats.bootstrap_ms),
+              LOG_NUMBER("copied_records", stats.snapshot_records));
 }
 
 static enum error create_replication_thread(struct engine *engine)
@@ -66,13 +66,17 @@ static void log_cluster(void *context, const struct cluster_event *event)
     (void)context;
     switch (event->kind) {
     case CLUSTER_TOPOLOGY_UPDATED:
-        log_line(LOG_LEVEL_INFO, "cluster: %zu members, %zu joined, %zu left, %zu blocked",
-                 event->topology->count, event->joined->count, event->left->count,
-                 event->blocked->count);
+        log_event(LOG_LEVEL_INFO, "topology changed", LOG_NUMBER("members", event->topology->count),
+                  LOG_NUMBER("joined", event->joined->count),
+                  LOG_NUMBER("left", event->left->count),
+                  LOG_NUMBER("blocked", event->blocked->count));
         return;
     case CLUSTER_STARTUP_FAILED:
     case CLUSTER_SHUTDOWN_FAILED:
-        log_line(LOG_LEVEL_ERROR, "cluster: %s", event->reason);
+        log_event(LOG_LEVEL_ERROR,
+                  event->kind == CLUSTER_STARTUP_FAILED ? "membership provider failed to start"
+                                                        : "membership provider failed to stop",
+                  LOG_TEXT("reason", event->reason));
         return;
     case CLUSTER_STARTUP:
     case CLUSTER_SHUTDOWN:
@@ -152,10 +156,9 @@ void engine_leave(struct engine *engine, uint64_t timeout_ms)
         return;
     provider_stop(&engine->provider);
     if (!replication_thread_flush(engine->replication, timeout_ms))
-        log_line(LOG_LEVEL_WARN,
-                 "not all changes reached the peers within %llu ms; anti-entropy will "
-                 "deliver them",
-                 (unsigned long long)timeout_ms);
+        log_event(LOG_LEVEL_WARN,
+                  "changes did not reach all peers in time; anti-entropy delivers them",
+                  LOG_NUMBER("timeout_ms", timeout_ms));
 }
 
 void engine_on_peer_goodbye(struct engine *engine, const char *node_id)

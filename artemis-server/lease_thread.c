@@ -44,22 +44,18 @@ static bool wait_for_tick(struct lease_thread *thread, uint64_t now_ms)
 static void log_guards(struct lease_thread *thread, const struct registry_stats *stats)
 {
     const struct guard *node = &stats->node_guard;
-    unsigned long long guarded = stats->guarded;
     bool node_guarded = node->state == GUARD_ENGAGED;
     if (node_guarded != thread->node_guarded)
-        log_line(LOG_LEVEL_WARN,
-                 node_guarded
-                     ? "mass-expiry guard of the node engaged: %u of %u expected renewals; "
-                       "evictions are suspended, %llu leases are guarded"
-                     : "mass-expiry guard of the node off: %u of %u expected renewals; "
-                       "evictions go on, %llu leases are guarded",
-                 node->renewed, node->expected, guarded);
+        log_event(LOG_LEVEL_WARN,
+                  node_guarded ? "mass-expiry guard of the node engaged; evictions are suspended"
+                               : "mass-expiry guard of the node released; evictions continue",
+                  LOG_NUMBER("renewals", node->renewed), LOG_NUMBER("expected", node->expected),
+                  LOG_NUMBER("guarded_leases", stats->guarded));
     if (stats->guarded_services != thread->guarded_services)
-        log_line(LOG_LEVEL_WARN,
-                 "mass-expiry guards of services engaged: %llu (before: %llu), %llu leases are "
-                 "guarded; see /api/status/leases",
-                 (unsigned long long)stats->guarded_services,
-                 (unsigned long long)thread->guarded_services, guarded);
+        log_event(LOG_LEVEL_WARN, "mass-expiry guards of services changed; see /api/status/leases",
+                  LOG_NUMBER("engaged", stats->guarded_services),
+                  LOG_NUMBER("engaged_before", thread->guarded_services),
+                  LOG_NUMBER("guarded_leases", stats->guarded));
     thread->node_guarded = node_guarded;
     thread->guarded_services = stats->guarded_services;
 }

@@ -180,16 +180,6 @@ bool log_admit(enum log_level level)
     return atomic_fetch_add(&lines, 1) < LINES_PER_SECOND;
 }
 
-void log_limited(enum log_level level, const char *format, ...)
-{
-    va_list arguments;
-    if (!log_admit(level))
-        return;
-    va_start(arguments, format);
-    log_message(level, format, arguments);
-    va_end(arguments);
-}
-
 /* --- the writer ------------------------------------------------------------------------------- */
 
 static void report_dropped(uint64_t count, struct text *line)

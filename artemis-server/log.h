@@ -50,6 +50,3 @@ void log_line(enum log_level level, const char *format, ...) __attribute__((form
 /* For lines that clients or peers can cause at any rate: true for the first few of a second. The
  * number of the suppressed lines is logged in the next second that has such a line. */
 MUST_USE bool log_admit(enum log_level level);
-/* log_line where log_admit allows it. */
-void log_limited(enum log_level level, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
