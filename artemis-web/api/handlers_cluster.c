@@ -5,7 +5,6 @@
  */
 #include "artemis-web/api/handlers.h"
 #include "artemis-web/api/status_writer.h"
-#include "artemis-web/http/web_internal.h"
 
 /* --- identity --------------------------------------------------------------------------------- */
 

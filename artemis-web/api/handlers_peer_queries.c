@@ -8,7 +8,6 @@
 #include <stdlib.h>
 
 #include "artemis-core/json/codec_peer.h"
-#include "artemis-web/http/web_internal.h"
 
 static struct json_writer begin(struct response *response)
 {

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "artemis-server/log.h"
-#include "artemis-web/http/web_internal.h"
 
 /* --- headers ---------------------------------------------------------------------------------- */
 

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "artemis-web/api/status_writer.h"
-#include "artemis-web/http/web_internal.h"
 
 /* --- this node -------------------------------------------------------------------------------- */
 

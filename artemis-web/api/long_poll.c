@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "artemis-web/api/known_version.h"
-#include "artemis-web/http/web_internal.h"
 
 enum {
     QUOTED_BYTES = 160,

@@ -3,7 +3,7 @@
  * etag - entity tags of cached responses: "EPOCH-REVISION", or "EPOCH-REVISION-gzip" for the gzip
  * form, as the forms of a response differ in bytes (RFC 9110, 8.8.3.3).
  *
- * Revisions of two nodes, or of two lifetimes of one node, overlap; the epoch tells them apart.
+ * Revisions of two nodes, or of two lifetimes of one node, overlap; the epoch distinguishes them.
  * Pure.
  */
 #pragma once

@@ -7,12 +7,11 @@
 
 #include "artemis-server/clock.h"
 #include "artemis-server/log.h"
+#include "artemis-web/connections/loop.h"
 #include "artemis-web/http/input.h"
-#include "artemis-web/http/loop.h"
 #include "artemis-web/http/response.h"
 #include "artemis-web/http/routes.h"
 #include "artemis-web/http/web_internal.h"
-#include "artemis-web/http/web_threads.h"
 
 enum {
     SILENT_MS = 1000,   /* a write after a longer silence is delayed, */
@@ -45,8 +44,8 @@ static void start_session(struct web_thread *thread, struct MHD_Connection *mhd,
                     clock_now().mono_ms);
 }
 
-void exchange_on_connection(void *context, struct MHD_Connection *mhd, void **socket_context,
-                            enum MHD_ConnectionNotificationCode code)
+static void on_connection(void *context, struct MHD_Connection *mhd, void **socket_context,
+                          enum MHD_ConnectionNotificationCode code)
 {
     loop_note_progress();
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
@@ -196,7 +195,7 @@ static enum MHD_Result respond(struct session *session, const char *url, const c
     return sent ? MHD_YES : MHD_NO;
 }
 
-void *exchange_on_target(void *context, const char *target, struct MHD_Connection *mhd)
+static void *on_target(void *context, const char *target, struct MHD_Connection *mhd)
 {
     (void)context;
     struct session *session = session_of(mhd);
@@ -205,9 +204,9 @@ void *exchange_on_target(void *context, const char *target, struct MHD_Connectio
     return NULL;
 }
 
-enum MHD_Result exchange_on_request(void *context, struct MHD_Connection *mhd, const char *url,
-                                    const char *method, const char *version, const char *data,
-                                    size_t *size, void **request_context)
+static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, const char *url,
+                                  const char *method, const char *version, const char *data,
+                                  size_t *size, void **request_context)
 {
     (void)context;
     struct session *session = session_of(mhd);
@@ -235,8 +234,8 @@ enum MHD_Result exchange_on_request(void *context, struct MHD_Connection *mhd, c
     return respond(session, url, method);
 }
 
-void exchange_on_completed(void *context, struct MHD_Connection *mhd, void **request_context,
-                           enum MHD_RequestTerminationCode how)
+static void on_completed(void *context, struct MHD_Connection *mhd, void **request_context,
+                         enum MHD_RequestTerminationCode how)
 {
     (void)mhd;
     (void)how;
@@ -254,3 +253,10 @@ void exchange_on_completed(void *context, struct MHD_Connection *mhd, void **req
     connection_idle(&web->connections, &session->connection, now_ms);
     *request_context = NULL;
 }
+
+const struct web_thread_callbacks exchange_callbacks = {
+    .on_connection = on_connection,
+    .on_target = on_target,
+    .on_request = on_request,
+    .on_completed = on_completed,
+};

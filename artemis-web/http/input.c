@@ -67,6 +67,7 @@ void input_begin(struct session *session, struct MHD_Connection *mhd, const char
     *request = (struct request){
         .web = web,
         .engine = web->engine,
+        .push = web->push,
         .mhd = mhd,
         .http_version = version,
         .is_get = strcmp(method, MHD_HTTP_METHOD_POST) != 0,

@@ -17,7 +17,7 @@
  *
  * Responses of this program go to libmicrohttpd by library_queue_response. A libmicrohttpd that
  * binds these calls internally ignores the overrides and sends its HTML; tests/e2e/
- * test_request_limits.c fails then (docs/decisions/0004-library-replies.md).
+ * test_request_limits.c fails then (docs/decisions/0004).
  */
 #pragma once
 

@@ -8,7 +8,6 @@
 #include <strings.h>
 
 #include "artemis-core/base/gzip.h"
-#include "artemis-web/http/web_internal.h"
 
 enum { NAME_BYTES = 64 };
 
@@ -160,14 +159,13 @@ void response_clear(struct response *response)
 
 enum error request_reserve(struct request *request, char message[MESSAGE_BYTES])
 {
-    struct push *push = request->web->push;
-    if (push_reserve(push)) {
+    if (push_reserve(request->push)) {
         request->push_slot_reserved = true;
         return ERR_NONE;
     }
     snprintf(message, MESSAGE_BYTES,
              "connections: at most %u WebSockets and long polls are served, since "
              "server.max_connections = %u",
-             push_clients_max(push), request->engine->config->server.max_connections);
+             push_clients_max(request->push), request->engine->config->server.max_connections);
     return ERR_TOO_MANY_SUBSCRIBERS;
 }

@@ -22,6 +22,7 @@ struct route;
 struct request {
     struct web *web;
     struct engine *engine;
+    struct push *push;
     struct MHD_Connection *mhd; /* for the files of the HTTP server only */
     const struct route *route;  /* NULL: no such path */
     const char *http_version;   /* "HTTP/1.1" */

@@ -8,9 +8,9 @@
 
 #include "artemis-core/base/gzip.h"
 #include "artemis-server/clock.h"
+#include "artemis-web/connections/loop.h"
 #include "artemis-web/http/etag.h"
 #include "artemis-web/http/library_overrides.h"
-#include "artemis-web/http/loop.h"
 #include "artemis-web/http/routes.h"
 #include "artemis-web/http/web_internal.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis-web/http/routes.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +10,7 @@
 #include "artemis-web/api/handlers.h"
 
 /* clang-format off */
-const struct route routes[ROUTE_COUNT] = {
+const struct route routes[] = {
     {"/api/cluster/nodes", "cluster_nodes", METHOD_GET_POST, ROUTE_OPERATOR, handle_cluster_nodes, "all nodes of the cluster"},
     {"/api/cluster/up-discovery-nodes", "up_discovery_nodes", METHOD_GET_POST, ROUTE_OPERATOR, handle_up_nodes, "the nodes that answer discovery"},
     {"/api/cluster/up-registry-nodes", "up_registry_nodes", METHOD_GET_POST, ROUTE_OPERATOR, handle_up_nodes, "the nodes that accept registrations"},
@@ -45,6 +46,10 @@ const struct route routes[ROUTE_COUNT] = {
     {"/ws/registry/heartbeat", "ws_heartbeat", METHOD_GET, ROUTE_REGISTRY, handle_websocket_heartbeat, "WebSocket for Java clients: renews leases"},
 };
 /* clang-format on */
+
+const size_t route_count = sizeof(routes) / sizeof(routes[0]);
+static_assert(sizeof(routes) / sizeof(routes[0]) <= ROUTES_MAX,
+              "route_names has an element for each");
 
 static int by_path(const void *path, const void *route)
 {
@@ -94,18 +99,18 @@ const struct route *route_find(const char *path, bool *java)
         return NULL;
     char canonical[ROUTE_PATH_BYTES];
     snprintf(canonical, sizeof(canonical), "%s%.*s", prefix, (int)size, path);
-    return bsearch(canonical, routes, ROUTE_COUNT, sizeof(routes[0]), by_path);
+    return bsearch(canonical, routes, route_count, sizeof(routes[0]), by_path);
 }
 
 size_t route_index(const struct route *route)
 {
-    return route ? (size_t)(route - routes) : ROUTE_COUNT;
+    return route ? (size_t)(route - routes) : route_count;
 }
 
 const char *const *route_names(void)
 {
-    static const char *names[ROUTE_COUNT];
-    for (size_t i = 0; i < ROUTE_COUNT && !names[i]; i++)
+    static const char *names[ROUTES_MAX];
+    for (size_t i = 0; i < route_count && !names[i]; i++)
         names[i] = routes[i].name;
     return names;
 }

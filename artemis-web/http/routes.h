@@ -30,9 +30,10 @@ struct route {
     const char *description;
 };
 
-enum { ROUTE_COUNT = 33, ROUTE_PATH_BYTES = 64 };
+enum { ROUTES_MAX = 64, ROUTE_PATH_BYTES = 64 };
 
-extern const struct route routes[ROUTE_COUNT]; /* sorted by path */
+extern const struct route routes[]; /* route_count rows, sorted by path */
+extern const size_t route_count;
 
 /* Returns true for the paths at which a WebSocket is opened. */
 bool route_is_websocket(const struct route *route);
@@ -40,7 +41,7 @@ bool route_is_websocket(const struct route *route);
 /* Returns the route of a request's path, or NULL. Sets *java when the path has the prefix of the
  * Java clients. */
 const struct route *route_find(const char *path, bool *java);
-/* The index of a route in the table; ROUTE_COUNT for NULL. */
+/* The index of a route in the table; route_count for NULL. */
 size_t route_index(const struct route *route);
 /* The names of all routes, in the order of the table; constant after the first call, which the main
  * thread makes. */

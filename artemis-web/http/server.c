@@ -10,10 +10,10 @@
 
 #include "artemis-server/clock.h"
 #include "artemis-server/log.h"
-#include "artemis-web/http/acceptor.h"
+#include "artemis-web/connections/acceptor.h"
+#include "artemis-web/connections/listener.h"
 #include "artemis-web/http/exchange.h"
 #include "artemis-web/http/library_overrides.h"
-#include "artemis-web/http/listener.h"
 #include "artemis-web/http/routes.h"
 #include "artemis-web/http/web_internal.h"
 #include "artemis-web/http/web_threads.h"
@@ -46,10 +46,12 @@ static uint32_t limit_connections(const struct config *config)
     }
     uint32_t possible = connections_limit(wanted, limit.rlim_cur, reserved);
     if (possible < wanted)
-        log_line(LOG_LEVEL_WARN,
-                 "server.max_connections is %u, but the process may open only %llu files: at most "
-                 "%u connections are accepted; allow %llu files (ulimit -n) or lower the setting",
-                 wanted, (unsigned long long)limit.rlim_cur, possible, (unsigned long long)files);
+        log_event(LOG_LEVEL_WARN,
+                  "server.max_connections exceeds what the limit of open files allows; raise it "
+                  "(ulimit -n) or lower the setting",
+                  LOG_NUMBER("max_connections", wanted),
+                  LOG_NUMBER("allowed_connections", possible), LOG_NUMBER("files", limit.rlim_cur),
+                  LOG_NUMBER("needed_files", files));
     return possible;
 }
 
@@ -91,7 +93,7 @@ static enum error start_threads(struct web *web, int listener)
         error = push_start(web->engine, subscribers_max(web), &exchange_push_calls, &web->push);
     if (error)
         return error;
-    error = web_threads_start(web, &web->threads);
+    error = web_threads_start(web, &exchange_callbacks, &web->threads);
     if (!error)
         error = acceptor_start(listener, on_accepted, web, &web->acceptor);
     if (!error)
@@ -119,7 +121,7 @@ enum error web_start(struct engine *engine, struct web **out, char problem[WEB_P
         return error;
     }
     set_url(engine, web);
-    metrics_init(&web->metrics, route_names(), ROUTE_COUNT);
+    metrics_init(&web->metrics, route_names(), route_count);
     error = start_threads(web, listener);
     if (error) {
         snprintf(problem, WEB_PROBLEM_BYTES, "cannot start the HTTP server's threads");
@@ -161,8 +163,8 @@ static void wait_for_quiet(struct web *web, uint64_t deadline_ms)
             (view.busy == 0 && now_ms - since_ms >= DRAIN_QUIET_MS))
             return;
     } while (now_ms < deadline_ms);
-    log_line(LOG_LEVEL_WARN,
-             "draining timed out: %u requests are still being served; they are aborted", view.busy);
+    log_event(LOG_LEVEL_WARN, "draining timed out; the requests being served are aborted",
+              LOG_NUMBER("requests", view.busy));
 }
 
 void web_drain(struct web *web, uint64_t drain_ms)

@@ -6,10 +6,10 @@
 
 #include <sys/queue.h>
 
-#include "artemis-web/http/connections.h"
-#include "artemis-web/http/framing.h"
-#include "artemis-web/http/metrics.h"
+#include "artemis-web/connections/connections.h"
+#include "artemis-web/connections/framing.h"
 #include "artemis-web/http/request.h"
+#include "artemis-web/metrics/metrics.h"
 #include "artemis-web/web.h"
 
 struct acceptor;

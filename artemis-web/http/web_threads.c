@@ -9,8 +9,7 @@
 
 #include "artemis-server/clock.h"
 #include "artemis-server/log.h"
-#include "artemis-web/http/exchange.h"
-#include "artemis-web/http/loop.h"
+#include "artemis-web/connections/loop.h"
 #include "artemis-web/http/web_internal.h"
 
 enum {
@@ -42,12 +41,13 @@ static void on_library_log(void *context, const char *format, va_list arguments)
     (void)context;
     if (!log_enabled(LOG_LEVEL_DEBUG))
         return;
-    char line[512];
-    vsnprintf(line, sizeof(line), format, arguments);
-    log_line(LOG_LEVEL_DEBUG, "libmicrohttpd: %s", line);
+    char reason[512];
+    vsnprintf(reason, sizeof(reason), format, arguments);
+    log_event(LOG_LEVEL_DEBUG, "libmicrohttpd", LOG_TEXT("reason", reason));
 }
 
-static struct MHD_Daemon *start_daemon(struct web_thread *thread)
+static struct MHD_Daemon *start_daemon(struct web_thread *thread,
+                                       const struct web_thread_callbacks *callbacks)
 {
     struct web *web = thread->web;
     /* connections.h keeps the limit of all threads; the library's must only be above it. */
@@ -55,11 +55,11 @@ static struct MHD_Daemon *start_daemon(struct web_thread *thread)
     return MHD_start_daemon(
         MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC | MHD_USE_TURBO | MHD_ALLOW_UPGRADE |
             MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG,
-        0, NULL, NULL, exchange_on_request, web, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL,
+        0, NULL, NULL, callbacks->on_request, web, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL,
         MHD_OPTION_CONNECTION_LIMIT, library_limit, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)CONNECTION_BUFFER_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECS,
-        MHD_OPTION_URI_LOG_CALLBACK, exchange_on_target, NULL, MHD_OPTION_NOTIFY_CONNECTION,
-        exchange_on_connection, thread, MHD_OPTION_NOTIFY_COMPLETED, exchange_on_completed, web,
+        MHD_OPTION_URI_LOG_CALLBACK, callbacks->on_target, NULL, MHD_OPTION_NOTIFY_CONNECTION,
+        callbacks->on_connection, thread, MHD_OPTION_NOTIFY_COMPLETED, callbacks->on_completed, web,
         MHD_OPTION_END);
 }
 
@@ -163,19 +163,21 @@ void web_threads_add(struct web_threads *threads, int socket, const struct socka
 
 /* --- start and stop --------------------------------------------------------------------------- */
 
-static enum error start_thread(struct web *web, uint32_t number, struct web_thread *thread)
+static enum error start_thread(struct web *web, const struct web_thread_callbacks *callbacks,
+                               uint32_t number, struct web_thread *thread)
 {
     char name[THREAD_NAME_BYTES];
     snprintf(name, sizeof(name), "web-%u", number);
     thread->web = web;
     TAILQ_INIT(&thread->delayed);
-    thread->daemon = start_daemon(thread);
+    thread->daemon = start_daemon(thread, callbacks);
     if (!thread->daemon)
         return ERR_SYSTEM;
     return loop_start(thread->daemon, name, &loop_calls, thread, &thread->loop);
 }
 
-enum error web_threads_start(struct web *web, struct web_threads **out)
+enum error web_threads_start(struct web *web, const struct web_thread_callbacks *callbacks,
+                             struct web_threads **out)
 {
     uint32_t count = web->engine->config->server.threads;
     struct web_threads *threads = calloc(1, sizeof(*threads) + count * sizeof(threads->threads[0]));
@@ -183,7 +185,7 @@ enum error web_threads_start(struct web *web, struct web_threads **out)
         return ERR_NO_MEMORY;
     threads->count = count;
     for (uint32_t i = 0; i < count; i++) {
-        enum error error = start_thread(web, i, &threads->threads[i]);
+        enum error error = start_thread(web, callbacks, i, &threads->threads[i]);
         if (error) {
             web_threads_stop(threads);
             return error;

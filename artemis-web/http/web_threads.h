@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <microhttpd.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -17,8 +18,17 @@ struct web;
 struct web_thread;
 struct web_threads;
 
+/* What libmicrohttpd calls. The context of on_connection is the thread, of the others the web. */
+struct web_thread_callbacks {
+    MHD_NotifyConnectionCallback on_connection;
+    void *(*on_target)(void *context, const char *target, struct MHD_Connection *mhd);
+    MHD_AccessHandlerCallback on_request;
+    MHD_RequestCompletedCallback on_completed;
+};
+
 /* Starts the threads. They serve `web`, which must outlive them. ERR_NO_MEMORY, ERR_SYSTEM. */
-MUST_USE enum error web_threads_start(struct web *web, struct web_threads **out);
+MUST_USE enum error web_threads_start(struct web *web, const struct web_thread_callbacks *callbacks,
+                                      struct web_threads **out);
 /* Takes over a non-blocking socket of an admitted connection. Called by the acceptor. */
 void web_threads_add(struct web_threads *threads, int socket, const struct sockaddr *peer,
                      socklen_t size);

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "artemis-web/http/metrics.h"
 #include "artemis-web/http/routes.h"
+#include "artemis-web/metrics/metrics.h"
 #include "artemis/terminal/client_args.h"
 #include "artemis/terminal/client_exit.h"
 #include "artemis/terminal/client_text.h"
@@ -18,7 +18,7 @@ static void write_api(struct text *out)
         [METHOD_GET_POST] = "GET, POST",
     };
     text_append_string(out, "| path | methods | what it does |\n| --- | --- | --- |\n");
-    for (size_t i = 0; i < ROUTE_COUNT; i++)
+    for (size_t i = 0; i < route_count; i++)
         text_printf(out, "| `%s` | %s | %s |\n", routes[i].path, methods[routes[i].methods],
                     routes[i].description);
 }

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "artemis-web/http/web_internal.h"
+#include "artemis-web/http/request.h"
 #include "artemis-web/push/push_internal.h"
 #include "tests/unit/artemis-server/registry/registry_fixture.h"
 
@@ -21,7 +21,6 @@ static struct query query;
 static struct config config;
 static struct engine engine = {.config = &config, .epoch = "run0"};
 static struct push push = {.clients_max = 2};
-static struct web web = {.engine = &engine, .push = &push};
 
 enum MHD_Result MHD_lookup_connection_value_n(struct MHD_Connection *connection,
                                               enum MHD_ValueKind kind, const char *key,
@@ -61,7 +60,7 @@ static int tear_down(void **state)
 
 static struct request make_request(void)
 {
-    return (struct request){.web = &web, .engine = &engine, .is_get = true, .now = at_ms(0)};
+    return (struct request){.engine = &engine, .push = &push, .is_get = true, .now = at_ms(0)};
 }
 
 static struct long_poll_query read_query(struct query of)

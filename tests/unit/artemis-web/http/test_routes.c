@@ -13,7 +13,7 @@
 static void table_is_sorted_and_complete(void **state)
 {
     (void)state;
-    for (int i = 0; i < ROUTE_COUNT; i++) {
+    for (size_t i = 0; i < route_count; i++) {
         assert_non_null(routes[i].path);
         assert_non_null(routes[i].handle);
         assert_true(strlen(routes[i].description) > 0);
@@ -26,15 +26,15 @@ static void table_is_sorted_and_complete(void **state)
 static void names_in_metrics_are_unique(void **state)
 {
     (void)state;
-    for (int i = 0; i < ROUTE_COUNT; i++)
-        for (int j = 0; j < i; j++)
+    for (size_t i = 0; i < route_count; i++)
+        for (size_t j = 0; j < i; j++)
             assert_string_not_equal(routes[i].name, routes[j].name);
 }
 
 static void every_path_is_found_by_all_its_names(void **state)
 {
     (void)state;
-    for (int i = 0; i < ROUTE_COUNT; i++) {
+    for (size_t i = 0; i < route_count; i++) {
         char path[128];
         bool java = true;
         assert_ptr_equal(route_find(routes[i].path, &java), &routes[i]);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "artemis-web/http/listener.h"
+#include "artemis-web/connections/listener.h"
 
 #include <errno.h>
 #include <netdb.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "artemis-web/http/metrics_peers.h"
+#include "artemis-web/metrics/metrics_peers.h"
 
 #include <stdio.h>
 #include <stdlib.h>

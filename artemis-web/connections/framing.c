@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "artemis-web/http/framing.h"
+#include "artemis-web/connections/framing.h"
 
 #include <string.h>
 #include <strings.h>

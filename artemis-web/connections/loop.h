@@ -40,7 +40,7 @@ MUST_USE enum error loop_start(struct MHD_Daemon *daemon, const char *name,
 MUST_USE bool loop_add(struct loop *loop, int socket, const struct sockaddr *peer, socklen_t size);
 /* Has the loop process what has changed in the daemon. Any thread may call it before loop_free. */
 void loop_wake(struct loop *loop);
-/* Tells the loop that the library has made progress with a connection. Called by the callbacks of
+/* Records that the library has made progress with a connection. Called by the callbacks of
  * the daemon, on any thread. */
 void loop_note_progress(void);
 /* Passes the remaining sockets to the callback and ends the thread. */

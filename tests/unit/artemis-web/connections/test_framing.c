@@ -3,7 +3,7 @@
  * A request whose header leaves doubt about the end of its body, or exceeds a limit, is refused
  * with a reason; all others are accepted.
  */
-#include "artemis-web/http/framing.h"
+#include "artemis-web/connections/framing.h"
 
 #include <stdio.h>
 #include <string.h>

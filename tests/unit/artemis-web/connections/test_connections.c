@@ -3,7 +3,7 @@
  * The table of connections, over socket pairs and virtual time: who is refused, displaced, timed
  * out, and what the peer receives.
  */
-#include "artemis-web/http/connections.h"
+#include "artemis-web/connections/connections.h"
 
 #include <arpa/inet.h>
 #include <linux/tcp.h>

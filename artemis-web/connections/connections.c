@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "artemis-web/http/connections.h"
+#include "artemis-web/connections/connections.h"
 
 #include <assert.h>
 #include <linux/tcp.h>
@@ -10,12 +10,12 @@
 #include <sys/socket.h>
 
 #include "artemis-core/json/codec.h"
-#include "artemis-web/http/framing.h"
+#include "artemis-web/connections/framing.h"
 
 enum {
     MS_PER_SEC = 1000,
     US_PER_MS = 1000,
-    REFUSAL_BYTES = 768,
+    ERROR_RESPONSE_BYTES = 768,
     /* A connection is checked for a client that disconnected for this long after it became idle.
      * Later a disconnect is an event of its own. */
     DISCONNECT_CHECK_MS = 3000,
@@ -120,7 +120,7 @@ void connection_refuse(int socket, enum error error, const char *message)
     int status = error_info(error)->http_status;
     struct text body = {0};
     codec_write_error(&body, DIALECT_SNAKE, error, message);
-    char response[REFUSAL_BYTES];
+    char response[ERROR_RESPONSE_BYTES];
     int size = snprintf(response, sizeof(response),
                         "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\n%s"
                         "Connection: close\r\nContent-Length: %zu\r\n\r\n%s",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "artemis-web/http/loop.h"
+#include "artemis-web/connections/loop.h"
 
 #include <limits.h>
 #include <microhttpd.h>

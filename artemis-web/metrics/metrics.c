@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "artemis-web/http/metrics.h"
+#include "artemis-web/metrics/metrics.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -7,7 +7,7 @@
 
 #include "artemis-server/log.h"
 #include "artemis-server/process_stats.h"
-#include "artemis-web/http/metrics_peers.h"
+#include "artemis-web/metrics/metrics_peers.h"
 
 /* All values of the page. They are collected first and then printed from the table. */
 struct metric_values {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "artemis-web/http/acceptor.h"
+#include "artemis-web/connections/acceptor.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -12,7 +12,7 @@
 
 #include <stdatomic.h>
 
-#include "artemis-web/http/connections.h"
+#include "artemis-web/connections/connections.h"
 #include "artemis-web/push/push.h"
 
 enum { LATENCY_BUCKETS = 12, METRIC_ROUTES_MAX = 64 };
