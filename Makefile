@@ -38,7 +38,7 @@ VARIANT_LD    := $(HARDENING_LD)
 endif
 
 # Evaluated once, when something is compiled, because `make deps` may install the packages first.
-PACKAGES     = libmicrohttpd jansson libcurl libxxhash zlib nettle
+PACKAGES     = libmicrohttpd jansson libcurl libxxhash zlib nettle sqlite3
 PKG_CFLAGS   = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PACKAGES)))$(PKG_CFLAGS)
 PKG_LIBS     = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PACKAGES)))$(PKG_LIBS)
 CPPFLAGS_ALL = -I. -D_GNU_SOURCE -DARTEMIS_VERSION='"$(VERSION)"' $(PKG_CFLAGS) $(CPPFLAGS)

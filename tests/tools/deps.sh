@@ -35,7 +35,7 @@ fi
 
 packages=(gcc g++ libc6-dev make pkg-config binutils curl
     libmicrohttpd-dev libjansson-dev libcurl4-gnutls-dev libtomlplusplus-dev
-    libxxhash-dev zlib1g-dev libwslay-dev nettle-dev libcmocka-dev)
+    libxxhash-dev zlib1g-dev libsqlite3-dev libwslay-dev nettle-dev libcmocka-dev)
 
 missing=()
 installed=$(dpkg-query -W -f='${db:Status-Abbrev} ${Package}\n' "${packages[@]}" 2>/dev/null || true)
