@@ -7,11 +7,16 @@
 
 #include "artemis-server/clock.h"
 #include "artemis-server/log.h"
+#include "artemis-server/registry/registry_storage.h"
 
 enum { MS_PER_SEC = 1000 };
 
-static struct registry_options options_of(const struct config *config)
+static struct registry_options options_of(const struct config *config,
+                                          const struct storage *storage)
 {
+    struct storage_bounds bounds = {0};
+    if (storage)
+        bounds = storage_bounds(storage);
     struct registry_options options = {
         .ttl_ms = config->lease.ttl_secs * (uint64_t)MS_PER_SEC,
         .cleanup_interval_ms = config->lease.cleanup_interval_secs * (uint64_t)MS_PER_SEC,
@@ -23,6 +28,9 @@ static struct registry_options options_of(const struct config *config)
         .node_id = config->server.node_id,
         .tombstone_ms =
             config->cluster.enabled ? config->replication.tombstone_secs * (uint64_t)MS_PER_SEC : 0,
+        .storing = storage != NULL,
+        .hlc_floor = bounds.hlc,
+        .revision_floor = bounds.revision,
     };
     return options;
 }
@@ -32,16 +40,33 @@ static bool replicates(const struct config *config)
     return config->cluster.enabled && config->replication.enabled;
 }
 
+/* A node that was away for longer than a lease lasts has missed the evictions of its peers. What
+ * none of them holds is gone. */
+static void evict_unconfirmed(struct engine *engine)
+{
+    struct storage_status status;
+    storage_status(engine->storage, &status);
+    if (!status.loaded_instances ||
+        status.away_ms <= engine->config->lease.ttl_secs * (uint64_t)MS_PER_SEC)
+        return;
+    uint64_t evicted = registry_evict_unconfirmed(engine->registry, clock_now());
+    log_event(LOG_LEVEL_INFO, "loaded instances that no peer holds are evicted",
+              LOG_NUMBER("count", evicted), LOG_NUMBER("away_ms", status.away_ms));
+}
+
 /* Does nothing when the node is draining already. */
 static void become_ready(void *context)
 {
     struct engine *engine = context;
+    struct replicator_stats stats = {0};
+    if (engine->replication)
+        replication_thread_stats(engine->replication, &stats);
+    if (engine->storage && stats.snapshot_records)
+        evict_unconfirmed(engine);
     enum node_state starting = NODE_STARTING;
     if (!atomic_compare_exchange_strong(&engine->state, &starting, NODE_READY) ||
         !engine->replication)
         return;
-    struct replicator_stats stats;
-    replication_thread_stats(engine->replication, &stats);
     log_event(LOG_LEVEL_INFO, "ready", LOG_NUMBER("duration_ms", stats.bootstrap_ms),
               LOG_NUMBER("copied_records", stats.snapshot_records));
 }
@@ -84,11 +109,48 @@ static void log_cluster(void *context, const struct cluster_event *event)
     }
 }
 
-enum error engine_create(const struct config *config, struct engine **out)
+static enum error open_storage(struct engine *engine, char problem[ENGINE_PROBLEM_BYTES])
 {
+    const struct config *config = engine->config;
+    char reason[DATABASE_PROBLEM_BYTES];
+    enum error error = storage_open(config->storage.data_dir, config->storage.commit_interval_ms,
+                                    &engine->storage, reason);
+    if (error)
+        snprintf(problem, ENGINE_PROBLEM_BYTES, "storage.data_dir: %s", reason);
+    return error;
+}
+
+/* Creates the registry and, with storage, loads the stored records into it. */
+static enum error create_registry(struct engine *engine, char problem[ENGINE_PROBLEM_BYTES])
+{
+    const struct config *config = engine->config;
+    uint64_t random[2];
+    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+        return ERR_SYSTEM;
+    snprintf(engine->epoch, sizeof(engine->epoch), "%016llx", (unsigned long long)random[1]);
+    enum error error = ERR_NONE;
+    if (config->storage.data_dir[0])
+        error = open_storage(engine, problem);
+    if (error)
+        return error;
+    struct registry_options options = options_of(config, engine->storage);
+    options.hash_seed = random[0];
+    error = registry_create(&options, engine->started, &engine->registry);
+    if (error || !engine->storage)
+        return error;
+    error = storage_load(engine->storage, engine->registry, options.ttl_ms, engine->started);
+    return error ? error : storage_start(engine->storage);
+}
+
+enum error engine_create(const struct config *config, struct engine **out,
+                         char problem[ENGINE_PROBLEM_BYTES])
+{
+    problem[0] = '\0';
     struct engine *engine = calloc(1, sizeof(*engine));
-    if (!engine)
+    if (!engine) {
+        snprintf(problem, ENGINE_PROBLEM_BYTES, "%s", error_info(ERR_NO_MEMORY)->message);
         return ERR_NO_MEMORY;
+    }
     engine->config = config;
     engine->started = clock_now();
     atomic_init(&engine->state, NODE_STARTING);
@@ -99,21 +161,15 @@ enum error engine_create(const struct config *config, struct engine **out)
     cluster_init(&engine->cluster);
     provider_init(&engine->provider, config);
 
-    struct registry_options options = options_of(config);
-    uint64_t random[2];
-    enum error error = ERR_SYSTEM;
-    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
-        goto out;
-    options.hash_seed = random[0];
-    snprintf(engine->epoch, sizeof(engine->epoch), "%016llx", (unsigned long long)random[1]);
-    error = registry_create(&options, engine->started, &engine->registry);
+    enum error error = create_registry(engine, problem);
     if (!error && replicates(config))
         error = create_replication_thread(engine);
     if (!error)
         error = response_cache_create(
             engine->registry,
             (struct response_cache_settings){.enabled = config->cache.enabled,
-                                             .expiry_ms = options.cache_expiry_ms},
+                                             .expiry_ms =
+                                                 config->cache.expiry_secs * (uint64_t)MS_PER_SEC},
             &engine->responses);
     if (!error)
         error = lease_thread_start(engine->registry, engine->responses, &engine->leases);
@@ -122,6 +178,8 @@ enum error engine_create(const struct config *config, struct engine **out)
     *out = engine;
     return ERR_NONE;
 out:
+    if (!problem[0])
+        snprintf(problem, ENGINE_PROBLEM_BYTES, "%s", error_info(error)->message);
     engine_free(engine);
     return error;
 }
@@ -133,6 +191,7 @@ void engine_free(struct engine *engine)
     provider_stop(&engine->provider);
     replication_thread_free(engine->replication);
     lease_thread_stop(engine->leases);
+    storage_close(engine->storage);
     registry_free(engine->registry);
     response_cache_free(engine->responses);
     cluster_free(&engine->cluster);

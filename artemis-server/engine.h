@@ -21,6 +21,7 @@
 #include "artemis-server/registry/registry.h"
 #include "artemis-server/replication/replication_thread.h"
 #include "artemis-server/response_cache.h"
+#include "artemis-server/storage/storage.h"
 
 enum node_state { NODE_STARTING, NODE_READY, NODE_DRAINING };
 
@@ -33,6 +34,7 @@ enum {
 struct engine {
     const struct config *config; /* borrowed; constant */
     struct registry *registry;
+    struct storage *storage; /* NULL: nothing is stored */
     struct rate_limiter limiter;
     struct response_cache *responses;
     struct lease_thread *leases;
@@ -46,9 +48,13 @@ struct engine {
     _Atomic enum node_state state;
 };
 
-/* Creates the engine and starts its threads. The settings must outlive it. ERR_NO_MEMORY,
- * ERR_SYSTEM (a thread cannot be started). */
-MUST_USE enum error engine_create(const struct config *config, struct engine **out);
+enum { ENGINE_PROBLEM_BYTES = DATABASE_PROBLEM_BYTES + 64 };
+
+/* Creates the engine, loads what is stored, and starts the threads. The settings must outlive it.
+ * ERR_NO_MEMORY, ERR_SYSTEM (a thread cannot be started, or the storage cannot be used); *problem
+ * says why. */
+MUST_USE enum error engine_create(const struct config *config, struct engine **out,
+                                  char problem[ENGINE_PROBLEM_BYTES]);
 /* Joins the cluster; a node without peers becomes ready at once. The HTTP layer must serve
  * already. ERR_SYSTEM, ERR_TOO_MANY_ITEMS. */
 MUST_USE enum error engine_join(struct engine *engine);

@@ -81,10 +81,11 @@ static int run(const struct config *config, const sigset_t *blocked)
     struct engine *engine = NULL;
     struct web *web = NULL;
     char problem[WEB_PROBLEM_BYTES];
+    char engine_problem[ENGINE_PROBLEM_BYTES];
     int exit_code = CLIENT_REFUSED;
-    enum error error = engine_create(config, &engine);
+    enum error error = engine_create(config, &engine, engine_problem);
     if (error) {
-        client_text_print_error(stderr, NULL, "cannot start: %s", error_info(error)->message);
+        client_text_print_error(stderr, NULL, "cannot start: %s", engine_problem);
         return exit_code;
     }
     if (web_start(engine, &web, problem)) {

@@ -85,6 +85,10 @@ struct config {
         uint32_t requests_per_second, burst_size;
     } ratelimit;
     struct {
+        char data_dir[CONFIG_TEXT_BYTES]; /* "": nothing is stored */
+        uint32_t commit_interval_ms;
+    } storage;
+    struct {
         enum log_level level;
         enum log_format format;
     } log;
@@ -101,7 +105,13 @@ enum config_type {
 };
 
 /* The syntax of a text, or of the items of a list. */
-enum config_form { CONFIG_FORM_NAME, CONFIG_FORM_WORD, CONFIG_FORM_ADDRESS, CONFIG_FORM_PEER };
+enum config_form {
+    CONFIG_FORM_NAME,
+    CONFIG_FORM_WORD,
+    CONFIG_FORM_ADDRESS,
+    CONFIG_FORM_PEER,
+    CONFIG_FORM_PATH
+};
 
 struct config_setting {
     const char *key; /* "lease.ttl_secs" */

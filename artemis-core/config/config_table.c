@@ -116,6 +116,14 @@ const struct config_setting config_settings[] = {
     {NUMBER(ratelimit, burst_size, 1, 100000000, "5000"),
      .description = "Number of client requests that are served at once, above the average rate."},
 
+    {ROW(storage, data_dir), .type = CONFIG_TEXT, .form = CONFIG_FORM_PATH, .default_value = "",
+     .default_note = "nothing is stored",
+     .description = "Folder in which this node keeps its records over a restart; its parent must "
+                    "exist. Two nodes cannot share a folder."},
+    {NUMBER(storage, commit_interval_ms, 10, 10000, "200"),
+     .description = "Interval between two commits to the disk, in milliseconds; a power failure "
+                    "loses at most the changes since the last one."},
+
     {CHOICE(log, level, levels, "info"), .description = "Minimum severity that is logged."},
     {CHOICE(log, format, formats, "text"),
      .description = "Format of the log: lines for people, or one JSON object per line."},

@@ -77,6 +77,11 @@ static bool is_peer(const struct config_setting *setting, const char *text)
     return is_address(setting, text);
 }
 
+static bool is_path(const struct config_setting *setting, const char *text)
+{
+    return text[0] == '\0' || is_name(setting, text);
+}
+
 static const struct {
     bool (*is_valid)(const struct config_setting *setting, const char *text);
     const char *description;
@@ -86,6 +91,7 @@ static const struct {
     [CONFIG_FORM_WORD] = {is_word, NULL},
     [CONFIG_FORM_ADDRESS] = {is_address, "HOST:PORT, port "},
     [CONFIG_FORM_PEER] = {is_peer, "HOST:PORT or http://HOST:PORT or https://HOST:PORT, port "},
+    [CONFIG_FORM_PATH] = {is_path, "a path of at most 255 bytes of UTF-8, or nothing"},
 };
 
 /* --- from text to typed values ---------------------------------------------------------------- */

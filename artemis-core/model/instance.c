@@ -415,6 +415,25 @@ enum error instance_key_make(const struct slice parts[KEY_FIELDS], struct instan
     return ERR_NONE;
 }
 
+enum error instance_key_unpack(struct slice packed, struct instance_key *out)
+{
+    uint16_t end[KEY_FIELDS];
+    if (packed.size < sizeof(end))
+        return ERR_INVALID_FIELD;
+    memcpy(end, packed.data, sizeof(end));
+    struct slice parts[KEY_FIELDS];
+    uint16_t start = 0;
+    for (enum instance_field part = 0; part < KEY_FIELDS; part++) {
+        if (end[part] < start || sizeof(end) + end[part] > packed.size)
+            return ERR_INVALID_FIELD;
+        parts[part] =
+            (struct slice){packed.data + sizeof(end) + start, (size_t)(end[part] - start)};
+        start = end[part];
+    }
+    struct field_problem problem;
+    return instance_key_make(parts, out, &problem);
+}
+
 struct slice instance_key_part(const struct instance_key *key, enum instance_field part)
 {
     assert(part < KEY_FIELDS);

@@ -125,6 +125,8 @@ struct instance_key {
 /* Validates the five parts and packs them. ERR_INVALID_FIELD (fills *problem). */
 MUST_USE enum error instance_key_make(const struct slice parts[KEY_FIELDS],
                                       struct instance_key *out, struct field_problem *problem);
+/* Reads packed bytes from outside, as from a file. ERR_INVALID_FIELD. */
+MUST_USE enum error instance_key_unpack(struct slice packed, struct instance_key *out);
 struct slice instance_key_part(const struct instance_key *key, enum instance_field part);
 /* The packed bytes, for hashing and comparing; borrowed from the key or the instance. */
 struct slice instance_key_packed(const struct instance_key *key);

@@ -6,7 +6,8 @@
 
 #define NO_WAKEUP UINT64_MAX
 
-enum error change_log_init(struct change_log *log, uint32_t capacity, struct moment now)
+enum error change_log_init(struct change_log *log, uint32_t capacity, uint64_t floor,
+                           struct moment now)
 {
     assert(capacity && (capacity & (capacity - 1)) == 0);
     *log = (struct change_log){.capacity = capacity};
@@ -15,7 +16,7 @@ enum error change_log_init(struct change_log *log, uint32_t capacity, struct mom
         return ERR_NO_MEMORY;
     pthread_mutex_init(&log->_shared.lock, NULL);
     pthread_mutex_init(&log->wakeup_lock, NULL);
-    uint64_t start = now.wall_ms * 1000;
+    uint64_t start = now.wall_ms * 1000 > floor ? now.wall_ms * 1000 : floor;
     atomic_init(&log->revision, start);
     atomic_init(&log->wake_after, NO_WAKEUP);
     log->_shared.first = start + 1;

@@ -52,7 +52,9 @@ struct change_log {
     _Atomic uint64_t wake_after; /* the armed revision */
 };
 
-MUST_USE enum error change_log_init(struct change_log *log, uint32_t capacity, struct moment now);
+/* Revisions are above `floor`, whatever the wall clock says. */
+MUST_USE enum error change_log_init(struct change_log *log, uint32_t capacity, uint64_t floor,
+                                    struct moment now);
 void change_log_free(struct change_log *log);
 
 /* Appends a change and returns its revision. */

@@ -18,6 +18,7 @@ static void init_shards(struct registry *registry, uint64_t now_ms)
         .empty_ms = options->cleanup_interval_ms,
         .tombstones_max = options->tombstones_max ? options->tombstones_max : TOMBSTONES_MAX,
         .tombstones_of_node = &registry->tombstones,
+        .storing = options->storing,
     };
     for (int i = 0; i < SHARD_COUNT; i++) {
         pthread_mutex_init(&registry->shards[i].lock, NULL);
@@ -41,13 +42,14 @@ enum error registry_create(const struct registry_options *options, struct moment
     };
     enum error error = node_id_table_init(&registry->node_ids, slice_of(options->node_id));
     if (!error)
-        error = change_log_init(&registry->log, options->change_log_capacity, now);
+        error = change_log_init(&registry->log, options->change_log_capacity,
+                                options->revision_floor, now);
     if (error) {
         node_id_table_free(&registry->node_ids);
         free(registry);
         return error;
     }
-    hlc_init(&registry->clock, now);
+    hlc_init(&registry->clock, options->hlc_floor, now);
     init_shards(registry, now.mono_ms);
     pthread_mutex_init(&registry->node_guard.lock, NULL);
     *out = registry;
@@ -178,6 +180,7 @@ enum error registry_insert(struct registry *registry, struct locked_key *key,
     key->record = shard_record(key->shard, number);
     registry_set_stamp(registry, key->record, stamp);
     registry_log_change(registry, key->shard, key->record->service, instance, CHANGE_NEW, now);
+    shard_mark_stored(key->shard, number);
     key->shard->counters.registered++;
     return ERR_NONE;
 }
@@ -196,6 +199,7 @@ enum error registry_insert_tombstone(struct locked_key *key, struct slice packed
     key->record = shard_record(key->shard, key->number);
     key->record->hlc = stamp.hlc;
     key->record->node = stamp.node;
+    shard_mark_stored(key->shard, key->number);
     return ERR_NONE;
 }
 
@@ -214,10 +218,12 @@ void registry_remove(struct registry *registry, struct locked_key *key, struct s
     record->hlc = stamp.hlc;
     record->node = stamp.node;
     shard_make_tombstone(key->shard, key->number, now.mono_ms, until_ms);
+    shard_mark_stored(key->shard, key->number);
 }
 
 bool registry_mark_changed(struct registry *registry, const struct locked_key *key)
 {
+    shard_mark_stored(key->shard, key->number);
     if (!registry_is_replicating(registry))
         return false;
     shard_mark_dirty(key->shard, key->number, DIRTY_CHANGE);

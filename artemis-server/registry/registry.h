@@ -41,6 +41,9 @@ struct registry_options {
     const char *node_id;          /* of this node, part of its stamps; NULL: "" */
     uint64_t tombstone_ms;        /* how long a tombstone is kept; 0: there are none */
     uint32_t tombstones_max;      /* of the node; 0: TOMBSTONES_MAX */
+    bool storing;                 /* changes are listed for storage, see registry_storage.h */
+    uint64_t hlc_floor;           /* stamps are above it */
+    uint64_t revision_floor;      /* revisions are above it */
 };
 
 enum {

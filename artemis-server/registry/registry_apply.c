@@ -91,6 +91,7 @@ static bool replace_content(struct registry *registry, struct locked_key *key,
     if (!is_same && is_confirmed_after(registry, key->record, stamp))
         return restamp(registry, key, now);
     registry_set_stamp(registry, key->record, stamp);
+    shard_mark_stored(key->shard, key->number);
     if (is_same)
         return false;
     shard_replace(key->shard, key->number, instance);
@@ -164,6 +165,7 @@ enum error registry_apply_unregister(struct registry *registry, const struct wir
             key.record->hlc = stamp.hlc;
             key.record->node = stamp.node;
             shard_extend_tombstone(key.shard, key.number, until_ms);
+            shard_mark_stored(key.shard, key.number);
         } else if (is_confirmed_after(registry, key.record, stamp)) {
             is_dirty = restamp(registry, &key, now);
         } else {

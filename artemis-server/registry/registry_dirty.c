@@ -64,8 +64,8 @@ void registry_on_change(struct registry *registry, registry_changed *notify, voi
     registry->notify_context = context;
 }
 
-static size_t drain(struct registry *registry, enum dirty_kind kind, struct key_state *out,
-                    size_t max)
+size_t registry_drain_dirty(struct registry *registry, enum dirty_kind kind, struct key_state *out,
+                            size_t max)
 {
     size_t count = 0;
     for (int i = 0; i < SHARD_COUNT && count < max; i++) {
@@ -81,19 +81,19 @@ static size_t drain(struct registry *registry, enum dirty_kind kind, struct key_
 
 size_t registry_drain_changes(struct registry *registry, struct key_state *out, size_t max)
 {
-    return drain(registry, DIRTY_CHANGE, out, max);
+    return registry_drain_dirty(registry, DIRTY_CHANGE, out, max);
 }
 
 size_t registry_drain_renewals(struct registry *registry, struct key_state *out, size_t max)
 {
-    return drain(registry, DIRTY_RENEWAL, out, max);
+    return registry_drain_dirty(registry, DIRTY_RENEWAL, out, max);
 }
 
 /* --- lease checks ----------------------------------------------------------------------------- */
 
 size_t registry_drain_lease_checks(struct registry *registry, struct key_state *out, size_t max)
 {
-    return drain(registry, DIRTY_LEASE_CHECK, out, max);
+    return registry_drain_dirty(registry, DIRTY_LEASE_CHECK, out, max);
 }
 
 void registry_retry_lease_check(struct registry *registry, struct slice packed_key)

@@ -107,6 +107,8 @@ static void handle_due(struct registry *registry, struct shard *shard, uint32_t 
     shard->counters.visited++;
     if (end_ms <= now.mono_ms && record->lease_state == LEASE_ACTIVE)
         end_ms = registry_lease_end_ms(registry, end_ms, now.mono_ms);
+    if (registry_is_unconfirmed(registry, record)) /* the wheel may hand it out early */
+        end_ms = atomic_load_explicit(&registry->loaded.until_ms, memory_order_relaxed);
     if (end_ms > now.mono_ms) /* renewed since it was armed */
         lease_wheel_arm(&shard->wheel, number, end_ms);
     else if (record->lease_state == LEASE_ACTIVE && registry_is_replicating(registry))
@@ -191,8 +193,8 @@ static struct node_decision evaluate_node(struct registry *registry, struct mome
 
 /* --- step 3 ----------------------------------------------------------------------------------- */
 
-static void evict(struct registry *registry, struct shard *shard, uint32_t number,
-                  struct moment now)
+void registry_evict(struct registry *registry, struct shard *shard, uint32_t number,
+                    struct moment now)
 {
     const struct record *record = shard_record(shard, number);
     struct service *service = shard_service(shard, record->service);
@@ -212,7 +214,7 @@ static bool resolve(struct registry *registry, struct shard *shard, uint32_t num
     /* A released service evicts, even if the node's guard is engaged. */
     bool is_released = service->guard.state == GUARD_RELEASED;
     if (is_released || (!node->evictions_suspended && !service_suspended)) {
-        evict(registry, shard, number, now);
+        registry_evict(registry, shard, number, now);
         return !is_released;
     }
     uint64_t again_ms = now.mono_ms + GUARDED_RECHECK_MS;

@@ -6,8 +6,8 @@
 
 #include <pthread.h>
 
+#include "artemis-core/model/hlc.h"
 #include "artemis-server/registry/change_log.h"
-#include "artemis-server/registry/hlc.h"
 #include "artemis-server/registry/node_id_table.h"
 #include "artemis-server/registry/registry_replication.h"
 #include "artemis-server/registry/shard.h"
@@ -37,6 +37,11 @@ struct registry {
     atomic_bool replicating; /* changes are marked dirty; ended leases are confirmed with peers */
     registry_changed *notify;
     void *notify_context;
+    /* Leases that were loaded from storage. */
+    struct {
+        uint64_t deadline_ms;      /* of each of them until it is renewed */
+        _Atomic uint64_t until_ms; /* none of them is evicted before */
+    } loaded;
     struct {
         pthread_mutex_t lock;
         struct guard guard;
@@ -120,6 +125,19 @@ void registry_remove(struct registry *registry, struct locked_key *key, struct s
 /* Appends a change to the log and gives the service its revision. The shard is locked. */
 void registry_log_change(struct registry *registry, struct shard *shard, uint32_t service,
                          struct instance *instance, enum change_type type, struct moment now);
+/* Moves at most `max` states out of the dirty lists of one kind; 0 when they are empty. */
+size_t registry_drain_dirty(struct registry *registry, enum dirty_kind kind, struct key_state *out,
+                            size_t max);
+/* A lease that was loaded and has not been renewed since. */
+static inline bool registry_is_unconfirmed(const struct registry *registry,
+                                           const struct record *record)
+{
+    return record->lease_state == LEASE_GUARDED &&
+           record->lease.deadline_ms == registry->loaded.deadline_ms;
+}
+/* Removes an instance whose lease has ended. The shard is locked. */
+void registry_evict(struct registry *registry, struct shard *shard, uint32_t number,
+                    struct moment now);
 /* The end of a lease, later than its deadline if this node was paused meanwhile. */
 uint64_t registry_lease_end_ms(const struct registry *registry, uint64_t deadline_ms,
                                uint64_t now_ms);

@@ -32,6 +32,9 @@ void shard_free(struct shard *shard)
         instance_unref(shard_record(shard, number)->instance);
     for (int kind = 0; kind < DIRTY_KINDS; kind++)
         free(shard->dirty[kind].numbers);
+    while (shard->removed.count)
+        instance_unref(shard->removed.instances[--shard->removed.count]);
+    free(shard->removed.instances);
     hash_index_free(&shard->record_index);
     hash_index_free(&shard->service_index);
     slab_free(&shard->records);
@@ -128,6 +131,8 @@ static enum error reserve_member(struct shard *shard, struct service *service)
     enum { FIRST_CAPACITY = 4 };
     if (service->member_count < service->member_capacity)
         return ERR_NONE;
+    if (service->member_count == MEMBERS_MAX_OF_SERVICE)
+        return ERR_NO_MEMORY;
     return resize_members(shard, service,
                           service->member_capacity ? service->member_capacity * 2 : FIRST_CAPACITY);
 }
@@ -173,7 +178,7 @@ enum error shard_insert(struct shard *shard, uint32_t service_hash, uint32_t rec
     record->instance = instance_ref(instance);
     record->hash = record_hash;
     record->service = service_number;
-    record->member = service->member_count;
+    record->member = service->member_count & MEMBERS_MAX_OF_SERVICE;
     service->members[service->member_count++] = number;
     hash_index_insert(&shard->record_index, record_hash, number);
     shard_link_bucket(shard, number);
@@ -211,7 +216,7 @@ void shard_remove(struct shard *shard, uint32_t number, uint64_t now_ms)
     shard_leave_service(shard, number, now_ms);
     shard_unlink_bucket(shard, number);
     hash_index_remove(&shard->record_index, record->hash, number);
-    instance_unref(record->instance);
+    shard_list_removed(shard, record->instance);
     record->instance = NULL; /* a stale number in a dirty list finds nothing */
     slab_release(&shard->records, number);
 }
@@ -360,7 +365,7 @@ size_t shard_bytes(const struct shard *shard)
                    slots * sizeof(struct hash_slot) + shard->member_bytes;
     for (int kind = 0; kind < DIRTY_KINDS; kind++)
         bytes += shard->dirty[kind].capacity * sizeof(uint32_t);
-    return bytes;
+    return bytes + shard->removed.capacity * sizeof(*shard->removed.instances);
 }
 
 /* --- invariants ------------------------------------------------------------------------------- */

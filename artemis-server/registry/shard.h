@@ -36,7 +36,14 @@ enum {
 };
 
 /* Why a record is in a dirty list. There is a list for each kind. */
-enum dirty_kind { DIRTY_CHANGE, DIRTY_RENEWAL, DIRTY_LEASE_CHECK, DIRTY_KINDS };
+enum dirty_kind { DIRTY_CHANGE, DIRTY_RENEWAL, DIRTY_LEASE_CHECK, DIRTY_STORE, DIRTY_KINDS };
+
+enum {
+    MEMBER_BITS = 28,
+    MEMBERS_MAX_OF_SERVICE = (1 << MEMBER_BITS) - 1,
+    /* Beyond it a removed key is not listed for storage, which then writes everything again. */
+    REMOVED_KEYS_MAX = 1 << 16,
+};
 
 struct record {
     struct wheel_timer lease;  /* first: the wheel finds it here. Of a tombstone: when it ends */
@@ -44,14 +51,14 @@ struct record {
     uint64_t hlc;              /* with node, the stamp of this content */
     uint64_t confirmed;        /* HLC time of the last identical registration here; 0: none */
     uint32_t service;          /* 0: a tombstone */
-    uint32_t member;           /* index in the service's members */
-    uint32_t hash;             /* of the key, for the index */
-    uint32_t bucket_next;      /* the list of the bucket, of this shard alone */
-    uint32_t bucket_prev;      /* 0: the first */
-    uint16_t node;             /* number in the node id table */
+    uint32_t member : MEMBER_BITS; /* index in the service's members */
+    uint32_t dirty : DIRTY_KINDS;  /* a bit for each list that has its number */
+    uint32_t hash;                 /* of the key, for the index */
+    uint32_t bucket_next;          /* the list of the bucket, of this shard alone */
+    uint32_t bucket_prev;          /* 0: the first */
+    uint16_t node;                 /* number in the node id table */
     uint16_t bucket : DIGEST_BUCKET_BITS;
     uint16_t lease_state : 3;
-    uint16_t dirty : DIRTY_KINDS; /* a bit for each list that has its number */
 };
 static_assert(sizeof(struct record) == 64, "a record is small: there are millions");
 
@@ -66,6 +73,15 @@ struct dirty_list {
     uint32_t *numbers;
     uint32_t count;
     uint32_t capacity; /* Invariant: at least the number of records, so that adding cannot fail */
+};
+
+/* Keys whose record was removed since storage last drained the list. A key may have a record
+ * again. */
+struct removed_list {
+    struct instance **instances; /* references; only the key counts */
+    uint32_t count;
+    uint32_t capacity;
+    bool overflowed; /* a key is missing */
 };
 
 struct service {
@@ -105,6 +121,7 @@ struct shard_settings {
     uint64_t unused_ms;      /* how long a cached response stays without being handed out */
     uint64_t empty_ms;       /* how long a service without members stays known */
     uint32_t tombstones_max; /* of the node */
+    bool storing;            /* changes and removed keys are listed for storage */
     _Atomic uint32_t *tombstones_of_node; /* shared by all shards */
 };
 
@@ -131,6 +148,7 @@ struct shard {
     uint32_t responses;                        /* cached */
     struct cached_response *evicted_responses; /* the owner frees them after it unlocks */
     struct dirty_list dirty[DIRTY_KINDS];
+    struct removed_list removed;
     struct {
         uint32_t first; /* linked by lease.next and lease.prev, the oldest first */
         uint32_t last;
@@ -216,6 +234,8 @@ void shard_confirm_expiry(struct shard *shard, uint32_t number, uint64_t now_ms)
 void shard_expire(struct shard *shard, uint32_t number);
 /* Expired to guarded; the lease comes up again at again_ms. */
 void shard_guard_lease(struct shard *shard, uint32_t number, uint64_t again_ms);
+/* Active to guarded, for a lease that was loaded: it comes up at again_ms. */
+void shard_guard_loaded(struct shard *shard, uint32_t number, uint64_t again_ms);
 /* Arms the guarded leases of a service to come up at once. */
 void shard_recheck_guarded(struct shard *shard, struct service *service, uint64_t now_ms);
 /* Updates the counts after a service's guard changed from the state `before`. */
@@ -262,5 +282,14 @@ void shard_unlink_bucket(struct shard *shard, uint32_t number);
 MUST_USE enum error shard_reserve_dirty(struct shard *shard);
 /* Adds a record to a dirty list, unless it is in it. */
 void shard_mark_dirty(struct shard *shard, uint32_t number, enum dirty_kind kind);
+/* Marks a record whose content or stamp is new for storage, if there is storage. */
+static inline void shard_mark_stored(struct shard *shard, uint32_t number)
+{
+    if (shard->settings.storing)
+        shard_mark_dirty(shard, number, DIRTY_STORE);
+}
+/* Lists the key of a record that is being removed for storage, if there is storage. Takes over the
+ * reference. */
+void shard_list_removed(struct shard *shard, struct instance *instance);
 /* Removes and returns a number from a dirty list; 0 if the list is empty. Skips stale numbers. */
 uint32_t shard_drain_dirty(struct shard *shard, enum dirty_kind kind);

@@ -151,6 +151,13 @@ void shard_guard_lease(struct shard *shard, uint32_t number, uint64_t again_ms)
         set_state(shard, number, LEASE_GUARDED);
 }
 
+void shard_guard_loaded(struct shard *shard, uint32_t number, uint64_t again_ms)
+{
+    set_state(shard, number, LEASE_EXPIRED);
+    lease_wheel_disarm(&shard->wheel, number);
+    shard_guard_lease(shard, number, again_ms);
+}
+
 void shard_recheck_guarded(struct shard *shard, struct service *service, uint64_t now_ms)
 {
     for (uint32_t i = 0; i < service->member_count && service->guarded; i++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What a shard keeps for replication: tombstones, the records of each digest bucket, and the dirty
- * lists.
+ * What a shard keeps for replication and storage: tombstones, the records of each digest bucket,
+ * the dirty lists, and the removed keys.
  */
 #include "artemis-server/registry/shard.h"
 
@@ -109,7 +109,7 @@ void shard_remove_tombstone(struct shard *shard, uint32_t number)
     unlink_tombstone(shard, number);
     shard_unlink_bucket(shard, number);
     hash_index_remove(&shard->record_index, record->hash, number);
-    instance_unref(record->instance);
+    shard_list_removed(shard, record->instance);
     record->instance = NULL;
     slab_release(&shard->records, number);
 }
@@ -155,7 +155,8 @@ static enum error reserve(struct dirty_list *list, uint32_t more)
 enum error shard_reserve_dirty(struct shard *shard)
 {
     enum error error = ERR_NONE;
-    for (int kind = 0; !error && kind < DIRTY_KINDS; kind++)
+    for (int kind = 0; !error && kind < (shard->settings.storing ? DIRTY_KINDS : DIRTY_STORE);
+         kind++)
         error = reserve(&shard->dirty[kind], shard->record_index.count + 1);
     return error;
 }
@@ -179,7 +180,7 @@ static bool clear_dirty(struct record *record, enum dirty_kind kind)
     record->dirty = record->dirty & ~(1u << kind) & DIRTY_MASK;
     if (kind == DIRTY_RENEWAL)
         return !record_is_tombstone(record);
-    return kind == DIRTY_CHANGE || record->lease_state == LEASE_CONFIRMING;
+    return kind != DIRTY_LEASE_CHECK || record->lease_state == LEASE_CONFIRMING;
 }
 
 uint32_t shard_drain_dirty(struct shard *shard, enum dirty_kind kind)
@@ -191,4 +192,35 @@ uint32_t shard_drain_dirty(struct shard *shard, enum dirty_kind kind)
             return number;
     }
     return 0;
+}
+
+/* --- removed keys ----------------------------------------------------------------------------- */
+
+static bool reserve_removed(struct removed_list *list)
+{
+    enum { FIRST_CAPACITY = 16 };
+    if (list->count < list->capacity)
+        return true;
+    if (list->count >= REMOVED_KEYS_MAX)
+        return false;
+    uint32_t capacity = list->capacity ? list->capacity * 2 : FIRST_CAPACITY;
+    struct instance **instances = realloc(list->instances, capacity * sizeof(struct instance *));
+    if (!instances)
+        return false;
+    list->instances = instances;
+    list->capacity = capacity;
+    return true;
+}
+
+void shard_list_removed(struct shard *shard, struct instance *instance)
+{
+    struct removed_list *list = &shard->removed;
+    if (!shard->settings.storing) {
+        instance_unref(instance);
+    } else if (reserve_removed(list)) {
+        list->instances[list->count++] = instance;
+    } else {
+        list->overflowed = true;
+        instance_unref(instance);
+    }
 }

@@ -74,6 +74,45 @@ static enum error run(struct database *database, enum statement which)
     return error;
 }
 
+/* --- the folder ------------------------------------------------------------------------------- */
+
+const char *database_state_word(enum database_state state)
+{
+    static const char *const words[] = {
+        [DATABASE_OPENED] = "opened", [DATABASE_FOREIGN] = "foreign",
+        [DATABASE_NEWER] = "newer",   [DATABASE_DAMAGED] = "damaged",
+        [DATABASE_IN_USE] = "in use", [DATABASE_UNAVAILABLE] = "unavailable",
+    };
+    return words[state];
+}
+
+enum error database_make_folder(const char *folder, char problem[DATABASE_PROBLEM_BYTES])
+{
+    if (mkdir(folder, S_IRWXU | S_IRGRP | S_IXGRP) == 0 || errno == EEXIST)
+        return ERR_NONE;
+    snprintf(problem, DATABASE_PROBLEM_BYTES, "%s: %s", folder, strerror(errno));
+    return ERR_SYSTEM;
+}
+
+static bool make_path(const char *folder, const char *suffix, char path[DATABASE_PATH_BYTES])
+{
+    int size = snprintf(path, DATABASE_PATH_BYTES, "%s/%s%s", folder, DATABASE_FILE, suffix);
+    return size > 0 && size < DATABASE_PATH_BYTES;
+}
+
+uint64_t database_bytes(const char *folder)
+{
+    static const char *const suffixes[] = {"", "-wal"};
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
+        char path[DATABASE_PATH_BYTES];
+        struct stat status;
+        if (make_path(folder, suffixes[i], path) && stat(path, &status) == 0)
+            bytes += (uint64_t)status.st_size;
+    }
+    return bytes;
+}
+
 /* --- opening ---------------------------------------------------------------------------------- */
 
 static int read_pragma(sqlite3 *handle, const char *text, int64_t *value)
@@ -113,6 +152,7 @@ static int prepare_schema(sqlite3 *handle)
 {
     static const char schema[] = "PRAGMA journal_mode = WAL;"
                                  "PRAGMA synchronous = FULL;"
+                                 "PRAGMA journal_size_limit = 67108864;"
                                  "BEGIN IMMEDIATE;"
                                  "CREATE TABLE IF NOT EXISTS numbers ("
                                  " name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
@@ -183,12 +223,6 @@ static void describe(const struct database *database, enum database_state state,
         snprintf(problem, DATABASE_PROBLEM_BYTES, "%s: %s", path, why);
         return;
     }
-}
-
-static bool make_path(const char *folder, const char *suffix, char path[DATABASE_PATH_BYTES])
-{
-    int size = snprintf(path, DATABASE_PATH_BYTES, "%s/%s%s", folder, DATABASE_FILE, suffix);
-    return size > 0 && size < DATABASE_PATH_BYTES;
 }
 
 enum database_state database_open(const char *folder, struct database **out,

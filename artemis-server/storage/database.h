@@ -19,6 +19,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "artemis-core/base/error.h"
 #include "artemis-core/base/text.h"
@@ -38,6 +39,12 @@ enum database_state {
     DATABASE_UNAVAILABLE, /* the folder or the file cannot be used; see the problem */
 };
 
+/* "foreign": for names and messages. */
+const char *database_state_word(enum database_state state);
+/* Creates the folder if it does not exist; its parent must. ERR_SYSTEM with *problem. */
+MUST_USE enum error database_make_folder(const char *folder, char problem[DATABASE_PROBLEM_BYTES]);
+/* Bytes of the file and its WAL on the disk. */
+uint64_t database_bytes(const char *folder);
 /* Opens or creates the file in an existing folder. *problem is filled unless the result is
  * DATABASE_OPENED. ERR_NO_MEMORY is reported as DATABASE_UNAVAILABLE. */
 MUST_USE enum database_state database_open(const char *folder, struct database **out,

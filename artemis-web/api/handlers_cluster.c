@@ -121,6 +121,24 @@ static void write_abilities(struct json_writer *w, bool up)
     named_bool(w, "allow_discovery_from_other_zone", true);
 }
 
+static void write_storage(struct json_writer *w, struct storage *storage, struct moment now)
+{
+    struct storage_status status;
+    storage_status(storage, &status);
+    jw_name(w, "storage");
+    jw_open(w, '{');
+    named_string(w, "state", status.up ? "up" : "failing");
+    if (!status.up)
+        named_string(w, "problem", status.problem);
+    if (status.committed_ms)
+        named_u64(w, "committed_ms_ago",
+                  now.mono_ms > status.committed_ms ? now.mono_ms - status.committed_ms : 0);
+    named_u64(w, "unstored", status.unstored);
+    named_u64(w, "bytes", status.bytes);
+    named_u64(w, "loaded_instances", status.loaded_instances);
+    jw_close(w, '}');
+}
+
 void status_write_this_node(struct json_writer *w, struct request *request)
 {
     struct engine *engine = request->engine;
@@ -140,6 +158,8 @@ void status_write_this_node(struct json_writer *w, struct request *request)
     named_u64(w, "instances", stats.instances);
     named_u64(w, "services", stats.services);
     named_u64(w, "version", stats.revision);
+    if (engine->storage)
+        write_storage(w, engine->storage, request->now);
     jw_close(w, '}');
 }
 

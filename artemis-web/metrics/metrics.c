@@ -92,6 +92,19 @@ struct metric_values {
     X("process_start_time_seconds",     "gauge",   (double)started_wall_ms / 1e3,  "Start of this process in seconds since the Unix epoch.")
 /* clang-format on */
 
+/* On the page only if storage.data_dir is set. */
+/* clang-format off */
+#define STORAGE_METRICS(X) \
+    X("artemis_storage_up",                    "gauge",   up,               "1 while commits to the storage succeed, else 0: records are in memory only.") \
+    X("artemis_storage_unstored",              "gauge",   unstored,         "Changes that are not committed to the storage yet, about.") \
+    X("artemis_storage_bytes",                 "gauge",   bytes,            "Size of the storage file and its log on the disk.") \
+    X("artemis_storage_commits_total",         "counter", commits,          "Commits to the storage.") \
+    X("artemis_storage_rows_total",            "counter", rows_written,     "Records written to the storage.") \
+    X("artemis_storage_failed_commits_total",  "counter", failed_commits,   "Commits to the storage that failed.") \
+    X("artemis_storage_rewrites_total",        "counter", rewrites,         "Commits that wrote all records, after a failure or too many removals at once.") \
+    X("artemis_storage_loaded_instances",      "gauge",   loaded_instances, "Instances loaded from the storage at the start of this node.")
+/* clang-format on */
+
 static const struct {
     const char *name, *type, *description;
 } labelled[] = {
@@ -216,6 +229,19 @@ static void write_process(uint64_t started_wall_ms, struct text *out)
 #undef X
 }
 
+static void write_storage(struct engine *engine, struct text *out)
+{
+    if (!engine->storage)
+        return;
+    struct storage_status status;
+    storage_status(engine->storage, &status);
+#define X(name, type, field, description)                                                          \
+    write_head(out, name, type, description);                                                      \
+    text_printf(out, "%s %" PRIu64 "\n", name, (uint64_t)status.field);
+    STORAGE_METRICS(X)
+#undef X
+}
+
 static void collect(struct metrics *metrics, struct engine *engine, struct connections *connections,
                     struct push *push, struct moment now, struct metric_values *values)
 {
@@ -253,6 +279,7 @@ void metrics_write(struct metrics *metrics, struct engine *engine, struct connec
     write_requests(metrics, out);
     write_latency(metrics, out);
     metrics_write_peers(engine, out);
+    write_storage(engine, out);
     write_process(engine->started.wall_ms, out);
 }
 
@@ -267,6 +294,10 @@ void metrics_write_reference(struct text *out)
     SINGLE_METRICS(X)
 #undef X
     metrics_write_peers_reference(out);
+#define X(name, type, field, description)                                                          \
+    text_printf(out, "| `%s` | %s | %s |\n", name, type, description);
+    STORAGE_METRICS(X)
+#undef X
 #define X(name, type, value, description)                                                          \
     text_printf(out, "| `%s` | %s | %s |\n", name, type, description);
     PROCESS_METRICS(X)

@@ -30,7 +30,8 @@ static void start_server(void)
     snprintf(config.server.listen_addr, sizeof(config.server.listen_addr), "127.0.0.1:0");
     config.server.threads = 1;
     config.ratelimit.enabled = false;
-    assert(engine_create(&config, &engine) == ERR_NONE);
+    char problem[ENGINE_PROBLEM_BYTES];
+    assert(engine_create(&config, &engine, problem) == ERR_NONE);
     assert(web_start(engine, &web, problem) == ERR_NONE);
     assert(engine_join(engine) == ERR_NONE);
 }

@@ -87,6 +87,8 @@ static void defaults_are_those_of_the_contract(void **state)
         {"ratelimit.enabled", "true"},
         {"ratelimit.requests_per_second", "10000"},
         {"ratelimit.burst_size", "5000"},
+        {"storage.data_dir", ""},
+        {"storage.commit_interval_ms", "200"},
         {"log.level", "info"},
         {"log.format", "text"},
     };

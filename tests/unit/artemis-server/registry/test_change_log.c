@@ -18,7 +18,7 @@ enum { CAPACITY = 16 };
 static uint64_t make_log(struct change_log *log, uint32_t capacity, unsigned count)
 {
     struct instance *instance = make_instance((struct brief){.service = "s", .id = "i"});
-    assert_int_equal(change_log_init(log, capacity, at_ms(0)), ERR_NONE);
+    assert_int_equal(change_log_init(log, capacity, 0, at_ms(0)), ERR_NONE);
     uint64_t start = change_log_revision(log);
     for (unsigned i = 1; i <= count; i++)
         assert_int_equal(change_log_append(log, instance, CHANGE_NEW, (struct moment){0, i}),
@@ -183,7 +183,7 @@ static void restart_with_a_later_clock_goes_on_above(void **state)
     struct change_log log;
     uint64_t start = make_log(&log, CAPACITY, 900);
     change_log_free(&log);
-    assert_int_equal(change_log_init(&log, CAPACITY, at_ms(1)), ERR_NONE);
+    assert_int_equal(change_log_init(&log, CAPACITY, 0, at_ms(1)), ERR_NONE);
     assert_true(change_log_revision(&log) > start + 900);
     check_gone(&log, start + 900);
     change_log_free(&log);

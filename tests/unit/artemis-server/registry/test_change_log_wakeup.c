@@ -17,7 +17,7 @@ static void dismissed_is_not_called(void **state)
     struct change_log log;
     int calls = 0;
     struct instance *instance = make_instance((struct brief){.service = "s", .id = "i"});
-    assert_int_equal(change_log_init(&log, 16, at_ms(0)), ERR_NONE);
+    assert_int_equal(change_log_init(&log, 16, 0, at_ms(0)), ERR_NONE);
     log.wake = count_call;
     log.wake_context = &calls;
     assert_true(change_log_arm_wakeup(&log, change_log_revision(&log)));

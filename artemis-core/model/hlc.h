@@ -24,7 +24,8 @@ struct hlc {
     _Atomic int64_t offset_ms; /* its time when the monotonic clock stood at 0 */
 };
 
-void hlc_init(struct hlc *clock, struct moment now);
+/* Stamps are above `floor`, whatever the clocks say. */
+void hlc_init(struct hlc *clock, uint64_t floor, struct moment now);
 uint64_t hlc_ms(const struct hlc *clock, struct moment now);
 /* A stamp above all that were given or observed. */
 uint64_t hlc_next(struct hlc *clock, struct moment now);

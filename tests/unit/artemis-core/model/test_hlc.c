@@ -3,7 +3,7 @@
  * Proves of the clock of versions: a stamp is given once and is above all that were observed of,
  * the wall clock matters only at the start, and it catches up with others but is never set back.
  */
-#include "artemis-server/registry/hlc.h"
+#include "artemis-core/model/hlc.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -24,7 +24,7 @@ static struct moment after_ms(uint64_t ms)
 static struct hlc started(void)
 {
     struct hlc made;
-    hlc_init(&made, after_ms(0));
+    hlc_init(&made, 0, after_ms(0));
     return made;
 }
 
@@ -112,7 +112,7 @@ static void two_clocks_that_exchange_stamps_agree(void **state)
     (void)state;
     struct hlc slow = started();
     struct hlc fast;
-    hlc_init(&fast, (struct moment){77, WALL_MS + 600000});
+    hlc_init(&fast, 0, (struct moment){77, WALL_MS + 600000});
     hlc_observe_ms(&slow, hlc_ms(&fast, (struct moment){77, 0}), after_ms(0));
     hlc_observe_ms(&fast, hlc_ms(&slow, after_ms(0)), (struct moment){77, 0});
     assert_true(hlc_ms(&slow, after_ms(5000)) == hlc_ms(&fast, (struct moment){5077, 0}));
@@ -135,7 +135,7 @@ static void wall_clock_before_the_monotonic_one_is_time_zero(void **state)
 {
     (void)state;
     struct hlc made;
-    hlc_init(&made, (struct moment){.mono_ms = 1000000, .wall_ms = 0});
+    hlc_init(&made, 0, (struct moment){.mono_ms = 1000000, .wall_ms = 0});
     assert_true(hlc_ms(&made, (struct moment){.mono_ms = 999000}) == 0);
     assert_true(hlc_next(&made, (struct moment){.mono_ms = 999000}) == 1);
     assert_true(hlc_ms(&made, (struct moment){.mono_ms = 1000005}) == 5);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "artemis-server/registry/hlc.h"
+#include "artemis-core/model/hlc.h"
 
 #include "artemis-core/model/stamp.h"
 
-void hlc_init(struct hlc *clock, struct moment now)
+void hlc_init(struct hlc *clock, uint64_t floor, struct moment now)
 {
-    atomic_init(&clock->last, 0);
+    atomic_init(&clock->last, floor);
     atomic_init(&clock->offset_ms, (int64_t)now.wall_ms - (int64_t)now.mono_ms);
 }
 

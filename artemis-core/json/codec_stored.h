@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * codec_stored - the JSON of an instance in the storage of a node.
+ *
+ * It is the form of the wire, with the status as it was registered. So a snapshot file can be read
+ * by people and by later versions. Pure.
+ */
+#pragma once
+
+#include "artemis-core/json/codec.h"
+
+/* Appends one object. */
+void codec_write_stored(struct text *out, const struct instance *instance);
+/* ERR_INVALID_JSON, ERR_INVALID_FIELD, ERR_NO_MEMORY. */
+MUST_USE enum error codec_read_stored(struct slice body, struct instance **out);

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-server/registry/registry_storage.h"
+
+#include <stdlib.h>
+
+#include "artemis-core/model/stamp.h"
+#include "artemis-server/registry/registry_internal.h"
+
+/* --- what must be stored ---------------------------------------------------------------------- */
+
+size_t registry_drain_stored(struct registry *registry, struct key_state *out, size_t max)
+{
+    return registry_drain_dirty(registry, DIRTY_STORE, out, max);
+}
+
+size_t registry_drain_removed(struct registry *registry, struct instance **out, size_t max,
+                              bool *overflowed)
+{
+    size_t count = 0;
+    for (int i = 0; i < SHARD_COUNT && count < max; i++) {
+        struct removed_list *list = &registry->shards[i].shard.removed;
+        struct instance **unused = NULL;
+        pthread_mutex_lock(&registry->shards[i].lock);
+        while (count < max && list->count)
+            out[count++] = list->instances[--list->count];
+        *overflowed |= list->overflowed;
+        list->overflowed = false;
+        if (!list->count) { /* the next one is small again */
+            unused = list->instances;
+            list->instances = NULL;
+            list->capacity = 0;
+        }
+        pthread_mutex_unlock(&registry->shards[i].lock);
+        free(unused);
+    }
+    return count;
+}
+
+uint64_t registry_unstored(struct registry *registry)
+{
+    uint64_t count = 0;
+    for (int i = 0; i < SHARD_COUNT; i++) {
+        const struct shard *shard = &registry->shards[i].shard;
+        pthread_mutex_lock(&registry->shards[i].lock);
+        count += shard->dirty[DIRTY_STORE].count + shard->removed.count;
+        pthread_mutex_unlock(&registry->shards[i].lock);
+    }
+    return count;
+}
+
+uint64_t registry_highest_hlc(const struct registry *registry, struct moment now)
+{
+    uint64_t last = atomic_load_explicit(&registry->clock.last, memory_order_relaxed);
+    uint64_t next = hlc_after(last, hlc_ms(&registry->clock, now));
+    return next > last ? next : last;
+}
+
+/* --- loading ---------------------------------------------------------------------------------- */
+
+/* The end of a span that began age_ms ago, also if that is in the past; above 0. */
+static uint64_t end_of(struct moment now, uint64_t age_ms, uint64_t span_ms)
+{
+    uint64_t end_ms = now.mono_ms + span_ms;
+    return age_ms < end_ms ? end_ms - age_ms : 1;
+}
+
+static enum error load_instance(struct registry *registry, struct locked_key *key,
+                                const struct wire_record *record, struct stored_stamp stamp,
+                                struct moment now)
+{
+    struct shard *shard = key->shard;
+    uint64_t deadline_ms = end_of(now, record->age_ms, registry->options.ttl_ms);
+    enum error error = shard_insert(shard, key->location.hash, key->hash, record->instance,
+                                    deadline_ms, &key->number);
+    if (error)
+        return error;
+    key->record = shard_record(shard, key->number);
+    registry_set_stamp(registry, key->record, stamp);
+    struct service *service = shard_service(shard, key->record->service);
+    uint64_t revision = registry_revision(registry);
+    if (service->revision < revision)
+        shard_set_revision(shard, service, revision);
+    uint64_t until_ms = now.mono_ms + registry->options.ttl_ms;
+    atomic_store_explicit(&registry->loaded.until_ms, until_ms, memory_order_relaxed);
+    shard_guard_loaded(shard, key->number, until_ms);
+    return ERR_NONE;
+}
+
+static enum error load_tombstone(struct registry *registry, struct locked_key *key,
+                                 const struct wire_record *record, struct stored_stamp stamp,
+                                 struct moment now)
+{
+    struct instance *key_only = instance_of_key(wire_record_key(record));
+    if (!key_only)
+        return ERR_NO_MEMORY;
+    uint64_t until_ms = end_of(now, record->age_ms, registry->options.tombstone_ms);
+    enum error error =
+        shard_insert_tombstone(key->shard, key->hash, key_only, until_ms, &key->number);
+    instance_unref(key_only);
+    if (error)
+        return error;
+    key->record = shard_record(key->shard, key->number);
+    key->record->hlc = stamp.hlc;
+    key->record->node = stamp.node;
+    return ERR_NONE;
+}
+
+enum error registry_load(struct registry *registry, const struct wire_record *record,
+                         struct moment now)
+{
+    struct stored_stamp stamp = {.hlc = record->stamp.hlc};
+    if (!hlc_accepts(&registry->clock, hlc_to_ms(stamp.hlc), now))
+        return ERR_VERSION_AHEAD;
+    enum error error =
+        node_id_table_number(&registry->node_ids, record->stamp.node_id, &stamp.node);
+    if (error)
+        return error;
+    hlc_observe_stamp(&registry->clock, stamp.hlc, now);
+    struct locked_key key = registry_lock_key(registry, wire_record_key(record));
+    if (!key.record)
+        error = record->deleted ? load_tombstone(registry, &key, record, stamp, now)
+                                : load_instance(registry, &key, record, stamp, now);
+    if (!error && !record->deleted)
+        registry->loaded.deadline_ms = end_of(now, record->age_ms, registry->options.ttl_ms);
+    registry_unlock(registry, key.home);
+    return error;
+}
+
+/* --- after the load --------------------------------------------------------------------------- */
+
+/* Evicts from the next records of a shard from *number on; false if there are no more. */
+static bool evict_some(struct registry *registry, struct locked_shard *home, uint32_t *number,
+                       struct moment now, uint64_t *evicted)
+{
+    enum { VISITS_PER_LOCK = 128 };
+    struct shard *shard = &home->shard;
+    pthread_mutex_lock(&home->lock);
+    uint32_t end = shard->guarded ? slab_end(&shard->records) : 0;
+    for (int i = 0; i < VISITS_PER_LOCK && *number < end; i++, ++*number) {
+        const struct record *record = slab_find(&shard->records, *number);
+        if (!record || !record->instance || !registry_is_unconfirmed(registry, record))
+            continue;
+        registry_evict(registry, shard, *number, now);
+        ++*evicted;
+    }
+    registry_unlock(registry, home);
+    return *number < end;
+}
+
+uint64_t registry_evict_unconfirmed(struct registry *registry, struct moment now)
+{
+    uint64_t evicted = 0;
+    for (int i = 0; i < SHARD_COUNT; i++) {
+        uint32_t number = 1;
+        while (evict_some(registry, &registry->shards[i], &number, now, &evicted))
+            continue;
+    }
+    return evicted;
+}

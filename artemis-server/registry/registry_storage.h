@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * registry_storage - the part of the registry that storage uses: it lists what must be stored, and
+ * loads what was stored.
+ *
+ * With registry_options.storing, each change of content or stamp, local or from a peer, puts the
+ * number of its record into a dirty list. Renewals do not. The key of a record that is removed
+ * (evicted, or a tombstone that ended) goes into a bounded list.
+ *
+ * Any thread may call the drains; registry_load is called before other threads use the registry.
+ */
+#pragma once
+
+#include "artemis-server/registry/registry_replication.h"
+
+/* At most `max` states that are to be stored; 0 when the list is empty. */
+size_t registry_drain_stored(struct registry *registry, struct key_state *out, size_t max);
+/* At most `max` keys whose record was removed, as references; 0 when the list is empty. The key may
+ * have a record again: see registry_read_key. Sets *overflowed if keys are missing; then everything
+ * must be stored again. */
+size_t registry_drain_removed(struct registry *registry, struct instance **out, size_t max,
+                              bool *overflowed);
+/* About how many states and keys the lists hold. */
+uint64_t registry_unstored(struct registry *registry);
+
+/* No stamp above it has been issued or observed up to `now`. */
+uint64_t registry_highest_hlc(const struct registry *registry, struct moment now);
+
+/* Stores a loaded record without a change in the log. The lease of an instance is guarded: it is
+ * served, can be renewed, counts as ended for the guards, and comes up again one time-to-live after
+ * `now`. record->age_ms is the time since the instance was last known to be alive. A tombstone
+ * ends tombstone_ms after it was made; one that has ended is removed by the next cleanup. Does
+ * nothing if the key is known. ERR_NO_MEMORY, ERR_TOO_MANY_ITEMS (node ids), ERR_VERSION_AHEAD. */
+MUST_USE enum error registry_load(struct registry *registry, const struct wire_record *record,
+                                  struct moment now);
+/* Evicts the loaded instances that neither a client nor a peer has renewed since. Returns their
+ * number. */
+uint64_t registry_evict_unconfirmed(struct registry *registry, struct moment now);

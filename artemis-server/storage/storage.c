@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-server/storage/storage.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "artemis-core/json/codec_stored.h"
+#include "artemis-server/clock.h"
+#include "artemis-server/log.h"
+#include "artemis-server/storage/storage_writer.h"
+
+struct storage {
+    const char *folder;
+    uint32_t commit_interval_ms;
+    struct storage_bounds bounds; /* as loaded */
+    struct storage_writer writer; /* used by the thread alone while it runs */
+    bool is_running;
+    pthread_t id;
+    struct {
+        pthread_mutex_t lock;
+        pthread_cond_t stopped;
+        bool stop;
+        struct storage_status status;
+    } _shared;
+};
+
+/* --- opening ---------------------------------------------------------------------------------- */
+
+/* Gives a file that cannot be used a new name. */
+static enum error set_aside(const char *folder, enum database_state state,
+                            char problem[DATABASE_PROBLEM_BYTES])
+{
+    char reason[DATABASE_PROBLEM_BYTES];
+    char name[DATABASE_PATH_BYTES];
+    snprintf(reason, sizeof(reason), "%s", problem);
+    if (database_set_aside(folder, database_state_word(state), name, problem))
+        return ERR_SYSTEM;
+    log_event(LOG_LEVEL_ERROR,
+              "the stored records cannot be used and are not loaded; the file is set aside",
+              LOG_TEXT("reason", reason), LOG_TEXT("file", name));
+    return ERR_NONE;
+}
+
+static enum error open_database(const char *folder, struct database **out,
+                                char problem[DATABASE_PROBLEM_BYTES])
+{
+    enum error error = database_make_folder(folder, problem);
+    if (error)
+        return error;
+    enum database_state state = database_open(folder, out, problem);
+    if (state == DATABASE_FOREIGN || state == DATABASE_NEWER || state == DATABASE_DAMAGED) {
+        error = set_aside(folder, state, problem);
+        if (error)
+            return error;
+        state = database_open(folder, out, problem);
+    }
+    return state == DATABASE_OPENED ? ERR_NONE : ERR_SYSTEM;
+}
+
+static enum error read_bounds(struct database *database, struct storage_bounds *bounds)
+{
+    enum error error = database_number(database, NUMBER_HLC_BOUND, &bounds->hlc);
+    if (!error)
+        error = database_number(database, NUMBER_REVISION_BOUND, &bounds->revision);
+    if (!error)
+        error = database_number(database, NUMBER_SAVED_MS, &bounds->saved_ms);
+    return error;
+}
+
+/* Opens the file and reads the bounds. Damage that shows while they are read counts as on
+ * opening. */
+static enum error open_and_read(struct storage *storage, struct database **database,
+                                char problem[DATABASE_PROBLEM_BYTES])
+{
+    enum error error = open_database(storage->folder, database, problem);
+    if (error || !read_bounds(*database, &storage->bounds))
+        return error;
+    snprintf(problem, DATABASE_PROBLEM_BYTES, "%s", database_problem(*database));
+    bool is_damaged = database_is_damaged(*database);
+    database_close(*database);
+    *database = NULL;
+    storage->bounds = (struct storage_bounds){0};
+    if (!is_damaged || set_aside(storage->folder, DATABASE_DAMAGED, problem))
+        return ERR_SYSTEM;
+    return open_database(storage->folder, database, problem);
+}
+
+enum error storage_open(const char *folder, uint32_t commit_interval_ms, struct storage **out,
+                        char problem[DATABASE_PROBLEM_BYTES])
+{
+    struct database *database = NULL;
+    struct storage *storage = calloc(1, sizeof(*storage));
+    if (!storage) {
+        snprintf(problem, DATABASE_PROBLEM_BYTES, "out of memory");
+        return ERR_NO_MEMORY;
+    }
+    storage->folder = folder;
+    storage->commit_interval_ms = commit_interval_ms;
+    enum error error = open_and_read(storage, &database, problem);
+    if (error) {
+        free(storage);
+        return error;
+    }
+    storage_writer_init(&storage->writer, folder, database, NULL);
+    storage->_shared.status.up = true;
+    pthread_mutex_init(&storage->_shared.lock, NULL);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&storage->_shared.stopped, &attributes);
+    pthread_condattr_destroy(&attributes);
+    *out = storage;
+    return ERR_NONE;
+}
+
+struct storage_bounds storage_bounds(const struct storage *storage)
+{
+    return storage->bounds;
+}
+
+/* --- loading ---------------------------------------------------------------------------------- */
+
+struct load {
+    struct registry *registry;
+    struct moment now;
+    uint64_t away_ms;
+    uint64_t instances, tombstones, invalid;
+};
+
+static enum error load_tombstone(struct load *load, struct wire_record *record,
+                                 const struct database_row *row)
+{
+    struct instance_key key;
+    enum error error = instance_key_unpack(row->key, &key);
+    if (error)
+        return error;
+    record->key = &key;
+    record->deleted = true;
+    record->age_ms = load->now.wall_ms > row->since_ms ? load->now.wall_ms - row->since_ms : 0;
+    error = registry_load(load->registry, record, load->now);
+    load->tombstones += !error;
+    return error;
+}
+
+static enum error load_instance(struct load *load, struct wire_record *record,
+                                const struct database_row *row)
+{
+    enum error error = codec_read_stored(row->body, &record->instance);
+    if (error)
+        return error;
+    record->age_ms = load->away_ms;
+    error = slice_equal(instance_packed_key(record->instance), row->key)
+                ? registry_load(load->registry, record, load->now)
+                : ERR_INVALID_FIELD;
+    instance_unref(record->instance);
+    load->instances += !error;
+    return error;
+}
+
+/* Loads one row; one that is not valid is counted and skipped. */
+static enum error load_row(void *context, const struct database_row *row)
+{
+    struct load *load = context;
+    struct wire_record record = {.stamp = {row->hlc, row->node}};
+    enum error error = ERR_INVALID_FIELD;
+    if (row->hlc && row->node.size <= ID_BYTES_MAX)
+        error =
+            row->body.size ? load_instance(load, &record, row) : load_tombstone(load, &record, row);
+    if (!error || error == ERR_NO_MEMORY)
+        return error;
+    load->invalid++;
+    return ERR_NONE;
+}
+
+/* The file is damaged: what was loaded stays, in a new file. */
+static enum error replace_damaged(struct storage *storage)
+{
+    struct storage_writer *writer = &storage->writer;
+    char problem[DATABASE_PROBLEM_BYTES];
+    snprintf(problem, sizeof(problem), "%s", database_problem(writer->database));
+    database_close(writer->database);
+    writer->database = NULL;
+    writer->rewrite_needed = true;
+    enum error error = set_aside(storage->folder, DATABASE_DAMAGED, problem);
+    if (!error)
+        error = open_database(storage->folder, &writer->database, problem);
+    if (error)
+        log_event(LOG_LEVEL_ERROR, "the storage cannot be used", LOG_TEXT("reason", problem));
+    return error;
+}
+
+static void note_load(struct storage *storage, const struct load *load, uint64_t duration_ms)
+{
+    struct storage_status *status = &storage->_shared.status;
+    status->loaded_instances = load->instances;
+    status->loaded_tombstones = load->tombstones;
+    status->invalid_rows = load->invalid;
+    status->load_ms = duration_ms;
+    status->away_ms = load->away_ms;
+    log_event(LOG_LEVEL_INFO, "storage loaded", LOG_TEXT("folder", storage->folder),
+              LOG_NUMBER("instances", load->instances), LOG_NUMBER("tombstones", load->tombstones),
+              LOG_NUMBER("away_ms", load->away_ms), LOG_NUMBER("duration_ms", duration_ms));
+    if (load->invalid)
+        log_event(LOG_LEVEL_ERROR, "stored records are not valid and were not loaded",
+                  LOG_NUMBER("count", load->invalid));
+}
+
+enum error storage_load(struct storage *storage, struct registry *registry, uint64_t ttl_ms,
+                        struct moment now)
+{
+    uint64_t saved_ms = storage->bounds.saved_ms;
+    struct load load = {
+        .registry = registry,
+        .now = now,
+        .away_ms = saved_ms && now.wall_ms > saved_ms ? now.wall_ms - saved_ms : 0,
+    };
+    struct storage_writer *writer = &storage->writer;
+    uint64_t start_ms = clock_now().mono_ms;
+    writer->registry = registry;
+    enum error error = database_each_row(writer->database, load_row, &load);
+    if (error == ERR_SYSTEM && database_is_damaged(writer->database))
+        error = replace_damaged(storage);
+    else if (error == ERR_SYSTEM)
+        log_event(LOG_LEVEL_ERROR, "the stored records cannot be read",
+                  LOG_TEXT("reason", database_problem(writer->database)));
+    writer->rewrite_needed |= load.invalid != 0;
+    writer->loaded_saved_ms = load.instances ? saved_ms : 0;
+    writer->confirmed_ms = now.mono_ms + ttl_ms;
+    if (!error)
+        note_load(storage, &load, clock_now().mono_ms - start_ms);
+    return error;
+}
+
+/* --- the thread ------------------------------------------------------------------------------- */
+
+static void log_result(const struct storage_writer *writer, unsigned failures_before)
+{
+    if (writer->failures && !failures_before)
+        log_event(LOG_LEVEL_ERROR,
+                  "storage failed: records are in memory only until a commit succeeds; check the "
+                  "space and the rights of the data folder. Commits are tried again",
+                  LOG_TEXT("folder", writer->folder), LOG_TEXT("reason", writer->problem));
+    if (!writer->failures && failures_before)
+        log_event(LOG_LEVEL_INFO, "storage works again: all records are stored",
+                  LOG_TEXT("folder", writer->folder),
+                  LOG_NUMBER("failed_commits", failures_before));
+}
+
+static void publish(struct storage *storage)
+{
+    const struct storage_writer *writer = &storage->writer;
+    struct storage_status *status = &storage->_shared.status;
+    pthread_mutex_lock(&storage->_shared.lock);
+    status->up = writer->failures == 0;
+    status->commits = writer->commits;
+    status->rows_written = writer->rows_written;
+    status->failed_commits = writer->failed_commits;
+    status->rewrites = writer->rewrites;
+    status->committed_ms = writer->committed_ms;
+    snprintf(status->problem, sizeof(status->problem), "%s", status->up ? "" : writer->problem);
+    pthread_mutex_unlock(&storage->_shared.lock);
+}
+
+static void commit(struct storage *storage, bool is_last)
+{
+    unsigned failures_before = storage->writer.failures;
+    enum error error = storage_writer_commit(&storage->writer, clock_now(), is_last);
+    (void)error; /* in writer.failures */
+    log_result(&storage->writer, failures_before);
+    publish(storage);
+}
+
+/* Waits for one interval; true when it is time to end. */
+static bool wait_for_interval(struct storage *storage)
+{
+    uint64_t next_ms = clock_now().mono_ms + storage->commit_interval_ms;
+    struct timespec until = {.tv_sec = (time_t)(next_ms / 1000),
+                             .tv_nsec = (long)(next_ms % 1000) * 1000000};
+    int result = 0;
+    pthread_mutex_lock(&storage->_shared.lock);
+    while (!storage->_shared.stop && !result)
+        result = pthread_cond_timedwait(&storage->_shared.stopped, &storage->_shared.lock, &until);
+    bool stop = storage->_shared.stop;
+    pthread_mutex_unlock(&storage->_shared.lock);
+    return stop;
+}
+
+static void *run(void *argument)
+{
+    struct storage *storage = argument;
+    do
+        commit(storage, false);
+    while (!wait_for_interval(storage));
+    return NULL;
+}
+
+enum error storage_start(struct storage *storage)
+{
+    if (pthread_create(&storage->id, NULL, run, storage) != 0)
+        return ERR_SYSTEM;
+    pthread_setname_np(storage->id, "storage");
+    storage->is_running = true;
+    return ERR_NONE;
+}
+
+void storage_close(struct storage *storage)
+{
+    if (!storage)
+        return;
+    pthread_mutex_lock(&storage->_shared.lock);
+    storage->_shared.stop = true;
+    pthread_cond_signal(&storage->_shared.stopped);
+    pthread_mutex_unlock(&storage->_shared.lock);
+    if (storage->is_running) {
+        pthread_join(storage->id, NULL);
+        commit(storage, true);
+    }
+    storage_writer_free(&storage->writer);
+    pthread_cond_destroy(&storage->_shared.stopped);
+    pthread_mutex_destroy(&storage->_shared.lock);
+    free(storage);
+}
+
+/* --- status ----------------------------------------------------------------------------------- */
+
+void storage_status(struct storage *storage, struct storage_status *out)
+{
+    pthread_mutex_lock(&storage->_shared.lock);
+    *out = storage->_shared.status;
+    pthread_mutex_unlock(&storage->_shared.lock);
+    out->unstored = registry_unstored(storage->writer.registry);
+    out->bytes = database_bytes(storage->folder);
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * storage - keeps the registry of a node over a restart and a power failure.
+ *
+ *     storage_open     opens the file in the data folder; the bounds are known
+ *     registry_create  with these bounds as floors, and `storing`
+ *     storage_load     loads the records
+ *     storage_start    the thread `storage` commits the changes, every commit_interval_ms
+ *     storage_close    commits the rest
+ *
+ * No request waits for the disk: a change is on the disk within about one interval. Renewals are
+ * not stored, so a loaded lease is guarded for one time-to-live (registry_storage.h).
+ *
+ * A file that is damaged, written by a later version, or not ours is set aside under a new name,
+ * and the node starts without records. A folder that cannot be used, or is in use, ends the start.
+ * When a commit fails later, the node goes on in memory, logs it once, and tries again.
+ *
+ * One thread calls open, load, start and close; any thread calls storage_status.
+ */
+#pragma once
+
+#include "artemis-core/base/moment.h"
+#include "artemis-server/registry/registry.h"
+#include "artemis-server/storage/database.h"
+
+struct storage;
+
+/* `folder` is borrowed. ERR_SYSTEM, ERR_NO_MEMORY; both fill *problem. */
+MUST_USE enum error storage_open(const char *folder, uint32_t commit_interval_ms,
+                                 struct storage **out, char problem[DATABASE_PROBLEM_BYTES]);
+/* Stops the thread, commits what is left, and frees. The registry must still exist. Takes NULL. */
+void storage_close(struct storage *storage);
+
+/* What the last process stored; 0: nothing. */
+struct storage_bounds {
+    uint64_t hlc;      /* no stamp above it was issued */
+    uint64_t revision; /* no revision above it was issued */
+    uint64_t saved_ms; /* ms since 1970: when it was known to be alive for the last time */
+};
+struct storage_bounds storage_bounds(const struct storage *storage);
+
+/* Loads all records into an empty registry, which must outlive the storage. ERR_NO_MEMORY,
+ * ERR_SYSTEM (the file cannot be read, or not be set aside). `ttl_ms` is that of the registry. */
+MUST_USE enum error storage_load(struct storage *storage, struct registry *registry,
+                                 uint64_t ttl_ms, struct moment now);
+/* ERR_SYSTEM. */
+MUST_USE enum error storage_start(struct storage *storage);
+
+struct storage_status {
+    bool up;           /* the last commit succeeded */
+    uint64_t unstored; /* about how many changes wait for a commit */
+    uint64_t bytes;    /* of the file and its WAL */
+    uint64_t commits;  /* since the start, as the next */
+    uint64_t rows_written;
+    uint64_t failed_commits;
+    uint64_t rewrites;     /* commits that wrote everything */
+    uint64_t committed_ms; /* monotonic: the last commit; 0: none */
+    uint64_t loaded_instances;
+    uint64_t loaded_tombstones;
+    uint64_t invalid_rows;                /* that were not loaded */
+    uint64_t load_ms;                     /* how long the load took */
+    uint64_t away_ms;                     /* from saved_ms to the start; 0: nothing was stored */
+    char problem[DATABASE_PROBLEM_BYTES]; /* of the last failure; "" while `up` */
+};
+void storage_status(struct storage *storage, struct storage_status *out);

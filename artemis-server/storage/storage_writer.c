@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-server/storage/storage_writer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "artemis-core/base/backoff.h"
+#include "artemis-core/json/codec_stored.h"
+#include "artemis-core/model/stamp.h"
+
+enum { STATES_PER_DRAIN = 256 };
+
+void storage_writer_init(struct storage_writer *writer, const char *folder,
+                         struct database *database, struct registry *registry)
+{
+    *writer = (struct storage_writer){.folder = folder, .registry = registry, .database = database};
+}
+
+void storage_writer_free(struct storage_writer *writer)
+{
+    database_close(writer->database);
+    text_free(&writer->body);
+}
+
+/* --- rows ------------------------------------------------------------------------------------- */
+
+static enum error put(struct storage_writer *writer, const struct key_state *state,
+                      struct moment now)
+{
+    struct wire_record record = registry_wire_record(writer->registry, state, now);
+    text_clear(&writer->body);
+    if (!state->deleted)
+        codec_write_stored(&writer->body, state->instance);
+    if (text_failed(&writer->body))
+        return ERR_NO_MEMORY;
+    struct database_row row = {
+        .key = instance_packed_key(state->instance),
+        .body = {writer->body.data, writer->body.size},
+        .hlc = state->hlc,
+        .node = record.stamp.node_id,
+        .since_ms = state->deleted && now.wall_ms > record.age_ms ? now.wall_ms - record.age_ms : 0,
+    };
+    enum error error = database_put(writer->database, &row);
+    writer->rows_written += !error;
+    return error;
+}
+
+/* Writes states and releases them. */
+static enum error put_all(struct storage_writer *writer, struct key_state *states, size_t count,
+                          struct moment now)
+{
+    enum error error = ERR_NONE;
+    for (size_t i = 0; i < count; i++) {
+        if (!error)
+            error = put(writer, &states[i], now);
+        key_state_unref(&states[i]);
+    }
+    return error;
+}
+
+static enum error put_changed(struct storage_writer *writer, struct moment now)
+{
+    struct key_state states[STATES_PER_DRAIN];
+    enum error error = ERR_NONE;
+    size_t count;
+    while (!error && (count = registry_drain_stored(writer->registry, states, STATES_PER_DRAIN)))
+        error = put_all(writer, states, count, now);
+    return error;
+}
+
+/* Writes the present state of a key whose record was removed. */
+static enum error put_or_delete(struct storage_writer *writer, const struct instance *removed,
+                                struct moment now)
+{
+    struct slice key = instance_packed_key(removed);
+    struct key_state state;
+    if (!registry_read_key(writer->registry, key, &state))
+        return database_delete(writer->database, key);
+    return put_all(writer, &state, 1, now);
+}
+
+static enum error delete_removed(struct storage_writer *writer, struct moment now)
+{
+    struct instance *removed[STATES_PER_DRAIN];
+    enum error error = ERR_NONE;
+    size_t count;
+    while (!error && (count = registry_drain_removed(writer->registry, removed, STATES_PER_DRAIN,
+                                                     &writer->rewrite_needed)))
+        for (size_t i = 0; i < count; i++) {
+            if (!error)
+                error = put_or_delete(writer, removed[i], now);
+            instance_unref(removed[i]);
+        }
+    return error;
+}
+
+/* Empties the lists, for a commit that writes everything. */
+static void drop_lists(struct storage_writer *writer)
+{
+    struct key_state states[STATES_PER_DRAIN];
+    struct instance *removed[STATES_PER_DRAIN];
+    bool overflowed = false;
+    size_t count;
+    while ((count = registry_drain_stored(writer->registry, states, STATES_PER_DRAIN)))
+        for (size_t i = 0; i < count; i++)
+            key_state_unref(&states[i]);
+    while (
+        (count = registry_drain_removed(writer->registry, removed, STATES_PER_DRAIN, &overflowed)))
+        for (size_t i = 0; i < count; i++)
+            instance_unref(removed[i]);
+}
+
+/* What changes during the walk is in the lists again, and so in the next commit. */
+static enum error rewrite(struct storage_writer *writer, struct moment now)
+{
+    drop_lists(writer);
+    enum error error = database_delete_all(writer->database);
+    struct registry_cursor cursor = {0};
+    char id_buffer[ID_BYTES_MAX];
+    struct slice id;
+    struct key_state *states;
+    size_t count = 1;
+    while (!error && count) {
+        error = registry_snapshot_next(writer->registry, &cursor, id_buffer, &id, &states, &count);
+        if (!error)
+            error = put_all(writer, states, count, now);
+        free(states);
+    }
+    return error;
+}
+
+/* --- a commit --------------------------------------------------------------------------------- */
+
+static uint64_t saved_ms(const struct storage_writer *writer, struct moment now)
+{
+    bool is_confirmed = !writer->loaded_saved_ms || now.mono_ms >= writer->confirmed_ms;
+    return is_confirmed ? now.wall_ms : writer->loaded_saved_ms;
+}
+
+static enum error write_bounds(struct storage_writer *writer, struct moment now)
+{
+    struct registry *registry = writer->registry;
+    uint64_t hlc = hlc_after(0, hlc_to_ms(registry_highest_hlc(registry, now)) + BOUND_AHEAD_MS);
+    enum error error = database_set_number(writer->database, NUMBER_HLC_BOUND, hlc);
+    if (!error)
+        error = database_set_number(writer->database, NUMBER_REVISION_BOUND,
+                                    registry_revision(registry) + BOUND_AHEAD_REVISIONS);
+    if (!error)
+        error = database_set_number(writer->database, NUMBER_SAVED_MS, saved_ms(writer, now));
+    return error;
+}
+
+static enum error write_transaction(struct storage_writer *writer, struct moment now)
+{
+    enum error error = database_begin(writer->database);
+    if (!error && !writer->rewrite_needed)
+        error = put_changed(writer, now);
+    if (!error && !writer->rewrite_needed)
+        error = delete_removed(writer, now);
+    bool is_rewrite = writer->rewrite_needed; /* delete_removed may have found it */
+    if (!error && is_rewrite)
+        error = rewrite(writer, now);
+    if (!error)
+        error = write_bounds(writer, now);
+    if (!error)
+        error = database_commit(writer->database);
+    if (error)
+        return error;
+    writer->rewrites += is_rewrite;
+    writer->rewrite_needed = false;
+    return ERR_NONE;
+}
+
+/* Opens the file again; one that cannot be used is set aside for a new one. */
+static enum error reopen(struct storage_writer *writer)
+{
+    char name[DATABASE_PATH_BYTES];
+    database_close(writer->database);
+    writer->database = NULL;
+    enum database_state state = database_open(writer->folder, &writer->database, writer->problem);
+    if (state == DATABASE_DAMAGED || state == DATABASE_FOREIGN || state == DATABASE_NEWER) {
+        if (database_set_aside(writer->folder, database_state_word(state), name, writer->problem))
+            return ERR_SYSTEM;
+        state = database_open(writer->folder, &writer->database, writer->problem);
+    }
+    return state == DATABASE_OPENED ? ERR_NONE : ERR_SYSTEM;
+}
+
+/* Sets a file aside in which SQLite has found damage. */
+static enum error replace_damaged(struct storage_writer *writer)
+{
+    char name[DATABASE_PATH_BYTES];
+    database_close(writer->database);
+    writer->database = NULL;
+    return database_set_aside(writer->folder, database_state_word(DATABASE_DAMAGED), name,
+                              writer->problem);
+}
+
+static enum error fail(struct storage_writer *writer, enum error error, struct moment now)
+{
+    if (error == ERR_NO_MEMORY)
+        snprintf(writer->problem, sizeof(writer->problem), "out of memory");
+    else if (writer->database)
+        snprintf(writer->problem, sizeof(writer->problem), "%s",
+                 database_problem(writer->database));
+    if (writer->database)
+        database_rollback(writer->database);
+    writer->rewrite_needed = true;
+    writer->failures++;
+    writer->failed_commits++;
+    writer->retry_ms = now.mono_ms + backoff_ms(writer->failures, 0);
+    return error;
+}
+
+static bool is_due(const struct storage_writer *writer, struct moment now)
+{
+    if (writer->failures)
+        return now.mono_ms >= writer->retry_ms;
+    return writer->rewrite_needed || !writer->bounds_ms ||
+           now.mono_ms >= writer->bounds_ms + BOUNDS_INTERVAL_MS ||
+           registry_unstored(writer->registry);
+}
+
+enum error storage_writer_commit(struct storage_writer *writer, struct moment now, bool is_last)
+{
+    if (!is_last && !is_due(writer, now)) {
+        if (writer->failures)
+            drop_lists(writer); /* everything is written again; the lists stay short meanwhile */
+        return ERR_NONE;
+    }
+    enum error error = ERR_NONE;
+    if (writer->database && database_is_damaged(writer->database))
+        error = replace_damaged(writer);
+    if (!error && (!writer->database || writer->failures))
+        error = reopen(writer);
+    if (!error)
+        error = write_transaction(writer, now);
+    if (error)
+        return fail(writer, error, now);
+    writer->failures = 0;
+    writer->bounds_ms = now.mono_ms;
+    writer->committed_ms = now.mono_ms;
+    writer->commits++;
+    return ERR_NONE;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * storage_writer - writes what has changed in the registry into the database, one transaction for
+ * each commit.
+ *
+ * A commit writes the latest state of each changed key, deletes the removed keys, and moves the
+ * bounds of stamps and revisions ahead. The bounds are written at least every BOUNDS_INTERVAL_MS,
+ * also when nothing has changed. The age of loaded leases follows from the time of the last commit.
+ * That time stays the one of the last process until the loaded leases are renewed or evicted. So a
+ * node that restarts again and again does not make them younger.
+ *
+ * After a failure nothing of the transaction is stored. The registry goes on in memory, and the
+ * next commit waits (backoff.h). It writes everything again. A damaged file is set aside first.
+ *
+ * One thread; no clock is read.
+ */
+#pragma once
+
+#include "artemis-server/registry/registry_storage.h"
+#include "artemis-server/storage/database.h"
+
+enum {
+    BOUNDS_INTERVAL_MS = 5000,
+    BOUND_AHEAD_MS = 10000,           /* of the clock, that the bound of stamps is ahead */
+    BOUND_AHEAD_REVISIONS = 10000000, /* that the bound of revisions is ahead */
+};
+
+struct storage_writer {
+    const char *folder;
+    struct registry *registry;
+    struct database *database; /* owned; NULL: the file could not be opened again */
+    struct text body;          /* of the row that is being written */
+    bool rewrite_needed;       /* the next commit writes everything */
+    uint64_t loaded_saved_ms;  /* NUMBER_SAVED_MS of what was loaded; 0: nothing was */
+    uint64_t confirmed_ms;     /* monotonic: loaded leases are renewed or evicted by then */
+    unsigned failures;         /* in a row */
+    uint64_t retry_ms;         /* monotonic: not before */
+    uint64_t bounds_ms;        /* monotonic: when the bounds were last written; 0: never */
+    uint64_t committed_ms;     /* monotonic: the last commit; 0: none */
+    uint64_t commits;          /* since the start, as the next */
+    uint64_t rows_written;
+    uint64_t rewrites;
+    uint64_t failed_commits;
+    char problem[DATABASE_PROBLEM_BYTES]; /* of the last failure */
+};
+
+/* Takes over the database. */
+void storage_writer_init(struct storage_writer *writer, const char *folder,
+                         struct database *database, struct registry *registry);
+void storage_writer_free(struct storage_writer *writer);
+
+/* Commits what has changed. Does nothing if that is nothing, or while it waits after a failure,
+ * unless `is_last`. ERR_SYSTEM, ERR_NO_MEMORY; writer->problem says why. */
+MUST_USE enum error storage_writer_commit(struct storage_writer *writer, struct moment now,
+                                          bool is_last);

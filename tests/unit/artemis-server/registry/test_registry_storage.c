@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the registry lists for storage, and how it takes loaded records.
+ */
+#include "artemis-server/registry/registry_storage.h"
+
+#include "artemis-core/model/stamp.h"
+#include "tests/unit/artemis-server/registry/registry_fixture.h"
+
+enum { TOMBSTONE_MS = 600000, LIST_MAX = 64 };
+
+static struct registry *make_storing(struct registry_options options)
+{
+    options.storing = true;
+    options.tombstone_ms = TOMBSTONE_MS;
+    options.node_id = "here";
+    return make_registry_with(options);
+}
+
+/* The ids of the drained states, sorted by the order of the list; tombstones with a minus. */
+static void check_stored(struct registry *registry, size_t changed, size_t deleted)
+{
+    struct key_state states[LIST_MAX];
+    size_t count = registry_drain_stored(registry, states, LIST_MAX);
+    size_t tombstones = 0;
+    for (size_t i = 0; i < count; i++) {
+        tombstones += states[i].deleted;
+        assert_int_not_equal(states[i].hlc, 0);
+        key_state_unref(&states[i]);
+    }
+    assert_int_equal(tombstones, deleted);
+    assert_int_equal(count - tombstones, changed);
+    assert_int_equal(registry_drain_stored(registry, states, LIST_MAX), 0);
+}
+
+static void check_removed(struct registry *registry, size_t expected)
+{
+    struct instance *removed[LIST_MAX];
+    bool overflowed = false;
+    size_t count = registry_drain_removed(registry, removed, LIST_MAX, &overflowed);
+    for (size_t i = 0; i < count; i++)
+        instance_unref(removed[i]);
+    assert_int_equal(count, expected);
+    assert_false(overflowed);
+}
+
+static void changes_are_listed_and_renewals_are_not(void **state)
+{
+    (void)state;
+    struct registry *registry = make_storing(usual_options());
+    put_many(registry, "s", 0, 3, at_ms(0));
+    assert_int_equal(registry_unstored(registry), 3);
+    check_stored(registry, 3, 0);
+    put(registry, "s", "i0", at_ms(1)); /* the same content */
+    assert_int_equal(renew(registry, "s", "i1", at_ms(1)), ERR_NONE);
+    check_stored(registry, 0, 0);
+    put_as(registry, (struct brief){.service = "s", .id = "i0", .port = 81}, at_ms(2));
+    take_out(registry, "s", "i1", at_ms(2));
+    take_out(registry, "s", "unknown", at_ms(2));
+    check_stored(registry, 1, 2);
+    take_out(registry, "s", "i1", at_ms(3)); /* the tombstone gets a new stamp */
+    check_stored(registry, 0, 1);
+    check_removed(registry, 0);
+    registry_validate(registry);
+    registry_free(registry);
+}
+
+static void removed_keys_are_listed(void **state)
+{
+    (void)state;
+    struct registry *registry = make_storing(usual_options());
+    put_many(registry, "s", 0, 3, at_ms(0));
+    take_out(registry, "s", "i0", at_ms(0));
+    registry_expire(registry, at_ms(TTL_MS + 2 * TICK_MS)); /* evicts i1 and i2 */
+    check_removed(registry, 2);
+    registry_cleanup(registry, at_ms(TOMBSTONE_MS + TTL_MS));
+    check_removed(registry, 1);
+    check_stored(registry, 0, 0); /* their numbers are stale */
+    registry_free(registry);
+}
+
+static void a_registry_without_storage_lists_nothing(void **state)
+{
+    (void)state;
+    struct registry *registry = make_registry();
+    put_many(registry, "s", 0, 3, at_ms(0));
+    registry_expire(registry, at_ms(TTL_MS + 2 * TICK_MS));
+    assert_int_equal(registry_unstored(registry), 0);
+    check_removed(registry, 0);
+    registry_free(registry);
+}
+
+static void too_many_removed_keys_are_reported(void **state)
+{
+    (void)state;
+    enum { COUNT = REMOVED_KEYS_MAX + 10 }; /* one service: one shard */
+    struct registry_options options = usual_options();
+    options.guard_percent = 0;
+    struct registry *registry = make_storing(options);
+    put_many(registry, "s", 0, COUNT, at_ms(0));
+    registry_expire(registry, at_ms(TTL_MS + 2 * TICK_MS));
+    size_t keys = 0;
+    size_t count;
+    bool overflowed = false;
+    struct instance *removed[LIST_MAX];
+    while ((count = registry_drain_removed(registry, removed, LIST_MAX, &overflowed)))
+        for (keys += count; count;)
+            instance_unref(removed[--count]);
+    assert_int_equal(keys, REMOVED_KEYS_MAX);
+    assert_true(overflowed);
+    registry_free(registry);
+}
+
+/* --- loading ---------------------------------------------------------------------------------- */
+
+static void load(struct registry *registry, const char *id, uint64_t age_ms, struct moment now)
+{
+    struct instance *instance = make_instance((struct brief){.service = "s", .id = id});
+    struct wire_record record = {
+        .instance = instance,
+        .stamp = {hlc_after(0, START_WALL_MS - 1000), SLICE("there")},
+        .age_ms = age_ms,
+    };
+    assert_int_equal(registry_load(registry, &record, now), ERR_NONE);
+    instance_unref(instance);
+}
+
+static void load_tombstone(struct registry *registry, const char *id, uint64_t age_ms)
+{
+    struct instance_key key = make_key("s", id);
+    struct wire_record record = {
+        .key = &key,
+        .stamp = {hlc_after(0, START_WALL_MS - 1000), SLICE("there")},
+        .age_ms = age_ms,
+        .deleted = true,
+    };
+    assert_int_equal(registry_load(registry, &record, at_ms(0)), ERR_NONE);
+}
+
+static void a_loaded_instance_is_served_for_one_ttl(void **state)
+{
+    (void)state;
+    struct registry *registry = make_storing(usual_options());
+    uint64_t revision = registry_revision(registry);
+    load(registry, "old", 3600000, at_ms(0));
+    load(registry, "renewed", 3600000, at_ms(0));
+    assert_int_equal(shown(registry, "s"), 2);
+    assert_int_equal(stats_of(registry).guarded, 2);
+    assert_int_equal(registry_revision(registry), revision); /* no change */
+    assert_int_equal(revision_of(registry, "s"), revision);
+    check_stored(registry, 0, 0);
+    registry_validate(registry);
+    registry_expire(registry, at_ms(TTL_MS - TICK_MS));
+    assert_int_equal(renew(registry, "s", "renewed", at_ms(TTL_MS - TICK_MS)), ERR_NONE);
+    assert_int_equal(shown(registry, "s"), 2);
+    registry_expire(registry, at_ms(TTL_MS + 2 * TICK_MS));
+    assert_int_equal(shown(registry, "s"), 1);
+    assert_true(is_shown(registry, "s", "renewed"));
+    check_removed(registry, 1);
+    registry_validate(registry);
+    registry_free(registry);
+}
+
+static void a_guard_keeps_loaded_instances(void **state)
+{
+    (void)state;
+    struct registry *registry = make_storing(usual_options());
+    for (int i = 0; i < 60; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "i%d", i);
+        load(registry, id, 1000, at_ms(0));
+    }
+    registry_expire(registry, at_ms(TTL_MS + 2 * TICK_MS));
+    assert_int_equal(shown(registry, "s"), 60);
+    registry_expire(registry, at_ms(TTL_MS + GUARD_MAX_MS + 2 * RECHECK_MS));
+    assert_int_equal(shown(registry, "s"), 0);
+    registry_free(registry);
+}
+
+static void loaded_tombstones_end_when_they_would_have(void **state)
+{
+    (void)state;
+    struct registry *registry = make_storing(usual_options());
+    load_tombstone(registry, "ended", TOMBSTONE_MS + 1);
+    load_tombstone(registry, "young", 1000);
+    assert_int_equal(stats_of(registry).tombstones, 2);
+    registry_cleanup(registry, at_ms(20));
+    assert_int_equal(stats_of(registry).tombstones, 1);
+    check_removed(registry, 1);
+    registry_cleanup(registry, at_ms(TOMBSTONE_MS - 999));
+    assert_int_equal(stats_of(registry).tombstones, 0);
+    registry_free(registry);
+}
+
+static void what_nobody_confirmed_can_be_evicted(void **state)
+{
+    (void)state;
+    struct registry *registry = make_storing(usual_options());
+    load(registry, "gone", 3600000, at_ms(0));
+    load(registry, "renewed", 3600000, at_ms(0));
+    put(registry, "s", "new", at_ms(1));
+    assert_int_equal(renew(registry, "s", "renewed", at_ms(1)), ERR_NONE);
+    assert_int_equal(registry_evict_unconfirmed(registry, at_ms(2)), 1);
+    assert_false(is_shown(registry, "s", "gone"));
+    assert_int_equal(shown(registry, "s"), 2);
+    check_removed(registry, 1);
+    registry_validate(registry);
+    registry_free(registry);
+}
+
+/* The wall clock was set back by a day before the start. */
+static void stamps_and_revisions_stay_above_the_floors(void **state)
+{
+    (void)state;
+    struct registry_options options = usual_options();
+    options.hlc_floor = hlc_after(0, START_WALL_MS + 86400000);
+    options.revision_floor = (START_WALL_MS + 86400000) * 1000;
+    struct registry *registry = make_storing(options);
+    assert_int_equal(registry_revision(registry), options.revision_floor);
+    put(registry, "s", "i", at_ms(0));
+    struct key_state stored;
+    assert_int_equal(registry_drain_stored(registry, &stored, 1), 1);
+    assert_true(stored.hlc > options.hlc_floor);
+    assert_true(registry_highest_hlc(registry, at_ms(0)) >= stored.hlc);
+    assert_true(registry_revision(registry) > options.revision_floor);
+    key_state_unref(&stored);
+    registry_free(registry);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(changes_are_listed_and_renewals_are_not),
+        cmocka_unit_test(removed_keys_are_listed),
+        cmocka_unit_test(a_registry_without_storage_lists_nothing),
+        cmocka_unit_test(too_many_removed_keys_are_reported),
+        cmocka_unit_test(a_loaded_instance_is_served_for_one_ttl),
+        cmocka_unit_test(a_guard_keeps_loaded_instances),
+        cmocka_unit_test(loaded_tombstones_end_when_they_would_have),
+        cmocka_unit_test(what_nobody_confirmed_can_be_evicted),
+        cmocka_unit_test(stamps_and_revisions_stay_above_the_floors),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

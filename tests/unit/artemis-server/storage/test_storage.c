@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Storage between a registry and a file: what is written, what is loaded again, and failures.
+ */
+#include "artemis-server/storage/storage.h"
+
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <unistd.h>
+
+#include "artemis-core/model/stamp.h"
+#include "artemis-server/storage/storage_writer.h"
+#include "tests/support/failing_vfs.h"
+#include "tests/support/temp_folder.h"
+#include "tests/support/wait.h"
+#include "tests/unit/artemis-server/registry/registry_fixture.h"
+
+enum { TOMBSTONE_MS = 600000, INTERVAL_MS = 10, INSTANCES = 2000 };
+
+static struct temp_folder folder;
+static char problem[DATABASE_PROBLEM_BYTES];
+
+static int set_up(void **state)
+{
+    (void)state;
+    temp_folder_make(&folder);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    failing_vfs_set(SQLITE_OK);
+    temp_folder_remove(&folder);
+    return 0;
+}
+
+/* --- a node: a registry and a writer, in virtual time ----------------------------------------- */
+
+struct node {
+    struct registry *registry;
+    struct storage *storage;
+    struct storage_writer writer;
+};
+
+static struct registry *storing_registry(const struct storage *storage, struct moment now)
+{
+    struct storage_bounds bounds = storage_bounds(storage);
+    struct registry_options options = usual_options();
+    struct registry *registry = NULL;
+    options.storing = true;
+    options.tombstone_ms = TOMBSTONE_MS;
+    options.node_id = "n1";
+    options.hlc_floor = bounds.hlc;
+    options.revision_floor = bounds.revision;
+    assert_int_equal(registry_create(&options, now, &registry), ERR_NONE);
+    return registry;
+}
+
+/* Starts a node whose storage thread does not run. */
+static struct node start(struct moment now)
+{
+    struct node node = {0};
+    assert_int_equal(storage_open(folder.path, INTERVAL_MS, &node.storage, problem), ERR_NONE);
+    node.registry = storing_registry(node.storage, now);
+    assert_int_equal(storage_load(node.storage, node.registry, TTL_MS, now), ERR_NONE);
+    return node;
+}
+
+static void stop(struct node *node)
+{
+    storage_close(node->storage);
+    registry_free(node->registry);
+}
+
+/* A node that runs with a writer in virtual time. */
+static struct node start_writer(struct moment now)
+{
+    struct node node = {0};
+    struct database *database = NULL;
+    struct registry_options options = usual_options();
+    options.storing = true;
+    options.tombstone_ms = TOMBSTONE_MS;
+    options.node_id = "n1";
+    assert_int_equal(registry_create(&options, now, &node.registry), ERR_NONE);
+    assert_int_equal(database_open(folder.path, &database, problem), DATABASE_OPENED);
+    storage_writer_init(&node.writer, folder.path, database, node.registry);
+    return node;
+}
+
+static void stop_writer(struct node *node)
+{
+    storage_writer_free(&node->writer);
+    registry_free(node->registry);
+}
+
+static enum error commit(struct node *node, uint64_t ms)
+{
+    return storage_writer_commit(&node->writer, at_ms(ms), false);
+}
+
+/* Loads what is stored, in a new node. */
+static void check_loaded(size_t instances, size_t tombstones)
+{
+    struct node node = start(at_ms(100000));
+    assert_int_equal(stats_of(node.registry).instances, instances);
+    assert_int_equal(stats_of(node.registry).tombstones, tombstones);
+    registry_validate(node.registry);
+    stop(&node);
+}
+
+/* --- tests ------------------------------------------------------------------------------------ */
+
+static void changes_are_stored_and_loaded(void **state)
+{
+    (void)state;
+    struct node node = start_writer(at_ms(0));
+    put_many(node.registry, "s", 0, 10, at_ms(0));
+    assert_int_equal(commit(&node, 0), ERR_NONE);
+    assert_int_equal(node.writer.rows_written, 10);
+    put_as(node.registry, (struct brief){.service = "s", .id = "i0", .port = 99}, at_ms(1));
+    take_out(node.registry, "s", "i1", at_ms(1));
+    assert_int_equal(commit(&node, 1), ERR_NONE);
+    assert_int_equal(node.writer.rows_written, 12);
+    uint64_t revision = registry_revision(node.registry);
+    stop_writer(&node);
+
+    struct node next = start((struct moment){500, START_WALL_MS - 86400000}); /* set back */
+    assert_int_equal(stats_of(next.registry).instances, 9);
+    assert_int_equal(stats_of(next.registry).tombstones, 1);
+    assert_true(registry_revision(next.registry) > revision);
+    struct registry_members members = members_of(next.registry, "s");
+    size_t changed = 0;
+    for (size_t i = 0; i < members.count; i++)
+        changed += instance_port(members.instances[i]) == 99;
+    assert_int_equal(changed, 1);
+    registry_members_free(&members);
+    stop(&next);
+}
+
+static void a_commit_without_changes_writes_only_the_bounds(void **state)
+{
+    (void)state;
+    struct node node = start_writer(at_ms(0));
+    assert_int_equal(commit(&node, 0), ERR_NONE);
+    assert_int_equal(commit(&node, 200), ERR_NONE);
+    assert_int_equal(node.writer.commits, 1);
+    assert_int_equal(commit(&node, BOUNDS_INTERVAL_MS), ERR_NONE);
+    assert_int_equal(node.writer.commits, 2);
+    uint64_t bound = 0;
+    assert_int_equal(database_number(node.writer.database, NUMBER_HLC_BOUND, &bound), ERR_NONE);
+    assert_int_equal(hlc_to_ms(bound), START_WALL_MS + BOUNDS_INTERVAL_MS + BOUND_AHEAD_MS);
+    stop_writer(&node);
+}
+
+static void evicted_and_registered_again_is_stored(void **state)
+{
+    (void)state;
+    struct node node = start_writer(at_ms(0));
+    put(node.registry, "s", "gone", at_ms(0));
+    put(node.registry, "s", "back", at_ms(0));
+    assert_int_equal(commit(&node, 0), ERR_NONE);
+    registry_expire(node.registry, at_ms(TTL_MS + 2 * TICK_MS));
+    assert_int_equal(shown(node.registry, "s"), 0);
+    put(node.registry, "s", "back", at_ms(TTL_MS + 100));
+    assert_int_equal(commit(&node, TTL_MS + 100), ERR_NONE);
+    stop_writer(&node);
+    check_loaded(1, 0);
+}
+
+static void too_many_removals_write_everything(void **state)
+{
+    (void)state;
+    struct node node = start_writer(at_ms(0));
+    put_many(node.registry, "s", 0, REMOVED_KEYS_MAX + 100, at_ms(0));
+    put(node.registry, "t", "stays", at_ms(TTL_MS));
+    assert_int_equal(commit(&node, 0), ERR_NONE);
+    struct instance_key key = make_key("s", "i0");
+    registry_expire(node.registry, at_ms(TTL_MS + 2 * TICK_MS)); /* guarded */
+    registry_expire(node.registry, at_ms(TTL_MS + GUARD_MAX_MS + 5 * RECHECK_MS));
+    assert_int_equal(registry_renew(node.registry, &key, at_ms(TTL_MS + GUARD_MAX_MS + 6000)),
+                     ERR_INSTANCE_NOT_FOUND);
+    assert_int_equal(commit(&node, TTL_MS + GUARD_MAX_MS + 6000), ERR_NONE);
+    assert_int_equal(node.writer.rewrites, 1);
+    size_t left = stats_of(node.registry).instances;
+    stop_writer(&node);
+    check_loaded(left, 0);
+}
+
+static void a_failing_disk_loses_nothing_when_it_works_again(void **state)
+{
+    (void)state;
+    struct node node = start_writer(at_ms(0));
+    put_many(node.registry, "s", 0, 10, at_ms(0));
+    assert_int_equal(commit(&node, 0), ERR_NONE);
+
+    failing_vfs_set(SQLITE_FULL);
+    put_many(node.registry, "s", 10, 20, at_ms(200));
+    take_out(node.registry, "s", "i0", at_ms(200));
+    assert_int_equal(commit(&node, 200), ERR_SYSTEM);
+    assert_int_equal(node.writer.failures, 1);
+    assert_string_not_equal(node.writer.problem, "");
+    assert_int_equal(commit(&node, 201), ERR_NONE); /* waits */
+    assert_int_equal(node.writer.failed_commits, 1);
+    assert_int_equal(commit(&node, 1000), ERR_SYSTEM);
+    put_many(node.registry, "s", 20, 30, at_ms(1001));
+    assert_int_equal(commit(&node, 1002), ERR_NONE);
+    assert_int_equal(registry_unstored(node.registry), 0); /* the lists stay short */
+    assert_int_equal(shown(node.registry, "s"), 29);
+
+    failing_vfs_set(SQLITE_OK);
+    assert_int_equal(commit(&node, 1000 + 2 * 10000), ERR_NONE);
+    assert_int_equal(node.writer.failures, 0);
+    assert_int_equal(node.writer.rewrites, 1);
+    stop_writer(&node);
+    check_loaded(29, 1);
+}
+
+static void a_node_that_restarts_often_does_not_make_leases_younger(void **state)
+{
+    (void)state;
+    struct node node = start_writer(at_ms(0));
+    put(node.registry, "s", "i", at_ms(0));
+    assert_int_equal(commit(&node, 0), ERR_NONE);
+    stop_writer(&node);
+    uint64_t hour_ms = 3600000;
+    for (int i = 0; i < 3; i++) {
+        struct storage_status status;
+        struct moment now = at_ms(hour_ms + (uint64_t)i * 1000);
+        struct node next = start(now);
+        storage_status(next.storage, &status);
+        assert_int_equal(status.away_ms, hour_ms + (uint64_t)i * 1000);
+        stop(&next);
+    }
+}
+
+/* Writes garbage over the middle of the file, as a broken disk does. */
+static void damage(void)
+{
+    char path[DATABASE_PATH_BYTES];
+    char garbage[64 * 1024];
+    memset(garbage, 0x5A, sizeof(garbage));
+    snprintf(path, sizeof(path), "%s/%s", folder.path, DATABASE_FILE);
+    int file = open(path, O_WRONLY | O_CLOEXEC);
+    assert_true(file >= 0);
+    assert_int_equal(pwrite(file, garbage, sizeof(garbage), 64 * 1024), sizeof(garbage));
+    close(file);
+}
+
+static void a_damaged_file_is_set_aside(void **state)
+{
+    (void)state;
+    struct node node = start_writer(at_ms(0));
+    put_many(node.registry, "s", 0, INSTANCES, at_ms(0));
+    assert_int_equal(commit(&node, 0), ERR_NONE);
+    stop_writer(&node);
+    damage();
+    struct node next = start(at_ms(1000));
+    size_t loaded = stats_of(next.registry).instances;
+    assert_true(loaded < INSTANCES);
+    registry_validate(next.registry);
+    assert_int_equal(storage_start(next.storage), ERR_NONE);
+    stop(&next);
+    check_loaded(loaded, 0); /* from the new file */
+    char path[DATABASE_PATH_BYTES];
+    snprintf(path, sizeof(path), "%s/%s.damaged-1", folder.path, DATABASE_FILE);
+    assert_int_equal(access(path, F_OK), 0);
+}
+
+/* Rows that are no valid records are skipped, and gone after the next commit. */
+static void invalid_rows_are_skipped(void **state)
+{
+    (void)state;
+    struct node node = start_writer(at_ms(0));
+    put_many(node.registry, "s", 0, 5, at_ms(0));
+    assert_int_equal(commit(&node, 0), ERR_NONE);
+    const struct database_row rows[] = {
+        {.key = SLICE("k"), .body = SLICE("{}"), .hlc = 1, .node = SLICE("n")},
+        {.key = SLICE("l"), .body = SLICE("nothing"), .hlc = 1, .node = SLICE("n")},
+        {.key = SLICE("short"), .hlc = 1, .node = SLICE("n")},
+        {.key = SLICE("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"),
+         .hlc = 1,
+         .node = SLICE("n")},
+    };
+    assert_int_equal(database_begin(node.writer.database), ERR_NONE);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        assert_int_equal(database_put(node.writer.database, &rows[i]), ERR_NONE);
+    assert_int_equal(database_commit(node.writer.database), ERR_NONE);
+    stop_writer(&node);
+    for (int i = 0; i < 2; i++) {
+        struct storage_status status;
+        struct node next = start(at_ms(1000));
+        storage_status(next.storage, &status);
+        assert_int_equal(status.invalid_rows, i == 0 ? 4 : 0);
+        assert_int_equal(status.loaded_instances, 5);
+        assert_int_equal(storage_start(next.storage), ERR_NONE);
+        stop(&next);
+    }
+}
+
+/* --- the thread ------------------------------------------------------------------------------- */
+
+static bool is_down(void *context)
+{
+    struct storage_status status;
+    storage_status(context, &status);
+    return !status.up;
+}
+
+static bool is_up(void *context)
+{
+    return !is_down(context);
+}
+
+static void the_thread_shows_a_failing_disk_and_recovers(void **state)
+{
+    (void)state;
+    struct node node = start(at_ms(0));
+    assert_int_equal(storage_start(node.storage), ERR_NONE);
+    failing_vfs_set(SQLITE_IOERR_WRITE);
+    put_many(node.registry, "s", 0, 10, at_ms(0));
+    assert_true(wait_until(is_down, node.storage, wait_deadline_ms()));
+    assert_int_equal(shown(node.registry, "s"), 10);
+    failing_vfs_set(SQLITE_OK);
+    assert_true(wait_until(is_up, node.storage, wait_deadline_ms()));
+    put_many(node.registry, "s", 10, 20, at_ms(0));
+    stop(&node); /* commits the rest */
+    check_loaded(20, 0);
+}
+
+static void two_nodes_cannot_share_a_folder(void **state)
+{
+    (void)state;
+    struct node node = start(at_ms(0));
+    struct storage *second = NULL;
+    assert_int_equal(storage_open(folder.path, INTERVAL_MS, &second, problem), ERR_SYSTEM);
+    assert_non_null(strstr(problem, "in use by another process"));
+    stop(&node);
+    assert_int_equal(storage_open("/proc/no/such", INTERVAL_MS, &second, problem), ERR_SYSTEM);
+    assert_non_null(strstr(problem, "/proc/no/such"));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    failing_vfs_install();
+    const struct CMUnitTest tests[] = {
+        TEST(changes_are_stored_and_loaded),
+        TEST(a_commit_without_changes_writes_only_the_bounds),
+        TEST(evicted_and_registered_again_is_stored),
+        TEST(too_many_removals_write_everything),
+        TEST(a_failing_disk_loses_nothing_when_it_works_again),
+        TEST(a_node_that_restarts_often_does_not_make_leases_younger),
+        TEST(a_damaged_file_is_set_aside),
+        TEST(invalid_rows_are_skipped),
+        TEST(the_thread_shows_a_failing_disk_and_recovers),
+        TEST(two_nodes_cannot_share_a_folder),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
