@@ -167,11 +167,11 @@ static bool equal(const char *a, const char *b)
 }
 
 /* A name from a response header; "" unless it is valid UTF-8 without control characters, as JSON,
- * metrics and the log require. */
+ * metrics and the log require, and fits into the status, which would cut it inside a character. */
 static const char *response_name(const struct transfer *transfer, const char *header)
 {
     const char *name = response_header(transfer, header);
-    if (!name || !text_is_utf8(slice_of(name)))
+    if (!name || strlen(name) >= PEER_NAME_BYTES || !text_is_utf8(slice_of(name)))
         return "";
     for (const char *c = name; *c; c++)
         if ((unsigned char)*c < 0x20 || *c == 0x7f)

@@ -156,10 +156,9 @@ static void snapshot_that_never_ends_is_abandoned_for_another_peer(void **state)
     assert_int_equal(call_count(cluster.http[2], "shop"), 10);
 }
 
-static void invalid_names_do_not_break_the_status(void **state)
+static void check_name(const char *name)
 {
-    (void)state;
-    set_responses("\xff\xfe\"", "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n{", " ", 200000);
+    set_responses(name, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n{", " ", 200000);
     cluster_plan(&cluster, 2, (const char *const[]){"replication.timeout_secs=1", NULL});
     start_peer(cluster.ports[0]);
     cluster_start_node(&cluster, 1, NULL);
@@ -167,6 +166,22 @@ static void invalid_names_do_not_break_the_status(void **state)
     struct http_response *response = http_get(cluster.http[1], "/api/status/cluster");
     assert_int_equal(response->status, 200);
     assert_non_null(response->json);
+}
+
+static void invalid_names_do_not_break_the_status(void **state)
+{
+    (void)state;
+    check_name("\xff\xfe\"");
+}
+
+/* If the status cut it, a half of a character would remain. */
+static void long_names_do_not_break_the_status(void **state)
+{
+    (void)state;
+    char name[256 + 1] = "";
+    for (size_t at = 0; at < sizeof name - 1; at += 2)
+        memcpy(name + at, "\xc3\xa9", 2);
+    check_name(name);
 }
 
 static void status_is_served_while_a_response_does_not_end(void **state)
@@ -194,6 +209,7 @@ int main(void)
         cmocka_unit_test_teardown(slow_snapshot_is_abandoned_for_another_peer, stop),
         cmocka_unit_test_teardown(snapshot_that_never_ends_is_abandoned_for_another_peer, stop),
         cmocka_unit_test_teardown(invalid_names_do_not_break_the_status, stop),
+        cmocka_unit_test_teardown(long_names_do_not_break_the_status, stop),
         cmocka_unit_test_teardown(status_is_served_while_a_response_does_not_end, stop),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
