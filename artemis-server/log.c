@@ -46,8 +46,8 @@ static size_t control_size(const char *text, size_t size)
     return c == 0xc2 && size > 1 && (unsigned char)text[1] < 0xa0 ? 2 : 0;
 }
 
-/* Copies a text so that it stays on one line, does not control a terminal, and is valid UTF-8, which
- * it need not be: it may come from a client, or be cut. */
+/* Copies a text so that it stays on one line, does not control a terminal, and is valid UTF-8. It
+ * may come from a client, or be cut. */
 static struct slice clean(char out[LINE_BYTES_MAX], const char *text)
 {
     size_t size = strnlen(text, LINE_BYTES_MAX - 1);

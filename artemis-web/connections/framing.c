@@ -33,6 +33,33 @@ static enum framing_result add(struct framing *framing, size_t bytes)
     return exceeds_limits(framing) ? FRAMING_REFUSE : FRAMING_STORE;
 }
 
+enum { LINE_END_BYTES_MAX = 2 }; /* CR LF; a lone LF is one line end, too */
+
+/* Positions are compared as numbers: those of a folded line may be in different buffers. */
+static bool is_between(const char *at, const char *from, size_t min, size_t max)
+{
+    uintptr_t distance = (uintptr_t)at - (uintptr_t)from;
+    return distance >= min && distance <= max;
+}
+
+void framing_check_line(struct framing *framing, struct slice name, struct slice value)
+{
+    const char *end = value.data + value.size;
+    const char *next = end[1] == '\0' && framing->stored ? end + 2 : end + 1;
+    bool follows =
+        !framing->value_end || is_between(name.data, framing->value_end, 1, LINE_END_BYTES_MAX);
+    framing->value_end = end;
+    framing->bad_line |= !follows || value.data <= name.data + name.size;
+    framing->bad_name |= *next == ':';
+}
+
+void framing_check_end(struct framing *framing, const char *end)
+{
+    if (framing->value_end)
+        framing->bad_line |=
+            !is_between(end, framing->value_end, 2, 2 * (size_t)LINE_END_BYTES_MAX);
+}
+
 enum framing_result framing_add_argument(struct framing *framing)
 {
     return add(framing, 0) == FRAMING_STORE ? FRAMING_STORE : FRAMING_SKIP;
@@ -42,6 +69,11 @@ enum framing_result framing_add_trailer(struct framing *framing, struct slice na
                                         struct slice value)
 {
     return add(framing, name.size + value.size);
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
 }
 
 static bool add_length(struct framing *framing, struct slice value)
@@ -69,7 +101,7 @@ enum framing_result framing_add_field(struct framing *framing, struct slice name
 {
     if (add(framing, name.size + value.size) == FRAMING_REFUSE)
         return FRAMING_REFUSE;
-    if (name.size == 0 || name.data[name.size - 1] == ' ' || name.data[name.size - 1] == '\t') {
+    if (name.size == 0 || is_blank(name.data[0]) || is_blank(name.data[name.size - 1])) {
         framing->bad_name = true;
     } else if (IS_NAME(name, "Host")) {
         framing->hosts++;
@@ -95,7 +127,9 @@ enum error framing_check(const struct framing *framing, const char *http_version
         return ERR_HEADER_TOO_LARGE;
     }
     if (framing->bad_name)
-        *reason = "request header: a field's name must not be empty or end in a blank";
+        *reason = "request header: a field's name must not be empty or have a blank at an end";
+    else if (framing->bad_line)
+        *reason = "request header: a field must be on one line, without a NUL";
     else if (framing->hosts > 1 || (is_1_1 && framing->hosts == 0))
         *reason = "request header: must have exactly one Host";
     else if (framing->content_lengths + framing->transfer_encodings > 1)

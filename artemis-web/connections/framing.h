@@ -39,7 +39,10 @@ struct framing {
     uint32_t content_lengths;
     uint32_t transfer_encodings;
     uint32_t hosts;
-    bool bad_name;         /* a field's name is empty or ends in a blank */
+    const char *value_end; /* of the field that was read last; NULL: none */
+    bool stored;           /* the HTTP library has stored a field or an argument */
+    bool bad_name;         /* a field's name is empty or has a blank at an end */
+    bool bad_line;         /* a field's line is folded or has a NUL */
     bool bad_length;       /* a Content-Length is not a number */
     bool length_too_large; /* a Content-Length does not fit 64 bits */
     bool unknown_encoding; /* a Transfer-Encoding is not "chunked" */
@@ -55,6 +58,15 @@ enum framing_result {
 
 /* Starts a request with the target of its request line. */
 void framing_begin(struct framing *framing, const char *target);
+
+/* Checks where a field was read. Name and value end in a NUL, and the next line is still unchanged;
+ * one byte of it is read, or two if `stored`. libmicrohttpd appends the rest of a folded line to
+ * the name, and takes a line with an empty name for the end of the header: what follows would be
+ * the next request. */
+void framing_check_line(struct framing *framing, struct slice name, struct slice value);
+
+/* Checks the end of the header: an empty line follows the last field. */
+void framing_check_end(struct framing *framing, const char *end);
 
 /* Records an argument of the query. One beyond the limits is skipped: the request line is parsed to
  * its end, and framing_check refuses the request. */

@@ -57,6 +57,11 @@ static enum error check_admission(const struct request *request)
     return ERR_NONE;
 }
 
+static size_t header_bytes(struct MHD_Connection *mhd)
+{
+    return MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE)->header_size;
+}
+
 void input_begin(struct session *session, struct MHD_Connection *mhd, const char *url,
                  const char *method, const char *version)
 {
@@ -79,6 +84,7 @@ void input_begin(struct session *session, struct MHD_Connection *mhd, const char
     request->route = route_find(url, &request->java);
     if (session->framing.nul_in_path)
         request->route = NULL; /* `url` ends early */
+    framing_check_end(&session->framing, method + header_bytes(mhd));
     request->refused = check_header(session, method, version);
     if (!request->refused)
         request->refused = check_admission(request);

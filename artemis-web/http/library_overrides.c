@@ -118,14 +118,20 @@ enum MHD_Result MHD_set_connection_value_n(struct MHD_Connection *connection,
     struct session *session = session_of(connection);
     if (!session) /* on_request refuses the request */
         return MHD_YES;
-    switch (add_value(&session->framing, kind, (struct slice){key, key_size},
-                      (struct slice){value, value_size})) {
+    struct framing *framing = &session->framing;
+    struct slice name = {key, key_size};
+    struct slice text = {value, value_size};
+    switch (add_value(framing, kind, name, text)) {
     case FRAMING_SKIP:
-        return MHD_YES;
+        break;
     case FRAMING_REFUSE:
         return MHD_NO;
     case FRAMING_STORE:
-        break;
+        if (set_value_in_library(connection, kind, key, key_size, value, value_size) != MHD_YES)
+            return MHD_NO;
+        framing->stored = true; /* at the end of the connection's buffer */
     }
-    return set_value_in_library(connection, kind, key, key_size, value, value_size);
+    if (kind == MHD_HEADER_KIND)
+        framing_check_line(framing, name, text);
+    return MHD_YES;
 }

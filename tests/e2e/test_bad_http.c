@@ -100,6 +100,16 @@ static void request_of_doubtful_length_is_not_taken_for_two(void **state)
         POST_HEAD "Content-Length: 16\r\nContent-Length: 0\r\n\r\n{\"instances\":[]}",
         POST_HEAD "Transfer-Encoding: nonsense\r\nContent-Length: 16\r\n\r\n{\"instances\":[]}",
         POST_HEAD "Transfer-Encoding : chunked\r\nContent-Length: 16\r\n\r\n{\"instances\":[]}",
+        /* An empty name would end the header. */
+        POST_HEAD ": a\r\nX: b\r\n\r\n",
+        POST_HEAD ":\n",
+        POST_HEAD "Cookie: a\r\n:\r\n",
+        "POST " REGISTER " HTTP/1.1\nHost: a\n:\n",
+        /* The library appends the second line to the name. */
+        POST_HEAD "Content-Length:\r\n 16\r\n\r\n{\"instances\":[]}",
+        POST_HEAD "Transfer-Encoding:\r\n chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        POST_HEAD "X: a\r\n\tb\r\n: c\r\n",
+        "POST " REGISTER " HTTP/1.1\r\n Content-Length: 16\r\nHost: a\r\n\r\n{\"instances\":[]}",
     };
     for (size_t i = 0; i < sizeof requests / sizeof *requests; i++) {
         struct raw_socket raw;

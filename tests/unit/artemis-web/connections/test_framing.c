@@ -127,6 +127,53 @@ static void nul_in_the_path_is_found_but_not_in_the_query(void **state)
     assert_false(framing.nul_in_path);
 }
 
+/* Splits two lines as the library does: it has read the second, but not split it yet. */
+static bool check_lines(const char *first_end, const char *second)
+{
+    char buffer[64];
+    struct framing framing;
+    framing_begin(&framing, "/");
+    framing.stored = true;
+    memset(buffer, 0, sizeof buffer);
+    memcpy(buffer, "Host\0 a", 7);
+    size_t at = 7 + strlen(first_end); /* a NUL for each byte */
+    memcpy(buffer + at, second, strlen(second));
+    framing_check_line(&framing, (struct slice){buffer, 4}, (struct slice){buffer + 6, 1});
+    return !framing.bad_name;
+}
+
+static void next_line_with_an_empty_name_is_refused(void **state)
+{
+    (void)state;
+    assert_true(check_lines("\r\n", "X: b"));
+    assert_true(check_lines("\n", "X: b"));
+    assert_true(check_lines("\r\n", ""));
+    assert_false(check_lines("\r\n", ":"));
+    assert_false(check_lines("\n", ": b"));
+}
+
+static void field_that_is_not_one_line_is_refused(void **state)
+{
+    (void)state;
+    static const char buffer[] = "Host\0 a\0\0Y\0b\0\0\0\0";
+    const struct slice host = {buffer, 4};
+    const struct slice a = {buffer + 6, 1};
+    const struct slice y = {buffer + 9, 1};
+    struct framing framing;
+    framing_begin(&framing, "/");
+    framing_check_line(&framing, host, a);
+    framing_check_line(&framing, y, (struct slice){buffer + 11, 1});
+    framing_check_end(&framing, buffer + 16);
+    assert_false(framing.bad_line);
+    framing_begin(&framing, "/"); /* folded: the name is elsewhere */
+    framing_check_line(&framing, y, host);
+    assert_true(framing.bad_line);
+    framing_begin(&framing, "/"); /* a NUL in the value, or a line that was not read */
+    framing_check_line(&framing, host, a);
+    framing_check_end(&framing, buffer + 16);
+    assert_true(framing.bad_line);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -134,6 +181,8 @@ int main(void)
         cmocka_unit_test(responses_of_the_library_are_replaced),
         cmocka_unit_test(fields_beyond_the_limits_are_refused),
         cmocka_unit_test(nul_in_the_path_is_found_but_not_in_the_query),
+        cmocka_unit_test(next_line_with_an_empty_name_is_refused),
+        cmocka_unit_test(field_that_is_not_one_line_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
