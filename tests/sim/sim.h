@@ -114,7 +114,7 @@ struct sim_link {
 struct sim_counts {
     uint64_t events, messages, lost, repeated, registrations, heartbeats, refused, unregistrations,
         crashes, pauses, jumps, late, refuted, repairs, fetched, rounds, evictions, timeouts,
-        late_calls;
+        late_calls, dropped_calls;
     uint64_t failed_by[INVARIANTS]; /* seeds that failed, by invariant */
 };
 
@@ -151,6 +151,7 @@ struct sim_settings {
     bool transit_counts;            /* ages must include the time in transit */
     uint32_t actions_percent;       /* of the turns in which a client does not only renew */
     bool toggles;                   /* clients alternate between two contents at different nodes */
+    bool toggles_grow;              /* new contents instead */
     bool returns;                   /* clients that died or unregistered return */
     uint32_t guard_percent_of_seeds;
     uint64_t guard_max_ms;
@@ -253,6 +254,8 @@ struct sim_call {
     uint32_t number;
     uint32_t node;
     uint32_t content;
+    uint64_t sent_ms;
+    bool is_repeated; /* by a proxy, over a connection that stays open */
     enum call_result result;
     bool clock_late; /* the HLC of the node was behind when it executed the call */
 };

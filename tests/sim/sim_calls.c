@@ -55,6 +55,20 @@ static void execute_heartbeat(struct sim *sim, struct sim_call *call, struct sim
     sim_log(sim, "i%u is unknown at %s", call->client, node->name);
 }
 
+/* The HTTP layer drops a write whose client has closed the connection; this is a model of it. The
+ * FIN follows a segment that the kernel delivers late within one round trip, and the layer waits
+ * that long before it executes a write on a connection that was silent. */
+static bool is_dropped(struct sim *sim, const struct sim_call *call)
+{
+    uint64_t closed_ms = call->sent_ms + CALL_TIMEOUT_MS + CALL_TRAVEL_MS;
+    if (call->is_repeated || call->kind == CALL_HEARTBEAT || sim->now_ms < closed_ms)
+        return false;
+    sim->counts.dropped_calls++;
+    sim_log(sim, "i%u: n%u drops call %u, whose connection is closed", call->client, call->node,
+            call->number);
+    return true;
+}
+
 /* What the HTTP layer does with a request that it has read. */
 static void execute(struct sim *sim, struct sim_call *call, struct sim_node *node)
 {
@@ -104,6 +118,10 @@ static void on_request(struct sim *sim, void *context, uint32_t a, uint32_t b)
         sim_at(sim->now_ms + QUEUE_RETRY_MS, on_request, call, 0, 0);
         return;
     }
+    if (node->running && is_dropped(sim, call)) {
+        free(call);
+        return;
+    }
     call->result = CALL_REFUSED;
     if (node->running) {
         execute(sim, call, node);
@@ -146,13 +164,15 @@ void call_send(struct sim *sim, struct sim_client *client, enum call_kind kind)
                             .client = client->id,
                             .number = client->call,
                             .node = client->node,
-                            .content = client->content};
+                            .content = client->content,
+                            .sent_ms = sim->now_ms};
     if (!sim->settings.calls_travel) {
         execute_now(sim, &call);
         return;
     }
     sim_at(sim->now_ms + CALL_TIMEOUT_MS, on_timeout, copy(&call), 0, 0);
     sim_at(sim->now_ms + travel_ms(sim), on_request, copy(&call), 0, 0);
+    call.is_repeated = true;
     if (kind != CALL_HEARTBEAT && sim_chance(sim, sim->settings.repeated_calls_percent))
         sim_at(sim->now_ms + travel_ms(sim) + sim_random(sim, LATE_MAX_MS / 4), on_request,
                copy(&call), 0, 0);

@@ -142,7 +142,10 @@ void client_die(struct sim *sim, struct sim_client *client)
 /* As a health check that goes down and up again: another node each time, an earlier content. */
 static void toggle(struct sim *sim, struct sim_client *client)
 {
-    client->content ^= 1;
+    if (sim->settings.toggles_grow)
+        client->content++;
+    else
+        client->content ^= 1;
     if (sim_chance(sim, 80))
         client->node = node_for_client(sim);
     call_send(sim, client, CALL_REGISTER);

@@ -3,6 +3,7 @@
  * sim [--worlds W,W] [--seeds N] [--first S] [--jobs J]
  *                    N seeds from S on: how many fail, and the story of the first
  * sim [--worlds W,W] --seed S     one seed, with a log of its events
+ * sim --bug B [--seeds N]         with one of the bugs of artemis-core/base/sim_bug.h
  * sim --list                      the table of worlds
  *
  * Without --worlds each seed chooses from the worlds that are on by default.
@@ -20,6 +21,10 @@
 #include <unistd.h>
 
 enum { FAILURES_SHOWN = 5 };
+
+#ifdef ARTEMIS_SIM_BUG
+int sim_bug;
+#endif
 
 static uint64_t chosen_worlds; /* 0: the defaults */
 
@@ -145,8 +150,9 @@ static void print_report(const struct report *report, double secs)
            (unsigned long long)c->registrations, (unsigned long long)c->heartbeats,
            (unsigned long long)c->refused, (unsigned long long)c->unregistrations,
            (unsigned long long)c->evictions, (unsigned long long)c->refuted);
-    printf("%llu calls timed out, %llu executed after that\n", (unsigned long long)c->timeouts,
-           (unsigned long long)c->late_calls);
+    printf("%llu calls timed out, %llu executed after that, %llu dropped\n",
+           (unsigned long long)c->timeouts, (unsigned long long)c->late_calls,
+           (unsigned long long)c->dropped_calls);
     printf("%llu repairs, %llu anti-entropy rounds, %llu records fetched by them\n",
            (unsigned long long)c->repairs, (unsigned long long)c->rounds,
            (unsigned long long)c->fetched);
@@ -222,6 +228,17 @@ static int usage(void)
     return 2;
 }
 
+static void switch_bug_on(uint64_t bug)
+{
+#ifdef ARTEMIS_SIM_BUG
+    sim_bug = (int)bug;
+#else
+    (void)bug;
+    fprintf(stderr, "sim: this build has no bugs; make sim-bug\n");
+    exit(2);
+#endif
+}
+
 int main(int argc, char **argv)
 {
     uint64_t seeds = 1000;
@@ -241,6 +258,8 @@ int main(int argc, char **argv)
             seeds = number(argv[++i]);
         else if (strcmp(argv[i], "--first") == 0)
             first = number(argv[++i]);
+        else if (strcmp(argv[i], "--bug") == 0)
+            switch_bug_on(number(argv[++i]));
         else if (strcmp(argv[i], "--jobs") == 0)
             jobs = (unsigned)number(argv[++i]);
         else

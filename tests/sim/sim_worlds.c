@@ -133,6 +133,12 @@ static void toggle(struct sim *sim)
     sim->settings.actions_percent = 40;
 }
 
+static void hop(struct sim *sim)
+{
+    toggle(sim);
+    sim->settings.toggles_grow = true;
+}
+
 static void toggle_cut(struct sim *sim)
 {
     toggle(sim);
@@ -214,12 +220,14 @@ static const struct world {
      3},
     {"slow", "a chain of three nodes with round trips above 500 ms", "4", false, small_chain,
      link_slow, false, 2},
-    {"late", "calls time out and arrive up to 60 s late", "1", false, late, NULL, false, 1},
+    {"late", "calls time out and arrive up to 60 s late", NULL, true, late, NULL, false, 1},
     {"repeated", "calls are executed twice, up to 15 s apart", "1 (revision)", false, repeated,
      NULL, false, 1},
-    {"stall", "nodes pause, and then execute the calls that timed out", "1", false, stall, NULL,
+    {"stall", "nodes pause, and then execute the calls that timed out", NULL, true, stall, NULL,
      false, 1},
     {"toggle", "clients alternate between two contents at different nodes", "2", false, toggle,
+     NULL, false, 1},
+    {"hop", "clients change to new contents at different nodes, some ms apart", NULL, true, hop,
      NULL, false, 1},
     {"toggle-cut", "as toggle, and links are cut for less than a lease", "2", false, toggle_cut,
      NULL, false, 1},
