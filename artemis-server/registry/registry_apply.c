@@ -2,6 +2,7 @@
  *
  * Applies the records of peers to the store.
  */
+#include "artemis-core/base/sim_bug.h"
 #include "artemis-server/registry/registry_internal.h"
 
 /* The stamp of a peer's record. One without a stamp comes from a legacy node and gets the next
@@ -41,9 +42,8 @@ static bool is_older(const struct registry *registry, const struct record *recor
                      struct stored_stamp stamp)
 {
     struct stored_stamp own = {record->hlc, record->node};
-#ifdef ARTEMIS_SIM_BUG
-    return true; /* for `make sim-bug`: the last record to arrive wins */
-#endif
+    if (SIM_BUG(1))
+        return true; /* the last record to arrive wins */
     return stamp_compare(full_stamp(registry, own), full_stamp(registry, stamp)) < 0;
 }
 
@@ -62,6 +62,14 @@ static bool restamp(struct registry *registry, const struct locked_key *key, str
 {
     registry_set_stamp(registry, key->record, registry_next_stamp(registry, now));
     return registry_mark_changed(registry, key);
+}
+
+static bool beats_tombstone(const struct registry *registry, const struct record *tombstone,
+                            struct stored_stamp stamp)
+{
+    if (SIM_BUG(2))
+        return false; /* a registration after an unregistration is lost */
+    return is_older(registry, tombstone, stamp);
 }
 
 /* The end of a span that began `age_ms` ago; 0: it is over. */
@@ -116,7 +124,7 @@ enum error registry_apply(struct registry *registry, const struct wire_record *r
         if (!is_legacy_renewal && is_older(registry, key.record, stamp))
             is_dirty = replace_content(registry, &key, record->instance, stamp, now);
         extend_lease(registry, &key, record->age_ms, now);
-    } else if (deadline_ms && (!key.record || is_older(registry, key.record, stamp))) {
+    } else if (deadline_ms && (!key.record || beats_tombstone(registry, key.record, stamp))) {
         error = registry_insert(registry, &key, record->instance, stamp, deadline_ms, now);
     }
     registry_unlock(registry, key.home);
@@ -149,6 +157,8 @@ enum error registry_apply_renewal(struct registry *registry, const struct wire_r
 enum error registry_apply_unregister(struct registry *registry, const struct wire_record *record,
                                      struct moment now)
 {
+    if (SIM_BUG(3))
+        return ERR_NONE; /* the instance stays until its lease ends */
     bool is_dirty = false;
     struct stored_stamp stamp;
     enum error error = stamp_of(registry, record, now, &stamp);

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "artemis-core/base/sim_bug.h"
+
 static void free_own(struct round *round)
 {
     for (size_t i = 0; i < round->own_count; i++)
@@ -132,7 +134,7 @@ void anti_entropy_on_digests(struct replicator *replicator, struct peer *peer,
     registry_digests(replicator->registry, own);
     round->differing = 0;
     for (uint32_t bucket = 0; bucket < DIGEST_BUCKETS; bucket++) {
-        if (own[bucket] == digests[bucket])
+        if (own[bucket] == digests[bucket] || SIM_BUG(8))
             continue;
         bucket_set_add(&round->differ, bucket);
         round->differing++;

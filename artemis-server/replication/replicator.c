@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "artemis-core/base/sim_bug.h"
 #include "artemis-server/replication/replicator_internal.h"
 
 /* --- messages --------------------------------------------------------------------------------- */
@@ -137,7 +138,8 @@ static void set_health(struct replicator *replicator, struct peer *peer, enum pe
         peer->retry_ms = 0;
         peer->round.next_ms = now.mono_ms;
     } else {
-        outbox_clear(&peer->outbox);
+        if (!SIM_BUG(5))
+            outbox_clear(&peer->outbox);
         round_reset(&peer->round);
         peer->is_ready = false;
         peer->health_due_ms = earlier(peer->health_due_ms, now.mono_ms + DOWN_PROBE_MS);

@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 
+#include "artemis-core/base/sim_bug.h"
+
 /* --- the start -------------------------------------------------------------------------------- */
 
 struct message *bootstrap_next(struct replicator *replicator, struct peer *peer, struct moment now)
@@ -81,6 +83,8 @@ void bootstrap_check_ready(struct replicator *replicator, struct moment now)
         return;
     for (uint32_t i = 0; i < REPLICATOR_PEERS_MAX; i++) {
         const struct peer *peer = &replicator->peers[i];
+        if (SIM_BUG(6))
+            break; /* ready before the snapshot */
         if (has_snapshot ? needs_comparison(peer) && now.mono_ms < bootstrap_deadline_ms(replicator)
                          : may_have_snapshot(peer))
             return;
