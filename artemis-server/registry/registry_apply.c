@@ -64,11 +64,13 @@ static bool is_confirmed_after(const struct registry *registry, const struct rec
     return stamp_compare(full_stamp(registry, confirmed), full_stamp(registry, stamp)) > 0;
 }
 
-/* Gives the stored content a stamp above the change that it supersedes, and sends it to all peers:
- * they may have taken that change over. True: marked as changed. */
-static bool restamp(struct registry *registry, const struct locked_key *key, struct moment now)
+/* Stamps the stored content with the time of that registration, and sends it to all peers: they may
+ * have taken over the change that it supersedes. A later time would also supersede changes that were
+ * made since. True: marked as changed. */
+static bool stamp_as_confirmed(struct registry *registry, const struct locked_key *key)
 {
-    registry_set_stamp(registry, key->record, registry_next_stamp(registry, now));
+    struct stored_stamp confirmed = {key->record->confirmed, NODE_NUMBER_SELF};
+    registry_set_stamp(registry, key->record, confirmed);
     return registry_mark_changed(registry, key);
 }
 
@@ -105,7 +107,7 @@ static bool replace_content(struct registry *registry, struct locked_key *key,
 {
     bool is_same = instance_equal(key->record->instance, instance);
     if (!is_same && is_confirmed_after(registry, key->record, stamp))
-        return restamp(registry, key, now);
+        return stamp_as_confirmed(registry, key);
     registry_set_stamp(registry, key->record, stamp);
     shard_mark_stored(key->shard, key->number);
     if (is_same)
@@ -185,7 +187,7 @@ enum error registry_apply_unregister(struct registry *registry, const struct wir
             shard_extend_tombstone(key.shard, key.number, until_ms);
             shard_mark_stored(key.shard, key.number);
         } else if (is_confirmed_after(registry, key.record, stamp)) {
-            is_dirty = restamp(registry, &key, now);
+            is_dirty = stamp_as_confirmed(registry, &key);
         } else {
             registry_remove(registry, &key, stamp, until_ms ? until_ms : now.mono_ms, now);
         }

@@ -9,8 +9,8 @@
  * Apply: registry_apply... store the records of peers. The higher stamp wins, in any order and any
  * number of times. A renewal moves a lease to `now - age + ttl`, if that is later. A registration
  * with identical content keeps the stored stamp, and the record remembers its HLC time. A peer's
- * change with a newer stamp than the stored one, but older than that time, is not taken over: the
- * stored content gets a new stamp and is marked dirty.
+ * change with a newer stamp than the stored one, but older than that time, is not taken over: that
+ * time becomes the stamp of the stored content, which is marked dirty.
  *
  * Tombstones: an unregistered key keeps a tombstone with its stamp for `tombstone_ms`, so that no
  * peer brings the instance back. Tombstones are in no answer to clients.

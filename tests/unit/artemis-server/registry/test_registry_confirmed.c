@@ -56,13 +56,13 @@ static bool holds(const char *machine)
     return same && !state.deleted;
 }
 
-/* The stored content and a stamp of this node above that of `ms` are pending for the peers. */
-static void assert_restamped(uint64_t ms)
+/* The stored content is pending for the peers, with the time `ms` as its stamp. */
+static void assert_stamped_as_of(uint64_t ms)
 {
     struct key_state state;
     assert_true(read_state(node, "s", "a", &state));
     assert_false(state.deleted);
-    assert_true(state.hlc > (START_WALL_MS + ms) << 16);
+    assert_true(state.hlc == (START_WALL_MS + ms) << 16);
     assert_int_equal(notified, 1);
     assert_int_equal(drain_changes(), 1);
 }
@@ -91,7 +91,7 @@ static void identical_registration_beats_an_earlier_change_that_arrives_later(vo
     assert_int_equal(say_registered(node, down, at_ms(30)), ERR_NONE);
     assert_true(holds("new"));
     assert_true(registry_revision(node) == revision); /* clients see no change */
-    assert_restamped(20);
+    assert_stamped_as_of(20);
 }
 
 static void identical_registration_beats_an_earlier_unregistration(void **state)
@@ -101,7 +101,7 @@ static void identical_registration_beats_an_earlier_unregistration(void **state)
     assert_int_equal(say_unregistered(node, (struct word){.stamp = stamp_at(10)}, at_ms(30)),
                      ERR_NONE);
     assert_true(holds("new"));
-    assert_restamped(20);
+    assert_stamped_as_of(20);
 }
 
 static void change_after_the_identical_registration_wins(void **state)
@@ -112,6 +112,17 @@ static void change_after_the_identical_registration_wins(void **state)
     assert_int_equal(say_registered(node, down, at_ms(30)), ERR_NONE);
     assert_true(holds("down"));
     assert_int_equal(drain_changes(), 0);
+}
+
+static void change_between_the_identical_registration_and_its_stamp_wins(void **state)
+{
+    (void)state;
+    register_twice();
+    struct word down = {.stamp = stamp_at(10), .machine = "down"};
+    assert_int_equal(say_registered(node, down, at_ms(30)), ERR_NONE);
+    struct word later = {.stamp = stamp_at(25), .machine = "later"};
+    assert_int_equal(say_registered(node, later, at_ms(40)), ERR_NONE);
+    assert_true(holds("later"));
 }
 
 static void unregistration_after_the_identical_registration_wins(void **state)
@@ -180,6 +191,7 @@ int main(void)
         TEST(identical_registration_beats_an_earlier_change_that_arrives_later),
         TEST(identical_registration_beats_an_earlier_unregistration),
         TEST(change_after_the_identical_registration_wins),
+        TEST(change_between_the_identical_registration_and_its_stamp_wins),
         TEST(unregistration_after_the_identical_registration_wins),
         TEST(heartbeat_confirms_no_content),
         TEST(newer_stamp_with_the_same_content_is_taken_over),
