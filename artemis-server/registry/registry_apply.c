@@ -65,8 +65,8 @@ static bool is_confirmed_after(const struct registry *registry, const struct rec
 }
 
 /* Stamps the stored content with the time of that registration, and sends it to all peers: they may
- * have taken over the change that it supersedes. A later time would also supersede changes that were
- * made since. True: marked as changed. */
+ * have taken over the change that it supersedes. A later time would also supersede changes that
+ * were made since. True: marked as changed. */
 static bool stamp_as_confirmed(struct registry *registry, const struct locked_key *key)
 {
     struct stored_stamp confirmed = {key->record->confirmed, NODE_NUMBER_SELF};

@@ -251,8 +251,8 @@ void anti_entropy_on_record(struct replicator *replicator, struct peer *peer,
     instance_unref(key_only);
 }
 
-/* Sends the peer what it did not list. It stores a tombstone of a key that it does not know, so that
- * a late registration does not bring the instance back. */
+/* Sends the peer what it did not list. It stores a tombstone of a key that it does not know, so
+ * that a late registration does not bring the instance back. */
 static void repair_missing(struct replicator *replicator, struct peer *peer,
                            const struct message *message)
 {
