@@ -8,7 +8,6 @@
 #include "tests/support/raw_socket.h"
 #include "tests/support/wait.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -68,7 +67,7 @@ static void register_of_a_client_that_closed_is_not_executed(void **state)
     raw_socket_open(&resetting, fixture->server.port);
     send_register(&resetting, "before");
     check_response(&resetting, 200);
-    server_process_signal(&fixture->server, SIGSTOP);
+    server_process_suspend(&fixture->server);
     raw_socket_open(&fresh, fixture->server.port);
     send_register(&fresh, "fresh");
     send_register(&used, "used");
@@ -76,7 +75,7 @@ static void register_of_a_client_that_closed_is_not_executed(void **state)
     raw_socket_close(&fresh);
     raw_socket_close(&used);
     reset(&resetting); /* the kernel discards its request */
-    server_process_signal(&fixture->server, SIGCONT);
+    server_process_continue(&fixture->server);
     call_wait_metric(fixture->http, DROPPED, 2);
     assert_int_equal(call_count(fixture->http, "late"), 1);
     assert_true(call_shows(fixture->http, "late", "before"));
@@ -87,11 +86,11 @@ static void unregister_of_a_client_that_closed_is_not_executed(void **state)
     struct fixture *fixture = *state;
     struct raw_socket raw;
     call_register(fixture->http, "late", "i1");
-    server_process_signal(&fixture->server, SIGSTOP);
+    server_process_suspend(&fixture->server);
     raw_socket_open(&raw, fixture->server.port);
     send_call(&raw, UNREGISTER, "instances", "i1");
     raw_socket_close(&raw);
-    server_process_signal(&fixture->server, SIGCONT);
+    server_process_continue(&fixture->server);
     call_wait_metric(fixture->http, DROPPED, 1);
     assert_true(call_shows(fixture->http, "late", "i1"));
 }
@@ -101,11 +100,11 @@ static void register_of_a_client_that_shut_its_side_is_refused(void **state)
 {
     struct fixture *fixture = *state;
     struct raw_socket raw;
-    server_process_signal(&fixture->server, SIGSTOP);
+    server_process_suspend(&fixture->server);
     raw_socket_open(&raw, fixture->server.port);
     send_register(&raw, "i1");
     assert_int_equal(shutdown(raw.fd, SHUT_WR), 0);
-    server_process_signal(&fixture->server, SIGCONT);
+    server_process_continue(&fixture->server);
     check_response(&raw, 408);
     check_json(&raw.response, "response_status.reason", "'request-timeout'");
     assert_int_equal(call_count(fixture->http, "late"), -1);
@@ -118,11 +117,11 @@ static void heartbeat_of_a_client_that_closed_is_executed(void **state)
     struct raw_socket raw;
     call_register(fixture->http, "late", "i1");
     double renewals = call_metric(fixture->http, "artemis_renewals_total");
-    server_process_signal(&fixture->server, SIGSTOP);
+    server_process_suspend(&fixture->server);
     raw_socket_open(&raw, fixture->server.port);
     send_call(&raw, HEARTBEAT, "instances", "i1");
     raw_socket_close(&raw);
-    server_process_signal(&fixture->server, SIGCONT);
+    server_process_continue(&fixture->server);
     call_wait_metric(fixture->http, "artemis_renewals_total", renewals + 1);
 }
 

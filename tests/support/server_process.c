@@ -116,6 +116,19 @@ void server_process_signal(const struct server_process *server, int signal)
     assert_int_equal(kill(server->pid, signal), 0);
 }
 
+void server_process_suspend(const struct server_process *server)
+{
+    int status;
+    server_process_signal(server, SIGSTOP);
+    assert_int_equal(waitpid(server->pid, &status, WUNTRACED), server->pid);
+    assert_true(WIFSTOPPED(status));
+}
+
+void server_process_continue(const struct server_process *server)
+{
+    server_process_signal(server, SIGCONT);
+}
+
 int server_process_wait(struct server_process *server)
 {
     int exit_code = command_wait(server->pid, wait_deadline_ms());

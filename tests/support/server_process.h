@@ -36,6 +36,10 @@ void server_process_start_with_stderr(struct server_process *server, const char 
 
 void server_process_signal(const struct server_process *server, int signal);
 
+/* Stops all of its threads (SIGSTOP), and returns when they have stopped. */
+void server_process_suspend(const struct server_process *server);
+void server_process_continue(const struct server_process *server); /* SIGCONT */
+
 /* Waits for its end and returns the exit code; fails the test at the deadline. */
 int server_process_wait(struct server_process *server);
 
