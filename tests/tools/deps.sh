@@ -11,7 +11,7 @@ check() {
         command -v "$name" >/dev/null || missing+=("$name")
     done
     if [ "${#missing[@]}" -eq 0 ]; then
-        for name in libmicrohttpd jansson libcurl libxxhash zlib nettle; do
+        for name in libmicrohttpd jansson libcurl libxxhash zlib nettle sqlite3; do
             pkg-config --exists "$name" || missing+=("$name")
         done
         for name in toml++/toml.h wslay/wslay.h; do
