@@ -43,6 +43,7 @@ struct transfer {
     size_t response_bytes;
     uint64_t clock_ms;   /* the peer's HLC when it sent the response; 0: unknown */
     uint64_t transit_ms; /* of what is being read of the response */
+    uint64_t sent_ms;    /* monotonic: when the request was prepared */
 };
 
 struct peer_client {
@@ -113,7 +114,8 @@ static const char *response_header(const struct transfer *transfer, const char *
 }
 
 /* Measures how long the data that has arrived was in transit. A snapshot is encoded while it is
- * sent, so only the transit of its beginning is known. */
+ * sent, so only the transit of its beginning is known. A response is younger than its request: that
+ * bounds the transit where the clock of the peer is behind, as after a start with a wrong clock. */
 static void measure_transit(struct transfer *transfer)
 {
     bool is_first = transfer->response_bytes == 0;
@@ -121,9 +123,13 @@ static void measure_transit(struct transfer *transfer)
         const char *clock = response_header(transfer, "X-Artemis-Clock");
         transfer->clock_ms = clock ? strtoull(clock, NULL, 10) : 0;
     }
-    if (is_first || transfer->message->kind != MESSAGE_SNAPSHOT)
-        transfer->transit_ms =
-            registry_transit_ms(transfer->client->registry, transfer->clock_ms, clock_now());
+    if (!is_first && transfer->message->kind == MESSAGE_SNAPSHOT)
+        return;
+    struct moment now = clock_now();
+    uint64_t since_request_ms = now.mono_ms - transfer->sent_ms;
+    transfer->transit_ms = registry_transit_ms(transfer->client->registry, transfer->clock_ms, now);
+    if (transfer->transit_ms > since_request_ms)
+        transfer->transit_ms = since_request_ms;
 }
 
 static size_t on_body(char *data, size_t one, size_t size, void *context)
@@ -417,6 +423,7 @@ static bool prepare(struct transfer *transfer, const char *peer)
     transfer->read_error = ERR_NONE;
     transfer->digest_count = transfer->response_bytes = 0;
     transfer->clock_ms = transfer->transit_ms = 0;
+    transfer->sent_ms = now.mono_ms;
     if (peer_reader_create(on_record, on_number, transfer, &transfer->reader) ||
         !write_url(transfer, peer))
         return false;

@@ -34,6 +34,7 @@ struct transfer {
     uint32_t from, from_life, to;
     uint64_t sent_clock_ms;     /* the HLC of the sender, */
     uint64_t response_clock_ms; /* and that of the receiver; 0: a legacy node */
+    uint64_t sent_ms;           /* in the time of the world */
     struct wire_list items;
     struct wire_list response;
     uint64_t digests[DIGEST_BUCKETS];
@@ -87,12 +88,14 @@ static struct wire_record as_record(const struct wire_item *item)
     };
 }
 
-/* Adds the time since that clock of another node to all ages, and returns it. */
+/* Adds the time since that clock of another node to all ages, max_ms at most, and returns it. */
 static uint64_t add_transit(struct wire_list *list, struct registry *registry, uint64_t clock_ms,
-                            struct moment now)
+                            uint64_t max_ms, struct moment now)
 {
     registry_observe_clock(registry, clock_ms, now);
     uint64_t transit_ms = registry_transit_ms(registry, clock_ms, now);
+    if (transit_ms > max_ms)
+        transit_ms = max_ms;
     for (size_t i = 0; i < list->count; i++)
         list->items[i].age_ms += transit_ms;
     return transit_ms;
@@ -190,7 +193,7 @@ static void serve_changes(struct transfer *transfer, struct sim_node *node, stru
 static void serve_update(struct transfer *transfer, struct sim_node *node, struct moment now)
 {
     uint64_t transit_ms =
-        add_transit(&transfer->items, node->registry, transfer->sent_clock_ms, now);
+        add_transit(&transfer->items, node->registry, transfer->sent_clock_ms, UINT64_MAX, now);
     if (transit_ms > TIMEOUT_MS)
         transfer->result = SEND_RETRYABLE; /* 408 */
     else if (transfer->kind == MESSAGE_RENEW)
@@ -293,7 +296,8 @@ static void deliver_response(struct sim *sim, struct transfer *transfer, struct 
     struct moment now = node_now(sim, node);
     if (transfer->result == SEND_UNREACHABLE)
         return;
-    (void)add_transit(&transfer->response, node->registry, transfer->response_clock_ms, now);
+    (void)add_transit(&transfer->response, node->registry, transfer->response_clock_ms,
+                      sim->now_ms - transfer->sent_ms, now);
     if (transfer->result != SEND_DELIVERED)
         return;
     if (transfer->kind == MESSAGE_HEALTH)
@@ -367,6 +371,7 @@ void net_send(struct sim *sim, struct sim_node *from, struct message *message)
     for (size_t i = 0; i < message->count; i++)
         add_state(&transfer->items, from->registry, &message->items[i], node_now(sim, from));
     transfer->is_legacy = from->is_legacy || sim->nodes[message->peer].is_legacy;
+    transfer->sent_ms = sim->now_ms;
     transfer->sent_clock_ms = registry_clock_ms(from->registry, node_now(sim, from));
     if (transfer->is_legacy) {
         remove_stamps(&transfer->items);
