@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -205,6 +206,7 @@ static void send_text(int peer, const char *data, size_t size)
 static struct {
     char request[4096]; /* the last one */
     int end_error;      /* errno at the end of the connection; 0: closed */
+    unsigned delay_ms;  /* before it responds */
 } fake;
 
 static void *respond(void *context)
@@ -221,6 +223,7 @@ static void *respond(void *context)
         return NULL;
     }
     memset(blanks, ' ', sizeof(blanks));
+    poll(NULL, 0, (int)fake.delay_ms);
     send_text(peer, fake_peer->head, strlen(fake_peer->head));
     for (size_t left = fake_peer->filler; left;) {
         size_t size = left < sizeof(blanks) ? left : sizeof(blanks);
@@ -318,19 +321,36 @@ static void request_carries_the_clock(void **state)
     assert_true(clock_ms >= before_ms && clock_ms <= own_clock_ms());
 }
 
-static void transit_of_a_response_is_added_to_its_ages(void **state)
+/* Reads a key of age 5 ms from a response that carries this clock. */
+static void exchange_key(uint64_t clock_ms)
 {
-    (void)state;
     char head[256];
-    uint64_t start_ms = own_clock_ms();
     snprintf(head, sizeof(head), HEAD "X-Artemis-Clock: %llu\r\n\r\n{\"instance_keys\":[",
-             (unsigned long long)start_ms - 3000);
+             (unsigned long long)clock_ms);
     exchange(MESSAGE_LIST, head, 0,
              "{\"region_id\":\"r\",\"zone_id\":\"z\",\"service_id\":\"s\","
              "\"instance_id\":\"a\",\"version\":7,\"origin\":\"b\",\"age_ms\":5}]}");
     assert_int_equal(node.result, SEND_DELIVERED);
     assert_int_equal(node.records, 1);
-    assert_true(node.age_ms >= 3005 && node.age_ms <= 3005 + (own_clock_ms() - start_ms));
+}
+
+static void transit_of_a_response_is_added_to_its_ages(void **state)
+{
+    (void)state;
+    uint64_t start_ms = own_clock_ms();
+    fake.delay_ms = 200;
+    exchange_key(start_ms);
+    fake.delay_ms = 0;
+    assert_true(node.age_ms >= 205 && node.age_ms <= 5 + (own_clock_ms() - start_ms));
+}
+
+/* The clock of a peer that is an hour behind does not make its records an hour older. */
+static void transit_of_a_response_is_at_most_the_age_of_its_request(void **state)
+{
+    (void)state;
+    uint64_t start_ms = own_clock_ms();
+    exchange_key(start_ms - 3600 * 1000);
+    assert_true(node.age_ms >= 5 && node.age_ms <= 5 + (own_clock_ms() - start_ms));
 }
 
 static void clock_of_a_peer_that_is_ahead_is_followed(void **state)
@@ -367,6 +387,7 @@ int main(void)
         TEST(list_response_has_no_length_limit),
         TEST(request_carries_the_clock),
         TEST(transit_of_a_response_is_added_to_its_ages),
+        TEST(transit_of_a_response_is_at_most_the_age_of_its_request),
         TEST(clock_of_a_peer_that_is_ahead_is_followed),
         TEST(abandoned_request_is_reset),
     };
