@@ -21,13 +21,6 @@ struct wire_record {
     bool deleted;
 };
 
-/* Adds the time that the record was in transit. */
-static inline void wire_record_add_age(struct wire_record *record, uint64_t transit_ms)
-{
-    bool is_out_of_range = record->age_ms > UINT64_MAX - transit_ms;
-    record->age_ms = is_out_of_range ? UINT64_MAX : record->age_ms + transit_ms;
-}
-
 static inline struct slice wire_record_key(const struct wire_record *record)
 {
     return record->instance ? instance_packed_key(record->instance)
