@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "artemis-core/json/codec.h"
 #include "artemis-web/connections/framing.h"
@@ -18,13 +19,18 @@ enum {
     ERROR_RESPONSE_BYTES = 768,
     /* A connection is checked for a client that disconnected for this long after it became idle.
      * Later a disconnect is an event of its own. */
-    DISCONNECT_CHECK_MS = 3000,
+    DISCONNECT_CHECK_MS = 4000,
+    /* How long a client must have been gone before a sweep ends its connection: its last request
+     * may have been read from the socket and not yet be recorded here. */
+    DISCONNECTED_MS = 500,
     /* Connections beyond the limit that are shut down but not yet closed. */
     CLOSING_MAX = 32,
     /* Age of a response before its client is checked, and interval of the checks. */
     STALL_CHECK_MS = 900,
-    /* System calls of a sweep before it releases the lock once. */
+    /* System calls of a sweep before it releases the lock, and for how long. Without the pause the
+     * mutex would go to the sweep again, before the threads that wait for it. */
     SYSCALLS_PER_LOCK = 64,
+    SWEEP_PAUSE_US = 100,
 };
 
 uint64_t connections_files(uint32_t limit, uint32_t reserved)
@@ -210,6 +216,7 @@ static bool advance(struct connections *table, struct connection *connection,
         connection->silent_ms = age_ms(connection, now_ms);
     if (alive)
         move(table, connection, to, now_ms);
+    connection->ended_ms = 0;
     if (to == CONNECTION_READING) {
         connection->body_bytes = 0;
         connection->blocked_checks = 0;
@@ -284,6 +291,17 @@ static bool has_disconnected(int socket)
     return recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
+/* Returns true when the client was gone in a sweep before, and its connection has not changed its
+ * state since. */
+static bool has_left(struct connection *connection, uint64_t now_ms)
+{
+    if (!has_disconnected(connection->socket))
+        return false;
+    if (connection->ended_ms == 0)
+        connection->ended_ms = now_ms;
+    return now_ms >= connection->ended_ms + DISCONNECTED_MS;
+}
+
 static bool is_overdue(const struct connection *connection, uint64_t now_ms)
 {
     uint64_t secs = age_ms(connection, now_ms) / MS_PER_SEC;
@@ -348,7 +366,7 @@ static bool sweep_one(struct connections *table, struct connection *connection, 
     if (state == CONNECTION_SERVING)
         return sweep_serving(table, connection, now_ms);
     bool fresh = age_ms(connection, now_ms) < DISCONNECT_CHECK_MS;
-    if ((state == CONNECTION_READING || fresh) && has_disconnected(connection->socket)) {
+    if ((state == CONNECTION_READING || fresh) && has_left(connection, now_ms)) {
         end(table, connection, now_ms);
         return true;
     }
@@ -381,6 +399,7 @@ static void sweep_list(struct connections *table, enum connection_state state, u
             move(table, connection, state, connection->since_ms);
         if (left % SYSCALLS_PER_LOCK == 0) {
             pthread_mutex_unlock(&table->_shared.lock);
+            usleep(SWEEP_PAUSE_US);
             pthread_mutex_lock(&table->_shared.lock);
         }
     }

@@ -60,6 +60,7 @@ struct connection {
     uint64_t since_ms;   /* when it got into its state */
     uint64_t silent_ms;  /* time without a request before the current one */
     uint64_t body_bytes; /* received of the current request */
+    uint64_t ended_ms;   /* when a sweep first found its client gone in this state; 0: not found */
     /* While reading, from the sweeps: */
     uint64_t read_bytes;     /* read from the socket since it connected */
     uint32_t blocked_checks; /* sweeps in a row that found unread bytes and no progress */
@@ -117,7 +118,7 @@ uint64_t connection_reading(struct connections *table, struct connection *connec
 /* A part of its body was received. */
 void connection_received(struct connections *table, struct connection *connection,
                          uint64_t body_bytes);
-/* The request is complete. Returns false when it has timed out before. */
+/* The request is complete. Returns false when a sweep has ended the connection before. */
 bool connection_serving(struct connections *table, struct connection *connection, uint64_t now_ms);
 /* Its response was sent. */
 void connection_idle(struct connections *table, struct connection *connection, uint64_t now_ms);

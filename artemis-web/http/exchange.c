@@ -228,7 +228,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, con
         session->request.started_ns = clock_mono_ns(); /* without the time that it was suspended */
     if (!connection_serving(&session->web->connections, &session->connection,
                             session->request.now.mono_ms))
-        return MHD_NO; /* it has timed out and got its response */
+        return MHD_NO; /* a sweep has ended it, and sent the response if one was due */
     if (!check_write(session))
         return MHD_YES;
     return respond(session, url, method);

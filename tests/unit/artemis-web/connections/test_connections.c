@@ -215,9 +215,25 @@ static void request_whose_client_left_midway_is_dropped(void **state)
     connection_reading(&fixture->table, &peer->connection, 2);
     char byte;
     assert_int_equal(recv(peer->ours, &byte, 1, 0), 1);
-    connections_sweep(&fixture->table, 3);
+    connections_sweep(&fixture->table, 1000);
+    assert_alive(peer);
+    connections_sweep(&fixture->table, 1499);
+    assert_alive(peer);
+    connections_sweep(&fixture->table, 1500);
     assert_ended_saying(peer, "");
-    assert_false(connection_serving(&fixture->table, &peer->connection, 4));
+    assert_false(connection_serving(&fixture->table, &peer->connection, 2000));
+}
+
+/* The library has read the request, and the sweep comes before the request is recorded here. */
+static void request_of_a_client_that_left_is_not_lost_between_two_states(void **state)
+{
+    struct fixture *fixture = *state;
+    struct peer *peer = connect_peer(fixture, 0, 0);
+    assert_int_equal(shutdown(peer->theirs, SHUT_WR), 0);
+    connections_sweep(&fixture->table, 1000);
+    connection_reading(&fixture->table, &peer->connection, 1900);
+    connections_sweep(&fixture->table, 2000); /* the first in this state */
+    assert_true(connection_serving(&fixture->table, &peer->connection, 2100));
 }
 
 static void large_body_earns_time(void **state)
@@ -427,6 +443,7 @@ int main(void)
         TEST(connection_idle_for_a_moment_is_not_displaced),
         TEST(request_that_drips_in_is_timed_out),
         TEST(request_whose_client_left_midway_is_dropped),
+        TEST(request_of_a_client_that_left_is_not_lost_between_two_states),
         TEST(large_body_earns_time),
         TEST(response_that_is_not_read_ends_the_connection),
         TEST(response_that_is_read_slowly_continues),
