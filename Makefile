@@ -75,9 +75,10 @@ LIB_SHARED  := $(PRODUCTS)/libartemis.so.$(VERSION)
 LIBRARY     := $(LIB_STATIC) $(LIB_SHARED)
 EXAMPLE_BIN := $(patsubst %.c,$(OUT)/%,$(sort $(wildcard examples/*.c)))
 
-TEST_LIB_SRC := $(sort $(wildcard tests/support/*.c))
+TEST_LIB_SRC := $(call sources,tests/support)
 UNIT_SRC     := $(sort $(shell find tests/unit -name 'test_*.c'))
-E2E_SRC      := $(sort $(wildcard tests/e2e/test_*.c))
+E2E_SRC      := $(sort $(shell find tests/e2e -name 'test_*.c'))
+E2E_SCRIPTS  := $(sort $(shell find tests/e2e -name 'test_*.sh'))
 UNIT_BIN     := $(patsubst %.c,$(OUT)/%,$(UNIT_SRC))
 E2E_BIN      := $(patsubst %.c,$(OUT)/%,$(E2E_SRC))
 BENCH_BIN    := $(patsubst %.c,$(OUT)/%,$(sort $(wildcard bench/*.c)))
@@ -114,7 +115,7 @@ unit: $(UNIT_BIN) ## run the unit tests (ONLY=shard for those with shard in thei
 	@tests/tools/run_tests.sh $(call chosen,$(UNIT_BIN))
 
 e2e: $(BINARY) $(LIBRARY) examples $(E2E_BIN) ## run the end-to-end tests (ONLY=bad_input for those with bad_input in their path)
-	@JOBS=$$(($$(nproc) * 2)) ARTEMIS_BINARY=$(BINARY) EXAMPLES_DIR=$(OUT)/examples tests/tools/run_tests.sh $(call chosen,$(E2E_BIN) $(wildcard tests/e2e/test_*.sh))
+	@JOBS=$$(($$(nproc) * 2)) ARTEMIS_BINARY=$(BINARY) EXAMPLES_DIR=$(OUT)/examples tests/tools/run_tests.sh $(call chosen,$(E2E_BIN) $(E2E_SCRIPTS))
 
 lint: $(BINARY) $(HEADER_CHECKS) ## check the project rules: layers, cycles, sizes, headers, generated documents
 	@ARTEMIS_BINARY=$(BINARY) tests/tools/lint.sh

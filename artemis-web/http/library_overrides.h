@@ -16,8 +16,8 @@
  *     for the header of its response, and skips what the library would answer wrongly.
  *
  * Responses of this program go to libmicrohttpd by library_queue_response. A libmicrohttpd that
- * binds these calls internally ignores the overrides and sends its HTML; tests/e2e/
- * test_request_limits.c fails then (docs/decisions/0004).
+ * binds these calls internally ignores the overrides and sends its HTML;
+ * tests/e2e/http/test_request_limits.c fails then (docs/decisions/0004).
  */
 #pragma once
 

@@ -94,8 +94,8 @@ rule "left over" "finish it, or write an issue" \
 # --- sizes ----------------------------------------------------------------------------------------------
 rule "file size" "a file has at most 600 lines: split it into two modules" \
     "$(wc -l "${sources[@]}" "${scripts[@]}" | awk '$2 != "total" && $1 > 600 {print $2 ": " $1 " lines"}')"
-rule "folder size" "a folder of the product has at most 25 files" \
-    "$(printf '%s\n' "${product[@]}" | sed 's|/[^/]*$||' | sort | uniq -c | awk '$1 > 25 {print $2 ": " $1 " files"}')"
+rule "folder size" "a folder has at most 25 files: arrange them into folders by topic" \
+    "$(printf '%s\n' "${sources[@]}" "${scripts[@]}" | sed 's|/[^/]*$||' | sort | uniq -c | awk '$1 > 25 {print $2 ": " $1 " files"}')"
 rule "comment width" "a line of a comment has at most 100 columns (clang-format leaves comments alone)" \
     "$(LC_ALL=C awk '
         FNR == 1 {off = 0}

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/support/check.h"
+#include "tests/support/client/check.h"
 #include "tests/support/cmocka_all.h"
 
 __attribute__((format(printf, 1, 2))) static char *quoted(const char *format, ...)

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/support/check.h"
+#include "tests/support/client/check.h"
 #include "tests/support/cmocka_all.h"
 
 #define KEY_NAMES       "'region_id':'lab','zone_id':'zone1','service_id':'orders','instance_id':'i1'"

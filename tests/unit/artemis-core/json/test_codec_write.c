@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/support/check.h"
+#include "tests/support/client/check.h"
 #include "tests/support/cmocka_all.h"
 
 #define ITEM                                                                                       \

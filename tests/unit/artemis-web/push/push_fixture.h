@@ -18,8 +18,8 @@
 #include "artemis-web/push/long_polls.h"
 #include "artemis-web/push/push_internal.h"
 #include "artemis-web/push/websocket.h"
+#include "tests/support/client/websocket_client.h"
 #include "tests/support/failing_malloc.h"
-#include "tests/support/websocket_client.h"
 #include "tests/unit/artemis-server/registry/registry_fixture.h"
 
 struct push_fixture {

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Proves "kill -TERM under load responds to every request that was accepted, and exits 0 within a
+ * second of the last".
+ *
+ * A request that was wholly sent before TERM must be answered wholly. One sent after TERM is
+ * answered wholly (503 `draining`, or as usual), or its connection was closed before a byte of a
+ * response, so that a client may safely send it elsewhere. Half a response is never right.
+ */
+#include "tests/support/client/calls.h"
+#include "tests/support/client/prometheus.h"
+#include "tests/support/client/raw_socket.h"
+#include "tests/support/wait.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { CLIENTS = 8, RESPONSES_BEFORE_TERM = 400 };
+
+static int start(void **state)
+{
+    return fixture_start(state, (const char *const[]){"--set", "ratelimit.enabled=false", NULL});
+}
+
+/* The exit code; sanitizer builds look for leaks after the last response, which takes a while. */
+static void check_exits_soon_after(struct server_process *server, int64_t last_ms)
+{
+    assert_int_equal(server_process_wait(server), 0);
+    int64_t took_ms = wait_now_ms() - last_ms;
+    if (took_ms > (wait_slow_build() ? 10000 : 1000)) {
+        fail_msg("it took %lld ms from the last answer to the exit", (long long)took_ms);
+    }
+}
+
+/* --- under load ------------------------------------------------------------------------------- */
+
+struct load {
+    uint16_t port;
+    _Atomic int answered;
+    _Atomic int64_t term_ms; /* when TERM was sent; 0 before */
+};
+
+struct load_client {
+    struct load *load;
+    int number;
+    pthread_t thread;
+    int64_t last_response_ms;
+    char complaint[512]; /* cmocka's checks work in the main thread alone */
+};
+
+static bool say_next(struct raw_socket *raw, int number, int round)
+{
+    char body[400];
+    if ((number + round) % 2 == 0) {
+        return raw_socket_sendf(
+            raw, "GET /api/discovery/service?service_id=s HTTP/1.1\r\nHost: a\r\n\r\n");
+    }
+    int size = snprintf(body, sizeof body,
+                        "{\"instances\":[{\"region_id\":\"lab\",\"zone_id\":\"z\","
+                        "\"service_id\":\"load\",\"instance_id\":\"i%d-%d\",\"ip\":\"1\"}]}",
+                        number, round);
+    return raw_socket_sendf(raw,
+                            "POST " REGISTER " HTTP/1.1\r\nHost: a\r\nContent-Type: "
+                            "application/json\r\nContent-Length: %d\r\n\r\n%s",
+                            size, body);
+}
+
+/* True when the client may go on. */
+static bool check_response_while_draining(struct load_client *client,
+                                          struct http_response *response, bool after_term)
+{
+    const char *connection = http_field(response, "Connection");
+    bool closes = connection != NULL && strcmp(connection, "close") == 0;
+    bool draining =
+        strcmp(check_text(response, "response_status.reason"), "draining") == 0 && closes;
+    if (response->json == NULL ||
+        !(response->status == 200 || (response->status == 503 && draining && after_term))) {
+        snprintf(client->complaint, sizeof client->complaint, "an answer of %d, %s: %.200s",
+                 response->status, connection != NULL ? connection : "kept alive", response->body);
+        return false;
+    }
+    return !closes;
+}
+
+static void *ask_until_closed(void *context)
+{
+    struct load_client *client = context;
+    struct raw_socket raw;
+    if (!raw_socket_try_open(&raw, client->load->port)) {
+        snprintf(client->complaint, sizeof client->complaint, "could not connect");
+        return NULL;
+    }
+    for (int round = 0;; round++) {
+        bool sent = say_next(&raw, client->number, round);
+        /* Read after sending: when it is still 0, all of the request was sent before TERM. */
+        bool before_term = sent && atomic_load(&client->load->term_ms) == 0;
+        enum raw_end end = raw_socket_read(&raw, wait_deadline_ms());
+        bool after_term = atomic_load(&client->load->term_ms) != 0;
+        if (end == RAW_CLOSED && !before_term) {
+            break;
+        }
+        if (end != RAW_RESPONSE) {
+            snprintf(client->complaint, sizeof client->complaint,
+                     "request %d, sent %s TERM, got %s", round, before_term ? "before" : "after",
+                     end == RAW_PART   ? "half an answer"
+                     : end == RAW_LATE ? "no answer in time"
+                                       : "a closed connection");
+            break;
+        }
+        client->last_response_ms = wait_now_ms();
+        atomic_fetch_add(&client->load->answered, 1);
+        if (!check_response_while_draining(client, &raw.response, after_term)) {
+            break;
+        }
+    }
+    raw_socket_close(&raw);
+    return NULL;
+}
+
+static bool is_under_load(void *context)
+{
+    return atomic_load(&((struct load *)context)->answered) >= RESPONSES_BEFORE_TERM;
+}
+
+static void check_load_until_exit(struct fixture *fixture, int terms)
+{
+    struct load load = {.port = fixture->server.port};
+    struct load_client clients[CLIENTS] = {0};
+    int64_t last_ms = 0;
+    call_register_many(fixture->http, "s", 100);
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i].load = &load;
+        clients[i].number = i;
+        assert_int_equal(pthread_create(&clients[i].thread, NULL, ask_until_closed, &clients[i]),
+                         0);
+    }
+    bool loaded = wait_until(is_under_load, &load, wait_deadline_ms());
+    atomic_store(&load.term_ms, wait_now_ms());
+    for (int i = 0; i < terms; i++) {
+        server_process_signal(&fixture->server, SIGTERM);
+    }
+    for (int i = 0; i < CLIENTS; i++) {
+        pthread_join(clients[i].thread, NULL);
+        last_ms = clients[i].last_response_ms > last_ms ? clients[i].last_response_ms : last_ms;
+    }
+    last_ms = last_ms > load.term_ms ? last_ms : load.term_ms;
+    check_exits_soon_after(&fixture->server, last_ms);
+    assert_true(loaded);
+    for (int i = 0; i < CLIENTS; i++) {
+        if (clients[i].complaint[0] != '\0') {
+            fail_msg("client %d: %s", i, clients[i].complaint);
+        }
+    }
+}
+
+static void term_under_load_serves_accepted_requests(void **state)
+{
+    check_load_until_exit(*state, 1);
+}
+
+static void term_twice_under_load_is_the_same(void **state)
+{
+    check_load_until_exit(*state, 2);
+}
+
+/* --- one by one ------------------------------------------------------------------------------- */
+
+static void term_when_idle_exits_at_once(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t now_ms = wait_now_ms();
+    server_process_signal(&fixture->server, SIGTERM);
+    check_exits_soon_after(&fixture->server, now_ms);
+}
+
+static void term_does_not_wait_for_idle_connections(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raw_socket idle[4];
+    for (size_t i = 0; i < 4; i++) {
+        raw_socket_open(&idle[i], fixture->server.port);
+        if (i % 2 == 0) {
+            raw_socket_sendf(&idle[i], "GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
+            assert_int_equal(raw_socket_read(&idle[i], wait_deadline_ms()), RAW_RESPONSE);
+        }
+    }
+    int64_t now_ms = wait_now_ms();
+    server_process_signal(&fixture->server, SIGTERM);
+    check_exits_soon_after(&fixture->server, now_ms);
+    for (size_t i = 0; i < 4; i++) {
+        assert_true(raw_socket_is_closed_by(&idle[i], wait_deadline_ms()));
+        raw_socket_close(&idle[i]);
+    }
+}
+
+static const char half_request[] = "POST " REGISTER " HTTP/1.1\r\nHost: a\r\nContent-Type: "
+                                   "application/json\r\nContent-Length: 16\r\n\r\n{\"insta";
+static const char other_half[] = "nces\":[]}";
+
+static bool says_draining(void *context)
+{
+    struct raw_socket *raw = context;
+    if (!raw_socket_sendf(raw, "GET /ready HTTP/1.1\r\nHost: a\r\n\r\n") ||
+        raw_socket_read(raw, wait_deadline_ms()) != RAW_RESPONSE) {
+        return true; /* not reachable any more, which is as good */
+    }
+    return raw->response.status == 503;
+}
+
+/* A request that is half sent holds the drain open, so that the server can be asked how it is. */
+static void ready_says_draining_and_half_a_request_is_waited_for(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raw_socket slow;
+    struct raw_socket asking;
+    raw_socket_open(&slow, fixture->server.port);
+    raw_socket_open(&asking, fixture->server.port);
+    raw_socket_sendf(&slow, "%s", half_request);
+    raw_socket_sendf(&asking, "GET /ready HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_int_equal(raw_socket_read(&asking, wait_deadline_ms()), RAW_RESPONSE);
+    check_http(&asking.response, 200);
+    server_process_signal(&fixture->server, SIGTERM);
+    assert_true(wait_until(says_draining, &asking, wait_deadline_ms()));
+    if (asking.response.status == 503) {
+        assert_non_null(strstr(asking.response.body, "draining"));
+        check_field(&asking.response, "X-Artemis-State", "draining");
+        assert_non_null(http_field(&asking.response, "Retry-After"));
+    }
+    assert_true(raw_socket_sendf(&slow, "%s", other_half));
+    assert_int_equal(raw_socket_read(&slow, wait_deadline_ms()), RAW_RESPONSE);
+    if (slow.response.status != 200) {
+        check_status(&slow.response, 503, "service-unavailable", "draining");
+    }
+    int64_t last_ms = wait_now_ms();
+    check_field(&slow.response, "Connection", "close");
+    raw_socket_close(&slow);
+    raw_socket_close(&asking);
+    check_exits_soon_after(&fixture->server, last_ms);
+}
+
+static bool has_two_connections(void *context)
+{
+    return prometheus_sum(http_get(context, "/metrics")->body, "artemis_connections", "") == 2;
+}
+
+/* Waiting for a slow client must not keep the processor busy, and must not end too soon. */
+static void draining_waits_for_a_slow_request_at_no_cost(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raw_socket slow;
+    enum { WATCHED_MS = 3000 };
+    raw_socket_open(&slow, fixture->server.port);
+    raw_socket_sendf(&slow, "%s", half_request);
+    assert_true(wait_until(has_two_connections, fixture->http, wait_deadline_ms()));
+    server_process_signal(&fixture->server, SIGTERM);
+    long before_ms = server_process_cpu_ms(&fixture->server);
+    wait_for_time(wait_now_ms() + WATCHED_MS);
+    long used_ms = server_process_cpu_ms(&fixture->server) - before_ms;
+    raw_socket_sendf(&slow, "%s", other_half);
+    assert_int_equal(raw_socket_read(&slow, wait_deadline_ms()), RAW_RESPONSE);
+    raw_socket_close(&slow);
+    assert_int_equal(server_process_wait(&fixture->server), 0);
+    assert_in_range(used_ms, 0, WATCHED_MS / 4);
+}
+
+/* The server is held still meanwhile, so that the client's last words and its leaving reach it as
+ * one event. */
+static void term_does_not_wait_for_a_client_that_left_midway(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raw_socket leaver;
+    raw_socket_open(&leaver, fixture->server.port);
+    assert_true(wait_until(has_two_connections, fixture->http, wait_deadline_ms()));
+    server_process_signal(&fixture->server, SIGSTOP);
+    raw_socket_sendf(&leaver, "%s", half_request);
+    raw_socket_close(&leaver);
+    server_process_signal(&fixture->server, SIGCONT);
+    check_http(http_get(fixture->http, "/health"), 200);
+    int64_t now_ms = wait_now_ms();
+    server_process_signal(&fixture->server, SIGTERM);
+    check_exits_soon_after(&fixture->server, now_ms);
+}
+
+static void interrupt_from_the_keyboard_is_as_good_as_term(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t now_ms = wait_now_ms();
+    server_process_signal(&fixture->server, SIGINT);
+    check_exits_soon_after(&fixture->server, now_ms);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, fixture_stop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(term_under_load_serves_accepted_requests),
+        TEST(term_twice_under_load_is_the_same),
+        TEST(term_when_idle_exits_at_once),
+        TEST(term_does_not_wait_for_idle_connections),
+        TEST(ready_says_draining_and_half_a_request_is_waited_for),
+        TEST(draining_waits_for_a_slow_request_at_no_cost),
+        TEST(term_does_not_wait_for_a_client_that_left_midway),
+        TEST(interrupt_from_the_keyboard_is_as_good_as_term),
+    };
+    return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
+}
