@@ -8,9 +8,9 @@
  */
 #include "artemis-core/base/suggest.h"
 #include "artemis/cmd/commands.h"
-#include "artemis/terminal/client_args.h"
-#include "artemis/terminal/client_exit.h"
-#include "artemis/terminal/client_text.h"
+#include "artemis/terminal/args.h"
+#include "artemis/terminal/exit_code.h"
+#include "artemis/terminal/terminal_text.h"
 
 #include <fcntl.h>
 #include <stdbool.h>
@@ -82,8 +82,8 @@ static int unknown_command(const char *word)
             suggest_consider(&near, commands[i].name);
     if (near.best)
         snprintf(hint, sizeof hint, "did you mean: artemis %s?", near.best);
-    client_text_print_error(stderr, hint, "unknown command: %.64s", word);
-    return CLIENT_USAGE;
+    terminal_text_print_error(stderr, hint, "unknown command: %.64s", word);
+    return EXIT_USAGE;
 }
 
 static int run(int argc, char **argv)
@@ -102,7 +102,7 @@ static int command_help(int argc, char **argv)
 {
     if (argc < 2 || argv[1][0] == '-' || strcmp(argv[1], "help") == 0) {
         print_help();
-        return CLIENT_DONE;
+        return EXIT_DONE;
     }
     char flag[] = "--help";
     char *arguments[] = {argv[1], flag, NULL};
@@ -111,25 +111,25 @@ static int command_help(int argc, char **argv)
 
 static int command_version(int argc, char **argv)
 {
-    static const struct client_option options[] = {
+    static const struct args_option options[] = {
         {.name = "json", .description = "print the version as JSON"},
         {.name = NULL},
     };
-    static const struct client_command version = {
+    static const struct args_command version = {
         .name = "version",
         .usage = {"version [options]"},
         .about = "Prints the version of this binary. The version of a server: artemis status\n",
         .example = "artemis version\n",
         .options = options,
     };
-    struct client_args args;
+    struct args args;
     int exit_code = 0;
-    if (!client_args_start(&args, &version, argc, argv, &exit_code))
+    if (!args_start(&args, &version, argc, argv, &exit_code))
         return exit_code;
-    bool json = client_args_has(&args, "json");
-    client_args_free(&args);
+    bool json = args_has(&args, "json");
+    args_free(&args);
     puts(json ? "{\"version\":\"" ARTEMIS_VERSION "\"}" : "artemis " ARTEMIS_VERSION);
-    return CLIENT_DONE;
+    return EXIT_DONE;
 }
 
 /* Opens /dev/null for standard streams that are closed. Otherwise the next file or socket gets the
@@ -144,15 +144,15 @@ static bool open_standard_streams(void)
 
 int main(int argc, char **argv)
 {
-    int exit_code = CLIENT_USAGE;
+    int exit_code = EXIT_USAGE;
     if (!open_standard_streams())
-        return CLIENT_REFUSED;
+        return EXIT_REFUSED;
     if (argc < 2)
         print_help();
     else
         exit_code = run(argc - 1, argv + 1);
     if (fflush(stdout) == 0 && !ferror(stdout))
         return exit_code;
-    client_text_print_error(stderr, NULL, "cannot write the output");
-    return exit_code == CLIENT_DONE ? CLIENT_REFUSED : exit_code;
+    terminal_text_print_error(stderr, NULL, "cannot write the output");
+    return exit_code == EXIT_DONE ? EXIT_REFUSED : exit_code;
 }

@@ -5,8 +5,8 @@
 #include "artemis-server/engine.h"
 #include "artemis-server/log.h"
 #include "artemis-web/web.h"
-#include "artemis/terminal/client_exit.h"
-#include "artemis/terminal/client_text.h"
+#include "artemis/terminal/exit_code.h"
+#include "artemis/terminal/terminal_text.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -82,20 +82,20 @@ static int run(const struct config *config, const sigset_t *blocked)
     struct web *web = NULL;
     char problem[WEB_PROBLEM_BYTES];
     char engine_problem[ENGINE_PROBLEM_BYTES];
-    int exit_code = CLIENT_REFUSED;
+    int exit_code = EXIT_REFUSED;
     enum error error = engine_create(config, &engine, engine_problem);
     if (error) {
-        client_text_print_error(stderr, NULL, "cannot start: %s", engine_problem);
+        terminal_text_print_error(stderr, NULL, "cannot start: %s", engine_problem);
         return exit_code;
     }
     if (web_start(engine, &web, problem)) {
-        client_text_print_error(stderr, NULL, "%s", problem);
+        terminal_text_print_error(stderr, NULL, "%s", problem);
         goto out;
     }
     error = engine_join(engine);
     if (error) {
-        client_text_print_error(stderr, NULL, "cannot join the cluster: %s",
-                                error_info(error)->message);
+        terminal_text_print_error(stderr, NULL, "cannot join the cluster: %s",
+                                  error_info(error)->message);
         goto out;
     }
     printf("Listening on %s\n", web_address(web));
@@ -103,11 +103,11 @@ static int run(const struct config *config, const sigset_t *blocked)
     log_event(LOG_LEVEL_INFO, "serving", LOG_TEXT("version", ARTEMIS_VERSION),
               LOG_TEXT("node_id", config->server.node_id), LOG_TEXT("url", engine->url));
     stop(engine, web, serve_until_signal(web, blocked));
-    exit_code = CLIENT_DONE;
+    exit_code = EXIT_DONE;
 out:
     web_stop(web);
     engine_free(engine);
-    if (exit_code == CLIENT_DONE)
+    if (exit_code == EXIT_DONE)
         log_line(LOG_LEVEL_INFO, "stopped");
     return exit_code;
 }
@@ -118,8 +118,8 @@ int node_run(const struct config *config)
     block_signals(&blocked);
     enum error error = log_start();
     if (error) {
-        client_text_print_error(stderr, NULL, "cannot start: %s", error_info(error)->message);
-        return CLIENT_REFUSED;
+        terminal_text_print_error(stderr, NULL, "cannot start: %s", error_info(error)->message);
+        return EXIT_REFUSED;
     }
     int exit_code = run(config, &blocked);
     log_stop();

@@ -14,5 +14,5 @@
 
 #include "artemis-core/config/config.h"
 
-/* Returns an exit code (artemis/terminal/client_exit.h). `config` is borrowed. */
+/* Returns an exit code (artemis/terminal/exit_code.h). `config` is borrowed. */
 int node_run(const struct config *config);

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis/cmd/commands.h"
 
-#include "artemis/client/client_call.h"
-#include "artemis/output/client_table.h"
-#include "artemis/output/client_view_cluster.h"
-#include "artemis/terminal/client_args.h"
+#include "artemis/call/call.h"
+#include "artemis/output/table.h"
+#include "artemis/output/view_cluster.h"
+#include "artemis/terminal/args.h"
 
 #include <stdio.h>
 
-static const struct client_option options[] = {
-    CLIENT_CALL_OPTIONS,
+static const struct args_option options[] = {
+    CALL_OPTIONS,
     {.name = NULL},
 };
 
-static const struct client_command command = {
+static const struct args_command command = {
     .name = "cluster",
     .usage = {"cluster [options]"},
     .about = "Shows the nodes of a cluster as one of them sees them. Columns of a peer:\n"
@@ -32,22 +32,22 @@ static const struct client_command command = {
 
 int command_cluster(int argc, char **argv)
 {
-    struct client_args args;
+    struct args args;
     int exit_code = 0;
-    if (!client_args_start(&args, &command, argc, argv, &exit_code))
+    if (!args_start(&args, &command, argc, argv, &exit_code))
         return exit_code;
-    const struct client_request request = {
+    const struct call_request request = {
         .path = "/api/status/cluster",
         .data = "nodes_status",
     };
-    struct client_result result;
-    client_call(&args, &request, &result);
-    exit_code = client_call_report(&args, &result);
-    if (client_call_prints_text(&args, &result))
-        client_view_cluster(result.root, stdout, client_table_width_of(stdout));
-    if (exit_code == CLIENT_DONE && !client_view_cluster_is_healthy(result.root))
-        exit_code = CLIENT_REFUSED;
-    client_result_free(&result);
-    client_args_free(&args);
+    struct call_result result;
+    call_run(&args, &request, &result);
+    exit_code = call_report(&args, &result);
+    if (call_prints_text(&args, &result))
+        view_cluster(result.root, stdout, table_width_of(stdout));
+    if (exit_code == EXIT_DONE && !view_cluster_is_healthy(result.root))
+        exit_code = EXIT_REFUSED;
+    call_result_free(&result);
+    args_free(&args);
     return exit_code;
 }

@@ -3,7 +3,7 @@
  * commands - the commands of the binary, one function each.
  *
  * `argv[0]` is the name of the command. The result is an exit code
- * (artemis/terminal/client_exit.h). Each command prints its help for --help. A command whose name
+ * (artemis/terminal/exit_code.h). Each command prints its help for --help. A command whose name
  * has more than one word, such as `config show`, is part of the function of its first word.
  */
 #pragma once
@@ -26,7 +26,7 @@ int command_lookup(int argc, char **argv);
 int command_watch(int argc, char **argv);
 int command_leases(int argc, char **argv);
 
-/* Show nodes. `cluster` ends with CLIENT_REFUSED when a node is not ready; `diff` when the nodes
+/* Show nodes. `cluster` ends with EXIT_REFUSED when a node is not ready; `diff` when the nodes
  * differ. */
 int command_status(int argc, char **argv);
 int command_guard(int argc, char **argv);

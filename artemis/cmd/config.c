@@ -3,29 +3,29 @@
 
 #include "artemis-core/config/config.h"
 #include "artemis-core/json/json_writer.h"
-#include "artemis/client/client_call.h"
-#include "artemis/output/client_table.h"
-#include "artemis/output/client_view.h"
+#include "artemis/call/call.h"
+#include "artemis/output/table.h"
+#include "artemis/output/view.h"
 #include "artemis/settings.h"
-#include "artemis/terminal/client_args.h"
-#include "artemis/terminal/client_text.h"
+#include "artemis/terminal/args.h"
+#include "artemis/terminal/terminal_text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-static const struct client_option options[] = {
+static const struct args_option options[] = {
     {.name = "addr", .value = "HOST:PORT", .description = "check with this option of the server"},
     {.name = "set",
      .value = "SECTION.KEY=VALUE",
      .description = "check with this option of the server; may be repeated"},
-    CLIENT_SERVER_OPTIONS,
+    SERVER_OPTIONS,
     {.name = "json", .description = "print the result as JSON"},
     {.name = NULL},
 };
 
-static const struct client_command command = {
+static const struct args_command command = {
     .name = "config",
     .usage = {"config check FILE [--addr A] [--set S] [--json]",
               "config show [--server URL] [--timeout SECS] [--json]", "config reference"},
@@ -110,8 +110,8 @@ static void write_json(struct text *out, const struct check *check)
 
 static int out_of_memory(void)
 {
-    client_text_print_error(stderr, NULL, "out of memory");
-    return CLIENT_REFUSED;
+    terminal_text_print_error(stderr, NULL, "out of memory");
+    return EXIT_REFUSED;
 }
 
 /* Names and paths contain no line break. Other unsafe characters are escaped. */
@@ -122,10 +122,10 @@ static int print_lines(struct text *out)
         return out_of_memory();
     char *next = NULL;
     for (char *line = strtok_r(out->data, "\n", &next); line; line = strtok_r(NULL, "\n", &next)) {
-        client_text_print(stdout, line, 0);
+        terminal_text_print(stdout, line, 0);
         putchar('\n');
     }
-    return CLIENT_DONE;
+    return EXIT_DONE;
 }
 
 /* Prints each warning. */
@@ -137,13 +137,13 @@ static void print_warnings(struct text *warnings)
         return;
     for (char *line = strtok_r(warnings->data, "\n", &next); line;
          line = strtok_r(NULL, "\n", &next))
-        client_text_print_error(stderr, NULL, "%s", line);
+        terminal_text_print_error(stderr, NULL, "%s", line);
 }
 
 static int report(const struct check *check, bool as_json)
 {
     struct text out = {0};
-    int exit_code = CLIENT_DONE;
+    int exit_code = EXIT_DONE;
     if (as_json)
         write_json(&out, check);
     else if (check->code == ERR_NONE)
@@ -151,19 +151,19 @@ static int report(const struct check *check, bool as_json)
     if (text_failed(&out))
         exit_code = out_of_memory();
     else if (as_json)
-        client_text_print_json(stdout, out.data, out.size);
+        terminal_text_print_json(stdout, out.data, out.size);
     else if (check->code == ERR_NONE)
         exit_code = print_lines(&out);
     print_warnings(check->warnings);
     if (check->code != ERR_NONE) {
-        client_text_print_error(stderr, NULL, "%s", check->problem.text);
-        exit_code = check->problem.text[0] == '-' ? CLIENT_USAGE : CLIENT_REFUSED; /* --set */
+        terminal_text_print_error(stderr, NULL, "%s", check->problem.text);
+        exit_code = check->problem.text[0] == '-' ? EXIT_USAGE : EXIT_REFUSED; /* --set */
     }
     text_free(&out);
     return exit_code;
 }
 
-static int run_check(const struct client_args *args)
+static int run_check(const struct args *args)
 {
     const char **sets = calloc(args->given_count + 1, sizeof(*sets));
     if (!sets)
@@ -173,16 +173,16 @@ static int run_check(const struct client_args *args)
         .input = {.file = args->positionals[1],
                   .environment = environ,
                   .sets = sets,
-                  .addr = client_args_text(args, "addr"),
+                  .addr = args_text(args, "addr"),
                   .warnings = &warnings},
         .warnings = &warnings,
     };
     size_t position = 0;
-    for (const char *set; (set = client_args_next(args, "set", &position));)
+    for (const char *set; (set = args_next(args, "set", &position));)
         sets[check.input.set_count++] = set;
     check.code = settings_load(&check.config, &check.input, &check.problem);
     settings_defaults(&check.base);
-    int exit_code = report(&check, client_args_has(args, "json"));
+    int exit_code = report(&check, args_has(args, "json"));
     if (check.code == ERR_NONE)
         config_free(&check.config);
     config_free(&check.base);
@@ -210,7 +210,7 @@ static void write_reference(struct text *out)
     }
 }
 
-static int run_reference(const struct client_args *args)
+static int run_reference(const struct args *args)
 {
     (void)args;
     struct text out = {0};
@@ -222,15 +222,15 @@ static int run_reference(const struct client_args *args)
 
 /* --- show ------------------------------------------------------------------------------------- */
 
-static int run_show(const struct client_args *args)
+static int run_show(const struct args *args)
 {
-    const struct client_request request = {.path = "/api/status/config", .data = "settings"};
-    struct client_result result;
-    client_call(args, &request, &result);
-    int exit_code = client_call_report(args, &result);
-    if (client_call_prints_text(args, &result))
-        client_view_settings(result.root, stdout, client_table_width_of(stdout));
-    client_result_free(&result);
+    const struct call_request request = {.path = "/api/status/config", .data = "settings"};
+    struct call_result result;
+    call_run(args, &request, &result);
+    int exit_code = call_report(args, &result);
+    if (call_prints_text(args, &result))
+        view_settings(result.root, stdout, table_width_of(stdout));
+    call_result_free(&result);
     return exit_code;
 }
 
@@ -240,7 +240,7 @@ static const struct subcommand {
     const char *name;
     bool takes_file;
     const char *options[4]; /* that it accepts */
-    int (*run)(const struct client_args *args);
+    int (*run)(const struct args *args);
 } subcommands[] = {
     {"check", true, {"addr", "set", "json"}, run_check},
     {"show", false, {"server", "timeout", "json"}, run_show},
@@ -255,38 +255,38 @@ static bool accepts(const struct subcommand *subcommand, const char *option)
     return false;
 }
 
-static int run(const struct client_args *args)
+static int run(const struct args *args)
 {
     const struct subcommand *subcommand = NULL;
-    char problem[CLIENT_PROBLEM_MAX];
+    char problem[ARGS_PROBLEM_MAX];
     for (size_t i = 0; i < sizeof subcommands / sizeof *subcommands; i++)
         if (args->positionals[0] && strcmp(subcommands[i].name, args->positionals[0]) == 0)
             subcommand = &subcommands[i];
     if (!subcommand)
-        return client_args_usage_error(
-            &command, "the form is: config check FILE, config show, or config reference");
+        return args_usage_error(&command,
+                                "the form is: config check FILE, config show, or config reference");
     if (subcommand->takes_file && !args->positionals[1])
-        return client_args_usage_error(&command, "FILE is missing");
+        return args_usage_error(&command, "FILE is missing");
     if (!subcommand->takes_file && args->positionals[1]) {
         snprintf(problem, sizeof problem, "config %s takes no other argument", subcommand->name);
-        return client_args_usage_error(&command, problem);
+        return args_usage_error(&command, problem);
     }
     for (size_t i = 0; i < args->given_count; i++)
         if (!accepts(subcommand, args->given[i].option->name)) {
             snprintf(problem, sizeof problem, "config %s has no option --%s", subcommand->name,
                      args->given[i].option->name);
-            return client_args_usage_error(&command, problem);
+            return args_usage_error(&command, problem);
         }
     return subcommand->run(args);
 }
 
 int command_config(int argc, char **argv)
 {
-    struct client_args args;
+    struct args args;
     int exit_code = 0;
-    if (!client_args_start(&args, &command, argc, argv, &exit_code))
+    if (!args_start(&args, &command, argc, argv, &exit_code))
         return exit_code;
     exit_code = run(&args);
-    client_args_free(&args);
+    args_free(&args);
     return exit_code;
 }

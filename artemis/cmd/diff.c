@@ -3,15 +3,15 @@
 
 #include "artemis-core/json/codec_peer.h"
 #include "artemis-server/registry/registry_replication.h"
-#include "artemis/client/client_call.h"
-#include "artemis/client/client_http.h"
-#include "artemis/client/client_response.h"
-#include "artemis/client/client_url.h"
-#include "artemis/client/record_diff.h"
-#include "artemis/output/client_table.h"
-#include "artemis/output/client_view_diff.h"
-#include "artemis/terminal/client_args.h"
-#include "artemis/terminal/client_text.h"
+#include "artemis/call/call.h"
+#include "artemis/call/call_response.h"
+#include "artemis/call/curl_call.h"
+#include "artemis/call/record_diff.h"
+#include "artemis/call/server_url.h"
+#include "artemis/output/table.h"
+#include "artemis/output/view_diff.h"
+#include "artemis/terminal/args.h"
+#include "artemis/terminal/terminal_text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +19,7 @@
 
 enum { CONFIRM_DELAY_SECS = 1, BUCKETS_AT_ONCE = 64 };
 
-static const struct client_option options[] = {
+static const struct args_option options[] = {
     {.name = "timeout",
      .value = "SECS",
      .description = "time limit for each call",
@@ -30,7 +30,7 @@ static const struct client_option options[] = {
     {.name = NULL},
 };
 
-static const struct client_command command = {
+static const struct args_command command = {
     .name = "diff",
     .usage = {"diff NODE NODE [options]"},
     .about = "Lists the instances that differ between two nodes of a cluster: one of the nodes\n"
@@ -47,11 +47,11 @@ static const struct client_command command = {
 /* --- calls to a node  */
 
 struct node {
-    struct client_url url;
+    struct server_url url;
     long timeout_secs;
-    char name[CLIENT_HEADER_MAX];
-    char cluster[CLIENT_HEADER_MAX];
-    char cluster_header[CLIENT_HEADER_MAX + 32];
+    char name[CALL_HEADER_MAX];
+    char cluster[CALL_HEADER_MAX];
+    char cluster_header[CALL_HEADER_MAX + 32];
     uint64_t digests[DIGEST_BUCKETS];
     size_t digest_count;
     struct diff_list keys;
@@ -59,19 +59,19 @@ struct node {
 };
 
 /* Prints why the response cannot be used. Returns an exit code. */
-static int report_failure(const struct node *node, const struct client_response *response)
+static int report_failure(const struct node *node, const struct call_response *response)
 {
-    struct client_outcome outcome;
+    struct call_outcome outcome;
     json_t *root = NULL;
-    char hint[CLIENT_URL_MAX + 64];
-    client_response_evaluate(response, node->url.shown, &outcome, &root);
+    char hint[SERVER_URL_MAX + 64];
+    call_response_evaluate(response, node->url.shown, &outcome, &root);
     json_decref(root);
     snprintf(hint, sizeof hint, "check the node: artemis status --server %s", node->url.shown);
-    if (outcome.exit_code == CLIENT_DONE) {
-        client_text_print_error(stderr, hint, "%s sent an unexpected response", node->url.shown);
-        return CLIENT_UNREACHABLE;
+    if (outcome.exit_code == EXIT_DONE) {
+        terminal_text_print_error(stderr, hint, "%s sent an unexpected response", node->url.shown);
+        return EXIT_UNREACHABLE;
     }
-    client_text_print_error(stderr, hint, "%s", outcome.message);
+    terminal_text_print_error(stderr, hint, "%s", outcome.message);
     return (int)outcome.exit_code;
 }
 
@@ -91,11 +91,11 @@ static void take_number(void *context, uint64_t number)
 }
 
 /* Parses a response of the peer interface; false if it is not one. */
-static bool parse(struct node *node, const struct client_response *response, enum error *error)
+static bool parse(struct node *node, const struct call_response *response, enum error *error)
 {
     struct peer_reader *reader = NULL;
     *error = ERR_NONE;
-    if (response->transfer != CLIENT_TRANSFER_DONE || response->http_status != 200)
+    if (response->transfer != TRANSFER_DONE || response->http_status != 200)
         return false;
     *error = peer_reader_create(take_record, take_number, node, &reader);
     if (*error)
@@ -110,21 +110,20 @@ static bool parse(struct node *node, const struct client_response *response, enu
 static int call_as_peer(struct node *node, const char *path, struct text *body)
 {
     const char *const headers[] = {"X-Artemis-Replication: true", node->cluster_header, NULL};
-    struct client_request request = {.path = path, .headers = headers};
+    struct call_request request = {.path = path, .headers = headers};
     if (body) {
         request.body = text_string(body);
         request.size_bytes = body->size;
         if (text_failed(body))
-            return client_call_no_memory();
+            return call_no_memory();
     }
-    struct client_response response;
+    struct call_response response;
     enum error error = ERR_NONE;
-    client_http_send(&node->url, &request, node->timeout_secs, &response);
-    int exit_code = CLIENT_DONE;
+    curl_call_send(&node->url, &request, node->timeout_secs, &response);
+    int exit_code = EXIT_DONE;
     if (!parse(node, &response, &error))
-        exit_code =
-            error == ERR_NO_MEMORY ? client_call_no_memory() : report_failure(node, &response);
-    client_http_free(&response);
+        exit_code = error == ERR_NO_MEMORY ? call_no_memory() : report_failure(node, &response);
+    curl_call_free(&response);
     return exit_code;
 }
 
@@ -132,12 +131,12 @@ static int read_digests(struct node *node)
 {
     node->digest_count = 0;
     int exit_code = call_as_peer(node, "/api/replication/registry/digest", NULL);
-    if (exit_code != CLIENT_DONE || node->digest_count == DIGEST_BUCKETS)
+    if (exit_code != EXIT_DONE || node->digest_count == DIGEST_BUCKETS)
         return exit_code;
-    client_text_print_error(stderr, "use an artemis of the same version as the nodes",
-                            "%s sent %zu digests, expected %d", node->url.shown, node->digest_count,
-                            DIGEST_BUCKETS);
-    return CLIENT_REFUSED;
+    terminal_text_print_error(stderr, "use an artemis of the same version as the nodes",
+                              "%s sent %zu digests, expected %d", node->url.shown,
+                              node->digest_count, DIGEST_BUCKETS);
+    return EXIT_REFUSED;
 }
 
 static int read_keys(struct node *node, const uint32_t *buckets, size_t count)
@@ -156,77 +155,76 @@ static int read_keys(struct node *node, const uint32_t *buckets, size_t count)
 
 static int read_identity(struct node *node)
 {
-    struct client_request request = {.path = "/health"};
-    struct client_response response;
-    client_http_send(&node->url, &request, node->timeout_secs, &response);
-    int exit_code = CLIENT_DONE;
-    if (response.transfer != CLIENT_TRANSFER_DONE) {
+    struct call_request request = {.path = "/health"};
+    struct call_response response;
+    curl_call_send(&node->url, &request, node->timeout_secs, &response);
+    int exit_code = EXIT_DONE;
+    if (response.transfer != TRANSFER_DONE) {
         exit_code = report_failure(node, &response);
     } else if (!response.cluster[0]) {
-        client_text_print_error(stderr, "the server may be older than this client",
-                                "%s does not report its cluster", node->url.shown);
-        exit_code = CLIENT_UNREACHABLE;
+        terminal_text_print_error(stderr, "the server may be older than this artemis",
+                                  "%s does not report its cluster", node->url.shown);
+        exit_code = EXIT_UNREACHABLE;
     }
     snprintf(node->name, sizeof node->name, "%s", response.node);
     snprintf(node->cluster, sizeof node->cluster, "%s", response.cluster);
     snprintf(node->cluster_header, sizeof node->cluster_header, "X-Artemis-Cluster: %s",
              response.cluster);
-    client_http_free(&response);
+    curl_call_free(&response);
     return exit_code;
 }
 
 static int read_instance_count(struct node *node)
 {
-    struct client_request request = {.path = "/api/status/node"};
-    struct client_response response;
-    struct client_outcome outcome;
+    struct call_request request = {.path = "/api/status/node"};
+    struct call_response response;
+    struct call_outcome outcome;
     json_t *root = NULL;
-    client_http_send(&node->url, &request, node->timeout_secs, &response);
-    client_response_evaluate(&response, node->url.shown, &outcome, &root);
-    const json_t *status = client_response_field(root, "node_status");
-    node->instances = (uint64_t)json_integer_value(client_response_field(status, "instances"));
-    int exit_code =
-        outcome.exit_code == CLIENT_DONE ? CLIENT_DONE : report_failure(node, &response);
+    curl_call_send(&node->url, &request, node->timeout_secs, &response);
+    call_response_evaluate(&response, node->url.shown, &outcome, &root);
+    const json_t *status = call_response_field(root, "node_status");
+    node->instances = (uint64_t)json_integer_value(call_response_field(status, "instances"));
+    int exit_code = outcome.exit_code == EXIT_DONE ? EXIT_DONE : report_failure(node, &response);
     json_decref(root);
-    client_http_free(&response);
+    curl_call_free(&response);
     return exit_code;
 }
 
 static int read_node(struct node *node, const char *text)
 {
-    char problem[CLIENT_PROBLEM_MAX];
-    enum error error = client_url_read(&node->url, text);
+    char problem[ARGS_PROBLEM_MAX];
+    enum error error = server_url_read(&node->url, text);
     if (error == ERR_NO_MEMORY)
-        return client_call_no_memory();
+        return call_no_memory();
     if (!error)
-        return CLIENT_DONE;
+        return EXIT_DONE;
     snprintf(problem, sizeof problem, "NODE must be a URL or HOST:PORT, is %.64s",
              strchr(text, '@') ? "not shown, since it may hold a password" : text);
-    return client_args_usage_error(&command, problem);
+    return args_usage_error(&command, problem);
 }
 
-static int connect_nodes(const struct client_args *args, struct node nodes[2])
+static int connect_nodes(const struct args *args, struct node nodes[2])
 {
-    int exit_code = CLIENT_DONE;
-    for (int i = 0; i < 2 && exit_code == CLIENT_DONE; i++) {
-        nodes[i].timeout_secs = client_args_number(args, "timeout");
+    int exit_code = EXIT_DONE;
+    for (int i = 0; i < 2 && exit_code == EXIT_DONE; i++) {
+        nodes[i].timeout_secs = args_number(args, "timeout");
         exit_code = read_node(&nodes[i], args->positionals[i]);
     }
-    for (int i = 0; i < 2 && exit_code == CLIENT_DONE; i++)
+    for (int i = 0; i < 2 && exit_code == EXIT_DONE; i++)
         exit_code = read_identity(&nodes[i]);
-    if (exit_code != CLIENT_DONE)
+    if (exit_code != EXIT_DONE)
         return exit_code;
     if (strcmp(nodes[0].cluster, nodes[1].cluster) != 0) {
-        client_text_print_error(stderr, "compare two nodes of one cluster (cluster.cluster_id)",
-                                "%s belongs to the cluster %s, %s to %s", nodes[0].url.shown,
-                                nodes[0].cluster, nodes[1].url.shown, nodes[1].cluster);
-        return CLIENT_REFUSED;
+        terminal_text_print_error(stderr, "compare two nodes of one cluster (cluster.cluster_id)",
+                                  "%s belongs to the cluster %s, %s to %s", nodes[0].url.shown,
+                                  nodes[0].cluster, nodes[1].url.shown, nodes[1].cluster);
+        return EXIT_REFUSED;
     }
     /* Nodes with the same name, or none, are distinguished by address. */
     if (strcmp(nodes[0].name, nodes[1].name) == 0 || !nodes[0].name[0] || !nodes[1].name[0])
         for (int i = 0; i < 2; i++)
             snprintf(nodes[i].name, sizeof nodes[i].name, "%.255s", nodes[i].url.shown);
-    return CLIENT_DONE;
+    return EXIT_DONE;
 }
 
 /* --- comparing -------------------------------------------------------------------------------- */
@@ -237,11 +235,11 @@ static int compare_buckets(struct node nodes[2], const uint32_t *buckets, size_t
 {
     for (int i = 0; i < 2; i++) {
         int exit_code = read_keys(&nodes[i], buckets, count);
-        if (exit_code != CLIENT_DONE)
+        if (exit_code != EXIT_DONE)
             return exit_code;
     }
     record_diff_merge(&nodes[0].keys, &nodes[1].keys, report);
-    return report->failed ? client_call_no_memory() : CLIENT_DONE;
+    return report->failed ? call_no_memory() : EXIT_DONE;
 }
 
 /* Compares the marked buckets, and unmarks those whose digests are equal. */
@@ -250,15 +248,15 @@ static int compare_marked(struct node nodes[2], bool marked[DIGEST_BUCKETS],
 {
     uint32_t buckets[DIGEST_BUCKETS];
     size_t count = 0;
-    int exit_code = CLIENT_DONE;
-    for (int i = 0; i < 2 && exit_code == CLIENT_DONE; i++)
+    int exit_code = EXIT_DONE;
+    for (int i = 0; i < 2 && exit_code == EXIT_DONE; i++)
         exit_code = read_digests(&nodes[i]);
-    for (uint32_t i = 0; i < DIGEST_BUCKETS && exit_code == CLIENT_DONE; i++) {
+    for (uint32_t i = 0; i < DIGEST_BUCKETS && exit_code == EXIT_DONE; i++) {
         marked[i] = marked[i] && nodes[0].digests[i] != nodes[1].digests[i];
         if (marked[i])
             buckets[count++] = i;
     }
-    for (size_t i = 0; i < count && exit_code == CLIENT_DONE; i += BUCKETS_AT_ONCE) {
+    for (size_t i = 0; i < count && exit_code == EXIT_DONE; i += BUCKETS_AT_ONCE) {
         size_t rest = count - i;
         exit_code = compare_buckets(nodes, buckets + i,
                                     rest < BUCKETS_AT_ONCE ? rest : BUCKETS_AT_ONCE, report);
@@ -275,18 +273,18 @@ static int compare_and_confirm(struct node nodes[2], struct diff_report *report)
     for (size_t i = 0; i < DIGEST_BUCKETS; i++)
         marked[i] = true;
     int exit_code = compare_marked(nodes, marked, &first);
-    if (exit_code == CLIENT_DONE && first.count > 0) {
+    if (exit_code == EXIT_DONE && first.count > 0) {
         nanosleep(&pause, NULL);
         exit_code = compare_marked(nodes, marked, report);
         record_diff_confirm(&first, report);
     }
     record_diff_free(&first);
-    for (int i = 0; i < 2 && exit_code == CLIENT_DONE; i++)
+    for (int i = 0; i < 2 && exit_code == EXIT_DONE; i++)
         exit_code = read_instance_count(&nodes[i]);
     return exit_code;
 }
 
-static int print_report(const struct client_args *args, const struct node nodes[2],
+static int print_report(const struct args *args, const struct node nodes[2],
                         struct diff_report *report)
 {
     const struct diff_node shown[2] = {
@@ -294,38 +292,38 @@ static int print_report(const struct client_args *args, const struct node nodes[
         {nodes[1].name, nodes[1].url.shown, nodes[1].instances},
     };
     record_diff_sort(report);
-    if (client_args_has(args, "json")) {
+    if (args_has(args, "json")) {
         struct text out = {0};
-        client_view_diff_json(report, shown, &out);
+        view_diff_json(report, shown, &out);
         bool failed = text_failed(&out);
         if (!failed)
-            client_text_print_json(stdout, out.data, out.size);
+            terminal_text_print_json(stdout, out.data, out.size);
         text_free(&out);
         if (failed)
-            return client_call_no_memory();
+            return call_no_memory();
     } else {
-        client_view_diff(report, shown, stdout, client_table_width_of(stdout));
+        view_diff(report, shown, stdout, table_width_of(stdout));
     }
-    return report->count > 0 ? CLIENT_REFUSED : CLIENT_DONE;
+    return report->count > 0 ? EXIT_REFUSED : EXIT_DONE;
 }
 
 int command_diff(int argc, char **argv)
 {
-    struct client_args args;
+    struct args args;
     int exit_code = 0;
-    if (!client_args_start(&args, &command, argc, argv, &exit_code))
+    if (!args_start(&args, &command, argc, argv, &exit_code))
         return exit_code;
     struct diff_report report = {0};
     struct node *nodes = calloc(2, sizeof *nodes);
-    exit_code = nodes ? connect_nodes(&args, nodes) : client_call_no_memory();
-    if (exit_code == CLIENT_DONE)
+    exit_code = nodes ? connect_nodes(&args, nodes) : call_no_memory();
+    if (exit_code == EXIT_DONE)
         exit_code = compare_and_confirm(nodes, &report);
-    if (exit_code == CLIENT_DONE)
+    if (exit_code == EXIT_DONE)
         exit_code = print_report(&args, nodes, &report);
     record_diff_free(&report);
     for (int i = 0; nodes && i < 2; i++)
         record_diff_free_list(&nodes[i].keys);
     free(nodes);
-    client_args_free(&args);
+    args_free(&args);
     return exit_code;
 }

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis/cmd/commands.h"
 
-#include "artemis/client/client_call.h"
+#include "artemis/call/call.h"
 #include "artemis/cmd/lease_call.h"
-#include "artemis/output/client_table.h"
-#include "artemis/output/client_view_leases.h"
-#include "artemis/terminal/client_args.h"
-#include "artemis/terminal/client_text.h"
+#include "artemis/output/table.h"
+#include "artemis/output/view_leases.h"
+#include "artemis/terminal/args.h"
+#include "artemis/terminal/terminal_text.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static const struct client_option options[] = {
-    CLIENT_CALL_OPTIONS,
+static const struct args_option options[] = {
+    CALL_OPTIONS,
     {.name = NULL},
 };
 
-static const struct client_command command = {
+static const struct args_command command = {
     .name = "guard",
     .usage = {"guard status [SERVICE] [options]", "guard release [SERVICE] [options]"},
     .about = "The mass-expiry guard suspends evictions when the renewals of a service, or of\n"
@@ -31,19 +31,18 @@ static const struct client_command command = {
     .options = options,
 };
 
-static int show(const struct client_args *args, const char *service)
+static int show(const struct args *args, const char *service)
 {
-    struct client_result result;
+    struct call_result result;
     lease_call_get(args, service, "guard.node", &result);
-    int exit_code = client_call_report(args, &result);
-    if (client_call_prints_text(args, &result))
-        client_view_guards(result.root, service, stdout, client_table_width_of(stdout));
-    client_result_free(&result);
+    int exit_code = call_report(args, &result);
+    if (call_prints_text(args, &result))
+        view_guards(result.root, service, stdout, table_width_of(stdout));
+    call_result_free(&result);
     return exit_code;
 }
 
-static void post_release(const struct client_args *args, const char *service,
-                         struct client_result *result)
+static void post_release(const struct args *args, const char *service, struct call_result *result)
 {
     json_t *body = json_object();
     bool failed = service && json_object_set_new(body, "service_id", json_string(service)) != 0;
@@ -51,7 +50,7 @@ static void post_release(const struct client_args *args, const char *service,
         json_decref(body);
         body = NULL;
     }
-    client_call_post(args, "/api/status/leases/release", body, result);
+    call_post(args, "/api/status/leases/release", body, result);
 }
 
 static void print_released(const char *service, bool engaged)
@@ -62,47 +61,47 @@ static void print_released(const char *service, bool engaged)
         return;
     }
     fputs("the guard of ", stdout);
-    client_text_print(stdout, service, 0);
+    terminal_text_print(stdout, service, 0);
     puts(engaged ? " is released" : " is not engaged; nothing to release");
 }
 
-static int release(const struct client_args *args, const char *service)
+static int release(const struct args *args, const char *service)
 {
-    struct client_result before;
-    struct client_result result;
+    struct call_result before;
+    struct call_result result;
     lease_call_get(args, service, "guard.node", &before);
-    if (before.outcome.exit_code != CLIENT_DONE) {
-        int exit_code = client_call_report(args, &before);
-        client_result_free(&before);
+    if (before.outcome.exit_code != EXIT_DONE) {
+        int exit_code = call_report(args, &before);
+        call_result_free(&before);
         return exit_code;
     }
     post_release(args, service, &result);
-    int exit_code = client_call_report(args, &result);
-    if (client_call_prints_text(args, &result))
-        print_released(service, client_view_guard_is_engaged(before.root, service));
-    client_result_free(&result);
-    client_result_free(&before);
+    int exit_code = call_report(args, &result);
+    if (call_prints_text(args, &result))
+        print_released(service, view_guard_is_engaged(before.root, service));
+    call_result_free(&result);
+    call_result_free(&before);
     return exit_code;
 }
 
-static int run(const struct client_args *args)
+static int run(const struct args *args)
 {
     const char *subcommand = args->positionals[0] ? args->positionals[0] : "";
     if (strcmp(subcommand, "status") == 0)
         return show(args, args->positionals[1]);
     if (strcmp(subcommand, "release") == 0)
         return release(args, args->positionals[1]);
-    return client_args_usage_error(&command, "the form is: guard status [SERVICE], or guard "
-                                             "release [SERVICE]");
+    return args_usage_error(&command, "the form is: guard status [SERVICE], or guard "
+                                      "release [SERVICE]");
 }
 
 int command_guard(int argc, char **argv)
 {
-    struct client_args args;
+    struct args args;
     int exit_code = 0;
-    if (!client_args_start(&args, &command, argc, argv, &exit_code))
+    if (!args_start(&args, &command, argc, argv, &exit_code))
         return exit_code;
     exit_code = run(&args);
-    client_args_free(&args);
+    args_free(&args);
     return exit_code;
 }

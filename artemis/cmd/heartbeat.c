@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis/cmd/commands.h"
 
-#include "artemis/client/client_call.h"
-#include "artemis/client/client_request.h"
+#include "artemis/call/call.h"
+#include "artemis/call/call_request.h"
 #include "artemis/cmd/instance_command.h"
 #include "artemis/cmd/keep_alive.h"
-#include "artemis/terminal/client_args.h"
+#include "artemis/terminal/args.h"
 
-static const struct client_option options[] = {
+static const struct args_option options[] = {
     KEEP_ALIVE_OPTIONS,
-    CLIENT_KEY_OPTIONS,
-    CLIENT_CALL_OPTIONS,
+    KEY_OPTIONS,
+    CALL_OPTIONS,
     {.name = NULL},
 };
 
-static const struct client_command command = {
+static const struct args_command command = {
     .name = "heartbeat",
     .usage = {"heartbeat SERVICE INSTANCE [options]"},
     .about = "Renews the lease of an instance. Exit code 1 when the server does not know the\n"
@@ -26,19 +26,19 @@ static const struct client_command command = {
     .options = options,
 };
 
-static int heartbeat(const struct client_args *args)
+static int heartbeat(const struct args *args)
 {
-    struct client_key key;
-    struct client_result result;
+    struct key_args key;
+    struct call_result result;
     if (instance_command_lacks_every(args))
-        return client_args_usage_error(&command, instance_command_needs_every);
-    char problem[CLIENT_PROBLEM_MAX];
-    if (client_key_check(args, problem))
-        return client_args_usage_error(&command, problem);
-    if (client_args_has(args, "every"))
+        return args_usage_error(&command, instance_command_needs_every);
+    char problem[ARGS_PROBLEM_MAX];
+    if (key_args_check(args, problem))
+        return args_usage_error(&command, problem);
+    if (args_has(args, "every"))
         return keep_alive(args, false);
-    int exit_code = client_key_resolve(args, &key);
-    if (exit_code != CLIENT_DONE)
+    int exit_code = key_args_resolve(args, &key);
+    if (exit_code != EXIT_DONE)
         return exit_code;
     instance_command_post_key(args, &key, "/api/registry/heartbeat", &result);
     return instance_command_finish(args, &result, "renewed");
@@ -46,11 +46,11 @@ static int heartbeat(const struct client_args *args)
 
 int command_heartbeat(int argc, char **argv)
 {
-    struct client_args args;
+    struct args args;
     int exit_code = 0;
-    if (!client_args_start(&args, &command, argc, argv, &exit_code))
+    if (!args_start(&args, &command, argc, argv, &exit_code))
         return exit_code;
     exit_code = heartbeat(&args);
-    client_args_free(&args);
+    args_free(&args);
     return exit_code;
 }

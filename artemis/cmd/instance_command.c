@@ -1,67 +1,66 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis/cmd/instance_command.h"
 
-#include "artemis/client/client_request.h"
-#include "artemis/terminal/client_text.h"
+#include "artemis/call/call_request.h"
+#include "artemis/terminal/terminal_text.h"
 
 #include <stdio.h>
 
 const char instance_command_needs_every[] =
     "--unregister needs --every; to unregister now, see: artemis unregister";
 
-bool instance_command_lacks_every(const struct client_args *args)
+bool instance_command_lacks_every(const struct args *args)
 {
-    return client_args_has(args, "unregister") && !client_args_has(args, "every");
+    return args_has(args, "unregister") && !args_has(args, "every");
 }
 
-void instance_command_post_key(const struct client_args *args, const struct client_key *key,
-                               const char *path, struct client_result *result)
+void instance_command_post_key(const struct args *args, const struct key_args *key,
+                               const char *path, struct call_result *result)
 {
     json_t *body = NULL;
-    enum error error = client_request_key(key, &body);
-    client_call_post(args, path, error ? NULL : body, result);
+    enum error error = call_request_key(key, &body);
+    call_post(args, path, error ? NULL : body, result);
 }
 
-void instance_command_get_service(const struct client_args *args, struct client_result *result)
+void instance_command_get_service(const struct args *args, struct call_result *result)
 {
     struct text path = {0};
-    client_request_service_path(args->positionals[0], true, &path);
-    const struct client_request request = {
+    call_request_service_path(args->positionals[0], true, &path);
+    const struct call_request request = {
         .path = text_string(&path),
         .data = "service.instances",
     };
     if (text_failed(&path))
-        client_call_set_no_memory(result);
+        call_set_no_memory(result);
     else
-        client_call(args, &request, result);
+        call_run(args, &request, result);
     text_free(&path);
 }
 
-const json_t *instance_command_instances(const struct client_result *result)
+const json_t *instance_command_instances(const struct call_result *result)
 {
-    if (result->outcome.exit_code != CLIENT_DONE)
+    if (result->outcome.exit_code != EXIT_DONE)
         return NULL;
-    return client_response_field(client_response_field(result->root, "service"), "instances");
+    return call_response_field(call_response_field(result->root, "service"), "instances");
 }
 
-void instance_command_print_done(const struct client_args *args, const char *done)
+void instance_command_print_done(const struct args *args, const char *done)
 {
     fputs(done, stdout);
     if (args->positionals[1]) {
         fputc(' ', stdout);
-        client_text_print(stdout, args->positionals[0], 0);
+        terminal_text_print(stdout, args->positionals[0], 0);
         fputc('/', stdout);
-        client_text_print(stdout, args->positionals[1], 0);
+        terminal_text_print(stdout, args->positionals[1], 0);
     }
     fputc('\n', stdout);
 }
 
-int instance_command_finish(const struct client_args *args, struct client_result *result,
-                            const char *done)
+int instance_command_finish(const struct args *args, struct call_result *result, const char *done)
 {
-    int exit_code = client_call_report(args, result);
-    if (client_call_prints_text(args, result))
+    int exit_code = call_report(args, result);
+    if (call_prints_text(args, result))
         instance_command_print_done(args, done);
-    client_result_free(result);
+    call_result_free(result);
     return exit_code;
 }

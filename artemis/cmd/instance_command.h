@@ -7,28 +7,27 @@
  */
 #pragma once
 
-#include "artemis/client/client_call.h"
-#include "artemis/client/client_key.h"
-#include "artemis/terminal/client_args.h"
+#include "artemis/call/call.h"
+#include "artemis/call/key_args.h"
+#include "artemis/terminal/args.h"
 
 extern const char instance_command_needs_every[]; /* usage error for --unregister without --every */
 
 /* True if --unregister was given without --every. */
-bool instance_command_lacks_every(const struct client_args *args);
+bool instance_command_lacks_every(const struct args *args);
 
-/* Posts the key. Release `result` with client_result_free. */
-void instance_command_post_key(const struct client_args *args, const struct client_key *key,
-                               const char *path, struct client_result *result);
+/* Posts the key. Release `result` with call_result_free. */
+void instance_command_post_key(const struct args *args, const struct key_args *key,
+                               const char *path, struct call_result *result);
 
-/* Gets all instances of SERVICE. Release `result` with client_result_free. */
-void instance_command_get_service(const struct client_args *args, struct client_result *result);
+/* Gets all instances of SERVICE. Release `result` with call_result_free. */
+void instance_command_get_service(const struct args *args, struct call_result *result);
 /* The list of instances in such a result; NULL if the call failed. */
-const json_t *instance_command_instances(const struct client_result *result);
+const json_t *instance_command_instances(const struct call_result *result);
 
 /* Prints the result and releases it; returns the exit code. `done` is the first word of the line on
  * success. */
-int instance_command_finish(const struct client_args *args, struct client_result *result,
-                            const char *done);
+int instance_command_finish(const struct args *args, struct call_result *result, const char *done);
 
 /* Prints "DONE SERVICE/INSTANCE" on stdout. */
-void instance_command_print_done(const struct client_args *args, const char *done);
+void instance_command_print_done(const struct args *args, const char *done);

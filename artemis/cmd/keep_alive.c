@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis/cmd/keep_alive.h"
 
-#include "artemis/client/client_call.h"
-#include "artemis/client/client_key.h"
-#include "artemis/client/client_session.h"
+#include "artemis/call/call.h"
+#include "artemis/call/key_args.h"
+#include "artemis/call/library_session.h"
 #include "artemis/cmd/instance_command.h"
-#include "artemis/output/client_view_watch.h"
-#include "artemis/terminal/client_text.h"
+#include "artemis/output/view_watch.h"
+#include "artemis/terminal/terminal_text.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -16,8 +16,8 @@
 enum { RETRY_MS = 2000 };
 
 struct keep_alive {
-    const struct client_args *args;
-    struct client_session session;
+    const struct args *args;
+    struct library_session session;
     bool registers;
     bool accepted;       /* of the library's thread: a server accepted the instance */
     bool failed;         /* of the library's thread: the last event was a failure */
@@ -39,9 +39,9 @@ static void print_failed(const struct keep_alive *keep,
                          const struct artemis_registration_event *event)
 {
     if (event->state == ARTEMIS_RETRYING)
-        client_text_print_error(stderr, NULL, "%s; retrying", event->message);
+        terminal_text_print_error(stderr, NULL, "%s; retrying", event->message);
     else
-        client_text_print_error(stderr, keep->accepted ? "retrying" : NULL, "%s", event->message);
+        terminal_text_print_error(stderr, keep->accepted ? "retrying" : NULL, "%s", event->message);
 }
 
 /* A refused instance is not kept: one that no server has accepted, or one that `heartbeat` must not
@@ -59,9 +59,9 @@ static void on_event(const struct artemis_registration_event *event, void *conte
 {
     struct keep_alive *keep = context;
     bool is_accepted = event->state == ARTEMIS_REGISTERED || event->state == ARTEMIS_RENEWED;
-    if (client_args_has(keep->args, "json")) {
-        if (client_view_registration_json(event, stdout))
-            (void)client_call_no_memory();
+    if (args_has(keep->args, "json")) {
+        if (view_registration_json(event, stdout))
+            (void)call_no_memory();
     } else if (is_accepted) {
         print_accepted(keep, event->state == ARTEMIS_REGISTERED);
     } else {
@@ -70,7 +70,7 @@ static void on_event(const struct artemis_registration_event *event, void *conte
     fflush(stdout);
     if (ends_command(keep, event)) {
         keep->is_over = true;
-        client_session_wake(&keep->session);
+        library_session_wake(&keep->session);
     }
     keep->accepted |= is_accepted;
     keep->failed = !is_accepted;
@@ -78,10 +78,10 @@ static void on_event(const struct artemis_registration_event *event, void *conte
 
 /* --- the instance ----------------------------------------------------------------------------- */
 
-static size_t count_metadata(const struct client_args *args)
+static size_t count_metadata(const struct args *args)
 {
     size_t count = 0;
-    for (size_t position = 0; client_args_next(args, "meta", &position);)
+    for (size_t position = 0; args_next(args, "meta", &position);)
         count++;
     return count;
 }
@@ -106,7 +106,7 @@ static size_t find_metadata(const struct artemis_metadata *metadata, size_t coun
 
 /* Splits the values of --meta; the last value of a name counts. Release with free_metadata.
  * ERR_NO_MEMORY. */
-static enum error read_metadata(const struct client_args *args, struct artemis_metadata **metadata,
+static enum error read_metadata(const struct args *args, struct artemis_metadata **metadata,
                                 size_t *count)
 {
     struct artemis_metadata *read = calloc(count_metadata(args) + 1, sizeof *read);
@@ -114,7 +114,7 @@ static enum error read_metadata(const struct client_args *args, struct artemis_m
     size_t filled = 0;
     if (!read)
         return ERR_NO_MEMORY;
-    for (const char *pair; (pair = client_args_next(args, "meta", &position));) {
+    for (const char *pair; (pair = args_next(args, "meta", &position));) {
         size_t name_length = strcspn(pair, "=");
         size_t index = find_metadata(read, filled, pair, name_length);
         if (index == filled) {
@@ -132,7 +132,7 @@ static enum error read_metadata(const struct client_args *args, struct artemis_m
     return ERR_NONE;
 }
 
-static struct artemis_instance identity_of(const struct client_key *key)
+static struct artemis_instance identity_of(const struct key_args *key)
 {
     return (struct artemis_instance){
         .region_id = key->region,
@@ -143,10 +143,10 @@ static struct artemis_instance identity_of(const struct client_key *key)
     };
 }
 
-static enum artemis_error start_registration(struct keep_alive *keep, const struct client_key *key,
+static enum artemis_error start_registration(struct keep_alive *keep, const struct key_args *key,
                                              struct artemis_problem *problem)
 {
-    const struct client_args *args = keep->args;
+    const struct args *args = keep->args;
     struct artemis_instance instance = identity_of(key);
     struct artemis_metadata *metadata = NULL;
     size_t count = 0;
@@ -154,13 +154,13 @@ static enum artemis_error start_registration(struct keep_alive *keep, const stru
         *problem = (struct artemis_problem){.error = ARTEMIS_NO_MEMORY, .text = "out of memory"};
         return ARTEMIS_NO_MEMORY;
     }
-    instance.ip = client_args_text(args, "ip");
-    instance.port = client_args_text(args, "port") ? (uint16_t)client_args_number(args, "port") : 0;
-    instance.url = client_args_text(args, "url");
-    instance.status = client_args_text(args, "status");
-    instance.machine_name = client_args_text(args, "machine");
-    instance.protocol = client_args_text(args, "protocol");
-    instance.health_check_url = client_args_text(args, "health-url");
+    instance.ip = args_text(args, "ip");
+    instance.port = args_text(args, "port") ? (uint16_t)args_number(args, "port") : 0;
+    instance.url = args_text(args, "url");
+    instance.status = args_text(args, "status");
+    instance.machine_name = args_text(args, "machine");
+    instance.protocol = args_text(args, "protocol");
+    instance.health_check_url = args_text(args, "health-url");
     instance.metadata = metadata;
     instance.metadata_count = count;
     enum artemis_error error = artemis_register(keep->session.client, &instance, 0, problem);
@@ -172,19 +172,19 @@ static enum artemis_error start_registration(struct keep_alive *keep, const stru
 
 /* Gets the key, and retries while no server is reachable. False: the command ends with
  * *exit_code. */
-static bool resolve_key(const struct keep_alive *keep, struct client_key *key, int *exit_code)
+static bool resolve_key(const struct keep_alive *keep, struct key_args *key, int *exit_code)
 {
     for (bool is_first = true;; is_first = false) {
-        struct client_result failure;
-        *exit_code = client_key_try(keep->args, key, &failure);
+        struct call_result failure;
+        *exit_code = key_args_try(keep->args, key, &failure);
         bool is_retried = failure.outcome.retryable;
-        if (*exit_code != CLIENT_DONE && (is_first || !is_retried))
-            *exit_code = client_call_report(keep->args, &failure);
-        client_result_free(&failure);
-        if (*exit_code == CLIENT_DONE || !is_retried)
-            return *exit_code == CLIENT_DONE;
-        if (client_session_sleep(&keep->session, RETRY_MS)) {
-            *exit_code = CLIENT_DONE;
+        if (*exit_code != EXIT_DONE && (is_first || !is_retried))
+            *exit_code = call_report(keep->args, &failure);
+        call_result_free(&failure);
+        if (*exit_code == EXIT_DONE || !is_retried)
+            return *exit_code == EXIT_DONE;
+        if (library_session_sleep(&keep->session, RETRY_MS)) {
+            *exit_code = EXIT_DONE;
             return false;
         }
     }
@@ -193,52 +193,52 @@ static bool resolve_key(const struct keep_alive *keep, struct client_key *key, i
 static int end(struct keep_alive *keep, const struct artemis_instance *identity)
 {
     struct artemis_problem problem;
-    if (!client_args_has(keep->args, "unregister"))
-        return CLIENT_DONE;
+    if (!args_has(keep->args, "unregister"))
+        return EXIT_DONE;
     if (artemis_unregister(keep->session.client, identity, keep->session.timeout_ms, &problem))
-        return client_session_print_error(&problem);
-    if (!client_args_has(keep->args, "json"))
+        return library_session_print_error(&problem);
+    if (!args_has(keep->args, "json"))
         instance_command_print_done(keep->args, "unregistered");
-    return CLIENT_DONE;
+    return EXIT_DONE;
 }
 
 static int run(struct keep_alive *keep)
 {
-    struct client_key key;
+    struct key_args key;
     struct artemis_problem problem;
-    int exit_code = CLIENT_DONE;
+    int exit_code = EXIT_DONE;
     if (!resolve_key(keep, &key, &exit_code))
         return exit_code;
     const struct artemis_options options = {
         .region_id = key.region,
         .zone_id = key.zone,
-        .heartbeat_ms = (int)client_args_number(keep->args, "every") * 1000,
+        .heartbeat_ms = (int)args_number(keep->args, "every") * 1000,
         .stay_registered = true,
         .on_registration = on_event,
         .registration_context = keep,
     };
-    exit_code = client_session_open(&keep->session, keep->args, &options);
-    if (exit_code != CLIENT_DONE)
+    exit_code = library_session_open(&keep->session, keep->args, &options);
+    if (exit_code != EXIT_DONE)
         return exit_code;
     const struct artemis_instance identity = identity_of(&key);
     enum artemis_error error =
         keep->registers ? start_registration(keep, &key, &problem)
                         : artemis_heartbeat(keep->session.client, &identity, 0, &problem);
     if (error)
-        return client_session_print_error(&problem);
-    while (client_session_wait(&keep->session, -1) != CLIENT_INTERRUPTED)
+        return library_session_print_error(&problem);
+    while (library_session_wait(&keep->session, -1) != SESSION_INTERRUPTED)
         if (keep->is_over)
-            return CLIENT_REFUSED;
+            return EXIT_REFUSED;
     return end(keep, &identity);
 }
 
-int keep_alive(const struct client_args *args, bool registers)
+int keep_alive(const struct args *args, bool registers)
 {
     struct keep_alive keep = {.args = args, .registers = registers};
-    int exit_code = client_session_begin(&keep.session);
-    if (exit_code != CLIENT_DONE)
+    int exit_code = library_session_begin(&keep.session);
+    if (exit_code != EXIT_DONE)
         return exit_code;
     exit_code = run(&keep);
-    client_session_end(&keep.session);
+    library_session_end(&keep.session);
     return exit_code;
 }

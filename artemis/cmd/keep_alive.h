@@ -14,7 +14,7 @@
  */
 #pragma once
 
-#include "artemis/terminal/client_args.h"
+#include "artemis/terminal/args.h"
 
 #include <stdbool.h>
 
@@ -26,7 +26,7 @@
     {.name = "unregister", .description = "with --every: unregister the instance at the end"}
 /* clang-format on */
 
-/* Keeps the instance of SERVICE and INSTANCE, with CLIENT_KEY_OPTIONS. `registers`: registers it
- * first, with CLIENT_INSTANCE_OPTIONS, which were checked. Returns an exit code: CLIENT_DONE after
+/* Keeps the instance of SERVICE and INSTANCE, with KEY_OPTIONS. `registers`: registers it
+ * first, with INSTANCE_OPTIONS, which were checked. Returns an exit code: EXIT_DONE after
  * a signal. */
-int keep_alive(const struct client_args *args, bool registers);
+int keep_alive(const struct args *args, bool registers);

@@ -4,9 +4,9 @@
  */
 #pragma once
 
-#include "artemis/client/client_call.h"
+#include "artemis/call/call.h"
 
 /* Gets /api/status/leases, for one service unless `service` is NULL. The response must have `data`.
- * Release `result` with client_result_free. */
-void lease_call_get(const struct client_args *args, const char *service, const char *data,
-                    struct client_result *result);
+ * Release `result` with call_result_free. */
+void lease_call_get(const struct args *args, const char *service, const char *data,
+                    struct call_result *result);

@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis/cmd/commands.h"
 
-#include "artemis/client/client_call.h"
-#include "artemis/client/client_request.h"
-#include "artemis/terminal/client_args.h"
-#include "artemis/terminal/client_text.h"
+#include "artemis/call/call.h"
+#include "artemis/call/call_request.h"
+#include "artemis/terminal/args.h"
+#include "artemis/terminal/terminal_text.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static const struct client_option options[] = {
+static const struct args_option options[] = {
     {.name = "strategy",
      .value = "S",
      .description = "random or round-robin",
      .default_value = "random"},
-    CLIENT_CALL_OPTIONS,
+    CALL_OPTIONS,
     {.name = NULL},
 };
 
-static const struct client_command command = {
+static const struct args_command command = {
     .name = "lookup",
     .usage = {"lookup SERVICE [options]"},
     .about = "Prints the URL of one instance of a service that is up. The server picks it: at\n"
@@ -29,44 +29,44 @@ static const struct client_command command = {
     .options = options,
 };
 
-static int look_up(const struct client_args *args)
+static int look_up(const struct args *args)
 {
-    const char *strategy = client_args_text(args, "strategy");
+    const char *strategy = args_text(args, "strategy");
     if (strcmp(strategy, "random") != 0 && strcmp(strategy, "round-robin") != 0) {
-        char problem[CLIENT_PROBLEM_MAX];
+        char problem[ARGS_PROBLEM_MAX];
         snprintf(problem, sizeof problem, "--strategy must be random or round-robin, is %.64s",
                  *strategy ? strategy : "empty");
-        return client_args_usage_error(&command, problem);
+        return args_usage_error(&command, problem);
     }
     struct text path = {0};
     text_append_string(&path, "/api/discovery/lookup?strategy=");
     text_append_string(&path, strategy);
     text_append_string(&path, "&service_id=");
-    client_request_escape(&path, args->positionals[0]);
-    const struct client_request request = {.path = text_string(&path), .data = "instance"};
-    struct client_result result;
+    call_request_escape(&path, args->positionals[0]);
+    const struct call_request request = {.path = text_string(&path), .data = "instance"};
+    struct call_result result;
     if (text_failed(&path))
-        client_call_set_no_memory(&result);
+        call_set_no_memory(&result);
     else
-        client_call(args, &request, &result);
+        call_run(args, &request, &result);
     text_free(&path);
-    int exit_code = client_call_report(args, &result);
-    if (client_call_prints_text(args, &result)) {
-        const json_t *instance = client_response_field(result.root, "instance");
-        client_text_print(stdout, client_response_text(instance, "url"), 0);
+    int exit_code = call_report(args, &result);
+    if (call_prints_text(args, &result)) {
+        const json_t *instance = call_response_field(result.root, "instance");
+        terminal_text_print(stdout, call_response_text(instance, "url"), 0);
         fputc('\n', stdout);
     }
-    client_result_free(&result);
+    call_result_free(&result);
     return exit_code;
 }
 
 int command_lookup(int argc, char **argv)
 {
-    struct client_args args;
+    struct args args;
     int exit_code = 0;
-    if (!client_args_start(&args, &command, argc, argv, &exit_code))
+    if (!args_start(&args, &command, argc, argv, &exit_code))
         return exit_code;
     exit_code = look_up(&args);
-    client_args_free(&args);
+    args_free(&args);
     return exit_code;
 }

@@ -6,9 +6,9 @@
 
 #include "artemis-web/http/routes.h"
 #include "artemis-web/metrics/metrics.h"
-#include "artemis/terminal/client_args.h"
-#include "artemis/terminal/client_exit.h"
-#include "artemis/terminal/client_text.h"
+#include "artemis/terminal/args.h"
+#include "artemis/terminal/exit_code.h"
+#include "artemis/terminal/terminal_text.h"
 
 static void write_api(struct text *out)
 {
@@ -38,13 +38,13 @@ static void write_errors(struct text *out)
 static int print_reference(int argc, char **argv, void (*write)(struct text *out))
 {
     if (argc != 2 || strcmp(argv[1], "reference") != 0) {
-        client_text_print_error(stderr, NULL, "usage: artemis %s reference", argv[0]);
-        return CLIENT_USAGE;
+        terminal_text_print_error(stderr, NULL, "usage: artemis %s reference", argv[0]);
+        return EXIT_USAGE;
     }
     struct text out = {0};
     write(&out);
     fputs(text_string(&out), stdout);
-    int exit_code = text_failed(&out) ? CLIENT_REFUSED : CLIENT_DONE;
+    int exit_code = text_failed(&out) ? EXIT_REFUSED : EXIT_DONE;
     text_free(&out);
     return exit_code;
 }

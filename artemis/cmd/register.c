@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis/cmd/commands.h"
 
-#include "artemis/client/client_call.h"
-#include "artemis/client/client_file.h"
-#include "artemis/client/client_request.h"
+#include "artemis/call/call.h"
+#include "artemis/call/call_request.h"
+#include "artemis/call/input_file.h"
 #include "artemis/cmd/instance_command.h"
 #include "artemis/cmd/keep_alive.h"
-#include "artemis/terminal/client_args.h"
+#include "artemis/terminal/args.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static const struct client_option options[] = {
-    CLIENT_INSTANCE_OPTIONS,
-    CLIENT_KEY_OPTIONS,
+static const struct args_option options[] = {
+    INSTANCE_OPTIONS,
+    KEY_OPTIONS,
     KEEP_ALIVE_OPTIONS,
     {.name = "file",
      .value = "FILE",
      .description = "post this JSON request unchanged; - is stdin"},
-    CLIENT_CALL_OPTIONS,
+    CALL_OPTIONS,
     {.name = NULL},
 };
 
-static const struct client_command command = {
+static const struct args_command command = {
     .name = "register",
     .usage = {"register SERVICE INSTANCE --ip IP --port N [options]",
               "register SERVICE INSTANCE --url URL [options]", "register --file FILE [options]"},
@@ -41,11 +41,11 @@ static const struct client_command command = {
 };
 
 /* With --file, options that describe an instance are usage errors: the file describes it. */
-static bool has_only_file_options(const struct client_args *args, char problem[CLIENT_PROBLEM_MAX])
+static bool has_only_file_options(const struct args *args, char problem[ARGS_PROBLEM_MAX])
 {
     static const char *const allowed[] = {"file", "server", "timeout", "json"};
     if (args->positionals[0]) {
-        snprintf(problem, CLIENT_PROBLEM_MAX, "--file replaces SERVICE and INSTANCE");
+        snprintf(problem, ARGS_PROBLEM_MAX, "--file replaces SERVICE and INSTANCE");
         return false;
     }
     for (size_t i = 0; i < args->given_count; i++) {
@@ -54,76 +54,76 @@ static bool has_only_file_options(const struct client_args *args, char problem[C
         for (size_t k = 0; k < sizeof allowed / sizeof *allowed; k++)
             is_allowed |= strcmp(allowed[k], name) == 0;
         if (strcmp(name, "every") == 0 || strcmp(name, "unregister") == 0) {
-            snprintf(problem, CLIENT_PROBLEM_MAX, "--%s needs SERVICE and INSTANCE, not --file",
+            snprintf(problem, ARGS_PROBLEM_MAX, "--%s needs SERVICE and INSTANCE, not --file",
                      name);
             return false;
         }
         if (!is_allowed) {
-            snprintf(problem, CLIENT_PROBLEM_MAX, "--file replaces --%s", name);
+            snprintf(problem, ARGS_PROBLEM_MAX, "--file replaces --%s", name);
             return false;
         }
     }
     return true;
 }
 
-static int register_file(const struct client_args *args, const char *path)
+static int register_file(const struct args *args, const char *path)
 {
-    char problem[CLIENT_PROBLEM_MAX];
+    char problem[ARGS_PROBLEM_MAX];
     if (!has_only_file_options(args, problem))
-        return client_args_usage_error(&command, problem);
+        return args_usage_error(&command, problem);
     struct text body = {0};
-    enum error error = client_file_read(path, &body, problem);
-    int exit_code = CLIENT_DONE;
+    enum error error = input_file_read(path, &body, problem);
+    int exit_code = EXIT_DONE;
     if (error == ERR_NO_MEMORY) {
-        exit_code = client_call_no_memory();
+        exit_code = call_no_memory();
     } else if (error) {
-        exit_code = client_args_usage_error(&command, problem);
+        exit_code = args_usage_error(&command, problem);
     } else {
-        struct client_request request = {
+        struct call_request request = {
             .path = "/api/registry/register", .body = text_string(&body), .size_bytes = body.size};
-        struct client_result result;
-        client_call(args, &request, &result);
+        struct call_result result;
+        call_run(args, &request, &result);
         exit_code = instance_command_finish(args, &result, "registered");
     }
     text_free(&body);
     return exit_code;
 }
 
-static int register_one(const struct client_args *args)
+static int register_one(const struct args *args)
 {
-    char problem[CLIENT_PROBLEM_MAX] = "SERVICE and INSTANCE are missing, or --file FILE";
+    char problem[ARGS_PROBLEM_MAX] = "SERVICE and INSTANCE are missing, or --file FILE";
     if (args->positionals[0])
         snprintf(problem, sizeof problem, "INSTANCE is missing");
     if (!args->positionals[1])
-        return client_args_usage_error(&command, problem);
+        return args_usage_error(&command, problem);
     if (instance_command_lacks_every(args))
-        return client_args_usage_error(&command, instance_command_needs_every);
+        return args_usage_error(&command, instance_command_needs_every);
 
-    if (client_request_check_instance(args, problem))
-        return client_args_usage_error(&command, problem);
-    if (client_key_check(args, problem))
-        return client_args_usage_error(&command, problem);
-    if (client_args_has(args, "every"))
+    if (call_request_check_instance(args, problem))
+        return args_usage_error(&command, problem);
+    if (key_args_check(args, problem))
+        return args_usage_error(&command, problem);
+    if (args_has(args, "every"))
         return keep_alive(args, true);
-    struct client_key key;
-    int exit_code = client_key_resolve(args, &key);
-    if (exit_code != CLIENT_DONE)
+    struct key_args key;
+    int exit_code = key_args_resolve(args, &key);
+    if (exit_code != EXIT_DONE)
         return exit_code;
     json_t *body = NULL;
-    enum error error = client_request_instance(args, &key, &body);
-    struct client_result result;
-    client_call_post(args, "/api/registry/register", error ? NULL : body, &result);
+    enum error error = call_request_instance(args, &key, &body);
+    struct call_result result;
+    call_post(args, "/api/registry/register", error ? NULL : body, &result);
     return instance_command_finish(args, &result, "registered");
 }
 
 int command_register(int argc, char **argv)
 {
-    struct client_args args;
+    struct args args;
     int exit_code = 0;
-    if (!client_args_start(&args, &command, argc, argv, &exit_code))
+    if (!args_start(&args, &command, argc, argv, &exit_code))
         return exit_code;
-    const char *path = client_args_text(&args, "file");
+    const char *path = args_text(&args, "file");
     exit_code = path ? register_file(&args, path) : register_one(&args);
-    client_args_free(&args);
+    args_free(&args);
     return exit_code;
 }

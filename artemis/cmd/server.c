@@ -4,16 +4,16 @@
 #include "artemis-server/log.h"
 #include "artemis/node.h"
 #include "artemis/settings.h"
-#include "artemis/terminal/client_args.h"
-#include "artemis/terminal/client_exit.h"
-#include "artemis/terminal/client_text.h"
+#include "artemis/terminal/args.h"
+#include "artemis/terminal/exit_code.h"
+#include "artemis/terminal/terminal_text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-static const struct client_option options[] = {
+static const struct args_option options[] = {
     {.name = "config",
      .value = "FILE",
      .description = "read settings from FILE and from config.d beside it"},
@@ -24,7 +24,7 @@ static const struct client_option options[] = {
     {.name = NULL},
 };
 
-static const struct client_command command = {
+static const struct args_command command = {
     .name = "server",
     .usage = {"server [options]"},
     .about = "Runs a node until SIGTERM or SIGINT. Settings come from FILE, from\n"
@@ -35,7 +35,7 @@ static const struct client_command command = {
     .options = options,
 };
 
-static enum error load_settings(const struct client_args *args, struct config *config,
+static enum error load_settings(const struct args *args, struct config *config,
                                 struct config_problem *problem, struct text *warnings)
 {
     const char **sets = calloc(args->given_count + 1, sizeof(*sets));
@@ -44,14 +44,14 @@ static enum error load_settings(const struct client_args *args, struct config *c
         return ERR_NO_MEMORY;
     }
     struct settings_input input = {
-        .file = client_args_text(args, "config"),
+        .file = args_text(args, "config"),
         .environment = environ,
         .sets = sets,
-        .addr = client_args_text(args, "addr"),
+        .addr = args_text(args, "addr"),
         .warnings = warnings,
     };
     size_t position = 0;
-    for (const char *set; (set = client_args_next(args, "set", &position));)
+    for (const char *set; (set = args_next(args, "set", &position));)
         sets[input.set_count++] = set;
     enum error error = settings_load(config, &input, problem);
     free(sets);
@@ -69,7 +69,7 @@ static void log_warnings(struct text *warnings)
         log_line(LOG_LEVEL_WARN, "%s", line);
 }
 
-static int run(const struct client_args *args)
+static int run(const struct args *args)
 {
     struct config config;
     struct config_problem problem;
@@ -77,8 +77,8 @@ static int run(const struct client_args *args)
     enum error error = load_settings(args, &config, &problem, &warnings);
     if (error) {
         text_free(&warnings);
-        client_text_print_error(stderr, NULL, "%s", problem.text);
-        return problem.text[0] == '-' ? CLIENT_USAGE : CLIENT_REFUSED; /* --set, --addr */
+        terminal_text_print_error(stderr, NULL, "%s", problem.text);
+        return problem.text[0] == '-' ? EXIT_USAGE : EXIT_REFUSED; /* --set, --addr */
     }
     log_setup(config.log.level, config.log.format, config.server.node_id);
     log_warnings(&warnings);
@@ -93,15 +93,15 @@ static int run(const struct client_args *args)
 
 int command_server(int argc, char **argv)
 {
-    struct client_args args;
+    struct args args;
     int exit_code = 0;
-    if (!client_args_start(&args, &command, argc, argv, &exit_code))
+    if (!args_start(&args, &command, argc, argv, &exit_code))
         return exit_code;
-    if (client_args_text(&args, "config")) {
-        printf("Loading configuration from %s\n", client_args_text(&args, "config"));
+    if (args_text(&args, "config")) {
+        printf("Loading configuration from %s\n", args_text(&args, "config"));
         fflush(stdout);
     }
     exit_code = run(&args);
-    client_args_free(&args);
+    args_free(&args);
     return exit_code;
 }

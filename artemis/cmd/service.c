@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis/cmd/commands.h"
 
-#include "artemis/client/client_call.h"
-#include "artemis/client/client_request.h"
-#include "artemis/output/client_table.h"
-#include "artemis/output/client_view.h"
-#include "artemis/terminal/client_args.h"
+#include "artemis/call/call.h"
+#include "artemis/call/call_request.h"
+#include "artemis/output/table.h"
+#include "artemis/output/view.h"
+#include "artemis/terminal/args.h"
 
 #include <stdio.h>
 
-static const struct client_option options[] = {
+static const struct args_option options[] = {
     {.name = "wide", .description = "show protocol, machine and metadata, too"},
     {.name = "all", .description = "list instances of every status, not only those that are up"},
-    CLIENT_CALL_OPTIONS,
+    CALL_OPTIONS,
     {.name = NULL},
 };
 
-static const struct client_command command = {
+static const struct args_command command = {
     .name = "service",
     .usage = {"service NAME [options]"},
     .about = "Lists the instances of one service that are up, with the address of each. A\n"
@@ -28,35 +28,35 @@ static const struct client_command command = {
 
 int command_service(int argc, char **argv)
 {
-    struct client_args args;
+    struct args args;
     int exit_code = 0;
-    if (!client_args_start(&args, &command, argc, argv, &exit_code))
+    if (!args_start(&args, &command, argc, argv, &exit_code))
         return exit_code;
     const char *name = args.positionals[0];
-    const struct client_service_view view = {
+    const struct service_view view = {
         .service = name,
-        .all = client_args_has(&args, "all"),
-        .wide = client_args_has(&args, "wide"),
-        .columns_max = client_table_width_of(stdout),
+        .all = args_has(&args, "all"),
+        .wide = args_has(&args, "wide"),
+        .columns_max = table_width_of(stdout),
     };
     struct text path = {0};
-    client_request_service_path(name, view.all, &path);
-    const struct client_request request = {
+    call_request_service_path(name, view.all, &path);
+    const struct call_request request = {
         .path = text_string(&path),
         .data = "service.instances",
     };
     if (text_failed(&path)) {
-        exit_code = client_call_no_memory();
+        exit_code = call_no_memory();
         goto out;
     }
-    struct client_result result;
-    client_call(&args, &request, &result);
-    exit_code = client_call_report(&args, &result);
-    if (client_call_prints_text(&args, &result))
-        client_view_service(result.root, &view, stdout);
-    client_result_free(&result);
+    struct call_result result;
+    call_run(&args, &request, &result);
+    exit_code = call_report(&args, &result);
+    if (call_prints_text(&args, &result))
+        view_service(result.root, &view, stdout);
+    call_result_free(&result);
 out:
     text_free(&path);
-    client_args_free(&args);
+    args_free(&args);
     return exit_code;
 }

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis/cmd/commands.h"
 
-#include "artemis/client/client_call.h"
+#include "artemis/call/call.h"
 #include "artemis/cmd/watch.h"
-#include "artemis/output/client_table.h"
-#include "artemis/output/client_view.h"
-#include "artemis/terminal/client_args.h"
+#include "artemis/output/table.h"
+#include "artemis/output/view.h"
+#include "artemis/terminal/args.h"
 
 #include <stdio.h>
 
-static const struct client_option options[] = {
+static const struct args_option options[] = {
     {.name = "watch", .description = "keep running, and show each change"},
-    CLIENT_CALL_OPTIONS,
+    CALL_OPTIONS,
     {.name = NULL},
 };
 
-static const struct client_command command = {
+static const struct args_command command = {
     .name = "services",
     .usage = {"services [options]"},
     .about = "Lists the services: the number of instances of each, and how many are up.\n"
@@ -26,29 +26,29 @@ static const struct client_command command = {
     .options = options,
 };
 
-static int list(const struct client_args *args)
+static int list(const struct args *args)
 {
-    const struct client_request request = {
+    const struct call_request request = {
         .path = "/api/discovery/services",
         .data = "services",
     };
-    struct client_result result;
-    client_call(args, &request, &result);
-    int exit_code = client_call_report(args, &result);
-    if (client_call_prints_text(args, &result) &&
-        client_view_services(result.root, stdout, client_table_width_of(stdout)))
-        exit_code = client_call_no_memory();
-    client_result_free(&result);
+    struct call_result result;
+    call_run(args, &request, &result);
+    int exit_code = call_report(args, &result);
+    if (call_prints_text(args, &result) &&
+        view_services(result.root, stdout, table_width_of(stdout)))
+        exit_code = call_no_memory();
+    call_result_free(&result);
     return exit_code;
 }
 
 int command_services(int argc, char **argv)
 {
-    struct client_args args;
+    struct args args;
     int exit_code = 0;
-    if (!client_args_start(&args, &command, argc, argv, &exit_code))
+    if (!args_start(&args, &command, argc, argv, &exit_code))
         return exit_code;
-    exit_code = client_args_has(&args, "watch") ? watch_services(&args) : list(&args);
-    client_args_free(&args);
+    exit_code = args_has(&args, "watch") ? watch_services(&args) : list(&args);
+    args_free(&args);
     return exit_code;
 }

@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis/cmd/commands.h"
 
-#include "artemis/client/client_call.h"
-#include "artemis/client/client_key.h"
-#include "artemis/client/client_request.h"
+#include "artemis/call/call.h"
+#include "artemis/call/call_request.h"
+#include "artemis/call/key_args.h"
 #include "artemis/cmd/instance_command.h"
-#include "artemis/terminal/client_args.h"
-#include "artemis/terminal/client_text.h"
+#include "artemis/terminal/args.h"
+#include "artemis/terminal/terminal_text.h"
 
 #include <stdio.h>
 
-static const struct client_option options[] = {
+static const struct args_option options[] = {
     {.name = "region", .value = "R", .description = "region of the instance"},
     {.name = "zone", .value = "Z", .description = "zone of the instance"},
     {.name = "group", .value = "G", .description = "group of the instance"},
-    CLIENT_CALL_OPTIONS,
+    CALL_OPTIONS,
     {.name = NULL},
 };
 
-static const struct client_command command = {
+static const struct args_command command = {
     .name = "set-status",
     .usage = {"set-status SERVICE INSTANCE STATUS [options]"},
     .about = "Changes the status of an instance: up, down, starting, unhealthy or unknown. All\n"
@@ -31,36 +31,35 @@ static const struct client_command command = {
 };
 
 /* The only instance that the arguments match. NULL: prints the error, and sets *exit_code. */
-static json_t *find_instance(const struct client_args *args, const json_t *instances,
-                             int *exit_code)
+static json_t *find_instance(const struct args *args, const json_t *instances, int *exit_code)
 {
     json_t *found = NULL;
     size_t count = 0;
     for (size_t i = 0; i < json_array_size(instances); i++) {
         json_t *instance = json_array_get(instances, i);
-        if (!client_key_matches_given(args, instance))
+        if (!key_args_matches_given(args, instance))
             continue;
         found = instance;
         count++;
     }
     if (count == 1)
         return found;
-    *exit_code = CLIENT_REFUSED;
+    *exit_code = EXIT_REFUSED;
     if (count == 0)
-        client_text_print_error(stderr, "list the instances: artemis service NAME --all",
-                                "the instance is not registered: %s/%s", args->positionals[0],
-                                args->positionals[1]);
+        terminal_text_print_error(stderr, "list the instances: artemis service NAME --all",
+                                  "the instance is not registered: %s/%s", args->positionals[0],
+                                  args->positionals[1]);
     else
-        client_text_print_error(stderr, "name one with --region, --zone and --group",
-                                "%zu instances have the id %s/%s", count, args->positionals[0],
-                                args->positionals[1]);
+        terminal_text_print_error(stderr, "name one with --region, --zone and --group",
+                                  "%zu instances have the id %s/%s", count, args->positionals[0],
+                                  args->positionals[1]);
     return NULL;
 }
 
 /* Registers the instance with the new status. */
-static int post_status(const struct client_args *args, json_t *instance)
+static int post_status(const struct args *args, json_t *instance)
 {
-    struct client_result result;
+    struct call_result result;
     json_t *body = NULL;
     json_t *changed = json_copy(instance);
     const char *status = args->positionals[2];
@@ -68,37 +67,37 @@ static int post_status(const struct client_args *args, json_t *instance)
     if (failed)
         json_decref(changed);
     else
-        failed = client_request_wrap("instances", changed, &body) != ERR_NONE;
-    client_call_post(args, "/api/registry/register", failed ? NULL : body, &result);
+        failed = call_request_wrap("instances", changed, &body) != ERR_NONE;
+    call_post(args, "/api/registry/register", failed ? NULL : body, &result);
     return instance_command_finish(args, &result, "changed");
 }
 
-static int set_status(const struct client_args *args)
+static int set_status(const struct args *args)
 {
-    char problem[CLIENT_PROBLEM_MAX];
-    if (client_key_check(args, problem) ||
-        client_request_check_status("STATUS", args->positionals[2], problem))
-        return client_args_usage_error(&command, problem);
-    struct client_result list;
+    char problem[ARGS_PROBLEM_MAX];
+    if (key_args_check(args, problem) ||
+        call_request_check_status("STATUS", args->positionals[2], problem))
+        return args_usage_error(&command, problem);
+    struct call_result list;
     instance_command_get_service(args, &list);
-    int exit_code = CLIENT_DONE;
+    int exit_code = EXIT_DONE;
     const json_t *instances = instance_command_instances(&list);
     json_t *instance = instances ? find_instance(args, instances, &exit_code) : NULL;
     if (!instances)
-        exit_code = client_call_report(args, &list);
+        exit_code = call_report(args, &list);
     if (instance)
         exit_code = post_status(args, instance);
-    client_result_free(&list);
+    call_result_free(&list);
     return exit_code;
 }
 
 int command_set_status(int argc, char **argv)
 {
-    struct client_args args;
+    struct args args;
     int exit_code = 0;
-    if (!client_args_start(&args, &command, argc, argv, &exit_code))
+    if (!args_start(&args, &command, argc, argv, &exit_code))
         return exit_code;
     exit_code = set_status(&args);
-    client_args_free(&args);
+    args_free(&args);
     return exit_code;
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis/cmd/watch.h"
 
-#include "artemis/client/client_call.h"
-#include "artemis/client/client_session.h"
+#include "artemis/call/call.h"
+#include "artemis/call/library_session.h"
 #include "artemis/cmd/commands.h"
-#include "artemis/output/client_table.h"
-#include "artemis/output/client_view_watch.h"
-#include "artemis/terminal/client_exit.h"
+#include "artemis/output/table.h"
+#include "artemis/output/view_watch.h"
+#include "artemis/terminal/exit_code.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -14,13 +14,13 @@
 
 /* --- watch NAME ------------------------------------------------------------------------------- */
 
-static const struct client_option options[] = {
-    CLIENT_SERVER_OPTIONS,
+static const struct args_option options[] = {
+    SERVER_OPTIONS,
     {.name = "json", .description = "print each change as a JSON object on a line"},
     {.name = NULL},
 };
 
-static const struct client_command command = {
+static const struct args_command command = {
     .name = "watch",
     .usage = {"watch NAME [options]"},
     .about = "Prints each change of a service until SIGINT or SIGTERM: time, kind of change,\n"
@@ -42,42 +42,42 @@ static void on_change(const struct artemis_change *change, void *context)
 {
     const struct printer *printer = context;
     if (!printer->json)
-        client_view_change(change, stdout);
-    else if (client_view_change_json(change, stdout))
-        (void)client_call_no_memory();
+        view_change(change, stdout);
+    else if (view_change_json(change, stdout))
+        (void)call_no_memory();
     if (fflush(stdout) != 0 || ferror(stdout))
         kill(getpid(), SIGTERM);
 }
 
-static int watch(struct client_session *session, const struct client_args *args)
+static int watch(struct library_session *session, const struct args *args)
 {
-    struct printer printer = {.json = client_args_has(args, "json")};
+    struct printer printer = {.json = args_has(args, "json")};
     struct artemis_problem problem;
     struct artemis_watch *watch = NULL;
     if (artemis_watch(session->client, args->positionals[0], 0, on_change, &printer,
                       session->timeout_ms, &watch, &problem))
-        return client_session_print_error(&problem);
-    while (client_session_wait(session, -1) != CLIENT_INTERRUPTED)
+        return library_session_print_error(&problem);
+    while (library_session_wait(session, -1) != SESSION_INTERRUPTED)
         ;
     artemis_unwatch(watch);
-    return CLIENT_DONE;
+    return EXIT_DONE;
 }
 
 int command_watch(int argc, char **argv)
 {
-    struct client_args args;
-    struct client_session session;
+    struct args args;
+    struct library_session session;
     int exit_code = 0;
-    if (!client_args_start(&args, &command, argc, argv, &exit_code))
+    if (!args_start(&args, &command, argc, argv, &exit_code))
         return exit_code;
-    exit_code = client_session_begin(&session);
-    if (exit_code == CLIENT_DONE) {
-        exit_code = client_session_open(&session, &args, NULL);
-        if (exit_code == CLIENT_DONE)
+    exit_code = library_session_begin(&session);
+    if (exit_code == EXIT_DONE) {
+        exit_code = library_session_open(&session, &args, NULL);
+        if (exit_code == EXIT_DONE)
             exit_code = watch(&session, &args);
-        client_session_end(&session);
+        library_session_end(&session);
     }
-    client_args_free(&args);
+    args_free(&args);
     return exit_code;
 }
 
@@ -90,52 +90,52 @@ enum { REDRAW_MS = 200 }; /* changes within this time are drawn together */
 static void on_any_change(const struct artemis_change *change, void *context)
 {
     (void)change;
-    client_session_wake(context);
+    library_session_wake(context);
 }
 
-static int draw(struct client_session *session, bool json, bool first)
+static int draw(struct library_session *session, bool json, bool first)
 {
     const struct artemis_service *all = NULL;
     struct artemis_problem problem;
     if (artemis_discover_all(session->client, "*", session->timeout_ms, &all, &problem))
-        return client_session_print_error(&problem);
+        return library_session_print_error(&problem);
     bool terminal = isatty(STDOUT_FILENO);
     if (terminal && !json)
         fputs(CLEAR_SCREEN, stdout);
     else if (!first && !json)
         fputc('\n', stdout);
-    enum error error = json ? client_view_registry_json(all, stdout)
-                            : client_view_registry(all, stdout, client_table_width_of(stdout));
+    enum error error =
+        json ? view_registry_json(all, stdout) : view_registry(all, stdout, table_width_of(stdout));
     artemis_service_free(all);
     if (error)
-        return client_call_no_memory();
-    return fflush(stdout) == 0 && !ferror(stdout) ? CLIENT_DONE : CLIENT_REFUSED;
+        return call_no_memory();
+    return fflush(stdout) == 0 && !ferror(stdout) ? EXIT_DONE : EXIT_REFUSED;
 }
 
-static int redraw_on_change(struct client_session *session, bool json)
+static int redraw_on_change(struct library_session *session, bool json)
 {
     struct artemis_problem problem;
     struct artemis_watch *watch = NULL;
     if (artemis_watch(session->client, "*", 0, on_any_change, session, session->timeout_ms, &watch,
                       &problem))
-        return client_session_print_error(&problem);
+        return library_session_print_error(&problem);
     int exit_code = draw(session, json, true);
-    while (exit_code == CLIENT_DONE && !client_session_sleep(session, REDRAW_MS) &&
-           client_session_wait(session, -1) == CLIENT_WOKEN)
+    while (exit_code == EXIT_DONE && !library_session_sleep(session, REDRAW_MS) &&
+           library_session_wait(session, -1) == SESSION_WOKEN)
         exit_code = draw(session, json, false);
     artemis_unwatch(watch);
     return exit_code;
 }
 
-int watch_services(const struct client_args *args)
+int watch_services(const struct args *args)
 {
-    struct client_session session;
-    int exit_code = client_session_begin(&session);
-    if (exit_code != CLIENT_DONE)
+    struct library_session session;
+    int exit_code = library_session_begin(&session);
+    if (exit_code != EXIT_DONE)
         return exit_code;
-    exit_code = client_session_open(&session, args, NULL);
-    if (exit_code == CLIENT_DONE)
-        exit_code = redraw_on_change(&session, client_args_has(args, "json"));
-    client_session_end(&session);
+    exit_code = library_session_open(&session, args, NULL);
+    if (exit_code == EXIT_DONE)
+        exit_code = redraw_on_change(&session, args_has(args, "json"));
+    library_session_end(&session);
     return exit_code;
 }

@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "artemis/terminal/client_args.h"
+#include "artemis/terminal/args.h"
 
-/* `args` has CLIENT_SESSION_OPTIONS. Returns an exit code; CLIENT_DONE after a signal. */
-int watch_services(const struct client_args *args);
+/* `args` has SERVER_OPTIONS. Returns an exit code; EXIT_DONE after a signal. */
+int watch_services(const struct args *args);

@@ -65,7 +65,7 @@ home() { # HEADER-REGEX WHERE-REGEX
 }
 home 'jansson.h' 'artemis-core/json/|artemis/|libartemis/wire/'
 home 'microhttpd.h' 'artemis-web/(http|connections/loop)'
-home 'curl/' 'artemis-server/replication/peer_client|artemis/client/|libartemis/'
+home 'curl/' 'artemis-server/replication/peer_client|artemis/call/|libartemis/'
 home 'zlib.h' 'artemis-core/base/'
 home 'xxhash.h' 'artemis-server/|artemis-web/push/'
 home 'wslay/' 'artemis-web/push/|libartemis/'

@@ -5,7 +5,7 @@
  */
 #include "artemis/cmd/commands.h"
 
-#include "artemis/terminal/client_exit.h"
+#include "artemis/terminal/exit_code.h"
 #include "tests/support/cmocka_all.h"
 
 #include <stdio.h>
@@ -71,7 +71,7 @@ static void help_of_each_command_fits_the_terminal(void **state)
         int exit_code = -1;
         const char *const words[] = {commands[i].name, "--help", NULL};
         run(commands[i].run, words, STDOUT_FILENO, &exit_code, printed);
-        assert_int_equal(exit_code, CLIENT_DONE);
+        assert_int_equal(exit_code, EXIT_DONE);
 
         snprintf(usage, sizeof usage, "usage: artemis %s", commands[i].name);
         assert_ptr_equal(strstr(printed, usage), printed);
@@ -90,7 +90,7 @@ static void wrong_usage_is_2_and_points_to_the_help(void **state)
         int exit_code = -1;
         const char *const words[] = {commands[i].name, "--no-such-option", NULL};
         run(commands[i].run, words, STDERR_FILENO, &exit_code, printed);
-        assert_int_equal(exit_code, CLIENT_USAGE);
+        assert_int_equal(exit_code, EXIT_USAGE);
         snprintf(hint, sizeof hint, "see: artemis %s --help", commands[i].name);
         assert_non_null(strstr(printed, "unknown option --no-such-option"));
         assert_non_null(strstr(printed, hint));
@@ -103,7 +103,7 @@ static void assert_usage_error(int (*command)(int, char **), const char *const w
     char printed[PRINTED_MAX];
     int exit_code = -1;
     run(command, words, STDERR_FILENO, &exit_code, printed);
-    assert_int_equal(exit_code, CLIENT_USAGE);
+    assert_int_equal(exit_code, EXIT_USAGE);
     assert_non_null(strstr(printed, problem));
 }
 

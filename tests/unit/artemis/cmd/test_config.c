@@ -6,7 +6,7 @@
 #include "artemis/cmd/commands.h"
 
 #include "artemis-core/config/config.h"
-#include "artemis/terminal/client_exit.h"
+#include "artemis/terminal/exit_code.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -101,7 +101,7 @@ static void check_of_defaults_reports_defaults(void **state)
 {
     (void)state;
     write_file("lease.ttl_secs = 30\n");
-    assert_int_equal(run_check(""), CLIENT_DONE);
+    assert_int_equal(run_check(""), EXIT_DONE);
     check_text(output, "FILE");
     assert_non_null(strstr(output, ": ok\nall settings have their defaults"));
     assert_string_equal(complaint, "");
@@ -114,7 +114,7 @@ static void check_shows_differing_settings_with_their_sources(void **state)
     setenv("ARTEMIS_SERVER_ZONE", "z", 1);
     int exit_code = run_check("--set log.level=debug --set server.max_body_bytes=1048576");
     unsetenv("ARTEMIS_SERVER_ZONE");
-    assert_int_equal(exit_code, CLIENT_DONE);
+    assert_int_equal(exit_code, EXIT_DONE);
     static const char *const lines[] = {
         "  server.zone = z  (environment ARTEMIS_SERVER_ZONE)\n",
         "  server.max_body_bytes = 1 MiB  (--set)\n",
@@ -131,7 +131,7 @@ static void check_as_json_has_values_and_defaults(void **state)
 {
     (void)state;
     write_file("");
-    assert_int_equal(run_check("--json --set lease.ttl_secs=60"), CLIENT_DONE);
+    assert_int_equal(run_check("--json --set lease.ttl_secs=60"), EXIT_DONE);
     check_text(output, "{\"file\":\"FILE");
     assert_non_null(strstr(output,
                            "\"ok\":true,\"settings\":[{\"key\":\"lease.ttl_secs\",\"value\":60,"
@@ -142,18 +142,18 @@ static void check_of_bad_file_is_refused_on_stderr(void **state)
 {
     (void)state;
     write_file("lease.ttl_secs = 0\n");
-    assert_int_equal(run_check(""), CLIENT_REFUSED);
+    assert_int_equal(run_check(""), EXIT_REFUSED);
     assert_string_equal(output, "");
     check_text(complaint, "artemis: FILE");
     assert_non_null(strstr(complaint, ":1: lease.ttl_secs: must be a whole number, 1 to 86400"));
-    assert_int_equal(run_check("--json"), CLIENT_REFUSED);
+    assert_int_equal(run_check("--json"), EXIT_REFUSED);
     assert_non_null(strstr(output, "\"ok\":false,\"error\":\""));
 }
 
 static void check_of_missing_file_is_refused(void **state)
 {
     (void)state;
-    assert_int_equal(run("check /nowhere/artemis.toml"), CLIENT_REFUSED);
+    assert_int_equal(run("check /nowhere/artemis.toml"), EXIT_REFUSED);
     check_text(complaint, "artemis: cannot read /nowhere/artemis.toml: No such file");
 }
 
@@ -161,7 +161,7 @@ static void check_accepts_the_options_of_the_server(void **state)
 {
     (void)state;
     write_file("");
-    assert_int_equal(run_check("--addr 127.0.0.1:9090 --set lease.ttl_secs=60"), CLIENT_DONE);
+    assert_int_equal(run_check("--addr 127.0.0.1:9090 --set lease.ttl_secs=60"), EXIT_DONE);
     assert_non_null(strstr(output, "  server.listen_addr = 127.0.0.1:9090  (--addr)\n"));
     assert_non_null(strstr(output, "  lease.ttl_secs = 60  (--set)\n"));
 }
@@ -176,7 +176,7 @@ static void check_with_a_bad_command_line_is_wrong_usage(void **state)
     };
     write_file("");
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        assert_int_equal(run_check(cases[i][0]), CLIENT_USAGE);
+        assert_int_equal(run_check(cases[i][0]), EXIT_USAGE);
         assert_string_equal(output, "");
         check_text(complaint, cases[i][1]);
     }
@@ -189,7 +189,7 @@ static void check_warns_about_an_unknown_variable(void **state)
     setenv("ARTEMIS_LEASES_TTL_SECS", "5", 1);
     int exit_code = run_check("");
     unsetenv("ARTEMIS_LEASES_TTL_SECS");
-    assert_int_equal(exit_code, CLIENT_DONE);
+    assert_int_equal(exit_code, EXIT_DONE);
     assert_string_equal(complaint, "artemis: environment ARTEMIS_LEASES_TTL_SECS: not a setting, "
                                    "ignored; did you mean ARTEMIS_LEASE_TTL_SECS?\n");
 }
@@ -200,7 +200,7 @@ static void wrong_usage_exits_with_2(void **state)
     static const char *const cases[] = {
         "", "check", "lint", "check a b", "reference x", "reference --json", "check --unknown"};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        assert_int_equal(run(cases[i]), CLIENT_USAGE);
+        assert_int_equal(run(cases[i]), EXIT_USAGE);
         assert_string_equal(output, "");
         assert_string_not_equal(complaint, "");
     }
@@ -209,14 +209,14 @@ static void wrong_usage_exits_with_2(void **state)
 static void help_ends_with_0(void **state)
 {
     (void)state;
-    assert_int_equal(run("--help"), CLIENT_DONE);
+    assert_int_equal(run("--help"), EXIT_DONE);
     assert_non_null(strstr(output, "config check FILE"));
 }
 
 static void reference_has_a_row_for_each_setting(void **state)
 {
     (void)state;
-    assert_int_equal(run("reference"), CLIENT_DONE);
+    assert_int_equal(run("reference"), EXIT_DONE);
     size_t rows = 0;
     for (const char *at = output; (at = strchr(at, '\n')); at++)
         rows++;

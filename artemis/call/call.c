@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis/call/call.h"
+
+#include "artemis/call/server_url.h"
+#include "artemis/terminal/terminal_text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_URL "http://127.0.0.1:8080"
+
+#define FAILED_SHOWN_MAX 10
+
+/* --- servers ---------------------------------------------------------------------------------- */
+
+static const char *server_list(const struct args *args)
+{
+    const char *option = args_text(args, "server");
+    const char *environment = getenv("ARTEMIS_URL");
+    if (option)
+        return option;
+    return environment && *environment ? environment : DEFAULT_URL;
+}
+
+void call_set_no_memory(struct call_result *result)
+{
+    *result = (struct call_result){.response.transfer = TRANSFER_NO_MEMORY};
+    call_response_evaluate(&result->response, "the server", &result->outcome, &result->root);
+}
+
+static void set_bad_address(const char *list, struct call_outcome *outcome)
+{
+    const char *shown = strchr(list, '@') ? "(not shown, since it may hold a password)" : list;
+    *outcome = (struct call_outcome){.exit_code = EXIT_USAGE};
+    snprintf(outcome->message, sizeof outcome->message, "not a server address: %s",
+             *shown ? shown : "(empty)");
+    snprintf(outcome->hint, sizeof outcome->hint,
+             "give --server or ARTEMIS_URL as http://HOST:PORT or HOST:PORT, separated by commas");
+}
+
+/* Fills the outcome of `result` on failure. */
+static enum error read_servers(const struct args *args, struct server_list *servers,
+                               struct call_result *result)
+{
+    const char *list = server_list(args);
+    enum error error = server_list_read(servers, list);
+    if (error == ERR_NO_MEMORY)
+        call_set_no_memory(result);
+    else if (error)
+        set_bad_address(list, &result->outcome);
+    return error;
+}
+
+int call_servers(const struct args *args, struct server_list *servers)
+{
+    struct call_result result = {0};
+    if (!read_servers(args, servers, &result))
+        return EXIT_DONE;
+    terminal_text_print_error(stderr, result.outcome.hint, "%s", result.outcome.message);
+    return (int)result.outcome.exit_code;
+}
+
+/* --- calls ------------------------------------------------------------------------------------ */
+
+static void call_server(const struct args *args, const struct server_url *url,
+                        const struct call_request *request, struct call_result *result)
+{
+    curl_call_send(url, request, args_number(args, "timeout"), &result->response);
+    call_response_evaluate(&result->response, url->shown, &result->outcome, &result->root);
+    call_response_require(result->root, request->data, url->shown, &result->outcome);
+}
+
+void call_run(const struct args *args, const struct call_request *request,
+              struct call_result *result)
+{
+    struct server_list servers;
+    struct text messages = {0}; /* of all servers */
+    *result = (struct call_result){0};
+    if (read_servers(args, &servers, result))
+        return;
+    for (size_t i = 0; i < servers.count; i++) {
+        call_result_free(result);
+        result->server = i;
+        call_server(args, &servers.urls[i], request, result);
+        if (result->outcome.exit_code != EXIT_UNREACHABLE)
+            break;
+        text_printf(&messages, "%s%s", i > 0 ? "; " : "", result->outcome.message);
+    }
+    if (result->outcome.exit_code == EXIT_UNREACHABLE && !text_failed(&messages))
+        snprintf(result->outcome.message, sizeof result->outcome.message, "%s",
+                 text_string(&messages));
+    text_free(&messages);
+    server_list_free(&servers);
+}
+
+void call_again(const struct args *args, const struct call_result *previous,
+                const struct call_request *request, struct call_result *result)
+{
+    struct server_list servers;
+    *result = (struct call_result){.server = previous->server};
+    if (read_servers(args, &servers, result))
+        return;
+    call_server(args, &servers.urls[previous->server], request, result);
+    server_list_free(&servers);
+}
+
+void call_post(const struct args *args, const char *path, json_t *body, struct call_result *result)
+{
+    char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    json_decref(body);
+    if (!text) {
+        call_set_no_memory(result);
+        return;
+    }
+    struct call_request request = {.path = path, .body = text, .size_bytes = strlen(text)};
+    call_run(args, &request, result);
+    free(text);
+}
+
+void call_result_free(struct call_result *result)
+{
+    if (!result)
+        return;
+    json_decref(result->root);
+    curl_call_free(&result->response);
+    *result = (struct call_result){0};
+}
+
+/* --- refused items  */
+
+static void print_failed(const json_t *item, FILE *out)
+{
+    const json_t *instance = call_response_field(item, "instance"); /* the Java prefix */
+    const json_t *key = instance ? instance : item;
+    const char *message = call_response_text(item, "error_message");
+    fputs("  ", out);
+    terminal_text_print(out, call_response_text(key, "service_id"), 0);
+    fputc('/', out);
+    terminal_text_print(out, call_response_text(key, "instance_id"), 0);
+    fputs(": ", out);
+    terminal_text_print(out, *message ? message : call_response_text(item, "error_code"), 0);
+    fputc('\n', out);
+}
+
+void call_print_failed(const json_t *failed, FILE *out)
+{
+    size_t count = json_array_size(failed);
+    for (size_t i = 0; i < count && i < FAILED_SHOWN_MAX; i++)
+        print_failed(json_array_get(failed, i), out);
+    if (count > FAILED_SHOWN_MAX)
+        fprintf(out, "  and %zu more\n", count - FAILED_SHOWN_MAX);
+}
+
+/* --- report ----------------------------------------------------------------------------------- */
+
+int call_report(const struct args *args, const struct call_result *result)
+{
+    const struct call_outcome *outcome = &result->outcome;
+    if (args_has(args, "json") && result->root)
+        terminal_text_print_json(stdout, result->response.body.data, result->response.body.size);
+    if (outcome->exit_code == EXIT_DONE)
+        return EXIT_DONE;
+    terminal_text_print_error(stderr, *outcome->hint ? outcome->hint : NULL, "%s",
+                              outcome->message);
+    if (outcome->failed_count > 1)
+        call_print_failed(call_response_failed(result->root), stderr);
+    return (int)outcome->exit_code;
+}
+
+bool call_prints_text(const struct args *args, const struct call_result *result)
+{
+    return result->outcome.exit_code == EXIT_DONE && !args_has(args, "json");
+}
+
+int call_no_memory(void)
+{
+    terminal_text_print_error(stderr, NULL, "out of memory");
+    return EXIT_REFUSED;
+}

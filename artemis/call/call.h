@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * call - one call to the servers that the command line names, and what is printed of it.
+ *
+ *     struct call_result result;
+ *     call_run(&args, &request, &result);
+ *     int exit_code = call_report(&args, &result);
+ *     if (call_prints_text(&args, &result)) ... print result.root
+ *     call_result_free(&result);
+ *
+ * --server and ARTEMIS_URL may name several servers, separated by commas. They are called in this
+ * order until one is reachable; a server that refuses the request is reachable.
+ *
+ * Data goes to stdout, errors go to stderr. With --json, stdout gets the server's response
+ * unchanged, on one line, also when the server refuses the request.
+ *
+ * Not thread-safe. call_run blocks as curl_call_send does.
+ */
+#pragma once
+
+#include "artemis/call/call_response.h"
+#include "artemis/call/curl_call.h"
+#include "artemis/terminal/args.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+/* The options of every command that calls a server: rows for its table. */
+/* clang-format off */
+#define SERVER_OPTIONS                                                                             \
+    {.name = "server", .value = "URL",                                                             \
+     .description = "servers, separated by commas (or ARTEMIS_URL)"},                              \
+    {.name = "timeout", .value = "SECS", .default_value = "10", .min = 1, .max = 3600,             \
+     .description = "time limit for the call"}
+
+#define CALL_OPTIONS                                                                               \
+    SERVER_OPTIONS,                                                                                \
+    {.name = "json", .description = "print the server's response unchanged"}
+/* clang-format on */
+
+struct call_result {
+    struct call_response response;
+    struct call_outcome outcome;
+    json_t *root;  /* JSON of the response; NULL if it has none */
+    size_t server; /* index of the server that was called last */
+};
+
+/* Always fills `result`, which is released with call_result_free. */
+void call_run(const struct args *args, const struct call_request *request,
+              struct call_result *result);
+
+/* Calls only the server that was called last for `previous`. */
+void call_again(const struct args *args, const struct call_result *previous,
+                const struct call_request *request, struct call_result *result);
+
+/* Posts a JSON body and releases it; NULL stands for "out of memory". */
+void call_post(const struct args *args, const char *path, json_t *body, struct call_result *result);
+
+/* Fills `result` with the failure "out of memory". */
+void call_set_no_memory(struct call_result *result);
+
+void call_result_free(struct call_result *result);
+
+/* With --json, prints the response; prints the error unless the call succeeded. Returns the exit
+ * code. */
+int call_report(const struct args *args, const struct call_result *result);
+
+/* Prints one line for each of the first ten refused items of a response. */
+void call_print_failed(const json_t *failed, FILE *out);
+
+/* True if the call succeeded and the command prints the result as text (no --json). */
+bool call_prints_text(const struct args *args, const struct call_result *result);
+
+/* Parses --server, ARTEMIS_URL or the default. Prints the error; returns an exit code. */
+int call_servers(const struct args *args, struct server_list *servers);
+
+/* Prints "out of memory". Returns EXIT_REFUSED. */
+int call_no_memory(void);

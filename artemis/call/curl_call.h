@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * curl_call - sends one HTTP request to a server with libcurl and receives the response.
+ *
+ * A call always produces a response: `transfer` states how it ended (call_response), so callers
+ * handle errors in one place. Limits: 3 s to connect, the given timeout for the whole call, 512 MiB
+ * of response body after decompression. Responses may be gzipped. Redirects are not followed, so
+ * that nothing is posted to an address that the user did not name. For a loopback address the proxy
+ * settings of the environment are ignored.
+ *
+ * Blocks. Not thread-safe, because libcurl is initialised by the first call.
+ */
+#pragma once
+
+#include "artemis/call/call_response.h"
+#include "artemis/call/server_url.h"
+
+struct call_request {
+    const char *path;           /* with its query, escaped; starts with '/' */
+    const char *body;           /* JSON to post; NULL: GET */
+    size_t size_bytes;          /* of `body` */
+    const char *const *headers; /* additional headers, "Name: value", up to NULL; may be NULL */
+    const char *data;           /* array or object that a response must have, as a path such as
+                                 * "service.instances"; checked by call_run; may be NULL */
+};
+
+/* `timeout_secs` limits the whole call. `response` is released with curl_call_free. */
+void curl_call_send(const struct server_url *url, const struct call_request *request,
+                    long timeout_secs, struct call_response *response);
+void curl_call_free(struct call_response *response);

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis/call/library_session.h"
+
+#include "artemis/call/call.h"
+#include "artemis/call/server_url.h"
+#include "artemis/terminal/exit_code.h"
+#include "artemis/terminal/terminal_text.h"
+
+#include "artemis-core/base/text.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+/* --- servers ---------------------------------------------------------------------------------- */
+
+/* The list in the form of the library: complete URLs. Check text_failed afterwards. */
+static void write_urls(const struct server_list *servers, struct text *urls)
+{
+    for (size_t i = 0; i < servers->count; i++)
+        text_printf(urls, "%s%s", i > 0 ? "," : "", servers->urls[i].base);
+}
+
+/* Called by the thread of the library. The first connection is not reported. */
+static void on_log(enum artemis_log_level level, const char *message, void *context)
+{
+    struct library_session *session = context;
+    bool lost = level == ARTEMIS_LOG_WARNING;
+    bool report = lost || session->disconnected;
+    session->disconnected = lost;
+    if (!report)
+        return;
+    terminal_text_print_error(stderr, NULL, "%s", message);
+    library_session_wake(session);
+}
+
+int library_session_open(struct library_session *session, const struct args *args,
+                         const struct artemis_options *options)
+{
+    struct server_list servers;
+    struct text urls = {0};
+    struct artemis_problem problem;
+    struct artemis_options complete = options ? *options : (struct artemis_options){0};
+    int exit_code = call_servers(args, &servers);
+    if (exit_code != EXIT_DONE)
+        return exit_code;
+    session->timeout_ms = (int)args_number(args, "timeout") * 1000;
+    write_urls(&servers, &urls);
+    server_list_free(&servers);
+    complete.servers = text_string(&urls);
+    if (!options) {
+        complete.log = on_log;
+        complete.log_context = session;
+    }
+    if (args_has(args, "timeout"))
+        complete.attempt_timeout_ms = session->timeout_ms;
+    if (text_failed(&urls))
+        exit_code = call_no_memory();
+    else if (artemis_open(&complete, &session->client, &problem))
+        exit_code = library_session_print_error(&problem);
+    text_free(&urls);
+    return exit_code;
+}
+
+int library_session_print_error(const struct artemis_problem *problem)
+{
+    static const enum exit_code codes[] = {
+        [ARTEMIS_INVALID] = EXIT_USAGE,
+        [ARTEMIS_TIMED_OUT] = EXIT_UNREACHABLE,
+    };
+    size_t index = (size_t)problem->error;
+    terminal_text_print_error(stderr, NULL, "%s", problem->text);
+    if (index < sizeof codes / sizeof *codes && codes[index] != EXIT_DONE)
+        return (int)codes[index];
+    return EXIT_REFUSED;
+}
+
+/* --- the session ------------------------------------------------------------------------------ */
+
+int library_session_begin(struct library_session *session)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+    *session = (struct library_session){
+        .signals_fd = signalfd(-1, &signals, SFD_CLOEXEC),
+        .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+    };
+    if (session->signals_fd >= 0 && session->wake_fd >= 0)
+        return EXIT_DONE;
+    terminal_text_print_error(stderr, NULL, "no file descriptors are available");
+    library_session_end(session);
+    return EXIT_REFUSED;
+}
+
+void library_session_end(struct library_session *session)
+{
+    (void)artemis_close(session->client, 0, NULL);
+    if (session->signals_fd >= 0)
+        close(session->signals_fd);
+    if (session->wake_fd >= 0)
+        close(session->wake_fd);
+}
+
+enum session_event library_session_wait(const struct library_session *session, int timeout_ms)
+{
+    uint64_t woken;
+    struct pollfd fds[] = {{.fd = session->signals_fd, .events = POLLIN},
+                           {.fd = session->wake_fd, .events = POLLIN}};
+    if (poll(fds, 2, timeout_ms) <= 0)
+        return SESSION_TIMED_OUT;
+    if (fds[0].revents)
+        return SESSION_INTERRUPTED;
+    (void)!read(session->wake_fd, &woken, sizeof woken);
+    return SESSION_WOKEN;
+}
+
+bool library_session_sleep(const struct library_session *session, int sleep_ms)
+{
+    struct pollfd fd = {.fd = session->signals_fd, .events = POLLIN};
+    return poll(&fd, 1, sleep_ms) > 0;
+}
+
+void library_session_wake(const struct library_session *session)
+{
+    const uint64_t one = 1;
+    (void)!write(session->wake_fd, &one, sizeof one);
+}

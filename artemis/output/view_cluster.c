@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis/output/view_cluster.h"
+
+#include "artemis/call/call_response.h"
+#include "artemis/output/table.h"
+#include "artemis/output/view.h"
+#include "artemis/terminal/terminal_text.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static const char plain_http[] = "http://";
+
+const char *view_span(uint64_t span_ms, char text[VIEW_SPAN_MAX])
+{
+    static const struct {
+        const char *name;
+        uint64_t ms;
+    } units[] = {{"d", 86400000}, {"h", 3600000}, {"min", 60000}, {"s", 1000}, {"ms", 1}};
+    size_t unit = 0;
+    while (unit < 4 && span_ms < units[unit].ms)
+        unit++;
+    snprintf(text, VIEW_SPAN_MAX, "%" PRIu64 " %s", span_ms / units[unit].ms, units[unit].name);
+    return text;
+}
+
+/* --- a peer ----------------------------------------------------------------------------------- */
+
+static const json_t *number_of(const json_t *object, const char *name)
+{
+    const json_t *number = call_response_field(object, name);
+    return json_is_integer(number) ? number : NULL;
+}
+
+static bool is_self(const json_t *peer)
+{
+    return strcmp(call_response_text(peer, "health"), "self") == 0;
+}
+
+static bool is_healthy(const json_t *peer)
+{
+    return is_self(peer) || (strcmp(call_response_text(peer, "health"), "up") == 0 &&
+                             json_is_true(call_response_field(peer, "ready")));
+}
+
+/* "not ready" for a peer that is up and not ready; otherwise its health. */
+static const char *health_of(const json_t *peer)
+{
+    const char *health = call_response_text(peer, "health");
+    return strcmp(health, "up") == 0 && !is_healthy(peer) ? "not ready" : health;
+}
+
+/* The address in the form that NODE and --server accept. */
+static const char *address_of(const json_t *peer)
+{
+    const char *url = call_response_text(peer, "url");
+    size_t length = strlen(plain_http);
+    return strncmp(url, plain_http, length) == 0 ? url + length : url;
+}
+
+static const char *span_of(const json_t *peer, const char *field, char *scratch)
+{
+    const json_t *span = number_of(peer, field);
+    return span ? view_span((uint64_t)json_integer_value(span), scratch) : "-";
+}
+
+/* How long ago, in seconds or larger units. */
+static const char *ago_of(const json_t *peer, const char *field, char *scratch)
+{
+    const json_t *span = number_of(peer, field);
+    return span && json_integer_value(span) < 1000 ? "<1 s" : span_of(peer, field, scratch);
+}
+
+static const char *count_of(const json_t *peer, const char *field, char *scratch)
+{
+    const json_t *count = number_of(peer, field);
+    return count ? terminal_text_count((uint64_t)json_integer_value(count), scratch) : "-";
+}
+
+/* When the digests were last compared, and how many differed. */
+static const char *compared(const json_t *peer, char *scratch)
+{
+    char span[VIEW_SPAN_MAX];
+    json_int_t differing = json_integer_value(number_of(peer, "digests_differing"));
+    if (!number_of(peer, "compared_ms_ago"))
+        return "never";
+    const char *ago = ago_of(peer, "compared_ms_ago", span);
+    if (differing > 0)
+        snprintf(scratch, TABLE_SCRATCH_MAX, "%s: %" JSON_INTEGER_FORMAT " differ", ago, differing);
+    else
+        snprintf(scratch, TABLE_SCRATCH_MAX, "%s: agree", ago);
+    return scratch;
+}
+
+enum column { NODE, HEALTH, LAG, BACKLOG, FAILS, LAST_RESPONSE, COMPARED, ADDRESS, COLUMN_COUNT };
+
+static const struct table_column columns[COLUMN_COUNT] = {
+    [NODE] = {.title = "NODE"},
+    [HEALTH] = {.title = "HEALTH"},
+    [LAG] = {.title = "LAG", .right = true},
+    [BACKLOG] = {.title = "BACKLOG", .right = true},
+    [FAILS] = {.title = "FAILS", .right = true},
+    [LAST_RESPONSE] = {.title = "HEARD", .right = true},
+    [COMPARED] = {.title = "COMPARED"},
+    [ADDRESS] = {.title = "ADDRESS"},
+};
+
+static const char *peer_cell(const void *rows, size_t row, size_t column, char *scratch)
+{
+    const json_t *peer = json_array_get(rows, row);
+    const char *text = "";
+    switch ((enum column)column) {
+    case NODE:
+        text = call_response_text(peer, "node_id");
+        break;
+    case HEALTH:
+        text = health_of(peer);
+        break;
+    case LAG:
+        return span_of(peer, "lag_ms", scratch);
+    case BACKLOG:
+        return count_of(peer, "backlog", scratch);
+    case FAILS:
+        return count_of(peer, "failures", scratch);
+    case LAST_RESPONSE:
+        return ago_of(peer, "heard_ms_ago", scratch);
+    case COMPARED:
+        return compared(peer, scratch);
+    case ADDRESS:
+        text = address_of(peer);
+        break;
+    case COLUMN_COUNT:
+        break;
+    }
+    return *text ? text : "-";
+}
+
+static const char *last_error(const void *rows, size_t row, char *scratch)
+{
+    const json_t *peer = json_array_get(rows, row);
+    const char *error = call_response_text(peer, "last_error");
+    const char *time = call_response_text(peer, "last_error_time");
+    if (*error == '\0')
+        return "";
+    snprintf(scratch, TABLE_SCRATCH_MAX, "last error%s%s: %s", *time ? " " : "", time, error);
+    return scratch;
+}
+
+/* --- cluster  */
+
+static const char *own_state(const json_t *root)
+{
+    const json_t *self = json_array_get(call_response_field(root, "nodes_status"), 0);
+    return call_response_text(self, "state");
+}
+
+static size_t count_unhealthy(const json_t *peers)
+{
+    size_t unhealthy = 0;
+    for (size_t i = 0; i < json_array_size(peers); i++)
+        unhealthy += !is_healthy(json_array_get(peers, i));
+    return unhealthy;
+}
+
+static size_t count_others(const json_t *peers)
+{
+    size_t others = 0;
+    for (size_t i = 0; i < json_array_size(peers); i++)
+        others += !is_self(json_array_get(peers, i));
+    return others;
+}
+
+bool view_cluster_is_healthy(const json_t *root)
+{
+    const char *state = own_state(root);
+    bool known = json_array_size(call_response_field(root, "nodes_status")) > 0;
+    bool ready = *state == '\0' || strcmp(state, "ready") == 0;
+    return known && ready && count_unhealthy(call_response_field(root, "peers")) == 0;
+}
+
+static void print_self(const json_t *root, FILE *out)
+{
+    char scratch[TABLE_SCRATCH_MAX];
+    const json_t *self = json_array_get(call_response_field(root, "nodes_status"), 0);
+    const json_t *node = call_response_field(self, "node");
+    view_row(out, "this node", call_response_text(node, "node_id"));
+    view_row(out, "url", call_response_text(node, "url"));
+    view_row(out, "zone", view_zone(call_response_field(node, "zone"), scratch));
+    view_row(out, "cluster", call_response_text(self, "cluster_id"));
+    view_row(out, "state", call_response_text(self, "state"));
+    if (number_of(self, "instances"))
+        view_row(out, "instances", count_of(self, "instances", scratch));
+}
+
+static void print_summary(const json_t *peers, FILE *out)
+{
+    size_t others = count_others(peers);
+    size_t unhealthy = count_unhealthy(peers);
+    if (unhealthy > 0)
+        fprintf(out, "%zu of %zu peer%s %s not up and ready\n", unhealthy, others,
+                others == 1 ? "" : "s", unhealthy == 1 ? "is" : "are");
+    else if (others == 1)
+        fputs("its only peer is up and ready\n", out);
+    else
+        fprintf(out, "%zu of %zu peers are up and ready\n", others, others);
+}
+
+void view_cluster(const json_t *root, FILE *out, size_t columns_max)
+{
+    const json_t *peers = call_response_field(root, "peers");
+    print_self(root, out);
+    fputc('\n', out);
+    if (count_others(peers) == 0) {
+        fputs("this node has no peers (cluster.enabled, cluster.peers)\n", out);
+        return;
+    }
+    const struct table table = {
+        .columns = columns,
+        .column_count = COLUMN_COUNT,
+        .row_count = json_array_size(peers),
+        .cell = peer_cell,
+        .detail = last_error,
+        .rows = peers,
+    };
+    table_print(&table, out, columns_max);
+    fputc('\n', out);
+    print_summary(peers, out);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * view_cluster - prints the response of /api/status/cluster as text.
+ *
+ * As in view, a missing field is left out or printed as "-", all text is escaped for a
+ * terminal, and `columns_max` is the width to fit; 0: no limit. With names of usual length a line
+ * has at most 80 columns.
+ *
+ * Pure but for the stream. The JSON is borrowed.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define VIEW_SPAN_MAX 32
+
+/* Prints this node, one line for each peer with its last error below, and a summary. */
+void view_cluster(const json_t *root, FILE *out, size_t columns_max);
+
+/* True if this node is ready and every peer is up and ready. A peer that is this node itself is
+ * ignored. */
+bool view_cluster_is_healthy(const json_t *root);
+
+/* "3 ms", "4 s", "5 min", "6 h", "7 d": the largest unit alone. Returns `text`. */
+const char *view_span(uint64_t span_ms, char text[VIEW_SPAN_MAX]);

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis/terminal/terminal_text.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <string.h>
+
+#define MESSAGE_MAX 2048
+
+/* Longest escaped form: "\\u202e". An unescaped code point takes at most 4 bytes. */
+#define PIECE_MAX 8
+
+#define NOT_UTF8 UINT32_MAX
+
+static const struct {
+    uint32_t first, last;
+} unsafe[] = {
+    {0x00, 0x1f},     /* C0: escape, backspace, line breaks */
+    {0x7f, 0x9f},     /* DEL and C1, which some terminals treat like ESC [ */
+    {0x61c, 0x61c},   /* from here on: marks that change the direction of writing */
+    {0x200e, 0x200f}, /* and the two Unicode line breaks */
+    {0x2028, 0x202e}, {0x2066, 0x2069},
+};
+
+static bool is_unsafe(uint32_t code_point)
+{
+    for (size_t i = 0; i < sizeof unsafe / sizeof *unsafe; i++)
+        if (code_point >= unsafe[i].first && code_point <= unsafe[i].last)
+            return true;
+    return false;
+}
+
+/* Reads one code point of at most `available` bytes. *length is 1 for a byte that starts none. */
+static uint32_t read_code_point(const unsigned char *at, size_t available, size_t *length)
+{
+    static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
+    *length = 1;
+    if (at[0] < 0x80)
+        return at[0];
+    size_t need = at[0] >= 0xf0 ? 4 : at[0] >= 0xe0 ? 3 : 2;
+    if (at[0] < 0xc2 || at[0] > 0xf4 || need > available)
+        return NOT_UTF8;
+    uint32_t code_point = at[0] & (0x7fu >> need);
+    for (size_t i = 1; i < need; i++) {
+        if ((at[i] & 0xc0) != 0x80)
+            return NOT_UTF8;
+        code_point = code_point << 6 | (at[i] & 0x3f);
+    }
+    bool surrogate = code_point >= 0xd800 && code_point <= 0xdfff;
+    if (code_point < smallest[need] || code_point > 0x10ffff || surrogate)
+        return NOT_UTF8;
+    *length = need;
+    return code_point;
+}
+
+/* Writes the next code point of *at in escaped form, advances *at, and returns its columns.
+ */
+static size_t next_piece(const char **at, size_t available, char piece[PIECE_MAX])
+{
+    size_t length = 0;
+    const unsigned char *bytes = (const unsigned char *)*at;
+    uint32_t code_point = read_code_point(bytes, available, &length);
+    *at += length;
+    if (code_point == NOT_UTF8)
+        return (size_t)snprintf(piece, PIECE_MAX, "\\x%02x", bytes[0]);
+    if (code_point == '\n')
+        return (size_t)snprintf(piece, PIECE_MAX, "\\n");
+    if (code_point == '\t')
+        return (size_t)snprintf(piece, PIECE_MAX, "\\t");
+    if (is_unsafe(code_point)) {
+        const char *format = code_point < 0x80 ? "\\x%02x" : "\\u%04x";
+        return (size_t)snprintf(piece, PIECE_MAX, format, (unsigned)code_point);
+    }
+    memcpy(piece, bytes, length);
+    piece[length] = '\0';
+    return 1;
+}
+
+size_t terminal_text_width(const char *text)
+{
+    char piece[PIECE_MAX];
+    size_t columns = 0;
+    for (const char *end = text + strlen(text); text < end;)
+        columns += next_piece(&text, (size_t)(end - text), piece);
+    return columns;
+}
+
+size_t terminal_text_print(FILE *out, const char *text, size_t columns_max)
+{
+    char piece[PIECE_MAX];
+    bool cut = columns_max > 0 && terminal_text_width(text) > columns_max;
+    size_t limit = cut ? columns_max - 1 : SIZE_MAX;
+    size_t columns = 0;
+    for (const char *end = text + strlen(text); text < end;) {
+        size_t width = next_piece(&text, (size_t)(end - text), piece);
+        if (columns + width > limit)
+            break;
+        fputs(piece, out);
+        columns += width;
+    }
+    if (!cut)
+        return columns;
+    fputs("…", out);
+    return columns + 1;
+}
+
+void terminal_text_print_json(FILE *out, const char *json, size_t size_bytes)
+{
+    const char *end = json + size_bytes;
+    while (end > json && strchr(" \t\r\n", end[-1]))
+        end--;
+    while (json < end) {
+        size_t length = 0;
+        uint32_t code_point =
+            read_code_point((const unsigned char *)json, (size_t)(end - json), &length);
+        if (code_point < 0x20)
+            fputc(' ', out); /* JSON has raw control characters between values only */
+        else if (code_point == NOT_UTF8 || is_unsafe(code_point))
+            fprintf(out, "\\u%04x", code_point == NOT_UTF8 ? 0xfffdu : (unsigned)code_point);
+        else
+            fwrite(json, 1, length, out);
+        json += length;
+    }
+    fputc('\n', out);
+}
+
+const char *terminal_text_count(uint64_t count, char text[VIEW_COUNT_MAX])
+{
+    char digits[VIEW_COUNT_MAX];
+    int length = snprintf(digits, sizeof digits, "%" PRIu64, count);
+    char *to = text;
+    for (int i = 0; i < length; i++) {
+        if (i > 0 && (length - i) % 3 == 0)
+            *to++ = ',';
+        *to++ = digits[i];
+    }
+    *to = '\0';
+    return text;
+}
+
+void terminal_text_print_error(FILE *out, const char *hint, const char *format, ...)
+{
+    char message[MESSAGE_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+
+    fputs("artemis: ", out);
+    terminal_text_print(out, message, 0);
+    fputc('\n', out);
+    if (!hint)
+        return;
+    fputs("  ", out);
+    terminal_text_print(out, hint, 0);
+    fputc('\n', out);
+}

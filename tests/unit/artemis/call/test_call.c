@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * How the refused items of a response are printed.
+ */
+#include "artemis/call/call.h"
+
+#include "tests/support/cmocka_all.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* JSON written with single quotes. */
+static json_t *json_of(const char *text)
+{
+    char *json = strdup(text);
+    assert_non_null(json);
+    for (char *at = json; *at; at++)
+        *at = *at == '\'' ? '"' : *at;
+    json_error_t error;
+    json_t *root = json_loads(json, 0, &error);
+    assert_non_null(root);
+    free(json);
+    return root;
+}
+
+/* Prints to memory: begin, print to the stream, then compare. */
+struct capture {
+    FILE *out;
+    char *printed;
+    size_t size;
+};
+
+static FILE *capture_begin(struct capture *capture)
+{
+    *capture = (struct capture){0};
+    capture->out = open_memstream(&capture->printed, &capture->size);
+    assert_non_null(capture->out);
+    return capture->out;
+}
+
+static void capture_expect(struct capture *capture, const char *expected)
+{
+    fclose(capture->out);
+    assert_string_equal(capture->printed, expected);
+    free(capture->printed);
+}
+
+static void failed_items_are_named_up_to_ten(void **state)
+{
+    (void)state;
+    struct capture capture;
+    json_t *failed = json_of("[{'service_id':'a','instance_id':'1','error_message':'m'},"
+                             "{'instance':{'serviceId':'b','instanceId':'2'},'errorCode':'c'}]");
+    call_print_failed(failed, capture_begin(&capture));
+    capture_expect(&capture, "  a/1: m\n  b/2: c\n");
+
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(json_array_append_new(failed, json_object()), 0);
+    call_print_failed(failed, capture_begin(&capture));
+    fflush(capture.out);
+    assert_non_null(strstr(capture.printed, "\n  and 2 more\n"));
+    fclose(capture.out);
+    free(capture.printed);
+    json_decref(failed);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(failed_items_are_named_up_to_ten),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
