@@ -17,8 +17,8 @@ struct lease_thread {
     struct response_cache *cache;
     pthread_t id;
     /* Used by the thread alone: */
-    bool node_guarded;         /* as last logged */
-    uint64_t guarded_services; /* as last logged */
+    bool node_guard_engaged;   /* as last logged */
+    uint64_t engaged_services; /* as last logged */
     uint64_t highest_bytes;    /* of stored data */
     struct {
         pthread_mutex_t lock;
@@ -44,20 +44,21 @@ static bool wait_for_tick(struct lease_thread *thread, uint64_t now_ms)
 static void log_guards(struct lease_thread *thread, const struct registry_stats *stats)
 {
     const struct guard *node = &stats->node_guard;
-    bool node_guarded = node->state == GUARD_ENGAGED;
-    if (node_guarded != thread->node_guarded)
+    bool node_guard_engaged = node->state == GUARD_ENGAGED;
+    if (node_guard_engaged != thread->node_guard_engaged)
         log_event(LOG_LEVEL_WARN,
-                  node_guarded ? "mass-expiry guard of the node engaged; evictions are suspended"
-                               : "mass-expiry guard of the node released; evictions continue",
+                  node_guard_engaged
+                      ? "mass-expiry guard of the node engaged; evictions are suspended"
+                      : "mass-expiry guard of the node released; evictions continue",
                   LOG_NUMBER("renewals", node->renewed), LOG_NUMBER("expected", node->expected),
                   LOG_NUMBER("guarded_leases", stats->guarded));
-    if (stats->guarded_services != thread->guarded_services)
+    if (stats->engaged_services != thread->engaged_services)
         log_event(LOG_LEVEL_WARN, "mass-expiry guards of services changed; see /api/status/leases",
-                  LOG_NUMBER("engaged", stats->guarded_services),
-                  LOG_NUMBER("engaged_before", thread->guarded_services),
+                  LOG_NUMBER("engaged", stats->engaged_services),
+                  LOG_NUMBER("engaged_before", thread->engaged_services),
                   LOG_NUMBER("guarded_leases", stats->guarded));
-    thread->node_guarded = node_guarded;
-    thread->guarded_services = stats->guarded_services;
+    thread->node_guard_engaged = node_guard_engaged;
+    thread->engaged_services = stats->engaged_services;
 }
 
 bool should_return_memory(uint64_t *highest_bytes, uint64_t bytes)

@@ -6,7 +6,7 @@
  * hash matches. Removal shifts the followers back, so no slot is wasted and nothing is rebuilt.
  * Hashes must be seeded by the process, so that nobody can choose keys that collide.
  *
- * Not thread-safe: the owner's lock guards it. An insert after a successful reserve cannot fail.
+ * Not thread-safe: the owner's lock protects it. An insert after a successful reserve cannot fail.
  */
 #pragma once
 

@@ -7,7 +7,7 @@
  *
  * Elements live in chunks of 64. A chunk whose last element is released is freed, unless no other
  * chunk has a free element; its numbers are given out again. The table of chunks (24 bytes a
- * chunk) only grows. Not thread-safe: the owner's lock guards it.
+ * chunk) only grows. Not thread-safe: the owner's lock protects it.
  */
 #pragma once
 

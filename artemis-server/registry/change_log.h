@@ -81,5 +81,6 @@ void change_list_free(struct change *changes, size_t count);
 MUST_USE bool change_log_arm_wakeup(struct change_log *log, uint64_t revision);
 /* Disarms the wakeup. When this returns it is not being called and will not be. */
 void change_log_disarm_wakeup(struct change_log *log);
-/* Calls the wakeup if it is armed and due. To be called after an append, without a lock. */
+/* Calls the wakeup if it is armed for an older revision. To be called after an append, without a
+ * lock. */
 void change_log_wake(struct change_log *log);

@@ -13,7 +13,10 @@
  * The guard does not engage in a scope that expects fewer than `min_leases` renewals; once engaged,
  * it stays engaged when the scope shrinks.
  *
- * Pure; the owner's lock guards it, and `now_ms` is monotonic.
+ * The guard does not know single leases: its owner keeps the leases that an engaged guard does not
+ * let be evicted, in the state "guarded" (lease_state.h).
+ *
+ * Pure; the owner's lock protects it, and `now_ms` is monotonic.
  */
 #pragma once
 

@@ -13,8 +13,10 @@
  * once. An expired lease is evicted in the same tick, or becomes guarded. A renewal makes a lease
  * of any state active again. Eviction, and unregistering in any state, end in LEASE_NONE.
  *
- * "Ended" means expired or guarded. The list WHEEL_DUE of the wheel and the counter `due` of the
- * shard are about these leases, not about LEASE_DUE.
+ * Words: a lease is "ended" when it is expired or guarded; WHEEL_ENDED and the counter `ended` are
+ * about these. A lease "comes up" when the wheel hands it out. "Due" as a state is LEASE_DUE alone.
+ * "Guarded" is a state of a lease; the states of a guard are off, engaged and released (guard.h). A
+ * lease becomes guarded while a guard is engaged, and when it is loaded from storage.
  *
  * Pure. shard_leases.c is the only user of a transition.
  */
@@ -28,7 +30,8 @@ enum lease_state {
     LEASE_CONFIRMING, /* ended; peers are asked for a later renewal. Clients can renew it */
     LEASE_DUE,        /* no peer has a later renewal; the next tick makes it expired */
     LEASE_EXPIRED,    /* counted by the guards; waits for eviction in this tick */
-    LEASE_GUARDED,    /* kept although it ended, because a guard is engaged. Clients can renew it */
+    LEASE_GUARDED,    /* ended, and kept: by an engaged guard, or loaded from storage. Clients can
+                       * renew it */
     LEASE_STATES,
 };
 

@@ -123,14 +123,14 @@ uint32_t lease_wheel_next(struct lease_wheel *wheel, uint64_t now_ms, unsigned *
     return 0;
 }
 
-void lease_wheel_add_due(struct lease_wheel *wheel, uint32_t lease)
+void lease_wheel_add_ended(struct lease_wheel *wheel, uint32_t lease)
 {
-    link_first(wheel, WHEEL_DUE, lease);
+    link_first(wheel, WHEEL_ENDED, lease);
 }
 
-uint32_t lease_wheel_pop_due(struct lease_wheel *wheel)
+uint32_t lease_wheel_pop_ended(struct lease_wheel *wheel)
 {
-    return take_first(wheel, WHEEL_DUE);
+    return take_first(wheel, WHEEL_ENDED);
 }
 
 void lease_wheel_add_deferred(struct lease_wheel *wheel, uint32_t lease)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * lease_wheel - finds the leases that are due, at a cost that follows what is due.
+ * lease_wheel - hands out the leases whose time has come up, at a cost that follows their number.
  *
  * A hierarchical timing wheel: 256 slots of one tick (20 ms), then three levels of 64 slots, each
  * slot as long as the whole level below it; together 15 days. A lease is linked into the slot of
@@ -11,9 +11,9 @@
  * store, and a lease that is renewed is visited once per time-to-live.
  *
  * Timers are in a slab, as the first member of a record (or service). The wheel has two lists for
- * its owner: WHEEL_DUE for expired and guarded leases that are evicted or guarded in this tick
- * (lease_state.h), and WHEEL_DEFERRED for leases that are armed after the wheel has handed out all
- * that is due. Not thread-safe; time is an argument.
+ * its owner: WHEEL_ENDED for ended leases (lease_state.h), which this tick evicts or guards, and
+ * WHEEL_DEFERRED for leases that are armed after the wheel has handed out all that has come up. Not
+ * thread-safe; time is an argument.
  */
 #pragma once
 
@@ -29,7 +29,7 @@ enum {
     WHEEL_LEVELS = 4,
     WHEEL_FIRST_SLOTS = 1 << WHEEL_FIRST_BITS,
     WHEEL_LEVEL_SLOTS = 1 << WHEEL_LEVEL_BITS,
-    WHEEL_DUE = WHEEL_FIRST_SLOTS + (WHEEL_LEVELS - 1) * WHEEL_LEVEL_SLOTS,
+    WHEEL_ENDED = WHEEL_FIRST_SLOTS + (WHEEL_LEVELS - 1) * WHEEL_LEVEL_SLOTS,
     WHEEL_DEFERRED,
     WHEEL_LISTS,
 };
@@ -52,7 +52,7 @@ void lease_wheel_init(struct lease_wheel *wheel, struct slab *leases, uint64_t n
 
 /* Links a lease that is not linked so that it comes up at when_ms, or up to a tick later. */
 void lease_wheel_arm(struct lease_wheel *wheel, uint32_t lease, uint64_t when_ms);
-/* Unlinks a lease, from the WHEEL_DUE and WHEEL_DEFERRED lists too. No-op when it is not linked. */
+/* Unlinks a lease, from WHEEL_ENDED and WHEEL_DEFERRED too. No-op when it is not linked. */
 void lease_wheel_disarm(struct lease_wheel *wheel, uint32_t lease);
 
 /* Unlinks and returns the next lease whose slot has come up by now_ms, or 0. Each step costs one of
@@ -60,12 +60,12 @@ void lease_wheel_disarm(struct lease_wheel *wheel, uint32_t lease);
  * left. */
 uint32_t lease_wheel_next(struct lease_wheel *wheel, uint64_t now_ms, unsigned *budget);
 
-/* The list of expired and guarded leases that are evicted or guarded in this tick. */
-void lease_wheel_add_due(struct lease_wheel *wheel, uint32_t lease);
-uint32_t lease_wheel_pop_due(struct lease_wheel *wheel);
+/* The list of ended leases, which this tick evicts or guards. */
+void lease_wheel_add_ended(struct lease_wheel *wheel, uint32_t lease);
+uint32_t lease_wheel_pop_ended(struct lease_wheel *wheel);
 
 /* The list of leases that come up again later than their deadline. They are armed after
- * lease_wheel_next has handed out all that is due. If a lease is armed before, the wheel moves it
- * down a level by its deadline, which has passed, and hands it out too early. */
+ * lease_wheel_next has handed out all that has come up. If a lease is armed before, the wheel moves
+ * it down a level by its deadline, which has passed, and hands it out too early. */
 void lease_wheel_add_deferred(struct lease_wheel *wheel, uint32_t lease);
 uint32_t lease_wheel_pop_deferred(struct lease_wheel *wheel);

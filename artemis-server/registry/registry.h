@@ -4,15 +4,14 @@
  *
  * The store has 64 shards with a lock each. Every change takes the next revision of the change log,
  * and the next stamp of the node. Registering identical content is a renewal: the record keeps its
- * stamp, and nothing is added to the change log. Responses are
- * encoded by the response cache (artemis-server/response_cache.h), which stores them here,
- * beside their service.
+ * stamp, and nothing is added to the change log. Responses are encoded by the response cache
+ * (artemis-server/response_cache.h), which stores them here, beside their service.
  *
  * A lease ends `ttl_ms` after its last renewal. registry_tick evicts the instance within two ticks
  * (of 20 ms), unless a peer is asked for a later renewal first (registry_replication.h) or a guard
  * is engaged. Until then the instance is in every response. One thread calls registry_tick every
- * tick. Any thread may call all other functions. Nothing
- * here reads a clock; nothing encodes or calls out while it holds the lock of a shard.
+ * tick. Any thread may call all other functions. Nothing here reads a clock; nothing encodes or
+ * calls out while it holds the lock of a shard.
  *
  * Lock order: one shard (never two), then the change log. The lock of the node's guard is held
  * alone.
@@ -144,7 +143,7 @@ MUST_USE enum error registry_changes_since(struct registry *registry, uint64_t r
 /* As change_log_read: at most `max` changes after a revision. */
 MUST_USE enum error registry_changes(struct registry *registry, uint64_t revision,
                                      struct change *out, size_t max, size_t *count);
-/* Sets the function that is called when an armed wakeup is due; before any change is made. */
+/* Sets the function that an armed wakeup calls; before any change is made. */
 void registry_on_revision(struct registry *registry, change_log_wakeup *wakeup, void *context);
 /* As change_log_arm_wakeup, for one thread. False: there is a change after `revision` already. */
 MUST_USE bool registry_arm_wakeup(struct registry *registry, uint64_t revision);
@@ -179,8 +178,8 @@ struct registry_stats {
     uint64_t instances;
     uint64_t services; /* known: with members, or empty for a short time */
     uint64_t revision;
-    uint64_t guarded; /* leases in this state */
-    uint64_t guarded_services;
+    uint64_t guarded;          /* leases in this state */
+    uint64_t engaged_services; /* services whose guard is engaged */
     struct guard node_guard;
     uint64_t change_log_size;
     uint64_t change_log_bytes; /* of the instances that the log references */
@@ -188,7 +187,10 @@ struct registry_stats {
     uint64_t tombstones;
     uint64_t store_bytes; /* slabs, indexes and lists; without instances */
     /* since the start */
-    uint64_t registered, changed, renewed, unregistered, expired, due, responses_built;
+    uint64_t registered, changed, renewed, unregistered;
+    uint64_t ended;   /* leases that became expired; then evicted or guarded */
+    uint64_t evicted; /* instances removed because their lease had ended */
+    uint64_t responses_built;
     uint64_t renewed_by_peers, refuted;
     uint64_t visited; /* records and services that walks looked at */
 };

@@ -23,7 +23,7 @@ struct lease_count {
     uint32_t leases;
     uint32_t ended;               /* of them, expired or guarded */
     struct engaged_count engaged; /* of services whose own guard is engaged */
-    bool has_due;                 /* some wait for step 3 */
+    bool has_ended;               /* some wait for step 3 */
 };
 
 /* --- pauses ----------------------------------------------------------------------------------- */
@@ -99,8 +99,8 @@ static void evaluate_services(struct registry *registry, struct shard *shard, st
 }
 
 /* A lease has come up in the wheel. */
-static void handle_due(struct registry *registry, struct shard *shard, uint32_t number,
-                       struct moment now)
+static void handle_timer(struct registry *registry, struct shard *shard, uint32_t number,
+                         struct moment now)
 {
     const struct record *record = shard_record(shard, number);
     uint64_t end_ms = record->lease.deadline_ms;
@@ -124,11 +124,11 @@ static void add_counts(const struct shard *shard, struct lease_count *count)
     count->engaged.services += shard->engaged.services;
     count->engaged.leases += shard->engaged.leases;
     count->engaged.ended += shard->engaged.ended;
-    count->has_due |= shard->wheel.lists[WHEEL_DUE] != 0;
+    count->has_ended |= shard->wheel.lists[WHEEL_ENDED] != 0;
 }
 
-static void collect_due(struct registry *registry, struct locked_shard *home, struct moment now,
-                        struct lease_count *count)
+static void collect_ended(struct registry *registry, struct locked_shard *home, struct moment now,
+                          struct lease_count *count)
 {
     struct shard *shard = &home->shard;
     unsigned budget;
@@ -137,7 +137,7 @@ static void collect_due(struct registry *registry, struct locked_shard *home, st
         budget = WHEEL_STEPS_PER_LOCK;
         pthread_mutex_lock(&home->lock);
         while ((number = lease_wheel_next(&shard->wheel, now.mono_ms, &budget)))
-            handle_due(registry, shard, number, now);
+            handle_timer(registry, shard, number, now);
         if (budget > 0)
             shard_arm_lease_checks(shard, now.mono_ms + LEASE_CHECK_MAX_MS, &budget);
         if (budget > 0) {
@@ -202,7 +202,7 @@ void registry_evict(struct registry *registry, struct shard *shard, uint32_t num
     registry_log_change(registry, shard, record->service, record->instance, CHANGE_DELETE, now);
     registry_clear_stamp(registry, record);
     shard_remove(shard, number, now.mono_ms);
-    shard->counters.expired++;
+    shard->counters.evicted++;
 }
 
 /* Evicts or guards one ended lease. True: evicted, and the node's guard counts it. */
@@ -227,8 +227,8 @@ static bool resolve(struct registry *registry, struct shard *shard, uint32_t num
 }
 
 /* Returns the number of evictions that the node's guard counts. */
-static uint32_t resolve_due(struct registry *registry, struct locked_shard *home, struct moment now,
-                            const struct node_decision *node)
+static uint32_t resolve_ended(struct registry *registry, struct locked_shard *home,
+                              struct moment now, const struct node_decision *node)
 {
     uint32_t evicted = 0;
     int resolved;
@@ -236,7 +236,7 @@ static uint32_t resolve_due(struct registry *registry, struct locked_shard *home
         uint32_t number;
         pthread_mutex_lock(&home->lock);
         for (resolved = 0; resolved < EVICTIONS_PER_LOCK; resolved++) {
-            number = lease_wheel_pop_due(&home->shard.wheel);
+            number = lease_wheel_pop_ended(&home->shard.wheel);
             if (!number)
                 break;
             evicted += resolve(registry, &home->shard, number, now, node);
@@ -250,14 +250,14 @@ void registry_expire(struct registry *registry, struct moment now)
 {
     struct lease_count count = {0};
     for (int i = 0; i < SHARD_COUNT; i++)
-        collect_due(registry, &registry->shards[i], now, &count);
+        collect_ended(registry, &registry->shards[i], now, &count);
     struct node_decision node = evaluate_node(registry, now, &count);
-    if (!count.has_due)
+    if (!count.has_ended)
         return;
 
     uint32_t evicted = 0;
     for (int i = 0; i < SHARD_COUNT; i++)
-        evicted += resolve_due(registry, &registry->shards[i], now, &node);
+        evicted += resolve_ended(registry, &registry->shards[i], now, &node);
     if (evicted == 0)
         return;
     pthread_mutex_lock(&registry->node_guard.lock);

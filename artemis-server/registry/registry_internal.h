@@ -16,7 +16,7 @@ enum { SHARD_BITS = 6, SHARD_COUNT = 1 << SHARD_BITS };
 
 struct locked_shard {
     pthread_mutex_t lock;
-    struct shard shard;         /* guarded by lock */
+    struct shard shard;         /* protected by lock */
 } __attribute__((aligned(64))); /* no two locks in one cache line */
 
 /* A stamp as a record stores it: the node by its number in the node id table. */
@@ -84,8 +84,8 @@ struct locked_key {
 };
 struct locked_key registry_lock_key(struct registry *registry, struct slice packed_key);
 
-/* Unlocks, calls the wakeup of the change log if it is due, and frees what was evicted under the
- * lock. */
+/* Unlocks, calls the wakeup of the change log if it is armed for an older revision, and frees the
+ * responses that were evicted under the lock. */
 void registry_unlock(struct registry *registry, struct locked_shard *home);
 
 /* The next stamp of this node. */

@@ -2,17 +2,17 @@
  *
  * shard - one part of the store: services, their records, and the wheel of their leases.
  *
- * All instances of a service are in one shard, so one lock guards a whole service: a change, its
- * members and its cached responses change together. The shard has no lock, thread or clock: its
+ * All instances of a service are in one shard, so one lock protects a whole service: a change, the
+ * members and the cached responses change together. The shard has no lock, thread or clock: its
  * owner (registry) holds the lock around every call and passes the time in.
  *
  * A record is the stored entry for one key: an instance with its lease, or a tombstone. A service
  * stays known for `empty_ms` after its last member left, so that "known, but empty" differs from a
  * name that was never registered.
  *
- * Cleanup costs what is due, not what is stored. A second wheel holds the services that have cached
- * responses or no members. It is lazy: handing out a response does not touch it; when a service
- * comes up, its responses are checked and the service is armed again.
+ * The cost of a cleanup follows what has come up, not what is stored. A second wheel holds the
+ * services that have cached responses or no members. It is lazy: handing out a response does not
+ * touch it; when a service comes up, its responses are checked and the service is armed again.
  *
  * Three files: shard.c (services, records, cached responses), shard_leases.c (lease states) and
  * shard_replication.c (tombstones, buckets, dirty lists).
@@ -100,8 +100,8 @@ struct service {
     bool evictions_suspended; /* the last decision of its guard */
     bool in_guard_queue;      /* its guard is evaluated before the tick's evictions */
     uint32_t guard_queue_next;
-    uint32_t expired; /* members in this state */
-    uint32_t guarded; /* members in this state */
+    uint32_t expired; /* members whose lease is in this state */
+    uint32_t guarded; /* members whose lease is in this state; not a state of `guard` */
 };
 
 struct shard_counters {
@@ -109,8 +109,8 @@ struct shard_counters {
     uint64_t changed;    /* registered again with other content */
     uint64_t renewed;    /* by heartbeat or by the same registration */
     uint64_t unregistered;
-    uint64_t expired; /* evicted */
-    uint64_t due;     /* leases that became expired */
+    uint64_t ended;   /* leases that became expired; then evicted or guarded */
+    uint64_t evicted; /* instances removed because their lease had ended */
     uint64_t renewed_by_peers;
     uint64_t refuted;         /* ended here, but a peer had a later renewal */
     uint64_t responses_built; /* by the response cache */
@@ -125,7 +125,7 @@ struct shard_settings {
     _Atomic uint32_t *tombstones_of_node; /* shared by all shards */
 };
 
-/* What the services with an engaged guard hold; kept at every change. */
+/* Services whose guard is engaged, and their leases in any state; updated at every change. */
 struct engaged_count {
     uint32_t services;
     uint32_t leases;
@@ -141,8 +141,8 @@ struct shard {
     struct lease_wheel wheel;
     struct lease_wheel cleanup_wheel;
     uint32_t guard_queue; /* first of the services whose guard must be evaluated */
-    uint32_t expired;     /* records in this state */
-    uint32_t guarded;     /* records in this state */
+    uint32_t expired;     /* leases in this state */
+    uint32_t guarded;     /* leases in this state */
     struct engaged_count engaged;
     uint32_t released_services;                /* services whose guard is released */
     uint32_t responses;                        /* cached */
@@ -229,8 +229,8 @@ void shard_start_lease_check(struct shard *shard, uint32_t number);
 void shard_arm_lease_checks(struct shard *shard, uint64_t until_ms, unsigned *budget);
 /* Confirming to due: the next tick makes the lease expired. */
 void shard_confirm_expiry(struct shard *shard, uint32_t number, uint64_t now_ms);
-/* To expired; a guarded lease stays guarded. The record waits in the wheel's due list and its
- * service in the guard queue. */
+/* To expired; a guarded lease stays guarded. The record waits in the wheel's list of ended leases,
+ * and its service in the guard queue. */
 void shard_expire(struct shard *shard, uint32_t number);
 /* Expired to guarded; the lease comes up again at again_ms. */
 void shard_guard_lease(struct shard *shard, uint32_t number, uint64_t again_ms);

@@ -111,7 +111,7 @@ void shard_expire(struct shard *shard, uint32_t number)
 {
     const struct record *record = shard_record(shard, number);
     struct service *service = shard_service(shard, record->service);
-    lease_wheel_add_due(&shard->wheel, number);
+    lease_wheel_add_ended(&shard->wheel, number);
     if (!service->in_guard_queue) {
         service->in_guard_queue = true;
         service->guard_queue_next = shard->guard_queue;
@@ -120,7 +120,7 @@ void shard_expire(struct shard *shard, uint32_t number)
     if (record->lease_state == LEASE_GUARDED)
         return;
     set_state(shard, number, LEASE_EXPIRED);
-    shard->counters.due++;
+    shard->counters.ended++;
 }
 
 void shard_start_lease_check(struct shard *shard, uint32_t number)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis-web/api/discovery_encoder.h"
 #include "artemis-web/api/handlers.h"
-#include "artemis-web/api/known_version.h"
+#include "artemis-web/api/known_revision.h"
 #include "artemis-web/api/long_poll.h"
 
 #include <stdio.h>
@@ -105,12 +105,12 @@ static void write_unknown_for_java(struct response *response, struct slice id)
     jw_close(&w, '}');
 }
 
-/* The service is unknown. A long poll from version 0 waits for its first registration. */
+/* The service is unknown. A long poll from revision 0 waits for its first registration. */
 static enum error respond_unknown(struct request *request, const struct long_poll_query *get,
                                   struct slice id, struct response *response,
                                   char message[MESSAGE_BYTES])
 {
-    if (get->requested && get->version == 0) {
+    if (get->requested && get->revision == 0) {
         enum error error = long_poll_decide(request, get, id, 0, response, message);
         if (error || response->kind == RESPONSE_LONG_POLL || response->not_modified)
             return error;
@@ -154,20 +154,20 @@ enum error handle_service(struct request *request, struct response *response,
 
 /* --- services, services-delta ----------------------------------------------------------------- */
 
-/* Reads the version from the query, or else from the body. */
-static enum error read_known_version(struct request *request, struct known_version *known,
-                                     char message[MESSAGE_BYTES])
+/* Reads the revision from the query, or else from the body. */
+static enum error read_known_revision(struct request *request, struct known_revision *known,
+                                      char message[MESSAGE_BYTES])
 {
     struct document *document;
     enum error error = read_zone(request, message);
     if (!error)
-        error = known_version_from_query(request, known, message);
+        error = known_revision_from_query(request, known, message);
     if (error || known->given)
         return error;
     error = document_parse(request_body(request), &document, message);
     if (error)
         return error;
-    error = known_version_from_body(request, document, known, message);
+    error = known_revision_from_body(request, document, known, message);
     name_casing_add(&request->names, document_names(document));
     document_free(document);
     return error;
@@ -217,8 +217,8 @@ enum error handle_services(struct request *request, struct response *response,
 enum error handle_services_delta(struct request *request, struct response *response,
                                  char message[MESSAGE_BYTES])
 {
-    struct known_version known = {0};
-    enum error error = read_known_version(request, &known, message);
+    struct known_revision known = {0};
+    enum error error = read_known_revision(request, &known, message);
     if (error)
         return error;
     if (!known.given) {
@@ -231,13 +231,13 @@ enum error handle_services_delta(struct request *request, struct response *respo
                  "run: is not the epoch of this node's versions; fetch all services again");
         return ERR_VERSION_GONE;
     }
-    error = discovery_write_delta(request->engine->registry, known.version,
+    error = discovery_write_delta(request->engine->registry, known.revision,
                                   request_dialect(request), &response->body);
     if (error == ERR_VERSION_GONE)
         snprintf(
             message, MESSAGE_BYTES,
             "version: this node no longer has the changes since %llu; fetch all services again",
-            (unsigned long long)known.version);
+            (unsigned long long)known.revision);
     return error;
 }
 

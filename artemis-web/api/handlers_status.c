@@ -143,7 +143,7 @@ enum error handle_status_leases(struct request *request, struct response *respon
     named_u64(&w, "lease_count", stats.instances);
     named_u64(&w, "ttl_secs", request->engine->config->lease.ttl_secs);
     named_u64(&w, "renewals", stats.renewed);
-    named_u64(&w, "evictions", stats.expired);
+    named_u64(&w, "evictions", stats.evicted);
     write_guards(&writer, &stats);
     if (id_size) {
         jw_name(&w, "leases");

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "artemis-web/api/known_version.h"
+#include "artemis-web/api/known_revision.h"
 
 enum {
     QUOTED_BYTES = 160,
@@ -59,7 +59,7 @@ enum error long_poll_read(struct request *request, struct long_poll_query *get,
                           char message[MESSAGE_BYTES])
 {
     struct slice wait = {0};
-    struct known_version known = {0};
+    struct known_revision known = {0};
     *get = (struct long_poll_query){0};
     enum error error = request_query(request, "wait", &wait, message);
     if (error || !wait.data)
@@ -67,10 +67,10 @@ enum error long_poll_read(struct request *request, struct long_poll_query *get,
     get->requested = true;
     error = read_duration(wait, &get->wait_ms, message);
     if (!error)
-        error = known_version_from_query(request, &known, message);
-    get->version = known.version;
+        error = known_revision_from_query(request, &known, message);
+    get->revision = known.revision;
     get->other_epoch =
-        known.other_epoch || known.version > registry_revision(request->engine->registry);
+        known.other_epoch || known.revision > registry_revision(request->engine->registry);
     return error;
 }
 
@@ -86,11 +86,11 @@ static enum error check_body(const struct request *request, char message[MESSAGE
 }
 
 enum error long_poll_decide(struct request *request, const struct long_poll_query *get,
-                            struct slice service_id, uint64_t version, struct response *response,
+                            struct slice service_id, uint64_t revision, struct response *response,
                             char message[MESSAGE_BYTES])
 {
     response->send_epoch |= get->requested;
-    if (!get->requested || get->other_epoch || version > get->version)
+    if (!get->requested || get->other_epoch || revision > get->revision)
         return ERR_NONE;
     bool over = request->long_poll_done || get->wait_ms == 0 ||
                 engine_state(request->engine) == NODE_DRAINING;
@@ -107,7 +107,7 @@ enum error long_poll_decide(struct request *request, const struct long_poll_quer
     *response = (struct response){
         .kind = RESPONSE_LONG_POLL,
         .long_poll = {.id_size = service_id.size,
-                      .revision = get->version,
+                      .revision = get->revision,
                       .until_ms = request->now.mono_ms + get->wait_ms},
     };
     if (service_id.size)

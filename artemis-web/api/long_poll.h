@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * long_poll - `?version=N&wait=30s`: a GET whose response is delayed until the version is above N.
+ * long_poll - `?version=N&wait=30s`: a GET whose response is delayed until the revision is above N.
  *
- * The handler reads the query with long_poll_read and passes the version of its response to
+ * The handler reads the query with long_poll_read and passes the revision of its response to
  * long_poll_decide. A response above N is sent at once. Otherwise the request is suspended (push.h)
- * and the handler is called once more when the long poll ends; it then sends the new version, or
- * 304. An unknown service has version 0.
+ * and the handler is called once more when the long poll ends; it then sends the new revision, or
+ * 304. An unknown service has revision 0.
  */
 #pragma once
 
@@ -13,17 +13,17 @@
 
 struct long_poll_query {
     bool requested;   /* the query has `wait` */
-    bool other_epoch; /* the version belongs to another node or epoch: respond at once */
-    uint64_t version;
+    bool other_epoch; /* the revision belongs to another node or epoch: respond at once */
+    uint64_t revision;
     uint64_t wait_ms;
 };
 
 /* Reads the query. ERR_INVALID_FIELD with *message. */
 MUST_USE enum error long_poll_read(struct request *request, struct long_poll_query *get,
                                    char message[MESSAGE_BYTES]);
-/* Decides how to answer with a response of `version` about a service, or about all services (empty
- * id). Where that is not newer than the query's version, the response becomes a long poll or 304.
+/* Decides how to answer with a response of `revision` about a service, or about all services (empty
+ * id). If that is not newer than the query's revision, the response becomes a long poll or 304.
  * ERR_TOO_MANY_SUBSCRIBERS, ERR_BODY_TOO_LARGE, with *message. */
 MUST_USE enum error long_poll_decide(struct request *request, const struct long_poll_query *get,
-                                     struct slice service_id, uint64_t version,
+                                     struct slice service_id, uint64_t revision,
                                      struct response *response, char message[MESSAGE_BYTES]);

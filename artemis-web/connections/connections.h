@@ -17,7 +17,7 @@
  *     reaches libmicrohttpd.
  *
  * Web threads create and end the connections. To end one from another thread, the table shuts its
- * socket down; libmicrohttpd notices the end of the stream. One lock guards the whole table and is
+ * socket down; libmicrohttpd notices the end of the stream. One lock protects the table and is
  * held for a few steps at a time. A request is therefore either served or timed out, never both,
  * and no socket is shut down after it was closed.
  *

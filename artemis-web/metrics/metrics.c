@@ -23,7 +23,7 @@ struct metric_values {
     uint64_t log_dropped;
     uint64_t uptime_secs;
     uint64_t ready;
-    uint64_t node_guarded;
+    uint64_t node_guard_engaged;
     uint64_t connections_limit;
     uint64_t subscriptions_limit;
 };
@@ -34,23 +34,23 @@ struct metric_values {
     X("artemis_ready",                         "gauge",   ready,                          "1 while the node is ready, else 0.") \
     X("artemis_instances",                     "gauge",   registry.instances,             "Registered instances.") \
     X("artemis_services",                      "gauge",   registry.services,              "Services in the store, with or without instances.") \
-    X("artemis_version",                       "gauge",   registry.revision,               "Version of the newest change.") \
+    X("artemis_version",                       "gauge",   registry.revision,              "Version of the newest change.") \
     X("artemis_changelog_entries",             "gauge",   registry.change_log_size,       "Changes kept in the change log for services-delta.") \
     X("artemis_registrations_total",           "counter", registry.registered,            "Instances registered that were not in the store.") \
     X("artemis_changes_total",                 "counter", registry.changed,               "Registrations that changed the content of an instance.") \
     X("artemis_renewals_total",                "counter", registry.renewed,               "Leases renewed by a heartbeat or an identical registration.") \
     X("artemis_unregistrations_total",         "counter", registry.unregistered,          "Instances unregistered by their clients.") \
-    X("artemis_evictions_total",               "counter", registry.expired,               "Instances evicted because their lease expired.") \
-    X("artemis_leases_due_total",              "counter", registry.due,                   "Leases that ran out, whether evicted or guarded.") \
-    X("artemis_leases_held",                   "gauge",   registry.guarded,                  "Leases that ran out and are kept by a guard.") \
-    X("artemis_guard_node_active",             "gauge",   node_guarded,                   "1 while the mass-expiry guard of the node suspends evictions, else 0.") \
-    X("artemis_guard_services_active",         "gauge",   registry.guarded_services,      "Services whose mass-expiry guard suspends evictions.") \
+    X("artemis_evictions_total",               "counter", registry.evicted,               "Instances evicted because their lease expired.") \
+    X("artemis_leases_due_total",              "counter", registry.ended,                 "Leases that ran out, whether evicted or guarded.") \
+    X("artemis_leases_held",                   "gauge",   registry.guarded,               "Leases that ran out and are kept by a guard.") \
+    X("artemis_guard_node_active",             "gauge",   node_guard_engaged,             "1 while the mass-expiry guard of the node suspends evictions, else 0.") \
+    X("artemis_guard_services_active",         "gauge",   registry.engaged_services,      "Services whose mass-expiry guard suspends evictions.") \
     X("artemis_guard_node_expected_renewals",  "gauge",   registry.node_guard.expected,   "Renewals expected in the last window of the node's guard.") \
     X("artemis_guard_node_renewals",           "gauge",   registry.node_guard.renewed,    "Renewals received in the last window of the node's guard.") \
-    X("artemis_cached_answers",                "gauge",   registry.cached_responses,               "Responses for single services in the response cache.") \
-    X("artemis_cached_answer_bytes",           "gauge",   responses.service_bytes,          "Memory of the cached responses for single services, gzip forms included.") \
-    X("artemis_cached_all_services_bytes",     "gauge",   responses.all_services_bytes,      "Memory of the cached responses with all services, gzip forms included.") \
-    X("artemis_answers_built_total",           "counter", registry.responses_built,         "Responses for single services encoded because none was cached.") \
+    X("artemis_cached_answers",                "gauge",   registry.cached_responses,      "Responses for single services in the response cache.") \
+    X("artemis_cached_answer_bytes",           "gauge",   responses.service_bytes,        "Memory of the cached responses for single services, gzip forms included.") \
+    X("artemis_cached_all_services_bytes",     "gauge",   responses.all_services_bytes,   "Memory of the cached responses with all services, gzip forms included.") \
+    X("artemis_answers_built_total",           "counter", registry.responses_built,       "Responses for single services encoded because none was cached.") \
     X("artemis_log_dropped_lines_total",       "counter", log_dropped,                    "Log lines dropped because stderr was not read in time.") \
     X("artemis_rate_limited_total",            "counter", rate_limited,                   "Client requests refused by the rate limiter.") \
     X("artemis_writes_delayed_total",          "counter", writes_delayed,                 "Registrations and unregistrations suspended for two round trips because their connection had been silent for more than a second.") \
@@ -65,18 +65,18 @@ struct metric_values {
     X("artemis_websockets",                    "gauge",   push.websockets,                "Open WebSockets.") \
     X("artemis_subscriptions",                 "gauge",   push.subscriptions,             "Subscriptions of all WebSockets.") \
     X("artemis_subscriptions_limit",           "gauge",   subscriptions_limit,            "Maximum number of subscriptions of all WebSockets.") \
-    X("artemis_waiting_requests",              "gauge",   push.long_polls,                   "Long polls in progress.") \
+    X("artemis_waiting_requests",              "gauge",   push.long_polls,                "Long polls in progress.") \
     X("artemis_push_clients_limit",            "gauge",   push.clients_max,               "Maximum number of WebSockets and long polls together.") \
     X("artemis_push_clients_refused_total",    "counter", push.refused,                   "WebSockets and long polls refused at the limit.") \
-    X("artemis_push_behind",                   "gauge",   push.pending_changes,                    "Changes not yet dispatched to subscribers and long polls.") \
+    X("artemis_push_behind",                   "gauge",   push.pending_changes,           "Changes not yet dispatched to subscribers and long polls.") \
     X("artemis_push_frames_total",             "counter", push.frames,                    "WebSocket frames sent or queued for sending.") \
     X("artemis_push_bytes_total",              "counter", push.bytes,                     "Bytes sent on WebSockets.") \
     X("artemis_push_reloads_total",            "counter", push.resyncs,                   "Resyncs: current states sent to lagging subscriptions.") \
     X("artemis_websocket_messages_total",      "counter", push.messages,                  "Messages received on WebSockets.") \
-    X("artemis_waits_total",                   "counter", push.long_polls_started,                     "Long polls started.") \
+    X("artemis_waits_total",                   "counter", push.long_polls_started,        "Long polls started.") \
     X("artemis_websockets_closed_idle_total",  "counter", push.closed_idle,               "WebSockets closed because the client sent nothing for too long.") \
     X("artemis_websockets_closed_slow_total",  "counter", push.closed_slow,               "WebSockets closed because the client did not read.") \
-    X("artemis_websockets_closed_errors_total", "counter", push.closed_errors,            "WebSockets closed because the client violated the protocol.") \
+    X("artemis_websockets_closed_errors_total", "counter", push.closed_errors,             "WebSockets closed because the client violated the protocol.") \
     X("artemis_http_request_bytes_total",      "counter", request_bytes,                  "Bytes of request bodies received, before decompression.") \
     X("artemis_http_response_bytes_total",     "counter", response_bytes,                 "Bytes of response bodies sent, after compression.")
 /* clang-format on */
@@ -261,7 +261,7 @@ static void collect(struct metrics *metrics, struct engine *engine, struct conne
     values->log_dropped = log_dropped();
     values->uptime_secs = (now.mono_ms - engine->started.mono_ms) / 1000;
     values->ready = engine_state(engine) == NODE_READY;
-    values->node_guarded = values->registry.node_guard.state == GUARD_ENGAGED;
+    values->node_guard_engaged = values->registry.node_guard.state == GUARD_ENGAGED;
 }
 
 void metrics_write(struct metrics *metrics, struct engine *engine, struct connections *connections,

@@ -140,13 +140,13 @@ static void write_service_id(struct json_writer *w, struct slice service_id)
     jw_text(w, service_id);
 }
 
-void message_service_change(struct text *out, struct slice service_id, uint64_t version,
+void message_service_change(struct text *out, struct slice service_id, uint64_t revision,
                             struct slice changes, bool partial)
 {
     struct json_writer w = begin_message(out, "service_change");
     write_service_id(&w, service_id);
     jw_name(&w, "version");
-    jw_u64(&w, version);
+    jw_u64(&w, revision);
     if (partial) {
         jw_name(&w, "complete");
         jw_bool(&w, false);
@@ -158,13 +158,13 @@ void message_service_change(struct text *out, struct slice service_id, uint64_t 
     jw_close(&w, '}');
 }
 
-void message_subscribed(struct text *out, struct slice service_id, uint64_t version,
+void message_subscribed(struct text *out, struct slice service_id, uint64_t revision,
                         const char *epoch)
 {
     struct json_writer w = begin_message(out, "subscribed");
     write_service_id(&w, service_id);
     jw_name(&w, "version");
-    jw_u64(&w, version);
+    jw_u64(&w, revision);
     jw_name(&w, "run");
     jw_string(&w, epoch);
     jw_close(&w, '}');

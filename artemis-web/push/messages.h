@@ -29,11 +29,11 @@ void message_reload(struct text *changes, enum push_form form, struct slice serv
                     uint64_t wall_ms);
 /* Appends a message of /ws with changes. `partial`: the state is not complete, and the client
  * requests it by HTTP. */
-void message_service_change(struct text *out, struct slice service_id, uint64_t version,
+void message_service_change(struct text *out, struct slice service_id, uint64_t revision,
                             struct slice changes, bool partial);
 
 /* Append responses of /ws. */
-void message_subscribed(struct text *out, struct slice service_id, uint64_t version,
+void message_subscribed(struct text *out, struct slice service_id, uint64_t revision,
                         const char *epoch);
 void message_unsubscribed(struct text *out, struct slice service_id);
 void message_pong(struct text *out);

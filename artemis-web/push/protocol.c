@@ -14,7 +14,7 @@ struct client_message {
     struct slice type;
     struct slice service_id; /* as sent */
     struct slice epoch;      /* `run` on the wire */
-    uint64_t version;        /* UINT64_MAX: none */
+    uint64_t revision;       /* `version` on the wire; UINT64_MAX: none */
     bool camel;
     char id[ID_BYTES_MAX]; /* of the service, canonical */
     size_t id_size;
@@ -29,7 +29,7 @@ static enum error read_fields(struct document *document, struct client_message *
     if (!error)
         error = document_text(document, "run", &received->epoch, message);
     if (!error)
-        error = document_u64(document, "version", &received->version, message);
+        error = document_u64(document, "version", &received->revision, message);
     received->camel = document_names(document) == NAMES_CAMEL;
     return error;
 }
@@ -50,11 +50,11 @@ static enum error read_id(struct client_message *received, char message[MESSAGE_
 static bool is_outdated(const struct push *push, const struct client_message *received,
                         struct slice id)
 {
-    if (received->version == UINT64_MAX)
+    if (received->revision == UINT64_MAX)
         return false;
     bool other_epoch =
         received->epoch.size && !slice_equal(received->epoch, slice_of(push->engine->epoch));
-    return other_epoch || registry_has_newer(push->engine->registry, id, received->version);
+    return other_epoch || registry_has_newer(push->engine->registry, id, received->revision);
 }
 
 static void subscribe(struct websocket *websocket, const struct client_message *received,
@@ -114,7 +114,7 @@ static void handle_native(struct websocket *websocket, struct client_message *re
 
 static void on_native(struct websocket *websocket, struct slice text)
 {
-    struct client_message received = {.version = UINT64_MAX};
+    struct client_message received = {.revision = UINT64_MAX};
     struct document *document;
     struct text response = {0};
     char message[MESSAGE_BYTES] = "";

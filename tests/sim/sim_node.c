@@ -88,9 +88,9 @@ static void note_evictions(struct sim *sim, struct sim_node *node)
 {
     struct registry_stats stats;
     registry_stats(node->registry, &stats);
-    if (stats.expired != node->evictions)
+    if (stats.evicted != node->evictions)
         oracle_node_evicted(sim, node);
-    node->evictions = stats.expired;
+    node->evictions = stats.evicted;
 }
 
 /* The lease thread. It does not run while the process is paused. */
@@ -177,7 +177,7 @@ void node_crash(struct sim *sim, struct sim_node *node)
     sim->counts.refuted += stats.refuted;
     sim->counts.fetched += stats.fetched;
     sim->counts.rounds += stats.rounds;
-    sim->counts.evictions += held.expired;
+    sim->counts.evictions += held.evicted;
     for (uint32_t peer = 0; peer < sim->node_count; peer++) {
         struct peer_view view;
         replicator_view(node->replicator, peer, node_now(sim, node), &view);

@@ -13,7 +13,7 @@
 
 enum { LEASES_MAX = 12000, WHOLE_BUDGET = 1000000 };
 
-enum lease_state { IDLE, ARMED, DUE };
+enum lease_state { IDLE, ARMED, ENDED };
 
 struct rig {
     struct slab slab;
@@ -99,7 +99,7 @@ static int by_time(const void *a, const void *b)
 }
 
 /* Arms a lease for each deadline, then cleanup_wheel just before and just after each of them.
- * Nothing moves, so what comes up at all must be due: no excuse by arming again. */
+ * Nothing moves, so each lease that comes up has ended. */
 static void check_each_comes_up_in_time(uint64_t start_ms, uint64_t *deadlines, uint32_t count)
 {
     start(start_ms, count);
@@ -292,17 +292,17 @@ static void disarmed_lease_never_comes_up(void **state)
     stop();
 }
 
-static void due_list_gives_back_what_was_added_and_lets_go_of_the_disarmed(void **state)
+static void list_of_ended_leases_returns_what_was_added_and_was_not_disarmed(void **state)
 {
     (void)state;
     start(0, 5);
-    assert_int_equal(lease_wheel_pop_due(&rig.wheel), 0);
+    assert_int_equal(lease_wheel_pop_ended(&rig.wheel), 0);
     for (uint32_t i = 1; i <= 5; i++)
-        lease_wheel_add_due(&rig.wheel, i);
+        lease_wheel_add_ended(&rig.wheel, i);
     lease_wheel_disarm(&rig.wheel, 5);
     lease_wheel_disarm(&rig.wheel, 3);
     unsigned seen = 0;
-    for (uint32_t number; (number = lease_wheel_pop_due(&rig.wheel));)
+    for (uint32_t number; (number = lease_wheel_pop_ended(&rig.wheel));)
         seen |= 1u << number;
     assert_int_equal(seen, 1u << 1 | 1u << 2 | 1u << 4);
     lease_wheel_arm(&rig.wheel, 3, 50); /* unlinked: it can be armed again */
@@ -344,7 +344,7 @@ static void small_budgets_give_what_large_ones_give(void **state)
     }
 }
 
-static void big_jump_hands_out_all_that_is_due_and_nothing_else(void **state)
+static void big_jump_hands_out_all_that_has_come_up_and_nothing_else(void **state)
 {
     (void)state;
     uint64_t seed = 6;
@@ -361,7 +361,7 @@ static void big_jump_hands_out_all_that_is_due_and_nothing_else(void **state)
     stop();
 }
 
-static void leases_that_are_not_due_cost_nothing(void **state)
+static void leases_that_have_not_come_up_cost_nothing(void **state)
 {
     (void)state;
     start(0, LEASES_MAX);
@@ -384,8 +384,8 @@ static void random_operation(void)
     switch (rig.state[number]) {
     case IDLE:
         if (random_below(&random_seed, 8) == 0) {
-            lease_wheel_add_due(&rig.wheel, number);
-            rig.state[number] = DUE;
+            lease_wheel_add_ended(&rig.wheel, number);
+            rig.state[number] = ENDED;
         } else {
             arm(number, rig.now_ms + random_span(&random_seed, 15 * DAY_MS));
         }
@@ -398,12 +398,12 @@ static void random_operation(void)
             lease_at(number)->deadline_ms += random_span(&random_seed, DAY_MS);
         }
         break;
-    case DUE:
+    case ENDED:
         if (random_below(&random_seed, 2) == 0)
             lease_wheel_disarm(&rig.wheel, number);
         else
-            number = lease_wheel_pop_due(&rig.wheel);
-        assert_int_equal(rig.state[number], DUE);
+            number = lease_wheel_pop_ended(&rig.wheel);
+        assert_int_equal(rig.state[number], ENDED);
         rig.state[number] = IDLE;
         break;
     }
@@ -452,11 +452,11 @@ int main(void)
         cmocka_unit_test(lease_whose_deadline_moved_comes_up_at_the_new_one),
         cmocka_unit_test(lease_renewed_often_is_visited_about_once_a_time_to_live),
         cmocka_unit_test(disarmed_lease_never_comes_up),
-        cmocka_unit_test(due_list_gives_back_what_was_added_and_lets_go_of_the_disarmed),
+        cmocka_unit_test(list_of_ended_leases_returns_what_was_added_and_was_not_disarmed),
         cmocka_unit_test(no_budget_does_nothing),
         cmocka_unit_test(small_budgets_give_what_large_ones_give),
-        cmocka_unit_test(big_jump_hands_out_all_that_is_due_and_nothing_else),
-        cmocka_unit_test(leases_that_are_not_due_cost_nothing),
+        cmocka_unit_test(big_jump_hands_out_all_that_has_come_up_and_nothing_else),
+        cmocka_unit_test(leases_that_have_not_come_up_cost_nothing),
         cmocka_unit_test(random_operations_agree_with_a_list),
         cmocka_unit_test(random_operations_between_small_budgets_agree_with_a_list),
     };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Cost follows what is due or asked for, not what is stored: counted in visited records. And the
- * memory of the store follows what is stored now, not what was stored once.
+ * Cost follows what has come up or is asked for, not what is stored: counted in visited records.
+ * The memory of the store follows what is stored now, not what was stored once.
  */
 #include "artemis-server/lease_thread.h"
 #include "artemis-server/registry/registry_replication.h"
@@ -56,13 +56,13 @@ static void list_of_a_bucket_visits_only_its_records(void **state)
     free(states);
 }
 
-static void tick_with_an_engaged_guard_visits_only_what_is_due(void **state)
+static void tick_with_an_engaged_guard_visits_only_what_has_come_up(void **state)
 {
     (void)state;
     put_in_services(MANY, 20000);
     put_many(registry, "big", 0, 100, at_ms(0));
     registry_expire(registry, at_ms(TTL_MS + TICK_MS));
-    assert_int_equal(stats_of(registry).guarded_services, 1);
+    assert_int_equal(stats_of(registry).engaged_services, 1);
     uint64_t before = stats_of(registry).visited;
     for (int i = 2; i < 40; i++)
         registry_expire(registry, at_ms(TTL_MS + (uint64_t)i * TICK_MS));
@@ -146,7 +146,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(list_of_a_bucket_visits_only_its_records),
-        TEST(tick_with_an_engaged_guard_visits_only_what_is_due),
+        TEST(tick_with_an_engaged_guard_visits_only_what_has_come_up),
         TEST(memory_follows_what_is_stored),
         TEST(large_change_log_drops_old_changes),
         TEST(memory_is_returned_when_a_quarter_is_free),

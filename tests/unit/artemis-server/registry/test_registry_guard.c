@@ -106,8 +106,8 @@ static void silent_majority_of_a_service_is_held(void **state)
     assert_int_equal(registry_revision(registry), revision);
     struct registry_stats stats = stats_of(registry);
     assert_int_equal(stats.guarded, BIG);
-    assert_int_equal(stats.guarded_services, 1);
-    assert_int_equal(stats.expired, 0);
+    assert_int_equal(stats.engaged_services, 1);
+    assert_int_equal(stats.evicted, 0);
     assert_int_equal(stats.node_guard.state, GUARD_OFF);
 }
 
@@ -189,7 +189,7 @@ static void service_below_the_minimum_is_evicted_at_once(void **state)
     put_many(registry, "calm", 0, CALM, at_ms(0));
     run(TICK_MS, ENDED_MS, true);
     assert_int_equal(shown(registry, "small"), 0);
-    assert_int_equal(stats_of(registry).guarded_services, 0);
+    assert_int_equal(stats_of(registry).engaged_services, 0);
     assert_int_equal(guards_at(ENDED_MS).count, 0);
 }
 
@@ -213,7 +213,7 @@ static void guard_of_the_node_holds_small_services_too(void **state)
     run(TICK_MS, ENDED_MS, false);
     assert_int_equal(stats_of(registry).instances, 100);
     assert_int_equal(stats_of(registry).guarded, 100);
-    assert_int_equal(stats_of(registry).guarded_services, 0);
+    assert_int_equal(stats_of(registry).engaged_services, 0);
     assert_int_equal(node_guard().state, GUARD_ENGAGED);
     assert_int_equal(node_guard().expected, 100);
     assert_int_equal(node_guard().renewed, 0);
@@ -293,7 +293,7 @@ static void renewed_instance_ends_anew_when_it_falls_silent_again(void **state)
     assert_int_equal(stats_of(registry).guarded, 0);
     run(back + TTL_MS - TICK_MS, back + TTL_MS + TICK_MS, true);
     assert_int_equal(stats_of(registry).guarded, BIG);
-    assert_int_equal(stats_of(registry).guarded_services, 1);
+    assert_int_equal(stats_of(registry).engaged_services, 1);
 }
 
 /* --- how it ends --- */
@@ -303,9 +303,9 @@ static void guard_ends_when_all_have_come_back(void **state)
     (void)state;
     start_trouble(true);
     assert_int_equal(renew_many(registry, "big", 0, BIG - 1, at_ms(ENDED_MS + 1)), BIG - 1);
-    assert_int_equal(stats_of(registry).guarded_services, 1);
+    assert_int_equal(stats_of(registry).engaged_services, 1);
     assert_int_equal(renew(registry, "big", "i99", at_ms(ENDED_MS + 2)), ERR_NONE);
-    assert_int_equal(stats_of(registry).guarded_services, 0);
+    assert_int_equal(stats_of(registry).engaged_services, 0);
     assert_int_equal(stats_of(registry).guarded, 0);
     assert_int_equal(guards_at(ENDED_MS + 3).count, 0);
 }
@@ -321,8 +321,8 @@ static void guard_ends_when_enough_have_come_back_and_the_rest_goes(void **state
     assert_int_equal(renew(registry, "big", "i84", at_ms(enough)), ERR_NONE);
     run(enough, enough + RECHECK_MS + 2 * TICK_MS, true);
     assert_int_equal(shown(registry, "big"), 85);
-    assert_int_equal(stats_of(registry).guarded_services, 0);
-    assert_int_equal(stats_of(registry).expired, 15);
+    assert_int_equal(stats_of(registry).engaged_services, 0);
+    assert_int_equal(stats_of(registry).evicted, 15);
 }
 
 static void guard_is_time_boxed(void **state)
@@ -334,8 +334,8 @@ static void guard_is_time_boxed(void **state)
     assert_int_equal(shown(registry, "big"), BIG);
     run(end, end + 3 * TICK_MS, true);
     assert_int_equal(shown(registry, "big"), 0);
-    assert_int_equal(stats_of(registry).expired, BIG);
-    assert_int_equal(stats_of(registry).guarded_services, 0);
+    assert_int_equal(stats_of(registry).evicted, BIG);
+    assert_int_equal(stats_of(registry).engaged_services, 0);
 }
 
 static void guard_of_the_node_is_time_boxed(void **state)
@@ -359,9 +359,9 @@ static void operator_releases_a_service_alone(void **state)
     (void)state;
     put_many(registry, "other", 0, BIG, at_ms(0));
     start_trouble(true);
-    assert_int_equal(stats_of(registry).guarded_services, 2);
+    assert_int_equal(stats_of(registry).engaged_services, 2);
     assert_int_equal(registry_release_guard(registry, SLICE("big"), at_ms(ENDED_MS)), ERR_NONE);
-    assert_int_equal(stats_of(registry).guarded_services, 1);
+    assert_int_equal(stats_of(registry).engaged_services, 1);
     run(ENDED_MS, ENDED_MS + 2 * TICK_MS, true);
     assert_int_equal(shown(registry, "big"), 0);
     assert_int_equal(shown(registry, "other"), BIG);
@@ -389,7 +389,7 @@ static void operator_releases_all(void **state)
     assert_int_equal(stats_of(registry).guarded, 2 * BIG + 10);
     assert_int_equal(registry_release_guard(registry, (struct slice){0}, at_ms(ENDED_MS)),
                      ERR_NONE);
-    assert_int_equal(stats_of(registry).guarded_services, 0);
+    assert_int_equal(stats_of(registry).engaged_services, 0);
     assert_int_equal(node_guard().state, GUARD_RELEASED);
     assert_int_equal(guards_at(ENDED_MS).count, 3); /* what the node guarded is released too */
     run(ENDED_MS, ENDED_MS + 2 * TICK_MS, false);
@@ -427,7 +427,7 @@ static void release_of_what_is_well_changes_nothing(void **state)
     assert_int_equal(node_guard().state, GUARD_OFF);
     run(ENDED_MS - 2 * TICK_MS, ENDED_MS, true);
     assert_int_equal(stats_of(registry).guarded, BIG);
-    assert_int_equal(stats_of(registry).guarded_services, 1);
+    assert_int_equal(stats_of(registry).engaged_services, 1);
 }
 
 static void release_of_all_leaves_the_guard_of_a_node_that_is_well(void **state)
@@ -527,11 +527,11 @@ static void released_dead_do_not_bring_the_guard_back(void **state)
             if (ms % 10000 < TICK_MS)
                 renew_many(registry, "big", 161, 260, at_ms(ms));
             if (last == UINT64_MAX && renew(registry, "big", "i160", at_ms(ms)) == ERR_NONE &&
-                ms >= end && stats_of(registry).guarded_services == 0)
+                ms >= end && stats_of(registry).engaged_services == 0)
                 last = ms;
             registry_expire(registry, at_ms(ms));
         }
-        assert_int_equal(stats_of(registry).expired, 161);
+        assert_int_equal(stats_of(registry).evicted, 161);
         assert_int_equal(shown(registry, "big"), 99);
         registry_free(registry);
         registry = make_registry();

@@ -271,7 +271,7 @@ static void unregister_ended_but_unswept_takes_it_out_once(void **state)
     take_out(registry, "s", "a", at_ms(TTL_MS + 5));
     registry_expire(registry, at_ms(TTL_MS + 100));
     check_changes(2);
-    assert_int_equal(stats_of(registry).expired, 0);
+    assert_int_equal(stats_of(registry).evicted, 0);
 }
 
 static void unregister_among_many_keeps_the_others(void **state)
@@ -312,7 +312,7 @@ static void eviction_takes_a_version(void **state)
     registry_expire(registry, at_ms(TTL_MS + TICK_MS));
     assert_int_equal(revision_of(registry, "s"), start + 3);
     assert_int_equal(revision_of(registry, "t"), start + 2);
-    assert_int_equal(stats_of(registry).expired, 1);
+    assert_int_equal(stats_of(registry).evicted, 1);
 }
 
 /* --- the registry itself --- */

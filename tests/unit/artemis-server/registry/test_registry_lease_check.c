@@ -74,8 +74,8 @@ static void ended_lease_stays_in_the_responses_while_it_is_asked_about(void **st
     (void)state;
     assert_true(lives(END_MS));
     assert_true(is_shown(node, "s", "a"));
-    assert_int_equal(stats_of(node).expired, 0);
-    assert_int_equal(stats_of(node).due, 0);
+    assert_int_equal(stats_of(node).evicted, 0);
+    assert_int_equal(stats_of(node).ended, 0);
 }
 
 static void nobody_is_asked_while_nobody_gathers(void **state)
@@ -104,7 +104,7 @@ static void confirmed_expiry_evicts(void **state)
     assert_true(lives(END_MS));
     settle_it(END_MS + 100);
     assert_false(lives(END_MS + 100 + TICK_MS));
-    assert_int_equal(stats_of(node).expired, 1);
+    assert_int_equal(stats_of(node).evicted, 1);
     assert_false(is_tombstone(node, "s", "a"));
 }
 
@@ -252,9 +252,9 @@ static void many_leases_that_end_together_are_all_asked_about(void **state)
         registry_confirm_expiry(node, instance_packed_key(all[i].instance), at_ms(TTL_MS + 20100));
         key_state_unref(&all[i]);
     }
-    assert_int_equal(stats_of(node).expired, 0);
+    assert_int_equal(stats_of(node).evicted, 0);
     lives(TTL_MS + 20200); /* resolved by the guards */
-    assert_int_equal(stats_of(node).due, MANY + 1);
+    assert_int_equal(stats_of(node).ended, MANY + 1);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

@@ -49,7 +49,7 @@ static void lease_that_ends_on_a_tick_is_gone_at_once_and_not_before(void **stat
     assert_true(is_shown(registry, "s", "a"));
     registry_expire(registry, end);
     assert_false(is_shown(registry, "s", "a"));
-    assert_int_equal(stats_of(registry).expired, 1);
+    assert_int_equal(stats_of(registry).evicted, 1);
 }
 
 static void lease_that_ends_between_ticks_is_gone_within_one_and_not_before(void **state)
@@ -123,8 +123,8 @@ static void check_all_end_together(const char *format, unsigned services)
     assert_int_equal(stats_of(registry).instances, MANY);
     registry_expire(registry, at_ms(TTL_MS + TICK_MS - 1));
     assert_int_equal(stats_of(registry).instances, 0);
-    assert_int_equal(stats_of(registry).expired, MANY);
-    assert_int_equal(stats_of(registry).due, MANY);
+    assert_int_equal(stats_of(registry).evicted, MANY);
+    assert_int_equal(stats_of(registry).ended, MANY);
 }
 
 static void hundred_thousand_leases_of_many_services_end_together(void **state)

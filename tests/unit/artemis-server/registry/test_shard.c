@@ -84,7 +84,7 @@ static void remove_at(const char *service, const char *id, uint64_t now_ms)
     shard_remove(&shard, number, now_ms);
 }
 
-/* What the wheel hands out by then goes to the due list, as registry_expire does it. */
+/* What the wheel hands out by then goes to the list of ended leases, as registry_expire does it. */
 static unsigned collect(uint64_t now_ms)
 {
     unsigned budget = 1000000;
@@ -242,7 +242,7 @@ static void renewed_lease_comes_up_at_its_new_end(void **state)
     check_ended("s", 1, 0);
 }
 
-static void due_lease_that_is_renewed_is_alive(void **state)
+static void ended_lease_that_is_renewed_is_active(void **state)
 {
     (void)state;
     uint32_t a = insert("s", "a");
@@ -250,7 +250,7 @@ static void due_lease_that_is_renewed_is_alive(void **state)
     check_ended("s", 1, 0);
     shard_renew(&shard, a, DEADLINE_MS, 2 * DEADLINE_MS);
     check_ended("s", 0, 0);
-    assert_int_equal(lease_wheel_pop_due(&shard.wheel), 0);
+    assert_int_equal(lease_wheel_pop_ended(&shard.wheel), 0);
     assert_int_equal(collect(2 * DEADLINE_MS), 1); /* and it comes up again */
 }
 
@@ -259,7 +259,7 @@ static void held_lease_that_is_renewed_is_alive(void **state)
     (void)state;
     uint32_t a = insert("s", "a");
     collect(DEADLINE_MS);
-    assert_int_equal(lease_wheel_pop_due(&shard.wheel), a);
+    assert_int_equal(lease_wheel_pop_ended(&shard.wheel), a);
     shard_guard_lease(&shard, a, DEADLINE_MS + 1000);
     check_ended("s", 0, 1);
     shard_renew(&shard, a, DEADLINE_MS + 10, 2 * DEADLINE_MS + 10);
@@ -274,14 +274,14 @@ static void held_lease_comes_up_again_and_counts_once(void **state)
     uint32_t a = insert("s", "a");
     collect(DEADLINE_MS);
     for (uint64_t again_ms = DEADLINE_MS + 1000; again_ms < 2 * DEADLINE_MS; again_ms += 1000) {
-        assert_int_equal(lease_wheel_pop_due(&shard.wheel), a);
+        assert_int_equal(lease_wheel_pop_ended(&shard.wheel), a);
         shard_guard_lease(&shard, a, again_ms);
         check_ended("s", 0, 1);
         assert_int_equal(collect(again_ms - 1), 0);
         assert_int_equal(collect(again_ms + 19), 1);
         check_ended("s", 0, 1);
     }
-    assert_int_equal(shard.counters.due, 1);
+    assert_int_equal(shard.counters.ended, 1);
 }
 
 static void removed_lease_leaves_the_counts_of_ended_ones(void **state)
@@ -291,14 +291,14 @@ static void removed_lease_leaves_the_counts_of_ended_ones(void **state)
     insert("s", "b");
     insert("s", "c");
     collect(DEADLINE_MS);
-    uint32_t first = lease_wheel_pop_due(&shard.wheel);
+    uint32_t first = lease_wheel_pop_ended(&shard.wheel);
     shard_guard_lease(&shard, first, DEADLINE_MS + 1000);
     check_ended("s", 2, 1);
     remove_at("s", "a", DEADLINE_MS);
     remove_at("s", "b", DEADLINE_MS);
     remove_at("s", "c", DEADLINE_MS);
     check_ended("s", 0, 0);
-    assert_int_equal(lease_wheel_pop_due(&shard.wheel), 0);
+    assert_int_equal(lease_wheel_pop_ended(&shard.wheel), 0);
 }
 
 static void guard_ends_when_nothing_is_held_any_more(void **state)
@@ -310,7 +310,7 @@ static void guard_ends_when_nothing_is_held_any_more(void **state)
         numbers[i] = insert("s", ids[i]);
     collect(DEADLINE_MS);
     for (int i = 0; i < 2; i++)
-        shard_guard_lease(&shard, lease_wheel_pop_due(&shard.wheel), DEADLINE_MS + 1000);
+        shard_guard_lease(&shard, lease_wheel_pop_ended(&shard.wheel), DEADLINE_MS + 1000);
     service_at("s")->guard.state = GUARD_ENGAGED;
     shard_guard_changed(&shard, service_at("s"), GUARD_OFF);
     shard_renew(&shard, numbers[0], DEADLINE_MS, 2 * DEADLINE_MS);
@@ -411,7 +411,7 @@ static void service_is_looked_at_at_its_earliest_end(void **state)
     assert_int_equal(shard.responses, 0);
 }
 
-static void housekeeping_costs_what_is_due(void **state)
+static void cleanup_costs_what_has_come_up(void **state)
 {
     (void)state;
     enum { MANY = 2000, SECOND_MS = 1000, TICKS = SECOND_MS / TICK_MS };
@@ -514,7 +514,7 @@ static void random_operations_keep_the_invariants(void **state)
         if (random_below(&seed, 4))
             continue;
         collect(now_ms += random_below(&seed, 500));
-        for (uint32_t number; (number = lease_wheel_pop_due(&shard.wheel));)
+        for (uint32_t number; (number = lease_wheel_pop_ended(&shard.wheel));)
             shard_guard_lease(&shard, number, now_ms + 1000);
         housekeep(now_ms);
         shard_validate(&shard);
@@ -534,7 +534,7 @@ int main(void)
         TEST(service_that_got_a_member_again_stays),
         TEST(housekeeping_takes_each_of_many_empty_services),
         TEST(renewed_lease_comes_up_at_its_new_end),
-        TEST(due_lease_that_is_renewed_is_alive),
+        TEST(ended_lease_that_is_renewed_is_active),
         TEST(held_lease_that_is_renewed_is_alive),
         TEST(held_lease_comes_up_again_and_counts_once),
         TEST(removed_lease_leaves_the_counts_of_ended_ones),
@@ -543,7 +543,7 @@ int main(void)
         TEST(housekeeping_drops_unused_responses_and_keeps_used_ones),
         TEST(dropped_responses_live_until_the_owner_has_unlocked),
         TEST(service_is_looked_at_at_its_earliest_end),
-        TEST(housekeeping_costs_what_is_due),
+        TEST(cleanup_costs_what_has_come_up),
         TEST(snapshot_has_what_is_up_or_all),
         TEST(snapshot_outlives_its_records),
         TEST(snapshot_of_an_empty_service_is_nothing),

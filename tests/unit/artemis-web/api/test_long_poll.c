@@ -135,9 +135,9 @@ static void invalid_duration_is_refused(void **state)
 static void version_is_a_number(void **state)
 {
     (void)state;
-    assert_int_equal(read_query((struct query){.wait = "1s"}).version, 0);
-    assert_int_equal(read_query((struct query){.wait = "1s", .version = "0"}).version, 0);
-    assert_int_equal(read_query((struct query){.wait = "1s", .version = "17"}).version, 17);
+    assert_int_equal(read_query((struct query){.wait = "1s"}).revision, 0);
+    assert_int_equal(read_query((struct query){.wait = "1s", .version = "0"}).revision, 0);
+    assert_int_equal(read_query((struct query){.wait = "1s", .version = "17"}).revision, 17);
     check_refused((struct query){.wait = "1s", .version = ""},
                   "version: must be an integer from 0, is \"\"");
     check_refused((struct query){.wait = "1s", .version = "-1"},
@@ -186,7 +186,7 @@ static struct response decide(struct request *request, struct long_poll_query ge
 }
 
 static const struct long_poll_query for_a_second_from_7 = {
-    .requested = true, .version = 7, .wait_ms = 1000};
+    .requested = true, .revision = 7, .wait_ms = 1000};
 
 static void unchanged_version_waits_once_then_is_304(void **state)
 {

@@ -387,9 +387,9 @@ static void check_follower(struct follower *follower)
 static void check_counters(uint64_t start)
 {
     struct registry_stats stats = stats_of(registry);
-    assert_int_equal(stats.instances, stats.registered - stats.unregistered - stats.expired);
+    assert_int_equal(stats.instances, stats.registered - stats.unregistered - stats.evicted);
     assert_int_equal(stats.revision - start,
-                     stats.registered + stats.changed + stats.unregistered + stats.expired);
+                     stats.registered + stats.changed + stats.unregistered + stats.evicted);
 }
 
 static void run_with(uint32_t guard_percent)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "artemis-web/api/known_version.h"
+#include "artemis-web/api/known_revision.h"
 
 #include <stdio.h>
 
@@ -26,8 +26,8 @@ static bool is_other_epoch(const struct request *request, struct slice run)
     return run.size && !slice_equal(run, slice_of(request->engine->epoch));
 }
 
-enum error known_version_from_query(struct request *request, struct known_version *known,
-                                    char message[MESSAGE_BYTES])
+enum error known_revision_from_query(struct request *request, struct known_revision *known,
+                                     char message[MESSAGE_BYTES])
 {
     struct slice version = {0};
     struct slice run = {0};
@@ -40,7 +40,7 @@ enum error known_version_from_query(struct request *request, struct known_versio
     if (!version.data)
         return ERR_NONE;
     known->given = true;
-    if (read_number(version, &known->version))
+    if (read_number(version, &known->revision))
         return ERR_NONE;
     char quoted[QUOTED_BYTES];
     text_quote(quoted, sizeof(quoted), version);
@@ -48,8 +48,8 @@ enum error known_version_from_query(struct request *request, struct known_versio
     return ERR_INVALID_FIELD;
 }
 
-enum error known_version_from_body(struct request *request, struct document *document,
-                                   struct known_version *known, char message[MESSAGE_BYTES])
+enum error known_revision_from_body(struct request *request, struct document *document,
+                                    struct known_revision *known, char message[MESSAGE_BYTES])
 {
     uint64_t version = UINT64_MAX;
     struct slice run = {0};
@@ -61,7 +61,7 @@ enum error known_version_from_body(struct request *request, struct document *doc
     known->other_epoch |= is_other_epoch(request, run);
     if (version != UINT64_MAX) {
         known->given = true;
-        known->version = version;
+        known->revision = version;
     }
     return ERR_NONE;
 }
