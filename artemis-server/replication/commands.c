@@ -37,7 +37,7 @@ static bool has_goodbye(const struct command_list *list, const char *node_id)
 void command_queue_put_goodbye(struct command_queue *queue, const char *node_id)
 {
     size_t size = strlen(node_id) + 1;
-    if (size > PEER_NAME_BYTES)
+    if (!node_id[0] || size > PEER_NAME_BYTES)
         return;
     pthread_mutex_lock(&queue->lock);
     struct command_list *list = &queue->list;

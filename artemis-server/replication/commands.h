@@ -34,7 +34,8 @@ void command_queue_free(struct command_queue *queue);
 
 /* Any thread. */
 void command_queue_put_topology(struct command_queue *queue, const struct member_list *topology);
-/* Ignores names that are too long, and more than MEMBERS_MAX goodbyes at a time. */
+/* Ignores an empty id, which peers have whose id is not known yet, an id that is too long, and more
+ * than MEMBERS_MAX goodbyes at a time. */
 void command_queue_put_goodbye(struct command_queue *queue, const char *node_id);
 /* Returns the number of the request, for replication_status_wait_flushed. */
 uint64_t command_queue_put_flush(struct command_queue *queue);

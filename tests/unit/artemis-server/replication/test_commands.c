@@ -97,6 +97,18 @@ static void goodbyes_are_bounded(void **state)
     assert_false(command_queue_take(&queue, &list));
 }
 
+/* The id of a peer is empty until its first response: an empty name would match all of these. */
+static void goodbye_without_a_node_id_is_ignored(void **state)
+{
+    (void)state;
+    command_queue_put_goodbye(&queue, "");
+    assert_false(command_queue_take(&queue, &list));
+    command_queue_put_goodbye(&queue, "n1");
+    command_queue_put_goodbye(&queue, "");
+    assert_true(command_queue_take(&queue, &list));
+    assert_int_equal(list.goodbye_count, 1);
+}
+
 static void *put_many(void *unused)
 {
     (void)unused;
@@ -128,6 +140,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(later_topology_replaces_the_earlier_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(flush_requests_are_numbered, set_up, tear_down),
         cmocka_unit_test_setup_teardown(goodbyes_are_bounded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(goodbye_without_a_node_id_is_ignored, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_command_of_many_threads_is_lost, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
