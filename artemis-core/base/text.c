@@ -18,6 +18,20 @@ bool slice_equal(struct slice a, struct slice b)
     return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
 
+bool slice_to_u64(struct slice digits, uint64_t *out)
+{
+    uint64_t number = 0;
+    for (size_t i = 0; i < digits.size; i++) {
+        unsigned digit = (unsigned char)digits.data[i] - (unsigned)'0';
+        if (digit > 9 || number > (UINT64_MAX - digit) / 10)
+            return false;
+        number = number * 10 + digit;
+    }
+    if (digits.size > 0)
+        *out = number;
+    return digits.size > 0;
+}
+
 void text_free(struct text *text)
 {
     free(text->data);

@@ -5,21 +5,6 @@
 
 enum { QUOTED_BYTES = 160 };
 
-static bool read_number(struct slice text, uint64_t *out)
-{
-    uint64_t number = 0;
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return false;
-        uint64_t digit = (uint64_t)(text.data[i] - '0');
-        if (number > (UINT64_MAX - digit) / 10)
-            return false;
-        number = number * 10 + digit;
-    }
-    *out = number;
-    return text.size > 0;
-}
-
 /* An empty `run` counts as absent. */
 static bool is_other_epoch(const struct request *request, struct slice run)
 {
@@ -40,7 +25,7 @@ enum error known_revision_from_query(struct request *request, struct known_revis
     if (!version.data)
         return ERR_NONE;
     known->given = true;
-    if (read_number(version, &known->revision))
+    if (slice_to_u64(version, &known->revision))
         return ERR_NONE;
     char quoted[QUOTED_BYTES];
     text_quote(quoted, sizeof(quoted), version);

@@ -45,7 +45,7 @@ struct call_response {
     enum transfer_result transfer;
     int http_status;           /* 0 unless the transfer is done */
     struct text body;          /* empty unless the transfer is done */
-    unsigned retry_after_secs; /* 0: no Retry-After header */
+    unsigned retry_after_secs; /* 0: no Retry-After header, or not a number */
     char location[CALL_HEADER_MAX];
     char node[CALL_HEADER_MAX]; /* X-Artemis-Node, -Cluster and -State; "" when absent */
     char cluster[CALL_HEADER_MAX];

@@ -11,6 +11,8 @@
 #define CONNECT_TIMEOUT_MS 3000L
 #define BODY_MAX_BYTES     (512u << 20)
 
+enum { RETRY_AFTER_SECS_MAX = 24 * 60 * 60 };
+
 /* Filled by the callbacks during a call. */
 struct receiver {
     struct call_response *response;
@@ -83,6 +85,14 @@ static size_t receive_body(char *data, size_t size, size_t count, void *context)
     return length;
 }
 
+/* A Retry-After that is not a number of seconds, or more than a day of them, is ignored. */
+static void read_retry_after(struct slice value, struct call_response *response)
+{
+    uint64_t secs;
+    if (slice_to_u64(value, &secs) && secs <= RETRY_AFTER_SECS_MAX)
+        response->retry_after_secs = (unsigned)secs;
+}
+
 /* A header that does not fit is cut: these headers are only displayed. */
 static size_t receive_header(char *data, size_t size, size_t count, void *context)
 {
@@ -102,7 +112,7 @@ static size_t receive_header(char *data, size_t size, size_t count, void *contex
     char text[CALL_HEADER_MAX];
     snprintf(text, sizeof text, "%.*s", (int)(end - value), value);
     if (name_length == strlen("retry-after") && strncasecmp(data, "retry-after", name_length) == 0)
-        receiver->response->retry_after_secs = (unsigned)strtoul(text, NULL, 10);
+        read_retry_after(slice_of(text), receiver->response);
     for (size_t i = 0; i < sizeof headers / sizeof *headers; i++)
         if (strlen(headers[i].name) == name_length &&
             strncasecmp(data, headers[i].name, name_length) == 0)

@@ -31,6 +31,14 @@ void servers_succeeded(struct servers *servers, size_t which)
     servers->each[which].not_before_ms = 0;
 }
 
+uint64_t servers_retry_after_ms(struct slice value)
+{
+    uint64_t secs = 0;
+    if (!slice_to_u64(value, &secs))
+        return 0;
+    return secs < RETRY_AFTER_MAX_MS / 1000 ? secs * 1000 : RETRY_AFTER_MAX_MS;
+}
+
 void servers_failed(struct servers *servers, size_t which, uint64_t now_ms, uint64_t retry_after_ms,
                     uint64_t random)
 {

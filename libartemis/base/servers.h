@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "artemis-core/base/text.h"
+
 enum { SERVERS_MAX = 32 };
 
 struct servers {
@@ -30,6 +32,10 @@ struct servers {
 bool servers_choose(struct servers *servers, uint64_t now_ms, size_t *which, uint64_t *at_ms);
 
 void servers_succeeded(struct servers *servers, size_t which);
+
+/* The pause that the value of a Retry-After field asks for, at most a minute. 0: it is not a number
+ * of seconds; dates are not supported. */
+uint64_t servers_retry_after_ms(struct slice value);
 
 /* `retry_after_ms` is the pause that the server asked for, 0 if none; `random` is any number. */
 void servers_failed(struct servers *servers, size_t which, uint64_t now_ms, uint64_t retry_after_ms,

@@ -2,8 +2,8 @@
 #include "libartemis/wire/handshake.h"
 
 #include "libartemis/base/clock.h"
+#include "libartemis/base/servers.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -105,7 +105,7 @@ enum handshake_result handshake_read(struct slice received, const char *key,
     response->status = status_of(head);
     struct slice value;
     if (find_field(head, "retry-after", &value))
-        response->retry_after_secs = (unsigned)strtoul(value.data, NULL, 10);
+        response->retry_after_ms = servers_retry_after_ms(value);
     if (response->status == 0)
         return HANDSHAKE_INVALID;
     if (response->status != 101)

@@ -29,7 +29,7 @@ enum handshake_result {
 struct handshake_response {
     size_t size_bytes;
     int status;
-    unsigned retry_after_secs; /* 0: absent */
+    uint64_t retry_after_ms; /* 0: absent */
 };
 
 enum handshake_result handshake_read(struct slice received, const char *key,

@@ -2,6 +2,7 @@
 #include "libartemis/wire/http.h"
 
 #include "libartemis/base/clock.h"
+#include "libartemis/base/servers.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -11,7 +12,6 @@
 
 enum {
     GET_TIMEOUT_FACTOR = 20, /* a long response may take this many attempt timeouts */
-    RETRY_AFTER_SECS_MAX = 3600,
     WAIT_MAX_MS = 60000,
 };
 
@@ -102,11 +102,8 @@ static void read_response(struct http_call *call)
     call->answered = true;
     call->status = (int)status;
     header_value(call, "ETag", call->etag, sizeof call->etag);
-    if (header_value(call, "Retry-After", text, sizeof text)) {
-        unsigned long secs = strtoul(text, NULL, 10);
-        call->retry_after_ms =
-            1000 * (uint64_t)(secs < RETRY_AFTER_SECS_MAX ? secs : RETRY_AFTER_SECS_MAX);
-    }
+    if (header_value(call, "Retry-After", text, sizeof text))
+        call->retry_after_ms = servers_retry_after_ms(slice_of(text));
 }
 
 static void release_handle(struct http_call *call)

@@ -334,7 +334,7 @@ int push_socket_status(const struct push_socket *socket)
 
 uint64_t push_socket_retry_after_ms(const struct push_socket *socket)
 {
-    return (uint64_t)socket->response.retry_after_secs * 1000;
+    return socket->response.retry_after_ms;
 }
 
 const char *push_socket_problem(const struct push_socket *socket)

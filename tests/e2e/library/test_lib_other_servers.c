@@ -115,6 +115,7 @@ static void server_without_a_websocket_is_polled(void **state)
 /* --- Retry-After ------------------------------------------------------------------------------ */
 
 struct busy {
+    const char *retry_after; /* a line of the first response */
     atomic_int calls;
     _Atomic int64_t first_ms, second_ms;
 };
@@ -129,7 +130,7 @@ static void respond_busy(const char *head, char *out, size_t size, void *context
     if (call == 1)
         busy->second_ms = wait_now_ms();
     if (call == 0)
-        write_response(out, size, "503 Service Unavailable", "Retry-After: 2\r\n",
+        write_response(out, size, "503 Service Unavailable", busy->retry_after,
                        "{\"response_status\":{\"error_code\":\"service-unavailable\","
                        "\"error_message\":\"draining\",\"reason\":\"draining\"}}");
     else
@@ -140,7 +141,7 @@ static void retry_after_is_honoured(void **state)
 {
     (void)state;
     struct fake_server server;
-    struct busy busy = {0};
+    struct busy busy = {.retry_after = "Retry-After: 2\r\n"};
     fake_server_start(&server, respond_busy, &busy);
     struct artemis_client *client = open_client(server.url, (struct artemis_options){0});
     struct artemis_problem problem;
@@ -148,6 +149,20 @@ static void retry_after_is_honoured(void **state)
     assert_non_null(strstr(problem.text, "draining"));
     assert_int_equal(artemis_register(client, &one, TIMEOUT_MS, NULL), ARTEMIS_OK);
     assert_true(busy.second_ms >= busy.first_ms + 1950);
+    assert_int_equal(artemis_close(client, TIMEOUT_MS, NULL), ARTEMIS_OK);
+    fake_server_stop(&server);
+}
+
+/* Taken for a large number, it would keep the client from its only server for a minute. */
+static void negative_retry_after_is_ignored(void **state)
+{
+    (void)state;
+    struct fake_server server;
+    struct busy busy = {.retry_after = "Retry-After: -5\r\n"};
+    fake_server_start(&server, respond_busy, &busy);
+    struct artemis_client *client = open_client(server.url, (struct artemis_options){0});
+    assert_int_equal(artemis_register(client, &one, TIMEOUT_MS, NULL), ARTEMIS_OK);
+    assert_true(busy.calls >= 2);
     assert_int_equal(artemis_close(client, TIMEOUT_MS, NULL), ARTEMIS_OK);
     fake_server_stop(&server);
 }
@@ -221,6 +236,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(server_without_a_websocket_is_polled),
         cmocka_unit_test(retry_after_is_honoured),
+        cmocka_unit_test(negative_retry_after_is_ignored),
         cmocka_unit_test(rejection_returns_at_once_with_the_reason),
         cmocka_unit_test(server_of_another_kind_is_not_used),
     };

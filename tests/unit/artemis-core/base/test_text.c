@@ -25,6 +25,31 @@ static void slices_are_equal_by_content(void **state)
     assert_false(slice_equal(SLICE("a\0b"), SLICE("a\0c")));
 }
 
+static void number_has_digits_alone_and_fits_64_bits(void **state)
+{
+    (void)state;
+    static const char *const refused[] = {"",
+                                          "-1",
+                                          "+1",
+                                          " 1",
+                                          "1 ",
+                                          "1a",
+                                          "0x1",
+                                          "1.0",
+                                          "18446744073709551616",
+                                          "99999999999999999999"};
+    uint64_t number = 7;
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+        assert_false(slice_to_u64(slice_of(refused[i]), &number));
+    assert_int_equal(number, 7); /* unchanged */
+    assert_true(slice_to_u64(SLICE("0"), &number));
+    assert_int_equal(number, 0);
+    assert_true(slice_to_u64(SLICE("0042"), &number));
+    assert_int_equal(number, 42);
+    assert_true(slice_to_u64(SLICE("18446744073709551615"), &number));
+    assert_true(number == UINT64_MAX);
+}
+
 static void append_adds_each_kind(void **state)
 {
     (void)state;
@@ -288,6 +313,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(slices_are_equal_by_content),
+        cmocka_unit_test(number_has_digits_alone_and_fits_64_bits),
         cmocka_unit_test(append_adds_each_kind),
         cmocka_unit_test(append_u64_bounds),
         cmocka_unit_test(append_keeps_content_while_growing),

@@ -93,6 +93,29 @@ static void retry_after_is_honoured_up_to_a_minute(void **state)
     assert_int_equal(at_ms, 66000);
 }
 
+static void retry_after_that_is_not_a_number_of_seconds_is_ignored(void **state)
+{
+    (void)state;
+    static const char *const ignored[] = {"",
+                                          "-5",
+                                          "+5",
+                                          "5 ",
+                                          " 5",
+                                          "5s",
+                                          "0x5",
+                                          "1.5",
+                                          "18446744073709551616",
+                                          "Sun, 29 Nov 2026 14:00:00 GMT"};
+    assert_int_equal(servers_retry_after_ms(SLICE("0")), 0);
+    assert_int_equal(servers_retry_after_ms(SLICE("5")), 5000);
+    assert_int_equal(servers_retry_after_ms(SLICE("59")), 59000);
+    assert_int_equal(servers_retry_after_ms(SLICE("61")), 60000);
+    assert_int_equal(servers_retry_after_ms(SLICE("18446744073709551615")), 60000);
+    for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
+        if (servers_retry_after_ms(slice_of(ignored[i])) != 0)
+            fail_msg("%s is taken for a number", ignored[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -101,6 +124,7 @@ int main(void)
         cmocka_unit_test(first_usable_server_is_next_when_all_failed),
         cmocka_unit_test(failures_accumulate_until_a_success),
         cmocka_unit_test(retry_after_is_honoured_up_to_a_minute),
+        cmocka_unit_test(retry_after_that_is_not_a_number_of_seconds_is_ignored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

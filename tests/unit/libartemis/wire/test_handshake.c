@@ -85,11 +85,14 @@ static void rejection_has_status_and_retry_after(void **state)
     struct handshake_response response;
     assert_int_equal(read_text("HTTP/1.1 404 Not Found\r\n\r\n", &response), HANDSHAKE_REFUSED);
     assert_int_equal(response.status, 404);
-    assert_int_equal(response.retry_after_secs, 0);
+    assert_int_equal(response.retry_after_ms, 0);
     assert_int_equal(read_text("HTTP/1.1 503 x\r\nRetry-After: 7\r\n\r\n", &response),
                      HANDSHAKE_REFUSED);
     assert_int_equal(response.status, 503);
-    assert_int_equal(response.retry_after_secs, 7);
+    assert_int_equal(response.retry_after_ms, 7000);
+    assert_int_equal(read_text("HTTP/1.1 503 x\r\nRetry-After: -5\r\n\r\n", &response),
+                     HANDSHAKE_REFUSED);
+    assert_int_equal(response.retry_after_ms, 0);
 }
 
 static void endless_response_is_invalid(void **state)
