@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis-web/connections/acceptor.h"
 
+#include "artemis-web/connections/listener.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -9,7 +11,10 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { OUT_OF_FILES_PAUSE_MS = 20 };
+enum {
+    OUT_OF_FILES_PAUSE_MS = 20,
+    ACCEPTS_PER_TURN = 256, /* then the thread looks whether it has to end */
+};
 
 struct acceptor {
     int listener;
@@ -19,10 +24,11 @@ struct acceptor {
     pthread_t id;
 };
 
-/* Accepts all pending connections. Returns false when the process has no descriptor left. */
-static bool accept_all(struct acceptor *acceptor)
+/* Accepts at most `max` pending connections. Returns false when the process has no descriptor
+ * left. */
+static bool accept_pending(struct acceptor *acceptor, unsigned max)
 {
-    for (;;) {
+    for (unsigned i = 0; i < max; i++) {
         struct sockaddr_storage peer;
         socklen_t size = sizeof(peer);
         int fd = accept4(acceptor->listener, (struct sockaddr *)&peer, &size,
@@ -34,6 +40,7 @@ static bool accept_all(struct acceptor *acceptor)
         else if (errno != ECONNABORTED && errno != EINTR)
             return true;
     }
+    return true;
 }
 
 static void *run(void *argument)
@@ -48,7 +55,7 @@ static void *run(void *argument)
     for (;;) {
         int ready = poll(watched, have_files ? 2 : 1, have_files ? -1 : OUT_OF_FILES_PAUSE_MS);
         bool stopping = ready > 0 && watched[0].revents;
-        have_files = accept_all(acceptor);
+        have_files = accept_pending(acceptor, stopping ? LISTENER_BACKLOG + 1 : ACCEPTS_PER_TURN);
         if (stopping)
             return NULL;
     }

@@ -4,7 +4,8 @@
  *
  * libmicrohttpd can accept by itself, but MHD_quiesce_daemon, which stops that, races with its
  * threads in 0.9.75 and aborts the process. The listening socket therefore belongs to the acceptor:
- * stopping it accepts the connections of the backlog and no others.
+ * stopping it accepts the connections of the backlog, and then closes the socket however many
+ * others arrive.
  *
  * One thread starts and stops the acceptor. The acceptor's thread calls the callback.
  */

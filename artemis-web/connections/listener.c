@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { HOST_BYTES = 256, BACKLOG = 4096 };
+enum { HOST_BYTES = 256 };
 
 /* Splits at the last colon, and takes the brackets off an IPv6 address. */
 static enum error split(const char *address, char host[HOST_BYTES], const char **port)
@@ -38,7 +38,8 @@ static int open_one(const struct addrinfo *candidate)
     if (fd < 0)
         return -1;
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
-        bind(fd, candidate->ai_addr, candidate->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0)
+        bind(fd, candidate->ai_addr, candidate->ai_addrlen) == 0 &&
+        listen(fd, LISTENER_BACKLOG) == 0)
         return fd;
     int why = errno;
     close(fd);

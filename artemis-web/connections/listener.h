@@ -8,6 +8,9 @@
 
 #include "artemis-core/base/error.h"
 
+/* Connections that may wait to be accepted. */
+enum { LISTENER_BACKLOG = 4096 };
+
 /* Binds and listens. The caller owns *socket, which is non-blocking. `bound` receives the numeric
  * address with the actual port. On failure *problem receives a message for the operator.
  * ERR_INVALID_FIELD (the address cannot be parsed or resolved), ERR_SYSTEM. */
