@@ -58,6 +58,7 @@ void framing_check_end(struct framing *framing, const char *end)
     if (framing->value_end)
         framing->bad_line |=
             !is_between(end, framing->value_end, 2, 2 * (size_t)LINE_END_BYTES_MAX);
+    framing->value_end = NULL;
 }
 
 enum framing_result framing_add_argument(struct framing *framing)
@@ -65,15 +66,22 @@ enum framing_result framing_add_argument(struct framing *framing)
     return add(framing, 0) == FRAMING_STORE ? FRAMING_STORE : FRAMING_SKIP;
 }
 
-enum framing_result framing_add_trailer(struct framing *framing, struct slice name,
-                                        struct slice value)
-{
-    return add(framing, name.size + value.size);
-}
-
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t';
+}
+
+static bool is_bad_name(struct slice name)
+{
+    return name.size == 0 || is_blank(name.data[0]) || is_blank(name.data[name.size - 1]);
+}
+
+enum framing_result framing_add_trailer(struct framing *framing, struct slice name,
+                                        struct slice value)
+{
+    framing->has_trailers = true;
+    framing->bad_name |= is_bad_name(name);
+    return add(framing, name.size + value.size);
 }
 
 static bool add_length(struct framing *framing, struct slice value)
@@ -101,7 +109,7 @@ enum framing_result framing_add_field(struct framing *framing, struct slice name
 {
     if (add(framing, name.size + value.size) == FRAMING_REFUSE)
         return FRAMING_REFUSE;
-    if (name.size == 0 || is_blank(name.data[0]) || is_blank(name.data[name.size - 1])) {
+    if (is_bad_name(name)) {
         framing->bad_name = true;
     } else if (IS_NAME(name, "Host")) {
         framing->hosts++;
@@ -127,9 +135,9 @@ enum error framing_check(const struct framing *framing, const char *http_version
         return ERR_HEADER_TOO_LARGE;
     }
     if (framing->bad_name)
-        *reason = "request header: a field's name must not be empty or have a blank at an end";
+        *reason = "header or trailer field: its name must not be empty or have a blank at an end";
     else if (framing->bad_line)
-        *reason = "request header: a field must be on one line, without a NUL";
+        *reason = "header or trailer field: must be on one line, without a NUL";
     else if (framing->hosts > 1 || (is_1_1 && framing->hosts == 0))
         *reason = "request header: must have exactly one Host";
     else if (framing->content_lengths + framing->transfer_encodings > 1)

@@ -39,10 +39,11 @@ struct framing {
     uint32_t content_lengths;
     uint32_t transfer_encodings;
     uint32_t hosts;
-    const char *value_end; /* of the field that was read last; NULL: none */
+    const char *value_end; /* of the field or trailer that was read last; NULL: none */
     bool stored;           /* the HTTP library has stored a field or an argument */
-    bool bad_name;         /* a field's name is empty or has a blank at an end */
-    bool bad_line;         /* a field's line is folded or has a NUL */
+    bool has_trailers;     /* to be checked when the body is complete */
+    bool bad_name;         /* the name of a field or trailer is empty or has a blank at an end */
+    bool bad_line;         /* the line of a field or trailer is folded or has a NUL */
     bool bad_length;       /* a Content-Length is not a number */
     bool length_too_large; /* a Content-Length does not fit 64 bits */
     bool unknown_encoding; /* a Transfer-Encoding is not "chunked" */
@@ -59,13 +60,13 @@ enum framing_result {
 /* Starts a request with the target of its request line. */
 void framing_begin(struct framing *framing, const char *target);
 
-/* Checks where a field was read. Name and value end in a NUL, and the next line is still unchanged;
- * one byte of it is read, or two if `stored`. libmicrohttpd appends the rest of a folded line to
- * the name, and takes a line with an empty name for the end of the header: what follows would be
- * the next request. */
+/* Checks where a field or trailer was read. Name and value end in a NUL, and the next line is still
+ * unchanged; one byte of it is read, or two if `stored`. libmicrohttpd appends the rest of a folded
+ * line to the name, and takes a line with an empty name for the end of the header or of the
+ * trailers: what follows would be the next request. */
 void framing_check_line(struct framing *framing, struct slice name, struct slice value);
 
-/* Checks the end of the header: an empty line follows the last field. */
+/* Checks the end of the header: an empty line follows the last field. Trailers may follow. */
 void framing_check_end(struct framing *framing, const char *end);
 
 /* Records an argument of the query. One beyond the limits is skipped: the request line is parsed to
@@ -81,8 +82,8 @@ enum framing_result framing_add_field(struct framing *framing, struct slice name
 enum framing_result framing_add_trailer(struct framing *framing, struct slice name,
                                         struct slice value);
 
-/* Checks the whole header; `http_version` is "HTTP/1.1" or "HTTP/1.0". On an error *reason is a
- * constant sentence, or NULL for the error's own. ERR_MALFORMED_REQUEST, ERR_HEADER_TOO_LARGE,
- * ERR_BODY_TOO_LARGE. */
+/* Checks the whole header, and at the end of the body its trailers; `http_version` is "HTTP/1.1" or
+ * "HTTP/1.0". On an error *reason is a constant sentence, or NULL for the error's own.
+ * ERR_MALFORMED_REQUEST, ERR_HEADER_TOO_LARGE, ERR_BODY_TOO_LARGE. */
 MUST_USE enum error framing_check(const struct framing *framing, const char *http_version,
                                   const char **reason);

@@ -224,6 +224,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, con
         return more ? MHD_YES : MHD_NO;
     }
     session->request.now = clock_now();
+    input_check_trailers(session);
     if (session->request.long_poll_done)
         session->request.started_ns = clock_mono_ns(); /* without the time that it was suspended */
     if (!connection_serving(&session->web->connections, &session->connection,

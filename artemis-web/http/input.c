@@ -142,6 +142,16 @@ bool input_receive(struct session *session, const char *data, size_t size)
     return false;
 }
 
+void input_check_trailers(struct session *session)
+{
+    const char *reason;
+    if (!session->framing.has_trailers)
+        return;
+    enum error error = framing_check(&session->framing, session->request.http_version, &reason);
+    if (error)
+        session->request.refused = error;
+}
+
 void input_release_body(struct request *request, bool keep)
 {
     if (request->buffered_bytes) /* all threads share the count */

@@ -22,6 +22,9 @@ void input_begin(struct session *session, struct MHD_Connection *mhd, const char
 bool input_is_final(const struct session *session);
 /* Takes a part of the body. Returns false when the connection has to be closed. */
 MUST_USE bool input_receive(struct session *session, const char *data, size_t size);
+/* Checks what followed the body; the request is refused if its trailers leave doubt where they end.
+ * To be called when the whole request has arrived. */
+void input_check_trailers(struct session *session);
 /* Gives the memory of the body back. With `keep` the body itself stays readable. */
 void input_release_body(struct request *request, bool keep);
 /* Writes the message for `request.refused`. */

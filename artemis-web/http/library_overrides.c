@@ -131,7 +131,7 @@ enum MHD_Result MHD_set_connection_value_n(struct MHD_Connection *connection,
             return MHD_NO;
         framing->stored = true; /* at the end of the connection's buffer */
     }
-    if (kind == MHD_HEADER_KIND)
+    if (kind == MHD_HEADER_KIND || kind == MHD_FOOTER_KIND)
         framing_check_line(framing, name, text);
     return MHD_YES;
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves that what is no HTTP, or too much of it, harms nobody: it is refused in JSON (or, where
- * the HTTP library below cannot answer at all, its connection is closed), and another client is
- * served all the while.
+ * Input that is not HTTP, or exceeds a limit, is refused in JSON, or the connection is closed where
+ * the HTTP library cannot answer. Another client is served all the while.
  */
 #include "tests/support/client/background_client.h"
 #include "tests/support/client/calls.h"
@@ -14,6 +13,9 @@
 
 #define TEXT(literal) literal, sizeof literal - 1
 #define POST_HEAD     "POST " REGISTER " HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+
+#define CHUNKED_HEAD                                                                               \
+    POST_HEAD "Transfer-Encoding: chunked\r\n\r\n10\r\n{\"instances\":[]}\r\n" /* then trailers */
 
 static struct background_client background_client;
 
@@ -92,7 +94,7 @@ static void request_that_is_no_http_is_refused(void **state)
     }
 }
 
-/* What could be taken for one request by a proxy and for two by this server (RFC 9112, 6.3). */
+/* A proxy could take each of these for one request, and the server for two (RFC 9112, 6.3). */
 static void request_of_doubtful_length_is_not_taken_for_two(void **state)
 {
     struct fixture *fixture = *state;
@@ -110,6 +112,14 @@ static void request_of_doubtful_length_is_not_taken_for_two(void **state)
         POST_HEAD "Transfer-Encoding:\r\n chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
         POST_HEAD "X: a\r\n\tb\r\n: c\r\n",
         "POST " REGISTER " HTTP/1.1\r\n Content-Length: 16\r\nHost: a\r\n\r\n{\"instances\":[]}",
+        /* An empty name would end the trailers. */
+        CHUNKED_HEAD "0\r\nX: a\r\n: b\r\n",
+        CHUNKED_HEAD "0\r\nX: a\r\nY: b\r\n:\r\n",
+        CHUNKED_HEAD "0\r\n: a\r\nX: b\r\n\r\n",
+        CHUNKED_HEAD "0\nX: a\n: b\n",
+        CHUNKED_HEAD "0\r\nX: a\r\n\tb\r\n: c\r\n",
+        "POST /nothing HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        "0\r\nX: a\r\n: b\r\n",
     };
     for (size_t i = 0; i < sizeof requests / sizeof *requests; i++) {
         struct raw_socket raw;
@@ -119,6 +129,19 @@ static void request_of_doubtful_length_is_not_taken_for_two(void **state)
         raw_socket_close(&raw);
         check_still_serves(fixture);
     }
+}
+
+static void trailers_are_skipped(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raw_socket raw;
+    raw_socket_open(&raw, fixture->server.port);
+    for (int i = 0; i < 2; i++) {
+        raw_socket_sendf(&raw, CHUNKED_HEAD "0\r\nX: a\r\nContent-Length:5\r\nY:\r\n\r\n");
+        assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_RESPONSE);
+        check_http(&raw.response, 200);
+    }
+    raw_socket_close(&raw);
 }
 
 /* Chunks count then, but the connection must be closed after the response (RFC 9112, 6.1). */
@@ -237,6 +260,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(request_that_is_no_http_is_refused),
         cmocka_unit_test(request_of_doubtful_length_is_not_taken_for_two),
+        cmocka_unit_test(trailers_are_skipped),
         cmocka_unit_test(request_with_length_and_chunks_is_the_last_of_its_connection),
         cmocka_unit_test(header_of_64_kib_is_refused),
         cmocka_unit_test(address_of_64_kib_is_refused),

@@ -152,6 +152,35 @@ static void next_line_with_an_empty_name_is_refused(void **state)
     assert_false(check_lines("\n", ": b"));
 }
 
+/* "X: 1" and "Y:2" in a buffer of their own, then what the library has not read yet. */
+static enum error check_trailers(const char *name, const char *next_line)
+{
+    char buffer[64] = "X\0 1\0\0";
+    const char *reason;
+    struct framing framing;
+    framing_begin(&framing, "/");
+    add(&framing, "Host: a");
+    framing.stored = true;
+    framing.value_end = "elsewhere"; /* the last field of the header */
+    framing_check_end(&framing, framing.value_end + 4);
+    assert_int_equal(framing_check(&framing, "HTTP/1.1", &reason), ERR_NONE);
+    memcpy(buffer + 6, next_line, strlen(next_line));
+    framing_add_trailer(&framing, slice_of(name), SLICE("1"));
+    framing_check_line(&framing, (struct slice){buffer, 1}, (struct slice){buffer + 3, 1});
+    assert_true(framing.has_trailers);
+    return framing_check(&framing, "HTTP/1.1", &reason);
+}
+
+static void trailers_are_checked_as_fields_are(void **state)
+{
+    (void)state;
+    assert_int_equal(check_trailers("X", ""), ERR_NONE);
+    assert_int_equal(check_trailers("X", "Y:2"), ERR_NONE);
+    assert_int_equal(check_trailers("X", ":2"), ERR_MALFORMED_REQUEST);
+    assert_int_equal(check_trailers("", "Y:2"), ERR_MALFORMED_REQUEST);
+    assert_int_equal(check_trailers("X ", "Y:2"), ERR_MALFORMED_REQUEST);
+}
+
 static void field_that_is_not_one_line_is_refused(void **state)
 {
     (void)state;
@@ -182,6 +211,7 @@ int main(void)
         cmocka_unit_test(fields_beyond_the_limits_are_refused),
         cmocka_unit_test(nul_in_the_path_is_found_but_not_in_the_query),
         cmocka_unit_test(next_line_with_an_empty_name_is_refused),
+        cmocka_unit_test(trailers_are_checked_as_fields_are),
         cmocka_unit_test(field_that_is_not_one_line_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
