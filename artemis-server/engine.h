@@ -46,6 +46,7 @@ struct engine {
     /* Where clients and peers reach this node. The HTTP layer sets it before it serves. */
     char url[NODE_URL_BYTES];
     _Atomic enum node_state state;
+    _Atomic uint64_t fetches_cut; /* responses to peers without records beyond a limit */
 };
 
 enum { ENGINE_PROBLEM_BYTES = DATABASE_PROBLEM_BYTES + 64 };

@@ -18,7 +18,12 @@
 
 #include "artemis-core/json/codec.h"
 
-enum { PEER_RECORD_BYTES_MAX = 256 * 1024 };
+enum {
+    PEER_RECORD_BYTES_MAX = 256 * 1024,
+    /* Of the response with the records of given keys. Records beyond it are left out, and the peer
+     * finds them again in its next comparison. 1,000 of the largest usual records fit. */
+    PEER_FETCH_BYTES_MAX = 16 * 1024 * 1024,
+};
 
 /* --- writing ---------------------------------------------------------------------------------- */
 

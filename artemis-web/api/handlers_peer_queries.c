@@ -58,12 +58,16 @@ static enum error write_buckets(struct request *request, struct response *respon
     return ERR_NONE;
 }
 
-/* Calls `write` for the record of each key of a batch that this node holds. */
-typedef void write_record_fn(struct json_writer *w, const struct wire_record *record,
-                             uint64_t ttl_ms);
+/* A response about the keys of a request. */
+struct key_query {
+    const char *list; /* name of the list in the response */
+    void (*write)(struct json_writer *w, const struct wire_record *record, uint64_t ttl_ms);
+    size_t bytes_max; /* records beyond it are left out; a request may repeat a key */
+};
 
-static enum error write_held(struct request *request, struct response *response, const char *list,
-                             write_record_fn *write, char message[MESSAGE_BYTES])
+/* Calls `write` for the record of each key of a batch that this node holds. */
+static enum error write_held(struct request *request, struct response *response,
+                             const struct key_query *query, char message[MESSAGE_BYTES])
 {
     struct registry *registry = request->engine->registry;
     uint64_t ttl_ms = request->engine->config->lease.ttl_secs * (uint64_t)1000;
@@ -73,16 +77,20 @@ static enum error write_held(struct request *request, struct response *response,
     if (error)
         return error;
     struct json_writer w = begin(response);
-    jw_name(&w, list);
+    jw_name(&w, query->list);
     jw_open(&w, '[');
     for (size_t i = 0; i < batch_count(batch) && !error; i++) {
         struct instance_key key;
         struct key_state state;
+        if (response->body.size > query->bytes_max) {
+            atomic_fetch_add_explicit(&request->engine->fetches_cut, 1, memory_order_relaxed);
+            break;
+        }
         error = batch_key(batch, i, &key);
         if (error || !registry_read_key(registry, instance_key_packed(&key), &state))
             continue;
         struct wire_record record = registry_wire_record(registry, &state, request->now);
-        write(&w, &record, ttl_ms);
+        query->write(&w, &record, ttl_ms);
         key_state_unref(&state);
     }
     jw_close(&w, ']');
@@ -100,6 +108,9 @@ static void write_record(struct json_writer *w, const struct wire_record *record
         codec_write_peer_instance(w, record, false);
 }
 
+/* A record is much larger than its key. */
+static const struct key_query fetch = {"instances", write_record, PEER_FETCH_BYTES_MAX};
+
 enum error handle_peer_records(struct request *request, struct response *response,
                                char message[MESSAGE_BYTES])
 {
@@ -116,7 +127,7 @@ enum error handle_peer_records(struct request *request, struct response *respons
     if (error)
         return error;
     if (!given)
-        return write_held(request, response, "instances", write_record, message);
+        return write_held(request, response, &fetch, message);
     struct bucket_set set = {0};
     for (size_t i = 0; i < count; i++)
         bucket_set_add(&set, (uint32_t)buckets[i]);
@@ -131,8 +142,11 @@ static void write_active(struct json_writer *w, const struct wire_record *record
         codec_write_peer_key(w, record, false);
 }
 
+/* Is not cut: a lease that is left out counts as ended here. The size follows the request. */
+static const struct key_query lease_check = {"instance_keys", write_active, SIZE_MAX};
+
 enum error handle_peer_lease_check(struct request *request, struct response *response,
                                    char message[MESSAGE_BYTES])
 {
-    return write_held(request, response, "instance_keys", write_active, message);
+    return write_held(request, response, &lease_check, message);
 }

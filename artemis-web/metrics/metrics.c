@@ -20,6 +20,7 @@ struct metric_values {
     uint64_t writes_delayed;
     uint64_t writes_dropped;
     uint64_t rate_limited;
+    uint64_t fetches_cut;
     uint64_t log_dropped;
     uint64_t uptime_secs;
     uint64_t ready;
@@ -53,6 +54,7 @@ struct metric_values {
     X("artemis_answers_built_total",           "counter", registry.responses_built,       "Responses for single services encoded because none was cached.") \
     X("artemis_log_dropped_lines_total",       "counter", log_dropped,                    "Log lines dropped because stderr was not read in time.") \
     X("artemis_rate_limited_total",            "counter", rate_limited,                   "Client requests refused by the rate limiter.") \
+    X("artemis_peer_fetches_cut_total",        "counter", fetches_cut,                    "Responses to peers that left out records beyond 16 MiB; the peer fetches them after its next comparison.") \
     X("artemis_writes_delayed_total",          "counter", writes_delayed,                 "Registrations and unregistrations suspended for two round trips because their connection had been silent for more than a second.") \
     X("artemis_writes_dropped_total",          "counter", writes_dropped,                 "Registrations and unregistrations not executed because their client had closed the connection.") \
     X("artemis_connections",                   "gauge",   connections.open,               "Open connections.") \
@@ -258,6 +260,7 @@ static void collect(struct metrics *metrics, struct engine *engine, struct conne
     values->response_bytes = get(&metrics->response_bytes);
     for (size_t route = 0; route <= metrics->route_count; route++)
         values->rate_limited += get(&metrics->routes[route].outcomes[ERR_RATE_LIMITED]);
+    values->fetches_cut = get(&engine->fetches_cut);
     values->log_dropped = log_dropped();
     values->uptime_secs = (now.mono_ms - engine->started.mono_ms) / 1000;
     values->ready = engine_state(engine) == NODE_READY;

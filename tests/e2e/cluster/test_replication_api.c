@@ -245,6 +245,34 @@ static void digests_lead_to_keys_and_records(void **state)
     free(before);
 }
 
+/* One key may be repeated 10,000 times, and a record is much larger than its key. */
+static void response_with_records_is_bounded(void **state)
+{
+    enum { LIMIT = 16 * 1024 * 1024, RECORD_MAX = 256 * 1024, VALUE = 8000, KEYS = 10000 };
+    struct http *http = ((struct fixture *)*state)->http;
+    char *body = NULL;
+    size_t size = 0;
+    check_status(peer_post(state, "register",
+                           "{'instances':[{" INSTANCE_FIELDS ",'metadata':{'v':'%0*d'}," OLDER
+                           ",'age_ms':0}]}",
+                           "large", "i1", VALUE, 0),
+                 200, "success", NULL);
+    FILE *stream = open_memstream(&body, &size);
+    fputs("{\"instance_keys\":[", stream);
+    for (int i = 0; i < KEYS; i++)
+        fprintf(stream,
+                "%s{\"region_id\":\"lab\",\"zone_id\":\"zone1\","
+                "\"service_id\":\"large\",\"instance_id\":\"i1\"}",
+                i ? "," : "");
+    fputs("]}", stream);
+    fclose(stream);
+    struct http_response *response = cluster_peer_call(http, "POST", PEER "records", body);
+    check_status(response, 200, "success", NULL);
+    assert_in_range(response->body_size, LIMIT, LIMIT + RECORD_MAX);
+    free(body);
+    assert_true(call_metric(http, "artemis_peer_fetches_cut_total") == 1);
+}
+
 static void lease_check_lists_active_leases_only(void **state)
 {
     call_register(((struct fixture *)*state)->http, "live", "i1");
@@ -267,6 +295,7 @@ int main(void)
         cmocka_unit_test(record_without_a_stamp_gets_the_time_of_receipt),
         cmocka_unit_test(snapshot_ends_with_a_marker),
         cmocka_unit_test(digests_lead_to_keys_and_records),
+        cmocka_unit_test(response_with_records_is_bounded),
         cmocka_unit_test(lease_check_lists_active_leases_only),
     };
     return server_process_finish(cmocka_run_group_tests(tests, start, fixture_stop));
