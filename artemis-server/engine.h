@@ -41,7 +41,7 @@ struct engine {
     struct cluster cluster;
     struct provider provider;
     struct replication_thread *replication; /* NULL: this node has no peers */
-    char epoch[EPOCH_BYTES];                /* of the change log of this process, in hex */
+    char epoch[EPOCH_BYTES];                /* of the change log, in hex; `run` on the wire */
     struct moment started;
     /* Where clients and peers reach this node. The HTTP layer sets it before it serves. */
     char url[NODE_URL_BYTES];

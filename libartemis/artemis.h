@@ -244,8 +244,8 @@ struct artemis_service {
     size_t instance_count;
     const struct artemis_instance *const *instances; /* sorted by identity */
 
-    /* Number of the service's last change at the server. Values of different servers are not
-     * comparable. */
+    /* Revision of the service's last change at the server. Those of different servers, and of
+     * before and after a restart, are not comparable. */
     uint64_t version;
 
     /* The service was not being kept up to date when it was returned: see

@@ -30,7 +30,7 @@ struct cache_budget {
 struct cached_response {
     _Atomic uint32_t refs;
     _Atomic uint64_t used_ms; /* when it was last handed out; monotonic */
-    uint64_t revision;
+    uint64_t revision; /* of the service, or of the log for all services; `version` in the body */
     struct text body;
     _Atomic(struct text *) gzip;  /* NULL until asked for */
     struct cache_budget *budget;  /* set while it is cached */

@@ -2,7 +2,8 @@
  *
  * change_log - the latest changes of this node, numbered by revisions.
  *
- * Every change takes the next revision, a number that only grows. The first one of an epoch is the
+ * Every change takes the next revision (`version` for clients), a number that only grows. It is not
+ * the stamp, which orders changes between nodes (stamp.h). The first revision of an epoch is the
  * wall clock in microseconds, so that a restarted node continues above the revisions of its last
  * epoch (unless it makes a million changes a second all its life). A revision from before the
  * restart is older than the log, and so "gone": the client fetches everything again.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The acceptor ends when it is told to, however many connections arrive, and accepts those of the
- * backlog first. A Unix socket serves as the listener: it needs no ports.
+ * acceptor_stop accepts the connections of the backlog, and returns however many others arrive. The
+ * listener is a Unix socket, which needs no ports.
  */
 #include "artemis-web/connections/acceptor.h"
 
