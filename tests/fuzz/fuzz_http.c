@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The HTTP server of a node in this process, through a socket. The input is sent as it is, in
- * pieces: a byte 0xff starts the next piece. Whatever it is, the server survives, and serves a
+ * pieces: a byte 0xff starts the next piece. Whatever it is, the server goes on, and serves a
  * complete request on another connection.
  */
 #include <arpa/inet.h>
@@ -26,12 +26,12 @@ static void start_server(void)
     static struct config config;
     struct engine *engine = NULL;
     char problem[WEB_PROBLEM_BYTES];
+    char engine_problem[ENGINE_PROBLEM_BYTES];
     config_init(&config, "fuzz", 1);
     snprintf(config.server.listen_addr, sizeof(config.server.listen_addr), "127.0.0.1:0");
     config.server.threads = 1;
     config.ratelimit.enabled = false;
-    char problem[ENGINE_PROBLEM_BYTES];
-    assert(engine_create(&config, &engine, problem) == ERR_NONE);
+    assert(engine_create(&config, &engine, engine_problem) == ERR_NONE);
     assert(web_start(engine, &web, problem) == ERR_NONE);
     assert(engine_join(engine) == ERR_NONE);
 }
