@@ -2,7 +2,7 @@
 --
 -- The load for wrk:  wrk ... -s load.lua URL -- heartbeat|discovery
 --
--- One key a heartbeat, one service a question, taken in turn from 1,000 of those that
+-- One key per heartbeat, one service per request, taken in turn from 1,000 of those that
 -- `fill --count 10000 --instances-per-service 10` registers; its ids are written in bench/common.h.
 -- All requests are made before the first is sent. Ends with one line of numbers for bench.sh.
 

@@ -39,7 +39,7 @@ enum {
     FIRST_PORT = 1024,
     STOPPED_RECEIVE_BYTES = 4096,
     TIMEOUT_SECS = 10,
-    GATHER_US = 1000, /* between two reads, so that this thread does not wake for each change */
+    READ_PAUSE_US = 1000, /* between two reads, so that this thread does not wake for each change */
 };
 
 enum stage {
@@ -365,7 +365,7 @@ static void run_events(double secs)
     for (int i = 0; i < count; i++)
         on_readable(events[i].data.ptr);
     if (count < EVENTS)
-        usleep(GATHER_US);
+        usleep(READ_PAUSE_US);
 }
 
 /* --- changes ---------------------------------------------------------------------------------- */

@@ -161,7 +161,7 @@ bool change_log_arm_wakeup(struct change_log *log, uint64_t revision)
     atomic_store(&log->wake_after, revision);
     if (atomic_load(&log->revision) == revision)
         return true;
-    atomic_store(&log->wake_after, NO_WAKEUP); /* an additional call does no harm */
+    atomic_store(&log->wake_after, NO_WAKEUP); /* an additional call has no effect */
     return false;
 }
 

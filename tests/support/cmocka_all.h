@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * cmocka_all - cmocka.h with the headers that it wants before itself, in its order.
+ * cmocka_all - cmocka.h after the headers that it needs.
  */
 #pragma once
 

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Bodies and queries that say what cannot be: each gets its exact status and reason and a message
- * that names field and value, changes nothing, and keeps nobody else from being served. Bodies too
- * large are in test_bad_body.c, what is no HTTP in test_bad_http.c, clients too slow or too many in
- * files of their own.
+ * Invalid bodies and queries: each gets its status and reason, and a message that names field and
+ * value. It changes nothing, and other clients are served. Too large bodies: test_bad_body.c. Input
+ * that is not HTTP: test_bad_http.c.
  */
 #include "tests/support/client/background_client.h"
 #include "tests/support/client/calls.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves "the response speaks the casing of the question" of the contract's section 1, and what the
- * Java clients' prefix /artemis/ changes: camelCase, nulls, Java's words, HTTP 200 for every
- * outcome. The messages are those that Java clients read.
+ * The casing of responses (CONTRACT 1), and what the prefix /artemis/ of the Java clients changes:
+ * camelCase, nulls, the words of Java, HTTP 200 for every result. The messages are those that Java
+ * clients read.
  */
 #include "tests/support/client/calls.h"
 
@@ -25,7 +25,7 @@ static int start(void **state)
     return fixture_start(state, NULL);
 }
 
-/* --- the casing of the question --------------------------------------------------------------- */
+/* --- the casing of the request --------------------------------------------------------------- */
 
 static void snake_case_request_gets_snake_case_response(void **state)
 {

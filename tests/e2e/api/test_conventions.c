@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves the HTTP side of the contract's section 1: what every path has in common. ETag and 304,
- * gzip both ways, chunks, methods, keep-alive, compact JSON.
+ * What all paths have in common (CONTRACT 1): ETag and 304, gzip in both directions, chunks,
+ * methods, keep-alive, compact JSON.
  */
 #include "tests/support/client/calls.h"
 #include "tests/support/client/raw_socket.h"

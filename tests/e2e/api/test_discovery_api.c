@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves section 3 of the contract in snake_case: service, services, services-delta, lookup.
+ * Discovery in snake_case (CONTRACT 3): service, services, services-delta, lookup.
  */
 #include "tests/support/client/calls.h"
 

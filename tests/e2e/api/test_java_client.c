@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The whole conversation of the Java clients, message by message as they send them: bodies that are
- * compressed and in chunks, heartbeats on a WebSocket, registrations made of what the response to a
- * heartbeat echoes, and changes that come by themselves. Once with the paths of the newer client,
- * once with those of the older.
+ * The messages of the Java clients, in the order in which they send them: bodies that are
+ * compressed and chunked, heartbeats on a WebSocket, registrations made from the response to a
+ * heartbeat, and pushed changes. Once with the paths of the newer client, once with those of the
+ * older one.
  */
 #include "tests/support/client/calls.h"
 #include "tests/support/client/websocket_client.h"

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Leases end on time: an instance whose heartbeats stop is in no response from 100 ms after its
- * lease ends; and the mass-expiry guard, its numbers and its release.
+ * An instance whose heartbeats stop is in no response from 100 ms after its lease ends; and the
+ * mass-expiry guard: its numbers and its release.
  *
- * Time is measured from both sides. A lease begins no earlier than its request was sent and no
- * later than its response was read, so it is certain when an instance must be there and when it
- * must be gone, however slow this machine is.
+ * Time is measured from both sides. A lease begins between the moment when its request was sent and
+ * the moment when its response was read. So it is certain when an instance must be listed and when
+ * it must not, on a machine of any speed.
  */
 #include "tests/support/client/calls.h"
 #include "tests/support/client/prometheus.h"
@@ -192,7 +192,7 @@ static void leases_without_guard_expire(void **state)
 
 /* --- the guard -------------------------------------------------------------------------------- */
 
-/* Registers so many, and lets all of them be silent until the guard must hold them. */
+/* Registers so many instances without heartbeats, and waits until the guard must keep them. */
 static void let_fall_silent(struct http *http, const char *service_id, size_t count)
 {
     call_register_many(http, service_id, count);

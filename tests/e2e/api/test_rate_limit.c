@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves the rate limit of the contract's sections 1 and 7: client calls of registry and discovery
- * are counted, nothing else is; a request over the limit gets Retry-After, and has no effect.
+ * The rate limit (CONTRACT 1 and 7): client calls of registry and discovery are counted, and no
+ * others. A request over the limit gets Retry-After and has no effect.
  */
 #include "tests/support/client/calls.h"
 #include "tests/support/client/prometheus.h"

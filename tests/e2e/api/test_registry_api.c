@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves section 2 of the contract, and the table of an instance's fields in section 1, in
- * snake_case: register, heartbeat, unregister. What is wrong on purpose is in test_bad_input.c.
+ * Register, heartbeat and unregister in snake_case (CONTRACT 2), and the fields of an instance
+ * (CONTRACT 1). Invalid input: test_bad_input.c.
  */
 #include "tests/support/client/calls.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The whole way of the Rust clients, in the snake_case of the older and the camelCase of the newer
- * one. They decode into types that know what must be there: a field that is missing or null, or a
- * word that is none of a closed set, makes the whole response undecodable. So each field that they
- * need is looked for, in each response and each push.
+ * What the Rust clients need, in the snake_case of the older and the camelCase of the newer one.
+ * They decode into types: a missing or null field, or a word outside of a closed set, makes the
+ * whole response undecodable. So each response and each push is checked for every field that they
+ * need.
  */
 #include "tests/support/client/calls.h"
 #include "tests/support/client/websocket_client.h"

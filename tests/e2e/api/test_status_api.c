@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves section 5 of the contract for one node: cluster, status, health, readiness, metrics.
+ * Cluster, status, health, readiness and metrics of one node (CONTRACT 5).
  */
 #include "tests/support/client/calls.h"
 #include "tests/support/client/prometheus.h"

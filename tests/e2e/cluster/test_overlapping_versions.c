@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Two nodes whose versions are equal, as behind a load balancer: the epoch keeps an ETag, a
+ * Two nodes whose revisions are equal, as behind a load balancer: the epoch keeps an ETag, a
  * services-delta and a long poll of one node from matching at the other.
  */
 #include "tests/support/client/calls.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Section 4 of the contract: the calls between nodes, on the wire.
+ * The calls between nodes, on the wire (CONTRACT 4).
  */
 #include "tests/support/servers/cluster.h"
 #include "tests/support/wait.h"

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves sections 7 and 8 of the contract as far as they concern the server: its output at the
- * start, the four layers of settings, and its error messages. The commands that call a
- * server are in test_client_commands.c.
+ * The server's side of CONTRACT 7 and 8: what it prints at the start, the sources of settings, and
+ * error messages. Commands that call a server: test_client_commands.c.
  */
 #include "tests/support/client/calls.h"
 #include "tests/support/command.h"

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What a body may be in size and packing, and what becomes of others: over the limit with and
- * without Content-Length, truncated and damaged gzip, a gzip bomb. Another client is served all the
- * while.
+ * Bodies over the limit, with and without Content-Length; truncated and damaged gzip; a gzip bomb.
+ * Another client is served all the while.
  */
 #include "tests/support/client/background_client.h"
 #include "tests/support/client/calls.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Writes whose client has left before they are executed. The server is stopped by SIGSTOP while the
- * client sends and leaves, as a link that is cut and restored delivers the request and the end of
- * the connection at a time.
+ * Writes whose client has left before they are executed. SIGSTOP stops the server while the client
+ * sends and leaves. So the request and the end of the connection arrive together, as when a broken
+ * link is restored.
  */
 #include "tests/support/client/calls.h"
 #include "tests/support/client/raw_socket.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Long polls (`?version=N&wait=30s`): the response is sent after a change of the service and no
- * other, or as 304 when the time is over. The tests read from a metric that a request is suspended.
+ * Long polls (`?version=N&wait=30s`): the response is sent after a change of the service, or as 304
+ * at the end of the wait. The tests read from a metric that a request is suspended.
  */
 #include "tests/support/client/calls.h"
 #include "tests/support/client/raw_socket.h"
@@ -375,11 +375,11 @@ static void long_poll_keeps_prefix_and_casing(void **state)
 static void compressed_post_can_be_a_long_poll(void **state)
 {
     struct fixture *fixture = *state;
-    static const char question[] = "{\"discovery_config\":{\"service_id\":\"s\"}}";
+    static const char request[] = "{\"discovery_config\":{\"service_id\":\"s\"}}";
     struct raw_socket raw;
     size_t size;
     call_register(fixture->http, "s", "i1");
-    unsigned char *packed = gzip_pack(question, strlen(question), &size);
+    unsigned char *packed = gzip_pack(request, strlen(request), &size);
     raw_socket_open(&raw, fixture->server.port);
     raw_socket_sendf(&raw,
                      "POST /api/discovery/service?version=%lld&wait=60s HTTP/1.1\r\nHost: a\r\n"

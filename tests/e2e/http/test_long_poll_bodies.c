@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Bodies of requests that stay: they are not kept, and do not count as under way, for as long as a
- * WebSocket lives or a request waits. All bodies under way may have 256 MiB together; these have
- * more.
+ * The body of a request is released when the request becomes a WebSocket or a long poll, and no
+ * longer counts against the 256 MiB for all bodies. These bodies together exceed that limit.
  */
 #include "tests/support/client/calls.h"
 #include "tests/support/client/websocket_client.h"
@@ -23,7 +22,7 @@ static int start(void **state)
 }
 
 /* {'discovery_config':{'service_id':'s'},'pad':'aaa...'} */
-static char *large_question(void)
+static char *large_request(void)
 {
     static const char head[] = "{\"discovery_config\":{\"service_id\":\"s\"},\"pad\":\"";
     char *body = malloc(BODY_BYTES);
@@ -36,7 +35,7 @@ static char *large_question(void)
 
 static void say(struct raw_socket *raw, uint16_t port, const char *line)
 {
-    char *body = large_question();
+    char *body = large_request();
     raw_socket_open(raw, port);
     raw_socket_sendf(raw,
                      "%s HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n" HANDSHAKE_FIELDS

@@ -145,7 +145,7 @@ static bool new_connection_is_served(void *context)
     return status == 200;
 }
 
-static void flood_of_connections_keeps_nobody_from_being_served(void **state)
+static void other_clients_are_served_during_a_flood_of_connections(void **state)
 {
     (void)state;
     int wanted = connections_wanted();
@@ -268,7 +268,7 @@ int main(void)
                                         fixture_stop),
         cmocka_unit_test_setup_teardown(new_connection_displaces_an_idle_one, start_small,
                                         fixture_stop),
-        cmocka_unit_test(flood_of_connections_keeps_nobody_from_being_served),
+        cmocka_unit_test(other_clients_are_served_during_a_flood_of_connections),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A client that sends one byte a second: a request that is not there after 10 s is answered 408 and
- * its connection closed; and that clients who do not read their responses harm nobody. All slow
- * clients run side by side, since each takes its ten seconds.
+ * A client that sends one byte a second gets 408 after 10 s, and its connection is closed. Clients
+ * that do not read their responses do not delay others. All slow clients run in parallel.
  */
 #include "tests/support/client/background_client.h"
 #include "tests/support/client/calls.h"
@@ -15,7 +14,7 @@
 
 #define POST_HEAD "POST " REGISTER " HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
 
-enum { TIMEOUT_MS = 10000, READERS = 20, QUESTIONS = 40 };
+enum { TIMEOUT_MS = 10000, READERS = 20, REQUESTS = 40 };
 
 static int start(void **state)
 {
@@ -115,7 +114,7 @@ static void one_byte_a_second_is_answered_408_after_ten_seconds(void **state)
 }
 
 /* Each asks for megabytes and reads none of them: as many as there are threads, and more. */
-static void clients_that_do_not_read_keep_nobody_waiting(void **state)
+static void clients_that_do_not_read_do_not_delay_others(void **state)
 {
     struct fixture *fixture = *state;
     struct background_client background_client;
@@ -126,14 +125,14 @@ static void clients_that_do_not_read_keep_nobody_waiting(void **state)
                             "/api/discovery/service?service_id=witness");
     for (size_t i = 0; i < READERS; i++) {
         raw_socket_open(&readers[i], fixture->server.port);
-        for (int q = 0; q < QUESTIONS; q++) {
+        for (int q = 0; q < REQUESTS; q++) {
             raw_socket_sendf(&readers[i],
                              "GET /api/discovery/services HTTP/1.1\r\nHost: a\r\n\r\n");
         }
     }
     background_client_check_served(&background_client, 100);
     /* One of them reads after all, and finds its responses whole. */
-    for (int q = 0; q < QUESTIONS; q++) {
+    for (int q = 0; q < REQUESTS; q++) {
         assert_int_equal(raw_socket_read(&readers[0], wait_deadline_ms()), RAW_RESPONSE);
         check_status(&readers[0].response, 200, "success", NULL);
     }
@@ -149,7 +148,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(one_byte_a_second_is_answered_408_after_ten_seconds),
-        TEST(clients_that_do_not_read_keep_nobody_waiting),
+        TEST(clients_that_do_not_read_do_not_delay_others),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves that a client who takes nothing of its response for 10 s loses its connection, and does
- * not keep the server from ending; and that one who takes it slowly gets the whole of it.
+ * A client that reads nothing of its response for 10 s loses its connection, and does not delay the
+ * shutdown. A client that reads slowly gets the whole response.
  */
 #include "tests/support/client/calls.h"
 #include "tests/support/client/prometheus.h"
@@ -64,7 +64,7 @@ static bool is_busy(void *context)
     return metric(expected->fixture, "artemis_connections_busy") == expected->busy;
 }
 
-/* The one who asks for the metric is busy, too. */
+/* The client that reads the metric is busy, too. */
 static void check_under_way(struct fixture *fixture, int responses)
 {
     struct expected expected = {fixture, responses + 1};

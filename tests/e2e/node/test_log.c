@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A server whose stderr is a pipe that nobody reads: it responds to every request, counts the lines
- * it drops, stops when it is asked to, and reports the drops once the pipe is read.
+ * The reader of the server's stderr stalls: the server responds to every request, counts the lines
+ * that it drops, shuts down, and reports the dropped lines once the pipe is read.
  */
 #include "tests/support/client/check.h"
 #include "tests/support/client/http.h"

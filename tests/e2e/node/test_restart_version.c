@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves that versions never go back, also across a restart (design, section 3): a client that kept
- * a version of an earlier run gets the instruction to fetch everything again, and never that
- * nothing has changed.
+ * Revisions never decrease, also across a restart. A client with a revision of an earlier epoch is
+ * asked to fetch everything again, and never gets 304.
  */
 #include "tests/support/client/calls.h"
 

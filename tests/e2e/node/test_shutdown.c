@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves "kill -TERM under load responds to every request that was accepted, and exits 0 within a
- * second of the last".
+ * SIGTERM under load: every accepted request gets its response, and the server exits with 0 within
+ * a second of the last one.
  *
- * A request that was wholly sent before TERM must be answered wholly. One sent after TERM is
- * answered wholly (503 `draining`, or as usual), or its connection was closed before a byte of a
- * response, so that a client may safely send it elsewhere. Half a response is never right.
+ * A request that was sent before SIGTERM gets a whole response. A later one gets a whole response
+ * (503 `draining`, or the usual one), or its connection is closed before the first byte of a
+ * response, so that the client can send it to another server. A part of a response is never sent.
  */
 #include "tests/support/client/calls.h"
 #include "tests/support/client/prometheus.h"

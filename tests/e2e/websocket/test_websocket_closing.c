@@ -11,8 +11,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define QUESTION "{\"type\":\"ping\"}"
-#define RESPONSE "{\"type\":\"pong\"}"
+#define PING_MESSAGE "{\"type\":\"ping\"}"
+#define RESPONSE     "{\"type\":\"pong\"}"
 
 static int start(void **state)
 {
@@ -95,7 +95,7 @@ static void frames_after_a_close_are_ignored(void **state)
     size_t size = 0;
     websocket_frame_append(&(struct websocket_frame){.opcode = OPCODE_CLOSE, TEXT_OF("\x03\xe8")},
                            &bytes, &size);
-    websocket_frame_append(&(struct websocket_frame){.opcode = OPCODE_TEXT, TEXT_OF(QUESTION)},
+    websocket_frame_append(&(struct websocket_frame){.opcode = OPCODE_TEXT, TEXT_OF(PING_MESSAGE)},
                            &bytes, &size);
     websocket_frame_append(&(struct websocket_frame){.opcode = OPCODE_PING}, &bytes, &size);
     open_one(state, &client);
@@ -110,7 +110,7 @@ static void responses_are_sent_before_the_close(void **state)
     struct websocket_client client;
     char *bytes = NULL;
     size_t size = 0;
-    websocket_frame_append(&(struct websocket_frame){.opcode = OPCODE_TEXT, TEXT_OF(QUESTION)},
+    websocket_frame_append(&(struct websocket_frame){.opcode = OPCODE_TEXT, TEXT_OF(PING_MESSAGE)},
                            &bytes, &size);
     websocket_frame_append(&(struct websocket_frame){.opcode = OPCODE_CLOSE, TEXT_OF("\x03\xe8")},
                            &bytes, &size);
@@ -166,7 +166,7 @@ static void invalid_frames_of_one_client_do_not_affect_others(void **state)
     close_with(state, 1000, "", 1000);
     assert_int_equal(call_metric(fixture->http, "artemis_websockets_closed_errors_total"),
                      errors + 3);
-    SEND(&witness, .opcode = OPCODE_TEXT, TEXT_OF(QUESTION));
+    SEND(&witness, .opcode = OPCODE_TEXT, TEXT_OF(PING_MESSAGE));
     check_responses(&witness);
     websocket_client_close(&witness);
 }

@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define QUESTION "{\"type\":\"ping\"}"
-#define RESPONSE "{\"type\":\"pong\"}"
+#define PING_MESSAGE "{\"type\":\"ping\"}"
+#define RESPONSE     "{\"type\":\"pong\"}"
 
 enum { MESSAGE_BYTES_MAX = 64 * 1024 };
 
@@ -96,7 +96,7 @@ static void unsolicited_pong_is_ignored(void **state)
     open_one(state, &client);
     SEND(&client, .opcode = OPCODE_PONG);
     SEND(&client, .opcode = OPCODE_PONG, TEXT_OF("unasked"));
-    SEND(&client, .opcode = OPCODE_TEXT, TEXT_OF(QUESTION));
+    SEND(&client, .opcode = OPCODE_TEXT, TEXT_OF(PING_MESSAGE));
     check_responses(&client);
     websocket_client_close(&client);
 }
@@ -124,13 +124,13 @@ static void text_in_fragments_is_one_message(void **state)
 {
     struct websocket_client client;
     open_one(state, &client);
-    for (size_t piece = 1; piece <= strlen(QUESTION); piece++) {
+    for (size_t piece = 1; piece <= strlen(PING_MESSAGE); piece++) {
         size_t at = 0;
-        while (at < strlen(QUESTION)) {
-            size_t left = strlen(QUESTION) - at;
+        while (at < strlen(PING_MESSAGE)) {
+            size_t left = strlen(PING_MESSAGE) - at;
             size_t size = left < piece ? left : piece;
             SEND(&client, .opcode = at ? OPCODE_CONTINUATION : OPCODE_TEXT, .more = size < left,
-                 .payload = QUESTION + at, .size = size);
+                 .payload = PING_MESSAGE + at, .size = size);
             at += size;
         }
         check_responses(&client);
@@ -144,7 +144,7 @@ static void empty_fragments_are_accepted(void **state)
     open_one(state, &client);
     SEND(&client, .opcode = OPCODE_TEXT, .more = true);
     SEND(&client, .opcode = OPCODE_CONTINUATION, .more = true);
-    SEND(&client, .opcode = OPCODE_CONTINUATION, .more = true, TEXT_OF(QUESTION));
+    SEND(&client, .opcode = OPCODE_CONTINUATION, .more = true, TEXT_OF(PING_MESSAGE));
     SEND(&client, .opcode = OPCODE_CONTINUATION);
     check_responses(&client);
     websocket_client_close(&client);
@@ -187,14 +187,15 @@ static void continuation_without_a_start_is_refused(void **state)
 {
     struct websocket_client client;
     check_frame_is_refused(
-        state, (struct websocket_frame){.opcode = OPCODE_CONTINUATION, TEXT_OF(QUESTION)}, 1002);
-    check_frame_is_refused(
-        state,
-        (struct websocket_frame){.opcode = OPCODE_CONTINUATION, .more = true, TEXT_OF(QUESTION)},
+        state, (struct websocket_frame){.opcode = OPCODE_CONTINUATION, TEXT_OF(PING_MESSAGE)},
         1002);
+    check_frame_is_refused(state,
+                           (struct websocket_frame){
+                               .opcode = OPCODE_CONTINUATION, .more = true, TEXT_OF(PING_MESSAGE)},
+                           1002);
     open_one(state, &client); /* also after a complete message */
-    SEND(&client, .opcode = OPCODE_TEXT, TEXT_OF(QUESTION));
-    SEND(&client, .opcode = OPCODE_CONTINUATION, TEXT_OF(QUESTION));
+    SEND(&client, .opcode = OPCODE_TEXT, TEXT_OF(PING_MESSAGE));
+    SEND(&client, .opcode = OPCODE_CONTINUATION, TEXT_OF(PING_MESSAGE));
     check_responses(&client);
     websocket_client_check_closed(&client, 1002);
     websocket_client_close(&client);
@@ -207,7 +208,7 @@ static void new_message_within_fragments_is_refused(void **state)
         struct websocket_client client;
         open_one(state, &client);
         SEND(&client, .opcode = OPCODE_TEXT, .more = true, TEXT_OF("{"));
-        SEND(&client, .opcode = opcodes[i], TEXT_OF(QUESTION));
+        SEND(&client, .opcode = opcodes[i], TEXT_OF(PING_MESSAGE));
         websocket_client_check_closed(&client, 1002);
         websocket_client_close(&client);
     }
@@ -219,7 +220,8 @@ static void reserved_bits_are_refused(void **state)
 {
     for (unsigned rsv = 1; rsv < 8; rsv++) {
         check_frame_is_refused(
-            state, (struct websocket_frame){.opcode = OPCODE_TEXT, .rsv = rsv, TEXT_OF(QUESTION)},
+            state,
+            (struct websocket_frame){.opcode = OPCODE_TEXT, .rsv = rsv, TEXT_OF(PING_MESSAGE)},
             1002);
         check_frame_is_refused(state, (struct websocket_frame){.opcode = OPCODE_PING, .rsv = rsv},
                                1002);
@@ -231,8 +233,8 @@ static void reserved_opcodes_are_refused(void **state)
     for (unsigned opcode = 0; opcode < 16; opcode++) {
         if (opcode <= OPCODE_BINARY || (opcode >= OPCODE_CLOSE && opcode <= OPCODE_PONG))
             continue;
-        check_frame_is_refused(state, (struct websocket_frame){.opcode = opcode, TEXT_OF(QUESTION)},
-                               1002);
+        check_frame_is_refused(
+            state, (struct websocket_frame){.opcode = opcode, TEXT_OF(PING_MESSAGE)}, 1002);
         check_frame_is_refused(state, (struct websocket_frame){.opcode = opcode}, 1002);
     }
 }
@@ -243,7 +245,7 @@ static void frames_without_a_mask_are_refused(void **state)
     for (size_t i = 0; i < sizeof opcodes / sizeof *opcodes; i++)
         check_frame_is_refused(
             state,
-            (struct websocket_frame){.opcode = opcodes[i], .unmasked = true, TEXT_OF(QUESTION)},
+            (struct websocket_frame){.opcode = opcodes[i], .unmasked = true, TEXT_OF(PING_MESSAGE)},
             1002);
 }
 
@@ -314,7 +316,7 @@ static void binary_is_refused(void **state)
 {
     struct websocket_client client;
     check_frame_is_refused(
-        state, (struct websocket_frame){.opcode = OPCODE_BINARY, TEXT_OF(QUESTION)}, 1003);
+        state, (struct websocket_frame){.opcode = OPCODE_BINARY, TEXT_OF(PING_MESSAGE)}, 1003);
     check_frame_is_refused(state, (struct websocket_frame){.opcode = OPCODE_BINARY}, 1003);
     open_one(state, &client);
     SEND(&client, .opcode = OPCODE_BINARY, .more = true, TEXT_OF("\xff"));
@@ -326,12 +328,12 @@ static void binary_is_refused(void **state)
 /* --- sizes ------------------------------------------------------------------------------------ */
 
 /* A ping message, padded with blanks to this size. */
-static char *long_question(size_t size)
+static char *long_ping(size_t size)
 {
     char *text = malloc(size);
     assert_non_null(text);
     memset(text, ' ', size);
-    memcpy(text + size - strlen(QUESTION), QUESTION, strlen(QUESTION));
+    memcpy(text + size - strlen(PING_MESSAGE), PING_MESSAGE, strlen(PING_MESSAGE));
     return text;
 }
 
@@ -339,7 +341,7 @@ static void message_of_64_kib_is_accepted(void **state)
 {
     static const size_t sizes[] = {125, 126, 127, 4095, 4096, 4097, 65535, MESSAGE_BYTES_MAX};
     struct websocket_client client;
-    char *text = long_question(MESSAGE_BYTES_MAX);
+    char *text = long_ping(MESSAGE_BYTES_MAX);
     open_one(state, &client);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         SEND(&client, .opcode = OPCODE_TEXT, .payload = text + MESSAGE_BYTES_MAX - sizes[i],
@@ -357,7 +359,7 @@ static void message_of_64_kib_is_accepted(void **state)
 static void message_over_64_kib_is_refused(void **state)
 {
     struct websocket_client client;
-    char *text = long_question(MESSAGE_BYTES_MAX + 1);
+    char *text = long_ping(MESSAGE_BYTES_MAX + 1);
     check_frame_is_refused(state,
                            (struct websocket_frame){.opcode = OPCODE_TEXT,
                                                     .payload = text,
@@ -385,8 +387,8 @@ static void frames_sent_byte_by_byte_are_accepted(void **state)
     struct websocket_client client;
     char *bytes = NULL;
     size_t size = 0;
-    char *text = long_question(300);
-    websocket_frame_append(&(struct websocket_frame){.opcode = OPCODE_TEXT, TEXT_OF(QUESTION)},
+    char *text = long_ping(300);
+    websocket_frame_append(&(struct websocket_frame){.opcode = OPCODE_TEXT, TEXT_OF(PING_MESSAGE)},
                            &bytes, &size);
     websocket_frame_append(&(struct websocket_frame){.opcode = OPCODE_PING, TEXT_OF("payload")},
                            &bytes, &size);
@@ -415,9 +417,9 @@ static void frames_cut_anywhere_get_the_same_responses(void **state)
     uint64_t seed = 20261121;
     char *bytes = NULL;
     size_t size = 0;
-    char *text = long_question(20000);
+    char *text = long_ping(20000);
     for (int i = 0; i < FRAMES; i++) {
-        size_t length = strlen(QUESTION) + (size_t)(i * 97) % 500 + (i % 50 == 0 ? 19000 : 0);
+        size_t length = strlen(PING_MESSAGE) + (size_t)(i * 97) % 500 + (i % 50 == 0 ? 19000 : 0);
         websocket_frame_append(&(struct websocket_frame){.opcode = OPCODE_TEXT,
                                                          .payload = text + 20000 - length,
                                                          .size = length},
@@ -448,8 +450,8 @@ static void frames_sent_with_the_handshake_are_handled(void **state)
     char *bytes = NULL;
     size_t size = 0;
     for (int i = 0; i < 3; i++)
-        websocket_frame_append(&(struct websocket_frame){.opcode = OPCODE_TEXT, TEXT_OF(QUESTION)},
-                               &bytes, &size);
+        websocket_frame_append(
+            &(struct websocket_frame){.opcode = OPCODE_TEXT, TEXT_OF(PING_MESSAGE)}, &bytes, &size);
     for (size_t early = 1; early <= size; early += 11) {
         websocket_client_open_with(&client, fixture->server.port, "/ws", bytes, early);
         if (early < size)

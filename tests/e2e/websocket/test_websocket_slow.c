@@ -147,13 +147,13 @@ static void client_that_does_not_read_is_closed(void **state)
 
 static void client_that_does_not_read_responses_is_closed(void **state)
 {
-    static const char question[] = "{\"type\":\"subscribe\",\"service_id\":\"s\"}";
+    static const char message[] = "{\"type\":\"subscribe\",\"service_id\":\"s\"}";
     struct fixture *fixture = *state;
     struct websocket_client client;
     char *bytes = NULL;
     size_t size = 0;
     for (int i = 0; i < 1000; i++)
-        websocket_frame_append(&(struct websocket_frame){.opcode = OPCODE_TEXT, TEXT_OF(question)},
+        websocket_frame_append(&(struct websocket_frame){.opcode = OPCODE_TEXT, TEXT_OF(message)},
                                &bytes, &size);
     subscribe(state, &client);
     limit_receive_buffer(&client);

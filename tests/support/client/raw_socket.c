@@ -94,7 +94,7 @@ void raw_socket_take(struct raw_socket *raw, size_t size)
     memmove(raw->bytes, raw->bytes + size, raw->size + 1);
 }
 
-/* The end of a chunked body that begins at `at`, gathered into `body`; 0 when more must come. */
+/* The end of a chunked body that begins at `at`, appended to `body`; 0 when more must come. */
 static size_t end_of_chunks(const struct raw_socket *raw, size_t at, struct http_response *response)
 {
     response->body_size = 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The four layers, which wins, and what stops the start. Each test has a directory of its own; what
- * is written there is found below `directory`. The examples in configs/ are read from the root of
- * the repository, where tests run.
+ * The sources of settings, which one wins, and what stops the start. Each test has its own
+ * directory, `directory`. The examples in configs/ are read from the root of the repository, where
+ * tests run.
  */
 #include "artemis/settings.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Walks the whole table of errors and holds each row against what clients can decode: the words of
- * docs/CONTRACT.md §1 are a closed set, as are Java's, and the HTTP status fits the word.
+ * Checks each row of the table of errors against what clients can decode: the words of
+ * docs/CONTRACT.md §1 and those of Java are closed sets, and the HTTP status fits the word.
  */
 #include "artemis-core/base/error.h"
 

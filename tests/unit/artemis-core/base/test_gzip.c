@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves that what was packed comes back, that nothing else comes back (cut at every byte, each
- * byte damaged, something behind it), and that the limit holds to the byte.
+ * Compressed data is decompressed to the same bytes. Data that is cut, damaged at any byte or
+ * followed by other bytes is refused. The limit is exact.
  */
 #include "artemis-core/base/gzip.h"
 

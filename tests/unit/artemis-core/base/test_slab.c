@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Numbers, addresses and reuse. Each element is filled with its own pattern, so two that overlap,
- * or one that moves, are seen.
+ * Numbers, addresses and reuse. Each element has its own pattern, which shows whether two overlap
+ * or one has moved.
  */
 #include "artemis-core/base/slab.h"
 

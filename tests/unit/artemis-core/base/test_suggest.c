@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A slip of the finger finds the word that was meant; another word finds none.
+ * A typing error finds the intended word; another word finds none.
  */
 #include "artemis-core/base/suggest.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves that a text holds what was appended, however it had to grow; that a failed allocation is
- * remembered until it is asked for; and that text_quote always gives valid, short, printable UTF-8.
+ * A text contains what was appended, also after it has grown. A failed allocation is kept until
+ * text_failed. text_quote always returns valid, short, printable UTF-8.
  */
 #include "artemis-core/base/text.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What a setting of each type takes and refuses, mostly by the text of --set, and how a rejection
- * reads. A refused value must leave the config as it was.
+ * What a setting of each type accepts and refuses, mostly by the text of --set, and the messages. A
+ * refused value leaves the config unchanged.
  */
 #include "artemis-core/config/config.h"
 

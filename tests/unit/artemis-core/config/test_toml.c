@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What toml_read hands over is written down as text, one leaf a line, and compared; of what it
- * refuses, the message is compared from its line and column on.
+ * The values that toml_read returns are written as text, one per line, and compared. Of a refused
+ * file, the message is compared from its line and column on.
  */
 #include "artemis-core/config/toml.h"
 

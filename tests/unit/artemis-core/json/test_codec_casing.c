@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves which casing the names in a body have, by either parser, and which dialect the response
- * gets. In these tests ' stands for " in JSON.
+ * The casing of the names in a body, as each parser finds it, and the dialect of the response. In
+ * these tests ' stands for " in JSON.
  */
 #include "artemis-core/json/codec.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves how bodies of discovery are read (CONTRACT §3): one config or a list, in either casing,
- * with status and strategy; and that errors name place, field and value in the
- * client's names. In these tests ' stands for " in JSON.
+ * How bodies of discovery are read (CONTRACT 3): one config or a list, in either casing, with
+ * status and strategy. Errors name place, field and value in the client's names. In these tests '
+ * stands for " in JSON.
  */
 #include "artemis-core/json/codec.h"
 

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves the top-level rows of "Bad input": whatever is no JSON object is refused as invalid-json,
- * by each of the three doors (document, batch, discovery) alike, with a message that can be shown;
- * and how a document returns its members. In these tests ' stands for " in JSON where it says
- * quoted.
+ * A body that is not a JSON object is refused as invalid-json by each reader (document, batch,
+ * discovery), with a printable message; and how a document returns its members. In these tests '
+ * stands for " in JSON where it says quoted.
  */
 #include "artemis-core/json/codec.h"
 

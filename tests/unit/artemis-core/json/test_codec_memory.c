@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Fails each allocation of the codec in turn, Jansson's included. Proves that each such failure is
- * reported as ERR_NO_MEMORY (or by text_failed): never as the client's mistake, never by content
- * that misses something; that nothing leaks and out-arguments stay as they were; and that the same
- * call does its work when there is memory again.
+ * Each allocation of the codec fails in turn, those of Jansson included. Each failure is reported
+ * as ERR_NO_MEMORY or by text_failed; it is never an error of the client or missing content.
+ * Nothing leaks, out-arguments are unchanged, and the same call succeeds when there is memory
+ * again.
  */
 #include "artemis-core/json/codec.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves of what nodes say to each other: what is written is read as it was, however it is cut into
- * pieces; and what is not as it should be is refused or passed over, never taken for something
- * else. In these tests ' stands for " in JSON.
+ * Messages between nodes: what is written is read unchanged, however it is cut into pieces. Invalid
+ * records are refused or skipped, never read as something else. In these tests ' stands for " in
+ * JSON.
  */
 #include "artemis-core/json/codec_peer.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves how bodies of register, heartbeat and unregister are read: errors name
- * item, field and value to the letter, in the names the client used; what is accepted arrives. In
- * these tests ' stands for " in JSON. The rules of each field: test_instance.c.
+ * How bodies of register, heartbeat and unregister are read. Errors name item, field and value in
+ * the client's names. In these tests ' stands for " in JSON. The rules of each field:
+ * test_instance.c.
  */
 #include "artemis-core/json/codec.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves that a random instance, written in any dialect and read again, is the same; with texts of
- * every length up to the limits, of characters of every size. The seed is fixed.
+ * A random instance that is written in any dialect and read again is the same, with texts of every
+ * length up to the limits and characters of every size. The seed is fixed.
  */
 #include "artemis-core/json/codec.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves what answers look like in each dialect (CONTRACT §1 and §2): snake_case, camelCase, and
- * Java's with its nulls and its words. Responses are compared as bytes, since "compact" and the
- * order of members are promised to people who grep. In these tests ' stands for " in JSON.
+ * What responses look like in each dialect (CONTRACT 1 and 2): snake_case, camelCase, and Java's
+ * with nulls and its own words. Responses are compared as bytes, since compact JSON and the order
+ * of members are promised. In these tests ' stands for " in JSON.
  */
 #include "artemis-core/json/codec.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves that the writer's JSON is compact and well-formed, that Jansson reads from it what was
- * written, whatever the text, and that times are RFC 3339.
+ * The writer's JSON is compact and well-formed, Jansson reads from it what was written, and times
+ * are RFC 3339.
  */
 #include "artemis-core/json/json_writer.h"
 

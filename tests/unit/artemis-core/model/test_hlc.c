@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves of the clock of versions: a stamp is given once and is above all that were observed of,
- * the wall clock matters only at the start, and it catches up with others but is never set back.
+ * The HLC of a node: a stamp is issued once and is above all that were issued or observed. The wall
+ * clock matters only at the start. The clock follows others, and is never set back.
  */
 #include "artemis-core/model/hlc.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves each rule of the Instance table in CONTRACT §1 at its edge, with the message to the
- * letter; and that what was accepted can be read back. Identity and equality: test_instance_key.c.
+ * Each rule of the Instance table in CONTRACT 1 at its limits, with its message; and an accepted
+ * instance can be read back. Identity and equality: test_instance_key.c.
  */
 #include "artemis-core/model/instance.h"
 

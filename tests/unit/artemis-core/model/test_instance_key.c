@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves when two instances are the same one (identity, by the packed key) and when they say the
- * same (equality). Spellings of one identity pack alike; different identities never do, whatever
- * moves from one part to the next.
+ * When two instances have the same identity (by the packed key), and when they are equal. All
+ * spellings of one identity have one packed key, and different identities have different ones,
+ * wherever the parts of a key end.
  */
 #include "artemis-core/model/instance.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves of the stamps: each is later than the one before, whatever the wall clock does, and while
- * the clock behaves a stamp shows its time.
+ * Each stamp is later than the one before, whatever the wall clock does. While the clock is correct
+ * a stamp shows its time.
  */
 #include "artemis-core/model/stamp.h"
 

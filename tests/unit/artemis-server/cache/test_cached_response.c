@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Answers: what they take over, how long they live (the sanitizers watch), and the gzip form that
- * several threads may ask for at once.
+ * Cached responses: what they take over, how long they live (checked by the sanitizers), and the
+ * gzip form, which several threads may request at once.
  */
 #include "artemis-server/cache/cached_response.h"
 

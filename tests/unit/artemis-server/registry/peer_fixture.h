@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * peer_fixture - what the tests of the side that other nodes see share: words of peers in one line,
- * and what a registry holds as text, so that two can be compared.
+ * peer_fixture - shared by the tests of what peers call: messages of peers in one line, and the
+ * content of a registry as text, so that two can be compared.
  *
  * Stamps are small numbers here: 1, 2, 3... is their order.
  */

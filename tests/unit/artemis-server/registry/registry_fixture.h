@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * registry_fixture - what the tests of the registry share: a registry with the usual settings,
- * short ways to make instances and keys, virtual time, and what a service has.
+ * registry_fixture - shared by the tests of the registry: a registry with the usual settings, short
+ * calls that make instances and keys, virtual time, and the content of a service.
  *
  * Time is a number of ms since the start of the test. Functions fail the running test on an
  * unexpected error; none may be called by another thread.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Versions and the ring. Each change carries its number in wall_ms, so a reader knows exactly
- * which changes it was given.
+ * Revisions and the ring. Each change has its number in wall_ms, so a reader knows exactly which
+ * changes it got.
  */
 #include "artemis-server/registry/change_log.h"
 
@@ -363,7 +363,7 @@ static void waker_is_called_once_for_what_is_awaited(void **state)
     log.wake_context = &calls;
     append_one(&log);
     change_log_wake(&log);
-    assert_int_equal(calls, 0); /* nobody awaits */
+    assert_int_equal(calls, 0); /* it is not armed */
     assert_true(change_log_arm_wakeup(&log, start + 1));
     change_log_wake(&log);
     assert_int_equal(calls, 0); /* nothing has come */
@@ -404,16 +404,16 @@ static void what_is_there_already_is_not_awaited(void **state)
 struct sleeper {
     struct change_log log;
     pthread_mutex_t lock;
-    pthread_cond_t rung;
-    unsigned rings;
+    pthread_cond_t called;
+    unsigned calls;
 };
 
-static void ring(void *context)
+static void wake_sleeper(void *context)
 {
     struct sleeper *sleeper = context;
     pthread_mutex_lock(&sleeper->lock);
-    sleeper->rings++;
-    pthread_cond_signal(&sleeper->rung);
+    sleeper->calls++;
+    pthread_cond_signal(&sleeper->called);
     pthread_mutex_unlock(&sleeper->lock);
 }
 
@@ -429,16 +429,16 @@ static void *append_and_wake(void *context)
     return NULL;
 }
 
-/* False when nobody rang for as long as a test has retention. */
-static bool sleep_until_rung(struct sleeper *sleeper, unsigned rings)
+/* False: it was not called within the timeout of a test. */
+static bool sleep_until_called(struct sleeper *sleeper, unsigned calls)
 {
     struct timespec deadline;
     int error = 0;
     clock_gettime(CLOCK_REALTIME, &deadline);
     deadline.tv_sec += wait_timeout_ms() / 1000;
     pthread_mutex_lock(&sleeper->lock);
-    while (sleeper->rings == rings && !error)
-        error = pthread_cond_timedwait(&sleeper->rung, &sleeper->lock, &deadline);
+    while (sleeper->calls == calls && !error)
+        error = pthread_cond_timedwait(&sleeper->called, &sleeper->lock, &deadline);
     pthread_mutex_unlock(&sleeper->lock);
     return !error;
 }
@@ -452,17 +452,17 @@ static void sleeper_is_woken_for_each_change(void **state)
     uint64_t seen = make_log(&sleeper.log, 65536, 0);
     uint64_t end = seen + APPENDERS * APPENDS;
     pthread_mutex_init(&sleeper.lock, NULL);
-    pthread_cond_init(&sleeper.rung, NULL);
-    sleeper.log.wake = ring;
+    pthread_cond_init(&sleeper.called, NULL);
+    sleeper.log.wake = wake_sleeper;
     sleeper.log.wake_context = &sleeper;
     for (int i = 0; i < APPENDERS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, append_and_wake, &sleeper), 0);
     while (seen < end) {
         pthread_mutex_lock(&sleeper.lock);
-        unsigned rings = sleeper.rings;
+        unsigned calls = sleeper.calls;
         pthread_mutex_unlock(&sleeper.lock);
         if (change_log_arm_wakeup(&sleeper.log, seen))
-            assert_true(sleep_until_rung(&sleeper, rings));
+            assert_true(sleep_until_called(&sleeper, calls));
         size_t count;
         assert_int_equal(change_log_read(&sleeper.log, seen, changes, 65536, &count), ERR_NONE);
         for (size_t i = 0; i < count; i++)
@@ -474,7 +474,7 @@ static void sleeper_is_woken_for_each_change(void **state)
     assert_int_equal(seen, end);
     change_log_free(&sleeper.log);
     pthread_mutex_destroy(&sleeper.lock);
-    pthread_cond_destroy(&sleeper.rung);
+    pthread_cond_destroy(&sleeper.called);
 }
 
 int main(void)

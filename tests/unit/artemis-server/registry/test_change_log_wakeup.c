@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Who is dismissed is not called any more, until it awaits again.
+ * A disarmed wakeup is not called until it is armed again.
  */
 #include "artemis-server/registry/change_log.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The guard alone, fed with numbers: 85 per cent, at least 50 leases, a window of 30 s in eight
+ * The guard alone, with numbers: 85 per cent, at least 50 leases, a window of 30 s in eight
  * buckets, and 60 s at most.
  */
 #include "artemis-server/registry/guard.h"
@@ -239,7 +239,7 @@ static void operator_releases_in_advance(void **state)
 /* What was guarded is looked at again within a second of the release, and goes then. A window after
  * the release a single lease ends, as leases do: the guard must not mistake it for the rest, at
  * whatever place in a bucket the release came. */
-static void released_guard_does_not_close_again_over_the_same_dead(void **state)
+static void released_guard_does_not_engage_again_for_the_same_leases(void **state)
 {
     (void)state;
     for (uint64_t released_ms = 0; released_ms < 2 * BUCKET_MS; released_ms += 250) {
@@ -288,7 +288,7 @@ int main(void)
         cmocka_unit_test(it_can_act_again_after_the_release),
         cmocka_unit_test(release_ends_with_the_window_when_all_is_well),
         cmocka_unit_test(operator_releases_in_advance),
-        cmocka_unit_test(released_guard_does_not_close_again_over_the_same_dead),
+        cmocka_unit_test(released_guard_does_not_engage_again_for_the_same_leases),
         cmocka_unit_test(clearing_ends_it_but_not_a_release),
     };
     return cmocka_run_group_tests_name("guard", tests, NULL, NULL);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The promise: a lease never comes up before its deadline, and at most one tick after it. It is
- * checked at every deadline, for deadlines of all sizes and on the borders of all levels, and then
- * against a list that is searched from end to end.
+ * A lease never comes up before its deadline, and at most one tick after it. This is checked at
+ * every deadline, for deadlines of all sizes and at the limits of all levels, and then against a
+ * list that is searched from end to end.
  */
 #include "artemis-server/registry/lease_wheel.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves of the names of nodes: each has one number, which stays, and number 0 is this node.
+ * Each node id has one number, which stays, and number 0 is this node.
  */
 #include "artemis-server/registry/node_id_table.h"
 
@@ -141,7 +141,7 @@ static void init_without_memory_leaves_nothing(void **state)
         assert_int_equal(node_id_table_init(&other, SLICE("x")), ERR_NO_MEMORY);
         failing_malloc_after(-1);
         assert_int_equal(failing_malloc_live(), live);
-        node_id_table_free(&other); /* does no harm */
+        node_id_table_free(&other); /* has no effect */
     }
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves of how nodes compare: digests are equal when and only when what is registered is, buckets
- * list what is in them, and the walk shows everything once, the tombstones last, whatever changes
- * on the way.
+ * How nodes compare: digests are equal if and only if the registered instances are; buckets list
+ * their records; and the snapshot has every record once, the tombstones last, whatever changes
+ * meanwhile.
  */
 #include "tests/support/failing_malloc.h"
 #include "tests/unit/artemis-server/registry/peer_fixture.h"
@@ -87,7 +87,7 @@ static void digests_do_not_differ_by_the_lease(void **state)
     assert_true(same_digests(node, other));
 }
 
-static void digests_forget_what_has_gone(void **state)
+static void digests_do_not_contain_removed_records(void **state)
 {
     (void)state;
     say_to_both((struct word){.stamp = 1});
@@ -376,7 +376,7 @@ int main(void)
         TEST(digests_differ_by_the_origin),
         TEST(digests_differ_by_the_key),
         TEST(digests_do_not_differ_by_the_lease),
-        TEST(digests_forget_what_has_gone),
+        TEST(digests_do_not_contain_removed_records),
         TEST(digests_have_53_bits),
         TEST(digest_that_differs_is_that_of_the_keys_bucket),
         TEST(list_has_what_is_in_the_buckets_and_nothing_else),

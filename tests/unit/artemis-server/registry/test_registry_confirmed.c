@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A registration with identical content is a renewal that the record remembers: it beats a change
- * of a peer that was made before it and arrives after it.
+ * A registration with identical content is a renewal whose time the record keeps: it wins over a
+ * change of a peer that was made before it and arrives after it.
  */
 #include "tests/unit/artemis-server/registry/peer_fixture.h"
 

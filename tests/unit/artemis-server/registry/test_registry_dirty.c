@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The states that a node sends to its peers: each local change and renewal once, as it is now;
- * nothing that came from a peer; nothing while nobody gathers.
+ * The states that a node sends to its peers: each local change and renewal once, in its latest
+ * state; nothing that came from a peer; nothing while the node does not replicate.
  */
 #include "tests/unit/artemis-server/registry/peer_fixture.h"
 
@@ -137,7 +137,7 @@ static void change_that_was_evicted_meanwhile_is_not_drained(void **state)
     (void)state;
     registry_set_replicating(node, true);
     put(node, "s", "a", at_ms(0));
-    registry_set_replicating(node, false); /* nobody is asked */
+    registry_set_replicating(node, false); /* no peer is asked */
     registry_expire(node, at_ms(TTL_MS + TICK_MS));
     assert_false(is_registered(node, "s", "a"));
     assert_int_equal(changes(), 0);

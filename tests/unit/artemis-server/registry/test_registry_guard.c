@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The mass-expiry guard through the registry: what is guarded, what it means to be guarded, and
- * each way in which it ends. Service "big" has 100 leases that fall expired together; where only
- * its own guard shall act, service "calm" has 2,000 that are always renewed, so the node sees no
- * trouble.
+ * The mass-expiry guard through the registry: which leases are guarded, what that means, and each
+ * way in which it ends. Service "big" has 100 leases that expire together. Where only its own guard
+ * shall engage, service "calm" has 2,000 that are always renewed, so that the guard of the node
+ * stays off.
  */
 #include "artemis-server/registry/registry.h"
 
@@ -193,7 +193,7 @@ static void service_below_the_minimum_is_evicted_at_once(void **state)
     assert_int_equal(guards_at(ENDED_MS).count, 0);
 }
 
-static void guard_of_one_service_holds_nobody_elses(void **state)
+static void guard_of_one_service_keeps_only_its_own_leases(void **state)
 {
     (void)state;
     put_many(registry, "small", 0, 10, at_ms(0));
@@ -510,10 +510,10 @@ static void released_service_is_guarded_again_when_it_falls_silent_anew(void **s
     assert_int_equal(stats_of(registry).guarded, BIG);
 }
 
-/* 160 of 260 die for good within a second, and the time box lets them go. A window later one more
- * dies, as instances do: it must go at once, for the guard must not close again over the same dead.
- * The trouble starts at several places of the guard's window. */
-static void released_dead_do_not_bring_the_guard_back(void **state)
+/* 160 of 260 leases end within a second, and are evicted when the time of the guard is over. One
+ * window later another lease ends. It is evicted at once, because evicted leases must not engage
+ * the guard again. The leases end at several points of the guard's window. */
+static void evicted_leases_do_not_engage_the_guard_again(void **state)
 {
     (void)state;
     for (uint64_t from = 0; from < 4000; from += 500) {
@@ -550,7 +550,7 @@ int main(void)
         TEST(slow_death_of_a_service_adds_up),
         TEST(slow_death_of_many_small_services_adds_up),
         TEST(service_below_the_minimum_is_evicted_at_once),
-        TEST(guard_of_one_service_holds_nobody_elses),
+        TEST(guard_of_one_service_keeps_only_its_own_leases),
         TEST(guard_of_the_node_holds_small_services_too),
         TEST(guard_turned_off_holds_nothing),
         TEST(held_instance_can_be_renewed),
@@ -573,7 +573,7 @@ int main(void)
         TEST(guards_of_many_services_are_all_seen_once),
         TEST(shards_without_a_guard_are_passed_over),
         TEST(released_service_is_guarded_again_when_it_falls_silent_anew),
-        TEST(released_dead_do_not_bring_the_guard_back),
+        TEST(evicted_leases_do_not_engage_the_guard_again),
     };
     return cmocka_run_group_tests_name("registry: guard", tests, NULL, NULL);
 }

@@ -119,8 +119,8 @@ static void register_in_another_group_is_another_instance(void **state)
     check_changes(3);
 }
 
-/* Ended, but not swept yet: it has not left any response, so nothing changes for those who ask. */
-static void register_ended_but_unswept_is_alive_again(void **state)
+/* Ended, but not swept yet: it has not left any response, so nothing changes for clients. */
+static void registering_an_ended_lease_makes_it_active_again(void **state)
 {
     (void)state;
     put(registry, "s", "a", at_ms(0));
@@ -334,7 +334,7 @@ int main(void)
         TEST(register_changed_in_any_field_is_a_change),
         TEST(register_same_by_other_spelling_is_a_renewal),
         TEST(register_in_another_group_is_another_instance),
-        TEST(register_ended_but_unswept_is_alive_again),
+        TEST(registering_an_ended_lease_makes_it_active_again),
         TEST(register_evicted_is_new),
         TEST(register_many_finds_them_all),
         TEST(renew_moves_the_end_of_the_lease),

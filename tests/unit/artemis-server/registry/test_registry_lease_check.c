@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves of ended leases while peers can be asked: the question is handed out once, the instance
- * stays until somebody decides, and after a second nobody waits any longer.
+ * Ended leases while peers can be asked: a lease is handed out for one check, the instance stays
+ * until the check is decided, and after a second it expires without a decision.
  */
 #include "tests/unit/artemis-server/registry/peer_fixture.h"
 
@@ -36,7 +36,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-static size_t questions(void)
+static size_t lease_checks(void)
 {
     drop_asked();
     return asked_count = registry_drain_lease_checks(node, asked, STATES_MAX);
@@ -61,12 +61,12 @@ static void ended_lease_is_asked_about_once(void **state)
 {
     (void)state;
     assert_true(lives(TTL_MS - 1));
-    assert_int_equal(questions(), 0);
+    assert_int_equal(lease_checks(), 0);
     assert_true(lives(END_MS));
-    assert_int_equal(questions(), 1);
+    assert_int_equal(lease_checks(), 1);
     assert_true(slice_equal(instance_text(asked[0].instance, FIELD_INSTANCE), SLICE("a")));
     assert_true(lives(END_MS + 100));
-    assert_int_equal(questions(), 0);
+    assert_int_equal(lease_checks(), 0);
 }
 
 static void ended_lease_stays_in_the_responses_while_it_is_asked_about(void **state)
@@ -78,22 +78,22 @@ static void ended_lease_stays_in_the_responses_while_it_is_asked_about(void **st
     assert_int_equal(stats_of(node).ended, 0);
 }
 
-static void nobody_is_asked_while_nobody_gathers(void **state)
+static void no_lease_is_checked_without_replication(void **state)
 {
     (void)state;
     registry_set_replicating(node, false);
     assert_false(lives(END_MS));
-    assert_int_equal(questions(), 0);
+    assert_int_equal(lease_checks(), 0);
 }
 
-static void questions_come_in_portions(void **state)
+static void lease_checks_are_drained_in_portions(void **state)
 {
     (void)state;
     put_many(node, "t", 0, 10, at_ms(0));
     assert_true(lives(END_MS));
     asked_count = registry_drain_lease_checks(node, asked, 4);
     assert_int_equal(asked_count, 4);
-    assert_int_equal(questions(), 7);
+    assert_int_equal(lease_checks(), 7);
 }
 
 /* --- what becomes of it --- */
@@ -118,7 +118,7 @@ static void refuted_it_goes_on_from_the_later_renewal(void **state)
     settle_it(END_MS + 100); /* another peer knows nothing */
     assert_true(lives(END_MS - 5000 + TTL_MS - 1));
     assert_true(lives(END_MS - 5000 + TTL_MS + TICK_MS)); /* and is asked about again */
-    assert_int_equal(questions(), 1);
+    assert_int_equal(lease_checks(), 1);
 }
 
 static void response_without_a_later_renewal_refutes_nothing(void **state)
@@ -162,7 +162,7 @@ static void heartbeat_meanwhile_is_taken(void **state)
     (void)state;
     assert_true(lives(END_MS));
     assert_int_equal(renew(node, "s", "a", at_ms(END_MS + 200)), ERR_NONE);
-    assert_int_equal(questions(), 0); /* of no interest any more */
+    assert_int_equal(lease_checks(), 0); /* not checked any more */
     settle_it(END_MS + 300);
     assert_true(lives(END_MS + 200 + TTL_MS - 1));
 }
@@ -181,7 +181,7 @@ static void unregister_meanwhile_is_final(void **state)
     (void)state;
     assert_true(lives(END_MS));
     take_out(node, "s", "a", at_ms(END_MS + 100));
-    assert_int_equal(questions(), 0);
+    assert_int_equal(lease_checks(), 0);
     settle_it(END_MS + 200);
     say_renewed(node, (struct word){.stamp = 1, .age_ms = 0}, at_ms(END_MS + 200));
     assert_false(lives(END_MS + LEASE_CHECK_MAX_MS + TICK_MS));
@@ -214,25 +214,25 @@ static void node_that_stood_still_asks_all_the_same(uint64_t stopped_ms)
 {
     assert_true(lives(1000));
     assert_true(lives(stopped_ms));
-    assert_int_equal(questions(), 1);
+    assert_int_equal(lease_checks(), 1);
     assert_true(lives(stopped_ms + LEASE_CHECK_MAX_MS - TICK_MS));
     say_renewed(node, (struct word){.stamp = 0, .age_ms = 1000}, at_ms(stopped_ms + 900));
     assert_true(lives(stopped_ms + 2 * LEASE_CHECK_MAX_MS));
 }
 
-static void node_that_stood_still_for_some_seconds_more_than_a_lease_asks(void **state)
+static void node_that_was_stopped_for_some_seconds_more_than_a_lease_checks_leases(void **state)
 {
     (void)state;
     node_that_stood_still_asks_all_the_same(TTL_MS + 7000);
 }
 
-static void node_that_stood_still_for_ten_minutes_asks(void **state)
+static void node_that_was_stopped_for_ten_minutes_checks_leases(void **state)
 {
     (void)state;
     node_that_stood_still_asks_all_the_same(600000);
 }
 
-static void node_that_stood_still_for_hours_asks(void **state)
+static void node_that_was_stopped_for_hours_checks_leases(void **state)
 {
     (void)state;
     node_that_stood_still_asks_all_the_same(7 * 3600000ull); /* the wheel's last level */
@@ -264,8 +264,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(ended_lease_is_asked_about_once),
         TEST(ended_lease_stays_in_the_responses_while_it_is_asked_about),
-        TEST(nobody_is_asked_while_nobody_gathers),
-        TEST(questions_come_in_portions),
+        TEST(no_lease_is_checked_without_replication),
+        TEST(lease_checks_are_drained_in_portions),
         TEST(confirmed_expiry_evicts),
         TEST(refuted_it_goes_on_from_the_later_renewal),
         TEST(response_without_a_later_renewal_refutes_nothing),
@@ -277,9 +277,9 @@ int main(void)
         TEST(unregister_meanwhile_is_final),
         TEST(settling_what_is_not_asked_about_changes_nothing),
         TEST(replication_that_stops_meanwhile_delays_the_eviction),
-        TEST(node_that_stood_still_for_some_seconds_more_than_a_lease_asks),
-        TEST(node_that_stood_still_for_ten_minutes_asks),
-        TEST(node_that_stood_still_for_hours_asks),
+        TEST(node_that_was_stopped_for_some_seconds_more_than_a_lease_checks_leases),
+        TEST(node_that_was_stopped_for_ten_minutes_checks_leases),
+        TEST(node_that_was_stopped_for_hours_checks_leases),
         TEST(many_leases_that_end_together_are_all_asked_about),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

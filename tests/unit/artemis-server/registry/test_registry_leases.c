@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * When a lease ends: never early, gone from every response within a tick, whatever the wall clock
- * does and however many end together; and what operators see of it. The guard is off here.
+ * When a lease ends: never early, and gone from every response within a tick, whatever the wall
+ * clock does and however many end together; and what operators see of it. The guard is off here.
  */
 #include "artemis-server/registry/registry.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The heart of agreement, as a property: whatever order the same words of peers come in, and
- * however often, two registries end with the same content and the same digests. And with every
- * allocation failing in turn, a word is taken whole or not at all.
+ * Agreement as a property: the same messages of peers, in any order and any number of times, give
+ * two registries the same content and the same digests. With each allocation failing in turn, a
+ * message is applied completely or not at all.
  */
 #include "tests/support/failing_malloc.h"
 #include "tests/unit/artemis-server/registry/peer_fixture.h"

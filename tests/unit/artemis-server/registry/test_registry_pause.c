@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A process that was stopped: the leases of a lone node get the time of the pause back, once, and
- * only those that could not be renewed meanwhile.
+ * A process that was stopped: the leases of a node without peers get the time of the pause back,
+ * once, and only those that could not be renewed meanwhile.
  */
 #include "artemis-server/registry/registry_replication.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Proves of what peers say: the higher revision wins, in any order and any number of times;
- * renewals move leases by their age; what was unregistered stays so; and what is forwarded is what
- * happened here, once, as it is now.
+ * Messages of peers: the higher stamp wins, in any order and any number of times; renewals move
+ * leases by their age; an unregistered instance stays so; and only local changes are sent on, once,
+ * in their latest state.
  */
 #include "tests/unit/artemis-server/registry/peer_fixture.h"
 
@@ -187,7 +187,7 @@ static void renewal_of_an_unknown_key_asks_for_the_record(void **state)
                      ERR_INSTANCE_NOT_FOUND);
 }
 
-static void renewal_of_what_is_older_here_asks_for_the_record_and_keeps_it_alive(void **state)
+static void renewal_of_an_older_record_requests_it_and_renews_it(void **state)
 {
     (void)state;
     say_registered(node, (struct word){.stamp = 5}, at_ms(0));
@@ -255,7 +255,7 @@ static void tombstone_beats_an_older_registration_that_comes_later(void **state)
     assert_true(is_tombstone(node, "s", "a"));
 }
 
-static void tombstone_gives_way_to_a_newer_registration(void **state)
+static void newer_registration_replaces_a_tombstone(void **state)
 {
     (void)state;
     say_unregistered(node, (struct word){.stamp = 6}, at_ms(0));
@@ -264,7 +264,7 @@ static void tombstone_gives_way_to_a_newer_registration(void **state)
     assert_int_equal(stats_of(node).tombstones, 0);
 }
 
-static void tombstone_gives_way_to_a_local_registration(void **state)
+static void local_registration_replaces_a_tombstone(void **state)
 {
     (void)state;
     say_unregistered(node, (struct word){.stamp = 99ull << 30}, at_ms(0));
@@ -379,7 +379,7 @@ static void tombstones_beyond_the_limit_of_the_node_remove_the_oldest(void **sta
     registry_free(small);
 }
 
-static void without_tombstones_unregister_forgets_at_once(void **state)
+static void without_tombstones_unregister_removes_at_once(void **state)
 {
     (void)state;
     struct registry *alone = make_registry();
@@ -460,22 +460,22 @@ int main(void)
         TEST(renewal_moves_the_lease_by_its_age),
         TEST(renewal_with_an_old_age_moves_nothing),
         TEST(renewal_of_an_unknown_key_asks_for_the_record),
-        TEST(renewal_of_what_is_older_here_asks_for_the_record_and_keeps_it_alive),
+        TEST(renewal_of_an_older_record_requests_it_and_renews_it),
         TEST(renewal_of_what_is_newer_here_is_taken),
         TEST(renewal_against_a_tombstone_goes_by_the_version),
         TEST(unregister_leaves_a_tombstone_that_is_in_no_response),
         TEST(unregister_by_a_peer_takes_out_what_is_older),
         TEST(unregister_by_a_peer_leaves_what_is_newer),
         TEST(tombstone_beats_an_older_registration_that_comes_later),
-        TEST(tombstone_gives_way_to_a_newer_registration),
-        TEST(tombstone_gives_way_to_a_local_registration),
+        TEST(newer_registration_replaces_a_tombstone),
+        TEST(local_registration_replaces_a_tombstone),
         TEST(tombstone_ends_after_its_time),
         TEST(tombstone_of_a_peer_ends_by_its_age),
         TEST(tombstone_that_is_unregistered_again_by_a_peer_lasts_its_whole_time),
         TEST(unregister_of_a_tombstone_beats_a_registration_that_is_on_its_way),
         TEST(one_service_can_have_all_tombstones_of_the_node),
         TEST(tombstones_beyond_the_limit_of_the_node_remove_the_oldest),
-        TEST(without_tombstones_unregister_forgets_at_once),
+        TEST(without_tombstones_unregister_removes_at_once),
         TEST(plain_registration_counts_as_said_now),
         TEST(plain_registration_of_the_same_content_is_a_renewal),
         TEST(plain_registration_gets_our_name),

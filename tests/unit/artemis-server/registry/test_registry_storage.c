@@ -192,7 +192,7 @@ static void loaded_tombstones_end_when_they_would_have(void **state)
     registry_free(registry);
 }
 
-static void what_nobody_confirmed_can_be_evicted(void **state)
+static void unconfirmed_leases_can_be_evicted(void **state)
 {
     (void)state;
     struct registry *registry = make_storing(usual_options());
@@ -237,7 +237,7 @@ int main(void)
         cmocka_unit_test(a_loaded_instance_is_served_for_one_ttl),
         cmocka_unit_test(a_guard_keeps_loaded_instances),
         cmocka_unit_test(loaded_tombstones_end_when_they_would_have),
-        cmocka_unit_test(what_nobody_confirmed_can_be_evicted),
+        cmocka_unit_test(unconfirmed_leases_can_be_evicted),
         cmocka_unit_test(stamps_and_revisions_stay_above_the_floors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The registry as the one who pushes sees it: who wakes it, and that the state of a service and the
+ * The registry as the push thread sees it: what wakes it, and that the state of a service and the
  * changes after it fit together.
  */
 #include "artemis-server/registry/registry.h"
@@ -56,7 +56,7 @@ static void check_change(struct fixture *fixture, uint64_t revision, enum change
     instance_unref(change.instance);
 }
 
-/* --- who wakes -------------------------------------------------------------------------------- */
+/* --- what wakes ------------------------------------------------------------------------------- */
 
 static void register_change_and_unregister_wake(void **state)
 {
@@ -101,7 +101,7 @@ static void what_changes_nothing_does_not_wake(void **state)
     assert_int_equal(fixture->rings, 0);
 }
 
-static void nobody_is_woken_who_does_not_await(void **state)
+static void disarmed_wakeup_is_not_called(void **state)
 {
     struct fixture *fixture = *state;
     put(fixture->registry, "s", "i", at_ms(0));
@@ -256,7 +256,7 @@ int main(void)
         TEST(register_change_and_unregister_wake),
         TEST(eviction_wakes),
         TEST(what_changes_nothing_does_not_wake),
-        TEST(nobody_is_woken_who_does_not_await),
+        TEST(disarmed_wakeup_is_not_called),
         TEST(service_version_is_that_of_its_last_change),
         TEST(members_are_all_of_any_status_with_the_version),
         TEST(members_need_memory),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * One shard without its lock: services, members, the states of a lease, cached responses, and what
- * housekeeping takes away. Every test ends with the shard's own check of its invariants.
+ * cleanup removes. Every test ends with the shard's own check of its invariants.
  */
 #include "artemis-server/registry/shard.h"
 
@@ -103,7 +103,7 @@ static unsigned collect(uint64_t now_ms)
 }
 
 /* Returns how many steps it took. */
-static unsigned housekeep(uint64_t now_ms)
+static unsigned clean_up(uint64_t now_ms)
 {
     const unsigned steps = 1000000;
     unsigned left = steps;
@@ -186,9 +186,9 @@ static void empty_service_stays_known_until_it_is_old(void **state)
     insert("s", "a");
     remove_at("s", "a", 1000);
     assert_int_not_equal(find_service("s"), 0);
-    housekeep(1000 + EMPTY_MS - 1);
+    clean_up(1000 + EMPTY_MS - 1);
     assert_int_not_equal(find_service("s"), 0);
-    housekeep(1000 + EMPTY_MS);
+    clean_up(1000 + EMPTY_MS);
     assert_int_equal(find_service("s"), 0);
     assert_int_equal(shard.service_index.count, 0);
 }
@@ -199,20 +199,20 @@ static void service_that_got_a_member_again_stays(void **state)
     insert("s", "a");
     remove_at("s", "a", 1000);
     insert("s", "b");
-    remove_at("s", "b", 2000); /* before housekeeping has looked */
-    housekeep(1000 + EMPTY_MS);
+    remove_at("s", "b", 2000); /* before the cleanup */
+    clean_up(1000 + EMPTY_MS);
     assert_int_not_equal(find_service("s"), 0);
     insert("s", "c");
-    housekeep(2000 + EMPTY_MS);
+    clean_up(2000 + EMPTY_MS);
     assert_int_not_equal(find_service("s"), 0);
-    remove_at("s", "c", 6000); /* housekeeping cleanup_wheel again, at the new time */
-    housekeep(6000 + EMPTY_MS - 1);
+    remove_at("s", "c", 6000); /* cleaned up again, at the new time */
+    clean_up(6000 + EMPTY_MS - 1);
     assert_int_not_equal(find_service("s"), 0);
-    housekeep(6000 + EMPTY_MS);
+    clean_up(6000 + EMPTY_MS);
     assert_int_equal(find_service("s"), 0);
 }
 
-static void housekeeping_takes_each_of_many_empty_services(void **state)
+static void cleanup_removes_each_of_many_empty_services(void **state)
 {
     (void)state;
     char id[16];
@@ -221,10 +221,10 @@ static void housekeeping_takes_each_of_many_empty_services(void **state)
         insert(id, "a");
         remove_at(id, "a", (uint64_t)i * TICK_MS);
     }
-    housekeep(EMPTY_MS + 99 * TICK_MS);
+    clean_up(EMPTY_MS + 99 * TICK_MS);
     assert_int_equal(shard.service_index.count, 100);
     shard_validate(&shard);
-    housekeep(EMPTY_MS + 199 * TICK_MS);
+    clean_up(EMPTY_MS + 199 * TICK_MS);
     assert_int_equal(shard.service_index.count, 0);
     insert("s7", "a"); /* in a place that is used again */
     assert_int_equal(service_at("s7")->member_count, 1);
@@ -254,7 +254,7 @@ static void ended_lease_that_is_renewed_is_active(void **state)
     assert_int_equal(collect(2 * DEADLINE_MS), 1); /* and it comes up again */
 }
 
-static void held_lease_that_is_renewed_is_alive(void **state)
+static void guarded_lease_that_is_renewed_is_active(void **state)
 {
     (void)state;
     uint32_t a = insert("s", "a");
@@ -365,7 +365,7 @@ static void dropped_responses_live_until_the_owner_has_unlocked(void **state)
     cache("s", 1, 100);
     cache("t", 0, 100);
     shard_set_revision(&shard, service_at("s"), 9);
-    housekeep(100 + UNUSED_MS);
+    clean_up(100 + UNUSED_MS);
     assert_int_equal(shard.responses, 0);
     assert_int_equal(cache_budget.used_bytes, 0);
     unsigned count = 0;
@@ -377,21 +377,21 @@ static void dropped_responses_live_until_the_owner_has_unlocked(void **state)
     assert_int_equal(count, 3);
 }
 
-static void housekeeping_drops_unused_responses_and_keeps_used_ones(void **state)
+static void cleanup_evicts_unused_responses_and_keeps_used_ones(void **state)
 {
     (void)state;
     insert("s", "a");
     cache("s", 0, 100);
     cache("s", 3, 200);
-    housekeep(100 + UNUSED_MS - 1);
+    clean_up(100 + UNUSED_MS - 1);
     assert_int_equal(shard.responses, 2);
-    housekeep(100 + UNUSED_MS);
+    clean_up(100 + UNUSED_MS);
     assert_int_equal(shard.responses, 1);
     assert_non_null(service_at("s")->responses[3]);
     service_at("s")->responses[3]->used_ms = 300; /* as handing out does it */
-    housekeep(200 + UNUSED_MS);
+    clean_up(200 + UNUSED_MS);
     assert_int_equal(shard.responses, 1);
-    housekeep(300 + UNUSED_MS);
+    clean_up(300 + UNUSED_MS);
     assert_int_equal(shard.responses, 0);
     assert_int_equal(service_at("s")->cleanup.deadline_ms, 0);
 }
@@ -404,9 +404,9 @@ static void service_is_looked_at_at_its_earliest_end(void **state)
     cache("s", 0, 1000);
     cache("s", 1, 800);
     remove_at("s", "a", 1000);
-    housekeep(1000 + EMPTY_MS - TICK_MS);
+    clean_up(1000 + EMPTY_MS - TICK_MS);
     assert_int_not_equal(find_service("s"), 0);
-    housekeep(1000 + EMPTY_MS);
+    clean_up(1000 + EMPTY_MS);
     assert_int_equal(find_service("s"), 0);
     assert_int_equal(shard.responses, 0);
 }
@@ -423,7 +423,7 @@ static void cleanup_costs_what_has_come_up(void **state)
     }
     unsigned steps = 0;
     for (uint64_t ms = SECOND_MS; ms < UNUSED_MS; ms += SECOND_MS)
-        steps += housekeep(ms);
+        steps += clean_up(ms);
     assert_true(steps < MANY / 2); /* of the clock, and none of the services */
     assert_int_equal(shard.responses, MANY);
     /* A stretch may end anywhere; the next goes on. */
@@ -516,7 +516,7 @@ static void random_operations_keep_the_invariants(void **state)
         collect(now_ms += random_below(&seed, 500));
         for (uint32_t number; (number = lease_wheel_pop_ended(&shard.wheel));)
             shard_guard_lease(&shard, number, now_ms + 1000);
-        housekeep(now_ms);
+        clean_up(now_ms);
         shard_validate(&shard);
     }
 }
@@ -532,15 +532,15 @@ int main(void)
         TEST(removed_record_never_comes_up),
         TEST(empty_service_stays_known_until_it_is_old),
         TEST(service_that_got_a_member_again_stays),
-        TEST(housekeeping_takes_each_of_many_empty_services),
+        TEST(cleanup_removes_each_of_many_empty_services),
         TEST(renewed_lease_comes_up_at_its_new_end),
         TEST(ended_lease_that_is_renewed_is_active),
-        TEST(held_lease_that_is_renewed_is_alive),
+        TEST(guarded_lease_that_is_renewed_is_active),
         TEST(held_lease_comes_up_again_and_counts_once),
         TEST(removed_lease_leaves_the_counts_of_ended_ones),
         TEST(guard_ends_when_nothing_is_held_any_more),
         TEST(new_version_drops_the_cached_responses_of_its_service_alone),
-        TEST(housekeeping_drops_unused_responses_and_keeps_used_ones),
+        TEST(cleanup_evicts_unused_responses_and_keeps_used_ones),
         TEST(dropped_responses_live_until_the_owner_has_unlocked),
         TEST(service_is_looked_at_at_its_earliest_end),
         TEST(cleanup_costs_what_has_come_up),

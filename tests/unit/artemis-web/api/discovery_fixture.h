@@ -92,7 +92,7 @@ static inline struct cached_response *ask_for(struct registry *registry, const c
     return response;
 }
 
-/* The usual question: what is up, in snake_case. The caller's reference. */
+/* The usual request: instances that are up, in snake_case. The caller's reference. */
 static inline struct cached_response *ask(struct registry *registry, const char *service,
                                           struct moment now)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The response for one service: what it says in each dialect, when it is the same response as
- * before, and how long it is kept.
+ * The response for one service: its content in each dialect, when it is the cached one, and how
+ * long it is kept.
  */
 #include "artemis-server/registry/registry.h"
 

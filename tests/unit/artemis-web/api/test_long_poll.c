@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * `?version=N&wait=30s` as it is read, and what is decided about a response. The query is a table
- * of the test's, in place of libmicrohttpd's.
+ * How `?version=N&wait=30s` is read, and which response it gets. The query is a table of the test,
+ * in place of libmicrohttpd's.
  */
 #include "artemis-web/api/long_poll.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Each operation with its first allocation failing, then with its second, and so on until it needs
- * no more. Whatever fails must say ERR_NO_MEMORY and change nothing: the registry is valid, holds
- * what it guarded, and after it is freed nothing is left.
+ * Each operation with its first allocation failing, then with its second, until none fails. A
+ * failure is reported as ERR_NO_MEMORY and changes nothing: the registry is valid, its content is
+ * unchanged, and after it is freed nothing is left.
  */
 #include "artemis-server/registry/registry.h"
 
@@ -60,7 +60,7 @@ static long sweep(enum error (*operation)(void *context), void *context)
             return n - 1;
         }
         if (error == ERR_NONE)
-            fail_msg("allocation %ld failed, and nobody noticed", n);
+            fail_msg("allocation %ld failed, and no error was reported", n);
         assert_int_equal(error, ERR_NO_MEMORY);
         check_unchanged(before);
     }
@@ -164,7 +164,7 @@ static void changing_renewing_and_ending_need_no_memory(void **state)
 
 /* --- confirming --- */
 
-struct question {
+struct query {
     const char *service;
     enum dialect dialect;
     struct cached_response *response;
@@ -173,39 +173,39 @@ struct question {
 
 static enum error ask_service(void *context)
 {
-    struct question *question = context;
-    return get_service(registry, slice_of(question->service), question->dialect, true, at_ms(0),
-                       &question->response);
+    struct query *query = context;
+    return get_service(registry, slice_of(query->service), query->dialect, true, at_ms(0),
+                       &query->response);
 }
 
 static enum error ask_all(void *context)
 {
-    struct question *question = context;
-    return get_services(registry, question->dialect, at_ms(0), &question->response);
+    struct query *query = context;
+    return get_services(registry, query->dialect, at_ms(0), &query->response);
 }
 
 /* An response is shrunk to its size in the end; where that fails it stays roomy, which is no error.
  * So a failure here may pass unnoticed, but then the response must be whole. */
-static void sweep_question(enum error (*operation)(void *context), struct question question,
-                           size_t expected_bytes)
+static void sweep_query(enum error (*operation)(void *context), struct query query,
+                        size_t expected_bytes)
 {
     struct registry_stats before = stats_of(registry);
     bool happened = true;
     for (long n = 1; happened; n++) {
-        question.response = NULL;
+        query.response = NULL;
         failing_malloc_after(n);
-        enum error error = operation(&question);
+        enum error error = operation(&query);
         happened = failing_malloc_happened();
         registry_validate(registry);
         if (error) {
             assert_true(happened);
             assert_int_equal(error, ERR_NO_MEMORY);
-            assert_null(question.response);
+            assert_null(query.response);
             assert_int_equal(stats_of(registry).cached_responses, before.cached_responses);
             continue;
         }
-        assert_int_equal(question.response->body.size, expected_bytes);
-        json_decref(read_response(question.response));
+        assert_int_equal(query.response->body.size, expected_bytes);
+        json_decref(read_response(query.response));
         cleanup(registry, at_ms(10000000)); /* the next one is not from the cache */
     }
 }
@@ -217,12 +217,12 @@ static void service_response_is_whole_or_none(void **state)
     put_many(registry, "s", 3, 60, at_ms(0)); /* the body grows several times */
     for (int i = 0; i < 2; i++)
         for (enum dialect dialect = 0; dialect < DIALECT_COUNT; dialect++) {
-            struct question question = {.service = services[i], .dialect = dialect};
-            assert_int_equal(ask_service(&question), ERR_NONE);
-            size_t bytes = question.response->body.size;
-            cached_response_unref(question.response);
+            struct query query = {.service = services[i], .dialect = dialect};
+            assert_int_equal(ask_service(&query), ERR_NONE);
+            size_t bytes = query.response->body.size;
+            cached_response_unref(query.response);
             cleanup(registry, at_ms(10000000));
-            sweep_question(ask_service, question, bytes);
+            sweep_query(ask_service, query, bytes);
         }
 }
 
@@ -231,31 +231,31 @@ static void services_response_is_whole_or_none(void **state)
     (void)state;
     put_many(registry, "s", 3, 60, at_ms(0));
     for (enum dialect dialect = 0; dialect < DIALECT_COUNT; dialect++) {
-        struct question question = {.dialect = dialect};
-        assert_int_equal(ask_all(&question), ERR_NONE);
-        size_t bytes = question.response->body.size;
-        cached_response_unref(question.response);
+        struct query query = {.dialect = dialect};
+        assert_int_equal(ask_all(&query), ERR_NONE);
+        size_t bytes = query.response->body.size;
+        cached_response_unref(query.response);
         cleanup(registry, at_ms(10000000));
-        sweep_question(ask_all, question, bytes);
+        sweep_query(ask_all, query, bytes);
     }
 }
 
 static enum error write_service(void *context)
 {
-    struct question *question = context;
-    struct json_writer w = jw_to(&question->text, CASING_SNAKE);
-    text_free(&question->text);
-    enum error error = discovery_write_service(registry, SLICE("s"), question->dialect, true, &w);
+    struct query *query = context;
+    struct json_writer w = jw_to(&query->text, CASING_SNAKE);
+    text_free(&query->text);
+    enum error error = discovery_write_service(registry, SLICE("s"), query->dialect, true, &w);
     /* The writer keeps failures of its own until the end. */
-    return !error && text_failed(&question->text) ? ERR_NO_MEMORY : error;
+    return !error && text_failed(&query->text) ? ERR_NO_MEMORY : error;
 }
 
 static enum error ask_delta(void *context)
 {
-    struct question *question = context;
-    text_free(&question->text);
+    struct query *query = context;
+    text_free(&query->text);
     return discovery_write_delta(registry, registry_revision(registry) - 4, DIALECT_SNAKE,
-                                 &question->text);
+                                 &query->text);
 }
 
 static void count_lease(void *context, const struct lease_view *lease)
@@ -273,15 +273,15 @@ static enum error each_lease(void *context)
 static void written_service_delta_and_lease_view_are_whole_or_fail(void **state)
 {
     (void)state;
-    struct question question = {.dialect = DIALECT_SNAKE};
+    struct query query = {.dialect = DIALECT_SNAKE};
     unsigned leases = 0;
-    assert_true(sweep(write_service, &question) > 1);
-    json_decref(parse_body((struct slice){question.text.data, question.text.size}));
-    assert_true(sweep(ask_delta, &question) > 2);
-    json_decref(parse_body((struct slice){question.text.data, question.text.size}));
+    assert_true(sweep(write_service, &query) > 1);
+    json_decref(parse_body((struct slice){query.text.data, query.text.size}));
+    assert_true(sweep(ask_delta, &query) > 2);
+    json_decref(parse_body((struct slice){query.text.data, query.text.size}));
     assert_int_equal(sweep(each_lease, &leases), 1);
     assert_int_equal(leases, 3);
-    text_free(&question.text);
+    text_free(&query.text);
 }
 
 static enum error gzip_response(void *response)

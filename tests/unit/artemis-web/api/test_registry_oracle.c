@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The registry against a naive one: a table with a row for each instance that could exist, searched
- * from end to end. 100,000 random operations a seed; every response is compared as JSON. A follower
- * keeps a copy by the changes alone, and must always have what the registry has.
+ * The registry against a naive one: a table with a row for each possible instance, searched from
+ * end to end. 100,000 random operations per seed; every response is compared as JSON. A follower
+ * keeps a copy by the changes alone, and must always equal the registry.
  *
- * Time goes in whole ticks, so the naive registry knows exactly when a lease ends. SEED=n in the
- * environment runs that seed alone.
+ * Time advances in whole ticks, so the naive registry knows exactly when a lease ends. SEED=n in
+ * the environment runs one seed.
  */
 #include "artemis-server/registry/registry.h"
 
@@ -222,7 +222,7 @@ static void do_expire(void)
     look_up_versions(before, evicted);
 }
 
-static void do_housekeep(void)
+static void do_cleanup(void)
 {
     cleanup(registry, now());
     for (unsigned service = 0; service < SERVICES; service++) {
@@ -375,7 +375,7 @@ static void pass_time(void)
         wall_skew = (int64_t)random_below(&seed, 20000000) - 10000000;
     do_expire();
     if (random_below(&seed, 8) == 0)
-        do_housekeep();
+        do_cleanup();
 }
 
 static void do_one(void)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * All that may be called from any thread, at once, while one thread lets time pass, evicts and
- * cleans up. The threads meet before each round, so all get on alike however the machine shares
- * out its cores, and the test ends by a count. What holds for each thread alone is checked on the
- * way; what must hold for the whole, at the end. Best under the thread sanitizer:
- * make VARIANT=tsan unit ONLY=registry
+ * All functions that any thread may call, at once, while one thread advances time, evicts and
+ * cleans up. The threads meet before each round, so they make equal progress on any machine, and
+ * the test ends after a number of rounds. What holds for one thread is checked during the rounds,
+ * what holds for the whole at the end. Most useful under the thread sanitizer: make VARIANT=tsan
+ * unit ONLY=registry
  *
  * Threads use assert of the C library: cmocka's must stay in the main thread.
  */
@@ -48,7 +48,7 @@ static pthread_barrier_t meeting;
 struct changer {
     pthread_t thread;
     uint64_t seed;
-    struct instance *own; /* nobody else touches it */
+    struct instance *own; /* used by this thread alone */
     struct instance_key own_key;
 };
 
@@ -373,7 +373,7 @@ static void run_threads(struct follower *follower)
     pthread_barrier_destroy(&meeting);
 }
 
-/* What the follower gathered from changes is what a new one fetches. */
+/* The copy of the follower equals the state that a new one fetches. */
 static void check_follower(struct follower *follower)
 {
     struct follower fresh = {.copy = json_object()};

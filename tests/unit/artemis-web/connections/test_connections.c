@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The table of connections, over socket pairs and virtual time: who is refused, displaced, timed
- * out, and what the peer receives.
+ * The table of connections, over socket pairs and virtual time: which connections are refused,
+ * displaced and timed out, and what the peer receives.
  */
 #include "artemis-web/connections/connections.h"
 
@@ -167,7 +167,7 @@ static void each_new_connection_displaces_one(void **state)
         connect_peer(fixture, i, (uint64_t)i);
     for (int i = 0; i < 2; i++)
         assert_alive(connect_peer(fixture, LIMIT + i, 5000));
-    assert_ended_saying(&fixture->peers[0], ""); /* who was idle for longest goes first */
+    assert_ended_saying(&fixture->peers[0], ""); /* the one that was idle for longest */
     assert_ended_saying(&fixture->peers[1], "");
     assert_alive(&fixture->peers[2]);
     struct connections_view view;

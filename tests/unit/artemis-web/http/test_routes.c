@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The route table is searched by halving, so it must be sorted; and every path must be found by all
- * of its names: with and without .json, by the Java clients' prefix, and as an absolute address.
+ * The route table is sorted, because it is searched by halving. Every path is found by all of its
+ * names: with and without .json, by the prefix of the Java clients, and as an absolute address.
  */
 #include "artemis-web/http/routes.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The bodies that the client posts have the fields of CONTRACT 1 and 2 and only the given values,
- * and every failed allocation is reported.
+ * The posted bodies have the fields of CONTRACT 1 and 2 and only the given values, and every failed
+ * allocation is reported.
  */
 #include "artemis/call/call_request.h"
 

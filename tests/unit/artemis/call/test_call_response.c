@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Every result of a call becomes one of the four exit codes, a message, and a hint (CONTRACT 1 and
+ * Every result of a call becomes one of the four exit codes, a message and a hint (CONTRACT 1 and
  * 8).
  */
 #include "artemis/call/call_response.h"
