@@ -21,7 +21,7 @@ struct call_request {
     size_t size_bytes;          /* of `body` */
     const char *const *headers; /* additional headers, "Name: value", up to NULL; may be NULL */
     const char *data;           /* array or object that a response must have, as a path such as
-                                 * "service.instances"; checked by call_run; may be NULL */
+                                 * "service.instances"; checked by server_call_run; may be NULL */
 };
 
 /* `timeout_secs` limits the whole call. `response` is released with curl_call_free. */

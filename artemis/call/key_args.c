@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis/call/key_args.h"
 
-#include "artemis/call/call.h"
 #include "artemis/call/call_response.h"
+#include "artemis/call/server_call.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -60,13 +60,14 @@ static void copy_part(char part[ID_BYTES_MAX + 1], const char *text, const char 
 }
 
 /* Sets region and zone to those of the server where they were not given. */
-static int read_zone(const struct args *args, struct key_args *key, struct call_result *result)
+static int read_zone(const struct args *args, struct key_args *key,
+                     struct server_call_result *result)
 {
     const struct call_request request = {
         .path = "/api/status/node",
         .data = "node_status.node",
     };
-    call_run(args, &request, result);
+    server_call_run(args, &request, result);
     const json_t *status = call_response_field(result->root, "node_status");
     const json_t *zone = call_response_field(call_response_field(status, "node"), "zone");
     if (!key->region[0])
@@ -76,10 +77,10 @@ static int read_zone(const struct args *args, struct key_args *key, struct call_
     return (int)result->outcome.exit_code;
 }
 
-int key_args_try(const struct args *args, struct key_args *key, struct call_result *failure)
+int key_args_try(const struct args *args, struct key_args *key, struct server_call_result *failure)
 {
     const char *group = args_text(args, "group");
-    *failure = (struct call_result){0};
+    *failure = (struct server_call_result){0};
     *key = (struct key_args){
         .service = args->positionals[0],
         .instance = args->positionals[1],
@@ -93,13 +94,13 @@ int key_args_try(const struct args *args, struct key_args *key, struct call_resu
 int key_args_resolve(const struct args *args, struct key_args *key)
 {
     char problem[ARGS_PROBLEM_MAX];
-    struct call_result failure;
+    struct server_call_result failure;
     if (key_args_check(args, problem))
         return args_usage_error(args->command, problem);
     int exit_code = key_args_try(args, key, &failure);
     if (exit_code != EXIT_DONE)
-        exit_code = call_report(args, &failure);
-    call_result_free(&failure);
+        exit_code = server_call_report(args, &failure);
+    server_call_result_free(&failure);
     return exit_code;
 }
 

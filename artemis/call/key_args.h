@@ -11,7 +11,7 @@
 #pragma once
 
 #include "artemis-core/model/instance.h"
-#include "artemis/call/call.h"
+#include "artemis/call/server_call.h"
 #include "artemis/terminal/args.h"
 
 #include <jansson.h>
@@ -36,9 +36,9 @@ struct key_args {
  * the error; returns an exit code. */
 int key_args_resolve(const struct args *args, struct key_args *key);
 
-/* The same for arguments that were checked, without printing the failure: call_report prints
- * `failure`, which is always released with call_result_free. */
-int key_args_try(const struct args *args, struct key_args *key, struct call_result *failure);
+/* The same for arguments that were checked, without printing the failure: server_call_report prints
+ * `failure`, which is always released with server_call_result_free. */
+int key_args_try(const struct args *args, struct key_args *key, struct server_call_result *failure);
 
 /* Checks the given parts of the key. ERR_INVALID_FIELD: `problem` names the argument. */
 MUST_USE enum error key_args_check(const struct args *args, char problem[ARGS_PROBLEM_MAX]);

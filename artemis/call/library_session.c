@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis/call/library_session.h"
 
-#include "artemis/call/call.h"
+#include "artemis/call/server_call.h"
 #include "artemis/call/server_url.h"
 #include "artemis/terminal/exit_code.h"
 #include "artemis/terminal/terminal_text.h"
@@ -46,7 +46,7 @@ int library_session_open(struct library_session *session, const struct args *arg
     struct text urls = {0};
     struct artemis_problem problem;
     struct artemis_options complete = options ? *options : (struct artemis_options){0};
-    int exit_code = call_servers(args, &servers);
+    int exit_code = server_call_servers(args, &servers);
     if (exit_code != EXIT_DONE)
         return exit_code;
     session->timeout_ms = (int)args_number(args, "timeout") * 1000;
@@ -60,7 +60,7 @@ int library_session_open(struct library_session *session, const struct args *arg
     if (args_has(args, "timeout"))
         complete.attempt_timeout_ms = session->timeout_ms;
     if (text_failed(&urls))
-        exit_code = call_no_memory();
+        exit_code = server_call_no_memory();
     else if (artemis_open(&complete, &session->client, &problem))
         exit_code = library_session_print_error(&problem);
     text_free(&urls);

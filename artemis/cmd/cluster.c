@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis/cmd/commands.h"
 
-#include "artemis/call/call.h"
+#include "artemis/call/server_call.h"
 #include "artemis/output/table.h"
 #include "artemis/output/view_cluster.h"
 #include "artemis/terminal/args.h"
@@ -41,14 +41,14 @@ int command_cluster(int argc, char **argv)
         .path = "/api/status/cluster",
         .data = "nodes_status",
     };
-    struct call_result result;
-    call_run(&args, &request, &result);
-    exit_code = call_report(&args, &result);
-    if (call_prints_text(&args, &result))
+    struct server_call_result result;
+    server_call_run(&args, &request, &result);
+    exit_code = server_call_report(&args, &result);
+    if (server_call_prints_text(&args, &result))
         view_cluster(result.root, stdout, table_width_of(stdout));
     if (exit_code == EXIT_DONE && !view_cluster_is_healthy(result.root))
         exit_code = EXIT_REFUSED;
-    call_result_free(&result);
+    server_call_result_free(&result);
     args_free(&args);
     return exit_code;
 }

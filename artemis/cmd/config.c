@@ -3,7 +3,7 @@
 
 #include "artemis-core/config/config.h"
 #include "artemis-core/json/json_writer.h"
-#include "artemis/call/call.h"
+#include "artemis/call/server_call.h"
 #include "artemis/output/table.h"
 #include "artemis/output/view.h"
 #include "artemis/settings.h"
@@ -225,12 +225,12 @@ static int run_reference(const struct args *args)
 static int run_show(const struct args *args)
 {
     const struct call_request request = {.path = "/api/status/config", .data = "settings"};
-    struct call_result result;
-    call_run(args, &request, &result);
-    int exit_code = call_report(args, &result);
-    if (call_prints_text(args, &result))
+    struct server_call_result result;
+    server_call_run(args, &request, &result);
+    int exit_code = server_call_report(args, &result);
+    if (server_call_prints_text(args, &result))
         view_settings(result.root, stdout, table_width_of(stdout));
-    call_result_free(&result);
+    server_call_result_free(&result);
     return exit_code;
 }
 

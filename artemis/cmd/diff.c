@@ -3,10 +3,10 @@
 
 #include "artemis-core/json/codec_peer.h"
 #include "artemis-server/registry/registry_replication.h"
-#include "artemis/call/call.h"
 #include "artemis/call/call_response.h"
 #include "artemis/call/curl_call.h"
 #include "artemis/call/record_diff.h"
+#include "artemis/call/server_call.h"
 #include "artemis/call/server_url.h"
 #include "artemis/output/table.h"
 #include "artemis/output/view_diff.h"
@@ -115,14 +115,15 @@ static int call_as_peer(struct node *node, const char *path, struct text *body)
         request.body = text_string(body);
         request.size_bytes = body->size;
         if (text_failed(body))
-            return call_no_memory();
+            return server_call_no_memory();
     }
     struct call_response response;
     enum error error = ERR_NONE;
     curl_call_send(&node->url, &request, node->timeout_secs, &response);
     int exit_code = EXIT_DONE;
     if (!parse(node, &response, &error))
-        exit_code = error == ERR_NO_MEMORY ? call_no_memory() : report_failure(node, &response);
+        exit_code =
+            error == ERR_NO_MEMORY ? server_call_no_memory() : report_failure(node, &response);
     curl_call_free(&response);
     return exit_code;
 }
@@ -195,7 +196,7 @@ static int read_node(struct node *node, const char *text)
     char problem[ARGS_PROBLEM_MAX];
     enum error error = server_url_read(&node->url, text);
     if (error == ERR_NO_MEMORY)
-        return call_no_memory();
+        return server_call_no_memory();
     if (!error)
         return EXIT_DONE;
     snprintf(problem, sizeof problem, "NODE must be a URL or HOST:PORT, is %.64s",
@@ -239,7 +240,7 @@ static int compare_buckets(struct node nodes[2], const uint32_t *buckets, size_t
             return exit_code;
     }
     record_diff_merge(&nodes[0].keys, &nodes[1].keys, report);
-    return report->failed ? call_no_memory() : EXIT_DONE;
+    return report->failed ? server_call_no_memory() : EXIT_DONE;
 }
 
 /* Compares the marked buckets, and unmarks those whose digests are equal. */
@@ -300,7 +301,7 @@ static int print_report(const struct args *args, const struct node nodes[2],
             terminal_text_print_json(stdout, out.data, out.size);
         text_free(&out);
         if (failed)
-            return call_no_memory();
+            return server_call_no_memory();
     } else {
         view_diff(report, shown, stdout, table_width_of(stdout));
     }
@@ -315,7 +316,7 @@ int command_diff(int argc, char **argv)
         return exit_code;
     struct diff_report report = {0};
     struct node *nodes = calloc(2, sizeof *nodes);
-    exit_code = nodes ? connect_nodes(&args, nodes) : call_no_memory();
+    exit_code = nodes ? connect_nodes(&args, nodes) : server_call_no_memory();
     if (exit_code == EXIT_DONE)
         exit_code = compare_and_confirm(nodes, &report);
     if (exit_code == EXIT_DONE)

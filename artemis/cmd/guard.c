@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis/cmd/commands.h"
 
-#include "artemis/call/call.h"
+#include "artemis/call/server_call.h"
 #include "artemis/cmd/lease_call.h"
 #include "artemis/output/table.h"
 #include "artemis/output/view_leases.h"
@@ -33,16 +33,17 @@ static const struct args_command command = {
 
 static int show(const struct args *args, const char *service)
 {
-    struct call_result result;
+    struct server_call_result result;
     lease_call_get(args, service, "guard.node", &result);
-    int exit_code = call_report(args, &result);
-    if (call_prints_text(args, &result))
+    int exit_code = server_call_report(args, &result);
+    if (server_call_prints_text(args, &result))
         view_guards(result.root, service, stdout, table_width_of(stdout));
-    call_result_free(&result);
+    server_call_result_free(&result);
     return exit_code;
 }
 
-static void post_release(const struct args *args, const char *service, struct call_result *result)
+static void post_release(const struct args *args, const char *service,
+                         struct server_call_result *result)
 {
     json_t *body = json_object();
     bool failed = service && json_object_set_new(body, "service_id", json_string(service)) != 0;
@@ -50,7 +51,7 @@ static void post_release(const struct args *args, const char *service, struct ca
         json_decref(body);
         body = NULL;
     }
-    call_post(args, "/api/status/leases/release", body, result);
+    server_call_post(args, "/api/status/leases/release", body, result);
 }
 
 static void print_released(const char *service, bool engaged)
@@ -67,20 +68,20 @@ static void print_released(const char *service, bool engaged)
 
 static int release(const struct args *args, const char *service)
 {
-    struct call_result before;
-    struct call_result result;
+    struct server_call_result before;
+    struct server_call_result result;
     lease_call_get(args, service, "guard.node", &before);
     if (before.outcome.exit_code != EXIT_DONE) {
-        int exit_code = call_report(args, &before);
-        call_result_free(&before);
+        int exit_code = server_call_report(args, &before);
+        server_call_result_free(&before);
         return exit_code;
     }
     post_release(args, service, &result);
-    int exit_code = call_report(args, &result);
-    if (call_prints_text(args, &result))
+    int exit_code = server_call_report(args, &result);
+    if (server_call_prints_text(args, &result))
         print_released(service, view_guard_is_engaged(before.root, service));
-    call_result_free(&result);
-    call_result_free(&before);
+    server_call_result_free(&result);
+    server_call_result_free(&before);
     return exit_code;
 }
 

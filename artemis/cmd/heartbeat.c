@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis/cmd/commands.h"
 
-#include "artemis/call/call.h"
 #include "artemis/call/call_request.h"
+#include "artemis/call/server_call.h"
 #include "artemis/cmd/instance_command.h"
 #include "artemis/cmd/keep_alive.h"
 #include "artemis/terminal/args.h"
@@ -29,7 +29,7 @@ static const struct args_command command = {
 static int heartbeat(const struct args *args)
 {
     struct key_args key;
-    struct call_result result;
+    struct server_call_result result;
     if (instance_command_lacks_every(args))
         return args_usage_error(&command, instance_command_needs_every);
     char problem[ARGS_PROBLEM_MAX];

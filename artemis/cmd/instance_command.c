@@ -15,14 +15,14 @@ bool instance_command_lacks_every(const struct args *args)
 }
 
 void instance_command_post_key(const struct args *args, const struct key_args *key,
-                               const char *path, struct call_result *result)
+                               const char *path, struct server_call_result *result)
 {
     json_t *body = NULL;
     enum error error = call_request_key(key, &body);
-    call_post(args, path, error ? NULL : body, result);
+    server_call_post(args, path, error ? NULL : body, result);
 }
 
-void instance_command_get_service(const struct args *args, struct call_result *result)
+void instance_command_get_service(const struct args *args, struct server_call_result *result)
 {
     struct text path = {0};
     call_request_service_path(args->positionals[0], true, &path);
@@ -31,13 +31,13 @@ void instance_command_get_service(const struct args *args, struct call_result *r
         .data = "service.instances",
     };
     if (text_failed(&path))
-        call_set_no_memory(result);
+        server_call_set_no_memory(result);
     else
-        call_run(args, &request, result);
+        server_call_run(args, &request, result);
     text_free(&path);
 }
 
-const json_t *instance_command_instances(const struct call_result *result)
+const json_t *instance_command_instances(const struct server_call_result *result)
 {
     if (result->outcome.exit_code != EXIT_DONE)
         return NULL;
@@ -56,11 +56,12 @@ void instance_command_print_done(const struct args *args, const char *done)
     fputc('\n', stdout);
 }
 
-int instance_command_finish(const struct args *args, struct call_result *result, const char *done)
+int instance_command_finish(const struct args *args, struct server_call_result *result,
+                            const char *done)
 {
-    int exit_code = call_report(args, result);
-    if (call_prints_text(args, result))
+    int exit_code = server_call_report(args, result);
+    if (server_call_prints_text(args, result))
         instance_command_print_done(args, done);
-    call_result_free(result);
+    server_call_result_free(result);
     return exit_code;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis/cmd/keep_alive.h"
 
-#include "artemis/call/call.h"
 #include "artemis/call/key_args.h"
 #include "artemis/call/library_session.h"
+#include "artemis/call/server_call.h"
 #include "artemis/cmd/instance_command.h"
 #include "artemis/output/view_watch.h"
 #include "artemis/terminal/terminal_text.h"
@@ -61,7 +61,7 @@ static void on_event(const struct artemis_registration_event *event, void *conte
     bool is_accepted = event->state == ARTEMIS_REGISTERED || event->state == ARTEMIS_RENEWED;
     if (args_has(keep->args, "json")) {
         if (view_registration_json(event, stdout))
-            (void)call_no_memory();
+            (void)server_call_no_memory();
     } else if (is_accepted) {
         print_accepted(keep, event->state == ARTEMIS_REGISTERED);
     } else {
@@ -175,12 +175,12 @@ static enum artemis_error start_registration(struct keep_alive *keep, const stru
 static bool resolve_key(const struct keep_alive *keep, struct key_args *key, int *exit_code)
 {
     for (bool is_first = true;; is_first = false) {
-        struct call_result failure;
+        struct server_call_result failure;
         *exit_code = key_args_try(keep->args, key, &failure);
         bool is_retried = failure.outcome.retryable;
         if (*exit_code != EXIT_DONE && (is_first || !is_retried))
-            *exit_code = call_report(keep->args, &failure);
-        call_result_free(&failure);
+            *exit_code = server_call_report(keep->args, &failure);
+        server_call_result_free(&failure);
         if (*exit_code == EXIT_DONE || !is_retried)
             return *exit_code == EXIT_DONE;
         if (library_session_sleep(&keep->session, RETRY_MS)) {

@@ -4,7 +4,7 @@
 #include "artemis/call/call_request.h"
 
 void lease_call_get(const struct args *args, const char *service, const char *data,
-                    struct call_result *result)
+                    struct server_call_result *result)
 {
     struct text path = {0};
     text_append_string(&path, "/api/status/leases");
@@ -14,8 +14,8 @@ void lease_call_get(const struct args *args, const char *service, const char *da
     }
     const struct call_request request = {.path = text_string(&path), .data = data};
     if (text_failed(&path))
-        call_set_no_memory(result);
+        server_call_set_no_memory(result);
     else
-        call_run(args, &request, result);
+        server_call_run(args, &request, result);
     text_free(&path);
 }

@@ -4,9 +4,9 @@
  */
 #pragma once
 
-#include "artemis/call/call.h"
+#include "artemis/call/server_call.h"
 
 /* Gets /api/status/leases, for one service unless `service` is NULL. The response must have `data`.
- * Release `result` with call_result_free. */
+ * Release `result` with server_call_result_free. */
 void lease_call_get(const struct args *args, const char *service, const char *data,
-                    struct call_result *result);
+                    struct server_call_result *result);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis/cmd/commands.h"
 
-#include "artemis/call/call.h"
+#include "artemis/call/server_call.h"
 #include "artemis/cmd/lease_call.h"
 #include "artemis/output/table.h"
 #include "artemis/output/view_leases.h"
@@ -30,12 +30,12 @@ int command_leases(int argc, char **argv)
     int exit_code = 0;
     if (!args_start(&args, &command, argc, argv, &exit_code))
         return exit_code;
-    struct call_result result;
+    struct server_call_result result;
     lease_call_get(&args, args.positionals[0], "leases", &result);
-    exit_code = call_report(&args, &result);
-    if (call_prints_text(&args, &result))
+    exit_code = server_call_report(&args, &result);
+    if (server_call_prints_text(&args, &result))
         view_leases(result.root, stdout, table_width_of(stdout));
-    call_result_free(&result);
+    server_call_result_free(&result);
     args_free(&args);
     return exit_code;
 }

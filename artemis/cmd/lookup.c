@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis/cmd/commands.h"
 
-#include "artemis/call/call.h"
 #include "artemis/call/call_request.h"
+#include "artemis/call/server_call.h"
 #include "artemis/terminal/args.h"
 #include "artemis/terminal/terminal_text.h"
 
@@ -44,19 +44,19 @@ static int look_up(const struct args *args)
     text_append_string(&path, "&service_id=");
     call_request_escape(&path, args->positionals[0]);
     const struct call_request request = {.path = text_string(&path), .data = "instance"};
-    struct call_result result;
+    struct server_call_result result;
     if (text_failed(&path))
-        call_set_no_memory(&result);
+        server_call_set_no_memory(&result);
     else
-        call_run(args, &request, &result);
+        server_call_run(args, &request, &result);
     text_free(&path);
-    int exit_code = call_report(args, &result);
-    if (call_prints_text(args, &result)) {
+    int exit_code = server_call_report(args, &result);
+    if (server_call_prints_text(args, &result)) {
         const json_t *instance = call_response_field(result.root, "instance");
         terminal_text_print(stdout, call_response_text(instance, "url"), 0);
         fputc('\n', stdout);
     }
-    call_result_free(&result);
+    server_call_result_free(&result);
     return exit_code;
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis/cmd/commands.h"
 
-#include "artemis/call/call.h"
 #include "artemis/call/call_request.h"
 #include "artemis/call/input_file.h"
+#include "artemis/call/server_call.h"
 #include "artemis/cmd/instance_command.h"
 #include "artemis/cmd/keep_alive.h"
 #include "artemis/terminal/args.h"
@@ -75,14 +75,14 @@ static int register_file(const struct args *args, const char *path)
     enum error error = input_file_read(path, &body, problem);
     int exit_code = EXIT_DONE;
     if (error == ERR_NO_MEMORY) {
-        exit_code = call_no_memory();
+        exit_code = server_call_no_memory();
     } else if (error) {
         exit_code = args_usage_error(&command, problem);
     } else {
         struct call_request request = {
             .path = "/api/registry/register", .body = text_string(&body), .size_bytes = body.size};
-        struct call_result result;
-        call_run(args, &request, &result);
+        struct server_call_result result;
+        server_call_run(args, &request, &result);
         exit_code = instance_command_finish(args, &result, "registered");
     }
     text_free(&body);
@@ -111,8 +111,8 @@ static int register_one(const struct args *args)
         return exit_code;
     json_t *body = NULL;
     enum error error = call_request_instance(args, &key, &body);
-    struct call_result result;
-    call_post(args, "/api/registry/register", error ? NULL : body, &result);
+    struct server_call_result result;
+    server_call_post(args, "/api/registry/register", error ? NULL : body, &result);
     return instance_command_finish(args, &result, "registered");
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis/cmd/commands.h"
 
-#include "artemis/call/call.h"
 #include "artemis/call/call_request.h"
+#include "artemis/call/server_call.h"
 #include "artemis/output/table.h"
 #include "artemis/output/view.h"
 #include "artemis/terminal/args.h"
@@ -46,15 +46,15 @@ int command_service(int argc, char **argv)
         .data = "service.instances",
     };
     if (text_failed(&path)) {
-        exit_code = call_no_memory();
+        exit_code = server_call_no_memory();
         goto out;
     }
-    struct call_result result;
-    call_run(&args, &request, &result);
-    exit_code = call_report(&args, &result);
-    if (call_prints_text(&args, &result))
+    struct server_call_result result;
+    server_call_run(&args, &request, &result);
+    exit_code = server_call_report(&args, &result);
+    if (server_call_prints_text(&args, &result))
         view_service(result.root, &view, stdout);
-    call_result_free(&result);
+    server_call_result_free(&result);
 out:
     text_free(&path);
     args_free(&args);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis/cmd/commands.h"
 
-#include "artemis/call/call.h"
+#include "artemis/call/server_call.h"
 #include "artemis/cmd/watch.h"
 #include "artemis/output/table.h"
 #include "artemis/output/view.h"
@@ -32,13 +32,13 @@ static int list(const struct args *args)
         .path = "/api/discovery/services",
         .data = "services",
     };
-    struct call_result result;
-    call_run(args, &request, &result);
-    int exit_code = call_report(args, &result);
-    if (call_prints_text(args, &result) &&
+    struct server_call_result result;
+    server_call_run(args, &request, &result);
+    int exit_code = server_call_report(args, &result);
+    if (server_call_prints_text(args, &result) &&
         view_services(result.root, stdout, table_width_of(stdout)))
-        exit_code = call_no_memory();
-    call_result_free(&result);
+        exit_code = server_call_no_memory();
+    server_call_result_free(&result);
     return exit_code;
 }
 

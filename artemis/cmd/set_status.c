@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis/cmd/commands.h"
 
-#include "artemis/call/call.h"
 #include "artemis/call/call_request.h"
 #include "artemis/call/key_args.h"
+#include "artemis/call/server_call.h"
 #include "artemis/cmd/instance_command.h"
 #include "artemis/terminal/args.h"
 #include "artemis/terminal/terminal_text.h"
@@ -59,7 +59,7 @@ static json_t *find_instance(const struct args *args, const json_t *instances, i
 /* Registers the instance with the new status. */
 static int post_status(const struct args *args, json_t *instance)
 {
-    struct call_result result;
+    struct server_call_result result;
     json_t *body = NULL;
     json_t *changed = json_copy(instance);
     const char *status = args->positionals[2];
@@ -68,7 +68,7 @@ static int post_status(const struct args *args, json_t *instance)
         json_decref(changed);
     else
         failed = call_request_wrap("instances", changed, &body) != ERR_NONE;
-    call_post(args, "/api/registry/register", failed ? NULL : body, &result);
+    server_call_post(args, "/api/registry/register", failed ? NULL : body, &result);
     return instance_command_finish(args, &result, "changed");
 }
 
@@ -78,16 +78,16 @@ static int set_status(const struct args *args)
     if (key_args_check(args, problem) ||
         call_request_check_status("STATUS", args->positionals[2], problem))
         return args_usage_error(&command, problem);
-    struct call_result list;
+    struct server_call_result list;
     instance_command_get_service(args, &list);
     int exit_code = EXIT_DONE;
     const json_t *instances = instance_command_instances(&list);
     json_t *instance = instances ? find_instance(args, instances, &exit_code) : NULL;
     if (!instances)
-        exit_code = call_report(args, &list);
+        exit_code = server_call_report(args, &list);
     if (instance)
         exit_code = post_status(args, instance);
-    call_result_free(&list);
+    server_call_result_free(&list);
     return exit_code;
 }
 

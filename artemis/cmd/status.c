@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis/cmd/commands.h"
 
-#include "artemis/call/call.h"
+#include "artemis/call/server_call.h"
 #include "artemis/output/view.h"
 #include "artemis/terminal/args.h"
 
@@ -21,17 +21,17 @@ static const struct args_command command = {
     .options = options,
 };
 
-static void print(const struct args *args, const struct call_result *status)
+static void print(const struct args *args, const struct server_call_result *status)
 {
     const struct call_request ready_request = {.path = "/ready"};
     const struct call_request leases_request = {.path = "/api/status/leases"};
-    struct call_result ready;
-    struct call_result leases;
-    call_again(args, status, &ready_request, &ready);
-    call_again(args, status, &leases_request, &leases);
+    struct server_call_result ready;
+    struct server_call_result leases;
+    server_call_again(args, status, &ready_request, &ready);
+    server_call_again(args, status, &leases_request, &leases);
     view_status(status->root, &ready.response, leases.root, stdout);
-    call_result_free(&leases);
-    call_result_free(&ready);
+    server_call_result_free(&leases);
+    server_call_result_free(&ready);
 }
 
 int command_status(int argc, char **argv)
@@ -44,12 +44,12 @@ int command_status(int argc, char **argv)
         .path = "/api/status/node",
         .data = "node_status.node",
     };
-    struct call_result status;
-    call_run(&args, &request, &status);
-    exit_code = call_report(&args, &status);
-    if (call_prints_text(&args, &status))
+    struct server_call_result status;
+    server_call_run(&args, &request, &status);
+    exit_code = server_call_report(&args, &status);
+    if (server_call_prints_text(&args, &status))
         print(&args, &status);
-    call_result_free(&status);
+    server_call_result_free(&status);
     args_free(&args);
     return exit_code;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis/cmd/commands.h"
 
-#include "artemis/call/call.h"
 #include "artemis/call/key_args.h"
+#include "artemis/call/server_call.h"
 #include "artemis/cmd/instance_command.h"
 #include "artemis/terminal/args.h"
 #include "artemis/terminal/terminal_text.h"
@@ -29,7 +29,7 @@ static const struct args_command command = {
 
 /* False if the list of instances does not have the key. *other is set to an instance of the same id
  * with another key. Without a list only an unknown service is known not to have the instance. */
-static bool may_be_registered(const struct key_args *key, const struct call_result *list,
+static bool may_be_registered(const struct key_args *key, const struct server_call_result *list,
                               const json_t **other)
 {
     const json_t *instances = instance_command_instances(list);
@@ -70,19 +70,19 @@ static int unregister(const struct args *args)
     int exit_code = key_args_resolve(args, &key);
     if (exit_code != EXIT_DONE)
         return exit_code;
-    struct call_result list;
-    struct call_result result;
+    struct server_call_result list;
+    struct server_call_result result;
     const json_t *other = NULL;
     instance_command_get_service(args, &list);
     bool registered = may_be_registered(&key, &list, &other);
     instance_command_post_key(args, &key, "/api/registry/unregister", &result);
-    exit_code = call_report(args, &result);
-    if (call_prints_text(args, &result) && registered)
+    exit_code = server_call_report(args, &result);
+    if (server_call_prints_text(args, &result) && registered)
         instance_command_print_done(args, "unregistered");
-    else if (call_prints_text(args, &result))
+    else if (server_call_prints_text(args, &result))
         print_not_registered(args, other);
-    call_result_free(&result);
-    call_result_free(&list);
+    server_call_result_free(&result);
+    server_call_result_free(&list);
     return exit_code;
 }
 

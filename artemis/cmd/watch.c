@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis/cmd/watch.h"
 
-#include "artemis/call/call.h"
 #include "artemis/call/library_session.h"
+#include "artemis/call/server_call.h"
 #include "artemis/cmd/commands.h"
 #include "artemis/output/table.h"
 #include "artemis/output/view_watch.h"
@@ -44,7 +44,7 @@ static void on_change(const struct artemis_change *change, void *context)
     if (!printer->json)
         view_change(change, stdout);
     else if (view_change_json(change, stdout))
-        (void)call_no_memory();
+        (void)server_call_no_memory();
     if (fflush(stdout) != 0 || ferror(stdout))
         kill(getpid(), SIGTERM);
 }
@@ -108,7 +108,7 @@ static int draw(struct library_session *session, bool json, bool first)
         json ? view_registry_json(all, stdout) : view_registry(all, stdout, table_width_of(stdout));
     artemis_service_free(all);
     if (error)
-        return call_no_memory();
+        return server_call_no_memory();
     return fflush(stdout) == 0 && !ferror(stdout) ? EXIT_DONE : EXIT_REFUSED;
 }
 

@@ -2,7 +2,7 @@
  *
  * How the refused items of a response are printed.
  */
-#include "artemis/call/call.h"
+#include "artemis/call/server_call.h"
 
 #include "tests/support/cmocka_all.h"
 
@@ -52,12 +52,12 @@ static void failed_items_are_named_up_to_ten(void **state)
     struct capture capture;
     json_t *failed = json_of("[{'service_id':'a','instance_id':'1','error_message':'m'},"
                              "{'instance':{'serviceId':'b','instanceId':'2'},'errorCode':'c'}]");
-    call_print_failed(failed, capture_begin(&capture));
+    server_call_print_failed(failed, capture_begin(&capture));
     capture_expect(&capture, "  a/1: m\n  b/2: c\n");
 
     for (int i = 0; i < 10; i++)
         assert_int_equal(json_array_append_new(failed, json_object()), 0);
-    call_print_failed(failed, capture_begin(&capture));
+    server_call_print_failed(failed, capture_begin(&capture));
     fflush(capture.out);
     assert_non_null(strstr(capture.printed, "\n  and 2 more\n"));
     fclose(capture.out);

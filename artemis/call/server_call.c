@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "artemis/call/call.h"
+#include "artemis/call/server_call.h"
 
 #include "artemis/call/server_url.h"
 #include "artemis/terminal/terminal_text.h"
@@ -23,9 +23,9 @@ static const char *server_list(const struct args *args)
     return environment && *environment ? environment : DEFAULT_URL;
 }
 
-void call_set_no_memory(struct call_result *result)
+void server_call_set_no_memory(struct server_call_result *result)
 {
-    *result = (struct call_result){.response.transfer = TRANSFER_NO_MEMORY};
+    *result = (struct server_call_result){.response.transfer = TRANSFER_NO_MEMORY};
     call_response_evaluate(&result->response, "the server", &result->outcome, &result->root);
 }
 
@@ -41,20 +41,20 @@ static void set_bad_address(const char *list, struct call_outcome *outcome)
 
 /* Fills the outcome of `result` on failure. */
 static enum error read_servers(const struct args *args, struct server_list *servers,
-                               struct call_result *result)
+                               struct server_call_result *result)
 {
     const char *list = server_list(args);
     enum error error = server_list_read(servers, list);
     if (error == ERR_NO_MEMORY)
-        call_set_no_memory(result);
+        server_call_set_no_memory(result);
     else if (error)
         set_bad_address(list, &result->outcome);
     return error;
 }
 
-int call_servers(const struct args *args, struct server_list *servers)
+int server_call_servers(const struct args *args, struct server_list *servers)
 {
-    struct call_result result = {0};
+    struct server_call_result result = {0};
     if (!read_servers(args, servers, &result))
         return EXIT_DONE;
     terminal_text_print_error(stderr, result.outcome.hint, "%s", result.outcome.message);
@@ -64,23 +64,23 @@ int call_servers(const struct args *args, struct server_list *servers)
 /* --- calls ------------------------------------------------------------------------------------ */
 
 static void call_server(const struct args *args, const struct server_url *url,
-                        const struct call_request *request, struct call_result *result)
+                        const struct call_request *request, struct server_call_result *result)
 {
     curl_call_send(url, request, args_number(args, "timeout"), &result->response);
     call_response_evaluate(&result->response, url->shown, &result->outcome, &result->root);
     call_response_require(result->root, request->data, url->shown, &result->outcome);
 }
 
-void call_run(const struct args *args, const struct call_request *request,
-              struct call_result *result)
+void server_call_run(const struct args *args, const struct call_request *request,
+                     struct server_call_result *result)
 {
     struct server_list servers;
     struct text messages = {0}; /* of all servers */
-    *result = (struct call_result){0};
+    *result = (struct server_call_result){0};
     if (read_servers(args, &servers, result))
         return;
     for (size_t i = 0; i < servers.count; i++) {
-        call_result_free(result);
+        server_call_result_free(result);
         result->server = i;
         call_server(args, &servers.urls[i], request, result);
         if (result->outcome.exit_code != EXIT_UNREACHABLE)
@@ -94,37 +94,38 @@ void call_run(const struct args *args, const struct call_request *request,
     server_list_free(&servers);
 }
 
-void call_again(const struct args *args, const struct call_result *previous,
-                const struct call_request *request, struct call_result *result)
+void server_call_again(const struct args *args, const struct server_call_result *previous,
+                       const struct call_request *request, struct server_call_result *result)
 {
     struct server_list servers;
-    *result = (struct call_result){.server = previous->server};
+    *result = (struct server_call_result){.server = previous->server};
     if (read_servers(args, &servers, result))
         return;
     call_server(args, &servers.urls[previous->server], request, result);
     server_list_free(&servers);
 }
 
-void call_post(const struct args *args, const char *path, json_t *body, struct call_result *result)
+void server_call_post(const struct args *args, const char *path, json_t *body,
+                      struct server_call_result *result)
 {
     char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
     json_decref(body);
     if (!text) {
-        call_set_no_memory(result);
+        server_call_set_no_memory(result);
         return;
     }
     struct call_request request = {.path = path, .body = text, .size_bytes = strlen(text)};
-    call_run(args, &request, result);
+    server_call_run(args, &request, result);
     free(text);
 }
 
-void call_result_free(struct call_result *result)
+void server_call_result_free(struct server_call_result *result)
 {
     if (!result)
         return;
     json_decref(result->root);
     curl_call_free(&result->response);
-    *result = (struct call_result){0};
+    *result = (struct server_call_result){0};
 }
 
 /* --- refused items  */
@@ -143,7 +144,7 @@ static void print_failed(const json_t *item, FILE *out)
     fputc('\n', out);
 }
 
-void call_print_failed(const json_t *failed, FILE *out)
+void server_call_print_failed(const json_t *failed, FILE *out)
 {
     size_t count = json_array_size(failed);
     for (size_t i = 0; i < count && i < FAILED_SHOWN_MAX; i++)
@@ -154,7 +155,7 @@ void call_print_failed(const json_t *failed, FILE *out)
 
 /* --- report ----------------------------------------------------------------------------------- */
 
-int call_report(const struct args *args, const struct call_result *result)
+int server_call_report(const struct args *args, const struct server_call_result *result)
 {
     const struct call_outcome *outcome = &result->outcome;
     if (args_has(args, "json") && result->root)
@@ -164,16 +165,16 @@ int call_report(const struct args *args, const struct call_result *result)
     terminal_text_print_error(stderr, *outcome->hint ? outcome->hint : NULL, "%s",
                               outcome->message);
     if (outcome->failed_count > 1)
-        call_print_failed(call_response_failed(result->root), stderr);
+        server_call_print_failed(call_response_failed(result->root), stderr);
     return (int)outcome->exit_code;
 }
 
-bool call_prints_text(const struct args *args, const struct call_result *result)
+bool server_call_prints_text(const struct args *args, const struct server_call_result *result)
 {
     return result->outcome.exit_code == EXIT_DONE && !args_has(args, "json");
 }
 
-int call_no_memory(void)
+int server_call_no_memory(void)
 {
     terminal_text_print_error(stderr, NULL, "out of memory");
     return EXIT_REFUSED;

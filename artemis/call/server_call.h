@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * call - one call to the servers that the command line names, and what is printed of it.
+ * server_call - one call to the servers that the command line names, and what is printed of it.
  *
- *     struct call_result result;
- *     call_run(&args, &request, &result);
- *     int exit_code = call_report(&args, &result);
- *     if (call_prints_text(&args, &result)) ... print result.root
- *     call_result_free(&result);
+ *     struct server_call_result result;
+ *     server_call_run(&args, &request, &result);
+ *     int exit_code = server_call_report(&args, &result);
+ *     if (server_call_prints_text(&args, &result)) ... print result.root
+ *     server_call_result_free(&result);
  *
  * --server and ARTEMIS_URL may name several servers, separated by commas. They are called in this
  * order until one is reachable; a server that refuses the request is reachable.
@@ -14,7 +14,7 @@
  * Data goes to stdout, errors go to stderr. With --json, stdout gets the server's response
  * unchanged, on one line, also when the server refuses the request.
  *
- * Not thread-safe. call_run blocks as curl_call_send does.
+ * Not thread-safe. server_call_run blocks as curl_call_send does.
  */
 #pragma once
 
@@ -39,41 +39,42 @@
     {.name = "json", .description = "print the server's response unchanged"}
 /* clang-format on */
 
-struct call_result {
+struct server_call_result {
     struct call_response response;
     struct call_outcome outcome;
     json_t *root;  /* JSON of the response; NULL if it has none */
     size_t server; /* index of the server that was called last */
 };
 
-/* Always fills `result`, which is released with call_result_free. */
-void call_run(const struct args *args, const struct call_request *request,
-              struct call_result *result);
+/* Always fills `result`, which is released with server_call_result_free. */
+void server_call_run(const struct args *args, const struct call_request *request,
+                     struct server_call_result *result);
 
 /* Calls only the server that was called last for `previous`. */
-void call_again(const struct args *args, const struct call_result *previous,
-                const struct call_request *request, struct call_result *result);
+void server_call_again(const struct args *args, const struct server_call_result *previous,
+                       const struct call_request *request, struct server_call_result *result);
 
 /* Posts a JSON body and releases it; NULL stands for "out of memory". */
-void call_post(const struct args *args, const char *path, json_t *body, struct call_result *result);
+void server_call_post(const struct args *args, const char *path, json_t *body,
+                      struct server_call_result *result);
 
 /* Fills `result` with the failure "out of memory". */
-void call_set_no_memory(struct call_result *result);
+void server_call_set_no_memory(struct server_call_result *result);
 
-void call_result_free(struct call_result *result);
+void server_call_result_free(struct server_call_result *result);
 
 /* With --json, prints the response; prints the error unless the call succeeded. Returns the exit
  * code. */
-int call_report(const struct args *args, const struct call_result *result);
+int server_call_report(const struct args *args, const struct server_call_result *result);
 
 /* Prints one line for each of the first ten refused items of a response. */
-void call_print_failed(const json_t *failed, FILE *out);
+void server_call_print_failed(const json_t *failed, FILE *out);
 
 /* True if the call succeeded and the command prints the result as text (no --json). */
-bool call_prints_text(const struct args *args, const struct call_result *result);
+bool server_call_prints_text(const struct args *args, const struct server_call_result *result);
 
 /* Parses --server, ARTEMIS_URL or the default. Prints the error; returns an exit code. */
-int call_servers(const struct args *args, struct server_list *servers);
+int server_call_servers(const struct args *args, struct server_list *servers);
 
 /* Prints "out of memory". Returns EXIT_REFUSED. */
-int call_no_memory(void);
+int server_call_no_memory(void);
