@@ -42,6 +42,7 @@ static const struct command {
     {"status", "", "show the state of one node", command_status},
     {"cluster", "", "show the state of all nodes", command_cluster},
     {"diff", "NODE NODE", "list the differences between two nodes", command_diff},
+    {"snapshot", "save|restore FILE", "save all records to a file; restore them", command_snapshot},
     {"version", "", "print the version", command_version},
     {"help", "[COMMAND]", "print this help, or that of a command", command_help},
     {"api", "reference", NULL, command_api},

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis-core/base/gzip.h"
 
+#include <assert.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <zlib.h>
 
 enum { GZIP_WINDOW = 15 + 16, MEMORY_LEVEL = 8, STEP_BYTES = 32 * 1024 };
@@ -80,4 +82,89 @@ enum error gzip_decompress(struct slice data, size_t limit, struct text *out)
         out->size = before;
     inflateEnd(&stream);
     return result;
+}
+
+/* --- streams ---------------------------------------------------------------------------------- */
+
+struct gzip_stream {
+    z_stream z;
+    bool compresses;
+    bool ended;
+};
+
+enum error gzip_stream_create(bool compresses, struct gzip_stream **out)
+{
+    struct gzip_stream *stream = calloc(1, sizeof(*stream));
+    if (!stream)
+        return ERR_NO_MEMORY;
+    int code = compresses ? deflateInit2(&stream->z, Z_BEST_SPEED, Z_DEFLATED, GZIP_WINDOW,
+                                         MEMORY_LEVEL, Z_DEFAULT_STRATEGY)
+                          : inflateInit2(&stream->z, GZIP_WINDOW);
+    if (code != Z_OK) {
+        free(stream);
+        return ERR_NO_MEMORY;
+    }
+    stream->compresses = compresses;
+    *out = stream;
+    return ERR_NONE;
+}
+
+void gzip_stream_free(struct gzip_stream *stream)
+{
+    if (!stream)
+        return;
+    if (stream->compresses)
+        deflateEnd(&stream->z);
+    else
+        inflateEnd(&stream->z);
+    free(stream);
+}
+
+/* Runs zlib once into free space of `out`. Returns its code; Z_MEM_ERROR also without memory. */
+static int run_once(struct gzip_stream *stream, int flush, struct text *out)
+{
+    char *to = text_reserve(out, STEP_BYTES);
+    if (!to)
+        return Z_MEM_ERROR;
+    stream->z.next_out = (Bytef *)to;
+    stream->z.avail_out = STEP_BYTES;
+    int code = stream->compresses ? deflate(&stream->z, flush) : inflate(&stream->z, flush);
+    out->size += STEP_BYTES - stream->z.avail_out;
+    return code;
+}
+
+static void set_input(struct gzip_stream *stream, struct slice piece)
+{
+    assert(piece.size <= UINT_MAX);
+    stream->z.next_in = (Bytef *)(uintptr_t)piece.data;
+    stream->z.avail_in = (uInt)piece.size;
+}
+
+enum error gzip_stream_compress(struct gzip_stream *stream, struct slice piece, bool last,
+                                struct text *out)
+{
+    set_input(stream, piece);
+    int code;
+    do
+        code = run_once(stream, last ? Z_FINISH : Z_NO_FLUSH, out);
+    while (code == Z_OK && stream->z.avail_out == 0);
+    return code == Z_MEM_ERROR ? ERR_NO_MEMORY : ERR_NONE;
+}
+
+enum error gzip_stream_decompress(struct gzip_stream *stream, struct slice piece, struct text *out,
+                                  bool *ended)
+{
+    if (stream->ended)
+        return piece.size ? ERR_INVALID_JSON : ERR_NONE;
+    set_input(stream, piece);
+    int code;
+    do
+        code = run_once(stream, Z_NO_FLUSH, out);
+    while (code == Z_OK && stream->z.avail_out == 0);
+    stream->ended = code == Z_STREAM_END;
+    *ended = stream->ended;
+    if (code == Z_MEM_ERROR)
+        return ERR_NO_MEMORY;
+    bool is_waiting = code == Z_OK || code == Z_BUF_ERROR; /* for more input */
+    return (is_waiting || stream->ended) && stream->z.avail_in == 0 ? ERR_NONE : ERR_INVALID_JSON;
 }

@@ -91,6 +91,14 @@ MUST_USE enum error batch_fail(struct batch *batch, size_t index, enum error err
 
 /* The error of the first failed item; ERR_NONE if none failed. */
 enum error batch_outcome(const struct batch *batch);
+/* The failed items, in the order in which they failed. */
+struct batch_failure {
+    size_t index; /* of the item */
+    enum error error;
+    const char *message; /* names item, field and value; borrowed */
+};
+size_t batch_failure_count(const struct batch *batch);
+struct batch_failure batch_failure(const struct batch *batch, size_t number);
 /* Writes the response, with the failed items. If bytes_max is not 0, failed items that do not fit
  * in it are omitted. */
 void batch_write_response(const struct batch *batch, enum dialect dialect, size_t bytes_max,

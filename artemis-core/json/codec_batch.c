@@ -220,6 +220,17 @@ enum error batch_outcome(const struct batch *batch)
     return batch->failure_count ? batch->failures[0].error : ERR_NONE;
 }
 
+size_t batch_failure_count(const struct batch *batch)
+{
+    return batch->failure_count;
+}
+
+struct batch_failure batch_failure(const struct batch *batch, size_t number)
+{
+    const struct failure *failure = &batch->failures[number];
+    return (struct batch_failure){failure->index, failure->error, failure->message};
+}
+
 /* --- items ------------------------------------------------------------------------------------ */
 
 /* ERR_INVALID_FIELD, already recorded, if the item is not an object. */

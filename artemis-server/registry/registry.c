@@ -214,6 +214,8 @@ void registry_remove(struct registry *registry, struct locked_key *key, struct s
     key->shard->counters.unregistered++;
     if (registry->options.tombstone_ms == 0) {
         shard_remove(key->shard, key->number, now.mono_ms);
+        key->number = 0;
+        key->record = NULL;
         return;
     }
     record->hlc = stamp.hlc;
@@ -224,6 +226,8 @@ void registry_remove(struct registry *registry, struct locked_key *key, struct s
 
 bool registry_mark_changed(struct registry *registry, const struct locked_key *key)
 {
+    if (!key->record)
+        return false; /* removed without a tombstone: the list of removed keys has it */
     shard_mark_stored(key->shard, key->number);
     if (!registry_is_replicating(registry))
         return false;

@@ -5,6 +5,13 @@
 #include "artemis-core/base/sim_bug.h"
 #include "artemis-server/registry/registry_internal.h"
 
+static enum error check_stamp(const struct registry *registry, const struct wire_record *record,
+                              struct moment now)
+{
+    return hlc_accepts(&registry->clock, hlc_to_ms(record->stamp.hlc), now) ? ERR_NONE
+                                                                            : ERR_VERSION_AHEAD;
+}
+
 /* The stamp of a peer's record. One without a stamp comes from a legacy node and gets the next
  * stamp of this node. */
 static enum error stamp_of(struct registry *registry, const struct wire_record *record,
@@ -14,10 +21,11 @@ static enum error stamp_of(struct registry *registry, const struct wire_record *
         *out = registry_next_stamp(registry, now);
         return ERR_NONE;
     }
-    if (!hlc_accepts(&registry->clock, hlc_to_ms(record->stamp.hlc), now))
-        return ERR_VERSION_AHEAD;
+    enum error error = check_stamp(registry, record, now);
+    if (error)
+        return error;
     out->hlc = record->stamp.hlc;
-    enum error error = node_id_table_number(&registry->node_ids, record->stamp.node_id, &out->node);
+    error = node_id_table_number(&registry->node_ids, record->stamp.node_id, &out->node);
     if (!error)
         hlc_observe_stamp(&registry->clock, out->hlc, now);
     return error;
@@ -38,13 +46,19 @@ static struct stamp full_stamp(const struct registry *registry, struct stored_st
     return (struct stamp){stamp.hlc, node_id_table_name(&registry->node_ids, stamp.node)};
 }
 
+static bool is_older_than(const struct registry *registry, const struct record *record,
+                          struct stamp stamp)
+{
+    struct stored_stamp own = {record->hlc, record->node};
+    return stamp_compare(full_stamp(registry, own), stamp) < 0;
+}
+
 static bool is_older(const struct registry *registry, const struct record *record,
                      struct stored_stamp stamp)
 {
-    struct stored_stamp own = {record->hlc, record->node};
     if (SIM_BUG(1))
         return true; /* the last record to arrive wins */
-    return stamp_compare(full_stamp(registry, own), full_stamp(registry, stamp)) < 0;
+    return is_older_than(registry, record, full_stamp(registry, stamp));
 }
 
 /* Whether a client has registered the stored content here again after the change with this stamp.
@@ -183,6 +197,90 @@ enum error registry_apply_unregister(struct registry *registry, const struct wir
         } else {
             registry_remove(registry, &key, stamp, until_ms ? until_ms : now.mono_ms, now);
         }
+    }
+    registry_unlock(registry, key.home);
+    registry_notify(registry, is_dirty);
+    return error;
+}
+
+/* --- snapshot files --------------------------------------------------------------------------- */
+
+/* How long ago the key of a tombstone was unregistered. Its stamp says it: a file may be old. */
+static uint64_t tombstone_age_ms(const struct registry *registry, const struct wire_record *record,
+                                 struct moment now)
+{
+    uint64_t since_ms = hlc_to_ms(record->stamp.hlc);
+    uint64_t clock_ms = hlc_ms(&registry->clock, now);
+    return clock_ms > since_ms ? clock_ms - since_ms : 0;
+}
+
+static enum restore_result restore_result_of(const struct registry *registry,
+                                             const struct record *known,
+                                             const struct wire_record *record, uint64_t until_ms)
+{
+    struct stored_stamp confirmed = {known ? known->confirmed : 0, NODE_NUMBER_SELF};
+    if (!known)
+        return record->deleted && !until_ms ? RESTORE_ENDED : RESTORE_TAKEN;
+    if (!is_older_than(registry, known, record->stamp) ||
+        (!record_is_tombstone(known) &&
+         stamp_compare(full_stamp(registry, confirmed), record->stamp) > 0))
+        return RESTORE_NEWER;
+    return record->deleted && record_is_tombstone(known) && !until_ms ? RESTORE_ENDED
+                                                                      : RESTORE_TAKEN;
+}
+
+static enum error restore_instance(struct registry *registry, struct locked_key *key,
+                                   struct instance *instance, struct stored_stamp stamp,
+                                   struct moment now)
+{
+    uint64_t deadline_ms = now.mono_ms + registry->options.ttl_ms;
+    if (!key->record || record_is_tombstone(key->record))
+        return registry_insert(registry, key, instance, stamp, deadline_ms, now);
+    replace_content(registry, key, instance, stamp, now);
+    shard_renew(key->shard, key->number, now.mono_ms, deadline_ms);
+    return ERR_NONE;
+}
+
+static enum error restore_tombstone(struct registry *registry, struct locked_key *key,
+                                    struct slice packed_key, struct stored_stamp stamp,
+                                    uint64_t until_ms, struct moment now)
+{
+    if (!key->record)
+        return registry_insert_tombstone(key, packed_key, stamp, until_ms);
+    if (!record_is_tombstone(key->record)) {
+        registry_remove(registry, key, stamp, until_ms ? until_ms : now.mono_ms, now);
+        return ERR_NONE;
+    }
+    key->record->hlc = stamp.hlc;
+    key->record->node = stamp.node;
+    shard_extend_tombstone(key->shard, key->number, until_ms);
+    return ERR_NONE;
+}
+
+enum error registry_restore(struct registry *registry, const struct wire_record *record,
+                            bool dry_run, struct moment now, enum restore_result *result)
+{
+    bool is_dirty = false;
+    struct stored_stamp stamp = {0};
+    if (!record->stamp.hlc)
+        return ERR_INVALID_FIELD;
+    enum error error =
+        dry_run ? check_stamp(registry, record, now) : stamp_of(registry, record, now, &stamp);
+    if (error)
+        return error;
+    struct slice packed_key = wire_record_key(record);
+    uint64_t until_ms = 0;
+    if (record->deleted)
+        until_ms =
+            end_of(now, tombstone_age_ms(registry, record, now), registry->options.tombstone_ms);
+    struct locked_key key = registry_lock_key(registry, packed_key);
+    *result = restore_result_of(registry, key.record, record, until_ms);
+    if (*result == RESTORE_TAKEN && !dry_run) {
+        error = record->deleted
+                    ? restore_tombstone(registry, &key, packed_key, stamp, until_ms, now)
+                    : restore_instance(registry, &key, record->instance, stamp, now);
+        if (!error)
+            is_dirty = registry_mark_changed(registry, &key);
     }
     registry_unlock(registry, key.home);
     registry_notify(registry, is_dirty);

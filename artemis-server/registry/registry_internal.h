@@ -115,11 +115,13 @@ MUST_USE enum error registry_insert(struct registry *registry, struct locked_key
 /* Adds a tombstone for a key that is not known. ERR_NO_MEMORY. */
 MUST_USE enum error registry_insert_tombstone(struct locked_key *key, struct slice packed_key,
                                               struct stored_stamp stamp, uint64_t until_ms);
-/* Marks a change for the replicator; true if there is one. The shard is locked. */
+/* Marks a change for storage and for the replicator; true if the replicator takes it. Does nothing
+ * if nothing is left of the record. The shard is locked. */
 bool registry_mark_changed(struct registry *registry, const struct locked_key *key);
 /* Wakes the replicator after a marked change. No lock is held. */
 void registry_notify(struct registry *registry, bool is_dirty);
-/* Removes an instance and leaves a tombstone until until_ms, if tombstones are kept. */
+/* Removes an instance and leaves a tombstone until until_ms, if tombstones are kept. If not, the
+ * key has no record any more. */
 void registry_remove(struct registry *registry, struct locked_key *key, struct stored_stamp stamp,
                      uint64_t until_ms, struct moment now);
 /* Appends a change to the log and gives the service its revision. The shard is locked. */

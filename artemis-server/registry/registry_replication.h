@@ -79,6 +79,19 @@ MUST_USE enum error registry_apply_renewal(struct registry *registry,
 MUST_USE enum error registry_apply_unregister(struct registry *registry,
                                               const struct wire_record *record, struct moment now);
 
+/* What registry_restore has done with a record. */
+enum restore_result {
+    RESTORE_TAKEN,
+    RESTORE_NEWER, /* the record or tombstone here is as new or newer */
+    RESTORE_ENDED, /* a tombstone without effect: its retention is over, and nothing to delete */
+    RESTORE_RESULTS,
+};
+/* Merges a record of a snapshot file, or a tombstone. The higher stamp wins. An instance that is
+ * taken starts a new lease, so that its client can renew it, and is sent to all peers. With
+ * `dry_run` nothing changes. Errors as registry_apply; ERR_INVALID_FIELD: no stamp. */
+MUST_USE enum error registry_restore(struct registry *registry, const struct wire_record *record,
+                                     bool dry_run, struct moment now, enum restore_result *result);
+
 /* The time of the HLC, in ms since 1970; and that of another node, which this one catches up
  * with. */
 uint64_t registry_clock_ms(const struct registry *registry, struct moment now);

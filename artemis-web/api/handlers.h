@@ -30,7 +30,7 @@ route_handler handle_websocket_heartbeat;
 route_handler handle_websocket_changes;
 route_handler handle_websocket_all_changes;
 
-/* handlers_peer_updates.c, handlers_peer_queries.c */
+/* handlers_peer_updates.c, handlers_peer_queries.c, handlers_snapshot.c, handlers_restore.c */
 route_handler handle_peer_register;
 route_handler handle_peer_heartbeat;
 route_handler handle_peer_unregister;
@@ -38,6 +38,7 @@ route_handler handle_peer_digest;
 route_handler handle_peer_records;
 route_handler handle_peer_lease_check;
 route_handler handle_peer_services;
+route_handler handle_peer_restore;
 /* Checks the replication headers: ERR_NOT_A_PEER, ERR_CLUSTER_MISMATCH. */
 MUST_USE enum error peer_check(const struct request *request);
 /* Writes the message for an error of peer_check and logs the refused request. */

@@ -29,6 +29,7 @@ const struct route routes[] = {
     {"/api/replication/registry/lease-check", "peer_lease_check", METHOD_POST, ROUTE_PEER, handle_peer_lease_check, "which of the given leases are active on this node"},
     {"/api/replication/registry/records", "peer_records", METHOD_POST, ROUTE_PEER, handle_peer_records, "the keys in the given buckets, or the records of the given keys"},
     {"/api/replication/registry/register", "peer_register", METHOD_POST, ROUTE_PEER, handle_peer_register, "apply registrations from a peer"},
+    {"/api/replication/registry/restore", "peer_restore", METHOD_POST, ROUTE_PEER, handle_peer_restore, "merge records of a snapshot file"},
     {"/api/replication/registry/services", "peer_services", METHOD_GET, ROUTE_PEER, handle_peer_services, "a snapshot of all records, for a node that bootstraps"},
     {"/api/replication/registry/unregister", "peer_unregister", METHOD_POST, ROUTE_PEER, handle_peer_unregister, "apply unregistrations from a peer"},
     {"/api/status/cluster", "status_cluster", METHOD_GET_POST, ROUTE_OPERATOR, handle_status_cluster, "all nodes with their state, and replication with each peer"},

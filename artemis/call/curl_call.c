@@ -15,6 +15,8 @@ enum { RETRY_AFTER_SECS_MAX = 24 * 60 * 60 };
 
 /* Filled by the callbacks during a call. */
 struct receiver {
+    CURL *curl;
+    const struct call_request *request;
     struct call_response *response;
     enum transfer_result transfer; /* why receiving was stopped; otherwise TRANSFER_DONE */
 };
@@ -68,11 +70,29 @@ static enum transfer_result transfer_of(CURLcode code, const struct server_url *
     return TRANSFER_INTERRUPTED;
 }
 
+/* Passes a piece on to the caller. 0 ends the call. */
+static size_t pass_on(struct receiver *receiver, struct slice piece)
+{
+    if (receiver->request->receive(receiver->request->context, piece))
+        return piece.size;
+    receiver->transfer = TRANSFER_INTERRUPTED;
+    return 0;
+}
+
+static bool is_passed_on(const struct receiver *receiver)
+{
+    long http_status = 0;
+    curl_easy_getinfo(receiver->curl, CURLINFO_RESPONSE_CODE, &http_status);
+    return receiver->request->receive && http_status == 200;
+}
+
 static size_t receive_body(char *data, size_t size, size_t count, void *context)
 {
     struct receiver *receiver = context;
     struct text *body = &receiver->response->body;
     size_t length = size * count;
+    if (is_passed_on(receiver))
+        return pass_on(receiver, (struct slice){data, length});
     if (body->size + length > BODY_MAX_BYTES) {
         receiver->transfer = TRANSFER_TOO_LARGE;
         return 0;
@@ -129,7 +149,12 @@ static void set_receiver(CURL *curl, struct receiver *receiver, long timeout_sec
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, receiver);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, timeout_secs * 1000);
+    if (receiver->request->receive) {
+        curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+        curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, timeout_secs);
+    } else {
+        curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, timeout_secs * 1000);
+    }
 }
 
 static void set_body(CURL *curl, const struct call_request *request)
@@ -214,8 +239,13 @@ void curl_call_send(const struct server_url *url, const struct call_request *req
 {
     static_assert(CALL_HEADER_MAX >= CURL_ERROR_SIZE, "libcurl writes its errors to `detail`");
     *response = (struct call_response){.transfer = TRANSFER_NO_MEMORY};
-    struct receiver receiver = {.response = response, .transfer = TRANSFER_DONE};
-    CURL *curl = curl_easy_init();
+    struct receiver receiver = {
+        .curl = curl_easy_init(),
+        .request = request,
+        .response = response,
+        .transfer = TRANSFER_DONE,
+    };
+    CURL *curl = receiver.curl;
     if (!curl)
         return;
 

@@ -22,6 +22,11 @@ struct call_request {
     const char *const *headers; /* additional headers, "Name: value", up to NULL; may be NULL */
     const char *data;           /* array or object that a response must have, as a path such as
                                  * "service.instances"; checked by server_call_run; may be NULL */
+    /* Receives the body of a response with HTTP 200 piece by piece, in place of response.body, and
+     * without its limit. False ends the call. The time limit is then that of a pause in which
+     * nothing arrives. May be NULL. */
+    bool (*receive)(void *context, struct slice piece);
+    void *context;
 };
 
 /* `timeout_secs` limits the whole call. `response` is released with curl_call_free. */

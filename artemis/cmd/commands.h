@@ -33,6 +33,9 @@ int command_guard(int argc, char **argv);
 int command_cluster(int argc, char **argv);
 int command_diff(int argc, char **argv);
 
+/* Saves the records of a node to a file, and restores them. */
+int command_snapshot(int argc, char **argv);
+
 /* Print the tables of the documentation as Markdown, from the tables in the code. `make docs`
  * writes them into docs/, `make lint` compares them. `artemis help` does not list them. */
 int command_api(int argc, char **argv);

@@ -3,11 +3,9 @@
 
 #include "artemis-core/json/codec_peer.h"
 #include "artemis-server/registry/registry_replication.h"
-#include "artemis/call/call_response.h"
-#include "artemis/call/curl_call.h"
+#include "artemis/call/peer_call.h"
 #include "artemis/call/record_diff.h"
 #include "artemis/call/server_call.h"
-#include "artemis/call/server_url.h"
 #include "artemis/output/table.h"
 #include "artemis/output/view_diff.h"
 #include "artemis/terminal/args.h"
@@ -47,33 +45,12 @@ static const struct args_command command = {
 /* --- calls to a node  */
 
 struct node {
-    struct server_url url;
-    long timeout_secs;
-    char name[CALL_HEADER_MAX];
-    char cluster[CALL_HEADER_MAX];
-    char cluster_header[CALL_HEADER_MAX + 32];
+    struct call_peer peer;
     uint64_t digests[DIGEST_BUCKETS];
     size_t digest_count;
     struct diff_list keys;
     uint64_t instances;
 };
-
-/* Prints why the response cannot be used. Returns an exit code. */
-static int report_failure(const struct node *node, const struct call_response *response)
-{
-    struct call_outcome outcome;
-    json_t *root = NULL;
-    char hint[SERVER_URL_MAX + 64];
-    call_response_evaluate(response, node->url.shown, &outcome, &root);
-    json_decref(root);
-    snprintf(hint, sizeof hint, "check the node: artemis status --server %s", node->url.shown);
-    if (outcome.exit_code == EXIT_DONE) {
-        terminal_text_print_error(stderr, hint, "%s sent an unexpected response", node->url.shown);
-        return EXIT_UNREACHABLE;
-    }
-    terminal_text_print_error(stderr, hint, "%s", outcome.message);
-    return (int)outcome.exit_code;
-}
 
 static void take_record(void *context, enum peer_list list, const struct wire_record *record)
 {
@@ -109,8 +86,7 @@ static bool parse(struct node *node, const struct call_response *response, enum 
 /* Calls the node as a peer of its cluster; `body` NULL: GET. Returns an exit code. */
 static int call_as_peer(struct node *node, const char *path, struct text *body)
 {
-    const char *const headers[] = {"X-Artemis-Replication: true", node->cluster_header, NULL};
-    struct call_request request = {.path = path, .headers = headers};
+    struct call_request request = {.path = path, .headers = node->peer.headers};
     if (body) {
         request.body = text_string(body);
         request.size_bytes = body->size;
@@ -119,11 +95,11 @@ static int call_as_peer(struct node *node, const char *path, struct text *body)
     }
     struct call_response response;
     enum error error = ERR_NONE;
-    curl_call_send(&node->url, &request, node->timeout_secs, &response);
+    curl_call_send(&node->peer.url, &request, node->peer.timeout_secs, &response);
     int exit_code = EXIT_DONE;
     if (!parse(node, &response, &error))
-        exit_code =
-            error == ERR_NO_MEMORY ? server_call_no_memory() : report_failure(node, &response);
+        exit_code = error == ERR_NO_MEMORY ? server_call_no_memory()
+                                           : peer_call_report(&node->peer, &response);
     curl_call_free(&response);
     return exit_code;
 }
@@ -135,7 +111,7 @@ static int read_digests(struct node *node)
     if (exit_code != EXIT_DONE || node->digest_count == DIGEST_BUCKETS)
         return exit_code;
     terminal_text_print_error(stderr, "use an artemis of the same version as the nodes",
-                              "%s sent %zu digests, expected %d", node->url.shown,
+                              "%s sent %zu digests, expected %d", node->peer.url.shown,
                               node->digest_count, DIGEST_BUCKETS);
     return EXIT_REFUSED;
 }
@@ -154,38 +130,18 @@ static int read_keys(struct node *node, const uint32_t *buckets, size_t count)
 
 /* --- identity  */
 
-static int read_identity(struct node *node)
-{
-    struct call_request request = {.path = "/health"};
-    struct call_response response;
-    curl_call_send(&node->url, &request, node->timeout_secs, &response);
-    int exit_code = EXIT_DONE;
-    if (response.transfer != TRANSFER_DONE) {
-        exit_code = report_failure(node, &response);
-    } else if (!response.cluster[0]) {
-        terminal_text_print_error(stderr, "the server may be older than this artemis",
-                                  "%s does not report its cluster", node->url.shown);
-        exit_code = EXIT_UNREACHABLE;
-    }
-    snprintf(node->name, sizeof node->name, "%s", response.node);
-    snprintf(node->cluster, sizeof node->cluster, "%s", response.cluster);
-    snprintf(node->cluster_header, sizeof node->cluster_header, "X-Artemis-Cluster: %s",
-             response.cluster);
-    curl_call_free(&response);
-    return exit_code;
-}
-
 static int read_instance_count(struct node *node)
 {
     struct call_request request = {.path = "/api/status/node"};
     struct call_response response;
     struct call_outcome outcome;
     json_t *root = NULL;
-    curl_call_send(&node->url, &request, node->timeout_secs, &response);
-    call_response_evaluate(&response, node->url.shown, &outcome, &root);
+    curl_call_send(&node->peer.url, &request, node->peer.timeout_secs, &response);
+    call_response_evaluate(&response, node->peer.url.shown, &outcome, &root);
     const json_t *status = call_response_field(root, "node_status");
     node->instances = (uint64_t)json_integer_value(call_response_field(status, "instances"));
-    int exit_code = outcome.exit_code == EXIT_DONE ? EXIT_DONE : report_failure(node, &response);
+    int exit_code =
+        outcome.exit_code == EXIT_DONE ? EXIT_DONE : peer_call_report(&node->peer, &response);
     json_decref(root);
     curl_call_free(&response);
     return exit_code;
@@ -194,7 +150,7 @@ static int read_instance_count(struct node *node)
 static int read_node(struct node *node, const char *text)
 {
     char problem[ARGS_PROBLEM_MAX];
-    enum error error = server_url_read(&node->url, text);
+    enum error error = server_url_read(&node->peer.url, text);
     if (error == ERR_NO_MEMORY)
         return server_call_no_memory();
     if (!error)
@@ -208,23 +164,26 @@ static int connect_nodes(const struct args *args, struct node nodes[2])
 {
     int exit_code = EXIT_DONE;
     for (int i = 0; i < 2 && exit_code == EXIT_DONE; i++) {
-        nodes[i].timeout_secs = args_number(args, "timeout");
+        nodes[i].peer.timeout_secs = args_number(args, "timeout");
         exit_code = read_node(&nodes[i], args->positionals[i]);
     }
     for (int i = 0; i < 2 && exit_code == EXIT_DONE; i++)
-        exit_code = read_identity(&nodes[i]);
+        exit_code = peer_call_identify(&nodes[i].peer);
     if (exit_code != EXIT_DONE)
         return exit_code;
-    if (strcmp(nodes[0].cluster, nodes[1].cluster) != 0) {
+    if (strcmp(nodes[0].peer.cluster, nodes[1].peer.cluster) != 0) {
         terminal_text_print_error(stderr, "compare two nodes of one cluster (cluster.cluster_id)",
-                                  "%s belongs to the cluster %s, %s to %s", nodes[0].url.shown,
-                                  nodes[0].cluster, nodes[1].url.shown, nodes[1].cluster);
+                                  "%s belongs to the cluster %s, %s to %s", nodes[0].peer.url.shown,
+                                  nodes[0].peer.cluster, nodes[1].peer.url.shown,
+                                  nodes[1].peer.cluster);
         return EXIT_REFUSED;
     }
     /* Nodes with the same name, or none, are distinguished by address. */
-    if (strcmp(nodes[0].name, nodes[1].name) == 0 || !nodes[0].name[0] || !nodes[1].name[0])
+    if (strcmp(nodes[0].peer.name, nodes[1].peer.name) == 0 || !nodes[0].peer.name[0] ||
+        !nodes[1].peer.name[0])
         for (int i = 0; i < 2; i++)
-            snprintf(nodes[i].name, sizeof nodes[i].name, "%.255s", nodes[i].url.shown);
+            snprintf(nodes[i].peer.name, sizeof nodes[i].peer.name, "%.255s",
+                     nodes[i].peer.url.shown);
     return EXIT_DONE;
 }
 
@@ -289,8 +248,8 @@ static int print_report(const struct args *args, const struct node nodes[2],
                         struct diff_report *report)
 {
     const struct diff_node shown[2] = {
-        {nodes[0].name, nodes[0].url.shown, nodes[0].instances},
-        {nodes[1].name, nodes[1].url.shown, nodes[1].instances},
+        {nodes[0].peer.name, nodes[0].peer.url.shown, nodes[0].instances},
+        {nodes[1].peer.name, nodes[1].peer.url.shown, nodes[1].instances},
     };
     record_diff_sort(report);
     if (args_has(args, "json")) {

@@ -50,6 +50,15 @@ static void fill_arguments(const char *filled[ARGS_MAX], const char *const args[
 
 pid_t command_spawn(const char *const args[], const char *const env[], int out_fd, int err_fd)
 {
+    int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    pid_t pid = command_spawn_reading(args, env, nothing, out_fd, err_fd);
+    close(nothing);
+    return pid;
+}
+
+pid_t command_spawn_reading(const char *const args[], const char *const env[], int in_fd,
+                            int out_fd, int err_fd)
+{
     const char *argv[ARGS_MAX];
     const char *envp[ENV_MAX];
     fill_arguments(argv, args);
@@ -61,8 +70,7 @@ pid_t command_spawn(const char *const args[], const char *const env[], int out_f
         return pid;
     }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    int nothing = open("/dev/null", O_RDONLY);
-    if (getppid() != parent || dup2(nothing, 0) < 0 || dup2(out_fd, 1) < 0 || dup2(err_fd, 2) < 0) {
+    if (getppid() != parent || dup2(in_fd, 0) < 0 || dup2(out_fd, 1) < 0 || dup2(err_fd, 2) < 0) {
         _exit(127);
     }
     /* exec does not change what these point to; its prototype only predates const. */

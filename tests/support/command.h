@@ -18,6 +18,9 @@ struct command_result {
 
 /* Starts the command with these as stdout and stderr. Fails the test when that fails. */
 pid_t command_spawn(const char *const args[], const char *const env[], int out_fd, int err_fd);
+/* The same, with `in_fd` as stdin in place of /dev/null. */
+pid_t command_spawn_reading(const char *const args[], const char *const env[], int in_fd,
+                            int out_fd, int err_fd);
 
 /* Waits for the child until the deadline. Returns its exit code; -1 when it still runs. */
 int command_wait(pid_t pid, long long deadline_ms);

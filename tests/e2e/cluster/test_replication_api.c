@@ -65,9 +65,15 @@ static struct http_response *shown(void **state, const char *service_id)
 static void call_without_the_header_is_refused(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
-    static const char *const posts[] = {
-        "register.json",        "unregister.json",       "heartbeat.json", "batch-register.json",
-        "batch-heartbeat.json", "batch-unregister.json", "lease-check",    "records"};
+    static const char *const posts[] = {"register.json",
+                                        "unregister.json",
+                                        "heartbeat.json",
+                                        "batch-register.json",
+                                        "batch-heartbeat.json",
+                                        "batch-unregister.json",
+                                        "lease-check",
+                                        "records",
+                                        "restore"};
     for (size_t i = 0; i < sizeof posts / sizeof posts[0]; i++) {
         char path[100];
         snprintf(path, sizeof path, PEER "%s", posts[i]);
@@ -285,6 +291,40 @@ static void lease_check_lists_active_leases_only(void **state)
     assert_true(check_integer(response, "instance_keys[0].age_ms") >= 0);
 }
 
+/* A record that is older than the one here, a new one, an old tombstone, and two that are
+ * invalid. */
+#define RESTORED                                                                                   \
+    "{'instances':[{" FIELDS ",'ip':'10.0.0.1'," OLDER "},"                                        \
+    "{" FIELDS ",'ip':'10.0.0.1'," OLDER ",'age_ms':86400000},"                                    \
+    "{" FIELDS "," OLDER ",'deleted':true},"                                                       \
+    "{" FIELDS ",'ip':'10.0.0.1','port':70000," OLDER "},"                                         \
+    "{" FIELDS ",'ip':'10.0.0.1'}]}"
+
+static void restore_merges_by_stamp_and_lists_the_rest_by_index(void **state)
+{
+    check_status(peer_post(state, "register",
+                           "{'instances':[{" FIELDS ",'ip':'10.0.0.1'," NEWER "}]}", "s", "newer"),
+                 200, "success", NULL);
+    static const char *const calls[] = {"restore?dry_run=true", "restore"};
+    for (size_t i = 0; i < 2; i++) {
+        struct http_response *response =
+            peer_post(state, calls[i], RESTORED, "s", "newer", "s", "old", "s", "gone", "s",
+                      "invalid", "s", "unstamped");
+        check_status(response, 200, "bad-request", "invalid-field");
+        check_json(response, "taken", "1");
+        check_json(response, "newer", "[0]");
+        check_json(response, "ended", "[2]");
+        check_count(response, "refused", 2);
+        check_json(response, "refused[0].index", "3");
+        check_contains(response, "refused[0].error_message", "instances[3].port: must be 0 to");
+        check_json(response, "refused[1].index", "4");
+        check_count(shown(state, "s"), "service.instances", i == 0 ? 1 : 2);
+    }
+    check_status(peer_post(state, "restore?dry_run=perhaps", "{'instances':[]}"), 400,
+                 "bad-request", "invalid-field");
+    check_status(peer_post(state, "restore", "{}"), 400, "bad-request", "invalid-field");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -297,6 +337,7 @@ int main(void)
         cmocka_unit_test(digests_lead_to_keys_and_records),
         cmocka_unit_test(response_with_records_is_bounded),
         cmocka_unit_test(lease_check_lists_active_leases_only),
+        cmocka_unit_test(restore_merges_by_stamp_and_lists_the_rest_by_index),
     };
     return server_process_finish(cmocka_run_group_tests(tests, start, fixture_stop));
 }

@@ -256,9 +256,93 @@ static void decompress_without_memory(void **state)
     text_free(&small);
 }
 
+/* --- streams ---------------------------------------------------------------------------------- */
+
+/* Compresses `data` in pieces of `step` bytes. */
+static struct text stream_packed(struct slice data, size_t step)
+{
+    struct gzip_stream *stream = NULL;
+    struct text out = {0};
+    assert_int_equal(gzip_stream_create(true, &stream), ERR_NONE);
+    for (size_t at = 0; at < data.size; at += step) {
+        size_t left = data.size - at;
+        struct slice piece = {data.data + at, left < step ? left : step};
+        assert_int_equal(gzip_stream_compress(stream, piece, false, &out), ERR_NONE);
+    }
+    assert_int_equal(gzip_stream_compress(stream, (struct slice){0}, true, &out), ERR_NONE);
+    gzip_stream_free(stream);
+    return out;
+}
+
+/* Decompresses in pieces. Sets *ended if the stream is complete. */
+static enum error stream_unpack(struct slice packed, size_t step, struct text *out, bool *ended)
+{
+    struct gzip_stream *stream = NULL;
+    enum error error = ERR_NONE;
+    *ended = false;
+    assert_int_equal(gzip_stream_create(false, &stream), ERR_NONE);
+    for (size_t at = 0; at < packed.size && !error; at += step) {
+        size_t left = packed.size - at;
+        struct slice piece = {packed.data + at, left < step ? left : step};
+        error = gzip_stream_decompress(stream, piece, out, ended);
+    }
+    gzip_stream_free(stream);
+    return error;
+}
+
+static void streams_round_trip_in_any_pieces(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {0, 1, 32768, 300000};
+    static const size_t steps[] = {1, 1000, 65536};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+        for (size_t k = 0; k < sizeof(steps) / sizeof(steps[0]); k++) {
+            bool ended;
+            struct text data = sample(sizes[i], i % 2 == 0);
+            struct text small = stream_packed(slice_of_text(&data), steps[k]);
+            struct text again = {0};
+            assert_int_equal(stream_unpack(slice_of_text(&small), steps[k], &again, &ended),
+                             ERR_NONE);
+            assert_true(ended);
+            assert_true(slice_equal(slice_of_text(&again), slice_of_text(&data)));
+            text_free(&data);
+            text_free(&small);
+            text_free(&again);
+        }
+}
+
+static void a_cut_or_damaged_stream_is_found(void **state)
+{
+    (void)state;
+    bool ended;
+    struct text data = sample(2000, true);
+    struct text small = stream_packed(slice_of_text(&data), 500);
+    struct text out = {0};
+    for (size_t cut = 0; cut < small.size; cut++) {
+        assert_int_equal(stream_unpack((struct slice){small.data, cut}, 64, &out, &ended),
+                         ERR_NONE);
+        assert_false(ended);
+        text_clear(&out);
+    }
+    for (size_t at = small.size / 2; at < small.size; at++) { /* the data, checksum and size */
+        small.data[at] ^= 1;
+        enum error error = stream_unpack(slice_of_text(&small), 64, &out, &ended);
+        assert_true(error == ERR_INVALID_JSON || !ended);
+        text_clear(&out);
+        small.data[at] ^= 1;
+    }
+    text_append_char(&small, 'x');
+    assert_int_equal(stream_unpack(slice_of_text(&small), 64, &out, &ended), ERR_INVALID_JSON);
+    text_free(&data);
+    text_free(&small);
+    text_free(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(streams_round_trip_in_any_pieces),
+        cmocka_unit_test(a_cut_or_damaged_stream_is_found),
         cmocka_unit_test(round_trip_of_every_size),
         cmocka_unit_test(both_append_to_existing_content),
         cmocka_unit_test(decompress_cut_at_every_byte),

@@ -32,6 +32,7 @@ static const struct {
     {"watch", command_watch},
     {"cluster", command_cluster},
     {"diff", command_diff},
+    {"snapshot", command_snapshot},
 };
 
 enum { PRINTED_MAX = 8192, WORDS_MAX = 8 };

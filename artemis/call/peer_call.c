@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis/call/peer_call.h"
+
+#include "artemis/terminal/terminal_text.h"
+
+#include <stdio.h>
+
+int peer_call_report(const struct call_peer *peer, const struct call_response *response)
+{
+    struct call_outcome outcome;
+    json_t *root = NULL;
+    char hint[SERVER_URL_MAX + 64];
+    call_response_evaluate(response, peer->url.shown, &outcome, &root);
+    json_decref(root);
+    snprintf(hint, sizeof hint, "check the node: artemis status --server %s", peer->url.shown);
+    if (outcome.exit_code == EXIT_DONE) {
+        terminal_text_print_error(stderr, hint, "%s sent an unexpected response", peer->url.shown);
+        return EXIT_UNREACHABLE;
+    }
+    terminal_text_print_error(stderr, hint, "%s", outcome.message);
+    return (int)outcome.exit_code;
+}
+
+static int identify(struct call_peer *peer, bool prints_error)
+{
+    struct call_request request = {.path = "/health"};
+    struct call_response response;
+    curl_call_send(&peer->url, &request, peer->timeout_secs, &response);
+    int exit_code = EXIT_DONE;
+    if (response.transfer != TRANSFER_DONE || !response.cluster[0])
+        exit_code = EXIT_UNREACHABLE;
+    if (prints_error && response.transfer != TRANSFER_DONE)
+        exit_code = peer_call_report(peer, &response);
+    else if (prints_error && exit_code != EXIT_DONE)
+        terminal_text_print_error(stderr, "the server may be older than this client",
+                                  "%s does not report its cluster", peer->url.shown);
+    snprintf(peer->name, sizeof peer->name, "%s", response.node);
+    snprintf(peer->cluster, sizeof peer->cluster, "%s", response.cluster);
+    snprintf(peer->cluster_header, sizeof peer->cluster_header, "X-Artemis-Cluster: %s",
+             response.cluster);
+    peer->headers[0] = "X-Artemis-Replication: true";
+    peer->headers[1] = peer->cluster_header;
+    peer->headers[2] = NULL;
+    curl_call_free(&response);
+    return exit_code;
+}
+
+int peer_call_identify(struct call_peer *peer)
+{
+    return identify(peer, true);
+}
+
+int peer_call_find(struct call_peer *peer, const struct args *args)
+{
+    struct server_list servers;
+    int exit_code = server_call_servers(args, &servers);
+    if (exit_code != EXIT_DONE)
+        return exit_code;
+    exit_code = EXIT_UNREACHABLE;
+    peer->timeout_secs = args_number(args, "timeout");
+    for (size_t i = 0; i < servers.count && exit_code == EXIT_UNREACHABLE; i++) {
+        peer->url = servers.urls[i];
+        exit_code = identify(peer, i + 1 == servers.count);
+    }
+    server_list_free(&servers);
+    return exit_code;
+}
