@@ -17,6 +17,7 @@ struct storage {
     uint32_t commit_interval_ms;
     struct storage_bounds bounds; /* as loaded */
     struct storage_writer writer; /* used by the thread alone while it runs */
+    uint64_t files_set_aside;     /* before the thread ran */
     bool is_running;
     pthread_t id;
     struct {
@@ -30,29 +31,31 @@ struct storage {
 /* --- opening ---------------------------------------------------------------------------------- */
 
 /* Gives a file that cannot be used a new name. */
-static enum error set_aside(const char *folder, enum database_state state,
+static enum error set_aside(struct storage *storage, enum database_state state,
                             char problem[DATABASE_PROBLEM_BYTES])
 {
     char reason[DATABASE_PROBLEM_BYTES];
     char name[DATABASE_PATH_BYTES];
     snprintf(reason, sizeof(reason), "%s", problem);
-    if (database_set_aside(folder, database_state_word(state), name, problem))
+    if (database_set_aside(storage->folder, database_state_word(state), name, problem))
         return ERR_SYSTEM;
+    storage->files_set_aside++;
     log_event(LOG_LEVEL_ERROR,
               "the stored records cannot be used and are not loaded; the file is set aside",
               LOG_TEXT("reason", reason), LOG_TEXT("file", name));
     return ERR_NONE;
 }
 
-static enum error open_database(const char *folder, struct database **out,
+static enum error open_database(struct storage *storage, struct database **out,
                                 char problem[DATABASE_PROBLEM_BYTES])
 {
+    const char *folder = storage->folder;
     enum error error = database_make_folder(folder, problem);
     if (error)
         return error;
     enum database_state state = database_open(folder, out, problem);
     if (state == DATABASE_FOREIGN || state == DATABASE_NEWER || state == DATABASE_DAMAGED) {
-        error = set_aside(folder, state, problem);
+        error = set_aside(storage, state, problem);
         if (error)
             return error;
         state = database_open(folder, out, problem);
@@ -75,7 +78,7 @@ static enum error read_bounds(struct database *database, struct storage_bounds *
 static enum error open_and_read(struct storage *storage, struct database **database,
                                 char problem[DATABASE_PROBLEM_BYTES])
 {
-    enum error error = open_database(storage->folder, database, problem);
+    enum error error = open_database(storage, database, problem);
     if (error || !read_bounds(*database, &storage->bounds))
         return error;
     snprintf(problem, DATABASE_PROBLEM_BYTES, "%s", database_problem(*database));
@@ -83,9 +86,9 @@ static enum error open_and_read(struct storage *storage, struct database **datab
     database_close(*database);
     *database = NULL;
     storage->bounds = (struct storage_bounds){0};
-    if (!is_damaged || set_aside(storage->folder, DATABASE_DAMAGED, problem))
+    if (!is_damaged || set_aside(storage, DATABASE_DAMAGED, problem))
         return ERR_SYSTEM;
-    return open_database(storage->folder, database, problem);
+    return open_database(storage, database, problem);
 }
 
 enum error storage_open(const char *folder, uint32_t commit_interval_ms, struct storage **out,
@@ -184,9 +187,9 @@ static enum error replace_damaged(struct storage *storage)
     database_close(writer->database);
     writer->database = NULL;
     writer->rewrite_needed = true;
-    enum error error = set_aside(storage->folder, DATABASE_DAMAGED, problem);
+    enum error error = set_aside(storage, DATABASE_DAMAGED, problem);
     if (!error)
-        error = open_database(storage->folder, &writer->database, problem);
+        error = open_database(storage, &writer->database, problem);
     if (error)
         log_event(LOG_LEVEL_ERROR, "the storage cannot be used", LOG_TEXT("reason", problem));
     return error;
@@ -236,6 +239,15 @@ enum error storage_load(struct storage *storage, struct registry *registry, uint
 
 /* --- the thread ------------------------------------------------------------------------------- */
 
+static void log_set_aside(const struct storage_writer *writer)
+{
+    log_event(LOG_LEVEL_ERROR,
+              "the storage file cannot be used any more; it is set aside, and all records are "
+              "written to a new file. Check the disk",
+              LOG_TEXT("reason", writer->set_aside_reason),
+              LOG_TEXT("file", writer->set_aside_name));
+}
+
 static void log_result(const struct storage_writer *writer, unsigned failures_before)
 {
     if (writer->failures && !failures_before)
@@ -259,6 +271,7 @@ static void publish(struct storage *storage)
     status->rows_written = writer->rows_written;
     status->failed_commits = writer->failed_commits;
     status->rewrites = writer->rewrites;
+    status->files_set_aside = storage->files_set_aside + writer->files_set_aside;
     status->committed_ms = writer->committed_ms;
     snprintf(status->problem, sizeof(status->problem), "%s", status->up ? "" : writer->problem);
     pthread_mutex_unlock(&storage->_shared.lock);
@@ -267,8 +280,11 @@ static void publish(struct storage *storage)
 static void commit(struct storage *storage, bool is_last)
 {
     unsigned failures_before = storage->writer.failures;
+    uint64_t set_aside_before = storage->writer.files_set_aside;
     enum error error = storage_writer_commit(&storage->writer, clock_now(), is_last);
     (void)error; /* in writer.failures */
+    if (storage->writer.files_set_aside != set_aside_before)
+        log_set_aside(&storage->writer);
     log_result(&storage->writer, failures_before);
     publish(storage);
 }

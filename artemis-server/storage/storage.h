@@ -53,8 +53,9 @@ struct storage_status {
     uint64_t commits;  /* since the start, as the next */
     uint64_t rows_written;
     uint64_t failed_commits;
-    uint64_t rewrites;     /* commits that wrote everything */
-    uint64_t committed_ms; /* monotonic: the last commit; 0: none */
+    uint64_t rewrites;        /* commits that wrote everything */
+    uint64_t files_set_aside; /* damaged or foreign files that got a new name, at the start too */
+    uint64_t committed_ms;    /* monotonic: the last commit; 0: none */
     uint64_t loaded_instances;
     uint64_t loaded_tombstones;
     uint64_t invalid_rows;                /* that were not loaded */

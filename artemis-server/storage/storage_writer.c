@@ -172,15 +172,28 @@ static enum error write_transaction(struct storage_writer *writer, struct moment
     return ERR_NONE;
 }
 
+/* Gives the closed file a new name; writer->problem says why. */
+static enum error set_aside(struct storage_writer *writer, enum database_state state)
+{
+    char reason[DATABASE_PROBLEM_BYTES];
+    char name[DATABASE_PATH_BYTES];
+    memcpy(reason, writer->problem, sizeof(reason));
+    if (database_set_aside(writer->folder, database_state_word(state), name, writer->problem))
+        return ERR_SYSTEM;
+    memcpy(writer->set_aside_reason, reason, sizeof(reason));
+    memcpy(writer->set_aside_name, name, sizeof(name));
+    writer->files_set_aside++;
+    return ERR_NONE;
+}
+
 /* Opens the file again; one that cannot be used is set aside for a new one. */
 static enum error reopen(struct storage_writer *writer)
 {
-    char name[DATABASE_PATH_BYTES];
     database_close(writer->database);
     writer->database = NULL;
     enum database_state state = database_open(writer->folder, &writer->database, writer->problem);
     if (state == DATABASE_DAMAGED || state == DATABASE_FOREIGN || state == DATABASE_NEWER) {
-        if (database_set_aside(writer->folder, database_state_word(state), name, writer->problem))
+        if (set_aside(writer, state))
             return ERR_SYSTEM;
         state = database_open(writer->folder, &writer->database, writer->problem);
     }
@@ -190,11 +203,10 @@ static enum error reopen(struct storage_writer *writer)
 /* Sets a file aside in which SQLite has found damage. */
 static enum error replace_damaged(struct storage_writer *writer)
 {
-    char name[DATABASE_PATH_BYTES];
+    snprintf(writer->problem, sizeof(writer->problem), "%s", database_problem(writer->database));
     database_close(writer->database);
     writer->database = NULL;
-    return database_set_aside(writer->folder, database_state_word(DATABASE_DAMAGED), name,
-                              writer->problem);
+    return set_aside(writer, DATABASE_DAMAGED);
 }
 
 static enum error fail(struct storage_writer *writer, enum error error, struct moment now)

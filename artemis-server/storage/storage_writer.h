@@ -10,7 +10,8 @@
  * node that restarts again and again does not make them younger.
  *
  * After a failure nothing of the transaction is stored. The registry goes on in memory, and the
- * next commit waits (backoff.h). It writes everything again. A damaged file is set aside first.
+ * next commit waits (backoff.h). It writes everything again. A damaged file is set aside first; the
+ * owner logs it (files_set_aside).
  *
  * One thread; no clock is read.
  */
@@ -41,7 +42,10 @@ struct storage_writer {
     uint64_t rows_written;
     uint64_t rewrites;
     uint64_t failed_commits;
-    char problem[DATABASE_PROBLEM_BYTES]; /* of the last failure */
+    uint64_t files_set_aside;
+    char set_aside_reason[DATABASE_PROBLEM_BYTES]; /* of the last file that was set aside */
+    char set_aside_name[DATABASE_PATH_BYTES];      /* its new name */
+    char problem[DATABASE_PROBLEM_BYTES];          /* of the last failure */
 };
 
 /* Takes over the database. */

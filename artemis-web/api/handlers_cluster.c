@@ -136,6 +136,7 @@ static void write_storage(struct json_writer *w, struct storage *storage, struct
     named_u64(w, "unstored", status.unstored);
     named_u64(w, "bytes", status.bytes);
     named_u64(w, "loaded_instances", status.loaded_instances);
+    named_u64(w, "files_set_aside", status.files_set_aside);
     jw_close(w, '}');
 }
 

@@ -104,6 +104,7 @@ struct metric_values {
     X("artemis_storage_rows_total",            "counter", rows_written,     "Records written to the storage.") \
     X("artemis_storage_failed_commits_total",  "counter", failed_commits,   "Commits to the storage that failed.") \
     X("artemis_storage_rewrites_total",        "counter", rewrites,         "Commits that wrote all records, after a failure or too many removals at once.") \
+    X("artemis_storage_files_set_aside_total", "counter", files_set_aside,  "Storage files that were damaged or not of this version, and got a new name.") \
     X("artemis_storage_loaded_instances",      "gauge",   loaded_instances, "Instances loaded from the storage at the start of this node.")
 /* clang-format on */
 

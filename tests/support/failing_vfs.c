@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/failing_vfs.h"
 
+#include <pthread.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -18,14 +19,31 @@ static int table_count;
 static int (*base_write)(sqlite3_file *, const void *, int, sqlite3_int64);
 static int (*base_sync)(sqlite3_file *, int);
 
+static pthread_mutex_t hang_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t hang_ended = PTHREAD_COND_INITIALIZER;
+static bool hang;
+static _Atomic int hanging;
+
+static void wait_while_hanging(void)
+{
+    pthread_mutex_lock(&hang_lock);
+    hanging++;
+    while (hang)
+        pthread_cond_wait(&hang_ended, &hang_lock);
+    hanging--;
+    pthread_mutex_unlock(&hang_lock);
+}
+
 static int shim_write(sqlite3_file *file, const void *data, int size, sqlite3_int64 offset)
 {
+    wait_while_hanging();
     int code = atomic_load(&write_code);
     return code ? code : base_write(file, data, size, offset);
 }
 
 static int shim_sync(sqlite3_file *file, int flags)
 {
+    wait_while_hanging();
     int code = atomic_load(&write_code);
     return code ? code : base_sync(file, flags);
 }
@@ -60,6 +78,19 @@ static int shim_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int
 void failing_vfs_set(int code)
 {
     atomic_store(&write_code, code);
+}
+
+void failing_vfs_hang(bool on)
+{
+    pthread_mutex_lock(&hang_lock);
+    hang = on;
+    pthread_cond_broadcast(&hang_ended);
+    pthread_mutex_unlock(&hang_lock);
+}
+
+bool failing_vfs_hangs(void)
+{
+    return hanging > 0;
 }
 
 void failing_vfs_install(void)

@@ -156,6 +156,59 @@ static void a_file_that_is_not_ours_is_set_aside(void **state)
     end(&run);
 }
 
+/* Writes garbage over a whole file of the running node. */
+static void damage(const char *name)
+{
+    char path[160];
+    char garbage[4096];
+    memset(garbage, 0x5A, sizeof(garbage));
+    snprintf(path, sizeof(path), "%s/data/%s", folder.path, name);
+    int file = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(file >= 0);
+    off_t size = lseek(file, 0, SEEK_END);
+    for (off_t at = 0; at < size; at += (off_t)sizeof(garbage))
+        assert_int_equal(pwrite(file, garbage, sizeof(garbage), at), sizeof(garbage));
+    close(file);
+}
+
+/* The file is larger than what SQLite keeps of it in memory. */
+static void a_file_damaged_while_running_is_replaced(void **state)
+{
+    (void)state;
+    enum { SERVICES = 3, EACH = 8000 };
+    struct run run;
+    char service[16];
+    begin(&run);
+    for (int i = 0; i < SERVICES; i++) {
+        snprintf(service, sizeof(service), "s%d", i);
+        call_register_many(run.http, service, EACH);
+    }
+    call_wait_metric(run.http, "artemis_storage_unstored", 0);
+    damage("artemis.db");
+    damage("artemis.db-wal");
+    int64_t deadline_ms = wait_deadline_ms();
+    for (int i = 0; call_metric(run.http, "artemis_storage_files_set_aside_total") < 1; i++) {
+        assert_true(wait_now_ms() < deadline_ms);
+        snprintf(service, sizeof(service), "n%d", i);
+        call_register_many(run.http, service, 100);
+    }
+    call_register(run.http, "last", "i0");
+    call_wait_metric(run.http, "artemis_storage_up", 1);
+    call_wait_metric(run.http, "artemis_storage_unstored", 0);
+    http_free(run.http);
+    char *log = server_process_stop_and_read_log(&run.server);
+    assert_non_null(strstr(log, "it is set aside, and all records are written to a new file"));
+    assert_non_null(strstr(log, "artemis.db.damaged-1"));
+    free(log);
+    begin(&run);
+    for (int i = 0; i < SERVICES; i++) {
+        snprintf(service, sizeof(service), "s%d", i);
+        assert_int_equal(call_count(run.http, service), EACH);
+    }
+    assert_int_equal(call_count(run.http, "last"), 1);
+    end(&run);
+}
+
 static void a_full_disk_is_shown_and_recovers(void **state)
 {
     (void)state;
@@ -280,6 +333,7 @@ int main(void)
         TEST(kills_lose_nothing_that_was_acknowledged_before),
         TEST(an_unregistered_instance_stays_away),
         TEST(a_file_that_is_not_ours_is_set_aside),
+        TEST(a_file_damaged_while_running_is_replaced),
         TEST(a_full_disk_is_shown_and_recovers),
         TEST(a_folder_in_use_ends_the_start),
         TEST(a_cluster_that_lost_its_power_serves_everything),

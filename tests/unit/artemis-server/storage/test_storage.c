@@ -31,6 +31,7 @@ static int tear_down(void **state)
 {
     (void)state;
     failing_vfs_set(SQLITE_OK);
+    failing_vfs_hang(false);
     temp_folder_remove(&folder);
     return 0;
 }
@@ -328,6 +329,65 @@ static void the_thread_shows_a_failing_disk_and_recovers(void **state)
     check_loaded(20, 0);
 }
 
+static bool has_set_aside(void *context)
+{
+    struct storage_status status;
+    storage_status(context, &status);
+    return status.files_set_aside && status.up;
+}
+
+static bool is_stored(void *context)
+{
+    struct node *node = context;
+    return is_up(node->storage) && registry_unstored(node->registry) == 0;
+}
+
+/* The file is damaged while the node runs: all records go to a new file. */
+static void a_file_that_is_damaged_while_running_is_replaced(void **state)
+{
+    (void)state;
+    struct node node = start(at_ms(0));
+    assert_int_equal(storage_start(node.storage), ERR_NONE);
+    put_many(node.registry, "s", 0, INSTANCES, at_ms(0));
+    assert_true(wait_until(is_stored, &node, wait_deadline_ms()));
+    failing_vfs_set(SQLITE_CORRUPT);
+    put(node.registry, "s", "new", at_ms(0));
+    assert_true(wait_until(is_down, node.storage, wait_deadline_ms()));
+    failing_vfs_set(SQLITE_OK);
+    assert_true(wait_until(has_set_aside, node.storage, wait_deadline_ms()));
+    stop(&node);
+    check_loaded(INSTANCES + 1, 0);
+    char path[DATABASE_PATH_BYTES];
+    snprintf(path, sizeof(path), "%s/%s.damaged-1", folder.path, DATABASE_FILE);
+    assert_int_equal(access(path, F_OK), 0);
+}
+
+static bool is_hanging(void *context)
+{
+    (void)context;
+    return failing_vfs_hangs();
+}
+
+/* A disk that does not respond: changes and status do not wait for it. */
+static void a_disk_that_hangs_delays_no_change(void **state)
+{
+    (void)state;
+    struct storage_status status;
+    struct node node = start(at_ms(0));
+    assert_int_equal(storage_start(node.storage), ERR_NONE);
+    failing_vfs_hang(true);
+    put_many(node.registry, "s", 0, 10, at_ms(0));
+    assert_true(wait_until(is_hanging, NULL, wait_deadline_ms()));
+    put_many(node.registry, "s", 10, INSTANCES, at_ms(0));
+    take_out(node.registry, "s", "i0", at_ms(1));
+    storage_status(node.storage, &status);
+    assert_int_equal(shown(node.registry, "s"), INSTANCES - 1);
+    assert_true(status.unstored > 0);
+    failing_vfs_hang(false);
+    stop(&node);
+    check_loaded(INSTANCES - 1, 1);
+}
+
 static void two_nodes_cannot_share_a_folder(void **state)
 {
     (void)state;
@@ -355,6 +415,8 @@ int main(void)
         TEST(a_damaged_file_is_set_aside),
         TEST(invalid_rows_are_skipped),
         TEST(the_thread_shows_a_failing_disk_and_recovers),
+        TEST(a_file_that_is_damaged_while_running_is_replaced),
+        TEST(a_disk_that_hangs_delays_no_change),
         TEST(two_nodes_cannot_share_a_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
