@@ -252,7 +252,7 @@ static bool is_renewable(const struct registry *registry, const struct record *r
                          struct moment now)
 {
     uint64_t deadline_ms = record->lease.deadline_ms;
-    return now.mono_ms < deadline_ms || record->lease_state == LEASE_GUARDED ||
+    return now.mono_ms < deadline_ms || lease_state_is_held(record->lease_state) ||
            record->lease_state == LEASE_CONFIRMING ||
            now.mono_ms < registry_lease_end_ms(registry, deadline_ms, now.mono_ms);
 }
@@ -349,6 +349,7 @@ static void add_shard_stats(const struct shard *shard, struct registry_stats *st
     stats->tombstones += shard->tombstones.count;
     stats->services += shard->service_index.count;
     stats->guarded += shard->guarded;
+    stats->loaded += shard->loaded;
     stats->engaged_services += shard->engaged.services;
     stats->cached_responses += shard->responses;
     stats->store_bytes += shard_bytes(shard);

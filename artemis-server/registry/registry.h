@@ -179,6 +179,7 @@ struct registry_stats {
     uint64_t services; /* known: with members, or empty for a short time */
     uint64_t revision;
     uint64_t guarded;          /* leases in this state */
+    uint64_t loaded;           /* leases in this state */
     uint64_t engaged_services; /* services whose guard is engaged */
     struct guard node_guard;
     uint64_t change_log_size;

@@ -98,20 +98,29 @@ static void evaluate_services(struct registry *registry, struct shard *shard, st
     }
 }
 
+/* When the time of a lease runs out. */
+static uint64_t end_of_time(const struct registry *registry, const struct record *record,
+                            uint64_t now_ms)
+{
+    uint64_t end_ms = record->lease.deadline_ms;
+    if (record->lease_state == LEASE_LOADED)
+        end_ms = atomic_load_explicit(&registry->loaded.until_ms, memory_order_relaxed);
+    else if (record->lease_state != LEASE_ACTIVE)
+        return end_ms;
+    return end_ms <= now_ms ? registry_lease_end_ms(registry, end_ms, now_ms) : end_ms;
+}
+
 /* A lease has come up in the wheel. */
 static void handle_timer(struct registry *registry, struct shard *shard, uint32_t number,
                          struct moment now)
 {
     const struct record *record = shard_record(shard, number);
-    uint64_t end_ms = record->lease.deadline_ms;
+    uint64_t end_ms = end_of_time(registry, record, now.mono_ms);
+    bool is_new = record->lease_state == LEASE_ACTIVE || record->lease_state == LEASE_LOADED;
     shard->counters.visited++;
-    if (end_ms <= now.mono_ms && record->lease_state == LEASE_ACTIVE)
-        end_ms = registry_lease_end_ms(registry, end_ms, now.mono_ms);
-    if (registry_is_unconfirmed(registry, record)) /* the wheel may hand it out early */
-        end_ms = atomic_load_explicit(&registry->loaded.until_ms, memory_order_relaxed);
-    if (end_ms > now.mono_ms) /* renewed since it was armed */
+    if (end_ms > now.mono_ms) /* renewed since it was armed, or handed out early */
         lease_wheel_arm(&shard->wheel, number, end_ms);
-    else if (record->lease_state == LEASE_ACTIVE && registry_is_replicating(registry))
+    else if (is_new && registry_is_replicating(registry))
         shard_start_lease_check(shard, number);
     else
         shard_expire(shard, number);

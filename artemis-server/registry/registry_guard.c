@@ -54,7 +54,6 @@ static void release_everything(struct registry *registry, struct moment now)
 enum error registry_release_guard(struct registry *registry, struct slice id, struct moment now)
 {
     if (id.size == 0) {
-        atomic_store_explicit(&registry->loaded.until_ms, 0, memory_order_relaxed);
         release_everything(registry, now);
         return ERR_NONE;
     }

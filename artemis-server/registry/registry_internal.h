@@ -134,7 +134,7 @@ size_t registry_drain_dirty(struct registry *registry, enum dirty_kind kind, str
 static inline bool registry_is_unconfirmed(const struct registry *registry,
                                            const struct record *record)
 {
-    return record->lease_state == LEASE_GUARDED &&
+    return record->lease_state != LEASE_NONE &&
            record->lease.deadline_ms == registry->loaded.deadline_ms;
 }
 /* Removes an instance whose lease has ended. The shard is locked. */

@@ -208,8 +208,11 @@ static struct lease_view view_lease(const struct registry *registry, const struc
                                     struct moment now)
 {
     uint64_t deadline_ms = record->lease.deadline_ms;
-    uint64_t renewed_ms = deadline_ms - registry->options.ttl_ms;
-    uint64_t end_ms = registry_lease_end_ms(registry, deadline_ms, now.mono_ms);
+    uint64_t ttl_ms = registry->options.ttl_ms;
+    uint64_t renewed_ms = deadline_ms > ttl_ms ? deadline_ms - ttl_ms : 0;
+    uint64_t end_ms = record->lease_state == LEASE_LOADED
+                          ? atomic_load_explicit(&registry->loaded.until_ms, memory_order_relaxed)
+                          : registry_lease_end_ms(registry, deadline_ms, now.mono_ms);
     return (struct lease_view){
         .instance = instance_ref(record->instance),
         .renewed_ms_ago = now.mono_ms > renewed_ms ? now.mono_ms - renewed_ms : 0,

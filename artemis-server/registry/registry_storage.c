@@ -82,7 +82,7 @@ static enum error load_instance(struct registry *registry, struct locked_key *ke
         shard_set_revision(shard, service, revision);
     uint64_t until_ms = now.mono_ms + registry->options.ttl_ms;
     atomic_store_explicit(&registry->loaded.until_ms, until_ms, memory_order_relaxed);
-    shard_guard_loaded(shard, key->number, until_ms);
+    shard_start_loaded(shard, key->number, until_ms);
     return ERR_NONE;
 }
 
@@ -135,7 +135,7 @@ static bool evict_some(struct registry *registry, struct locked_shard *home, uin
     enum { VISITS_PER_LOCK = 128 };
     struct shard *shard = &home->shard;
     pthread_mutex_lock(&home->lock);
-    uint32_t end = shard->guarded ? slab_end(&shard->records) : 0;
+    uint32_t end = registry->loaded.deadline_ms ? slab_end(&shard->records) : 0;
     for (int i = 0; i < VISITS_PER_LOCK && *number < end; i++, ++*number) {
         const struct record *record = slab_find(&shard->records, *number);
         if (!record || !record->instance || !registry_is_unconfirmed(registry, record))

@@ -26,11 +26,12 @@ uint64_t registry_unstored(struct registry *registry);
 /* No stamp above it has been issued or observed up to `now`. */
 uint64_t registry_highest_hlc(const struct registry *registry, struct moment now);
 
-/* Stores a loaded record without a change in the log. The lease of an instance is guarded: it is
- * served, can be renewed, counts as ended for the guards, and comes up again one time-to-live after
- * `now`. record->age_ms is the time since the instance was last known to be alive. A tombstone
- * ends tombstone_ms after it was made; one that has ended is removed by the next cleanup. Does
- * nothing if the key is known. ERR_NO_MEMORY, ERR_TOO_MANY_ITEMS (node ids), ERR_VERSION_AHEAD. */
+/* Stores a loaded record without a change in the log. The lease of an instance is LEASE_LOADED: it
+ * is served, can be renewed, and its time runs out one time-to-live after `now`. The guards do not
+ * count it as ended before. record->age_ms is the time since the instance was last known to be
+ * alive. A tombstone ends tombstone_ms after it was made; one that has ended is removed by the next
+ * cleanup. Does nothing if the key is known. ERR_NO_MEMORY, ERR_TOO_MANY_ITEMS (node ids),
+ * ERR_VERSION_AHEAD. */
 MUST_USE enum error registry_load(struct registry *registry, const struct wire_record *record,
                                   struct moment now);
 /* Evicts the loaded instances that neither a client nor a peer has renewed since. Returns their

@@ -371,7 +371,7 @@ size_t shard_bytes(const struct shard *shard)
 /* --- invariants ------------------------------------------------------------------------------- */
 
 struct sums {
-    uint32_t records, services, expired, guarded, released, responses, in_buckets;
+    uint32_t records, services, expired, guarded, loaded, released, responses, in_buckets;
     size_t member_bytes;
     struct engaged_count engaged;
 };
@@ -405,6 +405,7 @@ static void validate_service(const struct shard *shard, uint32_t number, struct 
     sums->records += service->member_count;
     sums->expired += service->expired;
     sums->guarded += service->guarded;
+    sums->loaded += in_state[LEASE_LOADED];
     sums->member_bytes += service->member_capacity * sizeof(*service->members);
     sums->released += service->guard.state == GUARD_RELEASED;
     if (service->guard.state == GUARD_ENGAGED) {
@@ -439,6 +440,7 @@ void shard_validate(const struct shard *shard)
     assert(sums.in_buckets == shard->record_index.count);
     assert(sums.services == shard->service_index.count);
     assert(sums.expired == shard->expired && sums.guarded == shard->guarded);
+    assert(sums.loaded == shard->loaded);
     assert(memcmp(&sums.engaged, &shard->engaged, sizeof(sums.engaged)) == 0);
     assert(sums.released == shard->released_services);
     assert(sums.responses == shard->responses);

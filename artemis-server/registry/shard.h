@@ -143,6 +143,7 @@ struct shard {
     uint32_t guard_queue; /* first of the services whose guard must be evaluated */
     uint32_t expired;     /* leases in this state */
     uint32_t guarded;     /* leases in this state */
+    uint32_t loaded;      /* leases in this state */
     struct engaged_count engaged;
     uint32_t released_services;                /* services whose guard is released */
     uint32_t responses;                        /* cached */
@@ -222,7 +223,7 @@ void shard_start_lease(struct shard *shard, uint32_t number, uint64_t deadline_m
 void shard_end_lease(struct shard *shard, uint32_t number, uint64_t now_ms);
 /* Extends a lease; any state to active. A lease never gets shorter. */
 void shard_renew(struct shard *shard, uint32_t number, uint64_t now_ms, uint64_t deadline_ms);
-/* Active to confirming: the record goes into the dirty list of lease checks. */
+/* Active or loaded to confirming: the record goes into the dirty list of lease checks. */
 void shard_start_lease_check(struct shard *shard, uint32_t number);
 /* Arms the leases that started a lease check to come up again at until_ms. To be called when the
  * wheel is at the present. Costs *budget as lease_wheel_next does; complete when some is left. */
@@ -234,8 +235,8 @@ void shard_confirm_expiry(struct shard *shard, uint32_t number, uint64_t now_ms)
 void shard_expire(struct shard *shard, uint32_t number);
 /* Expired to guarded; the lease comes up again at again_ms. */
 void shard_guard_lease(struct shard *shard, uint32_t number, uint64_t again_ms);
-/* Active to guarded, for a lease that was loaded: it comes up at again_ms. */
-void shard_guard_loaded(struct shard *shard, uint32_t number, uint64_t again_ms);
+/* Active to loaded: the lease comes up at until_ms, whatever its deadline is. */
+void shard_start_loaded(struct shard *shard, uint32_t number, uint64_t until_ms);
 /* Arms the guarded leases of a service to come up at once. */
 void shard_recheck_guarded(struct shard *shard, struct service *service, uint64_t now_ms);
 /* Updates the counts after a service's guard changed from the state `before`. */

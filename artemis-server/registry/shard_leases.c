@@ -40,6 +40,8 @@ static void count_state(struct shard *shard, struct service *service, enum lease
     } else if (state == LEASE_GUARDED) {
         service->guarded += step;
         shard->guarded += step;
+    } else if (state == LEASE_LOADED) {
+        shard->loaded += step;
     }
     if (lease_state_is_ended(state) && service->guard.state == GUARD_ENGAGED)
         shard->engaged.ended += step;
@@ -151,11 +153,11 @@ void shard_guard_lease(struct shard *shard, uint32_t number, uint64_t again_ms)
         set_state(shard, number, LEASE_GUARDED);
 }
 
-void shard_guard_loaded(struct shard *shard, uint32_t number, uint64_t again_ms)
+void shard_start_loaded(struct shard *shard, uint32_t number, uint64_t until_ms)
 {
-    set_state(shard, number, LEASE_EXPIRED);
+    set_state(shard, number, LEASE_LOADED);
     lease_wheel_disarm(&shard->wheel, number);
-    shard_guard_lease(shard, number, again_ms);
+    lease_wheel_arm(&shard->wheel, number, until_ms);
 }
 
 void shard_recheck_guarded(struct shard *shard, struct service *service, uint64_t now_ms)

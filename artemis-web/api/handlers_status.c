@@ -95,6 +95,7 @@ static void write_guards(struct status_writer *writer, const struct registry_sta
     jw_open(w, '{');
     write_guard(w, &stats->node_guard, config->lease.guard_percent, writer->request->now);
     named_u64(w, "held", stats->guarded);
+    named_u64(w, "loaded", stats->loaded);
     jw_close(w, '}');
     jw_name(w, "services");
     jw_open(w, '[');

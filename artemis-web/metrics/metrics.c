@@ -44,6 +44,7 @@ struct metric_values {
     X("artemis_evictions_total",               "counter", registry.evicted,               "Instances evicted because their lease expired.") \
     X("artemis_leases_due_total",              "counter", registry.ended,                 "Leases that ran out, whether evicted or guarded.") \
     X("artemis_leases_held",                   "gauge",   registry.guarded,               "Leases that ran out and are kept by a guard.") \
+    X("artemis_leases_loaded",                 "gauge",   registry.loaded,                "Leases that were loaded from the storage and not renewed since; their time runs out one lease.ttl_secs after the start.") \
     X("artemis_guard_node_active",             "gauge",   node_guard_engaged,             "1 while the mass-expiry guard of the node suspends evictions, else 0.") \
     X("artemis_guard_services_active",         "gauge",   registry.engaged_services,      "Services whose mass-expiry guard suspends evictions.") \
     X("artemis_guard_node_expected_renewals",  "gauge",   registry.node_guard.expected,   "Renewals expected in the last window of the node's guard.") \

@@ -10,19 +10,21 @@
 #include "tests/support/cmocka_all.h"
 
 static const char *const names[LEASE_STATES] = {
-    [LEASE_NONE] = "none", [LEASE_ACTIVE] = "active",   [LEASE_CONFIRMING] = "confirming",
-    [LEASE_DUE] = "due",   [LEASE_EXPIRED] = "expired", [LEASE_GUARDED] = "guarded",
+    [LEASE_NONE] = "none",     [LEASE_ACTIVE] = "active",   [LEASE_CONFIRMING] = "confirming",
+    [LEASE_DUE] = "due",       [LEASE_EXPIRED] = "expired", [LEASE_GUARDED] = "guarded",
+    [LEASE_LOADED] = "loaded",
 };
 
 static void transitions_are_these_and_no_others(void **state)
 {
     (void)state;
     static const char *const expected = "none: active\n"
-                                        "active: none confirming expired\n"
+                                        "active: none confirming expired loaded\n"
                                         "confirming: none active due expired\n"
                                         "due: none active expired\n"
                                         "expired: none active guarded\n"
-                                        "guarded: none active\n";
+                                        "guarded: none active\n"
+                                        "loaded: none active confirming expired\n";
     char actual[512] = "";
     for (enum lease_state from = 0; from < LEASE_STATES; from++) {
         strcat(strcat(actual, names[from]), ":");
@@ -42,10 +44,18 @@ static void only_expired_and_guarded_leases_are_counted_as_ended(void **state)
                          from == LEASE_EXPIRED || from == LEASE_GUARDED);
 }
 
+static void guarded_and_loaded_leases_are_held(void **state)
+{
+    (void)state;
+    for (enum lease_state from = 0; from < LEASE_STATES; from++)
+        assert_int_equal(lease_state_is_held(from), from == LEASE_GUARDED || from == LEASE_LOADED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(transitions_are_these_and_no_others),
+        cmocka_unit_test(guarded_and_loaded_leases_are_held),
         cmocka_unit_test(only_expired_and_guarded_leases_are_counted_as_ended),
     };
     return cmocka_run_group_tests_name("lease_state", tests, NULL, NULL);

@@ -145,7 +145,8 @@ static void a_loaded_instance_is_served_for_one_ttl(void **state)
     load(registry, "old", 3600000, at_ms(0));
     load(registry, "renewed", 3600000, at_ms(0));
     assert_int_equal(shown(registry, "s"), 2);
-    assert_int_equal(stats_of(registry).guarded, 2);
+    assert_int_equal(stats_of(registry).loaded, 2);
+    assert_int_equal(stats_of(registry).guarded, 0);
     assert_int_equal(registry_revision(registry), revision); /* no change */
     assert_int_equal(revision_of(registry, "s"), revision);
     check_stored(registry, 0, 0);
@@ -174,6 +175,69 @@ static void a_guard_keeps_loaded_instances(void **state)
     assert_int_equal(shown(registry, "s"), 60);
     registry_expire(registry, at_ms(TTL_MS + GUARD_MAX_MS + 2 * RECHECK_MS));
     assert_int_equal(shown(registry, "s"), 0);
+    registry_free(registry);
+}
+
+/* No client had the time to renew yet. */
+static void loaded_leases_are_no_missing_renewals(void **state)
+{
+    (void)state;
+    enum { COUNT = 100, DEAD = 10 };
+    struct registry *registry = make_storing(usual_options());
+    for (int i = 0; i < COUNT; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "i%d", i);
+        load(registry, id, 3600000, at_ms(0));
+    }
+    for (uint64_t ms = TICK_MS; ms < TTL_MS; ms += TICK_MS) {
+        registry_tick(registry, at_ms(ms));
+        struct registry_stats stats = stats_of(registry);
+        assert_int_equal(stats.node_guard.state, GUARD_OFF);
+        assert_int_equal(stats.engaged_services, 0);
+        assert_int_equal(stats.loaded, ms < TTL_MS / 2 ? COUNT : DEAD);
+        if (ms == TTL_MS / 2 - TICK_MS)
+            assert_int_equal(renew_many(registry, "s", DEAD, COUNT, at_ms(ms)), COUNT - DEAD);
+    }
+    registry_validate(registry);
+    registry_tick(registry, at_ms(TTL_MS + 2 * TICK_MS));
+    assert_int_equal(shown(registry, "s"), COUNT - DEAD);
+    assert_int_equal(stats_of(registry).node_guard.state, GUARD_OFF);
+    registry_validate(registry);
+    registry_free(registry);
+}
+
+/* With peers, an unconfirmed lease is asked about like any other when its time runs out. */
+static void a_loaded_lease_is_checked_with_the_peers(void **state)
+{
+    (void)state;
+    struct registry *registry = make_storing(usual_options());
+    registry_set_replicating(registry, true);
+    load(registry, "i", 3600000, at_ms(0));
+    registry_expire(registry, at_ms(TTL_MS - TICK_MS));
+    struct key_state checked;
+    assert_int_equal(registry_drain_lease_checks(registry, &checked, 1), 0);
+    registry_expire(registry, at_ms(TTL_MS + TICK_MS));
+    assert_int_equal(registry_drain_lease_checks(registry, &checked, 1), 1);
+    assert_int_equal(shown(registry, "s"), 1);
+    assert_int_equal(stats_of(registry).loaded, 0);
+    registry_confirm_expiry(registry, instance_packed_key(checked.instance),
+                            at_ms(TTL_MS + 2 * TICK_MS));
+    key_state_unref(&checked);
+    registry_expire(registry, at_ms(TTL_MS + 4 * TICK_MS));
+    assert_int_equal(shown(registry, "s"), 0);
+    registry_free(registry);
+}
+
+/* It does not shorten the time that the clients have. */
+static void a_release_of_the_guard_keeps_loaded_leases(void **state)
+{
+    (void)state;
+    struct registry *registry = make_storing(usual_options());
+    load(registry, "i", 3600000, at_ms(0));
+    registry_expire(registry, at_ms(TICK_MS));
+    assert_int_equal(registry_release_guard(registry, (struct slice){0}, at_ms(TICK_MS)), ERR_NONE);
+    registry_expire(registry, at_ms(TTL_MS - TICK_MS));
+    assert_int_equal(shown(registry, "s"), 1);
     registry_free(registry);
 }
 
@@ -236,6 +300,9 @@ int main(void)
         cmocka_unit_test(too_many_removed_keys_are_reported),
         cmocka_unit_test(a_loaded_instance_is_served_for_one_ttl),
         cmocka_unit_test(a_guard_keeps_loaded_instances),
+        cmocka_unit_test(loaded_leases_are_no_missing_renewals),
+        cmocka_unit_test(a_loaded_lease_is_checked_with_the_peers),
+        cmocka_unit_test(a_release_of_the_guard_keeps_loaded_leases),
         cmocka_unit_test(loaded_tombstones_end_when_they_would_have),
         cmocka_unit_test(unconfirmed_leases_can_be_evicted),
         cmocka_unit_test(stamps_and_revisions_stay_above_the_floors),
