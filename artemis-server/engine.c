@@ -63,6 +63,8 @@ static void become_ready(void *context)
         replication_thread_stats(engine->replication, &stats);
     if (engine->storage && stats.snapshot_records)
         evict_unconfirmed(engine);
+    if (engine->storage)
+        storage_set_complete(engine->storage);
     enum node_state starting = NODE_STARTING;
     if (!atomic_compare_exchange_strong(&engine->state, &starting, NODE_READY) ||
         !engine->replication)

@@ -43,6 +43,7 @@ static const char *const number_names[NUMBER_COUNT] = {
     [NUMBER_HLC_BOUND] = "hlc_bound",
     [NUMBER_REVISION_BOUND] = "revision_bound",
     [NUMBER_SAVED_MS] = "saved_ms",
+    [NUMBER_COMPLETE] = "complete",
 };
 
 struct database {

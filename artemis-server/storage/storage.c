@@ -2,6 +2,7 @@
 #include "artemis-server/storage/storage.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@ struct storage {
     struct storage_bounds bounds; /* as loaded */
     struct storage_writer writer; /* used by the thread alone while it runs */
     uint64_t files_set_aside;     /* before the thread ran */
+    atomic_bool is_complete;
     bool is_running;
     pthread_t id;
     struct {
@@ -65,11 +67,15 @@ static enum error open_database(struct storage *storage, struct database **out,
 
 static enum error read_bounds(struct database *database, struct storage_bounds *bounds)
 {
+    uint64_t complete = 0;
     enum error error = database_number(database, NUMBER_HLC_BOUND, &bounds->hlc);
     if (!error)
         error = database_number(database, NUMBER_REVISION_BOUND, &bounds->revision);
     if (!error)
         error = database_number(database, NUMBER_SAVED_MS, &bounds->saved_ms);
+    if (!error)
+        error = database_number(database, NUMBER_COMPLETE, &complete);
+    bounds->is_complete = complete == 1;
     return error;
 }
 
@@ -187,6 +193,7 @@ static enum error replace_damaged(struct storage *storage)
     database_close(writer->database);
     writer->database = NULL;
     writer->rewrite_needed = true;
+    storage->bounds.is_complete = false; /* the rest is lost */
     enum error error = set_aside(storage, DATABASE_DAMAGED, problem);
     if (!error)
         error = open_database(storage, &writer->database, problem);
@@ -203,6 +210,8 @@ static void note_load(struct storage *storage, const struct load *load, uint64_t
     status->invalid_rows = load->invalid;
     status->load_ms = duration_ms;
     status->away_ms = load->away_ms;
+    status->loaded_complete = storage->bounds.is_complete;
+    atomic_store(&storage->is_complete, storage->bounds.is_complete);
     log_event(LOG_LEVEL_INFO, "storage loaded", LOG_TEXT("folder", storage->folder),
               LOG_NUMBER("instances", load->instances), LOG_NUMBER("tombstones", load->tombstones),
               LOG_NUMBER("away_ms", load->away_ms), LOG_NUMBER("duration_ms", duration_ms));
@@ -281,6 +290,10 @@ static void commit(struct storage *storage, bool is_last)
 {
     unsigned failures_before = storage->writer.failures;
     uint64_t set_aside_before = storage->writer.files_set_aside;
+    bool is_complete = atomic_load(&storage->is_complete);
+    if (is_complete != storage->writer.is_complete)
+        storage->writer.bounds_ms = 0; /* at once */
+    storage->writer.is_complete = is_complete;
     enum error error = storage_writer_commit(&storage->writer, clock_now(), is_last);
     (void)error; /* in writer.failures */
     if (storage->writer.files_set_aside != set_aside_before)
@@ -338,6 +351,11 @@ void storage_close(struct storage *storage)
     pthread_cond_destroy(&storage->_shared.stopped);
     pthread_mutex_destroy(&storage->_shared.lock);
     free(storage);
+}
+
+void storage_set_complete(struct storage *storage)
+{
+    atomic_store(&storage->is_complete, true);
 }
 
 /* --- status ----------------------------------------------------------------------------------- */

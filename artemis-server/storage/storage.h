@@ -36,6 +36,7 @@ struct storage_bounds {
     uint64_t hlc;      /* no stamp above it was issued */
     uint64_t revision; /* no revision above it was issued */
     uint64_t saved_ms; /* ms since 1970: when it was known to be alive for the last time */
+    bool is_complete;  /* it was ready: its records are a whole list, not a part of a snapshot */
 };
 struct storage_bounds storage_bounds(const struct storage *storage);
 
@@ -45,6 +46,11 @@ MUST_USE enum error storage_load(struct storage *storage, struct registry *regis
                                  uint64_t ttl_ms, struct moment now);
 /* ERR_SYSTEM. */
 MUST_USE enum error storage_start(struct storage *storage);
+
+/* The registry holds everything that a ready node holds. Before that, a file without records, or
+ * with a part of a peer's snapshot, must not count as a whole list at the next start. Any
+ * thread. */
+void storage_set_complete(struct storage *storage);
 
 struct storage_status {
     bool up;           /* the last commit succeeded */
@@ -58,6 +64,7 @@ struct storage_status {
     uint64_t committed_ms;    /* monotonic: the last commit; 0: none */
     uint64_t loaded_instances;
     uint64_t loaded_tombstones;
+    bool loaded_complete;                 /* the loaded records are a whole list */
     uint64_t invalid_rows;                /* that were not loaded */
     uint64_t load_ms;                     /* how long the load took */
     uint64_t away_ms;                     /* from saved_ms to the start; 0: nothing was stored */

@@ -148,6 +148,8 @@ static enum error write_bounds(struct storage_writer *writer, struct moment now)
                                     registry_revision(registry) + BOUND_AHEAD_REVISIONS);
     if (!error)
         error = database_set_number(writer->database, NUMBER_SAVED_MS, saved_ms(writer, now));
+    if (!error)
+        error = database_set_number(writer->database, NUMBER_COMPLETE, writer->is_complete);
     return error;
 }
 

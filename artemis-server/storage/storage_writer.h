@@ -32,6 +32,7 @@ struct storage_writer {
     struct database *database; /* owned; NULL: the file could not be opened again */
     struct text body;          /* of the row that is being written */
     bool rewrite_needed;       /* the next commit writes everything */
+    bool is_complete;          /* the registry is; see storage_set_complete */
     uint64_t loaded_saved_ms;  /* NUMBER_SAVED_MS of what was loaded; 0: nothing was */
     uint64_t confirmed_ms;     /* monotonic: loaded leases are renewed or evicted by then */
     unsigned failures;         /* in a row */
