@@ -382,9 +382,27 @@ static void log_has_a_line_a_start_and_none_a_request(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)
 
+/* The configurations that `make install` installs. */
+static void installed_configurations_store_their_records(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"configs/single-node.toml", "configs/cluster-node.toml"};
+    static const char addr[] = "cluster.advertise_addr=127.0.0.1:8080";
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        struct command_result result = command_run(
+            (const char *const[]){"config", "check", files[i], "--set", addr, NULL}, NULL);
+        if (result.exit_code != 0)
+            fail_msg("%s: %s%s", files[i], result.out, result.err);
+        assert_non_null(strstr(result.out, "storage.data_dir"));
+        assert_non_null(strstr(result.out, "/var/lib/artemis"));
+        command_free(&result);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(installed_configurations_store_their_records),
         TEST(start_prints_node_id_and_address),
         TEST(start_with_file_prints_its_name_first),
         TEST(start_in_a_cluster_prints_the_mode),
