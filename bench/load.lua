@@ -1,8 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
 --
--- The load for wrk:  wrk ... -s load.lua URL -- heartbeat|discovery
+-- The load for wrk:  wrk ... -s load.lua URL -- heartbeat|discovery|change
 --
--- One key per heartbeat, one service per request, taken in turn from 1,000 of those that
+-- One key per heartbeat, one service per request, one instance with another port per change, taken
+-- in turn from 1,000 of those that
 -- `fill --count 10000 --instances-per-service 10` registers; its ids are written in bench/common.h.
 -- All requests are made before the first is sent. Ends with one line of numbers for bench.sh.
 
@@ -24,8 +25,18 @@ local function discovery(n)
     return wrk.format("GET", path:format(n / PER_SERVICE))
 end
 
+-- Each of 500 instances with one port, then with another: every registration changes content.
+local function change(n)
+    local i = n - n % (2 * PER_SERVICE)
+    local ids = ('"service_id":"bench-%06d","instance_id":"i-%09d"'):format(i / PER_SERVICE, i)
+    local body = '{"instances":[{"region_id":"local","zone_id":"zone1",' .. ids ..
+        ',"ip":"10.0.0.1","port":' .. (1000 + n % (2 * PER_SERVICE)) .. '}]}'
+    local headers = { ["Content-Type"] = "application/json" }
+    return wrk.format("POST", "/api/registry/register", headers, body)
+end
+
 function init(args)
-    local make = ({ heartbeat = heartbeat, discovery = discovery })[args[1]]
+    local make = ({ heartbeat = heartbeat, discovery = discovery, change = change })[args[1]]
     for i = 1, REQUESTS do
         requests[i] = make((i - 1) * PER_SERVICE)
     end
