@@ -49,7 +49,7 @@ static void log_guards(struct lease_thread *thread, const struct registry_stats 
         log_event(LOG_LEVEL_WARN,
                   node_guard_engaged
                       ? "mass-expiry guard of the node engaged; evictions are suspended"
-                      : "mass-expiry guard of the node released; evictions continue",
+                      : "mass-expiry guard of the node disengaged; evictions continue",
                   LOG_NUMBER("renewals", node->renewed), LOG_NUMBER("expected", node->expected),
                   LOG_NUMBER("guarded_leases", stats->guarded));
     if (stats->engaged_services != thread->engaged_services)

@@ -99,7 +99,7 @@ static void update_peer(struct replication_thread *thread, uint32_t number)
     if (peer->view.health != health || peer->view.is_ready != was_ready)
         thread->publish_now = true;
     if (peer->view.compared_ms != compared_ms && peer->view.differing)
-        log_event(LOG_LEVEL_INFO, "anti-entropy repaired differences",
+        log_event(LOG_LEVEL_INFO, "anti-entropy found differences and repairs them",
                   LOG_TEXT("peer", peer->node_id), LOG_TEXT("url", peer->url),
                   LOG_NUMBER("buckets", peer->view.differing));
 }

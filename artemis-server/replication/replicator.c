@@ -52,6 +52,8 @@ struct message *message_create(struct replicator *replicator, struct peer *peer,
 
 void message_free(struct message *message)
 {
+    if (!message)
+        return;
     for (size_t i = 0; i < message->count; i++)
         key_state_unref(&message->items[i]);
     free(message->items);
@@ -192,8 +194,8 @@ static bool is_incompatible(const struct peer *peer)
     return !peer->update_accepted && peer->rejections >= INCOMPATIBLE_REJECTIONS;
 }
 
-/* A peer that rejects every update is incompatible. It gets nothing for INCOMPATIBLE_RETRY_MS; then
- * it is up again, until its next rejection. */
+/* A peer that rejects all messages is incompatible. It gets only health checks for
+ * INCOMPATIBLE_RETRY_MS; then it is up again, until its next rejection. */
 static void count_rejection(struct replicator *replicator, struct peer *peer,
                             const struct message *message, enum send_result result,
                             struct moment now)
@@ -304,7 +306,8 @@ static uint64_t due_of(const struct replicator *replicator, const struct peer *p
     uint64_t due_ms = peer->in_flight[MESSAGE_HEALTH] ? UINT64_MAX : peer->health_due_ms;
     if (peer->health != PEER_UP)
         return due_ms;
-    /* Leases can become due at any time, so the interval of renewals does not delay this. */
+    /* The time of a lease can run out at any moment: lease checks are drained at their own
+     * interval, even if batch_interval_ms is longer. */
     due_ms =
         earlier(due_ms, earlier(replicator->renew_due_ms, now.mono_ms + LEASE_CHECK_INTERVAL_MS));
     /* During a backoff, pending messages are sent as soon as it ends. */

@@ -24,7 +24,7 @@
  *   anti-entropy  every anti_entropy_ms and when the peer comes up: digests, then the keys of the
  *                 buckets that differ, then the records that differ, in both directions
  * For this node: bootstrap (the snapshot of one peer, then a comparison with every other ready
- * peer) and lease checks (all peers are asked before a lease expires).
+ * peer) and lease checks (before a lease expires, its expiry is confirmed with the peers).
  *
  * The replicator has no thread, socket, clock or JSON. At most one message of a kind is in flight
  * to a peer. Memory is bounded by the number of instances. One thread calls at a time.
@@ -117,11 +117,12 @@ void replicator_free(struct replicator *replicator); /* takes NULL */
 /* --- events ----------------------------------------------------------------------------------- */
 
 /* Adds or removes the peer with this number, which the caller chooses below REPLICATOR_PEERS_MAX.
- * The number must be free, or in use. */
+ * replicator_add_peer: it must be free; replicator_remove_peer: it must be in use. */
 void replicator_add_peer(struct replicator *replicator, uint32_t peer, struct moment now);
 void replicator_remove_peer(struct replicator *replicator, uint32_t peer);
 
-/* Moves the registry's dirty keys into the outboxes. */
+/* Moves the registry's dirty keys into the outboxes. Also starts lease checks, and ends those that
+ * are complete or have timed out. */
 void replicator_drain_dirty(struct replicator *replicator, struct moment now);
 /* The next message to send; NULL: none now. Call replicator_drain_dirty, then this until it returns
  * NULL: after each event, when registry_on_change calls, and at replicator_due_ms. */
@@ -152,8 +153,9 @@ bool replicator_is_current(const struct replicator *replicator, const struct mes
  * was read. */
 void replicator_on_result(struct replicator *replicator, struct message *message,
                           enum send_result result, struct moment now);
-void message_free(struct message *message); /* one that gets no result any more */
-/* The peer announced its shutdown: nothing is sent until its next health response. */
+void message_free(struct message *message); /* one that gets no result any more; takes NULL */
+/* The peer announced its shutdown: it is down. Only health checks are sent until its next health
+ * response. */
 void replicator_on_goodbye(struct replicator *replicator, uint32_t peer, struct moment now);
 
 /* --- this node -------------------------------------------------------------------------------- */

@@ -124,6 +124,7 @@ static void create_without_memory_frees_everything(void **state)
     failing_malloc_after(-1);
     assert_int_equal(failing_malloc_live(), live);
     replicator_free(NULL);
+    message_free(NULL);
     registry_free(node);
 }
 
