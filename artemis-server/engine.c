@@ -40,8 +40,8 @@ static bool replicates(const struct config *config)
     return config->cluster.enabled && config->replication.enabled;
 }
 
-/* A node that was away for longer than a lease lasts has missed the evictions of its peers. What
- * none of them holds is gone. */
+/* A node that was away for longer than a time-to-live has missed evictions of its peers. The loaded
+ * instances that no peer has renewed are evicted. */
 static void evict_unconfirmed(struct engine *engine)
 {
     struct storage_status status;

@@ -51,13 +51,14 @@ struct engine {
 
 enum { ENGINE_PROBLEM_BYTES = DATABASE_PROBLEM_BYTES + 64 };
 
-/* Creates the engine, loads what is stored, and starts the threads. The settings must outlive it.
+/* Creates the engine, loads what is stored, and starts the threads, except for the replication
+ * thread, which engine_join starts. The settings must outlive it.
  * ERR_NO_MEMORY, ERR_SYSTEM (a thread cannot be started, or the storage cannot be used); *problem
  * says why. */
 MUST_USE enum error engine_create(const struct config *config, struct engine **out,
                                   char problem[ENGINE_PROBLEM_BYTES]);
-/* Joins the cluster; a node without peers becomes ready at once. The HTTP layer must serve
- * already. ERR_SYSTEM, ERR_TOO_MANY_ITEMS. */
+/* Starts the replication thread, which makes the node ready. A node that does not replicate becomes
+ * ready at once. The HTTP layer must serve already. ERR_SYSTEM, ERR_TOO_MANY_ITEMS. */
 MUST_USE enum error engine_join(struct engine *engine);
 /* Sends the pending changes and a goodbye to the peers, for at most timeout_ms. May be called
  * twice. */
@@ -68,11 +69,11 @@ void engine_free(struct engine *engine);
 void engine_set_state(struct engine *engine, enum node_state state);
 enum node_state engine_state(const struct engine *engine);
 const char *engine_state_word(enum node_state state);
-/* Returns true while clients may not have registered again since the start of the process. */
+/* True for the first BOOTSTRAP_GRACE_MS of the process, in which clients register again. */
 bool engine_is_young(const struct engine *engine, struct moment now);
 /* Decides whether a client request is served: ERR_NOT_READY, ERR_DRAINING, ERR_RATE_LIMITED. */
 enum error engine_admit(struct engine *engine, bool discovery, struct moment now);
 /* A peer has sent its goodbye. */
 void engine_on_peer_goodbye(struct engine *engine, const char *node_id);
-/* Copies the status of the peers and returns their number: 0 for a node without peers. */
+/* Copies the status of the peers and returns their number; 0 without a replication thread. */
 size_t engine_peers(struct engine *engine, struct peer_status out[MEMBERS_MAX]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * lease_thread - the thread that ends leases: every tick it lets the registry evict what is due,
- * and once a second it cleans up the registry and the response cache.
+ * lease_thread - the thread that expires leases: every tick it calls registry_tick, and once a
+ * second it cleans up the registry and the response cache.
  *
  * When a quarter of the stored data has gone, it returns the freed memory to the system
  * (malloc_trim), at most once a second.

@@ -50,8 +50,8 @@ const struct config_setting config_settings[] = {
 
     {SWITCH(cluster, enabled, "false"),
      .description =
-         "Whether this node replicates with peers. If false, the other `cluster` and all "
-         "`replication` settings have no effect."},
+         "Whether this node replicates with peers. If false, the other `cluster` settings except "
+         "`cluster_id` and `advertise_addr`, and all `replication` settings, have no effect."},
     {NAME(cluster, cluster_id, "artemis"),
      .description = "Name of the cluster; a node with another name is rejected as a peer."},
     {ROW(cluster, peers), .type = CONFIG_LIST, .form = CONFIG_FORM_PEER, .min = 1, .max = 65535,
@@ -68,7 +68,9 @@ const struct config_setting config_settings[] = {
                     "cluster whose host has several does not start without this setting."},
 
     {SWITCH(replication, enabled, "true"),
-     .description = "Whether this node sends its changes to the peers."},
+     .description = "Whether this node sends anything to its peers: changes, health checks, "
+                    "anti-entropy, lease checks, and the bootstrap at its start. What peers send "
+                    "is applied in any case."},
     {NUMBER(replication, timeout_secs, 1, 300, "5"),
      .description = "Timeout of a request to a peer, in seconds; the request is then retried. A "
                     "snapshot may take 12 times as long."},

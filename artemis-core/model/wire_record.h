@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * wire_record - the latest state of one key, as nodes send it to each other.
+ * wire_record - the latest record of one key, as nodes send it to each other.
  *
  * A renewal has a key, a stamp and an age. A registration has the instance as well. An
  * unregistration is marked `deleted`. Ages are durations, so the clocks of two nodes need not

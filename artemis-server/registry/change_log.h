@@ -3,9 +3,10 @@
  * change_log - the latest changes of this node, numbered by revisions.
  *
  * Every change takes the next revision (`version` for clients), a number that only grows. It is not
- * the stamp, which orders changes between nodes (stamp.h). The first revision of an epoch is the
- * wall clock in microseconds, so that a restarted node continues above the revisions of its last
- * epoch (unless it makes a million changes a second all its life). A revision from before the
+ * the stamp, which orders changes between nodes (stamp.h). The revisions of an epoch begin at the
+ * wall clock in microseconds, or at the stored floor if that is higher, so that a restarted node
+ * continues above the revisions of its last epoch. Without storage that fails if the wall clock was
+ * set back, or if the node made more than a million changes a second. A revision from before the
  * restart is older than the log, and so "gone": the client fetches everything again.
  *
  * The log is a ring of fixed capacity. The oldest changes are dropped when the ring is full,
@@ -25,8 +26,8 @@
 
 enum {
     CHANGE_LOG_BYTES_MAX = 64 * 1024 * 1024, /* of the instances in the log */
-    CHANGE_LOG_KEEP_MS = 10 * 60 * 1000,     /* changes older than it are dropped, */
-    CHANGE_LOG_KEEP_BYTES = 1024 * 1024,     /* while the log has more than this */
+    CHANGE_LOG_KEEP_MS = 10 * 60 * 1000,     /* change_log_trim drops older changes */
+    CHANGE_LOG_KEEP_BYTES = 1024 * 1024,     /* change_log_trim keeps this much, however old */
 };
 
 struct change {

@@ -9,9 +9,10 @@
  *                   |                        ^
  *                   +------------------------+ not confirmed within LEASE_CHECK_MAX_MS
  *
- * A lease whose time has run out is confirmed with the peers; without peers it becomes expired at
- * once. An expired lease is evicted in the same tick, or becomes guarded. A renewal makes a lease
- * of any state active again. Eviction, and unregistering in any state, end in LEASE_NONE.
+ * When the time of a lease runs out and a peer is up, the expiry is confirmed with the peers.
+ * Without a peer the lease becomes expired at once. An expired lease is evicted in the same tick,
+ * or becomes guarded. A renewal makes a lease of any state active again. Eviction, and
+ * unregistering in any state, end in LEASE_NONE.
  *
  * A loaded lease is one that nobody has renewed since it was loaded. Whether its instance is alive
  * is not known: it is served, its time runs out one time-to-live after the start, and the guards do
@@ -21,7 +22,7 @@
  * about these. A lease "comes up" when the wheel hands it out. "Due" as a state is LEASE_DUE alone.
  * "Guarded" is a state of a lease; the states of a guard are off, engaged and released (guard.h).
  *
- * Pure. shard_leases.c is the only user of a transition.
+ * Pure. Only shard_leases.c changes the state of a lease.
  */
 #pragma once
 
@@ -29,8 +30,8 @@
 
 enum lease_state {
     LEASE_NONE,       /* no lease: a tombstone, or a record that is not in use */
-    LEASE_ACTIVE,     /* the wheel has not seen its end */
-    LEASE_CONFIRMING, /* ended; peers are asked for a later renewal. Clients can renew it */
+    LEASE_ACTIVE,     /* time is left, or the wheel has not handed the lease out yet */
+    LEASE_CONFIRMING, /* its time has run out; a lease check is made. Clients can renew it */
     LEASE_DUE,        /* no peer has a later renewal; the next tick makes it expired */
     LEASE_EXPIRED,    /* counted by the guards; waits for eviction in this tick */
     LEASE_GUARDED,    /* ended, and kept by an engaged guard. Clients can renew it */

@@ -36,7 +36,7 @@ enum {
 
 /* A lease, or the cleanup of a service. Links are private to the wheel. */
 struct wheel_timer {
-    uint64_t deadline_ms; /* monotonic; the lease has ended from then on */
+    uint64_t deadline_ms; /* monotonic; the time of the lease has run out from then on */
     uint32_t next;
     uint32_t prev; /* a lease, or the list this one is the first of; 0: not linked */
 };

@@ -9,7 +9,7 @@
 #include "artemis-core/base/sim_bug.h"
 #include "artemis-server/registry/registry_internal.h"
 
-/* --- life cycle ------------------------------------------------------------------------------- */
+/* --- create and free -------------------------------------------------------------------------- */
 
 static void init_shards(struct registry *registry, uint64_t now_ms)
 {

@@ -8,15 +8,15 @@
  * (artemis-server/response_cache.h), which stores them here, beside their service.
  *
  * A lease ends `ttl_ms` after its last renewal. registry_tick evicts the instance within two ticks
- * (of 20 ms), unless a peer is asked for a later renewal first (registry_replication.h) or a guard
- * is engaged. Until then the instance is in every response. One thread calls registry_tick every
+ * (of 20 ms), unless a lease check is made first (registry_replication.h) or a guard is engaged.
+ * Until then the instance is in every response. One thread calls registry_tick every
  * tick. Any thread may call all other functions. Nothing here reads a clock; nothing encodes or
  * calls out while it holds the lock of a shard.
  *
  * Lock order: one shard (never two), then the change log. The lock of the node's guard is held
  * alone.
  *
- * Other nodes use registry_replication.h.
+ * Replication uses registry_replication.h, storage uses registry_storage.h.
  */
 #pragma once
 
@@ -63,7 +63,8 @@ void registry_free(struct registry *registry);
 /* Registers, changes or renews; takes its own reference. ERR_NO_MEMORY changes nothing. */
 MUST_USE enum error registry_register(struct registry *registry, struct instance *instance,
                                       struct moment now);
-/* ERR_INSTANCE_NOT_FOUND: not registered, or its lease has ended. */
+/* ERR_INSTANCE_NOT_FOUND: not registered, or the time of its lease has run out. A confirming,
+ * guarded or loaded lease can be renewed. */
 MUST_USE enum error registry_renew(struct registry *registry, const struct instance_key *key,
                                    struct moment now);
 /* An instance that is not registered counts as done. */
@@ -118,7 +119,8 @@ MUST_USE enum error registry_each_lease(struct registry *registry, struct slice 
 /* --- cached responses, for the response cache ------------------------------------------------- */
 
 /* The cached response of a view of a service, a reference; or else NULL and the members to encode
- * one from. One lock. ERR_SERVICE_NOT_FOUND, ERR_NO_MEMORY. */
+ * one from. One lock. ERR_SERVICE_NOT_FOUND, ERR_NO_MEMORY; both leave no response and no
+ * members. */
 MUST_USE enum error registry_find_response(struct registry *registry, struct slice id,
                                            unsigned view, bool all_statuses, struct moment now,
                                            struct cached_response **response,
@@ -152,11 +154,12 @@ void registry_disarm_wakeup(struct registry *registry);
 
 /* --- leases ----------------------------------------------------------------------------------- */
 
-/* Evicts the leases that have ended, unless a guard is engaged. After a pause of the caller (a
- * stopped process, a suspended machine) leases that could not be renewed meanwhile get the time
- * back, if no peer can be asked for a later renewal. One thread only. */
+/* Expires the leases whose time has run out and evicts their instances, unless a guard is engaged.
+ * While a peer is up, a lease check comes first. After a pause of the caller (a stopped process, a
+ * suspended machine) leases that could not be renewed meanwhile are extended by the pause, unless a
+ * peer is up. One thread only. */
 void registry_tick(struct registry *registry, struct moment now);
-/* The same without looking for a pause: for virtual time that jumps. */
+/* registry_tick without the detection of a pause. Tests use it. */
 void registry_expire(struct registry *registry, struct moment now);
 /* Removes what is unused and shrinks what is mostly empty. To be called about every second by the
  * thread of registry_tick. */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the replicator takes from the registry: states of keys, dirty lists, lease checks.
+ * What the replicator takes from the registry: copies of records, dirty lists, lease checks.
  */
 #include "artemis-server/registry/registry_internal.h"
 
-/* --- states ----------------------------------------------------------------------------------- */
+/* --- copies of records ------------------------------------------------------------------------ */
 
 void key_state_unref(struct key_state *state)
 {

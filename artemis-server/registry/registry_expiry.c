@@ -2,10 +2,11 @@
  *
  * How leases end. Each call of registry_expire has three steps, so that a guard counts all ended
  * leases before the first of them is evicted:
- *   1. the wheels hand out the leases that come up. A lease that was renewed is armed again; the
- *      others become expired, and the guards of their services are evaluated;
- *   2. the guard of the node is evaluated for the sum, without the services whose own guard is
- *      engaged if the fault is theirs alone;
+ *   1. the wheels hand out the leases that come up. A lease that was renewed is armed again. An
+ *      active or loaded lease becomes confirming if a peer is up; all others become expired. Then
+ *      the guards of the services are evaluated;
+ *   2. the guard of the node is evaluated. It counts all leases; or, if all services without an
+ *      engaged guard are healthy together, only those of these services;
  *   3. each expired lease is evicted, or guarded and checked again a second later.
  * Locks are held for a bounded number of steps.
  */
@@ -43,8 +44,8 @@ static void record_pause(struct registry *registry, uint64_t start_ms, uint64_t 
     atomic_store(&registry->pause.end_ms, end_ms);
 }
 
-/* A lease that was active when the pause began gets the length of the pause back. Peers that can be
- * asked know later renewals. */
+/* A lease that was active when the pause began is extended by the pause. Not while a peer is up:
+ * the lease check finds the later renewals. */
 uint64_t registry_lease_end_ms(const struct registry *registry, uint64_t deadline_ms,
                                uint64_t now_ms)
 {

@@ -8,8 +8,8 @@
 
 enum { VISITS_PER_LOCK = 64 };
 
-/* A release in advance would leave the service without a guard: only one that holds leases, or is
- * engaged, is released. */
+/* Releases an engaged guard, or one of a service with guarded leases. All others stay as they are,
+ * since a release in advance would leave the service without a guard. */
 static void release_service(struct registry *registry, struct shard *shard, struct service *service,
                             struct moment now)
 {

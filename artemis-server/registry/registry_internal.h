@@ -34,7 +34,7 @@ struct registry {
     struct hlc clock;
     _Atomic uint64_t digests[DIGEST_BUCKETS];
     _Atomic uint32_t tombstones;
-    atomic_bool replicating; /* changes are marked dirty; ended leases are confirmed with peers */
+    atomic_bool replicating; /* a peer is up; see registry_set_replicating */
     registry_changed *notify;
     void *notify_context;
     /* Leases that were loaded from storage. */
@@ -95,7 +95,7 @@ void registry_set_stamp(struct registry *registry, struct record *record,
                         struct stored_stamp stamp);
 /* Takes a record that is about to be removed out of the digests. The shard is locked. */
 void registry_clear_stamp(struct registry *registry, const struct record *record);
-/* The state of a record, with a reference. The shard is locked. */
+/* A copy of a record, with a reference to its instance. The shard is locked. */
 struct key_state registry_key_state(const struct registry *registry, const struct record *record);
 
 static inline bool registry_is_replicating(const struct registry *registry)
@@ -127,7 +127,8 @@ void registry_remove(struct registry *registry, struct locked_key *key, struct s
 /* Appends a change to the log and gives the service its revision. The shard is locked. */
 void registry_log_change(struct registry *registry, struct shard *shard, uint32_t service,
                          struct instance *instance, enum change_type type, struct moment now);
-/* Moves at most `max` states out of the dirty lists of one kind; 0 when they are empty. */
+/* Copies at most `max` records of the dirty lists of one kind and takes them off; 0 when the lists
+ * are empty. */
 size_t registry_drain_dirty(struct registry *registry, enum dirty_kind kind, struct key_state *out,
                             size_t max);
 /* A lease that was loaded and has not been renewed since. */
@@ -137,7 +138,7 @@ static inline bool registry_is_unconfirmed(const struct registry *registry,
     return record->lease_state != LEASE_NONE &&
            record->lease.deadline_ms == registry->loaded.deadline_ms;
 }
-/* Removes an instance whose lease has ended. The shard is locked. */
+/* Removes an instance whose lease has expired, or is loaded. The shard is locked. */
 void registry_evict(struct registry *registry, struct shard *shard, uint32_t number,
                     struct moment now);
 /* The end of a lease, later than its deadline if this node was paused meanwhile. */

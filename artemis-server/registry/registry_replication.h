@@ -3,17 +3,17 @@
  * registry_replication - the part of the registry that replication uses.
  *
  * Dirty lists: while the registry is replicating, each local change and renewal puts the number of
- * its record into a dirty list, once, without an allocation. Draining a list returns the latest
- * state of each key. What came from a peer is never marked, so nothing is forwarded.
+ * its record into a dirty list, once, without an allocation. Draining a list returns a copy of the
+ * latest record of each key. What came from a peer is never marked, so nothing is forwarded.
  *
  * Apply: registry_apply... store the records of peers. The higher stamp wins, in any order and any
- * number of times. A renewal moves a lease to `now - age + ttl`, if that is later. A registration
- * with identical content keeps the stored stamp, and the record remembers its HLC time. A peer's
- * change with a newer stamp than the stored one, but older than that time, is not taken over: that
- * time becomes the stamp of the stored content, which is marked dirty.
+ * number of times. A renewal moves a lease to `now - age + ttl`, if that is later. When a client
+ * registers identical content at this node, the stamp stays, and the HLC time of the registration
+ * is stored in record.confirmed. If the stamp of a peer's change lies between the stored stamp and
+ * that time, the stored content wins: it gets that time as its stamp, and is marked dirty.
  *
  * Tombstones: an unregistered key keeps a tombstone with its stamp for `tombstone_ms`, so that no
- * peer brings the instance back. Tombstones are in no answer to clients.
+ * peer brings the instance back. Responses to clients contain no tombstones.
  *
  * Lease check: while the registry is replicating, a lease whose time runs out is confirming until
  * registry_confirm_expiry, or for LEASE_CHECK_MAX_MS. A renewal from a peer refutes the expiry. An
@@ -37,7 +37,7 @@ enum { LEASE_CHECK_MAX_MS = 1000 };
 struct key_state {
     struct instance *instance; /* a reference; of a tombstone, only its key counts */
     uint64_t hlc;
-    uint64_t touched_ms; /* monotonic: the last renewal, or when it was unregistered */
+    uint64_t touched_ms; /* monotonic: the last renewal (deadline - ttl), or the unregistration */
     uint16_t node;       /* with hlc, the stamp; see registry_node_id */
     bool deleted;
     bool is_repair; /* the peer missed it earlier: its age says nothing about the lag */
@@ -54,14 +54,15 @@ bool registry_read_key(struct registry *registry, struct slice packed_key, struc
 
 /* --- dirty lists ------------------------------------------------------------------------------ */
 
-/* Whether changes and renewals are marked, and whether ended leases are confirmed. Off at first. */
+/* Whether any peer is up. Only then changes and renewals are marked, and a lease whose time has run
+ * out is confirming before it expires. Off at first. */
 void registry_set_replicating(struct registry *registry, bool on);
 /* Called after each change (not renewal) that was marked, without a lock, by the thread that made
  * it. Set it while no other thread changes the registry. */
 typedef void registry_changed(void *context);
 void registry_on_change(struct registry *registry, registry_changed *notify, void *context);
 
-/* At most `max` states; 0 when the list is empty. */
+/* At most `max` records; 0 when the list is empty. */
 size_t registry_drain_changes(struct registry *registry, struct key_state *out, size_t max);
 size_t registry_drain_renewals(struct registry *registry, struct key_state *out, size_t max);
 
@@ -124,7 +125,7 @@ static inline bool bucket_set_has(const struct bucket_set *set, uint32_t bucket)
 {
     return set->bits[bucket / 64] >> (bucket % 64) & 1;
 }
-/* The states of all keys in the chosen buckets, tombstones included, in a new array for free().
+/* The records of all keys in the chosen buckets, tombstones included, in a new array for free().
  * Costs the records of these buckets. ERR_NO_MEMORY. */
 MUST_USE enum error registry_list_buckets(struct registry *registry, const struct bucket_set *set,
                                           struct key_state **out, size_t *count);
@@ -133,7 +134,7 @@ MUST_USE enum error registry_list_buckets(struct registry *registry, const struc
 
 /* Walks over everything, for a node that bootstraps: service by service, then the tombstones. Start
  * with a zeroed cursor. *id is the service's (stored in id_buffer), empty for tombstones; *out is a
- * new array each time, for free(). *count 0: the end. ERR_NO_MEMORY: may be called again. */
+ * new array each time, for free(). *count 0: the end. ERR_NO_MEMORY: *count is 0; call again. */
 MUST_USE enum error registry_snapshot_next(struct registry *registry,
                                            struct registry_cursor *cursor,
                                            char id_buffer[ID_BYTES_MAX], struct slice *id,

@@ -13,14 +13,14 @@
 
 #include "artemis-server/registry/registry_replication.h"
 
-/* At most `max` states that are to be stored; 0 when the list is empty. */
+/* At most `max` records that are to be stored; 0 when the list is empty. */
 size_t registry_drain_stored(struct registry *registry, struct key_state *out, size_t max);
 /* At most `max` keys whose record was removed, as references; 0 when the list is empty. The key may
  * have a record again: see registry_read_key. Sets *overflowed if keys are missing; then everything
  * must be stored again. */
 size_t registry_drain_removed(struct registry *registry, struct instance **out, size_t max,
                               bool *overflowed);
-/* About how many states and keys the lists hold. */
+/* About how many records and keys the lists hold. */
 uint64_t registry_unstored(struct registry *registry);
 
 /* No stamp above it has been issued or observed up to `now`. */
@@ -28,10 +28,12 @@ uint64_t registry_highest_hlc(const struct registry *registry, struct moment now
 
 /* Stores a loaded record without a change in the log. The lease of an instance is LEASE_LOADED: it
  * is served, can be renewed, and its time runs out one time-to-live after `now`. The guards do not
- * count it as ended before. record->age_ms is the time since the instance was last known to be
- * alive. A tombstone ends tombstone_ms after it was made; one that has ended is removed by the next
- * cleanup. Does nothing if the key is known. ERR_NO_MEMORY, ERR_TOO_MANY_ITEMS (node ids),
- * ERR_VERSION_AHEAD. */
+ * count it as ended before. record->age_ms of an instance is the time since the last process was
+ * known to run. It and `now` must be the same for all instances that are loaded: a loaded lease
+ * that nobody has renewed is recognised by the deadline that follows from them. A tombstone ends
+ * tombstone_ms after it was made. Tombstones are kept in the order of the load, and a cleanup stops
+ * at the first that has not ended. Does nothing if the key is known. ERR_NO_MEMORY,
+ * ERR_TOO_MANY_ITEMS (node ids), ERR_VERSION_AHEAD. */
 MUST_USE enum error registry_load(struct registry *registry, const struct wire_record *record,
                                   struct moment now);
 /* Evicts the loaded instances that neither a client nor a peer has renewed since. Returns their

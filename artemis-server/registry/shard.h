@@ -67,8 +67,8 @@ static inline bool record_is_tombstone(const struct record *record)
     return record->lease_state == LEASE_NONE;
 }
 
-/* Numbers of records that changed since the replicator last drained the list. A number may be
- * stale: its record was removed. */
+/* Numbers of records that the replicator or storage drains: changes, renewals, lease checks, or
+ * what must be stored. A number may be stale: its record was removed. */
 struct dirty_list {
     uint32_t *numbers;
     uint32_t count;
@@ -112,7 +112,7 @@ struct shard_counters {
     uint64_t ended;   /* leases that became expired; then evicted or guarded */
     uint64_t evicted; /* instances removed because their lease had ended */
     uint64_t renewed_by_peers;
-    uint64_t refuted;         /* ended here, but a peer had a later renewal */
+    uint64_t refuted;         /* time had run out here, but a peer had a later renewal */
     uint64_t responses_built; /* by the response cache */
     uint64_t visited;         /* records and services that a walk looked at; for tests of cost */
 };
@@ -151,7 +151,7 @@ struct shard {
     struct dirty_list dirty[DIRTY_KINDS];
     struct removed_list removed;
     struct {
-        uint32_t first; /* linked by lease.next and lease.prev, the oldest first */
+        uint32_t first; /* linked by lease.next and lease.prev, in the order of insertion */
         uint32_t last;
         uint32_t count;
     } tombstones;
@@ -225,10 +225,11 @@ void shard_end_lease(struct shard *shard, uint32_t number, uint64_t now_ms);
 void shard_renew(struct shard *shard, uint32_t number, uint64_t now_ms, uint64_t deadline_ms);
 /* Active or loaded to confirming: the record goes into the dirty list of lease checks. */
 void shard_start_lease_check(struct shard *shard, uint32_t number);
-/* Arms the leases that started a lease check to come up again at until_ms. To be called when the
- * wheel is at the present. Costs *budget as lease_wheel_next does; complete when some is left. */
+/* Arms the leases that started a lease check to come up again at until_ms. Call it after
+ * lease_wheel_next has returned 0 with budget left. Costs *budget as lease_wheel_next does;
+ * complete when some is left. */
 void shard_arm_lease_checks(struct shard *shard, uint64_t until_ms, unsigned *budget);
-/* Confirming to due: the next tick makes the lease expired. */
+/* Confirming to due. The wheel hands the lease out in the next tick, which makes it expired. */
 void shard_confirm_expiry(struct shard *shard, uint32_t number, uint64_t now_ms);
 /* To expired; a guarded lease stays guarded. The record waits in the wheel's list of ended leases,
  * and its service in the guard queue. */
@@ -269,8 +270,8 @@ MUST_USE enum error shard_insert_tombstone(struct shard *shard, uint32_t record_
 void shard_remove_tombstone(struct shard *shard, uint32_t number);
 /* Extends a tombstone to until_ms, if that is later. */
 void shard_extend_tombstone(struct shard *shard, uint32_t number, uint64_t until_ms);
-/* Removes the tombstones whose time has ended. Each costs one of *budget; complete when some is
- * left. */
+/* Removes tombstones that have ended, in the order of insertion; stops at the first that has not
+ * ended. Each costs one of *budget; complete when some is left. */
 void shard_expire_tombstones(struct shard *shard, uint64_t now_ms, unsigned *budget);
 
 /* The digest bucket of a key, the same on every node. */

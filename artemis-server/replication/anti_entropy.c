@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Anti-entropy: compares this node with a peer by 1,024 bucket digests, then key by key in the
- * buckets that differ. Newer records there are fetched, newer records here are sent, so that both
- * hold the same when a round is complete.
+ * buckets that differ. Newer records there are fetched, up to ANTI_ENTROPY_FETCH_MAX in a round.
+ * Newer records here go into the outbox of the peer, which may send them after the round.
  */
 #include "artemis-server/replication/replicator_internal.h"
 

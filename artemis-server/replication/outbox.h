@@ -3,8 +3,10 @@
  * outbox - the keys that are pending for one peer, each with its latest record.
  *
  * A key is in it at most once, so its size is bounded by the number of instances. There are three
- * queues, one for each kind of message, in the order of the keys' first change. A key is in the
- * queue that its latest record needs; a renewal never replaces a pending registration.
+ * queues, one for each kind of message. A key is in the queue that its latest record needs, and
+ * keeps its place there when a later record replaces the pending one. A key that changes its queue,
+ * or is put back, goes to the end. A renewal of a key that waits as a registration stays a
+ * registration.
  *
  * Not thread-safe: it belongs to its replicator. The records hold references to instances.
  */
@@ -34,7 +36,7 @@ void outbox_clear(struct outbox *outbox);
 /* Adds the latest record of a key; takes ownership of it. ERR_NO_MEMORY: not taken. */
 MUST_USE enum error outbox_put(struct outbox *outbox, struct key_state *state,
                                enum outbox_queue queue);
-/* Returns a record of a failed message; a later record of the key is kept instead. */
+/* Puts a record of a failed message back; a later record of the key is kept instead. */
 MUST_USE enum error outbox_put_back(struct outbox *outbox, struct key_state *state,
                                     enum outbox_queue queue);
 /* Removes at most `max` records from the head of a queue and passes their references on. Stops

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * replication_thread - the thread that drives the replicator, the peer client and the clock.
+ * replication_thread - the thread that drives the replicator and the peer client.
  *
  * One thread serves all peers. It sleeps in curl_multi_poll until data can be moved, a record
  * changes, a command arrives, or the replicator has something due. It owns the replicator without a

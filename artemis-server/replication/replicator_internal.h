@@ -6,7 +6,7 @@
  *   replicator_batch.c        changes and renewals: from the dirty lists to the peers
  *   anti_entropy.c            the comparison with a peer
  *   replicator_bootstrap.c    from the start until this node is ready
- *   replicator_lease_check.c  asks the peers before a lease expires
+ *   replicator_lease_check.c  confirms the expiry of leases with the peers
  */
 #pragma once
 

@@ -72,7 +72,8 @@ struct database_row {
 enum database_number {
     NUMBER_HLC_BOUND,      /* no stamp above it has been issued */
     NUMBER_REVISION_BOUND, /* no revision above it has been issued */
-    NUMBER_SAVED_MS,       /* the time of the last commit, ms since 1970 */
+    NUMBER_SAVED_MS,       /* time of the last commit, ms since 1970; kept after a load, see
+                              storage_writer.h */
     NUMBER_COMPLETE,       /* 1: the records are all that the node held when it was ready */
     NUMBER_COUNT,
 };

@@ -9,11 +9,11 @@
  *     storage_close    commits the rest
  *
  * No request waits for the disk: a change is on the disk within about one interval. Renewals are
- * not stored, so a loaded lease is guarded for one time-to-live (registry_storage.h).
+ * not stored, so a loaded lease lasts for one time-to-live after the start (registry_storage.h).
  *
  * A file that is damaged, written by a later version, or not ours is set aside under a new name,
- * and the node starts without records. A folder that cannot be used, or is in use, ends the start.
- * When a commit fails later, the node goes on in memory, logs it once, and tries again.
+ * and the node starts without records. A folder that cannot be used, or is in use, makes the start
+ * fail. When a commit fails later, the node goes on in memory, logs it once, and tries again.
  *
  * One thread calls open, load, start and close; any thread calls storage_status.
  */
@@ -35,7 +35,7 @@ void storage_close(struct storage *storage);
 struct storage_bounds {
     uint64_t hlc;      /* no stamp above it was issued */
     uint64_t revision; /* no revision above it was issued */
-    uint64_t saved_ms; /* ms since 1970: when it was known to be alive for the last time */
+    uint64_t saved_ms; /* ms since 1970: the age of loaded leases counts from it */
     bool is_complete;  /* it was ready: its records are a whole list, not a part of a snapshot */
 };
 struct storage_bounds storage_bounds(const struct storage *storage);

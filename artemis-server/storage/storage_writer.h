@@ -3,11 +3,11 @@
  * storage_writer - writes what has changed in the registry into the database, one transaction for
  * each commit.
  *
- * A commit writes the latest state of each changed key, deletes the removed keys, and moves the
+ * A commit writes the latest record of each changed key, deletes the removed keys, and moves the
  * bounds of stamps and revisions ahead. The bounds are written at least every BOUNDS_INTERVAL_MS,
- * also when nothing has changed. The age of loaded leases follows from the time of the last commit.
- * That time stays the one of the last process until the loaded leases are renewed or evicted. So a
- * node that restarts again and again does not make them younger.
+ * also when nothing has changed. They include a time, from which the next process computes the age
+ * of loaded leases (NUMBER_SAVED_MS). For one time-to-live after a load, commits keep the stored
+ * time. A node that restarts again and again therefore does not make the leases younger.
  *
  * After a failure nothing of the transaction is stored. The registry goes on in memory, and the
  * next commit waits (backoff.h). It writes everything again. A damaged file is set aside first; the

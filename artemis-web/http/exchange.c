@@ -14,8 +14,8 @@
 #include "artemis-web/http/web_internal.h"
 
 enum {
-    SILENT_MS = 1000,   /* a write after a longer silence is delayed, */
-    DELAY_MS_MAX = 500, /* by two round trips, at most so long */
+    SILENT_MS = 1000,   /* a write after a longer silence, or that took longer itself, is delayed */
+    DELAY_MS_MAX = 500, /* limit of the delay, which is two round trips */
     NS_PER_MS = 1000000,
     NS_PER_US = 1000,
     ADDRESS_BYTES = INET6_ADDRSTRLEN + sizeof("[]:65535"),
@@ -129,10 +129,9 @@ static void log_request(const struct request *request, const char *url, const ch
 
 /* --- writes of clients that are gone ---------------------------------------------------------- */
 
-/* A client that has timed out registers elsewhere, and its first request must not be executed after
- * that, although it may arrive much later. Therefore a write whose client has closed the connection
- * is dropped. A client that has only shut its sending side down cannot be distinguished; it gets
- * the error.
+/* A client that times out registers at another node. Its first request may still arrive; executing
+ * it would undo the later one. Therefore a write whose client has closed the connection is dropped.
+ * A client that has only shut its sending side down cannot be distinguished; it gets the error.
  *
  * After a silence the kernel may have delivered the request first, and the end of the connection
  * follows one round trip later. Such a write is delayed and then checked again. */

@@ -12,7 +12,7 @@
 #include "artemis-web/http/web_threads.h"
 #include "artemis-web/push/push.h"
 
-/* The calls of the push thread: `connection` and `upgraded` are the session. */
+/* The calls of the push thread. The arguments `connection` and `upgraded` are a struct session. */
 extern const struct push_http exchange_push_calls;
 
 /* The calls of libmicrohttpd. */

@@ -30,7 +30,7 @@ struct request {
     bool is_head;
     bool java;                /* the path begins with /artemis/ */
     enum name_casing names;   /* that were read so far, in the query or the body */
-    enum error refused;       /* decided before the body was complete: the rest is discarded */
+    enum error refused;       /* the handler is not called, and the rest of the body is discarded */
     uint64_t discarded_bytes; /* of the body, since it was refused */
     uint64_t buffered_bytes;  /* share of this request in web.buffered_bytes */
     struct text body;         /* as received; inflated before a handler sees it */

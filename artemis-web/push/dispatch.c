@@ -231,7 +231,7 @@ bool dispatch_until(struct push *push, uint64_t revision)
     return true;
 }
 
-/* --- life ------------------------------------------------------------------------------------- */
+/* --- start and end ---------------------------------------------------------------------------- */
 
 enum error dispatch_create(uint32_t threads, struct dispatch **out)
 {

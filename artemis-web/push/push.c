@@ -122,8 +122,9 @@ static void reload_java_client(struct websocket *websocket)
             subscription_set_state(TAILQ_FIRST(&websocket->current), SUBSCRIPTION_LAGGING);
 }
 
-/* A single node starts without data. When its clients have had time to register again, the Java
- * clients that subscribed meanwhile look up once more; see protocol.c. */
+/* A node that does not replicate starts without data, or with stored data. When its clients have
+ * had time to register again, the Java clients that subscribed meanwhile look up once more; see
+ * protocol.c. */
 static void end_grace(struct push *push)
 {
     if (push->grace_ended || engine_is_young(push->engine, push->now))
@@ -279,7 +280,7 @@ void push_add_websocket(struct push *push, enum endpoint endpoint, int socket, v
     push->http.close(upgraded);
 }
 
-/* --- life ------------------------------------------------------------------------------------- */
+/* --- start and end ---------------------------------------------------------------------------- */
 
 enum error push_init(struct engine *engine, uint32_t clients_max, const struct push_http *http,
                      struct push *push)

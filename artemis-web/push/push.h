@@ -3,12 +3,14 @@
  * push - the thread that pushes changes to clients. It owns every WebSocket and every long poll.
  *
  * The way of a push:
- *   1. A change in the registry takes the next revision and wakes the push thread.
+ *   1. A change in the registry takes the next revision. When the shard is unlocked, the change log
+ *      wakes the push thread, if it has armed the wakeup.
  *   2. The thread reads the changes since the revision that it dispatched last, and groups them by
- *      service. A service that has subscribers is a topic (topics.h).
+ *      service. A service that has subscribers is a topic (topics.h); while "*" has subscriptions,
+ *      every changed service is one.
  *   3. It encodes the changes of a topic once for each form that is subscribed (messages.h), as one
- *      WebSocket frame (frame.h), and sends the same bytes to all subscriptions of the topic.
- *      Several threads share the sending (sender_pool.h).
+ *      WebSocket frame (frame.h), and sends the same bytes to all subscriptions of the topic and of
+ *      "*". Several threads share the sending (sender_pool.h).
  *   4. It resumes the long polls of the topic. Their handlers run again and respond.
  *   5. Bytes that a socket does not accept are queued (send_queue.h). A full queue is dropped and
  *      its subscriptions lag: they get no more changes.

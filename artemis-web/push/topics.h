@@ -4,8 +4,9 @@
  *
  * A topic exists while it has subscribers, whether or not its service exists. A topic without
  * subscribers is idle and stays valid until topics_free_idle. The topic "*" stands for every
- * service and is never freed. The cost of a change follows the number of subscribers of its own
- * topic.
+ * service and is never freed. While it has subscriptions, dispatch.c creates an idle topic for each
+ * changed service. The cost of a change follows the number of subscribers of its own topic and of
+ * "*".
  *
  * A topic also caches the full state of its service, encoded, for lagging subscriptions
  * (dispatch_resync.c). Belongs to the push thread.

@@ -384,7 +384,7 @@ void subscriptions_end_all(struct websocket *websocket)
         subscription_end(TAILQ_FIRST(&websocket->lagging));
 }
 
-/* --- life ------------------------------------------------------------------------------------- */
+/* --- start and end ---------------------------------------------------------------------------- */
 
 struct websocket *websocket_create(struct push *push, enum endpoint endpoint, int socket,
                                    void *upgraded)
