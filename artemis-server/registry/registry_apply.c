@@ -2,6 +2,8 @@
  *
  * Applies the records of peers to the store.
  */
+#include <xxhash.h>
+
 #include "artemis-core/base/sim_bug.h"
 #include "artemis-server/registry/registry_internal.h"
 
@@ -145,6 +147,37 @@ enum error registry_apply(struct registry *registry, const struct wire_record *r
     }
     registry_unlock(registry, key.home);
     registry_notify(registry, is_dirty);
+    return error;
+}
+
+/* A stamp below those of all clocks. It depends on the content, so that two contents never have the
+ * same stamp. */
+static struct stored_stamp lowest_stamp(const struct instance *instance)
+{
+    enum { HASH_BITS = 48 }; /* as a time, in the year 1970 */
+    uint64_t hash = (uint64_t)instance_status(instance) << 16 | instance_port(instance);
+    for (enum instance_field field = 0; field < TEXT_FIELDS; field++) {
+        struct slice text = instance_text(instance, field);
+        hash = XXH3_64bits_withSeed(text.data, text.size, hash);
+    }
+    struct metadata_entry entry;
+    for (size_t cursor = 0; instance_next_metadata(instance, &cursor, &entry);) {
+        hash = XXH3_64bits_withSeed(entry.name.data, entry.name.size, hash);
+        hash = XXH3_64bits_withSeed(entry.value.data, entry.value.size, hash);
+    }
+    return (struct stored_stamp){1 + (hash >> (64 - HASH_BITS)), NODE_NUMBER_SELF};
+}
+
+enum error registry_apply_unstamped(struct registry *registry, const struct wire_record *record,
+                                    struct moment now)
+{
+    enum error error = ERR_NONE;
+    uint64_t deadline_ms = end_of(now, record->age_ms, registry->options.ttl_ms);
+    struct locked_key key = registry_lock_key(registry, instance_packed_key(record->instance));
+    if (!key.record && deadline_ms)
+        error = registry_insert(registry, &key, record->instance, lowest_stamp(record->instance),
+                                deadline_ms, now);
+    registry_unlock(registry, key.home);
     return error;
 }
 

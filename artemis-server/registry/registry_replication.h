@@ -72,6 +72,10 @@ size_t registry_drain_renewals(struct registry *registry, struct key_state *out,
  * (node ids) change nothing; ERR_VERSION_AHEAD: no clock can have given the stamp. */
 MUST_USE enum error registry_apply(struct registry *registry, const struct wire_record *record,
                                    struct moment now);
+/* A registration in the list of a legacy node, which may have been made at any time. It is stored
+ * if the key is not known, with a stamp below those of all clocks. ERR_NO_MEMORY. */
+MUST_USE enum error registry_apply_unstamped(struct registry *registry,
+                                             const struct wire_record *record, struct moment now);
 /* A renewal. ERR_INSTANCE_NOT_FOUND: the key is not known here, or its record is older here; the
  * peer sends the record then. */
 MUST_USE enum error registry_apply_renewal(struct registry *registry,

@@ -11,13 +11,28 @@
 
 /* --- the start -------------------------------------------------------------------------------- */
 
+/* A peer whose snapshot may still be had. A peer that is starting itself has none. */
+static bool may_have_snapshot(const struct peer *peer)
+{
+    if (!peer->joined || peer->snapshot_tried)
+        return false;
+    return peer->health == PEER_NEW || peer->in_flight[MESSAGE_SNAPSHOT] ||
+           (peer->health == PEER_UP && peer->is_ready);
+}
+
 struct message *bootstrap_next(struct replicator *replicator, struct peer *peer, struct moment now)
 {
-    if (replicator->ready || replicator->snapshot_ms || peer->snapshot_tried || !peer->is_ready)
+    bool has_snapshot = replicator->snapshot_ms != 0;
+    if (replicator->ready || peer->snapshot_tried || !peer->is_ready ||
+        (has_snapshot && !peer->is_legacy))
         return NULL;
-    for (uint32_t i = 0; i < REPLICATOR_PEERS_MAX; i++)
-        if (replicator->peers[i].joined && replicator->peers[i].in_flight[MESSAGE_SNAPSHOT])
+    for (uint32_t i = 0; i < REPLICATOR_PEERS_MAX; i++) {
+        const struct peer *other = &replicator->peers[i];
+        if (other->joined && other->in_flight[MESSAGE_SNAPSHOT])
             return NULL; /* one snapshot at a time */
+        if (!has_snapshot && peer->is_legacy && !other->is_legacy && may_have_snapshot(other))
+            return NULL; /* legacy peers come last, and add what no other peer knows */
+    }
     struct message *message = message_create(replicator, peer, MESSAGE_SNAPSHOT, 0, now);
     if (message)
         message->timeout_ms = replicator->options.snapshot_timeout_ms;
@@ -27,9 +42,14 @@ struct message *bootstrap_next(struct replicator *replicator, struct peer *peer,
 void bootstrap_on_record(struct replicator *replicator, const struct wire_record *record,
                          struct moment now)
 {
-    enum error error = record->deleted
-                           ? registry_apply_unregister(replicator->registry, record, now)
-                           : registry_apply(replicator->registry, record, now);
+    struct registry *registry = replicator->registry;
+    enum error error;
+    if (record->deleted)
+        error = registry_apply_unregister(registry, record, now);
+    else if (record->stamp.hlc == 0)
+        error = registry_apply_unstamped(registry, record, now);
+    else
+        error = registry_apply(registry, record, now);
     if (!error)
         replicator->stats.snapshot_records++;
 }
@@ -56,24 +76,15 @@ void bootstrap_on_result(struct replicator *replicator, struct peer *peer,
         peer->snapshot_tried = true;
 }
 
-/* A peer whose snapshot may still be had. A peer that is starting itself has none. */
-static bool may_have_snapshot(const struct peer *peer)
-{
-    if (!peer->joined || peer->snapshot_tried)
-        return false;
-    return peer->health == PEER_NEW || peer->in_flight[MESSAGE_SNAPSHOT] ||
-           (peer->health == PEER_UP && peer->is_ready);
-}
-
 /* The peer that sent the snapshot may have been separated from others until a moment ago, so
- * this node compares itself with every ready peer before it is ready. Peers with failures are
- * skipped. */
+ * this node compares itself with every ready peer before it is ready; of a legacy peer it reads
+ * the list. Peers with failures are skipped. */
 static bool needs_comparison(const struct peer *peer)
 {
     if (!peer->joined || peer->failures)
         return false;
-    return peer->health == PEER_NEW || (peer->health == PEER_UP && peer->is_ready &&
-                                        !peer->is_legacy && !peer->view.compared_ms);
+    bool is_compared = peer->is_legacy ? peer->snapshot_tried : peer->view.compared_ms != 0;
+    return peer->health == PEER_NEW || (peer->health == PEER_UP && peer->is_ready && !is_compared);
 }
 
 void bootstrap_check_ready(struct replicator *replicator, struct moment now)

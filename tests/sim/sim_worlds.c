@@ -237,7 +237,7 @@ static const struct world {
     {"late-messages", "messages between nodes arrive up to 60 s late", "5", false, late_messages,
      NULL, false, 1},
     {"transit", "nodes pause with messages in their sockets", "5", false, transit, NULL, false, 1},
-    {"legacy", "n0 is a legacy node; cuts and crashes", "6", false, legacy, NULL, false, 1},
+    {"legacy", "n0 is a legacy node; cuts and crashes", NULL, true, legacy, NULL, false, 1},
     {"cold", "nodes start while they reach no peer with data", "7", false, cold, NULL, false, 1},
     {"retention", "nodes return after the tombstones have ended", "5", false, retention, NULL,
      false, 1},

@@ -198,6 +198,62 @@ static void record_of_a_legacy_node_gets_the_time_of_receipt(void **state)
     assert_false(legacy_node_has(legacy, "far", "f1")); /* it does not get its own record back */
 }
 
+/* --- a legacy node and another one ------------------------------------------------------------ */
+
+static struct cluster cluster;
+
+static int stop_cluster(void **state)
+{
+    (void)state;
+    cluster_stop(&cluster);
+    legacy_node_stop(legacy);
+    return 0;
+}
+
+static void check_elder(int node)
+{
+    struct http_response *response =
+        http_get(cluster.http[node], "/api/discovery/service?service_id=elder&status=all");
+    check_count(response, "service.instances", 1);
+    check_json(response, "service.instances[0].instance_id", "'e1'");
+    check_json(response, "service.instances[0].port", "91");
+}
+
+/* Node 0 has a newer e1 and the tombstone of e2. It does not respond until node 1, which starts,
+ * knows the legacy node. */
+static void list_of_a_legacy_node_replaces_nothing(void **state)
+{
+    (void)state;
+    char peers[128];
+    legacy = legacy_node_start(
+        LEGACY_SNAKE, "[{'service_id':'elder','instances':["
+                      "{'region_id':'local','zone_id':'z','service_id':'elder','instance_id':'e1',"
+                      "'ip':'10.0.0.9','port':90,'url':'http://10.0.0.9:90','status':'up'},"
+                      "{'region_id':'local','zone_id':'z','service_id':'elder','instance_id':'e2',"
+                      "'ip':'10.0.0.8','port':90,'url':'http://10.0.0.8:90','status':'up'}]}]");
+    cluster_plan(&cluster, 2, (const char *const[]){"replication.anti_entropy_secs=1", NULL});
+    cluster_start_node(&cluster, 0, NULL);
+    cluster_wait_ready(&cluster, 0);
+    check_status(http_post(cluster.http[0], REGISTER,
+                           "{'instances':[{'region_id':'local','zone_id':'z','service_id':'elder',"
+                           "'instance_id':'e1','ip':'10.0.0.9','port':91}]}"),
+                 200, "success", NULL);
+    check_status(http_post(cluster.http[0], UNREGISTER,
+                           "{'instance_keys':[{'region_id':'local','zone_id':'z',"
+                           "'service_id':'elder','instance_id':'e2'}]}"),
+                 200, "success", NULL);
+    snprintf(peers, sizeof peers, "cluster.peers=http://127.0.0.1:%u,http://127.0.0.1:%u",
+             legacy_node_port(legacy), cluster.ports[0]);
+    server_process_suspend(&cluster.nodes[0]);
+    cluster_start_node(&cluster, 1, peers);
+    cluster_wait_health(&cluster, 1, legacy_node_port(legacy), "up");
+    server_process_continue(&cluster.nodes[0]);
+    cluster_wait_ready(&cluster, 1);
+    cluster_wait_agreement(&cluster);
+    check_elder(0);
+    check_elder(1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +263,7 @@ int main(void)
         cmocka_unit_test_teardown(camel_case_node_gets_what_it_can_read, stop),
         cmocka_unit_test_teardown(node_that_rejects_every_update_is_incompatible, stop),
         cmocka_unit_test_teardown(record_of_a_legacy_node_gets_the_time_of_receipt, stop),
+        cmocka_unit_test_teardown(list_of_a_legacy_node_replaces_nothing, stop_cluster),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
 }

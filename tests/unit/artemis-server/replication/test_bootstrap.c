@@ -137,6 +137,111 @@ static void time_to_ready_is_measured(void **state)
     assert_true(replicator_stats_now().bootstrap_ms == 700);
 }
 
+static const struct health_response legacy = {.is_ready = true, .is_legacy = true};
+
+static void legacy_peer_is_asked_after_all_others(void **state)
+{
+    (void)state;
+    join_with(0, legacy);
+    join(1);
+    assert_null(sent(0, MESSAGE_SNAPSHOT)); /* peer 1 may have a snapshot */
+    respond_health(1, ready);
+    assert_null(sent(0, MESSAGE_SNAPSHOT));
+    finish(1, MESSAGE_SNAPSHOT, SEND_REJECTED);
+    assert_non_null(sent(0, MESSAGE_SNAPSHOT));
+}
+
+static void legacy_list_adds_to_the_snapshot_of_another_peer(void **state)
+{
+    (void)state;
+    join_with(0, legacy);
+    join_with(1, ready);
+    finish(1, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+    const struct message *list = expect(0, MESSAGE_SNAPSHOT);
+    respond_same_digests(1);
+    assert_false(is_ready());
+    respond_record(list, (struct word){.id = "a"});
+    finish(0, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+    assert_true(is_ready());
+    assert_true(is_registered(rig.node, "s", "a"));
+}
+
+static void legacy_list_that_fails_blocks_nothing(void **state)
+{
+    (void)state;
+    join_with(0, legacy);
+    join_with(1, ready);
+    finish(1, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+    respond_same_digests(1);
+    finish(0, MESSAGE_SNAPSHOT, SEND_REJECTED);
+    assert_true(is_ready());
+}
+
+static bool has_content(const char *id, const char *machine)
+{
+    struct instance_key key = make_key("s", id);
+    struct key_state state;
+    if (!registry_read_key(rig.node, instance_key_packed(&key), &state))
+        return false;
+    bool same = slice_equal(instance_text(state.instance, FIELD_MACHINE_NAME), slice_of(machine));
+    key_state_unref(&state);
+    return same && !state.deleted;
+}
+
+static void list_of_a_legacy_peer_replaces_nothing(void **state)
+{
+    (void)state;
+    put_as(rig.node, (struct brief){.service = "s", .id = "a", .machine = "new"}, rig_now());
+    take_out(rig.node, "s", "gone", rig_now());
+    join_with(0, legacy);
+    const struct message *snapshot = expect(0, MESSAGE_SNAPSHOT);
+    respond_record(snapshot, (struct word){.id = "a", .machine = "old"});
+    respond_record(snapshot, (struct word){.id = "gone", .machine = "old"});
+    respond_record(snapshot, (struct word){.id = "b", .machine = "old"});
+    assert_true(has_content("a", "new"));
+    assert_true(is_tombstone(rig.node, "s", "gone"));
+    assert_true(has_content("b", "old"));
+}
+
+static void record_of_a_legacy_peer_gives_way_to_any_stamp(void **state)
+{
+    (void)state;
+    join_with(0, legacy);
+    const struct message *snapshot = expect(0, MESSAGE_SNAPSHOT);
+    respond_record(snapshot, (struct word){.id = "a", .machine = "old"});
+    respond_record(snapshot, (struct word){.id = "b", .machine = "old"});
+    struct word earlier = {.id = "a", .stamp = 1, .machine = "stamped"};
+    assert_int_equal(say_registered(rig.node, earlier, rig_now()), ERR_NONE);
+    assert_true(has_content("a", "stamped"));
+    assert_int_equal(say_unregistered(rig.node, (struct word){.id = "b", .stamp = 1}, rig_now()),
+                     ERR_NONE);
+    assert_true(is_tombstone(rig.node, "s", "b"));
+}
+
+/* The stamp of a record in the list of a legacy peer. */
+static uint64_t legacy_stamp(const char *machine)
+{
+    struct registry *registry = make_node("self");
+    struct key_state state;
+    struct instance *instance =
+        make_instance((struct brief){.service = "s", .id = "a", .machine = machine});
+    struct wire_record record = {.instance = instance};
+    assert_int_equal(registry_apply_unstamped(registry, &record, rig_now()), ERR_NONE);
+    assert_true(read_state(registry, "s", "a", &state));
+    instance_unref(instance);
+    registry_free(registry);
+    return state.hlc;
+}
+
+/* The node may read another content after a restart, while a peer still has the first one. */
+static void stamp_of_a_legacy_record_depends_on_its_content(void **state)
+{
+    (void)state;
+    assert_true(legacy_stamp("one") == legacy_stamp("one"));
+    assert_true(legacy_stamp("one") != legacy_stamp("two"));
+    assert_true(hlc_to_ms(legacy_stamp("one")) < UINT32_MAX); /* in 1970 */
+}
+
 static void legacy_peer_provides_a_snapshot_and_is_not_compared(void **state)
 {
     (void)state;
@@ -351,6 +456,12 @@ int main(void)
         TEST(snapshot_is_applied_as_it_arrives),
         TEST(changes_are_sent_before_the_node_is_ready),
         TEST(time_to_ready_is_measured),
+        TEST(legacy_peer_is_asked_after_all_others),
+        TEST(legacy_list_adds_to_the_snapshot_of_another_peer),
+        TEST(legacy_list_that_fails_blocks_nothing),
+        TEST(list_of_a_legacy_peer_replaces_nothing),
+        TEST(record_of_a_legacy_peer_gives_way_to_any_stamp),
+        TEST(stamp_of_a_legacy_record_depends_on_its_content),
         TEST(legacy_peer_provides_a_snapshot_and_is_not_compared),
         TEST(rejected_snapshot_is_requested_from_the_next_peer),
         TEST(interrupted_snapshot_is_requested_again),
