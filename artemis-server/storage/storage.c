@@ -26,6 +26,7 @@ struct storage {
         pthread_mutex_t lock;
         pthread_cond_t stopped;
         bool stop;
+        uint64_t committing; /* changes that the running or failed commit has taken, about */
         struct storage_status status;
     } _shared;
 };
@@ -275,6 +276,8 @@ static void publish(struct storage *storage)
     const struct storage_writer *writer = &storage->writer;
     struct storage_status *status = &storage->_shared.status;
     pthread_mutex_lock(&storage->_shared.lock);
+    if (!writer->failures)
+        storage->_shared.committing = 0;
     status->up = writer->failures == 0;
     status->commits = writer->commits;
     status->rows_written = writer->rows_written;
@@ -286,6 +289,15 @@ static void publish(struct storage *storage)
     pthread_mutex_unlock(&storage->_shared.lock);
 }
 
+/* Keeps what a commit is about to take out of the lists of the registry in the status. */
+static void note_committing(struct storage *storage)
+{
+    uint64_t count = registry_unstored(storage->writer.registry);
+    pthread_mutex_lock(&storage->_shared.lock);
+    storage->_shared.committing += count;
+    pthread_mutex_unlock(&storage->_shared.lock);
+}
+
 static void commit(struct storage *storage, bool is_last)
 {
     unsigned failures_before = storage->writer.failures;
@@ -294,6 +306,7 @@ static void commit(struct storage *storage, bool is_last)
     if (is_complete != storage->writer.is_complete)
         storage->writer.bounds_ms = 0; /* at once */
     storage->writer.is_complete = is_complete;
+    note_committing(storage);
     enum error error = storage_writer_commit(&storage->writer, clock_now(), is_last);
     (void)error; /* in writer.failures */
     if (storage->writer.files_set_aside != set_aside_before)
@@ -364,7 +377,8 @@ void storage_status(struct storage *storage, struct storage_status *out)
 {
     pthread_mutex_lock(&storage->_shared.lock);
     *out = storage->_shared.status;
+    out->unstored = storage->_shared.committing;
     pthread_mutex_unlock(&storage->_shared.lock);
-    out->unstored = registry_unstored(storage->writer.registry);
+    out->unstored += registry_unstored(storage->writer.registry);
     out->bytes = database_bytes(storage->folder);
 }

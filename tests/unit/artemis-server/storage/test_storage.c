@@ -382,7 +382,7 @@ static void a_disk_that_hangs_delays_no_change(void **state)
     take_out(node.registry, "s", "i0", at_ms(1));
     storage_status(node.storage, &status);
     assert_int_equal(shown(node.registry, "s"), INSTANCES - 1);
-    assert_true(status.unstored > 0);
+    assert_true(status.unstored >= INSTANCES); /* with those of the commit that hangs */
     failing_vfs_hang(false);
     stop(&node);
     check_loaded(INSTANCES - 1, 1);
