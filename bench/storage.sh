@@ -21,7 +21,7 @@ wait_stored() {
     done
 }
 
-# compare_storage KIND: pairs of rounds of a server with storage, and of one without.
+# compare_storage KIND: pairs of rounds of a server with storage, and of one without; into $REPORT.
 compare_storage() {
     local kind=$1 i with without
     if [ -z "${PID[stored]:-}" ]; then
@@ -38,7 +38,7 @@ compare_storage() {
         echo "$with $without" >>"$WORK/storage-$kind.pairs"
         [ $((i % 10)) -ne 0 ] || say "storage, $kind, $i of $ROUNDS pairs of rounds"
     done
-    awk -f "$HERE/pairs.awk" "$WORK/storage-$kind.pairs"
+    REPORT=$(awk -f "$HERE/pairs.awk" "$WORK/storage-$kind.pairs")
 }
 
 # storage_cost_row NAME LABEL REPORT [TARGET CONDITION]
@@ -50,23 +50,23 @@ storage_cost_row() {
 }
 
 measure_storage() {
-    local report
-    report=$(compare_storage heartbeat) || return 1
-    storage_cost_row storage "heartbeat with storage" "$report" ">= $STORAGE_HEARTBEAT_MIN" \
+    local REPORT
+    compare_storage heartbeat || return 1
+    storage_cost_row storage "heartbeat with storage" "$REPORT" ">= $STORAGE_HEARTBEAT_MIN" \
         "v >= $STORAGE_HEARTBEAT_MIN"
-    report=$(compare_storage change) || return 1
-    storage_cost_row storage "changed registration" "$report"
+    compare_storage change || return 1
+    storage_cost_row storage "  changed registration" "$REPORT"
     stop stored
     stop plain
 }
 
 # load_row NAME COUNT LIMIT_MS: kills a node with so many instances, and starts it again.
 load_row() {
-    local data=$WORK/$1 bytes ready_ms start_ns load_ms
+    local data=$WORK/$1 peak bytes ready_ms start_ns load_ms
     serve stored "$BINARY" server "${COMMON[@]}" --set lease.ttl_secs=86400 \
         --set "storage.data_dir=$data" || return 1
     fill stored "$2" && wait_stored stored || return 1
-    bytes=$(metric_of stored artemis_storage_bytes)
+    peak=$(metric_of stored artemis_storage_bytes)
     kill -KILL "${PID[stored]}" && wait "${PID[stored]}" 2>/dev/null
     unset "PID[stored]"
     start_ns=$(date +%s%N)
@@ -79,10 +79,11 @@ load_row() {
     fi
     load_ms=$(sed -n 's/.*storage loaded.* duration_ms=\([0-9]*\).*/\1/p' "$WORK/stored.log")
     stop stored
+    bytes=$(stat -c %s "$data/artemis.db")
     row "$1" "restart with $2 stored" "$ready_ms" ms "$ready_ms ms to ready (loading $load_ms)" \
         "<= $3 ms" "v <= $3"
     row "$1" "  on the disk" "$(calc %.0f "$bytes / $2")" bytes \
-        "$(calc %.0f "$bytes / $2") bytes per instance, with the log of SQLite"
+        "$(calc %.0f "$bytes / $2") bytes per instance (at the peak $(calc %.0f "$peak / $2"))"
     rm -rf "$data"
 }
 
