@@ -155,6 +155,18 @@ fi
 rule "vocabulary" "write the term on the right (tests/tools/vocabulary.txt)" \
     "$(tests/tools/vocabulary.sh || true)"
 
+# --- tests that a document names ------------------------------------------------------------------------
+# The last column of the table of faults: tests, scenarios of chaos, worlds of the simulator.
+proofs=$(sed -n '/^## Faults/,/^## /p' docs/REPLICATION.md | grep '^|' | sed -E 's/^\|.*\|([^|]*)\|$/\1/' | grep -oE '`[^`]+`' | tr -d '`' | sort -u)
+rule "proofs" "docs/REPLICATION.md names a test, scenario or world that does not exist" \
+    "$(while read -r kind name; do
+        case $kind in
+        chaos) grep -q "^${name}_scenario()" tests/chaos/chaos.sh ;;
+        sim) grep -q "^    {\"$name\"," tests/sim/sim_worlds.c ;;
+        *) grep -rqE "^static void $kind\(" tests/e2e tests/unit ;;
+        esac || echo "$kind $name"
+    done <<<"$proofs")"
+
 # --- documents that are generated from the code ---------------------------------------------------------
 rule "generated documents" "make docs" "$(tests/tools/generated_docs.sh --check)"
 
