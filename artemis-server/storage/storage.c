@@ -211,6 +211,7 @@ static void note_load(struct storage *storage, const struct load *load, uint64_t
     status->invalid_rows = load->invalid;
     status->load_ms = duration_ms;
     status->away_ms = load->away_ms;
+    status->files_set_aside = storage->files_set_aside;
     status->loaded_complete = storage->bounds.is_complete;
     atomic_store(&storage->is_complete, storage->bounds.is_complete);
     log_event(LOG_LEVEL_INFO, "storage loaded", LOG_TEXT("folder", storage->folder),
@@ -240,6 +241,7 @@ enum error storage_load(struct storage *storage, struct registry *registry, uint
         log_event(LOG_LEVEL_ERROR, "the stored records cannot be read",
                   LOG_TEXT("reason", database_problem(writer->database)));
     writer->rewrite_needed |= load.invalid != 0;
+    storage->bounds.is_complete &= load.invalid == 0;
     writer->loaded_saved_ms = load.instances ? saved_ms : 0;
     writer->confirmed_ms = now.mono_ms + ttl_ms;
     if (!error)

@@ -316,6 +316,21 @@ static void check_resubscription(int node, long long version, const char *run)
     websocket_client_close(&client);
 }
 
+/* A Java client forgets its list only for a lookup, which returns the whole list. */
+static void check_java_subscription(int node)
+{
+    struct websocket_client client;
+    websocket_client_open(&client, cluster.ports[node],
+                          "/artemis/websocket/discovery/instance-change");
+    websocket_client_send_json(&client, "{'serviceId':'stable'}");
+    check_json(websocket_client_next(&client), "changeType", "'reload'");
+    websocket_client_close(&client);
+    struct http_response *response =
+        http_post(cluster.http[node], "/artemis/api/discovery/lookup.json",
+                  "{'discoveryConfigs':[{'serviceId':'stable'}]}");
+    assert_true(json_array_size(check_find(response->json, "services[0].instances")) >= STABLE);
+}
+
 /* --- the test --------------------------------------------------------------------------------- */
 
 static double metric_at(int node, const char *name)
@@ -401,6 +416,7 @@ static void kill_and_restart(int round)
         assert_true(call_count(cluster.http[node], "stable") >= STABLE);
         check_found_again(node, sure);
         check_resubscription(node, version, run);
+        check_java_subscription(node);
     }
     register_again(acknowledged);
     snprintf(id, sizeof id, "after-%d", round);

@@ -252,11 +252,16 @@ static void a_damaged_file_is_set_aside(void **state)
 {
     (void)state;
     struct node node = start_writer(at_ms(0));
+    node.writer.is_complete = true;
     put_many(node.registry, "s", 0, INSTANCES, at_ms(0));
     assert_int_equal(commit(&node, 0), ERR_NONE);
     stop_writer(&node);
     damage();
+    struct storage_status status;
     struct node next = start(at_ms(1000));
+    storage_status(next.storage, &status);
+    assert_false(status.loaded_complete);
+    assert_int_equal(status.files_set_aside, 1);
     size_t loaded = stats_of(next.registry).instances;
     assert_true(loaded < INSTANCES);
     registry_validate(next.registry);
@@ -273,6 +278,7 @@ static void invalid_rows_are_skipped(void **state)
 {
     (void)state;
     struct node node = start_writer(at_ms(0));
+    node.writer.is_complete = true;
     put_many(node.registry, "s", 0, 5, at_ms(0));
     assert_int_equal(commit(&node, 0), ERR_NONE);
     const struct database_row rows[] = {
@@ -293,6 +299,7 @@ static void invalid_rows_are_skipped(void **state)
         struct node next = start(at_ms(1000));
         storage_status(next.storage, &status);
         assert_int_equal(status.invalid_rows, i == 0 ? 4 : 0);
+        assert_false(status.loaded_complete);
         assert_int_equal(status.loaded_instances, 5);
         assert_int_equal(storage_start(next.storage), ERR_NONE);
         stop(&next);
@@ -362,6 +369,30 @@ static void a_file_that_is_damaged_while_running_is_replaced(void **state)
     assert_int_equal(access(path, F_OK), 0);
 }
 
+/* Whether the records that a node loads count as a whole list. */
+static bool is_loaded_complete(bool set_complete)
+{
+    struct storage_status status;
+    struct node node = start(at_ms(0));
+    storage_status(node.storage, &status);
+    assert_int_equal(storage_start(node.storage), ERR_NONE);
+    put(node.registry, "s", "i", at_ms(0));
+    if (set_complete)
+        storage_set_complete(node.storage);
+    stop(&node);
+    return status.loaded_complete;
+}
+
+/* A node that ends before it was ready has stored a part of a snapshot. */
+static void a_list_is_complete_when_the_node_was_ready(void **state)
+{
+    (void)state;
+    assert_false(is_loaded_complete(false)); /* nothing is stored yet */
+    assert_false(is_loaded_complete(true));  /* a part */
+    assert_true(is_loaded_complete(false));  /* it was ready */
+    assert_true(is_loaded_complete(false));  /* and stays whole, whatever it copied since */
+}
+
 static bool is_hanging(void *context)
 {
     (void)context;
@@ -416,6 +447,7 @@ int main(void)
         TEST(invalid_rows_are_skipped),
         TEST(the_thread_shows_a_failing_disk_and_recovers),
         TEST(a_file_that_is_damaged_while_running_is_replaced),
+        TEST(a_list_is_complete_when_the_node_was_ready),
         TEST(a_disk_that_hangs_delays_no_change),
         TEST(two_nodes_cannot_share_a_folder),
     };
