@@ -2,6 +2,7 @@
 #include "artemis-core/base/suggest.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <string.h>
 
 #define DISTANCE_MAX 2
@@ -39,10 +40,10 @@ void suggest_consider(struct suggestion *suggestion, const char *candidate)
     size_t length = strlen(candidate);
     if (typed == 0 || typed > SUGGEST_WORD_MAX || length > SUGGEST_WORD_MAX)
         return;
-    size_t edits = strncmp(suggestion->word, candidate, typed) == 0
-                       ? 1
-                       : suggest_distance(suggestion->word, candidate);
-    if (edits > DISTANCE_MAX || 2 * edits > length)
+    bool begins = strncmp(suggestion->word, candidate, typed) == 0;
+    size_t edits = begins ? 1 : suggest_distance(suggestion->word, candidate);
+    size_t letters = typed > length ? typed : length;
+    if (!begins && (edits > DISTANCE_MAX || 3 * edits > letters))
         return;
     if (suggestion->best && suggestion->distance <= edits)
         return;

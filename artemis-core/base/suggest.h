@@ -4,8 +4,8 @@
  *
  * Pass every candidate to suggest_consider; the closest one is then in `best`. `best` stays NULL
  * when no candidate is close enough. A candidate is close when it differs by at most two edits (a
- * letter added, missing, wrong, or swapped with the next) in at most half of its letters, or when
- * the word is the beginning of it.
+ * letter added, missing, wrong, or swapped with the next), one for each three letters of the
+ * longer word, or when the word is the beginning of it.
  *
  *     struct suggestion suggestion = {.word = typed};
  *     suggest_consider(&suggestion, "register");

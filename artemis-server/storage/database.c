@@ -91,7 +91,8 @@ enum error database_make_folder(const char *folder, char problem[DATABASE_PROBLE
 {
     if (mkdir(folder, S_IRWXU | S_IRGRP | S_IXGRP) == 0 || errno == EEXIST)
         return ERR_NONE;
-    snprintf(problem, DATABASE_PROBLEM_BYTES, "%s: %s", folder, strerror(errno));
+    const char *hint = errno == ENOENT ? "; its parent folder must exist" : "";
+    snprintf(problem, DATABASE_PROBLEM_BYTES, "%s: %s%s", folder, strerror(errno), hint);
     return ERR_SYSTEM;
 }
 

@@ -32,7 +32,7 @@ static const struct args_command command = {
     .name = "diff",
     .usage = {"diff NODE NODE [options]"},
     .about = "Lists the instances that differ between two nodes of a cluster: one of the nodes\n"
-             "has no record, has deleted it, or has an older version. NODE is a URL or\n"
+             "has no record, has deleted it, or has an older record. NODE is a URL or\n"
              "HOST:PORT. A change takes a moment to reach the other node. Therefore every\n"
              "difference is checked again one second later, and it is listed only if the node\n"
              "that is behind has not changed.\n"

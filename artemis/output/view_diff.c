@@ -44,7 +44,7 @@ static const char *cell(const void *context, size_t row, size_t column, char *sc
         return scratch;
     }
     int side = 0;
-    const char *difference = "has an older version";
+    const char *difference = "has an older record";
     enum diff_kind kind = record_diff_kind(item, &side);
     if (kind == DIFF_LACKS)
         difference = "has no record";

@@ -207,7 +207,7 @@ static void diff_names_each_key_and_the_differing_node(void **state)
     struct command_result result = run("diff", nodes[0].url, nodes[1].address, false);
     assert_int_equal(result.exit_code, 1);
     assert_string_equal(result.out, "SERVICE  INSTANCE  REGION  ZONE   DIFFERENCE\n"
-                                    "shop     both      lab     zone1  node1 has an older version\n"
+                                    "shop     both      lab     zone1  node1 has an older record\n"
                                     "shop     gone      lab     zone1  node2 deleted it later\n"
                                     "shop     only-a    lab     zone1  node2 has no record\n"
                                     "shop     only-b    lab     zone1  node1 has no record\n"

@@ -47,7 +47,8 @@ static void distant_candidate_is_not_found(void **state)
     assert_null(nearest(""));
     assert_null(nearest("xy"));
     assert_null(nearest("heaven"));
-    assert_null(nearest("abc")); /* two slips are too many for three letters */
+    assert_null(nearest("halt")); /* two letters of four differ from help */
+    assert_null(nearest("abc"));  /* two slips are too many for three letters */
     assert_null(nearest("a-word-that-is-longer-than-any-name-of-ours"));
 }
 

@@ -215,6 +215,18 @@ static void missing_folder_is_unavailable(void **state)
     assert_non_null(strstr(problem, "none/artemis.db"));
 }
 
+static void folder_without_a_parent_is_not_made(void **state)
+{
+    (void)state;
+    char path[256];
+    snprintf(path, sizeof(path), "%s/none/data", folder.path);
+    assert_int_equal(database_make_folder(path, problem), ERR_SYSTEM);
+    assert_non_null(strstr(problem, "none/data: No such file or directory; its parent folder"));
+    snprintf(path, sizeof(path), "%s/data", folder.path);
+    assert_int_equal(database_make_folder(path, problem), ERR_NONE);
+    assert_int_equal(database_make_folder(path, problem), ERR_NONE); /* it exists */
+}
+
 static void full_disk_fails_the_commit_and_heals(void **state)
 {
     (void)state;
@@ -251,6 +263,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(damage_is_found_while_reading, set_up, tear_down),
         cmocka_unit_test_setup_teardown(missing_folder_is_unavailable, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(folder_without_a_parent_is_not_made, set_up, tear_down),
         cmocka_unit_test_setup_teardown(full_disk_fails_the_commit_and_heals, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

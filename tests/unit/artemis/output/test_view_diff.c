@@ -70,7 +70,7 @@ static void each_key_is_a_line_with_the_differing_node(void **state)
                "SERVICE   INSTANCE  REGION  ZONE   DIFFERENCE\n"
                "deleted   i-1       local   zone1  n-1 deleted it later\n"
                "lacking   i-1       local   zone1  n-2 has no record\n"
-               "older     i-1       local   zone1  n-1 has an older version\n"
+               "older     i-1       local   zone1  n-1 has an older record\n"
                "restored  i-1       local   zone1  n-2 deleted it earlier\n"
                "\n"
                "4 of 1,204 keys differ\n");
