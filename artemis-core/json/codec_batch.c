@@ -295,9 +295,7 @@ enum error batch_stamp(struct batch *batch, size_t index, struct wire_record *re
     enum error error;
     if (batch->fast) {
         const struct fast_record *fast = read_fast(batch, index);
-        record->stamp = fast->stamp;
-        record->age_ms = fast->age_ms;
-        record->deleted = fast->deleted;
+        fast_record_wire(fast, record);
         error = item_check_stamp(&record->stamp, &problem);
     } else {
         error = item_object(batch, index, &item);

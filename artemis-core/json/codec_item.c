@@ -204,9 +204,12 @@ enum error item_stamp(const json_t *item, struct wire_record *record, struct fie
 {
     record->stamp = (struct stamp){0};
     record->age_ms = 0;
+    record->rounds = 0;
     enum error error = read_u64(item, "version", &record->stamp.hlc, problem);
     if (!error)
         error = read_u64(item, "age_ms", &record->age_ms, problem);
+    if (!error)
+        error = read_u64(item, "rounds", &record->rounds, problem);
     if (error)
         return error;
     const json_t *origin = json_object_get(item, "origin");
@@ -214,5 +217,7 @@ enum error item_stamp(const json_t *item, struct wire_record *record, struct fie
         record->stamp.node_id =
             (struct slice){json_string_value(origin), json_string_length(origin)};
     record->deleted = json_is_true(json_object_get(item, "deleted"));
+    record->is_guarded = json_is_true(json_object_get(item, "guarded"));
+    record->is_confirming = json_is_true(json_object_get(item, "confirming"));
     return item_check_stamp(&record->stamp, problem);
 }

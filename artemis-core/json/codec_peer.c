@@ -23,6 +23,16 @@ static void write_stamp(struct json_writer *w, const struct wire_record *record)
         jw_name(w, "deleted");
         jw_bool(w, true);
     }
+    if (record->is_guarded) {
+        jw_name(w, "guarded");
+        jw_bool(w, true);
+    }
+    if (record->is_confirming) {
+        jw_name(w, "confirming");
+        jw_bool(w, true);
+        jw_name(w, "rounds");
+        jw_u64(w, record->rounds);
+    }
 }
 
 /* Repeats the members whose names have two spellings in camelCase. */
@@ -162,8 +172,8 @@ static enum error deliver(struct peer_reader *reader, enum peer_list list,
 static enum error read_fast(struct peer_reader *reader, enum peer_list list,
                             const struct fast_record *fast)
 {
-    struct wire_record record = {
-        .stamp = fast->stamp, .age_ms = fast->age_ms, .deleted = fast->deleted};
+    struct wire_record record = {0};
+    fast_record_wire(fast, &record);
     struct field_problem problem;
     struct instance_key key;
     enum error error = item_check_stamp(&record.stamp, &problem);

@@ -97,6 +97,9 @@ enum {
     MEMBER_ORIGIN,
     MEMBER_AGE,
     MEMBER_DELETED,
+    MEMBER_GUARDED,
+    MEMBER_CONFIRMING,
+    MEMBER_ROUNDS,
     MEMBERS,
 };
 
@@ -119,11 +122,17 @@ static const uint8_t usual_order[MEMBERS] = {
     MEMBER_ORIGIN,
     MEMBER_AGE,
     MEMBER_DELETED,
+    MEMBER_GUARDED,
+    MEMBER_CONFIRMING,
+    MEMBER_ROUNDS,
 };
 
 static const char *const member_names[MEMBERS] = {
-    [MEMBER_PORT] = "port",     [MEMBER_METADATA] = "metadata", [MEMBER_VERSION] = "version",
-    [MEMBER_ORIGIN] = "origin", [MEMBER_AGE] = "age_ms",        [MEMBER_DELETED] = "deleted",
+    [MEMBER_PORT] = "port",       [MEMBER_METADATA] = "metadata",
+    [MEMBER_VERSION] = "version", [MEMBER_ORIGIN] = "origin",
+    [MEMBER_AGE] = "age_ms",      [MEMBER_DELETED] = "deleted",
+    [MEMBER_GUARDED] = "guarded", [MEMBER_CONFIRMING] = "confirming",
+    [MEMBER_ROUNDS] = "rounds",
 };
 
 /* The fields whose names differ between the casings, a bit each. */
@@ -227,6 +236,12 @@ static bool take_value(struct cursor *c, size_t member, struct fast_record *out)
         return take_number(c, &out->age_ms);
     case MEMBER_DELETED:
         return take_bool(c, &out->deleted);
+    case MEMBER_GUARDED:
+        return take_bool(c, &out->guarded);
+    case MEMBER_CONFIRMING:
+        return take_bool(c, &out->confirming);
+    case MEMBER_ROUNDS:
+        return take_number(c, &out->rounds);
     default:
         return take_string(c, &out->spec.text[member]);
     }

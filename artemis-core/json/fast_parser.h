@@ -22,13 +22,17 @@
 #include "artemis-core/json/casing.h"
 #include "artemis-core/model/instance.h"
 #include "artemis-core/model/stamp.h"
+#include "artemis-core/model/wire_record.h"
 
 /* `spec` points into the struct: do not copy it. */
 struct fast_record {
     struct instance_spec spec; /* of a key: only the texts of the key are used */
-    struct stamp stamp;        /* added by peers, as the next two; zero if absent */
+    struct stamp stamp;        /* added by peers, as the next five; zero if absent */
     uint64_t age_ms;
+    uint64_t rounds;
     bool deleted;
+    bool guarded;
+    bool confirming;
     enum name_casing names;
     struct slice whole; /* the JSON of the record */
     struct metadata_entry
@@ -37,6 +41,17 @@ struct fast_record {
 
 /* Parses the record at the start of `text`. False if it is not of that form, or truncated. */
 bool fast_record_read(struct slice text, struct fast_record *out);
+
+/* Copies what peers add. */
+static inline void fast_record_wire(const struct fast_record *fast, struct wire_record *record)
+{
+    record->stamp = fast->stamp;
+    record->age_ms = fast->age_ms;
+    record->deleted = fast->deleted;
+    record->is_guarded = fast->guarded;
+    record->is_confirming = fast->confirming;
+    record->rounds = fast->rounds;
+}
 
 /* --- bodies ----------------------------------------------------------------------------------- */
 

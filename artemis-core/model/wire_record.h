@@ -6,6 +6,8 @@
  * unregistration is marked `deleted`. Ages are durations, so the clocks of two nodes need not
  * agree. A legacy node sends no stamp; the receiver stamps its records on receipt.
  *
+ * A record whose lease has ended is kept for a time: see `is_guarded` and `is_confirming`.
+ *
  * Everything is borrowed. The stamp is called `version` and `origin` on the wire.
  */
 #pragma once
@@ -19,6 +21,9 @@ struct wire_record {
     struct stamp stamp;             /* hlc 0: from a legacy node */
     uint64_t age_ms;                /* since the last renewal, or since the unregistration */
     bool deleted;
+    bool is_guarded;    /* its lease has ended, and a guard of the sender keeps it */
+    bool is_confirming; /* its lease has ended, and the sender asks its peers for a later renewal */
+    uint64_t rounds;    /* completed rounds of that lease check */
 };
 
 static inline struct slice wire_record_key(const struct wire_record *record)

@@ -7,7 +7,7 @@
  *                   v                        v
  *                 confirming --> due --> expired --> guarded
  *                   |                        ^
- *                   +------------------------+ not confirmed within LEASE_CHECK_MAX_MS
+ *                   +------------------------+ not confirmed within its time limit
  *
  * When the time of a lease runs out and a peer is up, the expiry is confirmed with the peers.
  * Without a peer the lease becomes expired at once. An expired lease is evicted in the same tick,

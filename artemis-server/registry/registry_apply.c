@@ -96,17 +96,28 @@ static uint64_t end_of(struct moment now, uint64_t age_ms, uint64_t span_ms)
     return age_ms < span_ms ? now.mono_ms + (span_ms - age_ms) : 0;
 }
 
-/* Extends the lease by a renewal that a peer has seen, if that is later. */
-static void extend_lease(struct registry *registry, struct locked_key *key, uint64_t age_ms,
+/* Extends the lease by a renewal that a peer has seen, if that is later. True: it had ended. */
+static bool extend_lease(struct registry *registry, struct locked_key *key, uint64_t age_ms,
                          struct moment now)
 {
     uint64_t deadline_ms = end_of(now, age_ms, registry->options.ttl_ms);
+    bool is_refuted = key->record->lease_state != LEASE_ACTIVE;
     if (deadline_ms <= key->record->lease.deadline_ms)
-        return;
-    if (key->record->lease_state != LEASE_ACTIVE)
-        key->shard->counters.refuted++;
+        return false;
+    key->shard->counters.refuted += is_refuted;
     shard_renew(key->shard, key->number, now.mono_ms, deadline_ms);
     key->shard->counters.renewed_by_peers++;
+    return is_refuted;
+}
+
+bool registry_refute_expiry(struct registry *registry, const struct wire_record *renewal,
+                            struct moment now)
+{
+    struct locked_key key = registry_lock_key(registry, wire_record_key(renewal));
+    bool is_held = key.record && !record_is_tombstone(key.record);
+    bool is_refuted = is_held && extend_lease(registry, &key, renewal->age_ms, now);
+    registry_unlock(registry, key.home);
+    return is_refuted;
 }
 
 /* Newer content, or the same content with a newer stamp. True: marked as changed. */

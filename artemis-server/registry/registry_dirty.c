@@ -96,12 +96,53 @@ size_t registry_drain_lease_checks(struct registry *registry, struct key_state *
     return registry_drain_dirty(registry, DIRTY_LEASE_CHECK, out, max);
 }
 
-void registry_retry_lease_check(struct registry *registry, struct slice packed_key)
+uint64_t registry_lease_check_max_ms(const struct registry *registry)
+{
+    /* Together with the slack it fits into the first level of the wheel. From a higher level the
+     * wheel would hand out a confirming lease too early, because its deadline has passed. */
+    static_assert(LEASE_CHECK_MAX_MS + LEASE_CHECK_SLACK_MS < WHEEL_FIRST_SLOTS * WHEEL_TICK_MS,
+                  "a confirming lease is in the first level");
+    uint64_t third_ms = registry->options.ttl_ms / 3;
+    if (third_ms < LEASE_CHECK_MIN_MS)
+        return LEASE_CHECK_MIN_MS;
+    return third_ms < LEASE_CHECK_MAX_MS ? third_ms : LEASE_CHECK_MAX_MS;
+}
+
+bool registry_complete_round(struct registry *registry, struct slice packed_key, uint32_t rounds)
 {
     struct locked_key key = registry_lock_key(registry, packed_key);
-    if (key.record && key.record->lease_state == LEASE_CONFIRMING)
-        shard_mark_dirty(key.shard, key.number, DIRTY_LEASE_CHECK);
+    bool is_confirming = key.record && key.record->lease_state == LEASE_CONFIRMING;
+    if (is_confirming)
+        key.record->rounds = rounds & RECORD_ROUNDS_MAX;
     registry_unlock(registry, key.home);
+    return is_confirming;
+}
+
+/* A lease that is due or expired has been confirmed: it is about to be evicted. */
+static bool has_lease_response(enum lease_state state)
+{
+    return state == LEASE_ACTIVE || state == LEASE_LOADED || state == LEASE_CONFIRMING;
+}
+
+bool registry_respond_lease_check(struct registry *registry, struct slice packed_key,
+                                  struct moment now, struct wire_record *out)
+{
+    struct locked_key key = registry_lock_key(registry, packed_key);
+    const struct record *record = key.record;
+    bool is_held = key.record && has_lease_response(key.record->lease_state);
+    if (is_held) {
+        uint64_t end_ms = record->lease.deadline_ms;
+        uint64_t touched_ms =
+            end_ms > registry->options.ttl_ms ? end_ms - registry->options.ttl_ms : 0;
+        *out = (struct wire_record){
+            .stamp = {record->hlc, registry_node_id(registry, record->node)},
+            .age_ms = now.mono_ms > touched_ms ? now.mono_ms - touched_ms : 0,
+            .is_confirming = record->lease_state == LEASE_CONFIRMING || end_ms <= now.mono_ms,
+            .rounds = record->lease_state == LEASE_CONFIRMING ? record->rounds : 0,
+        };
+    }
+    registry_unlock(registry, key.home);
+    return is_held;
 }
 
 void registry_confirm_expiry(struct registry *registry, struct slice packed_key, struct moment now)

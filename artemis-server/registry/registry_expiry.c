@@ -141,6 +141,7 @@ static void collect_ended(struct registry *registry, struct locked_shard *home, 
                           struct lease_count *count)
 {
     struct shard *shard = &home->shard;
+    uint64_t check_max_ms = registry_lease_check_max_ms(registry) + LEASE_CHECK_SLACK_MS;
     unsigned budget;
     do {
         uint32_t number;
@@ -149,7 +150,7 @@ static void collect_ended(struct registry *registry, struct locked_shard *home, 
         while ((number = lease_wheel_next(&shard->wheel, now.mono_ms, &budget)))
             handle_timer(registry, shard, number, now);
         if (budget > 0)
-            shard_arm_lease_checks(shard, now.mono_ms + LEASE_CHECK_MAX_MS, &budget);
+            shard_arm_lease_checks(shard, now.mono_ms + check_max_ms, &budget);
         if (budget > 0) {
             evaluate_services(registry, shard, now);
             add_counts(shard, count);

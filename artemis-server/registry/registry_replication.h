@@ -16,8 +16,9 @@
  * peer brings the instance back. Responses to clients contain no tombstones.
  *
  * Lease check: while the registry is replicating, a lease whose time runs out is confirming until
- * registry_confirm_expiry, or for LEASE_CHECK_MAX_MS. A renewal from a peer refutes the expiry. An
- * eviction leaves no tombstone and is not marked dirty: each node evicts for itself.
+ * registry_confirm_expiry, or for registry_lease_check_max_ms and LEASE_CHECK_SLACK_MS. A renewal
+ * from a peer refutes the expiry. An eviction leaves no tombstone and is not marked dirty: each
+ * node evicts for itself.
  *
  * Digests: 1,024 XOR sums over hashes of key and stamp of the registered instances. They do not
  * cover tombstones: a tombstone matters only against an instance of the same key, and that instance
@@ -31,7 +32,12 @@
 #include "artemis-server/registry/registry.h"
 #include "artemis-server/registry/shard.h"
 
-enum { LEASE_CHECK_MAX_MS = 1000 };
+enum {
+    /* Limits of the time of a lease check, which is a third of the time-to-live. */
+    LEASE_CHECK_MIN_MS = 500,
+    LEASE_CHECK_MAX_MS = 4000,
+    LEASE_CHECK_SLACK_MS = 500, /* for a check to be started */
+};
 
 /* The latest state of a key: instance or tombstone. */
 struct key_state {
@@ -106,11 +112,20 @@ void registry_observe_clock(struct registry *registry, uint64_t clock_ms, struct
 
 /* Leases that have started a lease check; as registry_drain_changes. */
 size_t registry_drain_lease_checks(struct registry *registry, struct key_state *out, size_t max);
-/* The check of this key was not delivered: it is drained again, if the lease is still
- * confirming. */
-void registry_retry_lease_check(struct registry *registry, struct slice packed_key);
+/* How long a check may take. */
+uint64_t registry_lease_check_max_ms(const struct registry *registry);
+/* A renewal that a peer knows. True: the expiry of a lease that has ended is refuted. */
+bool registry_refute_expiry(struct registry *registry, const struct wire_record *renewal,
+                            struct moment now);
+/* The check of this key has completed so many rounds. False: it is not confirming any more. */
+bool registry_complete_round(struct registry *registry, struct slice packed_key, uint32_t rounds);
 /* No peer knows a later renewal of this key: its lease ends, if it is still confirming. */
 void registry_confirm_expiry(struct registry *registry, struct slice packed_key, struct moment now);
+
+/* What this node responds to the lease check of a peer. False: nothing, it does not hold the key or
+ * its lease is about to be evicted. Otherwise *out is filled, without the key. */
+bool registry_respond_lease_check(struct registry *registry, struct slice packed_key,
+                                  struct moment now, struct wire_record *out);
 
 /* --- digests ---------------------------------------------------------------------------------- */
 

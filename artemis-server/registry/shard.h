@@ -40,6 +40,8 @@ enum dirty_kind { DIRTY_CHANGE, DIRTY_RENEWAL, DIRTY_LEASE_CHECK, DIRTY_STORE, D
 
 enum {
     MEMBER_BITS = 28,
+    RECORD_ROUNDS_BITS = 3,
+    RECORD_ROUNDS_MAX = (1 << RECORD_ROUNDS_BITS) - 1,
     MEMBERS_MAX_OF_SERVICE = (1 << MEMBER_BITS) - 1,
     /* Beyond it a removed key is not listed for storage, which then writes everything again. */
     REMOVED_KEYS_MAX = 1 << 16,
@@ -59,6 +61,7 @@ struct record {
     uint16_t node;                 /* number in the node id table */
     uint16_t bucket : DIGEST_BUCKET_BITS;
     uint16_t lease_state : 3;
+    uint16_t rounds : RECORD_ROUNDS_BITS; /* completed rounds of its lease check */
 };
 static_assert(sizeof(struct record) == 64, "a record is small: there are millions");
 

@@ -128,6 +128,7 @@ void shard_expire(struct shard *shard, uint32_t number)
 void shard_start_lease_check(struct shard *shard, uint32_t number)
 {
     set_state(shard, number, LEASE_CONFIRMING);
+    shard_record(shard, number)->rounds = 0;
     lease_wheel_add_deferred(&shard->wheel, number);
     shard_mark_dirty(shard, number, DIRTY_LEASE_CHECK);
 }

@@ -143,15 +143,6 @@ void anti_entropy_on_digests(struct replicator *replicator, struct peer *peer,
     peer->view.differing = round->differing;
 }
 
-static int by_key(const void *a, const void *b)
-{
-    struct slice left = instance_packed_key(((const struct key_state *)a)->instance);
-    struct slice right = instance_packed_key(((const struct key_state *)b)->instance);
-    size_t size = left.size < right.size ? left.size : right.size;
-    int order = memcmp(left.data, right.data, size);
-    return order ? order : (left.size > right.size) - (left.size < right.size);
-}
-
 static bool load_own(struct replicator *replicator, struct round *round,
                      const struct message *message)
 {
@@ -170,16 +161,16 @@ static bool load_own(struct replicator *replicator, struct round *round,
         return false;
     }
     if (round->own_count)
-        qsort(round->own, round->own_count, sizeof(*round->own), by_key);
+        qsort(round->own, round->own_count, sizeof(*round->own), key_state_compare);
     return true;
 }
 
 static struct key_state *find_own(struct round *round, const struct instance *key_only)
 {
     struct key_state to_fetch = {.instance = (struct instance *)key_only};
-    return round->own_count
-               ? bsearch(&to_fetch, round->own, round->own_count, sizeof(*round->own), by_key)
-               : NULL;
+    return round->own_count ? bsearch(&to_fetch, round->own, round->own_count, sizeof(*round->own),
+                                      key_state_compare)
+                            : NULL;
 }
 
 static void add_to_fetch(struct round *round, struct instance *key_only)

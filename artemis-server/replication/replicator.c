@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "artemis-core/base/sim_bug.h"
 #include "artemis-server/replication/replicator_internal.h"
@@ -60,6 +61,21 @@ void message_free(struct message *message)
     free(message);
 }
 
+/* --- keys ------------------------------------------------------------------------------------- */
+
+int packed_key_compare(struct slice a, struct slice b)
+{
+    size_t size = a.size < b.size ? a.size : b.size;
+    int order = memcmp(a.data, b.data, size);
+    return order ? order : (a.size > b.size) - (a.size < b.size);
+}
+
+int key_state_compare(const void *a, const void *b)
+{
+    return packed_key_compare(instance_packed_key(((const struct key_state *)a)->instance),
+                              instance_packed_key(((const struct key_state *)b)->instance));
+}
+
 /* --- create, add and remove ------------------------------------------------------------------- */
 
 enum error replicator_create(const struct replicator_options *options, struct registry *registry,
@@ -73,6 +89,7 @@ enum error replicator_create(const struct replicator_options *options, struct re
     replicator->random = options->seed | 1;
     replicator->started = now;
     replicator->lease_check_max = MESSAGE_ITEMS_MAX;
+    TAILQ_INIT(&replicator->lease_checks);
     for (int i = 0; i < REPLICATOR_PEERS_MAX; i++)
         outbox_init(&replicator->peers[i].outbox, options->seed);
     *out = replicator;
@@ -86,9 +103,7 @@ void replicator_free(struct replicator *replicator)
     for (uint32_t i = 0; i < REPLICATOR_PEERS_MAX; i++)
         if (replicator->peers[i].joined)
             replicator_remove_peer(replicator, i);
-    for (size_t i = 0; i < replicator->lease_check.count; i++)
-        key_state_unref(&replicator->lease_check.items[i]);
-    free(replicator->lease_check.items);
+    lease_checks_free(replicator);
     free(replicator);
 }
 
@@ -145,7 +160,7 @@ static void set_health(struct replicator *replicator, struct peer *peer, enum pe
         round_reset(&peer->round);
         peer->is_ready = false;
         peer->health_due_ms = earlier(peer->health_due_ms, now.mono_ms + DOWN_PROBE_MS);
-        lease_check_close_peer(replicator, peer, now);
+        lease_check_on_peer_down(replicator, peer, now);
         peer->update_accepted = false;
         if (health != PEER_INCOMPATIBLE)
             peer->rejections = 0;
@@ -321,8 +336,7 @@ uint64_t replicator_due_ms(const struct replicator *replicator, struct moment no
     for (uint32_t i = 0; i < REPLICATOR_PEERS_MAX; i++)
         if (replicator->peers[i].joined)
             due_ms = earlier(due_ms, due_of(replicator, &replicator->peers[i], now));
-    if (replicator->lease_check.unsent)
-        due_ms = earlier(due_ms, replicator->lease_check.started_ms + LEASE_CHECK_TIMEOUT_MS);
+    due_ms = earlier(due_ms, lease_check_due_ms(replicator));
     return due_ms > now.mono_ms ? due_ms : now.mono_ms + 1;
 }
 
@@ -344,7 +358,7 @@ void replicator_on_record(struct replicator *replicator, const struct message *m
             batch_repair(replicator, peer, wire_record_key(record));
         return;
     case MESSAGE_LEASE_CHECK:
-        lease_check_on_record(replicator, record, now);
+        lease_check_on_record(replicator, message, record, now);
         return;
     case MESSAGE_LIST:
     case MESSAGE_FETCH:
@@ -391,6 +405,20 @@ static void update_health(struct replicator *replicator, struct peer *peer,
     }
 }
 
+/* Follows a slower round trip faster than a shorter one. */
+static void measure_round_trip(struct peer *peer, const struct message *message, struct moment now)
+{
+    uint64_t ms = now.mono_ms - message->sent_ms;
+    bool is_large = message->kind == MESSAGE_LIST || message->kind == MESSAGE_FETCH ||
+                    message->kind == MESSAGE_SNAPSHOT;
+    if (is_large)
+        return;
+    if (ms > peer->round_trip_ms)
+        peer->round_trip_ms += (ms - peer->round_trip_ms + 1) / 2;
+    else
+        peer->round_trip_ms -= (peer->round_trip_ms - ms + 3) / 4;
+}
+
 static void finish(struct replicator *replicator, struct peer *peer, struct message *message,
                    enum send_result result, struct moment now)
 {
@@ -407,7 +435,7 @@ static void finish(struct replicator *replicator, struct peer *peer, struct mess
         batch_on_result(replicator, peer, message, result, now);
         return;
     case MESSAGE_LEASE_CHECK:
-        lease_check_on_result(replicator, peer, result == SEND_TOO_LARGE, now);
+        lease_check_on_result(replicator, peer, message, result, now);
         return;
     case MESSAGE_DIGEST:
     case MESSAGE_LIST:
@@ -428,10 +456,12 @@ void replicator_on_result(struct replicator *replicator, struct message *message
     struct peer *peer = &replicator->peers[message->peer];
     if (replicator_is_current(replicator, message)) {
         peer->in_flight[message->kind] = false;
-        if (result == SEND_DELIVERED)
+        if (result == SEND_DELIVERED) {
             peer->view.delivered[message->kind]++;
-        else
+            measure_round_trip(peer, message, now);
+        } else {
             peer->view.failed[result]++;
+        }
         update_health(replicator, peer, message, result, now);
         count_rejection(replicator, peer, message, result, now);
         finish(replicator, peer, message, result, now);

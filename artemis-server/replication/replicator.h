@@ -27,7 +27,8 @@
  * peer) and lease checks (before a lease expires, its expiry is confirmed with the peers).
  *
  * The replicator has no thread, socket, clock or JSON. At most one message of a kind is in flight
- * to a peer. Memory is bounded by the number of instances. One thread calls at a time.
+ * to a peer, of lease checks at most three. Memory is bounded by the number of instances. One
+ * thread calls at a time.
  */
 #pragma once
 
@@ -37,8 +38,9 @@
 
 enum {
     REPLICATOR_PEERS_MAX = 64,
-    DOWN_PROBE_MS = 1000, /* interval of health messages to a peer that is down */
-    LEASE_CHECK_TIMEOUT_MS = 500,
+    DOWN_PROBE_MS = 1000,         /* interval of health messages to a peer that is down */
+    LEASE_CHECK_TIMEOUT_MS = 500, /* of a round with one peer; more if its round trips are slow */
+    LEASE_CHECK_ROUNDS_MAX = 8,
     LEASE_CHECK_INTERVAL_MS = 100, /* interval at which confirming leases are drained */
     INCOMPATIBLE_REJECTIONS = 3,   /* in a row, without an accepted update since it was up */
     INCOMPATIBLE_RETRY_MS = 60000, /* then the peer gets updates again */
@@ -65,7 +67,8 @@ enum message_kind {
     MESSAGE_REGISTER,    /* items: registrations */
     MESSAGE_UNREGISTER,  /* items: keys */
     MESSAGE_RENEW,       /* items: keys; the response names those whose record the peer lacks */
-    MESSAGE_LEASE_CHECK, /* items: keys; the response names those with an active lease there */
+    MESSAGE_LEASE_CHECK, /* items: keys; the response names those whose lease goes on there, and
+                            those that are being confirmed there */
     MESSAGE_DIGEST,      /* the response is the peer's digests */
     MESSAGE_LIST,        /* buckets; the response is the peer's keys in them */
     MESSAGE_FETCH,       /* items: keys; the response is their records */
@@ -84,6 +87,7 @@ struct message {
     size_t count;
     uint64_t sent_ms;    /* private to the replicator */
     uint64_t membership; /* private to the replicator: the peer's membership when it was sent */
+    uint64_t check;      /* private to the replicator: number of the lease check */
 };
 
 enum send_result {

@@ -10,6 +10,8 @@
  */
 #pragma once
 
+#include <sys/queue.h>
+
 #include "artemis-server/replication/outbox.h"
 #include "artemis-server/replication/replicator.h"
 
@@ -37,6 +39,8 @@ struct peer {
     bool is_ready;
     bool is_legacy;
     bool in_flight[MESSAGE_KINDS];
+    uint64_t round_trip_ms; /* moving average; 0: not measured */
+    uint32_t lease_checks;  /* in flight */
     uint64_t health_due_ms;
     uint32_t failures;       /* in a row */
     uint64_t failed_ms;      /* time of the last counted failure */
@@ -61,15 +65,32 @@ static inline bool peer_has_update_in_flight(const struct peer *peer)
            peer->in_flight[MESSAGE_RENEW];
 }
 
-/* Confirming leases about which the peers are asked. */
-struct lease_check {
-    struct key_state *items;
-    size_t count;      /* 0: no check is open */
-    bool is_too_large; /* a peer responded 413 */
-    uint64_t started_ms;
-    uint64_t unsent;     /* bit set of peers to which it was not sent yet */
-    uint64_t unanswered; /* bit set of peers that have not responded yet */
+/* A lease whose expiry is being confirmed. Bit sets of peers. */
+struct checked_lease {
+    struct key_state state;
+    uint64_t needed;   /* peers whose response to this round is missing */
+    uint64_t not_held; /* peers that do not hold the key */
+    uint64_t listed;   /* peers that listed the key in the response that is being read */
+    bool is_resolved;  /* the check of this lease has ended */
 };
+
+/* A check of leases that became due together; see replicator_lease_check.c. */
+struct lease_check {
+    TAILQ_ENTRY(lease_check) link;
+    uint64_t number;
+    struct checked_lease *leases; /* sorted by key */
+    size_t count;
+    uint32_t rounds; /* completed */
+    uint64_t started_ms;
+    uint64_t round_ms;  /* when the present round began */
+    uint64_t needed;    /* bit set of peers whose response to this round is missing */
+    uint64_t in_flight; /* bit set of peers that have a message of this check */
+    uint64_t responded; /* bit set of peers that have responded to this check */
+    uint64_t excluded;  /* bit set of peers that are not asked any more */
+    uint64_t again_ms[REPLICATOR_PEERS_MAX];    /* when a peer is asked again; 0: not asked yet */
+    uint32_t interval_ms[REPLICATOR_PEERS_MAX]; /* before the time after that */
+};
+TAILQ_HEAD(lease_checks, lease_check);
 
 struct replicator {
     struct replicator_options options;
@@ -81,8 +102,9 @@ struct replicator {
     uint64_t snapshot_ms;  /* when the snapshot was complete; 0: not yet */
     bool ready;
     bool flushing;
-    struct lease_check lease_check;
-    uint32_t lease_check_max; /* leases per check; halved after SEND_TOO_LARGE */
+    struct lease_checks lease_checks;
+    uint64_t lease_check_number; /* of the last one */
+    uint32_t lease_check_max;    /* leases per message; halved after SEND_TOO_LARGE */
     struct peer peers[REPLICATOR_PEERS_MAX];
     struct replicator_stats stats;
 };
@@ -93,6 +115,11 @@ uint32_t replicator_peer_number(const struct replicator *replicator, const struc
 /* A message for a peer; marks its kind as in flight. NULL: out of memory. */
 struct message *message_create(struct replicator *replicator, struct peer *peer,
                                enum message_kind kind, size_t items_max, struct moment now);
+
+/* Orders packed keys; the same for states (struct key_state) and for structs that begin with one,
+ * as qsort and bsearch need it. */
+int packed_key_compare(struct slice a, struct slice b);
+int key_state_compare(const void *a, const void *b);
 
 /* --- replicator_batch.c ----------------------------------------------------------------------- */
 struct message *batch_next(struct replicator *replicator, struct peer *peer, struct moment now);
@@ -132,15 +159,19 @@ uint64_t bootstrap_deadline_ms(const struct replicator *replicator);
 /* --- replicator_lease_check.c ----------------------------------------------------------------- */
 struct message *lease_check_next(struct replicator *replicator, struct peer *peer,
                                  struct moment now);
-/* Ends a check that every peer has responded to, and starts the next with the leases that are
- * confirming. */
+/* Ends checks that are complete, and starts the next with the leases that are confirming. */
 void lease_check_drain(struct replicator *replicator, struct moment now);
-void lease_check_on_record(struct replicator *replicator, const struct wire_record *record,
-                           struct moment now);
-/* A lease check to this peer has its result. Results of an earlier check are ignored. */
-void lease_check_on_result(struct replicator *replicator, struct peer *peer, bool too_large,
+/* When lease_check_next or lease_check_drain may do something without another event. */
+uint64_t lease_check_due_ms(const struct replicator *replicator);
+void lease_check_on_record(struct replicator *replicator, const struct message *message,
+                           const struct wire_record *record, struct moment now);
+/* A lease check to this peer has its result. */
+void lease_check_on_result(struct replicator *replicator, struct peer *peer,
+                           const struct message *message, enum send_result result,
                            struct moment now);
 /* The peer will not respond. */
-void lease_check_close_peer(struct replicator *replicator, struct peer *peer, struct moment now);
-/* The peer is no member any more: the check does not wait for it, from the next drain on. */
+void lease_check_on_peer_down(struct replicator *replicator, const struct peer *peer,
+                              struct moment now);
+/* The peer is no member any more: checks do not wait for it, from the next drain on. */
 void lease_check_forget_peer(struct replicator *replicator, const struct peer *peer);
+void lease_checks_free(struct replicator *replicator);

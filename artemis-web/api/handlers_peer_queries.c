@@ -61,16 +61,15 @@ static enum error write_buckets(struct request *request, struct response *respon
 /* A response about the keys of a request. */
 struct key_query {
     const char *list; /* name of the list in the response */
-    void (*write)(struct json_writer *w, const struct wire_record *record, uint64_t ttl_ms);
+    /* Writes what this node holds of a key; nothing if it is unknown. */
+    void (*write)(struct json_writer *w, const struct request *request,
+                  const struct instance_key *key);
     size_t bytes_max; /* records beyond it are left out; a request may repeat a key */
 };
 
-/* Calls `write` for the record of each key of a batch that this node holds. */
 static enum error write_held(struct request *request, struct response *response,
                              const struct key_query *query, char message[MESSAGE_BYTES])
 {
-    struct registry *registry = request->engine->registry;
-    uint64_t ttl_ms = request->engine->config->lease.ttl_secs * (uint64_t)1000;
     struct batch *batch;
     enum name_casing names;
     enum error error = batch_parse(request_body(request), BATCH_OF_KEYS, &batch, &names, message);
@@ -81,17 +80,13 @@ static enum error write_held(struct request *request, struct response *response,
     jw_open(&w, '[');
     for (size_t i = 0; i < batch_count(batch) && !error; i++) {
         struct instance_key key;
-        struct key_state state;
         if (response->body.size > query->bytes_max) {
             atomic_fetch_add_explicit(&request->engine->fetches_cut, 1, memory_order_relaxed);
             break;
         }
         error = batch_key(batch, i, &key);
-        if (error || !registry_read_key(registry, instance_key_packed(&key), &state))
-            continue;
-        struct wire_record record = registry_wire_record(registry, &state, request->now);
-        query->write(&w, &record, ttl_ms);
-        key_state_unref(&state);
+        if (!error)
+            query->write(&w, request, &key);
     }
     jw_close(&w, ']');
     jw_close(&w, '}');
@@ -101,11 +96,17 @@ static enum error write_held(struct request *request, struct response *response,
     return error;
 }
 
-static void write_record(struct json_writer *w, const struct wire_record *record, uint64_t ttl_ms)
+static void write_record(struct json_writer *w, const struct request *request,
+                         const struct instance_key *key)
 {
-    (void)ttl_ms;
-    if (!record->deleted)
-        codec_write_peer_instance(w, record, false);
+    const struct registry *registry = request->engine->registry;
+    struct key_state state;
+    if (!registry_read_key(request->engine->registry, instance_key_packed(key), &state))
+        return;
+    struct wire_record record = registry_wire_record(registry, &state, request->now);
+    if (!record.deleted)
+        codec_write_peer_instance(w, &record, false);
+    key_state_unref(&state);
 }
 
 /* A record is much larger than its key. */
@@ -136,14 +137,19 @@ enum error handle_peer_records(struct request *request, struct response *respons
 
 /* --- leases ----------------------------------------------------------------------------------- */
 
-static void write_active(struct json_writer *w, const struct wire_record *record, uint64_t ttl_ms)
+static void write_lease(struct json_writer *w, const struct request *request,
+                        const struct instance_key *key)
 {
-    if (!record->deleted && record->age_ms < ttl_ms)
-        codec_write_peer_key(w, record, false);
+    struct wire_record record;
+    if (!registry_respond_lease_check(request->engine->registry, instance_key_packed(key),
+                                      request->now, &record))
+        return;
+    record.key = key;
+    codec_write_peer_key(w, &record, false);
 }
 
 /* Is not cut: a lease that is left out counts as ended here. The size follows the request. */
-static const struct key_query lease_check = {"instance_keys", write_active, SIZE_MAX};
+static const struct key_query lease_check = {"instance_keys", write_lease, SIZE_MAX};
 
 enum error handle_peer_lease_check(struct request *request, struct response *response,
                                    char message[MESSAGE_BYTES])

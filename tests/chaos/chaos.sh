@@ -20,7 +20,7 @@ COMPARE_SECS=10
 ROUNDS_SECS=$((2 * COMPARE_SECS + 2)) # two anti-entropy rounds and their duration
 SOON_SECS=5                           # limit for agreement after a link is restored
 TEN_MINUTES_SECS=600
-SCENARIOS="cut_link isolated flapping one_way slow lossy killed stopped clock"
+SCENARIOS="cut_link isolated flapping one_way slow lossy killed stopped chain far clock"
 AGREED=""
 SKIPPED=0
 
@@ -253,6 +253,43 @@ stopped_scenario() {
 others_show_all() {
     local n
     for n in 1 3 5; do shows_all_of "$n" $NODES || return 1; done
+}
+
+# The nodes reach each other only along the chain 1-2-3-4-5. Renewals at n1 reach n5 over four hops,
+# before each lease ends there.
+chain_scenario() {
+    local a b restored
+    for a in 1 2 3; do
+        for b in $(seq $((a + 2)) 5); do cut_link "$a" "$b"; done
+    done
+    cannot_reach 1 3
+    cannot_reach 5 2
+    hold $((4 * TTL_SECS)) shows_everything
+    restored=$(now_ms)
+    for a in 1 2 3; do
+        for b in $(seq $((a + 2)) 5); do restore_link "$a" "$b"; done
+    done
+    agree_within $SOON_SECS "$restored" "after the links were restored"
+    no_evictions
+    REPORT="no evictions, $AGREED"
+}
+
+# Every packet takes 300 ms, and two nodes cannot reach each other: the lease check of one for the
+# clients of the other takes longer than the 500 ms of a fast network.
+far_scenario() {
+    local restored
+    degrade_lines 300 0
+    takes_ms 600
+    sleep 11 # two health checks: the nodes have measured the round trip
+    cut_link 1 2
+    cannot_reach 1 2
+    hold $((4 * TTL_SECS)) shows_everything
+    restored=$(now_ms)
+    restore_link 1 2
+    restore_lines
+    agree_within $SOON_SECS "$restored" "after the fault"
+    no_evictions
+    REPORT="no evictions, $AGREED"
 }
 
 # --- the clock ------------------------------------------------------------------------------------------

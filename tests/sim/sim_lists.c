@@ -67,11 +67,13 @@ enum { CHECKS_READY = 0 };
 /* A peer that the node could copy from since long before it was ready. */
 static bool is_source(const struct sim *sim, const struct sim_node *node, uint32_t p)
 {
+    /* Long enough for the round trips of a snapshot and of a comparison. */
+    uint64_t for_ms = SNAPSHOT_MS + 8 * sim->links[node->id][p].delay_ms;
     return p != node->id && serves(&sim->nodes[p]) &&
-           sim->now_ms - sim->nodes[p].ready_ms >= SNAPSHOT_MS &&
-           oracle_are_connected(sim, p, node->id) && oracle_has_reached(sim, p, p, SNAPSHOT_MS) &&
-           sim->now_ms - sim->links[p][node->id].fine_since_ms >= SNAPSHOT_MS &&
-           sim->now_ms - sim->links[node->id][p].fine_since_ms >= SNAPSHOT_MS;
+           sim->now_ms - sim->nodes[p].ready_ms >= for_ms &&
+           oracle_are_connected(sim, p, node->id) && oracle_has_reached(sim, p, p, for_ms) &&
+           sim->now_ms - sim->links[p][node->id].fine_since_ms >= for_ms &&
+           sim->now_ms - sim->links[node->id][p].fine_since_ms >= for_ms;
 }
 
 /* The node serves the instance, and its lease is not about to end. */

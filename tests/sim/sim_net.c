@@ -15,6 +15,9 @@ struct wire_item {
     uint32_t origin; /* node number */
     uint64_t age_ms;
     bool deleted;
+    bool is_guarded;
+    bool is_confirming;
+    uint64_t rounds;
 };
 
 struct wire_list {
@@ -55,6 +58,9 @@ static void add(struct wire_list *list, const struct wire_record *record, struct
         .origin = record->stamp.node_id.size ? (uint32_t)(record->stamp.node_id.data[1] - '0') : 0,
         .age_ms = record->age_ms,
         .deleted = record->deleted,
+        .is_guarded = record->is_guarded,
+        .is_confirming = record->is_confirming,
+        .rounds = record->rounds,
     };
 }
 
@@ -82,6 +88,9 @@ static struct wire_record as_record(const struct wire_item *item)
         .stamp = {item->stamp, {names[item->origin], 2}},
         .age_ms = item->age_ms,
         .deleted = item->deleted,
+        .is_guarded = item->is_guarded,
+        .is_confirming = item->is_confirming,
+        .rounds = item->rounds,
     };
 }
 
@@ -112,17 +121,27 @@ static void serve_renewals(struct transfer *transfer, struct sim_node *node, str
     }
 }
 
-static void serve_keys(struct transfer *transfer, struct sim_node *node, struct moment now)
+static void serve_fetch(struct transfer *transfer, struct sim_node *node, struct moment now)
 {
     for (size_t i = 0; i < transfer->items.count; i++) {
         struct key_state state;
         struct slice key = instance_packed_key(transfer->items.items[i].instance);
         if (!registry_read_key(node->registry, key, &state))
             continue;
-        bool lives = !state.deleted && now.mono_ms < state.touched_ms + TTL_MS;
-        if (transfer->kind == MESSAGE_FETCH ? !state.deleted : lives)
+        if (!state.deleted)
             add_state(&transfer->response, node->registry, &state, now);
         key_state_unref(&state);
+    }
+}
+
+static void serve_lease_check(struct transfer *transfer, struct sim_node *node, struct moment now)
+{
+    for (size_t i = 0; i < transfer->items.count; i++) {
+        struct instance *instance = transfer->items.items[i].instance;
+        struct wire_record record;
+        if (registry_respond_lease_check(node->registry, instance_packed_key(instance), now,
+                                         &record))
+            add(&transfer->response, &record, instance);
     }
 }
 
@@ -195,8 +214,10 @@ static void serve(struct sim *sim, struct transfer *transfer, struct sim_node *n
         serve_renewals(transfer, node, now);
         return;
     case MESSAGE_LEASE_CHECK:
+        serve_lease_check(transfer, node, now);
+        return;
     case MESSAGE_FETCH:
-        serve_keys(transfer, node, now);
+        serve_fetch(transfer, node, now);
         return;
     case MESSAGE_DIGEST:
         registry_digests(node->registry, transfer->digests);

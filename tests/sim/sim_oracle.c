@@ -154,9 +154,12 @@ static void check_live_instances(struct sim *sim)
 
 static void note_held(struct sim *sim, struct sim_node *node)
 {
-    for (uint32_t i = 0; node->running && i < sim->client_count; i++)
+    for (uint32_t i = 0; node->running && i < sim->client_count; i++) {
         if (content_at(node, &sim->clients[i]))
             node->held_ms[i] = sim->now_ms;
+        else if (node->held_ms[i] == sim->now_ms - CHECK_INTERVAL_MS)
+            sim_log(sim, "i%u has left %s", i, node->name);
+    }
 }
 
 /* A record or tombstone is never replaced by an older one. A key that the node no longer has may
@@ -300,8 +303,8 @@ void oracle_end(struct sim *sim)
         if (!replicator_is_ready(node->replicator))
             sim_fail(sim, 0, -1, "n%u is not ready", n);
         uint64_t late_ms = node_hlc_lag_ms(sim, node);
-        if (late_ms > CLOCKS_APART_MS + sim->links[n][(n + 1) % sim->node_count].delay_ms &&
-            !node->is_legacy)
+        uint64_t hop_ms = CLOCKS_APART_MS + sim->links[n][(n + 1) % sim->node_count].delay_ms;
+        if (late_ms > sim->settings.hops * hop_ms && !node->is_legacy)
             sim_fail(sim, 0, -1, "the HLC of n%u is %llu ms behind", n,
                      (unsigned long long)late_ms);
     }

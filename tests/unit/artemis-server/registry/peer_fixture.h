@@ -10,7 +10,10 @@
 #include "artemis-server/registry/registry_replication.h"
 #include "tests/unit/artemis-server/registry/registry_fixture.h"
 
-enum { TOMBSTONE_MS = 600000 };
+enum {
+    TOMBSTONE_MS = 600000,
+    CHECK_MAX_MS = LEASE_CHECK_MAX_MS + LEASE_CHECK_SLACK_MS, /* how long a lease is confirming */
+};
 
 /* What a peer says about one key. NULL and 0 mean the usual; stamp 0: it knows no versions. */
 struct word {

@@ -96,8 +96,9 @@ static void timeout_counts_as_an_empty_response_and_not_as_a_failure(void **stat
     (void)state;
     join_up(0);
     let_expire("a");
+    struct message *check = expect(0, MESSAGE_LEASE_CHECK);
     pass_ms(LEASE_CHECK_TIMEOUT_MS);
-    finish(0, MESSAGE_LEASE_CHECK, SEND_RETRYABLE);
+    finish_message(check, SEND_RETRYABLE);
     assert_int_equal(view_of(0).failures, 0);
     assert_false(lives("a"));
 }
@@ -233,7 +234,7 @@ static void late_result_of_an_earlier_check_is_ignored(void **state)
     pass_ms(TICK_MS);
     expire();
     finish(1, MESSAGE_LEASE_CHECK, SEND_DELIVERED);
-    assert_int_equal(in_flight(0, MESSAGE_LEASE_CHECK), 1);
+    assert_int_equal(in_flight(0, MESSAGE_LEASE_CHECK), 2);
     finish_message(late, SEND_RETRYABLE);
     assert_true(contains(expect(0, MESSAGE_LEASE_CHECK), "b"));
     assert_true(lives("b"));
@@ -260,15 +261,181 @@ static void lease_expires_at_once_with_legacy_peers_alone(void **state)
     assert_false(lives("a"));
 }
 
-static void lease_expires_after_a_second_without_a_replication_thread(void **state)
+static void lease_expires_after_the_limit_without_a_replication_thread(void **state)
 {
     (void)state;
     join_up(0);
     let_expire("a"); /* the replicator does not run meanwhile */
-    pass_ms(LEASE_CHECK_MAX_MS - 2 * TICK_MS);
+    pass_ms(CHECK_MAX_MS - 2 * TICK_MS);
     assert_true(lives("a"));
     pass_ms(2 * TICK_MS);
     assert_false(lives("a"));
+}
+
+/* --- rounds --- */
+
+/* The response of a peer that is confirming the key itself, after so many completed rounds. */
+static void respond_confirming(uint32_t peer, const char *id, uint64_t rounds)
+{
+    struct message *message = expect(peer, MESSAGE_LEASE_CHECK);
+    struct instance_key key = make_key("s", id);
+    struct wire_record record = {
+        .key = &key, .age_ms = TTL_MS + 1, .is_confirming = true, .rounds = rounds};
+    replicator_on_record(rig.replicator, message, &record, rig_now());
+    finish_message(message, SEND_DELIVERED);
+}
+
+/* Peer 0 is up; this many others are members that this node cannot reach. */
+static void join_chain(uint32_t unreachable)
+{
+    join_up(0);
+    for (uint32_t peer = 1; peer <= unreachable; peer++) {
+        join(peer);
+        finish(peer, MESSAGE_HEALTH, SEND_UNREACHABLE);
+    }
+}
+
+static void confirming_peer_counts_as_an_empty_response_of_a_full_mesh(void **state)
+{
+    (void)state;
+    join_up(0);
+    let_expire("a");
+    respond_confirming(0, "a", 0);
+    assert_false(lives("a"));
+}
+
+static void unreachable_member_adds_a_round(void **state)
+{
+    (void)state;
+    join_chain(1);
+    let_expire("a");
+    respond_confirming(0, "a", 0);
+    assert_true(lives("a"));
+    respond_confirming(0, "a", 1);
+    assert_false(lives("a"));
+}
+
+static void peer_that_is_behind_is_asked_again(void **state)
+{
+    (void)state;
+    join_chain(1);
+    let_expire("a");
+    respond_confirming(0, "a", 0);
+    respond_confirming(0, "a", 0);
+    assert_null(sent(0, MESSAGE_LEASE_CHECK)); /* not at once */
+    assert_true(replicator_due_ms(rig.replicator, rig_now()) <= rig_now().mono_ms + 100);
+    pass_ms(100);
+    respond_confirming(0, "a", 0);
+    pass_ms(200);
+    assert_true(lives("a"));
+    struct message *check = expect(0, MESSAGE_LEASE_CHECK);
+    respond_key(check, (struct word){.stamp = 9, .age_ms = 5000});
+    finish_message(check, SEND_DELIVERED);
+    assert_true(replicator_stats_now().refuted == 1);
+    pass_ms(2 * CHECK_MAX_MS);
+    pump();
+    assert_true(lives("a"));
+}
+
+static void active_lease_of_a_peer_that_ends_no_later_counts_as_behind(void **state)
+{
+    (void)state;
+    join_chain(1);
+    let_expire("a");
+    respond_confirming(0, "a", 0);
+    struct message *check = expect(0, MESSAGE_LEASE_CHECK);
+    respond_key(check, (struct word){.stamp = 9, .age_ms = TTL_MS + 2 * TICK_MS});
+    finish_message(check, SEND_DELIVERED);
+    pass_ms(100);
+    assert_non_null(sent(0, MESSAGE_LEASE_CHECK));
+    assert_true(lives("a"));
+}
+
+static void peer_without_the_key_is_not_asked_again(void **state)
+{
+    (void)state;
+    join_chain(1);
+    let_expire("a");
+    finish(0, MESSAGE_LEASE_CHECK, SEND_DELIVERED);
+    assert_null(sent(0, MESSAGE_LEASE_CHECK));
+    assert_false(lives("a"));
+}
+
+static void rounds_are_limited(void **state)
+{
+    (void)state;
+    join_chain(20);
+    let_expire("a");
+    for (unsigned round = 0; round < LEASE_CHECK_ROUNDS_MAX; round++) {
+        assert_true(lives("a"));
+        respond_confirming(0, "a", round);
+    }
+    assert_false(lives("a"));
+}
+
+static void check_that_takes_too_long_is_confirmed(void **state)
+{
+    (void)state;
+    join_chain(1);
+    let_expire("a");
+    for (uint64_t end_ms = rig.now_ms + LEASE_CHECK_MAX_MS - 200; rig.now_ms < end_ms; pass_ms(50))
+        if (sent(0, MESSAGE_LEASE_CHECK))
+            respond_confirming(0, "a", 0);
+    assert_true(lives("a"));
+    pass_ms(200);
+    pump();
+    assert_false(lives("a"));
+}
+
+/* Two nodes would otherwise wait for each other: each for a lease that the other has not asked
+ * about yet. */
+static void leases_due_during_later_rounds_are_checked_at_once(void **state)
+{
+    (void)state;
+    join_chain(1);
+    let_expire("a");
+    respond_confirming(0, "a", 0);
+    respond_confirming(0, "a", 0);
+    put(rig.node, "s", "b", at_ms(rig.now_ms - TTL_MS - TICK_MS));
+    pass_ms(TICK_MS);
+    expire();
+    assert_true(contains(expect(0, MESSAGE_LEASE_CHECK), "b"));
+}
+
+/* --- slow peers --- */
+
+static void slow_round_trips_extend_the_time_limit(void **state)
+{
+    (void)state;
+    join(0);
+    struct message *health = expect(0, MESSAGE_HEALTH);
+    pass_ms(1600);
+    replicator_on_health(rig.replicator, health, &(struct health_response){.is_ready = true},
+                         rig_now());
+    finish_message(health, SEND_DELIVERED);
+    let_expire("a");
+    assert_true(expect(0, MESSAGE_LEASE_CHECK)->timeout_ms >= 1600);
+    pass_ms(1600);
+    pump();
+    assert_true(lives("a"));
+}
+
+static void round_trips_are_measured_by_renewals_too(void **state)
+{
+    (void)state;
+    join_up(0);
+    register_here("a", "1");
+    finish(0, MESSAGE_REGISTER, SEND_DELIVERED);
+    for (unsigned i = 0; i < 3; i++) {
+        renew_here("a");
+        pass_ms(INTERVAL_MS);
+        struct message *renewal = expect(0, MESSAGE_RENEW);
+        pass_ms(1000);
+        finish_message(renewal, SEND_DELIVERED);
+    }
+    pass_ms(TTL_MS + TICK_MS);
+    expire();
+    assert_true(expect(0, MESSAGE_LEASE_CHECK)->timeout_ms > 1000);
 }
 
 static void many_due_leases_are_one_check(void **state)
@@ -290,7 +457,6 @@ static void check_that_is_too_large_is_split_in_halves(void **state)
     finish(1, MESSAGE_LEASE_CHECK, SEND_DELIVERED);
     finish(0, MESSAGE_LEASE_CHECK, SEND_TOO_LARGE);
     assert_int_equal(expect(0, MESSAGE_LEASE_CHECK)->count, 4);
-    finish(1, MESSAGE_LEASE_CHECK, SEND_DELIVERED);
     finish(0, MESSAGE_LEASE_CHECK, SEND_TOO_LARGE);
     unsigned refuted = 0;
     for (struct message *check; (check = sent(0, MESSAGE_LEASE_CHECK));) {
@@ -302,7 +468,6 @@ static void check_that_is_too_large_is_split_in_halves(void **state)
             replicator_on_record(rig.replicator, message, &record, rig_now());
         }
         finish_message(check, SEND_DELIVERED);
-        finish(1, MESSAGE_LEASE_CHECK, SEND_DELIVERED);
     }
     assert_true(replicator_stats_now().refuted == 8);
     assert_true(lives("a"));
@@ -336,7 +501,17 @@ int main(void)
         TEST(late_result_of_an_earlier_check_is_ignored),
         TEST(last_peer_that_leaves_during_a_check_confirms_it),
         TEST(lease_expires_at_once_with_legacy_peers_alone),
-        TEST(lease_expires_after_a_second_without_a_replication_thread),
+        TEST(lease_expires_after_the_limit_without_a_replication_thread),
+        TEST(confirming_peer_counts_as_an_empty_response_of_a_full_mesh),
+        TEST(unreachable_member_adds_a_round),
+        TEST(peer_that_is_behind_is_asked_again),
+        TEST(active_lease_of_a_peer_that_ends_no_later_counts_as_behind),
+        TEST(peer_without_the_key_is_not_asked_again),
+        TEST(rounds_are_limited),
+        TEST(check_that_takes_too_long_is_confirmed),
+        TEST(leases_due_during_later_rounds_are_checked_at_once),
+        TEST(slow_round_trips_extend_the_time_limit),
+        TEST(round_trips_are_measured_by_renewals_too),
         TEST(many_due_leases_are_one_check),
         TEST(check_that_is_too_large_is_split_in_halves),
         TEST(single_lease_that_is_too_large_to_check_expires),

@@ -72,7 +72,7 @@ static void live_through(void)
     pass_ms(TTL_MS + TICK_MS);
     registry_expire(rig.node, rig_now());
     deliver_all();
-    pass_ms(LEASE_CHECK_MAX_MS + TICK_MS);
+    pass_ms(CHECK_MAX_MS + TICK_MS);
     registry_expire(rig.node, rig_now());
 }
 
