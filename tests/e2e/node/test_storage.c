@@ -209,31 +209,58 @@ static void a_file_damaged_while_running_is_replaced(void **state)
     end(&run);
 }
 
+/* Fills the disk to its last byte. */
+static void write_ballast(const char *path)
+{
+    static const char block[4096];
+    int file = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    assert_true(file >= 0);
+    while (write(file, block, sizeof(block)) > 0)
+        continue;
+    close(file);
+}
+
+/* Registers the next instances, and renews all, until the metric shows whether commits succeed. */
+static void load_until_storage_is(struct run *run, double up, size_t *registered)
+{
+    int64_t deadline_ms = wait_deadline_ms();
+    do {
+        char id[32];
+        assert_true(wait_now_ms() < deadline_ms);
+        snprintf(id, sizeof(id), "i%zu", (*registered)++);
+        call_register(run->http, "s", id);
+        check_status(call_with_keys(run->http, HEARTBEAT, "s", 0, *registered), 200, "success",
+                     NULL);
+    } while (call_metric(run->http, "artemis_storage_up") != up);
+}
+
 static void a_full_disk_is_shown_and_recovers(void **state)
 {
     (void)state;
     char ballast[160];
-    if (mount("tmpfs", folder.path, "tmpfs", 0, "size=2m") != 0)
+    size_t registered = 0;
+    if (mount("tmpfs", folder.path, "tmpfs", 0, "size=16m") != 0)
         skip(); /* not root */
     snprintf(ballast, sizeof(ballast), "%s/ballast", folder.path);
     struct run run;
     begin(&run);
-    call_register_many(run.http, "before", 100);
+    load_until_storage_is(&run, 1, &registered);
+    call_register_many(run.http, "before", 1000);
     call_wait_metric(run.http, "artemis_storage_unstored", 0);
-    int file = open(ballast, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
-    static const char block[4096];
-    while (write(file, block, sizeof(block)) > 0)
-        continue;
-    close(file);
+    write_ballast(ballast);
+    load_until_storage_is(&run, 0, &registered);
     call_register_many(run.http, "during", 1000);
-    call_wait_metric(run.http, "artemis_storage_up", 0);
     assert_int_equal(call_count(run.http, "during"), 1000); /* it serves from memory */
+    assert_int_equal(call_count(run.http, "s"), registered);
+    assert_true(call_metric(run.http, "artemis_storage_unstored") > 0);
     unlink(ballast);
-    call_wait_metric(run.http, "artemis_storage_up", 1);
+    load_until_storage_is(&run, 1, &registered);
+    call_wait_metric(run.http, "artemis_storage_unstored", 0);
     end_by_power_cut(&run);
     begin(&run);
-    assert_int_equal(call_count(run.http, "before"), 100);
+    assert_int_equal(call_count(run.http, "before"), 1000);
     assert_int_equal(call_count(run.http, "during"), 1000);
+    assert_int_equal(call_count(run.http, "s"), registered);
     end(&run);
     umount2(folder.path, MNT_DETACH);
 }
