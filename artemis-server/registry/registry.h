@@ -102,7 +102,7 @@ MUST_USE enum error registry_pick(struct registry *registry, struct slice id, bo
                                   enum lookup_strategy strategy, uint32_t random,
                                   struct instance **out);
 
-struct lease_view {
+struct lease_status {
     struct instance *instance; /* borrowed for the call */
     uint64_t renewed_ms_ago;
     uint64_t ends_in_ms; /* 0: ended */
@@ -111,7 +111,7 @@ struct lease_view {
 };
 /* Calls `visit` for each lease of a service, without a lock. ERR_SERVICE_NOT_FOUND,
  * ERR_NO_MEMORY. */
-typedef void registry_visit_lease(void *context, const struct lease_view *lease);
+typedef void registry_visit_lease(void *context, const struct lease_status *lease);
 MUST_USE enum error registry_each_lease(struct registry *registry, struct slice id,
                                         struct moment now, registry_visit_lease *visit,
                                         void *context);
@@ -146,7 +146,7 @@ MUST_USE enum error registry_changes_since(struct registry *registry, uint64_t r
 MUST_USE enum error registry_changes(struct registry *registry, uint64_t revision,
                                      struct change *out, size_t max, size_t *count);
 /* Sets the function that an armed wakeup calls; before any change is made. */
-void registry_on_revision(struct registry *registry, change_log_wakeup *wakeup, void *context);
+void registry_set_wakeup(struct registry *registry, change_log_wakeup *wakeup, void *context);
 /* As change_log_arm_wakeup, for one thread. False: there is a change after `revision` already. */
 MUST_USE bool registry_arm_wakeup(struct registry *registry, uint64_t revision);
 /* As change_log_disarm_wakeup; to be called before the context of the wakeup is freed. */

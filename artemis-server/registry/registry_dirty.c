@@ -58,7 +58,8 @@ void registry_set_replicating(struct registry *registry, bool on)
     atomic_store(&registry->replicating, on);
 }
 
-void registry_on_change(struct registry *registry, registry_changed *notify, void *context)
+void registry_set_dirty_notify(struct registry *registry, registry_dirty_notify *notify,
+                               void *context)
 {
     registry->notify = notify;
     registry->notify_context = context;

@@ -65,7 +65,7 @@ enum error registry_release_guard(struct registry *registry, struct slice id, st
 }
 
 /* A copy of a guard, for use without a lock. */
-struct guard_view {
+struct guard_status {
     char id[ID_BYTES_MAX];
     size_t id_size;
     struct guard guard;
@@ -81,7 +81,7 @@ static bool is_visible(const struct service *service, uint64_t now_ms)
 
 /* Copies the guards of the next services from *number on; false if there are no more. */
 static bool copy_guards(struct locked_shard *home, uint64_t now_ms, uint32_t *number,
-                        struct guard_view views[VISITS_PER_LOCK], unsigned *count)
+                        struct guard_status views[VISITS_PER_LOCK], unsigned *count)
 {
     const struct shard *shard = &home->shard;
     *count = 0;
@@ -92,7 +92,7 @@ static bool copy_guards(struct locked_shard *home, uint64_t now_ms, uint32_t *nu
         const struct service *service = shard_live_service(shard, *number);
         if (!service || !is_visible(service, now_ms))
             continue;
-        struct guard_view *view = &views[(*count)++];
+        struct guard_status *view = &views[(*count)++];
         memcpy(view->id, service->id, service->id_size);
         view->id_size = service->id_size;
         view->guard = service->guard;
@@ -105,7 +105,7 @@ static bool copy_guards(struct locked_shard *home, uint64_t now_ms, uint32_t *nu
 void registry_each_guard(struct registry *registry, struct moment now, registry_visit_guard *visit,
                          void *context)
 {
-    struct guard_view views[VISITS_PER_LOCK];
+    struct guard_status views[VISITS_PER_LOCK];
     for (int i = 0; i < SHARD_COUNT; i++) {
         uint32_t number = 1;
         unsigned count;

@@ -35,7 +35,7 @@ struct registry {
     _Atomic uint64_t digests[DIGEST_BUCKETS];
     _Atomic uint32_t tombstones;
     atomic_bool replicating; /* a peer is up; see registry_set_replicating */
-    registry_changed *notify;
+    registry_dirty_notify *notify;
     void *notify_context;
     /* Leases that were loaded from storage. */
     struct {

@@ -186,7 +186,7 @@ enum error registry_changes(struct registry *registry, uint64_t revision, struct
     return change_log_read(&registry->log, revision, out, max, count);
 }
 
-void registry_on_revision(struct registry *registry, change_log_wakeup *wakeup, void *context)
+void registry_set_wakeup(struct registry *registry, change_log_wakeup *wakeup, void *context)
 {
     registry->log.wake = wakeup;
     registry->log.wake_context = context;
@@ -204,8 +204,8 @@ void registry_disarm_wakeup(struct registry *registry)
 
 /* --- leases ----------------------------------------------------------------------------------- */
 
-static struct lease_view view_lease(const struct registry *registry, const struct record *record,
-                                    struct moment now)
+static struct lease_status lease_status_of(const struct registry *registry,
+                                           const struct record *record, struct moment now)
 {
     uint64_t deadline_ms = record->lease.deadline_ms;
     uint64_t ttl_ms = registry->options.ttl_ms;
@@ -213,7 +213,7 @@ static struct lease_view view_lease(const struct registry *registry, const struc
     uint64_t end_ms = record->lease_state == LEASE_LOADED
                           ? atomic_load_explicit(&registry->loaded.until_ms, memory_order_relaxed)
                           : registry_lease_end_ms(registry, deadline_ms, now.mono_ms);
-    return (struct lease_view){
+    return (struct lease_status){
         .instance = instance_ref(record->instance),
         .renewed_ms_ago = now.mono_ms > renewed_ms ? now.mono_ms - renewed_ms : 0,
         .ends_in_ms = end_ms > now.mono_ms ? end_ms - now.mono_ms : 0,
@@ -225,7 +225,7 @@ static struct lease_view view_lease(const struct registry *registry, const struc
 enum error registry_each_lease(struct registry *registry, struct slice id, struct moment now,
                                registry_visit_lease *visit, void *context)
 {
-    struct lease_view *views = NULL;
+    struct lease_status *views = NULL;
     uint32_t count = 0;
     enum error error = ERR_SERVICE_NOT_FOUND;
     struct locked_service locked = registry_lock_service(registry, id);
@@ -235,7 +235,7 @@ enum error registry_each_lease(struct registry *registry, struct slice id, struc
         error = views ? ERR_NONE : ERR_NO_MEMORY;
         for (; views && count < service->member_count; count++)
             views[count] =
-                view_lease(registry, shard_record(locked.shard, service->members[count]), now);
+                lease_status_of(registry, shard_record(locked.shard, service->members[count]), now);
     }
     pthread_mutex_unlock(&locked.home->lock);
 

@@ -65,8 +65,9 @@ bool registry_read_key(struct registry *registry, struct slice packed_key, struc
 void registry_set_replicating(struct registry *registry, bool on);
 /* Called after each change (not renewal) that was marked, without a lock, by the thread that made
  * it. Set it while no other thread changes the registry. */
-typedef void registry_changed(void *context);
-void registry_on_change(struct registry *registry, registry_changed *notify, void *context);
+typedef void registry_dirty_notify(void *context);
+void registry_set_dirty_notify(struct registry *registry, registry_dirty_notify *notify,
+                               void *context);
 
 /* At most `max` records; 0 when the list is empty. */
 size_t registry_drain_changes(struct registry *registry, struct key_state *out, size_t max);

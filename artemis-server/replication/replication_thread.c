@@ -398,7 +398,7 @@ enum error replication_thread_create(const struct replication_thread_options *op
         replication_thread_free(thread);
         return error;
     }
-    registry_on_change(options->registry, on_change, thread);
+    registry_set_dirty_notify(options->registry, on_change, thread);
     *out = thread;
     return ERR_NONE;
 }
@@ -421,7 +421,7 @@ void replication_thread_free(struct replication_thread *thread)
         peer_client_wake(thread->client);
         pthread_join(thread->id, NULL);
     }
-    registry_on_change(thread->options.registry, NULL, NULL);
+    registry_set_dirty_notify(thread->options.registry, NULL, NULL);
     peer_client_free(thread->client);
     replicator_free(thread->replicator);
     replication_status_free(&thread->status);

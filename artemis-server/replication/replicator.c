@@ -216,8 +216,9 @@ static void count_rejection(struct replicator *replicator, struct peer *peer,
                             struct moment now)
 {
     enum message_kind kind = message->kind;
-    bool is_update = kind != MESSAGE_HEALTH && kind != MESSAGE_SNAPSHOT && kind != MESSAGE_GOODBYE;
-    if (!is_update || peer->health != PEER_UP)
+    bool is_peer_call =
+        kind != MESSAGE_HEALTH && kind != MESSAGE_SNAPSHOT && kind != MESSAGE_GOODBYE;
+    if (!is_peer_call || peer->health != PEER_UP)
         return;
     if (result == SEND_DELIVERED) {
         peer->update_accepted = true;

@@ -4,7 +4,8 @@
  *
  * The way of a replication message:
  *   1. A request thread changes or renews a record, and the shard adds the key to a dirty list. A
- *      change wakes the replication thread (registry_on_change); a renewal waits for the interval.
+ *      change wakes the replication thread (registry_set_dirty_notify); a renewal waits for the
+ *      interval.
  *   2. replicator_drain_dirty takes the keys from the dirty lists and puts the latest record of
  *      each into the outbox of every peer that is up (outbox.h).
  *   3. replicator_next takes a batch out of an outbox and returns it as a struct message.
@@ -129,7 +130,7 @@ void replicator_remove_peer(struct replicator *replicator, uint32_t peer);
  * are complete or have timed out. */
 void replicator_drain_dirty(struct replicator *replicator, struct moment now);
 /* The next message to send; NULL: none now. Call replicator_drain_dirty, then this until it returns
- * NULL: after each event, when registry_on_change calls, and at replicator_due_ms. */
+ * NULL: after each event, when the registry notifies of a change, and at replicator_due_ms. */
 struct message *replicator_next(struct replicator *replicator, struct moment now);
 /* The monotonic time at which replicator_next may return a message without an earlier event. */
 uint64_t replicator_due_ms(const struct replicator *replicator, struct moment now);

@@ -26,13 +26,13 @@ static enum outbox_queue queue_of(const struct key_state *state)
     return state->deleted ? QUEUE_UNREGISTER : QUEUE_REGISTER;
 }
 
-typedef size_t take_states(struct registry *registry, struct key_state *out, size_t max);
+typedef size_t drain_records(struct registry *registry, struct key_state *out, size_t max);
 
-static void drain(struct replicator *replicator, take_states *take, bool renewals)
+static void drain(struct replicator *replicator, drain_records *drain_list, bool renewals)
 {
     struct key_state states[256];
     size_t count;
-    while ((count = take(replicator->registry, states, 256))) {
+    while ((count = drain_list(replicator->registry, states, 256))) {
         for (uint32_t p = 0; p < REPLICATOR_PEERS_MAX; p++) {
             struct peer *peer = &replicator->peers[p];
             if (!peer->joined || peer->health != PEER_UP)

@@ -67,7 +67,7 @@ static void write_service_guard(void *context, struct slice service_id, const st
     jw_close(writer->w, '}');
 }
 
-static void write_lease(void *context, const struct lease_view *lease)
+static void write_lease(void *context, const struct lease_status *lease)
 {
     struct status_writer *writer = context;
     struct json_writer *w = writer->w;

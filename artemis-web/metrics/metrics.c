@@ -14,7 +14,7 @@ struct metric_values {
     struct registry_stats registry;
     struct response_cache_stats responses;
     struct connections_view connections;
-    struct push_view push;
+    struct push_status push;
     uint64_t request_bytes;
     uint64_t response_bytes;
     uint64_t writes_delayed;
@@ -253,7 +253,7 @@ static void collect(struct metrics *metrics, struct engine *engine, struct conne
     registry_stats(engine->registry, &values->registry);
     response_cache_stats(engine->responses, &values->responses);
     connections_view(connections, &values->connections);
-    push_view(push, &values->push);
+    push_status(push, &values->push);
     values->connections_limit = connections->limit;
     values->subscriptions_limit = SUBSCRIPTIONS_ALL_MAX;
     values->request_bytes = get(&metrics->request_bytes);

@@ -18,7 +18,7 @@
 
 #include "artemis-server/registry/change_log.h"
 #include "artemis-web/push/sender_pool.h"
-#include "artemis-web/push/shared.h"
+#include "artemis-web/push/shared_state.h"
 
 enum { CHANGES_PER_BATCH = 1024 };
 

@@ -10,7 +10,7 @@
 
 #include <assert.h>
 
-#include "artemis-web/push/shared.h"
+#include "artemis-web/push/shared_state.h"
 
 enum { LONG_POLL_SLOT_MS = 64, LONG_POLL_SLOTS = 1024 };
 static_assert(LONG_POLL_SLOTS * LONG_POLL_SLOT_MS > LONG_POLL_MS_MAX,

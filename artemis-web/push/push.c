@@ -318,7 +318,7 @@ enum error push_start(struct engine *engine, uint32_t clients_max, const struct 
         return ERR_NO_MEMORY;
     enum error error = push_init(engine, clients_max, http, push);
     if (!error) {
-        registry_on_revision(engine->registry, wake, push);
+        registry_set_wakeup(engine->registry, wake, push);
         if (pthread_create(&push->thread, NULL, run, push) != 0)
             error = ERR_SYSTEM;
     }
@@ -376,10 +376,10 @@ static uint64_t get(_Atomic uint64_t *counter)
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-void push_view(struct push *push, struct push_view *view)
+void push_status(struct push *push, struct push_status *view)
 {
     struct push_counters *counters = &push->counters;
-    *view = (struct push_view){
+    *view = (struct push_status){
         .websockets = get(&counters->websockets),
         .subscriptions = get(&counters->subscriptions),
         .long_polls = get(&counters->long_polls),

@@ -22,8 +22,8 @@
  * client sends nothing is pinged after WEBSOCKET_PING_MS and closed after WEBSOCKET_IDLE_MS. A
  * WebSocket whose client accepts no bytes is closed by connections.h.
  *
- * push_reserve, push_release, push_add_long_poll, push_add_websocket and push_view may be called by
- * any thread. The main thread calls the others. push/ does not know the HTTP server: it gets two
+ * push_reserve, push_release, push_add_long_poll, push_add_websocket and push_status may be called
+ * by any thread. The main thread calls the others. push/ does not know the HTTP server: it gets two
  * callbacks (struct push_http).
  */
 #pragma once
@@ -59,7 +59,7 @@ void push_add_long_poll(struct push *push, const struct long_poll_condition *con
 void push_add_websocket(struct push *push, enum endpoint endpoint, int socket, void *upgraded,
                         struct slice received);
 
-struct push_view {
+struct push_status {
     /* Current numbers. */
     uint64_t websockets, subscriptions, long_polls, clients_max;
     uint64_t pending_changes; /* changes that are not dispatched yet */
@@ -71,4 +71,4 @@ struct push_view {
     uint64_t refused;            /* clients refused at the limit */
     uint64_t closed_idle, closed_slow, closed_errors; /* WebSockets closed, by reason */
 };
-void push_view(struct push *push, struct push_view *view);
+void push_status(struct push *push, struct push_status *view);

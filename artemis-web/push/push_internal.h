@@ -23,7 +23,7 @@
 #pragma once
 
 #include "artemis-web/push/push.h"
-#include "artemis-web/push/shared.h"
+#include "artemis-web/push/shared_state.h"
 
 struct epoll_event;
 

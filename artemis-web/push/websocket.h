@@ -18,7 +18,7 @@
 #include <sys/types.h>
 
 #include "artemis-web/push/send_queue.h"
-#include "artemis-web/push/shared.h"
+#include "artemis-web/push/shared_state.h"
 
 struct websocket_reader;
 

@@ -158,7 +158,7 @@ void node_start(struct sim *sim, struct sim_node *node)
     if (registry_create(&settings, node_now(sim, node), &node->registry) ||
         replicator_create(&options, node->registry, node_now(sim, node), &node->replicator))
         abort();
-    registry_on_change(node->registry, on_change, NULL);
+    registry_set_dirty_notify(node->registry, on_change, NULL);
     for (uint32_t peer = 0; peer < sim->node_count; peer++)
         replicator_add_peer(node->replicator, peer,
                             node_now(sim, node)); /* including the node itself */

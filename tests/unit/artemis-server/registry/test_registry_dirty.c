@@ -22,7 +22,7 @@ static int set_up(void **state)
 {
     (void)state;
     node = make_node("self");
-    registry_on_change(node, on_change, NULL);
+    registry_set_dirty_notify(node, on_change, NULL);
     registry_set_replicating(node, true);
     taken_count = 0;
     notified = 0;

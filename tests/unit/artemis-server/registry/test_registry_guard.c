@@ -264,7 +264,7 @@ static void held_instance_can_be_unregistered(void **state)
     assert_int_equal(stats_of(registry).guarded, BIG - 1);
 }
 
-static void count_held(void *context, const struct lease_view *lease)
+static void count_held(void *context, const struct lease_status *lease)
 {
     unsigned *guarded = context;
     *guarded += lease->guarded && lease->ends_in_ms == 0 && lease->renewed_ms_ago >= TTL_MS;

@@ -178,11 +178,11 @@ static void wall_clock_that_jumps_back_takes_no_version_back(void **state)
 
 struct seen {
     unsigned count;
-    struct lease_view last;
+    struct lease_status last;
     struct registry_stats stats;
 };
 
-static void cleanup(void *context, const struct lease_view *lease)
+static void cleanup(void *context, const struct lease_status *lease)
 {
     struct seen *seen = context;
     seen->count++;
@@ -200,7 +200,7 @@ static struct seen arm_cleanup(const char *service, struct moment now)
     return seen;
 }
 
-static void lease_view_has_age_and_end(void **state)
+static void lease_status_has_age_and_end(void **state)
 {
     (void)state;
     put(registry, "s", "a", at_ms(0));
@@ -215,14 +215,14 @@ static void lease_view_has_age_and_end(void **state)
     assert_int_equal(arm_cleanup("s", at_ms(13000)).last.changed_wall_ms, START_WALL_MS + 13000);
 }
 
-static void lease_view_of_an_older_moment_has_no_age(void **state)
+static void lease_status_of_an_older_moment_has_no_age(void **state)
 {
     (void)state;
     put(registry, "s", "a", at_ms(1000));
     assert_int_equal(arm_cleanup("s", at_ms(900)).last.renewed_ms_ago, 0);
 }
 
-static void lease_view_of_ended_but_unswept_is_at_its_end(void **state)
+static void lease_status_of_ended_but_unswept_is_at_its_end(void **state)
 {
     (void)state;
     put(registry, "s", "a", at_ms(0));
@@ -232,7 +232,7 @@ static void lease_view_of_ended_but_unswept_is_at_its_end(void **state)
     assert_false(seen.last.guarded);
 }
 
-static void lease_view_shows_each_of_a_service(void **state)
+static void lease_status_shows_each_of_a_service(void **state)
 {
     (void)state;
     put_many(registry, "s", 0, 300, at_ms(0));
@@ -240,7 +240,7 @@ static void lease_view_shows_each_of_a_service(void **state)
     assert_int_equal(arm_cleanup("s", at_ms(0)).count, 300);
 }
 
-static void lease_view_of_an_emptied_service_is_empty_and_of_an_unknown_one_refused(void **state)
+static void lease_status_of_an_emptied_service_is_empty_and_of_an_unknown_one_refused(void **state)
 {
     (void)state;
     struct seen seen = {0};
@@ -266,11 +266,11 @@ int main(void)
         TEST(hundred_thousand_leases_of_one_service_end_together),
         TEST(wall_clock_that_jumps_changes_no_lease),
         TEST(wall_clock_that_jumps_back_takes_no_version_back),
-        TEST(lease_view_has_age_and_end),
-        TEST(lease_view_of_an_older_moment_has_no_age),
-        TEST(lease_view_of_ended_but_unswept_is_at_its_end),
-        TEST(lease_view_shows_each_of_a_service),
-        TEST(lease_view_of_an_emptied_service_is_empty_and_of_an_unknown_one_refused),
+        TEST(lease_status_has_age_and_end),
+        TEST(lease_status_of_an_older_moment_has_no_age),
+        TEST(lease_status_of_ended_but_unswept_is_at_its_end),
+        TEST(lease_status_shows_each_of_a_service),
+        TEST(lease_status_of_an_emptied_service_is_empty_and_of_an_unknown_one_refused),
     };
     return cmocka_run_group_tests_name("registry: leases", tests, NULL, NULL);
 }

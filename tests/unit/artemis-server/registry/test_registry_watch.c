@@ -25,7 +25,7 @@ static int set_up(void **state)
     struct registry_options options = usual_options();
     options.change_log_capacity = 16;
     fixture = (struct fixture){.registry = make_registry_with(options)};
-    registry_on_revision(fixture.registry, ring, &fixture.rings);
+    registry_set_wakeup(fixture.registry, ring, &fixture.rings);
     *state = &fixture;
     return 0;
 }

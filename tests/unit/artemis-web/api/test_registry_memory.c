@@ -258,7 +258,7 @@ static enum error ask_delta(void *context)
                                  &query->text);
 }
 
-static void count_lease(void *context, const struct lease_view *lease)
+static void count_lease(void *context, const struct lease_status *lease)
 {
     (void)lease;
     ++*(unsigned *)context;

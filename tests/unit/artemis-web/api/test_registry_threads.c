@@ -272,7 +272,7 @@ static void *follow(void *context)
 
 /* --- the operator --- */
 
-static void look_at_lease(void *context, const struct lease_view *lease)
+static void look_at_lease(void *context, const struct lease_status *lease)
 {
     *(uint64_t *)context += lease->ends_in_ms + instance_port(lease->instance);
 }

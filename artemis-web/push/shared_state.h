@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * shared - the state of the push thread that its modules share. push_internal.h describes how the
- * modules work together. All of it belongs to the push thread, except for what is marked.
+ * shared_state - the state of the push thread that its modules share. push_internal.h describes how
+ * the modules work together. All of it belongs to the push thread, except for what is marked.
  */
 #pragma once
 
