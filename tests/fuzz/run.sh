@@ -31,17 +31,20 @@ compile() { # SOURCE: prints the object
     esac && echo "$object"
 }
 
-objects=()
-mapfile -t sources < <(find artemis-core artemis-server artemis-web libartemis -name '*.c' -o -name '*.cpp' | sort)
-for source in "${sources[@]}"; do
-    object=$(compile "$source") || exit 1
-    objects+=("$object")
-done
-
-# A target links the objects that it needs from the archive.
-archive=$out/libartemis.a
-rm -f "$archive"
-ar rcs "$archive" "${objects[@]}"
+# A target links the objects that it needs from the archives. The client library has its own, since
+# it and the server may have a function of the same name.
+archive() { # NAME FOLDER...
+    local objects=() sources source object
+    mapfile -t sources < <(find "${@:2}" -name '*.c' -o -name '*.cpp' | sort)
+    for source in "${sources[@]}"; do
+        object=$(compile "$source") || exit 1
+        objects+=("$object")
+    done
+    rm -f "$out/$1"
+    ar rcs "$out/$1" "${objects[@]}"
+}
+archive client.a libartemis
+archive server.a artemis-core artemis-server artemis-web
 
 failed=0
 for source in tests/fuzz/fuzz_*.c; do
@@ -50,7 +53,7 @@ for source in tests/fuzz/fuzz_*.c; do
     work=$out/$name
     mkdir -p "$work/corpus"
     object=$(compile "$source") &&
-        clang++ "-fsanitize=fuzzer,$sanitize" -o "$out/$target" "$object" "$archive" \
+        clang++ "-fsanitize=fuzzer,$sanitize" -o "$out/$target" "$object" "$out/client.a" "$out/server.a" \
             "${packages_libs[@]}" -lwslay || exit 1
     dictionary=()
     [ -f "tests/fuzz/$name.dict" ] && dictionary=("-dict=tests/fuzz/$name.dict")
