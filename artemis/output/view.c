@@ -257,6 +257,21 @@ static const char *not_ready_reason(const struct call_response *ready, char *scr
     return scratch;
 }
 
+/* "failing: database or disk is full"; "" for a node without storage. */
+static const char *storage_summary(const json_t *storage, char *scratch)
+{
+    const char *state = call_response_text(storage, "state");
+    const char *problem = call_response_text(storage, "problem");
+    json_int_t unstored = json_integer_value(call_response_field(storage, "unstored"));
+    int length =
+        snprintf(scratch, TABLE_SCRATCH_MAX, "%s%s%s", state, *problem ? ": " : "", problem);
+    if (unstored > 0 && length > 0 && length < TABLE_SCRATCH_MAX)
+        snprintf(scratch + length, TABLE_SCRATCH_MAX - (size_t)length,
+                 ", %" JSON_INTEGER_FORMAT " change%s unstored", unstored,
+                 unstored == 1 ? "" : "s");
+    return scratch;
+}
+
 void view_status(const json_t *root, const struct call_response *ready, const json_t *leases,
                  FILE *out)
 {
@@ -278,6 +293,7 @@ void view_status(const json_t *root, const struct call_response *ready, const js
     json_t *value = NULL;
     json_object_foreach(status, field, value)
         view_row(out, name_of(field), value_text(field, value, scratch));
+    view_row(out, "storage", storage_summary(call_response_field(status, "storage"), scratch));
     if (leases)
         view_row(out, "guard", view_guard_summary(leases, guard));
 }

@@ -222,6 +222,31 @@ static void status_without_fields_uses_the_headers(void **state)
     json_decref(root);
 }
 
+static void status_shows_the_storage(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *storage;
+        const char *expected;
+    } rows[] = {
+        {"{'state':'up','unstored':0,'bytes':4096}", "storage    up\n"},
+        {"{'state':'up','unstored':7}", "storage    up, 7 changes unstored\n"},
+        {"{'state':'failing','problem':'database or disk is full','unstored':1}",
+         "storage    failing: database or disk is full, 1 change unstored\n"},
+        {"null", ""},
+    };
+    const struct call_response ready = {.http_status = 200};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char text[256];
+        struct capture capture;
+        snprintf(text, sizeof text, "{'node_status':{'storage':%s}}", rows[i].storage);
+        json_t *root = json_of(text);
+        view_status(root, &ready, NULL, capture_begin(&capture));
+        capture_expect(&capture, rows[i].expected);
+        json_decref(root);
+    }
+}
+
 static void uptime_is_in_two_units(void **state)
 {
     (void)state;
@@ -279,6 +304,7 @@ int main(void)
         cmocka_unit_test(service_hostile_names_stay_on_their_line),
         cmocka_unit_test(status_shows_the_present_fields),
         cmocka_unit_test(status_without_fields_uses_the_headers),
+        cmocka_unit_test(status_shows_the_storage),
         cmocka_unit_test(uptime_is_in_two_units),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
