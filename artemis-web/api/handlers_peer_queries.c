@@ -148,7 +148,8 @@ static void write_lease(struct json_writer *w, const struct request *request,
     codec_write_peer_key(w, &record, false);
 }
 
-/* Is not cut: a lease that is left out counts as ended here. The size follows the request. */
+/* The node that sent the lease check evicts what the response leaves out, so it is never cut. Its
+ * size follows the request. */
 static const struct key_query lease_check = {"instance_keys", write_lease, SIZE_MAX};
 
 enum error handle_peer_lease_check(struct request *request, struct response *response,
