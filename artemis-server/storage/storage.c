@@ -26,7 +26,8 @@ struct storage {
         pthread_mutex_t lock;
         pthread_cond_t stopped;
         bool stop;
-        uint64_t committing; /* changes that the running or failed commit has taken, about */
+        bool is_committing;
+        uint64_t committing; /* changes that this commit or failed ones have taken, about */
         struct storage_status status;
     } _shared;
 };
@@ -278,6 +279,7 @@ static void publish(struct storage *storage)
     const struct storage_writer *writer = &storage->writer;
     struct storage_status *status = &storage->_shared.status;
     pthread_mutex_lock(&storage->_shared.lock);
+    storage->_shared.is_committing = false;
     if (!writer->failures)
         storage->_shared.committing = 0;
     status->up = writer->failures == 0;
@@ -296,6 +298,7 @@ static void note_committing(struct storage *storage)
 {
     uint64_t count = registry_unstored(storage->writer.registry);
     pthread_mutex_lock(&storage->_shared.lock);
+    storage->_shared.is_committing = true;
     storage->_shared.committing += count;
     pthread_mutex_unlock(&storage->_shared.lock);
 }
@@ -375,12 +378,15 @@ void storage_set_complete(struct storage *storage)
 
 /* --- status ----------------------------------------------------------------------------------- */
 
+/* The lists are read first: what is not in them any more is in a commit that runs or has ended. */
 void storage_status(struct storage *storage, struct storage_status *out)
 {
+    uint64_t listed = registry_unstored(storage->writer.registry);
     pthread_mutex_lock(&storage->_shared.lock);
     *out = storage->_shared.status;
-    out->unstored = storage->_shared.committing;
+    out->unstored = listed + storage->_shared.committing;
+    if ((storage->_shared.is_committing || !out->up) && !out->unstored)
+        out->unstored = 1;
     pthread_mutex_unlock(&storage->_shared.lock);
-    out->unstored += registry_unstored(storage->writer.registry);
     out->bytes = database_bytes(storage->folder);
 }

@@ -54,7 +54,7 @@ void storage_set_complete(struct storage *storage);
 
 struct storage_status {
     bool up;           /* the last commit succeeded */
-    uint64_t unstored; /* about how many changes wait for a commit */
+    uint64_t unstored; /* about how many changes wait for a commit; 0: none that was made before */
     uint64_t bytes;    /* of the file and its WAL */
     uint64_t commits;  /* since the start, as the next */
     uint64_t rows_written;
