@@ -11,7 +11,11 @@ static enum error apply_register(const struct batch_call *call, struct batch *ba
         return ERR_NONE; /* recorded in the batch */
     if (error)
         return error;
-    error = registry_register(call->engine->registry, instance, call->now);
+    struct registry *registry = call->engine->registry;
+    error = registry_register(registry, instance, call->now);
+    if (error == ERR_STALE_REVISION)
+        error = batch_fail_stale(batch, index, instance_client_revision(instance),
+                                 registry_stored_revision(registry, instance_packed_key(instance)));
     instance_unref(instance);
     return error;
 }
@@ -31,11 +35,18 @@ static enum error apply_heartbeat(const struct batch_call *call, struct batch *b
 static enum error apply_unregister(const struct batch_call *call, struct batch *batch, size_t index)
 {
     struct instance_key key;
+    uint64_t client_revision = 0;
+    struct registry *registry = call->engine->registry;
     enum error error = batch_key(batch, index, &key);
+    if (!error)
+        error = batch_client_revision(batch, index, &client_revision);
     if (error == ERR_INVALID_FIELD)
         return ERR_NONE; /* recorded in the batch */
     if (!error)
-        registry_unregister(call->engine->registry, &key, call->now);
+        error = registry_unregister(registry, &key, client_revision, call->now);
+    if (error == ERR_STALE_REVISION)
+        error = batch_fail_stale(batch, index, client_revision,
+                                 registry_stored_revision(registry, instance_key_packed(&key)));
     return error;
 }
 

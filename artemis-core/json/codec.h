@@ -82,12 +82,18 @@ enum name_casing batch_names(const struct batch *batch);
  * ERR_NO_MEMORY is not recorded. */
 MUST_USE enum error batch_instance(struct batch *batch, size_t index, struct instance **out);
 MUST_USE enum error batch_key(struct batch *batch, size_t index, struct instance_key *out);
-/* Reads what a peer adds to an item: stamp, age, deletion. Members that are absent, as in an item
- * of a client, are 0. */
+/* The client revision of a key; 0: none. */
+MUST_USE enum error batch_client_revision(struct batch *batch, size_t index, uint64_t *out);
+/* Reads what a peer adds to an item: stamp, age, deletion; and the client revision. Members that
+ * are absent, as in an item of a client, are 0. */
 MUST_USE enum error batch_stamp(struct batch *batch, size_t index, struct wire_record *record);
 /* Records that the engine rejected an item. ERR_NO_MEMORY: not recorded. */
 MUST_USE enum error batch_fail(struct batch *batch, size_t index, enum error error,
                                const struct instance_key *key);
+/* Records ERR_STALE_REVISION of an item: its client revision is not above `stored`. ERR_NO_MEMORY:
+ * not recorded. */
+MUST_USE enum error batch_fail_stale(struct batch *batch, size_t index, uint64_t given,
+                                     uint64_t stored);
 
 /* The error of the first failed item; ERR_NONE if none failed. */
 enum error batch_outcome(const struct batch *batch);

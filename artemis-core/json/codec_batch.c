@@ -15,8 +15,9 @@ enum { EXCERPT_BYTES = 80 };
 struct failure {
     size_t index;
     enum error error;
-    char *message;        /* owned */
-    struct document item; /* if the batch is `fast` */
+    char *message;            /* owned */
+    uint64_t stored_revision; /* of ERR_STALE_REVISION */
+    struct document item;     /* if the batch is `fast` */
 };
 
 /* A body of the usual form is parsed in place by fast_parser. Then documents are made only of items
@@ -161,7 +162,8 @@ static enum error add_failure(struct batch *batch, size_t index, enum error erro
         document_close(&item);
         return ERR_NO_MEMORY;
     }
-    batch->failures[batch->failure_count++] = (struct failure){index, error, copy, item};
+    batch->failures[batch->failure_count++] =
+        (struct failure){.index = index, .error = error, .message = copy, .item = item};
     return ERR_NONE;
 }
 
@@ -213,6 +215,18 @@ enum error batch_fail(struct batch *batch, size_t index, enum error error,
         text_failed(&message) ? ERR_NO_MEMORY : add_failure(batch, index, error, full_message);
     text_free(&message);
     return added;
+}
+
+enum error batch_fail_stale(struct batch *batch, size_t index, uint64_t given, uint64_t stored)
+{
+    char message[MESSAGE_BYTES];
+    snprintf(message, sizeof(message), "%s[%zu].revision: must be above %llu, is %llu",
+             list_name(batch->keys, batch->document.names), index, (unsigned long long)stored,
+             (unsigned long long)given);
+    enum error error = add_failure(batch, index, ERR_STALE_REVISION, message);
+    if (!error)
+        batch->failures[batch->failure_count - 1].stored_revision = stored;
+    return error;
 }
 
 enum error batch_outcome(const struct batch *batch)
@@ -288,6 +302,22 @@ enum error batch_key(struct batch *batch, size_t index, struct instance_key *out
     return error == ERR_INVALID_FIELD ? add_invalid_field(batch, index, &problem) : error;
 }
 
+enum error batch_client_revision(struct batch *batch, size_t index, uint64_t *out)
+{
+    json_t *item;
+    struct field_problem problem = {0};
+    *out = 0;
+    if (batch->fast) {
+        *out = read_fast(batch, index)->spec.client_revision;
+        return ERR_NONE;
+    }
+    enum error error = item_object(batch, index, &item);
+    if (error)
+        return error;
+    error = item_client_revision(item, out, &problem);
+    return error ? add_invalid_field(batch, index, &problem) : ERR_NONE;
+}
+
 enum error batch_stamp(struct batch *batch, size_t index, struct wire_record *record)
 {
     json_t *item;
@@ -337,6 +367,7 @@ static void write_sent_members(struct json_writer *w, const struct batch *batch,
         write_member(w, item, "port", "port");
         write_member(w, item, "metadata", "metadata");
     }
+    write_member(w, item, "revision", "revision");
 }
 
 /* camelCase responses repeat a failed instance as a member `instance`; `brief`: only there. */
@@ -356,6 +387,10 @@ static void write_failure(struct json_writer *w, const struct batch *batch, enum
     jw_string(w, failure->message);
     jw_name(w, "reason");
     jw_string(w, info->reason);
+    if (failure->stored_revision) {
+        jw_name(w, "stored_revision");
+        jw_u64(w, failure->stored_revision);
+    }
     if (nested) {
         jw_name(w, "instance");
         jw_open(w, '{');

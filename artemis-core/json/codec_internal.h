@@ -33,7 +33,11 @@ MUST_USE enum error item_instance(json_t *item, enum name_casing *names, struct 
                                   struct field_problem *problem);
 MUST_USE enum error item_key_parts(const json_t *item, enum name_casing *names,
                                    struct slice parts[KEY_FIELDS], struct field_problem *problem);
-/* Reads what a peer adds: stamp, age, deletion. ERR_INVALID_FIELD (fills *problem). */
+/* *out is unchanged if the item has none. ERR_INVALID_FIELD (fills *problem). */
+MUST_USE enum error item_client_revision(const json_t *item, uint64_t *out,
+                                         struct field_problem *problem);
+/* Reads what a peer adds: stamp, age, deletion; and the client revision. ERR_INVALID_FIELD (fills
+ * *problem). */
 MUST_USE enum error item_stamp(const json_t *item, struct wire_record *record,
                                struct field_problem *problem);
 MUST_USE enum error item_check_stamp(const struct stamp *stamp, struct field_problem *problem);

@@ -47,6 +47,28 @@ static enum error read_port(const json_t *item, int64_t *out, struct field_probl
     return ERR_NONE;
 }
 
+static enum error read_u64(const json_t *item, const char *name, uint64_t *out,
+                           struct field_problem *problem)
+{
+    const json_t *value = json_object_get(item, name);
+    if (!value || json_is_null(value))
+        return ERR_NONE;
+    if (!json_is_integer(value) || json_integer_value(value) < 0) {
+        char excerpt[EXCERPT_BYTES];
+        json_excerpt(value, excerpt, sizeof(excerpt));
+        problem->field = name;
+        snprintf(problem->problem, PROBLEM_BYTES, "must be an integer from 0, is %s", excerpt);
+        return ERR_INVALID_FIELD;
+    }
+    *out = (uint64_t)json_integer_value(value);
+    return ERR_NONE;
+}
+
+enum error item_client_revision(const json_t *item, uint64_t *out, struct field_problem *problem)
+{
+    return read_u64(item, "revision", out, problem);
+}
+
 /* Metadata of a spec. Numbers and booleans become text, which is stored in `numbers`. */
 struct metadata_buffer {
     struct metadata_entry entries[METADATA_ENTRIES_MAX];
@@ -136,6 +158,8 @@ enum error item_instance(json_t *item, enum name_casing *names, struct instance 
     if (!error)
         error = read_port(item, &spec.port, problem);
     if (!error)
+        error = item_client_revision(item, &spec.client_revision, problem);
+    if (!error)
         error = read_metadata(item, &buffer, &spec, problem);
     return error ? error : instance_create(&spec, out, problem);
 }
@@ -166,23 +190,6 @@ enum error item_key_parts(const json_t *item, enum name_casing *names,
 
 /* --- members that peers add ------------------------------------------------------------------- */
 
-static enum error read_u64(const json_t *item, const char *name, uint64_t *out,
-                           struct field_problem *problem)
-{
-    const json_t *value = json_object_get(item, name);
-    if (!value || json_is_null(value))
-        return ERR_NONE;
-    if (!json_is_integer(value) || json_integer_value(value) < 0) {
-        char excerpt[EXCERPT_BYTES];
-        json_excerpt(value, excerpt, sizeof(excerpt));
-        problem->field = name;
-        snprintf(problem->problem, PROBLEM_BYTES, "must be an integer from 0, is %s", excerpt);
-        return ERR_INVALID_FIELD;
-    }
-    *out = (uint64_t)json_integer_value(value);
-    return ERR_NONE;
-}
-
 enum error item_check_stamp(const struct stamp *stamp, struct field_problem *problem)
 {
     if (stamp->hlc > HLC_MAX) {
@@ -205,7 +212,9 @@ enum error item_stamp(const json_t *item, struct wire_record *record, struct fie
     record->stamp = (struct stamp){0};
     record->age_ms = 0;
     record->rounds = 0;
-    enum error error = read_u64(item, "version", &record->stamp.hlc, problem);
+    enum error error = item_client_revision(item, &record->client_revision, problem);
+    if (!error)
+        error = read_u64(item, "version", &record->stamp.hlc, problem);
     if (!error)
         error = read_u64(item, "age_ms", &record->age_ms, problem);
     if (!error)

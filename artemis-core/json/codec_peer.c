@@ -76,6 +76,11 @@ void codec_write_peer_key(struct json_writer *w, const struct wire_record *recor
         jw_name(w, instance_field_info(part)->name);
         jw_text(w, text);
     }
+    uint64_t client_revision = wire_record_client_revision(record);
+    if (client_revision && !legacy) {
+        jw_name(w, "revision");
+        jw_u64(w, client_revision);
+    }
     if (!legacy)
         write_stamp(w, record);
     jw_close(w, '}');

@@ -3,7 +3,8 @@
  * codec_stored - the JSON of an instance in the storage of a node.
  *
  * It is the form of the wire, with the status as it was registered. So a snapshot file can be read
- * by people and by later versions. Pure.
+ * by people and by later versions. A tombstone with a client revision is an object with that
+ * member alone. Pure.
  */
 #pragma once
 
@@ -11,5 +12,9 @@
 
 /* Appends one object. */
 void codec_write_stored(struct text *out, const struct instance *instance);
+/* Appends one object for a tombstone. */
+void codec_write_stored_revision(struct text *out, uint64_t client_revision);
+/* Whether this is such an object; then *out is its client revision. */
+bool codec_read_stored_revision(struct slice body, uint64_t *out);
 /* ERR_INVALID_JSON, ERR_INVALID_FIELD, ERR_NO_MEMORY. */
 MUST_USE enum error codec_read_stored(struct slice body, struct instance **out);

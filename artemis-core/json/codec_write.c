@@ -147,6 +147,11 @@ void codec_write_instance_members(struct json_writer *w, enum dialect dialect,
     else
         jw_text(w, instance_status_name(status));
     write_metadata(w, dialect, instance);
+    uint64_t client_revision = instance_client_revision(instance);
+    if (client_revision) {
+        jw_name(w, "revision");
+        jw_u64(w, client_revision);
+    }
 }
 
 void codec_write_service(struct json_writer *w, enum dialect dialect, struct slice service_id,

@@ -93,6 +93,7 @@ static bool take_number(struct cursor *c, uint64_t *out)
 enum {
     MEMBER_PORT = TEXT_FIELDS,
     MEMBER_METADATA,
+    MEMBER_REVISION,
     MEMBER_VERSION,
     MEMBER_ORIGIN,
     MEMBER_AGE,
@@ -105,25 +106,10 @@ enum {
 
 /* The order in which Artemis and most clients write members. */
 static const uint8_t usual_order[MEMBERS] = {
-    FIELD_REGION,
-    FIELD_ZONE,
-    FIELD_SERVICE,
-    FIELD_GROUP,
-    FIELD_INSTANCE,
-    FIELD_MACHINE_NAME,
-    FIELD_IP,
-    MEMBER_PORT,
-    FIELD_PROTOCOL,
-    FIELD_URL,
-    FIELD_HEALTH_CHECK_URL,
-    FIELD_STATUS,
-    MEMBER_METADATA,
-    MEMBER_VERSION,
-    MEMBER_ORIGIN,
-    MEMBER_AGE,
-    MEMBER_DELETED,
-    MEMBER_GUARDED,
-    MEMBER_CONFIRMING,
+    FIELD_REGION,           FIELD_ZONE,   FIELD_SERVICE,   FIELD_GROUP,     FIELD_INSTANCE,
+    FIELD_MACHINE_NAME,     FIELD_IP,     MEMBER_PORT,     FIELD_PROTOCOL,  FIELD_URL,
+    FIELD_HEALTH_CHECK_URL, FIELD_STATUS, MEMBER_METADATA, MEMBER_REVISION, MEMBER_VERSION,
+    MEMBER_ORIGIN,          MEMBER_AGE,   MEMBER_DELETED,  MEMBER_GUARDED,  MEMBER_CONFIRMING,
     MEMBER_ROUNDS,
 };
 
@@ -132,7 +118,7 @@ static const char *const member_names[MEMBERS] = {
     [MEMBER_VERSION] = "version", [MEMBER_ORIGIN] = "origin",
     [MEMBER_AGE] = "age_ms",      [MEMBER_DELETED] = "deleted",
     [MEMBER_GUARDED] = "guarded", [MEMBER_CONFIRMING] = "confirming",
-    [MEMBER_ROUNDS] = "rounds",
+    [MEMBER_ROUNDS] = "rounds",   [MEMBER_REVISION] = "revision",
 };
 
 /* The fields whose names differ between the casings, a bit each. */
@@ -228,6 +214,8 @@ static bool take_value(struct cursor *c, size_t member, struct fast_record *out)
         return take_port(c, &out->spec.port);
     case MEMBER_METADATA:
         return take_metadata(c, out);
+    case MEMBER_REVISION:
+        return take_number(c, &out->spec.client_revision);
     case MEMBER_VERSION:
         return take_number(c, &out->stamp.hlc);
     case MEMBER_ORIGIN:

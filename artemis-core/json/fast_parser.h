@@ -26,7 +26,7 @@
 
 /* `spec` points into the struct: do not copy it. */
 struct fast_record {
-    struct instance_spec spec; /* of a key: only the texts of the key are used */
+    struct instance_spec spec; /* of a key: only its texts and the client revision are used */
     struct stamp stamp;        /* added by peers, as the next five; zero if absent */
     uint64_t age_ms;
     uint64_t rounds;
@@ -47,6 +47,7 @@ static inline void fast_record_wire(const struct fast_record *fast, struct wire_
 {
     record->stamp = fast->stamp;
     record->age_ms = fast->age_ms;
+    record->client_revision = fast->spec.client_revision;
     record->deleted = fast->deleted;
     record->is_guarded = fast->guarded;
     record->is_confirming = fast->confirming;

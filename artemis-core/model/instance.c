@@ -30,11 +30,12 @@ static const char *const status_names[] = {
 
 /* One allocation. `key_end` and the start of `bytes` have the layout of a struct instance_key, so
  * one memcmp compares keys. After the key, `bytes` holds the other texts, then the metadata: each
- * name and value preceded by its size. */
+ * name and value preceded by its size; then the client revision, if there is one. */
 struct instance {
     _Atomic uint32_t refs;
     uint16_t port;
-    uint8_t status;
+    uint8_t status : 7;
+    uint8_t has_client_revision : 1;
     uint8_t metadata_count;
     uint32_t size; /* of `bytes` */
     uint16_t end[TEXT_FIELDS - KEY_FIELDS];
@@ -48,9 +49,16 @@ static_assert(offsetof(struct instance, bytes) ==
               "the bytes follow the ends of the key");
 /* All offsets fit 16 bits. */
 static_assert(KEY_FIELDS * ID_BYTES_MAX + IP_BYTES_MAX + STATUS_BYTES_MAX +
-                      4 * LONG_TEXT_BYTES_MAX + METADATA_BYTES_MAX + 4 * METADATA_ENTRIES_MAX <
+                      4 * LONG_TEXT_BYTES_MAX + METADATA_BYTES_MAX + 4 * METADATA_ENTRIES_MAX +
+                      sizeof(uint64_t) <
                   UINT16_MAX,
               "an instance is smaller than 64 KiB");
+
+/* Where in `bytes` the metadata ends. */
+static size_t metadata_end(const struct instance *instance)
+{
+    return instance->size - (instance->has_client_revision ? sizeof(uint64_t) : 0);
+}
 
 const struct field_info *instance_field_info(enum instance_field field)
 {
@@ -153,6 +161,13 @@ static enum error check_spec(const struct instance_spec *spec, struct field_prob
         snprintf(problem->problem, PROBLEM_BYTES, "is required where ip is missing");
         return ERR_INVALID_FIELD;
     }
+    if (spec->client_revision > CLIENT_REVISION_MAX) {
+        problem->field = "revision";
+        snprintf(problem->problem, PROBLEM_BYTES, "must be at most %llu, is %llu",
+                 (unsigned long long)CLIENT_REVISION_MAX,
+                 (unsigned long long)spec->client_revision);
+        return ERR_INVALID_FIELD;
+    }
     return check_metadata(spec, problem);
 }
 
@@ -244,7 +259,7 @@ static size_t packed_size(const struct instance_spec *spec)
                                      : stored_text(spec, field).size;
     for (size_t i = 0; i < spec->metadata_count; i++)
         size += 2 * sizeof(uint16_t) + spec->metadata[i].name.size + spec->metadata[i].value.size;
-    return size;
+    return size + (spec->client_revision ? sizeof(spec->client_revision) : 0);
 }
 
 /* Sorts by name, so that the order in which a client sends metadata makes no difference. */
@@ -254,6 +269,14 @@ static int by_name(const void *a, const void *b)
     struct slice y = ((const struct metadata_entry *)b)->name;
     int order = memcmp(x.data, y.data, x.size < y.size ? x.size : y.size);
     return order ? order : (x.size > y.size) - (x.size < y.size);
+}
+
+/* Writes the client revision to the end of `bytes`, which have the space for it. */
+static void set_client_revision(struct instance *instance, uint64_t client_revision)
+{
+    instance->has_client_revision = true;
+    memcpy(instance->bytes + instance->size - sizeof(client_revision), &client_revision,
+           sizeof(client_revision));
 }
 
 static char *pack_slice(char *to, struct slice slice)
@@ -277,7 +300,8 @@ enum error instance_create(const struct instance_spec *spec, struct instance **o
         return ERR_NO_MEMORY;
     atomic_init(&made->refs, 1);
     made->port = (uint16_t)spec->port;
-    made->status = (uint8_t)parse_status(spec->text[FIELD_STATUS]);
+    made->status = parse_status(spec->text[FIELD_STATUS]) & 0x7F;
+    made->has_client_revision = false;
     made->metadata_count = (uint8_t)spec->metadata_count;
     made->size = (uint32_t)size;
     char *to = made->bytes + pack_key(spec->text, made->key_end, made->bytes);
@@ -296,26 +320,47 @@ enum error instance_create(const struct instance_spec *spec, struct instance **o
         to = pack_slice(to, sorted[i].name);
         to = pack_slice(to, sorted[i].value);
     }
-    assert(to == made->bytes + size);
+    if (spec->client_revision)
+        set_client_revision(made, spec->client_revision);
+    assert(to == made->bytes + metadata_end(made));
     *out = made;
     return ERR_NONE;
 }
 
-struct instance *instance_of_key(struct slice packed_key)
+struct instance *instance_of_key(struct slice packed_key, uint64_t client_revision)
 {
+    size_t revision_size = client_revision ? sizeof(client_revision) : 0;
     uint16_t key_end[KEY_FIELDS];
     assert(packed_key.size >= sizeof(key_end));
     memcpy(key_end, packed_key.data, sizeof(key_end));
     uint16_t size = key_end[KEY_FIELDS - 1];
-    struct instance *instance = malloc(sizeof(*instance) + size);
+    struct instance *instance = malloc(sizeof(*instance) + size + revision_size);
     if (!instance)
         return NULL;
-    *instance = (struct instance){.status = STATUS_UP, .size = size};
+    *instance = (struct instance){.status = STATUS_UP, .size = size + (uint32_t)revision_size};
     atomic_init(&instance->refs, 1);
     for (size_t i = 0; i < sizeof(instance->end) / sizeof(instance->end[0]); i++)
         instance->end[i] = size;
     memcpy(instance->key_end, packed_key.data, packed_key.size);
+    if (client_revision)
+        set_client_revision(instance, client_revision);
     return instance;
+}
+
+struct instance *instance_with_client_revision(const struct instance *instance,
+                                               uint64_t client_revision)
+{
+    size_t kept = metadata_end(instance);
+    struct instance *copy = malloc(sizeof(*copy) + kept + sizeof(client_revision));
+    if (!copy)
+        return NULL;
+    const size_t from = offsetof(struct instance, port);
+    atomic_init(&copy->refs, 1);
+    memcpy((char *)copy + from, (const char *)instance + from,
+           offsetof(struct instance, bytes) - from + kept);
+    copy->size = (uint32_t)(kept + sizeof(client_revision));
+    set_client_revision(copy, client_revision);
+    return copy;
 }
 
 struct instance *instance_ref(struct instance *instance)
@@ -371,7 +416,7 @@ bool instance_next_metadata(const struct instance *instance, size_t *cursor,
                             struct metadata_entry *entry)
 {
     size_t at = *cursor ? *cursor : end_of(instance, TEXT_FIELDS - 1);
-    if (at >= instance->size)
+    if (at >= metadata_end(instance))
         return false;
     entry->name = unpack_slice(instance, &at);
     entry->value = unpack_slice(instance, &at);
@@ -386,6 +431,14 @@ void instance_append_url(const struct instance *instance, struct text *out)
         text_append_slice(out, url);
     else
         append_derived_url(instance_text(instance, FIELD_IP), instance->port, out);
+}
+
+uint64_t instance_client_revision(const struct instance *instance)
+{
+    uint64_t client_revision = 0;
+    if (instance->has_client_revision)
+        memcpy(&client_revision, instance->bytes + metadata_end(instance), sizeof(client_revision));
+    return client_revision;
 }
 
 size_t instance_size(const struct instance *instance)

@@ -10,6 +10,11 @@
  * lower case (ASCII letters), and no group if the group is missing, empty or "default". An empty
  * optional text counts as absent. A url that equals the one derived from ip and port is not stored.
  *
+ * The client revision (`revision` on the wire) is optional: the client's own number of this change,
+ * which grows with each of its changes. It distinguishes a late request from a new one
+ * (record_order.h). It is not the revision of a node's change log. It takes 8 bytes, an absent one
+ * none.
+ *
  * Thread-safe: any thread may read, reference and release a shared instance. Sizes are in bytes.
  */
 #pragma once
@@ -30,6 +35,8 @@ enum {
     PORT_MAX = 65535,
     PROBLEM_BYTES = 256,
 };
+
+#define CLIENT_REVISION_MAX ((uint64_t)INT64_MAX)
 
 /* The text fields. The fields of the key come first, in the order of the key. */
 enum instance_field {
@@ -78,6 +85,7 @@ struct instance_spec {
     int64_t port;
     const struct metadata_entry *metadata;
     size_t metadata_count;
+    uint64_t client_revision; /* 0: none */
 };
 
 /* The field of a spec that is invalid, and why: "must be 0 to 65535, is 70000". */
@@ -95,9 +103,12 @@ MUST_USE enum error instance_create(const struct instance_spec *spec, struct ins
 struct instance *instance_ref(struct instance *instance); /* returns its argument */
 void instance_unref(struct instance *instance);           /* accepts NULL */
 
-/* Creates an instance that has only a key, from its packed bytes, for uses that need only the key.
- * NULL: out of memory. */
-struct instance *instance_of_key(struct slice packed_key);
+/* Creates an instance that has only a key and a client revision (0: none), from the packed bytes of
+ * the key, for uses that need no more. NULL: out of memory. */
+struct instance *instance_of_key(struct slice packed_key, uint64_t client_revision);
+/* A copy with this client revision, which is not 0. NULL: out of memory. */
+struct instance *instance_with_client_revision(const struct instance *instance,
+                                               uint64_t client_revision);
 
 struct slice instance_text(const struct instance *instance, enum instance_field field);
 uint16_t instance_port(const struct instance *instance);
@@ -110,8 +121,10 @@ bool instance_next_metadata(const struct instance *instance, size_t *cursor,
                             struct metadata_entry *entry);
 /* Appends the url of the instance: the registered one, or http://ip:port. */
 void instance_append_url(const struct instance *instance, struct text *out);
-size_t instance_size(const struct instance *instance); /* bytes of memory */
-/* Whether key and content are the same; registering an equal instance is a renewal. */
+uint64_t instance_client_revision(const struct instance *instance); /* 0: none */
+size_t instance_size(const struct instance *instance);              /* bytes of memory */
+/* Whether key, content and client revision are the same; registering an equal instance is a
+ * renewal. */
 bool instance_equal(const struct instance *a, const struct instance *b);
 
 /* --- keys ------------------------------------------------------------------------------------- */

@@ -20,11 +20,17 @@ struct wire_record {
     struct instance *instance;      /* NULL if only the key is known */
     struct stamp stamp;             /* hlc 0: from a legacy node */
     uint64_t age_ms;                /* since the last renewal, or since the unregistration */
+    uint64_t client_revision;       /* of a key; that of an instance is in `instance`. 0: none */
     bool deleted;
     bool is_guarded;    /* its lease has ended, and a guard of the sender keeps it */
     bool is_confirming; /* its lease has ended, and the sender asks its peers for a later renewal */
     uint64_t rounds;    /* completed rounds of that lease check */
 };
+
+static inline uint64_t wire_record_client_revision(const struct wire_record *record)
+{
+    return record->instance ? instance_client_revision(record->instance) : record->client_revision;
+}
 
 static inline struct slice wire_record_key(const struct wire_record *record)
 {

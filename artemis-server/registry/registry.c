@@ -187,9 +187,10 @@ enum error registry_insert(struct registry *registry, struct locked_key *key,
 }
 
 enum error registry_insert_tombstone(struct locked_key *key, struct slice packed_key,
-                                     struct stored_stamp stamp, uint64_t until_ms)
+                                     uint64_t client_revision, struct stored_stamp stamp,
+                                     uint64_t until_ms)
 {
-    struct instance *key_only = instance_of_key(packed_key);
+    struct instance *key_only = instance_of_key(packed_key, client_revision);
     if (!key_only)
         return ERR_NO_MEMORY;
     enum error error =
@@ -204,8 +205,17 @@ enum error registry_insert_tombstone(struct locked_key *key, struct slice packed
     return ERR_NONE;
 }
 
-void registry_remove(struct registry *registry, struct locked_key *key, struct stored_stamp stamp,
-                     uint64_t until_ms, struct moment now)
+void registry_change_tombstone(struct locked_key *key, uint64_t client_revision,
+                               struct stored_stamp stamp, uint64_t until_ms)
+{
+    shard_raise_client_revision(key->shard, key->number, client_revision);
+    key->record->hlc = stamp.hlc;
+    key->record->node = stamp.node;
+    shard_extend_tombstone(key->shard, key->number, until_ms);
+}
+
+void registry_remove(struct registry *registry, struct locked_key *key, uint64_t client_revision,
+                     struct stored_stamp stamp, uint64_t until_ms, struct moment now)
 {
     struct record *record = key->record;
     registry_log_change(registry, key->shard, record->service, record->instance, CHANGE_DELETE,
@@ -220,7 +230,7 @@ void registry_remove(struct registry *registry, struct locked_key *key, struct s
     }
     record->hlc = stamp.hlc;
     record->node = stamp.node;
-    shard_make_tombstone(key->shard, key->number, now.mono_ms, until_ms);
+    shard_make_tombstone(key->shard, key->number, client_revision, now.mono_ms, until_ms);
     shard_mark_stored(key->shard, key->number);
 }
 
@@ -257,15 +267,47 @@ static bool is_renewable(const struct registry *registry, const struct record *r
            now.mono_ms < registry_lease_end_ms(registry, deadline_ms, now.mono_ms);
 }
 
-/* A registration of a known key: identical content is a renewal, whose time is kept (see
- * registry_apply). True: marked as changed. */
+/* --- client revisions ------------------------------------------------------------------------- */
+
+struct instance *registry_inherit_revision(const struct record *record, struct instance *instance)
+{
+    uint64_t stored = record ? instance_client_revision(record->instance) : 0;
+    if (!stored || instance_client_revision(instance))
+        return instance_ref(instance);
+    return instance_with_client_revision(instance, stored);
+}
+
+/* The client has made a later change of the instance: this one is a late request. */
+static bool is_stale(const struct record *record, const struct instance *instance)
+{
+    uint64_t given = instance_client_revision(instance);
+    uint64_t stored = record ? instance_client_revision(record->instance) : 0;
+    if (!given || given > stored)
+        return false;
+    return given < stored || record_is_tombstone(record) ||
+           !instance_equal(record->instance, instance);
+}
+
+uint64_t registry_stored_revision(struct registry *registry, struct slice packed_key)
+{
+    struct locked_key key = registry_lock_key(registry, packed_key);
+    uint64_t stored = key.record ? instance_client_revision(key.record->instance) : 0;
+    registry_unlock(registry, key.home);
+    return stored;
+}
+
+/* --- registrations and unregistrations -------------------------------------------------------- */
+
+/* A registration of a known key: identical content is a renewal. If the client sends no revision,
+ * the time of the renewal is kept (see registry_apply). True: marked as changed. */
 static bool register_again(struct registry *registry, const struct locked_key *key,
-                           struct instance *instance, struct moment now)
+                           struct instance *instance, bool has_revision, struct moment now)
 {
     struct shard *shard = key->shard;
     shard_renew(shard, key->number, now.mono_ms, now.mono_ms + registry->options.ttl_ms);
     if (instance_equal(key->record->instance, instance)) {
-        key->record->confirmed = hlc_next(&registry->clock, now);
+        if (!has_revision)
+            key->record->confirmed = hlc_next(&registry->clock, now);
         shard->counters.renewed++;
         mark_renewed(registry, key);
         return false;
@@ -278,21 +320,34 @@ static bool register_again(struct registry *registry, const struct locked_key *k
     return registry_mark_changed(registry, key);
 }
 
+static enum error insert_new(struct registry *registry, struct locked_key *key,
+                             struct instance *instance, bool *is_dirty, struct moment now)
+{
+    enum error error = registry_insert(registry, key, instance, registry_next_stamp(registry, now),
+                                       now.mono_ms + registry->options.ttl_ms, now);
+    if (!error)
+        *is_dirty = registry_mark_changed(registry, key);
+    return error;
+}
+
 enum error registry_register(struct registry *registry, struct instance *instance,
                              struct moment now)
 {
     enum error error = ERR_NONE;
     bool is_dirty = false;
+    struct instance *stored = NULL;
     struct locked_key key = registry_lock_key(registry, instance_packed_key(instance));
-    if (key.record && !record_is_tombstone(key.record)) {
-        is_dirty = register_again(registry, &key, instance, now);
-    } else {
-        error = registry_insert(registry, &key, instance, registry_next_stamp(registry, now),
-                                now.mono_ms + registry->options.ttl_ms, now);
-        if (!error)
-            is_dirty = registry_mark_changed(registry, &key);
-    }
+    if (is_stale(key.record, instance))
+        error = ERR_STALE_REVISION;
+    else if (!(stored = registry_inherit_revision(key.record, instance)))
+        error = ERR_NO_MEMORY;
+    else if (key.record && !record_is_tombstone(key.record))
+        is_dirty =
+            register_again(registry, &key, stored, instance_client_revision(instance) != 0, now);
+    else
+        error = insert_new(registry, &key, stored, &is_dirty, now);
     registry_unlock(registry, key.home);
+    instance_unref(stored);
     registry_notify(registry, is_dirty);
     return error;
 }
@@ -312,32 +367,37 @@ enum error registry_renew(struct registry *registry, const struct instance_key *
     return error;
 }
 
-void registry_unregister(struct registry *registry, const struct instance_key *packed,
-                         struct moment now)
+enum error registry_unregister(struct registry *registry, const struct instance_key *packed,
+                               uint64_t client_revision, struct moment now)
 {
     bool is_dirty = false;
+    enum error error = ERR_NONE;
     struct slice bytes = instance_key_packed(packed);
     struct locked_key key = registry_lock_key(registry, bytes);
     uint64_t until_ms = tombstone_end_ms(registry, now);
-    if (!key.record) {
+    uint64_t stored = key.record ? instance_client_revision(key.record->instance) : 0;
+    if (client_revision && client_revision < stored) {
+        error = ERR_STALE_REVISION;
+    } else if (!key.record) {
         /* A peer may know the key. Without memory for a tombstone it is as if the peer's
          * registration came later. */
+        struct stored_stamp stamp = registry_next_stamp(registry, now);
         if (registry->options.tombstone_ms &&
-            !registry_insert_tombstone(&key, bytes, registry_next_stamp(registry, now), until_ms))
+            !registry_insert_tombstone(&key, bytes, client_revision, stamp, until_ms))
             is_dirty = registry_mark_changed(registry, &key);
     } else if (record_is_tombstone(key.record)) {
         /* A peer may have registered the key since: the later unregistration counts. */
-        struct stored_stamp stamp = registry_next_stamp(registry, now);
-        key.record->hlc = stamp.hlc;
-        key.record->node = stamp.node;
-        shard_extend_tombstone(key.shard, key.number, until_ms);
+        registry_change_tombstone(&key, client_revision, registry_next_stamp(registry, now),
+                                  until_ms);
         is_dirty = registry_mark_changed(registry, &key);
     } else {
-        registry_remove(registry, &key, registry_next_stamp(registry, now), until_ms, now);
+        registry_remove(registry, &key, client_revision, registry_next_stamp(registry, now),
+                        until_ms, now);
         is_dirty = registry_mark_changed(registry, &key);
     }
     registry_unlock(registry, key.home);
     registry_notify(registry, is_dirty);
+    return error;
 }
 
 /* --- status ----------------------------------------------------------------------------------- */

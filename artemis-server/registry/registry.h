@@ -4,7 +4,8 @@
  *
  * The store has 64 shards with a lock each. Every change takes the next revision of the change log,
  * and the next stamp of the node. Registering identical content is a renewal: the record keeps its
- * stamp, and nothing is added to the change log. Responses are encoded by the response cache
+ * stamp, and nothing is added to the change log. A client revision (instance.h) separates late
+ * requests from new ones. Responses are encoded by the response cache
  * (artemis-server/response_cache.h), which stores them here, beside their service.
  *
  * A lease ends `ttl_ms` after its last renewal. registry_tick evicts the instance within two ticks
@@ -60,16 +61,22 @@ void registry_free(struct registry *registry);
 
 /* --- instances -------------------------------------------------------------------------------- */
 
-/* Registers, changes or renews; takes its own reference. ERR_NO_MEMORY changes nothing. */
+/* Registers, changes or renews; takes its own reference. An instance without a client revision
+ * takes over that of the record of its key. ERR_STALE_REVISION: the client revision is below that
+ * of the record, or equal to it, and the content is another one. ERR_NO_MEMORY. Both change
+ * nothing. */
 MUST_USE enum error registry_register(struct registry *registry, struct instance *instance,
                                       struct moment now);
 /* ERR_INSTANCE_NOT_FOUND: not registered, or the time of its lease has run out. A confirming,
  * guarded or loaded lease can be renewed. */
 MUST_USE enum error registry_renew(struct registry *registry, const struct instance_key *key,
                                    struct moment now);
-/* An instance that is not registered counts as done. */
-void registry_unregister(struct registry *registry, const struct instance_key *key,
-                         struct moment now);
+/* An instance that is not registered counts as done. ERR_STALE_REVISION: the client revision (0:
+ * none) is below that of the record. */
+MUST_USE enum error registry_unregister(struct registry *registry, const struct instance_key *key,
+                                        uint64_t client_revision, struct moment now);
+/* The client revision of the record of a key, also of a tombstone; 0: none. */
+uint64_t registry_stored_revision(struct registry *registry, struct slice packed_key);
 
 /* --- queries ---------------------------------------------------------------------------------- */
 

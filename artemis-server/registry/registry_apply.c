@@ -48,28 +48,47 @@ static struct stamp full_stamp(const struct registry *registry, struct stored_st
     return (struct stamp){stamp.hlc, node_id_table_name(&registry->node_ids, stamp.node)};
 }
 
+/* What a peer sends about a key: its client revision and its stamp. */
+struct peer_change {
+    uint64_t client_revision;
+    struct stored_stamp stamp;
+};
+
+static struct record_order order_of(const struct registry *registry, struct peer_change change)
+{
+    return (struct record_order){change.client_revision, full_stamp(registry, change.stamp)};
+}
+
+static int compare(const struct registry *registry, const struct record *record,
+                   struct stored_stamp own, struct record_order other)
+{
+    uint64_t client_revision = instance_client_revision(record->instance);
+    return record_order_compare(order_of(registry, (struct peer_change){client_revision, own}),
+                                other);
+}
+
 static bool is_older_than(const struct registry *registry, const struct record *record,
-                          struct stamp stamp)
+                          struct record_order other)
 {
     struct stored_stamp own = {record->hlc, record->node};
-    return stamp_compare(full_stamp(registry, own), stamp) < 0;
+    return compare(registry, record, own, other) < 0;
 }
 
 static bool is_older(const struct registry *registry, const struct record *record,
-                     struct stored_stamp stamp)
+                     struct peer_change change)
 {
     if (SIM_BUG(1))
         return true; /* the last record to arrive wins */
-    return is_older_than(registry, record, full_stamp(registry, stamp));
+    return is_older_than(registry, record, order_of(registry, change));
 }
 
-/* Whether a client has registered the stored content here again after the change with this stamp.
- * That registration is the later write, although it left the stored stamp as it was. */
+/* Whether a client has registered the stored content here again after this change. That
+ * registration is the later write, although it left the stored stamp as it was. */
 static bool is_confirmed_after(const struct registry *registry, const struct record *record,
-                               struct stored_stamp stamp)
+                               struct peer_change change)
 {
     struct stored_stamp confirmed = {record->confirmed, NODE_NUMBER_SELF};
-    return stamp_compare(full_stamp(registry, confirmed), full_stamp(registry, stamp)) > 0;
+    return compare(registry, record, confirmed, order_of(registry, change)) > 0;
 }
 
 /* Stamps the stored content with the time of that registration, and sends it to all peers: they may
@@ -83,11 +102,11 @@ static bool stamp_as_confirmed(struct registry *registry, const struct locked_ke
 }
 
 static bool beats_tombstone(const struct registry *registry, const struct record *tombstone,
-                            struct stored_stamp stamp)
+                            struct peer_change change)
 {
     if (SIM_BUG(2))
         return false; /* a registration after an unregistration is lost */
-    return is_older(registry, tombstone, stamp);
+    return is_older(registry, tombstone, change);
 }
 
 /* The end of a span that began `age_ms` ago; 0: it is over. */
@@ -122,41 +141,57 @@ bool registry_refute_expiry(struct registry *registry, const struct wire_record 
 
 /* Newer content, or the same content with a newer stamp. True: marked as changed. */
 static bool replace_content(struct registry *registry, struct locked_key *key,
-                            struct instance *instance, struct stored_stamp stamp, struct moment now)
+                            struct instance *instance, struct peer_change change, struct moment now)
 {
     bool is_same = instance_equal(key->record->instance, instance);
-    if (!is_same && is_confirmed_after(registry, key->record, stamp))
+    if (!is_same && is_confirmed_after(registry, key->record, change))
         return stamp_as_confirmed(registry, key);
-    registry_set_stamp(registry, key->record, stamp);
+    registry_set_stamp(registry, key->record, change.stamp);
     shard_mark_stored(key->shard, key->number);
     if (is_same)
         return false;
     shard_replace(key->shard, key->number, instance);
+    key->record->confirmed = 0;
     registry_log_change(registry, key->shard, key->record->service, instance, CHANGE_CHANGE, now);
     key->shard->counters.changed++;
     return false;
+}
+
+/* `instance` has the client revision of the record of its key, if it came without one. */
+static enum error apply_instance(struct registry *registry, struct locked_key *key,
+                                 struct instance *instance, const struct wire_record *record,
+                                 struct peer_change change, bool *is_dirty, struct moment now)
+{
+    uint64_t deadline_ms = end_of(now, record->age_ms, registry->options.ttl_ms);
+    if (key->record && !record_is_tombstone(key->record)) {
+        bool is_legacy_renewal =
+            record->stamp.hlc == 0 && instance_equal(key->record->instance, instance);
+        if (!is_legacy_renewal && is_older(registry, key->record, change))
+            *is_dirty = replace_content(registry, key, instance, change, now);
+        extend_lease(registry, key, record->age_ms, now);
+        return ERR_NONE;
+    }
+    if (!deadline_ms || (key->record && !beats_tombstone(registry, key->record, change)))
+        return ERR_NONE;
+    return registry_insert(registry, key, instance, change.stamp, deadline_ms, now);
 }
 
 enum error registry_apply(struct registry *registry, const struct wire_record *record,
                           struct moment now)
 {
     bool is_dirty = false;
-    struct stored_stamp stamp;
-    enum error error = stamp_of(registry, record, now, &stamp);
+    struct peer_change change = {.client_revision = wire_record_client_revision(record)};
+    enum error error = stamp_of(registry, record, now, &change.stamp);
     if (error)
         return error;
-    uint64_t deadline_ms = end_of(now, record->age_ms, registry->options.ttl_ms);
     struct locked_key key = registry_lock_key(registry, instance_packed_key(record->instance));
-    if (key.record && !record_is_tombstone(key.record)) {
-        bool is_legacy_renewal =
-            record->stamp.hlc == 0 && instance_equal(key.record->instance, record->instance);
-        if (!is_legacy_renewal && is_older(registry, key.record, stamp))
-            is_dirty = replace_content(registry, &key, record->instance, stamp, now);
-        extend_lease(registry, &key, record->age_ms, now);
-    } else if (deadline_ms && (!key.record || beats_tombstone(registry, key.record, stamp))) {
-        error = registry_insert(registry, &key, record->instance, stamp, deadline_ms, now);
-    }
+    struct instance *instance = registry_inherit_revision(key.record, record->instance);
+    if (instance)
+        error = apply_instance(registry, &key, instance, record, change, &is_dirty, now);
+    else
+        error = ERR_NO_MEMORY;
     registry_unlock(registry, key.home);
+    instance_unref(instance);
     registry_notify(registry, is_dirty);
     return error;
 }
@@ -196,8 +231,8 @@ enum error registry_apply_renewal(struct registry *registry, const struct wire_r
                                   struct moment now)
 {
     bool is_legacy = record->stamp.hlc == 0;
-    struct stored_stamp stamp = {0};
-    enum error error = is_legacy ? ERR_NONE : stamp_of(registry, record, now, &stamp);
+    struct peer_change change = {.client_revision = wire_record_client_revision(record)};
+    enum error error = is_legacy ? ERR_NONE : stamp_of(registry, record, now, &change.stamp);
     if (error)
         return error;
     struct locked_key key = registry_lock_key(registry, wire_record_key(record));
@@ -205,7 +240,7 @@ enum error registry_apply_renewal(struct registry *registry, const struct wire_r
         error = ERR_INSTANCE_NOT_FOUND;
     } else {
         bool is_tombstone = record_is_tombstone(key.record);
-        if (is_legacy ? is_tombstone : is_older(registry, key.record, stamp))
+        if (is_legacy ? is_tombstone : is_older(registry, key.record, change))
             error = ERR_INSTANCE_NOT_FOUND;
         if (!is_tombstone)
             extend_lease(registry, &key, record->age_ms, now);
@@ -214,34 +249,42 @@ enum error registry_apply_renewal(struct registry *registry, const struct wire_r
     return error;
 }
 
+/* A known key: an older record or tombstone becomes a tombstone. True: marked as changed. */
+static bool unregister_known(struct registry *registry, struct locked_key *key,
+                             struct peer_change change, uint64_t until_ms, struct moment now)
+{
+    if (!is_older(registry, key->record, change))
+        return false;
+    if (record_is_tombstone(key->record)) {
+        registry_change_tombstone(key, change.client_revision, change.stamp, until_ms);
+        shard_mark_stored(key->shard, key->number);
+        return false;
+    }
+    if (is_confirmed_after(registry, key->record, change))
+        return stamp_as_confirmed(registry, key);
+    registry_remove(registry, key, change.client_revision, change.stamp,
+                    until_ms ? until_ms : now.mono_ms, now);
+    return false;
+}
+
 enum error registry_apply_unregister(struct registry *registry, const struct wire_record *record,
                                      struct moment now)
 {
     if (SIM_BUG(3))
         return ERR_NONE; /* the instance stays until its lease ends */
     bool is_dirty = false;
-    struct stored_stamp stamp;
-    enum error error = stamp_of(registry, record, now, &stamp);
+    struct peer_change change = {.client_revision = wire_record_client_revision(record)};
+    enum error error = stamp_of(registry, record, now, &change.stamp);
     if (error)
         return error;
     struct slice packed_key = wire_record_key(record);
     uint64_t until_ms = end_of(now, record->age_ms, registry->options.tombstone_ms);
     struct locked_key key = registry_lock_key(registry, packed_key);
-    if (!key.record) {
-        if (until_ms && record->stamp.hlc)
-            error = registry_insert_tombstone(&key, packed_key, stamp, until_ms);
-    } else if (is_older(registry, key.record, stamp)) {
-        if (record_is_tombstone(key.record)) {
-            key.record->hlc = stamp.hlc;
-            key.record->node = stamp.node;
-            shard_extend_tombstone(key.shard, key.number, until_ms);
-            shard_mark_stored(key.shard, key.number);
-        } else if (is_confirmed_after(registry, key.record, stamp)) {
-            is_dirty = stamp_as_confirmed(registry, &key);
-        } else {
-            registry_remove(registry, &key, stamp, until_ms ? until_ms : now.mono_ms, now);
-        }
-    }
+    if (key.record)
+        is_dirty = unregister_known(registry, &key, change, until_ms, now);
+    else if (until_ms && record->stamp.hlc)
+        error = registry_insert_tombstone(&key, packed_key, change.client_revision, change.stamp,
+                                          until_ms);
     registry_unlock(registry, key.home);
     registry_notify(registry, is_dirty);
     return error;
@@ -263,41 +306,47 @@ static enum restore_result restore_result_of(const struct registry *registry,
                                              const struct wire_record *record, uint64_t until_ms)
 {
     struct stored_stamp confirmed = {known ? known->confirmed : 0, NODE_NUMBER_SELF};
+    struct record_order order = record_order_of(record);
     if (!known)
         return record->deleted && !until_ms ? RESTORE_ENDED : RESTORE_TAKEN;
-    if (!is_older_than(registry, known, record->stamp) ||
-        (!record_is_tombstone(known) &&
-         stamp_compare(full_stamp(registry, confirmed), record->stamp) > 0))
+    if (!is_older_than(registry, known, order) ||
+        (!record_is_tombstone(known) && compare(registry, known, confirmed, order) > 0))
         return RESTORE_NEWER;
     return record->deleted && record_is_tombstone(known) && !until_ms ? RESTORE_ENDED
                                                                       : RESTORE_TAKEN;
 }
 
 static enum error restore_instance(struct registry *registry, struct locked_key *key,
-                                   struct instance *instance, struct stored_stamp stamp,
+                                   struct instance *given, struct peer_change change,
                                    struct moment now)
 {
     uint64_t deadline_ms = now.mono_ms + registry->options.ttl_ms;
-    if (!key->record || record_is_tombstone(key->record))
-        return registry_insert(registry, key, instance, stamp, deadline_ms, now);
-    replace_content(registry, key, instance, stamp, now);
-    shard_renew(key->shard, key->number, now.mono_ms, deadline_ms);
-    return ERR_NONE;
+    struct instance *instance = registry_inherit_revision(key->record, given);
+    enum error error = ERR_NONE;
+    if (!instance)
+        return ERR_NO_MEMORY;
+    if (!key->record || record_is_tombstone(key->record)) {
+        error = registry_insert(registry, key, instance, change.stamp, deadline_ms, now);
+    } else {
+        replace_content(registry, key, instance, change, now);
+        shard_renew(key->shard, key->number, now.mono_ms, deadline_ms);
+    }
+    instance_unref(instance);
+    return error;
 }
 
 static enum error restore_tombstone(struct registry *registry, struct locked_key *key,
-                                    struct slice packed_key, struct stored_stamp stamp,
+                                    struct slice packed_key, struct peer_change change,
                                     uint64_t until_ms, struct moment now)
 {
     if (!key->record)
-        return registry_insert_tombstone(key, packed_key, stamp, until_ms);
-    if (!record_is_tombstone(key->record)) {
-        registry_remove(registry, key, stamp, until_ms ? until_ms : now.mono_ms, now);
-        return ERR_NONE;
-    }
-    key->record->hlc = stamp.hlc;
-    key->record->node = stamp.node;
-    shard_extend_tombstone(key->shard, key->number, until_ms);
+        return registry_insert_tombstone(key, packed_key, change.client_revision, change.stamp,
+                                         until_ms);
+    if (record_is_tombstone(key->record))
+        registry_change_tombstone(key, change.client_revision, change.stamp, until_ms);
+    else
+        registry_remove(registry, key, change.client_revision, change.stamp,
+                        until_ms ? until_ms : now.mono_ms, now);
     return ERR_NONE;
 }
 
@@ -305,11 +354,11 @@ enum error registry_restore(struct registry *registry, const struct wire_record 
                             bool dry_run, struct moment now, enum restore_result *result)
 {
     bool is_dirty = false;
-    struct stored_stamp stamp = {0};
+    struct peer_change change = {.client_revision = wire_record_client_revision(record)};
     if (!record->stamp.hlc)
         return ERR_INVALID_FIELD;
-    enum error error =
-        dry_run ? check_stamp(registry, record, now) : stamp_of(registry, record, now, &stamp);
+    enum error error = dry_run ? check_stamp(registry, record, now)
+                               : stamp_of(registry, record, now, &change.stamp);
     if (error)
         return error;
     struct slice packed_key = wire_record_key(record);
@@ -321,8 +370,8 @@ enum error registry_restore(struct registry *registry, const struct wire_record 
     *result = restore_result_of(registry, key.record, record, until_ms);
     if (*result == RESTORE_TAKEN && !dry_run) {
         error = record->deleted
-                    ? restore_tombstone(registry, &key, packed_key, stamp, until_ms, now)
-                    : restore_instance(registry, &key, record->instance, stamp, now);
+                    ? restore_tombstone(registry, &key, packed_key, change, until_ms, now)
+                    : restore_instance(registry, &key, record->instance, change, now);
         if (!error)
             is_dirty = registry_mark_changed(registry, &key);
     }

@@ -24,6 +24,7 @@ struct wire_record registry_wire_record(const struct registry *registry,
         .instance = state->instance,
         .stamp = {state->hlc, registry_node_id(registry, state->node)},
         .age_ms = now.mono_ms > state->touched_ms ? now.mono_ms - state->touched_ms : 0,
+        .client_revision = instance_client_revision(state->instance),
         .deleted = state->deleted,
     };
 }

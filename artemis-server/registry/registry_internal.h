@@ -7,6 +7,7 @@
 #include <pthread.h>
 
 #include "artemis-core/model/hlc.h"
+#include "artemis-core/model/record_order.h"
 #include "artemis-server/registry/change_log.h"
 #include "artemis-server/registry/node_id_table.h"
 #include "artemis-server/registry/registry_replication.h"
@@ -114,16 +115,24 @@ MUST_USE enum error registry_insert(struct registry *registry, struct locked_key
                                     uint64_t deadline_ms, struct moment now);
 /* Adds a tombstone for a key that is not known. ERR_NO_MEMORY. */
 MUST_USE enum error registry_insert_tombstone(struct locked_key *key, struct slice packed_key,
-                                              struct stored_stamp stamp, uint64_t until_ms);
+                                              uint64_t client_revision, struct stored_stamp stamp,
+                                              uint64_t until_ms);
+/* Gives a tombstone a later stamp, and the client revision if that is higher. */
+void registry_change_tombstone(struct locked_key *key, uint64_t client_revision,
+                               struct stored_stamp stamp, uint64_t until_ms);
 /* Marks a change for storage and for the replicator; true if the replicator takes it. Does nothing
  * if nothing is left of the record. The shard is locked. */
 bool registry_mark_changed(struct registry *registry, const struct locked_key *key);
 /* Wakes the replicator after a marked change. No lock is held. */
 void registry_notify(struct registry *registry, bool is_dirty);
-/* Removes an instance and leaves a tombstone until until_ms, if tombstones are kept. If not, the
- * key has no record any more. */
-void registry_remove(struct registry *registry, struct locked_key *key, struct stored_stamp stamp,
-                     uint64_t until_ms, struct moment now);
+/* Removes an instance and leaves a tombstone until until_ms, if tombstones are kept. It has the
+ * higher of the client revision and that of the record. If they are not kept, the key has no record
+ * any more. */
+void registry_remove(struct registry *registry, struct locked_key *key, uint64_t client_revision,
+                     struct stored_stamp stamp, uint64_t until_ms, struct moment now);
+/* The form of an instance that replaces the record of its key (NULL: not known), a reference: an
+ * instance without a client revision takes over that of the record. NULL: out of memory. */
+struct instance *registry_inherit_revision(const struct record *record, struct instance *instance);
 /* Appends a change to the log and gives the service its revision. The shard is locked. */
 void registry_log_change(struct registry *registry, struct shard *shard, uint32_t service,
                          struct instance *instance, enum change_type type, struct moment now);

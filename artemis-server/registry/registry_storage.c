@@ -90,7 +90,7 @@ static enum error load_tombstone(struct registry *registry, struct locked_key *k
                                  const struct wire_record *record, struct stored_stamp stamp,
                                  struct moment now)
 {
-    struct instance *key_only = instance_of_key(wire_record_key(record));
+    struct instance *key_only = instance_of_key(wire_record_key(record), record->client_revision);
     if (!key_only)
         return ERR_NO_MEMORY;
     uint64_t until_ms = end_of(now, record->age_ms, registry->options.tombstone_ms);

@@ -263,9 +263,13 @@ void shard_cleanup(struct shard *shard, uint64_t now_ms, unsigned *budget);
 
 /* --- tombstones, buckets, dirty lists (shard_replication.c) ----------------------------------- */
 
-/* Makes a tombstone of a record, until until_ms. The instance is exchanged for one of its key alone
- * if there is memory. If the node has too many tombstones, the oldest of this shard is removed. */
-void shard_make_tombstone(struct shard *shard, uint32_t number, uint64_t now_ms, uint64_t until_ms);
+/* Makes a tombstone of a record, until until_ms. The instance is exchanged for one of its key and
+ * the higher client revision alone, if there is memory. If the node has too many tombstones, the
+ * oldest of this shard is removed. */
+void shard_make_tombstone(struct shard *shard, uint32_t number, uint64_t client_revision,
+                          uint64_t now_ms, uint64_t until_ms);
+/* Raises the client revision of a tombstone. Without memory it stays as it is. */
+void shard_raise_client_revision(struct shard *shard, uint32_t number, uint64_t client_revision);
 /* Adds a tombstone for a key that is not known. Takes a reference. ERR_NO_MEMORY. */
 MUST_USE enum error shard_insert_tombstone(struct shard *shard, uint32_t record_hash,
                                            struct instance *key_only, uint64_t until_ms,

@@ -72,16 +72,32 @@ static void link_tombstone(struct shard *shard, uint32_t number, uint64_t until_
     shard->tombstones.count++;
 }
 
-void shard_make_tombstone(struct shard *shard, uint32_t number, uint64_t now_ms, uint64_t until_ms)
+/* Exchanges the instance of a record for one of its key and a client revision. */
+static void keep_key(struct record *record, uint64_t client_revision)
+{
+    struct instance *key_only =
+        instance_of_key(instance_packed_key(record->instance), client_revision);
+    if (!key_only)
+        return;
+    instance_unref(record->instance);
+    record->instance = key_only;
+}
+
+void shard_make_tombstone(struct shard *shard, uint32_t number, uint64_t client_revision,
+                          uint64_t now_ms, uint64_t until_ms)
 {
     struct record *record = shard_record(shard, number);
+    uint64_t stored = instance_client_revision(record->instance);
     shard_leave_service(shard, number, now_ms);
-    struct instance *key_only = instance_of_key(instance_packed_key(record->instance));
-    if (key_only) {
-        instance_unref(record->instance);
-        record->instance = key_only;
-    }
+    keep_key(record, client_revision > stored ? client_revision : stored);
     link_tombstone(shard, number, until_ms);
+}
+
+void shard_raise_client_revision(struct shard *shard, uint32_t number, uint64_t client_revision)
+{
+    struct record *record = shard_record(shard, number);
+    if (client_revision > instance_client_revision(record->instance))
+        keep_key(record, client_revision);
 }
 
 enum error shard_insert_tombstone(struct shard *shard, uint32_t record_hash,

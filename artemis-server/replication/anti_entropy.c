@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "artemis-core/base/sim_bug.h"
+#include "artemis-core/model/record_order.h"
 
 static void free_own(struct round *round)
 {
@@ -205,11 +206,10 @@ static void compare_record(struct replicator *replicator, struct peer *peer,
     struct key_state *own_record = find_own(round, key_only);
     if (own_record)
         round->seen[own_record - round->own] = true;
-    int order = -1; /* of this node's stamp to the peer's */
+    int order = -1; /* of this node's record to the peer's */
     if (own_record) {
-        struct stamp own = {own_record->hlc,
-                            registry_node_id(replicator->registry, own_record->node)};
-        order = stamp_compare(own, theirs->stamp);
+        struct wire_record own = registry_wire_record(replicator->registry, own_record, now);
+        order = record_order_compare(record_order_of(&own), record_order_of(theirs));
     }
     if (order > 0) {
         batch_repair(replicator, peer, instance_packed_key(key_only));
@@ -235,7 +235,7 @@ void anti_entropy_on_record(struct replicator *replicator, struct peer *peer,
     }
     if (peer->round.step != ROUND_LIST || !load_own(replicator, &peer->round, message))
         return;
-    struct instance *key_only = instance_of_key(wire_record_key(record));
+    struct instance *key_only = instance_of_key(wire_record_key(record), 0);
     if (!key_only)
         return; /* out of memory: the next round finds it again */
     compare_record(replicator, peer, key_only, record, now);

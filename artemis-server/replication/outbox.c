@@ -3,6 +3,8 @@
 
 #include <xxhash.h>
 
+#include "artemis-core/model/record_order.h"
+
 struct pending_key {
     uint32_t next; /* in its queue; the first member, which a slab uses while it is free */
     uint32_t prev;
@@ -129,6 +131,13 @@ enum error outbox_put(struct outbox *outbox, struct key_state *state, enum outbo
     return ERR_NONE;
 }
 
+static bool is_later(const struct key_state *a, const struct key_state *b)
+{
+    struct record_order of_a = {instance_client_revision(a->instance), {.hlc = a->hlc}};
+    struct record_order of_b = {instance_client_revision(b->instance), {.hlc = b->hlc}};
+    return record_order_compare(of_a, of_b) > 0;
+}
+
 enum error outbox_put_back(struct outbox *outbox, struct key_state *state, enum outbox_queue queue)
 {
     uint32_t hash;
@@ -137,7 +146,7 @@ enum error outbox_put_back(struct outbox *outbox, struct key_state *state, enum 
         return add(outbox, state, hash, queue);
     struct pending_key *pending = pending_at(outbox, number);
     /* Messages of two kinds can fail in any order: the pending record can be the older one. */
-    if (state->hlc > pending->state.hlc) {
+    if (is_later(state, &pending->state)) {
         replace(outbox, number, state, queue);
         return ERR_NONE;
     }

@@ -62,7 +62,7 @@ MUST_USE enum error database_set_aside(const char *folder, const char *reason,
 /* One key. Slices are borrowed. */
 struct database_row {
     struct slice key;  /* packed, see instance.h */
-    struct slice body; /* the instance as JSON; empty: a tombstone */
+    struct slice body; /* JSON of the instance or of the tombstone; empty: a plain tombstone */
     uint64_t hlc;      /* its stamp */
     struct slice node; /* the node id of the stamp */
     uint64_t since_ms; /* of a tombstone: when the key was unregistered, ms since 1970 */

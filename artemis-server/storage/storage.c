@@ -177,9 +177,11 @@ static enum error load_row(void *context, const struct database_row *row)
     struct load *load = context;
     struct wire_record record = {.stamp = {row->hlc, row->node}};
     enum error error = ERR_INVALID_FIELD;
+    bool is_tombstone =
+        !row->body.size || codec_read_stored_revision(row->body, &record.client_revision);
     if (row->hlc && row->node.size <= ID_BYTES_MAX)
         error =
-            row->body.size ? load_instance(load, &record, row) : load_tombstone(load, &record, row);
+            is_tombstone ? load_tombstone(load, &record, row) : load_instance(load, &record, row);
     if (!error || error == ERR_NO_MEMORY)
         return error;
     load->invalid++;

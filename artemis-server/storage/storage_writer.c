@@ -32,6 +32,8 @@ static enum error put(struct storage_writer *writer, const struct key_state *sta
     text_clear(&writer->body);
     if (!state->deleted)
         codec_write_stored(&writer->body, state->instance);
+    else if (record.client_revision)
+        codec_write_stored_revision(&writer->body, record.client_revision);
     if (text_failed(&writer->body))
         return ERR_NO_MEMORY;
     struct database_row row = {

@@ -43,6 +43,7 @@ static const struct reason {
 } reasons[] = {
     {"instance-not-found", "check the region, zone and group of the instance", false},
     {"service-not-found", "list the services: artemis services", false},
+    {"stale-revision", "send a revision above the stored one, or none", false},
     {"invalid-json", "the body must be one JSON object: {\"instances\":[{...}]}", false},
     {"too-large", "send fewer items in one request", false},
     {"no-such-path",

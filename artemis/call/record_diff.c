@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "artemis-core/model/record_order.h"
+
 /* --- copies ------------------------------------------------------------------------------------
  */
 
@@ -12,9 +14,9 @@ static int compare_copies(const struct diff_copy *a, const struct diff_copy *b)
 {
     if (!a->known || !b->known)
         return (int)a->known - (int)b->known;
-    struct stamp x = {a->stamp, slice_of(a->origin)};
-    struct stamp y = {b->stamp, slice_of(b->origin)};
-    return stamp_compare(x, y);
+    struct record_order x = {a->client_revision, {a->stamp, slice_of(a->origin)}};
+    struct record_order y = {b->client_revision, {b->stamp, slice_of(b->origin)}};
+    return record_order_compare(x, y);
 }
 
 static bool is_live(const struct diff_copy *copy)
@@ -105,9 +107,10 @@ void record_diff_add(struct diff_list *list, const struct wire_record *record)
     bool reserved = reserve_item(&items, list->count, &list->capacity, sizeof(*list->items));
     list->items = items;
     struct diff_item item = {
-        .key = instance_of_key(wire_record_key(record)),
+        .key = instance_of_key(wire_record_key(record), 0),
         .copy = {true, record->deleted, record->stamp.hlc,
-                 strndup(origin.data ? origin.data : "", origin.size)},
+                 strndup(origin.data ? origin.data : "", origin.size),
+                 wire_record_client_revision(record)},
     };
     if (!reserved || !item.key || !item.copy.origin) {
         free_item(&item);

@@ -27,6 +27,7 @@ struct diff_copy {
     bool deleted;
     uint64_t stamp; /* 0: the node reported none */
     char *origin;   /* owned; NULL: unknown */
+    uint64_t client_revision;
 };
 
 struct diff_item {

@@ -23,6 +23,12 @@ int64_t client_clock_wall_ms(void)
     return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
 }
 
+uint64_t client_clock_wall_us(void)
+{
+    struct timespec time = read_clock(CLOCK_REALTIME);
+    return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_nsec / 1000;
+}
+
 uint64_t client_clock_random(void)
 {
     uint64_t number = 0;

@@ -118,6 +118,7 @@ enum artemis_error artemis_open(const struct artemis_options *options, struct ar
     if (error)
         goto out;
     client->shared.registrations.heartbeat_ms = client->settings.heartbeat_ms;
+    client->shared.registrations.client_revision = client_clock_wall_us();
     client->shared.sync.poll_ms = client->settings.poll_ms;
     init_servers(&client->shared.registry_servers, &client->settings);
     init_servers(&client->shared.push_servers, &client->settings);

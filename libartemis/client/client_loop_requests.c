@@ -50,7 +50,8 @@ static void write_request(const struct registry_request *request, struct http_ca
     if (request->call == REGISTRY_REGISTER)
         wire_write_registration(&call->body, request->instances, request->count);
     else
-        wire_write_keys(&call->body, request->instances, request->count);
+        wire_write_keys(&call->body, request->instances, request->count,
+                        request->call == REGISTRY_UNREGISTER);
 }
 
 static bool send_registry_request(struct artemis_client *client, size_t server,

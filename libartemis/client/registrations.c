@@ -8,8 +8,9 @@
 #include <string.h>
 
 #define UNKNOWN_REASON "instance-not-found"
+#define STALE_REASON   "stale-revision"
 
-enum { NO_MEMORY_PAUSE_MS = 1000 };
+enum { NO_MEMORY_PAUSE_MS = 1000, RAISES_MAX = 3 };
 
 enum registration_state { REGISTRATION_PENDING, REGISTRATION_ACTIVE, REGISTRATION_ENDING };
 
@@ -21,6 +22,7 @@ struct registration {
     bool renew_only;   /* another program registered it */
     bool was_sent;     /* a server may know the instance */
     bool was_unknown;  /* a server did not know it; not accepted since then */
+    uint8_t raises;    /* of its revision, since a server accepted it */
     bool reported_any; /* an event was delivered, with this state */
     enum artemis_registration_state reported;
     uint64_t due_ms;      /* of the next heartbeat */
@@ -78,15 +80,37 @@ static struct registration *find_or_create(struct registrations *registrations,
     return registration;
 }
 
+/* The instance with the revision of the present content if it is the same, or else the next one. A
+ * reference; NULL: out of memory. */
+static struct instance *with_revision(struct registrations *registrations,
+                                      const struct registration *registration,
+                                      const struct instance *instance)
+{
+    bool was_registered = registration->wanted && !registration->renew_only &&
+                          registration->state != REGISTRATION_ENDING;
+    uint64_t present = was_registered ? instance_client_revision(registration->wanted) : 0;
+    struct instance *same = present ? instance_with_client_revision(instance, present) : NULL;
+    if (same && instance_equal(same, registration->wanted))
+        return same;
+    instance_unref(same);
+    return instance_with_client_revision(instance, ++registrations->client_revision);
+}
+
 enum error registrations_register(struct registrations *registrations, struct instance *instance,
                                   struct completion *completion)
 {
     struct registration *registration = find_or_create(registrations, instance);
     if (!registration)
         return ERR_NO_MEMORY;
+    struct instance *wanted = with_revision(registrations, registration, instance);
+    if (!wanted) {
+        if (!registration->wanted)
+            remove_registration(registration);
+        return ERR_NO_MEMORY;
+    }
     complete(registration, ARTEMIS_TIMED_OUT, superseded);
     instance_unref(registration->wanted);
-    registration->wanted = instance_ref(instance);
+    registration->wanted = wanted;
     registration->state = REGISTRATION_PENDING;
     registration->renew_only = false;
     attach(registration, completion);
@@ -113,10 +137,24 @@ enum error registrations_renew(struct registrations *registrations, struct insta
     return ERR_NONE;
 }
 
-static void end_registration(struct registration *registration, uint64_t deadline_ms,
-                             struct completion *completion)
+/* The unregistration is a change, too. Without memory it has the revision of the registration. */
+static void set_last_revision(struct registrations *registrations,
+                              struct registration *registration)
+{
+    struct instance *key_only = instance_of_key(instance_packed_key(registration->wanted),
+                                                ++registrations->client_revision);
+    if (!key_only)
+        return;
+    instance_unref(registration->wanted);
+    registration->wanted = key_only;
+}
+
+static void end_registration(struct registrations *registrations, struct registration *registration,
+                             uint64_t deadline_ms, struct completion *completion)
 {
     complete(registration, ARTEMIS_TIMED_OUT, superseded);
+    if (!registration->renew_only && registration->state != REGISTRATION_ENDING)
+        set_last_revision(registrations, registration);
     registration->state = REGISTRATION_ENDING;
     registration->deadline_ms = deadline_ms;
     attach(registration, completion);
@@ -132,7 +170,7 @@ bool registrations_unregister(struct registrations *registrations, const struct 
     struct registration *registration = find(registrations, instance_key_packed(key));
     if (!registration || registration->state == REGISTRATION_ENDING)
         return false;
-    end_registration(registration, deadline_ms, completion);
+    end_registration(registrations, registration, deadline_ms, completion);
     return true;
 }
 
@@ -142,7 +180,7 @@ void registrations_unregister_all(struct registrations *registrations, uint64_t 
     struct registration *registration = LIST_FIRST(&registrations->list);
     for (; registration; registration = next) {
         next = LIST_NEXT(registration, link);
-        end_registration(registration, deadline_ms, NULL);
+        end_registration(registrations, registration, deadline_ms, NULL);
     }
 }
 
@@ -288,6 +326,7 @@ static void on_done(struct registration *registration, enum registry_call call,
         deliver(registration, report, ARTEMIS_REGISTERED,
                 registration->was_unknown ? UNKNOWN_REASON : "", "");
         registration->was_unknown = false;
+        registration->raises = 0;
     }
     if (call == REGISTRY_HEARTBEAT && registration->state == REGISTRATION_ACTIVE) {
         deliver(registration, report, ARTEMIS_RENEWED, "", "");
@@ -360,6 +399,32 @@ static void on_refused(struct registration *registration, enum registry_call cal
     }
 }
 
+/* A server has a later revision. A registration is repeated with one above it; an unregistration is
+ * done: another program has registered the instance since. False: the call is refused. */
+static bool on_stale(struct registrations *registrations, struct registration *registration,
+                     enum registry_call call, const struct instance *sent, uint64_t stored,
+                     struct registry_report *report)
+{
+    if (call == REGISTRY_UNREGISTER) {
+        on_done(registration, call, registration->wanted, 0, report);
+        return true;
+    }
+    if (registration->state != REGISTRATION_PENDING || registration->wanted != sent)
+        return true; /* a later call is sent next */
+    if (stored < instance_client_revision(sent) || stored >= CLIENT_REVISION_MAX ||
+        registration->raises == RAISES_MAX)
+        return false;
+    if (registrations->client_revision < stored)
+        registrations->client_revision = stored;
+    struct instance *raised = instance_with_client_revision(sent, ++registrations->client_revision);
+    if (!raised)
+        return false;
+    instance_unref(registration->wanted);
+    registration->wanted = raised;
+    registration->raises++;
+    return true;
+}
+
 static const struct wire_failure *failure_of(const struct wire_result *result,
                                              const struct instance *instance)
 {
@@ -388,6 +453,9 @@ static void on_instance(struct registrations *registrations, enum registry_call 
         on_unknown(registration, failure->message, report);
         return;
     }
+    if (failure && strcmp(failure->reason, STALE_REASON) == 0 &&
+        on_stale(registrations, registration, call, sent, failure->stored_revision, report))
+        return;
     const char *message = failure ? failure->message : result->message;
     if (call != REGISTRY_UNREGISTER)
         deliver(registration, report, ARTEMIS_REJECTED, failure ? failure->reason : result->reason,

@@ -9,6 +9,11 @@
  * result attaches a completion. A registration that is only renewed is never pending; it is removed
  * when a server does not know its instance.
  *
+ * Each change gets the next client revision (instance.h). A repeated request keeps it. So a server
+ * refuses a request that arrives after a later one, at whatever server that was. If a server has a
+ * higher revision of an instance (this client started with its clock set back, or another program
+ * changed the instance), the registration is repeated with a revision above it.
+ *
  *     while (registrations_next(&registrations, now_ms, &request, &at_ms)) {
  *         ... send the request ...
  *         registrations_answered(&registrations, &request, &result, now_ms, &report);
@@ -44,6 +49,7 @@ struct registry_request {
 struct registrations {
     LIST_HEAD(, registration) list;
     uint64_t heartbeat_ms;
+    uint64_t client_revision; /* the last one that was given; at first, from the clock */
     bool in_flight;
 };
 

@@ -26,7 +26,8 @@ void wire_write_registration(struct text *out, struct instance *const *instances
     jw_close(&w, '}');
 }
 
-void wire_write_keys(struct text *out, struct instance *const *instances, size_t count)
+void wire_write_keys(struct text *out, struct instance *const *instances, size_t count,
+                     bool with_revisions)
 {
     struct json_writer w = jw_to(out, CASING_SNAKE);
     jw_open(&w, '{');
@@ -40,6 +41,10 @@ void wire_write_keys(struct text *out, struct instance *const *instances, size_t
                 continue;
             jw_name(&w, instance_field_info(part)->name);
             jw_text(&w, text);
+        }
+        if (with_revisions && instance_client_revision(instances[i])) {
+            jw_name(&w, "revision");
+            jw_u64(&w, instance_client_revision(instances[i]));
         }
         jw_close(&w, '}');
     }
@@ -179,6 +184,7 @@ static bool read_failure(const json_t *item, struct wire_failure *failure)
     if (!json_is_object(item) || item_key_parts(item, &names, parts, &problem) ||
         instance_key_make(parts, &failure->key, &problem))
         return false;
+    failure->stored_revision = number_of(item, "stored_revision");
     copy_text(failure->reason, sizeof failure->reason, text_of(item, "reason"));
     copy_text(failure->message, sizeof failure->message, text_of(item, "error_message"));
     return true;

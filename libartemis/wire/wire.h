@@ -22,9 +22,11 @@ enum {
 
 /* --- requests and messages of the client ------------------------------------------------------ */
 
-/* Append {"instances":[..]}, or {"instance_keys":[..]}. Check text_failed. */
+/* Append {"instances":[..]}, or {"instance_keys":[..]}, the latter with or without the client
+ * revisions. Check text_failed. */
 void wire_write_registration(struct text *out, struct instance *const *instances, size_t count);
-void wire_write_keys(struct text *out, struct instance *const *instances, size_t count);
+void wire_write_keys(struct text *out, struct instance *const *instances, size_t count,
+                     bool with_revisions);
 
 /* Appends a subscribe message for the service or "*". `epoch` "": without a revision. Check
  * text_failed. */
@@ -39,6 +41,7 @@ void wire_write_fetch_path(struct text *out, const char *service_id);
 
 struct wire_failure {
     struct instance_key key;
+    uint64_t stored_revision; /* of "stale-revision"; 0: absent */
     char reason[WIRE_WORD_MAX];
     char message[WIRE_MESSAGE_MAX];
 };

@@ -38,6 +38,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "artemis-core/model/record_order.h"
 #include "artemis-server/replication/replicator.h"
 
 enum {
@@ -75,7 +76,7 @@ struct sim_node {
     bool was_ready;
     uint64_t ready_ms; /* since when */
     uint64_t evictions;
-    uint64_t stamps[CLIENTS_MAX];  /* HLC stamps of the clients at the last check; 0: none */
+    struct record_order orders[CLIENTS_MAX]; /* of the records at the last check; stamp 0: none */
     uint64_t held_ms[CLIENTS_MAX]; /* when it last had the instance, of any of its processes */
     uint64_t work_at_ms;           /* time of its next scheduled turn */
 };
@@ -87,6 +88,7 @@ struct sim_client {
     bool dead;       /* it stopped without unregistering */
     bool is_leaving; /* its unregistration is not acknowledged yet */
     uint32_t content;
+    uint64_t revision;        /* of its last change */
     uint32_t node;            /* the node that it calls */
     uint32_t call;            /* number of its call in transit; 0: none */
     uint32_t calls;           /* numbers used so far */
@@ -114,7 +116,7 @@ struct sim_link {
 struct sim_counts {
     uint64_t events, messages, lost, repeated, registrations, heartbeats, refused, unregistrations,
         crashes, pauses, jumps, late, refuted, repairs, fetched, rounds, evictions, timeouts,
-        late_calls, dropped_calls;
+        late_calls, dropped_calls, stale_calls;
     uint64_t failed_by[INVARIANTS]; /* seeds that failed, by invariant */
 };
 
@@ -144,9 +146,12 @@ struct sim_settings {
     uint32_t clients_min;
     uint64_t delay_max_ms;
     uint64_t extra_ms;           /* added to the recovery */
+    uint64_t quiet_ms;           /* since when clients only renew; 0: the last part */
     bool calls_travel;           /* calls take time; false: they are executed at once */
     uint32_t late_calls_percent; /* of the requests and of the responses to clients */
     uint32_t repeated_calls_percent;
+    bool executes_closed_calls;     /* nodes do not drop calls of closed connections */
+    uint32_t revisions_percent;     /* of the changes carry the client's revision */
     uint32_t late_messages_percent; /* of the messages between nodes and of their responses */
     bool transit_counts;            /* ages must include the time in transit */
     uint32_t actions_percent;       /* of the turns in which a client does not only renew */
@@ -245,6 +250,7 @@ enum call_result {
     CALL_DONE,
     CALL_UNKNOWN, /* a heartbeat: not registered */
     CALL_REFUSED, /* no process accepts the connection */
+    CALL_STALE,   /* the node has a later revision */
     CALL_TIMEOUT,
 };
 /* A copy of the client's state at the time of the call. */
@@ -254,6 +260,7 @@ struct sim_call {
     uint32_t number;
     uint32_t node;
     uint32_t content;
+    uint64_t revision; /* 0: the call carries none */
     uint64_t sent_ms;
     bool is_repeated; /* by a proxy, over a connection that stays open */
     enum call_result result;
@@ -264,7 +271,8 @@ void call_send(struct sim *sim, struct sim_client *client, enum call_kind kind);
 bool call_drop(sim_event *call, void *context); /* as net_drop */
 
 /* --- sim_clients.c ---------------------------------------------------------------------------- */
-struct instance *client_instance(const struct sim_client *client, uint32_t content);
+struct instance *client_instance(const struct sim_client *client, uint32_t content,
+                                 uint64_t revision);
 struct instance_key client_key(const struct sim_client *client);
 void clients_start(struct sim *sim);
 void client_on_result(struct sim *sim, const struct sim_call *call);

@@ -21,26 +21,40 @@ static struct sim_call *copy(const struct sim_call *call)
 
 /* --- the node --------------------------------------------------------------------------------- */
 
-static void execute_register(struct sim *sim, const struct sim_call *call, struct sim_node *node)
+/* The result of a registration or unregistration. */
+static void note_change(struct sim *sim, struct sim_call *call, enum error error,
+                        uint64_t *count_done)
 {
-    struct sim_client *client = &sim->clients[call->client];
-    struct instance *instance = client_instance(client, call->content);
-    if (registry_register(node->registry, instance, node_now(sim, node)))
+    if (error == ERR_STALE_REVISION) {
+        sim->counts.stale_calls++;
+        call->result = CALL_STALE;
+        sim_log(sim, "i%u: revision %llu is stale at n%u", call->client,
+                (unsigned long long)call->revision, call->node);
+        return;
+    }
+    if (error)
         abort();
-    instance_unref(instance);
-    client->changed_ms = sim->now_ms;
-    sim->counts.registrations++;
-    sim_log(sim, "i%u registers content %u at %s", call->client, call->content, node->name);
+    sim->clients[call->client].changed_ms = sim->now_ms;
+    ++*count_done;
 }
 
-static void execute_unregister(struct sim *sim, const struct sim_call *call, struct sim_node *node)
+static void execute_register(struct sim *sim, struct sim_call *call, struct sim_node *node)
 {
     struct sim_client *client = &sim->clients[call->client];
-    struct instance_key key = client_key(client);
-    registry_unregister(node->registry, &key, node_now(sim, node));
-    client->changed_ms = sim->now_ms;
-    sim->counts.unregistrations++;
+    struct instance *instance = client_instance(client, call->content, call->revision);
+    sim_log(sim, "i%u registers content %u at %s", call->client, call->content, node->name);
+    enum error error = registry_register(node->registry, instance, node_now(sim, node));
+    instance_unref(instance);
+    note_change(sim, call, error, &sim->counts.registrations);
+}
+
+static void execute_unregister(struct sim *sim, struct sim_call *call, struct sim_node *node)
+{
+    struct instance_key key = client_key(&sim->clients[call->client]);
     sim_log(sim, "i%u unregisters at %s", call->client, node->name);
+    note_change(sim, call,
+                registry_unregister(node->registry, &key, call->revision, node_now(sim, node)),
+                &sim->counts.unregistrations);
 }
 
 static void execute_heartbeat(struct sim *sim, struct sim_call *call, struct sim_node *node)
@@ -61,7 +75,8 @@ static void execute_heartbeat(struct sim *sim, struct sim_call *call, struct sim
 static bool is_dropped(struct sim *sim, const struct sim_call *call)
 {
     uint64_t closed_ms = call->sent_ms + CALL_TIMEOUT_MS + CALL_TRAVEL_MS;
-    if (call->is_repeated || call->kind == CALL_HEARTBEAT || sim->now_ms < closed_ms)
+    if (call->is_repeated || call->kind == CALL_HEARTBEAT || sim->now_ms < closed_ms ||
+        sim->settings.executes_closed_calls)
         return false;
     sim->counts.dropped_calls++;
     sim_log(sim, "i%u: n%u drops call %u, whose connection is closed", call->client, call->node,
@@ -155,6 +170,13 @@ static void execute_now(struct sim *sim, struct sim_call *call)
         node_work(sim, node);
 }
 
+static uint64_t choose_revision(struct sim *sim, const struct sim_client *client,
+                                enum call_kind kind)
+{
+    uint32_t percent = kind == CALL_HEARTBEAT ? 0 : sim->settings.revisions_percent;
+    return percent && sim_chance(sim, percent) ? client->revision : 0;
+}
+
 void call_send(struct sim *sim, struct sim_client *client, enum call_kind kind)
 {
     client->call = ++client->calls;
@@ -165,6 +187,7 @@ void call_send(struct sim *sim, struct sim_client *client, enum call_kind kind)
                             .number = client->call,
                             .node = client->node,
                             .content = client->content,
+                            .revision = choose_revision(sim, client, kind),
                             .sent_ms = sim->now_ms};
     if (!sim->settings.calls_travel) {
         execute_now(sim, &call);

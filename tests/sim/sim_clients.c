@@ -20,11 +20,12 @@ static struct slice numbered(char buffer[16], char letter, uint32_t number)
     return (struct slice){buffer, (size_t)snprintf(buffer, 16, "%c%u", letter, number)};
 }
 
-struct instance *client_instance(const struct sim_client *client, uint32_t content)
+struct instance *client_instance(const struct sim_client *client, uint32_t content,
+                                 uint64_t revision)
 {
     char service[16];
     char id[16];
-    struct instance_spec spec = {.port = 1 + content % 60000};
+    struct instance_spec spec = {.port = 1 + content % 60000, .client_revision = revision};
     struct field_problem problem;
     struct instance *instance;
     spec.text[FIELD_REGION] = SLICE("r");
@@ -71,6 +72,12 @@ void clients_note_crash(struct sim *sim, const struct sim_node *node)
     }
 }
 
+static void change_content(struct sim_client *client, uint32_t content)
+{
+    client->content = content;
+    client->revision++;
+}
+
 /* --- results ---------------------------------------------------------------------------------- */
 
 static void note_acknowledged(struct sim *sim, struct sim_client *client,
@@ -93,7 +100,7 @@ static void move_after_failure(struct sim *sim, struct sim_client *client,
     client->since_ms = sim->now_ms;
     client->node = node_for_client(sim);
     if (call->result == CALL_TIMEOUT && call->kind == CALL_REGISTER)
-        client->content++;
+        change_content(client, client->content + 1);
 }
 
 static void on_registered(struct sim *sim, struct sim_client *client, const struct sim_call *call)
@@ -120,6 +127,9 @@ void client_on_result(struct sim *sim, const struct sim_call *call)
         return;
     if (call->result == CALL_REFUSED || call->result == CALL_TIMEOUT) {
         move_after_failure(sim, client, call);
+    } else if (call->result == CALL_STALE) {
+        client->failed_ms = sim->now_ms;
+        client->revision += 1000; /* above the stored one, which the node names */
     } else if (call->result == CALL_UNKNOWN) {
         client->failed_ms = sim->now_ms;
         call_send(sim, client, CALL_REGISTER);
@@ -142,10 +152,7 @@ void client_die(struct sim *sim, struct sim_client *client)
 /* As a health check that goes down and up again: another node each time, an earlier content. */
 static void toggle(struct sim *sim, struct sim_client *client)
 {
-    if (sim->settings.toggles_grow)
-        client->content++;
-    else
-        client->content ^= 1;
+    change_content(client, sim->settings.toggles_grow ? client->content + 1 : client->content ^ 1);
     if (sim_chance(sim, 80))
         client->node = node_for_client(sim);
     call_send(sim, client, CALL_REGISTER);
@@ -160,10 +167,11 @@ static bool change_something(struct sim *sim, struct sim_client *client)
     if (sim->settings.toggles && choice < 13) {
         toggle(sim, client);
     } else if (choice < 5) {
-        client->content++;
+        change_content(client, client->content + 1);
         call_send(sim, client, CALL_REGISTER);
     } else if (choice < 9) {
         client->is_leaving = true;
+        client->revision++;
         call_send(sim, client, CALL_UNREGISTER);
     } else if (choice < 14) { /* as behind a load balancer */
         client->node = node_for_client(sim);
@@ -188,7 +196,7 @@ static void maybe_return(struct sim *sim, struct sim_client *client)
     client->wanted = true;
     client->dead = false;
     client->acknowledged = false;
-    client->content += 1000;
+    change_content(client, client->content + 1000);
     client->since_ms = sim->now_ms;
     call_send(sim, client, CALL_REGISTER);
 }
@@ -231,6 +239,7 @@ void clients_start(struct sim *sim)
         sim->clients[id] = (struct sim_client){
             .id = id,
             .wanted = true,
+            .revision = 1,
             .node = node_for_client(sim),
             .since_ms = sim->now_ms,
         };

@@ -150,9 +150,9 @@ static void print_report(const struct report *report, double secs)
            (unsigned long long)c->registrations, (unsigned long long)c->heartbeats,
            (unsigned long long)c->refused, (unsigned long long)c->unregistrations,
            (unsigned long long)c->evictions, (unsigned long long)c->refuted);
-    printf("%llu calls timed out, %llu executed after that, %llu dropped\n",
+    printf("%llu calls timed out, %llu executed after that, %llu dropped, %llu stale\n",
            (unsigned long long)c->timeouts, (unsigned long long)c->late_calls,
-           (unsigned long long)c->dropped_calls);
+           (unsigned long long)c->dropped_calls, (unsigned long long)c->stale_calls);
     printf("%llu repairs, %llu anti-entropy rounds, %llu records fetched by them\n",
            (unsigned long long)c->repairs, (unsigned long long)c->rounds,
            (unsigned long long)c->fetched);

@@ -149,7 +149,7 @@ void node_start(struct sim *sim, struct sim_node *node)
     node->paused = false;
     node->was_paused = false;
     node->evictions = 0;
-    memset(node->stamps, 0, sizeof(node->stamps));
+    memset(node->orders, 0, sizeof(node->orders));
     node->was_ready = false;
     node->started_ms = sim->now_ms;
     node->work_at_ms = 0;

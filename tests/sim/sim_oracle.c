@@ -36,11 +36,18 @@ static uint32_t wanted_content(const struct sim_client *client)
     return 1 + client->content % 60000;
 }
 
-/* Whether this content is allowed at a node. Changes that only a crashed node had are lost, and of
- * two contents the one with the higher stamp wins. */
-static bool is_expected(const struct sim_client *client, uint32_t content)
+/* Clients that send revisions with some of their changes get no promise about their order. */
+static bool mixes_revisions(const struct sim *sim)
 {
-    if (client->ack_node_crashed || client->ack_node_isolated || client->ack_node_clock_late)
+    return sim->settings.revisions_percent % 100 != 0;
+}
+
+/* Whether this content is allowed at a node. Changes that only a crashed node had are lost. Of two
+ * contents without a revision the one with the higher stamp wins. */
+static bool is_expected(const struct sim *sim, const struct sim_client *client, uint32_t content)
+{
+    bool is_late = client->ack_node_clock_late && !sim->settings.revisions_percent;
+    if (client->ack_node_crashed || client->ack_node_isolated || is_late || mixes_revisions(sim))
         return content != 0;
     return content == wanted_content(client);
 }
@@ -100,7 +107,7 @@ bool oracle_has_reached(const struct sim *sim, uint32_t from, uint32_t to, uint6
  * isolated node its lease expired. */
 void oracle_node_evicted(struct sim *sim, const struct sim_node *node)
 {
-    memset(sim->nodes[node->id].stamps, 0, sizeof(node->stamps));
+    memset(sim->nodes[node->id].orders, 0, sizeof(node->orders));
     for (uint32_t i = 0; i < sim->client_count; i++) {
         struct sim_client *client = &sim->clients[i];
         if (client->ack_node == node->id && client->wanted && !content_at(node, client) &&
@@ -123,7 +130,7 @@ static void check_content(struct sim *sim, const struct sim_client *client,
                           const struct sim_node *node)
 {
     uint32_t content = content_at(node, client);
-    if (is_expected(client, content))
+    if (is_expected(sim, client, content))
         return;
     int id = (int)client->id;
     if (content)
@@ -172,12 +179,13 @@ static void check_stamps_grow(struct sim *sim, struct sim_node *node)
         struct instance_key key = client_key(&sim->clients[i]);
         struct key_state state;
         if (!registry_read_key(node->registry, instance_key_packed(&key), &state)) {
-            node->stamps[i] = 0;
+            node->orders[i] = (struct record_order){0};
             continue;
         }
-        if (state.hlc < node->stamps[i])
+        struct record_order order = {instance_client_revision(state.instance), {.hlc = state.hlc}};
+        if (record_order_compare(order, node->orders[i]) < 0)
             sim_fail(sim, 1, (int)i, "%s replaced i%u by an older record", node->name, i);
-        node->stamps[i] = state.hlc;
+        node->orders[i] = order;
         key_state_unref(&state);
     }
 }
@@ -197,7 +205,7 @@ static void check_unregistered(struct sim *sim)
     uint64_t hops_ms = (sim->settings.hops - 1) * 2 * ANTI_ENTROPY_MS;
     for (uint32_t i = 0; i < sim->client_count; i++) {
         const struct sim_client *client = &sim->clients[i];
-        if (client->wanted || may_be_forgotten(client) ||
+        if (client->wanted || may_be_forgotten(client) || mixes_revisions(sim) ||
             sim->now_ms - client->ended_ms < FORGOTTEN_MS + late_ms + hops_ms)
             continue;
         for (uint32_t n = 0; n < sim->node_count; n++) {

@@ -104,6 +104,8 @@ uint64_t sim_end_ms(const struct sim *sim)
 
 uint64_t sim_quiet_ms(const struct sim *sim)
 {
+    if (sim->settings.quiet_ms)
+        return WORLD_EPOCH_MS + sim->settings.quiet_ms;
     uint64_t hops = sim->settings.hops > 1 ? sim->settings.hops - 1 : 0;
     return sim_end_ms(sim) - QUIET_MS - hops * 2 * ANTI_ENTROPY_MS;
 }

@@ -118,6 +118,29 @@ static void repeated(struct sim *sim)
 {
     sim->settings.calls_travel = true;
     sim->settings.repeated_calls_percent = 10;
+    sim->settings.revisions_percent = 100;
+}
+
+/* Calls of any age are executed, also at nodes that are cut off, for less than a lease. Clients
+ * make their last changes before the last faults: no later change hides that an earlier one won. */
+static void revision(struct sim *sim)
+{
+    sim->settings.calls_travel = true;
+    sim->settings.late_calls_percent = 15;
+    sim->settings.repeated_calls_percent = 15;
+    sim->settings.executes_closed_calls = true;
+    sim->settings.revisions_percent = 100;
+    sim->settings.actions_percent = 40;
+    sim->settings.quiet_ms = FAULTS_MS - 2 * TTL_MS;
+    sim->settings.faults |= FAULT_LINK | FAULT_ISOLATE | FAULT_PAUSE | FAULT_CLOCK | FAULT_CRASH;
+    sim->settings.fault_max_ms = TTL_MS - 2000;
+    sim->settings.extra_ms = LATE_MAX_MS;
+}
+
+static void mixed(struct sim *sim)
+{
+    revision(sim);
+    sim->settings.revisions_percent = 50;
 }
 
 static void stall(struct sim *sim)
@@ -221,8 +244,12 @@ static const struct world {
     {"slow", "a chain of three nodes with round trips above 500 ms", NULL, true, small_chain,
      link_slow, false, 2},
     {"late", "calls time out and arrive up to 60 s late", NULL, true, late, NULL, false, 1},
-    {"repeated", "calls are executed twice, up to 15 s apart", "1 (revision)", false, repeated,
+    {"repeated", "calls with revisions are executed twice, up to 15 s apart", NULL, true, repeated,
      NULL, false, 1},
+    {"revision", "clients send revisions, and nodes execute late and repeated calls", NULL, true,
+     revision, NULL, false, 1},
+    {"mixed", "clients send revisions with half of their changes", NULL, true, mixed, NULL, false,
+     1},
     {"stall", "nodes pause, and then execute the calls that timed out", NULL, true, stall, NULL,
      false, 1},
     {"toggle", "clients alternate between two contents at different nodes", "2", false, toggle,

@@ -359,6 +359,32 @@ static void invalid_port_is_refused(void **state)
     }
 }
 
+static void invalid_revision_is_refused(void **state)
+{
+    (void)state;
+    const struct {
+        json_t *value;
+        const char *part;
+    } rows[] = {
+        {json_integer(-1), "must be an integer from 0, is -1"},
+        {json_integer(INT64_MIN), "must be an integer from 0, is -9223372036854775808"},
+        {json_real(1.5), "must be an integer from 0, is 1.5"},
+        {json_real(9223372036854775808.0), "must be an integer from 0, is 9.2233720368547758e18"},
+        {json_string("7"), "must be an integer from 0, is \"7\""},
+        {json_true(), "true"},
+        {json_array(), "[]"},
+    };
+    for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
+        check_refused_item(REGISTER, "instances", "revision", rows[r].value, rows[r].part);
+        check_refused_item(UNREGISTER, "instance_keys", "revision", rows[r].value, rows[r].part);
+        json_decref(rows[r].value);
+    }
+    static const char body[] = "{\"instances\":[{\"revision\":9223372036854775808}]}";
+    check_status(call_post_bytes(shared->http, REGISTER, body, strlen(body)), 400, "bad-request",
+                 "invalid-json");
+    check_nothing_changed();
+}
+
 /* So many entries of so many bytes. */
 static json_t *metadata_of(int entries, size_t value_size)
 {
@@ -455,17 +481,12 @@ static void item_at_every_limit_is_accepted(void **state)
         const char *field;
         json_t *value;
     } rows[] = {
-        {"region_id", text_of('r', 255)},
-        {"zone_id", text_of('z', 255)},
-        {"instance_id", text_of('i', 255)},
-        {"port", json_integer(0)},
-        {"port", json_integer(65535)},
-        {"status", text_of('s', 32)},
-        {"machine_name", text_of('m', 1024)},
-        {"protocol", text_of('p', 1024)},
-        {"health_check_url", text_of('h', 1024)},
-        {"metadata", metadata_of(64, 100)},
-        {"service_id", text_of('s', 255)},
+        {"region_id", text_of('r', 255)},   {"zone_id", text_of('z', 255)},
+        {"instance_id", text_of('i', 255)}, {"port", json_integer(0)},
+        {"port", json_integer(65535)},      {"revision", json_integer(INT64_MAX)},
+        {"status", text_of('s', 32)},       {"machine_name", text_of('m', 1024)},
+        {"protocol", text_of('p', 1024)},   {"health_check_url", text_of('h', 1024)},
+        {"metadata", metadata_of(64, 100)}, {"service_id", text_of('s', 255)},
     };
     struct fixture *own = NULL;
     fixture_start((void **)&own, NULL);
@@ -542,6 +563,7 @@ int main(void)
         cmocka_unit_test(list_of_ten_thousand_and_one_items_is_refused),
         cmocka_unit_test(required_field_that_is_missing_or_invalid_is_refused),
         cmocka_unit_test(invalid_port_is_refused),
+        cmocka_unit_test(invalid_revision_is_refused),
         cmocka_unit_test(optional_field_that_is_invalid_is_refused),
         cmocka_unit_test(item_without_ip_and_url_is_refused),
         cmocka_unit_test(item_that_is_not_an_object_is_refused),

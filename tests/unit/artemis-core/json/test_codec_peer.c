@@ -32,12 +32,16 @@ static void on_record(void *context, enum peer_list list, const struct wire_reco
         parts[part] = record->instance ? instance_text(record->instance, part)
                                        : instance_key_part(record->key, part);
     assert_int_equal(instance_key_make(parts, &key, &problem), ERR_NONE);
-    int size = snprintf(line, sizeof(line), "%d %.*s/%.*s %llu %.*s %llu%s\n", (int)list,
+    uint64_t revision = wire_record_client_revision(record);
+    char revision_text[32] = "";
+    if (revision)
+        snprintf(revision_text, sizeof(revision_text), " r%llu", (unsigned long long)revision);
+    int size = snprintf(line, sizeof(line), "%d %.*s/%.*s %llu %.*s %llu%s%s\n", (int)list,
                         (int)parts[FIELD_SERVICE].size, parts[FIELD_SERVICE].data,
                         (int)parts[FIELD_INSTANCE].size, parts[FIELD_INSTANCE].data,
                         (unsigned long long)record->stamp.hlc, (int)record->stamp.node_id.size,
                         record->stamp.node_id.data, (unsigned long long)record->age_ms,
-                        record->deleted ? " deleted" : "");
+                        record->deleted ? " deleted" : "", revision_text);
     text_append(&story->lines, line, (size_t)size);
     story->records++;
     story->last_list = list;
@@ -104,7 +108,7 @@ static enum error feed_bytes(struct slice body)
 
 /* --- round trips --- */
 
-static struct instance *made(const char *id, const char *status)
+static struct instance *made_with(const char *id, const char *status, uint64_t revision)
 {
     const struct metadata_entry metadata[] = {{SLICE("quote"), SLICE("\"}{][\\ \xc3\xa9")},
                                               {SLICE("empty"), SLICE("")}};
@@ -119,11 +123,17 @@ static struct instance *made(const char *id, const char *status)
         .port = 8080,
         .metadata = metadata,
         .metadata_count = 2,
+        .client_revision = revision,
     };
     struct instance *instance = NULL;
     struct field_problem problem;
     assert_int_equal(instance_create(&spec, &instance, &problem), ERR_NONE);
     return instance;
+}
+
+static struct instance *made(const char *id, const char *status)
+{
+    return made_with(id, status, 0);
 }
 
 /* A response with all that a response can have. */
@@ -138,7 +148,7 @@ static struct text whole_response(void)
     for (int i = 0; i < 3; i++) {
         char id[16];
         snprintf(id, sizeof(id), "}]\"i%d", i);
-        struct instance *instance = made(id, "up");
+        struct instance *instance = made_with(id, "up", (uint64_t)i);
         struct wire_record record = {.instance = instance,
                                      .stamp = {1000 + (uint64_t)i, SLICE("node-1")},
                                      .age_ms = (uint64_t)i * 7};
@@ -146,7 +156,7 @@ static struct text whole_response(void)
         instance_unref(instance);
     }
     jw_close(&w, ']'), jw_close(&w, '}'), jw_close(&w, ']');
-    struct instance *gone = made("gone", "up");
+    struct instance *gone = made_with("gone", "up", CLIENT_REVISION_MAX);
     struct wire_record record = {
         .instance = gone, .stamp = {77, SLICE("n")}, .age_ms = 5, .deleted = true};
     jw_name(&w, "tombstones"), jw_open(&w, '[');
@@ -162,9 +172,9 @@ static struct text whole_response(void)
 }
 
 static const char whole_story[] = "0 s/}]\"i0 1000 node-1 0\n"
-                                  "0 s/}]\"i1 1001 node-1 7\n"
-                                  "0 s/}]\"i2 1002 node-1 14\n"
-                                  "1 s/gone 77 n 5 deleted\n";
+                                  "0 s/}]\"i1 1001 node-1 7 r1\n"
+                                  "0 s/}]\"i2 1002 node-1 14 r2\n"
+                                  "1 s/gone 77 n 5 deleted r9223372036854775807\n";
 
 static void check_all_records(void)
 {

@@ -68,6 +68,8 @@ static struct instance_spec random_spec(struct spec_buffer *buffer)
 {
     static const char *const words[] = {"", "up", "starting", "down", "unhealthy", "unknown"};
     struct instance_spec spec = {.port = (int64_t)random_below(PORT_MAX + 1)};
+    if (random_below(2))
+        spec.client_revision = CLIENT_REVISION_MAX >> random_below(63);
     buffer->used = 0;
     for (enum instance_field field = 0; field < TEXT_FIELDS; field++) {
         const struct field_info *info = instance_field_info(field);

@@ -46,7 +46,9 @@ static const char *const usual_records[] = {
     "'origin':'node-1','age_ms':1234} , and more",
     "{'region_id':'r','zone_id':'z','service_id':'s','instance_id':'i','version':5,'origin':'n',"
     "'age_ms':1,'deleted':true}",
-    "{ 'deleted' : false , 'origin':null,'version':null,'age_ms':null,'port':null } ]",
+    "{'service_id':'s','instance_id':'i','revision':999999999999999999,'version':5,'origin':'n'}",
+    "{ 'deleted' : false , 'revision':null,'origin':null,'version':null,'age_ms':null,'port':null "
+    "} ]",
 };
 
 static size_t quote(const char *from, char to[TEXT_BYTES])
@@ -146,6 +148,9 @@ static const char *const rejected_members[] = {
     "'port':1234567890123456789",
     "'port':80,'port':80",
     "'version':'1'",
+    "'revision':'1'",
+    "'revision':-1",
+    "'revision':1.5",
     "'age_ms':1,'age_ms':1",
     "'ageMs':1",
     "'origin':1",

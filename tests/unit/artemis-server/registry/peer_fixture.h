@@ -23,6 +23,7 @@ struct word {
     const char *node;
     uint64_t age_ms;
     const char *machine; /* the content */
+    uint64_t revision;
     bool deleted;
 };
 
@@ -52,7 +53,8 @@ static inline enum error say_registered(struct registry *registry, struct word w
     struct instance *instance =
         make_instance((struct brief){.service = word.service ? word.service : "s",
                                      .id = word.id ? word.id : "a",
-                                     .machine = word.machine});
+                                     .machine = word.machine,
+                                     .revision = word.revision});
     struct wire_record record = {
         .instance = instance, .stamp = word_stamp(&word), .age_ms = word.age_ms};
     enum error error = registry_apply(registry, &record, now);
@@ -63,8 +65,11 @@ static inline enum error say_registered(struct registry *registry, struct word w
 static inline enum error say_of_key(struct registry *registry, struct word word, struct moment now)
 {
     struct instance_key key = make_key(word.service ? word.service : "s", word.id ? word.id : "a");
-    struct wire_record record = {
-        .key = &key, .stamp = word_stamp(&word), .age_ms = word.age_ms, .deleted = word.deleted};
+    struct wire_record record = {.key = &key,
+                                 .stamp = word_stamp(&word),
+                                 .age_ms = word.age_ms,
+                                 .client_revision = word.revision,
+                                 .deleted = word.deleted};
     return word.deleted ? registry_apply_unregister(registry, &record, now)
                         : registry_apply_renewal(registry, &record, now);
 }

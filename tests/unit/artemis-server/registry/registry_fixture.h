@@ -71,6 +71,7 @@ struct brief {
     const char *group;
     const char *machine;
     int port;
+    uint64_t revision;
 };
 
 static inline struct instance *make_instance(struct brief brief)
@@ -88,6 +89,7 @@ static inline struct instance *make_instance(struct brief brief)
                 [FIELD_MACHINE_NAME] = slice_of(brief.machine),
             },
         .port = brief.port ? brief.port : 8080,
+        .client_revision = brief.revision,
     };
     struct instance *instance = NULL;
     struct field_problem problem;
@@ -133,7 +135,7 @@ static inline void take_out(struct registry *registry, const char *service, cons
                             struct moment now)
 {
     struct instance_key key = make_key(service, id);
-    registry_unregister(registry, &key, now);
+    assert_int_equal(registry_unregister(registry, &key, 0, now), ERR_NONE);
 }
 
 /* Many instances of one service: i0, i1, i2... */

@@ -160,6 +160,20 @@ static void put_back_replaces_an_earlier_state(void **state)
     expect_next(QUEUE_UNREGISTER, "a", 2);
 }
 
+static void put_back_compares_client_revisions_first(void **state)
+{
+    (void)state;
+    struct instance *lower =
+        make_instance((struct brief){.service = "s", .id = "a", .revision = 5});
+    struct instance *higher =
+        make_instance((struct brief){.service = "s", .id = "a", .revision = 6});
+    struct key_state pending = {.instance = lower, .hlc = 2};
+    struct key_state failed = {.instance = higher, .hlc = 1};
+    assert_int_equal(outbox_put(&outbox, &pending, QUEUE_REGISTER), ERR_NONE);
+    assert_int_equal(outbox_put_back(&outbox, &failed, QUEUE_REGISTER), ERR_NONE);
+    expect_next(QUEUE_REGISTER, "a", 1);
+}
+
 static void put_back_registration_replaces_a_pending_renewal(void **state)
 {
     (void)state;
@@ -281,6 +295,7 @@ int main(void)
         TEST(put_back_without_a_pending_record_appends),
         TEST(put_back_does_not_replace_a_later_state),
         TEST(put_back_replaces_an_earlier_state),
+        TEST(put_back_compares_client_revisions_first),
         TEST(put_back_registration_replaces_a_pending_renewal),
         TEST(put_back_renewal_keeps_a_pending_registration),
         TEST(take_stops_at_max),

@@ -57,7 +57,7 @@ static void live_through(void)
             finish_message(rig.out[i], SEND_RETRYABLE);
             break;
         }
-    registry_unregister(rig.node, &key_of_second, rig_now());
+    assert_int_equal(registry_unregister(rig.node, &key_of_second, 0, rig_now()), ERR_NONE);
     pass_ms(BACKOFF_FIRST_MS);
     deliver_all();
     assert_int_equal(registry_renew(rig.node, &key_of_first, rig_now()), ERR_NONE);

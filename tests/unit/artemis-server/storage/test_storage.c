@@ -112,6 +112,32 @@ static void check_loaded(size_t instances, size_t tombstones)
 
 /* --- tests ------------------------------------------------------------------------------------ */
 
+static uint64_t stored_revision(struct registry *registry, const char *id)
+{
+    struct instance_key key = make_key("s", id);
+    return registry_stored_revision(registry, instance_key_packed(&key));
+}
+
+static void client_revisions_are_stored_and_loaded(void **state)
+{
+    (void)state;
+    struct node node = start_writer(at_ms(0));
+    struct instance_key gone = make_key("s", "gone");
+    put_as(node.registry,
+           (struct brief){.service = "s", .id = "a", .revision = CLIENT_REVISION_MAX}, at_ms(0));
+    put_as(node.registry, (struct brief){.service = "s", .id = "gone", .revision = 6}, at_ms(0));
+    assert_int_equal(registry_unregister(node.registry, &gone, 7, at_ms(1)), ERR_NONE);
+    assert_int_equal(commit(&node, 1), ERR_NONE);
+    stop_writer(&node);
+
+    struct node next = start(at_ms(1000));
+    assert_int_equal(stats_of(next.registry).instances, 1);
+    assert_int_equal(stats_of(next.registry).tombstones, 1);
+    assert_true(stored_revision(next.registry, "a") == CLIENT_REVISION_MAX);
+    assert_true(stored_revision(next.registry, "gone") == 7);
+    stop(&next);
+}
+
 static void changes_are_stored_and_loaded(void **state)
 {
     (void)state;
@@ -438,6 +464,7 @@ int main(void)
     failing_vfs_install();
     const struct CMUnitTest tests[] = {
         TEST(changes_are_stored_and_loaded),
+        TEST(client_revisions_are_stored_and_loaded),
         TEST(a_commit_without_changes_writes_only_the_bounds),
         TEST(evicted_and_registered_again_is_stored),
         TEST(too_many_removals_write_everything),

@@ -147,7 +147,7 @@ static void changing_renewing_and_ending_need_no_memory(void **state)
     assert_int_equal(registry_register(registry, changed, at_ms(1)), ERR_NONE);
     assert_int_equal(registry_register(registry, changed, at_ms(2)), ERR_NONE);
     assert_int_equal(registry_renew(registry, &key, at_ms(3)), ERR_NONE);
-    registry_unregister(registry, &key, at_ms(4));
+    assert_int_equal(registry_unregister(registry, &key, 0, at_ms(4)), ERR_NONE);
     registry_expire(registry, at_ms(TTL_MS + TICK_MS));
     registry_expire(registry, at_ms(TTL_MS + TICK_MS + 2 * RECHECK_MS));
     assert_int_equal(registry_release_guard(registry, (struct slice){0}, at_ms(2 * TTL_MS)),

@@ -82,7 +82,7 @@ static void change_something(struct changer *changer)
         break;
     }
     case 3:
-        registry_unregister(registry, &cast.keys[service][id], now);
+        assert_int_equal(registry_unregister(registry, &cast.keys[service][id], 0, now), ERR_NONE);
         break;
     default: {
         enum error error = registry_renew(registry, &cast.keys[service][id], now);
