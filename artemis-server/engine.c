@@ -63,6 +63,7 @@ static void become_ready(void *context)
         replication_thread_stats(engine->replication, &stats);
     if (engine->storage && stats.snapshot_records)
         evict_unconfirmed(engine);
+    registry_share_loaded(engine->registry);
     if (engine->storage)
         storage_set_complete(engine->storage);
     enum node_state starting = NODE_STARTING;
@@ -220,6 +221,14 @@ void engine_leave(struct engine *engine, uint64_t timeout_ms)
         log_event(LOG_LEVEL_WARN,
                   "changes did not reach all peers in time; anti-entropy delivers them",
                   LOG_NUMBER("timeout_ms", timeout_ms));
+}
+
+enum error engine_release_guard(struct engine *engine, struct slice service_id, struct moment now)
+{
+    enum error error = registry_release_guard(engine->registry, service_id, now);
+    if (engine->replication) /* a peer may know a service that this node does not */
+        replication_thread_release_guard(engine->replication, service_id);
+    return error;
 }
 
 void engine_on_peer_goodbye(struct engine *engine, const char *node_id)

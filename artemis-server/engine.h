@@ -73,6 +73,10 @@ const char *engine_state_word(enum node_state state);
 bool engine_is_young(const struct engine *engine, struct moment now);
 /* Decides whether a client request is served: ERR_NOT_READY, ERR_DRAINING, ERR_RATE_LIMITED. */
 enum error engine_admit(struct engine *engine, bool discovery, struct moment now);
+/* Releases the guard of a service, or of the node and all services if the id is empty; at the peers
+ * too. As registry_release_guard. */
+MUST_USE enum error engine_release_guard(struct engine *engine, struct slice service_id,
+                                         struct moment now);
 /* A peer has sent its goodbye. */
 void engine_on_peer_goodbye(struct engine *engine, const char *node_id);
 /* Copies the status of the peers and returns their number; 0 without a replication thread. */

@@ -102,7 +102,7 @@ const struct config_setting config_settings[] = {
     {NUMBER(lease, guard_min_leases, 0, 100000000, "50"),
      .description = "Minimum number of leases of a service, or of the node, for the guard to act."},
     {NUMBER(lease, guard_max_secs, 1, DAY_SECS, "300"),
-     .description = "Maximum time for which the guard suspends evictions, in seconds."},
+     .description = "How long the guard keeps an instance after the end of its lease, in seconds."},
 
     {SWITCH(cache, enabled, "true"),
      .description = "Whether encoded responses are cached until their service changes."},

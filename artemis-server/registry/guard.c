@@ -50,10 +50,6 @@ bool guard_evaluate(struct guard *guard, const struct guard_settings *settings, 
             enter(guard, GUARD_OFF, now_ms, 0);
         return false;
     }
-    if (guard->state == GUARD_ENGAGED && now_ms >= guard->until_ms) {
-        guard_release(guard, settings, now_ms);
-        return false;
-    }
     if (guard->state != GUARD_ENGAGED)
         enter(guard, GUARD_ENGAGED, now_ms, now_ms + settings->max_ms);
     return true;

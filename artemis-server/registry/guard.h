@@ -5,11 +5,13 @@
  * If many leases end at once, the fault is more likely between the clients and this node than in
  * all the clients, and evictions would make it an outage.
  *
- * Each lease should be renewed at least once per time-to-live. So in a window of one time-to-live a
- * scope expects as many renewals as it has leases, plus those that were evicted in the window. When
- * the renewed share falls below `percent`, the guard engages and evictions in the scope are
- * suspended. It disengages when the share recovers. After `max_ms`, or when an operator releases
- * it, the scope evicts for one window, so that the guard does not engage again for the same leases.
+ * Each lease should be renewed at least once per time-to-live. So in a window of one time-to-live
+ * a scope expects as many renewals as it has leases, plus those that were evicted in the window.
+ * When the renewed share falls below `percent`, the guard engages and evictions in the scope are
+ * suspended. It disengages when the share recovers. When an operator releases it, the scope evicts
+ * for one window, so that the guard does not engage again for the same leases. The owner evicts
+ * each lease `max_ms` after its end at the latest, on every node at the same time, and does not
+ * count these evictions.
  * The guard does not engage in a scope that expects fewer than `min_leases` renewals; once engaged,
  * it stays engaged when the scope shrinks.
  *
@@ -28,7 +30,7 @@ enum { GUARD_BUCKETS = 8 };
 struct guard_settings {
     uint32_t percent; /* 0 turns the guard off */
     uint32_t min_leases;
-    uint64_t max_ms;
+    uint64_t max_ms;    /* how long a lease is kept after its end */
     uint64_t window_ms; /* one time-to-live */
 };
 
@@ -42,7 +44,8 @@ enum guard_state {
 struct guard {
     enum guard_state state;
     uint64_t since_ms; /* of the state */
-    uint64_t until_ms; /* the latest end of GUARD_ENGAGED or GUARD_RELEASED */
+    uint64_t until_ms; /* the end of GUARD_RELEASED; of GUARD_ENGAGED: when the leases that had
+                          ended before are evicted at the latest */
     uint64_t bucket;   /* number of the newest bucket: now / (window / GUARD_BUCKETS) */
     uint32_t evicted[GUARD_BUCKETS];
     uint32_t expected; /* renewals in the window, as of the last evaluation */

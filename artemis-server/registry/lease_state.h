@@ -9,18 +9,26 @@
  *                   |                        ^
  *                   +------------------------+ not confirmed within its time limit
  *
+ *                 confirming --> peer_guarded <--> guarded
+ *                                      |
+ *                                      v
+ *                                     due
+ *
  * When the time of a lease runs out and a peer is up, the expiry is confirmed with the peers.
  * Without a peer the lease becomes expired at once. An expired lease is evicted in the same tick,
- * or becomes guarded. A renewal makes a lease of any state active again. Eviction, and
- * unregistering in any state, end in LEASE_NONE.
+ * or becomes guarded. When no guard of this node keeps a guarded lease any more, it becomes
+ * peer_guarded, and a lease check is made every second: while the guard of a peer keeps the lease,
+ * so does this node. A renewal makes a lease of any state active again. Eviction, and unregistering
+ * in any state, end in LEASE_NONE.
  *
  * A loaded lease is one that nobody has renewed since it was loaded. Whether its instance is alive
  * is not known: it is served, its time runs out one time-to-live after the start, and the guards do
  * not count it as ended before.
  *
- * Words: a lease is "ended" when it is expired or guarded; WHEEL_ENDED and the counter `ended` are
- * about these. A lease "comes up" when the wheel hands it out. "Due" as a state is LEASE_DUE alone.
- * "Guarded" is a state of a lease; the states of a guard are off, engaged and released (guard.h).
+ * Words: a lease is "ended" when it is expired, guarded or peer_guarded; WHEEL_ENDED and the
+ * counter `ended` are about these. A lease "comes up" when the wheel hands it out. "Due" as a state
+ * is LEASE_DUE alone. "Guarded" is a state of a lease; the states of a guard are off, engaged and
+ * released (guard.h).
  *
  * Pure. Only shard_leases.c changes the state of a lease.
  */
@@ -29,13 +37,14 @@
 #include <stdbool.h>
 
 enum lease_state {
-    LEASE_NONE,       /* no lease: a tombstone, or a record that is not in use */
-    LEASE_ACTIVE,     /* time is left, or the wheel has not handed the lease out yet */
-    LEASE_CONFIRMING, /* its time has run out; a lease check is made. Clients can renew it */
-    LEASE_DUE,        /* no peer has a later renewal; the next tick makes it expired */
-    LEASE_EXPIRED,    /* counted by the guards; waits for eviction in this tick */
-    LEASE_GUARDED,    /* ended, and kept by an engaged guard. Clients can renew it */
-    LEASE_LOADED,     /* loaded from storage and not renewed since. Clients can renew it */
+    LEASE_NONE,         /* no lease: a tombstone, or a record that is not in use */
+    LEASE_ACTIVE,       /* time is left, or the wheel has not handed the lease out yet */
+    LEASE_CONFIRMING,   /* its time has run out; a lease check is made. Clients can renew it */
+    LEASE_DUE,          /* no peer has a later renewal; the next tick makes it expired */
+    LEASE_EXPIRED,      /* counted by the guards; waits for eviction in this tick */
+    LEASE_GUARDED,      /* ended, and kept by an engaged guard. Clients can renew it */
+    LEASE_PEER_GUARDED, /* the same, by the guard of a peer, or while the peers are asked */
+    LEASE_LOADED,       /* loaded from storage and not renewed since. Clients can renew it */
     LEASE_STATES,
 };
 
@@ -48,28 +57,42 @@ static inline bool lease_state_is_legal(enum lease_state from, enum lease_state 
         DUE = 1 << LEASE_DUE,
         EXPIRED = 1 << LEASE_EXPIRED,
         GUARDED = 1 << LEASE_GUARDED,
+        PEER_GUARDED = 1 << LEASE_PEER_GUARDED,
         LOADED = 1 << LEASE_LOADED,
     };
     static const unsigned char next[LEASE_STATES] = {
         [LEASE_NONE] = ACTIVE,
         [LEASE_ACTIVE] = NONE | CONFIRMING | EXPIRED | LOADED,
-        [LEASE_CONFIRMING] = NONE | ACTIVE | DUE | EXPIRED,
+        [LEASE_CONFIRMING] = NONE | ACTIVE | DUE | EXPIRED | PEER_GUARDED,
         [LEASE_DUE] = NONE | ACTIVE | EXPIRED,
         [LEASE_EXPIRED] = NONE | ACTIVE | GUARDED,
-        [LEASE_GUARDED] = NONE | ACTIVE,
+        [LEASE_GUARDED] = NONE | ACTIVE | PEER_GUARDED,
+        [LEASE_PEER_GUARDED] = NONE | ACTIVE | DUE | GUARDED,
         [LEASE_LOADED] = NONE | ACTIVE | CONFIRMING | EXPIRED,
     };
     return next[from] >> to & 1;
 }
 
+/* Kept by a guard of this node or of a peer. */
+static inline bool lease_state_is_guarded(enum lease_state state)
+{
+    return state == LEASE_GUARDED || state == LEASE_PEER_GUARDED;
+}
+
 /* The instance is served although its last known renewal is older than a time-to-live. */
 static inline bool lease_state_is_held(enum lease_state state)
 {
-    return state == LEASE_GUARDED || state == LEASE_LOADED;
+    return lease_state_is_guarded(state) || state == LEASE_LOADED;
+}
+
+/* Peers are asked about the lease. */
+static inline bool lease_state_is_confirming(enum lease_state state)
+{
+    return state == LEASE_CONFIRMING || state == LEASE_PEER_GUARDED;
 }
 
 /* The end was counted by the guards. */
 static inline bool lease_state_is_ended(enum lease_state state)
 {
-    return state == LEASE_EXPIRED || state == LEASE_GUARDED;
+    return state == LEASE_EXPIRED || lease_state_is_guarded(state);
 }

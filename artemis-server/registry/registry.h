@@ -9,10 +9,10 @@
  * (artemis-server/response_cache.h), which stores them here, beside their service.
  *
  * A lease ends `ttl_ms` after its last renewal. registry_tick evicts the instance within two ticks
- * (of 20 ms), unless a lease check is made first (registry_replication.h) or a guard is engaged.
- * Until then the instance is in every response. One thread calls registry_tick every
- * tick. Any thread may call all other functions. Nothing here reads a clock; nothing encodes or
- * calls out while it holds the lock of a shard.
+ * (of 20 ms), unless a lease check is made first (registry_replication.h) or a guard is engaged,
+ * but guard_max_ms after its end at the latest. Until then the instance is in every response. One
+ * thread calls registry_tick every tick. Any thread may call all other functions. Nothing here
+ * reads a clock; nothing encodes or calls out while it holds the lock of a shard.
  *
  * Lock order: one shard (never two), then the change log. The lock of the node's guard is held
  * alone.
@@ -35,7 +35,7 @@ struct registry_options {
     uint64_t cleanup_interval_ms; /* how long a service without members stays known */
     uint32_t guard_percent;
     uint32_t guard_min_leases;
-    uint64_t guard_max_ms;
+    uint64_t guard_max_ms;        /* how long a guard keeps a lease after its end */
     uint64_t cache_expiry_ms;     /* how long a cached response stays without being handed out */
     uint32_t change_log_capacity; /* changes that the log can hold; a power of two */
     const char *node_id;          /* of this node, part of its stamps; NULL: "" */
@@ -188,7 +188,7 @@ struct registry_stats {
     uint64_t instances;
     uint64_t services; /* known: with members, or empty for a short time */
     uint64_t revision;
-    uint64_t guarded;          /* leases in this state */
+    uint64_t guarded;          /* leases that a guard keeps */
     uint64_t loaded;           /* leases in this state */
     uint64_t engaged_services; /* services whose guard is engaged */
     struct guard node_guard;

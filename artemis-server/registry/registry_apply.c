@@ -115,6 +115,23 @@ static uint64_t end_of(struct moment now, uint64_t age_ms, uint64_t span_ms)
     return age_ms < span_ms ? now.mono_ms + (span_ms - age_ms) : 0;
 }
 
+/* The end of a lease that a record of a peer brings; 0: it ended too long ago to be stored. One
+ * that has ended, and that the peer keeps, is confirmed here in the next tick. */
+static uint64_t new_deadline_ms(const struct registry *registry, const struct wire_record *record,
+                                struct moment now)
+{
+    uint64_t ttl_ms = registry->options.ttl_ms;
+    uint64_t kept_ms = 0; /* how long it is kept after its end */
+    if (record->is_guarded)
+        kept_ms = registry->options.guard_max_ms;
+    else if (record->is_confirming)
+        kept_ms = registry_lease_check_max_ms(registry);
+    if (record->age_ms >= ttl_ms + kept_ms)
+        return 0;
+    uint64_t deadline_ms = now.mono_ms + ttl_ms;
+    return record->age_ms < deadline_ms ? deadline_ms - record->age_ms : 1;
+}
+
 /* Extends the lease by a renewal that a peer has seen, if that is later. True: it had ended. */
 static bool extend_lease(struct registry *registry, struct locked_key *key, uint64_t age_ms,
                          struct moment now)
@@ -137,6 +154,24 @@ bool registry_refute_expiry(struct registry *registry, const struct wire_record 
     bool is_refuted = is_held && extend_lease(registry, &key, renewal->age_ms, now);
     registry_unlock(registry, key.home);
     return is_refuted;
+}
+
+/* A peer guards a lease that was loaded here: it is not dropped as one that no peer holds. */
+static void confirm_loaded(const struct registry *registry, const struct locked_key *key,
+                           const struct wire_record *record)
+{
+    if (record->is_guarded && registry_is_unconfirmed(registry, key->record))
+        key->record->lease.deadline_ms--; /* differs from registry->loaded.deadline_ms */
+}
+
+/* Operators have released the guard of the service: nothing is guarded there. */
+static bool is_released(const struct locked_key *key, const struct wire_record *record)
+{
+    if (!record->is_guarded)
+        return false;
+    uint32_t number = shard_find_service(key->shard, key->location.hash,
+                                         instance_text(record->instance, FIELD_SERVICE));
+    return number && shard_service(key->shard, number)->guard.state == GUARD_RELEASED;
 }
 
 /* Newer content, or the same content with a newer stamp. True: marked as changed. */
@@ -162,16 +197,18 @@ static enum error apply_instance(struct registry *registry, struct locked_key *k
                                  struct instance *instance, const struct wire_record *record,
                                  struct peer_change change, bool *is_dirty, struct moment now)
 {
-    uint64_t deadline_ms = end_of(now, record->age_ms, registry->options.ttl_ms);
+    uint64_t deadline_ms = new_deadline_ms(registry, record, now);
     if (key->record && !record_is_tombstone(key->record)) {
         bool is_legacy_renewal =
             record->stamp.hlc == 0 && instance_equal(key->record->instance, instance);
         if (!is_legacy_renewal && is_older(registry, key->record, change))
             *is_dirty = replace_content(registry, key, instance, change, now);
         extend_lease(registry, key, record->age_ms, now);
+        confirm_loaded(registry, key, record);
         return ERR_NONE;
     }
-    if (!deadline_ms || (key->record && !beats_tombstone(registry, key->record, change)))
+    if (!deadline_ms || is_released(key, record) ||
+        (key->record && !beats_tombstone(registry, key->record, change)))
         return ERR_NONE;
     return registry_insert(registry, key, instance, change.stamp, deadline_ms, now);
 }

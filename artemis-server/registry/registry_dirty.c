@@ -20,18 +20,28 @@ struct slice registry_node_id(const struct registry *registry, uint16_t node)
 struct wire_record registry_wire_record(const struct registry *registry,
                                         const struct key_state *state, struct moment now)
 {
+    uint64_t age_ms = now.mono_ms > state->touched_ms ? now.mono_ms - state->touched_ms : 0;
+    uint64_t ttl_ms = registry->options.ttl_ms;
+    bool is_guarded = state->lease_state == LEASE_GUARDED || state->lease_state == LEASE_LOADED;
+    /* What is guarded for a peer is not offered to others: its guard alone decides. */
+    bool is_kept = state->deleted || lease_state_is_held(state->lease_state);
     return (struct wire_record){
         .instance = state->instance,
         .stamp = {state->hlc, registry_node_id(registry, state->node)},
-        .age_ms = now.mono_ms > state->touched_ms ? now.mono_ms - state->touched_ms : 0,
+        .age_ms = age_ms,
         .client_revision = instance_client_revision(state->instance),
         .deleted = state->deleted,
+        .is_guarded = is_guarded && age_ms < ttl_ms + registry->options.guard_max_ms,
+        .is_confirming = !is_kept && age_ms >= ttl_ms,
     };
 }
 
 struct key_state registry_key_state(const struct registry *registry, const struct record *record)
 {
     bool is_tombstone = record_is_tombstone(record);
+    /* Peers may have evicted it meanwhile. */
+    bool is_hidden = registry_is_unconfirmed(registry, record) &&
+                     !atomic_load_explicit(&registry->loaded.is_shared, memory_order_relaxed);
     uint64_t span_ms = is_tombstone ? registry->options.tombstone_ms : registry->options.ttl_ms;
     uint64_t deadline_ms = record->lease.deadline_ms;
     return (struct key_state){
@@ -39,6 +49,7 @@ struct key_state registry_key_state(const struct registry *registry, const struc
         .hlc = record->hlc,
         .touched_ms = deadline_ms > span_ms ? deadline_ms - span_ms : 0,
         .node = record->node,
+        .lease_state = is_hidden ? LEASE_PEER_GUARDED : record->lease_state,
         .deleted = is_tombstone,
     };
 }
@@ -98,6 +109,11 @@ size_t registry_drain_lease_checks(struct registry *registry, struct key_state *
     return registry_drain_dirty(registry, DIRTY_LEASE_CHECK, out, max);
 }
 
+uint64_t registry_ttl_ms(const struct registry *registry)
+{
+    return registry->options.ttl_ms;
+}
+
 uint64_t registry_lease_check_max_ms(const struct registry *registry)
 {
     /* Together with the slack it fits into the first level of the wheel. From a higher level the
@@ -113,7 +129,7 @@ uint64_t registry_lease_check_max_ms(const struct registry *registry)
 bool registry_complete_round(struct registry *registry, struct slice packed_key, uint32_t rounds)
 {
     struct locked_key key = registry_lock_key(registry, packed_key);
-    bool is_confirming = key.record && key.record->lease_state == LEASE_CONFIRMING;
+    bool is_confirming = key.record && lease_state_is_confirming(key.record->lease_state);
     if (is_confirming)
         key.record->rounds = rounds & RECORD_ROUNDS_MAX;
     registry_unlock(registry, key.home);
@@ -123,25 +139,21 @@ bool registry_complete_round(struct registry *registry, struct slice packed_key,
 /* A lease that is due or expired has been confirmed: it is about to be evicted. */
 static bool has_lease_response(enum lease_state state)
 {
-    return state == LEASE_ACTIVE || state == LEASE_LOADED || state == LEASE_CONFIRMING;
+    return state == LEASE_ACTIVE || lease_state_is_held(state) || state == LEASE_CONFIRMING;
 }
 
 bool registry_respond_lease_check(struct registry *registry, struct slice packed_key,
                                   struct moment now, struct wire_record *out)
 {
     struct locked_key key = registry_lock_key(registry, packed_key);
-    const struct record *record = key.record;
     bool is_held = key.record && has_lease_response(key.record->lease_state);
     if (is_held) {
-        uint64_t end_ms = record->lease.deadline_ms;
-        uint64_t touched_ms =
-            end_ms > registry->options.ttl_ms ? end_ms - registry->options.ttl_ms : 0;
-        *out = (struct wire_record){
-            .stamp = {record->hlc, registry_node_id(registry, record->node)},
-            .age_ms = now.mono_ms > touched_ms ? now.mono_ms - touched_ms : 0,
-            .is_confirming = record->lease_state == LEASE_CONFIRMING || end_ms <= now.mono_ms,
-            .rounds = record->lease_state == LEASE_CONFIRMING ? record->rounds : 0,
-        };
+        struct key_state state = registry_key_state(registry, key.record);
+        *out = registry_wire_record(registry, &state, now);
+        out->instance = NULL;
+        out->is_confirming |= state.lease_state == LEASE_PEER_GUARDED;
+        out->rounds = lease_state_is_confirming(key.record->lease_state) ? key.record->rounds : 0;
+        key_state_unref(&state);
     }
     registry_unlock(registry, key.home);
     return is_held;
@@ -150,7 +162,18 @@ bool registry_respond_lease_check(struct registry *registry, struct slice packed
 void registry_confirm_expiry(struct registry *registry, struct slice packed_key, struct moment now)
 {
     struct locked_key key = registry_lock_key(registry, packed_key);
-    if (key.record && key.record->lease_state == LEASE_CONFIRMING)
+    if (key.record && lease_state_is_confirming(key.record->lease_state))
         shard_confirm_expiry(key.shard, key.number, now.mono_ms);
     registry_unlock(registry, key.home);
+}
+
+bool registry_guard_for_peer(struct registry *registry, struct slice packed_key, struct moment now)
+{
+    struct locked_key key = registry_lock_key(registry, packed_key);
+    bool is_kept = key.record && lease_state_is_confirming(key.record->lease_state) &&
+                   !registry_is_out_of_time(registry, key.record, now.mono_ms);
+    if (is_kept)
+        shard_guard_for_peer(key.shard, key.number, now.mono_ms + GUARDED_RECHECK_MS);
+    registry_unlock(registry, key.home);
+    return is_kept;
 }

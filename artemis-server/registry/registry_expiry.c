@@ -7,7 +7,8 @@
  *      the guards of the services are evaluated;
  *   2. the guard of the node is evaluated. It counts all leases; or, if all services without an
  *      engaged guard are healthy together, only those of these services;
- *   3. each expired lease is evicted, or guarded and checked again a second later.
+ *   3. each expired lease is evicted, or guarded and checked again a second later. One that ended
+ *      guard_max_ms ago is guarded no longer.
  * Locks are held for a bounded number of steps.
  */
 #include <string.h>
@@ -17,7 +18,6 @@
 enum {
     WHEEL_STEPS_PER_LOCK = 512,
     EVICTIONS_PER_LOCK = 128,
-    GUARDED_RECHECK_MS = 1000,
 };
 
 struct lease_count {
@@ -161,12 +161,6 @@ static void collect_ended(struct registry *registry, struct locked_shard *home, 
 
 /* --- step 2 ----------------------------------------------------------------------------------- */
 
-/* The decision of the node's guard. */
-struct node_decision {
-    bool evictions_suspended;
-    uint64_t until_ms; /* at the latest */
-};
-
 static bool is_low(uint32_t leases, uint32_t ended, uint32_t percent)
 {
     return (uint64_t)(leases - ended) * 100 < (uint64_t)leases * percent;
@@ -187,19 +181,19 @@ static struct lease_count count_for_node(const struct registry *registry,
     return is_theirs ? others : *all;
 }
 
-static struct node_decision evaluate_node(struct registry *registry, struct moment now,
-                                          const struct lease_count *all)
+/* Whether the node's guard suspends evictions. */
+static bool evaluate_node(struct registry *registry, struct moment now,
+                          const struct lease_count *all)
 {
     struct lease_count count = count_for_node(registry, all);
-    struct node_decision decision = {0};
+    bool is_suspended = false;
     pthread_mutex_lock(&registry->node_guard.lock);
     struct guard *guard = &registry->node_guard.guard;
     if (all->ended || guard->state != GUARD_OFF)
-        decision.evictions_suspended = guard_evaluate(guard, &registry->guard_settings, now.mono_ms,
-                                                      count.leases, count.ended);
-    decision.until_ms = guard->until_ms;
+        is_suspended = guard_evaluate(guard, &registry->guard_settings, now.mono_ms, count.leases,
+                                      count.ended);
     pthread_mutex_unlock(&registry->node_guard.lock);
-    return decision;
+    return is_suspended;
 }
 
 /* --- step 3 ----------------------------------------------------------------------------------- */
@@ -208,38 +202,61 @@ void registry_evict(struct registry *registry, struct shard *shard, uint32_t num
                     struct moment now)
 {
     const struct record *record = shard_record(shard, number);
-    struct service *service = shard_service(shard, record->service);
-    guard_count_evictions(&service->guard, &registry->guard_settings, now.mono_ms, 1);
     registry_log_change(registry, shard, record->service, record->instance, CHANGE_DELETE, now);
     registry_clear_stamp(registry, record);
     shard_remove(shard, number, now.mono_ms);
     shard->counters.evicted++;
 }
 
-/* Evicts or guards one ended lease. True: evicted, and the node's guard counts it. */
-static bool resolve(struct registry *registry, struct shard *shard, uint32_t number,
-                    struct moment now, const struct node_decision *node)
+/* Guards a lease, or asks the peers again whether they guard it. */
+static void keep(struct registry *registry, struct shard *shard, uint32_t number, bool by_peers,
+                 struct moment now)
 {
-    struct service *service = shard_service(shard, shard_record(shard, number)->service);
-    bool service_suspended = service->evictions_suspended;
+    const struct record *record = shard_record(shard, number);
+    uint64_t end_ms = record->lease.deadline_ms + registry->options.guard_max_ms;
+    uint64_t again_ms = now.mono_ms + GUARDED_RECHECK_MS;
+    if (by_peers) {
+        uint64_t check_ms = registry_lease_check_max_ms(registry) + LEASE_CHECK_SLACK_MS;
+        shard_guard_for_peer(shard, number, now.mono_ms + check_ms);
+        shard_mark_dirty(shard, number, DIRTY_LEASE_CHECK);
+        return;
+    }
+    if (again_ms > end_ms && end_ms > now.mono_ms)
+        again_ms = end_ms;
+    shard_guard_lease(shard, number, again_ms);
+}
+
+/* Evicts or guards one ended lease. True: evicted, and the node's guard counts it. A lease that was
+ * guarded is evicted only after the peers were asked; then it is expired. */
+static bool resolve(struct registry *registry, struct shard *shard, uint32_t number,
+                    struct moment now, bool node_suspended)
+{
+    const struct record *record = shard_record(shard, number);
+    struct service *service = shard_service(shard, record->service);
     /* A released service evicts, even if the node's guard is engaged. */
     bool is_released = service->guard.state == GUARD_RELEASED;
-    if (is_released || (!node->evictions_suspended && !service_suspended)) {
-        registry_evict(registry, shard, number, now);
-        return !is_released;
+    bool is_out_of_time = registry_is_out_of_time(registry, record, now.mono_ms);
+    bool is_suspended = node_suspended || service->evictions_suspended;
+    bool was_guarded = lease_state_is_guarded(record->lease_state);
+    if (!is_released && !is_out_of_time && is_suspended) {
+        keep(registry, shard, number, false, now);
+        return false;
     }
-    uint64_t again_ms = now.mono_ms + GUARDED_RECHECK_MS;
-    if (node->evictions_suspended && node->until_ms < again_ms)
-        again_ms = node->until_ms; /* not later than the end of the guard */
-    if (service_suspended && service->guard.until_ms < again_ms)
-        again_ms = service->guard.until_ms;
-    shard_guard_lease(shard, number, again_ms);
-    return false;
+    if (!is_released && was_guarded && registry_is_replicating(registry)) {
+        keep(registry, shard, number, true, now);
+        return false;
+    }
+    /* Intended evictions: the guards must not engage again for them. */
+    bool counts = !is_released && !is_out_of_time;
+    if (counts)
+        guard_count_evictions(&service->guard, &registry->guard_settings, now.mono_ms, 1);
+    registry_evict(registry, shard, number, now);
+    return counts;
 }
 
 /* Returns the number of evictions that the node's guard counts. */
 static uint32_t resolve_ended(struct registry *registry, struct locked_shard *home,
-                              struct moment now, const struct node_decision *node)
+                              struct moment now, bool node_suspended)
 {
     uint32_t evicted = 0;
     int resolved;
@@ -250,7 +267,7 @@ static uint32_t resolve_ended(struct registry *registry, struct locked_shard *ho
             number = lease_wheel_pop_ended(&home->shard.wheel);
             if (!number)
                 break;
-            evicted += resolve(registry, &home->shard, number, now, node);
+            evicted += resolve(registry, &home->shard, number, now, node_suspended);
         }
         registry_unlock(registry, home);
     } while (resolved == EVICTIONS_PER_LOCK);
@@ -262,13 +279,13 @@ void registry_expire(struct registry *registry, struct moment now)
     struct lease_count count = {0};
     for (int i = 0; i < SHARD_COUNT; i++)
         collect_ended(registry, &registry->shards[i], now, &count);
-    struct node_decision node = evaluate_node(registry, now, &count);
+    bool node_suspended = evaluate_node(registry, now, &count);
     if (!count.has_ended)
         return;
 
     uint32_t evicted = 0;
     for (int i = 0; i < SHARD_COUNT; i++)
-        evicted += resolve_ended(registry, &registry->shards[i], now, &node);
+        evicted += resolve_ended(registry, &registry->shards[i], now, node_suspended);
     if (evicted == 0)
         return;
     pthread_mutex_lock(&registry->node_guard.lock);

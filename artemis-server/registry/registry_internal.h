@@ -13,7 +13,11 @@
 #include "artemis-server/registry/registry_replication.h"
 #include "artemis-server/registry/shard.h"
 
-enum { SHARD_BITS = 6, SHARD_COUNT = 1 << SHARD_BITS };
+enum {
+    SHARD_BITS = 6,
+    SHARD_COUNT = 1 << SHARD_BITS,
+    GUARDED_RECHECK_MS = 1000, /* interval at which guarded leases come up */
+};
 
 struct locked_shard {
     pthread_mutex_t lock;
@@ -42,6 +46,7 @@ struct registry {
     struct {
         uint64_t deadline_ms;      /* of each of them until it is renewed */
         _Atomic uint64_t until_ms; /* none of them is evicted before */
+        atomic_bool is_shared;     /* peers get them, as guarded leases */
     } loaded;
     struct {
         pthread_mutex_t lock;
@@ -150,6 +155,12 @@ static inline bool registry_is_unconfirmed(const struct registry *registry,
 /* Removes an instance whose lease has expired, or is loaded. The shard is locked. */
 void registry_evict(struct registry *registry, struct shard *shard, uint32_t number,
                     struct moment now);
+/* Whether a lease is kept by no guard any more, because it ended too long ago. */
+static inline bool registry_is_out_of_time(const struct registry *registry,
+                                           const struct record *record, uint64_t now_ms)
+{
+    return now_ms >= record->lease.deadline_ms + registry->options.guard_max_ms;
+}
 /* The end of a lease, later than its deadline if this node was paused meanwhile. */
 uint64_t registry_lease_end_ms(const struct registry *registry, uint64_t deadline_ms,
                                uint64_t now_ms);

@@ -217,7 +217,7 @@ static struct lease_status lease_status_of(const struct registry *registry,
         .instance = instance_ref(record->instance),
         .renewed_ms_ago = now.mono_ms > renewed_ms ? now.mono_ms - renewed_ms : 0,
         .ends_in_ms = end_ms > now.mono_ms ? end_ms - now.mono_ms : 0,
-        .guarded = record->lease_state == LEASE_GUARDED,
+        .guarded = lease_state_is_guarded(record->lease_state),
         .changed_wall_ms = hlc_to_ms(record->hlc),
     };
 }

@@ -45,6 +45,7 @@ struct key_state {
     uint64_t hlc;
     uint64_t touched_ms; /* monotonic: the last renewal (deadline - ttl), or the unregistration */
     uint16_t node;       /* with hlc, the stamp; see registry_node_id */
+    uint8_t lease_state;
     bool deleted;
     bool is_repair; /* the peer missed it earlier: its age says nothing about the lag */
 };
@@ -75,8 +76,10 @@ size_t registry_drain_renewals(struct registry *registry, struct key_state *out,
 
 /* --- apply ------------------------------------------------------------------------------------ */
 
-/* A registration. ERR_NONE also if the record here is newer; ERR_NO_MEMORY and ERR_TOO_MANY_ITEMS
- * (node ids) change nothing; ERR_VERSION_AHEAD: no clock can have given the stamp. */
+/* A registration. One whose lease has ended is stored if the peer guards or confirms it, and is
+ * then confirmed here. ERR_NONE also if the record here is newer; ERR_NO_MEMORY and
+ * ERR_TOO_MANY_ITEMS (node ids) change nothing; ERR_VERSION_AHEAD: no clock can have given the
+ * stamp. */
 MUST_USE enum error registry_apply(struct registry *registry, const struct wire_record *record,
                                    struct moment now);
 /* A registration in the list of a legacy node, which may have been made at any time. It is stored
@@ -113,6 +116,7 @@ void registry_observe_clock(struct registry *registry, uint64_t clock_ms, struct
 
 /* Leases that have started a lease check; as registry_drain_changes. */
 size_t registry_drain_lease_checks(struct registry *registry, struct key_state *out, size_t max);
+uint64_t registry_ttl_ms(const struct registry *registry);
 /* How long a check may take. */
 uint64_t registry_lease_check_max_ms(const struct registry *registry);
 /* A renewal that a peer knows. True: the expiry of a lease that has ended is refuted. */
@@ -120,6 +124,9 @@ bool registry_refute_expiry(struct registry *registry, const struct wire_record 
                             struct moment now);
 /* The check of this key has completed so many rounds. False: it is not confirming any more. */
 bool registry_complete_round(struct registry *registry, struct slice packed_key, uint32_t rounds);
+/* A guard of a peer keeps this key: so does this node, which asks again a second later. False: it
+ * does not, because the key is not confirming any more or has ended too long ago. */
+bool registry_guard_for_peer(struct registry *registry, struct slice packed_key, struct moment now);
 /* No peer knows a later renewal of this key: its lease ends, if it is still confirming. */
 void registry_confirm_expiry(struct registry *registry, struct slice packed_key, struct moment now);
 

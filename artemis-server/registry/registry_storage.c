@@ -64,12 +64,20 @@ static uint64_t end_of(struct moment now, uint64_t age_ms, uint64_t span_ms)
     return age_ms < end_ms ? end_ms - age_ms : 1;
 }
 
+/* The end of a loaded lease: `now` at the earliest, because renewals are not stored. */
+static uint64_t loaded_deadline_ms(const struct registry *registry,
+                                   const struct wire_record *record, struct moment now)
+{
+    uint64_t ttl_ms = registry->options.ttl_ms;
+    return end_of(now, record->age_ms < ttl_ms ? record->age_ms : ttl_ms, ttl_ms);
+}
+
 static enum error load_instance(struct registry *registry, struct locked_key *key,
                                 const struct wire_record *record, struct stored_stamp stamp,
                                 struct moment now)
 {
     struct shard *shard = key->shard;
-    uint64_t deadline_ms = end_of(now, record->age_ms, registry->options.ttl_ms);
+    uint64_t deadline_ms = loaded_deadline_ms(registry, record, now);
     enum error error = shard_insert(shard, key->location.hash, key->hash, record->instance,
                                     deadline_ms, &key->number);
     if (error)
@@ -121,9 +129,14 @@ enum error registry_load(struct registry *registry, const struct wire_record *re
         error = record->deleted ? load_tombstone(registry, &key, record, stamp, now)
                                 : load_instance(registry, &key, record, stamp, now);
     if (!error && !record->deleted)
-        registry->loaded.deadline_ms = end_of(now, record->age_ms, registry->options.ttl_ms);
+        registry->loaded.deadline_ms = loaded_deadline_ms(registry, record, now);
     registry_unlock(registry, key.home);
     return error;
+}
+
+void registry_share_loaded(struct registry *registry)
+{
+    atomic_store_explicit(&registry->loaded.is_shared, true, memory_order_relaxed);
 }
 
 /* --- after the load --------------------------------------------------------------------------- */

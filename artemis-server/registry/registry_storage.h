@@ -36,6 +36,9 @@ uint64_t registry_highest_hlc(const struct registry *registry, struct moment now
  * ERR_TOO_MANY_ITEMS (node ids), ERR_VERSION_AHEAD. */
 MUST_USE enum error registry_load(struct registry *registry, const struct wire_record *record,
                                   struct moment now);
+/* Peers get the loaded instances that are not confirmed yet, as guarded leases, from now on: this
+ * node has compared itself with its peers. */
+void registry_share_loaded(struct registry *registry);
 /* Evicts the loaded instances that neither a client nor a peer has renewed since. Returns their
  * number. */
 uint64_t registry_evict_unconfirmed(struct registry *registry, struct moment now);

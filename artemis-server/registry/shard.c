@@ -390,7 +390,7 @@ static void validate_service(const struct shard *shard, uint32_t number, struct 
         in_state[record->lease_state]++;
     }
     assert(service->expired == in_state[LEASE_EXPIRED]);
-    assert(service->guarded == in_state[LEASE_GUARDED]);
+    assert(service->guarded == in_state[LEASE_GUARDED] + in_state[LEASE_PEER_GUARDED]);
     bool needs_cleanup = service->member_count == 0;
     for (unsigned view = 0; view < RESPONSE_VIEWS; view++) {
         if (!service->responses[view])

@@ -104,7 +104,7 @@ struct service {
     bool in_guard_queue;      /* its guard is evaluated before the tick's evictions */
     uint32_t guard_queue_next;
     uint32_t expired; /* members whose lease is in this state */
-    uint32_t guarded; /* members whose lease is in this state; not a state of `guard` */
+    uint32_t guarded; /* members whose lease is guarded or peer_guarded */
 };
 
 struct shard_counters {
@@ -132,7 +132,7 @@ struct shard_settings {
 struct engaged_count {
     uint32_t services;
     uint32_t leases;
-    uint32_t ended; /* leases that are expired or guarded */
+    uint32_t ended; /* leases that are expired, guarded or peer_guarded */
 };
 
 struct shard {
@@ -145,7 +145,7 @@ struct shard {
     struct lease_wheel cleanup_wheel;
     uint32_t guard_queue; /* first of the services whose guard must be evaluated */
     uint32_t expired;     /* leases in this state */
-    uint32_t guarded;     /* leases in this state */
+    uint32_t guarded;     /* leases that are guarded or peer_guarded */
     uint32_t loaded;      /* leases in this state */
     struct engaged_count engaged;
     uint32_t released_services;                /* services whose guard is released */
@@ -232,16 +232,19 @@ void shard_start_lease_check(struct shard *shard, uint32_t number);
  * lease_wheel_next has returned 0 with budget left. Costs *budget as lease_wheel_next does;
  * complete when some is left. */
 void shard_arm_lease_checks(struct shard *shard, uint64_t until_ms, unsigned *budget);
-/* Confirming to due. The wheel hands the lease out in the next tick, which makes it expired. */
+/* Confirming or peer_guarded to due. The wheel hands the lease out in the next tick, which makes it
+ * expired. */
 void shard_confirm_expiry(struct shard *shard, uint32_t number, uint64_t now_ms);
-/* To expired; a guarded lease stays guarded. The record waits in the wheel's list of ended leases,
- * and its service in the guard queue. */
+/* To expired; a guarded or peer_guarded lease stays so. The record waits in the wheel's list of
+ * ended leases, and its service in the guard queue. */
 void shard_expire(struct shard *shard, uint32_t number);
-/* Expired to guarded; the lease comes up again at again_ms. */
+/* Expired or peer_guarded to guarded; the lease comes up again at again_ms. */
 void shard_guard_lease(struct shard *shard, uint32_t number, uint64_t again_ms);
+/* Confirming or guarded to peer_guarded; the lease comes up again at again_ms. */
+void shard_guard_for_peer(struct shard *shard, uint32_t number, uint64_t again_ms);
 /* Active to loaded: the lease comes up at until_ms, whatever its deadline is. */
 void shard_start_loaded(struct shard *shard, uint32_t number, uint64_t until_ms);
-/* Arms the guarded leases of a service to come up at once. */
+/* Arms the guarded and peer_guarded leases of a service to come up at once. */
 void shard_recheck_guarded(struct shard *shard, struct service *service, uint64_t now_ms);
 /* Updates the counts after a service's guard changed from the state `before`. */
 void shard_guard_changed(struct shard *shard, const struct service *service,

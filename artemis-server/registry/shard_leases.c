@@ -37,7 +37,7 @@ static void count_state(struct shard *shard, struct service *service, enum lease
     if (state == LEASE_EXPIRED) {
         service->expired += step;
         shard->expired += step;
-    } else if (state == LEASE_GUARDED) {
+    } else if (lease_state_is_guarded(state)) {
         service->guarded += step;
         shard->guarded += step;
     } else if (state == LEASE_LOADED) {
@@ -81,7 +81,7 @@ void shard_start_lease(struct shard *shard, uint32_t number, uint64_t deadline_m
 static void leave_state(struct shard *shard, uint32_t number, enum lease_state to, uint64_t now_ms)
 {
     const struct record *record = shard_record(shard, number);
-    bool was_guarded = record->lease_state == LEASE_GUARDED;
+    bool was_guarded = lease_state_is_guarded(record->lease_state);
     set_state(shard, number, to);
     if (was_guarded)
         disengage_if_unused(shard, shard_service(shard, record->service), now_ms);
@@ -119,7 +119,7 @@ void shard_expire(struct shard *shard, uint32_t number)
         service->guard_queue_next = shard->guard_queue;
         shard->guard_queue = record->service;
     }
-    if (record->lease_state == LEASE_GUARDED)
+    if (lease_state_is_guarded(record->lease_state))
         return;
     set_state(shard, number, LEASE_EXPIRED);
     shard->counters.ended++;
@@ -142,7 +142,7 @@ void shard_arm_lease_checks(struct shard *shard, uint64_t until_ms, unsigned *bu
 
 void shard_confirm_expiry(struct shard *shard, uint32_t number, uint64_t now_ms)
 {
-    set_state(shard, number, LEASE_DUE);
+    leave_state(shard, number, LEASE_DUE, now_ms);
     lease_wheel_disarm(&shard->wheel, number);
     lease_wheel_arm(&shard->wheel, number, now_ms);
 }
@@ -152,6 +152,16 @@ void shard_guard_lease(struct shard *shard, uint32_t number, uint64_t again_ms)
     lease_wheel_arm(&shard->wheel, number, again_ms);
     if (shard_record(shard, number)->lease_state != LEASE_GUARDED)
         set_state(shard, number, LEASE_GUARDED);
+}
+
+void shard_guard_for_peer(struct shard *shard, uint32_t number, uint64_t again_ms)
+{
+    struct record *record = shard_record(shard, number);
+    lease_wheel_disarm(&shard->wheel, number);
+    lease_wheel_arm(&shard->wheel, number, again_ms);
+    record->rounds = 0;
+    if (record->lease_state != LEASE_PEER_GUARDED)
+        set_state(shard, number, LEASE_PEER_GUARDED);
 }
 
 void shard_start_loaded(struct shard *shard, uint32_t number, uint64_t until_ms)
@@ -164,7 +174,7 @@ void shard_start_loaded(struct shard *shard, uint32_t number, uint64_t until_ms)
 void shard_recheck_guarded(struct shard *shard, struct service *service, uint64_t now_ms)
 {
     for (uint32_t i = 0; i < service->member_count && service->guarded; i++) {
-        if (shard_record(shard, service->members[i])->lease_state != LEASE_GUARDED)
+        if (!lease_state_is_guarded(shard_record(shard, service->members[i])->lease_state))
             continue;
         lease_wheel_disarm(&shard->wheel, service->members[i]);
         lease_wheel_arm(&shard->wheel, service->members[i], now_ms);

@@ -196,7 +196,7 @@ static bool clear_dirty(struct record *record, enum dirty_kind kind)
     record->dirty = record->dirty & ~(1u << kind) & DIRTY_MASK;
     if (kind == DIRTY_RENEWAL)
         return !record_is_tombstone(record);
-    return kind != DIRTY_LEASE_CHECK || record->lease_state == LEASE_CONFIRMING;
+    return kind != DIRTY_LEASE_CHECK || lease_state_is_confirming(record->lease_state);
 }
 
 uint32_t shard_drain_dirty(struct shard *shard, enum dirty_kind kind)

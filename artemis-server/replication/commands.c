@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis-server/replication/commands.h"
 
+#include <assert.h>
 #include <string.h>
 
 void command_queue_init(struct command_queue *queue)
 {
     queue->list.has_topology = false;
     queue->list.goodbye_count = 0;
+    queue->list.release_count = 0;
     queue->list.flush = 0;
     pthread_mutex_init(&queue->lock, NULL);
     atomic_init(&queue->pending, false);
@@ -47,6 +49,21 @@ void command_queue_put_goodbye(struct command_queue *queue, const char *node_id)
     pthread_mutex_unlock(&queue->lock);
 }
 
+void command_queue_put_release(struct command_queue *queue, struct slice service_id)
+{
+    assert(service_id.size <= ID_BYTES_MAX);
+    pthread_mutex_lock(&queue->lock);
+    struct command_list *list = &queue->list;
+    if (list->release_count < RELEASES_MAX) {
+        struct guard_scope *scope = &list->releases[list->release_count++];
+        scope->id_size = service_id.size;
+        if (service_id.size)
+            memcpy(scope->service_id, service_id.data, service_id.size);
+    }
+    atomic_store(&queue->pending, true);
+    pthread_mutex_unlock(&queue->lock);
+}
+
 uint64_t command_queue_put_flush(struct command_queue *queue)
 {
     pthread_mutex_lock(&queue->lock);
@@ -64,6 +81,7 @@ bool command_queue_take(struct command_queue *queue, struct command_list *out)
     *out = queue->list;
     queue->list.has_topology = false;
     queue->list.goodbye_count = 0;
+    queue->list.release_count = 0;
     atomic_store(&queue->pending, false);
     pthread_mutex_unlock(&queue->lock);
     return true;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * commands - what other threads want the replication thread to do: use another list of members,
- * handle the goodbye of a peer, flush.
+ * handle the goodbye of a peer, release guards at the peers, flush.
  *
  * The queue has a fixed size and never allocates, so that no command fails: a topology replaces the
  * one before it, a peer has at most one goodbye, and flush requests are numbers. The lock is held
@@ -15,12 +15,20 @@
 #include "artemis-server/cluster/topology.h"
 #include "artemis-server/replication/status.h"
 
+/* A service, or everything. */
+struct guard_scope {
+    char service_id[ID_BYTES_MAX];
+    size_t id_size; /* 0: everything */
+};
+
 struct command_list {
     bool has_topology;
     struct member_list topology;
     size_t goodbye_count;
     char goodbyes[MEMBERS_MAX][PEER_NAME_BYTES]; /* node ids */
-    uint64_t flush;                              /* number of the last flush request; 0: none */
+    size_t release_count;
+    struct guard_scope releases[RELEASES_MAX];
+    uint64_t flush; /* number of the last flush request; 0: none */
 };
 
 struct command_queue {
@@ -37,6 +45,8 @@ void command_queue_put_topology(struct command_queue *queue, const struct member
 /* Ignores an empty id, which peers have whose id is not known yet, an id that is too long, and more
  * than MEMBERS_MAX goodbyes at a time. */
 void command_queue_put_goodbye(struct command_queue *queue, const char *node_id);
+/* Ignores more than RELEASES_MAX releases at a time. */
+void command_queue_put_release(struct command_queue *queue, struct slice service_id);
 /* Returns the number of the request, for replication_status_wait_flushed. */
 uint64_t command_queue_put_flush(struct command_queue *queue);
 

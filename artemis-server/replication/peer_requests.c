@@ -20,6 +20,7 @@ static const struct {
     [MESSAGE_LIST] = {BASE "records", false, NULL, false},
     [MESSAGE_FETCH] = {BASE "records", false, "instance_keys", false},
     [MESSAGE_SNAPSHOT] = {BASE "services.json", true, NULL, false},
+    [MESSAGE_RELEASE] = {BASE "release-guard", false, NULL, false},
     [MESSAGE_GOODBYE] = {BASE "heartbeat.json", false, "instance_keys", false},
 };
 
@@ -43,6 +44,19 @@ static void write_buckets(const struct bucket_set *set, struct json_writer *w)
     jw_close(w, ']');
 }
 
+static void write_service_id(struct slice service_id, struct json_writer *w)
+{
+    jw_name(w, "service_id");
+    jw_text(w, service_id);
+}
+
+/* A request does not say how a lease is kept here. */
+static void write_key(struct wire_record *record, bool is_legacy, struct json_writer *w)
+{
+    record->is_guarded = record->is_confirming = false;
+    codec_write_peer_key(w, record, is_legacy);
+}
+
 static void write_items(const struct message *message, const struct registry *registry,
                         bool is_legacy, struct moment now, struct json_writer *w)
 {
@@ -53,7 +67,7 @@ static void write_items(const struct message *message, const struct registry *re
         if (requests[message->kind].instances)
             codec_write_peer_instance(w, &record, is_legacy);
         else
-            codec_write_peer_key(w, &record, is_legacy);
+            write_key(&record, is_legacy, w);
     }
     jw_close(w, ']');
 }
@@ -65,6 +79,8 @@ void peer_request_write_body(const struct message *message, const struct registr
     jw_open(&w, '{');
     if (message->kind == MESSAGE_LIST)
         write_buckets(&message->buckets, &w);
+    else if (message->service_id.size)
+        write_service_id(message->service_id, &w);
     else if (requests[message->kind].list)
         write_items(message, registry, is_legacy, now, &w);
     if (is_legacy && requests[message->kind].list && !requests[message->kind].instances) {

@@ -242,6 +242,10 @@ static void apply_commands(struct replication_thread *thread)
         apply_topology(thread, &list.topology);
     for (size_t i = 0; i < list.goodbye_count; i++)
         apply_goodbye(thread, list.goodbyes[i]);
+    for (size_t i = 0; i < list.release_count; i++)
+        replicator_release_guard(
+            thread->replicator,
+            (struct slice){list.releases[i].service_id, list.releases[i].id_size}, clock_now());
     if (list.flush)
         replicator_flush(thread->replicator);
     thread->flush_request = list.flush;
@@ -260,6 +264,12 @@ void replication_thread_on_topology(void *context, const struct cluster_event *e
 void replication_thread_on_goodbye(struct replication_thread *thread, const char *node_id)
 {
     command_queue_put_goodbye(&thread->commands, node_id);
+    peer_client_wake(thread->client);
+}
+
+void replication_thread_release_guard(struct replication_thread *thread, struct slice service_id)
+{
+    command_queue_put_release(&thread->commands, service_id);
     peer_client_wake(thread->client);
 }
 

@@ -42,6 +42,8 @@ void replication_thread_free(struct replication_thread *thread);
 void replication_thread_on_topology(void *thread, const struct cluster_event *event);
 /* The peer with this node id announced its shutdown. */
 void replication_thread_on_goodbye(struct replication_thread *thread, const char *node_id);
+/* Releases the guard of a service, or of everything if the id is empty, at the peers. */
+void replication_thread_release_guard(struct replication_thread *thread, struct slice service_id);
 /* The peers without this node itself, as last published. Returns their number. */
 size_t replication_thread_peers(struct replication_thread *thread,
                                 struct peer_status out[MEMBERS_MAX]);

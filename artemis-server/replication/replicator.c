@@ -58,6 +58,7 @@ void message_free(struct message *message)
     for (size_t i = 0; i < message->count; i++)
         key_state_unref(&message->items[i]);
     free(message->items);
+    free((char *)message->service_id.data);
     free(message);
 }
 
@@ -127,6 +128,7 @@ void replicator_add_peer(struct replicator *replicator, uint32_t number, struct 
         .renew_batch = replicator->options.batch_size,
         .register_batch = MESSAGE_ITEMS_MAX,
         .outbox = peer->outbox,
+        .releases_sent = replicator->release_count,
     };
 }
 
@@ -216,8 +218,8 @@ static void count_rejection(struct replicator *replicator, struct peer *peer,
                             struct moment now)
 {
     enum message_kind kind = message->kind;
-    bool is_peer_call =
-        kind != MESSAGE_HEALTH && kind != MESSAGE_SNAPSHOT && kind != MESSAGE_GOODBYE;
+    bool is_peer_call = kind != MESSAGE_HEALTH && kind != MESSAGE_SNAPSHOT &&
+                        kind != MESSAGE_RELEASE && kind != MESSAGE_GOODBYE;
     if (!is_peer_call || peer->health != PEER_UP)
         return;
     if (result == SEND_DELIVERED) {
@@ -292,7 +294,9 @@ static struct message *next_for(struct replicator *replicator, struct peer *peer
         return message_create(replicator, peer, MESSAGE_HEALTH, 0, now);
     if (peer->health != PEER_UP || is_in_backoff(peer, now))
         return NULL;
-    struct message *message = lease_check_next(replicator, peer, now);
+    struct message *message = release_next(replicator, peer, now);
+    if (!message)
+        message = lease_check_next(replicator, peer, now);
     if (!message)
         message = batch_next(replicator, peer, now);
     if (!message)
@@ -442,6 +446,9 @@ static void finish(struct replicator *replicator, struct peer *peer, struct mess
     case MESSAGE_LIST:
     case MESSAGE_FETCH:
         anti_entropy_on_result(replicator, peer, message, result, now);
+        return;
+    case MESSAGE_RELEASE:
+        release_on_result(peer, message, result);
         return;
     case MESSAGE_SNAPSHOT:
         bootstrap_on_result(replicator, peer, message, result, now);

@@ -42,6 +42,7 @@ enum {
     DOWN_PROBE_MS = 1000,         /* interval of health messages to a peer that is down */
     LEASE_CHECK_TIMEOUT_MS = 500, /* of a round with one peer; more if its round trips are slow */
     LEASE_CHECK_ROUNDS_MAX = 8,
+    RELEASES_MAX = 32,             /* releases of guards that are kept for peers */
     LEASE_CHECK_INTERVAL_MS = 100, /* interval at which confirming leases are drained */
     INCOMPATIBLE_REJECTIONS = 3,   /* in a row, without an accepted update since it was up */
     INCOMPATIBLE_RETRY_MS = 60000, /* then the peer gets updates again */
@@ -74,6 +75,7 @@ enum message_kind {
     MESSAGE_LIST,        /* buckets; the response is the peer's keys in them */
     MESSAGE_FETCH,       /* items: keys; the response is their records */
     MESSAGE_SNAPSHOT,    /* the response is everything the peer holds, as a stream */
+    MESSAGE_RELEASE,     /* an operator has released the guard of service_id; "": of everything */
     MESSAGE_GOODBYE,     /* this node shuts down */
     MESSAGE_KINDS,
 };
@@ -86,9 +88,11 @@ struct message {
     struct bucket_set buckets;
     struct key_state *items;
     size_t count;
-    uint64_t sent_ms;    /* private to the replicator */
-    uint64_t membership; /* private to the replicator: the peer's membership when it was sent */
-    uint64_t check;      /* private to the replicator: number of the lease check */
+    struct slice service_id; /* of MESSAGE_RELEASE; owned */
+    uint64_t sent_ms;        /* private to the replicator */
+    uint64_t membership;     /* private to the replicator: the peer's membership when it was sent */
+    uint64_t check;          /* private to the replicator: number of the lease check */
+    uint64_t release;        /* private to the replicator: number of the release */
 };
 
 enum send_result {
@@ -162,6 +166,11 @@ void message_free(struct message *message); /* one that gets no result any more;
 /* The peer announced its shutdown: it is down. Only health checks are sent until its next health
  * response. */
 void replicator_on_goodbye(struct replicator *replicator, uint32_t peer, struct moment now);
+
+/* An operator has released the guard of a service here, or of everything (""): the peers release it
+ * too. */
+void replicator_release_guard(struct replicator *replicator, struct slice service_id,
+                              struct moment now);
 
 /* --- this node -------------------------------------------------------------------------------- */
 

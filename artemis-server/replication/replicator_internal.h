@@ -7,6 +7,7 @@
  *   anti_entropy.c            the comparison with a peer
  *   replicator_bootstrap.c    from the start until this node is ready
  *   replicator_lease_check.c  confirms the expiry of leases with the peers
+ *   replicator_release.c      releases of guards
  */
 #pragma once
 
@@ -53,6 +54,7 @@ struct peer {
     uint64_t incompatible_ms; /* when it became incompatible */
     bool snapshot_tried;      /* its snapshot was read or cannot be had */
     uint32_t snapshot_failures;
+    uint64_t releases_sent; /* number of the next release of a guard that the peer gets */
     struct outbox outbox;
     struct round round;
     struct peer_view view; /* counters; replicator_view fills in the rest */
@@ -92,6 +94,13 @@ struct lease_check {
 };
 TAILQ_HEAD(lease_checks, lease_check);
 
+/* An operator has released a guard. */
+struct guard_release {
+    char service_id[ID_BYTES_MAX];
+    size_t id_size; /* 0: all guards */
+    uint64_t made_ms;
+};
+
 struct replicator {
     struct replicator_options options;
     struct registry *registry;
@@ -105,6 +114,8 @@ struct replicator {
     struct lease_checks lease_checks;
     uint64_t lease_check_number; /* of the last one */
     uint32_t lease_check_max;    /* leases per message; halved after SEND_TOO_LARGE */
+    struct guard_release releases[RELEASES_MAX]; /* a ring */
+    uint64_t release_count;                      /* so far */
     struct peer peers[REPLICATOR_PEERS_MAX];
     struct replicator_stats stats;
 };
@@ -155,6 +166,10 @@ void bootstrap_on_result(struct replicator *replicator, struct peer *peer,
 void bootstrap_check_ready(struct replicator *replicator, struct moment now);
 /* When this node becomes ready without further comparisons; UINT64_MAX: no limit now. */
 uint64_t bootstrap_deadline_ms(const struct replicator *replicator);
+
+/* --- replicator_release.c --------------------------------------------------------------------- */
+struct message *release_next(struct replicator *replicator, struct peer *peer, struct moment now);
+void release_on_result(struct peer *peer, const struct message *message, enum send_result result);
 
 /* --- replicator_lease_check.c ----------------------------------------------------------------- */
 struct message *lease_check_next(struct replicator *replicator, struct peer *peer,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Lease checks: before a lease expires here, all peers that are up are asked for a later renewal,
- * in one check for all leases that are due together. A later renewal refutes the expiry.
+ * in one check for all leases that are due together. A later renewal refutes the expiry. A peer
+ * whose own guard keeps the lease makes this node keep it, too.
  *
  * A check has rounds. In the first round a peer responds with what it knows itself. A peer whose
  * own lease of the key has ended is confirming it, and responds with the number of its completed
@@ -352,7 +353,14 @@ uint64_t lease_check_due_ms(const struct replicator *replicator)
 static bool is_round_answered(const struct lease_check *check, const struct wire_record *record)
 {
     /* A lease that is active there, but not longer than here, is about to be confirmed there. */
-    return check->rounds <= (record->is_confirming ? record->rounds : 0);
+    return record->is_guarded || check->rounds <= (record->is_confirming ? record->rounds : 0);
+}
+
+static bool is_guarded_by_peer(struct replicator *replicator, const struct wire_record *record,
+                               struct moment now)
+{
+    return record->is_guarded &&
+           registry_guard_for_peer(replicator->registry, wire_record_key(record), now);
 }
 
 void lease_check_on_record(struct replicator *replicator, const struct message *message,
@@ -368,7 +376,7 @@ void lease_check_on_record(struct replicator *replicator, const struct message *
     if (!lease)
         return;
     lease->listed |= bit;
-    if (is_refuted) {
+    if (is_refuted || is_guarded_by_peer(replicator, record, now)) {
         lease->is_resolved = true;
         lease->needed = 0;
     } else if (is_round_answered(check, record)) {

@@ -37,6 +37,7 @@ route_handler handle_peer_unregister;
 route_handler handle_peer_digest;
 route_handler handle_peer_records;
 route_handler handle_peer_lease_check;
+route_handler handle_peer_release_guard;
 route_handler handle_peer_services;
 route_handler handle_peer_restore;
 /* Checks the replication headers: ERR_NOT_A_PEER, ERR_CLUSTER_MISMATCH. */

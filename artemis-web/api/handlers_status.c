@@ -42,7 +42,7 @@ static void write_guard(struct json_writer *w, const struct guard *guard, uint32
         text_printf(&cause, "%u of %u expected renewals came, less than %u %%", guard->renewed,
                     guard->expected, percent);
     else
-        text_append_string(&cause, "released by an operator or after lease.guard_max_secs");
+        text_append_string(&cause, "released by an operator");
     named_string(w, "cause", text_string(&cause));
     text_free(&cause);
     named_u64(w, "since_ms_ago", now.mono_ms > guard->since_ms ? now.mono_ms - guard->since_ms : 0);
@@ -167,13 +167,30 @@ enum error handle_release_guard(struct request *request, struct response *respon
     size_t id_size;
     enum error error = read_service_id(request, id, &id_size, message);
     if (!error)
-        error = registry_release_guard(request->engine->registry, (struct slice){id, id_size},
-                                       request->now);
+        error = engine_release_guard(request->engine, (struct slice){id, id_size}, request->now);
     if (error == ERR_SERVICE_NOT_FOUND)
         snprintf(message, MESSAGE_BYTES, "service_id: no such service: \"%.*s\"", (int)id_size, id);
     if (error)
         return error;
     struct json_writer w = status_begin(request, response);
+    jw_close(&w, '}');
+    return ERR_NONE;
+}
+
+enum error handle_peer_release_guard(struct request *request, struct response *response,
+                                     char message[MESSAGE_BYTES])
+{
+    char id[ID_BYTES_MAX];
+    size_t id_size;
+    enum error error = read_service_id(request, id, &id_size, message);
+    if (!error)
+        error = registry_release_guard(request->engine->registry, (struct slice){id, id_size},
+                                       request->now);
+    if (error && error != ERR_SERVICE_NOT_FOUND)
+        return error;
+    struct json_writer w = jw_to(&response->body, CASING_SNAKE);
+    jw_open(&w, '{');
+    codec_write_status(&w, DIALECT_SNAKE, ERR_NONE, NULL, false);
     jw_close(&w, '}');
     return ERR_NONE;
 }

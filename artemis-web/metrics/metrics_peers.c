@@ -55,6 +55,7 @@ static const char *const kinds[MESSAGE_KINDS] = {
     [MESSAGE_LIST] = "list",
     [MESSAGE_FETCH] = "fetch",
     [MESSAGE_SNAPSHOT] = "snapshot",
+    [MESSAGE_RELEASE] = "release",
     [MESSAGE_GOODBYE] = "goodbye",
 };
 

@@ -56,14 +56,6 @@ void lists_check(struct sim *sim)
 
 /* --- invariant 6 ------------------------------------------------------------------------------ */
 
-/* Findings 3 and 4 of issue 9 are open: one in 1,000 worlds breaks this invariant while a lease is
- * being confirmed. Until then only the build with deliberate bugs checks it. */
-#ifdef ARTEMIS_SIM_BUG
-enum { CHECKS_READY = 1 };
-#else
-enum { CHECKS_READY = 0 };
-#endif
-
 /* A peer that the node could copy from since long before it was ready. */
 static bool is_source(const struct sim *sim, const struct sim_node *node, uint32_t p)
 {
@@ -76,9 +68,11 @@ static bool is_source(const struct sim *sim, const struct sim_node *node, uint32
            sim->now_ms - sim->links[node->id][p].fine_since_ms >= for_ms;
 }
 
-/* The node serves the instance, and its lease is not about to end. */
+/* The node serves the instance, and its lease is not about to end. Sets *is_kept if it is not about
+ * to be evicted either: a lease that every node guards for its peers alone is evicted as soon as
+ * they have asked each other. */
 static bool serves_steadily(const struct sim *sim, const struct sim_node *node,
-                            const struct sim_client *client)
+                            const struct sim_client *client, bool *is_kept)
 {
     struct instance_key key = client_key(client);
     struct key_state state;
@@ -87,23 +81,24 @@ static bool serves_steadily(const struct sim *sim, const struct sim_node *node,
     uint64_t age_ms = node_now(sim, node).mono_ms - state.touched_ms;
     bool is_ending = age_ms > ENDING_FROM_MS && age_ms < ENDING_UNTIL_MS;
     bool is_served = !state.deleted && !is_ending;
+    *is_kept |= state.lease_state == LEASE_ACTIVE || state.lease_state == LEASE_CONFIRMING ||
+                state.lease_state == LEASE_GUARDED;
     key_state_unref(&state);
     return is_served;
 }
 
-/* Every source serves the instance, and there is a source. */
+/* Every source serves the instance, and there is a source that keeps it. */
 static bool is_served_by_all(const struct sim *sim, const struct sim_node *node,
                              const struct sim_client *client)
 {
-    bool any = false;
+    bool is_kept = false;
     for (uint32_t p = 0; p < sim->node_count; p++) {
         if (!is_source(sim, node, p))
             continue;
-        if (!serves_steadily(sim, &sim->nodes[p], client))
+        if (!serves_steadily(sim, &sim->nodes[p], client, &is_kept))
             return false;
-        any = true;
     }
-    return any;
+    return is_kept;
 }
 
 static void check_ready(struct sim *sim, const struct sim_node *node)
@@ -144,8 +139,7 @@ void lists_node_ready(struct sim *sim, const struct sim_node *node)
         check_cold_start(sim, node);
     if (sim->calm_since_ms == 0 || sim->calm_since_ms > node->started_ms || node->was_paused)
         return; /* peers whose messages are lost are not waited for; a paused node has old data */
-    if (CHECKS_READY)
-        check_ready(sim, node);
+    check_ready(sim, node);
 }
 
 /* --- invariant 1 ------------------------------------------------------------------------------ */

@@ -228,6 +228,7 @@ static void serve(struct sim *sim, struct transfer *transfer, struct sim_node *n
     case MESSAGE_SNAPSHOT:
         serve_snapshot(transfer, node, now);
         return;
+    case MESSAGE_RELEASE:
     case MESSAGE_GOODBYE:
     case MESSAGE_KINDS:
         return;

@@ -10,8 +10,13 @@
 #include "tests/support/cmocka_all.h"
 
 static const char *const names[LEASE_STATES] = {
-    [LEASE_NONE] = "none",     [LEASE_ACTIVE] = "active",   [LEASE_CONFIRMING] = "confirming",
-    [LEASE_DUE] = "due",       [LEASE_EXPIRED] = "expired", [LEASE_GUARDED] = "guarded",
+    [LEASE_NONE] = "none",
+    [LEASE_ACTIVE] = "active",
+    [LEASE_CONFIRMING] = "confirming",
+    [LEASE_DUE] = "due",
+    [LEASE_EXPIRED] = "expired",
+    [LEASE_GUARDED] = "guarded",
+    [LEASE_PEER_GUARDED] = "peer_guarded",
     [LEASE_LOADED] = "loaded",
 };
 
@@ -20,10 +25,11 @@ static void transitions_are_these_and_no_others(void **state)
     (void)state;
     static const char *const expected = "none: active\n"
                                         "active: none confirming expired loaded\n"
-                                        "confirming: none active due expired\n"
+                                        "confirming: none active due expired peer_guarded\n"
                                         "due: none active expired\n"
                                         "expired: none active guarded\n"
-                                        "guarded: none active\n"
+                                        "guarded: none active peer_guarded\n"
+                                        "peer_guarded: none active due guarded\n"
                                         "loaded: none active confirming expired\n";
     char actual[512] = "";
     for (enum lease_state from = 0; from < LEASE_STATES; from++) {
@@ -40,15 +46,18 @@ static void only_expired_and_guarded_leases_are_counted_as_ended(void **state)
 {
     (void)state;
     for (enum lease_state from = 0; from < LEASE_STATES; from++)
-        assert_int_equal(lease_state_is_ended(from),
-                         from == LEASE_EXPIRED || from == LEASE_GUARDED);
+        assert_int_equal(lease_state_is_ended(from), from == LEASE_EXPIRED ||
+                                                         from == LEASE_GUARDED ||
+                                                         from == LEASE_PEER_GUARDED);
 }
 
 static void guarded_and_loaded_leases_are_held(void **state)
 {
     (void)state;
     for (enum lease_state from = 0; from < LEASE_STATES; from++)
-        assert_int_equal(lease_state_is_held(from), from == LEASE_GUARDED || from == LEASE_LOADED);
+        assert_int_equal(lease_state_is_held(from), from == LEASE_GUARDED ||
+                                                        from == LEASE_PEER_GUARDED ||
+                                                        from == LEASE_LOADED);
 }
 
 int main(void)
