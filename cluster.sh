@@ -187,6 +187,7 @@ enabled = $enabled
 cluster_id = "local-$3"
 peers = [$peers]
 health_interval_secs = 1 # short, for experiments
+bootstrap_grace_secs = 0 # a new cluster has no data to wait for
 EOT
 }
 

@@ -55,13 +55,13 @@ static void evict_unconfirmed(struct engine *engine)
 }
 
 /* Does nothing when the node is draining already. */
-static void become_ready(void *context)
+static void become_ready(struct engine *engine)
 {
-    struct engine *engine = context;
     struct replicator_stats stats = {0};
     if (engine->replication)
         replication_thread_stats(engine->replication, &stats);
-    if (engine->storage && stats.snapshot_records)
+    bool is_again = atomic_exchange(&engine->was_ready, true);
+    if (engine->storage && stats.snapshot_records && !is_again)
         evict_unconfirmed(engine);
     registry_share_loaded(engine->registry);
     if (engine->storage)
@@ -70,8 +70,48 @@ static void become_ready(void *context)
     if (!atomic_compare_exchange_strong(&engine->state, &starting, NODE_READY) ||
         !engine->replication)
         return;
+    if (is_again) {
+        log_line(LOG_LEVEL_INFO, "ready again after a stall");
+        return;
+    }
     log_event(LOG_LEVEL_INFO, "ready", LOG_NUMBER("duration_ms", stats.bootstrap_ms),
               LOG_NUMBER("copied_records", stats.snapshot_records));
+}
+
+static void on_phase(void *context, enum bootstrap_phase phase)
+{
+    struct engine *engine = context;
+    atomic_store(&engine->refilling, phase == BOOTSTRAP_REFILLING);
+    if (phase == BOOTSTRAP_REFILLING)
+        log_line(LOG_LEVEL_INFO, "no peer has data; discovery gets 503 until clients have had the "
+                                 "time to register again");
+    if (phase == BOOTSTRAP_READY)
+        become_ready(engine);
+}
+
+/* Called by the lease thread. Peers may have accepted newer writes meanwhile, so that a node of a
+ * cluster compares itself with them before it serves discovery again. */
+static void on_stall(void *context, uint64_t length_ms)
+{
+    struct engine *engine = context;
+    enum node_state ready = NODE_READY;
+    log_line(LOG_LEVEL_WARN,
+             "the process did not run for %llu ms; registrations that were queued get 503%s",
+             (unsigned long long)length_ms,
+             engine->replication ? ", and the node compares itself with its peers" : "");
+    if (!engine->replication)
+        return;
+    atomic_compare_exchange_strong(&engine->state, &ready, NODE_STARTING);
+    replication_thread_recompare(engine->replication);
+}
+
+static bool has_loaded_data(struct engine *engine)
+{
+    struct storage_status status;
+    if (!engine->storage)
+        return false;
+    storage_status(engine->storage, &status);
+    return status.loaded_instances > 0 && status.loaded_complete;
 }
 
 static enum error create_replication_thread(struct engine *engine)
@@ -80,13 +120,28 @@ static enum error create_replication_thread(struct engine *engine)
         .config = engine->config,
         .registry = engine->registry,
         .epoch = engine->epoch,
-        .on_ready = become_ready,
+        .has_data = has_loaded_data(engine),
+        .on_phase = on_phase,
         .context = engine,
     };
     enum error error = replication_thread_create(&options, &engine->replication);
     if (!error)
         cluster_subscribe(&engine->cluster, replication_thread_on_topology, engine->replication);
     return error;
+}
+
+static enum error start_lease_thread(struct engine *engine)
+{
+    struct lease_thread_options options = {
+        .registry = engine->registry,
+        .cache = engine->responses,
+        .stall = &engine->stall,
+        .on_stall = on_stall,
+        .context = engine,
+    };
+    stall_init(&engine->stall, engine->config->lease.ttl_secs * (uint64_t)MS_PER_SEC,
+               clock_now().mono_ms);
+    return lease_thread_start(&options, &engine->leases);
 }
 
 static void log_cluster(void *context, const struct cluster_event *event)
@@ -175,7 +230,7 @@ enum error engine_create(const struct config *config, struct engine **out,
                                                  config->cache.expiry_secs * (uint64_t)MS_PER_SEC},
             &engine->responses);
     if (!error)
-        error = lease_thread_start(engine->registry, engine->responses, &engine->leases);
+        error = start_lease_thread(engine);
     if (error)
         goto out;
     *out = engine;
@@ -192,8 +247,8 @@ void engine_free(struct engine *engine)
     if (!engine)
         return;
     provider_stop(&engine->provider);
+    lease_thread_stop(engine->leases); /* it calls the replication thread */
     replication_thread_free(engine->replication);
-    lease_thread_stop(engine->leases);
     storage_close(engine->storage);
     registry_free(engine->registry);
     response_cache_free(engine->responses);
@@ -205,6 +260,9 @@ enum error engine_join(struct engine *engine)
 {
     if (!engine->replication) {
         become_ready(engine);
+        if (!has_loaded_data(engine))
+            log_line(LOG_LEVEL_INFO, "single node starts without data; clients register again "
+                                     "after their next heartbeat");
         return ERR_NONE;
     }
     cluster_subscribe(&engine->cluster, log_cluster, NULL);
@@ -259,7 +317,22 @@ const char *engine_state_word(enum node_state state)
 
 bool engine_is_young(const struct engine *engine, struct moment now)
 {
-    return now.mono_ms < engine->started.mono_ms + BOOTSTRAP_GRACE_MS;
+    return now.mono_ms < engine->started.mono_ms +
+                             engine->config->cluster.bootstrap_grace_secs * (uint64_t)MS_PER_SEC;
+}
+
+/* A stall has ended, and the lease thread has not run since. */
+static bool has_new_stall(const struct engine *engine, struct moment now)
+{
+    return engine->replication && stall_is_unrecorded(&engine->stall, now.mono_ms);
+}
+
+bool engine_may_lack_instances(const struct engine *engine, struct moment now)
+{
+    if (has_new_stall(engine, now))
+        return true;
+    return engine_state(engine) == NODE_STARTING &&
+           !atomic_load_explicit(&engine->refilling, memory_order_relaxed);
 }
 
 enum error engine_admit(struct engine *engine, bool discovery, struct moment now)
@@ -272,6 +345,8 @@ enum error engine_admit(struct engine *engine, bool discovery, struct moment now
     case NODE_DRAINING:
         return ERR_DRAINING;
     case NODE_READY:
+        if (discovery && has_new_stall(engine, now))
+            return ERR_NOT_READY;
         break;
     }
     return rate_limiter_admit(&engine->limiter, now.mono_ms) ? ERR_NONE : ERR_RATE_LIMITED;

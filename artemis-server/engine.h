@@ -4,9 +4,10 @@
  * and threads.
  *
  * The binary creates one engine from the settings; the HTTP layer calls it. The state goes from
- * starting to ready to draining, and never back. A single node is ready as soon as it runs. A node
- * of a cluster is ready when it has copied a ready peer and compared itself with the others, or
- * when no peer has data (replicator_bootstrap.c).
+ * starting to ready to draining. A single node is ready as soon as it runs. A node of a cluster is
+ * ready when it has copied a ready peer and compared itself with the others, or when no peer has
+ * data (replicator_bootstrap.c). After a stall (stall.h) it is starting again until it has compared
+ * itself with every ready peer.
  *
  * Any thread may use the engine. The main thread creates and frees it.
  */
@@ -21,6 +22,7 @@
 #include "artemis-server/registry/registry.h"
 #include "artemis-server/replication/replication_thread.h"
 #include "artemis-server/response_cache.h"
+#include "artemis-server/stall.h"
 #include "artemis-server/storage/storage.h"
 
 enum node_state { NODE_STARTING, NODE_READY, NODE_DRAINING };
@@ -28,7 +30,6 @@ enum node_state { NODE_STARTING, NODE_READY, NODE_DRAINING };
 enum {
     NODE_URL_BYTES = 320,
     EPOCH_BYTES = 17,
-    BOOTSTRAP_GRACE_MS = 30 * 1000, /* after its start a node is young */
 };
 
 struct engine {
@@ -38,6 +39,7 @@ struct engine {
     struct rate_limiter limiter;
     struct response_cache *responses;
     struct lease_thread *leases;
+    struct stall stall;
     struct cluster cluster;
     struct provider provider;
     struct replication_thread *replication; /* NULL: this node has no peers */
@@ -47,6 +49,8 @@ struct engine {
     char url[NODE_URL_BYTES];
     _Atomic enum node_state state;
     _Atomic uint64_t fetches_cut; /* responses to peers without records beyond a limit */
+    atomic_bool was_ready;
+    atomic_bool refilling; /* starting, and no peer has data: clients register again */
 };
 
 enum { ENGINE_PROBLEM_BYTES = DATABASE_PROBLEM_BYTES + 64 };
@@ -71,6 +75,9 @@ enum node_state engine_state(const struct engine *engine);
 const char *engine_state_word(enum node_state state);
 /* True for the first BOOTSTRAP_GRACE_MS of the process, in which clients register again. */
 bool engine_is_young(const struct engine *engine, struct moment now);
+/* Returns true while peers may hold instances that this node has not copied: a heartbeat for an
+ * unknown instance must not make its client register again. */
+bool engine_may_lack_instances(const struct engine *engine, struct moment now);
 /* Decides whether a client request is served: ERR_NOT_READY, ERR_DRAINING, ERR_RATE_LIMITED. */
 enum error engine_admit(struct engine *engine, bool discovery, struct moment now);
 /* Releases the guard of a service, or of the node and all services if the id is empty; at the peers

@@ -13,8 +13,7 @@
 enum { CLEANUP_INTERVAL_MS = 1000 };
 
 struct lease_thread {
-    struct registry *registry;
-    struct response_cache *cache;
+    struct lease_thread_options options;
     pthread_t id;
     /* Used by the thread alone: */
     bool node_guard_engaged;   /* as last logged */
@@ -77,7 +76,7 @@ static void return_memory(struct lease_thread *thread, const struct registry_sta
 {
     enum { INSTANCE_BYTES = 256 }; /* about */
     struct response_cache_stats cached;
-    response_cache_stats(thread->cache, &cached);
+    response_cache_stats(thread->options.cache, &cached);
     uint64_t bytes = stats->store_bytes + stats->change_log_bytes + cached.service_bytes +
                      cached.all_services_bytes +
                      (stats->instances + stats->tombstones) * INSTANCE_BYTES;
@@ -88,9 +87,9 @@ static void return_memory(struct lease_thread *thread, const struct registry_sta
 static void clean_up(struct lease_thread *thread, struct moment now)
 {
     struct registry_stats stats;
-    registry_cleanup(thread->registry, now);
-    response_cache_cleanup(thread->cache, now);
-    registry_stats(thread->registry, &stats);
+    registry_cleanup(thread->options.registry, now);
+    response_cache_cleanup(thread->options.cache, now);
+    registry_stats(thread->options.registry, &stats);
     log_guards(thread, &stats);
     return_memory(thread, &stats);
 }
@@ -102,7 +101,10 @@ static void *run(void *argument)
     uint64_t cleaned_ms = now.mono_ms;
     while (!wait_for_tick(thread, now.mono_ms)) {
         now = clock_now();
-        registry_tick(thread->registry, now);
+        uint64_t stalled_ms = stall_tick(thread->options.stall, now.mono_ms);
+        if (stalled_ms)
+            thread->options.on_stall(thread->options.context, stalled_ms);
+        registry_tick(thread->options.registry, now);
         if (now.mono_ms - cleaned_ms >= CLEANUP_INTERVAL_MS) {
             clean_up(thread, now);
             cleaned_ms = now.mono_ms;
@@ -111,21 +113,20 @@ static void *run(void *argument)
     return NULL;
 }
 
-enum error lease_thread_start(struct registry *registry, struct response_cache *cache,
-                              struct lease_thread **out)
+enum error lease_thread_start(const struct lease_thread_options *options, struct lease_thread **out)
 {
     struct lease_thread *thread = calloc(1, sizeof(*thread));
     if (!thread)
         return ERR_NO_MEMORY;
-    thread->registry = registry;
-    thread->cache = cache;
+    thread->options = *options;
     pthread_mutex_init(&thread->_shared.lock, NULL);
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC); /* the wall clock may jump */
     pthread_cond_init(&thread->_shared.stopped, &attributes);
     pthread_condattr_destroy(&attributes);
-    registry_tick(registry, clock_now()); /* the process may be stopped before the thread's first */
+    registry_tick(options->registry,
+                  clock_now()); /* the process may be stopped before the thread's first */
     if (pthread_create(&thread->id, NULL, run, thread) != 0) {
         pthread_cond_destroy(&thread->_shared.stopped);
         pthread_mutex_destroy(&thread->_shared.lock);

@@ -11,11 +11,21 @@
 #pragma once
 
 #include "artemis-server/response_cache.h"
+#include "artemis-server/stall.h"
 
 struct lease_thread;
 
-/* Registry and cache must outlive the thread. ERR_NO_MEMORY, ERR_SYSTEM. */
-MUST_USE enum error lease_thread_start(struct registry *registry, struct response_cache *cache,
+struct lease_thread_options {
+    struct registry *registry; /* borrowed, as the next two */
+    struct response_cache *cache;
+    struct stall *stall;
+    /* A stall of the process has ended; called by the thread before it evicts leases. */
+    void (*on_stall)(void *context, uint64_t length_ms);
+    void *context;
+};
+
+/* ERR_NO_MEMORY, ERR_SYSTEM. */
+MUST_USE enum error lease_thread_start(const struct lease_thread_options *options,
                                        struct lease_thread **out);
 /* Ends the thread and waits for it. Takes NULL. */
 void lease_thread_stop(struct lease_thread *thread);

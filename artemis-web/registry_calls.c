@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-static enum error apply_register(const struct batch_call *call, struct batch *batch, size_t index)
+static enum error apply_register(struct batch_call *call, struct batch *batch, size_t index)
 {
     struct instance *instance;
     enum error error = batch_instance(batch, index, &instance);
@@ -20,7 +20,7 @@ static enum error apply_register(const struct batch_call *call, struct batch *ba
     return error;
 }
 
-static enum error apply_heartbeat(const struct batch_call *call, struct batch *batch, size_t index)
+static enum error apply_heartbeat(struct batch_call *call, struct batch *batch, size_t index)
 {
     struct instance_key key;
     enum error error = batch_key(batch, index, &key);
@@ -29,10 +29,14 @@ static enum error apply_heartbeat(const struct batch_call *call, struct batch *b
     if (error)
         return error;
     error = registry_renew(call->engine->registry, &key, call->now);
+    if (error == ERR_INSTANCE_NOT_FOUND && engine_may_lack_instances(call->engine, call->now)) {
+        call->not_ready = true; /* the instances after this one are renewed */
+        return ERR_NONE;
+    }
     return error ? batch_fail(batch, index, error, &key) : ERR_NONE;
 }
 
-static enum error apply_unregister(const struct batch_call *call, struct batch *batch, size_t index)
+static enum error apply_unregister(struct batch_call *call, struct batch *batch, size_t index)
 {
     struct instance_key key;
     uint64_t client_revision = 0;
@@ -72,6 +76,12 @@ enum error registry_call_batch(struct batch_call *call, enum batch_kind kind,
     for (size_t i = 0; i < count && !error; i++)
         error = apply(call, batch, i);
     name_casing_add(&call->names, batch_names(batch));
+    if (!error && call->not_ready) {
+        snprintf(message, MESSAGE_BYTES,
+                 "an instance is unknown here, but this node does not have the data of its peers "
+                 "yet; the others are renewed");
+        error = ERR_NOT_READY;
+    }
     if (!error) {
         call->outcome = batch_outcome(batch);
         batch_write_response(batch, call_dialect(call), call->failed_bytes_max, call->response);

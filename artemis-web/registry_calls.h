@@ -21,18 +21,19 @@ struct batch_call {
                                 limit */
     struct text *response;   /* appended to; untouched when the call fails */
     enum error outcome;      /* out: the error of the first failed item, or ERR_NONE */
+    bool not_ready;          /* out: an instance is unknown here, and peers may hold it */
 };
 
 /* Each fails as a whole with ERR_INVALID_JSON, ERR_INVALID_FIELD, ERR_TOO_MANY_ITEMS, with
- * *message; or with ERR_NO_MEMORY. An item that fails is listed in the response. */
+ * *message; or with ERR_NO_MEMORY. An item that fails is listed in the response. A heartbeat fails
+ * with ERR_NOT_READY, after it has renewed what is known here, if call->not_ready. */
 MUST_USE enum error registry_call_register(struct batch_call *call, char message[MESSAGE_BYTES]);
 MUST_USE enum error registry_call_heartbeat(struct batch_call *call, char message[MESSAGE_BYTES]);
 MUST_USE enum error registry_call_unregister(struct batch_call *call, char message[MESSAGE_BYTES]);
 
 /* Applies one item to the engine. It records a failure of the item in the batch and returns
  * ERR_NONE; a returned error fails the whole call. */
-typedef enum error batch_call_apply(const struct batch_call *call, struct batch *batch,
-                                    size_t index);
+typedef enum error batch_call_apply(struct batch_call *call, struct batch *batch, size_t index);
 /* The same for other kinds of items. */
 MUST_USE enum error registry_call_batch(struct batch_call *call, enum batch_kind kind,
                                         batch_call_apply *apply, char message[MESSAGE_BYTES]);

@@ -19,7 +19,7 @@ free_port() {
 # serve_node NAME PORT PEERS [--set ...]...
 serve_node() {
     serve "$1" "$BINARY" server --addr "127.0.0.1:$2" --set "server.node_id=$1" \
-        --set cluster.enabled=true --set "cluster.peers=$3" --set ratelimit.enabled=false \
+        --set cluster.enabled=true --set cluster.bootstrap_grace_secs=0 --set "cluster.peers=$3" --set ratelimit.enabled=false \
         --set "lease.ttl_secs=$CLUSTER_TTL_SECS" "${@:4}"
 }
 

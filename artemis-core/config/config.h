@@ -65,7 +65,7 @@ struct config {
         char cluster_id[CONFIG_TEXT_BYTES];
         struct config_list peers; /* HOST:PORT, http://HOST:PORT or https://HOST:PORT */
         char provider[32];
-        uint32_t health_interval_secs;
+        uint32_t health_interval_secs, bootstrap_grace_secs;
         char advertise_addr[CONFIG_TEXT_BYTES]; /* default: see config_advertise */
     } cluster;
     struct {

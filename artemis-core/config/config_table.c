@@ -62,6 +62,11 @@ const struct config_setting config_settings[] = {
      .description = "Source of the list of nodes; `static` is `cluster.peers`."},
     {NUMBER(cluster, health_interval_secs, 1, 3600, "5"),
      .description = "Interval between two health checks of a peer, in seconds."},
+    {NUMBER(cluster, bootstrap_grace_secs, 0, 3600, "30"),
+     .description =
+         "How long a node without data waits after its start before it serves discovery, "
+         "in seconds: for a peer with data, and at the end for clients, which register "
+         "again. 0 makes a new cluster ready at once."},
     {ADDRESS(cluster, advertise_addr, 1, NULL), .default_note = "`server.listen_addr`",
      .description = "Address at which peers and clients reach this node. If the server listens on "
                     "every interface, the default is the only address of the host; a node of a "

@@ -9,6 +9,7 @@ void command_queue_init(struct command_queue *queue)
     queue->list.has_topology = false;
     queue->list.goodbye_count = 0;
     queue->list.release_count = 0;
+    queue->list.recompare = false;
     queue->list.flush = 0;
     pthread_mutex_init(&queue->lock, NULL);
     atomic_init(&queue->pending, false);
@@ -64,6 +65,14 @@ void command_queue_put_release(struct command_queue *queue, struct slice service
     pthread_mutex_unlock(&queue->lock);
 }
 
+void command_queue_put_recompare(struct command_queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    queue->list.recompare = true;
+    atomic_store(&queue->pending, true);
+    pthread_mutex_unlock(&queue->lock);
+}
+
 uint64_t command_queue_put_flush(struct command_queue *queue)
 {
     pthread_mutex_lock(&queue->lock);
@@ -82,6 +91,7 @@ bool command_queue_take(struct command_queue *queue, struct command_list *out)
     queue->list.has_topology = false;
     queue->list.goodbye_count = 0;
     queue->list.release_count = 0;
+    queue->list.recompare = false;
     atomic_store(&queue->pending, false);
     pthread_mutex_unlock(&queue->lock);
     return true;

@@ -17,6 +17,7 @@
 enum {
     MS_PER_SEC = 1000,
     SNAPSHOT_TIMEOUTS = 12, /* a snapshot may take that many times replication.timeout_secs */
+    REFILL_SLACK_MS = 5000, /* beyond the interval of heartbeats */
 };
 
 static_assert((int)MEMBERS_MAX == (int)REPLICATOR_PEERS_MAX, "a member is a peer");
@@ -33,9 +34,9 @@ struct replication_thread {
     struct peer_client *client;
     struct replicator *replicator;
     struct peer_status peers[MEMBERS_MAX]; /* by their number; url "": free */
-    bool ready_reported;
-    uint64_t flush_request; /* the last one; 0: none */
-    uint64_t flushed;       /* the last one that is complete */
+    enum bootstrap_phase phase;            /* as last reported */
+    uint64_t flush_request;                /* the last one; 0: none */
+    uint64_t flushed;                      /* the last one that is complete */
     uint64_t published_ms;
     bool publish_now; /* an important change: do not wait for the interval */
 };
@@ -246,6 +247,10 @@ static void apply_commands(struct replication_thread *thread)
         replicator_release_guard(
             thread->replicator,
             (struct slice){list.releases[i].service_id, list.releases[i].id_size}, clock_now());
+    if (list.recompare) {
+        replicator_recompare(thread->replicator, clock_now());
+        thread->phase = BOOTSTRAP_COPYING;
+    }
     if (list.flush)
         replicator_flush(thread->replicator);
     thread->flush_request = list.flush;
@@ -270,6 +275,12 @@ void replication_thread_on_goodbye(struct replication_thread *thread, const char
 void replication_thread_release_guard(struct replication_thread *thread, struct slice service_id)
 {
     command_queue_put_release(&thread->commands, service_id);
+    peer_client_wake(thread->client);
+}
+
+void replication_thread_recompare(struct replication_thread *thread)
+{
+    command_queue_put_recompare(&thread->commands);
     peer_client_wake(thread->client);
 }
 
@@ -335,12 +346,13 @@ static void *run(void *argument)
     while (!atomic_load(&thread->stop)) {
         atomic_store(&thread->wake_pending, false); /* changes from here on wake it again */
         uint64_t due_ms = run_turn(thread);
-        bool is_new_ready = !thread->ready_reported && replicator_is_ready(thread->replicator);
-        thread->publish_now |= is_new_ready;
+        enum bootstrap_phase phase = replicator_phase(thread->replicator);
+        bool is_new = phase != thread->phase;
+        thread->publish_now |= is_new;
         due_ms = publish_if_due(thread, due_ms);
-        if (is_new_ready) {
-            thread->ready_reported = true;
-            thread->options.on_ready(thread->options.context);
+        if (is_new) {
+            thread->phase = phase;
+            thread->options.on_phase(thread->options.context, phase);
         }
         uint64_t now_ms = clock_now().mono_ms;
         peer_client_wait(thread->client, due_ms > now_ms ? due_ms - now_ms : 0);
@@ -358,10 +370,20 @@ static void on_change(void *context)
 
 /* --- create, start and free ------------------------------------------------------------------- */
 
-static struct replicator_options replicator_options_of(const struct config *config, uint64_t seed)
+/* Clients renew each third of the time-to-live; the slack is for those that back off. */
+static uint64_t refill_ms(const struct config *config)
 {
+    uint64_t grace_ms = config->cluster.bootstrap_grace_secs * (uint64_t)MS_PER_SEC;
+    uint64_t enough_ms = config->lease.ttl_secs * (uint64_t)MS_PER_SEC / 3 + REFILL_SLACK_MS;
+    return enough_ms < grace_ms ? enough_ms : grace_ms;
+}
+
+static struct replicator_options
+replicator_options_of(const struct replication_thread_options *options, uint64_t seed)
+{
+    const struct config *config = options->config;
     uint64_t timeout_ms = config->replication.timeout_secs * (uint64_t)MS_PER_SEC;
-    return (struct replicator_options){
+    struct replicator_options replicator = {
         .batch_size = config->replication.batch_size,
         .batch_interval_ms = config->replication.batch_interval_ms,
         .max_retries = config->replication.max_retries,
@@ -370,6 +392,11 @@ static struct replicator_options replicator_options_of(const struct config *conf
         .snapshot_timeout_ms = SNAPSHOT_TIMEOUTS * timeout_ms,
         .seed = seed,
     };
+    if (options->has_data)
+        return replicator;
+    replicator.bootstrap_grace_ms = config->cluster.bootstrap_grace_secs * (uint64_t)MS_PER_SEC;
+    replicator.bootstrap_refill_ms = refill_ms(config);
+    return replicator;
 }
 
 static struct peer_client_options
@@ -397,7 +424,7 @@ enum error replication_thread_create(const struct replication_thread_options *op
     thread->options = *options;
     command_queue_init(&thread->commands);
     replication_status_init(&thread->status);
-    struct replicator_options replicator = replicator_options_of(options->config, seed);
+    struct replicator_options replicator = replicator_options_of(options, seed);
     struct peer_client_options client = client_options_of(options);
     struct peer_client_handler handler = {on_record, on_response, thread};
     enum error error =

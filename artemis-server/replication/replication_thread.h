@@ -18,10 +18,12 @@
 struct replication_thread;
 
 struct replication_thread_options {
-    const struct config *config;     /* borrowed; constant */
-    struct registry *registry;       /* borrowed */
-    const char *epoch;               /* borrowed; of this process */
-    void (*on_ready)(void *context); /* called once, by the thread */
+    const struct config *config; /* borrowed; constant */
+    struct registry *registry;   /* borrowed */
+    const char *epoch;           /* borrowed; of this process */
+    bool has_data;               /* loaded from storage: there is no bootstrap grace */
+    /* Called by the thread for each new phase, for BOOTSTRAP_READY also after each recompare. */
+    void (*on_phase)(void *context, enum bootstrap_phase phase);
     void *context;
 };
 
@@ -44,6 +46,9 @@ void replication_thread_on_topology(void *thread, const struct cluster_event *ev
 void replication_thread_on_goodbye(struct replication_thread *thread, const char *node_id);
 /* Releases the guard of a service, or of everything if the id is empty, at the peers. */
 void replication_thread_release_guard(struct replication_thread *thread, struct slice service_id);
+/* This node is not ready from now on; on_phase is called when it has been compared with every ready
+ * peer. */
+void replication_thread_recompare(struct replication_thread *thread);
 /* The peers without this node itself, as last published. Returns their number. */
 size_t replication_thread_peers(struct replication_thread *thread,
                                 struct peer_status out[MEMBERS_MAX]);

@@ -156,6 +156,7 @@ static void set_health(struct replicator *replicator, struct peer *peer, enum pe
         peer->failures = 0;
         peer->retry_ms = 0;
         peer->round.next_ms = now.mono_ms;
+        bootstrap_on_peer_up(replicator, peer, now);
     } else {
         if (!SIM_BUG(5))
             outbox_clear(&peer->outbox);
@@ -337,7 +338,7 @@ static uint64_t due_of(const struct replicator *replicator, const struct peer *p
 
 uint64_t replicator_due_ms(const struct replicator *replicator, struct moment now)
 {
-    uint64_t due_ms = bootstrap_deadline_ms(replicator);
+    uint64_t due_ms = bootstrap_due_ms(replicator, now);
     for (uint32_t i = 0; i < REPLICATOR_PEERS_MAX; i++)
         if (replicator->peers[i].joined)
             due_ms = earlier(due_ms, due_of(replicator, &replicator->peers[i], now));
@@ -433,6 +434,7 @@ static void finish(struct replicator *replicator, struct peer *peer, struct mess
             set_health(replicator, peer, PEER_DOWN, now);
         if (peer->health != PEER_NEW || result == SEND_DELIVERED)
             schedule_health(replicator, peer, now);
+        bootstrap_on_health_result(replicator, peer, message, now);
         return;
     case MESSAGE_REGISTER:
     case MESSAGE_UNREGISTER:

@@ -61,7 +61,15 @@ struct replicator_options {
     uint64_t anti_entropy_ms;
     uint64_t health_interval_ms;
     uint64_t snapshot_timeout_ms; /* overall limit; then the next peer is asked */
+    uint64_t bootstrap_grace_ms;  /* without a peer that has data, not ready for at most so long */
+    uint64_t bootstrap_refill_ms; /* the last part of it, in which clients register again */
     uint64_t seed;                /* for jitter and for hashes */
+};
+
+enum bootstrap_phase {
+    BOOTSTRAP_COPYING,   /* peers may hold instances that this node lacks */
+    BOOTSTRAP_REFILLING, /* no peer has data; clients register again */
+    BOOTSTRAP_READY,
 };
 
 enum message_kind {
@@ -174,8 +182,14 @@ void replicator_release_guard(struct replicator *replicator, struct slice servic
 
 /* --- this node -------------------------------------------------------------------------------- */
 
-/* True once this node holds what the cluster holds, or every peer was tried and none had data. */
+/* True once this node holds what the cluster holds, or every peer was tried and none had data, and
+ * clients had the time to register again. */
 bool replicator_is_ready(const struct replicator *replicator);
+enum bootstrap_phase replicator_phase(const struct replicator *replicator);
+/* After a stall of this process: it is not ready until it has been compared with every ready peer,
+ * for at most BOOTSTRAP_COMPARE_MS. Where no peer has data, clients get the whole time again in
+ * which they register. */
+void replicator_recompare(struct replicator *replicator, struct moment now);
 /* Before a shutdown: pending changes and renewals are sent at once, anti-entropy stops, and each
  * peer gets a goodbye. */
 void replicator_flush(struct replicator *replicator);

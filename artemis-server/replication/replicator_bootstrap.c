@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Bootstrap: from the start until this node is ready. It copies the snapshot of one ready peer,
- * then compares itself with every other ready peer, for at most BOOTSTRAP_COMPARE_MS.
+ * then compares itself with every other ready peer, for at most BOOTSTRAP_COMPARE_MS. Where no peer
+ * has data, it waits until clients have registered again: for bootstrap_refill_ms, from the moment
+ * at which every peer has responded, or at the end of the grace.
  */
 #include "artemis-server/replication/replicator_internal.h"
 
@@ -16,14 +18,14 @@ static bool may_have_snapshot(const struct peer *peer)
 {
     if (!peer->joined || peer->snapshot_tried)
         return false;
-    return peer->health == PEER_NEW || peer->in_flight[MESSAGE_SNAPSHOT] ||
+    return peer->health == PEER_NEW || peer->health_outdated || peer->in_flight[MESSAGE_SNAPSHOT] ||
            (peer->health == PEER_UP && peer->is_ready);
 }
 
 struct message *bootstrap_next(struct replicator *replicator, struct peer *peer, struct moment now)
 {
     bool has_snapshot = replicator->snapshot_ms != 0;
-    if (replicator->ready || peer->snapshot_tried || !peer->is_ready ||
+    if (replicator->was_ready || peer->snapshot_tried || !peer->is_ready ||
         (has_snapshot && !peer->is_legacy))
         return NULL;
     for (uint32_t i = 0; i < REPLICATOR_PEERS_MAX; i++) {
@@ -57,7 +59,10 @@ void bootstrap_on_record(struct replicator *replicator, const struct wire_record
 static void become_ready(struct replicator *replicator, struct moment now)
 {
     replicator->ready = true;
-    replicator->stats.bootstrap_ms = now.mono_ms - replicator->started.mono_ms;
+    if (!replicator->was_ready)
+        replicator->stats.bootstrap_ms = now.mono_ms - replicator->started.mono_ms;
+    replicator->was_ready = true;
+    replicator->recomparing = false;
 }
 
 void bootstrap_on_result(struct replicator *replicator, struct peer *peer,
@@ -78,39 +83,137 @@ void bootstrap_on_result(struct replicator *replicator, struct peer *peer,
 
 /* The peer that sent the snapshot may have been separated from others until a moment ago, so
  * this node compares itself with every ready peer before it is ready; of a legacy peer it reads
- * the list. Peers with failures are skipped. */
-static bool needs_comparison(const struct peer *peer)
+ * the list. Peers with failures are skipped, but not after a stall, when calls that were in flight
+ * have failed. */
+static bool needs_comparison(const struct replicator *replicator, const struct peer *peer)
 {
-    if (!peer->joined || peer->failures)
+    if (!peer->joined || (peer->failures && !replicator->recomparing))
         return false;
-    bool is_compared = peer->is_legacy ? peer->snapshot_tried : peer->view.compared_ms != 0;
-    return peer->health == PEER_NEW || (peer->health == PEER_UP && peer->is_ready && !is_compared);
+    bool is_compared = peer->is_legacy ? peer->snapshot_tried || replicator->was_ready
+                                       : peer->view.compared_ms != 0;
+    return peer->health == PEER_NEW || peer->health_outdated ||
+           (peer->health == PEER_UP && peer->is_ready && !is_compared);
+}
+
+static uint64_t compare_end_ms(const struct replicator *replicator)
+{
+    return replicator->snapshot_ms + BOOTSTRAP_COMPARE_MS;
+}
+
+static bool is_compared(const struct replicator *replicator, struct moment now)
+{
+    if (now.mono_ms >= compare_end_ms(replicator))
+        return true;
+    for (uint32_t i = 0; i < REPLICATOR_PEERS_MAX; i++)
+        if (needs_comparison(replicator, &replicator->peers[i]))
+            return false;
+    return true;
+}
+
+/* A peer that cannot be reached may have data: it is waited for in the first part of the grace. */
+static uint64_t search_end_ms(const struct replicator *replicator)
+{
+    const struct replicator_options *options = &replicator->options;
+    return replicator->started.mono_ms + options->bootstrap_grace_ms - options->bootstrap_refill_ms;
+}
+
+/* After the first part of the grace, a peer that fails again and again does not block the node. */
+void bootstrap_on_peer_up(const struct replicator *replicator, struct peer *peer, struct moment now)
+{
+    if (replicator->was_ready || now.mono_ms >= search_end_ms(replicator))
+        return;
+    peer->snapshot_tried = false;
+    peer->snapshot_failures = 0;
+}
+
+static uint64_t refill_end_ms(const struct replicator *replicator)
+{
+    return replicator->refill_ms + replicator->options.bootstrap_refill_ms;
+}
+
+/* Returns true when no peer has data, and clients had the time to register again: before that,
+ * this node would serve empty lists. */
+static bool is_refilled(struct replicator *replicator, struct moment now)
+{
+    bool is_searching = now.mono_ms < search_end_ms(replicator);
+    bool any_down = false;
+    for (uint32_t i = 0; i < REPLICATOR_PEERS_MAX; i++) {
+        const struct peer *peer = &replicator->peers[i];
+        if (may_have_snapshot(peer)) {
+            replicator->refill_ms = 0;
+            return false;
+        }
+        any_down |= peer->joined && peer->health == PEER_DOWN;
+    }
+    if (is_searching && any_down)
+        replicator->refill_ms = 0;
+    else if (!replicator->refill_ms)
+        replicator->refill_ms = now.mono_ms;
+    if (!replicator->refill_ms)
+        return false;
+    return now.mono_ms >= refill_end_ms(replicator);
 }
 
 void bootstrap_check_ready(struct replicator *replicator, struct moment now)
 {
-    bool has_snapshot = replicator->snapshot_ms != 0;
     if (replicator->ready)
         return;
-    for (uint32_t i = 0; i < REPLICATOR_PEERS_MAX; i++) {
-        const struct peer *peer = &replicator->peers[i];
-        if (SIM_BUG(6))
-            break; /* ready before the snapshot */
-        if (has_snapshot ? needs_comparison(peer) && now.mono_ms < bootstrap_deadline_ms(replicator)
-                         : may_have_snapshot(peer))
-            return;
-    }
-    become_ready(replicator, now);
+    bool is_done =
+        replicator->snapshot_ms ? is_compared(replicator, now) : is_refilled(replicator, now);
+    if (is_done || SIM_BUG(6)) /* ready before the snapshot */
+        become_ready(replicator, now);
 }
 
-uint64_t bootstrap_deadline_ms(const struct replicator *replicator)
+void bootstrap_on_health_result(const struct replicator *replicator, struct peer *peer,
+                                const struct message *message, struct moment now)
 {
-    if (replicator->ready || !replicator->snapshot_ms)
+    if (message->sent_ms >= replicator->stall_ms)
+        peer->health_outdated = false;
+    else if (peer->health_outdated)
+        peer->health_due_ms = now.mono_ms; /* sent before the stall: again */
+}
+
+void replicator_recompare(struct replicator *replicator, struct moment now)
+{
+    replicator->stall_ms = now.mono_ms;
+    for (uint32_t i = 0; i < REPLICATOR_PEERS_MAX; i++) {
+        struct peer *peer = &replicator->peers[i];
+        peer->health_outdated = true;
+        peer->health_due_ms = now.mono_ms;
+        peer->retry_ms = now.mono_ms;
+        peer->view.compared_ms = 0;
+        round_reset(&peer->round); /* the response to an open one may be older */
+        peer->round.next_ms = now.mono_ms;
+    }
+    replicator->refill_ms = 0; /* clients could not register meanwhile */
+    if (!replicator->ready && !replicator->snapshot_ms)
+        return;
+    replicator->ready = false;
+    replicator->recomparing = true;
+    replicator->snapshot_ms = now.mono_ms; /* the comparisons are limited from now on */
+}
+
+uint64_t bootstrap_due_ms(const struct replicator *replicator, struct moment now)
+{
+    if (replicator->ready)
         return UINT64_MAX;
-    return replicator->snapshot_ms + BOOTSTRAP_COMPARE_MS;
+    if (replicator->snapshot_ms)
+        return compare_end_ms(replicator);
+    if (replicator->refill_ms)
+        return refill_end_ms(replicator);
+    uint64_t end_ms = search_end_ms(replicator);
+    return now.mono_ms < end_ms ? end_ms : UINT64_MAX;
 }
 
 bool replicator_is_ready(const struct replicator *replicator)
 {
     return replicator->ready;
+}
+
+enum bootstrap_phase replicator_phase(const struct replicator *replicator)
+{
+    if (replicator->ready)
+        return BOOTSTRAP_READY;
+    return replicator->refill_ms && !replicator->snapshot_ms ? BOOTSTRAP_REFILLING
+                                                             : BOOTSTRAP_COPYING;
 }

@@ -43,6 +43,7 @@ struct peer {
     uint64_t round_trip_ms; /* moving average; 0: not measured */
     uint32_t lease_checks;  /* in flight */
     uint64_t health_due_ms;
+    bool health_outdated;    /* since a stall; until the next result of a health message */
     uint32_t failures;       /* in a row */
     uint64_t failed_ms;      /* time of the last counted failure */
     uint64_t retry_ms;       /* end of the backoff; nothing but health is sent before */
@@ -109,7 +110,11 @@ struct replicator {
     uint64_t renew_due_ms; /* when dirty renewals are drained next */
     uint32_t next_peer;    /* where replicator_next starts: round robin */
     uint64_t snapshot_ms;  /* when the snapshot was complete; 0: not yet */
+    uint64_t refill_ms;    /* since when clients register again, as no peer has data; 0: not now */
+    uint64_t stall_ms;     /* end of the last stall; 0: none */
     bool ready;
+    bool was_ready;
+    bool recomparing; /* not ready again: see replicator_recompare */
     bool flushing;
     struct lease_checks lease_checks;
     uint64_t lease_check_number; /* of the last one */
@@ -162,10 +167,17 @@ void bootstrap_on_record(struct replicator *replicator, const struct wire_record
                          struct moment now);
 void bootstrap_on_result(struct replicator *replicator, struct peer *peer,
                          const struct message *message, enum send_result result, struct moment now);
+/* The health of a peer is outdated after a stall, until a message that was sent since then ends. */
+void bootstrap_on_health_result(const struct replicator *replicator, struct peer *peer,
+                                const struct message *message, struct moment now);
+/* A peer that returns may send its snapshot, although it failed to do so before. */
+void bootstrap_on_peer_up(const struct replicator *replicator, struct peer *peer,
+                          struct moment now);
 /* Makes this node ready when no peer is left to copy from or to compare with. */
 void bootstrap_check_ready(struct replicator *replicator, struct moment now);
-/* When this node becomes ready without further comparisons; UINT64_MAX: no limit now. */
-uint64_t bootstrap_deadline_ms(const struct replicator *replicator);
+/* When bootstrap_check_ready may make this node ready without an earlier event; UINT64_MAX: only
+ * after one. */
+uint64_t bootstrap_due_ms(const struct replicator *replicator, struct moment now);
 
 /* --- replicator_release.c --------------------------------------------------------------------- */
 struct message *release_next(struct replicator *replicator, struct peer *peer, struct moment now);

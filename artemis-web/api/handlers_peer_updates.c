@@ -54,8 +54,7 @@ static void note_goodbye(const struct request *request)
 
 /* --- changes and renewals --------------------------------------------------------------------- */
 
-static enum error apply_peer_register(const struct batch_call *call, struct batch *batch,
-                                      size_t index)
+static enum error apply_peer_register(struct batch_call *call, struct batch *batch, size_t index)
 {
     struct wire_record record = {0};
     enum error error = batch_stamp(batch, index, &record);
@@ -73,7 +72,7 @@ static enum error apply_peer_register(const struct batch_call *call, struct batc
 typedef enum error apply_record(struct registry *registry, const struct wire_record *record,
                                 struct moment now);
 
-static enum error apply_peer_key(const struct batch_call *call, struct batch *batch, size_t index,
+static enum error apply_peer_key(struct batch_call *call, struct batch *batch, size_t index,
                                  apply_record *apply)
 {
     struct instance_key key;
@@ -89,14 +88,12 @@ static enum error apply_peer_key(const struct batch_call *call, struct batch *ba
     return error && error != ERR_NO_MEMORY ? batch_fail(batch, index, error, &key) : error;
 }
 
-static enum error apply_peer_heartbeat(const struct batch_call *call, struct batch *batch,
-                                       size_t index)
+static enum error apply_peer_heartbeat(struct batch_call *call, struct batch *batch, size_t index)
 {
     return apply_peer_key(call, batch, index, registry_apply_renewal);
 }
 
-static enum error apply_peer_unregister(const struct batch_call *call, struct batch *batch,
-                                        size_t index)
+static enum error apply_peer_unregister(struct batch_call *call, struct batch *batch, size_t index)
 {
     return apply_peer_key(call, batch, index, registry_apply_unregister);
 }

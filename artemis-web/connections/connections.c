@@ -263,6 +263,14 @@ bool connection_has_ended(int socket)
     return poll(&polled, 1, 0) > 0;
 }
 
+uint64_t connection_received_ms(int socket, uint64_t now_ms)
+{
+    struct tcp_info info;
+    if (!tcp_state(socket, &info) || info.tcpi_last_data_recv > now_ms)
+        return 0;
+    return now_ms - info.tcpi_last_data_recv;
+}
+
 uint64_t connection_round_trip_ms(int socket)
 {
     struct tcp_info info;

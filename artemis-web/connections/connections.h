@@ -125,6 +125,8 @@ void connection_idle(struct connections *table, struct connection *connection, u
 
 /* Returns true when the client has closed or reset the connection, or its sending side. */
 bool connection_has_ended(int socket);
+/* Returns when the kernel received the last bytes of the connection; 0: not known. */
+uint64_t connection_received_ms(int socket, uint64_t now_ms);
 /* Returns the measured round trip to the client, rounded up to milliseconds; 0: not known. */
 uint64_t connection_round_trip_ms(int socket);
 

@@ -152,6 +152,16 @@ static void delay_write(struct session *session)
     web_thread_delay(session->thread, session, request->now.mono_ms + delay_ms + 1);
 }
 
+/* The client of a request that has waited for the end of a stall may have registered elsewhere. */
+static bool has_waited_for_stall(const struct session *session)
+{
+    const struct stall *stall = &session->web->engine->stall;
+    uint64_t now_ms = session->request.now.mono_ms;
+    return stall_is_recent(stall, now_ms) &&
+           stall_has_queued(stall, connection_received_ms(session->connection.socket, now_ms),
+                            now_ms);
+}
+
 /* Refuses a write that must not be executed. Returns false when it is delayed. */
 static bool check_write(struct session *session)
 {
@@ -161,6 +171,10 @@ static bool check_write(struct session *session)
     if (connection_has_ended(session->connection.socket)) {
         request->refused = ERR_REQUEST_TIMEOUT;
         atomic_fetch_add_explicit(&session->web->metrics.writes_dropped, 1, memory_order_relaxed);
+        return true;
+    }
+    if (has_waited_for_stall(session)) {
+        request->refused = ERR_NOT_READY;
         return true;
     }
     if (request->write_delayed || !is_suspect(request))

@@ -192,6 +192,11 @@ void input_describe_error(const struct session *session, const char *url, const 
                  "body: must be at most %llu bytes (server.max_body_bytes), is %.20s",
                  (unsigned long long)config->server.max_body_bytes, length ? length : "more");
         break;
+    case ERR_NOT_READY:
+        if (request->route->class == ROUTE_WRITE)
+            snprintf(message, MESSAGE_BYTES,
+                     "the request waited while this node did not run; it was not executed");
+        break;
     case ERR_REQUEST_TIMEOUT:
         snprintf(message, MESSAGE_BYTES,
                  "request: not executed, because the client has closed the connection or its "

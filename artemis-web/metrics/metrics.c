@@ -17,6 +17,7 @@ struct metric_values {
     struct push_status push;
     uint64_t request_bytes;
     uint64_t response_bytes;
+    uint64_t stalls;
     uint64_t writes_delayed;
     uint64_t writes_dropped;
     uint64_t rate_limited;
@@ -56,6 +57,7 @@ struct metric_values {
     X("artemis_log_dropped_lines_total",       "counter", log_dropped,                    "Log lines dropped because stderr was not read in time.") \
     X("artemis_rate_limited_total",            "counter", rate_limited,                   "Client requests refused by the rate limiter.") \
     X("artemis_peer_fetches_cut_total",        "counter", fetches_cut,                    "Responses to peers that left out records beyond 16 MiB; the peer fetches them after its next comparison.") \
+    X("artemis_stalls_total",                  "counter", stalls,                         "Times that the process did not run for more than a third of the time-to-live.") \
     X("artemis_writes_delayed_total",          "counter", writes_delayed,                 "Registrations and unregistrations suspended for two round trips because their connection had been silent for more than a second.") \
     X("artemis_writes_dropped_total",          "counter", writes_dropped,                 "Registrations and unregistrations not executed because their client had closed the connection.") \
     X("artemis_connections",                   "gauge",   connections.open,               "Open connections.") \
@@ -257,6 +259,7 @@ static void collect(struct metrics *metrics, struct engine *engine, struct conne
     values->connections_limit = connections->limit;
     values->subscriptions_limit = SUBSCRIPTIONS_ALL_MAX;
     values->request_bytes = get(&metrics->request_bytes);
+    values->stalls = atomic_load(&engine->stall.count);
     values->writes_delayed = get(&metrics->writes_delayed);
     values->writes_dropped = get(&metrics->writes_dropped);
     values->response_bytes = get(&metrics->response_bytes);

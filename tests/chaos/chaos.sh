@@ -18,9 +18,11 @@ NODES="1 2 3 4 5"
 TTL_SECS=4
 COMPARE_SECS=10
 ROUNDS_SECS=$((2 * COMPARE_SECS + 2)) # two anti-entropy rounds and their duration
+GRACE_LIMIT_SECS=20                   # limit for readiness when all nodes start without data
+GRACE_SECS=0                          # a new cluster is ready at once
 SOON_SECS=5                           # limit for agreement after a link is restored
 TEN_MINUTES_SECS=600
-SCENARIOS="cut_link isolated flapping one_way slow lossy killed stopped chain far guard clock"
+SCENARIOS="cut_link isolated flapping one_way slow lossy killed stopped queued_write power_failure chain far guard clock"
 AGREED=""
 SKIPPED=0
 
@@ -231,7 +233,7 @@ others_show_everything() {
 
 # Two processes are paused for three TTLs. By their clocks every lease has expired when they continue,
 # so they must ask their peers first. Two are paused, because one alone may read its peers' queued
-# messages before it checks its leases.
+# messages before it checks its leases. They serve nothing until they have compared themselves.
 stopped_scenario() {
     local continued
     kill -STOP "${NODE_PID[2]}" "${NODE_PID[4]}"
@@ -242,12 +244,72 @@ stopped_scenario() {
     hold $((3 * TTL_SECS)) others_show_all
     continued=$(now_ms)
     kill -CONT "${NODE_PID[2]}" "${NODE_PID[4]}"
-    shows_all_of 2 $NODES
-    shows_all_of 4 $NODES
+    serves_everything_or_nothing 2
+    serves_everything_or_nothing 4
+    wait_ready 2 $SOON_SECS && wait_ready 4 $SOON_SECS || violated "n2 or n4 is not ready again"
     agree_within $SOON_SECS "$continued" "after they continued"
     no_evictions
     returns_nothing $NODES
     REPORT=$AGREED
+}
+
+# serves_everything_or_nothing N: asks N for its list; 503 is allowed.
+serves_everything_or_nothing() {
+    wanted $NODES >"$WORK/wanted"
+    shown "$1" >"$WORK/shown.$1"
+    [ ! -s "$WORK/shown.$1" ] || cmp -s "$WORK/wanted" "$WORK/shown.$1" && return 0
+    violated "n$1 serves an old list"
+    diff "$WORK/wanted" "$WORK/shown.$1"
+    return 1
+}
+
+# A client's registration is in the socket of a node that is paused. Meanwhile the client registers newer
+# content at another node. Its connection stays open, as behind a proxy.
+queued_write_scenario() {
+    local id line late continued
+    id=$(first_of 1)
+    line=$(grep "^$id " "$WORK/wanted.1")
+    kill -STOP "${NODE_PID[2]}"
+    cannot_reach 1 2
+    body_of instances <<<"${line% *} 99" | on 1 curl -s -m 60 -o "$WORK/late" -w '%{http_code}' \
+        -H 'Content-Type: application/json' -d @- "http://$(address 2):8080/api/registry/register" >"$WORK/late.status" &
+    late=$!
+    sleep "$TTL_SECS"
+    change 1 "$id"
+    continued=$(now_ms)
+    kill -CONT "${NODE_PID[2]}"
+    wait "$late"
+    [ "$(cat "$WORK/late.status")" = 503 ] || violated "the queued registration got $(cat "$WORK/late.status"): $(cat "$WORK/late")"
+    agree_within $SOON_SECS "$continued" "after n2 continued"
+    no_evictions
+    returns_nothing $NODES
+    REPORT=$AGREED
+}
+
+# All nodes lose their power at once and start without data. Clients never get a list that is empty or
+# lacks what is registered; they get 503 until the instances are registered again.
+power_failure_scenario() {
+    local n started deadline code served=""
+    for n in $NODES; do kill_node "$n"; done
+    GRACE_SECS=30
+    started=$(now_ms)
+    for n in $NODES; do start_node "$n"; done
+    GRACE_SECS=0
+    deadline=$((started + GRACE_LIMIT_SECS * 1000))
+    until [ "$(wc -w <<<"$served")" -eq 5 ]; do
+        for n in $NODES; do
+            code=$(ask "$n" /api/discovery/services -o "$WORK/body.$n" -w '%{http_code}')
+            [ "$code" = 200 ] || continue
+            [[ " $served " == *" $n "* ]] || served+=" $n"
+            serves_everything_or_nothing "$n" || break 2
+        done
+        [ "$(now_ms)" -lt "$deadline" ] || break
+        sleep 0.1
+    done
+    [ "$(wc -w <<<"$served")" -eq 5 ] || violated "only these nodes serve discovery: ${served:-none}"
+    REPORT="ready $(seconds $(($(now_ms) - started))) after the start"
+    agree_within $SOON_SECS "$(now_ms)" "after the start"
+    REPORT+=", $AGREED"
 }
 
 others_show_all() {

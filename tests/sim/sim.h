@@ -55,7 +55,9 @@ enum {
     QUIET_MS = 25000,    /* the last part, in which clients only renew */
     LATE_MAX_MS = 60000, /* how late a call or a message can arrive */
     BOOTSTRAP_GRACE_MS = 30000,
-    INVARIANTS = 9, /* 0: the simulator itself */
+    BOOTSTRAP_REFILL_MS = TTL_MS / 3 + 5000,
+    STALL_MS = TTL_MS / 3, /* a longer pause is a stall */
+    INVARIANTS = 9,        /* 0: the simulator itself */
     WORLD_EPOCH_MS = 1000000000,
 };
 
@@ -67,13 +69,16 @@ struct sim_node {
     uint32_t life; /* number of its processes so far */
     bool running;
     bool paused;
-    bool was_paused; /* since its start */
+    bool was_paused;                  /* since its start */
+    uint64_t paused_ms;               /* since when, if paused */
+    uint64_t stalled_ms;              /* end of its last stall; 0: none since its start */
+    uint64_t refused_ms[CLIENTS_MAX]; /* when it last responded 503 to a heartbeat */
     struct registry *registry;
     struct replicator *replicator;
     uint64_t started_ms;
     int64_t drift_ppm;
     int64_t wall_offset_ms;
-    bool was_ready;
+    bool is_ready;     /* as seen at its last turn */
     uint64_t ready_ms; /* since when */
     uint64_t evictions;
     struct record_order orders[CLIENTS_MAX]; /* of the records at the last check; stamp 0: none */
@@ -114,9 +119,9 @@ struct sim_link {
 };
 
 struct sim_counts {
-    uint64_t events, messages, lost, repeated, registrations, heartbeats, refused, unregistrations,
-        crashes, pauses, jumps, late, refuted, repairs, fetched, rounds, evictions, timeouts,
-        late_calls, dropped_calls, stale_calls;
+    uint64_t events, messages, lost, repeated, registrations, heartbeats, refused, not_ready,
+        unregistrations, crashes, pauses, stalls, jumps, late, refuted, repairs, fetched, rounds,
+        evictions, timeouts, late_calls, dropped_calls, stale_calls;
     uint64_t failed_by[INVARIANTS]; /* seeds that failed, by invariant */
 };
 
@@ -150,8 +155,9 @@ struct sim_settings {
     bool calls_travel;           /* calls take time; false: they are executed at once */
     uint32_t late_calls_percent; /* of the requests and of the responses to clients */
     uint32_t repeated_calls_percent;
-    bool executes_closed_calls;     /* nodes do not drop calls of closed connections */
-    uint32_t revisions_percent;     /* of the changes carry the client's revision */
+    bool executes_closed_calls; /* nodes do not drop calls of closed connections */
+    uint32_t revisions_percent; /* of the changes carry the client's revision */
+    uint64_t call_timeout_ms;
     uint32_t late_messages_percent; /* of the messages between nodes and of their responses */
     bool transit_counts;            /* ages must include the time in transit */
     uint32_t actions_percent;       /* of the turns in which a client does not only renew */
@@ -160,6 +166,7 @@ struct sim_settings {
     bool returns;                   /* clients that died or unregistered return */
     uint32_t guard_percent_of_seeds;
     uint64_t guard_max_ms;
+    uint32_t grace_percent_of_seeds;
     enum sim_deaths deaths;
     uint64_t tombstone_ms;
     bool has_legacy; /* n0 is a legacy node */
@@ -176,7 +183,8 @@ struct sim {
     struct sim_settings settings;
     uint32_t node_count;
     uint32_t client_count;
-    bool guarded; /* the mass-expiry guard is on */
+    bool guarded;      /* the mass-expiry guard is on */
+    uint64_t grace_ms; /* of the bootstrap */
     uint32_t loss_percent;
     uint32_t repeat_percent;
     uint64_t delay_max_ms;
@@ -248,9 +256,10 @@ static inline bool link_works(const struct sim *sim, uint32_t from, uint32_t to)
 enum call_kind { CALL_REGISTER, CALL_HEARTBEAT, CALL_UNREGISTER };
 enum call_result {
     CALL_DONE,
-    CALL_UNKNOWN, /* a heartbeat: not registered */
-    CALL_REFUSED, /* no process accepts the connection */
-    CALL_STALE,   /* the node has a later revision */
+    CALL_UNKNOWN,   /* a heartbeat: not registered */
+    CALL_NOT_READY, /* 503: not executed */
+    CALL_REFUSED,   /* no process accepts the connection */
+    CALL_STALE,     /* the node has a later revision */
     CALL_TIMEOUT,
 };
 /* A copy of the client's state at the time of the call. */
@@ -262,7 +271,8 @@ struct sim_call {
     uint32_t content;
     uint64_t revision; /* 0: the call carries none */
     uint64_t sent_ms;
-    bool is_repeated; /* by a proxy, over a connection that stays open */
+    uint64_t queued_ms; /* since when it is in the socket of a paused node; 0: it is not */
+    bool is_repeated;   /* by a proxy, over a connection that stays open */
     enum call_result result;
     bool clock_late; /* the HLC of the node was behind when it executed the call */
 };
@@ -306,4 +316,5 @@ bool oracle_has_reached(const struct sim *sim, uint32_t from, uint32_t to, uint6
 /* --- sim_lists.c ------------------------------------------------------------------------------ */
 void lists_check(struct sim *sim); /* every second */
 void lists_node_ready(struct sim *sim, const struct sim_node *node);
+void lists_node_continues(struct sim *sim, const struct sim_node *node); /* after a stall, ready */
 void lists_end(struct sim *sim);

@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-enum { CALL_TIMEOUT_MS = 2000, CALL_TRAVEL_MS = 10, QUEUE_RETRY_MS = 50 };
+enum { CALL_TRAVEL_MS = 10, QUEUE_RETRY_MS = 50 };
 
 static struct sim_call *copy(const struct sim_call *call)
 {
@@ -57,6 +57,14 @@ static void execute_unregister(struct sim *sim, struct sim_call *call, struct si
                 &sim->counts.unregistrations);
 }
 
+static void refuse(struct sim *sim, struct sim_call *call, struct sim_node *node)
+{
+    sim->counts.not_ready++;
+    call->result = CALL_NOT_READY;
+    node->refused_ms[call->client] = sim->now_ms;
+    sim_log(sim, "i%u: %s is not ready", call->client, node->name);
+}
+
 static void execute_heartbeat(struct sim *sim, struct sim_call *call, struct sim_node *node)
 {
     struct instance_key key = client_key(&sim->clients[call->client]);
@@ -64,6 +72,10 @@ static void execute_heartbeat(struct sim *sim, struct sim_call *call, struct sim
     sim_log(sim, "i%u renews at %s", call->client, node->name);
     if (registry_renew(node->registry, &key, node_now(sim, node)) == ERR_NONE)
         return;
+    if (replicator_phase(node->replicator) == BOOTSTRAP_COPYING) {
+        refuse(sim, call, node);
+        return;
+    }
     sim->counts.refused++;
     call->result = CALL_UNKNOWN;
     sim_log(sim, "i%u is unknown at %s", call->client, node->name);
@@ -74,7 +86,7 @@ static void execute_heartbeat(struct sim *sim, struct sim_call *call, struct sim
  * that long before it executes a write on a connection that was silent. */
 static bool is_dropped(struct sim *sim, const struct sim_call *call)
 {
-    uint64_t closed_ms = call->sent_ms + CALL_TIMEOUT_MS + CALL_TRAVEL_MS;
+    uint64_t closed_ms = call->sent_ms + sim->settings.call_timeout_ms + CALL_TRAVEL_MS;
     if (call->is_repeated || call->kind == CALL_HEARTBEAT || sim->now_ms < closed_ms ||
         sim->settings.executes_closed_calls)
         return false;
@@ -84,10 +96,20 @@ static bool is_dropped(struct sim *sim, const struct sim_call *call)
     return true;
 }
 
+/* The HTTP layer refuses a write that was queued in a stall; this is a model of it. */
+static bool was_in_stall(const struct sim_call *call, const struct sim_node *node)
+{
+    return call->kind != CALL_HEARTBEAT && call->queued_ms && call->queued_ms <= node->stalled_ms;
+}
+
 /* What the HTTP layer does with a request that it has read. */
 static void execute(struct sim *sim, struct sim_call *call, struct sim_node *node)
 {
     struct sim_client *client = &sim->clients[call->client];
+    if (was_in_stall(call, node)) {
+        refuse(sim, call, node);
+        return;
+    }
     call->result = CALL_DONE;
     call->clock_late = node_hlc_lag_ms(sim, node) > CLOCKS_APART_MS;
     client->touched_ms = sim->now_ms;
@@ -130,6 +152,8 @@ static void on_request(struct sim *sim, void *context, uint32_t a, uint32_t b)
     struct sim_call *call = context;
     struct sim_node *node = &sim->nodes[call->node];
     if (node->running && node->paused) { /* stays in the socket until the process continues */
+        if (!call->queued_ms)
+            call->queued_ms = sim->now_ms;
         sim_at(sim->now_ms + QUEUE_RETRY_MS, on_request, call, 0, 0);
         return;
     }
@@ -193,7 +217,7 @@ void call_send(struct sim *sim, struct sim_client *client, enum call_kind kind)
         execute_now(sim, &call);
         return;
     }
-    sim_at(sim->now_ms + CALL_TIMEOUT_MS, on_timeout, copy(&call), 0, 0);
+    sim_at(sim->now_ms + sim->settings.call_timeout_ms, on_timeout, copy(&call), 0, 0);
     sim_at(sim->now_ms + travel_ms(sim), on_request, copy(&call), 0, 0);
     call.is_repeated = true;
     if (kind != CALL_HEARTBEAT && sim_chance(sim, sim->settings.repeated_calls_percent))

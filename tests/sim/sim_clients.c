@@ -125,7 +125,8 @@ void client_on_result(struct sim *sim, const struct sim_call *call)
     client->call = 0;
     if (client->dead)
         return;
-    if (call->result == CALL_REFUSED || call->result == CALL_TIMEOUT) {
+    if (call->result == CALL_REFUSED || call->result == CALL_TIMEOUT ||
+        call->result == CALL_NOT_READY) {
         move_after_failure(sim, client, call);
     } else if (call->result == CALL_STALE) {
         client->failed_ms = sim->now_ms;

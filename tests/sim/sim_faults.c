@@ -60,6 +60,18 @@ static void crash(struct sim *sim, struct sim_node *node, uint64_t for_ms)
     sim_at(sim->now_ms + for_ms, on_restart, NULL, node->id, node->life);
 }
 
+/* The engine notices that the process did not run. */
+static void end_stall(struct sim *sim, struct sim_node *node)
+{
+    sim->counts.stalls++;
+    node->stalled_ms = sim->now_ms;
+    replicator_recompare(node->replicator, node_now(sim, node));
+    if (!replicator_is_ready(node->replicator))
+        node->is_ready = false;
+    else
+        lists_node_continues(sim, node);
+}
+
 static void on_resume(struct sim *sim, void *context, uint32_t id, uint32_t life)
 {
     (void)context;
@@ -68,6 +80,8 @@ static void on_resume(struct sim *sim, void *context, uint32_t id, uint32_t life
         return;
     node->paused = false;
     sim_log(sim, "%s continues", node->name);
+    if (sim->now_ms - node->paused_ms > STALL_MS)
+        end_stall(sim, node);
     node_work(sim, node);
 }
 
@@ -78,6 +92,7 @@ static void pause_node(struct sim *sim, struct sim_node *node, uint64_t for_ms)
     sim->counts.pauses++;
     node->paused = true;
     node->was_paused = true;
+    node->paused_ms = sim->now_ms;
     sim_log(sim, "%s is paused", node->name);
     sim_at(sim->now_ms + for_ms, on_resume, NULL, node->id, node->life);
 }

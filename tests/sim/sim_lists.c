@@ -9,12 +9,12 @@ enum {
     AGREE_MS = 2 * ANTI_ENTROPY_MS + TIMEOUT_MS,
     /* A lease of this age is in its lease check at some nodes, and evicted at others. */
     ENDING_FROM_MS = TTL_MS - 1000,
-    ENDING_UNTIL_MS = TTL_MS + 2000,
+    ENDING_UNTIL_MS = TTL_MS + TTL_MS / 3 + 2000,
 };
 
 static bool serves(const struct sim_node *node)
 {
-    return node_is_running(node) && node->was_ready && !node->is_legacy;
+    return node_is_running(node) && node->is_ready && !node->is_legacy;
 }
 
 /* --- invariant 8 ------------------------------------------------------------------------------ */
@@ -116,6 +116,15 @@ static void check_ready(struct sim *sim, const struct sim_node *node)
     }
 }
 
+/* A ready peer ends the grace, although it may have been isolated until now. */
+static bool has_ready_peer(const struct sim *sim, const struct sim_node *node)
+{
+    for (uint32_t p = 0; p < sim->node_count; p++)
+        if (p != node->id && serves(&sim->nodes[p]) && oracle_are_connected(sim, p, node->id))
+            return true;
+    return false;
+}
+
 /* A node that reaches no peer with data is not ready before its grace ends. */
 static void check_cold_start(struct sim *sim, const struct sim_node *node)
 {
@@ -131,15 +140,48 @@ static void check_cold_start(struct sim *sim, const struct sim_node *node)
     }
 }
 
+/* Clients had the time to register again at a node that becomes ready without data. */
+static void check_refused(struct sim *sim, const struct sim_node *node)
+{
+    for (uint32_t i = 0; i < sim->client_count; i++) {
+        const struct sim_client *client = &sim->clients[i];
+        uint64_t refused_ms = node->refused_ms[i];
+        bool is_alive = client->wanted && !client->dead && !client->is_leaving;
+        if (is_alive && refused_ms && sim->now_ms - refused_ms < TTL_MS / 3 &&
+            client->touched_ms <= refused_ms && !content_at(node, client))
+            sim_fail(sim, 6, (int)i, "%s is ready without i%u, whose heartbeat got 503 %llu ms ago",
+                     node->name, i, (unsigned long long)(sim->now_ms - refused_ms));
+    }
+}
+
 void lists_node_ready(struct sim *sim, const struct sim_node *node)
 {
     if (node->is_legacy)
         return;
-    if (sim->settings.is_cold)
+    if (sim->settings.is_cold && !has_ready_peer(sim, node)) {
         check_cold_start(sim, node);
+        check_refused(sim, node);
+    }
     if (sim->calm_since_ms == 0 || sim->calm_since_ms > node->started_ms || node->was_paused)
         return; /* peers whose messages are lost are not waited for; a paused node has old data */
     check_ready(sim, node);
+}
+
+/* After a stall a node does not serve what its peers have replaced meanwhile. */
+void lists_node_continues(struct sim *sim, const struct sim_node *node)
+{
+    for (uint32_t i = 0; i < sim->client_count && !node->is_legacy; i++) {
+        const struct sim_client *client = &sim->clients[i];
+        if (!sim->calm_since_ms || !client_is_steady(sim, client, SNAPSHOT_MS) ||
+            sim->now_ms - client->changed_ms < SNAPSHOT_MS || client->ack_node_clock_late ||
+            !is_source(sim, node, client->node))
+            continue;
+        uint32_t own = content_at(node, client);
+        uint32_t other = content_at(&sim->nodes[client->node], client);
+        if (own != other)
+            sim_fail(sim, 6, (int)i, "%s serves i%u with content %u after its stall, n%u with %u",
+                     node->name, i, own, client->node, other);
+    }
 }
 
 /* --- invariant 1 ------------------------------------------------------------------------------ */

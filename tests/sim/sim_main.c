@@ -150,9 +150,11 @@ static void print_report(const struct report *report, double secs)
            (unsigned long long)c->registrations, (unsigned long long)c->heartbeats,
            (unsigned long long)c->refused, (unsigned long long)c->unregistrations,
            (unsigned long long)c->evictions, (unsigned long long)c->refuted);
-    printf("%llu calls timed out, %llu executed after that, %llu dropped, %llu stale\n",
+    printf("%llu calls timed out, %llu executed after that, %llu dropped, %llu stale; "
+           "%llu calls got 503, %llu stalls\n",
            (unsigned long long)c->timeouts, (unsigned long long)c->late_calls,
-           (unsigned long long)c->dropped_calls, (unsigned long long)c->stale_calls);
+           (unsigned long long)c->dropped_calls, (unsigned long long)c->stale_calls,
+           (unsigned long long)c->not_ready, (unsigned long long)c->stalls);
     printf("%llu repairs, %llu anti-entropy rounds, %llu records fetched by them\n",
            (unsigned long long)c->repairs, (unsigned long long)c->rounds,
            (unsigned long long)c->fetched);

@@ -66,11 +66,14 @@ void node_work(struct sim *sim, struct sim_node *node)
     replicator_drain_dirty(node->replicator, now);
     while ((message = replicator_next(node->replicator, now)))
         net_send(sim, node, message);
-    if (!node->was_ready && replicator_is_ready(node->replicator)) {
-        node->was_ready = true;
+    if (!node->is_ready && replicator_is_ready(node->replicator)) {
+        node->is_ready = true;
         node->ready_ms = sim->now_ms;
         sim_log(sim, "%s is ready", node->name);
-        lists_node_ready(sim, node);
+        if (node->stalled_ms)
+            lists_node_continues(sim, node);
+        else
+            lists_node_ready(sim, node);
     }
     uint64_t due_ms = replicator_due_ms(node->replicator, now);
     schedule(sim, node, sim->now_ms + (due_ms - now.mono_ms) + 1);
@@ -141,6 +144,8 @@ void node_start(struct sim *sim, struct sim_node *node)
         .anti_entropy_ms = ANTI_ENTROPY_MS,
         .health_interval_ms = HEALTH_INTERVAL_MS,
         .snapshot_timeout_ms = 12 * TIMEOUT_MS,
+        .bootstrap_grace_ms = sim->grace_ms,
+        .bootstrap_refill_ms = sim->grace_ms ? BOOTSTRAP_REFILL_MS : 0,
         .seed = sim_random(sim, UINT32_MAX) + 1,
     };
     snprintf(node->name, sizeof(node->name), "n%u", node->id);
@@ -148,9 +153,11 @@ void node_start(struct sim *sim, struct sim_node *node)
     node->running = true;
     node->paused = false;
     node->was_paused = false;
+    node->stalled_ms = 0;
     node->evictions = 0;
     memset(node->orders, 0, sizeof(node->orders));
-    node->was_ready = false;
+    memset(node->refused_ms, 0, sizeof(node->refused_ms));
+    node->is_ready = false;
     node->started_ms = sim->now_ms;
     node->work_at_ms = 0;
     node->drift_ppm = (int64_t)sim_random(sim, 2001) - 1000;

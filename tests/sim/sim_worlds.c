@@ -149,6 +149,14 @@ static void stall(struct sim *sim)
     sim->settings.faults |= FAULT_PAUSE;
 }
 
+/* The connections of calls that timed out say nothing: a proxy keeps them open. */
+static void stall_behind_proxies(struct sim *sim)
+{
+    stall(sim);
+    sim->settings.executes_closed_calls = true;
+    sim->settings.call_timeout_ms = STALL_MS + 500;
+}
+
 static void toggle(struct sim *sim)
 {
     sim->settings.calls_travel = true;
@@ -214,6 +222,7 @@ static void legacy(struct sim *sim)
 static void cold(struct sim *sim)
 {
     sim->settings.is_cold = true;
+    sim->settings.grace_percent_of_seeds = 100;
     sim->settings.faults |= FAULT_COLD;
 }
 
@@ -252,6 +261,8 @@ static const struct world {
      1},
     {"stall", "nodes pause, and then execute the calls that timed out", NULL, true, stall, NULL,
      false, 1},
+    {"stall-proxy", "nodes pause, and proxies keep the connections of calls that timed out", NULL,
+     true, stall_behind_proxies, NULL, false, 1},
     {"toggle", "clients alternate between two contents at different nodes", "2", false, toggle,
      NULL, false, 1},
     {"hop", "clients change to new contents at different nodes, some ms apart", NULL, true, hop,
@@ -265,7 +276,7 @@ static const struct world {
      NULL, false, 1},
     {"transit", "nodes pause with messages in their sockets", "5", false, transit, NULL, false, 1},
     {"legacy", "n0 is a legacy node; cuts and crashes", NULL, true, legacy, NULL, false, 1},
-    {"cold", "nodes start while they reach no peer with data", "7", false, cold, NULL, false, 1},
+    {"cold", "nodes start while they reach no peer with data", NULL, true, cold, NULL, false, 1},
     {"retention", "nodes return after the tombstones have ended", "5", false, retention, NULL,
      false, 1},
 };
@@ -334,6 +345,8 @@ void worlds_prepare(struct sim *sim, uint64_t set)
                                       .returns = true,
                                       .guard_percent_of_seeds = 20,
                                       .guard_max_ms = 5000,
+                                      .grace_percent_of_seeds = 50,
+                                      .call_timeout_ms = 2000,
                                       .tombstone_ms = 600000,
                                       .hops = 1};
     set_names(sim, set);
@@ -345,6 +358,8 @@ void worlds_prepare(struct sim *sim, uint64_t set)
     sim->client_count =
         settings->clients_min + (uint32_t)sim_random(sim, CLIENTS_MAX + 1 - settings->clients_min);
     sim->guarded = sim_chance(sim, settings->guard_percent_of_seeds);
+    if (sim_chance(sim, settings->grace_percent_of_seeds))
+        sim->grace_ms = BOOTSTRAP_GRACE_MS;
     for (uint32_t i = 0; i < WORLDS; i++) {
         if (!(set >> i & 1))
             continue;

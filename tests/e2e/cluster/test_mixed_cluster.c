@@ -21,7 +21,8 @@ static void start_beside(enum legacy_version version, const char *services)
     legacy = legacy_node_start(version, services);
     snprintf(peers, sizeof peers, "cluster.peers=http://127.0.0.1:%u", legacy_node_port(legacy));
     server_process_start(&ours,
-                         (const char *const[]){"--set", "cluster.enabled=true", "--set", peers,
+                         (const char *const[]){"--set", "cluster.enabled=true", "--set",
+                                               "cluster.bootstrap_grace_secs=0", "--set", peers,
                                                "--set", "replication.anti_entropy_secs=1", NULL},
                          NULL);
     http = http_new(ours.port);

@@ -24,7 +24,8 @@ static bool is_ready(void *context)
 /* A node of a cluster listens before it is ready. */
 static int start(void **state)
 {
-    fixture_start(state, (const char *const[]){"--set", "cluster.enabled=true", NULL});
+    fixture_start(state, (const char *const[]){"--set", "cluster.enabled=true", "--set",
+                                               "cluster.bootstrap_grace_secs=0", NULL});
     assert_true(wait_until(is_ready, *state, wait_deadline_ms()));
     return 0;
 }

@@ -181,9 +181,11 @@ static void start_unconnected_nodes(void)
     for (size_t i = 0; i < 2; i++) {
         char node_id[48];
         snprintf(node_id, sizeof node_id, "server.node_id=node%zu", i + 1);
-        server_process_start(
-            &nodes[i],
-            (const char *const[]){"--set", node_id, "--set", "cluster.enabled=true", NULL}, NULL);
+        server_process_start(&nodes[i],
+                             (const char *const[]){"--set", node_id, "--set",
+                                                   "cluster.enabled=true", "--set",
+                                                   "cluster.bootstrap_grace_secs=0", NULL},
+                             NULL);
     }
 }
 

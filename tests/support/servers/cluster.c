@@ -65,7 +65,8 @@ void cluster_start_node(struct cluster *cluster, int node, const char *setting)
     const char *args[2 * CLUSTER_SETTINGS_MAX + 12];
     size_t count = 0;
     snprintf(name, sizeof name, "server.node_id=node%d", node + 1);
-    const char *own[] = {name, "cluster.enabled=true", cluster->peers};
+    const char *own[] = {name, "cluster.enabled=true", cluster->peers,
+                         "cluster.bootstrap_grace_secs=0" /* ready at once without data */};
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
         args[count++] = "--set";
         args[count++] = own[i];

@@ -69,6 +69,7 @@ static void defaults_are_those_of_the_contract(void **state)
         {"cluster.peers", ""},
         {"cluster.provider", "static"},
         {"cluster.health_interval_secs", "5"},
+        {"cluster.bootstrap_grace_secs", "30"},
         {"cluster.advertise_addr", "127.0.0.1:8080"},
         {"replication.enabled", "true"},
         {"replication.timeout_secs", "5"},

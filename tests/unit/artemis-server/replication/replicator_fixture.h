@@ -34,19 +34,31 @@ static inline struct moment rig_now(void)
     return at_ms(rig.now_ms);
 }
 
-static inline void rig_open_with_options(uint32_t max_retries, uint64_t batch_interval_ms)
+static inline struct replicator_options rig_options(void)
 {
-    const struct replicator_options options = {
+    return (struct replicator_options){
         .batch_size = BATCH,
-        .batch_interval_ms = batch_interval_ms,
-        .max_retries = max_retries,
+        .batch_interval_ms = INTERVAL_MS,
+        .max_retries = RETRIES,
         .anti_entropy_ms = COMPARE_MS,
         .health_interval_ms = HEALTH_MS,
         .snapshot_timeout_ms = SNAPSHOT_MS,
         .seed = 7,
     };
+}
+
+static inline void rig_open_as(const struct replicator_options *options)
+{
     rig = (struct rig){.node = make_node("self"), .now_ms = 1000};
-    assert_int_equal(replicator_create(&options, rig.node, rig_now(), &rig.replicator), ERR_NONE);
+    assert_int_equal(replicator_create(options, rig.node, rig_now(), &rig.replicator), ERR_NONE);
+}
+
+static inline void rig_open_with_options(uint32_t max_retries, uint64_t batch_interval_ms)
+{
+    struct replicator_options options = rig_options();
+    options.max_retries = max_retries;
+    options.batch_interval_ms = batch_interval_ms;
+    rig_open_as(&options);
 }
 
 static inline void rig_open_with(uint32_t max_retries)

@@ -114,10 +114,10 @@ static struct {
     atomic_bool is_ready;
 } node;
 
-static void on_ready(void *context)
+static void on_phase(void *context, enum bootstrap_phase phase)
 {
     (void)context;
-    atomic_store(&node.is_ready, true);
+    atomic_store(&node.is_ready, phase == BOOTSTRAP_READY);
 }
 
 static int set_up(void **state)
@@ -137,7 +137,7 @@ static int set_up(void **state)
     listen_as_peers();
     node.registry = make_node("self");
     struct replication_thread_options options = {
-        .config = &node.config, .registry = node.registry, .epoch = "1", .on_ready = on_ready};
+        .config = &node.config, .registry = node.registry, .epoch = "1", .on_phase = on_phase};
     assert_int_equal(replication_thread_create(&options, &node.thread), ERR_NONE);
     assert_int_equal(replication_thread_start(node.thread), ERR_NONE);
     return 0;

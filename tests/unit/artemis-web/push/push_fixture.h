@@ -22,6 +22,8 @@
 #include "tests/support/failing_malloc.h"
 #include "tests/unit/artemis-server/registry/registry_fixture.h"
 
+enum { GRACE_MS = 30 * 1000 };
+
 struct push_fixture {
     struct config config;
     struct engine engine;
@@ -58,6 +60,7 @@ static inline void push_fixture_start(struct push_fixture *fixture, uint32_t log
     *fixture = (struct push_fixture){0};
     fixture->engine.config = &fixture->config;
     fixture->engine.started = at_ms(0);
+    fixture->config.cluster.bootstrap_grace_secs = GRACE_MS / 1000;
     fixture->engine.registry = make_registry_with(options);
     memcpy(fixture->engine.epoch, run, sizeof(run));
     atomic_store(&fixture->engine.state, NODE_READY);

@@ -168,11 +168,11 @@ java_subscription_at_a_young_single_node_gets_its_reload_at_the_end_of_the_grace
     push->engine->started = at_ms(0);
     push_fixture_at(push, 5000);
     java_subscribe(&java);
-    push_fixture_at(push, BOOTSTRAP_GRACE_MS - 1);
+    push_fixture_at(push, GRACE_MS - 1);
     check_nothing_pushed(&java);
-    push_fixture_at(push, BOOTSTRAP_GRACE_MS);
+    push_fixture_at(push, GRACE_MS);
     check_json(websocket_client_next(&java), "changeType", "'reload'");
-    push_fixture_at(push, BOOTSTRAP_GRACE_MS + 2000);
+    push_fixture_at(push, GRACE_MS + 2000);
     check_nothing_pushed(&java);
     websocket_client_close(&java);
 }

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Bootstrap where no peer has data: clients register again before the node is ready. And after a
+ * stall: the node is not ready until it has compared itself with its peers.
+ */
+#include "tests/unit/artemis-server/replication/replicator_fixture.h"
+
+static int set_up(void **state)
+{
+    (void)state;
+    rig_open();
+    return 0;
+}
+
+enum { GRACE_MS = 30000, REFILL_MS = 8000 };
+
+static int set_up_grace(void **state)
+{
+    (void)state;
+    struct replicator_options options = rig_options();
+    options.bootstrap_grace_ms = GRACE_MS;
+    options.bootstrap_refill_ms = REFILL_MS;
+    rig_open_as(&options);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    rig_close();
+    return 0;
+}
+
+static bool is_ready(void)
+{
+    pump();
+    return replicator_is_ready(rig.replicator);
+}
+
+static void join_with(uint32_t peer, struct health_response health)
+{
+    join(peer);
+    respond_health(peer, health);
+}
+
+static const struct health_response ready = {.is_ready = true};
+static const struct health_response starting = {.is_ready = false};
+
+/* --- no peer has data ------------------------------------------------------------------------- */
+
+static bool is_refilling(void)
+{
+    pump();
+    return replicator_phase(rig.replicator) == BOOTSTRAP_REFILLING;
+}
+
+static uint64_t due_in_ms(void)
+{
+    return replicator_due_ms(rig.replicator, rig_now()) - rig_now().mono_ms;
+}
+
+static void clients_get_time_to_register_once_every_peer_is_starting(void **state)
+{
+    (void)state;
+    join(0);
+    join(1);
+    respond_health(0, starting);
+    assert_false(is_refilling());
+    respond_health(1, starting);
+    assert_true(is_refilling());
+    pass_ms(REFILL_MS - 1);
+    assert_false(is_ready());
+    assert_true(due_in_ms() == 1);
+    pass_ms(1);
+    assert_true(is_ready());
+}
+
+static void unreachable_peer_is_waited_for_until_the_last_part_of_the_grace(void **state)
+{
+    (void)state;
+    join(0);
+    finish(0, MESSAGE_HEALTH, SEND_UNREACHABLE);
+    assert_false(is_refilling());
+    pass_ms(GRACE_MS - REFILL_MS - 1);
+    assert_false(is_refilling());
+    assert_true(due_in_ms() == 1);
+    pass_ms(1);
+    assert_true(is_refilling());
+    pass_ms(REFILL_MS - 1);
+    assert_false(is_ready());
+    pass_ms(1);
+    assert_true(is_ready());
+}
+
+static void peer_that_becomes_ready_ends_the_wait_with_its_snapshot(void **state)
+{
+    (void)state;
+    join_with(0, starting);
+    assert_true(is_refilling());
+    pass_ms(DOWN_PROBE_MS);
+    respond_health(0, ready);
+    assert_false(is_refilling());
+    finish(0, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+    respond_same_digests(0);
+    assert_true(is_ready());
+}
+
+/* The link to the peer was cut while it sent its snapshot. */
+static void peer_that_returns_within_the_grace_is_asked_again(void **state)
+{
+    (void)state;
+    join_with(0, ready);
+    finish(0, MESSAGE_SNAPSHOT, SEND_UNREACHABLE);
+    assert_false(is_refilling());
+    pass_ms(DOWN_PROBE_MS);
+    respond_health(0, ready);
+    finish(0, MESSAGE_SNAPSHOT, SEND_REJECTED);
+    assert_true(is_refilling());
+    pass_ms(HEALTH_MS);
+    finish(0, MESSAGE_HEALTH, SEND_UNREACHABLE);
+    pass_ms(DOWN_PROBE_MS);
+    respond_health(0, ready);
+    assert_false(is_refilling());
+    expect(0, MESSAGE_SNAPSHOT);
+}
+
+static void clients_get_the_whole_time_again_after_a_stall(void **state)
+{
+    (void)state;
+    join_with(0, starting);
+    assert_true(is_refilling());
+    pass_ms(DOWN_PROBE_MS);
+    expect(0, MESSAGE_HEALTH);
+    rig.now_ms += REFILL_MS;
+    replicator_recompare(rig.replicator, rig_now());
+    respond_health(0, starting); /* requested before the stall */
+    assert_false(is_refilling());
+    respond_health(0, starting);
+    assert_true(is_refilling());
+    pass_ms(REFILL_MS - 1);
+    assert_false(is_ready());
+    pass_ms(1);
+    assert_true(is_ready());
+}
+
+/* --- after a stall ---------------------------------------------------------------------------- */
+
+static void make_ready_beside(uint32_t peer)
+{
+    join_with(peer, ready);
+    finish(peer, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+    respond_same_digests(peer);
+    assert_true(is_ready());
+}
+
+static void node_is_not_ready_after_a_stall_until_it_is_compared(void **state)
+{
+    (void)state;
+    make_ready_beside(0);
+    rig.now_ms += COMPARE_MS / 4;
+    replicator_recompare(rig.replicator, rig_now());
+    assert_false(is_ready());
+    assert_true(replicator_phase(rig.replicator) == BOOTSTRAP_COPYING);
+    respond_health(0, ready);
+    assert_false(is_ready());
+    respond_same_digests(0);
+    assert_true(is_ready());
+    assert_null(sent(0, MESSAGE_SNAPSHOT));
+}
+
+/* What the kernel holds of the response may be older than the stall. */
+static void comparison_that_was_open_in_a_stall_does_not_count(void **state)
+{
+    (void)state;
+    make_ready_beside(0);
+    pass_ms(COMPARE_MS);
+    expect(0, MESSAGE_DIGEST);
+    expect(0, MESSAGE_HEALTH);
+    rig.now_ms += COMPARE_MS / 4;
+    replicator_recompare(rig.replicator, rig_now());
+    respond_health(0, ready); /* sent before the stall */
+    respond_same_digests(0);
+    assert_false(is_ready());
+    respond_health(0, ready);
+    respond_same_digests(0);
+    assert_true(is_ready());
+}
+
+/* It serves nothing before it knows whether a peer that it had lost has returned. */
+static void peer_that_was_down_before_a_stall_is_asked_first(void **state)
+{
+    (void)state;
+    make_ready_beside(0);
+    pass_ms(HEALTH_MS);
+    finish(0, MESSAGE_HEALTH, SEND_UNREACHABLE);
+    rig.now_ms += COMPARE_MS / 4;
+    replicator_recompare(rig.replicator, rig_now());
+    assert_false(is_ready());
+    respond_health(0, ready);
+    respond_same_digests(0);
+    assert_true(is_ready());
+    replicator_recompare(rig.replicator, rig_now());
+    finish(0, MESSAGE_HEALTH, SEND_UNREACHABLE);
+    assert_true(is_ready());
+}
+
+static void stall_during_the_bootstrap_repeats_its_comparison(void **state)
+{
+    (void)state;
+    join_with(0, ready);
+    finish(0, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+    expect(0, MESSAGE_DIGEST);
+    rig.now_ms += BOOTSTRAP_COMPARE_MS;
+    replicator_recompare(rig.replicator, rig_now());
+    assert_false(is_ready());
+    respond_same_digests(0); /* requested before the stall */
+    assert_false(is_ready());
+    respond_health(0, ready);
+    respond_same_digests(0);
+    assert_true(is_ready());
+}
+
+static void node_without_peers_is_ready_at_once_after_a_stall(void **state)
+{
+    (void)state;
+    assert_true(is_ready());
+    replicator_recompare(rig.replicator, rig_now());
+    assert_true(is_ready());
+}
+
+static void comparison_after_a_stall_ends_at_its_time_limit(void **state)
+{
+    (void)state;
+    make_ready_beside(0);
+    replicator_recompare(rig.replicator, rig_now());
+    pass_ms(BOOTSTRAP_COMPARE_MS - 1);
+    assert_false(is_ready());
+    pass_ms(1);
+    assert_true(is_ready());
+}
+
+#define TEST_GRACE(name) cmocka_unit_test_setup_teardown(name, set_up_grace, tear_down)
+#define TEST(name)       cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST_GRACE(clients_get_time_to_register_once_every_peer_is_starting),
+        TEST_GRACE(unreachable_peer_is_waited_for_until_the_last_part_of_the_grace),
+        TEST_GRACE(peer_that_becomes_ready_ends_the_wait_with_its_snapshot),
+        TEST_GRACE(peer_that_returns_within_the_grace_is_asked_again),
+        TEST_GRACE(clients_get_the_whole_time_again_after_a_stall),
+        TEST(node_is_not_ready_after_a_stall_until_it_is_compared),
+        TEST(comparison_that_was_open_in_a_stall_does_not_count),
+        TEST(peer_that_was_down_before_a_stall_is_asked_first),
+        TEST(stall_during_the_bootstrap_repeats_its_comparison),
+        TEST(node_without_peers_is_ready_at_once_after_a_stall),
+        TEST(comparison_after_a_stall_ends_at_its_time_limit),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
