@@ -189,6 +189,12 @@ static void two_peers_with_one_node_id_have_their_own_metrics(void **state)
 
 /* --- status ----------------------------------------------------------------------------------- */
 
+static bool sees_peer_ready(void *context)
+{
+    (void)context;
+    return json_is_true(cluster_peer_status(&cluster, 0, cluster.ports[1], "ready"));
+}
+
 static void status_and_metrics_show_the_peers(void **state)
 {
     (void)state;
@@ -198,7 +204,7 @@ static void status_and_metrics_show_the_peers(void **state)
     cluster_wait_agreement(&cluster);
     assert_string_equal(
         json_string_value(cluster_peer_status(&cluster, 0, cluster.ports[1], "node_id")), "node2");
-    assert_true(json_is_true(cluster_peer_status(&cluster, 0, cluster.ports[1], "ready")));
+    assert_true(wait_until(sees_peer_ready, NULL, wait_deadline_ms()));
     assert_int_equal(
         json_integer_value(cluster_peer_status(&cluster, 0, cluster.ports[1], "backlog")), 0);
     struct http_response *response = http_get(cluster.http[0], "/api/cluster/nodes");
