@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { NODES = 3, OLD_PORT = 1111, NEW_PORT = 2222, CALL_TIMEOUT_MS = 20000 };
+enum { NODES = 3, OLD_PORT = 1111, MIDDLE_PORT = 1777, NEW_PORT = 2222, CALL_TIMEOUT_MS = 20000 };
 
 #define WITH_REVISION "{" INSTANCE_FIELDS ",'revision':%d}"
 
@@ -174,7 +174,8 @@ static void register_by_library(uint16_t port)
 }
 
 /* A proxy in front of node 0 keeps the request of the client. The client repeats it at node 1, and
- * changes the instance there. Then the proxy passes the request on. */
+ * changes the instance there twice. Then the proxy passes the request on. Node 0 knows the first
+ * change only. */
 static void late_registration_of_a_library_client_changes_nothing(void **state)
 {
     (void)state;
@@ -185,8 +186,11 @@ static void late_registration_of_a_library_client_changes_nothing(void **state)
     register_by_library(OLD_PORT);
     size_t size = read_request(request, sizeof request);
     assert_non_null(memmem(request, size, "\"revision\":", strlen("\"revision\":")));
+    register_by_library(MIDDLE_PORT);
+    wait_value(0, "port", MIDDLE_PORT);
     server_process_suspend(&cluster.nodes[0]);
     register_by_library(NEW_PORT);
+    wait_for_time(wait_now_ms() + 100); /* the request is later by the clock of either node */
     raw_socket_open(&raw, cluster.ports[0]);
     assert_true(raw_socket_send(&raw, request, size));
     server_process_continue(&cluster.nodes[0]);
