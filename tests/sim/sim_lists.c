@@ -105,9 +105,13 @@ static void check_ready(struct sim *sim, const struct sim_node *node)
 {
     for (uint32_t i = 0; i < sim->client_count; i++) {
         const struct sim_client *client = &sim->clients[i];
+        /* Without a guard only a message that was late renews an ended lease; invariant 3 is about
+         * that. */
+        bool has_ended =
+            client->dead && !sim->guarded && sim->now_ms - client->touched_ms >= TTL_MS;
         bool is_steady = client->dead || (client_is_steady(sim, client, SNAPSHOT_MS) &&
                                           is_source(sim, node, client->node));
-        if (!is_steady || client->ack_node_clock_late ||
+        if (!is_steady || has_ended || client->ack_node_clock_late ||
             sim->now_ms - client->changed_ms < SNAPSHOT_MS || content_at(node, client) ||
             !is_served_by_all(sim, node, client))
             continue;
