@@ -112,7 +112,6 @@ static void execute(struct sim *sim, struct sim_call *call, struct sim_node *nod
     }
     call->result = CALL_DONE;
     call->clock_late = node_hlc_lag_ms(sim, node) > CLOCKS_APART_MS;
-    client->touched_ms = sim->now_ms;
     if (call->number != client->call) {
         sim->counts.late_calls++;
         sim_log(sim, "i%u timed out with call %u, which %s executes now", call->client,
@@ -124,6 +123,8 @@ static void execute(struct sim *sim, struct sim_call *call, struct sim_node *nod
         execute_unregister(sim, call, node);
     else
         execute_heartbeat(sim, call, node);
+    if (call->result == CALL_DONE)
+        client->touched_ms = sim->now_ms;
 }
 
 /* --- transit ---------------------------------------------------------------------------------- */
