@@ -51,8 +51,9 @@ static int tear_down(void **state)
 /* Starts a node that keeps tombstones and has no peers. */
 static void start(int node)
 {
-    const char *const args[] = {"--set", "cluster.enabled=true", "--set", "ratelimit.enabled=false",
-                                NULL};
+    const char *const args[] = {
+        "--set", "cluster.enabled=true",    "--set", "cluster.bootstrap_grace_secs=0",
+        "--set", "ratelimit.enabled=false", NULL};
     server_process_start(&nodes[node], args, NULL);
     http[node] = http_new(nodes[node].port);
     call_wait_metric(http[node], "artemis_ready", 1);
