@@ -4,11 +4,13 @@
  * services-delta and a long poll of one node from matching at the other.
  */
 #include "tests/support/client/calls.h"
+#include "tests/support/temp_folder.h"
 #include "tests/support/wait.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-enum { FILL_ITEMS_MAX = 10000, EPOCH_BYTES = 40, TAG_BYTES = 100 };
+enum { EPOCH_BYTES = 40, TAG_BYTES = 100 };
 
 struct node {
     struct server_process server;
@@ -18,33 +20,56 @@ struct node {
 
 /* The instances of service "s" are "a" on the first node and "b" on the second. */
 static struct node nodes[2];
+static struct temp_folder folder;
 static const char *const instances[2] = {"a", "b"};
 
-/* Each new instance is one version. */
-static void raise_version(struct http *http, json_int_t version)
+static void start_node(int node)
 {
-    int64_t deadline = wait_deadline_ms();
-    for (int i = 0; call_version(http) < version; i++) {
-        char service_id[32];
-        json_int_t missing = version - call_version(http);
-        snprintf(service_id, sizeof service_id, "fill%d", i);
-        call_register_many(http, service_id,
-                           missing < FILL_ITEMS_MAX ? (size_t)missing : FILL_ITEMS_MAX);
-        assert_true(wait_now_ms() < deadline);
+    char setting[128];
+    snprintf(setting, sizeof setting, "storage.data_dir=%s/%d", folder.path, node);
+    server_process_start(
+        &nodes[node].server,
+        (const char *const[]){"--set", "lease.ttl_secs=3600", "--set", setting, NULL}, NULL);
+    nodes[node].http = http_new(nodes[node].server.port);
+}
+
+/* A node that was killed begins above a stored revision, which is some seconds ahead of the clock.
+ * Both nodes start with copies of the same one. */
+static void start_at_the_same_version(void)
+{
+    char copy[160];
+    start_node(0);
+    call_register(nodes[0].http, "old", "i1");
+    call_wait_metric(nodes[0].http, "artemis_storage_rows_total", 1);
+    server_process_kill(&nodes[0].server);
+    http_free(nodes[0].http);
+    snprintf(copy, sizeof copy, "cp -r %s/0 %s/1", folder.path, folder.path);
+    assert_int_equal(system(copy), 0);
+    for (int i = 0; i < 2; i++)
+        start_node(i);
+}
+
+static void stop_nodes(void)
+{
+    for (int i = 0; i < 2; i++) {
+        http_free(nodes[i].http);
+        server_process_stop(&nodes[i].server);
     }
+    temp_folder_remove(&folder);
 }
 
 static int start(void **state)
 {
     (void)state;
-    for (int i = 0; i < 2; i++) {
-        server_process_start(&nodes[i].server,
-                             (const char *const[]){"--set", "lease.ttl_secs=3600", NULL}, NULL);
-        nodes[i].http = http_new(nodes[i].server.port);
+    int64_t deadline = wait_deadline_ms();
+    for (;;) { /* again if the clock has passed the stored revision before both have started */
+        temp_folder_make(&folder);
+        start_at_the_same_version();
+        if (call_version(nodes[0].http) == call_version(nodes[1].http))
+            break;
+        assert_true(wait_now_ms() < deadline);
+        stop_nodes();
     }
-    json_int_t versions[2] = {call_version(nodes[0].http), call_version(nodes[1].http)};
-    raise_version(nodes[versions[0] < versions[1] ? 0 : 1].http,
-                  versions[0] < versions[1] ? versions[1] : versions[0]);
     for (int i = 0; i < 2; i++) {
         call_register(nodes[i].http, "s", instances[i]);
         struct http_response *response = http_get(nodes[i].http, "/health");
@@ -59,10 +84,7 @@ static int start(void **state)
 static int stop(void **state)
 {
     (void)state;
-    for (int i = 0; i < 2; i++) {
-        http_free(nodes[i].http);
-        server_process_stop(&nodes[i].server);
-    }
+    stop_nodes();
     return 0;
 }
 
