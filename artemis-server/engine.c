@@ -54,7 +54,7 @@ static void evict_unconfirmed(struct engine *engine)
               LOG_NUMBER("count", evicted), LOG_NUMBER("away_ms", status.away_ms));
 }
 
-/* Does nothing when the node is draining already. */
+/* May evict loaded instances first. A node that is draining already stays so. */
 static void become_ready(struct engine *engine)
 {
     struct replicator_stats stats = {0};

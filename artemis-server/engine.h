@@ -42,7 +42,7 @@ struct engine {
     struct stall stall;
     struct cluster cluster;
     struct provider provider;
-    struct replication_thread *replication; /* NULL: this node has no peers */
+    struct replication_thread *replication; /* NULL: cluster or replication is off */
     char epoch[EPOCH_BYTES];                /* of the change log, in hex; `run` on the wire */
     struct moment started;
     /* Where clients and peers reach this node. The HTTP layer sets it before it serves. */

@@ -2,8 +2,9 @@
  *
  * registry - the store of a node: registers, renews, unregisters and finds instances.
  *
- * The store has 64 shards with a lock each. Every change takes the next revision of the change log,
- * and the next stamp of the node. Registering identical content is a renewal: the record keeps its
+ * The store has 64 shards with a lock each. Every change takes the next revision of the change log.
+ * A change by a client also takes the next stamp of the node; a replicated one keeps its stamp, and
+ * an eviction takes none. Registering identical content is a renewal: the record keeps its
  * stamp, and nothing is added to the change log. A client revision (instance.h) separates late
  * requests from new ones. Responses are encoded by the response cache
  * (artemis-server/response_cache.h), which stores them here, beside their service.
