@@ -42,14 +42,14 @@ static bool replicates(const struct config *config)
 
 /* A node that was away for longer than a time-to-live has missed evictions of its peers. The loaded
  * instances that no peer has renewed are evicted. */
-static void evict_unconfirmed(struct engine *engine)
+static void evict_loaded(struct engine *engine)
 {
     struct storage_status status;
     storage_status(engine->storage, &status);
     if (!status.loaded_instances ||
         status.away_ms <= engine->config->lease.ttl_secs * (uint64_t)MS_PER_SEC)
         return;
-    uint64_t evicted = registry_evict_unconfirmed(engine->registry, clock_now());
+    uint64_t evicted = registry_evict_loaded(engine->registry, clock_now());
     log_event(LOG_LEVEL_INFO, "loaded instances that no peer holds are evicted",
               LOG_NUMBER("count", evicted), LOG_NUMBER("away_ms", status.away_ms));
 }
@@ -62,7 +62,7 @@ static void become_ready(struct engine *engine)
         replication_thread_stats(engine->replication, &stats);
     bool is_again = atomic_exchange(&engine->was_ready, true);
     if (engine->storage && stats.snapshot_records && !is_again)
-        evict_unconfirmed(engine);
+        evict_loaded(engine);
     registry_share_loaded(engine->registry);
     if (engine->storage)
         storage_set_complete(engine->storage);
@@ -315,7 +315,7 @@ const char *engine_state_word(enum node_state state)
     return words[state];
 }
 
-bool engine_is_young(const struct engine *engine, struct moment now)
+bool engine_is_recently_started(const struct engine *engine, struct moment now)
 {
     return now.mono_ms < engine->started.mono_ms +
                              engine->config->cluster.bootstrap_grace_secs * (uint64_t)MS_PER_SEC;

@@ -33,7 +33,7 @@ bool hlc_accepts(const struct hlc *clock, uint64_t ms, struct moment now)
     return ms <= hlc_ms(clock, now) + CLOCK_AHEAD_MAX_MS;
 }
 
-void hlc_observe_stamp(struct hlc *clock, uint64_t stamp, struct moment now)
+void hlc_observe_value(struct hlc *clock, uint64_t stamp, struct moment now)
 {
     if (!hlc_accepts(clock, hlc_to_ms(stamp), now))
         return;

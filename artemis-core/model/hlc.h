@@ -34,5 +34,5 @@ uint64_t hlc_next(struct hlc *clock, struct moment now);
 bool hlc_accepts(const struct hlc *clock, uint64_t ms, struct moment now);
 /* Catches up with a stamp, or with the clock, of another node. One that is not accepted is
  * ignored. */
-void hlc_observe_stamp(struct hlc *clock, uint64_t stamp, struct moment now);
+void hlc_observe_value(struct hlc *clock, uint64_t stamp, struct moment now);
 void hlc_observe_ms(struct hlc *clock, uint64_t ms, struct moment now);

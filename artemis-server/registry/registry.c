@@ -89,11 +89,11 @@ uint32_t registry_record_hash(const struct registry *registry, struct slice pack
 struct locked_service registry_lock_service(struct registry *registry, struct slice service_id)
 {
     struct service_location location = registry_locate(registry, service_id);
-    struct locked_service locked = {.home = location.home, .shard = &location.home->shard};
-    pthread_mutex_lock(&locked.home->lock);
-    locked.number = shard_find_service(locked.shard, location.hash, service_id);
-    locked.service = locked.number ? shard_service(locked.shard, locked.number) : NULL;
-    return locked;
+    struct locked_service found = {.locked = location.locked, .shard = &location.locked->shard};
+    pthread_mutex_lock(&found.locked->lock);
+    found.number = shard_find_service(found.shard, location.hash, service_id);
+    found.service = found.number ? shard_service(found.shard, found.number) : NULL;
+    return found;
 }
 
 /* The service of a packed key: its third part. */
@@ -111,19 +111,19 @@ struct locked_key registry_lock_key(struct registry *registry, struct slice pack
         .location = registry_locate(registry, service_of(packed_key)),
         .hash = registry_record_hash(registry, packed_key),
     };
-    key.home = key.location.home;
-    key.shard = &key.home->shard;
-    pthread_mutex_lock(&key.home->lock);
+    key.locked = key.location.locked;
+    key.shard = &key.locked->shard;
+    pthread_mutex_lock(&key.locked->lock);
     key.number = shard_find(key.shard, key.hash, packed_key);
     key.record = key.number ? shard_record(key.shard, key.number) : NULL;
     return key;
 }
 
-void registry_unlock(struct registry *registry, struct locked_shard *home)
+void registry_unlock(struct registry *registry, struct locked_shard *locked)
 {
-    struct cached_response *evicted = home->shard.evicted_responses;
-    home->shard.evicted_responses = NULL;
-    pthread_mutex_unlock(&home->lock);
+    struct cached_response *evicted = locked->shard.evicted_responses;
+    locked->shard.evicted_responses = NULL;
+    pthread_mutex_unlock(&locked->lock);
     change_log_wake(&registry->log);
     cached_response_free_evicted(evicted);
 }
@@ -292,7 +292,7 @@ uint64_t registry_stored_revision(struct registry *registry, struct slice packed
 {
     struct locked_key key = registry_lock_key(registry, packed_key);
     uint64_t stored = key.record ? instance_client_revision(key.record->instance) : 0;
-    registry_unlock(registry, key.home);
+    registry_unlock(registry, key.locked);
     return stored;
 }
 
@@ -307,7 +307,7 @@ static bool register_again(struct registry *registry, const struct locked_key *k
     shard_renew(shard, key->number, now.mono_ms, now.mono_ms + registry->options.ttl_ms);
     if (instance_equal(key->record->instance, instance)) {
         if (!has_revision)
-            key->record->confirmed = hlc_next(&registry->clock, now);
+            key->record->reregistered_hlc = hlc_next(&registry->clock, now);
         shard->counters.renewed++;
         mark_renewed(registry, key);
         return false;
@@ -346,7 +346,7 @@ enum error registry_register(struct registry *registry, struct instance *instanc
             register_again(registry, &key, stored, instance_client_revision(instance) != 0, now);
     else
         error = insert_new(registry, &key, stored, &is_dirty, now);
-    registry_unlock(registry, key.home);
+    registry_unlock(registry, key.locked);
     instance_unref(stored);
     registry_notify(registry, is_dirty);
     return error;
@@ -363,7 +363,7 @@ enum error registry_renew(struct registry *registry, const struct instance_key *
         key.shard->counters.renewed++;
         error = ERR_NONE;
     }
-    pthread_mutex_unlock(&key.home->lock);
+    pthread_mutex_unlock(&key.locked->lock);
     return error;
 }
 
@@ -395,7 +395,7 @@ enum error registry_unregister(struct registry *registry, const struct instance_
                         until_ms, now);
         is_dirty = registry_mark_changed(registry, &key);
     }
-    registry_unlock(registry, key.home);
+    registry_unlock(registry, key.locked);
     registry_notify(registry, is_dirty);
     return error;
 }

@@ -29,7 +29,7 @@ static enum error stamp_of(struct registry *registry, const struct wire_record *
     out->hlc = record->stamp.hlc;
     error = node_id_table_number(&registry->node_ids, record->stamp.node_id, &out->node);
     if (!error)
-        hlc_observe_stamp(&registry->clock, out->hlc, now);
+        hlc_observe_value(&registry->clock, out->hlc, now);
     return error;
 }
 
@@ -84,20 +84,20 @@ static bool is_older(const struct registry *registry, const struct record *recor
 
 /* Whether a client has registered the stored content here again after this change. That
  * registration is the later write, although it left the stored stamp as it was. */
-static bool is_confirmed_after(const struct registry *registry, const struct record *record,
-                               struct peer_change change)
+static bool is_reregistered_after(const struct registry *registry, const struct record *record,
+                                  struct peer_change change)
 {
-    struct stored_stamp confirmed = {record->confirmed, NODE_NUMBER_SELF};
-    return compare(registry, record, confirmed, order_of(registry, change)) > 0;
+    struct stored_stamp reregistered = {record->reregistered_hlc, NODE_NUMBER_SELF};
+    return compare(registry, record, reregistered, order_of(registry, change)) > 0;
 }
 
 /* Stamps the stored content with the time of that registration, and sends it to all peers: they may
  * have taken over the change that it supersedes. A later time would also supersede changes that
  * were made since. True: marked as changed. */
-static bool stamp_as_confirmed(struct registry *registry, const struct locked_key *key)
+static bool stamp_as_reregistered(struct registry *registry, const struct locked_key *key)
 {
-    struct stored_stamp confirmed = {key->record->confirmed, NODE_NUMBER_SELF};
-    registry_set_stamp(registry, key->record, confirmed);
+    struct stored_stamp reregistered = {key->record->reregistered_hlc, NODE_NUMBER_SELF};
+    registry_set_stamp(registry, key->record, reregistered);
     return registry_mark_changed(registry, key);
 }
 
@@ -152,7 +152,7 @@ bool registry_refute_expiry(struct registry *registry, const struct wire_record 
     struct locked_key key = registry_lock_key(registry, wire_record_key(renewal));
     bool is_held = key.record && !record_is_tombstone(key.record);
     bool is_refuted = is_held && extend_lease(registry, &key, renewal->age_ms, now);
-    registry_unlock(registry, key.home);
+    registry_unlock(registry, key.locked);
     return is_refuted;
 }
 
@@ -160,7 +160,7 @@ bool registry_refute_expiry(struct registry *registry, const struct wire_record 
 static void confirm_loaded(const struct registry *registry, const struct locked_key *key,
                            const struct wire_record *record)
 {
-    if (record->is_guarded && registry_is_unconfirmed(registry, key->record))
+    if (record->is_guarded && registry_is_loaded_only(registry, key->record))
         key->record->lease.deadline_ms--; /* differs from registry->loaded.deadline_ms */
 }
 
@@ -179,14 +179,14 @@ static bool replace_content(struct registry *registry, struct locked_key *key,
                             struct instance *instance, struct peer_change change, struct moment now)
 {
     bool is_same = instance_equal(key->record->instance, instance);
-    if (!is_same && is_confirmed_after(registry, key->record, change))
-        return stamp_as_confirmed(registry, key);
+    if (!is_same && is_reregistered_after(registry, key->record, change))
+        return stamp_as_reregistered(registry, key);
     registry_set_stamp(registry, key->record, change.stamp);
     shard_mark_stored(key->shard, key->number);
     if (is_same)
         return false;
     shard_replace(key->shard, key->number, instance);
-    key->record->confirmed = 0;
+    key->record->reregistered_hlc = 0;
     registry_log_change(registry, key->shard, key->record->service, instance, CHANGE_CHANGE, now);
     key->shard->counters.changed++;
     return false;
@@ -227,7 +227,7 @@ enum error registry_apply(struct registry *registry, const struct wire_record *r
         error = apply_instance(registry, &key, instance, record, change, &is_dirty, now);
     else
         error = ERR_NO_MEMORY;
-    registry_unlock(registry, key.home);
+    registry_unlock(registry, key.locked);
     instance_unref(instance);
     registry_notify(registry, is_dirty);
     return error;
@@ -260,7 +260,7 @@ enum error registry_apply_unstamped(struct registry *registry, const struct wire
     if (!key.record && deadline_ms)
         error = registry_insert(registry, &key, record->instance, lowest_stamp(record->instance),
                                 deadline_ms, now);
-    registry_unlock(registry, key.home);
+    registry_unlock(registry, key.locked);
     return error;
 }
 
@@ -282,7 +282,7 @@ enum error registry_apply_renewal(struct registry *registry, const struct wire_r
         if (!is_tombstone)
             extend_lease(registry, &key, record->age_ms, now);
     }
-    registry_unlock(registry, key.home);
+    registry_unlock(registry, key.locked);
     return error;
 }
 
@@ -297,8 +297,8 @@ static bool unregister_known(struct registry *registry, struct locked_key *key,
         shard_mark_stored(key->shard, key->number);
         return false;
     }
-    if (is_confirmed_after(registry, key->record, change))
-        return stamp_as_confirmed(registry, key);
+    if (is_reregistered_after(registry, key->record, change))
+        return stamp_as_reregistered(registry, key);
     registry_remove(registry, key, change.client_revision, change.stamp,
                     until_ms ? until_ms : now.mono_ms, now);
     return false;
@@ -322,7 +322,7 @@ enum error registry_apply_unregister(struct registry *registry, const struct wir
     else if (until_ms && record->stamp.hlc)
         error = registry_insert_tombstone(&key, packed_key, change.client_revision, change.stamp,
                                           until_ms);
-    registry_unlock(registry, key.home);
+    registry_unlock(registry, key.locked);
     registry_notify(registry, is_dirty);
     return error;
 }
@@ -342,12 +342,12 @@ static enum restore_result restore_result_of(const struct registry *registry,
                                              const struct record *known,
                                              const struct wire_record *record, uint64_t until_ms)
 {
-    struct stored_stamp confirmed = {known ? known->confirmed : 0, NODE_NUMBER_SELF};
+    struct stored_stamp reregistered = {known ? known->reregistered_hlc : 0, NODE_NUMBER_SELF};
     struct record_order order = record_order_of(record);
     if (!known)
         return record->deleted && !until_ms ? RESTORE_ENDED : RESTORE_TAKEN;
     if (!is_older_than(registry, known, order) ||
-        (!record_is_tombstone(known) && compare(registry, known, confirmed, order) > 0))
+        (!record_is_tombstone(known) && compare(registry, known, reregistered, order) > 0))
         return RESTORE_NEWER;
     return record->deleted && record_is_tombstone(known) && !until_ms ? RESTORE_ENDED
                                                                       : RESTORE_TAKEN;
@@ -412,7 +412,7 @@ enum error registry_restore(struct registry *registry, const struct wire_record 
         if (!error)
             is_dirty = registry_mark_changed(registry, &key);
     }
-    registry_unlock(registry, key.home);
+    registry_unlock(registry, key.locked);
     registry_notify(registry, is_dirty);
     return error;
 }

@@ -26,76 +26,76 @@ void registry_digests(const struct registry *registry, uint64_t out[DIGEST_BUCKE
 
 /* --- buckets ---------------------------------------------------------------------------------- */
 
-struct state_list {
-    struct key_state *states;
+struct copy_list {
+    struct record_copy *copies;
     size_t count;
     size_t capacity;
 };
 
-static bool add_state(struct state_list *list, struct key_state state)
+static bool add_copy(struct copy_list *list, struct record_copy copy)
 {
     if (list->count == list->capacity) {
         size_t capacity = list->capacity ? list->capacity * 2 : 256;
-        struct key_state *states = realloc(list->states, capacity * sizeof(*states));
-        if (!states) {
-            key_state_unref(&state);
+        struct record_copy *copies = realloc(list->copies, capacity * sizeof(*copies));
+        if (!copies) {
+            record_copy_unref(&copy);
             return false;
         }
-        list->states = states;
+        list->copies = copies;
         list->capacity = capacity;
     }
-    list->states[list->count++] = state;
+    list->copies[list->count++] = copy;
     return true;
 }
 
-static void free_states(struct state_list *list)
+static void free_copies(struct copy_list *list)
 {
     for (size_t i = 0; i < list->count; i++)
-        key_state_unref(&list->states[i]);
-    free(list->states);
-    *list = (struct state_list){0};
+        record_copy_unref(&list->copies[i]);
+    free(list->copies);
+    *list = (struct copy_list){0};
 }
 
 static bool list_bucket(const struct registry *registry, struct shard *shard, uint32_t bucket,
-                        struct state_list *list)
+                        struct copy_list *list)
 {
     for (uint32_t number = shard->buckets[bucket]; number;) {
         const struct record *record = shard_record(shard, number);
         shard->counters.visited++;
-        if (!add_state(list, registry_key_state(registry, record)))
+        if (!add_copy(list, registry_copy_record(registry, record)))
             return false;
         number = record->bucket_next;
     }
     return true;
 }
 
-static bool list_shard(const struct registry *registry, struct locked_shard *home,
-                       const struct bucket_set *set, struct state_list *list)
+static bool list_shard(const struct registry *registry, struct locked_shard *locked,
+                       const struct bucket_set *set, struct copy_list *list)
 {
     bool listed = true;
     uint32_t bucket = 0;
     while (listed && bucket < DIGEST_BUCKETS) {
         size_t pause_at = list->count + RECORDS_PER_LOCK;
-        pthread_mutex_lock(&home->lock);
+        pthread_mutex_lock(&locked->lock);
         for (; listed && bucket < DIGEST_BUCKETS && list->count < pause_at; bucket++)
             if (bucket_set_has(set, bucket))
-                listed = list_bucket(registry, &home->shard, bucket, list);
-        pthread_mutex_unlock(&home->lock);
+                listed = list_bucket(registry, &locked->shard, bucket, list);
+        pthread_mutex_unlock(&locked->lock);
     }
     return listed;
 }
 
 enum error registry_list_buckets(struct registry *registry, const struct bucket_set *set,
-                                 struct key_state **out, size_t *count)
+                                 struct record_copy **out, size_t *count)
 {
-    struct state_list list = {0};
+    struct copy_list list = {0};
     for (int i = 0; i < SHARD_COUNT; i++) {
         if (!list_shard(registry, &registry->shards[i], set, &list)) {
-            free_states(&list);
+            free_copies(&list);
             return ERR_NO_MEMORY;
         }
     }
-    *out = list.states;
+    *out = list.copies;
     *count = list.count;
     return ERR_NONE;
 }
@@ -104,16 +104,16 @@ enum error registry_list_buckets(struct registry *registry, const struct bucket_
 
 static enum error copy_service(const struct registry *registry, const struct shard *shard,
                                const struct service *service, char id_buffer[ID_BYTES_MAX],
-                               struct slice *id, struct key_state **out, size_t *count)
+                               struct slice *id, struct record_copy **out, size_t *count)
 {
-    struct key_state *states = malloc(service->member_count * sizeof(*states));
-    if (!states)
+    struct record_copy *copies = malloc(service->member_count * sizeof(*copies));
+    if (!copies)
         return ERR_NO_MEMORY;
     for (uint32_t i = 0; i < service->member_count; i++)
-        states[i] = registry_key_state(registry, shard_record(shard, service->members[i]));
+        copies[i] = registry_copy_record(registry, shard_record(shard, service->members[i]));
     memcpy(id_buffer, service->id, service->id_size);
     *id = (struct slice){id_buffer, service->id_size};
-    *out = states;
+    *out = copies;
     *count = service->member_count;
     return ERR_NONE;
 }
@@ -122,7 +122,8 @@ static enum error copy_service(const struct registry *registry, const struct sha
  * there may be more. */
 static bool next_service(const struct registry *registry, struct shard *shard,
                          struct registry_cursor *cursor, char id_buffer[ID_BYTES_MAX],
-                         struct slice *id, struct key_state **out, size_t *count, enum error *error)
+                         struct slice *id, struct record_copy **out, size_t *count,
+                         enum error *error)
 {
     uint32_t end = slab_end(&shard->services);
     for (int i = 0; i < VISITS_PER_LOCK && cursor->number + 1 < end; i++) {
@@ -139,14 +140,14 @@ static bool next_service(const struct registry *registry, struct shard *shard,
 
 /* The next tombstones of a shard; as next_service. */
 static bool next_tombstones(const struct registry *registry, struct shard *shard,
-                            struct registry_cursor *cursor, struct key_state **out, size_t *count,
+                            struct registry_cursor *cursor, struct record_copy **out, size_t *count,
                             enum error *error)
 {
     uint32_t end = shard->tombstones.count ? slab_end(&shard->records) : 0;
     if (cursor->number + 1 >= end)
         return false;
-    struct key_state *states = malloc(TOMBSTONES_PER_STEP * sizeof(*states));
-    if (!states) {
+    struct record_copy *copies = malloc(TOMBSTONES_PER_STEP * sizeof(*copies));
+    if (!copies) {
         *error = ERR_NO_MEMORY;
         return true;
     }
@@ -155,12 +156,12 @@ static bool next_tombstones(const struct registry *registry, struct shard *shard
          i++) {
         const struct record *record = slab_find(&shard->records, ++cursor->number);
         if (record && record->instance && record_is_tombstone(record))
-            states[found++] = registry_key_state(registry, record);
+            copies[found++] = registry_copy_record(registry, record);
     }
     if (!found)
-        free(states);
+        free(copies);
     else
-        *out = states;
+        *out = copies;
     *count = found;
     return cursor->number + 1 < end;
 }
@@ -177,20 +178,20 @@ static bool next_shard(struct registry_cursor *cursor)
 
 enum error registry_snapshot_next(struct registry *registry, struct registry_cursor *cursor,
                                   char id_buffer[ID_BYTES_MAX], struct slice *id,
-                                  struct key_state **out, size_t *count)
+                                  struct record_copy **out, size_t *count)
 {
     enum error error = ERR_NONE;
     *out = NULL;
     *count = 0;
     *id = (struct slice){id_buffer, 0};
     while (!error && *count == 0 && cursor->shard < SHARD_COUNT) {
-        struct locked_shard *home = &registry->shards[cursor->shard];
-        pthread_mutex_lock(&home->lock);
+        struct locked_shard *locked = &registry->shards[cursor->shard];
+        pthread_mutex_lock(&locked->lock);
         bool more =
             cursor->tombstones
-                ? next_tombstones(registry, &home->shard, cursor, out, count, &error)
-                : next_service(registry, &home->shard, cursor, id_buffer, id, out, count, &error);
-        pthread_mutex_unlock(&home->lock);
+                ? next_tombstones(registry, &locked->shard, cursor, out, count, &error)
+                : next_service(registry, &locked->shard, cursor, id_buffer, id, out, count, &error);
+        pthread_mutex_unlock(&locked->lock);
         if (!more && !next_shard(cursor))
             break;
     }

@@ -6,10 +6,10 @@
 
 /* --- copies of records ------------------------------------------------------------------------ */
 
-void key_state_unref(struct key_state *state)
+void record_copy_unref(struct record_copy *copy)
 {
-    instance_unref(state->instance);
-    state->instance = NULL;
+    instance_unref(copy->instance);
+    copy->instance = NULL;
 }
 
 struct slice registry_node_id(const struct registry *registry, uint16_t node)
@@ -18,33 +18,34 @@ struct slice registry_node_id(const struct registry *registry, uint16_t node)
 }
 
 struct wire_record registry_wire_record(const struct registry *registry,
-                                        const struct key_state *state, struct moment now)
+                                        const struct record_copy *copy, struct moment now)
 {
-    uint64_t age_ms = now.mono_ms > state->touched_ms ? now.mono_ms - state->touched_ms : 0;
+    uint64_t age_ms = now.mono_ms > copy->touched_ms ? now.mono_ms - copy->touched_ms : 0;
     uint64_t ttl_ms = registry->options.ttl_ms;
-    bool is_guarded = state->lease_state == LEASE_GUARDED || state->lease_state == LEASE_LOADED;
+    bool is_guarded = copy->lease_state == LEASE_GUARDED || copy->lease_state == LEASE_LOADED;
     /* What is guarded for a peer is not offered to others: its guard alone decides. */
-    bool is_kept = state->deleted || lease_state_is_held(state->lease_state);
+    bool is_kept = copy->deleted || lease_state_is_held(copy->lease_state);
     return (struct wire_record){
-        .instance = state->instance,
-        .stamp = {state->hlc, registry_node_id(registry, state->node)},
+        .instance = copy->instance,
+        .stamp = {copy->hlc, registry_node_id(registry, copy->node)},
         .age_ms = age_ms,
-        .client_revision = instance_client_revision(state->instance),
-        .deleted = state->deleted,
+        .client_revision = instance_client_revision(copy->instance),
+        .deleted = copy->deleted,
         .is_guarded = is_guarded && age_ms < ttl_ms + registry->options.guard_max_ms,
         .is_confirming = !is_kept && age_ms >= ttl_ms,
     };
 }
 
-struct key_state registry_key_state(const struct registry *registry, const struct record *record)
+struct record_copy registry_copy_record(const struct registry *registry,
+                                        const struct record *record)
 {
     bool is_tombstone = record_is_tombstone(record);
     /* Peers may have evicted it meanwhile. */
-    bool is_hidden = registry_is_unconfirmed(registry, record) &&
+    bool is_hidden = registry_is_loaded_only(registry, record) &&
                      !atomic_load_explicit(&registry->loaded.is_shared, memory_order_relaxed);
     uint64_t span_ms = is_tombstone ? registry->options.tombstone_ms : registry->options.ttl_ms;
     uint64_t deadline_ms = record->lease.deadline_ms;
-    return (struct key_state){
+    return (struct record_copy){
         .instance = instance_ref(record->instance),
         .hlc = record->hlc,
         .touched_ms = deadline_ms > span_ms ? deadline_ms - span_ms : 0,
@@ -54,12 +55,12 @@ struct key_state registry_key_state(const struct registry *registry, const struc
     };
 }
 
-bool registry_read_key(struct registry *registry, struct slice packed_key, struct key_state *out)
+bool registry_read_key(struct registry *registry, struct slice packed_key, struct record_copy *out)
 {
     struct locked_key key = registry_lock_key(registry, packed_key);
     if (key.record)
-        *out = registry_key_state(registry, key.record);
-    registry_unlock(registry, key.home);
+        *out = registry_copy_record(registry, key.record);
+    registry_unlock(registry, key.locked);
     return key.record != NULL;
 }
 
@@ -77,8 +78,8 @@ void registry_set_dirty_notify(struct registry *registry, registry_dirty_notify 
     registry->notify_context = context;
 }
 
-size_t registry_drain_dirty(struct registry *registry, enum dirty_kind kind, struct key_state *out,
-                            size_t max)
+size_t registry_drain_dirty(struct registry *registry, enum dirty_kind kind,
+                            struct record_copy *out, size_t max)
 {
     size_t count = 0;
     for (int i = 0; i < SHARD_COUNT && count < max; i++) {
@@ -86,25 +87,25 @@ size_t registry_drain_dirty(struct registry *registry, enum dirty_kind kind, str
         uint32_t number;
         pthread_mutex_lock(&registry->shards[i].lock);
         while (count < max && (number = shard_drain_dirty(shard, kind)))
-            out[count++] = registry_key_state(registry, shard_record(shard, number));
+            out[count++] = registry_copy_record(registry, shard_record(shard, number));
         pthread_mutex_unlock(&registry->shards[i].lock);
     }
     return count;
 }
 
-size_t registry_drain_changes(struct registry *registry, struct key_state *out, size_t max)
+size_t registry_drain_changes(struct registry *registry, struct record_copy *out, size_t max)
 {
     return registry_drain_dirty(registry, DIRTY_CHANGE, out, max);
 }
 
-size_t registry_drain_renewals(struct registry *registry, struct key_state *out, size_t max)
+size_t registry_drain_renewals(struct registry *registry, struct record_copy *out, size_t max)
 {
     return registry_drain_dirty(registry, DIRTY_RENEWAL, out, max);
 }
 
 /* --- lease checks ----------------------------------------------------------------------------- */
 
-size_t registry_drain_lease_checks(struct registry *registry, struct key_state *out, size_t max)
+size_t registry_drain_lease_checks(struct registry *registry, struct record_copy *out, size_t max)
 {
     return registry_drain_dirty(registry, DIRTY_LEASE_CHECK, out, max);
 }
@@ -132,14 +133,14 @@ bool registry_complete_round(struct registry *registry, struct slice packed_key,
     bool is_confirming = key.record && lease_state_is_confirming(key.record->lease_state);
     if (is_confirming)
         key.record->rounds = rounds & RECORD_ROUNDS_MAX;
-    registry_unlock(registry, key.home);
+    registry_unlock(registry, key.locked);
     return is_confirming;
 }
 
 /* A lease that is due or expired has been confirmed: it is about to be evicted. */
-static bool has_lease_response(enum lease_state state)
+static bool has_lease_response(enum lease_state copy)
 {
-    return state == LEASE_ACTIVE || lease_state_is_held(state) || state == LEASE_CONFIRMING;
+    return copy == LEASE_ACTIVE || lease_state_is_held(copy) || copy == LEASE_CONFIRMING;
 }
 
 bool registry_respond_lease_check(struct registry *registry, struct slice packed_key,
@@ -148,14 +149,14 @@ bool registry_respond_lease_check(struct registry *registry, struct slice packed
     struct locked_key key = registry_lock_key(registry, packed_key);
     bool is_held = key.record && has_lease_response(key.record->lease_state);
     if (is_held) {
-        struct key_state state = registry_key_state(registry, key.record);
-        *out = registry_wire_record(registry, &state, now);
+        struct record_copy copy = registry_copy_record(registry, key.record);
+        *out = registry_wire_record(registry, &copy, now);
         out->instance = NULL;
-        out->is_confirming |= state.lease_state == LEASE_PEER_GUARDED;
+        out->is_confirming |= copy.lease_state == LEASE_PEER_GUARDED;
         out->rounds = lease_state_is_confirming(key.record->lease_state) ? key.record->rounds : 0;
-        key_state_unref(&state);
+        record_copy_unref(&copy);
     }
-    registry_unlock(registry, key.home);
+    registry_unlock(registry, key.locked);
     return is_held;
 }
 
@@ -164,7 +165,7 @@ void registry_confirm_expiry(struct registry *registry, struct slice packed_key,
     struct locked_key key = registry_lock_key(registry, packed_key);
     if (key.record && lease_state_is_confirming(key.record->lease_state))
         shard_confirm_expiry(key.shard, key.number, now.mono_ms);
-    registry_unlock(registry, key.home);
+    registry_unlock(registry, key.locked);
 }
 
 bool registry_guard_for_peer(struct registry *registry, struct slice packed_key, struct moment now)
@@ -174,6 +175,6 @@ bool registry_guard_for_peer(struct registry *registry, struct slice packed_key,
                    !registry_is_out_of_time(registry, key.record, now.mono_ms);
     if (is_kept)
         shard_guard_for_peer(key.shard, key.number, now.mono_ms + GUARDED_RECHECK_MS);
-    registry_unlock(registry, key.home);
+    registry_unlock(registry, key.locked);
     return is_kept;
 }

@@ -120,7 +120,7 @@ static void handle_timer(struct registry *registry, struct shard *shard, uint32_
     bool is_new = record->lease_state == LEASE_ACTIVE || record->lease_state == LEASE_LOADED;
     shard->counters.visited++;
     if (end_ms > now.mono_ms) /* renewed since it was armed, or handed out early */
-        lease_wheel_arm(&shard->wheel, number, end_ms);
+        timing_wheel_arm(&shard->wheel, number, end_ms);
     else if (is_new && registry_is_replicating(registry))
         shard_start_lease_check(shard, number);
     else
@@ -137,26 +137,26 @@ static void add_counts(const struct shard *shard, struct lease_count *count)
     count->has_ended |= shard->wheel.lists[WHEEL_ENDED] != 0;
 }
 
-static void collect_ended(struct registry *registry, struct locked_shard *home, struct moment now,
+static void collect_ended(struct registry *registry, struct locked_shard *locked, struct moment now,
                           struct lease_count *count)
 {
-    struct shard *shard = &home->shard;
+    struct shard *shard = &locked->shard;
     uint64_t check_max_ms = registry_lease_check_max_ms(registry) + LEASE_CHECK_SLACK_MS;
-    unsigned budget;
+    unsigned steps;
     do {
         uint32_t number;
-        budget = WHEEL_STEPS_PER_LOCK;
-        pthread_mutex_lock(&home->lock);
-        while ((number = lease_wheel_next(&shard->wheel, now.mono_ms, &budget)))
+        steps = WHEEL_STEPS_PER_LOCK;
+        pthread_mutex_lock(&locked->lock);
+        while ((number = timing_wheel_next(&shard->wheel, now.mono_ms, &steps)))
             handle_timer(registry, shard, number, now);
-        if (budget > 0)
-            shard_arm_lease_checks(shard, now.mono_ms + check_max_ms, &budget);
-        if (budget > 0) {
+        if (steps > 0)
+            shard_arm_lease_checks(shard, now.mono_ms + check_max_ms, &steps);
+        if (steps > 0) {
             evaluate_services(registry, shard, now);
             add_counts(shard, count);
         }
-        pthread_mutex_unlock(&home->lock);
-    } while (budget == 0);
+        pthread_mutex_unlock(&locked->lock);
+    } while (steps == 0);
 }
 
 /* --- step 2 ----------------------------------------------------------------------------------- */
@@ -255,21 +255,21 @@ static bool resolve(struct registry *registry, struct shard *shard, uint32_t num
 }
 
 /* Returns the number of evictions that the node's guard counts. */
-static uint32_t resolve_ended(struct registry *registry, struct locked_shard *home,
+static uint32_t resolve_ended(struct registry *registry, struct locked_shard *locked,
                               struct moment now, bool node_suspended)
 {
     uint32_t evicted = 0;
     int resolved;
     do {
         uint32_t number;
-        pthread_mutex_lock(&home->lock);
+        pthread_mutex_lock(&locked->lock);
         for (resolved = 0; resolved < EVICTIONS_PER_LOCK; resolved++) {
-            number = lease_wheel_pop_ended(&home->shard.wheel);
+            number = timing_wheel_pop_ended(&locked->shard.wheel);
             if (!number)
                 break;
-            evicted += resolve(registry, &home->shard, number, now, node_suspended);
+            evicted += resolve(registry, &locked->shard, number, now, node_suspended);
         }
-        registry_unlock(registry, home);
+        registry_unlock(registry, locked);
     } while (resolved == EVICTIONS_PER_LOCK);
     return evicted;
 }
@@ -296,19 +296,19 @@ void registry_expire(struct registry *registry, struct moment now)
 
 /* --- cleanup ---------------------------------------------------------------------------------- */
 
-static void clean_shard(struct registry *registry, struct locked_shard *home, uint64_t now_ms)
+static void clean_shard(struct registry *registry, struct locked_shard *locked, uint64_t now_ms)
 {
-    unsigned budget;
+    unsigned steps;
     do {
-        budget = WHEEL_STEPS_PER_LOCK;
-        pthread_mutex_lock(&home->lock);
-        shard_expire_tombstones(&home->shard, now_ms, &budget);
-        if (budget > 0)
-            shard_cleanup(&home->shard, now_ms, &budget);
-        if (budget > 0)
-            shard_shrink(&home->shard);
-        registry_unlock(registry, home);
-    } while (budget == 0);
+        steps = WHEEL_STEPS_PER_LOCK;
+        pthread_mutex_lock(&locked->lock);
+        shard_expire_tombstones(&locked->shard, now_ms, &steps);
+        if (steps > 0)
+            shard_cleanup(&locked->shard, now_ms, &steps);
+        if (steps > 0)
+            shard_shrink(&locked->shard);
+        registry_unlock(registry, locked);
+    } while (steps == 0);
 }
 
 void registry_cleanup(struct registry *registry, struct moment now)

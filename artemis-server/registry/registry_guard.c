@@ -22,18 +22,18 @@ static void release_service(struct registry *registry, struct shard *shard, stru
 }
 
 /* Releases the next services of a shard from *number on; false if there are no more. */
-static bool release_some(struct registry *registry, struct locked_shard *home, uint32_t *number,
+static bool release_some(struct registry *registry, struct locked_shard *locked, uint32_t *number,
                          struct moment now)
 {
-    struct shard *shard = &home->shard;
-    pthread_mutex_lock(&home->lock);
+    struct shard *shard = &locked->shard;
+    pthread_mutex_lock(&locked->lock);
     uint32_t end = shard->engaged.services || shard->guarded ? slab_end(&shard->services) : 0;
     for (int i = 0; i < VISITS_PER_LOCK && *number < end; i++, ++*number) {
         struct service *service = shard_live_service(shard, *number);
         if (service)
             release_service(registry, shard, service, now);
     }
-    pthread_mutex_unlock(&home->lock);
+    pthread_mutex_unlock(&locked->lock);
     return *number < end;
 }
 
@@ -57,11 +57,11 @@ enum error registry_release_guard(struct registry *registry, struct slice id, st
         release_everything(registry, now);
         return ERR_NONE;
     }
-    struct locked_service locked = registry_lock_service(registry, id);
-    if (locked.service)
-        release_service(registry, locked.shard, locked.service, now);
-    pthread_mutex_unlock(&locked.home->lock);
-    return locked.service ? ERR_NONE : ERR_SERVICE_NOT_FOUND;
+    struct locked_service found = registry_lock_service(registry, id);
+    if (found.service)
+        release_service(registry, found.shard, found.service, now);
+    pthread_mutex_unlock(&found.locked->lock);
+    return found.service ? ERR_NONE : ERR_SERVICE_NOT_FOUND;
 }
 
 /* A copy of a guard, for use without a lock. */
@@ -80,12 +80,12 @@ static bool is_visible(const struct service *service, uint64_t now_ms)
 }
 
 /* Copies the guards of the next services from *number on; false if there are no more. */
-static bool copy_guards(struct locked_shard *home, uint64_t now_ms, uint32_t *number,
+static bool copy_guards(struct locked_shard *locked, uint64_t now_ms, uint32_t *number,
                         struct guard_status views[VISITS_PER_LOCK], unsigned *count)
 {
-    const struct shard *shard = &home->shard;
+    const struct shard *shard = &locked->shard;
     *count = 0;
-    pthread_mutex_lock(&home->lock);
+    pthread_mutex_lock(&locked->lock);
     uint32_t end =
         shard->engaged.services || shard->released_services ? slab_end(&shard->services) : 0;
     for (int i = 0; i < VISITS_PER_LOCK && *number < end; i++, ++*number) {
@@ -98,7 +98,7 @@ static bool copy_guards(struct locked_shard *home, uint64_t now_ms, uint32_t *nu
         view->guard = service->guard;
         view->guarded = service->guarded;
     }
-    pthread_mutex_unlock(&home->lock);
+    pthread_mutex_unlock(&locked->lock);
     return *number < end;
 }
 

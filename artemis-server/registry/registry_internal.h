@@ -64,7 +64,7 @@ struct registry {
 /* Where a service is stored: its shard by the upper bits of the hash, its index slot by the
  * lower. */
 struct service_location {
-    struct locked_shard *home;
+    struct locked_shard *locked;
     uint32_t hash;
 };
 struct service_location registry_locate(struct registry *registry, struct slice service_id);
@@ -72,7 +72,7 @@ uint32_t registry_record_hash(const struct registry *registry, struct slice pack
 
 /* A service and its shard, which is locked until registry_unlock. */
 struct locked_service {
-    struct locked_shard *home;
+    struct locked_shard *locked;
     struct shard *shard;
     uint32_t number;
     struct service *service; /* NULL: not known */
@@ -82,7 +82,7 @@ struct locked_service registry_lock_service(struct registry *registry, struct sl
 /* A key and its record in the shard, which is locked until registry_unlock. */
 struct locked_key {
     struct service_location location;
-    struct locked_shard *home;
+    struct locked_shard *locked;
     struct shard *shard;
     uint32_t hash;
     uint32_t number;       /* 0: not known */
@@ -92,7 +92,7 @@ struct locked_key registry_lock_key(struct registry *registry, struct slice pack
 
 /* Unlocks, calls the wakeup of the change log if it is armed for an older revision, and frees the
  * responses that were evicted under the lock. */
-void registry_unlock(struct registry *registry, struct locked_shard *home);
+void registry_unlock(struct registry *registry, struct locked_shard *locked);
 
 /* The next stamp of this node. */
 struct stored_stamp registry_next_stamp(struct registry *registry, struct moment now);
@@ -102,7 +102,8 @@ void registry_set_stamp(struct registry *registry, struct record *record,
 /* Takes a record that is about to be removed out of the digests. The shard is locked. */
 void registry_clear_stamp(struct registry *registry, const struct record *record);
 /* A copy of a record, with a reference to its instance. The shard is locked. */
-struct key_state registry_key_state(const struct registry *registry, const struct record *record);
+struct record_copy registry_copy_record(const struct registry *registry,
+                                        const struct record *record);
 
 static inline bool registry_is_replicating(const struct registry *registry)
 {
@@ -143,10 +144,10 @@ void registry_log_change(struct registry *registry, struct shard *shard, uint32_
                          struct instance *instance, enum change_type type, struct moment now);
 /* Copies at most `max` records of the dirty lists of one kind and takes them off; 0 when the lists
  * are empty. */
-size_t registry_drain_dirty(struct registry *registry, enum dirty_kind kind, struct key_state *out,
-                            size_t max);
+size_t registry_drain_dirty(struct registry *registry, enum dirty_kind kind,
+                            struct record_copy *out, size_t max);
 /* A lease that was loaded and has not been renewed since. */
-static inline bool registry_is_unconfirmed(const struct registry *registry,
+static inline bool registry_is_loaded_only(const struct registry *registry,
                                            const struct record *record)
 {
     return record->lease_state != LEASE_NONE &&

@@ -23,10 +23,10 @@ enum error registry_members(struct registry *registry, struct slice id, bool all
 {
     enum error error = ERR_SERVICE_NOT_FOUND;
     *out = (struct registry_members){0};
-    struct locked_service locked = registry_lock_service(registry, id);
-    if (locked.service)
-        error = copy_members(locked.shard, locked.service, all_statuses, out);
-    pthread_mutex_unlock(&locked.home->lock);
+    struct locked_service found = registry_lock_service(registry, id);
+    if (found.service)
+        error = copy_members(found.shard, found.service, all_statuses, out);
+    pthread_mutex_unlock(&found.locked->lock);
     return error;
 }
 
@@ -37,7 +37,7 @@ void registry_members_free(struct registry_members *members)
 }
 
 /* The next service of a shard with members; out->count stays 0 if it has no more. */
-static enum error next_in_shard(struct locked_shard *home, struct registry_cursor *cursor,
+static enum error next_in_shard(struct locked_shard *locked, struct registry_cursor *cursor,
                                 char id_buffer[ID_BYTES_MAX], struct slice *id,
                                 struct registry_members *out)
 {
@@ -45,19 +45,19 @@ static enum error next_in_shard(struct locked_shard *home, struct registry_curso
     uint32_t end;
     enum error error = ERR_NONE;
     do {
-        pthread_mutex_lock(&home->lock);
-        end = slab_end(&home->shard.services);
+        pthread_mutex_lock(&locked->lock);
+        end = slab_end(&locked->shard.services);
         for (int i = 0; i < VISITS_PER_LOCK && cursor->number + 1 < end && !out->count; i++) {
-            const struct service *service = shard_live_service(&home->shard, ++cursor->number);
+            const struct service *service = shard_live_service(&locked->shard, ++cursor->number);
             if (!service || service->member_count == 0)
                 continue;
             memcpy(id_buffer, service->id, service->id_size);
             *id = (struct slice){id_buffer, service->id_size};
-            error = copy_members(&home->shard, service, true, out);
+            error = copy_members(&locked->shard, service, true, out);
             if (error)
                 break;
         }
-        pthread_mutex_unlock(&home->lock);
+        pthread_mutex_unlock(&locked->lock);
     } while (!error && !out->count && cursor->number + 1 < end);
     return error;
 }
@@ -98,10 +98,10 @@ enum error registry_pick(struct registry *registry, struct slice id, bool all_st
                          enum lookup_strategy strategy, uint32_t random, struct instance **out)
 {
     enum error error = ERR_SERVICE_NOT_FOUND;
-    struct locked_service locked = registry_lock_service(registry, id);
-    struct service *service = locked.service;
+    struct locked_service found = registry_lock_service(registry, id);
+    struct service *service = found.service;
     if (service) {
-        struct candidates candidates = {locked.shard, service, all_statuses};
+        struct candidates candidates = {found.shard, service, all_statuses};
         uint32_t count = service->member_count;
         uint32_t index =
             strategy == LOOKUP_ROUND_ROBIN
@@ -109,9 +109,9 @@ enum error registry_pick(struct registry *registry, struct slice id, bool all_st
                 : load_balancer_random(count, is_candidate, &candidates, random);
         error = index < count ? ERR_NONE : ERR_INSTANCE_NOT_FOUND;
         if (!error)
-            *out = instance_ref(shard_record(locked.shard, service->members[index])->instance);
+            *out = instance_ref(shard_record(found.shard, service->members[index])->instance);
     }
-    pthread_mutex_unlock(&locked.home->lock);
+    pthread_mutex_unlock(&found.locked->lock);
     return error;
 }
 
@@ -125,27 +125,27 @@ enum error registry_find_response(struct registry *registry, struct slice id, un
     enum error error = ERR_SERVICE_NOT_FOUND;
     *response = NULL;
     *members = (struct registry_members){0};
-    struct locked_service locked = registry_lock_service(registry, id);
-    if (locked.service && locked.service->responses[view]) {
-        *response = cached_response_ref(locked.service->responses[view]);
+    struct locked_service found = registry_lock_service(registry, id);
+    if (found.service && found.service->responses[view]) {
+        *response = cached_response_ref(found.service->responses[view]);
         atomic_store_explicit(&(*response)->used_ms, now.mono_ms, memory_order_relaxed);
         error = ERR_NONE;
-    } else if (locked.service) {
-        error = copy_members(locked.shard, locked.service, all_statuses, members);
+    } else if (found.service) {
+        error = copy_members(found.shard, found.service, all_statuses, members);
     }
-    pthread_mutex_unlock(&locked.home->lock);
+    pthread_mutex_unlock(&found.locked->lock);
     return error;
 }
 
 void registry_cache_response(struct registry *registry, struct slice id, unsigned view,
                              struct cached_response *response, struct cache_budget *budget)
 {
-    struct locked_service locked = registry_lock_service(registry, id);
-    locked.shard->counters.responses_built++;
-    if (locked.service && locked.service->revision == response->revision && budget &&
-        !locked.service->responses[view] && cached_response_put(response, budget))
-        shard_cache_response(locked.shard, locked.number, view, response);
-    pthread_mutex_unlock(&locked.home->lock);
+    struct locked_service found = registry_lock_service(registry, id);
+    found.shard->counters.responses_built++;
+    if (found.service && found.service->revision == response->revision && budget &&
+        !found.service->responses[view] && cached_response_put(response, budget))
+        shard_cache_response(found.shard, found.number, view, response);
+    pthread_mutex_unlock(&found.locked->lock);
 }
 
 /* --- changes ---------------------------------------------------------------------------------- */
@@ -157,9 +157,9 @@ uint64_t registry_revision(const struct registry *registry)
 
 uint64_t registry_service_revision(struct registry *registry, struct slice id)
 {
-    struct locked_service locked = registry_lock_service(registry, id);
-    uint64_t revision = locked.service ? locked.service->revision : 0;
-    pthread_mutex_unlock(&locked.home->lock);
+    struct locked_service found = registry_lock_service(registry, id);
+    uint64_t revision = found.service ? found.service->revision : 0;
+    pthread_mutex_unlock(&found.locked->lock);
     return revision;
 }
 
@@ -228,16 +228,16 @@ enum error registry_each_lease(struct registry *registry, struct slice id, struc
     struct lease_status *views = NULL;
     uint32_t count = 0;
     enum error error = ERR_SERVICE_NOT_FOUND;
-    struct locked_service locked = registry_lock_service(registry, id);
-    const struct service *service = locked.service;
+    struct locked_service found = registry_lock_service(registry, id);
+    const struct service *service = found.service;
     if (service) {
         views = malloc((service->member_count + 1) * sizeof(*views));
         error = views ? ERR_NONE : ERR_NO_MEMORY;
         for (; views && count < service->member_count; count++)
             views[count] =
-                lease_status_of(registry, shard_record(locked.shard, service->members[count]), now);
+                lease_status_of(registry, shard_record(found.shard, service->members[count]), now);
     }
-    pthread_mutex_unlock(&locked.home->lock);
+    pthread_mutex_unlock(&found.locked->lock);
 
     for (uint32_t i = 0; i < count; i++) {
         visit(context, &views[i]);

@@ -9,8 +9,9 @@
  * Apply: registry_apply... store the records of peers. The higher stamp wins, in any order and any
  * number of times. A renewal moves a lease to `now - age + ttl`, if that is later. When a client
  * registers identical content at this node, the stamp stays, and the HLC time of the registration
- * is stored in record.confirmed. If the stamp of a peer's change lies between the stored stamp and
- * that time, the stored content wins: it gets that time as its stamp, and is marked dirty.
+ * is stored in record.reregistered_hlc. If the stamp of a peer's change lies between the stored
+ * stamp and that time, the stored content wins: it gets that time as its stamp, and is marked
+ * dirty.
  *
  * Tombstones: an unregistered key keeps a tombstone with its stamp for `tombstone_ms`, so that no
  * peer brings the instance back. Responses to clients contain no tombstones.
@@ -24,7 +25,7 @@
  * cover tombstones: a tombstone matters only against an instance of the same key, and that instance
  * is covered. The lists of buckets and the snapshot contain tombstones.
  *
- * Any thread may call. A key_state holds a reference: key_state_unref it.
+ * Any thread may call. A record_copy holds a reference: record_copy_unref it.
  */
 #pragma once
 
@@ -39,8 +40,8 @@ enum {
     LEASE_CHECK_SLACK_MS = 500, /* for a check to be started */
 };
 
-/* The latest state of a key: instance or tombstone. */
-struct key_state {
+/* A copy of the latest record of a key: instance or tombstone. */
+struct record_copy {
     struct instance *instance; /* a reference; of a tombstone, only its key counts */
     uint64_t hlc;
     uint64_t touched_ms; /* monotonic: the last renewal (deadline - ttl), or the unregistration */
@@ -50,14 +51,14 @@ struct key_state {
     bool is_repair; /* the peer missed it earlier: its age says nothing about the lag */
 };
 
-void key_state_unref(struct key_state *state);
+void record_copy_unref(struct record_copy *copy);
 /* The id of a node by its number; lives as long as the registry. */
 struct slice registry_node_id(const struct registry *registry, uint16_t node);
-/* The state in its form for peers; borrows from the state and the registry. */
+/* The record in its form for peers; borrows from the copy and the registry. */
 struct wire_record registry_wire_record(const struct registry *registry,
-                                        const struct key_state *state, struct moment now);
-/* The state of one key, tombstones included. False: not known. */
-bool registry_read_key(struct registry *registry, struct slice packed_key, struct key_state *out);
+                                        const struct record_copy *copy, struct moment now);
+/* Copies the record of one key, a tombstone too. False: not known. */
+bool registry_read_key(struct registry *registry, struct slice packed_key, struct record_copy *out);
 
 /* --- dirty lists ------------------------------------------------------------------------------ */
 
@@ -71,8 +72,8 @@ void registry_set_dirty_notify(struct registry *registry, registry_dirty_notify 
                                void *context);
 
 /* At most `max` records; 0 when the list is empty. */
-size_t registry_drain_changes(struct registry *registry, struct key_state *out, size_t max);
-size_t registry_drain_renewals(struct registry *registry, struct key_state *out, size_t max);
+size_t registry_drain_changes(struct registry *registry, struct record_copy *out, size_t max);
+size_t registry_drain_renewals(struct registry *registry, struct record_copy *out, size_t max);
 
 /* --- apply ------------------------------------------------------------------------------------ */
 
@@ -115,7 +116,7 @@ void registry_observe_clock(struct registry *registry, uint64_t clock_ms, struct
 /* --- lease check ------------------------------------------------------------------------------ */
 
 /* Leases that have started a lease check; as registry_drain_changes. */
-size_t registry_drain_lease_checks(struct registry *registry, struct key_state *out, size_t max);
+size_t registry_drain_lease_checks(struct registry *registry, struct record_copy *out, size_t max);
 uint64_t registry_ttl_ms(const struct registry *registry);
 /* How long a check may take. */
 uint64_t registry_lease_check_max_ms(const struct registry *registry);
@@ -155,7 +156,7 @@ static inline bool bucket_set_has(const struct bucket_set *set, uint32_t bucket)
 /* The records of all keys in the chosen buckets, tombstones included, in a new array for free().
  * Costs the records of these buckets. ERR_NO_MEMORY. */
 MUST_USE enum error registry_list_buckets(struct registry *registry, const struct bucket_set *set,
-                                          struct key_state **out, size_t *count);
+                                          struct record_copy **out, size_t *count);
 
 /* --- snapshot --------------------------------------------------------------------------------- */
 
@@ -165,4 +166,4 @@ MUST_USE enum error registry_list_buckets(struct registry *registry, const struc
 MUST_USE enum error registry_snapshot_next(struct registry *registry,
                                            struct registry_cursor *cursor,
                                            char id_buffer[ID_BYTES_MAX], struct slice *id,
-                                           struct key_state **out, size_t *count);
+                                           struct record_copy **out, size_t *count);

@@ -8,7 +8,7 @@
 
 /* --- what must be stored ---------------------------------------------------------------------- */
 
-size_t registry_drain_stored(struct registry *registry, struct key_state *out, size_t max)
+size_t registry_drain_stored(struct registry *registry, struct record_copy *out, size_t max)
 {
     return registry_drain_dirty(registry, DIRTY_STORE, out, max);
 }
@@ -58,7 +58,7 @@ uint64_t registry_highest_hlc(const struct registry *registry, struct moment now
 /* --- loading ---------------------------------------------------------------------------------- */
 
 /* The end of a span that began age_ms ago, also if that is in the past; above 0. */
-static uint64_t end_of(struct moment now, uint64_t age_ms, uint64_t span_ms)
+static uint64_t span_end_ms(struct moment now, uint64_t age_ms, uint64_t span_ms)
 {
     uint64_t end_ms = now.mono_ms + span_ms;
     return age_ms < end_ms ? end_ms - age_ms : 1;
@@ -69,7 +69,7 @@ static uint64_t loaded_deadline_ms(const struct registry *registry,
                                    const struct wire_record *record, struct moment now)
 {
     uint64_t ttl_ms = registry->options.ttl_ms;
-    return end_of(now, record->age_ms < ttl_ms ? record->age_ms : ttl_ms, ttl_ms);
+    return span_end_ms(now, record->age_ms < ttl_ms ? record->age_ms : ttl_ms, ttl_ms);
 }
 
 static enum error load_instance(struct registry *registry, struct locked_key *key,
@@ -101,7 +101,7 @@ static enum error load_tombstone(struct registry *registry, struct locked_key *k
     struct instance *key_only = instance_of_key(wire_record_key(record), record->client_revision);
     if (!key_only)
         return ERR_NO_MEMORY;
-    uint64_t until_ms = end_of(now, record->age_ms, registry->options.tombstone_ms);
+    uint64_t until_ms = span_end_ms(now, record->age_ms, registry->options.tombstone_ms);
     enum error error =
         shard_insert_tombstone(key->shard, key->hash, key_only, until_ms, &key->number);
     instance_unref(key_only);
@@ -123,14 +123,14 @@ enum error registry_load(struct registry *registry, const struct wire_record *re
         node_id_table_number(&registry->node_ids, record->stamp.node_id, &stamp.node);
     if (error)
         return error;
-    hlc_observe_stamp(&registry->clock, stamp.hlc, now);
+    hlc_observe_value(&registry->clock, stamp.hlc, now);
     struct locked_key key = registry_lock_key(registry, wire_record_key(record));
     if (!key.record)
         error = record->deleted ? load_tombstone(registry, &key, record, stamp, now)
                                 : load_instance(registry, &key, record, stamp, now);
     if (!error && !record->deleted)
         registry->loaded.deadline_ms = loaded_deadline_ms(registry, record, now);
-    registry_unlock(registry, key.home);
+    registry_unlock(registry, key.locked);
     return error;
 }
 
@@ -142,25 +142,25 @@ void registry_share_loaded(struct registry *registry)
 /* --- after the load --------------------------------------------------------------------------- */
 
 /* Evicts from the next records of a shard from *number on; false if there are no more. */
-static bool evict_some(struct registry *registry, struct locked_shard *home, uint32_t *number,
+static bool evict_some(struct registry *registry, struct locked_shard *locked, uint32_t *number,
                        struct moment now, uint64_t *evicted)
 {
     enum { VISITS_PER_LOCK = 128 };
-    struct shard *shard = &home->shard;
-    pthread_mutex_lock(&home->lock);
+    struct shard *shard = &locked->shard;
+    pthread_mutex_lock(&locked->lock);
     uint32_t end = registry->loaded.deadline_ms ? slab_end(&shard->records) : 0;
     for (int i = 0; i < VISITS_PER_LOCK && *number < end; i++, ++*number) {
         const struct record *record = slab_find(&shard->records, *number);
-        if (!record || !record->instance || !registry_is_unconfirmed(registry, record))
+        if (!record || !record->instance || !registry_is_loaded_only(registry, record))
             continue;
         registry_evict(registry, shard, *number, now);
         ++*evicted;
     }
-    registry_unlock(registry, home);
+    registry_unlock(registry, locked);
     return *number < end;
 }
 
-uint64_t registry_evict_unconfirmed(struct registry *registry, struct moment now)
+uint64_t registry_evict_loaded(struct registry *registry, struct moment now)
 {
     uint64_t evicted = 0;
     for (int i = 0; i < SHARD_COUNT; i++) {

@@ -14,7 +14,7 @@
 #include "artemis-server/registry/registry_replication.h"
 
 /* At most `max` records that are to be stored; 0 when the list is empty. */
-size_t registry_drain_stored(struct registry *registry, struct key_state *out, size_t max);
+size_t registry_drain_stored(struct registry *registry, struct record_copy *out, size_t max);
 /* At most `max` keys whose record was removed, as references; 0 when the list is empty. The key may
  * have a record again: see registry_read_key. Sets *overflowed if keys are missing; then everything
  * must be stored again. */
@@ -36,9 +36,9 @@ uint64_t registry_highest_hlc(const struct registry *registry, struct moment now
  * ERR_TOO_MANY_ITEMS (node ids), ERR_VERSION_AHEAD. */
 MUST_USE enum error registry_load(struct registry *registry, const struct wire_record *record,
                                   struct moment now);
-/* Peers get the loaded instances that are not confirmed yet, as guarded leases, from now on: this
+/* Peers get the loaded instances that nobody has renewed yet, as guarded leases, from now on: this
  * node has compared itself with its peers. */
 void registry_share_loaded(struct registry *registry);
 /* Evicts the loaded instances that neither a client nor a peer has renewed since. Returns their
  * number. */
-uint64_t registry_evict_unconfirmed(struct registry *registry, struct moment now);
+uint64_t registry_evict_loaded(struct registry *registry, struct moment now);

@@ -10,8 +10,8 @@ void shard_init(struct shard *shard, uint64_t now_ms, struct shard_settings sett
     shard->settings = settings;
     slab_init(&shard->records, sizeof(struct record));
     slab_init(&shard->services, sizeof(struct service));
-    lease_wheel_init(&shard->wheel, &shard->records, now_ms);
-    lease_wheel_init(&shard->cleanup_wheel, &shard->services, now_ms);
+    timing_wheel_init(&shard->wheel, &shard->records, now_ms);
+    timing_wheel_init(&shard->cleanup_wheel, &shard->services, now_ms);
 }
 
 void shard_free(struct shard *shard)
@@ -105,7 +105,7 @@ void shard_remove_service(struct shard *shard, uint32_t number)
     service->guard.state = GUARD_OFF;
     shard_guard_changed(shard, service, before);
     shard_evict_responses(shard, service);
-    lease_wheel_disarm(&shard->cleanup_wheel, number);
+    timing_wheel_disarm(&shard->cleanup_wheel, number);
     hash_index_remove(&shard->service_index, service->hash, number);
     shard->member_bytes -= service->member_capacity * sizeof(*service->members);
     free(service->members);
@@ -249,9 +249,9 @@ void shard_arm_cleanup(struct shard *shard, uint32_t number, uint64_t when_ms)
     struct wheel_timer *cleanup = &shard_service(shard, number)->cleanup;
     if (cleanup->deadline_ms && cleanup->deadline_ms <= when_ms)
         return;
-    lease_wheel_disarm(&shard->cleanup_wheel, number);
+    timing_wheel_disarm(&shard->cleanup_wheel, number);
     cleanup->deadline_ms = when_ms;
-    lease_wheel_arm(&shard->cleanup_wheel, number, when_ms);
+    timing_wheel_arm(&shard->cleanup_wheel, number, when_ms);
 }
 
 static uint64_t unused_at(const struct shard *shard, struct cached_response *response)
@@ -296,10 +296,10 @@ static void clean_service(struct shard *shard, uint32_t number, uint64_t now_ms)
         shard_arm_cleanup(shard, number, end_ms);
 }
 
-void shard_cleanup(struct shard *shard, uint64_t now_ms, unsigned *budget)
+void shard_cleanup(struct shard *shard, uint64_t now_ms, unsigned *steps)
 {
     uint32_t number;
-    while ((number = lease_wheel_next(&shard->cleanup_wheel, now_ms, budget)))
+    while ((number = timing_wheel_next(&shard->cleanup_wheel, now_ms, steps)))
         clean_service(shard, number, now_ms);
 }
 

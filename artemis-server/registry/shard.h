@@ -28,7 +28,7 @@
 #include "artemis-server/cache/cached_response.h"
 #include "artemis-server/registry/guard.h"
 #include "artemis-server/registry/lease_state.h"
-#include "artemis-server/registry/lease_wheel.h"
+#include "artemis-server/registry/timing_wheel.h"
 
 enum {
     DIGEST_BUCKET_BITS = 10,
@@ -51,7 +51,7 @@ struct record {
     struct wheel_timer lease;  /* first: the wheel finds it here. Of a tombstone: when it ends */
     struct instance *instance; /* of a tombstone: often the key alone. NULL: not in use */
     uint64_t hlc;              /* with node, the stamp of this content */
-    uint64_t confirmed;        /* HLC time of the last identical registration here; 0: none */
+    uint64_t reregistered_hlc; /* HLC time of the last identical registration here; 0: none */
     uint32_t service;          /* 0: a tombstone */
     uint32_t member : MEMBER_BITS; /* index in the service's members */
     uint32_t dirty : DIRTY_KINDS;  /* a bit for each list that has its number */
@@ -141,8 +141,8 @@ struct shard {
     struct slab services;
     struct hash_index record_index;
     struct hash_index service_index;
-    struct lease_wheel wheel;
-    struct lease_wheel cleanup_wheel;
+    struct timing_wheel wheel;
+    struct timing_wheel cleanup_wheel;
     uint32_t guard_queue; /* first of the services whose guard must be evaluated */
     uint32_t expired;     /* leases in this state */
     uint32_t guarded;     /* leases that are guarded or peer_guarded */
@@ -229,9 +229,9 @@ void shard_renew(struct shard *shard, uint32_t number, uint64_t now_ms, uint64_t
 /* Active or loaded to confirming: the record goes into the dirty list of lease checks. */
 void shard_start_lease_check(struct shard *shard, uint32_t number);
 /* Arms the leases that started a lease check to come up again at until_ms. Call it after
- * lease_wheel_next has returned 0 with budget left. Costs *budget as lease_wheel_next does;
+ * timing_wheel_next has returned 0 with steps left. Costs *steps as timing_wheel_next does;
  * complete when some is left. */
-void shard_arm_lease_checks(struct shard *shard, uint64_t until_ms, unsigned *budget);
+void shard_arm_lease_checks(struct shard *shard, uint64_t until_ms, unsigned *steps);
 /* Confirming or peer_guarded to due. The wheel hands the lease out in the next tick, which makes it
  * expired. */
 void shard_confirm_expiry(struct shard *shard, uint32_t number, uint64_t now_ms);
@@ -261,8 +261,8 @@ void shard_evict_responses(struct shard *shard, struct service *service);
 /* Arms the cleanup of a service for when_ms, unless it is armed for earlier. */
 void shard_arm_cleanup(struct shard *shard, uint32_t service, uint64_t when_ms);
 /* Evicts responses that are unused and services that are empty for too long, up to a tick later.
- * Costs *budget as lease_wheel_next does; complete when some is left. */
-void shard_cleanup(struct shard *shard, uint64_t now_ms, unsigned *budget);
+ * Costs *steps as timing_wheel_next does; complete when some is left. */
+void shard_cleanup(struct shard *shard, uint64_t now_ms, unsigned *steps);
 
 /* --- tombstones, buckets, dirty lists (shard_replication.c) ----------------------------------- */
 
@@ -281,8 +281,8 @@ void shard_remove_tombstone(struct shard *shard, uint32_t number);
 /* Extends a tombstone to until_ms, if that is later. */
 void shard_extend_tombstone(struct shard *shard, uint32_t number, uint64_t until_ms);
 /* Removes tombstones that have ended, in the order of insertion; stops at the first that has not
- * ended. Each costs one of *budget; complete when some is left. */
-void shard_expire_tombstones(struct shard *shard, uint64_t now_ms, unsigned *budget);
+ * ended. Each costs one of *steps; complete when some is left. */
+void shard_expire_tombstones(struct shard *shard, uint64_t now_ms, unsigned *steps);
 
 /* The digest bucket of a key, the same on every node. */
 uint32_t bucket_of_key(struct slice packed_key);

@@ -74,7 +74,7 @@ void shard_start_lease(struct shard *shard, uint32_t number, uint64_t deadline_m
     if (shard_service(shard, record->service)->guard.state == GUARD_ENGAGED)
         shard->engaged.leases++;
     record->lease.deadline_ms = deadline_ms;
-    lease_wheel_arm(&shard->wheel, number, deadline_ms);
+    timing_wheel_arm(&shard->wheel, number, deadline_ms);
 }
 
 /* Leaves the present state; a guard may disengage for it. */
@@ -90,7 +90,7 @@ static void leave_state(struct shard *shard, uint32_t number, enum lease_state t
 void shard_end_lease(struct shard *shard, uint32_t number, uint64_t now_ms)
 {
     const struct record *record = shard_record(shard, number);
-    lease_wheel_disarm(&shard->wheel, number);
+    timing_wheel_disarm(&shard->wheel, number);
     leave_state(shard, number, LEASE_NONE, now_ms);
     if (shard_service(shard, record->service)->guard.state == GUARD_ENGAGED)
         shard->engaged.leases--;
@@ -105,15 +105,15 @@ void shard_renew(struct shard *shard, uint32_t number, uint64_t now_ms, uint64_t
     if (record->lease_state == LEASE_ACTIVE)
         return; /* the wheel finds out when the old slot comes up */
     leave_state(shard, number, LEASE_ACTIVE, now_ms);
-    lease_wheel_disarm(&shard->wheel, number);
-    lease_wheel_arm(&shard->wheel, number, deadline_ms);
+    timing_wheel_disarm(&shard->wheel, number);
+    timing_wheel_arm(&shard->wheel, number, deadline_ms);
 }
 
 void shard_expire(struct shard *shard, uint32_t number)
 {
     const struct record *record = shard_record(shard, number);
     struct service *service = shard_service(shard, record->service);
-    lease_wheel_add_ended(&shard->wheel, number);
+    timing_wheel_add_ended(&shard->wheel, number);
     if (!service->in_guard_queue) {
         service->in_guard_queue = true;
         service->guard_queue_next = shard->guard_queue;
@@ -129,27 +129,27 @@ void shard_start_lease_check(struct shard *shard, uint32_t number)
 {
     set_state(shard, number, LEASE_CONFIRMING);
     shard_record(shard, number)->rounds = 0;
-    lease_wheel_add_deferred(&shard->wheel, number);
+    timing_wheel_add_deferred(&shard->wheel, number);
     shard_mark_dirty(shard, number, DIRTY_LEASE_CHECK);
 }
 
-void shard_arm_lease_checks(struct shard *shard, uint64_t until_ms, unsigned *budget)
+void shard_arm_lease_checks(struct shard *shard, uint64_t until_ms, unsigned *steps)
 {
     uint32_t number;
-    for (; *budget > 0 && (number = lease_wheel_pop_deferred(&shard->wheel)); --*budget)
-        lease_wheel_arm(&shard->wheel, number, until_ms);
+    for (; *steps > 0 && (number = timing_wheel_pop_deferred(&shard->wheel)); --*steps)
+        timing_wheel_arm(&shard->wheel, number, until_ms);
 }
 
 void shard_confirm_expiry(struct shard *shard, uint32_t number, uint64_t now_ms)
 {
     leave_state(shard, number, LEASE_DUE, now_ms);
-    lease_wheel_disarm(&shard->wheel, number);
-    lease_wheel_arm(&shard->wheel, number, now_ms);
+    timing_wheel_disarm(&shard->wheel, number);
+    timing_wheel_arm(&shard->wheel, number, now_ms);
 }
 
 void shard_guard_lease(struct shard *shard, uint32_t number, uint64_t again_ms)
 {
-    lease_wheel_arm(&shard->wheel, number, again_ms);
+    timing_wheel_arm(&shard->wheel, number, again_ms);
     if (shard_record(shard, number)->lease_state != LEASE_GUARDED)
         set_state(shard, number, LEASE_GUARDED);
 }
@@ -157,8 +157,8 @@ void shard_guard_lease(struct shard *shard, uint32_t number, uint64_t again_ms)
 void shard_guard_for_peer(struct shard *shard, uint32_t number, uint64_t again_ms)
 {
     struct record *record = shard_record(shard, number);
-    lease_wheel_disarm(&shard->wheel, number);
-    lease_wheel_arm(&shard->wheel, number, again_ms);
+    timing_wheel_disarm(&shard->wheel, number);
+    timing_wheel_arm(&shard->wheel, number, again_ms);
     record->rounds = 0;
     if (record->lease_state != LEASE_PEER_GUARDED)
         set_state(shard, number, LEASE_PEER_GUARDED);
@@ -167,8 +167,8 @@ void shard_guard_for_peer(struct shard *shard, uint32_t number, uint64_t again_m
 void shard_start_loaded(struct shard *shard, uint32_t number, uint64_t until_ms)
 {
     set_state(shard, number, LEASE_LOADED);
-    lease_wheel_disarm(&shard->wheel, number);
-    lease_wheel_arm(&shard->wheel, number, until_ms);
+    timing_wheel_disarm(&shard->wheel, number);
+    timing_wheel_arm(&shard->wheel, number, until_ms);
 }
 
 void shard_recheck_guarded(struct shard *shard, struct service *service, uint64_t now_ms)
@@ -176,7 +176,7 @@ void shard_recheck_guarded(struct shard *shard, struct service *service, uint64_
     for (uint32_t i = 0; i < service->member_count && service->guarded; i++) {
         if (!lease_state_is_guarded(shard_record(shard, service->members[i])->lease_state))
             continue;
-        lease_wheel_disarm(&shard->wheel, service->members[i]);
-        lease_wheel_arm(&shard->wheel, service->members[i], now_ms);
+        timing_wheel_disarm(&shard->wheel, service->members[i]);
+        timing_wheel_arm(&shard->wheel, service->members[i], now_ms);
     }
 }

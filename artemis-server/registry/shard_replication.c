@@ -138,12 +138,12 @@ void shard_extend_tombstone(struct shard *shard, uint32_t number, uint64_t until
     link_tombstone(shard, number, until_ms);
 }
 
-void shard_expire_tombstones(struct shard *shard, uint64_t now_ms, unsigned *budget)
+void shard_expire_tombstones(struct shard *shard, uint64_t now_ms, unsigned *steps)
 {
     uint32_t first;
-    for (; *budget > 0 && (first = shard->tombstones.first) &&
+    for (; *steps > 0 && (first = shard->tombstones.first) &&
            shard_record(shard, first)->lease.deadline_ms <= now_ms;
-         --*budget)
+         --*steps)
         shard_remove_tombstone(shard, first);
 }
 

@@ -15,7 +15,7 @@
 static void free_own(struct round *round)
 {
     for (size_t i = 0; i < round->own_count; i++)
-        key_state_unref(&round->own[i]);
+        record_copy_unref(&round->own[i]);
     free(round->own);
     free(round->seen);
     round->own = NULL;
@@ -27,7 +27,7 @@ void round_reset(struct round *round)
 {
     free_own(round);
     for (size_t i = 0; i < round->to_fetch_count; i++)
-        key_state_unref(&round->to_fetch[i]);
+        record_copy_unref(&round->to_fetch[i]);
     free(round->to_fetch);
     *round = (struct round){.next_ms = round->next_ms};
 }
@@ -162,15 +162,15 @@ static bool load_own(struct replicator *replicator, struct round *round,
         return false;
     }
     if (round->own_count)
-        qsort(round->own, round->own_count, sizeof(*round->own), key_state_compare);
+        qsort(round->own, round->own_count, sizeof(*round->own), record_copy_compare);
     return true;
 }
 
-static struct key_state *find_own(struct round *round, const struct instance *key_only)
+static struct record_copy *find_own(struct round *round, const struct instance *key_only)
 {
-    struct key_state to_fetch = {.instance = (struct instance *)key_only};
+    struct record_copy to_fetch = {.instance = (struct instance *)key_only};
     return round->own_count ? bsearch(&to_fetch, round->own, round->own_count, sizeof(*round->own),
-                                      key_state_compare)
+                                      record_copy_compare)
                             : NULL;
 }
 
@@ -178,7 +178,7 @@ static void add_to_fetch(struct round *round, struct instance *key_only)
 {
     if (round->to_fetch_count == round->to_fetch_capacity) {
         size_t capacity = round->to_fetch_capacity ? round->to_fetch_capacity * 2 : 64;
-        struct key_state *grown = NULL;
+        struct record_copy *grown = NULL;
         if (capacity <= 2 * (size_t)ANTI_ENTROPY_FETCH_MAX)
             grown = realloc(round->to_fetch, capacity * sizeof(*grown));
         if (!grown)
@@ -188,7 +188,7 @@ static void add_to_fetch(struct round *round, struct instance *key_only)
     }
     if (round->to_fetch_count < ANTI_ENTROPY_FETCH_MAX)
         round->to_fetch[round->to_fetch_count++] =
-            (struct key_state){.instance = instance_ref(key_only)};
+            (struct record_copy){.instance = instance_ref(key_only)};
 }
 
 static void count_fetched(enum error error, struct replicator *replicator)
@@ -203,7 +203,7 @@ static void compare_record(struct replicator *replicator, struct peer *peer,
                            struct moment now)
 {
     struct round *round = &peer->round;
-    struct key_state *own_record = find_own(round, key_only);
+    struct record_copy *own_record = find_own(round, key_only);
     if (own_record)
         round->seen[own_record - round->own] = true;
     int order = -1; /* of this node's record to the peer's */

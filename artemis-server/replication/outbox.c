@@ -8,7 +8,7 @@
 struct pending_key {
     uint32_t next; /* in its queue; the first member, which a slab uses while it is free */
     uint32_t prev;
-    struct key_state state;
+    struct record_copy copy;
     uint32_t hash;
     uint8_t queue;
 };
@@ -29,7 +29,7 @@ void outbox_clear(struct outbox *outbox)
     for (int queue = 0; queue < QUEUE_COUNT; queue++)
         for (uint32_t number = outbox->queues[queue].first; number;
              number = pending_at(outbox, number)->next)
-            key_state_unref(&pending_at(outbox, number)->state);
+            record_copy_unref(&pending_at(outbox, number)->copy);
     slab_free(&outbox->keys);
     hash_index_free(&outbox->index);
     outbox_init(outbox, outbox->hash_seed);
@@ -69,18 +69,18 @@ static void append_pending(struct outbox *outbox, uint32_t number, enum outbox_q
 
 static bool key_matches(const void *context, uint32_t number, const void *wanted)
 {
-    return slice_equal(instance_packed_key(pending_at(context, number)->state.instance),
+    return slice_equal(instance_packed_key(pending_at(context, number)->copy.instance),
                        *(const struct slice *)wanted);
 }
 
-static uint32_t find(const struct outbox *outbox, const struct key_state *state, uint32_t *hash)
+static uint32_t find(const struct outbox *outbox, const struct record_copy *copy, uint32_t *hash)
 {
-    struct slice key = instance_packed_key(state->instance);
+    struct slice key = instance_packed_key(copy->instance);
     *hash = (uint32_t)XXH3_64bits_withSeed(key.data, key.size, outbox->hash_seed);
     return hash_index_find(&outbox->index, *hash, key_matches, outbox, &key);
 }
 
-static enum error add(struct outbox *outbox, struct key_state *state, uint32_t hash,
+static enum error add(struct outbox *outbox, struct record_copy *copy, uint32_t hash,
                       enum outbox_queue queue)
 {
     uint32_t number;
@@ -89,7 +89,7 @@ static enum error add(struct outbox *outbox, struct key_state *state, uint32_t h
         error = slab_alloc(&outbox->keys, &number);
     if (error)
         return error;
-    *pending_at(outbox, number) = (struct pending_key){.state = *state, .hash = hash};
+    *pending_at(outbox, number) = (struct pending_key){.copy = *copy, .hash = hash};
     hash_index_insert(&outbox->index, hash, number);
     append_pending(outbox, number, queue);
     return ERR_NONE;
@@ -112,45 +112,45 @@ static void move_pending(struct outbox *outbox, uint32_t number, enum outbox_que
     append_pending(outbox, number, queue);
 }
 
-static void replace(struct outbox *outbox, uint32_t number, struct key_state *state,
+static void replace(struct outbox *outbox, uint32_t number, struct record_copy *copy,
                     enum outbox_queue queue)
 {
     struct pending_key *pending = pending_at(outbox, number);
-    key_state_unref(&pending->state);
-    pending->state = *state;
+    record_copy_unref(&pending->copy);
+    pending->copy = *copy;
     move_pending(outbox, number, merged_queue(pending->queue, queue));
 }
 
-enum error outbox_put(struct outbox *outbox, struct key_state *state, enum outbox_queue queue)
+enum error outbox_put(struct outbox *outbox, struct record_copy *copy, enum outbox_queue queue)
 {
     uint32_t hash;
-    uint32_t number = find(outbox, state, &hash);
+    uint32_t number = find(outbox, copy, &hash);
     if (!number)
-        return add(outbox, state, hash, queue);
-    replace(outbox, number, state, queue);
+        return add(outbox, copy, hash, queue);
+    replace(outbox, number, copy, queue);
     return ERR_NONE;
 }
 
-static bool is_later(const struct key_state *a, const struct key_state *b)
+static bool is_later(const struct record_copy *a, const struct record_copy *b)
 {
     struct record_order of_a = {instance_client_revision(a->instance), {.hlc = a->hlc}};
     struct record_order of_b = {instance_client_revision(b->instance), {.hlc = b->hlc}};
     return record_order_compare(of_a, of_b) > 0;
 }
 
-enum error outbox_put_back(struct outbox *outbox, struct key_state *state, enum outbox_queue queue)
+enum error outbox_put_back(struct outbox *outbox, struct record_copy *copy, enum outbox_queue queue)
 {
     uint32_t hash;
-    uint32_t number = find(outbox, state, &hash);
+    uint32_t number = find(outbox, copy, &hash);
     if (!number)
-        return add(outbox, state, hash, queue);
+        return add(outbox, copy, hash, queue);
     struct pending_key *pending = pending_at(outbox, number);
     /* Messages of two kinds can fail in any order: the pending record can be the older one. */
-    if (is_later(state, &pending->state)) {
-        replace(outbox, number, state, queue);
+    if (is_later(copy, &pending->copy)) {
+        replace(outbox, number, copy, queue);
         return ERR_NONE;
     }
-    key_state_unref(state);
+    record_copy_unref(copy);
     /* The peer lacks the record, so it would reject the pending renewal. */
     if (queue != QUEUE_RENEW && pending->queue == QUEUE_RENEW)
         move_pending(outbox, number, QUEUE_REGISTER);
@@ -165,7 +165,7 @@ static void remove_pending(struct outbox *outbox, uint32_t number)
     slab_release(&outbox->keys, number);
 }
 
-size_t outbox_take(struct outbox *outbox, enum outbox_queue queue, struct key_state *out,
+size_t outbox_take(struct outbox *outbox, enum outbox_queue queue, struct record_copy *out,
                    size_t max, size_t bytes_max)
 {
     size_t count = 0;
@@ -173,10 +173,10 @@ size_t outbox_take(struct outbox *outbox, enum outbox_queue queue, struct key_st
     while (count < max && outbox->queues[queue].first) {
         uint32_t number = outbox->queues[queue].first;
         const struct pending_key *pending = pending_at(outbox, number);
-        bytes += instance_size(pending->state.instance);
+        bytes += instance_size(pending->copy.instance);
         if (count && bytes > bytes_max)
             break;
-        out[count++] = pending->state;
+        out[count++] = pending->copy;
         remove_pending(outbox, number);
     }
     return count;
@@ -198,8 +198,8 @@ uint64_t outbox_oldest_ms(const struct outbox *outbox)
     uint64_t oldest_ms = UINT64_MAX;
     for (int queue = 0; queue < QUEUE_COUNT; queue++) {
         uint32_t first = outbox->queues[queue].first;
-        if (first && pending_at(outbox, first)->state.touched_ms < oldest_ms)
-            oldest_ms = pending_at(outbox, first)->state.touched_ms;
+        if (first && pending_at(outbox, first)->copy.touched_ms < oldest_ms)
+            oldest_ms = pending_at(outbox, first)->copy.touched_ms;
     }
     return oldest_ms;
 }

@@ -34,14 +34,14 @@ void outbox_init(struct outbox *outbox, uint64_t hash_seed);
 void outbox_clear(struct outbox *outbox);
 
 /* Adds the latest record of a key; takes ownership of it. ERR_NO_MEMORY: not taken. */
-MUST_USE enum error outbox_put(struct outbox *outbox, struct key_state *state,
+MUST_USE enum error outbox_put(struct outbox *outbox, struct record_copy *copy,
                                enum outbox_queue queue);
 /* Puts a record of a failed message back; a later record of the key is kept instead. */
-MUST_USE enum error outbox_put_back(struct outbox *outbox, struct key_state *state,
+MUST_USE enum error outbox_put_back(struct outbox *outbox, struct record_copy *copy,
                                     enum outbox_queue queue);
 /* Removes at most `max` records from the head of a queue and passes their references on. Stops
  * before the sizes of their instances exceed bytes_max, but removes at least one. */
-size_t outbox_take(struct outbox *outbox, enum outbox_queue queue, struct key_state *out,
+size_t outbox_take(struct outbox *outbox, enum outbox_queue queue, struct record_copy *out,
                    size_t max, size_t bytes_max);
 uint32_t outbox_count(const struct outbox *outbox, enum outbox_queue queue);
 size_t outbox_bytes(const struct outbox *outbox); /* of the outbox itself */

@@ -3,7 +3,7 @@
  * replication_thread - the thread that drives the replicator and the peer client.
  *
  * One thread serves all peers. It sleeps in curl_multi_poll until data can be moved, a record
- * changes, a command arrives, or the replicator has something due. It owns the replicator without a
+ * changes, a command arrives, or the replicator has to act. It owns the replicator without a
  * lock. Other threads put commands into its queue (commands.h) and read the status that it
  * publishes (status.h); they never wait for it, except replication_thread_flush.
  *

@@ -56,7 +56,7 @@ void message_free(struct message *message)
     if (!message)
         return;
     for (size_t i = 0; i < message->count; i++)
-        key_state_unref(&message->items[i]);
+        record_copy_unref(&message->items[i]);
     free(message->items);
     free((char *)message->service_id.data);
     free(message);
@@ -71,10 +71,10 @@ int packed_key_compare(struct slice a, struct slice b)
     return order ? order : (a.size > b.size) - (a.size < b.size);
 }
 
-int key_state_compare(const void *a, const void *b)
+int record_copy_compare(const void *a, const void *b)
 {
-    return packed_key_compare(instance_packed_key(((const struct key_state *)a)->instance),
-                              instance_packed_key(((const struct key_state *)b)->instance));
+    return packed_key_compare(instance_packed_key(((const struct record_copy *)a)->instance),
+                              instance_packed_key(((const struct record_copy *)b)->instance));
 }
 
 /* --- create, add and remove ------------------------------------------------------------------- */

@@ -94,7 +94,7 @@ struct message {
     uint32_t peer;       /* the number given to replicator_add_peer */
     uint64_t timeout_ms; /* 0: the client's default */
     struct bucket_set buckets;
-    struct key_state *items;
+    struct record_copy *items;
     size_t count;
     struct slice service_id; /* of MESSAGE_RELEASE; owned */
     uint64_t sent_ms;        /* private to the replicator */
@@ -227,7 +227,7 @@ void replicator_view(const struct replicator *replicator, uint32_t peer, struct 
                      struct peer_view *view);
 
 struct replicator_stats {
-    uint64_t lease_checks, refuted, confirmed; /* leases checked, kept, expired */
+    uint64_t lease_checks, refuted, confirmed; /* checked leases; kept; not refuted */
     uint64_t rounds, differences;              /* of anti-entropy; buckets that differed */
     uint64_t fetched;                          /* records taken from peers by anti-entropy */
     uint64_t snapshot_records;                 /* taken from the snapshot */

@@ -11,37 +11,37 @@ const uint64_t lag_bounds_ms[LAG_BOUNDS] = {1,   2,   5,   10,   20,   50,   100
 /* --- from the dirty lists to the outboxes ----------------------------------------------------- */
 
 /* Without memory the record is left to anti-entropy. */
-static void add_to_outbox(struct peer *peer, struct key_state state, enum outbox_queue queue)
+static void add_to_outbox(struct peer *peer, struct record_copy copy, enum outbox_queue queue)
 {
-    instance_ref(state.instance);
-    if (outbox_put(&peer->outbox, &state, queue)) {
-        key_state_unref(&state);
+    instance_ref(copy.instance);
+    if (outbox_put(&peer->outbox, &copy, queue)) {
+        record_copy_unref(&copy);
         peer->view.items_dropped++;
         peer->round.next_ms = 0;
     }
 }
 
-static enum outbox_queue queue_of(const struct key_state *state)
+static enum outbox_queue queue_of(const struct record_copy *copy)
 {
-    return state->deleted ? QUEUE_UNREGISTER : QUEUE_REGISTER;
+    return copy->deleted ? QUEUE_UNREGISTER : QUEUE_REGISTER;
 }
 
-typedef size_t drain_records(struct registry *registry, struct key_state *out, size_t max);
+typedef size_t drain_records(struct registry *registry, struct record_copy *out, size_t max);
 
 static void drain(struct replicator *replicator, drain_records *drain_list, bool renewals)
 {
-    struct key_state states[256];
+    struct record_copy copies[256];
     size_t count;
-    while ((count = drain_list(replicator->registry, states, 256))) {
+    while ((count = drain_list(replicator->registry, copies, 256))) {
         for (uint32_t p = 0; p < REPLICATOR_PEERS_MAX; p++) {
             struct peer *peer = &replicator->peers[p];
             if (!peer->joined || peer->health != PEER_UP)
                 continue;
             for (size_t i = 0; i < count; i++)
-                add_to_outbox(peer, states[i], renewals ? QUEUE_RENEW : queue_of(&states[i]));
+                add_to_outbox(peer, copies[i], renewals ? QUEUE_RENEW : queue_of(&copies[i]));
         }
         for (size_t i = 0; i < count; i++)
-            key_state_unref(&states[i]);
+            record_copy_unref(&copies[i]);
     }
 }
 
@@ -57,14 +57,14 @@ void replicator_drain_dirty(struct replicator *replicator, struct moment now)
 
 void batch_repair(struct replicator *replicator, struct peer *peer, struct slice packed_key)
 {
-    struct key_state state;
-    if (!registry_read_key(replicator->registry, packed_key, &state))
+    struct record_copy copy;
+    if (!registry_read_key(replicator->registry, packed_key, &copy))
         return; /* it was removed meanwhile */
-    state.is_repair = true;
+    copy.is_repair = true;
     peer->view.repairs++;
-    if (!outbox_put(&peer->outbox, &state, queue_of(&state)))
+    if (!outbox_put(&peer->outbox, &copy, queue_of(&copy)))
         return;
-    key_state_unref(&state);
+    record_copy_unref(&copy);
     peer->view.items_dropped++;
 }
 
@@ -134,10 +134,10 @@ struct message *batch_next(struct replicator *replicator, struct peer *peer, str
 static void measure_lag(struct peer *peer, const struct message *message, struct moment now)
 {
     for (size_t i = 0; i < message->count; i++) {
-        const struct key_state *state = &message->items[i];
-        if (state->is_repair)
+        const struct record_copy *copy = &message->items[i];
+        if (copy->is_repair)
             continue;
-        uint64_t lag_ms = now.mono_ms > state->touched_ms ? now.mono_ms - state->touched_ms : 0;
+        uint64_t lag_ms = now.mono_ms > copy->touched_ms ? now.mono_ms - copy->touched_ms : 0;
         int bound = 0;
         while (bound < LAG_BOUNDS && lag_ms > lag_bounds_ms[bound])
             bound++;
@@ -152,7 +152,7 @@ static void put_back(struct peer *peer, struct message *message)
     for (size_t i = 0; i < message->count; i++) {
         if (!outbox_put_back(&peer->outbox, &message->items[i], queue_of_kind(message->kind)))
             continue;
-        key_state_unref(&message->items[i]);
+        record_copy_unref(&message->items[i]);
         peer->view.items_dropped++;
         peer->round.next_ms = 0;
     }

@@ -21,14 +21,14 @@ enum round_step { ROUND_IDLE, ROUND_DIGEST, ROUND_LIST, ROUND_FETCH };
 
 struct round {
     enum round_step step;
-    uint64_t next_ms;         /* when the next round is due */
+    uint64_t next_ms;         /* when the next round starts */
     struct bucket_set differ; /* buckets that differ and are not listed yet */
     uint32_t differing;       /* number of buckets that differed in the digests */
-    struct key_state *own;    /* this node's records in the buckets being listed, sorted by key */
+    struct record_copy *own;  /* this node's records in the buckets being listed, sorted by key */
     size_t own_count;
-    bool *seen;                 /* which of them the peer listed */
-    bool own_failed;            /* out of memory: the round ends */
-    struct key_state *to_fetch; /* keys */
+    bool *seen;                   /* which of them the peer listed */
+    bool own_failed;              /* out of memory: the round ends */
+    struct record_copy *to_fetch; /* keys */
     size_t to_fetch_count;
     size_t to_fetch_capacity;
 };
@@ -70,14 +70,14 @@ static inline bool peer_has_update_in_flight(const struct peer *peer)
 
 /* A lease whose expiry is being confirmed. Bit sets of peers. */
 struct checked_lease {
-    struct key_state state;
+    struct record_copy state;
     uint64_t needed;   /* peers whose response to this round is missing */
     uint64_t not_held; /* peers that do not hold the key */
     uint64_t listed;   /* peers that listed the key in the response that is being read */
     bool is_resolved;  /* the check of this lease has ended */
 };
 
-/* A check of leases that became due together; see replicator_lease_check.c. */
+/* A check of leases whose time ran out together; see replicator_lease_check.c. */
 struct lease_check {
     TAILQ_ENTRY(lease_check) link;
     uint64_t number;
@@ -132,10 +132,10 @@ uint32_t replicator_peer_number(const struct replicator *replicator, const struc
 struct message *message_create(struct replicator *replicator, struct peer *peer,
                                enum message_kind kind, size_t items_max, struct moment now);
 
-/* Orders packed keys; the same for states (struct key_state) and for structs that begin with one,
+/* Orders packed keys; the same for states (struct record_copy) and for structs that begin with one,
  * as qsort and bsearch need it. */
 int packed_key_compare(struct slice a, struct slice b);
-int key_state_compare(const void *a, const void *b);
+int record_copy_compare(const void *a, const void *b);
 
 /* --- replicator_batch.c ----------------------------------------------------------------------- */
 struct message *batch_next(struct replicator *replicator, struct peer *peer, struct moment now);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Lease checks: before a lease expires here, all peers that are up are asked for a later renewal,
- * in one check for all leases that are due together. A later renewal refutes the expiry. A peer
- * whose own guard keeps the lease makes this node keep it, too.
+ * in one check for all leases whose time runs out together. Legacy peers are not asked. A later
+ * renewal refutes the expiry. A peer whose own guard keeps the lease makes this node keep it, too.
  *
  * A check has rounds. In the first round a peer responds with what it knows itself. A peer whose
  * own lease of the key has ended is confirming it, and responds with the number of its completed
@@ -81,7 +81,7 @@ static uint32_t rounds_required(const struct replicator *replicator,
 static void free_check(struct lease_check *check)
 {
     for (size_t i = 0; i < check->count; i++)
-        key_state_unref(&check->leases[i].state);
+        record_copy_unref(&check->leases[i].state);
     free(check->leases);
     free(check);
 }
@@ -224,7 +224,7 @@ static void advance_all(struct replicator *replicator, struct moment now)
     }
 }
 
-/* Leases that become due while a check is in its first round go into the next one, for a time. */
+/* Leases whose time runs out in the first round of a check go into the next one, for a time. */
 static bool may_start(const struct replicator *replicator, struct moment now)
 {
     const struct lease_check *check;
@@ -245,7 +245,7 @@ static bool may_start(const struct replicator *replicator, struct moment now)
  * memory; then the registry confirms them by itself after its time limit. */
 static struct lease_check *create_check(struct replicator *replicator)
 {
-    struct key_state states[64];
+    struct record_copy states[64];
     size_t taken = registry_drain_lease_checks(replicator->registry, states, 64);
     if (taken == 0)
         return NULL;
@@ -265,7 +265,7 @@ static struct lease_check *create_check(struct replicator *replicator)
         taken = registry_drain_lease_checks(replicator->registry, states, left < 64 ? left : 64);
     }
     while (taken)
-        key_state_unref(&states[--taken]);
+        record_copy_unref(&states[--taken]);
     return check;
 }
 
@@ -274,7 +274,7 @@ static void start_check(struct replicator *replicator, struct lease_check *check
     check->number = ++replicator->lease_check_number;
     check->started_ms = now.mono_ms;
     if (check->count)
-        qsort(check->leases, check->count, sizeof(*check->leases), key_state_compare);
+        qsort(check->leases, check->count, sizeof(*check->leases), record_copy_compare);
     replicator->stats.lease_checks += check->count;
     TAILQ_INSERT_TAIL(&replicator->lease_checks, check, link);
     start_round(replicator, check, now);

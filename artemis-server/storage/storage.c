@@ -141,8 +141,8 @@ struct load {
     uint64_t instances, tombstones, invalid;
 };
 
-static enum error load_tombstone(struct load *load, struct wire_record *record,
-                                 const struct database_row *row)
+static enum error load_tombstone_row(struct load *load, struct wire_record *record,
+                                     const struct database_row *row)
 {
     struct instance_key key;
     enum error error = instance_key_unpack(row->key, &key);
@@ -156,8 +156,8 @@ static enum error load_tombstone(struct load *load, struct wire_record *record,
     return error;
 }
 
-static enum error load_instance(struct load *load, struct wire_record *record,
-                                const struct database_row *row)
+static enum error load_instance_row(struct load *load, struct wire_record *record,
+                                    const struct database_row *row)
 {
     enum error error = codec_read_stored(row->body, &record->instance);
     if (error)
@@ -180,8 +180,8 @@ static enum error load_row(void *context, const struct database_row *row)
     bool is_tombstone =
         !row->body.size || codec_read_stored_revision(row->body, &record.client_revision);
     if (row->hlc && row->node.size <= ID_BYTES_MAX)
-        error =
-            is_tombstone ? load_tombstone(load, &record, row) : load_instance(load, &record, row);
+        error = is_tombstone ? load_tombstone_row(load, &record, row)
+                             : load_instance_row(load, &record, row);
     if (!error || error == ERR_NO_MEMORY)
         return error;
     load->invalid++;
@@ -189,7 +189,7 @@ static enum error load_row(void *context, const struct database_row *row)
 }
 
 /* The file is damaged: what was loaded stays, in a new file. */
-static enum error replace_damaged(struct storage *storage)
+static enum error continue_in_new_file(struct storage *storage)
 {
     struct storage_writer *writer = &storage->writer;
     char problem[DATABASE_PROBLEM_BYTES];
@@ -239,14 +239,14 @@ enum error storage_load(struct storage *storage, struct registry *registry, uint
     writer->registry = registry;
     enum error error = database_each_row(writer->database, load_row, &load);
     if (error == ERR_SYSTEM && database_is_damaged(writer->database))
-        error = replace_damaged(storage);
+        error = continue_in_new_file(storage);
     else if (error == ERR_SYSTEM)
         log_event(LOG_LEVEL_ERROR, "the stored records cannot be read",
                   LOG_TEXT("reason", database_problem(writer->database)));
     writer->rewrite_needed |= load.invalid != 0;
     storage->bounds.is_complete &= load.invalid == 0;
     writer->loaded_saved_ms = load.instances ? saved_ms : 0;
-    writer->confirmed_ms = now.mono_ms + ttl_ms;
+    writer->loaded_until_ms = now.mono_ms + ttl_ms;
     if (!error)
         note_load(storage, &load, clock_now().mono_ms - start_ms);
     return error;

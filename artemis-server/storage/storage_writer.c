@@ -9,7 +9,7 @@
 #include "artemis-core/json/codec_stored.h"
 #include "artemis-core/model/stamp.h"
 
-enum { STATES_PER_DRAIN = 256 };
+enum { COPIES_PER_DRAIN = 256 };
 
 void storage_writer_init(struct storage_writer *writer, const char *folder,
                          struct database *database, struct registry *registry)
@@ -25,49 +25,49 @@ void storage_writer_free(struct storage_writer *writer)
 
 /* --- rows ------------------------------------------------------------------------------------- */
 
-static enum error put(struct storage_writer *writer, const struct key_state *state,
+static enum error put(struct storage_writer *writer, const struct record_copy *copy,
                       struct moment now)
 {
-    struct wire_record record = registry_wire_record(writer->registry, state, now);
+    struct wire_record record = registry_wire_record(writer->registry, copy, now);
     text_clear(&writer->body);
-    if (!state->deleted)
-        codec_write_stored(&writer->body, state->instance);
+    if (!copy->deleted)
+        codec_write_stored(&writer->body, copy->instance);
     else if (record.client_revision)
         codec_write_stored_revision(&writer->body, record.client_revision);
     if (text_failed(&writer->body))
         return ERR_NO_MEMORY;
     struct database_row row = {
-        .key = instance_packed_key(state->instance),
+        .key = instance_packed_key(copy->instance),
         .body = {writer->body.data, writer->body.size},
-        .hlc = state->hlc,
+        .hlc = copy->hlc,
         .node = record.stamp.node_id,
-        .since_ms = state->deleted && now.wall_ms > record.age_ms ? now.wall_ms - record.age_ms : 0,
+        .since_ms = copy->deleted && now.wall_ms > record.age_ms ? now.wall_ms - record.age_ms : 0,
     };
     enum error error = database_put(writer->database, &row);
     writer->rows_written += !error;
     return error;
 }
 
-/* Writes states and releases them. */
-static enum error put_all(struct storage_writer *writer, struct key_state *states, size_t count,
+/* Writes copies and releases them. */
+static enum error put_all(struct storage_writer *writer, struct record_copy *copies, size_t count,
                           struct moment now)
 {
     enum error error = ERR_NONE;
     for (size_t i = 0; i < count; i++) {
         if (!error)
-            error = put(writer, &states[i], now);
-        key_state_unref(&states[i]);
+            error = put(writer, &copies[i], now);
+        record_copy_unref(&copies[i]);
     }
     return error;
 }
 
 static enum error put_changed(struct storage_writer *writer, struct moment now)
 {
-    struct key_state states[STATES_PER_DRAIN];
+    struct record_copy copies[COPIES_PER_DRAIN];
     enum error error = ERR_NONE;
     size_t count;
-    while (!error && (count = registry_drain_stored(writer->registry, states, STATES_PER_DRAIN)))
-        error = put_all(writer, states, count, now);
+    while (!error && (count = registry_drain_stored(writer->registry, copies, COPIES_PER_DRAIN)))
+        error = put_all(writer, copies, count, now);
     return error;
 }
 
@@ -76,18 +76,18 @@ static enum error put_or_delete(struct storage_writer *writer, const struct inst
                                 struct moment now)
 {
     struct slice key = instance_packed_key(removed);
-    struct key_state state;
-    if (!registry_read_key(writer->registry, key, &state))
+    struct record_copy copy;
+    if (!registry_read_key(writer->registry, key, &copy))
         return database_delete(writer->database, key);
-    return put_all(writer, &state, 1, now);
+    return put_all(writer, &copy, 1, now);
 }
 
 static enum error delete_removed(struct storage_writer *writer, struct moment now)
 {
-    struct instance *removed[STATES_PER_DRAIN];
+    struct instance *removed[COPIES_PER_DRAIN];
     enum error error = ERR_NONE;
     size_t count;
-    while (!error && (count = registry_drain_removed(writer->registry, removed, STATES_PER_DRAIN,
+    while (!error && (count = registry_drain_removed(writer->registry, removed, COPIES_PER_DRAIN,
                                                      &writer->rewrite_needed)))
         for (size_t i = 0; i < count; i++) {
             if (!error)
@@ -100,15 +100,15 @@ static enum error delete_removed(struct storage_writer *writer, struct moment no
 /* Empties the lists, for a commit that writes everything. */
 static void drop_lists(struct storage_writer *writer)
 {
-    struct key_state states[STATES_PER_DRAIN];
-    struct instance *removed[STATES_PER_DRAIN];
+    struct record_copy copies[COPIES_PER_DRAIN];
+    struct instance *removed[COPIES_PER_DRAIN];
     bool overflowed = false;
     size_t count;
-    while ((count = registry_drain_stored(writer->registry, states, STATES_PER_DRAIN)))
+    while ((count = registry_drain_stored(writer->registry, copies, COPIES_PER_DRAIN)))
         for (size_t i = 0; i < count; i++)
-            key_state_unref(&states[i]);
+            record_copy_unref(&copies[i]);
     while (
-        (count = registry_drain_removed(writer->registry, removed, STATES_PER_DRAIN, &overflowed)))
+        (count = registry_drain_removed(writer->registry, removed, COPIES_PER_DRAIN, &overflowed)))
         for (size_t i = 0; i < count; i++)
             instance_unref(removed[i]);
 }
@@ -121,13 +121,13 @@ static enum error rewrite(struct storage_writer *writer, struct moment now)
     struct registry_cursor cursor = {0};
     char id_buffer[ID_BYTES_MAX];
     struct slice id;
-    struct key_state *states;
+    struct record_copy *copies;
     size_t count = 1;
     while (!error && count) {
-        error = registry_snapshot_next(writer->registry, &cursor, id_buffer, &id, &states, &count);
+        error = registry_snapshot_next(writer->registry, &cursor, id_buffer, &id, &copies, &count);
         if (!error)
-            error = put_all(writer, states, count, now);
-        free(states);
+            error = put_all(writer, copies, count, now);
+        free(copies);
     }
     return error;
 }
@@ -136,8 +136,8 @@ static enum error rewrite(struct storage_writer *writer, struct moment now)
 
 static uint64_t saved_ms(const struct storage_writer *writer, struct moment now)
 {
-    bool is_confirmed = !writer->loaded_saved_ms || now.mono_ms >= writer->confirmed_ms;
-    return is_confirmed ? now.wall_ms : writer->loaded_saved_ms;
+    bool is_renewed = !writer->loaded_saved_ms || now.mono_ms >= writer->loaded_until_ms;
+    return is_renewed ? now.wall_ms : writer->loaded_saved_ms;
 }
 
 static enum error write_bounds(struct storage_writer *writer, struct moment now)

@@ -34,7 +34,7 @@ struct storage_writer {
     bool rewrite_needed;       /* the next commit writes everything */
     bool is_complete;          /* the registry is; see storage_set_complete */
     uint64_t loaded_saved_ms;  /* NUMBER_SAVED_MS of what was loaded; 0: nothing was */
-    uint64_t confirmed_ms;     /* monotonic: loaded leases are renewed or evicted by then */
+    uint64_t loaded_until_ms;  /* monotonic: loaded leases are renewed or evicted by then */
     unsigned failures;         /* in a row */
     uint64_t retry_ms;         /* monotonic: not before */
     uint64_t bounds_ms;        /* monotonic: when the bounds were last written; 0: never */

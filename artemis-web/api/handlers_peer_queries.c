@@ -39,22 +39,22 @@ static enum error write_buckets(struct request *request, struct response *respon
                                 const struct bucket_set *set)
 {
     struct registry *registry = request->engine->registry;
-    struct key_state *states;
+    struct record_copy *copies;
     size_t count;
-    enum error error = registry_list_buckets(registry, set, &states, &count);
+    enum error error = registry_list_buckets(registry, set, &copies, &count);
     if (error)
         return error;
     struct json_writer w = begin(response);
     jw_name(&w, "instance_keys");
     jw_open(&w, '[');
     for (size_t i = 0; i < count; i++) {
-        struct wire_record record = registry_wire_record(registry, &states[i], request->now);
+        struct wire_record record = registry_wire_record(registry, &copies[i], request->now);
         codec_write_peer_key(&w, &record, false);
-        key_state_unref(&states[i]);
+        record_copy_unref(&copies[i]);
     }
     jw_close(&w, ']');
     jw_close(&w, '}');
-    free(states);
+    free(copies);
     return ERR_NONE;
 }
 
@@ -100,13 +100,13 @@ static void write_record(struct json_writer *w, const struct request *request,
                          const struct instance_key *key)
 {
     const struct registry *registry = request->engine->registry;
-    struct key_state state;
-    if (!registry_read_key(request->engine->registry, instance_key_packed(key), &state))
+    struct record_copy copy;
+    if (!registry_read_key(request->engine->registry, instance_key_packed(key), &copy))
         return;
-    struct wire_record record = registry_wire_record(registry, &state, request->now);
+    struct wire_record record = registry_wire_record(registry, &copy, request->now);
     if (!record.deleted)
         codec_write_peer_instance(w, &record, false);
-    key_state_unref(&state);
+    record_copy_unref(&copy);
 }
 
 /* A record is much larger than its key. */

@@ -21,7 +21,7 @@ struct snapshot {
     bool begun;
     bool in_tombstones;
     char id[ID_BYTES_MAX];
-    struct key_state *states; /* the service, or the tombstones, being written */
+    struct record_copy *copies; /* the service, or the tombstones, being written */
     size_t count;
     size_t at;
 };
@@ -29,9 +29,9 @@ struct snapshot {
 static void drop_states(struct snapshot *snapshot)
 {
     while (snapshot->at < snapshot->count)
-        key_state_unref(&snapshot->states[snapshot->at++]);
-    free(snapshot->states);
-    snapshot->states = NULL;
+        record_copy_unref(&snapshot->copies[snapshot->at++]);
+    free(snapshot->copies);
+    snapshot->copies = NULL;
     snapshot->count = snapshot->at = 0;
 }
 
@@ -82,13 +82,13 @@ static void write_some(struct snapshot *snapshot)
 {
     struct moment now = clock_now();
     for (int i = 0; i < RECORDS_PER_PIECE && snapshot->at < snapshot->count; i++) {
-        struct key_state *state = &snapshot->states[snapshot->at++];
-        struct wire_record record = registry_wire_record(snapshot->registry, state, now);
+        struct record_copy *copy = &snapshot->copies[snapshot->at++];
+        struct wire_record record = registry_wire_record(snapshot->registry, copy, now);
         if (snapshot->in_tombstones)
             codec_write_peer_key(&snapshot->w, &record, false);
         else
             codec_write_peer_instance(&snapshot->w, &record, false);
-        key_state_unref(state);
+        record_copy_unref(copy);
     }
     if (snapshot->at < snapshot->count)
         return;
@@ -106,11 +106,11 @@ static enum error next_piece(void *context, struct text *piece, bool *ended)
     snapshot->w.out = piece;
     if (!snapshot->begun)
         begin(snapshot);
-    if (!snapshot->states) {
+    if (!snapshot->copies) {
         struct slice id;
         enum error error =
             registry_snapshot_next(snapshot->registry, &snapshot->cursor, snapshot->id, &id,
-                                   &snapshot->states, &snapshot->count);
+                                   &snapshot->copies, &snapshot->count);
         if (error)
             return error;
         if (snapshot->count == 0) {
@@ -122,7 +122,7 @@ static enum error next_piece(void *context, struct text *piece, bool *ended)
             begin_tombstones(snapshot);
         }
     }
-    if (snapshot->states)
+    if (snapshot->copies)
         write_some(snapshot);
     return text_failed(piece) ? ERR_NO_MEMORY : ERR_NONE;
 }

@@ -29,12 +29,12 @@ struct acceptor {
 static bool accept_pending(struct acceptor *acceptor, unsigned max)
 {
     for (unsigned i = 0; i < max; i++) {
-        struct sockaddr_storage peer;
-        socklen_t size = sizeof(peer);
-        int fd = accept4(acceptor->listener, (struct sockaddr *)&peer, &size,
+        struct sockaddr_storage address;
+        socklen_t size = sizeof(address);
+        int fd = accept4(acceptor->listener, (struct sockaddr *)&address, &size,
                          SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd >= 0)
-            acceptor->callback(acceptor->context, fd, (struct sockaddr *)&peer, size);
+            acceptor->callback(acceptor->context, fd, (struct sockaddr *)&address, size);
         else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
             return false;
         else if (errno != ECONNABORTED && errno != EINTR)

@@ -18,7 +18,7 @@
 struct acceptor;
 
 /* Takes over the non-blocking socket of a new connection. */
-typedef void acceptor_callback(void *context, int socket, const struct sockaddr *peer,
+typedef void acceptor_callback(void *context, int socket, const struct sockaddr *address,
                                socklen_t size);
 
 /* Takes over `listener`, a non-blocking listening socket, on success. ERR_NO_MEMORY, ERR_SYSTEM. */

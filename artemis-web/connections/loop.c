@@ -26,7 +26,7 @@ struct new_socket {
     STAILQ_ENTRY(new_socket) link;
     int socket;
     socklen_t peer_size;
-    struct sockaddr_storage peer;
+    struct sockaddr_storage address;
 };
 
 STAILQ_HEAD(new_sockets, new_socket);
@@ -94,7 +94,7 @@ static void take_new_sockets(struct loop *loop)
     struct new_socket *socket;
     while ((socket = STAILQ_FIRST(&taken))) {
         STAILQ_REMOVE_HEAD(&taken, link);
-        loop->calls->on_socket(loop->context, socket->socket, (struct sockaddr *)&socket->peer,
+        loop->calls->on_socket(loop->context, socket->socket, (struct sockaddr *)&socket->address,
                                socket->peer_size);
         free(socket);
     }
@@ -137,13 +137,13 @@ enum error loop_start(struct MHD_Daemon *daemon, const char *name, const struct 
     return ERR_NONE;
 }
 
-bool loop_add(struct loop *loop, int socket, const struct sockaddr *peer, socklen_t size)
+bool loop_add(struct loop *loop, int socket, const struct sockaddr *address, socklen_t size)
 {
     struct new_socket *added = malloc(sizeof(*added));
     if (!added)
         return false;
     *added = (struct new_socket){.socket = socket, .peer_size = size};
-    memcpy(&added->peer, peer, size);
+    memcpy(&added->address, address, size);
     pthread_mutex_lock(&loop->_shared.lock);
     bool wake = STAILQ_EMPTY(&loop->_shared.new_sockets);
     STAILQ_INSERT_TAIL(&loop->_shared.new_sockets, added, link);

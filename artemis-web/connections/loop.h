@@ -26,7 +26,7 @@ struct loop;
 /* Called on the loop's thread. */
 struct loop_calls {
     /* Takes over a socket that was passed to loop_add. */
-    void (*on_socket)(void *context, int socket, const struct sockaddr *peer, socklen_t size);
+    void (*on_socket)(void *context, int socket, const struct sockaddr *address, socklen_t size);
     /* Before the loop waits for events: returns the maximum wait in ms; -1: without limit. */
     int (*before_wait)(void *context);
 };
@@ -37,7 +37,8 @@ MUST_USE enum error loop_start(struct MHD_Daemon *daemon, const char *name,
                                const struct loop_calls *calls, void *context, struct loop **out);
 /* Passes a socket to the loop. Any thread may call it before loop_stop. Returns false without
  * memory; the socket then stays the caller's. */
-MUST_USE bool loop_add(struct loop *loop, int socket, const struct sockaddr *peer, socklen_t size);
+MUST_USE bool loop_add(struct loop *loop, int socket, const struct sockaddr *address,
+                       socklen_t size);
 /* Has the loop process what has changed in the daemon. Any thread may call it before loop_free. */
 void loop_wake(struct loop *loop);
 /* Records that the library has made progress with a connection. Called by the callbacks of

@@ -68,11 +68,11 @@ static void set_url(struct engine *engine, const struct web *web)
                  advertised, strcmp(port, ":0") == 0 ? strrchr(web->address, ':') : port);
 }
 
-static void on_accepted(void *context, int socket, const struct sockaddr *peer, socklen_t size)
+static void on_accepted(void *context, int socket, const struct sockaddr *address, socklen_t size)
 {
     struct web *web = context;
     if (connections_admit(&web->connections, socket, clock_now().mono_ms))
-        web_threads_add(web->threads, socket, peer, size);
+        web_threads_add(web->threads, socket, address, size);
     else
         close(socket);
 }

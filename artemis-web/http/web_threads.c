@@ -126,11 +126,11 @@ static int before_wait(void *context)
 
 /* On the loop's thread. When the library cannot add the socket, it closes it, after the callbacks
  * for start and end of the connection or without either. */
-static void on_new_socket(void *context, int socket, const struct sockaddr *peer, socklen_t size)
+static void on_new_socket(void *context, int socket, const struct sockaddr *address, socklen_t size)
 {
     struct web_thread *thread = context;
     thread->started_connection = false;
-    if (MHD_add_connection(thread->daemon, socket, peer, size) == MHD_YES ||
+    if (MHD_add_connection(thread->daemon, socket, address, size) == MHD_YES ||
         thread->started_connection)
         return;
     web_thread_ended_connection(thread);
@@ -140,7 +140,7 @@ static void on_new_socket(void *context, int socket, const struct sockaddr *peer
 static const struct loop_calls loop_calls = {.on_socket = on_new_socket,
                                              .before_wait = before_wait};
 
-void web_threads_add(struct web_threads *threads, int socket, const struct sockaddr *peer,
+void web_threads_add(struct web_threads *threads, int socket, const struct sockaddr *address,
                      socklen_t size)
 {
     struct web_thread *chosen = &threads->threads[0];
@@ -154,7 +154,7 @@ void web_threads_add(struct web_threads *threads, int socket, const struct socka
         }
     }
     atomic_fetch_add_explicit(&chosen->connections, 1, memory_order_relaxed);
-    if (loop_add(chosen->loop, socket, peer, size))
+    if (loop_add(chosen->loop, socket, address, size))
         return;
     close(socket);
     web_thread_ended_connection(chosen);

@@ -30,7 +30,7 @@ struct web_thread_callbacks {
 MUST_USE enum error web_threads_start(struct web *web, const struct web_thread_callbacks *callbacks,
                                       struct web_threads **out);
 /* Takes over a non-blocking socket of an admitted connection. Called by the acceptor. */
-void web_threads_add(struct web_threads *threads, int socket, const struct sockaddr *peer,
+void web_threads_add(struct web_threads *threads, int socket, const struct sockaddr *address,
                      socklen_t size);
 /* Ends the threads and all connections. No connection may be suspended. Accepts NULL. */
 void web_threads_stop(struct web_threads *threads);

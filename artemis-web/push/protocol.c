@@ -171,13 +171,14 @@ static void on_java_heartbeat(struct websocket *websocket, struct slice text)
 
 /* A Java client names no version when it subscribes, so it may have missed changes since its
  * lookup. A reload makes it look up again. A service that is not known here has nothing to look up,
- * except that on a young node of a cluster it may have been removed elsewhere. A young single node
- * reloads when its grace is over (push.c): until then a lookup would return an empty list. */
+ * except that on a node of a cluster that has just started it may have been removed elsewhere. A
+ * single node that has just started reloads when clients have had time to register again (push.c):
+ * until then a lookup would return an empty list. */
 static bool needs_reload(const struct push *push, struct slice id)
 {
     const struct engine *engine = push->engine;
     return registry_service_revision(engine->registry, id) != 0 ||
-           (engine->replication && engine_is_young(engine, push->now));
+           (engine->replication && engine_is_recently_started(engine, push->now));
 }
 
 /* Subscribes to the service of a DiscoveryConfig. There is no response, and an invalid message is

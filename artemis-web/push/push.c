@@ -125,11 +125,11 @@ static void reload_java_client(struct websocket *websocket)
 /* A node that does not replicate starts without data, or with stored data. When its clients have
  * had time to register again, the Java clients that subscribed meanwhile look up once more; see
  * protocol.c. */
-static void end_grace(struct push *push)
+static void reload_after_start(struct push *push)
 {
-    if (push->grace_ended || engine_is_young(push->engine, push->now))
+    if (push->reregister_over || engine_is_recently_started(push->engine, push->now))
         return;
-    push->grace_ended = true;
+    push->reregister_over = true;
     if (!push->engine->replication)
         for_each_websocket(push, reload_java_client);
 }
@@ -142,7 +142,7 @@ static void check_timeouts(struct push *push)
     push->checked_ms = push->now.mono_ms;
     topics_drop_states(&push->topics); /* they serve subscriptions that lag at the same time */
     for_each_websocket(push, websocket_check_timeout);
-    end_grace(push);
+    reload_after_start(push);
 }
 
 static void drain(struct push *push)

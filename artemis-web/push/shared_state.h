@@ -54,10 +54,10 @@ struct push {
     atomic_bool stop;
     _Atomic uint64_t dispatched; /* revision; written by the push thread only */
 
-    struct moment now;   /* of this turn */
-    uint64_t checked_ms; /* when timeouts were checked last */
-    bool drained;        /* push_drain has taken effect */
-    bool grace_ended;    /* the engine is not young any more */
+    struct moment now;    /* of this turn */
+    uint64_t checked_ms;  /* when timeouts were checked last */
+    bool drained;         /* push_drain has taken effect */
+    bool reregister_over; /* clients have had time to register again after the start */
     struct topics topics;
     struct long_polls *long_polls;
     struct dispatch *dispatch;

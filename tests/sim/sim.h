@@ -54,7 +54,7 @@ enum {
     RECOVERY_MS = 60000, /* at least; a world can extend it */
     QUIET_MS = 25000,    /* the last part, in which clients only renew */
     LATE_MAX_MS = 60000, /* how late a call or a message can arrive */
-    BOOTSTRAP_GRACE_MS = 30000,
+    REREGISTER_MS = 30000,
     BOOTSTRAP_REFILL_MS = TTL_MS / 3 + 5000,
     STALL_MS = TTL_MS / 3, /* a longer pause is a stall */
     INVARIANTS = 9,        /* 0: the simulator itself */

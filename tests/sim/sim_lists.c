@@ -84,7 +84,7 @@ static bool serves_steadily(const struct sim *sim, const struct sim_node *node,
                             const struct sim_client *client, bool *is_kept)
 {
     struct instance_key key = client_key(client);
-    struct key_state state;
+    struct record_copy state;
     if (!registry_read_key(node->registry, instance_key_packed(&key), &state))
         return false;
     uint64_t age_ms = node_now(sim, node).mono_ms - state.touched_ms;
@@ -92,7 +92,7 @@ static bool serves_steadily(const struct sim *sim, const struct sim_node *node,
     bool is_served = !state.deleted && !is_ending;
     *is_kept |= state.lease_state == LEASE_ACTIVE || state.lease_state == LEASE_CONFIRMING ||
                 state.lease_state == LEASE_GUARDED;
-    key_state_unref(&state);
+    record_copy_unref(&state);
     return is_served;
 }
 
@@ -141,7 +141,7 @@ static bool has_ready_peer(const struct sim *sim, const struct sim_node *node)
 /* A node that reaches no peer with data is not ready before its grace ends. */
 static void check_cold_start(struct sim *sim, const struct sim_node *node)
 {
-    if (sim->now_ms - node->started_ms >= BOOTSTRAP_GRACE_MS)
+    if (sim->now_ms - node->started_ms >= REREGISTER_MS)
         return;
     for (uint32_t i = 0; i < sim->client_count; i++) {
         const struct sim_client *client = &sim->clients[i];

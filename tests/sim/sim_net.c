@@ -65,7 +65,7 @@ static void add(struct wire_list *list, const struct wire_record *record, struct
 }
 
 static void add_state(struct wire_list *list, const struct registry *registry,
-                      struct key_state *state, struct moment now)
+                      struct record_copy *state, struct moment now)
 {
     struct wire_record record = registry_wire_record(registry, state, now);
     add(list, &record, state->instance);
@@ -124,13 +124,13 @@ static void serve_renewals(struct transfer *transfer, struct sim_node *node, str
 static void serve_fetch(struct transfer *transfer, struct sim_node *node, struct moment now)
 {
     for (size_t i = 0; i < transfer->items.count; i++) {
-        struct key_state state;
+        struct record_copy state;
         struct slice key = instance_packed_key(transfer->items.items[i].instance);
         if (!registry_read_key(node->registry, key, &state))
             continue;
         if (!state.deleted)
             add_state(&transfer->response, node->registry, &state, now);
-        key_state_unref(&state);
+        record_copy_unref(&state);
     }
 }
 
@@ -147,13 +147,13 @@ static void serve_lease_check(struct transfer *transfer, struct sim_node *node, 
 
 static void serve_list(struct transfer *transfer, struct sim_node *node, struct moment now)
 {
-    struct key_state *states;
+    struct record_copy *states;
     size_t count;
     if (registry_list_buckets(node->registry, &transfer->buckets, &states, &count))
         abort();
     for (size_t i = 0; i < count; i++) {
         add_state(&transfer->response, node->registry, &states[i], now);
-        key_state_unref(&states[i]);
+        record_copy_unref(&states[i]);
     }
     free(states);
 }
@@ -163,7 +163,7 @@ static void serve_snapshot(struct transfer *transfer, struct sim_node *node, str
     struct registry_cursor cursor = {0};
     char buffer[ID_BYTES_MAX];
     struct slice id;
-    struct key_state *states;
+    struct record_copy *states;
     size_t count;
     if (!replicator_is_ready(node->replicator)) {
         transfer->result = SEND_RETRYABLE; /* 503 */
@@ -174,7 +174,7 @@ static void serve_snapshot(struct transfer *transfer, struct sim_node *node, str
             abort();
         for (size_t i = 0; i < count; i++) {
             add_state(&transfer->response, node->registry, &states[i], now);
-            key_state_unref(&states[i]);
+            record_copy_unref(&states[i]);
         }
         free(states);
     } while (count);

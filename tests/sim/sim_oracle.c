@@ -21,13 +21,13 @@ enum {
 uint32_t content_at(const struct sim_node *node, const struct sim_client *client)
 {
     struct instance_key key = client_key(client);
-    struct key_state state;
+    struct record_copy state;
     uint32_t content = 0;
     if (!registry_read_key(node->registry, instance_key_packed(&key), &state))
         return 0;
     if (!state.deleted)
         content = instance_port(state.instance);
-    key_state_unref(&state);
+    record_copy_unref(&state);
     return content;
 }
 
@@ -185,7 +185,7 @@ static void check_stamps_grow(struct sim *sim, struct sim_node *node)
         return;
     for (uint32_t i = 0; node->running && !node->is_legacy && i < sim->client_count; i++) {
         struct instance_key key = client_key(&sim->clients[i]);
-        struct key_state state;
+        struct record_copy state;
         if (!registry_read_key(node->registry, instance_key_packed(&key), &state)) {
             node->orders[i] = (struct record_order){0};
             continue;
@@ -194,7 +194,7 @@ static void check_stamps_grow(struct sim *sim, struct sim_node *node)
         if (is_lower(order, node->orders[i]))
             sim_fail(sim, 1, (int)i, "%s replaced i%u by an older record", node->name, i);
         node->orders[i] = order;
-        key_state_unref(&state);
+        record_copy_unref(&state);
     }
 }
 

@@ -359,7 +359,7 @@ void worlds_prepare(struct sim *sim, uint64_t set)
         settings->clients_min + (uint32_t)sim_random(sim, CLIENTS_MAX + 1 - settings->clients_min);
     sim->guarded = sim_chance(sim, settings->guard_percent_of_seeds);
     if (sim_chance(sim, settings->grace_percent_of_seeds))
-        sim->grace_ms = BOOTSTRAP_GRACE_MS;
+        sim->grace_ms = REREGISTER_MS;
     for (uint32_t i = 0; i < WORLDS; i++) {
         if (!(set >> i & 1))
             continue;

@@ -74,7 +74,7 @@ static void received_stamp_is_exceeded(void **state)
     (void)state;
     struct hlc made = started();
     uint64_t observed = ((WALL_MS + 50) << 16) + 7;
-    hlc_observe_stamp(&made, observed, after_ms(0));
+    hlc_observe_value(&made, observed, after_ms(0));
     assert_true(hlc_next(&made, after_ms(0)) == observed + 1);
     assert_true(hlc_ms(&made, after_ms(0)) == WALL_MS + 50); /* and the time with it */
     assert_true(hlc_ms(&made, after_ms(10)) == WALL_MS + 60);
@@ -84,8 +84,8 @@ static void received_stamp_of_the_past_changes_nothing(void **state)
 {
     (void)state;
     struct hlc made = started();
-    hlc_observe_stamp(&made, (WALL_MS - 1) << 16, after_ms(0));
-    hlc_observe_stamp(&made, 0, after_ms(0));
+    hlc_observe_value(&made, (WALL_MS - 1) << 16, after_ms(0));
+    hlc_observe_value(&made, 0, after_ms(0));
     assert_true(hlc_next(&made, after_ms(0)) == WALL_MS << 16);
 }
 
@@ -122,9 +122,9 @@ static void what_no_clock_gave_is_ignored(void **state)
 {
     (void)state;
     struct hlc made = started();
-    hlc_observe_stamp(&made, (WALL_MS + CLOCK_AHEAD_MAX_MS + 1) << 16, after_ms(0));
-    hlc_observe_stamp(&made, HLC_MAX, after_ms(0));
-    hlc_observe_stamp(&made, UINT64_MAX, after_ms(0));
+    hlc_observe_value(&made, (WALL_MS + CLOCK_AHEAD_MAX_MS + 1) << 16, after_ms(0));
+    hlc_observe_value(&made, HLC_MAX, after_ms(0));
+    hlc_observe_value(&made, UINT64_MAX, after_ms(0));
     hlc_observe_ms(&made, WALL_MS + CLOCK_AHEAD_MAX_MS + 1, after_ms(0));
     hlc_observe_ms(&made, UINT64_MAX, after_ms(0));
     assert_true(hlc_ms(&made, after_ms(0)) == WALL_MS);
@@ -151,7 +151,7 @@ static void *give_stamps(void *argument)
     for (int i = 0; i < STAMPS; i++) {
         stamps[i] = hlc_next(&shared, after_ms((uint64_t)i / 100));
         if (i % 1000 == 0)
-            hlc_observe_stamp(&shared, stamps[i] + 5, after_ms(0));
+            hlc_observe_value(&shared, stamps[i] + 5, after_ms(0));
     }
     return NULL;
 }

@@ -89,24 +89,24 @@ static inline enum error say_unregistered(struct registry *registry, struct word
 
 /* The state of a key, without its reference: what is not NULL is only there to be looked at. */
 static inline bool read_state(struct registry *registry, const char *service, const char *id,
-                              struct key_state *out)
+                              struct record_copy *out)
 {
     struct instance_key key = make_key(service, id);
     if (!registry_read_key(registry, instance_key_packed(&key), out))
         return false;
-    key_state_unref(&(struct key_state){.instance = out->instance});
+    record_copy_unref(&(struct record_copy){.instance = out->instance});
     return true;
 }
 
 static inline bool is_registered(struct registry *registry, const char *service, const char *id)
 {
-    struct key_state state;
+    struct record_copy state;
     return read_state(registry, service, id, &state) && !state.deleted;
 }
 
 static inline bool is_tombstone(struct registry *registry, const char *service, const char *id)
 {
-    struct key_state state;
+    struct record_copy state;
     return read_state(registry, service, id, &state) && state.deleted;
 }
 
@@ -117,7 +117,7 @@ static inline int by_line(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static inline char *line_of(struct registry *registry, const struct key_state *state)
+static inline char *line_of(struct registry *registry, const struct record_copy *state)
 {
     struct slice service = instance_text(state->instance, FIELD_SERVICE);
     struct slice id = instance_text(state->instance, FIELD_INSTANCE);
@@ -137,14 +137,14 @@ static inline char *line_of(struct registry *registry, const struct key_state *s
 static inline char *holdings(struct registry *registry)
 {
     struct bucket_set all;
-    struct key_state *states = NULL;
+    struct record_copy *states = NULL;
     size_t count = 0;
     memset(&all, 0xff, sizeof(all));
     assert_int_equal(registry_list_buckets(registry, &all, &states, &count), ERR_NONE);
     char **lines = calloc(count + 1, sizeof(*lines));
     for (size_t i = 0; i < count; i++) {
         lines[i] = line_of(registry, &states[i]);
-        key_state_unref(&states[i]);
+        record_copy_unref(&states[i]);
     }
     free(states);
     qsort(lines, count, sizeof(*lines), by_line);

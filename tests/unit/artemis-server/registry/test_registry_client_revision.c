@@ -44,14 +44,14 @@ static enum error do_unregister(struct registry *registry, uint64_t revision, st
 static void assert_holds(struct registry *registry, const char *machine, uint64_t revision)
 {
     struct instance_key key = make_key("s", "a");
-    struct key_state state;
+    struct record_copy state;
     assert_true(registry_read_key(registry, instance_key_packed(&key), &state));
     assert_int_equal(state.deleted, machine == NULL);
     if (machine)
         assert_true(
             slice_equal(instance_text(state.instance, FIELD_MACHINE_NAME), slice_of(machine)));
     assert_true(instance_client_revision(state.instance) == revision);
-    key_state_unref(&state);
+    record_copy_unref(&state);
 }
 
 /* --- requests of clients ---------------------------------------------------------------------- */
@@ -102,7 +102,7 @@ static void repeated_registration_does_not_confirm_its_content(void **state)
 static void higher_revision_with_the_same_content_is_a_change(void **state)
 {
     (void)state;
-    struct key_state before, after;
+    struct record_copy before, after;
     assert_int_equal(do_register(node, 6, "new", at_ms(0)), ERR_NONE);
     assert_true(read_state(node, "s", "a", &before));
     assert_int_equal(do_register(node, 7, "new", at_ms(1)), ERR_NONE);
@@ -294,7 +294,7 @@ static struct registry *nodes[NODES];
 static void exchange(uint32_t from, uint32_t to, bool plain, struct moment now)
 {
     struct instance_key key = make_key("s", "a");
-    struct key_state state;
+    struct record_copy state;
     if (from == to || !registry_read_key(nodes[from], instance_key_packed(&key), &state))
         return;
     struct wire_record record = registry_wire_record(nodes[from], &state, now);
@@ -309,7 +309,7 @@ static void exchange(uint32_t from, uint32_t to, bool plain, struct moment now)
                                      : registry_apply(nodes[to], &record, now);
     assert_int_equal(error, ERR_NONE);
     instance_unref(copy);
-    key_state_unref(&state);
+    record_copy_unref(&state);
 }
 
 static void do_step(uint64_t *random, uint64_t ms)

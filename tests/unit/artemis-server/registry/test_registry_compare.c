@@ -129,7 +129,7 @@ static void list_has_what_is_in_the_buckets_and_nothing_else(void **state)
     (void)state;
     enum { KEYS = 9000 };
     struct bucket_set set = {0};
-    struct key_state *states = NULL;
+    struct record_copy *states = NULL;
     size_t count = 0;
     put_many(node, "s", 0, KEYS, at_ms(0));
     for (uint32_t bucket = 0; bucket < DIGEST_BUCKETS; bucket += 3)
@@ -145,7 +145,7 @@ static void list_has_what_is_in_the_buckets_and_nothing_else(void **state)
     assert_int_equal(count, expected);
     for (size_t i = 0; i < count; i++) {
         assert_int_equal(registry_bucket(instance_packed_key(states[i].instance)) % 3, 0);
-        key_state_unref(&states[i]);
+        record_copy_unref(&states[i]);
     }
     free(states);
 }
@@ -166,7 +166,7 @@ static void list_of_no_buckets_is_empty(void **state)
 {
     (void)state;
     const struct bucket_set none = {0};
-    struct key_state *states = NULL;
+    struct record_copy *states = NULL;
     size_t count = 1;
     put(node, "s", "a", at_ms(0));
     assert_int_equal(registry_list_buckets(node, &none, &states, &count), ERR_NONE);
@@ -181,7 +181,7 @@ static void list_without_memory_leaves_nothing_and_a_retry_works(void **state)
     memset(&all, 0xff, sizeof(all));
     put_many(node, "s", 0, 3000, at_ms(0));
     for (long n = 1;; n++) {
-        struct key_state *states = NULL;
+        struct record_copy *states = NULL;
         size_t count = 0;
         long live = failing_malloc_live();
         failing_malloc_after(n);
@@ -192,7 +192,7 @@ static void list_without_memory_leaves_nothing_and_a_retry_works(void **state)
             assert_int_equal(error, ERR_NONE);
             assert_int_equal(count, 3000);
             for (size_t i = 0; i < count; i++)
-                key_state_unref(&states[i]);
+                record_copy_unref(&states[i]);
             free(states);
             assert_true(n > 3);
             return;
@@ -223,7 +223,7 @@ static void fill(void)
     }
 }
 
-static void note(struct walked *walked, struct slice id, const struct key_state *state)
+static void note(struct walked *walked, struct slice id, const struct record_copy *state)
 {
     unsigned service, number;
     struct slice name = instance_text(state->instance, FIELD_INSTANCE);
@@ -247,14 +247,14 @@ static void walk(struct walked *walked, void (*meanwhile)(unsigned step))
     char id_buffer[ID_BYTES_MAX];
     *walked = (struct walked){0};
     for (unsigned step = 0;; step++) {
-        struct key_state *states = NULL;
+        struct record_copy *states = NULL;
         struct slice id;
         size_t count = 0;
         assert_int_equal(registry_snapshot_next(node, &cursor, id_buffer, &id, &states, &count),
                          ERR_NONE);
         for (size_t i = 0; i < count; i++) {
             note(walked, id, &states[i]);
-            key_state_unref(&states[i]);
+            record_copy_unref(&states[i]);
         }
         free(states);
         if (count == 0)
@@ -263,7 +263,7 @@ static void walk(struct walked *walked, void (*meanwhile)(unsigned step))
             meanwhile(step);
         registry_validate(node);
     }
-    struct key_state *states = NULL;
+    struct record_copy *states = NULL;
     struct slice id;
     size_t count = 1;
     assert_int_equal(registry_snapshot_next(node, &cursor, id_buffer, &id, &states, &count),
@@ -339,7 +339,7 @@ static void walk_without_memory_goes_on_where_it_was(void **state)
     say_unregistered(node, (struct word){.stamp = 1}, at_ms(0));
     walked = (struct walked){0};
     for (bool fail = true;; fail = !fail) {
-        struct key_state *states = NULL;
+        struct record_copy *states = NULL;
         struct slice id;
         size_t count = 0;
         failing_malloc_after(fail ? 1 : -1);
@@ -353,7 +353,7 @@ static void walk_without_memory_goes_on_where_it_was(void **state)
         }
         for (size_t i = 0; i < count; i++) {
             note(&walked, id, &states[i]);
-            key_state_unref(&states[i]);
+            record_copy_unref(&states[i]);
         }
         free(states);
         if (count == 0)

@@ -42,7 +42,7 @@ static void list_of_a_bucket_visits_only_its_records(void **state)
 {
     (void)state;
     struct bucket_set set = {0};
-    struct key_state *states = NULL;
+    struct record_copy *states = NULL;
     size_t count = 0;
     put_in_services(MANY, 0);
     uint64_t before = stats_of(registry).visited;
@@ -52,7 +52,7 @@ static void list_of_a_bucket_visits_only_its_records(void **state)
     assert_int_equal(stats_of(registry).visited - before, count);
     assert_in_range(count, 1, MANY / 100);
     for (size_t i = 0; i < count; i++)
-        key_state_unref(&states[i]);
+        record_copy_unref(&states[i]);
     free(states);
 }
 

@@ -8,7 +8,7 @@
 enum { STATES_MAX = 64 };
 
 static struct registry *node;
-static struct key_state taken[STATES_MAX];
+static struct record_copy taken[STATES_MAX];
 static size_t taken_count;
 static unsigned notified;
 
@@ -32,7 +32,7 @@ static int set_up(void **state)
 static void drop_taken(void)
 {
     while (taken_count)
-        key_state_unref(&taken[--taken_count]);
+        record_copy_unref(&taken[--taken_count]);
 }
 
 static int tear_down(void **state)
@@ -56,7 +56,7 @@ static size_t renewals(void)
     return taken_count = registry_drain_renewals(node, taken, STATES_MAX);
 }
 
-static bool content_is(const struct key_state *state, const char *machine)
+static bool content_is(const struct record_copy *state, const char *machine)
 {
     return slice_equal(instance_text(state->instance, FIELD_MACHINE_NAME), slice_of(machine));
 }
@@ -285,7 +285,7 @@ static void drained_tombstone_has_the_age_of_the_unregistration(void **state)
 static void read_hands_out_what_is_known(void **state)
 {
     (void)state;
-    struct key_state state_of_a;
+    struct record_copy state_of_a;
     assert_false(read_state(node, "s", "a", &state_of_a));
     put(node, "s", "a", at_ms(0));
     assert_true(read_state(node, "s", "a", &state_of_a));

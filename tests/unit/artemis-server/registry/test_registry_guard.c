@@ -482,7 +482,7 @@ static void shards_without_a_guard_are_passed_over(void **state)
 {
     (void)state;
     start_trouble(true);
-    struct shard *shard = &registry_locate(registry, SLICE("big")).home->shard;
+    struct shard *shard = &registry_locate(registry, SLICE("big")).locked->shard;
     assert_int_equal(shard->engaged.services, 1);
     shard->engaged.services = 0;
     assert_int_equal(guards_at(ENDED_MS).count, 0);

@@ -8,7 +8,7 @@
 enum { STATES_MAX = 64, END_MS = TTL_MS + TICK_MS };
 
 static struct registry *node;
-static struct key_state asked[STATES_MAX];
+static struct record_copy asked[STATES_MAX];
 static size_t asked_count;
 
 static int set_up(void **state)
@@ -24,7 +24,7 @@ static int set_up(void **state)
 static void drop_asked(void)
 {
     while (asked_count)
-        key_state_unref(&asked[--asked_count]);
+        record_copy_unref(&asked[--asked_count]);
 }
 
 static int tear_down(void **state)
@@ -302,14 +302,14 @@ static void many_leases_that_end_together_are_all_asked_about(void **state)
 {
     (void)state;
     enum { MANY = 3000 };
-    static struct key_state all[MANY + 1];
+    static struct record_copy all[MANY + 1];
     put_many(node, "many", 0, MANY, at_ms(0));
     assert_true(lives(TTL_MS + 20000));
     size_t count = registry_drain_lease_checks(node, all, MANY + 1);
     assert_int_equal(count, MANY + 1);
     for (size_t i = 0; i < count; i++) {
         registry_confirm_expiry(node, instance_packed_key(all[i].instance), at_ms(TTL_MS + 20100));
-        key_state_unref(&all[i]);
+        record_copy_unref(&all[i]);
     }
     assert_int_equal(stats_of(node).evicted, 0);
     lives(TTL_MS + 20200); /* resolved by the guards */

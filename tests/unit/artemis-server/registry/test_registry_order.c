@@ -121,14 +121,14 @@ static void sent_states_make_the_other_equal(void **state)
                    at_ms(step));
         if (step % 50)
             continue;
-        struct key_state states[KEYS];
+        struct record_copy states[KEYS];
         size_t count = registry_drain_changes(one, states, KEYS);
         for (size_t i = 0; i < count; i++) {
             struct wire_record record = registry_wire_record(one, &states[i], at_ms(step));
             assert_int_equal(record.deleted ? registry_apply_unregister(other, &record, at_ms(step))
                                             : registry_apply(other, &record, at_ms(step)),
                              ERR_NONE);
-            key_state_unref(&states[i]);
+            record_copy_unref(&states[i]);
         }
         assert_true(same_holdings(one, other));
         assert_true(same_digests(one, other));

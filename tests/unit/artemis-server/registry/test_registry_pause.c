@@ -91,7 +91,7 @@ static void pauses_that_follow_each_other_add_up(void **state)
 static void peers_are_asked_instead_where_there_are_any(void **state)
 {
     (void)state;
-    struct key_state checked[4];
+    struct record_copy checked[4];
     registry_set_replicating(registry, true);
     put(registry, "s", "a", at_ms(0));
     tick_until(0, 10000);
@@ -102,7 +102,7 @@ static void peers_are_asked_instead_where_there_are_any(void **state)
                             at_ms(10000 + PAUSE_MS));
     registry_tick(registry, at_ms(10000 + PAUSE_MS + TICK_MS));
     assert_false(is_shown(registry, "s", "a"));
-    key_state_unref(&checked[0]);
+    record_copy_unref(&checked[0]);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

@@ -37,14 +37,14 @@ static int tear_down(void **state)
 static size_t copy_all(struct registry *from, struct registry *to, uint64_t ms)
 {
     struct bucket_set all;
-    struct key_state *states = NULL;
+    struct record_copy *states = NULL;
     size_t count = 0;
     memset(&all, 0xff, sizeof(all));
     assert_int_equal(registry_list_buckets(from, &all, &states, &count), ERR_NONE);
     for (size_t i = 0; i < count; i++) {
         struct wire_record record = registry_wire_record(from, &states[i], at_ms(ms));
         assert_int_equal(registry_apply(to, &record, at_ms(ms)), ERR_NONE);
-        key_state_unref(&states[i]);
+        record_copy_unref(&states[i]);
     }
     free(states);
     return count;
@@ -54,7 +54,7 @@ static size_t copy_all(struct registry *from, struct registry *to, uint64_t ms)
  * were guarded for it. */
 static size_t confirm_with_node(uint64_t ms)
 {
-    static struct key_state states[STATES_MAX];
+    static struct record_copy states[STATES_MAX];
     size_t count = registry_drain_lease_checks(peer, states, STATES_MAX);
     size_t guarded = 0;
     for (size_t i = 0; i < count; i++) {
@@ -65,7 +65,7 @@ static size_t confirm_with_node(uint64_t ms)
         guarded += is_kept;
         if (!is_kept)
             registry_confirm_expiry(peer, key, at_ms(ms));
-        key_state_unref(&states[i]);
+        record_copy_unref(&states[i]);
     }
     return guarded;
 }
@@ -137,12 +137,12 @@ static void confirming_lease_is_taken_over_for_a_short_time(void **state)
 static void give_peer_two(uint64_t ms)
 {
     for (unsigned i = 0; i < 2; i++) {
-        struct key_state held;
+        struct record_copy held;
         struct instance_key key = make_key("big", i ? "i1" : "i0");
         assert_true(registry_read_key(node, instance_key_packed(&key), &held));
         struct wire_record record = registry_wire_record(node, &held, at_ms(ms));
         assert_int_equal(registry_apply(peer, &record, at_ms(ms)), ERR_NONE);
-        key_state_unref(&held);
+        record_copy_unref(&held);
     }
 }
 
@@ -168,7 +168,7 @@ static void lease_is_kept_as_long_as_the_guard_of_the_peer_keeps_it(void **state
 static void lease_guarded_for_a_peer_is_not_offered(void **state)
 {
     (void)state;
-    struct key_state held;
+    struct record_copy held;
     struct wire_record record;
     struct instance_key key = make_key("big", "i0");
     give_peer_two(ENDED_MS);
@@ -176,7 +176,7 @@ static void lease_guarded_for_a_peer_is_not_offered(void **state)
     assert_true(registry_read_key(peer, instance_key_packed(&key), &held));
     record = registry_wire_record(peer, &held, at_ms(ENDED_MS + 2 * TICK_MS));
     assert_false(record.is_guarded || record.is_confirming);
-    key_state_unref(&held);
+    record_copy_unref(&held);
     assert_true(registry_respond_lease_check(peer, instance_key_packed(&key),
                                              at_ms(ENDED_MS + 2 * TICK_MS), &record));
     assert_false(record.is_guarded);

@@ -27,11 +27,11 @@ static int tear_down(void **state)
 static bool holds(const char *machine)
 {
     struct instance_key key = make_key("s", "a");
-    struct key_state state;
+    struct record_copy state;
     if (!registry_read_key(node, instance_key_packed(&key), &state))
         return false;
     bool same = slice_equal(instance_text(state.instance, FIELD_MACHINE_NAME), slice_of(machine));
-    key_state_unref(&state);
+    record_copy_unref(&state);
     return same && !state.deleted;
 }
 
@@ -89,7 +89,7 @@ static void registration_that_is_newer_takes_over(void **state)
 static void registration_that_is_newer_with_the_same_content_is_no_event(void **state)
 {
     (void)state;
-    struct key_state now;
+    struct record_copy now;
     assert_int_equal(say_registered(node, (struct word){.stamp = 5}, at_ms(0)), ERR_NONE);
     uint64_t revision = registry_revision(node);
     assert_int_equal(say_registered(node, (struct word){.stamp = 6}, at_ms(1)), ERR_NONE);
@@ -315,13 +315,13 @@ static void tombstone_that_is_unregistered_again_by_a_peer_lasts_its_whole_time(
 static void unregister_of_a_tombstone_beats_a_registration_that_is_on_its_way(void **state)
 {
     (void)state;
-    struct key_state first;
-    struct key_state noted[4];
+    struct record_copy first;
+    struct record_copy noted[4];
     registry_set_replicating(node, true);
     say_registered(node, (struct word){.stamp = 1}, at_ms(0));
     take_out(node, "s", "a", at_ms(1));
     assert_int_equal(registry_drain_changes(node, noted, 4), 1);
-    key_state_unref(&noted[0]);
+    record_copy_unref(&noted[0]);
     assert_true(read_state(node, "s", "a", &first));
     take_out(node, "s", "a", at_ms(1000));
     uint64_t between = first.hlc - (START_WALL_MS << 16) + 1;
@@ -329,7 +329,7 @@ static void unregister_of_a_tombstone_beats_a_registration_that_is_on_its_way(vo
     assert_true(is_tombstone(node, "s", "a"));
     assert_int_equal(registry_drain_changes(node, noted, 4), 1); /* and it is sent to the others */
     assert_true(noted[0].deleted && noted[0].hlc > first.hlc);
-    key_state_unref(&noted[0]);
+    record_copy_unref(&noted[0]);
 }
 
 static struct registry *make_node_with_tombstones_max(uint32_t tombstones_max)
@@ -405,7 +405,7 @@ static void plain_registration_counts_as_said_now(void **state)
 static void plain_registration_of_the_same_content_is_a_renewal(void **state)
 {
     (void)state;
-    struct key_state now;
+    struct record_copy now;
     say_registered(node, (struct word){.stamp = 5, .machine = "m"}, at_ms(0));
     say_registered(node, (struct word){.stamp = 0, .machine = "m"}, at_ms(20000));
     assert_true(read_state(node, "s", "a", &now));
@@ -416,7 +416,7 @@ static void plain_registration_of_the_same_content_is_a_renewal(void **state)
 static void plain_registration_gets_our_name(void **state)
 {
     (void)state;
-    struct key_state now;
+    struct record_copy now;
     say_registered(node, (struct word){.stamp = 0}, at_ms(0));
     assert_true(read_state(node, "s", "a", &now));
     assert_true(slice_equal(registry_node_id(node, now.node), SLICE("self")));

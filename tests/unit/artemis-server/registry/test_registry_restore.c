@@ -58,19 +58,19 @@ static void check_restore(struct registry *registry, struct word word, struct mo
 
 static size_t drained(struct registry *registry)
 {
-    struct key_state states[LIST_MAX];
+    struct record_copy states[LIST_MAX];
     size_t count = registry_drain_changes(registry, states, LIST_MAX);
     for (size_t i = 0; i < count; i++)
-        key_state_unref(&states[i]);
+        record_copy_unref(&states[i]);
     return count;
 }
 
 static size_t stored(struct registry *registry)
 {
-    struct key_state states[LIST_MAX];
+    struct record_copy states[LIST_MAX];
     size_t count = registry_drain_stored(registry, states, LIST_MAX);
     for (size_t i = 0; i < count; i++)
-        key_state_unref(&states[i]);
+        record_copy_unref(&states[i]);
     return count;
 }
 

@@ -20,13 +20,13 @@ static struct registry *make_storing(struct registry_options options)
 /* The ids of the drained states, sorted by the order of the list; tombstones with a minus. */
 static void check_stored(struct registry *registry, size_t changed, size_t deleted)
 {
-    struct key_state states[LIST_MAX];
+    struct record_copy states[LIST_MAX];
     size_t count = registry_drain_stored(registry, states, LIST_MAX);
     size_t tombstones = 0;
     for (size_t i = 0; i < count; i++) {
         tombstones += states[i].deleted;
         assert_int_not_equal(states[i].hlc, 0);
-        key_state_unref(&states[i]);
+        record_copy_unref(&states[i]);
     }
     assert_int_equal(tombstones, deleted);
     assert_int_equal(count - tombstones, changed);
@@ -206,7 +206,7 @@ static void loaded_leases_are_no_missing_renewals(void **state)
     registry_free(registry);
 }
 
-/* With peers, an unconfirmed lease is asked about like any other when its time runs out. */
+/* With peers, a loaded lease is asked about like any other when its time runs out. */
 static void a_loaded_lease_is_checked_with_the_peers(void **state)
 {
     (void)state;
@@ -214,7 +214,7 @@ static void a_loaded_lease_is_checked_with_the_peers(void **state)
     registry_set_replicating(registry, true);
     load(registry, "i", 3600000, at_ms(0));
     registry_expire(registry, at_ms(TTL_MS - TICK_MS));
-    struct key_state checked;
+    struct record_copy checked;
     assert_int_equal(registry_drain_lease_checks(registry, &checked, 1), 0);
     registry_expire(registry, at_ms(TTL_MS + TICK_MS));
     assert_int_equal(registry_drain_lease_checks(registry, &checked, 1), 1);
@@ -222,7 +222,7 @@ static void a_loaded_lease_is_checked_with_the_peers(void **state)
     assert_int_equal(stats_of(registry).loaded, 0);
     registry_confirm_expiry(registry, instance_packed_key(checked.instance),
                             at_ms(TTL_MS + 2 * TICK_MS));
-    key_state_unref(&checked);
+    record_copy_unref(&checked);
     registry_expire(registry, at_ms(TTL_MS + 4 * TICK_MS));
     assert_int_equal(shown(registry, "s"), 0);
     registry_free(registry);
@@ -256,7 +256,7 @@ static void loaded_tombstones_end_when_they_would_have(void **state)
     registry_free(registry);
 }
 
-static void unconfirmed_leases_can_be_evicted(void **state)
+static void loaded_leases_can_be_evicted(void **state)
 {
     (void)state;
     struct registry *registry = make_storing(usual_options());
@@ -264,7 +264,7 @@ static void unconfirmed_leases_can_be_evicted(void **state)
     load(registry, "renewed", 3600000, at_ms(0));
     put(registry, "s", "new", at_ms(1));
     assert_int_equal(renew(registry, "s", "renewed", at_ms(1)), ERR_NONE);
-    assert_int_equal(registry_evict_unconfirmed(registry, at_ms(2)), 1);
+    assert_int_equal(registry_evict_loaded(registry, at_ms(2)), 1);
     assert_false(is_shown(registry, "s", "gone"));
     assert_int_equal(shown(registry, "s"), 2);
     check_removed(registry, 1);
@@ -282,12 +282,12 @@ static void stamps_and_revisions_stay_above_the_floors(void **state)
     struct registry *registry = make_storing(options);
     assert_int_equal(registry_revision(registry), options.revision_floor);
     put(registry, "s", "i", at_ms(0));
-    struct key_state stored;
+    struct record_copy stored;
     assert_int_equal(registry_drain_stored(registry, &stored, 1), 1);
     assert_true(stored.hlc > options.hlc_floor);
     assert_true(registry_highest_hlc(registry, at_ms(0)) >= stored.hlc);
     assert_true(registry_revision(registry) > options.revision_floor);
-    key_state_unref(&stored);
+    record_copy_unref(&stored);
     registry_free(registry);
 }
 
@@ -304,7 +304,7 @@ int main(void)
         cmocka_unit_test(a_loaded_lease_is_checked_with_the_peers),
         cmocka_unit_test(a_release_of_the_guard_keeps_loaded_leases),
         cmocka_unit_test(loaded_tombstones_end_when_they_would_have),
-        cmocka_unit_test(unconfirmed_leases_can_be_evicted),
+        cmocka_unit_test(loaded_leases_can_be_evicted),
         cmocka_unit_test(stamps_and_revisions_stay_above_the_floors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

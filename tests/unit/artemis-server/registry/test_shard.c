@@ -87,13 +87,13 @@ static void remove_at(const char *service, const char *id, uint64_t now_ms)
 /* What the wheel hands out by then goes to the list of ended leases, as registry_expire does it. */
 static unsigned collect(uint64_t now_ms)
 {
-    unsigned budget = 1000000;
+    unsigned steps = 1000000;
     unsigned count = 0;
     uint32_t number;
-    while ((number = lease_wheel_next(&shard.wheel, now_ms, &budget))) {
+    while ((number = timing_wheel_next(&shard.wheel, now_ms, &steps))) {
         uint64_t deadline_ms = shard_record(&shard, number)->lease.deadline_ms;
         if (deadline_ms > now_ms) {
-            lease_wheel_arm(&shard.wheel, number, deadline_ms);
+            timing_wheel_arm(&shard.wheel, number, deadline_ms);
             continue;
         }
         shard_expire(&shard, number);
@@ -250,7 +250,7 @@ static void ended_lease_that_is_renewed_is_active(void **state)
     check_ended("s", 1, 0);
     shard_renew(&shard, a, DEADLINE_MS, 2 * DEADLINE_MS);
     check_ended("s", 0, 0);
-    assert_int_equal(lease_wheel_pop_ended(&shard.wheel), 0);
+    assert_int_equal(timing_wheel_pop_ended(&shard.wheel), 0);
     assert_int_equal(collect(2 * DEADLINE_MS), 1); /* and it comes up again */
 }
 
@@ -259,7 +259,7 @@ static void guarded_lease_that_is_renewed_is_active(void **state)
     (void)state;
     uint32_t a = insert("s", "a");
     collect(DEADLINE_MS);
-    assert_int_equal(lease_wheel_pop_ended(&shard.wheel), a);
+    assert_int_equal(timing_wheel_pop_ended(&shard.wheel), a);
     shard_guard_lease(&shard, a, DEADLINE_MS + 1000);
     check_ended("s", 0, 1);
     shard_renew(&shard, a, DEADLINE_MS + 10, 2 * DEADLINE_MS + 10);
@@ -274,7 +274,7 @@ static void held_lease_comes_up_again_and_counts_once(void **state)
     uint32_t a = insert("s", "a");
     collect(DEADLINE_MS);
     for (uint64_t again_ms = DEADLINE_MS + 1000; again_ms < 2 * DEADLINE_MS; again_ms += 1000) {
-        assert_int_equal(lease_wheel_pop_ended(&shard.wheel), a);
+        assert_int_equal(timing_wheel_pop_ended(&shard.wheel), a);
         shard_guard_lease(&shard, a, again_ms);
         check_ended("s", 0, 1);
         assert_int_equal(collect(again_ms - 1), 0);
@@ -291,14 +291,14 @@ static void removed_lease_leaves_the_counts_of_ended_ones(void **state)
     insert("s", "b");
     insert("s", "c");
     collect(DEADLINE_MS);
-    uint32_t first = lease_wheel_pop_ended(&shard.wheel);
+    uint32_t first = timing_wheel_pop_ended(&shard.wheel);
     shard_guard_lease(&shard, first, DEADLINE_MS + 1000);
     check_ended("s", 2, 1);
     remove_at("s", "a", DEADLINE_MS);
     remove_at("s", "b", DEADLINE_MS);
     remove_at("s", "c", DEADLINE_MS);
     check_ended("s", 0, 0);
-    assert_int_equal(lease_wheel_pop_ended(&shard.wheel), 0);
+    assert_int_equal(timing_wheel_pop_ended(&shard.wheel), 0);
 }
 
 static void guard_ends_when_nothing_is_held_any_more(void **state)
@@ -310,7 +310,7 @@ static void guard_ends_when_nothing_is_held_any_more(void **state)
         numbers[i] = insert("s", ids[i]);
     collect(DEADLINE_MS);
     for (int i = 0; i < 2; i++)
-        shard_guard_lease(&shard, lease_wheel_pop_ended(&shard.wheel), DEADLINE_MS + 1000);
+        shard_guard_lease(&shard, timing_wheel_pop_ended(&shard.wheel), DEADLINE_MS + 1000);
     service_at("s")->guard.state = GUARD_ENGAGED;
     shard_guard_changed(&shard, service_at("s"), GUARD_OFF);
     shard_renew(&shard, numbers[0], DEADLINE_MS, 2 * DEADLINE_MS);
@@ -514,7 +514,7 @@ static void random_operations_keep_the_invariants(void **state)
         if (random_below(&seed, 4))
             continue;
         collect(now_ms += random_below(&seed, 500));
-        for (uint32_t number; (number = lease_wheel_pop_ended(&shard.wheel));)
+        for (uint32_t number; (number = timing_wheel_pop_ended(&shard.wheel));)
             shard_guard_lease(&shard, number, now_ms + 1000);
         clean_up(now_ms);
         shard_validate(&shard);

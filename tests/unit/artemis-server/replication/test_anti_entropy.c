@@ -40,14 +40,14 @@ static void apply_to_other(const struct message *message)
 
 static void deliver_keys_of_other(const struct message *message)
 {
-    struct key_state *states = NULL;
+    struct record_copy *states = NULL;
     size_t count = 0;
     if (registry_list_buckets(other, &message->buckets, &states, &count))
         return;
     for (size_t i = 0; i < count; i++) {
         struct wire_record record = registry_wire_record(other, &states[i], rig_now());
         replicator_on_record(rig.replicator, message, &record, rig_now());
-        key_state_unref(&states[i]);
+        record_copy_unref(&states[i]);
     }
     free(states);
 }
@@ -55,12 +55,12 @@ static void deliver_keys_of_other(const struct message *message)
 static void deliver_records_of_other(const struct message *message)
 {
     for (size_t i = 0; i < message->count; i++) {
-        struct key_state state;
+        struct record_copy state;
         if (!registry_read_key(other, instance_packed_key(message->items[i].instance), &state))
             continue;
         struct wire_record record = registry_wire_record(other, &state, rig_now());
         replicator_on_record(rig.replicator, message, &record, rig_now());
-        key_state_unref(&state);
+        record_copy_unref(&state);
     }
 }
 
@@ -171,7 +171,7 @@ static void newer_record_of_this_node_is_sent(void **state)
     finish(0, MESSAGE_REGISTER, SEND_REJECTED); /* lost */
     next_round();
     assert_agreed();
-    struct key_state now;
+    struct record_copy now;
     assert_true(read_state(other, "s", "a", &now));
     assert_true(slice_equal(registry_node_id(other, now.node), SLICE("self")));
 }
@@ -219,7 +219,7 @@ static void tombstone_of_a_key_that_the_peer_lacks_is_not_sent(void **state)
 static void renewals_of_the_peer_are_applied_from_the_list(void **state)
 {
     (void)state;
-    struct key_state before, after;
+    struct record_copy before, after;
     register_here("a", "1");
     register_here("b", "1");
     join_up(0);

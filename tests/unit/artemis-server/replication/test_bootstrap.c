@@ -180,11 +180,11 @@ static void legacy_list_that_fails_blocks_nothing(void **state)
 static bool has_content(const char *id, const char *machine)
 {
     struct instance_key key = make_key("s", id);
-    struct key_state state;
+    struct record_copy state;
     if (!registry_read_key(rig.node, instance_key_packed(&key), &state))
         return false;
     bool same = slice_equal(instance_text(state.instance, FIELD_MACHINE_NAME), slice_of(machine));
-    key_state_unref(&state);
+    record_copy_unref(&state);
     return same && !state.deleted;
 }
 
@@ -222,7 +222,7 @@ static void record_of_a_legacy_peer_gives_way_to_any_stamp(void **state)
 static uint64_t legacy_stamp(const char *machine)
 {
     struct registry *registry = make_node("self");
-    struct key_state state;
+    struct record_copy state;
     struct instance *instance =
         make_instance((struct brief){.service = "s", .id = "a", .machine = machine});
     struct wire_record record = {.instance = instance};

@@ -27,19 +27,19 @@ static int tear_down(void **state)
     return 0;
 }
 
-static struct key_state made(const char *id, uint64_t stamp)
+static struct record_copy made(const char *id, uint64_t stamp)
 {
-    return (struct key_state){.instance = make_instance((struct brief){.service = "s", .id = id}),
-                              .hlc = stamp,
-                              .touched_ms = stamp};
+    return (struct record_copy){.instance = make_instance((struct brief){.service = "s", .id = id}),
+                                .hlc = stamp,
+                                .touched_ms = stamp};
 }
 
 static enum error try_put(const char *id, uint64_t stamp, enum outbox_queue queue)
 {
-    struct key_state state = made(id, stamp);
+    struct record_copy state = made(id, stamp);
     enum error error = outbox_put(&outbox, &state, queue);
     if (error)
-        key_state_unref(&state);
+        record_copy_unref(&state);
     return error;
 }
 
@@ -50,18 +50,18 @@ static void put_one(const char *id, uint64_t stamp, enum outbox_queue queue)
 
 static void put_back(const char *id, uint64_t stamp, enum outbox_queue queue)
 {
-    struct key_state state = made(id, stamp);
+    struct record_copy state = made(id, stamp);
     assert_int_equal(outbox_put_back(&outbox, &state, queue), ERR_NONE);
 }
 
 /* Expects this record at the head of the queue. */
 static void expect_next(enum outbox_queue queue, const char *id, uint64_t stamp)
 {
-    struct key_state state;
+    struct record_copy state;
     assert_int_equal(outbox_take(&outbox, queue, &state, 1, SIZE_MAX), 1);
     assert_true(slice_equal(instance_text(state.instance, FIELD_INSTANCE), slice_of(id)));
     assert_true(state.hlc == stamp);
-    key_state_unref(&state);
+    record_copy_unref(&state);
 }
 
 static void expect_counts(uint32_t registers, uint32_t unregisters, uint32_t renewals)
@@ -167,8 +167,8 @@ static void put_back_compares_client_revisions_first(void **state)
         make_instance((struct brief){.service = "s", .id = "a", .revision = 5});
     struct instance *higher =
         make_instance((struct brief){.service = "s", .id = "a", .revision = 6});
-    struct key_state pending = {.instance = lower, .hlc = 2};
-    struct key_state failed = {.instance = higher, .hlc = 1};
+    struct record_copy pending = {.instance = lower, .hlc = 2};
+    struct record_copy failed = {.instance = higher, .hlc = 1};
     assert_int_equal(outbox_put(&outbox, &pending, QUEUE_REGISTER), ERR_NONE);
     assert_int_equal(outbox_put_back(&outbox, &failed, QUEUE_REGISTER), ERR_NONE);
     expect_next(QUEUE_REGISTER, "a", 1);
@@ -199,7 +199,7 @@ static void put_back_renewal_keeps_a_pending_registration(void **state)
 static void take_stops_at_max(void **state)
 {
     (void)state;
-    struct key_state states[8];
+    struct record_copy states[8];
     char id[8];
     for (unsigned i = 0; i < 10; i++) {
         snprintf(id, sizeof(id), "i%u", i);
@@ -207,14 +207,14 @@ static void take_stops_at_max(void **state)
     }
     assert_int_equal(outbox_take(&outbox, QUEUE_RENEW, states, 8, SIZE_MAX), 8);
     for (int i = 0; i < 8; i++)
-        key_state_unref(&states[i]);
+        record_copy_unref(&states[i]);
     expect_counts(0, 0, 2);
 }
 
 static void take_stops_at_the_byte_limit_but_takes_one(void **state)
 {
     (void)state;
-    struct key_state states[4];
+    struct record_copy states[4];
     put_one("a", 1, QUEUE_REGISTER);
     put_one("b", 2, QUEUE_REGISTER);
     put_one("c", 3, QUEUE_REGISTER);
@@ -222,10 +222,10 @@ static void take_stops_at_the_byte_limit_but_takes_one(void **state)
     size_t each = instance_size(like);
     instance_unref(like);
     assert_int_equal(outbox_take(&outbox, QUEUE_REGISTER, states, 4, 1), 1);
-    key_state_unref(&states[0]);
+    record_copy_unref(&states[0]);
     assert_int_equal(outbox_take(&outbox, QUEUE_REGISTER, states, 4, 2 * each), 2);
-    key_state_unref(&states[0]);
-    key_state_unref(&states[1]);
+    record_copy_unref(&states[0]);
+    record_copy_unref(&states[1]);
     assert_int_equal(outbox_take(&outbox, QUEUE_REGISTER, states, 4, 1), 0);
 }
 
@@ -250,7 +250,7 @@ static void put_without_memory_changes_nothing_and_a_retry_works(void **state)
     char id[16];
     for (unsigned i = 0; i < 300; i++) {
         snprintf(id, sizeof(id), "i%u", i);
-        struct key_state one = made(id, i + 1);
+        struct record_copy one = made(id, i + 1);
         for (long n = 1;; n++) {
             failing_malloc_after(n);
             enum error error = outbox_put(&outbox, &one, QUEUE_REGISTER);
@@ -276,7 +276,7 @@ static void change_of_a_pending_key_needs_no_memory(void **state)
 {
     (void)state;
     put_one("a", 1, QUEUE_REGISTER);
-    struct key_state later = made("a", 2);
+    struct record_copy later = made("a", 2);
     failing_malloc_after(1);
     assert_int_equal(outbox_put(&outbox, &later, QUEUE_UNREGISTER), ERR_NONE);
     failing_malloc_after(-1);

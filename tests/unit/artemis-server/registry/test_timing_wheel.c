@@ -4,7 +4,7 @@
  * every deadline, for deadlines of all sizes and at the limits of all levels, and then against a
  * list that is searched from end to end.
  */
-#include "artemis-server/registry/lease_wheel.h"
+#include "artemis-server/registry/timing_wheel.h"
 
 #include "tests/unit/artemis-server/registry/registry_fixture.h"
 
@@ -17,7 +17,7 @@ enum lease_state { IDLE, ARMED, ENDED };
 
 struct rig {
     struct slab slab;
-    struct lease_wheel wheel;
+    struct timing_wheel wheel;
     uint64_t now_ms;
     uint32_t count; /* leases are 1 to count */
     enum lease_state state[LEASES_MAX + 1];
@@ -33,7 +33,7 @@ static void start(uint64_t now_ms, uint32_t leases)
     slab_init(&rig.slab, sizeof(struct wheel_timer));
     for (uint32_t i = 0; i < leases; i++)
         assert_int_equal(slab_alloc(&rig.slab, &rig.count), ERR_NONE);
-    lease_wheel_init(&rig.wheel, &rig.slab, now_ms);
+    timing_wheel_init(&rig.wheel, &rig.slab, now_ms);
     rig.now_ms = now_ms;
 }
 
@@ -50,7 +50,7 @@ static struct wheel_timer *lease_at(uint32_t number)
 static void arm(uint32_t number, uint64_t deadline_ms)
 {
     lease_at(number)->deadline_ms = deadline_ms;
-    lease_wheel_arm(&rig.wheel, number, deadline_ms);
+    timing_wheel_arm(&rig.wheel, number, deadline_ms);
     rig.state[number] = ARMED;
 }
 
@@ -60,7 +60,7 @@ static void handed_out(uint32_t number)
     assert_int_equal(rig.state[number], ARMED);
     uint64_t deadline_ms = lease_at(number)->deadline_ms;
     if (deadline_ms > rig.now_ms) {
-        lease_wheel_arm(&rig.wheel, number, deadline_ms);
+        timing_wheel_arm(&rig.wheel, number, deadline_ms);
         return;
     }
     rig.state[number] = IDLE;
@@ -71,15 +71,15 @@ static void handed_out(uint32_t number)
 static void advance(uint64_t now_ms, unsigned budget_size, void (*between)(void))
 {
     rig.now_ms = now_ms;
-    unsigned budget;
+    unsigned steps;
     do {
         uint32_t number;
-        budget = budget_size;
-        while ((number = lease_wheel_next(&rig.wheel, now_ms, &budget)))
+        steps = budget_size;
+        while ((number = timing_wheel_next(&rig.wheel, now_ms, &steps)))
             handed_out(number);
         if (between)
             between();
-    } while (budget == 0);
+    } while (steps == 0);
 }
 
 /* Has every lease come up that had to? */
@@ -110,10 +110,10 @@ static void check_each_comes_up_in_time(uint64_t start_ms, uint64_t *deadlines, 
     for (uint32_t i = 0; i < count; i++) {
         uint64_t around[] = {deadlines[i] - 1, deadlines[i] + WHEEL_TICK_MS - 1};
         for (size_t cleanup = 0; cleanup < COUNT(around); cleanup++) {
-            unsigned budget = UINT32_MAX;
+            unsigned steps = UINT32_MAX;
             uint32_t number;
             rig.now_ms = around[cleanup] > rig.now_ms ? around[cleanup] : rig.now_ms;
-            while ((number = lease_wheel_next(&rig.wheel, rig.now_ms, &budget))) {
+            while ((number = timing_wheel_next(&rig.wheel, rig.now_ms, &steps))) {
                 if (lease_at(number)->deadline_ms > rig.now_ms)
                     fail_msg("started at %llu: a lease of %llu comes up at %llu",
                              (unsigned long long)start_ms,
@@ -255,18 +255,18 @@ static unsigned steps_of_renewals(bool with_lease)
     start(0, 1);
     if (with_lease)
         arm(1, 30000);
-    unsigned budget = WHOLE_BUDGET;
+    unsigned steps = WHOLE_BUDGET;
     for (uint64_t now_ms = 0; now_ms < 3000000; now_ms += WHEEL_TICK_MS) {
         if (now_ms % 10000 == 0)
             lease_at(1)->deadline_ms = now_ms + 30000;
         uint32_t number;
-        while ((number = lease_wheel_next(&rig.wheel, now_ms, &budget))) {
+        while ((number = timing_wheel_next(&rig.wheel, now_ms, &steps))) {
             assert_true(lease_at(1)->deadline_ms > now_ms);
-            lease_wheel_arm(&rig.wheel, number, lease_at(1)->deadline_ms);
+            timing_wheel_arm(&rig.wheel, number, lease_at(1)->deadline_ms);
         }
     }
     stop();
-    return WHOLE_BUDGET - budget;
+    return WHOLE_BUDGET - steps;
 }
 
 static void lease_renewed_often_is_visited_about_once_a_time_to_live(void **state)
@@ -280,11 +280,11 @@ static void disarmed_lease_never_comes_up(void **state)
     (void)state;
     start(0, 4);
     for (uint32_t i = 1; i <= 4; i++)
-        arm(i, 1000);                  /* one slot */
-    lease_wheel_disarm(&rig.wheel, 2); /* in the middle */
-    lease_wheel_disarm(&rig.wheel, 2); /* twice is once */
-    lease_wheel_disarm(&rig.wheel, 4); /* the first of the list */
-    lease_wheel_disarm(&rig.wheel, 1); /* the last */
+        arm(i, 1000);                   /* one slot */
+    timing_wheel_disarm(&rig.wheel, 2); /* in the middle */
+    timing_wheel_disarm(&rig.wheel, 2); /* twice is once */
+    timing_wheel_disarm(&rig.wheel, 4); /* the first of the list */
+    timing_wheel_disarm(&rig.wheel, 1); /* the last */
     rig.state[1] = rig.state[2] = rig.state[4] = IDLE;
     advance(100000, WHOLE_BUDGET, NULL);
     assert_int_equal(rig.came_ms[3], 100000);
@@ -296,17 +296,17 @@ static void list_of_ended_leases_returns_what_was_added_and_was_not_disarmed(voi
 {
     (void)state;
     start(0, 5);
-    assert_int_equal(lease_wheel_pop_ended(&rig.wheel), 0);
+    assert_int_equal(timing_wheel_pop_ended(&rig.wheel), 0);
     for (uint32_t i = 1; i <= 5; i++)
-        lease_wheel_add_ended(&rig.wheel, i);
-    lease_wheel_disarm(&rig.wheel, 5);
-    lease_wheel_disarm(&rig.wheel, 3);
+        timing_wheel_add_ended(&rig.wheel, i);
+    timing_wheel_disarm(&rig.wheel, 5);
+    timing_wheel_disarm(&rig.wheel, 3);
     unsigned seen = 0;
-    for (uint32_t number; (number = lease_wheel_pop_ended(&rig.wheel));)
+    for (uint32_t number; (number = timing_wheel_pop_ended(&rig.wheel));)
         seen |= 1u << number;
     assert_int_equal(seen, 1u << 1 | 1u << 2 | 1u << 4);
-    lease_wheel_arm(&rig.wheel, 3, 50); /* unlinked: it can be armed again */
-    lease_wheel_arm(&rig.wheel, 4, 50);
+    timing_wheel_arm(&rig.wheel, 3, 50); /* unlinked: it can be armed again */
+    timing_wheel_arm(&rig.wheel, 4, 50);
     stop();
 }
 
@@ -317,11 +317,11 @@ static void no_budget_does_nothing(void **state)
     (void)state;
     start(0, 1);
     arm(1, 0);
-    unsigned budget = 0;
-    assert_int_equal(lease_wheel_next(&rig.wheel, 1000, &budget), 0);
-    budget = 1;
-    assert_int_equal(lease_wheel_next(&rig.wheel, 1000, &budget), 1);
-    assert_int_equal(budget, 0);
+    unsigned steps = 0;
+    assert_int_equal(timing_wheel_next(&rig.wheel, 1000, &steps), 0);
+    steps = 1;
+    assert_int_equal(timing_wheel_next(&rig.wheel, 1000, &steps), 1);
+    assert_int_equal(steps, 0);
     stop();
 }
 
@@ -367,9 +367,9 @@ static void leases_that_have_not_come_up_cost_nothing(void **state)
     start(0, LEASES_MAX);
     for (uint32_t i = 1; i <= rig.count; i++)
         arm(i, 36000000 + i);
-    unsigned budget = WHOLE_BUDGET;
-    assert_int_equal(lease_wheel_next(&rig.wheel, 1000 * WHEEL_TICK_MS, &budget), 0);
-    assert_true(WHOLE_BUDGET - budget < 1100);
+    unsigned steps = WHOLE_BUDGET;
+    assert_int_equal(timing_wheel_next(&rig.wheel, 1000 * WHEEL_TICK_MS, &steps), 0);
+    assert_true(WHOLE_BUDGET - steps < 1100);
     stop();
 }
 
@@ -384,7 +384,7 @@ static void random_operation(void)
     switch (rig.state[number]) {
     case IDLE:
         if (random_below(&random_seed, 8) == 0) {
-            lease_wheel_add_ended(&rig.wheel, number);
+            timing_wheel_add_ended(&rig.wheel, number);
             rig.state[number] = ENDED;
         } else {
             arm(number, rig.now_ms + random_span(&random_seed, 15 * DAY_MS));
@@ -392,7 +392,7 @@ static void random_operation(void)
         break;
     case ARMED:
         if (random_below(&random_seed, 3) == 0) {
-            lease_wheel_disarm(&rig.wheel, number);
+            timing_wheel_disarm(&rig.wheel, number);
             rig.state[number] = IDLE;
         } else { /* renewed */
             lease_at(number)->deadline_ms += random_span(&random_seed, DAY_MS);
@@ -400,9 +400,9 @@ static void random_operation(void)
         break;
     case ENDED:
         if (random_below(&random_seed, 2) == 0)
-            lease_wheel_disarm(&rig.wheel, number);
+            timing_wheel_disarm(&rig.wheel, number);
         else
-            number = lease_wheel_pop_ended(&rig.wheel);
+            number = timing_wheel_pop_ended(&rig.wheel);
         assert_int_equal(rig.state[number], ENDED);
         rig.state[number] = IDLE;
         break;
@@ -460,5 +460,5 @@ int main(void)
         cmocka_unit_test(random_operations_agree_with_a_list),
         cmocka_unit_test(random_operations_between_small_budgets_agree_with_a_list),
     };
-    return cmocka_run_group_tests_name("lease_wheel", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("timing_wheel", tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * lease_wheel - hands out the leases whose time has come up, at a cost that follows their number.
+ * timing_wheel - hands out the leases whose time has come up, at a cost that follows their number.
  *
  * A hierarchical timing wheel: 256 slots of one tick (20 ms), then three levels of 64 slots, each
  * slot as long as the whole level below it; together 15 days. A lease is linked into the slot of
@@ -41,31 +41,31 @@ struct wheel_timer {
     uint32_t prev; /* a lease, or the list this one is the first of; 0: not linked */
 };
 
-struct lease_wheel {
+struct timing_wheel {
     struct slab *leases; /* borrowed */
     uint64_t tick;       /* everything before it has been handed out */
     int cascade_level;   /* the level whose slot is being moved down; 0: none */
     uint32_t lists[WHEEL_LISTS];
 };
 
-void lease_wheel_init(struct lease_wheel *wheel, struct slab *leases, uint64_t now_ms);
+void timing_wheel_init(struct timing_wheel *wheel, struct slab *leases, uint64_t now_ms);
 
 /* Links a lease that is not linked so that it comes up at when_ms, or up to a tick later. */
-void lease_wheel_arm(struct lease_wheel *wheel, uint32_t lease, uint64_t when_ms);
+void timing_wheel_arm(struct timing_wheel *wheel, uint32_t lease, uint64_t when_ms);
 /* Unlinks a lease, from WHEEL_ENDED and WHEEL_DEFERRED too. No-op when it is not linked. */
-void lease_wheel_disarm(struct lease_wheel *wheel, uint32_t lease);
+void timing_wheel_disarm(struct timing_wheel *wheel, uint32_t lease);
 
 /* Unlinks and returns the next lease whose slot has come up by now_ms, or 0. Each step costs one of
- * *budget; at 0 the caller unlocks, and continues later. Complete when 0 returns with budget
+ * *steps; at 0 the caller unlocks, and continues later. Complete when 0 returns with steps
  * left. */
-uint32_t lease_wheel_next(struct lease_wheel *wheel, uint64_t now_ms, unsigned *budget);
+uint32_t timing_wheel_next(struct timing_wheel *wheel, uint64_t now_ms, unsigned *steps);
 
 /* The list of ended leases, which this tick evicts or guards. */
-void lease_wheel_add_ended(struct lease_wheel *wheel, uint32_t lease);
-uint32_t lease_wheel_pop_ended(struct lease_wheel *wheel);
+void timing_wheel_add_ended(struct timing_wheel *wheel, uint32_t lease);
+uint32_t timing_wheel_pop_ended(struct timing_wheel *wheel);
 
 /* The list of leases that come up again later than their deadline. They are armed after
- * lease_wheel_next has handed out all that has come up. If a lease is armed before, the wheel moves
- * it down a level by its deadline, which has passed, and hands it out too early. */
-void lease_wheel_add_deferred(struct lease_wheel *wheel, uint32_t lease);
-uint32_t lease_wheel_pop_deferred(struct lease_wheel *wheel);
+ * timing_wheel_next has handed out all that has come up. If a lease is armed before, the wheel
+ * moves it down a level by its deadline, which has passed, and hands it out too early. */
+void timing_wheel_add_deferred(struct timing_wheel *wheel, uint32_t lease);
+uint32_t timing_wheel_pop_deferred(struct timing_wheel *wheel);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "artemis-server/registry/lease_wheel.h"
+#include "artemis-server/registry/timing_wheel.h"
 
 #include <assert.h>
 #include <string.h>
@@ -7,12 +7,12 @@
 /* In `prev`: not a lease but the number of a list. */
 #define LIST_FLAG 0x80000000u
 
-static struct wheel_timer *at(const struct lease_wheel *wheel, uint32_t lease)
+static struct wheel_timer *at(const struct timing_wheel *wheel, uint32_t lease)
 {
     return slab_at(wheel->leases, lease);
 }
 
-static void link_first(struct lease_wheel *wheel, uint32_t list, uint32_t lease)
+static void link_first(struct timing_wheel *wheel, uint32_t list, uint32_t lease)
 {
     struct wheel_timer *linked = at(wheel, lease);
     assert(linked->prev == 0);
@@ -23,15 +23,15 @@ static void link_first(struct lease_wheel *wheel, uint32_t list, uint32_t lease)
     wheel->lists[list] = lease;
 }
 
-static uint32_t take_first(struct lease_wheel *wheel, uint32_t list)
+static uint32_t take_first(struct timing_wheel *wheel, uint32_t list)
 {
     uint32_t lease = wheel->lists[list];
     if (lease)
-        lease_wheel_disarm(wheel, lease);
+        timing_wheel_disarm(wheel, lease);
     return lease;
 }
 
-void lease_wheel_init(struct lease_wheel *wheel, struct slab *leases, uint64_t now_ms)
+void timing_wheel_init(struct timing_wheel *wheel, struct slab *leases, uint64_t now_ms)
 {
     memset(wheel, 0, sizeof(*wheel));
     wheel->leases = leases;
@@ -53,7 +53,7 @@ static uint32_t list_of(int level, uint64_t tick)
 }
 
 /* Links by tick. What lies beyond the last level comes up early, and is armed again then. */
-static void arm_tick(struct lease_wheel *wheel, uint32_t lease, uint64_t tick)
+static void arm_tick(struct timing_wheel *wheel, uint32_t lease, uint64_t tick)
 {
     if (tick < wheel->tick)
         tick = wheel->tick;
@@ -66,13 +66,13 @@ static void arm_tick(struct lease_wheel *wheel, uint32_t lease, uint64_t tick)
     link_first(wheel, list_of(level, tick), lease);
 }
 
-void lease_wheel_arm(struct lease_wheel *wheel, uint32_t lease, uint64_t when_ms)
+void timing_wheel_arm(struct timing_wheel *wheel, uint32_t lease, uint64_t when_ms)
 {
     /* Up to the next tick, so that a lease never comes up before its deadline. */
     arm_tick(wheel, lease, (when_ms + WHEEL_TICK_MS - 1) / WHEEL_TICK_MS);
 }
 
-void lease_wheel_disarm(struct lease_wheel *wheel, uint32_t lease)
+void timing_wheel_disarm(struct timing_wheel *wheel, uint32_t lease)
 {
     struct wheel_timer *unlinked = at(wheel, lease);
     if (unlinked->prev == 0)
@@ -88,7 +88,7 @@ void lease_wheel_disarm(struct lease_wheel *wheel, uint32_t lease)
 
 /* Moves one lease of the slot that is being spread over the levels below; false when that is done.
  */
-static bool cascade_step(struct lease_wheel *wheel)
+static bool cascade_step(struct timing_wheel *wheel)
 {
     uint32_t lease = take_first(wheel, list_of(wheel->cascade_level, wheel->tick));
     if (lease) {
@@ -104,11 +104,11 @@ static bool cascade_step(struct lease_wheel *wheel)
     return wheel->cascade_level != 0;
 }
 
-uint32_t lease_wheel_next(struct lease_wheel *wheel, uint64_t now_ms, unsigned *budget)
+uint32_t timing_wheel_next(struct timing_wheel *wheel, uint64_t now_ms, unsigned *steps)
 {
     uint64_t now_tick = now_ms / WHEEL_TICK_MS;
-    while (*budget > 0 && wheel->tick <= now_tick) {
-        (*budget)--;
+    while (*steps > 0 && wheel->tick <= now_tick) {
+        (*steps)--;
         if (wheel->cascade_level && cascade_step(wheel))
             continue;
         uint32_t lease = take_first(wheel, list_of(0, wheel->tick));
@@ -123,22 +123,22 @@ uint32_t lease_wheel_next(struct lease_wheel *wheel, uint64_t now_ms, unsigned *
     return 0;
 }
 
-void lease_wheel_add_ended(struct lease_wheel *wheel, uint32_t lease)
+void timing_wheel_add_ended(struct timing_wheel *wheel, uint32_t lease)
 {
     link_first(wheel, WHEEL_ENDED, lease);
 }
 
-uint32_t lease_wheel_pop_ended(struct lease_wheel *wheel)
+uint32_t timing_wheel_pop_ended(struct timing_wheel *wheel)
 {
     return take_first(wheel, WHEEL_ENDED);
 }
 
-void lease_wheel_add_deferred(struct lease_wheel *wheel, uint32_t lease)
+void timing_wheel_add_deferred(struct timing_wheel *wheel, uint32_t lease)
 {
     link_first(wheel, WHEEL_DEFERRED, lease);
 }
 
-uint32_t lease_wheel_pop_deferred(struct lease_wheel *wheel)
+uint32_t timing_wheel_pop_deferred(struct timing_wheel *wheel)
 {
     return take_first(wheel, WHEEL_DEFERRED);
 }

@@ -38,10 +38,10 @@ static void put_content(const char *machine, struct moment now)
 
 static size_t drain_changes(void)
 {
-    struct key_state states[4];
+    struct record_copy states[4];
     size_t count = registry_drain_changes(node, states, 4);
     for (size_t i = 0; i < count; i++)
-        key_state_unref(&states[i]);
+        record_copy_unref(&states[i]);
     return count;
 }
 
@@ -49,17 +49,17 @@ static size_t drain_changes(void)
 static bool holds(const char *machine)
 {
     struct instance_key key = make_key("s", "a");
-    struct key_state state;
+    struct record_copy state;
     assert_true(registry_read_key(node, instance_key_packed(&key), &state));
     bool same = slice_equal(instance_text(state.instance, FIELD_MACHINE_NAME), slice_of(machine));
-    key_state_unref(&state);
+    record_copy_unref(&state);
     return same && !state.deleted;
 }
 
 /* The stored content is pending for the peers, with the time `ms` as its stamp. */
 static void assert_stamped_as_of(uint64_t ms)
 {
-    struct key_state state;
+    struct record_copy state;
     assert_true(read_state(node, "s", "a", &state));
     assert_false(state.deleted);
     assert_true(state.hlc == (START_WALL_MS + ms) << 16);
@@ -151,7 +151,7 @@ static void newer_stamp_with_the_same_content_is_taken_over(void **state)
     register_twice();
     struct word same = {.stamp = stamp_at(10), .machine = "new"};
     assert_int_equal(say_registered(node, same, at_ms(30)), ERR_NONE);
-    struct key_state now;
+    struct record_copy now;
     assert_true(read_state(node, "s", "a", &now));
     assert_true(now.hlc == full_stamp(stamp_at(10)));
     assert_int_equal(drain_changes(), 0); /* two nodes do not answer each other for ever */
@@ -160,7 +160,7 @@ static void newer_stamp_with_the_same_content_is_taken_over(void **state)
 static void identical_registration_keeps_stamp_and_revision(void **state)
 {
     (void)state;
-    struct key_state before, after;
+    struct record_copy before, after;
     put_content("new", at_ms(0));
     uint64_t revision = registry_revision(node);
     assert_true(read_state(node, "s", "a", &before));
@@ -172,7 +172,7 @@ static void identical_registration_keeps_stamp_and_revision(void **state)
     assert_int_equal(drain_changes(), 0);
 }
 
-static void registration_after_a_tombstone_starts_unconfirmed(void **state)
+static void registration_after_a_tombstone_is_not_reregistered(void **state)
 {
     (void)state;
     register_twice();
@@ -196,7 +196,7 @@ int main(void)
         TEST(heartbeat_confirms_no_content),
         TEST(newer_stamp_with_the_same_content_is_taken_over),
         TEST(identical_registration_keeps_stamp_and_revision),
-        TEST(registration_after_a_tombstone_starts_unconfirmed),
+        TEST(registration_after_a_tombstone_is_not_reregistered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
