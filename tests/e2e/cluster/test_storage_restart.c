@@ -256,6 +256,27 @@ static void a_node_killed_while_it_copies_serves_no_part(void **state)
     cluster_wait_agreement(&cluster);
 }
 
+/* The file that such a node leaves: a part of the records, and no mark that they are complete. */
+static void a_node_with_a_part_of_a_snapshot_serves_no_part(void **state)
+{
+    (void)state;
+    static const char *const settings[] = {"ratelimit.enabled=false",
+                                           "cluster.bootstrap_grace_secs=300", NULL};
+    cluster_plan(&cluster, 2, settings);
+    start_node(0);
+    call_register_many(cluster.http[0], "s", 100);
+    wait_stored(0);
+    cluster_kill_node(&cluster, 0);
+    change_file(0, "DELETE FROM records WHERE key IN (SELECT key FROM records LIMIT %lld)", 50);
+    change_file(0, "UPDATE numbers SET value = %lld WHERE name = 'complete'", 0);
+    start_node(0);
+    call_wait_metric(cluster.http[0], "artemis_storage_loaded_instances", 50);
+    check_http(http_get(cluster.http[0], "/api/discovery/service?service_id=s"), 503);
+    call_register_many(cluster.http[0], "s", 100);
+    check_http(http_get(cluster.http[0], "/api/discovery/service?service_id=s"), 503);
+    cluster_kill_node(&cluster, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -265,6 +286,7 @@ int main(void)
         TEST(a_node_that_was_away_for_days_and_is_alone_serves_for_one_ttl),
         TEST(stamps_and_revisions_grow_over_a_clock_that_went_back),
         TEST(a_node_killed_while_it_copies_serves_no_part),
+        TEST(a_node_with_a_part_of_a_snapshot_serves_no_part),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
 }
