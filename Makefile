@@ -37,11 +37,14 @@ VARIANT_FLAGS := $(HARDENING)
 VARIANT_LD    := $(HARDENING_LD)
 endif
 
+DEFINES_sim    := -DREGISTRY_SHARD_BITS=2
+DEFINES_simbug := $(DEFINES_sim) -DARTEMIS_SIM_BUG
+
 # Evaluated once, when something is compiled, because `make deps` may install the packages first.
 PACKAGES     = libmicrohttpd jansson libcurl libxxhash zlib nettle sqlite3
 PKG_CFLAGS   = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PACKAGES)))$(PKG_CFLAGS)
 PKG_LIBS     = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PACKAGES)))$(PKG_LIBS)
-CPPFLAGS_ALL = -I. -D_GNU_SOURCE -DARTEMIS_VERSION='"$(VERSION)"' $(PKG_CFLAGS) $(CPPFLAGS)
+CPPFLAGS_ALL = -I. -D_GNU_SOURCE -DARTEMIS_VERSION='"$(VERSION)"' $(DEFINES_$(VARIANT)) $(PKG_CFLAGS) $(CPPFLAGS)
 CFLAGS_ALL   = $(CFLAGS) -std=c17 $(C_WARNINGS) $(VARIANT_FLAGS) -pthread -MMD -MP
 CXXFLAGS_ALL = $(CFLAGS) -std=c++17 -Wall -Wextra -Werror $(VARIANT_FLAGS) -MMD -MP
 LDFLAGS_ALL  = $(VARIANT_LD) $(LDFLAGS) -pthread
@@ -83,7 +86,8 @@ UNIT_BIN     := $(patsubst %.c,$(OUT)/%,$(UNIT_SRC))
 E2E_BIN      := $(patsubst %.c,$(OUT)/%,$(E2E_SRC))
 BENCH_BIN    := $(patsubst %.c,$(OUT)/%,$(sort $(wildcard bench/*.c)))
 SIM_SRC      := $(sort $(wildcard tests/sim/*.c))
-SIM_BIN      := $(OUT)/tests/sim/sim
+SIM_VARIANT  := $(if $(filter release,$(VARIANT)),sim,$(VARIANT))
+SIM_BIN      := $(BUILD)/$(SIM_VARIANT)/tests/sim/sim
 WIRE_BIN     := $(OUT)/tests/chaos/wire
 HEADER_CHECKS := $(patsubst %,$(OUT)/headers/%.ok,$(sort $(shell find $(LAYERS) tests bench -name '*.h')))
 # The libraries of a unit test: the layer that it tests and those below.
@@ -129,12 +133,13 @@ asan tsan ubsan: ## run all tests under a sanitizer (addresses, threads, undefin
 fuzz: ## fuzz the parsers of untrusted input (FUZZ_SECS=60 each, ONLY=websocket for one; needs clang)
 	@tests/fuzz/run.sh $(or $(FUZZ_SECS),60) $(ONLY)
 
-sim: $(SIM_BIN) ## simulate SEEDS=1000 clusters, or print the events of one (SEED=x); WORLDS=late,chain
+sim: ## simulate SEEDS=1000 clusters, or print the events of one (SEED=x); WORLDS=late,chain
+	@$(MAKE) --no-print-directory VARIANT=$(SIM_VARIANT) $(SIM_BIN)
 	@$(SIM_BIN) $(if $(WORLDS),--worlds $(WORLDS)) \
 	  $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000) --first $(or $(FIRST),1))
 
 sim-bug: ## check that the simulator finds a deliberate bug for each invariant
-	@$(MAKE) --no-print-directory VARIANT=simbug CPPFLAGS=-DARTEMIS_SIM_BUG $(BUILD)/simbug/tests/sim/sim
+	@$(MAKE) --no-print-directory VARIANT=simbug $(BUILD)/simbug/tests/sim/sim
 	@for bug in 1 2 3 4 5 6 7 8; do \
 	  $(BUILD)/simbug/tests/sim/sim --bug $$bug --seeds 100 >$(BUILD)/simbug/report.$$bug 2>&1; \
 	  grep -m 1 "^invariant $$bug:" $(BUILD)/simbug/report.$$bug || \
@@ -284,7 +289,7 @@ $(E2E_BIN): $(OUT)/tests/e2e/%: $(OUT)/tests/e2e/%.o $(TEST_LIB_OBJ) $(LIB_STATI
 	@echo "  LD   $@"
 	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL) -lcmocka
 
-$(SIM_BIN): $(call objects,$(SIM_SRC)) $(LIB_server) $(LIB_core)
+$(OUT)/tests/sim/sim: $(call objects,$(SIM_SRC)) $(LIB_server) $(LIB_core)
 	@echo "  LD   $@"
 	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
 

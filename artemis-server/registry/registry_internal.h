@@ -13,8 +13,12 @@
 #include "artemis-server/registry/registry_replication.h"
 #include "artemis-server/registry/shard.h"
 
+#ifndef REGISTRY_SHARD_BITS /* the simulator has fewer: each of its registries holds little */
+#define REGISTRY_SHARD_BITS 6
+#endif
+
 enum {
-    SHARD_BITS = 6,
+    SHARD_BITS = REGISTRY_SHARD_BITS,
     SHARD_COUNT = 1 << SHARD_BITS,
     GUARDED_RECHECK_MS = 1000, /* interval at which guarded leases come up */
 };

@@ -89,6 +89,7 @@ struct sim_node {
 /* A client: what it wants, and what was acknowledged. */
 struct sim_client {
     uint32_t id;
+    struct instance_key key;
     bool wanted;     /* it wants to be registered */
     bool dead;       /* it stopped without unregistering */
     bool is_leaving; /* its unregistration is not acknowledged yet */
@@ -283,7 +284,6 @@ bool call_drop(sim_event *call, void *context); /* as net_drop */
 /* --- sim_clients.c ---------------------------------------------------------------------------- */
 struct instance *client_instance(const struct sim_client *client, uint32_t content,
                                  uint64_t revision);
-struct instance_key client_key(const struct sim_client *client);
 void clients_start(struct sim *sim);
 void client_on_result(struct sim *sim, const struct sim_call *call);
 void client_die(struct sim *sim, struct sim_client *client);

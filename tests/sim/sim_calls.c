@@ -50,7 +50,7 @@ static void execute_register(struct sim *sim, struct sim_call *call, struct sim_
 
 static void execute_unregister(struct sim *sim, struct sim_call *call, struct sim_node *node)
 {
-    struct instance_key key = client_key(&sim->clients[call->client]);
+    struct instance_key key = sim->clients[call->client].key;
     sim_log(sim, "i%u unregisters at %s", call->client, node->name);
     note_change(sim, call,
                 registry_unregister(node->registry, &key, call->revision, node_now(sim, node)),
@@ -67,7 +67,7 @@ static void refuse(struct sim *sim, struct sim_call *call, struct sim_node *node
 
 static void execute_heartbeat(struct sim *sim, struct sim_call *call, struct sim_node *node)
 {
-    struct instance_key key = client_key(&sim->clients[call->client]);
+    struct instance_key key = sim->clients[call->client].key;
     sim->counts.heartbeats++;
     sim_log(sim, "i%u renews at %s", call->client, node->name);
     if (registry_renew(node->registry, &key, node_now(sim, node)) == ERR_NONE)

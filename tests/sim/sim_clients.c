@@ -38,7 +38,7 @@ struct instance *client_instance(const struct sim_client *client, uint32_t conte
     return instance;
 }
 
-struct instance_key client_key(const struct sim_client *client)
+static struct instance_key key_of(uint32_t number)
 {
     char service[16];
     char id[16];
@@ -47,8 +47,8 @@ struct instance_key client_key(const struct sim_client *client)
     struct instance_key key;
     parts[FIELD_REGION] = SLICE("r");
     parts[FIELD_ZONE] = SLICE("z");
-    parts[FIELD_SERVICE] = numbered(service, 's', client->id % 7);
-    parts[FIELD_INSTANCE] = numbered(id, 'i', client->id);
+    parts[FIELD_SERVICE] = numbered(service, 's', number % 7);
+    parts[FIELD_INSTANCE] = numbered(id, 'i', number);
     if (instance_key_make(parts, &key, &problem))
         abort();
     return key;
@@ -239,6 +239,7 @@ void clients_start(struct sim *sim)
     for (uint32_t id = 0; id < sim->client_count; id++) {
         sim->clients[id] = (struct sim_client){
             .id = id,
+            .key = key_of(id),
             .wanted = true,
             .revision = 1,
             .node = node_for_client(sim),

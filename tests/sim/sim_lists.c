@@ -83,7 +83,7 @@ static bool is_source(const struct sim *sim, const struct sim_node *node, uint32
 static bool serves_steadily(const struct sim *sim, const struct sim_node *node,
                             const struct sim_client *client, bool *is_kept)
 {
-    struct instance_key key = client_key(client);
+    struct instance_key key = client->key;
     struct record_copy state;
     if (!registry_read_key(node->registry, instance_key_packed(&key), &state))
         return false;

@@ -20,7 +20,7 @@ enum {
 /* The content of a client's instance at a node; 0: not registered there. */
 uint32_t content_at(const struct sim_node *node, const struct sim_client *client)
 {
-    struct instance_key key = client_key(client);
+    struct instance_key key = client->key;
     struct record_copy state;
     uint32_t content = 0;
     if (!registry_read_key(node->registry, instance_key_packed(&key), &state))
@@ -184,7 +184,7 @@ static void check_stamps_grow(struct sim *sim, struct sim_node *node)
     if (sim->settings.tombstone_ms < FAULTS_MS)
         return;
     for (uint32_t i = 0; node->running && !node->is_legacy && i < sim->client_count; i++) {
-        struct instance_key key = client_key(&sim->clients[i]);
+        struct instance_key key = sim->clients[i].key;
         struct record_copy state;
         if (!registry_read_key(node->registry, instance_key_packed(&key), &state)) {
             node->orders[i] = (struct record_order){0};
