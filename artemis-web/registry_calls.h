@@ -17,6 +17,7 @@ struct batch_call {
     struct slice body;       /* borrowed until the call returns */
     bool java;               /* the caller speaks the Java dialect */
     enum name_casing names;  /* in: of the names outside of the body; out: and of those in it */
+    uint64_t transit_ms;     /* of a call from a peer: is added to the ages of its records */
     size_t failed_bytes_max; /* failed items beyond this size are left out of the response; 0: no
                                 limit */
     struct text *response;   /* appended to; untouched when the call fails */

@@ -32,6 +32,13 @@ static inline uint64_t wire_record_client_revision(const struct wire_record *rec
     return record->instance ? instance_client_revision(record->instance) : record->client_revision;
 }
 
+/* Adds the time that the record was in transit. */
+static inline void wire_record_add_age(struct wire_record *record, uint64_t transit_ms)
+{
+    bool is_out_of_range = record->age_ms > UINT64_MAX - transit_ms;
+    record->age_ms = is_out_of_range ? UINT64_MAX : record->age_ms + transit_ms;
+}
+
 static inline struct slice wire_record_key(const struct wire_record *record)
 {
     return record->instance ? instance_packed_key(record->instance)

@@ -43,6 +43,14 @@ void registry_observe_clock(struct registry *registry, uint64_t clock_ms, struct
     hlc_observe_ms(&registry->clock, clock_ms, now);
 }
 
+uint64_t registry_transit_ms(const struct registry *registry, uint64_t clock_ms, struct moment now)
+{
+    uint64_t own_ms = hlc_ms(&registry->clock, now);
+    bool is_comparable =
+        clock_ms != 0 && clock_ms < own_ms && own_ms - clock_ms < CLOCK_AHEAD_MAX_MS;
+    return is_comparable ? own_ms - clock_ms : 0;
+}
+
 static struct stamp full_stamp(const struct registry *registry, struct stored_stamp stamp)
 {
     return (struct stamp){stamp.hlc, node_id_table_name(&registry->node_ids, stamp.node)};

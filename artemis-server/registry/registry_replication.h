@@ -112,6 +112,9 @@ MUST_USE enum error registry_restore(struct registry *registry, const struct wir
  * with. */
 uint64_t registry_clock_ms(const struct registry *registry, struct moment now);
 void registry_observe_clock(struct registry *registry, uint64_t clock_ms, struct moment now);
+/* How long a message was in transit that another node sent when its clock showed clock_ms. Add it
+ * to the ages in the message. 0: the sender's clock is ahead, or not given. */
+uint64_t registry_transit_ms(const struct registry *registry, uint64_t clock_ms, struct moment now);
 
 /* --- lease check ------------------------------------------------------------------------------ */
 

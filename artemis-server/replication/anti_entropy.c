@@ -242,7 +242,8 @@ void anti_entropy_on_record(struct replicator *replicator, struct peer *peer,
     instance_unref(key_only);
 }
 
-/* Sends the peer what it did not list. Tombstones of keys that it does not know are not sent. */
+/* Sends the peer what it did not list. It stores a tombstone of a key that it does not know, so
+ * that a late registration does not bring the instance back. */
 static void repair_missing(struct replicator *replicator, struct peer *peer,
                            const struct message *message)
 {
@@ -250,7 +251,7 @@ static void repair_missing(struct replicator *replicator, struct peer *peer,
     if (!load_own(replicator, round, message))
         return;
     for (size_t i = 0; i < round->own_count; i++) {
-        if (!round->seen[i] && !round->own[i].deleted)
+        if (!round->seen[i])
             batch_repair(replicator, peer, instance_packed_key(round->own[i].instance));
     }
 }

@@ -3,11 +3,15 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "artemis-core/base/gzip.h"
 #include "artemis-core/json/codec_peer.h"
@@ -37,6 +41,9 @@ struct transfer {
     uint64_t digests[DIGEST_BUCKETS];
     size_t digest_count;
     size_t response_bytes;
+    uint64_t clock_ms;   /* the peer's HLC when it sent the response; 0: unknown */
+    uint64_t transit_ms; /* of what is being read of the response */
+    uint64_t sent_ms;    /* monotonic: when the request was prepared */
 };
 
 struct peer_client {
@@ -61,6 +68,7 @@ static void on_record(void *context, enum peer_list list, const struct wire_reco
     if (kind == MESSAGE_RENEW)
         wanted = list == PEER_LIST_FAILED;
     struct wire_record received = *record;
+    wire_record_add_age(&received, transfer->transit_ms);
     if (kind == MESSAGE_SNAPSHOT && list == PEER_LIST_KEYS)
         received.deleted = true; /* a tombstone */
     if (wanted)
@@ -97,10 +105,38 @@ static size_t response_bytes_max(const struct message *message)
     }
 }
 
+static const char *response_header(const struct transfer *transfer, const char *name)
+{
+    struct curl_header *header;
+    if (curl_easy_header(transfer->curl, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
+        return NULL;
+    return header->value;
+}
+
+/* Measures how long the data that has arrived was in transit. A snapshot is encoded while it is
+ * sent, so only the transit of its beginning is known. A response is younger than its request: that
+ * bounds the transit where the clock of the peer is behind, as after a start with a wrong clock. */
+static void measure_transit(struct transfer *transfer)
+{
+    bool is_first = transfer->response_bytes == 0;
+    if (is_first) {
+        const char *clock = response_header(transfer, "X-Artemis-Clock");
+        transfer->clock_ms = clock ? strtoull(clock, NULL, 10) : 0;
+    }
+    if (!is_first && transfer->message->kind == MESSAGE_SNAPSHOT)
+        return;
+    struct moment now = clock_now();
+    uint64_t since_request_ms = now.mono_ms - transfer->sent_ms;
+    transfer->transit_ms = registry_transit_ms(transfer->client->registry, transfer->clock_ms, now);
+    if (transfer->transit_ms > since_request_ms)
+        transfer->transit_ms = since_request_ms;
+}
+
 static size_t on_body(char *data, size_t one, size_t size, void *context)
 {
     struct transfer *transfer = context;
     size *= one;
+    measure_transit(transfer);
     transfer->response_bytes += size;
     bool is_read = http_status(transfer) / 100 == 2 && transfer->message->kind != MESSAGE_HEALTH;
     size_t max = is_read ? response_bytes_max(transfer->message) : PEER_RECORD_BYTES_MAX;
@@ -112,14 +148,6 @@ static size_t on_body(char *data, size_t one, size_t size, void *context)
 }
 
 /* --- send results ----------------------------------------------------------------------------- */
-
-static const char *response_header(const struct transfer *transfer, const char *name)
-{
-    struct curl_header *header;
-    if (curl_easy_header(transfer->curl, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
-        return NULL;
-    return header->value;
-}
 
 static enum send_result result_of_status(long status)
 {
@@ -189,7 +217,6 @@ static void read_health(const struct transfer *transfer, struct peer_response *r
     response->node_id = response_name(transfer, "X-Artemis-Node");
     response->region = response_name(transfer, "X-Artemis-Region");
     response->zone = response_name(transfer, "X-Artemis-Zone");
-    const char *clock = response_header(transfer, "X-Artemis-Clock");
     response->health = (struct health_response){
         .is_self = has_own_epoch,
         .has_own_node_id = !has_own_epoch && equal(response->node_id, own->node_id),
@@ -197,7 +224,7 @@ static void read_health(const struct transfer *transfer, struct peer_response *r
         .is_legacy = !cluster,
         .is_ready = !state || strcmp(state, "ready") == 0,
         .is_leaving = equal(state, "draining"),
-        .clock_ms = clock ? strtoull(clock, NULL, 10) : 0, /* an invalid value is out of range */
+        .clock_ms = transfer->clock_ms,
     };
 }
 
@@ -233,6 +260,12 @@ static void end_transfer(struct transfer *transfer, CURLcode code)
         .zone = "",
     };
     read_result(transfer, code, &response, error_text);
+    if (transfer->response_bytes == 0)
+        measure_transit(transfer);
+    /* While this node's clock is behind, the peer adds the difference to ages, and may refuse
+     * updates. The replicator decides about the clock in a health response. */
+    if (kind != MESSAGE_HEALTH && response.result != SEND_WRONG_CLUSTER)
+        registry_observe_clock(transfer->client->registry, transfer->clock_ms, clock_now());
     if (kind == MESSAGE_HEALTH && response.result == SEND_DELIVERED)
         read_health(transfer, &response);
     if (kind == MESSAGE_DIGEST && response.result == SEND_DELIVERED)
@@ -294,11 +327,14 @@ static bool add_header(struct transfer *transfer, const char *header)
     return true;
 }
 
-static bool write_headers(struct transfer *transfer, bool compressed)
+static bool write_headers(struct transfer *transfer, bool compressed, struct moment now)
 {
     struct peer_client *client = transfer->client;
-    bool ok =
-        add_header(transfer, "Expect:") && add_header(transfer, "Content-Type: application/json");
+    char clock[HEADER_BYTES];
+    snprintf(clock, sizeof(clock), "X-Artemis-Clock: %llu",
+             (unsigned long long)registry_clock_ms(client->registry, now));
+    bool ok = add_header(transfer, "Expect:") &&
+              add_header(transfer, "Content-Type: application/json") && add_header(transfer, clock);
     for (size_t i = 0; i < sizeof(client->common_headers) / sizeof(client->common_headers[0]); i++)
         ok = ok && add_header(transfer, client->common_headers[i]);
     if (compressed)
@@ -309,12 +345,12 @@ static bool write_headers(struct transfer *transfer, bool compressed)
 }
 
 /* Writes the body; compresses it if it is large and the peer can read that. */
-static bool write_body(struct transfer *transfer, bool *compressed)
+static bool write_body(struct transfer *transfer, bool *compressed, struct moment now)
 {
     struct text packed = {0};
     *compressed = false;
-    peer_request_write_body(transfer->message, transfer->client->registry, transfer->is_legacy,
-                            clock_now(), &transfer->body);
+    peer_request_write_body(transfer->message, transfer->client->registry, transfer->is_legacy, now,
+                            &transfer->body);
     if (text_failed(&transfer->body))
         return false;
     if (transfer->is_legacy || transfer->body.size < COMPRESS_FROM_BYTES)
@@ -327,6 +363,25 @@ static bool write_body(struct transfer *transfer, bool *compressed)
     transfer->body = packed;
     *compressed = true;
     return true;
+}
+
+/* The kernel does not deliver data that was not acknowledged within the timeout. */
+static int on_socket_open(void *context, curl_socket_t socket, curlsocktype purpose)
+{
+    const struct peer_client *client = context;
+    unsigned timeout_ms = (unsigned)client->options.timeout_ms;
+    if (purpose == CURLSOCKTYPE_IPCXN)
+        (void)setsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
+    return CURL_SOCKOPT_OK;
+}
+
+/* Resets the connection: what an abandoned request still has in the socket is not delivered. */
+static int on_socket_close(void *context, curl_socket_t socket)
+{
+    const struct linger reset = {.l_onoff = 1, .l_linger = 0};
+    (void)context;
+    (void)setsockopt(socket, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    return close(socket);
 }
 
 static void set_timeouts(const struct transfer *transfer)
@@ -364,14 +419,17 @@ static bool prepare(struct transfer *transfer, const char *peer)
     CURL *curl = transfer->curl;
     bool compressed = false;
     bool is_get = peer_request_is_get(transfer->message->kind);
+    struct moment now = clock_now(); /* of the ages and the clock in the request */
     transfer->read_error = ERR_NONE;
     transfer->digest_count = transfer->response_bytes = 0;
+    transfer->clock_ms = transfer->transit_ms = 0;
+    transfer->sent_ms = now.mono_ms;
     if (peer_reader_create(on_record, on_number, transfer, &transfer->reader) ||
         !write_url(transfer, peer))
         return false;
-    if (!is_get && !write_body(transfer, &compressed))
+    if (!is_get && !write_body(transfer, &compressed, now))
         return false;
-    if (!write_headers(transfer, compressed))
+    if (!write_headers(transfer, compressed, now))
         return false;
     set_timeouts(transfer);
     curl_easy_setopt(curl, CURLOPT_PRIVATE, transfer);
@@ -382,6 +440,9 @@ static bool prepare(struct transfer *transfer, const char *peer)
     curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* ignores the environment */
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(curl, CURLOPT_SOCKOPTFUNCTION, on_socket_open);
+    curl_easy_setopt(curl, CURLOPT_SOCKOPTDATA, transfer->client);
+    curl_easy_setopt(curl, CURLOPT_CLOSESOCKETFUNCTION, on_socket_close);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, transfer->headers);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, transfer);

@@ -13,7 +13,7 @@
 /* Handles a request whose body is a list of items; the response lists the items that failed. */
 MUST_USE enum error handle_batch(struct request *request, struct response *response,
                                  char message[MESSAGE_BYTES], enum batch_kind kind,
-                                 batch_call_apply *apply);
+                                 batch_call_apply *apply, uint64_t transit_ms);
 route_handler handle_register;
 route_handler handle_heartbeat;
 route_handler handle_unregister;

@@ -5,6 +5,7 @@
 #include "artemis-web/api/handlers.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "artemis-server/log.h"
@@ -15,6 +16,7 @@ static const char replication_header[] = "X-Artemis-Replication";
 static const char cluster_header[] = "X-Artemis-Cluster";
 static const char node_header[] = "X-Artemis-Node";
 static const char state_header[] = "X-Artemis-State";
+static const char clock_header[] = "X-Artemis-Clock";
 
 enum error peer_check(const struct request *request)
 {
@@ -64,6 +66,7 @@ static enum error apply_peer_register(struct batch_call *call, struct batch *bat
         return ERR_NONE; /* recorded in the batch */
     if (error)
         return error;
+    wire_record_add_age(&record, call->transit_ms);
     error = registry_apply(call->engine->registry, &record, call->now);
     instance_unref(record.instance);
     return error && error != ERR_NO_MEMORY ? batch_fail(batch, index, error, NULL) : error;
@@ -84,6 +87,7 @@ static enum error apply_peer_key(struct batch_call *call, struct batch *batch, s
         return ERR_NONE; /* recorded in the batch */
     if (error)
         return error;
+    wire_record_add_age(&record, call->transit_ms);
     error = apply(call->engine->registry, &record, call->now);
     return error && error != ERR_NO_MEMORY ? batch_fail(batch, index, error, &key) : error;
 }
@@ -98,21 +102,52 @@ static enum error apply_peer_unregister(struct batch_call *call, struct batch *b
     return apply_peer_key(call, batch, index, registry_apply_unregister);
 }
 
+/* How long the request was in transit. The clock of its sender also moves this node's forward. */
+static uint64_t transit_ms(const struct request *request)
+{
+    const char *header = request_header(request, clock_header);
+    uint64_t clock_ms = header ? strtoull(header, NULL, 10) : 0; /* an older node sends none */
+    struct registry *registry = request->engine->registry;
+    registry_observe_clock(registry, clock_ms, request->now);
+    return registry_transit_ms(registry, clock_ms, request->now);
+}
+
+/* Applies a batch of a peer. The sender of a request that was in transit for longer than its
+ * timeout has sent the records again since, or dropped them: nothing is applied. */
+static enum error handle_update(struct request *request, struct response *response,
+                                char message[MESSAGE_BYTES], enum batch_kind kind,
+                                batch_call_apply *apply)
+{
+    uint64_t transit = transit_ms(request);
+    uint64_t max_ms = request->engine->config->replication.timeout_secs * (uint64_t)1000;
+    if (transit <= max_ms)
+        return handle_batch(request, response, message, kind, apply, transit);
+    snprintf(message, MESSAGE_BYTES,
+             "%s: the request was in transit for %llu ms; at most %llu ms are allowed "
+             "(replication.timeout_secs)",
+             clock_header, (unsigned long long)transit, (unsigned long long)max_ms);
+    if (log_admit(LOG_LEVEL_WARN))
+        log_event(LOG_LEVEL_WARN, "refused a replication request",
+                  LOG_TEXT("peer", request_header(request, node_header)),
+                  LOG_TEXT("reason", message));
+    return ERR_REQUEST_TIMEOUT;
+}
+
 enum error handle_peer_register(struct request *request, struct response *response,
                                 char message[MESSAGE_BYTES])
 {
-    return handle_batch(request, response, message, BATCH_OF_INSTANCES, apply_peer_register);
+    return handle_update(request, response, message, BATCH_OF_INSTANCES, apply_peer_register);
 }
 
 enum error handle_peer_heartbeat(struct request *request, struct response *response,
                                  char message[MESSAGE_BYTES])
 {
     note_goodbye(request);
-    return handle_batch(request, response, message, BATCH_OF_KEYS, apply_peer_heartbeat);
+    return handle_update(request, response, message, BATCH_OF_KEYS, apply_peer_heartbeat);
 }
 
 enum error handle_peer_unregister(struct request *request, struct response *response,
                                   char message[MESSAGE_BYTES])
 {
-    return handle_batch(request, response, message, BATCH_OF_KEYS, apply_peer_unregister);
+    return handle_update(request, response, message, BATCH_OF_KEYS, apply_peer_unregister);
 }

@@ -23,9 +23,11 @@ static void end(const struct batch_call *call, struct request *request, struct r
 }
 
 enum error handle_batch(struct request *request, struct response *response,
-                        char message[MESSAGE_BYTES], enum batch_kind kind, batch_call_apply *apply)
+                        char message[MESSAGE_BYTES], enum batch_kind kind, batch_call_apply *apply,
+                        uint64_t transit_ms)
 {
     struct batch_call call = begin(request, response);
+    call.transit_ms = transit_ms;
     enum error error = registry_call_batch(&call, kind, apply, message);
     end(&call, request, response);
     return error;

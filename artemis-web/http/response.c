@@ -255,8 +255,9 @@ static void add_headers(struct request *request, const struct response *response
         header(mhd_response, "X-Artemis-Region", engine->config->server.region);
         header(mhd_response, "X-Artemis-Zone", engine->config->server.zone);
         header(mhd_response, "X-Artemis-Run", engine->epoch);
-        add_clock(mhd_response, engine);
     }
+    if (response->identity_headers || (request->route && request->route->class == ROUTE_PEER))
+        add_clock(mhd_response, engine);
     if (state == NODE_DRAINING || response->outcome == ERR_BODY_TOO_LARGE ||
         response->outcome == ERR_MALFORMED_REQUEST || response->outcome == ERR_HEADER_TOO_LARGE)
         header(mhd_response, MHD_HTTP_HEADER_CONNECTION, "close");

@@ -24,7 +24,7 @@ SOON_SECS=5                           # limit for agreement after a link is rest
 TEN_MINUTES_SECS=600
 # Without the scenario guard, which issue 9 is still about: a node that has just started keeps leases for a peer for
 # some seconds, and offers them to no other. If all nodes restart within that time, the last lacks them at first.
-SCENARIOS="cut_link isolated flapping one_way slow lossy killed stopped queued_write power_failure chain far clock"
+SCENARIOS="cut_link isolated flapping one_way slow lossy killed stopped queued_write late_renewal power_failure chain far clock"
 AGREED=""
 SKIPPED=0
 
@@ -286,6 +286,40 @@ queued_write_scenario() {
     no_evictions
     returns_nothing $NODES
     REPORT=$AGREED
+}
+
+# A client dies while a node is paused with its renewal in the socket. The renewal counts from when it was
+# sent: the instance stays evicted when the node continues.
+late_renewal_scenario() {
+    local id n continued
+    id=$NEXT_ID
+    join 1 1
+    agree_within $SOON_SECS "$(now_ms)" "before n2 is paused"
+    kill -STOP "${NODE_PID[2]}"
+    cannot_reach 1 2
+    sleep 1.5 # a renewal is sent once a second
+    locked 1 do_drop 1 "$id"
+    sleep $((TTL_SECS + 2))
+    for n in 1 3 4 5; do lacks "$n" "$id"; done
+    continued=$(now_ms)
+    kill -CONT "${NODE_PID[2]}"
+    wait_ready 2 $SOON_SECS || violated "n2 is not ready again"
+    hold $TTL_SECS all_lack "$id"
+    agree_within $SOON_SECS "$(now_ms)" "after n2 continued"
+    returns_nothing $NODES
+    REPORT="the dead instance stayed evicted for $(seconds $(($(now_ms) - continued))), $AGREED"
+}
+
+lacks() { # N ID
+    shown "$1" >"$WORK/shown.$1"
+    grep -q "/i$2 " "$WORK/shown.$1" || return 0
+    violated "n$1 shows i$2, whose client has died"
+    return 1
+}
+
+all_lack() { # ID
+    local n
+    for n in $NODES; do lacks "$n" "$1" || return 1; done
 }
 
 # All nodes lose their power at once and start without data. Clients never get a list that is empty or

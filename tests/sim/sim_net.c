@@ -35,6 +35,9 @@ struct transfer {
     enum message_kind kind;
     struct bucket_set buckets;
     uint32_t from, from_life, to;
+    uint64_t sent_clock_ms;     /* the HLC of the sender, */
+    uint64_t response_clock_ms; /* and that of the receiver; 0: a legacy node */
+    uint64_t sent_ms;           /* in the time of the world */
     struct wire_list items;
     struct wire_list response;
     uint64_t digests[DIGEST_BUCKETS];
@@ -92,6 +95,19 @@ static struct wire_record as_record(const struct wire_item *item)
         .is_confirming = item->is_confirming,
         .rounds = item->rounds,
     };
+}
+
+/* Adds the time since that clock of another node to all ages, max_ms at most, and returns it. */
+static uint64_t add_transit(struct wire_list *list, struct registry *registry, uint64_t clock_ms,
+                            uint64_t max_ms, struct moment now)
+{
+    registry_observe_clock(registry, clock_ms, now);
+    uint64_t transit_ms = registry_transit_ms(registry, clock_ms, now);
+    if (transit_ms > max_ms)
+        transit_ms = max_ms;
+    for (size_t i = 0; i < list->count; i++)
+        list->items[i].age_ms += transit_ms;
+    return transit_ms;
 }
 
 static void remove_stamps(struct wire_list *list)
@@ -191,10 +207,27 @@ static void serve_changes(struct transfer *transfer, struct sim_node *node, stru
     }
 }
 
+/* Refuses an update that was in transit for too long. A repeated message has the ages of the first
+ * one, so they are added to and restored. */
+static void serve_update(struct transfer *transfer, struct sim_node *node, struct moment now)
+{
+    uint64_t transit_ms =
+        add_transit(&transfer->items, node->registry, transfer->sent_clock_ms, UINT64_MAX, now);
+    if (transit_ms > TIMEOUT_MS)
+        transfer->result = SEND_RETRYABLE; /* 408 */
+    else if (transfer->kind == MESSAGE_RENEW)
+        serve_renewals(transfer, node, now);
+    else
+        serve_changes(transfer, node, now);
+    for (size_t i = 0; i < transfer->items.count; i++)
+        transfer->items.items[i].age_ms -= transit_ms;
+}
+
 static void serve(struct sim *sim, struct transfer *transfer, struct sim_node *node)
 {
     struct moment now = node_now(sim, node);
     transfer->result = SEND_DELIVERED;
+    transfer->response_clock_ms = transfer->is_legacy ? 0 : registry_clock_ms(node->registry, now);
     clear(&transfer->response);
     switch (transfer->kind) {
     case MESSAGE_HEALTH:
@@ -208,10 +241,8 @@ static void serve(struct sim *sim, struct transfer *transfer, struct sim_node *n
         return;
     case MESSAGE_REGISTER:
     case MESSAGE_UNREGISTER:
-        serve_changes(transfer, node, now);
-        return;
     case MESSAGE_RENEW:
-        serve_renewals(transfer, node, now);
+        serve_update(transfer, node, now);
         return;
     case MESSAGE_LEASE_CHECK:
         serve_lease_check(transfer, node, now);
@@ -285,6 +316,10 @@ static void on_timeout(struct sim *sim, void *context, uint32_t a, uint32_t b)
 static void deliver_response(struct sim *sim, struct transfer *transfer, struct sim_node *node)
 {
     struct moment now = node_now(sim, node);
+    if (transfer->result == SEND_UNREACHABLE)
+        return;
+    (void)add_transit(&transfer->response, node->registry, transfer->response_clock_ms,
+                      sim->now_ms - transfer->sent_ms, now);
     if (transfer->result != SEND_DELIVERED)
         return;
     if (transfer->kind == MESSAGE_HEALTH)
@@ -358,8 +393,12 @@ void net_send(struct sim *sim, struct sim_node *from, struct message *message)
     for (size_t i = 0; i < message->count; i++)
         add_state(&transfer->items, from->registry, &message->items[i], node_now(sim, from));
     transfer->is_legacy = from->is_legacy || sim->nodes[message->peer].is_legacy;
-    if (transfer->is_legacy)
+    transfer->sent_ms = sim->now_ms;
+    transfer->sent_clock_ms = registry_clock_ms(from->registry, node_now(sim, from));
+    if (transfer->is_legacy) {
         remove_stamps(&transfer->items);
+        transfer->sent_clock_ms = 0;
+    }
     sim->counts.messages++;
     transfer->users = 1;
     sim_at(sim->now_ms + timeout_ms, on_timeout, transfer, 0, 0);

@@ -14,7 +14,9 @@ enum {
      * of a peer that was down, two anti-entropy rounds, a TTL and some timeouts. */
     CONVERGENCE_MS = BACKOFF_MAX_MS + DOWN_PROBE_MS + 2 * ANTI_ENTROPY_MS + TTL_MS + 3 * TIMEOUT_MS,
     FORGOTTEN_MS = TIMEOUT_MS + 2000, /* time until an unregistration is on every node */
-    LEFTOVER_MS = 2500, /* after its lease: lease check, ticks, renewals that were in transit */
+    /* After its lease: two lease checks with all their rounds, of which the first was refuted by a
+     * renewal that was in transit, and ticks. */
+    LEFTOVER_MS = 2 * (TTL_MS / 3) + 2500,
 };
 
 /* The content of a client's instance at a node; 0: not registered there. */

@@ -326,6 +326,57 @@ static void restore_merges_by_stamp_and_lists_the_rest_by_index(void **state)
     check_status(peer_post(state, "restore", "{}"), 400, "bad-request", "invalid-field");
 }
 
+/* --- transit ---------------------------------------------------------------------------------- */
+
+/* Registers an instance as a peer whose clock showed clock_ms when it sent the request. */
+static struct http_response *register_sent_at(void **state, uint64_t clock_ms, const char *instance)
+{
+    char clock[64];
+    char body[600];
+    snprintf(clock, sizeof clock, "X-Artemis-Clock: %llu", (unsigned long long)clock_ms);
+    snprintf(body, sizeof body,
+             "{\"instances\":[{\"region_id\":\"lab\",\"zone_id\":\"zone1\",\"service_id\":\"late\","
+             "\"instance_id\":\"%s\",\"group_id\":\"\",\"ip\":\"10.0.0.1\",\"port\":80,"
+             "\"url\":\"http://10.0.0.1:80\",\"status\":\"up\",\"version\":6553600,"
+             "\"origin\":\"node7\",\"age_ms\":10}]}",
+             instance);
+    const char *const fields[] = {"X-Artemis-Replication: true", "X-Artemis-Cluster: artemis",
+                                  "Content-Type: application/json", clock, NULL};
+    return http_send(((struct fixture *)*state)->http,
+                     &(struct http_request){.method = "POST",
+                                            .path = PEER "register.json",
+                                            .fields = fields,
+                                            .body = body,
+                                            .body_size = strlen(body)});
+}
+
+static uint64_t node_clock_ms(void **state)
+{
+    const char *clock = http_field(peer_get(state, "digest"), "X-Artemis-Clock");
+    assert_non_null(clock);
+    return strtoull(clock, NULL, 10);
+}
+
+static void transit_is_added_to_the_age(void **state)
+{
+    uint64_t clock_ms = node_clock_ms(state);
+    check_status(register_sent_at(state, clock_ms - 2000, "i1"), 200, "success", NULL);
+    struct http_response *response =
+        peer_post(state, "records", "{'instance_keys':[{" FIELDS "}]}", "late", "i1");
+    long long age_ms = check_integer(response, "instances[0].age_ms");
+    assert_true(age_ms >= 2010);
+    assert_true(age_ms <= 2010 + (long long)(node_clock_ms(state) - clock_ms));
+}
+
+static void call_that_was_in_transit_for_too_long_is_refused(void **state)
+{
+    check_status(register_sent_at(state, node_clock_ms(state) - 60000, "i2"), 408, "bad-request",
+                 "request-timeout");
+    struct http_response *response =
+        peer_post(state, "records", "{'instance_keys':[{" FIELDS "}]}", "late", "i2");
+    check_count(response, "instances", 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -339,6 +390,8 @@ int main(void)
         cmocka_unit_test(response_with_records_is_bounded),
         cmocka_unit_test(lease_check_lists_active_leases_only),
         cmocka_unit_test(restore_merges_by_stamp_and_lists_the_rest_by_index),
+        cmocka_unit_test(transit_is_added_to_the_age),
+        cmocka_unit_test(call_that_was_in_transit_for_too_long_is_refused),
     };
     return server_process_finish(cmocka_run_group_tests(tests, start, fixture_stop));
 }

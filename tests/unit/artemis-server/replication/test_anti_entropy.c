@@ -203,17 +203,37 @@ static void newer_tombstone_of_this_node_is_sent(void **state)
     assert_agreed();
 }
 
-static void tombstone_of_a_key_that_the_peer_lacks_is_not_sent(void **state)
+/* An id whose key is in the same bucket as that of "a". */
+static void find_id_in_the_same_bucket(char id[16])
+{
+    struct instance_key key = make_key("s", "a");
+    uint32_t bucket = registry_bucket(instance_key_packed(&key));
+    unsigned number = 0;
+    do {
+        snprintf(id, 16, "b%u", number++);
+        key = make_key("s", id);
+    } while (registry_bucket(instance_key_packed(&key)) != bucket);
+}
+
+static void tombstone_of_a_key_that_the_peer_lacks_is_sent_when_its_bucket_differs(void **state)
 {
     (void)state;
+    char id[16];
     join_up(0);
     register_here("a", "1");
     finish(0, MESSAGE_REGISTER, SEND_REJECTED);
     unregister_here("a");
     finish(0, MESSAGE_UNREGISTER, SEND_REJECTED);
     next_round();
-    assert_false(is_tombstone(other, "s", "a"));
-    assert_true(same_digests(rig.node, other)); /* digests cover registered instances */
+    assert_false(is_tombstone(other, "s", "a")); /* digests cover registered instances */
+    find_id_in_the_same_bucket(id);
+    put_at_other(id, "1");
+    next_round();
+    assert_true(is_tombstone(other, "s", "a"));
+    assert_agreed();
+    uint64_t differences = replicator_stats_now().differences;
+    next_round();
+    assert_true(replicator_stats_now().differences == differences); /* no repair without end */
 }
 
 static void renewals_of_the_peer_are_applied_from_the_list(void **state)
@@ -416,7 +436,7 @@ int main(void)
         TEST(newer_record_of_this_node_is_sent),
         TEST(newer_tombstone_of_the_peer_is_applied),
         TEST(newer_tombstone_of_this_node_is_sent),
-        TEST(tombstone_of_a_key_that_the_peer_lacks_is_not_sent),
+        TEST(tombstone_of_a_key_that_the_peer_lacks_is_sent_when_its_bucket_differs),
         TEST(renewals_of_the_peer_are_applied_from_the_list),
         TEST(many_differences_need_several_bounded_messages),
         TEST(unregistration_during_a_round_is_not_undone_by_the_repair),

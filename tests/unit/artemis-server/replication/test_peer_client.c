@@ -5,8 +5,10 @@
  */
 #include "artemis-server/replication/peer_client.h"
 
+#include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,14 +89,17 @@ static struct {
     enum send_result result;
     char error[PEER_ERROR_BYTES];
     char names[128]; /* node, region and zone */
+    unsigned records;
+    uint64_t age_ms; /* of the last record */
 } node;
 
-static void ignore_record(void *context, const struct message *message,
-                          const struct wire_record *record)
+static void store_record(void *context, const struct message *message,
+                         const struct wire_record *record)
 {
     (void)context;
     (void)message;
-    (void)record;
+    node.records++;
+    node.age_ms = record->age_ms;
 }
 
 static void store_response(void *context, const struct peer_response *response)
@@ -119,7 +124,7 @@ static int open_node(void **state)
                                                 .timeout_ms = TIMEOUT_MS};
     memset(&node, 0, sizeof(node));
     node.registry = make_node("self");
-    const struct peer_client_handler handler = {.on_record = ignore_record,
+    const struct peer_client_handler handler = {.on_record = store_record,
                                                 .on_response = store_response};
     assert_int_equal(peer_client_create(&options, node.registry, &handler, &node.client), ERR_NONE);
     return 0;
@@ -182,7 +187,7 @@ struct fake_peer {
     int listener;
     pthread_t thread;
     char url[64];
-    const char *head;
+    const char *head; /* NULL: no response; it waits for the end of the connection */
     size_t filler;
     const char *tail;
 };
@@ -198,15 +203,27 @@ static void send_text(int peer, const char *data, size_t size)
     }
 }
 
+static struct {
+    char request[4096]; /* the last one */
+    int end_error;      /* errno at the end of the connection; 0: closed */
+    unsigned delay_ms;  /* before it responds */
+} fake;
+
 static void *respond(void *context)
 {
     const struct fake_peer *fake_peer = context;
-    char request[4096];
     char blanks[4096];
     int peer = accept(fake_peer->listener, NULL, NULL);
-    ssize_t received = recv(peer, request, sizeof(request), 0);
+    ssize_t received = recv(peer, fake.request, sizeof(fake.request) - 1, 0);
     assert_true(received > 0);
+    fake.request[received] = '\0';
+    if (!fake_peer->head) {
+        fake.end_error = recv(peer, blanks, sizeof(blanks), 0) < 0 ? errno : 0;
+        close(peer);
+        return NULL;
+    }
     memset(blanks, ' ', sizeof(blanks));
+    poll(NULL, 0, (int)fake.delay_ms);
     send_text(peer, fake_peer->head, strlen(fake_peer->head));
     for (size_t left = fake_peer->filler; left;) {
         size_t size = left < sizeof(blanks) ? left : sizeof(blanks);
@@ -286,6 +303,77 @@ static void list_response_has_no_length_limit(void **state)
     assert_int_equal(node.result, SEND_DELIVERED);
 }
 
+/* --- transit ---------------------------------------------------------------------------------- */
+
+static uint64_t own_clock_ms(void)
+{
+    return registry_clock_ms(node.registry, clock_now());
+}
+
+static void request_carries_the_clock(void **state)
+{
+    (void)state;
+    uint64_t before_ms = own_clock_ms();
+    exchange(MESSAGE_RENEW, HEAD "\r\n{\"failed_instance_keys\":[", 0, "]}");
+    const char *header = strstr(fake.request, "X-Artemis-Clock: ");
+    assert_non_null(header);
+    uint64_t clock_ms = strtoull(header + strlen("X-Artemis-Clock: "), NULL, 10);
+    assert_true(clock_ms >= before_ms && clock_ms <= own_clock_ms());
+}
+
+/* Reads a key of age 5 ms from a response that carries this clock. */
+static void exchange_key(uint64_t clock_ms)
+{
+    char head[256];
+    snprintf(head, sizeof(head), HEAD "X-Artemis-Clock: %llu\r\n\r\n{\"instance_keys\":[",
+             (unsigned long long)clock_ms);
+    exchange(MESSAGE_LIST, head, 0,
+             "{\"region_id\":\"r\",\"zone_id\":\"z\",\"service_id\":\"s\","
+             "\"instance_id\":\"a\",\"version\":7,\"origin\":\"b\",\"age_ms\":5}]}");
+    assert_int_equal(node.result, SEND_DELIVERED);
+    assert_int_equal(node.records, 1);
+}
+
+static void transit_of_a_response_is_added_to_its_ages(void **state)
+{
+    (void)state;
+    uint64_t start_ms = own_clock_ms();
+    fake.delay_ms = 200;
+    exchange_key(start_ms);
+    fake.delay_ms = 0;
+    assert_true(node.age_ms >= 205 && node.age_ms <= 5 + (own_clock_ms() - start_ms));
+}
+
+/* The clock of a peer that is an hour behind does not make its records an hour older. */
+static void transit_of_a_response_is_at_most_the_age_of_its_request(void **state)
+{
+    (void)state;
+    uint64_t start_ms = own_clock_ms();
+    exchange_key(start_ms - 3600 * 1000);
+    assert_true(node.age_ms >= 5 && node.age_ms <= 5 + (own_clock_ms() - start_ms));
+}
+
+static void clock_of_a_peer_that_is_ahead_is_followed(void **state)
+{
+    (void)state;
+    char head[256];
+    uint64_t ahead_ms = own_clock_ms() + 100000;
+    snprintf(head, sizeof(head),
+             "HTTP/1.1 408 Late\r\nX-Artemis-Clock: %llu\r\nContent-Length: 0\r\n\r\n",
+             (unsigned long long)ahead_ms);
+    exchange(MESSAGE_RENEW, head, 0, "");
+    assert_int_equal(node.result, SEND_RETRYABLE);
+    assert_true(own_clock_ms() >= ahead_ms);
+}
+
+static void abandoned_request_is_reset(void **state)
+{
+    (void)state;
+    exchange(MESSAGE_RENEW, NULL, 0, NULL);
+    assert_int_equal(node.result, SEND_RETRYABLE);
+    assert_int_equal(fake.end_error, ECONNRESET);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_node, close_node)
 
 int main(void)
@@ -297,6 +385,11 @@ int main(void)
         TEST(response_of_some_length_is_read),
         TEST(response_longer_than_its_message_allows_is_aborted),
         TEST(list_response_has_no_length_limit),
+        TEST(request_carries_the_clock),
+        TEST(transit_of_a_response_is_added_to_its_ages),
+        TEST(transit_of_a_response_is_at_most_the_age_of_its_request),
+        TEST(clock_of_a_peer_that_is_ahead_is_followed),
+        TEST(abandoned_request_is_reset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
