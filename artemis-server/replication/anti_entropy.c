@@ -197,7 +197,16 @@ static void count_fetched(enum error error, struct replicator *replicator)
         replicator->stats.fetched++;
 }
 
-/* Compares the peer's record of one key with this node's. */
+/* An instance whose lease has ended, and that no guard of its node keeps. */
+static bool has_ended(const struct replicator *replicator, const struct wire_record *record)
+{
+    return !record->deleted && !record->is_guarded &&
+           record->age_ms >= registry_ttl_ms(replicator->registry);
+}
+
+/* Compares the peer's record of one key with this node's. An unknown one whose lease has ended is
+ * left to the lease check of the peer: if this node has evicted it, the instance would return until
+ * that check ends. A node that is starting takes it, to serve what its peers serve. */
 static void compare_record(struct replicator *replicator, struct peer *peer,
                            struct instance *key_only, const struct wire_record *theirs,
                            struct moment now)
@@ -219,7 +228,7 @@ static void compare_record(struct replicator *replicator, struct peer *peer,
     } else if (order == 0) {
         if (registry_apply_renewal(replicator->registry, theirs, now))
             add_to_fetch(round, key_only); /* it was removed meanwhile */
-    } else {
+    } else if (own_record || !replicator->ready || !has_ended(replicator, theirs)) {
         add_to_fetch(round, key_only);
     }
 }
@@ -245,13 +254,14 @@ void anti_entropy_on_record(struct replicator *replicator, struct peer *peer,
 /* Sends the peer what it did not list. It stores a tombstone of a key that it does not know, so
  * that a late registration does not bring the instance back. */
 static void repair_missing(struct replicator *replicator, struct peer *peer,
-                           const struct message *message)
+                           const struct message *message, struct moment now)
 {
     struct round *round = &peer->round;
     if (!load_own(replicator, round, message))
         return;
     for (size_t i = 0; i < round->own_count; i++) {
-        if (!round->seen[i])
+        struct wire_record own = registry_wire_record(replicator->registry, &round->own[i], now);
+        if (!round->seen[i] && !has_ended(replicator, &own))
             batch_repair(replicator, peer, instance_packed_key(round->own[i].instance));
     }
 }
@@ -264,7 +274,7 @@ void anti_entropy_on_result(struct replicator *replicator, struct peer *peer,
     if (round->step == ROUND_IDLE)
         return; /* the peer went down meanwhile */
     if (message->kind == MESSAGE_LIST && result == SEND_DELIVERED)
-        repair_missing(replicator, peer, message);
+        repair_missing(replicator, peer, message, now);
     if (result != SEND_DELIVERED || round->own_failed) {
         end_round(replicator, peer, now);
         if (result == SEND_RETRYABLE)

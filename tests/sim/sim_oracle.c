@@ -14,9 +14,10 @@ enum {
      * of a peer that was down, two anti-entropy rounds, a TTL and some timeouts. */
     CONVERGENCE_MS = BACKOFF_MAX_MS + DOWN_PROBE_MS + 2 * ANTI_ENTROPY_MS + TTL_MS + 3 * TIMEOUT_MS,
     FORGOTTEN_MS = TIMEOUT_MS + 2000, /* time until an unregistration is on every node */
-    /* After its lease: two lease checks with all their rounds, of which the first was refuted by a
-     * renewal that was in transit, and ticks. */
-    LEFTOVER_MS = 2 * (TTL_MS / 3) + 2500,
+    /* The promised end of a lease that nobody renews, after its time: a lease check, and another
+     * one at a node that took the record over from one that was still checking. A node that was
+     * paused, or has just started, begins its check then. */
+    LEFTOVER_MS = 2 * (TTL_MS / 3) + LEASE_CHECK_SLACK_MS + 3 * EXPIRE_TICK_MS + CLOCKS_APART_MS,
 };
 
 /* The content of a client's instance at a node; 0: not registered there. */

@@ -161,7 +161,7 @@ proofs=$(sed -n '/^## Faults/,/^## /p' docs/REPLICATION.md | grep '^|' | sed -E 
 rule "proofs" "docs/REPLICATION.md names a test, scenario or world that does not exist" \
     "$(while read -r kind name; do
         case $kind in
-        chaos) grep -q "^${name}_scenario()" tests/chaos/chaos.sh ;;
+        chaos) grep -q "^${name}_scenario()" tests/chaos/*.sh ;;
         sim) grep -q "^    {\"$name\"," tests/sim/sim_worlds.c ;;
         *) grep -rqE "^static void $kind\(" tests/e2e tests/unit ;;
         esac || echo "$kind $name"

@@ -236,6 +236,63 @@ static void tombstone_of_a_key_that_the_peer_lacks_is_sent_when_its_bucket_diffe
     assert_true(replicator_stats_now().differences == differences); /* no repair without end */
 }
 
+/* --- leases that have ended ------------------------------------------------------------------- */
+
+static void ended_lease_of_the_peer_is_left_to_its_lease_check(void **state)
+{
+    (void)state;
+    join_up(0);
+    put_at_other("a", "1");
+    pass_ms(registry_ttl_ms(other));
+    play_all();
+    assert_true(is_registered(other, "s", "a"));
+    assert_false(is_registered(rig.node, "s", "a"));
+}
+
+static void ended_lease_of_this_node_is_not_sent(void **state)
+{
+    (void)state;
+    join_up(0);
+    register_here("a", "1");
+    finish(0, MESSAGE_REGISTER, SEND_REJECTED);
+    pass_ms(registry_ttl_ms(rig.node));
+    play_all();
+    assert_true(is_registered(rig.node, "s", "a"));
+    assert_false(is_registered(other, "s", "a"));
+}
+
+/* Only its lease check says whether an instance that its peers serve has ended. */
+static void starting_node_takes_an_ended_lease(void **state)
+{
+    (void)state;
+    put_at_other("a", "1");
+    pass_ms(registry_ttl_ms(other));
+    join(0);
+    respond_health(0, (struct health_response){.is_ready = true});
+    finish(0, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+    play_all();
+    assert_true(is_registered(rig.node, "s", "a"));
+}
+
+/* The peer holds older content, and may have a later renewal. */
+static void newer_content_of_an_ended_lease_is_exchanged(void **state)
+{
+    (void)state;
+    put_at_other("a", "1");
+    register_here("b", "1");
+    join_up(0);
+    next_round();
+    assert_agreed();
+    pass_ms(10);
+    put_at_other("a", "2");
+    register_here("b", "2");
+    finish(0, MESSAGE_REGISTER, SEND_REJECTED);
+    pass_ms(registry_ttl_ms(other));
+    play_all();
+    assert_agreed();
+    assert_true(is_registered(rig.node, "s", "a") && is_registered(other, "s", "b"));
+}
+
 static void renewals_of_the_peer_are_applied_from_the_list(void **state)
 {
     (void)state;
@@ -437,6 +494,10 @@ int main(void)
         TEST(newer_tombstone_of_the_peer_is_applied),
         TEST(newer_tombstone_of_this_node_is_sent),
         TEST(tombstone_of_a_key_that_the_peer_lacks_is_sent_when_its_bucket_differs),
+        TEST(ended_lease_of_the_peer_is_left_to_its_lease_check),
+        TEST(ended_lease_of_this_node_is_not_sent),
+        TEST(starting_node_takes_an_ended_lease),
+        TEST(newer_content_of_an_ended_lease_is_exchanged),
         TEST(renewals_of_the_peer_are_applied_from_the_list),
         TEST(many_differences_need_several_bounded_messages),
         TEST(unregistration_during_a_round_is_not_undone_by_the_repair),
