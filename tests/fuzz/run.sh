@@ -22,12 +22,14 @@ packages=(libmicrohttpd jansson libcurl libxxhash zlib nettle sqlite3)
 read -ra packages_cflags <<<"$(pkg-config --cflags "${packages[@]}")"
 read -ra packages_libs <<<"$(pkg-config --libs "${packages[@]}")"
 
+read -ra ccache <<<"$(command -v ccache)"
+
 compile() { # SOURCE: prints the object
     local object="$out/${1%.*}.o"
     mkdir -p "$(dirname "$object")"
     case $1 in
-    *.cpp) clang++ -std=c++17 "${flags[@]}" "${packages_cflags[@]}" -c -o "$object" "$1" ;;
-    *) clang -std=c17 "${flags[@]}" "${packages_cflags[@]}" -c -o "$object" "$1" ;;
+    *.cpp) "${ccache[@]}" clang++ -std=c++17 "${flags[@]}" "${packages_cflags[@]}" -c -o "$object" "$1" ;;
+    *) "${ccache[@]}" clang -std=c17 "${flags[@]}" "${packages_cflags[@]}" -c -o "$object" "$1" ;;
     esac && echo "$object"
 }
 
