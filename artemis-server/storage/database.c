@@ -175,6 +175,7 @@ static enum database_state state_of(int code)
     case SQLITE_NOTADB:
         return DATABASE_FOREIGN;
     case SQLITE_CORRUPT:
+    case SQLITE_ERROR: /* it is ours, but its tables are not those of the schema */
         return DATABASE_DAMAGED;
     case SQLITE_BUSY:
     case SQLITE_LOCKED:

@@ -9,9 +9,13 @@
 #include <time.h>
 
 #include "artemis-core/json/codec_stored.h"
+#include "artemis-core/model/hlc.h"
+#include "artemis-core/model/stamp.h"
 #include "artemis-server/clock.h"
 #include "artemis-server/log.h"
 #include "artemis-server/storage/storage_writer.h"
+
+enum { US_PER_MS = 1000 };
 
 struct storage {
     const char *folder;
@@ -67,6 +71,25 @@ static enum error open_database(struct storage *storage, struct database **out,
     return state == DATABASE_OPENED ? ERR_NONE : ERR_SYSTEM;
 }
 
+/* SQLite has no checksums, so a damaged number may look valid. One in the far future would make
+ * this node issue stamps that all peers refuse, for good. Without it, the loaded records still set
+ * the clock. */
+static uint64_t plausible_bound(const char *name, uint64_t bound, uint64_t max)
+{
+    if (bound <= max)
+        return bound;
+    log_event(LOG_LEVEL_ERROR, "a stored bound is not valid and is ignored",
+              LOG_TEXT("bound", name), LOG_NUMBER("value", bound), LOG_NUMBER("max", max));
+    return 0;
+}
+
+static void check_bounds(struct storage_bounds *bounds, struct moment now)
+{
+    uint64_t max_ms = now.wall_ms + CLOCK_AHEAD_MAX_MS + BOUND_AHEAD_MS;
+    bounds->hlc = plausible_bound("stamp", bounds->hlc, hlc_after(0, max_ms));
+    bounds->revision = plausible_bound("revision", bounds->revision, max_ms * US_PER_MS);
+}
+
 static enum error read_bounds(struct database *database, struct storage_bounds *bounds)
 {
     uint64_t complete = 0;
@@ -78,6 +101,7 @@ static enum error read_bounds(struct database *database, struct storage_bounds *
     if (!error)
         error = database_number(database, NUMBER_COMPLETE, &complete);
     bounds->is_complete = complete == 1;
+    check_bounds(bounds, clock_now());
     return error;
 }
 
@@ -171,6 +195,13 @@ static enum error load_instance_row(struct load *load, struct wire_record *recor
     return error;
 }
 
+/* The id of a node goes into messages to peers, which read JSON without zero bytes. */
+static bool is_valid_node(struct slice node)
+{
+    return node.size > 0 && node.size <= ID_BYTES_MAX && !memchr(node.data, 0, node.size) &&
+           text_is_utf8(node);
+}
+
 /* Loads one row; one that is not valid is counted and skipped. */
 static enum error load_row(void *context, const struct database_row *row)
 {
@@ -179,7 +210,7 @@ static enum error load_row(void *context, const struct database_row *row)
     enum error error = ERR_INVALID_FIELD;
     bool is_tombstone =
         !row->body.size || codec_read_stored_revision(row->body, &record.client_revision);
-    if (row->hlc && row->node.size <= ID_BYTES_MAX)
+    if (row->hlc && is_valid_node(row->node))
         error = is_tombstone ? load_tombstone_row(load, &record, row)
                              : load_instance_row(load, &record, row);
     if (!error || error == ERR_NO_MEMORY)

@@ -164,6 +164,28 @@ static void other_files_are_recognised_and_set_aside(void **state)
     assert_non_null(strstr(problem, "later version"));
 }
 
+/* The file says that it is ours, and its tables are not. */
+static void wrong_tables_are_damage(void **state)
+{
+    (void)state;
+    static const char *const changes[] = {"DROP TABLE records; CREATE TABLE records (a, b)",
+                                          "DROP TABLE numbers; CREATE VIEW numbers AS SELECT 1"};
+    for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+        struct database *database = NULL;
+        sqlite3 *other;
+        char path[DATABASE_PATH_BYTES];
+        char name[DATABASE_PATH_BYTES];
+        snprintf(path, sizeof(path), "%s/%s", folder.path, DATABASE_FILE);
+        database_close(open_it());
+        assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(other, changes[i], NULL, NULL, NULL), SQLITE_OK);
+        sqlite3_close(other);
+        assert_int_equal(database_open(folder.path, &database, problem), DATABASE_DAMAGED);
+        assert_string_not_equal(problem, "");
+        assert_int_equal(database_set_aside(folder.path, "damaged", name, problem), ERR_NONE);
+    }
+}
+
 /* Overwrites the pages after the first. */
 static void damage(const char *path)
 {
@@ -261,6 +283,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(second_process_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(other_files_are_recognised_and_set_aside, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(wrong_tables_are_damage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(damage_is_found_while_reading, set_up, tear_down),
         cmocka_unit_test_setup_teardown(missing_folder_is_unavailable, set_up, tear_down),
         cmocka_unit_test_setup_teardown(folder_without_a_parent_is_not_made, set_up, tear_down),

@@ -332,6 +332,57 @@ static void invalid_rows_are_skipped(void **state)
     }
 }
 
+/* The id of a node is sent to peers: one that is not text would break the whole snapshot. */
+static void rows_with_invalid_node_ids_are_skipped(void **state)
+{
+    (void)state;
+    const struct slice node_ids[] = {SLICE(""), SLICE("\xff\xfe"), SLICE("n\0"), SLICE("n1")};
+    size_t count = sizeof(node_ids) / sizeof(node_ids[0]);
+    struct node node = start_writer(at_ms(0));
+    assert_int_equal(database_begin(node.writer.database), ERR_NONE);
+    for (size_t i = 0; i < count; i++) {
+        char id[] = {(char)('a' + i), '\0'};
+        struct instance_key key = make_key("s", id);
+        struct database_row row = {.key = instance_key_packed(&key),
+                                   .hlc = (START_WALL_MS << 16) + i,
+                                   .node = node_ids[i],
+                                   .since_ms = START_WALL_MS};
+        assert_int_equal(database_put(node.writer.database, &row), ERR_NONE);
+    }
+    assert_int_equal(database_commit(node.writer.database), ERR_NONE);
+    stop_writer(&node);
+    struct storage_status status;
+    struct node next = start(at_ms(1000));
+    storage_status(next.storage, &status);
+    assert_int_equal(status.invalid_rows, count - 1);
+    assert_int_equal(status.loaded_tombstones, 1);
+    stop(&next);
+}
+
+/* SQLite has no checksums. Peers would refuse all later changes of a node that follows such a
+ * bound. */
+static void bounds_in_the_far_future_are_ignored(void **state)
+{
+    (void)state;
+    struct node node = start_writer(at_ms(0));
+    put(node.registry, "s", "i", at_ms(0));
+    assert_int_equal(commit(&node, 0), ERR_NONE);
+    assert_int_equal(database_begin(node.writer.database), ERR_NONE);
+    assert_int_equal(database_set_number(node.writer.database, NUMBER_HLC_BOUND, HLC_MAX - 1),
+                     ERR_NONE);
+    assert_int_equal(
+        database_set_number(node.writer.database, NUMBER_REVISION_BOUND, (uint64_t)1 << 62),
+        ERR_NONE);
+    assert_int_equal(database_commit(node.writer.database), ERR_NONE);
+    stop_writer(&node);
+    struct node next = start(at_ms(1000));
+    struct storage_bounds bounds = storage_bounds(next.storage);
+    assert_true(bounds.hlc == 0 && bounds.revision == 0);
+    assert_true(bounds.saved_ms != 0);
+    assert_int_equal(shown(next.registry, "s"), 1);
+    stop(&next);
+}
+
 /* --- the thread ------------------------------------------------------------------------------- */
 
 static bool is_down(void *context)
@@ -472,6 +523,8 @@ int main(void)
         TEST(a_node_that_restarts_often_does_not_make_leases_younger),
         TEST(a_damaged_file_is_set_aside),
         TEST(invalid_rows_are_skipped),
+        TEST(rows_with_invalid_node_ids_are_skipped),
+        TEST(bounds_in_the_far_future_are_ignored),
         TEST(the_thread_shows_a_failing_disk_and_recovers),
         TEST(a_file_that_is_damaged_while_running_is_replaced),
         TEST(a_list_is_complete_when_the_node_was_ready),
