@@ -31,7 +31,7 @@ void shard_free(struct shard *shard)
          number = shard_record(shard, number)->lease.next)
         instance_unref(shard_record(shard, number)->instance);
     for (int kind = 0; kind < DIRTY_KINDS; kind++)
-        free(shard->dirty[kind].numbers);
+        number_set_free(&shard->dirty[kind]);
     while (shard->removed.count)
         instance_unref(shard->removed.instances[--shard->removed.count]);
     free(shard->removed.instances);
@@ -131,8 +131,6 @@ static enum error reserve_member(struct shard *shard, struct service *service)
     enum { FIRST_CAPACITY = 4 };
     if (service->member_count < service->member_capacity)
         return ERR_NONE;
-    if (service->member_count == MEMBERS_MAX_OF_SERVICE)
-        return ERR_NO_MEMORY;
     return resize_members(shard, service,
                           service->member_capacity ? service->member_capacity * 2 : FIRST_CAPACITY);
 }
@@ -178,7 +176,7 @@ enum error shard_insert(struct shard *shard, uint32_t service_hash, uint32_t rec
     record->instance = instance_ref(instance);
     record->hash = record_hash;
     record->service = service_number;
-    record->member = service->member_count & MEMBERS_MAX_OF_SERVICE;
+    record->member = service->member_count;
     service->members[service->member_count++] = number;
     hash_index_insert(&shard->record_index, record_hash, number);
     shard_link_bucket(shard, number);
@@ -217,7 +215,8 @@ void shard_remove(struct shard *shard, uint32_t number, uint64_t now_ms)
     shard_unlink_bucket(shard, number);
     hash_index_remove(&shard->record_index, record->hash, number);
     shard_list_removed(shard, record->instance);
-    record->instance = NULL; /* a stale number in a dirty list finds nothing */
+    record->instance = NULL;
+    shard_clear_dirty(shard, number);
     slab_release(&shard->records, number);
 }
 
@@ -334,28 +333,12 @@ void shard_free_members(struct instance **instances, size_t count)
 
 /* --- memory ----------------------------------------------------------------------------------- */
 
-static void shrink_dirty(struct shard *shard, struct dirty_list *list)
-{
-    enum { SHRINK_FROM = 256 };
-    uint32_t wanted = list->capacity / 2;
-    if (list->capacity < SHRINK_FROM || list->count >= wanted / 2 ||
-        shard->record_index.count >= wanted / 2)
-        return;
-    uint32_t *numbers = realloc(list->numbers, wanted * sizeof(*numbers));
-    if (!numbers)
-        return; /* it stays as it is */
-    list->numbers = numbers;
-    list->capacity = wanted;
-}
-
 void shard_shrink(struct shard *shard)
 {
     slab_shrink(&shard->records);
     slab_shrink(&shard->services);
     hash_index_shrink(&shard->record_index);
     hash_index_shrink(&shard->service_index);
-    for (int kind = 0; kind < DIRTY_KINDS; kind++)
-        shrink_dirty(shard, &shard->dirty[kind]);
 }
 
 size_t shard_bytes(const struct shard *shard)
@@ -364,7 +347,7 @@ size_t shard_bytes(const struct shard *shard)
     size_t bytes = slab_bytes(&shard->records) + slab_bytes(&shard->services) +
                    slots * sizeof(struct hash_slot) + shard->member_bytes;
     for (int kind = 0; kind < DIRTY_KINDS; kind++)
-        bytes += shard->dirty[kind].capacity * sizeof(uint32_t);
+        bytes += number_set_bytes(&shard->dirty[kind]);
     return bytes + shard->removed.capacity * sizeof(*shard->removed.instances);
 }
 

@@ -24,6 +24,7 @@
 #include <stdbool.h>
 
 #include "artemis-core/base/hash_index.h"
+#include "artemis-core/base/number_set.h"
 #include "artemis-core/model/instance.h"
 #include "artemis-server/cache/cached_response.h"
 #include "artemis-server/registry/guard.h"
@@ -39,10 +40,8 @@ enum {
 enum dirty_kind { DIRTY_CHANGE, DIRTY_RENEWAL, DIRTY_LEASE_CHECK, DIRTY_STORE, DIRTY_KINDS };
 
 enum {
-    MEMBER_BITS = 28,
     RECORD_ROUNDS_BITS = 3,
     RECORD_ROUNDS_MAX = (1 << RECORD_ROUNDS_BITS) - 1,
-    MEMBERS_MAX_OF_SERVICE = (1 << MEMBER_BITS) - 1,
     /* Beyond it a removed key is not listed for storage, which then writes everything again. */
     REMOVED_KEYS_MAX = 1 << 16,
 };
@@ -53,8 +52,7 @@ struct record {
     uint64_t hlc;              /* with node, the stamp of this content */
     uint64_t reregistered_hlc; /* HLC time of the last identical registration here; 0: none */
     uint32_t service;          /* 0: a tombstone */
-    uint32_t member : MEMBER_BITS; /* index in the service's members */
-    uint32_t dirty : DIRTY_KINDS;  /* a bit for each list that has its number */
+    uint32_t member;               /* index in the service's members */
     uint32_t hash;                 /* of the key, for the index */
     uint32_t bucket_next;          /* the list of the bucket, of this shard alone */
     uint32_t bucket_prev;          /* 0: the first */
@@ -69,14 +67,6 @@ static inline bool record_is_tombstone(const struct record *record)
 {
     return record->lease_state == LEASE_NONE;
 }
-
-/* Numbers of records that the replicator or storage drains: changes, renewals, lease checks, or
- * what must be stored. A number may be stale: its record was removed. */
-struct dirty_list {
-    uint32_t *numbers;
-    uint32_t count;
-    uint32_t capacity; /* Invariant: at least the number of records, so that adding cannot fail */
-};
 
 /* Keys whose record was removed since storage last drained the list. A key may have a record
  * again. */
@@ -151,7 +141,9 @@ struct shard {
     uint32_t released_services;                /* services whose guard is released */
     uint32_t responses;                        /* cached */
     struct cached_response *evicted_responses; /* the owner frees them after it unlocks */
-    struct dirty_list dirty[DIRTY_KINDS];
+    /* Records that the replicator or storage drains. Invariant: each has memory for every record,
+     * so that adding cannot fail. */
+    struct number_set dirty[DIRTY_KINDS];
     struct removed_list removed;
     struct {
         uint32_t first; /* linked by lease.next and lease.prev, in the order of insertion */
@@ -303,5 +295,8 @@ static inline void shard_mark_stored(struct shard *shard, uint32_t number)
 /* Lists the key of a record that is being removed for storage, if there is storage. Takes over the
  * reference. */
 void shard_list_removed(struct shard *shard, struct instance *instance);
-/* Removes and returns a number from a dirty list; 0 if the list is empty. Skips stale numbers. */
+/* Takes a record that is about to be removed off the dirty lists. */
+void shard_clear_dirty(struct shard *shard, uint32_t number);
+/* Removes and returns a number from a dirty list; 0 if the list is empty. Skips records whose
+ * reason has gone. */
 uint32_t shard_drain_dirty(struct shard *shard, enum dirty_kind kind);

@@ -127,6 +127,7 @@ void shard_remove_tombstone(struct shard *shard, uint32_t number)
     hash_index_remove(&shard->record_index, record->hash, number);
     shard_list_removed(shard, record->instance);
     record->instance = NULL;
+    shard_clear_dirty(shard, number);
     slab_release(&shard->records, number);
 }
 
@@ -149,51 +150,31 @@ void shard_expire_tombstones(struct shard *shard, uint64_t now_ms, unsigned *ste
 
 /* --- dirty lists ------------------------------------------------------------------------------ */
 
-static enum error reserve(struct dirty_list *list, uint32_t more)
-{
-    enum { FIRST_CAPACITY = 16 };
-    uint32_t wanted = list->count + more;
-    if (wanted <= list->capacity)
-        return ERR_NONE;
-    uint32_t capacity = list->capacity ? list->capacity * 2 : FIRST_CAPACITY;
-    if (capacity < wanted)
-        capacity = wanted;
-    uint32_t *numbers = realloc(list->numbers, capacity * sizeof(*numbers));
-    if (!numbers)
-        return ERR_NO_MEMORY;
-    list->numbers = numbers;
-    list->capacity = capacity;
-    return ERR_NONE;
-}
-
-#define DIRTY_MASK ((1u << DIRTY_KINDS) - 1)
-
 enum error shard_reserve_dirty(struct shard *shard)
 {
     enum error error = ERR_NONE;
+    /* A new record may open a new chunk of the slab. */
+    uint32_t words = slab_end(&shard->records) / NUMBER_SET_WORD_BITS + 1;
     for (int kind = 0; !error && kind < (shard->settings.storing ? DIRTY_KINDS : DIRTY_STORE);
          kind++)
-        error = reserve(&shard->dirty[kind], shard->record_index.count + 1);
+        error = number_set_reserve(&shard->dirty[kind], words);
     return error;
 }
 
 void shard_mark_dirty(struct shard *shard, uint32_t number, enum dirty_kind kind)
 {
-    struct record *record = shard_record(shard, number);
-    struct dirty_list *list = &shard->dirty[kind];
-    if (record->dirty & 1u << kind)
-        return;
-    assert(list->count < list->capacity);
-    list->numbers[list->count++] = number;
-    record->dirty = (record->dirty | 1u << kind) & DIRTY_MASK;
+    number_set_add(&shard->dirty[kind], number);
 }
 
-/* Clears the mark of a record. False: the number is stale, or the mark has no meaning any more. */
-static bool clear_dirty(struct record *record, enum dirty_kind kind)
+void shard_clear_dirty(struct shard *shard, uint32_t number)
 {
-    if (!record || !record->instance || !(record->dirty & 1u << kind))
-        return false;
-    record->dirty = record->dirty & ~(1u << kind) & DIRTY_MASK;
+    for (int kind = 0; kind < DIRTY_KINDS; kind++)
+        number_set_remove(&shard->dirty[kind], number);
+}
+
+/* False: the reason why the record was marked has gone. */
+static bool is_still_dirty(const struct record *record, enum dirty_kind kind)
+{
     if (kind == DIRTY_RENEWAL)
         return !record_is_tombstone(record);
     return kind != DIRTY_LEASE_CHECK || lease_state_is_confirming(record->lease_state);
@@ -201,12 +182,10 @@ static bool clear_dirty(struct record *record, enum dirty_kind kind)
 
 uint32_t shard_drain_dirty(struct shard *shard, enum dirty_kind kind)
 {
-    struct dirty_list *list = &shard->dirty[kind];
-    while (list->count) {
-        uint32_t number = list->numbers[--list->count];
-        if (clear_dirty(slab_find(&shard->records, number), kind))
+    uint32_t number;
+    while ((number = number_set_pop(&shard->dirty[kind])))
+        if (is_still_dirty(shard_record(shard, number), kind))
             return number;
-    }
     return 0;
 }
 

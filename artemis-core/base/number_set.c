@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-core/base/number_set.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Words of the second level. */
+static uint32_t upper_words(uint32_t capacity)
+{
+    return (capacity + NUMBER_SET_WORD_BITS - 1) / NUMBER_SET_WORD_BITS;
+}
+
+void number_set_free(struct number_set *set)
+{
+    free(set->words);
+    *set = (struct number_set){0};
+}
+
+size_t number_set_bytes(const struct number_set *set)
+{
+    return ((size_t)set->capacity + upper_words(set->capacity)) * sizeof(*set->words);
+}
+
+enum error number_set_reserve(struct number_set *set, uint32_t words)
+{
+    enum { FIRST_CAPACITY = 4 };
+    uint32_t capacity = set->capacity ? set->capacity : FIRST_CAPACITY;
+    if (words <= set->capacity)
+        return ERR_NONE;
+    while (capacity < words)
+        capacity *= 2;
+    uint64_t *grown = calloc((size_t)capacity + upper_words(capacity), sizeof(*grown));
+    if (!grown)
+        return ERR_NO_MEMORY;
+    if (set->words) {
+        memcpy(grown, set->words, set->capacity * sizeof(*grown));
+        memcpy(grown + capacity, set->words + set->capacity,
+               upper_words(set->capacity) * sizeof(*grown));
+    }
+    free(set->words);
+    set->words = grown;
+    set->capacity = capacity;
+    return ERR_NONE;
+}
+
+void number_set_add(struct number_set *set, uint32_t number)
+{
+    uint32_t word = (number - 1) / NUMBER_SET_WORD_BITS;
+    uint64_t bit = 1ull << (number - 1) % NUMBER_SET_WORD_BITS;
+    assert(number && word < set->capacity);
+    if (set->words[word] & bit)
+        return;
+    set->words[word] |= bit;
+    set->words[set->capacity + word / NUMBER_SET_WORD_BITS] |= 1ull << word % NUMBER_SET_WORD_BITS;
+    set->count++;
+}
+
+static void clear(struct number_set *set, uint32_t word, uint64_t bit)
+{
+    set->words[word] &= ~bit;
+    if (set->words[word] == 0)
+        set->words[set->capacity + word / NUMBER_SET_WORD_BITS] &=
+            ~(1ull << word % NUMBER_SET_WORD_BITS);
+    set->count--;
+}
+
+void number_set_remove(struct number_set *set, uint32_t number)
+{
+    uint32_t word = (number - 1) / NUMBER_SET_WORD_BITS;
+    uint64_t bit = 1ull << (number - 1) % NUMBER_SET_WORD_BITS;
+    assert(number);
+    if (word < set->capacity && set->words[word] & bit)
+        clear(set, word, bit);
+}
+
+uint32_t number_set_pop(struct number_set *set)
+{
+    if (set->count == 0)
+        return 0;
+    const uint64_t *upper = set->words + set->capacity;
+    uint32_t at = 0;
+    while (upper[at] == 0)
+        at++;
+    uint32_t word = at * NUMBER_SET_WORD_BITS + (uint32_t)__builtin_ctzll(upper[at]);
+    uint32_t index = (uint32_t)__builtin_ctzll(set->words[word]);
+    clear(set, word, 1ull << index);
+    return word * NUMBER_SET_WORD_BITS + index + 1;
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A set against an array of flags, over the edges of words of both levels.
+ */
+#include "artemis-core/base/number_set.h"
+
+#include "tests/support/cmocka_all.h"
+
+/* The second level has three words. */
+enum { WORDS = NUMBER_SET_WORD_BITS * 2 + 1, NUMBERS = WORDS * NUMBER_SET_WORD_BITS };
+
+static void empty_set_has_no_number(void **state)
+{
+    (void)state;
+    struct number_set set = {0};
+    assert_int_equal(number_set_pop(&set), 0);
+    number_set_remove(&set, 1);
+    assert_int_equal(set.count, 0);
+    assert_int_equal(number_set_bytes(&set), 0);
+    number_set_free(&set);
+}
+
+static void numbers_come_out_once_the_lowest_first(void **state)
+{
+    (void)state;
+    struct number_set set = {0};
+    assert_int_equal(number_set_reserve(&set, WORDS), ERR_NONE);
+    for (uint32_t number = NUMBERS; number >= 1; number--) {
+        number_set_add(&set, number);
+        number_set_add(&set, number);
+    }
+    assert_int_equal(set.count, NUMBERS);
+    for (uint32_t number = 1; number <= NUMBERS; number++)
+        assert_int_equal(number_set_pop(&set), number);
+    assert_int_equal(number_set_pop(&set), 0);
+    number_set_free(&set);
+}
+
+static void removed_number_does_not_come_out(void **state)
+{
+    (void)state;
+    static const uint32_t edges[] = {1, 64, 65, 4096, 4097, 8192, 8193, NUMBERS};
+    enum { EDGES = sizeof(edges) / sizeof(edges[0]) };
+    struct number_set set = {0};
+    assert_int_equal(number_set_reserve(&set, WORDS), ERR_NONE);
+    for (int removed = 0; removed < EDGES; removed++) {
+        for (int i = 0; i < EDGES; i++)
+            number_set_add(&set, edges[i]);
+        number_set_remove(&set, edges[removed]);
+        number_set_remove(&set, edges[removed]);
+        number_set_remove(&set, 2); /* was never added */
+        assert_int_equal(set.count, EDGES - 1);
+        for (int i = 0; i < EDGES; i++)
+            if (i != removed)
+                assert_int_equal(number_set_pop(&set), edges[i]);
+        assert_int_equal(number_set_pop(&set), 0);
+    }
+    number_set_free(&set);
+}
+
+static void set_keeps_its_numbers_when_it_grows(void **state)
+{
+    (void)state;
+    struct number_set set = {0};
+    for (uint32_t words = 1; words <= WORDS; words++) {
+        assert_int_equal(number_set_reserve(&set, words), ERR_NONE);
+        number_set_add(&set, words * NUMBER_SET_WORD_BITS);
+    }
+    assert_true(number_set_bytes(&set) >= NUMBERS / 8);
+    number_set_remove(&set, UINT32_MAX); /* above what was reserved */
+    for (uint32_t words = 1; words <= WORDS; words++)
+        assert_int_equal(number_set_pop(&set), words * NUMBER_SET_WORD_BITS);
+    assert_int_equal(set.count, 0);
+    number_set_free(&set);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(empty_set_has_no_number),
+        cmocka_unit_test(numbers_come_out_once_the_lowest_first),
+        cmocka_unit_test(removed_number_does_not_come_out),
+        cmocka_unit_test(set_keeps_its_numbers_when_it_grows),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
