@@ -30,22 +30,28 @@ static const char *const status_names[] = {
 
 /* One allocation. `key_end` and the start of `bytes` have the layout of a struct instance_key, so
  * one memcmp compares keys. After the key, `bytes` holds the other texts, then the metadata: each
- * name and value preceded by its size; then the client revision, if there is one. */
+ * name and value preceded by its size in one byte, or in two from LONG_SIZE on; then the client
+ * revision, if there is one. */
 struct instance {
     _Atomic uint32_t refs;
     uint16_t port;
     uint8_t status : 7;
     uint8_t has_client_revision : 1;
     uint8_t metadata_count;
-    uint32_t size; /* of `bytes` */
+    uint16_t size; /* of `bytes` */
     uint16_t end[TEXT_FIELDS - KEY_FIELDS];
     uint16_t key_end[KEY_FIELDS];
     char bytes[];
 };
 
+/* Sizes from here on take two bytes: the upper bits, with this bit set, and the lower 8. */
+enum { LONG_SIZE = 0x80 };
+static_assert(METADATA_BYTES_MAX < LONG_SIZE << 8, "a size of metadata fits two bytes");
+
 /* instance_equal compares from `port` to the last byte: there must be no padding. */
 static_assert(offsetof(struct instance, bytes) ==
-                  offsetof(struct instance, key_end) + sizeof(uint16_t) * KEY_FIELDS,
+                      offsetof(struct instance, key_end) + sizeof(uint16_t) * KEY_FIELDS &&
+                  offsetof(struct instance, bytes) == sizeof(struct instance),
               "the bytes follow the ends of the key");
 /* All offsets fit 16 bits. */
 static_assert(KEY_FIELDS * ID_BYTES_MAX + IP_BYTES_MAX + STATUS_BYTES_MAX +
@@ -251,6 +257,12 @@ static struct slice stored_text(const struct instance_spec *spec, enum instance_
     return spec->text[field];
 }
 
+/* Bytes of a slice with its size before it. */
+static size_t packed_slice_size(struct slice slice)
+{
+    return slice.size + (slice.size < LONG_SIZE ? 1 : 2);
+}
+
 static size_t packed_size(const struct instance_spec *spec)
 {
     size_t size = 0;
@@ -258,7 +270,8 @@ static size_t packed_size(const struct instance_spec *spec)
         size += field == FIELD_GROUP ? canonical_group(spec->text[field]).size
                                      : stored_text(spec, field).size;
     for (size_t i = 0; i < spec->metadata_count; i++)
-        size += 2 * sizeof(uint16_t) + spec->metadata[i].name.size + spec->metadata[i].value.size;
+        size += packed_slice_size(spec->metadata[i].name) +
+                packed_slice_size(spec->metadata[i].value);
     return size + (spec->client_revision ? sizeof(spec->client_revision) : 0);
 }
 
@@ -281,11 +294,12 @@ static void set_client_revision(struct instance *instance, uint64_t client_revis
 
 static char *pack_slice(char *to, struct slice slice)
 {
-    uint16_t size = (uint16_t)slice.size;
-    memcpy(to, &size, sizeof(size));
-    if (size)
-        memcpy(to + sizeof(size), slice.data, size);
-    return to + sizeof(size) + size;
+    if (slice.size >= LONG_SIZE)
+        *to++ = (char)(LONG_SIZE | slice.size >> 8);
+    *to++ = (char)(slice.size & 0xFF);
+    if (slice.size)
+        memcpy(to, slice.data, slice.size);
+    return to + slice.size;
 }
 
 enum error instance_create(const struct instance_spec *spec, struct instance **out,
@@ -303,7 +317,7 @@ enum error instance_create(const struct instance_spec *spec, struct instance **o
     made->status = parse_status(spec->text[FIELD_STATUS]) & 0x7F;
     made->has_client_revision = false;
     made->metadata_count = (uint8_t)spec->metadata_count;
-    made->size = (uint32_t)size;
+    made->size = (uint16_t)size;
     char *to = made->bytes + pack_key(spec->text, made->key_end, made->bytes);
     for (enum instance_field field = KEY_FIELDS; field < TEXT_FIELDS; field++) {
         struct slice text = stored_text(spec, field);
@@ -337,7 +351,7 @@ struct instance *instance_of_key(struct slice packed_key, uint64_t client_revisi
     struct instance *instance = malloc(sizeof(*instance) + size + revision_size);
     if (!instance)
         return NULL;
-    *instance = (struct instance){.status = STATUS_UP, .size = size + (uint32_t)revision_size};
+    *instance = (struct instance){.status = STATUS_UP, .size = (uint16_t)(size + revision_size)};
     atomic_init(&instance->refs, 1);
     for (size_t i = 0; i < sizeof(instance->end) / sizeof(instance->end[0]); i++)
         instance->end[i] = size;
@@ -358,7 +372,7 @@ struct instance *instance_with_client_revision(const struct instance *instance,
     atomic_init(&copy->refs, 1);
     memcpy((char *)copy + from, (const char *)instance + from,
            offsetof(struct instance, bytes) - from + kept);
-    copy->size = (uint32_t)(kept + sizeof(client_revision));
+    copy->size = (uint16_t)(kept + sizeof(client_revision));
     set_client_revision(copy, client_revision);
     return copy;
 }
@@ -405,10 +419,11 @@ size_t instance_metadata_count(const struct instance *instance)
 
 static struct slice unpack_slice(const struct instance *instance, size_t *at)
 {
-    uint16_t size;
-    memcpy(&size, instance->bytes + *at, sizeof(size));
-    struct slice slice = {instance->bytes + *at + sizeof(size), size};
-    *at += sizeof(size) + size;
+    size_t size = (unsigned char)instance->bytes[(*at)++];
+    if (size >= LONG_SIZE)
+        size = (size - LONG_SIZE) << 8 | (unsigned char)instance->bytes[(*at)++];
+    struct slice slice = {instance->bytes + *at, size};
+    *at += size;
     return slice;
 }
 

@@ -441,6 +441,36 @@ static void metadata_reads_back_by_name(void **state)
     instance_unref(instance);
 }
 
+static void metadata_of_every_size_reads_back(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {0, 1, 127, 128, 129, 255, 256, 257, 2048, METADATA_BYTES_MAX - 1};
+    static char bytes[METADATA_BYTES_MAX];
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (char)('a' + i % 26);
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        const struct slice text = {bytes, sizes[i]};
+        const struct metadata_entry as_value = {SLICE("n"), text};
+        const struct metadata_entry as_name = {text, SLICE("v")};
+        struct instance_spec spec = good_spec();
+        struct metadata_entry entry;
+        for (int name = 0; name < (sizes[i] ? 2 : 1); name++) {
+            const struct metadata_entry *sent = name ? &as_name : &as_value;
+            size_t cursor = 0;
+            spec.metadata = sent;
+            spec.metadata_count = 1;
+            spec.client_revision = 7;
+            struct instance *instance = made(&spec);
+            assert_true(instance_next_metadata(instance, &cursor, &entry));
+            assert_true(slice_equal(entry.name, sent->name));
+            assert_true(slice_equal(entry.value, sent->value));
+            assert_false(instance_next_metadata(instance, &cursor, &entry));
+            assert_int_equal(instance_client_revision(instance), 7);
+            instance_unref(instance);
+        }
+    }
+}
+
 static void metadata_of_an_instance_without(void **state)
 {
     (void)state;
@@ -546,6 +576,7 @@ int main(void)
         cmocka_unit_test(metadata_limits),
         cmocka_unit_test(metadata_with_an_empty_name),
         cmocka_unit_test(metadata_reads_back_by_name),
+        cmocka_unit_test(metadata_of_every_size_reads_back),
         cmocka_unit_test(metadata_of_an_instance_without),
         cmocka_unit_test(every_field_reads_back),
         cmocka_unit_test(every_field_at_its_limit),
