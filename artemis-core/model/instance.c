@@ -270,8 +270,8 @@ static size_t packed_size(const struct instance_spec *spec)
         size += field == FIELD_GROUP ? canonical_group(spec->text[field]).size
                                      : stored_text(spec, field).size;
     for (size_t i = 0; i < spec->metadata_count; i++)
-        size += packed_slice_size(spec->metadata[i].name) +
-                packed_slice_size(spec->metadata[i].value);
+        size +=
+            packed_slice_size(spec->metadata[i].name) + packed_slice_size(spec->metadata[i].value);
     return size + (spec->client_revision ? sizeof(spec->client_revision) : 0);
 }
 

@@ -67,7 +67,7 @@ uint64_t change_log_append(struct change_log *log, struct instance *instance, en
            log->_shared.first < revision)
         dropped[count++] = drop_first(log);
     log->_shared.ring[revision & (log->capacity - 1)] =
-        (struct change){instance, type, now.wall_ms};
+        (struct change){instance, type, now.wall_ms & ((1ull << CHANGE_WALL_BITS) - 1)};
     atomic_store(&log->revision, revision); /* in one order with wake_after */
     pthread_mutex_unlock(&log->_shared.lock);
     while (count > 0)

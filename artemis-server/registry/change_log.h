@@ -17,6 +17,7 @@
  */
 #pragma once
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -25,6 +26,7 @@
 #include "artemis-core/json/codec.h"
 
 enum {
+    CHANGE_WALL_BITS = 56,
     CHANGE_LOG_BYTES_MAX = 64 * 1024 * 1024, /* of the instances in the log */
     CHANGE_LOG_KEEP_MS = 10 * 60 * 1000,     /* change_log_trim drops older changes */
     CHANGE_LOG_KEEP_BYTES = 1024 * 1024,     /* change_log_trim keeps this much, however old */
@@ -32,9 +34,10 @@ enum {
 
 struct change {
     struct instance *instance;
-    enum change_type type;
-    uint64_t wall_ms;
+    uint64_t type : 64 - CHANGE_WALL_BITS; /* enum change_type */
+    uint64_t wall_ms : CHANGE_WALL_BITS;
 };
+static_assert(sizeof(struct change) == 16, "the ring has 65,536 of them");
 
 /* Called once there is a change after the revision of change_log_arm_wakeup. Must be short. */
 typedef void change_log_wakeup(void *context);

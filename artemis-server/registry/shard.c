@@ -131,8 +131,8 @@ static enum error reserve_member(struct shard *shard, struct service *service)
     enum { FIRST_CAPACITY = 4 };
     if (service->member_count < service->member_capacity)
         return ERR_NONE;
-    return resize_members(shard, service,
-                          service->member_capacity ? service->member_capacity * 2 : FIRST_CAPACITY);
+    uint32_t capacity = service->member_capacity + service->member_capacity / 2;
+    return resize_members(shard, service, capacity ? capacity : FIRST_CAPACITY);
 }
 
 static bool is_sparse(const struct service *service)

@@ -52,11 +52,11 @@ struct record {
     uint64_t hlc;              /* with node, the stamp of this content */
     uint64_t reregistered_hlc; /* HLC time of the last identical registration here; 0: none */
     uint32_t service;          /* 0: a tombstone */
-    uint32_t member;               /* index in the service's members */
-    uint32_t hash;                 /* of the key, for the index */
-    uint32_t bucket_next;          /* the list of the bucket, of this shard alone */
-    uint32_t bucket_prev;          /* 0: the first */
-    uint16_t node;                 /* number in the node id table */
+    uint32_t member;           /* index in the service's members */
+    uint32_t hash;             /* of the key, for the index */
+    uint32_t bucket_next;      /* the list of the bucket, of this shard alone */
+    uint32_t bucket_prev;      /* 0: the first */
+    uint16_t node;             /* number in the node id table */
     uint16_t bucket : DIGEST_BUCKET_BITS;
     uint16_t lease_state : 3;
     uint16_t rounds : RECORD_ROUNDS_BITS; /* completed rounds of its lease check */

@@ -444,7 +444,8 @@ static void metadata_reads_back_by_name(void **state)
 static void metadata_of_every_size_reads_back(void **state)
 {
     (void)state;
-    static const size_t sizes[] = {0, 1, 127, 128, 129, 255, 256, 257, 2048, METADATA_BYTES_MAX - 1};
+    static const size_t sizes[] = {0,   1,   127, 128,  129,
+                                   255, 256, 257, 2048, METADATA_BYTES_MAX - 1};
     static char bytes[METADATA_BYTES_MAX];
     for (size_t i = 0; i < sizeof(bytes); i++)
         bytes[i] = (char)('a' + i % 26);
