@@ -47,6 +47,7 @@ enum {
     INCOMPATIBLE_REJECTIONS = 3,   /* in a row, without an accepted update since it was up */
     INCOMPATIBLE_RETRY_MS = 60000, /* then the peer gets updates again */
     BOOTSTRAP_COMPARE_MS = 5000,   /* limit for the comparisons after the snapshot */
+    BOOTSTRAP_FRESH_MS = 500, /* older comparisons are repeated once, before the node is ready */
     MESSAGE_ITEMS_MAX = 10000,
     MESSAGE_BYTES_MAX = 1024 * 1024, /* of the instances in one message */
     ANTI_ENTROPY_BUCKETS_MAX = 128,  /* buckets in one MESSAGE_LIST */

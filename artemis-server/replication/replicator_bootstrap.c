@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Bootstrap: from the start until this node is ready. It copies the snapshot of one ready peer,
- * then compares itself with every other ready peer, for at most BOOTSTRAP_COMPARE_MS. Where no peer
+ * then compares itself with every ready peer, for at most BOOTSTRAP_COMPARE_MS. Where no peer
  * has data, it waits until clients have registered again: for bootstrap_refill_ms, from the moment
  * at which every peer has responded, or at the end of the grace.
  */
@@ -100,14 +100,37 @@ static uint64_t compare_end_ms(const struct replicator *replicator)
     return replicator->snapshot_ms + BOOTSTRAP_COMPARE_MS;
 }
 
-static bool is_compared(const struct replicator *replicator, struct moment now)
+static bool any_needs_comparison(const struct replicator *replicator)
+{
+    for (uint32_t i = 0; i < REPLICATOR_PEERS_MAX; i++)
+        if (needs_comparison(replicator, &replicator->peers[i]))
+            return true;
+    return false;
+}
+
+/* While this node waited for a peer that did not respond, the others may have received records from
+ * a peer that does not reach this node. They do not forward them. */
+static void repeat_old_comparisons(struct replicator *replicator, struct moment now)
+{
+    for (uint32_t i = 0; i < REPLICATOR_PEERS_MAX; i++) {
+        struct peer *peer = &replicator->peers[i];
+        if (!peer->view.compared_ms || now.mono_ms - peer->view.compared_ms < BOOTSTRAP_FRESH_MS)
+            continue;
+        peer->view.compared_ms = 0;
+        peer->round.next_ms = now.mono_ms;
+    }
+}
+
+static bool is_compared(struct replicator *replicator, struct moment now)
 {
     if (now.mono_ms >= compare_end_ms(replicator))
         return true;
-    for (uint32_t i = 0; i < REPLICATOR_PEERS_MAX; i++)
-        if (needs_comparison(replicator, &replicator->peers[i]))
-            return false;
-    return true;
+    if (any_needs_comparison(replicator))
+        return false;
+    if (!replicator->has_repeated)
+        repeat_old_comparisons(replicator, now);
+    replicator->has_repeated = true;
+    return !any_needs_comparison(replicator);
 }
 
 /* A peer that cannot be reached may have data: it is waited for in the first part of the grace. */
@@ -190,6 +213,7 @@ void replicator_recompare(struct replicator *replicator, struct moment now)
         return;
     replicator->ready = false;
     replicator->recomparing = true;
+    replicator->has_repeated = false;
     replicator->snapshot_ms = now.mono_ms; /* the comparisons are limited from now on */
 }
 

@@ -114,7 +114,8 @@ struct replicator {
     uint64_t stall_ms;     /* end of the last stall; 0: none */
     bool ready;
     bool was_ready;
-    bool recomparing; /* not ready again: see replicator_recompare */
+    bool recomparing;  /* not ready again: see replicator_recompare */
+    bool has_repeated; /* the comparisons that were old when the last one ended */
     bool flushing;
     struct lease_checks lease_checks;
     uint64_t lease_check_number; /* of the last one */

@@ -407,6 +407,59 @@ static void peer_with_failures_is_not_waited_for(void **state)
     assert_true(is_ready());
 }
 
+/* Peer 0 is compared, and peer 1 has not responded. Meanwhile peer 0 may receive records from a
+ * peer that does not reach this node. */
+static void wait_for_a_peer(uint64_t ms)
+{
+    join(0);
+    join(1);
+    respond_health(0, ready);
+    finish(0, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+    respond_same_digests(0);
+    pass_ms(ms);
+    assert_false(is_ready());
+    assert_null(sent(0, MESSAGE_DIGEST));
+    finish(1, MESSAGE_HEALTH, SEND_RETRYABLE);
+}
+
+static void old_comparison_is_repeated_before_the_node_is_ready(void **state)
+{
+    (void)state;
+    struct registry *other = make_node("other");
+    wait_for_a_peer(BOOTSTRAP_FRESH_MS);
+    put(other, "s", "a", rig_now());
+    assert_false(is_ready());
+    respond_digests_of(0, other);
+    struct message *list = expect(0, MESSAGE_LIST);
+    assert_false(is_ready());
+    respond_key(list, (struct word){.id = "a", .stamp = 5});
+    finish_message(list, SEND_DELIVERED);
+    struct message *fetch = expect(0, MESSAGE_FETCH);
+    respond_record(fetch, (struct word){.id = "a", .stamp = 5});
+    finish_message(fetch, SEND_DELIVERED);
+    assert_true(is_ready());
+    assert_true(is_registered(rig.node, "s", "a"));
+    registry_free(other);
+}
+
+static void old_comparisons_are_repeated_once(void **state)
+{
+    (void)state;
+    wait_for_a_peer(BOOTSTRAP_FRESH_MS);
+    assert_false(is_ready());
+    pass_ms(BOOTSTRAP_FRESH_MS);
+    respond_same_digests(0);
+    pass_ms(BOOTSTRAP_FRESH_MS);
+    assert_true(is_ready());
+}
+
+static void young_comparison_is_not_repeated(void **state)
+{
+    (void)state;
+    wait_for_a_peer(BOOTSTRAP_FRESH_MS - 1);
+    assert_true(is_ready());
+}
+
 static void starting_peer_is_not_compared(void **state)
 {
     (void)state;
@@ -473,6 +526,9 @@ int main(void)
         TEST(node_is_ready_after_a_comparison_with_every_ready_peer),
         TEST(records_found_by_the_comparison_are_fetched_before_ready),
         TEST(peer_with_failures_is_not_waited_for),
+        TEST(old_comparison_is_repeated_before_the_node_is_ready),
+        TEST(old_comparisons_are_repeated_once),
+        TEST(young_comparison_is_not_repeated),
         TEST(starting_peer_is_not_compared),
         TEST(comparison_ends_at_its_time_limit),
         TEST(ready_node_stays_ready),
