@@ -34,7 +34,11 @@ static void note_change(struct sim *sim, struct sim_call *call, enum error error
     }
     if (error)
         abort();
-    sim->clients[call->client].changed_ms = sim->now_ms;
+    struct sim_client *client = &sim->clients[call->client];
+    const struct sim_node *node = &sim->nodes[call->node];
+    client->changed_ms = sim->now_ms;
+    client->changed_node = node->id;
+    client->changed_hlc_ms = registry_clock_ms(node->registry, node_now(sim, node));
     ++*count_done;
 }
 
@@ -102,6 +106,19 @@ static bool was_in_stall(const struct sim_call *call, const struct sim_node *nod
     return call->kind != CALL_HEARTBEAT && call->queued_ms && call->queued_ms <= node->stalled_ms;
 }
 
+/* Without a revision only the HLC orders the changes of a client at different nodes, and it agrees
+ * no better than to the time that the fastest message between two nodes takes. So a change may lose
+ * against an earlier one if the node's HLC is far behind, as after a start; or if the client made
+ * the earlier one at another node so short a time ago that the HLC here does not show it yet. No
+ * node can know better: the message about the earlier change has not arrived. */
+static bool is_clock_late(const struct sim *sim, const struct sim_client *client,
+                          const struct sim_node *node)
+{
+    uint64_t hlc_ms = registry_clock_ms(node->registry, node_now(sim, node));
+    bool is_too_soon = client->changed_node != node->id && hlc_ms <= client->changed_hlc_ms;
+    return is_too_soon || node_hlc_lag_ms(sim, node) > CLOCKS_APART_MS;
+}
+
 /* What the HTTP layer does with a request that it has read. */
 static void execute(struct sim *sim, struct sim_call *call, struct sim_node *node)
 {
@@ -111,7 +128,7 @@ static void execute(struct sim *sim, struct sim_call *call, struct sim_node *nod
         return;
     }
     call->result = CALL_DONE;
-    call->clock_late = node_hlc_lag_ms(sim, node) > CLOCKS_APART_MS;
+    call->clock_late = is_clock_late(sim, client, node);
     if (call->number != client->call) {
         sim->counts.late_calls++;
         sim_log(sim, "i%u timed out with call %u, which %s executes now", call->client,
