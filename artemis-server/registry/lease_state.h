@@ -9,7 +9,7 @@
  *                   |                        ^
  *                   +------------------------+ not confirmed within its time limit
  *
- *                 confirming --> peer_guarded <--> guarded
+ *         active, confirming --> peer_guarded <--> guarded
  *                                      |
  *                                      v
  *                                     due
@@ -18,8 +18,9 @@
  * Without a peer the lease becomes expired at once. An expired lease is evicted in the same tick,
  * or becomes guarded. When no guard of this node keeps a guarded lease any more, it becomes
  * peer_guarded, and a lease check is made every second: while the guard of a peer keeps the lease,
- * so does this node. A renewal makes a lease of any state active again. Eviction, and unregistering
- * in any state, end in LEASE_NONE.
+ * so does this node. A record that arrives from a peer as guarded is active for a moment, and then
+ * peer_guarded: the guards of this node count it in the next tick. A renewal makes a lease of any
+ * state active again. Eviction, and unregistering in any state, end in LEASE_NONE.
  *
  * A loaded lease is one that nobody has renewed since it was loaded. Whether its instance is alive
  * is not known: it is served, its time runs out one time-to-live after the start, and the guards do
@@ -62,7 +63,7 @@ static inline bool lease_state_is_legal(enum lease_state from, enum lease_state 
     };
     static const unsigned char next[LEASE_STATES] = {
         [LEASE_NONE] = ACTIVE,
-        [LEASE_ACTIVE] = NONE | CONFIRMING | EXPIRED | LOADED,
+        [LEASE_ACTIVE] = NONE | CONFIRMING | EXPIRED | PEER_GUARDED | LOADED,
         [LEASE_CONFIRMING] = NONE | ACTIVE | DUE | EXPIRED | PEER_GUARDED,
         [LEASE_DUE] = NONE | ACTIVE | EXPIRED,
         [LEASE_EXPIRED] = NONE | ACTIVE | GUARDED,

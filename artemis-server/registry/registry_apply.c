@@ -182,6 +182,20 @@ static bool is_released(const struct locked_key *key, const struct wire_record *
     return number && shard_service(key->shard, number)->guard.state == GUARD_RELEASED;
 }
 
+/* Adds an instance of a peer. One that a peer guards comes up in the next tick, as guarded for that
+ * peer: the guards of this node count it at once, and a lease check follows if they do not keep
+ * it. */
+static enum error insert_instance(struct registry *registry, struct locked_key *key,
+                                  struct instance *instance, struct stored_stamp stamp,
+                                  const struct wire_record *record, uint64_t deadline_ms,
+                                  struct moment now)
+{
+    enum error error = registry_insert(registry, key, instance, stamp, deadline_ms, now);
+    if (!error && record->is_guarded && deadline_ms <= now.mono_ms)
+        shard_guard_for_peer(key->shard, key->number, now.mono_ms);
+    return error;
+}
+
 /* Newer content, or the same content with a newer stamp. True: marked as changed. */
 static bool replace_content(struct registry *registry, struct locked_key *key,
                             struct instance *instance, struct peer_change change, struct moment now)
@@ -218,7 +232,7 @@ static enum error apply_instance(struct registry *registry, struct locked_key *k
     if (!deadline_ms || is_released(key, record) ||
         (key->record && !beats_tombstone(registry, key->record, change)))
         return ERR_NONE;
-    return registry_insert(registry, key, instance, change.stamp, deadline_ms, now);
+    return insert_instance(registry, key, instance, change.stamp, record, deadline_ms, now);
 }
 
 enum error registry_apply(struct registry *registry, const struct wire_record *record,

@@ -109,8 +109,13 @@ static enum error copy_service(const struct registry *registry, const struct sha
     struct record_copy *copies = malloc(service->member_count * sizeof(*copies));
     if (!copies)
         return ERR_NO_MEMORY;
-    for (uint32_t i = 0; i < service->member_count; i++)
-        copies[i] = registry_copy_record(registry, shard_record(shard, service->members[i]));
+    for (uint32_t i = 0; i < service->member_count; i++) {
+        const struct record *record = shard_record(shard, service->members[i]);
+        copies[i] = registry_copy_record(registry, record);
+        /* The starting node stores what is guarded for a peer too, and asks that peer itself. */
+        if (record->lease_state == LEASE_PEER_GUARDED)
+            copies[i].lease_state = LEASE_GUARDED;
+    }
     memcpy(id_buffer, service->id, service->id_size);
     *id = (struct slice){id_buffer, service->id_size};
     *out = copies;

@@ -45,6 +45,8 @@ enum {
     NODES_MAX = 9,
     CLIENTS_MAX = 40,
     TTL_MS = 9000,
+    GUARD_PERCENT = 50,
+    GUARD_MIN_LEASES = 10,
     ANTI_ENTROPY_MS = 4000,
     BATCH_INTERVAL_MS = 250,
     HEALTH_INTERVAL_MS = 5000,
@@ -83,7 +85,9 @@ struct sim_node {
     uint64_t evictions;
     struct record_order orders[CLIENTS_MAX]; /* of the records at the last check; stamp 0: none */
     uint64_t held_ms[CLIENTS_MAX]; /* when it last had the instance, of any of its processes */
-    uint64_t work_at_ms;           /* time of its next scheduled turn */
+    uint64_t held_since_ms[CLIENTS_MAX]; /* without a gap; 0: it does not have it */
+    uint64_t guards_since_ms;            /* since when it has guarded leases; 0: it has none */
+    uint64_t work_at_ms;                 /* time of its next scheduled turn */
 };
 
 /* A client: what it wants, and what was acknowledged. */
@@ -142,8 +146,9 @@ enum sim_fault {
 
 enum sim_deaths {
     DEATHS_FEW,
-    DEATHS_AT_ONCE, /* most clients die at once; then the nodes restart one by one */
-    DEATHS_GRADUAL, /* most clients die one by one */
+    DEATHS_AT_ONCE,   /* most clients die at once; then the nodes restart one by one */
+    DEATHS_AND_TURNS, /* the same, and a node restarts as soon as the one before is ready */
+    DEATHS_GRADUAL,   /* most clients die one by one */
 };
 
 /* What the worlds of a seed choose. */
@@ -197,7 +202,9 @@ struct sim {
     struct sim_link links[NODES_MAX][NODES_MAX];
     /* Since when changes at a can reach b, directly or through others; 0: they cannot. */
     uint64_t reaches_since_ms[NODES_MAX][NODES_MAX];
-    uint64_t connected_since_ms[NODES_MAX][NODES_MAX];            /* the same, directly */
+    uint64_t connected_since_ms[NODES_MAX][NODES_MAX]; /* the same, directly */
+    uint64_t engaged_ms;              /* when a guard of any node was engaged, or a node paused */
+    bool guarded_before[CLIENTS_MAX]; /* every node guarded the lease before the restarts in turn */
     uint64_t differs_since_ms[NODES_MAX][NODES_MAX][CLIENTS_MAX]; /* lists of n and m; 0: equal */
     struct sim_counts counts;
     char failure[512]; /* "": no failure */
@@ -320,4 +327,7 @@ bool oracle_has_reached(const struct sim *sim, uint32_t from, uint32_t to, uint6
 void lists_check(struct sim *sim); /* every second */
 void lists_node_ready(struct sim *sim, const struct sim_node *node);
 void lists_node_continues(struct sim *sim, const struct sim_node *node); /* after a stall, ready */
+/* Before the nodes restart in turn, and after it. */
+void lists_turns_begin(struct sim *sim);
+void lists_turns_end(struct sim *sim);
 void lists_end(struct sim *sim);

@@ -10,6 +10,8 @@ enum {
     /* A lease of this age is in its lease check at some nodes, and evicted at others. */
     ENDING_FROM_MS = TTL_MS - 1000,
     ENDING_UNTIL_MS = TTL_MS + TTL_MS / 3 + 2000,
+    /* A second, a lease check, and what is in transit meanwhile. */
+    GUARDS_END_MS = 1000 + TTL_MS / 3 + 500 + 2 * TIMEOUT_MS,
 };
 
 static bool serves(const struct sim_node *node)
@@ -43,7 +45,7 @@ static bool is_pair_up(const struct sim *sim, uint32_t n, uint32_t m)
            sim->now_ms - since_ms >= PEER_UP_MS;
 }
 
-void lists_check(struct sim *sim)
+static void check_pairs(struct sim *sim)
 {
     for (uint32_t n = 0; n < sim->node_count; n++)
         for (uint32_t m = n + 1; m < sim->node_count; m++)
@@ -54,16 +56,39 @@ void lists_check(struct sim *sim)
                     sim->differs_since_ms[n][m][i] = 0;
 }
 
-/* --- invariant 6 ------------------------------------------------------------------------------ */
+/* --- invariant 3 ------------------------------------------------------------------------------ */
 
-/* Issue 9 is open here: about two in 1,000 worlds with an engaged guard or a legacy node break this
- * invariant (seeds 1296, 1787; 201, 643). Until then only the build with deliberate bugs checks it
- * in these. */
-#ifdef ARTEMIS_SIM_BUG
-enum { CHECKS_ALL_WORLDS = 1 };
-#else
-enum { CHECKS_ALL_WORLDS = 0 };
-#endif
+/* Nodes do not keep leases for each other when no guard is engaged any more. */
+static void check_guards_end(struct sim *sim)
+{
+    for (uint32_t n = 0; n < sim->node_count; n++) {
+        struct sim_node *node = &sim->nodes[n];
+        struct registry_stats stats = {0};
+        if (node->running)
+            registry_stats(node->registry, &stats);
+        if (stats.node_guard.state == GUARD_ENGAGED || stats.engaged_services || node->paused)
+            sim->engaged_ms = sim->now_ms;
+        if (!stats.guarded)
+            node->guards_since_ms = 0;
+        else if (!node->guards_since_ms)
+            node->guards_since_ms = sim->now_ms;
+    }
+    for (uint32_t n = 0; n < sim->node_count; n++) {
+        const struct sim_node *node = &sim->nodes[n];
+        if (node->guards_since_ms && sim->now_ms - node->guards_since_ms > GUARDS_END_MS &&
+            sim->now_ms - sim->engaged_ms > GUARDS_END_MS)
+            sim_fail(sim, 3, -1, "%s guards leases, although no guard is engaged for %llu ms",
+                     node->name, (unsigned long long)(sim->now_ms - sim->engaged_ms));
+    }
+}
+
+void lists_check(struct sim *sim)
+{
+    check_pairs(sim);
+    check_guards_end(sim);
+}
+
+/* --- invariant 6 ------------------------------------------------------------------------------ */
 
 /* A peer that the node could copy from since long before it was ready. */
 static bool is_source(const struct sim *sim, const struct sim_node *node, uint32_t p)
@@ -96,7 +121,8 @@ static bool serves_steadily(const struct sim *sim, const struct sim_node *node,
     return is_served;
 }
 
-/* Every source serves the instance, and there is a source that keeps it. */
+/* Every source has served the instance since the node started, and there is a source that keeps
+ * it. */
 static bool is_served_by_all(const struct sim *sim, const struct sim_node *node,
                              const struct sim_client *client)
 {
@@ -104,7 +130,9 @@ static bool is_served_by_all(const struct sim *sim, const struct sim_node *node,
     for (uint32_t p = 0; p < sim->node_count; p++) {
         if (!is_source(sim, node, p))
             continue;
-        if (!serves_steadily(sim, &sim->nodes[p], client, &is_kept))
+        uint64_t since_ms = sim->nodes[p].held_since_ms[client->id];
+        if (!since_ms || since_ms > node->started_ms ||
+            !serves_steadily(sim, &sim->nodes[p], client, &is_kept))
             return false;
     }
     return is_kept;
@@ -177,8 +205,7 @@ void lists_node_ready(struct sim *sim, const struct sim_node *node)
     }
     if (sim->calm_since_ms == 0 || sim->calm_since_ms > node->started_ms || node->was_paused)
         return; /* peers whose messages are lost are not waited for; a paused node has old data */
-    if (CHECKS_ALL_WORLDS || (!sim->guarded && !sim->settings.has_legacy))
-        check_ready(sim, node);
+    check_ready(sim, node);
 }
 
 /* The node's record of the client's instance is missing, or older than that of another node. */
@@ -217,6 +244,52 @@ void lists_node_continues(struct sim *sim, const struct sim_node *node)
         if (own_content != content && is_replaced(node, other, client))
             sim_fail(sim, 6, (int)i, "%s serves i%u with content %u after its stall, n%u with %u",
                      node->name, i, own_content, client->node, content);
+    }
+}
+
+/* The guard of the node itself keeps the lease. */
+static bool guards(const struct sim_node *node, const struct sim_client *client)
+{
+    struct instance_key key = client->key;
+    struct record_copy state;
+    if (!serves(node) || !registry_read_key(node->registry, instance_key_packed(&key), &state))
+        return false;
+    bool is_guarded = state.lease_state == LEASE_GUARDED;
+    record_copy_unref(&state);
+    return is_guarded;
+}
+
+/* A new node would guard what this one does: without the evictions of the last time-to-live, which
+ * a node that restarts does not count, the renewed share is low too. */
+static bool is_low_without_evictions(const struct sim_node *node)
+{
+    struct registry_stats stats;
+    registry_stats(node->registry, &stats);
+    uint32_t leases = stats.node_guard.renewed + (uint32_t)stats.guarded;
+    return leases >= GUARD_MIN_LEASES &&
+           stats.node_guard.renewed * 100 < leases * (uint32_t)GUARD_PERCENT;
+}
+
+void lists_turns_begin(struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->client_count; i++) {
+        sim->guarded_before[i] = true;
+        for (uint32_t n = 0; n < sim->node_count; n++)
+            sim->guarded_before[i] &= guards(&sim->nodes[n], &sim->clients[i]) &&
+                                      is_low_without_evictions(&sim->nodes[n]);
+    }
+}
+
+/* Nothing is lost, although each node started with what the others have. */
+void lists_turns_end(struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->client_count; i++) {
+        const struct sim_client *client = &sim->clients[i];
+        uint64_t end_ms = client->touched_ms + TTL_MS + sim->settings.guard_max_ms;
+        for (uint32_t n = 0; n < sim->node_count && sim->now_ms < end_ms; n++)
+            if (sim->guarded_before[i] && !guards(&sim->nodes[n], client))
+                sim_fail(sim, 6, (int)i, "%s does not guard i%u after the restarts",
+                         sim->nodes[n].name, i);
     }
 }
 

@@ -164,10 +164,12 @@ static void check_live_instances(struct sim *sim)
 
 static void note_held(struct sim *sim, struct sim_node *node)
 {
-    for (uint32_t i = 0; node->running && i < sim->client_count; i++) {
-        if (content_at(node, &sim->clients[i]))
+    for (uint32_t i = 0; i < sim->client_count; i++) {
+        bool is_held = node->running && content_at(node, &sim->clients[i]);
+        note_since(sim, &node->held_since_ms[i], is_held);
+        if (is_held)
             node->held_ms[i] = sim->now_ms;
-        else if (node->held_ms[i] == sim->now_ms - CHECK_INTERVAL_MS)
+        else if (node->running && node->held_ms[i] == sim->now_ms - CHECK_INTERVAL_MS)
             sim_log(sim, "i%u has left %s", i, node->name);
     }
 }

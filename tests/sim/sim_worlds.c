@@ -193,6 +193,14 @@ static void guard_restart(struct sim *sim)
     sim->settings.deaths = DEATHS_AT_ONCE;
 }
 
+static void guard_turns(struct sim *sim)
+{
+    guard(sim);
+    sim->settings.deaths = DEATHS_AND_TURNS;
+    sim->settings.nodes_min = 3;
+    sim->settings.nodes_max = 5;
+}
+
 static void guard_gradual(struct sim *sim)
 {
     guard(sim);
@@ -271,6 +279,9 @@ static const struct world {
      NULL, false, 1},
     {"guard-restart", "most clients die at once, then each node restarts", NULL, true,
      guard_restart, NULL, false, 1},
+    {"guard-turns", "the same, each node as soon as the one before is ready", NULL, true,
+     guard_turns, NULL, false, 1},
+    {"guard-chain", "as guard-turns, in a chain", NULL, true, guard_turns, link_chain, true, 0},
     {"guard-gradual", "most clients die one by one", NULL, true, guard_gradual, NULL, false, 1},
     {"late-messages", "messages between nodes arrive up to 60 s late", NULL, true, late_messages,
      NULL, false, 1},

@@ -24,7 +24,7 @@ static void transitions_are_these_and_no_others(void **state)
 {
     (void)state;
     static const char *const expected = "none: active\n"
-                                        "active: none confirming expired loaded\n"
+                                        "active: none confirming expired peer_guarded loaded\n"
                                         "confirming: none active due expired peer_guarded\n"
                                         "due: none active expired\n"
                                         "expired: none active guarded\n"

@@ -92,18 +92,68 @@ static void guarded_lease_is_offered_with_its_age(void **state)
     assert_false(record.is_guarded); /* its time is over */
 }
 
+/* How many leases the lists for peers contain as guarded. */
+static size_t count_offered(struct registry *registry, uint64_t ms)
+{
+    struct bucket_set all;
+    struct record_copy *copies = NULL;
+    size_t count = 0;
+    size_t offered = 0;
+    memset(&all, 0xff, sizeof(all));
+    assert_int_equal(registry_list_buckets(registry, &all, &copies, &count), ERR_NONE);
+    for (size_t i = 0; i < count; i++) {
+        offered += registry_wire_record(registry, &copies[i], at_ms(ms)).is_guarded;
+        record_copy_unref(&copies[i]);
+    }
+    free(copies);
+    return offered;
+}
+
+/* Two leases are below the minimum of the peer's own guard. */
+static void give_peer_two(uint64_t ms)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        struct record_copy held;
+        struct instance_key key = make_key("big", i ? "i1" : "i0");
+        assert_true(registry_read_key(node, instance_key_packed(&key), &held));
+        struct wire_record record = registry_wire_record(node, &held, at_ms(ms));
+        assert_int_equal(registry_apply(peer, &record, at_ms(ms)), ERR_NONE);
+        record_copy_unref(&held);
+    }
+}
+
 static void node_that_starts_takes_guarded_leases_over(void **state)
 {
     (void)state;
     assert_int_equal(copy_all(node, peer, ENDED_MS), BIG);
     assert_int_equal(shown(peer, "big"), BIG);
     assert_true(same_digests(node, peer));
-    tick_peer(ENDED_MS + TICK_MS);
-    assert_int_equal(shown(peer, "big"), BIG);
     assert_int_equal(stats_of(peer).guarded, BIG);
-    assert_int_equal(stats_of(peer).engaged_services, 0); /* they are guarded for the node */
-    registry_expire(peer, at_ms(ENDED_MS + RECHECK_MS + 2 * TICK_MS));
-    assert_int_equal(stats_of(peer).engaged_services, 1); /* and then by its own guard */
+    registry_expire(peer, at_ms(ENDED_MS + TICK_MS));
+    assert_int_equal(shown(peer, "big"), BIG);
+    assert_int_equal(stats_of(peer).engaged_services, 1); /* its own guard keeps them */
+    assert_int_equal(count_offered(peer, ENDED_MS + TICK_MS), BIG);
+}
+
+/* A node that starts takes what its only peer has just taken over itself. */
+static void snapshot_offers_what_is_guarded_for_a_peer(void **state)
+{
+    (void)state;
+    struct registry_cursor cursor = {0};
+    char id[ID_BYTES_MAX];
+    struct slice service;
+    struct record_copy *copies;
+    size_t count;
+    give_peer_two(ENDED_MS);
+    assert_int_equal(count_offered(peer, ENDED_MS), 0);
+    assert_int_equal(registry_snapshot_next(peer, &cursor, id, &service, &copies, &count),
+                     ERR_NONE);
+    assert_int_equal(count, 2);
+    for (size_t i = 0; i < count; i++) {
+        assert_true(registry_wire_record(peer, &copies[i], at_ms(ENDED_MS)).is_guarded);
+        record_copy_unref(&copies[i]);
+    }
+    free(copies);
 }
 
 static void lease_that_ended_and_is_not_kept_is_not_taken_over(void **state)
@@ -131,19 +181,6 @@ static void confirming_lease_is_taken_over_for_a_short_time(void **state)
     tick_peer(ENDED_MS + TICK_MS); /* no node knows it */
     assert_false(is_registered(peer, "s", "a"));
     instance_unref(instance);
-}
-
-/* Two leases are below the minimum of the peer's own guard. */
-static void give_peer_two(uint64_t ms)
-{
-    for (unsigned i = 0; i < 2; i++) {
-        struct record_copy held;
-        struct instance_key key = make_key("big", i ? "i1" : "i0");
-        assert_true(registry_read_key(node, instance_key_packed(&key), &held));
-        struct wire_record record = registry_wire_record(node, &held, at_ms(ms));
-        assert_int_equal(registry_apply(peer, &record, at_ms(ms)), ERR_NONE);
-        record_copy_unref(&held);
-    }
 }
 
 static void lease_is_kept_as_long_as_the_guard_of_the_peer_keeps_it(void **state)
@@ -233,6 +270,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(guarded_lease_is_offered_with_its_age),
         TEST(node_that_starts_takes_guarded_leases_over),
+        TEST(snapshot_offers_what_is_guarded_for_a_peer),
         TEST(lease_that_ended_and_is_not_kept_is_not_taken_over),
         TEST(confirming_lease_is_taken_over_for_a_short_time),
         TEST(lease_is_kept_as_long_as_the_guard_of_the_peer_keeps_it),
