@@ -8,134 +8,26 @@
  * long poll that was suspended responds when it is handled again. After the last request, a second
  * node copies the snapshot, and both hold the same.
  */
-#include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "artemis-core/json/codec_peer.h"
-#include "artemis-server/clock.h"
 #include "artemis-server/log.h"
 #include "artemis-server/registry/registry_replication.h"
 #include "artemis-web/api/handlers.h"
 #include "artemis-web/http/routes.h"
 #include "artemis-web/http/web_internal.h"
 #include "artemis-web/push/push_internal.h"
+#include "tests/fuzz/fake_microhttpd.h"
 #include "tests/fuzz/fuzz.h"
 
 enum {
     REQUESTS_MAX = 8,
-    FIELDS_MAX = 16,
     LINE_BYTES = 2048,
     PIECES_MAX = 10000,
     TTL_MS = 30000,
     CLIENTS_MAX = 4,
 };
-
-static const struct moment now = {1000000, 1771056000000};
-
-/* --- the HTTP library ------------------------------------------------------------------------- */
-
-struct field {
-    enum MHD_ValueKind kind;
-    char *name;
-    char *value; /* NULL: an argument without '=' */
-    size_t size;
-};
-
-/* What the functions of libmicrohttpd below return of the request that is handled. */
-static struct {
-    struct field fields[FIELDS_MAX];
-    size_t count;
-} library;
-
-enum MHD_Result MHD_lookup_connection_value_n(struct MHD_Connection *connection,
-                                              enum MHD_ValueKind kind, const char *key,
-                                              size_t key_size, const char **value, size_t *size)
-{
-    (void)connection;
-    for (size_t i = 0; i < library.count; i++) {
-        const struct field *field = &library.fields[i];
-        if (field->kind != kind || strlen(field->name) != key_size ||
-            strncasecmp(field->name, key, key_size) != 0)
-            continue;
-        *value = field->value;
-        if (size)
-            *size = field->size;
-        return MHD_YES;
-    }
-    return MHD_NO;
-}
-
-const char *MHD_lookup_connection_value(struct MHD_Connection *connection, enum MHD_ValueKind kind,
-                                        const char *key)
-{
-    const char *value = NULL;
-    return MHD_lookup_connection_value_n(connection, kind, key, strlen(key), &value, NULL) ? value
-                                                                                           : NULL;
-}
-
-/* Chance and time are the same in each run. */
-uint32_t arc4random(void)
-{
-    return 4;
-}
-
-struct moment clock_now(void)
-{
-    return now;
-}
-
-uint64_t clock_mono_ns(void)
-{
-    return now.mono_ms * 1000000;
-}
-
-static void add_field(enum MHD_ValueKind kind, char *name, char *value, size_t size)
-{
-    if (library.count < FIELDS_MAX)
-        library.fields[library.count++] = (struct field){kind, name, value, size};
-}
-
-static int hex_digit(char c)
-{
-    static const char digits[] = "0123456789abcdef";
-    const char *at = c ? strchr(digits, c | 0x20) : NULL;
-    return at ? (int)(at - digits) : -1;
-}
-
-/* Decodes in place, as libmicrohttpd does; returns the new size. */
-static size_t decode(char *text)
-{
-    size_t size = 0;
-    for (size_t i = 0; text[i]; i++) {
-        int high = text[i] == '%' ? hex_digit(text[i + 1]) : -1;
-        int low = high >= 0 ? hex_digit(text[i + 2]) : -1;
-        if (low >= 0) {
-            text[size++] = (char)(high << 4 | low);
-            i += 2;
-        } else {
-            text[size++] = text[i];
-        }
-    }
-    text[size] = '\0';
-    return size;
-}
-
-static void read_arguments(char *query)
-{
-    for (char *at = query; (at = strchr(at, '+'));)
-        *at = ' ';
-    char *argument;
-    while ((argument = strsep(&query, "&"))) {
-        char *value = argument;
-        strsep(&value, "=");
-        size_t size = value ? decode(value) : 0;
-        decode(argument);
-        if (argument[0])
-            add_field(MHD_GET_ARGUMENT_KIND, argument, value, size);
-    }
-}
 
 /* --- the node --------------------------------------------------------------------------------- */
 

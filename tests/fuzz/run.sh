@@ -37,7 +37,7 @@ compile() { # SOURCE: prints the object
 # it and the server may have a function of the same name.
 archive() { # NAME FOLDER...
     local objects=() sources source object
-    mapfile -t sources < <(find "${@:2}" -name '*.c' -o -name '*.cpp' | sort)
+    mapfile -t sources < <(find "${@:2}" \( -name '*.c' -o -name '*.cpp' \) ! -path artemis/main.c | sort)
     for source in "${sources[@]}"; do
         object=$(compile "$source") || exit 1
         objects+=("$object")
@@ -45,6 +45,7 @@ archive() { # NAME FOLDER...
     rm -f "$out/$1"
     ar rcs "$out/$1" "${objects[@]}"
 }
+archive command.a artemis
 archive client.a libartemis
 archive server.a artemis-core artemis-server artemis-web
 
@@ -55,7 +56,7 @@ for source in tests/fuzz/fuzz_*.c; do
     work=$out/$name
     mkdir -p "$work/corpus"
     object=$(compile "$source") &&
-        clang++ "-fsanitize=fuzzer,$sanitize" -o "$out/$target" "$object" "$out/client.a" "$out/server.a" \
+        clang++ "-fsanitize=fuzzer,$sanitize" -o "$out/$target" "$object" "$out"/{command,client,server}.a \
             "${packages_libs[@]}" -lwslay || exit 1
     dictionary=()
     [ -f "tests/fuzz/$name.dict" ] && dictionary=("-dict=tests/fuzz/$name.dict")

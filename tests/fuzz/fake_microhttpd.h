@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fake_microhttpd - a request without a connection: the functions of libmicrohttpd by which
+ * handlers read it, on fields that the target sets. It also fixes chance and time. A target
+ * includes it in one file.
+ */
+#pragma once
+
+#include <microhttpd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "artemis-server/clock.h"
+
+enum { FIELDS_MAX = 16 };
+
+static const struct moment now = {1000000, 1771056000000};
+
+struct field {
+    enum MHD_ValueKind kind;
+    char *name;
+    char *value; /* NULL: an argument without '=' */
+    size_t size;
+};
+
+/* What the functions of libmicrohttpd below return of the request that is handled. */
+static struct {
+    struct field fields[FIELDS_MAX];
+    size_t count;
+} library;
+
+enum MHD_Result MHD_lookup_connection_value_n(struct MHD_Connection *connection,
+                                              enum MHD_ValueKind kind, const char *key,
+                                              size_t key_size, const char **value, size_t *size)
+{
+    (void)connection;
+    for (size_t i = 0; i < library.count; i++) {
+        const struct field *field = &library.fields[i];
+        if (field->kind != kind || strlen(field->name) != key_size ||
+            strncasecmp(field->name, key, key_size) != 0)
+            continue;
+        *value = field->value;
+        if (size)
+            *size = field->size;
+        return MHD_YES;
+    }
+    return MHD_NO;
+}
+
+const char *MHD_lookup_connection_value(struct MHD_Connection *connection, enum MHD_ValueKind kind,
+                                        const char *key)
+{
+    const char *value = NULL;
+    return MHD_lookup_connection_value_n(connection, kind, key, strlen(key), &value, NULL) ? value
+                                                                                           : NULL;
+}
+
+/* Chance and time are the same in each run. */
+uint32_t arc4random(void)
+{
+    return 4;
+}
+
+struct moment clock_now(void)
+{
+    return now;
+}
+
+uint64_t clock_mono_ns(void)
+{
+    return now.mono_ms * 1000000;
+}
+
+static inline void add_field(enum MHD_ValueKind kind, char *name, char *value, size_t size)
+{
+    if (library.count < FIELDS_MAX)
+        library.fields[library.count++] = (struct field){kind, name, value, size};
+}
+
+static inline int hex_digit(char c)
+{
+    static const char digits[] = "0123456789abcdef";
+    const char *at = c ? strchr(digits, c | 0x20) : NULL;
+    return at ? (int)(at - digits) : -1;
+}
+
+/* Decodes in place, as libmicrohttpd does; returns the new size. */
+static inline size_t decode(char *text)
+{
+    size_t size = 0;
+    for (size_t i = 0; text[i]; i++) {
+        int high = text[i] == '%' ? hex_digit(text[i + 1]) : -1;
+        int low = high >= 0 ? hex_digit(text[i + 2]) : -1;
+        if (low >= 0) {
+            text[size++] = (char)(high << 4 | low);
+            i += 2;
+        } else {
+            text[size++] = text[i];
+        }
+    }
+    text[size] = '\0';
+    return size;
+}
+
+static inline void read_arguments(char *query)
+{
+    for (char *at = query; (at = strchr(at, '+'));)
+        *at = ' ';
+    char *argument;
+    while ((argument = strsep(&query, "&"))) {
+        char *value = argument;
+        strsep(&value, "=");
+        size_t size = value ? decode(value) : 0;
+        decode(argument);
+        if (argument[0])
+            add_field(MHD_GET_ARGUMENT_KIND, argument, value, size);
+    }
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The target of a request, without a handler: route, query and the values in it. A second line is
+ * the value of Accept-Encoding.
+ *
+ * A parameter has the same value in either spelling of its name, and is refused in both together.
+ * Numbers and durations are those of the text.
+ */
+#include <errno.h>
+
+#include "artemis-web/api/known_revision.h"
+#include "artemis-web/api/long_poll.h"
+#include "artemis-web/http/routes.h"
+#include "tests/fuzz/fake_microhttpd.h"
+#include "tests/fuzz/fuzz.h"
+
+enum { TARGET_BYTES = 4096 };
+
+static struct config config;
+static struct engine engine = {.config = &config, .epoch = "run"};
+
+static struct request new_request(void)
+{
+    return (struct request){.engine = &engine,
+                            .mhd = (struct MHD_Connection *)&library,
+                            .http_version = "HTTP/1.1",
+                            .is_get = true,
+                            .now = now};
+}
+
+static void prepare(void)
+{
+    const struct registry_options options = {.hash_seed = 1,
+                                             .ttl_ms = 30000,
+                                             .cleanup_interval_ms = 60000,
+                                             .cache_expiry_ms = 300000,
+                                             .change_log_capacity = 64};
+    enum error error = registry_create(&options, now, &engine.registry);
+    assert(!error);
+    config_init(&config, "fuzz", 1);
+}
+
+static void check_message(enum error error, const char *message)
+{
+    struct text response = {0};
+    assert(error == ERR_INVALID_FIELD && message[0]);
+    codec_write_error(&response, DIALECT_SNAKE, error, message);
+    fuzz_check_response(&response);
+}
+
+/* --- route ------------------------------------------------------------------------------------ */
+
+static void check_route(const char *path)
+{
+    bool java;
+    bool again;
+    const struct route *route = route_find(path, &java);
+    if (!route)
+        return;
+    assert(route_find(route->path, &again) == route && !again);
+    assert(java == (strstr(path, "/artemis/") != NULL));
+    assert(route_index(route) < route_count);
+}
+
+/* --- query ------------------------------------------------------------------------------------ */
+
+/* A parameter, and what it is when all its names are in the other spelling. */
+static void check_spellings(const char *snake_name, const char *camel_name)
+{
+    char message[MESSAGE_BYTES] = "";
+    struct slice value = {0};
+    struct slice other = {0};
+    struct request request = new_request();
+    enum error error = request_query(&request, snake_name, &value, message);
+    if (error)
+        check_message(error, message);
+    else if (value.data)
+        assert(text_is_utf8(value));
+    if (strcmp(snake_name, camel_name) == 0)
+        return;
+    for (size_t i = 0; i < library.count; i++) {
+        struct field *field = &library.fields[i];
+        if (strcasecmp(field->name, snake_name) == 0)
+            field->name = (char *)camel_name;
+        else if (strcasecmp(field->name, camel_name) == 0)
+            field->name = (char *)snake_name;
+    }
+    request = new_request();
+    assert(request_query(&request, snake_name, &other, message) == error);
+    assert(error || slice_equal(value, other));
+}
+
+static void check_version(void)
+{
+    char message[MESSAGE_BYTES] = "";
+    struct known_revision known = {0};
+    struct request request = new_request();
+    enum error error = known_revision_from_query(&request, &known, message);
+    if (error) {
+        check_message(error, message);
+        return;
+    }
+    struct slice text = {0};
+    error = request_query(&request, "version", &text, message);
+    assert(!error && known.given == (text.data != NULL));
+    if (!known.given)
+        return;
+    char number[32];
+    assert(text.size > 0 && text.size < sizeof(number));
+    memcpy(number, text.data, text.size);
+    number[text.size] = '\0';
+    char *end;
+    errno = 0;
+    assert(strtoull(number, &end, 10) == known.revision && !*end && !errno);
+}
+
+static void check_wait(void)
+{
+    char message[MESSAGE_BYTES] = "";
+    struct long_poll_query get;
+    struct request request = new_request();
+    enum error error = long_poll_read(&request, &get, message);
+    if (error)
+        check_message(error, message);
+    else
+        assert(get.wait_ms <= LONG_POLL_MS_MAX && (get.requested || !get.wait_ms));
+}
+
+static void check_words(void)
+{
+    char message[MESSAGE_BYTES] = "";
+    struct slice status = {0};
+    struct slice strategy = {0};
+    struct request request = new_request();
+    bool all;
+    enum lookup_strategy chosen;
+    if (request_query(&request, "status", &status, message) ||
+        request_query(&request, "strategy", &strategy, message))
+        return;
+    enum error error = discovery_status_filter(status, &all, message);
+    if (error)
+        check_message(error, message);
+    error = discovery_strategy(strategy, &chosen, message);
+    if (error)
+        check_message(error, message);
+}
+
+static void check_accept_encoding(char *line)
+{
+    struct request request = new_request();
+    library.count = 0;
+    assert(!request_accepts_gzip(&request));
+    add_field(MHD_HEADER_KIND, "Accept-Encoding", line, strlen(line));
+    (void)request_accepts_gzip(&request);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static char target[TARGET_BYTES + 1];
+    if (!engine.registry)
+        prepare();
+    size_t kept = size < TARGET_BYTES ? size : TARGET_BYTES;
+    if (kept)
+        memcpy(target, data, kept);
+    target[kept] = '\0';
+    char *line = target;
+    char *path = strsep(&line, "\n");
+    char *query = strchr(path, '?');
+    library.count = 0;
+    if (query) {
+        *query++ = '\0';
+        read_arguments(query);
+    }
+    decode(path);
+    check_route(path);
+    check_version();
+    check_wait();
+    check_words();
+    check_spellings("service_id", "serviceId");
+    check_spellings("region_id", "regionId");
+    check_spellings("dry_run", "dryRun");
+    check_spellings("run", "run");
+    if (line)
+        check_accept_encoding(line);
+    return 0;
+}
