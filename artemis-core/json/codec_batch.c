@@ -32,7 +32,8 @@ struct batch {
     struct failure *failures;
     size_t failure_count;
     size_t failure_capacity;
-    struct fast_record fast_record; /* the item parsed last */
+    struct fast_record fast_record;   /* the item parsed last */
+    struct metadata_entry metadata[]; /* of fast_record; none in a batch of keys */
 };
 
 /* --- the list --------------------------------------------------------------------------------- */
@@ -96,10 +97,11 @@ static enum error open_batch(struct batch *batch, struct slice body, enum batch_
 enum error batch_parse(struct slice body, enum batch_kind kind, struct batch **out,
                        enum name_casing *names, char message[MESSAGE_BYTES])
 {
-    struct batch *batch = malloc(sizeof(*batch));
+    size_t entries = kind == BATCH_OF_KEYS ? 0 : METADATA_ENTRIES_MAX;
+    struct batch *batch = malloc(sizeof(*batch) + entries * sizeof(*batch->metadata));
     if (!batch)
         return ERR_NO_MEMORY;
-    memset(batch, 0, offsetof(struct batch, fast_record));
+    *batch = (struct batch){.fast_record.metadata = entries ? batch->metadata : NULL};
     enum error error = open_batch(batch, body, kind, message);
     *names = batch->document.names;
     if (error)

@@ -212,7 +212,8 @@ static enum error read_item(struct peer_reader *reader, enum peer_list list, jso
 
 static enum error read_record(struct peer_reader *reader, enum peer_list list, struct slice text)
 {
-    struct fast_record fast;
+    struct metadata_entry metadata[METADATA_ENTRIES_MAX];
+    struct fast_record fast = {.metadata = metadata};
     if (fast_record_read(text, &fast))
         return read_fast(reader, list, &fast);
     char message[MESSAGE_BYTES];
@@ -349,7 +350,8 @@ static enum error append_to_record(struct peer_reader *reader, const char *data,
 static enum error read_in_place(struct peer_reader *reader, struct slice rest, size_t *taken)
 {
     enum { RECORD_DEPTH = 2 }; /* a record and its metadata */
-    struct fast_record fast;
+    struct metadata_entry metadata[METADATA_ENTRIES_MAX];
+    struct fast_record fast = {.metadata = metadata};
     *taken = 0;
     if (reader->word_size || reader->depth + RECORD_DEPTH > DEPTH_MAX)
         return ERR_NONE;

@@ -183,7 +183,8 @@ static enum error check_document(struct snapshot_check *check, json_t *root,
 /* A line of the usual form. False: Jansson must read it. */
 static bool check_in_place(struct snapshot_check *check, struct slice line)
 {
-    struct fast_record fast;
+    struct metadata_entry metadata[METADATA_ENTRIES_MAX];
+    struct fast_record fast = {.metadata = metadata};
     struct field_problem problem;
     if (check->lines == 1 || !fast_record_read(line, &fast) || fast.whole.size != line.size ||
         check_fast(&fast, &problem))

@@ -43,7 +43,8 @@ bool codec_read_stored_revision(struct slice body, uint64_t *out)
 enum error codec_read_stored(struct slice body, struct instance **out)
 {
     struct field_problem problem;
-    struct fast_record fast;
+    struct metadata_entry metadata[METADATA_ENTRIES_MAX];
+    struct fast_record fast = {.metadata = metadata};
     if (fast_record_read(body, &fast) && fast.whole.size == body.size)
         return instance_create(&fast.spec, out, &problem);
     char message[MESSAGE_BYTES];

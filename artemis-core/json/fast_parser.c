@@ -180,7 +180,7 @@ static bool take_bool(struct cursor *c, bool *out)
 static bool take_entry(struct cursor *c, struct fast_record *out)
 {
     size_t count = out->spec.metadata_count;
-    if (count == METADATA_ENTRIES_MAX)
+    if (!out->metadata || count == METADATA_ENTRIES_MAX)
         return false;
     struct metadata_entry *entry = &out->metadata[count];
     if (!take_string(c, &entry->name) || !take(c, ':') || !take_string(c, &entry->value))
@@ -282,7 +282,8 @@ static bool take_list_name(struct cursor *c, bool keys, enum name_casing *names)
 bool fast_list_scan(struct slice body, bool keys, size_t limit, struct fast_list *out)
 {
     struct fast_list list = {.body = body};
-    struct fast_record item;
+    struct metadata_entry metadata[METADATA_ENTRIES_MAX];
+    struct fast_record item = {.metadata = keys ? NULL : metadata};
     if (body.size == 0) /* data may be NULL */
         return false;
     struct cursor c = {body.data, body.data + body.size};

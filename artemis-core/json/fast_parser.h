@@ -24,7 +24,6 @@
 #include "artemis-core/model/stamp.h"
 #include "artemis-core/model/wire_record.h"
 
-/* `spec` points into the struct: do not copy it. */
 struct fast_record {
     struct instance_spec spec; /* of a key: only its texts and the client revision are used */
     struct stamp stamp;        /* added by peers, as the next five; zero if absent */
@@ -35,8 +34,9 @@ struct fast_record {
     bool confirming;
     enum name_casing names;
     struct slice whole; /* the JSON of the record */
-    struct metadata_entry
-        metadata[METADATA_ENTRIES_MAX]; /* uninitialized beyond spec.metadata_count */
+    /* Set by the caller: METADATA_ENTRIES_MAX entries, to which spec.metadata points afterwards.
+     * NULL: a record with metadata is rejected. */
+    struct metadata_entry *metadata;
 };
 
 /* Parses the record at the start of `text`. False if it is not of that form, or truncated. */
@@ -66,9 +66,11 @@ struct fast_list {
     enum name_casing names; /* of the name of the list */
 };
 
-/* Checks the whole body. True if its list is `instance_keys` or `instanceKeys` (if `keys`), or
- * `instances` (if not), with 1 to `limit` items that can be parsed; then *out is filled. */
+/* Checks the whole body. True if its list is `instance_keys` or `instanceKeys` (if `keys`), whose
+ * items have no metadata, or `instances` (if not), with 1 to `limit` items that can be parsed; then
+ * *out is filled. */
 bool fast_list_scan(struct slice body, bool keys, size_t limit, struct fast_list *out);
 
-/* Parses item `index`. Reading in ascending order is the fastest. */
+/* Parses item `index`. Reading in ascending order is the fastest. Items of `instance_keys` need no
+ * out->metadata. */
 void fast_list_read(struct fast_list *list, size_t index, struct fast_record *out);

@@ -129,7 +129,8 @@ static inline void agreement_check_item(json_t *item, const struct fast_record *
 /* Checks the text as a record. True if fast_parser accepts it. */
 static inline bool agreement_check_record(struct slice text)
 {
-    struct fast_record fast;
+    struct metadata_entry metadata[METADATA_ENTRIES_MAX];
+    struct fast_record fast = {.metadata = metadata};
     if (!fast_record_read(text, &fast))
         return false;
     json_t *item = json_loadb(fast.whole.data, fast.whole.size, JSON_REJECT_DUPLICATES, NULL);
@@ -207,7 +208,8 @@ static inline bool agreement_check_body(struct slice body, bool keys, size_t lim
     /* In descending order as well, which starts again for each item. */
     for (size_t i = 0; i < 2 * list.count; i++) {
         size_t index = i < list.count ? i : 2 * list.count - 1 - i;
-        struct fast_record item;
+        struct metadata_entry metadata[METADATA_ENTRIES_MAX];
+        struct fast_record item = {.metadata = metadata};
         fast_list_read(&list, index, &item);
         agreement_check_item(json_array_get(items, index), &item);
     }

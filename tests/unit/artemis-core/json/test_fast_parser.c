@@ -96,6 +96,7 @@ static void other_bodies_are_rejected(void **state)
         "{'instance_keys':null}",
         "{'instances':{'region_id':'a'}}",
         "{'instanceKey':[{'region_id':'a'}]}",
+        "{'instance_keys':[{'region_id':'a','metadata':{'a':'b'}}]}",
         "{'instance_keys':[{'region_id':'a'}],'x':1}",
         "{'instance_keys':[{'region_id':'a'},]}",
         "{'instance_keys':[{'region_id':'a'},null]}",
@@ -195,7 +196,8 @@ static void truncated_record_is_rejected(void **state)
     char text[TEXT_BYTES];
     size_t size = quote(usual_records[1], text);
     for (size_t cut = 0; cut < size; cut++) {
-        struct fast_record item;
+        struct metadata_entry metadata[METADATA_ENTRIES_MAX];
+        struct fast_record item = {.metadata = metadata};
         char *part = malloc(cut + 1); /* exactly sized, so that ASan finds reads behind the end */
         memcpy(part, text, cut);
         part = realloc(part, cut ? cut : 1);
@@ -241,7 +243,7 @@ static void casing_is_recorded_for_each_item(void **state)
 {
     (void)state;
     struct fast_list list;
-    struct fast_record item;
+    struct fast_record item = {0};
     assert_true(fast_list_scan(
         SLICE("{\"instance_keys\":[{\"zone_id\":\"a\"},{\"zoneId\":\"b\"},{\"ip\":\"c\"}]}"), true,
         LIMIT, &list));
