@@ -210,7 +210,10 @@ static enum error load_variable(const struct loading *loading, const char *varia
         return ERR_NONE;
     char key[CONFIG_TEXT_BYTES];
     struct slice name = {variable + prefix_size, (size_t)(equals - variable) - prefix_size};
-    if (!key_of(name, key, sizeof(key)) || is_injected(name, equals + 1))
+    const struct config_setting *setting = config_find_variable(name);
+    if (setting)
+        snprintf(key, sizeof(key), "%s", setting->key);
+    else if (!key_of(name, key, sizeof(key)) || is_injected(name, equals + 1))
         return ERR_NONE;
     if (!strchr(key, '.') || !config_has_section((struct slice){key, strcspn(key, ".")})) {
         warn_about(loading, name, key);

@@ -126,6 +126,19 @@ void config_variable(const char *key, char out[CONFIG_VARIABLE_BYTES])
         out[i] = out[i] == '.' ? '_' : (char)toupper((unsigned char)out[i]);
 }
 
+const struct config_setting *config_find_variable(struct slice name)
+{
+    char variable[CONFIG_VARIABLE_BYTES];
+    const size_t prefix = strlen("ARTEMIS_");
+    for (const struct config_setting *setting = config_settings; setting < settings_end();
+         setting++) {
+        config_variable(setting->key, variable);
+        if (slice_equal(slice_of(variable + prefix), name))
+            return setting;
+    }
+    return NULL;
+}
+
 /* Writes a setting in the syntax of its source: "60" (in a file), "ARTEMIS_LEASE_TTL_SECS=60" or
  * "--set lease.ttl_secs=60". */
 static void write_for_source(char *out, size_t size, const char *source, const char *key,

@@ -33,6 +33,7 @@
 
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
+enum tls_version { TLS_VERSION_1_2, TLS_VERSION_1_3 };
 
 enum {
     CONFIG_SETTINGS_MAX = 64,
@@ -53,6 +54,8 @@ struct config {
     struct {
         char node_id[CONFIG_TEXT_BYTES];
         char listen_addr[CONFIG_TEXT_BYTES];
+        char tls_listen_addr[CONFIG_TEXT_BYTES]; /* "": no TLS for clients */
+        bool allow_insecure;
         char region[CONFIG_TEXT_BYTES];
         char zone[CONFIG_TEXT_BYTES];
         uint32_t threads;
@@ -67,7 +70,16 @@ struct config {
         char provider[32];
         uint32_t health_interval_secs, bootstrap_grace_secs;
         char advertise_addr[CONFIG_TEXT_BYTES]; /* default: see config_advertise */
+        char listen_addr[CONFIG_TEXT_BYTES];    /* "": peers use the listeners of the clients */
+        struct {
+            char cert[CONFIG_TEXT_BYTES], key[CONFIG_TEXT_BYTES], ca[CONFIG_TEXT_BYTES];
+        } tls; /* "": peers use plain HTTP */
     } cluster;
+    struct {
+        char cert[CONFIG_TEXT_BYTES], key[CONFIG_TEXT_BYTES], client_ca[CONFIG_TEXT_BYTES];
+        bool require_client_cert;
+        enum tls_version min_version;
+    } tls;
     struct {
         bool enabled;
         uint32_t timeout_secs, batch_size, batch_interval_ms, max_retries, anti_entropy_secs;
@@ -109,6 +121,7 @@ enum config_form {
     CONFIG_FORM_NAME,
     CONFIG_FORM_WORD,
     CONFIG_FORM_ADDRESS,
+    CONFIG_FORM_OPTIONAL_ADDRESS,
     CONFIG_FORM_PEER,
     CONFIG_FORM_PATH
 };
@@ -157,6 +170,23 @@ MUST_USE enum error config_set_text(struct config *config, const char *key, cons
  * checks the rules that concern more than one setting. Fails like config_set. */
 MUST_USE enum error config_validate(struct config *config, struct config_problem *problem);
 
+/* The sockets on which a node can listen. */
+enum config_listener {
+    CONFIG_LISTENER_PLAIN, /* server.listen_addr: clients */
+    CONFIG_LISTENER_TLS,   /* server.tls_listen_addr: clients */
+    CONFIG_LISTENER_PEER,  /* cluster.listen_addr: peers */
+    CONFIG_LISTENERS,
+};
+/* The setting of a listener, and its address; "": the node does not listen there. */
+const char *config_listener_key(enum config_listener listener);
+const char *config_listener_address(const struct config *config, enum config_listener listener);
+/* Whether the listener speaks TLS. */
+bool config_listener_has_tls(const struct config *config, enum config_listener listener);
+/* Whether a listener is not open to everyone: it does not listen, or on the loopback interface
+ * only, or it requires a client certificate or a token. config_validate refuses other listeners
+ * unless server.allow_insecure is set. */
+bool config_listener_is_protected(const struct config *config, enum config_listener listener);
+
 /* What the advertised address is derived from. Addresses are numeric, IPv6 without brackets, and
  * neither loopback nor link-local. Everything is borrowed. */
 struct config_host {
@@ -165,10 +195,11 @@ struct config_host {
     size_t address_count;
 };
 
-/* Derives cluster.advertise_addr if it is not set and the server listens on every interface: the
- * only address of the host (IPv4 if it has both), or loopback if it has none. If there are several,
- * a node of a cluster gets ERR_INVALID_FIELD (fills *problem), and any other its host name. Call it
- * after config_validate. */
+/* Derives cluster.advertise_addr, the address for clients, if it is not set and the server listens
+ * on every interface (at server.tls_listen_addr if that is set): the only address of the host (IPv4
+ * if it has both), or loopback if it has none. If there are several, a node of a cluster gets
+ * ERR_INVALID_FIELD (fills *problem), and any other its host name. Call it after
+ * config_validate. */
 MUST_USE enum error config_advertise(struct config *config, const struct config_host *host,
                                      struct config_problem *problem);
 
@@ -181,6 +212,8 @@ void config_variable(const char *key, char out[CONFIG_VARIABLE_BYTES]);
 const char *config_nearest(const char *key);
 /* NULL: no such setting. */
 const struct config_setting *config_find(const char *key);
+/* The setting of an environment variable without ARTEMIS_: LEASE_TTL_SECS. NULL: none. */
+const struct config_setting *config_find_variable(struct slice name);
 /* Whether a key begins with `section` and a dot. */
 bool config_has_section(struct slice section);
 

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "artemis-core/config/config_listeners.h"
 #include "artemis-core/config/config_value.h"
 
 enum { SHOWN_ADDRESSES_BYTES = 256 };
@@ -31,10 +32,10 @@ static const char *source_of(const struct config *config, const char *key)
 
 /* --- rules of config_validate ----------------------------------------------------------------- */
 
-/* http:// is the default scheme. */
-static const char *without_scheme(const char *peer)
+/* The address without the scheme that it has by default. */
+static const char *without_scheme(const struct config *config, const char *peer)
 {
-    static const char scheme[] = "http://";
+    const char *scheme = config->cluster.tls.cert[0] ? "https://" : "http://";
     return strncmp(peer, scheme, strlen(scheme)) == 0 ? peer + strlen(scheme) : peer;
 }
 
@@ -43,7 +44,8 @@ static enum error check_peers(const struct config *config, struct config_problem
     const struct config_list *peers = &config->cluster.peers;
     for (size_t i = 0; i < peers->count; i++)
         for (size_t j = 0; j < i; j++)
-            if (strcasecmp(without_scheme(peers->items[i]), without_scheme(peers->items[j])) == 0)
+            if (strcasecmp(without_scheme(config, peers->items[i]),
+                           without_scheme(config, peers->items[j])) == 0)
                 return invalid(problem, "%s: cluster.peers: \"%s\" is listed twice",
                                source_of(config, "cluster.peers"), peers->items[i]);
     return ERR_NONE;
@@ -98,6 +100,13 @@ static bool is_unspecified(const char *address, bool *is_ipv6)
             (IN6_IS_ADDR_V4MAPPED(&ipv6) && ipv6.s6_addr32[3] == htonl(INADDR_ANY)));
 }
 
+/* The address of the listener that other hosts use: with TLS where there is one. */
+static const char *client_address(const struct config *config)
+{
+    return config->server.tls_listen_addr[0] ? config->server.tls_listen_addr
+                                             : config->server.listen_addr;
+}
+
 static enum error check_advertised(struct config *config, struct config_problem *problem)
 {
     bool is_ipv6;
@@ -107,16 +116,17 @@ static enum error check_advertised(struct config *config, struct config_problem 
                        "%s: cluster.advertise_addr: must be an address that other hosts reach, "
                        "is \"%s\"",
                        source_of(config, "cluster.advertise_addr"), advertised);
-    if (!advertised[0] && !is_unspecified(config->server.listen_addr, &is_ipv6))
-        memcpy(advertised, config->server.listen_addr, CONFIG_TEXT_BYTES);
+    const char *listener = client_address(config);
+    if (!advertised[0] && !is_unspecified(listener, &is_ipv6))
+        memcpy(advertised, listener, CONFIG_TEXT_BYTES);
     return ERR_NONE;
 }
 
-/* Sets the advertised address to `host` with the port of server.listen_addr. False: not valid. */
+/* Sets the advertised address to `host` with the port for clients. False: not valid. */
 static bool advertise(struct config *config, const char *host)
 {
     const char *format = strchr(host, ':') ? "[%s]%s" : "%s%s";
-    const char *port = strrchr(config->server.listen_addr, ':');
+    const char *port = strrchr(client_address(config), ':');
     char address[CONFIG_TEXT_BYTES];
     int size = snprintf(address, sizeof(address), format, host, port);
     if (size < 0 || (size_t)size >= sizeof(address) || !config_value_is_address(address))
@@ -140,7 +150,10 @@ enum error config_advertise(struct config *config, const struct config_host *hos
     bool is_ipv6;
     size_t count = 0;
     const char *found = NULL;
-    if (config->cluster.advertise_addr[0] || !is_unspecified(config->server.listen_addr, &is_ipv6))
+    const char *listener = client_address(config);
+    const char *listener_key = config_listener_key(
+        config->server.tls_listen_addr[0] ? CONFIG_LISTENER_TLS : CONFIG_LISTENER_PLAIN);
+    if (config->cluster.advertise_addr[0] || !is_unspecified(listener, &is_ipv6))
         return ERR_NONE;
     for (size_t i = 0; i < host->address_count; i++)
         if (!strchr(host->addresses[i], ':')) {
@@ -157,11 +170,10 @@ enum error config_advertise(struct config *config, const struct config_host *hos
         char addresses[SHOWN_ADDRESSES_BYTES];
         list_addresses(addresses, host);
         return invalid(problem,
-                       "%s: server.listen_addr: \"%s\" is every interface, and this host has "
+                       "%s: %s: \"%s\" is every interface, and this host has "
                        "several addresses (%s); set cluster.advertise_addr to the address at "
                        "which peers and clients reach this node",
-                       source_of(config, "server.listen_addr"), config->server.listen_addr,
-                       addresses);
+                       source_of(config, listener_key), listener_key, listener, addresses);
     }
     if (count > 1 && advertise(config, host->name))
         return ERR_NONE;
@@ -178,7 +190,9 @@ enum error config_validate(struct config *config, struct config_problem *problem
         error = check_connections(config, problem);
     if (!error)
         error = check_tombstones(config, problem);
-    return error ? error : check_peers(config, problem);
+    if (!error)
+        error = check_peers(config, problem);
+    return error ? error : config_listeners_check(config, problem);
 }
 
 void config_warn(const struct config *config, struct text *out)
@@ -188,4 +202,5 @@ void config_warn(const struct config *config, struct text *out)
                     "cluster.enabled is true (%s), but cluster.peers is empty: this node has no "
                     "peers to replicate with\n",
                     source_of(config, "cluster.enabled"));
+    config_listeners_warn(config, out);
 }

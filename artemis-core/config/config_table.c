@@ -13,6 +13,13 @@
 #define ADDRESS(section, name, lowest_port, preset)                                                \
     ROW(section, name), .type = CONFIG_TEXT, .form = CONFIG_FORM_ADDRESS, .min = lowest_port,      \
                         .max = 65535, .default_value = preset
+#define OPTIONAL_ADDRESS(section, name, lowest_port)                                               \
+    ROW(section, name), .type = CONFIG_TEXT, .form = CONFIG_FORM_OPTIONAL_ADDRESS,                 \
+                        .min = lowest_port, .max = 65535, .default_value = "",                     \
+                        .default_note = "none"
+#define FILE_PATH(section, name)                                                                   \
+    ROW(section, name), .type = CONFIG_TEXT, .form = CONFIG_FORM_PATH, .default_value = "",        \
+                        .default_note = "none"
 #define NUMBER(section, name, least, most, preset)                                                 \
     ROW(section, name), .type = CONFIG_NUMBER, .min = least, .max = most, .default_value = preset
 #define SWITCH(section, name, preset)                                                              \
@@ -26,12 +33,19 @@ static const char *const providers[] = {"static", NULL};
 static const char *const casings[] = {"snake_case", "camelCase", NULL};
 static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
 static const char *const formats[] = {"text", "json", NULL};
+static const char *const tls_versions[] = {"1.2", "1.3", NULL};
 
 const struct config_setting config_settings[] = {
     {NAME(server, node_id, NULL), .default_note = "host name",
      .description = "Name of this node, unique in the cluster."},
     {ADDRESS(server, listen_addr, 0, "127.0.0.1:8080"),
      .description = "Address and port on which the server listens; port 0 picks a free port."},
+    {OPTIONAL_ADDRESS(server, tls_listen_addr, 0),
+     .description = "Address and port on which the server listens for clients with TLS, beside "
+                    "`server.listen_addr`; needs `tls.cert` and `tls.key`."},
+    {SWITCH(server, allow_insecure, "false"),
+     .description = "Whether the node may listen on an address other than loopback without tokens "
+                    "or client certificates. If false, such a node does not start."},
     {NAME(server, region, "local"),
      .description = "Region of this node, shown to clients; discovery does not filter by it."},
     {NAME(server, zone, "zone1"),
@@ -70,7 +84,33 @@ const struct config_setting config_settings[] = {
     {ADDRESS(cluster, advertise_addr, 1, NULL), .default_note = "`server.listen_addr`",
      .description = "Address at which peers and clients reach this node. If the server listens on "
                     "every interface, the default is the only address of the host; a node of a "
-                    "cluster whose host has several does not start without this setting."},
+                    "cluster whose host has several does not start without this setting. With "
+                    "`server.tls_listen_addr`, it is the address of that listener."},
+    {OPTIONAL_ADDRESS(cluster, listen_addr, 0),
+     .description = "Address and port on which the node listens for its peers. If it is set, "
+                    "replication is served there and nowhere else, and `cluster.peers` must have "
+                    "the addresses of these listeners."},
+    {FILE_PATH(cluster.tls, cert),
+     .description = "Certificate of this node for its peers, a PEM file with the chain. If it is "
+                    "set, peers use TLS, and each must show a certificate."},
+    {FILE_PATH(cluster.tls, key),
+     .description = "Private key of `cluster.tls.cert`, a PEM file without a password."},
+    {FILE_PATH(cluster.tls, ca),
+     .description = "Certificates of the authorities that sign the certificates of peers, a PEM "
+                    "file. The name in a peer's certificate must be a host of `cluster.peers`."},
+
+    {FILE_PATH(tls, cert),
+     .description = "Certificate of `server.tls_listen_addr`, a PEM file with the chain. A changed "
+                    "file is read again within 5 s, or at SIGHUP."},
+    {FILE_PATH(tls, key),
+     .description = "Private key of `tls.cert`, a PEM file without a password."},
+    {FILE_PATH(tls, client_ca),
+     .description = "Certificates of the authorities that sign client certificates, a PEM file. "
+                    "Certificates of other authorities are refused."},
+    {SWITCH(tls, require_client_cert, "false"),
+     .description = "Whether a client without a certificate is refused; needs `tls.client_ca`."},
+    {CHOICE(tls, min_version, tls_versions, "1.2"),
+     .description = "Lowest version of TLS that is accepted, from clients and from peers."},
 
     {SWITCH(replication, enabled, "true"),
      .description = "Whether this node sends anything to its peers: changes, health checks, "

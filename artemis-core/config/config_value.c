@@ -61,6 +61,11 @@ static bool is_address(const struct config_setting *setting, const char *text)
     return is_address_within(text, setting->min, setting->max);
 }
 
+static bool is_optional_address(const struct config_setting *setting, const char *text)
+{
+    return text[0] == '\0' || is_address(setting, text);
+}
+
 bool config_value_is_address(const char *text)
 {
     return is_address_within(text, 0, UINT16_MAX);
@@ -90,6 +95,7 @@ static const struct {
                           "1 to 255 bytes of UTF-8, no control character, no blank at an end"},
     [CONFIG_FORM_WORD] = {is_word, NULL},
     [CONFIG_FORM_ADDRESS] = {is_address, "HOST:PORT, port "},
+    [CONFIG_FORM_OPTIONAL_ADDRESS] = {is_optional_address, "nothing, or HOST:PORT, port "},
     [CONFIG_FORM_PEER] = {is_peer, "HOST:PORT or http://HOST:PORT or https://HOST:PORT, port "},
     [CONFIG_FORM_PATH] = {is_path, "a path of at most 255 bytes of UTF-8, or nothing"},
 };

@@ -18,7 +18,7 @@ start_node() {
     for other in $NODES; do peers+=",$(address "$other"):8080"; done
     # Not through the function `on`: the background process must be the node itself.
     ip netns exec "$NS-$n" "${@:2}" "$BINARY" server --addr "$(address "$n"):8080" --set "server.node_id=n$n" \
-        --set server.threads=2 --set cluster.enabled=true --set "cluster.bootstrap_grace_secs=$GRACE_SECS" \
+        --set server.allow_insecure=true --set server.threads=2 --set cluster.enabled=true --set "cluster.bootstrap_grace_secs=$GRACE_SECS" \
         --set "cluster.peers=${peers#,}" --set "lease.ttl_secs=$TTL_SECS" --set "replication.timeout_secs=2" \
         --set "replication.anti_entropy_secs=$COMPARE_SECS" >>"$WORK/log.$n" 2>&1 </dev/null &
     NODE_PID[$n]=$!

@@ -152,6 +152,7 @@ static void later_layer_wins_setting_by_setting(void **state)
     make_directory("config.d");
     write_file("artemis.toml",
                "[server]\nzone = \"file\"\nregion = \"file\"\nlisten_addr = \"h:1\"\n"
+               "allow_insecure = true\n"
                "[lease]\nttl_secs = 1\n[cluster]\ncluster_id = \"file\"\n");
     write_file("config.d/a.toml",
                "server.region = \"fragment\"\nlease.ttl_secs = 2\n"
@@ -209,8 +210,9 @@ static void fragments_lie_beside_a_file_in_the_current_directory(void **state)
 static void sets_apply_in_order_and_addr_last(void **state)
 {
     (void)state;
-    const char *sets[] = {"lease.ttl_secs=1", "lease.ttl_secs=2", "server.listen_addr=h:1",
-                          "server.zone=a=b", "cluster.peers=a:1,b:2"};
+    const char *sets[] = {"lease.ttl_secs=1",       "lease.ttl_secs=2",
+                          "server.listen_addr=h:1", "server.zone=a=b",
+                          "cluster.peers=a:1,b:2",  "server.allow_insecure=true"};
     check_loads(load_all(NULL, NULL, sets, COUNT(sets), "h:2"));
     assert_int_equal(config.lease.ttl_secs, 2);
     assert_string_equal(config.server.listen_addr, "h:2");
@@ -280,7 +282,8 @@ static void cluster_without_peers_is_a_warning(void **state)
 static void address_of_every_interface_is_not_advertised(void **state)
 {
     (void)state;
-    check_loads(load_all(NULL, NULL, NULL, 0, "0.0.0.0:5"));
+    const char *sets[] = {"server.allow_insecure=true"};
+    check_loads(load_all(NULL, NULL, sets, COUNT(sets), "0.0.0.0:5"));
     const char *port = strrchr(config.cluster.advertise_addr, ':');
     assert_non_null(port);
     assert_string_equal(port, ":5");
@@ -505,7 +508,8 @@ static void examples_all_load(void **state)
     glob_t found;
     char *environment[] = {"ARTEMIS_CLUSTER_ADVERTISE_ADDR=artemis-1.example.com:8080", NULL};
     assert_int_equal(glob("configs/*.toml", 0, NULL, &found), 0);
-    assert_true(found.gl_pathc >= 3);
+    assert_int_equal(glob("configs/secure/*.toml", GLOB_APPEND, NULL, &found), 0);
+    assert_true(found.gl_pathc >= 4);
     for (size_t i = 0; i < found.gl_pathc; i++)
         check_loads(load_all(found.gl_pathv[i], environment, NULL, 0, NULL));
     globfree(&found);
