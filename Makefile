@@ -41,7 +41,7 @@ DEFINES_sim    := -DREGISTRY_SHARD_BITS=2
 DEFINES_simbug := $(DEFINES_sim) -DARTEMIS_SIM_BUG
 
 # Evaluated once, when something is compiled, because `make deps` may install the packages first.
-PACKAGES     = libmicrohttpd jansson libcurl libxxhash zlib nettle sqlite3
+PACKAGES     = libmicrohttpd gnutls jansson libcurl libxxhash zlib nettle sqlite3
 PKG_CFLAGS   = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PACKAGES)))$(PKG_CFLAGS)
 PKG_LIBS     = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PACKAGES)))$(PKG_LIBS)
 CPPFLAGS_ALL = -I. -D_GNU_SOURCE -DARTEMIS_VERSION='"$(VERSION)"' $(DEFINES_$(VARIANT)) $(PKG_CFLAGS) $(CPPFLAGS)
@@ -166,7 +166,7 @@ SHARE_DIR    = $(DESTDIR)$(PREFIX)/share/artemis
 DOC_DIR      = $(DESTDIR)$(PREFIX)/share/doc/artemis
 DOC_FILES   := README.md LICENSE CHANGELOG.md CONTRIBUTING.md $(sort $(wildcard docs/*.md docs/decisions/*.md))
 EXAMPLE_FILES := $(sort $(wildcard examples/*.c))
-CONFIG_FILES := $(sort $(wildcard configs/*.toml))
+CONFIG_FILES := $(patsubst configs/%,%,$(sort $(wildcard configs/*.toml configs/secure/*.toml)))
 
 install: all ## install the binary, client library, examples and documents below $(DESTDIR)$(PREFIX)
 	install -Dm755 $(BINARY) "$(BIN_DIR)/artemis"
@@ -178,16 +178,17 @@ install: all ## install the binary, client library, examples and documents below
 	install -d "$(LIB_DIR)/pkgconfig"
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' libartemis/artemis.pc.in >"$(LIB_DIR)/pkgconfig/artemis.pc"
 	for file in $(notdir $(EXAMPLE_FILES)); do install -Dm644 "examples/$$file" "$(DOC_DIR)/examples/$$file" || exit; done
-	for file in $(notdir $(CONFIG_FILES)); do install -Dm644 "configs/$$file" "$(SHARE_DIR)/$$file" || exit; done
+	for file in $(CONFIG_FILES); do install -Dm644 "configs/$$file" "$(SHARE_DIR)/$$file" || exit; done
+	install -Dm755 configs/secure/certificates.sh "$(SHARE_DIR)/secure/certificates.sh"
 	for file in $(DOC_FILES); do install -Dm644 "$$file" "$(DOC_DIR)/$$file" || exit; done
 
 uninstall: ## remove the installed files, and folders that are then empty
 	rm -f "$(BIN_DIR)/artemis" "$(INCLUDE_DIR)/artemis.h" "$(LIB_DIR)/pkgconfig/artemis.pc"
 	for file in libartemis.a libartemis.so $(SONAME) $(notdir $(LIB_SHARED)); do rm -f "$(LIB_DIR)/$$file"; done
 	for file in $(notdir $(EXAMPLE_FILES)); do rm -f "$(DOC_DIR)/examples/$$file"; done
-	for file in $(notdir $(CONFIG_FILES)); do rm -f "$(SHARE_DIR)/$$file"; done
+	for file in $(CONFIG_FILES) secure/certificates.sh; do rm -f "$(SHARE_DIR)/$$file"; done
 	for file in $(DOC_FILES); do rm -f "$(DOC_DIR)/$$file"; done
-	for folder in "$(DOC_DIR)/examples" "$(DOC_DIR)/docs/decisions" "$(DOC_DIR)/docs" "$(DOC_DIR)" "$(SHARE_DIR)"; do \
+	for folder in "$(DOC_DIR)/examples" "$(DOC_DIR)/docs/decisions" "$(DOC_DIR)/docs" "$(DOC_DIR)" "$(SHARE_DIR)/secure" "$(SHARE_DIR)"; do \
 	  if [ -d "$$folder" ]; then rmdir --ignore-fail-on-non-empty "$$folder"; fi; done
 
 clean: ## remove build/

@@ -11,7 +11,7 @@ check() {
         command -v "$name" >/dev/null || missing+=("$name")
     done
     if [ "${#missing[@]}" -eq 0 ]; then
-        for name in libmicrohttpd jansson libcurl libxxhash zlib nettle sqlite3; do
+        for name in libmicrohttpd gnutls jansson libcurl libxxhash zlib nettle sqlite3; do
             pkg-config --exists "$name" || missing+=("$name")
         done
         for name in toml++/toml.h wslay/wslay.h; do
@@ -34,7 +34,7 @@ if [ "${1:-}" = --check ]; then
 fi
 
 packages=(gcc g++ libc6-dev make pkg-config binutils curl
-    libmicrohttpd-dev libjansson-dev libcurl4-gnutls-dev libtomlplusplus-dev
+    libmicrohttpd-dev libgnutls28-dev libjansson-dev libcurl4-gnutls-dev libtomlplusplus-dev
     libxxhash-dev zlib1g-dev libsqlite3-dev libwslay-dev nettle-dev libcmocka-dev)
 
 missing=()
