@@ -118,6 +118,7 @@ static enum error create_replication_thread(struct engine *engine)
 {
     struct replication_thread_options options = {
         .config = engine->config,
+        .credentials = engine->peer_credentials,
         .registry = engine->registry,
         .epoch = engine->epoch,
         .has_data = has_loaded_data(engine),
@@ -165,6 +166,28 @@ static void log_cluster(void *context, const struct cluster_event *event)
     case CLUSTER_SHUTDOWN:
         return;
     }
+}
+
+static enum error open_peer_credentials(struct engine *engine, char problem[ENGINE_PROBLEM_BYTES])
+{
+    const struct config *config = engine->config;
+    const struct credential_source source = {
+        .keys = {"cluster.tls.cert", "cluster.tls.key", "cluster.tls.ca"},
+        .paths = {config->cluster.tls.cert, config->cluster.tls.key, config->cluster.tls.ca},
+        .min_version = config->tls.min_version,
+    };
+    if (!config->cluster.enabled || !config->cluster.tls.cert[0])
+        return ERR_NONE;
+    return credential_store_open(&source, engine->started, &engine->peer_credentials, problem);
+}
+
+void engine_check_credentials(struct engine *engine, bool force, struct moment now)
+{
+    uint64_t interval_ms = CREDENTIAL_CHECK_SECS * (uint64_t)MS_PER_SEC;
+    if (!force && now.mono_ms < engine->credentials_checked_ms + interval_ms)
+        return;
+    engine->credentials_checked_ms = now.mono_ms;
+    credential_store_check(engine->peer_credentials, force, now);
 }
 
 static enum error open_storage(struct engine *engine, char problem[ENGINE_PROBLEM_BYTES])
@@ -219,7 +242,9 @@ enum error engine_create(const struct config *config, struct engine **out,
     cluster_init(&engine->cluster);
     provider_init(&engine->provider, config);
 
-    enum error error = create_registry(engine, problem);
+    enum error error = open_peer_credentials(engine, problem);
+    if (!error)
+        error = create_registry(engine, problem);
     if (!error && replicates(config))
         error = create_replication_thread(engine);
     if (!error)
@@ -253,6 +278,7 @@ void engine_free(struct engine *engine)
     registry_free(engine->registry);
     response_cache_free(engine->responses);
     cluster_free(&engine->cluster);
+    credential_store_close(engine->peer_credentials);
     free(engine);
 }
 

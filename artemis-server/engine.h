@@ -24,6 +24,7 @@
 #include "artemis-server/response_cache.h"
 #include "artemis-server/stall.h"
 #include "artemis-server/storage/storage.h"
+#include "artemis-server/tls/credential_store.h"
 
 enum node_state { NODE_STARTING, NODE_READY, NODE_DRAINING };
 
@@ -42,8 +43,10 @@ struct engine {
     struct stall stall;
     struct cluster cluster;
     struct provider provider;
-    struct replication_thread *replication; /* NULL: cluster or replication is off */
-    char epoch[EPOCH_BYTES];                /* of the change log, in hex; `run` on the wire */
+    struct replication_thread *replication;    /* NULL: cluster or replication is off */
+    struct credential_store *peer_credentials; /* of cluster.tls; NULL: peers use plain HTTP */
+    uint64_t credentials_checked_ms;
+    char epoch[EPOCH_BYTES]; /* of the change log, in hex; `run` on the wire */
     struct moment started;
     /* Where clients and peers reach this node. The HTTP layer sets it before it serves. */
     char url[NODE_URL_BYTES];
@@ -53,7 +56,7 @@ struct engine {
     atomic_bool refilling; /* starting, and no peer has data: clients register again */
 };
 
-enum { ENGINE_PROBLEM_BYTES = DATABASE_PROBLEM_BYTES + 64 };
+enum { ENGINE_PROBLEM_BYTES = DATABASE_PROBLEM_BYTES + CREDENTIALS_PROBLEM_BYTES };
 
 /* Creates the engine, loads what is stored, and starts the threads, except for the replication
  * thread, which engine_join starts. The settings must outlive it.
@@ -70,6 +73,9 @@ void engine_leave(struct engine *engine, uint64_t timeout_ms);
 /* Stops the threads and frees the engine. Takes NULL. */
 void engine_free(struct engine *engine);
 
+/* Reads the credentials for peers again if their files have changed; with `force` in any case. The
+ * main thread calls it every second. */
+void engine_check_credentials(struct engine *engine, bool force, struct moment now);
 void engine_set_state(struct engine *engine, enum node_state state);
 enum node_state engine_state(const struct engine *engine);
 const char *engine_state_word(enum node_state state);

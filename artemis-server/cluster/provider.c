@@ -1,7 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis-server/cluster/provider.h"
 
+#include <stdio.h>
+#include <string.h>
+
 /* --- static ----------------------------------------------------------------------------------- */
+
+/* Peers with TLS need no scheme, as others. */
+static enum error add_peer(struct member_list *members, const struct config *config,
+                           const char *address)
+{
+    char url[MEMBER_URL_BYTES];
+    bool has_scheme = strstr(address, "://") != NULL;
+    snprintf(url, sizeof(url), "%s%s", config->cluster.tls.cert[0] && !has_scheme ? "https://" : "",
+             address);
+    return member_list_add(members, url);
+}
 
 static enum error start_static(struct provider *provider, struct cluster *cluster,
                                const char **reason)
@@ -9,7 +23,7 @@ static enum error start_static(struct provider *provider, struct cluster *cluste
     struct member_list members = {0};
     const struct config_list *peers = &provider->config->cluster.peers;
     for (size_t i = 0; i < peers->count; i++) {
-        enum error error = member_list_add(&members, peers->items[i]);
+        enum error error = add_peer(&members, provider->config, peers->items[i]);
         if (error) {
             *reason = "cluster.peers: too many addresses, or one that is too long";
             return error;

@@ -112,6 +112,13 @@ bool cluster_update(struct cluster *cluster, const struct member_list *members,
     return is_changed;
 }
 
+void cluster_members(struct cluster *cluster, struct member_list *out)
+{
+    pthread_mutex_lock(&cluster->publishing);
+    *out = cluster->topology;
+    pthread_mutex_unlock(&cluster->publishing);
+}
+
 void cluster_publish_state(struct cluster *cluster, enum cluster_event_kind kind,
                            const char *reason)
 {

@@ -68,6 +68,8 @@ bool cluster_subscribe(struct cluster *cluster, cluster_subscriber *call, void *
  * ERR_TOO_MANY_ITEMS; ERR_INVALID_FIELD: the address is too long. */
 MUST_USE enum error member_list_add(struct member_list *list, const char *address);
 bool member_list_has(const struct member_list *list, const char *url);
+/* Copies the last published list. Any thread. */
+void cluster_members(struct cluster *cluster, struct member_list *out);
 
 /* Publishes this member list if it differs from the last one. Blocked members count as left. True
  * if it was published. */

@@ -3,19 +3,16 @@
 
 #include <curl/curl.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "artemis-core/base/gzip.h"
 #include "artemis-core/json/codec_peer.h"
 #include "artemis-server/clock.h"
+#include "artemis-server/replication/peer_client_connection.h"
 #include "artemis-server/replication/peer_requests.h"
 
 enum {
@@ -25,6 +22,7 @@ enum {
     URL_BYTES = 1024,
     RESPONSE_ITEM_BYTES_MAX = 16 * 1024, /* of one item */
     SNAPSHOT_BYTES_PER_SEC_MIN = 1024,
+    DETAIL_BYTES_MAX = 180,
 };
 
 /* A message and its HTTP request. */
@@ -36,14 +34,16 @@ struct transfer {
     bool is_legacy; /* the peer */
     struct text body;
     struct curl_slist *headers;
-    struct peer_reader *reader; /* of the response */
+    struct credentials *credentials; /* a reference; NULL: none */
+    struct peer_reader *reader;      /* of the response */
     enum error read_error;
     uint64_t digests[DIGEST_BUCKETS];
     size_t digest_count;
     size_t response_bytes;
-    uint64_t clock_ms;   /* the peer's HLC when it sent the response; 0: unknown */
-    uint64_t transit_ms; /* of what is being read of the response */
-    uint64_t sent_ms;    /* monotonic: when the request was prepared */
+    uint64_t clock_ms;            /* the peer's HLC when it sent the response; 0: unknown */
+    uint64_t transit_ms;          /* of what is being read of the response */
+    uint64_t sent_ms;             /* monotonic: when the request was prepared */
+    char detail[CURL_ERROR_SIZE]; /* libcurl's description of a failure */
 };
 
 struct peer_client {
@@ -194,17 +194,23 @@ static bool equal(const char *a, const char *b)
     return a && strcmp(a, b) == 0;
 }
 
-/* A name from a response header; "" unless it is valid UTF-8 without control characters, as JSON,
- * metrics and the log require, and fits into the status, which would cut it inside a character. */
+/* Whether a text is valid UTF-8 without control characters, as JSON, metrics and the log require,
+ * and fits into the status, which would cut it inside a character; "" is not. */
+static bool is_printable(const char *text)
+{
+    if (!text[0] || strlen(text) >= PEER_NAME_BYTES || !text_is_utf8(slice_of(text)))
+        return false;
+    for (const char *c = text; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            return false;
+    return true;
+}
+
+/* A name from a response header; "" unless it is printable. */
 static const char *response_name(const struct transfer *transfer, const char *header)
 {
     const char *name = response_header(transfer, header);
-    if (!name || strlen(name) >= PEER_NAME_BYTES || !text_is_utf8(slice_of(name)))
-        return "";
-    for (const char *c = name; *c; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            return "";
-    return name;
+    return name && is_printable(name) ? name : "";
 }
 
 static void read_health(const struct transfer *transfer, struct peer_response *response)
@@ -217,6 +223,7 @@ static void read_health(const struct transfer *transfer, struct peer_response *r
     response->node_id = response_name(transfer, "X-Artemis-Node");
     response->region = response_name(transfer, "X-Artemis-Region");
     response->zone = response_name(transfer, "X-Artemis-Zone");
+    response->client_url = response_name(transfer, "X-Artemis-Url");
     response->health = (struct health_response){
         .is_self = has_own_epoch,
         .has_own_node_id = !has_own_epoch && equal(response->node_id, own->node_id),
@@ -226,6 +233,14 @@ static void read_health(const struct transfer *transfer, struct peer_response *r
         .is_leaving = equal(state, "draining"),
         .clock_ms = transfer->clock_ms,
     };
+}
+
+/* libcurl's own words where TLS is at fault: they say which check of the certificate failed. */
+static const char *describe(const struct transfer *transfer, CURLcode code)
+{
+    const char *detail = transfer->detail;
+    bool is_short = strlen(detail) <= DETAIL_BYTES_MAX && is_printable(detail);
+    return transfer->credentials && is_short ? detail : curl_easy_strerror(code);
 }
 
 /* Sets the result, and the error text unless the message was delivered. */
@@ -238,7 +253,8 @@ static void read_result(const struct transfer *transfer, CURLcode code,
         snprintf(error_text, PEER_ERROR_BYTES, "%s: invalid response: %s", path,
                  error_info(transfer->read_error)->message);
     } else if (code != CURLE_OK) {
-        snprintf(error_text, PEER_ERROR_BYTES, "%s: %s", path, curl_easy_strerror(code));
+        snprintf(error_text, PEER_ERROR_BYTES, "%s: %.*s", path, DETAIL_BYTES_MAX,
+                 describe(transfer, code));
     } else if (response->result != SEND_DELIVERED) {
         snprintf(error_text, PEER_ERROR_BYTES, "%s: HTTP %ld", path, http_status(transfer));
     } else if (!is_complete(transfer)) {
@@ -258,6 +274,7 @@ static void end_transfer(struct transfer *transfer, CURLcode code)
         .node_id = "",
         .region = "",
         .zone = "",
+        .client_url = "",
     };
     read_result(transfer, code, &response, error_text);
     if (transfer->response_bytes == 0)
@@ -280,6 +297,7 @@ static void clear_transfer(struct transfer *transfer)
 {
     curl_slist_free_all(transfer->headers);
     peer_reader_free(transfer->reader);
+    credentials_unref(transfer->credentials);
     text_clear(&transfer->body);
     if (transfer->body.capacity > MESSAGE_BYTES_MAX)
         text_free(&transfer->body);
@@ -287,6 +305,7 @@ static void clear_transfer(struct transfer *transfer)
         message_free(transfer->message);
     transfer->headers = NULL;
     transfer->reader = NULL;
+    transfer->credentials = NULL;
     transfer->message = NULL;
 }
 
@@ -365,25 +384,6 @@ static bool write_body(struct transfer *transfer, bool *compressed, struct momen
     return true;
 }
 
-/* The kernel does not deliver data that was not acknowledged within the timeout. */
-static int on_socket_open(void *context, curl_socket_t socket, curlsocktype purpose)
-{
-    const struct peer_client *client = context;
-    unsigned timeout_ms = (unsigned)client->options.timeout_ms;
-    if (purpose == CURLSOCKTYPE_IPCXN)
-        (void)setsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
-    return CURL_SOCKOPT_OK;
-}
-
-/* Resets the connection: what an abandoned request still has in the socket is not delivered. */
-static int on_socket_close(void *context, curl_socket_t socket)
-{
-    const struct linger reset = {.l_onoff = 1, .l_linger = 0};
-    (void)context;
-    (void)setsockopt(socket, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
-    return close(socket);
-}
-
 static void set_timeouts(const struct transfer *transfer)
 {
     const struct message *message = transfer->message;
@@ -433,16 +433,10 @@ static bool prepare(struct transfer *transfer, const char *peer)
         return false;
     set_timeouts(transfer);
     curl_easy_setopt(curl, CURLOPT_PRIVATE, transfer);
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    /* libcurl resolves names in a thread of its own. A lookup that hangs is abandoned, because this
-     * thread serves all peers. */
-    curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);
-    curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* ignores the environment */
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(curl, CURLOPT_TCP_KEEPALIVE, 1L);
-    curl_easy_setopt(curl, CURLOPT_SOCKOPTFUNCTION, on_socket_open);
-    curl_easy_setopt(curl, CURLOPT_SOCKOPTDATA, transfer->client);
-    curl_easy_setopt(curl, CURLOPT_CLOSESOCKETFUNCTION, on_socket_close);
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, transfer->detail);
+    transfer->detail[0] = '\0';
+    if (!peer_client_connection_set(curl, &transfer->client->options, &transfer->credentials))
+        return false;
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, transfer->headers);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, transfer);
@@ -483,6 +477,7 @@ void peer_client_send(struct peer_client *client, const char *url, bool is_legac
         .node_id = "",
         .region = "",
         .zone = "",
+        .client_url = "",
     };
     client->handler.on_response(client->handler.context, &response);
 }

@@ -5,11 +5,16 @@
  * Each message becomes one request. Its response is passed to the handler: each record as it
  * arrives, then the send result. Connections are kept alive, at most ten to a peer; bodies above
  * 1 KiB are compressed. Only peer_client_wait blocks. One thread, except for peer_client_wake.
+ *
+ * With credentials, peers are called with TLS: this node shows its certificate, and that of the
+ * peer must be signed by one of the authorities and have the host of the peer's URL as a name. Each
+ * request uses the current credentials, in a new connection after they have changed.
  */
 #pragma once
 
 #include "artemis-server/replication/replicator.h"
 #include "artemis-server/replication/status.h"
+#include "artemis-server/tls/credential_store.h"
 
 enum { PEER_CONNECTIONS_MAX = 10 };
 
@@ -19,6 +24,8 @@ struct peer_client_options {
     const char *epoch; /* of this process: distinguishes it from another with the same node id */
     const char *region;
     uint64_t timeout_ms;
+    struct credential_store *credentials; /* NULL: those of the system, without a certificate */
+    enum tls_version min_version;
 };
 
 /* The end of a message. Borrowed for the call, except for the message. */
@@ -33,6 +40,7 @@ struct peer_response {
     const char *node_id; /* "": not sent or not valid; the same for the region and the zone */
     const char *region;
     const char *zone;
+    const char *client_url; /* where clients reach it */
 };
 
 struct peer_client_handler {

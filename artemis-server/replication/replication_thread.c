@@ -144,6 +144,7 @@ static void set_names(struct replication_thread *thread, struct peer_status *pee
     snprintf(peer->node_id, sizeof(peer->node_id), "%s", response->node_id);
     snprintf(peer->region, sizeof(peer->region), "%s", response->region);
     snprintf(peer->zone, sizeof(peer->zone), "%s", response->zone);
+    snprintf(peer->client_url, sizeof(peer->client_url), "%s", response->client_url);
     if (has_new_id && !response->health.is_self)
         update_shared_ids(thread, peer);
 }
@@ -409,6 +410,8 @@ client_options_of(const struct replication_thread_options *options)
         .epoch = options->epoch,
         .region = config->server.region,
         .timeout_ms = config->replication.timeout_secs * (uint64_t)MS_PER_SEC,
+        .credentials = options->credentials,
+        .min_version = config->tls.min_version,
     };
 }
 

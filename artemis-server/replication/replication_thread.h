@@ -14,14 +14,16 @@
 #include "artemis-core/config/config.h"
 #include "artemis-server/cluster/topology.h"
 #include "artemis-server/replication/status.h"
+#include "artemis-server/tls/credential_store.h"
 
 struct replication_thread;
 
 struct replication_thread_options {
-    const struct config *config; /* borrowed; constant */
-    struct registry *registry;   /* borrowed */
-    const char *epoch;           /* borrowed; of this process */
-    bool has_data;               /* loaded from storage: there is no bootstrap grace */
+    const struct config *config;          /* borrowed; constant */
+    struct registry *registry;            /* borrowed */
+    struct credential_store *credentials; /* borrowed; NULL: peers use plain HTTP */
+    const char *epoch;                    /* borrowed; of this process */
+    bool has_data;                        /* loaded from storage: there is no bootstrap grace */
     /* Called by the thread for each new phase, for BOOTSTRAP_READY also after each recompare. */
     void (*on_phase)(void *context, enum bootstrap_phase phase);
     void *context;

@@ -20,6 +20,7 @@ struct peer_status {
     char node_id[PEER_NAME_BYTES]; /* "": not known yet */
     char region[PEER_NAME_BYTES];  /* "": not sent; the same for the zone */
     char zone[PEER_NAME_BYTES];
+    char client_url[MEMBER_URL_BYTES]; /* where clients reach it; "": at `url` */
     bool shares_node_id;               /* another peer has the same node id */
     char last_error[PEER_ERROR_BYTES]; /* "": none */
     uint64_t last_error_wall_ms;
