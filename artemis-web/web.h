@@ -15,15 +15,19 @@ enum { WEB_ADDRESS_BYTES = 300, WEB_PROBLEM_BYTES = 512 };
 
 struct web;
 
-/* Binds the address, sets the URL of the engine, and starts to serve. The engine must outlive the
+/* Binds the addresses, sets the URL of the engine, and starts to serve. The engine must outlive the
  * server. On failure *problem receives a message for the operator. ERR_INVALID_FIELD (invalid
  * address), ERR_SYSTEM, ERR_NO_MEMORY. */
 MUST_USE enum error web_start(struct engine *engine, struct web **out,
                               char problem[WEB_PROBLEM_BYTES]);
-/* Returns the bound address, "127.0.0.1:8080", with the actual port where the setting has 0. */
-const char *web_address(const struct web *web);
-/* Ends the connections whose timeouts have passed. Call it every second. */
+/* Returns the bound address, "127.0.0.1:8080", with the actual port where the setting has 0; "" if
+ * the node does not listen there. */
+const char *web_address(const struct web *web, enum config_listener listener);
+/* Ends the connections whose timeouts have passed, and reads certificates again whose files have
+ * changed. Call it every second. */
 void web_tick(struct web *web, struct moment now);
+/* Reads the certificates again. */
+void web_reload_credentials(struct web *web, struct moment now);
 /* Stops accepting connections, and waits until all requests are answered and none has arrived for a
  * moment, drain_ms at most. The engine must be draining. */
 void web_drain(struct web *web, uint64_t drain_ms);

@@ -21,11 +21,11 @@ enum { TICK_SECS = 1, DRAIN_TIMEOUT_MS = 30 * 1000, LEAVE_TIMEOUT_MS = 10 * 1000
 /* Signals that the main thread receives. Without this, each would end the process at once. */
 static const struct {
     int number;
-    const char *ignored; /* why it has no effect, for the log; NULL: it starts the shutdown */
+    const char *ignored; /* why it has no effect, for the log; NULL: it has one */
 } handled[] = {
     {SIGTERM, NULL},
     {SIGINT, NULL},
-    {SIGHUP, "settings are read only at the start; restart the node to change them"},
+    {SIGHUP, NULL}, /* see reload */
     {SIGUSR1, "it has no function in a node"},
     {SIGUSR2, "it has no function in a node"},
     {SIGALRM, "it has no function in a node"},
@@ -49,22 +49,35 @@ static bool ends_node(int signal_number)
         if (handled[i].number != signal_number)
             continue;
         if (!handled[i].ignored)
-            return true;
+            return signal_number != SIGHUP;
         log_line(LOG_LEVEL_WARN, "SIG%s ignored: %s", sigabbrev_np(signal_number),
                  handled[i].ignored);
     }
     return false;
 }
 
-/* Runs the periodic work of the HTTP server until a signal asks for the end. Returns the signal. */
-static int serve_until_signal(struct web *web, const sigset_t *blocked)
+static void reload(struct engine *engine, struct web *web, struct moment now)
+{
+    log_event(LOG_LEVEL_INFO,
+              "SIGHUP: certificates are read again; other settings are read only at the start",
+              LOG_TEXT("node_id", engine->config->server.node_id));
+    engine_check_credentials(engine, true, now);
+    web_reload_credentials(web, now);
+}
+
+/* Runs the periodic work of the node until a signal asks for the end. Returns the signal. */
+static int serve_until_signal(struct engine *engine, struct web *web, const sigset_t *blocked)
 {
     const struct timespec tick = {.tv_sec = TICK_SECS};
     for (;;) {
         int signal_number = sigtimedwait(blocked, NULL, &tick);
         if (ends_node(signal_number))
             return signal_number;
-        web_tick(web, clock_now());
+        struct moment now = clock_now();
+        if (signal_number == SIGHUP)
+            reload(engine, web, now);
+        engine_check_credentials(engine, false, now);
+        web_tick(web, now);
     }
 }
 
@@ -74,6 +87,17 @@ static void stop(struct engine *engine, struct web *web, int signal_number)
     engine_set_state(engine, NODE_DRAINING);
     web_drain(web, DRAIN_TIMEOUT_MS);
     engine_leave(engine, LEAVE_TIMEOUT_MS);
+}
+
+/* The address for plain HTTP comes last: it shows that the node serves. */
+static void print_addresses(const struct web *web)
+{
+    if (web_address(web, CONFIG_LISTENER_TLS)[0])
+        printf("Listening with TLS on %s\n", web_address(web, CONFIG_LISTENER_TLS));
+    if (web_address(web, CONFIG_LISTENER_PEER)[0])
+        printf("Listening for peers on %s\n", web_address(web, CONFIG_LISTENER_PEER));
+    printf("Listening on %s\n", web_address(web, CONFIG_LISTENER_PLAIN));
+    fflush(stdout);
 }
 
 static int run(const struct config *config, const sigset_t *blocked)
@@ -98,11 +122,10 @@ static int run(const struct config *config, const sigset_t *blocked)
                                   error_info(error)->message);
         goto out;
     }
-    printf("Listening on %s\n", web_address(web));
-    fflush(stdout);
+    print_addresses(web);
     log_event(LOG_LEVEL_INFO, "serving", LOG_TEXT("version", ARTEMIS_VERSION),
               LOG_TEXT("node_id", config->server.node_id), LOG_TEXT("url", engine->url));
-    stop(engine, web, serve_until_signal(web, blocked));
+    stop(engine, web, serve_until_signal(engine, web, blocked));
     exit_code = EXIT_DONE;
 out:
     web_stop(web);

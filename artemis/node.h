@@ -4,10 +4,11 @@
  *
  * SIGTERM and SIGINT start the shutdown: the node reports that it is not ready, answers the
  * requests it has received, sends what its peers lack, and stops. A second signal has no further
- * effect. SIGHUP, SIGUSR1, SIGUSR2 and SIGALRM are logged and have no other effect. SIGPIPE and
- * SIGXFSZ are ignored: the write that caused them fails.
+ * effect. SIGHUP reads the certificates again. SIGUSR1, SIGUSR2 and SIGALRM are logged and have no
+ * other effect. SIGPIPE and SIGXFSZ are ignored: the write that caused them fails.
  *
- * Prints `Listening on HOST:PORT` on stdout once requests are accepted. Everything else goes to the
+ * Prints `Listening on HOST:PORT` on stdout once requests are accepted, after a line for each
+ * further listener. Everything else goes to the
  * log on stderr. Blocks; call it from the main thread, before any other thread starts.
  */
 #pragma once

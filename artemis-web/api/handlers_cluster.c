@@ -24,7 +24,8 @@ static struct identity own_identity(const struct engine *engine)
 
 static struct identity identity_of(const struct peer_status *peer)
 {
-    return (struct identity){peer->node_id, peer->url, peer->region, peer->zone};
+    const char *url = peer->client_url[0] ? peer->client_url : peer->url;
+    return (struct identity){peer->node_id, url, peer->region, peer->zone};
 }
 
 /* Writes the members that identify a node. */

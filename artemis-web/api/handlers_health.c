@@ -2,6 +2,7 @@
 #include "artemis-web/api/handlers.h"
 
 #include "artemis-web/http/web_internal.h"
+#include "artemis-web/metrics/metrics_tls.h"
 
 enum error handle_health(struct request *request, struct response *response,
                          char message[MESSAGE_BYTES])
@@ -32,6 +33,29 @@ enum error handle_ready(struct request *request, struct response *response,
     return ERR_NONE;
 }
 
+static uint64_t count_unprotected(const struct config *config)
+{
+    uint64_t count = 0;
+    for (enum config_listener i = 0; i < CONFIG_LISTENERS; i++)
+        count += !config_listener_is_protected(config, i);
+    return count;
+}
+
+static void write_tls(struct request *request, struct text *out)
+{
+    struct web *web = request->web;
+    struct tls_counters *counters = &web->tls_counters;
+    const struct tls_metrics values = {
+        .unprotected = count_unprotected(request->engine->config),
+        .established = atomic_load_explicit(&counters->established, memory_order_relaxed),
+        .failed = atomic_load_explicit(&counters->failed, memory_order_relaxed),
+        .timed_out = atomic_load_explicit(&counters->timed_out, memory_order_relaxed),
+        .client = web->credentials,
+        .peer = request->engine->peer_credentials,
+    };
+    metrics_write_tls(&values, request->now, out);
+}
+
 enum error handle_metrics(struct request *request, struct response *response,
                           char message[MESSAGE_BYTES])
 {
@@ -39,5 +63,6 @@ enum error handle_metrics(struct request *request, struct response *response,
     response->content_type = "text/plain; version=0.0.4; charset=utf-8";
     metrics_write(&request->web->metrics, request->engine, &request->web->connections,
                   request->web->push, request->now, &response->body);
+    write_tls(request, &response->body);
     return ERR_NONE;
 }

@@ -16,7 +16,6 @@
 enum {
     MS_PER_SEC = 1000,
     US_PER_MS = 1000,
-    ERROR_RESPONSE_BYTES = 768,
     /* A connection is checked for a client that disconnected for this long after it became idle.
      * Later a disconnect is an event of its own. */
     DISCONNECT_CHECK_MS = 4000,
@@ -121,20 +120,34 @@ static const char *status_phrase(int status)
     }
 }
 
-void connection_refuse(int socket, enum error error, const char *message)
+size_t connection_write_error(enum error error, const char *message, char out[ERROR_RESPONSE_BYTES])
 {
     int status = error_info(error)->http_status;
     struct text body = {0};
     codec_write_error(&body, DIALECT_SNAKE, error, message);
-    char response[ERROR_RESPONSE_BYTES];
-    int size = snprintf(response, sizeof(response),
+    int size = snprintf(out, ERROR_RESPONSE_BYTES,
                         "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\n%s"
                         "Connection: close\r\nContent-Length: %zu\r\n\r\n%s",
                         status, status_phrase(status), status == 503 ? "Retry-After: 1\r\n" : "",
                         body.size, text_string(&body));
-    if (!text_failed(&body) && size > 0 && (size_t)size < sizeof(response))
-        send(socket, response, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    bool complete = !text_failed(&body) && size > 0 && size < ERROR_RESPONSE_BYTES;
     text_free(&body);
+    return complete ? (size_t)size : 0;
+}
+
+void connection_refuse(int socket, enum error error, const char *message)
+{
+    char response[ERROR_RESPONSE_BYTES];
+    size_t size = connection_write_error(error, message, response);
+    if (size > 0)
+        send(socket, response, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* The thread of a connection with TLS may be sending. */
+static void refuse(const struct connection *connection, enum error error, const char *message)
+{
+    if (!connection->has_tls)
+        connection_refuse(connection->socket, error, message);
 }
 
 /* Shuts a connection down; libmicrohttpd then closes it. The caller holds the lock. */
@@ -163,7 +176,7 @@ static bool displace_idle(struct connections *table, uint64_t now_ms)
 
 /* --- adding and removing ---------------------------------------------------------------------- */
 
-bool connections_admit(struct connections *table, int socket, uint64_t now_ms)
+bool connections_admit(struct connections *table, int socket, bool has_tls, uint64_t now_ms)
 {
     pthread_mutex_lock(&table->_shared.lock);
     bool admitted = table->_shared.admitted < table->limit || displace_idle(table, now_ms);
@@ -171,8 +184,8 @@ bool connections_admit(struct connections *table, int socket, uint64_t now_ms)
     table->_shared.counters.accepted += admitted;
     table->_shared.counters.refused += !admitted;
     pthread_mutex_unlock(&table->_shared.lock);
-    if (admitted)
-        return true;
+    if (admitted || has_tls)
+        return admitted;
     char message[128];
     snprintf(message, sizeof(message),
              "connections: all %u are busy (server.max_connections, limit of open files)",
@@ -189,9 +202,9 @@ void connections_cancel(struct connections *table)
 }
 
 void connections_add(struct connections *table, struct connection *connection, int socket,
-                     uint64_t now_ms)
+                     bool has_tls, uint64_t now_ms)
 {
-    *connection = (struct connection){.socket = socket};
+    *connection = (struct connection){.socket = socket, .has_tls = has_tls};
     pthread_mutex_lock(&table->_shared.lock);
     link_last(table, connection, CONNECTION_NEW, now_ms);
     pthread_mutex_unlock(&table->_shared.lock);
@@ -379,17 +392,18 @@ static bool sweep_one(struct connections *table, struct connection *connection, 
         return true;
     }
     if (state == CONNECTION_READING && is_blocked(connection)) {
-        connection_refuse(connection->socket, ERR_HEADER_TOO_LARGE, CHUNK_HEADER_TOO_LARGE);
+        refuse(connection, ERR_HEADER_TOO_LARGE, CHUNK_HEADER_TOO_LARGE);
         end(table, connection, now_ms);
         return true;
     }
     if (!is_overdue(connection, now_ms))
         return false;
     table->_shared.counters.timed_out++;
+    connection->timed_out = true;
     if (state == CONNECTION_READING || has_sent(connection, now_ms)) {
         char message[128];
         snprintf(message, sizeof(message), "request: must arrive within %d s", REQUEST_SECS);
-        connection_refuse(connection->socket, ERR_REQUEST_TIMEOUT, message);
+        refuse(connection, ERR_REQUEST_TIMEOUT, message);
     }
     end(table, connection, now_ms);
     return true;

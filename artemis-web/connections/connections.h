@@ -5,7 +5,8 @@
  * libmicrohttpd has a timeout for idle connections alone. This table adds:
  *
  *   - A request must arrive within REQUEST_SECS plus one second for each BODY_BYTES_PER_SEC of body
- *     received so far. Otherwise it gets 408 and the connection is closed.
+ *     received so far. Otherwise it gets 408 and the connection is closed. The first one includes
+ *     the handshake of TLS. A connection with TLS is closed without a response.
  *   - A request is dropped when its client disconnects before it is complete.
  *   - A request of which nothing is read for BLOCKED_CHECKS sweeps, although more has arrived, gets
  *     431: the header of a chunk exceeds the buffer of libmicrohttpd, which then reads no more.
@@ -56,6 +57,8 @@ enum connection_state {
 struct connection {
     TAILQ_ENTRY(connection) link; /* in the list of its state */
     int socket;
+    bool has_tls;   /* no response can be written to its socket */
+    bool timed_out; /* the table has ended it for that */
     enum connection_state state;
     uint64_t since_ms;   /* when it got into its state */
     uint64_t silent_ms;  /* time without a request before the current one */
@@ -97,19 +100,25 @@ uint64_t connections_files(uint32_t limit, uint32_t reserved);
 void connections_init(struct connections *table, uint32_t limit);
 void connections_free(struct connections *table); /* must be empty */
 
+enum { ERROR_RESPONSE_BYTES = 768 };
+
+/* Writes the bytes of an error response; returns their number, 0 if they do not fit. `message` may
+ * be NULL. */
+size_t connection_write_error(enum error error, const char *message,
+                              char out[ERROR_RESPONSE_BYTES]);
 /* Writes an error response to a plain socket without libmicrohttpd, which must not be sending on
  * it. Drops what does not fit the buffer of the socket, since the connection is about to end.
  * `message` may be NULL. */
 void connection_refuse(int socket, enum error error, const char *message);
 
 /* Admits a connection that was just accepted. At the limit it ends an idle connection in exchange;
- * without one it sends 503 and returns false, and the caller closes the socket. The caller adds or
- * cancels an admitted connection. */
-bool connections_admit(struct connections *table, int socket, uint64_t now_ms);
+ * without one it sends 503 (not with TLS) and returns false, and the caller closes the socket. The
+ * caller adds or cancels an admitted connection. */
+bool connections_admit(struct connections *table, int socket, bool has_tls, uint64_t now_ms);
 void connections_cancel(struct connections *table);
 /* Adds an admitted connection. `connection` is the caller's memory until it is removed. */
 void connections_add(struct connections *table, struct connection *connection, int socket,
-                     uint64_t now_ms);
+                     bool has_tls, uint64_t now_ms);
 void connections_remove(struct connections *table, struct connection *connection);
 
 /* A request begins. Returns how long the connection had been without one before. */

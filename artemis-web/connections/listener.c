@@ -62,21 +62,20 @@ static void describe(int fd, char *bound, size_t bound_size)
     snprintf(bound, bound_size, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
 }
 
-enum error listener_open(const char *address, int *out, char *bound, size_t bound_size,
-                         char *problem, size_t problem_size)
+enum error listener_open(const char *key, const char *address, int *out, char *bound,
+                         size_t bound_size, char *problem, size_t problem_size)
 {
     char host[HOST_BYTES];
     const char *port;
     if (split(address, host, &port) != ERR_NONE) {
-        snprintf(problem, problem_size, "server.listen_addr: must be HOST:PORT, is \"%s\"",
-                 address);
+        snprintf(problem, problem_size, "%s: must be HOST:PORT, is \"%s\"", key, address);
         return ERR_INVALID_FIELD;
     }
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
     struct addrinfo *found;
     int code = getaddrinfo(host, port, &hints, &found);
     if (code != 0) {
-        snprintf(problem, problem_size, "server.listen_addr: cannot resolve \"%s\": %s", address,
+        snprintf(problem, problem_size, "%s: cannot resolve \"%s\": %s", key, address,
                  gai_strerror(code));
         return ERR_INVALID_FIELD;
     }
@@ -86,9 +85,11 @@ enum error listener_open(const char *address, int *out, char *bound, size_t boun
     int why = errno;
     freeaddrinfo(found);
     if (fd < 0) {
-        snprintf(problem, problem_size, "cannot listen on %s: %s%s", address, strerror(why),
-                 why == EADDRINUSE ? "; another process has that port, choose one with --addr"
-                                   : "");
+        snprintf(problem, problem_size, "cannot listen on %s: %s%s%s", address, strerror(why),
+                 why == EADDRINUSE ? "; another process has that port, choose one with " : "",
+                 why != EADDRINUSE                        ? ""
+                 : strcmp(key, "server.listen_addr") == 0 ? "--addr"
+                                                          : key);
         return ERR_SYSTEM;
     }
     describe(fd, bound, bound_size);

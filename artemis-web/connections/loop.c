@@ -25,6 +25,7 @@ enum {
 struct new_socket {
     STAILQ_ENTRY(new_socket) link;
     int socket;
+    void *origin;
     socklen_t peer_size;
     struct sockaddr_storage address;
 };
@@ -36,8 +37,9 @@ struct loop {
     const struct loop_calls *calls;
     void *context;
     pthread_t thread;
-    int epoll;  /* the daemon's */
-    int wakeup; /* eventfd: new sockets, a change in the daemon, or a stop */
+    int epoll;   /* the daemon's */
+    int wakeup;  /* eventfd: new sockets, a change in the daemon, or a stop */
+    int watched; /* of the caller; -1: none */
     unsigned idle_turns;
     _Atomic bool stopping;
     struct {
@@ -73,16 +75,21 @@ static void wait_for_events(struct loop *loop)
     struct pollfd fds[] = {
         {.fd = loop->epoll, .events = POLLIN},
         {.fd = loop->wakeup, .events = POLLIN},
+        {.fd = loop->watched, .events = POLLIN},
     };
+    nfds_t count = loop->watched < 0 ? 2 : 3;
     int max_ms = loop->calls->before_wait(loop->context);
     int wait_ms = timeout_ms(loop);
     if (max_ms >= 0 && (wait_ms < 0 || max_ms < wait_ms))
         wait_ms = max_ms;
-    if (poll(fds, 2, wait_ms) > 0 && fds[1].revents) {
+    int ready = poll(fds, count, wait_ms);
+    has_progressed = false;
+    if (ready > 0 && fds[1].revents) {
         eventfd_t ignored;
         (void)eventfd_read(loop->wakeup, &ignored);
     }
-    has_progressed = false;
+    if (loop->watched >= 0 && fds[2].revents)
+        loop->calls->on_watched(loop->context);
 }
 
 static void take_new_sockets(struct loop *loop)
@@ -95,7 +102,7 @@ static void take_new_sockets(struct loop *loop)
     while ((socket = STAILQ_FIRST(&taken))) {
         STAILQ_REMOVE_HEAD(&taken, link);
         loop->calls->on_socket(loop->context, socket->socket, (struct sockaddr *)&socket->address,
-                               socket->peer_size);
+                               socket->peer_size, socket->origin);
         free(socket);
     }
 }
@@ -114,7 +121,7 @@ static void *run(void *argument)
 /* --- other threads ---------------------------------------------------------------------------- */
 
 enum error loop_start(struct MHD_Daemon *daemon, const char *name, const struct loop_calls *calls,
-                      void *context, struct loop **out)
+                      void *context, int watched, struct loop **out)
 {
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_EPOLL_FD);
     struct loop *loop = calloc(1, sizeof(*loop));
@@ -124,6 +131,7 @@ enum error loop_start(struct MHD_Daemon *daemon, const char *name, const struct 
     loop->calls = calls;
     loop->context = context;
     loop->epoll = info ? info->epoll_fd : -1;
+    loop->watched = watched;
     loop->wakeup = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     STAILQ_INIT(&loop->_shared.new_sockets);
     pthread_mutex_init(&loop->_shared.lock, NULL);
@@ -137,12 +145,13 @@ enum error loop_start(struct MHD_Daemon *daemon, const char *name, const struct 
     return ERR_NONE;
 }
 
-bool loop_add(struct loop *loop, int socket, const struct sockaddr *address, socklen_t size)
+bool loop_add(struct loop *loop, int socket, const struct sockaddr *address, socklen_t size,
+              void *origin)
 {
     struct new_socket *added = malloc(sizeof(*added));
     if (!added)
         return false;
-    *added = (struct new_socket){.socket = socket, .peer_size = size};
+    *added = (struct new_socket){.socket = socket, .origin = origin, .peer_size = size};
     memcpy(&added->address, address, size);
     pthread_mutex_lock(&loop->_shared.lock);
     bool wake = STAILQ_EMPTY(&loop->_shared.new_sockets);

@@ -25,20 +25,25 @@ struct loop;
 
 /* Called on the loop's thread. */
 struct loop_calls {
-    /* Takes over a socket that was passed to loop_add. */
-    void (*on_socket)(void *context, int socket, const struct sockaddr *address, socklen_t size);
+    /* Takes over a socket that was passed to loop_add, with its `origin`. */
+    void (*on_socket)(void *context, int socket, const struct sockaddr *address, socklen_t size,
+                      void *origin);
+    /* The watched descriptor is readable. */
+    void (*on_watched)(void *context);
     /* Before the loop waits for events: returns the maximum wait in ms; -1: without limit. */
     int (*before_wait)(void *context);
 };
 
 /* Starts the thread `name` for a daemon with MHD_USE_EPOLL and without internal threads. The daemon
- * stays the caller's, as `calls`. ERR_NO_MEMORY, ERR_SYSTEM. */
+ * stays the caller's, as `calls` and `watched`, a descriptor to wait for (-1: none). ERR_NO_MEMORY,
+ * ERR_SYSTEM. */
 MUST_USE enum error loop_start(struct MHD_Daemon *daemon, const char *name,
-                               const struct loop_calls *calls, void *context, struct loop **out);
-/* Passes a socket to the loop. Any thread may call it before loop_stop. Returns false without
- * memory; the socket then stays the caller's. */
+                               const struct loop_calls *calls, void *context, int watched,
+                               struct loop **out);
+/* Passes a socket and where it comes from to the loop. Any thread may call it before loop_stop.
+ * Returns false without memory; the socket then stays the caller's. */
 MUST_USE bool loop_add(struct loop *loop, int socket, const struct sockaddr *address,
-                       socklen_t size);
+                       socklen_t size, void *origin);
 /* Has the loop process what has changed in the daemon. Any thread may call it before loop_free. */
 void loop_wake(struct loop *loop);
 /* Records that the library has made progress with a connection. Called by the callbacks of

@@ -1,24 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis-web/http/exchange.h"
 
-#include <arpa/inet.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "artemis-server/clock.h"
 #include "artemis-server/log.h"
 #include "artemis-web/connections/loop.h"
 #include "artemis-web/http/input.h"
+#include "artemis-web/http/request_address.h"
 #include "artemis-web/http/response.h"
 #include "artemis-web/http/routes.h"
 #include "artemis-web/http/web_internal.h"
+#include "artemis-web/tls/tls_forward.h"
 
 enum {
     SILENT_MS = 1000,   /* a write after a longer silence, or that took longer itself, is delayed */
     DELAY_MS_MAX = 500, /* limit of the delay, which is two round trips */
     NS_PER_MS = 1000000,
     NS_PER_US = 1000,
-    ADDRESS_BYTES = INET6_ADDRSTRLEN + sizeof("[]:65535"),
 };
 
 static struct session *session_of(struct MHD_Connection *mhd)
@@ -27,6 +26,32 @@ static struct session *session_of(struct MHD_Connection *mhd)
 }
 
 /* --- connections ------------------------------------------------------------------------------ */
+
+static void await_input(void *context)
+{
+    struct session *session = context;
+    web_thread_await_input(session->thread, session);
+}
+
+static void start_tls(struct session *session)
+{
+    const struct tls_connection connection = {
+        .socket = session->connection.socket,
+        .gnutls =
+            MHD_get_connection_info(session->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION)->tls_session,
+        .await_input = await_input,
+        .context = session,
+    };
+    tls_session_start(&session->tls, &session->listener->tls, &connection);
+}
+
+static void end_tls(struct session *session)
+{
+    char client[REQUEST_ADDRESS_BYTES] = "";
+    if (session->tls.state == TLS_HANDSHAKE) /* it is logged */
+        request_address_write(session->mhd, client);
+    tls_session_end(&session->tls, session->connection.timed_out, client);
+}
 
 static void start_session(struct web_thread *thread, struct MHD_Connection *mhd, void **context)
 {
@@ -39,9 +64,14 @@ static void start_session(struct web_thread *thread, struct MHD_Connection *mhd,
     }
     session->web = web;
     session->thread = thread;
+    session->listener = web_thread_listener(thread);
+    session->mhd = mhd;
+    bool has_tls = session->listener->tls.credentials != NULL;
     connections_add(&web->connections, &session->connection,
                     MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
-                    clock_now().mono_ms);
+                    has_tls, clock_now().mono_ms);
+    if (has_tls)
+        start_tls(session);
 }
 
 static void on_connection(void *context, struct MHD_Connection *mhd, void **socket_context,
@@ -53,10 +83,11 @@ static void on_connection(void *context, struct MHD_Connection *mhd, void **sock
         return;
     }
     struct session *session = *socket_context;
-    web_thread_ended_connection(context);
+    web_thread_ended_connection(context, session && session->upgraded);
     if (!session)
         return;
     connections_remove(&session->web->connections, &session->connection);
+    end_tls(session);
     text_free(&session->request.body);
     free(session);
 }
@@ -75,9 +106,16 @@ static void resume(void *context)
 static void close_upgraded(void *context)
 {
     struct session *session = context;
-    struct web_thread *thread = session->thread;
-    MHD_upgrade_action(session->upgraded, MHD_UPGRADE_ACTION_CLOSE);
-    web_thread_wake(thread);
+    web_thread_close_upgraded(session->thread, session);
+}
+
+/* On the web thread of a WebSocket with TLS. */
+static void on_close(struct session *session, bool now)
+{
+    if (session->forward)
+        tls_forward_close(session->forward, now);
+    else
+        web_thread_end_upgraded(session->thread, session);
 }
 
 const struct push_http exchange_push_calls = {.resume = resume, .close = close_upgraded};
@@ -98,29 +136,11 @@ static enum error handle(struct session *session, struct response *response, con
     return error ? error : request->route->handle(request, response, message);
 }
 
-/* "127.0.0.1:4711" or "[::1]:4711"; "" when the address is unknown. */
-static void write_client(struct MHD_Connection *mhd, char out[ADDRESS_BYTES])
-{
-    char host[INET6_ADDRSTRLEN] = "";
-    const struct sockaddr *address =
-        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
-    out[0] = '\0';
-    if (address && address->sa_family == AF_INET) {
-        const struct sockaddr_in *ip = (const void *)address;
-        inet_ntop(AF_INET, &ip->sin_addr, host, sizeof(host));
-        snprintf(out, ADDRESS_BYTES, "%s:%u", host, ntohs(ip->sin_port));
-    } else if (address && address->sa_family == AF_INET6) {
-        const struct sockaddr_in6 *ip = (const void *)address;
-        inet_ntop(AF_INET6, &ip->sin6_addr, host, sizeof(host));
-        snprintf(out, ADDRESS_BYTES, "[%s]:%u", host, ntohs(ip->sin6_port));
-    }
-}
-
 static void log_request(const struct request *request, const char *url, const char *method,
                         enum error outcome, bool sent)
 {
-    char client[ADDRESS_BYTES];
-    write_client(request->mhd, client);
+    char client[REQUEST_ADDRESS_BYTES];
+    request_address_write(request->mhd, client);
     log_event(LOG_LEVEL_DEBUG, "request", LOG_TEXT("client", client), LOG_TEXT("method", method),
               LOG_TEXT("path", url), LOG_TEXT("outcome", error_info(outcome)->code),
               LOG_TEXT("problem", sent ? NULL : "the response was not sent"),
@@ -273,4 +293,5 @@ const struct web_thread_callbacks exchange_callbacks = {
     .on_target = on_target,
     .on_request = on_request,
     .on_completed = on_completed,
+    .on_close = on_close,
 };

@@ -21,6 +21,16 @@ enum {
 
 /* --- header ----------------------------------------------------------------------------------- */
 
+/* Whether a route is served at a listener. Peers check the health of a node where they replicate,
+ * and `artemis diff` counts its instances there. */
+static bool is_served(const struct web_listener *listener, const struct route *route)
+{
+    if (route->class == ROUTE_PEER)
+        return listener->serves_peers;
+    return listener->serves_clients || route->handle == handle_health ||
+           route->handle == handle_status_node;
+}
+
 static enum error check_header(const struct session *session, const char *method,
                                const char *version)
 {
@@ -29,7 +39,7 @@ static enum error check_header(const struct session *session, const char *method
     enum error error = framing_check(&session->framing, version, &reason);
     if (error)
         return error;
-    if (!request->route)
+    if (!request->route || !is_served(session->listener, request->route))
         return ERR_NO_SUCH_PATH;
     bool get = strcmp(method, MHD_HTTP_METHOD_GET) == 0 || request->is_head;
     bool post = strcmp(method, MHD_HTTP_METHOD_POST) == 0;
@@ -138,7 +148,12 @@ bool input_receive(struct session *session, const char *data, size_t size)
     metrics_count(metrics, route_index(request->route), request->refused,
                   (unsigned)error_info(request->refused)->http_status, 0);
     /* libmicrohttpd takes no response before the end of the body */
-    connection_refuse(session->connection.socket, request->refused, NULL);
+    char response[ERROR_RESPONSE_BYTES];
+    size_t bytes = connection_write_error(request->refused, NULL, response);
+    if (session->connection.has_tls)
+        tls_session_send(&session->tls, response, bytes);
+    else
+        connection_refuse(session->connection.socket, request->refused, NULL);
     return false;
 }
 

@@ -2,6 +2,8 @@
 #include "artemis-web/http/response.h"
 
 #include <microhttpd.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +15,8 @@
 #include "artemis-web/http/library_overrides.h"
 #include "artemis-web/http/routes.h"
 #include "artemis-web/http/web_internal.h"
+#include "artemis-web/http/web_threads.h"
+#include "artemis-web/tls/tls_forward.h"
 
 enum { GZIP_FROM_BYTES = 1024 };
 
@@ -188,6 +192,31 @@ static struct MHD_Response *from_stream(struct request *request, struct response
 
 /* --- WebSockets ------------------------------------------------------------------------------- */
 
+static bool watch(void *context, struct watch *watch, uint32_t events)
+{
+    struct session *session = context;
+    return web_thread_watch(session->thread, watch, events);
+}
+
+static void unwatch(void *context, struct watch *watch)
+{
+    struct session *session = context;
+    web_thread_unwatch(session->thread, watch);
+}
+
+static void end_forward(void *context)
+{
+    struct session *session = context;
+    session->forward = NULL;
+    web_thread_end_upgraded(session->thread, session);
+}
+
+static const struct tls_forward_calls forward_calls = {
+    .watch = watch,
+    .unwatch = unwatch,
+    .end = end_forward,
+};
+
 /* From here on libmicrohttpd only closes the connection. */
 static void on_upgraded(void *endpoint, struct MHD_Connection *connection, void *context,
                         const char *received, size_t received_bytes, MHD_socket socket,
@@ -198,6 +227,17 @@ static void on_upgraded(void *endpoint, struct MHD_Connection *connection, void 
     struct request *request = &session->request;
     request->push_slot_reserved = false; /* the push thread owns it now */
     session->upgraded = upgraded;
+    if (session->tls.state != TLS_NONE) {
+        int on = 1; /* libmicrohttpd has switched Nagle's algorithm on */
+        setsockopt(session->connection.socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+        session->forward = tls_forward_start(&session->tls, session->handshake_watch.is_added,
+                                             &forward_calls, session, &socket);
+    }
+    if (session->tls.state != TLS_NONE && !session->forward) {
+        push_release(request->web->push);
+        web_thread_close_upgraded(session->thread, session);
+        return;
+    }
     push_add_websocket(request->web->push, (enum endpoint)(uintptr_t)endpoint, socket, session,
                        (struct slice){received, received_bytes});
 }
@@ -255,6 +295,8 @@ static void add_headers(struct request *request, const struct response *response
         header(mhd_response, "X-Artemis-Region", engine->config->server.region);
         header(mhd_response, "X-Artemis-Zone", engine->config->server.zone);
         header(mhd_response, "X-Artemis-Run", engine->epoch);
+        if (config_listener_address(engine->config, CONFIG_LISTENER_PEER)[0])
+            header(mhd_response, "X-Artemis-Url", engine->url); /* peers use another one */
     }
     if (response->identity_headers || (request->route && request->route->class == ROUTE_PEER))
         add_clock(mhd_response, engine);

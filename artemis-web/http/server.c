@@ -10,10 +10,10 @@
 
 #include "artemis-server/clock.h"
 #include "artemis-server/log.h"
-#include "artemis-web/connections/acceptor.h"
-#include "artemis-web/connections/listener.h"
+#include "artemis-server/tls/credential_store.h"
 #include "artemis-web/http/exchange.h"
 #include "artemis-web/http/library_overrides.h"
+#include "artemis-web/http/listeners.h"
 #include "artemis-web/http/routes.h"
 #include "artemis-web/http/web_internal.h"
 #include "artemis-web/http/web_threads.h"
@@ -23,6 +23,8 @@ enum {
     FILES_FOR_PROCESS = 64, /* standard streams, configuration, storage, listener, DNS */
     FILES_FOR_THREAD = 4,   /* epoll and event descriptors of a web thread */
     FILES_FOR_PEER = 4,
+    FILES_FOR_TLS_WEBSOCKET = 2, /* a pair of sockets of libmicrohttpd; the limit is only raised */
+    MS_PER_SEC = 1000,
     DRAIN_POLL_MS = 5,
     DRAIN_QUIET_MS = 250,
     CLOSE_WAIT_MS = 500,
@@ -35,7 +37,9 @@ static uint32_t limit_connections(const struct config *config)
     uint32_t wanted = config->server.max_connections;
     uint32_t reserved = FILES_FOR_PROCESS + FILES_FOR_THREAD * config->server.threads +
                         (config->cluster.enabled ? FILES_FOR_PEER * MEMBERS_MAX : 0);
-    rlim_t files = connections_files(wanted, reserved);
+    bool tls = config->server.tls_listen_addr[0];
+    rlim_t files =
+        connections_files(wanted, reserved) + (tls ? FILES_FOR_TLS_WEBSOCKET * (rlim_t)wanted : 0);
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return wanted;
@@ -45,6 +49,7 @@ static uint32_t limit_connections(const struct config *config)
             return wanted;
     }
     uint32_t possible = connections_limit(wanted, limit.rlim_cur, reserved);
+    files = connections_files(wanted, reserved);
     if (possible < wanted)
         log_event(LOG_LEVEL_WARN,
                   "server.max_connections exceeds what the limit of open files allows; raise it "
@@ -55,26 +60,19 @@ static uint32_t limit_connections(const struct config *config)
     return possible;
 }
 
-/* Sets the URL at which other hosts reach this node. Port 0 becomes the port that was bound. */
+/* Sets the URL at which clients reach this node. Port 0 becomes the port that was bound. */
 static void set_url(struct engine *engine, const struct web *web)
 {
     const struct config *config = engine->config;
+    const struct web_listener *listener = listeners_advertised(web);
+    const char *scheme = listener->kind == CONFIG_LISTENER_TLS ? "https" : "http";
     const char *advertised = config->cluster.advertise_addr;
     const char *port = strrchr(advertised, ':');
-    if (!port || strcmp(advertised, config->server.listen_addr) == 0)
-        snprintf(engine->url, sizeof(engine->url), "http://%s", web->address);
+    if (!port || strcmp(advertised, config_listener_address(config, listener->kind)) == 0)
+        snprintf(engine->url, sizeof(engine->url), "%s://%s", scheme, listener->address);
     else
-        snprintf(engine->url, sizeof(engine->url), "http://%.*s%s", (int)(port - advertised),
-                 advertised, strcmp(port, ":0") == 0 ? strrchr(web->address, ':') : port);
-}
-
-static void on_accepted(void *context, int socket, const struct sockaddr *address, socklen_t size)
-{
-    struct web *web = context;
-    if (connections_admit(&web->connections, socket, clock_now().mono_ms))
-        web_threads_add(web->threads, socket, address, size);
-    else
-        close(socket);
+        snprintf(engine->url, sizeof(engine->url), "%s://%.*s%s", scheme, (int)(port - advertised),
+                 advertised, strcmp(port, ":0") == 0 ? strrchr(listener->address, ':') : port);
 }
 
 /* A tenth of the connections is left for requests that are answered at once. */
@@ -85,23 +83,42 @@ static uint32_t subscribers_max(const struct web *web)
     return connections - (left ? left : 1);
 }
 
-/* Starts the threads. On success the acceptor owns the listener. */
-static enum error start_threads(struct web *web, int listener)
+static bool has_tls(const struct web *web)
+{
+    for (enum config_listener kind = 0; kind < CONFIG_LISTENERS; kind++)
+        if (web->listeners[kind].address[0] && web->listeners[kind].tls.credentials)
+            return true;
+    return false;
+}
+
+/* Starts the threads. On success the acceptors own the sockets. */
+static enum error start_threads(struct web *web, struct opened_listeners *opened)
 {
     enum error error = library_overrides_init();
     if (!error)
         error = push_start(web->engine, subscribers_max(web), &exchange_push_calls, &web->push);
     if (error)
         return error;
-    error = web_threads_start(web, &exchange_callbacks, &web->threads);
+    error = web_threads_start(web, &exchange_callbacks, false, &web->threads);
+    if (!error && has_tls(web))
+        error = web_threads_start(web, &exchange_callbacks, true, &web->tls_threads);
     if (!error)
-        error = acceptor_start(listener, on_accepted, web, &web->acceptor);
+        error = listeners_start(web, opened);
     if (!error)
         return ERR_NONE;
+    listeners_stop(web);
     push_stop(web->push);
     web_threads_stop(web->threads);
+    web_threads_stop(web->tls_threads);
     push_free(web->push);
     return error;
+}
+
+static void free_web(struct web *web)
+{
+    credential_store_close(web->credentials);
+    connections_free(&web->connections);
+    free(web);
 }
 
 enum error web_start(struct engine *engine, struct web **out, char problem[WEB_PROBLEM_BYTES])
@@ -112,36 +129,42 @@ enum error web_start(struct engine *engine, struct web **out, char problem[WEB_P
         return ERR_NO_MEMORY;
     web->engine = engine;
     connections_init(&web->connections, limit_connections(engine->config));
-    int listener;
-    enum error error = listener_open(engine->config->server.listen_addr, &listener, web->address,
-                                     sizeof(web->address), problem, WEB_PROBLEM_BYTES);
+    struct opened_listeners opened;
+    enum error error = listeners_open(web, &opened, problem);
     if (error) {
-        connections_free(&web->connections);
-        free(web);
+        free_web(web);
         return error;
     }
     set_url(engine, web);
     metrics_init(&web->metrics, route_names(), route_count);
-    error = start_threads(web, listener);
+    error = start_threads(web, &opened);
     if (error) {
         snprintf(problem, WEB_PROBLEM_BYTES, "cannot start the HTTP server's threads");
-        close(listener);
-        connections_free(&web->connections);
-        free(web);
+        listeners_close(&opened);
+        free_web(web);
         return error;
     }
     *out = web;
     return ERR_NONE;
 }
 
-const char *web_address(const struct web *web)
+const char *web_address(const struct web *web, enum config_listener listener)
 {
-    return web->address;
+    return web->listeners[listener].address;
 }
 
 void web_tick(struct web *web, struct moment now)
 {
     connections_sweep(&web->connections, now.mono_ms);
+    if (now.mono_ms < web->credentials_checked_ms + CREDENTIAL_CHECK_SECS * (uint64_t)MS_PER_SEC)
+        return;
+    web->credentials_checked_ms = now.mono_ms;
+    credential_store_check(web->credentials, false, now);
+}
+
+void web_reload_credentials(struct web *web, struct moment now)
+{
+    credential_store_check(web->credentials, true, now);
 }
 
 /* Waits until no request is being served and none has been for DRAIN_QUIET_MS, or until the
@@ -170,8 +193,7 @@ static void wait_for_quiet(struct web *web, uint64_t deadline_ms)
 void web_drain(struct web *web, uint64_t drain_ms)
 {
     uint64_t deadline_ms = clock_now().mono_ms + drain_ms;
-    acceptor_stop(web->acceptor);
-    web->acceptor = NULL;
+    listeners_stop(web);
     push_drain(web->push);
     wait_for_quiet(web, deadline_ms);
 }
@@ -180,7 +202,7 @@ void web_stop(struct web *web)
 {
     if (!web)
         return;
-    acceptor_stop(web->acceptor);
+    listeners_stop(web);
     push_stop(web->push);
     connections_close_idle(&web->connections);
     struct connections_view view;
@@ -190,7 +212,7 @@ void web_stop(struct web *web)
         connections_view(&web->connections, &view);
     } while (view.open + view.closing > 0 && clock_now().mono_ms < until_ms);
     web_threads_stop(web->threads);
+    web_threads_stop(web->tls_threads);
     push_free(web->push);
-    connections_free(&web->connections);
-    free(web);
+    free_web(web);
 }

@@ -10,34 +10,56 @@
 #include "artemis-web/connections/framing.h"
 #include "artemis-web/http/request.h"
 #include "artemis-web/metrics/metrics.h"
+#include "artemis-web/tls/tls_session.h"
+#include "artemis-web/tls/watch.h"
 #include "artemis-web/web.h"
 
 struct acceptor;
+struct credential_store;
 struct MHD_UpgradeResponseHandle;
-struct web_thread;
-struct web_threads;
+struct tls_forward;
+
+/* A socket on which the server accepts connections. Constant while connections are served. */
+struct web_listener {
+    struct web *web;
+    enum config_listener kind;
+    bool serves_clients;       /* the routes of clients */
+    bool serves_peers;         /* the routes of replication */
+    struct acceptor *acceptor; /* NULL: it does not listen */
+    struct web_threads *threads;
+    struct tls_endpoint tls;         /* without credentials: plain */
+    char address[WEB_ADDRESS_BYTES]; /* that is bound; "": none */
+};
 
 /* A connection and its current request, allocated for the life of the connection. libmicrohttpd
  * hands it to the callbacks as the context of both. */
 struct session {
     struct web *web;
     struct web_thread *thread;
+    const struct web_listener *listener;
+    struct MHD_Connection *mhd;
     struct MHD_UpgradeResponseHandle *upgraded; /* NULL: not a WebSocket */
     struct connection connection;
     struct framing framing; /* of the header that is being parsed */
     struct request request;
-    TAILQ_ENTRY(session) delayed_link; /* while it is suspended by web_thread_delay */
+    TAILQ_ENTRY(session) delayed_link; /* while web_thread_delay or _await_input suspends it */
     uint64_t delayed_until_ms;
+    struct watch handshake_watch; /* of web_thread_await_input */
+    struct tls_session tls;
+    struct tls_forward *forward; /* of a WebSocket with TLS; otherwise NULL */
 };
 
 struct web {
     struct engine *engine; /* borrowed */
     struct push *push;
     struct web_threads *threads;
-    struct acceptor *acceptor;
-    char address[WEB_ADDRESS_BYTES];
+    struct web_threads *tls_threads; /* NULL: no listener has TLS */
+    struct web_listener listeners[CONFIG_LISTENERS];
+    struct credential_store *credentials; /* of server.tls_listen_addr; NULL: none */
+    uint64_t credentials_checked_ms;
     struct connections connections;
     struct metrics metrics;
+    struct tls_counters tls_counters;
     _Atomic uint64_t buffered_bytes; /* of bodies being received, all connections together */
     _Atomic uint64_t served_ms;      /* when a client last got a response; for draining */
 };

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "artemis-server/clock.h"
@@ -18,15 +19,27 @@ enum {
      * polls hold 10,000 of it. */
     CONNECTION_BUFFER_BYTES = REQUEST_HEADER_BYTES_MAX + 1024,
     THREAD_NAME_BYTES = 16,
+    EVENTS_PER_TURN = 64,
+    CLOSING_WAIT_MS = 5,
 };
 
 struct web_thread {
     struct web *web;
+    void (*on_close)(struct session *session, bool now);
     struct MHD_Daemon *daemon;
     struct loop *loop;
+    int watched;                  /* epoll: struct watch; -1: no TLS */
     _Atomic uint32_t connections; /* passed to this thread and not ended */
     /* Used by its loop alone: */
-    bool started_connection; /* by the socket that is being added */
+    bool started_connection;        /* by the socket that is being added */
+    struct web_listener *listener;  /* of that socket */
+    TAILQ_HEAD(, session) awaiting; /* suspended in their handshake */
+    TAILQ_HEAD(, session) closing;  /* upgraded: what is sent last is being forwarded */
+    uint32_t closing_count;         /* upgraded: closed, and not ended by the library yet */
+    struct {
+        pthread_mutex_t lock;
+        TAILQ_HEAD(, session) closing; /* to be closed by the thread */
+    } _shared;
     TAILQ_HEAD(, session) delayed;
     uint64_t delayed_until_ms; /* the earliest of them */
 };
@@ -52,15 +65,20 @@ static struct MHD_Daemon *start_daemon(struct web_thread *thread,
     struct web *web = thread->web;
     /* connections.h keeps the limit of all threads; the library's must only be above it. */
     unsigned library_limit = web->connections.limit * 2 + 64;
+    bool tls = thread->watched >= 0;
+    struct MHD_OptionItem tls_options[] = {
+        {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, tls_session_cert_callback()},
+        {MHD_OPTION_END, 0, NULL},
+    };
     return MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC | MHD_USE_TURBO | MHD_ALLOW_UPGRADE |
-            MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG,
+        (tls ? MHD_USE_TLS : 0U) | MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC |
+            MHD_USE_TURBO | MHD_ALLOW_UPGRADE | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG,
         0, NULL, NULL, callbacks->on_request, web, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL,
         MHD_OPTION_CONNECTION_LIMIT, library_limit, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)CONNECTION_BUFFER_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECS,
         MHD_OPTION_URI_LOG_CALLBACK, callbacks->on_target, NULL, MHD_OPTION_NOTIFY_CONNECTION,
         callbacks->on_connection, thread, MHD_OPTION_NOTIFY_COMPLETED, callbacks->on_completed, web,
-        MHD_OPTION_END);
+        MHD_OPTION_ARRAY, tls ? tls_options : tls_options + 1, MHD_OPTION_END);
 }
 
 /* --- connections ------------------------------------------------------------------------------ */
@@ -71,8 +89,15 @@ struct web *web_thread_started_connection(struct web_thread *thread)
     return thread->web;
 }
 
-void web_thread_ended_connection(struct web_thread *thread)
+struct web_listener *web_thread_listener(const struct web_thread *thread)
 {
+    return thread->listener;
+}
+
+void web_thread_ended_connection(struct web_thread *thread, bool upgraded)
+{
+    if (upgraded && thread->watched >= 0)
+        thread->closing_count--;
     atomic_fetch_sub_explicit(&thread->connections, 1, memory_order_relaxed);
 }
 
@@ -110,6 +135,104 @@ static void resume_delayed(struct web_thread *thread, uint64_t now_ms)
     thread->delayed_until_ms = earliest_ms;
 }
 
+/* --- watched descriptors ---------------------------------------------------------------------- */
+
+bool web_thread_watch(struct web_thread *thread, struct watch *watch, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.ptr = watch};
+    if (watch->is_added && watch->events == events)
+        return true;
+    int operation = watch->is_added ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    if (epoll_ctl(thread->watched, operation, watch->fd, &event) != 0)
+        return false;
+    watch->is_added = true;
+    watch->events = events & EPOLLONESHOT ? 0 : events;
+    return true;
+}
+
+void web_thread_unwatch(struct web_thread *thread, struct watch *watch)
+{
+    if (watch->is_added)
+        epoll_ctl(thread->watched, EPOLL_CTL_DEL, watch->fd, NULL);
+    watch->is_added = false;
+}
+
+/* One event in each turn: its callback may free other watches. */
+static void on_watched(void *context)
+{
+    struct web_thread *thread = context;
+    struct epoll_event event;
+    for (int i = 0; i < EVENTS_PER_TURN && epoll_wait(thread->watched, &event, 1, 0) == 1; i++) {
+        struct watch *watch = event.data.ptr;
+        loop_note_progress();
+        watch->on_event(watch);
+    }
+}
+
+/* --- handshakes ------------------------------------------------------------------------------- */
+
+static void resume_handshake(struct session *session)
+{
+    TAILQ_REMOVE(&session->thread->awaiting, session, delayed_link);
+    MHD_resume_connection(session->mhd);
+}
+
+static void on_handshake_input(struct watch *watch)
+{
+    resume_handshake(watch->context);
+}
+
+void web_thread_await_input(struct web_thread *thread, struct session *session)
+{
+    struct watch *watch = &session->handshake_watch;
+    watch->fd = session->connection.socket;
+    watch->on_event = on_handshake_input;
+    watch->context = session;
+    if (!web_thread_watch(thread, watch, EPOLLIN | EPOLLRDHUP | EPOLLONESHOT))
+        return; /* the library tries again in its next turn */
+    TAILQ_INSERT_TAIL(&thread->awaiting, session, delayed_link);
+    MHD_suspend_connection(session->mhd);
+}
+
+/* --- upgraded connections --------------------------------------------------------------------- */
+
+void web_thread_close_upgraded(struct web_thread *thread, struct session *session)
+{
+    if (thread->watched < 0) {
+        MHD_upgrade_action(session->upgraded, MHD_UPGRADE_ACTION_CLOSE);
+    } else {
+        pthread_mutex_lock(&thread->_shared.lock);
+        TAILQ_INSERT_TAIL(&thread->_shared.closing, session, delayed_link);
+        pthread_mutex_unlock(&thread->_shared.lock);
+    }
+    web_thread_wake(thread);
+}
+
+void web_thread_end_upgraded(struct web_thread *thread, struct session *session)
+{
+    TAILQ_REMOVE(&thread->closing, session, delayed_link);
+    thread->closing_count++;
+    MHD_upgrade_action(session->upgraded, MHD_UPGRADE_ACTION_CLOSE);
+}
+
+static void close_upgraded(struct web_thread *thread, bool now)
+{
+    for (;;) {
+        pthread_mutex_lock(&thread->_shared.lock);
+        struct session *session = TAILQ_FIRST(&thread->_shared.closing);
+        if (session)
+            TAILQ_REMOVE(&thread->_shared.closing, session, delayed_link);
+        pthread_mutex_unlock(&thread->_shared.lock);
+        if (!session)
+            return;
+        TAILQ_INSERT_TAIL(&thread->closing, session, delayed_link);
+        thread->on_close(session, now);
+    }
+}
+
+/* --- waiting ---------------------------------------------------------------------------------- */
+
+/* Of a thread without TLS. */
 static int before_wait(void *context)
 {
     struct web_thread *thread = context;
@@ -122,26 +245,45 @@ static int before_wait(void *context)
     return 0; /* the library handles them in the next turn */
 }
 
+/* The library ends a closed WebSocket one turn after it has closed it, without an event. */
+static int before_wait_with_tls(void *context)
+{
+    struct web_thread *thread = context;
+    close_upgraded(thread, false);
+    int wait_ms = before_wait(thread);
+    bool is_long = wait_ms < 0 || wait_ms > CLOSING_WAIT_MS;
+    return thread->closing_count > 0 && is_long ? CLOSING_WAIT_MS : wait_ms;
+}
+
 /* --- new sockets ------------------------------------------------------------------------------ */
 
 /* On the loop's thread. When the library cannot add the socket, it closes it, after the callbacks
  * for start and end of the connection or without either. */
-static void on_new_socket(void *context, int socket, const struct sockaddr *address, socklen_t size)
+static void on_new_socket(void *context, int socket, const struct sockaddr *address, socklen_t size,
+                          void *listener)
 {
     struct web_thread *thread = context;
+    thread->listener = listener;
     thread->started_connection = false;
     if (MHD_add_connection(thread->daemon, socket, address, size) == MHD_YES ||
         thread->started_connection)
         return;
-    web_thread_ended_connection(thread);
+    web_thread_ended_connection(thread, false);
     connections_cancel(&thread->web->connections);
 }
 
-static const struct loop_calls loop_calls = {.on_socket = on_new_socket,
-                                             .before_wait = before_wait};
+static const struct loop_calls loop_calls = {
+    .on_socket = on_new_socket,
+    .before_wait = before_wait,
+};
+static const struct loop_calls loop_calls_with_tls = {
+    .on_socket = on_new_socket,
+    .on_watched = on_watched,
+    .before_wait = before_wait_with_tls,
+};
 
 void web_threads_add(struct web_threads *threads, int socket, const struct sockaddr *address,
-                     socklen_t size)
+                     socklen_t size, struct web_listener *listener)
 {
     struct web_thread *chosen = &threads->threads[0];
     uint32_t fewest = UINT32_MAX;
@@ -154,38 +296,49 @@ void web_threads_add(struct web_threads *threads, int socket, const struct socka
         }
     }
     atomic_fetch_add_explicit(&chosen->connections, 1, memory_order_relaxed);
-    if (loop_add(chosen->loop, socket, address, size))
+    if (loop_add(chosen->loop, socket, address, size, listener))
         return;
     close(socket);
-    web_thread_ended_connection(chosen);
+    web_thread_ended_connection(chosen, false);
     connections_cancel(&chosen->web->connections);
 }
 
 /* --- start and stop --------------------------------------------------------------------------- */
 
 static enum error start_thread(struct web *web, const struct web_thread_callbacks *callbacks,
-                               uint32_t number, struct web_thread *thread)
+                               bool tls, uint32_t number, struct web_thread *thread)
 {
     char name[THREAD_NAME_BYTES];
-    snprintf(name, sizeof(name), "web-%u", number);
+    snprintf(name, sizeof(name), tls ? "tls-%u" : "web-%u", number);
     thread->web = web;
     TAILQ_INIT(&thread->delayed);
+    TAILQ_INIT(&thread->awaiting);
+    TAILQ_INIT(&thread->closing);
+    TAILQ_INIT(&thread->_shared.closing);
+    thread->on_close = callbacks->on_close;
+    pthread_mutex_init(&thread->_shared.lock, NULL);
+    thread->watched = tls ? epoll_create1(EPOLL_CLOEXEC) : -1;
+    if (tls && thread->watched < 0)
+        return ERR_SYSTEM;
     thread->daemon = start_daemon(thread, callbacks);
     if (!thread->daemon)
         return ERR_SYSTEM;
-    return loop_start(thread->daemon, name, &loop_calls, thread, &thread->loop);
+    return loop_start(thread->daemon, name, tls ? &loop_calls_with_tls : &loop_calls, thread,
+                      thread->watched, &thread->loop);
 }
 
 enum error web_threads_start(struct web *web, const struct web_thread_callbacks *callbacks,
-                             struct web_threads **out)
+                             bool tls, struct web_threads **out)
 {
     uint32_t count = web->engine->config->server.threads;
     struct web_threads *threads = calloc(1, sizeof(*threads) + count * sizeof(threads->threads[0]));
     if (!threads)
         return ERR_NO_MEMORY;
     threads->count = count;
+    for (uint32_t i = 0; i < count; i++)
+        threads->threads[i].watched = -1;
     for (uint32_t i = 0; i < count; i++) {
-        enum error error = start_thread(web, callbacks, i, &threads->threads[i]);
+        enum error error = start_thread(web, callbacks, tls, i, &threads->threads[i]);
         if (error) {
             web_threads_stop(threads);
             return error;
@@ -193,6 +346,16 @@ enum error web_threads_start(struct web *web, const struct web_thread_callbacks 
     }
     *out = threads;
     return ERR_NONE;
+}
+
+static void resume_all(struct web_thread *thread)
+{
+    resume_delayed(thread, UINT64_MAX);
+    close_upgraded(thread, true);
+    while (!TAILQ_EMPTY(&thread->closing))
+        thread->on_close(TAILQ_FIRST(&thread->closing), true);
+    while (!TAILQ_EMPTY(&thread->awaiting))
+        resume_handshake(TAILQ_FIRST(&thread->awaiting));
 }
 
 void web_threads_stop(struct web_threads *threads)
@@ -204,10 +367,12 @@ void web_threads_stop(struct web_threads *threads)
         if (thread->loop)
             loop_stop(thread->loop);
         if (thread->daemon)
-            resume_delayed(thread, UINT64_MAX); /* the library ends them */
+            resume_all(thread); /* the library ends them */
         if (thread->daemon)
             MHD_stop_daemon(thread->daemon);
         loop_free(thread->loop);
+        if (thread->watched >= 0)
+            close(thread->watched);
     }
     free(threads);
 }

@@ -8,6 +8,7 @@
 #include "artemis-server/log.h"
 #include "artemis-server/process_stats.h"
 #include "artemis-web/metrics/metrics_peers.h"
+#include "artemis-web/metrics/metrics_tls.h"
 
 /* All values of the page. They are collected first and then printed from the table. */
 struct metric_values {
@@ -302,6 +303,7 @@ void metrics_write_reference(struct text *out)
     SINGLE_METRICS(X)
 #undef X
     metrics_write_peers_reference(out);
+    metrics_write_tls_reference(out);
 #define X(name, type, field, description)                                                          \
     text_printf(out, "| `%s` | %s | %s |\n", name, type, description);
     STORAGE_METRICS(X)

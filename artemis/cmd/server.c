@@ -30,7 +30,8 @@ static const struct args_command command = {
     .about = "Runs a node until SIGTERM or SIGINT. Settings come from FILE, from\n"
              "config.d/*.toml beside it, from the environment (ARTEMIS_SECTION_KEY) and from\n"
              "the command line; the later source wins. `artemis config reference` lists them.\n"
-             "SIGHUP, SIGUSR1, SIGUSR2 and SIGALRM are logged and have no other effect.\n",
+             "SIGHUP reads the certificates again. SIGUSR1, SIGUSR2 and SIGALRM are logged\n"
+             "and have no other effect.\n",
     .example = "artemis server --addr 127.0.0.1:8080 --set lease.ttl_secs=60\n",
     .options = options,
 };

@@ -43,15 +43,34 @@ static uint16_t choose_port(void)
 
 /* --- nodes ------------------------------------------------------------------------------------ */
 
+enum { PEER_URL_BYTES = 48 };
+
+/* The address at which peers reach the node with that port. */
+static void write_peer_url(const struct cluster *cluster, uint16_t port, char url[PEER_URL_BYTES])
+{
+    uint16_t peer_port = 0;
+    for (int i = 0; i < cluster->count; i++)
+        if (cluster->ports[i] == port)
+            peer_port = cluster->peer_ports[i];
+    snprintf(url, PEER_URL_BYTES, "%s://127.0.0.1:%u", peer_port ? "https" : "http",
+             peer_port ? peer_port : port);
+}
+
 void cluster_plan(struct cluster *cluster, int count, const char *const settings[])
 {
     *cluster = (struct cluster){.count = count};
     assert_in_range(count, 1, CLUSTER_NODES_MAX);
+    bool has_tls = false;
+    for (size_t i = 0; settings && settings[i]; i++)
+        has_tls |= strncmp(settings[i], "cluster.tls.cert=", strlen("cluster.tls.cert=")) == 0;
     size_t size = (size_t)snprintf(cluster->peers, sizeof cluster->peers, "cluster.peers=");
     for (int i = 0; i < count; i++) {
+        char url[PEER_URL_BYTES];
         cluster->ports[i] = choose_port();
-        size += (size_t)snprintf(cluster->peers + size, sizeof cluster->peers - size,
-                                 "%shttp://127.0.0.1:%u", i ? "," : "", cluster->ports[i]);
+        cluster->peer_ports[i] = has_tls ? choose_port() : 0;
+        write_peer_url(cluster, cluster->ports[i], url);
+        size += (size_t)snprintf(cluster->peers + size, sizeof cluster->peers - size, "%s%s",
+                                 i ? "," : "", url);
     }
     for (size_t i = 0; settings && settings[i]; i++) {
         assert_true(i < CLUSTER_SETTINGS_MAX);
@@ -62,12 +81,16 @@ void cluster_plan(struct cluster *cluster, int count, const char *const settings
 void cluster_start_node(struct cluster *cluster, int node, const char *setting)
 {
     char name[40];
-    const char *args[2 * CLUSTER_SETTINGS_MAX + 12];
+    char listener[64];
+    const char *args[2 * CLUSTER_SETTINGS_MAX + 14];
     size_t count = 0;
     snprintf(name, sizeof name, "server.node_id=node%d", node + 1);
+    snprintf(listener, sizeof listener, "cluster.listen_addr=127.0.0.1:%u",
+             cluster->peer_ports[node]);
     const char *own[] = {name, "cluster.enabled=true", cluster->peers,
-                         "cluster.bootstrap_grace_secs=0" /* ready at once without data */};
-    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
+                         "cluster.bootstrap_grace_secs=0", /* ready at once without data */
+                         cluster->peer_ports[node] ? listener : NULL};
+    for (size_t i = 0; i < sizeof own / sizeof own[0] && own[i]; i++) {
         args[count++] = "--set";
         args[count++] = own[i];
     }
@@ -134,10 +157,10 @@ void cluster_wait_ready(struct cluster *cluster, int node)
 
 json_t *cluster_peer_status(struct cluster *cluster, int node, uint16_t port, const char *member)
 {
-    char url[48];
+    char url[PEER_URL_BYTES];
     size_t i;
     json_t *peer;
-    snprintf(url, sizeof url, "http://127.0.0.1:%u", port);
+    write_peer_url(cluster, port, url);
     struct http_response *response = http_get(cluster->http[node], "/api/status/cluster");
     check_http(response, 200);
     json_array_foreach(check_find(response->json, "peers"), i,

@@ -2,6 +2,9 @@
  *
  * cluster - a few real servers that are each other's peers, on free ports.
  *
+ * Where the settings have cluster.tls.cert, each node listens for its peers on a port of its own,
+ * with TLS.
+ *
  * Nodes are numbered from 0; node i has the id "node<i + 1>" and, while it runs, a client http[i].
  * Every error fails the test. End main as server_process.h says.
  */
@@ -13,7 +16,8 @@ enum { CLUSTER_NODES_MAX = 5, CLUSTER_SETTINGS_MAX = 16 };
 
 struct cluster {
     int count;
-    uint16_t ports[CLUSTER_NODES_MAX]; /* also of nodes that do not run */
+    uint16_t ports[CLUSTER_NODES_MAX];      /* also of nodes that do not run */
+    uint16_t peer_ports[CLUSTER_NODES_MAX]; /* 0: peers use the same port as clients */
     struct server_process nodes[CLUSTER_NODES_MAX];
     struct http *http[CLUSTER_NODES_MAX];
     char peers[512]; /* the setting cluster.peers, the same for all: each node is in its own list */

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/servers/server_process.h"
 
+#include "tests/support/certificates.h"
+#include "tests/support/client/tls_tunnel.h"
 #include "tests/support/cmocka_all.h"
 #include "tests/support/command.h"
+#include "tests/support/temp_folder.h"
 #include "tests/support/wait.h"
 
 #include <dirent.h>
@@ -17,6 +20,8 @@
 enum { STARTED_MAX = 200, ARGS_MAX = 60, LOG_SHOWN_MAX = 16384 };
 
 static const char listening[] = "Listening on 127.0.0.1:";
+static const char listening_with_tls[] = "Listening with TLS on 127.0.0.1:";
+static const char listening_for_peers[] = "Listening for peers on 127.0.0.1:";
 
 /* Every server this program has started: its log, and its pid while it runs. */
 static struct {
@@ -34,16 +39,27 @@ static void forget_pid(pid_t pid)
     }
 }
 
-/* True once a whole line says where it listens. */
+/* The port after a text of the banner; 0 before the whole line is there. */
+static uint16_t find_port(const struct server_process *server, const char *before)
+{
+    const char *found = strstr(server->banner, before);
+    if (found == NULL || strchr(found, '\n') == NULL) {
+        return 0;
+    }
+    long port = strtol(found + strlen(before), NULL, 10);
+    assert_in_range(port, 1, 65535);
+    return (uint16_t)port;
+}
+
+/* True once a whole line says where it listens. The line for plain HTTP is the last one. */
 static bool find_address(struct server_process *server)
 {
-    const char *found = strstr(server->banner, listening);
-    if (found == NULL || strchr(found, '\n') == NULL) {
+    server->port = find_port(server, listening);
+    if (server->port == 0) {
         return false;
     }
-    long port = strtol(found + sizeof listening - 1, NULL, 10);
-    assert_in_range(port, 1, 65535);
-    server->port = (uint16_t)port;
+    server->tls_port = find_port(server, listening_with_tls);
+    server->peer_port = find_port(server, listening_for_peers);
     snprintf(server->address, sizeof server->address, "127.0.0.1:%u", server->port);
     snprintf(server->url, sizeof server->url, "http://127.0.0.1:%u", server->port);
     return true;
@@ -74,6 +90,53 @@ void server_process_start(struct server_process *server, const char *const args[
     server_process_start_at(server, 0, args, env);
 }
 
+/* --- over TLS --------------------------------------------------------------------------------- */
+
+bool server_process_over_tls(void)
+{
+    return getenv("TEST_OVER_TLS") != NULL;
+}
+
+static struct temp_folder tls_folder;
+
+static void remove_tls_folder(void)
+{
+    temp_folder_remove(&tls_folder);
+}
+
+/* Adds the settings of a TLS listener; its certificate is made once. Returns the new count. */
+static size_t add_tls(const char *all[ARGS_MAX], size_t count)
+{
+    static char cert[128];
+    static char key[128];
+    if (tls_folder.path[0] == '\0') {
+        temp_folder_make(&tls_folder);
+        atexit(remove_tls_folder);
+        certificates_make_authority(&tls_folder, "ca");
+        certificates_make(&tls_folder, "ca", "server", NULL);
+        snprintf(cert, sizeof cert, "tls.cert=%s", certificates_path(&tls_folder, "server.pem"));
+        snprintf(key, sizeof key, "tls.key=%s", certificates_path(&tls_folder, "server.key"));
+    }
+    const char *added[] = {"--set", "server.tls_listen_addr=127.0.0.1:0", "--set", cert, "--set",
+                           key};
+    for (size_t i = 0; i < sizeof added / sizeof *added; i++) {
+        assert_true(count < ARGS_MAX - 1);
+        all[count++] = added[i];
+    }
+    return count;
+}
+
+/* Replaces the port of the server by that of a tunnel to its TLS listener. */
+static void use_tunnel(struct server_process *server)
+{
+    const struct tls_identity anyone = {0};
+    server->port = tls_tunnel_port(tls_tunnel_start(server->tls_port, &anyone));
+    snprintf(server->address, sizeof server->address, "127.0.0.1:%u", server->port);
+    snprintf(server->url, sizeof server->url, "http://127.0.0.1:%u", server->port);
+}
+
+/* --- start ------------------------------------------------------------------------------------ */
+
 /* Starts the server; its stderr is a file, or `stderr_fd` where that is not negative. */
 static void start(struct server_process *server, uint16_t port, const char *const args[],
                   const char *const env[], int stderr_fd)
@@ -86,6 +149,10 @@ static void start(struct server_process *server, uint16_t port, const char *cons
         assert_true(count < ARGS_MAX - 1);
         all[count++] = args[i];
     }
+    bool over_tls = server_process_over_tls();
+    if (over_tls) {
+        count = add_tls(all, count);
+    }
     assert_true(started_count < STARTED_MAX);
     int out[2];
     assert_int_equal(pipe2(out, O_CLOEXEC), 0);
@@ -96,6 +163,9 @@ static void start(struct server_process *server, uint16_t port, const char *cons
     started[started_count].pid = server->pid;
     started[started_count++].log_fd = log_fd;
     read_banner(server);
+    if (over_tls) {
+        use_tunnel(server);
+    }
 }
 
 void server_process_start_at(struct server_process *server, uint16_t port, const char *const args[],

@@ -6,9 +6,13 @@
  * printed only if a test fails: every main ends with return
  * server_process_finish(cmocka_run_group_tests(tests, NULL, NULL)); which also ends servers that a
  * failed test left running. One thread makes all calls; an error fails the test.
+ *
+ * With TEST_OVER_TLS in the environment, every server also listens with TLS, and `port` is that of
+ * a tunnel to it (client/tls_tunnel.h): the whole test then speaks TLS.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -17,10 +21,15 @@ struct server_process {
     int stdout_fd;
     int log_fd; /* a file with its stderr */
     uint16_t port;
-    char address[32];  /* 127.0.0.1:PORT */
-    char url[40];      /* http://127.0.0.1:PORT */
-    char banner[4096]; /* its stdout up to the address on which it listens */
+    uint16_t tls_port;  /* of server.tls_listen_addr; 0: none */
+    uint16_t peer_port; /* of cluster.listen_addr; 0: none */
+    char address[32];   /* 127.0.0.1:PORT */
+    char url[40];       /* http://127.0.0.1:PORT */
+    char banner[4096];  /* its stdout up to the address on which it listens */
 };
+
+/* For the few checks that do not hold then (docs/SECURITY.md). */
+bool server_process_over_tls(void);
 
 /* Returns when it listens. Lists as in command.h; `args` follow `server --addr 127.0.0.1:0`. */
 void server_process_start(struct server_process *server, const char *const args[],

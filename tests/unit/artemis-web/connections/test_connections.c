@@ -64,9 +64,9 @@ static struct peer *connect_peer(struct fixture *fixture, int index, uint64_t no
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
     peer->ours = ends[0];
     peer->theirs = ends[1];
-    peer->admitted = connections_admit(&fixture->table, peer->ours, now_ms);
+    peer->admitted = connections_admit(&fixture->table, peer->ours, false, now_ms);
     if (peer->admitted)
-        connections_add(&fixture->table, &peer->connection, peer->ours, now_ms);
+        connections_add(&fixture->table, &peer->connection, peer->ours, false, now_ms);
     else
         close(peer->ours);
     return peer;
@@ -268,8 +268,8 @@ static struct peer *serve_tcp_peer(struct fixture *fixture, uint64_t now_ms)
     peer->ours = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
     assert_true(peer->ours > 0);
     close(listener);
-    peer->admitted = connections_admit(&fixture->table, peer->ours, now_ms);
-    connections_add(&fixture->table, &peer->connection, peer->ours, now_ms);
+    peer->admitted = connections_admit(&fixture->table, peer->ours, false, now_ms);
+    connections_add(&fixture->table, &peer->connection, peer->ours, false, now_ms);
     connection_reading(&fixture->table, &peer->connection, now_ms);
     assert_true(connection_serving(&fixture->table, &peer->connection, now_ms));
     return peer;

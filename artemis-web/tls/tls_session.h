@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * tls_session - the TLS side of a connection: credentials, handshake, certificate of the client.
+ *
+ * libmicrohttpd creates the session of GnuTLS and runs its handshake. tls_session_start prepares
+ * the session: it gets the credentials of its listener, so that a reload needs no new daemon, and
+ * functions that read from the socket and follow the handshake:
+ *
+ *   - While the handshake waits for the client, the connection is suspended (await_input).
+ *   - A client certificate is verified, and the certificate of a peer must have the name of a
+ *     member. A refused client gets a TLS alert.
+ *   - A client that speaks plain HTTP gets a plain 400.
+ *
+ * A session belongs to the web thread of its connection. Counters may be read by any thread.
+ */
+#pragma once
+
+#include <gnutls/gnutls.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct cluster;
+struct credential_store;
+struct credentials;
+
+enum { TLS_NAME_BYTES = 128, TLS_REASON_BYTES = 160 };
+
+enum tls_state {
+    TLS_NONE, /* a plain connection */
+    TLS_HANDSHAKE,
+    TLS_ESTABLISHED,
+};
+
+struct tls_counters {
+    _Atomic uint64_t established, failed, timed_out; /* handshakes */
+};
+
+/* What the connections of a listener have in common. Constant while connections are served. */
+struct tls_endpoint {
+    const char *listener;                 /* its setting, for the log */
+    struct credential_store *credentials; /* NULL: plain connections */
+    struct cluster *cluster;              /* the client must be a member; NULL: any client */
+    bool requests_certificate, requires_certificate;
+    struct tls_counters *counters;
+};
+
+/* What a session needs of the connection. */
+struct tls_connection {
+    int socket;
+    gnutls_session_t gnutls; /* of libmicrohttpd */
+    /* Called within a read of the handshake: suspends the connection until input arrives. */
+    void (*await_input)(void *context);
+    void *context;
+};
+
+struct tls_session {
+    enum tls_state state;
+    const struct tls_endpoint *endpoint;
+    struct tls_connection connection;
+    struct credentials *credentials; /* a reference */
+    unsigned alert;                  /* that was sent; 0: none */
+    bool received_bytes, received_hello, offers_tls_1_2, sent_hello, received_finished,
+        sent_finished;
+    bool is_forwarded;                /* input is for tls_session_receive alone */
+    bool is_receiving;                /* in tls_session_receive */
+    char reason[TLS_REASON_BYTES];    /* why the handshake failed; "": not known */
+    char client_name[TLS_NAME_BYTES]; /* of the verified certificate; "": none */
+};
+
+/* The value of MHD_OPTION_HTTPS_CERT_CALLBACK. */
+void *tls_session_cert_callback(void);
+/* Prepares the session of a connection that has just been accepted by a listener with TLS. */
+void tls_session_start(struct tls_session *tls, const struct tls_endpoint *endpoint,
+                       const struct tls_connection *connection);
+/* Counts and logs a handshake that did not complete, and frees what the session owns. The session
+ * of GnuTLS has ended already; the socket is still open. Takes a session that was not started. */
+void tls_session_end(struct tls_session *tls, bool timed_out, const char *client);
+/* From now on libmicrohttpd receives nothing of this connection. */
+void tls_session_set_forwarded(struct tls_session *tls);
+/* Receives a record, or a part of one: as gnutls_record_recv. */
+ssize_t tls_session_receive(struct tls_session *tls, char *out, size_t size);
+/* Sends bytes to the client, outside of a response of libmicrohttpd; drops what does not fit. */
+void tls_session_send(struct tls_session *tls, const char *data, size_t size);
