@@ -158,7 +158,15 @@ struct artemis_options {
      * about 200,000 instances; at most 4,096. See LIMITS above. */
     int max_response_mb;
 
-    const void *reserved[5];
+    /* PEM files for servers with https://. cacert: the authorities that sign the certificates of
+     * the servers; NULL: those of the system. cert and key: the certificate that is shown to a
+     * server that asks for one; NULL: none. key NULL: cert holds both. The files are read for each
+     * new connection, so that they can be replaced while the client runs. */
+    const char *cacert;
+    const char *cert;
+    const char *key;
+
+    const void *reserved[2];
 };
 
 struct artemis_client;

@@ -166,8 +166,11 @@ static void set_body(CURL *curl, const struct call_request *request)
 }
 
 /* Only text options can fail, because libcurl copies them. */
-static CURLcode set_texts(CURL *curl, const char *address, bool loopback)
+static CURLcode set_texts(CURL *curl, const char *address, bool loopback,
+                          const struct server_credentials *credentials)
 {
+    static const struct server_credentials none;
+    const struct server_credentials *own = credentials ? credentials : &none;
     const struct {
         CURLoption option;
         const char *text;
@@ -176,10 +179,16 @@ static CURLcode set_texts(CURL *curl, const char *address, bool loopback)
         {CURLOPT_ACCEPT_ENCODING, "gzip"},
         {CURLOPT_USERAGENT, "artemis/" ARTEMIS_VERSION},
         {CURLOPT_PROXY, loopback ? "" : NULL}, /* NULL: use the environment */
+        {CURLOPT_SSLCERT, own->cert},
+        {CURLOPT_SSLKEY, own->key ? own->key : own->cert}, /* one file may hold both */
     };
     CURLcode code = CURLE_OK;
     for (size_t i = 0; i < sizeof texts / sizeof *texts && code == CURLE_OK; i++)
         code = curl_easy_setopt(curl, texts[i].option, texts[i].text);
+    if (code == CURLE_OK && own->cacert) /* instead of the authorities of the system */
+        code = curl_easy_setopt(curl, CURLOPT_CAINFO, own->cacert);
+    if (code == CURLE_OK && own->cacert)
+        code = curl_easy_setopt(curl, CURLOPT_CAPATH, NULL);
     return code;
 }
 
@@ -225,7 +234,7 @@ static CURLcode perform(CURL *curl, const struct server_url *url,
     set_receiver(curl, receiver, timeout_secs);
     set_body(curl, request);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, list);
-    code = set_texts(curl, address, url->loopback);
+    code = set_texts(curl, address, url->loopback, request->credentials);
     if (code == CURLE_OK)
         code = curl_easy_perform(curl);
 out:

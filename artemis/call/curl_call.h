@@ -13,6 +13,7 @@
 #pragma once
 
 #include "artemis/call/call_response.h"
+#include "artemis/call/server_credentials.h"
 #include "artemis/call/server_url.h"
 
 struct call_request {
@@ -20,7 +21,8 @@ struct call_request {
     const char *body;           /* JSON to post; NULL: GET */
     size_t size_bytes;          /* of `body` */
     const char *const *headers; /* additional headers, "Name: value", up to NULL; may be NULL */
-    const char *data;           /* array or object that a response must have, as a path such as
+    const struct server_credentials *credentials; /* of the client; NULL: none */
+    const char *data; /* array or object that a response must have, as a path such as
                                  * "service.instances"; checked by server_call_run; may be NULL */
     /* Receives the body of a response with HTTP 200 piece by piece, in place of response.body, and
      * without its limit. False ends the call. The time limit is then that of a pause in which

@@ -49,6 +49,11 @@ int library_session_open(struct library_session *session, const struct args *arg
     int exit_code = server_call_servers(args, &servers);
     if (exit_code != EXIT_DONE)
         return exit_code;
+    struct server_credentials credentials;
+    server_credentials_read(args, &credentials);
+    complete.cacert = credentials.cacert;
+    complete.cert = credentials.cert;
+    complete.key = credentials.key;
     session->timeout_ms = (int)args_number(args, "timeout") * 1000;
     write_urls(&servers, &urls);
     server_list_free(&servers);

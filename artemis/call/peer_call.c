@@ -23,7 +23,7 @@ int peer_call_report(const struct call_peer *peer, const struct call_response *r
 
 static int identify(struct call_peer *peer, bool prints_error)
 {
-    struct call_request request = {.path = "/health"};
+    struct call_request request = {.path = "/health", .credentials = &peer->credentials};
     struct call_response response;
     curl_call_send(&peer->url, &request, peer->timeout_secs, &response);
     int exit_code = EXIT_DONE;
@@ -58,6 +58,7 @@ int peer_call_find(struct call_peer *peer, const struct args *args)
         return exit_code;
     exit_code = EXIT_UNREACHABLE;
     peer->timeout_secs = args_number(args, "timeout");
+    server_credentials_read(args, &peer->credentials);
     for (size_t i = 0; i < servers.count && exit_code == EXIT_UNREACHABLE; i++) {
         peer->url = servers.urls[i];
         exit_code = identify(peer, i + 1 == servers.count);

@@ -13,6 +13,7 @@
 
 struct call_peer {
     struct server_url url;
+    struct server_credentials credentials;
     long timeout_secs;
     char name[CALL_HEADER_MAX];
     char cluster[CALL_HEADER_MAX];
@@ -20,8 +21,8 @@ struct call_peer {
     const char *headers[3];
 };
 
-/* Fills everything but `url` and `timeout_secs`, which the caller has set. Prints the error;
- * returns an exit code. The peer must not move afterwards. */
+/* Fills everything but `url`, `credentials` and `timeout_secs`, which the caller has set. Prints
+ * the error; returns an exit code. The peer must not move afterwards. */
 int peer_call_identify(struct call_peer *peer);
 /* Identifies the first reachable server of --server or ARTEMIS_URL (SERVER_OPTIONS). Prints
  * the error; returns an exit code. */

@@ -66,7 +66,11 @@ int server_call_servers(const struct args *args, struct server_list *servers)
 static void call_server(const struct args *args, const struct server_url *url,
                         const struct call_request *request, struct server_call_result *result)
 {
-    curl_call_send(url, request, args_number(args, "timeout"), &result->response);
+    struct server_credentials credentials;
+    struct call_request complete = *request;
+    server_credentials_read(args, &credentials);
+    complete.credentials = &credentials;
+    curl_call_send(url, &complete, args_number(args, "timeout"), &result->response);
     call_response_evaluate(&result->response, url->shown, &result->outcome, &result->root);
     call_response_require(result->root, request->data, url->shown, &result->outcome);
 }

@@ -20,6 +20,7 @@
 
 #include "artemis/call/call_response.h"
 #include "artemis/call/curl_call.h"
+#include "artemis/call/server_credentials.h"
 #include "artemis/terminal/args.h"
 
 #include <jansson.h>
@@ -31,6 +32,7 @@
 #define SERVER_OPTIONS                                                                             \
     {.name = "server", .value = "URL",                                                             \
      .description = "servers, separated by commas (or ARTEMIS_URL)"},                              \
+    SERVER_CREDENTIAL_OPTIONS,                                                                     \
     {.name = "timeout", .value = "SECS", .default_value = "10", .min = 1, .max = 3600,             \
      .description = "time limit for the call"}
 

@@ -24,6 +24,7 @@ static const struct args_option options[] = {
      .default_value = "10",
      .min = 1,
      .max = 3600},
+    SERVER_CREDENTIAL_OPTIONS,
     {.name = "json", .description = "print the result as JSON"},
     {.name = NULL},
 };
@@ -35,7 +36,8 @@ static const struct args_command command = {
              "has no record, has deleted it, or has an older record. NODE is a URL or\n"
              "HOST:PORT. A change takes a moment to reach the other node. Therefore every\n"
              "difference is checked again one second later, and it is listed only if the node\n"
-             "that is behind has not changed.\n"
+             "that is behind has not changed. Give the addresses of cluster.listen_addr, if\n"
+             "the nodes have these, and the certificate of a node if they use TLS.\n"
              "Exit code 0: no difference; 1: differences, or two different clusters.\n",
     .example = "artemis diff 10.0.0.7:8080 10.0.0.8:8080\n",
     .positionals = {"NODE", "NODE"},
@@ -86,7 +88,8 @@ static bool parse(struct node *node, const struct call_response *response, enum 
 /* Calls the node as a peer of its cluster; `body` NULL: GET. Returns an exit code. */
 static int call_as_peer(struct node *node, const char *path, struct text *body)
 {
-    struct call_request request = {.path = path, .headers = node->peer.headers};
+    struct call_request request = {
+        .path = path, .headers = node->peer.headers, .credentials = &node->peer.credentials};
     if (body) {
         request.body = text_string(body);
         request.size_bytes = body->size;
@@ -132,7 +135,8 @@ static int read_keys(struct node *node, const uint32_t *buckets, size_t count)
 
 static int read_instance_count(struct node *node)
 {
-    struct call_request request = {.path = "/api/status/node"};
+    struct call_request request = {.path = "/api/status/node",
+                                   .credentials = &node->peer.credentials};
     struct call_response response;
     struct call_outcome outcome;
     json_t *root = NULL;
@@ -165,6 +169,7 @@ static int connect_nodes(const struct args *args, struct node nodes[2])
     int exit_code = EXIT_DONE;
     for (int i = 0; i < 2 && exit_code == EXIT_DONE; i++) {
         nodes[i].peer.timeout_secs = args_number(args, "timeout");
+        server_credentials_read(args, &nodes[i].peer.credentials);
         exit_code = read_node(&nodes[i], args->positionals[i]);
     }
     for (int i = 0; i < 2 && exit_code == EXIT_DONE; i++)

@@ -236,6 +236,7 @@ static int send_batch(struct restore *restore)
         .path = restore->restored.dry_run ? "/api/replication/registry/restore?dry_run=true"
                                           : "/api/replication/registry/restore",
         .headers = restore->peer.headers,
+        .credentials = &restore->peer.credentials,
         .body = text_string(&restore->body),
         .size_bytes = restore->body.size,
     };

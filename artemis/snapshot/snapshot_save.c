@@ -121,6 +121,7 @@ static int copy_records(struct save *save)
     struct call_request request = {
         .path = "/api/replication/registry/services",
         .headers = save->peer.headers,
+        .credentials = &save->peer.credentials,
         .receive = receive,
         .context = save,
     };

@@ -207,6 +207,36 @@ static enum artemis_error copy_texts(struct settings *settings,
     return ARTEMIS_OK;
 }
 
+/* The files are not read here: they may come later, and are read for each connection. */
+static enum artemis_error copy_files(struct settings *settings,
+                                     const struct artemis_options *options,
+                                     struct artemis_problem *problem)
+{
+    const char *key = options->key ? options->key : options->cert;
+    const struct {
+        char **to;
+        const char *from;
+        const char *name;
+    } files[] = {
+        {&settings->cacert, options->cacert, "cacert"},
+        {&settings->cert, options->cert, "cert"},
+        {&settings->key, key, "key"},
+    };
+    if (options->key && !options->cert)
+        return problem_set(problem, ARTEMIS_INVALID, "options.key: needs options.cert");
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        if (!files[i].from)
+            continue;
+        if (!*files[i].from)
+            return problem_set(problem, ARTEMIS_INVALID, "options.%s: must not be empty",
+                               files[i].name);
+        *files[i].to = strdup(files[i].from);
+        if (!*files[i].to)
+            return problem_no_memory(problem);
+    }
+    return ARTEMIS_OK;
+}
+
 /* The ids are valid if a key that contains them is valid. */
 static enum artemis_error check_location(const struct settings *settings,
                                          struct artemis_problem *problem)
@@ -251,6 +281,8 @@ enum artemis_error settings_read(struct settings *settings, const struct artemis
     if (!error)
         error = copy_texts(settings, options, problem);
     if (!error)
+        error = copy_files(settings, options, problem);
+    if (!error)
         error = check_location(settings, problem);
     settings->stay_registered = options->stay_registered;
     settings->log = options->log;
@@ -269,5 +301,8 @@ void settings_free(struct settings *settings)
     free(settings->region_id);
     free(settings->zone_id);
     free(settings->authorization);
+    free(settings->cacert);
+    free(settings->cert);
+    free(settings->key);
     *settings = (struct settings){0};
 }

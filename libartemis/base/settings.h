@@ -17,6 +17,9 @@ struct settings {
     char *region_id;
     char *zone_id;
     char *authorization; /* NULL: none */
+    char *cacert;        /* PEM files; NULL: none */
+    char *cert;
+    char *key;
     uint64_t heartbeat_ms;
     uint64_t attempt_timeout_ms;
     uint64_t ping_ms;

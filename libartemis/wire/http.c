@@ -140,6 +140,14 @@ enum error http_set_common(CURL *easy, const struct settings *settings, size_t s
     CURLcode code = CURLE_OK;
     if (settings->loopback[server])
         code = curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    if (code == CURLE_OK && settings->cacert) /* instead of the authorities of the system */
+        code = curl_easy_setopt(easy, CURLOPT_CAINFO, settings->cacert);
+    if (code == CURLE_OK && settings->cacert)
+        code = curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+    if (code == CURLE_OK && settings->cert)
+        code = curl_easy_setopt(easy, CURLOPT_SSLCERT, settings->cert);
+    if (code == CURLE_OK && settings->cert)
+        code = curl_easy_setopt(easy, CURLOPT_SSLKEY, settings->key);
     return code == CURLE_OK ? ERR_NONE : ERR_NO_MEMORY;
 }
 
