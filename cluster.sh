@@ -13,21 +13,25 @@ DIR=$(realpath -m -- "${CLUSTER_DIR:-$HERE/.cluster}")
 BINARY=$(realpath -m -- "${ARTEMIS_BINARY:-$HERE/build/artemis}")
 START_SECS=${CLUSTER_START_SECS:-30}
 STOP_SECS=${CLUSTER_STOP_SECS:-45} # a node with slow clients takes 40 s to drain
+. "$HERE/configs/secure/local_cluster.sh" # for --secure
 MARK=$DIR/cluster.lock
 LAST_LINES=10
 COUNT=0  # nodes that have a config file
 NODES=() # 1 to COUNT
 PORTS=() # port of each node; the first is PORTS[1]
 STARTED=() # nodes that this run has started
+SECURE="" # yes: with TLS
+WANTED=""  # --secure
 UNDO=""    # how `start` is undone when it fails: folder, layout, nodes; empty: it is not undone
 
 usage() {
     cat <<EOT
 usage: ./cluster.sh COMMAND
 
-  start [N] [BASE_PORT]  start N nodes (1 to 9, default 3) on BASE_PORT (default
-                         8080) and above, and wait until all are ready; if the
-                         cluster runs, start the nodes that are down
+  start [N] [BASE_PORT] [--secure]
+                         start N nodes (1 to 9, default 3) on BASE_PORT (default
+                         8080) and above, and wait until all are ready; --secure:
+                         with TLS; if the cluster runs, start those that are down
   status                 print a table of the nodes; exit code 0: all are ready
   logs [NODE] [-f]       print the logs of the nodes; -f: follow until Ctrl-C
   kill NODE              end a node with SIGKILL, to simulate a crash
@@ -45,7 +49,6 @@ EOT
 # --- messages ----------------------------------------------------------------------------------------
 
 message() { echo "cluster.sh: $*" >&2; }
-
 fail() { message "$@" && exit 1; }
 usage_error() { message "$@" && exit 2; }
 
@@ -78,6 +81,7 @@ log_of() { echo "$DIR/logs/node$1.log"; }
 pid_file() { echo "$DIR/pids/node$1.pid"; }
 command_file() { echo "$DIR/pids/node$1.command"; }
 url_of() { echo "http://127.0.0.1:${PORTS[$1]}"; }
+peer_url() { if [ "$SECURE" ]; then secure_peer_url "$1"; else echo "http://127.0.0.1:$1"; fi; }
 
 load_layout() {
     local config port
@@ -88,6 +92,7 @@ load_layout() {
         COUNT=$((COUNT + 1))
         NODES+=("$COUNT")
         PORTS[COUNT]=$port
+        ! grep -q '^\[tls\]' "$config" || SECURE=yes
     done
 }
 
@@ -153,8 +158,6 @@ remove_stale_pid() {
     forget "$1"
 }
 
-# --- the folder -----------------------------------------------------------------------------------
-
 # Only one cluster.sh changes a cluster at a time; otherwise two could start the same node. A folder
 # that is not one of a cluster is neither written nor removed.
 take_lock() {
@@ -173,7 +176,7 @@ write_config() {
     local i peers="" enabled=false
     [ "$2" -eq 1 ] || enabled=true
     for ((i = 1; i <= $2; i++)); do
-        [ "$i" -eq "$1" ] || peers+="${peers:+, }\"http://127.0.0.1:$(($3 + i - 1))\""
+        [ "$i" -eq "$1" ] || peers+="${peers:+, }\"$(peer_url $(($3 + i - 1)))\""
     done
     cat >"$(config_of "$1")" <<EOT
 # Written by \`cluster.sh start\`, which may overwrite it. Put your settings, for all nodes, into
@@ -181,6 +184,7 @@ write_config() {
 [server]
 node_id = "node$1"
 listen_addr = "127.0.0.1:$(($3 + $1 - 1))"
+${SECURE:+$(secure_server $(($3 + $1 - 1)))}
 
 [cluster]
 enabled = $enabled
@@ -188,6 +192,7 @@ cluster_id = "local-$3"
 peers = [$peers]
 health_interval_secs = 1 # short, for experiments
 bootstrap_grace_secs = 0 # a new cluster has no data to wait for
+${SECURE:+$(secure_config "$1" $(($3 + $1 - 1)))}
 EOT
 }
 
@@ -195,6 +200,8 @@ EOT
 write_layout() {
     local k
     rm -f "$DIR"/config/node[1-9].toml
+    SECURE=$WANTED
+    [ -z "$SECURE" ] || secure_certificates "$1"
     for ((k = 1; k <= $1; k++)); do write_config "$k" "$@"; done
     load_layout
 }
@@ -234,9 +241,8 @@ check_port() {
 
 require_binary() {
     command -v curl >/dev/null || fail "curl is missing; install it: sudo apt-get install curl"
-    if [ ! -f "$BINARY" ] || [ ! -x "$BINARY" ]; then
+    { [ -f "$BINARY" ] && [ -x "$BINARY" ]; } ||
         fail "$BINARY is not a program; run \`make\`${ARTEMIS_BINARY:+, or unset ARTEMIS_BINARY}"
-    fi
 }
 
 # The child writes its own pid and holds the lock until it becomes the node. So the pid of a node is
@@ -247,8 +253,8 @@ spawn() {
     printf '%s\n' "${command[@]}" >"$(command_file "$1")"
     (
         # The environment overrides the file, and would give all nodes the same identity.
-        for key in SERVER_{NODE_ID,LISTEN_ADDR} \
-            CLUSTER_{ENABLED,CLUSTER_ID,PEERS,PROVIDER,ADVERTISE_ADDR}; do
+        for key in SERVER_{NODE_ID,LISTEN_ADDR,TLS_LISTEN_ADDR} \
+            CLUSTER_{ENABLED,CLUSTER_ID,PEERS,PROVIDER,ADVERTISE_ADDR,LISTEN_ADDR}; do
             unset "ARTEMIS_$key"
         done
         mkdir -p "$DIR/data/node$1"
@@ -324,10 +330,8 @@ on_interrupt() { message "interrupted${UNDO:+; stopping the nodes of this start}
 # it has written. They serve no client yet, so they are killed.
 undo_start() {
     local code=$?
-    trap - EXIT
-    trap '' INT TERM
-    exec 9>>"$MARK"
-    flock 9
+    trap - EXIT && trap '' INT TERM
+    exec 9>>"$MARK" && flock 9
     [ ${#STARTED[@]} -eq 0 ] || force "${STARTED[@]}"
     [ "$UNDO" != folder ] || rm -rf -- "$DIR"
     [ "$UNDO" != layout ] || rm -f "$DIR"/config/node[1-9].toml
@@ -357,7 +361,7 @@ cmd_start() {
     [ ${#LIVE[@]} -eq 0 ] || n=$COUNT base=${PORTS[1]}
     n=${1-$n} base=${2-$base}
     require_number "the number of nodes" "$n" 1 9 "./cluster.sh start 3"
-    require_number "the base port" "$base" 1 $((65536 - 10#$n)) "./cluster.sh start $n 8080"
+    require_number "the base port" "$base" 1 $((65536 - 10#$n - ${WANTED:+20}0)) "./cluster.sh start $n 8080"
     n=$((10#$n)) base=$((10#$base))
     require_binary
     [ -e "$DIR" ] || UNDO=folder
@@ -383,7 +387,8 @@ cmd_start() {
     await_ready "${NODES[@]}"
     trap - EXIT
     for k in "${NODES[@]}"; do urls+="${urls:+,}$(url_of "$k")"; done
-    echo "export ARTEMIS_URL=$urls" # makes the commands of artemis use all nodes
+    # Makes the commands of artemis use all nodes:
+    if [ "$SECURE" ]; then secure_environment "${PORTS[@]}"; else echo "export ARTEMIS_URL=$urls"; fi
 }
 
 # --- stopping ---------------------------------------------------------------------------------------
@@ -466,8 +471,7 @@ cmd_restart() {
 
 cmd_clean() {
     [ -e "$DIR" ] || { echo "there is no $DIR; nothing to clean" && return; }
-    cmd_stop
-    take_lock
+    cmd_stop; take_lock
     rm -rf -- "$DIR"
     echo "$DIR is removed"
 }
@@ -485,7 +489,7 @@ unresponsive_state() {
 # lag_to K RESPONSE: prints the lag of a peer in ms, or why it is unknown.
 lag_to() {
     local url
-    url=$(url_of "$1")
+    url=$(peer_url "${PORTS[$1]}")
     if ! [[ $2 =~ \"url\":\""$url"\",\"health\":\"([a-z]+)\"[^}]*\"lag_ms\":([0-9]+) ]]; then
         echo -
     elif [ "${BASH_REMATCH[1]}" != up ]; then
@@ -576,11 +580,10 @@ cmd_logs() {
     fi
 }
 
-# --- main -----------------------------------------------------------------------------------------
-
 main() {
     local verb=${1:-}
     set -- "${@:2}"
+    if [ "$verb" = start ] && [[ " $* " == *" --secure "* ]]; then WANTED=yes && set -- $(printf '%s ' "${@/--secure/}"); fi
     case $verb in
     help | -h | --help) usage && exit ;;
     '') usage >&2 && exit 2 ;;

@@ -369,6 +369,28 @@ one_node_is_a_cluster() {
     expect_error 2 'use node1$' kill node2
 }
 
+# Its ports are 100 and 200 above the others, and may be in use.
+a_secure_cluster_has_tls() {
+    local try pem=$cluster/tls
+    run stop && expect 0
+    for ((try = 0; try < 5; try++)); do
+        run start 3 "$((base + try))" --secure
+        [ "$code" -ne 0 ] || break
+    done
+    expect 0 'node3 is ready' "^export ARTEMIS_URL=https://.* ARTEMIS_CERT='.*client.pem'"
+    eval "$(grep '^export' <<<"$output")"
+    output=$("$binary" cluster 2>&1) || fail "the commands do not reach the nodes"
+    expect 0 'node2 +up' 'node3 +up' '^2 of 2 peers are up'
+    ! ask --cacert "$pem/ca.pem" -f "${ARTEMIS_URL%%,*}/health" || fail "a client needs a certificate"
+    ask --cacert "$pem/ca.pem" --cert "$pem/client.pem" --key "$pem/client.key" -f \
+        "${ARTEMIS_URL%%,*}/health" >/dev/null || fail "a client with a certificate is served"
+    unset ARTEMIS_URL ARTEMIS_CACERT ARTEMIS_CERT ARTEMIS_KEY
+    run restart node2 && expect 0 'node2 is ready'
+    run status && expect 0 '^3 of 3 ready' '^node2.* 0 +\. +0'
+    run stop && expect 0
+    run start 1 "$base" && expect 0 'node1 is ready' '^export ARTEMIS_URL=http://'
+}
+
 clean_removes_everything() {
     local pid
     pid=$(pid_of 1)
@@ -385,7 +407,7 @@ for scenario in without_a_cluster wrong_usage_is_reported a_missing_binary_is_re
     a_killed_node_comes_back_alone logs_have_the_names_of_the_nodes restart_keeps_registrations \
     a_stale_pid_file_harms_no_process stop_is_harmless_twice a_port_in_use_is_reported \
     a_failed_start_leaves_nothing an_interrupted_start_leaves_nothing \
-    nine_nodes_are_configured one_node_is_a_cluster clean_removes_everything; do
+    nine_nodes_are_configured one_node_is_a_cluster a_secure_cluster_has_tls clean_removes_everything; do
     "$scenario"
     passed=$((passed + 1))
 done

@@ -1,0 +1,48 @@
+# shellcheck shell=bash disable=SC2154
+# SPDX-License-Identifier: Apache-2.0
+#
+# local_cluster.sh - what `./cluster.sh start --secure` adds to each node: TLS for clients on the port
+# 100 above its plain one, and mutual TLS for peers 200 above. The plain port stays on loopback, for
+# the script itself. Sourced by cluster.sh, whose functions and variables it uses.
+
+SECURE_CLIENT_OFFSET=100 SECURE_PEER_OFFSET=200
+
+# Makes the certificates of N nodes and of one client, signed by an authority that is made with them.
+secure_certificates() {
+    local k names=()
+    for ((k = 1; k <= $1; k++)); do names+=("node$k,127.0.0.1,localhost"); done
+    "$HERE/configs/secure/certificates.sh" "$DIR/tls" "${names[@]}" client ||
+        fail "--secure needs certificates, see above"
+}
+
+# secure_server PORT: prints a setting of the section server.
+secure_server() { echo "tls_listen_addr = \"127.0.0.1:$(($1 + SECURE_CLIENT_OFFSET))\""; }
+
+# secure_config K PORT: prints settings of the section cluster, and further sections.
+secure_config() {
+    cat <<EOT
+listen_addr = "127.0.0.1:$(($2 + SECURE_PEER_OFFSET))" # replication, nowhere else
+
+[cluster.tls]
+cert = "$DIR/tls/node$1.pem"
+key = "$DIR/tls/node$1.key"
+ca = "$DIR/tls/ca.pem"
+
+[tls]
+cert = "$DIR/tls/node$1.pem"
+key = "$DIR/tls/node$1.key"
+client_ca = "$DIR/tls/ca.pem"
+require_client_cert = true
+EOT
+}
+
+# The address of a node for its peers, by its plain port.
+secure_peer_url() { echo "https://127.0.0.1:$(($1 + SECURE_PEER_OFFSET))"; }
+
+# Prints what the commands of artemis need to use the nodes with the given plain ports.
+secure_environment() {
+    local port urls=""
+    for port in "$@"; do urls+="${urls:+,}https://127.0.0.1:$((port + SECURE_CLIENT_OFFSET))"; done
+    echo "export ARTEMIS_URL=$urls ARTEMIS_CACERT='$DIR/tls/ca.pem'" \
+        "ARTEMIS_CERT='$DIR/tls/client.pem' ARTEMIS_KEY='$DIR/tls/client.key'"
+}
