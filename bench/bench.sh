@@ -20,10 +20,12 @@ set -u -o pipefail
 . "$(dirname "$0")/connections.sh"
 # shellcheck source-path=SCRIPTDIR source=storage.sh
 . "$(dirname "$0")/storage.sh"
+# shellcheck source-path=SCRIPTDIR source=tls.sh
+. "$(dirname "$0")/tls.sh"
 
 HERE=$(cd "$(dirname "$0")" && pwd)
 NAMES="start heartbeat discovery connections threads memory-100k memory-1m idle idle-1h expiry lag register bootstrap failing-peers"
-NAMES+=" push-ws push-get push-rate push-stopped storage storage-100k storage-1m"
+NAMES+=" push-ws push-get push-rate push-stopped storage storage-100k storage-1m heartbeat-tls"
 COMMON=(--addr 127.0.0.1:0 --set ratelimit.enabled=false)
 # Many short rounds by turns: the speed of a virtual machine drifts within seconds. The median of 40
 # quotients of neighbours comes out within 3 %, where 5 rounds of 2 s are off by 20 %.
@@ -117,7 +119,7 @@ load_round() {
     before=$(cpu_ticks "$pid")
     # SIGINT ends wrk early and in good order; its own -d takes whole seconds only.
     report=$({ timeout -s INT "$3" wrk -t2 -c"$CONNECTIONS" -d60s -s "$HERE/load.lua" \
-        "http://127.0.0.1:${PORT[$1]}" -- "$2" || true; } | grep '^requests=') || return 1
+        "${URL[$1]}" -- "$2" || true; } | grep '^requests=') || return 1
     after=$(cpu_ticks "$pid")
     # shellcheck disable=SC2046 # six numbers
     set -- "$1" $(field requests duration_us p50_us p99_us bytes errors <<<"$report")
@@ -130,22 +132,22 @@ load_round() {
         'BEGIN { printf "%.0f %.3f %s %.1f\n", n / secs, cpu_secs / n * 1e6, latency, bytes / n }'
 }
 
-# compare_under_load KIND LABEL
+# compare_under_load KIND LABEL [NAME]: the row has the name of the kind, or NAME.
 compare_under_load() {
-    local kind=$1 i ours theirs
+    local kind=$1 name=${3:-$1} i ours theirs
     serve_pair || return 1
     load_round artemis "$kind" 1 >/dev/null && load_round yardstick "$kind" 1 >/dev/null || return 1
     for ((i = 1; i <= ROUNDS; i++)); do
         ours=$(load_round artemis "$kind" "$ROUND_SECS") || return 1
         theirs=$(load_round yardstick "$kind" "$ROUND_SECS") || return 1
-        echo "$ours $theirs" >>"$WORK/$kind.pairs"
-        [ $((i % 10)) -ne 0 ] || say "$kind, $i of $ROUNDS pairs of rounds"
+        echo "$ours $theirs" >>"$WORK/$name.pairs"
+        [ $((i % 10)) -ne 0 ] || say "$name, $i of $ROUNDS pairs of rounds"
     done
     if response_of artemis heartbeat | grep -q failed; then
         say "the server refuses heartbeats after the load"
         return 1
     fi
-    throughput_rows "$kind" "$2" "$(awk -f "$HERE/pairs.awk" "$WORK/$kind.pairs")"
+    throughput_rows "$name" "$2" "$(awk -f "$HERE/pairs.awk" "$WORK/$name.pairs")"
 }
 
 # throughput_rows KIND LABEL REPORT, the report being that of pairs.awk.

@@ -11,7 +11,7 @@
 BINARY=$(realpath -m "${ARTEMIS_BINARY:-build/artemis}")
 PROGRAMS=$(realpath -m "${BENCH_DIR:-build/release/bench}")
 WORK=$(mktemp -d)
-declare -A PID PORT
+declare -A PID PORT URL
 
 say() { echo "$(basename "$0"): $*" >&2; }
 
@@ -81,8 +81,9 @@ serve() {
     PID[$name]=$!
     while kill -0 "${PID[$name]}" 2>/dev/null && [ $SECONDS -lt $deadline ]; do
         port=$(sed -n 's/.*[Ll]isten[a-z]* on 127\.0\.0\.1:\([1-9][0-9]*\).*/\1/p' "$log" | head -1)
-        if [ -n "$port" ] && curl -sf -o "$WORK/ready" "http://127.0.0.1:$port/ready"; then
-            PORT[$name]=$port
+        if [ -n "$port" ] && { curl -sf -o "$WORK/ready" "http://127.0.0.1:$port/ready" ||
+            curl -skf -o "$WORK/ready" "https://127.0.0.1:$port/ready"; }; then
+            PORT[$name]=$port URL[$name]=http://127.0.0.1:$port
             return 0
         fi
         sleep 0.02

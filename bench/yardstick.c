@@ -2,13 +2,13 @@
  *
  * yardstick - the least a libmicrohttpd server can do: read the request, answer a constant.
  *
- *   yardstick [--heartbeat FILE] [--discovery FILE] [--threads CORES]
+ *   yardstick [--heartbeat FILE] [--discovery FILE] [--threads CORES] [--cert FILE --key FILE]
  *
  * A FILE holds a response as `curl -si` prints it; its headers and body are answered again, so that
  * the yardstick sends what the real server sends. Without one the response is a bare constant.
  * The server is set up as any sensible user would: epoll, a pool of one thread a core, the
- * library's defaults otherwise, and each response made once and shared. It prints its address,
- * 127.0.0.1:PORT, and serves until SIGTERM.
+ * library's defaults otherwise, and each response made once and shared. With a certificate it
+ * speaks TLS. It prints its address, 127.0.0.1:PORT, and serves until SIGTERM.
  */
 #include "bench/common.h"
 
@@ -101,6 +101,33 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
     return MHD_queue_response(connection, MHD_HTTP_OK, responses->discovery);
 }
 
+/* Starts the library; `address` is where it listens. */
+static struct MHD_Daemon *start(char **argv, struct responses *responses,
+                                struct sockaddr_in *address, uint32_t threads)
+{
+    const char *cert_file = option_text(argv, "--cert", NULL);
+    struct text cert = {0};
+    struct text key = {0};
+    struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_MEM_CERT, 0, NULL},
+        {MHD_OPTION_HTTPS_MEM_KEY, 0, NULL},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    if (cert_file) {
+        read_file(cert_file, &cert);
+        read_file(option_text(argv, "--key", cert_file), &key);
+        tls[0].ptr_value = (void *)(uintptr_t)text_string(&cert);
+        tls[1].ptr_value = (void *)(uintptr_t)text_string(&key);
+    }
+    struct MHD_Daemon *daemon = MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | (cert_file ? MHD_USE_TLS : 0U), 0, NULL, NULL, handle,
+        responses, MHD_OPTION_SOCK_ADDR, (struct sockaddr *)address, MHD_OPTION_THREAD_POOL_SIZE,
+        threads < 2 ? 0 : threads, MHD_OPTION_ARRAY, cert_file ? tls : tls + 2, MHD_OPTION_END);
+    text_free(&cert);
+    text_free(&key);
+    return daemon;
+}
+
 int main(int argc, char **argv)
 {
     (void)argc;
@@ -120,10 +147,7 @@ int main(int argc, char **argv)
     sigaddset(&end, SIGINT);
     pthread_sigmask(SIG_BLOCK, &end, NULL);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    struct MHD_Daemon *daemon =
-        MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, handle, &responses,
-                         MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address,
-                         MHD_OPTION_THREAD_POOL_SIZE, threads < 2 ? 0 : threads, MHD_OPTION_END);
+    struct MHD_Daemon *daemon = start(argv, &responses, &address, threads);
     if (!daemon)
         die("the yardstick cannot listen: %s", strerror(errno));
     printf("yardstick listens on 127.0.0.1:%u\n",
