@@ -38,7 +38,7 @@ static void start_server(void)
 
 static int open_connection(void)
 {
-    const char *port = strrchr(web_address(web), ':') + 1;
+    const char *port = strrchr(web_address(web, CONFIG_LISTENER_PLAIN), ':') + 1;
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons((uint16_t)atoi(port)),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
