@@ -23,7 +23,6 @@ STARTED=() # nodes that this run has started
 SECURE="" # yes: with TLS
 WANTED=""  # --secure
 UNDO=""    # how `start` is undone when it fails: folder, layout, nodes; empty: it is not undone
-
 usage() {
     cat <<EOT
 usage: ./cluster.sh COMMAND
