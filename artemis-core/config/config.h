@@ -182,9 +182,12 @@ const char *config_listener_key(enum config_listener listener);
 const char *config_listener_address(const struct config *config, enum config_listener listener);
 /* Whether the listener speaks TLS. */
 bool config_listener_has_tls(const struct config *config, enum config_listener listener);
+/* Whether peers can call the node there: at cluster.listen_addr, or without it everywhere. */
+bool config_listener_serves_peers(const struct config *config, enum config_listener listener);
 /* Whether a listener is not open to everyone: it does not listen, or on the loopback interface
- * only, or it requires a client certificate or a token. config_validate refuses other listeners
- * unless server.allow_insecure is set. */
+ * only, or it requires a token or a client certificate. The latter is not enough where a node of a
+ * cluster serves peers, except at cluster.listen_addr, where it must be that of a member.
+ * config_validate refuses other listeners unless server.allow_insecure is set. */
 bool config_listener_is_protected(const struct config *config, enum config_listener listener);
 
 /* What the advertised address is derived from. Addresses are numeric, IPv6 without brackets, and

@@ -79,11 +79,25 @@ static bool requires_token(const struct config *config, enum config_listener lis
     return false;
 }
 
+bool config_listener_serves_peers(const struct config *config, enum config_listener listener)
+{
+    return listener == CONFIG_LISTENER_PEER ||
+           !config_listener_address(config, CONFIG_LISTENER_PEER)[0];
+}
+
+/* Whether a client certificate is enough: it does not make its owner a peer. */
+static bool certificate_protects(const struct config *config, enum config_listener listener)
+{
+    return requires_certificate(config, listener) &&
+           (listener == CONFIG_LISTENER_PEER || !config->cluster.enabled ||
+            !config_listener_serves_peers(config, listener));
+}
+
 bool config_listener_is_protected(const struct config *config, enum config_listener listener)
 {
     const char *address = config_listener_address(config, listener);
-    return !address[0] || is_loopback(address) || requires_certificate(config, listener) ||
-           requires_token(config, listener);
+    return !address[0] || is_loopback(address) || requires_token(config, listener) ||
+           certificate_protects(config, listener);
 }
 
 /* --- rules ------------------------------------------------------------------------------------ */
@@ -171,7 +185,7 @@ static enum error check_different(const struct config *config, struct config_pro
 }
 
 /* How to protect each listener. */
-static const char *remedy(enum config_listener listener)
+static const char *remedy(const struct config *config, enum config_listener listener)
 {
     static const char *const remedies[] = {
         [CONFIG_LISTENER_PLAIN] =
@@ -182,6 +196,9 @@ static const char *remedy(enum config_listener listener)
         [CONFIG_LISTENER_PEER] = "set cluster.tls.cert, cluster.tls.key and cluster.tls.ca, or a "
                                  "token of the role peer (auth.tokens)",
     };
+    if (requires_certificate(config, listener))
+        return "its clients have certificates, but each could replicate; serve peers at "
+               "cluster.listen_addr, or require tokens (auth.tokens)";
     return remedies[listener];
 }
 
@@ -193,7 +210,7 @@ static enum error check_protected(const struct config *config, struct config_pro
                            "%s: %s: \"%s\" is open to everyone who can reach it; %s; or set "
                            "server.allow_insecure = true",
                            source_of(config, config_listener_key(i)), config_listener_key(i),
-                           config_listener_address(config, i), remedy(i));
+                           config_listener_address(config, i), remedy(config, i));
     return ERR_NONE;
 }
 

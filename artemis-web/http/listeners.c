@@ -49,13 +49,12 @@ static enum error open_one(struct web *web, enum config_listener kind, int *sock
                            char problem[WEB_PROBLEM_BYTES])
 {
     const struct config *config = web->engine->config;
-    bool has_peer_listener = config_listener_address(config, CONFIG_LISTENER_PEER)[0];
     struct web_listener *listener = &web->listeners[kind];
     *listener = (struct web_listener){
         .web = web,
         .kind = kind,
         .serves_clients = kind != CONFIG_LISTENER_PEER,
-        .serves_peers = kind == CONFIG_LISTENER_PEER || !has_peer_listener,
+        .serves_peers = config_listener_serves_peers(config, kind),
         .tls = endpoint_of(web, kind),
     };
     const char *address = config_listener_address(config, kind);

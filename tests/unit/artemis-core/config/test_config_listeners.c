@@ -115,6 +115,30 @@ static void tls_needs_client_certificates(void **state)
     assert_true(config_listener_has_tls(&config, CONFIG_LISTENER_TLS));
 }
 
+/* Without a listener of their own, peers use that of the clients. */
+static void client_certificates_admit_no_peers(void **state)
+{
+    (void)state;
+    set_tls();
+    set("tls.client_ca", "ca.pem");
+    set("tls.require_client_cert", "true");
+    set("cluster.enabled", "true");
+    set("cluster.peers", "b.example:8443");
+    check_refused("server.tls_listen_addr: \"10.0.0.7:8443\"");
+    check_refused("serve peers at cluster.listen_addr");
+    set("server.allow_insecure", "true");
+    check_accepted();
+    check_warning("server.tls_listen_addr is open");
+    set("server.allow_insecure", "false");
+    set("server.tls_listen_addr", "127.0.0.1:8443");
+    check_accepted();
+    set("server.tls_listen_addr", "10.0.0.7:8443");
+    set_peers();
+    check_accepted();
+    assert_false(config_listener_serves_peers(&config, CONFIG_LISTENER_TLS));
+    assert_true(config_listener_serves_peers(&config, CONFIG_LISTENER_PEER));
+}
+
 static void peers_need_tls(void **state)
 {
     (void)state;
@@ -211,6 +235,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(loopback_needs_nothing, start, stop),
         cmocka_unit_test_setup_teardown(other_addresses_are_refused, start, stop),
         cmocka_unit_test_setup_teardown(tls_needs_client_certificates, start, stop),
+        cmocka_unit_test_setup_teardown(client_certificates_admit_no_peers, start, stop),
         cmocka_unit_test_setup_teardown(peers_need_tls, start, stop),
         cmocka_unit_test_setup_teardown(settings_that_belong_together_are_required, start, stop),
         cmocka_unit_test_setup_teardown(peers_with_tls_have_https_addresses, start, stop),
