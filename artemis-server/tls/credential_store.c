@@ -9,7 +9,7 @@
 
 #include "artemis-server/log.h"
 
-enum { DAY_MS = 24 * 60 * 60 * 1000, NO_DAY = -1 };
+enum { DAY_MS = 24 * 60 * 60 * 1000, NO_DAY = -1, RETRY_MS = 60 * 1000 };
 
 /* What distinguishes a file from its successor. */
 struct file_mark {
@@ -22,6 +22,7 @@ struct file_mark {
 struct credential_store {
     struct credential_source source;
     struct file_mark marks[CREDENTIAL_FILES]; /* at the last attempt */
+    uint64_t attempted_ms;                    /* the last attempt */
     int64_t warned_day;                       /* since the epoch */
     struct {
         pthread_mutex_t lock;
@@ -46,6 +47,15 @@ static void read_marks(const struct credential_source *source,
     }
 }
 
+static void warn_of_exposed_key(const struct credential_store *store,
+                                const struct credentials *credentials)
+{
+    if (credentials_key_is_exposed(credentials))
+        log_event(LOG_LEVEL_WARN, "other users can read or change the private key; run chmod 600",
+                  LOG_TEXT("setting", store->source.keys[CREDENTIAL_KEY]),
+                  LOG_TEXT("file", store->source.paths[CREDENTIAL_KEY]));
+}
+
 enum error credential_store_open(const struct credential_source *source, struct moment now,
                                  struct credential_store **out,
                                  char problem[CREDENTIALS_PROBLEM_BYTES])
@@ -63,6 +73,7 @@ enum error credential_store_open(const struct credential_source *source, struct 
         return error;
     }
     pthread_mutex_init(&store->_shared.lock, NULL);
+    warn_of_exposed_key(store, store->_shared.credentials);
     *out = store;
     return ERR_NONE;
 }
@@ -107,6 +118,7 @@ static void reload(struct credential_store *store, struct moment now)
 {
     char problem[CREDENTIALS_PROBLEM_BYTES] = "";
     struct credentials *loaded = NULL;
+    store->attempted_ms = now.mono_ms;
     enum error error = credentials_load(&store->source, now.wall_ms, &loaded, problem);
     pthread_mutex_lock(&store->_shared.lock);
     struct credentials *replaced = NULL;
@@ -119,15 +131,17 @@ static void reload(struct credential_store *store, struct moment now)
     store->_shared.is_failing = error != ERR_NONE;
     pthread_mutex_unlock(&store->_shared.lock);
     credentials_unref(replaced);
-    if (error)
+    if (error) {
         log_event(
             LOG_LEVEL_ERROR, "certificate was not reloaded; new connections get the earlier one",
             LOG_TEXT("setting", store->source.keys[CREDENTIAL_CERT]), LOG_TEXT("reason", problem));
-    else
-        log_event(LOG_LEVEL_INFO, "certificate reloaded",
-                  LOG_TEXT("setting", store->source.keys[CREDENTIAL_CERT]),
-                  LOG_TEXT("file", store->source.paths[CREDENTIAL_CERT]),
-                  LOG_NUMBER("expires_in_days", (uint64_t)days_left(loaded, now)));
+        return;
+    }
+    log_event(LOG_LEVEL_INFO, "certificate reloaded",
+              LOG_TEXT("setting", store->source.keys[CREDENTIAL_CERT]),
+              LOG_TEXT("file", store->source.paths[CREDENTIAL_CERT]),
+              LOG_NUMBER("expires_in_days", (uint64_t)days_left(loaded, now)));
+    warn_of_exposed_key(store, loaded);
 }
 
 static void warn_of_expiry(struct credential_store *store, struct moment now)
@@ -151,7 +165,8 @@ void credential_store_check(struct credential_store *store, bool force, struct m
     if (!store)
         return;
     read_marks(&store->source, marks);
-    if (force || memcmp(marks, store->marks, sizeof(marks)) != 0) {
+    bool retries = store->_shared.is_failing && now.mono_ms >= store->attempted_ms + RETRY_MS;
+    if (force || retries || memcmp(marks, store->marks, sizeof(marks)) != 0) {
         memcpy(store->marks, marks, sizeof(marks));
         reload(store, now);
     }

@@ -3,8 +3,8 @@
  * credential_store - the current credentials of a TLS endpoint, read again when their files change.
  *
  * Connections take the credentials when they start, so that a reload ends none. Files that cannot
- * be used change nothing: the earlier credentials stay, and the failure is logged and counted. It
- * is tried again when a file changes once more.
+ * be used change nothing: the earlier credentials stay, and the failure is logged and counted. They
+ * are read again when a file changes once more, and every minute: a certificate may become valid.
  *
  * The main thread opens, checks and closes a store; any thread may get credentials and status.
  */
@@ -29,8 +29,8 @@ MUST_USE enum error credential_store_open(const struct credential_source *source
                                           char problem[CREDENTIALS_PROBLEM_BYTES]);
 void credential_store_close(struct credential_store *store); /* takes NULL */
 
-/* Loads the credentials again where a file has changed since the last attempt, or with `force`.
- * Warns once a day of a certificate that expires soon. Takes NULL. */
+/* Loads the credentials again if a file has changed since the last attempt, if that has failed a
+ * minute ago, or with `force`. Warns once a day of a certificate that expires soon. Takes NULL. */
 void credential_store_check(struct credential_store *store, bool force, struct moment now);
 
 /* A reference. */

@@ -16,13 +16,14 @@
 
 #include "artemis-core/base/text.h"
 
-enum { FILE_BYTES_MAX = 1024 * 1024, PATH_BYTES = 32, MS_PER_SEC = 1000, CHAIN_MAX = 16 };
+enum { FILE_BYTES_MAX = 1024 * 1024, PATH_BYTES = 32, MS_PER_SEC = 1000 };
 
 struct credentials {
     _Atomic uint32_t references;
     gnutls_certificate_credentials_t x509;
     gnutls_priority_t priority;
     uint64_t expiry_ms;
+    bool key_is_exposed;
     int files[CREDENTIAL_FILES]; /* in memory; -1: none */
     char paths[CREDENTIAL_FILES][PATH_BYTES];
 };
@@ -31,6 +32,7 @@ struct credentials {
 struct loading {
     const struct credential_source *source;
     struct text files[CREDENTIAL_FILES];
+    mode_t modes[CREDENTIAL_FILES];
     char *problem;
 };
 
@@ -59,6 +61,7 @@ static enum error read_open_file(struct loading *loading, enum credential_file f
         return fail(loading, ERR_SYSTEM, file, "%s", strerror(errno));
     if (!S_ISREG(status.st_mode))
         return fail(loading, ERR_SYSTEM, file, "is not a regular file");
+    loading->modes[file] = status.st_mode;
     for (;;) {
         char *to = text_reserve(content, BUFSIZ);
         if (!to)
@@ -198,7 +201,7 @@ static enum error copy_files(struct credentials *credentials, const struct loadi
             continue;
         int fd = memfd_create("credentials", MFD_CLOEXEC);
         credentials->files[file] = fd;
-        if (fd < 0 || !write_all(fd, &loading->files[file]))
+        if (fd < 0 || !write_all(fd, &loading->files[file]) || fchmod(fd, S_IRUSR) != 0)
             return fail(loading, ERR_SYSTEM, file, "cannot be copied: %s", strerror(errno));
         snprintf(credentials->paths[file], PATH_BYTES, "/proc/self/fd/%d", fd);
     }
@@ -207,11 +210,16 @@ static enum error copy_files(struct credentials *credentials, const struct loadi
 
 /* --- life ------------------------------------------------------------------------------------- */
 
+/* Forward secrecy and authenticated encryption alone, the fastest cipher first. */
+#define CIPHERS                                                                                    \
+    ":-KX-ALL:+ECDHE-ECDSA:+ECDHE-RSA:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305"    \
+    ":-MAC-ALL:+AEAD:%SERVER_PRECEDENCE"
+
 static enum error fill(struct credentials *credentials, struct loading *loading, uint64_t wall_ms)
 {
     static const char *const priorities[] = {
-        [TLS_VERSION_1_2] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:%SERVER_PRECEDENCE",
-        [TLS_VERSION_1_3] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:%SERVER_PRECEDENCE",
+        [TLS_VERSION_1_2] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2" CIPHERS,
+        [TLS_VERSION_1_3] = "NORMAL:-VERS-ALL:+VERS-TLS1.3" CIPHERS,
     };
     if (gnutls_certificate_allocate_credentials(&credentials->x509) != GNUTLS_E_SUCCESS ||
         gnutls_priority_init(&credentials->priority, priorities[loading->source->min_version],
@@ -220,6 +228,7 @@ static enum error fill(struct credentials *credentials, struct loading *loading,
     enum error error = ERR_NONE;
     for (enum credential_file file = 0; file < CREDENTIAL_FILES && !error; file++)
         error = read_file(loading, file);
+    credentials->key_is_exposed = loading->modes[CREDENTIAL_KEY] & (S_IWGRP | S_IRWXO);
     if (!error)
         error = set_key(credentials, loading);
     if (!error)
@@ -291,4 +300,9 @@ const char *credentials_path(const struct credentials *credentials, enum credent
 uint64_t credentials_expiry_ms(const struct credentials *credentials)
 {
     return credentials->expiry_ms;
+}
+
+bool credentials_key_is_exposed(const struct credentials *credentials)
+{
+    return credentials->key_is_exposed;
 }

@@ -13,6 +13,7 @@
 #pragma once
 
 #include <gnutls/gnutls.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "artemis-core/base/error.h"
@@ -46,3 +47,6 @@ gnutls_priority_t credentials_priority(const struct credentials *credentials);
 const char *credentials_path(const struct credentials *credentials, enum credential_file file);
 /* When the first certificate of the chain expires; wall clock. */
 uint64_t credentials_expiry_ms(const struct credentials *credentials);
+/* Whether users other than the owner and the group of the key file may read it, or others than the
+ * owner may write it. */
+bool credentials_key_is_exposed(const struct credentials *credentials);

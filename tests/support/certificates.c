@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 enum { DAY_SECS = 24 * 60 * 60, PATHS = 16, PATH_BYTES = 256 };
@@ -33,6 +34,7 @@ static void write_file(const struct temp_folder *folder, const char *name, const
     FILE *out = fopen(path, "we");
     assert_non_null(out);
     assert_int_equal(fwrite(content->data, 1, content->size, out), content->size);
+    assert_int_equal(fchmod(fileno(out), 0600), 0);
     assert_int_equal(fclose(out), 0);
     assert_int_equal(rename(path, certificates_path(folder, file)), 0);
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "artemis-server/clock.h"
@@ -139,6 +140,51 @@ static void bad_files_change_nothing(void **state)
     check_status(1, 5, false);
 }
 
+/* A certificate that was not valid yet is used as soon as it is, although its file stays. */
+static void failed_files_are_tried_again(void **state)
+{
+    (void)state;
+    const struct certificate_options future = {.from_days = 1, .until_days = 2};
+    certificates_make(&folder, "ca", "node", &future);
+    credential_store_check(store, false, now);
+    check_status(0, 1, true);
+    now.mono_ms += 59 * 1000;
+    credential_store_check(store, false, now);
+    check_status(0, 1, true);
+    now.mono_ms += 1000;
+    now.wall_ms += UINT64_C(30) * 3600 * 1000;
+    credential_store_check(store, false, now);
+    check_status(1, 1, false);
+    now.mono_ms += 60 * 1000;
+    credential_store_check(store, false, now);
+    check_status(1, 1, false);
+}
+
+static bool key_is_exposed_with(unsigned mode)
+{
+    assert_int_equal(chmod(certificates_path(&folder, "node.key"), mode), 0);
+    credential_store_check(store, true, now);
+    struct credentials *loaded = credential_store_get(store);
+    bool is_exposed = credentials_key_is_exposed(loaded);
+    credentials_unref(loaded);
+    return is_exposed;
+}
+
+static void keys_of_everyone_are_found(void **state)
+{
+    (void)state;
+    assert_false(key_is_exposed_with(0600));
+    assert_false(key_is_exposed_with(0440));
+    assert_true(key_is_exposed_with(0644));
+    assert_true(key_is_exposed_with(0660));
+    assert_true(key_is_exposed_with(0602));
+    struct stat copy;
+    struct credentials *loaded = credential_store_get(store);
+    assert_int_equal(stat(credentials_path(loaded, CREDENTIAL_KEY), &copy), 0);
+    assert_int_equal(copy.st_mode & 0777, 0400);
+    credentials_unref(loaded);
+}
+
 static void expiry_is_counted_in_days(void **state)
 {
     (void)state;
@@ -174,6 +220,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(unchanged_files_are_not_read_again, start, stop),
         cmocka_unit_test_setup_teardown(earlier_credentials_stay_valid, start, stop),
         cmocka_unit_test_setup_teardown(bad_files_change_nothing, start, stop),
+        cmocka_unit_test_setup_teardown(failed_files_are_tried_again, start, stop),
+        cmocka_unit_test_setup_teardown(keys_of_everyone_are_found, start, stop),
         cmocka_unit_test_setup_teardown(expiry_is_counted_in_days, start, stop),
         cmocka_unit_test_setup_teardown(lack_of_memory_changes_nothing, start, stop),
     };
