@@ -164,8 +164,8 @@ enum error request_reserve(struct request *request, char message[MESSAGE_BYTES])
         return ERR_NONE;
     }
     snprintf(message, MESSAGE_BYTES,
-             "connections: at most %u WebSockets and long polls are served, since "
-             "server.max_connections = %u",
+             "connections: at most %u WebSockets and long polls are served "
+             "(server.max_connections = %u, limit of open files)",
              push_clients_max(request->push), request->engine->config->server.max_connections);
     return ERR_TOO_MANY_SUBSCRIBERS;
 }

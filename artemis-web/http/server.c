@@ -21,26 +21,44 @@
 enum {
     /* Descriptors for everything but client connections. */
     FILES_FOR_PROCESS = 64, /* standard streams, configuration, storage, listener, DNS */
-    FILES_FOR_THREAD = 4,   /* epoll and event descriptors of a web thread */
+    FILES_FOR_THREAD = 5,   /* epoll and event descriptors of a web thread */
     FILES_FOR_PEER = 4,
-    FILES_FOR_TLS_WEBSOCKET = 2, /* a pair of sockets of libmicrohttpd; the limit is only raised */
+    FILES_FOR_TLS_WEBSOCKET = 4, /* a pair of sockets of libmicrohttpd, and one of ours */
+    TLS_WEBSOCKETS_MIN = 64,     /* that are served however few descriptors there are */
     MS_PER_SEC = 1000,
     DRAIN_POLL_MS = 5,
     DRAIN_QUIET_MS = 250,
     CLOSE_WAIT_MS = 500,
 };
 
+static bool uses_tls(const struct config *config)
+{
+    for (enum config_listener kind = 0; kind < CONFIG_LISTENERS; kind++)
+        if (config_listener_address(config, kind)[0] && config_listener_has_tls(config, kind))
+            return true;
+    return false;
+}
+
+/* Descriptors for everything but connections and WebSockets with TLS. */
+static uint32_t reserved_files(const struct config *config)
+{
+    uint32_t threads = config->server.threads * (uses_tls(config) ? 2 : 1);
+    return FILES_FOR_PROCESS + FILES_FOR_THREAD * threads +
+           (config->cluster.enabled ? FILES_FOR_PEER * MEMBERS_MAX : 0);
+}
+
 /* Raises the process's limit of descriptors as far as needed and allowed. Returns the number of
  * connections for which these suffice: server.max_connections or less. */
 static uint32_t limit_connections(const struct config *config)
 {
     uint32_t wanted = config->server.max_connections;
-    uint32_t reserved = FILES_FOR_PROCESS + FILES_FOR_THREAD * config->server.threads +
-                        (config->cluster.enabled ? FILES_FOR_PEER * MEMBERS_MAX : 0);
-    bool tls = config->server.tls_listen_addr[0];
-    rlim_t files =
-        connections_files(wanted, reserved) + (tls ? FILES_FOR_TLS_WEBSOCKET * (rlim_t)wanted : 0);
+    uint32_t reserved = reserved_files(config);
+    rlim_t files = connections_files(wanted, reserved);
     struct rlimit limit;
+    if (config->server.tls_listen_addr[0]) {
+        reserved += FILES_FOR_TLS_WEBSOCKET * TLS_WEBSOCKETS_MIN;
+        files += FILES_FOR_TLS_WEBSOCKET * (rlim_t)wanted;
+    }
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return wanted;
     if (limit.rlim_cur < files) {
@@ -49,7 +67,6 @@ static uint32_t limit_connections(const struct config *config)
             return wanted;
     }
     uint32_t possible = connections_limit(wanted, limit.rlim_cur, reserved);
-    files = connections_files(wanted, reserved);
     if (possible < wanted)
         log_event(LOG_LEVEL_WARN,
                   "server.max_connections exceeds what the limit of open files allows; raise it "
@@ -75,20 +92,25 @@ static void set_url(struct engine *engine, const struct web *web)
                  advertised, strcmp(port, ":0") == 0 ? strrchr(listener->address, ':') : port);
 }
 
+/* How many WebSockets with TLS the descriptors suffice for. */
+static uint64_t tls_websockets_max(const struct config *config, uint32_t connections)
+{
+    struct rlimit limit;
+    uint64_t used = connections_files(connections, reserved_files(config));
+    if (!config->server.tls_listen_addr[0] || getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return UINT32_MAX;
+    uint64_t count = limit.rlim_cur > used ? (limit.rlim_cur - used) / FILES_FOR_TLS_WEBSOCKET : 0;
+    return count > 0 ? count : 1;
+}
+
 /* A tenth of the connections is left for requests that are answered at once. */
 static uint32_t subscribers_max(const struct web *web)
 {
     uint32_t connections = web->connections.limit;
     uint32_t left = connections / 10;
-    return connections - (left ? left : 1);
-}
-
-static bool has_tls(const struct web *web)
-{
-    for (enum config_listener kind = 0; kind < CONFIG_LISTENERS; kind++)
-        if (web->listeners[kind].address[0] && web->listeners[kind].tls.credentials)
-            return true;
-    return false;
+    uint32_t max = connections - (left ? left : 1);
+    uint64_t tls_max = tls_websockets_max(web->engine->config, connections);
+    return tls_max < max ? (uint32_t)tls_max : max;
 }
 
 /* Starts the threads. On success the acceptors own the sockets. */
@@ -100,7 +122,7 @@ static enum error start_threads(struct web *web, struct opened_listeners *opened
     if (error)
         return error;
     error = web_threads_start(web, &exchange_callbacks, false, &web->threads);
-    if (!error && has_tls(web))
+    if (!error && uses_tls(web->engine->config))
         error = web_threads_start(web, &exchange_callbacks, true, &web->tls_threads);
     if (!error)
         error = listeners_start(web, opened);

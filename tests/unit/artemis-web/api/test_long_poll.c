@@ -253,8 +253,8 @@ static void long_poll_at_the_limit_is_refused(void **state)
     char message[MESSAGE_BYTES] = "";
     assert_int_equal(long_poll_decide(&request, &get, SLICE("s"), 7, &response, message),
                      ERR_TOO_MANY_SUBSCRIBERS);
-    assert_string_equal(message, "connections: at most 2 WebSockets and long polls are served, "
-                                 "since server.max_connections = 16");
+    assert_string_equal(message, "connections: at most 2 WebSockets and long polls are served "
+                                 "(server.max_connections = 16, limit of open files)");
     assert_false(request.push_slot_reserved || request.long_poll_done);
     assert_int_equal(push.counters.clients, 2);
     assert_int_equal(push.counters.refused, 1);
