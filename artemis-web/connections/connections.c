@@ -24,6 +24,9 @@ enum {
     DISCONNECTED_MS = 500,
     /* Connections beyond the limit that are shut down but not yet closed. */
     CLOSING_MAX = 32,
+    /* Connections with TLS beyond the limit: each gets the response that it is refused. */
+    EXCESS_MAX = 16,
+    BEYOND_LIMIT_MAX = CLOSING_MAX + EXCESS_MAX,
     /* Age of a response before its client is checked, and interval of the checks. */
     STALL_CHECK_MS = 900,
     /* System calls of a sweep before it releases the lock, and for how long. Without the pause the
@@ -34,7 +37,7 @@ enum {
 
 uint64_t connections_files(uint32_t limit, uint32_t reserved)
 {
-    return (uint64_t)limit + CLOSING_MAX + reserved;
+    return (uint64_t)limit + BEYOND_LIMIT_MAX + reserved;
 }
 
 uint32_t connections_limit(uint32_t wanted, uint64_t files, uint32_t reserved)
@@ -44,7 +47,7 @@ uint32_t connections_limit(uint32_t wanted, uint64_t files, uint32_t reserved)
     if (reserved > files / 2)
         reserved = (uint32_t)(files / 2);
     uint64_t left = files - reserved;
-    uint64_t limit = left > 2 * CLOSING_MAX ? left - CLOSING_MAX : left / 2;
+    uint64_t limit = left > 2 * BEYOND_LIMIT_MAX ? left - BEYOND_LIMIT_MAX : left / 2;
     if (limit == 0)
         limit = 1;
     return limit < wanted ? (uint32_t)limit : wanted;
@@ -143,19 +146,45 @@ void connection_refuse(int socket, enum error error, const char *message)
         send(socket, response, size, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* The thread of a connection with TLS may be sending. */
-static void refuse(const struct connection *connection, enum error error, const char *message)
+size_t connection_write_end_error(const struct connection *connection,
+                                  char out[ERROR_RESPONSE_BYTES])
 {
-    if (!connection->has_tls)
-        connection_refuse(connection->socket, error, message);
+    static_assert(REQUEST_SECS == 10, "as in the message");
+    return connection_write_error(connection->end_error,
+                                  connection->end_error == ERR_REQUEST_TIMEOUT
+                                      ? "request: must arrive within 10 s"
+                                      : CHUNK_HEADER_TOO_LARGE,
+                                  out);
+}
+
+static void start_closing(struct connections *table, struct connection *connection, uint64_t now_ms)
+{
+    move(table, connection, CONNECTION_CLOSING, now_ms);
+    table->_shared.admitted--;
 }
 
 /* Shuts a connection down; libmicrohttpd then closes it. The caller holds the lock. */
 static void end(struct connections *table, struct connection *connection, uint64_t now_ms)
 {
-    move(table, connection, CONNECTION_CLOSING, now_ms);
-    table->_shared.admitted--;
+    start_closing(table, connection, now_ms);
     shutdown(connection->socket, SHUT_RDWR);
+}
+
+/* The same after an error response. The caller holds the lock. */
+static void refuse(struct connections *table, struct connection *connection, enum error error,
+                   uint64_t now_ms)
+{
+    char response[ERROR_RESPONSE_BYTES];
+    connection->end_error = error;
+    if (connection->refuse) {
+        start_closing(table, connection, now_ms);
+        connection->refuse(connection);
+        return;
+    }
+    size_t size = connection_write_end_error(connection, response);
+    if (size > 0)
+        send(connection->socket, response, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    end(table, connection, now_ms);
 }
 
 /* Ends the connection that has been idle for longest. Returns false when none has been idle for
@@ -179,19 +208,26 @@ static bool displace_idle(struct connections *table, uint64_t now_ms)
 bool connections_admit(struct connections *table, int socket, bool has_tls, uint64_t now_ms)
 {
     pthread_mutex_lock(&table->_shared.lock);
-    bool admitted = table->_shared.admitted < table->limit || displace_idle(table, now_ms);
-    table->_shared.admitted += admitted;
+    uint32_t count = table->_shared.admitted;
+    bool admitted = count < table->limit || (count == table->limit && displace_idle(table, now_ms));
+    bool is_excess = !admitted && has_tls && count < table->limit + EXCESS_MAX;
+    table->_shared.admitted += admitted || is_excess;
     table->_shared.counters.accepted += admitted;
     table->_shared.counters.refused += !admitted;
     pthread_mutex_unlock(&table->_shared.lock);
     if (admitted || has_tls)
-        return admitted;
-    char message[128];
-    snprintf(message, sizeof(message),
-             "connections: all %u are busy (server.max_connections, limit of open files)",
-             table->limit);
+        return admitted || is_excess;
+    char message[LIMIT_MESSAGE_BYTES];
+    connections_describe_limit(table, message);
     connection_refuse(socket, ERR_TOO_MANY_CONNECTIONS, message);
     return false;
+}
+
+void connections_describe_limit(const struct connections *table, char out[LIMIT_MESSAGE_BYTES])
+{
+    snprintf(out, LIMIT_MESSAGE_BYTES,
+             "connections: all %u are busy (server.max_connections, limit of open files)",
+             table->limit);
 }
 
 void connections_cancel(struct connections *table)
@@ -202,10 +238,11 @@ void connections_cancel(struct connections *table)
 }
 
 void connections_add(struct connections *table, struct connection *connection, int socket,
-                     bool has_tls, uint64_t now_ms)
+                     connection_refuser *refuse_call, uint64_t now_ms)
 {
-    *connection = (struct connection){.socket = socket, .has_tls = has_tls};
+    *connection = (struct connection){.socket = socket, .refuse = refuse_call, .is_drained = true};
     pthread_mutex_lock(&table->_shared.lock);
+    connection->is_excess = refuse_call && table->_shared.admitted > table->limit;
     link_last(table, connection, CONNECTION_NEW, now_ms);
     pthread_mutex_unlock(&table->_shared.lock);
 }
@@ -332,12 +369,20 @@ static bool is_overdue(const struct connection *connection, uint64_t now_ms)
     return secs >= REQUEST_SECS + connection->body_bytes / BODY_BYTES_PER_SEC;
 }
 
+/* With TLS the rest of a record is unread too. */
+static bool has_unread(const struct connection *connection, int unread_bytes)
+{
+    if (connection->refuse)
+        return !atomic_load_explicit(&connection->is_drained, memory_order_relaxed);
+    return unread_bytes > 0;
+}
+
 /* Returns true when the library has read nothing for too long, although bytes have arrived. */
 static bool is_blocked(struct connection *connection)
 {
     struct tcp_info info;
     int unread = 0;
-    if (ioctl(connection->socket, FIONREAD, &unread) != 0 || unread == 0 ||
+    if (ioctl(connection->socket, FIONREAD, &unread) != 0 || !has_unread(connection, unread) ||
         !tcp_state(connection->socket, &info)) {
         connection->blocked_checks = 0;
         return false;
@@ -392,20 +437,17 @@ static bool sweep_one(struct connections *table, struct connection *connection, 
         return true;
     }
     if (state == CONNECTION_READING && is_blocked(connection)) {
-        refuse(connection, ERR_HEADER_TOO_LARGE, CHUNK_HEADER_TOO_LARGE);
-        end(table, connection, now_ms);
+        refuse(table, connection, ERR_HEADER_TOO_LARGE, now_ms);
         return true;
     }
     if (!is_overdue(connection, now_ms))
         return false;
     table->_shared.counters.timed_out++;
     connection->timed_out = true;
-    if (state == CONNECTION_READING || has_sent(connection, now_ms)) {
-        char message[128];
-        snprintf(message, sizeof(message), "request: must arrive within %d s", REQUEST_SECS);
-        refuse(connection, ERR_REQUEST_TIMEOUT, message);
-    }
-    end(table, connection, now_ms);
+    if (state == CONNECTION_READING || has_sent(connection, now_ms))
+        refuse(table, connection, ERR_REQUEST_TIMEOUT, now_ms);
+    else
+        end(table, connection, now_ms);
     return true;
 }
 

@@ -6,7 +6,7 @@
  *
  *   - A request must arrive within REQUEST_SECS plus one second for each BODY_BYTES_PER_SEC of body
  *     received so far. Otherwise it gets 408 and the connection is closed. The first one includes
- *     the handshake of TLS. A connection with TLS is closed without a response.
+ *     the handshake of TLS, which is ended without a response.
  *   - A request is dropped when its client disconnects before it is complete.
  *   - A request of which nothing is read for BLOCKED_CHECKS sweeps, although more has arrived, gets
  *     431: the header of a chunk exceeds the buffer of libmicrohttpd, which then reads no more.
@@ -15,12 +15,14 @@
  *   - A connection without a request is closed after IDLE_SECS.
  *   - At the limit a new connection displaces the one that has been idle for longest, and for
  *     IDLE_BEFORE_DISPLACED_MS at least. If there is none, the new connection gets 503 and never
- *     reaches libmicrohttpd.
+ *     reaches libmicrohttpd. With TLS, some more are admitted and get 503 for their first request;
+ *     beyond that they are closed.
  *
  * Web threads create and end the connections. To end one from another thread, the table shuts its
- * socket down; libmicrohttpd notices the end of the stream. One lock protects the table and is
- * held for a few steps at a time. A request is therefore either served or timed out, never both,
- * and no socket is shut down after it was closed.
+ * socket down; libmicrohttpd notices the end of the stream. Only its own thread can send on a
+ * connection with TLS, so the table has that thread send an error response and shut it down. One
+ * lock protects the table and is held for a few steps at a time. A request is therefore either
+ * served or timed out, never both, and no socket is shut down after it was closed.
  *
  * Any thread may call these functions unless stated otherwise. Times are milliseconds of the
  * monotonic clock.
@@ -28,6 +30,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -53,17 +56,26 @@ enum connection_state {
     CONNECTION_STATES,
 };
 
+struct connection;
+
+/* Has the thread of a connection with TLS send connection_write_end_error and shut the socket down.
+ * The lock of the table is held. */
+typedef void connection_refuser(struct connection *connection);
+
 /* Guarded by the lock of the table. */
 struct connection {
     TAILQ_ENTRY(connection) link; /* in the list of its state */
     int socket;
-    bool has_tls;   /* no response can be written to its socket */
-    bool timed_out; /* the table has ended it for that */
+    connection_refuser *refuse; /* constant; NULL: plain */
+    bool is_excess;             /* constant; beyond the limit: its request must be refused */
+    bool timed_out;             /* the table has ended it for that */
+    enum error end_error;       /* why the table has ended it; ERR_NONE: without a response */
     enum connection_state state;
     uint64_t since_ms;   /* when it got into its state */
     uint64_t silent_ms;  /* time without a request before the current one */
     uint64_t body_bytes; /* received of the current request */
     uint64_t ended_ms;   /* when a sweep first found its client gone in this state; 0: not found */
+    _Atomic bool is_drained; /* with TLS, by its thread: all that has arrived is read */
     /* While reading, from the sweeps: */
     uint64_t read_bytes;     /* read from the socket since it connected */
     uint32_t blocked_checks; /* sweeps in a row that found unread bytes and no progress */
@@ -100,7 +112,7 @@ uint64_t connections_files(uint32_t limit, uint32_t reserved);
 void connections_init(struct connections *table, uint32_t limit);
 void connections_free(struct connections *table); /* must be empty */
 
-enum { ERROR_RESPONSE_BYTES = 768 };
+enum { ERROR_RESPONSE_BYTES = 768, LIMIT_MESSAGE_BYTES = 128 };
 
 /* Writes the bytes of an error response; returns their number, 0 if they do not fit. `message` may
  * be NULL. */
@@ -111,14 +123,21 @@ size_t connection_write_error(enum error error, const char *message,
  * `message` may be NULL. */
 void connection_refuse(int socket, enum error error, const char *message);
 
-/* Admits a connection that was just accepted. At the limit it ends an idle connection in exchange;
- * without one it sends 503 (not with TLS) and returns false, and the caller closes the socket. The
- * caller adds or cancels an admitted connection. */
+/* Writes the error response of a connection that the table has ended, as above. */
+size_t connection_write_end_error(const struct connection *connection,
+                                  char out[ERROR_RESPONSE_BYTES]);
+
+/* Admits a connection that was just accepted. At the limit it ends an idle connection in exchange.
+ * Without one it admits some more with TLS; to others it sends 503 and returns false, and the
+ * caller closes the socket. The caller adds or cancels an admitted connection. */
 bool connections_admit(struct connections *table, int socket, bool has_tls, uint64_t now_ms);
 void connections_cancel(struct connections *table);
-/* Adds an admitted connection. `connection` is the caller's memory until it is removed. */
+/* Writes the message of ERR_TOO_MANY_CONNECTIONS. */
+void connections_describe_limit(const struct connections *table, char out[LIMIT_MESSAGE_BYTES]);
+/* Adds an admitted connection; `refuse_call` is NULL without TLS. `connection` is the caller's
+ * memory until it is removed. */
 void connections_add(struct connections *table, struct connection *connection, int socket,
-                     bool has_tls, uint64_t now_ms);
+                     connection_refuser *refuse_call, uint64_t now_ms);
 void connections_remove(struct connections *table, struct connection *connection);
 
 /* A request begins. Returns how long the connection had been without one before. */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis-web/http/exchange.h"
 
+#include <stddef.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "artemis-server/clock.h"
 #include "artemis-server/log.h"
@@ -39,6 +41,7 @@ static void start_tls(struct session *session)
         .socket = session->connection.socket,
         .gnutls =
             MHD_get_connection_info(session->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION)->tls_session,
+        .is_drained = &session->connection.is_drained,
         .await_input = await_input,
         .context = session,
     };
@@ -51,6 +54,23 @@ static void end_tls(struct session *session)
     if (session->tls.state == TLS_HANDSHAKE) /* it is logged */
         request_address_write(session->mhd, client);
     tls_session_end(&session->tls, session->connection.timed_out, client);
+}
+
+/* Called by a sweep. */
+static void refuse_later(struct connection *connection)
+{
+    struct session *session =
+        (struct session *)((char *)connection - offsetof(struct session, connection));
+    web_thread_refuse(session->thread, session);
+}
+
+/* On the web thread. */
+static void on_refuse(struct session *session)
+{
+    char response[ERROR_RESPONSE_BYTES];
+    size_t size = connection_write_end_error(&session->connection, response);
+    tls_session_send_last(&session->tls, response, size);
+    shutdown(session->connection.socket, SHUT_RDWR); /* the library then ends the connection */
 }
 
 static void start_session(struct web_thread *thread, struct MHD_Connection *mhd, void **context)
@@ -69,7 +89,7 @@ static void start_session(struct web_thread *thread, struct MHD_Connection *mhd,
     bool has_tls = session->listener->tls.credentials != NULL;
     connections_add(&web->connections, &session->connection,
                     MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
-                    has_tls, clock_now().mono_ms);
+                    has_tls ? refuse_later : NULL, clock_now().mono_ms);
     if (has_tls)
         start_tls(session);
 }
@@ -87,6 +107,8 @@ static void on_connection(void *context, struct MHD_Connection *mhd, void **sock
     if (!session)
         return;
     connections_remove(&session->web->connections, &session->connection);
+    if (session->tls.state != TLS_NONE)
+        web_thread_forget_refused(session->thread, session);
     end_tls(session);
     text_free(&session->request.body);
     free(session);
@@ -294,4 +316,5 @@ const struct web_thread_callbacks exchange_callbacks = {
     .on_request = on_request,
     .on_completed = on_completed,
     .on_close = on_close,
+    .on_refuse = on_refuse,
 };

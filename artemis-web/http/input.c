@@ -98,6 +98,8 @@ void input_begin(struct session *session, struct MHD_Connection *mhd, const char
     request->refused = check_header(session, method, version);
     if (!request->refused)
         request->refused = check_admission(request);
+    if (session->connection.is_excess)
+        request->refused = ERR_TOO_MANY_CONNECTIONS;
     request->silent_ms =
         connection_reading(&web->connections, &session->connection, request->now.mono_ms);
 }
@@ -107,6 +109,7 @@ bool input_is_final(const struct session *session)
     const struct request *request = &session->request;
     return request->refused &&
            (request->refused == ERR_MALFORMED_REQUEST || request->refused == ERR_HEADER_TOO_LARGE ||
+            request->refused == ERR_TOO_MANY_CONNECTIONS ||
             request_header(request, MHD_HTTP_HEADER_EXPECT) ||
             session->framing.content_length > DISCARDED_BODY_BYTES_MAX);
 }
@@ -150,8 +153,8 @@ bool input_receive(struct session *session, const char *data, size_t size)
     /* libmicrohttpd takes no response before the end of the body */
     char response[ERROR_RESPONSE_BYTES];
     size_t bytes = connection_write_error(request->refused, NULL, response);
-    if (session->connection.has_tls)
-        tls_session_send(&session->tls, response, bytes);
+    if (session->tls.state != TLS_NONE)
+        tls_session_send_last(&session->tls, response, bytes);
     else
         connection_refuse(session->connection.socket, request->refused, NULL);
     return false;
@@ -220,6 +223,10 @@ void input_describe_error(const struct session *session, const char *url, const 
     case ERR_RATE_LIMITED:
         snprintf(message, MESSAGE_BYTES, "over ratelimit.requests_per_second = %u (burst %u)",
                  config->ratelimit.requests_per_second, config->ratelimit.burst_size);
+        break;
+    case ERR_TOO_MANY_CONNECTIONS:
+        static_assert((int)MESSAGE_BYTES >= (int)LIMIT_MESSAGE_BYTES, "it fits");
+        connections_describe_limit(&session->web->connections, message);
         break;
     case ERR_NOT_A_PEER:
     case ERR_CLUSTER_MISMATCH:

@@ -301,7 +301,8 @@ static void add_headers(struct request *request, const struct response *response
     if (response->identity_headers || (request->route && request->route->class == ROUTE_PEER))
         add_clock(mhd_response, engine);
     if (state == NODE_DRAINING || response->outcome == ERR_BODY_TOO_LARGE ||
-        response->outcome == ERR_MALFORMED_REQUEST || response->outcome == ERR_HEADER_TOO_LARGE)
+        response->outcome == ERR_MALFORMED_REQUEST || response->outcome == ERR_HEADER_TOO_LARGE ||
+        response->outcome == ERR_TOO_MANY_CONNECTIONS)
         header(mhd_response, MHD_HTTP_HEADER_CONNECTION, "close");
 }
 

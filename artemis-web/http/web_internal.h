@@ -45,6 +45,8 @@ struct session {
     TAILQ_ENTRY(session) delayed_link; /* while web_thread_delay or _await_input suspends it */
     uint64_t delayed_until_ms;
     struct watch handshake_watch; /* of web_thread_await_input */
+    bool is_refused;              /* in the list of web_thread_refuse; its lock guards both */
+    TAILQ_ENTRY(session) refused_link;
     struct tls_session tls;
     struct tls_forward *forward; /* of a WebSocket with TLS; otherwise NULL */
 };

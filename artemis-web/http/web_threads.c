@@ -25,7 +25,7 @@ enum {
 
 struct web_thread {
     struct web *web;
-    void (*on_close)(struct session *session, bool now);
+    const struct web_thread_callbacks *callbacks;
     struct MHD_Daemon *daemon;
     struct loop *loop;
     int watched;                  /* epoll: struct watch; -1: no TLS */
@@ -39,6 +39,7 @@ struct web_thread {
     struct {
         pthread_mutex_t lock;
         TAILQ_HEAD(, session) closing; /* to be closed by the thread */
+        TAILQ_HEAD(, session) refused; /* by web_thread_refuse */
     } _shared;
     TAILQ_HEAD(, session) delayed;
     uint64_t delayed_until_ms; /* the earliest of them */
@@ -226,7 +227,40 @@ static void close_upgraded(struct web_thread *thread, bool now)
         if (!session)
             return;
         TAILQ_INSERT_TAIL(&thread->closing, session, delayed_link);
-        thread->on_close(session, now);
+        thread->callbacks->on_close(session, now);
+    }
+}
+
+/* --- refused connections ---------------------------------------------------------------------- */
+
+void web_thread_refuse(struct web_thread *thread, struct session *session)
+{
+    pthread_mutex_lock(&thread->_shared.lock);
+    session->is_refused = true;
+    TAILQ_INSERT_TAIL(&thread->_shared.refused, session, refused_link);
+    pthread_mutex_unlock(&thread->_shared.lock);
+    web_thread_wake(thread);
+}
+
+void web_thread_forget_refused(struct web_thread *thread, struct session *session)
+{
+    pthread_mutex_lock(&thread->_shared.lock);
+    if (session->is_refused)
+        TAILQ_REMOVE(&thread->_shared.refused, session, refused_link);
+    session->is_refused = false;
+    pthread_mutex_unlock(&thread->_shared.lock);
+}
+
+static void send_end_errors(struct web_thread *thread)
+{
+    for (;;) {
+        pthread_mutex_lock(&thread->_shared.lock);
+        struct session *session = TAILQ_FIRST(&thread->_shared.refused);
+        pthread_mutex_unlock(&thread->_shared.lock);
+        if (!session)
+            return;
+        web_thread_forget_refused(thread, session);
+        thread->callbacks->on_refuse(session);
     }
 }
 
@@ -250,6 +284,7 @@ static int before_wait_with_tls(void *context)
 {
     struct web_thread *thread = context;
     close_upgraded(thread, false);
+    send_end_errors(thread);
     int wait_ms = before_wait(thread);
     bool is_long = wait_ms < 0 || wait_ms > CLOSING_WAIT_MS;
     return thread->closing_count > 0 && is_long ? CLOSING_WAIT_MS : wait_ms;
@@ -315,7 +350,8 @@ static enum error start_thread(struct web *web, const struct web_thread_callback
     TAILQ_INIT(&thread->awaiting);
     TAILQ_INIT(&thread->closing);
     TAILQ_INIT(&thread->_shared.closing);
-    thread->on_close = callbacks->on_close;
+    TAILQ_INIT(&thread->_shared.refused);
+    thread->callbacks = callbacks;
     pthread_mutex_init(&thread->_shared.lock, NULL);
     thread->watched = tls ? epoll_create1(EPOLL_CLOEXEC) : -1;
     if (tls && thread->watched < 0)
@@ -353,7 +389,7 @@ static void resume_all(struct web_thread *thread)
     resume_delayed(thread, UINT64_MAX);
     close_upgraded(thread, true);
     while (!TAILQ_EMPTY(&thread->closing))
-        thread->on_close(TAILQ_FIRST(&thread->closing), true);
+        thread->callbacks->on_close(TAILQ_FIRST(&thread->closing), true);
     while (!TAILQ_EMPTY(&thread->awaiting))
         resume_handshake(TAILQ_FIRST(&thread->awaiting));
 }

@@ -35,6 +35,8 @@ struct web_thread_callbacks {
     /* On the thread, for a WebSocket with TLS that web_thread_close_upgraded has closed: forwards
      * what is left (with `now`: drops it) and calls web_thread_end_upgraded, then or later. */
     void (*on_close)(struct session *session, bool now);
+    /* On the thread, for a connection that web_thread_refuse has named. */
+    void (*on_refuse)(struct session *session);
 };
 
 /* Starts the threads, with TLS or without. They serve `web`, which must outlive them.
@@ -68,5 +70,9 @@ void web_thread_unwatch(struct web_thread *thread, struct watch *watch);
 /* Suspends a connection whose handshake needs more bytes of the client until they arrive. Called on
  * the thread itself. */
 void web_thread_await_input(struct web_thread *thread, struct session *session);
+/* Has the thread call on_refuse for a connection with TLS, unless it ends before. Any thread. */
+void web_thread_refuse(struct web_thread *thread, struct session *session);
+/* The connection ends, and no thread calls web_thread_refuse any more. On the thread itself. */
+void web_thread_forget_refused(struct web_thread *thread, struct session *session);
 /* Has the thread process a connection that another thread has resumed or closed. */
 void web_thread_wake(struct web_thread *thread);

@@ -201,6 +201,7 @@ static ssize_t pull(gnutls_transport_ptr_t context, void *data, size_t size)
         return -1;
     }
     ssize_t got = recv(tls->connection.socket, data, size, 0);
+    atomic_store_explicit(tls->connection.is_drained, got <= 0, memory_order_relaxed);
     if (got < 0)
         gnutls_transport_set_errno(tls->connection.gnutls, errno);
     if (tls->state != TLS_HANDSHAKE)
@@ -329,8 +330,10 @@ ssize_t tls_session_receive(struct tls_session *tls, char *out, size_t size)
     return got;
 }
 
-void tls_session_send(struct tls_session *tls, const char *data, size_t size)
+void tls_session_send_last(struct tls_session *tls, const char *data, size_t size)
 {
-    if (tls->state == TLS_ESTABLISHED)
-        (void)gnutls_record_send(tls->connection.gnutls, data, size);
+    if (tls->state != TLS_ESTABLISHED)
+        return;
+    (void)gnutls_record_send(tls->connection.gnutls, data, size);
+    (void)gnutls_bye(tls->connection.gnutls, GNUTLS_SHUT_WR);
 }

@@ -50,7 +50,8 @@ struct tls_endpoint {
 /* What a session needs of the connection. */
 struct tls_connection {
     int socket;
-    gnutls_session_t gnutls; /* of libmicrohttpd */
+    gnutls_session_t gnutls;  /* of libmicrohttpd */
+    _Atomic bool *is_drained; /* set when all that has arrived is read */
     /* Called within a read of the handshake: suspends the connection until input arrives. */
     void (*await_input)(void *context);
     void *context;
@@ -82,5 +83,6 @@ void tls_session_end(struct tls_session *tls, bool timed_out, const char *client
 void tls_session_set_forwarded(struct tls_session *tls);
 /* Receives a record, or a part of one: as gnutls_record_recv. */
 ssize_t tls_session_receive(struct tls_session *tls, char *out, size_t size);
-/* Sends bytes to the client, outside of a response of libmicrohttpd; drops what does not fit. */
-void tls_session_send(struct tls_session *tls, const char *data, size_t size);
+/* Sends a response without libmicrohttpd, and the end of the stream; drops what does not fit. Sends
+ * nothing during the handshake. The caller then ends the connection. */
+void tls_session_send_last(struct tls_session *tls, const char *data, size_t size);

@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Runs test programs of plain HTTP once more with TLS between client and server: whatever they check,
-# malformed requests and the responses of libmicrohttpd included, is the same over TLS.
+# malformed requests, timeouts, limits and the responses of libmicrohttpd included, is the same over
+# TLS.
 set -uo pipefail
 
 programs=$(realpath -m "${EXAMPLES_DIR:?}/../tests/e2e")
+export ARTEMIS_TEST_CONNECTIONS=400 # each is a thread of the tunnel
 failed=0 count=0
 for name in api/test_registry_api api/test_discovery_api http/test_bad_http http/test_bad_body \
-    http/test_request_limits http/test_long_poll http/test_long_poll_bodies http/test_web_threads \
+    http/test_request_limits http/test_slow_clients http/test_many_connections http/test_long_poll http/test_long_poll_bodies http/test_web_threads \
     websocket/test_websocket websocket/test_websocket_closing websocket/test_websocket_handshake \
     websocket/test_websocket_protocol websocket/test_websocket_hostile; do
     count=$((count + 1))

@@ -66,7 +66,7 @@ static struct peer *connect_peer(struct fixture *fixture, int index, uint64_t no
     peer->theirs = ends[1];
     peer->admitted = connections_admit(&fixture->table, peer->ours, false, now_ms);
     if (peer->admitted)
-        connections_add(&fixture->table, &peer->connection, peer->ours, false, now_ms);
+        connections_add(&fixture->table, &peer->connection, peer->ours, NULL, now_ms);
     else
         close(peer->ours);
     return peer;
@@ -269,7 +269,7 @@ static struct peer *serve_tcp_peer(struct fixture *fixture, uint64_t now_ms)
     assert_true(peer->ours > 0);
     close(listener);
     peer->admitted = connections_admit(&fixture->table, peer->ours, false, now_ms);
-    connections_add(&fixture->table, &peer->connection, peer->ours, false, now_ms);
+    connections_add(&fixture->table, &peer->connection, peer->ours, NULL, now_ms);
     connection_reading(&fixture->table, &peer->connection, now_ms);
     assert_true(connection_serving(&fixture->table, &peer->connection, now_ms));
     return peer;
@@ -430,6 +430,67 @@ static void limit_leaves_descriptors_for_everything_else(void **state)
     }
 }
 
+/* --- connections with TLS --------------------------------------------------------------------- */
+
+static int refused_count;
+
+/* In place of the thread of the connection. */
+static void count_refused(struct connection *connection)
+{
+    assert_int_equal(connection->state, CONNECTION_CLOSING);
+    refused_count++;
+}
+
+/* Its thread alone can send on it, and shuts it down afterwards. */
+static void slow_request_over_tls_is_refused_by_its_thread(void **state)
+{
+    struct fixture *fixture = *state;
+    struct peer *peer = connect_peer(fixture, 0, 0);
+    char response[ERROR_RESPONSE_BYTES + 1];
+    refused_count = 0;
+    peer->connection.refuse = count_refused;
+    connection_reading(&fixture->table, &peer->connection, 0);
+    connections_sweep(&fixture->table, 9000);
+    assert_int_equal(refused_count, 0);
+    connections_sweep(&fixture->table, 10000);
+    connections_sweep(&fixture->table, 11000);
+    assert_int_equal(refused_count, 1);
+    assert_alive(peer);
+    assert_false(connection_serving(&fixture->table, &peer->connection, 11000));
+    response[connection_write_end_error(&peer->connection, response)] = '\0';
+    assert_non_null(strstr(response, "HTTP/1.1 408 "));
+    assert_non_null(strstr(response, "must arrive within 10 s"));
+}
+
+/* So that each gets a response; there are only so many at a time. */
+static void some_connections_over_the_limit_are_admitted_with_tls(void **state)
+{
+    struct fixture *fixture = *state;
+    struct connections_view view;
+    struct connection excess;
+    for (int i = 0; i < LIMIT; i++) {
+        struct peer *peer = connect_peer(fixture, i, 0);
+        assert_false(peer->connection.is_excess);
+        connection_reading(&fixture->table, &peer->connection, 0);
+    }
+    uint32_t admitted = 0;
+    while (connections_admit(&fixture->table, -1, true, 0))
+        admitted++;
+    assert_int_equal(admitted, 16);
+    assert_false(connect_peer(fixture, LIMIT, 0)->admitted);
+    connections_add(&fixture->table, &excess, -1, count_refused, 0);
+    assert_true(excess.is_excess);
+    connections_remove(&fixture->table, &excess);
+    for (; admitted > 1; admitted--)
+        connections_cancel(&fixture->table);
+    connections_view(&fixture->table, &view);
+    assert_int_equal(view.open, LIMIT);
+    assert_int_equal(view.counters.accepted, LIMIT);
+    assert_int_equal(view.counters.refused, 18);
+    assert_true(connections_admit(&fixture->table, -1, true, 0));
+    connections_cancel(&fixture->table);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -452,6 +513,8 @@ int main(void)
         TEST(connection_idle_too_long_is_closed_without_a_word),
         TEST(closing_the_idle_leaves_the_busy),
         TEST(view_counts_what_is_there),
+        TEST(slow_request_over_tls_is_refused_by_its_thread),
+        TEST(some_connections_over_the_limit_are_admitted_with_tls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
