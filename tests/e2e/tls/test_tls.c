@@ -20,7 +20,7 @@
 #define REQUEST "GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
 #define SERVED  "ok: HTTP/1.1 200 OK"
 
-enum { SETTINGS_MAX = 12 };
+enum { SETTINGS_MAX = 12, RELOADS = 300, FILES_MAX = 100 };
 
 static struct temp_folder folder;
 static struct server_process server;
@@ -323,24 +323,40 @@ static void reload(void)
     server_process_signal(&server, SIGHUP);
 }
 
+static bool has_reloaded(void *context)
+{
+    return call_metric(http, "artemis_tls_reloads_total") > *(double *)context;
+}
+
+/* New connections, one that stays, one at full load, and a WebSocket. */
 static void certificates_are_replaced_under_load(void **state)
 {
     (void)state;
     struct background_client background;
+    struct websocket_client websocket;
     start((const char *const[]){"ratelimit.enabled=false", NULL});
     uint16_t port = tunnel(NULL);
     background_client_start(&background, port, "/health");
     struct http *kept = http_new(port);
-    for (int i = 1; i <= 20; i++) {
+    websocket_client_open(&websocket, port, "/ws");
+    websocket_client_send_json(&websocket, "{'type':'subscribe','service_id':'shop'}");
+    check_json(websocket_client_next(&websocket), "type", "'subscribed'");
+    for (int i = 0; i < RELOADS; i++) {
+        double reloads = call_metric(http, "artemis_tls_reloads_total");
         certificates_make(&folder, "ca", "server", NULL);
         reload();
         check_outcome(NULL, SERVED);
         check_http(http_get(kept, "/health"), 200);
+        assert_true(wait_until(has_reloaded, &reloads, wait_deadline_ms()));
     }
     background_client_check_served(&background, 5);
     background_client_stop(&background);
+    call_register(http, "shop", "s-1");
+    check_json(websocket_client_next(&websocket), "type", "'service_change'");
+    websocket_client_close(&websocket);
     assert_int_equal(http_connections(kept), 1);
-    assert_true(call_metric(http, "artemis_tls_reloads_total") >= 1);
+    call_wait_metric(http, "artemis_tls_certificate_failing", 0);
+    assert_in_range(server_process_open_files(&server), 1, FILES_MAX);
     http_free(kept);
 }
 
