@@ -18,6 +18,7 @@ enum {
     RECORD_HANDSHAKE = 0x16, /* first byte of a TLS connection */
     EMPTY_CERTIFICATE_BYTES_MAX = 4,
     DISCARDED_BYTES = 16 * 1024,
+    DISCARDS_MAX = 64, /* a client that sends on and on does not hold the thread */
     TLS_1_2_MINOR = 3, /* 3.3 is TLS 1.2 */
 };
 
@@ -177,8 +178,9 @@ static int on_message(gnutls_session_t gnutls, unsigned kind, unsigned when, uns
 static void discard_input(int socket)
 {
     char discarded[DISCARDED_BYTES];
-    while (recv(socket, discarded, sizeof(discarded), MSG_DONTWAIT) > 0)
-        ;
+    for (int i = 0; i < DISCARDS_MAX; i++)
+        if (recv(socket, discarded, sizeof(discarded), MSG_DONTWAIT) <= 0)
+            return;
 }
 
 /* A client that speaks plain HTTP. */
@@ -284,7 +286,8 @@ static void send_alert(int socket, gnutls_alert_description_t alert)
     (void)send(socket, record, sizeof(record), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* Why a handshake has ended that nothing above refused. */
+/* Why a handshake has ended that nothing above refused. A client that has offered nothing usable
+ * gets an alert. */
 static const char *explain(const struct tls_session *tls)
 {
     if (!tls->received_bytes)
