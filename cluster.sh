@@ -13,7 +13,8 @@ DIR=$(realpath -m -- "${CLUSTER_DIR:-$HERE/.cluster}")
 BINARY=$(realpath -m -- "${ARTEMIS_BINARY:-$HERE/build/artemis}")
 START_SECS=${CLUSTER_START_SECS:-30}
 STOP_SECS=${CLUSTER_STOP_SECS:-45} # a node with slow clients takes 40 s to drain
-. "$HERE/configs/secure/local_cluster.sh" # for --secure
+. "$HERE/configs/local/secure.sh" # for --secure
+. "$HERE/configs/local/status.sh" # cmd_status, cmd_logs
 MARK=$DIR/cluster.lock
 LAST_LINES=10
 COUNT=0  # nodes that have a config file
@@ -23,6 +24,7 @@ STARTED=() # nodes that this run has started
 SECURE="" # yes: with TLS
 WANTED=""  # --secure
 UNDO=""    # how `start` is undone when it fails: folder, layout, nodes; empty: it is not undone
+
 usage() {
     cat <<EOT
 usage: ./cluster.sh COMMAND
@@ -48,6 +50,7 @@ EOT
 # --- messages ----------------------------------------------------------------------------------------
 
 message() { echo "cluster.sh: $*" >&2; }
+
 fail() { message "$@" && exit 1; }
 usage_error() { message "$@" && exit 2; }
 
@@ -157,6 +160,8 @@ remove_stale_pid() {
     forget "$1"
 }
 
+# --- the folder -----------------------------------------------------------------------------------
+
 # Only one cluster.sh changes a cluster at a time; otherwise two could start the same node. A folder
 # that is not one of a cluster is neither written nor removed.
 take_lock() {
@@ -240,8 +245,9 @@ check_port() {
 
 require_binary() {
     command -v curl >/dev/null || fail "curl is missing; install it: sudo apt-get install curl"
-    { [ -f "$BINARY" ] && [ -x "$BINARY" ]; } ||
+    if [ ! -f "$BINARY" ] || [ ! -x "$BINARY" ]; then
         fail "$BINARY is not a program; run \`make\`${ARTEMIS_BINARY:+, or unset ARTEMIS_BINARY}"
+    fi
 }
 
 # The child writes its own pid and holds the lock until it becomes the node. So the pid of a node is
@@ -329,8 +335,10 @@ on_interrupt() { message "interrupted${UNDO:+; stopping the nodes of this start}
 # it has written. They serve no client yet, so they are killed.
 undo_start() {
     local code=$?
-    trap - EXIT && trap '' INT TERM
-    exec 9>>"$MARK" && flock 9
+    trap - EXIT
+    trap '' INT TERM
+    exec 9>>"$MARK"
+    flock 9
     [ ${#STARTED[@]} -eq 0 ] || force "${STARTED[@]}"
     [ "$UNDO" != folder ] || rm -rf -- "$DIR"
     [ "$UNDO" != layout ] || rm -f "$DIR"/config/node[1-9].toml
@@ -354,13 +362,14 @@ launch() {
 }
 
 cmd_start() {
-    local n=3 base=8080 k urls=""
+    local n=3 base=8080 last=65536 k urls=""
     read_states "${NODES[@]}"
     # Without arguments, start completes the running cluster.
     [ ${#LIVE[@]} -eq 0 ] || n=$COUNT base=${PORTS[1]}
     n=${1-$n} base=${2-$base}
     require_number "the number of nodes" "$n" 1 9 "./cluster.sh start 3"
-    require_number "the base port" "$base" 1 $((65536 - 10#$n - ${WANTED:+20}0)) "./cluster.sh start $n 8080"
+    [ -z "$WANTED" ] || last=$((last - SECURE_PEER_OFFSET))
+    require_number "the base port" "$base" 1 $((last - 10#$n)) "./cluster.sh start $n 8080"
     n=$((10#$n)) base=$((10#$base))
     require_binary
     [ -e "$DIR" ] || UNDO=folder
@@ -470,119 +479,23 @@ cmd_restart() {
 
 cmd_clean() {
     [ -e "$DIR" ] || { echo "there is no $DIR; nothing to clean" && return; }
-    cmd_stop; take_lock
+    cmd_stop
+    take_lock
     rm -rf -- "$DIR"
     echo "$DIR is removed"
 }
 
-# --- status and logs --------------------------------------------------------------------------------------
-
-# A node that runs and refuses connections is starting or draining; its log shows which.
-unresponsive_state() {
-    tail -n 200 "$(log_of "$1")" 2>/dev/null | awk '
-        /^Loading configuration/ { state = "starting" }
-        /draining signal=/ { state = "draining" }
-        END { print state ? state : "starting" }'
-}
-
-# lag_to K RESPONSE: prints the lag of a peer in ms, or why it is unknown.
-lag_to() {
-    local url
-    url=$(peer_url "${PORTS[$1]}")
-    if ! [[ $2 =~ \"url\":\""$url"\",\"health\":\"([a-z]+)\"[^}]*\"lag_ms\":([0-9]+) ]]; then
-        echo -
-    elif [ "${BASH_REMATCH[1]}" != up ]; then
-        echo "${BASH_REMATCH[1]}"
-    else
-        echo "${BASH_REMATCH[2]}"
-    fi
-}
-
-# status_row K FILE: the file holds the response of the node, or curl's exit code.
-status_row() {
-    local k pid state=down instances=- response="" row
-    if pid=$(pid_of "$1"); then
-        response=$(<"$2")
-        if [[ $response == *"\"node_id\":\"node$1\""* ]] &&
-            [[ $response =~ \"state\":\"([a-z]+)\".*\"instances\":([0-9]+),\"services\" ]]; then
-            state=${BASH_REMATCH[1]} instances=${BASH_REMATCH[2]}
-        elif [ "$response" = 28 ]; then
-            state=timeout
-        else
-            state=$(unresponsive_state "$1")
-        fi
-    fi
-    row=node$1$'\t'${pid:--}$'\t'${PORTS[$1]}$'\t'$state$'\t'$instances
-    for k in "${NODES[@]}"; do
-        if [ "$k" -eq "$1" ]; then row+=$'\t.'; else row+=$'\t'$(lag_to "$k" "$response"); fi
-    done
-    echo "$row"
-}
-
-# Prints tab-separated columns from stdin aligned: 9 nodes fit 80 characters.
-print_table() {
-    awk -F'\t' '
-        { for (i = 1; i <= NF; i++) if (length(cell[NR, i] = $i) > wide[i]) wide[i] = length($i) }
-        END {
-            for (row = 1; row <= NR; row++)
-                for (i = 1; i <= NF; i++)
-                    printf "%" (i == 1 || i == 4 ? "-" : "") wide[i] "s%s", cell[row, i], \
-                        i == NF ? "\n" : i < 6 ? "  " : " "
-        }'
-}
-
-cmd_status() {
-    local k work rows=$'NODE\tPID\tPORT\tSTATE\tINSTANCES' ready=0
-    require_cluster
-    work=$(mktemp -d)
-    for k in "${NODES[@]}"; do # in parallel: a node that does not respond takes 2 s
-        { http_get "$(url_of "$k")/api/status/cluster" >"$work/$k" || echo $? >"$work/$k"; } &
-        rows+=$'\t'to$k
-    done
-    wait
-    for k in "${NODES[@]}"; do rows+=$'\n'$(status_row "$k" "$work/$k"); done
-    rm -rf "$work"
-    print_table <<<"$rows"
-    ready=$(grep -c $'\tready\t' <<<"$rows" || true)
-    echo "$ready of $COUNT ready; to1, to2 ...: replication lag to that node, in ms"
-    [ "$ready" -eq "$COUNT" ]
-}
-
-# Prefixes each line with the name of its node; tail -v prints the file name when it changes.
-prefix_lines() {
-    local line name=""
-    while IFS= read -r line; do
-        if [[ $line =~ ^'==> '.*/(node[1-9])\.log' <=='$ ]]; then
-            name=${BASH_REMATCH[1]}
-        elif [ -n "$line" ]; then
-            printf '%s | %s\n' "$name" "$line"
-        fi
-    done
-}
-
-cmd_logs() {
-    local argument how=(-n +1) files=("$DIR"/logs/node[1-"$COUNT"].log) one=""
-    require_cluster
-    for argument in "$@"; do
-        if [ "$argument" = -f ]; then
-            how=(-n "$LAST_LINES" --pid=$$ -F)
-        else
-            [ -z "$one" ] || usage_error "logs takes one node or all; see \`./cluster.sh help\`"
-            read_node "$argument"
-            one=$NODE files=("$(log_of "$NODE")")
-        fi
-    done
-    if [ -n "$one" ]; then
-        tail "${how[@]}" "${files[@]}"
-    else
-        tail -v "${how[@]}" "${files[@]}" | prefix_lines
-    fi
-}
+# --- main -----------------------------------------------------------------------------------------
 
 main() {
-    local verb=${1:-}
+    local argument verb=${1:-} rest=()
     set -- "${@:2}"
-    if [ "$verb" = start ] && [[ " $* " == *" --secure "* ]]; then WANTED=yes && set -- $(printf '%s ' "${@/--secure/}"); fi
+    if [ "$verb" = start ]; then
+        for argument in "$@"; do
+            if [ "$argument" = --secure ]; then WANTED=yes; else rest+=("$argument"); fi
+        done
+        set -- "${rest[@]}"
+    fi
     case $verb in
     help | -h | --help) usage && exit ;;
     '') usage >&2 && exit 2 ;;

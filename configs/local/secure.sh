@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154
 # SPDX-License-Identifier: Apache-2.0
 #
-# local_cluster.sh - what `./cluster.sh start --secure` adds to each node: TLS for clients on the port
+# secure.sh - what `./cluster.sh start --secure` adds to each node: TLS for clients on the port
 # 100 above its plain one, and mutual TLS for peers 200 above. The plain port stays on loopback, for
 # the script itself. Sourced by cluster.sh, whose functions and variables it uses.
 
