@@ -2,7 +2,6 @@
 #include "artemis-server/replication/peer_client.h"
 
 #include <curl/curl.h>
-#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include "artemis-core/json/codec_peer.h"
 #include "artemis-server/clock.h"
 #include "artemis-server/replication/peer_client_connection.h"
+#include "artemis-server/replication/peer_client_response.h"
 #include "artemis-server/replication/peer_requests.h"
 
 enum {
@@ -105,14 +105,6 @@ static size_t response_bytes_max(const struct message *message)
     }
 }
 
-static const char *response_header(const struct transfer *transfer, const char *name)
-{
-    struct curl_header *header;
-    if (curl_easy_header(transfer->curl, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
-        return NULL;
-    return header->value;
-}
-
 /* Measures how long the data that has arrived was in transit. A snapshot is encoded while it is
  * sent, so only the transit of its beginning is known. A response is younger than its request: that
  * bounds the transit where the clock of the peer is behind, as after a start with a wrong clock. */
@@ -120,7 +112,7 @@ static void measure_transit(struct transfer *transfer)
 {
     bool is_first = transfer->response_bytes == 0;
     if (is_first) {
-        const char *clock = response_header(transfer, "X-Artemis-Clock");
+        const char *clock = peer_client_header(transfer->curl, "X-Artemis-Clock");
         transfer->clock_ms = clock ? strtoull(clock, NULL, 10) : 0;
     }
     if (!is_first && transfer->message->kind == MESSAGE_SNAPSHOT)
@@ -149,30 +141,6 @@ static size_t on_body(char *data, size_t one, size_t size, void *context)
 
 /* --- send results ----------------------------------------------------------------------------- */
 
-static enum send_result result_of_status(long status)
-{
-    if (status / 100 == 2)
-        return SEND_DELIVERED;
-    if (status == 413)
-        return SEND_TOO_LARGE;
-    if (status == 403)
-        return SEND_WRONG_CLUSTER;
-    if (status == 408 || status == 429 || status >= 500)
-        return SEND_RETRYABLE;
-    return SEND_REJECTED;
-}
-
-static enum send_result result_of_curl(const struct transfer *transfer, CURLcode code)
-{
-    if (code == CURLE_OK)
-        return result_of_status(http_status(transfer));
-    long system_error = 0;
-    curl_easy_getinfo(transfer->curl, CURLINFO_OS_ERRNO, &system_error);
-    if (code == CURLE_COULDNT_CONNECT && system_error == ECONNREFUSED)
-        return SEND_UNREACHABLE;
-    return SEND_RETRYABLE;
-}
-
 /* Whether the response is complete. A legacy peer sends no end marker. */
 static bool is_complete(const struct transfer *transfer)
 {
@@ -189,57 +157,11 @@ static bool is_complete(const struct transfer *transfer)
     }
 }
 
-static bool equal(const char *a, const char *b)
-{
-    return a && strcmp(a, b) == 0;
-}
-
-/* Whether a text is valid UTF-8 without control characters, as JSON, metrics and the log require,
- * and fits into the status, which would cut it inside a character; "" is not. */
-static bool is_printable(const char *text)
-{
-    if (!text[0] || strlen(text) >= PEER_NAME_BYTES || !text_is_utf8(slice_of(text)))
-        return false;
-    for (const char *c = text; *c; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            return false;
-    return true;
-}
-
-/* A name from a response header; "" unless it is printable. */
-static const char *response_name(const struct transfer *transfer, const char *header)
-{
-    const char *name = response_header(transfer, header);
-    return name && is_printable(name) ? name : "";
-}
-
-static void read_health(const struct transfer *transfer, struct peer_response *response)
-{
-    const struct peer_client_options *own = &transfer->client->options;
-    const char *cluster = response_header(transfer, "X-Artemis-Cluster");
-    const char *state = response_header(transfer, "X-Artemis-State");
-    bool has_own_epoch = equal(response_header(transfer, "X-Artemis-Run"), own->epoch);
-    response->has_health = true;
-    response->node_id = response_name(transfer, "X-Artemis-Node");
-    response->region = response_name(transfer, "X-Artemis-Region");
-    response->zone = response_name(transfer, "X-Artemis-Zone");
-    response->client_url = response_name(transfer, "X-Artemis-Url");
-    response->health = (struct health_response){
-        .is_self = has_own_epoch,
-        .has_own_node_id = !has_own_epoch && equal(response->node_id, own->node_id),
-        .is_wrong_cluster = cluster && strcmp(cluster, own->cluster_id) != 0,
-        .is_legacy = !cluster,
-        .is_ready = !state || strcmp(state, "ready") == 0,
-        .is_leaving = equal(state, "draining"),
-        .clock_ms = transfer->clock_ms,
-    };
-}
-
 /* libcurl's own words where TLS is at fault: they say which check of the certificate failed. */
 static const char *describe(const struct transfer *transfer, CURLcode code)
 {
     const char *detail = transfer->detail;
-    bool is_short = strlen(detail) <= DETAIL_BYTES_MAX && is_printable(detail);
+    bool is_short = strlen(detail) <= DETAIL_BYTES_MAX && peer_client_is_printable(detail);
     return transfer->credentials && is_short ? detail : curl_easy_strerror(code);
 }
 
@@ -248,7 +170,7 @@ static void read_result(const struct transfer *transfer, CURLcode code,
                         struct peer_response *response, char error_text[PEER_ERROR_BYTES])
 {
     const char *path = peer_request_path(transfer->message->kind);
-    response->result = result_of_curl(transfer, code);
+    response->result = peer_client_result(transfer->curl, code);
     if (transfer->read_error) {
         snprintf(error_text, PEER_ERROR_BYTES, "%s: invalid response: %s", path,
                  error_info(transfer->read_error)->message);
@@ -284,7 +206,8 @@ static void end_transfer(struct transfer *transfer, CURLcode code)
     if (kind != MESSAGE_HEALTH && response.result != SEND_WRONG_CLUSTER)
         registry_observe_clock(transfer->client->registry, transfer->clock_ms, clock_now());
     if (kind == MESSAGE_HEALTH && response.result == SEND_DELIVERED)
-        read_health(transfer, &response);
+        peer_client_read_health(transfer->curl, &transfer->client->options, transfer->clock_ms,
+                                &response);
     if (kind == MESSAGE_DIGEST && response.result == SEND_DELIVERED)
         response.digests = transfer->digests;
     transfer->message = NULL; /* the handler owns it now */
