@@ -52,6 +52,7 @@ struct engine {
     char url[NODE_URL_BYTES];
     _Atomic enum node_state state;
     _Atomic uint64_t fetches_cut; /* responses to peers without records beyond a limit */
+    _Atomic uint32_t snapshots;   /* that are being sent to peers */
     atomic_bool was_ready;
     atomic_bool refilling; /* starting, and no peer has data: clients register again */
 };

@@ -2,20 +2,22 @@
  *
  * The snapshot: all records of this node, for a node that bootstraps. The body is encoded while it
  * is sent, 256 records at a time, so it needs the memory of one service and blocks no other
- * request. The last member, `complete`, marks a complete snapshot; the reader discards a snapshot
- * without it.
+ * request. A reader that is slow keeps that memory: so many snapshots are sent at the same time as
+ * there can be peers. The last member, `complete`, marks a complete snapshot; the reader discards a
+ * snapshot without it.
  */
 #include "artemis-web/api/handlers.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "artemis-core/json/codec_peer.h"
 #include "artemis-server/clock.h"
 
-enum { RECORDS_PER_PIECE = 256 };
+enum { RECORDS_PER_PIECE = 256, SNAPSHOTS_MAX = REPLICATOR_PEERS_MAX };
 
 struct snapshot {
-    struct registry *registry;
+    struct engine *engine;
     struct registry_cursor cursor;
     struct json_writer w; /* writes to the current piece */
     bool begun;
@@ -38,6 +40,7 @@ static void drop_states(struct snapshot *snapshot)
 static void free_snapshot(void *context)
 {
     struct snapshot *snapshot = context;
+    atomic_fetch_sub_explicit(&snapshot->engine->snapshots, 1, memory_order_relaxed);
     drop_states(snapshot);
     free(snapshot);
 }
@@ -83,7 +86,7 @@ static void write_some(struct snapshot *snapshot)
     struct moment now = clock_now();
     for (int i = 0; i < RECORDS_PER_PIECE && snapshot->at < snapshot->count; i++) {
         struct record_copy *copy = &snapshot->copies[snapshot->at++];
-        struct wire_record record = registry_wire_record(snapshot->registry, copy, now);
+        struct wire_record record = registry_wire_record(snapshot->engine->registry, copy, now);
         if (snapshot->in_tombstones)
             codec_write_peer_key(&snapshot->w, &record, false);
         else
@@ -109,7 +112,7 @@ static enum error next_piece(void *context, struct text *piece, bool *ended)
     if (!snapshot->copies) {
         struct slice id;
         enum error error =
-            registry_snapshot_next(snapshot->registry, &snapshot->cursor, snapshot->id, &id,
+            registry_snapshot_next(snapshot->engine->registry, &snapshot->cursor, snapshot->id, &id,
                                    &snapshot->copies, &snapshot->count);
         if (error)
             return error;
@@ -130,13 +133,19 @@ static enum error next_piece(void *context, struct text *piece, bool *ended)
 enum error handle_peer_services(struct request *request, struct response *response,
                                 char message[MESSAGE_BYTES])
 {
-    (void)message;
-    if (engine_state(request->engine) == NODE_STARTING)
+    struct engine *engine = request->engine;
+    if (engine_state(engine) == NODE_STARTING)
         return ERR_NOT_READY; /* a partial copy must not count as a snapshot */
     struct snapshot *snapshot = calloc(1, sizeof(*snapshot));
     if (!snapshot)
         return ERR_NO_MEMORY;
-    snapshot->registry = request->engine->registry;
+    snapshot->engine = engine;
+    if (atomic_fetch_add_explicit(&engine->snapshots, 1, memory_order_relaxed) >= SNAPSHOTS_MAX) {
+        free_snapshot(snapshot);
+        snprintf(message, MESSAGE_BYTES, "snapshots: at most %d are sent at the same time",
+                 SNAPSHOTS_MAX);
+        return ERR_OVERLOADED;
+    }
     snapshot->w = jw_to(NULL, CASING_SNAKE);
     response->kind = RESPONSE_STREAM;
     response->stream = (struct response_stream){next_piece, free_snapshot, snapshot};
