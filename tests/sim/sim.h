@@ -167,7 +167,6 @@ struct sim_settings {
     uint32_t revisions_percent; /* of the changes carry the client's revision */
     uint64_t call_timeout_ms;
     uint32_t late_messages_percent; /* of the messages between nodes and of their responses */
-    bool transit_counts;            /* ages must include the time in transit */
     uint32_t actions_percent;       /* of the turns in which a client does not only renew */
     bool toggles;                   /* clients alternate between two contents at different nodes */
     bool toggles_grow;              /* new contents instead */
@@ -197,6 +196,7 @@ struct sim {
     uint32_t repeat_percent;
     uint64_t delay_max_ms;
     uint64_t calm_since_ms; /* since when no message is lost or late; 0: not now */
+    uint64_t behind_ms;     /* when a node last continued with its HLC behind; 0: never */
     struct sim_node nodes[NODES_MAX];
     struct sim_client clients[CLIENTS_MAX];
     struct sim_link links[NODES_MAX][NODES_MAX];

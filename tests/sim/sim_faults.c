@@ -87,6 +87,8 @@ static void on_resume(struct sim *sim, void *context, uint32_t id, uint32_t life
         return;
     node->paused = false;
     sim_log(sim, "%s continues", node->name);
+    if (node_hlc_lag_ms(sim, node) > CLOCKS_APART_MS)
+        sim->behind_ms = sim->now_ms;
     if (sim->now_ms - node->paused_ms > STALL_MS)
         end_stall(sim, node);
     node_work(sim, node);

@@ -233,13 +233,17 @@ static void check_unregistered(struct sim *sim)
 }
 
 /* Invariant 3: a lease ends one TTL after the last call that any node executed, whatever is in
- * transit. The guard keeps leases longer. */
+ * transit. The guard keeps leases longer, and a legacy node sends no ages. If the HLCs went ahead
+ * while a node was paused, because a node with a wrong clock started, the paused node does not know
+ * how long the renewals in its sockets were in transit: it counts them from when it continues. */
 static void check_ended_leases(struct sim *sim)
 {
+    if (sim->settings.has_legacy || sim->guarded ||
+        (sim->behind_ms && sim->now_ms - sim->behind_ms < TTL_MS + LEFTOVER_MS))
+        return;
     for (uint32_t i = 0; i < sim->client_count; i++) {
         const struct sim_client *client = &sim->clients[i];
-        if (!sim->settings.transit_counts || sim->guarded || !client->dead ||
-            sim->now_ms - client->touched_ms < TTL_MS + LEFTOVER_MS)
+        if (!client->dead || sim->now_ms - client->touched_ms < TTL_MS + LEFTOVER_MS)
             continue;
         for (uint32_t n = 0; n < sim->node_count; n++) {
             const struct sim_node *node = &sim->nodes[n];

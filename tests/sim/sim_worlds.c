@@ -210,13 +210,11 @@ static void guard_gradual(struct sim *sim)
 static void late_messages(struct sim *sim)
 {
     sim->settings.late_messages_percent = 3;
-    sim->settings.transit_counts = true;
     sim->settings.extra_ms = LATE_MAX_MS;
 }
 
 static void transit(struct sim *sim)
 {
-    sim->settings.transit_counts = true;
     sim->settings.faults |= FAULT_PAUSE;
 }
 
@@ -288,7 +286,7 @@ static const struct world {
     {"transit", "nodes pause with messages in their sockets", NULL, true, transit, NULL, false, 1},
     {"legacy", "n0 is a legacy node; cuts and crashes", NULL, true, legacy, NULL, false, 1},
     {"cold", "nodes start while they reach no peer with data", NULL, true, cold, NULL, false, 1},
-    {"retention", "nodes return after the tombstones have ended", "5", false, retention, NULL,
+    {"retention", "nodes return after the tombstones have ended", NULL, true, retention, NULL,
      false, 1},
 };
 enum { WORLDS = sizeof(worlds) / sizeof(*worlds) };
