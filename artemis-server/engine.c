@@ -311,8 +311,17 @@ enum error engine_release_guard(struct engine *engine, struct slice service_id, 
 {
     enum error error = registry_release_guard(engine->registry, service_id, now);
     if (engine->replication) /* a peer may know a service that this node does not */
-        replication_thread_release_guard(engine->replication, service_id);
+        replication_thread_release_guard(engine->replication, service_id,
+                                         registry_clock_ms(engine->registry, now));
     return error;
+}
+
+void engine_apply_release(struct engine *engine, struct slice service_id, uint64_t clock_ms,
+                          struct moment now)
+{
+    bool has_effect = registry_apply_release(engine->registry, service_id, clock_ms, now);
+    if (has_effect && clock_ms && engine->replication)
+        replication_thread_release_guard(engine->replication, service_id, clock_ms);
 }
 
 void engine_on_peer_goodbye(struct engine *engine, const char *node_id)

@@ -91,6 +91,10 @@ enum error engine_admit(struct engine *engine, bool discovery, struct moment now
  * too. As registry_release_guard. */
 MUST_USE enum error engine_release_guard(struct engine *engine, struct slice service_id,
                                          struct moment now);
+/* A peer has sent the release of a guard, as registry_apply_release. If it has an effect here, this
+ * node sends it on: its own peers may not reach the node where it was made. */
+void engine_apply_release(struct engine *engine, struct slice service_id, uint64_t clock_ms,
+                          struct moment now);
 /* A peer has sent its goodbye. */
 void engine_on_peer_goodbye(struct engine *engine, const char *node_id);
 /* Copies the status of the peers and returns their number; 0 without a replication thread. */

@@ -64,10 +64,18 @@ void guard_count_evictions(struct guard *guard, const struct guard_settings *set
     guard->evicted[guard->bucket % GUARD_BUCKETS] += count;
 }
 
-void guard_release(struct guard *guard, const struct guard_settings *settings, uint64_t now_ms)
+bool guard_release(struct guard *guard, const struct guard_settings *settings, uint64_t now_ms,
+                   uint64_t age_ms)
 {
-    enter(guard, GUARD_RELEASED, now_ms, now_ms + settings->window_ms);
+    if (age_ms >= settings->window_ms)
+        return false;
+    uint64_t until_ms = now_ms + (settings->window_ms - age_ms);
+    if (guard->state == GUARD_RELEASED &&
+        until_ms <= guard->until_ms + settings->window_ms / GUARD_BUCKETS)
+        return false;
+    enter(guard, GUARD_RELEASED, now_ms, until_ms);
     memset(guard->evicted, 0, sizeof(guard->evicted));
+    return true;
 }
 
 void guard_clear(struct guard *guard, uint64_t now_ms)

@@ -58,7 +58,9 @@ bool guard_evaluate(struct guard *guard, const struct guard_settings *settings, 
 /* Counts evictions of ended leases. */
 void guard_count_evictions(struct guard *guard, const struct guard_settings *settings,
                            uint64_t now_ms, uint32_t count);
-/* Lets the scope evict for one window. */
-void guard_release(struct guard *guard, const struct guard_settings *settings, uint64_t now_ms);
+/* Lets the scope evict until one window after the release, which was made `age_ms` ago. False: that
+ * time is over, or the guard knows the release. The clocks of nodes differ a little. */
+bool guard_release(struct guard *guard, const struct guard_settings *settings, uint64_t now_ms,
+                   uint64_t age_ms);
 /* Disengages the guard because no lease is guarded any more. */
 void guard_clear(struct guard *guard, uint64_t now_ms);

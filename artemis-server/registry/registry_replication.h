@@ -95,6 +95,12 @@ MUST_USE enum error registry_apply_renewal(struct registry *registry,
 MUST_USE enum error registry_apply_unregister(struct registry *registry,
                                               const struct wire_record *record, struct moment now);
 
+/* The release of a guard at another node, as registry_release_guard. It was made when the clock of
+ * the cluster (registry_clock_ms) showed clock_ms; 0: now. It ends one time-to-live after that, on
+ * all nodes at the same time, so a late one has no effect. True: it has an effect here. */
+bool registry_apply_release(struct registry *registry, struct slice id, uint64_t clock_ms,
+                            struct moment now);
+
 /* What registry_restore has done with a record. */
 enum restore_result {
     RESTORE_TAKEN,

@@ -50,7 +50,8 @@ void command_queue_put_goodbye(struct command_queue *queue, const char *node_id)
     pthread_mutex_unlock(&queue->lock);
 }
 
-void command_queue_put_release(struct command_queue *queue, struct slice service_id)
+void command_queue_put_release(struct command_queue *queue, struct slice service_id,
+                               uint64_t clock_ms)
 {
     assert(service_id.size <= ID_BYTES_MAX);
     pthread_mutex_lock(&queue->lock);
@@ -58,6 +59,7 @@ void command_queue_put_release(struct command_queue *queue, struct slice service
     if (list->release_count < RELEASES_MAX) {
         struct guard_scope *scope = &list->releases[list->release_count++];
         scope->id_size = service_id.size;
+        scope->clock_ms = clock_ms;
         if (service_id.size)
             memcpy(scope->service_id, service_id.data, service_id.size);
     }

@@ -18,7 +18,8 @@
 /* A service, or everything. */
 struct guard_scope {
     char service_id[ID_BYTES_MAX];
-    size_t id_size; /* 0: everything */
+    size_t id_size;    /* 0: everything */
+    uint64_t clock_ms; /* of the cluster, when it was released */
 };
 
 struct command_list {
@@ -47,7 +48,8 @@ void command_queue_put_topology(struct command_queue *queue, const struct member
  * than MEMBERS_MAX goodbyes at a time. */
 void command_queue_put_goodbye(struct command_queue *queue, const char *node_id);
 /* Ignores more than RELEASES_MAX releases at a time. */
-void command_queue_put_release(struct command_queue *queue, struct slice service_id);
+void command_queue_put_release(struct command_queue *queue, struct slice service_id,
+                               uint64_t clock_ms);
 void command_queue_put_recompare(struct command_queue *queue);
 /* Returns the number of the request, for replication_status_wait_flushed. */
 uint64_t command_queue_put_flush(struct command_queue *queue);

@@ -44,10 +44,14 @@ static void write_buckets(const struct bucket_set *set, struct json_writer *w)
     jw_close(w, ']');
 }
 
-static void write_service_id(struct slice service_id, struct json_writer *w)
+static void write_release(const struct message *message, struct json_writer *w)
 {
-    jw_name(w, "service_id");
-    jw_text(w, service_id);
+    if (message->service_id.size) {
+        jw_name(w, "service_id");
+        jw_text(w, message->service_id);
+    }
+    jw_name(w, "clock_ms");
+    jw_u64(w, message->release_clock_ms);
 }
 
 /* A request does not say how a lease is kept here. */
@@ -79,8 +83,8 @@ void peer_request_write_body(const struct message *message, const struct registr
     jw_open(&w, '{');
     if (message->kind == MESSAGE_LIST)
         write_buckets(&message->buckets, &w);
-    else if (message->service_id.size)
-        write_service_id(message->service_id, &w);
+    else if (message->kind == MESSAGE_RELEASE)
+        write_release(message, &w);
     else if (requests[message->kind].list)
         write_items(message, registry, is_legacy, now, &w);
     if (is_legacy && requests[message->kind].list && !requests[message->kind].instances) {

@@ -235,6 +235,12 @@ static void apply_goodbye(struct replication_thread *thread, const char *node_id
     }
 }
 
+static void apply_release(struct replication_thread *thread, const struct guard_scope *scope)
+{
+    replicator_release_guard(thread->replicator, (struct slice){scope->service_id, scope->id_size},
+                             scope->clock_ms, clock_now());
+}
+
 static void apply_commands(struct replication_thread *thread)
 {
     struct command_list list;
@@ -245,9 +251,7 @@ static void apply_commands(struct replication_thread *thread)
     for (size_t i = 0; i < list.goodbye_count; i++)
         apply_goodbye(thread, list.goodbyes[i]);
     for (size_t i = 0; i < list.release_count; i++)
-        replicator_release_guard(
-            thread->replicator,
-            (struct slice){list.releases[i].service_id, list.releases[i].id_size}, clock_now());
+        apply_release(thread, &list.releases[i]);
     if (list.recompare) {
         replicator_recompare(thread->replicator, clock_now());
         thread->phase = BOOTSTRAP_COPYING;
@@ -273,9 +277,10 @@ void replication_thread_on_goodbye(struct replication_thread *thread, const char
     peer_client_wake(thread->client);
 }
 
-void replication_thread_release_guard(struct replication_thread *thread, struct slice service_id)
+void replication_thread_release_guard(struct replication_thread *thread, struct slice service_id,
+                                      uint64_t clock_ms)
 {
-    command_queue_put_release(&thread->commands, service_id);
+    command_queue_put_release(&thread->commands, service_id, clock_ms);
     peer_client_wake(thread->client);
 }
 

@@ -102,6 +102,7 @@ struct message {
     uint64_t membership;     /* private to the replicator: the peer's membership when it was sent */
     uint64_t check;          /* private to the replicator: number of the lease check */
     uint64_t release;        /* private to the replicator: number of the release */
+    uint64_t release_clock_ms; /* of MESSAGE_RELEASE: the clock of the cluster when it was made */
 };
 
 enum send_result {
@@ -176,10 +177,10 @@ void message_free(struct message *message); /* one that gets no result any more;
  * response. */
 void replicator_on_goodbye(struct replicator *replicator, uint32_t peer, struct moment now);
 
-/* An operator has released the guard of a service here, or of everything (""): the peers release it
- * too. */
+/* An operator has released the guard of a service, or of everything (""), when the clock of the
+ * cluster showed clock_ms: the peers release it too. */
 void replicator_release_guard(struct replicator *replicator, struct slice service_id,
-                              struct moment now);
+                              uint64_t clock_ms, struct moment now);
 
 /* --- this node -------------------------------------------------------------------------------- */
 

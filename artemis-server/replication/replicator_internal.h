@@ -98,8 +98,9 @@ TAILQ_HEAD(lease_checks, lease_check);
 /* An operator has released a guard. */
 struct guard_release {
     char service_id[ID_BYTES_MAX];
-    size_t id_size; /* 0: all guards */
-    uint64_t made_ms;
+    size_t id_size;    /* 0: all guards */
+    uint64_t made_ms;  /* on this node's monotonic clock */
+    uint64_t clock_ms; /* on the clock of the cluster */
 };
 
 struct replicator {

@@ -2,7 +2,7 @@
  *
  * Releases of guards: what an operator releases at this node is released at its peers, too. A peer
  * that is down gets the release if it returns within one time-to-live: for so long the release lets
- * leases be evicted.
+ * leases be evicted. A peer for which the release has an effect sends it on to its own peers.
  */
 #include "artemis-server/replication/replicator_internal.h"
 
@@ -11,12 +11,15 @@
 #include <string.h>
 
 void replicator_release_guard(struct replicator *replicator, struct slice service_id,
-                              struct moment now)
+                              uint64_t clock_ms, struct moment now)
 {
+    uint64_t own_ms = registry_clock_ms(replicator->registry, now);
+    uint64_t age_ms = clock_ms < own_ms ? own_ms - clock_ms : 0;
     struct guard_release *release =
         &replicator->releases[replicator->release_count++ % RELEASES_MAX];
     assert(service_id.size <= sizeof(release->service_id));
-    release->made_ms = now.mono_ms;
+    release->made_ms = now.mono_ms > age_ms ? now.mono_ms - age_ms : 0;
+    release->clock_ms = clock_ms;
     release->id_size = service_id.size;
     if (service_id.size)
         memcpy(release->service_id, service_id.data, service_id.size);
@@ -55,6 +58,7 @@ struct message *release_next(struct replicator *replicator, struct peer *peer, s
     memcpy(service_id, release->service_id, release->id_size);
     message->service_id = (struct slice){service_id, release->id_size};
     message->release = peer->releases_sent;
+    message->release_clock_ms = release->clock_ms;
     return message;
 }
 

@@ -105,9 +105,10 @@ static void write_guards(struct status_writer *writer, const struct registry_sta
     jw_close(w, '}');
 }
 
-/* Reads the service id from the query or the body, in canonical form; *size is 0 without one. */
+/* Reads the service id from the query or the body, in canonical form; *size is 0 without one. Reads
+ * the time of a peer's release from the body if clock_ms is not NULL. */
 static enum error read_service_id(struct request *request, char id[ID_BYTES_MAX], size_t *size,
-                                  char message[MESSAGE_BYTES])
+                                  uint64_t *clock_ms, char message[MESSAGE_BYTES])
 {
     struct slice text = {0};
     struct document *document = NULL;
@@ -116,6 +117,8 @@ static enum error read_service_id(struct request *request, char id[ID_BYTES_MAX]
         error = document_parse(request_body(request), &document, message);
     if (!error && document) {
         error = document_text(document, "service_id", &text, message);
+        if (!error && clock_ms)
+            error = document_u64(document, "clock_ms", clock_ms, message);
         name_casing_add(&request->names, document_names(document));
     }
     struct field_problem problem;
@@ -134,7 +137,7 @@ enum error handle_status_leases(struct request *request, struct response *respon
 {
     char id[ID_BYTES_MAX];
     size_t id_size;
-    enum error error = read_service_id(request, id, &id_size, message);
+    enum error error = read_service_id(request, id, &id_size, NULL, message);
     if (error)
         return error;
     struct registry_stats stats;
@@ -165,7 +168,7 @@ enum error handle_release_guard(struct request *request, struct response *respon
 {
     char id[ID_BYTES_MAX];
     size_t id_size;
-    enum error error = read_service_id(request, id, &id_size, message);
+    enum error error = read_service_id(request, id, &id_size, NULL, message);
     if (!error)
         error = engine_release_guard(request->engine, (struct slice){id, id_size}, request->now);
     if (error == ERR_SERVICE_NOT_FOUND)
@@ -182,12 +185,11 @@ enum error handle_peer_release_guard(struct request *request, struct response *r
 {
     char id[ID_BYTES_MAX];
     size_t id_size;
-    enum error error = read_service_id(request, id, &id_size, message);
-    if (!error)
-        error = registry_release_guard(request->engine->registry, (struct slice){id, id_size},
-                                       request->now);
-    if (error && error != ERR_SERVICE_NOT_FOUND)
+    uint64_t clock_ms = 0;
+    enum error error = read_service_id(request, id, &id_size, &clock_ms, message);
+    if (error)
         return error;
+    engine_apply_release(request->engine, (struct slice){id, id_size}, clock_ms, request->now);
     struct json_writer w = jw_to(&response->body, CASING_SNAKE);
     jw_open(&w, '{');
     codec_write_status(&w, DIALECT_SNAKE, ERR_NONE, NULL, false);

@@ -146,9 +146,10 @@ enum sim_fault {
 
 enum sim_deaths {
     DEATHS_FEW,
-    DEATHS_AT_ONCE,   /* most clients die at once; then the nodes restart one by one */
-    DEATHS_AND_TURNS, /* the same, and a node restarts as soon as the one before is ready */
-    DEATHS_GRADUAL,   /* most clients die one by one */
+    DEATHS_AT_ONCE,     /* most clients die at once; then the nodes restart one by one */
+    DEATHS_AND_TURNS,   /* the same, and a node restarts as soon as the one before is ready */
+    DEATHS_AND_RELEASE, /* most clients die at once; then an operator releases the guards */
+    DEATHS_GRADUAL,     /* most clients die one by one */
 };
 
 /* What the worlds of a seed choose. */
@@ -204,6 +205,7 @@ struct sim {
     uint64_t reaches_since_ms[NODES_MAX][NODES_MAX];
     uint64_t connected_since_ms[NODES_MAX][NODES_MAX]; /* the same, directly */
     uint64_t engaged_ms;              /* when a guard of any node was engaged, or a node paused */
+    uint64_t released_ms;             /* when an operator released the guards; 0: not yet */
     bool guarded_before[CLIENTS_MAX]; /* every node guarded the lease before the restarts in turn */
     uint64_t differs_since_ms[NODES_MAX][NODES_MAX][CLIENTS_MAX]; /* lists of n and m; 0: equal */
     struct sim_counts counts;

@@ -4,6 +4,8 @@
  */
 #include "tests/sim/sim.h"
 
+#include <stdlib.h>
+
 enum {
     FAULT_INTERVAL_MS = 3000,
     FIRST_FAULT_MS = 5000,
@@ -167,6 +169,22 @@ static void on_turn_to_restart(struct sim *sim, void *context, uint32_t id, uint
     sim_at(sim->now_ms + TURN_POLL_MS, on_turn_to_restart, context, id + 1, b);
 }
 
+/* An operator releases the guards at one node. */
+static void on_release(struct sim *sim, void *context, uint32_t id, uint32_t b)
+{
+    (void)context;
+    (void)b;
+    struct sim_node *node = &sim->nodes[id];
+    struct moment now = node_now(sim, node);
+    sim->released_ms = sim->now_ms;
+    sim_log(sim, "the guards are released at %s", node->name);
+    if (registry_release_guard(node->registry, (struct slice){0}, now))
+        abort();
+    replicator_release_guard(node->replicator, (struct slice){0},
+                             registry_clock_ms(node->registry, now), now);
+    node_work(sim, node);
+}
+
 static void plan_deaths(struct sim *sim)
 {
     uint64_t first_ms = sim->now_ms + 15000 + sim_random(sim, 5000);
@@ -177,6 +195,8 @@ static void plan_deaths(struct sim *sim)
     uint64_t restart_ms = first_ms + TTL_MS + 4000;
     if (sim->settings.deaths == DEATHS_AND_TURNS)
         sim_at(restart_ms, on_turn_to_restart, NULL, 0, 0);
+    if (sim->settings.deaths == DEATHS_AND_RELEASE)
+        sim_at(restart_ms, on_release, NULL, (uint32_t)sim_random(sim, sim->node_count), 0);
     for (uint32_t id = 0; id < sim->node_count && sim->settings.deaths == DEATHS_AT_ONCE; id++)
         sim_at(restart_ms + (uint64_t)id * RESTART_MS, on_planned_restart, NULL, id, 0);
 }

@@ -11,6 +11,7 @@ enum {
     ENDING_FROM_MS = TTL_MS - 1000,
     ENDING_UNTIL_MS = TTL_MS + TTL_MS / 3 + 2000,
     /* A second, a lease check, and what is in transit meanwhile. */
+    RELEASED_MS = 1000, /* messages over four hops, and ticks */
     GUARDS_END_MS = 1000 + TTL_MS / 3 + 500 + 2 * TIMEOUT_MS,
 };
 
@@ -82,8 +83,25 @@ static void check_guards_end(struct sim *sim)
     }
 }
 
+/* What had ended when an operator released the guards has left every node, for good. */
+static void check_release(struct sim *sim)
+{
+    if (!sim->released_ms || sim->now_ms - sim->released_ms < RELEASED_MS)
+        return;
+    for (uint32_t i = 0; i < sim->client_count; i++) {
+        const struct sim_client *client = &sim->clients[i];
+        if (!client->dead || client->touched_ms + TTL_MS > sim->released_ms)
+            continue;
+        for (uint32_t n = 0; n < sim->node_count; n++)
+            if (serves(&sim->nodes[n]) && content_at(&sim->nodes[n], client))
+                sim_fail(sim, 3, (int)i, "n%u serves i%u %llu ms after the release of its guard", n,
+                         i, (unsigned long long)(sim->now_ms - sim->released_ms));
+    }
+}
+
 void lists_check(struct sim *sim)
 {
+    check_release(sim);
     check_pairs(sim);
     check_guards_end(sim);
 }

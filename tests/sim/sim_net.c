@@ -38,6 +38,7 @@ struct transfer {
     uint64_t sent_clock_ms;     /* the HLC of the sender, */
     uint64_t response_clock_ms; /* and that of the receiver; 0: a legacy node */
     uint64_t sent_ms;           /* in the time of the world */
+    uint64_t release_clock_ms;  /* of a release of all guards */
     struct wire_list items;
     struct wire_list response;
     uint64_t digests[DIGEST_BUCKETS];
@@ -223,6 +224,13 @@ static void serve_update(struct transfer *transfer, struct sim_node *node, struc
         transfer->items.items[i].age_ms -= transit_ms;
 }
 
+static void serve_release(const struct transfer *transfer, struct sim_node *node, struct moment now)
+{
+    struct slice all = {0};
+    if (registry_apply_release(node->registry, all, transfer->release_clock_ms, now))
+        replicator_release_guard(node->replicator, all, transfer->release_clock_ms, now);
+}
+
 static void serve(struct sim *sim, struct transfer *transfer, struct sim_node *node)
 {
     struct moment now = node_now(sim, node);
@@ -260,6 +268,8 @@ static void serve(struct sim *sim, struct transfer *transfer, struct sim_node *n
         serve_snapshot(transfer, node, now);
         return;
     case MESSAGE_RELEASE:
+        serve_release(transfer, node, now);
+        return;
     case MESSAGE_GOODBYE:
     case MESSAGE_KINDS:
         return;
@@ -394,6 +404,7 @@ void net_send(struct sim *sim, struct sim_node *from, struct message *message)
         add_state(&transfer->items, from->registry, &message->items[i], node_now(sim, from));
     transfer->is_legacy = from->is_legacy || sim->nodes[message->peer].is_legacy;
     transfer->sent_ms = sim->now_ms;
+    transfer->release_clock_ms = message->release_clock_ms;
     transfer->sent_clock_ms = registry_clock_ms(from->registry, node_now(sim, from));
     if (transfer->is_legacy) {
         remove_stamps(&transfer->items);

@@ -201,6 +201,12 @@ static void guard_turns(struct sim *sim)
     sim->settings.nodes_max = 5;
 }
 
+static void guard_and_release(struct sim *sim)
+{
+    guard_turns(sim);
+    sim->settings.deaths = DEATHS_AND_RELEASE;
+}
+
 static void guard_gradual(struct sim *sim)
 {
     guard(sim);
@@ -280,6 +286,10 @@ static const struct world {
     {"guard-turns", "the same, each node as soon as the one before is ready", NULL, true,
      guard_turns, NULL, false, 1},
     {"guard-chain", "as guard-turns, in a chain", NULL, true, guard_turns, link_chain, true, 0},
+    {"guard-release", "most clients die at once, then an operator releases the guards", NULL, true,
+     guard_and_release, NULL, false, 1},
+    {"release-chain", "as guard-release, in a chain", NULL, true, guard_and_release, link_chain,
+     true, 0},
     {"guard-gradual", "most clients die one by one", NULL, true, guard_gradual, NULL, false, 1},
     {"late-messages", "messages between nodes arrive up to 60 s late", NULL, true, late_messages,
      NULL, false, 1},

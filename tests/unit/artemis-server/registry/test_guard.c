@@ -212,7 +212,7 @@ static void it_can_act_again_after_the_release(void **state)
     (void)state;
     struct guard guard = {0};
     assert_true(evaluate(&guard, 0, 100, 60));
-    guard_release(&guard, &settings, NOON + 500);
+    assert_true(guard_release(&guard, &settings, NOON + 500, 0));
     assert_false(evaluate(&guard, 500 + WINDOW_MS - 1, 100, 60));
     assert_true(evaluate(&guard, 500 + WINDOW_MS, 100, 60)); /* expired anew */
     check_state(&guard, GUARD_ENGAGED, 500 + WINDOW_MS, 500 + WINDOW_MS + GUARD_MAX_MS);
@@ -222,7 +222,7 @@ static void release_ends_with_the_window_when_all_is_well(void **state)
 {
     (void)state;
     struct guard guard = {0};
-    guard_release(&guard, &settings, NOON);
+    assert_true(guard_release(&guard, &settings, NOON, 0));
     check_state(&guard, GUARD_RELEASED, 0, WINDOW_MS);
     assert_false(evaluate(&guard, WINDOW_MS, 100, 0));
     check_state(&guard, GUARD_OFF, WINDOW_MS, 0);
@@ -232,9 +232,34 @@ static void operator_releases_in_advance(void **state)
 {
     (void)state;
     struct guard guard = {0};
-    guard_release(&guard, &settings, NOON);
+    assert_true(guard_release(&guard, &settings, NOON, 0));
     assert_false(evaluate(&guard, 1, 100, 100));
     assert_int_equal(guard.state, GUARD_RELEASED);
+}
+
+/* A release that arrives late ends when it ends where it was made. */
+static void late_release_does_not_end_a_new_guard(void **state)
+{
+    (void)state;
+    struct guard guard = {0};
+    assert_true(evaluate(&guard, 0, 100, 60));
+    assert_true(guard_release(&guard, &settings, NOON + 500, 500));
+    check_state(&guard, GUARD_RELEASED, 500, WINDOW_MS);
+    assert_true(evaluate(&guard, WINDOW_MS, 100, 60));
+    assert_false(guard_release(&guard, &settings, NOON + WINDOW_MS, WINDOW_MS));
+    check_state(&guard, GUARD_ENGAGED, WINDOW_MS, WINDOW_MS + GUARD_MAX_MS);
+}
+
+static void known_release_has_no_effect(void **state)
+{
+    (void)state;
+    struct guard guard = {0};
+    assert_true(evaluate(&guard, 0, 100, 60));
+    assert_true(guard_release(&guard, &settings, NOON, 0));
+    assert_false(guard_release(&guard, &settings, NOON + 100, 0)); /* the clocks differ */
+    assert_false(guard_release(&guard, &settings, NOON + BUCKET_MS, 0));
+    assert_true(guard_release(&guard, &settings, NOON + BUCKET_MS + 1, 0));
+    check_state(&guard, GUARD_RELEASED, BUCKET_MS + 1, BUCKET_MS + 1 + WINDOW_MS);
 }
 
 /* What was guarded is looked at again within a second of the release, and goes then. A window after
@@ -246,7 +271,7 @@ static void released_guard_does_not_engage_again_for_the_same_leases(void **stat
     for (uint64_t released_ms = 0; released_ms < 2 * BUCKET_MS; released_ms += 250) {
         struct guard guard = {0};
         assert_true(evaluate(&guard, 0, 160, 100));
-        guard_release(&guard, &settings, NOON + released_ms);
+        assert_true(guard_release(&guard, &settings, NOON + released_ms, 0));
         assert_false(evaluate(&guard, released_ms + 900, 160, 100));
         evict(&guard, released_ms + 900, 100);
         assert_false(evaluate(&guard, released_ms + WINDOW_MS, 60, 1));
@@ -263,7 +288,7 @@ static void clearing_ends_it_but_not_a_release(void **state)
     assert_true(evaluate(&guard, 0, 100, 60));
     guard_clear(&guard, NOON + 10);
     check_state(&guard, GUARD_OFF, 10, 0);
-    guard_release(&guard, &settings, NOON + 20);
+    assert_true(guard_release(&guard, &settings, NOON + 20, 0));
     guard_clear(&guard, NOON + 30);
     check_state(&guard, GUARD_RELEASED, 20, 20 + WINDOW_MS);
 }
@@ -289,6 +314,8 @@ int main(void)
         cmocka_unit_test(it_can_act_again_after_the_release),
         cmocka_unit_test(release_ends_with_the_window_when_all_is_well),
         cmocka_unit_test(operator_releases_in_advance),
+        cmocka_unit_test(late_release_does_not_end_a_new_guard),
+        cmocka_unit_test(known_release_has_no_effect),
         cmocka_unit_test(released_guard_does_not_engage_again_for_the_same_leases),
         cmocka_unit_test(clearing_ends_it_but_not_a_release),
     };

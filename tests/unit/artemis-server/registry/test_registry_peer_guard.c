@@ -263,6 +263,23 @@ static void released_service_takes_no_guarded_lease_over(void **state)
     assert_int_equal(shown(peer, "big"), 0);
 }
 
+static void release_has_an_effect_once_and_only_in_time(void **state)
+{
+    (void)state;
+    uint64_t clock_ms = registry_clock_ms(node, at_ms(ENDED_MS));
+    assert_false(registry_apply_release(node, SLICE("nowhere"), clock_ms, at_ms(ENDED_MS)));
+    assert_false(registry_apply_release(node, SLICE("big"), clock_ms - TTL_MS, at_ms(ENDED_MS)));
+    registry_expire(node, at_ms(ENDED_MS + TICK_MS));
+    assert_int_equal(shown(node, "big"), BIG);
+    assert_true(
+        registry_apply_release(node, SLICE("big"), clock_ms - TTL_MS + 50, at_ms(ENDED_MS)));
+    assert_false(
+        registry_apply_release(node, SLICE("big"), clock_ms - TTL_MS + 60, at_ms(ENDED_MS)));
+    registry_expire(node, at_ms(ENDED_MS + 2 * TICK_MS));
+    assert_int_equal(shown(node, "big"), 0);
+    assert_false(registry_apply_release(node, SLICE("big"), clock_ms, at_ms(ENDED_MS)));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -277,6 +294,7 @@ int main(void)
         TEST(lease_guarded_for_a_peer_is_not_offered),
         TEST(renewal_ends_the_guard_of_a_peer),
         TEST(lease_ends_at_the_same_time_on_both_nodes),
+        TEST(release_has_an_effect_once_and_only_in_time),
         TEST(released_service_takes_no_guarded_lease_over),
     };
     return cmocka_run_group_tests_name("registry: guards of peers", tests, NULL, NULL);
