@@ -104,10 +104,19 @@ void fake_server_start(struct fake_server *server, fake_server_response *respons
 void fake_server_start_stream(struct fake_server *server, fake_server_response *response,
                               fake_server_stream *stream, void *context)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    fake_server_start_at(server, 0, response, stream, context);
+}
+
+void fake_server_start_at(struct fake_server *server, uint16_t port, fake_server_response *response,
+                          fake_server_stream *stream, void *context)
+{
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
+    int reuse = 1;
     *server = (struct fake_server){.response = response, .stream = stream, .context = context};
     server->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    setsockopt(server->listener, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof reuse);
     assert_int_equal(bind(server->listener, (struct sockaddr *)&address, size), 0);
     assert_int_equal(listen(server->listener, 100), 0);
     assert_int_equal(getsockname(server->listener, (struct sockaddr *)&address, &size), 0);

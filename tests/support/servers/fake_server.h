@@ -33,6 +33,9 @@ struct fake_server {
 void fake_server_start(struct fake_server *server, fake_server_response *response, void *context);
 void fake_server_start_stream(struct fake_server *server, fake_server_response *response,
                               fake_server_stream *stream, void *context);
+/* The same on a given port; 0 chooses a free one. */
+void fake_server_start_at(struct fake_server *server, uint16_t port, fake_server_response *response,
+                          fake_server_stream *stream, void *context);
 void fake_server_stop(struct fake_server *server);
 
 /* Sends all bytes. False: the client has closed the connection, or the server is being stopped. */
