@@ -13,6 +13,7 @@
 #include "artemis-web/connections/loop.h"
 #include "artemis-web/http/etag.h"
 #include "artemis-web/http/library_overrides.h"
+#include "artemis-web/http/response_budget.h"
 #include "artemis-web/http/routes.h"
 #include "artemis-web/http/web_internal.h"
 #include "artemis-web/http/web_threads.h"
@@ -64,16 +65,6 @@ static struct MHD_Response *from_cached(struct cached_response *cached, struct s
     return mhd_response;
 }
 
-static struct MHD_Response *from_text(struct text *body)
-{
-    struct MHD_Response *mhd_response = MHD_create_response_from_buffer(
-        body->size, body->size ? body->data : (char *)(uintptr_t) "",
-        body->size ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
-    if (mhd_response && body->size)
-        *body = (struct text){0};
-    return mhd_response;
-}
-
 /* Compresses the body in place. Returns false without memory; the body is unchanged then. */
 static bool compress_text(struct text *body)
 {
@@ -114,7 +105,8 @@ static struct MHD_Response *make_response(struct request *request, struct respon
         bytes = (struct slice){cached->body.data, cached->body.size};
     if (!cached)
         bytes.size = response->body.size;
-    mhd_response = cached ? from_cached(cached, bytes) : from_text(&response->body);
+    mhd_response =
+        cached ? from_cached(cached, bytes) : response_budget_create(request->web, &response->body);
     if (!mhd_response)
         return NULL;
     if (may_vary)
@@ -320,6 +312,11 @@ bool response_send(struct request *request, struct response *response, enum erro
 {
     if (!error && response->kind == RESPONSE_TEXT && text_failed(&response->body))
         error = ERR_NO_MEMORY;
+    if (!error && response->kind == RESPONSE_TEXT &&
+        response_budget_exceeded(request->web, &response->body)) {
+        error = ERR_OVERLOADED;
+        message = "too many large responses are not read yet";
+    }
     if (error)
         write_error(request, response, error, message);
     if (response->status == 0)
