@@ -160,6 +160,45 @@ change_unseen() {
         "http://127.0.0.1:${PORT[$1]}/api/replication/registry/register"
 }
 
+# relay NAME PORT TO: forwards connections at PORT to TO; while it is stopped, the link is cut.
+relay() {
+    "$PROGRAMS/relay" --port "$2" --to "$3" &
+    PID[$1]=$!
+}
+
+digests_of() {
+    curl -s -H 'X-Artemis-Replication: true' "http://127.0.0.1:${PORT[$1]}/api/replication/registry/digest"
+}
+
+# 5,000 instances are not renewed, so the guards of both nodes keep them. The link between the nodes is
+# cut for 60 s, in which 5,000 more register at one of them, and end too.
+measure_guard_cut() {
+    local a b to_a to_b restored deadline secs held
+    a=$(free_port) b=$(free_port) to_a=$(free_port) to_b=$(free_port)
+    relay to-a "$to_a" "$a"
+    relay to-b "$to_b" "$b"
+    serve_node a "$a" "127.0.0.1:$to_b" --set lease.ttl_secs=5 &&
+        serve_node b "$b" "127.0.0.1:$to_a" --set lease.ttl_secs=5 && wait_for_peers a 1 && wait_for_peers b 1 &&
+        fill a 5000 || return 1
+    sleep 10
+    kill -STOP "${PID[to-a]}" "${PID[to-b]}"
+    sleep 30
+    fill a 5000 20 || return 1
+    sleep 30
+    held=$(metric a artemis_leases_held)
+    restored=$EPOCHREALTIME
+    kill -CONT "${PID[to-a]}" "${PID[to-b]}"
+    deadline=$((SECONDS + 60))
+    until [ "$(digests_of a)" = "$(digests_of b)" ]; do
+        [ $SECONDS -lt $deadline ] || { say "the nodes do not agree" && return 1; }
+        sleep 0.02
+    done
+    secs=$(calc %.1f "$EPOCHREALTIME - $restored")
+    row guard-cut "5,000 changes in a 60 s cut" "$secs" s "agreed $secs s after the cut, $held leases guarded" \
+        '<= 3 s' "v <= 3 && $held > 9900 && $held == $(metric b artemis_leases_held)"
+    stop_all to-a to-b a b
+}
+
 # The lag to a healthy peer beside one dead peer and one that accepts connections and never responds,
 # alternating with a cluster without them, because the machine's speed drifts.
 measure_failing_peers() {
