@@ -111,6 +111,17 @@ static uint64_t end_of_time(const struct registry *registry, const struct record
     return end_ms <= now_ms ? registry_lease_end_ms(registry, end_ms, now_ms) : end_ms;
 }
 
+/* The end of the time limit of a lease check that a pause interrupted: the replicator begins it
+ * again. 0: none did. */
+static uint64_t check_end_after_pause_ms(const struct registry *registry,
+                                         const struct record *record, uint64_t now_ms)
+{
+    uint64_t pause_end_ms = atomic_load_explicit(&registry->pause.end_ms, memory_order_relaxed);
+    uint64_t end_ms = pause_end_ms + registry_lease_check_max_ms(registry) + LEASE_CHECK_SLACK_MS;
+    bool is_checked = record->lease_state == LEASE_CONFIRMING && pause_end_ms;
+    return is_checked && end_ms > now_ms ? end_ms : 0;
+}
+
 /* A lease has come up in the wheel. */
 static void handle_timer(struct registry *registry, struct shard *shard, uint32_t number,
                          struct moment now)
@@ -118,11 +129,14 @@ static void handle_timer(struct registry *registry, struct shard *shard, uint32_
     const struct record *record = shard_record(shard, number);
     uint64_t end_ms = end_of_time(registry, record, now.mono_ms);
     bool is_new = record->lease_state == LEASE_ACTIVE || record->lease_state == LEASE_LOADED;
+    uint64_t check_end_ms = check_end_after_pause_ms(registry, record, now.mono_ms);
     shard->counters.visited++;
     if (end_ms > now.mono_ms) /* renewed since it was armed, or handed out early */
         timing_wheel_arm(&shard->wheel, number, end_ms);
     else if (is_new && registry_is_replicating(registry))
         shard_start_lease_check(shard, number);
+    else if (check_end_ms)
+        timing_wheel_arm(&shard->wheel, number, check_end_ms);
     else
         shard_expire(shard, number);
 }

@@ -119,8 +119,9 @@ struct replicator {
     bool has_repeated; /* the comparisons that were old when the last one ended */
     bool flushing;
     struct lease_checks lease_checks;
-    uint64_t lease_check_number; /* of the last one */
-    uint32_t lease_check_max;    /* leases per message; halved after SEND_TOO_LARGE */
+    uint64_t lease_check_number;  /* of the last one */
+    uint64_t lease_check_turn_ms; /* of the last turn; see restart_after_pause */
+    uint32_t lease_check_max;     /* leases per message; halved after SEND_TOO_LARGE */
     struct guard_release releases[RELEASES_MAX]; /* a ring */
     uint64_t release_count;                      /* so far */
     struct peer peers[REPLICATOR_PEERS_MAX];

@@ -28,6 +28,8 @@ enum {
     ROUND_TRIPS = 3,     /* a round waits for a peer at most that many of its round trips */
     NEXT_CHECK_MS = 250, /* after which the next check starts beside one in its first round */
     IN_FLIGHT_MAX = 3,   /* checks in the first round, and messages to a peer */
+    TURN_MS = 500,       /* while a check is open, it is looked at so often */
+    PAUSE_MS = 1000,     /* without a turn for longer, this process did not run */
 };
 
 /* --- peers ------------------------------------------------------------------------------------ */
@@ -239,6 +241,37 @@ static bool may_start(const struct replicator *replicator, struct moment now)
     return count < IN_FLIGHT_MAX;
 }
 
+/* --- pauses ----------------------------------------------------------------------------------- */
+
+/* Begins again, as if its leases had just come up: its messages and time limits passed while this
+ * process did not run. Late responses to them still refute. */
+static void restart_check(struct replicator *replicator, struct lease_check *check,
+                          struct moment now)
+{
+    check->number = ++replicator->lease_check_number;
+    check->started_ms = now.mono_ms;
+    check->rounds = 0;
+    check->in_flight = check->responded = check->excluded = 0;
+    for (size_t i = 0; i < check->count; i++) {
+        struct checked_lease *lease = &check->leases[i];
+        lease->not_held = lease->listed = 0;
+        if (!lease->is_resolved)
+            lease->is_resolved = !registry_complete_round(replicator->registry, key_of(lease), 0);
+    }
+    start_round(replicator, check, now);
+}
+
+/* Called first in each turn. */
+static void restart_after_pause(struct replicator *replicator, struct moment now)
+{
+    bool was_paused = now.mono_ms > replicator->lease_check_turn_ms + PAUSE_MS;
+    struct lease_check *check;
+    replicator->lease_check_turn_ms = now.mono_ms;
+    if (was_paused)
+        TAILQ_FOREACH (check, &replicator->lease_checks, link)
+            restart_check(replicator, check, now);
+}
+
 /* --- the start -------------------------------------------------------------------------------- */
 
 /* A check of the leases that are confirming and in no check yet. NULL: there are none, or no
@@ -283,6 +316,7 @@ static void start_check(struct replicator *replicator, struct lease_check *check
 
 void lease_check_drain(struct replicator *replicator, struct moment now)
 {
+    restart_after_pause(replicator, now);
     advance_all(replicator, now);
     struct lease_check *check = may_start(replicator, now) ? create_check(replicator) : NULL;
     if (check)
@@ -331,6 +365,8 @@ uint64_t lease_check_due_ms(const struct replicator *replicator)
 {
     const struct lease_check *check;
     uint64_t due_ms = UINT64_MAX;
+    if (!TAILQ_EMPTY(&replicator->lease_checks))
+        due_ms = replicator->lease_check_turn_ms + TURN_MS;
     TAILQ_FOREACH (check, &replicator->lease_checks, link) {
         uint64_t end_ms = check->started_ms + registry_lease_check_max_ms(replicator->registry);
         for (uint32_t i = 0; i < REPLICATOR_PEERS_MAX; i++) {
@@ -423,6 +459,7 @@ void lease_check_on_result(struct replicator *replicator, struct peer *peer,
                            const struct message *message, enum send_result result,
                            struct moment now)
 {
+    restart_after_pause(replicator, now);
     struct lease_check *check = find_check(replicator, message);
     uint64_t bit = bit_of(replicator, peer);
     peer->lease_checks--;
@@ -443,6 +480,7 @@ void lease_check_on_result(struct replicator *replicator, struct peer *peer,
 void lease_check_on_peer_down(struct replicator *replicator, const struct peer *peer,
                               struct moment now)
 {
+    restart_after_pause(replicator, now);
     lease_check_forget_peer(replicator, peer);
     advance_all(replicator, now);
 }

@@ -74,6 +74,8 @@ struct sim_node {
     bool was_paused;                  /* since its start */
     uint64_t paused_ms;               /* since when, if paused */
     uint64_t stalled_ms;              /* end of its last stall; 0: none since its start */
+    uint64_t continued_ms;            /* end of its last pause; 0: none since its start */
+    uint64_t alone_ms;                /* when it last had no peer that was up */
     uint64_t refused_ms[CLIENTS_MAX]; /* when it last responded 503 to a heartbeat */
     struct registry *registry;
     struct replicator *replicator;

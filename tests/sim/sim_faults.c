@@ -88,6 +88,7 @@ static void on_resume(struct sim *sim, void *context, uint32_t id, uint32_t life
     if (node->life != life || !node->paused)
         return;
     node->paused = false;
+    node->continued_ms = sim->now_ms;
     sim_log(sim, "%s continues", node->name);
     if (node_hlc_lag_ms(sim, node) > CLOCKS_APART_MS)
         sim->behind_ms = sim->now_ms;

@@ -57,11 +57,24 @@ static void schedule(struct sim *sim, struct sim_node *node, uint64_t when_ms)
     sim_at(when_ms, on_turn, NULL, node->id, node->life);
 }
 
+static bool has_peer_up(const struct sim *sim, const struct sim_node *node)
+{
+    for (uint32_t peer = 0; peer < sim->node_count; peer++) {
+        struct peer_view view;
+        replicator_view(node->replicator, peer, node_now(sim, node), &view);
+        if (view.health == PEER_UP)
+            return true;
+    }
+    return false;
+}
+
 void node_work(struct sim *sim, struct sim_node *node)
 {
     if (!node_is_running(node))
         return;
     struct moment now = node_now(sim, node);
+    if (node->was_paused && !has_peer_up(sim, node))
+        node->alone_ms = sim->now_ms;
     struct message *message;
     replicator_drain_dirty(node->replicator, now);
     while ((message = replicator_next(node->replicator, now)))
@@ -106,7 +119,7 @@ static void on_tick(struct sim *sim, void *context, uint32_t id, uint32_t life)
     sim_at(sim->now_ms + EXPIRE_TICK_MS, on_tick, NULL, id, life);
     if (!node_is_running(node))
         return;
-    registry_expire(node->registry, node_now(sim, node));
+    registry_tick(node->registry, node_now(sim, node));
     note_evictions(sim, node);
     if (sim->now_ms / EXPIRE_TICK_MS % 10 == 0)
         registry_cleanup(node->registry, node_now(sim, node));
@@ -154,6 +167,8 @@ void node_start(struct sim *sim, struct sim_node *node)
     node->paused = false;
     node->was_paused = false;
     node->stalled_ms = 0;
+    node->continued_ms = 0;
+    node->alone_ms = 0;
     node->evictions = 0;
     memset(node->orders, 0, sizeof(node->orders));
     memset(node->refused_ms, 0, sizeof(node->refused_ms));

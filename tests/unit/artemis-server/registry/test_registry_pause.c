@@ -105,6 +105,20 @@ static void peers_are_asked_instead_where_there_are_any(void **state)
     record_copy_unref(&checked[0]);
 }
 
+static void lease_check_has_its_whole_time_after_a_pause(void **state)
+{
+    (void)state;
+    uint64_t end_ms = TTL_MS + TICK_MS + PAUSE_MS;
+    uint64_t limit_ms = registry_lease_check_max_ms(registry) + LEASE_CHECK_SLACK_MS;
+    registry_set_replicating(registry, true);
+    put(registry, "s", "a", at_ms(0));
+    tick_until(0, TTL_MS + TICK_MS);
+    tick_until(end_ms, end_ms + limit_ms - TICK_MS);
+    assert_true(is_shown(registry, "s", "a"));
+    tick_until(end_ms + limit_ms, end_ms + limit_ms + 2 * TICK_MS);
+    assert_false(is_shown(registry, "s", "a"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -115,6 +129,7 @@ int main(void)
         TEST(lease_that_ended_before_the_pause_gets_nothing),
         TEST(pauses_that_follow_each_other_add_up),
         TEST(peers_are_asked_instead_where_there_are_any),
+        TEST(lease_check_has_its_whole_time_after_a_pause),
     };
     return cmocka_run_group_tests_name("registry_pause", tests, NULL, NULL);
 }

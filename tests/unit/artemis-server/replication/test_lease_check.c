@@ -103,6 +103,39 @@ static void timeout_counts_as_an_empty_response_and_not_as_a_failure(void **stat
     assert_false(lives("a"));
 }
 
+/* This process did not run while the check was open: its time limits have passed, and the responses
+ * are still in the sockets or were never sent. */
+static void check_begins_again_after_a_pause(void **state)
+{
+    (void)state;
+    join_up(0);
+    let_expire("a");
+    struct message *check = expect(0, MESSAGE_LEASE_CHECK);
+    pass_ms(registry_lease_check_max_ms(rig.node) + 1000);
+    pump();
+    assert_true(replicator_stats_now().confirmed == 0);
+    finish_message(check, SEND_RETRYABLE); /* the result of before the pause */
+    assert_true(replicator_stats_now().confirmed == 0);
+    check = expect(0, MESSAGE_LEASE_CHECK);
+    respond_key(check, (struct word){.stamp = 9, .age_ms = 5000});
+    finish_message(check, SEND_DELIVERED);
+    assert_true(replicator_stats_now().refuted == 1);
+    assert_true(lives("a"));
+}
+
+static void check_that_began_again_confirms_the_expiry(void **state)
+{
+    (void)state;
+    join_up(0);
+    let_expire("a");
+    struct message *check = expect(0, MESSAGE_LEASE_CHECK);
+    pass_ms(registry_lease_check_max_ms(rig.node) + 1000);
+    finish_message(check, SEND_RETRYABLE);
+    finish(0, MESSAGE_LEASE_CHECK, SEND_DELIVERED);
+    assert_true(replicator_stats_now().confirmed == 1);
+    assert_false(lives("a"));
+}
+
 static void peer_that_goes_down_counts_as_an_empty_response(void **state)
 {
     (void)state;
@@ -491,6 +524,8 @@ int main(void)
         TEST(later_renewal_of_a_peer_refutes_the_expiry),
         TEST(empty_responses_of_all_peers_confirm_the_expiry),
         TEST(timeout_counts_as_an_empty_response_and_not_as_a_failure),
+        TEST(check_begins_again_after_a_pause),
+        TEST(check_that_began_again_confirms_the_expiry),
         TEST(peer_that_goes_down_counts_as_an_empty_response),
         TEST(peer_in_a_short_backoff_is_asked_after_it),
         TEST(peer_in_a_long_backoff_is_not_waited_for),
