@@ -24,7 +24,7 @@ set -u -o pipefail
 . "$(dirname "$0")/tls.sh"
 
 HERE=$(cd "$(dirname "$0")" && pwd)
-NAMES="start heartbeat discovery connections threads memory-100k memory-1m idle idle-1h expiry lag register bootstrap guard-cut failing-peers"
+NAMES="start heartbeat discovery connections threads memory-100k memory-1m idle idle-1h expiry lag traffic register bootstrap guard-cut failing-peers"
 NAMES+=" push-ws push-get push-rate push-stopped storage storage-100k storage-1m heartbeat-tls"
 COMMON=(--addr 127.0.0.1:0 --set ratelimit.enabled=false)
 # Many short rounds by turns: the speed of a virtual machine drifts within seconds. The median of 40

@@ -5,70 +5,104 @@
 # by bench.sh.
 #
 # The distribution of connections over the threads decides, so server and client are started anew
-# for each round. A row is the median of its rounds, and must reach 0.8 of the best row of its
-# table. A single connection measures latency and has no target.
+# for each round. A round counts from the moment when each connection has had its first requests. A
+# row is the median of its rounds, and must reach 0.8 of the best row of its table. A single
+# connection measures latency and has no target.
+#
+# Many connections take more time of the kernel, of libmicrohttpd and of the client, which shares
+# the cores. So the yardstick is measured by turns with the same connections. Where it falls below
+# 0.8 of its own best row as well, that share is the target.
 
 CONNECTION_COUNTS="1 64 128 256 512 1000 4000"
 THREAD_COUNTS="1 2 4 8 16"
 THREADS_CONNECTIONS=256
 CONNECTION_ROUNDS=5
 CONNECTION_SECS=3
+WARM_REQUESTS=2
 
-# connection_round CONNECTIONS [--set ...]...: prints heartbeats per second of a new server.
+# connection_round SERVER CONNECTIONS: prints the heartbeats per second of a server, and stops it.
 connection_round() {
-    local connections=$1 clients=2 report
-    shift
+    local connections=$2 clients=2 report
     [ "$connections" -gt 1 ] || clients=1
-    serve_artemis 86400 "$@" && fill artemis 10000 2>/dev/null || return 1
     report=$({ timeout -s INT "$CONNECTION_SECS" wrk -t$clients -c"$connections" -d60s \
-        -s "$HERE/load.lua" "http://127.0.0.1:${PORT[artemis]}" -- heartbeat || true; } |
-        grep '^requests=') || return 1
-    stop artemis
-    # shellcheck disable=SC2046 # three numbers
-    set -- $(field requests duration_us errors <<<"$report")
-    if [ "$3" != 0 ] || [ "$1" = 0 ]; then
+        -s "$HERE/load.lua" "http://127.0.0.1:${PORT[$1]}" -- heartbeat \
+        $((connections * WARM_REQUESTS / clients)) || true; } | grep '^requests=') || return 1
+    stop "$1"
+    # shellcheck disable=SC2046 # two numbers
+    set -- $(field rate errors <<<"$report")
+    if [ "$2" != 0 ] || [ "$1" = 0 ]; then
         say "failed with $connections connections: $report"
         return 1
     fi
-    calc %.0f "$1 / $2 * 1e6"
-    echo
+    echo "$1"
 }
 
-# table_rows NAME LABEL-FORMAT VALUES FUNCTION: measures each value in rounds by turns.
-table_rows() {
-    local name=$1 label=$2 values=$3 round value best rate share
+# artemis_round CONNECTIONS [--set ...]...
+artemis_round() {
+    serve_artemis 86400 "${@:2}" && fill artemis 10000 2>/dev/null || return 1
+    [ -s "$WORK/loop.answer" ] || response_of artemis heartbeat >"$WORK/loop.answer" || return 1
+    connection_round artemis "$1"
+}
+
+# yardstick_round CONNECTIONS: after an artemis_round, whose response it repeats.
+yardstick_round() {
+    serve loops "$PROGRAMS/yardstick" --loops "$(nproc)" --heartbeat "$WORK/loop.answer" &&
+        connection_round loops "$1"
+}
+
+# medians NAME VALUES: of the rounds of each value, in $WORK/NAME.VALUE.median; prints the best.
+medians() {
+    local value
+    for value in $2; do
+        sort -n "$WORK/$1.$value" | sed -n "$(((CONNECTION_ROUNDS + 1) / 2))p" \
+            >"$WORK/$1.$value.median"
+        cat "$WORK/$1.$value.median"
+    done | sort -n | tail -1
+}
+
+# share_row NAME LABEL SHARE TEXT TARGET
+share_row() { row "$1" "$2" "$3" share "$4" ">= $(calc %.2f "$5")" "v >= $5"; }
+
+measure_connections() {
+    local round value best yardstick_best rate share theirs text
+    ulimit -n "$(ulimit -Hn)"
     for ((round = 1; round <= CONNECTION_ROUNDS; round++)); do
-        for value in $values; do
-            "$4" "$value" >>"$WORK/$name.$value" || return 1
+        for value in $CONNECTION_COUNTS; do
+            artemis_round "$value" >>"$WORK/connections.$value" || return 1
+            yardstick_round "$value" >>"$WORK/loops.$value" || return 1
         done
-        say "$name, round $round of $CONNECTION_ROUNDS"
+        say "connections, round $round of $CONNECTION_ROUNDS"
     done
-    for value in $values; do
-        sort -n "$WORK/$name.$value" | sed -n "$(((CONNECTION_ROUNDS + 1) / 2))p" \
-            >"$WORK/$name.$value.median"
-    done
-    best=$(for value in $values; do cat "$WORK/$name.$value.median"; done | sort -n | tail -1)
-    for value in $values; do
-        rate=$(cat "$WORK/$name.$value.median")
+    best=$(medians connections "$CONNECTION_COUNTS")
+    yardstick_best=$(medians loops "$CONNECTION_COUNTS")
+    for value in $CONNECTION_COUNTS; do
+        rate=$(cat "$WORK/connections.$value.median")
         share=$(calc %.2f "$rate / $best")
-        # shellcheck disable=SC2059 # the label is a format
-        set -- "$name" "$(printf "$label" "$value")" "$share" share "$rate/s, $share of the best"
-        if [ "$name" = connections ] && [ "$value" = 1 ]; then
-            row "$@"
+        theirs=$(calc %.2f "$(cat "$WORK/loops.$value.median") / $yardstick_best")
+        text="$rate/s, $share of the best (yardstick $theirs)"
+        if [ "$value" = 1 ]; then
+            row connections "heartbeat, 1 connection" "$share" share "$text"
         else
-            row "$@" '>= 0.8' 'v >= 0.8'
+            share_row connections "heartbeat, $value connections" "$share" "$text" \
+                "$(calc %.2f "$theirs < 0.8 ? $theirs : 0.8")"
         fi
     done
 }
 
-with_connections() { connection_round "$1"; }
-with_threads() { connection_round $THREADS_CONNECTIONS --set "server.threads=$1"; }
-
-measure_connections() {
-    ulimit -n "$(ulimit -Hn)"
-    table_rows connections "heartbeat, %s connections" "$CONNECTION_COUNTS" with_connections
-}
-
 measure_threads() {
-    table_rows threads "heartbeat, %s web threads" "$THREAD_COUNTS" with_threads
+    local round value best rate share
+    ulimit -n "$(ulimit -Hn)"
+    for ((round = 1; round <= CONNECTION_ROUNDS; round++)); do
+        for value in $THREAD_COUNTS; do
+            artemis_round $THREADS_CONNECTIONS --set "server.threads=$value" \
+                >>"$WORK/threads.$value" || return 1
+        done
+        say "threads, round $round of $CONNECTION_ROUNDS"
+    done
+    best=$(medians threads "$THREAD_COUNTS")
+    for value in $THREAD_COUNTS; do
+        rate=$(cat "$WORK/threads.$value.median")
+        share=$(calc %.2f "$rate / $best")
+        share_row threads "heartbeat, $value web threads" "$share" "$rate/s, $share of the best" 0.8
+    done
 }

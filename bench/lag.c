@@ -4,7 +4,7 @@
  * visible at another.
  *
  *   lag --port PORT [--watch PORT] [--secs 10] [--changes 2000] [--renewals 20000]
- *       [--pause-us 2000]
+ *       [--pause-us 2000] [--instances 20000]
  *
  * At --port, one connection changes instances and another renews leases, at the given rates per
  * second; 0 turns one off. A third connection changes one instance at a time there and polls
@@ -18,7 +18,6 @@
 
 #include <pthread.h>
 
-#define INSTANCES   20000u
 #define PER_SERVICE 10u
 #define BEATS       100u /* batches per second */
 #define PROBES      500u /* services, changed in turn */
@@ -29,6 +28,7 @@ struct plan {
     uint16_t port, watch;
     double begin, end;
     uint32_t pause_us;
+    uint32_t instances;
 };
 
 struct load {
@@ -68,7 +68,7 @@ static void change(struct http *h, uint32_t first, uint32_t count, uint64_t roun
     text_append_string(&body, "{\"instances\":[");
     for (uint32_t i = 0; i < count; i++) {
         text_append_string(&body, i ? "," : "");
-        add_changed(&body, (first + i) % INSTANCES, PER_SERVICE, round);
+        add_changed(&body, first + i, PER_SERVICE, round);
     }
     text_append_string(&body, "]}");
     if (http_post(h, "/api/registry/register", &body).status != 200)
@@ -89,7 +89,9 @@ static void *run_load(void *argument)
             http_renew(&h, next, load->each_beat, PER_SERVICE);
         else
             change(&h, next, load->each_beat, beat);
-        next = (next + load->each_beat) % (INSTANCES - load->each_beat);
+        next += load->each_beat;
+        if (next + load->each_beat > load->plan->instances)
+            next = 0;
         load->done += load->each_beat;
     }
     http_close(&h);
@@ -169,7 +171,8 @@ int main(int argc, char **argv)
     (void)argc;
     struct plan plan = {.port = option_port(argv),
                         .watch = (uint16_t)option_number(argv, "--watch", 0),
-                        .pause_us = option_number(argv, "--pause-us", 2000)};
+                        .pause_us = option_number(argv, "--pause-us", 2000),
+                        .instances = option_number(argv, "--instances", 20000)};
     uint32_t secs = option_number(argv, "--secs", 10);
     struct load changes = {.plan = &plan,
                            .each_beat = option_number(argv, "--changes", 2000) / BEATS};
@@ -184,7 +187,10 @@ int main(int argc, char **argv)
     if (!samples.lag_ms || !samples.register_ms)
         die("out of memory");
     http_open(&h, plan.port);
-    for (uint32_t first = 0; first < INSTANCES && (changes.each_beat || renewals.each_beat);
+    if (plan.instances < 1000 || changes.each_beat > plan.instances ||
+        renewals.each_beat > plan.instances)
+        die("--instances: must be at least 1000, and a hundredth of --changes and --renewals");
+    for (uint32_t first = 0; first < plan.instances && (changes.each_beat || renewals.each_beat);
          first += 1000)
         http_register(&h, first, 1000, PER_SERVICE);
     http_close(&h);

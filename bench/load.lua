@@ -1,17 +1,33 @@
 -- SPDX-License-Identifier: Apache-2.0
 --
--- The load for wrk:  wrk ... -s load.lua URL -- heartbeat|discovery|change
+-- The load for wrk:  wrk ... -s load.lua URL -- heartbeat|discovery|change [WARM]
 --
 -- One key per heartbeat, one service per request, one instance with another port per change, taken
 -- in turn from 1,000 of those that
 -- `fill --count 10000 --instances-per-service 10` registers; its ids are written in bench/common.h.
--- All requests are made before the first is sent. Ends with one line of numbers for bench.sh.
+-- All requests are made before the first is sent. Ends with one line of numbers for bench.sh. Its
+-- `rate` counts the requests that a thread sent after its first WARM ones (default 0), so that the
+-- start of many connections is not measured.
+
+local ffi = require("ffi")
+ffi.cdef [[
+    struct time { long secs, ns; };
+    int clock_gettime(int clock, struct time *out);
+]]
 
 local REQUESTS = 1000
 local PER_SERVICE = 10
 
 local requests = {}
 local turn = 0
+local threads = {}
+sent, warm, since = 0, 0, 0 -- global, so that done() can read them
+
+local function now_secs()
+    local time = ffi.new("struct time")
+    ffi.C.clock_gettime(1, time) -- CLOCK_MONOTONIC
+    return tonumber(time.secs) + tonumber(time.ns) / 1e9
+end
 
 local function heartbeat(n)
     local ids = ('"service_id":"bench-%06d","instance_id":"i-%09d"'):format(n / PER_SERVICE, n)
@@ -35,7 +51,12 @@ local function change(n)
     return wrk.format("POST", "/api/registry/register", headers, body)
 end
 
+function setup(thread)
+    threads[#threads + 1] = thread
+end
+
 function init(args)
+    warm = tonumber(args[2]) or 0
     local make = ({ heartbeat = heartbeat, discovery = discovery, change = change })[args[1]]
     for i = 1, REQUESTS do
         requests[i] = make((i - 1) * PER_SERVICE)
@@ -43,13 +64,24 @@ function init(args)
 end
 
 function request()
+    if sent == warm then
+        since = now_secs()
+    end
+    sent = sent + 1
     turn = turn % REQUESTS + 1
     return requests[turn]
 end
 
 function done(summary, latency)
     local e = summary.errors
-    io.write(("\nrequests=%d duration_us=%d bytes=%d p50_us=%d p99_us=%d errors=%d\n"):format(
-        summary.requests, summary.duration, summary.bytes, latency:percentile(50),
-        latency:percentile(99), e.connect + e.read + e.write + e.status + e.timeout))
+    local rate, now = 0, now_secs()
+    for _, thread in ipairs(threads) do
+        local after = thread:get("sent") - thread:get("warm")
+        if after > 0 then
+            rate = rate + after / (now - thread:get("since"))
+        end
+    end
+    local line = "\nrequests=%d duration_us=%d bytes=%d p50_us=%d p99_us=%d errors=%d rate=%d\n"
+    io.write(line:format(summary.requests, summary.duration, summary.bytes, latency:percentile(50),
+        latency:percentile(99), e.connect + e.read + e.write + e.status + e.timeout, rate))
 end

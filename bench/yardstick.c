@@ -3,16 +3,22 @@
  * yardstick - the least a libmicrohttpd server can do: read the request, answer a constant.
  *
  *   yardstick [--heartbeat FILE] [--discovery FILE] [--threads CORES] [--cert FILE --key FILE]
+ *   yardstick [--heartbeat FILE] [--discovery FILE] --loops N
  *
  * A FILE holds a response as `curl -si` prints it; its headers and body are answered again, so that
  * the yardstick sends what the real server sends. Without one the response is a bare constant.
  * The server is set up as any sensible user would: epoll, a pool of one thread a core, the
  * library's defaults otherwise, and each response made once and shared. With a certificate it
- * speaks TLS. It prints its address, 127.0.0.1:PORT, and serves until SIGTERM.
+ * speaks TLS. With --loops it runs N daemons without threads of the library, as Artemis does, and
+ * passes each the same number of connections: threads of the library stall when 128 connections are
+ * ready at once. It prints its address, 127.0.0.1:PORT, and serves until SIGTERM.
  */
 #include "bench/common.h"
 
+#include <limits.h>
 #include <microhttpd.h>
+#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 
 struct responses {
@@ -128,6 +134,83 @@ static struct MHD_Daemon *start(char **argv, struct responses *responses,
     return daemon;
 }
 
+/* --- threads of our own ----------------------------------------------------------------------- */
+
+/* A daemon, its epoll descriptor, and the pipe that brings it the sockets of new connections. */
+struct loop {
+    struct MHD_Daemon *daemon;
+    int epoll;
+    int sockets[2];
+};
+
+static void take_socket(struct loop *loop)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    int socket;
+
+    if (read(loop->sockets[0], &socket, sizeof(socket)) == (ssize_t)sizeof(socket))
+        MHD_add_connection(loop->daemon, socket, (struct sockaddr *)&address, sizeof(address));
+}
+
+static void *run_loop(void *argument)
+{
+    struct loop *loop = argument;
+    struct pollfd fds[] = {
+        {.fd = loop->epoll, .events = POLLIN},
+        {.fd = loop->sockets[0], .events = POLLIN},
+    };
+
+    for (;;) {
+        MHD_UNSIGNED_LONG_LONG ms;
+        bool is_limited = MHD_get_timeout(loop->daemon, &ms) == MHD_YES;
+        if (poll(fds, 2, is_limited ? (int)(ms < INT_MAX ? ms : INT_MAX) : -1) > 0 &&
+            fds[1].revents)
+            take_socket(loop);
+        MHD_run(loop->daemon);
+    }
+    return NULL;
+}
+
+static void start_loop(struct loop *loop, struct responses *responses)
+{
+    enum { CONNECTIONS_MAX = 1 << 16 }; /* the default is 1,020 */
+    pthread_t thread;
+
+    loop->daemon =
+        MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, handle, responses,
+                         MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_END);
+    if (!loop->daemon || pipe(loop->sockets) != 0)
+        die("the yardstick cannot start a loop: %s", strerror(errno));
+    loop->epoll = MHD_get_daemon_info(loop->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+    if (pthread_create(&thread, NULL, run_loop, loop) != 0)
+        die("the yardstick cannot start a thread");
+}
+
+/* Accepts for the loops by turns until the process ends. */
+static void serve_by_loops(uint32_t count, struct responses *responses)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t size = sizeof(address);
+    struct loop *loops = calloc(count, sizeof(*loops));
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (!loops || listener < 0 || bind(listener, (struct sockaddr *)&address, size) != 0 ||
+        listen(listener, SOMAXCONN) != 0 ||
+        getsockname(listener, (struct sockaddr *)&address, &size) != 0)
+        die("the yardstick cannot listen: %s", strerror(errno));
+    for (uint32_t i = 0; i < count; i++)
+        start_loop(&loops[i], responses);
+    printf("yardstick listens on 127.0.0.1:%u\n", ntohs(address.sin_port));
+    fflush(stdout);
+    for (uint32_t next = 0;; next = (next + 1) % count) {
+        int accepted = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (accepted >= 0 &&
+            write(loops[next].sockets[1], &accepted, sizeof(accepted)) != sizeof(accepted))
+            die("the yardstick cannot pass a connection on: %s", strerror(errno));
+    }
+}
+
 int main(int argc, char **argv)
 {
     (void)argc;
@@ -142,6 +225,9 @@ int main(int argc, char **argv)
         .heartbeat = response_from(option_text(argv, "--heartbeat", NULL), heartbeat),
         .discovery = response_from(option_text(argv, "--discovery", NULL), heartbeat),
     };
+    uint32_t loops = option_number(argv, "--loops", 0);
+    if (loops > 0)
+        serve_by_loops(loops, &responses); /* ends by the signal */
     sigemptyset(&end);
     sigaddset(&end, SIGTERM);
     sigaddset(&end, SIGINT);
