@@ -132,7 +132,7 @@ static enum error reserve_member(struct shard *shard, struct service *service)
     if (service->member_count < service->member_capacity)
         return ERR_NONE;
     uint32_t capacity = service->member_capacity + service->member_capacity / 2;
-    return resize_members(shard, service, capacity ? capacity : FIRST_CAPACITY);
+    return resize_members(shard, service, capacity > FIRST_CAPACITY ? capacity : FIRST_CAPACITY);
 }
 
 static bool is_sparse(const struct service *service)
