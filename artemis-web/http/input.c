@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis-web/http/input.h"
 
+#include <assert.h>
 #include <microhttpd.h>
 #include <stdio.h>
 #include <string.h>
@@ -182,6 +183,8 @@ void input_release_body(struct request *request, bool keep)
 
 /* --- messages --------------------------------------------------------------------------------- */
 
+static_assert((int)MESSAGE_BYTES >= (int)LIMIT_MESSAGE_BYTES, "the message of a limit fits");
+
 void input_describe_error(const struct session *session, const char *url, const char *method,
                           char message[MESSAGE_BYTES])
 {
@@ -225,7 +228,6 @@ void input_describe_error(const struct session *session, const char *url, const 
                  config->ratelimit.requests_per_second, config->ratelimit.burst_size);
         break;
     case ERR_TOO_MANY_CONNECTIONS:
-        static_assert((int)MESSAGE_BYTES >= (int)LIMIT_MESSAGE_BYTES, "it fits");
         connections_describe_limit(&session->web->connections, message);
         break;
     case ERR_NOT_A_PEER:
