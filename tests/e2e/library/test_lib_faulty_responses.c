@@ -26,19 +26,25 @@ static const struct artemis_instance one = {
 static struct fake_server server;
 static struct fake_server elsewhere;
 static atomic_uint faults_left;
-static atomic_uint followed; /* redirects */
+static atomic_uint handshakes_left; /* that get the fault */
+static atomic_uint followed;        /* redirects */
 static const struct response_fault *fault;
 
+static bool is_handshake(const char *head)
+{
+    return strncmp(head, "GET /ws ", 8) == 0;
+}
+
+/* It has no WebSocket, so the client polls. */
 static void respond(const char *head, char *out, size_t size, void *context)
 {
     static const char body[] =
         SUCCESS ",\"version\":1,\"service\":{\"service_id\":\"shop\",\"instances\":[{"
                 "\"region_id\":\"r\",\"zone_id\":\"z\",\"service_id\":\"shop\","
                 "\"instance_id\":\"s-1\",\"ip\":\"10.0.0.1\",\"port\":80}]}}";
-    (void)head;
     (void)context;
-    snprintf(out, size, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n%s",
-             sizeof body - 1, body);
+    snprintf(out, size, "HTTP/1.1 %s\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n%s",
+             is_handshake(head) ? "404 Not Found" : "200 OK", sizeof body - 1, body);
 }
 
 static void respond_elsewhere(const char *head, char *out, size_t size, void *context)
@@ -47,16 +53,16 @@ static void respond_elsewhere(const char *head, char *out, size_t size, void *co
     respond(head, out, size, context);
 }
 
-/* The next calls get the fault, whatever they are. */
+/* The next calls, or handshakes, get the fault. */
 static bool send_fault(int fd, const char *head, void *context)
 {
     (void)context;
-    unsigned left = atomic_load(&faults_left);
-    while (left && !atomic_compare_exchange_weak(&faults_left, &left, left - 1))
+    atomic_uint *counter = is_handshake(head) ? &handshakes_left : &faults_left;
+    unsigned left = atomic_load(counter);
+    while (left && !atomic_compare_exchange_weak(counter, &left, left - 1))
         ;
     if (!left)
         return false;
-    (void)head;
     fault->send(fd, elsewhere.url);
     shutdown(fd, SHUT_RDWR);
     return true;
@@ -121,10 +127,34 @@ static void client_works_after_each_fault(void **state)
     assert_int_equal(atomic_load(&followed), 0);
 }
 
+static void on_change(const struct artemis_change *change, void *context)
+{
+    (void)change;
+    (void)context;
+}
+
+static void watch_works_after_each_faulty_handshake(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < response_fault_count; i++) {
+        struct artemis_problem problem = {.text = ""};
+        struct artemis_watch *watch = NULL;
+        fault = &response_faults[i];
+        atomic_store(&handshakes_left, 1);
+        struct artemis_client *client = open_client();
+        if (artemis_watch(client, "shop", 0, on_change, NULL, TIMEOUT_MS, &watch, &problem))
+            fail_msg("after \"%s\": %s", fault->name, problem.text);
+        assert_int_equal(atomic_load(&handshakes_left), 0);
+        assert_int_equal(artemis_close(client, TIMEOUT_MS, NULL), ARTEMIS_OK);
+    }
+    assert_int_equal(atomic_load(&followed), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(client_works_after_each_fault, start, stop),
+        cmocka_unit_test_setup_teardown(watch_works_after_each_faulty_handshake, start, stop),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
 }
