@@ -319,6 +319,8 @@ enum {
     PEER_UP_MS = BACKOFF_MAX_MS + DOWN_PROBE_MS + 3 * TIMEOUT_MS,
 };
 void oracle_start(struct sim *sim);
+/* Also after each fault: one may begin and end between two checks. */
+void oracle_update_reachability(struct sim *sim);
 void oracle_node_evicted(struct sim *sim, const struct sim_node *node);
 void oracle_end(struct sim *sim);
 /* The content of a client's instance at a node; 0: not registered there. */

@@ -23,6 +23,8 @@ static void set_link(struct sim *sim, uint32_t from, uint32_t to, bool cut)
     if (link->cut && !cut)
         link->fine_since_ms = sim->now_ms;
     link->cut = cut;
+    if (cut)
+        oracle_update_reachability(sim);
 }
 
 static void on_link_restored(struct sim *sim, void *context, uint32_t from, uint32_t to)
@@ -65,6 +67,7 @@ static void crash(struct sim *sim, struct sim_node *node, uint64_t for_ms)
     sim->counts.crashes++;
     sim_log(sim, "%s crashes", node->name);
     node_crash(sim, node);
+    oracle_update_reachability(sim);
     clients_note_crash(sim, node);
     sim_at(sim->now_ms + for_ms, on_restart, NULL, node->id, node->life);
 }
@@ -105,6 +108,7 @@ static void pause_node(struct sim *sim, struct sim_node *node, uint64_t for_ms)
     node->paused = true;
     node->was_paused = true;
     node->paused_ms = sim->now_ms;
+    oracle_update_reachability(sim);
     sim_log(sim, "%s is paused", node->name);
     sim_at(sim->now_ms + for_ms, on_resume, NULL, node->id, node->life);
 }

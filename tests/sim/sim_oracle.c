@@ -13,7 +13,8 @@ enum {
     /* A node that changes could reach for this long must have them: the longest backoff, the probe
      * of a peer that was down, two anti-entropy rounds, a TTL and some timeouts. */
     CONVERGENCE_MS = BACKOFF_MAX_MS + DOWN_PROBE_MS + 2 * ANTI_ENTROPY_MS + TTL_MS + 3 * TIMEOUT_MS,
-    FORGOTTEN_MS = TIMEOUT_MS + 2000, /* time until an unregistration is on every node */
+    FORGOTTEN_MS = TIMEOUT_MS + 2000, /* time until an unregistration is on every node, */
+    DETOUR_MS = 2 * ANTI_ENTROPY_MS + TIMEOUT_MS, /* and longer by way of another node */
     /* The promised end of a lease that nobody renews, after its time: a lease check, and another
      * one at a node that took the record over from one that was still checking. A node that was
      * paused, or has just started, begins its check then. */
@@ -78,7 +79,7 @@ static void note_since(const struct sim *sim, uint64_t *since_ms, bool is_so)
 
 /* Updates which nodes reach each other over links that work in both directions. Loss and delay
  * count as faults, too. */
-static void update_reachability(struct sim *sim)
+void oracle_update_reachability(struct sim *sim)
 {
     bool calm = is_calm(sim);
     if (!calm)
@@ -210,20 +211,31 @@ static bool may_be_forgotten(const struct sim_client *client)
     return client->ack_node_crashed || client->ack_node_clock_late;
 }
 
-/* Invariant 3, checked where no fault interfered: the time is shorter than a lease, so expiry does
- * not hide a failure. */
+/* The two nodes have reached each other directly for this long. */
+static bool are_connected_for(const struct sim *sim, uint32_t a, uint32_t b, uint64_t for_ms)
+{
+    uint64_t since_ms = sim->connected_since_ms[a][b];
+    return since_ms && sim->now_ms - since_ms >= for_ms;
+}
+
+/* Invariant 3. Where no fault interfered, the time is shorter than a lease, so expiry does not hide
+ * a failure. Where the direct link was cut, the tombstone goes by another node: two rounds. */
 static void check_unregistered(struct sim *sim)
 {
     uint64_t late_ms = sim->settings.late_messages_percent ? 3 * TIMEOUT_MS : 0;
     uint64_t hops_ms = (sim->settings.hops - 1) * 2 * ANTI_ENTROPY_MS;
+    uint64_t direct_ms = FORGOTTEN_MS + late_ms + hops_ms;
     for (uint32_t i = 0; i < sim->client_count; i++) {
         const struct sim_client *client = &sim->clients[i];
+        uint64_t since_ms = sim->now_ms - client->ended_ms;
         if (client->wanted || may_be_forgotten(client) || mixes_revisions(sim) ||
-            sim->now_ms - client->ended_ms < FORGOTTEN_MS + late_ms + hops_ms)
+            since_ms < direct_ms)
             continue;
         for (uint32_t n = 0; n < sim->node_count; n++) {
             const struct sim_node *node = &sim->nodes[n];
-            if (!node->is_legacy &&
+            bool is_direct = sim->settings.hops > 1 ||
+                             are_connected_for(sim, client->ack_node, n, convergence_ms(sim));
+            if (!node->is_legacy && (is_direct || since_ms >= direct_ms + DETOUR_MS) &&
                 oracle_has_reached(sim, client->ack_node, n, convergence_ms(sim)) &&
                 content_at(node, client))
                 sim_fail(sim, 3, (int)i, "i%u unregistered at n%u, but n%u still has it", i,
@@ -289,7 +301,7 @@ static void on_check(struct sim *sim, void *context, uint32_t a, uint32_t b)
     (void)context;
     (void)a;
     (void)b;
-    update_reachability(sim);
+    oracle_update_reachability(sim);
     check_live_instances(sim);
     check_unregistered(sim);
     check_ended_leases(sim);
