@@ -190,7 +190,8 @@ static bool is_injected(struct slice name, const char *value)
 static void warn_about(const struct loading *loading, struct slice name, const char *key)
 {
     const char *meant = config_nearest(key);
-    if (!loading->warnings || (!meant && !strchr(key, '.')))
+    bool is_of_client = slice_equal(name, SLICE("TOKEN")) || slice_equal(name, SLICE("TOKEN_FILE"));
+    if (!loading->warnings || is_of_client || (!meant && !strchr(key, '.')))
         return;
     char shown[CONFIG_TEXT_BYTES];
     char near[CONFIG_VARIABLE_BYTES];
@@ -287,6 +288,32 @@ static enum error advertise(const struct loading *loading)
     return config_advertise(loading->config, &host, loading->problem);
 }
 
+/* Reads the secret of cluster.token_file into cluster.token. */
+static enum error load_token_file(const struct loading *loading)
+{
+    struct config *config = loading->config;
+    struct text content = {0};
+    struct stat status;
+    if (!config->cluster.token_file[0])
+        return ERR_NONE;
+    enum error code = read_file(loading, config->cluster.token_file, &content);
+    while (content.size && isspace((unsigned char)content.data[content.size - 1]))
+        content.size--;
+    if (code == ERR_NONE)
+        code = config_set_text(config, "cluster.token", text_string(&content),
+                               config->cluster.token_file, loading->problem);
+    if (code == ERR_NONE && !config->cluster.token[0])
+        code = cannot_read(loading, config->cluster.token_file, "it is empty");
+    if (code == ERR_NONE && loading->warnings && stat(config->cluster.token_file, &status) == 0 &&
+        status.st_mode & (S_IRGRP | S_IROTH))
+        text_printf(loading->warnings, "%s: other users can read this secret; chmod 600\n",
+                    config->cluster.token_file);
+    if (content.data)
+        explicit_bzero(content.data, content.size);
+    text_free(&content);
+    return code;
+}
+
 static enum error load_layers(const struct loading *loading, const struct settings_input *input)
 {
     enum error code = input->file ? load_file(loading, input->file) : ERR_NONE;
@@ -298,6 +325,8 @@ static enum error load_layers(const struct loading *loading, const struct settin
         code = load_command_line(loading, input);
     if (code == ERR_NONE)
         code = config_validate(loading->config, loading->problem);
+    if (code == ERR_NONE)
+        code = load_token_file(loading);
     return code == ERR_NONE ? advertise(loading) : code;
 }
 

@@ -2,6 +2,7 @@
 #include "artemis-core/config/config.h"
 
 #include "artemis-core/base/suggest.h"
+#include "artemis-core/config/config_tokens.h"
 #include "artemis-core/config/config_value.h"
 
 #include <assert.h>
@@ -37,7 +38,7 @@ bool config_has_section(struct slice section)
         if (strncmp(setting->key, section.data, section.size) == 0 &&
             setting->key[section.size] == '.')
             return true;
-    return false;
+    return slice_equal(section, SLICE("auth"));
 }
 
 static const void *field(const struct config *config, const struct config_setting *setting)
@@ -294,12 +295,31 @@ static enum error unknown_key(const char *key, const struct toml_value *value, c
                          source, shown);
 }
 
+/* A table of an array, such as [[lease]], where something else belongs. */
+static enum error set_array_of_tables(struct config *config, const char *key, const char *source,
+                                      struct config_problem *problem)
+{
+    const struct toml_value tables = {.type = TOML_TYPE_OTHER, .text = "a list of tables"};
+    char *name = strndup(key, strcspn(key, "["));
+    if (!name) {
+        invalid_field(problem, "%s: %s", source, error_info(ERR_NO_MEMORY)->message);
+        return ERR_NO_MEMORY;
+    }
+    enum error code = config_set(config, name, &tables, source, problem);
+    free(name);
+    return code;
+}
+
 /* --- setting ---------------------------------------------------------------------------------- */
 
 enum error config_set(struct config *config, const char *key, const struct toml_value *value,
                       const char *source, struct config_problem *problem)
 {
     const struct config_setting *setting = config_find(key);
+    if (config_tokens_has_key(key))
+        return config_tokens_set(config, key, value, source, problem);
+    if (!setting && key[0] != '"' && strchr(key, '['))
+        return set_array_of_tables(config, key, source, problem);
     if (!setting && value->type == TOML_TYPE_TABLE && config_has_section(slice_of(key)))
         return ERR_NONE;
     if (!setting)
@@ -445,6 +465,7 @@ void config_free(struct config *config)
         return;
     free(config->cluster.peers.items);
     config->cluster.peers = (struct config_list){0};
+    config_tokens_free(config);
 }
 
 /* --- showing ---------------------------------------------------------------------------------- */
@@ -464,11 +485,17 @@ bool config_same(const struct config *a, const struct config *b,
     return true;
 }
 
+/* Secrets are texts. That none is set is no secret. */
+static bool is_hidden(const struct config_setting *setting, const struct toml_value *value)
+{
+    return setting->secret && value->type == TOML_TYPE_TEXT && value->text[0];
+}
+
 void config_write_text(struct text *out, const struct config *config,
                        const struct config_setting *setting)
 {
     struct toml_value value = config_get(config, setting);
-    if (setting->secret)
+    if (is_hidden(setting, &value))
         text_append_string(out, "***");
     else if (setting->type == CONFIG_SIZE)
         config_value_write_size(out, (uint64_t)value.integer);
@@ -478,7 +505,7 @@ void config_write_text(struct text *out, const struct config *config,
         text_append_string(out, value.boolean ? "true" : "false");
     else if (value.type == TOML_TYPE_TEXT)
         text_append_string(out, value.text);
-    for (size_t i = 0; !setting->secret && i < value.count; i++)
+    for (size_t i = 0; i < value.count; i++)
         text_printf(out, "%s%s", i > 0 ? "," : "", value.items[i]);
 }
 
@@ -486,7 +513,7 @@ void config_write_json(struct json_writer *out, const struct config *config,
                        const struct config_setting *setting)
 {
     struct toml_value value = config_get(config, setting);
-    if (setting->secret)
+    if (is_hidden(setting, &value))
         jw_string(out, "***");
     else if (value.type == TOML_TYPE_INTEGER)
         jw_u64(out, (uint64_t)value.integer);

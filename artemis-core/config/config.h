@@ -17,11 +17,12 @@
  * begins with the source, and writes the corrected setting in the syntax of that source. An invalid
  * value leaves the config unchanged.
  *
- * Ownership: a config owns its list of peers and nothing else. It may be moved by assignment; then
- * only one copy is freed. One thread fills it; afterwards any thread may read it.
+ * Ownership: a config owns its list of peers and its tokens, and nothing else. It may be moved by
+ * assignment; then only one copy is freed. One thread fills it; afterwards any thread may read it.
  */
 #pragma once
 
+#include "artemis-core/auth/token.h"
 #include "artemis-core/base/error.h"
 #include "artemis-core/base/text.h"
 #include "artemis-core/config/toml.h"
@@ -49,6 +50,23 @@ struct config_list {
     char **items; /* one allocation, owned by the config; NULL when count is 0 */
 };
 
+/* One [[auth.tokens]] of a file. The descriptions of its fields are in config_token_settings. */
+struct config_token {
+    char name[CONFIG_TEXT_BYTES];
+    unsigned role; /* see config_token_role */
+    char sha256[CONFIG_TEXT_BYTES];
+    struct config_list services;
+    char expires[CONFIG_TEXT_BYTES]; /* "": never */
+    char source[CONFIG_SOURCE_BYTES];
+    uint32_t index; /* in its file */
+    unsigned given; /* bit set of the fields that are set */
+};
+
+struct config_tokens {
+    size_t count;
+    struct config_token *items; /* owned by the config */
+};
+
 /* The values. The descriptions are in the table. */
 struct config {
     struct {
@@ -68,12 +86,14 @@ struct config {
         char cluster_id[CONFIG_TEXT_BYTES];
         struct config_list peers; /* HOST:PORT, http://HOST:PORT or https://HOST:PORT */
         char provider[32];
-        uint32_t health_interval_secs, bootstrap_grace_secs;
+        uint32_t health_interval_secs, bootstrap_grace_secs, max_clock_skew_secs;
         char advertise_addr[CONFIG_TEXT_BYTES]; /* default: see config_advertise */
         char listen_addr[CONFIG_TEXT_BYTES];    /* "": peers use the listeners of the clients */
         struct {
             char cert[CONFIG_TEXT_BYTES], key[CONFIG_TEXT_BYTES], ca[CONFIG_TEXT_BYTES];
         } tls; /* "": peers use plain HTTP */
+        char token[CONFIG_TEXT_BYTES];          /* "": none is sent */
+        char token_file[CONFIG_TEXT_BYTES];
     } cluster;
     struct {
         char cert[CONFIG_TEXT_BYTES], key[CONFIG_TEXT_BYTES], client_ca[CONFIG_TEXT_BYTES];
@@ -85,6 +105,9 @@ struct config {
         uint32_t timeout_secs, batch_size, batch_interval_ms, max_retries, anti_entropy_secs;
         uint32_t tombstone_secs;
     } replication;
+    struct {
+        struct config_tokens tokens;
+    } auth;
     struct {
         uint32_t ttl_secs, cleanup_interval_secs, guard_percent, guard_min_leases, guard_max_secs;
     } lease;
@@ -123,7 +146,12 @@ enum config_form {
     CONFIG_FORM_ADDRESS,
     CONFIG_FORM_OPTIONAL_ADDRESS,
     CONFIG_FORM_PEER,
-    CONFIG_FORM_PATH
+    CONFIG_FORM_PATH,
+    CONFIG_FORM_SECRET,  /* of a token, or nothing */
+    CONFIG_FORM_SHA256,  /* hexadecimal */
+    CONFIG_FORM_EXPIRY,  /* see token_expiry_read */
+    CONFIG_FORM_PATTERN, /* see token_pattern_matches */
+    CONFIG_FORM_TOKEN_NAME,
 };
 
 struct config_setting {
@@ -141,10 +169,19 @@ struct config_setting {
 
 extern const struct config_setting config_settings[]; /* config_setting_count rows */
 extern const size_t config_setting_count;
+/* The fields of [[auth.tokens]]; `offset` is in struct config_token. */
+extern const struct config_setting config_token_settings[];
+extern const size_t config_token_setting_count;
+enum { CONFIG_TOKENS_MAX = 1024 };
 
 struct config_problem {
     char text[CONFIG_PROBLEM_BYTES]; /* "SOURCE: KEY: must be ..., is ..." */
 };
+
+/* Whether requests need a token (auth.tokens). */
+bool config_requires_token(const struct config *config);
+enum auth_role config_token_role(const struct config_token *token);
+uint64_t config_token_expires_ms(const struct config_token *token); /* wall clock; 0: never */
 
 /* The prefix of sources in the environment, and the source of --set. */
 #define CONFIG_SOURCE_ENVIRONMENT "environment "
@@ -228,7 +265,8 @@ struct toml_value config_get(const struct config *config, const struct config_se
 bool config_same(const struct config *a, const struct config *b,
                  const struct config_setting *setting);
 
-/* Append the value, as text for config_set_text or as JSON. A secret is appended as ***. */
+/* Append the value, as text for config_set_text or as JSON. A secret that is set is appended as
+ * ***. */
 void config_write_text(struct text *out, const struct config *config,
                        const struct config_setting *setting);
 void config_write_json(struct json_writer *out, const struct config *config,

@@ -11,6 +11,7 @@
 #include <strings.h>
 
 #include "artemis-core/config/config_listeners.h"
+#include "artemis-core/config/config_tokens.h"
 #include "artemis-core/config/config_value.h"
 
 enum { SHOWN_ADDRESSES_BYTES = 256 };
@@ -73,6 +74,15 @@ static enum error check_tombstones(const struct config *config, struct config_pr
                    round_secs, source_of(config, "replication.anti_entropy_secs"),
                    config->replication.tombstone_secs,
                    source_of(config, "replication.tombstone_secs"));
+}
+
+static enum error check_cluster_token(const struct config *config, struct config_problem *problem)
+{
+    if (!config->cluster.token[0] || !config->cluster.token_file[0])
+        return ERR_NONE;
+    return invalid(problem,
+                   "%s: cluster.token_file: cluster.token is set too (%s); set one of them",
+                   source_of(config, "cluster.token_file"), source_of(config, "cluster.token"));
 }
 
 /* --- the advertised address ------------------------------------------------------------------- */
@@ -191,8 +201,33 @@ enum error config_validate(struct config *config, struct config_problem *problem
     if (!error)
         error = check_tombstones(config, problem);
     if (!error)
+        error = check_cluster_token(config, problem);
+    if (!error)
+        error = config_tokens_validate(config, problem);
+    if (!error)
         error = check_peers(config, problem);
     return error ? error : config_listeners_check(config, problem);
+}
+
+static size_t tokens_of_role(const struct config *config, enum auth_role role)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < config->auth.tokens.count; i++)
+        count += config_token_role(&config->auth.tokens.items[i]) == role;
+    return count;
+}
+
+/* A cluster whose nodes need tokens needs them in both directions. */
+static void warn_about_tokens(const struct config *config, struct text *out)
+{
+    bool has_own = config->cluster.token[0] || config->cluster.token_file[0];
+    bool needs_peers = config->cluster.enabled && config->cluster.peers.count > 0;
+    if (needs_peers && has_own && tokens_of_role(config, ROLE_PEER) == 0)
+        text_append_string(out, "cluster.token is set, but there is no [[auth.tokens]] with the "
+                                "role peer: this node accepts peers without a token, or none\n");
+    if (needs_peers && !has_own && tokens_of_role(config, ROLE_PEER) > 0)
+        text_append_string(out, "[[auth.tokens]] has the role peer, but cluster.token is not set: "
+                                "peers that need a token refuse this node\n");
 }
 
 void config_warn(const struct config *config, struct text *out)
@@ -203,4 +238,5 @@ void config_warn(const struct config *config, struct text *out)
                     "peers to replicate with\n",
                     source_of(config, "cluster.enabled"));
     config_listeners_warn(config, out);
+    warn_about_tokens(config, out);
 }

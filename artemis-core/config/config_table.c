@@ -68,6 +68,12 @@ const struct config_setting config_settings[] = {
          "`cluster_id` and `advertise_addr`, and all `replication` settings, have no effect."},
     {NAME(cluster, cluster_id, "artemis"),
      .description = "Name of the cluster; a node with another name is rejected as a peer."},
+    {ROW(cluster, token), .type = CONFIG_TEXT, .form = CONFIG_FORM_SECRET, .default_value = "",
+     .default_note = "none is sent", .secret = true,
+     .description = "Secret of a `peer` token that this node sends to its peers."},
+    {ROW(cluster, token_file), .type = CONFIG_TEXT, .form = CONFIG_FORM_PATH, .default_value = "",
+     .default_note = "none",
+     .description = "File with that secret, instead of `cluster.token`; read at the start."},
     {ROW(cluster, peers), .type = CONFIG_LIST, .form = CONFIG_FORM_PEER, .min = 1, .max = 65535,
      .default_value = "", .default_note = "none",
      .description = "Addresses of the other nodes. This node skips its own address."},
@@ -81,6 +87,10 @@ const struct config_setting config_settings[] = {
          "How long a node without data waits after its start before it serves discovery, "
          "in seconds: for a peer with data, and at the end for clients, which register "
          "again. 0 makes a new cluster ready at once."},
+    {NUMBER(cluster, max_clock_skew_secs, 1, 365 * DAY_SECS, "3600"),
+     .description = "How far a stamp may be ahead of the clocks of all members, in seconds. A "
+                    "record with a later stamp is refused, and does not move the clock of this "
+                    "node."},
     {ADDRESS(cluster, advertise_addr, 1, NULL), .default_note = "`server.listen_addr`",
      .description = "Address at which peers and clients reach this node. If the server listens on "
                     "every interface, the default is the only address of the host; a node of a "

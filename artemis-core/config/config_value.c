@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "artemis-core/base/sha256.h"
+
 /* --- syntax of texts -------------------------------------------------------------------------- */
 
 /* Names are sent in HTTP headers, which lose blanks at both ends. */
@@ -87,6 +89,33 @@ static bool is_path(const struct config_setting *setting, const char *text)
     return text[0] == '\0' || is_name(setting, text);
 }
 
+static bool is_secret(const struct config_setting *setting, const char *text)
+{
+    (void)setting;
+    return text[0] == '\0' || token_secret_is_valid(slice_of(text));
+}
+
+static bool is_sha256(const struct config_setting *setting, const char *text)
+{
+    (void)setting;
+    struct sha256 digest;
+    return sha256_read_hex(slice_of(text), &digest);
+}
+
+static bool is_expiry(const struct config_setting *setting, const char *text)
+{
+    (void)setting;
+    uint64_t wall_ms;
+    return token_expiry_read(slice_of(text), &wall_ms);
+}
+
+static bool is_token_name(const struct config_setting *setting, const char *text)
+{
+    (void)setting;
+    size_t size = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
+    return size > 0 && size <= TOKEN_NAME_BYTES_MAX && text[size] == '\0';
+}
+
 static const struct {
     bool (*is_valid)(const struct config_setting *setting, const char *text);
     const char *description;
@@ -98,6 +127,13 @@ static const struct {
     [CONFIG_FORM_OPTIONAL_ADDRESS] = {is_optional_address, "nothing, or HOST:PORT, port "},
     [CONFIG_FORM_PEER] = {is_peer, "HOST:PORT or http://HOST:PORT or https://HOST:PORT, port "},
     [CONFIG_FORM_PATH] = {is_path, "a path of at most 255 bytes of UTF-8, or nothing"},
+    [CONFIG_FORM_SECRET] = {is_secret, "20 to 200 letters, digits and -._~+/=, or nothing"},
+    [CONFIG_FORM_SHA256] = {is_sha256, "64 hexadecimal digits"},
+    [CONFIG_FORM_EXPIRY] = {is_expiry,
+                            "a day like 2027-01-31, or a time like 2027-01-31T12:00:00Z"},
+    [CONFIG_FORM_PATTERN] = {is_name, "a service id, in which * stands for any text"},
+    [CONFIG_FORM_TOKEN_NAME] = {is_token_name, "1 to 64 letters, digits, dots, dashes and "
+                                               "underscores"},
 };
 
 /* --- from text to typed values ---------------------------------------------------------------- */

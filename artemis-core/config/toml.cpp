@@ -118,18 +118,32 @@ std::string shown_key(std::string_view key)
 }
 
 void collect(const toml::table &table, const std::string &prefix, int depth,
+             std::vector<leaf> &leaves);
+
+void collect_node(const toml::node &node, const std::string &name,
+                  const toml::source_position &where, int depth, std::vector<leaf> &leaves)
+{
+    const toml::table *inner = node.as_table();
+    const toml::array *array = node.as_array();
+    bool has_tables = array && !array->empty() && array->is_homogeneous<toml::table>();
+    if (!has_tables && (!inner || inner->empty())) {
+        leaves.push_back({name, &node});
+        return;
+    }
+    if (depth == TOML_DEPTH_MAX)
+        throw invalid_document{where, "tables nested too deep"};
+    if (inner)
+        collect(*inner, name + ".", depth + 1, leaves);
+    for (size_t i = 0; has_tables && i < array->size(); i++)
+        collect_node(*array->get(i), name + "[" + std::to_string(i) + "]",
+                     array->get(i)->source().begin, depth + 1, leaves);
+}
+
+void collect(const toml::table &table, const std::string &prefix, int depth,
              std::vector<leaf> &leaves)
 {
-    for (const auto &[key, node] : table) {
-        const toml::table *inner = node.as_table();
-        std::string name = prefix + shown_key(key.str());
-        if (!inner || inner->empty())
-            leaves.push_back({name, &node});
-        else if (depth == TOML_DEPTH_MAX)
-            throw invalid_document{key.source().begin, "tables nested too deep"};
-        else
-            collect(*inner, name + ".", depth + 1, leaves);
-    }
+    for (const auto &[key, node] : table)
+        collect_node(node, prefix + shown_key(key.str()), key.source().begin, depth, leaves);
 }
 
 const char *c_string(const toml::value<std::string> &text)

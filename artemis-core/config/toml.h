@@ -4,8 +4,9 @@
  *
  * `visit` is called for each value, with its dotted key, in the order of the document. An empty
  * table counts as a value, so that an unknown empty section can be rejected. A part of a key that
- * is not a bare word keeps its quotes: `"a.b" = 1` and `a.b = 1` are different keys. Tables nest at
- * most TOML_DEPTH_MAX deep. No exception leaves toml_read.
+ * is not a bare word keeps its quotes: `"a.b" = 1` and `a.b = 1` are different keys. The tables of
+ * an array are numbered: the first [[a.b]] with c = 1 has the key a.b[0].c. Tables nest at most
+ * TOML_DEPTH_MAX deep. No exception leaves toml_read.
  *
  * Pure and thread-safe. Arguments of `visit` are borrowed until it returns.
  */
@@ -26,7 +27,7 @@ enum toml_type {
     TOML_TYPE_BOOLEAN,
     TOML_TYPE_LIST,  /* of texts; may be empty */
     TOML_TYPE_TABLE, /* empty */
-    TOML_TYPE_OTHER, /* a float, a date, a list of anything else */
+    TOML_TYPE_OTHER, /* a float, a date, a list of anything else but tables */
 };
 
 struct toml_value {

@@ -193,20 +193,29 @@ static int run_check(const struct args *args)
 
 /* --- reference -------------------------------------------------------------------------------- */
 
+static void write_row(struct text *out, const struct config_setting *setting, const char *key)
+{
+    text_printf(out, "| `%s` | %s | ", key, config_type_name(setting->type));
+    if (setting->default_note)
+        text_append_string(out, setting->default_note);
+    else
+        text_printf(out, "`%s`", setting->default_value);
+    text_append_string(out, " | ");
+    config_write_allowed(out, setting);
+    text_printf(out, " | %s |\n", setting->description);
+}
+
 static void write_reference(struct text *out)
 {
     text_append_string(out, "| setting | type | default | allowed | description |\n"
                             "| --- | --- | --- | --- | --- |\n");
-    for (size_t i = 0; i < config_setting_count; i++) {
-        const struct config_setting *setting = &config_settings[i];
-        text_printf(out, "| `%s` | %s | ", setting->key, config_type_name(setting->type));
-        if (setting->default_note)
-            text_append_string(out, setting->default_note);
-        else
-            text_printf(out, "`%s`", setting->default_value);
-        text_append_string(out, " | ");
-        config_write_allowed(out, setting);
-        text_printf(out, " | %s |\n", setting->description);
+    for (size_t i = 0; i < config_setting_count; i++)
+        write_row(out, &config_settings[i], config_settings[i].key);
+    for (size_t i = 0; i < config_token_setting_count; i++) {
+        char key[CONFIG_VARIABLE_BYTES]; /* auth.tokens.name is a field of [[auth.tokens]] */
+        snprintf(key, sizeof(key), "auth.tokens[].%s",
+                 strrchr(config_token_settings[i].key, '.') + 1);
+        write_row(out, &config_token_settings[i], key);
     }
 }
 
@@ -239,11 +248,11 @@ static int run_show(const struct args *args)
 static const struct subcommand {
     const char *name;
     bool takes_file;
-    const char *options[4]; /* that it accepts */
+    const char *options[6]; /* that it accepts */
     int (*run)(const struct args *args);
 } subcommands[] = {
     {"check", true, {"addr", "set", "json"}, run_check},
-    {"show", false, {"server", "timeout", "json"}, run_show},
+    {"show", false, {"server", "timeout", "token", "token-file", "json"}, run_show},
     {"reference", false, {NULL}, run_reference},
 };
 

@@ -285,7 +285,7 @@ static void a_refused_record_is_named_and_the_others_are_taken(void **state)
              "{\"complete\":true,\"instances\":2,\"tombstones\":0}\n");
     check_restored(file, 0, "--dry-run", "exit 1 taken 1 newer 0 ended 0 refused 1");
     check_snapshot("restore", file, 0, NULL, 1,
-                   "line 3: the version is far ahead of this node's clock");
+                   "line 3: the version is too far ahead of the clocks of all members");
     assert_int_equal(call_count(http[0], "s"), 1);
 }
 

@@ -531,7 +531,9 @@ static void annotated_example_is_the_default(void **state)
 /* "# key = value" is a setting in a comment; prose has no " = " after its first word. */
 static bool is_commented_setting(const char *line)
 {
-    size_t word = strspn(line + 2, "abcdefghijklmnopqrstuvwxyz_");
+    if (strncmp(line, "# [[", 4) == 0)
+        return true;
+    size_t word = strspn(line + 2, "abcdefghijklmnopqrstuvwxyz0123456789_");
     return strncmp(line, "# ", 2) == 0 && word > 0 && strncmp(line + 2 + word, " = ", 3) == 0;
 }
 

@@ -268,7 +268,7 @@ static void values_of_the_wrong_type_are_rejected(void **state)
         {"log.level = 1", "must be debug, info, warn or error, is 1"},
         {"server = 5", "must be a section, [server], is 5"},
         {"server = 'x'", "must be a section, [server], is \"x\""},
-        {"[[lease]]\nx = 1", "must be a section, [lease], is a list of values that are not texts"},
+        {"[[lease]]\nx = 1", "must be a section, [lease], is a list of tables"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         assert_int_equal(set_toml(cases[i].toml), ERR_INVALID_FIELD);

@@ -81,7 +81,7 @@ static void each_type_is_read(void **state)
         "1 a: other the date 1979-05-27T07:32:00Z\n2 b: other a list of values that are not texts\n"
         "3 c: other a list of values that are not texts\n4 d: other a list of values that are not "
         "texts\n"
-        "5 e: other a list of values that are not texts\n");
+        "6 e[0].f: integer 1\n");
     check_values("a = 9223372036854775807\nb = 1_000\nc = 0xff\n",
                  "1 a: integer 9223372036854775807\n2 b: integer 1000\n3 c: integer 255\n");
 }
@@ -91,6 +91,16 @@ static void tables_are_read_in_the_order_of_the_document(void **state)
     (void)state;
     check_values("[z]\nb = 1\na.c = 2\n[y]\nx = {k = 3, j = 4}\n",
                  "2 z.b: integer 1\n3 z.a.c: integer 2\n5 y.x.k: integer 3\n5 y.x.j: integer 4\n");
+}
+
+static void tables_of_arrays_are_numbered(void **state)
+{
+    (void)state;
+    check_values("[[a.b]]\nc = 1\nd = 2\n[[a.b]]\nc = 3\n[[a.b]]\n",
+                 "2 a.b[0].c: integer 1\n3 a.b[0].d: integer 2\n5 a.b[1].c: integer 3\n"
+                 "6 a.b[2]: table\n");
+    check_values("a = [{b = 1}, {b = 2}]\n[[c]]\n[[c.d]]\ne = 3\n",
+                 "1 a[0].b: integer 1\n1 a[1].b: integer 2\n4 c[0].d[0].e: integer 3\n");
 }
 
 static void empty_tables_are_values(void **state)
@@ -230,6 +240,7 @@ int main(void)
         cmocka_unit_test(empty_document_has_no_values),
         cmocka_unit_test(each_type_is_read),
         cmocka_unit_test(tables_are_read_in_the_order_of_the_document),
+        cmocka_unit_test(tables_of_arrays_are_numbered),
         cmocka_unit_test(empty_tables_are_values),
         cmocka_unit_test(quoted_keys_keep_their_quotes),
         cmocka_unit_test(malformed_document_is_rejected_with_its_position),

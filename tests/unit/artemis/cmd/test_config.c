@@ -220,7 +220,7 @@ static void reference_has_a_row_for_each_setting(void **state)
     size_t rows = 0;
     for (const char *at = output; (at = strchr(at, '\n')); at++)
         rows++;
-    assert_int_equal(rows, config_setting_count + 2);
+    assert_int_equal(rows, config_setting_count + config_token_setting_count + 2);
     assert_non_null(strstr(output, "\n| `lease.ttl_secs` | whole number | `30` | 1 to 86400 | "));
     assert_non_null(strstr(output, "\n| `server.node_id` | text | host name | 1 to 255 bytes"));
     assert_non_null(strstr(output, " | debug, info, warn or error | "));
