@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
+#include <xxhash.h>
 
 #include "artemis-server/clock.h"
 #include "artemis-server/log.h"
@@ -215,7 +216,7 @@ static enum error create_registry(struct engine *engine, char problem[ENGINE_PRO
     if (error)
         return error;
     struct registry_options options = options_of(config, engine->storage);
-    options.hash_seed = random[0];
+    options.hash_seed = engine->hash_seed = random[0];
     error = registry_create(&options, engine->started, &engine->registry);
     if (error || !engine->storage)
         return error;
@@ -242,7 +243,9 @@ enum error engine_create(const struct config *config, struct engine **out,
     cluster_init(&engine->cluster);
     provider_init(&engine->provider, config);
 
-    enum error error = open_peer_credentials(engine, problem);
+    enum error error = auth_init(&engine->auth, config);
+    if (!error)
+        error = open_peer_credentials(engine, problem);
     if (!error)
         error = create_registry(engine, problem);
     if (!error && replicates(config))
@@ -279,6 +282,7 @@ void engine_free(struct engine *engine)
     response_cache_free(engine->responses);
     cluster_free(&engine->cluster);
     credential_store_close(engine->peer_credentials);
+    auth_free(&engine->auth);
     free(engine);
 }
 
@@ -322,6 +326,11 @@ void engine_apply_release(struct engine *engine, struct slice service_id, uint64
     bool has_effect = registry_apply_release(engine->registry, service_id, clock_ms, now);
     if (has_effect && clock_ms && engine->replication)
         replication_thread_release_guard(engine->replication, service_id, clock_ms);
+}
+
+uint32_t engine_hash(const struct engine *engine, struct slice value)
+{
+    return (uint32_t)XXH3_64bits_withSeed(value.data, value.size, engine->hash_seed);
 }
 
 void engine_on_peer_goodbye(struct engine *engine, const char *node_id)

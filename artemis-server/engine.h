@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 
 #include "artemis-core/config/config.h"
+#include "artemis-server/auth/auth.h"
 #include "artemis-server/cluster/provider.h"
 #include "artemis-server/lease_thread.h"
 #include "artemis-server/rate_limiter.h"
@@ -37,6 +38,7 @@ struct engine {
     const struct config *config; /* borrowed; constant */
     struct registry *registry;
     struct storage *storage; /* NULL: nothing is stored */
+    struct auth auth;
     struct rate_limiter limiter;
     struct response_cache *responses;
     struct lease_thread *leases;
@@ -46,6 +48,7 @@ struct engine {
     struct replication_thread *replication;    /* NULL: cluster or replication is off */
     struct credential_store *peer_credentials; /* of cluster.tls; NULL: peers use plain HTTP */
     uint64_t credentials_checked_ms;
+    uint64_t hash_seed;      /* random for each process */
     char epoch[EPOCH_BYTES]; /* of the change log, in hex; `run` on the wire */
     struct moment started;
     /* Where clients and peers reach this node. The HTTP layer sets it before it serves. */
@@ -95,6 +98,8 @@ MUST_USE enum error engine_release_guard(struct engine *engine, struct slice ser
  * node sends it on: its own peers may not reach the node where it was made. */
 void engine_apply_release(struct engine *engine, struct slice service_id, uint64_t clock_ms,
                           struct moment now);
+/* A hash that only this process knows. */
+uint32_t engine_hash(const struct engine *engine, struct slice value);
 /* A peer has sent its goodbye. */
 void engine_on_peer_goodbye(struct engine *engine, const char *node_id);
 /* Copies the status of the peers and returns their number; 0 without a replication thread. */
