@@ -31,6 +31,7 @@ static struct registry_options options_of(const struct config *config,
             config->cluster.enabled ? config->replication.tombstone_secs * (uint64_t)MS_PER_SEC : 0,
         .storing = storage != NULL,
         .hlc_floor = bounds.hlc,
+        .max_clock_skew_ms = config->cluster.max_clock_skew_secs * (uint64_t)MS_PER_SEC,
         .revision_floor = bounds.revision,
     };
     return options;

@@ -3,6 +3,11 @@
 
 #include <stdio.h>
 
+static bool may_write(const struct batch_call *call, struct slice service_id)
+{
+    return token_may_write(call->token, service_id);
+}
+
 static enum error apply_register(struct batch_call *call, struct batch *batch, size_t index)
 {
     struct instance *instance;
@@ -12,6 +17,10 @@ static enum error apply_register(struct batch_call *call, struct batch *batch, s
     if (error)
         return error;
     struct registry *registry = call->engine->registry;
+    if (!may_write(call, instance_text(instance, FIELD_SERVICE))) {
+        instance_unref(instance);
+        return batch_fail(batch, index, ERR_NO_PERMISSION, NULL);
+    }
     error = registry_register(registry, instance, call->now);
     if (error == ERR_STALE_REVISION)
         error = batch_fail_stale(batch, index, instance_client_revision(instance),
@@ -28,6 +37,8 @@ static enum error apply_heartbeat(struct batch_call *call, struct batch *batch, 
         return ERR_NONE; /* recorded in the batch */
     if (error)
         return error;
+    if (!may_write(call, instance_key_part(&key, FIELD_SERVICE)))
+        return batch_fail(batch, index, ERR_NO_PERMISSION, &key);
     error = registry_renew(call->engine->registry, &key, call->now);
     if (error == ERR_INSTANCE_NOT_FOUND && engine_may_lack_instances(call->engine, call->now)) {
         call->not_ready = true; /* the instances after this one are renewed */
@@ -46,6 +57,8 @@ static enum error apply_unregister(struct batch_call *call, struct batch *batch,
         error = batch_client_revision(batch, index, &client_revision);
     if (error == ERR_INVALID_FIELD)
         return ERR_NONE; /* recorded in the batch */
+    if (!error && !may_write(call, instance_key_part(&key, FIELD_SERVICE)))
+        return batch_fail(batch, index, ERR_NO_PERMISSION, &key);
     if (!error)
         error = registry_unregister(registry, &key, client_revision, call->now);
     if (error == ERR_STALE_REVISION)

@@ -14,15 +14,17 @@
 struct batch_call {
     struct engine *engine;
     struct moment now;
-    struct slice body;       /* borrowed until the call returns */
-    bool java;               /* the caller speaks the Java dialect */
-    enum name_casing names;  /* in: of the names outside of the body; out: and of those in it */
-    uint64_t transit_ms;     /* of a call from a peer: is added to the ages of its records */
-    size_t failed_bytes_max; /* failed items beyond this size are left out of the response; 0: no
+    struct slice body;         /* borrowed until the call returns */
+    bool java;                 /* the caller speaks the Java dialect */
+    const struct token *token; /* of the client; NULL: it may change all services */
+    uint32_t peer;             /* identifies the sender of replicated items; 0: a client */
+    enum name_casing names;    /* in: of the names outside of the body; out: and of those in it */
+    uint64_t transit_ms;       /* of a call from a peer: is added to the ages of its records */
+    size_t failed_bytes_max;   /* failed items beyond this size are left out of the response; 0: no
                                 limit */
-    struct text *response;   /* appended to; untouched when the call fails */
-    enum error outcome;      /* out: the error of the first failed item, or ERR_NONE */
-    bool not_ready;          /* out: an instance is unknown here, and peers may hold it */
+    struct text *response;     /* appended to; untouched when the call fails */
+    enum error outcome;        /* out: the error of the first failed item, or ERR_NONE */
+    bool not_ready;            /* out: an instance is unknown here, and peers may hold it */
 };
 
 /* Each changes nothing if it fails with ERR_INVALID_JSON, ERR_INVALID_FIELD or ERR_TOO_MANY_ITEMS,

@@ -7,6 +7,12 @@
  * that is ahead, so connected nodes agree on the time to within the network delay. It is never set
  * back. A stamp is issued once.
  *
+ * What a caller sends is not trusted blindly. Beside its own time the clock keeps the highest clock
+ * of all members: the wall clocks with which they started, as far as they are known. Only members
+ * that this node has asked raise it; stamps never do. A stamp is accepted if it is at most
+ * max_ahead_ms above it. So no number of calls moves the clock of a cluster further than that, and
+ * a node whose clock is honestly ahead is followed.
+ *
  * Any thread may call; no call blocks. No clock is read.
  */
 #pragma once
@@ -17,22 +23,33 @@
 
 #include "artemis-core/base/moment.h"
 
-#define CLOCK_AHEAD_MAX_MS (100 * 366 * 86400000ull) /* a hundred years */
+/* How far the clock of a member may be ahead of the one with which this node started: a hundred
+ * years, more than any wrong clock. Also the limit for stamps where none is set. */
+#define CLOCK_AHEAD_MAX_MS (100 * 366 * 86400000ull)
 
 struct hlc {
-    _Atomic uint64_t last;     /* the highest value that was issued or observed */
-    _Atomic int64_t offset_ms; /* its time when the monotonic clock stood at 0 */
+    _Atomic uint64_t last; /* the highest value that was issued or observed */
+    /* Times when the monotonic clock stood at 0: */
+    _Atomic int64_t offset_ms;         /* of this clock */
+    _Atomic int64_t members_offset_ms; /* of the highest clock of all members */
+    int64_t start_offset_ms;           /* of the wall clock at the start; constant */
+    uint64_t max_ahead_ms;             /* constant */
 };
 
-/* Stamps are above `floor`, whatever the clocks say. */
-void hlc_init(struct hlc *clock, uint64_t floor, struct moment now);
+/* Stamps are above `floor`, whatever the clocks say; it also counts as a time of the wall clock, so
+ * that the stamps of earlier runs stay acceptable. max_ahead_ms 0: CLOCK_AHEAD_MAX_MS. */
+void hlc_init(struct hlc *clock, uint64_t floor, uint64_t max_ahead_ms, struct moment now);
 uint64_t hlc_ms(const struct hlc *clock, struct moment now);
+/* The highest clock of all members. */
+uint64_t hlc_members_ms(const struct hlc *clock, struct moment now);
 /* A value above all that were issued or observed. */
 uint64_t hlc_next(struct hlc *clock, struct moment now);
-/* False for a time more than CLOCK_AHEAD_MAX_MS ahead, more than any wrong clock. Following it
- * could exhaust the clock. */
+/* Whether the time of a stamp is at most max_ahead_ms above the highest clock of all members. */
 bool hlc_accepts(const struct hlc *clock, uint64_t ms, struct moment now);
 /* Catches up with a stamp, or with the clock, of another node. One that is not accepted is
  * ignored. */
 void hlc_observe_value(struct hlc *clock, uint64_t stamp, struct moment now);
 void hlc_observe_ms(struct hlc *clock, uint64_t ms, struct moment now);
+/* Raises the highest clock of all members to one that a member reports. Ignored if it is more than
+ * CLOCK_AHEAD_MAX_MS above the clock with which this node started. */
+void hlc_observe_members_ms(struct hlc *clock, uint64_t ms, struct moment now);

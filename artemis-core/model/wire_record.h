@@ -25,6 +25,7 @@ struct wire_record {
     bool is_guarded;    /* its lease has ended, and a guard of the sender keeps it */
     bool is_confirming; /* its lease has ended, and the sender asks its peers for a later renewal */
     uint64_t rounds;    /* completed rounds of that lease check */
+    uint32_t peer;      /* identifies the sender; 0: this node. It is not sent */
 };
 
 static inline uint64_t wire_record_client_revision(const struct wire_record *record)

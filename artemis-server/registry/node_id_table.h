@@ -2,9 +2,15 @@
  *
  * node_id_table - interns node ids: a record stores a 16-bit number instead of the id.
  *
- * Number 0 is this node. Ids are never removed and do not move: a slice of one is valid as long as
- * the table. More than 65,535 different ids in one run of a node are refused. Thread-safe; reading
- * takes no lock.
+ * Number 0 is this node, which the table itself holds. Every other number is counted: a record, a
+ * state of a key or a caller holds a reference to its number, and the last one gives the number
+ * back. A name is valid while its number is held, and does not move. Looking up a name costs the
+ * same whatever the size of the table.
+ *
+ * An id that is new is counted for the peer that sent it, and a peer can have NODE_IDS_OF_PEER_MAX
+ * in use. So one peer cannot use up the numbers of all.
+ *
+ * Thread-safe. A lookup by name and the release of a number take a lock; reading takes none.
  */
 #pragma once
 
@@ -13,25 +19,54 @@
 #include <stdint.h>
 
 #include "artemis-core/base/error.h"
+#include "artemis-core/base/hash_index.h"
 #include "artemis-core/base/text.h"
 
-enum { NODE_IDS_MAX = 65535, NODE_NUMBER_SELF = 0 };
+enum {
+    NODE_IDS_MAX = 65535,
+    NODE_IDS_OF_PEER_MAX = 4096,
+    NODE_ID_MEMBERS = 64,      /* numbers of members, which are counted one by one */
+    NODE_ID_PEER_SLOTS = 1024, /* callers are counted by their hash; some share a count */
+    NODE_NUMBER_SELF = 0,
+};
 
 struct node_id;
 
 struct node_id_table {
-    struct node_id **table; /* by number; an element is written once, before `count` covers it */
-    _Atomic uint32_t count;
-    pthread_mutex_t adding;
+    struct node_id **table; /* by number; an element changes only while nobody holds its number */
+    pthread_mutex_t lock;   /* guards what follows */
+    struct hash_index index;
+    uint16_t *free_numbers; /* that were given back */
+    uint32_t free_count;
+    uint32_t used;                        /* numbers below it were given at least once */
+    uint16_t of_peer[NODE_ID_PEER_SLOTS]; /* ids in use, by the peer that sent them */
+    uint64_t hash_seed;                   /* nobody can choose names that collide */
+    _Atomic uint32_t count;               /* ids in use */
+    _Atomic uint64_t refused;             /* lookups that failed with ERR_TOO_MANY_ITEMS */
 };
 
 /* ERR_NO_MEMORY. */
-MUST_USE enum error node_id_table_init(struct node_id_table *node_ids, struct slice self);
+MUST_USE enum error node_id_table_init(struct node_id_table *node_ids, struct slice self,
+                                       uint64_t hash_seed);
+/* Ids that are still referenced stay until their last reference is gone. */
 void node_id_table_free(struct node_id_table *node_ids);
 
-/* The number of a name. ERR_NO_MEMORY; ERR_TOO_MANY_ITEMS when the table is full. */
-MUST_USE enum error node_id_table_number(struct node_id_table *node_ids, struct slice name,
-                                         uint16_t *out);
+/* The number of a name, with a reference. `peer` identifies the sender: a member up to
+ * NODE_ID_MEMBERS, above it a caller; 0: this node, without a limit. ERR_NO_MEMORY;
+ * ERR_TOO_MANY_ITEMS when the table or the share of the peer is full. */
+MUST_USE enum error node_id_table_take(struct node_id_table *node_ids, struct slice name,
+                                       uint32_t peer, uint16_t *number);
+/* Adds or removes a reference to a number that is held. */
+void node_id_table_ref(const struct node_id_table *node_ids, uint16_t number);
+void node_id_table_unref(const struct node_id_table *node_ids, uint16_t number);
+
+/* The id of a number that is held. */
+struct node_id *node_id_table_id(const struct node_id_table *node_ids, uint16_t number);
 struct slice node_id_table_name(const struct node_id_table *node_ids, uint16_t number);
 /* A hash of the name that is the same on every node. */
 uint64_t node_id_table_hash(const struct node_id_table *node_ids, uint16_t number);
+
+/* References to an id may outlive the table. All take NULL. */
+struct node_id *node_id_ref(struct node_id *id);
+void node_id_unref(struct node_id *id);
+struct slice node_id_name(const struct node_id *id); /* of NULL: "" */

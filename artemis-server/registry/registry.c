@@ -20,6 +20,7 @@ static void init_shards(struct registry *registry, uint64_t now_ms)
         .tombstones_max = options->tombstones_max ? options->tombstones_max : TOMBSTONES_MAX,
         .tombstones_of_node = &registry->tombstones,
         .storing = options->storing,
+        .node_ids = &registry->node_ids,
     };
     for (int i = 0; i < SHARD_COUNT; i++) {
         pthread_mutex_init(&registry->shards[i].lock, NULL);
@@ -41,7 +42,8 @@ enum error registry_create(const struct registry_options *options, struct moment
         .max_ms = options->guard_max_ms,
         .window_ms = options->ttl_ms,
     };
-    enum error error = node_id_table_init(&registry->node_ids, slice_of(options->node_id));
+    enum error error =
+        node_id_table_init(&registry->node_ids, slice_of(options->node_id), options->hash_seed);
     if (!error)
         error = change_log_init(&registry->log, options->change_log_capacity,
                                 options->revision_floor, now);
@@ -50,7 +52,7 @@ enum error registry_create(const struct registry_options *options, struct moment
         free(registry);
         return error;
     }
-    hlc_init(&registry->clock, options->hlc_floor, now);
+    hlc_init(&registry->clock, options->hlc_floor, options->max_clock_skew_ms, now);
     init_shards(registry, now.mono_ms);
     pthread_mutex_init(&registry->node_guard.lock, NULL);
     *out = registry;
@@ -138,12 +140,12 @@ static void update_digest(struct registry *registry, const struct record *record
                               XXH3_64bits_withSeed(key.data, key.size, seed), memory_order_relaxed);
 }
 
-void registry_set_stamp(struct registry *registry, struct record *record, struct stored_stamp stamp)
+void registry_set_stamp(struct registry *registry, struct shard *shard, struct record *record,
+                        struct stored_stamp stamp)
 {
     if (record->hlc)
         update_digest(registry, record);
-    record->hlc = stamp.hlc;
-    record->node = stamp.node;
+    shard_set_stamp(shard, record, stamp.hlc, stamp.node);
     update_digest(registry, record);
 }
 
@@ -179,7 +181,7 @@ enum error registry_insert(struct registry *registry, struct locked_key *key,
         shard_remove_tombstone(key->shard, key->number);
     key->number = number;
     key->record = shard_record(key->shard, number);
-    registry_set_stamp(registry, key->record, stamp);
+    registry_set_stamp(registry, key->shard, key->record, stamp);
     registry_log_change(registry, key->shard, key->record->service, instance, CHANGE_NEW, now);
     shard_mark_stored(key->shard, number);
     key->shard->counters.registered++;
@@ -199,8 +201,7 @@ enum error registry_insert_tombstone(struct locked_key *key, struct slice packed
     if (error)
         return error;
     key->record = shard_record(key->shard, key->number);
-    key->record->hlc = stamp.hlc;
-    key->record->node = stamp.node;
+    shard_set_stamp(key->shard, key->record, stamp.hlc, stamp.node);
     shard_mark_stored(key->shard, key->number);
     return ERR_NONE;
 }
@@ -209,8 +210,7 @@ void registry_change_tombstone(struct locked_key *key, uint64_t client_revision,
                                struct stored_stamp stamp, uint64_t until_ms)
 {
     shard_raise_client_revision(key->shard, key->number, client_revision);
-    key->record->hlc = stamp.hlc;
-    key->record->node = stamp.node;
+    shard_set_stamp(key->shard, key->record, stamp.hlc, stamp.node);
     shard_extend_tombstone(key->shard, key->number, until_ms);
 }
 
@@ -228,8 +228,7 @@ void registry_remove(struct registry *registry, struct locked_key *key, uint64_t
         key->record = NULL;
         return;
     }
-    record->hlc = stamp.hlc;
-    record->node = stamp.node;
+    shard_set_stamp(key->shard, record, stamp.hlc, stamp.node);
     shard_make_tombstone(key->shard, key->number, client_revision, now.mono_ms, until_ms);
     shard_mark_stored(key->shard, key->number);
 }
@@ -314,7 +313,7 @@ static bool register_again(struct registry *registry, const struct locked_key *k
     }
     shard_replace(shard, key->number, instance);
     if (!SIM_BUG(7)) /* a change without a new stamp does not reach the peers */
-        registry_set_stamp(registry, key->record, registry_next_stamp(registry, now));
+        registry_set_stamp(registry, shard, key->record, registry_next_stamp(registry, now));
     registry_log_change(registry, shard, key->record->service, instance, CHANGE_CHANGE, now);
     shard->counters.changed++;
     return registry_mark_changed(registry, key);
@@ -434,6 +433,10 @@ void registry_stats(struct registry *registry, struct registry_stats *stats)
         pthread_mutex_unlock(&registry->shards[i].lock);
     }
     stats->revision = registry_revision(registry);
+    stats->refused_stamps = atomic_load_explicit(&registry->refused_stamps, memory_order_relaxed);
+    stats->refused_node_ids =
+        atomic_load_explicit(&registry->node_ids.refused, memory_order_relaxed);
+    stats->node_ids = atomic_load_explicit(&registry->node_ids.count, memory_order_relaxed);
     change_log_usage(&registry->log, &stats->change_log_size, &stats->change_log_bytes);
     pthread_mutex_lock(&registry->node_guard.lock);
     stats->node_guard = registry->node_guard.guard;

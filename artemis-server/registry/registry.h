@@ -44,7 +44,8 @@ struct registry_options {
     uint32_t tombstones_max;      /* of the node; 0: TOMBSTONES_MAX */
     bool storing;                 /* changes are listed for storage, see registry_storage.h */
     uint64_t hlc_floor;           /* stamps are above it */
-    uint64_t revision_floor;      /* revisions are above it */
+    uint64_t max_clock_skew_ms; /* of a stamp to the clocks of all members; 0: CLOCK_AHEAD_MAX_MS */
+    uint64_t revision_floor;    /* revisions are above it */
 };
 
 enum {
@@ -204,7 +205,10 @@ struct registry_stats {
     uint64_t evicted; /* instances removed because their lease had ended */
     uint64_t responses_built;
     uint64_t renewed_by_peers, refuted;
-    uint64_t visited; /* records and services that walks looked at */
+    uint64_t refused_stamps;   /* too far ahead of the clocks of all members */
+    uint64_t refused_node_ids; /* the table of node ids, or the share of a peer in it, was full */
+    uint64_t node_ids;         /* in use */
+    uint64_t visited;          /* records and services that walks looked at */
 };
 
 void registry_stats(struct registry *registry, struct registry_stats *stats);

@@ -7,35 +7,49 @@
 #include "artemis-core/base/sim_bug.h"
 #include "artemis-server/registry/registry_internal.h"
 
-static enum error check_stamp(const struct registry *registry, const struct wire_record *record,
+/* Counts a stamp that is refused. */
+static enum error check_stamp(struct registry *registry, const struct wire_record *record,
                               struct moment now)
 {
-    return hlc_accepts(&registry->clock, hlc_to_ms(record->stamp.hlc), now) ? ERR_NONE
-                                                                            : ERR_VERSION_AHEAD;
+    if (hlc_accepts(&registry->clock, hlc_to_ms(record->stamp.hlc), now))
+        return ERR_NONE;
+    atomic_fetch_add_explicit(&registry->refused_stamps, 1, memory_order_relaxed);
+    return ERR_VERSION_AHEAD;
 }
 
-/* The stamp of a peer's record. One without a stamp comes from a legacy node and gets the next
- * stamp of this node. */
-static enum error stamp_of(struct registry *registry, const struct wire_record *record,
-                           struct moment now, struct stored_stamp *out)
+enum error registry_take_stamp(struct registry *registry, const struct wire_record *record,
+                               struct moment now, struct stored_stamp *out)
 {
     if (record->stamp.hlc == 0) {
         *out = registry_next_stamp(registry, now);
         return ERR_NONE;
     }
     enum error error = check_stamp(registry, record, now);
+    if (!error)
+        error = node_id_table_take(&registry->node_ids, record->stamp.node_id, record->peer,
+                                   &out->node);
     if (error)
         return error;
     out->hlc = record->stamp.hlc;
-    error = node_id_table_number(&registry->node_ids, record->stamp.node_id, &out->node);
-    if (!error)
-        hlc_observe_value(&registry->clock, out->hlc, now);
-    return error;
+    hlc_observe_value(&registry->clock, out->hlc, now);
+    return ERR_NONE;
 }
 
 uint64_t registry_clock_ms(const struct registry *registry, struct moment now)
 {
     return hlc_ms(&registry->clock, now);
+}
+
+uint64_t registry_members_clock_ms(const struct registry *registry, struct moment now)
+{
+    return hlc_members_ms(&registry->clock, now);
+}
+
+void registry_observe_clocks(struct registry *registry, uint64_t clock_ms,
+                             uint64_t members_clock_ms, struct moment now)
+{
+    hlc_observe_members_ms(&registry->clock, members_clock_ms ? members_clock_ms : clock_ms, now);
+    hlc_observe_ms(&registry->clock, clock_ms, now);
 }
 
 void registry_observe_clock(struct registry *registry, uint64_t clock_ms, struct moment now)
@@ -105,7 +119,7 @@ static bool is_reregistered_after(const struct registry *registry, const struct 
 static bool stamp_as_reregistered(struct registry *registry, const struct locked_key *key)
 {
     struct stored_stamp reregistered = {key->record->reregistered_hlc, NODE_NUMBER_SELF};
-    registry_set_stamp(registry, key->record, reregistered);
+    registry_set_stamp(registry, key->shard, key->record, reregistered);
     return registry_mark_changed(registry, key);
 }
 
@@ -203,7 +217,7 @@ static bool replace_content(struct registry *registry, struct locked_key *key,
     bool is_same = instance_equal(key->record->instance, instance);
     if (!is_same && is_reregistered_after(registry, key->record, change))
         return stamp_as_reregistered(registry, key);
-    registry_set_stamp(registry, key->record, change.stamp);
+    registry_set_stamp(registry, key->shard, key->record, change.stamp);
     shard_mark_stored(key->shard, key->number);
     if (is_same)
         return false;
@@ -240,7 +254,7 @@ enum error registry_apply(struct registry *registry, const struct wire_record *r
 {
     bool is_dirty = false;
     struct peer_change change = {.client_revision = wire_record_client_revision(record)};
-    enum error error = stamp_of(registry, record, now, &change.stamp);
+    enum error error = registry_take_stamp(registry, record, now, &change.stamp);
     if (error)
         return error;
     struct locked_key key = registry_lock_key(registry, instance_packed_key(record->instance));
@@ -250,6 +264,7 @@ enum error registry_apply(struct registry *registry, const struct wire_record *r
     else
         error = ERR_NO_MEMORY;
     registry_unlock(registry, key.locked);
+    node_id_table_unref(&registry->node_ids, change.stamp.node);
     instance_unref(instance);
     registry_notify(registry, is_dirty);
     return error;
@@ -291,7 +306,8 @@ enum error registry_apply_renewal(struct registry *registry, const struct wire_r
 {
     bool is_legacy = record->stamp.hlc == 0;
     struct peer_change change = {.client_revision = wire_record_client_revision(record)};
-    enum error error = is_legacy ? ERR_NONE : stamp_of(registry, record, now, &change.stamp);
+    enum error error =
+        is_legacy ? ERR_NONE : registry_take_stamp(registry, record, now, &change.stamp);
     if (error)
         return error;
     struct locked_key key = registry_lock_key(registry, wire_record_key(record));
@@ -305,6 +321,7 @@ enum error registry_apply_renewal(struct registry *registry, const struct wire_r
             extend_lease(registry, &key, record->age_ms, now);
     }
     registry_unlock(registry, key.locked);
+    node_id_table_unref(&registry->node_ids, change.stamp.node);
     return error;
 }
 
@@ -333,7 +350,7 @@ enum error registry_apply_unregister(struct registry *registry, const struct wir
         return ERR_NONE; /* the instance stays until its lease ends */
     bool is_dirty = false;
     struct peer_change change = {.client_revision = wire_record_client_revision(record)};
-    enum error error = stamp_of(registry, record, now, &change.stamp);
+    enum error error = registry_take_stamp(registry, record, now, &change.stamp);
     if (error)
         return error;
     struct slice packed_key = wire_record_key(record);
@@ -345,6 +362,7 @@ enum error registry_apply_unregister(struct registry *registry, const struct wir
         error = registry_insert_tombstone(&key, packed_key, change.client_revision, change.stamp,
                                           until_ms);
     registry_unlock(registry, key.locked);
+    node_id_table_unref(&registry->node_ids, change.stamp.node);
     registry_notify(registry, is_dirty);
     return error;
 }
@@ -417,7 +435,7 @@ enum error registry_restore(struct registry *registry, const struct wire_record 
     if (!record->stamp.hlc)
         return ERR_INVALID_FIELD;
     enum error error = dry_run ? check_stamp(registry, record, now)
-                               : stamp_of(registry, record, now, &change.stamp);
+                               : registry_take_stamp(registry, record, now, &change.stamp);
     if (error)
         return error;
     struct slice packed_key = wire_record_key(record);
@@ -435,6 +453,7 @@ enum error registry_restore(struct registry *registry, const struct wire_record 
             is_dirty = registry_mark_changed(registry, &key);
     }
     registry_unlock(registry, key.locked);
+    node_id_table_unref(&registry->node_ids, change.stamp.node);
     registry_notify(registry, is_dirty);
     return error;
 }

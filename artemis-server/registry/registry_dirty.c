@@ -9,12 +9,21 @@
 void record_copy_unref(struct record_copy *copy)
 {
     instance_unref(copy->instance);
+    node_id_unref(copy->node);
     copy->instance = NULL;
+    copy->node = NULL;
 }
 
-struct slice registry_node_id(const struct registry *registry, uint16_t node)
+struct record_copy key_state_ref(const struct record_copy *copy)
 {
-    return node_id_table_name(&registry->node_ids, node);
+    instance_ref(copy->instance);
+    node_id_ref(copy->node);
+    return *copy;
+}
+
+struct stamp key_state_stamp(const struct record_copy *copy)
+{
+    return (struct stamp){copy->hlc, node_id_name(copy->node)};
 }
 
 struct wire_record registry_wire_record(const struct registry *registry,
@@ -27,7 +36,7 @@ struct wire_record registry_wire_record(const struct registry *registry,
     bool is_kept = copy->deleted || lease_state_is_held(copy->lease_state);
     return (struct wire_record){
         .instance = copy->instance,
-        .stamp = {copy->hlc, registry_node_id(registry, copy->node)},
+        .stamp = key_state_stamp(copy),
         .age_ms = age_ms,
         .client_revision = instance_client_revision(copy->instance),
         .deleted = copy->deleted,
@@ -49,7 +58,7 @@ struct record_copy registry_copy_record(const struct registry *registry,
         .instance = instance_ref(record->instance),
         .hlc = record->hlc,
         .touched_ms = deadline_ms > span_ms ? deadline_ms - span_ms : 0,
-        .node = record->node,
+        .node = node_id_ref(node_id_table_id(&registry->node_ids, record->node)),
         .lease_state = is_hidden ? LEASE_PEER_GUARDED : record->lease_state,
         .deleted = is_tombstone,
     };
@@ -144,7 +153,7 @@ static bool has_lease_response(enum lease_state copy)
 }
 
 bool registry_respond_lease_check(struct registry *registry, struct slice packed_key,
-                                  struct moment now, struct wire_record *out)
+                                  struct moment now, struct wire_record *out, struct node_id **node)
 {
     struct locked_key key = registry_lock_key(registry, packed_key);
     bool is_held = key.record && has_lease_response(key.record->lease_state);
@@ -154,6 +163,7 @@ bool registry_respond_lease_check(struct registry *registry, struct slice packed
         out->instance = NULL;
         out->is_confirming |= copy.lease_state == LEASE_PEER_GUARDED;
         out->rounds = lease_state_is_confirming(key.record->lease_state) ? key.record->rounds : 0;
+        *node = node_id_ref(copy.node);
         record_copy_unref(&copy);
     }
     registry_unlock(registry, key.locked);

@@ -41,6 +41,7 @@ struct registry {
     struct change_log log;
     struct node_id_table node_ids;
     struct hlc clock;
+    _Atomic uint64_t refused_stamps;
     _Atomic uint64_t digests[DIGEST_BUCKETS];
     _Atomic uint32_t tombstones;
     atomic_bool replicating; /* a peer is up; see registry_set_replicating */
@@ -101,8 +102,13 @@ void registry_unlock(struct registry *registry, struct locked_shard *locked);
 /* The next stamp of this node. */
 struct stored_stamp registry_next_stamp(struct registry *registry, struct moment now);
 /* Sets the stamp of a record and updates the digests. The shard is locked. */
-void registry_set_stamp(struct registry *registry, struct record *record,
+void registry_set_stamp(struct registry *registry, struct shard *shard, struct record *record,
                         struct stored_stamp stamp);
+/* The stamp of a record from outside, with a reference to its node id: node_id_table_unref it. One
+ * without a stamp comes from a legacy node and gets the next stamp of this node. ERR_VERSION_AHEAD,
+ * ERR_NO_MEMORY, ERR_TOO_MANY_ITEMS. */
+MUST_USE enum error registry_take_stamp(struct registry *registry, const struct wire_record *record,
+                                        struct moment now, struct stored_stamp *out);
 /* Takes a record that is about to be removed out of the digests. The shard is locked. */
 void registry_clear_stamp(struct registry *registry, const struct record *record);
 /* A copy of a record, with a reference to its instance. The shard is locked. */

@@ -44,17 +44,19 @@ enum {
 struct record_copy {
     struct instance *instance; /* a reference; of a tombstone, only its key counts */
     uint64_t hlc;
-    uint64_t touched_ms; /* monotonic: the last renewal (deadline - ttl), or the unregistration */
-    uint16_t node;       /* with hlc, the stamp; see registry_node_id */
+    uint64_t touched_ms;  /* monotonic: the last renewal (deadline - ttl), or the unregistration */
+    struct node_id *node; /* a reference; with hlc, the stamp */
     uint8_t lease_state;
     bool deleted;
     bool is_repair; /* the peer missed it earlier: its age says nothing about the lag */
 };
 
 void record_copy_unref(struct record_copy *copy);
-/* The id of a node by its number; lives as long as the registry. */
-struct slice registry_node_id(const struct registry *registry, uint16_t node);
-/* The record in its form for peers; borrows from the copy and the registry. */
+/* Another reference to the same copy. */
+struct record_copy key_state_ref(const struct record_copy *copy);
+/* The stamp; borrows from the copy. */
+struct stamp key_state_stamp(const struct record_copy *copy);
+/* The record in its form for peers; borrows from the copy. */
 struct wire_record registry_wire_record(const struct registry *registry,
                                         const struct record_copy *copy, struct moment now);
 /* Copies the record of one key, a tombstone too. False: not known. */
@@ -79,8 +81,8 @@ size_t registry_drain_renewals(struct registry *registry, struct record_copy *ou
 
 /* A registration. One whose lease has ended is stored if the peer guards or confirms it, and is
  * then confirmed here. ERR_NONE also if the record here is newer; ERR_NO_MEMORY and
- * ERR_TOO_MANY_ITEMS (node ids) change nothing; ERR_VERSION_AHEAD: no clock can have given the
- * stamp. */
+ * ERR_TOO_MANY_ITEMS (node ids) change nothing; ERR_VERSION_AHEAD: the stamp is further ahead
+ * of the clocks of all members than max_clock_skew_ms. */
 MUST_USE enum error registry_apply(struct registry *registry, const struct wire_record *record,
                                    struct moment now);
 /* A registration in the list of a legacy node, which may have been made at any time. It is stored
@@ -114,9 +116,14 @@ enum restore_result {
 MUST_USE enum error registry_restore(struct registry *registry, const struct wire_record *record,
                                      bool dry_run, struct moment now, enum restore_result *result);
 
-/* The time of the HLC, in ms since 1970; and that of another node, which this one catches up
- * with. */
+/* The time of the HLC, in ms since 1970, and the highest clock of all members that is known
+ * here. */
 uint64_t registry_clock_ms(const struct registry *registry, struct moment now);
+uint64_t registry_members_clock_ms(const struct registry *registry, struct moment now);
+/* Catches up with both clocks of a member that this node has asked. 0: not sent. */
+void registry_observe_clocks(struct registry *registry, uint64_t clock_ms,
+                             uint64_t members_clock_ms, struct moment now);
+/* The same with the first alone, which is ignored if a stamp of that time would be refused. */
 void registry_observe_clock(struct registry *registry, uint64_t clock_ms, struct moment now);
 /* How long a message was in transit that another node sent when its clock showed clock_ms. Add it
  * to the ages in the message. 0: the sender's clock is ahead, or not given. */
@@ -141,9 +148,11 @@ bool registry_guard_for_peer(struct registry *registry, struct slice packed_key,
 void registry_confirm_expiry(struct registry *registry, struct slice packed_key, struct moment now);
 
 /* What this node responds to the lease check of a peer. False: nothing, it does not hold the key or
- * its lease is about to be evicted. Otherwise *out is filled, without the key. */
+ * its lease is about to be evicted. Otherwise *out is filled, without the key; its stamp borrows
+ * from *node, a reference: node_id_unref it. */
 bool registry_respond_lease_check(struct registry *registry, struct slice packed_key,
-                                  struct moment now, struct wire_record *out);
+                                  struct moment now, struct wire_record *out,
+                                  struct node_id **node);
 
 /* --- digests ---------------------------------------------------------------------------------- */
 

@@ -83,7 +83,7 @@ static enum error load_instance(struct registry *registry, struct locked_key *ke
     if (error)
         return error;
     key->record = shard_record(shard, key->number);
-    registry_set_stamp(registry, key->record, stamp);
+    registry_set_stamp(registry, shard, key->record, stamp);
     struct service *service = shard_service(shard, key->record->service);
     uint64_t revision = registry_revision(registry);
     if (service->revision < revision)
@@ -108,22 +108,17 @@ static enum error load_tombstone(struct registry *registry, struct locked_key *k
     if (error)
         return error;
     key->record = shard_record(key->shard, key->number);
-    key->record->hlc = stamp.hlc;
-    key->record->node = stamp.node;
+    shard_set_stamp(key->shard, key->record, stamp.hlc, stamp.node);
     return ERR_NONE;
 }
 
 enum error registry_load(struct registry *registry, const struct wire_record *record,
                          struct moment now)
 {
-    struct stored_stamp stamp = {.hlc = record->stamp.hlc};
-    if (!hlc_accepts(&registry->clock, hlc_to_ms(stamp.hlc), now))
-        return ERR_VERSION_AHEAD;
-    enum error error =
-        node_id_table_number(&registry->node_ids, record->stamp.node_id, &stamp.node);
+    struct stored_stamp stamp;
+    enum error error = registry_take_stamp(registry, record, now, &stamp);
     if (error)
         return error;
-    hlc_observe_value(&registry->clock, stamp.hlc, now);
     struct locked_key key = registry_lock_key(registry, wire_record_key(record));
     if (!key.record)
         error = record->deleted ? load_tombstone(registry, &key, record, stamp, now)
@@ -131,6 +126,7 @@ enum error registry_load(struct registry *registry, const struct wire_record *re
     if (!error && !record->deleted)
         registry->loaded.deadline_ms = loaded_deadline_ms(registry, record, now);
     registry_unlock(registry, key.locked);
+    node_id_table_unref(&registry->node_ids, stamp.node);
     return error;
 }
 

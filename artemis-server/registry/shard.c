@@ -14,6 +14,29 @@ void shard_init(struct shard *shard, uint64_t now_ms, struct shard_settings sett
     timing_wheel_init(&shard->cleanup_wheel, &shard->services, now_ms);
 }
 
+/* Gives back the reference of a record that is removed. */
+static void release_node(const struct shard *shard, const struct record *record)
+{
+    if (record->node != NODE_NUMBER_SELF)
+        node_id_table_unref(shard->settings.node_ids, record->node);
+}
+
+void shard_set_stamp(struct shard *shard, struct record *record, uint64_t hlc, uint16_t node)
+{
+    if (node != NODE_NUMBER_SELF)
+        node_id_table_ref(shard->settings.node_ids, node);
+    release_node(shard, record);
+    record->hlc = hlc;
+    record->node = node;
+}
+
+static void free_record(const struct shard *shard, uint32_t number)
+{
+    const struct record *record = shard_record(shard, number);
+    instance_unref(record->instance);
+    release_node(shard, record);
+}
+
 void shard_free(struct shard *shard)
 {
     for (uint32_t number = 1; number < slab_end(&shard->services); number++) {
@@ -21,7 +44,7 @@ void shard_free(struct shard *shard)
         if (!service)
             continue;
         for (uint32_t i = 0; i < service->member_count; i++)
-            instance_unref(shard_record(shard, service->members[i])->instance);
+            free_record(shard, service->members[i]);
         shard_evict_responses(shard, service);
         free(service->members);
         free(service->id);
@@ -29,7 +52,7 @@ void shard_free(struct shard *shard)
     cached_response_free_evicted(shard->evicted_responses);
     for (uint32_t number = shard->tombstones.first; number;
          number = shard_record(shard, number)->lease.next)
-        instance_unref(shard_record(shard, number)->instance);
+        free_record(shard, number);
     for (int kind = 0; kind < DIRTY_KINDS; kind++)
         number_set_free(&shard->dirty[kind]);
     while (shard->removed.count)
@@ -216,6 +239,7 @@ void shard_remove(struct shard *shard, uint32_t number, uint64_t now_ms)
     hash_index_remove(&shard->record_index, record->hash, number);
     shard_list_removed(shard, record->instance);
     record->instance = NULL;
+    release_node(shard, record);
     shard_clear_dirty(shard, number);
     slab_release(&shard->records, number);
 }
@@ -406,6 +430,8 @@ static void validate_buckets(const struct shard *shard, struct sums *sums)
              number = shard_record(shard, number)->bucket_next) {
             const struct record *record = shard_record(shard, number);
             assert(record->instance && record->bucket == bucket && record->bucket_prev == before);
+            if (record->node != NODE_NUMBER_SELF)
+                assert(node_id_table_id(shard->settings.node_ids, record->node));
             before = number;
             sums->in_buckets++;
         }

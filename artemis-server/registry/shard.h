@@ -29,6 +29,7 @@
 #include "artemis-server/cache/cached_response.h"
 #include "artemis-server/registry/guard.h"
 #include "artemis-server/registry/lease_state.h"
+#include "artemis-server/registry/node_id_table.h"
 #include "artemis-server/registry/timing_wheel.h"
 
 enum {
@@ -56,7 +57,7 @@ struct record {
     uint32_t hash;             /* of the key, for the index */
     uint32_t bucket_next;      /* the list of the bucket, of this shard alone */
     uint32_t bucket_prev;      /* 0: the first */
-    uint16_t node;             /* number in the node id table */
+    uint16_t node;             /* number in the node id table, a reference */
     uint16_t bucket : DIGEST_BUCKET_BITS;
     uint16_t lease_state : 3;
     uint16_t rounds : RECORD_ROUNDS_BITS; /* completed rounds of its lease check */
@@ -116,6 +117,7 @@ struct shard_settings {
     uint32_t tombstones_max; /* of the node */
     bool storing;            /* changes and removed keys are listed for storage */
     _Atomic uint32_t *tombstones_of_node; /* shared by all shards */
+    struct node_id_table *node_ids; /* shared by all shards; NULL: all records are of this node */
 };
 
 /* Services whose guard is engaged, and their leases in any state; updated at every change. */
@@ -190,6 +192,8 @@ MUST_USE enum error shard_insert(struct shard *shard, uint32_t service_hash, uin
                                  struct instance *instance, uint64_t deadline_ms, uint32_t *out);
 /* Gives a record other content; its lease stays. Takes a reference. */
 void shard_replace(struct shard *shard, uint32_t number, struct instance *instance);
+/* Gives a record another stamp, with a reference of its own to the node id. */
+void shard_set_stamp(struct shard *shard, struct record *record, uint64_t hlc, uint16_t node);
 /* Removes an instance with its record. Its service stays known for empty_ms. */
 void shard_remove(struct shard *shard, uint32_t number, uint64_t now_ms);
 /* The common part of shard_remove and shard_make_tombstone: the record is no member any more. */

@@ -25,6 +25,11 @@ enum {
     DETAIL_BYTES_MAX = 180,
 };
 
+/* Limits of what is read record by record, so that an endless response ends before the memory
+ * does: ten million records of 400 bytes, and five million keys. */
+static const size_t SNAPSHOT_BYTES_MAX = (size_t)4 << 30;
+static const size_t LIST_BYTES_MAX = (size_t)1 << 30;
+
 /* A message and its HTTP request. */
 struct transfer {
     LIST_ENTRY(transfer) link; /* in flight or idle */
@@ -54,6 +59,7 @@ struct peer_client {
     LIST_HEAD(, transfer) in_flight;
     LIST_HEAD(, transfer) idle;           /* kept with their curl handles for the next messages */
     char common_headers[4][HEADER_BYTES]; /* of every request */
+    char token_header[HEADER_BYTES];      /* "": none; it is secret */
 };
 
 /* --- reading a response ----------------------------------------------------------------------- */
@@ -96,8 +102,9 @@ static size_t response_bytes_max(const struct message *message)
 {
     switch (message->kind) {
     case MESSAGE_SNAPSHOT:
+        return SNAPSHOT_BYTES_MAX;
     case MESSAGE_LIST:
-        return SIZE_MAX; /* as much as the peer holds */
+        return LIST_BYTES_MAX;
     case MESSAGE_FETCH:
         return (message->count + 1) * (size_t)PEER_RECORD_BYTES_MAX;
     default:
@@ -111,10 +118,8 @@ static size_t response_bytes_max(const struct message *message)
 static void measure_transit(struct transfer *transfer)
 {
     bool is_first = transfer->response_bytes == 0;
-    if (is_first) {
-        const char *clock = peer_client_header(transfer->curl, "X-Artemis-Clock");
-        transfer->clock_ms = clock ? strtoull(clock, NULL, 10) : 0;
-    }
+    if (is_first)
+        transfer->clock_ms = peer_client_ms(transfer->curl, "X-Artemis-Clock");
     if (!is_first && transfer->message->kind == MESSAGE_SNAPSHOT)
         return;
     struct moment now = clock_now();
@@ -279,6 +284,9 @@ static bool write_headers(struct transfer *transfer, bool compressed, struct mom
               add_header(transfer, "Content-Type: application/json") && add_header(transfer, clock);
     for (size_t i = 0; i < sizeof(client->common_headers) / sizeof(client->common_headers[0]); i++)
         ok = ok && add_header(transfer, client->common_headers[i]);
+    /* A health check needs no token, and finds out who responds at the address. */
+    if (client->token_header[0] && transfer->message->kind != MESSAGE_HEALTH)
+        ok = ok && add_header(transfer, client->token_header);
     if (compressed)
         ok = ok && add_header(transfer, "Content-Encoding: gzip");
     if (transfer->message->kind == MESSAGE_GOODBYE)
@@ -467,6 +475,8 @@ enum error peer_client_create(const struct peer_client_options *options, struct 
     snprintf(client->common_headers[1], HEADER_BYTES, "X-Artemis-Cluster: %s", options->cluster_id);
     snprintf(client->common_headers[2], HEADER_BYTES, "X-Artemis-Node: %s", options->node_id);
     snprintf(client->common_headers[3], HEADER_BYTES, "Accept: application/json");
+    if (options->token && options->token[0])
+        snprintf(client->token_header, HEADER_BYTES, "Authorization: Bearer %s", options->token);
     *out = client;
     return ERR_NONE;
 }

@@ -23,6 +23,7 @@ struct peer_client_options {
     const char *cluster_id;
     const char *epoch; /* of this process: distinguishes it from another with the same node id */
     const char *region;
+    const char *token; /* "": none is sent */
     uint64_t timeout_ms;
     struct credential_store *credentials; /* NULL: those of the system, without a certificate */
     enum tls_version min_version;
@@ -37,6 +38,7 @@ struct peer_response {
     /* Of a delivered MESSAGE_HEALTH: */
     bool has_health;
     struct health_response health;
+    uint64_t wall_ms;    /* the peer's wall clock, in whole seconds; 0: not sent */
     const char *node_id; /* "": not sent or not valid; the same for the region and the zone */
     const char *region;
     const char *zone;

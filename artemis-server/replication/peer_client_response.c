@@ -2,12 +2,24 @@
 #include "artemis-server/replication/peer_client_response.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "artemis-core/base/text.h"
 
-static enum send_result result_of_status(long status)
+const char *peer_client_header(CURL *curl, const char *name)
 {
+    struct curl_header *header;
+    if (curl_easy_header(curl, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
+        return NULL;
+    return header->value;
+}
+
+static enum send_result result_of_status(CURL *curl, long status)
+{
+    bool has_challenge = peer_client_header(curl, "WWW-Authenticate");
+    if (status == 401 || (status == 403 && has_challenge)) /* else it is about the cluster id */
+        return SEND_UNAUTHORIZED;
     if (status / 100 == 2)
         return SEND_DELIVERED;
     if (status == 413)
@@ -24,20 +36,12 @@ enum send_result peer_client_result(CURL *curl, CURLcode code)
     long status = 0;
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     if (code == CURLE_OK)
-        return result_of_status(status);
+        return result_of_status(curl, status);
     long system_error = 0;
     curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &system_error);
     if (code == CURLE_COULDNT_CONNECT && system_error == ECONNREFUSED)
         return SEND_UNREACHABLE;
     return SEND_RETRYABLE;
-}
-
-const char *peer_client_header(CURL *curl, const char *name)
-{
-    struct curl_header *header;
-    if (curl_easy_header(curl, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
-        return NULL;
-    return header->value;
 }
 
 static bool equal(const char *a, const char *b)
@@ -62,6 +66,20 @@ static const char *read_name(CURL *curl, const char *header)
     return name && peer_client_is_printable(name) ? name : "";
 }
 
+uint64_t peer_client_ms(CURL *curl, const char *name)
+{
+    const char *value = peer_client_header(curl, name);
+    return value ? strtoull(value, NULL, 10) : 0;
+}
+
+/* The wall clock of the peer; 0 if it sends none. */
+static uint64_t read_date_ms(CURL *curl)
+{
+    const char *value = peer_client_header(curl, "Date");
+    time_t date = value ? curl_getdate(value, NULL) : -1;
+    return date > 0 ? (uint64_t)date * 1000 : 0;
+}
+
 void peer_client_read_health(CURL *curl, const struct peer_client_options *own, uint64_t clock_ms,
                              struct peer_response *response)
 {
@@ -69,6 +87,7 @@ void peer_client_read_health(CURL *curl, const struct peer_client_options *own, 
     const char *state = peer_client_header(curl, "X-Artemis-State");
     bool has_own_epoch = equal(peer_client_header(curl, "X-Artemis-Run"), own->epoch);
     response->has_health = true;
+    response->wall_ms = read_date_ms(curl);
     response->node_id = read_name(curl, "X-Artemis-Node");
     response->region = read_name(curl, "X-Artemis-Region");
     response->zone = read_name(curl, "X-Artemis-Zone");
@@ -81,5 +100,6 @@ void peer_client_read_health(CURL *curl, const struct peer_client_options *own, 
         .is_ready = !state || strcmp(state, "ready") == 0,
         .is_leaving = equal(state, "draining"),
         .clock_ms = clock_ms,
+        .members_clock_ms = peer_client_ms(curl, "X-Artemis-Members-Clock"),
     };
 }

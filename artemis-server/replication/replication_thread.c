@@ -16,6 +16,7 @@
 
 enum {
     MS_PER_SEC = 1000,
+    CLOCK_OFFSET_WARN_MS = 60 * 1000,
     SNAPSHOT_TIMEOUTS = 12, /* a snapshot may take that many times replication.timeout_secs */
     REFILL_SLACK_MS = 5000, /* beyond the interval of heartbeats */
 };
@@ -66,6 +67,12 @@ static void log_peer_health(const struct peer_status *peer)
     case PEER_INCOMPATIBLE:
         log_peer(LOG_LEVEL_ERROR,
                  "peer is incompatible: it rejects every update; the next attempt is in a minute",
+                 peer, peer->last_error);
+        return;
+    case PEER_UNAUTHORIZED:
+        log_peer(LOG_LEVEL_ERROR,
+                 "peer refuses the token of this node; set cluster.token to the secret of a token "
+                 "with the role peer; the next attempt is in 30 s",
                  peer, peer->last_error);
         return;
     case PEER_WRONG_CLUSTER:
@@ -149,6 +156,21 @@ static void set_names(struct replication_thread *thread, struct peer_status *pee
         update_shared_ids(thread, peer);
 }
 
+/* Compares the wall clocks. The HTTP date has whole seconds, and the response was in transit. */
+static void note_clock(struct peer_status *peer, uint64_t wall_ms, struct moment now)
+{
+    int64_t before_ms = peer->clock_offset_ms;
+    int64_t offset_ms = wall_ms ? (int64_t)wall_ms - (int64_t)now.wall_ms : 0;
+    peer->clock_offset_ms = offset_ms;
+    if (llabs(offset_ms) < CLOCK_OFFSET_WARN_MS || llabs(before_ms) >= CLOCK_OFFSET_WARN_MS)
+        return;
+    log_event(LOG_LEVEL_WARN,
+              offset_ms > 0 ? "the clock of a peer is ahead of this node's; set the wrong one"
+                            : "the clock of a peer is behind this node's; set the wrong one",
+              LOG_TEXT("peer", peer->node_id), LOG_TEXT("url", peer->url),
+              LOG_NUMBER("difference_secs", (uint64_t)llabs(offset_ms) / MS_PER_SEC));
+}
+
 /* --- responses -------------------------------------------------------------------------------- */
 
 /* Responses enter the replicator here and nowhere else. */
@@ -185,6 +207,7 @@ static void on_response(void *context, const struct peer_response *response)
     log_rejection(peer, response);
     if (response->has_health) {
         set_names(thread, peer, response);
+        note_clock(peer, response->wall_ms, now);
         replicator_on_health(thread->replicator, message, &response->health, now);
     }
     if (response->digests)
@@ -414,6 +437,7 @@ client_options_of(const struct replication_thread_options *options)
         .cluster_id = config->cluster.cluster_id,
         .epoch = options->epoch,
         .region = config->server.region,
+        .token = config->cluster.token,
         .timeout_ms = config->replication.timeout_secs * (uint64_t)MS_PER_SEC,
         .credentials = options->credentials,
         .min_version = config->tls.min_version,

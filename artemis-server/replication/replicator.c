@@ -177,8 +177,8 @@ static void schedule_health(struct replicator *replicator, struct peer *peer, st
         peer->health_due_ms = peer->retry_ms; /* check health as soon as the backoff ends */
         return;
     }
-    bool is_stable =
-        (peer->health == PEER_UP && peer->is_ready) || peer->health == PEER_INCOMPATIBLE;
+    bool is_stable = (peer->health == PEER_UP && peer->is_ready) ||
+                     peer->health == PEER_INCOMPATIBLE || peer->health == PEER_UNAUTHORIZED;
     uint64_t interval_ms = replicator->options.health_interval_ms;
     if (!is_stable && peer->health != PEER_SELF && interval_ms > DOWN_PROBE_MS)
         interval_ms = DOWN_PROBE_MS;
@@ -253,8 +253,12 @@ void replicator_on_health(struct replicator *replicator, const struct message *m
     else if (peer->health == PEER_INCOMPATIBLE &&
              now.mono_ms < peer->incompatible_ms + INCOMPATIBLE_RETRY_MS)
         new_health = PEER_INCOMPATIBLE;
+    else if (peer->health == PEER_UNAUTHORIZED &&
+             now.mono_ms < peer->incompatible_ms + UNAUTHORIZED_RETRY_MS)
+        new_health = PEER_UNAUTHORIZED;
     if (new_health == PEER_UP)
-        registry_observe_clock(replicator->registry, health->clock_ms, now);
+        registry_observe_clocks(replicator->registry, health->clock_ms, health->members_clock_ms,
+                                now);
     set_health(replicator, peer, new_health, now);
     peer->is_legacy = health->is_legacy;
     bool became_ready = new_health == PEER_UP && health->is_ready && !peer->is_ready;
@@ -355,9 +359,13 @@ bool replicator_is_current(const struct replicator *replicator, const struct mes
 }
 
 void replicator_on_record(struct replicator *replicator, const struct message *message,
-                          const struct wire_record *record, struct moment now)
+                          const struct wire_record *received, struct moment now)
 {
     struct peer *peer = &replicator->peers[message->peer];
+    struct wire_record own = *received;
+    const struct wire_record *record = &own;
+    static_assert((int)REPLICATOR_PEERS_MAX == (int)NODE_ID_MEMBERS, "a member has a share");
+    own.peer = message->peer + 1;
     switch (message->kind) {
     case MESSAGE_RENEW:
         if (replicator_is_current(replicator, message) && peer->health == PEER_UP)
@@ -405,6 +413,10 @@ static void update_health(struct replicator *replicator, struct peer *peer,
         return;
     case SEND_WRONG_CLUSTER:
         set_health(replicator, peer, PEER_WRONG_CLUSTER, now);
+        return;
+    case SEND_UNAUTHORIZED:
+        peer->incompatible_ms = now.mono_ms;
+        set_health(replicator, peer, PEER_UNAUTHORIZED, now);
         return;
     default:
         return;

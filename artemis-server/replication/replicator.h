@@ -46,6 +46,7 @@ enum {
     LEASE_CHECK_INTERVAL_MS = 100, /* interval at which confirming leases are drained */
     INCOMPATIBLE_REJECTIONS = 3,   /* in a row, without an accepted update since it was up */
     INCOMPATIBLE_RETRY_MS = 60000, /* then the peer gets updates again */
+    UNAUTHORIZED_RETRY_MS = 30000, /* the same: it may have got other tokens */
     BOOTSTRAP_COMPARE_MS = 5000,   /* limit for the comparisons after the snapshot */
     BOOTSTRAP_FRESH_MS = 500, /* older comparisons are repeated once, before the node is ready */
     MESSAGE_ITEMS_MAX = 10000,
@@ -112,6 +113,7 @@ enum send_result {
     SEND_REJECTED,      /* any other status: the same message would be rejected again */
     SEND_TOO_LARGE,     /* 413: sent again in halves */
     SEND_WRONG_CLUSTER, /* 403: the peer has another cluster id */
+    SEND_UNAUTHORIZED,  /* 401, or 403: the peer refuses the token of this node */
     SEND_RESULTS,
 };
 
@@ -120,6 +122,7 @@ enum peer_health {
     PEER_UP,
     PEER_DOWN,
     PEER_INCOMPATIBLE,  /* it is up and rejects every update */
+    PEER_UNAUTHORIZED,  /* it is up and refuses the token of this node */
     PEER_WRONG_CLUSTER, /* its cluster id differs from this node's */
     PEER_DUPLICATE_ID,  /* another process with this node's id */
     PEER_SELF,          /* this process itself: excluded */
@@ -156,13 +159,14 @@ void replicator_on_record(struct replicator *replicator, const struct message *m
 void replicator_on_digests(struct replicator *replicator, const struct message *message,
                            const uint64_t digests[DIGEST_BUCKETS], struct moment now);
 struct health_response {
-    bool is_self;          /* the response comes from this process */
-    bool has_own_node_id;  /* another process with this node's id */
-    bool is_wrong_cluster; /* another cluster id */
-    bool is_legacy;        /* an older Artemis: no stamps, no digests, no lease checks */
-    bool is_ready;         /* it serves discovery */
-    bool is_leaving;       /* it is draining */
-    uint64_t clock_ms;     /* its HLC; 0: not sent */
+    bool is_self;              /* the response comes from this process */
+    bool has_own_node_id;      /* another process with this node's id */
+    bool is_wrong_cluster;     /* another cluster id */
+    bool is_legacy;            /* an older Artemis: no stamps, no digests, no lease checks */
+    bool is_ready;             /* it serves discovery */
+    bool is_leaving;           /* it is draining */
+    uint64_t clock_ms;         /* its HLC; 0: not sent */
+    uint64_t members_clock_ms; /* the highest clock of all members that it knows; 0: not sent */
 };
 void replicator_on_health(struct replicator *replicator, const struct message *message,
                           const struct health_response *health, struct moment now);

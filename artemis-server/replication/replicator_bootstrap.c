@@ -13,13 +13,14 @@
 
 /* --- the start -------------------------------------------------------------------------------- */
 
-/* A peer whose snapshot may still be had. A peer that is starting itself has none. */
+/* A peer whose snapshot may still be had. A peer that is starting itself has none. A node whose
+ * token is refused waits: without the data of the cluster it would answer with empty lists. */
 static bool may_have_snapshot(const struct peer *peer)
 {
     if (!peer->joined || peer->snapshot_tried)
         return false;
-    return peer->health == PEER_NEW || peer->health_outdated || peer->in_flight[MESSAGE_SNAPSHOT] ||
-           (peer->health == PEER_UP && peer->is_ready);
+    return peer->health == PEER_NEW || peer->health_outdated || peer->health == PEER_UNAUTHORIZED ||
+           peer->in_flight[MESSAGE_SNAPSHOT] || (peer->health == PEER_UP && peer->is_ready);
 }
 
 struct message *bootstrap_next(struct replicator *replicator, struct peer *peer, struct moment now)
@@ -54,6 +55,8 @@ void bootstrap_on_record(struct replicator *replicator, const struct wire_record
         error = registry_apply(registry, record, now);
     if (!error)
         replicator->stats.snapshot_records++;
+    if (error == ERR_VERSION_AHEAD)
+        replicator->snapshot_is_ahead = true;
 }
 
 static void become_ready(struct replicator *replicator, struct moment now)
@@ -68,15 +71,21 @@ static void become_ready(struct replicator *replicator, struct moment now)
 void bootstrap_on_result(struct replicator *replicator, struct peer *peer,
                          const struct message *message, enum send_result result, struct moment now)
 {
-    if (result == SEND_DELIVERED) {
+    bool is_ahead = replicator->snapshot_is_ahead;
+    replicator->snapshot_is_ahead = false;
+    if (is_ahead) /* another member's clock may be ahead, as the next health response shows */
+        peer->health_due_ms = now.mono_ms;
+    if (result == SEND_DELIVERED && !is_ahead) {
         peer->snapshot_tried = true;
         if (!replicator->snapshot_ms)
             replicator->snapshot_ms = now.mono_ms;
         return;
     }
+    if (result == SEND_UNAUTHORIZED)
+        return; /* it holds data, and may accept this node later */
     peer->snapshot_failures++;
     bool is_too_slow = now.mono_ms >= message->sent_ms + replicator->options.snapshot_timeout_ms;
-    if (result != SEND_RETRYABLE || is_too_slow ||
+    if ((result != SEND_RETRYABLE && !is_ahead) || is_too_slow ||
         peer->snapshot_failures > replicator->options.max_retries)
         peer->snapshot_tried = true;
 }

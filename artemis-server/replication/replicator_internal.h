@@ -52,7 +52,7 @@ struct peer {
     bool goodbye_sent;
     bool update_accepted;     /* since it was last up */
     uint32_t rejections;      /* of updates in a row */
-    uint64_t incompatible_ms; /* when it became incompatible */
+    uint64_t incompatible_ms; /* when it became incompatible or unauthorized */
     bool snapshot_tried;      /* its snapshot was read or cannot be had */
     uint32_t snapshot_failures;
     uint64_t releases_sent; /* number of the next release of a guard that the peer gets */
@@ -108,11 +108,12 @@ struct replicator {
     struct registry *registry;
     uint64_t random;
     struct moment started;
-    uint64_t renew_due_ms; /* when dirty renewals are drained next */
-    uint32_t next_peer;    /* where replicator_next starts: round robin */
-    uint64_t snapshot_ms;  /* when the snapshot was complete; 0: not yet */
-    uint64_t refill_ms;    /* since when clients register again, as no peer has data; 0: not now */
-    uint64_t stall_ms;     /* end of the last stall; 0: none */
+    uint64_t renew_due_ms;  /* when dirty renewals are drained next */
+    uint32_t next_peer;     /* where replicator_next starts: round robin */
+    uint64_t snapshot_ms;   /* when the snapshot was complete; 0: not yet */
+    bool snapshot_is_ahead; /* a record of it was refused: ahead of the clocks of all members */
+    uint64_t refill_ms;     /* since when clients register again, as no peer has data; 0: not now */
+    uint64_t stall_ms;      /* end of the last stall; 0: none */
     bool ready;
     bool was_ready;
     bool recomparing;  /* not ready again: see replicator_recompare */

@@ -83,6 +83,7 @@ const char *peer_health_word(enum peer_health health)
         [PEER_UP] = "up",
         [PEER_DOWN] = "down",
         [PEER_INCOMPATIBLE] = "incompatible",
+        [PEER_UNAUTHORIZED] = "unauthorized",
         [PEER_WRONG_CLUSTER] = "stranger",
         [PEER_DUPLICATE_ID] = "twin",
         [PEER_SELF] = "self",

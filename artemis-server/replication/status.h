@@ -24,6 +24,7 @@ struct peer_status {
     bool shares_node_id;               /* another peer has the same node id */
     char last_error[PEER_ERROR_BYTES]; /* "": none */
     uint64_t last_error_wall_ms;
+    int64_t clock_offset_ms; /* the peer's wall clock minus this node's, to about a second */
     struct peer_view view;
 };
 

@@ -48,7 +48,8 @@ static enum error write_buckets(struct request *request, struct response *respon
     jw_name(&w, "instance_keys");
     jw_open(&w, '[');
     for (size_t i = 0; i < count; i++) {
-        struct wire_record record = registry_wire_record(registry, &copies[i], request->now);
+        struct wire_record record =
+            registry_wire_record(request->engine->registry, &copies[i], request->now);
         codec_write_peer_key(&w, &record, false);
         record_copy_unref(&copies[i]);
     }
@@ -99,11 +100,11 @@ static enum error write_held(struct request *request, struct response *response,
 static void write_record(struct json_writer *w, const struct request *request,
                          const struct instance_key *key)
 {
-    const struct registry *registry = request->engine->registry;
     struct record_copy copy;
     if (!registry_read_key(request->engine->registry, instance_key_packed(key), &copy))
         return;
-    struct wire_record record = registry_wire_record(registry, &copy, request->now);
+    struct wire_record record =
+        registry_wire_record(request->engine->registry, &copy, request->now);
     if (!record.deleted)
         codec_write_peer_instance(w, &record, false);
     record_copy_unref(&copy);
@@ -141,11 +142,13 @@ static void write_lease(struct json_writer *w, const struct request *request,
                         const struct instance_key *key)
 {
     struct wire_record record;
+    struct node_id *node;
     if (!registry_respond_lease_check(request->engine->registry, instance_key_packed(key),
-                                      request->now, &record))
+                                      request->now, &record, &node))
         return;
     record.key = key;
     codec_write_peer_key(w, &record, false);
+    node_id_unref(node);
 }
 
 /* The node that sent the lease check evicts what the response leaves out, so it is never cut. Its

@@ -58,7 +58,7 @@ static void note_goodbye(const struct request *request)
 
 static enum error apply_peer_register(struct batch_call *call, struct batch *batch, size_t index)
 {
-    struct wire_record record = {0};
+    struct wire_record record = {.peer = call->peer};
     enum error error = batch_stamp(batch, index, &record);
     if (!error)
         error = batch_instance(batch, index, &record.instance);
@@ -79,7 +79,7 @@ static enum error apply_peer_key(struct batch_call *call, struct batch *batch, s
                                  apply_record *apply)
 {
     struct instance_key key;
-    struct wire_record record = {.key = &key};
+    struct wire_record record = {.key = &key, .peer = call->peer};
     enum error error = batch_stamp(batch, index, &record);
     if (!error)
         error = batch_key(batch, index, &key);
@@ -102,14 +102,25 @@ static enum error apply_peer_unregister(struct batch_call *call, struct batch *b
     return apply_peer_key(call, batch, index, registry_apply_unregister);
 }
 
-/* How long the request was in transit. The clock of its sender also moves this node's forward. */
+/* How long the request was in transit. Its clock moves none of this node: anybody may have sent it. */
 static uint64_t transit_ms(const struct request *request)
 {
     const char *header = request_header(request, clock_header);
     uint64_t clock_ms = header ? strtoull(header, NULL, 10) : 0; /* an older node sends none */
-    struct registry *registry = request->engine->registry;
-    registry_observe_clock(registry, clock_ms, request->now);
-    return registry_transit_ms(registry, clock_ms, request->now);
+    return registry_transit_ms(request->engine->registry, clock_ms, request->now);
+}
+
+/* Logs that records were refused for a reason that concerns all records of the peer. */
+static void log_refused(const struct request *request, enum error outcome)
+{
+    bool is_refused = outcome == ERR_VERSION_AHEAD || outcome == ERR_TOO_MANY_ITEMS;
+    if (is_refused && log_admit(LOG_LEVEL_WARN))
+        log_event(LOG_LEVEL_WARN,
+                  outcome == ERR_VERSION_AHEAD
+                      ? "refused records with stamps too far ahead of the clocks of all members; "
+                        "check the clocks of the nodes"
+                      : "refused records: too many node ids are in use",
+                  LOG_TEXT("peer", request_header(request, node_header)));
 }
 
 /* Applies a batch of a peer. The sender of a request that was in transit for longer than its
@@ -120,8 +131,12 @@ static enum error handle_update(struct request *request, struct response *respon
 {
     uint64_t transit = transit_ms(request);
     uint64_t max_ms = request->engine->config->replication.timeout_secs * (uint64_t)1000;
-    if (transit <= max_ms)
-        return handle_batch(request, response, message, kind, apply, transit);
+    if (transit <= max_ms) {
+        enum error error = handle_batch(request, response, message, kind, apply, transit);
+        if (!error)
+            log_refused(request, response->outcome);
+        return error;
+    }
     snprintf(message, MESSAGE_BYTES,
              "%s: the request was in transit for %llu ms; at most %llu ms are allowed "
              "(replication.timeout_secs)",

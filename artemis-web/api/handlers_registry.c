@@ -10,6 +10,7 @@ static struct batch_call begin(const struct request *request, struct response *r
         .now = request->now,
         .body = request_body(request),
         .java = request->java,
+        .token = request->token,
         .names = request->names,
         .response = &response->body,
     };
@@ -28,6 +29,7 @@ enum error handle_batch(struct request *request, struct response *response,
 {
     struct batch_call call = begin(request, response);
     call.transit_ms = transit_ms;
+    call.peer = request_client_hash(request);
     enum error error = registry_call_batch(&call, kind, apply, message);
     end(&call, request, response);
     return error;

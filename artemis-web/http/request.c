@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis-web/http/request.h"
 
+#include <arpa/inet.h>
 #include <microhttpd.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +11,12 @@
 
 #include "artemis-core/base/gzip.h"
 
-enum { NAME_BYTES = 64 };
+#define CLIENT_HASH_BIT 0x80000000u /* no member of a cluster has such a number */
+
+enum {
+    NAME_BYTES = 64,
+    IPV6_NETWORK_BYTES = 8, /* a host can choose the other eight */
+};
 
 enum dialect request_dialect(const struct request *request)
 {
@@ -66,6 +73,41 @@ enum error request_query(struct request *request, const char *snake_name, struct
     }
     *out = value;
     return ERR_NONE;
+}
+
+static const struct sockaddr *client_address(const struct request *request)
+{
+    return MHD_get_connection_info(request->mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
+}
+
+void request_write_client(const struct request *request, char out[REQUEST_CLIENT_BYTES])
+{
+    char host[INET6_ADDRSTRLEN] = "";
+    const struct sockaddr *address = client_address(request);
+    out[0] = '\0';
+    if (address && address->sa_family == AF_INET) {
+        const struct sockaddr_in *ip = (const void *)address;
+        inet_ntop(AF_INET, &ip->sin_addr, host, sizeof(host));
+        snprintf(out, REQUEST_CLIENT_BYTES, "%s:%u", host, ntohs(ip->sin_port));
+    } else if (address && address->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *ip = (const void *)address;
+        inet_ntop(AF_INET6, &ip->sin6_addr, host, sizeof(host));
+        snprintf(out, REQUEST_CLIENT_BYTES, "[%s]:%u", host, ntohs(ip->sin6_port));
+    }
+}
+
+uint32_t request_client_hash(const struct request *request)
+{
+    const struct sockaddr *address = client_address(request);
+    struct slice host = {0};
+    if (address && address->sa_family == AF_INET) {
+        const struct sockaddr_in *ip = (const void *)address;
+        host = (struct slice){(const char *)&ip->sin_addr, sizeof(ip->sin_addr)};
+    } else if (address && address->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *ip = (const void *)address;
+        host = (struct slice){(const char *)&ip->sin6_addr, IPV6_NETWORK_BYTES};
+    }
+    return engine_hash(request->engine, host) | CLIENT_HASH_BIT;
 }
 
 const char *request_header(const struct request *request, const char *name)
@@ -155,6 +197,23 @@ void response_clear(struct response *response)
     }
     response->kind = RESPONSE_TEXT;
     response->body = (struct text){0};
+}
+
+enum error request_check_read(const struct request *request, struct slice service_id,
+                              char message[MESSAGE_BYTES])
+{
+    char quoted[160];
+    if (!request->token)
+        return ERR_NONE;
+    bool all = slice_equal(service_id, SLICE("*"));
+    if (all ? token_reads_all(request->token) : token_may_read(request->token, service_id))
+        return ERR_NONE;
+    text_quote(quoted, sizeof(quoted), service_id);
+    snprintf(message, MESSAGE_BYTES,
+             all ? "service_id: token \"%s\" may see certain services only; name one of them"
+                 : "service_id: token \"%s\" may not see %s",
+             request->token->name, quoted);
+    return ERR_NO_PERMISSION;
 }
 
 enum error request_reserve(struct request *request, char message[MESSAGE_BYTES])

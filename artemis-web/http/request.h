@@ -25,6 +25,7 @@ struct request {
     struct push *push;
     struct MHD_Connection *mhd; /* for the files of the HTTP server only */
     const struct route *route;  /* NULL: no such path */
+    const struct token *token;  /* of the client; NULL: none, or none is needed */
     const char *http_version;   /* "HTTP/1.1" */
     bool is_get;                /* GET or HEAD; else POST */
     bool is_head;
@@ -36,9 +37,10 @@ struct request {
     struct text body;         /* as received; inflated before a handler sees it */
     struct moment now;        /* when it was complete; before that, only mono_ms of its start */
     uint64_t started_ns;
-    uint64_t silent_ms;  /* how long the connection had been without a request before */
-    bool write_delayed;  /* the request was suspended once, to find out whether its client left */
-    bool long_poll_done; /* the request was suspended once; it is not suspended again */
+    uint64_t silent_ms;   /* how long the connection had been without a request before */
+    bool write_delayed;   /* the request was suspended once, to find out whether its client left */
+    bool long_poll_done;  /* the request was suspended once; it is not suspended again */
+    bool failure_counted; /* the authentication failed, and that is counted */
     bool push_slot_reserved; /* by request_reserve; the push thread has not taken it over yet */
 };
 
@@ -98,6 +100,11 @@ struct slice request_body(const struct request *request);
  * ERR_INVALID_FIELD when it is no UTF-8 or is given in both spellings. */
 MUST_USE enum error request_query(struct request *request, const char *snake_name,
                                   struct slice *out, char message[MESSAGE_BYTES]);
+enum { REQUEST_CLIENT_BYTES = 64 };
+/* Writes the address of the client, "127.0.0.1:4711" or "[::1]:4711"; "" when it is unknown. */
+void request_write_client(const struct request *request, char out[REQUEST_CLIENT_BYTES]);
+/* Identifies the address of the client, without its port; never 0. */
+uint32_t request_client_hash(const struct request *request);
 /* A header's value, or NULL. */
 const char *request_header(const struct request *request, const char *name);
 bool request_accepts_gzip(const struct request *request);
@@ -105,6 +112,11 @@ bool request_accepts_gzip(const struct request *request);
 /* Reads a gzip-encoded body in place. ERR_INVALID_JSON, ERR_INVALID_FIELD (another encoding),
  * ERR_BODY_TOO_LARGE, with *message; ERR_NO_MEMORY. */
 MUST_USE enum error request_inflate(struct request *request, char message[MESSAGE_BYTES]);
+
+/* Checks that the token of the client lets it see a service (canonical id), or all of them if the
+ * id is "*". ERR_NO_PERMISSION with *message. */
+MUST_USE enum error request_check_read(const struct request *request, struct slice service_id,
+                                       char message[MESSAGE_BYTES]);
 
 /* Reserves a place of the push thread for a long poll or a WebSocket. ERR_TOO_MANY_SUBSCRIBERS with
  * *message. */

@@ -257,12 +257,21 @@ static void add_allow(struct MHD_Response *mhd_response, const struct route *rou
     header(mhd_response, MHD_HTTP_HEADER_ALLOW, allowed[route->methods]);
 }
 
-static void add_clock(struct MHD_Response *mhd_response, const struct engine *engine)
+static void add_ms(struct MHD_Response *mhd_response, const char *name, uint64_t ms)
 {
     char text[24];
-    snprintf(text, sizeof(text), "%llu",
-             (unsigned long long)registry_clock_ms(engine->registry, clock_now()));
-    header(mhd_response, "X-Artemis-Clock", text);
+    snprintf(text, sizeof(text), "%llu", (unsigned long long)ms);
+    header(mhd_response, name, text);
+}
+
+/* Both clocks in a health response, else the first. */
+static void add_clocks(struct MHD_Response *mhd_response, const struct engine *engine, bool both)
+{
+    struct moment now = clock_now();
+    add_ms(mhd_response, "X-Artemis-Clock", registry_clock_ms(engine->registry, now));
+    if (both)
+        add_ms(mhd_response, "X-Artemis-Members-Clock",
+               registry_members_clock_ms(engine->registry, now));
 }
 
 static void add_headers(struct request *request, const struct response *response,
@@ -291,7 +300,7 @@ static void add_headers(struct request *request, const struct response *response
             header(mhd_response, "X-Artemis-Url", engine->url); /* peers use another one */
     }
     if (response->identity_headers || (request->route && request->route->class == ROUTE_PEER))
-        add_clock(mhd_response, engine);
+        add_clocks(mhd_response, engine, response->identity_headers);
     if (state == NODE_DRAINING || response->outcome == ERR_BODY_TOO_LARGE ||
         response->outcome == ERR_MALFORMED_REQUEST || response->outcome == ERR_HEADER_TOO_LARGE ||
         response->outcome == ERR_TOO_MANY_CONNECTIONS)

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "artemis-server/clock.h"
+
 /* clang-format off */
 #define NODE_METRICS(X) \
     X("artemis_bootstrap_seconds",              "gauge",   (double)stats.bootstrap_ms / 1e3,  "Time from the start of this node until it was ready.") \
@@ -14,10 +16,15 @@
     X("artemis_refutation_questions_total",     "counter", (double)stats.lease_checks,    "Leases whose expiry was checked with peers.") \
     X("artemis_refutations_total",              "counter", (double)stats.refuted,      "Lease expiries refuted by a peer.") \
     X("artemis_tombstones",                     "gauge",   (double)registry.tombstones, "Tombstones in the store.") \
+    X("artemis_replication_refused_stamps_total", "counter", (double)registry.refused_stamps, "Records of peers refused because their stamp was more than cluster.max_clock_skew_secs ahead of the clocks of all members.") \
+    X("artemis_clock_ahead_seconds",            "gauge",   ((double)registry_members_clock_ms(engine->registry, now) - (double)now.wall_ms) / 1e3,  "How far the clock of the cluster is ahead of the wall clock of this node: about 0 while all clocks are right.") \
+    X("artemis_node_ids",                       "gauge",   (double)registry.node_ids,   "Node ids in the stamps of records, this node included.") \
+    X("artemis_node_ids_refused_total",         "counter", (double)registry.refused_node_ids, "Records of peers refused because too many node ids were in use.") \
     X("artemis_renewals_by_peers_total",        "counter", (double)registry.renewed_by_peers, "Leases extended by renewals from peers.")
 
 #define PEER_METRICS(X) \
     X("artemis_peer_up",                        "gauge",   (double)(view->health == PEER_UP),    "1 while the peer is up, else 0.") \
+    X("artemis_peer_clock_offset_seconds",      "gauge",   (double)peers[i].clock_offset_ms / 1e3, "Wall clock of the peer minus that of this node, to about a second, when it last responded.") \
     X("artemis_peer_failures",                  "gauge",   (double)view->failures,      "Consecutive failed requests to the peer.") \
     X("artemis_replication_outbox_keys",        "gauge",   (double)view->backlog,       "Keys in the outbox of the peer.") \
     X("artemis_replication_outbox_bytes",       "gauge",   (double)view->outbox_bytes,  "Memory of the outbox of the peer.") \
@@ -62,7 +69,7 @@ static const char *const kinds[MESSAGE_KINDS] = {
 static const char *const results[SEND_RESULTS] = {
     [SEND_RETRYABLE] = "temporary",    [SEND_UNREACHABLE] = "absent",
     [SEND_REJECTED] = "permanent",     [SEND_TOO_LARGE] = "too_large",
-    [SEND_WRONG_CLUSTER] = "stranger",
+    [SEND_WRONG_CLUSTER] = "stranger", [SEND_UNAUTHORIZED] = "unauthorized",
 };
 
 struct page {
@@ -164,6 +171,7 @@ static void write_node_metrics(struct engine *engine, struct text *out)
     struct registry_stats registry;
     replication_thread_stats(engine->replication, &stats);
     registry_stats(engine->registry, &registry);
+    struct moment now = clock_now();
 #define X(name, type, value, description)                                                          \
     write_head(out, name, type, description);                                                      \
     text_printf(out, "%s %.15g\n", name, value);
@@ -186,6 +194,7 @@ void metrics_write_peers(struct engine *engine, struct text *out)
     write_head(out, name, type, description);                                                      \
     for (size_t i = 0; i < page.count; i++) {                                                      \
         const struct peer_view *view = &peers[i].view;                                             \
+        (void)view;                                                                                \
         write_sample(out, name, &peers[i], NULL, NULL, value);                                     \
     }
     PEER_METRICS(X)

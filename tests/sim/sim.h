@@ -47,6 +47,7 @@ enum {
     TTL_MS = 9000,
     GUARD_PERCENT = 50,
     GUARD_MIN_LEASES = 10,
+    MAX_CLOCK_SKEW_MS = 3600 * 1000, /* nodes may start with clocks that are further apart */
     ANTI_ENTROPY_MS = 4000,
     BATCH_INTERVAL_MS = 250,
     HEALTH_INTERVAL_MS = 5000,
@@ -130,7 +131,7 @@ struct sim_link {
 struct sim_counts {
     uint64_t events, messages, lost, repeated, registrations, heartbeats, refused, not_ready,
         unregistrations, crashes, pauses, stalls, jumps, late, refuted, repairs, fetched, rounds,
-        evictions, timeouts, late_calls, dropped_calls, stale_calls;
+        evictions, timeouts, late_calls, dropped_calls, stale_calls, refused_stamps;
     uint64_t failed_by[INVARIANTS]; /* seeds that failed, by invariant */
 };
 

@@ -140,11 +140,11 @@ static void print_report(const struct report *report, double secs)
     printf("%llu seeds, %llu failed, %.1f s\n", (unsigned long long)report->seeds,
            (unsigned long long)report->failed, secs);
     printf("%llu events, %llu messages (%llu lost, %llu repeated), %llu crashes, %llu pauses, "
-           "%llu clock jumps\n",
+           "%llu clock jumps, %llu stamps refused\n",
            (unsigned long long)c->events, (unsigned long long)c->messages,
            (unsigned long long)c->lost, (unsigned long long)c->repeated,
            (unsigned long long)c->crashes, (unsigned long long)c->pauses,
-           (unsigned long long)c->jumps);
+           (unsigned long long)c->jumps, (unsigned long long)c->refused_stamps);
     printf("%llu registrations, %llu heartbeats (%llu refused), %llu unregistrations, "
            "%llu evictions, %llu refuted\n",
            (unsigned long long)c->registrations, (unsigned long long)c->heartbeats,

@@ -99,10 +99,9 @@ static struct wire_record as_record(const struct wire_item *item)
 }
 
 /* Adds the time since that clock of another node to all ages, max_ms at most, and returns it. */
-static uint64_t add_transit(struct wire_list *list, struct registry *registry, uint64_t clock_ms,
-                            uint64_t max_ms, struct moment now)
+static uint64_t add_transit(struct wire_list *list, const struct registry *registry,
+                            uint64_t clock_ms, uint64_t max_ms, struct moment now)
 {
-    registry_observe_clock(registry, clock_ms, now);
     uint64_t transit_ms = registry_transit_ms(registry, clock_ms, now);
     if (transit_ms > max_ms)
         transit_ms = max_ms;
@@ -156,9 +155,12 @@ static void serve_lease_check(struct transfer *transfer, struct sim_node *node, 
     for (size_t i = 0; i < transfer->items.count; i++) {
         struct instance *instance = transfer->items.items[i].instance;
         struct wire_record record;
-        if (registry_respond_lease_check(node->registry, instance_packed_key(instance), now,
-                                         &record))
-            add(&transfer->response, &record, instance);
+        struct node_id *id;
+        if (!registry_respond_lease_check(node->registry, instance_packed_key(instance), now,
+                                          &record, &id))
+            continue;
+        add(&transfer->response, &record, instance);
+        node_id_unref(id);
     }
 }
 
@@ -197,20 +199,23 @@ static void serve_snapshot(struct transfer *transfer, struct sim_node *node, str
     } while (count);
 }
 
-static void serve_changes(struct transfer *transfer, struct sim_node *node, struct moment now)
+static void serve_changes(struct sim *sim, struct transfer *transfer, struct sim_node *node,
+                          struct moment now)
 {
     for (size_t i = 0; i < transfer->items.count; i++) {
         struct wire_record record = as_record(&transfer->items.items[i]);
         enum error error = transfer->kind == MESSAGE_REGISTER
                                ? registry_apply(node->registry, &record, now)
                                : registry_apply_unregister(node->registry, &record, now);
-        assert(!error);
+        sim->counts.refused_stamps += error == ERR_VERSION_AHEAD;
+        assert(!error || error == ERR_VERSION_AHEAD);
     }
 }
 
 /* Refuses an update that was in transit for too long. A repeated message has the ages of the first
  * one, so they are added to and restored. */
-static void serve_update(struct transfer *transfer, struct sim_node *node, struct moment now)
+static void serve_update(struct sim *sim, struct transfer *transfer, struct sim_node *node,
+                         struct moment now)
 {
     uint64_t transit_ms =
         add_transit(&transfer->items, node->registry, transfer->sent_clock_ms, UINT64_MAX, now);
@@ -219,7 +224,7 @@ static void serve_update(struct transfer *transfer, struct sim_node *node, struc
     else if (transfer->kind == MESSAGE_RENEW)
         serve_renewals(transfer, node, now);
     else
-        serve_changes(transfer, node, now);
+        serve_changes(sim, transfer, node, now);
     for (size_t i = 0; i < transfer->items.count; i++)
         transfer->items.items[i].age_ms -= transit_ms;
 }
@@ -239,18 +244,19 @@ static void serve(struct sim *sim, struct transfer *transfer, struct sim_node *n
     clear(&transfer->response);
     switch (transfer->kind) {
     case MESSAGE_HEALTH:
-        transfer->health =
-            (struct health_response){.is_self = transfer->from == transfer->to,
-                                     .is_legacy = transfer->is_legacy,
-                                     .is_ready = replicator_is_ready(node->replicator),
-                                     .clock_ms = registry_clock_ms(node->registry, now)};
+        transfer->health = (struct health_response){
+            .is_self = transfer->from == transfer->to,
+            .is_legacy = transfer->is_legacy,
+            .is_ready = replicator_is_ready(node->replicator),
+            .clock_ms = registry_clock_ms(node->registry, now),
+            .members_clock_ms = registry_members_clock_ms(node->registry, now)};
         if (transfer->is_legacy)
-            transfer->health.clock_ms = 0;
+            transfer->health.clock_ms = transfer->health.members_clock_ms = 0;
         return;
     case MESSAGE_REGISTER:
     case MESSAGE_UNREGISTER:
     case MESSAGE_RENEW:
-        serve_update(transfer, node, now);
+        serve_update(sim, transfer, node, now);
         return;
     case MESSAGE_LEASE_CHECK:
         serve_lease_check(transfer, node, now);
@@ -328,6 +334,7 @@ static void deliver_response(struct sim *sim, struct transfer *transfer, struct 
     struct moment now = node_now(sim, node);
     if (transfer->result == SEND_UNREACHABLE)
         return;
+    registry_observe_clock(node->registry, transfer->response_clock_ms, now);
     (void)add_transit(&transfer->response, node->registry, transfer->response_clock_ms,
                       sim->now_ms - transfer->sent_ms, now);
     if (transfer->result != SEND_DELIVERED)

@@ -144,6 +144,7 @@ static struct registry_options registry_settings(const struct sim *sim, const st
         .guard_max_ms = sim->settings.guard_max_ms,
         .change_log_capacity = 256,
         .node_id = node->name,
+        .max_clock_skew_ms = MAX_CLOCK_SKEW_MS,
         .tombstone_ms = node->is_legacy ? 0 : sim->settings.tombstone_ms,
     };
 }

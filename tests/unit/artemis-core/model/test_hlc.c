@@ -24,7 +24,7 @@ static struct moment after_ms(uint64_t ms)
 static struct hlc started(void)
 {
     struct hlc made;
-    hlc_init(&made, 0, after_ms(0));
+    hlc_init(&made, 0, 0, after_ms(0));
     return made;
 }
 
@@ -112,7 +112,7 @@ static void two_clocks_that_exchange_stamps_agree(void **state)
     (void)state;
     struct hlc slow = started();
     struct hlc fast;
-    hlc_init(&fast, 0, (struct moment){77, WALL_MS + 600000});
+    hlc_init(&fast, 0, 0, (struct moment){77, WALL_MS + 600000});
     hlc_observe_ms(&slow, hlc_ms(&fast, (struct moment){77, 0}), after_ms(0));
     hlc_observe_ms(&fast, hlc_ms(&slow, after_ms(0)), (struct moment){77, 0});
     assert_true(hlc_ms(&slow, after_ms(5000)) == hlc_ms(&fast, (struct moment){5077, 0}));
@@ -131,11 +131,81 @@ static void what_no_clock_gave_is_ignored(void **state)
     assert_true(hlc_next(&made, after_ms(0)) == WALL_MS << 16);
 }
 
+#define SKEW_MS 3600000ull
+
+static struct hlc started_with_limit(void)
+{
+    struct hlc made;
+    hlc_init(&made, 0, SKEW_MS, after_ms(0));
+    return made;
+}
+
+static void stamp_up_to_the_limit_is_followed_and_no_further(void **state)
+{
+    (void)state;
+    struct hlc made = started_with_limit();
+    assert_true(hlc_accepts(&made, WALL_MS + SKEW_MS, after_ms(0)));
+    assert_false(hlc_accepts(&made, WALL_MS + SKEW_MS + 1, after_ms(0)));
+    assert_true(hlc_accepts(&made, WALL_MS + SKEW_MS + 1, after_ms(1))); /* time passes */
+    hlc_observe_value(&made, (WALL_MS + SKEW_MS + 1) << 16, after_ms(0));
+    assert_true(hlc_ms(&made, after_ms(0)) == WALL_MS);
+    hlc_observe_value(&made, (WALL_MS + SKEW_MS) << 16, after_ms(0));
+    assert_true(hlc_ms(&made, after_ms(0)) == WALL_MS + SKEW_MS);
+}
+
+static void any_number_of_stamps_moves_the_clock_by_the_limit_at_most(void **state)
+{
+    (void)state;
+    struct hlc made = started_with_limit();
+    for (uint64_t i = 1; i <= 1000; i++) {
+        hlc_observe_value(&made, (WALL_MS + i * SKEW_MS) << 16, after_ms(0));
+        hlc_observe_ms(&made, WALL_MS + i * SKEW_MS, after_ms(0));
+    }
+    assert_true(hlc_ms(&made, after_ms(0)) == WALL_MS + SKEW_MS);
+    assert_true(hlc_members_ms(&made, after_ms(0)) == WALL_MS);
+}
+
+static void clock_of_a_member_raises_the_limit(void **state)
+{
+    (void)state;
+    struct hlc made = started_with_limit();
+    hlc_observe_members_ms(&made, WALL_MS + 5 * SKEW_MS, after_ms(0));
+    assert_true(hlc_ms(&made, after_ms(0)) == WALL_MS); /* its own time follows stamps */
+    assert_true(hlc_members_ms(&made, after_ms(10)) == WALL_MS + 5 * SKEW_MS + 10);
+    assert_true(hlc_accepts(&made, WALL_MS + 6 * SKEW_MS, after_ms(0)));
+    assert_false(hlc_accepts(&made, WALL_MS + 6 * SKEW_MS + 1, after_ms(0)));
+    hlc_observe_members_ms(&made, WALL_MS, after_ms(0)); /* it is never set back */
+    assert_true(hlc_accepts(&made, WALL_MS + 6 * SKEW_MS, after_ms(0)));
+}
+
+static void member_moves_the_limit_by_a_century_at_most(void **state)
+{
+    (void)state;
+    struct hlc made = started_with_limit();
+    for (uint64_t i = 1; i <= 100; i++)
+        hlc_observe_members_ms(&made, WALL_MS + i * CLOCK_AHEAD_MAX_MS, after_ms(0));
+    hlc_observe_members_ms(&made, UINT64_MAX, after_ms(0));
+    assert_true(hlc_members_ms(&made, after_ms(0)) == WALL_MS + CLOCK_AHEAD_MAX_MS);
+    assert_true((WALL_MS + CLOCK_AHEAD_MAX_MS + SKEW_MS) << 16 < HLC_MAX / 2); /* time is left */
+}
+
+static void stamps_of_earlier_runs_are_accepted(void **state)
+{
+    (void)state;
+    struct hlc made;
+    uint64_t floor = (WALL_MS + 7 * SKEW_MS) << 16 | 99;
+    hlc_init(&made, floor, SKEW_MS, after_ms(0));
+    assert_true(hlc_accepts(&made, hlc_to_ms(floor), after_ms(0)));
+    assert_true(hlc_accepts(&made, WALL_MS + 8 * SKEW_MS, after_ms(0)));
+    assert_true(hlc_next(&made, after_ms(0)) == floor + 1);
+    assert_true(hlc_ms(&made, after_ms(0)) == WALL_MS);
+}
+
 static void wall_clock_before_the_monotonic_one_is_time_zero(void **state)
 {
     (void)state;
     struct hlc made;
-    hlc_init(&made, 0, (struct moment){.mono_ms = 1000000, .wall_ms = 0});
+    hlc_init(&made, 0, 0, (struct moment){.mono_ms = 1000000, .wall_ms = 0});
     assert_true(hlc_ms(&made, (struct moment){.mono_ms = 999000}) == 0);
     assert_true(hlc_next(&made, (struct moment){.mono_ms = 999000}) == 1);
     assert_true(hlc_ms(&made, (struct moment){.mono_ms = 1000005}) == 5);
@@ -195,6 +265,11 @@ int main(void)
         cmocka_unit_test(received_time_behind_changes_nothing),
         cmocka_unit_test(two_clocks_that_exchange_stamps_agree),
         cmocka_unit_test(what_no_clock_gave_is_ignored),
+        cmocka_unit_test(stamp_up_to_the_limit_is_followed_and_no_further),
+        cmocka_unit_test(any_number_of_stamps_moves_the_clock_by_the_limit_at_most),
+        cmocka_unit_test(clock_of_a_member_raises_the_limit),
+        cmocka_unit_test(member_moves_the_limit_by_a_century_at_most),
+        cmocka_unit_test(stamps_of_earlier_runs_are_accepted),
         cmocka_unit_test(wall_clock_before_the_monotonic_one_is_time_zero),
         cmocka_unit_test(two_threads_never_get_the_same_stamp),
     };

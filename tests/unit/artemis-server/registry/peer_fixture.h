@@ -94,7 +94,8 @@ static inline bool read_state(struct registry *registry, const char *service, co
     struct instance_key key = make_key(service, id);
     if (!registry_read_key(registry, instance_key_packed(&key), out))
         return false;
-    record_copy_unref(&(struct record_copy){.instance = out->instance});
+    struct record_copy reference = *out;
+    record_copy_unref(&reference); /* the registry has its own */
     return true;
 }
 
@@ -110,6 +111,17 @@ static inline bool is_tombstone(struct registry *registry, const char *service, 
     return read_state(registry, service, id, &state) && state.deleted;
 }
 
+/* The same without the reference: the stamp in *out is not valid. */
+static inline bool respond_lease_check(struct registry *registry, struct slice packed_key,
+                                       struct moment now, struct wire_record *out)
+{
+    struct node_id *id;
+    bool is_held = registry_respond_lease_check(registry, packed_key, now, out, &id);
+    if (is_held)
+        node_id_unref(id);
+    return is_held;
+}
+
 /* --- all that a registry holds, as text ------------------------------------------------------- */
 
 static inline int by_line(const void *a, const void *b)
@@ -117,12 +129,12 @@ static inline int by_line(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static inline char *line_of(struct registry *registry, const struct record_copy *state)
+static inline char *line_of(const struct record_copy *state)
 {
     struct slice service = instance_text(state->instance, FIELD_SERVICE);
     struct slice id = instance_text(state->instance, FIELD_INSTANCE);
     struct slice machine = instance_text(state->instance, FIELD_MACHINE_NAME);
-    struct slice node = registry_node_id(registry, state->node);
+    struct slice node = key_state_stamp(state).node_id;
     enum { LINE_BYTES = 2048 };
     char *line = malloc(LINE_BYTES);
     int size = snprintf(line, LINE_BYTES, "%.*s/%.*s %llu %.*s %s %.*s\n", (int)service.size,
@@ -143,7 +155,7 @@ static inline char *holdings(struct registry *registry)
     assert_int_equal(registry_list_buckets(registry, &all, &states, &count), ERR_NONE);
     char **lines = calloc(count + 1, sizeof(*lines));
     for (size_t i = 0; i < count; i++) {
-        lines[i] = line_of(registry, &states[i]);
+        lines[i] = line_of(&states[i]);
         record_copy_unref(&states[i]);
     }
     free(states);

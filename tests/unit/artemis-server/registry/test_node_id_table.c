@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Each node id has one number, which stays, and number 0 is this node.
+ * Each node id has one number while it is in use, which is given back with the last reference.
+ * Number 0 is this node. A peer cannot use up the numbers of all.
  */
 #include "artemis-server/registry/node_id_table.h"
 
@@ -13,25 +14,50 @@
 
 static struct node_id_table node_ids;
 
+enum { SEED = 7, A_PEER = 77 };
+
 static int set_up(void **state)
 {
     (void)state;
-    assert_int_equal(node_id_table_init(&node_ids, SLICE("self")), ERR_NONE);
+    assert_int_equal(node_id_table_init(&node_ids, SLICE("self"), SEED), ERR_NONE);
     return 0;
+}
+
+/* Takes a reference, which stays until drop_ids or the end of the test. */
+static struct node_id *held[NODE_IDS_MAX];
+static uint32_t held_count;
+
+static uint16_t take_from(const char *name, uint32_t peer)
+{
+    uint16_t number = 12345;
+    assert_int_equal(node_id_table_take(&node_ids, slice_of(name), peer, &number), ERR_NONE);
+    if (number != NODE_NUMBER_SELF)
+        held[held_count++] = node_id_table_id(&node_ids, number);
+    return number;
+}
+
+static uint16_t number_of(const char *name)
+{
+    return take_from(name, 0);
+}
+
+static void drop_ids(void)
+{
+    while (held_count)
+        node_id_unref(held[--held_count]);
 }
 
 static int tear_down(void **state)
 {
     (void)state;
+    drop_ids();
     node_id_table_free(&node_ids);
     return 0;
 }
 
-static uint16_t number_of(const char *name)
+static void name_of(char name[16], int i)
 {
-    uint16_t number = 12345;
-    assert_int_equal(node_id_table_number(&node_ids, slice_of(name), &number), ERR_NONE);
-    return number;
+    snprintf(name, 16, "n%d", i);
 }
 
 static void number_zero_is_this_node(void **state)
@@ -85,12 +111,14 @@ static void hash_is_of_the_name_and_not_of_the_number(void **state)
     (void)state;
     struct node_id_table other;
     uint16_t number;
-    assert_int_equal(node_id_table_init(&other, SLICE("x")), ERR_NONE);
-    assert_int_equal(node_id_table_number(&other, SLICE("y"), &number), ERR_NONE);
-    assert_int_equal(node_id_table_number(&other, SLICE("self"), &number), ERR_NONE);
+    assert_int_equal(node_id_table_init(&other, SLICE("x"), SEED), ERR_NONE);
+    assert_int_equal(node_id_table_take(&other, SLICE("y"), 0, &number), ERR_NONE);
+    node_id_table_unref(&other, number);
+    assert_int_equal(node_id_table_take(&other, SLICE("self"), 0, &number), ERR_NONE);
     assert_true(node_id_table_hash(&other, number) ==
                 node_id_table_hash(&node_ids, NODE_NUMBER_SELF));
     assert_true(node_id_table_hash(&other, 0) != node_id_table_hash(&node_ids, NODE_NUMBER_SELF));
+    node_id_table_unref(&other, number);
     node_id_table_free(&other);
 }
 
@@ -99,26 +127,72 @@ static void more_names_than_numbers_are_refused(void **state)
     (void)state;
     char name[16];
     uint16_t number;
-    node_id_table_free(&node_ids);
-    assert_int_equal(node_id_table_init(&node_ids, SLICE("self")), ERR_NONE);
-    /* Each new name is looked for among all: fill most of the table without that. */
-    enum { LOOKED_FOR = 200 };
-    while (atomic_load(&node_ids.count) < NODE_IDS_MAX - LOOKED_FOR) {
-        uint32_t count = atomic_load(&node_ids.count);
-        size_t size = 8 + sizeof(size_t) + 1;
-        node_ids.table[count] = calloc(1, size); /* hash, size 0 */
-        assert_non_null(node_ids.table[count]);
-        atomic_store(&node_ids.count, count + 1);
+    for (int i = 1; i < NODE_IDS_MAX; i++) {
+        name_of(name, i);
+        assert_int_equal(number_of(name), i);
     }
-    for (int i = 0; i < LOOKED_FOR; i++) {
-        snprintf(name, sizeof(name), "n%d", i);
-        number_of(name);
-    }
-    assert_int_equal(number_of("n199"), NODE_IDS_MAX - 1);
-    assert_int_equal(node_id_table_number(&node_ids, SLICE("one more"), &number),
+    assert_int_equal(node_id_table_take(&node_ids, SLICE("one more"), 0, &number),
                      ERR_TOO_MANY_ITEMS);
-    assert_int_equal(number_of("n0"), NODE_IDS_MAX - LOOKED_FOR);
+    assert_int_equal(node_ids.refused, 1);
+    assert_int_equal(node_id_table_take(&node_ids, SLICE("n1"), 0, &number), ERR_NONE);
+    assert_int_equal(number, 1);
+    node_id_table_unref(&node_ids, number);
     assert_int_equal(number_of("self"), NODE_NUMBER_SELF);
+    drop_ids();
+    assert_int_equal(node_ids.count, 1);
+    assert_int_not_equal(number_of("one more"), NODE_NUMBER_SELF);
+}
+
+static void number_is_given_back_with_the_last_reference(void **state)
+{
+    (void)state;
+    uint16_t a = number_of("a");
+    number_of("a");
+    node_id_table_ref(&node_ids, a);
+    drop_ids();
+    assert_int_equal(node_ids.count, 2);
+    assert_true(slice_equal(node_id_table_name(&node_ids, a), SLICE("a")));
+    node_id_table_unref(&node_ids, a);
+    assert_int_equal(node_ids.count, 1);
+    assert_int_equal(number_of("b"), a); /* it is free for another name */
+}
+
+static void peer_uses_up_its_own_share_alone(void **state)
+{
+    (void)state;
+    char name[16];
+    uint16_t number;
+    for (int i = 0; i < NODE_IDS_OF_PEER_MAX; i++) {
+        name_of(name, i);
+        take_from(name, A_PEER);
+    }
+    assert_int_equal(node_id_table_take(&node_ids, SLICE("one more"), A_PEER, &number),
+                     ERR_TOO_MANY_ITEMS);
+    assert_int_equal(node_id_table_take(&node_ids, SLICE("n0"), A_PEER, &number), ERR_NONE);
+    node_id_table_unref(&node_ids, number);
+    take_from("one more", A_PEER + 1);
+    take_from("another", 0);
+    drop_ids();
+    take_from("one more", A_PEER); /* what it gave back it can use again */
+}
+
+static void id_outlives_its_table(void **state)
+{
+    (void)state;
+    struct node_id_table other;
+    uint16_t number;
+    long live = failing_malloc_live();
+    assert_int_equal(node_id_table_init(&other, SLICE("x"), SEED), ERR_NONE);
+    assert_int_equal(node_id_table_take(&other, SLICE("y"), 0, &number), ERR_NONE);
+    struct node_id *id = node_id_ref(node_id_table_id(&other, number));
+    node_id_table_unref(&other, number);
+    struct node_id *self = node_id_ref(node_id_table_id(&other, NODE_NUMBER_SELF));
+    node_id_table_free(&other);
+    assert_true(slice_equal(node_id_name(id), SLICE("y")));
+    assert_true(slice_equal(node_id_name(self), SLICE("x")));
+    node_id_unref(id);
+    node_id_unref(self);
+    assert_int_equal(failing_malloc_live(), live);
 }
 
 static void name_without_memory_is_not_taken_and_a_retry_works(void **state)
@@ -126,7 +200,7 @@ static void name_without_memory_is_not_taken_and_a_retry_works(void **state)
     (void)state;
     uint16_t number;
     failing_malloc_after(1);
-    assert_int_equal(node_id_table_number(&node_ids, SLICE("a"), &number), ERR_NO_MEMORY);
+    assert_int_equal(node_id_table_take(&node_ids, SLICE("a"), 0, &number), ERR_NO_MEMORY);
     failing_malloc_after(-1);
     assert_int_equal(number_of("a"), 1);
 }
@@ -134,46 +208,52 @@ static void name_without_memory_is_not_taken_and_a_retry_works(void **state)
 static void init_without_memory_leaves_nothing(void **state)
 {
     (void)state;
-    for (long n = 1; n <= 2; n++) {
+    for (long n = 1; n <= 4; n++) {
         struct node_id_table other;
         long live = failing_malloc_live();
         failing_malloc_after(n);
-        assert_int_equal(node_id_table_init(&other, SLICE("x")), ERR_NO_MEMORY);
+        assert_int_equal(node_id_table_init(&other, SLICE("x"), SEED), ERR_NO_MEMORY);
         failing_malloc_after(-1);
         assert_int_equal(failing_malloc_live(), live);
         node_id_table_free(&other); /* has no effect */
     }
 }
 
-enum { THREADS = 4, NAMES = 300 };
+enum { THREADS = 4, NAMES = 300, ROUNDS = 20 };
 
-static void *ask_for_names(void *argument)
+/* Takes and gives back the same names as the other threads. */
+static void *use_names(void *argument)
 {
-    uint16_t *numbers = argument;
-    for (int i = 0; i < NAMES; i++) {
+    bool *failed = argument;
+    for (int i = 0; i < NAMES * ROUNDS; i++) {
         char name[16];
-        snprintf(name, sizeof(name), "n%d", i);
-        if (node_id_table_number(&node_ids, slice_of(name), &numbers[i]))
-            numbers[i] = 0;
-        else if (!slice_equal(node_id_table_name(&node_ids, numbers[i]), slice_of(name)))
-            numbers[i] = 0;
+        uint16_t number;
+        name_of(name, i % NAMES);
+        if (node_id_table_take(&node_ids, slice_of(name), A_PEER, &number)) {
+            *failed = true;
+            continue;
+        }
+        struct node_id *id = node_id_ref(node_id_table_id(&node_ids, number));
+        node_id_table_unref(&node_ids, number);
+        *failed |= !slice_equal(node_id_name(id), slice_of(name));
+        node_id_unref(id);
     }
     return NULL;
 }
 
-static void threads_get_the_same_number_for_a_name(void **state)
+static void threads_share_names_and_give_all_back(void **state)
 {
     (void)state;
-    static uint16_t numbers[THREADS][NAMES];
+    bool failed[THREADS] = {0};
     pthread_t threads[THREADS];
     for (int i = 0; i < THREADS; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, ask_for_names, numbers[i]), 0);
+        assert_int_equal(pthread_create(&threads[i], NULL, use_names, &failed[i]), 0);
     for (int i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
-    for (int i = 0; i < NAMES; i++)
-        for (int thread = 0; thread < THREADS; thread++)
-            assert_true(numbers[thread][i] != 0 && numbers[thread][i] == numbers[0][i]);
-    assert_int_equal(atomic_load(&node_ids.count), NAMES + 1);
+    for (int i = 0; i < THREADS; i++)
+        assert_false(failed[i]);
+    assert_int_equal(atomic_load(&node_ids.count), 1);
+    assert_int_equal(node_ids.index.count, 1);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -190,7 +270,10 @@ int main(void)
         TEST(more_names_than_numbers_are_refused),
         TEST(name_without_memory_is_not_taken_and_a_retry_works),
         TEST(init_without_memory_leaves_nothing),
-        TEST(threads_get_the_same_number_for_a_name),
+        TEST(number_is_given_back_with_the_last_reference),
+        TEST(peer_uses_up_its_own_share_alone),
+        TEST(id_outlives_its_table),
+        TEST(threads_share_names_and_give_all_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

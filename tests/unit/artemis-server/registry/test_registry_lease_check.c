@@ -212,7 +212,7 @@ static void replication_that_stops_meanwhile_delays_the_eviction(void **state)
 static bool answer(uint64_t ms, struct wire_record *out)
 {
     struct instance_key key = make_key("s", "a");
-    return registry_respond_lease_check(node, instance_key_packed(&key), at_ms(ms), out);
+    return respond_lease_check(node, instance_key_packed(&key), at_ms(ms), out);
 }
 
 static bool complete_round(uint32_t rounds)

@@ -60,8 +60,8 @@ static size_t confirm_with_node(uint64_t ms)
     for (size_t i = 0; i < count; i++) {
         struct wire_record record;
         struct slice key = instance_packed_key(states[i].instance);
-        bool is_kept = registry_respond_lease_check(node, key, at_ms(ms), &record) &&
-                       record.is_guarded && registry_guard_for_peer(peer, key, at_ms(ms));
+        bool is_kept = respond_lease_check(node, key, at_ms(ms), &record) && record.is_guarded &&
+                       registry_guard_for_peer(peer, key, at_ms(ms));
         guarded += is_kept;
         if (!is_kept)
             registry_confirm_expiry(peer, key, at_ms(ms));
@@ -85,10 +85,10 @@ static void guarded_lease_is_offered_with_its_age(void **state)
     struct wire_record record;
     struct instance_key key = make_key("big", "i7");
     struct slice packed = instance_key_packed(&key);
-    assert_true(registry_respond_lease_check(node, packed, at_ms(ENDED_MS + 500), &record));
+    assert_true(respond_lease_check(node, packed, at_ms(ENDED_MS + 500), &record));
     assert_true(record.is_guarded);
     assert_int_equal(record.age_ms, ENDED_MS + 500);
-    assert_true(registry_respond_lease_check(node, packed, at_ms(TTL_MS + GUARD_MAX_MS), &record));
+    assert_true(respond_lease_check(node, packed, at_ms(TTL_MS + GUARD_MAX_MS), &record));
     assert_false(record.is_guarded); /* its time is over */
 }
 
@@ -214,8 +214,8 @@ static void lease_guarded_for_a_peer_is_not_offered(void **state)
     record = registry_wire_record(peer, &held, at_ms(ENDED_MS + 2 * TICK_MS));
     assert_false(record.is_guarded || record.is_confirming);
     record_copy_unref(&held);
-    assert_true(registry_respond_lease_check(peer, instance_key_packed(&key),
-                                             at_ms(ENDED_MS + 2 * TICK_MS), &record));
+    assert_true(respond_lease_check(peer, instance_key_packed(&key), at_ms(ENDED_MS + 2 * TICK_MS),
+                                    &record));
     assert_false(record.is_guarded);
     assert_true(record.is_confirming);
 }

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A peer that refuses the token of this node, and a peer whose records are ahead of the clocks of
+ * all members: this node does not become ready without data that it may still get.
+ */
+#include "tests/unit/artemis-server/replication/replicator_fixture.h"
+
+#define YEAR_MS (366 * 86400000ull)
+
+static const struct health_response ready = {.is_ready = true};
+
+static int set_up(void **state)
+{
+    (void)state;
+    rig_open();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    rig_close();
+    return 0;
+}
+
+/* Lets the time pass while the peer responds to health messages. */
+static void stay_healthy_for(uint64_t ms)
+{
+    for (uint64_t passed_ms = 0; passed_ms < ms; passed_ms += 1000) {
+        pass_ms(1000);
+        if (sent(0, MESSAGE_HEALTH))
+            respond_health(0, ready);
+    }
+}
+
+/* --- tokens ----------------------------------------------------------------------------------- */
+
+static void peer_that_refuses_the_token_is_unauthorized(void **state)
+{
+    (void)state;
+    join_up(0);
+    register_here("a", "1");
+    finish(0, MESSAGE_REGISTER, SEND_UNAUTHORIZED);
+    assert_int_equal(view_of(0).health, PEER_UNAUTHORIZED);
+    assert_true(view_of(0).failed[SEND_UNAUTHORIZED] == 1);
+    register_here("b", "1");
+    stay_healthy_for(UNAUTHORIZED_RETRY_MS - HEALTH_MS - 1000);
+    assert_null(sent(0, MESSAGE_REGISTER));
+    assert_null(sent(0, MESSAGE_DIGEST));
+    assert_int_equal(view_of(0).health, PEER_UNAUTHORIZED);
+    stay_healthy_for(2 * HEALTH_MS);
+    assert_int_equal(view_of(0).health, PEER_UP); /* the next attempt */
+    expect(0, MESSAGE_DIGEST);
+}
+
+static void starting_node_waits_for_a_peer_that_refuses_it(void **state)
+{
+    (void)state;
+    join(0);
+    respond_health(0, ready);
+    for (int i = 0; i < 10; i++) {
+        finish(0, MESSAGE_SNAPSHOT, SEND_UNAUTHORIZED);
+        stay_healthy_for(UNAUTHORIZED_RETRY_MS + HEALTH_MS);
+        assert_false(replicator_is_ready(rig.replicator));
+    }
+    finish(0, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+    if (sent(0, MESSAGE_DIGEST))
+        respond_same_digests(0);
+    pump();
+    assert_true(replicator_is_ready(rig.replicator));
+}
+
+static void another_peer_gives_the_data_instead(void **state)
+{
+    (void)state;
+    join(0);
+    join(1);
+    respond_health(0, ready);
+    finish(0, MESSAGE_SNAPSHOT, SEND_UNAUTHORIZED);
+    respond_health(1, ready);
+    finish(1, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+    respond_same_digests(1);
+    pump();
+    assert_true(replicator_is_ready(rig.replicator));
+}
+
+/* --- clocks ----------------------------------------------------------------------------------- */
+
+static void snapshot_with_records_ahead_is_requested_again(void **state)
+{
+    (void)state;
+    const struct word ahead = {.id = "a", .stamp = (150 * YEAR_MS) << 16};
+    join(0);
+    respond_health(0, ready);
+    respond_record(expect(0, MESSAGE_SNAPSHOT), ahead);
+    assert_false(is_registered(rig.node, "s", "a"));
+    finish(0, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+    assert_false(replicator_is_ready(rig.replicator));
+    /* Meanwhile the peer has seen a member whose clock is ahead. */
+    struct health_response later = ready;
+    later.members_clock_ms = START_WALL_MS + 60 * YEAR_MS;
+    respond_health(0, later);
+    respond_record(expect(0, MESSAGE_SNAPSHOT), ahead);
+    assert_true(is_registered(rig.node, "s", "a"));
+    finish(0, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+    respond_same_digests(0);
+    pump();
+    assert_true(replicator_is_ready(rig.replicator));
+}
+
+static void snapshot_that_stays_ahead_is_skipped_after_max_retries(void **state)
+{
+    (void)state;
+    join(0);
+    respond_health(0, ready);
+    for (int i = 0; i <= RETRIES; i++) {
+        respond_record(expect(0, MESSAGE_SNAPSHOT),
+                       (struct word){.id = "a", .stamp = (150 * YEAR_MS) << 16});
+        finish(0, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+        respond_health(0, ready);
+    }
+    assert_null(sent(0, MESSAGE_SNAPSHOT));
+    pump();
+    assert_true(replicator_is_ready(rig.replicator));
+    assert_true(stats_of(rig.node).refused_stamps == RETRIES + 1);
+}
+
+/* An older node reports its HLC alone. */
+static void clock_of_an_older_peer_counts_as_that_of_a_member(void **state)
+{
+    (void)state;
+    struct health_response older = ready;
+    older.clock_ms = START_WALL_MS + 60 * YEAR_MS;
+    join(0);
+    respond_health(0, older);
+    assert_true(registry_members_clock_ms(rig.node, rig_now()) == older.clock_ms);
+    assert_true(registry_clock_ms(rig.node, rig_now()) == older.clock_ms);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(peer_that_refuses_the_token_is_unauthorized),
+        TEST(starting_node_waits_for_a_peer_that_refuses_it),
+        TEST(another_peer_gives_the_data_instead),
+        TEST(snapshot_with_records_ahead_is_requested_again),
+        TEST(snapshot_that_stays_ahead_is_skipped_after_max_retries),
+        TEST(clock_of_an_older_peer_counts_as_that_of_a_member),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
