@@ -29,6 +29,7 @@ static const struct command {
 } commands[] = {
     {"server", "[--config FILE]", "run a node", command_server},
     {"config", "check FILE | show", "check a file; show a server's settings", command_config},
+    {"token", "new NAME --role R", "make a token for clients or peers", command_token},
     {"register", "SERVICE INSTANCE ...", "register an instance", command_register},
     {"heartbeat", "SERVICE INSTANCE", "renew the lease of an instance", command_heartbeat},
     {"unregister", "SERVICE INSTANCE", "remove an instance", command_unregister},
@@ -46,6 +47,7 @@ static const struct command {
     {"version", "", "print the version", command_version},
     {"help", "[COMMAND]", "print this help, or that of a command", command_help},
     {"api", "reference", NULL, command_api},
+    {"role", "reference", NULL, command_role},
     {"error", "reference", NULL, command_error},
     {"metrics", "reference", NULL, command_metrics},
 };

@@ -201,11 +201,22 @@ static inline struct http_response http_receive(struct http *h)
                                   .body_bytes = body_bytes};
 }
 
+/* The field with the token of $BENCH_TOKEN, or "". */
+static inline const char *http_authorization(void)
+{
+    static char field[256];
+    const char *token = getenv("BENCH_TOKEN");
+
+    if (token && !field[0])
+        snprintf(field, sizeof field, "Authorization: Bearer %s\r\n", token);
+    return field;
+}
+
 static inline struct http_response http_get(struct http *h, const char *path)
 {
-    char request[512];
-    int size =
-        snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", path);
+    char request[768];
+    int size = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n%s\r\n",
+                        path, http_authorization());
 
     http_send(h, request, (size_t)size);
     return http_receive(h);
@@ -218,8 +229,8 @@ static inline struct http_response http_post(struct http *h, const char *path,
 
     text_printf(&request,
                 "POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-                "Content-Length: %zu\r\n\r\n",
-                path, body->size);
+                "Content-Length: %zu\r\n%s\r\n",
+                path, body->size, http_authorization());
     text_append(&request, body->data, body->size);
     if (text_failed(body) || text_failed(&request))
         die("out of memory");

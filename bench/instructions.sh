@@ -3,13 +3,14 @@
 #
 # instructions.sh - user-space instructions for one heartbeat and for one cached discovery.
 #
-#   instructions.sh [--functions]
+#   instructions.sh [--functions] [--token]
 #
 # Callgrind counts a whole life of the server, once with few requests and once with many; the
 # difference, divided, is the cost of one, free of start and registration. Only the thread that
 # serves the requests counts: the others work by the clock. The number hardly varies, so it shows a
 # change that is lost in the noise of a throughput. With --functions, what each function cost goes
-# to stderr. ARTEMIS_BINARY and BENCH_DIR are as for bench.sh.
+# to stderr. With --token, the server has a token, and each request sends it. ARTEMIS_BINARY and
+# BENCH_DIR are as for bench.sh.
 # Prints "heartbeat=N yardstick_heartbeat=N discovery=N yardstick_discovery=N".
 set -u -o pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
@@ -29,6 +30,7 @@ life() {
     if [ "$1" = artemis ]; then
         command=("$BINARY" server --addr 127.0.0.1:0 --set server.threads=1)
         command+=(--set ratelimit.enabled=false --set lease.ttl_secs=86400)
+        command+=("${TOKEN_ARGS[@]}")
     else
         command=("$PROGRAMS/yardstick" --threads 1)
         command+=(--heartbeat "$WORK/answer" --discovery "$WORK/answer")
@@ -65,7 +67,23 @@ cost() {
 }
 
 FUNCTIONS=""
-[ "${1:-}" != --functions ] || FUNCTIONS=yes
+TOKEN_ARGS=()
+for option in "$@"; do
+    case $option in
+    --functions) FUNCTIONS=yes ;;
+    --token)
+        "$BINARY" token new bench --role admin --secret-file "$WORK/token" >"$WORK/tokens.toml" ||
+            exit 1
+        BENCH_TOKEN=$(cat "$WORK/token")
+        export BENCH_TOKEN
+        TOKEN_ARGS=(--config "$WORK/tokens.toml")
+        ;;
+    *)
+        say "unknown option $option"
+        exit 2
+        ;;
+    esac
+done
 needs valgrind curl
 needs_built "$BINARY" "$PROGRAMS"/{yardstick,fill,repeat}
 

@@ -104,12 +104,13 @@ fill() {
 # response_of NAME heartbeat|discovery: one answer for instance 700 or its service, headers and all.
 response_of() {
     local base=http://127.0.0.1:${PORT[$1]} service=bench-000070 place key
+    local token=(${BENCH_TOKEN:+-H "Authorization: Bearer $BENCH_TOKEN"})
     if [ "$2" = discovery ]; then
-        curl -si "$base/api/discovery/service?service_id=$service"
+        curl -si "${token[@]}" "$base/api/discovery/service?service_id=$service"
         return
     fi
     place='"region_id":"local","zone_id":"zone1"'
     key="{$place,\"service_id\":\"$service\",\"instance_id\":\"i-000000700\"}"
-    curl -si -H 'Content-Type: application/json' -d "{\"instance_keys\":[$key]}" \
+    curl -si "${token[@]}" -H 'Content-Type: application/json' -d "{\"instance_keys\":[$key]}" \
         "$base/api/registry/heartbeat"
 }

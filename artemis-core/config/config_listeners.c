@@ -71,14 +71,6 @@ static bool requires_certificate(const struct config *config, enum config_listen
     return config_listener_has_tls(config, listener); /* peers always need one */
 }
 
-/* Whether calls of the listener need a token. */
-static bool requires_token(const struct config *config, enum config_listener listener)
-{
-    (void)config;
-    (void)listener;
-    return false;
-}
-
 bool config_listener_serves_peers(const struct config *config, enum config_listener listener)
 {
     return listener == CONFIG_LISTENER_PEER ||
@@ -96,7 +88,7 @@ static bool certificate_protects(const struct config *config, enum config_listen
 bool config_listener_is_protected(const struct config *config, enum config_listener listener)
 {
     const char *address = config_listener_address(config, listener);
-    return !address[0] || is_loopback(address) || requires_token(config, listener) ||
+    return !address[0] || is_loopback(address) || config_requires_token(config) ||
            certificate_protects(config, listener);
 }
 

@@ -133,6 +133,8 @@ enum error handle_service(struct request *request, struct response *response,
     enum error error = request->is_get ? read_query(request, &selection, message)
                                        : read_body(request, &selection, message);
     if (!error)
+        error = request_check_read(request, selection_id(&selection), message);
+    if (!error)
         error = long_poll_read(request, &get, message);
     if (error)
         return error;
@@ -194,7 +196,9 @@ enum error handle_services(struct request *request, struct response *response,
 {
     struct long_poll_query get;
     struct registry *registry = request->engine->registry;
-    enum error error = read_zone(request, message);
+    enum error error = request_check_read(request, SLICE("*"), message);
+    if (!error)
+        error = read_zone(request, message);
     if (!error && !request->is_get)
         error = read_ignored_body(request, message);
     if (!error)
@@ -218,7 +222,9 @@ enum error handle_services_delta(struct request *request, struct response *respo
                                  char message[MESSAGE_BYTES])
 {
     struct known_revision known = {0};
-    enum error error = read_known_revision(request, &known, message);
+    enum error error = request_check_read(request, SLICE("*"), message);
+    if (!error)
+        error = read_known_revision(request, &known, message);
     if (error)
         return error;
     if (!known.given) {
@@ -289,7 +295,9 @@ static enum error lookup_list(struct request *request, const struct discovery_re
     for (size_t i = 0; i < count; i++) {
         struct selection selection = {0};
         select_config(discovery, i, &selection);
-        enum error error = list_service(request, &selection, &w);
+        enum error error = request_check_read(request, selection_id(&selection), message);
+        if (!error)
+            error = list_service(request, &selection, &w);
         if (error)
             return error;
         if (response->body.size > LOOKUP_BYTES_MAX) {
@@ -348,6 +356,8 @@ static enum error lookup_query(struct request *request, struct response *respons
     if (!error)
         error = request_query(request, "strategy", &word, message);
     if (!error)
+        error = request_check_read(request, selection_id(&selection), message);
+    if (!error)
         error = discovery_strategy(word, &strategy, message);
     if (error)
         return error;
@@ -371,7 +381,10 @@ static enum error lookup_body(struct request *request, struct response *response
     } else {
         struct selection selection = {0};
         select_config(discovery, 0, &selection);
-        error = lookup_one(request, &selection, discovery_request_strategy(discovery), response);
+        error = request_check_read(request, selection_id(&selection), message);
+        if (!error)
+            error =
+                lookup_one(request, &selection, discovery_request_strategy(discovery), response);
     }
     discovery_request_free(discovery);
     return error;

@@ -52,5 +52,8 @@ enum error handle_websocket_changes(struct request *request, struct response *re
 enum error handle_websocket_all_changes(struct request *request, struct response *response,
                                         char message[MESSAGE_BYTES])
 {
+    enum error error = request_check_read(request, SLICE("*"), message);
+    if (error)
+        return error;
     return upgrade_to(ENDPOINT_JAVA_ALL_CHANGES, request, response, message);
 }

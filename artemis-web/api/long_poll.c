@@ -103,12 +103,17 @@ enum error long_poll_decide(struct request *request, const struct long_poll_quer
         error = request_reserve(request, message);
     if (error)
         return error;
+    uint64_t wait_ms = get->wait_ms;
+    if (request->token && request->token->expires_ms) { /* its end is checked then */
+        uint64_t left_ms = request->token->expires_ms - request->now.wall_ms;
+        wait_ms = left_ms < wait_ms ? left_ms : wait_ms;
+    }
     response_clear(response);
     *response = (struct response){
         .kind = RESPONSE_LONG_POLL,
         .long_poll = {.id_size = service_id.size,
                       .revision = get->revision,
-                      .until_ms = request->now.mono_ms + get->wait_ms},
+                      .until_ms = request->now.mono_ms + wait_ms},
     };
     if (service_id.size)
         memcpy(response->long_poll.id, service_id.data, service_id.size);

@@ -113,6 +113,9 @@ enum framing_result framing_add_field(struct framing *framing, struct slice name
         framing->bad_name = true;
     } else if (IS_NAME(name, "Host")) {
         framing->hosts++;
+    } else if (IS_NAME(name, "Authorization")) {
+        if (framing->authorizations++ == 0)
+            framing->authorization = value;
     } else if (IS_NAME(name, "Cookie")) {
         return FRAMING_SKIP;
     } else if (IS_NAME(name, "Content-Length")) {

@@ -39,9 +39,11 @@ struct framing {
     uint32_t content_lengths;
     uint32_t transfer_encodings;
     uint32_t hosts;
-    const char *value_end; /* of the field or trailer that was read last; NULL: none */
-    bool stored;           /* the HTTP library has stored a field or an argument */
-    bool has_trailers;     /* to be checked when the body is complete */
+    uint32_t authorizations;
+    struct slice authorization; /* value of the first; valid as long as the header */
+    const char *value_end;      /* of the field or trailer that was read last; NULL: none */
+    bool stored;                /* the HTTP library has stored a field or an argument */
+    bool has_trailers;          /* to be checked when the body is complete */
     bool bad_name;         /* the name of a field or trailer is empty or has a blank at an end */
     bool bad_line;         /* the line of a field or trailer is folded or has a NUL */
     bool bad_length;       /* a Content-Length is not a number */

@@ -8,6 +8,7 @@
 #include "artemis-server/clock.h"
 #include "artemis-server/log.h"
 #include "artemis-web/connections/loop.h"
+#include "artemis-web/http/authentication.h"
 #include "artemis-web/http/input.h"
 #include "artemis-web/http/request_address.h"
 #include "artemis-web/http/response.h"
@@ -111,6 +112,7 @@ static void on_connection(void *context, struct MHD_Connection *mhd, void **sock
         web_thread_forget_refused(session->thread, session);
     end_tls(session);
     text_free(&session->request.body);
+    authentication_end(session);
     free(session);
 }
 
@@ -225,6 +227,26 @@ static bool check_write(struct session *session)
     return false;
 }
 
+/* --- tokens ----------------------------------------------------------------------------------- */
+
+/* A token may have expired while the body arrived or the request was suspended. Returns false when
+ * the response to a failure is delayed. */
+static bool check_token(struct session *session)
+{
+    struct request *request = &session->request;
+    if (!request->refused && !request->token)
+        return true;
+    if (!request->refused)
+        request->refused = authentication_check_again(request);
+    if (request->failure_counted || !authentication_has_failed(request->refused))
+        return true;
+    request->failure_counted = true;
+    uint64_t delay_ms = authentication_failed(session);
+    if (delay_ms)
+        web_thread_delay(session->thread, session, request->now.mono_ms + delay_ms);
+    return delay_ms == 0;
+}
+
 static enum MHD_Result respond(struct session *session, const char *url, const char *method)
 {
     struct request *request = &session->request;
@@ -271,7 +293,11 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, con
     if (*request_context != session) {
         *request_context = session;
         input_begin(session, mhd, url, method, version);
-        return input_is_final(session) ? respond(session, url, method) : MHD_YES;
+        if (!input_is_final(session))
+            return MHD_YES;
+        if (authentication_has_failed(session->request.refused))
+            (void)authentication_failed(session); /* the connection ends: no delay */
+        return respond(session, url, method);
     }
     if (*size > 0) {
         bool more = input_receive(session, data, *size);
@@ -285,7 +311,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, con
     if (!connection_serving(&session->web->connections, &session->connection,
                             session->request.now.mono_ms))
         return MHD_NO; /* a sweep has ended it, and sent the response if one was due */
-    if (!check_write(session))
+    if (!check_token(session) || !check_write(session))
         return MHD_YES;
     return respond(session, url, method);
 }

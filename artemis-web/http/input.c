@@ -8,6 +8,7 @@
 
 #include "artemis-server/clock.h"
 #include "artemis-web/api/handlers.h"
+#include "artemis-web/http/authentication.h"
 #include "artemis-web/http/routes.h"
 
 enum {
@@ -32,12 +33,13 @@ static bool is_served(const struct web_listener *listener, const struct route *r
            route->handle == handle_status_node;
 }
 
-static enum error check_header(const struct session *session, const char *method,
-                               const char *version)
+static enum error check_header(struct session *session, const char *method, const char *version)
 {
     const struct request *request = &session->request;
     const char *reason;
     enum error error = framing_check(&session->framing, version, &reason);
+    if (!error && auth_is_required(&request->engine->auth))
+        error = authentication_check(session);
     if (error)
         return error;
     if (!request->route || !is_served(session->listener, request->route))
@@ -235,6 +237,6 @@ void input_describe_error(const struct session *session, const char *url, const 
         peer_explain(request, request->refused, message);
         break;
     default:
-        message[0] = '\0';
+        authentication_describe(session, request->refused, message);
     }
 }

@@ -80,22 +80,6 @@ static const struct sockaddr *client_address(const struct request *request)
     return MHD_get_connection_info(request->mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
 }
 
-void request_write_client(const struct request *request, char out[REQUEST_CLIENT_BYTES])
-{
-    char host[INET6_ADDRSTRLEN] = "";
-    const struct sockaddr *address = client_address(request);
-    out[0] = '\0';
-    if (address && address->sa_family == AF_INET) {
-        const struct sockaddr_in *ip = (const void *)address;
-        inet_ntop(AF_INET, &ip->sin_addr, host, sizeof(host));
-        snprintf(out, REQUEST_CLIENT_BYTES, "%s:%u", host, ntohs(ip->sin_port));
-    } else if (address && address->sa_family == AF_INET6) {
-        const struct sockaddr_in6 *ip = (const void *)address;
-        inet_ntop(AF_INET6, &ip->sin6_addr, host, sizeof(host));
-        snprintf(out, REQUEST_CLIENT_BYTES, "[%s]:%u", host, ntohs(ip->sin6_port));
-    }
-}
-
 uint32_t request_client_hash(const struct request *request)
 {
     const struct sockaddr *address = client_address(request);

@@ -11,6 +11,7 @@
 #include "artemis-core/base/gzip.h"
 #include "artemis-server/clock.h"
 #include "artemis-web/connections/loop.h"
+#include "artemis-web/http/authentication.h"
 #include "artemis-web/http/etag.h"
 #include "artemis-web/http/library_overrides.h"
 #include "artemis-web/http/response_budget.h"
@@ -231,7 +232,7 @@ static void on_upgraded(void *endpoint, struct MHD_Connection *connection, void 
         return;
     }
     push_add_websocket(request->web->push, (enum endpoint)(uintptr_t)endpoint, socket, session,
-                       (struct slice){received, received_bytes});
+                       request->token, (struct slice){received, received_bytes});
 }
 
 static struct MHD_Response *from_upgrade(const struct response *response)
@@ -255,6 +256,18 @@ static void add_allow(struct MHD_Response *mhd_response, const struct route *rou
         [METHOD_GET_POST] = "GET, HEAD, POST",
     };
     header(mhd_response, MHD_HTTP_HEADER_ALLOW, allowed[route->methods]);
+}
+
+/* RFC 6750, section 3. By it a peer recognizes a 403 about its token. */
+static void add_challenge(struct MHD_Response *mhd_response, enum error error)
+{
+    static const char realm[] = "Bearer realm=\"artemis\"";
+    const char *code = error == ERR_NO_TOKEN        ? ""
+                       : error == ERR_NO_PERMISSION ? ", error=\"insufficient_scope\""
+                                                    : ", error=\"invalid_token\"";
+    char challenge[96];
+    snprintf(challenge, sizeof(challenge), "%s%s", realm, code);
+    header(mhd_response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, challenge);
 }
 
 static void add_ms(struct MHD_Response *mhd_response, const char *name, uint64_t ms)
@@ -287,6 +300,8 @@ static void add_headers(struct request *request, const struct response *response
     }
     if (response->send_epoch)
         header(mhd_response, "X-Artemis-Run", engine->epoch);
+    if (authentication_has_failed(response->outcome))
+        add_challenge(mhd_response, response->outcome);
     if (response->status == 429 || response->status == 503)
         header(mhd_response, MHD_HTTP_HEADER_RETRY_AFTER, "1");
     if (response->identity_headers) {

@@ -26,6 +26,7 @@ struct route {
     const char *name; /* in metrics */
     enum route_methods methods;
     enum route_class class;
+    enum auth_role role; /* that a token needs, where tokens are set */
     route_handler *handle;
     const char *description;
 };

@@ -40,7 +40,8 @@ struct session {
     struct MHD_Connection *mhd;
     struct MHD_UpgradeResponseHandle *upgraded; /* NULL: not a WebSocket */
     struct connection connection;
-    struct framing framing; /* of the header that is being parsed */
+    struct auth_memory *auth; /* NULL: no token was sent yet */
+    struct framing framing;   /* of the header that is being parsed */
     struct request request;
     TAILQ_ENTRY(session) delayed_link; /* while web_thread_delay or _await_input suspends it */
     uint64_t delayed_until_ms;

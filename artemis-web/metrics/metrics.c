@@ -19,6 +19,8 @@ struct metric_values {
     uint64_t request_bytes;
     uint64_t response_bytes;
     uint64_t stalls;
+    uint64_t auth_failures;
+    uint64_t auth_delayed;
     uint64_t writes_delayed;
     uint64_t writes_dropped;
     uint64_t rate_limited;
@@ -59,6 +61,8 @@ struct metric_values {
     X("artemis_rate_limited_total",            "counter", rate_limited,                   "Client requests refused by the rate limiter.") \
     X("artemis_peer_fetches_cut_total",        "counter", fetches_cut,                    "Responses to peers that left out records beyond 16 MiB; the peer fetches them after its next comparison.") \
     X("artemis_stalls_total",                  "counter", stalls,                         "Times that the process did not run for more than a third of the time-to-live.") \
+    X("artemis_auth_failures_total",           "counter", auth_failures,                  "Requests refused because their token was missing, not known, expired or did not allow them.") \
+    X("artemis_auth_delayed_total",            "counter", auth_delayed,                   "Error responses delayed because their address had several failures.") \
     X("artemis_writes_delayed_total",          "counter", writes_delayed,                 "Registrations and unregistrations suspended for two round trips because their connection had been silent for more than a second.") \
     X("artemis_writes_dropped_total",          "counter", writes_dropped,                 "Registrations and unregistrations not executed because their client had closed the connection.") \
     X("artemis_connections",                   "gauge",   connections.open,               "Open connections.") \
@@ -261,6 +265,8 @@ static void collect(struct metrics *metrics, struct engine *engine, struct conne
     values->subscriptions_limit = SUBSCRIPTIONS_ALL_MAX;
     values->request_bytes = get(&metrics->request_bytes);
     values->stalls = atomic_load(&engine->stall.count);
+    values->auth_failures = get(&engine->auth.failures);
+    values->auth_delayed = get(&engine->auth.delayed);
     values->writes_delayed = get(&metrics->writes_delayed);
     values->writes_dropped = get(&metrics->writes_dropped);
     values->response_bytes = get(&metrics->response_bytes);

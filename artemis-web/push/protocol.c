@@ -57,11 +57,23 @@ static bool is_outdated(const struct push *push, const struct client_message *re
     return other_epoch || registry_has_newer(push->engine->registry, id, received->revision);
 }
 
+/* "*" is all services. */
+static bool may_see(const struct websocket *websocket, struct slice id)
+{
+    return slice_equal(id, SLICE("*")) ? token_reads_all(websocket->token)
+                                       : token_may_read(websocket->token, id);
+}
+
 static void subscribe(struct websocket *websocket, const struct client_message *received,
                       struct text *response, char message[MESSAGE_BYTES])
 {
     struct push *push = websocket->push;
     struct slice id = {received->id, received->id_size};
+    if (!may_see(websocket, id)) {
+        snprintf(message, MESSAGE_BYTES, "service_id: token \"%s\" may not see this service",
+                 websocket->token->name);
+        return;
+    }
     struct subscription *subscription =
         subscription_add(websocket, id, received->camel ? FORM_CAMEL : FORM_NATIVE);
     if (!subscription) {
@@ -155,6 +167,7 @@ static void on_java_heartbeat(struct websocket *websocket, struct slice text)
         .now = clock_now(),
         .body = text,
         .java = true,
+        .token = websocket->token,
         .failed_bytes_max = JAVA_MESSAGE_BYTES_MAX,
         .response = &response,
     };
@@ -197,6 +210,11 @@ static void on_java_subscription(struct websocket *websocket, struct slice text)
     if (error)
         return;
     struct slice id = {received.id, received.id_size};
+    if (!may_see(websocket, id)) {
+        websocket_close(websocket, WSLAY_CODE_POLICY_VIOLATION,
+                        "the token does not allow this service");
+        return;
+    }
     const struct topic *topic = topics_find(&websocket->push->topics, id);
     /* A client that subscribes again after each reload would otherwise never end. */
     bool is_new = !topic || !subscription_find(websocket, topic);

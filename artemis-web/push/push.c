@@ -161,8 +161,7 @@ static void free_websocket(struct push *push, struct websocket *websocket)
     push->http.close(websocket->upgraded);
     push_uncount(&push->counters.websockets);
     push_uncount(&push->counters.clients);
-    websocket_free_reader(websocket);
-    free(websocket);
+    websocket_free(websocket);
 }
 
 /* Frees what has ended in this turn: the only place where the thread frees clients, subscriptions
@@ -267,15 +266,15 @@ void push_add_long_poll(struct push *push, const struct long_poll_condition *con
 }
 
 void push_add_websocket(struct push *push, enum endpoint endpoint, int socket, void *upgraded,
-                        struct slice received)
+                        const struct token *token, struct slice received)
 {
     struct websocket *websocket = websocket_create(push, endpoint, socket, upgraded);
+    if (websocket)
+        websocket_set_token(websocket, token);
     if (websocket && (received.size == 0 || !websocket_keep_input(websocket, received)) &&
         hand_over(push, &websocket->client))
         return;
-    if (websocket)
-        websocket_free_reader(websocket);
-    free(websocket);
+    websocket_free(websocket);
     push_release(push);
     push->http.close(upgraded);
 }

@@ -19,7 +19,8 @@
  *      and changes therefore join without a gap and without an overlap.
  *
  * A long poll also ends when its time is over and when its client disconnects. A WebSocket whose
- * client sends nothing is pinged after WEBSOCKET_PING_MS and closed after WEBSOCKET_IDLE_MS. A
+ * client sends nothing is pinged after WEBSOCKET_PING_MS and closed after WEBSOCKET_IDLE_MS. One
+ * whose token expires or is revoked is closed within a second. A
  * WebSocket whose client accepts no bytes is closed by connections.h.
  *
  * push_reserve, push_release, push_add_long_poll, push_add_websocket and push_status may be called
@@ -54,10 +55,11 @@ uint32_t push_clients_max(const struct push *push);
  * `resume` is called when the poll ends, possibly before this returns. */
 void push_add_long_poll(struct push *push, const struct long_poll_condition *condition,
                         void *connection, int socket);
-/* Adds a WebSocket after its handshake; a place is reserved for it. `received` are the bytes that
- * followed the handshake. Without memory the WebSocket is closed. */
+/* Adds a WebSocket after its handshake; a place is reserved for it. `token` (NULL: none is needed)
+ * limits what it may do and for how long; the WebSocket takes its own reference. `received` are the
+ * bytes that followed the handshake. Without memory the WebSocket is closed. */
 void push_add_websocket(struct push *push, enum endpoint endpoint, int socket, void *upgraded,
-                        struct slice received);
+                        const struct token *token, struct slice received);
 
 struct push_status {
     /* Current numbers. */

@@ -290,6 +290,9 @@ static void ping(struct websocket *websocket)
 void websocket_check_timeout(struct websocket *websocket)
 {
     uint64_t elapsed_ms = websocket->push->now.mono_ms - websocket->timer_ms;
+    if (websocket_is_open(websocket) && websocket->token &&
+        token_check(websocket->token, websocket->push->now.wall_ms))
+        websocket_close(websocket, WSLAY_CODE_POLICY_VIOLATION, "the token is not valid any more");
     switch (websocket->state) {
     case WEBSOCKET_OPEN:
     case WEBSOCKET_PINGED:
@@ -400,6 +403,23 @@ struct websocket *websocket_create(struct push *push, enum endpoint endpoint, in
     TAILQ_INIT(&websocket->current);
     TAILQ_INIT(&websocket->lagging);
     return websocket;
+}
+
+void websocket_set_token(struct websocket *websocket, const struct token *token)
+{
+    if (token)
+        token_table_ref(token->table);
+    websocket->token = token;
+}
+
+void websocket_free(struct websocket *websocket)
+{
+    if (!websocket)
+        return;
+    websocket_free_reader(websocket);
+    if (websocket->token)
+        token_table_unref(websocket->token->table);
+    free(websocket);
 }
 
 static void set_options(int socket)

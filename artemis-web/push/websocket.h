@@ -60,7 +60,8 @@ struct websocket {
     enum websocket_state state;
     enum websocket_output output;
     int socket;
-    void *upgraded;    /* of the HTTP server */
+    void *upgraded;            /* of the HTTP server */
+    const struct token *token; /* with a reference to its table; NULL: none is needed */
     uint64_t timer_ms; /* when input arrived last; in a closing handshake, when that began */
     struct send_queue queue;
     struct subscription_queue current, lagging;
@@ -73,6 +74,10 @@ struct websocket {
 /* Allocates a WebSocket whose handshake is done. NULL: no memory. */
 struct websocket *websocket_create(struct push *push, enum endpoint endpoint, int socket,
                                    void *upgraded);
+/* Limits it to what a token allows; takes its own reference. NULL: no limit. */
+void websocket_set_token(struct websocket *websocket, const struct token *token);
+/* Frees one that is not in the push thread, or not any more. Takes NULL. */
+void websocket_free(struct websocket *websocket);
 /* Adds it to the push thread. */
 void websocket_start(struct websocket *websocket);
 
@@ -106,7 +111,7 @@ void websocket_end(struct websocket *websocket);
 
 /* To be called when input arrived. */
 void websocket_input_arrived(struct websocket *websocket);
-/* Pings or closes it when its time is over. */
+/* Pings or closes it when its time is over, and closes it when its token is not valid any more. */
 void websocket_check_timeout(struct websocket *websocket);
 
 /* Moves a subscription into a state. */

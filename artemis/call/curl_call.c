@@ -204,6 +204,17 @@ static bool add_headers(struct curl_slist **list, const char *const *lines)
     return true;
 }
 
+static bool add_authorization(struct curl_slist **list, const char *value)
+{
+    char *line = NULL;
+    if (asprintf(&line, "Authorization: %s", value) < 0)
+        return false;
+    bool added = add_headers(list, (const char *const[]){line, NULL});
+    explicit_bzero(line, strlen(line));
+    free(line);
+    return added;
+}
+
 /* NULL without memory. */
 static struct curl_slist *request_headers(const struct call_request *request)
 {
@@ -214,7 +225,8 @@ static struct curl_slist *request_headers(const struct call_request *request)
         NULL,
     };
     struct curl_slist *list = NULL;
-    if (add_headers(&list, lines) && add_headers(&list, request->headers))
+    if (add_headers(&list, lines) && add_headers(&list, request->headers) &&
+        (!request->authorization || add_authorization(&list, request->authorization)))
         return list;
     curl_slist_free_all(list);
     return NULL;

@@ -22,6 +22,7 @@ struct call_request {
     size_t size_bytes;          /* of `body` */
     const char *const *headers; /* additional headers, "Name: value", up to NULL; may be NULL */
     const struct server_credentials *credentials; /* of the client; NULL: none */
+    const char *authorization;                    /* value of the Authorization field; NULL: none */
     const char *data; /* array or object that a response must have, as a path such as
                                  * "service.instances"; checked by server_call_run; may be NULL */
     /* Receives the body of a response with HTTP 200 piece by piece, in place of response.body, and

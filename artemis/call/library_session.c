@@ -55,6 +55,17 @@ int library_session_open(struct library_session *session, const struct args *arg
     complete.cert = credentials.cert;
     complete.key = credentials.key;
     session->timeout_ms = (int)args_number(args, "timeout") * 1000;
+    char problem_text[ARGS_PROBLEM_MAX];
+    char *authorization;
+    enum error error = token_option_read(args, &authorization, problem_text);
+    if (error) {
+        server_list_free(&servers);
+        if (error == ERR_NO_MEMORY)
+            return server_call_no_memory();
+        terminal_text_print_error(stderr, NULL, "%s", problem_text);
+        return EXIT_USAGE;
+    }
+    complete.authorization = authorization;
     write_urls(&servers, &urls);
     server_list_free(&servers);
     complete.servers = text_string(&urls);
@@ -69,6 +80,7 @@ int library_session_open(struct library_session *session, const struct args *arg
     else if (artemis_open(&complete, &session->client, &problem))
         exit_code = library_session_print_error(&problem);
     text_free(&urls);
+    token_option_free(authorization);
     return exit_code;
 }
 

@@ -40,14 +40,40 @@ static int identify(struct call_peer *peer, bool prints_error)
              response.cluster);
     peer->headers[0] = "X-Artemis-Replication: true";
     peer->headers[1] = peer->cluster_header;
-    peer->headers[2] = NULL;
+    peer->headers[2] = peer->token_header;
+    peer->headers[3] = NULL;
     curl_call_free(&response);
     return exit_code;
 }
 
-int peer_call_identify(struct call_peer *peer)
+static int read_token(struct call_peer *peer, const struct args *args)
 {
-    return identify(peer, true);
+    char problem[ARGS_PROBLEM_MAX];
+    char *value;
+    enum error error = token_option_read(args, &value, problem);
+    if (!error && value && asprintf(&peer->token_header, "Authorization: %s", value) < 0) {
+        peer->token_header = NULL;
+        error = ERR_NO_MEMORY;
+    }
+    if (!error || error == ERR_NO_MEMORY)
+        token_option_free(value);
+    if (error == ERR_NO_MEMORY)
+        return server_call_no_memory();
+    if (error)
+        terminal_text_print_error(stderr, NULL, "%s", problem);
+    return error ? EXIT_USAGE : EXIT_DONE;
+}
+
+int peer_call_identify(struct call_peer *peer, const struct args *args)
+{
+    int exit_code = read_token(peer, args);
+    return exit_code == EXIT_DONE ? identify(peer, true) : exit_code;
+}
+
+void peer_call_free(struct call_peer *peer)
+{
+    token_option_free(peer->token_header);
+    peer->token_header = NULL;
 }
 
 int peer_call_find(struct call_peer *peer, const struct args *args)
@@ -56,7 +82,9 @@ int peer_call_find(struct call_peer *peer, const struct args *args)
     int exit_code = server_call_servers(args, &servers);
     if (exit_code != EXIT_DONE)
         return exit_code;
-    exit_code = EXIT_UNREACHABLE;
+    exit_code = read_token(peer, args);
+    if (exit_code == EXIT_DONE)
+        exit_code = EXIT_UNREACHABLE;
     peer->timeout_secs = args_number(args, "timeout");
     server_credentials_read(args, &peer->credentials);
     for (size_t i = 0; i < servers.count && exit_code == EXIT_UNREACHABLE; i++) {

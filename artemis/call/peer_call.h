@@ -18,12 +18,15 @@ struct call_peer {
     char name[CALL_HEADER_MAX];
     char cluster[CALL_HEADER_MAX];
     char cluster_header[CALL_HEADER_MAX + 32];
-    const char *headers[3];
+    char *token_header; /* "Authorization: ..."; NULL: no token */
+    const char *headers[4];
 };
 
-/* Fills everything but `url`, `credentials` and `timeout_secs`, which the caller has set. Prints
- * the error; returns an exit code. The peer must not move afterwards. */
-int peer_call_identify(struct call_peer *peer);
+/* Fills everything but `url`, `credentials` and `timeout_secs`, which the caller has set; the token
+ * is that of the command line (TOKEN_OPTIONS). Prints the error; returns an exit code. The peer must
+ * not move afterwards. */
+int peer_call_identify(struct call_peer *peer, const struct args *args);
+void peer_call_free(struct call_peer *peer); /* also one that is zero */
 /* Identifies the first reachable server of --server or ARTEMIS_URL (SERVER_OPTIONS). Prints
  * the error; returns an exit code. */
 int peer_call_find(struct call_peer *peer, const struct args *args);

@@ -63,14 +63,33 @@ int server_call_servers(const struct args *args, struct server_list *servers)
 
 /* --- calls ------------------------------------------------------------------------------------ */
 
+static void set_bad_token(enum error error, const char *problem, struct server_call_result *result)
+{
+    if (error == ERR_NO_MEMORY) {
+        server_call_set_no_memory(result);
+        return;
+    }
+    result->outcome = (struct call_outcome){.exit_code = EXIT_USAGE};
+    snprintf(result->outcome.message, sizeof result->outcome.message, "%s", problem);
+}
+
 static void call_server(const struct args *args, const struct server_url *url,
                         const struct call_request *request, struct server_call_result *result)
 {
     struct server_credentials credentials;
     struct call_request complete = *request;
+    char problem[ARGS_PROBLEM_MAX];
+    char *authorization;
+    enum error error = token_option_read(args, &authorization, problem);
+    if (error) {
+        set_bad_token(error, problem, result);
+        return;
+    }
     server_credentials_read(args, &credentials);
     complete.credentials = &credentials;
+    complete.authorization = authorization;
     curl_call_send(url, &complete, args_number(args, "timeout"), &result->response);
+    token_option_free(authorization);
     call_response_evaluate(&result->response, url->shown, &result->outcome, &result->root);
     call_response_require(result->root, request->data, url->shown, &result->outcome);
 }

@@ -21,6 +21,7 @@
 #include "artemis/call/call_response.h"
 #include "artemis/call/curl_call.h"
 #include "artemis/call/server_credentials.h"
+#include "artemis/call/token_option.h"
 #include "artemis/terminal/args.h"
 
 #include <jansson.h>
@@ -34,7 +35,8 @@
      .description = "servers, separated by commas (or ARTEMIS_URL)"},                              \
     SERVER_CREDENTIAL_OPTIONS,                                                                     \
     {.name = "timeout", .value = "SECS", .default_value = "10", .min = 1, .max = 3600,             \
-     .description = "time limit for the call"}
+     .description = "time limit for the call"},                                                    \
+    TOKEN_OPTIONS
 
 #define CALL_OPTIONS                                                                               \
     SERVER_OPTIONS,                                                                                \

@@ -18,6 +18,7 @@ static const struct args_command command = {
     .usage = {"cluster [options]"},
     .about = "Shows the nodes of a cluster as one of them sees them. Columns of a peer:\n"
              "HEALTH    up, not ready, down, new, incompatible (refuses everything),\n"
+             "          unauthorized (refuses the token of this node),\n"
              "          stranger (other cluster), twin (same node id), or self\n"
              "LAG       age of the oldest change or renewal that it has not received; if none\n"
              "          is pending, the time from the last one to the response of the peer\n"

@@ -12,6 +12,8 @@
 int command_server(int argc, char **argv);
 /* config check, config show, config reference. */
 int command_config(int argc, char **argv);
+/* token new. */
+int command_token(int argc, char **argv);
 
 /* Change the registry. */
 int command_register(int argc, char **argv);
@@ -39,5 +41,6 @@ int command_snapshot(int argc, char **argv);
 /* Print the tables of the documentation as Markdown, from the tables in the code. `make docs`
  * writes them into docs/, `make lint` compares them. `artemis help` does not list them. */
 int command_api(int argc, char **argv);
+int command_role(int argc, char **argv);
 int command_error(int argc, char **argv);
 int command_metrics(int argc, char **argv);

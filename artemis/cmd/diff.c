@@ -25,6 +25,7 @@ static const struct args_option options[] = {
      .min = 1,
      .max = 3600},
     SERVER_CREDENTIAL_OPTIONS,
+    TOKEN_OPTIONS,
     {.name = "json", .description = "print the result as JSON"},
     {.name = NULL},
 };
@@ -37,7 +38,8 @@ static const struct args_command command = {
              "HOST:PORT. A change takes a moment to reach the other node. Therefore every\n"
              "difference is checked again one second later, and it is listed only if the node\n"
              "that is behind has not changed. Give the addresses of cluster.listen_addr, if\n"
-             "the nodes have these, and the certificate of a node if they use TLS.\n"
+             "the nodes have these, and the certificate of a node if they use TLS. Where\n"
+             "tokens are set, it needs one of the role operator.\n"
              "Exit code 0: no difference; 1: differences, or two different clusters.\n",
     .example = "artemis diff 10.0.0.7:8080 10.0.0.8:8080\n",
     .positionals = {"NODE", "NODE"},
@@ -136,6 +138,7 @@ static int read_keys(struct node *node, const uint32_t *buckets, size_t count)
 static int read_instance_count(struct node *node)
 {
     struct call_request request = {.path = "/api/status/node",
+                                   .headers = node->peer.headers,
                                    .credentials = &node->peer.credentials};
     struct call_response response;
     struct call_outcome outcome;
@@ -173,7 +176,7 @@ static int connect_nodes(const struct args *args, struct node nodes[2])
         exit_code = read_node(&nodes[i], args->positionals[i]);
     }
     for (int i = 0; i < 2 && exit_code == EXIT_DONE; i++)
-        exit_code = peer_call_identify(&nodes[i].peer);
+        exit_code = peer_call_identify(&nodes[i].peer, args);
     if (exit_code != EXIT_DONE)
         return exit_code;
     if (strcmp(nodes[0].peer.cluster, nodes[1].peer.cluster) != 0) {
@@ -286,8 +289,10 @@ int command_diff(int argc, char **argv)
     if (exit_code == EXIT_DONE)
         exit_code = print_report(&args, nodes, &report);
     record_diff_free(&report);
-    for (int i = 0; nodes && i < 2; i++)
+    for (int i = 0; nodes && i < 2; i++) {
         record_diff_free_list(&nodes[i].keys);
+        peer_call_free(&nodes[i].peer);
+    }
     free(nodes);
     args_free(&args);
     return exit_code;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis/cmd/commands.h"
 
+#include "artemis/call/lease_call.h"
 #include "artemis/call/server_call.h"
-#include "artemis/cmd/lease_call.h"
 #include "artemis/output/table.h"
 #include "artemis/output/view_leases.h"
 #include "artemis/terminal/args.h"

@@ -23,6 +23,13 @@ static void write_api(struct text *out)
                     routes[i].description);
 }
 
+static void write_roles(struct text *out)
+{
+    text_append_string(out, "| path | role |\n| --- | --- |\n");
+    for (size_t i = 0; i < route_count; i++)
+        text_printf(out, "| `%s` | %s |\n", routes[i].path, auth_role_word(routes[i].role));
+}
+
 static void write_errors(struct text *out)
 {
     text_append_string(out, "| error_code | reason | HTTP | below /artemis/ | meaning |\n"
@@ -52,6 +59,11 @@ static int print_reference(int argc, char **argv, void (*write)(struct text *out
 int command_api(int argc, char **argv)
 {
     return print_reference(argc, argv, write_api);
+}
+
+int command_role(int argc, char **argv)
+{
+    return print_reference(argc, argv, write_roles);
 }
 
 int command_error(int argc, char **argv)

@@ -22,6 +22,7 @@ static const struct args_command command = {
              "peers. A newer record or tombstone of the node wins. A restored instance gets a\n"
              "new lease (lease.ttl_secs), so that its client can renew it. A file that is cut,\n"
              "damaged, or of another cluster restores nothing. `-` is standard input.\n"
+             "Where tokens are set, save needs the role operator and restore the role admin.\n"
              "--timeout of save: the time without data after which it fails. Exit code 1 of\n"
              "restore: the file restores nothing, or the node refused some of its records.\n",
     .example = "artemis snapshot save artemis.jsonl.gz\n"

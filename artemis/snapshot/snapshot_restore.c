@@ -326,6 +326,7 @@ int snapshot_restore(const struct args *args, const char *path)
     snapshot_reader_free(restore->reader);
     free_results(&restore->restored);
     text_free(&restore->body);
+    peer_call_free(&restore->peer);
     free(restore);
     return exit_code;
 }

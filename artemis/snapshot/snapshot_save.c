@@ -176,5 +176,6 @@ int snapshot_save(const struct args *args, const char *path)
     snapshot_writer_free(save.writer);
     peer_reader_free(save.reader);
     text_free(&save.lines);
+    peer_call_free(&save.peer);
     return exit_code;
 }

@@ -82,7 +82,7 @@ void cluster_start_node(struct cluster *cluster, int node, const char *setting)
 {
     char name[40];
     char listener[64];
-    const char *args[2 * CLUSTER_SETTINGS_MAX + 14];
+    const char *args[2 * CLUSTER_SETTINGS_MAX + 16];
     size_t count = 0;
     snprintf(name, sizeof name, "server.node_id=node%d", node + 1);
     snprintf(listener, sizeof listener, "cluster.listen_addr=127.0.0.1:%u",
@@ -97,6 +97,10 @@ void cluster_start_node(struct cluster *cluster, int node, const char *setting)
     for (size_t i = 0; cluster->settings[i]; i++) {
         args[count++] = "--set";
         args[count++] = cluster->settings[i];
+    }
+    if (cluster->config) {
+        args[count++] = "--config";
+        args[count++] = cluster->config;
     }
     if (setting) {
         args[count++] = "--set";

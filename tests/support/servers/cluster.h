@@ -21,6 +21,7 @@ struct cluster {
     struct server_process nodes[CLUSTER_NODES_MAX];
     struct http *http[CLUSTER_NODES_MAX];
     char peers[512]; /* the setting cluster.peers, the same for all: each node is in its own list */
+    const char *config; /* a file of settings, the same for all; NULL: none */
     const char *settings[CLUSTER_SETTINGS_MAX + 1]; /* "section.key=value", the same for all */
 };
 

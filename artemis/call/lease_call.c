@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "artemis/cmd/lease_call.h"
+#include "artemis/call/lease_call.h"
 
 #include "artemis/call/call_request.h"
 

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-web/http/authentication.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "artemis-server/clock.h"
+#include "artemis-server/log.h"
+#include "artemis-web/http/request_address.h"
+#include "artemis-web/http/routes.h"
+
+/* --- the header ------------------------------------------------------------------------------- */
+
+/* The value of the only field; a proxy may have read another one of several. */
+static enum error read_value(const struct session *session, struct slice *value)
+{
+    *value = session->framing.authorization;
+    if (session->framing.authorizations == 0)
+        return ERR_NO_TOKEN;
+    return session->framing.authorizations == 1 ? ERR_NONE : ERR_INVALID_TOKEN;
+}
+
+/* --- checks ----------------------------------------------------------------------------------- */
+
+/* A path that does not exist needs a token too. A node that copies and compares records with the
+ * token of an operator would be refused as soon as it sends some; so it is refused at once. */
+static enum auth_role role_of(const struct request *request)
+{
+    if (!request->route)
+        return ROLE_READ;
+    bool is_node = request->route->role == ROLE_PEER_OR_OPERATOR &&
+                   request_header(request, "X-Artemis-Node") != NULL;
+    return is_node ? ROLE_PEER : request->route->role;
+}
+
+/* At the listener of peers, TLS has checked that the certificate names a member. */
+static bool is_certified_peer(const struct session *session)
+{
+    return session->listener->kind == CONFIG_LISTENER_PEER && session->tls.state == TLS_ESTABLISHED;
+}
+
+enum error authentication_check(struct session *session)
+{
+    struct request *request = &session->request;
+    struct auth *auth = &request->engine->auth;
+    enum auth_role need = role_of(request);
+    struct slice value;
+    if (!auth_is_required(auth) || need == ROLE_NONE)
+        return ERR_NONE;
+    if (need != ROLE_ADMIN && is_certified_peer(session))
+        return ERR_NONE;
+    enum error error = read_value(session, &value);
+    if (error)
+        return error;
+    if (!session->auth)
+        session->auth = calloc(1, sizeof(*session->auth));
+    if (!session->auth)
+        return ERR_NO_MEMORY;
+    error = auth_find(auth, session->auth, value, &request->token);
+    if (error)
+        return error;
+    return auth_role_allows(request->token->role, need) ? ERR_NONE : ERR_NO_PERMISSION;
+}
+
+enum error authentication_check_again(const struct request *request)
+{
+    return request->token ? token_check(request->token, request->now.wall_ms) : ERR_NONE;
+}
+
+bool authentication_has_failed(enum error error)
+{
+    return error == ERR_NO_TOKEN || error == ERR_INVALID_TOKEN || error == ERR_TOKEN_EXPIRED ||
+           error == ERR_NO_PERMISSION;
+}
+
+uint64_t authentication_failed(struct session *session)
+{
+    const struct request *request = &session->request;
+    char client[REQUEST_ADDRESS_BYTES];
+    if (log_admit(LOG_LEVEL_WARN)) {
+        request_address_write(request->mhd, client);
+        log_event(LOG_LEVEL_WARN, "refused a request", LOG_TEXT("client", client),
+                  LOG_TEXT("path", request->route ? request->route->path : NULL),
+                  LOG_TEXT("token", request->token ? request->token->name : NULL),
+                  LOG_TEXT("reason", error_info(request->refused)->message));
+    }
+    uint64_t delay_ms =
+        auth_failed(&request->engine->auth, request_client_hash(request), clock_now());
+    return request->refused == ERR_NO_PERMISSION ? 0 : delay_ms;
+}
+
+void authentication_describe(const struct session *session, enum error error,
+                             char message[MESSAGE_BYTES])
+{
+    const struct request *request = &session->request;
+    const struct token *token = request->token;
+    message[0] = '\0';
+    if (error == ERR_NO_TOKEN)
+        snprintf(message, MESSAGE_BYTES,
+                 "Authorization: this node needs a token, as `Authorization: Bearer TOKEN`");
+    else if (error == ERR_INVALID_TOKEN && session->framing.authorizations > 1)
+        snprintf(message, MESSAGE_BYTES, "Authorization: must be given once");
+    else if (error == ERR_INVALID_TOKEN)
+        snprintf(message, MESSAGE_BYTES, "Authorization: this node does not know the token");
+    else if (error == ERR_TOKEN_EXPIRED)
+        snprintf(message, MESSAGE_BYTES, "Authorization: token \"%s\" has expired", token->name);
+    else if (error == ERR_NO_PERMISSION)
+        snprintf(message, MESSAGE_BYTES,
+                 "Authorization: token \"%s\" has the role %s; this path needs %s", token->name,
+                 auth_role_word(token->role), auth_role_word(role_of(request)));
+}
+
+void authentication_end(struct session *session)
+{
+    if (!session->auth)
+        return;
+    auth_memory_free(session->auth);
+    free(session->auth);
+    session->auth = NULL;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * authentication - checks the token of a request against the role of its route.
+ *
+ * A peer with a certificate (cluster.tls) needs none, except for the routes of the role admin. A
+ * token comes in the field `Authorization: Bearer SECRET`, exactly once, and nowhere else. A
+ * secret is never logged or written into a response. Failures are logged (at most a few per
+ * second), counted, and slowed down for their address (artemis-server/auth/auth.h).
+ *
+ * A session belongs to the web thread of its connection.
+ */
+#pragma once
+
+#include "artemis-web/http/web_internal.h"
+
+/* Checks the header of a request, and sets request->token. Does nothing on a node without tokens.
+ * ERR_NO_TOKEN, ERR_INVALID_TOKEN, ERR_NO_PERMISSION, ERR_NO_MEMORY. */
+MUST_USE enum error authentication_check(struct session *session);
+/* Checks whether the token is still valid, before the request is executed. ERR_TOKEN_EXPIRED,
+ * ERR_INVALID_TOKEN. */
+MUST_USE enum error authentication_check_again(const struct request *request);
+/* Whether an error is one of the above. */
+bool authentication_has_failed(enum error error);
+/* Counts and logs a failure. Returns for how long the response has to wait, in ms. */
+uint64_t authentication_failed(struct session *session);
+/* Writes the message for an error. */
+void authentication_describe(const struct session *session, enum error error,
+                             char message[MESSAGE_BYTES]);
+/* Frees what a connection has kept. */
+void authentication_end(struct session *session);
