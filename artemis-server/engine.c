@@ -340,6 +340,12 @@ void engine_on_peer_goodbye(struct engine *engine, const char *node_id)
         replication_thread_on_goodbye(engine->replication, node_id);
 }
 
+void engine_on_stamp_ahead(struct engine *engine)
+{
+    if (engine->replication)
+        replication_thread_check_clocks(engine->replication);
+}
+
 void engine_set_state(struct engine *engine, enum node_state state)
 {
     atomic_store(&engine->state, state);

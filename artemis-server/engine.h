@@ -102,5 +102,8 @@ void engine_apply_release(struct engine *engine, struct slice service_id, uint64
 uint32_t engine_hash(const struct engine *engine, struct slice value);
 /* A peer has sent its goodbye. */
 void engine_on_peer_goodbye(struct engine *engine, const char *node_id);
+/* The record of a peer was refused as too far ahead: the clock of a member may be wrong, and this
+ * node asks for it at once. */
+void engine_on_stamp_ahead(struct engine *engine);
 /* Copies the status of the peers and returns their number; 0 without a replication thread. */
 size_t engine_peers(struct engine *engine, struct peer_status out[MEMBERS_MAX]);

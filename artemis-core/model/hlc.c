@@ -55,7 +55,10 @@ uint64_t hlc_next(struct hlc *clock, struct moment now)
 
 bool hlc_accepts(const struct hlc *clock, uint64_t ms, struct moment now)
 {
-    return ms <= hlc_members_ms(clock, now) + clock->max_ahead_ms;
+    uint64_t limit_ms = hlc_members_ms(clock, now);
+    if (now.wall_ms > limit_ms)
+        limit_ms = now.wall_ms;
+    return ms <= limit_ms || ms - limit_ms <= clock->max_ahead_ms;
 }
 
 void hlc_observe_value(struct hlc *clock, uint64_t stamp, struct moment now)
@@ -67,7 +70,6 @@ void hlc_observe_value(struct hlc *clock, uint64_t stamp, struct moment now)
            !atomic_compare_exchange_weak_explicit(&clock->last, &last, stamp, memory_order_relaxed,
                                                   memory_order_relaxed))
         ;
-    hlc_observe_ms(clock, hlc_to_ms(stamp), now);
 }
 
 void hlc_observe_ms(struct hlc *clock, uint64_t ms, struct moment now)

@@ -7,11 +7,13 @@
  * that is ahead, so connected nodes agree on the time to within the network delay. It is never set
  * back. A stamp is issued once.
  *
- * What a caller sends is not trusted blindly. Beside its own time the clock keeps the highest clock
- * of all members: the wall clocks with which they started, as far as they are known. Only members
- * that this node has asked raise it; stamps never do. A stamp is accepted if it is at most
- * max_ahead_ms above it. So no number of calls moves the clock of a cluster further than that, and
- * a node whose clock is honestly ahead is followed.
+ * What a caller sends is not trusted blindly. A stamp never moves the time: later stamps of this
+ * node are above it, and that is all. The time follows members alone that this node has asked.
+ * Beside it the clock keeps the highest clock of all members: the wall clocks with which they
+ * started, as far as they are known. A stamp is accepted if it is at most max_ahead_ms above that,
+ * or above the wall clock of this node: the monotonic clock of a virtual machine that was suspended
+ * is behind. So no number of calls raises the stamps of a cluster further, and a node whose clock
+ * is honestly ahead is followed.
  *
  * Any thread may call; no call blocks. No clock is read.
  */
@@ -44,10 +46,11 @@ uint64_t hlc_ms(const struct hlc *clock, struct moment now);
 uint64_t hlc_members_ms(const struct hlc *clock, struct moment now);
 /* A value above all that were issued or observed. */
 uint64_t hlc_next(struct hlc *clock, struct moment now);
-/* Whether the time of a stamp is at most max_ahead_ms above the highest clock of all members. */
+/* Whether the time of a stamp is at most max_ahead_ms above the highest clock of all members or the
+ * wall clock. */
 bool hlc_accepts(const struct hlc *clock, uint64_t ms, struct moment now);
-/* Catches up with a stamp, or with the clock, of another node. One that is not accepted is
- * ignored. */
+/* The next stamps are above that of another node; and the time catches up with that of a member.
+ * What is not accepted is ignored. */
 void hlc_observe_value(struct hlc *clock, uint64_t stamp, struct moment now);
 void hlc_observe_ms(struct hlc *clock, uint64_t ms, struct moment now);
 /* Raises the highest clock of all members to one that a member reports. Ignored if it is more than

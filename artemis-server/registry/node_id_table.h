@@ -3,9 +3,9 @@
  * node_id_table - interns node ids: a record stores a 16-bit number instead of the id.
  *
  * Number 0 is this node, which the table itself holds. Every other number is counted: a record, a
- * state of a key or a caller holds a reference to its number, and the last one gives the number
- * back. A name is valid while its number is held, and does not move. Looking up a name costs the
- * same whatever the size of the table.
+ * copy of one or a caller holds a reference to its number, and the last one gives the number back.
+ * A name is valid while its number is held, and does not move. Looking up a name costs the same
+ * whatever the size of the table.
  *
  * An id that is new is counted for the peer that sent it, and a peer can have NODE_IDS_OF_PEER_MAX
  * in use. So one peer cannot use up the numbers of all.

@@ -14,14 +14,14 @@ void record_copy_unref(struct record_copy *copy)
     copy->node = NULL;
 }
 
-struct record_copy key_state_ref(const struct record_copy *copy)
+struct record_copy record_copy_ref(const struct record_copy *copy)
 {
     instance_ref(copy->instance);
     node_id_ref(copy->node);
     return *copy;
 }
 
-struct stamp key_state_stamp(const struct record_copy *copy)
+struct stamp record_copy_stamp(const struct record_copy *copy)
 {
     return (struct stamp){copy->hlc, node_id_name(copy->node)};
 }
@@ -36,7 +36,7 @@ struct wire_record registry_wire_record(const struct registry *registry,
     bool is_kept = copy->deleted || lease_state_is_held(copy->lease_state);
     return (struct wire_record){
         .instance = copy->instance,
-        .stamp = key_state_stamp(copy),
+        .stamp = record_copy_stamp(copy),
         .age_ms = age_ms,
         .client_revision = instance_client_revision(copy->instance),
         .deleted = copy->deleted,

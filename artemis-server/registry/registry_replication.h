@@ -53,9 +53,9 @@ struct record_copy {
 
 void record_copy_unref(struct record_copy *copy);
 /* Another reference to the same copy. */
-struct record_copy key_state_ref(const struct record_copy *copy);
+struct record_copy record_copy_ref(const struct record_copy *copy);
 /* The stamp; borrows from the copy. */
-struct stamp key_state_stamp(const struct record_copy *copy);
+struct stamp record_copy_stamp(const struct record_copy *copy);
 /* The record in its form for peers; borrows from the copy. */
 struct wire_record registry_wire_record(const struct registry *registry,
                                         const struct record_copy *copy, struct moment now);

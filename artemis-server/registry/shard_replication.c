@@ -127,7 +127,6 @@ void shard_remove_tombstone(struct shard *shard, uint32_t number)
     hash_index_remove(&shard->record_index, record->hash, number);
     shard_list_removed(shard, record->instance);
     record->instance = NULL;
-    record->instance = NULL;
     if (record->node != NODE_NUMBER_SELF)
         node_id_table_unref(shard->settings.node_ids, record->node);
     shard_clear_dirty(shard, number);

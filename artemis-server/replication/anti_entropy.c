@@ -191,10 +191,12 @@ static void add_to_fetch(struct round *round, struct instance *key_only)
             (struct record_copy){.instance = instance_ref(key_only)};
 }
 
-static void count_fetched(enum error error, struct replicator *replicator)
+static void count_fetched(enum error error, struct replicator *replicator, struct moment now)
 {
     if (!error)
         replicator->stats.fetched++;
+    if (error == ERR_VERSION_AHEAD)
+        replicator_check_clocks(replicator, now);
 }
 
 /* An instance whose lease has ended, and that no guard of its node keeps. */
@@ -224,7 +226,8 @@ static void compare_record(struct replicator *replicator, struct peer *peer,
         batch_repair(replicator, peer, instance_packed_key(key_only));
     } else if (theirs->deleted) {
         if (order < 0)
-            count_fetched(registry_apply_unregister(replicator->registry, theirs, now), replicator);
+            count_fetched(registry_apply_unregister(replicator->registry, theirs, now), replicator,
+                          now);
     } else if (order == 0) {
         if (registry_apply_renewal(replicator->registry, theirs, now))
             add_to_fetch(round, key_only); /* it was removed meanwhile */
@@ -239,7 +242,7 @@ void anti_entropy_on_record(struct replicator *replicator, struct peer *peer,
 {
     if (message->kind == MESSAGE_FETCH) {
         if (record->instance && !record->deleted)
-            count_fetched(registry_apply(replicator->registry, record, now), replicator);
+            count_fetched(registry_apply(replicator->registry, record, now), replicator, now);
         return;
     }
     if (peer->round.step != ROUND_LIST || !load_own(replicator, &peer->round, message))

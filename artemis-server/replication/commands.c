@@ -10,6 +10,7 @@ void command_queue_init(struct command_queue *queue)
     queue->list.goodbye_count = 0;
     queue->list.release_count = 0;
     queue->list.recompare = false;
+    queue->list.check_clocks = false;
     queue->list.flush = 0;
     pthread_mutex_init(&queue->lock, NULL);
     atomic_init(&queue->pending, false);
@@ -75,6 +76,14 @@ void command_queue_put_recompare(struct command_queue *queue)
     pthread_mutex_unlock(&queue->lock);
 }
 
+void command_queue_put_check_clocks(struct command_queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    queue->list.check_clocks = true;
+    atomic_store(&queue->pending, true);
+    pthread_mutex_unlock(&queue->lock);
+}
+
 uint64_t command_queue_put_flush(struct command_queue *queue)
 {
     pthread_mutex_lock(&queue->lock);
@@ -94,6 +103,7 @@ bool command_queue_take(struct command_queue *queue, struct command_list *out)
     queue->list.goodbye_count = 0;
     queue->list.release_count = 0;
     queue->list.recompare = false;
+    queue->list.check_clocks = false;
     atomic_store(&queue->pending, false);
     pthread_mutex_unlock(&queue->lock);
     return true;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * commands - what other threads want the replication thread to do: use another list of members,
- * handle the goodbye of a peer, release guards at the peers, compare with every ready peer, flush.
+ * handle the goodbye of a peer, release guards at the peers, compare with every ready peer, check
+ * the clocks of all members, flush.
  *
  * The queue has a fixed size and never allocates, so that no command fails: a topology replaces the
  * one before it, a peer has at most one goodbye, and flush requests are numbers. The lock is held
@@ -30,6 +31,7 @@ struct command_list {
     size_t release_count;
     struct guard_scope releases[RELEASES_MAX];
     bool recompare; /* compare with every ready peer */
+    bool check_clocks;
     uint64_t flush; /* number of the last flush request; 0: none */
 };
 
@@ -51,6 +53,7 @@ void command_queue_put_goodbye(struct command_queue *queue, const char *node_id)
 void command_queue_put_release(struct command_queue *queue, struct slice service_id,
                                uint64_t clock_ms);
 void command_queue_put_recompare(struct command_queue *queue);
+void command_queue_put_check_clocks(struct command_queue *queue);
 /* Returns the number of the request, for replication_status_wait_flushed. */
 uint64_t command_queue_put_flush(struct command_queue *queue);
 

@@ -25,10 +25,8 @@ enum {
     DETAIL_BYTES_MAX = 180,
 };
 
-/* Limits of what is read record by record, so that an endless response ends before the memory
- * does: ten million records of 400 bytes, and five million keys. */
-static const size_t SNAPSHOT_BYTES_MAX = (size_t)4 << 30;
-static const size_t LIST_BYTES_MAX = (size_t)1 << 30;
+/* Limits of endless responses: ten million records of 400 bytes, and five million keys. */
+static const size_t SNAPSHOT_BYTES_MAX = (size_t)4 << 30, LIST_BYTES_MAX = (size_t)1 << 30;
 
 /* A message and its HTTP request. */
 struct transfer {
@@ -176,6 +174,8 @@ static void read_result(const struct transfer *transfer, CURLcode code,
 {
     const char *path = peer_request_path(transfer->message->kind);
     response->result = peer_client_result(transfer->curl, code);
+    if (response->result == SEND_UNAUTHORIZED && transfer->message->kind == MESSAGE_HEALTH)
+        response->result = SEND_REJECTED; /* a health check has no token: it is no Artemis */
     if (transfer->read_error) {
         snprintf(error_text, PEER_ERROR_BYTES, "%s: invalid response: %s", path,
                  error_info(transfer->read_error)->message);

@@ -279,6 +279,8 @@ static void apply_commands(struct replication_thread *thread)
         replicator_recompare(thread->replicator, clock_now());
         thread->phase = BOOTSTRAP_COPYING;
     }
+    if (list.check_clocks)
+        replicator_check_clocks(thread->replicator, clock_now());
     if (list.flush)
         replicator_flush(thread->replicator);
     thread->flush_request = list.flush;
@@ -310,6 +312,12 @@ void replication_thread_release_guard(struct replication_thread *thread, struct 
 void replication_thread_recompare(struct replication_thread *thread)
 {
     command_queue_put_recompare(&thread->commands);
+    peer_client_wake(thread->client);
+}
+
+void replication_thread_check_clocks(struct replication_thread *thread)
+{
+    command_queue_put_check_clocks(&thread->commands);
     peer_client_wake(thread->client);
 }
 

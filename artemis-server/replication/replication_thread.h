@@ -53,6 +53,9 @@ void replication_thread_release_guard(struct replication_thread *thread, struct 
 /* This node is not ready from now on; on_phase is called when it has been compared with every ready
  * peer. */
 void replication_thread_recompare(struct replication_thread *thread);
+/* Asks every peer for its clock at once, at most once a second: the record of a peer was refused as
+ * too far ahead. */
+void replication_thread_check_clocks(struct replication_thread *thread);
 /* The peers without this node itself, as last published. Returns their number. */
 size_t replication_thread_peers(struct replication_thread *thread,
                                 struct peer_status out[MEMBERS_MAX]);

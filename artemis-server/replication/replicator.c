@@ -235,6 +235,27 @@ static void count_rejection(struct replicator *replicator, struct peer *peer,
     set_health(replicator, peer, PEER_INCOMPATIBLE, now);
 }
 
+/* A record that was refused before may be accepted now: this node compares itself with the peer. */
+static void observe_clocks(struct replicator *replicator, struct peer *peer,
+                           const struct health_response *health, struct moment now)
+{
+    uint64_t before_ms = registry_members_clock_ms(replicator->registry, now);
+    registry_observe_clocks(replicator->registry, health->clock_ms, health->members_clock_ms, now);
+    if (registry_members_clock_ms(replicator->registry, now) > before_ms + CLOCK_RAISED_MS)
+        peer->round.next_ms = now.mono_ms;
+}
+
+void replicator_check_clocks(struct replicator *replicator, struct moment now)
+{
+    if (now.mono_ms < replicator->clocks_due_ms)
+        return;
+    replicator->clocks_due_ms = now.mono_ms + DOWN_PROBE_MS;
+    for (uint32_t i = 0; i < REPLICATOR_PEERS_MAX; i++) {
+        struct peer *peer = &replicator->peers[i];
+        peer->health_due_ms = earlier(peer->health_due_ms, now.mono_ms);
+    }
+}
+
 void replicator_on_health(struct replicator *replicator, const struct message *message,
                           const struct health_response *health, struct moment now)
 {
@@ -257,10 +278,10 @@ void replicator_on_health(struct replicator *replicator, const struct message *m
              now.mono_ms < peer->incompatible_ms + UNAUTHORIZED_RETRY_MS)
         new_health = PEER_UNAUTHORIZED;
     if (new_health == PEER_UP)
-        registry_observe_clocks(replicator->registry, health->clock_ms, health->members_clock_ms,
-                                now);
+        observe_clocks(replicator, peer, health, now);
     set_health(replicator, peer, new_health, now);
     peer->is_legacy = health->is_legacy;
+    peer->was_ready = health->is_ready;
     bool became_ready = new_health == PEER_UP && health->is_ready && !peer->is_ready;
     peer->is_ready = new_health == PEER_UP && health->is_ready;
     if (became_ready)

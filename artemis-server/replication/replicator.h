@@ -46,6 +46,7 @@ enum {
     LEASE_CHECK_INTERVAL_MS = 100, /* interval at which confirming leases are drained */
     INCOMPATIBLE_REJECTIONS = 3,   /* in a row, without an accepted update since it was up */
     INCOMPATIBLE_RETRY_MS = 60000, /* then the peer gets updates again */
+    CLOCK_RAISED_MS = 1000,        /* beyond the error of a measurement */
     UNAUTHORIZED_RETRY_MS = 30000, /* the same: it may have got other tokens */
     BOOTSTRAP_COMPARE_MS = 5000,   /* limit for the comparisons after the snapshot */
     BOOTSTRAP_FRESH_MS = 500, /* older comparisons are repeated once, before the node is ready */
@@ -176,6 +177,9 @@ bool replicator_is_current(const struct replicator *replicator, const struct mes
  * was read. */
 void replicator_on_result(struct replicator *replicator, struct message *message,
                           enum send_result result, struct moment now);
+/* Sends a health check to every peer at once, at most once a second: a record was refused as too
+ * far ahead, and the clock of a member may be higher than this node knows. */
+void replicator_check_clocks(struct replicator *replicator, struct moment now);
 void message_free(struct message *message); /* one that gets no result any more; takes NULL */
 /* The peer announced its shutdown: it is down. Only health checks are sent until its next health
  * response. */

@@ -13,7 +13,7 @@ const uint64_t lag_bounds_ms[LAG_BOUNDS] = {1,   2,   5,   10,   20,   50,   100
 /* Without memory the record is left to anti-entropy. */
 static void add_to_outbox(struct peer *peer, struct record_copy copy, enum outbox_queue queue)
 {
-    copy = key_state_ref(&copy);
+    copy = record_copy_ref(&copy);
     if (outbox_put(&peer->outbox, &copy, queue)) {
         record_copy_unref(&copy);
         peer->view.items_dropped++;

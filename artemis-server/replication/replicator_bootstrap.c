@@ -13,14 +13,21 @@
 
 /* --- the start -------------------------------------------------------------------------------- */
 
-/* A peer whose snapshot may still be had. A peer that is starting itself has none. A node whose
- * token is refused waits: without the data of the cluster it would answer with empty lists. */
-static bool may_have_snapshot(const struct peer *peer)
+/* A ready peer refuses the token of this node, which waits: without the data of the cluster it
+ * would serve empty lists. A peer that is starting has no data. One that became ready after clients
+ * could register here has no more than this node. */
+static bool blocks_unauthorized(const struct replicator *replicator, const struct peer *peer)
+{
+    return peer->health == PEER_UNAUTHORIZED && peer->was_ready && !replicator->has_refilled;
+}
+
+/* A peer whose snapshot may still be had. A peer that is starting itself has none. */
+static bool may_have_snapshot(const struct replicator *replicator, const struct peer *peer)
 {
     if (!peer->joined || peer->snapshot_tried)
         return false;
-    return peer->health == PEER_NEW || peer->health_outdated || peer->health == PEER_UNAUTHORIZED ||
-           peer->in_flight[MESSAGE_SNAPSHOT] || (peer->health == PEER_UP && peer->is_ready);
+    return peer->health == PEER_NEW || peer->health_outdated || peer->in_flight[MESSAGE_SNAPSHOT] ||
+           (peer->health == PEER_UP && peer->is_ready) || blocks_unauthorized(replicator, peer);
 }
 
 struct message *bootstrap_next(struct replicator *replicator, struct peer *peer, struct moment now)
@@ -33,7 +40,8 @@ struct message *bootstrap_next(struct replicator *replicator, struct peer *peer,
         const struct peer *other = &replicator->peers[i];
         if (other->joined && other->in_flight[MESSAGE_SNAPSHOT])
             return NULL; /* one snapshot at a time */
-        if (!has_snapshot && peer->is_legacy && !other->is_legacy && may_have_snapshot(other))
+        if (!has_snapshot && peer->is_legacy && !other->is_legacy &&
+            may_have_snapshot(replicator, other))
             return NULL; /* legacy peers come last, and add what no other peer knows */
     }
     struct message *message = message_create(replicator, peer, MESSAGE_SNAPSHOT, 0, now);
@@ -81,8 +89,10 @@ void bootstrap_on_result(struct replicator *replicator, struct peer *peer,
             replicator->snapshot_ms = now.mono_ms;
         return;
     }
-    if (result == SEND_UNAUTHORIZED)
-        return; /* it holds data, and may accept this node later */
+    if (result == SEND_UNAUTHORIZED) {
+        peer->snapshot_tried = replicator->has_refilled; /* else it may accept this node later */
+        return;
+    }
     peer->snapshot_failures++;
     bool is_too_slow = now.mono_ms >= message->sent_ms + replicator->options.snapshot_timeout_ms;
     if ((result != SEND_RETRYABLE && !is_ahead) || is_too_slow ||
@@ -171,7 +181,7 @@ static bool is_refilled(struct replicator *replicator, struct moment now)
     bool any_down = false;
     for (uint32_t i = 0; i < REPLICATOR_PEERS_MAX; i++) {
         const struct peer *peer = &replicator->peers[i];
-        if (may_have_snapshot(peer)) {
+        if (may_have_snapshot(replicator, peer)) {
             replicator->refill_ms = 0;
             return false;
         }
@@ -183,6 +193,7 @@ static bool is_refilled(struct replicator *replicator, struct moment now)
         replicator->refill_ms = now.mono_ms;
     if (!replicator->refill_ms)
         return false;
+    replicator->has_refilled = true;
     return now.mono_ms >= refill_end_ms(replicator);
 }
 

@@ -50,6 +50,7 @@ struct peer {
     uint32_t renew_batch;    /* renewals per message; adapts to the number of pending ones */
     uint32_t register_batch; /* registrations per message; halved after SEND_TOO_LARGE */
     bool goodbye_sent;
+    bool was_ready;           /* when it last responded to a health check */
     bool update_accepted;     /* since it was last up */
     uint32_t rejections;      /* of updates in a row */
     uint64_t incompatible_ms; /* when it became incompatible or unauthorized */
@@ -113,7 +114,9 @@ struct replicator {
     uint64_t snapshot_ms;   /* when the snapshot was complete; 0: not yet */
     bool snapshot_is_ahead; /* a record of it was refused: ahead of the clocks of all members */
     uint64_t refill_ms;     /* since when clients register again, as no peer has data; 0: not now */
+    bool has_refilled;      /* refill_ms was set at least once */
     uint64_t stall_ms;      /* end of the last stall; 0: none */
+    uint64_t clocks_due_ms; /* replicator_check_clocks does nothing before */
     bool ready;
     bool was_ready;
     bool recomparing;  /* not ready again: see replicator_recompare */

@@ -337,7 +337,7 @@ static struct message *message_for(struct replicator *replicator, struct peer *p
     for (size_t i = 0; i < check->count && message->count < max; i++) {
         if (!(check->leases[i].needed & bit))
             continue;
-        message->items[message->count++] = key_state_ref(&check->leases[i].state);
+        message->items[message->count++] = record_copy_ref(&check->leases[i].state);
     }
     message->check = check->number;
     message->timeout_ms = limit_ms(peer);

@@ -102,7 +102,8 @@ static enum error apply_peer_unregister(struct batch_call *call, struct batch *b
     return apply_peer_key(call, batch, index, registry_apply_unregister);
 }
 
-/* How long the request was in transit. Its clock moves none of this node: anybody may have sent it. */
+/* How long the request was in transit. Its clock does not move that of this node: anybody may have
+ * sent it. */
 static uint64_t transit_ms(const struct request *request)
 {
     const char *header = request_header(request, clock_header);
@@ -110,10 +111,12 @@ static uint64_t transit_ms(const struct request *request)
     return registry_transit_ms(request->engine->registry, clock_ms, request->now);
 }
 
-/* Logs that records were refused for a reason that concerns all records of the peer. */
-static void log_refused(const struct request *request, enum error outcome)
+/* Notes that records were refused for a reason that concerns all records of the peer. */
+static void note_refused(const struct request *request, enum error outcome)
 {
     bool is_refused = outcome == ERR_VERSION_AHEAD || outcome == ERR_TOO_MANY_ITEMS;
+    if (outcome == ERR_VERSION_AHEAD)
+        engine_on_stamp_ahead(request->engine);
     if (is_refused && log_admit(LOG_LEVEL_WARN))
         log_event(LOG_LEVEL_WARN,
                   outcome == ERR_VERSION_AHEAD
@@ -134,7 +137,7 @@ static enum error handle_update(struct request *request, struct response *respon
     if (transit <= max_ms) {
         enum error error = handle_batch(request, response, message, kind, apply, transit);
         if (!error)
-            log_refused(request, response->outcome);
+            note_refused(request, response->outcome);
         return error;
     }
     snprintf(message, MESSAGE_BYTES,

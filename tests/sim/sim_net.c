@@ -208,6 +208,8 @@ static void serve_changes(struct sim *sim, struct transfer *transfer, struct sim
                                ? registry_apply(node->registry, &record, now)
                                : registry_apply_unregister(node->registry, &record, now);
         sim->counts.refused_stamps += error == ERR_VERSION_AHEAD;
+        if (error == ERR_VERSION_AHEAD)
+            replicator_check_clocks(node->replicator, now);
         assert(!error || error == ERR_VERSION_AHEAD);
     }
 }

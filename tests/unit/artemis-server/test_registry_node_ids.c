@@ -120,11 +120,11 @@ static void state_of_a_key_keeps_its_id(void **state)
     struct instance_key key = make_key("s", "a");
     say_registered(node, (struct word){.stamp = 5, .node = "b"}, at_ms(0));
     assert_true(registry_read_key(node, instance_key_packed(&key), &held));
-    struct record_copy copy = key_state_ref(&held);
+    struct record_copy copy = record_copy_ref(&held);
     record_copy_unref(&held);
     put_as(node, (struct brief){.service = "s", .id = "a", .machine = "m"}, at_ms(1));
     assert_int_equal(ids(), 2);
-    assert_true(slice_equal(key_state_stamp(&copy).node_id, SLICE("b")));
+    assert_true(slice_equal(record_copy_stamp(&copy).node_id, SLICE("b")));
     record_copy_unref(&copy);
     assert_int_equal(ids(), 1);
 }

@@ -76,8 +76,9 @@ static void received_stamp_is_exceeded(void **state)
     uint64_t observed = ((WALL_MS + 50) << 16) + 7;
     hlc_observe_value(&made, observed, after_ms(0));
     assert_true(hlc_next(&made, after_ms(0)) == observed + 1);
-    assert_true(hlc_ms(&made, after_ms(0)) == WALL_MS + 50); /* and the time with it */
-    assert_true(hlc_ms(&made, after_ms(10)) == WALL_MS + 60);
+    assert_true(hlc_ms(&made, after_ms(10)) == WALL_MS + 10); /* the time stays */
+    assert_true(hlc_next(&made, after_ms(10)) == observed + 2);
+    assert_true(hlc_next(&made, after_ms(60)) == (WALL_MS + 60) << 16);
 }
 
 static void received_stamp_of_the_past_changes_nothing(void **state)
@@ -148,9 +149,10 @@ static void stamp_up_to_the_limit_is_followed_and_no_further(void **state)
     assert_false(hlc_accepts(&made, WALL_MS + SKEW_MS + 1, after_ms(0)));
     assert_true(hlc_accepts(&made, WALL_MS + SKEW_MS + 1, after_ms(1))); /* time passes */
     hlc_observe_value(&made, (WALL_MS + SKEW_MS + 1) << 16, after_ms(0));
-    assert_true(hlc_ms(&made, after_ms(0)) == WALL_MS);
+    assert_true(hlc_next(&made, after_ms(0)) == WALL_MS << 16);
     hlc_observe_value(&made, (WALL_MS + SKEW_MS) << 16, after_ms(0));
-    assert_true(hlc_ms(&made, after_ms(0)) == WALL_MS + SKEW_MS);
+    assert_true(hlc_next(&made, after_ms(0)) == ((WALL_MS + SKEW_MS) << 16) + 1);
+    assert_true(hlc_ms(&made, after_ms(0)) == WALL_MS);
 }
 
 static void any_number_of_stamps_moves_the_clock_by_the_limit_at_most(void **state)
@@ -170,7 +172,7 @@ static void clock_of_a_member_raises_the_limit(void **state)
     (void)state;
     struct hlc made = started_with_limit();
     hlc_observe_members_ms(&made, WALL_MS + 5 * SKEW_MS, after_ms(0));
-    assert_true(hlc_ms(&made, after_ms(0)) == WALL_MS); /* its own time follows stamps */
+    assert_true(hlc_ms(&made, after_ms(0)) == WALL_MS); /* its own time follows hlc_observe_ms */
     assert_true(hlc_members_ms(&made, after_ms(10)) == WALL_MS + 5 * SKEW_MS + 10);
     assert_true(hlc_accepts(&made, WALL_MS + 6 * SKEW_MS, after_ms(0)));
     assert_false(hlc_accepts(&made, WALL_MS + 6 * SKEW_MS + 1, after_ms(0)));
@@ -199,6 +201,21 @@ static void stamps_of_earlier_runs_are_accepted(void **state)
     assert_true(hlc_accepts(&made, WALL_MS + 8 * SKEW_MS, after_ms(0)));
     assert_true(hlc_next(&made, after_ms(0)) == floor + 1);
     assert_true(hlc_ms(&made, after_ms(0)) == WALL_MS);
+}
+
+/* A virtual machine was suspended for two hours: its monotonic clock stood still. */
+static void stamps_up_to_the_wall_clock_are_accepted(void **state)
+{
+    (void)state;
+    struct hlc made;
+    hlc_init(&made, 0, SKEW_MS, after_ms(0));
+    struct moment resumed = {MONO_MS + 10, WALL_MS + 2 * SKEW_MS};
+    assert_true(hlc_accepts(&made, WALL_MS + 3 * SKEW_MS, resumed));
+    assert_false(hlc_accepts(&made, WALL_MS + 3 * SKEW_MS + 1, resumed));
+    assert_true(hlc_members_ms(&made, resumed) == WALL_MS + 10); /* not reported to others */
+    struct moment reset = {MONO_MS + 20, 0};
+    assert_false(hlc_accepts(&made, WALL_MS + SKEW_MS + 21, reset));
+    assert_true(hlc_accepts(&made, WALL_MS + SKEW_MS + 20, reset));
 }
 
 static void wall_clock_before_the_monotonic_one_is_time_zero(void **state)
@@ -270,6 +287,7 @@ int main(void)
         cmocka_unit_test(clock_of_a_member_raises_the_limit),
         cmocka_unit_test(member_moves_the_limit_by_a_century_at_most),
         cmocka_unit_test(stamps_of_earlier_runs_are_accepted),
+        cmocka_unit_test(stamps_up_to_the_wall_clock_are_accepted),
         cmocka_unit_test(wall_clock_before_the_monotonic_one_is_time_zero),
         cmocka_unit_test(two_threads_never_get_the_same_stamp),
     };

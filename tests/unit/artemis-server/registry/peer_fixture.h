@@ -134,7 +134,7 @@ static inline char *line_of(const struct record_copy *state)
     struct slice service = instance_text(state->instance, FIELD_SERVICE);
     struct slice id = instance_text(state->instance, FIELD_INSTANCE);
     struct slice machine = instance_text(state->instance, FIELD_MACHINE_NAME);
-    struct slice node = key_state_stamp(state).node_id;
+    struct slice node = record_copy_stamp(state).node_id;
     enum { LINE_BYTES = 2048 };
     char *line = malloc(LINE_BYTES);
     int size = snprintf(line, LINE_BYTES, "%.*s/%.*s %llu %.*s %s %.*s\n", (int)service.size,

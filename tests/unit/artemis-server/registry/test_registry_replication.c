@@ -419,7 +419,7 @@ static void plain_registration_gets_our_name(void **state)
     struct record_copy now;
     say_registered(node, (struct word){.stamp = 0}, at_ms(0));
     assert_true(read_state(node, "s", "a", &now));
-    assert_true(slice_equal(key_state_stamp(&now).node_id, SLICE("self")));
+    assert_true(slice_equal(record_copy_stamp(&now).node_id, SLICE("self")));
     assert_true(now.hlc > 0);
 }
 

@@ -173,7 +173,7 @@ static void newer_record_of_this_node_is_sent(void **state)
     assert_agreed();
     struct record_copy now;
     assert_true(read_state(other, "s", "a", &now));
-    assert_true(slice_equal(key_state_stamp(&now).node_id, SLICE("self")));
+    assert_true(slice_equal(record_copy_stamp(&now).node_id, SLICE("self")));
 }
 
 static void newer_tombstone_of_the_peer_is_applied(void **state)

@@ -51,10 +51,14 @@ static void commands_are_taken_once(void **state)
     assert_int_equal(list.goodbye_count, 1);
     assert_string_equal(list.goodbyes[0], "n1");
     assert_false(command_queue_take(&queue, &list));
-    command_queue_put_flush(&queue);
+    command_queue_put_check_clocks(&queue);
     assert_true(command_queue_take(&queue, &list));
     assert_false(list.has_topology);
     assert_int_equal(list.goodbye_count, 0);
+    assert_true(list.check_clocks);
+    command_queue_put_flush(&queue);
+    assert_true(command_queue_take(&queue, &list));
+    assert_false(list.check_clocks);
 }
 
 static void later_topology_replaces_the_earlier_one(void **state)

@@ -8,6 +8,7 @@
 #define YEAR_MS (366 * 86400000ull)
 
 static const struct health_response ready = {.is_ready = true};
+static const struct health_response starting = {.is_ready = false};
 
 static int set_up(void **state)
 {
@@ -84,6 +85,47 @@ static void another_peer_gives_the_data_instead(void **state)
     assert_true(replicator_is_ready(rig.replicator));
 }
 
+/* A cluster starts, and one node has other tokens: it has no data, and the others need not wait. */
+static void peer_that_refuses_this_node_and_is_starting_is_not_waited_for(void **state)
+{
+    (void)state;
+    join(0);
+    join(1);
+    respond_health(0, starting);
+    register_here("a", "1");
+    finish(0, MESSAGE_REGISTER, SEND_UNAUTHORIZED);
+    assert_int_equal(view_of(0).health, PEER_UNAUTHORIZED);
+    assert_false(replicator_is_ready(rig.replicator));
+    respond_health(1, starting);
+    pump();
+    assert_true(replicator_is_ready(rig.replicator));
+}
+
+enum { GRACE_MS = 80000, REFILL_MS = 40000 };
+
+/* The same, and that node becomes ready first. */
+static void peer_that_refuses_this_node_and_becomes_ready_later_is_not_waited_for(void **state)
+{
+    (void)state;
+    struct replicator_options options = rig_options();
+    options.bootstrap_grace_ms = GRACE_MS;
+    options.bootstrap_refill_ms = REFILL_MS;
+    rig_close();
+    rig_open_as(&options);
+    join(0);
+    respond_health(0, starting);
+    pump();
+    assert_int_equal(replicator_phase(rig.replicator), BOOTSTRAP_REFILLING);
+    for (uint64_t passed_ms = 0; passed_ms < 2 * GRACE_MS; passed_ms += 1000) {
+        pass_ms(1000);
+        if (sent(0, MESSAGE_HEALTH))
+            respond_health(0, ready);
+        if (sent(0, MESSAGE_SNAPSHOT))
+            finish(0, MESSAGE_SNAPSHOT, SEND_UNAUTHORIZED);
+    }
+    assert_true(replicator_is_ready(rig.replicator));
+}
+
 /* --- clocks ----------------------------------------------------------------------------------- */
 
 static void snapshot_with_records_ahead_is_requested_again(void **state)
@@ -125,6 +167,45 @@ static void snapshot_that_stays_ahead_is_skipped_after_max_retries(void **state)
     assert_true(stats_of(rig.node).refused_stamps == RETRIES + 1);
 }
 
+/* A member with a wrong clock has sent a record before its first health response arrived here. */
+static void refused_record_is_fetched_as_soon_as_the_clock_is_known(void **state)
+{
+    (void)state;
+    const struct word ahead = {.id = "a", .stamp = (START_WALL_MS + 60 * YEAR_MS) << 16};
+    struct health_response later = ready;
+    later.members_clock_ms = START_WALL_MS + 60 * YEAR_MS;
+    join_up(0);
+    assert_null(sent(0, MESSAGE_HEALTH));
+    replicator_check_clocks(rig.replicator, rig_now());
+    respond_health(0, later);
+    struct registry *peer = make_node("peer");
+    put_as(peer, (struct brief){.service = "s", .id = "a"}, rig_now());
+    respond_digests_of(0, peer);
+    struct message *list = expect(0, MESSAGE_LIST);
+    respond_key(list, ahead);
+    finish_message(list, SEND_DELIVERED);
+    respond_record(expect(0, MESSAGE_FETCH), ahead);
+    assert_true(is_registered(rig.node, "s", "a"));
+    registry_free(peer);
+}
+
+/* So that nobody can make this node send health checks without end. */
+static void clocks_are_checked_once_a_second(void **state)
+{
+    (void)state;
+    join_up(0);
+    for (int i = 0; i < 100; i++) {
+        replicator_check_clocks(rig.replicator, rig_now());
+        if (sent(0, MESSAGE_HEALTH))
+            respond_health(0, ready);
+        pass_ms(10);
+    }
+    assert_null(sent(0, MESSAGE_HEALTH));
+    assert_true(view_of(0).delivered[MESSAGE_HEALTH] == 2);
+    replicator_check_clocks(rig.replicator, rig_now());
+    expect(0, MESSAGE_HEALTH);
+}
+
 /* An older node reports its HLC alone. */
 static void clock_of_an_older_peer_counts_as_that_of_a_member(void **state)
 {
@@ -148,6 +229,10 @@ int main(void)
         TEST(snapshot_with_records_ahead_is_requested_again),
         TEST(snapshot_that_stays_ahead_is_skipped_after_max_retries),
         TEST(clock_of_an_older_peer_counts_as_that_of_a_member),
+        TEST(peer_that_refuses_this_node_and_is_starting_is_not_waited_for),
+        TEST(peer_that_refuses_this_node_and_becomes_ready_later_is_not_waited_for),
+        TEST(refused_record_is_fetched_as_soon_as_the_clock_is_known),
+        TEST(clocks_are_checked_once_a_second),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
