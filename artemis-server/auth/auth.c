@@ -89,10 +89,15 @@ void auth_memory_free(struct auth_memory *memory)
 
 /* --- failures --------------------------------------------------------------------------------- */
 
+void auth_refused(struct auth *auth)
+{
+    atomic_fetch_add_explicit(&auth->failures, 1, memory_order_relaxed);
+}
+
 uint64_t auth_failed(struct auth *auth, uint32_t address_hash, struct moment now)
 {
     struct auth_address *address = &auth->addresses[address_hash % AUTH_ADDRESSES];
-    atomic_fetch_add_explicit(&auth->failures, 1, memory_order_relaxed);
+    auth_refused(auth);
     pthread_mutex_lock(&auth->lock);
     uint64_t halvings = (now.mono_ms - address->last_ms) / AUTH_FORGET_MS;
     address->failures = halvings < 32 ? address->failures >> halvings : 0;

@@ -73,5 +73,7 @@ MUST_USE enum error auth_find(struct auth *auth, struct auth_memory *memory, str
                               const struct token **token);
 void auth_memory_free(struct auth_memory *memory);
 
+/* Counts a failure of a client with a valid token, which is not slowed down. */
+void auth_refused(struct auth *auth);
 /* Counts a failure of an address. Returns for how long its response is to wait, in ms. */
 uint64_t auth_failed(struct auth *auth, uint32_t address_hash, struct moment now);

@@ -57,6 +57,8 @@ enum error authentication_check(struct session *session)
     if (!session->auth)
         return ERR_NO_MEMORY;
     error = auth_find(auth, session->auth, value, &request->token);
+    if (!error && request->token->expires_ms)
+        error = token_check(request->token, clock_now().wall_ms);
     if (error)
         return error;
     return auth_role_allows(request->token->role, need) ? ERR_NONE : ERR_NO_PERMISSION;
@@ -73,7 +75,7 @@ bool authentication_has_failed(enum error error)
            error == ERR_NO_PERMISSION;
 }
 
-uint64_t authentication_failed(struct session *session)
+uint64_t authentication_failed(struct session *session, enum error error)
 {
     const struct request *request = &session->request;
     char client[REQUEST_ADDRESS_BYTES];
@@ -82,11 +84,14 @@ uint64_t authentication_failed(struct session *session)
         log_event(LOG_LEVEL_WARN, "refused a request", LOG_TEXT("client", client),
                   LOG_TEXT("path", request->route ? request->route->path : NULL),
                   LOG_TEXT("token", request->token ? request->token->name : NULL),
-                  LOG_TEXT("reason", error_info(request->refused)->message));
+                  LOG_TEXT("reason", error_info(error)->message));
     }
-    uint64_t delay_ms =
-        auth_failed(&request->engine->auth, request_client_hash(request), clock_now());
-    return request->refused == ERR_NO_PERMISSION ? 0 : delay_ms;
+    struct auth *auth = &request->engine->auth;
+    if (error == ERR_NO_PERMISSION) {
+        auth_refused(auth);
+        return 0;
+    }
+    return auth_failed(auth, request_client_hash(request), clock_now());
 }
 
 void authentication_describe(const struct session *session, enum error error,

@@ -14,15 +14,16 @@
 #include "artemis-web/http/web_internal.h"
 
 /* Checks the header of a request, and sets request->token. Does nothing on a node without tokens.
- * ERR_NO_TOKEN, ERR_INVALID_TOKEN, ERR_NO_PERMISSION, ERR_NO_MEMORY. */
+ * ERR_NO_TOKEN, ERR_INVALID_TOKEN, ERR_TOKEN_EXPIRED, ERR_NO_PERMISSION, ERR_NO_MEMORY. */
 MUST_USE enum error authentication_check(struct session *session);
-/* Checks whether the token is still valid, before the request is executed. ERR_TOKEN_EXPIRED,
- * ERR_INVALID_TOKEN. */
+/* Checks whether the token is still valid, before the request is executed: it may have ended while
+ * the body arrived or a long poll waited. ERR_TOKEN_EXPIRED, ERR_INVALID_TOKEN. */
 MUST_USE enum error authentication_check_again(const struct request *request);
 /* Whether an error is one of the above. */
 bool authentication_has_failed(enum error error);
-/* Counts and logs a failure. Returns for how long the response has to wait, in ms. */
-uint64_t authentication_failed(struct session *session);
+/* Counts and logs a failure. Returns for how long the response has to wait, in ms; 0 for
+ * ERR_NO_PERMISSION, because the token is known. */
+uint64_t authentication_failed(struct session *session, enum error error);
 /* Writes the message for an error. */
 void authentication_describe(const struct session *session, enum error error,
                              char message[MESSAGE_BYTES]);

@@ -241,7 +241,7 @@ static bool check_token(struct session *session)
     if (request->failure_counted || !authentication_has_failed(request->refused))
         return true;
     request->failure_counted = true;
-    uint64_t delay_ms = authentication_failed(session);
+    uint64_t delay_ms = authentication_failed(session, request->refused);
     if (delay_ms)
         web_thread_delay(session->thread, session, request->now.mono_ms + delay_ms);
     return delay_ms == 0;
@@ -265,6 +265,8 @@ static enum MHD_Result respond(struct session *session, const char *url, const c
         return MHD_YES;
     }
     bool sent = response_send(request, &response, error, message, &outcome);
+    if (outcome == ERR_NO_PERMISSION && !request->refused)
+        (void)authentication_failed(session, outcome); /* a service that the token does not cover */
     metrics_count(&web->metrics, route_index(request->route), outcome, response.status,
                   clock_mono_ns() - request->started_ns);
     if (log_enabled(LOG_LEVEL_DEBUG))
@@ -296,7 +298,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, con
         if (!input_is_final(session))
             return MHD_YES;
         if (authentication_has_failed(session->request.refused))
-            (void)authentication_failed(session); /* the connection ends: no delay */
+            (void)authentication_failed(session, session->request.refused); /* it ends: no delay */
         return respond(session, url, method);
     }
     if (*size > 0) {

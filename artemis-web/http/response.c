@@ -300,7 +300,7 @@ static void add_headers(struct request *request, const struct response *response
     }
     if (response->send_epoch)
         header(mhd_response, "X-Artemis-Run", engine->epoch);
-    if (authentication_has_failed(response->outcome))
+    if (response->status / 100 == 4 && authentication_has_failed(response->outcome))
         add_challenge(mhd_response, response->outcome);
     if (response->status == 429 || response->status == 503)
         header(mhd_response, MHD_HTTP_HEADER_RETRY_AFTER, "1");

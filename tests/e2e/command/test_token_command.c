@@ -22,7 +22,8 @@ static int start(void **state)
     temp_folder_make(&folder);
     server_process_start(&server,
                          (const char *const[]){"--config", tokens_write(&folder, ""), "--set",
-                                               "cluster.enabled=true", NULL},
+                                               "cluster.enabled=true", "--set",
+                                               "cluster.bootstrap_grace_secs=0", NULL},
                          NULL);
     http = http_new(server.port);
     return 0;

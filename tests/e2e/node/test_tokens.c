@@ -24,7 +24,8 @@ static void start_with(const char *more)
     temp_folder_make(&folder);
     server_process_start(&server,
                          (const char *const[]){"--config", tokens_write(&folder, more), "--set",
-                                               "cluster.enabled=true", NULL},
+                                               "cluster.enabled=true", "--set",
+                                               "cluster.bootstrap_grace_secs=0", NULL},
                          NULL);
     http = http_new(server.port);
 }
@@ -196,6 +197,20 @@ static void oversized_authorization_is_refused(void **state)
     memset(fields + 4096, 'a', 3);
     memcpy(fields + sizeof fields - 3, "\r\n", 3);
     assert_int_equal(status_of(fields), 431);
+}
+
+/* A node takes no body, and no share of its rate limit, for a token that has expired. */
+static void expired_token_is_refused_before_the_body(void **state)
+{
+    (void)state;
+    struct raw_socket raw;
+    raw_socket_open(&raw, server.port);
+    assert_true(raw_socket_sendf(&raw, "POST " REGISTER " HTTP/1.1\r\nHost: x\r\n"
+                                       "Authorization: Bearer " TOKEN_EXPIRED "\r\n"
+                                       "Expect: 100-continue\r\nContent-Length: 1000\r\n\r\n"));
+    assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_RESPONSE);
+    assert_int_equal(raw.response.status, 401);
+    raw_socket_close(&raw);
 }
 
 static void connection_may_change_its_token(void **state)
@@ -408,7 +423,8 @@ static void token_that_expires_ends_websockets_and_long_polls(void **state)
 static void secret_is_in_no_log_and_no_response(void **state)
 {
     (void)state;
-    static const char *const secrets[] = {TOKEN_READ, TOKEN_UNKNOWN, TOKEN_EXPIRED, TOKEN_PEER};
+    /* The expired one first: the log has a few lines per second. */
+    static const char *const secrets[] = {TOKEN_EXPIRED, TOKEN_READ, TOKEN_UNKNOWN, TOKEN_PEER};
     temp_folder_make(&folder);
     server_process_start(&server,
                          (const char *const[]){"--config", tokens_write(&folder, ""), "--set",
@@ -461,6 +477,18 @@ static void failures_are_counted_and_slowed_down(void **state)
     assert_true(metric("artemis_auth_delayed_total") >= 7);
 }
 
+static void service_that_the_token_does_not_cover_is_a_failure(void **state)
+{
+    (void)state;
+    assert_true(wait_until(is_ready, NULL, wait_deadline_ms()));
+    check_http(get("/api/discovery/service?service_id=bank", TOKEN_SHOP_READER), 403);
+    struct http_response *response = call_for(REGISTER, TOKEN_SHOP_WRITER, "bank");
+    check_status(response, 200, "bad-request", "no-permission");
+    assert_null(http_field(response, "WWW-Authenticate"));
+    assert_true(metric("artemis_auth_failures_total") == 2);
+    assert_true(metric("artemis_auth_delayed_total") == 0);
+}
+
 /* Delayed responses hold no web thread: there is one, and it serves others meanwhile. */
 static void delayed_failures_stop_nobody(void **state)
 {
@@ -498,6 +526,7 @@ int main(void)
         TEST(unknown_and_expired_tokens_are_refused),
         TEST(authorization_field_is_read_strictly),
         TEST(oversized_authorization_is_refused),
+        TEST(expired_token_is_refused_before_the_body),
         TEST(connection_may_change_its_token),
         TEST(role_decides_what_is_allowed),
         TEST(java_paths_need_the_same_roles),
@@ -508,6 +537,7 @@ int main(void)
         TEST_ALONE(token_that_expires_ends_websockets_and_long_polls),
         cmocka_unit_test(secret_is_in_no_log_and_no_response),
         TEST(failures_are_counted_and_slowed_down),
+        TEST(service_that_the_token_does_not_cover_is_a_failure),
         TEST_ALONE(delayed_failures_stop_nobody),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));

@@ -31,6 +31,24 @@ static void names_in_metrics_are_unique(void **state)
             assert_string_not_equal(routes[i].name, routes[j].name);
 }
 
+/* A route whose role was forgotten would be open to everybody. */
+static void every_route_but_two_needs_a_role(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < route_count; i++) {
+        const struct route *route = &routes[i];
+        bool is_open = !strcmp(route->path, "/health") || !strcmp(route->path, "/ready");
+        if (is_open != (route->role == ROLE_NONE))
+            fail_msg("%s needs the role %s", route->path, auth_role_word(route->role));
+        if (route->class == ROUTE_PEER)
+            assert_true(route->role >= ROLE_ADMIN);
+        else
+            assert_true(route->role < ROLE_PEER);
+        if (route->class == ROUTE_REGISTRY || route->class == ROUTE_WRITE)
+            assert_true(route->role >= ROLE_WRITE);
+    }
+}
+
 static void every_path_is_found_by_all_its_names(void **state)
 {
     (void)state;
@@ -98,6 +116,7 @@ int main(void)
         cmocka_unit_test(names_in_metrics_are_unique),
         cmocka_unit_test(every_path_is_found_by_all_its_names),
         cmocka_unit_test(other_paths_are_not_found),
+        cmocka_unit_test(every_route_but_two_needs_a_role),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
