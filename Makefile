@@ -149,8 +149,8 @@ sim-bug: ## check that the simulator finds a deliberate bug for each invariant
 	  grep -m 1 "^invariant 7:" $(BUILD)/simbug/report.9 || \
 	    { echo "the simulator did not find bug 9"; exit 1; }
 
-chaos: $(BINARY) $(WIRE_BIN) ## inject faults into five nodes in network namespaces; as root (SCENARIO=isolated for one)
-	@ARTEMIS_BINARY=$(BINARY) WIRE=$(WIRE_BIN) SCENARIO='$(SCENARIO)' tests/chaos/chaos.sh
+chaos: $(BINARY) $(WIRE_BIN) ## inject faults into five nodes in network namespaces; as root (SCENARIO=isolated for one, TOKENS=yes)
+	@ARTEMIS_BINARY=$(BINARY) WIRE=$(WIRE_BIN) SCENARIO='$(SCENARIO)' TOKENS='$(TOKENS)' tests/chaos/chaos.sh
 
 bench: $(BINARY) $(BENCH_BIN) ## run the benchmarks and print a table of the results
 	@ARTEMIS_BINARY=$(BINARY) BENCH_DIR=$(OUT)/bench bench/bench.sh

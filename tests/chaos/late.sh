@@ -11,7 +11,7 @@ queued_write_scenario() {
     line=$(grep "^$id " "$WORK/wanted.1")
     kill -STOP "${NODE_PID[2]}"
     cannot_reach 1 2
-    body_of instances <<<"${line% *} 99" | on 1 curl -s -m 60 -o "$WORK/late" -w '%{http_code}' \
+    body_of instances <<<"${line% *} 99" | on 1 curl -s -m 60 "${TOKEN_FIELD[@]}" -o "$WORK/late" -w '%{http_code}' \
         -H 'Content-Type: application/json' -d @- "http://$(address 2):8080/api/registry/register" >"$WORK/late.status" &
     late=$!
     sleep "$TTL_SECS"

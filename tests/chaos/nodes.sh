@@ -10,6 +10,16 @@
 
 declare -A NODE_PID LOOP_PID
 NEXT_ID=100
+TOKEN_SETTINGS=() # of each node
+TOKEN_FIELD=()    # for curl
+
+# use_tokens: nodes and clients need tokens from now on.
+use_tokens() {
+    "$BINARY" token new peers --role peer --secret-file "$WORK/peer.token" >"$WORK/tokens.toml" &&
+        "$BINARY" token new clients --role admin --secret-file "$WORK/client.token" >>"$WORK/tokens.toml" || exit 1
+    TOKEN_SETTINGS=(--config "$WORK/tokens.toml" --set "cluster.token_file=$WORK/peer.token")
+    TOKEN_FIELD=(-H "Authorization: Bearer $(cat "$WORK/client.token")")
+}
 
 # --- nodes ----------------------------------------------------------------------------------------------
 # start_node N [COMMAND...]: COMMAND, like `env NAME=value`, runs the binary.
@@ -20,7 +30,7 @@ start_node() {
     ip netns exec "$NS-$n" "${@:2}" "$BINARY" server --addr "$(address "$n"):8080" --set "server.node_id=n$n" \
         --set server.allow_insecure=true --set server.threads=2 --set cluster.enabled=true --set "cluster.bootstrap_grace_secs=$GRACE_SECS" \
         --set "cluster.peers=${peers#,}" --set "lease.ttl_secs=$TTL_SECS" --set "replication.timeout_secs=2" \
-        --set "replication.anti_entropy_secs=$COMPARE_SECS" >>"$WORK/log.$n" 2>&1 </dev/null &
+        --set "replication.anti_entropy_secs=$COMPARE_SECS" "${TOKEN_SETTINGS[@]}" >>"$WORK/log.$n" 2>&1 </dev/null &
     NODE_PID[$n]=$!
 }
 
@@ -35,7 +45,7 @@ is_ready() { ask "$1" /ready -f -o /dev/null; }
 
 # ask N PATH [CURL-OPTION...]: a request to node N from its own namespace, unaffected by faults.
 ask() {
-    on "$1" curl -s -m 2 "${@:3}" "http://$(address "$1"):8080$2"
+    on "$1" curl -s -m 2 "${TOKEN_FIELD[@]}" "${@:3}" "http://$(address "$1"):8080$2"
 }
 
 wait_ready() { # N SECS
@@ -61,7 +71,7 @@ body_of() { # KIND
 # call FROM TO VERB KIND: sends the lines on stdin from the namespace of FROM to node TO; prints the
 # response.
 call() {
-    body_of "$4" | on "$1" curl -s -f -m 1 -H 'Content-Type: application/json' -d @- \
+    body_of "$4" | on "$1" curl -s -f -m 1 "${TOKEN_FIELD[@]}" -H 'Content-Type: application/json' -d @- \
         "http://$(address "$2"):8080/api/registry/$3"
 }
 

@@ -515,6 +515,18 @@ static void examples_all_load(void **state)
     globfree(&found);
 }
 
+static void example_of_tokens_loads(void **state)
+{
+    (void)state;
+    static const enum auth_role roles[] = {ROLE_PEER, ROLE_OPERATOR, ROLE_WRITE, ROLE_READ};
+    check_loads(load_all("configs/secure/tokens.toml", NULL, NULL, 0, NULL));
+    assert_int_equal(config.auth.tokens.count, 4);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(config_token_role(&config.auth.tokens.items[i]), roles[i]);
+    assert_true(config_requires_token(&config));
+    config_free(&config);
+}
+
 static void annotated_example_is_the_default(void **state)
 {
     (void)state;
@@ -583,6 +595,7 @@ int main(void)
         TEST(failure_leaves_the_config_unchanged),
         TEST(each_failed_allocation_is_reported_and_leaks_nothing),
         TEST(examples_all_load),
+        cmocka_unit_test(example_of_tokens_loads),
         TEST(annotated_example_is_the_default),
         TEST(annotated_example_uncommented_has_every_setting),
     };
