@@ -91,8 +91,8 @@ struct config {
         char listen_addr[CONFIG_TEXT_BYTES];    /* "": peers use the listeners of the clients */
         struct {
             char cert[CONFIG_TEXT_BYTES], key[CONFIG_TEXT_BYTES], ca[CONFIG_TEXT_BYTES];
-        } tls; /* "": peers use plain HTTP */
-        char token[CONFIG_TEXT_BYTES];          /* "": none is sent */
+        } tls;                         /* "": peers use plain HTTP */
+        char token[CONFIG_TEXT_BYTES]; /* "": none is sent */
         char token_file[CONFIG_TEXT_BYTES];
     } cluster;
     struct {

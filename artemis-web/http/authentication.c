@@ -6,7 +6,6 @@
 
 #include "artemis-server/clock.h"
 #include "artemis-server/log.h"
-#include "artemis-web/http/request_address.h"
 #include "artemis-web/http/routes.h"
 
 /* --- the header ------------------------------------------------------------------------------- */

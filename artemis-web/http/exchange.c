@@ -10,7 +10,6 @@
 #include "artemis-web/connections/loop.h"
 #include "artemis-web/http/authentication.h"
 #include "artemis-web/http/input.h"
-#include "artemis-web/http/request_address.h"
 #include "artemis-web/http/response.h"
 #include "artemis-web/http/routes.h"
 #include "artemis-web/http/web_internal.h"

@@ -100,6 +100,9 @@ struct slice request_body(const struct request *request);
  * ERR_INVALID_FIELD when it is no UTF-8 or is given in both spellings. */
 MUST_USE enum error request_query(struct request *request, const char *snake_name,
                                   struct slice *out, char message[MESSAGE_BYTES]);
+enum { REQUEST_ADDRESS_BYTES = 64 };
+/* Writes the address of a client, "127.0.0.1:4711" or "[::1]:4711"; "" when it is unknown. */
+void request_address_write(struct MHD_Connection *mhd, char out[REQUEST_ADDRESS_BYTES]);
 /* Identifies the address of the client, without its port; never 0. */
 uint32_t request_client_hash(const struct request *request);
 /* A header's value, or NULL. */

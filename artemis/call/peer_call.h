@@ -23,8 +23,8 @@ struct call_peer {
 };
 
 /* Fills everything but `url`, `credentials` and `timeout_secs`, which the caller has set; the token
- * is that of the command line (TOKEN_OPTIONS). Prints the error; returns an exit code. The peer must
- * not move afterwards. */
+ * is that of the command line (TOKEN_OPTIONS). Prints the error; returns an exit code. The peer
+ * must not move afterwards. */
 int peer_call_identify(struct call_peer *peer, const struct args *args);
 void peer_call_free(struct call_peer *peer); /* also one that is zero */
 /* Identifies the first reachable server of --server or ARTEMIS_URL (SERVER_OPTIONS). Prints

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "artemis-core/auth/token.h"
-#include "artemis/call/input_file.h"
+#include "artemis/terminal/input_file.h"
 
 static const char *variable(const char *name)
 {

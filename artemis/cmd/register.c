@@ -2,11 +2,11 @@
 #include "artemis/cmd/commands.h"
 
 #include "artemis/call/call_request.h"
-#include "artemis/call/input_file.h"
 #include "artemis/call/server_call.h"
 #include "artemis/cmd/instance_command.h"
 #include "artemis/cmd/keep_alive.h"
 #include "artemis/terminal/args.h"
+#include "artemis/terminal/input_file.h"
 
 #include <stdio.h>
 #include <string.h>

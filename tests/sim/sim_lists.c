@@ -233,16 +233,15 @@ static bool is_replaced(const struct sim_node *node, const struct sim_node *by,
     struct instance_key key = client->key;
     struct record_order orders[2] = {0};
     const struct sim_node *nodes[2] = {node, by};
-    for (int i = 0; i < 2; i++) {
-        struct record_copy copy;
-        if (!registry_read_key(nodes[i]->registry, instance_key_packed(&key), &copy))
-            continue;
-        orders[i] =
-            (struct record_order){instance_client_revision(copy.instance),
-                                  {copy.hlc, registry_node_id(nodes[i]->registry, copy.node)}};
-        record_copy_unref(&copy);
-    }
-    return record_order_compare(orders[0], orders[1]) < 0;
+    struct record_copy copies[2] = {0};
+    for (int i = 0; i < 2; i++)
+        if (registry_read_key(nodes[i]->registry, instance_key_packed(&key), &copies[i]))
+            orders[i] = (struct record_order){instance_client_revision(copies[i].instance),
+                                              record_copy_stamp(&copies[i])};
+    bool is_older = record_order_compare(orders[0], orders[1]) < 0;
+    for (int i = 0; i < 2; i++)
+        record_copy_unref(&copies[i]);
+    return is_older;
 }
 
 /* After a stall a node does not serve what its peers have replaced meanwhile. It may be the only

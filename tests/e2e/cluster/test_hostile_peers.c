@@ -191,9 +191,10 @@ static bool ids_are_given_back(void *unused)
 static void node_ids_are_bounded_and_given_back(void **state)
 {
     (void)state;
-    cluster_start(&cluster, 2,
-                  (const char *const[]){"lease.ttl_secs=10", "lease.guard_percent=0",
-                                        "replication.anti_entropy_secs=1", NULL});
+    cluster_start(
+        &cluster, 2,
+        (const char *const[]){wait_slow_build() ? "lease.ttl_secs=30" : "lease.ttl_secs=10",
+                              "lease.guard_percent=0", "replication.anti_entropy_secs=1", NULL});
     for (size_t call = 0; call < 8; call++)
         (void)attack(cluster.ports[0], "register",
                      items("instances", call * ITEMS_MAX, ITEMS_MAX, stamp_ahead(0), "evil", true));

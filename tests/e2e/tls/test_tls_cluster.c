@@ -6,6 +6,7 @@
 #include "tests/support/certificates.h"
 #include "tests/support/client/tls_tunnel.h"
 #include "tests/support/servers/cluster.h"
+#include "tests/support/servers/tokens.h"
 #include "tests/support/wait.h"
 
 #include <signal.h>
@@ -107,6 +108,30 @@ static void nodes_replicate(void **state)
     cluster_start_node(&cluster, 2, NULL);
     cluster_wait_ready(&cluster, 2);
     cluster_wait_count(&cluster, "shop", 4);
+}
+
+#define PEER_CALL(method, path, fields)                                                            \
+    method " /api/replication/registry/" path " HTTP/1.1\r\nHost: a\r\nX-Artemis-Replication: "    \
+           "true\r\nX-Artemis-Cluster: artemis\r\n" fields "\r\n"
+
+/* Where tokens are set, a certificate of a member replaces the token of a peer, and no other. */
+static void certified_peers_need_no_token(void **state)
+{
+    (void)state;
+    char outcome[TLS_OUTCOME_BYTES];
+    struct tls_identity node = identity("node");
+    cluster_plan(&cluster, 2, settings_of("node"));
+    cluster.config = tokens_write(&folder, "");
+    for (int i = 0; i < 2; i++)
+        cluster_start_node(&cluster, i, NULL);
+    for (int i = 0; i < 2; i++)
+        cluster_wait_ready(&cluster, i);
+    tls_try(cluster.peer_ports[0], &node, DIGEST, outcome);
+    assert_string_equal(outcome, SERVED);
+    tls_try(cluster.peer_ports[0], &node,
+            PEER_CALL("POST", "restore", "Content-Length: 16\r\n") "{\"instances\":[]}", outcome);
+    assert_string_equal(outcome, "ok: HTTP/1.1 401 Unauthorized");
+    check_http(http_get(cluster.http[0], "/api/status/node"), 401);
 }
 
 static void peers_need_a_certificate_of_a_member(void **state)
@@ -230,6 +255,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(nodes_replicate, stop),
+        cmocka_unit_test_teardown(certified_peers_need_no_token, stop),
         cmocka_unit_test_teardown(peers_need_a_certificate_of_a_member, stop),
         cmocka_unit_test_teardown(replication_has_its_own_listener, stop),
         cmocka_unit_test_teardown(clients_see_addresses_for_clients, stop),

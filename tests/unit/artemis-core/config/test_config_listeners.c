@@ -5,6 +5,7 @@
  */
 #include "artemis-core/config/config.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "tests/support/cmocka_all.h"
@@ -229,6 +230,35 @@ static void variables_name_nested_settings(void **state)
     assert_null(config_find_variable(slice_of("")));
 }
 
+static void set_token_field(const char *field, const char *text)
+{
+    char key[64];
+    struct toml_value value = {.type = TOML_TYPE_TEXT, .text = text};
+    snprintf(key, sizeof key, "auth.tokens[0].%s", field);
+    assert_int_equal(config_set(&config, key, &value, "a.toml:1", &problem), ERR_NONE);
+}
+
+static void tokens_protect_every_listener(void **state)
+{
+    (void)state;
+    set("server.listen_addr", "0.0.0.0:80");
+    set("cluster.advertise_addr", "10.0.0.7:80");
+    set("cluster.enabled", "true");
+    set("cluster.peers", "b.example:80");
+    check_refused("auth.tokens");
+    set_token_field("name", "peers");
+    set_token_field("role", "peer");
+    set_token_field("sha256", "00000000000000000000000000000000000000000000000000000000000000ff");
+    set("cluster.token", "a-secret-0123456789-x");
+    check_accepted();
+    check_warning("clear text");
+    set_tls();
+    set("cluster.advertise_addr", "10.0.0.7:8443");
+    check_accepted();
+    set("cluster.listen_addr", "0.0.0.0:9443");
+    check_accepted();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -242,6 +272,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(listeners_have_different_addresses, start, stop),
         cmocka_unit_test_setup_teardown(advertised_address_is_that_of_tls, start, stop),
         cmocka_unit_test_setup_teardown(variables_name_nested_settings, start, stop),
+        cmocka_unit_test_setup_teardown(tokens_protect_every_listener, start, stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

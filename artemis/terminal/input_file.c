@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "artemis/call/input_file.h"
+#include "artemis/terminal/input_file.h"
 
 #include <errno.h>
 #include <stdio.h>
