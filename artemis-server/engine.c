@@ -237,9 +237,10 @@ enum error engine_create(const struct config *config, struct engine **out,
     engine->config = config;
     engine->started = clock_now();
     atomic_init(&engine->state, NODE_STARTING);
-    rate_limiter_init(&engine->limiter,
-                      config->ratelimit.enabled ? config->ratelimit.requests_per_second : 0,
-                      config->ratelimit.burst_size);
+    for (int kind = 0; kind < CALL_KINDS; kind++)
+        rate_limiter_init(&engine->limiters[kind],
+                          config->ratelimit.enabled ? config->ratelimit.requests_per_second : 0,
+                          config->ratelimit.burst_size);
 
     cluster_init(&engine->cluster);
     provider_init(&engine->provider, config);
@@ -386,8 +387,9 @@ bool engine_may_lack_instances(const struct engine *engine, struct moment now)
            !atomic_load_explicit(&engine->refilling, memory_order_relaxed);
 }
 
-enum error engine_admit(struct engine *engine, bool discovery, struct moment now)
+enum error engine_admit(struct engine *engine, enum call_kind kind, struct moment now)
 {
+    bool discovery = kind == CALL_DISCOVERY;
     switch (engine_state(engine)) {
     case NODE_STARTING: /* its data is incomplete, but registrations are accepted */
         if (discovery)
@@ -400,7 +402,7 @@ enum error engine_admit(struct engine *engine, bool discovery, struct moment now
             return ERR_NOT_READY;
         break;
     }
-    return rate_limiter_admit(&engine->limiter, now.mono_ms) ? ERR_NONE : ERR_RATE_LIMITED;
+    return rate_limiter_admit(&engine->limiters[kind], now.mono_ms) ? ERR_NONE : ERR_RATE_LIMITED;
 }
 
 size_t engine_peers(struct engine *engine, struct peer_status out[MEMBERS_MAX])

@@ -34,12 +34,15 @@ enum {
     EPOCH_BYTES = 17,
 };
 
+/* Calls of clients. Each kind has the rate limit for itself: reads refuse no heartbeat. */
+enum call_kind { CALL_DISCOVERY, CALL_CHANGE, CALL_HEARTBEAT, CALL_KINDS };
+
 struct engine {
     const struct config *config; /* borrowed; constant */
     struct registry *registry;
     struct storage *storage; /* NULL: nothing is stored */
     struct auth auth;
-    struct rate_limiter limiter;
+    struct rate_limiter limiters[CALL_KINDS];
     struct response_cache *responses;
     struct lease_thread *leases;
     struct stall stall;
@@ -89,7 +92,7 @@ bool engine_is_recently_started(const struct engine *engine, struct moment now);
  * unknown instance must not make its client register again. */
 bool engine_may_lack_instances(const struct engine *engine, struct moment now);
 /* Decides whether a client request is served: ERR_NOT_READY, ERR_DRAINING, ERR_RATE_LIMITED. */
-enum error engine_admit(struct engine *engine, bool discovery, struct moment now);
+enum error engine_admit(struct engine *engine, enum call_kind kind, struct moment now);
 /* Releases the guard of a service, or of the node and all services if the id is empty; at the peers
  * too. As registry_release_guard. */
 MUST_USE enum error engine_release_guard(struct engine *engine, struct slice service_id,

@@ -168,8 +168,8 @@ const struct config_setting config_settings[] = {
      .description = "Whether the rate of registration and discovery requests is limited."},
     {NUMBER(ratelimit, requests_per_second, 1, 100000000, "10000"),
      .description =
-         "Average number of client requests per second that are served; further ones get "
-         "429."},
+         "Average number of client requests per second that are served, of discovery, of "
+         "changes and of heartbeats each; further ones get 429."},
     {NUMBER(ratelimit, burst_size, 1, 100000000, "5000"),
      .description = "Number of client requests that are served at once, above the average rate."},
 

@@ -58,10 +58,11 @@ static enum error check_admission(const struct request *request)
 {
     switch (request->route->class) {
     case ROUTE_REGISTRY:
+        return engine_admit(request->engine, CALL_HEARTBEAT, request->now);
     case ROUTE_WRITE:
+        return engine_admit(request->engine, CALL_CHANGE, request->now);
     case ROUTE_DISCOVERY:
-        return engine_admit(request->engine, request->route->class == ROUTE_DISCOVERY,
-                            request->now);
+        return engine_admit(request->engine, CALL_DISCOVERY, request->now);
     case ROUTE_PEER:
         return peer_check(request);
     case ROUTE_OPERATOR:

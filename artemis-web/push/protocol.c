@@ -171,7 +171,7 @@ static void on_java_heartbeat(struct websocket *websocket, struct slice text)
         .failed_bytes_max = JAVA_MESSAGE_BYTES_MAX,
         .response = &response,
     };
-    enum error error = engine_admit(push->engine, false, call.now);
+    enum error error = engine_admit(push->engine, CALL_HEARTBEAT, call.now);
     if (!error)
         error = registry_call_heartbeat(&call, message);
     if (error == ERR_INVALID_JSON)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The rate limit (CONTRACT 1 and 7): client calls of registry and discovery are counted, and no
- * others. A request over the limit gets Retry-After and has no effect.
+ * The rate limit (CONTRACT 1 and 7): client calls of registry and discovery are counted, each kind
+ * for itself, and no others. A request over the limit gets Retry-After and has no effect.
  */
 #include "tests/support/client/calls.h"
 #include "tests/support/client/prometheus.h"
@@ -110,6 +110,31 @@ static void every_registry_and_discovery_request_takes_a_token(void **state)
     }
 }
 
+static struct http_response *heartbeat(struct http *http)
+{
+    return http_post(http, HEARTBEAT, "{'instance_keys':[]}");
+}
+
+/* A flood of reads, or of changes, must not let leases expire. */
+static void other_calls_refuse_no_heartbeat(void **state)
+{
+    struct http *http = ((struct fixture *)*state)->http;
+    int served = 0;
+    use_up(http, "/api/discovery/services");
+    post_until_refused(http, REGISTER, &served);
+    for (int i = 0; i < 5; i++)
+        check_status(heartbeat(http), 200, "success", NULL);
+}
+
+static void heartbeats_refuse_no_other_call(void **state)
+{
+    struct http *http = ((struct fixture *)*state)->http;
+    int served = 0;
+    post_until_refused(http, HEARTBEAT, &served);
+    check_http(http_get(http, "/api/discovery/services"), 200);
+    check_status(http_post(http, REGISTER, "{'instances':[]}"), 200, "success", NULL);
+}
+
 static void health_status_and_metrics_are_exempt(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
@@ -170,6 +195,8 @@ int main(void)
         TEST(rejection_has_retry_after),
         TEST(refused_request_changes_nothing),
         TEST(every_registry_and_discovery_request_takes_a_token),
+        TEST(other_calls_refuse_no_heartbeat),
+        TEST(heartbeats_refuse_no_other_call),
         TEST(health_status_and_metrics_are_exempt),
         TEST(java_rejection_is_200_with_the_java_error_code),
         TEST(limit_refills_with_time),
