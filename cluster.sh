@@ -32,7 +32,8 @@ usage: ./cluster.sh COMMAND
   start [N] [BASE_PORT] [--secure]
                          start N nodes (1 to 9, default 3) on BASE_PORT (default
                          8080) and above, and wait until all are ready; --secure:
-                         with TLS; if the cluster runs, start those that are down
+                         with TLS and tokens; if the cluster runs, start
+                         those that are down
   status                 print a table of the nodes; exit code 0: all are ready
   logs [NODE] [-f]       print the logs of the nodes; -f: follow until Ctrl-C
   kill NODE              end a node with SIGKILL, to simulate a crash
@@ -205,7 +206,7 @@ write_layout() {
     local k
     rm -f "$DIR"/config/node[1-9].toml
     SECURE=$WANTED
-    [ -z "$SECURE" ] || secure_certificates "$1"
+    [ -z "$SECURE" ] || { secure_certificates "$1" && secure_tokens; }
     for ((k = 1; k <= $1; k++)); do write_config "$k" "$@"; done
     load_layout
 }
@@ -270,7 +271,7 @@ spawn() {
     until runs "$1" || ! kill -0 $! 2>/dev/null; do sleep 0.01; done
 }
 
-http_get() { curl -q -s --noproxy '*' --max-time 2 "$@"; }
+http_get() { curl -q -s --noproxy '*' --max-time 2 ${SECURE:+-H "@$DIR/tokens/field"} "$@"; }
 
 # True if the node itself responds that it is ready, not another process on its port.
 is_ready() {

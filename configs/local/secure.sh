@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # secure.sh - what `./cluster.sh start --secure` adds to each node: TLS for clients on the port
-# 100 above its plain one, and mutual TLS for peers 200 above. The plain port stays on loopback, for
-# the script itself. Sourced by cluster.sh, whose functions and variables it uses.
+# 100 above its plain one, mutual TLS for peers 200 above, and tokens. The plain port stays on
+# loopback, for the script itself. Sourced by cluster.sh, whose functions and variables it uses.
 
 SECURE_CLIENT_OFFSET=100 SECURE_PEER_OFFSET=200
 
@@ -15,6 +15,17 @@ secure_certificates() {
         fail "--secure needs certificates, see above"
 }
 
+# Makes a token for the nodes and one for an administrator, and the header field with the latter.
+secure_tokens() {
+    local folder=$DIR/tokens name
+    rm -rf "$folder" && mkdir -m 700 "$folder" || fail "cannot make $folder"
+    for name in peer admin; do
+        "$BINARY" token new "$name" --role "$name" --secret-file "$folder/$name" >>"$folder/tokens.toml" ||
+            fail "--secure needs tokens, see above"
+    done
+    echo "Authorization: Bearer $(cat "$folder/admin")" >"$folder/field"
+}
+
 # secure_server PORT: prints a setting of the section server.
 secure_server() { echo "tls_listen_addr = \"127.0.0.1:$(($1 + SECURE_CLIENT_OFFSET))\""; }
 
@@ -22,6 +33,7 @@ secure_server() { echo "tls_listen_addr = \"127.0.0.1:$(($1 + SECURE_CLIENT_OFFS
 secure_config() {
     cat <<EOT
 listen_addr = "127.0.0.1:$(($2 + SECURE_PEER_OFFSET))" # replication, nowhere else
+token_file = "$DIR/tokens/peer"
 
 [cluster.tls]
 cert = "$DIR/tls/node$1.pem"
@@ -33,6 +45,8 @@ cert = "$DIR/tls/node$1.pem"
 key = "$DIR/tls/node$1.key"
 client_ca = "$DIR/tls/ca.pem"
 require_client_cert = true
+
+$(cat "$DIR/tokens/tokens.toml")
 EOT
 }
 
@@ -44,5 +58,6 @@ secure_environment() {
     local port urls=""
     for port in "$@"; do urls+="${urls:+,}https://127.0.0.1:$((port + SECURE_CLIENT_OFFSET))"; done
     echo "export ARTEMIS_URL=$urls ARTEMIS_CACERT='$DIR/tls/ca.pem'" \
-        "ARTEMIS_CERT='$DIR/tls/client.pem' ARTEMIS_KEY='$DIR/tls/client.key'"
+        "ARTEMIS_CERT='$DIR/tls/client.pem' ARTEMIS_KEY='$DIR/tls/client.key'" \
+        "ARTEMIS_TOKEN_FILE='$DIR/tokens/admin'"
 }

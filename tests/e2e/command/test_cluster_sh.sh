@@ -387,7 +387,9 @@ a_secure_cluster_has_tls() {
     ! ask --cacert "$pem/ca.pem" -f "${ARTEMIS_URL%%,*}/health" || fail "a client needs a certificate"
     ask --cacert "$pem/ca.pem" --cert "$pem/client.pem" --key "$pem/client.key" -f \
         "${ARTEMIS_URL%%,*}/health" >/dev/null || fail "a client with a certificate is served"
-    unset ARTEMIS_URL ARTEMIS_CACERT ARTEMIS_CERT ARTEMIS_KEY
+    [ "$(ask --cacert "$pem/ca.pem" --cert "$pem/client.pem" --key "$pem/client.key" -o /dev/null \
+        -w '%{http_code}' "${ARTEMIS_URL%%,*}/metrics")" = 401 ] || fail "a client needs a token too"
+    unset ARTEMIS_URL ARTEMIS_CACERT ARTEMIS_CERT ARTEMIS_KEY ARTEMIS_TOKEN_FILE
     run restart node2 && expect 0 'node2 is ready'
     run status && expect 0 '^3 of 3 ready' '^node2.* 0 +\. +0'
     run stop && expect 0
