@@ -4,7 +4,7 @@
 # Injects faults into a cluster of five real nodes in network namespaces while clients register, renew,
 # change and unregister. Checks the guarantees of docs/REPLICATION.md and prints what it measured.
 # `make chaos` runs all scenarios except ten_minutes; SCENARIO=name runs one. With TOKENS=yes, nodes and
-# clients need tokens.
+# clients need tokens; with SECURE=yes the nodes use mutual TLS.
 #
 # Needs root (`make && sudo make chaos`), a kernel with namespaces, veth and bridge, and the Debian
 # packages iproute2, curl and jq; faketime for the clock scenario. wire.c delays and drops packets, so
@@ -29,6 +29,8 @@ SKIPPED=0
 
 # shellcheck source=tests/chaos/net.sh
 . "$here/net.sh"
+# shellcheck source=tests/chaos/secure.sh
+. "$here/secure.sh"
 # shellcheck source=tests/chaos/nodes.sh
 . "$here/nodes.sh"
 # shellcheck source=tests/chaos/checks.sh
@@ -542,6 +544,7 @@ main() {
     for name in $(compgen -e | grep '^ARTEMIS_'); do unset "$name"; done
     needs
     [ -z "${TOKENS:-}" ] || use_tokens
+    [ -z "${SECURE:-}" ] || use_tls
     start=$(now_ms)
     start_cluster "$secs"
     for name in $chosen; do run_scenario "$name"; done

@@ -26,7 +26,7 @@ shown() { # N
         jq -r '.services[].instances[]? | "\(.service_id)/\(.instance_id) \(.port) \(.metadata.generation)"' | sort
 }
 
-digests() { ask "$1" /api/replication/registry/digest -f -H 'X-Artemis-Replication: true'; }
+digests() { ask_peer "$1" /api/replication/registry/digest -f -H 'X-Artemis-Replication: true'; }
 
 version() { ask "$1" /api/discovery/services -f | jq .version; }
 

@@ -25,12 +25,13 @@ use_tokens() {
 # start_node N [COMMAND...]: COMMAND, like `env NAME=value`, runs the binary.
 start_node() {
     local n=$1 peers="" other
-    for other in $NODES; do peers+=",$(address "$other"):8080"; done
+    for other in $NODES; do peers+=",$(peer_url "$other")"; done
+    node_settings "$n"
     # Not through the function `on`: the background process must be the node itself.
     ip netns exec "$NS-$n" "${@:2}" "$BINARY" server --addr "$(address "$n"):8080" --set "server.node_id=n$n" \
         --set server.allow_insecure=true --set server.threads=2 --set cluster.enabled=true --set "cluster.bootstrap_grace_secs=$GRACE_SECS" \
         --set "cluster.peers=${peers#,}" --set "lease.ttl_secs=$TTL_SECS" --set "replication.timeout_secs=2" \
-        --set "replication.anti_entropy_secs=$COMPARE_SECS" "${TOKEN_SETTINGS[@]}" >>"$WORK/log.$n" 2>&1 </dev/null &
+        --set "replication.anti_entropy_secs=$COMPARE_SECS" "${TOKEN_SETTINGS[@]}" "${NODE_SETTINGS[@]}" >>"$WORK/log.$n" 2>&1 </dev/null &
     NODE_PID[$n]=$!
 }
 
