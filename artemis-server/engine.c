@@ -235,6 +235,7 @@ enum error engine_create(const struct config *config, struct engine **out,
         return ERR_NO_MEMORY;
     }
     engine->config = config;
+    pthread_mutex_init(&engine->settings_lock, NULL);
     engine->started = clock_now();
     atomic_init(&engine->state, NODE_STARTING);
     for (int kind = 0; kind < CALL_KINDS; kind++)
@@ -285,6 +286,7 @@ void engine_free(struct engine *engine)
     cluster_free(&engine->cluster);
     credential_store_close(engine->peer_credentials);
     auth_free(&engine->auth);
+    pthread_mutex_destroy(&engine->settings_lock);
     free(engine);
 }
 

@@ -13,6 +13,7 @@
  */
 #pragma once
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "artemis-core/config/config.h"
@@ -38,7 +39,9 @@ enum {
 enum call_kind { CALL_DISCOVERY, CALL_CHANGE, CALL_HEARTBEAT, CALL_KINDS };
 
 struct engine {
-    const struct config *config; /* borrowed; constant */
+    const struct config *config; /* borrowed; its reloadable settings change: see reload.h */
+    pthread_mutex_t settings_lock;
+    _Atomic uint64_t reloads, reloads_failed; /* counted by the binary */
     struct registry *registry;
     struct storage *storage; /* NULL: nothing is stored */
     struct auth auth;

@@ -7,24 +7,40 @@ void rate_limiter_init(struct rate_limiter *limiter, uint32_t requests_per_secon
                        uint32_t burst_size)
 {
     atomic_init(&limiter->full_at_ns, 0);
-    limiter->interval_ns = requests_per_second ? 1000ull * NS_PER_MS / requests_per_second : 0;
-    limiter->burst_ns = limiter->interval_ns * (burst_size ? burst_size : 1);
+    atomic_init(&limiter->interval_ns, 0);
+    atomic_init(&limiter->burst_ns, 0);
+    rate_limiter_set(limiter, requests_per_second, burst_size);
+}
+
+void rate_limiter_set(struct rate_limiter *limiter, uint32_t requests_per_second,
+                      uint32_t burst_size)
+{
+    uint64_t interval_ns = requests_per_second ? 1000ull * NS_PER_MS / requests_per_second : 0;
+    uint64_t burst_ns = interval_ns * (burst_size ? burst_size : 1);
     /* Time advances in milliseconds: a bucket that holds less than one millisecond of requests
      * would admit fewer than the rate. */
-    if (limiter->interval_ns < NS_PER_MS && limiter->burst_ns < NS_PER_MS && limiter->interval_ns)
-        limiter->burst_ns = NS_PER_MS;
+    if (interval_ns < NS_PER_MS && burst_ns < NS_PER_MS)
+        burst_ns = NS_PER_MS;
+    if (interval_ns == atomic_load_explicit(&limiter->interval_ns, memory_order_relaxed) &&
+        burst_ns == atomic_load_explicit(&limiter->burst_ns, memory_order_relaxed))
+        return;
+    atomic_store_explicit(&limiter->interval_ns, interval_ns, memory_order_relaxed);
+    atomic_store_explicit(&limiter->burst_ns, burst_ns, memory_order_relaxed);
+    atomic_store_explicit(&limiter->full_at_ns, 0, memory_order_relaxed);
 }
 
 bool rate_limiter_admit(struct rate_limiter *limiter, uint64_t now_ms)
 {
-    if (limiter->interval_ns == 0)
+    uint64_t interval_ns = atomic_load_explicit(&limiter->interval_ns, memory_order_relaxed);
+    uint64_t burst_ns = atomic_load_explicit(&limiter->burst_ns, memory_order_relaxed);
+    if (interval_ns == 0)
         return true;
     uint64_t now_ns = now_ms * NS_PER_MS;
     uint64_t full_at = atomic_load_explicit(&limiter->full_at_ns, memory_order_relaxed);
     for (;;) {
         uint64_t from = full_at > now_ns ? full_at : now_ns;
-        uint64_t next = from + limiter->interval_ns;
-        if (next > now_ns + limiter->burst_ns)
+        uint64_t next = from + interval_ns;
+        if (next > now_ns + burst_ns)
             return false;
         if (atomic_compare_exchange_weak_explicit(&limiter->full_at_ns, &full_at, next,
                                                   memory_order_relaxed, memory_order_relaxed))

@@ -9,6 +9,8 @@
  */
 #pragma once
 
+#include <stdatomic.h>
+
 #include "artemis-server/engine.h"
 
 enum { WEB_ADDRESS_BYTES = 300, WEB_PROBLEM_BYTES = 512 };
@@ -29,7 +31,7 @@ void web_tick(struct web *web, struct moment now);
 /* Reads the certificates again. */
 void web_reload_credentials(struct web *web, struct moment now);
 /* Stops accepting connections, and waits until all requests are answered and none has arrived for a
- * moment, drain_ms at most. The engine must be draining. */
-void web_drain(struct web *web, uint64_t drain_ms);
+ * moment: drain_ms at most, and for 1 s more once *is_hurried. The engine must be draining. */
+void web_drain(struct web *web, uint64_t drain_ms, const atomic_bool *is_hurried);
 /* Closes all connections and frees the server. Accepts NULL. */
 void web_stop(struct web *web);

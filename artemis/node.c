@@ -4,7 +4,9 @@
 #include "artemis-server/clock.h"
 #include "artemis-server/engine.h"
 #include "artemis-server/log.h"
+#include "artemis-server/reload.h"
 #include "artemis-web/web.h"
+#include "artemis/shutdown.h"
 #include "artemis/terminal/exit_code.h"
 #include "artemis/terminal/terminal_text.h"
 
@@ -16,7 +18,12 @@
 #include <string.h>
 #include <time.h>
 
-enum { TICK_SECS = 1, DRAIN_TIMEOUT_MS = 30 * 1000, LEAVE_TIMEOUT_MS = 10 * 1000 };
+enum {
+    TICK_SECS = 1,
+    DRAIN_TIMEOUT_MS = 30 * 1000,
+    LEAVE_TIMEOUT_MS = 10 * 1000,
+    HURRIED_TIMEOUT_MS = 1000,
+};
 
 /* Signals that the main thread receives. Without this, each would end the process at once. */
 static const struct {
@@ -56,17 +63,40 @@ static bool ends_node(int signal_number)
     return false;
 }
 
-static void reload(struct engine *engine, struct web *web, struct moment now)
+static void reload_failed(struct engine *engine, const char *reason)
 {
-    log_event(LOG_LEVEL_INFO,
-              "SIGHUP: certificates are read again; other settings are read only at the start",
-              LOG_TEXT("node_id", engine->config->server.node_id));
+    atomic_fetch_add(&engine->reloads_failed, 1);
+    log_event(LOG_LEVEL_ERROR, "settings were not reloaded; nothing has changed",
+              LOG_TEXT("reason", reason));
+}
+
+static void reload(const struct node_settings *settings, struct engine *engine, struct web *web,
+                   struct moment now)
+{
+    struct config loaded;
+    struct config_problem problem;
+    struct reload_counts counts;
+    const char *reason;
+    if (settings->load(settings->context, &loaded, &problem)) {
+        reload_failed(engine, problem.text);
+        return;
+    }
+    enum error error = reload_apply(engine, settings->config, &loaded, &counts, &reason);
+    config_free(&loaded);
+    if (error) {
+        reload_failed(engine, reason);
+        return;
+    }
+    atomic_fetch_add(&engine->reloads, 1);
+    log_event(LOG_LEVEL_INFO, "settings reloaded", LOG_NUMBER("changed", counts.changed),
+              LOG_NUMBER("need_restart", counts.need_restart));
     engine_check_credentials(engine, true, now);
     web_reload_credentials(web, now);
 }
 
 /* Runs the periodic work of the node until a signal asks for the end. Returns the signal. */
-static int serve_until_signal(struct engine *engine, struct web *web, const sigset_t *blocked)
+static int serve_until_signal(const struct node_settings *settings, struct engine *engine,
+                              struct web *web, const sigset_t *blocked)
 {
     const struct timespec tick = {.tv_sec = TICK_SECS};
     for (;;) {
@@ -75,18 +105,19 @@ static int serve_until_signal(struct engine *engine, struct web *web, const sigs
             return signal_number;
         struct moment now = clock_now();
         if (signal_number == SIGHUP)
-            reload(engine, web, now);
+            reload(settings, engine, web, now);
         engine_check_credentials(engine, false, now);
         web_tick(web, now);
     }
 }
 
-static void stop(struct engine *engine, struct web *web, int signal_number)
+static void stop(struct engine *engine, struct web *web, int signal_number,
+                 const atomic_bool *is_hurried)
 {
     log_event(LOG_LEVEL_INFO, "draining", LOG_TEXT("signal", sigabbrev_np(signal_number)));
     engine_set_state(engine, NODE_DRAINING);
-    web_drain(web, DRAIN_TIMEOUT_MS);
-    engine_leave(engine, LEAVE_TIMEOUT_MS);
+    web_drain(web, DRAIN_TIMEOUT_MS, is_hurried);
+    engine_leave(engine, atomic_load(is_hurried) ? HURRIED_TIMEOUT_MS : LEAVE_TIMEOUT_MS);
 }
 
 /* The address for plain HTTP comes last: it shows that the node serves. */
@@ -100,8 +131,10 @@ static void print_addresses(const struct web *web)
     fflush(stdout);
 }
 
-static int run(const struct config *config, const sigset_t *blocked)
+static int run(const struct node_settings *settings, const sigset_t *blocked)
 {
+    const struct config *config = settings->config;
+    struct shutdown_watch watch = {0};
     struct engine *engine = NULL;
     struct web *web = NULL;
     char problem[WEB_PROBLEM_BYTES];
@@ -125,17 +158,20 @@ static int run(const struct config *config, const sigset_t *blocked)
     print_addresses(web);
     log_event(LOG_LEVEL_INFO, "serving", LOG_TEXT("version", ARTEMIS_VERSION),
               LOG_TEXT("node_id", config->server.node_id), LOG_TEXT("url", engine->url));
-    stop(engine, web, serve_until_signal(engine, web, blocked));
+    int signal_number = serve_until_signal(settings, engine, web, blocked);
+    shutdown_watch_start(&watch, blocked);
+    stop(engine, web, signal_number, &watch.is_hurried);
     exit_code = EXIT_DONE;
 out:
     web_stop(web);
     engine_free(engine);
+    shutdown_watch_stop(&watch);
     if (exit_code == EXIT_DONE)
         log_line(LOG_LEVEL_INFO, "stopped");
     return exit_code;
 }
 
-int node_run(const struct config *config)
+int node_run(const struct node_settings *settings)
 {
     sigset_t blocked;
     block_signals(&blocked);
@@ -144,7 +180,7 @@ int node_run(const struct config *config)
         terminal_text_print_error(stderr, NULL, "cannot start: %s", error_info(error)->message);
         return EXIT_REFUSED;
     }
-    int exit_code = run(config, &blocked);
+    int exit_code = run(settings, &blocked);
     log_stop();
     return exit_code;
 }

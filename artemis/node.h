@@ -3,17 +3,25 @@
  * node - runs one node: starts the engine and the HTTP server, handles signals, and stops both.
  *
  * SIGTERM and SIGINT start the shutdown: the node reports that it is not ready, answers the
- * requests it has received, sends what its peers lack, and stops. A second signal has no further
- * effect. SIGHUP reads the certificates again. SIGUSR1, SIGUSR2 and SIGALRM are logged and have no
- * other effect. SIGPIPE and SIGXFSZ are ignored: the write that caused them fails.
+ * requests it has received, sends what its peers lack, and stops. A second signal hurries that
+ * (shutdown.h). SIGHUP reads the settings and the certificates again (artemis-server/reload.h).
+ * SIGUSR1, SIGUSR2 and SIGALRM are logged and have no other effect. SIGPIPE and SIGXFSZ are
+ * ignored: the write that caused them fails.
  *
  * Prints `Listening on HOST:PORT` on stdout once requests are accepted, after a line for each
- * further listener. Everything else goes to the
- * log on stderr. Blocks; call it from the main thread, before any other thread starts.
+ * further listener. Everything else goes to the log on stderr. Blocks; call it from the main
+ * thread, before any other thread starts.
  */
 #pragma once
 
 #include "artemis-core/config/config.h"
 
-/* Returns an exit code (artemis/terminal/exit_code.h). `config` is borrowed. */
-int node_run(const struct config *config);
+struct node_settings {
+    struct config *config; /* borrowed; a reload changes it */
+    /* Loads the settings anew from their sources, and logs the warnings. Fails as settings_load. */
+    enum error (*load)(void *context, struct config *out, struct config_problem *problem);
+    void *context;
+};
+
+/* Returns an exit code (artemis/terminal/exit_code.h). */
+int node_run(const struct node_settings *settings);

@@ -528,3 +528,11 @@ void config_write_json(struct json_writer *out, const struct config *config,
         jw_close(out, ']');
     }
 }
+
+enum error config_copy(struct config *to, const struct config *from,
+                       const struct config_setting *setting)
+{
+    struct config_problem problem;
+    struct toml_value value = config_get(from, setting);
+    return config_set(to, setting->key, &value, config_source(from, setting), &problem);
+}

@@ -164,6 +164,7 @@ struct config_setting {
     uint64_t min, max;          /* of a NUMBER or SIZE; of the port of an address */
     const char *const *choices; /* of a CHOICE or a WORD; NULL-terminated */
     bool secret;                /* shown as *** */
+    bool reloadable;            /* takes effect without a restart */
     const char *description;    /* one or two sentences */
 };
 
@@ -264,6 +265,10 @@ const char *config_source(const struct config *config, const struct config_setti
 struct toml_value config_get(const struct config *config, const struct config_setting *setting);
 bool config_same(const struct config *a, const struct config *b,
                  const struct config_setting *setting);
+
+/* Sets a setting to its value in another configuration, with the source. ERR_NO_MEMORY. */
+MUST_USE enum error config_copy(struct config *to, const struct config *from,
+                                const struct config_setting *setting);
 
 /* Append the value, as text for config_set_text or as JSON. A secret that is set is appended as
  * ***. */

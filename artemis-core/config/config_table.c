@@ -75,7 +75,7 @@ const struct config_setting config_settings[] = {
      .default_note = "none",
      .description = "File with that secret, instead of `cluster.token`; read at the start."},
     {ROW(cluster, peers), .type = CONFIG_LIST, .form = CONFIG_FORM_PEER, .min = 1, .max = 65535,
-     .default_value = "", .default_note = "none",
+     .default_value = "", .default_note = "none", .reloadable = true,
      .description = "Addresses of the other nodes. This node skips its own address."},
     {ROW(cluster, provider), .type = CONFIG_TEXT, .form = CONFIG_FORM_WORD, .choices = providers,
      .default_value = "static",
@@ -164,13 +164,13 @@ const struct config_setting config_settings[] = {
     {NUMBER(cache, expiry_secs, 1, DAY_SECS, "300"),
      .description = "How long an unused cached response is kept, in seconds."},
 
-    {SWITCH(ratelimit, enabled, "true"),
+    {SWITCH(ratelimit, enabled, "true"), .reloadable = true,
      .description = "Whether the rate of registration and discovery requests is limited."},
-    {NUMBER(ratelimit, requests_per_second, 1, 100000000, "10000"),
+    {NUMBER(ratelimit, requests_per_second, 1, 100000000, "10000"), .reloadable = true,
      .description =
          "Average number of client requests per second that are served, of discovery, of "
          "changes and of heartbeats each; further ones get 429."},
-    {NUMBER(ratelimit, burst_size, 1, 100000000, "5000"),
+    {NUMBER(ratelimit, burst_size, 1, 100000000, "5000"), .reloadable = true,
      .description = "Number of client requests that are served at once, above the average rate."},
 
     {ROW(storage, data_dir), .type = CONFIG_TEXT, .form = CONFIG_FORM_PATH, .default_value = "",
@@ -181,8 +181,9 @@ const struct config_setting config_settings[] = {
      .description = "Interval between two commits to the disk, in milliseconds; a power failure "
                     "loses at most the changes since the last one."},
 
-    {CHOICE(log, level, levels, "info"), .description = "Minimum severity that is logged."},
-    {CHOICE(log, format, formats, "text"),
+    {CHOICE(log, level, levels, "info"), .reloadable = true,
+     .description = "Minimum severity that is logged."},
+    {CHOICE(log, format, formats, "text"), .reloadable = true,
      .description = "Format of the log: lines for people, or one JSON object per line."},
 };
 

@@ -21,7 +21,9 @@ static const char *const roles[] = {"read", "write", "operator", "admin", "peer"
 
 enum field { FIELD_NAME, FIELD_ROLE, FIELD_SHA256, FIELD_SERVICES, FIELD_EXPIRES };
 
-#define ROW(member) .key = "auth.tokens." #member, .offset = offsetof(struct config_token, member)
+#define ROW(member)                                                                                \
+    .key = "auth.tokens." #member, .offset = offsetof(struct config_token, member),                \
+    .reloadable = true
 
 const struct config_setting config_token_settings[] = {
     [FIELD_NAME] = {ROW(name), .type = CONFIG_TEXT, .form = CONFIG_FORM_TOKEN_NAME,

@@ -17,20 +17,38 @@ static enum error add_peer(struct member_list *members, const struct config *con
     return member_list_add(members, url);
 }
 
+static enum error read_peers(const struct config *config, struct member_list *members)
+{
+    const struct config_list *peers = &config->cluster.peers;
+    enum error error = ERR_NONE;
+    for (size_t i = 0; i < peers->count && !error; i++)
+        error = add_peer(members, config, peers->items[i]);
+    return error;
+}
+
 static enum error start_static(struct provider *provider, struct cluster *cluster,
                                const char **reason)
 {
     struct member_list members = {0};
-    const struct config_list *peers = &provider->config->cluster.peers;
-    for (size_t i = 0; i < peers->count; i++) {
-        enum error error = add_peer(&members, provider->config, peers->items[i]);
-        if (error) {
-            *reason = "cluster.peers: too many addresses, or one that is too long";
-            return error;
-        }
-    }
-    cluster_update(cluster, &members, NULL);
-    return ERR_NONE;
+    enum error error = read_peers(provider->config, &members);
+    if (error)
+        *reason = "cluster.peers: too many addresses, or one that is too long";
+    else
+        cluster_update(cluster, &members, NULL);
+    return error;
+}
+
+enum error provider_check(const struct config *config)
+{
+    struct member_list members = {0};
+    return read_peers(config, &members);
+}
+
+void provider_reload(struct provider *provider)
+{
+    struct member_list members = {0};
+    if (provider->cluster && provider->config && !read_peers(provider->config, &members))
+        cluster_update(provider->cluster, &members, NULL);
 }
 
 /* --- memory ----------------------------------------------------------------------------------- */

@@ -3,8 +3,8 @@
  * provider - the source of the member list.
  *
  * From start to stop, a membership provider calls cluster_update with the members whenever they
- * change. `static` takes the list in cluster.peers, which never changes; `memory` takes what a test
- * sets. Providers with a thread of their own have the same two functions.
+ * change. `static` takes the list in cluster.peers, which a reload may change; `memory` takes what
+ * a test sets. Providers with a thread of their own have the same two functions.
  */
 #pragma once
 
@@ -32,6 +32,11 @@ void provider_init(struct provider *provider, const struct config *config);
  * CLUSTER_SHUTDOWN. */
 MUST_USE enum error provider_start(struct provider *provider, struct cluster *cluster);
 void provider_stop(struct provider *provider);
+/* Whether `static` accepts cluster.peers: ERR_TOO_MANY_ITEMS; ERR_INVALID_FIELD: an address is too
+ * long. */
+MUST_USE enum error provider_check(const struct config *config);
+/* Has a running `static` provider read cluster.peers again; it was checked. On the main thread. */
+void provider_reload(struct provider *provider);
 
 /* For tests: the members are those last set. */
 void provider_init_memory(struct provider *provider);

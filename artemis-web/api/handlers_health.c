@@ -33,11 +33,13 @@ enum error handle_ready(struct request *request, struct response *response,
     return ERR_NONE;
 }
 
-static uint64_t count_unprotected(const struct config *config)
+static uint64_t count_unprotected(struct engine *engine)
 {
     uint64_t count = 0;
+    pthread_mutex_lock(&engine->settings_lock); /* tokens protect a listener */
     for (enum config_listener i = 0; i < CONFIG_LISTENERS; i++)
-        count += !config_listener_is_protected(config, i);
+        count += !config_listener_is_protected(engine->config, i);
+    pthread_mutex_unlock(&engine->settings_lock);
     return count;
 }
 
@@ -46,7 +48,7 @@ static void write_tls(struct request *request, struct text *out)
     struct web *web = request->web;
     struct tls_counters *counters = &web->tls_counters;
     const struct tls_metrics values = {
-        .unprotected = count_unprotected(request->engine->config),
+        .unprotected = count_unprotected(request->engine),
         .established = atomic_load_explicit(&counters->established, memory_order_relaxed),
         .failed = atomic_load_explicit(&counters->failed, memory_order_relaxed),
         .timed_out = atomic_load_explicit(&counters->timed_out, memory_order_relaxed),

@@ -209,6 +209,7 @@ enum error handle_status_config(struct request *request, struct response *respon
     struct json_writer w = status_begin(request, response);
     jw_name(&w, "settings");
     jw_open(&w, '{');
+    pthread_mutex_lock(&request->engine->settings_lock);
     for (size_t i = 0; i < config_setting_count; i++) {
         const struct config_setting *setting = &config_settings[i];
         jw_verbatim_name(&w, slice_of(setting->key));
@@ -218,6 +219,7 @@ enum error handle_status_config(struct request *request, struct response *respon
         named_string(&w, "source", config_source(config, setting));
         jw_close(&w, '}');
     }
+    pthread_mutex_unlock(&request->engine->settings_lock);
     jw_close(&w, '}');
     jw_close(&w, '}');
     return ERR_NONE;

@@ -227,8 +227,10 @@ void input_describe_error(const struct session *session, const char *url, const 
                  "sending side");
         break;
     case ERR_RATE_LIMITED:
+        pthread_mutex_lock(&request->engine->settings_lock);
         snprintf(message, MESSAGE_BYTES, "over ratelimit.requests_per_second = %u (burst %u)",
                  config->ratelimit.requests_per_second, config->ratelimit.burst_size);
+        pthread_mutex_unlock(&request->engine->settings_lock);
         break;
     case ERR_TOO_MANY_CONNECTIONS:
         connections_describe_limit(&session->web->connections, message);

@@ -29,6 +29,7 @@ enum {
     DRAIN_POLL_MS = 5,
     DRAIN_QUIET_MS = 250,
     CLOSE_WAIT_MS = 500,
+    HURRIED_MS = 1000,
 };
 
 static bool uses_tls(const struct config *config)
@@ -191,8 +192,9 @@ void web_reload_credentials(struct web *web, struct moment now)
 
 /* Waits until no request is being served and none has been for DRAIN_QUIET_MS, or until the
  * deadline. */
-static void wait_for_quiet(struct web *web, uint64_t deadline_ms)
+static void wait_for_quiet(struct web *web, uint64_t deadline_ms, const atomic_bool *is_hurried)
 {
+    bool was_hurried = false;
     struct connections_view view;
     uint64_t now_ms;
     uint64_t started_ms = clock_now().mono_ms;
@@ -207,17 +209,20 @@ static void wait_for_quiet(struct web *web, uint64_t deadline_ms)
         if (view.open + view.closing == 0 ||
             (view.busy == 0 && now_ms - since_ms >= DRAIN_QUIET_MS))
             return;
+        if (!was_hurried && atomic_load(is_hurried) && deadline_ms > now_ms + HURRIED_MS)
+            deadline_ms = now_ms + HURRIED_MS;
+        was_hurried = atomic_load(is_hurried);
     } while (now_ms < deadline_ms);
     log_event(LOG_LEVEL_WARN, "draining timed out; the requests being served are aborted",
               LOG_NUMBER("requests", view.busy));
 }
 
-void web_drain(struct web *web, uint64_t drain_ms)
+void web_drain(struct web *web, uint64_t drain_ms, const atomic_bool *is_hurried)
 {
     uint64_t deadline_ms = clock_now().mono_ms + drain_ms;
     listeners_stop(web);
     push_drain(web->push);
-    wait_for_quiet(web, deadline_ms);
+    wait_for_quiet(web, deadline_ms, is_hurried);
 }
 
 void web_stop(struct web *web)

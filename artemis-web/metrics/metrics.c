@@ -26,6 +26,7 @@ struct metric_values {
     uint64_t rate_limited;
     uint64_t fetches_cut;
     uint64_t log_dropped;
+    uint64_t reloads, reloads_failed;
     uint64_t uptime_secs;
     uint64_t ready;
     uint64_t node_guard_engaged;
@@ -58,6 +59,8 @@ struct metric_values {
     X("artemis_cached_all_services_bytes",     "gauge",   responses.all_services_bytes,   "Memory of the cached responses with all services, gzip forms included.") \
     X("artemis_answers_built_total",           "counter", registry.responses_built,       "Responses for single services encoded because none was cached.") \
     X("artemis_log_dropped_lines_total",       "counter", log_dropped,                    "Log lines dropped because stderr was not read in time.") \
+    X("artemis_reloads_total",                 "counter", reloads,                        "Reloads of the settings.") \
+    X("artemis_reloads_failed_total",          "counter", reloads_failed,                 "Reloads that changed nothing, because a setting was not valid.") \
     X("artemis_rate_limited_total",            "counter", rate_limited,                   "Client requests refused by the rate limiter.") \
     X("artemis_peer_fetches_cut_total",        "counter", fetches_cut,                    "Responses to peers that left out records beyond 16 MiB; the peer fetches them after its next comparison.") \
     X("artemis_stalls_total",                  "counter", stalls,                         "Times that the process did not run for more than a third of the time-to-live.") \
@@ -274,6 +277,8 @@ static void collect(struct metrics *metrics, struct engine *engine, struct conne
         values->rate_limited += get(&metrics->routes[route].outcomes[ERR_RATE_LIMITED]);
     values->fetches_cut = get(&engine->fetches_cut);
     values->log_dropped = log_dropped();
+    values->reloads = atomic_load_explicit(&engine->reloads, memory_order_relaxed);
+    values->reloads_failed = atomic_load_explicit(&engine->reloads_failed, memory_order_relaxed);
     values->uptime_secs = (now.mono_ms - engine->started.mono_ms) / 1000;
     values->ready = engine_state(engine) == NODE_READY;
     values->node_guard_engaged = values->registry.node_guard.state == GUARD_ENGAGED;

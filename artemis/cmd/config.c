@@ -202,7 +202,8 @@ static void write_row(struct text *out, const struct config_setting *setting, co
         text_printf(out, "`%s`", setting->default_value);
     text_append_string(out, " | ");
     config_write_allowed(out, setting);
-    text_printf(out, " | %s |\n", setting->description);
+    text_printf(out, " | %s%s |\n", setting->description,
+                setting->reloadable ? " Reloadable." : "");
 }
 
 static void write_reference(struct text *out)

@@ -30,8 +30,8 @@ static const struct args_command command = {
     .about = "Runs a node until SIGTERM or SIGINT. Settings come from FILE, from\n"
              "config.d/*.toml beside it, from the environment (ARTEMIS_SECTION_KEY) and from\n"
              "the command line; the later source wins. `artemis config reference` lists them.\n"
-             "SIGHUP reads the certificates again. SIGUSR1, SIGUSR2 and SIGALRM are logged\n"
-             "and have no other effect.\n",
+             "SIGHUP reads these sources and the certificates again; the log has the changes.\n"
+             "SIGUSR1, SIGUSR2 and SIGALRM are logged and have no other effect.\n",
     .example = "artemis server --addr 127.0.0.1:8080 --set lease.ttl_secs=60\n",
     .options = options,
 };
@@ -70,7 +70,18 @@ static void log_warnings(struct text *warnings)
         log_line(LOG_LEVEL_WARN, "%s", line);
 }
 
-static int run(const struct args *args)
+/* For a reload. */
+static enum error load_again(void *context, struct config *config, struct config_problem *problem)
+{
+    struct text warnings = {0};
+    enum error error = load_settings(context, config, problem, &warnings);
+    if (!error)
+        log_warnings(&warnings);
+    text_free(&warnings);
+    return error;
+}
+
+static int run(struct args *args)
 {
     struct config config;
     struct config_problem problem;
@@ -87,7 +98,8 @@ static int run(const struct args *args)
     printf("Node ID: %s, Cluster mode: %s\n", config.server.node_id,
            config.cluster.enabled ? "enabled" : "disabled");
     fflush(stdout);
-    int exit_code = node_run(&config);
+    const struct node_settings settings = {&config, load_again, args};
+    int exit_code = node_run(&settings);
     config_free(&config);
     return exit_code;
 }

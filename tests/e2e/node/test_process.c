@@ -44,7 +44,7 @@ static void signal_without_function_is_logged_and_ignored(void **state)
         {SIGUSR1, "SIGUSR1 ignored"},
         {SIGUSR2, "SIGUSR2 ignored"},
         {SIGALRM, "SIGALRM ignored"},
-        {SIGHUP, "SIGHUP: certificates are read again"},
+        {SIGHUP, "settings reloaded changed=0"},
     };
     struct fixture *fixture = *state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

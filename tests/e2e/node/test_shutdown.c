@@ -10,6 +10,7 @@
 #include "tests/support/client/calls.h"
 #include "tests/support/client/prometheus.h"
 #include "tests/support/client/raw_socket.h"
+#include "tests/support/command.h"
 #include "tests/support/wait.h"
 
 #include <pthread.h>
@@ -284,6 +285,32 @@ static void term_does_not_wait_for_a_client_that_left_midway(void **state)
     check_exits_soon_after(&fixture->server, now_ms);
 }
 
+static bool is_draining(void *context)
+{
+    const struct fixture *fixture = context;
+    char *log = command_read_all(fixture->server.log_fd);
+    bool found = strstr(log, "draining signal=TERM") != NULL;
+    free(log);
+    return found;
+}
+
+/* Without the second signal, the node would wait until the request is answered or has timed out. */
+static void second_term_does_not_wait_for_slow_requests(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raw_socket slow;
+    raw_socket_open(&slow, fixture->server.port);
+    raw_socket_sendf(&slow, "%s", half_request);
+    assert_true(wait_until(has_two_connections, fixture->http, wait_deadline_ms()));
+    server_process_signal(&fixture->server, SIGTERM);
+    assert_true(wait_until(is_draining, fixture, wait_deadline_ms()));
+    char *log = server_process_stop_and_read_log(&fixture->server); /* sends SIGTERM */
+    assert_non_null(strstr(log, "a second signal"));
+    assert_non_null(strstr(log, "draining timed out; the requests being served are aborted"));
+    free(log);
+    raw_socket_close(&slow);
+}
+
 static void interrupt_from_the_keyboard_is_as_good_as_term(void **state)
 {
     struct fixture *fixture = *state;
@@ -304,6 +331,7 @@ int main(void)
         TEST(ready_says_draining_and_half_a_request_is_waited_for),
         TEST(draining_waits_for_a_slow_request_at_no_cost),
         TEST(term_does_not_wait_for_a_client_that_left_midway),
+        TEST(second_term_does_not_wait_for_slow_requests),
         TEST(interrupt_from_the_keyboard_is_as_good_as_term),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));

@@ -45,6 +45,20 @@ static void idle_bucket_never_holds_more_than_the_burst(void **state)
     assert_int_equal(admitted(&limiter, START_MONO_MS + 86400000, 1000), 50);
 }
 
+static void changed_limit_takes_effect_at_once(void **state)
+{
+    (void)state;
+    struct rate_limiter limiter;
+    rate_limiter_init(&limiter, 1, 50);
+    admitted(&limiter, START_MONO_MS, 50);
+    rate_limiter_set(&limiter, 1, 50); /* no change: the bucket stays empty */
+    assert_int_equal(admitted(&limiter, START_MONO_MS, 10), 0);
+    rate_limiter_set(&limiter, 100, 20);
+    assert_int_equal(admitted(&limiter, START_MONO_MS, 1000), 20);
+    rate_limiter_set(&limiter, 0, 20);
+    assert_int_equal(admitted(&limiter, START_MONO_MS, 1000), 1000);
+}
+
 static void steady_stream_gets_the_rate(void **state)
 {
     (void)state;
@@ -158,6 +172,7 @@ int main(void)
         cmocka_unit_test(burst_is_admitted_at_once_and_no_more),
         cmocka_unit_test(bucket_fills_at_the_rate),
         cmocka_unit_test(idle_bucket_never_holds_more_than_the_burst),
+        cmocka_unit_test(changed_limit_takes_effect_at_once),
         cmocka_unit_test(steady_stream_gets_the_rate),
         cmocka_unit_test(refused_requests_cost_nothing),
         cmocka_unit_test(rate_of_zero_is_no_limit),

@@ -305,6 +305,32 @@ static void free_twice_and_null_are_harmless(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* What a reload takes over: values and lists of their own, with the source. */
+static void reloadable_settings_are_copied(void **state)
+{
+    (void)state;
+    struct config from;
+    struct config to;
+    struct config_problem found;
+    config_init(&from, "host", 2);
+    config_init(&to, "host", 2);
+    assert_int_equal(config_set_text(&from, "cluster.peers", "a:1,b:2", "--set", &found), ERR_NONE);
+    assert_int_equal(config_set_text(&from, "log.level", "debug", "--set", &found), ERR_NONE);
+    assert_int_equal(config_set_text(&from, "ratelimit.enabled", "false", "x:3", &found), ERR_NONE);
+    assert_int_equal(config_set_text(&from, "ratelimit.burst_size", "7", "x:4", &found), ERR_NONE);
+    for (size_t i = 0; i < config_setting_count; i++)
+        if (config_settings[i].reloadable)
+            assert_int_equal(config_copy(&to, &from, &config_settings[i]), ERR_NONE);
+    for (size_t i = 0; i < config_setting_count; i++) {
+        assert_true(config_same(&from, &to, &config_settings[i]));
+        assert_string_equal(config_source(&from, &config_settings[i]),
+                            config_source(&to, &config_settings[i]));
+    }
+    config_free(&from);
+    assert_string_equal(to.cluster.peers.items[1], "b:2");
+    config_free(&to);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -321,6 +347,7 @@ int main(void)
         TEST(json_has_the_types_of_the_values),
         TEST(secrets_are_masked),
         TEST(free_twice_and_null_are_harmless),
+        cmocka_unit_test(reloadable_settings_are_copied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,6 +54,24 @@ static void static_with_too_many_peers_fails_with_a_reason(void **state)
     expect_events("");
 }
 
+static void static_reads_the_settings_again(void **state)
+{
+    (void)state;
+    char *before[] = {"a:1", "b:1"};
+    char *after[] = {"b:1", "c:1"};
+    settings_with(before, 2);
+    provider_reload(&provider); /* not started */
+    expect_events("");
+    assert_int_equal(provider_start(&provider, &events.cluster), ERR_NONE);
+    expect_events("updated [a:1 b:1] +[a:1 b:1] -[] ![]\nstartup\n");
+    config.cluster.peers.items = after;
+    assert_int_equal(provider_check(&config), ERR_NONE);
+    provider_reload(&provider);
+    expect_events("updated [b:1 c:1] +[c:1] -[a:1] ![]\n");
+    provider_reload(&provider);
+    expect_events("");
+}
+
 static void stop_is_published_once(void **state)
 {
     (void)state;
@@ -113,6 +131,7 @@ int main(void)
         TEST(static_publishes_the_settings_and_then_startup),
         TEST(static_without_peers_publishes_an_empty_topology),
         TEST(static_with_too_many_peers_fails_with_a_reason),
+        TEST(static_reads_the_settings_again),
         TEST(stop_is_published_once),
         TEST(memory_publishes_what_is_set),
         TEST(memory_publishes_nothing_before_start_and_after_stop),
