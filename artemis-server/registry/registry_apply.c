@@ -228,6 +228,28 @@ static bool replace_content(struct registry *registry, struct locked_key *key,
     return false;
 }
 
+/* The record here is newer than the peer's change, or the same change. It takes over a higher
+ * client revision, as it would have kept it if it had come second. */
+static void take_client_revision(struct registry *registry, struct locked_key *key,
+                                 uint64_t client_revision, struct moment now)
+{
+    struct record *record = key->record;
+    if (client_revision <= instance_client_revision(record->instance))
+        return;
+    if (record_is_tombstone(record)) {
+        shard_raise_client_revision(key->shard, key->number, client_revision);
+    } else {
+        struct instance *instance =
+            instance_with_client_revision(record->instance, client_revision);
+        if (!instance)
+            return;
+        shard_replace(key->shard, key->number, instance);
+        registry_log_change(registry, key->shard, record->service, instance, CHANGE_CHANGE, now);
+        instance_unref(instance);
+    }
+    shard_mark_stored(key->shard, key->number);
+}
+
 /* `instance` has the client revision of the record of its key, if it came without one. */
 static enum error apply_instance(struct registry *registry, struct locked_key *key,
                                  struct instance *instance, const struct wire_record *record,
@@ -239,12 +261,16 @@ static enum error apply_instance(struct registry *registry, struct locked_key *k
             record->stamp.hlc == 0 && instance_equal(key->record->instance, instance);
         if (!is_legacy_renewal && is_older(registry, key->record, change))
             *is_dirty = replace_content(registry, key, instance, change, now);
+        else
+            take_client_revision(registry, key, change.client_revision, now);
         extend_lease(registry, key, record->age_ms, now);
         confirm_loaded(registry, key, record);
         return ERR_NONE;
     }
-    if (!deadline_ms || is_released(key, record) ||
-        (key->record && !beats_tombstone(registry, key->record, change)))
+    bool is_unregistered = key->record && !beats_tombstone(registry, key->record, change);
+    if (is_unregistered)
+        take_client_revision(registry, key, change.client_revision, now);
+    if (!deadline_ms || is_released(key, record) || is_unregistered)
         return ERR_NONE;
     return insert_instance(registry, key, instance, change.stamp, record, deadline_ms, now);
 }
@@ -329,8 +355,10 @@ enum error registry_apply_renewal(struct registry *registry, const struct wire_r
 static bool unregister_known(struct registry *registry, struct locked_key *key,
                              struct peer_change change, uint64_t until_ms, struct moment now)
 {
-    if (!is_older(registry, key->record, change))
+    if (!is_older(registry, key->record, change)) {
+        take_client_revision(registry, key, change.client_revision, now);
         return false;
+    }
     if (record_is_tombstone(key->record)) {
         registry_change_tombstone(key, change.client_revision, change.stamp, until_ms);
         shard_mark_stored(key->shard, key->number);

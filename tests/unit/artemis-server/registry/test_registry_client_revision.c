@@ -341,6 +341,18 @@ static void exchange_all(uint64_t ms)
                 exchange(from, to, false, at_ms(ms));
 }
 
+/* UINT64_MAX: the node does not know the key. */
+static uint64_t revision_at(uint32_t number)
+{
+    struct instance_key key = make_key("s", "a");
+    struct record_copy copy;
+    if (!registry_read_key(nodes[number], instance_key_packed(&key), &copy))
+        return UINT64_MAX;
+    uint64_t revision = instance_client_revision(copy.instance);
+    record_copy_unref(&copy);
+    return revision;
+}
+
 static void nodes_that_exchange_their_records_agree(void **state)
 {
     (void)state;
@@ -355,7 +367,8 @@ static void nodes_that_exchange_their_records_agree(void **state)
             do_step(&random, ms * 2);
         exchange_all(1000);
         for (uint32_t n = 1; n < NODES; n++)
-            if (!same_holdings(nodes[0], nodes[n]) || !same_digests(nodes[0], nodes[n]))
+            if (!same_holdings(nodes[0], nodes[n]) || !same_digests(nodes[0], nodes[n]) ||
+                revision_at(0) != revision_at(n))
                 fail_msg("seed %llu: n0 and n%u differ", (unsigned long long)seed, n);
         for (uint32_t n = 0; n < NODES; n++)
             registry_free(nodes[n]);
