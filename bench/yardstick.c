@@ -143,13 +143,14 @@ struct loop {
     int sockets[2];
 };
 
-static void take_socket(struct loop *loop)
+static void take_sockets(struct loop *loop)
 {
     struct sockaddr_in address = {.sin_family = AF_INET};
-    int socket;
+    int sockets[1024];
+    ssize_t size = read(loop->sockets[0], sockets, sizeof(sockets));
 
-    if (read(loop->sockets[0], &socket, sizeof(socket)) == (ssize_t)sizeof(socket))
-        MHD_add_connection(loop->daemon, socket, (struct sockaddr *)&address, sizeof(address));
+    for (ssize_t i = 0; i < size / (ssize_t)sizeof(*sockets); i++)
+        MHD_add_connection(loop->daemon, sockets[i], (struct sockaddr *)&address, sizeof(address));
 }
 
 static void *run_loop(void *argument)
@@ -165,7 +166,7 @@ static void *run_loop(void *argument)
         bool is_limited = MHD_get_timeout(loop->daemon, &ms) == MHD_YES;
         if (poll(fds, 2, is_limited ? (int)(ms < INT_MAX ? ms : INT_MAX) : -1) > 0 &&
             fds[1].revents)
-            take_socket(loop);
+            take_sockets(loop);
         MHD_run(loop->daemon);
     }
     return NULL;
