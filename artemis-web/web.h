@@ -16,12 +16,13 @@
 enum { WEB_ADDRESS_BYTES = 300, WEB_PROBLEM_BYTES = 512 };
 
 struct web;
+struct route_table;
 
-/* Binds the addresses, sets the URL of the engine, and starts to serve. The engine must outlive the
- * server. On failure *problem receives a message for the operator. ERR_INVALID_FIELD (invalid
- * address), ERR_SYSTEM, ERR_NO_MEMORY. */
-MUST_USE enum error web_start(struct engine *engine, struct web **out,
-                              char problem[WEB_PROBLEM_BYTES]);
+/* Binds the addresses, sets the URL of the engine, and starts to serve the routes. The engine and
+ * the table must outlive the server. On failure *problem receives a message for the operator.
+ * ERR_INVALID_FIELD (invalid address), ERR_SYSTEM, ERR_NO_MEMORY. */
+MUST_USE enum error web_start(struct engine *engine, const struct route_table *routes,
+                              struct web **out, char problem[WEB_PROBLEM_BYTES]);
 /* Returns the bound address, "127.0.0.1:8080", with the actual port where the setting has 0; "" if
  * the node does not listen there. */
 const char *web_address(const struct web *web, enum config_listener listener);

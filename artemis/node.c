@@ -5,6 +5,7 @@
 #include "artemis-server/engine.h"
 #include "artemis-server/log.h"
 #include "artemis-server/reload.h"
+#include "artemis-web/api/route_table.h"
 #include "artemis-web/web.h"
 #include "artemis/shutdown.h"
 #include "artemis/terminal/exit_code.h"
@@ -145,7 +146,7 @@ static int run(const struct node_settings *settings, const sigset_t *blocked)
         terminal_text_print_error(stderr, NULL, "cannot start: %s", engine_problem);
         return exit_code;
     }
-    if (web_start(engine, &web, problem)) {
+    if (web_start(engine, &api_routes, &web, problem)) {
         terminal_text_print_error(stderr, NULL, "%s", problem);
         goto out;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * handlers - one function per route: it decodes the request, calls the engine and encodes the
- * response. The table in http/routes.c assigns them to paths and describes each; docs/API.md is
+ * response. The table in route_table.c assigns them to paths and describes each; docs/API.md is
  * generated from it. Handlers run on the web thread of the connection.
  */
 #pragma once
@@ -40,10 +40,6 @@ route_handler handle_peer_lease_check;
 route_handler handle_peer_release_guard;
 route_handler handle_peer_services;
 route_handler handle_peer_restore;
-/* Checks the replication headers: ERR_NOT_A_PEER, ERR_CLUSTER_MISMATCH. */
-MUST_USE enum error peer_check(const struct request *request);
-/* Writes the message for an error of peer_check and logs the refused request. */
-void peer_explain(const struct request *request, enum error error, char message[MESSAGE_BYTES]);
 
 /* handlers_status.c */
 route_handler handle_cluster_nodes;

@@ -12,38 +12,9 @@
 
 /* --- headers ---------------------------------------------------------------------------------- */
 
-static const char replication_header[] = "X-Artemis-Replication";
-static const char cluster_header[] = "X-Artemis-Cluster";
 static const char node_header[] = "X-Artemis-Node";
 static const char state_header[] = "X-Artemis-State";
 static const char clock_header[] = "X-Artemis-Clock";
-
-enum error peer_check(const struct request *request)
-{
-    if (!request_header(request, replication_header))
-        return ERR_NOT_A_PEER;
-    /* A legacy peer does not send its cluster id. */
-    const char *cluster = request_header(request, cluster_header);
-    const char *own = request->engine->config->cluster.cluster_id;
-    return cluster && strcmp(cluster, own) != 0 ? ERR_CLUSTER_MISMATCH : ERR_NONE;
-}
-
-void peer_explain(const struct request *request, enum error error, char message[MESSAGE_BYTES])
-{
-    char quoted[160];
-    if (error == ERR_NOT_A_PEER) {
-        snprintf(message, MESSAGE_BYTES, "%s: is required here; clients register at %s",
-                 replication_header, "/api/registry/register");
-    } else {
-        text_quote(quoted, sizeof(quoted), slice_of(request_header(request, cluster_header)));
-        snprintf(message, MESSAGE_BYTES, "%s: must be \"%s\" (cluster.cluster_id), is %s",
-                 cluster_header, request->engine->config->cluster.cluster_id, quoted);
-    }
-    if (log_admit(LOG_LEVEL_WARN))
-        log_event(LOG_LEVEL_WARN, "refused a replication request",
-                  LOG_TEXT("peer", request_header(request, node_header)),
-                  LOG_TEXT("reason", message));
-}
 
 /* The last request of a peer that shuts down carries its state. */
 static void note_goodbye(const struct request *request)

@@ -3,10 +3,44 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "artemis-server/clock.h"
 #include "artemis-server/log.h"
 #include "artemis-web/http/routes.h"
+
+/* --- the headers of a peer -------------------------------------------------------------------- */
+
+static const char replication_header[] = "X-Artemis-Replication";
+static const char cluster_header[] = "X-Artemis-Cluster";
+
+enum error authentication_check_peer(const struct request *request)
+{
+    if (!request_header(request, replication_header))
+        return ERR_NOT_A_PEER;
+    /* A legacy peer does not send its cluster id. */
+    const char *cluster = request_header(request, cluster_header);
+    const char *own = request->engine->config->cluster.cluster_id;
+    return cluster && strcmp(cluster, own) != 0 ? ERR_CLUSTER_MISMATCH : ERR_NONE;
+}
+
+void authentication_describe_peer(const struct request *request, enum error error,
+                                  char message[MESSAGE_BYTES])
+{
+    char quoted[160];
+    if (error == ERR_NOT_A_PEER) {
+        snprintf(message, MESSAGE_BYTES, "%s: is required here; clients register at %s",
+                 replication_header, "/api/registry/register");
+    } else {
+        text_quote(quoted, sizeof(quoted), slice_of(request_header(request, cluster_header)));
+        snprintf(message, MESSAGE_BYTES, "%s: must be \"%s\" (cluster.cluster_id), is %s",
+                 cluster_header, request->engine->config->cluster.cluster_id, quoted);
+    }
+    if (log_admit(LOG_LEVEL_WARN))
+        log_event(LOG_LEVEL_WARN, "refused a replication request",
+                  LOG_TEXT("peer", request_header(request, "X-Artemis-Node")),
+                  LOG_TEXT("reason", message));
+}
 
 /* --- the header ------------------------------------------------------------------------------- */
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * authentication - checks the token of a request against the role of its route.
+ * authentication - checks the token of a request against the role of its route, and the headers by
+ * which a node of this cluster names itself.
  *
  * A peer with a certificate (cluster.tls) needs none, except for the routes of the role admin. A
  * token comes in the field `Authorization: Bearer SECRET`, exactly once, and nowhere else. A
@@ -27,5 +28,11 @@ uint64_t authentication_failed(struct session *session, enum error error);
 /* Writes the message for an error. */
 void authentication_describe(const struct session *session, enum error error,
                              char message[MESSAGE_BYTES]);
+/* Checks the headers of a replication request: ERR_NOT_A_PEER, ERR_CLUSTER_MISMATCH. They prevent
+ * mistakes and prove nothing. */
+MUST_USE enum error authentication_check_peer(const struct request *request);
+/* Writes the message for such an error and logs the refused request. */
+void authentication_describe_peer(const struct request *request, enum error error,
+                                  char message[MESSAGE_BYTES]);
 /* Frees what a connection has kept. */
 void authentication_end(struct session *session);

@@ -266,7 +266,7 @@ static enum MHD_Result respond(struct session *session, const char *url, const c
     bool sent = response_send(request, &response, error, message, &outcome);
     if (outcome == ERR_NO_PERMISSION && !request->refused)
         (void)authentication_failed(session, outcome); /* a service that the token does not cover */
-    metrics_count(&web->metrics, route_index(request->route), outcome, response.status,
+    metrics_count(&web->metrics, route_index(web->routes, request->route), outcome, response.status,
                   clock_mono_ns() - request->started_ns);
     if (log_enabled(LOG_LEVEL_DEBUG))
         log_request(request, url, method, outcome, sent);

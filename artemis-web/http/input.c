@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "artemis-server/clock.h"
-#include "artemis-web/api/handlers.h"
 #include "artemis-web/http/authentication.h"
 #include "artemis-web/http/routes.h"
 
@@ -29,8 +28,7 @@ static bool is_served(const struct web_listener *listener, const struct route *r
 {
     if (route->class == ROUTE_PEER)
         return listener->serves_peers;
-    return listener->serves_clients || route->handle == handle_health ||
-           route->handle == handle_status_node;
+    return listener->serves_clients || route->class == ROUTE_NODE;
 }
 
 static enum error check_header(struct session *session, const char *method, const char *version)
@@ -64,8 +62,9 @@ static enum error check_admission(const struct request *request)
     case ROUTE_DISCOVERY:
         return engine_admit(request->engine, CALL_DISCOVERY, request->now);
     case ROUTE_PEER:
-        return peer_check(request);
+        return authentication_check_peer(request);
     case ROUTE_OPERATOR:
+    case ROUTE_NODE:
         break;
     }
     return ERR_NONE;
@@ -95,7 +94,7 @@ void input_begin(struct session *session, struct MHD_Connection *mhd, const char
         .started_ns = clock_mono_ns(),
     };
     request->now.mono_ms = request->started_ns / NS_PER_MS;
-    request->route = route_find(url, &request->java);
+    request->route = route_find(web->routes, url, &request->java);
     if (session->framing.nul_in_path)
         request->route = NULL; /* `url` ends early */
     framing_check_end(&session->framing, method + header_bytes(mhd));
@@ -152,7 +151,7 @@ bool input_receive(struct session *session, const char *data, size_t size)
     request->discarded_bytes += size;
     if (request->discarded_bytes <= DISCARDED_BODY_BYTES_MAX)
         return true;
-    metrics_count(metrics, route_index(request->route), request->refused,
+    metrics_count(metrics, route_index(request->web->routes, request->route), request->refused,
                   (unsigned)error_info(request->refused)->http_status, 0);
     /* libmicrohttpd takes no response before the end of the body */
     char response[ERROR_RESPONSE_BYTES];
@@ -237,7 +236,7 @@ void input_describe_error(const struct session *session, const char *url, const 
         break;
     case ERR_NOT_A_PEER:
     case ERR_CLUSTER_MISMATCH:
-        peer_explain(request, request->refused, message);
+        authentication_describe_peer(request, request->refused, message);
         break;
     default:
         authentication_describe(session, request->refused, message);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * routes - the table of routes: path, methods, handler, and the description in the documentation.
+ * routes - what a route is: path, methods, role, handler, and the description in the documentation;
+ * and how a path finds its route. The table itself is in api/route_table.c.
  *
- * The paths of the table have no suffix .json. The Java clients' prefixes /artemis/api and
+ * The paths of a table have no suffix .json. The Java clients' prefixes /artemis/api and
  * /artemis/websocket are aliases of /api and /ws; http://HOST before a path is ignored. Constant
  * data; any thread may read it.
  */
@@ -18,7 +19,8 @@ enum route_class {
     ROUTE_WRITE,     /* the same; not executed for a client that is gone (exchange.c) */
     ROUTE_DISCOVERY, /* served once the node is ready */
     ROUTE_PEER,      /* calls of peers: need the headers of a peer of this cluster; no rate limit */
-    ROUTE_OPERATOR,  /* cluster, status, health, metrics: always served */
+    ROUTE_OPERATOR,  /* cluster, status, metrics: always served */
+    ROUTE_NODE,      /* the state of this node: always served, also at the listener of peers */
 };
 
 struct route {
@@ -33,17 +35,19 @@ struct route {
 
 enum { ROUTES_MAX = 64, ROUTE_PATH_BYTES = 64 };
 
-extern const struct route routes[]; /* route_count rows, sorted by path */
-extern const size_t route_count;
+struct route_table {
+    const struct route *routes; /* sorted by path; ROUTES_MAX at most */
+    size_t count;
+};
 
 /* Returns true for the paths at which a WebSocket is opened. */
 bool route_is_websocket(const struct route *route);
 
 /* Returns the route of a request's path, or NULL. Sets *java when the path has the prefix of the
  * Java clients. */
-const struct route *route_find(const char *path, bool *java);
-/* The index of a route in the table; route_count for NULL. */
-size_t route_index(const struct route *route);
+const struct route *route_find(const struct route_table *table, const char *path, bool *java);
+/* The index of a route in its table; the number of routes for NULL. */
+size_t route_index(const struct route_table *table, const struct route *route);
 /* The names of all routes, in the order of the table; constant after the first call, which the main
- * thread makes. */
-const char *const *route_names(void);
+ * thread makes. A process has one table. */
+const char *const *route_names(const struct route_table *table);

@@ -144,13 +144,15 @@ static void free_web(struct web *web)
     free(web);
 }
 
-enum error web_start(struct engine *engine, struct web **out, char problem[WEB_PROBLEM_BYTES])
+enum error web_start(struct engine *engine, const struct route_table *routes, struct web **out,
+                     char problem[WEB_PROBLEM_BYTES])
 {
     struct web *web = calloc(1, sizeof(*web));
     snprintf(problem, WEB_PROBLEM_BYTES, "out of memory");
     if (!web)
         return ERR_NO_MEMORY;
     web->engine = engine;
+    web->routes = routes;
     connections_init(&web->connections, limit_connections(engine->config));
     struct opened_listeners opened;
     enum error error = listeners_open(web, &opened, problem);
@@ -159,7 +161,7 @@ enum error web_start(struct engine *engine, struct web **out, char problem[WEB_P
         return error;
     }
     set_url(engine, web);
-    metrics_init(&web->metrics, route_names(), route_count);
+    metrics_init(&web->metrics, route_names(routes), routes->count);
     error = start_threads(web, &opened);
     if (error) {
         snprintf(problem, WEB_PROBLEM_BYTES, "cannot start the HTTP server's threads");

@@ -54,6 +54,7 @@ struct session {
 
 struct web {
     struct engine *engine; /* borrowed */
+    const struct route_table *routes;
     struct push *push;
     struct web_threads *threads;
     struct web_threads *tls_threads; /* NULL: no listener has TLS */

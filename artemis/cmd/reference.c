@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "artemis-web/http/routes.h"
+#include "artemis-web/api/route_table.h"
 #include "artemis-web/metrics/metrics.h"
 #include "artemis/terminal/args.h"
 #include "artemis/terminal/exit_code.h"
@@ -18,16 +18,17 @@ static void write_api(struct text *out)
         [METHOD_GET_POST] = "GET, POST",
     };
     text_append_string(out, "| path | methods | what it does |\n| --- | --- | --- |\n");
-    for (size_t i = 0; i < route_count; i++)
-        text_printf(out, "| `%s` | %s | %s |\n", routes[i].path, methods[routes[i].methods],
-                    routes[i].description);
+    for (size_t i = 0; i < api_routes.count; i++)
+        text_printf(out, "| `%s` | %s | %s |\n", api_routes.routes[i].path,
+                    methods[api_routes.routes[i].methods], api_routes.routes[i].description);
 }
 
 static void write_roles(struct text *out)
 {
     text_append_string(out, "| path | role |\n| --- | --- |\n");
-    for (size_t i = 0; i < route_count; i++)
-        text_printf(out, "| `%s` | %s |\n", routes[i].path, auth_role_word(routes[i].role));
+    for (size_t i = 0; i < api_routes.count; i++)
+        text_printf(out, "| `%s` | %s |\n", api_routes.routes[i].path,
+                    auth_role_word(api_routes.routes[i].role));
 }
 
 static void write_errors(struct text *out)

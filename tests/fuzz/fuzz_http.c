@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "artemis-core/config/config.h"
+#include "artemis-web/api/route_table.h"
 #include "artemis-web/web.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -32,7 +33,7 @@ static void start_server(void)
     config.server.threads = 1;
     config.ratelimit.enabled = false;
     assert(engine_create(&config, &engine, engine_problem) == ERR_NONE);
-    assert(web_start(engine, &web, problem) == ERR_NONE);
+    assert(web_start(engine, &api_routes, &web, problem) == ERR_NONE);
     assert(engine_join(engine) == ERR_NONE);
 }
 

@@ -10,7 +10,7 @@
 
 #include "artemis-web/api/known_revision.h"
 #include "artemis-web/api/long_poll.h"
-#include "artemis-web/http/routes.h"
+#include "artemis-web/api/route_table.h"
 #include "tests/fuzz/fake_microhttpd.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -54,12 +54,12 @@ static void check_route(const char *path)
 {
     bool java;
     bool again;
-    const struct route *route = route_find(path, &java);
+    const struct route *route = route_find(&api_routes, path, &java);
     if (!route)
         return;
-    assert(route_find(route->path, &again) == route && !again);
+    assert(route_find(&api_routes, route->path, &again) == route && !again);
     assert(java == (strstr(path, "/artemis/") != NULL));
-    assert(route_index(route) < route_count);
+    assert(route_index(&api_routes, route) < api_routes.count);
 }
 
 /* --- query ------------------------------------------------------------------------------------ */

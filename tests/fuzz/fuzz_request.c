@@ -15,7 +15,7 @@
 #include "artemis-server/log.h"
 #include "artemis-server/registry/registry_replication.h"
 #include "artemis-web/api/handlers.h"
-#include "artemis-web/http/routes.h"
+#include "artemis-web/api/route_table.h"
 #include "artemis-web/http/web_internal.h"
 #include "artemis-web/push/push_internal.h"
 #include "tests/fuzz/fake_microhttpd.h"
@@ -155,7 +155,7 @@ static enum error handle(struct request *request, struct response *response,
 {
     enum error error = request->refused;
     if (error == ERR_NOT_A_PEER || error == ERR_CLUSTER_MISMATCH)
-        peer_explain(request, error, message);
+        authentication_describe_peer(request, error, message);
     if (!error && !request->long_poll_done)
         error = request_inflate(request, message);
     return error ? error : request->route->handle(request, response, message);
@@ -191,7 +191,7 @@ static bool find_route(struct request *request, const char *method, char *target
         read_arguments(query);
     }
     decode(target);
-    request->route = route_find(target, &request->java);
+    request->route = route_find(&api_routes, target, &request->java);
     request->is_head = strcmp(method, "HEAD") == 0;
     request->is_get = strcmp(method, "POST") != 0;
     if (!request->route)
@@ -240,7 +240,7 @@ static void run_request(const uint8_t *data, size_t size)
         text_append(&request.body, (const char *)data + (body - head),
                     size - (size_t)(body - head));
     if (request.route->class == ROUTE_PEER)
-        request.refused = peer_check(&request);
+        request.refused = authentication_check_peer(&request);
     serve(&request);
     text_free(&request.body);
 }
@@ -273,7 +273,8 @@ static void check_snapshot(void)
     struct peer_reader *reader = NULL;
     struct response response = {0};
     struct request request = {.web = &web, .engine = &engine, .push = &push, .now = now};
-    const struct route *route = route_find("/api/replication/registry/services", &java);
+    const struct route *route =
+        route_find(&api_routes, "/api/replication/registry/services", &java);
     enum error error = route->handle(&request, &response, message);
     assert(!error && response.kind == RESPONSE_STREAM);
     struct text body = read_stream(&response.stream);
