@@ -118,6 +118,7 @@ struct sim_client {
     bool ack_node_crashed;    /* that node crashed since, perhaps before it sent the change */
     bool ack_node_isolated;   /* that node was isolated until the lease expired there */
     bool ack_node_clock_late; /* that node's HLC was behind; see is_clock_late */
+    bool revision_forgotten;  /* a late call arrived where nobody knows the instance any more */
 };
 
 /* Directed links: [from][to]. */

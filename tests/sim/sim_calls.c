@@ -42,9 +42,24 @@ static void note_change(struct sim *sim, struct sim_call *call, enum error error
     ++*count_done;
 }
 
+/* A revision is known while the record or its tombstone is kept. After the lease has ended at this
+ * node, a late call is executed (docs/REPLICATION.md). */
+static bool is_forgotten(const struct sim_client *client, const struct sim_call *call,
+                         const struct sim_node *node)
+{
+    struct record_copy copy;
+    if (call->number == client->call)
+        return false;
+    if (!registry_read_key(node->registry, instance_key_packed(&client->key), &copy))
+        return true;
+    record_copy_unref(&copy);
+    return false;
+}
+
 static void execute_register(struct sim *sim, struct sim_call *call, struct sim_node *node)
 {
     struct sim_client *client = &sim->clients[call->client];
+    client->revision_forgotten |= is_forgotten(client, call, node);
     struct instance *instance = client_instance(client, call->content, call->revision);
     sim_log(sim, "i%u registers content %u at %s", call->client, call->content, node->name);
     enum error error = registry_register(node->registry, instance, node_now(sim, node));

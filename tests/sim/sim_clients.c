@@ -88,6 +88,7 @@ static void note_acknowledged(struct sim *sim, struct sim_client *client,
     client->ack_node_crashed = false;
     client->ack_node_isolated = false;
     client->ack_node_clock_late = call->clock_late;
+    client->revision_forgotten = false;
     sim->counts.late += call->clock_late;
 }
 

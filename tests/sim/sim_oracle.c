@@ -51,7 +51,8 @@ static bool mixes_revisions(const struct sim *sim)
 static bool is_expected(const struct sim *sim, const struct sim_client *client, uint32_t content)
 {
     bool is_late = client->ack_node_clock_late && !sim->settings.revisions_percent;
-    if (client->ack_node_crashed || client->ack_node_isolated || is_late || mixes_revisions(sim))
+    if (client->ack_node_crashed || client->ack_node_isolated || is_late ||
+        client->revision_forgotten || mixes_revisions(sim))
         return content != 0;
     return content == wanted_content(client);
 }
