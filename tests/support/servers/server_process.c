@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { STARTED_MAX = 200, ARGS_MAX = 60, LOG_SHOWN_MAX = 16384 };
+enum { STARTED_MAX = 500, ARGS_MAX = 60, LOG_SHOWN_MAX = 16384 };
 
 static const char listening[] = "Listening on 127.0.0.1:";
 static const char listening_with_tls[] = "Listening with TLS on 127.0.0.1:";
