@@ -6,8 +6,10 @@
 # For trials and small installations; where there is an authority of the company, use that. The files
 # are FOLDER/ca.pem and ca.key, and NAME.pem and NAME.key for each NAME. HOSTs are the names and
 # addresses at which the others reach NAME; a client needs none. A file that exists is kept, so that
-# further certificates can be made with the same authority; remove NAME.pem to renew one. Keep ca.key
-# away from the nodes: who has it can make a certificate that every node trusts.
+# further certificates can be made with the same authority. To renew one, remove NAME.pem and repeat
+# the call with the same HOSTs. All files are readable by their owner only. A client's NAME must not
+# be the host of a node: nodes would accept its certificate as that of a peer. Keep ca.key away from
+# the nodes: its holder can make a certificate that every node trusts.
 #
 #   configs/secure/certificates.sh tls node-1,artemis-1.example.com,10.0.0.7 client
 #
