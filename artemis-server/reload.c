@@ -2,8 +2,10 @@
 #include "artemis-server/reload.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "artemis-core/config/config_listeners.h"
 #include "artemis-server/log.h"
 
 static void log_change(const struct config *before, const struct config *after,
@@ -105,16 +107,32 @@ static enum error copy_settings(struct engine *engine, struct config *config,
     return ERR_NONE;
 }
 
+/* The rules about listeners hold for `loaded` as a whole, which comes into force at the next start.
+ * They must hold for the new tokens and peers beside the listeners of today, too: otherwise a
+ * reload that replaces tokens by something else would open a listener until then. */
+static enum error check_in_force(const struct config *config, const struct config *loaded,
+                                 struct config_problem *problem)
+{
+    struct config next = *config; /* borrows everything */
+    next.auth.tokens = loaded->auth.tokens;
+    next.cluster.peers = loaded->cluster.peers;
+    return config_listeners_check(&next, problem);
+}
+
 enum error reload_apply(struct engine *engine, struct config *config, struct config *loaded,
-                        struct reload_counts *counts, const char **reason)
+                        struct reload_counts *counts, struct config_problem *problem)
 {
     assert(engine->config == config);
     *counts = (struct reload_counts){0};
-    *reason = "cluster.peers: too many addresses, or one that is too long";
-    enum error error = provider_check(loaded);
+    enum error error = check_in_force(config, loaded, problem);
     if (error)
         return error;
-    *reason = "out of memory";
+    snprintf(problem->text, sizeof(problem->text),
+             "cluster.peers: too many addresses, or one that is too long");
+    error = provider_check(loaded);
+    if (error)
+        return error;
+    snprintf(problem->text, sizeof(problem->text), "out of memory");
     error = auth_reload(&engine->auth, loaded);
     if (error)
         return error;

@@ -19,7 +19,8 @@ struct reload_counts {
 };
 
 /* `config` is that of the engine, `loaded` is valid and gets the earlier tokens. Nothing has
- * changed on failure, and *reason says why; with ERR_NO_MEMORY some settings may have. */
+ * changed on failure, and *problem says why; with ERR_NO_MEMORY some settings may have.
+ * ERR_INVALID_FIELD also if `loaded` would leave a listener open until the next start. */
 MUST_USE enum error reload_apply(struct engine *engine, struct config *config,
                                  struct config *loaded, struct reload_counts *counts,
-                                 const char **reason);
+                                 struct config_problem *problem);

@@ -77,15 +77,14 @@ static void reload(const struct node_settings *settings, struct engine *engine, 
     struct config loaded;
     struct config_problem problem;
     struct reload_counts counts;
-    const char *reason;
     if (settings->load(settings->context, &loaded, &problem)) {
         reload_failed(engine, problem.text);
         return;
     }
-    enum error error = reload_apply(engine, settings->config, &loaded, &counts, &reason);
+    enum error error = reload_apply(engine, settings->config, &loaded, &counts, &problem);
     config_free(&loaded);
     if (error) {
-        reload_failed(engine, reason);
+        reload_failed(engine, problem.text);
         return;
     }
     atomic_fetch_add(&engine->reloads, 1);

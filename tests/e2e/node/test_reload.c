@@ -224,10 +224,40 @@ static void tokens_are_replaced(void **state)
                                     "token added token=second", NULL});
 }
 
+static bool has_refused_reload(void *context)
+{
+    (void)context;
+    static const char *const fields[] = {"Authorization: Bearer " TOKEN_ADMIN, NULL};
+    struct http_response *response = http_send(
+        http, &(struct http_request){.method = "GET", .path = "/metrics", .fields = fields});
+    return strstr(response->body, "\nartemis_reloads_failed_total 1\n") != NULL;
+}
+
+/* The settings are valid as a whole, but the listener stays until the next start: 127.1 is an
+ * address that only the rule of listeners does not take for loopback. */
+static void reload_opens_no_listener(void **state)
+{
+    (void)state;
+    static const char cluster[] = "[cluster]\nenabled = true\nbootstrap_grace_secs = 0\n";
+    char settings[1024];
+    char tokens[512];
+    tokens_describe(tokens, sizeof tokens, "ops", "admin", TOKEN_ADMIN, time(NULL) + DAY_SECS);
+    snprintf(settings, sizeof settings, "%slisten_addr = \"127.1:0\"\n%s", cluster, tokens);
+    start(settings);
+    temp_folder_write(&folder, "artemis.toml", cluster);
+    server_process_signal(&server, SIGHUP);
+    assert_true(wait_until(has_refused_reload, NULL, wait_deadline_ms()));
+    check_http(http_get(http, "/api/status/config"), 401);
+    check_log((const char *const[]){"settings were not reloaded; nothing has changed reason=",
+                                    "cluster.listen_addr: \\\"127.1:0\\\" is open to everyone",
+                                    NULL});
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(reloadable_settings_take_effect, stop),
+        cmocka_unit_test_teardown(reload_opens_no_listener, stop),
         cmocka_unit_test_teardown(other_settings_wait_for_a_restart, stop),
         cmocka_unit_test_teardown(invalid_files_change_nothing, stop),
         cmocka_unit_test_teardown(reloads_under_load_lose_no_request, stop),
