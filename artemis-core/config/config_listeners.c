@@ -226,7 +226,7 @@ void config_listeners_warn(const struct config *config, struct text *out)
                         "%s is open to everyone who can reach %s (%s), because "
                         "server.allow_insecure is set\n",
                         key, address, source_of(config, key));
-        else if (config_requires_token(config) && !is_loopback(address) &&
+        else if (address[0] && config_requires_token(config) && !is_loopback(address) &&
                  !config_listener_has_tls(config, i))
             text_printf(out, "%s sends tokens in clear text to %s (%s); use TLS\n", key, address,
                         source_of(config, key));

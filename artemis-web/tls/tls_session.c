@@ -61,14 +61,28 @@ static void host_of(const char *url, char host[MEMBER_URL_BYTES])
     snprintf(host, MEMBER_URL_BYTES, "%.*s", (int)size, start);
 }
 
+/* GnuTLS compares the common name with the host where a certificate has no alternative names: that
+ * of a client may be anything. */
+static bool has_alternative_names(gnutls_x509_crt_t certificate)
+{
+    char name[TLS_NAME_BYTES];
+    size_t size = sizeof(name);
+    int code = gnutls_x509_crt_get_subject_alt_name(certificate, 0, name, &size, NULL);
+    return code >= 0 || code == GNUTLS_E_SHORT_MEMORY_BUFFER;
+}
+
+/* A wildcard names no member: it would stand for hosts that the operator has not listed. */
 static bool is_member(struct cluster *cluster, gnutls_x509_crt_t certificate)
 {
     struct member_list members;
     char host[MEMBER_URL_BYTES];
+    if (!has_alternative_names(certificate))
+        return false;
     cluster_members(cluster, &members);
     for (size_t i = 0; i < members.count; i++) {
         host_of(members.urls[i], host);
-        if (gnutls_x509_crt_check_hostname2(certificate, host, 0))
+        if (gnutls_x509_crt_check_hostname2(certificate, host,
+                                            GNUTLS_VERIFY_DO_NOT_ALLOW_WILDCARDS))
             return true;
     }
     return false;

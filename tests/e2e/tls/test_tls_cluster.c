@@ -32,7 +32,9 @@ static const char *file(const char *name)
 static int make_files(void **state)
 {
     static const char *const elsewhere[] = {"10.1.1.1", "node1.example", NULL};
+    static const char *const none[] = {NULL};
     const struct certificate_options outsider = {.hosts = elsewhere};
+    const struct certificate_options common_name = {.hosts = none, .common_name = "localhost"};
     const struct certificate_options expired = {.from_days = -2, .until_days = -1};
     (void)state;
     temp_folder_make(&folder);
@@ -41,6 +43,7 @@ static int make_files(void **state)
     certificates_make(&folder, "ca", "node", NULL);
     certificates_make(&folder, "ca", "outsider", &outsider);
     certificates_make(&folder, "ca", "expired", &expired);
+    certificates_make(&folder, "ca", "common-name", &common_name);
     certificates_make(&folder, "foreign-ca", "foreign", NULL);
     return 0;
 }
@@ -143,6 +146,21 @@ static void peers_need_a_certificate_of_a_member(void **state)
     check_outcome("foreign", "alert: CA is unknown");
     check_outcome("expired", "alert: Certificate is expired");
     check_outcome("outsider", "alert: Access was denied");
+}
+
+/* GnuTLS would compare a common name with the host of a member. */
+static void common_name_is_no_name_of_a_member(void **state)
+{
+    (void)state;
+    const char *settings[6];
+    const char *const *base = settings_of("node");
+    for (int i = 0; i < 4; i++)
+        settings[i] = base[i];
+    settings[4] = "cluster.peers=localhost:1";
+    settings[5] = NULL;
+    cluster_start(&cluster, 1, settings);
+    check_outcome("node", SERVED);
+    check_outcome("common-name", "alert: Access was denied");
 }
 
 static void replication_has_its_own_listener(void **state)
@@ -257,6 +275,7 @@ int main(void)
         cmocka_unit_test_teardown(nodes_replicate, stop),
         cmocka_unit_test_teardown(certified_peers_need_no_token, stop),
         cmocka_unit_test_teardown(peers_need_a_certificate_of_a_member, stop),
+        cmocka_unit_test_teardown(common_name_is_no_name_of_a_member, stop),
         cmocka_unit_test_teardown(replication_has_its_own_listener, stop),
         cmocka_unit_test_teardown(clients_see_addresses_for_clients, stop),
         cmocka_unit_test_teardown(foreign_node_is_not_a_peer, stop),
