@@ -42,8 +42,9 @@ static bool replicates(const struct config *config)
     return config->cluster.enabled && config->replication.enabled;
 }
 
-/* A node that was away for longer than a time-to-live has missed evictions of its peers. The loaded
- * instances that no peer has renewed are evicted. */
+/* A node that was away for longer than a time-to-live has missed evictions of its peers. When it has
+ * all records of a peer, the loaded instances that no peer has renewed are evicted. A part of a
+ * snapshot says nothing about the others. */
 static void evict_loaded(struct engine *engine)
 {
     struct storage_status status;
@@ -63,7 +64,7 @@ static void become_ready(struct engine *engine)
     if (engine->replication)
         replication_thread_stats(engine->replication, &stats);
     bool is_again = atomic_exchange(&engine->was_ready, true);
-    if (engine->storage && stats.snapshot_records && !is_again)
+    if (engine->storage && stats.has_snapshot && stats.snapshot_records && !is_again)
         evict_loaded(engine);
     registry_share_loaded(engine->registry);
     if (engine->storage)

@@ -186,14 +186,19 @@ static void confirm_loaded(const struct registry *registry, const struct locked_
         key->record->lease.deadline_ms--; /* differs from registry->loaded.deadline_ms */
 }
 
-/* Operators have released the guard of the service: nothing is guarded there. */
-static bool is_released(const struct locked_key *key, const struct wire_record *record)
+/* Operators have released the guard of the service: nothing is guarded there until the release ends.
+ * The state changes later, when a lease of the service ends here. */
+static bool is_released(const struct locked_key *key, const struct wire_record *record,
+                        struct moment now)
 {
     if (!record->is_guarded)
         return false;
     uint32_t number = shard_find_service(key->shard, key->location.hash,
                                          instance_text(record->instance, FIELD_SERVICE));
-    return number && shard_service(key->shard, number)->guard.state == GUARD_RELEASED;
+    if (!number)
+        return false;
+    const struct guard *guard = &shard_service(key->shard, number)->guard;
+    return guard->state == GUARD_RELEASED && now.mono_ms < guard->until_ms;
 }
 
 /* Adds an instance of a peer. One that a peer guards comes up in the next tick, as guarded for that
@@ -270,7 +275,7 @@ static enum error apply_instance(struct registry *registry, struct locked_key *k
     bool is_unregistered = key->record && !beats_tombstone(registry, key->record, change);
     if (is_unregistered)
         take_client_revision(registry, key, change.client_revision, now);
-    if (!deadline_ms || is_released(key, record) || is_unregistered)
+    if (!deadline_ms || is_released(key, record, now) || is_unregistered)
         return ERR_NONE;
     return insert_instance(registry, key, instance, change.stamp, record, deadline_ms, now);
 }

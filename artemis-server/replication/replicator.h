@@ -240,7 +240,8 @@ struct replicator_stats {
     uint64_t lease_checks, refuted, confirmed; /* checked leases; kept; not refuted */
     uint64_t rounds, differences;              /* of anti-entropy; buckets that differed */
     uint64_t fetched;                          /* records taken from peers by anti-entropy */
-    uint64_t snapshot_records;                 /* taken from the snapshot */
+    uint64_t snapshot_records;                 /* taken from snapshots */
+    bool has_snapshot;                         /* one of them was complete */
     uint64_t bootstrap_ms;                     /* from the start until ready */
 };
 void replicator_stats(const struct replicator *replicator, struct replicator_stats *stats);

@@ -85,6 +85,7 @@ void bootstrap_on_result(struct replicator *replicator, struct peer *peer,
         peer->health_due_ms = now.mono_ms;
     if (result == SEND_DELIVERED && !is_ahead) {
         peer->snapshot_tried = true;
+        replicator->stats.has_snapshot = true;
         if (!replicator->snapshot_ms)
             replicator->snapshot_ms = now.mono_ms;
         return;

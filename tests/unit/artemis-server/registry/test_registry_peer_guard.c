@@ -261,6 +261,8 @@ static void released_service_takes_no_guarded_lease_over(void **state)
     assert_int_equal(shown(peer, "big"), 0);
     copy_all(node, peer, ENDED_MS + 200); /* anti-entropy */
     assert_int_equal(shown(peer, "big"), 0);
+    copy_all(node, peer, ENDED_MS + 100 + TTL_MS); /* the release has ended */
+    assert_int_equal(shown(peer, "big"), BIG);
 }
 
 static void release_has_an_effect_once_and_only_in_time(void **state)

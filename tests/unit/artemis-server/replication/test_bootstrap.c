@@ -110,7 +110,9 @@ static void snapshot_is_applied_as_it_arrives(void **state)
     assert_true(is_registered(rig.node, "s", "a") && is_registered(rig.node, "s", "b"));
     assert_true(is_tombstone(rig.node, "s", "c"));
     assert_false(is_ready());
+    assert_false(replicator_stats_now().has_snapshot);
     finish_message(snapshot, SEND_DELIVERED);
+    assert_true(replicator_stats_now().has_snapshot);
     assert_false(is_ready()); /* it compares first */
     respond_same_digests(0);
     assert_true(is_ready());
