@@ -29,6 +29,7 @@ enum error auth_reload(struct auth *auth, const struct config *config)
     enum error error = token_table_create(config, &tokens);
     if (error)
         return error;
+    token_table_inherit(tokens, auth->tokens); /* only this thread exchanges the table */
     pthread_mutex_lock(&auth->lock);
     struct token_table *old = auth->tokens;
     auth->tokens = tokens;

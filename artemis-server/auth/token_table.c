@@ -7,10 +7,16 @@
 
 #include "artemis-core/base/sha256.h"
 
+/* Shared by the tables of all reloads that keep a token. */
+struct revocation {
+    _Atomic uint32_t references;
+    atomic_bool revoked;
+};
+
 struct stored_token {
     struct token token;
     struct sha256 digest;
-    atomic_bool revoked;
+    struct revocation *revocation;
 };
 
 struct token_table {
@@ -43,6 +49,28 @@ static size_t text_bytes(const struct config *config, size_t *patterns)
     return bytes;
 }
 
+static struct revocation *make_revocation(void)
+{
+    struct revocation *revocation = calloc(1, sizeof(*revocation));
+    if (revocation)
+        atomic_init(&revocation->references, 1);
+    return revocation;
+}
+
+static void unref_revocation(struct revocation *revocation)
+{
+    if (revocation && atomic_fetch_sub(&revocation->references, 1) == 1)
+        free(revocation);
+}
+
+static bool make_revocations(struct token_table *table)
+{
+    for (size_t i = 0; i < table->count; i++)
+        if (!(table->tokens[i].revocation = make_revocation()))
+            return false;
+    return true;
+}
+
 /* Copies the tokens. The memory for them is there. */
 static void fill(struct token_table *table, const struct config *config)
 {
@@ -65,7 +93,6 @@ static void fill(struct token_table *table, const struct config *config)
             text = stpcpy(text, from->services.items[j]) + 1;
         }
         (void)sha256_read_hex(slice_of(from->sha256), &to->digest); /* the settings are checked */
-        atomic_init(&to->revoked, false);
     }
     qsort(table->tokens, table->count, sizeof(table->tokens[0]), by_digest);
 }
@@ -85,7 +112,7 @@ enum error token_table_create(const struct config *config, struct token_table **
     table->count = count;
     table->text = malloc(bytes);
     table->patterns = malloc((patterns + 1) * sizeof(*table->patterns));
-    if (!table->text || !table->patterns) {
+    if (!table->text || !table->patterns || !make_revocations(table)) {
         token_table_unref(table);
         return ERR_NO_MEMORY;
     }
@@ -105,6 +132,8 @@ void token_table_unref(struct token_table *table)
 {
     if (!table || atomic_fetch_sub_explicit(&table->references, 1, memory_order_acq_rel) != 1)
         return;
+    for (size_t i = 0; i < table->count; i++)
+        unref_revocation(table->tokens[i].revocation);
     free(table->text);
     free(table->patterns);
     free(table);
@@ -140,15 +169,30 @@ static bool allows_the_same(const struct token *a, const struct token *b)
     return true;
 }
 
+static bool is_kept(const struct stored_token *token, const struct token_table *other)
+{
+    const struct stored_token *kept = find_digest(other, &token->digest);
+    return kept && allows_the_same(&token->token, &kept->token) &&
+           token->token.expires_ms == kept->token.expires_ms;
+}
+
+void token_table_inherit(struct token_table *table, const struct token_table *old)
+{
+    for (size_t i = 0; table && i < table->count; i++) {
+        struct stored_token *token = &table->tokens[i];
+        if (!is_kept(token, old))
+            continue;
+        unref_revocation(token->revocation);
+        token->revocation = find_digest(old, &token->digest)->revocation;
+        atomic_fetch_add(&token->revocation->references, 1);
+    }
+}
+
 void token_table_revoke_missing(struct token_table *old, const struct token_table *current)
 {
-    for (size_t i = 0; old && i < old->count; i++) {
-        struct stored_token *token = &old->tokens[i];
-        const struct stored_token *kept = find_digest(current, &token->digest);
-        if (!kept || !allows_the_same(&token->token, &kept->token) ||
-            token->token.expires_ms != kept->token.expires_ms)
-            atomic_store(&token->revoked, true);
-    }
+    for (size_t i = 0; old && i < old->count; i++)
+        if (!is_kept(&old->tokens[i], current))
+            atomic_store(&old->tokens[i].revocation->revoked, true);
 }
 
 /* --- rights ----------------------------------------------------------------------------------- */
@@ -156,7 +200,7 @@ void token_table_revoke_missing(struct token_table *old, const struct token_tabl
 enum error token_check(const struct token *token, uint64_t wall_ms)
 {
     const struct stored_token *stored = (const struct stored_token *)token; /* its first member */
-    if (atomic_load_explicit(&stored->revoked, memory_order_relaxed))
+    if (atomic_load_explicit(&stored->revocation->revoked, memory_order_relaxed))
         return ERR_INVALID_TOKEN;
     return token->expires_ms && wall_ms >= token->expires_ms ? ERR_TOKEN_EXPIRED : ERR_NONE;
 }

@@ -32,8 +32,11 @@ void token_table_unref(struct token_table *table);
 
 /* The token of a secret, or NULL. Does not look at its expiry. */
 const struct token *token_table_find(const struct token_table *table, struct slice secret);
+/* The tokens that `table` has in common with `old` (NULL: none) are revoked together from now on.
+ * Call it before other threads see `table`. */
+void token_table_inherit(struct token_table *table, const struct token_table *old);
 /* The tokens of `old` that `current` (NULL: none) does not have with the same role and services are
- * not valid any more. */
+ * not valid any more, in all tables that share them. */
 void token_table_revoke_missing(struct token_table *old, const struct token_table *current);
 
 /* ERR_NONE, ERR_TOKEN_EXPIRED, or ERR_INVALID_TOKEN: it is revoked. */

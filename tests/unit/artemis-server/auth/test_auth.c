@@ -150,6 +150,23 @@ static void reload_revokes_what_is_gone_or_different(void **state)
     token_table_unref(old);
 }
 
+/* As when a secret is rotated: the first reload keeps the token, the second removes it. */
+static void token_of_an_earlier_table_is_revoked_too(void **state)
+{
+    (void)state;
+    struct config changed = config;
+    struct token_table *first = token_table_ref(auth.tokens);
+    const struct token *admin = token_table_find(first, SLICE(ADMIN_SECRET));
+    const struct token *shop = token_table_find(first, SLICE(SHOP_SECRET));
+    assert_int_equal(auth_reload(&auth, &config), ERR_NONE);
+    assert_int_equal(token_check(admin, 0), ERR_NONE);
+    changed.auth.tokens = (struct config_tokens){1, &config.auth.tokens.items[0]};
+    assert_int_equal(auth_reload(&auth, &changed), ERR_NONE);
+    assert_int_equal(token_check(shop, 0), ERR_NONE);
+    assert_int_equal(token_check(admin, 0), ERR_INVALID_TOKEN);
+    token_table_unref(first);
+}
+
 static void node_without_tokens_needs_none(void **state)
 {
     (void)state;
@@ -164,7 +181,7 @@ static void node_without_tokens_needs_none(void **state)
 static void reload_without_memory_changes_nothing(void **state)
 {
     (void)state;
-    for (long n = 1; n <= 3; n++) {
+    for (long n = 1; n <= 6; n++) {
         failing_malloc_after(n);
         assert_int_equal(auth_reload(&auth, &config), ERR_NO_MEMORY);
         failing_malloc_after(-1);
@@ -203,6 +220,7 @@ int main(void)
         TEST(token_expires),
         TEST(services_limit_writes_and_the_reads_of_readers),
         TEST(reload_revokes_what_is_gone_or_different),
+        TEST(token_of_an_earlier_table_is_revoked_too),
         TEST(node_without_tokens_needs_none),
         TEST(reload_without_memory_changes_nothing),
         TEST(failures_slow_down_their_address_alone),
