@@ -42,9 +42,9 @@ static bool replicates(const struct config *config)
     return config->cluster.enabled && config->replication.enabled;
 }
 
-/* A node that was away for longer than a time-to-live has missed evictions of its peers. When it has
- * all records of a peer, the loaded instances that no peer has renewed are evicted. A part of a
- * snapshot says nothing about the others. */
+/* A node that was away for longer than a time-to-live has missed evictions of its peers. When it
+ * has all records of a peer, the loaded instances that no peer has renewed are evicted. A part of
+ * a snapshot says nothing about the others. */
 static void evict_loaded(struct engine *engine)
 {
     struct storage_status status;

@@ -186,8 +186,8 @@ static void confirm_loaded(const struct registry *registry, const struct locked_
         key->record->lease.deadline_ms--; /* differs from registry->loaded.deadline_ms */
 }
 
-/* Operators have released the guard of the service: nothing is guarded there until the release ends.
- * The state changes later, when a lease of the service ends here. */
+/* Operators have released the guard of the service: nothing is guarded there until the release
+ * ends. The state changes later, when a lease of the service ends here. */
 static bool is_released(const struct locked_key *key, const struct wire_record *record,
                         struct moment now)
 {

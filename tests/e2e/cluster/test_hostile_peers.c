@@ -195,11 +195,13 @@ static void node_ids_are_bounded_and_given_back(void **state)
         &cluster, 2,
         (const char *const[]){wait_slow_build() ? "lease.ttl_secs=30" : "lease.ttl_secs=10",
                               "lease.guard_percent=0", "replication.anti_entropy_secs=1", NULL});
-    for (size_t call = 0; call < 8; call++)
+    size_t calls = wait_slow_build() ? 2 : 8; /* the leases must not end before the last one */
+    for (size_t call = 0; call < calls; call++)
         (void)attack(cluster.ports[0], "register",
                      items("instances", call * ITEMS_MAX, ITEMS_MAX, stamp_ahead(0), "evil", true));
     assert_true(call_metric(cluster.http[0], "artemis_node_ids") <= 4096 + 3);
-    assert_true(call_metric(cluster.http[0], "artemis_node_ids_refused_total") >= 7 * ITEMS_MAX);
+    assert_true(call_metric(cluster.http[0], "artemis_node_ids_refused_total") >=
+                (double)(calls - 1) * ITEMS_MAX);
     assert_string_equal(attack(cluster.ports[0], "register",
                                items("instances", 0, 1, stamp_ahead(1), "one-more", true)),
                         "too-large");

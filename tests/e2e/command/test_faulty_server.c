@@ -18,14 +18,14 @@
 
 static struct fake_server server;
 static struct fake_server elsewhere;
-static atomic_uint followed; /* redirects */
-static const struct response_fault *fault;
+static atomic_uint followed;                       /* redirects */
+static const struct response_fault *_Atomic fault; /* read by the threads of the server */
 
 static bool send_fault(int fd, const char *head, void *context)
 {
     (void)head;
     (void)context;
-    fault->send(fd, elsewhere.url);
+    atomic_load(&fault)->send(fd, elsewhere.url);
     shutdown(fd, SHUT_RDWR);
     return true;
 }
@@ -41,8 +41,8 @@ static void respond_elsewhere(const char *head, char *response, size_t size, voi
 static int start(void **state)
 {
     (void)state;
+    fake_server_start(&elsewhere, respond_elsewhere, NULL); /* the threads of the other read it */
     fake_server_start_stream(&server, respond_elsewhere, send_fault, NULL);
-    fake_server_start(&elsewhere, respond_elsewhere, NULL);
     return 0;
 }
 

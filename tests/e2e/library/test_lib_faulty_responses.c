@@ -26,9 +26,9 @@ static const struct artemis_instance one = {
 static struct fake_server server;
 static struct fake_server elsewhere;
 static atomic_uint faults_left;
-static atomic_uint handshakes_left; /* that get the fault */
-static atomic_uint followed;        /* redirects */
-static const struct response_fault *fault;
+static atomic_uint handshakes_left;                /* that get the fault */
+static atomic_uint followed;                       /* redirects */
+static const struct response_fault *_Atomic fault; /* read by the threads of the server */
 
 static bool is_handshake(const char *head)
 {
@@ -71,8 +71,8 @@ static bool send_fault(int fd, const char *head, void *context)
 static int start(void **state)
 {
     (void)state;
+    fake_server_start(&elsewhere, respond_elsewhere, NULL); /* the threads of the other read it */
     fake_server_start_stream(&server, respond, send_fault, NULL);
-    fake_server_start(&elsewhere, respond_elsewhere, NULL);
     return 0;
 }
 

@@ -137,7 +137,9 @@ static void reloads_under_load_lose_no_request(void **state)
 {
     (void)state;
     static const char *const turns[] = {
+        "[lease]\nttl_secs = 3600\n"
         "[ratelimit]\nrequests_per_second = 5000000\nburst_size = 5000000\n",
+        "[lease]\nttl_secs = 3600\n"
         "[ratelimit]\nenabled = false\n[cluster]\npeers = [\"127.0.0.1:1\"]\n",
     };
     struct background_client clients[2];
