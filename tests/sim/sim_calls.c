@@ -48,7 +48,7 @@ static bool is_forgotten(const struct sim_client *client, const struct sim_call 
                          const struct sim_node *node)
 {
     struct record_copy copy;
-    if (call->number == client->call)
+    if (call->number == client->call || !call->revision)
         return false;
     if (!registry_read_key(node->registry, instance_key_packed(&client->key), &copy))
         return true;
