@@ -8,10 +8,11 @@
 #include <assert.h>
 #include <ctype.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "artemis-core/config/config_problem.h"
 
 enum { EDITS_MAX = 3, SHOWN_BYTES = 512 };
 
@@ -78,16 +79,6 @@ static void set_source(struct config *config, const struct config_setting *setti
 }
 
 /* --- error messages --------------------------------------------------------------------------- */
-
-__attribute__((format(printf, 2, 3))) static enum error
-invalid_field(struct config_problem *problem, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(problem->text, sizeof(problem->text), format, arguments);
-    va_end(arguments);
-    return ERR_INVALID_FIELD;
-}
 
 static void describe(char *out, size_t size, const struct toml_value *value)
 {
@@ -221,9 +212,9 @@ static enum error invalid_value(const struct config_setting *setting,
         !(in_file && quoted) && correct_value(setting, &invalid, corrected, sizeof(corrected));
     if (known)
         write_for_source(written, sizeof(written), source, setting->key, corrected);
-    invalid_field(problem, "%s: %s: must be %s%s, is %s%s%s", source, setting->key,
-                  config_value_article(setting), text_string(&allowed), shown,
-                  known ? "; write " : "", known ? written : "");
+    config_problem_set(problem, "%s: %s: must be %s%s, is %s%s%s", source, setting->key,
+                       config_value_article(setting), text_string(&allowed), shown,
+                       known ? "; write " : "", known ? written : "");
     text_free(&allowed);
     return ERR_INVALID_FIELD;
 }
@@ -277,8 +268,8 @@ static enum error unknown_key(const char *key, const struct toml_value *value, c
     char shown[SHOWN_BYTES];
     if (config_has_section(slice_of(key))) {
         describe(shown, sizeof(shown), value);
-        return invalid_field(problem, "%s: %s: must be a section, [%s], is %s", source, key, key,
-                             shown);
+        return config_problem_set(problem, "%s: %s: must be a section, [%s], is %s", source, key,
+                                  key, shown);
     }
     text_quote(shown, sizeof(shown), slice_of(key));
     const char *near = config_nearest(key);
@@ -288,11 +279,11 @@ static enum error unknown_key(const char *key, const struct toml_value *value, c
         near = variable;
     }
     if (near)
-        return invalid_field(problem, "%s: unknown setting %s; did you mean %s?", source, shown,
-                             near);
-    return invalid_field(problem,
-                         "%s: unknown setting %s; all are listed by: artemis config reference",
-                         source, shown);
+        return config_problem_set(problem, "%s: unknown setting %s; did you mean %s?", source,
+                                  shown, near);
+    return config_problem_set(problem,
+                              "%s: unknown setting %s; all are listed by: artemis config reference",
+                              source, shown);
 }
 
 /* A table of an array, such as [[lease]], where something else belongs. */
@@ -302,7 +293,7 @@ static enum error set_array_of_tables(struct config *config, const char *key, co
     const struct toml_value tables = {.type = TOML_TYPE_OTHER, .text = "a list of tables"};
     char *name = strndup(key, strcspn(key, "["));
     if (!name) {
-        invalid_field(problem, "%s: %s", source, error_info(ERR_NO_MEMORY)->message);
+        config_problem_set(problem, "%s: %s", source, error_info(ERR_NO_MEMORY)->message);
         return ERR_NO_MEMORY;
     }
     enum error code = config_set(config, name, &tables, source, problem);
@@ -328,7 +319,7 @@ enum error config_set(struct config *config, const char *key, const struct toml_
     if (code == ERR_INVALID_FIELD)
         return invalid_value(setting, value, source, problem);
     if (code != ERR_NONE) {
-        invalid_field(problem, "%s: %s: %s", source, key, error_info(code)->message);
+        config_problem_set(problem, "%s: %s: %s", source, key, error_info(code)->message);
         return code;
     }
     set_source(config, setting, source);
@@ -345,7 +336,7 @@ struct text_reader {
 
 static enum error out_of_memory(const struct text_reader *reader)
 {
-    invalid_field(reader->problem, "%s: %s: out of memory", reader->source, reader->key);
+    config_problem_set(reader->problem, "%s: %s: out of memory", reader->source, reader->key);
     return ERR_NO_MEMORY;
 }
 
@@ -355,8 +346,8 @@ static enum error visit_array(void *context, const char *key, const struct toml_
     const struct text_reader *reader = context;
     (void)line;
     if (strcmp(key, "value") != 0)
-        return invalid_field(reader->problem, "%s: %s: there is more than the list", reader->source,
-                             reader->key);
+        return config_problem_set(reader->problem, "%s: %s: there is more than the list",
+                                  reader->source, reader->key);
     if (reader->check_only)
         return ERR_NONE;
     return config_set(reader->config, reader->key, value, reader->source, reader->problem);
@@ -369,7 +360,8 @@ static enum error read_array(struct text_reader *reader, struct slice document, 
     enum error code =
         toml_read("list", document, visit_array, reader, toml_problem, sizeof(toml_problem));
     if (toml_problem[0])
-        invalid_field(reader->problem, "%s: %s: %s", reader->source, reader->key, toml_problem);
+        config_problem_set(reader->problem, "%s: %s: %s", reader->source, reader->key,
+                           toml_problem);
     return code;
 }
 

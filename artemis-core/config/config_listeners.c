@@ -2,10 +2,11 @@
 #include "artemis-core/config/config_listeners.h"
 
 #include <arpa/inet.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+
+#include "artemis-core/config/config_problem.h"
 
 /* --- listeners -------------------------------------------------------------------------------- */
 
@@ -94,21 +95,6 @@ bool config_listener_is_protected(const struct config *config, enum config_liste
 
 /* --- rules ------------------------------------------------------------------------------------ */
 
-__attribute__((format(printf, 2, 3))) static enum error invalid(struct config_problem *problem,
-                                                                const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(problem->text, sizeof(problem->text), format, arguments);
-    va_end(arguments);
-    return ERR_INVALID_FIELD;
-}
-
-static const char *source_of(const struct config *config, const char *key)
-{
-    return config_source(config, config_find(key));
-}
-
 /* A setting that is set although another one, which it needs, is not. */
 static enum error check_needs(const struct config *config, struct config_problem *problem)
 {
@@ -140,8 +126,9 @@ static enum error check_needs(const struct config *config, struct config_problem
     };
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
         if (rules[i].is_set && !rules[i].has_needed)
-            return invalid(problem, "%s: %s: needs %s, which is not set",
-                           source_of(config, rules[i].key), rules[i].key, rules[i].needed);
+            return config_problem_set(problem, "%s: %s: needs %s, which is not set",
+                                      config_source_of(config, rules[i].key), rules[i].key,
+                                      rules[i].needed);
     return ERR_NONE;
 }
 
@@ -153,11 +140,11 @@ static enum error check_peer_schemes(const struct config *config, struct config_
         return ERR_NONE;
     for (size_t i = 0; i < peers->count; i++)
         if (strncmp(peers->items[i], "http://", strlen("http://")) == 0)
-            return invalid(problem,
-                           "%s: cluster.peers: \"%s\" must begin with https://, because "
-                           "cluster.tls.cert is set (%s)",
-                           source_of(config, "cluster.peers"), peers->items[i],
-                           source_of(config, "cluster.tls.cert"));
+            return config_problem_set(problem,
+                                      "%s: cluster.peers: \"%s\" must begin with https://, because "
+                                      "cluster.tls.cert is set (%s)",
+                                      config_source_of(config, "cluster.peers"), peers->items[i],
+                                      config_source_of(config, "cluster.tls.cert"));
     return ERR_NONE;
 }
 
@@ -169,9 +156,9 @@ static enum error check_different(const struct config *config, struct config_pro
             const char *port = strrchr(address, ':');
             if (port && strcmp(port, ":0") != 0 &&
                 strcmp(address, config_listener_address(config, j)) == 0)
-                return invalid(problem, "%s: %s: must differ from %s, is \"%s\"",
-                               source_of(config, config_listener_key(i)), config_listener_key(i),
-                               config_listener_key(j), address);
+                return config_problem_set(problem, "%s: %s: must differ from %s, is \"%s\"",
+                                          config_source_of(config, config_listener_key(i)),
+                                          config_listener_key(i), config_listener_key(j), address);
         }
     return ERR_NONE;
 }
@@ -198,11 +185,12 @@ static enum error check_protected(const struct config *config, struct config_pro
 {
     for (enum config_listener i = 0; i < CONFIG_LISTENERS && !config->server.allow_insecure; i++)
         if (!config_listener_is_protected(config, i))
-            return invalid(problem,
-                           "%s: %s: \"%s\" is open to everyone who can reach it; %s; or set "
-                           "server.allow_insecure = true",
-                           source_of(config, config_listener_key(i)), config_listener_key(i),
-                           config_listener_address(config, i), remedy(config, i));
+            return config_problem_set(
+                problem,
+                "%s: %s: \"%s\" is open to everyone who can reach it; %s; or set "
+                "server.allow_insecure = true",
+                config_source_of(config, config_listener_key(i)), config_listener_key(i),
+                config_listener_address(config, i), remedy(config, i));
     return ERR_NONE;
 }
 
@@ -225,10 +213,10 @@ void config_listeners_warn(const struct config *config, struct text *out)
             text_printf(out,
                         "%s is open to everyone who can reach %s (%s), because "
                         "server.allow_insecure is set\n",
-                        key, address, source_of(config, key));
+                        key, address, config_source_of(config, key));
         else if (address[0] && config_requires_token(config) && !is_loopback(address) &&
                  !config_listener_has_tls(config, i))
             text_printf(out, "%s sends tokens in clear text to %s (%s); use TLS\n", key, address,
-                        source_of(config, key));
+                        config_source_of(config, key));
     }
 }

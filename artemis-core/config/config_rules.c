@@ -5,31 +5,16 @@
 #include "artemis-core/config/config.h"
 
 #include <arpa/inet.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "artemis-core/config/config_listeners.h"
+#include "artemis-core/config/config_problem.h"
 #include "artemis-core/config/config_tokens.h"
 #include "artemis-core/config/config_value.h"
 
 enum { SHOWN_ADDRESSES_BYTES = 256 };
-
-__attribute__((format(printf, 2, 3))) static enum error invalid(struct config_problem *problem,
-                                                                const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(problem->text, sizeof(problem->text), format, arguments);
-    va_end(arguments);
-    return ERR_INVALID_FIELD;
-}
-
-static const char *source_of(const struct config *config, const char *key)
-{
-    return config_source(config, config_find(key));
-}
 
 /* --- rules of config_validate ----------------------------------------------------------------- */
 
@@ -47,8 +32,9 @@ static enum error check_peers(const struct config *config, struct config_problem
         for (size_t j = 0; j < i; j++)
             if (strcasecmp(without_scheme(config, peers->items[i]),
                            without_scheme(config, peers->items[j])) == 0)
-                return invalid(problem, "%s: cluster.peers: \"%s\" is listed twice",
-                               source_of(config, "cluster.peers"), peers->items[i]);
+                return config_problem_set(problem, "%s: cluster.peers: \"%s\" is listed twice",
+                                          config_source_of(config, "cluster.peers"),
+                                          peers->items[i]);
     return ERR_NONE;
 }
 
@@ -56,10 +42,10 @@ static enum error check_connections(const struct config *config, struct config_p
 {
     if (config->server.threads <= config->server.max_connections)
         return ERR_NONE;
-    return invalid(problem,
-                   "server.max_connections: must be at least server.threads, %u (%s), is %u (%s)",
-                   config->server.threads, source_of(config, "server.threads"),
-                   config->server.max_connections, source_of(config, "server.max_connections"));
+    return config_problem_set(
+        problem, "server.max_connections: must be at least server.threads, %u (%s), is %u (%s)",
+        config->server.threads, config_source_of(config, "server.threads"),
+        config->server.max_connections, config_source_of(config, "server.max_connections"));
 }
 
 static enum error check_tombstones(const struct config *config, struct config_problem *problem)
@@ -68,21 +54,21 @@ static enum error check_tombstones(const struct config *config, struct config_pr
     if (!config->cluster.enabled || !config->replication.enabled ||
         config->replication.tombstone_secs >= 2 * round_secs)
         return ERR_NONE;
-    return invalid(problem,
-                   "replication.tombstone_secs: must be at least twice "
-                   "replication.anti_entropy_secs, %u (%s), is %u (%s)",
-                   round_secs, source_of(config, "replication.anti_entropy_secs"),
-                   config->replication.tombstone_secs,
-                   source_of(config, "replication.tombstone_secs"));
+    return config_problem_set(problem,
+                              "replication.tombstone_secs: must be at least twice "
+                              "replication.anti_entropy_secs, %u (%s), is %u (%s)",
+                              round_secs, config_source_of(config, "replication.anti_entropy_secs"),
+                              config->replication.tombstone_secs,
+                              config_source_of(config, "replication.tombstone_secs"));
 }
 
 static enum error check_cluster_token(const struct config *config, struct config_problem *problem)
 {
     if (!config->cluster.token[0] || !config->cluster.token_file[0])
         return ERR_NONE;
-    return invalid(problem,
-                   "%s: cluster.token_file: cluster.token is set too (%s); set one of them",
-                   source_of(config, "cluster.token_file"), source_of(config, "cluster.token"));
+    return config_problem_set(
+        problem, "%s: cluster.token_file: cluster.token is set too (%s); set one of them",
+        config_source_of(config, "cluster.token_file"), config_source_of(config, "cluster.token"));
 }
 
 /* --- the advertised address ------------------------------------------------------------------- */
@@ -122,10 +108,11 @@ static enum error check_advertised(struct config *config, struct config_problem 
     bool is_ipv6;
     char *advertised = config->cluster.advertise_addr;
     if (advertised[0] && is_unspecified(advertised, &is_ipv6))
-        return invalid(problem,
-                       "%s: cluster.advertise_addr: must be an address that other hosts reach, "
-                       "is \"%s\"",
-                       source_of(config, "cluster.advertise_addr"), advertised);
+        return config_problem_set(
+            problem,
+            "%s: cluster.advertise_addr: must be an address that other hosts reach, "
+            "is \"%s\"",
+            config_source_of(config, "cluster.advertise_addr"), advertised);
     const char *listener = client_address(config);
     if (!advertised[0] && !is_unspecified(listener, &is_ipv6))
         memcpy(advertised, listener, CONFIG_TEXT_BYTES);
@@ -179,11 +166,12 @@ enum error config_advertise(struct config *config, const struct config_host *hos
     if (count > 1 && config->cluster.enabled) {
         char addresses[SHOWN_ADDRESSES_BYTES];
         list_addresses(addresses, host);
-        return invalid(problem,
-                       "%s: %s: \"%s\" is every interface, and this host has "
-                       "several addresses (%s); set cluster.advertise_addr to the address at "
-                       "which peers and clients reach this node",
-                       source_of(config, listener_key), listener_key, listener, addresses);
+        return config_problem_set(
+            problem,
+            "%s: %s: \"%s\" is every interface, and this host has "
+            "several addresses (%s); set cluster.advertise_addr to the address at "
+            "which peers and clients reach this node",
+            config_source_of(config, listener_key), listener_key, listener, addresses);
     }
     if (count > 1 && advertise(config, host->name))
         return ERR_NONE;
@@ -236,7 +224,7 @@ void config_warn(const struct config *config, struct text *out)
         text_printf(out,
                     "cluster.enabled is true (%s), but cluster.peers is empty: this node has no "
                     "peers to replicate with\n",
-                    source_of(config, "cluster.enabled"));
+                    config_source_of(config, "cluster.enabled"));
     config_listeners_warn(config, out);
     warn_about_tokens(config, out);
 }

@@ -2,12 +2,12 @@
 #include "artemis-core/config/config_tokens.h"
 
 #include <ctype.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "artemis-core/config/config_problem.h"
 #include "artemis-core/config/config_value.h"
 
 static const char list_key[] = "auth.tokens";
@@ -66,16 +66,6 @@ uint64_t config_token_expires_ms(const struct config_token *token)
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-__attribute__((format(printf, 2, 3))) static enum error invalid(struct config_problem *problem,
-                                                                const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(problem->text, sizeof(problem->text), format, arguments);
-    va_end(arguments);
-    return ERR_INVALID_FIELD;
-}
-
 bool config_tokens_has_key(const char *key)
 {
     size_t size = strlen(list_key);
@@ -133,8 +123,8 @@ static enum error invalid_field(const struct config_setting *setting,
     struct text allowed = {0};
     config_write_allowed(&allowed, setting);
     describe(setting, value, shown);
-    invalid(problem, "%s: %s: must be %s%s, is %s", source, setting->key,
-            config_value_article(setting), text_string(&allowed), shown);
+    config_problem_set(problem, "%s: %s: must be %s%s, is %s", source, setting->key,
+                       config_value_article(setting), text_string(&allowed), shown);
     text_free(&allowed);
     return ERR_INVALID_FIELD;
 }
@@ -170,15 +160,16 @@ static enum error set_field(struct config_token *token, const char *name,
     const struct config_setting *setting = find_field(name);
     struct toml_value value = without_date(given);
     if (!setting)
-        return invalid(problem,
-                       "%s: [[auth.tokens]] has no field \"%.64s\"; it has name, role, sha256, "
-                       "services and expires",
-                       source, name);
+        return config_problem_set(
+            problem,
+            "%s: [[auth.tokens]] has no field \"%.64s\"; it has name, role, sha256, "
+            "services and expires",
+            source, name);
     enum error error = config_value_store(setting, &value, (char *)token + setting->offset);
     if (error == ERR_INVALID_FIELD)
         return invalid_field(setting, given, source, problem);
     if (error) {
-        invalid(problem, "%s: %s: %s", source, setting->key, error_info(error)->message);
+        config_problem_set(problem, "%s: %s: %s", source, setting->key, error_info(error)->message);
         return error;
     }
     token->given |= 1u << (setting - config_token_settings);
@@ -197,14 +188,15 @@ enum error config_tokens_set(struct config *config, const char *key, const struc
         return ERR_NONE;
     unsigned long index = *rest == '[' ? strtoul(rest + 1, &end, 10) : 0;
     if (!in_file || !end || *end != ']')
-        return invalid(problem, "%s: auth.tokens: is set in a file, as tables [[auth.tokens]]",
-                       source);
+        return config_problem_set(
+            problem, "%s: auth.tokens: is set in a file, as tables [[auth.tokens]]", source);
     if (index >= CONFIG_TOKENS_MAX || config->auth.tokens.count > CONFIG_TOKENS_MAX)
-        return invalid(problem, "%s: auth.tokens: there may be at most %d tokens", source,
-                       CONFIG_TOKENS_MAX);
+        return config_problem_set(problem, "%s: auth.tokens: there may be at most %d tokens",
+                                  source, CONFIG_TOKENS_MAX);
     struct config_token *token = token_at(&config->auth.tokens, (uint32_t)index, source);
     if (!token) {
-        invalid(problem, "%s: auth.tokens: %s", source, error_info(ERR_NO_MEMORY)->message);
+        config_problem_set(problem, "%s: auth.tokens: %s", source,
+                           error_info(ERR_NO_MEMORY)->message);
         return ERR_NO_MEMORY;
     }
     return end[1] == '.' ? set_field(token, end + 2, value, source, problem) : ERR_NONE;
@@ -216,14 +208,15 @@ static enum error check_complete(const struct config_token *token, struct config
 {
     for (enum field field = FIELD_NAME; field <= FIELD_SHA256; field++)
         if (!(token->given >> field & 1))
-            return invalid(problem, "%s: %s: is missing in this [[auth.tokens]]", token->source,
-                           config_token_settings[field].key);
+            return config_problem_set(problem, "%s: %s: is missing in this [[auth.tokens]]",
+                                      token->source, config_token_settings[field].key);
     enum auth_role role = config_token_role(token);
     if (token->services.count && role != ROLE_READ && role != ROLE_WRITE)
-        return invalid(problem,
-                       "%s: auth.tokens.services: is only for the roles read and write; token "
-                       "\"%s\" has the role %s",
-                       token->source, token->name, auth_role_word(role));
+        return config_problem_set(
+            problem,
+            "%s: auth.tokens.services: is only for the roles read and write; token "
+            "\"%s\" has the role %s",
+            token->source, token->name, auth_role_word(role));
     return ERR_NONE;
 }
 
@@ -231,12 +224,12 @@ static enum error check_unique(const struct config_token *token, const struct co
                                struct config_problem *problem)
 {
     if (strcmp(token->name, other->name) == 0)
-        return invalid(problem, "%s: auth.tokens.name: \"%s\" is used twice, also at %s",
-                       token->source, token->name, other->source);
+        return config_problem_set(problem, "%s: auth.tokens.name: \"%s\" is used twice, also at %s",
+                                  token->source, token->name, other->source);
     if (strcasecmp(token->sha256, other->sha256) == 0)
-        return invalid(problem,
-                       "%s: auth.tokens.sha256: tokens \"%s\" and \"%s\" have the same secret",
-                       token->source, other->name, token->name);
+        return config_problem_set(
+            problem, "%s: auth.tokens.sha256: tokens \"%s\" and \"%s\" have the same secret",
+            token->source, other->name, token->name);
     return ERR_NONE;
 }
 
@@ -244,8 +237,8 @@ enum error config_tokens_validate(const struct config *config, struct config_pro
 {
     const struct config_tokens *tokens = &config->auth.tokens;
     if (tokens->count > CONFIG_TOKENS_MAX)
-        return invalid(problem, "%s: auth.tokens: there may be at most %d tokens",
-                       tokens->items[CONFIG_TOKENS_MAX].source, CONFIG_TOKENS_MAX);
+        return config_problem_set(problem, "%s: auth.tokens: there may be at most %d tokens",
+                                  tokens->items[CONFIG_TOKENS_MAX].source, CONFIG_TOKENS_MAX);
     enum error error = ERR_NONE;
     for (size_t i = 0; i < tokens->count && !error; i++) {
         error = check_complete(&tokens->items[i], problem);
