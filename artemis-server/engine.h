@@ -89,7 +89,7 @@ void engine_check_credentials(struct engine *engine, bool force, struct moment n
 void engine_set_state(struct engine *engine, enum node_state state);
 enum node_state engine_state(const struct engine *engine);
 const char *engine_state_word(enum node_state state);
-/* True for the first REREGISTER_MS of the process, in which clients register again. */
+/* True for cluster.bootstrap_grace_secs after the start, in which clients register again. */
 bool engine_is_recently_started(const struct engine *engine, struct moment now);
 /* Returns true while peers may hold instances that this node has not copied: a heartbeat for an
  * unknown instance must not make its client register again. */

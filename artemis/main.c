@@ -3,8 +3,8 @@
  * main - runs the command that the first argument names.
  *
  * One table lists the commands. A command receives its name as argv[0] and the arguments after it,
- * and returns the exit code. `artemis
- * help` is printed from the table; `artemis help NAME` is `artemis NAME --help`.
+ * and returns the exit code. `artemis help` is printed from the table; `artemis help NAME` is
+ * `artemis NAME --help`.
  */
 #include "artemis-core/base/suggest.h"
 #include "artemis/cmd/commands.h"

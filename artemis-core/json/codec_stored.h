@@ -2,8 +2,8 @@
  *
  * codec_stored - the JSON of an instance in the storage of a node.
  *
- * It is the form of the wire, with the status as it was registered. So a snapshot file can be read
- * by people and by later versions. A tombstone with a client revision is an object with that
+ * It is the form of the wire, with the status as it was registered, so that people and later
+ * versions can read the storage file. A tombstone with a client revision is an object with that
  * member alone. Pure.
  */
 #pragma once

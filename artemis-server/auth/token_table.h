@@ -32,11 +32,11 @@ void token_table_unref(struct token_table *table);
 
 /* The token of a secret, or NULL. Does not look at its expiry. */
 const struct token *token_table_find(const struct token_table *table, struct slice secret);
-/* The tokens that `table` has in common with `old` (NULL: none) are revoked together from now on.
- * Call it before other threads see `table`. */
+/* For a new table that replaces `old` (NULL: none): a token that is the same in both is revoked in
+ * both at once. Call it before other threads see `table`. */
 void token_table_inherit(struct token_table *table, const struct token_table *old);
-/* The tokens of `old` that `current` (NULL: none) does not have with the same role and services are
- * not valid any more, in all tables that share them. */
+/* Revokes the tokens of `old` that `current` (NULL: none) does not have with the same role,
+ * services and expiry, in all tables that share them. */
 void token_table_revoke_missing(struct token_table *old, const struct token_table *current);
 
 /* ERR_NONE, ERR_TOKEN_EXPIRED, or ERR_INVALID_TOKEN: it is revoked. */

@@ -26,10 +26,27 @@
  * is not known: it is served, its time runs out one time-to-live after the start, and the guards do
  * not count it as ended before.
  *
- * Words: a lease is "ended" when it is expired, guarded or peer_guarded; WHEEL_ENDED and the
- * counter `ended` are about these. A lease "comes up" when the wheel hands it out. "Due" as a state
- * is LEASE_DUE alone. "Guarded" is a state of a lease; the states of a guard are off, engaged and
- * released (guard.h).
+ * The way of an expiring lease in a cluster:
+ *   1. The lease thread calls registry_tick every 20 ms. The wheel (timing_wheel.h) hands out the
+ *      leases that come up. One that was renewed is armed again.
+ *   2. The time of the others has run out. While a peer is up they become confirming, and their
+ *      records go into the dirty list of lease checks.
+ *   3. The replication thread drains that list every LEASE_CHECK_INTERVAL_MS, and sends a lease
+ *      check to every peer that is up (replicator.h). A peer responds with what it knows
+ *      (registry_respond_lease_check).
+ *   4. A later renewal makes the lease active again (registry_refute_expiry). The guard of a peer
+ *      makes it peer_guarded (registry_guard_for_peer). Otherwise it becomes due
+ *      (registry_confirm_expiry).
+ *   5. The next tick makes it expired. When all expired leases of the tick are counted, the guards
+ *      of their services and of the node are evaluated (guard.h).
+ *   6. In the same tick each expired lease is evicted or guarded. An eviction is a change for
+ *      subscribers and long polls. It leaves no tombstone and is not sent to peers.
+ *
+ * Words: the time of a lease "has run out", and this is its "end", when its deadline has passed. A
+ * lease is "ended" when it is expired, guarded or peer_guarded; WHEEL_ENDED and the counter `ended`
+ * are about these. A lease "comes up" when the wheel hands it out. "Due" as a state is LEASE_DUE
+ * alone. "Guarded" is a state of a lease; the states of a guard are off, engaged and released
+ * (guard.h).
  *
  * Pure. Only shard_leases.c changes the state of a lease.
  */

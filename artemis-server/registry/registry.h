@@ -9,11 +9,12 @@
  * requests from new ones. Responses are encoded by the response cache
  * (artemis-server/response_cache.h), which stores them here, beside their service.
  *
- * A lease ends `ttl_ms` after its last renewal. registry_tick evicts the instance within two ticks
- * (of 20 ms), unless a lease check is made first (registry_replication.h) or a guard is engaged,
- * but guard_max_ms after its end at the latest. Until then the instance is in every response. One
- * thread calls registry_tick every tick. Any thread may call all other functions. Nothing here
- * reads a clock; nothing encodes or calls out while it holds the lock of a shard.
+ * The time of a lease runs out `ttl_ms` after its last renewal. registry_tick evicts the instance
+ * within two ticks (of 20 ms), unless a lease check is made first or a guard is engaged, but
+ * guard_max_ms after that time at the latest (lease_state.h). Until then the instance is in every
+ * response. One thread calls registry_tick every tick, and registry_cleanup. Any thread may call
+ * all other functions. Nothing here reads a clock; nothing encodes or calls out while it holds the
+ * lock of a shard.
  *
  * Lock order: one shard (never two), then the change log. The lock of the node's guard is held
  * alone.

@@ -4,14 +4,14 @@
  *
  * Dirty lists: while the registry is replicating, each local change and renewal puts the number of
  * its record into a dirty list, once, without an allocation. Draining a list returns a copy of the
- * latest record of each key. What came from a peer is never marked, so nothing is forwarded.
+ * latest record of each key. The records of peers are not marked, so nothing is forwarded.
  *
- * Apply: registry_apply... store the records of peers. The higher stamp wins, in any order and any
- * number of times. A renewal moves a lease to `now - age + ttl`, if that is later. When a client
- * registers identical content at this node, the stamp stays, and the HLC time of the registration
- * is stored in record.reregistered_hlc. If the stamp of a peer's change lies between the stored
- * stamp and that time, the stored content wins: it gets that time as its stamp, and is marked
- * dirty.
+ * Apply: registry_apply... store the records of peers. Of two records of a key the later one stays
+ * (record_order.h), in any order and any number of times. A renewal moves a lease to
+ * `now - age + ttl`, if that is later. When a client registers identical content at this node, the
+ * stamp stays, and the HLC time of the registration is stored in record.reregistered_hlc. If the
+ * stamp of a peer's change lies between the stored stamp and that time, the stored content stays:
+ * it gets that time as its stamp, and is marked dirty.
  *
  * Tombstones: an unregistered key keeps a tombstone with its stamp for `tombstone_ms`, so that no
  * peer brings the instance back. Responses to clients contain no tombstones.
@@ -110,7 +110,7 @@ enum restore_result {
     RESTORE_ENDED, /* a tombstone without effect: its retention is over, and nothing to delete */
     RESTORE_RESULTS,
 };
-/* Merges a record of a snapshot file, or a tombstone. The higher stamp wins. An instance that is
+/* Merges a record of a snapshot file, or a tombstone. The later one stays. An instance that is
  * taken starts a new lease, so that its client can renew it, and is sent to all peers. With
  * `dry_run` nothing changes. Errors as registry_apply; ERR_INVALID_FIELD: no stamp. */
 MUST_USE enum error registry_restore(struct registry *registry, const struct wire_record *record,
@@ -136,7 +136,8 @@ size_t registry_drain_lease_checks(struct registry *registry, struct record_copy
 uint64_t registry_ttl_ms(const struct registry *registry);
 /* How long a check may take. */
 uint64_t registry_lease_check_max_ms(const struct registry *registry);
-/* A renewal that a peer knows. True: the expiry of a lease that has ended is refuted. */
+/* Applies a renewal that a peer knows. True: it is later than that of a lease whose time has run
+ * out, which is active again. */
 bool registry_refute_expiry(struct registry *registry, const struct wire_record *renewal,
                             struct moment now);
 /* The check of this key has completed so many rounds. False: it is not confirming any more. */
@@ -144,7 +145,7 @@ bool registry_complete_round(struct registry *registry, struct slice packed_key,
 /* A guard of a peer keeps this key: so does this node, which asks again a second later. False: it
  * does not, because the key is not confirming any more or has ended too long ago. */
 bool registry_guard_for_peer(struct registry *registry, struct slice packed_key, struct moment now);
-/* No peer knows a later renewal of this key: its lease ends, if it is still confirming. */
+/* No peer knows a later renewal of this key: its lease becomes due, if it is still confirming. */
 void registry_confirm_expiry(struct registry *registry, struct slice packed_key, struct moment now);
 
 /* What this node responds to the lease check of a peer. False: nothing, it does not hold the key or

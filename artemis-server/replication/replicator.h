@@ -10,7 +10,7 @@
  *      each into the outbox of every peer that is up (outbox.h).
  *   3. replicator_next takes a batch out of an outbox and returns it as a struct message.
  *   4. The peer client (peer_client.h) or the simulator sends it. The peer's handlers apply it to
- *      their registry (registry_replication.h); nothing is forwarded.
+ *      their registry (registry_replication.h); nothing is forwarded, except releases of guards.
  *   5. The items of the response arrive by replicator_on_record, on_digests and on_health.
  *   6. replicator_on_result receives the send result and frees the message. Retryable: the items
  *      return to the outbox and are sent again after a backoff. Rejected: they are counted and

@@ -139,8 +139,8 @@ uint32_t replicator_peer_number(const struct replicator *replicator, const struc
 struct message *message_create(struct replicator *replicator, struct peer *peer,
                                enum message_kind kind, size_t items_max, struct moment now);
 
-/* Orders packed keys; the same for states (struct record_copy) and for structs that begin with one,
- * as qsort and bsearch need it. */
+/* Orders packed keys; and records by their keys, for qsort and bsearch: pointers to a struct
+ * record_copy, or to a struct that begins with one. */
 int packed_key_compare(struct slice a, struct slice b);
 int record_copy_compare(const void *a, const void *b);
 

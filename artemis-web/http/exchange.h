@@ -2,10 +2,11 @@
  *
  * exchange - one request and its response: the callbacks of libmicrohttpd for a connection.
  *
- * libmicrohttpd calls on_target when it has read a request line, on_request once with the complete
- * header, for each part of the body, and once more at its end, and on_completed when the response
- * was sent or the connection ended. It calls on_connection at the start and at the end of a
- * connection.
+ * libmicrohttpd calls on_connection at the start and at the end of a connection. For a request it
+ * calls on_target when it has read the request line; on_request with the complete header, with each
+ * part of the body, and at the end of the body, when the handler runs; and on_completed when the
+ * response was sent or the connection ended. After a suspended request is resumed (a long poll, or
+ * web_thread_delay), on_request is called as at the end of the body once more.
  */
 #pragma once
 

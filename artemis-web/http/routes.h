@@ -14,10 +14,11 @@
 enum route_methods { METHOD_GET = 1, METHOD_POST = 2, METHOD_GET_POST = 3 }; /* GET includes HEAD */
 
 enum route_class {
-    /* Calls of clients; the rate limit applies. */
-    ROUTE_REGISTRY,  /* served from the start of the process */
-    ROUTE_WRITE,     /* the same; not executed for a client that is gone (exchange.c) */
-    ROUTE_DISCOVERY, /* served once the node is ready */
+    /* Calls of clients; each kind has a rate limit (enum call_kind). */
+    ROUTE_REGISTRY,  /* heartbeats: served from the start of the process */
+    ROUTE_WRITE,     /* registrations and unregistrations: served from the start of the process, and
+                        not executed for a client that is gone (exchange.c) */
+    ROUTE_DISCOVERY, /* discovery and subscriptions: served once the node is ready */
     ROUTE_PEER,      /* calls of peers: need the headers of a peer of this cluster; no rate limit */
     ROUTE_OPERATOR,  /* cluster, status, metrics: always served */
     ROUTE_NODE,      /* the state of this node: always served, also at the listener of peers */

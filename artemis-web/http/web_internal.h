@@ -32,7 +32,8 @@ struct web_listener {
 };
 
 /* A connection and its current request, allocated for the life of the connection. libmicrohttpd
- * hands it to the callbacks as the context of both. */
+ * hands it to the callbacks as the context of both. `connection` is its entry in the table of
+ * connections, `tls` its TLS side. */
 struct session {
     struct web *web;
     struct web_thread *thread;

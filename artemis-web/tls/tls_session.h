@@ -2,14 +2,18 @@
  *
  * tls_session - the TLS side of a connection: credentials, handshake, certificate of the client.
  *
- * libmicrohttpd creates the session of GnuTLS and runs its handshake. tls_session_start prepares
- * the session: it gets the credentials of its listener, so that a reload needs no new daemon, and
- * functions that read from the socket and follow the handshake:
- *
- *   - While the handshake waits for the client, the connection is suspended (await_input).
- *   - A client certificate is verified, and the certificate of a peer must have the name of a
- *     member. A refused client gets a TLS alert.
- *   - A client that speaks plain HTTP gets a plain 400.
+ * The way of a connection with TLS:
+ *   1. The acceptor of its listener passes the socket to a web thread with TLS (web_threads.h).
+ *      libmicrohttpd creates the session of GnuTLS.
+ *   2. tls_session_start gives that session the credentials of the listener, so that a reload needs
+ *      no new daemon, and functions that read from the socket and follow the handshake.
+ *   3. libmicrohttpd runs the handshake. While it waits for the client, the connection is suspended
+ *      (await_input). A client that speaks plain HTTP gets a plain 400.
+ *   4. A client certificate is verified, and the certificate of a peer must have the name of a
+ *      member. A refused client gets a TLS alert.
+ *   5. Requests are served as on a plain connection. A peer with a certificate needs no token
+ *      (authentication.h). The socket of a WebSocket is exchanged for one of a pair
+ *      (tls_forward.h).
  *
  * A session belongs to the web thread of its connection. Counters may be read by any thread.
  */
