@@ -82,7 +82,7 @@ struct service_location registry_locate(struct registry *registry, struct slice 
     return (struct service_location){&registry->shards[hash >> (64 - SHARD_BITS)], (uint32_t)hash};
 }
 
-uint32_t registry_record_hash(const struct registry *registry, struct slice packed_key)
+static uint32_t record_hash(const struct registry *registry, struct slice packed_key)
 {
     return (uint32_t)XXH3_64bits_withSeed(packed_key.data, packed_key.size,
                                           registry->options.hash_seed);
@@ -111,7 +111,7 @@ struct locked_key registry_lock_key(struct registry *registry, struct slice pack
 {
     struct locked_key key = {
         .location = registry_locate(registry, service_of(packed_key)),
-        .hash = registry_record_hash(registry, packed_key),
+        .hash = record_hash(registry, packed_key),
     };
     key.locked = key.location.locked;
     key.shard = &key.locked->shard;

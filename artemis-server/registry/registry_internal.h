@@ -73,7 +73,6 @@ struct service_location {
     uint32_t hash;
 };
 struct service_location registry_locate(struct registry *registry, struct slice service_id);
-uint32_t registry_record_hash(const struct registry *registry, struct slice packed_key);
 
 /* A service and its shard, which is locked until registry_unlock. */
 struct locked_service {

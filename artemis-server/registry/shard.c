@@ -37,6 +37,20 @@ static void free_record(const struct shard *shard, uint32_t number)
     release_node(shard, record);
 }
 
+static void evict_response(struct shard *shard, struct service *service, unsigned view)
+{
+    cached_response_evict(service->responses[view], &shard->evicted_responses);
+    service->responses[view] = NULL;
+    shard->responses--;
+}
+
+static void evict_responses(struct shard *shard, struct service *service)
+{
+    for (unsigned view = 0; view < RESPONSE_VIEWS; view++)
+        if (service->responses[view])
+            evict_response(shard, service, view);
+}
+
 void shard_free(struct shard *shard)
 {
     for (uint32_t number = 1; number < slab_end(&shard->services); number++) {
@@ -45,7 +59,7 @@ void shard_free(struct shard *shard)
             continue;
         for (uint32_t i = 0; i < service->member_count; i++)
             free_record(shard, service->members[i]);
-        shard_evict_responses(shard, service);
+        evict_responses(shard, service);
         free(service->members);
         free(service->id);
     }
@@ -120,14 +134,26 @@ static enum error add_service(struct shard *shard, uint32_t hash, struct slice i
     return ERR_NONE;
 }
 
-void shard_remove_service(struct shard *shard, uint32_t number)
+/* Arms the cleanup of a service for when_ms, unless it is armed for earlier. */
+static void arm_cleanup(struct shard *shard, uint32_t number, uint64_t when_ms)
+{
+    struct wheel_timer *cleanup = &shard_service(shard, number)->cleanup;
+    if (cleanup->deadline_ms && cleanup->deadline_ms <= when_ms)
+        return;
+    timing_wheel_disarm(&shard->cleanup_wheel, number);
+    cleanup->deadline_ms = when_ms;
+    timing_wheel_arm(&shard->cleanup_wheel, number, when_ms);
+}
+
+/* Removes a service without members. */
+static void remove_service(struct shard *shard, uint32_t number)
 {
     struct service *service = shard_service(shard, number);
     assert(service->member_count == 0);
     enum guard_state before = service->guard.state;
     service->guard.state = GUARD_OFF;
     shard_guard_changed(shard, service, before);
-    shard_evict_responses(shard, service);
+    evict_responses(shard, service);
     timing_wheel_disarm(&shard->cleanup_wheel, number);
     hash_index_remove(&shard->service_index, service->hash, number);
     shard->member_bytes -= service->member_capacity * sizeof(*service->members);
@@ -191,7 +217,7 @@ enum error shard_insert(struct shard *shard, uint32_t service_hash, uint32_t rec
     error = prepare_insert(shard, service_number, &number);
     if (error) {
         if (is_new)
-            shard_remove_service(shard, service_number);
+            remove_service(shard, service_number);
         return error;
     }
     struct service *service = shard_service(shard, service_number);
@@ -228,7 +254,7 @@ void shard_leave_service(struct shard *shard, uint32_t number, uint64_t now_ms)
     if (service->member_count == 0)
         service->empty_since_ms = now_ms;
     if (service->member_count == 0 || is_sparse(service))
-        shard_arm_cleanup(shard, record->service, now_ms + shard->settings.empty_ms);
+        arm_cleanup(shard, record->service, now_ms + shard->settings.empty_ms);
 }
 
 void shard_remove(struct shard *shard, uint32_t number, uint64_t now_ms)
@@ -246,35 +272,11 @@ void shard_remove(struct shard *shard, uint32_t number, uint64_t now_ms)
 
 /* --- cached responses and cleanup ------------------------------------------------------------- */
 
-static void evict_response(struct shard *shard, struct service *service, unsigned view)
-{
-    cached_response_evict(service->responses[view], &shard->evicted_responses);
-    service->responses[view] = NULL;
-    shard->responses--;
-}
-
-void shard_evict_responses(struct shard *shard, struct service *service)
-{
-    for (unsigned view = 0; view < RESPONSE_VIEWS; view++)
-        if (service->responses[view])
-            evict_response(shard, service, view);
-}
-
 void shard_set_revision(struct shard *shard, struct service *service, uint64_t revision)
 {
     assert(revision > service->revision);
     service->revision = revision;
-    shard_evict_responses(shard, service);
-}
-
-void shard_arm_cleanup(struct shard *shard, uint32_t number, uint64_t when_ms)
-{
-    struct wheel_timer *cleanup = &shard_service(shard, number)->cleanup;
-    if (cleanup->deadline_ms && cleanup->deadline_ms <= when_ms)
-        return;
-    timing_wheel_disarm(&shard->cleanup_wheel, number);
-    cleanup->deadline_ms = when_ms;
-    timing_wheel_arm(&shard->cleanup_wheel, number, when_ms);
+    evict_responses(shard, service);
 }
 
 static uint64_t unused_at(const struct shard *shard, struct cached_response *response)
@@ -290,7 +292,7 @@ void shard_cache_response(struct shard *shard, uint32_t number, unsigned view,
     assert(!service->responses[view] && response->revision == service->revision);
     service->responses[view] = response;
     shard->responses++;
-    shard_arm_cleanup(shard, number, unused_at(shard, response));
+    arm_cleanup(shard, number, unused_at(shard, response));
 }
 
 /* A service has come up: removes what is due and arms the cleanup for the rest. */
@@ -305,18 +307,18 @@ static void clean_service(struct shard *shard, uint32_t number, uint64_t now_ms)
         if (end_ms <= now_ms)
             evict_response(shard, service, view);
         else
-            shard_arm_cleanup(shard, number, end_ms);
+            arm_cleanup(shard, number, end_ms);
     }
     if (service->member_count > 0) {
-        if (is_sparse(service) && resize_members(shard, service, service->member_count * 2))
-            return; /* without memory it stays as it is */
+        if (is_sparse(service)) /* without memory it stays as it is */
+            (void)resize_members(shard, service, service->member_count * 2);
         return;
     }
     uint64_t end_ms = service->empty_since_ms + shard->settings.empty_ms;
     if (end_ms <= now_ms)
-        shard_remove_service(shard, number);
+        remove_service(shard, number);
     else
-        shard_arm_cleanup(shard, number, end_ms);
+        arm_cleanup(shard, number, end_ms);
 }
 
 void shard_cleanup(struct shard *shard, uint64_t now_ms, unsigned *steps)

@@ -198,8 +198,6 @@ void shard_set_stamp(struct shard *shard, struct record *record, uint64_t hlc, u
 void shard_remove(struct shard *shard, uint32_t number, uint64_t now_ms);
 /* The common part of shard_remove and shard_make_tombstone: the record is no member any more. */
 void shard_leave_service(struct shard *shard, uint32_t number, uint64_t now_ms);
-/* Removes a service without members. */
-void shard_remove_service(struct shard *shard, uint32_t number);
 
 /* References to the members of a service (all, or those that are up) in a new array, *out; NULL
  * when there are none. ERR_NO_MEMORY. */
@@ -253,9 +251,6 @@ void shard_set_revision(struct shard *shard, struct service *service, uint64_t r
  * (cached_response_put) and its use is recorded; takes over the reference. */
 void shard_cache_response(struct shard *shard, uint32_t service, unsigned view,
                           struct cached_response *response);
-void shard_evict_responses(struct shard *shard, struct service *service);
-/* Arms the cleanup of a service for when_ms, unless it is armed for earlier. */
-void shard_arm_cleanup(struct shard *shard, uint32_t service, uint64_t when_ms);
 /* Evicts responses that are unused and services that are empty for too long, up to a tick later.
  * Costs *steps as timing_wheel_next does; complete when some is left. */
 void shard_cleanup(struct shard *shard, uint64_t now_ms, unsigned *steps);

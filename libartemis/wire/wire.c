@@ -306,38 +306,10 @@ void wire_reader_free(struct wire_reader *reader)
     list_reader_free(&reader->lists);
 }
 
-static enum error read_whole(struct wire_reader *reader, struct slice body)
-{
-    enum error error = wire_reader_feed(reader, body);
-    if (!error)
-        error = wire_reader_end(reader);
-    wire_reader_free(reader);
-    return error;
-}
-
-enum error wire_read_result(struct slice body, struct wire_result *result)
-{
-    struct wire_reader reader;
-    wire_reader_start_result(&reader, result);
-    enum error error = read_whole(&reader, body);
-    if (error)
-        wire_free_result(result);
-    return error;
-}
-
-enum error wire_read_instances(struct slice body, struct wire_instances *instances)
-{
-    struct wire_reader reader;
-    wire_reader_start_instances(&reader, instances);
-    enum error error = read_whole(&reader, body);
-    if (error)
-        wire_free_instances(instances);
-    return error;
-}
-
 /* --- pushes ----------------------------------------------------------------------------------- */
 
-int64_t wire_read_time(const char *text)
+/* "2026-02-14T08:00:00.123Z" in ms since 1970; 0 for other text. */
+static int64_t read_time(const char *text)
 {
     struct tm tm = {0};
     const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
@@ -372,7 +344,7 @@ static enum error read_change(const json_t *item, struct push_change *change, bo
     if (!*known)
         return ERR_NONE;
     *change = (struct push_change){.type = change_words[i].type,
-                                   .time_ms = wire_read_time(text_of(item, "change_time"))};
+                                   .time_ms = read_time(text_of(item, "change_time"))};
     if (change->type == CHANGE_RELOAD)
         return ERR_NONE;
     enum error error = read_instance(json_object_get(item, "instance"), &change->instance);

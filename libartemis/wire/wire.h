@@ -85,10 +85,6 @@ MUST_USE enum error wire_reader_feed(struct wire_reader *reader, struct slice pi
 MUST_USE enum error wire_reader_end(struct wire_reader *reader);
 void wire_reader_free(struct wire_reader *reader);
 
-/* Read a whole response; the out-argument is empty after an error. Errors as wire_reader_feed. */
-MUST_USE enum error wire_read_result(struct slice body, struct wire_result *result);
-MUST_USE enum error wire_read_instances(struct slice body, struct wire_instances *instances);
-
 /* --- pushes ----------------------------------------------------------------------------------- */
 
 enum push_type { PUSH_OTHER, PUSH_SUBSCRIBED, PUSH_PONG, PUSH_ERROR, PUSH_CHANGE };
@@ -114,6 +110,3 @@ struct push_message {
 /* ERR_INVALID_JSON; ERR_BODY_TOO_LARGE: a change is too large; ERR_NO_MEMORY. */
 MUST_USE enum error wire_read_push(struct slice body, struct push_message *message);
 void wire_free_push(struct push_message *message);
-
-/* "2026-02-14T08:00:00.123Z" in ms since 1970; 0 for other text. */
-int64_t wire_read_time(const char *text);

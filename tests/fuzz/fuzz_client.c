@@ -38,7 +38,8 @@ static void read_result(struct slice body, size_t step)
     struct wire_result whole;
     struct wire_result pieces;
     struct wire_reader reader;
-    enum error error = wire_read_result(body, &whole);
+    wire_reader_start_result(&reader, &whole);
+    enum error error = feed_pieces(&reader, body, body.size);
     wire_reader_start_result(&reader, &pieces);
     assert(feed_pieces(&reader, body, step) == error);
     if (!error) {
@@ -54,7 +55,8 @@ static void read_instances(struct slice body, size_t step)
     struct wire_instances whole;
     struct wire_instances pieces;
     struct wire_reader reader;
-    enum error error = wire_read_instances(body, &whole);
+    wire_reader_start_instances(&reader, &whole);
+    enum error error = feed_pieces(&reader, body, body.size);
     wire_reader_start_instances(&reader, &pieces);
     assert(feed_pieces(&reader, body, step) == error);
     if (!error) {
@@ -119,13 +121,14 @@ static void on_push(void *context, struct slice text)
 static void on_response(struct session *session, struct slice body)
 {
     struct wire_instances instances;
-    if (wire_read_instances(body, &instances)) {
+    struct wire_reader reader;
+    wire_reader_start_instances(&reader, &instances);
+    if (feed_pieces(&reader, body, body.size))
         cache_sync_refused(&session->sync, session->id, session->generation, "", session->now_ms);
-    } else {
+    else
         cache_sync_fetched(&session->sync, session->id, session->generation, &instances, "",
                            session->now_ms, 0);
-        wire_free_instances(&instances);
-    }
+    wire_free_instances(&instances);
     check_caches(session);
     act(session);
 }

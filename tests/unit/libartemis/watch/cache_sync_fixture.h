@@ -167,12 +167,16 @@ static inline void fetched(struct fixture *fixture, int version, const char *lis
     char instances[2048];
     char json[2400];
     struct wire_instances read;
+    struct wire_reader reader;
     write_list(instances, sizeof instances, list, "");
     snprintf(json, sizeof json,
              "{\"response_status\":{\"error_code\":\"success\"},\"version\":%d,"
              "\"service\":{\"service_id\":\"s\",\"instances\":[%s]}}",
              version, instances);
-    assert_int_equal(wire_read_instances(slice_of(json), &read), ERR_NONE);
+    wire_reader_start_instances(&reader, &read);
+    assert_int_equal(wire_reader_feed(&reader, slice_of(json)), ERR_NONE);
+    assert_int_equal(wire_reader_end(&reader), ERR_NONE);
+    wire_reader_free(&reader);
     cache_sync_fetched(&fixture->sync, fixture->action.id, fixture->action.generation, &read,
                        "\"tag\"", fixture->now_ms, 0);
     wire_free_instances(&read);
