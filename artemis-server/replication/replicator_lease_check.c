@@ -360,6 +360,17 @@ struct message *lease_check_next(struct replicator *replicator, struct peer *pee
     return NULL;
 }
 
+/* When a check goes on with a peer that has responded and is behind. */
+static uint64_t again_ms(const struct lease_check *check, const struct peer *peer, uint32_t number,
+                         uint64_t end_ms)
+{
+    /* Its response to a message that is in flight is the next event. */
+    if (check->in_flight >> number & 1 || peer->lease_checks == IN_FLIGHT_MAX)
+        return end_ms;
+    /* Nothing is sent before its backoff ends. */
+    return check->again_ms[number] > peer->retry_ms ? check->again_ms[number] : peer->retry_ms;
+}
+
 uint64_t lease_check_due_ms(const struct replicator *replicator)
 {
     const struct lease_check *check;
@@ -372,9 +383,8 @@ uint64_t lease_check_due_ms(const struct replicator *replicator)
             const struct peer *peer = &replicator->peers[i];
             if (!(check->needed >> i & 1))
                 continue;
-            uint64_t event_ms = check->round_ms + limit_ms(peer);
-            if (check->again_ms[i]) /* while it is asked, its response is the next event */
-                event_ms = check->in_flight >> i & 1 ? end_ms : check->again_ms[i];
+            uint64_t event_ms = check->again_ms[i] ? again_ms(check, peer, i, end_ms)
+                                                   : check->round_ms + limit_ms(peer);
             due_ms = event_ms < due_ms ? event_ms : due_ms;
         }
         due_ms = end_ms < due_ms ? end_ms : due_ms;

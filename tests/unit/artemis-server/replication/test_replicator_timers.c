@@ -103,6 +103,88 @@ static void backoff_wakes_for_renewals_only(void **state)
     assert_true(wake_ups() <= FEW);
 }
 
+/* Peer 0 is confirming the lease itself, and behind: it is asked again and again. */
+static void respond_behind(const struct message *check)
+{
+    struct instance_key key = make_key("s", "a");
+    struct wire_record record = {
+        .key = &key, .age_ms = TTL_MS + 1, .is_confirming = true, .rounds = 0};
+    replicator_on_record(rig.replicator, check, &record, rig_now());
+}
+
+/* Opens a check that is in its second round, in which peer 0 is behind. */
+static void open_check_with_a_peer_behind(void)
+{
+    rig_close();
+    rig_open_with(100);
+    join_up(0);
+    join(1);
+    finish(1, MESSAGE_HEALTH, SEND_UNREACHABLE);
+    register_here("a", "1");
+    finish(0, MESSAGE_REGISTER, SEND_DELIVERED);
+    pass_ms(TTL_MS + TICK_MS);
+    registry_expire(rig.node, rig_now());
+    for (int round = 0; round < 2; round++) {
+        struct message *check = expect(0, MESSAGE_LEASE_CHECK);
+        respond_behind(check);
+        finish_message(check, SEND_DELIVERED);
+    }
+    assert_null(sent(0, MESSAGE_LEASE_CHECK)); /* not yet again */
+}
+
+/* Sleeps from due time to due time for at most this long, and until a lease check is sent to
+ * peer 0. Returns the number of wake-ups. */
+static unsigned wake_ups_before_a_check(uint64_t max_ms)
+{
+    unsigned count = 0;
+    for (uint64_t end_ms = rig.now_ms + max_ms; rig.now_ms < end_ms; count++) {
+        if (sent(0, MESSAGE_LEASE_CHECK))
+            break;
+        pass_ms(due_in_ms());
+    }
+    return count;
+}
+
+static void peer_behind_in_a_backoff_is_asked_when_it_ends(void **state)
+{
+    (void)state;
+    open_check_with_a_peer_behind();
+    register_here("b", "1");
+    finish(0, MESSAGE_REGISTER, SEND_RETRYABLE);
+    assert_true(wake_ups_before_a_check(2 * BACKOFF_FIRST_MS) <= 3);
+    assert_non_null(sent(0, MESSAGE_LEASE_CHECK));
+}
+
+/* Starts a check of one lease whose message gets no response. Peer 0 is still behind in the open
+ * check. */
+static void start_check_without_response(const char *id)
+{
+    put(rig.node, "s", id, at_ms(rig.now_ms - TTL_MS - TICK_MS));
+    pass_ms(TICK_MS);
+    registry_expire(rig.node, rig_now());
+    for (int i = 0; i < 26; i++) {
+        pump();
+        for (size_t m = 0; m < rig.out_count; m++)
+            if (rig.out[m]->kind == MESSAGE_LEASE_CHECK && contains(rig.out[m], "a")) {
+                respond_behind(rig.out[m]);
+                finish_message(rig.out[m], SEND_DELIVERED);
+                break;
+            }
+        pass_ms(10);
+    }
+}
+
+static void peer_behind_is_asked_when_another_check_has_its_response(void **state)
+{
+    (void)state;
+    open_check_with_a_peer_behind();
+    start_check_without_response("b");
+    start_check_without_response("c");
+    start_check_without_response("d");
+    assert_int_equal(in_flight(0, MESSAGE_LEASE_CHECK), 3);
+    assert_true(wake_ups() <= FEW);
+}
+
 static void due_lease_is_checked_whatever_the_interval_of_renewals(void **state)
 {
     (void)state;
@@ -178,6 +260,8 @@ int main(void)
         TEST(bootstrap_without_a_snapshot_wakes_for_renewals_only),
         TEST(flush_wakes_for_renewals_only),
         TEST(backoff_wakes_for_renewals_only),
+        TEST(peer_behind_in_a_backoff_is_asked_when_it_ends),
+        TEST(peer_behind_is_asked_when_another_check_has_its_response),
         TEST(due_lease_is_checked_whatever_the_interval_of_renewals),
         TEST(peer_that_is_down_wakes_every_second),
         TEST(nothing_is_sent_before_due_ms),
