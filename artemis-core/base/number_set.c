@@ -74,6 +74,13 @@ void number_set_remove(struct number_set *set, uint32_t number)
         clear(set, word, bit);
 }
 
+bool number_set_has(const struct number_set *set, uint32_t number)
+{
+    uint32_t word = (number - 1) / NUMBER_SET_WORD_BITS;
+    assert(number);
+    return word < set->capacity && set->words[word] >> (number - 1) % NUMBER_SET_WORD_BITS & 1;
+}
+
 uint32_t number_set_pop(struct number_set *set)
 {
     if (set->count == 0)

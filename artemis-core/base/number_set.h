@@ -32,6 +32,7 @@ MUST_USE enum error number_set_reserve(struct number_set *set, uint32_t words);
 void number_set_add(struct number_set *set, uint32_t number);
 /* No-op for a number that is not in the set, or above what was reserved. */
 void number_set_remove(struct number_set *set, uint32_t number);
+bool number_set_has(const struct number_set *set, uint32_t number);
 /* Removes and returns the lowest number; 0 if the set is empty. */
 uint32_t number_set_pop(struct number_set *set);
 /* Memory of the set, in bytes. */

@@ -114,8 +114,10 @@ size_t registry_drain_renewals(struct registry *registry, struct record_copy *ou
 
 /* --- lease checks ----------------------------------------------------------------------------- */
 
-size_t registry_drain_lease_checks(struct registry *registry, struct record_copy *out, size_t max)
+size_t registry_drain_lease_checks(struct registry *registry, struct record_copy *out, size_t max,
+                                   struct moment now)
 {
+    atomic_store_explicit(&registry->checks_drained_ms, now.mono_ms, memory_order_relaxed);
     return registry_drain_dirty(registry, DIRTY_LEASE_CHECK, out, max);
 }
 

@@ -122,6 +122,18 @@ static uint64_t check_end_after_pause_ms(const struct registry *registry,
     return is_checked && end_ms > now_ms ? end_ms : 0;
 }
 
+/* The replicator makes checks, and has not come to this lease yet: it takes a limited number at a
+ * time. If it does not run any more, the lease does not wait for it. */
+static bool waits_for_check(const struct registry *registry, const struct shard *shard,
+                            uint32_t number, uint64_t now_ms)
+{
+    enum { DRAINS_WITHIN = 2 }; /* time limits of a check */
+    uint64_t check_ms = registry_lease_check_max_ms(registry) + LEASE_CHECK_SLACK_MS;
+    uint64_t drained_ms = atomic_load_explicit(&registry->checks_drained_ms, memory_order_relaxed);
+    return registry_is_replicating(registry) && shard_waits_for_check(shard, number) &&
+           now_ms < drained_ms + DRAINS_WITHIN * check_ms;
+}
+
 /* A lease has come up in the wheel. */
 static void handle_timer(struct registry *registry, struct shard *shard, uint32_t number,
                          struct moment now)
@@ -137,6 +149,8 @@ static void handle_timer(struct registry *registry, struct shard *shard, uint32_
         shard_start_lease_check(shard, number);
     else if (check_end_ms)
         timing_wheel_arm(&shard->wheel, number, check_end_ms);
+    else if (waits_for_check(registry, shard, number, now.mono_ms))
+        shard_defer_lease_check(shard, number);
     else
         shard_expire(shard, number);
 }

@@ -44,7 +44,8 @@ struct registry {
     _Atomic uint64_t refused_stamps;
     _Atomic uint64_t digests[DIGEST_BUCKETS];
     _Atomic uint32_t tombstones;
-    atomic_bool replicating; /* a peer is up; see registry_set_replicating */
+    atomic_bool replicating;            /* a peer is up; see registry_set_replicating */
+    _Atomic uint64_t checks_drained_ms; /* when leases were last taken for a check */
     registry_dirty_notify *notify;
     void *notify_context;
     /* Leases that were loaded from storage. */

@@ -17,9 +17,9 @@
  * peer brings the instance back. Responses to clients contain no tombstones.
  *
  * Lease check: while the registry is replicating, a lease whose time runs out is confirming until
- * registry_confirm_expiry, or for registry_lease_check_max_ms and LEASE_CHECK_SLACK_MS. A renewal
- * from a peer refutes the expiry. An eviction leaves no tombstone and is not marked dirty: each
- * node evicts for itself.
+ * registry_confirm_expiry, or for registry_lease_check_max_ms and LEASE_CHECK_SLACK_MS after its
+ * check has begun (registry_drain_lease_checks). A renewal from a peer refutes the expiry. An
+ * eviction leaves no tombstone and is not marked dirty: each node evicts for itself.
  *
  * Digests: 1,024 XOR sums over hashes of key and stamp of the registered instances. They do not
  * cover tombstones: a tombstone matters only against an instance of the same key, and that instance
@@ -131,8 +131,11 @@ uint64_t registry_transit_ms(const struct registry *registry, uint64_t clock_ms,
 
 /* --- lease check ------------------------------------------------------------------------------ */
 
-/* Leases that have started a lease check; as registry_drain_changes. */
-size_t registry_drain_lease_checks(struct registry *registry, struct record_copy *out, size_t max);
+/* Leases that have started a lease check; as registry_drain_changes. The time limit of the check
+ * begins now. While a caller drains at least every registry_lease_check_max_ms, the others wait for
+ * their check. */
+size_t registry_drain_lease_checks(struct registry *registry, struct record_copy *out, size_t max,
+                                   struct moment now);
 uint64_t registry_ttl_ms(const struct registry *registry);
 /* How long a check may take. */
 uint64_t registry_lease_check_max_ms(const struct registry *registry);

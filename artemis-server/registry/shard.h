@@ -220,9 +220,15 @@ void shard_start_lease(struct shard *shard, uint32_t number, uint64_t deadline_m
 void shard_end_lease(struct shard *shard, uint32_t number, uint64_t now_ms);
 /* Extends a lease; any state to active. A lease never gets shorter. */
 void shard_renew(struct shard *shard, uint32_t number, uint64_t now_ms, uint64_t deadline_ms);
-/* Active or loaded to confirming: the record goes into the dirty list of lease checks. */
+/* Active or loaded to confirming: the record goes into the dirty list of lease checks, and its
+ * lease is deferred. */
 void shard_start_lease_check(struct shard *shard, uint32_t number);
-/* Arms the leases that started a lease check to come up again at until_ms. Call it after
+/* A confirming lease comes up again after the time limit of a check, from the next call of
+ * shard_arm_lease_checks on. */
+void shard_defer_lease_check(struct shard *shard, uint32_t number);
+/* Whether a confirming lease is still in the dirty list of lease checks. */
+bool shard_waits_for_check(const struct shard *shard, uint32_t number);
+/* Arms the leases that were deferred to come up again at until_ms. Call it after
  * timing_wheel_next has returned 0 with steps left. Costs *steps as timing_wheel_next does;
  * complete when some is left. */
 void shard_arm_lease_checks(struct shard *shard, uint64_t until_ms, unsigned *steps);
@@ -297,5 +303,5 @@ void shard_list_removed(struct shard *shard, struct instance *instance);
 /* Takes a record that is about to be removed off the dirty lists. */
 void shard_clear_dirty(struct shard *shard, uint32_t number);
 /* Removes and returns a number from a dirty list; 0 if the list is empty. Skips records whose
- * reason has gone. */
+ * reason has gone. A confirming lease is deferred: its check begins now. */
 uint32_t shard_drain_dirty(struct shard *shard, enum dirty_kind kind);

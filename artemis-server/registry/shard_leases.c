@@ -129,8 +129,20 @@ void shard_start_lease_check(struct shard *shard, uint32_t number)
 {
     set_state(shard, number, LEASE_CONFIRMING);
     shard_record(shard, number)->rounds = 0;
-    timing_wheel_add_deferred(&shard->wheel, number);
+    shard_defer_lease_check(shard, number);
     shard_mark_dirty(shard, number, DIRTY_LEASE_CHECK);
+}
+
+void shard_defer_lease_check(struct shard *shard, uint32_t number)
+{
+    timing_wheel_disarm(&shard->wheel, number);
+    timing_wheel_add_deferred(&shard->wheel, number);
+}
+
+bool shard_waits_for_check(const struct shard *shard, uint32_t number)
+{
+    return shard_record(shard, number)->lease_state == LEASE_CONFIRMING &&
+           number_set_has(&shard->dirty[DIRTY_LEASE_CHECK], number);
 }
 
 void shard_arm_lease_checks(struct shard *shard, uint64_t until_ms, unsigned *steps)

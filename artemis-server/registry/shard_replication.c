@@ -185,9 +185,14 @@ static bool is_still_dirty(const struct record *record, enum dirty_kind kind)
 uint32_t shard_drain_dirty(struct shard *shard, enum dirty_kind kind)
 {
     uint32_t number;
-    while ((number = number_set_pop(&shard->dirty[kind])))
-        if (is_still_dirty(shard_record(shard, number), kind))
-            return number;
+    while ((number = number_set_pop(&shard->dirty[kind]))) {
+        const struct record *record = shard_record(shard, number);
+        if (!is_still_dirty(record, kind))
+            continue;
+        if (kind == DIRTY_LEASE_CHECK && record->lease_state == LEASE_CONFIRMING)
+            shard_defer_lease_check(shard, number);
+        return number;
+    }
     return 0;
 }
 

@@ -276,10 +276,10 @@ static void restart_after_pause(struct replicator *replicator, struct moment now
 
 /* A check of the leases that are confirming and in no check yet. NULL: there are none, or no
  * memory; then the registry confirms them by itself after its time limit. */
-static struct lease_check *create_check(struct replicator *replicator)
+static struct lease_check *create_check(struct replicator *replicator, struct moment now)
 {
     struct record_copy states[64];
-    size_t taken = registry_drain_lease_checks(replicator->registry, states, 64);
+    size_t taken = registry_drain_lease_checks(replicator->registry, states, 64, now);
     if (taken == 0)
         return NULL;
     struct lease_check *check = calloc(1, sizeof(*check));
@@ -295,7 +295,8 @@ static struct lease_check *create_check(struct replicator *replicator)
         for (size_t i = 0; i < taken; i++)
             check->leases[check->count++] = (struct checked_lease){.state = states[i]};
         size_t left = MESSAGE_ITEMS_MAX - check->count;
-        taken = registry_drain_lease_checks(replicator->registry, states, left < 64 ? left : 64);
+        taken =
+            registry_drain_lease_checks(replicator->registry, states, left < 64 ? left : 64, now);
     }
     while (taken)
         record_copy_unref(&states[--taken]);
@@ -318,7 +319,7 @@ void lease_check_drain(struct replicator *replicator, struct moment now)
 {
     restart_after_pause(replicator, now);
     advance_all(replicator, now);
-    struct lease_check *check = may_start(replicator, now) ? create_check(replicator) : NULL;
+    struct lease_check *check = may_start(replicator, now) ? create_check(replicator, now) : NULL;
     if (check)
         start_check(replicator, check, now);
 }

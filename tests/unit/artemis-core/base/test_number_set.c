@@ -14,6 +14,7 @@ static void empty_set_has_no_number(void **state)
     (void)state;
     struct number_set set = {0};
     assert_int_equal(number_set_pop(&set), 0);
+    assert_false(number_set_has(&set, 1));
     number_set_remove(&set, 1);
     assert_int_equal(set.count, 0);
     assert_int_equal(number_set_bytes(&set), 0);
@@ -49,6 +50,9 @@ static void removed_number_does_not_come_out(void **state)
         number_set_remove(&set, edges[removed]);
         number_set_remove(&set, edges[removed]);
         number_set_remove(&set, 2); /* was never added */
+        for (int i = 0; i < EDGES; i++)
+            assert_int_equal(number_set_has(&set, edges[i]), i != removed);
+        assert_false(number_set_has(&set, NUMBERS + 1));
         assert_int_equal(set.count, EDGES - 1);
         for (int i = 0; i < EDGES; i++)
             if (i != removed)

@@ -10,6 +10,7 @@ enum { STATES_MAX = 64, END_MS = TTL_MS + TICK_MS };
 static struct registry *node;
 static struct record_copy asked[STATES_MAX];
 static size_t asked_count;
+static uint64_t expired_ms; /* time of the last tick */
 
 static int set_up(void **state)
 {
@@ -36,14 +37,20 @@ static int tear_down(void **state)
     return 0;
 }
 
-static size_t lease_checks(void)
+static size_t take_checks(size_t max)
 {
     drop_asked();
-    return asked_count = registry_drain_lease_checks(node, asked, STATES_MAX);
+    return asked_count = registry_drain_lease_checks(node, asked, max, at_ms(expired_ms));
+}
+
+static size_t lease_checks(void)
+{
+    return take_checks(STATES_MAX);
 }
 
 static bool lives(uint64_t ms)
 {
+    expired_ms = ms;
     registry_expire(node, at_ms(ms));
     registry_validate(node);
     return is_registered(node, "s", "a");
@@ -91,8 +98,7 @@ static void lease_checks_are_drained_in_portions(void **state)
     (void)state;
     put_many(node, "t", 0, 10, at_ms(0));
     assert_true(lives(END_MS));
-    asked_count = registry_drain_lease_checks(node, asked, 4);
-    assert_int_equal(asked_count, 4);
+    assert_int_equal(take_checks(4), 4);
     assert_int_equal(lease_checks(), 7);
 }
 
@@ -305,7 +311,7 @@ static void many_leases_that_end_together_are_all_asked_about(void **state)
     static struct record_copy all[MANY + 1];
     put_many(node, "many", 0, MANY, at_ms(0));
     assert_true(lives(TTL_MS + 20000));
-    size_t count = registry_drain_lease_checks(node, all, MANY + 1);
+    size_t count = registry_drain_lease_checks(node, all, MANY + 1, at_ms(TTL_MS + 20000));
     assert_int_equal(count, MANY + 1);
     for (size_t i = 0; i < count; i++) {
         registry_confirm_expiry(node, instance_packed_key(all[i].instance), at_ms(TTL_MS + 20100));
@@ -314,6 +320,58 @@ static void many_leases_that_end_together_are_all_asked_about(void **state)
     assert_int_equal(stats_of(node).evicted, 0);
     lives(TTL_MS + 20200); /* resolved by the guards */
     assert_int_equal(stats_of(node).ended, MANY + 1);
+}
+
+/* 12 of "i12". */
+static unsigned number_of(struct slice id)
+{
+    unsigned number = 0;
+    for (size_t i = 1; i < id.size; i++)
+        number = number * 10 + (unsigned)(id.data[i] - '0');
+    return number;
+}
+
+/* The replicator takes some leases each second. Until then, and for the time limit of their check,
+ * none of them expires. */
+static void leases_wait_for_their_check(void **state)
+{
+    (void)state;
+    enum { COUNT = 40, PORTION = 4, STEP_MS = 100 };
+    uint64_t taken_ms[COUNT] = {0};
+    put_many(node, "t", 0, COUNT, at_ms(0));
+    for (uint64_t ms = TTL_MS; ms < TTL_MS + 30000; ms += STEP_MS) {
+        expired_ms = ms;
+        registry_expire(node, at_ms(ms));
+        for (unsigned i = 0; i < COUNT; i++) {
+            char id[16];
+            snprintf(id, sizeof(id), "i%u", i);
+            bool is_checked = !taken_ms[i] || ms <= taken_ms[i] + CHECK_MAX_MS;
+            if (is_checked || ms > taken_ms[i] + CHECK_MAX_MS + 2 * STEP_MS)
+                assert_int_equal(is_shown(node, "t", id), is_checked);
+        }
+        if (ms % 1000 != 0)
+            continue;
+        take_checks(PORTION);
+        for (size_t i = 0; i < asked_count; i++) {
+            struct slice id = instance_text(asked[i].instance, FIELD_INSTANCE);
+            if (slice_equal(instance_text(asked[i].instance, FIELD_SERVICE), SLICE("t")))
+                taken_ms[number_of(id)] = ms;
+        }
+    }
+    assert_int_equal(shown(node, "t"), 0);
+}
+
+/* The replicator has stopped: the leases do not wait for it. */
+static void leases_do_not_wait_without_a_replicator(void **state)
+{
+    (void)state;
+    put_many(node, "t", 0, 10, at_ms(0));
+    assert_true(lives(END_MS));
+    assert_int_equal(take_checks(1), 1);
+    uint64_t ms = END_MS;
+    for (; ms < END_MS + 3 * CHECK_MAX_MS + TICK_MS; ms += TICK_MS)
+        registry_expire(node, at_ms(ms));
+    assert_int_equal(shown(node, "t") + shown(node, "s"), 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -343,6 +401,8 @@ int main(void)
         TEST(confirming_lease_is_answered_with_its_rounds),
         TEST(confirmed_and_unknown_leases_are_not_answered),
         TEST(many_leases_that_end_together_are_all_asked_about),
+        TEST(leases_wait_for_their_check),
+        TEST(leases_do_not_wait_without_a_replicator),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

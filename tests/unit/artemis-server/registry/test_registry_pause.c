@@ -96,7 +96,7 @@ static void peers_are_asked_instead_where_there_are_any(void **state)
     put(registry, "s", "a", at_ms(0));
     tick_until(0, 10000);
     registry_tick(registry, at_ms(10000 + PAUSE_MS));
-    assert_int_equal(registry_drain_lease_checks(registry, checked, 4), 1);
+    assert_int_equal(registry_drain_lease_checks(registry, checked, 4, at_ms(10000 + PAUSE_MS)), 1);
     assert_true(is_shown(registry, "s", "a"));
     registry_confirm_expiry(registry, instance_packed_key(checked[0].instance),
                             at_ms(10000 + PAUSE_MS));

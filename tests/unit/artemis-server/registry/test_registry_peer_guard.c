@@ -55,7 +55,7 @@ static size_t copy_all(struct registry *from, struct registry *to, uint64_t ms)
 static size_t confirm_with_node(uint64_t ms)
 {
     static struct record_copy states[STATES_MAX];
-    size_t count = registry_drain_lease_checks(peer, states, STATES_MAX);
+    size_t count = registry_drain_lease_checks(peer, states, STATES_MAX, at_ms(ms));
     size_t guarded = 0;
     for (size_t i = 0; i < count; i++) {
         struct wire_record record;

@@ -215,9 +215,10 @@ static void a_loaded_lease_is_checked_with_the_peers(void **state)
     load(registry, "i", 3600000, at_ms(0));
     registry_expire(registry, at_ms(TTL_MS - TICK_MS));
     struct record_copy checked;
-    assert_int_equal(registry_drain_lease_checks(registry, &checked, 1), 0);
-    registry_expire(registry, at_ms(TTL_MS + TICK_MS));
-    assert_int_equal(registry_drain_lease_checks(registry, &checked, 1), 1);
+    struct moment end = at_ms(TTL_MS + TICK_MS);
+    assert_int_equal(registry_drain_lease_checks(registry, &checked, 1, end), 0);
+    registry_expire(registry, end);
+    assert_int_equal(registry_drain_lease_checks(registry, &checked, 1, end), 1);
     assert_int_equal(shown(registry, "s"), 1);
     assert_int_equal(stats_of(registry).loaded, 0);
     registry_confirm_expiry(registry, instance_packed_key(checked.instance),

@@ -72,6 +72,8 @@ static void live_through(void)
     pass_ms(TTL_MS + TICK_MS);
     registry_expire(rig.node, rig_now());
     deliver_all();
+    pass_ms(TICK_MS);
+    registry_expire(rig.node, rig_now());
     pass_ms(CHECK_MAX_MS + TICK_MS);
     registry_expire(rig.node, rig_now());
 }
