@@ -80,9 +80,13 @@ static enum error run(struct database *database, enum statement which)
 const char *database_state_word(enum database_state state)
 {
     static const char *const words[] = {
-        [DATABASE_OPENED] = "opened", [DATABASE_FOREIGN] = "foreign",
-        [DATABASE_NEWER] = "newer",   [DATABASE_DAMAGED] = "damaged",
-        [DATABASE_IN_USE] = "in use", [DATABASE_UNAVAILABLE] = "unavailable",
+        [DATABASE_OPENED] = "opened",
+        [DATABASE_FOREIGN] = "foreign",
+        [DATABASE_NEWER] = "newer",
+        [DATABASE_DAMAGED] = "damaged",
+        [DATABASE_IN_USE] = "in use",
+        [DATABASE_FULL] = "full",
+        [DATABASE_UNAVAILABLE] = "unavailable",
     };
     return words[state];
 }
@@ -130,8 +134,8 @@ static int read_pragma(sqlite3 *handle, const char *text, int64_t *value)
     return code == SQLITE_ROW ? SQLITE_OK : code;
 }
 
-/* Whose file it is. An empty one becomes ours. */
-static enum database_state identify(sqlite3 *handle, int *code)
+/* Whose file it is. An empty one becomes ours, and needs the schema. */
+static enum database_state identify(sqlite3 *handle, bool *is_empty, int *code)
 {
     int64_t application = 0;
     int64_t version = 0;
@@ -143,19 +147,21 @@ static enum database_state identify(sqlite3 *handle, int *code)
         *code = read_pragma(handle, "SELECT count(*) FROM sqlite_schema", &tables);
     if (*code != SQLITE_OK)
         return DATABASE_OPENED;
-    if (application == 0 && version == 0 && tables == 0)
+    *is_empty = application == 0 && version == 0 && tables == 0;
+    if (*is_empty)
         return DATABASE_OPENED;
     if (application != APPLICATION_ID)
         return DATABASE_FOREIGN;
     return version > SCHEMA_VERSION ? DATABASE_NEWER : DATABASE_OPENED;
 }
 
-static int prepare_schema(sqlite3 *handle)
+/* Writes nothing into a file that has its schema: the records must be readable on a full disk. */
+static int prepare_schema(sqlite3 *handle, bool is_empty)
 {
-    static const char schema[] = "PRAGMA journal_mode = WAL;"
-                                 "PRAGMA synchronous = FULL;"
-                                 "PRAGMA journal_size_limit = 67108864;"
-                                 "BEGIN IMMEDIATE;"
+    static const char modes[] = "PRAGMA journal_mode = WAL;"
+                                "PRAGMA synchronous = FULL;"
+                                "PRAGMA journal_size_limit = 67108864;";
+    static const char schema[] = "BEGIN IMMEDIATE;"
                                  "CREATE TABLE IF NOT EXISTS numbers ("
                                  " name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
                                  "CREATE TABLE IF NOT EXISTS records ("
@@ -164,6 +170,9 @@ static int prepare_schema(sqlite3 *handle)
                                  "PRAGMA application_id = 0x4152544D;"
                                  "PRAGMA user_version = 1;"
                                  "COMMIT;";
+    int code = sqlite3_exec(handle, modes, NULL, NULL, NULL);
+    if (code != SQLITE_OK || !is_empty)
+        return code;
     return sqlite3_exec(handle, schema, NULL, NULL, NULL);
 }
 
@@ -180,6 +189,8 @@ static enum database_state state_of(int code)
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         return DATABASE_IN_USE;
+    case SQLITE_FULL:
+        return DATABASE_FULL;
     default:
         return DATABASE_UNAVAILABLE;
     }
@@ -197,10 +208,11 @@ static enum database_state start(struct database *database, const char *path)
                             "PRAGMA trusted_schema = OFF",
                             NULL, NULL, NULL);
     enum database_state state = DATABASE_OPENED;
+    bool is_empty = false;
     if (code == SQLITE_OK)
-        state = identify(database->handle, &code);
+        state = identify(database->handle, &is_empty, &code);
     if (code == SQLITE_OK && state == DATABASE_OPENED)
-        code = prepare_schema(database->handle);
+        code = prepare_schema(database->handle, is_empty);
     for (int i = 0; i < STATEMENT_COUNT && code == SQLITE_OK && state == DATABASE_OPENED; i++)
         code = sqlite3_prepare_v3(database->handle, statement_texts[i], -1,
                                   SQLITE_PREPARE_PERSISTENT, &database->statements[i], NULL);

@@ -36,6 +36,7 @@ enum database_state {
     DATABASE_NEWER,   /* written by a later version of Artemis */
     DATABASE_DAMAGED,
     DATABASE_IN_USE,      /* by another process */
+    DATABASE_FULL,        /* there is no space for a new file */
     DATABASE_UNAVAILABLE, /* the folder or the file cannot be used; see the problem */
 };
 

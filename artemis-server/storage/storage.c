@@ -54,6 +54,7 @@ static enum error set_aside(struct storage *storage, enum database_state state,
     return ERR_NONE;
 }
 
+/* *out NULL: there is no space for the file; the writer tries again. */
 static enum error open_database(struct storage *storage, struct database **out,
                                 char problem[DATABASE_PROBLEM_BYTES])
 {
@@ -68,7 +69,13 @@ static enum error open_database(struct storage *storage, struct database **out,
             return error;
         state = database_open(folder, out, problem);
     }
-    return state == DATABASE_OPENED ? ERR_NONE : ERR_SYSTEM;
+    if (state != DATABASE_FULL)
+        return state == DATABASE_OPENED ? ERR_NONE : ERR_SYSTEM;
+    log_event(LOG_LEVEL_ERROR,
+              "the disk is full: records are in memory only until the storage file can be created",
+              LOG_TEXT("reason", problem));
+    *out = NULL;
+    return ERR_NONE;
 }
 
 /* SQLite has no checksums, so a damaged number may look valid. One in the far future would make
@@ -111,7 +118,7 @@ static enum error open_and_read(struct storage *storage, struct database **datab
                                 char problem[DATABASE_PROBLEM_BYTES])
 {
     enum error error = open_database(storage, database, problem);
-    if (error || !read_bounds(*database, &storage->bounds))
+    if (error || !*database || !read_bounds(*database, &storage->bounds))
         return error;
     snprintf(problem, DATABASE_PROBLEM_BYTES, "%s", database_problem(*database));
     bool is_damaged = database_is_damaged(*database);
@@ -140,7 +147,8 @@ enum error storage_open(const char *folder, uint32_t commit_interval_ms, struct 
         return error;
     }
     storage_writer_init(&storage->writer, folder, database, NULL);
-    storage->_shared.status.up = true;
+    storage->_shared.status.up = database != NULL;
+    memcpy(storage->_shared.status.problem, storage->writer.problem, DATABASE_PROBLEM_BYTES);
     pthread_mutex_init(&storage->_shared.lock, NULL);
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
@@ -232,6 +240,7 @@ static enum error continue_in_new_file(struct storage *storage)
     enum error error = set_aside(storage, DATABASE_DAMAGED, problem);
     if (!error)
         error = open_database(storage, &writer->database, problem);
+    writer->failures = writer->database ? 0 : 1;
     if (error)
         log_event(LOG_LEVEL_ERROR, "the storage cannot be used", LOG_TEXT("reason", problem));
     return error;
@@ -268,7 +277,8 @@ enum error storage_load(struct storage *storage, struct registry *registry, uint
     struct storage_writer *writer = &storage->writer;
     uint64_t start_ms = clock_now().mono_ms;
     writer->registry = registry;
-    enum error error = database_each_row(writer->database, load_row, &load);
+    enum error error =
+        writer->database ? database_each_row(writer->database, load_row, &load) : ERR_NONE;
     if (error == ERR_SYSTEM && database_is_damaged(writer->database))
         error = continue_in_new_file(storage);
     else if (error == ERR_SYSTEM)

@@ -13,7 +13,8 @@
  *
  * A file that is damaged, written by a later version, or not ours is set aside under a new name,
  * and the node starts without records. A folder that cannot be used, or is in use, makes the start
- * fail. When a commit fails later, the node goes on in memory, logs it once, and tries again.
+ * fail; a full disk does not. When a commit fails later, or the disk has no space for a new file,
+ * the node goes on in memory, logs it once, and tries again.
  *
  * One thread calls open, load, start and close; any thread calls storage_status.
  */

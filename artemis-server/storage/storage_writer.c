@@ -15,6 +15,11 @@ void storage_writer_init(struct storage_writer *writer, const char *folder,
                          struct database *database, struct registry *registry)
 {
     *writer = (struct storage_writer){.folder = folder, .registry = registry, .database = database};
+    if (database)
+        return;
+    writer->failures = 1;
+    writer->rewrite_needed = true;
+    snprintf(writer->problem, sizeof(writer->problem), "the disk is full");
 }
 
 void storage_writer_free(struct storage_writer *writer)

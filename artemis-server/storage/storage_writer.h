@@ -49,7 +49,7 @@ struct storage_writer {
     char problem[DATABASE_PROBLEM_BYTES];          /* of the last failure */
 };
 
-/* Takes over the database. */
+/* Takes over the database. NULL: it could not be opened yet; each commit tries it. */
 void storage_writer_init(struct storage_writer *writer, const char *folder,
                          struct database *database, struct registry *registry);
 void storage_writer_free(struct storage_writer *writer);

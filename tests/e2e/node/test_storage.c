@@ -253,6 +253,12 @@ static void a_full_disk_is_shown_and_recovers(void **state)
     assert_int_equal(call_count(run.http, "during"), 1000); /* it serves from memory */
     assert_int_equal(call_count(run.http, "s"), registered);
     assert_true(call_metric(run.http, "artemis_storage_unstored") > 0);
+    end_by_power_cut(&run); /* it starts on the full disk, too */
+    begin(&run);
+    assert_int_equal(call_count(run.http, "before"), 1000);
+    call_register_many(run.http, "s", registered);
+    call_register_many(run.http, "during", 1000);
+    load_until_storage_is(&run, 0, &registered);
     unlink(ballast);
     load_until_storage_is(&run, 1, &registered);
     call_wait_metric(run.http, "artemis_storage_unstored", 0);

@@ -274,6 +274,33 @@ static void full_disk_fails_the_commit_and_heals(void **state)
     database_close(database);
 }
 
+static void a_file_can_be_read_on_a_full_disk(void **state)
+{
+    (void)state;
+    struct database *database = open_it();
+    assert_int_equal(database_begin(database), ERR_NONE);
+    put(database, "a", "{}", 2);
+    assert_int_equal(database_commit(database), ERR_NONE);
+    database_close(database);
+    failing_vfs_set(SQLITE_FULL);
+    database = open_it();
+    check_rows(database, "a={}@2/n1/1 ");
+    database_close(database);
+}
+
+static void a_new_file_on_a_full_disk_is_reported(void **state)
+{
+    (void)state;
+    struct database *database = NULL;
+    failing_vfs_set(SQLITE_FULL);
+    assert_int_equal(database_open(folder.path, &database, problem), DATABASE_FULL);
+    assert_null(database);
+    failing_vfs_set(SQLITE_OK);
+    database = open_it();
+    check_rows(database, "");
+    database_close(database);
+}
+
 int main(void)
 {
     failing_vfs_install();
@@ -288,6 +315,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(missing_folder_is_unavailable, set_up, tear_down),
         cmocka_unit_test_setup_teardown(folder_without_a_parent_is_not_made, set_up, tear_down),
         cmocka_unit_test_setup_teardown(full_disk_fails_the_commit_and_heals, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_file_can_be_read_on_a_full_disk, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_new_file_on_a_full_disk_is_reported, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -413,6 +413,26 @@ static void the_thread_shows_a_failing_disk_and_recovers(void **state)
     check_loaded(20, 0);
 }
 
+static void a_node_starts_on_a_full_disk(void **state)
+{
+    (void)state;
+    for (size_t stored = 0; stored <= 10; stored += 10) { /* 0: there is no file yet */
+        struct storage_status status;
+        failing_vfs_set(SQLITE_FULL);
+        struct node node = start(at_ms(0));
+        assert_int_equal(shown(node.registry, "s"), stored);
+        assert_int_equal(storage_start(node.storage), ERR_NONE);
+        put_many(node.registry, "s", (unsigned)stored, (unsigned)stored + 10, at_ms(0));
+        assert_true(wait_until(is_down, node.storage, wait_deadline_ms()));
+        storage_status(node.storage, &status);
+        assert_true(status.problem[0] != '\0');
+        failing_vfs_set(SQLITE_OK);
+        assert_true(wait_until(is_up, node.storage, wait_deadline_ms()));
+        stop(&node);
+        check_loaded(stored + 10, 0);
+    }
+}
+
 static bool has_set_aside(void *context)
 {
     struct storage_status status;
@@ -526,6 +546,7 @@ int main(void)
         TEST(rows_with_invalid_node_ids_are_skipped),
         TEST(bounds_in_the_far_future_are_ignored),
         TEST(the_thread_shows_a_failing_disk_and_recovers),
+        TEST(a_node_starts_on_a_full_disk),
         TEST(a_file_that_is_damaged_while_running_is_replaced),
         TEST(a_list_is_complete_when_the_node_was_ready),
         TEST(a_disk_that_hangs_delays_no_change),
