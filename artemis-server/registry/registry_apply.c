@@ -178,11 +178,19 @@ bool registry_refute_expiry(struct registry *registry, const struct wire_record 
     return is_refuted;
 }
 
-/* A peer guards a lease that was loaded here: it is not dropped as one that no peer holds. */
+/* A peer holds an instance that was loaded here: it is not dropped as one that no peer holds. The
+ * peer knows when its lease ends, and this node does not, unless a guard keeps it or the peer has
+ * loaded it too. */
 static void confirm_loaded(const struct registry *registry, const struct locked_key *key,
-                           const struct wire_record *record)
+                           const struct wire_record *record, struct moment now)
 {
-    if (record->is_guarded && registry_is_loaded_only(registry, key->record))
+    if (!registry_is_loaded_only(registry, key->record))
+        return;
+    uint64_t deadline_ms = new_deadline_ms(registry, record, now);
+    bool is_known = !record->is_guarded && key->record->lease_state == LEASE_LOADED;
+    if (deadline_ms && is_known)
+        shard_adopt_deadline(key->shard, key->number, deadline_ms);
+    if (deadline_ms && registry_is_loaded_only(registry, key->record))
         key->record->lease.deadline_ms--; /* differs from registry->loaded.deadline_ms */
 }
 
@@ -269,7 +277,7 @@ static enum error apply_instance(struct registry *registry, struct locked_key *k
         else
             take_client_revision(registry, key, change.client_revision, now);
         extend_lease(registry, key, record->age_ms, now);
-        confirm_loaded(registry, key, record);
+        confirm_loaded(registry, key, record, now);
         return ERR_NONE;
     }
     bool is_unregistered = key->record && !beats_tombstone(registry, key->record, change);
@@ -328,6 +336,8 @@ enum error registry_apply_unstamped(struct registry *registry, const struct wire
     if (!key.record && deadline_ms)
         error = registry_insert(registry, &key, record->instance, lowest_stamp(record->instance),
                                 deadline_ms, now);
+    else if (key.record)
+        confirm_loaded(registry, &key, record, now);
     registry_unlock(registry, key.locked);
     return error;
 }
@@ -348,8 +358,10 @@ enum error registry_apply_renewal(struct registry *registry, const struct wire_r
         bool is_tombstone = record_is_tombstone(key.record);
         if (is_legacy ? is_tombstone : is_older(registry, key.record, change))
             error = ERR_INSTANCE_NOT_FOUND;
-        if (!is_tombstone)
+        if (!is_tombstone) {
             extend_lease(registry, &key, record->age_ms, now);
+            confirm_loaded(registry, &key, record, now);
+        }
     }
     registry_unlock(registry, key.locked);
     node_id_table_unref(&registry->node_ids, change.stamp.node);

@@ -244,6 +244,8 @@ void shard_guard_lease(struct shard *shard, uint32_t number, uint64_t again_ms);
 void shard_guard_for_peer(struct shard *shard, uint32_t number, uint64_t again_ms);
 /* Active to loaded: the lease comes up at until_ms, whatever its deadline is. */
 void shard_start_loaded(struct shard *shard, uint32_t number, uint64_t until_ms);
+/* Loaded to active, with the deadline that a peer knows; it may be earlier. */
+void shard_adopt_deadline(struct shard *shard, uint32_t number, uint64_t deadline_ms);
 /* Arms the guarded and peer_guarded leases of a service to come up at once. */
 void shard_recheck_guarded(struct shard *shard, struct service *service, uint64_t now_ms);
 /* Updates the counts after a service's guard changed from the state `before`. */

@@ -183,6 +183,15 @@ void shard_start_loaded(struct shard *shard, uint32_t number, uint64_t until_ms)
     timing_wheel_arm(&shard->wheel, number, until_ms);
 }
 
+void shard_adopt_deadline(struct shard *shard, uint32_t number, uint64_t deadline_ms)
+{
+    assert(shard_record(shard, number)->lease_state == LEASE_LOADED);
+    set_state(shard, number, LEASE_ACTIVE);
+    shard_record(shard, number)->lease.deadline_ms = deadline_ms;
+    timing_wheel_disarm(&shard->wheel, number);
+    timing_wheel_arm(&shard->wheel, number, deadline_ms);
+}
+
 void shard_recheck_guarded(struct shard *shard, struct service *service, uint64_t now_ms)
 {
     for (uint32_t i = 0; i < service->member_count && service->guarded; i++) {

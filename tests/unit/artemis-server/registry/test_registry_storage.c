@@ -273,6 +273,106 @@ static void loaded_leases_can_be_evicted(void **state)
     registry_free(registry);
 }
 
+/* What a peer sends about an instance that was loaded. */
+struct peer_lease {
+    uint64_t age_ms;
+    bool is_guarded, is_confirming;
+};
+
+static void apply_lease(struct registry *registry, const char *id, struct peer_lease lease,
+                        struct moment now)
+{
+    struct instance *instance = make_instance((struct brief){.service = "s", .id = id});
+    struct wire_record record = {
+        .instance = instance,
+        .stamp = {hlc_after(0, START_WALL_MS - 1000), SLICE("there")},
+        .age_ms = lease.age_ms,
+        .is_guarded = lease.is_guarded,
+        .is_confirming = lease.is_confirming,
+    };
+    assert_int_equal(registry_apply(registry, &record, now), ERR_NONE);
+    instance_unref(instance);
+}
+
+/* The node was away for a moment, and the peer knows an earlier renewal than this node assumes. */
+static void a_loaded_lease_gets_the_deadline_of_a_peer(void **state)
+{
+    (void)state;
+    struct registry *registry = make_storing(usual_options());
+    load(registry, "i", 1000, at_ms(0));
+    apply_lease(registry, "i", (struct peer_lease){.age_ms = 20000}, at_ms(100));
+    assert_int_equal(registry_evict_loaded(registry, at_ms(200)), 0);
+    assert_int_equal(stats_of(registry).loaded, 0);
+    registry_expire(registry, at_ms(100 + TTL_MS - 20000 - TICK_MS));
+    assert_true(is_shown(registry, "s", "i"));
+    registry_expire(registry, at_ms(100 + TTL_MS - 20000 + 2 * TICK_MS));
+    assert_false(is_shown(registry, "s", "i"));
+    registry_validate(registry);
+    registry_free(registry);
+}
+
+static void a_renewal_of_a_peer_confirms_a_loaded_instance(void **state)
+{
+    (void)state;
+    struct registry *registry = make_storing(usual_options());
+    load(registry, "i", 1000, at_ms(0));
+    struct instance_key key = make_key("s", "i");
+    struct wire_record record = {
+        .key = &key,
+        .stamp = {hlc_after(0, START_WALL_MS - 1000), SLICE("there")},
+        .age_ms = 20000,
+    };
+    assert_int_equal(registry_apply_renewal(registry, &record, at_ms(100)), ERR_NONE);
+    assert_int_equal(registry_evict_loaded(registry, at_ms(200)), 0);
+    assert_true(is_shown(registry, "s", "i"));
+    registry_free(registry);
+}
+
+/* The deadline that the peer knows is the one by which loaded leases are recognised. */
+static void a_loaded_lease_with_the_same_deadline_is_confirmed(void **state)
+{
+    (void)state;
+    struct registry *registry = make_storing(usual_options());
+    load(registry, "i", 1000, at_ms(0));
+    apply_lease(registry, "i", (struct peer_lease){.age_ms = 1100}, at_ms(100));
+    assert_int_equal(registry_evict_loaded(registry, at_ms(200)), 0);
+    registry_free(registry);
+}
+
+/* The lease has ended at the peer, which still serves the instance. */
+static void a_loaded_instance_that_a_peer_confirms_is_confirmed_here(void **state)
+{
+    (void)state;
+    for (uint64_t away_ms = 1000; away_ms <= 3600000; away_ms += 3599000) {
+        struct registry *registry = make_storing(usual_options());
+        struct record_copy checked;
+        registry_set_replicating(registry, true);
+        load(registry, "i", away_ms, at_ms(0));
+        apply_lease(registry, "i",
+                    (struct peer_lease){.age_ms = TTL_MS + 500, .is_confirming = true}, at_ms(100));
+        assert_int_equal(registry_evict_loaded(registry, at_ms(200)), 0);
+        assert_true(is_shown(registry, "s", "i"));
+        registry_expire(registry, at_ms(200));
+        assert_int_equal(registry_drain_lease_checks(registry, &checked, 1, at_ms(200)), 1);
+        record_copy_unref(&checked);
+        registry_validate(registry);
+        registry_free(registry);
+    }
+}
+
+/* A guard keeps it there, or the peer has loaded it, too: when it ends is not known. */
+static void a_loaded_instance_that_a_peer_guards_stays_loaded(void **state)
+{
+    (void)state;
+    struct registry *registry = make_storing(usual_options());
+    load(registry, "i", 3600000, at_ms(0));
+    apply_lease(registry, "i", (struct peer_lease){.age_ms = TTL_MS + 500, .is_guarded = true},
+                at_ms(100));
+    assert_int_equal(registry_evict_loaded(registry, at_ms(200)), 0);
+    assert_int_equal(stats_of(registry).loaded, 1);
+    registry_free(registry);
+}
+
 /* The wall clock was set back by a day before the start. */
 static void stamps_and_revisions_stay_above_the_floors(void **state)
 {
@@ -306,6 +406,11 @@ int main(void)
         cmocka_unit_test(a_release_of_the_guard_keeps_loaded_leases),
         cmocka_unit_test(loaded_tombstones_end_when_they_would_have),
         cmocka_unit_test(loaded_leases_can_be_evicted),
+        cmocka_unit_test(a_loaded_lease_gets_the_deadline_of_a_peer),
+        cmocka_unit_test(a_renewal_of_a_peer_confirms_a_loaded_instance),
+        cmocka_unit_test(a_loaded_lease_with_the_same_deadline_is_confirmed),
+        cmocka_unit_test(a_loaded_instance_that_a_peer_confirms_is_confirmed_here),
+        cmocka_unit_test(a_loaded_instance_that_a_peer_guards_stays_loaded),
         cmocka_unit_test(stamps_and_revisions_stay_above_the_floors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
