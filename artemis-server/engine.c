@@ -42,17 +42,36 @@ static bool replicates(const struct config *config)
     return config->cluster.enabled && config->replication.enabled;
 }
 
-/* A node that was away for longer than a time-to-live has missed evictions of its peers. When it
- * has all records of a peer, the loaded instances that no peer has renewed are evicted. A part of
- * a snapshot says nothing about the others. */
-static void evict_loaded(struct engine *engine)
+/* The highest stamp of loaded instances that no ready peer holds and that are evicted; 0: none. A
+ * node that was away for longer than a time-to-live, or does not know for how long, evicts all of
+ * them: clients could renew them elsewhere alone. After a shorter time some may be known to this
+ * node alone. It evicts those that a peer did hold, which has not been restarted since. If the last
+ * comparison with that peer is old, this node was cut off, and the peer missed renewals. */
+static uint64_t evicted_hlc_max(const struct engine *engine, const struct storage_status *status,
+                                bool has_sharer)
+{
+    enum { COMPARISONS = 2 }; /* intervals since the last comparison */
+    struct storage_bounds bounds = storage_bounds(engine->storage);
+    const struct config *config = engine->config;
+    if (!status->is_away_known || status->away_ms > config->lease.ttl_secs * (uint64_t)MS_PER_SEC)
+        return UINT64_MAX;
+    uint64_t interval_ms = config->replication.anti_entropy_secs * (uint64_t)MS_PER_SEC;
+    return has_sharer && bounds.shared_age_ms <= COMPARISONS * interval_ms ? bounds.shared.hlc : 0;
+}
+
+/* A node that was away has missed evictions of its peers. When it has all records of a peer, the
+ * loaded instances that the peers have evicted are evicted. A part of a snapshot says nothing about
+ * the others. */
+static void evict_loaded(struct engine *engine, bool has_sharer)
 {
     struct storage_status status;
     storage_status(engine->storage, &status);
-    if (!status.loaded_instances ||
-        status.away_ms <= engine->config->lease.ttl_secs * (uint64_t)MS_PER_SEC)
+    if (!status.loaded_instances)
         return;
-    uint64_t evicted = registry_evict_loaded(engine->registry, clock_now());
+    uint64_t hlc_max = evicted_hlc_max(engine, &status, has_sharer);
+    uint64_t evicted = hlc_max ? registry_evict_loaded(engine->registry, hlc_max, clock_now()) : 0;
+    if (!evicted)
+        return;
     log_event(LOG_LEVEL_INFO, "loaded instances that no peer holds are evicted",
               LOG_NUMBER("count", evicted), LOG_NUMBER("away_ms", status.away_ms));
 }
@@ -65,7 +84,7 @@ static void become_ready(struct engine *engine)
         replication_thread_stats(engine->replication, &stats);
     bool is_again = atomic_exchange(&engine->was_ready, true);
     if (engine->storage && stats.has_snapshot && stats.snapshot_records && !is_again)
-        evict_loaded(engine);
+        evict_loaded(engine, stats.has_sharer);
     registry_share_loaded(engine->registry);
     if (engine->storage)
         storage_set_complete(engine->storage);

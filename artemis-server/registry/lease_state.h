@@ -22,9 +22,10 @@
  * peer_guarded: the guards of this node count it in the next tick. A renewal makes a lease of any
  * state active again. Eviction, and unregistering in any state, end in LEASE_NONE.
  *
- * A loaded lease is one that nobody has renewed since it was loaded, and whose end no peer knows; it
- * becomes active when a peer tells it. Whether its instance is alive is not known: it is served, its time runs out one time-to-live after the start, and the guards do
- * not count it as ended before.
+ * A loaded lease is one that nobody has renewed since it was loaded. Whether its instance is alive
+ * is not known: it is served, its time runs out one time-to-live after the start, and the guards do
+ * not count it as ended before. It becomes active, with the deadline of a peer, when a ready peer
+ * holds the instance.
  *
  * The way of an expiring lease in a cluster:
  *   1. The lease thread calls registry_tick every 20 ms. The wheel (timing_wheel.h) hands out the

@@ -55,6 +55,7 @@ enum error registry_create(const struct registry_options *options, struct moment
     hlc_init(&registry->clock, options->hlc_floor, options->max_clock_skew_ms, now);
     init_shards(registry, now.mono_ms);
     pthread_mutex_init(&registry->node_guard.lock, NULL);
+    pthread_mutex_init(&registry->shared.lock, NULL);
     *out = registry;
     return ERR_NONE;
 }
@@ -70,6 +71,7 @@ void registry_free(struct registry *registry)
     change_log_free(&registry->log);
     node_id_table_free(&registry->node_ids);
     pthread_mutex_destroy(&registry->node_guard.lock);
+    pthread_mutex_destroy(&registry->shared.lock);
     free(registry);
 }
 

@@ -24,6 +24,29 @@ void registry_digests(const struct registry *registry, uint64_t out[DIGEST_BUCKE
         out[i] = atomic_load_explicit(&registry->digests[i], memory_order_relaxed) >> 11;
 }
 
+/* --- shared records --------------------------------------------------------------------------- */
+
+void registry_set_shared(struct registry *registry, struct shared_records shared)
+{
+    pthread_mutex_lock(&registry->shared.lock);
+    registry->shared.value = shared;
+    pthread_mutex_unlock(&registry->shared.lock);
+}
+
+struct shared_records registry_shared(struct registry *registry)
+{
+    pthread_mutex_lock(&registry->shared.lock);
+    struct shared_records shared = registry->shared.value;
+    pthread_mutex_unlock(&registry->shared.lock);
+    return shared;
+}
+
+void registry_note_equal_buckets(struct registry *registry, const struct bucket_set *equal)
+{
+    for (int i = 0; i < DIGEST_BUCKETS / 64; i++)
+        registry->loaded.equal.bits[i] |= equal->bits[i];
+}
+
 /* --- buckets ---------------------------------------------------------------------------------- */
 
 struct copy_list {

@@ -45,15 +45,22 @@ struct wire_record registry_wire_record(const struct registry *registry,
     };
 }
 
+/* The deadline of a lease that ended when it was loaded. */
+static uint64_t hidden_deadline_ms(const struct registry *registry)
+{
+    uint64_t until_ms = atomic_load_explicit(&registry->loaded.until_ms, memory_order_relaxed);
+    return until_ms - registry->options.ttl_ms;
+}
+
 struct record_copy registry_copy_record(const struct registry *registry,
                                         const struct record *record)
 {
     bool is_tombstone = record_is_tombstone(record);
-    /* Peers may have evicted it meanwhile. */
-    bool is_hidden = registry_is_loaded_only(registry, record) &&
-                     !atomic_load_explicit(&registry->loaded.is_shared, memory_order_relaxed);
+    bool is_hidden = registry_is_hidden(registry, record);
     uint64_t span_ms = is_tombstone ? registry->options.tombstone_ms : registry->options.ttl_ms;
     uint64_t deadline_ms = record->lease.deadline_ms;
+    if (is_hidden) /* when it was renewed is not known: its lease may have ended */
+        deadline_ms = hidden_deadline_ms(registry);
     return (struct record_copy){
         .instance = instance_ref(record->instance),
         .hlc = record->hlc,

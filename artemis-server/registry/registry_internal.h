@@ -53,7 +53,13 @@ struct registry {
         uint64_t deadline_ms;      /* of each of them until it is renewed */
         _Atomic uint64_t until_ms; /* none of them is evicted before */
         atomic_bool is_shared;     /* peers get them, as guarded leases */
+        struct bucket_set equal;   /* of the thread of the replicator: its records are held by a
+                                      ready peer, too */
     } loaded;
+    struct {
+        pthread_mutex_t lock;
+        struct shared_records value;
+    } shared;
     struct {
         pthread_mutex_t lock;
         struct guard guard;
@@ -162,6 +168,12 @@ static inline bool registry_is_loaded_only(const struct registry *registry,
 {
     return record->lease_state != LEASE_NONE &&
            record->lease.deadline_ms == registry->loaded.deadline_ms;
+}
+/* Peers may have evicted it meanwhile: they do not get it before this node has compared itself. */
+static inline bool registry_is_hidden(const struct registry *registry, const struct record *record)
+{
+    return registry_is_loaded_only(registry, record) &&
+           !atomic_load_explicit(&registry->loaded.is_shared, memory_order_relaxed);
 }
 /* Removes an instance whose lease has expired, or is loaded. The shard is locked. */
 void registry_evict(struct registry *registry, struct shard *shard, uint32_t number,

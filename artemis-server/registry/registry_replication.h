@@ -125,6 +125,8 @@ void registry_observe_clocks(struct registry *registry, uint64_t clock_ms,
                              uint64_t members_clock_ms, struct moment now);
 /* The same with the first alone, which is ignored if a stamp of that time would be refused. */
 void registry_observe_clock(struct registry *registry, uint64_t clock_ms, struct moment now);
+/* No stamp above it has been issued or observed up to `now`. */
+uint64_t registry_highest_hlc(const struct registry *registry, struct moment now);
 /* How long a message was in transit that another node sent when its clock showed clock_ms. Add it
  * to the ages in the message. 0: the sender's clock is ahead, or not given. */
 uint64_t registry_transit_ms(const struct registry *registry, uint64_t clock_ms, struct moment now);
@@ -179,6 +181,21 @@ static inline bool bucket_set_has(const struct bucket_set *set, uint32_t bucket)
  * Costs the records of these buckets. ERR_NO_MEMORY. */
 MUST_USE enum error registry_list_buckets(struct registry *registry, const struct bucket_set *set,
                                           struct record_copy **out, size_t *count);
+
+/* --- shared records --------------------------------------------------------------------------- */
+
+/* All records with a stamp up to hlc were held by a peer too, in the process that this epoch
+ * identifies. If that process does not hold one of them any more, it has evicted it. Epoch 0: of no
+ * peer. */
+struct shared_records {
+    uint64_t epoch;
+    uint64_t hlc;
+};
+/* Storage keeps the last one over a restart. Any thread may call both. */
+void registry_set_shared(struct registry *registry, struct shared_records shared);
+struct shared_records registry_shared(struct registry *registry);
+/* Before this node is ready: a ready peer holds the same records in these buckets. */
+void registry_note_equal_buckets(struct registry *registry, const struct bucket_set *equal);
 
 /* --- snapshot --------------------------------------------------------------------------------- */
 

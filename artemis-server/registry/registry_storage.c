@@ -137,9 +137,17 @@ void registry_share_loaded(struct registry *registry)
 
 /* --- after the load --------------------------------------------------------------------------- */
 
+/* No ready peer holds this instance, and it is of a time up to which they held all. */
+static bool is_evicted_elsewhere(const struct registry *registry, const struct record *record,
+                                 uint64_t hlc_max)
+{
+    return record->instance && registry_is_loaded_only(registry, record) &&
+           record->hlc <= hlc_max && !bucket_set_has(&registry->loaded.equal, record->bucket);
+}
+
 /* Evicts from the next records of a shard from *number on; false if there are no more. */
 static bool evict_some(struct registry *registry, struct locked_shard *locked, uint32_t *number,
-                       struct moment now, uint64_t *evicted)
+                       uint64_t hlc_max, struct moment now, uint64_t *evicted)
 {
     enum { VISITS_PER_LOCK = 128 };
     struct shard *shard = &locked->shard;
@@ -147,7 +155,7 @@ static bool evict_some(struct registry *registry, struct locked_shard *locked, u
     uint32_t end = registry->loaded.deadline_ms ? slab_end(&shard->records) : 0;
     for (int i = 0; i < VISITS_PER_LOCK && *number < end; i++, ++*number) {
         const struct record *record = slab_find(&shard->records, *number);
-        if (!record || !record->instance || !registry_is_loaded_only(registry, record))
+        if (!record || !is_evicted_elsewhere(registry, record, hlc_max))
             continue;
         registry_evict(registry, shard, *number, now);
         ++*evicted;
@@ -156,12 +164,12 @@ static bool evict_some(struct registry *registry, struct locked_shard *locked, u
     return *number < end;
 }
 
-uint64_t registry_evict_loaded(struct registry *registry, struct moment now)
+uint64_t registry_evict_loaded(struct registry *registry, uint64_t hlc_max, struct moment now)
 {
     uint64_t evicted = 0;
     for (int i = 0; i < SHARD_COUNT; i++) {
         uint32_t number = 1;
-        while (evict_some(registry, &registry->shards[i], &number, now, &evicted))
+        while (evict_some(registry, &registry->shards[i], &number, hlc_max, now, &evicted))
             continue;
     }
     return evicted;

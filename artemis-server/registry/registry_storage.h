@@ -23,9 +23,6 @@ size_t registry_drain_removed(struct registry *registry, struct instance **out, 
 /* About how many records and keys the lists hold. */
 uint64_t registry_unstored(struct registry *registry);
 
-/* No stamp above it has been issued or observed up to `now`. */
-uint64_t registry_highest_hlc(const struct registry *registry, struct moment now);
-
 /* Stores a loaded record without a change in the log. The lease of an instance is LEASE_LOADED: it
  * is served, can be renewed, and its time runs out one time-to-live after `now`. The guards do not
  * count it as ended before. record->age_ms of an instance is the time since the last process was
@@ -39,6 +36,7 @@ MUST_USE enum error registry_load(struct registry *registry, const struct wire_r
 /* Peers get the loaded instances that nobody has renewed yet, as guarded leases, from now on: this
  * node has compared itself with its peers. */
 void registry_share_loaded(struct registry *registry);
-/* Evicts the loaded instances that neither a client nor a peer has renewed since. Returns their
- * number. */
-uint64_t registry_evict_loaded(struct registry *registry, struct moment now);
+/* Evicts the loaded instances with a stamp up to hlc_max that no client has renewed since, and that
+ * no peer holds with which this node has compared itself. Returns their number. The thread of the
+ * replicator calls it. */
+uint64_t registry_evict_loaded(struct registry *registry, uint64_t hlc_max, struct moment now);

@@ -118,8 +118,10 @@ struct message *anti_entropy_next(struct replicator *replicator, struct peer *pe
     if (now.mono_ms < anti_entropy_due_ms(replicator, peer))
         return NULL;
     struct message *message = message_create(replicator, peer, MESSAGE_DIGEST, 0, now);
-    if (message)
+    if (message) {
         round->step = ROUND_DIGEST;
+        round->shared_hlc = registry_highest_hlc(replicator->registry, now) - 1; /* not the next */
+    }
     return message;
 }
 
@@ -134,12 +136,17 @@ void anti_entropy_on_digests(struct replicator *replicator, struct peer *peer,
         return;
     registry_digests(replicator->registry, own);
     round->differing = 0;
+    struct bucket_set equal = {0};
     for (uint32_t bucket = 0; bucket < DIGEST_BUCKETS; bucket++) {
-        if (own[bucket] == digests[bucket] || SIM_BUG(8))
+        if (own[bucket] == digests[bucket] || SIM_BUG(8)) {
+            bucket_set_add(&equal, bucket);
             continue;
+        }
         bucket_set_add(&round->differ, bucket);
         round->differing++;
     }
+    if (!replicator->was_ready)
+        registry_note_equal_buckets(replicator->registry, &equal);
     replicator->stats.differences += round->differing;
     peer->view.differing = round->differing;
 }
@@ -206,6 +213,14 @@ static bool has_ended(const struct replicator *replicator, const struct wire_rec
            record->age_ms >= registry_ttl_ms(replicator->registry);
 }
 
+/* The peer lacks this record, or has an older one. */
+static void repair(struct replicator *replicator, struct peer *peer, const struct record_copy *own)
+{
+    if (!own->deleted && own->hlc <= peer->round.shared_hlc)
+        peer->round.shared_hlc = own->hlc - 1;
+    batch_repair(replicator, peer, instance_packed_key(own->instance));
+}
+
 /* Compares the peer's record of one key with this node's. An unknown one whose lease has ended is
  * left to the lease check of the peer: if this node has evicted it, the instance would return until
  * that check ends. A node that is starting takes it, to serve what its peers serve. */
@@ -223,7 +238,9 @@ static void compare_record(struct replicator *replicator, struct peer *peer,
         order = record_order_compare(record_order_of(&own), record_order_of(theirs));
     }
     if (order > 0) {
-        batch_repair(replicator, peer, instance_packed_key(key_only));
+        repair(replicator, peer, own_record);
+        if (!theirs->deleted && registry_apply_renewal(replicator->registry, theirs, now))
+            return; /* it was removed meanwhile */
     } else if (theirs->deleted) {
         if (order < 0)
             count_fetched(registry_apply_unregister(replicator->registry, theirs, now), replicator,
@@ -265,7 +282,7 @@ static void repair_missing(struct replicator *replicator, struct peer *peer,
     for (size_t i = 0; i < round->own_count; i++) {
         struct wire_record own = registry_wire_record(replicator->registry, &round->own[i], now);
         if (!round->seen[i] && !has_ended(replicator, &own))
-            batch_repair(replicator, peer, instance_packed_key(round->own[i].instance));
+            repair(replicator, peer, &round->own[i]);
     }
 }
 
@@ -289,5 +306,8 @@ void anti_entropy_on_result(struct replicator *replicator, struct peer *peer,
         return;
     replicator->stats.rounds++;
     peer->view.compared_ms = now.mono_ms;
+    if (replicator->was_ready && peer->epoch && round->shared_hlc)
+        registry_set_shared(replicator->registry,
+                            (struct shared_records){peer->epoch, round->shared_hlc});
     end_round(replicator, peer, now);
 }

@@ -80,6 +80,13 @@ static uint64_t read_date_ms(CURL *curl)
     return date > 0 ? (uint64_t)date * 1000 : 0;
 }
 
+/* 0: it sends none. */
+static uint64_t read_epoch(CURL *curl)
+{
+    const char *value = peer_client_header(curl, "X-Artemis-Run");
+    return value ? strtoull(value, NULL, 16) : 0;
+}
+
 void peer_client_read_health(CURL *curl, const struct peer_client_options *own, uint64_t clock_ms,
                              struct peer_response *response)
 {
@@ -99,6 +106,7 @@ void peer_client_read_health(CURL *curl, const struct peer_client_options *own, 
         .is_legacy = !cluster,
         .is_ready = !state || strcmp(state, "ready") == 0,
         .is_leaving = equal(state, "draining"),
+        .epoch = read_epoch(curl),
         .clock_ms = clock_ms,
         .members_clock_ms = peer_client_ms(curl, "X-Artemis-Members-Clock"),
     };

@@ -281,6 +281,9 @@ void replicator_on_health(struct replicator *replicator, const struct message *m
         observe_clocks(replicator, peer, health, now);
     set_health(replicator, peer, new_health, now);
     peer->is_legacy = health->is_legacy;
+    if (peer->epoch != health->epoch)
+        peer->round.shared_hlc = 0; /* what it said before may be of its last process */
+    peer->epoch = health->epoch;
     peer->was_ready = health->is_ready;
     bool became_ready = new_health == PEER_UP && health->is_ready && !peer->is_ready;
     peer->is_ready = new_health == PEER_UP && health->is_ready;

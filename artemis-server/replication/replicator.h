@@ -166,6 +166,7 @@ struct health_response {
     bool is_legacy;            /* an older Artemis: no stamps, no digests, no lease checks */
     bool is_ready;             /* it serves discovery */
     bool is_leaving;           /* it is draining */
+    uint64_t epoch;            /* identifies its process; 0: not sent */
     uint64_t clock_ms;         /* its HLC; 0: not sent */
     uint64_t members_clock_ms; /* the highest clock of all members that it knows; 0: not sent */
 };
@@ -242,6 +243,8 @@ struct replicator_stats {
     uint64_t fetched;                          /* records taken from peers by anti-entropy */
     uint64_t snapshot_records;                 /* taken from snapshots */
     bool has_snapshot;                         /* one of them was complete */
-    uint64_t bootstrap_ms;                     /* from the start until ready */
+    bool has_sharer; /* when this node became ready, the process that registry_shared named was a
+                        ready peer and had been compared */
+    uint64_t bootstrap_ms; /* from the start until ready */
 };
 void replicator_stats(const struct replicator *replicator, struct replicator_stats *stats);

@@ -67,11 +67,26 @@ void bootstrap_on_record(struct replicator *replicator, const struct wire_record
         replicator->snapshot_is_ahead = true;
 }
 
+/* The peer that held the loaded records has said what it holds now. */
+static bool has_sharer(const struct replicator *replicator)
+{
+    uint64_t epoch = registry_shared(replicator->registry).epoch;
+    for (uint32_t i = 0; i < REPLICATOR_PEERS_MAX; i++) {
+        const struct peer *peer = &replicator->peers[i];
+        if (epoch && peer->joined && peer->health == PEER_UP && peer->is_ready &&
+            peer->epoch == epoch && peer->view.compared_ms)
+            return true;
+    }
+    return false;
+}
+
 static void become_ready(struct replicator *replicator, struct moment now)
 {
     replicator->ready = true;
-    if (!replicator->was_ready)
+    if (!replicator->was_ready) {
         replicator->stats.bootstrap_ms = now.mono_ms - replicator->started.mono_ms;
+        replicator->stats.has_sharer = has_sharer(replicator);
+    }
     replicator->was_ready = true;
     replicator->recomparing = false;
 }

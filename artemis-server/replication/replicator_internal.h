@@ -26,8 +26,10 @@ struct round {
     uint32_t differing;       /* number of buckets that differed in the digests */
     struct record_copy *own;  /* this node's records in the buckets being listed, sorted by key */
     size_t own_count;
-    bool *seen;                   /* which of them the peer listed */
-    bool own_failed;              /* out of memory: the round ends */
+    bool *seen;      /* which of them the peer listed */
+    bool own_failed; /* out of memory: the round ends */
+    uint64_t
+        shared_hlc; /* the peer holds this node's records with a stamp up to it; 0: not known */
     struct record_copy *to_fetch; /* keys */
     size_t to_fetch_count;
     size_t to_fetch_capacity;
@@ -39,6 +41,7 @@ struct peer {
     enum peer_health health;
     bool is_ready;
     bool is_legacy;
+    uint64_t epoch; /* as health_response.epoch */
     bool in_flight[MESSAGE_KINDS];
     uint64_t round_trip_ms; /* moving average; 0: not measured */
     uint32_t lease_checks;  /* in flight */

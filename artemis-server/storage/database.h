@@ -75,7 +75,9 @@ enum database_number {
     NUMBER_REVISION_BOUND, /* no revision above it has been issued */
     NUMBER_SAVED_MS,       /* time of the last commit, ms since 1970; kept after a load, see
                               storage_writer.h */
-    NUMBER_COMPLETE,       /* 1: the records are all that the node held when it was ready */
+    NUMBER_SHARED_EPOCH,   /* struct shared_records, in registry_replication.h */
+    NUMBER_SHARED_HLC,
+    NUMBER_COMPLETE, /* 1: the records are all that the node held when it was ready */
     NUMBER_COUNT,
 };
 

@@ -90,9 +90,21 @@ static uint64_t plausible_bound(const char *name, uint64_t bound, uint64_t max)
     return 0;
 }
 
+/* The bound of stamps is ahead of the last commit. */
+static void check_shared(struct storage_bounds *bounds)
+{
+    uint64_t committed_ms = hlc_to_ms(bounds->hlc) - BOUND_AHEAD_MS;
+    uint64_t shared_ms = hlc_to_ms(bounds->shared.hlc);
+    bool is_valid = bounds->hlc > bounds->shared.hlc && committed_ms >= shared_ms;
+    if (!is_valid)
+        bounds->shared = (struct shared_records){0};
+    bounds->shared_age_ms = is_valid ? committed_ms - shared_ms : 0;
+}
+
 static void check_bounds(struct storage_bounds *bounds, struct moment now)
 {
     uint64_t max_ms = now.wall_ms + CLOCK_AHEAD_MAX_MS + BOUND_AHEAD_MS;
+    check_shared(bounds);
     bounds->hlc = plausible_bound("stamp", bounds->hlc, hlc_after(0, max_ms));
     bounds->revision = plausible_bound("revision", bounds->revision, max_ms * US_PER_MS);
 }
@@ -105,6 +117,10 @@ static enum error read_bounds(struct database *database, struct storage_bounds *
         error = database_number(database, NUMBER_REVISION_BOUND, &bounds->revision);
     if (!error)
         error = database_number(database, NUMBER_SAVED_MS, &bounds->saved_ms);
+    if (!error)
+        error = database_number(database, NUMBER_SHARED_EPOCH, &bounds->shared.epoch);
+    if (!error)
+        error = database_number(database, NUMBER_SHARED_HLC, &bounds->shared.hlc);
     if (!error)
         error = database_number(database, NUMBER_COMPLETE, &complete);
     bounds->is_complete = complete == 1;
@@ -169,7 +185,8 @@ struct storage_bounds storage_bounds(const struct storage *storage)
 struct load {
     struct registry *registry;
     struct moment now;
-    uint64_t away_ms;
+    uint64_t away_ms; /* if it is not known: longer than any lease */
+    bool is_away_known;
     uint64_t instances, tombstones, invalid;
 };
 
@@ -253,13 +270,14 @@ static void note_load(struct storage *storage, const struct load *load, uint64_t
     status->loaded_tombstones = load->tombstones;
     status->invalid_rows = load->invalid;
     status->load_ms = duration_ms;
-    status->away_ms = load->away_ms;
+    status->away_ms = load->is_away_known ? load->away_ms : 0;
+    status->is_away_known = load->is_away_known;
     status->files_set_aside = storage->files_set_aside;
     status->loaded_complete = storage->bounds.is_complete;
     atomic_store(&storage->is_complete, storage->bounds.is_complete);
     log_event(LOG_LEVEL_INFO, "storage loaded", LOG_TEXT("folder", storage->folder),
               LOG_NUMBER("instances", load->instances), LOG_NUMBER("tombstones", load->tombstones),
-              LOG_NUMBER("away_ms", load->away_ms), LOG_NUMBER("duration_ms", duration_ms));
+              LOG_NUMBER("away_ms", status->away_ms), LOG_NUMBER("duration_ms", duration_ms));
     if (load->invalid)
         log_event(LOG_LEVEL_ERROR, "stored records are not valid and were not loaded",
                   LOG_NUMBER("count", load->invalid));
@@ -272,11 +290,13 @@ enum error storage_load(struct storage *storage, struct registry *registry, uint
     struct load load = {
         .registry = registry,
         .now = now,
-        .away_ms = saved_ms && now.wall_ms > saved_ms ? now.wall_ms - saved_ms : 0,
+        .is_away_known = saved_ms && now.wall_ms >= saved_ms, /* else the wall clock went back */
     };
+    load.away_ms = load.is_away_known ? now.wall_ms - saved_ms : UINT64_MAX;
     struct storage_writer *writer = &storage->writer;
     uint64_t start_ms = clock_now().mono_ms;
     writer->registry = registry;
+    registry_set_shared(registry, storage->bounds.shared);
     enum error error =
         writer->database ? database_each_row(writer->database, load_row, &load) : ERR_NONE;
     if (error == ERR_SYSTEM && database_is_damaged(writer->database))

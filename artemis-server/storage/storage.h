@@ -21,7 +21,7 @@
 #pragma once
 
 #include "artemis-core/base/moment.h"
-#include "artemis-server/registry/registry.h"
+#include "artemis-server/registry/registry_replication.h"
 #include "artemis-server/storage/database.h"
 
 struct storage;
@@ -37,7 +37,9 @@ struct storage_bounds {
     uint64_t hlc;      /* no stamp above it was issued */
     uint64_t revision; /* no revision above it was issued */
     uint64_t saved_ms; /* ms since 1970: the age of loaded leases counts from it */
-    bool is_complete;  /* it was ready: its records are a whole list, not a part of a snapshot */
+    struct shared_records shared;
+    uint64_t shared_age_ms; /* the time from shared.hlc to the last commit */
+    bool is_complete; /* it was ready: its records are a whole list, not a part of a snapshot */
 };
 struct storage_bounds storage_bounds(const struct storage *storage);
 
@@ -69,6 +71,7 @@ struct storage_status {
     uint64_t invalid_rows;                /* that were not loaded */
     uint64_t load_ms;                     /* how long the load took */
     uint64_t away_ms;                     /* from saved_ms to the start; 0: nothing was stored */
+    bool is_away_known;                   /* false: the wall clock is behind saved_ms */
     char problem[DATABASE_PROBLEM_BYTES]; /* of the last failure; "" while `up` */
 };
 void storage_status(struct storage *storage, struct storage_status *out);

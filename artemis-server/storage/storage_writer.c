@@ -149,12 +149,17 @@ static enum error write_bounds(struct storage_writer *writer, struct moment now)
 {
     struct registry *registry = writer->registry;
     uint64_t hlc = hlc_after(0, hlc_to_ms(registry_highest_hlc(registry, now)) + BOUND_AHEAD_MS);
+    struct shared_records shared = registry_shared(registry);
     enum error error = database_set_number(writer->database, NUMBER_HLC_BOUND, hlc);
     if (!error)
         error = database_set_number(writer->database, NUMBER_REVISION_BOUND,
                                     registry_revision(registry) + BOUND_AHEAD_REVISIONS);
     if (!error)
         error = database_set_number(writer->database, NUMBER_SAVED_MS, saved_ms(writer, now));
+    if (!error)
+        error = database_set_number(writer->database, NUMBER_SHARED_EPOCH, shared.epoch);
+    if (!error)
+        error = database_set_number(writer->database, NUMBER_SHARED_HLC, shared.hlc);
     if (!error)
         error = database_set_number(writer->database, NUMBER_COMPLETE, writer->is_complete);
     return error;

@@ -144,6 +144,75 @@ static void a_node_that_was_away_for_days_and_is_alone_serves_for_one_ttl(void *
     }
 }
 
+/* --- after a moment --------------------------------------------------------------------------- */
+
+enum { LIVE = 3 };
+
+static void renew_the_others(void)
+{
+    check_status(call_with_keys(cluster.http[0], HEARTBEAT, "s", 0, LIVE), 200, "success", NULL);
+}
+
+/* Registers i0 to i3 and renews all but i3. Node 1 is killed when the nodes have compared their
+ * records, and node 0 evicts i3. */
+static void let_one_be_evicted_while_away(void)
+{
+    static const char *const settings[] = {NO_GUARD, "lease.ttl_secs=10",
+                                           "replication.anti_entropy_secs=2", NULL};
+    cluster_plan(&cluster, 2, settings);
+    start_ready(0);
+    start_ready(1);
+    cluster_wait_health(&cluster, 0, cluster.ports[1], "up");
+    cluster_wait_health(&cluster, 1, cluster.ports[0], "up");
+    call_register_many(cluster.http[0], "s", LIVE + 1);
+    cluster_wait_count(&cluster, "s", LIVE + 1);
+    int64_t registered_ms = wait_now_ms();
+    while (wait_now_ms() < registered_ms + 8000) {
+        renew_the_others();
+        usleep(200000);
+    }
+    cluster_kill_node(&cluster, 1);
+    int64_t deadline_ms = wait_deadline_ms();
+    while (call_count(cluster.http[0], "s") != LIVE) {
+        assert_true(wait_now_ms() < deadline_ms);
+        renew_the_others();
+        usleep(50000);
+    }
+}
+
+static void check_nothing_came_back(void)
+{
+    int64_t deadline_ms = wait_deadline_ms();
+    start_node(1);
+    while (http_get(cluster.http[1], "/ready")->status != 200) {
+        assert_true(wait_now_ms() < deadline_ms);
+        renew_the_others();
+        usleep(50000);
+    }
+    assert_int_equal(call_count(cluster.http[1], "s"), LIVE);
+    cluster_wait_agreement(&cluster);
+    for (int node = 0; node < 2; node++)
+        assert_false(call_shows(cluster.http[node], "s", "i3"));
+}
+
+/* It was away for less than a time-to-live, as after an ordinary restart. */
+static void a_node_that_was_away_for_a_moment_brings_nothing_back(void **state)
+{
+    (void)state;
+    let_one_be_evicted_while_away();
+    check_nothing_came_back();
+}
+
+/* The wall clock was set back while it was away. It does not know which records its peers held. */
+static void a_node_with_a_clock_that_went_back_brings_nothing_back(void **state)
+{
+    (void)state;
+    let_one_be_evicted_while_away();
+    change_file(1, "UPDATE numbers SET value = value + %lld WHERE name = 'saved_ms'", DAY_MS);
+    change_file(1, "UPDATE numbers SET value = %lld WHERE name = 'shared_epoch'", 0);
+    check_nothing_came_back();
+}
+
 /* --- the wall clock --------------------------------------------------------------------------- */
 
 static json_int_t highest_stamp(int node)
@@ -284,6 +353,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_node_that_was_away_for_days_brings_nothing_back),
         TEST(a_node_that_was_away_for_days_and_is_alone_serves_for_one_ttl),
+        TEST(a_node_that_was_away_for_a_moment_brings_nothing_back),
+        TEST(a_node_with_a_clock_that_went_back_brings_nothing_back),
         TEST(stamps_and_revisions_grow_over_a_clock_that_went_back),
         TEST(a_node_killed_while_it_copies_serves_no_part),
         TEST(a_node_with_a_part_of_a_snapshot_serves_no_part),

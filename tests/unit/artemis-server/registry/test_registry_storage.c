@@ -265,11 +265,24 @@ static void loaded_leases_can_be_evicted(void **state)
     load(registry, "renewed", 3600000, at_ms(0));
     put(registry, "s", "new", at_ms(1));
     assert_int_equal(renew(registry, "s", "renewed", at_ms(1)), ERR_NONE);
-    assert_int_equal(registry_evict_loaded(registry, at_ms(2)), 1);
+    assert_int_equal(registry_evict_loaded(registry, UINT64_MAX, at_ms(2)), 1);
     assert_false(is_shown(registry, "s", "gone"));
     assert_int_equal(shown(registry, "s"), 2);
     check_removed(registry, 1);
     registry_validate(registry);
+    registry_free(registry);
+}
+
+/* A later registration may be known to this node alone. */
+static void loaded_instances_with_later_stamps_are_kept(void **state)
+{
+    (void)state;
+    struct registry *registry = make_storing(usual_options());
+    load(registry, "i", 1000, at_ms(0));
+    uint64_t hlc = hlc_after(0, START_WALL_MS - 1000);
+    assert_int_equal(registry_evict_loaded(registry, hlc - 1, at_ms(2)), 0);
+    assert_true(is_shown(registry, "s", "i"));
+    assert_int_equal(registry_evict_loaded(registry, hlc, at_ms(2)), 1);
     registry_free(registry);
 }
 
@@ -301,7 +314,7 @@ static void a_loaded_lease_gets_the_deadline_of_a_peer(void **state)
     struct registry *registry = make_storing(usual_options());
     load(registry, "i", 1000, at_ms(0));
     apply_lease(registry, "i", (struct peer_lease){.age_ms = 20000}, at_ms(100));
-    assert_int_equal(registry_evict_loaded(registry, at_ms(200)), 0);
+    assert_int_equal(registry_evict_loaded(registry, UINT64_MAX, at_ms(200)), 0);
     assert_int_equal(stats_of(registry).loaded, 0);
     registry_expire(registry, at_ms(100 + TTL_MS - 20000 - TICK_MS));
     assert_true(is_shown(registry, "s", "i"));
@@ -323,7 +336,7 @@ static void a_renewal_of_a_peer_confirms_a_loaded_instance(void **state)
         .age_ms = 20000,
     };
     assert_int_equal(registry_apply_renewal(registry, &record, at_ms(100)), ERR_NONE);
-    assert_int_equal(registry_evict_loaded(registry, at_ms(200)), 0);
+    assert_int_equal(registry_evict_loaded(registry, UINT64_MAX, at_ms(200)), 0);
     assert_true(is_shown(registry, "s", "i"));
     registry_free(registry);
 }
@@ -335,7 +348,7 @@ static void a_loaded_lease_with_the_same_deadline_is_confirmed(void **state)
     struct registry *registry = make_storing(usual_options());
     load(registry, "i", 1000, at_ms(0));
     apply_lease(registry, "i", (struct peer_lease){.age_ms = 1100}, at_ms(100));
-    assert_int_equal(registry_evict_loaded(registry, at_ms(200)), 0);
+    assert_int_equal(registry_evict_loaded(registry, UINT64_MAX, at_ms(200)), 0);
     registry_free(registry);
 }
 
@@ -350,7 +363,7 @@ static void a_loaded_instance_that_a_peer_confirms_is_confirmed_here(void **stat
         load(registry, "i", away_ms, at_ms(0));
         apply_lease(registry, "i",
                     (struct peer_lease){.age_ms = TTL_MS + 500, .is_confirming = true}, at_ms(100));
-        assert_int_equal(registry_evict_loaded(registry, at_ms(200)), 0);
+        assert_int_equal(registry_evict_loaded(registry, UINT64_MAX, at_ms(200)), 0);
         assert_true(is_shown(registry, "s", "i"));
         registry_expire(registry, at_ms(200));
         assert_int_equal(registry_drain_lease_checks(registry, &checked, 1, at_ms(200)), 1);
@@ -368,8 +381,43 @@ static void a_loaded_instance_that_a_peer_guards_stays_loaded(void **state)
     load(registry, "i", 3600000, at_ms(0));
     apply_lease(registry, "i", (struct peer_lease){.age_ms = TTL_MS + 500, .is_guarded = true},
                 at_ms(100));
-    assert_int_equal(registry_evict_loaded(registry, at_ms(200)), 0);
+    assert_int_equal(registry_evict_loaded(registry, UINT64_MAX, at_ms(200)), 0);
     assert_int_equal(stats_of(registry).loaded, 1);
+    registry_free(registry);
+}
+
+/* Whether a ready peer holds them too is not known yet. */
+static void loaded_instances_have_ended_for_peers_until_they_are_shared(void **state)
+{
+    (void)state;
+    struct registry *registry = make_storing(usual_options());
+    load(registry, "i", 1000, at_ms(0));
+    struct instance_key key = make_key("s", "i");
+    for (int is_shared = 0; is_shared < 2; is_shared++) {
+        struct record_copy copy;
+        assert_true(registry_read_key(registry, instance_key_packed(&key), &copy));
+        struct wire_record record = registry_wire_record(registry, &copy, at_ms(100));
+        assert_int_equal(record.is_guarded, is_shared);
+        assert_int_equal(record.age_ms >= TTL_MS, !is_shared);
+        assert_false(record.is_confirming);
+        record_copy_unref(&copy);
+        registry_share_loaded(registry);
+    }
+    registry_free(registry);
+}
+
+static void loaded_instances_in_equal_buckets_are_kept(void **state)
+{
+    (void)state;
+    struct registry *registry = make_storing(usual_options());
+    struct bucket_set equal = {0};
+    load(registry, "held", 3600000, at_ms(0));
+    load(registry, "gone", 3600000, at_ms(0));
+    struct instance_key key = make_key("s", "held");
+    bucket_set_add(&equal, registry_bucket(instance_key_packed(&key)));
+    registry_note_equal_buckets(registry, &equal);
+    assert_int_equal(registry_evict_loaded(registry, UINT64_MAX, at_ms(2)), 1);
+    assert_true(is_shown(registry, "s", "held"));
     registry_free(registry);
 }
 
@@ -406,11 +454,14 @@ int main(void)
         cmocka_unit_test(a_release_of_the_guard_keeps_loaded_leases),
         cmocka_unit_test(loaded_tombstones_end_when_they_would_have),
         cmocka_unit_test(loaded_leases_can_be_evicted),
+        cmocka_unit_test(loaded_instances_with_later_stamps_are_kept),
         cmocka_unit_test(a_loaded_lease_gets_the_deadline_of_a_peer),
         cmocka_unit_test(a_renewal_of_a_peer_confirms_a_loaded_instance),
         cmocka_unit_test(a_loaded_lease_with_the_same_deadline_is_confirmed),
         cmocka_unit_test(a_loaded_instance_that_a_peer_confirms_is_confirmed_here),
         cmocka_unit_test(a_loaded_instance_that_a_peer_guards_stays_loaded),
+        cmocka_unit_test(loaded_instances_have_ended_for_peers_until_they_are_shared),
+        cmocka_unit_test(loaded_instances_in_equal_buckets_are_kept),
         cmocka_unit_test(stamps_and_revisions_stay_above_the_floors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -261,6 +261,52 @@ static void a_node_that_restarts_often_does_not_make_leases_younger(void **state
     }
 }
 
+static void set_number(struct node *node, enum database_number which, uint64_t value)
+{
+    assert_int_equal(database_begin(node->writer.database), ERR_NONE);
+    assert_int_equal(database_set_number(node->writer.database, which, value), ERR_NONE);
+    assert_int_equal(database_commit(node->writer.database), ERR_NONE);
+}
+
+/* It is not known how long the node was away: as if it was longer than any lease. */
+static void a_wall_clock_that_went_back_is_noticed(void **state)
+{
+    (void)state;
+    for (uint64_t ms = 999; ms <= 1000; ms++) {
+        struct node node = start_writer(at_ms(0));
+        put(node.registry, "s", "i", at_ms(0));
+        assert_int_equal(commit(&node, 0), ERR_NONE);
+        set_number(&node, NUMBER_SAVED_MS, START_WALL_MS + 1000);
+        stop_writer(&node);
+        struct storage_status status;
+        struct node next = start(at_ms(ms));
+        storage_status(next.storage, &status);
+        assert_int_equal(status.is_away_known, ms == 1000);
+        assert_int_equal(status.away_ms, 0);
+        assert_int_equal(stats_of(next.registry).loaded, 1);
+        registry_expire(next.registry, at_ms(ms + TTL_MS - TICK_MS));
+        assert_int_equal(shown(next.registry, "s"), 1); /* alone, it serves it for one ttl */
+        stop(&next);
+    }
+}
+
+static void shared_records_are_stored_and_loaded(void **state)
+{
+    (void)state;
+    const struct shared_records shared = {UINT64_MAX - 5, (START_WALL_MS - 7000) << 16};
+    struct node node = start_writer(at_ms(0));
+    put(node.registry, "s", "i", at_ms(0));
+    registry_set_shared(node.registry, shared);
+    assert_int_equal(commit(&node, 0), ERR_NONE);
+    stop_writer(&node);
+    struct node next = start(at_ms(1000));
+    struct storage_bounds bounds = storage_bounds(next.storage);
+    assert_true(bounds.shared.epoch == shared.epoch && bounds.shared.hlc == shared.hlc);
+    assert_true(bounds.shared_age_ms >= 7000 && bounds.shared_age_ms < 7100);
+    assert_true(registry_shared(next.registry).epoch == shared.epoch);
+    stop(&next);
+}
+
 /* Writes garbage over the middle of the file, as a broken disk does. */
 static void damage(void)
 {
@@ -367,13 +413,8 @@ static void bounds_in_the_far_future_are_ignored(void **state)
     struct node node = start_writer(at_ms(0));
     put(node.registry, "s", "i", at_ms(0));
     assert_int_equal(commit(&node, 0), ERR_NONE);
-    assert_int_equal(database_begin(node.writer.database), ERR_NONE);
-    assert_int_equal(database_set_number(node.writer.database, NUMBER_HLC_BOUND, HLC_MAX - 1),
-                     ERR_NONE);
-    assert_int_equal(
-        database_set_number(node.writer.database, NUMBER_REVISION_BOUND, (uint64_t)1 << 62),
-        ERR_NONE);
-    assert_int_equal(database_commit(node.writer.database), ERR_NONE);
+    set_number(&node, NUMBER_HLC_BOUND, HLC_MAX - 1);
+    set_number(&node, NUMBER_REVISION_BOUND, (uint64_t)1 << 62);
     stop_writer(&node);
     struct node next = start(at_ms(1000));
     struct storage_bounds bounds = storage_bounds(next.storage);
@@ -541,6 +582,8 @@ int main(void)
         TEST(too_many_removals_write_everything),
         TEST(a_failing_disk_loses_nothing_when_it_works_again),
         TEST(a_node_that_restarts_often_does_not_make_leases_younger),
+        TEST(a_wall_clock_that_went_back_is_noticed),
+        TEST(shared_records_are_stored_and_loaded),
         TEST(a_damaged_file_is_set_aside),
         TEST(invalid_rows_are_skipped),
         TEST(rows_with_invalid_node_ids_are_skipped),

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A node with loaded records that bootstraps: what its peers hold is kept, and what they have
+ * evicted meanwhile does not return. It also keeps track of which records its peers hold, for the
+ * next restart.
+ */
+#include "artemis-server/registry/registry_storage.h"
+
+#include "artemis-core/model/stamp.h"
+#include "tests/unit/artemis-server/replication/replicator_fixture.h"
+
+enum { EPOCH = 77, AWAY_MS = 5000 };
+
+static struct registry *other; /* the registry of peer 0 */
+
+static int set_up(void **state)
+{
+    (void)state;
+    rig_open();
+    other = make_node("other");
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    registry_free(other);
+    rig_close();
+    return 0;
+}
+
+static const struct health_response ready = {.is_ready = true, .epoch = EPOCH};
+
+/* Loads what a node stored that holds the instance as `other` does. */
+static void load_here(const char *id, uint64_t away_ms)
+{
+    struct instance *instance = make_instance((struct brief){.service = "s", .id = id});
+    struct wire_record record = {
+        .instance = instance,
+        .stamp = {full_stamp(1), SLICE("peer")},
+        .age_ms = away_ms,
+    };
+    assert_int_equal(registry_load(rig.node, &record, rig_now()), ERR_NONE);
+    instance_unref(instance);
+}
+
+static void hold_there(const char *id, uint64_t age_ms)
+{
+    struct word word = {.id = id, .stamp = 1, .age_ms = age_ms};
+    assert_int_equal(say_registered(other, word, rig_now()), ERR_NONE);
+}
+
+/* The snapshot of `other`. */
+static void respond_snapshot(void)
+{
+    struct message *message = expect(0, MESSAGE_SNAPSHOT);
+    struct registry_cursor cursor = {0};
+    char buffer[ID_BYTES_MAX];
+    struct slice id;
+    struct record_copy *copies;
+    size_t count;
+    do {
+        assert_int_equal(registry_snapshot_next(other, &cursor, buffer, &id, &copies, &count),
+                         ERR_NONE);
+        for (size_t i = 0; i < count; i++) {
+            struct wire_record record = registry_wire_record(other, &copies[i], rig_now());
+            replicator_on_record(rig.replicator, message, &record, rig_now());
+            record_copy_unref(&copies[i]);
+        }
+        free(copies);
+    } while (count);
+    finish_message(message, SEND_DELIVERED);
+}
+
+/* The keys that `other` holds in the buckets that differ. */
+static void respond_list(void)
+{
+    struct message *message = expect(0, MESSAGE_LIST);
+    struct record_copy *copies;
+    size_t count;
+    assert_int_equal(registry_list_buckets(other, &message->buckets, &copies, &count), ERR_NONE);
+    for (size_t i = 0; i < count; i++) {
+        struct wire_record record = registry_wire_record(other, &copies[i], rig_now());
+        replicator_on_record(rig.replicator, message, &record, rig_now());
+        record_copy_unref(&copies[i]);
+    }
+    free(copies);
+    finish_message(message, SEND_DELIVERED);
+}
+
+static void bootstrap(void)
+{
+    join(0);
+    respond_health(0, ready);
+    respond_snapshot();
+    respond_digests_of(0, other);
+    if (sent(0, MESSAGE_LIST))
+        respond_list();
+    pump();
+    assert_true(replicator_is_ready(rig.replicator));
+}
+
+static bool is_here(const char *id)
+{
+    return is_shown(rig.node, "s", id);
+}
+
+/* --- what the peers hold ---------------------------------------------------------------------- */
+
+/* Its lease has ended at the peer, which serves it until its lease check ends. */
+static void instance_that_the_peer_confirms_is_kept(void **state)
+{
+    (void)state;
+    rig.now_ms = TTL_MS;
+    hold_there("a", 0);
+    pass_ms(TTL_MS + 2 * TICK_MS);
+    registry_set_replicating(other, true);
+    registry_expire(other, rig_now());
+    assert_true(is_shown(other, "s", "a"));
+    load_here("a", 2 * TTL_MS);
+    bootstrap();
+    assert_int_equal(registry_evict_loaded(rig.node, UINT64_MAX, rig_now()), 0);
+    assert_true(is_here("a"));
+    registry_expire(rig.node, rig_now()); /* its own lease check begins */
+    struct message *check = expect(0, MESSAGE_LEASE_CHECK);
+    finish_message(check, SEND_DELIVERED); /* the peer has evicted it */
+    pass_ms(TICK_MS);
+    registry_expire(rig.node, rig_now());
+    assert_false(is_here("a"));
+}
+
+static void instance_that_the_peer_has_evicted_is_not_sent(void **state)
+{
+    (void)state;
+    load_here("a", AWAY_MS);
+    load_here("b", AWAY_MS);
+    hold_there("b", AWAY_MS);
+    bootstrap();
+    assert_null(sent(0, MESSAGE_REGISTER));
+    assert_int_equal(registry_evict_loaded(rig.node, UINT64_MAX, rig_now()), 1);
+    assert_false(is_here("a"));
+    assert_true(is_here("b"));
+}
+
+/* Peer 0 sent the snapshot and does not hold it. Peer 1 holds all that this node holds. */
+static void instance_that_another_peer_holds_is_kept(void **state)
+{
+    (void)state;
+    load_here("a", AWAY_MS);
+    join(0);
+    respond_health(0, ready);
+    respond_snapshot();
+    join(1);
+    respond_health(1, ready);
+    respond_digests_of(0, other);
+    respond_list();
+    respond_same_digests(1);
+    assert_int_equal(registry_evict_loaded(rig.node, UINT64_MAX, rig_now()), 0);
+    assert_true(is_here("a"));
+}
+
+/* --- shared records --------------------------------------------------------------------------- */
+
+static void peer_that_shared_the_records_is_recognised(void **state)
+{
+    (void)state;
+    for (uint64_t epoch = EPOCH - 1; epoch <= EPOCH; epoch++) {
+        registry_set_shared(rig.node, (struct shared_records){epoch, full_stamp(1)});
+        bootstrap();
+        assert_int_equal(replicator_stats_now().has_sharer, epoch == EPOCH);
+        rig_close();
+        rig_open();
+    }
+}
+
+static void compare(void)
+{
+    while (!sent(0, MESSAGE_DIGEST))
+        pass_ms(INTERVAL_MS);
+    respond_digests_of(0, other);
+    if (sent(0, MESSAGE_LIST))
+        respond_list();
+    if (sent(0, MESSAGE_FETCH))
+        finish(0, MESSAGE_FETCH, SEND_DELIVERED);
+}
+
+static void comparison_notes_which_records_are_shared(void **state)
+{
+    (void)state;
+    bootstrap();
+    assert_int_equal(registry_shared(rig.node).epoch, 0);
+    register_here("a", "1");
+    uint64_t first_ms = rig_now().wall_ms;
+    compare(); /* the peer lacks it */
+    assert_int_equal(registry_shared(rig.node).epoch, EPOCH);
+    assert_true(hlc_to_ms(registry_shared(rig.node).hlc) <= first_ms);
+    struct record_copy copy;
+    assert_true(read_state(rig.node, "s", "a", &copy));
+    assert_true(registry_shared(rig.node).hlc < copy.hlc);
+    hold_there("other", 0); /* this node lacks it: that does not matter */
+    unregister_here("a");
+    pass_ms(COMPARE_MS);
+    uint64_t second_ms = rig_now().wall_ms;
+    expect(0, MESSAGE_DIGEST);
+    register_here("later", "1"); /* in the same moment */
+    compare();
+    assert_true(read_state(rig.node, "s", "later", &copy));
+    assert_true(registry_shared(rig.node).hlc < copy.hlc);
+    assert_true(hlc_to_ms(registry_shared(rig.node).hlc) + 1 >= second_ms);
+}
+
+/* Between the digests and the end of the comparison, the peer was restarted. */
+static void comparison_over_a_restart_of_the_peer_notes_nothing(void **state)
+{
+    (void)state;
+    bootstrap();
+    hold_there("other", 0);
+    while (!sent(0, MESSAGE_DIGEST))
+        pass_ms(INTERVAL_MS);
+    respond_digests_of(0, other);
+    while (!sent(0, MESSAGE_HEALTH))
+        pass_ms(INTERVAL_MS);
+    respond_health(0, (struct health_response){.is_ready = true, .epoch = EPOCH + 1});
+    respond_list();
+    finish(0, MESSAGE_FETCH, SEND_DELIVERED);
+    assert_true(view_of(0).compared_ms == rig_now().mono_ms);
+    assert_int_equal(registry_shared(rig.node).epoch, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(instance_that_the_peer_confirms_is_kept),
+        TEST(instance_that_the_peer_has_evicted_is_not_sent),
+        TEST(instance_that_another_peer_holds_is_kept),
+        TEST(peer_that_shared_the_records_is_recognised),
+        TEST(comparison_notes_which_records_are_shared),
+        TEST(comparison_over_a_restart_of_the_peer_notes_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
