@@ -205,11 +205,13 @@ static size_t tokens_of_role(const struct config *config, enum auth_role role)
     return count;
 }
 
-/* A cluster whose nodes need tokens needs them in both directions. */
+/* A cluster whose nodes need tokens needs them in both directions. With TLS, the certificates of
+ * peers are enough. */
 static void warn_about_tokens(const struct config *config, struct text *out)
 {
     bool has_own = config->cluster.token[0] || config->cluster.token_file[0];
-    bool needs_peers = config->cluster.enabled && config->cluster.peers.count > 0;
+    bool needs_peers =
+        config->cluster.enabled && config->cluster.peers.count > 0 && !config->cluster.tls.cert[0];
     if (needs_peers && has_own && tokens_of_role(config, ROLE_PEER) == 0)
         text_append_string(out, "cluster.token is set, but there is no [[auth.tokens]] with the "
                                 "role peer: this node accepts peers without a token, or none\n");

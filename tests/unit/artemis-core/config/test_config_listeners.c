@@ -259,6 +259,24 @@ static void tokens_protect_every_listener(void **state)
     check_accepted();
 }
 
+/* Peers show their certificate; tokens are for clients. */
+static void peers_with_tls_need_no_token(void **state)
+{
+    (void)state;
+    set_token_field("name", "peers");
+    set_token_field("role", "peer");
+    set_token_field("sha256", "00000000000000000000000000000000000000000000000000000000000000ff");
+    set("cluster.enabled", "true");
+    set("cluster.peers", "b.example:80");
+    check_warning("cluster.token is not set");
+    set_peers();
+    check_accepted();
+    check_warning(NULL);
+    set_token_field("role", "read");
+    set("cluster.token", "a-secret-0123456789-x");
+    check_warning(NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -273,6 +291,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(advertised_address_is_that_of_tls, start, stop),
         cmocka_unit_test_setup_teardown(variables_name_nested_settings, start, stop),
         cmocka_unit_test_setup_teardown(tokens_protect_every_listener, start, stop),
+        cmocka_unit_test_setup_teardown(peers_with_tls_need_no_token, start, stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
