@@ -36,15 +36,17 @@ static void set_bad_address(const char *list, struct call_outcome *outcome)
     snprintf(outcome->message, sizeof outcome->message, "not a server address: %s",
              *shown ? shown : "(empty)");
     snprintf(outcome->hint, sizeof outcome->hint,
-             "give --server or ARTEMIS_URL as http://HOST:PORT or HOST:PORT, separated by commas");
+             "give --server or ARTEMIS_URL as URL or HOST:PORT, separated by commas");
 }
 
 /* Fills the outcome of `result` on failure. */
 static enum error read_servers(const struct args *args, struct server_list *servers,
                                struct server_call_result *result)
 {
+    struct server_credentials credentials;
     const char *list = server_list(args);
-    enum error error = server_list_read(servers, list);
+    server_credentials_read(args, &credentials);
+    enum error error = server_list_read(servers, list, server_credentials_are_given(&credentials));
     if (error == ERR_NO_MEMORY)
         server_call_set_no_memory(result);
     else if (error)

@@ -20,3 +20,8 @@ void server_credentials_read(const struct args *args, struct server_credentials 
         .key = read_one(args, "key", "ARTEMIS_KEY"),
     };
 }
+
+bool server_credentials_are_given(const struct server_credentials *credentials)
+{
+    return credentials->cacert || credentials->cert || credentials->key;
+}

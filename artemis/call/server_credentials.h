@@ -28,3 +28,5 @@ struct server_credentials {
 };
 
 void server_credentials_read(const struct args *args, struct server_credentials *credentials);
+/* Whether one of them is given: the command calls servers with TLS. */
+bool server_credentials_are_given(const struct server_credentials *credentials);

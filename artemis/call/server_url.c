@@ -84,10 +84,11 @@ out:
     return error;
 }
 
-enum error server_url_read(struct server_url *url, const char *text)
+enum error server_url_read(struct server_url *url, const char *text, bool has_certificates)
 {
     char full[SERVER_URL_MAX];
-    const char *scheme = strstr(text, "://") ? "" : "http://";
+    const char *assumed = has_certificates ? "https://" : "http://";
+    const char *scheme = strstr(text, "://") ? "" : assumed;
     int length = snprintf(full, sizeof full, "%s%s", scheme, text);
     if (length < 0 || (size_t)length >= sizeof full)
         return ERR_INVALID_FIELD;
@@ -105,7 +106,7 @@ enum error server_url_read(struct server_url *url, const char *text)
     return error;
 }
 
-enum error server_list_read(struct server_list *servers, const char *text)
+enum error server_list_read(struct server_list *servers, const char *text, bool has_certificates)
 {
     struct server_list read = {.urls = calloc(SERVER_LIST_MAX, sizeof *read.urls)};
     enum error error = read.urls ? ERR_NONE : ERR_NO_MEMORY;
@@ -118,7 +119,7 @@ enum error server_list_read(struct server_list *servers, const char *text)
         }
         memcpy(one, at, length);
         one[length] = '\0';
-        error = server_url_read(&read.urls[read.count++], one);
+        error = server_url_read(&read.urls[read.count++], one, has_certificates);
         at += length;
         if (*at == '\0')
             break;

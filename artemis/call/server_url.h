@@ -2,8 +2,10 @@
  *
  * server_url - parses the addresses of servers.
  *
- * `HOST`, `HOST:PORT`, or a URL with http or https, with a path if the server is behind one. The
- * form for messages contains no user and no password.
+ * `HOST`, `HOST:PORT`, or a URL with http or https, with a path if the server is behind one. An
+ * address without a scheme is called with TLS if the command has a certificate or an authority
+ * (server_credentials.h), so that these are never ignored. The form for messages contains no user
+ * and no password.
  *
  * Pure. The result owns its memory.
  */
@@ -31,9 +33,11 @@ struct server_list {
 };
 
 /* ERR_INVALID_FIELD: not an address; ERR_NO_MEMORY. */
-MUST_USE enum error server_url_read(struct server_url *url, const char *text);
+MUST_USE enum error server_url_read(struct server_url *url, const char *text,
+                                    bool has_certificates);
 
 /* Parses addresses separated by commas. ERR_INVALID_FIELD: one of them is not an address, or there
  * are more than SERVER_LIST_MAX; ERR_NO_MEMORY. Release with server_list_free. */
-MUST_USE enum error server_list_read(struct server_list *servers, const char *text);
+MUST_USE enum error server_list_read(struct server_list *servers, const char *text,
+                                     bool has_certificates);
 void server_list_free(struct server_list *servers);

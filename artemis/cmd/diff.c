@@ -37,11 +37,14 @@ static const struct args_command command = {
              "has no record, has deleted it, or has an older record. NODE is a URL or\n"
              "HOST:PORT. A change takes a moment to reach the other node. Therefore every\n"
              "difference is checked again one second later, and it is listed only if the node\n"
-             "that is behind has not changed. Give the addresses of cluster.listen_addr, if\n"
-             "the nodes have these, and the certificate of a node if they use TLS. Where\n"
-             "tokens are set, it needs one of the role operator.\n"
+             "that is behind has not changed.\n"
+             "Where nodes have cluster.listen_addr, NODE is that address. Where they also have\n"
+             "cluster.tls, the command needs the certificate of a node (--cacert, --cert and\n"
+             "--key) and no token. Otherwise it needs a token of the role operator, if tokens\n"
+             "are set.\n"
              "Exit code 0: no difference; 1: differences, or two different clusters.\n",
-    .example = "artemis diff 10.0.0.7:8080 10.0.0.8:8080\n",
+    .example = "artemis diff 10.0.0.7:8080 10.0.0.8:8080\n"
+               "artemis diff a:9443 b:9443 --cacert ca.pem --cert node.pem --key node.key\n",
     .positionals = {"NODE", "NODE"},
     .options = options,
 };
@@ -157,7 +160,8 @@ static int read_instance_count(struct node *node)
 static int read_node(struct node *node, const char *text)
 {
     char problem[ARGS_PROBLEM_MAX];
-    enum error error = server_url_read(&node->peer.url, text);
+    enum error error = server_url_read(&node->peer.url, text,
+                                       server_credentials_are_given(&node->peer.credentials));
     if (error == ERR_NO_MEMORY)
         return server_call_no_memory();
     if (!error)

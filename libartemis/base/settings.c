@@ -80,7 +80,7 @@ static enum artemis_error read_url(struct settings *settings, const char *text,
     CURLU *handle = curl_url();
     if (!handle)
         return problem_no_memory(problem);
-    const char *fault = "is not a URL like http://host:port";
+    const char *fault = "is not a URL like http://host:port or https://host:port";
     if (strstr(text, "://") && curl_url_set(handle, CURLUPART_URL, text, 0) == CURLUE_OK)
         fault = find_fault(handle);
     if (fault) {

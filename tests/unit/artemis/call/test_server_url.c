@@ -25,7 +25,7 @@ static void read_is_lenient_about_form(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct server_url url;
-        assert_int_equal(server_url_read(&url, cases[i].text), ERR_NONE);
+        assert_int_equal(server_url_read(&url, cases[i].text, false), ERR_NONE);
         assert_string_equal(url.base, cases[i].base);
         assert_string_equal(url.shown, cases[i].base);
     }
@@ -50,7 +50,7 @@ static void read_other_text_is_refused(void **state)
                                  endless};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct server_url url = {.base = "kept"};
-        assert_int_equal(server_url_read(&url, cases[i]), ERR_INVALID_FIELD);
+        assert_int_equal(server_url_read(&url, cases[i], false), ERR_INVALID_FIELD);
         assert_string_equal(url.base, "kept");
     }
 }
@@ -59,7 +59,7 @@ static void read_password_is_used_and_not_shown(void **state)
 {
     (void)state;
     struct server_url url;
-    assert_int_equal(server_url_read(&url, "http://user:secret@host:1/x/"), ERR_NONE);
+    assert_int_equal(server_url_read(&url, "http://user:secret@host:1/x/", false), ERR_NONE);
     assert_string_equal(url.base, "http://user:secret@host:1/x");
     assert_string_equal(url.shown, "http://host:1/x");
 }
@@ -77,7 +77,7 @@ static void read_loopback_is_recognised(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct server_url url;
-        assert_int_equal(server_url_read(&url, cases[i].text), ERR_NONE);
+        assert_int_equal(server_url_read(&url, cases[i].text, false), ERR_NONE);
         assert_int_equal(url.loopback, cases[i].loopback);
     }
 }
@@ -86,11 +86,22 @@ static void servers_are_separated_by_commas(void **state)
 {
     (void)state;
     struct server_list servers;
-    assert_int_equal(server_list_read(&servers, "a:1,https://b/x/,10.0.0.7"), ERR_NONE);
+    assert_int_equal(server_list_read(&servers, "a:1,https://b/x/,10.0.0.7", false), ERR_NONE);
     assert_int_equal(servers.count, 3);
     assert_string_equal(servers.urls[0].base, "http://a:1");
     assert_string_equal(servers.urls[1].base, "https://b/x");
     assert_string_equal(servers.urls[2].base, "http://10.0.0.7");
+    server_list_free(&servers);
+}
+
+static void scheme_is_https_with_certificates(void **state)
+{
+    (void)state;
+    struct server_list servers;
+    assert_int_equal(server_list_read(&servers, "a:1,http://b:2,https://c", true), ERR_NONE);
+    assert_string_equal(servers.urls[0].base, "https://a:1");
+    assert_string_equal(servers.urls[1].base, "http://b:2");
+    assert_string_equal(servers.urls[2].base, "https://c");
     server_list_free(&servers);
 }
 
@@ -103,7 +114,7 @@ static void servers_with_one_bad_address_are_refused(void **state)
     const char *const cases[] = {"", ",", "a,", ",a", "a,,b", "a,ftp://b", "a, b", many};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct server_list servers = {.count = 77};
-        assert_int_equal(server_list_read(&servers, cases[i]), ERR_INVALID_FIELD);
+        assert_int_equal(server_list_read(&servers, cases[i], false), ERR_INVALID_FIELD);
         assert_int_equal(servers.count, 77);
     }
 }
@@ -116,6 +127,7 @@ int main(void)
         cmocka_unit_test(read_password_is_used_and_not_shown),
         cmocka_unit_test(read_loopback_is_recognised),
         cmocka_unit_test(servers_are_separated_by_commas),
+        cmocka_unit_test(scheme_is_https_with_certificates),
         cmocka_unit_test(servers_with_one_bad_address_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
