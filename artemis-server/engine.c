@@ -192,13 +192,8 @@ static void log_cluster(void *context, const struct cluster_event *event)
 
 static enum error open_peer_credentials(struct engine *engine, char problem[ENGINE_PROBLEM_BYTES])
 {
-    const struct config *config = engine->config;
-    const struct credential_source source = {
-        .keys = {"cluster.tls.cert", "cluster.tls.key", "cluster.tls.ca"},
-        .paths = {config->cluster.tls.cert, config->cluster.tls.key, config->cluster.tls.ca},
-        .min_version = config->tls.min_version,
-    };
-    if (!config->cluster.enabled || !config->cluster.tls.cert[0])
+    struct credential_source source;
+    if (!credential_source_of(engine->config, CONFIG_LISTENER_PEER, &source))
         return ERR_NONE;
     return credential_store_open(&source, engine->started, &engine->peer_credentials, problem);
 }

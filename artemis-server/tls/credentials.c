@@ -36,6 +36,28 @@ struct loading {
     char *problem;
 };
 
+bool credential_source_of(const struct config *config, enum config_listener listener,
+                          struct credential_source *out)
+{
+    bool is_for_peers = listener == CONFIG_LISTENER_PEER;
+    const struct credential_source sources[] = {
+        {
+            .keys = {"tls.cert", "tls.key", "tls.client_ca"},
+            .paths = {config->tls.cert, config->tls.key, config->tls.client_ca},
+            .min_version = config->tls.min_version,
+        },
+        {
+            .keys = {"cluster.tls.cert", "cluster.tls.key", "cluster.tls.ca"},
+            .paths = {config->cluster.tls.cert, config->cluster.tls.key, config->cluster.tls.ca},
+            .min_version = config->tls.min_version,
+        },
+    };
+    if (!config_listener_address(config, listener)[0] || !config_listener_has_tls(config, listener))
+        return false;
+    *out = sources[is_for_peers];
+    return true;
+}
+
 __attribute__((format(printf, 4, 5))) static enum error fail(const struct loading *loading,
                                                              enum error error,
                                                              enum credential_file file,

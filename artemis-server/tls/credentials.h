@@ -30,6 +30,10 @@ struct credential_source {
     enum tls_version min_version;
 };
 
+/* Where those of a listener come from; false: it is not open, or plain. Texts of the settings. */
+bool credential_source_of(const struct config *config, enum config_listener listener,
+                          struct credential_source *out);
+
 struct credentials;
 
 /* Reads and checks the files; wall_ms is the time now. On failure *problem names setting, file and

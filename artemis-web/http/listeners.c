@@ -12,14 +12,9 @@
 
 static enum error open_credentials(struct web *web, char problem[WEB_PROBLEM_BYTES])
 {
-    const struct config *config = web->engine->config;
-    const struct credential_source source = {
-        .keys = {"tls.cert", "tls.key", "tls.client_ca"},
-        .paths = {config->tls.cert, config->tls.key, config->tls.client_ca},
-        .min_version = config->tls.min_version,
-    };
+    struct credential_source source;
     static_assert((int)WEB_PROBLEM_BYTES >= (int)CREDENTIALS_PROBLEM_BYTES, "it fits");
-    if (!config->server.tls_listen_addr[0])
+    if (!credential_source_of(web->engine->config, CONFIG_LISTENER_TLS, &source))
         return ERR_NONE;
     return credential_store_open(&source, clock_now(), &web->credentials, problem);
 }

@@ -3,6 +3,8 @@
 
 #include "artemis-core/config/config.h"
 #include "artemis-core/json/json_writer.h"
+#include "artemis-server/clock.h"
+#include "artemis-server/tls/credential_check.h"
 #include "artemis/call/server_call.h"
 #include "artemis/output/table.h"
 #include "artemis/output/view.h"
@@ -28,10 +30,11 @@ static const struct args_option options[] = {
 static const struct args_command command = {
     .name = "config",
     .usage = {"config check FILE [--addr A] [--set S] [--json]",
-              "config show [--server URL] [--timeout SECS] [--json]", "config reference"},
+              "config show [options of the server to call] [--json]", "config reference"},
     .about = "check: reads FILE as the server does, with config.d/*.toml beside it, the\n"
              "environment (ARTEMIS_SECTION_KEY), --set and --addr, and lists the settings that\n"
-             "differ from their defaults.\n"
+             "differ from their defaults. It also reads the certificates that the settings\n"
+             "name, and checks them as the server does: run it as the user of the server.\n"
              "show: lists the settings in force on a server, and the source of each.\n"
              "reference: prints all settings as a Markdown table.\n",
     .example = "artemis config check /etc/artemis/artemis.toml\n"
@@ -163,6 +166,20 @@ static int report(const struct check *check, bool as_json)
     return exit_code;
 }
 
+/* Reads the certificates only if the settings are valid. */
+static void load(struct check *check)
+{
+    check->code = settings_load(&check->config, &check->input, &check->problem);
+    if (check->code)
+        return;
+    char problem[CREDENTIALS_PROBLEM_BYTES];
+    check->code = credential_check(&check->config, clock_now().wall_ms, check->warnings, problem);
+    if (!check->code)
+        return;
+    snprintf(check->problem.text, sizeof(check->problem.text), "%s", problem);
+    config_free(&check->config);
+}
+
 static int run_check(const struct args *args)
 {
     const char **sets = calloc(args->given_count + 1, sizeof(*sets));
@@ -180,7 +197,7 @@ static int run_check(const struct args *args)
     size_t position = 0;
     for (const char *set; (set = args_next(args, "set", &position));)
         sets[check.input.set_count++] = set;
-    check.code = settings_load(&check.config, &check.input, &check.problem);
+    load(&check);
     settings_defaults(&check.base);
     int exit_code = report(&check, args_has(args, "json"));
     if (check.code == ERR_NONE)
@@ -249,11 +266,14 @@ static int run_show(const struct args *args)
 static const struct subcommand {
     const char *name;
     bool takes_file;
-    const char *options[6]; /* that it accepts */
+    const char *options[9]; /* that it accepts; ended by NULL */
     int (*run)(const struct args *args);
 } subcommands[] = {
     {"check", true, {"addr", "set", "json"}, run_check},
-    {"show", false, {"server", "timeout", "token", "token-file", "json"}, run_show},
+    {"show",
+     false,
+     {"server", "cacert", "cert", "key", "timeout", "token", "token-file", "json"},
+     run_show},
     {"reference", false, {NULL}, run_reference},
 };
 

@@ -431,6 +431,27 @@ static void bad_files_prevent_the_start(void **state)
     check_start_fails(args, (const char *const[]){"tls.key", "No such file", NULL});
 }
 
+/* `config check` finds what prevents the start, with the same message. */
+static void config_check_reads_certificates(void **state)
+{
+    (void)state;
+    char text[1024];
+    snprintf(text, sizeof text,
+             "[server]\ntls_listen_addr = '127.0.0.1:0'\n[tls]\ncert = '%s'\nkey = '%s'\n",
+             file("client.pem"), file("client.key"));
+    const char *path = temp_folder_write(&folder, "node.toml", text);
+    struct command_result result =
+        command_run((const char *const[]){"config", "check", path, NULL}, NULL);
+    assert_int_equal(result.exit_code, 0);
+    assert_string_equal(result.err, "");
+    command_free(&result);
+    const char *const check[] = {"config", "check", path, "--set", "tls.key=none.key", NULL};
+    const char *const start[] = {"server", "--config", path, "--set", "tls.key=none.key", NULL};
+    const char *const parts[] = {"artemis: tls.key: none.key: No such file", NULL};
+    check_start_fails(check, parts);
+    check_start_fails(start, parts);
+}
+
 static void unprotected_listeners_prevent_the_start(void **state)
 {
     (void)state;
@@ -479,6 +500,7 @@ int main(void)
         cmocka_unit_test_teardown(changed_files_are_noticed, stop),
         cmocka_unit_test_teardown(bad_certificates_change_nothing, stop),
         cmocka_unit_test(bad_files_prevent_the_start),
+        cmocka_unit_test(config_check_reads_certificates),
         cmocka_unit_test(unprotected_listeners_prevent_the_start),
         cmocka_unit_test_teardown(insecure_listeners_are_visible, stop),
     };

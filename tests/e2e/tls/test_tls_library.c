@@ -189,6 +189,17 @@ static void commands_take_certificates(void **state)
     command_free(&result);
     cluster_wait_count(&cluster, "shop", 1);
 
+    /* An address without a scheme is called with TLS. */
+    snprintf(environment[0], sizeof environment[0], "127.0.0.1:%u", cluster.nodes[0].tls_port);
+    const char *const show[] = {"config",   "show",   "--server", environment[0],
+                                "--cacert", args[10], "--cert",   args[12],
+                                "--key",    args[14], NULL};
+    result = command_run(show, NULL);
+    if (result.exit_code != 0)
+        fail_msg("%s", result.err);
+    assert_non_null(strstr(result.out, "tls.client_ca"));
+    command_free(&result);
+
     snprintf(environment[0], sizeof environment[0], "ARTEMIS_URL=%s", urls);
     snprintf(environment[1], sizeof environment[1], "ARTEMIS_CACERT=%s", file("ca.pem"));
     snprintf(environment[2], sizeof environment[2], "ARTEMIS_CERT=%s", file("client.pem"));
