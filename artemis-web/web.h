@@ -29,8 +29,9 @@ const char *web_address(const struct web *web, enum config_listener listener);
 /* Ends the connections whose timeouts have passed, and reads certificates again whose files have
  * changed. Call it every second. */
 void web_tick(struct web *web, struct moment now);
-/* Reads the certificates again. */
-void web_reload_credentials(struct web *web, struct moment now);
+/* After a reload of the settings: reads the certificates again, and ends long polls and WebSockets
+ * of tokens that were revoked. */
+void web_reload(struct web *web, struct moment now);
 /* Stops accepting connections, and waits until all requests are answered and none has arrived for a
  * moment: drain_ms at most, and for 1 s more once *is_hurried. The engine must be draining. */
 void web_drain(struct web *web, uint64_t drain_ms, const atomic_bool *is_hurried);

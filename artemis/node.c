@@ -91,7 +91,7 @@ static void reload(const struct node_settings *settings, struct engine *engine, 
     log_event(LOG_LEVEL_INFO, "settings reloaded", LOG_NUMBER("changed", counts.changed),
               LOG_NUMBER("need_restart", counts.need_restart));
     engine_check_credentials(engine, true, now);
-    web_reload_credentials(web, now);
+    web_reload(web, now);
 }
 
 /* Runs the periodic work of the node until a signal asks for the end. Returns the signal. */

@@ -113,7 +113,8 @@ enum error long_poll_decide(struct request *request, const struct long_poll_quer
         .kind = RESPONSE_LONG_POLL,
         .long_poll = {.id_size = service_id.size,
                       .revision = get->revision,
-                      .until_ms = request->now.mono_ms + wait_ms},
+                      .until_ms = request->now.mono_ms + wait_ms,
+                      .token = request->token},
     };
     if (service_id.size)
         memcpy(response->long_poll.id, service_id.data, service_id.size);

@@ -187,9 +187,10 @@ void web_tick(struct web *web, struct moment now)
     credential_store_check(web->credentials, false, now);
 }
 
-void web_reload_credentials(struct web *web, struct moment now)
+void web_reload(struct web *web, struct moment now)
 {
     credential_store_check(web->credentials, true, now);
+    push_check_tokens(web->push);
 }
 
 /* Waits until no request is being served and none has been for DRAIN_QUIET_MS, or until the

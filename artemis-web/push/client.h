@@ -28,12 +28,16 @@ enum endpoint {
     ENDPOINT_COUNT,
 };
 
+struct token;
+
 /* What ends a long poll. */
 struct long_poll_condition {
     char id[ID_BYTES_MAX]; /* service id, canonical */
     size_t id_size;        /* 0: every service */
     uint64_t revision;     /* the poll ends at a later one */
     uint64_t until_ms;     /* or at this time, monotonic */
+    /* or when it is revoked; NULL: none is needed. Its request has the reference. */
+    const struct token *token;
 };
 
 /* Calls into the HTTP server. The push thread makes them, and push_add_long_poll and

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 
+#include "artemis-server/auth/token_table.h"
 #include "artemis-server/registry/registry.h"
 
 static struct slice id_of(const struct long_poll *poll)
@@ -33,11 +34,22 @@ struct long_poll *long_poll_create(const struct long_poll_condition *condition, 
     return poll;
 }
 
-/* Changes after the handler has read the registry and before now count. */
+static bool is_due(const struct push *push, const struct long_poll *poll)
+{
+    return poll->condition.until_ms <= push->now.mono_ms;
+}
+
+static bool is_unauthorized(const struct push *push, const struct long_poll *poll)
+{
+    const struct token *token = poll->condition.token;
+    return token && token_check(token, push->now.wall_ms);
+}
+
+/* Changes after the handler has read the registry and before now count, and so does a reload. */
 static bool is_over(struct push *push, const struct long_poll *poll)
 {
     return registry_has_newer(push->engine->registry, id_of(poll), poll->condition.revision) ||
-           poll->condition.until_ms <= push->now.mono_ms || atomic_load(&push->draining);
+           is_due(push, poll) || is_unauthorized(push, poll) || atomic_load(&push->draining);
 }
 
 /* False: no memory. */
@@ -101,15 +113,22 @@ void long_polls_end_all(struct push *push)
             long_poll_end(push, LIST_FIRST(&push->long_polls->slots[slot]));
 }
 
-/* A slot also holds long polls of the next revolution. */
-static void end_due_in_slot(struct push *push, struct long_poll_list *slot)
+static void end_in_slot(struct push *push, uint64_t slot,
+                        bool (*ends)(const struct push *, const struct long_poll *))
 {
     struct long_poll *next;
-    for (struct long_poll *poll = LIST_FIRST(slot); poll; poll = next) {
+    struct long_poll_list *list = &push->long_polls->slots[slot % LONG_POLL_SLOTS];
+    for (struct long_poll *poll = LIST_FIRST(list); poll; poll = next) {
         next = LIST_NEXT(poll, slot_link);
-        if (poll->condition.until_ms <= push->now.mono_ms)
+        if (ends(push, poll))
             long_poll_end(push, poll);
     }
+}
+
+void long_polls_end_revoked(struct push *push)
+{
+    for (uint64_t slot = 0; slot < LONG_POLL_SLOTS; slot++)
+        end_in_slot(push, slot, is_unauthorized);
 }
 
 void long_polls_end_due(struct push *push)
@@ -119,7 +138,7 @@ void long_polls_end_due(struct push *push)
     if (current > polls->next_slot + LONG_POLL_SLOTS)
         polls->next_slot = current - LONG_POLL_SLOTS; /* one revolution covers all slots */
     for (; polls->next_slot < current; polls->next_slot++)
-        end_due_in_slot(push, &polls->slots[polls->next_slot % LONG_POLL_SLOTS]);
+        end_in_slot(push, polls->next_slot, is_due); /* others are of the next revolution */
 }
 
 int long_polls_next_ms(const struct push *push)

@@ -3,7 +3,7 @@
  * long_polls - requests that are suspended until a service changes.
  *
  * A long poll ends at the first of: a change of its service, its time (at most one slot of the
- * wheel late), the end of its connection, push_drain. Then the HTTP server handles its request once
+ * wheel late), the end of its connection, a reload that revokes its token, push_drain. Then the HTTP server handles its request once
  * more. The cost of timeouts follows the long polls that are due. Belongs to the push thread.
  */
 #pragma once
@@ -53,6 +53,8 @@ void long_poll_end(struct push *push, struct long_poll *poll);
 /* Ends the long polls of a topic that wait for a revision up to this one. */
 void long_polls_end_topic(struct push *push, struct topic *topic, uint64_t revision);
 void long_polls_end_all(struct push *push);
+/* Ends those whose token is not valid any more. */
+void long_polls_end_revoked(struct push *push);
 /* Ends those whose time is over. */
 void long_polls_end_due(struct push *push);
 /* Milliseconds until the next long poll may be due; -1: there is none. */

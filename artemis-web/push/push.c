@@ -145,6 +145,14 @@ static void check_timeouts(struct push *push)
     reload_after_start(push);
 }
 
+static void check_tokens(struct push *push)
+{
+    if (!atomic_exchange(&push->tokens_changed, false))
+        return;
+    long_polls_end_revoked(push);
+    for_each_websocket(push, websocket_check_timeout);
+}
+
 static void drain(struct push *push)
 {
     if (!atomic_load(&push->draining) || push->drained)
@@ -195,6 +203,7 @@ void push_turn(struct push *push, const struct epoll_event *events, int count, s
     dispatch_some(push);
     dispatch_resync(push);
     check_timeouts(push);
+    check_tokens(push);
     drain(push);
     free_ended(push);
 }
@@ -328,6 +337,12 @@ enum error push_start(struct engine *engine, uint32_t clients_max, const struct 
     pthread_setname_np(push->thread, "push");
     *out = push;
     return ERR_NONE;
+}
+
+void push_check_tokens(struct push *push)
+{
+    atomic_store(&push->tokens_changed, true);
+    wake(push);
 }
 
 void push_drain(struct push *push)

@@ -20,8 +20,8 @@
  *
  * A long poll also ends when its time is over and when its client disconnects. A WebSocket whose
  * client sends nothing is pinged after WEBSOCKET_PING_MS and closed after WEBSOCKET_IDLE_MS. One
- * whose token expires or is revoked is closed within a second. A
- * WebSocket whose client accepts no bytes is closed by connections.h.
+ * whose client accepts no bytes is closed by connections.h. A WebSocket whose token expires is
+ * closed within a second. A token that is revoked ends its WebSockets and its long polls at once.
  *
  * push_reserve, push_release, push_add_long_poll, push_add_websocket and push_status may be called
  * by any thread. The main thread calls the others. push/ does not know the HTTP server: it gets two
@@ -38,6 +38,9 @@ struct push;
  * and long polls together. ERR_NO_MEMORY, ERR_SYSTEM. */
 MUST_USE enum error push_start(struct engine *engine, uint32_t clients_max,
                                const struct push_http *http, struct push **out);
+/* Ends the long polls and WebSockets whose token is not valid any more. To be called after a change
+ * of the tokens. */
+void push_check_tokens(struct push *push);
 /* Ends all long polls and closes all WebSockets as "going away", those that arrive later too. */
 void push_drain(struct push *push);
 /* Ends the thread, every long poll and every WebSocket. Takes NULL. */

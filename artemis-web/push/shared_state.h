@@ -52,6 +52,7 @@ struct push {
     } _shared;
     atomic_bool draining;
     atomic_bool stop;
+    atomic_bool tokens_changed;  /* and not checked yet */
     _Atomic uint64_t dispatched; /* revision; written by the push thread only */
 
     struct moment now;    /* of this turn */

@@ -5,6 +5,7 @@
  */
 #include "tests/support/client/background_client.h"
 #include "tests/support/client/calls.h"
+#include "tests/support/client/raw_socket.h"
 #include "tests/support/servers/tokens.h"
 #include "tests/support/temp_folder.h"
 #include "tests/support/wait.h"
@@ -226,13 +227,46 @@ static void tokens_are_replaced(void **state)
                                     "token added token=second", NULL});
 }
 
-static bool has_refused_reload(void *context)
+/* Whether the metrics, for which a token is needed, have that line. */
+static bool has_metric(void *line)
 {
-    (void)context;
     static const char *const fields[] = {"Authorization: Bearer " TOKEN_ADMIN, NULL};
     struct http_response *response = http_send(
         http, &(struct http_request){.method = "GET", .path = "/metrics", .fields = fields});
-    return strstr(response->body, "\nartemis_reloads_failed_total 1\n") != NULL;
+    return strstr(response->body, line) != NULL;
+}
+
+static bool is_ready(void *context)
+{
+    (void)context;
+    return http_get(http, "/ready")->status == 200;
+}
+
+/* The poll would end by itself after a minute. */
+static void revoked_token_ends_its_long_poll(void **state)
+{
+    (void)state;
+    char tokens[1024];
+    struct raw_socket raw;
+    time_t expires = time(NULL) + DAY_SECS;
+    tokens_describe(tokens, sizeof tokens, "ops", "admin", TOKEN_ADMIN, expires);
+    size_t kept = strlen(tokens);
+    tokens_describe(tokens + kept, sizeof tokens - kept, "team", "read", TOKEN_READ, expires);
+    start(tokens);
+    assert_true(wait_until(is_ready, NULL, wait_deadline_ms()));
+    raw_socket_open(&raw, server.port);
+    assert_true(raw_socket_sendf(&raw, "GET /api/discovery/service?service_id=s&version=0&wait=60s "
+                                       "HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " TOKEN_READ
+                                       "\r\n\r\n"));
+    assert_true(wait_until(has_metric, "\nartemis_waiting_requests 1\n", wait_deadline_ms()));
+    time_t reloaded = time(NULL);
+    tokens[kept] = '\0';
+    temp_folder_write(&folder, "artemis.toml", tokens);
+    server_process_signal(&server, SIGHUP);
+    assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_RESPONSE);
+    check_status(&raw.response, 401, "bad-request", "invalid-token");
+    assert_true(time(NULL) < reloaded + 50);
+    raw_socket_close(&raw);
 }
 
 /* The settings are valid as a whole, but the listener stays until the next start: 127.1 is an
@@ -248,7 +282,7 @@ static void reload_opens_no_listener(void **state)
     start(settings);
     temp_folder_write(&folder, "artemis.toml", cluster);
     server_process_signal(&server, SIGHUP);
-    assert_true(wait_until(has_refused_reload, NULL, wait_deadline_ms()));
+    assert_true(wait_until(has_metric, "\nartemis_reloads_failed_total 1\n", wait_deadline_ms()));
     check_http(http_get(http, "/api/status/config"), 401);
     check_log((const char *const[]){"settings were not reloaded; nothing has changed reason=",
                                     "cluster.listen_addr: \\\"127.1:0\\\" is open to everyone",
@@ -265,6 +299,7 @@ int main(void)
         cmocka_unit_test_teardown(reloads_under_load_lose_no_request, stop),
         cmocka_unit_test_teardown(peers_are_added_and_removed, stop),
         cmocka_unit_test_teardown(tokens_are_replaced, stop),
+        cmocka_unit_test_teardown(revoked_token_ends_its_long_poll, stop),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -3,6 +3,8 @@
  * Long polls, in virtual time: each is resumed once, by a change, its time, a disconnect or a
  * drain, and returns its place.
  */
+#include "artemis-core/base/sha256.h"
+#include "artemis-server/auth/token_table.h"
 #include "tests/unit/artemis-web/push/push_fixture.h"
 
 enum { POLLS = 500 };
@@ -26,15 +28,17 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* Starts a long poll on a service, "" for all; *client is the client's end of its connection. */
-static struct long_poll *begin(const char *service_id, uint64_t revision, uint64_t wait_ms,
-                               int *client)
+/* Starts a long poll of the holder of a token on a service, "" for all; *client is the client's end
+ * of its connection. */
+static struct long_poll *begin_with(const struct token *token, const char *service_id,
+                                    uint64_t revision, uint64_t wait_ms, int *client)
 {
     static char connection; /* never dereferenced */
     int ends[2];
     struct long_poll_condition condition = {.id_size = strlen(service_id),
                                             .revision = revision,
-                                            .until_ms = push->now.mono_ms + wait_ms};
+                                            .until_ms = push->now.mono_ms + wait_ms,
+                                            .token = token};
     memcpy(condition.id, service_id, strlen(service_id));
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     *client = ends[1];
@@ -43,6 +47,12 @@ static struct long_poll *begin(const char *service_id, uint64_t revision, uint64
     assert_true(push_reserve(push));
     push_start_client(push, &poll->client);
     return poll;
+}
+
+static struct long_poll *begin(const char *service_id, uint64_t revision, uint64_t wait_ms,
+                               int *client)
+{
+    return begin_with(NULL, service_id, revision, wait_ms, client);
 }
 
 static void end_client(int client, int ours)
@@ -164,6 +174,46 @@ static void draining_ends_it_at_once(void **state)
     close(client);
 }
 
+/* The tokens of settings with one token. */
+static struct token_table *make_tokens(struct config_token *token)
+{
+    struct config config = {.auth.tokens = {1, token}};
+    struct token_table *tokens;
+    struct sha256 digest = sha256_of(slice_of(token->name)); /* the secret is the name */
+    sha256_write_hex(&digest, token->sha256);
+    assert_int_equal(token_table_create(&config, &tokens), ERR_NONE);
+    return tokens;
+}
+
+static void revoked_token_ends_its_long_polls(void **state)
+{
+    (void)state;
+    int clients[4];
+    int sockets[4];
+    struct token_table *one = make_tokens(&(struct config_token){.name = "one"});
+    struct token_table *two = make_tokens(&(struct config_token){.name = "two"});
+    sockets[0] = begin("s", 0, 60000, &clients[0])->socket;
+    sockets[1] =
+        begin_with(token_table_find(one, SLICE("one")), "s", 0, 60000, &clients[1])->socket;
+    sockets[2] =
+        begin_with(token_table_find(two, SLICE("two")), "s", 0, 60000, &clients[2])->socket;
+    push_check_tokens(push);
+    push_fixture_run(push);
+    assert_int_equal(resumed, 0);
+    token_table_revoke_missing(one, two);
+    push_check_tokens(push);
+    push_fixture_run(push);
+    assert_int_equal(resumed, 1);
+    /* One that arrives after the reload ends at once. */
+    sockets[3] =
+        begin_with(token_table_find(one, SLICE("one")), "s", 0, 60000, &clients[3])->socket;
+    assert_int_equal(resumed_by_now(), 2);
+    for (int i = 0; i < 4; i++)
+        end_client(clients[i], sockets[i]);
+    token_table_unref(one);
+    token_table_unref(two);
+}
+
 static void without_memory_it_ends_at_once(void **state)
 {
     (void)state;
@@ -265,6 +315,7 @@ int main(void)
         TEST(change_before_it_started_ends_it_at_once),
         TEST(disconnect_of_the_client_ends_it),
         TEST(draining_ends_it_at_once),
+        TEST(revoked_token_ends_its_long_polls),
         TEST(without_memory_it_ends_at_once),
         TEST(it_ends_at_its_time_or_one_slot_later),
         TEST(without_long_polls_there_is_no_timeout),
