@@ -187,6 +187,26 @@ void input_release_body(struct request *request, bool keep)
 
 static_assert((int)MESSAGE_BYTES >= (int)LIMIT_MESSAGE_BYTES, "the message of a limit fits");
 
+/* Names the setting of the listener that serves the path; a path of no route is quoted. */
+static void describe_path(const struct request *request, const char *url,
+                          char message[MESSAGE_BYTES])
+{
+    char quoted[160];
+    const struct route *route = request->route;
+    text_quote(quoted, sizeof(quoted), slice_of(url));
+    if (!route)
+        snprintf(message, MESSAGE_BYTES, "path: there is no %s; the API is below /api", quoted);
+    else if (route->class == ROUTE_PEER)
+        snprintf(message, MESSAGE_BYTES,
+                 "path: %s is served at the listener for peers (cluster.listen_addr) alone",
+                 route->path);
+    else
+        snprintf(message, MESSAGE_BYTES,
+                 "path: %s is served at the listeners for clients (server.listen_addr, "
+                 "server.tls_listen_addr); this one is for peers (cluster.listen_addr)",
+                 route->path);
+}
+
 void input_describe_error(const struct session *session, const char *url, const char *method,
                           char message[MESSAGE_BYTES])
 {
@@ -202,8 +222,7 @@ void input_describe_error(const struct session *session, const char *url, const 
             snprintf(message, MESSAGE_BYTES, "%s", reason);
         break;
     case ERR_NO_SUCH_PATH:
-        text_quote(quoted, sizeof(quoted), slice_of(url));
-        snprintf(message, MESSAGE_BYTES, "path: there is no %s; the API is below /api", quoted);
+        describe_path(request, url, message);
         break;
     case ERR_WRONG_METHOD:
         text_quote(quoted, sizeof(quoted), slice_of(method));

@@ -4,6 +4,7 @@
  * certificates that are replaced while the nodes run.
  */
 #include "tests/support/certificates.h"
+#include "tests/support/client/raw_socket.h"
 #include "tests/support/client/tls_tunnel.h"
 #include "tests/support/servers/cluster.h"
 #include "tests/support/servers/tokens.h"
@@ -169,16 +170,18 @@ static void replication_has_its_own_listener(void **state)
     char outcome[TLS_OUTCOME_BYTES];
     struct tls_identity node = identity("node");
     cluster_start(&cluster, 2, settings_of("node"));
-    check_status(cluster_peer_call(cluster.http[0], "GET", DIGEST_PATH, NULL), 404, "bad-request",
-                 "no-such-path");
+    struct http_response *response = cluster_peer_call(cluster.http[0], "GET", DIGEST_PATH, NULL);
+    check_status(response, 404, "bad-request", "no-such-path");
+    check_contains(response, "response_status.error_message", "(cluster.listen_addr)");
     struct tls_identity shown = identity("node");
     struct http *peer = http_new(tls_tunnel_port(tls_tunnel_start(cluster.peer_ports[0], &shown)));
     check_http(http_get(peer, "/health"), 200);
     check_http(cluster_peer_call(peer, "GET", DIGEST_PATH, NULL), 200);
     check_http(http_get(peer, "/api/discovery/services"), 404);
     check_http(http_get(peer, "/metrics"), 404);
-    check_status(http_post(peer, REGISTER, "{'instances':[" INSTANCE "]}", "shop", "s"), 404,
-                 "bad-request", "no-such-path");
+    response = http_post(peer, REGISTER, "{'instances':[" INSTANCE "]}", "shop", "s");
+    check_status(response, 404, "bad-request", "no-such-path");
+    check_contains(response, "response_status.error_message", "server.tls_listen_addr");
     http_free(peer);
     tls_try(cluster.peer_ports[0], &node, "GET /ws HTTP/1.1\r\nHost: a\r\n\r\n", outcome);
     assert_string_equal(outcome, "ok: HTTP/1.1 404 Not Found");
@@ -220,6 +223,35 @@ static void foreign_node_is_not_a_peer(void **state)
     assert_true(wait_until(blames_certificate, NULL, wait_deadline_ms()));
     call_register(cluster.http[1], "shop", "s-1");
     check_count(http_get(cluster.http[0], "/api/discovery/services"), "services", 0);
+}
+
+static bool reports_an_error(void *context)
+{
+    json_t *peers = check_find(http_get(context, "/api/status/cluster")->json, "peers");
+    return json_string_length(json_object_get(json_array_get(peers, 0), "last_error")) > 0;
+}
+
+/* A node with TLS and one without do not replicate, in neither direction. */
+static void plain_node_is_not_a_peer(void **state)
+{
+    (void)state;
+    char peers[64];
+    struct raw_socket raw;
+    cluster_plan(&cluster, 2, settings_of("node"));
+    cluster_start_node(&cluster, 0, NULL);
+    cluster.settings[0] = "cluster.health_interval_secs=1";
+    cluster.settings[1] = NULL;
+    snprintf(peers, sizeof peers, "cluster.peers=http://127.0.0.1:%u", cluster.peer_ports[0]);
+    cluster_start_node(&cluster, 1, peers);
+    cluster_wait_health(&cluster, 0, cluster.ports[1], "down");
+    assert_true(wait_until(reports_an_error, cluster.http[1], wait_deadline_ms()));
+    call_register(cluster.http[1], "shop", "s-1");
+    check_count(http_get(cluster.http[0], "/api/discovery/services"), "services", 0);
+    raw_socket_open(&raw, cluster.peer_ports[0]);
+    assert_true(raw_socket_send(&raw, DIGEST, strlen(DIGEST)));
+    assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_RESPONSE);
+    check_status(&raw.response, 400, "bad-request", "malformed-request");
+    raw_socket_close(&raw);
 }
 
 static bool has_reloaded(void *context)
@@ -279,6 +311,7 @@ int main(void)
         cmocka_unit_test_teardown(replication_has_its_own_listener, stop),
         cmocka_unit_test_teardown(clients_see_addresses_for_clients, stop),
         cmocka_unit_test_teardown(foreign_node_is_not_a_peer, stop),
+        cmocka_unit_test_teardown(plain_node_is_not_a_peer, stop),
         cmocka_unit_test_teardown(certificates_are_replaced, stop),
         cmocka_unit_test_teardown(bad_certificates_change_nothing, stop),
     };
