@@ -5,11 +5,13 @@
 #
 # For trials and small installations; where there is an authority of the company, use that. The files
 # are FOLDER/ca.pem and ca.key, and NAME.pem and NAME.key for each NAME. HOSTs are the names and
-# addresses at which the others reach NAME; a client needs none. A file that exists is kept, so that
-# further certificates can be made with the same authority. To renew one, remove NAME.pem and repeat
-# the call with the same HOSTs. All files are readable by their owner only. A client's NAME must not
-# be the host of a node: nodes would accept its certificate as that of a peer. Keep ca.key away from
-# the nodes: its holder can make a certificate that every node trusts.
+# addresses at which the others reach NAME: give all of them for a node, and none for a client. The
+# certificate of a node is valid for a server and a client, one without HOSTs for a client alone.
+#
+# A file that exists is kept, so that further certificates can be made with the same authority. To
+# renew one, remove NAME.pem and repeat the call with the same HOSTs. All files are readable by their
+# owner only. Keep ca.key away from the nodes: its holder can make a certificate that every node
+# trusts.
 #
 #   configs/secure/certificates.sh tls node-1,artemis-1.example.com,10.0.0.7 client
 #
@@ -69,9 +71,10 @@ make_authority() {
 
 # make_certificate NAME HOST...
 make_certificate() {
-    local name=$1 host names="" template
+    local name=$1 host names="" template usage=clientAuth
     make_key
-    template=$(printf 'cn = "%s"\nexpiration_days = %s\nsigning_key\ntls_www_server\ntls_www_client\n' "$name" "$days")
+    template=$(printf 'cn = "%s"\nexpiration_days = %s\nsigning_key\ntls_www_client\n' "$name" "$days")
+    [ $# -eq 1 ] || usage=serverAuth,clientAuth template+=$'\ntls_www_server'
     for host in "${@:2}"; do
         if is_address "$host"; then
             names+=",IP:$host" template+=$'\n'"ip_address = \"$host\""
@@ -88,7 +91,7 @@ make_certificate() {
     openssl)
         {
             echo "keyUsage=critical,digitalSignature"
-            echo "extendedKeyUsage=serverAuth,clientAuth"
+            echo "extendedKeyUsage=$usage"
             [ -z "$names" ] || echo "subjectAltName=${names#,}"
         } >"$work/extensions"
         run openssl req -new -key "$work/new.key" -subj "/CN=$name" -out "$work/request"

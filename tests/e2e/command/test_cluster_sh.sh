@@ -389,6 +389,10 @@ a_secure_cluster_has_tls() {
         "${ARTEMIS_URL%%,*}/health" >/dev/null || fail "a client with a certificate is served"
     [ "$(ask --cacert "$pem/ca.pem" --cert "$pem/client.pem" --key "$pem/client.key" -o /dev/null \
         -w '%{http_code}' "${ARTEMIS_URL%%,*}/metrics")" = 401 ] || fail "a client needs a token too"
+    output=$(certtool --certificate-info --infile "$pem/client.pem" 2>/dev/null ||
+        openssl x509 -noout -text -in "$pem/client.pem")
+    expect 0 'TLS W(WW|eb) Client'
+    ! grep -qE 'TLS W(WW|eb) Server' <<<"$output" || fail "the certificate of a client is for no server"
     unset ARTEMIS_URL ARTEMIS_CACERT ARTEMIS_CERT ARTEMIS_KEY ARTEMIS_TOKEN_FILE
     run restart node2 && expect 0 'node2 is ready'
     run status && expect 0 '^3 of 3 ready' '^node2.* 0 +\. +0'
