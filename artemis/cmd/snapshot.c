@@ -16,13 +16,17 @@ static const struct args_option options[] = {
 static const struct args_command command = {
     .name = "snapshot",
     .usage = {"snapshot save FILE [options]", "snapshot restore FILE [--dry-run] [options]"},
-    .about = "save: writes all instances and tombstones of a node to FILE, one JSON object on\n"
-             "each line; gzip if FILE ends in .gz. `-` is standard output.\n"
+    .about = "save: writes all instances of a node to FILE, and its tombstones, the records of\n"
+             "what was unregistered lately: one JSON object on each line; gzip if FILE ends in\n"
+             ".gz. `-` is standard output.\n"
              "restore: merges the records of FILE into a running node, which sends them to its\n"
              "peers. A newer record or tombstone of the node wins. A restored instance gets a\n"
              "new lease (lease.ttl_secs), so that its client can renew it. A file that is cut,\n"
              "damaged, or of another cluster restores nothing. `-` is standard input.\n"
-             "Where tokens are set, save needs the role operator and restore the role admin.\n"
+             "Where the node has cluster.listen_addr, --server is that address; where it has\n"
+             "cluster.tls too, the command needs the certificate of a node. Where tokens are\n"
+             "set, save needs the role operator, or that certificate, and restore the role\n"
+             "admin.\n"
              "--timeout of save: the time without data after which it fails. Exit code 1 of\n"
              "restore: the file restores nothing, or the node refused some of its records.\n",
     .example = "artemis snapshot save artemis.jsonl.gz\n"

@@ -67,6 +67,11 @@ void view_restored(const struct snapshot_restored *restored, FILE *out)
     fputs(" at ", out);
     terminal_text_print(out, restored->node, 0);
     fputc('\n', out);
+    if (restored->taken + restored->newer.count + restored->ended.count + restored->refused_count ==
+        0) {
+        fputs("  the file has no records\n", out);
+        return;
+    }
     print_row(out, "taken", restored->taken, "");
     print_row(out, "newer", restored->newer.count, "the node has the same record or a newer one");
     if (restored->ended.count)

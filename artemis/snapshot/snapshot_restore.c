@@ -46,12 +46,16 @@ static int report_file(struct restore *restore, enum error error)
 
 static int report_damage(struct restore *restore, uint64_t line, const char *message)
 {
-    char hint[128];
-    snprintf(hint, sizeof hint, "nothing was restored; %s",
-             line == 1 ? "name a file that `artemis snapshot save` has written"
-                       : "use another copy of the file, or correct the line");
+    static const char no_snapshot[] =
+        "nothing was restored; name a file that `artemis snapshot save` has written";
+    const char *hint = line == 1 ? no_snapshot
+                                 : "nothing was restored; use another copy of the file, or correct "
+                                   "the line";
     snapshot_progress_clear(&restore->progress);
-    if (line)
+    if (restore->check.lines == 0)
+        terminal_text_print_error(stderr, no_snapshot, "%.128s holds no snapshot: %s",
+                                  restore->path, message);
+    else if (line)
         terminal_text_print_error(stderr, hint, "%.128s: line %llu: %s", restore->path,
                                   (unsigned long long)line, message);
     else

@@ -240,11 +240,22 @@ static void a_cut_file_restores_nothing(void **state)
     write_cut(packed, content, size);
     check_snapshot("restore", packed, 1, NULL, 1, "nothing was restored");
     free(content);
+    write_cut(plain, "", 0);
+    check_snapshot("restore", plain, 1, NULL, 1, " holds no snapshot: the file is empty\n");
     assert_int_equal(call_count(http[1], "s"), -1);
 }
 
 #define HEAD   "{\"artemis_snapshot\":1,\"cluster_id\":\"artemis\",\"node_id\":\"n\"}\n"
 #define FIELDS "\"region_id\":\"r\",\"zone_id\":\"z\",\"service_id\":\"s\",\"instance_id\":"
+
+static void a_file_without_records_restores_nothing(void **state)
+{
+    (void)state;
+    static const char end[] = HEAD "{\"complete\":true,\"instances\":0,\"tombstones\":0}\n";
+    start(1);
+    write_cut(plain, end, strlen(end));
+    check_snapshot("restore", plain, 1, NULL, 0, "the file has no records");
+}
 
 static void a_foreign_or_damaged_file_is_refused(void **state)
 {
@@ -351,6 +362,7 @@ int main(void)
         TEST(newer_records_and_tombstones_stay),
         TEST(standard_streams_carry_a_snapshot),
         TEST(a_cut_file_restores_nothing),
+        TEST(a_file_without_records_restores_nothing),
         TEST(a_foreign_or_damaged_file_is_refused),
         TEST(a_refused_record_is_named_and_the_others_are_taken),
         TEST(a_failed_save_leaves_the_old_file),
