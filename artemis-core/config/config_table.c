@@ -44,8 +44,10 @@ const struct config_setting config_settings[] = {
      .description = "Address and port on which the server listens for clients with TLS, beside "
                     "`server.listen_addr`; needs `tls.cert` and `tls.key`."},
     {SWITCH(server, allow_insecure, "false"),
-     .description = "Whether the node may listen on an address other than loopback without tokens "
-                    "or client certificates. If false, such a node does not start."},
+     .description = "Whether the node starts although a listener on an address other than loopback "
+                    "requires neither tokens nor client certificates. Everyone who reaches such a "
+                    "listener may change the registry; each start logs a warning. If false, the "
+                    "node does not start."},
     {NAME(server, region, "local"),
      .description = "Region of this node, shown to clients; discovery does not filter by it."},
     {NAME(server, zone, "zone1"),
@@ -91,11 +93,12 @@ const struct config_setting config_settings[] = {
      .description = "How far a stamp may be ahead of the clocks of all members, in seconds. A "
                     "record with a later stamp is refused, and does not move the clock of this "
                     "node."},
-    {ADDRESS(cluster, advertise_addr, 1, NULL), .default_note = "`server.listen_addr`",
-     .description = "Address at which peers and clients reach this node. If the server listens on "
-                    "every interface, the default is the only address of the host; a node of a "
-                    "cluster whose host has several does not start without this setting. With "
-                    "`server.tls_listen_addr`, it is the address of that listener."},
+    {ADDRESS(cluster, advertise_addr, 1, NULL), .default_note = "the address of the listener",
+     .description = "Address at which clients reach this node; all nodes name it to clients. The "
+                    "default is `server.tls_listen_addr`, or without that `server.listen_addr`. If "
+                    "that is every interface, such as 0.0.0.0, it is the only address of the host; "
+                    "a node of a cluster whose host has several does not start without this "
+                    "setting. Peers use their own `cluster.peers`."},
     {OPTIONAL_ADDRESS(cluster, listen_addr, 0),
      .description = "Address and port on which the node listens for its peers. If it is set, "
                     "replication is served there and nowhere else, and `cluster.peers` must have "

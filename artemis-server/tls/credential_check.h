@@ -9,8 +9,8 @@
 #include "artemis-core/base/text.h"
 #include "artemis-server/tls/credentials.h"
 
-/* Reads the files of each listener with TLS. *warnings gets a line for each certificate that expires
- * soon, and for each key that other users can read. Fails as credentials_load. */
+/* Reads the files of each listener with TLS. *warnings gets a line for each certificate that
+ * expires soon, and for each key that other users can read. Fails as credentials_load. */
 MUST_USE enum error credential_check(const struct config *config, uint64_t wall_ms,
                                      struct text *warnings,
                                      char problem[CREDENTIALS_PROBLEM_BYTES]);

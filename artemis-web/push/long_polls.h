@@ -3,8 +3,9 @@
  * long_polls - requests that are suspended until a service changes.
  *
  * A long poll ends at the first of: a change of its service, its time (at most one slot of the
- * wheel late), the end of its connection, a reload that revokes its token, push_drain. Then the HTTP server handles its request once
- * more. The cost of timeouts follows the long polls that are due. Belongs to the push thread.
+ * wheel late), the end of its connection, a reload that revokes its token, push_drain. Then the
+ * HTTP server handles its request once more. The cost of timeouts follows the long polls that are
+ * due. Belongs to the push thread.
  */
 #pragma once
 

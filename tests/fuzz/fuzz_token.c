@@ -132,8 +132,7 @@ static void check_settings(struct slice text)
     if (text.size < table.size || memcmp(text.data, table.data, table.size) != 0)
         return;
     config_init(&read, "node", 1);
-    enum error error =
-        toml_read("t.toml", text, visit, &read, problem.text, sizeof(problem.text));
+    enum error error = toml_read("t.toml", text, visit, &read, problem.text, sizeof(problem.text));
     if (!error && !config_validate(&read, &problem))
         check_table(&read);
     config_free(&read);

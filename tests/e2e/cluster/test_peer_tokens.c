@@ -121,8 +121,9 @@ static void node_without_the_token_is_refused_and_not_ready(void **state)
     cluster_start_node(&cluster, 0, "cluster.token=" TOKEN_PEER);
     cluster_wait_ready(&cluster, 0);
     register_at(0, "i1");
-    static const char *const settings[] = {NULL, "cluster.token=" TOKEN_ADMIN,
-                                           "cluster.token=" TOKEN_UNKNOWN};
+    static const char *const settings[] = {
+        NULL, "cluster.token=" TOKEN_ADMIN, "cluster.token=" TOKEN_READ,
+        "cluster.token=" TOKEN_EXPIRED, "cluster.token=" TOKEN_UNKNOWN};
     for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
         cluster_start_node(&cluster, 1, settings[i]);
         wait_health(1, "unauthorized");
