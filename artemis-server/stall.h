@@ -17,7 +17,7 @@
 
 enum {
     STALL_MS_MIN = 2000,         /* shorter gaps are delays of a busy machine */
-    STALL_RECENT_MS = 10 * 1000, /* after its end, queued requests are looked for so long */
+    STALL_RECENT_MS = 10 * 1000, /* how long after its end requests are checked */
     STALL_RECEIVE_ERROR_MS = 20, /* error of a time of arrival, which the kernel counts in ticks */
 };
 

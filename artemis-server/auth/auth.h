@@ -2,13 +2,13 @@
  *
  * auth - decides whether a secret gives access to this node.
  *
- * A node without tokens needs none. With tokens, each request has the secret of one. A connection
- * usually sends the same field with each request: struct auth_memory keeps it with its token, so
- * that the digest is computed once for each connection.
+ * Requests need a token if the settings have any. A connection usually sends the same secret with
+ * each request: struct auth_memory remembers the last one and its token, so that the digest is
+ * computed once for each connection.
  *
- * Failures are counted, and slowed down for the address that causes them: auth_failed says for how
- * long its response is to wait. The caller must not block meanwhile. Addresses are kept by their
- * hash; two that share a place share their delays.
+ * Responses to an address with several failures are delayed: auth_failed returns for how long. The
+ * caller delays the response without blocking its thread. Failures are counted by the hash of the
+ * address; two addresses with the same element share their delays.
  *
  * Any thread may call. A struct auth_memory belongs to one connection.
  */
@@ -44,7 +44,7 @@ struct auth {
 
 enum { AUTH_VALUE_BYTES_MAX = TOKEN_SECRET_BYTES_MAX + 16 };
 
-/* The value that was found last, and its token. Zero: none. */
+/* The value that a connection sent last, and its token. Zero-initialized: none. */
 struct auth_memory {
     struct token_table *tokens; /* a reference */
     const struct token *token;  /* of that table */

@@ -123,7 +123,7 @@ uint64_t registry_members_clock_ms(const struct registry *registry, struct momen
 /* Catches up with both clocks of a member that this node has asked. 0: not sent. */
 void registry_observe_clocks(struct registry *registry, uint64_t clock_ms,
                              uint64_t members_clock_ms, struct moment now);
-/* The same with the first alone, which is ignored if a stamp of that time would be refused. */
+/* Catches up with the first of them only, unless a stamp of that time would be refused. */
 void registry_observe_clock(struct registry *registry, uint64_t clock_ms, struct moment now);
 /* No stamp above it has been issued or observed up to `now`. */
 uint64_t registry_highest_hlc(const struct registry *registry, struct moment now);
@@ -145,7 +145,7 @@ uint64_t registry_lease_check_max_ms(const struct registry *registry);
  * out, which is active again. */
 bool registry_refute_expiry(struct registry *registry, const struct wire_record *renewal,
                             struct moment now);
-/* The check of this key has completed so many rounds. False: it is not confirming any more. */
+/* The check of this key has completed `rounds` rounds. False: it is not confirming any more. */
 bool registry_complete_round(struct registry *registry, struct slice packed_key, uint32_t rounds);
 /* A guard of a peer keeps this key: so does this node, which asks again a second later. False: it
  * does not, because the key is not confirming any more or has ended too long ago. */

@@ -57,5 +57,5 @@ void command_queue_put_check_clocks(struct command_queue *queue);
 /* Returns the number of the request, for replication_status_wait_flushed. */
 uint64_t command_queue_put_flush(struct command_queue *queue);
 
-/* Moves the commands to *out. False: there are none. The replication thread alone. */
+/* Moves the commands to *out. False: there are none. Called by the replication thread only. */
 bool command_queue_take(struct command_queue *queue, struct command_list *out);

@@ -46,7 +46,7 @@ enum {
     LEASE_CHECK_INTERVAL_MS = 100, /* interval at which confirming leases are drained */
     INCOMPATIBLE_REJECTIONS = 3,   /* in a row, without an accepted update since it was up */
     INCOMPATIBLE_RETRY_MS = 60000, /* then the peer gets updates again */
-    CLOCK_RAISED_MS = 1000,        /* beyond the error of a measurement */
+    CLOCK_RAISED_MS = 1000,        /* a smaller rise of a member's clock may be a wrong reading */
     UNAUTHORIZED_RETRY_MS = 30000, /* the same: it may have got other tokens */
     BOOTSTRAP_COMPARE_MS = 5000,   /* limit for the comparisons after the snapshot */
     BOOTSTRAP_FRESH_MS = 500, /* older comparisons are repeated once, before the node is ready */

@@ -28,7 +28,7 @@ enum {
     ROUND_TRIPS = 3,     /* a round waits for a peer at most that many of its round trips */
     NEXT_CHECK_MS = 250, /* after which the next check starts beside one in its first round */
     IN_FLIGHT_MAX = 3,   /* checks in the first round, and messages to a peer */
-    TURN_MS = 500,       /* while a check is open, it is looked at so often */
+    TURN_MS = 500,       /* maximum interval between two turns while a check is open */
     PAUSE_MS = 1000,     /* without a turn for longer, this process did not run */
 };
 

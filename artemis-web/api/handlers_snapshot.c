@@ -2,9 +2,9 @@
  *
  * The snapshot: all records of this node, for a node that bootstraps. The body is encoded while it
  * is sent, 256 records at a time, so it needs the memory of one service and blocks no other
- * request. A reader that is slow keeps that memory: so many snapshots are sent at the same time as
- * there can be peers. The last member, `complete`, marks a complete snapshot; the reader discards a
- * snapshot without it.
+ * request. A slow reader keeps that memory, so at most as many snapshots are sent at the same time
+ * as there can be peers. The last member, `complete`, marks a complete snapshot; the reader
+ * discards a snapshot without it.
  */
 #include "artemis-web/api/handlers.h"
 

@@ -23,8 +23,8 @@ enum {
     UNREAD_COUNTED_BYTES_MIN = 64 * 1024, /* smaller bodies are not counted */
 };
 
-/* Whether this body exceeds the budget, with those that are not read yet. The only one never
- * does. */
+/* Whether this body and those that are not read yet exceed the budget together. A body does not if
+ * all others are read. */
 bool response_budget_exceeded(const struct web *web, const struct text *body);
 /* Makes a response of the body, takes it over, and counts it until the response is freed. NULL:
  * without memory; the body is unchanged then. */
