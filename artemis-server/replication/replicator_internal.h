@@ -26,10 +26,9 @@ struct round {
     uint32_t differing;       /* number of buckets that differed in the digests */
     struct record_copy *own;  /* this node's records in the buckets being listed, sorted by key */
     size_t own_count;
-    bool *seen;      /* which of them the peer listed */
-    bool own_failed; /* out of memory: the round ends */
-    uint64_t
-        shared_hlc; /* the peer holds this node's records with a stamp up to it; 0: not known */
+    bool *seen;          /* which of them the peer listed */
+    bool own_failed;     /* out of memory: the round ends */
+    uint64_t shared_hlc; /* the peer holds our records with a stamp up to it; 0: not known */
     struct record_copy *to_fetch; /* keys */
     size_t to_fetch_count;
     size_t to_fetch_capacity;
@@ -74,11 +73,11 @@ static inline bool peer_has_update_in_flight(const struct peer *peer)
 
 /* A lease whose expiry is being confirmed. Bit sets of peers. */
 struct checked_lease {
-    struct record_copy state;
-    uint64_t needed;   /* peers whose response to this round is missing */
-    uint64_t not_held; /* peers that do not hold the key */
-    uint64_t listed;   /* peers that listed the key in the response that is being read */
-    bool is_resolved;  /* the check of this lease has ended */
+    struct record_copy copy; /* first: see record_copy_compare */
+    uint64_t needed;         /* peers whose response to this round is missing */
+    uint64_t not_held;       /* peers that do not hold the key */
+    uint64_t listed;         /* peers that listed the key in the response that is being read */
+    bool is_resolved;        /* the check of this lease has ended */
 };
 
 /* A check of leases whose time ran out together; see replicator_lease_check.c. */

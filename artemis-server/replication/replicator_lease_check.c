@@ -83,7 +83,7 @@ static uint32_t rounds_required(const struct replicator *replicator,
 static void free_check(struct lease_check *check)
 {
     for (size_t i = 0; i < check->count; i++)
-        record_copy_unref(&check->leases[i].state);
+        record_copy_unref(&check->leases[i].copy);
     free(check->leases);
     free(check);
 }
@@ -99,7 +99,7 @@ void lease_checks_free(struct replicator *replicator)
 
 static struct slice key_of(const struct checked_lease *lease)
 {
-    return instance_packed_key(lease->state.instance);
+    return instance_packed_key(lease->copy.instance);
 }
 
 static struct checked_lease *find_lease(const struct lease_check *check, struct slice packed_key)
@@ -278,8 +278,8 @@ static void restart_after_pause(struct replicator *replicator, struct moment now
  * memory; then the registry confirms them by itself after its time limit. */
 static struct lease_check *create_check(struct replicator *replicator, struct moment now)
 {
-    struct record_copy states[64];
-    size_t taken = registry_drain_lease_checks(replicator->registry, states, 64, now);
+    struct record_copy copies[64];
+    size_t taken = registry_drain_lease_checks(replicator->registry, copies, 64, now);
     if (taken == 0)
         return NULL;
     struct lease_check *check = calloc(1, sizeof(*check));
@@ -293,13 +293,13 @@ static struct lease_check *create_check(struct replicator *replicator, struct mo
             check->leases = leases;
         }
         for (size_t i = 0; i < taken; i++)
-            check->leases[check->count++] = (struct checked_lease){.state = states[i]};
+            check->leases[check->count++] = (struct checked_lease){.copy = copies[i]};
         size_t left = MESSAGE_ITEMS_MAX - check->count;
         taken =
-            registry_drain_lease_checks(replicator->registry, states, left < 64 ? left : 64, now);
+            registry_drain_lease_checks(replicator->registry, copies, left < 64 ? left : 64, now);
     }
     while (taken)
-        record_copy_unref(&states[--taken]);
+        record_copy_unref(&copies[--taken]);
     return check;
 }
 
@@ -338,7 +338,7 @@ static struct message *message_for(struct replicator *replicator, struct peer *p
     for (size_t i = 0; i < check->count && message->count < max; i++) {
         if (!(check->leases[i].needed & bit))
             continue;
-        message->items[message->count++] = record_copy_ref(&check->leases[i].state);
+        message->items[message->count++] = record_copy_ref(&check->leases[i].copy);
     }
     message->check = check->number;
     message->timeout_ms = limit_ms(peer);
