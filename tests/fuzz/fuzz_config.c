@@ -107,6 +107,13 @@ static void read_lines(struct config *config, struct slice text)
 
 /* --- settings that are valid together --------------------------------------------------------- */
 
+/* A default that is derived from other settings is derived again. It may be one that cannot be set:
+ * cluster.advertise_addr has the port 0 of a listener. */
+static bool is_set(const struct config *config, const struct config_setting *setting)
+{
+    return strcmp(config_source(config, setting), "default") != 0;
+}
+
 static void check_round_trip(const struct config *config)
 {
     struct config again;
@@ -116,7 +123,8 @@ static void check_round_trip(const struct config *config)
         const struct config_setting *setting = &config_settings[i];
         struct toml_value value = config_get(config, setting);
         struct text text = {0};
-        if (setting->secret || (value.type == TOML_TYPE_TEXT && !value.text[0]))
+        if (setting->secret || !is_set(config, setting) ||
+            (value.type == TOML_TYPE_TEXT && !value.text[0]))
             continue;
         config_write_text(&text, config, setting);
         enum error error =
@@ -175,7 +183,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (error) {
         assert(error == ERR_INVALID_FIELD && text_is_utf8(slice_of(problem.text)));
     } else {
-        check_round_trip(&config);
+        if (config.auth.tokens.count == 0) /* tokens come from files alone */
+            check_round_trip(&config);
         check_documents(&config);
         check_advertise(&config);
     }
