@@ -382,6 +382,8 @@ cmd_start() {
         [ "$n $base" = "$COUNT ${PORTS[1]}" ] ||
             fail "a cluster of $COUNT nodes on port ${PORTS[1]} and above runs already" \
                 "($(names "${LIVE[@]}")); stop it first: \`./cluster.sh stop\`"
+        [ -z "$WANTED" ] || [ "$SECURE" ] ||
+            fail "a cluster without --secure runs already; stop it first: \`./cluster.sh stop\`"
         [ ${#ABSENT[@]} -gt 0 ] ||
             fail "$(names "${LIVE[@]}") $(are "$n" runs run) already;" \
                 "see \`./cluster.sh status\`, or use \`./cluster.sh restart\`"
@@ -493,7 +495,11 @@ main() {
     set -- "${@:2}"
     if [ "$verb" = start ]; then
         for argument in "$@"; do
-            if [ "$argument" = --secure ]; then WANTED=yes; else rest+=("$argument"); fi
+            case $argument in
+            --secure) WANTED=yes ;;
+            --*) usage_error "start has no option '$argument'; see \`./cluster.sh help\`" ;;
+            *) rest+=("$argument") ;;
+            esac
         done
         set -- "${rest[@]}"
     fi

@@ -206,6 +206,8 @@ a_double_start_is_refused() {
     before=$(pid_of 1)
     expect_error 1 'node1, node2 and node3 run already.*restart' start 3 "$base"
     expect_error 1 'node1, node2 and node3 run already' start
+    expect_error 1 'without --secure runs already.*stop' start 3 "$base" --secure
+    expect_error 2 "start has no option '--secured'" start --secured
     expect_error 1 "a cluster of 3 nodes .*stop" start 4 "$base"
     expect_error 1 "a cluster of 3 nodes .*stop" start 3 $((base + 1))
     [ "$before" = "$(pid_of 1)" ] || fail "the refused start has restarted node1"
