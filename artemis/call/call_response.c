@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define REFUSED_CERTIFICATE                                                                        \
+    "try again; or the server refuses --cert, or needs it: its log has the reason"
 #define WRONG_ADDRESS "check the address in --server or ARTEMIS_URL"
 
 static const struct transfer {
@@ -26,7 +28,8 @@ static const struct transfer {
     [TRANSFER_TIMED_OUT] = {EXIT_UNREACHABLE, true, false, "%s did not respond in time",
                             "try again, or name another node with --server or ARTEMIS_URL"},
     [TRANSFER_NO_TLS] = {EXIT_UNREACHABLE, false, true, "cannot make a TLS connection to %s",
-                         "the server may use plain http, or its certificate is not trusted here"},
+                         "the server may use plain http: name it with http://; or its certificate "
+                         "is not trusted here"},
     [TRANSFER_NOT_HTTP] = {EXIT_UNREACHABLE, false, false, "%s does not respond with HTTP",
                            WRONG_ADDRESS},
     [TRANSFER_TOO_LARGE] = {EXIT_UNREACHABLE, false, false, "the response of %s is too large",
@@ -112,7 +115,10 @@ static void evaluate_failed_transfer(const struct call_response *response, const
         (size_t)length < sizeof outcome->message)
         snprintf(outcome->message + length, sizeof outcome->message - (size_t)length, " (%s)",
                  response->detail);
-    set_hint(outcome, transfer->hint);
+    /* With TLS 1.3 the server refuses a certificate after the handshake of the client. */
+    bool is_refused =
+        response->transfer == TRANSFER_INTERRUPTED && strncmp(shown, "https:", 6) == 0;
+    set_hint(outcome, is_refused ? REFUSED_CERTIFICATE : transfer->hint);
 }
 
 static void add_wait(struct call_outcome *outcome, unsigned retry_after_secs)

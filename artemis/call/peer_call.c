@@ -17,7 +17,9 @@ int peer_call_report(const struct call_peer *peer, const struct call_response *r
         terminal_text_print_error(stderr, hint, "%s sent an unexpected response", peer->url.shown);
         return EXIT_UNREACHABLE;
     }
-    terminal_text_print_error(stderr, hint, "%s", outcome.message);
+    bool is_tls =
+        response->transfer == TRANSFER_NO_TLS || response->transfer == TRANSFER_INTERRUPTED;
+    terminal_text_print_error(stderr, is_tls ? outcome.hint : hint, "%s", outcome.message);
     return (int)outcome.exit_code;
 }
 

@@ -207,6 +207,9 @@ static void failed_transfer_has_the_message_of_libcurl(void **state)
     assert_string_equal(outcome.message,
                         "the connection to " SHOWN " was interrupted (reset by peer)");
     assert_true(outcome.retryable);
+    assert_null(strstr(outcome.hint, "--cert"));
+    call_response_evaluate(&response, "https://10.0.0.7:8443", &outcome, &root);
+    assert_non_null(strstr(outcome.hint, "--cert"));
 }
 
 static void lookup_has_success_in_place_of_a_status(void **state)
