@@ -53,7 +53,8 @@ const struct config_setting config_settings[] = {
     {NAME(server, zone, "zone1"),
      .description = "Zone of this node, shown to clients; discovery does not filter by it."},
     {NUMBER(server, threads, 1, 256, NULL), .default_note = "number of cores",
-     .description = "Number of threads that serve requests."},
+     .description = "Number of threads that serve requests; a node with a listener for TLS has as "
+                    "many more for it."},
     {ROW(server, max_body_bytes), .type = CONFIG_SIZE, .min = 1 << 10, .max = 1 << 30,
      .default_value = "4 MiB",
      .description = "Maximum size of a request body; a larger one is rejected with 413."},
@@ -66,8 +67,9 @@ const struct config_setting config_settings[] = {
 
     {SWITCH(cluster, enabled, "false"),
      .description =
-         "Whether this node replicates with peers. If false, the other `cluster` settings except "
-         "`cluster_id` and `advertise_addr`, and all `replication` settings, have no effect."},
+         "Whether this node replicates with peers. If false, it calls no peer and opens no "
+         "listener for peers; `cluster_id`, `advertise_addr`, `bootstrap_grace_secs` (for Java "
+         "clients) and `max_clock_skew_secs` (for restored records) still have an effect."},
     {NAME(cluster, cluster_id, "artemis"),
      .description = "Name of the cluster; a node with another name is rejected as a peer."},
     {ROW(cluster, token), .type = CONFIG_TEXT, .form = CONFIG_FORM_SECRET, .default_value = "",
@@ -168,7 +170,7 @@ const struct config_setting config_settings[] = {
      .description = "How long an unused cached response is kept, in seconds."},
 
     {SWITCH(ratelimit, enabled, "true"), .reloadable = true,
-     .description = "Whether the rate of registration and discovery requests is limited."},
+     .description = "Whether the rate of client requests is limited."},
     {NUMBER(ratelimit, requests_per_second, 1, 100000000, "10000"), .reloadable = true,
      .description =
          "Average number of client requests per second that are served, of discovery, of "
