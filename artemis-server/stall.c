@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis-server/stall.h"
 
+void stall_set_limit(struct stall *stall, uint64_t ttl_ms)
+{
+    uint64_t limit_ms = ttl_ms / 3 > STALL_MS_MIN ? ttl_ms / 3 : STALL_MS_MIN;
+    atomic_store_explicit(&stall->limit_ms, limit_ms, memory_order_relaxed);
+}
+
 void stall_init(struct stall *stall, uint64_t ttl_ms, uint64_t now_ms)
 {
-    stall->limit_ms = ttl_ms / 3 > STALL_MS_MIN ? ttl_ms / 3 : STALL_MS_MIN;
+    stall_set_limit(stall, ttl_ms);
     atomic_init(&stall->ticked_ms, now_ms);
     atomic_init(&stall->ended_ms, 0);
     atomic_init(&stall->count, 0);
@@ -11,7 +17,8 @@ void stall_init(struct stall *stall, uint64_t ttl_ms, uint64_t now_ms)
 
 bool stall_is_unrecorded(const struct stall *stall, uint64_t now_ms)
 {
-    return now_ms > atomic_load_explicit(&stall->ticked_ms, memory_order_acquire) + stall->limit_ms;
+    uint64_t limit_ms = atomic_load_explicit(&stall->limit_ms, memory_order_relaxed);
+    return now_ms > atomic_load_explicit(&stall->ticked_ms, memory_order_acquire) + limit_ms;
 }
 
 uint64_t stall_tick(struct stall *stall, uint64_t now_ms)

@@ -22,7 +22,7 @@ enum {
 };
 
 struct stall {
-    uint64_t limit_ms; /* constant */
+    _Atomic uint64_t limit_ms; /* see stall_set_limit */
     _Atomic uint64_t ticked_ms;
     _Atomic uint64_t ended_ms; /* of the last stall; 0: none */
     _Atomic uint64_t count;
@@ -30,6 +30,8 @@ struct stall {
 
 /* The limit is a third of the time-to-live, at least STALL_MS_MIN. */
 void stall_init(struct stall *stall, uint64_t ttl_ms, uint64_t now_ms);
+/* Changes the limit to that of another time-to-live. */
+void stall_set_limit(struct stall *stall, uint64_t ttl_ms);
 /* Returns the length of the stall that ends now; 0: none. */
 uint64_t stall_tick(struct stall *stall, uint64_t now_ms);
 /* Returns true when a stall has ended that stall_tick has not returned yet. */

@@ -11,6 +11,39 @@
 
 /* --- create and free -------------------------------------------------------------------------- */
 
+static struct lease_options lease_options_of(const struct registry_options *options)
+{
+    return (struct lease_options){
+        .ttl_ms = options->ttl_ms,
+        .cleanup_interval_ms = options->cleanup_interval_ms,
+        .guard_percent = options->guard_percent,
+        .guard_min_leases = options->guard_min_leases,
+        .guard_max_ms = options->guard_max_ms,
+    };
+}
+
+static void set_lease_values(struct registry *registry, const struct lease_options *options)
+{
+    struct lease_values *values = &registry->leases;
+    atomic_store_explicit(&values->ttl_ms, options->ttl_ms, memory_order_relaxed);
+    atomic_store_explicit(&values->cleanup_interval_ms, options->cleanup_interval_ms,
+                          memory_order_relaxed);
+    atomic_store_explicit(&values->guard_max_ms, options->guard_max_ms, memory_order_relaxed);
+    atomic_store_explicit(&values->guard_percent, options->guard_percent, memory_order_relaxed);
+    atomic_store_explicit(&values->guard_min_leases, options->guard_min_leases,
+                          memory_order_relaxed);
+}
+
+void registry_set_lease_options(struct registry *registry, const struct lease_options *options)
+{
+    set_lease_values(registry, options);
+    for (int i = 0; i < SHARD_COUNT; i++) {
+        pthread_mutex_lock(&registry->shards[i].lock);
+        registry->shards[i].shard.settings.empty_ms = options->cleanup_interval_ms;
+        pthread_mutex_unlock(&registry->shards[i].lock);
+    }
+}
+
 static void init_shards(struct registry *registry, uint64_t now_ms)
 {
     const struct registry_options *options = &registry->options;
@@ -28,6 +61,19 @@ static void init_shards(struct registry *registry, uint64_t now_ms)
     }
 }
 
+struct lease_options registry_lease_options(const struct registry *registry)
+{
+    const struct guard_settings guard = registry_guard_settings(registry);
+    return (struct lease_options){
+        .ttl_ms = guard.window_ms,
+        .cleanup_interval_ms =
+            atomic_load_explicit(&registry->leases.cleanup_interval_ms, memory_order_relaxed),
+        .guard_percent = guard.percent,
+        .guard_min_leases = guard.min_leases,
+        .guard_max_ms = guard.max_ms,
+    };
+}
+
 enum error registry_create(const struct registry_options *options, struct moment now,
                            struct registry **out)
 {
@@ -36,12 +82,8 @@ enum error registry_create(const struct registry_options *options, struct moment
         return ERR_NO_MEMORY;
     memset(registry, 0, sizeof(*registry));
     registry->options = *options;
-    registry->guard_settings = (struct guard_settings){
-        .percent = options->guard_percent,
-        .min_leases = options->guard_min_leases,
-        .max_ms = options->guard_max_ms,
-        .window_ms = options->ttl_ms,
-    };
+    const struct lease_options leases = lease_options_of(options);
+    set_lease_values(registry, &leases);
     enum error error =
         node_id_table_init(&registry->node_ids, slice_of(options->node_id), options->hash_seed);
     if (!error)
@@ -305,7 +347,7 @@ static bool register_again(struct registry *registry, const struct locked_key *k
                            struct instance *instance, bool has_revision, struct moment now)
 {
     struct shard *shard = key->shard;
-    shard_renew(shard, key->number, now.mono_ms, now.mono_ms + registry->options.ttl_ms);
+    shard_renew(shard, key->number, now.mono_ms, now.mono_ms + lease_ttl_ms(registry));
     if (instance_equal(key->record->instance, instance)) {
         if (!has_revision)
             key->record->reregistered_hlc = hlc_next(&registry->clock, now);
@@ -325,7 +367,7 @@ static enum error insert_new(struct registry *registry, struct locked_key *key,
                              struct instance *instance, bool *is_dirty, struct moment now)
 {
     enum error error = registry_insert(registry, key, instance, registry_next_stamp(registry, now),
-                                       now.mono_ms + registry->options.ttl_ms, now);
+                                       now.mono_ms + lease_ttl_ms(registry), now);
     if (!error)
         *is_dirty = registry_mark_changed(registry, key);
     return error;
@@ -359,7 +401,7 @@ enum error registry_renew(struct registry *registry, const struct instance_key *
     enum error error = ERR_INSTANCE_NOT_FOUND;
     struct locked_key key = registry_lock_key(registry, instance_key_packed(packed));
     if (key.record && !record_is_tombstone(key.record) && is_renewable(registry, key.record, now)) {
-        shard_renew(key.shard, key.number, now.mono_ms, now.mono_ms + registry->options.ttl_ms);
+        shard_renew(key.shard, key.number, now.mono_ms, now.mono_ms + lease_ttl_ms(registry));
         mark_renewed(registry, &key);
         key.shard->counters.renewed++;
         error = ERR_NONE;

@@ -32,8 +32,8 @@
 #include "artemis-server/registry/guard.h"
 
 struct registry_options {
-    uint64_t hash_seed; /* random for each process: nobody can choose keys that collide */
-    uint64_t ttl_ms;
+    uint64_t hash_seed;           /* random for each process: nobody can choose keys that collide */
+    uint64_t ttl_ms;              /* this one and the next four: see struct lease_options */
     uint64_t cleanup_interval_ms; /* how long a service without members stays known */
     uint32_t guard_percent;
     uint32_t guard_min_leases;
@@ -58,9 +58,24 @@ enum {
 
 struct registry;
 
+/* The options that can change while the registry is used; see struct registry_options. */
+struct lease_options {
+    uint64_t ttl_ms;
+    uint64_t cleanup_interval_ms;
+    uint32_t guard_percent;
+    uint32_t guard_min_leases;
+    uint64_t guard_max_ms;
+};
+
 MUST_USE enum error registry_create(const struct registry_options *options, struct moment now,
                                     struct registry **out);
 void registry_free(struct registry *registry);
+/* Changes these options. The guards use them from their next decision on. A lease gets the new
+ * time-to-live with its next renewal; if that is shorter than the old one, the lease keeps its end
+ * until a renewal would make it later. A service that has no members stays known for the old
+ * interval at least. */
+void registry_set_lease_options(struct registry *registry, const struct lease_options *options);
+struct lease_options registry_lease_options(const struct registry *registry);
 
 /* --- instances -------------------------------------------------------------------------------- */
 

@@ -142,10 +142,10 @@ static uint64_t end_of(struct moment now, uint64_t age_ms, uint64_t span_ms)
 static uint64_t new_deadline_ms(const struct registry *registry, const struct wire_record *record,
                                 struct moment now)
 {
-    uint64_t ttl_ms = registry->options.ttl_ms;
+    uint64_t ttl_ms = lease_ttl_ms(registry);
     uint64_t kept_ms = 0; /* how long it is kept after its end */
     if (record->is_guarded)
-        kept_ms = registry->options.guard_max_ms;
+        kept_ms = guard_max_ms(registry);
     else if (record->is_confirming)
         kept_ms = registry_lease_check_max_ms(registry);
     if (record->age_ms >= ttl_ms + kept_ms)
@@ -158,7 +158,7 @@ static uint64_t new_deadline_ms(const struct registry *registry, const struct wi
 static bool extend_lease(struct registry *registry, struct locked_key *key, uint64_t age_ms,
                          struct moment now)
 {
-    uint64_t deadline_ms = end_of(now, age_ms, registry->options.ttl_ms);
+    uint64_t deadline_ms = end_of(now, age_ms, lease_ttl_ms(registry));
     bool is_refuted = key->record->lease_state != LEASE_ACTIVE;
     if (deadline_ms <= key->record->lease.deadline_ms)
         return false;
@@ -331,7 +331,7 @@ enum error registry_apply_unstamped(struct registry *registry, const struct wire
                                     struct moment now)
 {
     enum error error = ERR_NONE;
-    uint64_t deadline_ms = end_of(now, record->age_ms, registry->options.ttl_ms);
+    uint64_t deadline_ms = end_of(now, record->age_ms, lease_ttl_ms(registry));
     struct locked_key key = registry_lock_key(registry, instance_packed_key(record->instance));
     if (!key.record && deadline_ms)
         error = registry_insert(registry, &key, record->instance, lowest_stamp(record->instance),
@@ -442,7 +442,7 @@ static enum error restore_instance(struct registry *registry, struct locked_key 
                                    struct instance *given, struct peer_change change,
                                    struct moment now)
 {
-    uint64_t deadline_ms = now.mono_ms + registry->options.ttl_ms;
+    uint64_t deadline_ms = now.mono_ms + lease_ttl_ms(registry);
     struct instance *instance = registry_inherit_revision(key->record, given);
     enum error error = ERR_NONE;
     if (!instance)

@@ -30,7 +30,7 @@ struct wire_record registry_wire_record(const struct registry *registry,
                                         const struct record_copy *copy, struct moment now)
 {
     uint64_t age_ms = now.mono_ms > copy->touched_ms ? now.mono_ms - copy->touched_ms : 0;
-    uint64_t ttl_ms = registry->options.ttl_ms;
+    uint64_t ttl_ms = lease_ttl_ms(registry);
     bool is_guarded = copy->lease_state == LEASE_GUARDED || copy->lease_state == LEASE_LOADED;
     /* What is guarded for a peer is not offered to others: its guard alone decides. */
     bool is_kept = copy->deleted || lease_state_is_held(copy->lease_state);
@@ -40,7 +40,7 @@ struct wire_record registry_wire_record(const struct registry *registry,
         .age_ms = age_ms,
         .client_revision = instance_client_revision(copy->instance),
         .deleted = copy->deleted,
-        .is_guarded = is_guarded && age_ms < ttl_ms + registry->options.guard_max_ms,
+        .is_guarded = is_guarded && age_ms < ttl_ms + guard_max_ms(registry),
         .is_confirming = !is_kept && age_ms >= ttl_ms,
     };
 }
@@ -57,7 +57,7 @@ struct record_copy registry_copy_record(const struct registry *registry,
 {
     bool is_tombstone = record_is_tombstone(record);
     bool is_hidden = registry_is_hidden(registry, record);
-    uint64_t span_ms = is_tombstone ? registry->options.tombstone_ms : registry->options.ttl_ms;
+    uint64_t span_ms = is_tombstone ? registry->options.tombstone_ms : lease_ttl_ms(registry);
     uint64_t deadline_ms = record->lease.deadline_ms;
     if (is_hidden) /* when it was renewed is not known: its lease may have ended */
         deadline_ms = hidden_deadline_ms(registry);
@@ -130,7 +130,7 @@ size_t registry_drain_lease_checks(struct registry *registry, struct record_copy
 
 uint64_t registry_ttl_ms(const struct registry *registry)
 {
-    return registry->options.ttl_ms;
+    return lease_ttl_ms(registry);
 }
 
 uint64_t registry_lease_check_max_ms(const struct registry *registry)
@@ -139,7 +139,7 @@ uint64_t registry_lease_check_max_ms(const struct registry *registry)
      * wheel would hand out a confirming lease too early, because its deadline has passed. */
     static_assert(LEASE_CHECK_MAX_MS + LEASE_CHECK_SLACK_MS < WHEEL_FIRST_SLOTS * WHEEL_TICK_MS,
                   "a confirming lease is in the first level");
-    uint64_t third_ms = registry->options.ttl_ms / 3;
+    uint64_t third_ms = lease_ttl_ms(registry) / 3;
     if (third_ms < LEASE_CHECK_MIN_MS)
         return LEASE_CHECK_MIN_MS;
     return third_ms < LEASE_CHECK_MAX_MS ? third_ms : LEASE_CHECK_MAX_MS;

@@ -34,7 +34,7 @@ struct lease_count {
 static void record_pause(struct registry *registry, uint64_t start_ms, uint64_t end_ms)
 {
     uint64_t last_end_ms = atomic_load(&registry->pause.end_ms);
-    bool is_first = start_ms >= last_end_ms + registry->options.ttl_ms;
+    bool is_first = start_ms >= last_end_ms + lease_ttl_ms(registry);
     uint64_t length_ms = end_ms - start_ms;
     if (is_first)
         atomic_store(&registry->pause.start_ms, start_ms);
@@ -61,9 +61,9 @@ uint64_t registry_lease_end_ms(const struct registry *registry, uint64_t deadlin
         end_ms = now_ms;
         length_ms = now_ms - last_tick_ms;
     }
-    if (deadline_ms <= start_ms || deadline_ms >= end_ms + registry->options.ttl_ms)
+    if (deadline_ms <= start_ms || deadline_ms >= end_ms + lease_ttl_ms(registry))
         return deadline_ms; /* it ended before the pause, or was renewed after it */
-    uint64_t latest_ms = end_ms + registry->options.ttl_ms;
+    uint64_t latest_ms = end_ms + lease_ttl_ms(registry);
     return deadline_ms + length_ms < latest_ms ? deadline_ms + length_ms : latest_ms;
 }
 
@@ -82,9 +82,10 @@ static void evaluate_service(struct registry *registry, struct shard *shard,
                              struct service *service, struct moment now)
 {
     enum guard_state before = service->guard.state;
+    const struct guard_settings settings = registry_guard_settings(registry);
     service->evictions_suspended =
-        guard_evaluate(&service->guard, &registry->guard_settings, now.mono_ms,
-                       service->member_count, service->expired + service->guarded);
+        guard_evaluate(&service->guard, &settings, now.mono_ms, service->member_count,
+                       service->expired + service->guarded);
     shard_guard_changed(shard, service, before);
 }
 
@@ -199,7 +200,7 @@ static bool is_low(uint32_t leases, uint32_t ended, uint32_t percent)
 static struct lease_count count_for_node(const struct registry *registry,
                                          const struct lease_count *all)
 {
-    uint32_t percent = registry->guard_settings.percent;
+    uint32_t percent = registry_guard_settings(registry).percent;
     struct lease_count others = {
         .leases = all->leases - all->engaged.leases,
         .ended = all->ended - all->engaged.ended,
@@ -214,12 +215,12 @@ static bool evaluate_node(struct registry *registry, struct moment now,
                           const struct lease_count *all)
 {
     struct lease_count count = count_for_node(registry, all);
+    const struct guard_settings settings = registry_guard_settings(registry);
     bool is_suspended = false;
     pthread_mutex_lock(&registry->node_guard.lock);
     struct guard *guard = &registry->node_guard.guard;
     if (all->ended || guard->state != GUARD_OFF)
-        is_suspended = guard_evaluate(guard, &registry->guard_settings, now.mono_ms, count.leases,
-                                      count.ended);
+        is_suspended = guard_evaluate(guard, &settings, now.mono_ms, count.leases, count.ended);
     pthread_mutex_unlock(&registry->node_guard.lock);
     return is_suspended;
 }
@@ -241,7 +242,7 @@ static void keep(struct registry *registry, struct shard *shard, uint32_t number
                  struct moment now)
 {
     const struct record *record = shard_record(shard, number);
-    uint64_t end_ms = record->lease.deadline_ms + registry->options.guard_max_ms;
+    uint64_t end_ms = record->lease.deadline_ms + guard_max_ms(registry);
     uint64_t again_ms = now.mono_ms + GUARDED_RECHECK_MS;
     if (by_peers) {
         uint64_t check_ms = registry_lease_check_max_ms(registry) + LEASE_CHECK_SLACK_MS;
@@ -276,8 +277,9 @@ static bool resolve(struct registry *registry, struct shard *shard, uint32_t num
     }
     /* Intended evictions: the guards must not engage again for them. */
     bool counts = !is_released && !is_out_of_time;
+    const struct guard_settings settings = registry_guard_settings(registry);
     if (counts)
-        guard_count_evictions(&service->guard, &registry->guard_settings, now.mono_ms, 1);
+        guard_count_evictions(&service->guard, &settings, now.mono_ms, 1);
     registry_evict(registry, shard, number, now);
     return counts;
 }
@@ -316,9 +318,9 @@ void registry_expire(struct registry *registry, struct moment now)
         evicted += resolve_ended(registry, &registry->shards[i], now, node_suspended);
     if (evicted == 0)
         return;
+    const struct guard_settings settings = registry_guard_settings(registry);
     pthread_mutex_lock(&registry->node_guard.lock);
-    guard_count_evictions(&registry->node_guard.guard, &registry->guard_settings, now.mono_ms,
-                          evicted);
+    guard_count_evictions(&registry->node_guard.guard, &settings, now.mono_ms, evicted);
     pthread_mutex_unlock(&registry->node_guard.lock);
 }
 

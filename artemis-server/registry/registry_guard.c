@@ -11,20 +11,20 @@ enum { VISITS_PER_LOCK = 64 };
 /* What an operator has released, here or at a peer. */
 struct release {
     struct moment now;
+    struct guard_settings settings;
     uint64_t age_ms;
     bool has_effect;
 };
 
 /* Releases an engaged guard, or one of a service with guarded leases. All others stay as they are,
  * since a release in advance would leave the service without a guard. */
-static void release_service(struct registry *registry, struct shard *shard, struct service *service,
-                            struct release *release)
+static void release_service(struct shard *shard, struct service *service, struct release *release)
 {
     if (service->guard.state != GUARD_ENGAGED && service->guarded == 0)
         return;
     enum guard_state before = service->guard.state;
     uint64_t now_ms = release->now.mono_ms;
-    if (!guard_release(&service->guard, &registry->guard_settings, now_ms, release->age_ms))
+    if (!guard_release(&service->guard, &release->settings, now_ms, release->age_ms))
         return;
     release->has_effect = true;
     shard_guard_changed(shard, service, before);
@@ -32,8 +32,7 @@ static void release_service(struct registry *registry, struct shard *shard, stru
 }
 
 /* Releases the next services of a shard from *number on; false if there are no more. */
-static bool release_some(struct registry *registry, struct locked_shard *locked, uint32_t *number,
-                         struct release *release)
+static bool release_some(struct locked_shard *locked, uint32_t *number, struct release *release)
 {
     struct shard *shard = &locked->shard;
     pthread_mutex_lock(&locked->lock);
@@ -41,7 +40,7 @@ static bool release_some(struct registry *registry, struct locked_shard *locked,
     for (int i = 0; i < VISITS_PER_LOCK && *number < end; i++, ++*number) {
         struct service *service = shard_live_service(shard, *number);
         if (service)
-            release_service(registry, shard, service, release);
+            release_service(shard, service, release);
     }
     pthread_mutex_unlock(&locked->lock);
     return *number < end;
@@ -53,11 +52,11 @@ static void release_everything(struct registry *registry, struct release *releas
     pthread_mutex_lock(&registry->node_guard.lock);
     if (node->state == GUARD_ENGAGED)
         release->has_effect |=
-            guard_release(node, &registry->guard_settings, release->now.mono_ms, release->age_ms);
+            guard_release(node, &release->settings, release->now.mono_ms, release->age_ms);
     pthread_mutex_unlock(&registry->node_guard.lock);
     for (int i = 0; i < SHARD_COUNT; i++) {
         uint32_t number = 1;
-        while (release_some(registry, &registry->shards[i], &number, release))
+        while (release_some(&registry->shards[i], &number, release))
             continue;
     }
 }
@@ -70,14 +69,14 @@ static enum error release_scope(struct registry *registry, struct slice id, stru
     }
     struct locked_service found = registry_lock_service(registry, id);
     if (found.service)
-        release_service(registry, found.shard, found.service, release);
+        release_service(found.shard, found.service, release);
     pthread_mutex_unlock(&found.locked->lock);
     return found.service ? ERR_NONE : ERR_SERVICE_NOT_FOUND;
 }
 
 enum error registry_release_guard(struct registry *registry, struct slice id, struct moment now)
 {
-    struct release release = {.now = now};
+    struct release release = {.now = now, .settings = registry_guard_settings(registry)};
     return release_scope(registry, id, &release);
 }
 
@@ -85,7 +84,7 @@ bool registry_apply_release(struct registry *registry, struct slice id, uint64_t
                             struct moment now)
 {
     uint64_t own_ms = hlc_ms(&registry->clock, now);
-    struct release release = {.now = now};
+    struct release release = {.now = now, .settings = registry_guard_settings(registry)};
     if (clock_ms && clock_ms < own_ms)
         release.age_ms = own_ms - clock_ms;
     return release_scope(registry, id, &release) == ERR_NONE && release.has_effect;

@@ -34,9 +34,19 @@ struct stored_stamp {
     uint16_t node;
 };
 
+/* What registry_set_lease_options changes while other threads read it. Each value counts by itself:
+ * nothing depends on two of them being of the same reload. */
+struct lease_values {
+    _Atomic uint64_t ttl_ms;
+    _Atomic uint64_t cleanup_interval_ms;
+    _Atomic uint64_t guard_max_ms;
+    _Atomic uint32_t guard_percent;
+    _Atomic uint32_t guard_min_leases;
+};
+
 struct registry {
-    struct registry_options options;      /* constant */
-    struct guard_settings guard_settings; /* constant */
+    struct registry_options options; /* constant; see also `leases` */
+    struct lease_values leases;
     struct locked_shard shards[SHARD_COUNT];
     struct change_log log;
     struct node_id_table node_ids;
@@ -121,6 +131,27 @@ void registry_clear_stamp(struct registry *registry, const struct record *record
 struct record_copy registry_copy_record(const struct registry *registry,
                                         const struct record *record);
 
+static inline uint64_t lease_ttl_ms(const struct registry *registry)
+{
+    return atomic_load_explicit(&registry->leases.ttl_ms, memory_order_relaxed);
+}
+
+static inline uint64_t guard_max_ms(const struct registry *registry)
+{
+    return atomic_load_explicit(&registry->leases.guard_max_ms, memory_order_relaxed);
+}
+
+static inline struct guard_settings registry_guard_settings(const struct registry *registry)
+{
+    return (struct guard_settings){
+        .percent = atomic_load_explicit(&registry->leases.guard_percent, memory_order_relaxed),
+        .min_leases =
+            atomic_load_explicit(&registry->leases.guard_min_leases, memory_order_relaxed),
+        .max_ms = guard_max_ms(registry),
+        .window_ms = lease_ttl_ms(registry),
+    };
+}
+
 static inline bool registry_is_replicating(const struct registry *registry)
 {
     return atomic_load_explicit(&registry->replicating, memory_order_relaxed);
@@ -182,7 +213,7 @@ void registry_evict(struct registry *registry, struct shard *shard, uint32_t num
 static inline bool registry_is_out_of_time(const struct registry *registry,
                                            const struct record *record, uint64_t now_ms)
 {
-    return now_ms >= record->lease.deadline_ms + registry->options.guard_max_ms;
+    return now_ms >= record->lease.deadline_ms + guard_max_ms(registry);
 }
 /* The end of a lease, later than its deadline if this node was paused meanwhile. */
 uint64_t registry_lease_end_ms(const struct registry *registry, uint64_t deadline_ms,

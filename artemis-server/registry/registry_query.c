@@ -208,7 +208,7 @@ static struct lease_status lease_status_of(const struct registry *registry,
                                            const struct record *record, struct moment now)
 {
     uint64_t deadline_ms = record->lease.deadline_ms;
-    uint64_t ttl_ms = registry->options.ttl_ms;
+    uint64_t ttl_ms = lease_ttl_ms(registry);
     uint64_t renewed_ms = deadline_ms > ttl_ms ? deadline_ms - ttl_ms : 0;
     uint64_t end_ms = record->lease_state == LEASE_LOADED
                           ? atomic_load_explicit(&registry->loaded.until_ms, memory_order_relaxed)

@@ -68,7 +68,7 @@ static uint64_t span_end_ms(struct moment now, uint64_t age_ms, uint64_t span_ms
 static uint64_t loaded_deadline_ms(const struct registry *registry,
                                    const struct wire_record *record, struct moment now)
 {
-    uint64_t ttl_ms = registry->options.ttl_ms;
+    uint64_t ttl_ms = lease_ttl_ms(registry);
     return span_end_ms(now, record->age_ms < ttl_ms ? record->age_ms : ttl_ms, ttl_ms);
 }
 
@@ -88,7 +88,7 @@ static enum error load_instance(struct registry *registry, struct locked_key *ke
     uint64_t revision = registry_revision(registry);
     if (service->revision < revision)
         shard_set_revision(shard, service, revision);
-    uint64_t until_ms = now.mono_ms + registry->options.ttl_ms;
+    uint64_t until_ms = now.mono_ms + lease_ttl_ms(registry);
     atomic_store_explicit(&registry->loaded.until_ms, until_ms, memory_order_relaxed);
     shard_start_loaded(shard, key->number, until_ms);
     return ERR_NONE;

@@ -128,7 +128,7 @@ struct engaged_count {
 };
 
 struct shard {
-    struct shard_settings settings; /* constant */
+    struct shard_settings settings; /* constant, except for empty_ms */
     struct slab records;
     struct slab services;
     struct hash_index record_index;

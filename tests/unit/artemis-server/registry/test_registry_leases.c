@@ -100,6 +100,63 @@ static void leases_of_every_length_end_in_time(void **state)
     }
 }
 
+static void set_options(struct lease_options options)
+{
+    registry_set_lease_options(registry, &options);
+}
+
+static void longer_ttl_counts_from_the_next_renewal(void **state)
+{
+    (void)state;
+    struct lease_options options = registry_lease_options(registry);
+    put(registry, "s", "renewed", at_ms(0));
+    put(registry, "s", "silent", at_ms(0));
+    options.ttl_ms = 4 * TTL_MS;
+    set_options(options);
+    assert_int_equal(renew(registry, "s", "renewed", at_ms(1000)), ERR_NONE);
+    registry_expire(registry, at_ms(TTL_MS + TICK_MS));
+    assert_false(is_shown(registry, "s", "silent"));
+    registry_expire(registry, at_ms(1000 + 4 * TTL_MS - 1));
+    assert_true(is_shown(registry, "s", "renewed"));
+    registry_expire(registry, at_ms(1000 + 4 * TTL_MS + TICK_MS));
+    assert_false(is_shown(registry, "s", "renewed"));
+}
+
+static void shorter_ttl_shortens_no_lease_that_is_in_force(void **state)
+{
+    (void)state;
+    enum { SHORT_MS = 5000 };
+    struct lease_options options = registry_lease_options(registry);
+    put(registry, "s", "old", at_ms(0));
+    options.ttl_ms = SHORT_MS;
+    set_options(options);
+    put(registry, "s", "new", at_ms(2000));
+    assert_int_equal(renew(registry, "s", "old", at_ms(2000)), ERR_NONE);
+    registry_expire(registry, at_ms(2000 + SHORT_MS - 1));
+    assert_true(is_shown(registry, "s", "new"));
+    registry_expire(registry, at_ms(2000 + SHORT_MS + TICK_MS));
+    assert_false(is_shown(registry, "s", "new"));
+    assert_true(is_shown(registry, "s", "old"));
+    assert_int_equal(renew(registry, "s", "old", at_ms(TTL_MS - 1000)), ERR_NONE);
+    registry_expire(registry, at_ms(TTL_MS - 1000 + SHORT_MS - 1));
+    assert_true(is_shown(registry, "s", "old"));
+    registry_expire(registry, at_ms(TTL_MS - 1000 + SHORT_MS + TICK_MS));
+    assert_false(is_shown(registry, "s", "old"));
+}
+
+static void empty_services_are_forgotten_after_the_new_interval(void **state)
+{
+    (void)state;
+    struct lease_options options = registry_lease_options(registry);
+    put(registry, "s", "a", at_ms(0));
+    options.cleanup_interval_ms = 1000;
+    set_options(options);
+    registry_expire(registry, at_ms(TTL_MS + TICK_MS));
+    assert_int_equal(stats_of(registry).services, 1);
+    registry_cleanup(registry, at_ms(TTL_MS + 2 * TICK_MS + 1000));
+    assert_int_equal(stats_of(registry).services, 0);
+}
+
 static void sweep_that_comes_an_hour_late_takes_all_that_ended(void **state)
 {
     (void)state;
@@ -261,6 +318,9 @@ int main(void)
         TEST(lease_that_ends_between_ticks_is_gone_within_one_and_not_before),
         TEST(lease_that_is_renewed_lives_and_ends_after_its_last_renewal),
         TEST(leases_of_every_length_end_in_time),
+        TEST(longer_ttl_counts_from_the_next_renewal),
+        TEST(shorter_ttl_shortens_no_lease_that_is_in_force),
+        TEST(empty_services_are_forgotten_after_the_new_interval),
         TEST(sweep_that_comes_an_hour_late_takes_all_that_ended),
         TEST(hundred_thousand_leases_of_many_services_end_together),
         TEST(hundred_thousand_leases_of_one_service_end_together),

@@ -299,21 +299,35 @@ static void look_around(uint64_t *seed)
         instance_unref(instance);
 }
 
+/* As a reload does. The time-to-live stays, because renew_own checks it. */
+static void change_options(const struct lease_options *usual, bool longer)
+{
+    struct lease_options options = *usual;
+    if (longer) {
+        options.guard_max_ms += SHORT_TTL_MS;
+        options.guard_min_leases++;
+    }
+    registry_set_lease_options(registry, &options);
+}
+
 static void *operate(void *context)
 {
     uint64_t *seed = context;
+    const struct lease_options usual = registry_lease_options(registry);
     for (int round = 0; round < ROUNDS; round++) {
         pthread_barrier_wait(&meeting);
         for (int i = 0; i < VIEWS; i++)
             look_around(seed);
         if (round % 8)
             continue;
+        change_options(&usual, round % 16 == 0);
         struct slice service = slice_of(cast.services[random_below(seed, SERVICES)]);
         if (round % 32 == 0)
             service = (struct slice){0}; /* the node, and all */
         enum error error = registry_release_guard(registry, service, moment_now());
         assert(error == ERR_NONE || error == ERR_SERVICE_NOT_FOUND);
     }
+    change_options(&usual, false);
     return NULL;
 }
 
