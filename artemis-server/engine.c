@@ -10,20 +10,32 @@
 #include "artemis-server/log.h"
 #include "artemis-server/registry/registry_storage.h"
 
-enum { MS_PER_SEC = 1000 };
+enum { MS_PER_SEC = 1000, AUDIT_STOP_MS = 2000, FLUSH_STEP_MS = 50 };
 
-static struct registry_options options_of(const struct config *config,
-                                          const struct storage *storage)
+static struct lease_options lease_options_of(const struct config *config)
 {
-    struct storage_bounds bounds = {0};
-    if (storage)
-        bounds = storage_bounds(storage);
-    struct registry_options options = {
+    return (struct lease_options){
         .ttl_ms = config->lease.ttl_secs * (uint64_t)MS_PER_SEC,
         .cleanup_interval_ms = config->lease.cleanup_interval_secs * (uint64_t)MS_PER_SEC,
         .guard_percent = config->lease.guard_percent,
         .guard_min_leases = config->lease.guard_min_leases,
         .guard_max_ms = config->lease.guard_max_secs * (uint64_t)MS_PER_SEC,
+    };
+}
+
+static struct registry_options options_of(const struct config *config,
+                                          const struct storage *storage)
+{
+    const struct lease_options leases = lease_options_of(config);
+    struct storage_bounds bounds = {0};
+    if (storage)
+        bounds = storage_bounds(storage);
+    struct registry_options options = {
+        .ttl_ms = leases.ttl_ms,
+        .cleanup_interval_ms = leases.cleanup_interval_ms,
+        .guard_percent = leases.guard_percent,
+        .guard_min_leases = leases.guard_min_leases,
+        .guard_max_ms = leases.guard_max_ms,
         .cache_expiry_ms = config->cache.expiry_secs * (uint64_t)MS_PER_SEC,
         .change_log_capacity = CHANGE_LOG_CAPACITY,
         .node_id = config->server.node_id,
@@ -240,6 +252,18 @@ static enum error create_registry(struct engine *engine, char problem[ENGINE_PRO
     return error ? error : storage_start(engine->storage);
 }
 
+static enum error start_audit(struct engine *engine)
+{
+    const struct config *config = engine->config;
+    const struct audit_options options = {
+        .folder = config->storage.data_dir,
+        .file_bytes_max = config->audit.max_file_bytes,
+        .files_max = config->audit.max_files,
+        .node_id = config->server.node_id,
+    };
+    return audit_start(&options, &engine->audit);
+}
+
 enum error engine_create(const struct config *config, struct engine **out,
                          char problem[ENGINE_PROBLEM_BYTES])
 {
@@ -266,6 +290,8 @@ enum error engine_create(const struct config *config, struct engine **out,
         error = open_peer_credentials(engine, problem);
     if (!error)
         error = create_registry(engine, problem);
+    if (!error) /* its folder exists now, and belongs to this process */
+        error = start_audit(engine);
     if (!error && replicates(config))
         error = create_replication_thread(engine);
     if (!error)
@@ -288,6 +314,18 @@ out:
     return error;
 }
 
+void engine_reload_limits(struct engine *engine)
+{
+    const struct config *config = engine->config;
+    const struct lease_options leases = lease_options_of(config);
+    registry_set_lease_options(engine->registry, &leases);
+    stall_set_limit(&engine->stall, leases.ttl_ms);
+    for (enum call_kind kind = 0; kind < CALL_KINDS; kind++)
+        rate_limiter_set(&engine->limiters[kind],
+                         config->ratelimit.enabled ? config->ratelimit.requests_per_second : 0,
+                         config->ratelimit.burst_size);
+}
+
 void engine_free(struct engine *engine)
 {
     if (!engine)
@@ -300,6 +338,7 @@ void engine_free(struct engine *engine)
     response_cache_free(engine->responses);
     cluster_free(&engine->cluster);
     credential_store_close(engine->peer_credentials);
+    audit_stop(engine->audit, AUDIT_STOP_MS);
     auth_free(&engine->auth);
     pthread_mutex_destroy(&engine->settings_lock);
     free(engine);
@@ -319,15 +358,61 @@ enum error engine_join(struct engine *engine)
     return error ? error : replication_thread_start(engine->replication);
 }
 
-void engine_leave(struct engine *engine, uint64_t timeout_ms)
+/* Waits for the peers in steps: a second signal shortens the wait. */
+static bool flush(struct engine *engine, uint64_t timeout_ms, uint64_t hurried_ms,
+                  const atomic_bool *is_hurried)
+{
+    uint64_t deadline_ms = clock_now().mono_ms + timeout_ms;
+    bool was_hurried = false;
+    for (uint64_t now_ms; (now_ms = clock_now().mono_ms) < deadline_ms;) {
+        uint64_t left_ms = deadline_ms - now_ms;
+        if (!was_hurried && atomic_load(is_hurried) && left_ms > hurried_ms)
+            deadline_ms = now_ms + (left_ms = hurried_ms);
+        was_hurried = atomic_load(is_hurried);
+        if (replication_thread_flush(engine->replication,
+                                     left_ms < FLUSH_STEP_MS ? left_ms : FLUSH_STEP_MS))
+            return true;
+    }
+    return false;
+}
+
+void engine_leave(struct engine *engine, uint64_t timeout_ms, uint64_t hurried_ms,
+                  const atomic_bool *is_hurried)
 {
     if (!engine->replication)
         return;
     provider_stop(&engine->provider);
-    if (!replication_thread_flush(engine->replication, timeout_ms))
+    uint64_t started_ms = clock_now().mono_ms;
+    log_line(LOG_LEVEL_INFO, "sending pending changes and a goodbye to the peers");
+    if (!flush(engine, timeout_ms, hurried_ms, is_hurried))
         log_event(LOG_LEVEL_WARN,
                   "changes did not reach all peers in time; anti-entropy delivers them",
-                  LOG_NUMBER("timeout_ms", timeout_ms));
+                  LOG_NUMBER("waited_ms", clock_now().mono_ms - started_ms));
+}
+
+struct guard_search {
+    struct slice service_id;
+    bool is_engaged;
+};
+
+static void match_guard(void *context, struct slice service_id, const struct guard *guard,
+                        uint32_t guarded)
+{
+    struct guard_search *search = context;
+    (void)guarded;
+    if (slice_equal(service_id, search->service_id))
+        search->is_engaged = guard->state == GUARD_ENGAGED;
+}
+
+bool engine_is_guard_engaged(struct engine *engine, struct slice service_id, struct moment now)
+{
+    struct guard_search search = {service_id, false};
+    struct registry_stats stats;
+    registry_stats(engine->registry, &stats);
+    if (service_id.size == 0)
+        return stats.node_guard.state == GUARD_ENGAGED || stats.engaged_services > 0;
+    registry_each_guard(engine->registry, now, match_guard, &search);
+    return search.is_engaged;
 }
 
 enum error engine_release_guard(struct engine *engine, struct slice service_id, struct moment now)
@@ -372,6 +457,16 @@ void engine_set_state(struct engine *engine, enum node_state state)
 enum node_state engine_state(const struct engine *engine)
 {
     return atomic_load_explicit(&engine->state, memory_order_relaxed);
+}
+
+bool engine_drain(struct engine *engine, bool is_drained)
+{
+    return atomic_exchange(&engine->is_drained, is_drained);
+}
+
+bool engine_is_drained(const struct engine *engine)
+{
+    return atomic_load_explicit(&engine->is_drained, memory_order_relaxed);
 }
 
 const char *engine_state_word(enum node_state state)

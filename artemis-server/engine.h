@@ -17,6 +17,7 @@
 #include <stdatomic.h>
 
 #include "artemis-core/config/config.h"
+#include "artemis-server/audit/audit.h"
 #include "artemis-server/auth/auth.h"
 #include "artemis-server/cluster/provider.h"
 #include "artemis-server/lease_thread.h"
@@ -38,12 +39,25 @@ enum {
 /* Calls of clients. Each kind has the rate limit for itself: reads refuse no heartbeat. */
 enum call_kind { CALL_DISCOVERY, CALL_CHANGE, CALL_HEARTBEAT, CALL_KINDS };
 
+struct reload_report;
+
+/* What operators can have the binary do. */
+struct engine_control {
+    /* Reads the settings and certificates again (artemis/admin/node_control.h). NULL: not
+     * possible. */
+    enum error (*reload)(void *context, const struct audit_origin *origin,
+                         struct reload_report *report);
+    void *context;
+};
+
 struct engine {
     const struct config *config; /* borrowed; its reloadable settings change: see reload.h */
     pthread_mutex_t settings_lock;
     _Atomic uint64_t reloads, reloads_failed; /* counted by the binary */
+    struct engine_control control;            /* constant; set before the node serves */
     struct registry *registry;
     struct storage *storage; /* NULL: nothing is stored */
+    struct audit *audit;
     struct auth auth;
     struct rate_limiter limiters[CALL_KINDS];
     struct response_cache *responses;
@@ -63,7 +77,8 @@ struct engine {
     _Atomic uint64_t fetches_cut; /* responses to peers without records beyond a limit */
     _Atomic uint32_t snapshots;   /* that are being sent to peers */
     atomic_bool was_ready;
-    atomic_bool refilling; /* starting, and no peer has data: clients register again */
+    atomic_bool is_drained; /* an operator takes the node out of load balancers: see engine_drain */
+    atomic_bool refilling;  /* starting, and no peer has data: clients register again */
 };
 
 enum { ENGINE_PROBLEM_BYTES = DATABASE_PROBLEM_BYTES + CREDENTIALS_PROBLEM_BYTES };
@@ -77,17 +92,24 @@ MUST_USE enum error engine_create(const struct config *config, struct engine **o
 /* Starts the replication thread, which makes the node ready. A node that does not replicate becomes
  * ready at once. The HTTP layer must serve already. ERR_SYSTEM, ERR_TOO_MANY_ITEMS. */
 MUST_USE enum error engine_join(struct engine *engine);
-/* Sends the pending changes and a goodbye to the peers, for at most timeout_ms. May be called
- * twice. */
-void engine_leave(struct engine *engine, uint64_t timeout_ms);
+/* Sends the pending changes and a goodbye to the peers, for timeout_ms at most, and for hurried_ms
+ * more once *is_hurried. */
+void engine_leave(struct engine *engine, uint64_t timeout_ms, uint64_t hurried_ms,
+                  const atomic_bool *is_hurried);
 /* Stops the threads and frees the engine. Takes NULL. */
 void engine_free(struct engine *engine);
 
 /* Reads the credentials for peers again if their files have changed; with `force` in any case. The
- * main thread calls it every second. */
+ * main thread calls it every second. Not by two threads at a time. */
 void engine_check_credentials(struct engine *engine, bool force, struct moment now);
+/* Puts the lease, guard and rate-limit settings of engine.config into force, after a reload. */
+void engine_reload_limits(struct engine *engine);
 void engine_set_state(struct engine *engine, enum node_state state);
 enum node_state engine_state(const struct engine *engine);
+/* Begins or ends a drain: /ready fails, so that load balancers send no clients; everything goes on
+ * being served, and peers notice nothing. Returns whether the node was drained before. */
+bool engine_drain(struct engine *engine, bool is_drained);
+bool engine_is_drained(const struct engine *engine);
 const char *engine_state_word(enum node_state state);
 /* True for cluster.bootstrap_grace_secs after the start, in which clients register again. */
 bool engine_is_recently_started(const struct engine *engine, struct moment now);
@@ -96,6 +118,9 @@ bool engine_is_recently_started(const struct engine *engine, struct moment now);
 bool engine_may_lack_instances(const struct engine *engine, struct moment now);
 /* Decides whether a client request is served: ERR_NOT_READY, ERR_DRAINING, ERR_RATE_LIMITED. */
 enum error engine_admit(struct engine *engine, enum call_kind kind, struct moment now);
+/* Whether there is a guard to release: of a service, or of the node or any service if the id is
+ * empty. */
+bool engine_is_guard_engaged(struct engine *engine, struct slice service_id, struct moment now);
 /* Releases the guard of a service, or of the node and all services if the id is empty; at the peers
  * too. As registry_release_guard. */
 MUST_USE enum error engine_release_guard(struct engine *engine, struct slice service_id,

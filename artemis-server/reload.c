@@ -6,25 +6,88 @@
 #include <string.h>
 
 #include "artemis-core/config/config_listeners.h"
+#include "artemis-server/clock.h"
 #include "artemis-server/log.h"
 
-static void log_change(const struct config *before, const struct config *after,
-                       const struct config_setting *setting)
+/* A reload in progress. */
+struct reload {
+    struct engine *engine;
+    const struct audit_origin *origin;
+    struct reload_report *report;
+};
+
+void reload_report_free(struct reload_report *report)
+{
+    text_free(&report->changes);
+}
+
+/* --- changes ---------------------------------------------------------------------------------- */
+
+struct setting_change {
+    const char *setting;
+    const char *before;
+    const char *after;
+    const char *source;
+    bool needs_restart;
+};
+
+static void write_change(struct text *out, const struct setting_change *change)
+{
+    if (out->size > 0)
+        text_append_char(out, ',');
+    struct json_writer w = jw_to(out, CASING_SNAKE);
+    jw_open(&w, '{');
+    jw_name(&w, "setting");
+    jw_string(&w, change->setting);
+    jw_name(&w, "before");
+    jw_string(&w, change->before);
+    jw_name(&w, "after");
+    jw_string(&w, change->after);
+    if (change->source)
+        jw_name(&w, "source"), jw_string(&w, change->source);
+    jw_name(&w, "effect");
+    jw_string(&w, change->needs_restart ? "restart" : "now");
+    jw_close(&w, '}');
+}
+
+/* Adds a change to the report and to the audit log; the caller logs it. */
+static void note_change(const struct reload *reload, const struct setting_change *change)
+{
+    const struct audit_event event = {
+        .origin = *reload->origin,
+        .action = "change-setting",
+        .object = change->setting,
+        .before = change->before,
+        .after = change->after,
+        .outcome = change->needs_restart ? "needs a restart" : "done",
+        .is_logged_apart = true,
+    };
+    audit_record(reload->engine->audit, &event, clock_now());
+    write_change(&reload->report->changes, change);
+    reload->report->changed += !change->needs_restart;
+    reload->report->need_restart += change->needs_restart;
+}
+
+static void note_setting(const struct reload *reload, const struct config *before,
+                         const struct config *after, const struct config_setting *setting)
 {
     struct text old_value = {0};
     struct text new_value = {0};
     config_write_text(&old_value, before, setting);
     config_write_text(&new_value, after, setting);
-    if (setting->reloadable)
-        log_event(LOG_LEVEL_INFO, "setting changed", LOG_TEXT("setting", setting->key),
-                  LOG_TEXT("before", text_string(&old_value)),
-                  LOG_TEXT("after", text_string(&new_value)),
-                  LOG_TEXT("source", config_source(after, setting)));
-    else
-        log_event(LOG_LEVEL_WARN, "setting changes at the next start of this node",
-                  LOG_TEXT("setting", setting->key), LOG_TEXT("before", text_string(&old_value)),
-                  LOG_TEXT("after", text_string(&new_value)),
-                  LOG_TEXT("source", config_source(after, setting)));
+    const struct setting_change change = {
+        .setting = setting->key,
+        .before = text_string(&old_value),
+        .after = text_string(&new_value),
+        .source = config_source(after, setting),
+        .needs_restart = !setting->reloadable,
+    };
+    log_event(change.needs_restart ? LOG_LEVEL_WARN : LOG_LEVEL_INFO,
+              change.needs_restart ? "setting changes at the next start of this node"
+                                   : "setting changed",
+              LOG_TEXT("setting", change.setting), LOG_TEXT("before", change.before),
+              LOG_TEXT("after", change.after), LOG_TEXT("source", change.source));
+    note_change(reload, &change);
     text_free(&old_value);
     text_free(&new_value);
 }
@@ -53,26 +116,60 @@ static bool same_token(const struct config_token *a, const struct config_token *
            strcmp(a->expires, b->expires) == 0 && same_list(&a->services, &b->services);
 }
 
-static uint32_t log_tokens(const struct config_tokens *before, const struct config_tokens *after)
+/* "write, services shop-*, expires 2027-01-31"; nothing for NULL. */
+static void describe_token(const struct config_token *token, struct text *out)
 {
-    uint32_t changed = 0;
+    if (!token)
+        return;
+    text_append_string(out, auth_role_word(config_token_role(token)));
+    for (size_t i = 0; i < token->services.count; i++)
+        text_printf(out, "%s%s", i == 0 ? ", services " : " ", token->services.items[i]);
+    if (token->expires[0])
+        text_printf(out, ", expires %s", token->expires);
+}
+
+/* `before` or `after` is NULL for a token that is added or removed. The digest of a secret is not
+ * shown. */
+static void note_token(const struct reload *reload, const struct config_token *before,
+                       const struct config_token *after)
+{
+    struct text setting = {0};
+    struct text old_value = {0};
+    struct text new_value = {0};
+    const char *name = (before ? before : after)->name;
+    text_printf(&setting, "auth.tokens %s", name);
+    describe_token(before, &old_value);
+    describe_token(after, &new_value);
+    if (before && after && strcmp(before->sha256, after->sha256) != 0)
+        text_append_string(&new_value, ", another secret");
+    const char *message = "token changed";
+    if (!before || !after)
+        message = after ? "token added" : "token removed";
+    log_event(LOG_LEVEL_INFO, message, LOG_TEXT("token", name),
+              LOG_TEXT("source", before ? NULL : after->source));
+    const struct setting_change change = {
+        .setting = text_string(&setting),
+        .before = text_string(&old_value),
+        .after = text_string(&new_value),
+        .source = after ? after->source : NULL,
+    };
+    note_change(reload, &change);
+    text_free(&setting);
+    text_free(&old_value);
+    text_free(&new_value);
+}
+
+static void note_tokens(const struct reload *reload, const struct config_tokens *before,
+                        const struct config_tokens *after)
+{
     for (size_t i = 0; i < before->count; i++) {
-        const char *name = before->items[i].name;
-        const struct config_token *found = find_token(after, name);
-        if (found && same_token(found, &before->items[i]))
-            continue;
-        log_event(LOG_LEVEL_INFO, found ? "token changed" : "token removed",
-                  LOG_TEXT("token", name));
-        changed++;
+        const struct config_token *found = find_token(after, before->items[i].name);
+        if (!found || !same_token(found, &before->items[i]))
+            note_token(reload, &before->items[i], found);
     }
-    for (size_t i = 0; i < after->count; i++) {
-        if (find_token(before, after->items[i].name))
-            continue;
-        log_event(LOG_LEVEL_INFO, "token added", LOG_TEXT("token", after->items[i].name),
-                  LOG_TEXT("source", after->items[i].source));
-        changed++;
-    }
-    return changed;
+    for (size_t i = 0; i < after->count; i++)
+        if (!find_token(before, after->items[i].name))
+            note_token(reload, NULL, &after->items[i]);
 }
 
 static void exchange_tokens(struct engine *engine, struct config *config, struct config *loaded)
@@ -86,25 +183,28 @@ static void exchange_tokens(struct engine *engine, struct config *config, struct
 
 /* --- settings --------------------------------------------------------------------------------- */
 
-static enum error copy_settings(struct engine *engine, struct config *config,
-                                const struct config *loaded, struct reload_counts *counts)
+static enum error copy_setting(struct engine *engine, struct config *config,
+                               const struct config *from, const struct config_setting *setting)
 {
-    for (size_t i = 0; i < config_setting_count; i++) {
+    pthread_mutex_lock(&engine->settings_lock);
+    enum error error = config_copy(config, from, setting);
+    pthread_mutex_unlock(&engine->settings_lock);
+    return error;
+}
+
+static enum error copy_settings(const struct reload *reload, struct config *config,
+                                const struct config *loaded)
+{
+    enum error error = ERR_NONE;
+    for (size_t i = 0; i < config_setting_count && !error; i++) {
         const struct config_setting *setting = &config_settings[i];
         if (config_same(config, loaded, setting))
             continue;
-        log_change(config, loaded, setting);
-        counts->changed += setting->reloadable;
-        counts->need_restart += !setting->reloadable;
-        if (!setting->reloadable)
-            continue;
-        pthread_mutex_lock(&engine->settings_lock);
-        enum error error = config_copy(config, loaded, setting);
-        pthread_mutex_unlock(&engine->settings_lock);
-        if (error)
-            return error;
+        note_setting(reload, config, loaded, setting);
+        if (setting->reloadable)
+            error = copy_setting(reload->engine, config, loaded, setting);
     }
-    return ERR_NONE;
+    return error;
 }
 
 /* The rules about listeners hold for `loaded` as a whole, which comes into force at the next start.
@@ -119,11 +219,9 @@ static enum error check_in_force(const struct config *config, const struct confi
     return config_listeners_check(&next, problem);
 }
 
-enum error reload_apply(struct engine *engine, struct config *config, struct config *loaded,
-                        struct reload_counts *counts, struct config_problem *problem)
+static enum error check(struct engine *engine, const struct config *config,
+                        const struct config *loaded, struct config_problem *problem)
 {
-    assert(engine->config == config);
-    *counts = (struct reload_counts){0};
     enum error error = check_in_force(config, loaded, problem);
     if (error)
         return error;
@@ -133,17 +231,39 @@ enum error reload_apply(struct engine *engine, struct config *config, struct con
     if (error)
         return error;
     snprintf(problem->text, sizeof(problem->text), "out of memory");
-    error = auth_reload(&engine->auth, loaded);
+    return auth_reload(&engine->auth, loaded);
+}
+
+enum error reload_apply(struct engine *engine, struct config *config, struct config *loaded,
+                        const struct audit_origin *origin, struct reload_report *report)
+{
+    const struct reload reload = {engine, origin, report};
+    assert(engine->config == config);
+    enum error error = check(engine, config, loaded, &report->problem);
     if (error)
         return error;
-    counts->changed += log_tokens(&config->auth.tokens, &loaded->auth.tokens);
+    note_tokens(&reload, &config->auth.tokens, &loaded->auth.tokens);
     exchange_tokens(engine, config, loaded);
-    error = copy_settings(engine, config, loaded, counts);
+    error = copy_settings(&reload, config, loaded);
     log_setup(config->log.level, config->log.format, config->server.node_id);
-    for (enum call_kind kind = 0; kind < CALL_KINDS; kind++)
-        rate_limiter_set(&engine->limiters[kind],
-                         config->ratelimit.enabled ? config->ratelimit.requests_per_second : 0,
-                         config->ratelimit.burst_size);
+    engine_reload_limits(engine);
     provider_reload(&engine->provider);
+    return error;
+}
+
+enum error reload_log_level(struct engine *engine, struct config *config, const char *level,
+                            const struct audit_origin *origin, struct config_problem *problem)
+{
+    struct reload_report report = {0};
+    const struct reload reload = {engine, origin, &report};
+    const struct config_setting *setting = config_find("log.level");
+    struct config changed = *config; /* borrows its lists */
+    enum error error = config_set_text(&changed, setting->key, level, "the admin socket", problem);
+    if (!error && !config_same(config, &changed, setting)) {
+        note_setting(&reload, config, &changed, setting);
+        error = copy_setting(engine, config, &changed, setting);
+        log_setup(config->log.level, config->log.format, config->server.node_id);
+    }
+    reload_report_free(&report);
     return error;
 }

@@ -21,7 +21,10 @@ static enum error apply_register(struct batch_call *call, struct batch *batch, s
         instance_unref(instance);
         return batch_fail(batch, index, ERR_NO_PERMISSION, NULL);
     }
+    struct write_audit_item item;
+    write_audit_begin(&call->audit, &item, instance_packed_key(instance));
     error = registry_register(registry, instance, call->now);
+    write_audit_end(&call->audit, &item, instance, error);
     if (error == ERR_STALE_REVISION)
         error = batch_fail_stale(batch, index, instance_client_revision(instance),
                                  registry_stored_revision(registry, instance_packed_key(instance)));
@@ -59,8 +62,12 @@ static enum error apply_unregister(struct batch_call *call, struct batch *batch,
         return ERR_NONE; /* recorded in the batch */
     if (!error && !may_write(call, instance_key_part(&key, FIELD_SERVICE)))
         return batch_fail(batch, index, ERR_NO_PERMISSION, &key);
-    if (!error)
-        error = registry_unregister(registry, &key, client_revision, call->now);
+    if (error)
+        return error;
+    struct write_audit_item item;
+    write_audit_begin(&call->audit, &item, instance_key_packed(&key));
+    error = registry_unregister(registry, &key, client_revision, call->now);
+    write_audit_end(&call->audit, &item, NULL, error);
     if (error == ERR_STALE_REVISION)
         error = batch_fail_stale(batch, index, client_revision,
                                  registry_stored_revision(registry, instance_key_packed(&key)));
@@ -88,6 +95,7 @@ enum error registry_call_batch(struct batch_call *call, enum batch_kind kind,
     }
     for (size_t i = 0; i < count && !error; i++)
         error = apply(call, batch, i);
+    write_audit_rest(&call->audit);
     name_casing_add(&call->names, batch_names(batch));
     if (!error && call->not_ready) {
         snprintf(message, MESSAGE_BYTES,

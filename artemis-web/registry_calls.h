@@ -10,6 +10,7 @@
 
 #include "artemis-core/json/codec.h"
 #include "artemis-server/engine.h"
+#include "artemis-web/write_audit.h"
 
 struct batch_call {
     struct engine *engine;
@@ -17,6 +18,7 @@ struct batch_call {
     struct slice body;         /* borrowed until the call returns */
     bool java;                 /* the caller speaks the Java dialect */
     const struct token *token; /* of the client; NULL: it may change all services */
+    struct write_audit audit;  /* zero: the call is not recorded in the audit log */
     uint32_t peer;             /* identifies the sender of replicated items; 0: a client */
     enum name_casing names;    /* in: of the names outside of the body; out: and of those in it */
     uint64_t transit_ms;       /* of a call from a peer: is added to the ages of its records */

@@ -32,6 +32,15 @@ void web_tick(struct web *web, struct moment now);
 /* After a reload of the settings: reads the certificates again, and ends long polls and WebSockets
  * of tokens that were revoked. */
 void web_reload(struct web *web, struct moment now);
+/* The connections of clients. Any thread. */
+struct web_load {
+    uint32_t open;
+    uint32_t busy; /* with a request in progress */
+    uint32_t limit;
+};
+void web_load(struct web *web, struct web_load *load);
+/* Appends the page of /metrics. Any thread. */
+void web_write_metrics(struct web *web, struct moment now, struct text *out);
 /* Stops accepting connections, and waits until all requests are answered and none has arrived for a
  * moment: drain_ms at most, and for 1 s more once *is_hurried. The engine must be draining. */
 void web_drain(struct web *web, uint64_t drain_ms, const atomic_bool *is_hurried);

@@ -4,9 +4,11 @@
 #include "artemis-server/clock.h"
 #include "artemis-server/engine.h"
 #include "artemis-server/log.h"
-#include "artemis-server/reload.h"
 #include "artemis-web/api/route_table.h"
 #include "artemis-web/web.h"
+#include "artemis/admin/admin_commands.h"
+#include "artemis/admin/admin_socket.h"
+#include "artemis/admin/node_control.h"
 #include "artemis/shutdown.h"
 #include "artemis/terminal/exit_code.h"
 #include "artemis/terminal/terminal_text.h"
@@ -21,9 +23,6 @@
 
 enum {
     TICK_SECS = 1,
-    DRAIN_TIMEOUT_MS = 30 * 1000,
-    LEAVE_TIMEOUT_MS = 10 * 1000,
-    HURRIED_TIMEOUT_MS = 1000,
 };
 
 /* Signals that the main thread receives. Without this, each would end the process at once. */
@@ -64,60 +63,36 @@ static bool ends_node(int signal_number)
     return false;
 }
 
-static void reload_failed(struct engine *engine, const char *reason)
+static void reload(struct node_control *control)
 {
-    atomic_fetch_add(&engine->reloads_failed, 1);
-    log_event(LOG_LEVEL_ERROR, "settings were not reloaded; nothing has changed",
-              LOG_TEXT("reason", reason));
-}
-
-static void reload(const struct node_settings *settings, struct engine *engine, struct web *web,
-                   struct moment now)
-{
-    struct config loaded;
-    struct config_problem problem;
-    struct reload_counts counts;
-    if (settings->load(settings->context, &loaded, &problem)) {
-        reload_failed(engine, problem.text);
-        return;
-    }
-    enum error error = reload_apply(engine, settings->config, &loaded, &counts, &problem);
-    config_free(&loaded);
-    if (error) {
-        reload_failed(engine, problem.text);
-        return;
-    }
-    atomic_fetch_add(&engine->reloads, 1);
-    log_event(LOG_LEVEL_INFO, "settings reloaded", LOG_NUMBER("changed", counts.changed),
-              LOG_NUMBER("need_restart", counts.need_restart));
-    engine_check_credentials(engine, true, now);
-    web_reload(web, now);
+    const struct audit_origin origin = {.address = "signal HUP"};
+    struct reload_report report = {0};
+    enum error error = node_control_reload(control, &origin, &report);
+    (void)error; /* it is logged */
+    reload_report_free(&report);
 }
 
 /* Runs the periodic work of the node until a signal asks for the end. Returns the signal. */
-static int serve_until_signal(const struct node_settings *settings, struct engine *engine,
-                              struct web *web, const sigset_t *blocked)
+static int serve_until_signal(struct node_control *control, const sigset_t *blocked)
 {
     const struct timespec tick = {.tv_sec = TICK_SECS};
     for (;;) {
         int signal_number = sigtimedwait(blocked, NULL, &tick);
         if (ends_node(signal_number))
             return signal_number;
-        struct moment now = clock_now();
         if (signal_number == SIGHUP)
-            reload(settings, engine, web, now);
-        engine_check_credentials(engine, false, now);
-        web_tick(web, now);
+            reload(control);
+        node_control_tick(control, clock_now());
     }
 }
 
 static void stop(struct engine *engine, struct web *web, int signal_number,
-                 const atomic_bool *is_hurried)
+                 const struct shutdown_watch *watch)
 {
     log_event(LOG_LEVEL_INFO, "draining", LOG_TEXT("signal", sigabbrev_np(signal_number)));
     engine_set_state(engine, NODE_DRAINING);
-    web_drain(web, DRAIN_TIMEOUT_MS, is_hurried);
-    engine_leave(engine, atomic_load(is_hurried) ? HURRIED_TIMEOUT_MS : LEAVE_TIMEOUT_MS);
+    web_drain(web, watch->limits.requests_ms, &watch->is_hurried);
+    engine_leave(engine, watch->limits.peers_ms, watch->limits.hurried_ms, &watch->is_hurried);
 }
 
 /* The address for plain HTTP comes last: it shows that the node serves. */
@@ -131,10 +106,30 @@ static void print_addresses(const struct web *web)
     fflush(stdout);
 }
 
+/* Starts the admin socket if it is set. Prints the error. */
+static enum error start_admin(struct admin_commands *commands, struct admin_socket **out)
+{
+    const struct admin_socket_options options = {
+        .path = commands->engine->config->admin.socket,
+        .handle = admin_commands_handle,
+        .context = commands,
+        .audit = commands->engine->audit,
+    };
+    char problem[ADMIN_PROBLEM_BYTES];
+    if (!options.path[0])
+        return ERR_NONE;
+    enum error error = admin_socket_start(&options, out, problem);
+    if (error)
+        terminal_text_print_error(stderr, NULL, "cannot start: %s", problem);
+    return error;
+}
+
 static int run(const struct node_settings *settings, const sigset_t *blocked)
 {
     const struct config *config = settings->config;
     struct shutdown_watch watch = {0};
+    struct node_control control;
+    struct admin_socket *admin = NULL;
     struct engine *engine = NULL;
     struct web *web = NULL;
     char problem[WEB_PROBLEM_BYTES];
@@ -145,25 +140,33 @@ static int run(const struct node_settings *settings, const sigset_t *blocked)
         terminal_text_print_error(stderr, NULL, "cannot start: %s", engine_problem);
         return exit_code;
     }
+    node_control_init(&control, settings, engine);
     if (web_start(engine, &api_routes, &web, problem)) {
         terminal_text_print_error(stderr, NULL, "%s", problem);
         goto out;
     }
+    struct admin_commands commands = {&control, engine, web};
+    if (start_admin(&commands, &admin))
+        goto out;
     error = engine_join(engine);
     if (error) {
         terminal_text_print_error(stderr, NULL, "cannot join the cluster: %s",
                                   error_info(error)->message);
         goto out;
     }
+    node_control_start(&control, web);
     print_addresses(web);
     log_event(LOG_LEVEL_INFO, "serving", LOG_TEXT("version", ARTEMIS_VERSION),
               LOG_TEXT("node_id", config->server.node_id), LOG_TEXT("url", engine->url));
-    int signal_number = serve_until_signal(settings, engine, web, blocked);
-    shutdown_watch_start(&watch, blocked);
-    stop(engine, web, signal_number, &watch.is_hurried);
+    int signal_number = serve_until_signal(&control, blocked);
+    shutdown_watch_start(&watch, &shutdown_limits, blocked);
+    node_control_stop(&control);
+    stop(engine, web, signal_number, &watch);
     exit_code = EXIT_DONE;
 out:
+    admin_socket_stop(admin);
     web_stop(web);
+    node_control_free(&control);
     engine_free(engine);
     shutdown_watch_stop(&watch);
     if (exit_code == EXIT_DONE)

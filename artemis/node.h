@@ -14,14 +14,7 @@
  */
 #pragma once
 
-#include "artemis-core/config/config.h"
-
-struct node_settings {
-    struct config *config; /* borrowed; a reload changes it */
-    /* Loads the settings anew from their sources, and logs the warnings. Fails as settings_load. */
-    enum error (*load)(void *context, struct config *out, struct config_problem *problem);
-    void *context;
-};
+#include "artemis/admin/node_control.h"
 
 /* Returns an exit code (artemis/terminal/exit_code.h). */
 int node_run(const struct node_settings *settings);

@@ -124,6 +124,13 @@ struct config {
         uint32_t commit_interval_ms;
     } storage;
     struct {
+        uint64_t max_file_bytes;
+        uint32_t max_files;
+    } audit;
+    struct {
+        char socket[CONFIG_TEXT_BYTES]; /* "": there is none */
+    } admin;
+    struct {
         enum log_level level;
         enum log_format format;
     } log;
@@ -147,6 +154,7 @@ enum config_form {
     CONFIG_FORM_OPTIONAL_ADDRESS,
     CONFIG_FORM_PEER,
     CONFIG_FORM_PATH,
+    CONFIG_FORM_SOCKET,  /* the path of a UNIX socket */
     CONFIG_FORM_SECRET,  /* of a token, or nothing */
     CONFIG_FORM_SHA256,  /* hexadecimal */
     CONFIG_FORM_EXPIRY,  /* see token_expiry_read */

@@ -149,19 +149,19 @@ const struct config_setting config_settings[] = {
      .description = "How long a tombstone is kept after an instance is unregistered, in seconds. "
                     "Peers that are offline for longer can resurrect it."},
 
-    {NUMBER(lease, ttl_secs, 1, DAY_SECS, "30"),
+    {NUMBER(lease, ttl_secs, 1, DAY_SECS, "30"), .reloadable = true,
      .description = "Time-to-live of a lease, in seconds; an instance that is not renewed for so "
-                    "long is evicted."},
-    {NUMBER(lease, cleanup_interval_secs, 1, DAY_SECS, "60"),
+                    "long is evicted. All nodes of a cluster need the same value."},
+    {NUMBER(lease, cleanup_interval_secs, 1, DAY_SECS, "60"), .reloadable = true,
      .description =
          "How long a service stays known after its last instance left, in seconds: until "
          "then it is found with an empty list, later it is service-not-found."},
-    {NUMBER(lease, guard_percent, 0, 100, "85"),
+    {NUMBER(lease, guard_percent, 0, 100, "85"), .reloadable = true,
      .description = "Share of the expected renewals, in percent, below which the mass-expiry guard "
                     "suspends evictions; 0 disables the guard."},
-    {NUMBER(lease, guard_min_leases, 0, 100000000, "50"),
+    {NUMBER(lease, guard_min_leases, 0, 100000000, "50"), .reloadable = true,
      .description = "Minimum number of leases of a service, or of the node, for the guard to act."},
-    {NUMBER(lease, guard_max_secs, 1, DAY_SECS, "300"),
+    {NUMBER(lease, guard_max_secs, 1, DAY_SECS, "300"), .reloadable = true,
      .description = "How long the guard keeps an instance after the end of its lease, in seconds."},
 
     {SWITCH(cache, enabled, "true"),
@@ -185,6 +185,19 @@ const struct config_setting config_settings[] = {
     {NUMBER(storage, commit_interval_ms, 10, 10000, "200"),
      .description = "Interval between two commits to the disk, in milliseconds; a power failure "
                     "loses at most the changes since the last one."},
+
+    {ROW(audit, max_file_bytes), .type = CONFIG_SIZE, .min = 4 << 10, .max = 1 << 30,
+     .default_value = "16 MiB",
+     .description =
+         "Size at which the file of the audit log, `audit.log` in `storage.data_dir`, is "
+         "renamed and a new one begins."},
+    {NUMBER(audit, max_files, 2, 100, "5"),
+     .description = "Number of files of the audit log; beyond it the oldest is removed."},
+
+    {ROW(admin, socket), .type = CONFIG_TEXT, .form = CONFIG_FORM_SOCKET, .default_value = "",
+     .default_note = "none",
+     .description = "Path of the UNIX socket for `artemis admin` and `artemis reload`. Only the "
+                    "user of the node, and root, can use it."},
 
     {CHOICE(log, level, levels, "info"), .reloadable = true,
      .description = "Minimum severity that is logged."},

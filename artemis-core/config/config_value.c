@@ -8,6 +8,8 @@
 
 #include "artemis-core/base/sha256.h"
 
+enum { SOCKET_PATH_BYTES = 108 };
+
 /* --- syntax of texts -------------------------------------------------------------------------- */
 
 /* Names are sent in HTTP headers, which lose blanks at both ends. */
@@ -89,6 +91,12 @@ static bool is_path(const struct config_setting *setting, const char *text)
     return text[0] == '\0' || is_name(setting, text);
 }
 
+/* The address of a UNIX socket holds 108 bytes with the terminating zero. */
+static bool is_socket(const struct config_setting *setting, const char *text)
+{
+    return strlen(text) < SOCKET_PATH_BYTES && is_path(setting, text);
+}
+
 static bool is_secret(const struct config_setting *setting, const char *text)
 {
     (void)setting;
@@ -127,6 +135,7 @@ static const struct {
     [CONFIG_FORM_OPTIONAL_ADDRESS] = {is_optional_address, "nothing, or HOST:PORT, port "},
     [CONFIG_FORM_PEER] = {is_peer, "HOST:PORT or http://HOST:PORT or https://HOST:PORT, port "},
     [CONFIG_FORM_PATH] = {is_path, "a path of at most 255 bytes of UTF-8, or nothing"},
+    [CONFIG_FORM_SOCKET] = {is_socket, "a path of at most 107 bytes of UTF-8, or nothing"},
     [CONFIG_FORM_SECRET] = {is_secret, "20 to 200 letters, digits and -._~+/=, or nothing"},
     [CONFIG_FORM_SHA256] = {is_sha256, "64 hexadecimal digits"},
     [CONFIG_FORM_EXPIRY] = {is_expiry,

@@ -35,7 +35,8 @@ void provider_stop(struct provider *provider);
 /* Whether `static` accepts cluster.peers: ERR_TOO_MANY_ITEMS; ERR_INVALID_FIELD: an address is too
  * long. */
 MUST_USE enum error provider_check(const struct config *config);
-/* Has a running `static` provider read cluster.peers again; it was checked. On the main thread. */
+/* Has a running `static` provider read cluster.peers again; it was checked. Not while it starts or
+ * stops. */
 void provider_reload(struct provider *provider);
 
 /* For tests: the members are those last set. */

@@ -6,7 +6,7 @@
  * be used change nothing: the earlier credentials stay, and the failure is logged and counted. They
  * are read again when a file changes once more, and every minute: a certificate may become valid.
  *
- * The main thread opens, checks and closes a store; any thread may get credentials and status.
+ * One thread at a time opens, checks and closes a store; any thread may get credentials and status.
  */
 #pragma once
 

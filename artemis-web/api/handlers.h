@@ -24,6 +24,9 @@ route_handler handle_services;
 route_handler handle_services_delta;
 route_handler handle_lookup;
 
+/* handlers_admin.c */
+route_handler handle_reload;
+
 /* handlers_websocket.c */
 route_handler handle_websocket;
 route_handler handle_websocket_heartbeat;

@@ -39,6 +39,15 @@ static enum error handle(struct request *request, struct response *response,
                          char message[MESSAGE_BYTES], registry_call *function)
 {
     struct batch_call call = begin(request, response);
+    char client[REQUEST_ADDRESS_BYTES];
+    if (write_audit_is_due(request->token)) {
+        request_address_write(request->mhd, client);
+        call.audit = (struct write_audit){
+            .engine = request->engine,
+            .origin = {request->token->name, client},
+            .now = request->now,
+        };
+    }
     enum error error = function(&call, message);
     end(&call, request, response);
     return error;

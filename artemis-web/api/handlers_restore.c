@@ -101,6 +101,20 @@ static void write_response(const struct restore *restore, struct response *respo
     response->status = 200;
 }
 
+static void audit_restore(const struct restore *restore, const struct request *request,
+                          enum error error)
+{
+    char object[32];
+    char after[128];
+    snprintf(object, sizeof(object), "%zu records", batch_count(restore->batch));
+    snprintf(after, sizeof(after), "%zu taken, %zu newer, %zu ended, %zu refused",
+             restore->results[RESTORE_TAKEN], restore->results[RESTORE_NEWER],
+             restore->results[RESTORE_ENDED], batch_failure_count(restore->batch));
+    const struct audit_event event = {.action = "restore", .object = object, .after = after};
+    if (!restore->dry_run)
+        request_audit(request, event, error);
+}
+
 static enum error read_dry_run(struct request *request, bool *dry_run, char message[MESSAGE_BYTES])
 {
     struct slice word = SLICE("false");
@@ -131,6 +145,7 @@ enum error handle_peer_restore(struct request *request, struct response *respons
     error = restore.result_of ? merge_all(&restore) : ERR_NO_MEMORY;
     if (!error)
         write_response(&restore, response);
+    audit_restore(&restore, request, error);
     free(restore.result_of);
     batch_free(restore.batch);
     return error;

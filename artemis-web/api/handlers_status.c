@@ -7,6 +7,8 @@
 
 #include "artemis-web/api/status_writer.h"
 
+enum { MS_PER_SEC = 1000 };
+
 /* --- this node -------------------------------------------------------------------------------- */
 
 enum error handle_status_node(struct request *request, struct response *response,
@@ -52,6 +54,7 @@ static void write_guard(struct json_writer *w, const struct guard *guard, uint32
 struct status_writer {
     struct json_writer *w;
     struct request *request;
+    struct lease_options options;
 };
 
 static void write_service_guard(void *context, struct slice service_id, const struct guard *guard,
@@ -61,8 +64,7 @@ static void write_service_guard(void *context, struct slice service_id, const st
     jw_open(writer->w, '{');
     jw_name(writer->w, "service_id");
     jw_text(writer->w, service_id);
-    write_guard(writer->w, guard, writer->request->engine->config->lease.guard_percent,
-                writer->request->now);
+    write_guard(writer->w, guard, writer->options.guard_percent, writer->request->now);
     named_u64(writer->w, "held", held);
     jw_close(writer->w, '}');
 }
@@ -85,15 +87,15 @@ static void write_lease(void *context, const struct lease_status *lease)
 static void write_guards(struct status_writer *writer, const struct registry_stats *stats)
 {
     struct json_writer *w = writer->w;
-    const struct config *config = writer->request->engine->config;
+    const struct lease_options *options = &writer->options;
     jw_name(w, "guard");
     jw_open(w, '{');
-    named_u64(w, "percent", config->lease.guard_percent);
-    named_u64(w, "min_leases", config->lease.guard_min_leases);
-    named_u64(w, "max_secs", config->lease.guard_max_secs);
+    named_u64(w, "percent", options->guard_percent);
+    named_u64(w, "min_leases", options->guard_min_leases);
+    named_u64(w, "max_secs", options->guard_max_ms / MS_PER_SEC);
     jw_name(w, "node");
     jw_open(w, '{');
-    write_guard(w, &stats->node_guard, config->lease.guard_percent, writer->request->now);
+    write_guard(w, &stats->node_guard, options->guard_percent, writer->request->now);
     named_u64(w, "held", stats->guarded);
     named_u64(w, "loaded", stats->loaded);
     jw_close(w, '}');
@@ -143,9 +145,9 @@ enum error handle_status_leases(struct request *request, struct response *respon
     struct registry_stats stats;
     registry_stats(request->engine->registry, &stats);
     struct json_writer w = status_begin(request, response);
-    struct status_writer writer = {&w, request};
+    struct status_writer writer = {&w, request, registry_lease_options(request->engine->registry)};
     named_u64(&w, "lease_count", stats.instances);
-    named_u64(&w, "ttl_secs", request->engine->config->lease.ttl_secs);
+    named_u64(&w, "ttl_secs", writer.options.ttl_ms / MS_PER_SEC);
     named_u64(&w, "renewals", stats.renewed);
     named_u64(&w, "evictions", stats.evicted);
     write_guards(&writer, &stats);
@@ -163,14 +165,32 @@ enum error handle_status_leases(struct request *request, struct response *respon
     return error;
 }
 
+static void audit_release(const struct request *request, struct slice service_id, bool was_engaged,
+                          enum error error)
+{
+    char object[ID_BYTES_MAX + 1];
+    snprintf(object, sizeof(object), "%.*s", (int)service_id.size, service_id.data);
+    const struct audit_event event = {
+        .action = "release-guard",
+        .object = object[0] ? object : "the node and all services",
+        .before = was_engaged ? "engaged" : "not engaged",
+        .after = was_engaged && !error ? "released" : NULL,
+    };
+    request_audit(request, event, error);
+}
+
 enum error handle_release_guard(struct request *request, struct response *response,
                                 char message[MESSAGE_BYTES])
 {
     char id[ID_BYTES_MAX];
     size_t id_size;
     enum error error = read_service_id(request, id, &id_size, NULL, message);
-    if (!error)
-        error = engine_release_guard(request->engine, (struct slice){id, id_size}, request->now);
+    if (error)
+        return error;
+    const struct slice service_id = {id, id_size};
+    bool was_engaged = engine_is_guard_engaged(request->engine, service_id, request->now);
+    error = engine_release_guard(request->engine, service_id, request->now);
+    audit_release(request, service_id, was_engaged, error);
     if (error == ERR_SERVICE_NOT_FOUND)
         snprintf(message, MESSAGE_BYTES, "service_id: no such service: \"%.*s\"", (int)id_size, id);
     if (error)

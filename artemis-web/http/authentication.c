@@ -112,13 +112,18 @@ uint64_t authentication_failed(struct session *session, enum error error)
 {
     const struct request *request = &session->request;
     char client[REQUEST_ADDRESS_BYTES];
-    if (log_admit(LOG_LEVEL_WARN)) {
-        request_address_write(request->mhd, client);
+    request_address_write(request->mhd, client);
+    const struct audit_event event = {
+        .origin = {request->token ? request->token->name : NULL, client},
+        .action = "authenticate",
+        .object = request->route ? request->route->path : NULL,
+        .outcome = error_info(error)->reason,
+        .is_logged_apart = true,
+    };
+    if (audit_record_failure(request->engine->audit, &event, clock_now()))
         log_event(LOG_LEVEL_WARN, "refused a request", LOG_TEXT("client", client),
-                  LOG_TEXT("path", request->route ? request->route->path : NULL),
-                  LOG_TEXT("token", request->token ? request->token->name : NULL),
+                  LOG_TEXT("path", event.object), LOG_TEXT("token", event.origin.token),
                   LOG_TEXT("reason", error_info(error)->message));
-    }
     struct auth *auth = &request->engine->auth;
     if (error == ERR_NO_PERMISSION) {
         auth_refused(auth);

@@ -5,8 +5,8 @@
  *
  * A peer with a certificate (cluster.tls) needs none, except for the routes of the role admin. A
  * token comes in the field `Authorization: Bearer SECRET`, exactly once, and nowhere else. A
- * secret is never logged or written into a response. Failures are logged (at most a few per
- * second), counted, and slowed down for their address (artemis-server/auth/auth.h).
+ * secret is never logged or written into a response. Failures are recorded in the audit log (at
+ * most a few per second), counted, and slowed down for their address (artemis-server/auth/auth.h).
  *
  * A session belongs to the web thread of its connection.
  */

@@ -97,6 +97,15 @@ static const struct sockaddr *client_address(const struct request *request)
     return MHD_get_connection_info(request->mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
 }
 
+void request_audit(const struct request *request, struct audit_event event, enum error error)
+{
+    char client[REQUEST_ADDRESS_BYTES];
+    request_address_write(request->mhd, client);
+    event.origin = (struct audit_origin){request->token ? request->token->name : NULL, client};
+    event.outcome = error ? error_info(error)->reason : "done";
+    audit_record(request->engine->audit, &event, request->now);
+}
+
 uint32_t request_client_hash(const struct request *request)
 {
     const struct sockaddr *address = client_address(request);

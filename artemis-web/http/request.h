@@ -103,6 +103,9 @@ MUST_USE enum error request_query(struct request *request, const char *snake_nam
 enum { REQUEST_ADDRESS_BYTES = 64 };
 /* Writes the address of a client, "127.0.0.1:4711" or "[::1]:4711"; "" when it is unknown. */
 void request_address_write(struct MHD_Connection *mhd, char out[REQUEST_ADDRESS_BYTES]);
+/* Records in the audit log what a request of an operator has done. `event` lacks its origin; its
+ * outcome becomes that of `error`. */
+void request_audit(const struct request *request, struct audit_event event, enum error error);
 /* Identifies the address of the client, without its port; never 0. */
 uint32_t request_client_hash(const struct request *request);
 /* A header's value, or NULL. */

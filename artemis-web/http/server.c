@@ -17,6 +17,7 @@
 #include "artemis-web/http/routes.h"
 #include "artemis-web/http/web_internal.h"
 #include "artemis-web/http/web_threads.h"
+#include "artemis-web/metrics/metrics_tls.h"
 
 enum {
     /* Descriptors for everything but client connections. */
@@ -191,6 +192,43 @@ void web_reload(struct web *web, struct moment now)
 {
     credential_store_check(web->credentials, true, now);
     push_check_tokens(web->push);
+}
+
+void web_load(struct web *web, struct web_load *load)
+{
+    struct connections_view view;
+    connections_view(&web->connections, &view);
+    *load = (struct web_load){view.open, view.busy, web->connections.limit};
+}
+
+static uint64_t count_unprotected(struct engine *engine)
+{
+    uint64_t count = 0;
+    pthread_mutex_lock(&engine->settings_lock); /* tokens protect a listener */
+    for (enum config_listener i = 0; i < CONFIG_LISTENERS; i++)
+        count += !config_listener_is_protected(engine->config, i);
+    pthread_mutex_unlock(&engine->settings_lock);
+    return count;
+}
+
+static void write_tls_metrics(struct web *web, struct moment now, struct text *out)
+{
+    struct tls_counters *counters = &web->tls_counters;
+    const struct tls_metrics values = {
+        .unprotected = count_unprotected(web->engine),
+        .established = atomic_load_explicit(&counters->established, memory_order_relaxed),
+        .failed = atomic_load_explicit(&counters->failed, memory_order_relaxed),
+        .timed_out = atomic_load_explicit(&counters->timed_out, memory_order_relaxed),
+        .client = web->credentials,
+        .peer = web->engine->peer_credentials,
+    };
+    metrics_write_tls(&values, now, out);
+}
+
+void web_write_metrics(struct web *web, struct moment now, struct text *out)
+{
+    metrics_write(&web->metrics, web->engine, &web->connections, web->push, now, out);
+    write_tls_metrics(web, now, out);
 }
 
 /* Waits until no request is being served and none has been for DRAIN_QUIET_MS, or until the

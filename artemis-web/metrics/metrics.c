@@ -27,6 +27,7 @@ struct metric_values {
     uint64_t fetches_cut;
     uint64_t log_dropped;
     uint64_t reloads, reloads_failed;
+    struct audit_stats audit;
     uint64_t uptime_secs;
     uint64_t ready;
     uint64_t node_guard_engaged;
@@ -37,7 +38,7 @@ struct metric_values {
 /* clang-format off */
 #define SINGLE_METRICS(X) \
     X("artemis_uptime_seconds",                "gauge",   uptime_secs,                    "Seconds since this node started.") \
-    X("artemis_ready",                         "gauge",   ready,                          "1 while the node is ready, else 0.") \
+    X("artemis_ready",                         "gauge",   ready,                          "1 while /ready succeeds, else 0: the node is ready, and not drained.") \
     X("artemis_instances",                     "gauge",   registry.instances,             "Registered instances.") \
     X("artemis_services",                      "gauge",   registry.services,              "Services in the store, with or without instances.") \
     X("artemis_version",                       "gauge",   registry.revision,              "Version of the newest change.") \
@@ -61,6 +62,10 @@ struct metric_values {
     X("artemis_log_dropped_lines_total",       "counter", log_dropped,                    "Log lines dropped because stderr was not read in time.") \
     X("artemis_reloads_total",                 "counter", reloads,                        "Reloads of the settings.") \
     X("artemis_reloads_failed_total",          "counter", reloads_failed,                 "Reloads that changed nothing, because a setting was not valid.") \
+    X("artemis_audit_records_total",           "counter", audit.records,                  "Records of the audit log.") \
+    X("artemis_audit_dropped_total",           "counter", audit.dropped,                  "Records of the audit log that are missing in its file, because the disk was full, failing or too slow.") \
+    X("artemis_audit_left_out_total",          "counter", audit.left_out,                 "Failures of authentication that the audit log counts without a record for each.") \
+    X("artemis_audit_failing",                 "gauge",   audit.failing,                  "1 while the file of the audit log cannot be written, else 0.") \
     X("artemis_rate_limited_total",            "counter", rate_limited,                   "Client requests refused by the rate limiter.") \
     X("artemis_peer_fetches_cut_total",        "counter", fetches_cut,                    "Responses to peers that left out records beyond 16 MiB; the peer fetches them after its next comparison.") \
     X("artemis_stalls_total",                  "counter", stalls,                         "Times that the process did not run for more than a third of the time-to-live.") \
@@ -280,7 +285,8 @@ static void collect(struct metrics *metrics, struct engine *engine, struct conne
     values->reloads = atomic_load_explicit(&engine->reloads, memory_order_relaxed);
     values->reloads_failed = atomic_load_explicit(&engine->reloads_failed, memory_order_relaxed);
     values->uptime_secs = (now.mono_ms - engine->started.mono_ms) / 1000;
-    values->ready = engine_state(engine) == NODE_READY;
+    values->ready = engine_state(engine) == NODE_READY && !engine_is_drained(engine);
+    audit_stats(engine->audit, &values->audit);
     values->node_guard_engaged = values->registry.node_guard.state == GUARD_ENGAGED;
 }
 

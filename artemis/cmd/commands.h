@@ -35,6 +35,12 @@ int command_guard(int argc, char **argv);
 int command_cluster(int argc, char **argv);
 int command_diff(int argc, char **argv);
 
+/* Operate a node (artemis/local): `reload` by the admin socket or HTTP, `admin` by the admin
+ * socket; `audit` reads the files of the audit log. */
+int command_reload(int argc, char **argv);
+int command_admin(int argc, char **argv);
+int command_audit(int argc, char **argv);
+
 /* Saves the records of a node to a file, and restores them. */
 int command_snapshot(int argc, char **argv);
 

@@ -103,12 +103,40 @@ static void reloadable_settings_take_effect(void **state)
 static void other_settings_wait_for_a_restart(void **state)
 {
     (void)state;
-    start("[lease]\nttl_secs = 40\n");
-    reload("[lease]\nttl_secs = 50\n[log]\nlevel = \"warn\"\n", "artemis_reloads_total");
-    check_setting("\"lease.ttl_secs\":{\"value\":40");
+    start("[cache]\nexpiry_secs = 40\n");
+    reload("[cache]\nexpiry_secs = 50\n[log]\nlevel = \"warn\"\n", "artemis_reloads_total");
+    check_setting("\"cache.expiry_secs\":{\"value\":40");
     check_setting("\"log.level\":{\"value\":\"warn\"");
     check_log((const char *const[]){"setting changes at the next start of this node "
-                                    "setting=lease.ttl_secs before=40 after=50",
+                                    "setting=cache.expiry_secs before=40 after=50",
+                                    NULL});
+}
+
+struct lease {
+    const char *id;
+    bool is_shown;
+};
+
+static bool has_lease(void *context)
+{
+    const struct lease *lease = context;
+    return call_shows(http, "shop", lease->id) == lease->is_shown;
+}
+
+static void lease_and_guard_values_take_effect(void **state)
+{
+    (void)state;
+    start("[lease]\nttl_secs = 3600\n");
+    call_register(http, "shop", "old");
+    reload("[lease]\nttl_secs = 1\nguard_min_leases = 7\n", "artemis_reloads_total");
+    struct http_response *response = http_get(http, "/api/status/leases");
+    check_json(response, "ttl_secs", "1");
+    check_json(response, "guard.min_leases", "7");
+    call_register(http, "shop", "new");
+    assert_true(wait_until(has_lease, &(struct lease){"new", false}, wait_deadline_ms()));
+    assert_true(has_lease(&(struct lease){"old", true}));
+    check_log((const char *const[]){"setting changed setting=lease.ttl_secs before=3600 after=1",
+                                    "setting changed setting=lease.guard_min_leases before=50",
                                     NULL});
 }
 
@@ -138,9 +166,9 @@ static void reloads_under_load_lose_no_request(void **state)
 {
     (void)state;
     static const char *const turns[] = {
-        "[lease]\nttl_secs = 3600\n"
+        "[lease]\nttl_secs = 3600\nguard_percent = 80\n"
         "[ratelimit]\nrequests_per_second = 5000000\nburst_size = 5000000\n",
-        "[lease]\nttl_secs = 3600\n"
+        "[lease]\nttl_secs = 7200\nguard_max_secs = 60\n"
         "[ratelimit]\nenabled = false\n[cluster]\npeers = [\"127.0.0.1:1\"]\n",
     };
     struct background_client clients[2];
@@ -295,6 +323,7 @@ int main(void)
         cmocka_unit_test_teardown(reloadable_settings_take_effect, stop),
         cmocka_unit_test_teardown(reload_opens_no_listener, stop),
         cmocka_unit_test_teardown(other_settings_wait_for_a_restart, stop),
+        cmocka_unit_test_teardown(lease_and_guard_values_take_effect, stop),
         cmocka_unit_test_teardown(invalid_files_change_nothing, stop),
         cmocka_unit_test_teardown(reloads_under_load_lose_no_request, stop),
         cmocka_unit_test_teardown(peers_are_added_and_removed, stop),

@@ -311,6 +311,63 @@ static void second_term_does_not_wait_for_slow_requests(void **state)
     raw_socket_close(&slow);
 }
 
+/* --- peers ------------------------------------------------------------------------------------ */
+
+static bool has_logged(struct server_process *server, const char *part)
+{
+    char *log = command_read_all(server->log_fd);
+    bool found = strstr(log, part) != NULL;
+    free(log);
+    return found;
+}
+
+static bool sends_to_peers(void *context)
+{
+    return has_logged(context, "sending pending changes and a goodbye to the peers");
+}
+
+static bool has_peer_up(void *context)
+{
+    return prometheus_sum(http_get(context, "/metrics")->body, "artemis_peer_up", "") == 1;
+}
+
+/* Without the second signal, the node would wait for the peer for 20 s. */
+static void second_term_does_not_wait_for_a_silent_peer(void **state)
+{
+    (void)state;
+    enum { PEERS_MS = 20 * 1000 };
+    struct server_process peer;
+    struct server_process node;
+    char peers[64];
+    server_process_start(&peer,
+                         (const char *const[]){"--set", "cluster.enabled=true", "--set",
+                                               "cluster.bootstrap_grace_secs=0", "--set",
+                                               "server.node_id=peer", NULL},
+                         NULL);
+    snprintf(peers, sizeof peers, "cluster.peers=%s", peer.address);
+    server_process_start(&node,
+                         (const char *const[]){"--set", "cluster.enabled=true", "--set", peers,
+                                               "--set", "cluster.bootstrap_grace_secs=0", "--set",
+                                               "replication.timeout_secs=300", NULL},
+                         NULL);
+    struct http *http = http_new(node.port);
+    assert_true(wait_until(has_peer_up, http, wait_deadline_ms()));
+    server_process_suspend(&peer);
+    call_register(http, "shop", "s-1");
+    http_free(http);
+    server_process_signal(&node, SIGTERM);
+    assert_true(wait_until(sends_to_peers, &node, wait_deadline_ms()));
+    char *log = server_process_stop_and_read_log(&node); /* sends SIGTERM */
+    unsigned long waited_ms = PEERS_MS;
+    const char *line = strstr(log, "changes did not reach all peers in time");
+    assert_non_null(line);
+    assert_int_equal(sscanf(strstr(line, "waited_ms="), "waited_ms=%lu", &waited_ms), 1);
+    assert_in_range(waited_ms, 0, PEERS_MS - 1);
+    free(log);
+    server_process_continue(&peer);
+    server_process_stop(&peer);
+}
+
 static void interrupt_from_the_keyboard_is_as_good_as_term(void **state)
 {
     struct fixture *fixture = *state;
@@ -332,6 +389,7 @@ int main(void)
         TEST(draining_waits_for_a_slow_request_at_no_cost),
         TEST(term_does_not_wait_for_a_client_that_left_midway),
         TEST(second_term_does_not_wait_for_slow_requests),
+        cmocka_unit_test(second_term_does_not_wait_for_a_silent_peer),
         TEST(interrupt_from_the_keyboard_is_as_good_as_term),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));

@@ -102,6 +102,9 @@ static const char *const defaults[][2] = {
     {"ratelimit.burst_size", "5000"},
     {"storage.data_dir", ""},
     {"storage.commit_interval_ms", "200"},
+    {"audit.max_file_bytes", "16 MiB"},
+    {"audit.max_files", "5"},
+    {"admin.socket", ""},
     {"log.level", "info"},
     {"log.format", "text"},
 };

@@ -33,6 +33,9 @@ static const struct {
     {"cluster", command_cluster},
     {"diff", command_diff},
     {"snapshot", command_snapshot},
+    {"reload", command_reload},
+    {"admin", command_admin},
+    {"audit", command_audit},
 };
 
 enum { PRINTED_MAX = 8192, WORDS_MAX = 8 };

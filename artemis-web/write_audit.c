@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-web/write_audit.h"
+
+#include <stdio.h>
+
+#include "artemis-server/registry/registry_replication.h"
+
+bool write_audit_is_due(const struct token *token)
+{
+    return token && (token->role == ROLE_OPERATOR || token->role == ROLE_ADMIN);
+}
+
+void write_audit_begin(const struct write_audit *audit, struct write_audit_item *item,
+                       struct slice packed_key)
+{
+    struct record_copy copy;
+    *item = (struct write_audit_item){.packed_key = packed_key};
+    if (!audit->engine || !registry_read_key(audit->engine->registry, packed_key, &copy))
+        return;
+    if (!copy.deleted)
+        item->before = instance_ref(copy.instance);
+    record_copy_unref(&copy);
+}
+
+/* Appends "up http://10.0.0.1:8080"; nothing for NULL. */
+static void describe(const struct instance *instance, struct text *out)
+{
+    if (!instance)
+        return;
+    text_append_slice(out, instance_status_name(instance_status(instance)));
+    text_append_char(out, ' ');
+    instance_append_url(instance, out);
+}
+
+static void describe_key(struct slice packed_key, struct text *out)
+{
+    struct instance_key key;
+    if (instance_key_unpack(packed_key, &key))
+        return; /* never: it is the key of a valid item */
+    text_append_slice(out, instance_key_part(&key, FIELD_SERVICE));
+    text_append_char(out, '/');
+    text_append_slice(out, instance_key_part(&key, FIELD_INSTANCE));
+}
+
+static void record(const struct write_audit *audit, const struct write_audit_item *item,
+                   const struct instance *after, enum error error)
+{
+    struct text object = {0};
+    struct text before = {0};
+    struct text changed = {0};
+    describe_key(item->packed_key, &object);
+    describe(item->before, &before);
+    describe(after, &changed);
+    const struct audit_event event = {
+        .origin = audit->origin,
+        .action = after ? "register" : "unregister",
+        .object = text_string(&object),
+        .before = text_string(&before),
+        .after = text_string(&changed),
+        .outcome = error ? error_info(error)->reason : "done",
+    };
+    audit_record(audit->engine->audit, &event, audit->now);
+    text_free(&object);
+    text_free(&before);
+    text_free(&changed);
+}
+
+void write_audit_end(struct write_audit *audit, struct write_audit_item *item,
+                     const struct instance *after, enum error error)
+{
+    bool is_renewal = item->before && after && instance_equal(item->before, after);
+    bool has_effect = !is_renewal && (item->before || after);
+    if (audit->engine && (error || has_effect) && audit->items++ < WRITE_AUDIT_ITEMS_MAX)
+        record(audit, item, after, error);
+    instance_unref(item->before);
+}
+
+void write_audit_rest(const struct write_audit *audit)
+{
+    char object[32];
+    if (audit->items <= WRITE_AUDIT_ITEMS_MAX)
+        return;
+    snprintf(object, sizeof(object), "%u more instances", audit->items - WRITE_AUDIT_ITEMS_MAX);
+    const struct audit_event event = {
+        .origin = audit->origin,
+        .action = "write",
+        .object = object,
+        .outcome = "not recorded one by one",
+    };
+    audit_record(audit->engine->audit, &event, audit->now);
+}

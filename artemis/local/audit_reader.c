@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis/local/audit_reader.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static bool is_same_file(FILE *file, const char *path)
+{
+    struct stat opened;
+    struct stat named;
+    return fstat(fileno(file), &opened) == 0 && stat(path, &named) == 0 &&
+           opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
+}
+
+/* From the newest file on: one that is renamed meanwhile is met again under its next name. */
+enum error audit_reader_open(struct audit_reader *reader, const char *folder)
+{
+    char path[AUDIT_PATH_BYTES];
+    *reader = (struct audit_reader){0};
+    snprintf(reader->path, sizeof(reader->path), "%s/" AUDIT_FILE_NAME, folder);
+    for (uint32_t number = 0; reader->left < AUDIT_READER_FILES_MAX; number++) {
+        audit_file_path(reader->path, number, path);
+        if (reader->left > 0 && is_same_file(reader->files[reader->left - 1], path))
+            continue;
+        FILE *file = fopen(path, "re");
+        if (!file && number == 0 && errno == ENOENT)
+            continue; /* just renamed, or never written */
+        if (!file)
+            break;
+        reader->files[reader->left++] = file;
+    }
+    if (reader->left > 0)
+        return ERR_NONE;
+    return ERR_SYSTEM;
+}
+
+void audit_reader_close(struct audit_reader *reader)
+{
+    for (size_t i = 0; i < AUDIT_READER_FILES_MAX; i++)
+        if (reader->files[i])
+            fclose(reader->files[i]);
+    free(reader->line);
+    *reader = (struct audit_reader){0};
+}
+
+/* Reads a whole line. A part of one is read again later. */
+static bool read_line(struct audit_reader *reader, FILE *file)
+{
+    long start = ftell(file);
+    clearerr(file);
+    ssize_t size = getline(&reader->line, &reader->capacity, file);
+    if (size > 0 && reader->line[size - 1] == '\n') {
+        reader->line[size - 1] = '\0';
+        return true;
+    }
+    if (size > 0)
+        fseek(file, start, SEEK_SET);
+    return false;
+}
+
+/* The file has been renamed and is read to its end: continues with its successor. False: there is
+ * none yet. */
+static bool open_next(struct audit_reader *reader)
+{
+    FILE *file = fopen(reader->path, "re");
+    if (!file)
+        return false;
+    fclose(reader->files[0]);
+    reader->files[0] = file;
+    return true;
+}
+
+const char *audit_reader_next(struct audit_reader *reader)
+{
+    while (reader->left > 1) {
+        FILE *file = reader->files[reader->left - 1];
+        if (read_line(reader, file))
+            return reader->line;
+        fclose(file);
+        reader->files[--reader->left] = NULL;
+    }
+    if (read_line(reader, reader->files[0]))
+        return reader->line;
+    if (is_same_file(reader->files[0], reader->path))
+        return NULL;
+    /* A line may have been written before the file was renamed. */
+    if (read_line(reader, reader->files[0]))
+        return reader->line;
+    return open_next(reader) && read_line(reader, reader->files[0]) ? reader->line : NULL;
+}
