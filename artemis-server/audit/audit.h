@@ -14,7 +14,8 @@
  * Clients can cause failures of authentication at any rate: AUDIT_FAILURES_PER_SECOND of them are
  * recorded, and one record for each AUDIT_SUMMARY_MS has the number of the others.
  *
- * Secrets must not be recorded. Any thread may record; the main thread starts and stops.
+ * Secrets must not be recorded. Any thread may record; the main thread starts and stops. Calls take
+ * NULL for an engine without an audit log, as tests have it.
  */
 #pragma once
 
