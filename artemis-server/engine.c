@@ -65,7 +65,7 @@ static uint64_t evicted_hlc_max(const struct engine *engine, const struct storag
     enum { COMPARISONS = 2 }; /* intervals since the last comparison */
     struct storage_bounds bounds = storage_bounds(engine->storage);
     const struct config *config = engine->config;
-    if (!status->is_away_known || status->away_ms > config->lease.ttl_secs * (uint64_t)MS_PER_SEC)
+    if (!status->is_away_known || status->away_ms > registry_ttl_ms(engine->registry))
         return UINT64_MAX;
     uint64_t interval_ms = config->replication.anti_entropy_secs * (uint64_t)MS_PER_SEC;
     return has_sharer && bounds.shared_age_ms <= COMPARISONS * interval_ms ? bounds.shared.hlc : 0;
