@@ -62,11 +62,5 @@ static int look_up(const struct args *args)
 
 int command_lookup(int argc, char **argv)
 {
-    struct args args;
-    int exit_code = 0;
-    if (!args_start(&args, &command, argc, argv, &exit_code))
-        return exit_code;
-    exit_code = look_up(&args);
-    args_free(&args);
-    return exit_code;
+    return args_run(&command, argc, argv, look_up);
 }

@@ -93,11 +93,5 @@ static int set_status(const struct args *args)
 
 int command_set_status(int argc, char **argv)
 {
-    struct args args;
-    int exit_code = 0;
-    if (!args_start(&args, &command, argc, argv, &exit_code))
-        return exit_code;
-    exit_code = set_status(&args);
-    args_free(&args);
-    return exit_code;
+    return args_run(&command, argc, argv, set_status);
 }

@@ -151,11 +151,5 @@ static int run(const struct args *args)
 
 int command_admin(int argc, char **argv)
 {
-    struct args args;
-    int exit_code = 0;
-    if (!args_start(&args, &command, argc, argv, &exit_code))
-        return exit_code;
-    exit_code = run(&args);
-    args_free(&args);
-    return exit_code;
+    return args_run(&command, argc, argv, run);
 }

@@ -234,6 +234,18 @@ bool args_start(struct args *args, const struct args_command *command, int argc,
     return false;
 }
 
+int args_run(const struct args_command *command, int argc, char **argv,
+             int (*run)(const struct args *args))
+{
+    struct args args;
+    int exit_code = 0;
+    if (!args_start(&args, command, argc, argv, &exit_code))
+        return exit_code;
+    exit_code = run(&args);
+    args_free(&args);
+    return exit_code;
+}
+
 /* --- access  */
 
 static const struct args_given *last_given(const struct args *args,

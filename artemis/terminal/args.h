@@ -63,6 +63,10 @@ void args_free(struct args *args);
 MUST_USE bool args_start(struct args *args, const struct args_command *command, int argc,
                          char **argv, int *exit_code);
 
+/* Parses the arguments, calls `run` with them and frees them. Returns the exit code. */
+int args_run(const struct args_command *command, int argc, char **argv,
+             int (*run)(const struct args *args));
+
 /* Prints a usage error that the table cannot express. Returns EXIT_USAGE. */
 int args_usage_error(const struct args_command *command, const char *problem);
 

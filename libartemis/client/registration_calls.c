@@ -59,46 +59,47 @@ static enum artemis_error start_registration(struct artemis_client *client,
     return ARTEMIS_OK;
 }
 
-enum artemis_error artemis_register(struct artemis_client *client,
-                                    const struct artemis_instance *given, int timeout_ms,
-                                    struct artemis_problem *problem)
+typedef enum error read_argument(const struct artemis_instance *from, const char *region_id,
+                                 const char *zone_id, struct instance **out,
+                                 struct field_problem *problem);
+
+/* `what` is the name of the argument `given`. */
+static enum artemis_error register_or_renew(struct artemis_client *client, const char *what,
+                                            const struct artemis_instance *given,
+                                            read_argument *read, registrations_call *call,
+                                            int timeout_ms, struct artemis_problem *problem)
 {
     enum artemis_error error = client_check_call(client, timeout_ms, problem);
     if (error)
         return error;
     if (!given)
-        return problem_set(problem, ARTEMIS_INVALID, "instance: is required");
+        return problem_set(problem, ARTEMIS_INVALID, "%s: is required", what);
     struct instance *instance = NULL;
     struct field_problem field;
-    enum error read = instance_argument_read(given, client->settings.region_id,
-                                             client->settings.zone_id, &instance, &field);
-    if (read)
-        return invalid(problem, "instance", read, &field);
+    enum error read_error =
+        read(given, client->settings.region_id, client->settings.zone_id, &instance, &field);
+    if (read_error)
+        return invalid(problem, what, read_error, &field);
     pthread_mutex_lock(&client->lock);
-    error = start_registration(client, registrations_register, instance, timeout_ms, problem);
+    error = start_registration(client, call, instance, timeout_ms, problem);
     pthread_mutex_unlock(&client->lock);
     return error;
+}
+
+enum artemis_error artemis_register(struct artemis_client *client,
+                                    const struct artemis_instance *given, int timeout_ms,
+                                    struct artemis_problem *problem)
+{
+    return register_or_renew(client, "instance", given, instance_argument_read,
+                             registrations_register, timeout_ms, problem);
 }
 
 enum artemis_error artemis_heartbeat(struct artemis_client *client,
                                      const struct artemis_instance *given, int timeout_ms,
                                      struct artemis_problem *problem)
 {
-    enum artemis_error error = client_check_call(client, timeout_ms, problem);
-    if (error)
-        return error;
-    if (!given)
-        return problem_set(problem, ARTEMIS_INVALID, "key: is required");
-    struct instance *instance = NULL;
-    struct field_problem field;
-    enum error read = instance_argument_read_identity(given, client->settings.region_id,
-                                                      client->settings.zone_id, &instance, &field);
-    if (read)
-        return invalid(problem, "key", read, &field);
-    pthread_mutex_lock(&client->lock);
-    error = start_registration(client, registrations_renew, instance, timeout_ms, problem);
-    pthread_mutex_unlock(&client->lock);
-    return error;
+    return register_or_renew(client, "key", given, instance_argument_read_identity,
+                             registrations_renew, timeout_ms, problem);
 }
 
 static enum artemis_error read_key(const struct artemis_client *client,
