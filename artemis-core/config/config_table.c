@@ -160,7 +160,8 @@ const struct config_setting config_settings[] = {
      .description = "Share of the expected renewals, in percent, below which the mass-expiry guard "
                     "suspends evictions; 0 disables the guard."},
     {NUMBER(lease, guard_min_leases, 0, 100000000, "50"), .reloadable = true,
-     .description = "Minimum number of leases of a service, or of the node, for the guard to act."},
+     .description = "Minimum number of leases of a service, or of the node, for its guard to "
+                    "engage."},
     {NUMBER(lease, guard_max_secs, 1, DAY_SECS, "300"), .reloadable = true,
      .description = "How long the guard keeps an instance after the end of its lease, in seconds."},
 
