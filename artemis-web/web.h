@@ -3,9 +3,10 @@
  * web - the HTTP server of a node.
  *
  * server.threads web threads serve the connections. A request is served by one thread from its
- * first byte to its response. It blocks on locks that are held for a few steps, and on one longer
- * one: while another thread encodes the response with all services (response_cache.h). The main
- * thread calls the functions below.
+ * first byte to its response. It blocks on locks that are held for a few steps; on a longer one
+ * while another thread encodes the response with all services (response_cache.h); and on the files
+ * of a reload (engine_control). The main thread calls the functions below, except where another
+ * thread is named.
  */
 #pragma once
 
@@ -30,7 +31,7 @@ const char *web_address(const struct web *web, enum config_listener listener);
  * changed. Call it every second. */
 void web_tick(struct web *web, struct moment now);
 /* After a reload of the settings: reads the certificates again, and ends long polls and WebSockets
- * of tokens that were revoked. */
+ * of tokens that were revoked. The thread that reloads calls it. */
 void web_reload(struct web *web, struct moment now);
 /* The connections of clients. Any thread. */
 struct web_load {
