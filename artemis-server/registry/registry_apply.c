@@ -57,6 +57,16 @@ void registry_observe_clock(struct registry *registry, uint64_t clock_ms, struct
     hlc_observe_ms(&registry->clock, clock_ms, now);
 }
 
+uint64_t registry_highest_hlc(const struct registry *registry, struct moment now)
+{
+    return hlc_highest(&registry->clock, now);
+}
+
+void registry_observe_hlc(struct registry *registry, uint64_t hlc, struct moment now)
+{
+    hlc_observe_value(&registry->clock, hlc, now);
+}
+
 uint64_t registry_transit_ms(const struct registry *registry, uint64_t clock_ms, struct moment now)
 {
     uint64_t own_ms = hlc_ms(&registry->clock, now);

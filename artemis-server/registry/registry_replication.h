@@ -127,6 +127,8 @@ void registry_observe_clocks(struct registry *registry, uint64_t clock_ms,
 void registry_observe_clock(struct registry *registry, uint64_t clock_ms, struct moment now);
 /* No stamp above it has been issued or observed up to `now`. */
 uint64_t registry_highest_hlc(const struct registry *registry, struct moment now);
+/* Issues stamps above that of a member, unless it would be refused. 0: not sent. */
+void registry_observe_hlc(struct registry *registry, uint64_t hlc, struct moment now);
 /* How long a message was in transit that another node sent when its clock showed clock_ms. Add it
  * to the ages in the message. 0: the sender's clock is ahead, or not given. */
 uint64_t registry_transit_ms(const struct registry *registry, uint64_t clock_ms, struct moment now);

@@ -48,13 +48,6 @@ uint64_t registry_unstored(struct registry *registry)
     return count;
 }
 
-uint64_t registry_highest_hlc(const struct registry *registry, struct moment now)
-{
-    uint64_t last = atomic_load_explicit(&registry->clock.last, memory_order_relaxed);
-    uint64_t next = hlc_after(last, hlc_ms(&registry->clock, now));
-    return next > last ? next : last;
-}
-
 /* --- loading ---------------------------------------------------------------------------------- */
 
 /* The end of a span that began age_ms ago, also if that is in the past; above 0. */

@@ -117,7 +117,7 @@ static void measure_transit(struct transfer *transfer)
 {
     bool is_first = transfer->response_bytes == 0;
     if (is_first)
-        transfer->clock_ms = peer_client_ms(transfer->curl, "X-Artemis-Clock");
+        transfer->clock_ms = peer_client_number(transfer->curl, "X-Artemis-Clock");
     if (!is_first && transfer->message->kind == MESSAGE_SNAPSHOT)
         return;
     struct moment now = clock_now();

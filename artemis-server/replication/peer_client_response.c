@@ -66,7 +66,7 @@ static const char *read_name(CURL *curl, const char *header)
     return name && peer_client_is_printable(name) ? name : "";
 }
 
-uint64_t peer_client_ms(CURL *curl, const char *name)
+uint64_t peer_client_number(CURL *curl, const char *name)
 {
     const char *value = peer_client_header(curl, name);
     return value ? strtoull(value, NULL, 10) : 0;
@@ -108,6 +108,7 @@ void peer_client_read_health(CURL *curl, const struct peer_client_options *own, 
         .is_leaving = equal(state, "draining"),
         .epoch = read_epoch(curl),
         .clock_ms = clock_ms,
-        .members_clock_ms = peer_client_ms(curl, "X-Artemis-Members-Clock"),
+        .members_clock_ms = peer_client_number(curl, "X-Artemis-Members-Clock"),
+        .highest_hlc = peer_client_number(curl, "X-Artemis-Stamp"),
     };
 }

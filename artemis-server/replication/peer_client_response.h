@@ -14,8 +14,8 @@
 enum send_result peer_client_result(CURL *curl, CURLcode code);
 /* The value of a header of the response; NULL: not sent. Borrowed until the next request. */
 const char *peer_client_header(CURL *curl, const char *name);
-/* A time in ms from a header; 0 if it is absent. An invalid value is out of range. */
-uint64_t peer_client_ms(CURL *curl, const char *name);
+/* A number from a header; 0 if it is absent. An invalid value is out of range. */
+uint64_t peer_client_number(CURL *curl, const char *name);
 /* Whether a text is valid UTF-8 without control characters, as JSON, metrics and the log require,
  * and fits into the status, which would cut it inside a character; "" is not. */
 bool peer_client_is_printable(const char *text);

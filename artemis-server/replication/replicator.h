@@ -169,6 +169,7 @@ struct health_response {
     uint64_t epoch;            /* identifies its process; 0: not sent */
     uint64_t clock_ms;         /* its HLC; 0: not sent */
     uint64_t members_clock_ms; /* the highest clock of all members that it knows; 0: not sent */
+    uint64_t highest_hlc;      /* no stamp that it knows is above it; 0: not sent */
 };
 void replicator_on_health(struct replicator *replicator, const struct message *message,
                           const struct health_response *health, struct moment now);

@@ -270,21 +270,25 @@ static void add_challenge(struct MHD_Response *mhd_response, enum error error)
     header(mhd_response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, challenge);
 }
 
-static void add_ms(struct MHD_Response *mhd_response, const char *name, uint64_t ms)
+static void add_number(struct MHD_Response *mhd_response, const char *name, uint64_t number)
 {
     char text[24];
-    snprintf(text, sizeof(text), "%llu", (unsigned long long)ms);
+    snprintf(text, sizeof(text), "%llu", (unsigned long long)number);
     header(mhd_response, name, text);
 }
 
-/* Both clocks in a health response, else the first. */
-static void add_clocks(struct MHD_Response *mhd_response, const struct engine *engine, bool both)
+/* What members need to issue later stamps than this node. Only the time, if it is no health
+ * response. */
+static void add_clocks(struct MHD_Response *mhd_response, const struct engine *engine,
+                       bool is_health)
 {
     struct moment now = clock_now();
-    add_ms(mhd_response, "X-Artemis-Clock", registry_clock_ms(engine->registry, now));
-    if (both)
-        add_ms(mhd_response, "X-Artemis-Members-Clock",
+    add_number(mhd_response, "X-Artemis-Clock", registry_clock_ms(engine->registry, now));
+    if (!is_health)
+        return;
+    add_number(mhd_response, "X-Artemis-Members-Clock",
                registry_members_clock_ms(engine->registry, now));
+    add_number(mhd_response, "X-Artemis-Stamp", registry_highest_hlc(engine->registry, now));
 }
 
 static void add_headers(struct request *request, const struct response *response,

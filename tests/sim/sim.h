@@ -108,7 +108,7 @@ struct sim_client {
     uint64_t changed_ms;      /* when a node last executed a change of it, late ones included */
     uint64_t touched_ms;      /* when a node last executed any call of it */
     uint32_t changed_node;    /* the node that last executed a change of it, */
-    uint64_t changed_hlc_ms;  /* and its HLC after that */
+    uint64_t changed_hlc_ms;  /* and the time of its stamps after that */
     uint64_t since_ms;        /* last change, move or refused call */
     uint64_t failed_ms;       /* last failed call */
     uint64_t ended_ms;        /* when it unregistered or died */
@@ -117,7 +117,7 @@ struct sim_client {
     uint64_t ack_ms;          /* when that was, */
     bool ack_node_crashed;    /* that node crashed since, perhaps before it sent the change */
     bool ack_node_isolated;   /* that node was isolated until the lease expired there */
-    bool ack_node_clock_late; /* that node's HLC was behind; see is_clock_late */
+    bool ack_node_clock_late; /* that node's stamps were behind; see is_clock_late */
     bool revision_forgotten;  /* a late call arrived where nobody knows the instance any more */
 };
 
@@ -259,6 +259,9 @@ void node_work(struct sim *sim, struct sim_node *node);
 uint32_t node_for_client(struct sim *sim);
 /* How far the node's HLC is behind the highest of the cluster. */
 uint64_t node_hlc_lag_ms(const struct sim *sim, const struct sim_node *node);
+/* The time of the next stamp that the node issues, and how far it is behind the highest one. */
+uint64_t node_stamps_ms(const struct sim *sim, const struct sim_node *node);
+uint64_t node_stamps_lag_ms(const struct sim *sim, const struct sim_node *node);
 
 /* --- sim_net.c -------------------------------------------------------------------------------- */
 void net_send(struct sim *sim, struct sim_node *from, struct message *message);
@@ -290,8 +293,7 @@ struct sim_call {
     uint64_t queued_ms; /* since when it is in the socket of a paused node; 0: it is not */
     bool is_repeated;   /* by a proxy, over a connection that stays open */
     enum call_result result;
-    bool
-        clock_late; /* the HLC of the node was behind when it executed the call; see is_clock_late */
+    bool clock_late; /* its stamps were behind when the node executed the call; see is_clock_late */
 };
 /* Sends a call to client->node. The result arrives by client_on_result. */
 void call_send(struct sim *sim, struct sim_client *client, enum call_kind kind);

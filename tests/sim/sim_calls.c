@@ -38,7 +38,7 @@ static void note_change(struct sim *sim, struct sim_call *call, enum error error
     const struct sim_node *node = &sim->nodes[call->node];
     client->changed_ms = sim->now_ms;
     client->changed_node = node->id;
-    client->changed_hlc_ms = registry_clock_ms(node->registry, node_now(sim, node));
+    client->changed_hlc_ms = node_stamps_ms(sim, node);
     ++*count_done;
 }
 
@@ -123,15 +123,16 @@ static bool was_in_stall(const struct sim_call *call, const struct sim_node *nod
 
 /* Without a revision only the HLC orders the changes of a client at different nodes, and it agrees
  * no better than to the time that the fastest message between two nodes takes. So a change may lose
- * against an earlier one if the node's HLC is far behind, as after a start; or if the client made
- * the earlier one at another node so short a time ago that the HLC here does not show it yet. No
- * node can know better: the message about the earlier change has not arrived. */
+ * against an earlier one if the node's stamps are far behind: after a start, or while only another
+ * node knows the stamp of a member that was ahead and has crashed. The same is possible if the
+ * client made the earlier one at another node so short a time ago that the HLC here does not show
+ * it yet. No node can know better: the message about the earlier change has not arrived. */
 static bool is_clock_late(const struct sim *sim, const struct sim_client *client,
                           const struct sim_node *node)
 {
-    uint64_t hlc_ms = registry_clock_ms(node->registry, node_now(sim, node));
-    bool is_too_soon = client->changed_node != node->id && hlc_ms <= client->changed_hlc_ms;
-    return is_too_soon || node_hlc_lag_ms(sim, node) > CLOCKS_APART_MS;
+    bool is_too_soon =
+        client->changed_node != node->id && node_stamps_ms(sim, node) <= client->changed_hlc_ms;
+    return is_too_soon || node_stamps_lag_ms(sim, node) > CLOCKS_APART_MS;
 }
 
 /* What the HTTP layer does with a request that it has read. */

@@ -251,9 +251,11 @@ static void serve(struct sim *sim, struct transfer *transfer, struct sim_node *n
             .is_legacy = transfer->is_legacy,
             .is_ready = replicator_is_ready(node->replicator),
             .clock_ms = registry_clock_ms(node->registry, now),
-            .members_clock_ms = registry_members_clock_ms(node->registry, now)};
+            .members_clock_ms = registry_members_clock_ms(node->registry, now),
+            .highest_hlc = registry_highest_hlc(node->registry, now)};
         if (transfer->is_legacy)
-            transfer->health.clock_ms = transfer->health.members_clock_ms = 0;
+            transfer->health.clock_ms = transfer->health.members_clock_ms =
+                transfer->health.highest_hlc = 0;
         return;
     case MESSAGE_REGISTER:
     case MESSAGE_UNREGISTER:

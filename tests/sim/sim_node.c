@@ -17,18 +17,38 @@ struct moment node_now(const struct sim *sim, const struct sim_node *node)
     };
 }
 
-uint64_t node_hlc_lag_ms(const struct sim *sim, const struct sim_node *node)
+uint64_t node_stamps_ms(const struct sim *sim, const struct sim_node *node)
 {
-    uint64_t own_ms = registry_clock_ms(node->registry, node_now(sim, node));
+    return hlc_to_ms(registry_highest_hlc(node->registry, node_now(sim, node)));
+}
+
+static uint64_t clock_ms(const struct sim *sim, const struct sim_node *node)
+{
+    return registry_clock_ms(node->registry, node_now(sim, node));
+}
+
+static uint64_t lag_ms(const struct sim *sim, const struct sim_node *node,
+                       uint64_t (*time_ms)(const struct sim *sim, const struct sim_node *node))
+{
+    uint64_t own_ms = time_ms(sim, node);
     uint64_t highest_ms = own_ms;
     for (uint32_t n = 0; n < sim->node_count; n++) {
         const struct sim_node *other = &sim->nodes[n];
-        bool counts = other->running && !other->is_legacy;
-        uint64_t ms = counts ? registry_clock_ms(other->registry, node_now(sim, other)) : 0;
+        uint64_t ms = other->running && !other->is_legacy ? time_ms(sim, other) : 0;
         if (ms > highest_ms)
             highest_ms = ms;
     }
     return highest_ms - own_ms;
+}
+
+uint64_t node_hlc_lag_ms(const struct sim *sim, const struct sim_node *node)
+{
+    return lag_ms(sim, node, clock_ms);
+}
+
+uint64_t node_stamps_lag_ms(const struct sim *sim, const struct sim_node *node)
+{
+    return lag_ms(sim, node, node_stamps_ms);
 }
 
 uint32_t node_for_client(struct sim *sim)

@@ -352,6 +352,10 @@ void oracle_end(struct sim *sim)
         if (late_ms > sim->settings.hops * hop_ms && !node->is_legacy)
             sim_fail(sim, 0, -1, "the HLC of n%u is %llu ms behind", n,
                      (unsigned long long)late_ms);
+        uint64_t stamps_late_ms = node_stamps_lag_ms(sim, node);
+        if (stamps_late_ms > sim->settings.hops * hop_ms && !node->is_legacy)
+            sim_fail(sim, 0, -1, "the stamps of n%u are %llu ms behind", n,
+                     (unsigned long long)stamps_late_ms);
     }
     for (uint32_t i = 0; i < sim->client_count; i++)
         check_client(sim, &sim->clients[i]);

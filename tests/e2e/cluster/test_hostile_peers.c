@@ -169,6 +169,35 @@ static void clock_of_a_caller_moves_no_clock(void **state)
     assert_true(clock_ahead_secs(0) < 60);
 }
 
+struct stamp_at {
+    int node;
+    uint64_t stamp;
+};
+
+static bool has_stamp(void *context)
+{
+    const struct stamp_at *at = context;
+    const char *highest =
+        http_field(http_get(cluster.http[at->node], "/health"), "X-Artemis-Stamp");
+    return highest && strtoull(highest, NULL, 10) >= at->stamp;
+}
+
+/* Node 1 learns a stamp with a heartbeat whose record nobody has. Node 2 asks node 1 for it, so
+ * that no change there counts as older. */
+static void stamps_that_one_node_knows_are_exceeded_by_all(void **state)
+{
+    (void)state;
+    cluster_start(&cluster, 2, (const char *const[]){"cluster.health_interval_secs=1", NULL});
+    struct stamp_at first = {.node = 0, .stamp = stamp_ahead(SKEW_SECS / 2)};
+    struct stamp_at second = {.node = 1, .stamp = first.stamp};
+    assert_false(has_stamp(&first) || has_stamp(&second));
+    (void)attack(cluster.ports[0], "heartbeat",
+                 items("instance_keys", 0, 1, first.stamp, "attacker", false));
+    assert_true(has_stamp(&first));
+    assert_true(wait_until(has_stamp, &second, wait_deadline_ms()));
+    assert_true(clock_ahead_secs(0) < 60 && clock_ahead_secs(1) < 60);
+}
+
 /* What a node that is honestly wrong sees: its changes arrive, after the first health check. */
 static void health_of_a_member_may_be_ahead(void **state)
 {
@@ -254,6 +283,7 @@ int main(void)
         cmocka_unit_test_teardown(stamps_of_the_future_move_no_clock, stop),
         cmocka_unit_test_teardown(stamps_at_the_limit_stop_no_replication, stop),
         cmocka_unit_test_teardown(clock_of_a_caller_moves_no_clock, stop),
+        cmocka_unit_test_teardown(stamps_that_one_node_knows_are_exceeded_by_all, stop),
         cmocka_unit_test_teardown(health_of_a_member_may_be_ahead, stop),
         cmocka_unit_test_teardown(node_ids_are_bounded_and_given_back, stop),
         cmocka_unit_test_teardown(largest_calls_are_measured, stop),

@@ -77,8 +77,35 @@ static void received_stamp_is_exceeded(void **state)
     hlc_observe_value(&made, observed, after_ms(0));
     assert_true(hlc_next(&made, after_ms(0)) == observed + 1);
     assert_true(hlc_ms(&made, after_ms(10)) == WALL_MS + 10); /* the time stays */
-    assert_true(hlc_next(&made, after_ms(10)) == observed + 2);
-    assert_true(hlc_next(&made, after_ms(60)) == (WALL_MS + 60) << 16);
+    assert_true(hlc_next(&made, after_ms(1)) == observed + 2);
+    assert_true(hlc_highest(&made, after_ms(1)) == observed + 3);
+}
+
+static void stamps_ahead_run_at_half_speed_until_the_time_passes_them(void **state)
+{
+    (void)state;
+    struct hlc made = started();
+    hlc_observe_value(&made, (WALL_MS + 50) << 16, after_ms(0));
+    assert_true(hlc_next(&made, after_ms(20)) == (WALL_MS + 60) << 16);
+    assert_true(hlc_highest(&made, after_ms(98)) == (WALL_MS + 99) << 16);
+    assert_true(hlc_next(&made, after_ms(120)) == (WALL_MS + 120) << 16);
+    hlc_observe_value(&made, (WALL_MS + 110) << 16, after_ms(120)); /* no longer ahead */
+    assert_true(hlc_next(&made, after_ms(130)) == (WALL_MS + 130) << 16);
+}
+
+/* Two nodes know the stamp of a member that was ahead, and cannot reach each other any more. */
+static void of_changes_at_separated_nodes_the_later_one_wins(void **state)
+{
+    (void)state;
+    struct hlc first = started();
+    struct hlc second = started();
+    hlc_observe_value(&first, (WALL_MS + 3600000) << 16 | 500, after_ms(0));
+    hlc_observe_value(&second, hlc_highest(&first, after_ms(0)), after_ms(30));
+    uint64_t stamp = 0;
+    for (int i = 0; i < 1000; i++)
+        stamp = hlc_next(&first, after_ms(1000));
+    assert_true(hlc_next(&second, after_ms(1000)) < stamp); /* within the time of the message */
+    assert_true(hlc_next(&second, after_ms(1060)) > stamp);
 }
 
 static void received_stamp_of_the_past_changes_nothing(void **state)
@@ -198,9 +225,25 @@ static void stamps_of_earlier_runs_are_accepted(void **state)
     uint64_t floor = (WALL_MS + 7 * SKEW_MS) << 16 | 99;
     hlc_init(&made, floor, SKEW_MS, after_ms(0));
     assert_true(hlc_accepts(&made, hlc_to_ms(floor), after_ms(0)));
-    assert_true(hlc_accepts(&made, WALL_MS + 8 * SKEW_MS, after_ms(0)));
+    assert_false(hlc_accepts(&made, hlc_to_ms(floor) + 1, after_ms(0)));
     assert_true(hlc_next(&made, after_ms(0)) == floor + 1);
     assert_true(hlc_ms(&made, after_ms(0)) == WALL_MS);
+}
+
+/* At each start a peer sends the highest stamp that is accepted. */
+static void restarts_do_not_raise_the_limit(void **state)
+{
+    (void)state;
+    struct hlc made;
+    uint64_t floor = 0;
+    for (int i = 0; i < 100; i++) {
+        hlc_init(&made, floor, SKEW_MS, after_ms(0));
+        assert_true(hlc_members_ms(&made, after_ms(0)) == WALL_MS);
+        assert_false(hlc_accepts(&made, WALL_MS + SKEW_MS + 1, after_ms(0)));
+        hlc_observe_value(&made, (WALL_MS + SKEW_MS) << 16, after_ms(0));
+        floor = hlc_highest(&made, after_ms(0));
+        assert_true(floor >= (WALL_MS + SKEW_MS) << 16);
+    }
 }
 
 /* A virtual machine was suspended for two hours: its monotonic clock stood still. */
@@ -216,6 +259,11 @@ static void stamps_up_to_the_wall_clock_are_accepted(void **state)
     struct moment reset = {MONO_MS + 20, 0};
     assert_false(hlc_accepts(&made, WALL_MS + SKEW_MS + 21, reset));
     assert_true(hlc_accepts(&made, WALL_MS + SKEW_MS + 20, reset));
+    uint64_t taken = (WALL_MS + 3 * SKEW_MS) << 16;
+    hlc_observe_value(&made, taken,
+                      resumed); /* now it is, as the others must accept what follows */
+    assert_true(hlc_members_ms(&made, reset) == WALL_MS + 2 * SKEW_MS + 10);
+    assert_true(hlc_accepts(&made, hlc_to_ms(hlc_next(&made, reset)), reset));
 }
 
 static void wall_clock_before_the_monotonic_one_is_time_zero(void **state)
@@ -277,6 +325,8 @@ int main(void)
         cmocka_unit_test(wall_clock_that_jumps_changes_nothing),
         cmocka_unit_test(stamps_only_grow_even_when_threads_come_out_of_order),
         cmocka_unit_test(received_stamp_is_exceeded),
+        cmocka_unit_test(stamps_ahead_run_at_half_speed_until_the_time_passes_them),
+        cmocka_unit_test(of_changes_at_separated_nodes_the_later_one_wins),
         cmocka_unit_test(received_stamp_of_the_past_changes_nothing),
         cmocka_unit_test(clock_catches_up_with_a_received_time),
         cmocka_unit_test(received_time_behind_changes_nothing),
@@ -287,6 +337,7 @@ int main(void)
         cmocka_unit_test(clock_of_a_member_raises_the_limit),
         cmocka_unit_test(member_moves_the_limit_by_a_century_at_most),
         cmocka_unit_test(stamps_of_earlier_runs_are_accepted),
+        cmocka_unit_test(restarts_do_not_raise_the_limit),
         cmocka_unit_test(stamps_up_to_the_wall_clock_are_accepted),
         cmocka_unit_test(wall_clock_before_the_monotonic_one_is_time_zero),
         cmocka_unit_test(two_threads_never_get_the_same_stamp),

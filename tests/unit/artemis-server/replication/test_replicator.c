@@ -132,6 +132,27 @@ static void hlc_of_a_peer_is_adopted_unless_it_is_of_another_cluster(void **stat
     assert_true(registry_clock_ms(rig.node, rig_now()) == ahead_ms);
 }
 
+/* The peer has a record of a member that was ahead, and this node does not. */
+static void stamps_of_this_node_are_above_all_that_a_peer_knows(void **state)
+{
+    (void)state;
+    uint64_t ahead_ms = START_WALL_MS + 1000000000;
+    uint64_t highest = ahead_ms << 16 | 5;
+    join(0);
+    respond_health(0, (struct health_response){.is_wrong_cluster = true, .highest_hlc = highest});
+    assert_true(registry_highest_hlc(rig.node, rig_now()) < highest);
+    join(1);
+    respond_health(1, (struct health_response){.highest_hlc = UINT64_MAX});
+    assert_true(registry_highest_hlc(rig.node, rig_now()) < highest);
+    join(2);
+    respond_health(2, (struct health_response){.highest_hlc = highest});
+    assert_true(registry_highest_hlc(rig.node, rig_now()) == highest + 1);
+    assert_true(registry_clock_ms(rig.node, rig_now()) < ahead_ms); /* the time stays */
+    register_here("a", "1");
+    const struct message *message = expect(2, MESSAGE_REGISTER);
+    assert_true(message->items[0].hlc > highest);
+}
+
 /* --- changes ---------------------------------------------------------------------------------- */
 
 static void registration_leaves_at_once_to_every_peer(void **state)
@@ -372,6 +393,7 @@ int main(void)
         TEST(ready_peer_gets_a_health_message_every_interval),
         TEST(peer_that_is_not_ready_gets_a_health_message_every_second),
         TEST(hlc_of_a_peer_is_adopted_unless_it_is_of_another_cluster),
+        TEST(stamps_of_this_node_are_above_all_that_a_peer_knows),
         TEST(registration_leaves_at_once_to_every_peer),
         TEST(unregistration_leaves_at_once),
         TEST(changes_during_a_message_go_with_the_next_one),
