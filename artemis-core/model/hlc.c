@@ -110,10 +110,12 @@ void hlc_observe_value(struct hlc *clock, uint64_t stamp, struct moment now)
         ;
 }
 
-void hlc_observe_ms(struct hlc *clock, uint64_t ms, struct moment now)
+bool hlc_observe_ms(struct hlc *clock, uint64_t ms, struct moment now)
 {
-    if (accept(clock, ms, now))
+    bool is_accepted = accept(clock, ms, now);
+    if (is_accepted)
         raise_to(&clock->offset_ms, offset_of(ms, now));
+    return is_accepted;
 }
 
 void hlc_observe_members_ms(struct hlc *clock, uint64_t ms, struct moment now)

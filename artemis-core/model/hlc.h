@@ -60,9 +60,9 @@ uint64_t hlc_highest(const struct hlc *clock, struct moment now);
  * wall clock. */
 bool hlc_accepts(const struct hlc *clock, uint64_t ms, struct moment now);
 /* The next stamps are above that of another node; and the time catches up with that of a member.
- * What is not accepted is ignored. */
+ * What is not accepted is ignored. hlc_observe_ms: false if so. */
 void hlc_observe_value(struct hlc *clock, uint64_t stamp, struct moment now);
-void hlc_observe_ms(struct hlc *clock, uint64_t ms, struct moment now);
+bool hlc_observe_ms(struct hlc *clock, uint64_t ms, struct moment now);
 /* Raises the highest clock of all members to one that a member reports. Ignored if it is more than
  * CLOCK_AHEAD_MAX_MS above the clock with which this node started. */
 void hlc_observe_members_ms(struct hlc *clock, uint64_t ms, struct moment now);

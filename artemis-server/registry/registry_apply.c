@@ -49,12 +49,12 @@ void registry_observe_clocks(struct registry *registry, uint64_t clock_ms,
                              uint64_t members_clock_ms, struct moment now)
 {
     hlc_observe_members_ms(&registry->clock, members_clock_ms ? members_clock_ms : clock_ms, now);
-    hlc_observe_ms(&registry->clock, clock_ms, now);
+    (void)hlc_observe_ms(&registry->clock, clock_ms, now);
 }
 
-void registry_observe_clock(struct registry *registry, uint64_t clock_ms, struct moment now)
+bool registry_observe_clock(struct registry *registry, uint64_t clock_ms, struct moment now)
 {
-    hlc_observe_ms(&registry->clock, clock_ms, now);
+    return hlc_observe_ms(&registry->clock, clock_ms, now);
 }
 
 uint64_t registry_highest_hlc(const struct registry *registry, struct moment now)

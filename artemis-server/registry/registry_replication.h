@@ -123,8 +123,8 @@ uint64_t registry_members_clock_ms(const struct registry *registry, struct momen
 /* Catches up with both clocks of a member that this node has asked. 0: not sent. */
 void registry_observe_clocks(struct registry *registry, uint64_t clock_ms,
                              uint64_t members_clock_ms, struct moment now);
-/* Catches up with the first of them only, unless a stamp of that time would be refused. */
-void registry_observe_clock(struct registry *registry, uint64_t clock_ms, struct moment now);
+/* Catches up with the first of them only. False: a stamp of that time would be refused. */
+bool registry_observe_clock(struct registry *registry, uint64_t clock_ms, struct moment now);
 /* No stamp above it has been issued or observed up to `now`. */
 uint64_t registry_highest_hlc(const struct registry *registry, struct moment now);
 /* Issues stamps above that of a member, unless it would be refused. 0: not sent. */

@@ -209,7 +209,8 @@ static void end_transfer(struct transfer *transfer, CURLcode code)
     /* While this node's clock is behind, the peer adds the difference to ages, and may refuse
      * updates. The replicator decides about the clock in a health response. */
     if (kind != MESSAGE_HEALTH && response.result != SEND_WRONG_CLUSTER)
-        registry_observe_clock(transfer->client->registry, transfer->clock_ms, clock_now());
+        response.is_clock_ahead =
+            !registry_observe_clock(transfer->client->registry, transfer->clock_ms, clock_now());
     if (kind == MESSAGE_HEALTH && response.result == SEND_DELIVERED)
         peer_client_read_health(transfer->curl, &transfer->client->options, transfer->clock_ms,
                                 &response);

@@ -35,6 +35,7 @@ struct peer_response {
     enum send_result result;
     const char *error_text;  /* "" when it was delivered */
     const uint64_t *digests; /* of a delivered MESSAGE_DIGEST; otherwise NULL */
+    bool is_clock_ahead;     /* further than it is followed before the members are asked */
     /* Of a delivered MESSAGE_HEALTH: */
     bool has_health;
     struct health_response health;

@@ -210,6 +210,8 @@ static void on_response(void *context, const struct peer_response *response)
         note_clock(peer, response->wall_ms, now);
         replicator_on_health(thread->replicator, message, &response->health, now);
     }
+    if (response->is_clock_ahead)
+        replicator_check_clocks(thread->replicator, now);
     if (response->digests)
         replicator_on_digests(thread->replicator, message, response->digests, now);
     replicator_on_result(thread->replicator, message, response->result, now);

@@ -179,8 +179,9 @@ bool replicator_is_current(const struct replicator *replicator, const struct mes
  * was read. */
 void replicator_on_result(struct replicator *replicator, struct message *message,
                           enum send_result result, struct moment now);
-/* Sends a health check to every peer at once, at most once a second: a record was refused as too
- * far ahead, and the clock of a member may be higher than this node knows. */
+/* Sends a health check to every peer at once, at most once a second: a record or the clock of a
+ * response was refused as too far ahead, and the clock of a member may be higher than this node
+ * knows. */
 void replicator_check_clocks(struct replicator *replicator, struct moment now);
 void message_free(struct message *message); /* one that gets no result any more; takes NULL */
 /* The peer announced its shutdown: it is down. Only health checks are sent until its next health

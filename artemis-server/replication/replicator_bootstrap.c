@@ -195,6 +195,7 @@ static bool is_refilled(struct replicator *replicator, struct moment now)
 {
     bool is_searching = now.mono_ms < search_end_ms(replicator);
     bool any_down = false;
+    bool any_failing = false;
     for (uint32_t i = 0; i < REPLICATOR_PEERS_MAX; i++) {
         const struct peer *peer = &replicator->peers[i];
         if (may_have_snapshot(replicator, peer)) {
@@ -202,6 +203,7 @@ static bool is_refilled(struct replicator *replicator, struct moment now)
             return false;
         }
         any_down |= peer->joined && peer->health == PEER_DOWN;
+        any_failing |= peer->joined && peer->failures > 0;
     }
     if (is_searching && any_down)
         replicator->refill_ms = 0;
@@ -210,7 +212,8 @@ static bool is_refilled(struct replicator *replicator, struct moment now)
     if (!replicator->refill_ms)
         return false;
     replicator->has_refilled = true;
-    return now.mono_ms >= refill_end_ms(replicator);
+    /* A peer that was starting and has failed since may have got data. */
+    return now.mono_ms >= refill_end_ms(replicator) && !(is_searching && any_failing);
 }
 
 void bootstrap_check_ready(struct replicator *replicator, struct moment now)
@@ -259,7 +262,7 @@ uint64_t bootstrap_due_ms(const struct replicator *replicator, struct moment now
         return UINT64_MAX;
     if (replicator->snapshot_ms)
         return compare_end_ms(replicator);
-    if (replicator->refill_ms)
+    if (replicator->refill_ms && now.mono_ms < refill_end_ms(replicator))
         return refill_end_ms(replicator);
     uint64_t end_ms = search_end_ms(replicator);
     return now.mono_ms < end_ms ? end_ms : UINT64_MAX;

@@ -88,9 +88,11 @@ struct sim_node {
     uint64_t evictions;
     struct record_order orders[CLIENTS_MAX]; /* of the records at the last check; stamp 0: none */
     uint64_t held_ms[CLIENTS_MAX]; /* when it last had the instance, of any of its processes */
-    uint64_t held_since_ms[CLIENTS_MAX]; /* without a gap; 0: it does not have it */
-    uint64_t guards_since_ms;            /* since when it has guarded leases; 0: it has none */
-    uint64_t work_at_ms;                 /* time of its next scheduled turn */
+    uint64_t held_since_ms[CLIENTS_MAX];     /* without a gap; 0: it does not have it */
+    uint32_t contents[CLIENTS_MAX];          /* at the last check, */
+    uint64_t contents_since_ms[CLIENTS_MAX]; /* and the check that saw it first */
+    uint64_t guards_since_ms;                /* since when it has guarded leases; 0: it has none */
+    uint64_t work_at_ms;                     /* time of its next scheduled turn */
 };
 
 /* A client: what it wants, and what was acknowledged. */
@@ -208,10 +210,12 @@ struct sim {
     /* Since when changes at a can reach b, directly or through others; 0: they cannot. */
     uint64_t reaches_since_ms[NODES_MAX][NODES_MAX];
     uint64_t connected_since_ms[NODES_MAX][NODES_MAX]; /* the same, directly */
+    uint64_t contact_ms[NODES_MAX][NODES_MAX]; /* when messages last passed, lost ones apart */
     uint64_t engaged_ms;              /* when a guard of any node was engaged, or a node paused */
     uint64_t released_ms;             /* when an operator released the guards; 0: not yet */
     bool guarded_before[CLIENTS_MAX]; /* every node guarded the lease before the restarts in turn */
     uint64_t differs_since_ms[NODES_MAX][NODES_MAX][CLIENTS_MAX]; /* lists of n and m; 0: equal */
+    uint64_t behind_since_ms[NODES_MAX][NODES_MAX]; /* stamps of n, behind those of m; 0: are not */
     struct sim_counts counts;
     char failure[512]; /* "": no failure */
     int failed_client; /* -1: none */
@@ -250,6 +254,7 @@ void sim_print_story(void); /* the last lines */
 
 /* --- sim_node.c ------------------------------------------------------------------------------- */
 struct moment node_now(const struct sim *sim, const struct sim_node *node);
+uint64_t node_age_ms(const struct sim *sim, const struct sim_node *node); /* by its own clock */
 void node_start(struct sim *sim, struct sim_node *node);
 void node_crash(struct sim *sim, struct sim_node *node);
 bool node_is_running(const struct sim_node *node); /* running and not paused */
@@ -316,6 +321,7 @@ void faults_end(struct sim *sim); /* ends all faults */
 
 /* --- sim_oracle.c ----------------------------------------------------------------------------- */
 enum {
+    CHECK_INTERVAL_MS = 1000,
     CLOCKS_APART_MS = 100, /* allowed distance of HLCs: drift and travel times */
     SNAPSHOT_MS = 8000,
     /* A peer that could be reached for this long is up: the longest backoff, the health message to

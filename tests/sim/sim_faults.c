@@ -23,8 +23,7 @@ static void set_link(struct sim *sim, uint32_t from, uint32_t to, bool cut)
     if (link->cut && !cut)
         link->fine_since_ms = sim->now_ms;
     link->cut = cut;
-    if (cut)
-        oracle_update_reachability(sim);
+    oracle_update_reachability(sim);
 }
 
 static void on_link_restored(struct sim *sim, void *context, uint32_t from, uint32_t to)

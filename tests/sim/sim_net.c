@@ -338,7 +338,9 @@ static void deliver_response(struct sim *sim, struct transfer *transfer, struct 
     struct moment now = node_now(sim, node);
     if (transfer->result == SEND_UNREACHABLE)
         return;
-    registry_observe_clock(node->registry, transfer->response_clock_ms, now);
+    if (transfer->kind != MESSAGE_HEALTH &&
+        !registry_observe_clock(node->registry, transfer->response_clock_ms, now))
+        replicator_check_clocks(node->replicator, now);
     (void)add_transit(&transfer->response, node->registry, transfer->response_clock_ms,
                       sim->now_ms - transfer->sent_ms, now);
     if (transfer->result != SEND_DELIVERED)

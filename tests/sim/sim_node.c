@@ -5,13 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+uint64_t node_age_ms(const struct sim *sim, const struct sim_node *node)
+{
+    int64_t passed = (int64_t)(sim->now_ms - node->started_ms);
+    return (uint64_t)(passed + passed * node->drift_ppm / 1000000);
+}
+
 /* The node's clocks: the monotonic one drifts, the wall clock also jumps. */
 struct moment node_now(const struct sim *sim, const struct sim_node *node)
 {
-    int64_t passed = (int64_t)(sim->now_ms - node->started_ms);
-    int64_t drifted = passed + passed * node->drift_ppm / 1000000;
     return (struct moment){
-        .mono_ms = 5000000 + (uint64_t)drifted, /* arbitrary start */
+        .mono_ms = 5000000 + node_age_ms(sim, node), /* arbitrary start */
         .wall_ms = (uint64_t)((int64_t)1790000000000 + (int64_t)(sim->now_ms - WORLD_EPOCH_MS) +
                               node->wall_offset_ms),
     };

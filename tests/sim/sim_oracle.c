@@ -9,7 +9,6 @@
 #include <string.h>
 
 enum {
-    CHECK_INTERVAL_MS = 1000,
     /* A node that changes could reach for this long must have them: the longest backoff, the probe
      * of a peer that was down, two anti-entropy rounds, a TTL and some timeouts. */
     CONVERGENCE_MS = BACKOFF_MAX_MS + DOWN_PROBE_MS + 2 * ANTI_ENTROPY_MS + TTL_MS + 3 * TIMEOUT_MS,
@@ -96,8 +95,10 @@ void oracle_update_reachability(struct sim *sim)
                     reached[c] |= oracle_are_connected(sim, b, c) && !sim->nodes[b].is_legacy;
         for (uint32_t b = 0; b < sim->node_count; b++) {
             note_since(sim, &sim->reaches_since_ms[a][b], reached[b]);
-            note_since(sim, &sim->connected_since_ms[a][b],
-                       calm && oracle_are_connected(sim, a, b));
+            bool is_connected = oracle_are_connected(sim, a, b);
+            note_since(sim, &sim->connected_since_ms[a][b], calm && is_connected);
+            if (is_connected)
+                sim->contact_ms[a][b] = sim->now_ms;
         }
     }
 }

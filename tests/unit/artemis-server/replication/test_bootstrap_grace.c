@@ -105,6 +105,38 @@ static void peer_that_becomes_ready_ends_the_wait_with_its_snapshot(void **state
     assert_true(is_ready());
 }
 
+/* It may have got data since it responded. */
+static void starting_peer_that_fails_later_is_waited_for(void **state)
+{
+    (void)state;
+    join_with(0, starting);
+    assert_true(is_refilling());
+    pass_ms(REFILL_MS - 1);
+    finish(0, MESSAGE_HEALTH, SEND_RETRYABLE);
+    pass_ms(1);
+    assert_false(is_ready());
+    assert_true(is_refilling()); /* clients can register meanwhile */
+    pass_ms(BACKOFF_MAX_MS);
+    respond_health(0, starting);
+    assert_true(is_ready());
+}
+
+static void starting_peer_that_fails_later_is_waited_for_in_the_first_part_alone(void **state)
+{
+    (void)state;
+    uint64_t start_ms = rig.now_ms;
+    join_with(0, starting);
+    pass_ms(REFILL_MS);
+    finish(0, MESSAGE_HEALTH, SEND_RETRYABLE);
+    pass_ms(BACKOFF_MAX_MS);
+    expect(0, MESSAGE_HEALTH); /* no response */
+    rig.now_ms = start_ms + GRACE_MS - REFILL_MS - 1;
+    assert_false(is_ready());
+    assert_true(due_in_ms() == 1);
+    pass_ms(1);
+    assert_true(is_ready());
+}
+
 /* The link to the peer was cut while it sent its snapshot. */
 static void peer_that_returns_within_the_grace_is_asked_again(void **state)
 {
@@ -248,6 +280,8 @@ int main(void)
         TEST_GRACE(clients_get_time_to_register_once_every_peer_is_starting),
         TEST_GRACE(unreachable_peer_is_waited_for_until_the_last_part_of_the_grace),
         TEST_GRACE(peer_that_becomes_ready_ends_the_wait_with_its_snapshot),
+        TEST_GRACE(starting_peer_that_fails_later_is_waited_for),
+        TEST_GRACE(starting_peer_that_fails_later_is_waited_for_in_the_first_part_alone),
         TEST_GRACE(peer_that_returns_within_the_grace_is_asked_again),
         TEST_GRACE(clients_get_the_whole_time_again_after_a_stall),
         TEST(node_is_not_ready_after_a_stall_until_it_is_compared),

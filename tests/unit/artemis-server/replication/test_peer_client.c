@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "artemis-core/model/hlc.h"
 #include "artemis-server/clock.h"
 #include "tests/unit/artemis-server/registry/peer_fixture.h"
 
@@ -87,6 +88,7 @@ static struct {
     struct peer_client *client;
     unsigned responses;
     enum send_result result;
+    bool is_clock_ahead;
     char error[PEER_ERROR_BYTES];
     char names[128]; /* node, region and zone */
     unsigned records;
@@ -107,6 +109,7 @@ static void store_response(void *context, const struct peer_response *response)
     (void)context;
     node.responses++;
     node.result = response->result;
+    node.is_clock_ahead = response->is_clock_ahead;
     snprintf(node.error, sizeof(node.error), "%s", response->error_text);
     if (response->has_health)
         snprintf(node.names, sizeof(node.names), "[%s] [%s] [%s]", response->node_id,
@@ -353,17 +356,33 @@ static void transit_of_a_response_is_at_most_the_age_of_its_request(void **state
     assert_true(node.age_ms >= 5 && node.age_ms <= 5 + (own_clock_ms() - start_ms));
 }
 
+static void exchange_late(uint64_t clock_ms)
+{
+    char head[256];
+    snprintf(head, sizeof(head),
+             "HTTP/1.1 408 Late\r\nX-Artemis-Clock: %llu\r\nContent-Length: 0\r\n\r\n",
+             (unsigned long long)clock_ms);
+    exchange(MESSAGE_RENEW, head, 0, "");
+    assert_int_equal(node.result, SEND_RETRYABLE);
+}
+
 static void clock_of_a_peer_that_is_ahead_is_followed(void **state)
 {
     (void)state;
-    char head[256];
     uint64_t ahead_ms = own_clock_ms() + 100000;
-    snprintf(head, sizeof(head),
-             "HTTP/1.1 408 Late\r\nX-Artemis-Clock: %llu\r\nContent-Length: 0\r\n\r\n",
-             (unsigned long long)ahead_ms);
-    exchange(MESSAGE_RENEW, head, 0, "");
-    assert_int_equal(node.result, SEND_RETRYABLE);
+    exchange_late(ahead_ms);
     assert_true(own_clock_ms() >= ahead_ms);
+    assert_false(node.is_clock_ahead);
+}
+
+/* The peer refuses all updates until this node has asked the members for their clocks. */
+static void clock_of_a_peer_that_is_too_far_ahead_is_reported(void **state)
+{
+    (void)state;
+    uint64_t ahead_ms = clock_now().wall_ms + 2 * CLOCK_AHEAD_MAX_MS;
+    exchange_late(ahead_ms);
+    assert_true(own_clock_ms() < ahead_ms - CLOCK_AHEAD_MAX_MS);
+    assert_true(node.is_clock_ahead);
 }
 
 static void abandoned_request_is_reset(void **state)
@@ -389,6 +408,7 @@ int main(void)
         TEST(transit_of_a_response_is_added_to_its_ages),
         TEST(transit_of_a_response_is_at_most_the_age_of_its_request),
         TEST(clock_of_a_peer_that_is_ahead_is_followed),
+        TEST(clock_of_a_peer_that_is_too_far_ahead_is_reported),
         TEST(abandoned_request_is_reset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
