@@ -538,29 +538,11 @@ static void evicted_leases_do_not_engage_the_guard_again(void **state)
     }
 }
 
-static void changed_guard_values_count_at_once(void **state)
-{
-    (void)state;
-    enum { SHORT_MS = 5000 };
-    struct lease_options options = registry_lease_options(registry);
-    start_trouble(false);
-    options.guard_max_ms = SHORT_MS;
-    registry_set_lease_options(registry, &options);
-    run(ENDED_MS, TTL_MS + SHORT_MS - 1, false);
-    assert_int_equal(stats_of(registry).guarded, BIG);
-    options.guard_max_ms = GUARD_MAX_MS;
-    options.guard_percent = 0;
-    registry_set_lease_options(registry, &options);
-    run(TTL_MS + SHORT_MS, TTL_MS + SHORT_MS + RECHECK_MS, false);
-    assert_int_equal(stats_of(registry).instances, 0);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(changed_guard_values_count_at_once),
         TEST(silent_majority_of_a_service_is_held),
         TEST(guard_reports_its_numbers),
         TEST(guarded_service_is_not_the_trouble_of_the_node),

@@ -144,6 +144,43 @@ static void shorter_ttl_shortens_no_lease_that_is_in_force(void **state)
     assert_false(is_shown(registry, "s", "old"));
 }
 
+/* Enables the guard, and lets 100 leases end at once, which it keeps. Returns the time. */
+static uint64_t engage_guard(void)
+{
+    struct lease_options options = registry_lease_options(registry);
+    options.guard_percent = 85;
+    set_options(options);
+    put_many(registry, "big", 0, 100, at_ms(0));
+    registry_expire(registry, at_ms(TTL_MS + TICK_MS));
+    assert_int_equal(stats_of(registry).guarded, 100);
+    return TTL_MS + TICK_MS;
+}
+
+static void guard_keeps_leases_for_its_new_time(void **state)
+{
+    (void)state;
+    enum { SHORT_MS = 5000, END_MS = TTL_MS + SHORT_MS };
+    struct lease_options options = registry_lease_options(registry);
+    (void)engage_guard();
+    options.guard_percent = 85;
+    options.guard_max_ms = SHORT_MS;
+    set_options(options);
+    registry_expire(registry, at_ms(END_MS - 1));
+    assert_int_equal(stats_of(registry).guarded, 100);
+    registry_expire(registry, at_ms(END_MS + RECHECK_MS));
+    assert_int_equal(stats_of(registry).instances, 0);
+}
+
+static void guard_that_is_disabled_evicts(void **state)
+{
+    (void)state;
+    struct lease_options options = registry_lease_options(registry);
+    uint64_t ms = engage_guard();
+    set_options(options);
+    registry_expire(registry, at_ms(ms + RECHECK_MS + TICK_MS));
+    assert_int_equal(stats_of(registry).instances, 0);
+}
+
 static void empty_services_are_forgotten_after_the_new_interval(void **state)
 {
     (void)state;
@@ -320,6 +357,8 @@ int main(void)
         TEST(leases_of_every_length_end_in_time),
         TEST(longer_ttl_counts_from_the_next_renewal),
         TEST(shorter_ttl_shortens_no_lease_that_is_in_force),
+        TEST(guard_keeps_leases_for_its_new_time),
+        TEST(guard_that_is_disabled_evicts),
         TEST(empty_services_are_forgotten_after_the_new_interval),
         TEST(sweep_that_comes_an_hour_late_takes_all_that_ended),
         TEST(hundred_thousand_leases_of_many_services_end_together),
