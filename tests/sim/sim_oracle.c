@@ -185,7 +185,8 @@ static bool is_lower(struct record_order a, struct record_order b)
     return stamp_compare(a.stamp, b.stamp) < 0;
 }
 
-/* A record or tombstone is never replaced by an older one. A key that the node no longer has may
+/* Invariants 1 and 7. A record or tombstone is never replaced by an older one. Where the client
+ * numbers its changes, an earlier change of it has won. A key that the node no longer has may
  * get an older record; where tombstones end early, that can be between two checks. */
 static void check_stamps_grow(struct sim *sim, struct sim_node *node)
 {
@@ -199,6 +200,10 @@ static void check_stamps_grow(struct sim *sim, struct sim_node *node)
             continue;
         }
         struct record_order order = {instance_client_revision(state.instance), {.hlc = state.hlc}};
+        uint64_t revision = node->orders[i].client_revision;
+        if (order.client_revision < revision)
+            sim_fail(sim, 7, (int)i, "%s replaced revision %llu of i%u by %llu", node->name,
+                     (unsigned long long)revision, i, (unsigned long long)order.client_revision);
         if (is_lower(order, node->orders[i]))
             sim_fail(sim, 1, (int)i, "%s replaced i%u by an older record", node->name, i);
         node->orders[i] = order;
