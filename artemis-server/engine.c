@@ -275,6 +275,7 @@ enum error engine_create(const struct config *config, struct engine **out,
     }
     engine->config = config;
     pthread_mutex_init(&engine->settings_lock, NULL);
+    pthread_mutex_init(&engine->release_lock, NULL);
     engine->started = clock_now();
     atomic_init(&engine->state, NODE_STARTING);
     for (int kind = 0; kind < CALL_KINDS; kind++)
@@ -341,6 +342,7 @@ void engine_free(struct engine *engine)
     audit_stop(engine->audit, AUDIT_STOP_MS);
     auth_free(&engine->auth);
     pthread_mutex_destroy(&engine->settings_lock);
+    pthread_mutex_destroy(&engine->release_lock);
     free(engine);
 }
 
@@ -415,21 +417,43 @@ bool engine_is_guard_engaged(struct engine *engine, struct slice service_id, str
     return search.is_engaged;
 }
 
-enum error engine_release_guard(struct engine *engine, struct slice service_id, struct moment now)
+/* Counts a release that is refused. */
+static enum error refuse_release(struct engine *engine, enum error error)
 {
-    enum error error = registry_release_guard(engine->registry, service_id, now);
-    if (engine->replication) /* a peer may know a service that this node does not */
-        replication_thread_release_guard(engine->replication, service_id,
-                                         registry_clock_ms(engine->registry, now));
+    atomic_fetch_add_explicit(&engine->releases_refused, 1, memory_order_relaxed);
     return error;
 }
 
-void engine_apply_release(struct engine *engine, struct slice service_id, uint64_t clock_ms,
-                          struct moment now)
+enum error engine_release_guard(struct engine *engine, struct slice service_id, struct moment now)
 {
-    bool has_effect = registry_apply_release(engine->registry, service_id, clock_ms, now);
-    if (has_effect && clock_ms && engine->replication)
-        replication_thread_release_guard(engine->replication, service_id, clock_ms);
+    if (!engine->replication)
+        return registry_release_guard(engine->registry, service_id, now);
+    uint64_t clock_ms = registry_clock_ms(engine->registry, now);
+    pthread_mutex_lock(&engine->release_lock);
+    enum error error =
+        replication_thread_put_release(engine->replication, service_id, clock_ms, now);
+    pthread_mutex_unlock(&engine->release_lock);
+    if (error)
+        return refuse_release(engine, error);
+    /* It is put first: a peer may know a service that this node does not. */
+    return registry_release_guard(engine->registry, service_id, now);
+}
+
+enum error engine_apply_release(struct engine *engine, struct slice service_id, uint64_t clock_ms,
+                                struct moment now)
+{
+    enum error error = ERR_NONE;
+    if (!engine->replication || !clock_ms) {
+        (void)registry_apply_release(engine->registry, service_id, clock_ms, now);
+        return ERR_NONE;
+    }
+    pthread_mutex_lock(&engine->release_lock);
+    if (!replication_thread_can_put_release(engine->replication, service_id, clock_ms, now))
+        error = ERR_TOO_MANY_RELEASES;
+    else if (registry_apply_release(engine->registry, service_id, clock_ms, now))
+        error = replication_thread_put_release(engine->replication, service_id, clock_ms, now);
+    pthread_mutex_unlock(&engine->release_lock);
+    return error ? refuse_release(engine, error) : ERR_NONE;
 }
 
 uint32_t engine_hash(const struct engine *engine, struct slice value)

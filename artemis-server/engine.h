@@ -74,7 +74,9 @@ struct engine {
     /* Where clients and peers reach this node. The HTTP layer sets it before it serves. */
     char url[NODE_URL_BYTES];
     _Atomic enum node_state state;
-    _Atomic uint64_t fetches_cut; /* responses to peers without records beyond a limit */
+    pthread_mutex_t release_lock;      /* a release is put and applied at once */
+    _Atomic uint64_t releases_refused; /* at the limit of release_list.h */
+    _Atomic uint64_t fetches_cut;      /* responses to peers without records beyond a limit */
     _Atomic uint32_t snapshots;   /* that are being sent to peers */
     atomic_bool was_ready;
     atomic_bool is_drained; /* an operator takes the node out of load balancers: see engine_drain */
@@ -122,13 +124,15 @@ enum error engine_admit(struct engine *engine, enum call_kind kind, struct momen
  * empty. */
 bool engine_is_guard_engaged(struct engine *engine, struct slice service_id, struct moment now);
 /* Releases the guard of a service, or of the node and all services if the id is empty; at the peers
- * too. As registry_release_guard. */
+ * too. As registry_release_guard. ERR_TOO_MANY_RELEASES: the peers would not get it; nothing is
+ * released. */
 MUST_USE enum error engine_release_guard(struct engine *engine, struct slice service_id,
                                          struct moment now);
 /* A peer has sent the release of a guard, as registry_apply_release. If it has an effect here, this
- * node sends it on: its own peers may not reach the node where it was made. */
-void engine_apply_release(struct engine *engine, struct slice service_id, uint64_t clock_ms,
-                          struct moment now);
+ * node sends it on: its own peers may not reach the node where it was made. ERR_TOO_MANY_RELEASES:
+ * it could not be sent on, and nothing is released; the peer sends it again. */
+MUST_USE enum error engine_apply_release(struct engine *engine, struct slice service_id,
+                                         uint64_t clock_ms, struct moment now);
 /* A hash that only this process knows. */
 uint32_t engine_hash(const struct engine *engine, struct slice value);
 /* A peer has sent its goodbye. */

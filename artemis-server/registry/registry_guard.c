@@ -80,13 +80,27 @@ enum error registry_release_guard(struct registry *registry, struct slice id, st
     return release_scope(registry, id, &release);
 }
 
+/* The time since the clock of the cluster showed clock_ms. */
+static uint64_t age_of(const struct registry *registry, uint64_t clock_ms, struct moment now)
+{
+    uint64_t own_ms = hlc_ms(&registry->clock, now);
+    return clock_ms < own_ms ? own_ms - clock_ms : 0;
+}
+
+uint64_t registry_release_until_ms(const struct registry *registry, uint64_t clock_ms,
+                                   struct moment now)
+{
+    uint64_t end_ms = now.mono_ms + registry_ttl_ms(registry);
+    uint64_t age_ms = age_of(registry, clock_ms, now);
+    return age_ms < end_ms ? end_ms - age_ms : 0;
+}
+
 bool registry_apply_release(struct registry *registry, struct slice id, uint64_t clock_ms,
                             struct moment now)
 {
-    uint64_t own_ms = hlc_ms(&registry->clock, now);
     struct release release = {.now = now, .settings = registry_guard_settings(registry)};
-    if (clock_ms && clock_ms < own_ms)
-        release.age_ms = own_ms - clock_ms;
+    if (clock_ms)
+        release.age_ms = age_of(registry, clock_ms, now);
     return release_scope(registry, id, &release) == ERR_NONE && release.has_effect;
 }
 

@@ -102,6 +102,9 @@ MUST_USE enum error registry_apply_unregister(struct registry *registry,
  * all nodes at the same time, so a late one has no effect. True: it has an effect here. */
 bool registry_apply_release(struct registry *registry, struct slice id, uint64_t clock_ms,
                             struct moment now);
+/* The monotonic time at which a release ends that was made then. */
+uint64_t registry_release_until_ms(const struct registry *registry, uint64_t clock_ms,
+                                   struct moment now);
 
 /* What registry_restore has done with a record. */
 enum restore_result {

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis-server/replication/commands.h"
 
-#include <assert.h>
 #include <string.h>
 
 void command_queue_init(struct command_queue *queue)
 {
     queue->list.has_topology = false;
     queue->list.goodbye_count = 0;
-    queue->list.release_count = 0;
+    queue->list.has_releases = false;
+    queue->list.releases.count = 0;
+    queue->list.releases.last = 0;
     queue->list.recompare = false;
     queue->list.check_clocks = false;
     queue->list.flush = 0;
@@ -51,21 +52,28 @@ void command_queue_put_goodbye(struct command_queue *queue, const char *node_id)
     pthread_mutex_unlock(&queue->lock);
 }
 
-void command_queue_put_release(struct command_queue *queue, struct slice service_id,
-                               uint64_t clock_ms)
+bool command_queue_can_put_release(struct command_queue *queue, struct slice service_id,
+                                   uint64_t clock_ms, uint64_t now_ms)
 {
-    assert(service_id.size <= ID_BYTES_MAX);
     pthread_mutex_lock(&queue->lock);
-    struct command_list *list = &queue->list;
-    if (list->release_count < RELEASES_MAX) {
-        struct guard_scope *scope = &list->releases[list->release_count++];
-        scope->id_size = service_id.size;
-        scope->clock_ms = clock_ms;
-        if (service_id.size)
-            memcpy(scope->service_id, service_id.data, service_id.size);
-    }
-    atomic_store(&queue->pending, true);
+    bool can_put = release_list_can_put(&queue->list.releases, service_id, clock_ms, now_ms);
     pthread_mutex_unlock(&queue->lock);
+    return can_put;
+}
+
+enum error command_queue_put_release(struct command_queue *queue, struct slice service_id,
+                                     uint64_t clock_ms, uint64_t until_ms, uint64_t now_ms)
+{
+    pthread_mutex_lock(&queue->lock);
+    struct release_list *releases = &queue->list.releases;
+    uint64_t last = releases->last;
+    enum error error = release_list_put(releases, service_id, clock_ms, until_ms, now_ms);
+    if (releases->last != last) {
+        queue->list.has_releases = true;
+        atomic_store(&queue->pending, true);
+    }
+    pthread_mutex_unlock(&queue->lock);
+    return error;
 }
 
 void command_queue_put_recompare(struct command_queue *queue)
@@ -101,7 +109,7 @@ bool command_queue_take(struct command_queue *queue, struct command_list *out)
     *out = queue->list;
     queue->list.has_topology = false;
     queue->list.goodbye_count = 0;
-    queue->list.release_count = 0;
+    queue->list.has_releases = false;
     queue->list.recompare = false;
     queue->list.check_clocks = false;
     atomic_store(&queue->pending, false);

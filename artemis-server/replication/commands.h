@@ -4,9 +4,9 @@
  * handle the goodbye of a peer, release guards at the peers, compare with every ready peer, check
  * the clocks of all members, flush.
  *
- * The queue has a fixed size and never allocates, so that no command fails: a topology replaces the
- * one before it, a peer has at most one goodbye, and flush requests are numbers. The lock is held
- * for copies alone.
+ * The queue has a fixed size and never allocates: a topology replaces the one before it, a peer has
+ * at most one goodbye, and flush requests are numbers. No command fails, except a release when the
+ * list of releases is full. The lock is held for copies alone.
  */
 #pragma once
 
@@ -16,20 +16,13 @@
 #include "artemis-server/cluster/topology.h"
 #include "artemis-server/replication/status.h"
 
-/* A service, or everything. */
-struct guard_scope {
-    char service_id[ID_BYTES_MAX];
-    size_t id_size;    /* 0: everything */
-    uint64_t clock_ms; /* of the cluster, when it was released */
-};
-
 struct command_list {
     bool has_topology;
     struct member_list topology;
     size_t goodbye_count;
     char goodbyes[MEMBERS_MAX][PEER_NAME_BYTES]; /* node ids */
-    size_t release_count;
-    struct guard_scope releases[RELEASES_MAX];
+    bool has_releases;            /* the list has grown */
+    struct release_list releases; /* all that peers may still need */
     bool recompare; /* compare with every ready peer */
     bool check_clocks;
     uint64_t flush; /* number of the last flush request; 0: none */
@@ -49,9 +42,12 @@ void command_queue_put_topology(struct command_queue *queue, const struct member
 /* Ignores an empty id, which peers have whose id is not known yet, an id that is too long, and more
  * than MEMBERS_MAX goodbyes at a time. */
 void command_queue_put_goodbye(struct command_queue *queue, const char *node_id);
-/* Ignores more than RELEASES_MAX releases at a time. */
-void command_queue_put_release(struct command_queue *queue, struct slice service_id,
-                               uint64_t clock_ms);
+/* As release_list_can_put and release_list_put. The list stays in the queue. */
+bool command_queue_can_put_release(struct command_queue *queue, struct slice service_id,
+                                   uint64_t clock_ms, uint64_t now_ms);
+MUST_USE enum error command_queue_put_release(struct command_queue *queue, struct slice service_id,
+                                              uint64_t clock_ms, uint64_t until_ms,
+                                              uint64_t now_ms);
 void command_queue_put_recompare(struct command_queue *queue);
 void command_queue_put_check_clocks(struct command_queue *queue);
 /* Returns the number of the request, for replication_status_wait_flushed. */

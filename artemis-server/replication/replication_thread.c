@@ -260,12 +260,6 @@ static void apply_goodbye(struct replication_thread *thread, const char *node_id
     }
 }
 
-static void apply_release(struct replication_thread *thread, const struct guard_scope *scope)
-{
-    replicator_release_guard(thread->replicator, (struct slice){scope->service_id, scope->id_size},
-                             scope->clock_ms, clock_now());
-}
-
 static void apply_commands(struct replication_thread *thread)
 {
     struct command_list list;
@@ -275,8 +269,8 @@ static void apply_commands(struct replication_thread *thread)
         apply_topology(thread, &list.topology);
     for (size_t i = 0; i < list.goodbye_count; i++)
         apply_goodbye(thread, list.goodbyes[i]);
-    for (size_t i = 0; i < list.release_count; i++)
-        apply_release(thread, &list.releases[i]);
+    if (list.has_releases)
+        replicator_set_releases(thread->replicator, &list.releases);
     if (list.recompare) {
         replicator_recompare(thread->replicator, clock_now());
         thread->phase = BOOTSTRAP_COPYING;
@@ -304,11 +298,21 @@ void replication_thread_on_goodbye(struct replication_thread *thread, const char
     peer_client_wake(thread->client);
 }
 
-void replication_thread_release_guard(struct replication_thread *thread, struct slice service_id,
-                                      uint64_t clock_ms)
+bool replication_thread_can_put_release(struct replication_thread *thread, struct slice service_id,
+                                        uint64_t clock_ms, struct moment now)
 {
-    command_queue_put_release(&thread->commands, service_id, clock_ms);
+    return command_queue_can_put_release(&thread->commands, service_id, clock_ms, now.mono_ms);
+}
+
+enum error replication_thread_put_release(struct replication_thread *thread,
+                                          struct slice service_id, uint64_t clock_ms,
+                                          struct moment now)
+{
+    uint64_t until_ms = registry_release_until_ms(thread->options.registry, clock_ms, now);
+    enum error error = command_queue_put_release(&thread->commands, service_id, clock_ms, until_ms,
+                                                 now.mono_ms);
     peer_client_wake(thread->client);
+    return error;
 }
 
 void replication_thread_recompare(struct replication_thread *thread)

@@ -46,10 +46,14 @@ void replication_thread_free(struct replication_thread *thread);
 void replication_thread_on_topology(void *thread, const struct cluster_event *event);
 /* The peer with this node id announced its shutdown. */
 void replication_thread_on_goodbye(struct replication_thread *thread, const char *node_id);
-/* Releases the guard of a service, or of everything if the id is empty, at the peers, as
- * replicator_release_guard. */
-void replication_thread_release_guard(struct replication_thread *thread, struct slice service_id,
-                                      uint64_t clock_ms);
+/* Sends the release of a guard to the peers: of a service, or of everything if the id is empty. It
+ * was made when the clock of the cluster showed clock_ms. ERR_TOO_MANY_RELEASES as in
+ * release_list.h; not if the list could take it before, and no other thread has put one since. */
+bool replication_thread_can_put_release(struct replication_thread *thread, struct slice service_id,
+                                        uint64_t clock_ms, struct moment now);
+MUST_USE enum error replication_thread_put_release(struct replication_thread *thread,
+                                                   struct slice service_id, uint64_t clock_ms,
+                                                   struct moment now);
 /* This node is not ready from now on; on_phase is called when it has been compared with every ready
  * peer. */
 void replication_thread_recompare(struct replication_thread *thread);

@@ -128,7 +128,6 @@ void replicator_add_peer(struct replicator *replicator, uint32_t number, struct 
         .renew_batch = replicator->options.batch_size,
         .register_batch = MESSAGE_ITEMS_MAX,
         .outbox = peer->outbox,
-        .releases_sent = replicator->release_count,
     };
 }
 
@@ -421,6 +420,15 @@ void replicator_on_digests(struct replicator *replicator, const struct message *
         anti_entropy_on_digests(replicator, peer, digests);
 }
 
+/* A lease check has a short timeout: a late response is no failure of the peer. The list of
+ * releases of a peer may be full. */
+static bool is_failure_of_peer(const struct message *message, enum send_result result)
+{
+    if (message->kind == MESSAGE_LEASE_CHECK)
+        return false;
+    return message->kind != MESSAGE_RELEASE || result == SEND_UNREACHABLE;
+}
+
 static void update_health(struct replicator *replicator, struct peer *peer,
                           const struct message *message, enum send_result result, struct moment now)
 {
@@ -432,8 +440,7 @@ static void update_health(struct replicator *replicator, struct peer *peer,
         return;
     case SEND_RETRYABLE:
     case SEND_UNREACHABLE:
-        /* A lease check has a short timeout: a late response is no failure of the peer. */
-        if (message->kind != MESSAGE_LEASE_CHECK)
+        if (is_failure_of_peer(message, result))
             count_failure(replicator, peer, message, result, now);
         return;
     case SEND_WRONG_CLUSTER:
@@ -487,7 +494,7 @@ static void finish(struct replicator *replicator, struct peer *peer, struct mess
         anti_entropy_on_result(replicator, peer, message, result, now);
         return;
     case MESSAGE_RELEASE:
-        release_on_result(peer, message, result);
+        release_on_result(peer, message, result, now);
         return;
     case MESSAGE_SNAPSHOT:
         bootstrap_on_result(replicator, peer, message, result, now);

@@ -36,13 +36,13 @@
 #include "artemis-core/base/backoff.h"
 #include "artemis-core/base/moment.h"
 #include "artemis-server/registry/registry_replication.h"
+#include "artemis-server/cluster/release_list.h"
 
 enum {
     REPLICATOR_PEERS_MAX = 64,
     DOWN_PROBE_MS = 1000,         /* interval of health messages to a peer that is down */
     LEASE_CHECK_TIMEOUT_MS = 500, /* of a round with one peer; more if its round trips are slow */
     LEASE_CHECK_ROUNDS_MAX = 8,
-    RELEASES_MAX = 32,             /* releases of guards that are kept for peers */
     LEASE_CHECK_INTERVAL_MS = 100, /* interval at which confirming leases are drained */
     INCOMPATIBLE_REJECTIONS = 3,   /* in a row, without an accepted update since it was up */
     INCOMPATIBLE_RETRY_MS = 60000, /* then the peer gets updates again */
@@ -188,10 +188,9 @@ void message_free(struct message *message); /* one that gets no result any more;
  * response. */
 void replicator_on_goodbye(struct replicator *replicator, uint32_t peer, struct moment now);
 
-/* An operator has released the guard of a service, or of everything (""), when the clock of the
- * cluster showed clock_ms: the peers release it too. */
-void replicator_release_guard(struct replicator *replicator, struct slice service_id,
-                              uint64_t clock_ms, struct moment now);
+/* The releases of guards that the peers get, each once. Copies the list, which has grown since the
+ * last call. */
+void replicator_set_releases(struct replicator *replicator, const struct release_list *list);
 
 /* --- this node -------------------------------------------------------------------------------- */
 

@@ -58,7 +58,8 @@ struct peer {
     uint64_t incompatible_ms; /* when it became incompatible or unauthorized */
     bool snapshot_tried;      /* its snapshot was read or cannot be had */
     uint32_t snapshot_failures;
-    uint64_t releases_sent; /* number of the next release of a guard that the peer gets */
+    uint64_t releases_sent;  /* number of the next release of a guard that the peer gets */
+    uint64_t release_due_ms; /* after a failure: when it is sent again */
     struct outbox outbox;
     struct round round;
     struct peer_view view; /* counters; replicator_view fills in the rest */
@@ -98,14 +99,6 @@ struct lease_check {
 };
 TAILQ_HEAD(lease_checks, lease_check);
 
-/* An operator has released a guard. */
-struct guard_release {
-    char service_id[ID_BYTES_MAX];
-    size_t id_size;    /* 0: all guards */
-    uint64_t made_ms;  /* on this node's monotonic clock */
-    uint64_t clock_ms; /* on the clock of the cluster */
-};
-
 struct replicator {
     struct replicator_options options;
     struct registry *registry;
@@ -128,8 +121,7 @@ struct replicator {
     uint64_t lease_check_number;  /* of the last one */
     uint64_t lease_check_turn_ms; /* of the last turn; see restart_after_pause */
     uint32_t lease_check_max;     /* leases per message; halved after SEND_TOO_LARGE */
-    struct guard_release releases[RELEASES_MAX]; /* a ring */
-    uint64_t release_count;                      /* so far */
+    struct release_list releases;
     struct peer peers[REPLICATOR_PEERS_MAX];
     struct replicator_stats stats;
 };
@@ -190,7 +182,8 @@ uint64_t bootstrap_due_ms(const struct replicator *replicator, struct moment now
 
 /* --- replicator_release.c --------------------------------------------------------------------- */
 struct message *release_next(struct replicator *replicator, struct peer *peer, struct moment now);
-void release_on_result(struct peer *peer, const struct message *message, enum send_result result);
+void release_on_result(struct peer *peer, const struct message *message, enum send_result result,
+                       struct moment now);
 
 /* --- replicator_lease_check.c ----------------------------------------------------------------- */
 struct message *lease_check_next(struct replicator *replicator, struct peer *peer,

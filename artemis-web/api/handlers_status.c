@@ -193,6 +193,11 @@ enum error handle_release_guard(struct request *request, struct response *respon
     audit_release(request, service_id, was_engaged, error);
     if (error == ERR_SERVICE_NOT_FOUND)
         snprintf(message, MESSAGE_BYTES, "service_id: no such service: \"%.*s\"", (int)id_size, id);
+    if (error == ERR_TOO_MANY_RELEASES)
+        snprintf(message, MESSAGE_BYTES,
+                 "the guards of RELEASES_MAX (%d) services were released within one "
+                 "lease.ttl_secs; release all guards, or try again later",
+                 RELEASES_MAX);
     if (error)
         return error;
     struct json_writer w = status_begin(request, response);
@@ -209,7 +214,10 @@ enum error handle_peer_release_guard(struct request *request, struct response *r
     enum error error = read_service_id(request, id, &id_size, &clock_ms, message);
     if (error)
         return error;
-    engine_apply_release(request->engine, (struct slice){id, id_size}, clock_ms, request->now);
+    error =
+        engine_apply_release(request->engine, (struct slice){id, id_size}, clock_ms, request->now);
+    if (error)
+        return error;
     struct json_writer w = jw_to(&response->body, CASING_SNAKE);
     jw_open(&w, '{');
     codec_write_status(&w, DIALECT_SNAKE, ERR_NONE, NULL, false);

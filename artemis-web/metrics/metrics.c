@@ -24,6 +24,7 @@ struct metric_values {
     uint64_t writes_delayed;
     uint64_t writes_dropped;
     uint64_t rate_limited;
+    uint64_t releases_refused;
     uint64_t fetches_cut;
     uint64_t log_dropped;
     uint64_t reloads, reloads_failed;
@@ -55,6 +56,7 @@ struct metric_values {
     X("artemis_guard_services_active",         "gauge",   registry.engaged_services,      "Services whose mass-expiry guard suspends evictions.") \
     X("artemis_guard_node_expected_renewals",  "gauge",   registry.node_guard.expected,   "Renewals expected in the last window of the node's guard.") \
     X("artemis_guard_node_renewals",           "gauge",   registry.node_guard.renewed,    "Renewals received in the last window of the node's guard.") \
+    X("artemis_guard_releases_refused_total",  "counter", releases_refused,               "Releases of guards refused because the guards of 256 services were released within one lease.ttl_secs.") \
     X("artemis_cached_answers",                "gauge",   registry.cached_responses,      "Responses for single services in the response cache.") \
     X("artemis_cached_answer_bytes",           "gauge",   responses.service_bytes,        "Memory of the cached responses for single services, gzip forms included.") \
     X("artemis_cached_all_services_bytes",     "gauge",   responses.all_services_bytes,   "Memory of the cached responses with all services, gzip forms included.") \
@@ -280,6 +282,7 @@ static void collect(struct metrics *metrics, struct engine *engine, struct conne
     values->response_bytes = get(&metrics->response_bytes);
     for (size_t route = 0; route <= metrics->route_count; route++)
         values->rate_limited += get(&metrics->routes[route].outcomes[ERR_RATE_LIMITED]);
+    values->releases_refused = get(&engine->releases_refused);
     values->fetches_cut = get(&engine->fetches_cut);
     values->log_dropped = log_dropped();
     values->reloads = atomic_load_explicit(&engine->reloads, memory_order_relaxed);

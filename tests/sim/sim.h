@@ -80,6 +80,7 @@ struct sim_node {
     uint64_t refused_ms[CLIENTS_MAX]; /* when it last responded 503 to a heartbeat */
     struct registry *registry;
     struct replicator *replicator;
+    struct release_list releases;
     uint64_t started_ms;
     int64_t drift_ppm;
     int64_t wall_offset_ms;
@@ -260,6 +261,8 @@ void node_crash(struct sim *sim, struct sim_node *node);
 bool node_is_running(const struct sim_node *node); /* running and not paused */
 /* One turn of its replication thread. */
 void node_work(struct sim *sim, struct sim_node *node);
+/* Sends on that all guards were released when the clock of the cluster showed clock_ms. */
+void node_put_release(struct sim_node *node, uint64_t clock_ms, struct moment now);
 /* A node that clients call. */
 uint32_t node_for_client(struct sim *sim);
 /* How far the node's HLC is behind the highest of the cluster. */

@@ -184,8 +184,7 @@ static void on_release(struct sim *sim, void *context, uint32_t id, uint32_t b)
     sim_log(sim, "the guards are released at %s", node->name);
     if (registry_release_guard(node->registry, (struct slice){0}, now))
         abort();
-    replicator_release_guard(node->replicator, (struct slice){0},
-                             registry_clock_ms(node->registry, now), now);
+    node_put_release(node, registry_clock_ms(node->registry, now), now);
     node_work(sim, node);
 }
 

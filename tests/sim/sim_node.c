@@ -66,6 +66,14 @@ bool node_is_running(const struct sim_node *node)
     return node->running && !node->paused;
 }
 
+void node_put_release(struct sim_node *node, uint64_t clock_ms, struct moment now)
+{
+    uint64_t until_ms = registry_release_until_ms(node->registry, clock_ms, now);
+    if (release_list_put(&node->releases, (struct slice){0}, clock_ms, until_ms, now.mono_ms))
+        abort();
+    replicator_set_releases(node->replicator, &node->releases);
+}
+
 /* --- threads ---------------------------------------------------------------------------------- */
 
 static void on_turn(struct sim *sim, void *context, uint32_t id, uint32_t life);
@@ -195,6 +203,7 @@ void node_start(struct sim *sim, struct sim_node *node)
     node->continued_ms = 0;
     node->alone_ms = 0;
     node->evictions = 0;
+    memset(&node->releases, 0, sizeof(node->releases));
     memset(node->orders, 0, sizeof(node->orders));
     memset(node->refused_ms, 0, sizeof(node->refused_ms));
     node->is_ready = false;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The release of a mass-expiry guard in a cluster: three nodes in a chain.
+ * The release of a mass-expiry guard in a cluster: three nodes in a chain, and the limit.
  */
 #include "tests/support/servers/cluster.h"
 #include "tests/support/wait.h"
+
+#include "artemis-server/cluster/release_list.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -80,6 +82,43 @@ static void release_that_arrives_too_late_has_no_effect(void **state)
     check_json(http_get(cluster.http[2], "/api/status/leases"), "guard.node.state", "'released'");
 }
 
+static int start_slow_leases(void **state)
+{
+    (void)state;
+    cluster_start(&cluster, 2, (const char *const[]){"lease.ttl_secs=300", NULL});
+    return 0;
+}
+
+static struct http_response *release(int node, const char *service_id)
+{
+    char body[64] = "{}";
+    if (service_id[0])
+        snprintf(body, sizeof body, "{\"service_id\":\"%s\"}", service_id);
+    return http_post(cluster.http[node], "/api/status/leases/release", body);
+}
+
+/* A release that the peers would not get is not acknowledged. */
+static void release_over_the_limit_is_refused(void **state)
+{
+    static const char path[] = "/api/replication/registry/release-guard";
+    (void)state;
+    char id[16];
+    for (unsigned i = 0; i < RELEASES_MAX; i++) {
+        snprintf(id, sizeof id, "s%u", i);
+        check_status(release(0, id), 200, "bad-request", "service-not-found");
+    }
+    struct http_response *response = release(0, "one-more");
+    check_status(response, 503, "service-unavailable", "over-limit");
+    assert_non_null(strstr(response->body, "RELEASES_MAX (256)"));
+    check_http(cluster_peer_call(cluster.http[0], "POST", path,
+                                 "{\"service_id\":\"one-more\",\"clock_ms\":9000000000000}"),
+               503);
+    assert_true(call_metric(cluster.http[0], "artemis_guard_releases_refused_total") == 2);
+    check_status(release(0, "s0"), 200, "bad-request", "service-not-found");
+    check_status(release(0, ""), 200, "success", NULL); /* it covers all others */
+    check_status(release(0, "one-more"), 200, "bad-request", "service-not-found");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 int main(void)
@@ -87,6 +126,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(release_reaches_nodes_behind_a_peer),
         TEST(release_that_arrives_too_late_has_no_effect),
+        cmocka_unit_test_setup_teardown(release_over_the_limit_is_refused, start_slow_leases, stop),
     };
     return server_process_finish(
         cmocka_run_group_tests_name("guards in a cluster", tests, NULL, NULL));

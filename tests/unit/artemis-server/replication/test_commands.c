@@ -113,6 +113,39 @@ static void goodbye_without_a_node_id_is_ignored(void **state)
     assert_int_equal(list.goodbye_count, 1);
 }
 
+static enum error put_release(const char *service_id, uint64_t at_ms)
+{
+    return command_queue_put_release(&queue, slice_of(service_id), at_ms, at_ms + 1000, at_ms);
+}
+
+/* A burst that the thread has not taken yet. */
+static void no_release_that_is_accepted_is_lost(void **state)
+{
+    (void)state;
+    char id[16];
+    unsigned accepted = 0;
+    for (unsigned i = 0; i < 2 * RELEASES_MAX; i++) {
+        snprintf(id, sizeof id, "s%u", i);
+        bool can_put = command_queue_can_put_release(&queue, slice_of(id), 1, 1);
+        enum error error = put_release(id, 1);
+        assert_int_equal(error, can_put ? ERR_NONE : ERR_TOO_MANY_RELEASES);
+        accepted += !error;
+    }
+    assert_int_equal(accepted, RELEASES_MAX);
+    assert_true(command_queue_take(&queue, &list));
+    assert_true(list.has_releases);
+    assert_int_equal(list.releases.count, accepted);
+    assert_int_equal(put_release("s0", 1), ERR_NONE); /* known */
+    assert_int_equal(put_release("more", 2), ERR_TOO_MANY_RELEASES);
+    assert_false(command_queue_take(&queue, &list));
+    assert_int_equal(put_release("", 2), ERR_NONE);
+    assert_true(command_queue_take(&queue, &list));
+    assert_int_equal(list.releases.count, 1);
+    command_queue_put_recompare(&queue);
+    assert_true(command_queue_take(&queue, &list));
+    assert_false(list.has_releases);
+}
+
 static void *put_many(void *unused)
 {
     (void)unused;
@@ -145,6 +178,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(flush_requests_are_numbered, set_up, tear_down),
         cmocka_unit_test_setup_teardown(goodbyes_are_bounded, set_up, tear_down),
         cmocka_unit_test_setup_teardown(goodbye_without_a_node_id_is_ignored, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(no_release_that_is_accepted_is_lost, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_command_of_many_threads_is_lost, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

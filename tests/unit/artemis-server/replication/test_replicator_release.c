@@ -5,9 +5,14 @@
 #include "artemis-server/replication/peer_requests.h"
 #include "tests/unit/artemis-server/replication/replicator_fixture.h"
 
+enum { RETRY_MS = 200 };
+
+static struct release_list list;
+
 static int set_up(void **state)
 {
     (void)state;
+    memset(&list, 0, sizeof(list));
     rig_open();
     return 0;
 }
@@ -21,10 +26,19 @@ static int tear_down(void **state)
 
 static uint64_t released_ms; /* the clock of the cluster at the last release */
 
+static enum error put_at(const char *service_id, uint64_t clock_ms)
+{
+    uint64_t until_ms = registry_release_until_ms(rig.node, clock_ms, rig_now());
+    enum error error =
+        release_list_put(&list, slice_of(service_id), clock_ms, until_ms, rig_now().mono_ms);
+    replicator_set_releases(rig.replicator, &list);
+    return error;
+}
+
 static void release(const char *service_id)
 {
     released_ms = registry_clock_ms(rig.node, rig_now());
-    replicator_release_guard(rig.replicator, slice_of(service_id), released_ms, rig_now());
+    assert_int_equal(put_at(service_id, released_ms), ERR_NONE);
 }
 
 /* The body names this service; NULL: all guards. */
@@ -61,11 +75,12 @@ static void releases_are_sent_in_their_order(void **state)
 {
     (void)state;
     join_up(0);
-    release("web");
     release("");
-    check_body(expect(0, MESSAGE_RELEASE), "web");
-    finish(0, MESSAGE_RELEASE, SEND_DELIVERED);
+    pass_ms(1);
+    release("web");
     check_body(expect(0, MESSAGE_RELEASE), NULL);
+    finish(0, MESSAGE_RELEASE, SEND_DELIVERED);
+    check_body(expect(0, MESSAGE_RELEASE), "web");
     finish(0, MESSAGE_RELEASE, SEND_DELIVERED);
     assert_null(sent(0, MESSAGE_RELEASE));
 }
@@ -73,11 +88,38 @@ static void releases_are_sent_in_their_order(void **state)
 static void failed_release_is_sent_again(void **state)
 {
     (void)state;
+    static const enum send_result results[] = {SEND_RETRYABLE, SEND_UNREACHABLE, SEND_UNAUTHORIZED,
+                                               SEND_WRONG_CLUSTER};
+    join_up(0);
+    for (size_t i = 0; i < sizeof(results) / sizeof(*results); i++) {
+        pass_ms(1);
+        release("web");
+        finish(0, MESSAGE_RELEASE, results[i]);
+        assert_null(sent(0, MESSAGE_RELEASE));
+        if (view_of(0).health != PEER_UP) {
+            replicator_remove_peer(rig.replicator, 0); /* instead of the time until it is up */
+            join_up(0);
+        }
+        pass_ms(RETRY_MS);
+        finish(0, MESSAGE_RELEASE, SEND_DELIVERED);
+    }
+}
+
+/* A peer whose list of releases is full responds with 503. It gets everything else meanwhile. */
+static void refused_release_delays_no_other_message(void **state)
+{
+    (void)state;
     join_up(0);
     release("web");
-    finish(0, MESSAGE_RELEASE, SEND_RETRYABLE);
-    pass_ms(2 * BACKOFF_FIRST_MS);
-    assert_non_null(sent(0, MESSAGE_RELEASE));
+    for (unsigned i = 0; i < 2 * RETRIES; i++) {
+        finish(0, MESSAGE_RELEASE, SEND_RETRYABLE);
+        register_here("a", i % 2 ? "1" : "2");
+        finish(0, MESSAGE_REGISTER, SEND_DELIVERED);
+        pass_ms(RETRY_MS);
+    }
+    assert_int_equal(view_of(0).health, PEER_UP);
+    finish(0, MESSAGE_RELEASE, SEND_DELIVERED);
+    assert_null(sent(0, MESSAGE_RELEASE));
 }
 
 /* An older Artemis does not know the call; it must not count as incompatible for that. */
@@ -86,6 +128,7 @@ static void rejected_release_is_no_rejected_update(void **state)
     (void)state;
     join_up(0);
     for (unsigned i = 0; i < 2 * INCOMPATIBLE_REJECTIONS; i++) {
+        pass_ms(1);
         release("web");
         finish(0, MESSAGE_RELEASE, SEND_REJECTED);
     }
@@ -123,8 +166,8 @@ static void release_of_another_node_keeps_its_time(void **state)
     join_up(0);
     pass_ms(TTL_MS);
     uint64_t clock_ms = registry_clock_ms(rig.node, rig_now());
-    replicator_release_guard(rig.replicator, slice_of("old"), clock_ms - TTL_MS, rig_now());
-    replicator_release_guard(rig.replicator, slice_of("web"), clock_ms - TTL_MS + 1, rig_now());
+    assert_int_equal(put_at("old", clock_ms - TTL_MS), ERR_NONE);
+    assert_int_equal(put_at("web", clock_ms - TTL_MS + 1), ERR_NONE);
     struct message *message = expect(0, MESSAGE_RELEASE);
     check_body(message, "web");
     assert_int_equal(message->release_clock_ms, clock_ms - TTL_MS + 1);
@@ -132,23 +175,39 @@ static void release_of_another_node_keeps_its_time(void **state)
     assert_null(sent(0, MESSAGE_RELEASE));
 }
 
-static void oldest_releases_are_dropped_first(void **state)
+static void peer_that_returns_gets_every_release_that_was_accepted(void **state)
 {
     (void)state;
     char id[16];
-    unsigned count = 0;
+    unsigned accepted = 0;
     join_up(0);
     replicator_on_goodbye(rig.replicator, 0, rig_now());
     for (unsigned i = 0; i < RELEASES_MAX + 3; i++) {
         snprintf(id, sizeof(id), "s%u", i);
-        release(id);
+        accepted += put_at(id, registry_clock_ms(rig.node, rig_now())) == ERR_NONE;
     }
+    assert_int_equal(accepted, RELEASES_MAX);
     pass_ms(DOWN_PROBE_MS);
     respond_health(0, (struct health_response){.is_ready = true});
-    check_body(expect(0, MESSAGE_RELEASE), "s3");
-    for (; sent(0, MESSAGE_RELEASE); count++)
+    for (unsigned i = 0; i < accepted; i++) {
+        snprintf(id, sizeof(id), "s%u", i);
+        check_body(expect(0, MESSAGE_RELEASE), id);
         finish(0, MESSAGE_RELEASE, SEND_DELIVERED);
-    assert_int_equal(count, RELEASES_MAX);
+    }
+    assert_null(sent(0, MESSAGE_RELEASE));
+}
+
+static void peer_that_joins_gets_the_releases_that_have_not_ended(void **state)
+{
+    (void)state;
+    release("old");
+    pass_ms(TTL_MS / 2);
+    release("web");
+    pass_ms(TTL_MS / 2);
+    join_up(0);
+    check_body(expect(0, MESSAGE_RELEASE), "web");
+    finish(0, MESSAGE_RELEASE, SEND_DELIVERED);
+    assert_null(sent(0, MESSAGE_RELEASE));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -159,11 +218,13 @@ int main(void)
         TEST(release_goes_to_every_peer_once),
         TEST(releases_are_sent_in_their_order),
         TEST(failed_release_is_sent_again),
+        TEST(refused_release_delays_no_other_message),
         TEST(rejected_release_is_no_rejected_update),
         TEST(legacy_peer_gets_no_release),
         TEST(peer_that_returns_gets_a_release_within_a_lease),
         TEST(release_of_another_node_keeps_its_time),
-        TEST(oldest_releases_are_dropped_first),
+        TEST(peer_that_returns_gets_every_release_that_was_accepted),
+        TEST(peer_that_joins_gets_the_releases_that_have_not_ended),
     };
     return cmocka_run_group_tests_name("replicator: releases", tests, NULL, NULL);
 }
