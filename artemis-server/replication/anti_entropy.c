@@ -1,8 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Anti-entropy: compares this node with a peer by 1,024 bucket digests, then key by key in the
- * buckets that differ. Newer records there are fetched, up to ANTI_ENTROPY_FETCH_MAX in a round.
- * Newer records here go into the outbox of the peer, which may send them after the round.
+ * buckets that differ. Newer records there are fetched. Newer records here go into the outbox of the
+ * peer, which may send them after the round.
+ *
+ * A round counts as a comparison only if this node has taken every record that is newer there:
+ *   - If more than fetch_max keys of a list are to be fetched, these are fetched first. Then the
+ *     same buckets are listed again, fewer at a time. Keys that were fetched do not differ any more.
+ *     In a list of a single bucket, as many keys are skipped as were fetched in vain: the others
+ *     follow them.
+ *   - A peer leaves out records beyond the size limit of its response. It sends records in the order
+ *     of the request, so what follows the last one is fetched again.
+ *   - If a record is refused, or memory is short, the round does not count.
  */
 #include "artemis-server/replication/replicator_internal.h"
 
@@ -57,6 +66,8 @@ static struct message *fetch_message(struct replicator *replicator, struct peer 
     memcpy(message->items, round->to_fetch + round->to_fetch_count,
            count * sizeof(*message->items));
     message->count = count;
+    qsort(message->items, count, sizeof(*message->items), record_copy_compare); /* for find_item */
+    round->fetched_count = 0;
     round->step = ROUND_FETCH;
     return message;
 }
@@ -69,15 +80,19 @@ static struct message *list_message(struct replicator *replicator, struct peer *
     struct message *message = message_create(replicator, peer, MESSAGE_LIST, 0, now);
     if (!message)
         return NULL;
-    int taken = 0;
-    for (uint32_t bucket = 0; bucket < DIGEST_BUCKETS && taken < ANTI_ENTROPY_BUCKETS_MAX;
-         bucket++) {
+    uint32_t max = round->buckets_max ? round->buckets_max : ANTI_ENTROPY_BUCKETS_MAX;
+    uint32_t taken = 0;
+    for (uint32_t bucket = 0; bucket < DIGEST_BUCKETS && taken < max; bucket++) {
         if (!bucket_set_has(&round->differ, bucket))
             continue;
         bucket_set_add(&message->buckets, bucket);
         round->differ.bits[bucket / 64] &= ~((uint64_t)1 << (bucket % 64));
         taken++;
     }
+    round->buckets_max = taken;
+    round->is_incomplete |= round->skip != 0;
+    round->skipped = 0;
+    round->is_cut = false;
     round->step = ROUND_LIST;
     return message;
 }
@@ -156,15 +171,15 @@ static bool load_own(struct replicator *replicator, struct round *round,
 {
     if (round->seen)
         return true;
-    if (round->own_failed)
+    if (round->out_of_memory)
         return false;
-    round->own_failed = registry_list_buckets(replicator->registry, &message->buckets, &round->own,
-                                              &round->own_count) != ERR_NONE;
-    if (!round->own_failed) {
+    round->out_of_memory = registry_list_buckets(replicator->registry, &message->buckets,
+                                                 &round->own, &round->own_count) != ERR_NONE;
+    if (!round->out_of_memory) {
         round->seen = calloc(round->own_count + 1, sizeof(*round->seen));
-        round->own_failed = !round->seen;
+        round->out_of_memory = !round->seen;
     }
-    if (round->own_failed) {
+    if (round->out_of_memory) {
         free_own(round);
         return false;
     }
@@ -181,29 +196,50 @@ static struct record_copy *find_own(struct round *round, const struct instance *
                             : NULL;
 }
 
-static void add_to_fetch(struct round *round, struct instance *key_only)
+/* False: out of memory. */
+static bool reserve_to_fetch(struct round *round)
 {
-    if (round->to_fetch_count == round->to_fetch_capacity) {
-        size_t capacity = round->to_fetch_capacity ? round->to_fetch_capacity * 2 : 64;
-        struct record_copy *grown = NULL;
-        if (capacity <= 2 * (size_t)ANTI_ENTROPY_FETCH_MAX)
-            grown = realloc(round->to_fetch, capacity * sizeof(*grown));
-        if (!grown)
-            return; /* out of memory: the next round finds it again */
-        round->to_fetch = grown;
-        round->to_fetch_capacity = capacity;
+    if (round->to_fetch_count < round->to_fetch_capacity)
+        return true;
+    size_t capacity = round->to_fetch_capacity ? round->to_fetch_capacity * 2 : 64;
+    struct record_copy *grown = realloc(round->to_fetch, capacity * sizeof(*grown));
+    if (!grown) {
+        round->out_of_memory = true;
+        return false;
     }
-    if (round->to_fetch_count < ANTI_ENTROPY_FETCH_MAX)
+    round->to_fetch = grown;
+    round->to_fetch_capacity = capacity;
+    return true;
+}
+
+static void add_to_fetch(const struct replicator *replicator, struct round *round,
+                         struct instance *key_only)
+{
+    if (round->skipped < round->skip) {
+        round->skipped++;
+        return;
+    }
+    if (round->to_fetch_count >= replicator->options.fetch_max) {
+        round->is_cut = true;
+        return;
+    }
+    if (reserve_to_fetch(round))
         round->to_fetch[round->to_fetch_count++] =
             (struct record_copy){.instance = instance_ref(key_only)};
 }
 
-static void count_fetched(enum error error, struct replicator *replicator, struct moment now)
+/* Counts what this node has taken from the peer, or failed to take. */
+static void count_fetched(enum error error, struct replicator *replicator, struct round *round,
+                          struct moment now)
 {
-    if (!error)
-        replicator->stats.fetched++;
     if (error == ERR_VERSION_AHEAD)
         replicator_check_clocks(replicator, now);
+    if (error) {
+        round->is_incomplete = true;
+        return;
+    }
+    replicator->stats.fetched++;
+    replicator->fetched_ms = now.mono_ms;
 }
 
 /* An instance whose lease has ended, and that no guard of its node keeps. */
@@ -244,13 +280,38 @@ static void compare_record(struct replicator *replicator, struct peer *peer,
     } else if (theirs->deleted) {
         if (order < 0)
             count_fetched(registry_apply_unregister(replicator->registry, theirs, now), replicator,
-                          now);
+                          round, now);
     } else if (order == 0) {
         if (registry_apply_renewal(replicator->registry, theirs, now))
-            add_to_fetch(round, key_only); /* it was removed meanwhile */
+            add_to_fetch(replicator, round, key_only); /* it was removed meanwhile */
     } else if (own_record || !replicator->ready || !has_ended(replicator, theirs)) {
-        add_to_fetch(round, key_only);
+        add_to_fetch(replicator, round, key_only);
     }
+}
+
+/* The number of a key among the items of a fetch; the count of items: it is none of them. */
+static size_t find_item(const struct message *message, struct instance *key_only)
+{
+    struct record_copy wanted = {.instance = key_only};
+    const struct record_copy *item = bsearch(&wanted, message->items, message->count,
+                                             sizeof(*message->items), record_copy_compare);
+    return item ? (size_t)(item - message->items) : message->count;
+}
+
+static void take_fetched(struct replicator *replicator, struct round *round,
+                         const struct message *message, const struct wire_record *record,
+                         struct moment now)
+{
+    size_t number = record->instance ? find_item(message, record->instance) : message->count;
+    if (number == message->count || record->deleted)
+        return;
+    enum error error = registry_apply(replicator->registry, record, now);
+    count_fetched(error, replicator, round, now);
+    if (number < round->fetched_count)
+        return; /* the peer repeats it */
+    round->fetched_count = number + 1;
+    if (!error && round->skip)
+        round->skip--;
 }
 
 void anti_entropy_on_record(struct replicator *replicator, struct peer *peer,
@@ -258,15 +319,17 @@ void anti_entropy_on_record(struct replicator *replicator, struct peer *peer,
                             struct moment now)
 {
     if (message->kind == MESSAGE_FETCH) {
-        if (record->instance && !record->deleted)
-            count_fetched(registry_apply(replicator->registry, record, now), replicator, now);
+        if (peer->round.step == ROUND_FETCH)
+            take_fetched(replicator, &peer->round, message, record, now);
         return;
     }
     if (peer->round.step != ROUND_LIST || !load_own(replicator, &peer->round, message))
         return;
     struct instance *key_only = instance_of_key(wire_record_key(record), 0);
-    if (!key_only)
-        return; /* out of memory: the next round finds it again */
+    if (!key_only) {
+        peer->round.out_of_memory = true;
+        return;
+    }
     compare_record(replicator, peer, key_only, record, now);
     instance_unref(key_only);
 }
@@ -286,28 +349,79 @@ static void repair_missing(struct replicator *replicator, struct peer *peer,
     }
 }
 
+/* Chooses the buckets of the next list: after a list with too many keys to fetch, the same ones
+ * again, fewer at a time. */
+static void end_list(struct replicator *replicator, struct round *round,
+                     const struct message *message)
+{
+    if (!round->is_cut) {
+        round->skip = 0;
+        round->buckets_max *= 2;
+        if (round->buckets_max > ANTI_ENTROPY_BUCKETS_MAX)
+            round->buckets_max = ANTI_ENTROPY_BUCKETS_MAX;
+        return;
+    }
+    replicator->stats.lists_cut++;
+    for (int i = 0; i < DIGEST_BUCKETS / 64; i++)
+        round->differ.bits[i] |= message->buckets.bits[i];
+    if (round->buckets_max > 1)
+        round->buckets_max /= 2;
+    else
+        round->skip += round->to_fetch_count; /* less those that will be taken */
+}
+
+/* Fetches again what follows the last record that the peer sent. If it sent none, it has none. */
+static void end_fetch(struct round *round, struct message *message)
+{
+    if (round->fetched_count == 0)
+        return;
+    while (message->count > round->fetched_count)
+        round->to_fetch[round->to_fetch_count++] = message->items[--message->count];
+}
+
+/* The peer holds this node's records, as the round has shown. */
+static void share_records(const struct replicator *replicator, const struct peer *peer)
+{
+    if (replicator->was_ready && peer->epoch && peer->round.shared_hlc)
+        registry_set_shared(replicator->registry,
+                            (struct shared_records){peer->epoch, peer->round.shared_hlc});
+}
+
+/* Nothing is left to list or to fetch. */
+static void complete_round(struct replicator *replicator, struct peer *peer, struct moment now)
+{
+    bool is_incomplete = peer->round.is_incomplete;
+    if (is_incomplete) {
+        replicator->stats.incomplete++;
+    } else {
+        replicator->stats.rounds++;
+        peer->view.compared_ms = now.mono_ms;
+        share_records(replicator, peer);
+    }
+    end_round(replicator, peer, now);
+    if (is_incomplete && !replicator->ready)
+        peer->round.next_ms = now.mono_ms + BOOTSTRAP_FRESH_MS;
+}
+
 void anti_entropy_on_result(struct replicator *replicator, struct peer *peer,
-                            const struct message *message, enum send_result result,
-                            struct moment now)
+                            struct message *message, enum send_result result, struct moment now)
 {
     struct round *round = &peer->round;
     if (round->step == ROUND_IDLE)
         return; /* the peer went down meanwhile */
     if (message->kind == MESSAGE_LIST && result == SEND_DELIVERED)
         repair_missing(replicator, peer, message, now);
-    if (result != SEND_DELIVERED || round->own_failed) {
+    if (result != SEND_DELIVERED || round->out_of_memory) {
         end_round(replicator, peer, now);
         if (result == SEND_RETRYABLE)
             round->next_ms = peer->retry_ms;
         return;
     }
+    if (message->kind == MESSAGE_LIST)
+        end_list(replicator, round, message);
+    if (message->kind == MESSAGE_FETCH)
+        end_fetch(round, message);
     free_own(round);
-    if (round->to_fetch_count || any_differ(round))
-        return;
-    replicator->stats.rounds++;
-    peer->view.compared_ms = now.mono_ms;
-    if (replicator->was_ready && peer->epoch && round->shared_hlc)
-        registry_set_shared(replicator->registry,
-                            (struct shared_records){peer->epoch, round->shared_hlc});
-    end_round(replicator, peer, now);
+    if (!round->to_fetch_count && !any_differ(round))
+        complete_round(replicator, peer, now);
 }

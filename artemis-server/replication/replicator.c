@@ -86,6 +86,8 @@ enum error replicator_create(const struct replicator_options *options, struct re
     if (!replicator)
         return ERR_NO_MEMORY;
     replicator->options = *options;
+    if (!options->fetch_max)
+        replicator->options.fetch_max = ANTI_ENTROPY_FETCH_MAX;
     replicator->registry = registry;
     replicator->random = options->seed | 1;
     replicator->started = now;

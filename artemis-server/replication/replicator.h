@@ -48,12 +48,13 @@ enum {
     INCOMPATIBLE_RETRY_MS = 60000, /* then the peer gets updates again */
     CLOCK_RAISED_MS = 1000,        /* a smaller rise of a member's clock may be a wrong reading */
     UNAUTHORIZED_RETRY_MS = 30000, /* the same: it may have got other tokens */
-    BOOTSTRAP_COMPARE_MS = 5000,   /* limit for the comparisons after the snapshot */
+    BOOTSTRAP_COMPARE_MS = 5000,   /* limit for the comparisons after the snapshot: since it was
+                                      complete, or since a comparison last brought a record */
     BOOTSTRAP_FRESH_MS = 500, /* older comparisons are repeated once, before the node is ready */
     MESSAGE_ITEMS_MAX = 10000,
     MESSAGE_BYTES_MAX = 1024 * 1024, /* of the instances in one message */
     ANTI_ENTROPY_BUCKETS_MAX = 128,  /* buckets in one MESSAGE_LIST */
-    ANTI_ENTROPY_FETCH_MAX = 10000,  /* records fetched in one round */
+    ANTI_ENTROPY_FETCH_MAX = 10000,  /* records fetched after one MESSAGE_LIST */
     FETCH_ITEMS_MAX = 1000,          /* records in one MESSAGE_FETCH */
 };
 
@@ -62,8 +63,10 @@ struct replicator_options {
     uint64_t batch_interval_ms;
     uint32_t max_retries;
     uint64_t anti_entropy_ms;
+    uint32_t fetch_max; /* 0: ANTI_ENTROPY_FETCH_MAX */
     uint64_t health_interval_ms;
-    uint64_t snapshot_timeout_ms; /* overall limit; then the next peer is asked */
+    uint64_t snapshot_timeout_ms; /* of one snapshot, then the next peer is asked; and of the
+                                     comparisons after it */
     uint64_t bootstrap_grace_ms;  /* without a peer that has data, not ready for at most so long */
     uint64_t bootstrap_refill_ms; /* the last part of it, in which clients register again */
     uint64_t seed;                /* for jitter and for hashes */
@@ -199,7 +202,7 @@ void replicator_set_releases(struct replicator *replicator, const struct release
 bool replicator_is_ready(const struct replicator *replicator);
 enum bootstrap_phase replicator_phase(const struct replicator *replicator);
 /* After a stall of this process: it is not ready until it has been compared with every ready peer,
- * for at most BOOTSTRAP_COMPARE_MS. Where no peer has data, clients get the whole time again in
+ * with the same limits as after a snapshot. Where no peer has data, clients get the whole time again in
  * which they register. */
 void replicator_recompare(struct replicator *replicator, struct moment now);
 /* Before a shutdown: pending changes and renewals are sent at once, anti-entropy stops, and each
@@ -242,6 +245,8 @@ struct replicator_stats {
     uint64_t lease_checks, refuted, confirmed; /* checked leases; kept; not refuted */
     uint64_t rounds, differences;              /* of anti-entropy; buckets that differed */
     uint64_t fetched;                          /* records taken from peers by anti-entropy */
+    uint64_t lists_cut;                        /* lists with more than fetch_max keys to fetch */
+    uint64_t incomplete; /* rounds that ended without a record: it was refused, or not sent */
     uint64_t snapshot_records;                 /* taken from snapshots */
     bool has_snapshot;                         /* one of them was complete */
     bool has_sharer; /* when this node became ready, the process that registry_shared named was a

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Bootstrap: from the start until this node is ready. It copies the snapshot of one ready peer,
- * then compares itself with every ready peer, for at most BOOTSTRAP_COMPARE_MS. Where no peer
- * has data, it waits until clients have registered again: for bootstrap_refill_ms, from the moment
- * at which every peer has responded, or at the end of the grace.
+ * then compares itself with every ready peer, until no comparison has brought a record for
+ * BOOTSTRAP_COMPARE_MS, for at most snapshot_timeout_ms. Where no peer has data, it waits until
+ * clients have registered again: for bootstrap_refill_ms, from the moment at which every peer has
+ * responded, or at the end of the grace.
  */
 #include "artemis-server/replication/replicator_internal.h"
 
@@ -130,9 +131,16 @@ static bool needs_comparison(const struct replicator *replicator, const struct p
            (peer->health == PEER_UP && peer->is_ready && !is_compared);
 }
 
+/* Comparisons may take longer while they bring records: without these, this node would serve a part
+ * of what its peers serve. */
 static uint64_t compare_end_ms(const struct replicator *replicator)
 {
-    return replicator->snapshot_ms + BOOTSTRAP_COMPARE_MS;
+    uint64_t start_ms = replicator->snapshot_ms;
+    uint64_t limit_ms = start_ms + replicator->options.snapshot_timeout_ms;
+    if (start_ms < replicator->fetched_ms)
+        start_ms = replicator->fetched_ms;
+    uint64_t end_ms = start_ms + BOOTSTRAP_COMPARE_MS;
+    return end_ms < limit_ms ? end_ms : limit_ms;
 }
 
 static bool any_needs_comparison(const struct replicator *replicator)

@@ -27,11 +27,17 @@ struct round {
     struct record_copy *own;  /* this node's records in the buckets being listed, sorted by key */
     size_t own_count;
     bool *seen;          /* which of them the peer listed */
-    bool own_failed;     /* out of memory: the round ends */
+    bool out_of_memory;  /* the round ends */
+    bool is_incomplete;  /* a record that differed was not taken */
     uint64_t shared_hlc; /* the peer holds our records with a stamp up to it; 0: not known */
     struct record_copy *to_fetch; /* keys */
     size_t to_fetch_count;
     size_t to_fetch_capacity;
+    bool is_cut;          /* more keys of this list differ than may be fetched after it */
+    uint32_t buckets_max; /* in a list; 0: ANTI_ENTROPY_BUCKETS_MAX */
+    size_t skip;          /* keys of a bucket that were fetched in vain, and come first in it */
+    size_t skipped;       /* of them, in this list */
+    size_t fetched_count; /* items of this fetch, up to the last one that the peer sent */
 };
 
 struct peer {
@@ -107,6 +113,7 @@ struct replicator {
     uint64_t renew_due_ms;  /* when dirty renewals are drained next */
     uint32_t next_peer;     /* where replicator_next starts: round robin */
     uint64_t snapshot_ms;   /* when the snapshot was complete; 0: not yet */
+    uint64_t fetched_ms;    /* when a comparison last brought a record */
     bool snapshot_is_ahead; /* a record of it was refused: ahead of the clocks of all members */
     uint64_t refill_ms;     /* since when clients register again, as no peer has data; 0: not now */
     bool has_refilled;      /* refill_ms was set at least once */
@@ -157,8 +164,7 @@ void anti_entropy_on_record(struct replicator *replicator, struct peer *peer,
 void anti_entropy_on_digests(struct replicator *replicator, struct peer *peer,
                              const uint64_t digests[DIGEST_BUCKETS]);
 void anti_entropy_on_result(struct replicator *replicator, struct peer *peer,
-                            const struct message *message, enum send_result result,
-                            struct moment now);
+                            struct message *message, enum send_result result, struct moment now);
 /* Ends the round without a result; keeps next_ms. */
 void round_reset(struct round *round);
 

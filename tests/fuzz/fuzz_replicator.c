@@ -161,6 +161,7 @@ static void create_node(void)
                                                   .batch_interval_ms = 100,
                                                   .max_retries = 3,
                                                   .anti_entropy_ms = 10000,
+                                                  .fetch_max = 2,
                                                   .health_interval_ms = 5000,
                                                   .snapshot_timeout_ms = 60000,
                                                   .bootstrap_grace_ms = GRACE_MS,

@@ -135,7 +135,8 @@ struct sim_link {
 struct sim_counts {
     uint64_t events, messages, lost, repeated, registrations, heartbeats, refused, not_ready,
         unregistrations, crashes, pauses, stalls, jumps, late, refuted, repairs, fetched, rounds,
-        evictions, timeouts, late_calls, dropped_calls, stale_calls, refused_stamps;
+        evictions, timeouts, late_calls, dropped_calls, stale_calls, refused_stamps, lists_cut,
+        incomplete;
     uint64_t failed_by[INVARIANTS]; /* seeds that failed, by invariant */
 };
 
@@ -199,7 +200,9 @@ struct sim {
     uint32_t node_count;
     uint32_t client_count;
     bool guarded;      /* the mass-expiry guard is on */
-    uint64_t grace_ms; /* of the bootstrap */
+    uint64_t grace_ms;  /* of the bootstrap */
+    uint32_t fetch_max; /* records that a node fetches after one list; 0: without this limit, */
+    uint32_t response_max; /* and those in one response to it */
     uint32_t loss_percent;
     uint32_t repeat_percent;
     uint64_t delay_max_ms;

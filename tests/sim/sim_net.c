@@ -137,10 +137,14 @@ static void serve_renewals(struct transfer *transfer, struct sim_node *node, str
     }
 }
 
-static void serve_fetch(struct transfer *transfer, struct sim_node *node, struct moment now)
+/* A response beyond the limit leaves out the last records. */
+static void serve_fetch(const struct sim *sim, struct transfer *transfer, struct sim_node *node,
+                        struct moment now)
 {
     for (size_t i = 0; i < transfer->items.count; i++) {
         struct record_copy state;
+        if (sim->response_max && transfer->response.count == sim->response_max)
+            return;
         struct slice key = instance_packed_key(transfer->items.items[i].instance);
         if (!registry_read_key(node->registry, key, &state))
             continue;
@@ -266,7 +270,7 @@ static void serve(struct sim *sim, struct transfer *transfer, struct sim_node *n
         serve_lease_check(transfer, node, now);
         return;
     case MESSAGE_FETCH:
-        serve_fetch(transfer, node, now);
+        serve_fetch(sim, transfer, node, now);
         return;
     case MESSAGE_DIGEST:
         registry_digests(node->registry, transfer->digests);

@@ -188,6 +188,7 @@ void node_start(struct sim *sim, struct sim_node *node)
         .batch_interval_ms = BATCH_INTERVAL_MS,
         .max_retries = 3,
         .anti_entropy_ms = ANTI_ENTROPY_MS,
+        .fetch_max = sim->fetch_max,
         .health_interval_ms = HEALTH_INTERVAL_MS,
         .snapshot_timeout_ms = 12 * TIMEOUT_MS,
         .bootstrap_grace_ms = sim->grace_ms,
@@ -233,6 +234,8 @@ void node_crash(struct sim *sim, struct sim_node *node)
     sim->counts.refuted += stats.refuted;
     sim->counts.fetched += stats.fetched;
     sim->counts.rounds += stats.rounds;
+    sim->counts.lists_cut += stats.lists_cut;
+    sim->counts.incomplete += stats.incomplete;
     sim->counts.evictions += held.evicted;
     for (uint32_t peer = 0; peer < sim->node_count; peer++) {
         struct peer_view view;

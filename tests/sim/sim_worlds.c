@@ -9,7 +9,11 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TOPOLOGY_NODES_MIN = 4 };
+enum {
+    TOPOLOGY_NODES_MIN = 4,
+    LIMITED_SEEDS = 3, /* each third one */
+    FETCH_MAX = 8,
+};
 
 /* --- topologies ------------------------------------------------------------------------------- */
 
@@ -352,6 +356,15 @@ static void set_names(struct sim *sim, uint64_t set)
     sim->worlds = names;
 }
 
+/* A node has far fewer records here than it may fetch at a time. In some seeds it may fetch less. */
+static void limit_fetches(struct sim *sim)
+{
+    if (sim->seed % LIMITED_SEEDS != 0)
+        return;
+    sim->fetch_max = 1 + (uint32_t)(sim->seed / LIMITED_SEEDS % FETCH_MAX);
+    sim->response_max = 1 + sim->fetch_max / 2;
+}
+
 void worlds_prepare(struct sim *sim, uint64_t set)
 {
     struct sim_settings *settings = &sim->settings;
@@ -369,6 +382,7 @@ void worlds_prepare(struct sim *sim, uint64_t set)
                                       .tombstone_ms = 600000,
                                       .hops = 1};
     set_names(sim, set);
+    limit_fetches(sim);
     for (uint32_t i = 0; i < WORLDS; i++)
         if (set >> i & 1)
             worlds[i].set(sim);

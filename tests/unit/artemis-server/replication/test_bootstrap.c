@@ -487,6 +487,73 @@ static void comparison_ends_at_its_time_limit(void **state)
     assert_true(is_ready());
 }
 
+/* A node without these records would serve a part. */
+static void comparison_that_brings_records_may_take_longer(void **state)
+{
+    (void)state;
+    struct registry *other = make_node("other");
+    put(other, "s", "a", rig_now());
+    join_with(0, ready);
+    finish(0, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+    respond_digests_of(0, other);
+    pass_ms(BOOTSTRAP_COMPARE_MS - 1);
+    struct message *list = expect(0, MESSAGE_LIST);
+    respond_key(list, (struct word){.id = "a", .stamp = 5});
+    finish_message(list, SEND_DELIVERED);
+    struct message *fetch = expect(0, MESSAGE_FETCH);
+    respond_record(fetch, (struct word){.id = "a", .stamp = 5});
+    pass_ms(BOOTSTRAP_COMPARE_MS - 1);
+    assert_false(is_ready());
+    pass_ms(1);
+    assert_true(is_ready());
+    registry_free(other);
+}
+
+/* It brings a record from time to time and does not end. */
+static void comparison_that_brings_records_ends_at_the_limit_of_a_snapshot(void **state)
+{
+    (void)state;
+    struct registry *other = make_node("other");
+    put(other, "s", "a", rig_now());
+    join_with(0, ready);
+    finish(0, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+    respond_digests_of(0, other);
+    struct message *list = expect(0, MESSAGE_LIST);
+    respond_key(list, (struct word){.id = "a", .stamp = 5});
+    finish_message(list, SEND_DELIVERED);
+    struct message *fetch = expect(0, MESSAGE_FETCH);
+    for (uint64_t ms = 0; ms < SNAPSHOT_MS; ms += 1000) {
+        assert_false(is_ready());
+        pass_ms(1000);
+        respond_record(fetch, (struct word){.id = "a", .stamp = 5});
+    }
+    assert_true(is_ready());
+    registry_free(other);
+}
+
+static void refused_record_delays_the_node_until_the_limit(void **state)
+{
+    (void)state;
+    struct registry *other = make_node("other");
+    const struct word ahead = {.id = "a", .stamp = (150ull * 366 * 86400000) << 16};
+    put(other, "s", "a", rig_now());
+    join_with(0, ready);
+    finish(0, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+    for (int round = 0; round < 2; round++) {
+        respond_digests_of(0, other);
+        struct message *list = expect(0, MESSAGE_LIST);
+        respond_key(list, ahead);
+        finish_message(list, SEND_DELIVERED);
+        respond_record(expect(0, MESSAGE_FETCH), ahead);
+        finish(0, MESSAGE_FETCH, SEND_DELIVERED);
+        assert_false(is_ready());
+        pass_ms(BOOTSTRAP_FRESH_MS);
+    }
+    respond_same_digests(0); /* the peer does not hold the record any more */
+    assert_true(is_ready());
+    registry_free(other);
+}
+
 static void ready_node_stays_ready(void **state)
 {
     (void)state;
@@ -533,6 +600,9 @@ int main(void)
         TEST(young_comparison_is_not_repeated),
         TEST(starting_peer_is_not_compared),
         TEST(comparison_ends_at_its_time_limit),
+        TEST(comparison_that_brings_records_may_take_longer),
+        TEST(comparison_that_brings_records_ends_at_the_limit_of_a_snapshot),
+        TEST(refused_record_delays_the_node_until_the_limit),
         TEST(ready_node_stays_ready),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
