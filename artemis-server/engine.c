@@ -88,8 +88,28 @@ static void evict_loaded(struct engine *engine, bool has_sharer)
               LOG_NUMBER("count", evicted), LOG_NUMBER("away_ms", status.away_ms));
 }
 
+/* False: a stall has asked for another comparison since that one. */
+static bool is_newest(struct engine *engine, uint64_t recompare)
+{
+    pthread_mutex_lock(&engine->state_lock);
+    bool is_newest = engine->recompares == recompare;
+    pthread_mutex_unlock(&engine->state_lock);
+    return is_newest;
+}
+
+/* False: it is not the newest comparison, or the node is draining. */
+static bool set_ready(struct engine *engine, uint64_t recompare)
+{
+    pthread_mutex_lock(&engine->state_lock);
+    bool may = engine->recompares == recompare && engine->state == NODE_STARTING;
+    if (may)
+        atomic_store(&engine->state, NODE_READY);
+    pthread_mutex_unlock(&engine->state_lock);
+    return may;
+}
+
 /* May evict loaded instances first. A node that is draining already stays so. */
-static void become_ready(struct engine *engine)
+static void become_ready(struct engine *engine, uint64_t recompare)
 {
     struct replicator_stats stats = {0};
     if (engine->replication)
@@ -100,9 +120,7 @@ static void become_ready(struct engine *engine)
     registry_share_loaded(engine->registry);
     if (engine->storage)
         storage_set_complete(engine->storage);
-    enum node_state starting = NODE_STARTING;
-    if (!atomic_compare_exchange_strong(&engine->state, &starting, NODE_READY) ||
-        !engine->replication)
+    if (!set_ready(engine, recompare) || !engine->replication)
         return;
     if (is_again) {
         log_line(LOG_LEVEL_INFO, "ready again after a stall");
@@ -112,15 +130,15 @@ static void become_ready(struct engine *engine)
               LOG_NUMBER("copied_records", stats.snapshot_records));
 }
 
-static void on_phase(void *context, enum bootstrap_phase phase)
+static void on_phase(void *context, enum bootstrap_phase phase, uint64_t recompare)
 {
     struct engine *engine = context;
     atomic_store(&engine->refilling, phase == BOOTSTRAP_REFILLING);
     if (phase == BOOTSTRAP_REFILLING)
         log_line(LOG_LEVEL_INFO, "no peer has data; discovery gets 503 until clients have had the "
                                  "time to register again");
-    if (phase == BOOTSTRAP_READY)
-        become_ready(engine);
+    if (phase == BOOTSTRAP_READY && is_newest(engine, recompare))
+        become_ready(engine, recompare);
 }
 
 /* Called by the lease thread. Peers may have accepted newer writes meanwhile, so that a node of a
@@ -128,15 +146,18 @@ static void on_phase(void *context, enum bootstrap_phase phase)
 static void on_stall(void *context, uint64_t length_ms)
 {
     struct engine *engine = context;
-    enum node_state ready = NODE_READY;
     log_line(LOG_LEVEL_WARN,
              "the process did not run for %llu ms; registrations that were queued get 503%s",
              (unsigned long long)length_ms,
              engine->replication ? ", and the node compares itself with its peers" : "");
     if (!engine->replication)
         return;
-    atomic_compare_exchange_strong(&engine->state, &ready, NODE_STARTING);
-    replication_thread_recompare(engine->replication);
+    pthread_mutex_lock(&engine->state_lock);
+    uint64_t number = ++engine->recompares;
+    if (engine->state == NODE_READY)
+        atomic_store(&engine->state, NODE_STARTING);
+    pthread_mutex_unlock(&engine->state_lock);
+    replication_thread_recompare(engine->replication, number);
 }
 
 static bool has_loaded_data(struct engine *engine)
@@ -276,6 +297,7 @@ enum error engine_create(const struct config *config, struct engine **out,
     engine->config = config;
     pthread_mutex_init(&engine->settings_lock, NULL);
     pthread_mutex_init(&engine->release_lock, NULL);
+    pthread_mutex_init(&engine->state_lock, NULL);
     engine->started = clock_now();
     atomic_init(&engine->state, NODE_STARTING);
     for (int kind = 0; kind < CALL_KINDS; kind++)
@@ -343,13 +365,14 @@ void engine_free(struct engine *engine)
     auth_free(&engine->auth);
     pthread_mutex_destroy(&engine->settings_lock);
     pthread_mutex_destroy(&engine->release_lock);
+    pthread_mutex_destroy(&engine->state_lock);
     free(engine);
 }
 
 enum error engine_join(struct engine *engine)
 {
     if (!engine->replication) {
-        become_ready(engine);
+        become_ready(engine, 0);
         if (!has_loaded_data(engine))
             log_line(LOG_LEVEL_INFO, "single node starts without data; clients register again "
                                      "after their next heartbeat");
@@ -475,7 +498,9 @@ void engine_on_stamp_ahead(struct engine *engine)
 
 void engine_set_state(struct engine *engine, enum node_state state)
 {
+    pthread_mutex_lock(&engine->state_lock);
     atomic_store(&engine->state, state);
+    pthread_mutex_unlock(&engine->state_lock);
 }
 
 enum node_state engine_state(const struct engine *engine)

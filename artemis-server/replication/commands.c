@@ -10,7 +10,7 @@ void command_queue_init(struct command_queue *queue)
     queue->list.has_releases = false;
     queue->list.releases.count = 0;
     queue->list.releases.last = 0;
-    queue->list.recompare = false;
+    queue->list.recompare = 0;
     queue->list.check_clocks = false;
     queue->list.flush = 0;
     pthread_mutex_init(&queue->lock, NULL);
@@ -76,10 +76,10 @@ enum error command_queue_put_release(struct command_queue *queue, struct slice s
     return error;
 }
 
-void command_queue_put_recompare(struct command_queue *queue)
+void command_queue_put_recompare(struct command_queue *queue, uint64_t number)
 {
     pthread_mutex_lock(&queue->lock);
-    queue->list.recompare = true;
+    queue->list.recompare = number;
     atomic_store(&queue->pending, true);
     pthread_mutex_unlock(&queue->lock);
 }
@@ -110,7 +110,7 @@ bool command_queue_take(struct command_queue *queue, struct command_list *out)
     queue->list.has_topology = false;
     queue->list.goodbye_count = 0;
     queue->list.has_releases = false;
-    queue->list.recompare = false;
+    queue->list.recompare = 0;
     queue->list.check_clocks = false;
     atomic_store(&queue->pending, false);
     pthread_mutex_unlock(&queue->lock);

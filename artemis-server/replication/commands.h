@@ -21,9 +21,9 @@ struct command_list {
     struct member_list topology;
     size_t goodbye_count;
     char goodbyes[MEMBERS_MAX][PEER_NAME_BYTES]; /* node ids */
-    bool has_releases;            /* the list has grown */
-    struct release_list releases; /* all that peers may still need */
-    bool recompare; /* compare with every ready peer */
+    bool has_releases;                           /* the list has grown */
+    struct release_list releases;                /* all that peers may still need */
+    uint64_t recompare; /* number of the last request to compare with every ready peer; 0: none */
     bool check_clocks;
     uint64_t flush; /* number of the last flush request; 0: none */
 };
@@ -48,7 +48,8 @@ bool command_queue_can_put_release(struct command_queue *queue, struct slice ser
 MUST_USE enum error command_queue_put_release(struct command_queue *queue, struct slice service_id,
                                               uint64_t clock_ms, uint64_t until_ms,
                                               uint64_t now_ms);
-void command_queue_put_recompare(struct command_queue *queue);
+/* The caller numbers its requests upwards from 1. */
+void command_queue_put_recompare(struct command_queue *queue, uint64_t number);
 void command_queue_put_check_clocks(struct command_queue *queue);
 /* Returns the number of the request, for replication_status_wait_flushed. */
 uint64_t command_queue_put_flush(struct command_queue *queue);

@@ -36,6 +36,7 @@ struct replication_thread {
     struct replicator *replicator;
     struct peer_status peers[MEMBERS_MAX]; /* by their number; url "": free */
     enum bootstrap_phase phase;            /* as last reported */
+    uint64_t recompare;                    /* number of the last one that has begun; 0: none */
     uint64_t flush_request;                /* the last one; 0: none */
     uint64_t flushed;                      /* the last one that is complete */
     uint64_t published_ms;
@@ -260,6 +261,12 @@ static void apply_goodbye(struct replication_thread *thread, const char *node_id
     }
 }
 
+static void report_phase(struct replication_thread *thread, enum bootstrap_phase phase)
+{
+    thread->phase = phase;
+    thread->options.on_phase(thread->options.context, phase, thread->recompare);
+}
+
 static void apply_commands(struct replication_thread *thread)
 {
     struct command_list list;
@@ -273,7 +280,8 @@ static void apply_commands(struct replication_thread *thread)
         replicator_set_releases(thread->replicator, &list.releases);
     if (list.recompare) {
         replicator_recompare(thread->replicator, clock_now());
-        thread->phase = BOOTSTRAP_COPYING;
+        thread->recompare = list.recompare;
+        report_phase(thread, BOOTSTRAP_COPYING);
     }
     if (list.check_clocks)
         replicator_check_clocks(thread->replicator, clock_now());
@@ -315,9 +323,9 @@ enum error replication_thread_put_release(struct replication_thread *thread,
     return error;
 }
 
-void replication_thread_recompare(struct replication_thread *thread)
+void replication_thread_recompare(struct replication_thread *thread, uint64_t number)
 {
-    command_queue_put_recompare(&thread->commands);
+    command_queue_put_recompare(&thread->commands, number);
     peer_client_wake(thread->client);
 }
 
@@ -393,10 +401,8 @@ static void *run(void *argument)
         bool is_new = phase != thread->phase;
         thread->publish_now |= is_new;
         due_ms = publish_if_due(thread, due_ms);
-        if (is_new) {
-            thread->phase = phase;
-            thread->options.on_phase(thread->options.context, phase);
-        }
+        if (is_new)
+            report_phase(thread, phase);
         uint64_t now_ms = clock_now().mono_ms;
         peer_client_wait(thread->client, due_ms > now_ms ? due_ms - now_ms : 0);
     }

@@ -24,8 +24,9 @@ struct replication_thread_options {
     struct credential_store *credentials; /* borrowed; NULL: peers use plain HTTP */
     const char *epoch;                    /* borrowed; of this process */
     bool has_data;                        /* loaded from storage: there is no bootstrap grace */
-    /* Called by the thread for each new phase, for BOOTSTRAP_READY also after each recompare. */
-    void (*on_phase)(void *context, enum bootstrap_phase phase);
+    /* Called by the thread for each new phase, and for the phase after each recompare, before its
+     * comparisons begin. `recompare` is the number of the last one that has begun; 0: none. */
+    void (*on_phase)(void *context, enum bootstrap_phase phase, uint64_t recompare);
     void *context;
 };
 
@@ -55,8 +56,8 @@ MUST_USE enum error replication_thread_put_release(struct replication_thread *th
                                                    struct slice service_id, uint64_t clock_ms,
                                                    struct moment now);
 /* This node is not ready from now on; on_phase is called when it has been compared with every ready
- * peer. */
-void replication_thread_recompare(struct replication_thread *thread);
+ * peer. A BOOTSTRAP_READY with a lower number is an earlier one. The numbers grow from 1. */
+void replication_thread_recompare(struct replication_thread *thread, uint64_t number);
 /* Asks every peer for its clock at once, at most once a second: the record of a peer was refused as
  * too far ahead. */
 void replication_thread_check_clocks(struct replication_thread *thread);

@@ -141,9 +141,13 @@ static void no_release_that_is_accepted_is_lost(void **state)
     assert_int_equal(put_release("", 2), ERR_NONE);
     assert_true(command_queue_take(&queue, &list));
     assert_int_equal(list.releases.count, 1);
-    command_queue_put_recompare(&queue);
+    command_queue_put_recompare(&queue, 7);
     assert_true(command_queue_take(&queue, &list));
     assert_false(list.has_releases);
+    assert_int_equal(list.recompare, 7);
+    command_queue_put_check_clocks(&queue);
+    assert_true(command_queue_take(&queue, &list));
+    assert_int_equal(list.recompare, 0);
 }
 
 static void *put_many(void *unused)

@@ -112,11 +112,16 @@ static struct {
     struct peer_status peers[MEMBERS_MAX];
     size_t count;
     atomic_bool is_ready;
+    _Atomic uint64_t recompare; /* of the last phase */
+    atomic_int copying;         /* how often this phase was reported for it */
 } node;
 
-static void on_phase(void *context, enum bootstrap_phase phase)
+static void on_phase(void *context, enum bootstrap_phase phase, uint64_t recompare)
 {
     (void)context;
+    if (atomic_exchange(&node.recompare, recompare) != recompare)
+        atomic_store(&node.copying, 0);
+    atomic_fetch_add(&node.copying, phase == BOOTSTRAP_COPYING);
     atomic_store(&node.is_ready, phase == BOOTSTRAP_READY);
 }
 
@@ -132,6 +137,8 @@ static int set_up(void **state)
     node.config.replication.anti_entropy_secs = 10;
     node.config.replication.max_retries = 1;
     atomic_store(&node.is_ready, false);
+    atomic_store(&node.recompare, 0);
+    atomic_store(&node.copying, 0);
     atomic_store(&fake.node_ids[0], "n1");
     atomic_store(&fake.node_ids[1], "n2");
     listen_as_peers();
@@ -228,6 +235,29 @@ static void no_call_waits_for_a_busy_thread(void **state)
     wait_for_up(1);
 }
 
+static bool is_ready_after(void *number)
+{
+    return atomic_load(&node.is_ready) && atomic_load(&node.recompare) == *(uint64_t *)number;
+}
+
+/* Requests that come while the thread is busy are one. */
+static void recompare_is_reported_before_and_after_it(void **state)
+{
+    (void)state;
+    uint64_t number = 2;
+    assert_true(wait_until(is_true, &node.is_ready, wait_deadline_ms()));
+    assert_int_equal(atomic_load(&node.recompare), 0);
+    atomic_store(&is_busy, false);
+    atomic_store(&is_held, true);
+    replication_thread_on_goodbye(node.thread, "unknown"); /* wakes it */
+    assert_true(wait_until(is_true, &is_busy, wait_deadline_ms()));
+    replication_thread_recompare(node.thread, 1);
+    replication_thread_recompare(node.thread, number);
+    atomic_store(&is_held, false);
+    assert_true(wait_until(is_ready_after, &number, wait_deadline_ms()));
+    assert_int_equal(atomic_load(&node.copying), 1);
+}
+
 static bool is_down(void *unused)
 {
     (void)unused;
@@ -276,6 +306,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(topology_is_applied, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_call_waits_for_a_busy_thread, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(recompare_is_reported_before_and_after_it, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(goodbye_makes_the_peer_down, set_up, tear_down),
         cmocka_unit_test_setup_teardown(flush_without_peers_is_complete, set_up, tear_down),
         cmocka_unit_test_setup_teardown(peers_with_one_node_id_are_marked, set_up, tear_down),
