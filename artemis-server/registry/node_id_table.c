@@ -41,11 +41,40 @@ static uint16_t slot_of(uint32_t peer)
     return (uint16_t)(NODE_ID_MEMBERS + peer % (NODE_ID_PEER_SLOTS - NODE_ID_MEMBERS));
 }
 
+static bool is_caller(uint16_t slot)
+{
+    return slot >= NODE_ID_MEMBERS && slot != NO_PEER;
+}
+
+/* The number of ids that the peer may have in use. */
+static uint32_t share_of(const struct node_id_table *node_ids, uint16_t slot)
+{
+    uint32_t members = node_ids->members ? node_ids->members : 1;
+    uint32_t share = (NODE_IDS_MAX - NODE_IDS_OF_CALLERS_MAX) / members;
+    return is_caller(slot) || share > NODE_IDS_OF_PEER_MAX ? NODE_IDS_OF_PEER_MAX : share;
+}
+
 static bool is_full(const struct node_id_table *node_ids, uint16_t slot)
 {
-    if (slot != NO_PEER && node_ids->of_peer[slot] >= NODE_IDS_OF_PEER_MAX)
+    if (slot != NO_PEER && node_ids->of_peer[slot] >= share_of(node_ids, slot))
+        return true;
+    if (is_caller(slot) && node_ids->of_callers >= NODE_IDS_OF_CALLERS_MAX)
         return true;
     return node_ids->free_count == 0 && node_ids->used == NODE_IDS_MAX;
+}
+
+static void count_id(struct node_id_table *node_ids, uint16_t slot)
+{
+    if (slot != NO_PEER)
+        node_ids->of_peer[slot]++;
+    node_ids->of_callers += is_caller(slot);
+}
+
+static void uncount_id(struct node_id_table *node_ids, uint16_t slot)
+{
+    if (slot != NO_PEER)
+        node_ids->of_peer[slot]--;
+    node_ids->of_callers -= is_caller(slot);
 }
 
 /* Adds an id with one reference. */
@@ -73,8 +102,7 @@ static enum error add(struct node_id_table *node_ids, struct slice name, uint16_
     };
     if (name.size)
         memcpy(id->name, name.data, name.size);
-    if (slot != NO_PEER)
-        node_ids->of_peer[slot]++;
+    count_id(node_ids, slot);
     node_ids->table[*number] = id;
     hash_index_insert(&node_ids->index, id->index_hash, *number + 1u);
     atomic_fetch_add_explicit(&node_ids->count, 1, memory_order_relaxed);
@@ -86,8 +114,7 @@ static void remove_id(struct node_id_table *node_ids, struct node_id *id)
     hash_index_remove(&node_ids->index, id->index_hash, id->number + 1u);
     node_ids->table[id->number] = NULL;
     node_ids->free_numbers[node_ids->free_count++] = id->number;
-    if (id->peer_slot != NO_PEER)
-        node_ids->of_peer[id->peer_slot]--;
+    uncount_id(node_ids, id->peer_slot);
     atomic_fetch_sub_explicit(&node_ids->count, 1, memory_order_relaxed);
     free(id);
 }
@@ -122,6 +149,30 @@ void node_id_table_free(struct node_id_table *node_ids)
     if (node_ids->table || node_ids->free_numbers)
         pthread_mutex_destroy(&node_ids->lock);
     *node_ids = (struct node_id_table){0};
+}
+
+void node_id_table_add_member(struct node_id_table *node_ids, uint32_t peer)
+{
+    assert(peer > 0 && peer <= NODE_ID_MEMBERS);
+    pthread_mutex_lock(&node_ids->lock);
+    node_ids->members++;
+    pthread_mutex_unlock(&node_ids->lock);
+}
+
+void node_id_table_remove_member(struct node_id_table *node_ids, uint32_t peer)
+{
+    assert(peer > 0 && peer <= NODE_ID_MEMBERS);
+    uint16_t slot = slot_of(peer);
+    pthread_mutex_lock(&node_ids->lock);
+    node_ids->members--;
+    for (uint32_t i = 0; node_ids->of_peer[slot] && i < node_ids->used; i++) {
+        struct node_id *id = node_ids->table[i];
+        if (!id || id->peer_slot != slot)
+            continue;
+        uncount_id(node_ids, slot);
+        id->peer_slot = NO_PEER;
+    }
+    pthread_mutex_unlock(&node_ids->lock);
 }
 
 enum error node_id_table_take(struct node_id_table *node_ids, struct slice name, uint32_t peer,

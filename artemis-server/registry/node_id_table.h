@@ -7,8 +7,12 @@
  * A name is valid while its number is held, and does not move. Looking up a name costs the same
  * whatever the size of the table.
  *
- * An id that is new is counted for the peer that sent it, and a peer can have NODE_IDS_OF_PEER_MAX
- * in use. So one peer cannot use up the numbers of all.
+ * An id that is new is counted for the peer that sent it: a member that this node has asked, or a
+ * caller. Nobody can use up the numbers of the others:
+ *   - a peer can have NODE_IDS_OF_PEER_MAX ids in use;
+ *   - all callers together can have NODE_IDS_OF_CALLERS_MAX, however many addresses they have;
+ *   - the members share the rest equally.
+ * What is refused from a member that calls is taken when this node compares itself with it.
  *
  * Thread-safe. A lookup by name and the release of a number take a lock; reading takes none.
  */
@@ -25,6 +29,7 @@
 enum {
     NODE_IDS_MAX = 65535,
     NODE_IDS_OF_PEER_MAX = 4096,
+    NODE_IDS_OF_CALLERS_MAX = NODE_IDS_MAX / 2,
     NODE_ID_MEMBERS = 64,      /* numbers of members, which are counted one by one */
     NODE_ID_PEER_SLOTS = 1024, /* callers are counted by their hash; some share a count */
     NODE_NUMBER_SELF = 0,
@@ -40,9 +45,11 @@ struct node_id_table {
     uint32_t free_count;
     uint32_t used;                        /* numbers below it were given at least once */
     uint16_t of_peer[NODE_ID_PEER_SLOTS]; /* ids in use, by the peer that sent them */
-    uint64_t hash_seed;                   /* nobody can choose names that collide */
-    _Atomic uint32_t count;               /* ids in use */
-    _Atomic uint64_t refused;             /* lookups that failed with ERR_TOO_MANY_ITEMS */
+    uint32_t of_callers;                  /* the sum of all callers */
+    uint32_t members;
+    uint64_t hash_seed;       /* nobody can choose names that collide */
+    _Atomic uint32_t count;   /* ids in use */
+    _Atomic uint64_t refused; /* lookups that failed with ERR_TOO_MANY_ITEMS */
 };
 
 /* ERR_NO_MEMORY. */
@@ -50,6 +57,11 @@ MUST_USE enum error node_id_table_init(struct node_id_table *node_ids, struct sl
                                        uint64_t hash_seed);
 /* Ids that are still referenced stay until their last reference is gone. */
 void node_id_table_free(struct node_id_table *node_ids);
+
+/* A member, numbered from 1 to NODE_ID_MEMBERS. Ids of a member that is removed are not counted any
+ * more. */
+void node_id_table_add_member(struct node_id_table *node_ids, uint32_t peer);
+void node_id_table_remove_member(struct node_id_table *node_ids, uint32_t peer);
 
 /* The number of a name, with a reference. `peer` identifies the sender: a member up to
  * NODE_ID_MEMBERS, above it a caller; 0: this node, without a limit. ERR_NO_MEMORY;

@@ -35,6 +35,16 @@ enum error registry_take_stamp(struct registry *registry, const struct wire_reco
     return ERR_NONE;
 }
 
+void registry_add_member(struct registry *registry, uint32_t peer)
+{
+    node_id_table_add_member(&registry->node_ids, peer);
+}
+
+void registry_remove_member(struct registry *registry, uint32_t peer)
+{
+    node_id_table_remove_member(&registry->node_ids, peer);
+}
+
 uint64_t registry_clock_ms(const struct registry *registry, struct moment now)
 {
     return hlc_ms(&registry->clock, now);

@@ -131,6 +131,7 @@ void replicator_add_peer(struct replicator *replicator, uint32_t number, struct 
         .register_batch = MESSAGE_ITEMS_MAX,
         .outbox = peer->outbox,
     };
+    registry_add_member(replicator->registry, number + 1);
 }
 
 void replicator_remove_peer(struct replicator *replicator, uint32_t number)
@@ -141,6 +142,7 @@ void replicator_remove_peer(struct replicator *replicator, uint32_t number)
     round_reset(&peer->round);
     lease_check_forget_peer(replicator, peer);
     peer->joined = false;
+    registry_remove_member(replicator->registry, number + 1);
     update_dirty_lists(replicator);
 }
 
@@ -392,9 +394,11 @@ void replicator_on_record(struct replicator *replicator, const struct message *m
     const struct wire_record *record = &own;
     static_assert((int)REPLICATOR_PEERS_MAX == (int)NODE_ID_MEMBERS, "a member has a share");
     own.peer = message->peer + 1;
+    if (!replicator_is_current(replicator, message))
+        return;
     switch (message->kind) {
     case MESSAGE_RENEW:
-        if (replicator_is_current(replicator, message) && peer->health == PEER_UP)
+        if (peer->health == PEER_UP)
             batch_repair(replicator, peer, wire_record_key(record));
         return;
     case MESSAGE_LEASE_CHECK:
@@ -402,11 +406,10 @@ void replicator_on_record(struct replicator *replicator, const struct message *m
         return;
     case MESSAGE_LIST:
     case MESSAGE_FETCH:
-        if (replicator_is_current(replicator, message))
-            anti_entropy_on_record(replicator, peer, message, record, now);
+        anti_entropy_on_record(replicator, peer, message, record, now);
         return;
     case MESSAGE_SNAPSHOT:
-        bootstrap_on_record(replicator, record, now);
+        bootstrap_on_record(replicator, peer, record, now);
         return;
     default:
         return;

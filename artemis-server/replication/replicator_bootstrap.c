@@ -51,8 +51,8 @@ struct message *bootstrap_next(struct replicator *replicator, struct peer *peer,
     return message;
 }
 
-void bootstrap_on_record(struct replicator *replicator, const struct wire_record *record,
-                         struct moment now)
+void bootstrap_on_record(struct replicator *replicator, struct peer *peer,
+                         const struct wire_record *record, struct moment now)
 {
     struct registry *registry = replicator->registry;
     enum error error;
@@ -65,7 +65,7 @@ void bootstrap_on_record(struct replicator *replicator, const struct wire_record
     if (!error)
         replicator->stats.snapshot_records++;
     if (error == ERR_VERSION_AHEAD)
-        replicator->snapshot_is_ahead = true;
+        peer->snapshot_is_ahead = true;
 }
 
 /* The peer that held the loaded records has said what it holds now. */
@@ -95,8 +95,8 @@ static void become_ready(struct replicator *replicator, struct moment now)
 void bootstrap_on_result(struct replicator *replicator, struct peer *peer,
                          const struct message *message, enum send_result result, struct moment now)
 {
-    bool is_ahead = replicator->snapshot_is_ahead;
-    replicator->snapshot_is_ahead = false;
+    bool is_ahead = peer->snapshot_is_ahead;
+    peer->snapshot_is_ahead = false;
     if (is_ahead) /* another member's clock may be ahead, as the next health response shows */
         peer->health_due_ms = now.mono_ms;
     if (result == SEND_DELIVERED && !is_ahead) {

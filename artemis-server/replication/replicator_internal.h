@@ -63,6 +63,7 @@ struct peer {
     uint32_t rejections;      /* of updates in a row */
     uint64_t incompatible_ms; /* when it became incompatible or unauthorized */
     bool snapshot_tried;      /* its snapshot was read or cannot be had */
+    bool snapshot_is_ahead;   /* a record of it was refused: ahead of the clocks of all members */
     uint32_t snapshot_failures;
     uint64_t releases_sent;  /* number of the next release of a guard that the peer gets */
     uint64_t release_due_ms; /* after a failure: when it is sent again */
@@ -114,7 +115,6 @@ struct replicator {
     uint32_t next_peer;     /* where replicator_next starts: round robin */
     uint64_t snapshot_ms;   /* when the snapshot was complete; 0: not yet */
     uint64_t fetched_ms;    /* when a comparison last brought a record */
-    bool snapshot_is_ahead; /* a record of it was refused: ahead of the clocks of all members */
     uint64_t refill_ms;     /* since when clients register again, as no peer has data; 0: not now */
     bool has_refilled;      /* refill_ms was set at least once */
     uint64_t stall_ms;      /* end of the last stall; 0: none */
@@ -170,8 +170,8 @@ void round_reset(struct round *round);
 
 /* --- replicator_bootstrap.c ------------------------------------------------------------------- */
 struct message *bootstrap_next(struct replicator *replicator, struct peer *peer, struct moment now);
-void bootstrap_on_record(struct replicator *replicator, const struct wire_record *record,
-                         struct moment now);
+void bootstrap_on_record(struct replicator *replicator, struct peer *peer,
+                         const struct wire_record *record, struct moment now);
 void bootstrap_on_result(struct replicator *replicator, struct peer *peer,
                          const struct message *message, enum send_result result, struct moment now);
 /* The health of a peer is outdated after a stall, until a message that was sent since then ends. */

@@ -176,6 +176,69 @@ static void peer_uses_up_its_own_share_alone(void **state)
     take_from("one more", A_PEER); /* what it gave back it can use again */
 }
 
+/* Takes new names until one is refused. Returns how many were taken. */
+static uint32_t take_all_from(uint32_t peer)
+{
+    static int last;
+    uint32_t taken = 0;
+    char name[16];
+    uint16_t number;
+    for (;; taken++) {
+        snprintf(name, sizeof(name), "m%d", ++last);
+        if (node_id_table_take(&node_ids, slice_of(name), peer, &number))
+            return taken;
+        held[held_count++] = node_id_table_id(&node_ids, number);
+    }
+}
+
+static void add_members(uint32_t first, uint32_t last)
+{
+    for (uint32_t member = first; member <= last; member++)
+        node_id_table_add_member(&node_ids, member);
+}
+
+/* A caller may have many addresses. */
+static void callers_leave_the_numbers_of_the_members(void **state)
+{
+    (void)state;
+    enum { CALLERS = 32, MEMBERS = 7 };
+    uint32_t sum = 0;
+    add_members(1, MEMBERS);
+    for (uint32_t caller = 0; caller < CALLERS; caller++)
+        sum += take_all_from(NODE_ID_MEMBERS + 1 + caller);
+    assert_int_equal(sum, NODE_IDS_OF_CALLERS_MAX);
+    for (uint32_t member = 1; member <= MEMBERS; member++)
+        assert_int_equal(take_all_from(member), NODE_IDS_OF_PEER_MAX);
+    drop_ids();
+    assert_int_equal(take_all_from(NODE_ID_MEMBERS + 1), NODE_IDS_OF_PEER_MAX);
+}
+
+static void members_have_equal_shares(void **state)
+{
+    (void)state;
+    enum { SHARE = (NODE_IDS_MAX - NODE_IDS_OF_CALLERS_MAX) / NODE_ID_MEMBERS };
+    add_members(1, 1);
+    assert_int_equal(take_all_from(1), NODE_IDS_OF_PEER_MAX);
+    add_members(2, NODE_ID_MEMBERS);
+    assert_int_equal(take_all_from(1), 0);
+    for (uint32_t member = 2; member <= NODE_ID_MEMBERS - 8; member++)
+        assert_int_equal(take_all_from(member), SHARE);
+}
+
+/* Its number may belong to another member later. */
+static void ids_of_a_removed_member_are_not_counted_for_the_next(void **state)
+{
+    (void)state;
+    add_members(1, 1);
+    assert_int_equal(take_all_from(1), NODE_IDS_OF_PEER_MAX);
+    node_id_table_remove_member(&node_ids, 1);
+    add_members(1, 1);
+    assert_int_equal(take_all_from(1), NODE_IDS_OF_PEER_MAX);
+    drop_ids();
+    assert_int_equal(node_ids.count, 1);
+    assert_int_equal(take_all_from(1), NODE_IDS_OF_PEER_MAX);
+}
+
 static void id_outlives_its_table(void **state)
 {
     (void)state;
@@ -272,6 +335,9 @@ int main(void)
         TEST(init_without_memory_leaves_nothing),
         TEST(number_is_given_back_with_the_last_reference),
         TEST(peer_uses_up_its_own_share_alone),
+        TEST(callers_leave_the_numbers_of_the_members),
+        TEST(members_have_equal_shares),
+        TEST(ids_of_a_removed_member_are_not_counted_for_the_next),
         TEST(id_outlives_its_table),
         TEST(threads_share_names_and_give_all_back),
     };

@@ -167,6 +167,59 @@ static void snapshot_that_stays_ahead_is_skipped_after_max_retries(void **state)
     assert_true(stats_of(rig.node).refused_stamps == RETRIES + 1);
 }
 
+/* Peer 0 is removed by a reload while it sends its snapshot. */
+static void snapshot_of_a_removed_peer_says_nothing_about_the_next(void **state)
+{
+    (void)state;
+    for (uint32_t next = 0; next < 2; next++) {
+        rig_close();
+        rig_open();
+        join(0);
+        respond_health(0, ready);
+        struct message *late = expect(0, MESSAGE_SNAPSHOT);
+        respond_record(late, (struct word){.id = "a", .stamp = (150 * YEAR_MS) << 16});
+        replicator_remove_peer(rig.replicator, 0);
+        join(next);
+        respond_record(late, (struct word){.id = "b", .stamp = 5});
+        respond_record(late, (struct word){.id = "c", .stamp = (150 * YEAR_MS) << 16});
+        assert_false(is_registered(rig.node, "s", "b"));
+        finish_message(late, SEND_DELIVERED);
+        respond_health(next, ready);
+        finish(next, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+        assert_null(sent(next, MESSAGE_SNAPSHOT));
+        respond_same_digests(next);
+        pump();
+        assert_true(replicator_is_ready(rig.replicator));
+    }
+}
+
+static void send_many_node_ids(unsigned first, unsigned count)
+{
+    const struct message *snapshot = expect(0, MESSAGE_SNAPSHOT);
+    for (unsigned i = first; i < first + count; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "i%u", i);
+        respond_record(snapshot, (struct word){.id = id, .stamp = 5, .node = id});
+    }
+}
+
+/* The next member may have the number of the peer that was removed. */
+static void node_ids_of_a_removed_peer_take_no_share_of_the_next(void **state)
+{
+    (void)state;
+    join(0);
+    respond_health(0, ready);
+    send_many_node_ids(0, NODE_IDS_OF_PEER_MAX + 1);
+    assert_true(stats_of(rig.node).refused_node_ids == 1);
+    replicator_remove_peer(rig.replicator, 0);
+    message_free(rig.out[--rig.out_count]);
+    assert_int_equal(rig.out_count, 0);
+    join(0);
+    respond_health(0, ready);
+    send_many_node_ids(NODE_IDS_OF_PEER_MAX + 1, NODE_IDS_OF_PEER_MAX);
+    assert_true(stats_of(rig.node).refused_node_ids == 1);
+}
+
 /* A member with a wrong clock has sent a record before its first health response arrived here. */
 static void refused_record_is_fetched_as_soon_as_the_clock_is_known(void **state)
 {
@@ -231,6 +284,8 @@ int main(void)
         TEST(clock_of_an_older_peer_counts_as_that_of_a_member),
         TEST(peer_that_refuses_this_node_and_is_starting_is_not_waited_for),
         TEST(peer_that_refuses_this_node_and_becomes_ready_later_is_not_waited_for),
+        TEST(snapshot_of_a_removed_peer_says_nothing_about_the_next),
+        TEST(node_ids_of_a_removed_peer_take_no_share_of_the_next),
         TEST(refused_record_is_fetched_as_soon_as_the_clock_is_known),
         TEST(clocks_are_checked_once_a_second),
     };
