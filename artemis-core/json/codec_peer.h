@@ -20,8 +20,9 @@
 
 enum {
     PEER_RECORD_BYTES_MAX = 256 * 1024,
-    /* Of the response with the records of given keys. Records beyond it are left out, and the peer
-     * finds them again in its next comparison. 1,000 of the largest usual records fit. */
+    /* Of the response with the records of given keys. It has them in the order of the request.
+     * Records beyond the limit are left out, and the peer asks again for all after the last one.
+     * 1,000 of the largest usual records fit. */
     PEER_FETCH_BYTES_MAX = 16 * 1024 * 1024,
 };
 

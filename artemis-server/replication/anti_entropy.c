@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Anti-entropy: compares this node with a peer by 1,024 bucket digests, then key by key in the
- * buckets that differ. Newer records there are fetched. Newer records here go into the outbox of the
- * peer, which may send them after the round.
+ * buckets that differ. Newer records there are fetched. Newer records here go into the outbox of
+ * the peer, which may send them after the round.
  *
  * A round counts as a comparison only if this node has taken every record that is newer there:
  *   - If more than fetch_max keys of a list are to be fetched, these are fetched first. Then the
- *     same buckets are listed again, fewer at a time. Keys that were fetched do not differ any more.
+ *     same buckets are listed again, fewer at a time. What was fetched does not differ any more.
  *     In a list of a single bucket, as many keys are skipped as were fetched in vain: the others
  *     follow them.
- *   - A peer leaves out records beyond the size limit of its response. It sends records in the order
- *     of the request, so what follows the last one is fetched again.
+ *   - A peer leaves out records beyond the size limit of its response. It sends records in the
+ *     order of the request, so what follows the last one is fetched again.
  *   - If a record is refused, or memory is short, the round does not count.
  */
 #include "artemis-server/replication/replicator_internal.h"

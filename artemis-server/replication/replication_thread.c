@@ -317,8 +317,8 @@ enum error replication_thread_put_release(struct replication_thread *thread,
                                           struct moment now)
 {
     uint64_t until_ms = registry_release_until_ms(thread->options.registry, clock_ms, now);
-    enum error error = command_queue_put_release(&thread->commands, service_id, clock_ms, until_ms,
-                                                 now.mono_ms);
+    enum error error =
+        command_queue_put_release(&thread->commands, service_id, clock_ms, until_ms, now.mono_ms);
     peer_client_wake(thread->client);
     return error;
 }

@@ -35,8 +35,8 @@
 
 #include "artemis-core/base/backoff.h"
 #include "artemis-core/base/moment.h"
-#include "artemis-server/registry/registry_replication.h"
 #include "artemis-server/cluster/release_list.h"
+#include "artemis-server/registry/registry_replication.h"
 
 enum {
     REPLICATOR_PEERS_MAX = 64,
@@ -191,8 +191,8 @@ void message_free(struct message *message); /* one that gets no result any more;
  * response. */
 void replicator_on_goodbye(struct replicator *replicator, uint32_t peer, struct moment now);
 
-/* The releases of guards that the peers get, each once. Copies the list, which has grown since the
- * last call. */
+/* The releases of guards that the peers get, each once. Copies the list, which has changed since
+ * the last call. */
 void replicator_set_releases(struct replicator *replicator, const struct release_list *list);
 
 /* --- this node -------------------------------------------------------------------------------- */
@@ -202,8 +202,8 @@ void replicator_set_releases(struct replicator *replicator, const struct release
 bool replicator_is_ready(const struct replicator *replicator);
 enum bootstrap_phase replicator_phase(const struct replicator *replicator);
 /* After a stall of this process: it is not ready until it has been compared with every ready peer,
- * with the same limits as after a snapshot. Where no peer has data, clients get the whole time again in
- * which they register. */
+ * with the same limits as after a snapshot. Where no peer has data, clients get the whole time
+ * again in which they register. */
 void replicator_recompare(struct replicator *replicator, struct moment now);
 /* Before a shutdown: pending changes and renewals are sent at once, anti-entropy stops, and each
  * peer gets a goodbye. */
@@ -246,9 +246,9 @@ struct replicator_stats {
     uint64_t rounds, differences;              /* of anti-entropy; buckets that differed */
     uint64_t fetched;                          /* records taken from peers by anti-entropy */
     uint64_t lists_cut;                        /* lists with more than fetch_max keys to fetch */
-    uint64_t incomplete; /* rounds that ended without a record: it was refused, or not sent */
-    uint64_t snapshot_records;                 /* taken from snapshots */
-    bool has_snapshot;                         /* one of them was complete */
+    uint64_t incomplete;       /* rounds that ended without a record: it was refused, or not sent */
+    uint64_t snapshot_records; /* taken from snapshots */
+    bool has_snapshot;         /* one of them was complete */
     bool has_sharer; /* when this node became ready, the process that registry_shared named was a
                         ready peer and had been compared */
     uint64_t bootstrap_ms; /* from the start until ready */

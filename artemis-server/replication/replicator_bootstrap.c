@@ -119,16 +119,18 @@ void bootstrap_on_result(struct replicator *replicator, struct peer *peer,
 
 /* The peer that sent the snapshot may have been separated from others until a moment ago, so
  * this node compares itself with every ready peer before it is ready; of a legacy peer it reads
- * the list. Peers with failures are skipped, but not after a stall, when calls that were in flight
- * have failed. */
+ * the list. A comparison that fails is repeated, until the peer is down. A peer that has never
+ * responded is skipped after its first failure, but not after a stall, when calls that were in
+ * flight have failed. */
 static bool needs_comparison(const struct replicator *replicator, const struct peer *peer)
 {
-    if (!peer->joined || (peer->failures && !replicator->recomparing))
+    if (!peer->joined)
         return false;
+    if (peer->health == PEER_NEW)
+        return !peer->failures || replicator->recomparing;
     bool is_compared = peer->is_legacy ? peer->snapshot_tried || replicator->was_ready
                                        : peer->view.compared_ms != 0;
-    return peer->health == PEER_NEW || peer->health_outdated ||
-           (peer->health == PEER_UP && peer->is_ready && !is_compared);
+    return peer->health_outdated || (peer->health == PEER_UP && peer->is_ready && !is_compared);
 }
 
 /* Comparisons may take longer while they bring records: without these, this node would serve a part

@@ -69,7 +69,7 @@ struct metric_values {
     X("artemis_audit_left_out_total",          "counter", audit.left_out,                 "Failures of authentication that the audit log counts without a record for each.") \
     X("artemis_audit_failing",                 "gauge",   audit.failing,                  "1 while the file of the audit log cannot be written, else 0.") \
     X("artemis_rate_limited_total",            "counter", rate_limited,                   "Client requests refused by the rate limiter.") \
-    X("artemis_peer_fetches_cut_total",        "counter", fetches_cut,                    "Responses to peers that left out records beyond 16 MiB; the peer fetches them after its next comparison.") \
+    X("artemis_peer_fetches_cut_total",        "counter", fetches_cut,                    "Responses to peers that left out records beyond 16 MiB; the peer fetches them with another request.") \
     X("artemis_stalls_total",                  "counter", stalls,                         "Times that the process did not run for more than a third of the time-to-live.") \
     X("artemis_auth_failures_total",           "counter", auth_failures,                  "Requests refused because their token was missing, not known, expired or did not allow them.") \
     X("artemis_auth_delayed_total",            "counter", auth_delayed,                   "Error responses delayed because their address had several failures.") \

@@ -199,9 +199,9 @@ struct sim {
     struct sim_settings settings;
     uint32_t node_count;
     uint32_t client_count;
-    bool guarded;      /* the mass-expiry guard is on */
-    uint64_t grace_ms;  /* of the bootstrap */
-    uint32_t fetch_max; /* records that a node fetches after one list; 0: without this limit, */
+    bool guarded;          /* the mass-expiry guard is on */
+    uint64_t grace_ms;     /* of the bootstrap */
+    uint32_t fetch_max;    /* records that a node fetches after one list; 0: without this limit, */
     uint32_t response_max; /* and those in one response to it */
     uint32_t loss_percent;
     uint32_t repeat_percent;

@@ -356,7 +356,7 @@ static void set_names(struct sim *sim, uint64_t set)
     sim->worlds = names;
 }
 
-/* A node has far fewer records here than it may fetch at a time. In some seeds it may fetch less. */
+/* A node has fewer records here than it may fetch at a time. In some seeds it may fetch less. */
 static void limit_fetches(struct sim *sim)
 {
     if (sim->seed % LIMITED_SEEDS != 0)

@@ -57,8 +57,8 @@ void replication_thread_on_goodbye(struct replication_thread *thread, const char
     (void)node_id;
 }
 
-bool replication_thread_has_release_room(struct replication_thread *thread, struct slice service_id,
-                                         uint64_t clock_ms, struct moment now)
+bool replication_thread_can_put_release(struct replication_thread *thread, struct slice service_id,
+                                        uint64_t clock_ms, struct moment now)
 {
     (void)thread;
     (void)service_id;

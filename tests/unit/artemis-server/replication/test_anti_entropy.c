@@ -4,28 +4,16 @@
  * round that fails changes nothing.
  */
 #include "tests/support/failing_malloc.h"
-#include "tests/unit/artemis-server/replication/replicator_fixture.h"
+#include "tests/unit/artemis-server/replication/playing_peer.h"
 
 static struct registry *other; /* what peer 0 holds */
-
-static size_t response_max; /* records in a response of the peer; 0: all */
 
 static int set_up(void **state)
 {
     (void)state;
     rig_open();
     other = make_node("other");
-    response_max = 0;
     return 0;
-}
-
-/* The node fetches at most so many records after a list. */
-static void limit_fetches(uint32_t max)
-{
-    struct replicator_options options = rig_options();
-    options.fetch_max = max;
-    rig_close();
-    rig_open_as(&options);
 }
 
 static int tear_down(void **state)
@@ -39,70 +27,12 @@ static int tear_down(void **state)
 
 /* --- peer 0, with a real registry ------------------------------------------------------------- */
 
-/* Without memory a record is left out; the next round finds it. */
-static void apply_to_other(const struct message *message)
-{
-    for (size_t i = 0; i < message->count; i++) {
-        struct wire_record record = registry_wire_record(rig.node, &message->items[i], rig_now());
-        enum error error = record.deleted ? registry_apply_unregister(other, &record, rig_now())
-                                          : registry_apply(other, &record, rig_now());
-        assert_true(error == ERR_NONE || error == ERR_NO_MEMORY);
-    }
-}
-
-static void deliver_keys_of_other(const struct message *message)
-{
-    struct record_copy *states = NULL;
-    size_t count = 0;
-    if (registry_list_buckets(other, &message->buckets, &states, &count))
-        return;
-    for (size_t i = 0; i < count; i++) {
-        struct wire_record record = registry_wire_record(other, &states[i], rig_now());
-        replicator_on_record(rig.replicator, message, &record, rig_now());
-        record_copy_unref(&states[i]);
-    }
-    free(states);
-}
-
-/* Leaves out what is beyond the limit of its response, as a real peer. */
-static void deliver_records_of_other(const struct message *message)
-{
-    size_t records = 0;
-    for (size_t i = 0; i < message->count; i++) {
-        struct record_copy state;
-        if (response_max && records == response_max)
-            return;
-        if (!registry_read_key(other, instance_packed_key(message->items[i].instance), &state))
-            continue;
-        struct wire_record record = registry_wire_record(other, &state, rig_now());
-        replicator_on_record(rig.replicator, message, &record, rig_now());
-        record_copy_unref(&state);
-        records++;
-    }
-}
-
 static void play(struct message *message)
 {
-    switch (message->kind) {
-    case MESSAGE_HEALTH:
-        respond_health(message->peer, (struct health_response){.is_ready = true});
-        return;
-    case MESSAGE_DIGEST:
-        respond_digests_of(0, other);
-        return;
-    case MESSAGE_LIST:
-        deliver_keys_of_other(message);
-        break;
-    case MESSAGE_FETCH:
-        deliver_records_of_other(message);
-        break;
-    default:
-        apply_to_other(message);
-    }
-    finish_message(message, SEND_DELIVERED);
+    play_as(message, other, 0);
 }
 
-/* Responses as the peer until no message is in flight. */
+/* Responds as the peer until no message is in flight. */
 static void play_all(void)
 {
     while (pump(), rig.out_count)
@@ -220,22 +150,10 @@ static void newer_tombstone_of_this_node_is_sent(void **state)
     assert_agreed();
 }
 
-/* An id whose key is in the same bucket as that of "a". */
-static void find_id_in_the_same_bucket(char id[16])
-{
-    struct instance_key key = make_key("s", "a");
-    uint32_t bucket = registry_bucket(instance_key_packed(&key));
-    unsigned number = 0;
-    do {
-        snprintf(id, 16, "b%u", number++);
-        key = make_key("s", id);
-    } while (registry_bucket(instance_key_packed(&key)) != bucket);
-}
-
 static void tombstone_of_a_key_that_the_peer_lacks_is_sent_when_its_bucket_differs(void **state)
 {
     (void)state;
-    char id[16];
+    char id[1][16];
     join_up(0);
     register_here("a", "1");
     finish(0, MESSAGE_REGISTER, SEND_REJECTED);
@@ -243,8 +161,8 @@ static void tombstone_of_a_key_that_the_peer_lacks_is_sent_when_its_bucket_diffe
     finish(0, MESSAGE_UNREGISTER, SEND_REJECTED);
     next_round();
     assert_false(is_tombstone(other, "s", "a")); /* digests cover registered instances */
-    find_id_in_the_same_bucket(id);
-    put_at_other(id, "1");
+    find_ids_in_one_bucket(id, 1);
+    put_at_other(id[0], "1");
     next_round();
     assert_true(is_tombstone(other, "s", "a"));
     assert_agreed();
@@ -357,156 +275,6 @@ static void many_differences_need_several_bounded_messages(void **state)
     }
     assert_true(lists >= 1024 / ANTI_ENTROPY_BUCKETS_MAX);
     assert_agreed();
-}
-
-/* --- limits ----------------------------------------------------------------------------------- */
-
-static void put_many_at_other(const char *prefix, unsigned count)
-{
-    for (unsigned i = 0; i < count; i++) {
-        char id[16];
-        snprintf(id, sizeof(id), "%s%u", prefix, i);
-        put_at_other(id, "1");
-    }
-}
-
-static void assert_has_all_of_other(void)
-{
-    assert_int_equal(stats_of(rig.node).instances, stats_of(other).instances);
-    assert_agreed();
-}
-
-static void more_differences_than_may_be_fetched_are_taken_in_one_round(void **state)
-{
-    (void)state;
-    limit_fetches(3);
-    join_up(0);
-    put_many_at_other("x", 100);
-    uint64_t rounds = replicator_stats_now().rounds;
-    next_round();
-    assert_has_all_of_other();
-    assert_true(replicator_stats_now().rounds == rounds + 1);
-    assert_true(replicator_stats_now().lists_cut > 0);
-    assert_true(replicator_stats_now().fetched == 100);
-}
-
-static void more_differences_than_the_default_limit_are_taken_in_one_round(void **state)
-{
-    (void)state;
-    enum { COUNT = ANTI_ENTROPY_FETCH_MAX / 100 * 101 }; /* in each eighth of the buckets */
-    join_up(0);
-    put_many_at_other("x", DIGEST_BUCKETS / ANTI_ENTROPY_BUCKETS_MAX * COUNT);
-    uint64_t rounds = replicator_stats_now().rounds;
-    next_round();
-    assert_has_all_of_other();
-    assert_true(replicator_stats_now().rounds == rounds + 1);
-    assert_true(replicator_stats_now().lists_cut > 0);
-}
-
-static void records_that_a_response_leaves_out_are_fetched_again(void **state)
-{
-    (void)state;
-    join_up(0);
-    put_many_at_other("x", 100);
-    response_max = 7;
-    uint64_t rounds = replicator_stats_now().rounds;
-    next_round();
-    assert_has_all_of_other();
-    assert_true(replicator_stats_now().rounds == rounds + 1);
-}
-
-/* The peer has dropped the last records of the fetch meanwhile. */
-static void records_that_the_peer_has_lost_are_not_fetched_for_ever(void **state)
-{
-    (void)state;
-    join_up(0);
-    put_many_at_other("x", 10);
-    pass_ms(COMPARE_MS);
-    while (!sent(0, MESSAGE_FETCH))
-        play(rig.out[0]);
-    registry_set_replicating(other, false);
-    for (int i = 0; i < 10; i += 2) {
-        char id[16];
-        snprintf(id, sizeof(id), "x%d", i);
-        take_out(other, "s", id, rig_now());
-    }
-    uint64_t rounds = replicator_stats_now().rounds;
-    play_all();
-    assert_true(replicator_stats_now().rounds == rounds + 1);
-    assert_int_equal(stats_of(rig.node).instances, 5);
-}
-
-/* --- records that are refused ----------------------------------------------------------------- */
-
-static const uint64_t far_ahead = (150ull * 366 * 86400000) << 16;
-
-/* Ids whose keys are in one bucket. */
-static void find_ids_in_one_bucket(char ids[][16], size_t count)
-{
-    struct instance_key key = make_key("s", "a");
-    uint32_t bucket = registry_bucket(instance_key_packed(&key));
-    for (unsigned number = 0; count; number++) {
-        snprintf(ids[count - 1], 16, "b%u", number);
-        key = make_key("s", ids[count - 1]);
-        count -= registry_bucket(instance_key_packed(&key)) == bucket;
-    }
-}
-
-/* A peer with `count` keys in one bucket, of which the first `refused` are too far ahead. */
-static void play_peer_with_refused(char ids[][16], size_t count, size_t refused)
-{
-    static uint64_t digests[DIGEST_BUCKETS];
-    struct instance_key key = make_key("s", ids[0]);
-    unsigned messages = 0;
-    registry_digests(rig.node, digests);
-    digests[registry_bucket(instance_key_packed(&key))]++;
-    struct message *message = expect(0, MESSAGE_DIGEST);
-    replicator_on_digests(rig.replicator, message, digests, rig_now());
-    finish_message(message, SEND_DELIVERED);
-    while ((message = sent(0, MESSAGE_LIST)) || (message = sent(0, MESSAGE_FETCH))) {
-        assert_true(++messages < 10 * count);
-        for (size_t i = 0; i < count; i++) {
-            struct word word = {.id = ids[i], .stamp = i < refused ? far_ahead : 5};
-            if (message->kind == MESSAGE_LIST)
-                respond_key(message, word);
-            else if (contains(message, ids[i]))
-                respond_record(message, word);
-        }
-        finish_message(message, SEND_DELIVERED);
-    }
-}
-
-/* Records that are refused again and again do not keep a node from the others. */
-static void refused_records_do_not_hide_the_others(void **state)
-{
-    (void)state;
-    enum { COUNT = 40, REFUSED = 20 };
-    char ids[COUNT][16];
-    find_ids_in_one_bucket(ids, COUNT);
-    limit_fetches(8);
-    join_up(0);
-    pass_ms(COMPARE_MS);
-    play_peer_with_refused(ids, COUNT, REFUSED);
-    assert_int_equal(stats_of(rig.node).instances, COUNT - REFUSED);
-}
-
-static void round_with_a_refused_record_does_not_count(void **state)
-{
-    (void)state;
-    char ids[2][16];
-    find_ids_in_one_bucket(ids, 2);
-    join_up(0);
-    pass_ms(COMPARE_MS);
-    struct replicator_stats before = replicator_stats_now();
-    uint64_t compared_ms = view_of(0).compared_ms;
-    play_peer_with_refused(ids, 2, 1);
-    assert_true(replicator_stats_now().rounds == before.rounds);
-    assert_true(replicator_stats_now().incomplete == before.incomplete + 1);
-    assert_true(view_of(0).compared_ms == compared_ms);
-    assert_int_equal(stats_of(rig.node).instances, 1);
-    pass_ms(COMPARE_MS);
-    respond_same_digests(0); /* the peer does not hold the record any more */
-    assert_true(replicator_stats_now().rounds == before.rounds + 1);
 }
 
 /* --- what changes meanwhile ------------------------------------------------------------------- */
@@ -667,12 +435,6 @@ int main(void)
         TEST(newer_content_of_an_ended_lease_is_exchanged),
         TEST(renewals_of_the_peer_are_applied_from_the_list),
         TEST(many_differences_need_several_bounded_messages),
-        TEST(more_differences_than_may_be_fetched_are_taken_in_one_round),
-        TEST(more_differences_than_the_default_limit_are_taken_in_one_round),
-        TEST(records_that_a_response_leaves_out_are_fetched_again),
-        TEST(records_that_the_peer_has_lost_are_not_fetched_for_ever),
-        TEST(refused_records_do_not_hide_the_others),
-        TEST(round_with_a_refused_record_does_not_count),
         TEST(unregistration_during_a_round_is_not_undone_by_the_repair),
         TEST(failed_round_starts_again_after_the_backoff),
         TEST(rejected_round_starts_again_after_the_interval),
