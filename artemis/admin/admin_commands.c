@@ -107,6 +107,8 @@ static enum error release_guard(struct call *call)
     bool was_engaged = engine_is_guard_engaged(engine, service_id, call->now);
     call->before = was_engaged ? "engaged" : "not engaged";
     error = engine_release_guard(engine, service_id, call->now);
+    if (id_size == 0)
+        snprintf(call->object, sizeof(call->object), "the node and all services");
     if (error)
         return error;
     call->after = was_engaged ? "released" : NULL;

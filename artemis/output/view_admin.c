@@ -2,10 +2,11 @@
 #include "artemis/output/view_admin.h"
 
 #include "artemis/call/call_response.h"
-#include "artemis/output/view.h"
 #include "artemis/terminal/terminal_text.h"
 
 #include <string.h>
+
+enum { LABEL_COLUMNS = 17 }; /* of "connections limit" */
 
 static const char *text_of(const json_t *value, char scratch[VIEW_COUNT_MAX])
 {
@@ -34,7 +35,12 @@ void view_admin_status(const json_t *root, FILE *out)
         for (char *c = label; *c; c++)
             if (*c == '_')
                 *c = ' ';
-        view_row(out, label, text_of(value, scratch));
+        const char *text = text_of(value, scratch);
+        if (!text[0])
+            continue;
+        fprintf(out, "%-*s ", LABEL_COLUMNS, label);
+        terminal_text_print(out, text, 0);
+        fputc('\n', out);
     }
 }
 

@@ -102,9 +102,13 @@ void view_audit_record(const json_t *record, FILE *out, size_t columns_max)
     const char *after = call_response_text(record, "after");
     text_printf(&line, "%.10s %.8s  %-14s", time, strlen(time) >= TIME_BYTES ? time + 11 : "",
                 call_response_text(record, "action"));
-    append(&line, "  ", call_response_text(record, "object"));
-    append(&line, ": ", before);
-    append(&line, before[0] ? " -> " : ": ", after);
+    const char *object = call_response_text(record, "object");
+    append(&line, "  ", object);
+    append(&line, object[0] ? ": " : "  ", before);
+    if (before[0])
+        append(&line, " -> ", after);
+    else
+        append(&line, object[0] ? ": " : "  ", after);
     append(&line, "  ", call_response_text(record, "outcome"));
     append_origin(&line, record);
     terminal_text_print(out, text_string(&line), columns_max);
