@@ -251,21 +251,27 @@ static enum error open_storage(struct engine *engine, char problem[ENGINE_PROBLE
     return error;
 }
 
+static enum error draw_random(struct engine *engine)
+{
+    uint64_t random[2];
+    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+        return ERR_SYSTEM;
+    engine->hash_seed = random[0];
+    snprintf(engine->epoch, sizeof(engine->epoch), "%016llx", (unsigned long long)random[1]);
+    return ERR_NONE;
+}
+
 /* Creates the registry and, with storage, loads the stored records into it. */
 static enum error create_registry(struct engine *engine, char problem[ENGINE_PROBLEM_BYTES])
 {
     const struct config *config = engine->config;
-    uint64_t random[2];
-    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
-        return ERR_SYSTEM;
-    snprintf(engine->epoch, sizeof(engine->epoch), "%016llx", (unsigned long long)random[1]);
     enum error error = ERR_NONE;
     if (config->storage.data_dir[0])
         error = open_storage(engine, problem);
     if (error)
         return error;
     struct registry_options options = options_of(config, engine->storage);
-    options.hash_seed = engine->hash_seed = random[0];
+    options.hash_seed = engine->hash_seed;
     error = registry_create(&options, engine->started, &engine->registry);
     if (error || !engine->storage)
         return error;
@@ -300,15 +306,15 @@ enum error engine_create(const struct config *config, struct engine **out,
     pthread_mutex_init(&engine->state_lock, NULL);
     engine->started = clock_now();
     atomic_init(&engine->state, NODE_STARTING);
-    for (int kind = 0; kind < CALL_KINDS; kind++)
-        rate_limiter_init(&engine->limiters[kind],
-                          config->ratelimit.enabled ? config->ratelimit.requests_per_second : 0,
-                          config->ratelimit.burst_size);
 
     cluster_init(&engine->cluster);
     provider_init(&engine->provider, config);
 
-    enum error error = auth_init(&engine->auth, config);
+    enum error error = draw_random(engine);
+    call_limits_init(&engine->limits, engine->hash_seed);
+    call_limits_set(&engine->limits, config);
+    if (!error)
+        error = auth_init(&engine->auth, config);
     if (!error)
         error = open_peer_credentials(engine, problem);
     if (!error)
@@ -343,10 +349,7 @@ void engine_reload_limits(struct engine *engine)
     const struct lease_options leases = lease_options_of(config);
     registry_set_lease_options(engine->registry, &leases);
     stall_set_limit(&engine->stall, leases.ttl_ms);
-    for (enum call_kind kind = 0; kind < CALL_KINDS; kind++)
-        rate_limiter_set(&engine->limiters[kind],
-                         config->ratelimit.enabled ? config->ratelimit.requests_per_second : 0,
-                         config->ratelimit.burst_size);
+    call_limits_set(&engine->limits, config);
 }
 
 void engine_free(struct engine *engine)
@@ -363,6 +366,7 @@ void engine_free(struct engine *engine)
     credential_store_close(engine->peer_credentials);
     audit_stop(engine->audit, AUDIT_STOP_MS);
     auth_free(&engine->auth);
+    call_limits_free(&engine->limits);
     pthread_mutex_destroy(&engine->settings_lock);
     pthread_mutex_destroy(&engine->release_lock);
     pthread_mutex_destroy(&engine->state_lock);
@@ -548,7 +552,8 @@ bool engine_may_lack_instances(const struct engine *engine, struct moment now)
            !atomic_load_explicit(&engine->refilling, memory_order_relaxed);
 }
 
-enum error engine_admit(struct engine *engine, enum call_kind kind, struct moment now)
+enum error engine_admit(struct engine *engine, enum call_kind kind, const struct client *client,
+                        struct moment now)
 {
     bool discovery = kind == CALL_DISCOVERY;
     switch (engine_state(engine)) {
@@ -563,7 +568,20 @@ enum error engine_admit(struct engine *engine, enum call_kind kind, struct momen
             return ERR_NOT_READY;
         break;
     }
-    return rate_limiter_admit(&engine->limiters[kind], now.mono_ms) ? ERR_NONE : ERR_RATE_LIMITED;
+    return call_limits_admit(&engine->limits, kind, client, now.mono_ms);
+}
+
+void engine_describe_limit(struct engine *engine, enum error error, char message[MESSAGE_BYTES])
+{
+    const struct config *config = engine->config;
+    bool is_client = error == ERR_CLIENT_RATE_LIMITED;
+    pthread_mutex_lock(&engine->settings_lock);
+    snprintf(message, MESSAGE_BYTES, "over ratelimit.%s = %u (burst %u)",
+             is_client ? "client_requests_per_second" : "requests_per_second",
+             is_client ? config->ratelimit.client_requests_per_second
+                       : config->ratelimit.requests_per_second,
+             is_client ? config->ratelimit.client_burst_size : config->ratelimit.burst_size);
+    pthread_mutex_unlock(&engine->settings_lock);
 }
 
 size_t engine_peers(struct engine *engine, struct peer_status out[MEMBERS_MAX])

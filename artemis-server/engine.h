@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * engine - a whole node without its HTTP layer: identity, state, registry, rate limiter, cluster
+ * engine - a whole node without its HTTP layer: identity, state, registry, limits, cluster
  * and threads.
  *
  * The binary creates one engine from the settings; the HTTP layer calls it. The state goes from
@@ -21,7 +21,7 @@
 #include "artemis-server/auth/auth.h"
 #include "artemis-server/cluster/provider.h"
 #include "artemis-server/lease_thread.h"
-#include "artemis-server/rate_limiter.h"
+#include "artemis-server/limits/call_limits.h"
 #include "artemis-server/registry/registry.h"
 #include "artemis-server/replication/replication_thread.h"
 #include "artemis-server/response_cache.h"
@@ -35,9 +35,6 @@ enum {
     NODE_URL_BYTES = 320,
     EPOCH_BYTES = 17,
 };
-
-/* Calls of clients. Each kind has the rate limit for itself: reads refuse no heartbeat. */
-enum call_kind { CALL_DISCOVERY, CALL_CHANGE, CALL_HEARTBEAT, CALL_KINDS };
 
 struct reload_report;
 
@@ -59,7 +56,7 @@ struct engine {
     struct storage *storage; /* NULL: nothing is stored */
     struct audit *audit;
     struct auth auth;
-    struct rate_limiter limiters[CALL_KINDS];
+    struct call_limits limits;
     struct response_cache *responses;
     struct lease_thread *leases;
     struct stall stall;
@@ -120,8 +117,12 @@ bool engine_is_recently_started(const struct engine *engine, struct moment now);
 /* Returns true while peers may hold instances that this node has not copied: a heartbeat for an
  * unknown instance must not make its client register again. */
 bool engine_may_lack_instances(const struct engine *engine, struct moment now);
-/* Decides whether a client request is served: ERR_NOT_READY, ERR_DRAINING, ERR_RATE_LIMITED. */
-enum error engine_admit(struct engine *engine, enum call_kind kind, struct moment now);
+/* Decides whether a request of a client is served: ERR_NOT_READY, ERR_DRAINING, ERR_RATE_LIMITED,
+ * ERR_CLIENT_RATE_LIMITED. */
+MUST_USE enum error engine_admit(struct engine *engine, enum call_kind kind,
+                                 const struct client *client, struct moment now);
+/* Writes which limit one of the latter two names. */
+void engine_describe_limit(struct engine *engine, enum error error, char message[MESSAGE_BYTES]);
 /* Whether there is a guard to release: of a service, or of the node or any service if the id is
  * empty. */
 bool engine_is_guard_engaged(struct engine *engine, struct slice service_id, struct moment now);

@@ -43,6 +43,7 @@
     X(ERR_NO_PERMISSION,           "bad-request",         "no-permission",       403, "no-permission",          403, "the token does not allow this")                      \
     /* Try again later, or elsewhere. */                                                                                                                                   \
     X(ERR_RATE_LIMITED,            "rate-limited",        "over-limit",          429, "rate-limited",           200, "over the rate limit of this node")                   \
+    X(ERR_CLIENT_RATE_LIMITED,     "rate-limited",        "over-client-limit",   429, "rate-limited",           200, "over the rate limit of one client")                   \
     X(ERR_TOO_MANY_CONNECTIONS,    "service-unavailable", "over-limit",          503, "service-unavailable",    503, "too many connections")                               \
     X(ERR_TOO_MANY_SUBSCRIBERS,    "service-unavailable", "over-limit",          503, "service-unavailable",    503, "too many subscribers and long polls")                \
     X(ERR_TOO_MANY_RELEASES,       "service-unavailable", "over-limit",          503, "service-unavailable",    503, "too many releases of guards within one lease.ttl_secs") \

@@ -78,7 +78,7 @@ struct config {
         char zone[CONFIG_TEXT_BYTES];
         uint32_t threads;
         uint64_t max_body_bytes;
-        uint32_t max_connections;
+        uint32_t max_connections, max_connections_per_address; /* of the latter, 0: no limit */
         enum casing default_casing; /* of a response to a request with NAMES_NEUTRAL */
     } server;
     struct {
@@ -99,6 +99,7 @@ struct config {
         char cert[CONFIG_TEXT_BYTES], key[CONFIG_TEXT_BYTES], client_ca[CONFIG_TEXT_BYTES];
         bool require_client_cert;
         enum tls_version min_version;
+        uint32_t max_handshakes_per_address; /* 0: no limit */
     } tls;
     struct {
         bool enabled;
@@ -118,6 +119,8 @@ struct config {
     struct {
         bool enabled;
         uint32_t requests_per_second, burst_size;
+        uint32_t client_requests_per_second; /* 0: no limit */
+        uint32_t client_burst_size;
     } ratelimit;
     struct {
         char data_dir[CONFIG_TEXT_BYTES]; /* "": nothing is stored */

@@ -59,7 +59,11 @@ const struct config_setting config_settings[] = {
      .default_value = "4 MiB",
      .description = "Maximum size of a request body; a larger one is rejected with 413."},
     {NUMBER(server, max_connections, 16, 1000000, "10000"),
-     .description = "Maximum number of open connections; further ones are refused."},
+     .description = "Maximum number of open connections. Beyond it an idle one is closed, or the "
+                    "new one is refused."},
+    {NUMBER(server, max_connections_per_address, 0, 1000000, "0"), .default_note = "no limit",
+     .description = "Maximum number of open connections of one address (IPv6: a /64). At the limit "
+                    "a new one closes one of them that is idle, or is refused. 0 means no limit."},
     {CHOICE(server, default_casing, casings, "snake_case"),
      .description = "Casing of a response if no name in the request has a casing, as in "
                     "`GET /api/discovery/services`. Otherwise a response has the casing of its "
@@ -126,6 +130,10 @@ const struct config_setting config_settings[] = {
      .description = "Whether a client without a certificate is refused; needs `tls.client_ca`."},
     {CHOICE(tls, min_version, tls_versions, "1.2"),
      .description = "Lowest version of TLS that is accepted, from clients and from peers."},
+    {NUMBER(tls, max_handshakes_per_address, 0, 1000000, "0"), .default_note = "no limit",
+     .description = "Maximum number of connections of one address (IPv6: a /64) with TLS that have "
+                    "not sent their first request. At the limit a new one closes one of them that "
+                    "is a second old, or is closed. 0 means no limit."},
 
     {SWITCH(replication, enabled, "true"),
      .description = "Whether this node sends anything to its peers: changes, health checks, "
@@ -178,6 +186,14 @@ const struct config_setting config_settings[] = {
          "changes and of heartbeats each; further ones get 429."},
     {NUMBER(ratelimit, burst_size, 1, 100000000, "5000"), .reloadable = true,
      .description = "Number of client requests that are served at once, above the average rate."},
+    {NUMBER(ratelimit, client_requests_per_second, 0, 100000000, "0"), .default_note = "no limit",
+     .reloadable = true,
+     .description =
+         "Average number of requests per second of one client that are served, of discovery, of "
+         "changes and of heartbeats each; further ones get 429. A client is a token, or an "
+         "address without one (IPv6: a /64). 0 means no limit."},
+    {NUMBER(ratelimit, client_burst_size, 1, 100000000, "1000"), .reloadable = true,
+     .description = "Number of requests of one client that are served at once, above that rate."},
 
     {ROW(storage, data_dir), .type = CONFIG_TEXT, .form = CONFIG_FORM_PATH, .default_value = "",
      .default_note = "nothing is stored",

@@ -2,6 +2,7 @@
 #include "artemis-web/connections/connections.h"
 
 #include <assert.h>
+#include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "artemis-core/json/codec.h"
+#include "artemis-web/connections/connections_internal.h"
 #include "artemis-web/connections/framing.h"
 
 enum {
@@ -22,8 +24,6 @@ enum {
     /* How long a client must have been gone before a sweep ends its connection: its last request
      * may have been read from the socket and not yet be recorded here. */
     DISCONNECTED_MS = 500,
-    /* Connections beyond the limit that are shut down but not yet closed. */
-    CLOSING_MAX = 32,
     /* Connections with TLS beyond the limit: each gets the response that it is refused. */
     EXCESS_MAX = 16,
     BEYOND_LIMIT_MAX = CLOSING_MAX + EXCESS_MAX,
@@ -65,6 +65,7 @@ void connections_free(struct connections *table)
 {
     for (int state = 0; state < CONNECTION_STATES; state++)
         assert(TAILQ_EMPTY(&table->_shared.lists[state]));
+    addresses_free(table);
     pthread_mutex_destroy(&table->_shared.lock);
 }
 
@@ -92,7 +93,7 @@ static void move(struct connections *table, struct connection *connection, enum 
     link_last(table, connection, to, now_ms);
 }
 
-static uint64_t age_ms(const struct connection *connection, uint64_t now_ms)
+uint64_t connections_age_ms(const struct connection *connection, uint64_t now_ms)
 {
     return now_ms > connection->since_ms ? now_ms - connection->since_ms : 0;
 }
@@ -161,16 +162,16 @@ static void start_closing(struct connections *table, struct connection *connecti
 {
     move(table, connection, CONNECTION_CLOSING, now_ms);
     table->_shared.admitted--;
+    addresses_leave(connection);
 }
 
-/* Shuts a connection down; libmicrohttpd then closes it. The caller holds the lock. */
-static void end(struct connections *table, struct connection *connection, uint64_t now_ms)
+void connections_end(struct connections *table, struct connection *connection, uint64_t now_ms)
 {
     start_closing(table, connection, now_ms);
     shutdown(connection->socket, SHUT_RDWR);
 }
 
-/* The same after an error response. The caller holds the lock. */
+/* The same as connections_end, after an error response. The caller holds the lock. */
 static void refuse(struct connections *table, struct connection *connection, enum error error,
                    uint64_t now_ms)
 {
@@ -184,7 +185,7 @@ static void refuse(struct connections *table, struct connection *connection, enu
     size_t size = connection_write_end_error(connection, response);
     if (size > 0)
         send(connection->socket, response, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-    end(table, connection, now_ms);
+    connections_end(table, connection, now_ms);
 }
 
 /* Ends the connection that has been idle for longest. Returns false when none has been idle for
@@ -195,31 +196,62 @@ static bool displace_idle(struct connections *table, uint64_t now_ms)
     struct connection *fresh = TAILQ_FIRST(&table->_shared.lists[CONNECTION_NEW]);
     if (!oldest || (fresh && fresh->since_ms < oldest->since_ms))
         oldest = fresh;
-    if (!oldest || age_ms(oldest, now_ms) < IDLE_BEFORE_DISPLACED_MS ||
+    if (!oldest || connections_age_ms(oldest, now_ms) < IDLE_BEFORE_DISPLACED_MS ||
         table->_shared.counts[CONNECTION_CLOSING] >= CLOSING_MAX)
         return false;
-    end(table, oldest, now_ms);
+    connections_end(table, oldest, now_ms);
     table->_shared.counters.displaced++;
     return true;
 }
 
 /* --- adding and removing ---------------------------------------------------------------------- */
 
-bool connections_admit(struct connections *table, int socket, bool has_tls, uint64_t now_ms)
+/* Returns why the connection is not admitted, or ERR_NONE. The caller holds the lock. */
+static enum error admit(struct connections *table, const struct connection_origin *from,
+                        bool *is_excess, uint64_t now_ms)
 {
-    pthread_mutex_lock(&table->_shared.lock);
+    enum error error = addresses_enter(table, from, now_ms);
+    if (error)
+        return error;
     uint32_t count = table->_shared.admitted;
-    bool admitted = count < table->limit || (count == table->limit && displace_idle(table, now_ms));
-    bool is_excess = !admitted && has_tls && count < table->limit + EXCESS_MAX;
-    table->_shared.admitted += admitted || is_excess;
-    table->_shared.counters.accepted += admitted;
-    table->_shared.counters.refused += !admitted;
+    bool fits = count < table->limit || (count == table->limit && displace_idle(table, now_ms));
+    *is_excess = !fits && from->has_tls && count < table->limit + EXCESS_MAX;
+    table->_shared.counters.accepted += fits;
+    table->_shared.counters.refused += !fits;
+    table->_shared.admitted += fits || *is_excess;
+    if (!fits && !*is_excess)
+        addresses_cancel(table, from);
+    return fits || *is_excess ? ERR_NONE : ERR_TOO_MANY_CONNECTIONS;
+}
+
+static void describe_address_limit(const struct connections *table,
+                                   const struct connection_origin *from,
+                                   char out[LIMIT_MESSAGE_BYTES])
+{
+    char address[CLIENT_NAME_BYTES];
+    client_address_write(&from->address, address);
+    snprintf(out, LIMIT_MESSAGE_BYTES,
+             "connections: all %u of %.40s are busy (server.max_connections_per_address)",
+             table->_shared.addresses.connections_max, address);
+}
+
+bool connections_admit(struct connections *table, int socket, const struct connection_origin *from,
+                       uint64_t now_ms)
+{
+    bool is_excess;
+    pthread_mutex_lock(&table->_shared.lock);
+    uint64_t refused = table->_shared.counters.refused;
+    enum error error = admit(table, from, &is_excess, now_ms);
+    bool is_full = table->_shared.counters.refused != refused;
     pthread_mutex_unlock(&table->_shared.lock);
-    if (admitted || has_tls)
-        return admitted || is_excess;
+    if (!error || from->has_tls)
+        return !error;
     char message[LIMIT_MESSAGE_BYTES];
-    connections_describe_limit(table, message);
-    connection_refuse(socket, ERR_TOO_MANY_CONNECTIONS, message);
+    if (is_full)
+        connections_describe_limit(table, message);
+    else
+        describe_address_limit(table, from, message);
+    connection_refuse(socket, error, error == ERR_NO_MEMORY ? NULL : message);
     return false;
 }
 
@@ -230,20 +262,24 @@ void connections_describe_limit(const struct connections *table, char out[LIMIT_
              table->limit);
 }
 
-void connections_cancel(struct connections *table)
+void connections_cancel(struct connections *table, const struct connection_origin *from)
 {
     pthread_mutex_lock(&table->_shared.lock);
     table->_shared.admitted--;
+    addresses_cancel(table, from);
     pthread_mutex_unlock(&table->_shared.lock);
 }
 
 void connections_add(struct connections *table, struct connection *connection, int socket,
-                     connection_refuser *refuse_call, uint64_t now_ms)
+                     const struct connection_origin *from, connection_refuser *refuse_call,
+                     uint64_t now_ms)
 {
-    *connection = (struct connection){.socket = socket, .refuse = refuse_call, .is_drained = true};
+    *connection = (struct connection){
+        .socket = socket, .from = *from, .refuse = refuse_call, .is_drained = true};
     pthread_mutex_lock(&table->_shared.lock);
     connection->is_excess = refuse_call && table->_shared.admitted > table->limit;
     link_last(table, connection, CONNECTION_NEW, now_ms);
+    addresses_add(table, connection);
     pthread_mutex_unlock(&table->_shared.lock);
 }
 
@@ -252,6 +288,7 @@ void connections_remove(struct connections *table, struct connection *connection
     pthread_mutex_lock(&table->_shared.lock);
     unlink_one(table, connection);
     table->_shared.admitted -= connection->state != CONNECTION_CLOSING;
+    addresses_leave(connection);
     pthread_mutex_unlock(&table->_shared.lock);
 }
 
@@ -263,11 +300,12 @@ static bool advance(struct connections *table, struct connection *connection,
     pthread_mutex_lock(&table->_shared.lock);
     bool alive = connection->state != CONNECTION_CLOSING;
     if (to == CONNECTION_READING)
-        connection->silent_ms = age_ms(connection, now_ms);
+        connection->silent_ms = connections_age_ms(connection, now_ms);
     if (alive)
         move(table, connection, to, now_ms);
     connection->ended_ms = 0;
     if (to == CONNECTION_READING) {
+        addresses_end_handshake(connection);
         connection->body_bytes = 0;
         connection->blocked_checks = 0;
     }
@@ -338,7 +376,7 @@ static bool has_sent(const struct connection *connection, uint64_t now_ms)
         return false;
     if (connection->state == CONNECTION_NEW)
         return info.tcpi_bytes_received > 0;
-    return info.tcpi_last_data_recv + MS_PER_SEC / 2 < age_ms(connection, now_ms);
+    return info.tcpi_last_data_recv + MS_PER_SEC / 2 < connections_age_ms(connection, now_ms);
 }
 
 /* Returns true when the client has ended its side and nothing is left to read. libmicrohttpd misses
@@ -362,7 +400,7 @@ static bool has_left(struct connection *connection, uint64_t now_ms)
 
 static bool is_overdue(const struct connection *connection, uint64_t now_ms)
 {
-    uint64_t secs = age_ms(connection, now_ms) / MS_PER_SEC;
+    uint64_t secs = connections_age_ms(connection, now_ms) / MS_PER_SEC;
     if (connection->state == CONNECTION_IDLE) /* every REQUEST_SECS, check for a slow header */
         return secs >= IDLE_SECS ||
                (secs > 0 && secs % REQUEST_SECS == 0 && has_sent(connection, now_ms));
@@ -394,34 +432,47 @@ static bool is_blocked(struct connection *connection)
     return connection->blocked_checks >= BLOCKED_CHECKS;
 }
 
-/* Returns true when the client has acknowledged nothing for too long, although something is sent or
- * to be sent. */
-static bool is_stalled(struct connection *connection, uint64_t now_ms)
+/* Bytes of the response that the kernel has and the client has not acknowledged. */
+static uint64_t pending_bytes(const struct connection *connection, const struct tcp_info *info)
+{
+    int bytes = 0;
+    if (info->tcpi_notsent_bytes == 0 && info->tcpi_unacked == 0)
+        return 0;
+    return ioctl(connection->socket, SIOCOUTQ, &bytes) == 0 && bytes > 0 ? (uint64_t)bytes : 0;
+}
+
+/* Returns true when the client has not acknowledged in time what was due: what was pending when the
+ * time began, or RESPONSE_BYTES_PER_SEC. Then the next time begins. A client that is sent little is
+ * therefore not too slow, however few bytes these are. */
+static bool is_too_slow(struct connection *connection, uint64_t now_ms)
 {
     struct tcp_info info;
+    const uint64_t most = (uint64_t)STALLED_SECS * RESPONSE_BYTES_PER_SEC;
     if (now_ms < connection->checked_ms + STALL_CHECK_MS ||
-        age_ms(connection, now_ms) < STALL_CHECK_MS || !tcp_state(connection->socket, &info))
+        connections_age_ms(connection, now_ms) < STALL_CHECK_MS ||
+        !tcp_state(connection->socket, &info))
         return false;
     connection->checked_ms = now_ms;
-    bool has_pending = info.tcpi_notsent_bytes > 0 || info.tcpi_unacked > 0;
-    if (!has_pending || info.tcpi_bytes_acked != connection->acked_bytes ||
-        connection->acked_ms < connection->since_ms) {
-        connection->acked_bytes = info.tcpi_bytes_acked;
-        connection->acked_ms = now_ms;
+    uint64_t pending = pending_bytes(connection, &info);
+    if (pending == 0 || info.tcpi_bytes_acked >= connection->due_bytes ||
+        connection->due_since_ms < connection->since_ms) {
+        connection->due_bytes = info.tcpi_bytes_acked + (pending < most ? pending : most);
+        connection->due_since_ms = now_ms;
     }
-    return now_ms - connection->acked_ms >= STALLED_SECS * MS_PER_SEC;
+    return now_ms - connection->due_since_ms >= (uint64_t)STALLED_SECS * MS_PER_SEC;
 }
 
 /* Returns true when it ended the connection. Without lingering the kernel drops the rest of the
  * response, which it would otherwise keep for as long as the client keeps the connection. */
 static bool sweep_serving(struct connections *table, struct connection *connection, uint64_t now_ms)
 {
-    if (!is_stalled(connection, now_ms))
+    if (!is_too_slow(connection, now_ms))
         return false;
     struct linger no_linger = {.l_onoff = 1};
     setsockopt(connection->socket, SOL_SOCKET, SO_LINGER, &no_linger, sizeof(no_linger));
     table->_shared.counters.timed_out++;
-    end(table, connection, now_ms);
+    table->_shared.counters.closed_slow++;
+    connections_end(table, connection, now_ms);
     return true;
 }
 
@@ -431,9 +482,9 @@ static bool sweep_one(struct connections *table, struct connection *connection, 
     enum connection_state state = connection->state;
     if (state == CONNECTION_SERVING)
         return sweep_serving(table, connection, now_ms);
-    bool fresh = age_ms(connection, now_ms) < DISCONNECT_CHECK_MS;
+    bool fresh = connections_age_ms(connection, now_ms) < DISCONNECT_CHECK_MS;
     if ((state == CONNECTION_READING || fresh) && has_left(connection, now_ms)) {
-        end(table, connection, now_ms);
+        connections_end(table, connection, now_ms);
         return true;
     }
     if (state == CONNECTION_READING && is_blocked(connection)) {
@@ -447,7 +498,7 @@ static bool sweep_one(struct connections *table, struct connection *connection, 
     if (state == CONNECTION_READING || has_sent(connection, now_ms))
         refuse(table, connection, ERR_REQUEST_TIMEOUT, now_ms);
     else
-        end(table, connection, now_ms);
+        connections_end(table, connection, now_ms);
     return true;
 }
 

@@ -10,13 +10,17 @@
  *   - A request is dropped when its client disconnects before it is complete.
  *   - A request of which nothing is read for BLOCKED_CHECKS sweeps, although more has arrived, gets
  *     431: the header of a chunk exceeds the buffer of libmicrohttpd, which then reads no more.
- *   - A connection is reset when its client acknowledges nothing of a response for STALLED_SECS.
- *     Acknowledgements of the client's kernel count, so a slow reader keeps its connection.
+ *   - A connection is reset when its client acknowledges less than RESPONSE_BYTES_PER_SEC of a
+ *     response, or of the messages of a WebSocket, for STALLED_SECS. Less is enough if less was
+ *     pending. Acknowledgements of the client's kernel count.
  *   - A connection without a request is closed after IDLE_SECS.
  *   - At the limit a new connection displaces the one that has been idle for longest, and for
  *     IDLE_BEFORE_DISPLACED_MS at least. If there is none, the new connection gets 503 and never
  *     reaches libmicrohttpd. With TLS, some more are admitted and get 503 for their first request;
  *     beyond that they are closed.
+ *   - connections_limit_addresses limits the connections of one address, and those in a TLS
+ *     handshake. At that limit a new connection displaces one of its own address, as above, or gets
+ *     503; with TLS it is closed.
  *
  * Web threads create and end the connections. To end one from another thread, the table shuts its
  * socket down; libmicrohttpd notices the end of the stream. Only its own thread can send on a
@@ -37,12 +41,15 @@
 #include <sys/queue.h>
 
 #include "artemis-core/base/error.h"
+#include "artemis-server/limits/client.h"
 
 enum {
     REQUEST_SECS = 10,
     BODY_BYTES_PER_SEC = 16 * 1024,
     IDLE_SECS = 75,
     STALLED_SECS = 10,
+    RESPONSE_BYTES_PER_SEC = 4 * 1024,
+    CONNECTIONS_REPORT_MS = 10 * 1000, /* between two lines of the log about refused connections */
     BLOCKED_CHECKS = 3,
     IDLE_BEFORE_DISPLACED_MS = 1000,
 };
@@ -57,6 +64,13 @@ enum connection_state {
 };
 
 struct connection;
+struct connection_address;
+
+/* Where a connection comes from. */
+struct connection_origin {
+    struct client_address address;
+    bool has_tls;
+};
 
 /* Has the thread of a connection with TLS send connection_write_end_error and shut the socket down.
  * The lock of the table is held. */
@@ -65,10 +79,14 @@ typedef void connection_refuser(struct connection *connection);
 /* Guarded by the lock of the table. */
 struct connection {
     TAILQ_ENTRY(connection) link; /* in the list of its state */
+    TAILQ_ENTRY(connection) address_link;
+    struct connection_address *address; /* NULL: not counted */
+    struct connection_origin from;      /* constant */
     int socket;
     connection_refuser *refuse; /* constant; NULL: plain */
     bool is_excess;             /* constant; beyond the limit: its request must be refused */
     bool timed_out;             /* the table has ended it for that */
+    bool in_handshake;          /* counted as such: it has TLS and had no request yet */
     enum error end_error;       /* why the table has ended it; ERR_NONE: without a response */
     enum connection_state state;
     uint64_t since_ms;   /* when it got into its state */
@@ -80,16 +98,32 @@ struct connection {
     uint64_t read_bytes;     /* read from the socket since it connected */
     uint32_t blocked_checks; /* sweeps in a row that found unread bytes and no progress */
     /* While serving, from the sweeps: */
-    uint64_t checked_ms;  /* the last check for a stalled client */
-    uint64_t acked_bytes; /* acknowledged by the client by then, since it connected */
-    uint64_t acked_ms;    /* when acked_bytes last grew */
+    uint64_t checked_ms;   /* the last check for a client that is too slow */
+    uint64_t due_bytes;    /* must be acknowledged within STALLED_SECS, since it connected */
+    uint64_t due_since_ms; /* from then on */
 };
 
-/* The connections of one state, the oldest of it first. */
+/* The connections of one state, the oldest of it first; or of one address. */
 TAILQ_HEAD(connection_list, connection);
+LIST_HEAD(connection_address_list, connection_address);
+
+/* The addresses that have connections. */
+struct connection_addresses {
+    struct connection_address_list *buckets; /* NULL: they are not counted */
+    uint32_t bucket_count;                   /* a power of two */
+    uint64_t hash_seed;
+    uint32_t connections_max, handshakes_max;
+    uint32_t reports;          /* lines of the log so far */
+    uint64_t heaviest_refused; /* connections since the last one, of: */
+    struct client_address heaviest;
+};
 
 struct connection_counters {
-    uint64_t accepted, refused, displaced, timed_out;
+    uint64_t accepted, displaced, timed_out;
+    uint64_t refused;            /* at the limit of the table */
+    uint64_t refused_by_address; /* at the limit of their address */
+    uint64_t handshakes_refused; /* at the limit of TLS handshakes of their address */
+    uint64_t closed_slow;        /* of timed_out: the client read too slowly */
 };
 
 struct connections {
@@ -100,7 +134,12 @@ struct connections {
         uint32_t counts[CONNECTION_STATES];
         uint32_t admitted; /* all but those that are closing, listed or about to be */
         struct connection_counters counters;
+        struct connection_addresses addresses;
     } _shared;
+    /* Of the thread that sweeps. */
+    struct connection_counters reported;
+    uint64_t reported_ms;
+    bool has_reported;
 };
 
 /* Returns the limit of a table: `wanted`, or less where `files` descriptors do not suffice for it.
@@ -110,6 +149,10 @@ uint32_t connections_limit(uint32_t wanted, uint64_t files, uint32_t reserved);
 uint64_t connections_files(uint32_t limit, uint32_t reserved);
 
 void connections_init(struct connections *table, uint32_t limit);
+/* Limits the connections of each address, and those of them with TLS that have not sent their first
+ * request; 0: no limit. To be called before the first connection. ERR_NO_MEMORY. */
+MUST_USE enum error connections_limit_addresses(struct connections *table, uint32_t connections_max,
+                                                uint32_t handshakes_max, uint64_t hash_seed);
 void connections_free(struct connections *table); /* must be empty */
 
 enum { ERROR_RESPONSE_BYTES = 768, LIMIT_MESSAGE_BYTES = 128 };
@@ -127,17 +170,20 @@ void connection_refuse(int socket, enum error error, const char *message);
 size_t connection_write_end_error(const struct connection *connection,
                                   char out[ERROR_RESPONSE_BYTES]);
 
-/* Admits a connection that was just accepted. At the limit it ends an idle connection in exchange.
- * Without one it admits some more with TLS; to others it sends 503 and returns false, and the
- * caller closes the socket. The caller adds or cancels an admitted connection. */
-bool connections_admit(struct connections *table, int socket, bool has_tls, uint64_t now_ms);
-void connections_cancel(struct connections *table);
+/* Admits a connection that was just accepted. At a limit it ends an idle connection in exchange.
+ * Without one it admits some more with TLS, unless their address is at its limit; to others it
+ * sends 503 and returns false, and the caller closes the socket. The caller adds or cancels an
+ * admitted connection. */
+bool connections_admit(struct connections *table, int socket, const struct connection_origin *from,
+                       uint64_t now_ms);
+void connections_cancel(struct connections *table, const struct connection_origin *from);
 /* Writes the message of ERR_TOO_MANY_CONNECTIONS. */
 void connections_describe_limit(const struct connections *table, char out[LIMIT_MESSAGE_BYTES]);
 /* Adds an admitted connection; `refuse_call` is NULL without TLS. `connection` is the caller's
  * memory until it is removed. */
 void connections_add(struct connections *table, struct connection *connection, int socket,
-                     connection_refuser *refuse_call, uint64_t now_ms);
+                     const struct connection_origin *from, connection_refuser *refuse_call,
+                     uint64_t now_ms);
 void connections_remove(struct connections *table, struct connection *connection);
 
 /* A request begins. Returns how long the connection had been without one before. */
@@ -160,6 +206,9 @@ uint64_t connection_round_trip_ms(int socket);
 
 /* Ends the connections whose timeouts have passed. One thread calls it every second. */
 void connections_sweep(struct connections *table, uint64_t now_ms);
+/* Logs the connections that limits have refused or ended since the last line, at most once in
+ * CONNECTIONS_REPORT_MS; with `at_end` in any case. The thread that sweeps calls it. */
+void connections_report(struct connections *table, uint64_t now_ms, bool at_end);
 /* Ends the connections without a request. Requests that were sent before are still answered. */
 void connections_close_idle(struct connections *table);
 

@@ -76,21 +76,23 @@ static void on_refuse(struct session *session)
 static void start_session(struct web_thread *thread, struct MHD_Connection *mhd, void **context)
 {
     struct web *web = web_thread_started_connection(thread);
+    const struct web_listener *listener = web_thread_listener(thread);
+    const struct connection_origin from = web_origin(
+        listener, MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr);
     struct session *session = calloc(1, sizeof(*session));
     *context = session;
     if (!session) {
-        connections_cancel(&web->connections);
+        connections_cancel(&web->connections, &from);
         return;
     }
     session->web = web;
     session->thread = thread;
-    session->listener = web_thread_listener(thread);
+    session->listener = listener;
     session->mhd = mhd;
-    bool has_tls = session->listener->tls.credentials != NULL;
     connections_add(&web->connections, &session->connection,
                     MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
-                    has_tls ? refuse_later : NULL, clock_now().mono_ms);
-    if (has_tls)
+                    &from, from.has_tls ? refuse_later : NULL, clock_now().mono_ms);
+    if (from.has_tls)
         start_tls(session);
 }
 

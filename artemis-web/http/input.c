@@ -52,15 +52,18 @@ static enum error check_header(struct session *session, const char *method, cons
     return ERR_NONE;
 }
 
-static enum error check_admission(const struct request *request)
+static enum error check_admission(const struct session *session)
 {
+    const struct request *request = &session->request;
+    const struct client client = {request->token ? request->token->name : NULL,
+                                  &session->connection.from.address};
     switch (request->route->class) {
     case ROUTE_REGISTRY:
-        return engine_admit(request->engine, CALL_HEARTBEAT, request->now);
+        return engine_admit(request->engine, CALL_HEARTBEAT, &client, request->now);
     case ROUTE_WRITE:
-        return engine_admit(request->engine, CALL_CHANGE, request->now);
+        return engine_admit(request->engine, CALL_CHANGE, &client, request->now);
     case ROUTE_DISCOVERY:
-        return engine_admit(request->engine, CALL_DISCOVERY, request->now);
+        return engine_admit(request->engine, CALL_DISCOVERY, &client, request->now);
     case ROUTE_PEER:
         return authentication_check_peer(request);
     case ROUTE_OPERATOR:
@@ -100,7 +103,7 @@ void input_begin(struct session *session, struct MHD_Connection *mhd, const char
     framing_check_end(&session->framing, method + header_bytes(mhd));
     request->refused = check_header(session, method, version);
     if (!request->refused)
-        request->refused = check_admission(request);
+        request->refused = check_admission(session);
     if (session->connection.is_excess)
         request->refused = ERR_TOO_MANY_CONNECTIONS;
     request->silent_ms =
@@ -245,10 +248,8 @@ void input_describe_error(const struct session *session, const char *url, const 
                  "sending side");
         break;
     case ERR_RATE_LIMITED:
-        pthread_mutex_lock(&request->engine->settings_lock);
-        snprintf(message, MESSAGE_BYTES, "over ratelimit.requests_per_second = %u (burst %u)",
-                 config->ratelimit.requests_per_second, config->ratelimit.burst_size);
-        pthread_mutex_unlock(&request->engine->settings_lock);
+    case ERR_CLIENT_RATE_LIMITED:
+        engine_describe_limit(request->engine, request->refused, message);
         break;
     case ERR_TOO_MANY_CONNECTIONS:
         connections_describe_limit(&session->web->connections, message);

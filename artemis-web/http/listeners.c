@@ -85,8 +85,8 @@ void listeners_close(struct opened_listeners *opened)
 static void on_accepted(void *context, int socket, const struct sockaddr *peer, socklen_t size)
 {
     struct web_listener *listener = context;
-    bool has_tls = listener->tls.credentials != NULL;
-    if (connections_admit(&listener->web->connections, socket, has_tls, clock_now().mono_ms))
+    const struct connection_origin from = web_origin(listener, peer);
+    if (connections_admit(&listener->web->connections, socket, &from, clock_now().mono_ms))
         web_threads_add(listener->threads, socket, peer, size, listener);
     else
         close(socket);

@@ -13,10 +13,7 @@
 
 #define CLIENT_HASH_BIT 0x80000000u /* no member of a cluster has such a number */
 
-enum {
-    NAME_BYTES = 64,
-    IPV6_NETWORK_BYTES = 8, /* a host can choose the other eight */
-};
+enum { NAME_BYTES = 64 };
 
 enum dialect request_dialect(const struct request *request)
 {
@@ -92,11 +89,6 @@ void request_address_write(struct MHD_Connection *mhd, char out[REQUEST_ADDRESS_
     }
 }
 
-static const struct sockaddr *client_address(const struct request *request)
-{
-    return MHD_get_connection_info(request->mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
-}
-
 void request_audit(const struct request *request, struct audit_event event, enum error error)
 {
     char client[REQUEST_ADDRESS_BYTES];
@@ -108,16 +100,9 @@ void request_audit(const struct request *request, struct audit_event event, enum
 
 uint32_t request_client_hash(const struct request *request)
 {
-    const struct sockaddr *address = client_address(request);
-    struct slice host = {0};
-    if (address && address->sa_family == AF_INET) {
-        const struct sockaddr_in *ip = (const void *)address;
-        host = (struct slice){(const char *)&ip->sin_addr, sizeof(ip->sin_addr)};
-    } else if (address && address->sa_family == AF_INET6) {
-        const struct sockaddr_in6 *ip = (const void *)address;
-        host = (struct slice){(const char *)&ip->sin6_addr, IPV6_NETWORK_BYTES};
-    }
-    return engine_hash(request->engine, host) | CLIENT_HASH_BIT;
+    struct client_address address = client_address_of(
+        MHD_get_connection_info(request->mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr);
+    return engine_hash(request->engine, client_address_bytes(&address)) | CLIENT_HASH_BIT;
 }
 
 const char *request_header(const struct request *request, const char *name)

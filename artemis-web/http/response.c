@@ -231,8 +231,9 @@ static void on_upgraded(void *endpoint, struct MHD_Connection *connection, void 
         web_thread_close_upgraded(session->thread, session);
         return;
     }
+    const struct push_caller caller = {request->token, session->connection.from.address};
     push_add_websocket(request->web->push, (enum endpoint)(uintptr_t)endpoint, socket, session,
-                       request->token, (struct slice){received, received_bytes});
+                       &caller, (struct slice){received, received_bytes});
 }
 
 static struct MHD_Response *from_upgrade(const struct response *response)

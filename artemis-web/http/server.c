@@ -154,9 +154,14 @@ enum error web_start(struct engine *engine, const struct route_table *routes, st
         return ERR_NO_MEMORY;
     web->engine = engine;
     web->routes = routes;
-    connections_init(&web->connections, limit_connections(engine->config));
+    const struct config *config = engine->config;
+    connections_init(&web->connections, limit_connections(config));
     struct opened_listeners opened;
-    enum error error = listeners_open(web, &opened, problem);
+    enum error error =
+        connections_limit_addresses(&web->connections, config->server.max_connections_per_address,
+                                    config->tls.max_handshakes_per_address, engine->hash_seed);
+    if (!error)
+        error = listeners_open(web, &opened, problem);
     if (error) {
         free_web(web);
         return error;
@@ -182,6 +187,7 @@ const char *web_address(const struct web *web, enum config_listener listener)
 void web_tick(struct web *web, struct moment now)
 {
     connections_sweep(&web->connections, now.mono_ms);
+    connections_report(&web->connections, now.mono_ms, false);
     if (now.mono_ms < web->credentials_checked_ms + CREDENTIAL_CHECK_SECS * (uint64_t)MS_PER_SEC)
         return;
     web->credentials_checked_ms = now.mono_ms;
@@ -264,6 +270,7 @@ void web_drain(struct web *web, uint64_t drain_ms, const atomic_bool *is_hurried
     listeners_stop(web);
     push_drain(web->push);
     wait_for_quiet(web, deadline_ms, is_hurried);
+    connections_report(&web->connections, clock_now().mono_ms, true);
 }
 
 void web_stop(struct web *web)

@@ -31,6 +31,14 @@ struct web_listener {
     char address[WEB_ADDRESS_BYTES]; /* that is bound; "": none */
 };
 
+/* Where a connection comes from that a listener has accepted. */
+static inline struct connection_origin web_origin(const struct web_listener *listener,
+                                                  const struct sockaddr *address)
+{
+    return (struct connection_origin){client_address_of(address),
+                                      listener->tls.credentials != NULL};
+}
+
 /* A connection and its current request, allocated for the life of the connection. libmicrohttpd
  * hands it to the callbacks as the context of both. `connection` is its entry in the table of
  * connections, `tls` its TLS side. */

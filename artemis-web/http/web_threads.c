@@ -303,8 +303,9 @@ static void on_new_socket(void *context, int socket, const struct sockaddr *addr
     if (MHD_add_connection(thread->daemon, socket, address, size) == MHD_YES ||
         thread->started_connection)
         return;
+    const struct connection_origin from = web_origin(listener, address);
     web_thread_ended_connection(thread, false);
-    connections_cancel(&thread->web->connections);
+    connections_cancel(&thread->web->connections, &from);
 }
 
 static const struct loop_calls loop_calls = {
@@ -334,8 +335,9 @@ void web_threads_add(struct web_threads *threads, int socket, const struct socka
     if (loop_add(chosen->loop, socket, address, size, listener))
         return;
     close(socket);
+    const struct connection_origin from = web_origin(listener, address);
     web_thread_ended_connection(chosen, false);
-    connections_cancel(&chosen->web->connections);
+    connections_cancel(&chosen->web->connections, &from);
 }
 
 /* --- start and stop --------------------------------------------------------------------------- */

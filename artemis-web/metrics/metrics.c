@@ -7,6 +7,7 @@
 
 #include "artemis-server/log.h"
 #include "artemis-server/process_stats.h"
+#include "artemis-web/metrics/metrics_limits.h"
 #include "artemis-web/metrics/metrics_peers.h"
 #include "artemis-web/metrics/metrics_tls.h"
 
@@ -23,7 +24,6 @@ struct metric_values {
     uint64_t auth_delayed;
     uint64_t writes_delayed;
     uint64_t writes_dropped;
-    uint64_t rate_limited;
     uint64_t releases_refused;
     uint64_t fetches_cut;
     uint64_t log_dropped;
@@ -68,7 +68,6 @@ struct metric_values {
     X("artemis_audit_dropped_total",           "counter", audit.dropped,                  "Records of the audit log that are missing in its file, because the disk was full, failing or too slow.") \
     X("artemis_audit_left_out_total",          "counter", audit.left_out,                 "Failures of authentication that the audit log counts without a record for each.") \
     X("artemis_audit_failing",                 "gauge",   audit.failing,                  "1 while the file of the audit log cannot be written, else 0.") \
-    X("artemis_rate_limited_total",            "counter", rate_limited,                   "Client requests refused by the rate limiter.") \
     X("artemis_peer_fetches_cut_total",        "counter", fetches_cut,                    "Responses to peers that left out records beyond 16 MiB; the peer fetches them with another request.") \
     X("artemis_stalls_total",                  "counter", stalls,                         "Times that the process did not run for more than a third of the time-to-live.") \
     X("artemis_auth_failures_total",           "counter", auth_failures,                  "Requests refused because their token was missing, not known, expired or did not allow them.") \
@@ -80,8 +79,11 @@ struct metric_values {
     X("artemis_connections_limit",             "gauge",   connections_limit,              "Maximum number of open connections: server.max_connections, or less where the process may open too few files.") \
     X("artemis_connections_accepted_total",    "counter", connections.counters.accepted,  "Connections accepted.") \
     X("artemis_connections_refused_total",     "counter", connections.counters.refused,   "Connections refused at the limit.") \
-    X("artemis_connections_displaced_total",   "counter", connections.counters.displaced, "Idle connections closed to admit new ones at the limit.") \
+    X("artemis_connections_refused_by_address_total", "counter", connections.counters.refused_by_address, "Connections refused because their address had server.max_connections_per_address.") \
+    X("artemis_connections_displaced_total",   "counter", connections.counters.displaced, "Idle connections closed to admit new ones at a limit.") \
     X("artemis_connections_timed_out_total",   "counter", connections.counters.timed_out, "Connections closed because they were too slow or idle for too long.") \
+    X("artemis_connections_closed_slow_total", "counter", connections.counters.closed_slow, "Connections closed because the client read less than 4 KiB/s of what was sent, for 10 s; also in artemis_connections_timed_out_total.") \
+    X("artemis_handshakes_refused_total",      "counter", connections.counters.handshakes_refused, "Connections closed because their address had tls.max_handshakes_per_address.") \
     X("artemis_websockets",                    "gauge",   push.websockets,                "Open WebSockets.") \
     X("artemis_subscriptions",                 "gauge",   push.subscriptions,             "Subscriptions of all WebSockets.") \
     X("artemis_subscriptions_limit",           "gauge",   subscriptions_limit,            "Maximum number of subscriptions of all WebSockets.") \
@@ -280,8 +282,6 @@ static void collect(struct metrics *metrics, struct engine *engine, struct conne
     values->writes_delayed = get(&metrics->writes_delayed);
     values->writes_dropped = get(&metrics->writes_dropped);
     values->response_bytes = get(&metrics->response_bytes);
-    for (size_t route = 0; route <= metrics->route_count; route++)
-        values->rate_limited += get(&metrics->routes[route].outcomes[ERR_RATE_LIMITED]);
     values->releases_refused = get(&engine->releases_refused);
     values->fetches_cut = get(&engine->fetches_cut);
     values->log_dropped = log_dropped();
@@ -305,6 +305,7 @@ void metrics_write(struct metrics *metrics, struct engine *engine, struct connec
     text_printf(out, "%s %" PRIu64 "\n", name, (uint64_t)values.field);
     SINGLE_METRICS(X)
 #undef X
+    metrics_write_limits(engine, out);
     write_requests(metrics, out);
     write_latency(metrics, out);
     metrics_write_peers(engine, out);
@@ -322,6 +323,7 @@ void metrics_write_reference(struct text *out)
     text_printf(out, "| `%s` | %s | %s |\n", name, type, description);
     SINGLE_METRICS(X)
 #undef X
+    metrics_write_limits_reference(out);
     metrics_write_peers_reference(out);
     metrics_write_tls_reference(out);
 #define X(name, type, field, description)                                                          \

@@ -6,6 +6,9 @@
 #pragma once
 
 #include "artemis-core/model/instance.h"
+#include "artemis-server/limits/client.h"
+
+struct token;
 
 enum {
     LONG_POLL_MS_MAX = 60 * 1000,
@@ -28,7 +31,11 @@ enum endpoint {
     ENDPOINT_COUNT,
 };
 
-struct token;
+/* The client of a WebSocket. */
+struct push_caller {
+    const struct token *token; /* NULL: none is needed */
+    struct client_address address;
+};
 
 /* What ends a long poll. */
 struct long_poll_condition {

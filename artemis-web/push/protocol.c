@@ -171,7 +171,11 @@ static void on_java_heartbeat(struct websocket *websocket, struct slice text)
         .failed_bytes_max = JAVA_MESSAGE_BYTES_MAX,
         .response = &response,
     };
-    enum error error = engine_admit(push->engine, CALL_HEARTBEAT, call.now);
+    const struct client client = {websocket->token ? websocket->token->name : NULL,
+                                  &websocket->address};
+    enum error error = engine_admit(push->engine, CALL_HEARTBEAT, &client, call.now);
+    if (error == ERR_RATE_LIMITED || error == ERR_CLIENT_RATE_LIMITED)
+        engine_describe_limit(push->engine, error, message);
     if (!error)
         error = registry_call_heartbeat(&call, message);
     if (error == ERR_INVALID_JSON)

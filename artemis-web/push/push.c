@@ -275,11 +275,11 @@ void push_add_long_poll(struct push *push, const struct long_poll_condition *con
 }
 
 void push_add_websocket(struct push *push, enum endpoint endpoint, int socket, void *upgraded,
-                        const struct token *token, struct slice received)
+                        const struct push_caller *caller, struct slice received)
 {
     struct websocket *websocket = websocket_create(push, endpoint, socket, upgraded);
     if (websocket)
-        websocket_set_token(websocket, token);
+        websocket_set_caller(websocket, caller);
     if (websocket && (received.size == 0 || !websocket_keep_input(websocket, received)) &&
         hand_over(push, &websocket->client))
         return;

@@ -58,11 +58,11 @@ uint32_t push_clients_max(const struct push *push);
  * `resume` is called when the poll ends, possibly before this returns. */
 void push_add_long_poll(struct push *push, const struct long_poll_condition *condition,
                         void *connection, int socket);
-/* Adds a WebSocket after its handshake; a place is reserved for it. `token` (NULL: none is needed)
- * limits what it may do and for how long; the WebSocket takes its own reference. `received` are the
- * bytes that followed the handshake. Without memory the WebSocket is closed. */
+/* Adds a WebSocket after its handshake; a place is reserved for it. The token of the caller limits
+ * what it may do and for how long; the WebSocket takes its own reference. `received` are the bytes
+ * that followed the handshake. Without memory the WebSocket is closed. */
 void push_add_websocket(struct push *push, enum endpoint endpoint, int socket, void *upgraded,
-                        const struct token *token, struct slice received);
+                        const struct push_caller *caller, struct slice received);
 
 struct push_status {
     /* Current numbers. */

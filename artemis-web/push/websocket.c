@@ -405,11 +405,12 @@ struct websocket *websocket_create(struct push *push, enum endpoint endpoint, in
     return websocket;
 }
 
-void websocket_set_token(struct websocket *websocket, const struct token *token)
+void websocket_set_caller(struct websocket *websocket, const struct push_caller *caller)
 {
-    if (token)
-        token_table_ref(token->table);
-    websocket->token = token;
+    if (caller->token)
+        token_table_ref(caller->token->table);
+    websocket->token = caller->token;
+    websocket->address = caller->address;
 }
 
 void websocket_free(struct websocket *websocket)

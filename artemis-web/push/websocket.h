@@ -60,8 +60,9 @@ struct websocket {
     enum websocket_state state;
     enum websocket_output output;
     int socket;
-    void *upgraded;            /* of the HTTP server */
-    const struct token *token; /* with a reference to its table; NULL: none is needed */
+    void *upgraded;                /* of the HTTP server */
+    const struct token *token;     /* with a reference to its table; NULL: none is needed */
+    struct client_address address; /* of its client */
     uint64_t timer_ms; /* when input arrived last; in a closing handshake, when that began */
     struct send_queue queue;
     struct subscription_queue current, lagging;
@@ -74,8 +75,8 @@ struct websocket {
 /* Allocates a WebSocket whose handshake is done. NULL: no memory. */
 struct websocket *websocket_create(struct push *push, enum endpoint endpoint, int socket,
                                    void *upgraded);
-/* Limits it to what a token allows; takes its own reference. NULL: no limit. */
-void websocket_set_token(struct websocket *websocket, const struct token *token);
+/* Limits it to what the token of its client allows; takes its own reference. */
+void websocket_set_caller(struct websocket *websocket, const struct push_caller *caller);
 /* Frees one that is not in the push thread, or not any more. Takes NULL. */
 void websocket_free(struct websocket *websocket);
 /* Adds it to the push thread. */

@@ -46,6 +46,7 @@ void node_control_tick(struct node_control *control, struct moment now)
 {
     pthread_mutex_lock(&control->lock);
     engine_check_credentials(control->engine, false, now);
+    call_limits_report(&control->engine->limits, now.mono_ms);
     web_tick(control->web, now);
     pthread_mutex_unlock(&control->lock);
 }

@@ -53,6 +53,7 @@ static const struct reason {
      "check address and path in --server or ARTEMIS_URL; the server may be older than this artemis",
      false},
     {"over-limit", "try again", true},
+    {"over-client-limit", "try again", true},
     {"not-ready", "try again", true},
     {"draining", "name another node with --server or ARTEMIS_URL, or try again", true},
 };

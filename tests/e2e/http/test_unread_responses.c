@@ -8,7 +8,6 @@
 #include "tests/support/client/raw_socket.h"
 #include "tests/support/wait.h"
 
-#include <arpa/inet.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -40,16 +39,7 @@ static double metric(struct fixture *fixture, const char *name)
 /* Connects with a small receive buffer and requests megabytes. */
 static void ask_for_much(struct raw_socket *raw, uint16_t port)
 {
-    struct sockaddr_in address = {
-        .sin_family = AF_INET,
-        .sin_port = htons(port),
-        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-    };
-    int buffer_bytes = RECEIVE_BYTES;
-    *raw = (struct raw_socket){.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-    assert_int_equal(setsockopt(raw->fd, SOL_SOCKET, SO_RCVBUF, &buffer_bytes, sizeof buffer_bytes),
-                     0);
-    assert_int_equal(connect(raw->fd, (struct sockaddr *)&address, sizeof address), 0);
+    raw_socket_open_small(raw, RECEIVE_BYTES, port);
     raw_socket_sendf(raw, "GET /api/discovery/services HTTP/1.1\r\nHost: a\r\n\r\n");
 }
 

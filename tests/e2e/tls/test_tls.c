@@ -316,6 +316,31 @@ static void stalled_handshakes_time_out(void **state)
     call_wait_metric(http, "artemis_connections", 1);
 }
 
+/* At the limit of an address, its stalled handshakes give way when they are a second old. */
+static void stalled_handshakes_lock_nobody_out(void **state)
+{
+    (void)state;
+    enum { HANDSHAKES = 3, CONNECTIONS_MAX = 100 };
+    static struct raw_socket raw[HANDSHAKES + CONNECTIONS_MAX];
+    int count = 0;
+    start((const char *const[]){"tls.max_handshakes_per_address=3", NULL});
+    for (; count < HANDSHAKES; count++)
+        assert_true(raw_socket_try_open_from(&raw[count], 1, server.tls_port));
+    wait_for_time(wait_now_ms() + 1500);
+    check_outcome(NULL, SERVED);
+    assert_true(call_metric(http, "artemis_connections_displaced_total") >= 1);
+    while (call_metric(http, "artemis_handshakes_refused_total") < 1) {
+        assert_in_range(count, 0, HANDSHAKES + CONNECTIONS_MAX - 1);
+        assert_true(raw_socket_try_open_from(&raw[count++], 2, server.tls_port));
+    }
+    check_http(http_get(http, "/health"), 200); /* plain connections are not counted */
+    while (count > 0)
+        raw_socket_close(&raw[--count]);
+    char *log = server_process_stop_and_read_log(&server);
+    assert_non_null(strstr(log, "heaviest_address=127.0.0.2"));
+    free(log);
+}
+
 /* --- certificates that are replaced ----------------------------------------------------------- */
 
 static void reload(void)
@@ -496,6 +521,7 @@ int main(void)
         cmocka_unit_test_teardown(optional_certificates_are_checked, stop),
         cmocka_unit_test_teardown(clients_verify_the_server, stop),
         cmocka_unit_test_teardown(stalled_handshakes_time_out, stop),
+        cmocka_unit_test_teardown(stalled_handshakes_lock_nobody_out, stop),
         cmocka_unit_test_teardown(certificates_are_replaced_under_load, stop),
         cmocka_unit_test_teardown(changed_files_are_noticed, stop),
         cmocka_unit_test_teardown(bad_certificates_change_nothing, stop),

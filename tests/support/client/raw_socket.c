@@ -13,8 +13,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-bool raw_socket_try_open(struct raw_socket *raw, uint16_t port)
+/* `receive_bytes` 0: as the system chooses. */
+static bool open_socket(struct raw_socket *raw, uint8_t host, int receive_bytes, uint16_t port)
 {
+    struct sockaddr_in from = {.sin_family = AF_INET,
+                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK - 1 + host)};
     struct sockaddr_in address = {
         .sin_family = AF_INET,
         .sin_port = htons(port),
@@ -24,11 +27,34 @@ bool raw_socket_try_open(struct raw_socket *raw, uint16_t port)
     *raw = (struct raw_socket){.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
     assert_true(raw->fd >= 0);
     setsockopt(raw->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    setsockopt(raw->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
+    assert_int_equal(bind(raw->fd, (struct sockaddr *)&from, sizeof from), 0);
+    if (receive_bytes > 0) {
+        assert_int_equal(
+            setsockopt(raw->fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes), 0);
+    }
     if (connect(raw->fd, (struct sockaddr *)&address, sizeof address) == 0) {
         return true;
     }
     raw_socket_close(raw);
     return false;
+}
+
+bool raw_socket_try_open_from(struct raw_socket *raw, uint8_t host, uint16_t port)
+{
+    return open_socket(raw, host, 0, port);
+}
+
+bool raw_socket_try_open(struct raw_socket *raw, uint16_t port)
+{
+    return raw_socket_try_open_from(raw, 1, port);
+}
+
+void raw_socket_open_small(struct raw_socket *raw, int receive_bytes, uint16_t port)
+{
+    if (!open_socket(raw, 1, receive_bytes, port)) {
+        fail_msg("cannot connect to port %u: %s", port, strerror(errno));
+    }
 }
 
 void raw_socket_open(struct raw_socket *raw, uint16_t port)

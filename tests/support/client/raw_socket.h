@@ -29,6 +29,12 @@ struct raw_socket {
 /* False if the server does not accept the connection. */
 bool raw_socket_try_open(struct raw_socket *raw, uint16_t port);
 
+/* The same from 127.0.0.HOST. */
+bool raw_socket_try_open_from(struct raw_socket *raw, uint8_t host, uint16_t port);
+
+/* Opens it with a receive buffer of this size; with less, the kernel takes less from the server. */
+void raw_socket_open_small(struct raw_socket *raw, int receive_bytes, uint16_t port);
+
 /* As raw_socket_try_open; fails the test if it is not accepted. */
 void raw_socket_open(struct raw_socket *raw, uint16_t port);
 void raw_socket_close(struct raw_socket *raw);

@@ -124,6 +124,7 @@ static void rows_match_the_contract(void **state)
         {ERR_SERVICE_NOT_FOUND, "bad-request", "service-not-found", 200},
         {ERR_VERSION_GONE, "bad-request", "version-gone", 200},
         {ERR_RATE_LIMITED, "rate-limited", "over-limit", 429},
+        {ERR_CLIENT_RATE_LIMITED, "rate-limited", "over-client-limit", 429},
         {ERR_NOT_READY, "service-unavailable", "not-ready", 503},
         {ERR_DRAINING, "service-unavailable", "draining", 503},
     };

@@ -126,6 +126,30 @@ static void invalid_token_is_refused(void **state)
     }
 }
 
+static void append_token(struct text *out, unsigned number)
+{
+    text_printf(out, "[[auth.tokens]]\nname = 't%u'\nrole = 'read'\nsha256 = '%064x'\n", number,
+                number);
+}
+
+static void number_of_tokens_is_limited(void **state)
+{
+    (void)state;
+    struct text text = {0};
+    for (unsigned i = 0; i < CONFIG_TOKENS_MAX; i++)
+        append_token(&text, i);
+    assert_int_equal(read_file("a.toml", text_string(&text)), ERR_NONE);
+    assert_int_equal(config_validate(&config, &problem), ERR_NONE);
+    text_clear(&text);
+    append_token(&text, CONFIG_TOKENS_MAX);
+    enum error error = read_file("b.toml", text_string(&text));
+    if (!error)
+        error = config_validate(&config, &problem);
+    assert_int_equal(error, ERR_INVALID_FIELD);
+    assert_string_equal(problem.text, "b.toml:3: auth.tokens: there may be at most 1024 tokens");
+    text_free(&text);
+}
+
 static void tokens_are_set_in_files_alone(void **state)
 {
     (void)state;
@@ -183,6 +207,7 @@ int main(void)
         TEST(token_is_read),
         TEST(each_file_adds_its_tokens),
         TEST(invalid_token_is_refused),
+        TEST(number_of_tokens_is_limited),
         TEST(tokens_are_set_in_files_alone),
         TEST(secret_of_the_cluster_is_masked),
         TEST(allocations_may_fail),

@@ -6,8 +6,10 @@
 #include "artemis-web/connections/connections.h"
 
 #include <arpa/inet.h>
+#include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -15,6 +17,9 @@
 #include "tests/support/wait.h"
 
 enum { LIMIT = 3, PEERS = 8 };
+
+static const struct connection_origin plain = {.has_tls = false};
+static const struct connection_origin with_tls = {.has_tls = true};
 
 struct peer {
     struct connection connection;
@@ -64,9 +69,9 @@ static struct peer *connect_peer(struct fixture *fixture, int index, uint64_t no
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
     peer->ours = ends[0];
     peer->theirs = ends[1];
-    peer->admitted = connections_admit(&fixture->table, peer->ours, false, now_ms);
+    peer->admitted = connections_admit(&fixture->table, peer->ours, &plain, now_ms);
     if (peer->admitted)
-        connections_add(&fixture->table, &peer->connection, peer->ours, NULL, now_ms);
+        connections_add(&fixture->table, &peer->connection, peer->ours, &plain, NULL, now_ms);
     else
         close(peer->ours);
     return peer;
@@ -268,8 +273,8 @@ static struct peer *serve_tcp_peer(struct fixture *fixture, uint64_t now_ms)
     peer->ours = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
     assert_true(peer->ours > 0);
     close(listener);
-    peer->admitted = connections_admit(&fixture->table, peer->ours, false, now_ms);
-    connections_add(&fixture->table, &peer->connection, peer->ours, NULL, now_ms);
+    peer->admitted = connections_admit(&fixture->table, peer->ours, &plain, now_ms);
+    connections_add(&fixture->table, &peer->connection, peer->ours, &plain, NULL, now_ms);
     connection_reading(&fixture->table, &peer->connection, now_ms);
     assert_true(connection_serving(&fixture->table, &peer->connection, now_ms));
     return peer;
@@ -308,7 +313,7 @@ struct taker {
 static bool take_some(void *context)
 {
     const struct taker *taker = context;
-    char bytes[1024];
+    char bytes[8 * 1024];
     assert_true(recv(taker->peer->theirs, bytes, sizeof(bytes), MSG_DONTWAIT) != 0);
     return tcp_state(taker->peer).tcpi_bytes_acked > taker->taken;
 }
@@ -335,6 +340,18 @@ static void response_that_is_not_read_ends_the_connection(void **state)
     assert_int_equal(timed_out(fixture), 1);
 }
 
+/* Takes so many bytes within STALLED_SECS of sweeps. Returns the end of that time. */
+static uint64_t take_within_time(struct fixture *fixture, struct peer *peer, uint64_t bytes,
+                                 uint64_t now_ms)
+{
+    struct taker taker = {peer, tcp_state(peer).tcpi_bytes_acked + bytes - 1};
+    assert_true(wait_until(take_some, &taker, wait_deadline_ms()));
+    respond_until_blocked(peer);
+    for (int sweeps = 0; sweeps < STALLED_SECS; sweeps++)
+        connections_sweep(&fixture->table, now_ms += 1000);
+    return now_ms;
+}
+
 static void response_that_is_read_slowly_continues(void **state)
 {
     struct fixture *fixture = *state;
@@ -342,15 +359,45 @@ static void response_that_is_read_slowly_continues(void **state)
     uint64_t now_ms = 0;
     respond_until_blocked(peer);
     for (int i = 0; i < 10; i++) {
-        struct taker taker = {peer, tcp_state(peer).tcpi_bytes_acked};
-        assert_true(wait_until(take_some, &taker, wait_deadline_ms()));
-        respond_until_blocked(peer);
-        for (int sweeps = 0; sweeps < STALLED_SECS; sweeps++)
-            connections_sweep(&fixture->table, now_ms += 1000);
+        now_ms = take_within_time(fixture, peer, STALLED_SECS * RESPONSE_BYTES_PER_SEC, now_ms);
         assert_int_equal(timed_out(fixture), 0);
     }
     connections_sweep(&fixture->table, now_ms + 1000); /* and then it stops */
     assert_int_equal(timed_out(fixture), 1);
+}
+
+static void response_that_is_read_too_slowly_ends_the_connection(void **state)
+{
+    struct fixture *fixture = *state;
+    struct peer *peer = serve_tcp_peer(fixture, 0);
+    uint64_t now_ms = 0;
+    struct connections_view view;
+    respond_until_blocked(peer);
+    now_ms = take_within_time(fixture, peer, 1, now_ms);
+    assert_int_equal(timed_out(fixture), 0);
+    for (int i = 0; i < 3 && peer->connection.state != CONNECTION_CLOSING; i++)
+        now_ms = take_within_time(fixture, peer, 1, now_ms);
+    connections_view(&fixture->table, &view);
+    assert_int_equal(view.counters.closed_slow, 1);
+    assert_int_equal(timed_out(fixture), 1);
+}
+
+/* Reading all that the server has sent is enough, however little that is. */
+static void response_that_is_sent_slowly_is_read_as_slowly(void **state)
+{
+    struct fixture *fixture = *state;
+    struct peer *peer = serve_tcp_peer(fixture, 0);
+    int small = 1;
+    uint64_t now_ms = 0;
+    assert_int_equal(setsockopt(peer->ours, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
+    respond_until_blocked(peer);
+    for (int i = 0; i < 10; i++) {
+        int pending = 0;
+        assert_int_equal(ioctl(peer->ours, SIOCOUTQ, &pending), 0);
+        assert_in_range(pending, 1, STALLED_SECS * RESPONSE_BYTES_PER_SEC / 2);
+        now_ms = take_within_time(fixture, peer, (uint64_t)pending, now_ms);
+        assert_int_equal(timed_out(fixture), 0);
+    }
 }
 
 static void slow_response_of_the_server_is_no_fault_of_the_client(void **state)
@@ -474,21 +521,21 @@ static void some_connections_over_the_limit_are_admitted_with_tls(void **state)
         connection_reading(&fixture->table, &peer->connection, 0);
     }
     uint32_t admitted = 0;
-    while (connections_admit(&fixture->table, -1, true, 0))
+    while (connections_admit(&fixture->table, -1, &with_tls, 0))
         admitted++;
     assert_int_equal(admitted, 16);
     assert_false(connect_peer(fixture, LIMIT, 0)->admitted);
-    connections_add(&fixture->table, &excess, -1, count_refused, 0);
+    connections_add(&fixture->table, &excess, -1, &with_tls, count_refused, 0);
     assert_true(excess.is_excess);
     connections_remove(&fixture->table, &excess);
     for (; admitted > 1; admitted--)
-        connections_cancel(&fixture->table);
+        connections_cancel(&fixture->table, &with_tls);
     connections_view(&fixture->table, &view);
     assert_int_equal(view.open, LIMIT);
     assert_int_equal(view.counters.accepted, LIMIT);
     assert_int_equal(view.counters.refused, 18);
-    assert_true(connections_admit(&fixture->table, -1, true, 0));
-    connections_cancel(&fixture->table);
+    assert_true(connections_admit(&fixture->table, -1, &with_tls, 0));
+    connections_cancel(&fixture->table, &with_tls);
 }
 
 int main(void)
@@ -508,6 +555,8 @@ int main(void)
         TEST(large_body_earns_time),
         TEST(response_that_is_not_read_ends_the_connection),
         TEST(response_that_is_read_slowly_continues),
+        TEST(response_that_is_read_too_slowly_ends_the_connection),
+        TEST(response_that_is_sent_slowly_is_read_as_slowly),
         TEST(slow_response_of_the_server_is_no_fault_of_the_client),
         TEST(each_response_has_its_own_time),
         TEST(connection_idle_too_long_is_closed_without_a_word),

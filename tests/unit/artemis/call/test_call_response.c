@@ -131,6 +131,7 @@ static void busy_server_states_when_to_retry(void **state)
         {503, 7, ERROR_BODY("not-ready"), "try again in 7 s"},
         {200, 0, ERROR_BODY("not-ready"), "try again in a moment"},
         {429, 1, ERROR_BODY("over-limit"), "try again in 1 s"},
+        {429, 1, ERROR_BODY("over-client-limit"), "try again in 1 s"},
         {503, 3, ERROR_BODY("draining"),
          "name another node with --server or ARTEMIS_URL, or try again in 3 s"},
         {503, 0, ERROR_BODY("something-new"), "try again in a moment"},

@@ -2,7 +2,7 @@
  *
  * How many requests the bucket admits, counted.
  */
-#include "artemis-server/rate_limiter.h"
+#include "artemis-server/limits/rate_limiter.h"
 
 #include <pthread.h>
 
