@@ -84,8 +84,9 @@ static enum error open_batch(struct batch *batch, struct slice body, enum batch_
                              char message[MESSAGE_BYTES])
 {
     bool keys = kind == BATCH_OF_KEYS;
-    if (fast_list_scan(body, keys, BATCH_ITEMS_MAX, &batch->fast_list)) {
+    if (fast_list_scan(body, keys, BATCH_ITEMS_MAX, &batch->fast_list, &batch->fast_record)) {
         batch->fast = true;
+        batch->fast_record_end = batch->fast_list.count;
         batch->keys = keys;
         batch->document.names = batch->fast_list.names;
         return ERR_NONE;

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "artemis-core/base/text_scan.h"
+
 /* --- tokens ----------------------------------------------------------------------------------- */
 
 struct cursor {
@@ -18,14 +20,16 @@ static void skip_blanks(struct cursor *c)
         c->at++;
 }
 
-/* Consumes one character and the blanks around it. */
+/* Consumes one character and the blanks around it. Most texts have no blanks. */
 static bool take(struct cursor *c, char wanted)
 {
-    skip_blanks(c);
+    if (c->at < c->end && (unsigned char)*c->at <= ' ')
+        skip_blanks(c);
     if (c->at == c->end || *c->at != wanted)
         return false;
     c->at++;
-    skip_blanks(c);
+    if (c->at < c->end && (unsigned char)*c->at <= ' ')
+        skip_blanks(c);
     return true;
 }
 
@@ -37,37 +41,21 @@ static bool take_word(struct cursor *c, struct slice word)
     return true;
 }
 
-/* Whether all of eight bytes are ASCII and none is a quote, a backslash or a control character.
- * Each byte that is one leaves a high bit set. */
-static bool are_plain(const char *bytes)
-{
-    const uint64_t ones = UINT64_MAX / 0xFF;
-    uint64_t word;
-    memcpy(&word, bytes, sizeof(word));
-    uint64_t control = word - ones * 0x20;
-    uint64_t quote = (word ^ ones * '"') - ones;
-    uint64_t escape = (word ^ ones * '\\') - ones;
-    return !((word | control | quote | escape) & ones * 0x80);
-}
-
 /* A string without escapes. */
 static bool take_string(struct cursor *c, struct slice *out)
 {
     if (c->at == c->end || *c->at != '"')
         return false;
     const char *start = c->at + 1;
-    const char *at = start;
-    unsigned char bits = 0; /* all bytes that are_plain did not check, or-ed */
-    while (c->end - at >= 8 && are_plain(at))
-        at += 8;
-    for (; at < c->end && *at != '"'; at++) {
-        unsigned char byte = (unsigned char)*at;
-        if (byte < 0x20 || byte == '\\')
+    const char *at = start + text_plain_size(start, c->end);
+    bool is_ascii = true;
+    for (; at < c->end && *at != '"'; at += 1 + text_plain_size(at + 1, c->end)) {
+        if ((unsigned char)*at < 0x7F) /* a backslash or a control character */
             return false;
-        bits |= byte;
+        is_ascii = is_ascii && (unsigned char)*at == 0x7F;
     }
     struct slice string = {start, (size_t)(at - start)};
-    if (at == c->end || (bits >= 0x80 && !text_is_utf8(string)))
+    if (at == c->end || (!is_ascii && !text_is_utf8(string)))
         return false;
     *out = string;
     c->at = at + 1;
@@ -113,13 +101,18 @@ static const uint8_t usual_order[MEMBERS] = {
     MEMBER_ROUNDS,
 };
 
-static const char *const member_names[MEMBERS] = {
-    [MEMBER_PORT] = "port",       [MEMBER_METADATA] = "metadata",
-    [MEMBER_VERSION] = "version", [MEMBER_ORIGIN] = "origin",
-    [MEMBER_AGE] = "age_ms",      [MEMBER_DELETED] = "deleted",
-    [MEMBER_GUARDED] = "guarded", [MEMBER_CONFIRMING] = "confirming",
-    [MEMBER_ROUNDS] = "rounds",   [MEMBER_REVISION] = "revision",
+#define NAME(literal)                                                                              \
+    {                                                                                              \
+        literal, sizeof(literal) - 1                                                               \
+    }
+static const struct slice member_names[MEMBERS] = {
+    [MEMBER_PORT] = NAME("port"),       [MEMBER_METADATA] = NAME("metadata"),
+    [MEMBER_VERSION] = NAME("version"), [MEMBER_ORIGIN] = NAME("origin"),
+    [MEMBER_AGE] = NAME("age_ms"),      [MEMBER_DELETED] = NAME("deleted"),
+    [MEMBER_GUARDED] = NAME("guarded"), [MEMBER_CONFIRMING] = NAME("confirming"),
+    [MEMBER_ROUNDS] = NAME("rounds"),   [MEMBER_REVISION] = NAME("revision"),
 };
+#undef NAME
 
 /* The fields whose names differ between the casings, a bit each. */
 static const uint32_t cased_fields =
@@ -127,23 +120,14 @@ static const uint32_t cased_fields =
     UINT32_C(1) << FIELD_GROUP | UINT32_C(1) << FIELD_INSTANCE | UINT32_C(1) << FIELD_MACHINE_NAME |
     UINT32_C(1) << FIELD_HEALTH_CHECK_URL;
 
-/* Compares a name with a terminated one. The name contains no NUL. */
-static bool is_called(struct slice name, const char *terminated)
-{
-    for (size_t i = 0; i < name.size; i++)
-        if (name.data[i] != terminated[i])
-            return false;
-    return terminated[name.size] == '\0';
-}
-
 static bool is_member(size_t member, struct slice name, enum name_casing *names)
 {
     if (member >= TEXT_FIELDS)
-        return is_called(name, member_names[member]);
+        return slice_equal(name, member_names[member]);
     const struct field_info *info = instance_field_info((enum instance_field)member);
-    if (is_called(name, info->name))
+    if (slice_equal(name, (struct slice){info->name, info->name_size}))
         return true;
-    if (!is_called(name, info->camel))
+    if (!slice_equal(name, (struct slice){info->camel, info->camel_size}))
         return false;
     *names = NAMES_CAMEL;
     return true;
@@ -274,16 +258,15 @@ static bool take_list_name(struct cursor *c, bool keys, enum name_casing *names)
     if (!take(c, '{') || !take_string(c, &name) || !take(c, ':'))
         return false;
     if (!keys)
-        return is_called(name, "instances");
-    *names = is_called(name, "instanceKeys") ? NAMES_CAMEL : NAMES_SNAKE;
-    return *names == NAMES_CAMEL || is_called(name, "instance_keys");
+        return slice_equal(name, SLICE("instances"));
+    *names = slice_equal(name, SLICE("instanceKeys")) ? NAMES_CAMEL : NAMES_SNAKE;
+    return *names == NAMES_CAMEL || slice_equal(name, SLICE("instance_keys"));
 }
 
-bool fast_list_scan(struct slice body, bool keys, size_t limit, struct fast_list *out)
+bool fast_list_scan(struct slice body, bool keys, size_t limit, struct fast_list *out,
+                    struct fast_record *last)
 {
     struct fast_list list = {.body = body};
-    struct metadata_entry metadata[METADATA_ENTRIES_MAX];
-    struct fast_record item = {.metadata = keys ? NULL : metadata};
     if (body.size == 0) /* data may be NULL */
         return false;
     struct cursor c = {body.data, body.data + body.size};
@@ -291,7 +274,7 @@ bool fast_list_scan(struct slice body, bool keys, size_t limit, struct fast_list
         return false;
     list.items_at = list.at = (size_t)(c.at - body.data);
     do {
-        if (list.count++ == limit || !take_record(&c, &item))
+        if (list.count++ == limit || !take_record(&c, last))
             return false;
     } while (take(&c, ','));
     if (!take(&c, ']') || !take(&c, '}') || c.at != c.end)

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "artemis-core/base/text_scan.h"
+
 struct json_writer jw_to(struct text *out, enum casing casing)
 {
     return (struct json_writer){.out = out, .casing = casing};
@@ -89,12 +91,11 @@ static void escape(struct text *out, unsigned char c)
 static size_t plain_size(struct slice value)
 {
     size_t size = 0;
-    for (; size < value.size; size++) {
-        unsigned char c = (unsigned char)value.data[size];
-        if (c < 0x20 || c == '"' || c == '\\')
-            break;
+    for (;; size++) {
+        size += text_plain_size(value.data + size, value.data + value.size);
+        if (size == value.size || (unsigned char)value.data[size] < 0x7F)
+            return size;
     }
-    return size;
 }
 
 static void append_escaped(struct text *out, struct slice value)

@@ -8,19 +8,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "artemis-core/base/text_scan.h"
+
+#define NAMES(snake, camel) snake, camel, sizeof(snake) - 1, sizeof(camel) - 1
 static const struct field_info fields[TEXT_FIELDS] = {
-    [FIELD_REGION] = {"region_id", "regionId", true, ID_BYTES_MAX},
-    [FIELD_ZONE] = {"zone_id", "zoneId", true, ID_BYTES_MAX},
-    [FIELD_SERVICE] = {"service_id", "serviceId", true, ID_BYTES_MAX},
-    [FIELD_GROUP] = {"group_id", "groupId", false, ID_BYTES_MAX},
-    [FIELD_INSTANCE] = {"instance_id", "instanceId", true, ID_BYTES_MAX},
-    [FIELD_IP] = {"ip", "ip", false, IP_BYTES_MAX},
-    [FIELD_URL] = {"url", "url", false, LONG_TEXT_BYTES_MAX},
-    [FIELD_STATUS] = {"status", "status", false, STATUS_BYTES_MAX},
-    [FIELD_MACHINE_NAME] = {"machine_name", "machineName", false, LONG_TEXT_BYTES_MAX},
-    [FIELD_PROTOCOL] = {"protocol", "protocol", false, LONG_TEXT_BYTES_MAX},
-    [FIELD_HEALTH_CHECK_URL] = {"health_check_url", "healthCheckUrl", false, LONG_TEXT_BYTES_MAX},
+    [FIELD_REGION] = {NAMES("region_id", "regionId"), true, ID_BYTES_MAX},
+    [FIELD_ZONE] = {NAMES("zone_id", "zoneId"), true, ID_BYTES_MAX},
+    [FIELD_SERVICE] = {NAMES("service_id", "serviceId"), true, ID_BYTES_MAX},
+    [FIELD_GROUP] = {NAMES("group_id", "groupId"), false, ID_BYTES_MAX},
+    [FIELD_INSTANCE] = {NAMES("instance_id", "instanceId"), true, ID_BYTES_MAX},
+    [FIELD_IP] = {NAMES("ip", "ip"), false, IP_BYTES_MAX},
+    [FIELD_URL] = {NAMES("url", "url"), false, LONG_TEXT_BYTES_MAX},
+    [FIELD_STATUS] = {NAMES("status", "status"), false, STATUS_BYTES_MAX},
+    [FIELD_MACHINE_NAME] = {NAMES("machine_name", "machineName"), false, LONG_TEXT_BYTES_MAX},
+    [FIELD_PROTOCOL] = {NAMES("protocol", "protocol"), false, LONG_TEXT_BYTES_MAX},
+    [FIELD_HEALTH_CHECK_URL] = {NAMES("health_check_url", "healthCheckUrl"), false,
+                                LONG_TEXT_BYTES_MAX},
 };
+#undef NAMES
 
 static const char *const status_names[] = {
     [STATUS_UP] = "up",           [STATUS_STARTING] = "starting",
@@ -82,12 +87,15 @@ struct slice instance_status_name(enum instance_status status)
 /* The first control character (C0, DEL, C1), or -1. */
 static ptrdiff_t find_control(struct slice text)
 {
-    for (size_t i = 0; i < text.size; i++) {
-        unsigned char c = (unsigned char)text.data[i];
-        if (c < 0x20 || c == 0x7f)
-            return (ptrdiff_t)i;
-        if (c == 0xC2 && i + 1 < text.size && (unsigned char)text.data[i + 1] < 0xA0)
-            return (ptrdiff_t)i;
+    const char *end = text.data + text.size;
+    for (const char *at = text.data; at < end; at++) {
+        at += text_plain_size(at, end);
+        if (at == end)
+            break;
+        unsigned char c = (unsigned char)*at;
+        bool c1 = c == 0xC2 && at + 1 < end && (unsigned char)at[1] < 0xA0;
+        if (c < 0x20 || c == 0x7f || c1)
+            return at - text.data;
     }
     return -1;
 }

@@ -58,8 +58,10 @@ enum instance_field {
 struct field_info {
     const char *name;  /* in snake_case, as on the wire */
     const char *camel; /* in camelCase */
+    uint8_t name_size;
+    uint8_t camel_size;
     bool required;
-    uint16_t bytes_max;
+    uint16_t bytes_max; /* of the value */
 };
 
 const struct field_info *instance_field_info(enum instance_field field);

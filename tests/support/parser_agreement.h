@@ -196,7 +196,9 @@ static inline void agreement_check_response(struct slice body, bool keys)
 static inline bool agreement_check_body(struct slice body, bool keys, size_t limit)
 {
     struct fast_list list;
-    if (!fast_list_scan(body, keys, limit, &list))
+    struct metadata_entry last_metadata[METADATA_ENTRIES_MAX];
+    struct fast_record last = {.metadata = keys ? NULL : last_metadata};
+    if (!fast_list_scan(body, keys, limit, &list, &last))
         return false;
     json_t *root = json_loadb(body.data, body.size, JSON_REJECT_DUPLICATES, NULL);
     assert(json_object_size(root) == 1);
@@ -205,6 +207,7 @@ static inline bool agreement_check_body(struct slice body, bool keys, size_t lim
                                                    : "instance_keys";
     json_t *items = json_object_get(root, name);
     assert(json_array_size(items) == list.count && list.count <= limit);
+    agreement_check_item(json_array_get(items, list.count - 1), &last);
     /* In descending order as well, which starts again for each item. */
     for (size_t i = 0; i < 2 * list.count; i++) {
         size_t index = i < list.count ? i : 2 * list.count - 1 - i;

@@ -73,7 +73,12 @@ static void check_url(const struct instance_spec *spec, const char *expected)
 static void names_match_the_contract(void **state)
 {
     (void)state;
-    static const struct field_info expected[TEXT_FIELDS] = {
+    static const struct {
+        const char *name;
+        const char *camel;
+        bool required;
+        uint16_t bytes_max;
+    } expected[TEXT_FIELDS] = {
         {"region_id", "regionId", true, 255},
         {"zone_id", "zoneId", true, 255},
         {"service_id", "serviceId", true, 255},
@@ -90,6 +95,8 @@ static void names_match_the_contract(void **state)
         const struct field_info *info = instance_field_info(field);
         assert_string_equal(info->name, expected[field].name);
         assert_string_equal(info->camel, expected[field].camel);
+        assert_int_equal(info->name_size, strlen(info->name));
+        assert_int_equal(info->camel_size, strlen(info->camel));
         assert_int_equal(info->required, expected[field].required);
         assert_int_equal(info->bytes_max, expected[field].bytes_max);
     }
