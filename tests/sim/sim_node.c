@@ -220,6 +220,7 @@ void node_start(struct sim *sim, struct sim_node *node)
         replicator_add_peer(node->replicator, peer,
                             node_now(sim, node)); /* including the node itself */
     sim_log(sim, "%s starts", node->name);
+    oracle_update_reachability(sim);
     sim_at(sim->now_ms + 1 + sim_random(sim, EXPIRE_TICK_MS), on_tick, NULL, node->id, node->life);
     schedule(sim, node, sim->now_ms + 1);
 }
