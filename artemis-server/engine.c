@@ -273,8 +273,11 @@ static enum error create_registry(struct engine *engine, char problem[ENGINE_PRO
     struct registry_options options = options_of(config, engine->storage);
     options.hash_seed = engine->hash_seed;
     error = registry_create(&options, engine->started, &engine->registry);
-    if (error || !engine->storage)
+    if (error)
         return error;
+    registry_set_quota(engine->registry, config->registry.max_instances_per_service);
+    if (!engine->storage)
+        return ERR_NONE;
     error = storage_load(engine->storage, engine->registry, options.ttl_ms, engine->started);
     return error ? error : storage_start(engine->storage);
 }
@@ -350,6 +353,7 @@ void engine_reload_limits(struct engine *engine)
     registry_set_lease_options(engine->registry, &leases);
     stall_set_limit(&engine->stall, leases.ttl_ms);
     call_limits_set(&engine->limits, config);
+    registry_set_quota(engine->registry, config->registry.max_instances_per_service);
 }
 
 void engine_free(struct engine *engine)

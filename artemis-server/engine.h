@@ -31,6 +31,13 @@
 
 enum node_state { NODE_STARTING, NODE_READY, NODE_DRAINING };
 
+/* Limits of what clients can register. */
+enum quota {
+    QUOTA_INSTANCES, /* of a service: registry.max_instances_per_service */
+    QUOTA_SERVICES,  /* of a token: auth.tokens.max_services */
+    QUOTAS,
+};
+
 enum {
     NODE_URL_BYTES = 320,
     EPOCH_BYTES = 17,
@@ -72,11 +79,12 @@ struct engine {
     char url[NODE_URL_BYTES];
     pthread_mutex_t state_lock; /* of changes of the next two */
     _Atomic enum node_state state;
-    uint64_t recompares;               /* comparisons with all peers that stalls have asked for */
-    pthread_mutex_t release_lock;      /* a release is put and applied at once */
-    _Atomic uint64_t releases_refused; /* at the limit of release_list.h */
-    _Atomic uint64_t fetches_cut;      /* responses to peers without records beyond a limit */
-    _Atomic uint32_t snapshots;        /* that are being sent to peers */
+    uint64_t recompares;                 /* comparisons with all peers that stalls have asked for */
+    pthread_mutex_t release_lock;        /* a release is put and applied at once */
+    _Atomic uint64_t releases_refused;   /* at the limit of release_list.h */
+    _Atomic uint64_t fetches_cut;        /* responses to peers without records beyond a limit */
+    _Atomic uint64_t over_quota[QUOTAS]; /* registrations of clients that were refused */
+    _Atomic uint32_t snapshots;          /* that are being sent to peers */
     atomic_bool was_ready;
     atomic_bool is_drained; /* an operator takes the node out of load balancers: see engine_drain */
     atomic_bool refilling;  /* starting, and no peer has data: clients register again */

@@ -113,7 +113,8 @@ static bool same_list(const struct config_list *a, const struct config_list *b)
 static bool same_token(const struct config_token *a, const struct config_token *b)
 {
     return a->role == b->role && strcmp(a->sha256, b->sha256) == 0 &&
-           strcmp(a->expires, b->expires) == 0 && same_list(&a->services, &b->services);
+           a->max_services == b->max_services && strcmp(a->expires, b->expires) == 0 &&
+           same_list(&a->services, &b->services);
 }
 
 /* "write, services shop-*, expires 2027-01-31"; nothing for NULL. */
@@ -126,6 +127,8 @@ static void describe_token(const struct config_token *token, struct text *out)
         text_printf(out, "%s%s", i == 0 ? ", services " : " ", token->services.items[i]);
     if (token->expires[0])
         text_printf(out, ", expires %s", token->expires);
+    if (token->max_services)
+        text_printf(out, ", max_services %u", token->max_services);
 }
 
 /* `before` or `after` is NULL for a token that is added or removed. The digest of a secret is not

@@ -8,6 +8,67 @@ static bool may_write(const struct batch_call *call, struct slice service_id)
     return token_may_write(call->token, service_id);
 }
 
+static enum error fail_over_quota(struct batch_call *call, struct batch *batch, size_t index,
+                                  enum quota quota, struct slice service_id)
+{
+    char quoted[96];
+    struct field_problem problem = {.field = "service_id"};
+    struct engine *engine = call->engine;
+    atomic_fetch_add_explicit(&engine->over_quota[quota], 1, memory_order_relaxed);
+    text_quote(quoted, sizeof(quoted), service_id);
+    if (quota == QUOTA_SERVICES) {
+        snprintf(problem.problem, sizeof(problem.problem),
+                 "%s is one service more than auth.tokens.max_services = %u", quoted,
+                 call->token->max_services);
+    } else {
+        pthread_mutex_lock(&engine->settings_lock);
+        uint32_t max = engine->config->registry.max_instances_per_service;
+        pthread_mutex_unlock(&engine->settings_lock);
+        snprintf(problem.problem, sizeof(problem.problem),
+                 "%s has all of registry.max_instances_per_service = %u", quoted, max);
+    }
+    return batch_fail_field(batch, index, ERR_OVER_QUOTA, &problem);
+}
+
+/* Counts the service of an instance for the token of the client. An instance that is registered
+ * already is not refused. ERR_OVER_QUOTA, ERR_NO_MEMORY. */
+static enum error check_services(const struct batch_call *call, const struct instance *instance)
+{
+    const struct token *token = call->token;
+    struct registry *registry = call->engine->registry;
+    if (!token || token->max_services == 0)
+        return ERR_NONE;
+    enum error error = token_services_add(token->services, token->max_services, registry,
+                                          instance_text(instance, FIELD_SERVICE), call->now);
+    bool is_known =
+        error == ERR_OVER_QUOTA && registry_has_instance(registry, instance_packed_key(instance));
+    return is_known ? ERR_NONE : error;
+}
+
+static enum error register_one(struct batch_call *call, struct batch *batch, size_t index,
+                               struct instance *instance)
+{
+    struct registry *registry = call->engine->registry;
+    struct slice service_id = instance_text(instance, FIELD_SERVICE);
+    if (!may_write(call, service_id))
+        return batch_fail(batch, index, ERR_NO_PERMISSION, NULL);
+    enum error error = check_services(call, instance);
+    if (error == ERR_OVER_QUOTA)
+        return fail_over_quota(call, batch, index, QUOTA_SERVICES, service_id);
+    if (error)
+        return error;
+    struct write_audit_item item;
+    write_audit_begin(&call->audit, &item, instance_packed_key(instance));
+    error = registry_register(registry, instance, call->now);
+    write_audit_end(&call->audit, &item, instance, error);
+    if (error == ERR_STALE_REVISION)
+        return batch_fail_stale(batch, index, instance_client_revision(instance),
+                                registry_stored_revision(registry, instance_packed_key(instance)));
+    if (error == ERR_OVER_QUOTA)
+        return fail_over_quota(call, batch, index, QUOTA_INSTANCES, service_id);
+    return error;
+}
+
 static enum error apply_register(struct batch_call *call, struct batch *batch, size_t index)
 {
     struct instance *instance;
@@ -16,18 +77,7 @@ static enum error apply_register(struct batch_call *call, struct batch *batch, s
         return ERR_NONE; /* recorded in the batch */
     if (error)
         return error;
-    struct registry *registry = call->engine->registry;
-    if (!may_write(call, instance_text(instance, FIELD_SERVICE))) {
-        instance_unref(instance);
-        return batch_fail(batch, index, ERR_NO_PERMISSION, NULL);
-    }
-    struct write_audit_item item;
-    write_audit_begin(&call->audit, &item, instance_packed_key(instance));
-    error = registry_register(registry, instance, call->now);
-    write_audit_end(&call->audit, &item, instance, error);
-    if (error == ERR_STALE_REVISION)
-        error = batch_fail_stale(batch, index, instance_client_revision(instance),
-                                 registry_stored_revision(registry, instance_packed_key(instance)));
+    error = register_one(call, batch, index, instance);
     instance_unref(instance);
     return error;
 }

@@ -32,6 +32,7 @@
     X(ERR_UPGRADE_REQUIRED,        "bad-request",         "upgrade-required",    426, "bad-request",            426, "the path needs a WebSocket")                         \
     X(ERR_INSTANCE_NOT_FOUND,      "bad-request",         "instance-not-found",  200, "data-not-found",         200, "the instance is not registered")                     \
     X(ERR_STALE_REVISION,          "bad-request",         "stale-revision",      200, "bad-request",            200, "the revision is not above the stored one")            \
+    X(ERR_OVER_QUOTA,              "bad-request",         "over-quota",          200, "bad-request",            200, "over a quota of this node")                           \
     X(ERR_SERVICE_NOT_FOUND,       "bad-request",         "service-not-found",   200, "data-not-found",         200, "no such service")                                    \
     X(ERR_VERSION_GONE,            "bad-request",         "version-gone",        200, "data-not-found",         200, "changes since that version are no longer available") \
     X(ERR_NOT_A_PEER,              "bad-request",         "not-a-peer",          400, "bad-request",            400, "only nodes of the cluster may call this")            \

@@ -57,6 +57,7 @@ struct config_token {
     char sha256[CONFIG_TEXT_BYTES];
     struct config_list services;
     char expires[CONFIG_TEXT_BYTES]; /* "": never */
+    uint32_t max_services;           /* 0: no limit */
     char source[CONFIG_SOURCE_BYTES];
     uint32_t index; /* in its file */
     unsigned given; /* bit set of the fields that are set */
@@ -122,6 +123,9 @@ struct config {
         uint32_t client_requests_per_second; /* 0: no limit */
         uint32_t client_burst_size;
     } ratelimit;
+    struct {
+        uint32_t max_instances_per_service; /* 0: no limit */
+    } registry;
     struct {
         char data_dir[CONFIG_TEXT_BYTES]; /* "": nothing is stored */
         uint32_t commit_interval_ms;

@@ -195,6 +195,12 @@ const struct config_setting config_settings[] = {
     {NUMBER(ratelimit, client_burst_size, 1, 100000000, "1000"), .reloadable = true,
      .description = "Number of requests of one client that are served at once, above that rate."},
 
+    {NUMBER(registry, max_instances_per_service, 0, 100000000, "0"), .default_note = "no limit",
+     .reloadable = true,
+     .description = "Maximum number of instances of a service that clients can register at this "
+                    "node; further new ones are refused. Replication is never refused. 0 means no "
+                    "limit."},
+
     {ROW(storage, data_dir), .type = CONFIG_TEXT, .form = CONFIG_FORM_PATH, .default_value = "",
      .default_note = "nothing is stored",
      .description = "Folder in which this node keeps its records over a restart; its parent must "

@@ -19,7 +19,14 @@ enum { DESCRIPTION_BYTES = 256 };
 /* In the order of enum auth_role, from ROLE_READ on. */
 static const char *const roles[] = {"read", "write", "operator", "admin", "peer", NULL};
 
-enum field { FIELD_NAME, FIELD_ROLE, FIELD_SHA256, FIELD_SERVICES, FIELD_EXPIRES };
+enum field {
+    FIELD_NAME,
+    FIELD_ROLE,
+    FIELD_SHA256,
+    FIELD_SERVICES,
+    FIELD_EXPIRES,
+    FIELD_MAX_SERVICES,
+};
 
 #define ROW(member)                                                                                \
     .key = "auth.tokens." #member, .offset = offsetof(struct config_token, member),                \
@@ -43,6 +50,11 @@ const struct config_setting config_token_settings[] = {
                        .default_note = "never",
                        .description = "Day (its end), or time, in UTC after which the token is "
                                       "refused."},
+    [FIELD_MAX_SERVICES] = {ROW(max_services), .type = CONFIG_NUMBER, .min = 1, .max = 10000,
+                            .default_note = "no limit",
+                            .description = "Maximum number of services in which a `write` token "
+                                           "has instances at a node; new instances of further "
+                                           "services are refused."},
 };
 
 enum { FIELDS = sizeof(config_token_settings) / sizeof(config_token_settings[0]) };
@@ -110,6 +122,8 @@ static void describe(const struct config_setting *setting, const struct toml_val
         snprintf(out, DESCRIPTION_BYTES, "something else");
     else if (part.type == TOML_TYPE_TEXT)
         text_quote(out, DESCRIPTION_BYTES, slice_of(part.text));
+    else if (part.type == TOML_TYPE_INTEGER)
+        snprintf(out, DESCRIPTION_BYTES, "%lld", (long long)part.integer);
     else
         snprintf(out, DESCRIPTION_BYTES, "%s",
                  part.type == TOML_TYPE_OTHER ? part.text : "not of that type");
@@ -163,7 +177,7 @@ static enum error set_field(struct config_token *token, const char *name,
         return config_problem_set(
             problem,
             "%s: [[auth.tokens]] has no field \"%.64s\"; it has name, role, sha256, "
-            "services and expires",
+            "services, expires and max_services",
             source, name);
     enum error error = config_value_store(setting, &value, (char *)token + setting->offset);
     if (error == ERR_INVALID_FIELD)
@@ -216,6 +230,12 @@ static enum error check_complete(const struct config_token *token, struct config
             problem,
             "%s: auth.tokens.services: is only for the roles read and write; token "
             "\"%s\" has the role %s",
+            token->source, token->name, auth_role_word(role));
+    if (token->max_services && role != ROLE_WRITE)
+        return config_problem_set(
+            problem,
+            "%s: auth.tokens.max_services: is only for the role write; token \"%s\" has the role "
+            "%s",
             token->source, token->name, auth_role_word(role));
     return ERR_NONE;
 }

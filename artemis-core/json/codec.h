@@ -90,6 +90,9 @@ MUST_USE enum error batch_stamp(struct batch *batch, size_t index, struct wire_r
 /* Records that the engine rejected an item. ERR_NO_MEMORY: not recorded. */
 MUST_USE enum error batch_fail(struct batch *batch, size_t index, enum error error,
                                const struct instance_key *key);
+/* The same with the field that is the cause, and what is wrong with it. */
+MUST_USE enum error batch_fail_field(struct batch *batch, size_t index, enum error error,
+                                     const struct field_problem *problem);
 /* Records ERR_STALE_REVISION of an item: its client revision is not above `stored`. ERR_NO_MEMORY:
  * not recorded. */
 MUST_USE enum error batch_fail_stale(struct batch *batch, size_t index, uint64_t given,

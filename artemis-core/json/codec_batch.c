@@ -180,9 +180,8 @@ static const char *name_in_casing(const struct batch *batch, const char *field,
     return buffer;
 }
 
-/* Records an invalid field of an item, and returns ERR_INVALID_FIELD. */
-static enum error add_invalid_field(struct batch *batch, size_t index,
-                                    const struct field_problem *problem)
+enum error batch_fail_field(struct batch *batch, size_t index, enum error error,
+                            const struct field_problem *problem)
 {
     char buffer[EXCERPT_BYTES];
     char message[MESSAGE_BYTES];
@@ -192,7 +191,14 @@ static enum error add_invalid_field(struct batch *batch, size_t index,
                  name_in_casing(batch, problem->field, buffer), problem->problem);
     else
         snprintf(message, sizeof(message), "%s[%zu]: %s", list, index, problem->problem);
-    enum error error = add_failure(batch, index, ERR_INVALID_FIELD, message);
+    return add_failure(batch, index, error, message);
+}
+
+/* Records an invalid field of an item, and returns ERR_INVALID_FIELD. */
+static enum error add_invalid_field(struct batch *batch, size_t index,
+                                    const struct field_problem *problem)
+{
+    enum error error = batch_fail_field(batch, index, ERR_INVALID_FIELD, problem);
     return error ? error : ERR_INVALID_FIELD;
 }
 

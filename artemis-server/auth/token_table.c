@@ -8,15 +8,16 @@
 #include "artemis-core/base/sha256.h"
 
 /* Shared by the tables of all reloads that keep a token. */
-struct revocation {
+struct shared_token {
     _Atomic uint32_t references;
     atomic_bool revoked;
+    struct token_services services;
 };
 
 struct stored_token {
     struct token token;
     struct sha256 digest;
-    struct revocation *revocation;
+    struct shared_token *shared;
 };
 
 struct token_table {
@@ -49,24 +50,28 @@ static size_t text_bytes(const struct config *config, size_t *patterns)
     return bytes;
 }
 
-static struct revocation *make_revocation(void)
+static struct shared_token *make_shared(void)
 {
-    struct revocation *revocation = calloc(1, sizeof(*revocation));
-    if (revocation)
-        atomic_init(&revocation->references, 1);
-    return revocation;
+    struct shared_token *shared = calloc(1, sizeof(*shared));
+    if (!shared)
+        return NULL;
+    atomic_init(&shared->references, 1);
+    token_services_init(&shared->services);
+    return shared;
 }
 
-static void unref_revocation(struct revocation *revocation)
+static void unref_shared(struct shared_token *shared)
 {
-    if (revocation && atomic_fetch_sub(&revocation->references, 1) == 1)
-        free(revocation);
+    if (!shared || atomic_fetch_sub(&shared->references, 1) != 1)
+        return;
+    token_services_free(&shared->services);
+    free(shared);
 }
 
-static bool make_revocations(struct token_table *table)
+static bool make_all_shared(struct token_table *table)
 {
     for (size_t i = 0; i < table->count; i++)
-        if (!(table->tokens[i].revocation = make_revocation()))
+        if (!(table->tokens[i].shared = make_shared()))
             return false;
     return true;
 }
@@ -86,6 +91,8 @@ static void fill(struct token_table *table, const struct config *config)
             .patterns = patterns,
             .pattern_count = from->services.count,
             .expires_ms = config_token_expires_ms(from),
+            .max_services = from->max_services,
+            .services = &to->shared->services,
         };
         text = stpcpy(text, from->name) + 1;
         for (size_t j = 0; j < from->services.count; j++) {
@@ -112,7 +119,7 @@ enum error token_table_create(const struct config *config, struct token_table **
     table->count = count;
     table->text = malloc(bytes);
     table->patterns = malloc((patterns + 1) * sizeof(*table->patterns));
-    if (!table->text || !table->patterns || !make_revocations(table)) {
+    if (!table->text || !table->patterns || !make_all_shared(table)) {
         token_table_unref(table);
         return ERR_NO_MEMORY;
     }
@@ -133,7 +140,7 @@ void token_table_unref(struct token_table *table)
     if (!table || atomic_fetch_sub_explicit(&table->references, 1, memory_order_acq_rel) != 1)
         return;
     for (size_t i = 0; i < table->count; i++)
-        unref_revocation(table->tokens[i].revocation);
+        unref_shared(table->tokens[i].shared);
     free(table->text);
     free(table->patterns);
     free(table);
@@ -182,9 +189,10 @@ void token_table_inherit(struct token_table *table, const struct token_table *ol
         struct stored_token *token = &table->tokens[i];
         if (!is_kept(token, old))
             continue;
-        unref_revocation(token->revocation);
-        token->revocation = find_digest(old, &token->digest)->revocation;
-        atomic_fetch_add(&token->revocation->references, 1);
+        unref_shared(token->shared);
+        token->shared = find_digest(old, &token->digest)->shared;
+        token->token.services = &token->shared->services;
+        atomic_fetch_add(&token->shared->references, 1);
     }
 }
 
@@ -192,7 +200,7 @@ void token_table_revoke_missing(struct token_table *old, const struct token_tabl
 {
     for (size_t i = 0; old && i < old->count; i++)
         if (!is_kept(&old->tokens[i], current))
-            atomic_store(&old->tokens[i].revocation->revoked, true);
+            atomic_store(&old->tokens[i].shared->revoked, true);
 }
 
 /* --- rights ----------------------------------------------------------------------------------- */
@@ -200,7 +208,7 @@ void token_table_revoke_missing(struct token_table *old, const struct token_tabl
 enum error token_check(const struct token *token, uint64_t wall_ms)
 {
     const struct stored_token *stored = (const struct stored_token *)token; /* its first member */
-    if (atomic_load_explicit(&stored->revocation->revoked, memory_order_relaxed))
+    if (atomic_load_explicit(&stored->shared->revoked, memory_order_relaxed))
         return ERR_INVALID_TOKEN;
     return token->expires_ms && wall_ms >= token->expires_ms ? ERR_TOKEN_EXPIRED : ERR_NONE;
 }

@@ -13,6 +13,7 @@
 
 #include "artemis-core/auth/token.h"
 #include "artemis-core/config/config.h"
+#include "artemis-server/limits/token_services.h"
 
 struct token_table;
 
@@ -22,7 +23,9 @@ struct token {
     enum auth_role role;
     const char *const *patterns; /* of services; none: all */
     size_t pattern_count;
-    uint64_t expires_ms; /* wall clock; 0: never */
+    uint64_t expires_ms;             /* wall clock; 0: never */
+    uint32_t max_services;           /* 0: no limit */
+    struct token_services *services; /* shared by the tables that keep the token */
 };
 
 /* Copies the tokens of the settings. *out is NULL if there are none. ERR_NO_MEMORY. */
@@ -33,7 +36,7 @@ void token_table_unref(struct token_table *table);
 /* The token of a secret, or NULL. Does not look at its expiry. */
 const struct token *token_table_find(const struct token_table *table, struct slice secret);
 /* For a new table that replaces `old` (NULL: none): a token that is the same in both is revoked in
- * both at once. Call it before other threads see `table`. */
+ * both at once, and has its services in both. Call it before other threads see `table`. */
 void token_table_inherit(struct token_table *table, const struct token_table *old);
 /* Revokes the tokens of `old` that `current` (NULL: none) does not have with the same role,
  * services and expiry, in all tables that share them. */

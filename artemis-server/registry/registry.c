@@ -363,9 +363,28 @@ static bool register_again(struct registry *registry, const struct locked_key *k
     return registry_mark_changed(registry, key);
 }
 
+void registry_set_quota(struct registry *registry, uint32_t instances_per_service)
+{
+    atomic_store_explicit(&registry->quota, instances_per_service, memory_order_relaxed);
+}
+
+/* Whether the service of the key has as many instances as clients can register. */
+static bool is_over_quota(const struct registry *registry, const struct locked_key *key,
+                          const struct instance *instance)
+{
+    uint32_t quota = atomic_load_explicit(&registry->quota, memory_order_relaxed);
+    if (quota == 0)
+        return false;
+    uint32_t number =
+        shard_find_service(key->shard, key->location.hash, instance_text(instance, FIELD_SERVICE));
+    return number && shard_service(key->shard, number)->member_count >= quota;
+}
+
 static enum error insert_new(struct registry *registry, struct locked_key *key,
                              struct instance *instance, bool *is_dirty, struct moment now)
 {
+    if (is_over_quota(registry, key, instance))
+        return ERR_OVER_QUOTA;
     enum error error = registry_insert(registry, key, instance, registry_next_stamp(registry, now),
                                        now.mono_ms + lease_ttl_ms(registry), now);
     if (!error)

@@ -81,8 +81,9 @@ struct lease_options registry_lease_options(const struct registry *registry);
 
 /* Registers, changes or renews; takes its own reference. An instance without a client revision
  * takes over that of the record of its key. ERR_STALE_REVISION: the client revision is below that
- * of the record, or equal to it, and the content is another one. ERR_NO_MEMORY. Both change
- * nothing. */
+ * of the record, or equal to it, and the content is another one. ERR_OVER_QUOTA: the instance is
+ * not registered yet, and its service has as many as registry_set_quota allows. ERR_NO_MEMORY. All
+ * change nothing. */
 MUST_USE enum error registry_register(struct registry *registry, struct instance *instance,
                                       struct moment now);
 /* ERR_INSTANCE_NOT_FOUND: not registered, or the time of its lease has run out. A confirming,
@@ -95,8 +96,16 @@ MUST_USE enum error registry_unregister(struct registry *registry, const struct 
                                         uint64_t client_revision, struct moment now);
 /* The client revision of the record of a key, also of a tombstone; 0: none. */
 uint64_t registry_stored_revision(struct registry *registry, struct slice packed_key);
+/* Limits the instances of a service that clients can register; 0: no limit. What peers send and
+ * what is loaded from storage is never refused. */
+void registry_set_quota(struct registry *registry, uint32_t instances_per_service);
 
 /* --- queries ---------------------------------------------------------------------------------- */
+
+/* Whether an instance is registered. */
+bool registry_has_instance(struct registry *registry, struct slice packed_key);
+/* The number of instances of a service. `id` is canonical. */
+uint32_t registry_count_members(struct registry *registry, struct slice id);
 
 /* The members of a service at one revision. Released with registry_members_free. */
 struct registry_members {

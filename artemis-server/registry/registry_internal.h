@@ -52,6 +52,7 @@ struct registry {
     struct node_id_table node_ids;
     struct hlc clock;
     _Atomic uint64_t refused_stamps;
+    _Atomic uint32_t quota; /* see registry_set_quota */
     _Atomic uint64_t digests[DIGEST_BUCKETS];
     _Atomic uint32_t tombstones;
     atomic_bool replicating;            /* a peer is up; see registry_set_replicating */

@@ -155,6 +155,22 @@ uint64_t registry_revision(const struct registry *registry)
     return change_log_revision(&registry->log);
 }
 
+bool registry_has_instance(struct registry *registry, struct slice packed_key)
+{
+    struct locked_key key = registry_lock_key(registry, packed_key);
+    bool found = key.record && !record_is_tombstone(key.record);
+    pthread_mutex_unlock(&key.locked->lock);
+    return found;
+}
+
+uint32_t registry_count_members(struct registry *registry, struct slice id)
+{
+    struct locked_service found = registry_lock_service(registry, id);
+    uint32_t count = found.service ? found.service->member_count : 0;
+    pthread_mutex_unlock(&found.locked->lock);
+    return count;
+}
+
 uint64_t registry_service_revision(struct registry *registry, struct slice id)
 {
     struct locked_service found = registry_lock_service(registry, id);

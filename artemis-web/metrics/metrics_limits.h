@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * metrics_limits - the part of the metrics page about rate limits.
+ * metrics_limits - the part of the metrics page about rate limits and quotas.
  */
 #pragma once
 

@@ -54,6 +54,7 @@ static const struct reason {
      false},
     {"over-limit", "try again", true},
     {"over-client-limit", "try again", true},
+    {"over-quota", "unregister what is not needed, or ask for a higher quota", false},
     {"not-ready", "try again", true},
     {"draining", "name another node with --server or ARTEMIS_URL, or try again", true},
 };

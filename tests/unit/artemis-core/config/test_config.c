@@ -104,6 +104,7 @@ static const char *const defaults[][2] = {
     {"ratelimit.burst_size", "5000"},
     {"ratelimit.client_requests_per_second", "0"},
     {"ratelimit.client_burst_size", "1000"},
+    {"registry.max_instances_per_service", "0"},
     {"storage.data_dir", ""},
     {"storage.commit_interval_ms", "200"},
     {"audit.max_file_bytes", "16 MiB"},

@@ -55,6 +55,7 @@ static void token_is_read(void **state)
     assert_int_equal(read_file("a.toml", "[[auth.tokens]]\n"
                                          "name = 'shop'\nrole = 'write'\nsha256 = '" DIGEST_A
                                          "'\nservices = ['Shop-*', 'x']\nexpires = 2027-01-31\n"
+                                         "max_services = 5\n"
                                          "[[auth.tokens]]\n"
                                          "sha256 = '" DIGEST_B "'\nrole = 'peer'\nname = 'p'\n"),
                      ERR_NONE);
@@ -66,6 +67,8 @@ static void token_is_read(void **state)
     assert_int_equal(token->services.count, 2);
     assert_string_equal(token->services.items[0], "shop-*"); /* as service ids are kept */
     assert_true(config_token_expires_ms(token) == 1801440000000);
+    assert_int_equal(token->max_services, 5);
+    assert_int_equal(config.auth.tokens.items[1].max_services, 0);
     assert_int_equal(config_token_role(&config.auth.tokens.items[1]), ROLE_PEER);
     assert_true(config_token_expires_ms(&config.auth.tokens.items[1]) == 0);
 }
@@ -101,8 +104,10 @@ static void invalid_token_is_refused(void **state)
          "a.toml:2: auth.tokens.services: must be a list, at most 64 of a service id, in which * "
          "stands for any text, is \"a\""},
         {"[[auth.tokens]]\npassword = 'a'\n",
-         "a.toml:2: [[auth.tokens]] has no field \"password\"; it has name, role, sha256, services "
-         "and expires"},
+         "a.toml:2: [[auth.tokens]] has no field \"password\"; it has name, role, sha256, "
+         "services, expires and max_services"},
+        {"[[auth.tokens]]\nmax_services = 0\n",
+         "a.toml:2: auth.tokens.max_services: must be a whole number, 1 to 10000, is 0"},
         {"[auth]\ntokens = 'a'\n",
          "a.toml:2: auth.tokens: is set in a file, as tables [[auth.tokens]]"},
         {"[auth.tokens]\nname = 'a'\n",
@@ -114,6 +119,9 @@ static void invalid_token_is_refused(void **state)
         {"[[auth.tokens]]\nname = 'a'\nrole = 'admin'\nsha256 = '" DIGEST_A "'\nservices = ['x']\n",
          "a.toml:2: auth.tokens.services: is only for the roles read and write; token \"a\" has "
          "the role admin"},
+        {"[[auth.tokens]]\nname = 'a'\nrole = 'read'\nsha256 = '" DIGEST_A "'\nmax_services = 5\n",
+         "a.toml:2: auth.tokens.max_services: is only for the role write; token \"a\" has the role "
+         "read"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         enum error error = read_file("a.toml", rows[i].text);
