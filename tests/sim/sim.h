@@ -89,7 +89,7 @@ struct sim_node {
     uint64_t evictions;
     struct record_order orders[CLIENTS_MAX]; /* of the records at the last check; stamp 0: none */
     uint64_t held_ms[CLIENTS_MAX]; /* when it last had the instance, of any of its processes */
-    uint64_t held_since_ms[CLIENTS_MAX];     /* without a gap; 0: it does not have it */
+    uint64_t steady_since_ms[CLIENTS_MAX];   /* it has had it, the lease not about to end; 0: not */
     uint32_t contents[CLIENTS_MAX];          /* at the last check, */
     uint64_t contents_since_ms[CLIENTS_MAX]; /* and the check that saw it first */
     uint64_t guards_since_ms;                /* since when it has guarded leases; 0: it has none */
@@ -347,6 +347,9 @@ bool oracle_has_reached(const struct sim *sim, uint32_t from, uint32_t to, uint6
 
 /* --- sim_lists.c ------------------------------------------------------------------------------ */
 void lists_check(struct sim *sim); /* every second */
+/* The lease of the instance at the node is near its end, or in its lease check. */
+bool lists_lease_is_ending(const struct sim *sim, const struct sim_node *node,
+                           const struct sim_client *client);
 void lists_node_ready(struct sim *sim, const struct sim_node *node);
 void lists_node_continues(struct sim *sim, const struct sim_node *node); /* after a stall, ready */
 /* Before the nodes restart in turn, and after it. */

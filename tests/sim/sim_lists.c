@@ -137,6 +137,25 @@ static bool is_source(const struct sim *sim, const struct sim_node *node, uint32
            sim->now_ms - sim->links[node->id][p].fine_since_ms >= for_ms;
 }
 
+static bool is_ending(const struct sim *sim, const struct sim_node *node,
+                      const struct record_copy *copy)
+{
+    uint64_t age_ms = node_now(sim, node).mono_ms - copy->touched_ms;
+    return age_ms > ENDING_FROM_MS && age_ms < ENDING_UNTIL_MS;
+}
+
+bool lists_lease_is_ending(const struct sim *sim, const struct sim_node *node,
+                           const struct sim_client *client)
+{
+    struct instance_key key = client->key;
+    struct record_copy copy;
+    if (!registry_read_key(node->registry, instance_key_packed(&key), &copy))
+        return false;
+    bool ending = is_ending(sim, node, &copy);
+    record_copy_unref(&copy);
+    return ending;
+}
+
 /* The node serves the instance, and its lease is not about to end. Sets *is_kept if it is not about
  * to be evicted either: a lease that every node guards for its peers alone is evicted as soon as
  * they have asked each other. */
@@ -147,9 +166,7 @@ static bool serves_steadily(const struct sim *sim, const struct sim_node *node,
     struct record_copy state;
     if (!registry_read_key(node->registry, instance_key_packed(&key), &state))
         return false;
-    uint64_t age_ms = node_now(sim, node).mono_ms - state.touched_ms;
-    bool is_ending = age_ms > ENDING_FROM_MS && age_ms < ENDING_UNTIL_MS;
-    bool is_served = !state.deleted && !is_ending;
+    bool is_served = !state.deleted && !is_ending(sim, node, &state);
     *is_kept |= state.lease_state == LEASE_ACTIVE || state.lease_state == LEASE_CONFIRMING ||
                 state.lease_state == LEASE_GUARDED;
     record_copy_unref(&state);
@@ -157,7 +174,8 @@ static bool serves_steadily(const struct sim *sim, const struct sim_node *node,
 }
 
 /* Every source has served the instance since the node started, and there is a source that keeps
- * it. */
+ * it. A lease that was about to end at a source may have ended at the node, which had it from there,
+ * before a renewal reached the source. */
 static bool is_served_by_all(const struct sim *sim, const struct sim_node *node,
                              const struct sim_client *client)
 {
@@ -165,7 +183,7 @@ static bool is_served_by_all(const struct sim *sim, const struct sim_node *node,
     for (uint32_t p = 0; p < sim->node_count; p++) {
         if (!is_source(sim, node, p))
             continue;
-        uint64_t since_ms = sim->nodes[p].held_since_ms[client->id];
+        uint64_t since_ms = sim->nodes[p].steady_since_ms[client->id];
         if (!since_ms || since_ms > node->started_ms ||
             !serves_steadily(sim, &sim->nodes[p], client, &is_kept))
             return false;

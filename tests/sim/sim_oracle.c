@@ -169,7 +169,8 @@ static void note_held(struct sim *sim, struct sim_node *node)
 {
     for (uint32_t i = 0; i < sim->client_count; i++) {
         bool is_held = node->running && content_at(node, &sim->clients[i]);
-        note_since(sim, &node->held_since_ms[i], is_held);
+        note_since(sim, &node->steady_since_ms[i],
+                   is_held && !lists_lease_is_ending(sim, node, &sim->clients[i]));
         if (is_held)
             node->held_ms[i] = sim->now_ms;
         else if (node->running && node->held_ms[i] == sim->now_ms - CHECK_INTERVAL_MS)
