@@ -260,7 +260,8 @@ static bool extends_leases(const struct sim *sim, const struct sim_node *node)
 }
 
 /* Invariant 3: a lease ends one TTL after the last call that any node executed, whatever is in
- * transit. The guard keeps leases longer, and a legacy node sends no ages. If the HLCs went ahead
+ * transit. The guard keeps leases longer, and a legacy node sends no ages. A node that is not ready
+ * serves nobody, and its comparison may take the record from a node that is still checking. If the HLCs went ahead
  * while a node was paused, because a node with a wrong clock started, the paused node does not know
  * how long the renewals in its sockets were in transit: it counts them from when it continues. */
 static void check_ended_leases(struct sim *sim)
@@ -274,7 +275,7 @@ static void check_ended_leases(struct sim *sim)
             continue;
         for (uint32_t n = 0; n < sim->node_count; n++) {
             const struct sim_node *node = &sim->nodes[n];
-            if (!node->is_legacy && oracle_has_reached(sim, n, n, LEFTOVER_MS) &&
+            if (!node->is_legacy && node->is_ready && oracle_has_reached(sim, n, n, LEFTOVER_MS) &&
                 !extends_leases(sim, node) && content_at(node, client))
                 sim_fail(sim, 3, (int)i,
                          "i%u died, and its last call was %llu ms ago, but n%u "
