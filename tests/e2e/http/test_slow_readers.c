@@ -78,20 +78,20 @@ static double metric_of(struct raw_socket *raw, const char *name)
     return prometheus_sum(raw->response.body, name, "");
 }
 
-/* A new client. It may be refused as long as all places are taken. */
-static bool is_served(void *context)
+struct wanted {
+    uint16_t port;
+    int closed;
+};
+
+/* Asked by a new client each time, which may be refused until the places are free. */
+static bool are_closed(void *context)
 {
-    struct fixture *fixture = context;
+    const struct wanted *wanted = context;
     struct raw_socket raw;
-    raw_socket_open(&raw, fixture->server.port);
+    raw_socket_open(&raw, wanted->port);
     double slow = metric_of(&raw, "artemis_connections_closed_slow_total");
     raw_socket_close(&raw);
-    return slow >= 1;
-}
-
-static bool all_are_closed(void *context)
-{
-    return call_metric(context, "artemis_connections_closed_slow_total") >= READERS;
+    return slow >= wanted->closed;
 }
 
 static void readers_that_take_every_place_are_closed(void **state)
@@ -109,9 +109,11 @@ static void readers_that_take_every_place_are_closed(void **state)
         readers.count += open_reader(&readers.sockets[readers.count], fixture->server.port);
     }
     pthread_create(&readers.thread, NULL, read_slowly, &readers);
-    assert_true(wait_until(is_served, fixture, wait_deadline_ms() + 20 * SECOND_MS));
+    struct wanted wanted = {fixture->server.port, 1};
+    assert_true(wait_until(are_closed, &wanted, wait_deadline_ms() + 20 * SECOND_MS));
+    wanted.closed = READERS;
+    assert_true(wait_until(are_closed, &wanted, wait_deadline_ms() + 20 * SECOND_MS));
     fixture->http = http_new(fixture->server.port);
-    assert_true(wait_until(all_are_closed, fixture->http, wait_deadline_ms() + 20 * SECOND_MS));
     check_http(http_get(fixture->http, "/api/discovery/service?service_id=a"), 200);
     atomic_store(&readers.stop, true);
     pthread_join(readers.thread, NULL);
