@@ -409,6 +409,20 @@ static bool is_guarded_by_peer(struct replicator *replicator, const struct wire_
            registry_guard_for_peer(replicator->registry, wire_record_key(record), now);
 }
 
+/* Not any more, if a call or another message has renewed the lease since the round began. */
+static bool is_confirming(struct replicator *replicator, const struct lease_check *check,
+                          const struct checked_lease *lease)
+{
+    return registry_complete_round(replicator->registry, key_of(lease), check->rounds);
+}
+
+/* No peer is asked about the lease any more: the others of the check would wait for that. */
+static void resolve(struct checked_lease *lease)
+{
+    lease->is_resolved = true;
+    lease->needed = 0;
+}
+
 void lease_check_on_record(struct replicator *replicator, const struct message *message,
                            const struct wire_record *record, struct moment now)
 {
@@ -422,12 +436,11 @@ void lease_check_on_record(struct replicator *replicator, const struct message *
     if (!lease)
         return;
     lease->listed |= bit;
-    if (is_refuted || is_guarded_by_peer(replicator, record, now)) {
-        lease->is_resolved = true;
-        lease->needed = 0;
-    } else if (is_round_answered(check, record)) {
+    bool is_over = is_refuted || is_guarded_by_peer(replicator, record, now);
+    if (!is_over && is_round_answered(check, record))
         lease->needed &= ~bit;
-    }
+    else if (is_over || !is_confirming(replicator, check, lease))
+        resolve(lease);
 }
 
 /* The peer does not hold the leases of the message that it did not list. */

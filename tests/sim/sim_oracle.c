@@ -261,9 +261,10 @@ static bool extends_leases(const struct sim *sim, const struct sim_node *node)
 
 /* Invariant 3: a lease ends one TTL after the last call that any node executed, whatever is in
  * transit. The guard keeps leases longer, and a legacy node sends no ages. A node that is not ready
- * serves nobody, and its comparison may take the record from a node that is still checking. If the HLCs went ahead
- * while a node was paused, because a node with a wrong clock started, the paused node does not know
- * how long the renewals in its sockets were in transit: it counts them from when it continues. */
+ * serves nobody, and its comparison may take the record from a node that is still checking. If the
+ * HLCs went ahead while a node was paused, because a node with a wrong clock started, the paused
+ * node does not know how long the renewals in its sockets were in transit: it counts them from when
+ * it continues. */
 static void check_ended_leases(struct sim *sim)
 {
     if (sim->settings.has_legacy || sim->guarded ||

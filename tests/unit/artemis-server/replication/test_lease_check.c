@@ -307,14 +307,19 @@ static void lease_expires_after_the_limit_without_a_replication_thread(void **st
 
 /* --- rounds --- */
 
-/* The response of a peer that is confirming the key itself, after so many completed rounds. */
-static void respond_confirming(uint32_t peer, const char *id, uint64_t rounds)
+/* The peer lists the key as one that it is confirming itself, after so many completed rounds. */
+static void list_confirming(struct message *message, const char *id, uint64_t rounds)
 {
-    struct message *message = expect(peer, MESSAGE_LEASE_CHECK);
     struct instance_key key = make_key("s", id);
     struct wire_record record = {
         .key = &key, .age_ms = TTL_MS + 1, .is_confirming = true, .rounds = rounds};
     replicator_on_record(rig.replicator, message, &record, rig_now());
+}
+
+static void respond_confirming(uint32_t peer, const char *id, uint64_t rounds)
+{
+    struct message *message = expect(peer, MESSAGE_LEASE_CHECK);
+    list_confirming(message, id, rounds);
     finish_message(message, SEND_DELIVERED);
 }
 
@@ -382,6 +387,33 @@ static void active_lease_of_a_peer_that_ends_no_later_counts_as_behind(void **st
     pass_ms(100);
     assert_non_null(sent(0, MESSAGE_LEASE_CHECK));
     assert_true(lives("a"));
+}
+
+/* Its peer would be asked about it until the check ends, and the others would be evicted then. */
+static void lease_that_is_renewed_in_a_round_delays_no_other(void **state)
+{
+    (void)state;
+    join_chain(2);
+    register_here("b", "1");
+    let_expire("a");
+    struct message *check = expect(0, MESSAGE_LEASE_CHECK);
+    assert_int_equal(check->count, 2);
+    list_confirming(check, "a", 0);
+    list_confirming(check, "b", 0);
+    finish_message(check, SEND_DELIVERED);
+    check = expect(0, MESSAGE_LEASE_CHECK);
+    renew_here("b");
+    list_confirming(check, "a", 1);
+    list_confirming(check, "b", 0); /* behind */
+    finish_message(check, SEND_DELIVERED);
+    check = expect(0, MESSAGE_LEASE_CHECK);
+    assert_int_equal(check->count, 1);
+    assert_true(contains(check, "a"));
+    assert_true(lives("a"));
+    list_confirming(check, "a", 2);
+    finish_message(check, SEND_DELIVERED);
+    assert_false(lives("a"));
+    assert_true(lives("b"));
 }
 
 static void peer_without_the_key_is_not_asked_again(void **state)
@@ -541,6 +573,7 @@ int main(void)
         TEST(unreachable_member_adds_a_round),
         TEST(peer_that_is_behind_is_asked_again),
         TEST(active_lease_of_a_peer_that_ends_no_later_counts_as_behind),
+        TEST(lease_that_is_renewed_in_a_round_delays_no_other),
         TEST(peer_without_the_key_is_not_asked_again),
         TEST(rounds_are_limited),
         TEST(check_that_takes_too_long_is_confirmed),
