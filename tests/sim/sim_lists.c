@@ -174,8 +174,8 @@ static bool serves_steadily(const struct sim *sim, const struct sim_node *node,
 }
 
 /* Every source has served the instance since the node started, and there is a source that keeps
- * it. A lease that was about to end at a source may have ended at the node, which had it from there,
- * before a renewal reached the source. */
+ * it. A lease that was about to end at a source may have ended at the node, which had it from
+ * there, before a renewal reached the source. */
 static bool is_served_by_all(const struct sim *sim, const struct sim_node *node,
                              const struct sim_client *client)
 {
