@@ -62,13 +62,16 @@ static enum error reload(struct call *call)
     return error;
 }
 
-/* Reads a text of the request into call->object; "" if it is absent. */
+/* Reads a text of the request into call->object; "" if it is absent. A text that is given must not
+ * be empty: release-guard would take it for "everything". */
 static enum error read_object(struct call *call, const char *name)
 {
     struct slice text = {0};
     enum error error = document_text(call->request, name, &text, call->message);
-    if (!error && text.size >= sizeof(call->object)) {
-        snprintf(call->message, sizeof(call->message), "%s: is too long", name);
+    bool is_empty = text.data && text.size == 0;
+    if (!error && (is_empty || text.size >= sizeof(call->object))) {
+        snprintf(call->message, sizeof(call->message), "%s: is %s", name,
+                 is_empty ? "empty" : "too long");
         error = ERR_INVALID_FIELD;
     }
     if (!error)

@@ -161,6 +161,10 @@ static void guard_is_released(void **state)
     assert_int_equal(result.exit_code, 1);
     check_part(result.err, "no such service");
     command_free(&result);
+    result = admin("guard-release", "", NULL); /* not everything */
+    assert_int_equal(result.exit_code, 1);
+    check_part(result.err, "service_id: is empty");
+    command_free(&result);
 }
 
 static void calls_are_in_the_audit_log(void **state)
