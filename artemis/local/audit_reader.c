@@ -60,11 +60,29 @@ static bool read_line(struct audit_reader *reader, FILE *file)
     return false;
 }
 
-/* The file has been renamed and is read to its end: continues with its successor. False: there is
- * none yet. */
+/* Opens the file that follows the one that is read, which has been renamed, perhaps several times;
+ * the newest if it was removed. NULL: there is none yet. */
+static FILE *open_successor(const struct audit_reader *reader)
+{
+    char own[AUDIT_PATH_BYTES];
+    char next[AUDIT_PATH_BYTES];
+    for (uint32_t number = 1; number < AUDIT_READER_FILES_MAX; number++) {
+        audit_file_path(reader->path, number, own);
+        if (!is_same_file(reader->files[0], own))
+            continue;
+        audit_file_path(reader->path, number - 1, next);
+        FILE *file = fopen(next, "re");
+        if (!file || is_same_file(reader->files[0], own))
+            return file;
+        fclose(file); /* both were renamed meanwhile: this one has the next number now */
+    }
+    return fopen(reader->path, "re");
+}
+
+/* False: there is no further file yet. */
 static bool open_next(struct audit_reader *reader)
 {
-    FILE *file = fopen(reader->path, "re");
+    FILE *file = open_successor(reader);
     if (!file)
         return false;
     fclose(reader->files[0]);
@@ -81,12 +99,15 @@ const char *audit_reader_next(struct audit_reader *reader)
         fclose(file);
         reader->files[--reader->left] = NULL;
     }
-    if (read_line(reader, reader->files[0]))
-        return reader->line;
-    if (is_same_file(reader->files[0], reader->path))
-        return NULL;
-    /* A line may have been written before the file was renamed. */
-    if (read_line(reader, reader->files[0]))
-        return reader->line;
-    return open_next(reader) && read_line(reader, reader->files[0]) ? reader->line : NULL;
+    for (;;) {
+        if (read_line(reader, reader->files[0]))
+            return reader->line;
+        if (is_same_file(reader->files[0], reader->path))
+            return NULL;
+        /* A line may have been written before the file was renamed. */
+        if (read_line(reader, reader->files[0]))
+            return reader->line;
+        if (!open_next(reader))
+            return NULL;
+    }
 }
