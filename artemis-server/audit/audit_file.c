@@ -97,11 +97,15 @@ static bool is_current(const struct audit_file *file)
            opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
 }
 
-/* Renames each file to the next number; the last one is replaced. */
+/* Renames each file to the next number; the last one is replaced. The lines of the current one are
+ * on the disk first: audit_file_sync will not reach them any more. */
 static int rotate(struct audit_file *file)
 {
     char from[AUDIT_PATH_BYTES];
     char to[AUDIT_PATH_BYTES];
+    int reason = audit_file_sync(file);
+    if (reason)
+        return reason;
     audit_file_close(file);
     for (uint32_t number = file->files_max - 1; number > 0; number--) {
         audit_file_path(file->path, number - 1, from);
