@@ -58,7 +58,8 @@ static void send_request(int fd, const json_t *request)
     free(line);
 }
 
-/* Reads until the end of the connection. Returns 0 or an errno. */
+/* Reads until the end of the connection. Returns 0 or an errno. A node that has not read the whole
+ * request resets the connection after its response. */
 static int read_response(int fd, struct text *response)
 {
     while (response->size <= ADMIN_RESPONSE_BYTES_MAX) {
@@ -66,7 +67,7 @@ static int read_response(int fd, struct text *response)
         if (!next)
             return ENOMEM;
         ssize_t size = recv(fd, next, CHUNK_BYTES, 0);
-        if (size == 0)
+        if (size == 0 || (size < 0 && errno == ECONNRESET && response->size > 0))
             return 0;
         if (size < 0 && errno == EAGAIN)
             return ETIMEDOUT;

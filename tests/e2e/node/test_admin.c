@@ -20,7 +20,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { CONNECTIONS = 16, NOBODY = 65534, LONG_PATH = 120, RESPONSE_BYTES = 4096 };
+enum {
+    CONNECTIONS = 16,
+    NOBODY = 65534,
+    LONG_PATH = 120,
+    LONG_ARGUMENT = 6000,
+    RESPONSE_BYTES = 4096,
+};
 
 static struct temp_folder folder;
 static struct server_process server;
@@ -417,6 +423,19 @@ static void invalid_requests_get_an_error(void **state)
     check_admin("status", NULL, "node id");
 }
 
+static void too_long_argument_is_refused_by_the_node(void **state)
+{
+    (void)state;
+    char argument[LONG_ARGUMENT + 1];
+    memset(argument, 'x', LONG_ARGUMENT);
+    argument[LONG_ARGUMENT] = '\0';
+    start();
+    struct command_result result = admin("guard-release", argument, NULL);
+    assert_int_equal(result.exit_code, 1);
+    check_part(result.err, "one JSON object of at most 4 KiB on one line");
+    command_free(&result);
+}
+
 static void silent_client_does_not_hold_up_the_shutdown(void **state)
 {
     (void)state;
@@ -512,6 +531,7 @@ int main(void)
         TEST(too_long_path_is_refused_by_the_check),
         TEST(node_without_a_socket_is_not_reachable),
         TEST(invalid_requests_get_an_error),
+        TEST(too_long_argument_is_refused_by_the_node),
         TEST(silent_client_does_not_hold_up_the_shutdown),
         TEST(reload_command_prints_what_has_changed),
         TEST(reload_over_http_needs_an_admin),
