@@ -33,12 +33,12 @@ static const struct args_command command = {
     .usage = {"token new NAME --role R [options]"},
     .about = "Makes a token: a secret for a client, and the lines of the settings by which a\n"
              "node knows it. The secret is shown once; the node has its digest only. Add the\n"
-             "lines to a file in config.d of each node, and reload the nodes (SIGHUP). As soon\n"
-             "as a node has one token, every request needs one.\n"
+             "lines to a file in config.d of each node, and reload the nodes (artemis reload).\n"
+             "As soon as a node has one token, every request needs one.\n"
              "read      discovery, metrics, the state of the node\n"
              "write     read, and register, heartbeat, unregister\n"
              "operator  write, and status, settings, guards, snapshot save, diff\n"
-             "admin     operator, and snapshot restore\n"
+             "admin     operator, and snapshot restore, reload\n"
              "peer      replication between nodes, and nothing else: see cluster.token_file\n"
              "A client sends it as `Authorization: Bearer SECRET`; commands take --token-file\n"
              "or ARTEMIS_TOKEN. --services limits what write changes, and what read sees.\n",

@@ -167,8 +167,10 @@ static int open_and_show(const struct args *args, struct audit_output *output, c
 {
     struct audit_reader reader;
     if (audit_reader_open(&reader, folder)) {
-        terminal_text_print_error(stderr, "is this storage.data_dir of the node?",
-                                  "%s/" AUDIT_FILE_NAME ": %s", folder, strerror(errno));
+        static const char hint[] =
+            "is this storage.data_dir of the node? It has this file from the first record on";
+        terminal_text_print_error(stderr, hint, "%s/" AUDIT_FILE_NAME ": %s", folder,
+                                  strerror(errno));
         return EXIT_REFUSED;
     }
     int exit_code = show(args, output, &reader);
