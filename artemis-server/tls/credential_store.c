@@ -101,6 +101,16 @@ static int64_t days_left(const struct credentials *credentials, struct moment no
     return left_ms / DAY_MS - (left_ms < 0);
 }
 
+bool credential_store_is_failing(struct credential_store *store)
+{
+    if (!store)
+        return false;
+    pthread_mutex_lock(&store->_shared.lock);
+    bool is_failing = store->_shared.is_failing;
+    pthread_mutex_unlock(&store->_shared.lock);
+    return is_failing;
+}
+
 struct credential_status credential_store_status(struct credential_store *store, struct moment now)
 {
     pthread_mutex_lock(&store->_shared.lock);

@@ -35,4 +35,6 @@ void credential_store_check(struct credential_store *store, bool force, struct m
 
 /* A reference. */
 struct credentials *credential_store_get(struct credential_store *store);
+/* Whether the last reload has failed. Takes NULL. */
+bool credential_store_is_failing(struct credential_store *store);
 struct credential_status credential_store_status(struct credential_store *store, struct moment now);

@@ -30,6 +30,7 @@ enum error handle_reload(struct request *request, struct response *response,
         struct json_writer w = status_begin(request, response);
         named_u64(&w, "changed", report.changed);
         named_u64(&w, "need_restart", report.need_restart);
+        named_u64(&w, "certificates_failing", report.certificates_failing);
         jw_name(&w, "changes");
         jw_open(&w, '[');
         jw_raw(&w, (struct slice){report.changes.data, report.changes.size});

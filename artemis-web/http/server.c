@@ -194,10 +194,11 @@ void web_tick(struct web *web, struct moment now)
     credential_store_check(web->credentials, false, now);
 }
 
-void web_reload(struct web *web, struct moment now)
+bool web_reload(struct web *web, struct moment now)
 {
     credential_store_check(web->credentials, true, now);
     push_check_tokens(web->push);
+    return !credential_store_is_failing(web->credentials);
 }
 
 void web_load(struct web *web, struct web_load *load)

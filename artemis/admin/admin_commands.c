@@ -53,6 +53,8 @@ static enum error reload(struct call *call)
         jw_u64(&call->w, report.changed);
         jw_name(&call->w, "need_restart");
         jw_u64(&call->w, report.need_restart);
+        jw_name(&call->w, "certificates_failing");
+        jw_u64(&call->w, report.certificates_failing);
         jw_name(&call->w, "changes");
         jw_open(&call->w, '[');
         jw_raw(&call->w, (struct slice){report.changes.data, report.changes.size});

@@ -75,16 +75,21 @@ static enum error load_and_apply(struct node_control *control, const struct audi
         return error;
     struct moment now = clock_now();
     engine_check_credentials(control->engine, true, now);
-    web_reload(control->web, now);
+    report->certificates_failing = credential_store_is_failing(control->engine->peer_credentials);
+    report->certificates_failing += !web_reload(control->web, now);
     return ERR_NONE;
 }
 
 static void note_reload(struct engine *engine, const struct audit_origin *origin,
                         const struct reload_report *report, enum error error)
 {
-    char after[64];
-    snprintf(after, sizeof(after), "%u changed, %u need a restart", report->changed,
-             report->need_restart);
+    char after[96];
+    char certificates[48] = "";
+    if (report->certificates_failing)
+        snprintf(certificates, sizeof(certificates), ", %u certificates cannot be used",
+                 report->certificates_failing);
+    snprintf(after, sizeof(after), "%u changed, %u need a restart%s", report->changed,
+             report->need_restart, certificates);
     const struct audit_event event = {
         .origin = *origin,
         .action = "reload",

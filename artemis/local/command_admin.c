@@ -128,6 +128,8 @@ static int call(const struct args *args, size_t number)
     exit_code = admin_call(args, path, request_of(number, args->positionals[1]), &result);
     if (exit_code == EXIT_DONE && !args_has(args, "json"))
         subcommands[number].print(result.root);
+    if (exit_code == EXIT_DONE && view_reload_has_failed(result.root))
+        exit_code = EXIT_REFUSED;
     admin_call_result_free(&result);
     return exit_code;
 }

@@ -21,7 +21,8 @@ static const struct args_command command = {
     .usage = {"reload [options]"},
     .about = "Has a node read its settings and certificates again, as SIGHUP does, and prints\n"
              "what has changed and what needs a restart. A file that is not valid changes\n"
-             "nothing; the message says why, and the exit code is 1.\n"
+             "nothing; the message says why, and the exit code is 1. It is 1 also if a\n"
+             "certificate cannot be used; the node keeps the earlier one.\n"
              "Calls the admin socket if one is given and --server is not; otherwise the HTTP\n"
              "API, which needs a token with the role admin where tokens are set.\n",
     .example = "artemis reload --socket /run/artemis/admin.sock\n"
@@ -35,6 +36,8 @@ static int reload_by_socket(const struct args *args, const char *path)
     int exit_code = admin_call(args, path, json_pack("{s:s}", "command", "reload"), &result);
     if (exit_code == EXIT_DONE && !args_has(args, "json"))
         view_reload(result.root, stdout);
+    if (exit_code == EXIT_DONE && view_reload_has_failed(result.root))
+        exit_code = EXIT_REFUSED;
     admin_call_result_free(&result);
     return exit_code;
 }
@@ -46,6 +49,8 @@ static int reload_by_http(const struct args *args)
     int exit_code = server_call_report(args, &result);
     if (server_call_prints_text(args, &result))
         view_reload(result.root, stdout);
+    if (exit_code == EXIT_DONE && view_reload_has_failed(result.root))
+        exit_code = EXIT_REFUSED;
     server_call_result_free(&result);
     return exit_code;
 }

@@ -79,4 +79,13 @@ void view_reload(const json_t *root, FILE *out)
         fputs("settings and certificates were read; no setting has changed\n", out);
     else
         fprintf(out, "settings reloaded: %lld changed, %lld need a restart\n", changed, restart);
+    if (view_reload_has_failed(root))
+        fputs("a certificate cannot be used, and the earlier one is kept; the log of the node says "
+              "why\n",
+              out);
+}
+
+bool view_reload_has_failed(const json_t *root)
+{
+    return json_integer_value(call_response_field(root, "certificates_failing")) > 0;
 }

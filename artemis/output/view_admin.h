@@ -7,9 +7,12 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 /* One line of name and value for each member that is a text, a number or a boolean. */
 void view_admin_status(const json_t *root, FILE *out);
 /* One line for each changed setting, and a summary. */
 void view_reload(const json_t *root, FILE *out);
+/* True if the response is of a reload, and certificates of the node could not be used. */
+bool view_reload_has_failed(const json_t *root);

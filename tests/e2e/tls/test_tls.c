@@ -401,6 +401,38 @@ static void changed_files_are_noticed(void **state)
     assert_string_equal(outcome, SERVED);
 }
 
+static void check_reload(const char *const command[], int exit_code, const char *part)
+{
+    struct command_result result = command_run(command, NULL);
+    if (result.exit_code != exit_code || !strstr(result.out, part))
+        fail_msg("exit code %d: %s%s", result.exit_code, result.out, result.err);
+    command_free(&result);
+}
+
+static void reload_fails_if_a_certificate_cannot_be_used(void **state)
+{
+    (void)state;
+    set(2, "admin.socket", file("admin.sock"));
+    const char *path = strchr(texts[2], '=') + 1;
+    start((const char *const[]){texts[2], NULL});
+    const char *const commands[][6] = {
+        {"reload", "--server", server.url, NULL},
+        {"reload", "--socket", path, NULL},
+        {"admin", "reload", "--socket", path, NULL},
+        {"reload", "--socket", path, "--json", NULL},
+    };
+    enum { COMMANDS = sizeof commands / sizeof *commands };
+    static const char kept[] = "a certificate cannot be used, and the earlier one is kept";
+    temp_folder_write(&folder, "server.pem", "no certificate\n");
+    for (int i = 0; i < COMMANDS; i++)
+        check_reload(commands[i], 1, i < COMMANDS - 1 ? kept : "\"certificates_failing\":1");
+    check_outcome(NULL, SERVED);
+    certificates_make(&folder, "ca", "server", NULL);
+    for (int i = 0; i < COMMANDS; i++)
+        check_reload(commands[i], 0, i < COMMANDS - 1 ? "no setting has changed" : "\"ok\":true");
+    check_outcome(NULL, SERVED);
+}
+
 static void bad_certificates_change_nothing(void **state)
 {
     (void)state;
@@ -524,6 +556,7 @@ int main(void)
         cmocka_unit_test_teardown(stalled_handshakes_lock_nobody_out, stop),
         cmocka_unit_test_teardown(certificates_are_replaced_under_load, stop),
         cmocka_unit_test_teardown(changed_files_are_noticed, stop),
+        cmocka_unit_test_teardown(reload_fails_if_a_certificate_cannot_be_used, stop),
         cmocka_unit_test_teardown(bad_certificates_change_nothing, stop),
         cmocka_unit_test(bad_files_prevent_the_start),
         cmocka_unit_test(config_check_reads_certificates),
