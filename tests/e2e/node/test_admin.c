@@ -25,6 +25,7 @@ enum {
     NOBODY = 65534,
     LONG_PATH = 120,
     LONG_ARGUMENT = 6000,
+    HALF_BODY_BYTES = 512 * 1024,
     RESPONSE_BYTES = 4096,
 };
 
@@ -195,8 +196,10 @@ static void calls_are_in_the_audit_log(void **state)
 
 /* --- saturation ------------------------------------------------------------------------------- */
 
-static const char half_request[] = "POST " REGISTER " HTTP/1.1\r\nHost: a\r\nContent-Type: "
-                                   "application/json\r\nContent-Length: 16\r\n\r\n{\"insta";
+static const char header[] = "POST " REGISTER " HTTP/1.1\r\nHost: a\r\nContent-Type: "
+                             "application/json\r\nContent-Length: 1048576\r\n\r\n";
+/* Half a body: the rest may take 10 s, and 1 s for each 16 KiB that were received. */
+static const char half_body[HALF_BODY_BYTES];
 
 static bool is_saturated(void *context)
 {
@@ -217,7 +220,8 @@ static void works_while_every_connection_is_taken(void **state)
                          NULL);
     for (size_t i = 0; i < CONNECTIONS; i++) {
         raw_socket_open(&sockets[i], server.port);
-        raw_socket_sendf(&sockets[i], "%s", half_request);
+        raw_socket_sendf(&sockets[i], "%s", header);
+        assert_true(raw_socket_send(&sockets[i], half_body, sizeof half_body));
     }
     assert_true(wait_until(is_saturated, NULL, wait_deadline_ms()));
     struct raw_socket refused;
