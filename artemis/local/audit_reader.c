@@ -31,9 +31,14 @@ enum error audit_reader_open(struct audit_reader *reader, const char *folder)
             break;
         reader->files[reader->left++] = file;
     }
-    if (reader->left > 0)
+    if (reader->left == 0)
+        return ERR_SYSTEM;
+    reader->line = malloc(AUDIT_LINE_BYTES_MAX + 1);
+    if (reader->line)
         return ERR_NONE;
-    return ERR_SYSTEM;
+    audit_reader_close(reader);
+    errno = ENOMEM;
+    return ERR_NO_MEMORY;
 }
 
 void audit_reader_close(struct audit_reader *reader)
@@ -49,15 +54,16 @@ void audit_reader_close(struct audit_reader *reader)
 static bool read_line(struct audit_reader *reader, FILE *file)
 {
     long start = ftell(file);
+    size_t size = 0;
+    int next;
     clearerr(file);
-    ssize_t size = getline(&reader->line, &reader->capacity, file);
-    if (size > 0 && reader->line[size - 1] == '\n') {
-        reader->line[size - 1] = '\0';
-        return true;
-    }
-    if (size > 0)
+    while ((next = getc_unlocked(file)) != EOF && next != '\n')
+        if (size < AUDIT_LINE_BYTES_MAX)
+            reader->line[size++] = (char)next;
+    reader->line[size] = '\0';
+    if (next == EOF && size > 0)
         fseek(file, start, SEEK_SET);
-    return false;
+    return next == '\n';
 }
 
 /* Opens the file that follows the one that is read, which has been renamed, perhaps several times;

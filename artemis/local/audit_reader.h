@@ -4,7 +4,7 @@
  * (artemis-server/audit/audit_file.h).
  *
  * A file that is renamed meanwhile is read once and as a whole. The last line is returned only with
- * its line break. Not thread-safe.
+ * its line break. A line above AUDIT_LINE_BYTES_MAX, which is no record, is cut. Not thread-safe.
  */
 #pragma once
 
@@ -15,17 +15,19 @@
 #include "artemis-core/base/error.h"
 #include "artemis-server/audit/audit_file.h"
 
-enum { AUDIT_READER_FILES_MAX = 101 };
+enum {
+    AUDIT_READER_FILES_MAX = 101,
+    AUDIT_LINE_BYTES_MAX = 1024 * 1024, /* the queue of the node takes no larger record */
+};
 
 struct audit_reader {
     char path[AUDIT_PATH_BYTES];
     FILE *files[AUDIT_READER_FILES_MAX]; /* from the newest to the oldest */
     size_t left;                         /* files that are not read to their end */
     char *line;
-    size_t capacity;
 };
 
-/* Opens the files in a folder. ERR_SYSTEM, with errno; ENOENT: there is none. */
+/* Opens the files in a folder. ERR_SYSTEM and ERR_NO_MEMORY, with errno; ENOENT: there is none. */
 MUST_USE enum error audit_reader_open(struct audit_reader *reader, const char *folder);
 void audit_reader_close(struct audit_reader *reader);
 /* The next line without its line break, valid until the next call; NULL: there is none now. After

@@ -9,6 +9,7 @@
 #include "tests/support/temp_folder.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum { BYTES_MAX = 8, FILES_MAX = 4 }; /* each line has a file for itself */
 
@@ -98,6 +99,22 @@ static void part_of_a_line_is_read_when_it_is_complete(void **state)
     check_next(2, 2);
 }
 
+static void huge_line_is_cut_and_the_next_one_is_read(void **state)
+{
+    (void)state;
+    FILE *out = fopen(temp_folder_write(&folder, AUDIT_FILE_NAME, ""), "ae");
+    assert_non_null(out);
+    for (int i = 0; i < 2 * AUDIT_LINE_BYTES_MAX; i++)
+        fputc('x', out);
+    fputs("\nline 2\n", out);
+    fclose(out);
+    assert_int_equal(audit_reader_open(&reader, folder.path), ERR_NONE);
+    const char *line = audit_reader_next(&reader);
+    assert_non_null(line);
+    assert_int_equal(strlen(line), AUDIT_LINE_BYTES_MAX);
+    check_next(2, 2);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -107,6 +124,7 @@ int main(void)
         TEST(no_file_is_skipped_after_several_rotations),
         TEST(reader_continues_with_the_newest_file_after_a_removed_one),
         TEST(part_of_a_line_is_read_when_it_is_complete),
+        TEST(huge_line_is_cut_and_the_next_one_is_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
