@@ -17,8 +17,8 @@
 struct reload_report {
     uint32_t changed;
     uint32_t need_restart; /* settings that differ from those in force, and are not reloadable */
-    /* Certificates whose files cannot be used: the earlier ones are kept. The caller of reload_apply
-     * reads them (artemis/admin/node_control.h). */
+    /* Certificates whose files cannot be used: the earlier ones are kept. The caller of
+     * reload_apply reads them (artemis/admin/node_control.h). */
     uint32_t certificates_failing;
     /* The changes, as members of a JSON array: {"setting","before","after","source","effect"}, of
      * which "effect" is "now" or "restart". A source is left out where there is none. */
