@@ -36,9 +36,12 @@ void token_services_free(struct token_services *services)
 
 /* The caller of the functions below holds the lock. */
 
+/* The address is a seed that differs for each process, so that clients cannot choose ids of one
+ * bucket. */
 static struct token_service_list *bucket_of(struct token_services *services, struct slice id)
 {
-    return &services->buckets[XXH3_64bits(id.data, id.size) % TOKEN_SERVICE_BUCKETS];
+    uint64_t seed = (uintptr_t)services->buckets;
+    return &services->buckets[XXH3_64bits_withSeed(id.data, id.size, seed) % TOKEN_SERVICE_BUCKETS];
 }
 
 static struct token_service *find(struct token_services *services, struct slice id)
