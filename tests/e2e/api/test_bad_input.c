@@ -4,6 +4,7 @@
  * value. It changes nothing, and other clients are served. Too large bodies: test_bad_body.c. Input
  * that is not HTTP: test_bad_http.c.
  */
+#include "artemis-core/base/text.h"
 #include "tests/support/client/background_client.h"
 #include "tests/support/client/calls.h"
 
@@ -235,6 +236,23 @@ static void list_of_ten_thousand_and_one_items_is_refused(void **state)
         check_refused_body(rows[i].path, body, strlen(body), "too-large", rows[i].message);
         free(body);
     }
+}
+
+/* Each `{},` is a hundred times larger in memory. */
+static void body_of_too_many_values_for_its_size_is_refused(void **state)
+{
+    (void)state;
+    enum { VALUES = 200000 };
+    struct text body = {0};
+    text_append_string(&body, "{\"x\":[{}");
+    for (int i = 1; i < VALUES; i++)
+        text_append_string(&body, ",{}");
+    text_append_string(&body, "]}");
+    assert_false(text_failed(&body));
+    for (size_t i = 0; i < sizeof body_paths / sizeof *body_paths; i++)
+        check_refused_body(body_paths[i], body.data, body.size, "too-large",
+                           "body: holds too many values for its 600007 bytes");
+    text_free(&body);
 }
 
 /* --- items ------------------------------------------------------------------------------------ */
@@ -560,6 +578,7 @@ int main(void)
         cmocka_unit_test(body_with_a_duplicate_name_is_refused),
         cmocka_unit_test(body_of_ten_thousand_brackets_is_refused),
         cmocka_unit_test(list_that_is_missing_or_of_another_type_is_refused),
+        cmocka_unit_test(body_of_too_many_values_for_its_size_is_refused),
         cmocka_unit_test(list_of_ten_thousand_and_one_items_is_refused),
         cmocka_unit_test(required_field_that_is_missing_or_invalid_is_refused),
         cmocka_unit_test(invalid_port_is_refused),

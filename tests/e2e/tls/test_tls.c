@@ -326,6 +326,7 @@ static void stalled_handshakes_lock_nobody_out(void **state)
     start((const char *const[]){"tls.max_handshakes_per_address=3", NULL});
     for (; count < HANDSHAKES; count++)
         assert_true(raw_socket_try_open_from(&raw[count], 1, server.tls_port));
+    call_wait_metric(http, "artemis_connections", HANDSHAKES + 1);
     wait_for_time(wait_now_ms() + 1500);
     check_outcome(NULL, SERVED);
     assert_true(call_metric(http, "artemis_connections_displaced_total") >= 1);
