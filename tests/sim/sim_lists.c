@@ -233,7 +233,10 @@ static bool may_miss(const struct sim *sim, const struct sim_node *node, uint32_
     uint64_t since_ms = sim->connected_since_ms[node->id][peer];
     bool is_noticed = contact_ms < node->started_ms || (sim->now_ms - contact_ms >= NOTICED_MS &&
                                                         node_age_ms(sim, node) < SEARCH_MS);
-    bool is_undisturbed = since_ms && since_ms <= node->started_ms + CHECK_INTERVAL_MS;
+    uint64_t started_ms = node->started_ms > sim->nodes[peer].started_ms
+                              ? node->started_ms
+                              : sim->nodes[peer].started_ms;
+    bool is_undisturbed = since_ms && since_ms <= started_ms + CHECK_INTERVAL_MS;
     return peer != node->id && !is_noticed && !is_undisturbed;
 }
 

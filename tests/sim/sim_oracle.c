@@ -13,7 +13,8 @@ enum {
      * of a peer that was down, two anti-entropy rounds, a TTL and some timeouts. */
     CONVERGENCE_MS = BACKOFF_MAX_MS + DOWN_PROBE_MS + 2 * ANTI_ENTROPY_MS + TTL_MS + 3 * TIMEOUT_MS,
     FORGOTTEN_MS = TIMEOUT_MS + 2000, /* time until an unregistration is on every node, */
-    DETOUR_MS = 2 * ANTI_ENTROPY_MS + TIMEOUT_MS, /* and longer by way of another node */
+    DETOUR_MS = 2 * ANTI_ENTROPY_MS + TIMEOUT_MS,      /* and longer by way of another node */
+    STAMPS_KNOWN_MS = HEALTH_INTERVAL_MS + TIMEOUT_MS, /* a health check, and its repetition */
     /* The promised end of a lease that nobody renews, after its time: a lease check, and another
      * one at a node that took the record over from one that was still checking. A node that was
      * paused, or has just started, begins its check then. */
@@ -168,9 +169,13 @@ static void check_live_instances(struct sim *sim)
 static void note_held(struct sim *sim, struct sim_node *node)
 {
     for (uint32_t i = 0; i < sim->client_count; i++) {
-        bool is_held = node->running && content_at(node, &sim->clients[i]);
+        uint32_t content = node->running ? content_at(node, &sim->clients[i]) : 0;
+        bool is_held = content != 0;
         note_since(sim, &node->steady_since_ms[i],
                    is_held && !lists_lease_is_ending(sim, node, &sim->clients[i]));
+        if (content != node->contents[i])
+            node->contents_since_ms[i] = sim->now_ms;
+        node->contents[i] = content;
         if (is_held)
             node->held_ms[i] = sim->now_ms;
         else if (node->running && node->held_ms[i] == sim->now_ms - CHECK_INTERVAL_MS)
@@ -224,6 +229,27 @@ static bool are_connected_for(const struct sim *sim, uint32_t a, uint32_t b, uin
 {
     uint64_t since_ms = sim->connected_since_ms[a][b];
     return since_ms && sim->now_ms - since_ms >= for_ms;
+}
+
+/* Health responses carry the highest stamp. While a node does not know it, what it accepts may
+ * count as older: is_clock_late excepts that. So nodes that reach each other must know it soon. */
+static void check_stamps_are_known(struct sim *sim)
+{
+    for (uint32_t n = 0; n < sim->node_count; n++)
+        for (uint32_t m = 0; m < sim->node_count; m++) {
+            const struct sim_node *node = &sim->nodes[n];
+            const struct sim_node *other = &sim->nodes[m];
+            uint64_t *since_ms = &sim->behind_since_ms[n][m];
+            uint64_t apart_ms =
+                CLOCKS_APART_MS + sim->links[n][m].delay_ms + sim->links[m][n].delay_ms;
+            bool is_behind = !node->is_legacy && !other->is_legacy &&
+                             are_connected_for(sim, n, m, PEER_UP_MS) &&
+                             node_stamps_ms(sim, node) + apart_ms < node_stamps_ms(sim, other);
+            note_since(sim, since_ms, is_behind);
+            if (is_behind && sim->now_ms - *since_ms > STAMPS_KNOWN_MS)
+                sim_fail(sim, 7, -1, "the stamps of n%u are behind those of n%u for %llu ms", n, m,
+                         (unsigned long long)(sim->now_ms - *since_ms));
+        }
 }
 
 /* Invariant 3. Where no fault interfered, the time is shorter than a lease, so expiry does not hide
@@ -313,6 +339,7 @@ static void on_check(struct sim *sim, void *context, uint32_t a, uint32_t b)
     (void)b;
     oracle_update_reachability(sim);
     check_live_instances(sim);
+    check_stamps_are_known(sim);
     check_unregistered(sim);
     check_ended_leases(sim);
     lists_check(sim);
