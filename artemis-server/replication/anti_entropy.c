@@ -12,6 +12,8 @@
  *   - A peer leaves out records beyond the size limit of its response. It sends records in the
  *     order of the request, so what follows the last one is fetched again.
  *   - If a record is refused, or memory is short, the round does not count.
+ *   - Neither does one that takes longer than a snapshot may: it ends, and what it has taken does
+ *     not differ in the next one. A peer whose lists never end would keep this node busy.
  */
 #include "artemis-server/replication/replicator_internal.h"
 
@@ -135,6 +137,7 @@ struct message *anti_entropy_next(struct replicator *replicator, struct peer *pe
     struct message *message = message_create(replicator, peer, MESSAGE_DIGEST, 0, now);
     if (message) {
         round->step = ROUND_DIGEST;
+        round->started_ms = now.mono_ms;
         round->shared_hlc = registry_highest_hlc(replicator->registry, now) - 1; /* not the next */
     }
     return message;
@@ -387,7 +390,7 @@ static void share_records(const struct replicator *replicator, const struct peer
                             (struct shared_records){peer->epoch, peer->round.shared_hlc});
 }
 
-/* Nothing is left to list or to fetch. */
+/* Nothing is left to list or to fetch, or it took too long. */
 static void complete_round(struct replicator *replicator, struct peer *peer, struct moment now)
 {
     bool is_incomplete = peer->round.is_incomplete;
@@ -422,6 +425,9 @@ void anti_entropy_on_result(struct replicator *replicator, struct peer *peer,
     if (message->kind == MESSAGE_FETCH)
         end_fetch(round, message);
     free_own(round);
-    if (!round->to_fetch_count && !any_differ(round))
-        complete_round(replicator, peer, now);
+    bool has_more = round->to_fetch_count || any_differ(round);
+    if (has_more && now.mono_ms < round->started_ms + replicator->options.snapshot_timeout_ms)
+        return;
+    round->is_incomplete |= has_more;
+    complete_round(replicator, peer, now);
 }

@@ -65,8 +65,8 @@ struct replicator_options {
     uint64_t anti_entropy_ms;
     uint32_t fetch_max; /* 0: ANTI_ENTROPY_FETCH_MAX */
     uint64_t health_interval_ms;
-    uint64_t snapshot_timeout_ms; /* of one snapshot, then the next peer is asked; and of the
-                                     comparisons after it */
+    uint64_t snapshot_timeout_ms; /* of one snapshot, then the next peer is asked; of all
+                                     comparisons after it; and of a round of anti-entropy */
     uint64_t bootstrap_grace_ms;  /* without a peer that has data, not ready for at most so long */
     uint64_t bootstrap_refill_ms; /* the last part of it, in which clients register again */
     uint64_t seed;                /* for jitter and for hashes */

@@ -22,6 +22,7 @@ enum round_step { ROUND_IDLE, ROUND_DIGEST, ROUND_LIST, ROUND_FETCH };
 struct round {
     enum round_step step;
     uint64_t next_ms;         /* when the next round starts */
+    uint64_t started_ms;      /* when this one did */
     struct bucket_set differ; /* buckets that differ and are not listed yet */
     uint32_t differing;       /* number of buckets that differed in the digests */
     struct record_copy *own;  /* this node's records in the buckets being listed, sorted by key */

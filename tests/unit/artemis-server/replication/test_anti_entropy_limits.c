@@ -161,17 +161,24 @@ static size_t number_of(char ids[][16], const struct instance *instance)
     return number;
 }
 
-/* A peer with `count` keys in one bucket, of which the first `refused` are too far ahead. */
-static void play_peer_with_refused(char ids[][16], size_t count, size_t refused)
+/* The digests of a peer that differ in the bucket of this instance. */
+static void respond_other_digest(const char *id)
 {
     static uint64_t digests[DIGEST_BUCKETS];
-    struct instance_key key = make_key("s", ids[0]);
-    unsigned messages = 0;
+    struct instance_key key = make_key("s", id);
     registry_digests(rig.node, digests);
     digests[registry_bucket(instance_key_packed(&key))]++;
     struct message *message = expect(0, MESSAGE_DIGEST);
     replicator_on_digests(rig.replicator, message, digests, rig_now());
     finish_message(message, SEND_DELIVERED);
+}
+
+/* A peer with `count` keys in one bucket, of which the first `refused` are too far ahead. */
+static void play_peer_with_refused(char ids[][16], size_t count, size_t refused)
+{
+    unsigned messages = 0;
+    struct message *message;
+    respond_other_digest(ids[0]);
     while ((message = sent(0, MESSAGE_LIST)) || (message = sent(0, MESSAGE_FETCH))) {
         assert_true(++messages < 10 * count);
         for (size_t i = 0; message->kind == MESSAGE_LIST && i < count; i++)
@@ -216,6 +223,40 @@ static void round_with_a_refused_record_does_not_count(void **state)
     assert_true(replicator_stats_now().rounds == before.rounds + 1);
 }
 
+/* A hostile peer lists more keys of a bucket than are fetched at a time, as alive, and their leases
+ * have ended when they are fetched. This node has none of them afterwards, and each list is the
+ * same. */
+static void round_of_a_peer_whose_lists_never_end_has_an_end(void **state)
+{
+    (void)state;
+    enum { COUNT = 9, STEP_MS = 1000, MESSAGES_MAX = SNAPSHOT_MS / STEP_MS + 2 };
+    char ids[COUNT][16];
+    struct message *message;
+    unsigned messages = 0;
+    find_ids_in_one_bucket(ids, COUNT);
+    limit_fetches(8);
+    join_up(0);
+    pass_ms(COMPARE_MS);
+    struct replicator_stats before = replicator_stats_now();
+    respond_other_digest(ids[0]);
+    while ((message = sent(0, MESSAGE_LIST)) || (message = sent(0, MESSAGE_FETCH))) {
+        if (++messages > MESSAGES_MAX)
+            fail_msg("the round has no end");
+        for (size_t i = 0; message->kind == MESSAGE_LIST && i < COUNT; i++)
+            respond_key(message, (struct word){.id = ids[i], .stamp = 5});
+        for (size_t i = 0; message->kind == MESSAGE_FETCH && i < message->count; i++)
+            respond_record(message,
+                           (struct word){.id = ids[number_of(ids, message->items[i].instance)],
+                                         .stamp = 5,
+                                         .age_ms = TTL_MS});
+        pass_ms(STEP_MS);
+        finish_message(message, SEND_DELIVERED);
+    }
+    assert_true(replicator_stats_now().incomplete == before.incomplete + 1);
+    assert_true(replicator_stats_now().rounds == before.rounds);
+    assert_int_equal(stats_of(rig.node).instances, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -227,6 +268,7 @@ int main(void)
         TEST(records_that_the_peer_has_lost_are_not_fetched_for_ever),
         TEST(refused_records_do_not_hide_the_others),
         TEST(round_with_a_refused_record_does_not_count),
+        TEST(round_of_a_peer_whose_lists_never_end_has_an_end),
     };
     return cmocka_run_group_tests_name("anti-entropy: limits", tests, NULL, NULL);
 }
