@@ -112,3 +112,16 @@ static inline void play_as(struct message *message, struct registry *peer, size_
     }
     finish_message(message, SEND_DELIVERED);
 }
+
+/* Responds as peer 0 until no message is in flight. */
+static inline void play_all_as(struct registry *peer, size_t response_max)
+{
+    while (pump(), rig.out_count)
+        play_as(rig.out[0], peer, response_max);
+}
+
+static inline void assert_agrees(struct registry *peer)
+{
+    assert_true(same_digests(rig.node, peer));
+    assert_true(same_holdings(rig.node, peer));
+}

@@ -4,36 +4,7 @@
  * other ready peers, or when every peer was tried and none has data. No failing peer blocks it for
  * ever.
  */
-#include "tests/unit/artemis-server/replication/replicator_fixture.h"
-
-static int set_up(void **state)
-{
-    (void)state;
-    rig_open();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    rig_close();
-    return 0;
-}
-
-static bool is_ready(void)
-{
-    pump();
-    return replicator_is_ready(rig.replicator);
-}
-
-static void join_with(uint32_t peer, struct health_response health)
-{
-    join(peer);
-    respond_health(peer, health);
-}
-
-static const struct health_response ready = {.is_ready = true};
-static const struct health_response starting = {.is_ready = false};
+#include "tests/unit/artemis-server/replication/bootstrap_fixture.h"
 
 /* --- alone ------------------------------------------------------------------------------------ */
 

@@ -2,36 +2,7 @@
  *
  * Bootstrap after the snapshot: a node compares itself with every ready peer before it is ready.
  */
-#include "tests/unit/artemis-server/replication/replicator_fixture.h"
-
-static int set_up(void **state)
-{
-    (void)state;
-    rig_open();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    rig_close();
-    return 0;
-}
-
-static bool is_ready(void)
-{
-    pump();
-    return replicator_is_ready(rig.replicator);
-}
-
-static void join_with(uint32_t peer, struct health_response health)
-{
-    join(peer);
-    respond_health(peer, health);
-}
-
-static const struct health_response ready = {.is_ready = true};
-static const struct health_response starting = {.is_ready = false};
+#include "tests/unit/artemis-server/replication/bootstrap_fixture.h"
 
 static void node_is_ready_after_a_comparison_with_every_ready_peer(void **state)
 {

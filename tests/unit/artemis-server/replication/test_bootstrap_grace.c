@@ -3,14 +3,7 @@
  * Bootstrap where no peer has data: clients register again before the node is ready. And after a
  * stall: the node is not ready until it has compared itself with its peers.
  */
-#include "tests/unit/artemis-server/replication/replicator_fixture.h"
-
-static int set_up(void **state)
-{
-    (void)state;
-    rig_open();
-    return 0;
-}
+#include "tests/unit/artemis-server/replication/bootstrap_fixture.h"
 
 enum { GRACE_MS = 30000, REFILL_MS = 8000 };
 
@@ -23,28 +16,6 @@ static int set_up_grace(void **state)
     rig_open_as(&options);
     return 0;
 }
-
-static int tear_down(void **state)
-{
-    (void)state;
-    rig_close();
-    return 0;
-}
-
-static bool is_ready(void)
-{
-    pump();
-    return replicator_is_ready(rig.replicator);
-}
-
-static void join_with(uint32_t peer, struct health_response health)
-{
-    join(peer);
-    respond_health(peer, health);
-}
-
-static const struct health_response ready = {.is_ready = true};
-static const struct health_response starting = {.is_ready = false};
 
 /* --- no peer has data ------------------------------------------------------------------------- */
 

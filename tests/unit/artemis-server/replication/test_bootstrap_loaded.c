@@ -7,7 +7,7 @@
 #include "artemis-server/registry/registry_storage.h"
 
 #include "artemis-core/model/stamp.h"
-#include "tests/unit/artemis-server/replication/replicator_fixture.h"
+#include "tests/unit/artemis-server/replication/playing_peer.h"
 
 enum { EPOCH = 77, AWAY_MS = 5000 };
 
@@ -50,52 +50,14 @@ static void hold_there(const char *id, uint64_t age_ms)
     assert_int_equal(say_registered(other, word, rig_now()), ERR_NONE);
 }
 
-/* The snapshot of `other`. */
-static void respond_snapshot(void)
-{
-    struct message *message = expect(0, MESSAGE_SNAPSHOT);
-    struct registry_cursor cursor = {0};
-    char buffer[ID_BYTES_MAX];
-    struct slice id;
-    struct record_copy *copies;
-    size_t count;
-    do {
-        assert_int_equal(registry_snapshot_next(other, &cursor, buffer, &id, &copies, &count),
-                         ERR_NONE);
-        for (size_t i = 0; i < count; i++) {
-            struct wire_record record = registry_wire_record(other, &copies[i], rig_now());
-            replicator_on_record(rig.replicator, message, &record, rig_now());
-            record_copy_unref(&copies[i]);
-        }
-        free(copies);
-    } while (count);
-    finish_message(message, SEND_DELIVERED);
-}
-
-/* The keys that `other` holds in the buckets that differ. */
-static void respond_list(void)
-{
-    struct message *message = expect(0, MESSAGE_LIST);
-    struct record_copy *copies;
-    size_t count;
-    assert_int_equal(registry_list_buckets(other, &message->buckets, &copies, &count), ERR_NONE);
-    for (size_t i = 0; i < count; i++) {
-        struct wire_record record = registry_wire_record(other, &copies[i], rig_now());
-        replicator_on_record(rig.replicator, message, &record, rig_now());
-        record_copy_unref(&copies[i]);
-    }
-    free(copies);
-    finish_message(message, SEND_DELIVERED);
-}
-
 static void bootstrap(void)
 {
     join(0);
     respond_health(0, ready);
-    respond_snapshot();
+    play_as(expect(0, MESSAGE_SNAPSHOT), other, 0);
     respond_digests_of(0, other);
     if (sent(0, MESSAGE_LIST))
-        respond_list();
+        play_as(expect(0, MESSAGE_LIST), other, 0);
     pump();
     assert_true(replicator_is_ready(rig.replicator));
 }
@@ -149,11 +111,11 @@ static void instance_that_another_peer_holds_is_kept(void **state)
     load_here("a", AWAY_MS);
     join(0);
     respond_health(0, ready);
-    respond_snapshot();
+    play_as(expect(0, MESSAGE_SNAPSHOT), other, 0);
     join(1);
     respond_health(1, ready);
     respond_digests_of(0, other);
-    respond_list();
+    play_as(expect(0, MESSAGE_LIST), other, 0);
     respond_same_digests(1);
     assert_int_equal(registry_evict_loaded(rig.node, UINT64_MAX, rig_now()), 0);
     assert_true(is_here("a"));
@@ -179,7 +141,7 @@ static void compare(void)
         pass_ms(INTERVAL_MS);
     respond_digests_of(0, other);
     if (sent(0, MESSAGE_LIST))
-        respond_list();
+        play_as(expect(0, MESSAGE_LIST), other, 0);
     if (sent(0, MESSAGE_FETCH))
         finish(0, MESSAGE_FETCH, SEND_DELIVERED);
 }
@@ -221,7 +183,7 @@ static void comparison_over_a_restart_of_the_peer_notes_nothing(void **state)
     while (!sent(0, MESSAGE_HEALTH))
         pass_ms(INTERVAL_MS);
     respond_health(0, (struct health_response){.is_ready = true, .epoch = EPOCH + 1});
-    respond_list();
+    play_as(expect(0, MESSAGE_LIST), other, 0);
     finish(0, MESSAGE_FETCH, SEND_DELIVERED);
     assert_true(view_of(0).compared_ms == rig_now().mono_ms);
     assert_int_equal(registry_shared(rig.node).epoch, 0);
