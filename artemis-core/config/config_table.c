@@ -215,7 +215,8 @@ const struct config_setting config_settings[] = {
          "Size at which the file of the audit log, `audit.log` in `storage.data_dir`, is "
          "renamed and a new one begins."},
     {NUMBER(audit, max_files, 2, 100, "5"),
-     .description = "Number of files of the audit log; beyond it the oldest is removed."},
+     .description = "Number of files of the audit log, and of `audit-failures.log`; beyond it the "
+                    "oldest is removed."},
 
     {ROW(admin, socket), .type = CONFIG_TEXT, .form = CONFIG_FORM_SOCKET, .default_value = "",
      .default_note = "none",

@@ -16,6 +16,9 @@
 
 enum { MS_PER_SEC = 1000, NS_PER_MS = 1000000, COUNT_BYTES = 32 };
 
+/* What has a file of its own. */
+enum kind { KIND_ACTION, KIND_FAILURE /* of authentication */, KINDS };
+
 struct line {
     STAILQ_ENTRY(line) next;
     size_t size;
@@ -27,7 +30,7 @@ STAILQ_HEAD(lines, line);
 struct audit {
     pthread_mutex_t lock; /* guards what follows, up to the atomics */
     pthread_cond_t changed;
-    struct lines lines;
+    struct lines lines[KINDS];
     size_t queued_bytes; /* of lines that are not written */
     bool stopping;
     struct {
@@ -39,8 +42,8 @@ struct audit {
     _Atomic uint64_t records, dropped, left_out;
     atomic_bool failing;
     /* The thread alone uses these. */
-    struct audit_file file;
-    struct lines pending;
+    struct audit_file files[KINDS];
+    struct lines pending[KINDS];
     uint64_t dropped_reported;
     pthread_t thread;
     bool has_file; /* constant */
@@ -100,14 +103,15 @@ static struct line *copy_line(struct slice text)
     return line;
 }
 
-static void enqueue(struct audit *audit, struct line *line)
+static void enqueue(struct audit *audit, struct line *line, enum kind kind)
 {
     size_t bytes = sizeof(*line) + line->size;
+    size_t bytes_max = kind == KIND_FAILURE ? AUDIT_QUEUE_BYTES_MAX / 2 : AUDIT_QUEUE_BYTES_MAX;
     pthread_mutex_lock(&audit->lock);
-    bool fits = audit->queued_bytes + bytes <= AUDIT_QUEUE_BYTES_MAX;
+    bool fits = audit->queued_bytes + bytes <= bytes_max;
     if (fits) {
         audit->queued_bytes += bytes;
-        STAILQ_INSERT_TAIL(&audit->lines, line, next);
+        STAILQ_INSERT_TAIL(&audit->lines[kind], line, next);
         pthread_cond_signal(&audit->changed);
     }
     pthread_mutex_unlock(&audit->lock);
@@ -117,7 +121,8 @@ static void enqueue(struct audit *audit, struct line *line)
     atomic_fetch_add(&audit->dropped, 1);
 }
 
-static void put(struct audit *audit, const struct audit_event *event, struct moment now)
+static void put(struct audit *audit, const struct audit_event *event, enum kind kind,
+                struct moment now)
 {
     struct text text = {0};
     atomic_fetch_add(&audit->records, 1);
@@ -127,7 +132,7 @@ static void put(struct audit *audit, const struct audit_event *event, struct mom
     struct line *line = text_failed(&text) ? NULL : copy_line((struct slice){text.data, text.size});
     text_free(&text);
     if (line)
-        enqueue(audit, line);
+        enqueue(audit, line, kind);
     else
         atomic_fetch_add(&audit->dropped, 1);
 }
@@ -137,7 +142,7 @@ void audit_record(struct audit *audit, const struct audit_event *event, struct m
     if (!event->is_logged_apart)
         log_record(event);
     if (audit)
-        put(audit, event, now);
+        put(audit, event, KIND_ACTION, now);
 }
 
 /* --- failures of authentication --------------------------------------------------------------- */
@@ -170,7 +175,7 @@ bool audit_record_failure(struct audit *audit, const struct audit_event *event, 
         atomic_fetch_add(&audit->left_out, 1);
         return false;
     }
-    put(audit, event, now);
+    put(audit, event, KIND_FAILURE, now);
     return true;
 }
 
@@ -185,7 +190,7 @@ static void summarize_failures(struct audit *audit, uint32_t count)
         .is_logged_apart = true,
     };
     log_event(LOG_LEVEL_WARN, "more requests were refused", LOG_NUMBER("requests", count));
-    put(audit, &event, clock_now());
+    put(audit, &event, KIND_FAILURE, clock_now());
 }
 
 /* --- the thread ------------------------------------------------------------------------------- */
@@ -205,6 +210,14 @@ static uint64_t due_ms(const struct audit *audit, uint64_t retry_ms)
     return retry_ms && (!due_ms || retry_ms < due_ms) ? retry_ms : due_ms;
 }
 
+static bool has_lines(const struct audit *audit)
+{
+    bool found = false;
+    for (int kind = 0; kind < KINDS; kind++)
+        found |= !STAILQ_EMPTY(&audit->lines[kind]);
+    return found;
+}
+
 /* Waits for lines, for the next try or for the end of a summary. Takes the lines; with a try due,
  * they come after the pending ones. Returns the number of failures to summarize. */
 static uint32_t wait_for_work(struct audit *audit, uint64_t retry_ms, bool *stopping)
@@ -214,8 +227,7 @@ static uint32_t wait_for_work(struct audit *audit, uint64_t retry_ms, bool *stop
     for (;;) {
         uint64_t now_ms = clock_now().mono_ms;
         uint64_t due = due_ms(audit, retry_ms);
-        if (audit->stopping || (due && now_ms >= due) ||
-            (!retry_ms && !STAILQ_EMPTY(&audit->lines)))
+        if (audit->stopping || (due && now_ms >= due) || (!retry_ms && has_lines(audit)))
             break;
         struct timespec until = timespec_of(due);
         if (due)
@@ -229,7 +241,8 @@ static uint32_t wait_for_work(struct audit *audit, uint64_t retry_ms, bool *stop
         left_out = audit->failures.left_out;
         audit->failures.left_out = 0;
     }
-    STAILQ_CONCAT(&audit->pending, &audit->lines);
+    for (int kind = 0; kind < KINDS; kind++)
+        STAILQ_CONCAT(&audit->pending[kind], &audit->lines[kind]);
     pthread_mutex_unlock(&audit->lock);
     return left_out;
 }
@@ -254,42 +267,62 @@ static int report_dropped(struct audit *audit)
              (unsigned long long)(dropped - audit->dropped_reported));
     const struct audit_event event = {.action = "audit", .object = object, .outcome = "dropped"};
     write_line(&text, audit, &event, clock_now());
-    int reason = text_failed(&text)
-                     ? 0
-                     : audit_file_append(&audit->file, (struct slice){text.data, text.size});
+    int reason = text_failed(&text) ? 0
+                                    : audit_file_append(&audit->files[KIND_ACTION],
+                                                        (struct slice){text.data, text.size});
     text_free(&text);
     if (!reason)
         audit->dropped_reported = dropped;
     return reason;
 }
 
-/* Writes the pending lines. Returns 0 or an errno. */
-static int write_pending(struct audit *audit)
+/* Writes the pending lines of a kind. Returns 0 or an errno. */
+static int write_pending(struct audit *audit, enum kind kind)
 {
+    struct audit_file *file = &audit->files[kind];
+    struct lines *pending = &audit->pending[kind];
     struct line *line;
     int reason = 0;
-    while (!reason && (line = STAILQ_FIRST(&audit->pending))) {
-        reason = audit_file_append(&audit->file, (struct slice){line->data, line->size});
+    while (!reason && (line = STAILQ_FIRST(pending))) {
+        reason = audit_file_append(file, (struct slice){line->data, line->size});
         if (reason)
             break;
-        STAILQ_REMOVE_HEAD(&audit->pending, next);
+        STAILQ_REMOVE_HEAD(pending, next);
         release_line(audit, line);
     }
-    if (!reason)
+    if (!reason && kind == KIND_ACTION)
         reason = report_dropped(audit);
-    return reason ? reason : audit_file_sync(&audit->file);
+    return reason ? reason : audit_file_sync(file);
 }
 
-static void note_result(struct audit *audit, int reason)
+static void note_result(struct audit *audit, enum kind failed, int reason)
 {
     bool was_failing = atomic_exchange(&audit->failing, reason != 0);
     if (reason && !was_failing)
         log_event(LOG_LEVEL_ERROR, "the audit log cannot be written; its records wait",
-                  LOG_TEXT("file", audit->file.path), LOG_TEXT("reason", strerror(reason)));
+                  LOG_TEXT("file", audit->files[failed].path),
+                  LOG_TEXT("reason", strerror(reason)));
     else if (!reason && was_failing)
         log_event(LOG_LEVEL_INFO, "the audit log is written again",
-                  LOG_TEXT("file", audit->file.path),
                   LOG_NUMBER("dropped", atomic_load(&audit->dropped)));
+}
+
+/* Writes all pending lines. Returns 0, or the errno of a file that has failed. */
+static int write_files(struct audit *audit)
+{
+    enum kind failed = KIND_ACTION;
+    int reason = 0;
+    if (!audit->has_file)
+        return 0;
+    for (enum kind kind = 0; kind < KINDS; kind++) {
+        int result = write_pending(audit, kind);
+        if (result && !reason) {
+            failed = kind;
+            reason = result;
+        }
+    }
+    note_result(audit, failed, reason);
+    return reason;
 }
 
 static void *run(void *context)
@@ -301,18 +334,18 @@ static void *run(void *context)
         uint32_t left_out = wait_for_work(audit, retry_ms, &stopping);
         if (left_out)
             summarize_failures(audit, left_out); /* the line is written in the next turn */
-        int reason = audit->has_file ? write_pending(audit) : 0;
-        if (audit->has_file)
-            note_result(audit, reason);
+        int reason = write_files(audit);
         retry_ms = reason ? clock_now().mono_ms + AUDIT_RETRY_MS : 0;
     } while (!stopping);
     /* A summary may have been added at the end. */
-    if (wait_for_work(audit, 0, &stopping) == 0 && audit->has_file)
-        (void)write_pending(audit);
+    if (wait_for_work(audit, 0, &stopping) == 0)
+        (void)write_files(audit);
     return NULL;
 }
 
 /* --- start and stop --------------------------------------------------------------------------- */
+
+static const char *const file_names[KINDS] = {AUDIT_FILE_NAME, AUDIT_FAILURES_NAME};
 
 static enum error start_thread(struct audit *audit)
 {
@@ -333,11 +366,14 @@ enum error audit_start(const struct audit_options *options, struct audit **out)
     struct audit *audit = calloc(1, sizeof(*audit));
     if (!audit)
         return ERR_NO_MEMORY;
-    STAILQ_INIT(&audit->lines);
-    STAILQ_INIT(&audit->pending);
     audit->has_file = options->folder[0] != '\0';
     audit->node_id = options->node_id;
-    audit_file_init(&audit->file, options->folder, options->file_bytes_max, options->files_max);
+    for (int kind = 0; kind < KINDS; kind++) {
+        STAILQ_INIT(&audit->lines[kind]);
+        STAILQ_INIT(&audit->pending[kind]);
+        audit_file_init(&audit->files[kind], options->folder, file_names[kind],
+                        options->file_bytes_max, options->files_max);
+    }
     enum error error = start_thread(audit);
     if (error) {
         free(audit);
@@ -372,11 +408,14 @@ void audit_stop(struct audit *audit, uint64_t timeout_ms)
         log_line(LOG_LEVEL_ERROR, "the audit log was not written in time");
         return; /* the thread ends with the process */
     }
-    uint64_t unwritten = free_lines(&audit->pending) + free_lines(&audit->lines);
+    uint64_t unwritten = 0;
+    for (int kind = 0; kind < KINDS; kind++) {
+        unwritten += free_lines(&audit->pending[kind]) + free_lines(&audit->lines[kind]);
+        audit_file_close(&audit->files[kind]);
+    }
     if (unwritten)
         log_event(LOG_LEVEL_ERROR, "audit records were not written",
                   LOG_NUMBER("records", unwritten));
-    audit_file_close(&audit->file);
     pthread_mutex_destroy(&audit->lock);
     pthread_cond_destroy(&audit->changed);
     free(audit);

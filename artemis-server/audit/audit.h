@@ -2,17 +2,19 @@
  *
  * audit - records what operators do, reloads, and failed authentications.
  *
- * A record is a line of the log, and a JSON line of DATA_DIR/audit.log (audit_file.h), which a
+ * A record is a line of the log, and a JSON line of a file in DATA_DIR (audit_file.h), which a
  * thread of its own writes and then syncs: no caller waits for the disk. Without a folder there is
  * only the line of the log.
  *
- * The queue is bounded. While the file cannot be written, the log and the counters say so, the
+ * The queue is bounded. While a file cannot be written, the log and the counters say so, its
  * records wait, and the thread tries again each AUDIT_RETRY_MS. Records that do not fit into the
  * queue are dropped and counted, and one record with the count follows when the file can be written
  * again.
  *
  * Clients can cause failures of authentication at any rate: AUDIT_FAILURES_PER_SECOND of them are
- * recorded, and one record for each AUDIT_SUMMARY_MS has the number of the others.
+ * recorded, and one record for each AUDIT_SUMMARY_MS has the number of the others. They displace no
+ * other record: they have a file of their own (AUDIT_FAILURES_NAME), and wait in at most half of
+ * the queue.
  *
  * Secrets must not be recorded. Any thread may record; the main thread starts and stops. Calls take
  * NULL for an engine without an audit log, as tests have it.
@@ -35,10 +37,10 @@ enum {
 };
 
 struct audit_options {
-    const char *folder; /* exists; "": no file */
-    uint64_t file_bytes_max;
-    uint32_t files_max;
-    const char *node_id; /* borrowed, as long as the audit */
+    const char *folder;      /* exists; "": no file */
+    uint64_t file_bytes_max; /* of each file, */
+    uint32_t files_max;      /* and the number of files, for each of the two */
+    const char *node_id;     /* borrowed, as long as the audit */
 };
 
 /* Who does something. */
@@ -60,7 +62,7 @@ struct audit_event {
 
 struct audit_stats {
     bool has_file;
-    bool failing; /* the file cannot be written at present */
+    bool failing; /* a file cannot be written at present */
     uint64_t records;
     uint64_t dropped;  /* did not fit into the queue, or were not written at the end */
     uint64_t left_out; /* failures of authentication without a record of their own */

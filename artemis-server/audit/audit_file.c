@@ -7,13 +7,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { NUMBER_BYTES = 12 }; /* ".4294967295" */
+enum {
+    NUMBER_BYTES = 12,  /* ".4294967295" */
+    OTHER_USERS = 0077, /* permissions of other users than the owner */
+};
 
-void audit_file_init(struct audit_file *file, const char *folder, uint64_t bytes_max,
-                     uint32_t files_max)
+void audit_file_init(struct audit_file *file, const char *folder, const char *name,
+                     uint64_t bytes_max, uint32_t files_max)
 {
     *file = (struct audit_file){.bytes_max = bytes_max, .files_max = files_max, .fd = -1};
-    snprintf(file->path, sizeof(file->path), "%s/" AUDIT_FILE_NAME, folder);
+    snprintf(file->path, sizeof(file->path), "%s/%s", folder, name);
 }
 
 void audit_file_path(const char *current, uint32_t number, char out[AUDIT_PATH_BYTES])
@@ -70,6 +73,41 @@ static int end_last_line(struct audit_file *file)
     return last == '\n' ? 0 : write_whole(file, SLICE("\n"));
 }
 
+/* Takes the permissions of other users away, as those of a file that was restored or copied. */
+static int protect(int fd, const struct stat *status)
+{
+    if (!(status->st_mode & OTHER_USERS) || fchmod(fd, S_IRUSR | S_IWUSR) == 0)
+        return 0;
+    return errno;
+}
+
+static void protect_earlier(const char *path)
+{
+    struct stat status;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0)
+        return;
+    if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode))
+        (void)protect(fd, &status);
+    close(fd);
+}
+
+/* Once, before the first line. */
+static void tidy_earlier(struct audit_file *file)
+{
+    char path[AUDIT_PATH_BYTES];
+    if (file->is_tidied)
+        return;
+    file->is_tidied = true;
+    for (uint32_t number = 1; number < AUDIT_FILES_MAX; number++) {
+        audit_file_path(file->path, number, path);
+        if (number < file->files_max)
+            protect_earlier(path);
+        else
+            (void)unlink(path);
+    }
+}
+
 static int open_current(struct audit_file *file)
 {
     struct stat status;
@@ -81,9 +119,14 @@ static int open_current(struct audit_file *file)
         return fail(file, errno);
     if (!S_ISREG(status.st_mode))
         return fail(file, EINVAL);
+    int reason = protect(file->fd, &status);
     file->size = (uint64_t)status.st_size;
-    int reason = end_last_line(file);
-    return reason ? fail(file, reason) : 0;
+    if (!reason)
+        reason = end_last_line(file);
+    if (reason)
+        return fail(file, reason);
+    tidy_earlier(file);
+    return 0;
 }
 
 /* --- rotation --------------------------------------------------------------------------------- */

@@ -15,11 +15,11 @@ static bool is_same_file(FILE *file, const char *path)
 }
 
 /* From the newest file on: one that is renamed meanwhile is met again under its next name. */
-enum error audit_reader_open(struct audit_reader *reader, const char *folder)
+enum error audit_reader_open(struct audit_reader *reader, const char *folder, const char *name)
 {
     char path[AUDIT_PATH_BYTES];
     *reader = (struct audit_reader){0};
-    snprintf(reader->path, sizeof(reader->path), "%s/" AUDIT_FILE_NAME, folder);
+    snprintf(reader->path, sizeof(reader->path), "%s/%s", folder, name);
     for (uint32_t number = 0; reader->left < AUDIT_READER_FILES_MAX; number++) {
         audit_file_path(reader->path, number, path);
         if (reader->left > 0 && is_same_file(reader->files[reader->left - 1], path))

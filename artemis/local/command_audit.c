@@ -2,7 +2,7 @@
 #include "artemis/cmd/commands.h"
 
 #include "artemis-server/clock.h"
-#include "artemis/local/audit_reader.h"
+#include "artemis/local/audit_merge.h"
 #include "artemis/local/node_setting.h"
 #include "artemis/output/table.h"
 #include "artemis/output/view_audit.h"
@@ -45,8 +45,8 @@ static const struct args_command command = {
     .usage = {"audit [options]"},
     .about = "Shows the audit log of the node on this host, oldest record first: what\n"
              "operators and administrators have written, reloads, calls of the admin socket,\n"
-             "and failed authentications. Reads audit.log and its earlier files in\n"
-             "storage.data_dir; the node need not run. Times are UTC.\n",
+             "and failed authentications. Reads audit.log, audit-failures.log and their\n"
+             "earlier files in storage.data_dir; the node need not run. Times are UTC.\n",
     .example = "artemis audit --data-dir /var/lib/artemis --since 1d\n"
                "artemis audit --config /etc/artemis/node.toml --token ops --follow\n",
     .options = options,
@@ -127,28 +127,28 @@ static void free_last(struct audit_output *output)
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-static bool take_lines(struct audit_output *output, struct audit_reader *reader)
+static bool take_lines(struct audit_output *output, struct audit_merge *merge)
 {
     const char *line;
-    while (!interrupted && (line = audit_reader_next(reader)))
+    while (!interrupted && (line = audit_merge_next(merge)))
         if (!take_line(output, line))
             return false;
     return true;
 }
 
-static void follow(struct audit_output *output, struct audit_reader *reader)
+static void follow(struct audit_output *output, struct audit_merge *merge)
 {
     const struct timespec pause = {.tv_nsec = FOLLOW_MS * NS_PER_MS};
     while (!interrupted && !ferror(stdout)) {
-        (void)take_lines(output, reader);
+        (void)take_lines(output, merge);
         fflush(stdout);
         nanosleep(&pause, NULL);
     }
 }
 
-static int show(const struct args *args, struct audit_output *output, struct audit_reader *reader)
+static int show(const struct args *args, struct audit_output *output, struct audit_merge *merge)
 {
-    bool done = take_lines(output, reader);
+    bool done = take_lines(output, merge);
     print_last(output);
     free_last(output);
     if (!done) {
@@ -156,7 +156,7 @@ static int show(const struct args *args, struct audit_output *output, struct aud
         return EXIT_REFUSED;
     }
     if (args_has(args, "follow"))
-        follow(output, reader);
+        follow(output, merge);
     if (output->invalid)
         terminal_text_print_error(stderr, NULL, "%zu lines are no valid records and were skipped",
                                   output->invalid);
@@ -165,16 +165,16 @@ static int show(const struct args *args, struct audit_output *output, struct aud
 
 static int open_and_show(const struct args *args, struct audit_output *output, const char *folder)
 {
-    struct audit_reader reader;
-    if (audit_reader_open(&reader, folder)) {
+    struct audit_merge merge;
+    if (audit_merge_open(&merge, folder)) {
         static const char hint[] =
             "is this storage.data_dir of the node? It has this file from the first record on";
         terminal_text_print_error(stderr, hint, "%s/" AUDIT_FILE_NAME ": %s", folder,
                                   strerror(errno));
         return EXIT_REFUSED;
     }
-    int exit_code = show(args, output, &reader);
-    audit_reader_close(&reader);
+    int exit_code = show(args, output, &merge);
+    audit_merge_close(&merge);
     return exit_code;
 }
 

@@ -45,21 +45,31 @@ static void start(const char *path)
     assert_int_equal(audit_start(&options, &audit), ERR_NONE);
 }
 
-/* Stops the audit and returns the content of its file; the caller frees it. */
-static char *stop_and_read(void)
+/* The content of a file in the folder; the caller frees it. */
+static char *read_file(const char *name)
 {
     char path[128];
     size_t size = 4 << 20;
     char *text = malloc(size);
     assert_non_null(text);
-    audit_stop(audit, STOP_MS);
-    audit = NULL;
-    snprintf(path, sizeof path, "%s/" AUDIT_FILE_NAME, folder.path);
+    snprintf(path, sizeof path, "%s/%s", folder.path, name);
     FILE *file = fopen(path, "re");
     assert_non_null(file);
     text[fread(text, 1, size - 1, file)] = '\0';
     fclose(file);
     return text;
+}
+
+static void stop(void)
+{
+    audit_stop(audit, STOP_MS);
+    audit = NULL;
+}
+
+static char *stop_and_read(void)
+{
+    stop();
+    return read_file(AUDIT_FILE_NAME);
 }
 
 static struct audit_stats stats(void)
@@ -102,13 +112,35 @@ static void failures_beyond_the_limit_are_counted(void **state)
     assert_int_equal(stats().left_out, 20 - AUDIT_FAILURES_PER_SECOND);
     audit_record(audit, &(struct audit_event){.action = "reload"}, now); /* has no such limit */
     assert_true(audit_record_failure(audit, &event, (struct moment){6000, now.wall_ms + 1000}));
-    char *text = stop_and_read(); /* the rest is summarized at the end */
+    char *actions = stop_and_read(); /* the rest is summarized at the end */
+    char *text = read_file(AUDIT_FAILURES_NAME);
     int lines = 0;
     for (const char *at = text; (at = strstr(at, "\"invalid-token\"")); at++)
         lines++;
     assert_int_equal(lines, AUDIT_FAILURES_PER_SECOND + 1);
-    assert_non_null(strstr(text, "\"action\":\"reload\""));
     assert_non_null(strstr(text, "\"object\":\"15 more failures\""));
+    assert_null(strstr(text, "reload"));
+    assert_non_null(strstr(actions, "\"action\":\"reload\""));
+    assert_null(strstr(actions, "failure"));
+    free(actions);
+    free(text);
+}
+
+/* Failures fill their files many times, at the rate that is allowed. */
+static void failures_displace_no_other_record(void **state)
+{
+    (void)state;
+    char object[OBJECT_BYTES + 1];
+    memset(object, 'x', OBJECT_BYTES);
+    object[OBJECT_BYTES] = '\0';
+    const struct audit_options options = {folder.path, 2 * OBJECT_BYTES, 2, "node-1"};
+    const struct audit_event failure = {.action = "authenticate", .object = object};
+    assert_int_equal(audit_start(&options, &audit), ERR_NONE);
+    audit_record(audit, &(struct audit_event){.action = "release-guard"}, now);
+    for (uint64_t i = 0; i < 20; i++)
+        assert_true(audit_record_failure(audit, &failure, (struct moment){1000 * i, now.wall_ms}));
+    char *text = stop_and_read();
+    assert_non_null(strstr(text, "\"action\":\"release-guard\""));
     free(text);
 }
 
@@ -150,6 +182,36 @@ static void records_wait_and_are_dropped_while_the_file_fails(void **state)
     free(text);
 }
 
+/* The disk is full, and clients fail all the time. */
+static void failures_leave_half_of_the_queue_to_other_records(void **state)
+{
+    (void)state;
+    char object[OBJECT_BYTES + 1];
+    char path[128];
+    bool failing = true;
+    memset(object, 'x', OBJECT_BYTES);
+    object[OBJECT_BYTES] = '\0';
+    const struct audit_event event = {.action = "a", .object = object, .is_logged_apart = true};
+    const char *const names[] = {AUDIT_FILE_NAME, AUDIT_FAILURES_NAME};
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder.path, names[i]);
+        assert_int_equal(mkdir(path, 0700), 0);
+    }
+    start(folder.path);
+    for (uint64_t i = 0; i < RECORDS; i++)
+        assert_true(audit_record_failure(audit, &event, (struct moment){1000 * i, now.wall_ms}));
+    assert_true(wait_until(has_state, &failing, wait_deadline_ms()));
+    uint64_t dropped = stats().dropped;
+    assert_true(dropped > 0);
+    for (int i = 0; i < AUDIT_QUEUE_BYTES_MAX / 2 / OBJECT_BYTES - 20; i++)
+        audit_record(audit, &event, now);
+    assert_int_equal(stats().dropped, dropped);
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder.path, names[i]);
+        assert_int_equal(rmdir(path), 0);
+    }
+}
+
 static void without_a_folder_records_are_counted(void **state)
 {
     (void)state;
@@ -167,6 +229,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(record_has_the_members_that_are_given),
         TEST(failures_beyond_the_limit_are_counted),
+        TEST(failures_displace_no_other_record),
+        TEST(failures_leave_half_of_the_queue_to_other_records),
         TEST(records_wait_and_are_dropped_while_the_file_fails),
         TEST(without_a_folder_records_are_counted),
     };

@@ -26,7 +26,7 @@ static int set_up(void **state)
 {
     (void)state;
     temp_folder_make(&folder);
-    audit_file_init(&file, folder.path, BYTES_MAX, 3);
+    audit_file_init(&file, folder.path, AUDIT_FILE_NAME, BYTES_MAX, 3);
     return 0;
 }
 
@@ -140,6 +140,39 @@ static void file_that_was_moved_is_created_again(void **state)
     assert_string_equal(content(0), "three\n");
 }
 
+static uint32_t mode_of(uint32_t number)
+{
+    char path[AUDIT_PATH_BYTES];
+    struct stat status;
+    audit_file_path(file.path, number, path);
+    return stat(path, &status) == 0 ? status.st_mode & 0777 : 0;
+}
+
+static void files_that_others_can_read_become_private(void **state)
+{
+    (void)state;
+    assert_int_equal(chmod(temp_folder_write(&folder, AUDIT_FILE_NAME, "one\n"), 0644), 0);
+    assert_int_equal(chmod(temp_folder_write(&folder, AUDIT_FILE_NAME ".1", "zero\n"), 0666), 0);
+    assert_int_equal(append("two\n"), 0);
+    assert_int_equal(mode_of(0), 0600);
+    assert_int_equal(mode_of(1), 0600);
+    assert_string_equal(content(0), "one\ntwo\n");
+}
+
+static void files_beyond_a_smaller_limit_are_removed(void **state)
+{
+    (void)state;
+    char name[32];
+    for (int number = 1; number <= 9; number++) {
+        snprintf(name, sizeof name, AUDIT_FILE_NAME ".%d", number);
+        temp_folder_write(&folder, name, "old\n");
+    }
+    assert_int_equal(append("one\n"), 0);
+    assert_string_equal(content(2), "old\n");
+    for (uint32_t number = 3; number <= 9; number++)
+        assert_string_equal(content(number), "-");
+}
+
 static void other_kinds_of_files_are_refused(void **state)
 {
     (void)state;
@@ -169,6 +202,8 @@ int main(void)
         TEST(part_of_a_line_does_not_join_the_next),
         TEST(full_disk_leaves_whole_lines),
         TEST(file_that_was_moved_is_created_again),
+        TEST(files_that_others_can_read_become_private),
+        TEST(files_beyond_a_smaller_limit_are_removed),
         TEST(other_kinds_of_files_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,7 +21,7 @@ static int set_up(void **state)
 {
     (void)state;
     temp_folder_make(&folder);
-    audit_file_init(&file, folder.path, BYTES_MAX, FILES_MAX);
+    audit_file_init(&file, folder.path, AUDIT_FILE_NAME, BYTES_MAX, FILES_MAX);
     return 0;
 }
 
@@ -60,7 +60,7 @@ static void files_are_read_from_the_oldest_on(void **state)
 {
     (void)state;
     append(1, 3);
-    assert_int_equal(audit_reader_open(&reader, folder.path), ERR_NONE);
+    assert_int_equal(audit_reader_open(&reader, folder.path, AUDIT_FILE_NAME), ERR_NONE);
     check_next(1, 3);
     check_next(1, 0);
 }
@@ -69,7 +69,7 @@ static void no_file_is_skipped_after_several_rotations(void **state)
 {
     (void)state;
     append(1, 1);
-    assert_int_equal(audit_reader_open(&reader, folder.path), ERR_NONE);
+    assert_int_equal(audit_reader_open(&reader, folder.path, AUDIT_FILE_NAME), ERR_NONE);
     check_next(1, 1);
     append(2, 4);
     check_next(2, 4);
@@ -81,7 +81,7 @@ static void reader_continues_with_the_newest_file_after_a_removed_one(void **sta
 {
     (void)state;
     append(1, 1);
-    assert_int_equal(audit_reader_open(&reader, folder.path), ERR_NONE);
+    assert_int_equal(audit_reader_open(&reader, folder.path, AUDIT_FILE_NAME), ERR_NONE);
     check_next(1, 1);
     append(2, 1 + FILES_MAX);
     check_next(1 + FILES_MAX, 1 + FILES_MAX);
@@ -92,7 +92,7 @@ static void part_of_a_line_is_read_when_it_is_complete(void **state)
     (void)state;
     FILE *out = fopen(temp_folder_write(&folder, AUDIT_FILE_NAME, "line 1\nline"), "ae");
     assert_non_null(out);
-    assert_int_equal(audit_reader_open(&reader, folder.path), ERR_NONE);
+    assert_int_equal(audit_reader_open(&reader, folder.path, AUDIT_FILE_NAME), ERR_NONE);
     check_next(1, 1);
     fputs(" 2\n", out);
     fclose(out);
@@ -108,7 +108,7 @@ static void huge_line_is_cut_and_the_next_one_is_read(void **state)
         fputc('x', out);
     fputs("\nline 2\n", out);
     fclose(out);
-    assert_int_equal(audit_reader_open(&reader, folder.path), ERR_NONE);
+    assert_int_equal(audit_reader_open(&reader, folder.path, AUDIT_FILE_NAME), ERR_NONE);
     const char *line = audit_reader_next(&reader);
     assert_non_null(line);
     assert_int_equal(strlen(line), AUDIT_LINE_BYTES_MAX);
