@@ -444,6 +444,8 @@ bool engine_is_guard_engaged(struct engine *engine, struct slice service_id, str
     registry_stats(engine->registry, &stats);
     if (service_id.size == 0)
         return stats.node_guard.state == GUARD_ENGAGED || stats.engaged_services > 0;
+    if (stats.engaged_services == 0)
+        return false;
     registry_each_guard(engine->registry, now, match_guard, &search);
     return search.is_engaged;
 }

@@ -22,14 +22,57 @@ void write_audit_begin(const struct write_audit *audit, struct write_audit_item 
     record_copy_unref(&copy);
 }
 
-/* Appends "up http://10.0.0.1:8080"; nothing for NULL. */
-static void describe(const struct instance *instance, struct text *out)
+static void append_member(struct text *out, const char *prefix, struct slice name,
+                          struct slice value)
+{
+    if (out->size + name.size + value.size > WRITE_AUDIT_BYTES_MAX)
+        text_printf(out, " %s%.*s=(%zu bytes)", prefix, (int)name.size, name.data, value.size);
+    else
+        text_printf(out, " %s%.*s=%.*s", prefix, (int)name.size, name.data, (int)value.size,
+                    value.data ? value.data : "");
+}
+
+static bool has_entry(const struct instance *instance, const struct metadata_entry *wanted)
+{
+    struct metadata_entry entry;
+    for (size_t cursor = 0; instance_next_metadata(instance, &cursor, &entry);)
+        if (slice_equal(entry.name, wanted->name))
+            return slice_equal(entry.value, wanted->value);
+    return false;
+}
+
+/* Appends what differs from the other instance, except for status and url. */
+static void describe_difference(const struct instance *instance, const struct instance *other,
+                                struct text *out)
+{
+    struct metadata_entry entry;
+    uint64_t revision = instance_client_revision(instance);
+    for (enum instance_field field = KEY_FIELDS; field < TEXT_FIELDS; field++) {
+        struct slice value = instance_text(instance, field);
+        if (field != FIELD_STATUS && field != FIELD_URL &&
+            !slice_equal(value, instance_text(other, field)))
+            append_member(out, "", slice_of(instance_field_info(field)->name), value);
+    }
+    if (instance_port(instance) != instance_port(other))
+        text_printf(out, " port=%u", instance_port(instance));
+    if (revision != instance_client_revision(other))
+        text_printf(out, " revision=%llu", (unsigned long long)revision);
+    for (size_t cursor = 0; instance_next_metadata(instance, &cursor, &entry);)
+        if (!has_entry(other, &entry))
+            append_member(out, "metadata.", entry.name, entry.value);
+}
+
+/* Appends "up http://10.0.0.1:8080" and what differs from the other one; nothing for NULL. */
+static void describe(const struct instance *instance, const struct instance *other,
+                     struct text *out)
 {
     if (!instance)
         return;
     text_append_slice(out, instance_status_name(instance_status(instance)));
     text_append_char(out, ' ');
     instance_append_url(instance, out);
+    if (other)
+        describe_difference(instance, other, out);
 }
 
 static void describe_key(struct slice packed_key, struct text *out)
@@ -49,8 +92,8 @@ static void record(const struct write_audit *audit, const struct write_audit_ite
     struct text before = {0};
     struct text changed = {0};
     describe_key(item->packed_key, &object);
-    describe(item->before, &before);
-    describe(after, &changed);
+    describe(item->before, after, &before);
+    describe(after, item->before, &changed);
     const struct audit_event event = {
         .origin = audit->origin,
         .action = after ? "register" : "unregister",

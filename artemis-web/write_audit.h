@@ -3,15 +3,19 @@
  * write_audit - records in the audit log which instances an operator registers and unregisters.
  *
  * A call with the token of an operator or administrator is recorded item by item, up to
- * WRITE_AUDIT_ITEMS_MAX items; one more record has the number of the others. A registration with
- * identical content is a renewal and not recorded. Calls of other tokens, and of a node without
- * tokens, cost one comparison. A call belongs to one thread.
+ * WRITE_AUDIT_ITEMS_MAX items; one more record has the number of the others. An instance is
+ * described by its status and url, and a changed one also by the other fields that differ. A
+ * registration with identical content is a renewal and not recorded. Calls of other tokens, and of
+ * a node without tokens, cost one comparison. A call belongs to one thread.
  */
 #pragma once
 
 #include "artemis-server/engine.h"
 
-enum { WRITE_AUDIT_ITEMS_MAX = 100 };
+enum {
+    WRITE_AUDIT_ITEMS_MAX = 100,
+    WRITE_AUDIT_BYTES_MAX = 4 * 1024, /* of a description; values beyond are given by their size */
+};
 
 /* A call. Zero: it is not recorded. */
 struct write_audit {

@@ -165,13 +165,13 @@ enum error handle_status_leases(struct request *request, struct response *respon
     return error;
 }
 
-static void audit_release(const struct request *request, struct slice service_id, bool was_engaged,
-                          enum error error)
+static void audit_release(const struct request *request, const char *action,
+                          struct slice service_id, bool was_engaged, enum error error)
 {
     char object[ID_BYTES_MAX + 1];
     snprintf(object, sizeof(object), "%.*s", (int)service_id.size, service_id.data);
     const struct audit_event event = {
-        .action = "release-guard",
+        .action = action,
         .object = object[0] ? object : "the node and all services",
         .before = was_engaged ? "engaged" : "not engaged",
         .after = was_engaged && !error ? "released" : NULL,
@@ -190,7 +190,7 @@ enum error handle_release_guard(struct request *request, struct response *respon
     const struct slice service_id = {id, id_size};
     bool was_engaged = engine_is_guard_engaged(request->engine, service_id, request->now);
     error = engine_release_guard(request->engine, service_id, request->now);
-    audit_release(request, service_id, was_engaged, error);
+    audit_release(request, "release-guard", service_id, was_engaged, error);
     if (error == ERR_SERVICE_NOT_FOUND)
         snprintf(message, MESSAGE_BYTES, "service_id: no such service: \"%.*s\"", (int)id_size, id);
     if (error == ERR_TOO_MANY_RELEASES)
@@ -205,6 +205,14 @@ enum error handle_release_guard(struct request *request, struct response *respon
     return ERR_NONE;
 }
 
+/* A release that has come from a peer is recorded where it has released a guard. */
+static void audit_peer_release(const struct request *request, struct slice service_id,
+                               bool was_engaged)
+{
+    if (was_engaged && !engine_is_guard_engaged(request->engine, service_id, request->now))
+        audit_release(request, "peer-release-guard", service_id, true, ERR_NONE);
+}
+
 enum error handle_peer_release_guard(struct request *request, struct response *response,
                                      char message[MESSAGE_BYTES])
 {
@@ -214,10 +222,12 @@ enum error handle_peer_release_guard(struct request *request, struct response *r
     enum error error = read_service_id(request, id, &id_size, &clock_ms, message);
     if (error)
         return error;
-    error =
-        engine_apply_release(request->engine, (struct slice){id, id_size}, clock_ms, request->now);
+    const struct slice service_id = {id, id_size};
+    bool was_engaged = engine_is_guard_engaged(request->engine, service_id, request->now);
+    error = engine_apply_release(request->engine, service_id, clock_ms, request->now);
     if (error)
         return error;
+    audit_peer_release(request, service_id, was_engaged);
     struct json_writer w = jw_to(&response->body, CASING_SNAKE);
     jw_open(&w, '{');
     codec_write_status(&w, DIALECT_SNAKE, ERR_NONE, NULL, false);

@@ -2,12 +2,14 @@
  *
  * The release of a mass-expiry guard in a cluster: three nodes in a chain, and the limit.
  */
+#include "tests/support/command.h"
 #include "tests/support/servers/cluster.h"
 #include "tests/support/wait.h"
 
 #include "artemis-server/cluster/release_list.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { NODES = 3, INSTANCES = 60 };
@@ -59,6 +61,15 @@ static bool all_guard(void *context)
     return true;
 }
 
+static void check_log_of(int node, const char *part)
+{
+    char *log = command_read_all(cluster.nodes[node].log_fd);
+    if (!strstr(log, part))
+        fail_msg("\"%s\" is not in the log of node %d:\n%s", part, node, log);
+    free(log);
+}
+
+/* Each node records it, with the address that it has it from. */
 static void release_reaches_nodes_behind_a_peer(void **state)
 {
     (void)state;
@@ -67,6 +78,11 @@ static void release_reaches_nodes_behind_a_peer(void **state)
     check_status(http_post(cluster.http[0], "/api/status/leases/release", "{}"), 200, "success",
                  NULL);
     cluster_wait_count(&cluster, "s", 0);
+    check_log_of(0, "audit action=release-guard object=\"the node and all services\" "
+                    "before=engaged after=released client=127.0.0.1:");
+    for (int i = 1; i < NODES; i++)
+        check_log_of(i, "audit action=peer-release-guard object=\"the node and all services\" "
+                        "before=engaged after=released client=127.0.0.1:");
 }
 
 static void release_that_arrives_too_late_has_no_effect(void **state)

@@ -157,6 +157,33 @@ static void writes_of_operators_are_recorded(void **state)
     free(records);
 }
 
+static void register_with(const char *members)
+{
+    char body[512];
+    snprintf(body, sizeof body,
+             "{\"instances\":[{\"region_id\":\"lab\",\"zone_id\":\"zone1\",\"service_id\":\"shop\","
+             "\"instance_id\":\"s-1\",\"ip\":\"10.0.0.1\",\"port\":8080,%s}]}",
+             members);
+    check_http(send("POST", REGISTER, TOKEN_OPERATOR, body), 200);
+}
+
+static void changes_of_any_field_are_recorded(void **state)
+{
+    (void)state;
+    start(tokens_write(&folder, ""), NULL);
+    register_with("\"metadata\":{\"weight\":\"1\",\"team\":\"a\",\"old\":\"x\"}");
+    register_with("\"metadata\":{\"weight\":\"9\",\"team\":\"a\",\"new\":\"y z\"}");
+    register_with("\"protocol\":\"grpc\",\"metadata\":{\"weight\":\"9\",\"team\":\"a\","
+                  "\"new\":\"y z\"}");
+    stop_server();
+    char *records = read_records();
+    check_has(records, "\"before\":\"up http://10.0.0.1:8080 metadata.old=x metadata.weight=1\","
+                       "\"after\":\"up http://10.0.0.1:8080 metadata.new=y z metadata.weight=9\"");
+    check_has(records, "\"before\":\"up http://10.0.0.1:8080 protocol=\","
+                       "\"after\":\"up http://10.0.0.1:8080 protocol=grpc\"");
+    free(records);
+}
+
 static void many_writes_of_one_call_are_counted(void **state)
 {
     (void)state;
@@ -421,6 +448,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(writes_of_operators_are_recorded),
+        TEST(changes_of_any_field_are_recorded),
         TEST(many_writes_of_one_call_are_counted),
         TEST(failures_are_recorded_at_a_limited_rate),
         TEST(reloads_are_recorded_without_secrets),
