@@ -38,13 +38,13 @@ static void write_change(struct text *out, const struct setting_change *change)
     struct json_writer w = jw_to(out, CASING_SNAKE);
     jw_open(&w, '{');
     jw_name(&w, "setting");
-    jw_string(&w, change->setting);
+    jw_foreign(&w, change->setting);
     jw_name(&w, "before");
-    jw_string(&w, change->before);
+    jw_foreign(&w, change->before);
     jw_name(&w, "after");
-    jw_string(&w, change->after);
+    jw_foreign(&w, change->after);
     if (change->source)
-        jw_name(&w, "source"), jw_string(&w, change->source);
+        jw_name(&w, "source"), jw_foreign(&w, change->source);
     jw_name(&w, "effect");
     jw_string(&w, change->needs_restart ? "restart" : "now");
     jw_close(&w, '}');

@@ -159,14 +159,20 @@ static size_t sequence_size(const unsigned char *c, size_t left)
     return size;
 }
 
-bool text_is_utf8(struct slice value)
+size_t text_utf8_size(struct slice value)
 {
-    for (size_t at = 0, size; at < value.size; at += size) {
+    size_t at = 0;
+    for (size_t size; at < value.size; at += size) {
         size = sequence_size((const unsigned char *)value.data + at, value.size - at);
         if (size == 0)
-            return false;
+            break;
     }
-    return true;
+    return at;
+}
+
+bool text_is_utf8(struct slice value)
+{
+    return text_utf8_size(value) == value.size;
 }
 
 /* Writes one character of a value as text_quote shows it. Returns the number of bytes written. */

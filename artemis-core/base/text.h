@@ -53,6 +53,8 @@ void text_printf(struct text *text, const char *format, ...) __attribute__((form
 const char *text_string(struct text *text);
 
 bool text_is_utf8(struct slice value); /* by RFC 3629 */
+/* The number of bytes at the start of `value` that are valid UTF-8: all, if it is valid. */
+size_t text_utf8_size(struct slice value);
 
 /* Writes `value` for people: in quotes, control characters and invalid bytes escaped, truncated
  * after 64 bytes. The output is valid UTF-8. */

@@ -13,7 +13,7 @@ static void write_failed_status(struct json_writer *w, enum dialect dialect, enu
     else
         jw_string(w, info->code);
     jw_name(w, "error_message");
-    jw_string(w, message);
+    jw_foreign(w, message);
     jw_name(w, "reason");
     jw_string(w, info->reason);
     if (dialect == DIALECT_SNAKE)
@@ -21,7 +21,7 @@ static void write_failed_status(struct json_writer *w, enum dialect dialect, enu
     jw_name(w, "status");
     jw_string(w, partial ? "partial_fail" : "fail");
     jw_name(w, "message");
-    jw_string(w, message);
+    jw_foreign(w, message);
 }
 
 static void write_success_status(struct json_writer *w, enum dialect dialect)

@@ -137,6 +137,27 @@ void jw_string(struct json_writer *w, const char *terminated)
     jw_text(w, slice_of(terminated));
 }
 
+void jw_foreign(struct json_writer *w, const char *terminated)
+{
+    struct text valid = {0};
+    struct slice left = slice_of(terminated);
+    size_t size = text_utf8_size(left);
+    if (size == left.size) {
+        jw_text(w, left);
+        return;
+    }
+    while (size < left.size) {
+        text_append(&valid, left.data, size);
+        text_append_string(&valid, "\xef\xbf\xbd");
+        left = (struct slice){left.data + size + 1, left.size - size - 1};
+        size = text_utf8_size(left);
+    }
+    text_append_slice(&valid, left);
+    jw_text(w, (struct slice){valid.data, valid.size});
+    w->out->failed |= text_failed(&valid);
+    text_free(&valid);
+}
+
 void jw_raw(struct json_writer *w, struct slice value)
 {
     separate(w);

@@ -12,7 +12,8 @@
  *     jw_name(&w, "service_id"), jw_text(&w, id);
  *     jw_close(&w, '}');
  *
- * Strings must be valid UTF-8, as all texts read by the codec are. A writer belongs to one thread.
+ * Strings must be valid UTF-8, as all texts read by the codec are; jw_foreign takes any bytes. A
+ * writer belongs to one thread.
  */
 #pragma once
 
@@ -33,6 +34,9 @@ void jw_name(struct json_writer *w, const char *snake_case);     /* written in t
 void jw_verbatim_name(struct json_writer *w, struct slice name); /* written as it is, escaped */
 void jw_text(struct json_writer *w, struct slice value);
 void jw_string(struct json_writer *w, const char *terminated);
+/* Writes bytes that may be invalid UTF-8, such as the name of a file, or a message that was cut:
+ * each invalid byte becomes U+FFFD. */
+void jw_foreign(struct json_writer *w, const char *terminated);
 void jw_u64(struct json_writer *w, uint64_t value);
 void jw_bool(struct json_writer *w, bool value);
 void jw_null(struct json_writer *w);

@@ -32,7 +32,7 @@ enum error status_read_casing(struct request *request, char message[MESSAGE_BYTE
 void named_string(struct json_writer *w, const char *name, const char *value)
 {
     jw_name(w, name);
-    jw_string(w, value);
+    jw_foreign(w, value);
 }
 
 void named_u64(struct json_writer *w, const char *name, uint64_t value)

@@ -214,7 +214,7 @@ void admin_commands_handle(void *context, struct slice request, const struct aud
         jw_name(&call.w, "reason");
         jw_string(&call.w, error_info(error)->reason);
         jw_name(&call.w, "error_message");
-        jw_string(&call.w, call.message[0] ? call.message : error_info(error)->message);
+        jw_foreign(&call.w, call.message[0] ? call.message : error_info(error)->message);
     }
     jw_close(&call.w, '}');
     document_free(call.request);

@@ -7,7 +7,7 @@
 static void string(struct json_writer *w, const char *name, const char *value)
 {
     jw_name(w, name);
-    jw_string(w, value);
+    jw_foreign(w, value);
 }
 
 static void number(struct json_writer *w, const char *name, uint64_t value)

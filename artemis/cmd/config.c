@@ -97,7 +97,7 @@ static void write_json(struct text *out, const struct check *check)
 {
     struct json_writer w = jw_to(out, CASING_SNAKE);
     jw_open(&w, '{');
-    jw_name(&w, "file"), jw_string(&w, check->input.file);
+    jw_name(&w, "file"), jw_foreign(&w, check->input.file);
     jw_name(&w, "ok"), jw_bool(&w, check->code == ERR_NONE);
     if (check->code == ERR_NONE) {
         jw_name(&w, "settings"), jw_open(&w, '[');
@@ -106,7 +106,7 @@ static void write_json(struct text *out, const struct check *check)
                 write_json_setting(&w, check, &config_settings[i]);
         jw_close(&w, ']');
     } else {
-        jw_name(&w, "error"), jw_string(&w, check->problem.text);
+        jw_name(&w, "error"), jw_foreign(&w, check->problem.text);
     }
     jw_close(&w, '}');
 }

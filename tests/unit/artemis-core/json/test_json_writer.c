@@ -69,6 +69,32 @@ static void write_each_kind_in_camel_case(void **state)
                   "\"1970-01-01T00:00:00.000Z\"],\"lastOne\":{}}");
 }
 
+static void foreign_bytes_become_valid_utf_8(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        const char *expected;
+    } cases[] = {
+        {"", "\"\""},
+        {"plain \"text\"", "\"plain \\\"text\\\"\""},
+        {"\xc3\xa4", "\"\xc3\xa4\""},
+        {"b\xe4"
+         "d\n",
+         "\"b\xef\xbf\xbd"
+         "d\\n\""},
+        {"cut \xe2\x82", "\"cut \xef\xbf\xbd\xef\xbf\xbd\""}, /* of 3 bytes */
+        {"\xff", "\"\xef\xbf\xbd\""},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct text text = {0};
+        struct json_writer w = jw_to(&text, CASING_SNAKE);
+        jw_foreign(&w, cases[i].bytes);
+        assert_string_equal(text_string(&text), cases[i].expected);
+        text_free(&text);
+    }
+}
+
 static void camel_of_a_name(void **state)
 {
     (void)state;
@@ -238,6 +264,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(write_each_kind_in_snake_case),
         cmocka_unit_test(write_each_kind_in_camel_case),
+        cmocka_unit_test(foreign_bytes_become_valid_utf_8),
         cmocka_unit_test(camel_of_a_name),
         cmocka_unit_test(escape_of_each_special_byte),
         cmocka_unit_test(round_trip_of_10000_random_texts),
