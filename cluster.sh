@@ -32,8 +32,8 @@ usage: ./cluster.sh COMMAND
   start [N] [BASE_PORT] [--secure]
                          start N nodes (1 to 9, default 3) on BASE_PORT (default
                          8080) and above, and wait until all are ready; --secure:
-                         with TLS and tokens; if the cluster runs, start
-                         those that are down
+                         with TLS, tokens, limits and admin sockets; if the
+                         cluster runs, start those that are down
   status                 print a table of the nodes; exit code 0: all are ready
   logs [NODE] [-f]       print the logs of the nodes; -f: follow until Ctrl-C
   kill NODE              end a node with SIGKILL, to simulate a crash
@@ -359,7 +359,11 @@ launch() {
     exec 9>&-
     await_ready "$@"
     await_peers
-    for k in "$@"; do echo "node$k is ready: $(url_of "$k"), process $(recorded_pid "$k")"; done
+    for k in "$@"; do
+        echo "node$k is ready: $(url_of "$k"), process $(recorded_pid "$k")"
+        [ -z "$SECURE" ] || [ -z "$(secure_socket "$k")" ] ||
+            echo "  artemis admin status --socket '$(secure_socket "$k")'"
+    done
 }
 
 cmd_start() {

@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # secure.sh - what `./cluster.sh start --secure` adds to each node: TLS for clients on the port
-# 100 above its plain one, mutual TLS for peers 200 above, and tokens. The plain port stays on
-# loopback, for the script itself. Sourced by cluster.sh, whose functions and variables it uses.
+# 100 above its plain one, mutual TLS for peers 200 above, tokens, limits of each client and address,
+# and an admin socket. The plain port stays on loopback, for the script itself. Sourced by cluster.sh,
+# whose functions and variables it uses.
 
 SECURE_CLIENT_OFFSET=100 SECURE_PEER_OFFSET=200
+SECURE_SOCKET_BYTES=107 # the longest path that the kernel takes
 
 # Makes the certificates of N nodes and of one client, signed by an authority that is made with them.
 secure_certificates() {
@@ -26,8 +28,17 @@ secure_tokens() {
     echo "Authorization: Bearer $(cat "$folder/admin")" >"$folder/field"
 }
 
-# secure_server PORT: prints a setting of the section server.
-secure_server() { echo "tls_listen_addr = \"127.0.0.1:$(($1 + SECURE_CLIENT_OFFSET))\""; }
+# secure_server PORT: prints settings of the section server.
+secure_server() {
+    echo "tls_listen_addr = \"127.0.0.1:$(($1 + SECURE_CLIENT_OFFSET))\""
+    echo "max_connections_per_address = 1000"
+}
+
+# The admin socket of a node; nothing if its path would be too long.
+secure_socket() {
+    local path=$DIR/data/node$1/admin.sock
+    [ "$(printf %s "$path" | wc -c)" -gt "$SECURE_SOCKET_BYTES" ] || echo "$path"
+}
 
 # secure_config K PORT: prints settings of the section cluster, and further sections.
 secure_config() {
@@ -45,6 +56,14 @@ cert = "$DIR/tls/node$1.pem"
 key = "$DIR/tls/node$1.key"
 client_ca = "$DIR/tls/ca.pem"
 require_client_cert = true
+max_handshakes_per_address = 100
+
+[ratelimit]
+client_requests_per_second = 1000
+client_burst_size = 2000
+
+[admin]
+socket = "$(secure_socket "$1")"
 
 $(cat "$DIR/tokens/tokens.toml")
 EOT

@@ -391,6 +391,11 @@ a_secure_cluster_has_tls() {
         "${ARTEMIS_URL%%,*}/health" >/dev/null || fail "a client with a certificate is served"
     [ "$(ask --cacert "$pem/ca.pem" --cert "$pem/client.pem" --key "$pem/client.key" -o /dev/null \
         -w '%{http_code}' "${ARTEMIS_URL%%,*}/metrics")" = 401 ] || fail "a client needs a token too"
+    output=$("$binary" admin status --socket "$cluster/data/node2/admin.sock")
+    expect 0 'node id +node2'
+    output=$("$binary" config show)
+    expect 0 'server.max_connections_per_address +1000 ' 'tls.max_handshakes_per_address +100 ' \
+        'ratelimit.client_requests_per_second +1000 '
     output=$(certtool --certificate-info --infile "$pem/client.pem" 2>/dev/null ||
         openssl x509 -noout -text -in "$pem/client.pem")
     expect 0 'TLS W(WW|eb) Client'
