@@ -12,15 +12,11 @@
 
 /* --- headers ---------------------------------------------------------------------------------- */
 
-static const char node_header[] = "X-Artemis-Node";
-static const char state_header[] = "X-Artemis-State";
-static const char clock_header[] = "X-Artemis-Clock";
-
 /* The last request of a peer that shuts down carries its state. */
 static void note_goodbye(const struct request *request)
 {
-    const char *state = request_header(request, state_header);
-    const char *node = request_header(request, node_header);
+    const char *state = request_header(request, HEADER_PEER_STATE);
+    const char *node = request_header(request, HEADER_PEER_NODE);
     if (state && node && strcmp(state, "draining") == 0)
         engine_on_peer_goodbye(request->engine, node);
 }
@@ -77,7 +73,7 @@ static enum error apply_peer_unregister(struct batch_call *call, struct batch *b
  * sent it. */
 static uint64_t transit_ms(const struct request *request)
 {
-    const char *header = request_header(request, clock_header);
+    const char *header = request_header(request, HEADER_PEER_CLOCK);
     uint64_t clock_ms = header ? strtoull(header, NULL, 10) : 0; /* an older node sends none */
     return registry_transit_ms(request->engine->registry, clock_ms, request->now);
 }
@@ -94,7 +90,7 @@ static void note_refused(const struct request *request, enum error outcome)
                       ? "refused records with stamps too far ahead of the clocks of all members; "
                         "check the clocks of the nodes"
                       : "refused records: too many node ids are in use",
-                  LOG_TEXT("peer", request_header(request, node_header)));
+                  LOG_TEXT("peer", request_header(request, HEADER_PEER_NODE)));
 }
 
 /* Applies a batch of a peer. The sender of a request that was in transit for longer than its
@@ -114,10 +110,11 @@ static enum error handle_update(struct request *request, struct response *respon
     snprintf(message, MESSAGE_BYTES,
              "%s: the request was in transit for %llu ms; at most %llu ms are allowed "
              "(replication.timeout_secs)",
-             clock_header, (unsigned long long)transit, (unsigned long long)max_ms);
+             framing_field_name(HEADER_PEER_CLOCK), (unsigned long long)transit,
+             (unsigned long long)max_ms);
     if (log_admit(LOG_LEVEL_WARN))
         log_event(LOG_LEVEL_WARN, "refused a replication request",
-                  LOG_TEXT("peer", request_header(request, node_header)),
+                  LOG_TEXT("peer", request_header(request, HEADER_PEER_NODE)),
                   LOG_TEXT("reason", message));
     return ERR_REQUEST_TIMEOUT;
 }

@@ -11,10 +11,10 @@ static enum error upgrade_to(enum endpoint endpoint, struct request *request,
     struct response_upgrade upgrade = {.endpoint = endpoint};
     struct handshake handshake = {
         .http_version = request->http_version,
-        .upgrade = request_header(request, "Upgrade"),
-        .connection = request_header(request, "Connection"),
-        .version = request_header(request, "Sec-WebSocket-Version"),
-        .key = request_header(request, "Sec-WebSocket-Key"),
+        .upgrade = request_header(request, HEADER_UPGRADE),
+        .connection = request_header(request, HEADER_CONNECTION),
+        .version = request_header(request, HEADER_WEBSOCKET_VERSION),
+        .key = request_header(request, HEADER_WEBSOCKET_KEY),
     };
     if (request->is_head) {
         snprintf(message, MESSAGE_BYTES, "method: a WebSocket is opened by GET, not by HEAD");

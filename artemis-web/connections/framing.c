@@ -13,11 +13,13 @@ static bool is_name(struct slice name, const char *expected, size_t size)
 
 void framing_begin(struct framing *framing, const char *target)
 {
-    size_t path = strcspn(target, "?");
-    const char *nul = strstr(target, "%00");
+    size_t size = strlen(target);
+    const char *query = memchr(target, '?', size);
+    const char *percent = memchr(target, '%', query ? (size_t)(query - target) : size);
+    const char *nul = percent ? strstr(percent, "%00") : NULL;
     *framing = (struct framing){
-        .bytes = (uint32_t)strlen(target),
-        .nul_in_path = nul && nul < target + path,
+        .bytes = (uint32_t)size,
+        .nul_in_path = nul && (!query || nul < query),
     };
 }
 
@@ -104,6 +106,45 @@ static bool add_length(struct framing *framing, struct slice value)
     return !framing->bad_length && !framing->length_too_large;
 }
 
+static const struct slice field_names[HEADER_FIELDS] = {
+#define NAME(literal)                                                                              \
+    {                                                                                              \
+        literal, sizeof(literal) - 1                                                               \
+    }
+    [HEADER_ACCEPT_ENCODING] = NAME("Accept-Encoding"),
+    [HEADER_CONNECTION] = NAME("Connection"),
+    [HEADER_CONTENT_ENCODING] = NAME("Content-Encoding"),
+    [HEADER_EXPECT] = NAME("Expect"),
+    [HEADER_IF_NONE_MATCH] = NAME("If-None-Match"),
+    [HEADER_PEER_CLOCK] = NAME("X-Artemis-Clock"),
+    [HEADER_PEER_CLUSTER] = NAME("X-Artemis-Cluster"),
+    [HEADER_PEER_NODE] = NAME("X-Artemis-Node"),
+    [HEADER_PEER_STATE] = NAME("X-Artemis-State"),
+    [HEADER_REPLICATION] = NAME("X-Artemis-Replication"),
+    [HEADER_UPGRADE] = NAME("Upgrade"),
+    [HEADER_WEBSOCKET_KEY] = NAME("Sec-WebSocket-Key"),
+    [HEADER_WEBSOCKET_VERSION] = NAME("Sec-WebSocket-Version"),
+#undef NAME
+};
+
+const char *framing_field_name(enum header_field field)
+{
+    return field_names[field].data;
+}
+
+/* Keeps the value if the field is the first of its name. */
+static void keep_value(struct framing *framing, struct slice name, struct slice value)
+{
+    for (enum header_field field = 0; field < HEADER_FIELDS; field++) {
+        if (name.size != field_names[field].size ||
+            strncasecmp(name.data, field_names[field].data, name.size) != 0)
+            continue;
+        if (!framing->values[field])
+            framing->values[field] = value.data;
+        return;
+    }
+}
+
 enum framing_result framing_add_field(struct framing *framing, struct slice name,
                                       struct slice value)
 {
@@ -123,6 +164,8 @@ enum framing_result framing_add_field(struct framing *framing, struct slice name
     } else if (IS_NAME(name, "Transfer-Encoding")) {
         framing->transfer_encodings++;
         framing->unknown_encoding |= !IS_NAME(value, "chunked");
+    } else {
+        keep_value(framing, name, value);
     }
     return FRAMING_STORE;
 }

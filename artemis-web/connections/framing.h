@@ -32,6 +32,24 @@ enum {
 
 #define CHUNK_HEADER_TOO_LARGE "body: the header of a chunk must be at most 11 KiB"
 
+/* Fields of a header whose values are kept. */
+enum header_field {
+    HEADER_ACCEPT_ENCODING,
+    HEADER_CONNECTION,
+    HEADER_CONTENT_ENCODING,
+    HEADER_EXPECT,
+    HEADER_IF_NONE_MATCH,
+    HEADER_PEER_CLOCK,
+    HEADER_PEER_CLUSTER,
+    HEADER_PEER_NODE,
+    HEADER_PEER_STATE,
+    HEADER_REPLICATION,
+    HEADER_UPGRADE,
+    HEADER_WEBSOCKET_KEY,
+    HEADER_WEBSOCKET_VERSION,
+    HEADER_FIELDS,
+};
+
 struct framing {
     uint32_t bytes;          /* of the request line and all fields, with the bookkeeping */
     uint32_t fields;         /* fields, arguments and trailers */
@@ -41,9 +59,12 @@ struct framing {
     uint32_t hosts;
     uint32_t authorizations;
     struct slice authorization; /* value of the first; valid as long as the header */
-    const char *value_end;      /* of the field or trailer that was read last; NULL: none */
-    bool stored;                /* the HTTP library has stored a field or an argument */
-    bool has_trailers;          /* to be checked when the body is complete */
+    /* The value of the first field of each name, NUL-terminated; NULL: absent. Valid as long as
+     * the header. */
+    const char *values[HEADER_FIELDS];
+    const char *value_end; /* of the field or trailer that was read last; NULL: none */
+    bool stored;           /* the HTTP library has stored a field or an argument */
+    bool has_trailers;     /* to be checked when the body is complete */
     bool bad_name;         /* the name of a field or trailer is empty or has a blank at an end */
     bool bad_line;         /* the line of a field or trailer is folded or has a NUL */
     bool bad_length;       /* a Content-Length is not a number */
@@ -75,8 +96,11 @@ void framing_check_end(struct framing *framing, const char *end);
  * its end, and framing_check refuses the request. */
 enum framing_result framing_add_argument(struct framing *framing);
 
-/* Records a field of the header. An invalid Content-Length is skipped, since the HTTP library would
- * answer it by itself, and so are cookies, which nothing reads. */
+/* The name of a field. */
+const char *framing_field_name(enum header_field field);
+
+/* Records a field of the header; its value ends in a NUL. An invalid Content-Length is skipped,
+ * since the HTTP library would answer it by itself, and so are cookies, which nothing reads. */
 enum framing_result framing_add_field(struct framing *framing, struct slice name,
                                       struct slice value);
 

@@ -11,15 +11,12 @@
 
 /* --- the headers of a peer -------------------------------------------------------------------- */
 
-static const char replication_header[] = "X-Artemis-Replication";
-static const char cluster_header[] = "X-Artemis-Cluster";
-
 enum error authentication_check_peer(const struct request *request)
 {
-    if (!request_header(request, replication_header))
+    if (!request_header(request, HEADER_REPLICATION))
         return ERR_NOT_A_PEER;
     /* A legacy peer does not send its cluster id. */
-    const char *cluster = request_header(request, cluster_header);
+    const char *cluster = request_header(request, HEADER_PEER_CLUSTER);
     const char *own = request->engine->config->cluster.cluster_id;
     return cluster && strcmp(cluster, own) != 0 ? ERR_CLUSTER_MISMATCH : ERR_NONE;
 }
@@ -30,15 +27,16 @@ void authentication_describe_peer(const struct request *request, enum error erro
     char quoted[160];
     if (error == ERR_NOT_A_PEER) {
         snprintf(message, MESSAGE_BYTES, "%s: is required here; clients register at %s",
-                 replication_header, "/api/registry/register");
+                 framing_field_name(HEADER_REPLICATION), "/api/registry/register");
     } else {
-        text_quote(quoted, sizeof(quoted), slice_of(request_header(request, cluster_header)));
+        text_quote(quoted, sizeof(quoted), slice_of(request_header(request, HEADER_PEER_CLUSTER)));
         snprintf(message, MESSAGE_BYTES, "%s: must be \"%s\" (cluster.cluster_id), is %s",
-                 cluster_header, request->engine->config->cluster.cluster_id, quoted);
+                 framing_field_name(HEADER_PEER_CLUSTER),
+                 request->engine->config->cluster.cluster_id, quoted);
     }
     if (log_admit(LOG_LEVEL_WARN))
         log_event(LOG_LEVEL_WARN, "refused a replication request",
-                  LOG_TEXT("peer", request_header(request, "X-Artemis-Node")),
+                  LOG_TEXT("peer", request_header(request, HEADER_PEER_NODE)),
                   LOG_TEXT("reason", message));
 }
 
@@ -62,7 +60,7 @@ static enum auth_role role_of(const struct request *request)
     if (!request->route)
         return ROLE_READ;
     bool is_node = request->route->role == ROLE_PEER_OR_OPERATOR &&
-                   request_header(request, "X-Artemis-Node") != NULL;
+                   request_header(request, HEADER_PEER_NODE) != NULL;
     return is_node ? ROLE_PEER : request->route->role;
 }
 

@@ -91,6 +91,7 @@ void input_begin(struct session *session, struct MHD_Connection *mhd, const char
         .push = web->push,
         .mhd = mhd,
         .http_version = version,
+        .header = &session->framing,
         .is_get = strcmp(method, MHD_HTTP_METHOD_POST) != 0,
         .is_head = strcmp(method, MHD_HTTP_METHOD_HEAD) == 0,
         .body = body,
@@ -116,7 +117,7 @@ bool input_is_final(const struct session *session)
     return request->refused &&
            (request->refused == ERR_MALFORMED_REQUEST || request->refused == ERR_HEADER_TOO_LARGE ||
             request->refused == ERR_TOO_MANY_CONNECTIONS ||
-            request_header(request, MHD_HTTP_HEADER_EXPECT) ||
+            request_header(request, HEADER_EXPECT) ||
             session->framing.content_length > DISCARDED_BODY_BYTES_MAX);
 }
 
@@ -217,11 +218,11 @@ void input_describe_error(const struct session *session, const char *url, const 
     const char *reason;
     const struct request *request = &session->request;
     const struct config *config = request->engine->config;
-    const char *length = request_header(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    const struct framing *framing = &session->framing;
     switch ((int)request->refused) {
     case ERR_MALFORMED_REQUEST:
     case ERR_HEADER_TOO_LARGE:
-        if (framing_check(&session->framing, request->http_version, &reason) == request->refused)
+        if (framing_check(framing, request->http_version, &reason) == request->refused)
             snprintf(message, MESSAGE_BYTES, "%s", reason);
         break;
     case ERR_NO_SUCH_PATH:
@@ -233,9 +234,11 @@ void input_describe_error(const struct session *session, const char *url, const 
                  quoted);
         break;
     case ERR_BODY_TOO_LARGE:
+        snprintf(quoted, sizeof(quoted), "%llu", (unsigned long long)framing->content_length);
         snprintf(message, MESSAGE_BYTES,
-                 "body: must be at most %llu bytes (server.max_body_bytes), is %.20s",
-                 (unsigned long long)config->server.max_body_bytes, length ? length : "more");
+                 "body: must be at most %llu bytes (server.max_body_bytes), is %s",
+                 (unsigned long long)config->server.max_body_bytes,
+                 framing->content_lengths && !framing->length_too_large ? quoted : "more");
         break;
     case ERR_NOT_READY:
         if (request->route->class == ROUTE_WRITE)

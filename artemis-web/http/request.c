@@ -105,9 +105,9 @@ uint32_t request_client_hash(const struct request *request)
     return engine_hash(request->engine, client_address_bytes(&address)) | CLIENT_HASH_BIT;
 }
 
-const char *request_header(const struct request *request, const char *name)
+const char *request_header(const struct request *request, enum header_field field)
 {
-    return MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, name);
+    return request->header->values[field];
 }
 
 /* What a list like "deflate, gzip;q=0.5" says of a coding: 1 wanted, 0 refused, -1 nothing. */
@@ -129,7 +129,7 @@ static int coding_in_list(const char *list, const char *coding)
 
 bool request_accepts_gzip(const struct request *request)
 {
-    const char *accepted = request_header(request, MHD_HTTP_HEADER_ACCEPT_ENCODING);
+    const char *accepted = request_header(request, HEADER_ACCEPT_ENCODING);
     if (!accepted)
         return false;
     int gzip = coding_in_list(accepted, "gzip");
@@ -138,7 +138,7 @@ bool request_accepts_gzip(const struct request *request)
 
 enum error request_inflate(struct request *request, char message[MESSAGE_BYTES])
 {
-    const char *encoding = request_header(request, MHD_HTTP_HEADER_CONTENT_ENCODING);
+    const char *encoding = request_header(request, HEADER_CONTENT_ENCODING);
     if (!encoding || strcasecmp(encoding, "identity") == 0 || request->body.size == 0)
         return ERR_NONE;
     if (strcasecmp(encoding, "gzip") != 0 && strcasecmp(encoding, "x-gzip") != 0) {

@@ -13,6 +13,7 @@
 #include "artemis-core/base/websocket_handshake.h"
 #include "artemis-core/json/codec.h"
 #include "artemis-server/engine.h"
+#include "artemis-web/connections/framing.h"
 #include "artemis-web/push/push.h"
 
 struct MHD_Connection;
@@ -27,7 +28,8 @@ struct request {
     const struct route *route;  /* NULL: no such path */
     const struct token *token;  /* of the client; NULL: none, or none is needed */
     const char *http_version;   /* "HTTP/1.1" */
-    bool is_get;                /* GET or HEAD; else POST */
+    const struct framing *header;
+    bool is_get; /* GET or HEAD; else POST */
     bool is_head;
     bool java;                /* the path begins with /artemis/ */
     enum name_casing names;   /* that were read so far, in the query or the body */
@@ -108,8 +110,8 @@ void request_address_write(struct MHD_Connection *mhd, char out[REQUEST_ADDRESS_
 void request_audit(const struct request *request, struct audit_event event, enum error error);
 /* Identifies the address of the client, without its port; never 0. */
 uint32_t request_client_hash(const struct request *request);
-/* A header's value, or NULL. */
-const char *request_header(const struct request *request, const char *name);
+/* The value of the first field of a name, or NULL. */
+const char *request_header(const struct request *request, enum header_field field);
 bool request_accepts_gzip(const struct request *request);
 
 /* Reads a gzip-encoded body in place. ERR_INVALID_JSON, ERR_INVALID_FIELD (another encoding),

@@ -332,7 +332,7 @@ static bool is_not_modified(const struct request *request, const struct response
 {
     if (!request->is_get || !response->send_etag || response->kind != RESPONSE_CACHED)
         return false;
-    const char *known = request_header(request, MHD_HTTP_HEADER_IF_NONE_MATCH);
+    const char *known = request_header(request, HEADER_IF_NONE_MATCH);
     return known && etag_matches(known, request->engine->epoch, response->cached->revision);
 }
 

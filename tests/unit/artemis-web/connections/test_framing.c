@@ -115,6 +115,26 @@ static void fields_beyond_the_limits_are_refused(void **state)
     assert_int_equal(framing_check(&framing, "HTTP/1.0", &reason), ERR_HEADER_TOO_LARGE);
 }
 
+static void first_value_of_a_field_is_kept(void **state)
+{
+    (void)state;
+    struct framing framing;
+    framing_begin(&framing, "/");
+    for (enum header_field field = 0; field < HEADER_FIELDS; field++) {
+        struct slice name = slice_of(framing_field_name(field));
+        assert_null(framing.values[field]);
+        assert_int_equal(framing_add_field(&framing, name, SLICE("a")), FRAMING_STORE);
+        assert_int_equal(framing_add_field(&framing, name, SLICE("b")), FRAMING_STORE);
+        assert_string_equal(framing.values[field], "a");
+    }
+    framing_begin(&framing, "/");
+    add(&framing, "Expec: a");
+    add(&framing, "Expects: b");
+    assert_null(framing.values[HEADER_EXPECT]);
+    add(&framing, "eXPECT:");
+    assert_string_equal(framing.values[HEADER_EXPECT], "");
+}
+
 static void nul_in_the_path_is_found_but_not_in_the_query(void **state)
 {
     (void)state;
@@ -209,6 +229,7 @@ int main(void)
         cmocka_unit_test(header_is_accepted_or_refused),
         cmocka_unit_test(responses_of_the_library_are_replaced),
         cmocka_unit_test(fields_beyond_the_limits_are_refused),
+        cmocka_unit_test(first_value_of_a_field_is_kept),
         cmocka_unit_test(nul_in_the_path_is_found_but_not_in_the_query),
         cmocka_unit_test(next_line_with_an_empty_name_is_refused),
         cmocka_unit_test(trailers_are_checked_as_fields_are),
