@@ -40,6 +40,11 @@ void cached_response_unref(struct cached_response *response)
 {
     if (!response || atomic_fetch_sub_explicit(&response->refs, 1, memory_order_acq_rel) != 1)
         return;
+    for (unsigned form = 0; form < CACHED_FORMS; form++) {
+        struct cached_object *object = cached_response_object(response, form);
+        if (object)
+            object->free(object);
+    }
     struct text *gzip = atomic_load_explicit(&response->gzip, memory_order_acquire);
     if (gzip)
         text_free(gzip);
@@ -120,4 +125,29 @@ enum error cached_response_gzip(struct cached_response *response, struct slice *
     }
     *out = (struct slice){gzip->data, gzip->size};
     return ERR_NONE;
+}
+
+/* --- objects of the sender -------------------------------------------------------------------- */
+
+bool cached_response_is_sent_again(struct cached_response *response)
+{
+    return atomic_load_explicit(&response->was_sent, memory_order_relaxed) ||
+           atomic_exchange_explicit(&response->was_sent, true, memory_order_relaxed);
+}
+
+struct cached_object *cached_response_object(const struct cached_response *response, unsigned form)
+{
+    return atomic_load_explicit(&response->objects[form], memory_order_acquire);
+}
+
+struct cached_object *cached_response_keep(struct cached_response *response, unsigned form,
+                                           struct cached_object *object, size_t bytes)
+{
+    struct cached_object *first = NULL;
+    if (atomic_compare_exchange_strong(&response->objects[form], &first, object)) {
+        charge(response, bytes);
+        return object;
+    }
+    object->free(object);
+    return first;
 }

@@ -2,9 +2,9 @@
  *
  * cached_response - an encoded response body that is built once and sent many times.
  *
- * Immutable, except that the gzip form is added on first demand. Counted by reference: the cache
- * holds one while the response is the newest of its view, each request holds one while it is sent.
- * Thread-safe.
+ * Immutable, except that the gzip form and what its sender keeps are added on demand. Counted by
+ * reference: the cache holds one while the response is the newest of its view, each request holds
+ * one while it is sent. Thread-safe.
  *
  * Cached responses are charged to a budget of bytes. A response that does not fit is sent, but not
  * cached. The gzip form of a cached response is charged too, but never refused: the budget may be
@@ -21,6 +21,14 @@
 /* Number of views of a service; response_cache.h describes views. */
 enum { RESPONSE_VIEWS = 8 };
 
+/* Forms in which a response is sent, numbered by the sender. */
+enum { CACHED_FORMS = 4 };
+
+/* What the sender has made for a form, to be embedded. */
+struct cached_object {
+    void (*free)(struct cached_object *object);
+};
+
 /* Memory of all cached responses. It outlives them. */
 struct cache_budget {
     size_t limit_bytes;
@@ -32,7 +40,9 @@ struct cached_response {
     _Atomic uint64_t used_ms; /* when it was last handed out; monotonic */
     uint64_t revision; /* of the service, or of the log for all services; `version` in the body */
     struct text body;
-    _Atomic(struct text *) gzip;  /* NULL until asked for */
+    _Atomic(struct text *) gzip; /* NULL until asked for */
+    _Atomic(struct cached_object *) objects[CACHED_FORMS];
+    atomic_bool was_sent;
     struct cache_budget *budget;  /* set while it is cached */
     _Atomic size_t charged_bytes; /* to the budget; 0: not cached */
     struct cached_response *next_evicted;
@@ -54,3 +64,12 @@ void cached_response_free_evicted(struct cached_response *evicted); /* takes NUL
 
 /* The compressed body, built on first demand; lives as long as the response. ERR_NO_MEMORY. */
 MUST_USE enum error cached_response_gzip(struct cached_response *response, struct slice *out);
+
+/* Whether the response was sent before: false in the first call, then true. */
+bool cached_response_is_sent_again(struct cached_response *response);
+/* The object that was kept for a form, or NULL. */
+struct cached_object *cached_response_object(const struct cached_response *response, unsigned form);
+/* Takes over an object of about `bytes` and frees it with the response. Returns the one that is
+ * kept: if another thread was first, its object; then `object` is freed. */
+struct cached_object *cached_response_keep(struct cached_response *response, unsigned form,
+                                           struct cached_object *object, size_t bytes);

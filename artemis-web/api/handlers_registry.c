@@ -21,6 +21,7 @@ static void end(const struct batch_call *call, struct request *request, struct r
     request->names = call->names;
     response->outcome = call->outcome;
     response->status = 200;
+    response->is_constant = !call->outcome;
 }
 
 enum error handle_batch(struct request *request, struct response *response,

@@ -329,6 +329,8 @@ static void on_completed(void *context, struct MHD_Connection *mhd, void **reque
     if (!session)
         return; /* its header was never complete */
     input_release_body(&session->request, false);
+    cached_response_unref(session->sent);
+    session->sent = NULL;
     if (session->request.push_slot_reserved)
         push_release(web->push);
     session->request.push_slot_reserved = false;

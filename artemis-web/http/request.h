@@ -76,6 +76,7 @@ struct response {
     bool identity_headers;    /* X-Artemis-Node, -Cluster, -State */
     bool send_etag;           /* of the cached response */
     bool send_epoch;          /* X-Artemis-Run */
+    bool is_constant;         /* the body, which is small and equal for many requests */
     bool not_modified;        /* 304 instead of the body */
     enum response_kind kind;
     union {

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "artemis-core/base/gzip.h"
 #include "artemis-server/clock.h"
 #include "artemis-web/connections/loop.h"
 #include "artemis-web/http/authentication.h"
@@ -20,12 +19,9 @@
 #include "artemis-web/http/web_threads.h"
 #include "artemis-web/tls/tls_forward.h"
 
-enum { GZIP_FROM_BYTES = 1024 };
-
 static void header(struct MHD_Response *mhd_response, const char *name, const char *value)
 {
-    /* Fails only without memory; the response is valid without the header. */
-    (void)MHD_add_response_header(mhd_response, name, value);
+    response_body_header(mhd_response, name, value);
 }
 
 /* Below /artemis/ errors of the registry have status 200; a refused handshake has its own. */
@@ -47,82 +43,6 @@ static void write_error(struct request *request, struct response *response, enum
     };
     codec_write_error(&response->body, request_dialect(request), error,
                       message[0] ? message : NULL);
-}
-
-/* --- bodies ----------------------------------------------------------------------------------- */
-
-static void unref_cached(void *cached)
-{
-    cached_response_unref(cached);
-}
-
-/* The library holds a reference while it sends the body. */
-static struct MHD_Response *from_cached(struct cached_response *cached, struct slice bytes)
-{
-    struct MHD_Response *mhd_response = MHD_create_response_from_buffer_with_free_callback_cls(
-        bytes.size, (char *)(uintptr_t)bytes.data, unref_cached, cached); /* only read */
-    if (mhd_response)
-        cached_response_ref(cached);
-    return mhd_response;
-}
-
-/* Compresses the body in place. Returns false without memory; the body is unchanged then. */
-static bool compress_text(struct text *body)
-{
-    struct text compressed = {0};
-    if (gzip_compress((struct slice){body->data, body->size}, &compressed) != ERR_NONE) {
-        text_free(&compressed);
-        return false;
-    }
-    text_free(body);
-    *body = compressed;
-    return true;
-}
-
-static void add_etag(struct MHD_Response *mhd_response, const struct engine *engine,
-                     const struct cached_response *cached, bool compressed)
-{
-    char tag[ETAG_BYTES];
-    etag_write(tag, engine->epoch, cached->revision, compressed);
-    header(mhd_response, MHD_HTTP_HEADER_ETAG, tag);
-}
-
-/* A 304 gets the same body as a 200, although libmicrohttpd does not send it: libmicrohttpd always
- * writes a Content-Length, which must be that of the 200 (RFC 9110, 8.6). Headers about the body
- * are left out (15.4.5). */
-static struct MHD_Response *make_response(struct request *request, struct response *response)
-{
-    struct cached_response *cached = response->kind == RESPONSE_CACHED ? response->cached : NULL;
-    size_t size = cached ? cached->body.size : response->body.size;
-    bool with_body = response->status != MHD_HTTP_NOT_MODIFIED;
-    bool compressed = false;
-    bool may_vary = size > GZIP_FROM_BYTES;
-    struct MHD_Response *mhd_response;
-    struct slice bytes = {0};
-    if (may_vary && request_accepts_gzip(request))
-        compressed = cached ? cached_response_gzip(cached, &bytes) == ERR_NONE
-                            : compress_text(&response->body);
-    if (cached && !compressed)
-        bytes = (struct slice){cached->body.data, cached->body.size};
-    if (!cached)
-        bytes.size = response->body.size;
-    mhd_response =
-        cached ? from_cached(cached, bytes) : response_budget_create(request->web, &response->body);
-    if (!mhd_response)
-        return NULL;
-    if (may_vary)
-        header(mhd_response, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ACCEPT_ENCODING);
-    if (response->send_etag && cached)
-        add_etag(mhd_response, request->engine, cached, compressed);
-    if (!with_body)
-        return mhd_response;
-    header(mhd_response, MHD_HTTP_HEADER_CONTENT_TYPE,
-           response->content_type ? response->content_type : "application/json");
-    if (compressed)
-        header(mhd_response, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
-    atomic_fetch_add_explicit(&request->web->metrics.response_bytes, bytes.size,
-                              memory_order_relaxed);
-    return mhd_response;
 }
 
 /* --- streams ---------------------------------------------------------------------------------- */
@@ -273,9 +193,10 @@ static void add_challenge(struct MHD_Response *mhd_response, enum error error)
 
 static void add_number(struct MHD_Response *mhd_response, const char *name, uint64_t number)
 {
-    char text[24];
-    snprintf(text, sizeof(text), "%llu", (unsigned long long)number);
-    header(mhd_response, name, text);
+    char digits[24];
+    struct text text = {.data = digits, .capacity = sizeof(digits)}; /* large enough: never grows */
+    text_append_u64(&text, number);
+    header(mhd_response, name, text_string(&text));
 }
 
 /* What members need to issue later stamps than this node. Only the time, if it is no health
@@ -303,8 +224,6 @@ static void add_headers(struct request *request, const struct response *response
         header(mhd_response, MHD_HTTP_HEADER_UPGRADE, "websocket");
         header(mhd_response, MHD_HTTP_HEADER_SEC_WEBSOCKET_VERSION, "13");
     }
-    if (response->send_epoch)
-        header(mhd_response, "X-Artemis-Run", engine->epoch);
     if (response->status / 100 == 4 && authentication_has_failed(response->outcome))
         add_challenge(mhd_response, response->outcome);
     if (response->status == 429 || response->status == 503)
@@ -336,6 +255,43 @@ static bool is_not_modified(const struct request *request, const struct response
     return known && etag_matches(known, request->engine->epoch, response->cached->revision);
 }
 
+/* Whether the response has no headers but those of its body: none of add_headers applies. */
+static bool has_body_headers_only(const struct request *request, const struct response *response)
+{
+    return response->status == MHD_HTTP_OK && !response->outcome && !response->identity_headers &&
+           request->route->class != ROUTE_PEER && engine_state(request->engine) != NODE_DRAINING;
+}
+
+/* A response for this request alone, with all its headers. NULL without memory. */
+static struct MHD_Response *make_response(struct request *request, struct response *response)
+{
+    struct MHD_Response *mhd_response = NULL;
+    if (response->kind == RESPONSE_STREAM)
+        mhd_response = from_stream(request, response);
+    else if (response->kind == RESPONSE_UPGRADE)
+        mhd_response = from_upgrade(response);
+    else if (response->kind == RESPONSE_CACHED || !text_failed(&response->body))
+        mhd_response = response_body_create(request, response);
+    if (mhd_response)
+        add_headers(request, response, mhd_response);
+    return mhd_response;
+}
+
+static bool queue(struct request *request, struct response *response)
+{
+    struct MHD_Response *mhd_response =
+        has_body_headers_only(request, response) ? response_body_share(request, response) : NULL;
+    bool is_shared = mhd_response != NULL;
+    if (!is_shared)
+        mhd_response = make_response(request, response);
+    if (!mhd_response)
+        return false;
+    bool queued = library_queue_response(request->mhd, response->status, mhd_response) == MHD_YES;
+    if (!is_shared)
+        MHD_destroy_response(mhd_response);
+    return queued;
+}
+
 bool response_send(struct request *request, struct response *response, enum error error,
                    const char *message, enum error *outcome)
 {
@@ -355,19 +311,7 @@ bool response_send(struct request *request, struct response *response, enum erro
 
     if (response->not_modified || is_not_modified(request, response))
         response->status = MHD_HTTP_NOT_MODIFIED;
-    struct MHD_Response *mhd_response = NULL;
-    if (response->kind == RESPONSE_STREAM)
-        mhd_response = from_stream(request, response);
-    else if (response->kind == RESPONSE_UPGRADE)
-        mhd_response = from_upgrade(response);
-    else if (response->kind == RESPONSE_CACHED || !text_failed(&response->body))
-        mhd_response = make_response(request, response);
-    bool queued = false;
-    if (mhd_response) {
-        add_headers(request, response, mhd_response);
-        queued = library_queue_response(request->mhd, response->status, mhd_response) == MHD_YES;
-        MHD_destroy_response(mhd_response);
-    }
+    bool queued = queue(request, response);
     response_clear(response);
     return queued;
 }

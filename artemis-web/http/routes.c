@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis-web/http/routes.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -37,23 +36,25 @@ bool route_is_websocket(const struct route *route)
 const struct route *route_find(const struct route_table *table, const char *path, bool *java)
 {
     static const char suffix[] = ".json";
-    const char *prefix = "";
+    struct slice prefix = {"", 0};
     path = without_authority(path);
     *java = strncmp(path, "/artemis/", strlen("/artemis/")) == 0;
     for (size_t i = 0; i < sizeof(aliases) / sizeof(aliases[0]); i++) {
         if (strncmp(path, aliases[i].java, strlen(aliases[i].java)) != 0)
             continue;
-        prefix = aliases[i].ours;
+        prefix = slice_of(aliases[i].ours);
         path += strlen(aliases[i].java);
         break;
     }
     size_t size = strlen(path);
     if (size > strlen(suffix) && strcmp(path + size - strlen(suffix), suffix) == 0)
         size -= strlen(suffix);
-    if (strlen(prefix) + size >= ROUTE_PATH_BYTES)
+    if (prefix.size + size >= ROUTE_PATH_BYTES)
         return NULL;
     char canonical[ROUTE_PATH_BYTES];
-    snprintf(canonical, sizeof(canonical), "%s%.*s", prefix, (int)size, path);
+    memcpy(canonical, prefix.data, prefix.size);
+    memcpy(canonical + prefix.size, path, size);
+    canonical[prefix.size + size] = '\0';
     return bsearch(canonical, table->routes, table->count, sizeof(table->routes[0]), by_path);
 }
 

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stddef.h>
 #include <sys/queue.h>
 
 #include "artemis-web/connections/connections.h"
@@ -52,6 +53,7 @@ struct session {
     struct auth_memory *auth; /* NULL: no token was sent yet */
     struct framing framing;   /* of the header that is being parsed */
     struct request request;
+    struct cached_response *sent;      /* a reference, while the library sends a kept form of it */
     TAILQ_ENTRY(session) delayed_link; /* while web_thread_delay or _await_input suspends it */
     uint64_t delayed_until_ms;
     struct watch handshake_watch; /* of web_thread_await_input */
@@ -60,6 +62,11 @@ struct session {
     struct tls_session tls;
     struct tls_forward *forward; /* of a WebSocket with TLS; otherwise NULL */
 };
+
+static inline struct session *session_of_request(struct request *request)
+{
+    return (struct session *)((char *)request - offsetof(struct session, request));
+}
 
 struct web {
     struct engine *engine; /* borrowed */

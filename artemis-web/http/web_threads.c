@@ -31,6 +31,7 @@ struct web_thread {
     int watched;                  /* epoll: struct watch; -1: no TLS */
     _Atomic uint32_t connections; /* passed to this thread and not ended */
     /* Used by its loop alone: */
+    struct web_thread_bodies bodies;
     bool started_connection;        /* by the socket that is being added */
     struct web_listener *listener;  /* of that socket */
     TAILQ_HEAD(, session) awaiting; /* suspended in their handshake */
@@ -93,6 +94,11 @@ struct web *web_thread_started_connection(struct web_thread *thread)
 struct web_listener *web_thread_listener(const struct web_thread *thread)
 {
     return thread->listener;
+}
+
+struct web_thread_bodies *web_thread_bodies(struct web_thread *thread)
+{
+    return &thread->bodies;
 }
 
 void web_thread_ended_connection(struct web_thread *thread, bool upgraded)
@@ -386,6 +392,13 @@ enum error web_threads_start(struct web *web, const struct web_thread_callbacks 
     return ERR_NONE;
 }
 
+static void free_bodies(struct web_thread_bodies *bodies)
+{
+    for (int i = 0; i < THREAD_BODIES; i++)
+        if (bodies->bodies[i].response)
+            MHD_destroy_response(bodies->bodies[i].response);
+}
+
 static void resume_all(struct web_thread *thread)
 {
     resume_delayed(thread, UINT64_MAX);
@@ -408,6 +421,7 @@ void web_threads_stop(struct web_threads *threads)
             resume_all(thread); /* the library ends them */
         if (thread->daemon)
             MHD_stop_daemon(thread->daemon);
+        free_bodies(&thread->bodies);
         loop_free(thread->loop);
         if (thread->watched >= 0)
             close(thread->watched);

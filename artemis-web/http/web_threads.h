@@ -39,6 +39,18 @@ struct web_thread_callbacks {
     void (*on_refuse)(struct session *session);
 };
 
+/* Small responses that many requests get: the successes of batches. */
+enum { THREAD_BODIES = 4, THREAD_BODY_BYTES_MAX = 256 };
+
+struct web_thread_bodies {
+    struct {
+        struct MHD_Response *response; /* NULL: none */
+        size_t size;
+        char bytes[THREAD_BODY_BYTES_MAX];
+    } bodies[THREAD_BODIES];
+    unsigned next; /* the one to be replaced */
+};
+
 /* Starts the threads, with TLS or without. They serve `web`, which must outlive them.
  * ERR_NO_MEMORY, ERR_SYSTEM. */
 MUST_USE enum error web_threads_start(struct web *web, const struct web_thread_callbacks *callbacks,
@@ -53,6 +65,8 @@ void web_threads_stop(struct web_threads *threads);
 struct web *web_thread_started_connection(struct web_thread *thread);
 /* The listener of the connection that begins. */
 struct web_listener *web_thread_listener(const struct web_thread *thread);
+/* The responses that the thread keeps. Called on the thread itself. */
+struct web_thread_bodies *web_thread_bodies(struct web_thread *thread);
 void web_thread_ended_connection(struct web_thread *thread, bool upgraded);
 /* Suspends the request of a connection until a time (monotonic, ms); then its handler is called
  * once more. Called on the thread itself. */

@@ -151,6 +151,32 @@ static void not_modified_has_the_header_of_its_200_in_each_encoding(void **state
     assert_int_equal(http_connections(http), 1);
 }
 
+/* The responses are sent in the forms that were made for earlier requests. */
+static void repeated_response_has_the_headers_of_its_form(void **state)
+{
+    struct http *http = ((struct fixture *)*state)->http;
+    static const char *const paths[] = {"/api/discovery/service?service_id=s",
+                                        "/api/discovery/service?service_id=s&version=1&wait=0s"};
+    static const char *const accepted[] = {"Accept-Encoding: identity", "Accept-Encoding: gzip"};
+    call_register_many(http, "s", 50);
+    for (int i = 0; i < 16; i++) {
+        int gzip = i & 1;
+        int waits = i >> 1 & 1;
+        struct http_response *response = get_with(http, paths[waits], accepted[gzip]);
+        check_http(response, 200);
+        check_field(response, "Content-Type", "application/json");
+        check_field(response, "Content-Encoding", gzip ? "gzip" : NULL);
+        check_field(response, "Vary", "Accept-Encoding");
+        assert_int_equal(http_field(response, "X-Artemis-Run") != NULL, waits);
+        assert_int_equal(strstr(http_field(response, "ETag"), "-gzip") != NULL, gzip);
+        assert_int_equal(response->body_size > 5000, !gzip);
+    }
+    call_register(http, "s", "new"); /* none of them is sent any more */
+    for (int waits = 0; waits < 2; waits++)
+        check_count(get_with(http, paths[waits], accepted[0]), "service.instances", 51);
+    assert_int_equal(http_connections(http), 1);
+}
+
 /* --- gzip ------------------------------------------------------------------------------------- */
 
 static void gzip_response_beyond_one_kib_when_accepted(void **state)
@@ -490,6 +516,7 @@ int main(void)
         TEST(etag_holds_the_version),
         TEST(if_none_match_names_the_version_in_any_form),
         TEST(not_modified_has_the_header_of_its_200_in_each_encoding),
+        TEST(repeated_response_has_the_headers_of_its_form),
         TEST(gzip_response_beyond_one_kib_when_accepted),
         TEST(gzip_response_of_services_unpacks_to_the_same),
         TEST(gzip_is_not_used_below_one_kib),

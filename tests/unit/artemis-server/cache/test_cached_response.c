@@ -223,6 +223,51 @@ static void threads_that_ask_at_once_get_the_same_gzip(void **state)
     pthread_barrier_destroy(&start);
 }
 
+/* --- objects of the sender -------------------------------------------------------------------- */
+
+static int freed;
+
+static void free_object(struct cached_object *object)
+{
+    (void)object;
+    freed++;
+}
+
+static void object_is_kept_as_long_as_the_response(void **state)
+{
+    (void)state;
+    struct cached_object objects[] = {{free_object}, {free_object}};
+    struct cache_budget budget = {.limit_bytes = SIZE_MAX};
+    struct cached_response *evicted = NULL;
+    struct cached_response *response = make_response(10, 1);
+    assert_true(cached_response_put(response, &budget));
+    size_t used_bytes = budget.used_bytes;
+    assert_null(cached_response_object(response, 3));
+    assert_ptr_equal(cached_response_keep(response, 3, &objects[0], 100), &objects[0]);
+    assert_int_equal(budget.used_bytes, used_bytes + 100);
+    assert_ptr_equal(cached_response_object(response, 3), &objects[0]);
+    assert_null(cached_response_object(response, 2));
+    assert_ptr_equal(cached_response_keep(response, 3, &objects[1], 100), &objects[0]);
+    assert_int_equal(freed, 1); /* the second */
+    assert_int_equal(budget.used_bytes, used_bytes + 100);
+    cached_response_evict(response, &evicted);
+    assert_int_equal(budget.used_bytes, 0);
+    cached_response_free_evicted(evicted);
+    assert_int_equal(freed, 1);
+    cached_response_unref(response);
+    assert_int_equal(freed, 2);
+}
+
+static void first_sending_differs_from_later_ones(void **state)
+{
+    (void)state;
+    struct cached_response *response = make_response(10, 1);
+    assert_false(cached_response_is_sent_again(response));
+    assert_true(cached_response_is_sent_again(response));
+    assert_true(cached_response_is_sent_again(response));
+    cached_response_unref(response);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -236,6 +281,8 @@ int main(void)
         cmocka_unit_test(gzip_of_an_evicted_response_is_not_charged),
         cmocka_unit_test(response_beyond_the_budget_is_not_cached),
         cmocka_unit_test(threads_that_ask_at_once_get_the_same_gzip),
+        cmocka_unit_test(object_is_kept_as_long_as_the_response),
+        cmocka_unit_test(first_sending_differs_from_later_ones),
     };
     return cmocka_run_group_tests_name("answer", tests, NULL, NULL);
 }

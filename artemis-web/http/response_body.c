@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-web/http/response.h"
+
+#include <assert.h>
+#include <microhttpd.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "artemis-core/base/gzip.h"
+#include "artemis-web/http/etag.h"
+#include "artemis-web/http/response_budget.h"
+#include "artemis-web/http/web_internal.h"
+#include "artemis-web/http/web_threads.h"
+
+enum {
+    GZIP_FROM_BYTES = 1024,
+    KEPT_BYTES = 640, /* about what libmicrohttpd allocates for a response and its headers */
+};
+
+void response_body_header(struct MHD_Response *mhd_response, const char *name, const char *value)
+{
+    /* Fails only without memory; the response is valid without the header. */
+    (void)MHD_add_response_header(mhd_response, name, value);
+}
+
+static void count_bytes(struct request *request, size_t bytes)
+{
+    atomic_fetch_add_explicit(&request->web->metrics.response_bytes, bytes, memory_order_relaxed);
+}
+
+/* --- forms ------------------------------------------------------------------------------------ */
+
+/* The bytes that are sent. */
+struct form {
+    struct slice bytes;
+    bool is_gzip;
+    bool may_vary; /* with the codings that the client accepts */
+};
+
+/* Compresses the body in place. Returns false without memory; the body is unchanged then. */
+static bool compress_text(struct text *body)
+{
+    struct text compressed = {0};
+    if (gzip_compress((struct slice){body->data, body->size}, &compressed) != ERR_NONE) {
+        text_free(&compressed);
+        return false;
+    }
+    text_free(body);
+    *body = compressed;
+    return true;
+}
+
+static struct form choose_form(struct request *request, struct response *response)
+{
+    struct cached_response *cached = response->kind == RESPONSE_CACHED ? response->cached : NULL;
+    struct text *body = cached ? &cached->body : &response->body;
+    struct form form = {.may_vary = body->size > GZIP_FROM_BYTES};
+    if (form.may_vary && request_accepts_gzip(request))
+        form.is_gzip =
+            cached ? cached_response_gzip(cached, &form.bytes) == ERR_NONE : compress_text(body);
+    if (!cached || !form.is_gzip)
+        form.bytes = (struct slice){body->data, body->size};
+    return form;
+}
+
+static void add_etag(struct MHD_Response *mhd_response, const struct engine *engine,
+                     const struct cached_response *cached, bool is_gzip)
+{
+    char tag[ETAG_BYTES];
+    etag_write(tag, engine->epoch, cached->revision, is_gzip);
+    response_body_header(mhd_response, MHD_HTTP_HEADER_ETAG, tag);
+}
+
+static void add_headers(struct MHD_Response *mhd_response, const struct request *request,
+                        const struct response *response, const struct form *form)
+{
+    if (form->may_vary)
+        response_body_header(mhd_response, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ACCEPT_ENCODING);
+    if (response->send_epoch)
+        response_body_header(mhd_response, "X-Artemis-Run", request->engine->epoch);
+    if (response->send_etag && response->kind == RESPONSE_CACHED)
+        add_etag(mhd_response, request->engine, response->cached, form->is_gzip);
+    if (response->status == MHD_HTTP_NOT_MODIFIED)
+        return;
+    response_body_header(mhd_response, MHD_HTTP_HEADER_CONTENT_TYPE,
+                         response->content_type ? response->content_type : "application/json");
+    if (form->is_gzip)
+        response_body_header(mhd_response, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
+}
+
+/* --- own responses ---------------------------------------------------------------------------- */
+
+static void unref_cached(void *cached)
+{
+    cached_response_unref(cached);
+}
+
+/* The library holds a reference while it sends the body. */
+static struct MHD_Response *from_cached(struct cached_response *cached, struct slice bytes)
+{
+    struct MHD_Response *mhd_response = MHD_create_response_from_buffer_with_free_callback_cls(
+        bytes.size, (char *)(uintptr_t)bytes.data, unref_cached, cached); /* only read */
+    if (mhd_response)
+        cached_response_ref(cached);
+    return mhd_response;
+}
+
+/* A 304 gets the same body as a 200, although libmicrohttpd does not send it: libmicrohttpd always
+ * writes a Content-Length, which must be that of the 200 (RFC 9110, 8.6). Headers about the body
+ * are left out (15.4.5). */
+struct MHD_Response *response_body_create(struct request *request, struct response *response)
+{
+    struct form form = choose_form(request, response);
+    struct MHD_Response *mhd_response = response->kind == RESPONSE_CACHED
+                                            ? from_cached(response->cached, form.bytes)
+                                            : response_budget_create(request->web, &response->body);
+    if (!mhd_response)
+        return NULL;
+    add_headers(mhd_response, request, response, &form);
+    if (response->status != MHD_HTTP_NOT_MODIFIED)
+        count_bytes(request, form.bytes.size);
+    return mhd_response;
+}
+
+/* --- shared responses ------------------------------------------------------------------------- */
+
+/* What a cached response keeps. */
+struct kept_form {
+    struct cached_object object;
+    struct MHD_Response *mhd_response;
+};
+
+static void free_kept(struct cached_object *object)
+{
+    struct kept_form *kept = (struct kept_form *)object;
+    if (kept->mhd_response)
+        MHD_destroy_response(kept->mhd_response);
+    free(kept);
+}
+
+static unsigned form_number(const struct response *response, const struct form *form)
+{
+    static_assert(CACHED_FORMS == 4, "two bits");
+    return (form->is_gzip ? 1U : 0) | (response->send_epoch ? 2U : 0);
+}
+
+static struct MHD_Response *create_kept(const struct request *request,
+                                        const struct response *response, const struct form *form)
+{
+    struct kept_form *kept = calloc(1, sizeof(*kept));
+    if (!kept)
+        return NULL;
+    kept->object.free = free_kept;
+    kept->mhd_response = MHD_create_response_from_buffer(
+        form->bytes.size, (char *)(uintptr_t)form->bytes.data, MHD_RESPMEM_PERSISTENT);
+    if (!kept->mhd_response) {
+        free(kept);
+        return NULL;
+    }
+    add_headers(kept->mhd_response, request, response, form);
+    kept = (struct kept_form *)cached_response_keep(response->cached, form_number(response, form),
+                                                    &kept->object, KEPT_BYTES);
+    return kept->mhd_response;
+}
+
+/* The session holds the reference until the library has sent the response. */
+static struct MHD_Response *share_cached(struct request *request, struct response *response)
+{
+    struct cached_response *cached = response->cached;
+    if (!response->send_etag || !cached_response_is_sent_again(cached))
+        return NULL;
+    struct form form = choose_form(request, response);
+    struct kept_form *kept =
+        (struct kept_form *)cached_response_object(cached, form_number(response, &form));
+    struct MHD_Response *mhd_response =
+        kept ? kept->mhd_response : create_kept(request, response, &form);
+    if (!mhd_response)
+        return NULL;
+    session_of_request(request)->sent = cached_response_ref(cached);
+    count_bytes(request, form.bytes.size);
+    return mhd_response;
+}
+
+static struct MHD_Response *find_shared(const struct web_thread_bodies *shared,
+                                        const struct text *body)
+{
+    for (int i = 0; i < THREAD_BODIES; i++)
+        if (shared->bodies[i].response && shared->bodies[i].size == body->size &&
+            memcmp(shared->bodies[i].bytes, body->data, body->size) == 0)
+            return shared->bodies[i].response;
+    return NULL;
+}
+
+static struct MHD_Response *create_shared(struct web_thread_bodies *shared,
+                                          const struct request *request,
+                                          const struct response *response)
+{
+    const struct text *body = &response->body;
+    const struct form form = {.bytes = {body->data, body->size}};
+    struct MHD_Response *mhd_response =
+        MHD_create_response_from_buffer(body->size, body->data, MHD_RESPMEM_MUST_COPY);
+    if (!mhd_response)
+        return NULL;
+    add_headers(mhd_response, request, response, &form);
+    unsigned index = shared->next;
+    if (shared->bodies[index].response)
+        MHD_destroy_response(shared->bodies[index].response);
+    shared->bodies[index].response = mhd_response;
+    shared->bodies[index].size = body->size;
+    memcpy(shared->bodies[index].bytes, body->data, body->size);
+    shared->next = (index + 1) % THREAD_BODIES;
+    return mhd_response;
+}
+
+static struct MHD_Response *share_constant(struct request *request, const struct response *response)
+{
+    struct web_thread_bodies *shared = web_thread_bodies(session_of_request(request)->thread);
+    const struct text *body = &response->body;
+    if (body->size == 0 || body->size > THREAD_BODY_BYTES_MAX)
+        return NULL;
+    struct MHD_Response *mhd_response = find_shared(shared, body);
+    if (!mhd_response)
+        mhd_response = create_shared(shared, request, response);
+    if (mhd_response)
+        count_bytes(request, body->size);
+    return mhd_response;
+}
+
+struct MHD_Response *response_body_share(struct request *request, struct response *response)
+{
+    if (response->kind == RESPONSE_CACHED)
+        return share_cached(request, response);
+    return response->is_constant ? share_constant(request, response) : NULL;
+}
