@@ -412,10 +412,6 @@ static void write_failure(struct json_writer *w, const struct batch *batch, enum
 static void write_batch_status(struct json_writer *w, const struct batch *batch,
                                enum dialect dialect)
 {
-    if (batch->failure_count == 0) {
-        codec_write_status(w, dialect, ERR_NONE, NULL, false);
-        return;
-    }
     const struct failure *first = &batch->failures[0];
     struct text message = {0};
     text_append_string(&message, first->message);
@@ -447,19 +443,41 @@ static void write_failures(struct json_writer *w, const struct batch *batch, enu
     jw_close(w, ']');
 }
 
+#define CONSTANT(literal)                                                                          \
+    {                                                                                              \
+        literal, sizeof(literal) - 1                                                               \
+    }
+/* The responses to batches without failures, which are most. */
+#define JAVA_STATUS                                                                                \
+    "{\"responseStatus\":{\"errorCode\":\"success\",\"errorMessage\":null,\"reason\":null,"        \
+    "\"status\":\"success\",\"message\":\"\"}"
+static const struct slice successes[DIALECT_COUNT] = {
+    [DIALECT_SNAKE] = CONSTANT("{\"response_status\":{\"error_code\":\"success\"}}"),
+    [DIALECT_CAMEL] =
+        CONSTANT("{\"responseStatus\":{\"errorCode\":\"success\",\"status\":\"success\","
+                 "\"message\":\"\"}}"),
+    [DIALECT_JAVA] = CONSTANT(JAVA_STATUS ",\"failedInstances\":null}"),
+};
+static const struct slice java_success_of_keys =
+    CONSTANT(JAVA_STATUS ",\"failedInstanceKeys\":null}");
+
+static struct slice success(const struct batch *batch, enum dialect dialect)
+{
+    bool java_keys = dialect == DIALECT_JAVA && batch->keys;
+    return java_keys ? java_success_of_keys : successes[dialect];
+}
+
 void batch_write_response(const struct batch *batch, enum dialect dialect, size_t bytes_max,
                           struct text *out)
 {
+    if (batch->failure_count == 0) {
+        text_append_slice(out, success(batch, dialect));
+        return;
+    }
     struct json_writer w = jw_to(out, dialect_casing(dialect));
-    const char *name = batch->keys ? "failed_instance_keys" : "failed_instances";
     jw_open(&w, '{');
     write_batch_status(&w, batch, dialect);
-    if (batch->failure_count) {
-        jw_name(&w, name);
-        write_failures(&w, batch, dialect, bytes_max);
-    } else if (dialect == DIALECT_JAVA) {
-        jw_name(&w, name);
-        jw_null(&w);
-    }
+    jw_name(&w, batch->keys ? "failed_instance_keys" : "failed_instances");
+    write_failures(&w, batch, dialect, bytes_max);
     jw_close(&w, '}');
 }
