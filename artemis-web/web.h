@@ -31,8 +31,8 @@ const char *web_address(const struct web *web, enum config_listener listener);
  * changed. Call it every second. */
 void web_tick(struct web *web, struct moment now);
 /* After a reload of the settings: reads the certificates again, and ends long polls and WebSockets
- * of tokens that were revoked. False: the certificate cannot be used, and the earlier one is kept.
- * The thread that reloads calls it. */
+ * of tokens that were revoked, and connections whose certificate is not accepted any more. False:
+ * the certificate cannot be used, and the earlier one is kept. The thread that reloads calls it. */
 bool web_reload(struct web *web, struct moment now);
 /* The connections of clients. Any thread. */
 struct web_load {

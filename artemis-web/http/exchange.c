@@ -73,6 +73,21 @@ static void on_refuse(struct session *session)
     shutdown(session->connection.socket, SHUT_RDWR); /* the library then ends the connection */
 }
 
+/* Ends the connection of a client whose certificate is not accepted any more. The shutdown ends a
+ * request that is suspended, too, and a WebSocket. */
+static void on_verify_again(struct session *session)
+{
+    char client[REQUEST_ADDRESS_BYTES];
+    if (tls_session_verify_again(&session->tls))
+        return;
+    request_address_write(session->mhd, client);
+    if (log_admit(LOG_LEVEL_INFO))
+        log_event(LOG_LEVEL_INFO, "ends a connection: its certificate is not accepted any more",
+                  LOG_TEXT("client", client), LOG_TEXT("name", session->tls.client_name),
+                  LOG_TEXT("reason", session->tls.reason));
+    shutdown(session->connection.socket, SHUT_RDWR);
+}
+
 static void start_session(struct web_thread *thread, struct MHD_Connection *mhd, void **context)
 {
     struct web *web = web_thread_started_connection(thread);
@@ -92,8 +107,10 @@ static void start_session(struct web_thread *thread, struct MHD_Connection *mhd,
     connections_add(&web->connections, &session->connection,
                     MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
                     &from, from.has_tls ? refuse_later : NULL, clock_now().mono_ms);
-    if (from.has_tls)
-        start_tls(session);
+    if (!from.has_tls)
+        return;
+    web_thread_add_session(thread, session);
+    start_tls(session);
 }
 
 static void on_connection(void *context, struct MHD_Connection *mhd, void **socket_context,
@@ -109,8 +126,10 @@ static void on_connection(void *context, struct MHD_Connection *mhd, void **sock
     if (!session)
         return;
     connections_remove(&session->web->connections, &session->connection);
-    if (session->tls.state != TLS_NONE)
+    if (session->tls.state != TLS_NONE) {
         web_thread_forget_refused(session->thread, session);
+        web_thread_remove_session(session->thread, session);
+    }
     end_tls(session);
     text_free(&session->request.body);
     authentication_end(session);
@@ -348,4 +367,5 @@ const struct web_thread_callbacks exchange_callbacks = {
     .on_completed = on_completed,
     .on_close = on_close,
     .on_refuse = on_refuse,
+    .on_verify_again = on_verify_again,
 };

@@ -184,6 +184,24 @@ const char *web_address(const struct web *web, enum config_listener listener)
     return web->listeners[listener].address;
 }
 
+static uint64_t count_reloads(struct credential_store *store, struct moment now)
+{
+    return store ? credential_store_status(store, now).reloads : 0;
+}
+
+/* Returns the number of reloads of certificates up to now. */
+static uint64_t count_all_reloads(struct web *web, struct moment now)
+{
+    return count_reloads(web->credentials, now) + count_reloads(web->engine->peer_credentials, now);
+}
+
+/* Open connections of clients whose certificate is not accepted any more end. */
+static void verify_clients_again(struct web *web, struct moment now)
+{
+    web->verified_reloads = count_all_reloads(web, now);
+    web_threads_verify_again(web->tls_threads);
+}
+
 void web_tick(struct web *web, struct moment now)
 {
     connections_sweep(&web->connections, now.mono_ms);
@@ -192,12 +210,15 @@ void web_tick(struct web *web, struct moment now)
         return;
     web->credentials_checked_ms = now.mono_ms;
     credential_store_check(web->credentials, false, now);
+    if (count_all_reloads(web, now) != web->verified_reloads)
+        verify_clients_again(web, now);
 }
 
 bool web_reload(struct web *web, struct moment now)
 {
     credential_store_check(web->credentials, true, now);
     push_check_tokens(web->push);
+    verify_clients_again(web, now);
     return !credential_store_is_failing(web->credentials);
 }
 

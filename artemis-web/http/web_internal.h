@@ -60,7 +60,8 @@ struct session {
     bool is_refused;              /* in the list of web_thread_refuse; its lock guards both */
     TAILQ_ENTRY(session) refused_link;
     struct tls_session tls;
-    struct tls_forward *forward; /* of a WebSocket with TLS; otherwise NULL */
+    TAILQ_ENTRY(session) thread_link; /* with TLS: in the sessions of its thread */
+    struct tls_forward *forward;      /* of a WebSocket with TLS; otherwise NULL */
 };
 
 static inline struct session *session_of_request(struct request *request)
@@ -77,6 +78,7 @@ struct web {
     struct web_listener listeners[CONFIG_LISTENERS];
     struct credential_store *credentials; /* of server.tls_listen_addr; NULL: none */
     uint64_t credentials_checked_ms;
+    uint64_t verified_reloads; /* reloads of certificates after which clients were verified again */
     struct connections connections;
     struct metrics metrics;
     struct tls_counters tls_counters;

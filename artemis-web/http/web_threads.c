@@ -21,6 +21,7 @@ enum {
     THREAD_NAME_BYTES = 16,
     EVENTS_PER_TURN = 64,
     CLOSING_WAIT_MS = 5,
+    VERIFIED_PER_TURN = 16, /* about 2 ms */
 };
 
 struct web_thread {
@@ -37,6 +38,10 @@ struct web_thread {
     TAILQ_HEAD(, session) awaiting; /* suspended in their handshake */
     TAILQ_HEAD(, session) closing;  /* upgraded: what is sent last is being forwarded */
     uint32_t closing_count;         /* upgraded: closed, and not ended by the library yet */
+    TAILQ_HEAD(, session) sessions; /* with TLS; those that were verified last are at the end */
+    uint32_t session_count;
+    uint32_t unverified_count;  /* from the first of them on, that are to be verified again */
+    atomic_bool verifies_again; /* set by web_threads_verify_again */
     struct {
         pthread_mutex_t lock;
         TAILQ_HEAD(, session) closing; /* to be closed by the thread */
@@ -270,6 +275,45 @@ static void send_end_errors(struct web_thread *thread)
     }
 }
 
+/* --- certificates of clients ------------------------------------------------------------------ */
+
+void web_thread_add_session(struct web_thread *thread, struct session *session)
+{
+    TAILQ_INSERT_TAIL(&thread->sessions, session, thread_link);
+    thread->session_count++;
+}
+
+void web_thread_remove_session(struct web_thread *thread, struct session *session)
+{
+    TAILQ_REMOVE(&thread->sessions, session, thread_link);
+    thread->session_count--;
+}
+
+/* Returns true while some are left for the next turn: other connections do not wait for all. */
+static bool verify_some(struct web_thread *thread)
+{
+    if (atomic_exchange(&thread->verifies_again, false))
+        thread->unverified_count = thread->session_count;
+    for (int i = 0; i < VERIFIED_PER_TURN && thread->unverified_count > 0; i++) {
+        struct session *session = TAILQ_FIRST(&thread->sessions);
+        thread->unverified_count--;
+        if (!session)
+            continue;
+        TAILQ_REMOVE(&thread->sessions, session, thread_link);
+        TAILQ_INSERT_TAIL(&thread->sessions, session, thread_link);
+        thread->callbacks->on_verify_again(session);
+    }
+    return thread->unverified_count > 0;
+}
+
+void web_threads_verify_again(struct web_threads *threads)
+{
+    for (uint32_t i = 0; threads && i < threads->count; i++) {
+        atomic_store(&threads->threads[i].verifies_again, true);
+        web_thread_wake(&threads->threads[i]);
+    }
+}
+
 /* --- waiting ---------------------------------------------------------------------------------- */
 
 /* Of a thread without TLS. */
@@ -291,7 +335,10 @@ static int before_wait_with_tls(void *context)
     struct web_thread *thread = context;
     close_upgraded(thread, false);
     send_end_errors(thread);
+    bool has_unverified = verify_some(thread);
     int wait_ms = before_wait(thread);
+    if (has_unverified)
+        return 0;
     bool is_long = wait_ms < 0 || wait_ms > CLOSING_WAIT_MS;
     return thread->closing_count > 0 && is_long ? CLOSING_WAIT_MS : wait_ms;
 }
@@ -357,6 +404,7 @@ static enum error start_thread(struct web *web, const struct web_thread_callback
     TAILQ_INIT(&thread->delayed);
     TAILQ_INIT(&thread->awaiting);
     TAILQ_INIT(&thread->closing);
+    TAILQ_INIT(&thread->sessions);
     TAILQ_INIT(&thread->_shared.closing);
     TAILQ_INIT(&thread->_shared.refused);
     thread->callbacks = callbacks;

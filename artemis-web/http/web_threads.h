@@ -37,6 +37,8 @@ struct web_thread_callbacks {
     void (*on_close)(struct session *session, bool now);
     /* On the thread, for a connection that web_thread_refuse has named. */
     void (*on_refuse)(struct session *session);
+    /* On the thread, for each connection with TLS, after web_threads_verify_again. */
+    void (*on_verify_again)(struct session *session);
 };
 
 /* Small responses that many requests get: the successes of batches. */
@@ -61,6 +63,10 @@ void web_threads_add(struct web_threads *threads, int socket, const struct socka
 /* Ends the threads and all connections. No connection may be suspended. Accepts NULL. */
 void web_threads_stop(struct web_threads *threads);
 
+/* Has threads with TLS call on_verify_again for each of their connections. Any thread. Accepts
+ * NULL. */
+void web_threads_verify_again(struct web_threads *threads);
+
 /* A connection of the thread begins and ends. Called by the callbacks of libmicrohttpd. */
 struct web *web_thread_started_connection(struct web_thread *thread);
 /* The listener of the connection that begins. */
@@ -68,6 +74,9 @@ struct web_listener *web_thread_listener(const struct web_thread *thread);
 /* The responses that the thread keeps. Called on the thread itself. */
 struct web_thread_bodies *web_thread_bodies(struct web_thread *thread);
 void web_thread_ended_connection(struct web_thread *thread, bool upgraded);
+/* The session of a connection with TLS begins and ends. */
+void web_thread_add_session(struct web_thread *thread, struct session *session);
+void web_thread_remove_session(struct web_thread *thread, struct session *session);
 /* Suspends the request of a connection until a time (monotonic, ms); then its handler is called
  * once more. Called on the thread itself. */
 void web_thread_delay(struct web_thread *thread, struct session *session, uint64_t until_ms);

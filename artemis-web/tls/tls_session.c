@@ -122,22 +122,37 @@ static int refuse_unverified(struct tls_session *tls, unsigned status)
     return refuse(tls, alert_of(status), reason);
 }
 
-/* GnuTLS calls it when a client has sent a certificate. */
-static int verify(gnutls_session_t gnutls)
+/* Verifies the chain with the authorities of now. The session keeps the certificate that it has
+ * shown to the client. */
+static unsigned verify_chain(const struct tls_session *tls)
 {
-    struct tls_session *tls = gnutls_session_get_ptr(gnutls);
+    gnutls_session_t gnutls = tls->connection.gnutls;
     char purpose[] = GNUTLS_KP_TLS_WWW_CLIENT;
     gnutls_typed_vdata_st data = {.type = GNUTLS_DT_KEY_PURPOSE_OID,
                                   .data = (unsigned char *)purpose};
     unsigned status = 0;
+    struct credentials *current = credential_store_get(tls->endpoint->credentials);
+    if (gnutls_credentials_set(gnutls, GNUTLS_CRD_CERTIFICATE, credentials_x509(current)) < 0 ||
+        gnutls_certificate_verify_peers(gnutls, &data, 1, &status) < 0)
+        status = GNUTLS_CERT_INVALID;
+    (void)gnutls_credentials_set(gnutls, GNUTLS_CRD_CERTIFICATE,
+                                 credentials_x509(tls->credentials));
+    credentials_unref(current);
+    return status;
+}
+
+/* GnuTLS calls it when a client has sent a certificate. */
+static int verify(gnutls_session_t gnutls)
+{
+    struct tls_session *tls = gnutls_session_get_ptr(gnutls);
     unsigned certificates = 0;
     const gnutls_datum_t *chain = gnutls_certificate_get_peers(gnutls, &certificates);
     if (!chain || certificates == 0)
         return tls->endpoint->requires_certificate ? refuse_missing(tls) : 0;
-    if (gnutls_certificate_verify_peers(gnutls, &data, 1, &status) < 0)
-        status = GNUTLS_CERT_INVALID;
+    unsigned status = verify_chain(tls);
     if (status)
         return refuse_unverified(tls, status);
+    tls->has_certificate = true;
     gnutls_x509_crt_t certificate;
     if (gnutls_x509_crt_init(&certificate) < 0)
         return GNUTLS_E_MEMORY_ERROR;
@@ -332,6 +347,11 @@ void tls_session_end(struct tls_session *tls, bool timed_out, const char *client
     }
     credentials_unref(tls->credentials);
     *tls = (struct tls_session){.state = TLS_NONE};
+}
+
+bool tls_session_verify_again(struct tls_session *tls)
+{
+    return !tls->has_certificate || verify(tls->connection.gnutls) == 0;
 }
 
 void tls_session_set_forwarded(struct tls_session *tls)

@@ -14,6 +14,8 @@
  *   5. Requests are served as on a plain connection. A peer with a certificate needs no token
  *      (authentication.h). The socket of a WebSocket is exchanged for one of a pair
  *      (tls_forward.h).
+ *   6. When certificates or members have changed, the web threads verify the certificates of all
+ *      clients again (tls_session_verify_again), and end the connections that fail.
  *
  * A session belongs to the web thread of its connection. Counters may be read by any thread.
  */
@@ -69,6 +71,7 @@ struct tls_session {
     unsigned alert;                  /* that was sent; 0: none */
     bool received_bytes, received_hello, offers_tls_1_2, sent_hello, received_finished,
         sent_finished;
+    bool has_certificate;             /* the client has sent one, and it was verified */
     bool is_forwarded;                /* input is for tls_session_receive alone */
     bool is_receiving;                /* in tls_session_receive */
     char reason[TLS_REASON_BYTES];    /* why the handshake failed; "": not known */
@@ -83,6 +86,10 @@ void tls_session_start(struct tls_session *tls, const struct tls_endpoint *endpo
 /* Counts and logs a handshake that did not complete, and frees what the session owns. The session
  * of GnuTLS has ended already; the socket is still open. Takes a session that was not started. */
 void tls_session_end(struct tls_session *tls, bool timed_out, const char *client);
+/* Whether the certificate of the client, if it has sent one, is still accepted: by the authorities
+ * and the members of now. Otherwise the client gets an alert, and tls->reason says why; the caller
+ * then ends the connection. */
+bool tls_session_verify_again(struct tls_session *tls);
 /* From now on libmicrohttpd receives nothing of this connection. */
 void tls_session_set_forwarded(struct tls_session *tls);
 /* Receives a record, or a part of one: as gnutls_record_recv. */
