@@ -81,16 +81,32 @@ bool number_set_has(const struct number_set *set, uint32_t number)
     return word < set->capacity && set->words[word] >> (number - 1) % NUMBER_SET_WORD_BITS & 1;
 }
 
-uint32_t number_set_pop(struct number_set *set)
+/* The index of the first bit that is set, at `from` or above it; `end` if there is none. */
+static uint32_t find_bit(const uint64_t *words, uint32_t from, uint32_t end)
 {
-    if (set->count == 0)
+    uint32_t at = from / NUMBER_SET_WORD_BITS;
+    uint64_t bits = from < end ? words[at] & (~0ull << from % NUMBER_SET_WORD_BITS) : 0;
+    while (!bits) {
+        if (++at * NUMBER_SET_WORD_BITS >= end)
+            return end;
+        bits = words[at];
+    }
+    return at * NUMBER_SET_WORD_BITS + (uint32_t)__builtin_ctzll(bits);
+}
+
+uint32_t number_set_pop(struct number_set *set, uint32_t after)
+{
+    uint32_t word = after / NUMBER_SET_WORD_BITS;
+    if (set->count == 0 || word >= set->capacity)
         return 0;
-    const uint64_t *upper = set->words + set->capacity;
-    uint32_t at = 0;
-    while (upper[at] == 0)
-        at++;
-    uint32_t word = at * NUMBER_SET_WORD_BITS + (uint32_t)__builtin_ctzll(upper[at]);
-    uint32_t index = (uint32_t)__builtin_ctzll(set->words[word]);
+    uint64_t bits = set->words[word] & (~0ull << after % NUMBER_SET_WORD_BITS);
+    if (!bits) {
+        word = find_bit(set->words + set->capacity, word + 1, set->capacity);
+        if (word == set->capacity)
+            return 0;
+        bits = set->words[word];
+    }
+    uint32_t index = (uint32_t)__builtin_ctzll(bits);
     clear(set, word, 1ull << index);
     return word * NUMBER_SET_WORD_BITS + index + 1;
 }

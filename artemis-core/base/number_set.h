@@ -33,7 +33,7 @@ void number_set_add(struct number_set *set, uint32_t number);
 /* No-op for a number that is not in the set, or above what was reserved. */
 void number_set_remove(struct number_set *set, uint32_t number);
 bool number_set_has(const struct number_set *set, uint32_t number);
-/* Removes and returns the lowest number; 0 if the set is empty. */
-uint32_t number_set_pop(struct number_set *set);
+/* Removes and returns the lowest number above `after`; 0 if there is none. */
+uint32_t number_set_pop(struct number_set *set, uint32_t after);
 /* Memory of the set, in bytes. */
 size_t number_set_bytes(const struct number_set *set);

@@ -94,18 +94,31 @@ void registry_set_dirty_notify(struct registry *registry, registry_dirty_notify 
     registry->notify_context = context;
 }
 
+/* Copies records of a shard from the cursor on; then the cursor is at the next shard, unless
+ * `max` was reached. */
+static size_t drain_shard(struct registry *registry, enum dirty_kind kind, struct record_copy *out,
+                          size_t max)
+{
+    struct drain_cursor *cursor = &registry->drained[kind];
+    struct locked_shard *locked = &registry->shards[cursor->shard];
+    size_t count = 0;
+    pthread_mutex_lock(&locked->lock);
+    while (count < max &&
+           (cursor->number = shard_drain_dirty(&locked->shard, kind, cursor->number)))
+        out[count++] = registry_copy_record(registry, shard_record(&locked->shard, cursor->number));
+    pthread_mutex_unlock(&locked->lock);
+    if (!cursor->number)
+        cursor->shard = (cursor->shard + 1) % SHARD_COUNT;
+    return count;
+}
+
 size_t registry_drain_dirty(struct registry *registry, enum dirty_kind kind,
                             struct record_copy *out, size_t max)
 {
     size_t count = 0;
-    for (int i = 0; i < SHARD_COUNT && count < max; i++) {
-        struct shard *shard = &registry->shards[i].shard;
-        uint32_t number;
-        pthread_mutex_lock(&registry->shards[i].lock);
-        while (count < max && (number = shard_drain_dirty(shard, kind)))
-            out[count++] = registry_copy_record(registry, shard_record(shard, number));
-        pthread_mutex_unlock(&registry->shards[i].lock);
-    }
+    /* The first shard comes up again in the end, for the numbers up to the cursor. */
+    for (int visits = 0; visits <= SHARD_COUNT && count < max; visits++)
+        count += drain_shard(registry, kind, out + count, max - count);
     return count;
 }
 
@@ -126,6 +139,11 @@ size_t registry_drain_lease_checks(struct registry *registry, struct record_copy
 {
     atomic_store_explicit(&registry->checks_drained_ms, now.mono_ms, memory_order_relaxed);
     return registry_drain_dirty(registry, DIRTY_LEASE_CHECK, out, max);
+}
+
+size_t registry_drain_guarded(struct registry *registry, struct record_copy *out, size_t max)
+{
+    return registry_drain_dirty(registry, DIRTY_GUARDED, out, max);
 }
 
 uint64_t registry_ttl_ms(const struct registry *registry)

@@ -237,7 +237,8 @@ void registry_evict(struct registry *registry, struct shard *shard, uint32_t num
     shard->counters.evicted++;
 }
 
-/* Guards a lease, or asks the peers again whether they guard it. */
+/* Guards a lease, whose later renewal a peer may know; or asks the peers again whether they guard
+ * it. */
 static void keep(struct registry *registry, struct shard *shard, uint32_t number, bool by_peers,
                  struct moment now)
 {
@@ -253,6 +254,8 @@ static void keep(struct registry *registry, struct shard *shard, uint32_t number
     if (again_ms > end_ms && end_ms > now.mono_ms)
         again_ms = end_ms;
     shard_guard_lease(shard, number, again_ms);
+    if (registry_is_replicating(registry))
+        shard_mark_dirty(shard, number, DIRTY_GUARDED);
 }
 
 /* Evicts or guards one ended lease. True: evicted, and the node's guard counts it. A lease that was

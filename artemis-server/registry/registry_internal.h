@@ -20,7 +20,6 @@
 enum {
     SHARD_BITS = REGISTRY_SHARD_BITS,
     SHARD_COUNT = 1 << SHARD_BITS,
-    GUARDED_RECHECK_MS = 1000, /* interval at which guarded leases come up */
 };
 
 struct locked_shard {
@@ -44,6 +43,13 @@ struct lease_values {
     _Atomic uint32_t guard_min_leases;
 };
 
+/* Where the last drain of a dirty list ended. The next one goes on from there, so that each record
+ * is drained in turn, although others become dirty again and again. */
+struct drain_cursor {
+    uint32_t shard;
+    uint32_t number; /* of the last record; 0: the shard comes next */
+};
+
 struct registry {
     struct registry_options options; /* constant; see also `leases` */
     struct lease_values leases;
@@ -55,8 +61,9 @@ struct registry {
     _Atomic uint32_t quota; /* see registry_set_quota */
     _Atomic uint64_t digests[DIGEST_BUCKETS];
     _Atomic uint32_t tombstones;
-    atomic_bool replicating;            /* a peer is up; see registry_set_replicating */
-    _Atomic uint64_t checks_drained_ms; /* when leases were last taken for a check */
+    atomic_bool replicating;                  /* a peer is up; see registry_set_replicating */
+    _Atomic uint64_t checks_drained_ms;       /* when leases were last taken for a check */
+    struct drain_cursor drained[DIRTY_KINDS]; /* each of the thread that drains the list */
     registry_dirty_notify *notify;
     void *notify_context;
     /* Leases that were loaded from storage. */

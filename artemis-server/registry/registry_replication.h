@@ -4,7 +4,8 @@
  *
  * Dirty lists: while the registry is replicating, each local change and renewal puts the number of
  * its record into a dirty list, once, without an allocation. Draining a list returns a copy of the
- * latest record of each key. The records of peers are not marked, so nothing is forwarded.
+ * latest record of each key, in turn: a drain goes on where the last one ended. The records of
+ * peers are not marked, so nothing is forwarded.
  *
  * Apply: registry_apply... store the records of peers. Of two records of a key the later one stays
  * (record_order.h), in any order and any number of times. A renewal moves a lease to
@@ -25,7 +26,8 @@
  * cover tombstones: a tombstone matters only against an instance of the same key, and that instance
  * is covered. The lists of buckets and the snapshot contain tombstones.
  *
- * Any thread may call. A record_copy holds a reference: record_copy_unref it.
+ * Any thread may call; of the drains of one list, one at a time. A record_copy holds a reference:
+ * record_copy_unref it.
  */
 #pragma once
 
@@ -38,6 +40,7 @@ enum {
     LEASE_CHECK_MIN_MS = 500,
     LEASE_CHECK_MAX_MS = 4000,
     LEASE_CHECK_SLACK_MS = 500, /* for a check to be started */
+    GUARDED_RECHECK_MS = 1000,  /* interval at which guarded leases come up */
 };
 
 /* A copy of the latest record of a key: instance or tombstone. */
@@ -150,6 +153,9 @@ uint64_t registry_transit_ms(const struct registry *registry, uint64_t clock_ms,
  * their check. */
 size_t registry_drain_lease_checks(struct registry *registry, struct record_copy *out, size_t max,
                                    struct moment now);
+/* Leases that a guard of this node keeps, each at most once in GUARDED_RECHECK_MS; as
+ * registry_drain_changes. A peer may know a later renewal (registry_refute_expiry). */
+size_t registry_drain_guarded(struct registry *registry, struct record_copy *out, size_t max);
 uint64_t registry_ttl_ms(const struct registry *registry);
 /* How long a check may take. */
 uint64_t registry_lease_check_max_ms(const struct registry *registry);

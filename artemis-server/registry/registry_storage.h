@@ -7,7 +7,8 @@
  * number of its record into a dirty list. Renewals do not. The key of a record that is removed
  * (evicted, or a tombstone that ended) goes into a bounded list.
  *
- * Any thread may call the drains; registry_load is called before other threads use the registry.
+ * One thread at a time may call the drains; registry_load is called before other threads use the
+ * registry.
  */
 #pragma once
 

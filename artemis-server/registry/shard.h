@@ -38,7 +38,14 @@ enum {
 };
 
 /* Why a record is in a dirty list. There is a list for each kind. */
-enum dirty_kind { DIRTY_CHANGE, DIRTY_RENEWAL, DIRTY_LEASE_CHECK, DIRTY_STORE, DIRTY_KINDS };
+enum dirty_kind {
+    DIRTY_CHANGE,
+    DIRTY_RENEWAL,
+    DIRTY_LEASE_CHECK,
+    DIRTY_GUARDED, /* a guard of this node keeps the lease; peers may know a later renewal */
+    DIRTY_STORE,   /* last: without storage there is no such list */
+    DIRTY_KINDS
+};
 
 enum {
     RECORD_ROUNDS_BITS = 3,
@@ -304,6 +311,6 @@ static inline void shard_mark_stored(struct shard *shard, uint32_t number)
 void shard_list_removed(struct shard *shard, struct instance *instance);
 /* Takes a record that is about to be removed off the dirty lists. */
 void shard_clear_dirty(struct shard *shard, uint32_t number);
-/* Removes and returns a number from a dirty list; 0 if the list is empty. Skips records whose
- * reason has gone. A confirming lease is deferred: its check begins now. */
-uint32_t shard_drain_dirty(struct shard *shard, enum dirty_kind kind);
+/* Removes and returns the lowest number above `after` from a dirty list; 0 if there is none. Skips
+ * records whose reason has gone. A confirming lease is deferred: its check begins now. */
+uint32_t shard_drain_dirty(struct shard *shard, enum dirty_kind kind, uint32_t after);

@@ -179,13 +179,15 @@ static bool is_still_dirty(const struct record *record, enum dirty_kind kind)
 {
     if (kind == DIRTY_RENEWAL)
         return !record_is_tombstone(record);
+    if (kind == DIRTY_GUARDED)
+        return record->lease_state == LEASE_GUARDED;
     return kind != DIRTY_LEASE_CHECK || lease_state_is_confirming(record->lease_state);
 }
 
-uint32_t shard_drain_dirty(struct shard *shard, enum dirty_kind kind)
+uint32_t shard_drain_dirty(struct shard *shard, enum dirty_kind kind, uint32_t after)
 {
-    uint32_t number;
-    while ((number = number_set_pop(&shard->dirty[kind]))) {
+    uint32_t number = after;
+    while ((number = number_set_pop(&shard->dirty[kind], number))) {
         const struct record *record = shard_record(shard, number);
         if (!is_still_dirty(record, kind))
             continue;

@@ -88,6 +88,8 @@ enum error replicator_create(const struct replicator_options *options, struct re
     replicator->options = *options;
     if (!options->fetch_max)
         replicator->options.fetch_max = ANTI_ENTROPY_FETCH_MAX;
+    if (!options->check_max)
+        replicator->options.check_max = MESSAGE_ITEMS_MAX;
     replicator->registry = registry;
     replicator->random = options->seed | 1;
     replicator->started = now;

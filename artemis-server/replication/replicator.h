@@ -64,6 +64,7 @@ struct replicator_options {
     uint32_t max_retries;
     uint64_t anti_entropy_ms;
     uint32_t fetch_max; /* 0: ANTI_ENTROPY_FETCH_MAX */
+    uint32_t check_max; /* leases in a lease check. 0: MESSAGE_ITEMS_MAX */
     uint64_t health_interval_ms;
     uint64_t snapshot_timeout_ms; /* of one snapshot, then the next peer is asked; of all
                                      comparisons after it; and of a round of anti-entropy */

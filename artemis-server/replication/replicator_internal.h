@@ -93,6 +93,7 @@ struct checked_lease {
 struct lease_check {
     TAILQ_ENTRY(lease_check) link;
     uint64_t number;
+    bool is_guarded;              /* of leases that a guard of this node keeps */
     struct checked_lease *leases; /* sorted by key */
     size_t count;
     uint32_t rounds; /* completed */
@@ -127,6 +128,7 @@ struct replicator {
     bool flushing;
     struct lease_checks lease_checks;
     uint64_t lease_check_number;  /* of the last one */
+    uint64_t guarded_check_ms;    /* start of the last one of guarded leases */
     uint64_t lease_check_turn_ms; /* of the last turn; see restart_after_pause */
     uint32_t lease_check_max;     /* leases per message; halved after SEND_TOO_LARGE */
     struct release_list releases;

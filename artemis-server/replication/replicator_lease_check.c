@@ -12,6 +12,10 @@
  * to another node can have hops, the expiry is confirmed. That is one round for this node's peers,
  * and one more for each member that it cannot reach.
  *
+ * A guard of this node decides by the leases whose renewals it knows. So the peers are also asked
+ * about the leases that it keeps: in checks of their own, of one round, which confirm nothing, and
+ * at a limited rate.
+ *
  * No two nodes wait for each other: of all checks of a key, those with the fewest completed rounds
  * never wait. New checks start while others are in their later rounds, for the same reason.
  */
@@ -28,8 +32,10 @@ enum {
     ROUND_TRIPS = 3,     /* a round waits for a peer at most that many of its round trips */
     NEXT_CHECK_MS = 250, /* after which the next check starts beside one in its first round */
     IN_FLIGHT_MAX = 3,   /* checks in the first round, and messages to a peer */
-    TURN_MS = 500,       /* maximum interval between two turns while a check is open */
-    PAUSE_MS = 1000,     /* without a turn for longer, this process did not run */
+    GUARDED_MAX = 1000,  /* leases in a check of guarded ones; then the next one starts after */
+    GUARDED_CHECK_MS = 250,
+    TURN_MS = 500,   /* maximum interval between two turns while a check is open */
+    PAUSE_MS = 1000, /* without a turn for longer, this process did not run */
 };
 
 /* --- peers ------------------------------------------------------------------------------------ */
@@ -74,7 +80,7 @@ static uint32_t count_unreachable(const struct replicator *replicator,
 static uint32_t rounds_required(const struct replicator *replicator,
                                 const struct lease_check *check)
 {
-    uint32_t rounds = 1 + count_unreachable(replicator, check);
+    uint32_t rounds = check->is_guarded ? 1 : 1 + count_unreachable(replicator, check);
     return rounds < LEASE_CHECK_ROUNDS_MAX ? rounds : LEASE_CHECK_ROUNDS_MAX;
 }
 
@@ -147,11 +153,11 @@ static void update_needed(struct lease_check *check)
         check->needed |= check->leases[i].needed;
 }
 
-/* The expiry of the leases that are left is confirmed. */
+/* The expiry of the leases that are left is confirmed, unless they are guarded. */
 static void finish_check(struct replicator *replicator, struct lease_check *check,
                          struct moment now)
 {
-    for (size_t i = 0; i < check->count; i++) {
+    for (size_t i = 0; i < check->count && !check->is_guarded; i++) {
         if (check->leases[i].is_resolved)
             continue;
         registry_confirm_expiry(replicator->registry, key_of(&check->leases[i]), now);
@@ -232,7 +238,7 @@ static bool may_start(const struct replicator *replicator, struct moment now)
     const struct lease_check *check;
     unsigned count = 0;
     TAILQ_FOREACH (check, &replicator->lease_checks, link) {
-        if (check->rounds > 0)
+        if (check->rounds > 0 || check->is_guarded)
             continue;
         if (now.mono_ms < check->started_ms + NEXT_CHECK_MS)
             return false;
@@ -274,12 +280,23 @@ static void restart_after_pause(struct replicator *replicator, struct moment now
 
 /* --- the start -------------------------------------------------------------------------------- */
 
-/* A check of the leases that are confirming and in no check yet. NULL: there are none, or no
- * memory; then the registry confirms them by itself after its time limit. */
-static struct lease_check *create_check(struct replicator *replicator, struct moment now)
+static size_t take_leases(struct replicator *replicator, bool guarded, struct record_copy *out,
+                          size_t max, struct moment now)
+{
+    return guarded ? registry_drain_guarded(replicator->registry, out, max)
+                   : registry_drain_lease_checks(replicator->registry, out, max, now);
+}
+
+/* A check of the leases that are confirming and in no check yet, or of guarded ones. NULL: there
+ * are none, or no memory; then the registry confirms them by itself after its time limit. */
+static struct lease_check *create_check(struct replicator *replicator, bool guarded,
+                                        struct moment now)
 {
     struct record_copy copies[64];
-    size_t taken = registry_drain_lease_checks(replicator->registry, copies, 64, now);
+    size_t left = replicator->options.check_max;
+    if (guarded && left > GUARDED_MAX)
+        left = GUARDED_MAX;
+    size_t taken = take_leases(replicator, guarded, copies, left < 64 ? left : 64, now);
     if (taken == 0)
         return NULL;
     struct lease_check *check = calloc(1, sizeof(*check));
@@ -294,9 +311,8 @@ static struct lease_check *create_check(struct replicator *replicator, struct mo
         }
         for (size_t i = 0; i < taken; i++)
             check->leases[check->count++] = (struct checked_lease){.copy = copies[i]};
-        size_t left = MESSAGE_ITEMS_MAX - check->count;
-        taken =
-            registry_drain_lease_checks(replicator->registry, copies, left < 64 ? left : 64, now);
+        left -= taken;
+        taken = take_leases(replicator, guarded, copies, left < 64 ? left : 64, now);
     }
     while (taken)
         record_copy_unref(&copies[--taken]);
@@ -309,19 +325,44 @@ static void start_check(struct replicator *replicator, struct lease_check *check
     check->started_ms = now.mono_ms;
     if (check->count)
         qsort(check->leases, check->count, sizeof(*check->leases), record_copy_compare);
-    replicator->stats.lease_checks += check->count;
+    if (!check->is_guarded)
+        replicator->stats.lease_checks += check->count;
     TAILQ_INSERT_TAIL(&replicator->lease_checks, check, link);
     start_round(replicator, check, now);
     advance(replicator, check, now);
+}
+
+static bool has_guarded_check(const struct replicator *replicator)
+{
+    const struct lease_check *check;
+    TAILQ_FOREACH (check, &replicator->lease_checks, link)
+        if (check->is_guarded)
+            return true;
+    return false;
+}
+
+static void start_guarded_check(struct replicator *replicator, struct moment now)
+{
+    if (now.mono_ms < replicator->guarded_check_ms + GUARDED_CHECK_MS ||
+        has_guarded_check(replicator))
+        return;
+    struct lease_check *check = create_check(replicator, true, now);
+    if (!check)
+        return;
+    replicator->guarded_check_ms = now.mono_ms;
+    check->is_guarded = true;
+    start_check(replicator, check, now);
 }
 
 void lease_check_drain(struct replicator *replicator, struct moment now)
 {
     restart_after_pause(replicator, now);
     advance_all(replicator, now);
-    struct lease_check *check = may_start(replicator, now) ? create_check(replicator, now) : NULL;
+    struct lease_check *check =
+        may_start(replicator, now) ? create_check(replicator, false, now) : NULL;
     if (check)
         start_check(replicator, check, now);
+    start_guarded_check(replicator, now);
 }
 
 /* --- messages --------------------------------------------------------------------------------- */

@@ -203,6 +203,7 @@ struct sim {
     uint64_t grace_ms;     /* of the bootstrap */
     uint32_t fetch_max;    /* records that a node fetches after one list; 0: without this limit, */
     uint32_t response_max; /* and those in one response to it */
+    uint32_t check_max;    /* leases in a lease check; 0: without this limit */
     uint32_t loss_percent;
     uint32_t repeat_percent;
     uint64_t delay_max_ms;

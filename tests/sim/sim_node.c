@@ -189,6 +189,7 @@ void node_start(struct sim *sim, struct sim_node *node)
         .max_retries = 3,
         .anti_entropy_ms = ANTI_ENTROPY_MS,
         .fetch_max = sim->fetch_max,
+        .check_max = sim->check_max,
         .health_interval_ms = HEALTH_INTERVAL_MS,
         .snapshot_timeout_ms = 12 * TIMEOUT_MS,
         .bootstrap_grace_ms = sim->grace_ms,

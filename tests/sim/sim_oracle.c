@@ -18,6 +18,7 @@ enum {
     /* The promised end of a lease that nobody renews, after its time: a lease check, and another
      * one at a node that took the record over from one that was still checking. A node that was
      * paused, or has just started, begins its check then. */
+    CHECKS_APART_MS = 350, /* interval of lease checks, and of the turns of a node */
     LEFTOVER_MS = 2 * (TTL_MS / 3) + LEASE_CHECK_SLACK_MS + 3 * EXPIRE_TICK_MS + CLOCKS_APART_MS,
 };
 
@@ -278,11 +279,19 @@ static void check_unregistered(struct sim *sim)
     }
 }
 
+/* After the time of a lease that nobody renews: the promised end, and the time in which it waits
+ * for both checks, where one contains few leases. */
+static uint64_t leftover_ms(const struct sim *sim)
+{
+    uint64_t turn = sim->check_max ? CLIENTS_MAX / sim->check_max + 1 : 0;
+    return LEFTOVER_MS + 2 * turn * CHECKS_APART_MS;
+}
+
 /* A node without a peer that was paused extends its leases, at most to a TTL after the pause. */
 static bool extends_leases(const struct sim *sim, const struct sim_node *node)
 {
     return node->continued_ms && node->alone_ms >= node->continued_ms &&
-           sim->now_ms - node->continued_ms < TTL_MS + LEFTOVER_MS;
+           sim->now_ms - node->continued_ms < TTL_MS + leftover_ms(sim);
 }
 
 /* Invariant 3: a lease ends one TTL after the last call that any node executed, whatever is in
@@ -294,16 +303,17 @@ static bool extends_leases(const struct sim *sim, const struct sim_node *node)
 static void check_ended_leases(struct sim *sim)
 {
     if (sim->settings.has_legacy || sim->guarded ||
-        (sim->behind_ms && sim->now_ms - sim->behind_ms < TTL_MS + LEFTOVER_MS))
+        (sim->behind_ms && sim->now_ms - sim->behind_ms < TTL_MS + leftover_ms(sim)))
         return;
     for (uint32_t i = 0; i < sim->client_count; i++) {
         const struct sim_client *client = &sim->clients[i];
-        if (!client->dead || sim->now_ms - client->touched_ms < TTL_MS + LEFTOVER_MS)
+        if (!client->dead || sim->now_ms - client->touched_ms < TTL_MS + leftover_ms(sim))
             continue;
         for (uint32_t n = 0; n < sim->node_count; n++) {
             const struct sim_node *node = &sim->nodes[n];
-            if (!node->is_legacy && node->is_ready && oracle_has_reached(sim, n, n, LEFTOVER_MS) &&
-                !extends_leases(sim, node) && content_at(node, client))
+            if (!node->is_legacy && node->is_ready &&
+                oracle_has_reached(sim, n, n, leftover_ms(sim)) && !extends_leases(sim, node) &&
+                content_at(node, client))
                 sim_fail(sim, 3, (int)i,
                          "i%u died, and its last call was %llu ms ago, but n%u "
                          "still has it",

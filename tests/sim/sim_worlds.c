@@ -13,6 +13,7 @@ enum {
     TOPOLOGY_NODES_MIN = 4,
     LIMITED_SEEDS = 3, /* each third one */
     FETCH_MAX = 8,
+    CHECK_MIN = 3,
 };
 
 /* --- topologies ------------------------------------------------------------------------------- */
@@ -363,6 +364,7 @@ static void limit_fetches(struct sim *sim)
         return;
     sim->fetch_max = 1 + (uint32_t)(sim->seed / LIMITED_SEEDS % FETCH_MAX);
     sim->response_max = 1 + sim->fetch_max / 2;
+    sim->check_max = CHECK_MIN + sim->fetch_max;
 }
 
 void worlds_prepare(struct sim *sim, uint64_t set)

@@ -13,7 +13,7 @@ static void empty_set_has_no_number(void **state)
 {
     (void)state;
     struct number_set set = {0};
-    assert_int_equal(number_set_pop(&set), 0);
+    assert_int_equal(number_set_pop(&set, 0), 0);
     assert_false(number_set_has(&set, 1));
     number_set_remove(&set, 1);
     assert_int_equal(set.count, 0);
@@ -32,8 +32,30 @@ static void numbers_come_out_once_the_lowest_first(void **state)
     }
     assert_int_equal(set.count, NUMBERS);
     for (uint32_t number = 1; number <= NUMBERS; number++)
-        assert_int_equal(number_set_pop(&set), number);
-    assert_int_equal(number_set_pop(&set), 0);
+        assert_int_equal(number_set_pop(&set, 0), number);
+    assert_int_equal(number_set_pop(&set, 0), 0);
+    number_set_free(&set);
+}
+
+static void numbers_come_out_from_a_number_on(void **state)
+{
+    (void)state;
+    static const uint32_t edges[] = {1, 64, 65, 128, 4096, 4097, 8192, 8193, NUMBERS};
+    enum { EDGES = sizeof(edges) / sizeof(edges[0]) };
+    struct number_set set = {0};
+    assert_int_equal(number_set_reserve(&set, WORDS), ERR_NONE);
+    for (int i = 0; i < EDGES; i++)
+        number_set_add(&set, edges[i]);
+    for (int after = 0; after < EDGES; after++) {
+        uint32_t next = after + 1 < EDGES ? edges[after + 1] : 0;
+        assert_int_equal(number_set_pop(&set, edges[after]), next);
+        if (next)
+            number_set_add(&set, next);
+        assert_int_equal(number_set_pop(&set, edges[after] - 1), edges[after]);
+        number_set_add(&set, edges[after]);
+    }
+    assert_int_equal(number_set_pop(&set, UINT32_MAX), 0);
+    assert_int_equal(set.count, EDGES);
     number_set_free(&set);
 }
 
@@ -56,8 +78,8 @@ static void removed_number_does_not_come_out(void **state)
         assert_int_equal(set.count, EDGES - 1);
         for (int i = 0; i < EDGES; i++)
             if (i != removed)
-                assert_int_equal(number_set_pop(&set), edges[i]);
-        assert_int_equal(number_set_pop(&set), 0);
+                assert_int_equal(number_set_pop(&set, 0), edges[i]);
+        assert_int_equal(number_set_pop(&set, 0), 0);
     }
     number_set_free(&set);
 }
@@ -73,7 +95,7 @@ static void set_keeps_its_numbers_when_it_grows(void **state)
     assert_true(number_set_bytes(&set) >= NUMBERS / 8);
     number_set_remove(&set, UINT32_MAX); /* above what was reserved */
     for (uint32_t words = 1; words <= WORDS; words++)
-        assert_int_equal(number_set_pop(&set), words * NUMBER_SET_WORD_BITS);
+        assert_int_equal(number_set_pop(&set, 0), words * NUMBER_SET_WORD_BITS);
     assert_int_equal(set.count, 0);
     number_set_free(&set);
 }
@@ -83,6 +105,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(empty_set_has_no_number),
         cmocka_unit_test(numbers_come_out_once_the_lowest_first),
+        cmocka_unit_test(numbers_come_out_from_a_number_on),
         cmocka_unit_test(removed_number_does_not_come_out),
         cmocka_unit_test(set_keeps_its_numbers_when_it_grows),
     };

@@ -361,6 +361,34 @@ static void leases_wait_for_their_check(void **state)
     assert_int_equal(shown(node, "t"), 0);
 }
 
+/* Counts the leases that are drained, and keeps each for a peer: it comes up again. */
+static void drain_for_peer(size_t max, unsigned drained[26])
+{
+    take_checks(max);
+    for (size_t i = 0; i < asked_count; i++) {
+        drained[instance_text(asked[i].instance, FIELD_SERVICE).data[0] - 'a']++;
+        assert_true(registry_guard_for_peer(node, instance_packed_key(asked[i].instance),
+                                            at_ms(expired_ms)));
+    }
+}
+
+/* The guard of a peer keeps more leases than are drained in a second. Their services are in many
+ * shards, and some are in one. */
+static void each_lease_has_its_turn_while_others_come_up_again(void **state)
+{
+    (void)state;
+    enum { SERVICES = 20, EACH = 2, PORTION = 3, TURN = (SERVICES * EACH + 1) / PORTION + 1 };
+    unsigned drained[26] = {0};
+    for (char name[] = "a"; name[0] < 'a' + SERVICES; name[0]++)
+        put_many(node, name, 0, EACH, at_ms(0));
+    for (uint64_t i = 0; i < TURN; i++) {
+        assert_true(lives(END_MS + i * (RECHECK_MS + TICK_MS)));
+        drain_for_peer(PORTION, drained);
+    }
+    for (unsigned i = 0; i < SERVICES; i++)
+        assert_true(drained[i] >= EACH);
+}
+
 /* The replicator has stopped: the leases do not wait for it. */
 static void leases_do_not_wait_without_a_replicator(void **state)
 {
@@ -402,6 +430,7 @@ int main(void)
         TEST(confirmed_and_unknown_leases_are_not_answered),
         TEST(many_leases_that_end_together_are_all_asked_about),
         TEST(leases_wait_for_their_check),
+        TEST(each_lease_has_its_turn_while_others_come_up_again),
         TEST(leases_do_not_wait_without_a_replicator),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
