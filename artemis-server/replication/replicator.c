@@ -287,7 +287,8 @@ void replicator_on_health(struct replicator *replicator, const struct message *m
         observe_clocks(replicator, peer, health, now);
     set_health(replicator, peer, new_health, now);
     peer->is_legacy = health->is_legacy;
-    if (peer->epoch != health->epoch)
+    bool has_restarted = peer->epoch != health->epoch;
+    if (has_restarted)
         peer->round.shared_hlc = 0; /* what it said before may be of its last process */
     peer->epoch = health->epoch;
     peer->was_ready = health->is_ready;
@@ -295,6 +296,8 @@ void replicator_on_health(struct replicator *replicator, const struct message *m
     peer->is_ready = new_health == PEER_UP && health->is_ready;
     if (became_ready)
         peer->round.next_ms = now.mono_ms;
+    if (became_ready || has_restarted)
+        peer->releases_sent = 0; /* guards that engaged meanwhile know none of them */
 }
 
 void replicator_on_goodbye(struct replicator *replicator, uint32_t number, struct moment now)

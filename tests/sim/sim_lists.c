@@ -11,8 +11,8 @@ enum {
     ENDING_FROM_MS = TTL_MS - 1000,
     ENDING_UNTIL_MS = TTL_MS + TTL_MS / 3 + 2000,
     /* A second, a lease check, and what is in transit meanwhile. */
-    RELEASED_MS = 1000, /* messages over four hops, and ticks */
-    STARTING_MS = 2000, /* after a node is ready, its first exchanges of records may be open */
+    RELEASED_MS = 1000,                 /* messages over four hops, and ticks */
+    STARTING_MS = DOWN_PROBE_MS + 1000, /* its peers have seen that a node is ready */
     /* A comparison that old is repeated, and its messages take as long again. */
     COMPARED_MS = 2000,
     /* A peer is out of reach: a health check that began just before fails. */
@@ -89,28 +89,27 @@ static void check_guards_end(struct sim *sim)
     }
 }
 
-/* A release has no effect at a node that is just starting and has no guarded lease yet: it may get
- * one a moment later, and keeps it (docs/REPLICATION.md). */
-static bool was_any_starting(const struct sim *sim, uint64_t ms)
+/* A release has no effect at a node that is just starting and has no guarded lease yet. It gets the
+ * release again when its peers see that it is ready, unless the release has ended by then. */
+static bool knows_release(const struct sim *sim, const struct sim_node *node)
 {
-    for (uint32_t n = 0; n < sim->node_count; n++)
-        if (sim->nodes[n].ready_ms + STARTING_MS > ms)
-            return true;
-    return false;
+    uint64_t seen_ms = node->ready_ms + STARTING_MS;
+    uint64_t since_ms = seen_ms > sim->released_ms ? seen_ms : sim->released_ms;
+    return since_ms < sim->released_ms + TTL_MS && sim->now_ms >= since_ms + RELEASED_MS;
 }
 
 /* What had ended when an operator released the guards has left every node, for good. */
 static void check_release(struct sim *sim)
 {
-    if (!sim->released_ms || sim->now_ms - sim->released_ms < RELEASED_MS ||
-        was_any_starting(sim, sim->released_ms))
+    if (!sim->released_ms)
         return;
     for (uint32_t i = 0; i < sim->client_count; i++) {
         const struct sim_client *client = &sim->clients[i];
         if (!client->dead || client->touched_ms + TTL_MS > sim->released_ms)
             continue;
         for (uint32_t n = 0; n < sim->node_count; n++)
-            if (serves(&sim->nodes[n]) && content_at(&sim->nodes[n], client))
+            if (serves(&sim->nodes[n]) && knows_release(sim, &sim->nodes[n]) &&
+                content_at(&sim->nodes[n], client))
                 sim_fail(sim, 3, (int)i, "n%u serves i%u %llu ms after the release of its guard", n,
                          i, (unsigned long long)(sim->now_ms - sim->released_ms));
     }

@@ -159,6 +159,32 @@ static void peer_that_returns_gets_a_release_within_a_lease(void **state)
     check_body(expect(0, MESSAGE_RELEASE), "web");
 }
 
+static void respond_as(uint64_t epoch, bool is_ready)
+{
+    pass_ms(HEALTH_MS);
+    respond_health(0, (struct health_response){.is_ready = is_ready, .epoch = epoch});
+}
+
+/* Its new process has no guarded lease when the release arrives, and copies some later. */
+static void peer_that_starts_gets_a_release_again_when_it_is_ready(void **state)
+{
+    (void)state;
+    join_up(0);
+    respond_as(1, true);
+    release("web");
+    finish(0, MESSAGE_RELEASE, SEND_DELIVERED);
+    respond_as(1, true);
+    assert_null(sent(0, MESSAGE_RELEASE));
+    respond_as(2, false);
+    finish(0, MESSAGE_RELEASE, SEND_DELIVERED);
+    respond_as(2, true);
+    finish(0, MESSAGE_RELEASE, SEND_DELIVERED);
+    respond_as(3, true); /* no health check has seen it starting */
+    finish(0, MESSAGE_RELEASE, SEND_DELIVERED);
+    respond_as(3, true);
+    assert_null(sent(0, MESSAGE_RELEASE));
+}
+
 /* A peer sends a release on: it has the time of the first node. */
 static void release_of_another_node_keeps_its_time(void **state)
 {
@@ -222,6 +248,7 @@ int main(void)
         TEST(rejected_release_is_no_rejected_update),
         TEST(legacy_peer_gets_no_release),
         TEST(peer_that_returns_gets_a_release_within_a_lease),
+        TEST(peer_that_starts_gets_a_release_again_when_it_is_ready),
         TEST(release_of_another_node_keeps_its_time),
         TEST(peer_that_returns_gets_every_release_that_was_accepted),
         TEST(peer_that_joins_gets_the_releases_that_have_not_ended),
