@@ -441,25 +441,33 @@ static uint64_t pending_bytes(const struct connection *connection, const struct 
     return ioctl(connection->socket, SIOCOUTQ, &bytes) == 0 && bytes > 0 ? (uint64_t)bytes : 0;
 }
 
-/* Returns true when the client has not acknowledged in time what was due: what was pending when the
- * time began, or RESPONSE_BYTES_PER_SEC. Then the next time begins. A client that is sent little is
- * therefore not too slow, however few bytes these are. */
+/* Returns true when the time of the client has passed. It begins anew when the client has
+ * acknowledged all that was pending at its beginning: a client that is sent little is therefore not
+ * too slow. Each acknowledged byte extends it, because a client that reads steadily acknowledges in
+ * steps, whose size depends on its buffers and on the packets. */
 static bool is_too_slow(struct connection *connection, uint64_t now_ms)
 {
     struct tcp_info info;
-    const uint64_t most = (uint64_t)STALLED_SECS * RESPONSE_BYTES_PER_SEC;
+    const uint64_t time_ms = (uint64_t)STALLED_SECS * MS_PER_SEC;
+    const uint64_t most_ms =
+        (uint64_t)ACKNOWLEDGED_STEP_BYTES * MS_PER_SEC / RESPONSE_BYTES_PER_SEC;
     if (now_ms < connection->checked_ms + STALL_CHECK_MS ||
         connections_age_ms(connection, now_ms) < STALL_CHECK_MS ||
         !tcp_state(connection->socket, &info))
         return false;
-    connection->checked_ms = now_ms;
+    bool is_first = connection->checked_ms < connection->since_ms;
+    uint64_t bytes = info.tcpi_bytes_acked - connection->acked_bytes;
     uint64_t pending = pending_bytes(connection, &info);
-    if (pending == 0 || info.tcpi_bytes_acked >= connection->due_bytes ||
-        connection->due_since_ms < connection->since_ms) {
-        connection->due_bytes = info.tcpi_bytes_acked + (pending < most ? pending : most);
-        connection->due_since_ms = now_ms;
+    connection->checked_ms = now_ms;
+    connection->acked_bytes = info.tcpi_bytes_acked;
+    if (is_first || pending == 0 || info.tcpi_bytes_acked >= connection->due_bytes) {
+        connection->due_bytes = info.tcpi_bytes_acked + pending;
+        connection->due_ms = now_ms + time_ms;
     }
-    return now_ms - connection->due_since_ms >= (uint64_t)STALLED_SECS * MS_PER_SEC;
+    connection->due_ms += bytes * MS_PER_SEC / RESPONSE_BYTES_PER_SEC;
+    if (connection->due_ms > now_ms + time_ms + most_ms)
+        connection->due_ms = now_ms + time_ms + most_ms;
+    return now_ms >= connection->due_ms;
 }
 
 /* Returns true when it ended the connection. Without lingering the kernel drops the rest of the

@@ -82,7 +82,7 @@ struct metric_values {
     X("artemis_connections_refused_by_address_total", "counter", connections.counters.refused_by_address, "Connections refused because their address had server.max_connections_per_address.") \
     X("artemis_connections_displaced_total",   "counter", connections.counters.displaced, "Idle connections closed to admit new ones at a limit.") \
     X("artemis_connections_timed_out_total",   "counter", connections.counters.timed_out, "Connections closed because they were too slow or idle for too long.") \
-    X("artemis_connections_closed_slow_total", "counter", connections.counters.closed_slow, "Connections closed because the client read less than 4 KiB/s of what was sent, for 10 s; also in artemis_connections_timed_out_total.") \
+    X("artemis_connections_closed_slow_total", "counter", connections.counters.closed_slow, "Connections closed because the client read less than 4 KiB/s of what was sent; also in artemis_connections_timed_out_total.") \
     X("artemis_handshakes_refused_total",      "counter", connections.counters.handshakes_refused, "Connections closed because their address had tls.max_handshakes_per_address.") \
     X("artemis_websockets",                    "gauge",   push.websockets,                "Open WebSockets.") \
     X("artemis_subscriptions",                 "gauge",   push.subscriptions,             "Subscriptions of all WebSockets.") \

@@ -123,7 +123,7 @@ static void readers_that_take_every_place_are_closed(void **state)
 
 /* --- WebSockets ------------------------------------------------------------------------------- */
 
-enum { FILLER_BYTES = 6000, CHANGES = 300, DRAINED_BYTES = 96 * 1024 };
+enum { FILLER_BYTES = 6000, CHANGES = 300 };
 
 static void change(struct http *http, int number)
 {
@@ -136,18 +136,6 @@ static void change(struct http *http, int number)
                            "'metadata':{'filler':'%s'}}]}",
                            number, filler),
                  200, "success", NULL);
-}
-
-/* What the kernel of the client took before its buffer was limited. The server has more. */
-static void drain(int fd, size_t bytes)
-{
-    char buffer[1024];
-    for (size_t taken = 0; taken < bytes;) {
-        assert_true(wait_readable(fd, wait_deadline_ms()));
-        ssize_t got = recv(fd, buffer, sizeof buffer, 0);
-        assert_true(got > 0);
-        taken += (size_t)got;
-    }
 }
 
 struct one {
@@ -168,14 +156,11 @@ static void websocket_that_is_read_too_slowly_is_closed(void **state)
     static struct readers readers;
     struct fixture *fixture = *state;
     struct websocket_client client;
-    int bytes = RECEIVE_BYTES;
-    websocket_client_open(&client, fixture->server.port, "/ws");
+    websocket_client_open_small(&client, RECEIVE_BYTES, fixture->server.port, "/ws");
     websocket_client_send_json(&client, "{'type':'subscribe','service_id':'s'}");
     check_json(websocket_client_next(&client), "type", "'subscribed'");
-    assert_int_equal(setsockopt(client.raw.fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes), 0);
     for (int number = 1; number <= CHANGES; number++)
         change(fixture->http, number);
-    drain(client.raw.fd, DRAINED_BYTES);
     readers = (struct readers){.sockets = {client.raw}, .count = 1};
     struct one one = {&readers, fixture->http};
     int64_t deadline_ms = wait_deadline_ms() + 20 * SECOND_MS;

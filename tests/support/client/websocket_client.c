@@ -38,18 +38,11 @@ __attribute__((format(printf, 3, 4))) static void fail_with(const char *file, in
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
-void websocket_client_open(struct websocket_client *client, uint16_t port, const char *path)
-{
-    websocket_client_open_with(client, port, path, NULL, 0);
-}
-
-void websocket_client_open_with(struct websocket_client *client, uint16_t port, const char *path,
-                                const void *early, size_t early_size)
+static void make_handshake(struct websocket_client *client, const char *path, const void *early,
+                           size_t early_size)
 {
     char *request = NULL;
     size_t size = 0;
-    *client = (struct websocket_client){0};
-    raw_socket_open(&client->raw, port);
     FILE *stream = open_memstream(&request, &size);
     assert_non_null(stream);
     fprintf(stream, "GET %s HTTP/1.1\r\nHost: a\r\n" HANDSHAKE_FIELDS "\r\n", path);
@@ -63,6 +56,27 @@ void websocket_client_open_with(struct websocket_client *client, uint16_t port, 
     check_field(&client->raw.response, "Upgrade", "websocket");
     check_field(&client->raw.response, "Connection", "Upgrade");
     check_field(&client->raw.response, "Sec-WebSocket-Accept", accepted);
+}
+
+void websocket_client_open(struct websocket_client *client, uint16_t port, const char *path)
+{
+    websocket_client_open_with(client, port, path, NULL, 0);
+}
+
+void websocket_client_open_with(struct websocket_client *client, uint16_t port, const char *path,
+                                const void *early, size_t early_size)
+{
+    *client = (struct websocket_client){0};
+    raw_socket_open(&client->raw, port);
+    make_handshake(client, path, early, early_size);
+}
+
+void websocket_client_open_small(struct websocket_client *client, int receive_bytes, uint16_t port,
+                                 const char *path)
+{
+    *client = (struct websocket_client){0};
+    raw_socket_open_small(&client->raw, receive_bytes, port);
+    make_handshake(client, path, NULL, 0);
 }
 
 void websocket_client_adopt(struct websocket_client *client, int fd)

@@ -52,6 +52,9 @@ void websocket_client_open(struct websocket_client *client, uint16_t port, const
 /* The same; `early` is sent together with the handshake. */
 void websocket_client_open_with(struct websocket_client *client, uint16_t port, const char *path,
                                 const void *early, size_t early_size);
+/* The same with a small receive buffer, as raw_socket_open_small. */
+void websocket_client_open_small(struct websocket_client *client, int receive_bytes, uint16_t port,
+                                 const char *path);
 /* Uses a connected socket; there is no handshake. */
 void websocket_client_adopt(struct websocket_client *client, int fd);
 /* Disconnects without a close frame. */

@@ -256,16 +256,18 @@ static void large_body_earns_time(void **state)
 
 /* --- answers that are not taken --------------------------------------------------------------- */
 
-/* One that is being answered, over TCP: only there it is known what the other end has taken. */
-static struct peer *serve_tcp_peer(struct fixture *fixture, uint64_t now_ms)
+/* One that is being answered, over TCP: only there it is known what the other end has taken.
+ * `buffer` is the size of the buffer of that end; 0: the default. */
+static struct peer *serve_tcp_peer_with(struct fixture *fixture, int buffer, uint64_t now_ms)
 {
     struct peer *peer = &fixture->peers[0];
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof(address);
-    int small = 4096;
     int listener = socket(AF_INET, SOCK_STREAM, 0);
     peer->theirs = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(setsockopt(peer->theirs, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
+    if (buffer)
+        assert_int_equal(setsockopt(peer->theirs, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer)),
+                         0);
     assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
     assert_int_equal(listen(listener, 1), 0);
     assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
@@ -278,6 +280,11 @@ static struct peer *serve_tcp_peer(struct fixture *fixture, uint64_t now_ms)
     connection_reading(&fixture->table, &peer->connection, now_ms);
     assert_true(connection_serving(&fixture->table, &peer->connection, now_ms));
     return peer;
+}
+
+static struct peer *serve_tcp_peer(struct fixture *fixture, uint64_t now_ms)
+{
+    return serve_tcp_peer_with(fixture, 4096, now_ms);
 }
 
 static struct tcp_info tcp_state(const struct peer *peer)
@@ -352,17 +359,60 @@ static uint64_t take_within_time(struct fixture *fixture, struct peer *peer, uin
     return now_ms;
 }
 
-static void response_that_is_read_slowly_continues(void **state)
+/* The same, and the other end accepts no byte more. Otherwise our kernel sends it after a pause in
+ * real time, of which the sweeps know nothing. */
+static bool is_full(void *context)
+{
+    return is_stuck(context) && tcp_state(context).tcpi_snd_wnd == 0;
+}
+
+/* Reads from the other end at this rate, with sweeps, for so many seconds or until the connection
+ * has ended. Returns whether it goes on. */
+static bool read_at_rate(struct fixture *fixture, struct peer *peer, size_t bytes_per_sec, int secs,
+                         uint64_t *now_ms)
+{
+    char bytes[64 * 1024];
+    for (int i = 0; i < secs; i++) {
+        for (size_t left = bytes_per_sec; left > 0;) {
+            ssize_t size =
+                recv(peer->theirs, bytes, left < sizeof(bytes) ? left : sizeof(bytes), MSG_WAITALL);
+            assert_true(size > 0);
+            left -= (size_t)size;
+        }
+        assert_true(wait_until(is_full, peer, wait_deadline_ms()));
+        connections_sweep(&fixture->table, *now_ms += 1000);
+        if (timed_out(fixture))
+            return false;
+    }
+    return true;
+}
+
+/* On loopback the kernel acknowledges 64 KiB or more at a time, when its buffer has space. */
+static void response_that_is_acknowledged_in_steps_continues(void **state)
 {
     struct fixture *fixture = *state;
-    struct peer *peer = serve_tcp_peer(fixture, 0);
+    struct peer *peer = serve_tcp_peer_with(fixture, 0, 0);
     uint64_t now_ms = 0;
     respond_until_blocked(peer);
-    for (int i = 0; i < 10; i++) {
-        now_ms = take_within_time(fixture, peer, STALLED_SECS * RESPONSE_BYTES_PER_SEC, now_ms);
-        assert_int_equal(timed_out(fixture), 0);
-    }
-    connections_sweep(&fixture->table, now_ms + 1000); /* and then it stops */
+    assert_true(read_at_rate(fixture, peer, RESPONSE_BYTES_PER_SEC, 120, &now_ms));
+    assert_true(read_at_rate(fixture, peer, 5000, 120, &now_ms));
+    assert_false(read_at_rate(fixture, peer, 683, 120, &now_ms));
+}
+
+/* However much was read before, it counts for the time of one step alone. */
+static void response_of_which_no_more_is_read_ends_the_connection(void **state)
+{
+    struct fixture *fixture = *state;
+    struct peer *peer = serve_tcp_peer_with(fixture, 0, 0);
+    uint64_t now_ms = 0;
+    const uint64_t most_ms =
+        STALLED_SECS * 1000 + (uint64_t)ACKNOWLEDGED_STEP_BYTES * 1000 / RESPONSE_BYTES_PER_SEC;
+    respond_until_blocked(peer);
+    assert_true(read_at_rate(fixture, peer, 4 * ACKNOWLEDGED_STEP_BYTES, 4, &now_ms));
+    for (uint64_t ms = 0; ms < most_ms - 1000; ms += 1000)
+        connections_sweep(&fixture->table, now_ms += 1000);
+    assert_int_equal(timed_out(fixture), 0);
+    connections_sweep(&fixture->table, now_ms += 1000);
     assert_int_equal(timed_out(fixture), 1);
 }
 
@@ -375,7 +425,7 @@ static void response_that_is_read_too_slowly_ends_the_connection(void **state)
     respond_until_blocked(peer);
     now_ms = take_within_time(fixture, peer, 1, now_ms);
     assert_int_equal(timed_out(fixture), 0);
-    for (int i = 0; i < 3 && peer->connection.state != CONNECTION_CLOSING; i++)
+    for (int i = 0; i < 10 && peer->connection.state != CONNECTION_CLOSING; i++)
         now_ms = take_within_time(fixture, peer, 1, now_ms);
     connections_view(&fixture->table, &view);
     assert_int_equal(view.counters.closed_slow, 1);
@@ -554,7 +604,8 @@ int main(void)
         TEST(request_of_a_client_that_left_is_not_lost_between_two_states),
         TEST(large_body_earns_time),
         TEST(response_that_is_not_read_ends_the_connection),
-        TEST(response_that_is_read_slowly_continues),
+        TEST(response_that_is_acknowledged_in_steps_continues),
+        TEST(response_of_which_no_more_is_read_ends_the_connection),
         TEST(response_that_is_read_too_slowly_ends_the_connection),
         TEST(response_that_is_sent_slowly_is_read_as_slowly),
         TEST(slow_response_of_the_server_is_no_fault_of_the_client),
