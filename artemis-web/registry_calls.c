@@ -30,16 +30,20 @@ static enum error fail_over_quota(struct batch_call *call, struct batch *batch, 
     return batch_fail_field(batch, index, ERR_OVER_QUOTA, &problem);
 }
 
-/* Counts the service of an instance for the token of the client. An instance that is registered
- * already is not refused. ERR_OVER_QUOTA, ERR_NO_MEMORY. */
-static enum error check_services(const struct batch_call *call, const struct instance *instance)
+/* Counts the service of an instance for the token of the client; *is_counted: until
+ * token_services_end. An instance that is registered already is not refused. ERR_OVER_QUOTA,
+ * ERR_NO_MEMORY. */
+static enum error count_service(const struct batch_call *call, const struct instance *instance,
+                                bool *is_counted)
 {
     const struct token *token = call->token;
     struct registry *registry = call->engine->registry;
+    *is_counted = false;
     if (!token || token->max_services == 0)
         return ERR_NONE;
-    enum error error = token_services_add(token->services, token->max_services, registry,
-                                          instance_text(instance, FIELD_SERVICE), call->now);
+    enum error error = token_services_begin(token->services, token->max_services, registry,
+                                            instance_text(instance, FIELD_SERVICE), call->now);
+    *is_counted = error == ERR_NONE;
     bool is_known =
         error == ERR_OVER_QUOTA && registry_has_instance(registry, instance_packed_key(instance));
     return is_known ? ERR_NONE : error;
@@ -52,7 +56,8 @@ static enum error register_one(struct batch_call *call, struct batch *batch, siz
     struct slice service_id = instance_text(instance, FIELD_SERVICE);
     if (!may_write(call, service_id))
         return batch_fail(batch, index, ERR_NO_PERMISSION, NULL);
-    enum error error = check_services(call, instance);
+    bool is_counted;
+    enum error error = count_service(call, instance, &is_counted);
     if (error == ERR_OVER_QUOTA)
         return fail_over_quota(call, batch, index, QUOTA_SERVICES, service_id);
     if (error)
@@ -61,6 +66,8 @@ static enum error register_one(struct batch_call *call, struct batch *batch, siz
     write_audit_begin(&call->audit, &item, instance_packed_key(instance));
     error = registry_register(registry, instance, call->now);
     write_audit_end(&call->audit, &item, instance, error);
+    if (is_counted)
+        token_services_end(call->token->services, registry, service_id, error == ERR_NONE);
     if (error == ERR_STALE_REVISION)
         return batch_fail_stale(batch, index, instance_client_revision(instance),
                                 registry_stored_revision(registry, instance_packed_key(instance)));

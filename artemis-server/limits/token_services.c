@@ -7,7 +7,8 @@
 
 struct token_service {
     LIST_ENTRY(token_service) link; /* in its bucket */
-    uint64_t since_ms;
+    uint32_t pending;               /* registrations between begin and end */
+    bool registered;                /* one of them has succeeded */
     size_t id_size;
     char id[];
 };
@@ -36,28 +37,26 @@ void token_services_free(struct token_services *services)
 
 /* The caller of the functions below holds the lock. */
 
-/* The address is a seed that differs for each process, so that clients cannot choose ids of one
- * bucket. */
-static struct token_service_list *bucket_of(struct token_services *services, struct slice id)
+static struct token_service_list *bucket_of(struct token_services *services,
+                                            const struct registry *registry, struct slice id)
 {
-    uint64_t seed = (uintptr_t)services->buckets;
+    uint64_t seed = registry_hash_seed(registry);
     return &services->buckets[XXH3_64bits_withSeed(id.data, id.size, seed) % TOKEN_SERVICE_BUCKETS];
 }
 
-static struct token_service *find(struct token_services *services, struct slice id)
+static struct token_service *find(struct token_services *services, const struct registry *registry,
+                                  struct slice id)
 {
     struct token_service *service;
-    LIST_FOREACH (service, bucket_of(services, id), link)
+    LIST_FOREACH (service, bucket_of(services, registry, id), link)
         if (slice_equal((struct slice){service->id, service->id_size}, id))
             return service;
     return NULL;
 }
 
-/* A service that was just added may not have its first instance yet. */
-static bool is_over(const struct token_service *service, struct registry *registry,
-                    struct moment now)
+static bool is_empty(const struct token_service *service, struct registry *registry)
 {
-    return now.mono_ms >= service->since_ms + TOKEN_SERVICE_MIN_MS &&
+    return service->pending == 0 &&
            registry_count_members(registry, (struct slice){service->id, service->id_size}) == 0;
 }
 
@@ -65,7 +64,7 @@ static bool is_over(const struct token_service *service, struct registry *regist
 static void remove_empty(struct token_services *services, struct registry *registry,
                          struct moment now)
 {
-    if (services->checked_ms && now.mono_ms < services->checked_ms + TOKEN_SERVICE_MIN_MS)
+    if (services->checked_ms && now.mono_ms < services->checked_ms + TOKEN_SERVICES_CHECK_MS)
         return;
     services->checked_ms = now.mono_ms;
     for (int i = 0; i < TOKEN_SERVICE_BUCKETS; i++) {
@@ -73,21 +72,23 @@ static void remove_empty(struct token_services *services, struct registry *regis
         for (struct token_service *service = LIST_FIRST(&services->buckets[i]); service;
              service = next) {
             next = LIST_NEXT(service, link);
-            if (is_over(service, registry, now))
+            if (is_empty(service, registry))
                 remove_one(services, service);
         }
     }
 }
 
-static enum error add(struct token_services *services, struct slice id, struct moment now)
+static enum error add(struct token_services *services, const struct registry *registry,
+                      struct slice id)
 {
     struct token_service *service = malloc(sizeof(*service) + id.size);
     if (!service)
         return ERR_NO_MEMORY;
-    service->since_ms = now.mono_ms;
+    service->pending = 1;
+    service->registered = false;
     service->id_size = id.size;
     memcpy(service->id, id.data, id.size);
-    LIST_INSERT_HEAD(bucket_of(services, id), service, link);
+    LIST_INSERT_HEAD(bucket_of(services, registry, id), service, link);
     services->count++;
     return ERR_NONE;
 }
@@ -99,18 +100,34 @@ static enum error find_or_add(struct token_services *services, uint32_t max,
         services->buckets = calloc(TOKEN_SERVICE_BUCKETS, sizeof(*services->buckets));
     if (!services->buckets)
         return ERR_NO_MEMORY;
-    if (find(services, id))
+    struct token_service *service = find(services, registry, id);
+    if (service) {
+        service->pending++;
         return ERR_NONE;
+    }
     if (services->count >= max)
         remove_empty(services, registry, now);
-    return services->count < max ? add(services, id, now) : ERR_OVER_QUOTA;
+    return services->count < max ? add(services, registry, id) : ERR_OVER_QUOTA;
 }
 
-enum error token_services_add(struct token_services *services, uint32_t max,
-                              struct registry *registry, struct slice service_id, struct moment now)
+enum error token_services_begin(struct token_services *services, uint32_t max,
+                                struct registry *registry, struct slice service_id,
+                                struct moment now)
 {
     pthread_mutex_lock(&services->lock);
     enum error error = find_or_add(services, max, registry, service_id, now);
     pthread_mutex_unlock(&services->lock);
     return error;
+}
+
+void token_services_end(struct token_services *services, const struct registry *registry,
+                        struct slice service_id, bool registered)
+{
+    pthread_mutex_lock(&services->lock);
+    struct token_service *service = find(services, registry, service_id);
+    service->pending--;
+    service->registered |= registered;
+    if (service->pending == 0 && !service->registered)
+        remove_one(services, service);
+    pthread_mutex_unlock(&services->lock);
 }

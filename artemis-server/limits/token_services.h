@@ -7,6 +7,8 @@
  * before does not count. A service counts until it has no instances, those of other clients
  * included. Services without instances are removed when a further one needs a place.
  *
+ *     token_services_begin(...), registry_register(...), token_services_end(...)
+ *
  * Any thread may call. The lock is held while a shard of the registry is locked.
  */
 #pragma once
@@ -18,7 +20,7 @@
 
 enum {
     TOKEN_SERVICE_BUCKETS = 256,
-    TOKEN_SERVICE_MIN_MS = 1000, /* a service counts for so long in any case */
+    TOKEN_SERVICES_CHECK_MS = 1000, /* between two checks for services without instances */
 };
 
 struct token_service;
@@ -36,6 +38,9 @@ void token_services_init(struct token_services *services);
 void token_services_free(struct token_services *services);
 /* Counts the service (canonical id) of an instance that is about to be registered. ERR_OVER_QUOTA:
  * it would be one more than max. ERR_NO_MEMORY. */
-MUST_USE enum error token_services_add(struct token_services *services, uint32_t max,
-                                       struct registry *registry, struct slice service_id,
-                                       struct moment now);
+MUST_USE enum error token_services_begin(struct token_services *services, uint32_t max,
+                                         struct registry *registry, struct slice service_id,
+                                         struct moment now);
+/* The registration has succeeded or failed. A service of which all have failed does not count. */
+void token_services_end(struct token_services *services, const struct registry *registry,
+                        struct slice service_id, bool registered);

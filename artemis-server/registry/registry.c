@@ -368,7 +368,9 @@ void registry_set_quota(struct registry *registry, uint32_t instances_per_servic
     atomic_store_explicit(&registry->quota, instances_per_service, memory_order_relaxed);
 }
 
-/* Whether the service of the key has as many instances as clients can register. */
+/* Whether the service of the key has as many instances as clients can register. Instances that a
+ * guard keeps may have been replaced by new ones, which must not be refused; as many of them as the
+ * quota do not count. */
 static bool is_over_quota(const struct registry *registry, const struct locked_key *key,
                           const struct instance *instance)
 {
@@ -377,7 +379,11 @@ static bool is_over_quota(const struct registry *registry, const struct locked_k
         return false;
     uint32_t number =
         shard_find_service(key->shard, key->location.hash, instance_text(instance, FIELD_SERVICE));
-    return number && shard_service(key->shard, number)->member_count >= quota;
+    if (number == 0)
+        return false;
+    const struct service *service = shard_service(key->shard, number);
+    return service->member_count - service->guarded >= quota ||
+           service->member_count >= 2 * (uint64_t)quota;
 }
 
 static enum error insert_new(struct registry *registry, struct locked_key *key,

@@ -96,8 +96,9 @@ MUST_USE enum error registry_unregister(struct registry *registry, const struct 
                                         uint64_t client_revision, struct moment now);
 /* The client revision of the record of a key, also of a tombstone; 0: none. */
 uint64_t registry_stored_revision(struct registry *registry, struct slice packed_key);
-/* Limits the instances of a service that clients can register; 0: no limit. What peers send and
- * what is loaded from storage is never refused. */
+/* Limits the instances of a service that clients can register; 0: no limit. Guarded ones do not
+ * count, except for those beyond the same limit. What peers send and what is loaded from storage is
+ * never refused. */
 void registry_set_quota(struct registry *registry, uint32_t instances_per_service);
 
 /* --- queries ---------------------------------------------------------------------------------- */
@@ -106,6 +107,8 @@ void registry_set_quota(struct registry *registry, uint32_t instances_per_servic
 bool registry_has_instance(struct registry *registry, struct slice packed_key);
 /* The number of instances of a service. `id` is canonical. */
 uint32_t registry_count_members(struct registry *registry, struct slice id);
+/* The seed of the options, for tables of what clients choose. */
+uint64_t registry_hash_seed(const struct registry *registry);
 
 /* The members of a service at one revision. Released with registry_members_free. */
 struct registry_members {

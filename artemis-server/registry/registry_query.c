@@ -171,6 +171,11 @@ uint32_t registry_count_members(struct registry *registry, struct slice id)
     return count;
 }
 
+uint64_t registry_hash_seed(const struct registry *registry)
+{
+    return registry->options.hash_seed;
+}
+
 uint64_t registry_service_revision(struct registry *registry, struct slice id)
 {
     struct locked_service found = registry_lock_service(registry, id);

@@ -130,6 +130,30 @@ static void services_of_a_token_are_limited(void **state)
     temp_folder_remove(&folder);
 }
 
+/* A registration that fails counts no service for its token. */
+static void service_of_a_failed_registration_does_not_count(void **state)
+{
+    (void)state;
+    char few[512];
+    struct temp_folder folder;
+    struct server_process server;
+    temp_folder_make(&folder);
+    tokens_describe(few, sizeof few, "few", "write", FEW_SECRET, 4102444800);
+    strcat(few, "max_services = 1\n");
+    server_process_start(&server,
+                         (const char *const[]){"--config", tokens_write(&folder, few), "--set",
+                                               "registry.max_instances_per_service=1", NULL},
+                         NULL);
+    struct http *http = http_new(server.port);
+    check_status(register_as(http, TOKEN_WRITE, "full", "i1"), 200, "success", NULL);
+    struct http_response *response = register_as(http, FEW_SECRET, "full", "i2");
+    check_contains(response, "failed_instances[0].error_message", "max_instances_per_service = 1");
+    check_status(register_as(http, FEW_SECRET, "a", "i1"), 200, "success", NULL);
+    http_free(http);
+    server_process_stop(&server);
+    temp_folder_remove(&folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -139,6 +163,7 @@ int main(void)
                                         fixture_stop),
         cmocka_unit_test(replication_is_not_refused),
         cmocka_unit_test(services_of_a_token_are_limited),
+        cmocka_unit_test(service_of_a_failed_registration_does_not_count),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -73,6 +73,35 @@ static void replication_is_never_refused(void **state)
     assert_true(registry_has_instance(registry, instance_key_packed(&key)));
 }
 
+/* A guard keeps 100 instances that have ended. Their successors are registered. */
+static void guarded_instances_take_no_place(void **state)
+{
+    (void)state;
+    enum { GUARDED = 100 };
+    registry_set_quota(registry, GUARDED);
+    put_many(registry, "big", 0, GUARDED, at_ms(0));
+    assert_int_equal(try_put((struct brief){.service = "big", .id = "more"}, 0), ERR_OVER_QUOTA);
+    registry_expire(registry, at_ms(TTL_MS + TICK_MS));
+    assert_int_equal(stats_of(registry).guarded, GUARDED + MAX);
+    put_many(registry, "big", GUARDED, 2 * GUARDED, at_ms(TTL_MS + TICK_MS));
+    assert_int_equal(try_put((struct brief){.service = "big", .id = "more"}, TTL_MS + TICK_MS),
+                     ERR_OVER_QUOTA);
+}
+
+/* Otherwise a client could register more whenever its leases have ended. */
+static void guarded_instances_beyond_the_quota_count(void **state)
+{
+    (void)state;
+    enum { GUARDED = 100 };
+    registry_set_quota(registry, 0);
+    put_many(registry, "big", 0, GUARDED, at_ms(0));
+    registry_set_quota(registry, GUARDED / 2);
+    registry_expire(registry, at_ms(TTL_MS + TICK_MS));
+    assert_int_equal(stats_of(registry).guarded, GUARDED + MAX);
+    assert_int_equal(try_put((struct brief){.service = "big", .id = "more"}, TTL_MS + TICK_MS),
+                     ERR_OVER_QUOTA);
+}
+
 static void no_quota_refuses_nothing(void **state)
 {
     (void)state;
@@ -89,6 +118,8 @@ int main(void)
         TEST(registered_instance_is_renewed_and_changed),
         TEST(unregistered_instance_returns_its_place),
         TEST(replication_is_never_refused),
+        TEST(guarded_instances_take_no_place),
+        TEST(guarded_instances_beyond_the_quota_count),
         TEST(no_quota_refuses_nothing),
     };
     return cmocka_run_group_tests_name("registry_quota", tests, NULL, NULL);
