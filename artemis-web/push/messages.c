@@ -190,3 +190,20 @@ void message_error(struct text *out, const char *message)
     jw_string(&w, message);
     jw_close(&w, '}');
 }
+
+void message_refused(struct text *out, enum error error, const char *message,
+                     struct slice service_id)
+{
+    struct json_writer w = begin_message(out, "error");
+    jw_name(&w, "message");
+    jw_string(&w, message);
+    jw_name(&w, "reason");
+    jw_string(&w, error_info(error)->reason);
+    jw_name(&w, "retry_after_secs");
+    jw_u64(&w, RETRY_AFTER_SECS);
+    if (service_id.data && service_id.size <= ID_BYTES_MAX) {
+        jw_name(&w, "service_id");
+        jw_text(&w, service_id);
+    }
+    jw_close(&w, '}');
+}

@@ -21,6 +21,8 @@ enum push_form {
 /* The limit of the Java clients, and of Tomcat for their messages. */
 enum { JAVA_MESSAGE_BYTES_MAX = 8191 };
 
+enum { RETRY_AFTER_SECS = 1 }; /* as in the header of an HTTP response */
+
 /* Appends a change, after a comma where the text is not empty. */
 void message_change(struct text *changes, enum push_form form, const struct instance *instance,
                     enum change_type type, uint64_t wall_ms);
@@ -38,3 +40,7 @@ void message_subscribed(struct text *out, struct slice service_id, uint64_t revi
 void message_unsubscribed(struct text *out, struct slice service_id);
 void message_pong(struct text *out);
 void message_error(struct text *out, const char *message);
+/* For a message that a rate limit refuses. `service_id` is what the client sent; it is left out if
+ * it is NULL or too long. */
+void message_refused(struct text *out, enum error error, const char *message,
+                     struct slice service_id);

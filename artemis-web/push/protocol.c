@@ -8,6 +8,19 @@
 #include "artemis-server/registry/registry.h"
 #include "artemis-web/registry_calls.h"
 
+static struct client client_of(const struct websocket *websocket)
+{
+    return (struct client){websocket->token ? websocket->token->name : NULL, &websocket->address};
+}
+
+/* Each message about subscriptions is a discovery call of the client, as a lookup is. */
+static enum error admit_discovery(const struct websocket *websocket)
+{
+    struct push *push = websocket->push;
+    const struct client client = client_of(websocket);
+    return call_limits_admit(&push->engine->limits, CALL_DISCOVERY, &client, push->now.mono_ms);
+}
+
 /* --- /ws -------------------------------------------------------------------------------------- */
 
 struct client_message {
@@ -127,18 +140,23 @@ static void handle_native(struct websocket *websocket, struct client_message *re
 static void on_native(struct websocket *websocket, struct slice text)
 {
     struct client_message received = {.revision = UINT64_MAX};
-    struct document *document;
+    struct document *document = NULL;
     struct text response = {0};
     char message[MESSAGE_BYTES] = "";
+    enum error refused = admit_discovery(websocket);
     enum error error = document_parse(text, &document, message);
-    if (!error) {
+    if (!error)
         error = read_fields(document, &received, message);
+    if (refused) {
+        engine_describe_limit(websocket->push->engine, refused, message);
+        message_refused(&response, refused, message, received.service_id);
+    } else {
         if (!error)
             handle_native(websocket, &received, &response, message);
-        document_free(document);
+        if (message[0] || error)
+            message_error(&response, message[0] ? message : error_info(error)->message);
     }
-    if (message[0] || error)
-        message_error(&response, message[0] ? message : error_info(error)->message);
+    document_free(document);
     websocket_respond(websocket, &response);
     text_free(&response);
 }
@@ -171,8 +189,7 @@ static void on_java_heartbeat(struct websocket *websocket, struct slice text)
         .failed_bytes_max = JAVA_MESSAGE_BYTES_MAX,
         .response = &response,
     };
-    const struct client client = {websocket->token ? websocket->token->name : NULL,
-                                  &websocket->address};
+    const struct client client = client_of(websocket);
     enum error error = engine_admit(push->engine, CALL_HEARTBEAT, &client, call.now);
     if (error == ERR_RATE_LIMITED || error == ERR_CLIENT_RATE_LIMITED)
         engine_describe_limit(push->engine, error, message);
@@ -199,12 +216,17 @@ static bool needs_reload(const struct push *push, struct slice id)
 }
 
 /* Subscribes to the service of a DiscoveryConfig. There is no response, and an invalid message is
- * ignored, as the Java servers do. */
+ * ignored, as the Java servers do. A message over a rate limit ends the WebSocket: its client
+ * connects again and repeats its subscriptions. */
 static void on_java_subscription(struct websocket *websocket, struct slice text)
 {
     char message[MESSAGE_BYTES];
     struct document *document;
     struct client_message received = {0};
+    if (admit_discovery(websocket)) {
+        websocket_close(websocket, CODE_TRY_AGAIN_LATER, "over the rate limit; connect again");
+        return;
+    }
     if (document_parse(text, &document, message))
         return;
     enum error error = document_text(document, "service_id", &received.service_id, message);

@@ -17,7 +17,6 @@
 
 enum {
     SEND_BUFFER_BYTES = 64 * 1024, /* of the kernel, for each socket */
-    CODE_TRY_AGAIN_LATER = 1013,
 };
 
 /* --- states ----------------------------------------------------------------------------------- */

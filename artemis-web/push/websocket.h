@@ -22,6 +22,8 @@
 
 struct websocket_reader;
 
+enum { CODE_TRY_AGAIN_LATER = 1013 }; /* of a close frame; wslay does not have it */
+
 enum websocket_state {
     WEBSOCKET_OPEN,
     WEBSOCKET_PINGED,  /* open; a ping is unanswered */

@@ -35,6 +35,7 @@ struct artemis_client {
         struct push_socket *socket; /* NULL: none */
         enum push_state socket_state;
         STAILQ_HEAD(, pending_push) pushes; /* the oldest first */
+        bool limit_logged;                  /* for this connection: a message was over a limit */
         bool push_lost;                     /* there was no memory for a push */
     } loop;
 

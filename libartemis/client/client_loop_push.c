@@ -34,6 +34,7 @@ static void push_connected(struct artemis_client *client, size_t server, bool po
     client->shared.polling = polls;
     client->shared.socket_retry_ms = client_clock_ms() + SOCKET_RETRY_MS;
     client->shared.push_failing = false;
+    client->loop.limit_logged = false;
     loop_log(client, ARTEMIS_LOG_INFO,
              polls ? "polling %s, which has no WebSocket" : "receiving changes from %s",
              loop_url(client, server));
@@ -112,8 +113,10 @@ static void apply_pushes(struct artemis_client *client)
     const char *url = loop_url(client, push_socket_server(client->loop.socket));
     while ((push = STAILQ_FIRST(&client->loop.pushes))) {
         STAILQ_REMOVE_HEAD(&client->loop.pushes, link);
-        if (push->message.type == PUSH_ERROR)
+        bool is_limited = push->message.type == PUSH_ERROR && push->message.limited;
+        if (push->message.type == PUSH_ERROR && !(is_limited && client->loop.limit_logged))
             loop_log(client, ARTEMIS_LOG_WARNING, "%s: %s", url, push->message.message);
+        client->loop.limit_logged |= is_limited;
         log_skipped(client, url, push->message.skipped);
         cache_sync_push(&client->shared.sync, &push->message, client_clock_ms(),
                         client_clock_wall_ms());

@@ -100,6 +100,7 @@ void cache_sync_disconnected(struct cache_sync *sync)
         bool was_fresh = cache->fresh;
         end_fetch(sync, cache);
         cache->phase = CACHE_UNSUBSCRIBED;
+        cache->due_ms = 0;
         cache->polled = false;
         cache->etag[0] = '\0'; /* ETags of different servers are not comparable */
         service_cache_drop_deferred(cache);
@@ -164,6 +165,8 @@ static bool next_action(struct cache_sync *sync, struct service_cache *cache, ui
                         struct sync_action *action)
 {
     if (cache->phase == CACHE_UNSUBSCRIBED && !sync->polls) {
+        if (cache->due_ms > now_ms)
+            return false;
         prepare_subscribe(cache, now_ms, action);
         return true;
     }
@@ -228,6 +231,15 @@ static void on_subscribed(struct cache_sync *sync, struct service_cache *cache,
     }
     cache->phase = CACHE_RELOADING;
     cache->due_ms = now_ms + SYNC_RESPONSE_TIMEOUT_MS;
+}
+
+/* The server has not subscribed it. */
+static void on_limited(struct service_cache *cache, uint64_t now_ms)
+{
+    if (cache->phase != CACHE_SUBSCRIBING)
+        return;
+    cache->phase = CACHE_UNSUBSCRIBED;
+    cache->due_ms = now_ms + SYNC_LIMITED_MS;
 }
 
 /* When a push arrived, and whether it was deferred until a state was fetched. */
@@ -310,6 +322,8 @@ void cache_sync_push(struct cache_sync *sync, struct push_message *message, uint
     struct service_cache *everything = find(sync, "*");
     if (message->type == PUSH_SUBSCRIBED && cache)
         on_subscribed(sync, cache, message, now_ms);
+    if (message->type == PUSH_ERROR && message->limited && cache)
+        on_limited(cache, now_ms);
     const struct arrival arrival = {.now_ms = now_ms, .wall_ms = wall_ms};
     if (message->type == PUSH_CHANGE) {
         if (everything && everything != cache)

@@ -28,6 +28,7 @@ enum {
     SYNC_RESPONSE_TIMEOUT_MS = 5000, /* for messages that the server must push */
     SYNC_REFUSED_MS = 10000,         /* until a refused fetch is repeated */
     SYNC_NO_MEMORY_MS = 1000,
+    SYNC_LIMITED_MS = 1000,    /* until a subscription over a rate limit is repeated */
     SYNC_MISSED_MS = 100,      /* until a state that lacks dropped pushes is fetched again */
     SYNC_DEFERRED_MAX = 20000, /* changes; beyond that, pushes are dropped and the state fetched */
 };

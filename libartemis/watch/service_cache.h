@@ -15,10 +15,10 @@
 #include "libartemis/wire/wire.h"
 
 enum cache_phase {
-    CACHE_UNSUBSCRIBED,
-    CACHE_SUBSCRIBING, /* subscribe was sent; polled if it is not confirmed by due_ms */
-    CACHE_RELOADING,   /* subscribed; the server pushes the state; fetched if not by due_ms */
-    CACHE_FETCH_DUE,   /* the state must be fetched, from due_ms on */
+    CACHE_UNSUBSCRIBED, /* subscribe must be sent, from due_ms on */
+    CACHE_SUBSCRIBING,  /* subscribe was sent; polled if it is not confirmed by due_ms */
+    CACHE_RELOADING,    /* subscribed; the server pushes the state; fetched if not by due_ms */
+    CACHE_FETCH_DUE,    /* the state must be fetched, from due_ms on */
     CACHE_FETCHING,
     CACHE_LIVE, /* up to date; if polled, fetched again at due_ms */
 };

@@ -404,6 +404,9 @@ static void read_push_rest(const json_t *root, struct push_message *message)
     message->incomplete = json_is_false(json_object_get(root, "complete"));
     read_epoch(json_object_get(root, "run"), message->epoch);
     copy_text(message->message, sizeof message->message, text_of(root, "message"));
+    const char *reason = text_of(root, "reason");
+    message->limited =
+        strcmp(reason, "over-limit") == 0 || strcmp(reason, "over-client-limit") == 0;
 
     struct field_problem problem;
     size_t size = 0;

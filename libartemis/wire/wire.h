@@ -105,6 +105,7 @@ struct push_message {
     size_t count;
     size_t skipped;                 /* invalid changes */
     char message[WIRE_MESSAGE_MAX]; /* of an error */
+    bool limited;                   /* an error: a rate limit refuses a message for now */
 };
 
 /* ERR_INVALID_JSON; ERR_BODY_TOO_LARGE: a change is too large; ERR_NO_MEMORY. */

@@ -136,6 +136,27 @@ static void websocket_of_a_client_is_limited_with_its_requests(void **state)
                                "kind=\"heartbeat\",scope=\"client\"") >= 1);
 }
 
+static void subscriptions_of_a_client_are_limited_with_its_requests(void **state)
+{
+    struct fixture *fixture = *state;
+    struct websocket_client client;
+    bool refused = false;
+    websocket_client_open(&client, fixture->server.port, "/ws");
+    for (int i = 0; i < TRIES_MAX && !refused; i++) {
+        websocket_client_send_json(&client, "{'type':'subscribe','service_id':'s'}");
+        refused = strcmp(check_text(websocket_client_next(&client), "type"), "error") == 0;
+    }
+    assert_true(refused);
+    check_json(&client.message, "reason", "'over-client-limit'");
+    check_json(&client.message, "retry_after_secs", "1");
+    check_json(&client.message, "service_id", "'s'");
+    check_contains(&client.message, "message", "client_requests_per_second");
+    websocket_client_close(&client);
+    const char *text = http_get(fixture->http, "/metrics")->body;
+    assert_true(prometheus_sum(text, "artemis_rate_limited_total",
+                               "kind=\"discovery\",scope=\"client\"") >= 1);
+}
+
 /* --- clients by token ------------------------------------------------------------------------- */
 
 static int read_with(uint8_t host, uint16_t port, const char *secret)
@@ -195,6 +216,7 @@ int main(void)
         TEST(refused_requests_are_counted_by_kind_and_scope),
         TEST(refused_requests_are_summed_up_in_the_log),
         TEST(websocket_of_a_client_is_limited_with_its_requests),
+        TEST(subscriptions_of_a_client_are_limited_with_its_requests),
         cmocka_unit_test(token_is_one_client_at_all_its_addresses),
         cmocka_unit_test_setup_teardown(limit_is_off_by_default, start_default, fixture_stop),
     };

@@ -70,6 +70,42 @@ static void changes_without_an_instance_are_ignored(void **state)
     assert_fresh(fixture, true, 1);
 }
 
+/* --- rate limits ------------------------------------------------------------------------------ */
+
+#define LIMITED(reason, id)                                                                        \
+    "{\"type\":\"error\",\"message\":\"m\",\"reason\":\"" reason "\",\"service_id\":\"" id "\"}"
+
+static void subscription_over_a_rate_limit_is_repeated(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const errors[] = {LIMITED("over-limit", "s"),
+                                         LIMITED("over-client-limit", "S")};
+    cache_sync_connected(&fixture->sync, false, fixture->now_ms);
+    for (int i = 0; i < 2; i++) {
+        assert_sends(fixture, SUBSCRIBE);
+        receive(fixture, errors[i]);
+        assert_idle_until(fixture, fixture->now_ms + SYNC_LIMITED_MS);
+        fixture->now_ms += SYNC_LIMITED_MS;
+    }
+    assert_sends(fixture, SUBSCRIBE);
+    subscribed(fixture, "s", 10, "A");
+    assert_fetches(fixture, PATH);
+    receive(fixture, errors[0]); /* of another message: the subscription stays */
+    fetched(fixture, 10, "1:80");
+    assert_fresh(fixture, true, 1);
+}
+
+static void new_connection_subscribes_at_once_after_a_rate_limit(void **state)
+{
+    struct fixture *fixture = *state;
+    cache_sync_connected(&fixture->sync, false, fixture->now_ms);
+    assert_sends(fixture, SUBSCRIBE);
+    receive(fixture, LIMITED("over-limit", "s"));
+    cache_sync_disconnected(&fixture->sync);
+    cache_sync_connected(&fixture->sync, false, fixture->now_ms);
+    assert_sends(fixture, SUBSCRIBE);
+}
+
 /* --- unused caches ---------------------------------------------------------------------------- */
 
 static void unused_service_is_unsubscribed_and_removed(void **state)
@@ -138,6 +174,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(too_many_pushes_during_a_fetch_are_dropped_and_fetched),
         TEST(changes_without_an_instance_are_ignored),
+        TEST(subscription_over_a_rate_limit_is_repeated),
+        TEST(new_connection_subscribes_at_once_after_a_rate_limit),
         TEST(unused_service_is_unsubscribed_and_removed),
         TEST(discovered_service_is_removed_after_ten_idle_minutes),
         TEST(without_memory_nothing_is_missed_or_reported_twice),
