@@ -79,7 +79,7 @@ struct config {
         char zone[CONFIG_TEXT_BYTES];
         uint32_t threads;
         uint64_t max_body_bytes;
-        uint32_t max_connections, max_connections_per_address; /* of the latter, 0: no limit */
+        uint32_t max_connections, max_connections_per_address; /* of the latter, 0: a share */
         enum casing default_casing; /* of a response to a request with NAMES_NEUTRAL */
     } server;
     struct {

@@ -61,9 +61,10 @@ const struct config_setting config_settings[] = {
     {NUMBER(server, max_connections, 16, 1000000, "10000"),
      .description = "Maximum number of open connections. Beyond it an idle one is closed, or the "
                     "new one is refused."},
-    {NUMBER(server, max_connections_per_address, 0, 1000000, "0"), .default_note = "no limit",
+    {NUMBER(server, max_connections_per_address, 0, 1000000, "0"), .default_note = "80 % of them",
      .description = "Maximum number of open connections of one address (IPv6: a /64). At the limit "
-                    "a new one closes one of them that is idle, or is refused. 0 means no limit."},
+                    "a new one closes one of them that is idle, or is refused. 0 means 80 % of "
+                    "server.max_connections, and no limit for loopback."},
     {CHOICE(server, default_casing, casings, "snake_case"),
      .description = "Casing of a response if no name in the request has a casing, as in "
                     "`GET /api/discovery/services`. Otherwise a response has the casing of its "

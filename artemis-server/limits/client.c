@@ -43,6 +43,13 @@ bool client_address_equal(const struct client_address *a, const struct client_ad
     return slice_equal(client_address_bytes(a), client_address_bytes(b));
 }
 
+bool client_address_is_loopback(const struct client_address *address)
+{
+    static const struct client_address ipv6 = {.size = IPV6_NETWORK_BYTES};
+    return address->size == IPV4_BYTES ? address->bytes[0] == IN_LOOPBACKNET
+                                       : client_address_equal(address, &ipv6);
+}
+
 void client_address_write(const struct client_address *address, char out[CLIENT_NAME_BYTES])
 {
     char host[INET6_ADDRSTRLEN] = "unknown";

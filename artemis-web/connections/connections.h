@@ -21,7 +21,8 @@
  *     beyond that they are closed.
  *   - connections_limit_addresses limits the connections of one address, and those in a TLS
  *     handshake. At that limit a new connection displaces one of its own address, as above, or gets
- *     503; with TLS it is closed.
+ *     503; with TLS it is closed. Without a limit in the settings, an address that is not loopback
+ *     may have ADDRESS_SHARE_PERCENT of the table.
  *
  * Web threads create and end the connections. To end one from another thread, the table shuts its
  * socket down; libmicrohttpd notices the end of the stream. Only its own thread can send on a
@@ -56,6 +57,7 @@ enum {
     CONNECTIONS_REPORT_MS = 10 * 1000, /* between two lines of the log about refused connections */
     BLOCKED_CHECKS = 3,
     IDLE_BEFORE_DISPLACED_MS = 1000,
+    ADDRESS_SHARE_PERCENT = 80,
 };
 
 enum connection_state {
@@ -118,6 +120,7 @@ struct connection_addresses {
     uint32_t bucket_count;                   /* a power of two */
     uint64_t hash_seed;
     uint32_t connections_max, handshakes_max;
+    bool exempts_loopback;     /* from connections_max */
     uint32_t reports;          /* lines of the log so far */
     uint64_t heaviest_refused; /* connections since the last one, of: */
     struct client_address heaviest;
@@ -154,8 +157,9 @@ uint32_t connections_limit(uint32_t wanted, uint64_t files, uint32_t reserved);
 uint64_t connections_files(uint32_t limit, uint32_t reserved);
 
 void connections_init(struct connections *table, uint32_t limit);
-/* Limits the connections of each address, and those of them with TLS that have not sent their first
- * request; 0: no limit. To be called before the first connection. ERR_NO_MEMORY. */
+/* Limits the connections of each address (0: to ADDRESS_SHARE_PERCENT of the table, except for
+ * loopback), and those of them with TLS that have not sent their first request (0: no limit). To be
+ * called before the first connection. ERR_NO_MEMORY. */
 MUST_USE enum error connections_limit_addresses(struct connections *table, uint32_t connections_max,
                                                 uint32_t handshakes_max, uint64_t hash_seed);
 void connections_free(struct connections *table); /* must be empty */

@@ -21,13 +21,17 @@ struct connection_address {
     struct connection_list members;
 };
 
+static uint32_t share_of(uint32_t limit)
+{
+    uint32_t share = (uint32_t)((uint64_t)limit * ADDRESS_SHARE_PERCENT / 100);
+    return share ? share : 1;
+}
+
 enum error connections_limit_addresses(struct connections *table, uint32_t connections_max,
                                        uint32_t handshakes_max, uint64_t hash_seed)
 {
     struct connection_addresses *addresses = &table->_shared.addresses;
     uint32_t buckets = 64;
-    if (connections_max == 0 && handshakes_max == 0)
-        return ERR_NONE;
     while (buckets < table->limit)
         buckets *= 2;
     addresses->buckets = calloc(buckets, sizeof(*addresses->buckets));
@@ -35,7 +39,8 @@ enum error connections_limit_addresses(struct connections *table, uint32_t conne
         return ERR_NO_MEMORY;
     addresses->bucket_count = buckets;
     addresses->hash_seed = hash_seed;
-    addresses->connections_max = connections_max ? connections_max : UINT32_MAX;
+    addresses->connections_max = connections_max ? connections_max : share_of(table->limit);
+    addresses->exempts_loopback = connections_max == 0;
     addresses->handshakes_max = handshakes_max ? handshakes_max : UINT32_MAX;
     return ERR_NONE;
 }
@@ -159,7 +164,8 @@ enum error addresses_enter(struct connections *table, const struct connection_or
     bool many_handshakes = from->has_tls && address->handshakes > addresses->handshakes_max;
     if (many_handshakes)
         many_handshakes = !displace(table, address, true, now_ms);
-    bool many = !many_handshakes && address->count > addresses->connections_max &&
+    bool is_exempt = addresses->exempts_loopback && client_address_is_loopback(&from->address);
+    bool many = !many_handshakes && !is_exempt && address->count > addresses->connections_max &&
                 !displace(table, address, false, now_ms);
     if (!many && !many_handshakes)
         return ERR_NONE;

@@ -42,6 +42,21 @@ static void address_is_named(void **state)
     check_named("::ffff:10.0.0.1", "10.0.0.1");
 }
 
+static void loopback_is_known(void **state)
+{
+    (void)state;
+    static const char *const loopback[] = {"127.0.0.1", "127.255.0.9", "::1", "::ffff:127.0.0.1"};
+    static const char *const others[] = {"10.0.0.1", "128.0.0.1", "2001:db8::1", "::ffff:10.0.0.1"};
+    struct client_address none = client_address_of(NULL);
+    assert_false(client_address_is_loopback(&none));
+    for (int i = 0; i < 4; i++) {
+        struct client_address yes = address_of(loopback[i]);
+        struct client_address no = address_of(others[i]);
+        assert_true(client_address_is_loopback(&yes));
+        assert_false(client_address_is_loopback(&no));
+    }
+}
+
 static void address_of_another_family_is_unknown(void **state)
 {
     (void)state;
@@ -115,6 +130,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(address_is_named),
+        cmocka_unit_test(loopback_is_known),
         cmocka_unit_test(address_of_another_family_is_unknown),
         cmocka_unit_test(ipv6_addresses_of_a_network_are_one_client),
         cmocka_unit_test(token_identifies_its_client_whatever_the_address),

@@ -31,6 +31,12 @@ static int start(void **state)
     return start_with(PER_ADDRESS, 0);
 }
 
+static int start_default(void **state)
+{
+    (void)state;
+    return start_with(0, 0);
+}
+
 static int start_handshakes(void **state)
 {
     (void)state;
@@ -116,6 +122,42 @@ static void longest_idle_connection_of_the_address_gives_way(void **state)
     assert_int_equal(slots[3].state, CONNECTION_NEW);
     assert_int_equal(counters().displaced, 1);
     for (int i = 0; i <= 4; i++)
+        close_slot(i);
+}
+
+/* Without a limit in the settings, no address can take all connections. */
+static void address_leaves_a_share_of_the_table_to_others(void **state)
+{
+    (void)state;
+    enum { SHARE = LIMIT * ADDRESS_SHARE_PERCENT / 100 };
+    for (int i = 0; i < SHARE; i++) {
+        assert_true(try_open(i, 1, false, 0));
+        make_busy(i, 0);
+    }
+    assert_false(try_open(SHARE, 1, false, 5000));
+    assert_int_equal(counters().refused_by_address, 1);
+    for (int i = SHARE; i < LIMIT; i++)
+        assert_true(try_open(i, 2, false, 5000));
+    for (int i = 0; i < LIMIT; i++)
+        close_slot(i);
+}
+
+/* Sidecars and proxies on the host of the node have it. */
+static void loopback_may_take_the_whole_table(void **state)
+{
+    (void)state;
+    struct connection_origin both[] = {
+        {.address = {.size = 4, .bytes = {127, 0, 0, 1}}}, {.address = {.size = 8}}, /* ::1 */
+    };
+    for (int i = 0; i < LIMIT; i++) {
+        const struct connection_origin *origin = &both[i < LIMIT - 5];
+        assert_true(connections_admit(&table, -1, origin, 0));
+        connections_add(&table, &slots[i], -1, origin, NULL, 0);
+        make_busy(i, 0);
+    }
+    assert_false(connections_admit(&table, -1, &both[0], 5000));
+    assert_int_equal(counters().refused, 1);
+    for (int i = 0; i < LIMIT; i++)
         close_slot(i);
 }
 
@@ -239,6 +281,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(busy_address_is_refused_and_others_are_not),
         TEST(longest_idle_connection_of_the_address_gives_way),
+        cmocka_unit_test_setup_teardown(address_leaves_a_share_of_the_table_to_others,
+                                        start_default, stop),
+        cmocka_unit_test_setup_teardown(loopback_may_take_the_whole_table, start_default, stop),
         TEST(cancelled_connection_returns_its_place),
         TEST(full_table_counts_nothing_for_the_address),
         cmocka_unit_test_setup_teardown(stalled_handshake_of_the_address_gives_way,
