@@ -42,6 +42,7 @@ struct loop {
     int watched; /* of the caller; -1: none */
     unsigned idle_turns;
     _Atomic bool stopping;
+    _Atomic bool wake_pending; /* `wakeup` is signalled for a turn that has not begun */
     struct {
         pthread_mutex_t lock;
         struct new_sockets new_sockets;
@@ -87,6 +88,7 @@ static void wait_for_events(struct loop *loop)
     if (ready > 0 && fds[1].revents) {
         eventfd_t ignored;
         (void)eventfd_read(loop->wakeup, &ignored);
+        (void)atomic_exchange(&loop->wake_pending, false); /* the turn sees what came before */
     }
     if (loop->watched >= 0 && fds[2].revents)
         loop->calls->on_watched(loop->context);
@@ -164,7 +166,8 @@ bool loop_add(struct loop *loop, int socket, const struct sockaddr *address, soc
 
 void loop_wake(struct loop *loop)
 {
-    (void)eventfd_write(loop->wakeup, 1);
+    if (!atomic_exchange(&loop->wake_pending, true))
+        (void)eventfd_write(loop->wakeup, 1);
 }
 
 void loop_stop(struct loop *loop)

@@ -44,7 +44,8 @@ MUST_USE enum error loop_start(struct MHD_Daemon *daemon, const char *name,
  * Returns false without memory; the socket then stays the caller's. */
 MUST_USE bool loop_add(struct loop *loop, int socket, const struct sockaddr *address,
                        socklen_t size, void *origin);
-/* Has the loop process what has changed in the daemon. Any thread may call it before loop_free. */
+/* Has the loop process what has changed in the daemon. Any thread may call it before loop_free. The
+ * first call before each turn of the loop costs a system call. */
 void loop_wake(struct loop *loop);
 /* Records that the library has made progress with a connection. Called by the callbacks of
  * the daemon, on any thread. */

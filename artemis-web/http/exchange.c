@@ -138,13 +138,17 @@ static void on_connection(void *context, struct MHD_Connection *mhd, void **sock
 
 /* --- calls of the push thread ----------------------------------------------------------------- */
 
-/* The session may end as soon as the library knows, so its thread is read before. */
-static void resume(void *context)
+/* A session may end as soon as the library knows, so its thread is read before. */
+static void resume(void *const sessions[], size_t count)
 {
-    struct session *session = context;
-    struct web_thread *thread = session->thread;
-    MHD_resume_connection(session->request.mhd);
-    web_thread_wake(thread);
+    struct web_thread *threads[RESUMES_MAX];
+    for (size_t i = 0; i < count; i++) {
+        struct session *session = sessions[i];
+        threads[i] = session->thread;
+        MHD_resume_connection(session->request.mhd);
+    }
+    for (size_t i = 0; i < count; i++)
+        web_thread_wake(threads[i]);
 }
 
 static void close_upgraded(void *context)

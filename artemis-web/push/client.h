@@ -20,6 +20,7 @@ enum {
         1024 * 1024,          /* a Java client sends all its instances in one message */
     SUBSCRIPTIONS_MAX = 1000, /* per WebSocket */
     SUBSCRIPTIONS_ALL_MAX = 1000 * 1000,
+    RESUMES_MAX = 256, /* in one call */
 };
 
 /* The protocol of a WebSocket; each has its own path. */
@@ -50,8 +51,8 @@ struct long_poll_condition {
 /* Calls into the HTTP server. The push thread makes them, and push_add_long_poll and
  * push_add_websocket when they fail. */
 struct push_http {
-    /* A long poll has ended: handle its request once more. */
-    void (*resume)(void *connection);
+    /* Long polls have ended: handle their requests once more. At most RESUMES_MAX at a time. */
+    void (*resume)(void *const connections[], size_t count);
     /* A WebSocket has ended: close its socket. */
     void (*close)(void *upgraded);
 };

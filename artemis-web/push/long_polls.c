@@ -2,6 +2,7 @@
 #include "artemis-web/push/long_polls.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 
 #include "artemis-server/auth/token_table.h"
@@ -9,9 +10,9 @@
 
 static struct slice id_of(const struct long_poll *poll)
 {
-    if (poll->condition.id_size == 0)
+    if (poll->id_size == 0)
         return SLICE("*");
-    return (struct slice){poll->condition.id, poll->condition.id_size};
+    return (struct slice){poll->id, poll->id_size};
 }
 
 struct long_polls *long_polls_create(uint64_t now_ms)
@@ -25,30 +26,37 @@ struct long_polls *long_polls_create(uint64_t now_ms)
 struct long_poll *long_poll_create(const struct long_poll_condition *condition, void *connection,
                                    int socket)
 {
-    struct long_poll *poll = malloc(sizeof(*poll));
-    if (poll)
-        *poll = (struct long_poll){.client.kind = CLIENT_LONG_POLL,
-                                   .condition = *condition,
-                                   .connection = connection,
-                                   .socket = socket};
+    struct long_poll *poll = malloc(sizeof(*poll) + condition->id_size);
+    if (!poll)
+        return NULL;
+    *poll = (struct long_poll){
+        .client.kind = CLIENT_LONG_POLL,
+        .connection = connection,
+        .socket = socket,
+        .revision = condition->revision,
+        .until_ms = condition->until_ms,
+        .token = condition->token,
+        .id_size = condition->id_size,
+    };
+    memcpy(poll->id, condition->id, condition->id_size);
     return poll;
 }
 
 static bool is_due(const struct push *push, const struct long_poll *poll)
 {
-    return poll->condition.until_ms <= push->now.mono_ms;
+    return poll->until_ms <= push->now.mono_ms;
 }
 
 static bool is_unauthorized(const struct push *push, const struct long_poll *poll)
 {
-    const struct token *token = poll->condition.token;
+    const struct token *token = poll->token;
     return token && token_check(token, push->now.wall_ms);
 }
 
 /* Changes after the handler has read the registry and before now count, and so does a reload. */
 static bool is_over(struct push *push, const struct long_poll *poll)
 {
-    return registry_has_newer(push->engine->registry, id_of(poll), poll->condition.revision) ||
+    return registry_has_newer(push->engine->registry, id_of(poll), poll->revision) ||
            is_due(push, poll) || is_unauthorized(push, poll) || atomic_load(&push->draining);
 }
 
@@ -57,7 +65,7 @@ static bool insert(struct push *push, struct long_poll *poll)
 {
     struct epoll_event disconnect = {.events = EPOLLRDHUP | EPOLLET, .data.ptr = &poll->client};
     struct topic *topic = topics_get(&push->topics, id_of(poll));
-    uint64_t slot = poll->condition.until_ms / LONG_POLL_SLOT_MS;
+    uint64_t slot = poll->until_ms / LONG_POLL_SLOT_MS;
     if (!topic || epoll_ctl(push->epoll, EPOLL_CTL_ADD, poll->socket, &disconnect) != 0)
         return false;
     poll->state = LONG_POLL_WAITING;
@@ -92,8 +100,19 @@ void long_poll_end(struct push *push, struct long_poll *poll)
     poll->state = LONG_POLL_ENDED;
     push_uncount(&push->counters.long_polls);
     push_uncount(&push->counters.clients);
-    push->http.resume(poll->connection);
     STAILQ_INSERT_TAIL(&push->ended_clients, &poll->client, link);
+    struct long_polls *polls = push->long_polls;
+    polls->ended[polls->ended_count++] = poll->connection;
+    if (polls->ended_count == RESUMES_MAX)
+        long_polls_resume(push);
+}
+
+void long_polls_resume(struct push *push)
+{
+    struct long_polls *polls = push->long_polls;
+    if (polls->ended_count)
+        push->http.resume(polls->ended, polls->ended_count);
+    polls->ended_count = 0;
 }
 
 void long_polls_end_topic(struct push *push, struct topic *topic, uint64_t revision)
@@ -101,7 +120,7 @@ void long_polls_end_topic(struct push *push, struct topic *topic, uint64_t revis
     struct long_poll *next;
     for (struct long_poll *poll = LIST_FIRST(&topic->long_polls); poll; poll = next) {
         next = LIST_NEXT(poll, topic_link);
-        if (poll->condition.revision < revision)
+        if (poll->revision < revision)
             long_poll_end(push, poll);
     }
 }

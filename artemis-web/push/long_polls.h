@@ -20,7 +20,7 @@ static_assert(LONG_POLL_SLOTS * LONG_POLL_SLOT_MS > LONG_POLL_MS_MAX,
 enum long_poll_state {
     LONG_POLL_NEW,
     LONG_POLL_WAITING, /* in its topic, in a slot of the wheel and in epoll */
-    LONG_POLL_ENDED,   /* resumed; in push.ended_clients */
+    LONG_POLL_ENDED,   /* resumed or about to be; in push.ended_clients */
 };
 
 struct long_poll {
@@ -31,13 +31,20 @@ struct long_poll {
     struct topic *topic;
     LIST_ENTRY(long_poll) topic_link;
     LIST_ENTRY(long_poll) slot_link;
-    struct long_poll_condition condition;
+    /* As in struct long_poll_condition: */
+    uint64_t revision;
+    uint64_t until_ms;
+    const struct token *token;
+    size_t id_size;
+    char id[];
 };
 
 /* A wheel of long polls by the time at which they end. */
 struct long_polls {
     struct long_poll_list slots[LONG_POLL_SLOTS];
-    uint64_t next_slot; /* the next to end; slots are counted from time 0 */
+    uint64_t next_slot;       /* the next to end; slots are counted from time 0 */
+    void *ended[RESUMES_MAX]; /* connections that are not resumed yet */
+    size_t ended_count;
 };
 
 /* Allocates the wheel, at a time of the monotonic clock; freed with free(). NULL: no memory. */
@@ -49,8 +56,12 @@ struct long_poll *long_poll_create(const struct long_poll_condition *condition, 
 /* Adds it to the push thread; ends it at once where its condition holds already, or without
  * memory. */
 void long_poll_start(struct push *push, struct long_poll *poll);
-/* Resumes the request. A long poll that has ended is ignored. */
+/* Ends a long poll; one that has ended is ignored. Its request is resumed with others by
+ * long_polls_resume: each time that libmicrohttpd resumes requests, it searches all that are
+ * suspended. */
 void long_poll_end(struct push *push, struct long_poll *poll);
+/* Resumes the requests of the long polls that have ended. To be called at the end of a turn. */
+void long_polls_resume(struct push *push);
 /* Ends the long polls of a topic that wait for a revision up to this one. */
 void long_polls_end_topic(struct push *push, struct topic *topic, uint64_t revision);
 void long_polls_end_all(struct push *push);

@@ -201,10 +201,12 @@ void push_turn(struct push *push, const struct epoll_event *events, int count, s
         on_event(push, &events[i]);
     start_arrivals(push);
     dispatch_some(push);
+    long_polls_resume(push); /* they do not wait for full states to be sent */
     dispatch_resync(push);
     check_timeouts(push);
     check_tokens(push);
     drain(push);
+    long_polls_resume(push);
     free_ended(push);
 }
 
@@ -213,6 +215,7 @@ void push_end_all(struct push *push)
     start_arrivals(push);
     long_polls_end_all(push);
     for_each_websocket(push, websocket_end);
+    long_polls_resume(push);
     free_ended(push);
 }
 
@@ -271,7 +274,7 @@ void push_add_long_poll(struct push *push, const struct long_poll_condition *con
         return;
     free(poll);
     push_release(push);
-    push->http.resume(connection);
+    push->http.resume(&connection, 1);
 }
 
 void push_add_websocket(struct push *push, enum endpoint endpoint, int socket, void *upgraded,

@@ -42,10 +42,12 @@ static void count_close(void *upgraded)
     upgrades_closed++;
 }
 
-static void count_resume(void *connection)
+static void count_resume(void *const connections[], size_t count)
 {
-    assert_non_null(connection);
-    resumed++;
+    assert_in_range(count, 1, RESUMES_MAX);
+    for (size_t i = 0; i < count; i++)
+        assert_non_null(connections[i]);
+    resumed += (unsigned)count;
 }
 
 static const struct push_http counting_http = {.resume = count_resume, .close = count_close};

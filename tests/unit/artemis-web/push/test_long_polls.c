@@ -96,6 +96,27 @@ static unsigned resumed_by_now(void)
     return resumed;
 }
 
+/* More than are resumed in one call. */
+static void change_ends_many_long_polls(void **state)
+{
+    (void)state;
+    static_assert(POLLS > (int)RESUMES_MAX, "several calls");
+    static int clients[POLLS];
+    static int sockets[POLLS];
+    put(registry, "s", "i", at_ms(0));
+    uint64_t revision = registry_revision(registry);
+    for (int i = 0; i < POLLS; i++)
+        sockets[i] = begin("s", revision, 60000, &clients[i])->socket;
+    push_fixture_run(push);
+    assert_int_equal(resumed, 0);
+    put(registry, "s", "j", at_ms(0));
+    push_fixture_run(push);
+    assert_int_equal(resumed, POLLS);
+    assert_int_equal(push->counters.long_polls, 0);
+    for (int i = 0; i < POLLS; i++)
+        end_client(clients[i], sockets[i]);
+}
+
 /* A change that the request has already seen may be dispatched after the long poll has started. */
 static void change_up_to_its_revision_does_not_end_it(void **state)
 {
@@ -283,7 +304,7 @@ static void many_long_polls_end_each_at_its_time(void **state)
         const struct long_poll *poll =
             begin("s", 0, random_below(&seed, LONG_POLL_MS_MAX) + 1, &polls[i].client);
         polls[i].ours = poll->socket;
-        polls[i].until_ms = poll->condition.until_ms;
+        polls[i].until_ms = poll->until_ms;
     }
     while (push->counters.long_polls) {
         push->now.mono_ms += random_below(&seed, 10) ? random_below(&seed, 200) : 5000;
@@ -311,6 +332,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(change_ends_the_long_polls_of_its_service),
+        TEST(change_ends_many_long_polls),
         TEST(change_up_to_its_revision_does_not_end_it),
         TEST(change_before_it_started_ends_it_at_once),
         TEST(disconnect_of_the_client_ends_it),
