@@ -67,7 +67,8 @@ static enum auth_role role_of(const struct request *request)
 /* At the listener of peers, TLS has checked that the certificate names a member. */
 static bool is_certified_peer(const struct session *session)
 {
-    return session->listener->kind == CONFIG_LISTENER_PEER && session->tls.state == TLS_ESTABLISHED;
+    return session->listener->kind == CONFIG_LISTENER_PEER && session->tls &&
+           session->tls->state == TLS_ESTABLISHED;
 }
 
 enum error authentication_check(struct session *session)

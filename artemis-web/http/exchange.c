@@ -35,25 +35,28 @@ static void await_input(void *context)
     web_thread_await_input(session->thread, session);
 }
 
-static void start_tls(struct session *session)
+/* False: no memory. */
+static bool start_tls(struct session *session)
 {
     const struct tls_connection connection = {
-        .socket = session->connection.socket,
+        .socket =
+            MHD_get_connection_info(session->mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
         .gnutls =
             MHD_get_connection_info(session->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION)->tls_session,
         .is_drained = &session->connection.is_drained,
         .await_input = await_input,
         .context = session,
     };
-    tls_session_start(&session->tls, &session->listener->tls, &connection);
+    session->tls = tls_session_start(&session->listener->tls, &connection);
+    return session->tls != NULL;
 }
 
 static void end_tls(struct session *session)
 {
     char client[REQUEST_ADDRESS_BYTES] = "";
-    if (session->tls.state == TLS_HANDSHAKE) /* it is logged */
+    if (session->tls->state == TLS_HANDSHAKE) /* it is logged */
         request_address_write(session->mhd, client);
-    tls_session_end(&session->tls, session->connection.timed_out, client);
+    tls_session_end(session->tls, session->connection.timed_out, client);
 }
 
 /* Called by a sweep. */
@@ -69,7 +72,7 @@ static void on_refuse(struct session *session)
 {
     char response[ERROR_RESPONSE_BYTES];
     size_t size = connection_write_end_error(&session->connection, response);
-    tls_session_send_last(&session->tls, response, size);
+    tls_session_send_last(session->tls, response, size);
     shutdown(session->connection.socket, SHUT_RDWR); /* the library then ends the connection */
 }
 
@@ -78,39 +81,50 @@ static void on_refuse(struct session *session)
 static void on_verify_again(struct session *session)
 {
     char client[REQUEST_ADDRESS_BYTES];
-    if (tls_session_verify_again(&session->tls))
+    if (tls_session_verify_again(session->tls))
         return;
     request_address_write(session->mhd, client);
     if (log_admit(LOG_LEVEL_INFO))
         log_event(LOG_LEVEL_INFO, "ends a connection: its certificate is not accepted any more",
-                  LOG_TEXT("client", client), LOG_TEXT("name", session->tls.client_name),
-                  LOG_TEXT("reason", session->tls.reason));
+                  LOG_TEXT("client", client), LOG_TEXT("name", session->tls->client_name),
+                  LOG_TEXT("reason", session->tls->reason));
     shutdown(session->connection.socket, SHUT_RDWR);
+}
+
+/* NULL: no memory. */
+static struct session *create_session(struct web *web, struct web_thread *thread,
+                                      struct MHD_Connection *mhd)
+{
+    struct session *session = calloc(1, sizeof(*session));
+    if (!session)
+        return NULL;
+    session->web = web;
+    session->thread = thread;
+    session->listener = web_thread_listener(thread);
+    session->mhd = mhd;
+    if (!session->listener->tls.credentials || start_tls(session))
+        return session;
+    free(session);
+    return NULL;
 }
 
 static void start_session(struct web_thread *thread, struct MHD_Connection *mhd, void **context)
 {
     struct web *web = web_thread_started_connection(thread);
-    const struct web_listener *listener = web_thread_listener(thread);
-    const struct connection_origin from = web_origin(
-        listener, MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr);
-    struct session *session = calloc(1, sizeof(*session));
+    const struct connection_origin from =
+        web_origin(web_thread_listener(thread),
+                   MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr);
+    struct session *session = create_session(web, thread, mhd);
     *context = session;
     if (!session) {
         connections_cancel(&web->connections, &from);
         return;
     }
-    session->web = web;
-    session->thread = thread;
-    session->listener = listener;
-    session->mhd = mhd;
     connections_add(&web->connections, &session->connection,
                     MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
                     &from, from.has_tls ? refuse_later : NULL, clock_now().mono_ms);
-    if (!from.has_tls)
-        return;
-    web_thread_add_session(thread, session);
-    start_tls(session);
+    if (from.has_tls)
+        web_thread_add_session(thread, session);
 }
 
 static void on_connection(void *context, struct MHD_Connection *mhd, void **socket_context,
@@ -126,11 +140,11 @@ static void on_connection(void *context, struct MHD_Connection *mhd, void **sock
     if (!session)
         return;
     connections_remove(&session->web->connections, &session->connection);
-    if (session->tls.state != TLS_NONE) {
+    if (session->tls) {
         web_thread_forget_refused(session->thread, session);
         web_thread_remove_session(session->thread, session);
+        end_tls(session);
     }
-    end_tls(session);
     text_free(&session->request.body);
     authentication_end(session);
     free(session);
@@ -160,8 +174,8 @@ static void close_upgraded(void *context)
 /* On the web thread of a WebSocket with TLS. */
 static void on_close(struct session *session, bool now)
 {
-    if (session->forward)
-        tls_forward_close(session->forward, now);
+    if (session->tls->forward)
+        tls_forward_close(session->tls->forward, now);
     else
         web_thread_end_upgraded(session->thread, session);
 }

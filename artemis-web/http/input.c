@@ -160,8 +160,8 @@ bool input_receive(struct session *session, const char *data, size_t size)
     /* libmicrohttpd takes no response before the end of the body */
     char response[ERROR_RESPONSE_BYTES];
     size_t bytes = connection_write_error(request->refused, NULL, response);
-    if (session->tls.state != TLS_NONE)
-        tls_session_send_last(&session->tls, response, bytes);
+    if (session->tls)
+        tls_session_send_last(session->tls, response, bytes);
     else
         connection_refuse(session->connection.socket, request->refused, NULL);
     return false;

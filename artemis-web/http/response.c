@@ -120,7 +120,7 @@ static void unwatch(void *context, struct watch *watch)
 static void end_forward(void *context)
 {
     struct session *session = context;
-    session->forward = NULL;
+    session->tls->forward = NULL;
     web_thread_end_upgraded(session->thread, session);
 }
 
@@ -140,13 +140,14 @@ static void on_upgraded(void *endpoint, struct MHD_Connection *connection, void 
     struct request *request = &session->request;
     request->push_slot_reserved = false; /* the push thread owns it now */
     session->upgraded = upgraded;
-    if (session->tls.state != TLS_NONE) {
+    struct tls_session *tls = session->tls;
+    if (tls) {
         int on = 1; /* libmicrohttpd has switched Nagle's algorithm on */
         setsockopt(session->connection.socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-        session->forward = tls_forward_start(&session->tls, session->handshake_watch.is_added,
-                                             &forward_calls, session, &socket);
+        tls->forward =
+            tls_forward_start(tls, tls->handshake_watch.is_added, &forward_calls, session, &socket);
     }
-    if (session->tls.state != TLS_NONE && !session->forward) {
+    if (tls && !tls->forward) {
         push_release(request->web->push);
         web_thread_close_upgraded(session->thread, session);
         return;

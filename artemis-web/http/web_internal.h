@@ -12,13 +12,11 @@
 #include "artemis-web/http/request.h"
 #include "artemis-web/metrics/metrics.h"
 #include "artemis-web/tls/tls_session.h"
-#include "artemis-web/tls/watch.h"
 #include "artemis-web/web.h"
 
 struct acceptor;
 struct credential_store;
 struct MHD_UpgradeResponseHandle;
-struct tls_forward;
 
 /* A socket on which the server accepts connections. Constant while connections are served. */
 struct web_listener {
@@ -42,7 +40,7 @@ static inline struct connection_origin web_origin(const struct web_listener *lis
 
 /* A connection and its current request, allocated for the life of the connection. libmicrohttpd
  * hands it to the callbacks as the context of both. `connection` is its entry in the table of
- * connections, `tls` its TLS side. */
+ * connections. */
 struct session {
     struct web *web;
     struct web_thread *thread;
@@ -56,12 +54,10 @@ struct session {
     struct cached_response *sent;      /* a reference, while the library sends a kept form of it */
     TAILQ_ENTRY(session) delayed_link; /* while web_thread_delay or _await_input suspends it */
     uint64_t delayed_until_ms;
-    struct watch handshake_watch; /* of web_thread_await_input */
-    bool is_refused;              /* in the list of web_thread_refuse; its lock guards both */
+    bool is_refused; /* in the list of web_thread_refuse; its lock guards both */
     TAILQ_ENTRY(session) refused_link;
-    struct tls_session tls;
     TAILQ_ENTRY(session) thread_link; /* with TLS: in the sessions of its thread */
-    struct tls_forward *forward;      /* of a WebSocket with TLS; otherwise NULL */
+    struct tls_session *tls;          /* NULL: a plain connection */
 };
 
 static inline struct session *session_of_request(struct request *request)

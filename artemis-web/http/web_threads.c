@@ -196,7 +196,7 @@ static void on_handshake_input(struct watch *watch)
 
 void web_thread_await_input(struct web_thread *thread, struct session *session)
 {
-    struct watch *watch = &session->handshake_watch;
+    struct watch *watch = &session->tls->handshake_watch;
     watch->fd = session->connection.socket;
     watch->on_event = on_handshake_input;
     watch->context = session;

@@ -6,6 +6,7 @@
 #include <gnutls/x509.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -284,10 +285,13 @@ static gnutls_certificate_request_t request_of(const struct tls_endpoint *endpoi
     return endpoint->requests_certificate ? GNUTLS_CERT_REQUEST : GNUTLS_CERT_IGNORE;
 }
 
-void tls_session_start(struct tls_session *tls, const struct tls_endpoint *endpoint,
-                       const struct tls_connection *connection)
+struct tls_session *tls_session_start(const struct tls_endpoint *endpoint,
+                                      const struct tls_connection *connection)
 {
     gnutls_session_t gnutls = connection->gnutls;
+    struct tls_session *tls = malloc(sizeof(*tls));
+    if (!tls)
+        return NULL;
     *tls = (struct tls_session){
         .state = TLS_HANDSHAKE,
         .endpoint = endpoint,
@@ -305,6 +309,7 @@ void tls_session_start(struct tls_session *tls, const struct tls_endpoint *endpo
                                  credentials_x509(tls->credentials));
     gnutls_certificate_server_set_request(gnutls, request_of(endpoint));
     gnutls_session_set_verify_function(gnutls, verify);
+    return tls;
 }
 
 /* Sends an alert in clear text, as it is sent before the keys are agreed. */
@@ -346,7 +351,7 @@ void tls_session_end(struct tls_session *tls, bool timed_out, const char *client
                       LOG_TEXT("name", tls->client_name), LOG_TEXT("reason", reason));
     }
     credentials_unref(tls->credentials);
-    *tls = (struct tls_session){.state = TLS_NONE};
+    free(tls);
 }
 
 bool tls_session_verify_again(struct tls_session *tls)

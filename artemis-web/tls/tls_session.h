@@ -28,14 +28,16 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "artemis-web/tls/watch.h"
+
 struct cluster;
 struct credential_store;
 struct credentials;
+struct tls_forward;
 
 enum { TLS_NAME_BYTES = 128, TLS_REASON_BYTES = 160 };
 
 enum tls_state {
-    TLS_NONE, /* a plain connection */
     TLS_HANDSHAKE,
     TLS_ESTABLISHED,
 };
@@ -63,6 +65,7 @@ struct tls_connection {
     void *context;
 };
 
+/* Allocated for a connection with TLS; freed by tls_session_end. */
 struct tls_session {
     enum tls_state state;
     const struct tls_endpoint *endpoint;
@@ -74,17 +77,20 @@ struct tls_session {
     bool has_certificate;             /* the client has sent one, and it was verified */
     bool is_forwarded;                /* input is for tls_session_receive alone */
     bool is_receiving;                /* in tls_session_receive */
+    struct watch handshake_watch;     /* of web_thread_await_input */
+    struct tls_forward *forward;      /* of a WebSocket; otherwise NULL */
     char reason[TLS_REASON_BYTES];    /* why the handshake failed; "": not known */
     char client_name[TLS_NAME_BYTES]; /* of the verified certificate; "": none */
 };
 
 /* The value of MHD_OPTION_HTTPS_CERT_CALLBACK. */
 void *tls_session_cert_callback(void);
-/* Prepares the session of a connection that has just been accepted by a listener with TLS. */
-void tls_session_start(struct tls_session *tls, const struct tls_endpoint *endpoint,
-                       const struct tls_connection *connection);
-/* Counts and logs a handshake that did not complete, and frees what the session owns. The session
- * of GnuTLS has ended already; the socket is still open. Takes a session that was not started. */
+/* Prepares the session of a connection that has just been accepted by a listener with TLS. NULL: no
+ * memory. */
+struct tls_session *tls_session_start(const struct tls_endpoint *endpoint,
+                                      const struct tls_connection *connection);
+/* Counts and logs a handshake that did not complete, and frees the session. The session of GnuTLS
+ * has ended already; the socket is still open. */
 void tls_session_end(struct tls_session *tls, bool timed_out, const char *client);
 /* Whether the certificate of the client, if it has sent one, is still accepted: by the authorities
  * and the members of now. Otherwise the client gets an alert, and tls->reason says why; the caller
