@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * text_scan - finds the characters of a text that need a closer look, eight bytes at a time.
+ * text_scan - finds the characters of a text that need a closer look, 16 or 8 bytes at a time.
  *
  * Most texts are plain: ASCII without quotes, backslashes and control characters. Parsing,
  * validating and writing JSON all look for the first byte that is not; a loop over bytes was a
@@ -16,9 +16,27 @@
 #include <stdint.h>
 #include <string.h>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 static inline bool text_byte_is_plain(unsigned char byte)
 {
     return byte >= 0x20 && byte < 0x7F && byte != '"' && byte != '\\';
+}
+
+static inline uint64_t text_load_u64(const char *at)
+{
+    uint64_t word;
+    memcpy(&word, at, sizeof(word));
+    return le64toh(word);
+}
+
+static inline uint32_t text_load_u32(const char *at)
+{
+    uint32_t word;
+    memcpy(&word, at, sizeof(word));
+    return le32toh(word);
 }
 
 /* The high bit of each byte of `word` that is not plain, and perhaps those of later bytes: the
@@ -33,18 +51,70 @@ static inline uint64_t text_word_not_plain(uint64_t word)
     return (word | control | deleted | quote | escape) & ones * 0x80;
 }
 
+/* The same as text_plain_size, for less than 8 bytes. */
+static inline size_t text_plain_size_of_few(const char *at, size_t size)
+{
+    size_t plain = 0;
+    if (size < 4) {
+        while (plain < size && text_byte_is_plain((unsigned char)at[plain]))
+            plain++;
+        return plain;
+    }
+    /* The first and the last four bytes, which may overlap. */
+    uint64_t word = text_load_u32(at) | (uint64_t)text_load_u32(at + size - 4) << 32;
+    uint64_t found = text_word_not_plain(word);
+    if (!found)
+        return size;
+    plain = (size_t)__builtin_ctzll(found) / 8;
+    return plain < 4 ? plain : plain + size - 8;
+}
+
+/* The same as text_plain_size, by words. */
+static inline size_t text_plain_size_by_words(const char *at, const char *end)
+{
+    const char *start = at;
+    uint64_t found = 0;
+    if (end - at < 8)
+        return text_plain_size_of_few(at, (size_t)(end - at));
+    for (; end - at >= 8; at += 8) {
+        found = text_word_not_plain(text_load_u64(at));
+        if (found)
+            return (size_t)(at - start) + (size_t)__builtin_ctzll(found) / 8;
+    }
+    if (at == end)
+        return (size_t)(end - start);
+    at = end - 8; /* begins with bytes that are plain */
+    found = text_word_not_plain(text_load_u64(at));
+    return found ? (size_t)(at - start) + (size_t)__builtin_ctzll(found) / 8
+                 : (size_t)(end - start);
+}
+
 /* The number of plain bytes at the start of [at, end). */
 static inline size_t text_plain_size(const char *at, const char *end)
 {
     const char *start = at;
-    for (; end - at >= 8; at += 8) {
-        uint64_t word;
-        memcpy(&word, at, sizeof(word));
-        uint64_t found = text_word_not_plain(le64toh(word));
-        if (found)
-            return (size_t)(at - start) + (size_t)__builtin_ctzll(found) / 8;
+#ifdef __SSE2__
+    for (; end - at >= 16; at += 16) {
+        __m128i block = _mm_loadu_si128((const __m128i *)(const void *)at);
+        __m128i found = _mm_cmplt_epi8(block, _mm_set1_epi8(0x20)); /* negative from 0x80 on */
+        found = _mm_or_si128(found, _mm_cmpeq_epi8(block, _mm_set1_epi8(0x7F)));
+        found = _mm_or_si128(found, _mm_cmpeq_epi8(block, _mm_set1_epi8('"')));
+        found = _mm_or_si128(found, _mm_cmpeq_epi8(block, _mm_set1_epi8('\\')));
+        unsigned bits = (unsigned)_mm_movemask_epi8(found);
+        if (bits)
+            return (size_t)(at - start) + (size_t)__builtin_ctz(bits);
     }
-    while (at < end && text_byte_is_plain((unsigned char)*at))
-        at++;
-    return (size_t)(at - start);
+#endif
+    return (size_t)(at - start) + text_plain_size_by_words(at, end);
+}
+
+/* Whether the first `size` bytes are equal; size is 4 to 24. */
+static inline bool text_short_equal(const char *a, const char *b, size_t size)
+{
+    if (size < 8)
+        return text_load_u32(a) == text_load_u32(b) &&
+               text_load_u32(a + size - 4) == text_load_u32(b + size - 4);
+    return text_load_u64(a) == text_load_u64(b) &&
+           text_load_u64(a + size - 8) == text_load_u64(b + size - 8) &&
+           (size <= 16 || text_load_u64(a + 8) == text_load_u64(b + 8));
 }

@@ -20,15 +20,20 @@ static void skip_blanks(struct cursor *c)
         c->at++;
 }
 
-/* Consumes one character and the blanks around it. Most texts have no blanks. */
-static bool take(struct cursor *c, char wanted)
+static inline bool is_at_blank(const struct cursor *c)
 {
-    if (c->at < c->end && (unsigned char)*c->at <= ' ')
+    return c->at < c->end && (unsigned char)*c->at <= ' ';
+}
+
+/* Consumes one character and the blanks around it. Most texts have no blanks. */
+static inline bool take(struct cursor *c, char wanted)
+{
+    if (is_at_blank(c))
         skip_blanks(c);
     if (c->at == c->end || *c->at != wanted)
         return false;
     c->at++;
-    if (c->at < c->end && (unsigned char)*c->at <= ' ')
+    if (is_at_blank(c))
         skip_blanks(c);
     return true;
 }
@@ -41,13 +46,9 @@ static bool take_word(struct cursor *c, struct slice word)
     return true;
 }
 
-/* A string without escapes. */
-static bool take_string(struct cursor *c, struct slice *out)
+/* The rest of a string that begins at `start` and is plain before `at`. */
+static bool take_rest(struct cursor *c, const char *start, const char *at, struct slice *out)
 {
-    if (c->at == c->end || *c->at != '"')
-        return false;
-    const char *start = c->at + 1;
-    const char *at = start + text_plain_size(start, c->end);
     bool is_ascii = true;
     for (; at < c->end && *at != '"'; at += 1 + text_plain_size(at + 1, c->end)) {
         if ((unsigned char)*at < 0x7F) /* a backslash or a control character */
@@ -58,6 +59,20 @@ static bool take_string(struct cursor *c, struct slice *out)
     if (at == c->end || (!is_ascii && !text_is_utf8(string)))
         return false;
     *out = string;
+    c->at = at + 1;
+    return true;
+}
+
+/* A string without escapes. */
+static inline bool take_string(struct cursor *c, struct slice *out)
+{
+    if (c->at == c->end || *c->at != '"')
+        return false;
+    const char *start = c->at + 1;
+    const char *at = start + text_plain_size(start, c->end);
+    if (at == c->end || *at != '"')
+        return take_rest(c, start, at, out);
+    *out = (struct slice){start, (size_t)(at - start)};
     c->at = at + 1;
     return true;
 }
@@ -101,18 +116,50 @@ static const uint8_t usual_order[MEMBERS] = {
     MEMBER_ROUNDS,
 };
 
+/* The names of the members in both casings, as they precede a value. */
+struct member_name {
+    struct slice snake;
+    struct slice camel; /* the same as `snake` where the casings do not differ */
+};
+
+#define QUOTED(literal)                                                                            \
+    {                                                                                              \
+        "\"" literal "\":", sizeof(literal) + 2                                                    \
+    }
 #define NAME(literal)                                                                              \
     {                                                                                              \
-        literal, sizeof(literal) - 1                                                               \
+        QUOTED(literal), QUOTED(literal)                                                           \
     }
-static const struct slice member_names[MEMBERS] = {
-    [MEMBER_PORT] = NAME("port"),       [MEMBER_METADATA] = NAME("metadata"),
-    [MEMBER_VERSION] = NAME("version"), [MEMBER_ORIGIN] = NAME("origin"),
-    [MEMBER_AGE] = NAME("age_ms"),      [MEMBER_DELETED] = NAME("deleted"),
-    [MEMBER_GUARDED] = NAME("guarded"), [MEMBER_CONFIRMING] = NAME("confirming"),
-    [MEMBER_ROUNDS] = NAME("rounds"),   [MEMBER_REVISION] = NAME("revision"),
+#define NAMES(snake, camel)                                                                        \
+    {                                                                                              \
+        QUOTED(snake), QUOTED(camel)                                                               \
+    }
+static const struct member_name member_names[MEMBERS] = {
+    [FIELD_REGION] = NAMES("region_id", "regionId"),
+    [FIELD_ZONE] = NAMES("zone_id", "zoneId"),
+    [FIELD_SERVICE] = NAMES("service_id", "serviceId"),
+    [FIELD_GROUP] = NAMES("group_id", "groupId"),
+    [FIELD_INSTANCE] = NAMES("instance_id", "instanceId"),
+    [FIELD_IP] = NAME("ip"),
+    [FIELD_URL] = NAME("url"),
+    [FIELD_STATUS] = NAME("status"),
+    [FIELD_MACHINE_NAME] = NAMES("machine_name", "machineName"),
+    [FIELD_PROTOCOL] = NAME("protocol"),
+    [FIELD_HEALTH_CHECK_URL] = NAMES("health_check_url", "healthCheckUrl"),
+    [MEMBER_PORT] = NAME("port"),
+    [MEMBER_METADATA] = NAME("metadata"),
+    [MEMBER_REVISION] = NAME("revision"),
+    [MEMBER_VERSION] = NAME("version"),
+    [MEMBER_ORIGIN] = NAME("origin"),
+    [MEMBER_AGE] = NAME("age_ms"),
+    [MEMBER_DELETED] = NAME("deleted"),
+    [MEMBER_GUARDED] = NAME("guarded"),
+    [MEMBER_CONFIRMING] = NAME("confirming"),
+    [MEMBER_ROUNDS] = NAME("rounds"),
 };
+#undef QUOTED
 #undef NAME
+#undef NAMES
 
 /* The fields whose names differ between the casings, a bit each. */
 static const uint32_t cased_fields =
@@ -120,30 +167,59 @@ static const uint32_t cased_fields =
     UINT32_C(1) << FIELD_GROUP | UINT32_C(1) << FIELD_INSTANCE | UINT32_C(1) << FIELD_MACHINE_NAME |
     UINT32_C(1) << FIELD_HEALTH_CHECK_URL;
 
-static bool is_member(size_t member, struct slice name, enum name_casing *names)
+/* Whether [at, end) begins with the quoted name and the colon. */
+static inline bool begins_with(const char *at, const char *end, struct slice quoted)
 {
-    if (member >= TEXT_FIELDS)
-        return slice_equal(name, member_names[member]);
-    const struct field_info *info = instance_field_info((enum instance_field)member);
-    if (slice_equal(name, (struct slice){info->name, info->name_size}))
-        return true;
-    if (!slice_equal(name, (struct slice){info->camel, info->camel_size}))
-        return false;
-    *names = NAMES_CAMEL;
-    return true;
+    return (size_t)(end - at) >= quoted.size && text_short_equal(at, quoted.data, quoted.size);
 }
 
-/* The member with that name, or MEMBERS. *place is the index in usual_order at which the search
- * starts; it becomes the index after the member that is found. */
-static size_t find_member(struct slice name, size_t *place, enum name_casing *names)
+/* Consumes the name of a member at the start of *c, and its colon. *place is the index in
+ * usual_order at which the search starts; it becomes the index after that member. MEMBERS: there is
+ * another name, or a blank before the colon. */
+static inline size_t take_quoted(struct cursor *c, size_t *place, enum name_casing *names)
 {
     for (size_t tries = 0; tries < MEMBERS; tries++) {
         size_t member = usual_order[*place];
+        struct slice name = member_names[member].snake;
         *place = *place + 1 < MEMBERS ? *place + 1 : 0;
-        if (is_member(member, name, names))
-            return member;
+        bool found = begins_with(c->at, c->end, name);
+        if (!found && cased_fields >> member & 1) {
+            name = member_names[member].camel;
+            found = begins_with(c->at, c->end, name);
+            *names = found ? NAMES_CAMEL : *names;
+        }
+        if (!found)
+            continue;
+        c->at += name.size;
+        return member;
     }
     return MEMBERS;
+}
+
+/* A name that blanks separate from its colon. */
+static size_t take_separated(struct cursor *c, size_t *place, enum name_casing *names)
+{
+    enum { NAME_BYTES_MAX = 24 };
+    char quoted[NAME_BYTES_MAX + sizeof("\"\":")];
+    struct slice name;
+    if (!take_string(c, &name) || name.size > NAME_BYTES_MAX || !take(c, ':'))
+        return MEMBERS;
+    quoted[0] = '"';
+    memcpy(quoted + 1, name.data, name.size);
+    memcpy(quoted + 1 + name.size, "\":", 2);
+    struct cursor copy = {quoted, quoted + name.size + 3};
+    return take_quoted(&copy, place, names);
+}
+
+/* The name of a known member, its colon and blanks; MEMBERS if there is none. */
+static inline size_t take_name(struct cursor *c, size_t *place, enum name_casing *names)
+{
+    size_t member = take_quoted(c, place, names);
+    if (member == MEMBERS)
+        return take_separated(c, place, names);
+    if (is_at_blank(c))
+        skip_blanks(c);
+    return member;
 }
 
 static bool take_port(struct cursor *c, int64_t *out)
@@ -229,10 +305,7 @@ static bool take_record(struct cursor *c, struct fast_record *out)
     if (!take(c, '{'))
         return false;
     do {
-        struct slice name;
-        if (!take_string(c, &name) || !take(c, ':'))
-            return false;
-        size_t member = find_member(name, &place, &out->names);
+        size_t member = take_name(c, &place, &out->names);
         if (member == MEMBERS || given >> member & 1 || !take_value(c, member, out))
             return false; /* unknown, given twice, or not of the usual form */
         given |= UINT32_C(1) << member;
@@ -255,6 +328,12 @@ bool fast_record_read(struct slice text, struct fast_record *out)
 static bool take_list_name(struct cursor *c, bool keys, enum name_casing *names)
 {
     struct slice name;
+    const struct slice usual = SLICE("{\"instance_keys\":");
+    if (keys && begins_with(c->at, c->end, usual)) {
+        c->at += usual.size - 1;
+        *names = NAMES_SNAKE;
+        return take(c, ':');
+    }
     if (!take(c, '{') || !take_string(c, &name) || !take(c, ':'))
         return false;
     if (!keys)

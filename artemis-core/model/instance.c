@@ -100,8 +100,16 @@ static ptrdiff_t find_control(struct slice text)
     return -1;
 }
 
-static enum error check_text(enum instance_field field, struct slice text,
-                             struct field_problem *problem)
+/* Whether a text is plain and of a valid size, as most are. */
+static inline bool is_plain(enum instance_field field, struct slice text)
+{
+    const struct field_info *info = &fields[field];
+    return text.size >= info->required && text.size <= info->bytes_max &&
+           text_plain_size(text.data, text.data + text.size) == text.size;
+}
+
+static enum error check_closely(enum instance_field field, struct slice text,
+                                struct field_problem *problem)
 {
     const struct field_info *info = &fields[field];
     problem->field = info->name;
@@ -131,6 +139,12 @@ static enum error check_text(enum instance_field field, struct slice text,
         return ERR_INVALID_FIELD;
     }
     return ERR_NONE;
+}
+
+static inline enum error check_text(enum instance_field field, struct slice text,
+                                    struct field_problem *problem)
+{
+    return is_plain(field, text) ? ERR_NONE : check_closely(field, text, problem);
 }
 
 static enum error check_metadata(const struct instance_spec *spec, struct field_problem *problem)
