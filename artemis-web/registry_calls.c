@@ -162,7 +162,9 @@ enum error registry_call_batch(struct batch_call *call, enum batch_kind kind,
     }
     if (!error) {
         call->outcome = batch_outcome(batch);
-        batch_write_response(batch, call_dialect(call), call->failed_bytes_max, call->response);
+        call->success = batch_success(batch, call_dialect(call));
+        if (call->success.size == 0)
+            batch_write_response(batch, call_dialect(call), call->failed_bytes_max, call->response);
     }
     batch_free(batch);
     return error;

@@ -24,7 +24,8 @@ struct batch_call {
     uint64_t transit_ms;       /* of a call from a peer: is added to the ages of its records */
     size_t failed_bytes_max;   /* failed items beyond this size are left out of the response; 0: no
                                 limit */
-    struct text *response;     /* appended to; untouched when the call fails */
+    struct text *response;     /* appended to if an item failed; untouched when the call fails */
+    struct slice success;      /* out: the response if no item failed, a constant; else empty */
     enum error outcome;        /* out: the error of the first failed item, or ERR_NONE */
     bool not_ready;            /* out: an instance is unknown here, and peers may hold it */
 };

@@ -108,6 +108,8 @@ struct batch_failure {
 };
 size_t batch_failure_count(const struct batch *batch);
 struct batch_failure batch_failure(const struct batch *batch, size_t number);
+/* The response if no item failed, a constant; empty otherwise. */
+struct slice batch_success(const struct batch *batch, enum dialect dialect);
 /* Writes the response, with the failed items. If bytes_max is not 0, failed items that do not fit
  * in it are omitted. */
 void batch_write_response(const struct batch *batch, enum dialect dialect, size_t bytes_max,

@@ -461,8 +461,10 @@ static const struct slice successes[DIALECT_COUNT] = {
 static const struct slice java_success_of_keys =
     CONSTANT(JAVA_STATUS ",\"failedInstanceKeys\":null}");
 
-static struct slice success(const struct batch *batch, enum dialect dialect)
+struct slice batch_success(const struct batch *batch, enum dialect dialect)
 {
+    if (batch->failure_count)
+        return (struct slice){0};
     bool java_keys = dialect == DIALECT_JAVA && batch->keys;
     return java_keys ? java_success_of_keys : successes[dialect];
 }
@@ -471,7 +473,7 @@ void batch_write_response(const struct batch *batch, enum dialect dialect, size_
                           struct text *out)
 {
     if (batch->failure_count == 0) {
-        text_append_slice(out, success(batch, dialect));
+        text_append_slice(out, batch_success(batch, dialect));
         return;
     }
     struct json_writer w = jw_to(out, dialect_casing(dialect));

@@ -21,7 +21,10 @@ static void end(const struct batch_call *call, struct request *request, struct r
     request->names = call->names;
     response->outcome = call->outcome;
     response->status = 200;
-    response->is_constant = !call->outcome;
+    if (call->success.size) {
+        response->kind = RESPONSE_CONSTANT;
+        response->constant = call->success;
+    }
 }
 
 enum error handle_batch(struct request *request, struct response *response,

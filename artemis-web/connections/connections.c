@@ -320,12 +320,9 @@ uint64_t connection_reading(struct connections *table, struct connection *connec
     return connection->silent_ms;
 }
 
-void connection_received(struct connections *table, struct connection *connection,
-                         uint64_t body_bytes)
+void connection_received(struct connection *connection, uint64_t body_bytes)
 {
-    pthread_mutex_lock(&table->_shared.lock);
-    connection->body_bytes += body_bytes;
-    pthread_mutex_unlock(&table->_shared.lock);
+    atomic_fetch_add_explicit(&connection->body_bytes, body_bytes, memory_order_relaxed);
 }
 
 bool connection_serving(struct connections *table, struct connection *connection, uint64_t now_ms)

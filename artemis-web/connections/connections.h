@@ -95,10 +95,10 @@ struct connection {
     bool in_handshake;          /* counted as such: it has TLS and had no request yet */
     enum error end_error;       /* why the table has ended it; ERR_NONE: without a response */
     enum connection_state state;
-    uint64_t since_ms;   /* when it got into its state */
-    uint64_t silent_ms;  /* time without a request before the current one */
-    uint64_t body_bytes; /* received of the current request */
-    uint64_t ended_ms;   /* when a sweep first found its client gone in this state; 0: not found */
+    uint64_t since_ms;           /* when it got into its state */
+    uint64_t silent_ms;          /* time without a request before the current one */
+    _Atomic uint64_t body_bytes; /* received of the current request; its web thread counts */
+    uint64_t ended_ms; /* when a sweep first found its client gone in this state; 0: not found */
     _Atomic bool is_drained; /* with TLS, by its thread: all that has arrived is read */
     /* While reading, from the sweeps: */
     uint64_t read_bytes;     /* read from the socket since it connected */
@@ -199,8 +199,7 @@ void connections_remove(struct connections *table, struct connection *connection
 uint64_t connection_reading(struct connections *table, struct connection *connection,
                             uint64_t now_ms);
 /* A part of its body was received. */
-void connection_received(struct connections *table, struct connection *connection,
-                         uint64_t body_bytes);
+void connection_received(struct connection *connection, uint64_t body_bytes);
 /* The request is complete. Returns false when a sweep has ended the connection before. */
 bool connection_serving(struct connections *table, struct connection *connection, uint64_t now_ms);
 /* Its response was sent. */

@@ -111,18 +111,18 @@ static const struct slice field_names[HEADER_FIELDS] = {
     {                                                                                              \
         literal, sizeof(literal) - 1                                                               \
     }
-    [HEADER_ACCEPT_ENCODING] = NAME("Accept-Encoding"),
-    [HEADER_CONNECTION] = NAME("Connection"),
-    [HEADER_CONTENT_ENCODING] = NAME("Content-Encoding"),
     [HEADER_EXPECT] = NAME("Expect"),
-    [HEADER_IF_NONE_MATCH] = NAME("If-None-Match"),
-    [HEADER_PEER_CLOCK] = NAME("X-Artemis-Clock"),
-    [HEADER_PEER_CLUSTER] = NAME("X-Artemis-Cluster"),
-    [HEADER_PEER_NODE] = NAME("X-Artemis-Node"),
-    [HEADER_PEER_STATE] = NAME("X-Artemis-State"),
-    [HEADER_REPLICATION] = NAME("X-Artemis-Replication"),
     [HEADER_UPGRADE] = NAME("Upgrade"),
+    [HEADER_CONNECTION] = NAME("Connection"),
+    [HEADER_IF_NONE_MATCH] = NAME("If-None-Match"),
+    [HEADER_PEER_NODE] = NAME("X-Artemis-Node"),
+    [HEADER_ACCEPT_ENCODING] = NAME("Accept-Encoding"),
+    [HEADER_PEER_CLOCK] = NAME("X-Artemis-Clock"),
+    [HEADER_PEER_STATE] = NAME("X-Artemis-State"),
+    [HEADER_CONTENT_ENCODING] = NAME("Content-Encoding"),
+    [HEADER_PEER_CLUSTER] = NAME("X-Artemis-Cluster"),
     [HEADER_WEBSOCKET_KEY] = NAME("Sec-WebSocket-Key"),
+    [HEADER_REPLICATION] = NAME("X-Artemis-Replication"),
     [HEADER_WEBSOCKET_VERSION] = NAME("Sec-WebSocket-Version"),
 #undef NAME
 };
@@ -135,7 +135,8 @@ const char *framing_field_name(enum header_field field)
 /* Keeps the value if the field is the first of its name. */
 static void keep_value(struct framing *framing, struct slice name, struct slice value)
 {
-    for (enum header_field field = 0; field < HEADER_FIELDS; field++) {
+    for (enum header_field field = 0; field < HEADER_FIELDS && field_names[field].size <= name.size;
+         field++) {
         if (name.size != field_names[field].size ||
             strncasecmp(name.data, field_names[field].data, name.size) != 0)
             continue;

@@ -32,20 +32,20 @@ enum {
 
 #define CHUNK_HEADER_TOO_LARGE "body: the header of a chunk must be at most 11 KiB"
 
-/* Fields of a header whose values are kept. */
+/* Fields of a header whose values are kept, by the size of their names. */
 enum header_field {
-    HEADER_ACCEPT_ENCODING,
-    HEADER_CONNECTION,
-    HEADER_CONTENT_ENCODING,
     HEADER_EXPECT,
-    HEADER_IF_NONE_MATCH,
-    HEADER_PEER_CLOCK,
-    HEADER_PEER_CLUSTER,
-    HEADER_PEER_NODE,
-    HEADER_PEER_STATE,
-    HEADER_REPLICATION,
     HEADER_UPGRADE,
+    HEADER_CONNECTION,
+    HEADER_IF_NONE_MATCH,
+    HEADER_PEER_NODE,
+    HEADER_ACCEPT_ENCODING,
+    HEADER_PEER_CLOCK,
+    HEADER_PEER_STATE,
+    HEADER_CONTENT_ENCODING,
+    HEADER_PEER_CLUSTER,
     HEADER_WEBSOCKET_KEY,
+    HEADER_REPLICATION,
     HEADER_WEBSOCKET_VERSION,
     HEADER_FIELDS,
 };

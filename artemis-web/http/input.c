@@ -42,10 +42,8 @@ static enum error check_header(struct session *session, const char *method, cons
         return error;
     if (!request->route || !is_served(session->listener, request->route))
         return ERR_NO_SUCH_PATH;
-    bool get = strcmp(method, MHD_HTTP_METHOD_GET) == 0 || request->is_head;
-    bool post = strcmp(method, MHD_HTTP_METHOD_POST) == 0;
-    if (!(get && request->route->methods & METHOD_GET) &&
-        !(post && request->route->methods & METHOD_POST))
+    bool known = !request->is_get || request->is_head || strcmp(method, MHD_HTTP_METHOD_GET) == 0;
+    if (!known || !(request->route->methods & (request->is_get ? METHOD_GET : METHOD_POST)))
         return ERR_WRONG_METHOD;
     if (session->framing.content_length > request->engine->config->server.max_body_bytes)
         return ERR_BODY_TOO_LARGE;
@@ -83,6 +81,8 @@ void input_begin(struct session *session, struct MHD_Connection *mhd, const char
 {
     struct request *request = &session->request;
     struct web *web = session->web;
+    const struct route *last = request->route; /* clients tend to repeat it */
+    bool is_get = strcmp(method, MHD_HTTP_METHOD_POST) != 0;
     struct text body = request->body; /* the buffer is reused */
     text_clear(&body);
     *request = (struct request){
@@ -92,13 +92,14 @@ void input_begin(struct session *session, struct MHD_Connection *mhd, const char
         .mhd = mhd,
         .http_version = version,
         .header = &session->framing,
-        .is_get = strcmp(method, MHD_HTTP_METHOD_POST) != 0,
-        .is_head = strcmp(method, MHD_HTTP_METHOD_HEAD) == 0,
+        .is_get = is_get,
+        .is_head = is_get && strcmp(method, MHD_HTTP_METHOD_HEAD) == 0,
         .body = body,
         .started_ns = clock_mono_ns(),
     };
     request->now.mono_ms = request->started_ns / NS_PER_MS;
-    request->route = route_find(web->routes, url, &request->java);
+    request->route =
+        last && strcmp(last->path, url) == 0 ? last : route_find(web->routes, url, &request->java);
     if (session->framing.nul_in_path)
         request->route = NULL; /* `url` ends early */
     framing_check_end(&session->framing, method + header_bytes(mhd));
@@ -146,7 +147,7 @@ bool input_receive(struct session *session, const char *data, size_t size)
 {
     struct request *request = &session->request;
     struct metrics *metrics = &request->web->metrics;
-    connection_received(&request->web->connections, &session->connection, size);
+    connection_received(&session->connection, size);
     atomic_fetch_add_explicit(&metrics->request_bytes, size, memory_order_relaxed);
     if (!request->refused) {
         request->refused = buffer_body(request, data, size);

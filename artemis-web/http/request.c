@@ -186,6 +186,7 @@ void response_clear(struct response *response)
         if (response->stream.context)
             response->stream.free(response->stream.context);
         break;
+    case RESPONSE_CONSTANT:
     case RESPONSE_UPGRADE:
     case RESPONSE_LONG_POLL:
         break;

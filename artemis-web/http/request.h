@@ -63,6 +63,7 @@ struct response_upgrade {
 /* Selects the member of the union in struct response. */
 enum response_kind {
     RESPONSE_TEXT,      /* body */
+    RESPONSE_CONSTANT,  /* constant: a body that lives as long as the process */
     RESPONSE_CACHED,    /* cached */
     RESPONSE_STREAM,    /* stream */
     RESPONSE_UPGRADE,   /* upgrade: the connection becomes a WebSocket */
@@ -76,11 +77,11 @@ struct response {
     bool identity_headers;    /* X-Artemis-Node, -Cluster, -State */
     bool send_etag;           /* of the cached response */
     bool send_epoch;          /* X-Artemis-Run */
-    bool is_constant;         /* the body, which is small and equal for many requests */
     bool not_modified;        /* 304 instead of the body */
     enum response_kind kind;
     union {
         struct text body;
+        struct slice constant;
         struct cached_response *cached; /* a reference */
         struct response_stream stream;
         struct response_upgrade upgrade;

@@ -271,7 +271,7 @@ static struct MHD_Response *make_response(struct request *request, struct respon
         mhd_response = from_stream(request, response);
     else if (response->kind == RESPONSE_UPGRADE)
         mhd_response = from_upgrade(response);
-    else if (response->kind == RESPONSE_CACHED || !text_failed(&response->body))
+    else if (response->kind != RESPONSE_TEXT || !text_failed(&response->body))
         mhd_response = response_body_create(request, response);
     if (mhd_response)
         add_headers(request, response, mhd_response);

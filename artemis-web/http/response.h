@@ -3,8 +3,8 @@
  * response - sends the response that a handler filled in: errors, ETag and 304, gzip, headers.
  *
  * Creating a response of libmicrohttpd with its headers and freeing it costs a sixth of a
- * heartbeat. Two kinds are therefore made once and sent many times: constant bodies, of which each
- * web thread keeps a few, and cached responses that are sent again, which keep theirs.
+ * heartbeat. Two kinds are therefore made once and sent many times: those of constant bodies, which
+ * each web thread keeps, and cached responses that are sent again, which keep theirs.
  *
  * Called by the web thread of the request.
  */

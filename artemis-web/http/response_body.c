@@ -52,6 +52,8 @@ static bool compress_text(struct text *body)
 
 static struct form choose_form(struct request *request, struct response *response)
 {
+    if (response->kind == RESPONSE_CONSTANT)
+        return (struct form){.bytes = response->constant};
     struct cached_response *cached = response->kind == RESPONSE_CACHED ? response->cached : NULL;
     struct text *body = cached ? &cached->body : &response->body;
     struct form form = {.may_vary = body->size > GZIP_FROM_BYTES};
@@ -105,15 +107,31 @@ static struct MHD_Response *from_cached(struct cached_response *cached, struct s
     return mhd_response;
 }
 
+/* The bytes live as long as the library's response. */
+static struct MHD_Response *from_bytes(struct slice bytes)
+{
+    return MHD_create_response_from_buffer(bytes.size,
+                                           (char *)(uintptr_t)bytes.data, /* only read */
+                                           MHD_RESPMEM_PERSISTENT);
+}
+
+static struct MHD_Response *create(struct request *request, struct response *response,
+                                   const struct form *form)
+{
+    if (response->kind == RESPONSE_CACHED)
+        return from_cached(response->cached, form->bytes);
+    if (response->kind == RESPONSE_CONSTANT)
+        return from_bytes(form->bytes);
+    return response_budget_create(request->web, &response->body);
+}
+
 /* A 304 gets the same body as a 200, although libmicrohttpd does not send it: libmicrohttpd always
  * writes a Content-Length, which must be that of the 200 (RFC 9110, 8.6). Headers about the body
  * are left out (15.4.5). */
 struct MHD_Response *response_body_create(struct request *request, struct response *response)
 {
     struct form form = choose_form(request, response);
-    struct MHD_Response *mhd_response = response->kind == RESPONSE_CACHED
-                                            ? from_cached(response->cached, form.bytes)
-                                            : response_budget_create(request->web, &response->body);
+    struct MHD_Response *mhd_response = create(request, response, &form);
     if (!mhd_response)
         return NULL;
     add_headers(mhd_response, request, response, &form);
@@ -151,8 +169,7 @@ static struct MHD_Response *create_kept(const struct request *request,
     if (!kept)
         return NULL;
     kept->object.free = free_kept;
-    kept->mhd_response = MHD_create_response_from_buffer(
-        form->bytes.size, (char *)(uintptr_t)form->bytes.data, MHD_RESPMEM_PERSISTENT);
+    kept->mhd_response = from_bytes(form->bytes);
     if (!kept->mhd_response) {
         free(kept);
         return NULL;
@@ -181,48 +198,30 @@ static struct MHD_Response *share_cached(struct request *request, struct respons
     return mhd_response;
 }
 
-static struct MHD_Response *find_shared(const struct web_thread_bodies *shared,
-                                        const struct text *body)
+/* The response that a web thread keeps for a constant body. */
+static struct MHD_Response *kept_by_thread(struct web_thread_bodies *kept,
+                                           const struct request *request,
+                                           const struct response *response)
 {
-    for (int i = 0; i < THREAD_BODIES; i++)
-        if (shared->bodies[i].response && shared->bodies[i].size == body->size &&
-            memcmp(shared->bodies[i].bytes, body->data, body->size) == 0)
-            return shared->bodies[i].response;
-    return NULL;
-}
-
-static struct MHD_Response *create_shared(struct web_thread_bodies *shared,
-                                          const struct request *request,
-                                          const struct response *response)
-{
-    const struct text *body = &response->body;
-    const struct form form = {.bytes = {body->data, body->size}};
-    struct MHD_Response *mhd_response =
-        MHD_create_response_from_buffer(body->size, body->data, MHD_RESPMEM_MUST_COPY);
+    const struct form form = {.bytes = response->constant};
+    for (int i = 0; i < kept->count; i++)
+        if (kept->bodies[i].data == form.bytes.data)
+            return kept->bodies[i].response;
+    struct MHD_Response *mhd_response = kept->count < THREAD_BODIES ? from_bytes(form.bytes) : NULL;
     if (!mhd_response)
         return NULL;
     add_headers(mhd_response, request, response, &form);
-    unsigned index = shared->next;
-    if (shared->bodies[index].response)
-        MHD_destroy_response(shared->bodies[index].response);
-    shared->bodies[index].response = mhd_response;
-    shared->bodies[index].size = body->size;
-    memcpy(shared->bodies[index].bytes, body->data, body->size);
-    shared->next = (index + 1) % THREAD_BODIES;
+    kept->bodies[kept->count].data = form.bytes.data;
+    kept->bodies[kept->count++].response = mhd_response;
     return mhd_response;
 }
 
 static struct MHD_Response *share_constant(struct request *request, const struct response *response)
 {
-    struct web_thread_bodies *shared = web_thread_bodies(session_of_request(request)->thread);
-    const struct text *body = &response->body;
-    if (body->size == 0 || body->size > THREAD_BODY_BYTES_MAX)
-        return NULL;
-    struct MHD_Response *mhd_response = find_shared(shared, body);
-    if (!mhd_response)
-        mhd_response = create_shared(shared, request, response);
+    struct MHD_Response *mhd_response =
+        kept_by_thread(web_thread_bodies(session_of_request(request)->thread), request, response);
     if (mhd_response)
-        count_bytes(request, body->size);
+        count_bytes(request, response->constant.size);
     return mhd_response;
 }
 
@@ -230,5 +229,5 @@ struct MHD_Response *response_body_share(struct request *request, struct respons
 {
     if (response->kind == RESPONSE_CACHED)
         return share_cached(request, response);
-    return response->is_constant ? share_constant(request, response) : NULL;
+    return response->kind == RESPONSE_CONSTANT ? share_constant(request, response) : NULL;
 }

@@ -14,7 +14,7 @@ static int by_path(const void *path, const void *route)
 static const char *without_authority(const char *target)
 {
     static const char scheme[] = "http://";
-    if (strncasecmp(target, scheme, strlen(scheme)) != 0)
+    if (*target == '/' || strncasecmp(target, scheme, strlen(scheme)) != 0)
         return target;
     target += strlen(scheme);
     return target + strcspn(target, "/");
@@ -39,7 +39,7 @@ const struct route *route_find(const struct route_table *table, const char *path
     struct slice prefix = {"", 0};
     path = without_authority(path);
     *java = strncmp(path, "/artemis/", strlen("/artemis/")) == 0;
-    for (size_t i = 0; i < sizeof(aliases) / sizeof(aliases[0]); i++) {
+    for (size_t i = 0; *java && i < sizeof(aliases) / sizeof(aliases[0]); i++) {
         if (strncmp(path, aliases[i].java, strlen(aliases[i].java)) != 0)
             continue;
         prefix = slice_of(aliases[i].ours);

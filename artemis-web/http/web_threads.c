@@ -442,9 +442,8 @@ enum error web_threads_start(struct web *web, const struct web_thread_callbacks 
 
 static void free_bodies(struct web_thread_bodies *bodies)
 {
-    for (int i = 0; i < THREAD_BODIES; i++)
-        if (bodies->bodies[i].response)
-            MHD_destroy_response(bodies->bodies[i].response);
+    for (int i = 0; i < bodies->count; i++)
+        MHD_destroy_response(bodies->bodies[i].response);
 }
 
 static void resume_all(struct web_thread *thread)

@@ -41,16 +41,15 @@ struct web_thread_callbacks {
     void (*on_verify_again)(struct session *session);
 };
 
-/* Small responses that many requests get: the successes of batches. */
-enum { THREAD_BODIES = 4, THREAD_BODY_BYTES_MAX = 256 };
+/* The responses that the thread keeps: those of constant bodies. */
+enum { THREAD_BODIES = 4 };
 
 struct web_thread_bodies {
     struct {
-        struct MHD_Response *response; /* NULL: none */
-        size_t size;
-        char bytes[THREAD_BODY_BYTES_MAX];
+        const char *data; /* of the body */
+        struct MHD_Response *response;
     } bodies[THREAD_BODIES];
-    unsigned next; /* the one to be replaced */
+    int count;
 };
 
 /* Starts the threads, with TLS or without. They serve `web`, which must outlive them.

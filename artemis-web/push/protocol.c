@@ -195,6 +195,7 @@ static void on_java_heartbeat(struct websocket *websocket, struct slice text)
         engine_describe_limit(push->engine, error, message);
     if (!error)
         error = registry_call_heartbeat(&call, message);
+    text_append_slice(&response, call.success);
     if (error == ERR_INVALID_JSON)
         write_plain_success(&response);
     else if (error)

@@ -241,7 +241,7 @@ static void large_body_earns_time(void **state)
     struct fixture *fixture = *state;
     struct peer *peer = connect_peer(fixture, 0, 0);
     connection_reading(&fixture->table, &peer->connection, 0);
-    connection_received(&fixture->table, &peer->connection, 3 * BODY_BYTES_PER_SEC);
+    connection_received(&peer->connection, 3 * BODY_BYTES_PER_SEC);
     connections_sweep(&fixture->table, (REQUEST_SECS + 3) * 1000 - 1);
     assert_alive(peer);
     assert_true(connection_serving(&fixture->table, &peer->connection, (REQUEST_SECS + 3) * 1000));
