@@ -63,8 +63,13 @@ void framing_check_end(struct framing *framing, const char *end)
     framing->value_end = NULL;
 }
 
-enum framing_result framing_add_argument(struct framing *framing)
+enum framing_result framing_add_argument(struct framing *framing, struct slice name,
+                                         struct slice value)
 {
+    if (framing->arguments++ == 0) {
+        framing->first_argument = name;
+        framing->first_value = value;
+    }
     return add(framing, 0) == FRAMING_STORE ? FRAMING_STORE : FRAMING_SKIP;
 }
 

@@ -62,6 +62,8 @@ struct framing {
     /* The value of the first field of each name, NUL-terminated; NULL: absent. Valid as long as
      * the header. */
     const char *values[HEADER_FIELDS];
+    uint32_t arguments;                       /* of the query */
+    struct slice first_argument, first_value; /* its data may be NULL; valid as the values */
     const char *value_end; /* of the field or trailer that was read last; NULL: none */
     bool stored;           /* the HTTP library has stored a field or an argument */
     bool has_trailers;     /* to be checked when the body is complete */
@@ -94,7 +96,8 @@ void framing_check_end(struct framing *framing, const char *end);
 
 /* Records an argument of the query. One beyond the limits is skipped: the request line is parsed to
  * its end, and framing_check refuses the request. */
-enum framing_result framing_add_argument(struct framing *framing);
+enum framing_result framing_add_argument(struct framing *framing, struct slice name,
+                                         struct slice value);
 
 /* The name of a field. */
 const char *framing_field_name(enum header_field field);

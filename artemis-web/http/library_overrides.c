@@ -99,7 +99,7 @@ static enum framing_result add_value(struct framing *framing, enum MHD_ValueKind
 {
     switch ((int)kind) {
     case MHD_GET_ARGUMENT_KIND:
-        return framing_add_argument(framing);
+        return framing_add_argument(framing, name, value);
     case MHD_HEADER_KIND:
         return framing_add_field(framing, name, value);
     case MHD_FOOTER_KIND:

@@ -13,7 +13,7 @@
 
 #define CLIENT_HASH_BIT 0x80000000u /* no member of a cluster has such a number */
 
-enum { NAME_BYTES = 64 };
+enum { NAME_BYTES = 64, LOWER_CASE = 0x20 /* the bit of a letter */ };
 
 enum dialect request_dialect(const struct request *request)
 {
@@ -28,19 +28,37 @@ struct slice request_body(const struct request *request)
 
 static bool query_value(const struct request *request, const char *name, struct slice *out)
 {
+    const struct framing *header = request->header;
     const char *value = NULL;
-    size_t size = 0;
-    if (MHD_lookup_connection_value_n(request->mhd, MHD_GET_ARGUMENT_KIND, name, strlen(name),
-                                      &value, &size) != MHD_YES)
+    size_t size = strlen(name);
+    if (header->arguments == 1) {
+        *out = header->first_value.data ? header->first_value : SLICE("");
+        return size == header->first_argument.size &&
+               strncasecmp(name, header->first_argument.data, size) == 0;
+    }
+    if (MHD_lookup_connection_value_n(request->mhd, MHD_GET_ARGUMENT_KIND, name, size, &value,
+                                      &size) != MHD_YES)
         return false;
     *out = (struct slice){value ? value : "", value ? size : 0};
     return true;
+}
+
+/* Whether a look-up cannot find the parameter: most queries have one argument or none. Both
+ * spellings of a name begin alike. */
+static bool is_absent(const struct framing *header, const char *snake_name)
+{
+    return header->arguments == 0 ||
+           (header->arguments == 1 &&
+            (header->first_argument.size == 0 ||
+             (header->first_argument.data[0] | LOWER_CASE) != snake_name[0]));
 }
 
 enum error request_query(struct request *request, const char *snake_name, struct slice *out,
                          char message[MESSAGE_BYTES])
 {
     char camel_name[NAME_BYTES];
+    if (is_absent(request->header, snake_name))
+        return ERR_NONE;
     camel_name[jw_camel(camel_name, snake_name)] = '\0';
     struct slice value;
     bool found = query_value(request, snake_name, &value);

@@ -13,6 +13,7 @@
 #include <strings.h>
 
 #include "artemis-server/clock.h"
+#include "artemis-web/connections/framing.h"
 
 enum { FIELDS_MAX = 16 };
 
@@ -49,12 +50,21 @@ enum MHD_Result MHD_lookup_connection_value_n(struct MHD_Connection *connection,
     return MHD_NO;
 }
 
-const char *MHD_lookup_connection_value(struct MHD_Connection *connection, enum MHD_ValueKind kind,
-                                        const char *key)
+/* What the pass over the header has kept of the fields. */
+static const struct framing *library_header(void)
 {
-    const char *value = NULL;
-    return MHD_lookup_connection_value_n(connection, kind, key, strlen(key), &value, NULL) ? value
-                                                                                           : NULL;
+    static struct framing header;
+    framing_begin(&header, "/");
+    for (size_t i = 0; i < library.count; i++) {
+        const struct field *field = &library.fields[i];
+        struct slice name = slice_of(field->name);
+        struct slice value = {field->value, field->size};
+        if (field->kind == MHD_GET_ARGUMENT_KIND)
+            (void)framing_add_argument(&header, name, value);
+        else
+            (void)framing_add_field(&header, name, value);
+    }
+    return &header;
 }
 
 /* The address of the client; nothing else is known of the connection. */

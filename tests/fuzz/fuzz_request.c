@@ -236,6 +236,7 @@ static void run_request(const uint8_t *data, size_t size)
     char *body = rest ? read_header(rest) : NULL;
     if (!find_route(&request, method, target))
         return;
+    request.header = library_header();
     if (body)
         text_append(&request.body, (const char *)data + (body - head),
                     size - (size_t)(body - head));

@@ -100,7 +100,7 @@ static void fields_beyond_the_limits_are_refused(void **state)
 
     framing_begin(&framing, "/");
     assert_int_equal(framing_add_field(&framing, slice_of("X"), fits), FRAMING_STORE);
-    assert_int_equal(framing_add_argument(&framing), FRAMING_SKIP);
+    assert_int_equal(framing_add_argument(&framing, SLICE("a"), SLICE("b")), FRAMING_SKIP);
     assert_int_equal(framing_check(&framing, "HTTP/1.0", &reason), ERR_HEADER_TOO_LARGE);
     framing_begin(&framing, "/");
     assert_int_equal(framing_add_field(&framing, slice_of("X"), larger), FRAMING_REFUSE);
@@ -109,9 +109,9 @@ static void fields_beyond_the_limits_are_refused(void **state)
 
     framing_begin(&framing, "/");
     for (int i = 0; i < REQUEST_FIELDS_MAX; i++)
-        assert_int_equal(framing_add_argument(&framing), FRAMING_STORE);
+        assert_int_equal(framing_add_argument(&framing, SLICE("a"), SLICE("b")), FRAMING_STORE);
     assert_int_equal(framing_check(&framing, "HTTP/1.0", &reason), ERR_NONE);
-    assert_int_equal(framing_add_argument(&framing), FRAMING_SKIP);
+    assert_int_equal(framing_add_argument(&framing, SLICE("a"), SLICE("b")), FRAMING_SKIP);
     assert_int_equal(framing_check(&framing, "HTTP/1.0", &reason), ERR_HEADER_TOO_LARGE);
 }
 
@@ -136,6 +136,19 @@ static void first_value_of_a_field_is_kept(void **state)
     assert_null(framing.values[HEADER_EXPECT]);
     add(&framing, "eXPECT:");
     assert_string_equal(framing.values[HEADER_EXPECT], "");
+}
+
+static void arguments_are_counted_and_the_first_is_kept(void **state)
+{
+    (void)state;
+    struct framing framing;
+    framing_begin(&framing, "/?a=b&c=d");
+    assert_int_equal(framing.arguments, 0);
+    framing_add_argument(&framing, SLICE("a"), SLICE("b"));
+    framing_add_argument(&framing, SLICE("c"), SLICE("d"));
+    assert_int_equal(framing.arguments, 2);
+    assert_true(slice_equal(framing.first_argument, SLICE("a")));
+    assert_true(slice_equal(framing.first_value, SLICE("b")));
 }
 
 static void nul_in_the_path_is_found_but_not_in_the_query(void **state)
@@ -233,6 +246,7 @@ int main(void)
         cmocka_unit_test(responses_of_the_library_are_replaced),
         cmocka_unit_test(fields_beyond_the_limits_are_refused),
         cmocka_unit_test(first_value_of_a_field_is_kept),
+        cmocka_unit_test(arguments_are_counted_and_the_first_is_kept),
         cmocka_unit_test(nul_in_the_path_is_found_but_not_in_the_query),
         cmocka_unit_test(next_line_with_an_empty_name_is_refused),
         cmocka_unit_test(trailers_are_checked_as_fields_are),
