@@ -102,7 +102,8 @@ enum error batch_parse(struct slice body, enum batch_kind kind, struct batch **o
     struct batch *batch = malloc(sizeof(*batch) + entries * sizeof(*batch->metadata));
     if (!batch)
         return ERR_NO_MEMORY;
-    *batch = (struct batch){.fast_record.metadata = entries ? batch->metadata : NULL};
+    memset(batch, 0, offsetof(struct batch, fast_record)); /* the parser sets the rest */
+    batch->fast_record.metadata = entries ? batch->metadata : NULL;
     enum error error = open_batch(batch, body, kind, message);
     *names = batch->document.names;
     if (error)
@@ -290,24 +291,38 @@ enum error batch_instance(struct batch *batch, size_t index, struct instance **o
     return error == ERR_INVALID_FIELD ? add_invalid_field(batch, index, &problem) : error;
 }
 
-enum error batch_key(struct batch *batch, size_t index, struct instance_key *out)
+/* The key of an item, if the batch is `fast`. */
+static enum error fast_key(struct batch *batch, size_t index, struct instance_key *out,
+                           struct field_problem *problem)
+{
+    const struct fast_record *fast = read_fast(batch, index);
+    name_casing_add(&batch->document.names, fast->names);
+    return fast->spec.is_plain ? instance_key_make_plain(fast->spec.text, out, problem)
+                               : instance_key_make(fast->spec.text, out, problem);
+}
+
+static enum error document_key(struct batch *batch, size_t index, struct instance_key *out,
+                               struct field_problem *problem)
 {
     struct slice parts[KEY_FIELDS] = {0};
-    struct field_problem problem = {0};
-    enum error error = ERR_NONE;
-    if (batch->fast) {
-        const struct fast_record *fast = read_fast(batch, index);
-        name_casing_add(&batch->document.names, fast->names);
-        memcpy(parts, fast->spec.text, sizeof(parts));
-    } else {
-        json_t *item;
-        error = item_object(batch, index, &item);
-        if (error)
-            return error;
-        error = item_key_parts(item, &batch->document.names, parts, &problem);
-    }
+    json_t *item;
+    enum error error = item_object(batch, index, &item);
+    if (error)
+        return error;
+    error = item_key_parts(item, &batch->document.names, parts, problem);
     if (!error)
-        error = instance_key_make(parts, out, &problem);
+        error = instance_key_make(parts, out, problem);
+    return error == ERR_INVALID_FIELD ? add_invalid_field(batch, index, problem) : error;
+}
+
+enum error batch_key(struct batch *batch, size_t index, struct instance_key *out)
+{
+    struct field_problem problem;
+    problem.field = NULL;
+    problem.problem[0] = '\0';
+    if (!batch->fast)
+        return document_key(batch, index, out, &problem);
+    enum error error = fast_key(batch, index, out, &problem);
     return error == ERR_INVALID_FIELD ? add_invalid_field(batch, index, &problem) : error;
 }
 

@@ -63,18 +63,26 @@ static bool take_rest(struct cursor *c, const char *start, const char *at, struc
     return true;
 }
 
-/* A string without escapes. */
-static inline bool take_string(struct cursor *c, struct slice *out)
+/* A string without escapes. Clears *is_plain if it is not plain (text_scan.h). */
+static inline bool take_text(struct cursor *c, struct slice *out, bool *is_plain)
 {
     if (c->at == c->end || *c->at != '"')
         return false;
     const char *start = c->at + 1;
     const char *at = start + text_plain_size(start, c->end);
-    if (at == c->end || *at != '"')
+    if (at == c->end || *at != '"') {
+        *is_plain = false;
         return take_rest(c, start, at, out);
+    }
     *out = (struct slice){start, (size_t)(at - start)};
     c->at = at + 1;
     return true;
+}
+
+static bool take_string(struct cursor *c, struct slice *out)
+{
+    bool ignored;
+    return take_text(c, out, &ignored);
 }
 
 /* A non-negative integer of at most 18 digits. */
@@ -291,7 +299,7 @@ static bool take_value(struct cursor *c, size_t member, struct fast_record *out)
     case MEMBER_ROUNDS:
         return take_number(c, &out->rounds);
     default:
-        return take_string(c, &out->spec.text[member]);
+        return take_text(c, &out->spec.text[member], &out->spec.is_plain);
     }
 }
 
@@ -299,6 +307,7 @@ static bool take_record(struct cursor *c, struct fast_record *out)
 {
     memset(out, 0, offsetof(struct fast_record, metadata));
     out->spec.metadata = out->metadata;
+    out->spec.is_plain = true;
     const char *start = c->at;
     uint32_t given = 0; /* a bit for each member that was present */
     size_t place = 0;

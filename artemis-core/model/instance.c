@@ -100,14 +100,6 @@ static ptrdiff_t find_control(struct slice text)
     return -1;
 }
 
-/* Whether a text is plain and of a valid size, as most are. */
-static inline bool is_plain(enum instance_field field, struct slice text)
-{
-    const struct field_info *info = &fields[field];
-    return text.size >= info->required && text.size <= info->bytes_max &&
-           text_plain_size(text.data, text.data + text.size) == text.size;
-}
-
 static enum error check_closely(enum instance_field field, struct slice text,
                                 struct field_problem *problem)
 {
@@ -141,10 +133,16 @@ static enum error check_closely(enum instance_field field, struct slice text,
     return ERR_NONE;
 }
 
-static inline enum error check_text(enum instance_field field, struct slice text,
+/* `is_plain`: the text is known to be plain. */
+static inline enum error check_text(enum instance_field field, struct slice text, bool is_plain,
                                     struct field_problem *problem)
 {
-    return is_plain(field, text) ? ERR_NONE : check_closely(field, text, problem);
+    const struct field_info *info = &fields[field];
+    bool has_valid_size = text.size >= info->required && text.size <= info->bytes_max;
+    if (has_valid_size && (is_plain || text.size == 0 ||
+                           text_plain_size(text.data, text.data + text.size) == text.size))
+        return ERR_NONE;
+    return check_closely(field, text, problem);
 }
 
 static enum error check_metadata(const struct instance_spec *spec, struct field_problem *problem)
@@ -174,7 +172,7 @@ static enum error check_metadata(const struct instance_spec *spec, struct field_
 static enum error check_spec(const struct instance_spec *spec, struct field_problem *problem)
 {
     for (enum instance_field field = 0; field < TEXT_FIELDS; field++) {
-        enum error error = check_text(field, spec->text[field], problem);
+        enum error error = check_text(field, spec->text[field], spec->is_plain, problem);
         if (error)
             return error;
     }
@@ -493,16 +491,28 @@ bool instance_equal(const struct instance *a, const struct instance *b)
 
 /* --- keys ------------------------------------------------------------------------------------- */
 
-enum error instance_key_make(const struct slice parts[KEY_FIELDS], struct instance_key *out,
-                             struct field_problem *problem)
+static inline enum error make_key(const struct slice parts[KEY_FIELDS], bool is_plain,
+                                  struct instance_key *out, struct field_problem *problem)
 {
     for (enum instance_field part = 0; part < KEY_FIELDS; part++) {
-        enum error error = check_text(part, parts[part], problem);
+        enum error error = check_text(part, parts[part], is_plain, problem);
         if (error)
             return error;
     }
     pack_key(parts, out->end, out->bytes);
     return ERR_NONE;
+}
+
+enum error instance_key_make(const struct slice parts[KEY_FIELDS], struct instance_key *out,
+                             struct field_problem *problem)
+{
+    return make_key(parts, false, out, problem);
+}
+
+enum error instance_key_make_plain(const struct slice parts[KEY_FIELDS], struct instance_key *out,
+                                   struct field_problem *problem)
+{
+    return make_key(parts, true, out, problem);
 }
 
 enum error instance_key_unpack(struct slice packed, struct instance_key *out)
@@ -545,7 +555,7 @@ struct slice instance_packed_key(const struct instance *instance)
 enum error service_id_canonical(struct slice id, char out[ID_BYTES_MAX], size_t *out_size,
                                 struct field_problem *problem)
 {
-    enum error error = check_text(FIELD_SERVICE, id, problem);
+    enum error error = check_text(FIELD_SERVICE, id, false, problem);
     if (error)
         return error;
     lower_case(out, id);

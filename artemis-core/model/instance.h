@@ -88,6 +88,7 @@ struct instance_spec {
     const struct metadata_entry *metadata;
     size_t metadata_count;
     uint64_t client_revision; /* 0: none */
+    bool is_plain; /* all texts are known to be plain (text_scan.h): only their sizes are checked */
 };
 
 /* The field of a spec that is invalid, and why: "must be 0 to 65535, is 70000". */
@@ -140,6 +141,10 @@ struct instance_key {
 /* Validates the five parts and packs them. ERR_INVALID_FIELD (fills *problem). */
 MUST_USE enum error instance_key_make(const struct slice parts[KEY_FIELDS],
                                       struct instance_key *out, struct field_problem *problem);
+/* The same for parts that are known to be plain (text_scan.h). */
+MUST_USE enum error instance_key_make_plain(const struct slice parts[KEY_FIELDS],
+                                            struct instance_key *out,
+                                            struct field_problem *problem);
 /* Reads packed bytes from outside, as from a file. ERR_INVALID_FIELD. */
 MUST_USE enum error instance_key_unpack(struct slice packed, struct instance_key *out);
 struct slice instance_key_part(const struct instance_key *key, enum instance_field part);

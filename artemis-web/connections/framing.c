@@ -4,12 +4,11 @@
 #include <string.h>
 #include <strings.h>
 
-static bool is_name(struct slice name, const char *expected, size_t size)
+static bool is_chunked(struct slice coding)
 {
-    return name.size == size && strncasecmp(name.data, expected, size) == 0;
+    const struct slice chunked = SLICE("chunked");
+    return coding.size == chunked.size && strncasecmp(coding.data, chunked.data, chunked.size) == 0;
 }
-
-#define IS_NAME(name, literal) is_name(name, literal, sizeof(literal) - 1)
 
 void framing_begin(struct framing *framing, const char *target)
 {
@@ -111,44 +110,63 @@ static bool add_length(struct framing *framing, struct slice value)
     return !framing->bad_length && !framing->length_too_large;
 }
 
-static const struct slice field_names[HEADER_FIELDS] = {
+static const struct known_field {
+    struct slice name;
+    bool is_stored; /* the HTTP library reads it */
+} known_fields[HEADER_FIELDS] = {
 #define NAME(literal)                                                                              \
     {                                                                                              \
         literal, sizeof(literal) - 1                                                               \
     }
-    [HEADER_EXPECT] = NAME("Expect"),
-    [HEADER_UPGRADE] = NAME("Upgrade"),
-    [HEADER_CONNECTION] = NAME("Connection"),
-    [HEADER_IF_NONE_MATCH] = NAME("If-None-Match"),
-    [HEADER_PEER_NODE] = NAME("X-Artemis-Node"),
-    [HEADER_ACCEPT_ENCODING] = NAME("Accept-Encoding"),
-    [HEADER_PEER_CLOCK] = NAME("X-Artemis-Clock"),
-    [HEADER_PEER_STATE] = NAME("X-Artemis-State"),
-    [HEADER_CONTENT_ENCODING] = NAME("Content-Encoding"),
-    [HEADER_PEER_CLUSTER] = NAME("X-Artemis-Cluster"),
-    [HEADER_WEBSOCKET_KEY] = NAME("Sec-WebSocket-Key"),
-    [HEADER_REPLICATION] = NAME("X-Artemis-Replication"),
-    [HEADER_WEBSOCKET_VERSION] = NAME("Sec-WebSocket-Version"),
+    [HEADER_HOST] = {NAME("Host"), true},
+    [HEADER_COOKIE] = {NAME("Cookie"), false},
+    [HEADER_EXPECT] = {NAME("Expect"), true},
+    [HEADER_UPGRADE] = {NAME("Upgrade"), true},
+    [HEADER_CONNECTION] = {NAME("Connection"), true},
+    [HEADER_AUTHORIZATION] = {NAME("Authorization"), false},
+    [HEADER_IF_NONE_MATCH] = {NAME("If-None-Match"), false},
+    [HEADER_CONTENT_LENGTH] = {NAME("Content-Length"), true},
+    [HEADER_PEER_NODE] = {NAME("X-Artemis-Node"), false},
+    [HEADER_ACCEPT_ENCODING] = {NAME("Accept-Encoding"), false},
+    [HEADER_PEER_CLOCK] = {NAME("X-Artemis-Clock"), false},
+    [HEADER_PEER_STATE] = {NAME("X-Artemis-State"), false},
+    [HEADER_CONTENT_ENCODING] = {NAME("Content-Encoding"), false},
+    [HEADER_PEER_CLUSTER] = {NAME("X-Artemis-Cluster"), false},
+    [HEADER_TRANSFER_ENCODING] = {NAME("Transfer-Encoding"), true},
+    [HEADER_WEBSOCKET_KEY] = {NAME("Sec-WebSocket-Key"), false},
+    [HEADER_REPLICATION] = {NAME("X-Artemis-Replication"), false},
+    [HEADER_WEBSOCKET_VERSION] = {NAME("Sec-WebSocket-Version"), false},
 #undef NAME
 };
 
 const char *framing_field_name(enum header_field field)
 {
-    return field_names[field].data;
+    return known_fields[field].name.data;
 }
 
-/* Keeps the value if the field is the first of its name. */
-static void keep_value(struct framing *framing, struct slice name, struct slice value)
+/* The field of a name, or HEADER_FIELDS. */
+static enum header_field find_field(struct slice name)
 {
-    for (enum header_field field = 0; field < HEADER_FIELDS && field_names[field].size <= name.size;
-         field++) {
-        if (name.size != field_names[field].size ||
-            strncasecmp(name.data, field_names[field].data, name.size) != 0)
-            continue;
-        if (!framing->values[field])
-            framing->values[field] = value.data;
-        return;
-    }
+    /* The first field whose name has that many bytes, plus 1. */
+    static const uint8_t first_of_size[] = {
+        [4] = HEADER_HOST + 1,
+        [6] = HEADER_COOKIE + 1,
+        [7] = HEADER_UPGRADE + 1,
+        [10] = HEADER_CONNECTION + 1,
+        [13] = HEADER_AUTHORIZATION + 1,
+        [14] = HEADER_CONTENT_LENGTH + 1,
+        [15] = HEADER_ACCEPT_ENCODING + 1,
+        [16] = HEADER_CONTENT_ENCODING + 1,
+        [17] = HEADER_PEER_CLUSTER + 1,
+        [21] = HEADER_REPLICATION + 1,
+    };
+    if (name.size >= sizeof(first_of_size) || !first_of_size[name.size])
+        return HEADER_FIELDS;
+    for (enum header_field field = first_of_size[name.size] - 1U;
+         field < HEADER_FIELDS && known_fields[field].name.size == name.size; field++)
+        if (strncasecmp(name.data, known_fields[field].name.data, name.size) == 0)
+            return field;
+    return HEADER_FIELDS;
 }
 
 enum framing_result framing_add_field(struct framing *framing, struct slice name,
@@ -156,24 +174,29 @@ enum framing_result framing_add_field(struct framing *framing, struct slice name
 {
     if (add(framing, name.size + value.size) == FRAMING_REFUSE)
         return FRAMING_REFUSE;
-    if (is_bad_name(name)) {
-        framing->bad_name = true;
-    } else if (IS_NAME(name, "Host")) {
+    framing->bad_name |= is_bad_name(name);
+    enum header_field field = find_field(name);
+    if (field == HEADER_FIELDS)
+        return framing->stored ? FRAMING_SKIP : FRAMING_STORE;
+    if (!framing->values[field])
+        framing->values[field] = value.data;
+    switch ((int)field) {
+    case HEADER_HOST:
         framing->hosts++;
-    } else if (IS_NAME(name, "Authorization")) {
+        break;
+    case HEADER_AUTHORIZATION:
         if (framing->authorizations++ == 0)
             framing->authorization = value;
-    } else if (IS_NAME(name, "Cookie")) {
+        break;
+    case HEADER_COOKIE:
         return FRAMING_SKIP;
-    } else if (IS_NAME(name, "Content-Length")) {
+    case HEADER_CONTENT_LENGTH:
         return add_length(framing, value) ? FRAMING_STORE : FRAMING_SKIP;
-    } else if (IS_NAME(name, "Transfer-Encoding")) {
+    case HEADER_TRANSFER_ENCODING:
         framing->transfer_encodings++;
-        framing->unknown_encoding |= !IS_NAME(value, "chunked");
-    } else {
-        keep_value(framing, name, value);
+        framing->unknown_encoding |= !is_chunked(value);
     }
-    return FRAMING_STORE;
+    return known_fields[field].is_stored || !framing->stored ? FRAMING_STORE : FRAMING_SKIP;
 }
 
 enum error framing_check(const struct framing *framing, const char *http_version,

@@ -32,18 +32,23 @@ enum {
 
 #define CHUNK_HEADER_TOO_LARGE "body: the header of a chunk must be at most 11 KiB"
 
-/* Fields of a header whose values are kept, by the size of their names. */
+/* The fields of a header that are read, by the size of their names. */
 enum header_field {
+    HEADER_HOST,
+    HEADER_COOKIE,
     HEADER_EXPECT,
     HEADER_UPGRADE,
     HEADER_CONNECTION,
+    HEADER_AUTHORIZATION,
     HEADER_IF_NONE_MATCH,
+    HEADER_CONTENT_LENGTH,
     HEADER_PEER_NODE,
     HEADER_ACCEPT_ENCODING,
     HEADER_PEER_CLOCK,
     HEADER_PEER_STATE,
     HEADER_CONTENT_ENCODING,
     HEADER_PEER_CLUSTER,
+    HEADER_TRANSFER_ENCODING,
     HEADER_WEBSOCKET_KEY,
     HEADER_REPLICATION,
     HEADER_WEBSOCKET_VERSION,
@@ -103,7 +108,8 @@ enum framing_result framing_add_argument(struct framing *framing, struct slice n
 const char *framing_field_name(enum header_field field);
 
 /* Records a field of the header; its value ends in a NUL. An invalid Content-Length is skipped,
- * since the HTTP library would answer it by itself, and so are cookies, which nothing reads. */
+ * since the HTTP library would answer it by itself, and so are cookies, which nothing reads. When
+ * the library has stored a field, those that it does not read are skipped too. */
 enum framing_result framing_add_field(struct framing *framing, struct slice name,
                                       struct slice value);
 

@@ -71,7 +71,8 @@ static int timeout_ms(struct loop *loop)
     return ms < INT_MAX ? (int)ms : INT_MAX;
 }
 
-static void wait_for_events(struct loop *loop)
+/* Returns whether another thread has woken the loop: new sockets may have come. */
+static bool wait_for_events(struct loop *loop)
 {
     struct pollfd fds[] = {
         {.fd = loop->epoll, .events = POLLIN},
@@ -85,13 +86,15 @@ static void wait_for_events(struct loop *loop)
         wait_ms = max_ms;
     int ready = poll(fds, count, wait_ms);
     has_progressed = false;
-    if (ready > 0 && fds[1].revents) {
+    bool woken = ready > 0 && fds[1].revents;
+    if (woken) {
         eventfd_t ignored;
         (void)eventfd_read(loop->wakeup, &ignored);
         (void)atomic_exchange(&loop->wake_pending, false); /* the turn sees what came before */
     }
     if (loop->watched >= 0 && fds[2].revents)
         loop->calls->on_watched(loop->context);
+    return woken;
 }
 
 static void take_new_sockets(struct loop *loop)
@@ -113,8 +116,8 @@ static void *run(void *argument)
 {
     struct loop *loop = argument;
     while (!atomic_load_explicit(&loop->stopping, memory_order_acquire)) {
-        wait_for_events(loop);
-        take_new_sockets(loop);
+        if (wait_for_events(loop))
+            take_new_sockets(loop);
         (void)MHD_run(loop->daemon);
     }
     return NULL;

@@ -289,9 +289,11 @@ static enum MHD_Result respond(struct session *session, const char *url, const c
 {
     struct request *request = &session->request;
     struct web *web = session->web;
-    char message[MESSAGE_BYTES] = "";
-    struct response response = {0};
+    char message[MESSAGE_BYTES];
+    struct response response;
     enum error outcome;
+    message[0] = '\0';
+    response_init(&response);
     enum error error = handle(session, &response, url, method, message);
     /* Before the response is sent, which may take long. A long poll by POST is handled again. */
     bool is_long_poll = !error && response.kind == RESPONSE_LONG_POLL;

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -183,6 +184,11 @@ enum error request_inflate(struct request *request, char message[MESSAGE_BYTES])
     text_free(&request->body);
     request->body = inflated;
     return ERR_NONE;
+}
+
+void response_init(struct response *response)
+{
+    memset(response, 0, offsetof(struct response, body) + sizeof(response->body));
 }
 
 void response_set_cached(struct response *response, struct cached_response *cached)

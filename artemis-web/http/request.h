@@ -89,6 +89,9 @@ struct response {
     };
 };
 
+/* Makes a response an empty text. The other members of the union, which are large, stay as they
+ * are. */
+void response_init(struct response *response);
 /* Makes a cached response the body; takes over the reference. The response is empty before. */
 void response_set_cached(struct response *response, struct cached_response *cached);
 /* Frees the body and leaves an empty text. */
