@@ -117,20 +117,6 @@ static bool same_token(const struct config_token *a, const struct config_token *
            same_list(&a->services, &b->services);
 }
 
-/* "write, services shop-*, expires 2027-01-31"; nothing for NULL. */
-static void describe_token(const struct config_token *token, struct text *out)
-{
-    if (!token)
-        return;
-    text_append_string(out, auth_role_word(config_token_role(token)));
-    for (size_t i = 0; i < token->services.count; i++)
-        text_printf(out, "%s%s", i == 0 ? ", services " : " ", token->services.items[i]);
-    if (token->expires[0])
-        text_printf(out, ", expires %s", token->expires);
-    if (token->max_services)
-        text_printf(out, ", max_services %u", token->max_services);
-}
-
 /* `before` or `after` is NULL for a token that is added or removed. The digest of a secret is not
  * shown. */
 static void note_token(const struct reload *reload, const struct config_token *before,
@@ -141,8 +127,10 @@ static void note_token(const struct reload *reload, const struct config_token *b
     struct text new_value = {0};
     const char *name = (before ? before : after)->name;
     text_printf(&setting, "auth.tokens %s", name);
-    describe_token(before, &old_value);
-    describe_token(after, &new_value);
+    if (before)
+        config_write_token(&old_value, before);
+    if (after)
+        config_write_token(&new_value, after);
     if (before && after && strcmp(before->sha256, after->sha256) != 0)
         text_append_string(&new_value, ", another secret");
     const char *message = "token changed";

@@ -8,6 +8,17 @@ static bool may_write(const struct batch_call *call, struct slice service_id)
     return token_may_write(call->token, service_id);
 }
 
+static enum error fail_no_permission(const struct batch_call *call, struct batch *batch,
+                                     size_t index, struct slice service_id)
+{
+    char quoted[96];
+    struct field_problem problem = {.field = "service_id"};
+    text_quote(quoted, sizeof(quoted), service_id);
+    snprintf(problem.problem, sizeof(problem.problem), "token \"%s\" may not change %s",
+             call->token->name, quoted);
+    return batch_fail_field(batch, index, ERR_NO_PERMISSION, &problem);
+}
+
 static enum error fail_over_quota(struct batch_call *call, struct batch *batch, size_t index,
                                   enum quota quota, struct slice service_id)
 {
@@ -55,7 +66,7 @@ static enum error register_one(struct batch_call *call, struct batch *batch, siz
     struct registry *registry = call->engine->registry;
     struct slice service_id = instance_text(instance, FIELD_SERVICE);
     if (!may_write(call, service_id))
-        return batch_fail(batch, index, ERR_NO_PERMISSION, NULL);
+        return fail_no_permission(call, batch, index, service_id);
     bool is_counted;
     enum error error = count_service(call, instance, &is_counted);
     if (error == ERR_OVER_QUOTA)

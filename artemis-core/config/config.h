@@ -291,6 +291,8 @@ void config_write_text(struct text *out, const struct config *config,
                        const struct config_setting *setting);
 void config_write_json(struct json_writer *out, const struct config *config,
                        const struct config_setting *setting);
+/* Appends what a token is for, without its digest: "write, services shop-*, expires 2027-01-31". */
+void config_write_token(struct text *out, const struct config_token *token);
 /* Appends the allowed values: "1 to 256". */
 void config_write_allowed(struct text *out, const struct config_setting *setting);
 /* "whole number" */

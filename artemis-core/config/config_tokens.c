@@ -275,3 +275,14 @@ void config_tokens_free(struct config *config)
     free(config->auth.tokens.items);
     config->auth.tokens = (struct config_tokens){0};
 }
+
+void config_write_token(struct text *out, const struct config_token *token)
+{
+    text_append_string(out, roles[token->role]);
+    for (size_t i = 0; i < token->services.count; i++)
+        text_printf(out, "%s%s", i == 0 ? ", services " : " ", token->services.items[i]);
+    if (token->expires[0])
+        text_printf(out, ", expires %s", token->expires);
+    if (token->max_services)
+        text_printf(out, ", max_services %u", token->max_services);
+}

@@ -160,6 +160,8 @@ void status_write_this_node(struct json_writer *w, struct request *request)
     named_u64(w, "instances", stats.instances);
     named_u64(w, "services", stats.services);
     named_u64(w, "version", stats.revision);
+    bool is_guarded = stats.node_guard.state == GUARD_ENGAGED || stats.engaged_services > 0;
+    named_string(w, "guard", is_guarded ? "engaged" : "off");
     if (engine->storage)
         write_storage(w, engine->storage, request->now);
     jw_close(w, '}');

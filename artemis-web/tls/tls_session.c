@@ -117,6 +117,8 @@ static int refuse_unverified(struct tls_session *tls, unsigned status)
     char reason[TLS_REASON_BYTES];
     if (gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &text, 0) < 0)
         text.data = NULL;
+    while (text.data && text.size && text.data[text.size - 1] == ' ')
+        text.data[--text.size] = '\0';
     snprintf(reason, sizeof(reason), "client certificate: %s",
              text.data ? (const char *)text.data : "not valid");
     gnutls_free(text.data);

@@ -28,8 +28,11 @@ static const struct transfer {
     [TRANSFER_TIMED_OUT] = {EXIT_UNREACHABLE, true, false, "%s did not respond in time",
                             "try again, or name another node with --server or ARTEMIS_URL"},
     [TRANSFER_NO_TLS] = {EXIT_UNREACHABLE, false, true, "cannot make a TLS connection to %s",
-                         "the server may use plain http: name it with http://; or its certificate "
-                         "is not trusted here"},
+                         "the server may use plain http: name it with http://; or --cert and --key "
+                         "do not fit"},
+    [TRANSFER_NOT_TRUSTED] = {EXIT_UNREACHABLE, false, true, "the certificate of %s is not trusted",
+                              "name its authority with --cacert or ARTEMIS_CACERT, and the server "
+                              "by a name in its certificate"},
     [TRANSFER_NOT_HTTP] = {EXIT_UNREACHABLE, false, false, "%s does not respond with HTTP",
                            WRONG_ADDRESS},
     [TRANSFER_TOO_LARGE] = {EXIT_UNREACHABLE, false, false, "the response of %s is too large",
@@ -52,6 +55,10 @@ static const struct reason {
     {"no-such-path",
      "check address and path in --server or ARTEMIS_URL; the server may be older than this artemis",
      false},
+    {"no-token", "give a token: --token-file FILE, or ARTEMIS_TOKEN_FILE", false},
+    {"invalid-token", "check the secret in --token-file or ARTEMIS_TOKEN_FILE", false},
+    {"token-expired", "make another one: artemis token new --help", false},
+    {"no-permission", "use a token that may do this; see the roles: artemis token --help", false},
     {"over-limit", "try again", true},
     {"over-client-limit", "try again", true},
     {"over-quota", "unregister what is not needed, or ask for a higher quota", false},

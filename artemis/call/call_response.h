@@ -33,6 +33,7 @@ enum transfer_result {
     TRANSFER_NO_LISTENER,
     TRANSFER_TIMED_OUT,
     TRANSFER_NO_TLS,
+    TRANSFER_NOT_TRUSTED, /* the certificate of the server */
     TRANSFER_NOT_HTTP,
     TRANSFER_TOO_LARGE,
     TRANSFER_INTERRUPTED,

@@ -5,6 +5,14 @@
 
 #include <stdio.h>
 
+/* Whether the hint of the response says what to do: it is about certificates or tokens. */
+static bool is_access_refused(const struct call_response *response)
+{
+    return response->transfer == TRANSFER_NO_TLS || response->transfer == TRANSFER_NOT_TRUSTED ||
+           response->transfer == TRANSFER_INTERRUPTED || response->http_status == 401 ||
+           response->http_status == 403;
+}
+
 int peer_call_report(const struct call_peer *peer, const struct call_response *response)
 {
     struct call_outcome outcome;
@@ -12,14 +20,18 @@ int peer_call_report(const struct call_peer *peer, const struct call_response *r
     char hint[SERVER_URL_MAX + 64];
     call_response_evaluate(response, peer->url.shown, &outcome, &root);
     json_decref(root);
-    snprintf(hint, sizeof hint, "check the node: artemis status --server %s", peer->url.shown);
+    if (response->http_status == 404)
+        snprintf(hint, sizeof hint,
+                 "call the address of the node in cluster.peers; or the node is "
+                 "older than this artemis");
+    else
+        snprintf(hint, sizeof hint, "check the node: artemis status --server %s", peer->url.shown);
     if (outcome.exit_code == EXIT_DONE) {
         terminal_text_print_error(stderr, hint, "%s sent an unexpected response", peer->url.shown);
         return EXIT_UNREACHABLE;
     }
-    bool is_tls =
-        response->transfer == TRANSFER_NO_TLS || response->transfer == TRANSFER_INTERRUPTED;
-    terminal_text_print_error(stderr, is_tls ? outcome.hint : hint, "%s", outcome.message);
+    terminal_text_print_error(stderr, is_access_refused(response) ? outcome.hint : hint, "%s",
+                              outcome.message);
     return (int)outcome.exit_code;
 }
 

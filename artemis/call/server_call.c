@@ -29,6 +29,12 @@ void server_call_set_no_memory(struct server_call_result *result)
     call_response_evaluate(&result->response, "the server", &result->outcome, &result->root);
 }
 
+static void set_usage(const char *problem, struct call_outcome *outcome)
+{
+    *outcome = (struct call_outcome){.exit_code = EXIT_USAGE};
+    snprintf(outcome->message, sizeof outcome->message, "%s", problem);
+}
+
 static void set_bad_address(const char *list, struct call_outcome *outcome)
 {
     const char *shown = strchr(list, '@') ? "(not shown, since it may hold a password)" : list;
@@ -44,8 +50,13 @@ static enum error read_servers(const struct args *args, struct server_list *serv
                                struct server_call_result *result)
 {
     struct server_credentials credentials;
+    char problem[ARGS_PROBLEM_MAX];
     const char *list = server_list(args);
     server_credentials_read(args, &credentials);
+    if (!server_credentials_are_readable(&credentials, problem)) {
+        set_usage(problem, &result->outcome);
+        return ERR_INVALID_FIELD;
+    }
     enum error error = server_list_read(servers, list, server_credentials_are_given(&credentials));
     if (error == ERR_NO_MEMORY)
         server_call_set_no_memory(result);
@@ -71,8 +82,7 @@ static void set_bad_token(enum error error, const char *problem, struct server_c
         server_call_set_no_memory(result);
         return;
     }
-    result->outcome = (struct call_outcome){.exit_code = EXIT_USAGE};
-    snprintf(result->outcome.message, sizeof result->outcome.message, "%s", problem);
+    set_usage(problem, &result->outcome);
 }
 
 static void call_server(const struct args *args, const struct server_url *url,

@@ -28,5 +28,8 @@ struct server_credentials {
 };
 
 void server_credentials_read(const struct args *args, struct server_credentials *credentials);
+/* False: a file that is given cannot be read; `problem` states which one, and why. */
+bool server_credentials_are_readable(const struct server_credentials *credentials,
+                                     char problem[ARGS_PROBLEM_MAX]);
 /* Whether one of them is given: the command calls servers with TLS. */
 bool server_credentials_are_given(const struct server_credentials *credentials);

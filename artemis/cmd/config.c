@@ -5,6 +5,7 @@
 #include "artemis-core/json/json_writer.h"
 #include "artemis-server/clock.h"
 #include "artemis-server/tls/credential_check.h"
+#include "artemis-server/tls/credential_store.h"
 #include "artemis/call/server_call.h"
 #include "artemis/output/table.h"
 #include "artemis/output/view.h"
@@ -16,6 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+enum { DAY_MS = 24 * 60 * 60 * 1000 };
 
 static const struct args_option options[] = {
     {.name = "addr", .value = "HOST:PORT", .description = "check with this option of the server"},
@@ -35,6 +38,7 @@ static const struct args_command command = {
              "environment (ARTEMIS_SECTION_KEY), --set and --addr, and lists the settings that\n"
              "differ from their defaults. It also reads the certificates that the settings\n"
              "name, and checks them as the server does: run it as the user of the server.\n"
+             "A certificate or token that expires within 14 days is a warning.\n"
              "show: lists the settings in force on a server, and the source of each.\n"
              "reference: prints all settings as a Markdown table.\n",
     .example = "artemis config check /etc/artemis/artemis.toml\n"
@@ -80,6 +84,12 @@ static void write_text(struct text *out, const struct check *check)
     }
     if (!any)
         text_append_string(out, "all settings have their defaults (the environment included)\n");
+    const struct config_tokens *tokens = &check->config.auth.tokens;
+    for (size_t i = 0; i < tokens->count; i++) {
+        text_printf(out, "  auth.tokens %s = ", tokens->items[i].name);
+        config_write_token(out, &tokens->items[i]);
+        text_printf(out, "  (%s)\n", tokens->items[i].source);
+    }
 }
 
 static void write_json_setting(struct json_writer *w, const struct check *check,
@@ -166,6 +176,22 @@ static int report(const struct check *check, bool as_json)
     return exit_code;
 }
 
+static void warn_of_expiry(const struct config_tokens *tokens, uint64_t wall_ms,
+                           struct text *warnings)
+{
+    for (size_t i = 0; i < tokens->count; i++) {
+        const struct config_token *token = &tokens->items[i];
+        uint64_t expires_ms = config_token_expires_ms(token);
+        uint64_t days = expires_ms > wall_ms ? (expires_ms - wall_ms) / DAY_MS : 0;
+        if (expires_ms && expires_ms <= wall_ms)
+            text_printf(warnings, "%s: token %s has expired; remove it\n", token->source,
+                        token->name);
+        else if (expires_ms && days < EXPIRY_WARNING_DAYS)
+            text_printf(warnings, "%s: token %s expires in %llu days; replace it\n", token->source,
+                        token->name, (unsigned long long)days);
+    }
+}
+
 /* Reads the certificates only if the settings are valid. */
 static void load(struct check *check)
 {
@@ -173,7 +199,9 @@ static void load(struct check *check)
     if (check->code)
         return;
     char problem[CREDENTIALS_PROBLEM_BYTES];
-    check->code = credential_check(&check->config, clock_now().wall_ms, check->warnings, problem);
+    uint64_t wall_ms = clock_now().wall_ms;
+    warn_of_expiry(&check->config.auth.tokens, wall_ms, check->warnings);
+    check->code = credential_check(&check->config, wall_ms, check->warnings, problem);
     if (!check->code)
         return;
     snprintf(check->problem.text, sizeof(check->problem.text), "%s", problem);

@@ -160,6 +160,8 @@ static int read_instance_count(struct node *node)
 static int read_node(struct node *node, const char *text)
 {
     char problem[ARGS_PROBLEM_MAX];
+    if (!server_credentials_are_readable(&node->peer.credentials, problem))
+        return args_usage_error(&command, problem);
     enum error error = server_url_read(&node->peer.url, text,
                                        server_credentials_are_given(&node->peer.credentials));
     if (error == ERR_NO_MEMORY)

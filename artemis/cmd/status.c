@@ -6,6 +6,7 @@
 #include "artemis/terminal/args.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static const struct args_option options[] = {
     CALL_OPTIONS,
@@ -21,14 +22,23 @@ static const struct args_command command = {
     .options = options,
 };
 
+/* The details of the guards need the role operator, so they are requested only if there are some. A
+ * node of an earlier version does not say whether there are. */
+static bool has_guard_details(const struct server_call_result *status)
+{
+    json_t *node_status = call_response_field(status->root, "node_status");
+    return strcmp(call_response_text(node_status, "guard"), "off") != 0;
+}
+
 static void print(const struct args *args, const struct server_call_result *status)
 {
     const struct call_request ready_request = {.path = "/ready"};
     const struct call_request leases_request = {.path = "/api/status/leases"};
     struct server_call_result ready;
-    struct server_call_result leases;
+    struct server_call_result leases = {0};
     server_call_again(args, status, &ready_request, &ready);
-    server_call_again(args, status, &leases_request, &leases);
+    if (has_guard_details(status))
+        server_call_again(args, status, &leases_request, &leases);
     view_status(status->root, &ready.response, leases.root, stdout);
     server_call_result_free(&leases);
     server_call_result_free(&ready);

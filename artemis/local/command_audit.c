@@ -155,6 +155,8 @@ static int show(const struct args *args, struct audit_output *output, struct aud
         terminal_text_print_error(stderr, NULL, "out of memory");
         return EXIT_REFUSED;
     }
+    if (output->count == 0 && !output->json)
+        terminal_text_print_error(stderr, NULL, "no record was found");
     if (args_has(args, "follow"))
         follow(output, merge);
     if (output->invalid)
@@ -167,10 +169,13 @@ static int open_and_show(const struct args *args, struct audit_output *output, c
 {
     struct audit_merge merge;
     if (audit_merge_open(&merge, folder)) {
-        static const char hint[] =
-            "is this storage.data_dir of the node? It has this file from the first record on";
+        int number = errno;
+        const char *hint =
+            number == EACCES
+                ? "call it as the user of the node, or as root"
+                : "is this storage.data_dir of the node? It has this file from the first record on";
         terminal_text_print_error(stderr, hint, "%s/" AUDIT_FILE_NAME ": %s", folder,
-                                  strerror(errno));
+                                  strerror(number));
         return EXIT_REFUSED;
     }
     int exit_code = show(args, output, &merge);

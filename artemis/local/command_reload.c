@@ -64,6 +64,10 @@ int command_reload(int argc, char **argv)
         return exit_code;
     if (!args_has(&args, "server"))
         exit_code = node_setting_read(&args, "socket", "admin.socket", path);
+    if (exit_code == EXIT_DONE && !path[0] && args_has(&args, "config") &&
+        !args_has(&args, "server"))
+        exit_code = args_usage_error(
+            &command, "admin.socket is not set in --config FILE; set it, or give --server URL");
     if (exit_code == EXIT_DONE)
         exit_code = path[0] ? reload_by_socket(&args, path) : reload_by_http(&args);
     args_free(&args);

@@ -203,6 +203,7 @@ static const struct {
     {"uptime_secs", "uptime"},
     {"cluster_id", "cluster"},
     {"artemis_version", "artemis"},
+    {"guard", NULL}, /* the last line */
     /* For Java clients; `status` and `state` carry the same information. */
     {"can_service_registry", NULL},
     {"can_service_discovery", NULL},
@@ -294,8 +295,8 @@ void view_status(const json_t *root, const struct call_response *ready, const js
     json_object_foreach(status, field, value)
         view_row(out, name_of(field), value_text(field, value, scratch));
     view_row(out, "storage", storage_summary(call_response_field(status, "storage"), scratch));
-    if (leases)
-        view_row(out, "guard", view_guard_summary(leases, guard));
+    const char *details = leases ? view_guard_summary(leases, guard) : "";
+    view_row(out, "guard", *details ? details : call_response_text(status, "guard"));
 }
 
 /* --- settings --------------------------------------------------------------------------------- */

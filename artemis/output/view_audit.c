@@ -100,8 +100,14 @@ void view_audit_record(const json_t *record, FILE *out, size_t columns_max)
     const char *time = call_response_text(record, "time");
     const char *before = call_response_text(record, "before");
     const char *after = call_response_text(record, "after");
+    const char *action = call_response_text(record, "action");
+    /* A token that was added, or removed, has one of the two. */
+    if (strcmp(action, "change-setting") == 0) {
+        before = before[0] ? before : "(none)";
+        after = after[0] ? after : "(none)";
+    }
     text_printf(&line, "%.10s %.8s  %-14s", time, strlen(time) >= TIME_BYTES ? time + 11 : "",
-                call_response_text(record, "action"));
+                action);
     const char *object = call_response_text(record, "object");
     append(&line, "  ", object);
     append(&line, object[0] ? ": " : "  ", before);

@@ -74,7 +74,7 @@ static void commands_send_their_token(void **state)
     const char *const plain[] = {"services", "--server", server.url, NULL};
     char *err;
     assert_int_equal(run(plain, NULL, &err), 1);
-    assert_non_null(strstr(err, "token"));
+    assert_non_null(strstr(err, "--token-file"));
     free(err);
     assert_int_equal(run(plain, (const char *const[]){"ARTEMIS_TOKEN=" TOKEN_READ, NULL}, NULL), 0);
     assert_int_equal(run(plain, (const char *const[]){file_variable, NULL}, NULL), 0);
@@ -98,6 +98,36 @@ static void commands_send_their_token(void **state)
                      0);
     assert_int_equal(run((const char *const[]){"services", "--token", "x y", NULL}, NULL, NULL), 2);
     free((void *)file);
+}
+
+/* A command that a role may call causes no failed authentication. */
+static void status_needs_the_role_read_alone(void **state)
+{
+    (void)state;
+    assert_true(wait_until(is_ready, NULL, wait_deadline_ms()));
+    struct command_result result =
+        command_run((const char *const[]){"status", "--server", server.url, NULL},
+                    (const char *const[]){"ARTEMIS_TOKEN=" TOKEN_READ, NULL});
+    assert_int_equal(result.exit_code, 0);
+    assert_non_null(strstr(result.out, "guard      off\n"));
+    command_free(&result);
+    assert_non_null(strstr(get("/metrics", TOKEN_READ)->body, "\nartemis_auth_failures_total 0\n"));
+}
+
+static void files_of_certificates_are_checked_first(void **state)
+{
+    (void)state;
+    char *err;
+    assert_int_equal(run((const char *const[]){"status", "--server", server.url, "--cert",
+                                               "/nowhere/a.pem", NULL},
+                         NULL, &err),
+                     2);
+    assert_non_null(strstr(err, "--cert: cannot read /nowhere/a.pem: No such file"));
+    free(err);
+    assert_int_equal(run((const char *const[]){"diff", server.url, server.url, "--cacert",
+                                               "/nowhere/a.pem", NULL},
+                         NULL, NULL),
+                     2);
 }
 
 static enum artemis_error register_with(const char *authorization, struct artemis_problem *problem)
@@ -143,7 +173,10 @@ static void snapshots_need_operator_and_admin(void **state)
                      0);
     assert_int_not_equal(run(save, writer, NULL), 0);
     assert_int_equal(run(save, operator, NULL), 0);
-    assert_int_not_equal(run(restore, operator, NULL), 0);
+    char *err;
+    assert_int_not_equal(run(restore, operator, & err), 0);
+    assert_non_null(strstr(err, "use a token that may do this"));
+    free(err);
     assert_int_equal(run(restore, admin, NULL), 0);
 }
 
@@ -188,6 +221,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(commands_send_their_token),
+        TEST(status_needs_the_role_read_alone),
+        TEST(files_of_certificates_are_checked_first),
         TEST(library_sends_its_token),
         TEST(snapshots_need_operator_and_admin),
         cmocka_unit_test_teardown(new_token_works, stop),

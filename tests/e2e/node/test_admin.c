@@ -492,6 +492,11 @@ static void reload_command_prints_what_has_changed(void **state)
     assert_int_equal(result.exit_code, 1);
     check_part(result.err, "artemis.toml:2: lease.ttl_secs: must be");
     command_free(&result);
+    temp_folder_write(&folder, "artemis.toml", "[lease]\nttl_secs = 30\n");
+    result = reload((const char *const[]){"--config", file, NULL}, NULL);
+    assert_int_equal(result.exit_code, 2);
+    check_part(result.err, "admin.socket is not set in --config FILE");
+    command_free(&result);
 }
 
 /* The name of a file need not be UTF-8; it is in the changes and in the message. */

@@ -293,6 +293,9 @@ static void writer_changes_only_its_services(void **state)
         check_json(response, "failed_instances[0].reason", "'no-permission'");
         check_json(response, "failed_instances[0].service_id", "'bank'");
     }
+    check_contains(call_for(REGISTER, TOKEN_SHOP_WRITER, "bank"),
+                   "failed_instances[0].error_message",
+                   "service_id: token \"shop-writer\" may not change \"bank\"");
     check_json(get("/api/discovery/service?service_id=bank", TOKEN_SHOP_WRITER), /* it may look */
                "service.instances[0].instance_id", "'i1'");
     for (size_t i = 0; i < 3; i++)

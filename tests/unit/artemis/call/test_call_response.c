@@ -145,6 +145,26 @@ static void busy_server_states_when_to_retry(void **state)
     }
 }
 
+static void refused_token_states_what_to_give(void **state)
+{
+    (void)state;
+    static const struct {
+        int http_status;
+        const char *body, *part;
+    } cases[] = {
+        {401, ERROR_BODY("no-token"), "--token-file FILE"},
+        {401, ERROR_BODY("invalid-token"), "ARTEMIS_TOKEN_FILE"},
+        {401, ERROR_BODY("token-expired"), "artemis token new"},
+        {403, ERROR_BODY("no-permission"), "artemis token --help"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct call_outcome outcome = evaluate(cases[i].http_status, cases[i].body, 0);
+        assert_int_equal(outcome.exit_code, EXIT_REFUSED);
+        assert_false(outcome.retryable);
+        assert_non_null(strstr(outcome.hint, cases[i].part));
+    }
+}
+
 static void response_of_another_server_is_3(void **state)
 {
     (void)state;
@@ -211,6 +231,10 @@ static void failed_transfer_has_the_message_of_libcurl(void **state)
     assert_null(strstr(outcome.hint, "--cert"));
     call_response_evaluate(&response, "https://10.0.0.7:8443", &outcome, &root);
     assert_non_null(strstr(outcome.hint, "--cert"));
+    response.transfer = TRANSFER_NOT_TRUSTED;
+    call_response_evaluate(&response, "https://10.0.0.7:8443", &outcome, &root);
+    assert_non_null(strstr(outcome.hint, "--cacert"));
+    assert_false(outcome.retryable);
 }
 
 static void lookup_has_success_in_place_of_a_status(void **state)
@@ -281,6 +305,7 @@ int main(void)
         cmocka_unit_test(item_without_message_uses_that_of_the_response),
         cmocka_unit_test(several_refused_items_are_counted),
         cmocka_unit_test(busy_server_states_when_to_retry),
+        cmocka_unit_test(refused_token_states_what_to_give),
         cmocka_unit_test(response_of_another_server_is_3),
         cmocka_unit_test(gateway_without_server_is_retryable),
         cmocka_unit_test(redirect_names_its_target),

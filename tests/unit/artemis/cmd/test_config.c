@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/support/cmocka_all.h"
@@ -127,6 +128,36 @@ static void check_shows_differing_settings_with_their_sources(void **state)
     assert_null(strstr(output, "node_id"));
 }
 
+#define DIGEST "000000000000000000000000000000000000000000000000000000000000000"
+
+static void check_lists_the_tokens_and_warns_of_their_end(void **state)
+{
+    (void)state;
+    char text[1024];
+    char soon[32];
+    time_t at = time(NULL) + 3 * 24 * 60 * 60 + 60 * 60;
+    struct tm parts;
+    gmtime_r(&at, &parts);
+    strftime(soon, sizeof(soon), "%Y-%m-%dT%H:%M:%SZ", &parts);
+    snprintf(text, sizeof(text),
+             "[[auth.tokens]]\nname = \"shop\"\nrole = \"write\"\nsha256 = \"" DIGEST "1\"\n"
+             "services = [\"shop-*\"]\nexpires = \"2099-12-31\"\n"
+             "[[auth.tokens]]\nname = \"old\"\nrole = \"read\"\nsha256 = \"" DIGEST "2\"\n"
+             "expires = \"2020-01-01\"\n"
+             "[[auth.tokens]]\nname = \"soon\"\nrole = \"read\"\nsha256 = \"" DIGEST "3\"\n"
+             "expires = \"%s\"\n",
+             soon);
+    write_file(text);
+    assert_int_equal(run_check(""), EXIT_DONE);
+    assert_non_null(
+        strstr(output, "  auth.tokens shop = write, services shop-*, expires 2099-12-31  ("));
+    assert_non_null(strstr(output, "  auth.tokens old = read, expires 2020-01-01  ("));
+    assert_null(strstr(output, DIGEST));
+    assert_non_null(strstr(complaint, ": token old has expired; remove it\n"));
+    assert_non_null(strstr(complaint, ": token soon expires in 3 days; replace it\n"));
+    assert_null(strstr(complaint, "shop"));
+}
+
 static void check_as_json_has_values_and_defaults(void **state)
 {
     (void)state;
@@ -231,6 +262,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(check_of_defaults_reports_defaults),
         cmocka_unit_test(check_shows_differing_settings_with_their_sources),
+        cmocka_unit_test(check_lists_the_tokens_and_warns_of_their_end),
         cmocka_unit_test(check_as_json_has_values_and_defaults),
         cmocka_unit_test(check_of_bad_file_is_refused_on_stderr),
         cmocka_unit_test(check_of_missing_file_is_refused),

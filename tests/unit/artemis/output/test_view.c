@@ -218,6 +218,14 @@ static void status_without_fields_uses_the_headers(void **state)
                              "state      ready\n"
                              "guard      off\n");
     json_decref(leases);
+    json_decref(root);
+    root = json_of("{'node_status':{'guard':'engaged'}}");
+    leases = json_of("{'response_status':{'reason':'no-permission'}}");
+    view_status(root, &ready, leases, capture_begin(&capture));
+    capture_expect(&capture, "node       n1\n"
+                             "state      ready\n"
+                             "guard      engaged\n");
+    json_decref(leases);
     text_free(&ready.body);
     json_decref(root);
 }

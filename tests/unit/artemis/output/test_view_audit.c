@@ -90,6 +90,18 @@ static void records_are_one_line(void **state)
     check_printed("{\"time\":\"2026-02-02T02:40:00.123Z\",\"address\":\"signal HUP\","
                   "\"action\":\"reload\",\"after\":\"1 changed\",\"outcome\":\"done\"}",
                   0, "2026-02-02 02:40:00  reload          1 changed  done  by signal HUP\n");
+    check_printed("{\"time\":\"2026-02-02T02:40:00.123Z\",\"address\":\"signal HUP\","
+                  "\"action\":\"change-setting\",\"object\":\"auth.tokens shop\","
+                  "\"before\":\"read\",\"outcome\":\"done\"}",
+                  0,
+                  "2026-02-02 02:40:00  change-setting  auth.tokens shop: read -> (none)  done  by "
+                  "signal HUP\n");
+    check_printed("{\"time\":\"2026-02-02T02:40:00.123Z\",\"address\":\"signal HUP\","
+                  "\"action\":\"change-setting\",\"object\":\"auth.tokens shop\","
+                  "\"after\":\"read\",\"outcome\":\"done\"}",
+                  0,
+                  "2026-02-02 02:40:00  change-setting  auth.tokens shop: (none) -> read  done  by "
+                  "signal HUP\n");
     check_printed("{\"time\":\"x\",\"action\":\"a\\u001b[2J\",\"object\":1}", 0,
                   "x   a\\x1b[2J         \n");
 }
