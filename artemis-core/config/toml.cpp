@@ -146,6 +146,18 @@ void collect(const toml::table &table, const std::string &prefix, int depth,
         collect_node(node, prefix + shown_key(key.str()), key.source().begin, depth, leaves);
 }
 
+/* Whether toml++ has read a value without quotes as one of these. */
+bool is_about_value(std::string_view description)
+{
+    constexpr std::string_view start = "Error while parsing ";
+    for (std::string_view kind :
+         {"boolean", "date", "decimal integer", "floating-point", "time", "value"})
+        if (description.substr(0, start.size()) == start &&
+            description.substr(start.size(), kind.size()) == kind)
+            return true;
+    return false;
+}
+
 const char *c_string(const toml::value<std::string> &text)
 {
     if (text.get().find('\0') != std::string::npos)
@@ -234,7 +246,10 @@ error toml_read(const char *name, slice text, toml_visit *visit, void *context, 
         check_key_length(document);
         return visit_all(parsed(document), visit, context);
     } catch (const toml::parse_error &e) {
-        return invalid(e.source().begin, e.description());
+        std::string reason(e.description());
+        if (is_about_value(reason))
+            reason += "; a text must be in quotes";
+        return invalid(e.source().begin, reason);
     } catch (const invalid_document &e) {
         return invalid(e.where, e.reason);
     } catch (const std::bad_alloc &) {

@@ -79,7 +79,7 @@ static enum error open_listener(struct admin_socket *admin, char problem[ADMIN_P
     admin->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (admin->listener < 0 ||
         bind(admin->listener, (const struct sockaddr *)&address, sizeof(address)) != 0)
-        return fail(problem, path, strerror(errno));
+        return fail(problem, path, errno == ENOENT ? "its folder does not exist" : strerror(errno));
     if (chmod(path, S_IRUSR | S_IWUSR) != 0 || lstat(path, &status) != 0 ||
         listen(admin->listener, BACKLOG) != 0) {
         error = fail(problem, path, strerror(errno));

@@ -172,6 +172,13 @@ void push_frames_free(struct push_frames *frames)
 
 /* --- reading and writing ---------------------------------------------------------------------- */
 
+static void set_closed(struct push_frames *frames, unsigned code)
+{
+    const char *meaning =
+        code == WSLAY_CODE_POLICY_VIOLATION ? ": the token is not valid any more" : "";
+    set_problem(frames, "the server closed the connection, with code %u%s", code, meaning);
+}
+
 bool push_frames_read(struct push_frames *frames)
 {
     frames->turn_bytes = frames->turn_frames = 0;
@@ -181,8 +188,7 @@ bool push_frames_read(struct push_frames *frames)
     if (code == WSLAY_ERR_NOMEM)
         set_problem(frames, "out of memory");
     else if (wslay_event_get_close_received(frames->wslay))
-        set_problem(frames, "the server closed the connection, with code %u",
-                    wslay_event_get_status_code_received(frames->wslay));
+        set_closed(frames, wslay_event_get_status_code_received(frames->wslay));
     else if (code != 0 || !wslay_event_get_read_enabled(frames->wslay))
         set_problem(frames, "the server violated the WebSocket protocol");
     return !frames->connection_lost && !frames->problem[0];

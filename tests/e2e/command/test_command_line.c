@@ -255,6 +255,16 @@ static void file_that_is_missing_is_named(void **state)
                   (const char *const[]){"/nowhere/a.toml", "No such file", NULL});
 }
 
+static void missing_folder_of_the_admin_socket_is_named(void **state)
+{
+    (void)state;
+    const char *const args[] = {
+        "server", "--addr", "127.0.0.1:0", "--set", "admin.socket=/nowhere/a.sock", NULL};
+    check_refused(
+        args, NULL, 1,
+        (const char *const[]){"admin.socket: /nowhere/a.sock: its folder does not exist", NULL});
+}
+
 static void config_check_accepts_a_good_file(void **state)
 {
     const char *file = temp_folder_write(*state, "a.toml", "[lease]\nttl_secs = 15\n");
@@ -414,6 +424,7 @@ int main(void)
         TEST(foreign_environment_is_ignored_and_a_misspelling_is_logged),
         TEST(file_that_is_wrong_stops_the_start_with_file_and_line),
         TEST(file_that_is_missing_is_named),
+        TEST(missing_folder_of_the_admin_socket_is_named),
         TEST(config_check_accepts_a_good_file),
         TEST(config_reference_is_a_table_of_all_settings),
         TEST(option_that_is_unknown_is_wrong_usage),

@@ -128,6 +128,11 @@ static void malformed_document_is_rejected_with_its_position(void **state)
         {"[a\nb = 1", "a.toml:1:"},
         {"a = \"open\n", "a.toml:1:"},
         {"a = yes", "a.toml:1:"},
+        {"a = yes",
+         "a.toml:1:5: Error while parsing value: could not determine value type; a text must be in "
+         "quotes"},
+        {"a = 127.0.0.1:8080",
+         "a.toml:1:7: Error while parsing time: expected ':', saw '7'; a text must be in quotes"},
         {"a = 1\n\na = 2\n", "a.toml:3:"},
         {"[a]\n[a]\n", "a.toml:2:"},
         {"a = 1\n[a]\n", "a.toml:2:"},

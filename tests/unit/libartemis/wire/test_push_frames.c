@@ -157,6 +157,7 @@ static void violations_end_the_connection(void **state)
         const char *problem;
     } rows[] = {
         {"\x88\x02\x03\xe9", 4, "code 1001"},
+        {"\x88\x02\x03\xf0", 4, "code 1008: the token is not valid any more"},
         {"\xc1\x01x", 3, "violated"},                                  /* RSV1 */
         {"\x80\x01x", 3, "violated"},                                  /* continuation of nothing */
         {"\x81\x81xxxxx", 7, "violated"},                              /* masked */
