@@ -54,36 +54,15 @@ static bool replicates(const struct config *config)
     return config->cluster.enabled && config->replication.enabled;
 }
 
-/* The highest stamp of loaded instances that no ready peer holds and that are evicted; 0: none. A
- * node that was away for longer than a time-to-live, or does not know for how long, evicts all of
- * them: clients could renew them elsewhere alone. After a shorter time some may be known to this
- * node alone. It evicts those that a peer did hold, which has not been restarted since. If the last
- * comparison with that peer is old, this node was cut off, and the peer missed renewals. */
-static uint64_t evicted_hlc_max(const struct engine *engine, const struct storage_status *status,
-                                bool has_sharer)
-{
-    enum { COMPARISONS = 2 }; /* intervals since the last comparison */
-    struct storage_bounds bounds = storage_bounds(engine->storage);
-    const struct config *config = engine->config;
-    if (!status->is_away_known || status->away_ms > registry_ttl_ms(engine->registry))
-        return UINT64_MAX;
-    uint64_t interval_ms = config->replication.anti_entropy_secs * (uint64_t)MS_PER_SEC;
-    return has_sharer && bounds.shared_age_ms <= COMPARISONS * interval_ms ? bounds.shared.hlc : 0;
-}
-
-/* A node that was away has missed evictions of its peers. When it has all records of a peer, the
- * loaded instances that the peers have evicted are evicted. A part of a snapshot says nothing about
- * the others. */
+/* A node that was away has missed evictions of its peers. */
 static void evict_loaded(struct engine *engine, bool has_sharer)
 {
+    uint64_t interval_ms = engine->config->replication.anti_entropy_secs * (uint64_t)MS_PER_SEC;
+    uint64_t evicted = storage_evict_loaded(engine->storage, has_sharer, interval_ms, clock_now());
     struct storage_status status;
-    storage_status(engine->storage, &status);
-    if (!status.loaded_instances)
-        return;
-    uint64_t hlc_max = evicted_hlc_max(engine, &status, has_sharer);
-    uint64_t evicted = hlc_max ? registry_evict_loaded(engine->registry, hlc_max, clock_now()) : 0;
     if (!evicted)
         return;
+    storage_status(engine->storage, &status);
     log_event(LOG_LEVEL_INFO, "loaded instances that no peer holds are evicted",
               LOG_NUMBER("count", evicted), LOG_NUMBER("away_ms", status.away_ms));
 }
@@ -162,11 +141,7 @@ static void on_stall(void *context, uint64_t length_ms)
 
 static bool has_loaded_data(struct engine *engine)
 {
-    struct storage_status status;
-    if (!engine->storage)
-        return false;
-    storage_status(engine->storage, &status);
-    return status.loaded_instances > 0 && status.loaded_complete;
+    return engine->storage && storage_has_data(engine->storage);
 }
 
 static enum error create_replication_thread(struct engine *engine)

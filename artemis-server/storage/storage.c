@@ -366,7 +366,7 @@ static void note_committing(struct storage *storage)
     pthread_mutex_unlock(&storage->_shared.lock);
 }
 
-static void commit(struct storage *storage, bool is_last)
+void storage_commit(struct storage *storage, bool is_last)
 {
     unsigned failures_before = storage->writer.failures;
     uint64_t set_aside_before = storage->writer.files_set_aside;
@@ -401,14 +401,14 @@ static bool wait_for_interval(struct storage *storage)
 static void *run(void *argument)
 {
     struct storage *storage = argument;
-    do
-        commit(storage, false);
-    while (!wait_for_interval(storage));
+    while (!wait_for_interval(storage))
+        storage_commit(storage, false);
     return NULL;
 }
 
 enum error storage_start(struct storage *storage)
 {
+    storage_commit(storage, false);
     if (pthread_create(&storage->id, NULL, run, storage) != 0)
         return ERR_SYSTEM;
     pthread_setname_np(storage->id, "storage");
@@ -426,7 +426,7 @@ void storage_close(struct storage *storage)
     pthread_mutex_unlock(&storage->_shared.lock);
     if (storage->is_running) {
         pthread_join(storage->id, NULL);
-        commit(storage, true);
+        storage_commit(storage, true);
     }
     storage_writer_free(&storage->writer);
     pthread_cond_destroy(&storage->_shared.stopped);
@@ -437,6 +437,42 @@ void storage_close(struct storage *storage)
 void storage_set_complete(struct storage *storage)
 {
     atomic_store(&storage->is_complete, true);
+}
+
+/* --- after the load --------------------------------------------------------------------------- */
+
+bool storage_has_data(struct storage *storage)
+{
+    struct storage_status status;
+    storage_status(storage, &status);
+    return status.loaded_instances > 0 && status.loaded_complete;
+}
+
+/* The highest stamp of loaded instances that no ready peer holds and that are evicted; 0: none. A
+ * node that was away for longer than a time-to-live, or does not know for how long, evicts all of
+ * them: clients could renew them elsewhere alone. After a shorter time some may be known to this
+ * node alone. It evicts those that a peer did hold, which has not been restarted since. If the last
+ * comparison with that peer is old, this node was cut off, and the peer missed renewals. */
+static uint64_t evicted_hlc_max(const struct storage *storage, const struct storage_status *status,
+                                bool has_sharer, uint64_t interval_ms)
+{
+    enum { COMPARISONS = 2 }; /* intervals since the last comparison */
+    const struct storage_bounds *bounds = &storage->bounds;
+    if (!status->is_away_known || status->away_ms > registry_ttl_ms(storage->writer.registry))
+        return UINT64_MAX;
+    return has_sharer && bounds->shared_age_ms <= COMPARISONS * interval_ms ? bounds->shared.hlc
+                                                                            : 0;
+}
+
+uint64_t storage_evict_loaded(struct storage *storage, bool has_sharer, uint64_t interval_ms,
+                              struct moment now)
+{
+    struct storage_status status;
+    storage_status(storage, &status);
+    if (!status.loaded_instances)
+        return 0;
+    uint64_t hlc_max = evicted_hlc_max(storage, &status, has_sharer, interval_ms);
+    return hlc_max ? registry_evict_loaded(storage->writer.registry, hlc_max, now) : 0;
 }
 
 /* --- status ----------------------------------------------------------------------------------- */

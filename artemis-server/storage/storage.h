@@ -47,13 +47,25 @@ struct storage_bounds storage_bounds(const struct storage *storage);
  * ERR_SYSTEM (the file cannot be read, or not be set aside). `ttl_ms` is that of the registry. */
 MUST_USE enum error storage_load(struct storage *storage, struct registry *registry,
                                  uint64_t ttl_ms, struct moment now);
-/* ERR_SYSTEM. */
+/* Commits once, so that no stamp is issued above the stored bound, and starts the thread. A commit
+ * that fails does not make the start fail. ERR_SYSTEM. */
 MUST_USE enum error storage_start(struct storage *storage);
+/* One commit, as the thread makes it in each interval. For programs without that thread. */
+void storage_commit(struct storage *storage, bool is_last);
 
 /* The registry holds everything that a ready node holds. Before that, a file without records, or
  * with a part of a peer's snapshot, must not count as a whole list at the next start. Any
  * thread. */
 void storage_set_complete(struct storage *storage);
+
+/* Instances were loaded, and they are a whole list. */
+bool storage_has_data(struct storage *storage);
+/* Evicts the loaded instances that the peers have evicted while this node was away; returns their
+ * number. Called once, when this node holds all records of a peer: a part of a snapshot says
+ * nothing about the others. `has_sharer` is that of replicator_stats; `interval_ms` is that of
+ * anti-entropy. */
+uint64_t storage_evict_loaded(struct storage *storage, bool has_sharer, uint64_t interval_ms,
+                              struct moment now);
 
 struct storage_status {
     bool up;           /* the last commit succeeded */
