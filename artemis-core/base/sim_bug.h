@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * sim_bug - deliberate bugs, one for each invariant of the simulator.
+ * sim_bug - deliberate bugs, one for each invariant of the simulator, and for some mechanisms.
  *
  * `make sim-bug` compiles them in, switches on one after the other, and checks that the simulator
  * finds each. In every other build SIM_BUG is false, and the compiler removes what depends on it.

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "artemis-core/base/backoff.h"
+#include "artemis-core/base/sim_bug.h"
 #include "artemis-core/json/codec_stored.h"
 #include "artemis-core/model/stamp.h"
 
@@ -150,6 +151,8 @@ static enum error write_bounds(struct storage_writer *writer, struct moment now)
     struct registry *registry = writer->registry;
     uint64_t hlc = hlc_after(0, hlc_to_ms(registry_highest_hlc(registry, now)) + BOUND_AHEAD_MS);
     struct shared_records shared = registry_shared(registry);
+    if (SIM_BUG(12)) /* after a restart stamps follow the wall clock, also back */
+        hlc = 0;
     enum error error = database_set_number(writer->database, NUMBER_HLC_BOUND, hlc);
     if (!error)
         error = database_set_number(writer->database, NUMBER_REVISION_BOUND,
@@ -168,7 +171,7 @@ static enum error write_bounds(struct storage_writer *writer, struct moment now)
 static enum error write_transaction(struct storage_writer *writer, struct moment now)
 {
     enum error error = database_begin(writer->database);
-    if (!error && !writer->rewrite_needed)
+    if (!error && !writer->rewrite_needed && !SIM_BUG(11)) /* changes are not stored */
         error = put_changed(writer, now);
     if (!error && !writer->rewrite_needed)
         error = delete_removed(writer, now);

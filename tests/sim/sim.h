@@ -13,6 +13,8 @@
  *   sim_worlds.c    the table of worlds; topologies
  *   sim_time.c      virtual time, the event queue, random numbers, the log
  *   sim_node.c      a node: its registry and replicator
+ *   sim_storage.c   its storage, in the worlds with storage
+ *   sim_disk.c      the disks: they lose the last commit
  *   sim_net.c       messages between nodes in transit, and how a node serves them
  *   sim_calls.c     calls of clients in transit, and how a node serves them
  *   sim_clients.c   what clients do
@@ -30,6 +32,8 @@
  *   7  the last acknowledged change of a client is the final one, whichever nodes it used, if it
  *      saw each response, or its time-out, before the next call
  *   8  nodes that reach each other serve the same list within two rounds of anti-entropy
+ * With storage, a crash loses nothing that was acknowledged more than a second before, and stamps
+ * and revisions are never below those of earlier processes (7).
  *
  * Times are milliseconds of the virtual world. Not thread-safe.
  */
@@ -62,9 +66,21 @@ enum {
     STALL_MS = TTL_MS / 3, /* a longer pause is a stall */
     INVARIANTS = 9,        /* 0: the simulator itself */
     WORLD_EPOCH_MS = 1000000000,
+    STORED_MS = 1000, /* what is older is on the disk */
 };
 
-/* A node. What survives a crash (its disk) belongs here; today nothing does. */
+/* What the storage of a node must have kept: orders of its records, stamp 0: none. */
+struct sim_stored {
+    struct record_order recent[CLIENTS_MAX];   /* at the last check, */
+    struct record_order earlier[CLIENTS_MAX];  /* and at the one before */
+    struct record_order required[CLIENTS_MAX]; /* after the next start */
+    uint64_t recent_hlc, earlier_hlc;          /* the highest of all records until then, */
+    uint64_t recent_evicted, earlier_evicted;  /* and the number of evictions */
+    uint64_t hlc, revision;                    /* that the last process has used */
+    uint64_t left_hlc;                         /* the highest of the records that it left */
+};
+
+/* A node. */
 struct sim_node {
     uint32_t id;
     bool is_legacy; /* an older Artemis: it knows no stamps */
@@ -80,6 +96,11 @@ struct sim_node {
     uint64_t refused_ms[CLIENTS_MAX]; /* when it last responded 503 to a heartbeat */
     struct registry *registry;
     struct replicator *replicator;
+    struct storage *storage;  /* NULL: it has none */
+    struct sim_stored stored; /* by the storage; of the last process after its end */
+    bool has_loaded;          /* instances from the storage */
+    bool was_ready;           /* since its start; with storage */
+    uint64_t away_ms;         /* as its wall clock shows it; UINT64_MAX: it went back */
     struct release_list releases;
     uint64_t started_ms;
     int64_t drift_ppm;
@@ -119,6 +140,7 @@ struct sim_client {
     uint32_t ack_node;        /* the node that acknowledged its last change, */
     uint64_t ack_ms;          /* when that was, */
     bool ack_node_crashed;    /* that node crashed since, perhaps before it sent the change */
+    bool ack_node_restarted;  /* that node crashed since, and has stored the change */
     bool ack_node_isolated;   /* that node was isolated until the lease expired there */
     bool ack_node_clock_late; /* that node's stamps were behind; see is_clock_late */
     bool revision_forgotten;  /* a late call arrived where nobody knows the instance any more */
@@ -136,7 +158,7 @@ struct sim_counts {
     uint64_t events, messages, lost, repeated, registrations, heartbeats, refused, not_ready,
         unregistrations, crashes, pauses, stalls, jumps, late, refuted, repairs, fetched, rounds,
         evictions, timeouts, late_calls, dropped_calls, stale_calls, refused_stamps, lists_cut,
-        incomplete;
+        incomplete, loaded, loaded_evicted, commits_lost;
     uint64_t failed_by[INVARIANTS]; /* seeds that failed, by invariant */
 };
 
@@ -148,6 +170,7 @@ enum sim_fault {
     FAULT_CLOCK = 1 << 4,
     FAULT_NETWORK = 1 << 5, /* loss and delay */
     FAULT_COLD = 1 << 6,    /* a node, or all, crash and start while they reach no ready peer */
+    FAULT_AHEAD = 1 << 7,   /* a node starts with a clock that is ahead, and crashes soon */
     FAULTS_ALL =
         FAULT_LINK | FAULT_ISOLATE | FAULT_CRASH | FAULT_PAUSE | FAULT_CLOCK | FAULT_NETWORK,
 };
@@ -187,7 +210,10 @@ struct sim_settings {
     uint64_t tombstone_ms;
     bool has_legacy; /* n0 is a legacy node */
     bool is_cold;    /* nodes start without reaching a peer */
-    uint32_t hops;   /* the longest way between two nodes; 1: a full mesh */
+    bool has_storage;
+    uint32_t clean_stops_percent; /* of the crashes are stops that store everything */
+    uint64_t away_max_ms;         /* how long a node that crashed is away; 0: a third of a fault */
+    uint32_t hops;                /* the longest way between two nodes; 1: a full mesh */
 };
 
 struct sim {
@@ -209,6 +235,10 @@ struct sim {
     uint64_t delay_max_ms;
     uint64_t calm_since_ms; /* since when no message is lost or late; 0: not now */
     uint64_t behind_ms;     /* when a node last continued with its HLC behind; 0: never */
+    int64_t ahead_ms;       /* how far the last clock was ahead that was wrong, */
+    uint64_t ahead_next_ms; /* and when the next one may be; see FAULT_AHEAD */
+    uint64_t loaded_ms;     /* when a node last loaded instances; 0: never, */
+    uint64_t kept_ms;       /* and became ready with those that no peer holds; 0: never */
     struct sim_node nodes[NODES_MAX];
     struct sim_client clients[CLIENTS_MAX];
     struct sim_link links[NODES_MAX][NODES_MAX];
@@ -262,6 +292,8 @@ struct moment node_now(const struct sim *sim, const struct sim_node *node);
 uint64_t node_age_ms(const struct sim *sim, const struct sim_node *node); /* by its own clock */
 void node_start(struct sim *sim, struct sim_node *node);
 void node_crash(struct sim *sim, struct sim_node *node);
+/* Ends a node, which stores everything before. */
+void node_stop(struct sim *sim, struct sim_node *node);
 bool node_is_running(const struct sim_node *node); /* running and not paused */
 /* One turn of its replication thread. */
 void node_work(struct sim *sim, struct sim_node *node);
@@ -274,6 +306,23 @@ uint64_t node_hlc_lag_ms(const struct sim *sim, const struct sim_node *node);
 /* The time of the next stamp that the node issues, and how far it is behind the highest one. */
 uint64_t node_stamps_ms(const struct sim *sim, const struct sim_node *node);
 uint64_t node_stamps_lag_ms(const struct sim *sim, const struct sim_node *node);
+
+/* --- sim_storage.c ---------------------------------------------------------------------------- */
+/* The way of a node's storage; without one they do nothing. store_open sets the bounds. */
+void store_open(struct sim *sim, struct sim_node *node, struct registry_options *options);
+void store_load(struct sim *sim, struct sim_node *node);
+bool store_has_data(const struct sim_node *node);
+void store_node_ready(struct sim *sim, struct sim_node *node);
+void store_close(struct sim *sim, struct sim_node *node, bool is_clean);
+void store_check(struct sim *sim, struct sim_node *node); /* every second */
+/* What the node has since then is on its disk. */
+bool store_has_committed(const struct sim *sim, const struct sim_node *node, uint64_t since_ms);
+
+/* --- sim_disk.c ------------------------------------------------------------------------------- */
+void disks_clear(struct sim *sim); /* before a seed */
+void disk_set_clock(struct moment now);
+void disk_flush(uint32_t node); /* the last commit is on the disk, */
+void disk_crash(uint32_t node); /* or lost, if it is not there yet */
 
 /* --- sim_net.c -------------------------------------------------------------------------------- */
 void net_send(struct sim *sim, struct sim_node *from, struct message *message);
@@ -317,10 +366,13 @@ struct instance *client_instance(const struct sim_client *client, uint32_t conte
 void clients_start(struct sim *sim);
 void client_on_result(struct sim *sim, const struct sim_call *call);
 void client_die(struct sim *sim, struct sim_client *client);
+/* A client that is not registered registers and unregisters at a node. */
+void client_visit(struct sim *sim, uint32_t node);
 /* Registered, alive and renewed without a failure for this long. */
 bool client_is_steady(const struct sim *sim, const struct sim_client *client, uint64_t for_ms);
 
-void clients_note_crash(struct sim *sim, const struct sim_node *node);
+/* Before the end of a node. is_clean: it stores everything. */
+void clients_note_crash(struct sim *sim, const struct sim_node *node, bool is_clean);
 
 /* --- sim_faults.c ----------------------------------------------------------------------------- */
 void faults_start(struct sim *sim);
@@ -340,6 +392,9 @@ void oracle_start(struct sim *sim);
 void oracle_update_reachability(struct sim *sim);
 void oracle_node_evicted(struct sim *sim, const struct sim_node *node);
 void oracle_end(struct sim *sim);
+/* The record of a client's instance at a node; stamp 0: none. */
+struct record_order oracle_order_at(const struct sim_node *node, const struct sim_client *client);
+bool oracle_is_lower(struct record_order a, struct record_order b);
 /* The content of a client's instance at a node; 0: not registered there. */
 uint32_t content_at(const struct sim_node *node, const struct sim_client *client);
 bool oracle_are_connected(const struct sim *sim, uint32_t a, uint32_t b);
@@ -353,6 +408,9 @@ bool lists_lease_is_ending(const struct sim *sim, const struct sim_node *node,
                            const struct sim_client *client);
 void lists_node_ready(struct sim *sim, const struct sim_node *node);
 void lists_node_continues(struct sim *sim, const struct sim_node *node); /* after a stall, ready */
+/* A node that was away for longer than a lease, and holds all records of a peer, is about to
+ * serve. */
+void lists_node_returns(struct sim *sim, const struct sim_node *node);
 /* Before the nodes restart in turn, and after it. */
 void lists_turns_begin(struct sim *sim);
 void lists_turns_end(struct sim *sim);

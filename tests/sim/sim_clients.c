@@ -60,14 +60,18 @@ bool client_is_steady(const struct sim *sim, const struct sim_client *client, ui
            sim->now_ms - client->since_ms >= for_ms && sim->now_ms - client->failed_ms >= for_ms;
 }
 
-/* Changes that only a crashed node had are lost. A client notices a lost registration at its next
- * heartbeat, and never notices a lost change of content. */
-void clients_note_crash(struct sim *sim, const struct sim_node *node)
+/* Changes that only a crashed node had are lost, unless it has stored them. A client notices a lost
+ * registration at its next heartbeat, and never notices a lost change of content. */
+void clients_note_crash(struct sim *sim, const struct sim_node *node, bool is_clean)
 {
     enum { LONGEST_SILENCE_MS = 90000 };
     for (uint32_t i = 0; i < sim->client_count; i++) {
         struct sim_client *client = &sim->clients[i];
-        if (client->ack_node == node->id && sim->now_ms - client->ack_ms < LONGEST_SILENCE_MS)
+        if (client->ack_node != node->id || sim->now_ms - client->ack_ms >= LONGEST_SILENCE_MS)
+            continue;
+        if (is_clean || store_has_committed(sim, node, client->ack_ms))
+            client->ack_node_restarted = true;
+        else
             client->ack_node_crashed = true;
     }
 }
@@ -86,6 +90,7 @@ static void note_acknowledged(struct sim *sim, struct sim_client *client,
     client->ack_node = call->node;
     client->ack_ms = sim->now_ms;
     client->ack_node_crashed = false;
+    client->ack_node_restarted = false;
     client->ack_node_isolated = false;
     client->ack_node_clock_late = call->clock_late;
     client->revision_forgotten = false;
@@ -184,6 +189,31 @@ static bool change_something(struct sim *sim, struct sim_client *client)
     return true;
 }
 
+static void return_to(struct sim *sim, struct sim_client *client)
+{
+    client->wanted = true;
+    client->dead = false;
+    client->acknowledged = false;
+    change_content(client, client->content + 1000);
+    client->since_ms = sim->now_ms;
+    call_send(sim, client, CALL_REGISTER);
+}
+
+void client_visit(struct sim *sim, uint32_t node)
+{
+    for (uint32_t id = 0; id < sim->client_count; id++) {
+        struct sim_client *client = &sim->clients[id];
+        if (client->wanted)
+            continue;
+        client->node = node;
+        return_to(sim, client);
+        client->is_leaving = true;
+        client->revision++;
+        call_send(sim, client, CALL_UNREGISTER);
+        return;
+    }
+}
+
 /* A client that unregistered or died returns some time later, except in the last part. */
 static void maybe_return(struct sim *sim, struct sim_client *client)
 {
@@ -195,12 +225,7 @@ static void maybe_return(struct sim *sim, struct sim_client *client)
         client->node = node_for_client(sim);
         return;
     }
-    client->wanted = true;
-    client->dead = false;
-    client->acknowledged = false;
-    change_content(client, client->content + 1000);
-    client->since_ms = sim->now_ms;
-    call_send(sim, client, CALL_REGISTER);
+    return_to(sim, client);
 }
 
 /* The time until the next turn. */

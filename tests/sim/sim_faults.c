@@ -13,6 +13,11 @@ enum {
     RESTART_MS = 3000,
     TURN_POLL_MS = 7,
     AFTER_TURNS_MS = 2000,
+    AHEAD_START_MS = 3000, /* the others have noticed by then that the node is down */
+    AHEAD_CALL_MS = 150,   /* from the start to the calls of a client, */
+    AHEAD_CRASH_MS = 150,  /* and from there to the crash */
+    AHEAD_STEP_MS = 400000,
+    AHEAD_INTERVAL_MS = 12000,
 };
 
 /* --- links ------------------------------------------------------------------------------------ */
@@ -63,11 +68,15 @@ static void crash(struct sim *sim, struct sim_node *node, uint64_t for_ms)
 {
     if (!node->running)
         return;
+    bool is_clean = sim_chance(sim, sim->settings.clean_stops_percent) && !node->paused;
     sim->counts.crashes++;
-    sim_log(sim, "%s crashes", node->name);
-    node_crash(sim, node);
+    sim_log(sim, is_clean ? "%s stops" : "%s crashes", node->name);
+    clients_note_crash(sim, node, is_clean);
+    if (is_clean)
+        node_stop(sim, node);
+    else
+        node_crash(sim, node);
     oracle_update_reachability(sim);
-    clients_note_crash(sim, node);
     sim_at(sim->now_ms + for_ms, on_restart, NULL, node->id, node->life);
 }
 
@@ -128,6 +137,45 @@ static void start_cold(struct sim *sim, uint32_t one, uint64_t for_ms)
             crash(sim, &sim->nodes[id], 200 + sim_random(sim, 3000));
     if (!all)
         isolate(sim, one, for_ms);
+}
+
+/* --- a clock that is ahead -------------------------------------------------------------------- */
+
+static void on_ahead_crash(struct sim *sim, void *context, uint32_t id, uint32_t b)
+{
+    (void)context;
+    (void)b;
+    sim->nodes[id].wall_offset_ms -= sim->ahead_ms;
+    crash(sim, &sim->nodes[id], AHEAD_START_MS);
+}
+
+static void on_ahead_call(struct sim *sim, void *context, uint32_t id, uint32_t b)
+{
+    (void)context;
+    (void)b;
+    if (node_is_running(&sim->nodes[id]))
+        client_visit(sim, id);
+}
+
+/* A node restarts with a clock that is further ahead than any before, and reaches one other node.
+ * It issues stamps and crashes. Most times the other node has its tombstone then, and has not asked
+ * it for its clock: only the stamps of the other node are ahead. */
+static void start_ahead(struct sim *sim, uint32_t one, uint32_t reached)
+{
+    uint64_t calls_ms = sim->now_ms + AHEAD_START_MS + AHEAD_CALL_MS;
+    if (one == reached || !sim->nodes[one].running || sim->now_ms < sim->ahead_next_ms)
+        return;
+    sim->ahead_next_ms = sim->now_ms + AHEAD_INTERVAL_MS;
+    sim->ahead_ms += AHEAD_STEP_MS;
+    sim->nodes[one].wall_offset_ms += sim->ahead_ms;
+    for (uint32_t other = 0; other < sim->node_count; other++)
+        if (other != reached) {
+            cut_link(sim, one, other, 2 * AHEAD_START_MS);
+            cut_link(sim, other, one, 2 * AHEAD_START_MS);
+        }
+    crash(sim, &sim->nodes[one], AHEAD_START_MS);
+    sim_at(calls_ms, on_ahead_call, NULL, one, 0);
+    sim_at(calls_ms + AHEAD_CRASH_MS, on_ahead_crash, NULL, one, 0);
 }
 
 /* --- deaths of clients ------------------------------------------------------------------------ */
@@ -210,13 +258,19 @@ static enum sim_fault choose_fault(struct sim *sim)
 {
     static const enum sim_fault weighted[] = {
         FAULT_LINK,  FAULT_LINK,  FAULT_LINK,    FAULT_ISOLATE, FAULT_CRASH,
-        FAULT_PAUSE, FAULT_CLOCK, FAULT_NETWORK, FAULT_COLD,
+        FAULT_PAUSE, FAULT_CLOCK, FAULT_NETWORK, FAULT_COLD,    FAULT_AHEAD,
     };
     enum sim_fault fault;
     do
         fault = weighted[sim_random(sim, sizeof(weighted) / sizeof(*weighted))];
     while (!(sim->settings.faults & fault));
     return fault;
+}
+
+static uint64_t away_ms(struct sim *sim, uint64_t fault_ms)
+{
+    uint64_t max_ms = sim->settings.away_max_ms;
+    return max_ms ? 500 + sim_random(sim, max_ms) : fault_ms / 3;
 }
 
 static void start_fault(struct sim *sim, enum sim_fault fault)
@@ -234,7 +288,7 @@ static void start_fault(struct sim *sim, enum sim_fault fault)
         isolate(sim, one, for_ms);
         break;
     case FAULT_CRASH:
-        crash(sim, &sim->nodes[one], for_ms / 3);
+        crash(sim, &sim->nodes[one], away_ms(sim, for_ms));
         break;
     case FAULT_PAUSE:
         pause_node(sim, &sim->nodes[one], for_ms);
@@ -244,6 +298,9 @@ static void start_fault(struct sim *sim, enum sim_fault fault)
         break;
     case FAULT_COLD:
         start_cold(sim, one, for_ms);
+        break;
+    case FAULT_AHEAD:
+        start_ahead(sim, one, other);
         break;
     default:
         sim->loss_percent = (uint32_t)sim_random(sim, 3) * 10;

@@ -73,7 +73,8 @@ static void check_guards_end(struct sim *sim)
         struct registry_stats stats = {0};
         if (node->running)
             registry_stats(node->registry, &stats);
-        if (stats.node_guard.state == GUARD_ENGAGED || stats.engaged_services || node->paused)
+        if (stats.node_guard.state == GUARD_ENGAGED || stats.engaged_services || stats.loaded ||
+            node->paused)
             sim->engaged_ms = sim->now_ms;
         if (!stats.guarded)
             node->guards_since_ms = 0;
@@ -273,13 +274,34 @@ void lists_node_ready(struct sim *sim, const struct sim_node *node)
 {
     if (node->is_legacy)
         return;
-    if (sim->settings.is_cold && !has_ready_peer(sim, node)) {
+    if (sim->settings.is_cold && !node->has_loaded && !has_ready_peer(sim, node)) {
         check_cold_start(sim, node);
         check_refused(sim, node);
     }
     if (sim->calm_since_ms == 0 || sim->calm_since_ms > node->started_ms || node->was_paused)
         return; /* peers whose messages are lost are not waited for; a paused node has old data */
     check_ready(sim, node);
+}
+
+static bool was_gone(const struct sim_node *node, const struct sim_client *client, uint64_t ms)
+{
+    return node->held_ms[client->id] + CHECK_INTERVAL_MS < ms &&
+           !(node->running && content_at(node, client));
+}
+
+/* A node that was away for longer than a lease brings nothing back that no other node serves: it
+ * may have been unregistered longer ago than tombstones are kept. */
+void lists_node_returns(struct sim *sim, const struct sim_node *node)
+{
+    for (uint32_t i = 0; i < sim->client_count; i++) {
+        const struct sim_client *client = &sim->clients[i];
+        bool is_gone = (!client->wanted || client->dead) && client->touched_ms < node->started_ms;
+        for (uint32_t n = 0; n < sim->node_count; n++)
+            is_gone &= n == node->id || was_gone(&sim->nodes[n], client, node->started_ms);
+        if (is_gone && content_at(node, client))
+            sim_fail(sim, 3, (int)i, "%s was away for %llu ms and brings i%u back", node->name,
+                     (unsigned long long)node->away_ms, i);
+    }
 }
 
 /* The node's record of the client's instance is missing, or older than that of another node. */

@@ -20,6 +20,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "artemis-server/log.h"
+
 enum { FAILURES_SHOWN = 5 };
 
 #ifdef ARTEMIS_SIM_BUG
@@ -41,6 +43,7 @@ static void start_world(struct sim *sim, uint64_t seed, bool verbose)
                         .verbose = verbose,
                         .failed_client = -1};
     sim->now_ms = WORLD_EPOCH_MS;
+    disks_clear(sim);
     worlds_prepare(sim, chosen_worlds ? chosen_worlds : worlds_of_seed(seed));
     sim_log(sim, "%u nodes, %u clients%s; %s", sim->node_count, sim->client_count,
             sim->guarded ? ", guarded" : "", sim->worlds);
@@ -160,6 +163,9 @@ static void print_report(const struct report *report, double secs)
            (unsigned long long)c->repairs, (unsigned long long)c->rounds,
            (unsigned long long)c->incomplete, (unsigned long long)c->fetched,
            (unsigned long long)c->lists_cut);
+    printf("%llu instances loaded, %llu of them evicted before ready, %llu commits lost\n",
+           (unsigned long long)c->loaded, (unsigned long long)c->loaded_evicted,
+           (unsigned long long)c->commits_lost);
 }
 
 /* Prints the last events of a seed that failed, without those of other clients. */
@@ -250,6 +256,7 @@ int main(int argc, char **argv)
     uint64_t seed = 0;
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     unsigned jobs = cores > 0 ? (unsigned)cores : 1;
+    log_setup(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, NULL);
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--list") == 0)
             return worlds_print(), 0;

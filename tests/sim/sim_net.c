@@ -254,12 +254,13 @@ static void serve(struct sim *sim, struct transfer *transfer, struct sim_node *n
             .is_self = transfer->from == transfer->to,
             .is_legacy = transfer->is_legacy,
             .is_ready = replicator_is_ready(node->replicator),
+            .epoch = (uint64_t)node->id << 32 | node->life,
             .clock_ms = registry_clock_ms(node->registry, now),
             .members_clock_ms = registry_members_clock_ms(node->registry, now),
             .highest_hlc = registry_highest_hlc(node->registry, now)};
         if (transfer->is_legacy)
             transfer->health.clock_ms = transfer->health.members_clock_ms =
-                transfer->health.highest_hlc = 0;
+                transfer->health.highest_hlc = transfer->health.epoch = 0;
         return;
     case MESSAGE_REGISTER:
     case MESSAGE_UNREGISTER:

@@ -39,6 +39,8 @@ static uint64_t lag_ms(const struct sim *sim, const struct sim_node *node,
     for (uint32_t n = 0; n < sim->node_count; n++) {
         const struct sim_node *other = &sim->nodes[n];
         uint64_t ms = other->running && !other->is_legacy ? time_ms(sim, other) : 0;
+        if (!other->running && sim->settings.has_storage && time_ms == node_stamps_ms)
+            ms = hlc_to_ms(other->stored.left_hlc); /* it may return with its records */
         if (ms > highest_ms)
             highest_ms = ms;
     }
@@ -115,6 +117,7 @@ void node_work(struct sim *sim, struct sim_node *node)
         node->is_ready = true;
         node->ready_ms = sim->now_ms;
         sim_log(sim, "%s is ready", node->name);
+        store_node_ready(sim, node);
         if (node->stalled_ms)
             lists_node_continues(sim, node);
         else
@@ -181,7 +184,16 @@ static struct registry_options registry_settings(const struct sim *sim, const st
     };
 }
 
-void node_start(struct sim *sim, struct sim_node *node)
+static void create_registry(struct sim *sim, struct sim_node *node)
+{
+    struct registry_options settings = registry_settings(sim, node);
+    store_open(sim, node, &settings);
+    if (registry_create(&settings, node_now(sim, node), &node->registry))
+        abort();
+    store_load(sim, node);
+}
+
+static void create_replicator(struct sim *sim, struct sim_node *node)
 {
     struct replicator_options options = {
         .batch_size = 4,
@@ -196,6 +208,18 @@ void node_start(struct sim *sim, struct sim_node *node)
         .bootstrap_refill_ms = sim->grace_ms ? BOOTSTRAP_REFILL_MS : 0,
         .seed = sim_random(sim, UINT32_MAX) + 1,
     };
+    if (store_has_data(node))
+        options.bootstrap_grace_ms = options.bootstrap_refill_ms = 0;
+    if (replicator_create(&options, node->registry, node_now(sim, node), &node->replicator))
+        abort();
+    registry_set_dirty_notify(node->registry, on_change, NULL);
+    for (uint32_t peer = 0; peer < sim->node_count; peer++)
+        replicator_add_peer(node->replicator, peer,
+                            node_now(sim, node)); /* including the node itself */
+}
+
+void node_start(struct sim *sim, struct sim_node *node)
+{
     snprintf(node->name, sizeof(node->name), "n%u", node->id);
     node->life++;
     node->running = true;
@@ -209,24 +233,20 @@ void node_start(struct sim *sim, struct sim_node *node)
     memset(node->orders, 0, sizeof(node->orders));
     memset(node->refused_ms, 0, sizeof(node->refused_ms));
     node->is_ready = false;
+    node->was_ready = false;
+    node->has_loaded = false;
     node->started_ms = sim->now_ms;
     node->work_at_ms = 0;
     node->drift_ppm = (int64_t)sim_random(sim, 2001) - 1000;
-    struct registry_options settings = registry_settings(sim, node);
-    if (registry_create(&settings, node_now(sim, node), &node->registry) ||
-        replicator_create(&options, node->registry, node_now(sim, node), &node->replicator))
-        abort();
-    registry_set_dirty_notify(node->registry, on_change, NULL);
-    for (uint32_t peer = 0; peer < sim->node_count; peer++)
-        replicator_add_peer(node->replicator, peer,
-                            node_now(sim, node)); /* including the node itself */
     sim_log(sim, "%s starts", node->name);
+    create_registry(sim, node);
+    create_replicator(sim, node);
     oracle_update_reachability(sim);
     sim_at(sim->now_ms + 1 + sim_random(sim, EXPIRE_TICK_MS), on_tick, NULL, node->id, node->life);
     schedule(sim, node, sim->now_ms + 1);
 }
 
-void node_crash(struct sim *sim, struct sim_node *node)
+static void end(struct sim *sim, struct sim_node *node, bool is_clean)
 {
     struct replicator_stats stats;
     struct registry_stats held;
@@ -245,9 +265,20 @@ void node_crash(struct sim *sim, struct sim_node *node)
         sim->counts.repairs += view.repairs;
     }
     replicator_free(node->replicator);
+    store_close(sim, node, is_clean);
     registry_free(node->registry);
     node->replicator = NULL;
     node->registry = NULL;
     node->running = false;
     node->life++;
+}
+
+void node_crash(struct sim *sim, struct sim_node *node)
+{
+    end(sim, node, false);
+}
+
+void node_stop(struct sim *sim, struct sim_node *node)
+{
+    end(sim, node, true);
 }

@@ -36,6 +36,25 @@ uint32_t content_at(const struct sim_node *node, const struct sim_client *client
     return content;
 }
 
+struct record_order oracle_order_at(const struct sim_node *node, const struct sim_client *client)
+{
+    struct instance_key key = client->key;
+    struct record_copy state;
+    if (!registry_read_key(node->registry, instance_key_packed(&key), &state))
+        return (struct record_order){0};
+    struct record_order order = {instance_client_revision(state.instance), {.hlc = state.hlc}};
+    record_copy_unref(&state);
+    return order;
+}
+
+/* The pair of revision and stamp. record_order_compare is not transitive: it compares two steps. */
+bool oracle_is_lower(struct record_order a, struct record_order b)
+{
+    if (a.client_revision != b.client_revision)
+        return a.client_revision < b.client_revision;
+    return stamp_compare(a.stamp, b.stamp) < 0;
+}
+
 static uint32_t wanted_content(const struct sim_client *client)
 {
     return 1 + client->content % 60000;
@@ -47,12 +66,24 @@ static bool mixes_revisions(const struct sim *sim)
     return sim->settings.revisions_percent % 100 != 0;
 }
 
-/* Whether this content is allowed at a node. Changes that only a crashed node had are lost. Of two
- * contents without a revision the one with the higher stamp wins. */
-static bool is_expected(const struct sim *sim, const struct sim_client *client, uint32_t content)
+/* The time in which changes reach every node: also late messages, and each further hop. */
+static uint64_t convergence_ms(const struct sim *sim)
 {
+    uint64_t hops = sim->settings.hops - 1;
+    uint64_t late_ms = sim->settings.late_messages_percent ? 3 * TIMEOUT_MS : 0;
+    return CONVERGENCE_MS + hops * 2 * ANTI_ENTROPY_MS + late_ms;
+}
+
+/* Whether this content is allowed at a node. Changes that only a crashed node had are lost. Of two
+ * contents without a revision the one with the higher stamp wins. A change that a node has stored
+ * is known to nobody else until the node is back. */
+static bool is_expected(const struct sim *sim, const struct sim_client *client,
+                        const struct sim_node *node, uint32_t content)
+{
+    bool is_away = client->ack_node_restarted &&
+                   !oracle_has_reached(sim, client->ack_node, node->id, convergence_ms(sim));
     bool is_late = client->ack_node_clock_late && !sim->settings.revisions_percent;
-    if (client->ack_node_crashed || client->ack_node_isolated || is_late ||
+    if (client->ack_node_crashed || client->ack_node_isolated || is_late || is_away ||
         client->revision_forgotten || mixes_revisions(sim))
         return content != 0;
     return content == wanted_content(client);
@@ -126,19 +157,11 @@ void oracle_node_evicted(struct sim *sim, const struct sim_node *node)
 
 /* --- every second ----------------------------------------------------------------------------- */
 
-/* The time in which changes reach every node: also late messages, and each further hop. */
-static uint64_t convergence_ms(const struct sim *sim)
-{
-    uint64_t hops = sim->settings.hops - 1;
-    uint64_t late_ms = sim->settings.late_messages_percent ? 3 * TIMEOUT_MS : 0;
-    return CONVERGENCE_MS + hops * 2 * ANTI_ENTROPY_MS + late_ms;
-}
-
 static void check_content(struct sim *sim, const struct sim_client *client,
                           const struct sim_node *node)
 {
     uint32_t content = content_at(node, client);
-    if (is_expected(sim, client, content))
+    if (is_expected(sim, client, node, content))
         return;
     int id = (int)client->id;
     if (content)
@@ -184,14 +207,6 @@ static void note_held(struct sim *sim, struct sim_node *node)
     }
 }
 
-/* The pair of revision and stamp. record_order_compare is not transitive: it compares two steps. */
-static bool is_lower(struct record_order a, struct record_order b)
-{
-    if (a.client_revision != b.client_revision)
-        return a.client_revision < b.client_revision;
-    return stamp_compare(a.stamp, b.stamp) < 0;
-}
-
 /* Invariants 1 and 7. A record or tombstone is never replaced by an older one. Where the client
  * numbers its changes, an earlier change of it has won. A key that the node no longer has may
  * get an older record; where tombstones end early, that can be between two checks. */
@@ -200,21 +215,18 @@ static void check_stamps_grow(struct sim *sim, struct sim_node *node)
     if (sim->settings.tombstone_ms < FAULTS_MS)
         return;
     for (uint32_t i = 0; node->running && !node->is_legacy && i < sim->client_count; i++) {
-        struct instance_key key = sim->clients[i].key;
-        struct record_copy state;
-        if (!registry_read_key(node->registry, instance_key_packed(&key), &state)) {
-            node->orders[i] = (struct record_order){0};
+        struct record_order order = oracle_order_at(node, &sim->clients[i]);
+        if (!order.stamp.hlc) {
+            node->orders[i] = order;
             continue;
         }
-        struct record_order order = {instance_client_revision(state.instance), {.hlc = state.hlc}};
         uint64_t revision = node->orders[i].client_revision;
         if (order.client_revision < revision)
             sim_fail(sim, 7, (int)i, "%s replaced revision %llu of i%u by %llu", node->name,
                      (unsigned long long)revision, i, (unsigned long long)order.client_revision);
-        if (is_lower(order, node->orders[i]))
+        if (oracle_is_lower(order, node->orders[i]))
             sim_fail(sim, 1, (int)i, "%s replaced i%u by an older record", node->name, i);
         node->orders[i] = order;
-        record_copy_unref(&state);
     }
 }
 
@@ -253,13 +265,31 @@ static void check_stamps_are_known(struct sim *sim)
         }
 }
 
+/* After the time of a lease that nobody renews: the promised end, and the time in which it waits
+ * for both checks, where one contains few leases. */
+static uint64_t leftover_ms(const struct sim *sim)
+{
+    uint64_t turn = sim->check_max ? CLIENTS_MAX / sim->check_max + 1 : 0;
+    return LEFTOVER_MS + 2 * turn * CHECKS_APART_MS;
+}
+
+/* Less than a lease ago. */
+static bool has_happened(const struct sim *sim, uint64_t ms)
+{
+    return ms && sim->now_ms - ms < TTL_MS + leftover_ms(sim);
+}
+
 /* Invariant 3. Where no fault interfered, the time is shorter than a lease, so expiry does not hide
- * a failure. Where the direct link was cut, the tombstone goes by another node: two rounds. */
+ * a failure. Where the direct link was cut, the tombstone goes by another node: two rounds. Where
+ * tombstones end early, a node can bring an instance back that was cut off and then away for less
+ * than a lease, or whose peers have no record at all (docs/REPLICATION.md). */
 static void check_unregistered(struct sim *sim)
 {
     uint64_t late_ms = sim->settings.late_messages_percent ? 3 * TIMEOUT_MS : 0;
     uint64_t hops_ms = (sim->settings.hops - 1) * 2 * ANTI_ENTROPY_MS;
     uint64_t direct_ms = FORGOTTEN_MS + late_ms + hops_ms;
+    if (sim->settings.tombstone_ms < FAULTS_MS && has_happened(sim, sim->kept_ms))
+        return;
     for (uint32_t i = 0; i < sim->client_count; i++) {
         const struct sim_client *client = &sim->clients[i];
         uint64_t since_ms = sim->now_ms - client->ended_ms;
@@ -279,14 +309,6 @@ static void check_unregistered(struct sim *sim)
     }
 }
 
-/* After the time of a lease that nobody renews: the promised end, and the time in which it waits
- * for both checks, where one contains few leases. */
-static uint64_t leftover_ms(const struct sim *sim)
-{
-    uint64_t turn = sim->check_max ? CLIENTS_MAX / sim->check_max + 1 : 0;
-    return LEFTOVER_MS + 2 * turn * CHECKS_APART_MS;
-}
-
 /* A node without a peer that was paused extends its leases, at most to a TTL after the pause. */
 static bool extends_leases(const struct sim *sim, const struct sim_node *node)
 {
@@ -299,11 +321,11 @@ static bool extends_leases(const struct sim *sim, const struct sim_node *node)
  * serves nobody, and its comparison may take the record from a node that is still checking. If the
  * HLCs went ahead while a node was paused, because a node with a wrong clock started, the paused
  * node does not know how long the renewals in its sockets were in transit: it counts them from when
- * it continues. */
+ * it continues. Leases that a node has loaded last for one TTL after its start. */
 static void check_ended_leases(struct sim *sim)
 {
-    if (sim->settings.has_legacy || sim->guarded ||
-        (sim->behind_ms && sim->now_ms - sim->behind_ms < TTL_MS + leftover_ms(sim)))
+    if (sim->settings.has_legacy || sim->guarded || has_happened(sim, sim->behind_ms) ||
+        has_happened(sim, sim->loaded_ms))
         return;
     for (uint32_t i = 0; i < sim->client_count; i++) {
         const struct sim_client *client = &sim->clients[i];
@@ -356,6 +378,7 @@ static void on_check(struct sim *sim, void *context, uint32_t a, uint32_t b)
     for (uint32_t n = 0; n < sim->node_count; n++) {
         note_held(sim, &sim->nodes[n]);
         check_stamps_grow(sim, &sim->nodes[n]);
+        store_check(sim, &sim->nodes[n]);
     }
     check_outbox_sizes(sim);
     sim_at(sim->now_ms + CHECK_INTERVAL_MS, on_check, NULL, 0, 0);

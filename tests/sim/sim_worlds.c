@@ -249,6 +249,38 @@ static void retention(struct sim *sim)
     sim->settings.faults |= FAULT_ISOLATE | FAULT_PAUSE;
 }
 
+static void ahead(struct sim *sim)
+{
+    sim->settings.faults |= FAULT_AHEAD;
+    sim->settings.nodes_min = 3;
+    sim->settings.delay_max_ms = 20;
+}
+
+/* Nodes crash or stop, for less or more than a lease, also in the middle of other faults. */
+static void stored(struct sim *sim)
+{
+    plain(sim);
+    sim->settings.has_storage = true;
+    sim->settings.clean_stops_percent = 30;
+    sim->settings.away_max_ms = 2 * TTL_MS;
+}
+
+static void stored_cold(struct sim *sim)
+{
+    cold(sim);
+    sim->settings.has_storage = true;
+}
+
+static void stored_retention(struct sim *sim)
+{
+    retention(sim);
+    sim->settings.faults = FAULT_ISOLATE | FAULT_CRASH | FAULT_CLOCK;
+    sim->settings.guard_percent_of_seeds = 0; /* a guard keeps leases beyond the tombstones */
+    sim->settings.has_storage = true;
+    sim->settings.clean_stops_percent = 30;
+    sim->settings.away_max_ms = 4 * TTL_MS;
+}
+
 static const struct world {
     const char *name;
     const char *what;
@@ -303,6 +335,14 @@ static const struct world {
     {"cold", "nodes start while they reach no peer with data", NULL, true, cold, NULL, false, 1},
     {"retention", "nodes return after the tombstones have ended", NULL, true, retention, NULL,
      false, 1},
+    {"ahead", "a node with a clock that is ahead issues stamps, and crashes", NULL, true, ahead,
+     NULL, false, 1},
+    {"stored", "as plain, and nodes keep their records over crashes and stops", NULL, true, stored,
+     NULL, false, 1},
+    {"stored-cold", "as cold, also all nodes at once, and they keep their records", NULL, true,
+     stored_cold, NULL, false, 1},
+    {"stored-late", "as retention, with storage: nodes return after the tombstones have ended",
+     NULL, true, stored_retention, NULL, false, 1},
 };
 enum { WORLDS = sizeof(worlds) / sizeof(*worlds) };
 
