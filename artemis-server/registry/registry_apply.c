@@ -37,6 +37,11 @@ enum error registry_take_stamp(struct registry *registry, const struct wire_reco
 
 void registry_add_member(struct registry *registry, uint32_t peer)
 {
+    pthread_mutex_lock(&registry->shared.lock);
+    registry->shared.open[peer].hlc = 0; /* of an earlier member with this number */
+    if (registry->shared.peer == peer)
+        registry->shared.peer = 0;
+    pthread_mutex_unlock(&registry->shared.lock);
     node_id_table_add_member(&registry->node_ids, peer);
 }
 
@@ -94,6 +99,7 @@ static struct stamp full_stamp(const struct registry *registry, struct stored_st
 struct peer_change {
     uint64_t client_revision;
     struct stored_stamp stamp;
+    uint32_t peer; /* as wire_record.peer */
 };
 
 static struct record_order order_of(const struct registry *registry, struct peer_change change)
@@ -105,7 +111,7 @@ static int compare(const struct registry *registry, const struct record *record,
                    struct stored_stamp own, struct record_order other)
 {
     uint64_t client_revision = instance_client_revision(record->instance);
-    return record_order_compare(order_of(registry, (struct peer_change){client_revision, own}),
+    return record_order_compare(order_of(registry, (struct peer_change){client_revision, own, 0}),
                                 other);
 }
 
@@ -140,6 +146,7 @@ static bool stamp_as_reregistered(struct registry *registry, const struct locked
 {
     struct stored_stamp reregistered = {key->record->reregistered_hlc, NODE_NUMBER_SELF};
     registry_set_stamp(registry, key->shard, key->record, reregistered);
+    registry_note_received(registry, 0, reregistered.hlc);
     return registry_mark_changed(registry, key);
 }
 
@@ -238,6 +245,8 @@ static enum error insert_instance(struct registry *registry, struct locked_key *
                                   struct moment now)
 {
     enum error error = registry_insert(registry, key, instance, stamp, deadline_ms, now);
+    if (!error)
+        registry_note_received(registry, record->peer, stamp.hlc);
     if (!error && record->is_guarded && deadline_ms <= now.mono_ms)
         shard_guard_for_peer(key->shard, key->number, now.mono_ms);
     return error;
@@ -251,6 +260,7 @@ static bool replace_content(struct registry *registry, struct locked_key *key,
     if (!is_same && is_reregistered_after(registry, key->record, change))
         return stamp_as_reregistered(registry, key);
     registry_set_stamp(registry, key->shard, key->record, change.stamp);
+    registry_note_received(registry, change.peer, change.stamp.hlc);
     shard_mark_stored(key->shard, key->number);
     if (is_same)
         return false;
@@ -312,7 +322,8 @@ enum error registry_apply(struct registry *registry, const struct wire_record *r
                           struct moment now)
 {
     bool is_dirty = false;
-    struct peer_change change = {.client_revision = wire_record_client_revision(record)};
+    struct peer_change change = {.client_revision = wire_record_client_revision(record),
+                                 .peer = record->peer};
     enum error error = registry_take_stamp(registry, record, now, &change.stamp);
     if (error)
         return error;
@@ -354,8 +365,8 @@ enum error registry_apply_unstamped(struct registry *registry, const struct wire
     uint64_t deadline_ms = end_of(now, record->age_ms, lease_ttl_ms(registry));
     struct locked_key key = registry_lock_key(registry, instance_packed_key(record->instance));
     if (!key.record && deadline_ms)
-        error = registry_insert(registry, &key, record->instance, lowest_stamp(record->instance),
-                                deadline_ms, now);
+        error = insert_instance(registry, &key, record->instance, lowest_stamp(record->instance),
+                                record, deadline_ms, now);
     else if (key.record)
         confirm_loaded(registry, &key, record, now);
     registry_unlock(registry, key.locked);
@@ -469,6 +480,7 @@ static enum error restore_instance(struct registry *registry, struct locked_key 
         return ERR_NO_MEMORY;
     if (!key->record || record_is_tombstone(key->record)) {
         error = registry_insert(registry, key, instance, change.stamp, deadline_ms, now);
+        registry_note_received(registry, 0, change.stamp.hlc);
     } else {
         replace_content(registry, key, instance, change, now);
         shard_renew(key->shard, key->number, now.mono_ms, deadline_ms);

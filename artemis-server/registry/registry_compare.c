@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "artemis-core/base/sim_bug.h"
 #include "artemis-server/registry/registry_internal.h"
 
 enum {
@@ -30,6 +31,7 @@ void registry_set_shared(struct registry *registry, struct shared_records shared
 {
     pthread_mutex_lock(&registry->shared.lock);
     registry->shared.value = shared;
+    registry->shared.peer = 0;
     pthread_mutex_unlock(&registry->shared.lock);
 }
 
@@ -39,6 +41,53 @@ struct shared_records registry_shared(struct registry *registry)
     struct shared_records shared = registry->shared.value;
     pthread_mutex_unlock(&registry->shared.lock);
     return shared;
+}
+
+static void lower(struct shared_records *shared, uint64_t hlc)
+{
+    if (shared->hlc >= hlc)
+        shared->hlc = hlc - 1;
+}
+
+void registry_begin_sharing(struct registry *registry, uint32_t peer, struct moment now)
+{
+    uint64_t next_hlc = registry_highest_hlc(registry, now);
+    pthread_mutex_lock(&registry->shared.lock);
+    registry->shared.open[peer] =
+        (struct shared_records){.hlc = next_hlc - 1, .compared_ms = now.mono_ms};
+    pthread_mutex_unlock(&registry->shared.lock);
+}
+
+void registry_note_unshared(struct registry *registry, uint32_t peer, uint64_t hlc)
+{
+    pthread_mutex_lock(&registry->shared.lock);
+    lower(&registry->shared.open[peer], hlc);
+    pthread_mutex_unlock(&registry->shared.lock);
+}
+
+void registry_end_sharing(struct registry *registry, uint32_t peer, uint64_t epoch)
+{
+    pthread_mutex_lock(&registry->shared.lock);
+    struct shared_records *open = &registry->shared.open[peer];
+    if (open->hlc) {
+        registry->shared.value = (struct shared_records){epoch, open->hlc, open->compared_ms};
+        registry->shared.peer = peer;
+    }
+    open->hlc = 0;
+    pthread_mutex_unlock(&registry->shared.lock);
+}
+
+void registry_note_received(struct registry *registry, uint32_t peer, uint64_t hlc)
+{
+    if (SIM_BUG(14)) /* what other nodes send counts as shared */
+        return;
+    pthread_mutex_lock(&registry->shared.lock);
+    if (!peer || registry->shared.peer != peer)
+        lower(&registry->shared.value, hlc);
+    for (uint32_t other = 1; other <= NODE_ID_MEMBERS; other++)
+        if (other != peer)
+            lower(&registry->shared.open[other], hlc);
+    pthread_mutex_unlock(&registry->shared.lock);
 }
 
 void registry_note_equal_buckets(struct registry *registry, const struct bucket_set *equal)

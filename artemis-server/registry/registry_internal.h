@@ -77,6 +77,9 @@ struct registry {
     struct {
         pthread_mutex_t lock;
         struct shared_records value;
+        uint32_t peer; /* with which value is shared; 0: not known */
+        /* Of comparisons that have begun, by peer; hlc 0: none. Peer 0 is not used. */
+        struct shared_records open[NODE_ID_MEMBERS + 1];
     } shared;
     struct {
         pthread_mutex_t lock;
@@ -214,6 +217,9 @@ static inline bool registry_is_hidden(const struct registry *registry, const str
     return registry_is_loaded_only(registry, record) &&
            !atomic_load_explicit(&registry->loaded.is_shared, memory_order_relaxed);
 }
+/* This node has got a record from this peer, or not from a peer (0): other peers may lack it. The
+ * shard is locked, so that storage does not read a higher bound with the record. */
+void registry_note_received(struct registry *registry, uint32_t peer, uint64_t hlc);
 /* Removes an instance whose lease has expired, or is loaded. The shard is locked. */
 void registry_evict(struct registry *registry, struct shard *shard, uint32_t number,
                     struct moment now);

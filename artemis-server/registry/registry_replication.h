@@ -208,10 +208,19 @@ MUST_USE enum error registry_list_buckets(struct registry *registry, const struc
 struct shared_records {
     uint64_t epoch;
     uint64_t hlc;
+    uint64_t compared_ms; /* monotonic: when the comparison with the peer began. Of one before the
+                             start: `now` less its age, which may be below 0 and wrap */
 };
 /* Storage keeps the last one over a restart. Any thread may call both. */
 void registry_set_shared(struct registry *registry, struct shared_records shared);
 struct shared_records registry_shared(struct registry *registry);
+/* A comparison with a peer (its number in wire_record.peer): what this node holds when it begins is
+ * shared at its end. A record that this node gets later, and not from that peer, lowers the bound
+ * if its stamp is not above it. The thread of the replicator calls these. */
+void registry_begin_sharing(struct registry *registry, uint32_t peer, struct moment now);
+void registry_end_sharing(struct registry *registry, uint32_t peer, uint64_t epoch);
+/* The peer lacks a record with this stamp, or has an older one. */
+void registry_note_unshared(struct registry *registry, uint32_t peer, uint64_t hlc);
 /* Before this node is ready: a ready peer holds the same records in these buckets. */
 void registry_note_equal_buckets(struct registry *registry, const struct bucket_set *equal);
 

@@ -138,7 +138,7 @@ struct message *anti_entropy_next(struct replicator *replicator, struct peer *pe
     if (message) {
         round->step = ROUND_DIGEST;
         round->started_ms = now.mono_ms;
-        round->shared_hlc = registry_highest_hlc(replicator->registry, now) - 1; /* not the next */
+        registry_begin_sharing(replicator->registry, message->peer + 1, now);
     }
     return message;
 }
@@ -252,11 +252,18 @@ static bool has_ended(const struct replicator *replicator, const struct wire_rec
            record->age_ms >= registry_ttl_ms(replicator->registry);
 }
 
+static void note_unshared(struct replicator *replicator, const struct peer *peer,
+                          const struct record_copy *own)
+{
+    if (!own->deleted)
+        registry_note_unshared(replicator->registry, replicator_peer_number(replicator, peer) + 1,
+                               own->hlc);
+}
+
 /* The peer lacks this record, or has an older one. */
 static void repair(struct replicator *replicator, struct peer *peer, const struct record_copy *own)
 {
-    if (!own->deleted && own->hlc <= peer->round.shared_hlc)
-        peer->round.shared_hlc = own->hlc - 1;
+    note_unshared(replicator, peer, own);
     batch_repair(replicator, peer, instance_packed_key(own->instance));
 }
 
@@ -347,7 +354,11 @@ static void repair_missing(struct replicator *replicator, struct peer *peer,
         return;
     for (size_t i = 0; i < round->own_count; i++) {
         struct wire_record own = registry_wire_record(replicator->registry, &round->own[i], now);
-        if (!round->seen[i] && !has_ended(replicator, &own))
+        if (round->seen[i])
+            continue;
+        if (has_ended(replicator, &own)) /* it may be renewed here later */
+            note_unshared(replicator, peer, &round->own[i]);
+        else
             repair(replicator, peer, &round->own[i]);
     }
 }
@@ -385,9 +396,9 @@ static void end_fetch(struct round *round, struct message *message)
 /* The peer holds this node's records, as the round has shown. */
 static void share_records(const struct replicator *replicator, const struct peer *peer)
 {
-    if (replicator->was_ready && peer->epoch && peer->round.shared_hlc)
-        registry_set_shared(replicator->registry,
-                            (struct shared_records){peer->epoch, peer->round.shared_hlc});
+    if (replicator->was_ready && peer->epoch)
+        registry_end_sharing(replicator->registry, replicator_peer_number(replicator, peer) + 1,
+                             peer->epoch);
 }
 
 /* Nothing is left to list or to fetch, or it took too long. */

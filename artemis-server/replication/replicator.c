@@ -289,8 +289,8 @@ void replicator_on_health(struct replicator *replicator, const struct message *m
     set_health(replicator, peer, new_health, now);
     peer->is_legacy = health->is_legacy;
     bool has_restarted = peer->epoch != health->epoch;
-    if (has_restarted)
-        peer->round.shared_hlc = 0; /* what it said before may be of its last process */
+    if (has_restarted) /* what it said before may be of its last process */
+        registry_note_unshared(replicator->registry, message->peer + 1, 1);
     peer->epoch = health->epoch;
     peer->was_ready = health->is_ready;
     bool became_ready = new_health == PEER_UP && health->is_ready && !peer->is_ready;

@@ -27,10 +27,9 @@ struct round {
     uint32_t differing;       /* number of buckets that differed in the digests */
     struct record_copy *own;  /* this node's records in the buckets being listed, sorted by key */
     size_t own_count;
-    bool *seen;          /* which of them the peer listed */
-    bool out_of_memory;  /* the round ends */
-    bool is_incomplete;  /* a record that differed was not taken */
-    uint64_t shared_hlc; /* the peer holds our records with a stamp up to it; 0: not known */
+    bool *seen;                   /* which of them the peer listed */
+    bool out_of_memory;           /* the round ends */
+    bool is_incomplete;           /* a record that differed was not taken */
     struct record_copy *to_fetch; /* keys */
     size_t to_fetch_count;
     size_t to_fetch_capacity;

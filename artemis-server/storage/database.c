@@ -42,7 +42,8 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
 static const char *const number_names[NUMBER_COUNT] = {
     [NUMBER_HLC_BOUND] = "hlc_bound",   [NUMBER_REVISION_BOUND] = "revision_bound",
     [NUMBER_SAVED_MS] = "saved_ms",     [NUMBER_SHARED_EPOCH] = "shared_epoch",
-    [NUMBER_SHARED_HLC] = "shared_hlc", [NUMBER_COMPLETE] = "complete",
+    [NUMBER_SHARED_HLC] = "shared_hlc", [NUMBER_SHARED_AGE_MS] = "shared_age_ms",
+    [NUMBER_COMPLETE] = "complete",
 };
 
 struct database {

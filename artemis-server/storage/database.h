@@ -77,7 +77,8 @@ enum database_number {
                               storage_writer.h */
     NUMBER_SHARED_EPOCH,   /* struct shared_records, in registry_replication.h */
     NUMBER_SHARED_HLC,
-    NUMBER_COMPLETE, /* 1: the records are all that the node held when it was ready */
+    NUMBER_SHARED_AGE_MS, /* from the comparison to the commit */
+    NUMBER_COMPLETE,      /* 1: the records are all that the node held when it was ready */
     NUMBER_COUNT,
 };
 

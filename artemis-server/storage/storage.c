@@ -91,15 +91,11 @@ static uint64_t plausible_bound(const char *name, uint64_t bound, uint64_t max)
     return 0;
 }
 
-/* The bound of stamps is ahead of the last commit. */
+/* The bound of stamps is ahead of all that have been issued. */
 static void check_shared(struct storage_bounds *bounds)
 {
-    uint64_t committed_ms = hlc_to_ms(bounds->hlc) - BOUND_AHEAD_MS;
-    uint64_t shared_ms = hlc_to_ms(bounds->shared.hlc);
-    bool is_valid = bounds->hlc > bounds->shared.hlc && committed_ms >= shared_ms;
-    if (!is_valid)
+    if (bounds->hlc <= bounds->shared.hlc)
         bounds->shared = (struct shared_records){0};
-    bounds->shared_age_ms = is_valid ? committed_ms - shared_ms : 0;
 }
 
 static void check_bounds(struct storage_bounds *bounds, struct moment now)
@@ -122,6 +118,8 @@ static enum error read_bounds(struct database *database, struct storage_bounds *
         error = database_number(database, NUMBER_SHARED_EPOCH, &bounds->shared.epoch);
     if (!error)
         error = database_number(database, NUMBER_SHARED_HLC, &bounds->shared.hlc);
+    if (!error)
+        error = database_number(database, NUMBER_SHARED_AGE_MS, &bounds->shared_age_ms);
     if (!error)
         error = database_number(database, NUMBER_COMPLETE, &complete);
     bounds->is_complete = complete == 1;
@@ -297,6 +295,7 @@ enum error storage_load(struct storage *storage, struct registry *registry, uint
     struct storage_writer *writer = &storage->writer;
     uint64_t start_ms = clock_now().mono_ms;
     writer->registry = registry;
+    storage->bounds.shared.compared_ms = now.mono_ms - storage->bounds.shared_age_ms;
     registry_set_shared(registry, storage->bounds.shared);
     enum error error =
         writer->database ? database_each_row(writer->database, load_row, &load) : ERR_NONE;

@@ -38,7 +38,7 @@ struct storage_bounds {
     uint64_t revision; /* no revision above it was issued */
     uint64_t saved_ms; /* ms since 1970: the age of loaded leases counts from it */
     struct shared_records shared;
-    uint64_t shared_age_ms; /* the time from shared.hlc to the last commit */
+    uint64_t shared_age_ms; /* from the comparison with that peer to the last commit */
     bool is_complete; /* it was ready: its records are a whole list, not a part of a snapshot */
 };
 struct storage_bounds storage_bounds(const struct storage *storage);

@@ -164,6 +164,9 @@ static enum error write_bounds(struct storage_writer *writer, struct moment now)
     if (!error)
         error = database_set_number(writer->database, NUMBER_SHARED_HLC, shared.hlc);
     if (!error)
+        error = database_set_number(writer->database, NUMBER_SHARED_AGE_MS,
+                                    now.mono_ms - shared.compared_ms);
+    if (!error)
         error = database_set_number(writer->database, NUMBER_COMPLETE, writer->is_complete);
     return error;
 }

@@ -171,6 +171,7 @@ enum sim_fault {
     FAULT_NETWORK = 1 << 5, /* loss and delay */
     FAULT_COLD = 1 << 6,    /* a node, or all, crash and start while they reach no ready peer */
     FAULT_AHEAD = 1 << 7,   /* a node starts with a clock that is ahead, and crashes soon */
+    FAULT_THIRD = 1 << 8,   /* a node gets an old change of a third node, and both crash */
     FAULTS_ALL =
         FAULT_LINK | FAULT_ISOLATE | FAULT_CRASH | FAULT_PAUSE | FAULT_CLOCK | FAULT_NETWORK,
 };
@@ -235,8 +236,8 @@ struct sim {
     uint64_t delay_max_ms;
     uint64_t calm_since_ms; /* since when no message is lost or late; 0: not now */
     uint64_t behind_ms;     /* when a node last continued with its HLC behind; 0: never */
-    int64_t ahead_ms;       /* how far the last clock was ahead that was wrong, */
-    uint64_t ahead_next_ms; /* and when the next one may be; see FAULT_AHEAD */
+    int64_t ahead_ms;       /* how far the last clock was ahead that was wrong; see FAULT_AHEAD */
+    uint64_t planned_ms;    /* no other FAULT_AHEAD or FAULT_THIRD begins before */
     uint64_t loaded_ms;     /* when a node last loaded instances; 0: never, */
     uint64_t kept_ms;       /* and became ready with those that no peer holds; 0: never */
     struct sim_node nodes[NODES_MAX];
@@ -366,8 +367,8 @@ struct instance *client_instance(const struct sim_client *client, uint32_t conte
 void clients_start(struct sim *sim);
 void client_on_result(struct sim *sim, const struct sim_call *call);
 void client_die(struct sim *sim, struct sim_client *client);
-/* A client that is not registered registers and unregisters at a node. */
-void client_visit(struct sim *sim, uint32_t node);
+/* A client that is not registered registers at a node, and unregisters there if it leaves. */
+void client_visit(struct sim *sim, uint32_t node, bool leaves);
 /* Registered, alive and renewed without a failure for this long. */
 bool client_is_steady(const struct sim *sim, const struct sim_client *client, uint64_t for_ms);
 

@@ -199,7 +199,7 @@ static void return_to(struct sim *sim, struct sim_client *client)
     call_send(sim, client, CALL_REGISTER);
 }
 
-void client_visit(struct sim *sim, uint32_t node)
+void client_visit(struct sim *sim, uint32_t node, bool leaves)
 {
     for (uint32_t id = 0; id < sim->client_count; id++) {
         struct sim_client *client = &sim->clients[id];
@@ -207,6 +207,8 @@ void client_visit(struct sim *sim, uint32_t node)
             continue;
         client->node = node;
         return_to(sim, client);
+        if (!leaves)
+            return;
         client->is_leaving = true;
         client->revision++;
         call_send(sim, client, CALL_UNREGISTER);

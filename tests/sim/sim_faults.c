@@ -18,6 +18,9 @@ enum {
     AHEAD_CRASH_MS = 150,  /* and from there to the crash */
     AHEAD_STEP_MS = 400000,
     AHEAD_INTERVAL_MS = 12000,
+    THIRD_CUT_MS = 6000,   /* longer than the interval of comparisons */
+    THIRD_CRASH_MS = 7500, /* the record has arrived */
+    THIRD_INTERVAL_MS = 18000,
 };
 
 /* --- links ------------------------------------------------------------------------------------ */
@@ -154,7 +157,7 @@ static void on_ahead_call(struct sim *sim, void *context, uint32_t id, uint32_t 
     (void)context;
     (void)b;
     if (node_is_running(&sim->nodes[id]))
-        client_visit(sim, id);
+        client_visit(sim, id, true);
 }
 
 /* A node restarts with a clock that is further ahead than any before, and reaches one other node.
@@ -163,9 +166,9 @@ static void on_ahead_call(struct sim *sim, void *context, uint32_t id, uint32_t 
 static void start_ahead(struct sim *sim, uint32_t one, uint32_t reached)
 {
     uint64_t calls_ms = sim->now_ms + AHEAD_START_MS + AHEAD_CALL_MS;
-    if (one == reached || !sim->nodes[one].running || sim->now_ms < sim->ahead_next_ms)
+    if (one == reached || !sim->nodes[one].running || sim->now_ms < sim->planned_ms)
         return;
-    sim->ahead_next_ms = sim->now_ms + AHEAD_INTERVAL_MS;
+    sim->planned_ms = sim->now_ms + AHEAD_INTERVAL_MS;
     sim->ahead_ms += AHEAD_STEP_MS;
     sim->nodes[one].wall_offset_ms += sim->ahead_ms;
     for (uint32_t other = 0; other < sim->node_count; other++)
@@ -176,6 +179,32 @@ static void start_ahead(struct sim *sim, uint32_t one, uint32_t reached)
     crash(sim, &sim->nodes[one], AHEAD_START_MS);
     sim_at(calls_ms, on_ahead_call, NULL, one, 0);
     sim_at(calls_ms + AHEAD_CRASH_MS, on_ahead_crash, NULL, one, 0);
+}
+
+/* --- a change of a third node ----------------------------------------------------------------- */
+
+static void on_third_crash(struct sim *sim, void *context, uint32_t one, uint32_t third)
+{
+    (void)context;
+    crash(sim, &sim->nodes[third], THIRD_CUT_MS);
+    crash(sim, &sim->nodes[one], 200 + sim_random(sim, 500));
+}
+
+/* A client registers at a node that is cut off. Then one other node gets the record, whose stamp is
+ * older than the last comparison of that node with its peers. Both crash, and the other returns:
+ * its peers have not evicted the instance. */
+static void start_third(struct sim *sim, uint32_t one, uint32_t third)
+{
+    if (one == third || !sim->nodes[third].running || sim->now_ms < sim->planned_ms)
+        return;
+    sim->planned_ms = sim->now_ms + THIRD_INTERVAL_MS;
+    for (uint32_t other = 0; other < sim->node_count; other++) {
+        uint64_t for_ms = other == one ? THIRD_CUT_MS : 2 * THIRD_CUT_MS;
+        cut_link(sim, third, other, for_ms);
+        cut_link(sim, other, third, for_ms);
+    }
+    client_visit(sim, third, false);
+    sim_at(sim->now_ms + THIRD_CRASH_MS, on_third_crash, NULL, one, third);
 }
 
 /* --- deaths of clients ------------------------------------------------------------------------ */
@@ -257,8 +286,8 @@ static void plan_deaths(struct sim *sim)
 static enum sim_fault choose_fault(struct sim *sim)
 {
     static const enum sim_fault weighted[] = {
-        FAULT_LINK,  FAULT_LINK,  FAULT_LINK,    FAULT_ISOLATE, FAULT_CRASH,
-        FAULT_PAUSE, FAULT_CLOCK, FAULT_NETWORK, FAULT_COLD,    FAULT_AHEAD,
+        FAULT_LINK,  FAULT_LINK,    FAULT_LINK, FAULT_ISOLATE, FAULT_CRASH, FAULT_PAUSE,
+        FAULT_CLOCK, FAULT_NETWORK, FAULT_COLD, FAULT_AHEAD,   FAULT_THIRD,
     };
     enum sim_fault fault;
     do
@@ -298,6 +327,9 @@ static void start_fault(struct sim *sim, enum sim_fault fault)
         break;
     case FAULT_COLD:
         start_cold(sim, one, for_ms);
+        break;
+    case FAULT_THIRD:
+        start_third(sim, one, other);
         break;
     case FAULT_AHEAD:
         start_ahead(sim, one, other);

@@ -97,18 +97,41 @@ bool store_has_data(const struct sim_node *node)
     return node->storage && storage_has_data(node->storage);
 }
 
+/* After a short time away, a node evicts what a peer has evicted that has held it. */
+static void check_evicted(struct sim *sim, const struct sim_node *node, const bool *was_here)
+{
+    uint64_t epoch = storage_bounds(node->storage).shared.epoch;
+    const struct sim_node *sharer = &sim->nodes[epoch >> 32];
+    if (node->away_ms > TTL_MS || sharer->life != (uint32_t)epoch)
+        return; /* or it has ended after the comparison */
+    for (uint32_t i = 0; i < sim->client_count; i++)
+        if (was_here[i] && !content_at(node, &sim->clients[i]) &&
+            sharer->held_ms[i] < sharer->started_ms)
+            sim_fail(sim, 2, (int)i, "%s evicts i%u, which %s has never held", node->name, i,
+                     sharer->name);
+}
+
+static uint64_t evict_loaded(struct sim *sim, struct sim_node *node, bool has_sharer)
+{
+    bool was_here[CLIENTS_MAX];
+    for (uint32_t i = 0; i < sim->client_count; i++)
+        was_here[i] = content_at(node, &sim->clients[i]) != 0;
+    uint64_t evicted =
+        storage_evict_loaded(node->storage, has_sharer, ANTI_ENTROPY_MS, node_now(sim, node));
+    check_evicted(sim, node, was_here);
+    return evicted;
+}
+
 /* As the engine does. */
 void store_node_ready(struct sim *sim, struct sim_node *node)
 {
     struct replicator_stats stats;
-    struct moment now = node_now(sim, node);
     if (!node->storage || node->was_ready)
         return;
     node->was_ready = true;
     replicator_stats(node->replicator, &stats);
     bool has_list = stats.has_snapshot && stats.snapshot_records;
-    uint64_t evicted =
-        has_list ? storage_evict_loaded(node->storage, stats.has_sharer, ANTI_ENTROPY_MS, now) : 0;
+    uint64_t evicted = has_list ? evict_loaded(sim, node, stats.has_sharer) : 0;
     sim_log(sim, "%s was away for %lld ms%s, and evicts %llu loaded instances", node->name,
             (long long)node->away_ms, has_list ? "" : " and has no snapshot",
             (unsigned long long)evicted);

@@ -281,6 +281,14 @@ static void stored_retention(struct sim *sim)
     sim->settings.away_max_ms = 4 * TTL_MS;
 }
 
+static void stored_third(struct sim *sim)
+{
+    sim->settings.faults |= FAULT_THIRD;
+    sim->settings.has_storage = true;
+    sim->settings.nodes_min = 3;
+    sim->settings.delay_max_ms = 20;
+}
+
 static const struct world {
     const char *name;
     const char *what;
@@ -339,6 +347,8 @@ static const struct world {
      NULL, false, 1},
     {"stored", "as plain, and nodes keep their records over crashes and stops", NULL, true, stored,
      NULL, false, 1},
+    {"stored-third", "nodes with storage crash after they got a change of a third node", NULL, true,
+     stored_third, NULL, false, 1},
     {"stored-cold", "as cold, also all nodes at once, and they keep their records", NULL, true,
      stored_cold, NULL, false, 1},
     {"stored-late", "as retention, with storage: nodes return after the tombstones have ended",

@@ -127,7 +127,7 @@ static void peer_that_shared_the_records_is_recognised(void **state)
 {
     (void)state;
     for (uint64_t epoch = EPOCH - 1; epoch <= EPOCH; epoch++) {
-        registry_set_shared(rig.node, (struct shared_records){epoch, full_stamp(1)});
+        registry_set_shared(rig.node, (struct shared_records){epoch, full_stamp(1), 0});
         bootstrap();
         assert_int_equal(replicator_stats_now().has_sharer, epoch == EPOCH);
         rig_close();
@@ -189,6 +189,77 @@ static void comparison_over_a_restart_of_the_peer_notes_nothing(void **state)
     assert_int_equal(registry_shared(rig.node).epoch, 0);
 }
 
+/* If the peer lacks the record after a restart of this node, this node takes it for evicted. */
+static bool is_shared(const char *id)
+{
+    struct record_copy copy;
+    assert_true(read_state(rig.node, "s", id, &copy));
+    return copy.hlc <= registry_shared(rig.node).hlc;
+}
+
+/* The other node was cut off when it made the change, so its stamp is older than the comparison. */
+static void record_of_another_node_is_not_shared(void **state)
+{
+    (void)state;
+    struct word late = {.id = "late", .stamp = 2};
+    hold_there("b", 0);
+    bootstrap();
+    compare();
+    assert_true(is_shared("b"));
+    assert_int_equal(say_registered(rig.node, late, rig_now()), ERR_NONE);
+    assert_false(is_shared("late"));
+    late = (struct word){.id = "b", .stamp = 3, .machine = "2"};
+    registry_set_shared(rig.node, (struct shared_records){EPOCH, full_stamp(4), 0});
+    assert_int_equal(say_registered(rig.node, late, rig_now()), ERR_NONE);
+    assert_false(is_shared("b"));
+}
+
+/* It arrives after the peer has listed its keys, and before the comparison is complete. */
+static void record_that_arrives_during_the_comparison_is_not_shared(void **state)
+{
+    (void)state;
+    bootstrap();
+    hold_there("b", 0);
+    while (!sent(0, MESSAGE_DIGEST))
+        pass_ms(INTERVAL_MS);
+    respond_digests_of(0, other);
+    play_as(expect(0, MESSAGE_LIST), other, 0);
+    struct word late = {.id = "late", .stamp = 2};
+    assert_int_equal(say_registered(rig.node, late, rig_now()), ERR_NONE);
+    play_as(expect(0, MESSAGE_FETCH), other, 0);
+    assert_int_equal(registry_shared(rig.node).epoch, EPOCH);
+    assert_false(is_shared("late"));
+    assert_true(is_shared("b"));
+}
+
+static void restored_record_is_not_shared(void **state)
+{
+    (void)state;
+    enum restore_result result;
+    struct instance *instance = make_instance((struct brief){.service = "s", .id = "a"});
+    struct wire_record record = {.instance = instance, .stamp = {full_stamp(2), SLICE("peer")}};
+    bootstrap();
+    compare();
+    assert_int_equal(registry_restore(rig.node, &record, false, rig_now(), &result), ERR_NONE);
+    assert_int_equal(result, RESTORE_TAKEN);
+    assert_false(is_shared("a"));
+    instance_unref(instance);
+}
+
+/* The peer has evicted it. Its lease has ended here too, and a client renews it after that. */
+static void record_that_is_renewed_after_its_end_is_not_shared(void **state)
+{
+    (void)state;
+    bootstrap();
+    register_here("a", "1");
+    pass_ms(TTL_MS + TICK_MS);
+    registry_expire(rig.node, rig_now());
+    compare();
+    assert_int_equal(registry_shared(rig.node).epoch, EPOCH);
+    renew_here("a");
+    assert_false(is_shared("a"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -199,6 +270,10 @@ int main(void)
         TEST(instance_that_another_peer_holds_is_kept),
         TEST(peer_that_shared_the_records_is_recognised),
         TEST(comparison_notes_which_records_are_shared),
+        TEST(record_of_another_node_is_not_shared),
+        TEST(record_that_arrives_during_the_comparison_is_not_shared),
+        TEST(restored_record_is_not_shared),
+        TEST(record_that_is_renewed_after_its_end_is_not_shared),
         TEST(comparison_over_a_restart_of_the_peer_notes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,113 +2,10 @@
  *
  * Storage between a registry and a file: what is written, what is loaded again, and failures.
  */
-#include "artemis-server/storage/storage.h"
+#include "tests/unit/artemis-server/storage/storage_fixture.h"
 
 #include <fcntl.h>
-#include <sqlite3.h>
 #include <unistd.h>
-
-#include "artemis-core/model/stamp.h"
-#include "artemis-server/storage/storage_writer.h"
-#include "tests/support/failing_vfs.h"
-#include "tests/support/temp_folder.h"
-#include "tests/support/wait.h"
-#include "tests/unit/artemis-server/registry/registry_fixture.h"
-
-enum { TOMBSTONE_MS = 600000, INTERVAL_MS = 10, INSTANCES = 2000 };
-
-static struct temp_folder folder;
-static char problem[DATABASE_PROBLEM_BYTES];
-
-static int set_up(void **state)
-{
-    (void)state;
-    temp_folder_make(&folder);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    failing_vfs_set(SQLITE_OK);
-    failing_vfs_hang(false);
-    temp_folder_remove(&folder);
-    return 0;
-}
-
-/* --- a node: a registry and a writer, in virtual time ----------------------------------------- */
-
-struct node {
-    struct registry *registry;
-    struct storage *storage;
-    struct storage_writer writer;
-};
-
-static struct registry *storing_registry(const struct storage *storage, struct moment now)
-{
-    struct storage_bounds bounds = storage_bounds(storage);
-    struct registry_options options = usual_options();
-    struct registry *registry = NULL;
-    options.storing = true;
-    options.tombstone_ms = TOMBSTONE_MS;
-    options.node_id = "n1";
-    options.hlc_floor = bounds.hlc;
-    options.revision_floor = bounds.revision;
-    assert_int_equal(registry_create(&options, now, &registry), ERR_NONE);
-    return registry;
-}
-
-/* Starts a node whose storage thread does not run. */
-static struct node start(struct moment now)
-{
-    struct node node = {0};
-    assert_int_equal(storage_open(folder.path, INTERVAL_MS, &node.storage, problem), ERR_NONE);
-    node.registry = storing_registry(node.storage, now);
-    assert_int_equal(storage_load(node.storage, node.registry, TTL_MS, now), ERR_NONE);
-    return node;
-}
-
-static void stop(struct node *node)
-{
-    storage_close(node->storage);
-    registry_free(node->registry);
-}
-
-/* A node that runs with a writer in virtual time. */
-static struct node start_writer(struct moment now)
-{
-    struct node node = {0};
-    struct database *database = NULL;
-    struct registry_options options = usual_options();
-    options.storing = true;
-    options.tombstone_ms = TOMBSTONE_MS;
-    options.node_id = "n1";
-    assert_int_equal(registry_create(&options, now, &node.registry), ERR_NONE);
-    assert_int_equal(database_open(folder.path, &database, problem), DATABASE_OPENED);
-    storage_writer_init(&node.writer, folder.path, database, node.registry);
-    return node;
-}
-
-static void stop_writer(struct node *node)
-{
-    storage_writer_free(&node->writer);
-    registry_free(node->registry);
-}
-
-static enum error commit(struct node *node, uint64_t ms)
-{
-    return storage_writer_commit(&node->writer, at_ms(ms), false);
-}
-
-/* Loads what is stored, in a new node. */
-static void check_loaded(size_t instances, size_t tombstones)
-{
-    struct node node = start(at_ms(100000));
-    assert_int_equal(stats_of(node.registry).instances, instances);
-    assert_int_equal(stats_of(node.registry).tombstones, tombstones);
-    registry_validate(node.registry);
-    stop(&node);
-}
 
 /* --- tests ------------------------------------------------------------------------------------ */
 
@@ -243,70 +140,6 @@ static void a_failing_disk_loses_nothing_when_it_works_again(void **state)
     check_loaded(29, 1);
 }
 
-static void a_node_that_restarts_often_does_not_make_leases_younger(void **state)
-{
-    (void)state;
-    struct node node = start_writer(at_ms(0));
-    put(node.registry, "s", "i", at_ms(0));
-    assert_int_equal(commit(&node, 0), ERR_NONE);
-    stop_writer(&node);
-    uint64_t hour_ms = 3600000;
-    for (int i = 0; i < 3; i++) {
-        struct storage_status status;
-        struct moment now = at_ms(hour_ms + (uint64_t)i * 1000);
-        struct node next = start(now);
-        storage_status(next.storage, &status);
-        assert_int_equal(status.away_ms, hour_ms + (uint64_t)i * 1000);
-        stop(&next);
-    }
-}
-
-static void set_number(struct node *node, enum database_number which, uint64_t value)
-{
-    assert_int_equal(database_begin(node->writer.database), ERR_NONE);
-    assert_int_equal(database_set_number(node->writer.database, which, value), ERR_NONE);
-    assert_int_equal(database_commit(node->writer.database), ERR_NONE);
-}
-
-/* It is not known how long the node was away: as if it was longer than any lease. */
-static void a_wall_clock_that_went_back_is_noticed(void **state)
-{
-    (void)state;
-    for (uint64_t ms = 999; ms <= 1000; ms++) {
-        struct node node = start_writer(at_ms(0));
-        put(node.registry, "s", "i", at_ms(0));
-        assert_int_equal(commit(&node, 0), ERR_NONE);
-        set_number(&node, NUMBER_SAVED_MS, START_WALL_MS + 1000);
-        stop_writer(&node);
-        struct storage_status status;
-        struct node next = start(at_ms(ms));
-        storage_status(next.storage, &status);
-        assert_int_equal(status.is_away_known, ms == 1000);
-        assert_int_equal(status.away_ms, 0);
-        assert_int_equal(stats_of(next.registry).loaded, 1);
-        registry_expire(next.registry, at_ms(ms + TTL_MS - TICK_MS));
-        assert_int_equal(shown(next.registry, "s"), 1); /* alone, it serves it for one ttl */
-        stop(&next);
-    }
-}
-
-static void shared_records_are_stored_and_loaded(void **state)
-{
-    (void)state;
-    const struct shared_records shared = {UINT64_MAX - 5, (START_WALL_MS - 7000) << 16};
-    struct node node = start_writer(at_ms(0));
-    put(node.registry, "s", "i", at_ms(0));
-    registry_set_shared(node.registry, shared);
-    assert_int_equal(commit(&node, 0), ERR_NONE);
-    stop_writer(&node);
-    struct node next = start(at_ms(1000));
-    struct storage_bounds bounds = storage_bounds(next.storage);
-    assert_true(bounds.shared.epoch == shared.epoch && bounds.shared.hlc == shared.hlc);
-    assert_true(bounds.shared_age_ms >= 7000 && bounds.shared_age_ms < 7100);
-    assert_true(registry_shared(next.registry).epoch == shared.epoch);
-    stop(&next);
-}
-
 /* Writes garbage over the middle of the file, as a broken disk does. */
 static void damage(void)
 {
@@ -402,25 +235,6 @@ static void rows_with_invalid_node_ids_are_skipped(void **state)
     storage_status(next.storage, &status);
     assert_int_equal(status.invalid_rows, count - 1);
     assert_int_equal(status.loaded_tombstones, 1);
-    stop(&next);
-}
-
-/* SQLite has no checksums. Peers would refuse all later changes of a node that follows such a
- * bound. */
-static void bounds_in_the_far_future_are_ignored(void **state)
-{
-    (void)state;
-    struct node node = start_writer(at_ms(0));
-    put(node.registry, "s", "i", at_ms(0));
-    assert_int_equal(commit(&node, 0), ERR_NONE);
-    set_number(&node, NUMBER_HLC_BOUND, HLC_MAX - 1);
-    set_number(&node, NUMBER_REVISION_BOUND, (uint64_t)1 << 62);
-    stop_writer(&node);
-    struct node next = start(at_ms(1000));
-    struct storage_bounds bounds = storage_bounds(next.storage);
-    assert_true(bounds.hlc == 0 && bounds.revision == 0);
-    assert_true(bounds.saved_ms != 0);
-    assert_int_equal(shown(next.registry, "s"), 1);
     stop(&next);
 }
 
@@ -581,13 +395,9 @@ int main(void)
         TEST(evicted_and_registered_again_is_stored),
         TEST(too_many_removals_write_everything),
         TEST(a_failing_disk_loses_nothing_when_it_works_again),
-        TEST(a_node_that_restarts_often_does_not_make_leases_younger),
-        TEST(a_wall_clock_that_went_back_is_noticed),
-        TEST(shared_records_are_stored_and_loaded),
         TEST(a_damaged_file_is_set_aside),
         TEST(invalid_rows_are_skipped),
         TEST(rows_with_invalid_node_ids_are_skipped),
-        TEST(bounds_in_the_far_future_are_ignored),
         TEST(the_thread_shows_a_failing_disk_and_recovers),
         TEST(a_node_starts_on_a_full_disk),
         TEST(a_file_that_is_damaged_while_running_is_replaced),

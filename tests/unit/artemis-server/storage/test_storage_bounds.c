@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What storage keeps beside the records: the bounds of stamps and revisions, the time of the last
+ * commit, and which records a peer holds too.
+ */
+#include "tests/unit/artemis-server/storage/storage_fixture.h"
+
+static void set_number(struct node *node, enum database_number which, uint64_t value)
+{
+    assert_int_equal(database_begin(node->writer.database), ERR_NONE);
+    assert_int_equal(database_set_number(node->writer.database, which, value), ERR_NONE);
+    assert_int_equal(database_commit(node->writer.database), ERR_NONE);
+}
+
+static void a_node_that_restarts_often_does_not_make_leases_younger(void **state)
+{
+    (void)state;
+    struct node node = start_writer(at_ms(0));
+    put(node.registry, "s", "i", at_ms(0));
+    assert_int_equal(commit(&node, 0), ERR_NONE);
+    stop_writer(&node);
+    uint64_t hour_ms = 3600000;
+    for (int i = 0; i < 3; i++) {
+        struct storage_status status;
+        struct moment now = at_ms(hour_ms + (uint64_t)i * 1000);
+        struct node next = start(now);
+        storage_status(next.storage, &status);
+        assert_int_equal(status.away_ms, hour_ms + (uint64_t)i * 1000);
+        stop(&next);
+    }
+}
+
+/* It is not known how long the node was away: as if it was longer than any lease. */
+static void a_wall_clock_that_went_back_is_noticed(void **state)
+{
+    (void)state;
+    for (uint64_t ms = 999; ms <= 1000; ms++) {
+        struct node node = start_writer(at_ms(0));
+        put(node.registry, "s", "i", at_ms(0));
+        assert_int_equal(commit(&node, 0), ERR_NONE);
+        set_number(&node, NUMBER_SAVED_MS, START_WALL_MS + 1000);
+        stop_writer(&node);
+        struct storage_status status;
+        struct node next = start(at_ms(ms));
+        storage_status(next.storage, &status);
+        assert_int_equal(status.is_away_known, ms == 1000);
+        assert_int_equal(status.away_ms, 0);
+        assert_int_equal(stats_of(next.registry).loaded, 1);
+        registry_expire(next.registry, at_ms(ms + TTL_MS - TICK_MS));
+        assert_int_equal(shown(next.registry, "s"), 1); /* alone, it serves it for one ttl */
+        stop(&next);
+    }
+}
+
+/* A process that crashes soon may have issued stamps, which the next one must not issue again. */
+static void bounds_are_ahead_when_the_start_returns(void **state)
+{
+    (void)state;
+    struct storage_status status;
+    struct node node = start(at_ms(0));
+    assert_int_equal(storage_start(node.storage), ERR_NONE);
+    storage_status(node.storage, &status);
+    assert_true(status.commits > 0);
+    stop(&node);
+}
+
+static void shared_records_are_stored_and_loaded(void **state)
+{
+    (void)state;
+    struct node node = start_writer(at_ms(0));
+    /* Since the comparison, an old record of another node has arrived. */
+    const struct shared_records shared = {.epoch = UINT64_MAX - 5,
+                                          .hlc = (START_WALL_MS - 90000) << 16,
+                                          .compared_ms = at_ms(0).mono_ms - 7000};
+    put(node.registry, "s", "i", at_ms(0));
+    registry_set_shared(node.registry, shared);
+    assert_int_equal(commit(&node, 0), ERR_NONE);
+    stop_writer(&node);
+    struct node next = start(at_ms(1000));
+    struct storage_bounds bounds = storage_bounds(next.storage);
+    assert_true(bounds.shared.epoch == shared.epoch && bounds.shared.hlc == shared.hlc);
+    assert_int_equal(bounds.shared_age_ms, 7000);
+    assert_true(registry_shared(next.registry).epoch == shared.epoch);
+    assert_true(registry_shared(next.registry).compared_ms == at_ms(1000).mono_ms - 7000);
+    stop(&next);
+}
+
+/* SQLite has no checksums. Peers would refuse all later changes of a node that follows such a
+ * bound. */
+static void bounds_in_the_far_future_are_ignored(void **state)
+{
+    (void)state;
+    struct node node = start_writer(at_ms(0));
+    put(node.registry, "s", "i", at_ms(0));
+    assert_int_equal(commit(&node, 0), ERR_NONE);
+    set_number(&node, NUMBER_HLC_BOUND, HLC_MAX - 1);
+    set_number(&node, NUMBER_REVISION_BOUND, (uint64_t)1 << 62);
+    stop_writer(&node);
+    struct node next = start(at_ms(1000));
+    struct storage_bounds bounds = storage_bounds(next.storage);
+    assert_true(bounds.hlc == 0 && bounds.revision == 0);
+    assert_true(bounds.saved_ms != 0);
+    assert_int_equal(shown(next.registry, "s"), 1);
+    stop(&next);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    failing_vfs_install();
+    const struct CMUnitTest tests[] = {
+        TEST(a_node_that_restarts_often_does_not_make_leases_younger),
+        TEST(a_wall_clock_that_went_back_is_noticed),
+        TEST(bounds_are_ahead_when_the_start_returns),
+        TEST(shared_records_are_stored_and_loaded),
+        TEST(bounds_in_the_far_future_are_ignored),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
