@@ -35,6 +35,14 @@ enum error handle_peer_digest(struct request *request, struct response *response
 
 /* --- buckets and records ---------------------------------------------------------------------- */
 
+static int compare_times(const void *a, const void *b)
+{
+    uint64_t x = ((const struct record_copy *)a)->hlc;
+    uint64_t y = ((const struct record_copy *)b)->hlc;
+    return (x > y) - (x < y);
+}
+
+/* In the order of their stamps: what changed together is similar, and is compressed better. */
 static enum error write_buckets(struct request *request, struct response *response,
                                 const struct bucket_set *set)
 {
@@ -44,6 +52,8 @@ static enum error write_buckets(struct request *request, struct response *respon
     enum error error = registry_list_buckets(registry, set, &copies, &count);
     if (error)
         return error;
+    if (count)
+        qsort(copies, count, sizeof(*copies), compare_times);
     struct json_writer w = begin(response);
     jw_name(&w, "instance_keys");
     jw_open(&w, '[');

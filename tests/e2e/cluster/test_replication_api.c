@@ -252,6 +252,30 @@ static void digests_lead_to_keys_and_records(void **state)
     free(before);
 }
 
+static void keys_of_buckets_are_in_the_order_of_their_stamps(void **state)
+{
+    enum { SERVICES = 32, BUCKETS = 1024 };
+    char buckets[BUCKETS * 5] = "0";
+    for (int i = 1, size = 1; i < BUCKETS; i++)
+        size += snprintf(buckets + size, sizeof buckets - (size_t)size, ",%d", i);
+    for (int i = 0; i < SERVICES; i++) {
+        char service_id[32];
+        snprintf(service_id, sizeof service_id, "ordered-%d", i);
+        call_register(((struct fixture *)*state)->http, service_id, "i1");
+    }
+    struct http_response *response = peer_post(state, "records", "{'buckets':[%s]}", buckets);
+    json_int_t last = 0;
+    size_t i;
+    json_t *key;
+    json_array_foreach(check_find(response->json, "instance_keys"), i, key)
+    {
+        json_int_t stamp = json_integer_value(json_object_get(key, "version"));
+        assert_true(stamp >= last);
+        last = stamp;
+    }
+    assert_true(i >= SERVICES);
+}
+
 /* One key may be repeated 10,000 times, and a record is much larger than its key. */
 static void response_with_records_is_bounded(void **state)
 {
@@ -387,6 +411,7 @@ int main(void)
         cmocka_unit_test(record_without_a_stamp_gets_the_time_of_receipt),
         cmocka_unit_test(snapshot_ends_with_a_marker),
         cmocka_unit_test(digests_lead_to_keys_and_records),
+        cmocka_unit_test(keys_of_buckets_are_in_the_order_of_their_stamps),
         cmocka_unit_test(response_with_records_is_bounded),
         cmocka_unit_test(lease_check_lists_active_leases_only),
         cmocka_unit_test(restore_merges_by_stamp_and_lists_the_rest_by_index),
