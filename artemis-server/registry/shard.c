@@ -208,6 +208,8 @@ enum error shard_insert(struct shard *shard, uint32_t service_hash, uint32_t rec
                         struct instance *instance, uint64_t deadline_ms, uint32_t *out)
 {
     struct slice id = instance_text(instance, FIELD_SERVICE);
+    uint32_t bucket = bucket_of_key(instance_packed_key(instance));
+    __builtin_prefetch(&shard->buckets[bucket], true); /* for shard_link_bucket, as below */
     uint32_t service_number = shard_find_service(shard, service_hash, id);
     bool is_new = service_number == 0;
     enum error error = is_new ? add_service(shard, service_hash, id, &service_number) : ERR_NONE;
@@ -220,6 +222,8 @@ enum error shard_insert(struct shard *shard, uint32_t service_hash, uint32_t rec
             remove_service(shard, service_number);
         return error;
     }
+    if (shard->buckets[bucket])
+        __builtin_prefetch(shard_record(shard, shard->buckets[bucket]), true);
     struct service *service = shard_service(shard, service_number);
     struct record *record = shard_record(shard, number);
     record->instance = instance_ref(instance);
@@ -228,7 +232,7 @@ enum error shard_insert(struct shard *shard, uint32_t service_hash, uint32_t rec
     record->member = service->member_count;
     service->members[service->member_count++] = number;
     hash_index_insert(&shard->record_index, record_hash, number);
-    shard_link_bucket(shard, number);
+    shard_link_bucket(shard, number, bucket);
     shard_start_lease(shard, number, deadline_ms);
     *out = number;
     return ERR_NONE;

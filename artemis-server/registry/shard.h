@@ -293,7 +293,7 @@ void shard_expire_tombstones(struct shard *shard, uint64_t now_ms, unsigned *ste
 /* The digest bucket of a key, the same on every node. */
 uint32_t bucket_of_key(struct slice packed_key);
 /* Links a new record into the list of its bucket. */
-void shard_link_bucket(struct shard *shard, uint32_t number);
+void shard_link_bucket(struct shard *shard, uint32_t number, uint32_t bucket);
 void shard_unlink_bucket(struct shard *shard, uint32_t number);
 
 /* Memory in the dirty lists for one more record. */

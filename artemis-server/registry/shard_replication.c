@@ -15,10 +15,9 @@ uint32_t bucket_of_key(struct slice packed_key)
     return (uint32_t)(XXH3_64bits(packed_key.data, packed_key.size) % DIGEST_BUCKETS);
 }
 
-void shard_link_bucket(struct shard *shard, uint32_t number)
+void shard_link_bucket(struct shard *shard, uint32_t number, uint32_t bucket)
 {
     struct record *record = shard_record(shard, number);
-    uint32_t bucket = bucket_of_key(instance_packed_key(record->instance));
     record->bucket = bucket & (DIGEST_BUCKETS - 1);
     record->bucket_prev = 0;
     record->bucket_next = shard->buckets[bucket];
@@ -114,7 +113,7 @@ enum error shard_insert_tombstone(struct shard *shard, uint32_t record_hash,
     record->instance = instance_ref(key_only);
     record->hash = record_hash;
     hash_index_insert(&shard->record_index, record_hash, *out);
-    shard_link_bucket(shard, *out);
+    shard_link_bucket(shard, *out, bucket_of_key(instance_packed_key(key_only)));
     link_tombstone(shard, *out, until_ms);
     return ERR_NONE;
 }
