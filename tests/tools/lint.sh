@@ -86,6 +86,10 @@ rule "clock" "only clock.c of artemis-server and of libartemis read a clock (and
 # --- banned calls ---------------------------------------------------------------------------------------
 rule "banned" "use snprintf, memcpy with a known size, strtoul with a check, log_line; no popen or system" \
     "$(grep -nHE '\b(strcpy|strcat|sprintf|gets|atoi|atol|system|popen|alloca|strtok)\(' "${product[@]}" || true)"
+# Patterns, the cluster and the scheme are no secrets. The order of tokens by digest may end early:
+# nobody can choose a digest.
+rule "comparison of secrets" "use text_equal_secret or sha256_equal: others end at the first difference" \
+    "$(grep -nHE '\b(memcmp|bcmp|str(n|case|ncase)?cmp|slice_equal)\(' artemis-core/base/sha256.c artemis-core/auth/*.c artemis-server/auth/*.c artemis-web/http/authentication.c | grep -vE 'patterns|cluster|scheme|digest\.bytes' || true)"
 rule "printing" "below the binary nothing is printed: log_line (the library: its log callback)" \
     "$(printf '%s\n' "${product[@]}" | grep -vE '^artemis/|artemis-server/log' | xargs grep -nHE '\b(printf|fprintf|puts|perror)\(' || true)"
 rule "left over" "finish it, or write an issue" \
