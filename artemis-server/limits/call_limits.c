@@ -27,6 +27,7 @@ void call_limits_set(struct call_limits *limits, const struct config *config)
                          config->ratelimit.burst_size);
     client_table_set(&limits->clients, on ? config->ratelimit.client_requests_per_second : 0,
                      config->ratelimit.client_burst_size);
+    atomic_store_explicit(&limits->are_on, on, memory_order_relaxed);
 }
 
 static void count(struct call_limits *limits, enum call_kind kind, enum limit_scope scope)

@@ -31,6 +31,7 @@ struct call_limit_counts {
 struct call_limits {
     struct rate_limiter node[CALL_KINDS];
     struct client_table clients;
+    atomic_bool are_on; /* a limit is set */
     _Atomic uint64_t refused[CALL_KINDS][LIMIT_SCOPES];
     /* Of the thread that reports. */
     struct call_limit_counts reported;
@@ -44,6 +45,10 @@ void call_limits_free(struct call_limits *limits);
 /* Takes the rates of the settings, at the start and after a reload. */
 void call_limits_set(struct call_limits *limits, const struct config *config);
 
+static inline bool call_limits_are_on(const struct call_limits *limits)
+{
+    return atomic_load_explicit(&limits->are_on, memory_order_relaxed);
+}
 /* Takes a token for a call. ERR_RATE_LIMITED (the node), ERR_CLIENT_RATE_LIMITED. */
 MUST_USE enum error call_limits_admit(struct call_limits *limits, enum call_kind kind,
                                       const struct client *client, uint64_t now_ms);
