@@ -92,6 +92,21 @@ rule "comparison of secrets" "use text_equal_secret or sha256_equal: others end 
     "$(grep -nHE '\b(memcmp|bcmp|str(n|case|ncase)?cmp|slice_equal)\(' artemis-core/base/sha256.c artemis-core/auth/*.c artemis-server/auth/*.c artemis-web/http/authentication.c | grep -vE 'patterns|cluster|scheme|digest\.bytes' || true)"
 rule "printing" "below the binary nothing is printed: log_line (the library: its log callback)" \
     "$(printf '%s\n' "${product[@]}" | grep -vE '^artemis/|artemis-server/log' | xargs grep -nHE '\b(printf|fprintf|puts|perror)\(' || true)"
+# --- the table of limits --------------------------------------------------------------------------------
+# Each setting, constant, metric and test that it names exists.
+limit_names() { sed -n '/^## Limits/,/^## Readers/p' docs/SECURITY.md | grep '^|' | grep -oE '`[^`]*`' | tr -d '`' | sort -u; }
+missing_limits() {
+    limit_names | while read -r name; do
+        case $name in
+        test_*) [ -n "$(files "*/$name.c" "*/$name.sh")" ] || echo "$name" ;;
+        artemis_*) grep -rqF "\"${name%%\{*}\"" artemis-web/metrics || echo "$name" ;;
+        *.*) grep -qE "[(]${name%.*}, ${name##*.}[,)]" artemis-core/config/config_table.c || echo "$name" ;;
+        *[A-Z]*) grep -qwF -- "$name" "${headers[@]}" "${product[@]}" || echo "$name" ;;
+        esac
+    done
+}
+rule "limits" "docs/SECURITY.md must name settings, constants, metrics and tests that exist" "$(missing_limits)"
+
 rule "left over" "finish it, or write an issue" \
     "$(grep -nHwiE 'TODO|FIXME|XXX' "${sources[@]}" "${scripts[@]}" Makefile | grep -v '^tests/tools/lint.sh' || true)"
 

@@ -81,6 +81,7 @@ static void delta_of_more_than_16_mib_is_gone(void **state)
     check_status(response, 200, "success", NULL);
     check_count(response, "delta", SERVICES - 1);
     check_json(changes_since(http, versions[SERVICES]), "delta", "{}");
+    assert_true(call_metric(http, "artemis_changelog_entries") == SERVICES * PER_SERVICE);
 }
 
 int main(void)
