@@ -455,6 +455,7 @@ enum error engine_apply_release(struct engine *engine, struct slice service_id, 
         (void)registry_apply_release(engine->registry, service_id, clock_ms, now);
         return ERR_NONE;
     }
+    clock_ms = registry_release_clock_ms(engine->registry, clock_ms, now);
     pthread_mutex_lock(&engine->release_lock);
     if (!replication_thread_can_put_release(engine->replication, service_id, clock_ms, now))
         error = ERR_TOO_MANY_RELEASES;

@@ -164,6 +164,13 @@ static uint64_t end_of(struct moment now, uint64_t age_ms, uint64_t span_ms)
     return age_ms < span_ms ? now.mono_ms + (span_ms - age_ms) : 0;
 }
 
+/* A lease that a peer knows is not taken for a loaded one, which is recognised by its deadline. */
+static uint64_t apart_from_loaded(const struct registry *registry, uint64_t deadline_ms)
+{
+    bool is_equal = deadline_ms == registry->loaded.deadline_ms;
+    return deadline_ms - (deadline_ms && is_equal);
+}
+
 /* The end of a lease that a record of a peer brings; 0: it ended too long ago to be stored. One
  * that has ended, and that the peer keeps, is confirmed here in the next tick. */
 static uint64_t new_deadline_ms(const struct registry *registry, const struct wire_record *record,
@@ -178,14 +185,15 @@ static uint64_t new_deadline_ms(const struct registry *registry, const struct wi
     if (record->age_ms >= ttl_ms + kept_ms)
         return 0;
     uint64_t deadline_ms = now.mono_ms + ttl_ms;
-    return record->age_ms < deadline_ms ? deadline_ms - record->age_ms : 1;
+    return record->age_ms < deadline_ms ? apart_from_loaded(registry, deadline_ms - record->age_ms)
+                                        : 1;
 }
 
 /* Extends the lease by a renewal that a peer has seen, if that is later. True: it had ended. */
 static bool extend_lease(struct registry *registry, struct locked_key *key, uint64_t age_ms,
                          struct moment now)
 {
-    uint64_t deadline_ms = end_of(now, age_ms, lease_ttl_ms(registry));
+    uint64_t deadline_ms = apart_from_loaded(registry, end_of(now, age_ms, lease_ttl_ms(registry)));
     bool is_refuted = key->record->lease_state != LEASE_ACTIVE;
     if (deadline_ms <= key->record->lease.deadline_ms)
         return false;
@@ -362,7 +370,8 @@ enum error registry_apply_unstamped(struct registry *registry, const struct wire
                                     struct moment now)
 {
     enum error error = ERR_NONE;
-    uint64_t deadline_ms = end_of(now, record->age_ms, lease_ttl_ms(registry));
+    uint64_t deadline_ms =
+        apart_from_loaded(registry, end_of(now, record->age_ms, lease_ttl_ms(registry)));
     struct locked_key key = registry_lock_key(registry, instance_packed_key(record->instance));
     if (!key.record && deadline_ms)
         error = insert_instance(registry, &key, record->instance, lowest_stamp(record->instance),

@@ -87,6 +87,13 @@ static uint64_t age_of(const struct registry *registry, uint64_t clock_ms, struc
     return clock_ms < own_ms ? own_ms - clock_ms : 0;
 }
 
+uint64_t registry_release_clock_ms(const struct registry *registry, uint64_t clock_ms,
+                                   struct moment now)
+{
+    uint64_t own_ms = hlc_ms(&registry->clock, now);
+    return clock_ms < own_ms ? clock_ms : own_ms;
+}
+
 uint64_t registry_release_until_ms(const struct registry *registry, uint64_t clock_ms,
                                    struct moment now)
 {

@@ -112,6 +112,10 @@ MUST_USE enum error registry_apply_unregister(struct registry *registry,
  * all nodes at the same time, so a late one has no effect. True: it has an effect here. */
 bool registry_apply_release(struct registry *registry, struct slice id, uint64_t clock_ms,
                             struct moment now);
+/* The time of a release, as this node takes it: at most that of its own clock. One that is ahead
+ * would replace all later ones. */
+uint64_t registry_release_clock_ms(const struct registry *registry, uint64_t clock_ms,
+                                   struct moment now);
 /* The monotonic time at which a release ends that was made then. */
 uint64_t registry_release_until_ms(const struct registry *registry, uint64_t clock_ms,
                                    struct moment now);

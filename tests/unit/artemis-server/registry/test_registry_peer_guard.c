@@ -282,6 +282,15 @@ static void release_has_an_effect_once_and_only_in_time(void **state)
     assert_false(registry_apply_release(node, SLICE("big"), clock_ms, at_ms(ENDED_MS)));
 }
 
+static void release_is_not_ahead_of_the_own_clock(void **state)
+{
+    (void)state;
+    uint64_t clock_ms = registry_clock_ms(node, at_ms(ENDED_MS));
+    assert_true(registry_release_clock_ms(node, clock_ms - 5, at_ms(ENDED_MS)) == clock_ms - 5);
+    assert_true(registry_release_clock_ms(node, clock_ms + 5, at_ms(ENDED_MS)) == clock_ms);
+    assert_true(registry_release_clock_ms(node, UINT64_MAX, at_ms(ENDED_MS)) == clock_ms);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -297,6 +306,7 @@ int main(void)
         TEST(renewal_ends_the_guard_of_a_peer),
         TEST(lease_ends_at_the_same_time_on_both_nodes),
         TEST(release_has_an_effect_once_and_only_in_time),
+        TEST(release_is_not_ahead_of_the_own_clock),
         TEST(released_service_takes_no_guarded_lease_over),
     };
     return cmocka_run_group_tests_name("registry: guards of peers", tests, NULL, NULL);

@@ -373,6 +373,21 @@ static void a_loaded_instance_that_a_peer_confirms_is_confirmed_here(void **stat
     }
 }
 
+/* Its lease ends at the same moment by chance. */
+static void an_instance_of_a_peer_is_no_loaded_one(void **state)
+{
+    (void)state;
+    struct registry *registry = make_storing(usual_options());
+    load(registry, "gone", 1000, at_ms(0));
+    load(registry, "renewed", 1000, at_ms(0));
+    apply_lease(registry, "new", (struct peer_lease){.age_ms = 1100}, at_ms(100));
+    apply_lease(registry, "renewed", (struct peer_lease){.age_ms = 1100}, at_ms(100));
+    assert_int_equal(registry_evict_loaded(registry, UINT64_MAX, at_ms(200)), 1);
+    assert_false(is_shown(registry, "s", "gone"));
+    assert_int_equal(shown(registry, "s"), 2);
+    registry_free(registry);
+}
+
 /* A guard keeps it there, or the peer has loaded it, too: when it ends is not known. */
 static void a_loaded_instance_that_a_peer_guards_stays_loaded(void **state)
 {
@@ -459,6 +474,7 @@ int main(void)
         cmocka_unit_test(a_renewal_of_a_peer_confirms_a_loaded_instance),
         cmocka_unit_test(a_loaded_lease_with_the_same_deadline_is_confirmed),
         cmocka_unit_test(a_loaded_instance_that_a_peer_confirms_is_confirmed_here),
+        cmocka_unit_test(an_instance_of_a_peer_is_no_loaded_one),
         cmocka_unit_test(a_loaded_instance_that_a_peer_guards_stays_loaded),
         cmocka_unit_test(loaded_instances_have_ended_for_peers_until_they_are_shared),
         cmocka_unit_test(loaded_instances_in_equal_buckets_are_kept),
