@@ -120,6 +120,11 @@ enum node_state engine_state(const struct engine *engine);
 bool engine_drain(struct engine *engine, bool is_drained);
 bool engine_is_drained(const struct engine *engine);
 const char *engine_state_word(enum node_state state);
+/* Not ready again after a stall. */
+static inline bool engine_is_comparing(const struct engine *engine)
+{
+    return engine_state(engine) == NODE_STARTING && atomic_load(&engine->was_ready);
+}
 /* True for cluster.bootstrap_grace_secs after the start, in which clients register again. */
 bool engine_is_recently_started(const struct engine *engine, struct moment now);
 /* Returns true while peers may hold instances that this node has not copied: a heartbeat for an

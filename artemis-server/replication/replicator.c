@@ -295,6 +295,7 @@ void replicator_on_health(struct replicator *replicator, const struct message *m
     peer->was_ready = health->is_ready;
     bool became_ready = new_health == PEER_UP && health->is_ready && !peer->is_ready;
     peer->is_ready = new_health == PEER_UP && health->is_ready;
+    peer->is_comparing = new_health == PEER_UP && health->is_comparing;
     if (became_ready)
         peer->round.next_ms = now.mono_ms;
     if (became_ready || has_restarted)

@@ -169,6 +169,7 @@ struct health_response {
     bool is_wrong_cluster;     /* another cluster id */
     bool is_legacy;            /* an older Artemis: no stamps, no digests, no lease checks */
     bool is_ready;             /* it serves discovery */
+    bool is_comparing;         /* it has data, and will be ready when it has compared itself */
     bool is_leaving;           /* it is draining */
     uint64_t epoch;            /* identifies its process; 0: not sent */
     uint64_t clock_ms;         /* its HLC; 0: not sent */

@@ -22,13 +22,15 @@ static bool blocks_unauthorized(const struct replicator *replicator, const struc
     return peer->health == PEER_UNAUTHORIZED && peer->was_ready && !replicator->has_refilled;
 }
 
-/* A peer whose snapshot may still be had. A peer that is starting itself has none. */
+/* A peer whose snapshot may still be had. A peer that is starting itself has none. One that
+ * compares itself after a stall has one soon. */
 static bool may_have_snapshot(const struct replicator *replicator, const struct peer *peer)
 {
     if (!peer->joined || peer->snapshot_tried)
         return false;
     return peer->health == PEER_NEW || peer->health_outdated || peer->in_flight[MESSAGE_SNAPSHOT] ||
-           (peer->health == PEER_UP && peer->is_ready) || blocks_unauthorized(replicator, peer);
+           (peer->health == PEER_UP && (peer->is_ready || peer->is_comparing)) ||
+           blocks_unauthorized(replicator, peer);
 }
 
 struct message *bootstrap_next(struct replicator *replicator, struct peer *peer, struct moment now)

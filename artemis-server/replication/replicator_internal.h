@@ -45,6 +45,7 @@ struct peer {
     uint64_t membership; /* counts joins: results of an earlier membership are ignored */
     enum peer_health health;
     bool is_ready;
+    bool is_comparing; /* not ready, since a stall */
     bool is_legacy;
     uint64_t epoch; /* as health_response.epoch */
     bool in_flight[MESSAGE_KINDS];

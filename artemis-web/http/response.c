@@ -232,7 +232,8 @@ static void add_headers(struct request *request, const struct response *response
     if (response->identity_headers) {
         header(mhd_response, "X-Artemis-Node", engine->config->server.node_id);
         header(mhd_response, "X-Artemis-Cluster", engine->config->cluster.cluster_id);
-        header(mhd_response, "X-Artemis-State", engine_state_word(state));
+        header(mhd_response, "X-Artemis-State",
+               engine_is_comparing(engine) ? "comparing" : engine_state_word(state));
         header(mhd_response, "X-Artemis-Region", engine->config->server.region);
         header(mhd_response, "X-Artemis-Zone", engine->config->server.zone);
         header(mhd_response, "X-Artemis-Run", engine->epoch);

@@ -157,12 +157,37 @@ static void request_queued_in_a_stall_does_not_replace_newer_content_elsewhere(v
     cluster_stop(&cluster);
 }
 
+static bool is_comparing(void *context)
+{
+    const char *state = http_field(http_get(cluster.http[0], "/health"), "X-Artemis-State");
+    (void)context;
+    return state && strcmp(state, "comparing") == 0;
+}
+
+/* A starting node waits for such a peer: it has data. */
+static void node_that_compares_itself_says_so(void **state)
+{
+    (void)state;
+    cluster_start(&cluster, 2, (const char *const[]){"lease.ttl_secs=9", NULL});
+    for (int node = 0; node < 2; node++)
+        server_process_suspend(&cluster.nodes[node]);
+    usleep(STALL_MS * 1000);
+    server_process_continue(&cluster.nodes[0]); /* its peer does not respond */
+    bool was_comparing = wait_until(is_comparing, NULL, wait_deadline_ms());
+    server_process_continue(&cluster.nodes[1]);
+    assert_true(was_comparing);
+    for (int node = 0; node < 2; node++)
+        cluster_wait_ready(&cluster, node);
+    cluster_stop(&cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(writes_that_were_queued_in_a_stall_are_refused,
                                         start_single, fixture_stop),
         cmocka_unit_test(request_queued_in_a_stall_does_not_replace_newer_content_elsewhere),
+        cmocka_unit_test(node_that_compares_itself_says_so),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -35,6 +35,29 @@ static void starting_peers_have_no_snapshot(void **state)
     assert_null(sent(0, MESSAGE_SNAPSHOT));
 }
 
+/* It compares itself after a stall, and has data. */
+static void peer_that_compares_itself_is_waited_for(void **state)
+{
+    (void)state;
+    join_with(0, (struct health_response){.is_comparing = true});
+    assert_false(is_ready());
+    assert_null(sent(0, MESSAGE_SNAPSHOT));
+    pass_ms(DOWN_PROBE_MS);
+    respond_health(0, ready);
+    finish(0, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+    respond_same_digests(0);
+    assert_true(is_ready());
+}
+
+static void comparing_peer_that_goes_down_is_not_waited_for(void **state)
+{
+    (void)state;
+    join_with(0, (struct health_response){.is_comparing = true});
+    assert_false(is_ready());
+    replicator_on_goodbye(rig.replicator, 0, rig_now());
+    assert_true(is_ready());
+}
+
 static void unusable_peers_are_not_waited_for(void **state)
 {
     (void)state;
@@ -346,6 +369,8 @@ int main(void)
         TEST(node_without_peers_is_ready_at_once),
         TEST(node_waits_for_the_first_response_of_every_peer),
         TEST(starting_peers_have_no_snapshot),
+        TEST(peer_that_compares_itself_is_waited_for),
+        TEST(comparing_peer_that_goes_down_is_not_waited_for),
         TEST(unusable_peers_are_not_waited_for),
         TEST(peer_without_response_is_skipped_after_max_retries),
         TEST(snapshot_is_requested_from_one_ready_peer),
