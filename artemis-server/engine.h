@@ -43,22 +43,15 @@ enum {
     EPOCH_BYTES = 17,
 };
 
-struct reload_report;
-
-/* What operators can have the binary do. */
-struct engine_control {
-    /* Reads the settings and certificates again (artemis/admin/node_control.h). NULL: not
-     * possible. */
-    enum error (*reload)(void *context, const struct audit_origin *origin,
-                         struct reload_report *report);
-    void *context;
-};
+struct reload_thread;
 
 struct engine {
     const struct config *config; /* borrowed; its reloadable settings change: see reload.h */
     pthread_mutex_t settings_lock;
     _Atomic uint64_t reloads, reloads_failed; /* counted by the binary */
-    struct engine_control control;            /* constant; set before the node serves */
+    /* Reads settings and certificates again (reload_thread.h). Constant; the binary sets it before
+     * the node serves. NULL: there is none. */
+    struct reload_thread *reload_thread;
     struct registry *registry;
     struct storage *storage; /* NULL: nothing is stored */
     struct audit *audit;
@@ -109,7 +102,7 @@ void engine_leave(struct engine *engine, uint64_t timeout_ms, uint64_t hurried_m
 void engine_free(struct engine *engine);
 
 /* Reads the credentials for peers again if their files have changed; with `force` in any case. The
- * main thread calls it every second. Not by two threads at a time. */
+ * thread of reload_thread.h calls it every second. */
 void engine_check_credentials(struct engine *engine, bool force, struct moment now);
 /* Puts the lease, guard and rate-limit settings of engine.config into force, after a reload. */
 void engine_reload_limits(struct engine *engine);

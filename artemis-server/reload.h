@@ -8,6 +8,7 @@
  * reloadable setting; the other settings never change and need no lock.
  *
  * One thread at a time changes settings: the caller holds a lock of its own around these calls.
+ * They read no file.
  */
 #pragma once
 

@@ -3,10 +3,9 @@
  * web - the HTTP server of a node.
  *
  * server.threads web threads serve the connections. A request is served by one thread from its
- * first byte to its response. It blocks on locks that are held for a few steps; on a longer one
- * while another thread encodes the response with all services (response_cache.h); and on the files
- * of a reload (engine_control). The main thread calls the functions below, except where another
- * thread is named.
+ * first byte to its response. It blocks on locks that are held for a few steps, and on a longer
+ * one while another thread encodes the response with all services (response_cache.h). The main
+ * thread calls the functions below, except where another thread is named.
  */
 #pragma once
 
@@ -27,13 +26,18 @@ MUST_USE enum error web_start(struct engine *engine, const struct route_table *r
 /* Returns the bound address, "127.0.0.1:8080", with the actual port where the setting has 0; "" if
  * the node does not listen there. */
 const char *web_address(const struct web *web, enum config_listener listener);
-/* Ends the connections whose timeouts have passed, and reads certificates again whose files have
- * changed. Call it every second. */
+/* Ends the connections whose timeouts have passed. Call it every second. */
 void web_tick(struct web *web, struct moment now);
-/* After a reload of the settings: reads the certificates again, and ends long polls and WebSockets
- * of tokens that were revoked, and connections whose certificate is not accepted any more. False:
- * the certificate cannot be used, and the earlier one is kept. The thread that reloads calls it. */
-bool web_reload(struct web *web, struct moment now);
+/* Reads the certificates again if their files have changed, and then ends connections whose
+ * certificate is not accepted any more. Call it every second. With `force`, it reads them in any
+ * case, and web_check_clients follows. The thread of reload_thread.h calls this function and the
+ * next two. */
+void web_check_credentials(struct web *web, bool force, struct moment now);
+/* Whether the certificate cannot be used, and the earlier one is kept. */
+bool web_is_certificate_failing(struct web *web);
+/* After a reload of the settings: ends long polls and WebSockets of tokens that were revoked, and
+ * connections whose certificate is not accepted any more. */
+void web_check_clients(struct web *web);
 /* The connections of clients. Any thread. */
 struct web_load {
     uint32_t open;

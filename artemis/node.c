@@ -20,9 +20,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum {
     TICK_SECS = 1,
+    RELOAD_STOP_MS = 5000, /* for a reload that runs at the end of a shutdown */
+    AUDIT_FLUSH_MS = 2000,
 };
 
 /* Signals that the main thread receives. Without this, each would end the process at once. */
@@ -32,7 +35,7 @@ static const struct {
 } handled[] = {
     {SIGTERM, NULL},
     {SIGINT, NULL},
-    {SIGHUP, NULL}, /* see reload */
+    {SIGHUP, NULL}, /* reloads the settings */
     {SIGUSR1, "it has no function in a node"},
     {SIGUSR2, "it has no function in a node"},
     {SIGALRM, "it has no function in a node"},
@@ -63,26 +66,21 @@ static bool ends_node(int signal_number)
     return false;
 }
 
-static void reload(struct node_control *control)
-{
-    const struct audit_origin origin = {.address = "signal HUP"};
-    struct reload_report report = {0};
-    enum error error = node_control_reload(control, &origin, &report);
-    (void)error; /* it is logged */
-    reload_report_free(&report);
-}
-
 /* Runs the periodic work of the node until a signal asks for the end. Returns the signal. */
-static int serve_until_signal(struct node_control *control, const sigset_t *blocked)
+static int serve_until_signal(struct node_control *control, struct web *web,
+                              const sigset_t *blocked)
 {
+    static const struct audit_origin hang_up = {.address = "signal HUP"};
     const struct timespec tick = {.tv_sec = TICK_SECS};
     for (;;) {
         int signal_number = sigtimedwait(blocked, NULL, &tick);
         if (ends_node(signal_number))
             return signal_number;
         if (signal_number == SIGHUP)
-            reload(control);
-        node_control_tick(control, clock_now());
+            node_control_reload_later(control, &hang_up);
+        struct moment now = clock_now();
+        call_limits_report(&control->engine->limits, now.mono_ms);
+        web_tick(web, now);
     }
 }
 
@@ -94,6 +92,20 @@ static void stop(struct engine *engine, struct web *web, int signal_number,
     web_drain(web, watch->limits.requests_ms, &watch->is_hurried);
     call_limits_flush(&engine->limits);
     engine_leave(engine, watch->limits.peers_ms, watch->limits.hurried_ms, &watch->is_hurried);
+}
+
+/* A reload reads a file that does not respond. It may use any memory of the node when it goes on,
+ * so nothing is freed: what must not be lost is written, and the process ends. */
+static _Noreturn void end_within_reload(struct engine *engine)
+{
+    log_line(LOG_LEVEL_ERROR,
+             "a reload has not ended, because a file does not respond; the process "
+             "ends now");
+    if (engine->storage)
+        storage_stop(engine->storage);
+    audit_flush(engine->audit, AUDIT_FLUSH_MS);
+    log_stop();
+    _exit(EXIT_REFUSED);
 }
 
 /* The address for plain HTTP comes last: it shows that the node serves. */
@@ -141,7 +153,11 @@ static int run(const struct node_settings *settings, const sigset_t *blocked)
         terminal_text_print_error(stderr, NULL, "cannot start: %s", engine_problem);
         return exit_code;
     }
-    node_control_init(&control, settings, engine);
+    error = node_control_start(&control, settings, engine);
+    if (error) {
+        terminal_text_print_error(stderr, NULL, "cannot start: %s", error_info(error)->message);
+        goto out;
+    }
     if (web_start(engine, &api_routes, &web, problem)) {
         terminal_text_print_error(stderr, NULL, "%s", problem);
         goto out;
@@ -155,17 +171,19 @@ static int run(const struct node_settings *settings, const sigset_t *blocked)
                                   error_info(error)->message);
         goto out;
     }
-    node_control_start(&control, web);
+    node_control_serve(&control, web);
     print_addresses(web);
     log_event(LOG_LEVEL_INFO, "serving", LOG_TEXT("version", ARTEMIS_VERSION),
               LOG_TEXT("node_id", config->server.node_id), LOG_TEXT("url", engine->url));
-    int signal_number = serve_until_signal(&control, blocked);
+    int signal_number = serve_until_signal(&control, web, blocked);
     shutdown_watch_start(&watch, &shutdown_limits, blocked);
-    node_control_stop(&control);
+    node_control_refuse(&control);
     stop(engine, web, signal_number, &watch);
     exit_code = EXIT_DONE;
 out:
     admin_socket_stop(admin);
+    if (!node_control_stop(&control, RELOAD_STOP_MS))
+        end_within_reload(engine);
     web_stop(web);
     node_control_free(&control);
     engine_free(engine);

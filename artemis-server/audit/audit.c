@@ -14,7 +14,7 @@
 #include "artemis-server/clock.h"
 #include "artemis-server/log.h"
 
-enum { MS_PER_SEC = 1000, NS_PER_MS = 1000000, COUNT_BYTES = 32 };
+enum { MS_PER_SEC = 1000, NS_PER_MS = 1000000, COUNT_BYTES = 32, FLUSH_POLL_MS = 10 };
 
 /* What has a file of its own. */
 enum kind { KIND_ACTION, KIND_FAILURE /* of authentication */, KINDS };
@@ -381,6 +381,18 @@ enum error audit_start(const struct audit_options *options, struct audit **out)
     }
     *out = audit;
     return ERR_NONE;
+}
+
+void audit_flush(struct audit *audit, uint64_t timeout_ms)
+{
+    uint64_t deadline_ms = clock_now().mono_ms + timeout_ms;
+    const struct timespec pause = timespec_of(FLUSH_POLL_MS);
+    bool is_empty;
+    do {
+        pthread_mutex_lock(&audit->lock);
+        is_empty = audit->queued_bytes == 0;
+        pthread_mutex_unlock(&audit->lock);
+    } while (!is_empty && clock_now().mono_ms < deadline_ms && nanosleep(&pause, NULL) == 0);
 }
 
 static uint64_t free_lines(struct lines *lines)

@@ -70,6 +70,8 @@ struct audit_stats {
 
 /* ERR_NO_MEMORY, ERR_SYSTEM (no thread). A file that cannot be written is no failure. */
 MUST_USE enum error audit_start(const struct audit_options *options, struct audit **out);
+/* Waits until what is queued is written, for timeout_ms at most. */
+void audit_flush(struct audit *audit, uint64_t timeout_ms);
 /* Writes what is queued, for timeout_ms at most, and frees the audit. Takes NULL. */
 void audit_stop(struct audit *audit, uint64_t timeout_ms);
 

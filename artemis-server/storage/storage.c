@@ -416,10 +416,8 @@ enum error storage_start(struct storage *storage)
     return ERR_NONE;
 }
 
-void storage_close(struct storage *storage)
+void storage_stop(struct storage *storage)
 {
-    if (!storage)
-        return;
     pthread_mutex_lock(&storage->_shared.lock);
     storage->_shared.stop = true;
     pthread_cond_signal(&storage->_shared.stopped);
@@ -428,6 +426,14 @@ void storage_close(struct storage *storage)
         pthread_join(storage->id, NULL);
         storage_commit(storage, true);
     }
+    storage->is_running = false;
+}
+
+void storage_close(struct storage *storage)
+{
+    if (!storage)
+        return;
+    storage_stop(storage);
     storage_writer_free(&storage->writer);
     pthread_cond_destroy(&storage->_shared.stopped);
     pthread_mutex_destroy(&storage->_shared.lock);

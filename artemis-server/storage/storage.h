@@ -29,7 +29,9 @@ struct storage;
 /* `folder` is borrowed. ERR_SYSTEM, ERR_NO_MEMORY; both fill *problem. */
 MUST_USE enum error storage_open(const char *folder, uint32_t commit_interval_ms,
                                  struct storage **out, char problem[DATABASE_PROBLEM_BYTES]);
-/* Stops the thread, commits what is left, and frees. The registry must still exist. Takes NULL. */
+/* Stops the thread and commits what is left. The registry must still exist. */
+void storage_stop(struct storage *storage);
+/* The same, and frees. Takes NULL. */
 void storage_close(struct storage *storage);
 
 /* What the last process stored; 0: nothing. */

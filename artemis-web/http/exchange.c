@@ -193,7 +193,7 @@ static enum error handle(struct session *session, struct response *response, con
         input_describe_error(session, url, method, message);
         return error;
     }
-    if (!request->long_poll_done) /* else it was inflated before */
+    if (!request->long_poll_done && !request->reload) /* else it was inflated before */
         error = request_inflate(request, message);
     return error ? error : request->route->handle(request, response, message);
 }
@@ -267,12 +267,13 @@ static bool check_write(struct session *session)
 
 /* --- tokens ----------------------------------------------------------------------------------- */
 
-/* A token may have expired while the body arrived or the request was suspended. Returns false when
- * the response to a failure is delayed. */
+/* A token may have expired while the body arrived or the request was suspended. A reload that has
+ * begun may remove the token itself, and still gets its result. Returns false when the response to
+ * a failure is delayed. */
 static bool check_token(struct session *session)
 {
     struct request *request = &session->request;
-    if (!request->refused && !request->token)
+    if (!request->refused && (!request->token || request->reload))
         return true;
     if (!request->refused)
         request->refused = authentication_check_again(request);
@@ -295,6 +296,10 @@ static enum MHD_Result respond(struct session *session, const char *url, const c
     message[0] = '\0';
     response_init(&response);
     enum error error = handle(session, &response, url, method, message);
+    if (!error && response.kind == RESPONSE_LATER) {
+        web_thread_delay(session->thread, session, response.later_ms);
+        return MHD_YES;
+    }
     /* Before the response is sent, which may take long. A long poll by POST is handled again. */
     bool is_long_poll = !error && response.kind == RESPONSE_LONG_POLL;
     input_release_body(request, is_long_poll && !request->is_get);
@@ -370,6 +375,7 @@ static void on_completed(void *context, struct MHD_Connection *mhd, void **reque
     input_release_body(&session->request, false);
     cached_response_unref(session->sent);
     session->sent = NULL;
+    request_end_reload(&session->request);
     if (session->request.push_slot_reserved)
         push_release(web->push);
     session->request.push_slot_reserved = false;

@@ -11,6 +11,7 @@
 #include <strings.h>
 
 #include "artemis-core/base/gzip.h"
+#include "artemis-server/reload_thread.h"
 
 #define CLIENT_HASH_BIT 0x80000000u /* no member of a cluster has such a number */
 
@@ -213,6 +214,7 @@ void response_clear(struct response *response)
     case RESPONSE_CONSTANT:
     case RESPONSE_UPGRADE:
     case RESPONSE_LONG_POLL:
+    case RESPONSE_LATER:
         break;
     }
     response->kind = RESPONSE_TEXT;
@@ -234,6 +236,13 @@ enum error request_check_read(const struct request *request, struct slice servic
                  : "service_id: token \"%s\" may not see %s",
              request->token->name, quoted);
     return ERR_NO_PERMISSION;
+}
+
+void request_end_reload(struct request *request)
+{
+    if (request->reload)
+        reload_job_release(request->reload);
+    request->reload = NULL;
 }
 
 enum error request_reserve(struct request *request, char message[MESSAGE_BYTES])

@@ -17,6 +17,7 @@
 #include "artemis-web/push/push.h"
 
 struct MHD_Connection;
+struct reload_job;
 struct web;
 struct route;
 
@@ -43,7 +44,9 @@ struct request {
     bool write_delayed;   /* the request was suspended once, to find out whether its client left */
     bool long_poll_done;  /* the request was suspended once; it is not suspended again */
     bool failure_counted; /* the authentication failed, and that is counted */
-    bool push_slot_reserved; /* by request_reserve; the push thread has not taken it over yet */
+    bool push_slot_reserved;   /* by request_reserve; the push thread has not taken it over yet */
+    struct reload_job *reload; /* whose end the request waits for; NULL: none */
+    uint64_t reload_until_ms;  /* for so long at most */
 };
 
 /* A body that is produced while it is sent. */
@@ -68,6 +71,7 @@ enum response_kind {
     RESPONSE_STREAM,    /* stream */
     RESPONSE_UPGRADE,   /* upgrade: the connection becomes a WebSocket */
     RESPONSE_LONG_POLL, /* long_poll: the request is suspended and handled once more */
+    RESPONSE_LATER,     /* later_ms: the request is suspended until then and handled once more */
 };
 
 struct response {
@@ -86,6 +90,7 @@ struct response {
         struct response_stream stream;
         struct response_upgrade upgrade;
         struct long_poll_condition long_poll;
+        uint64_t later_ms;
     };
 };
 
@@ -127,6 +132,9 @@ MUST_USE enum error request_inflate(struct request *request, char message[MESSAG
  * id is "*". ERR_NO_PERMISSION with *message. */
 MUST_USE enum error request_check_read(const struct request *request, struct slice service_id,
                                        char message[MESSAGE_BYTES]);
+
+/* The request does not wait for the end of its reload any more. */
+void request_end_reload(struct request *request);
 
 /* Reserves a place of the push thread for a long poll or a WebSocket. ERR_TOO_MANY_SUBSCRIBERS with
  * *message. */

@@ -195,31 +195,34 @@ static uint64_t count_all_reloads(struct web *web, struct moment now)
     return count_reloads(web->credentials, now) + count_reloads(web->engine->peer_credentials, now);
 }
 
-/* Open connections of clients whose certificate is not accepted any more end. */
-static void verify_clients_again(struct web *web, struct moment now)
-{
-    web->verified_reloads = count_all_reloads(web, now);
-    web_threads_verify_again(web->tls_threads);
-}
-
 void web_tick(struct web *web, struct moment now)
 {
     connections_sweep(&web->connections, now.mono_ms);
     connections_report(&web->connections, now.mono_ms, false);
-    if (now.mono_ms < web->credentials_checked_ms + CREDENTIAL_CHECK_SECS * (uint64_t)MS_PER_SEC)
-        return;
-    web->credentials_checked_ms = now.mono_ms;
-    credential_store_check(web->credentials, false, now);
-    if (count_all_reloads(web, now) != web->verified_reloads)
-        verify_clients_again(web, now);
 }
 
-bool web_reload(struct web *web, struct moment now)
+void web_check_credentials(struct web *web, bool force, struct moment now)
 {
-    credential_store_check(web->credentials, true, now);
+    uint64_t interval_ms = CREDENTIAL_CHECK_SECS * (uint64_t)MS_PER_SEC;
+    if (!force && now.mono_ms < web->credentials_checked_ms + interval_ms)
+        return;
+    web->credentials_checked_ms = now.mono_ms;
+    credential_store_check(web->credentials, force, now);
+    uint64_t reloads = count_all_reloads(web, now);
+    if (!force && reloads != web->verified_reloads)
+        web_threads_verify_again(web->tls_threads);
+    web->verified_reloads = reloads;
+}
+
+bool web_is_certificate_failing(struct web *web)
+{
+    return credential_store_is_failing(web->credentials);
+}
+
+void web_check_clients(struct web *web)
+{
     push_check_tokens(web->push);
-    verify_clients_again(web, now);
-    return !credential_store_is_failing(web->credentials);
+    web_threads_verify_again(web->tls_threads);
 }
 
 void web_load(struct web *web, struct web_load *load)

@@ -3,15 +3,16 @@
  * node_control - what signals and operators have a node do: read the settings again, and change the
  * log level.
  *
- * SIGHUP, the admin socket and POST /api/admin/reload do the same. One of them runs at a time, and
- * none after the shutdown has begun. A reload reads files and may therefore block; it blocks the
- * thread that makes it, and the others that want one too.
+ * SIGHUP, the admin socket and POST /api/admin/reload do the same: they add a reload to the thread
+ * of reload_thread.h, which reads the files. What it has read comes into force under a lock that is
+ * not held while files are read, so a file system that does not respond holds up no request, no
+ * change of the log level and no shutdown.
  */
 #pragma once
 
 #include <pthread.h>
 
-#include "artemis-server/reload.h"
+#include "artemis-server/reload_thread.h"
 #include "artemis-web/web.h"
 
 struct node_settings {
@@ -24,23 +25,30 @@ struct node_settings {
 struct node_control {
     const struct node_settings *settings;
     struct engine *engine;
-    pthread_mutex_t lock; /* guards the rest, and the settings against a second writer */
-    struct web *web;      /* NULL: not serving yet, or not any more */
+    struct reload_thread *thread; /* NULL: not started */
+    pthread_mutex_t lock;         /* guards the rest, and the settings against a second writer */
+    struct web *web;              /* NULL: not serving yet, or not any more; changes are refused */
 };
 
-/* Registers itself as engine.control. Both are borrowed. */
-void node_control_init(struct node_control *control, const struct node_settings *settings,
-                       struct engine *engine);
+/* All are borrowed. Starts the thread and sets engine.reload_thread. ERR_NO_MEMORY, ERR_SYSTEM;
+ * node_control_free is called also then. */
+MUST_USE enum error node_control_start(struct node_control *control,
+                                       const struct node_settings *settings, struct engine *engine);
+/* The node serves, until node_control_refuse. */
+void node_control_serve(struct node_control *control, struct web *web);
+/* Changes are refused from now on. Waits for nothing. */
+void node_control_refuse(struct node_control *control);
+/* Ends the thread. False: it still reads a file after timeout_ms; nothing that it uses may be freed
+ * then. */
+MUST_USE bool node_control_stop(struct node_control *control, uint64_t timeout_ms);
+/* After web_stop, whose requests use the thread. */
 void node_control_free(struct node_control *control);
-/* The node serves, until node_control_stop. */
-void node_control_start(struct node_control *control, struct web *web);
-/* Waits for a reload that runs; from now on they are refused. */
-void node_control_stop(struct node_control *control);
-/* The periodic work of the main thread. */
-void node_control_tick(struct node_control *control, struct moment now);
 
-/* Reads the settings and certificates again. On failure no setting has changed, and
- * report->problem says why: ERR_INVALID_FIELD, ERR_NO_MEMORY, ERR_SYSTEM, ERR_DRAINING. */
+/* Reads the settings and certificates again, without waiting for the end. Failures are logged. */
+void node_control_reload_later(struct node_control *control, const struct audit_origin *origin);
+/* The same, and waits for the end. On failure report->problem says why, and no setting has changed:
+ * ERR_INVALID_FIELD, ERR_NO_MEMORY, ERR_SYSTEM, ERR_DRAINING. ERR_OVERLOADED: too many reloads
+ * wait, or this one has not ended within RELOAD_WAIT_MS, and still runs. */
 MUST_USE enum error node_control_reload(struct node_control *control,
                                         const struct audit_origin *origin,
                                         struct reload_report *report);

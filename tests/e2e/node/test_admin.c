@@ -18,7 +18,6 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -499,46 +498,6 @@ static void reload_command_prints_what_has_changed(void **state)
     command_free(&result);
 }
 
-/* The name of a file need not be UTF-8; it is in the changes and in the message. */
-static void responses_are_json_whatever_a_file_is_called(void **state)
-{
-    (void)state;
-    char file[128];
-    char config[160];
-    snprintf(config, sizeof config, "[admin]\nsocket = \"%s\"\n", path);
-    snprintf(file, sizeof file, "%s", temp_folder_write(&folder, "artemis.toml", config));
-    server_process_start(&server, (const char *const[]){"--config", file, NULL}, NULL);
-    const char *const to_server[] = {"--json", "--server", server.url, NULL};
-    const char *const to_socket[] = {"--json", "--socket", path, NULL};
-    char token[512];
-    tokens_describe(token, sizeof token, "x", "admin", TOKEN_ADMIN, time(NULL) + 3600);
-    temp_folder_write(&folder,
-                      "config.d/b\xe4"
-                      "d.toml",
-                      token);
-    struct command_result result = reload(to_server, NULL);
-    check_part(result.out, "\"setting\":\"auth.tokens x\"");
-    check_part(result.out, "b\xef\xbf\xbd"
-                           "d.toml:");
-    check_part(result.out, "\"need_restart\":0");
-    assert_int_equal(result.exit_code, 0);
-    command_free(&result);
-    temp_folder_write(&folder,
-                      "config.d/b\xe4"
-                      "d.toml",
-                      "[lease]\nttl_secs = 0\n");
-    result = reload(to_socket, NULL);
-    assert_int_equal(result.exit_code, 1);
-    check_part(result.out, "b\xef\xbf\xbd"
-                           "d.toml:2: lease.ttl_secs: must be");
-    command_free(&result);
-    result = reload(to_server, TOKEN_ADMIN);
-    assert_int_equal(result.exit_code, 1);
-    check_part(result.out, "b\xef\xbf\xbd"
-                           "d.toml:2: lease.ttl_secs: must be");
-    command_free(&result);
-}
-
 static void reload_over_http_needs_an_admin(void **state)
 {
     (void)state;
@@ -584,7 +543,6 @@ int main(void)
         TEST(too_long_argument_is_refused_by_the_node),
         TEST(silent_client_does_not_hold_up_the_shutdown),
         TEST(reload_command_prints_what_has_changed),
-        TEST(responses_are_json_whatever_a_file_is_called),
         TEST(reload_over_http_needs_an_admin),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
