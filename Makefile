@@ -103,7 +103,7 @@ LIBS_FOR_artemis        := $(LIB_app) $(LIB_web) $(LIB_server) $(LIB_STATIC) $(L
 chosen       = $(if $(ONLY),$(foreach test,$(1),$(if $(findstring $(ONLY),$(test)),$(test))),$(1))
 
 # --- targets ----------------------------------------------------------------------------------------
-.PHONY: all examples deps run test unit e2e lint format asan tsan ubsan fuzz sim sim-bug chaos bench docs install uninstall clean help
+.PHONY: all examples deps run test unit e2e lint format asan tsan ubsan fuzz sim sim-bug chaos bench instructions docs install uninstall clean help
 
 all: $(BINARY) $(LIBRARY) examples ## build the server, build/artemis, and the client library
 
@@ -159,6 +159,9 @@ chaos: $(BINARY) $(WIRE_BIN) ## inject faults into five nodes in network namespa
 
 bench: $(BINARY) $(BENCH_BIN) ## run the benchmarks and print a table of the results
 	@ARTEMIS_BINARY=$(BINARY) BENCH_DIR=$(OUT)/bench bench/bench.sh
+
+instructions: $(BINARY) $(BENCH_BIN) ## fail if a request needs 3 % more instructions than recorded (needs valgrind)
+	@ARTEMIS_BINARY=$(BINARY) BENCH_DIR=$(OUT)/bench bench/instructions.sh --check
 
 docs: $(BINARY) ## generate the tables of README and docs from the code
 	@ARTEMIS_BINARY=$(BINARY) tests/tools/generated_docs.sh --write

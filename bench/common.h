@@ -222,15 +222,16 @@ static inline struct http_response http_get(struct http *h, const char *path)
     return http_receive(h);
 }
 
-static inline struct http_response http_post(struct http *h, const char *path,
-                                             const struct text *body)
+/* `field` is a further field of the header with its line end, or "". */
+static inline struct http_response http_post_with(struct http *h, const char *path,
+                                                  const char *field, const struct text *body)
 {
     struct text request = {0};
 
     text_printf(&request,
                 "POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-                "Content-Length: %zu\r\n%s\r\n",
-                path, body->size, http_authorization());
+                "Content-Length: %zu\r\n%s%s\r\n",
+                path, body->size, http_authorization(), field);
     text_append(&request, body->data, body->size);
     if (text_failed(body) || text_failed(&request))
         die("out of memory");
@@ -239,10 +240,16 @@ static inline struct http_response http_post(struct http *h, const char *path,
     return http_receive(h);
 }
 
+static inline struct http_response http_post(struct http *h, const char *path,
+                                             const struct text *body)
+{
+    return http_post_with(h, path, "", body);
+}
+
 /* Posts items first .. first + count - 1 as one list, and insists that each of them was done. */
-static inline void http_post_batch(struct http *h, const char *path, const char *list,
-                                   void (*add)(struct text *, uint32_t, uint32_t), uint32_t first,
-                                   uint32_t count, uint32_t per_service)
+static inline void http_post_batch(struct http *h, const char *path, const char *field,
+                                   const char *list, void (*add)(struct text *, uint32_t, uint32_t),
+                                   uint32_t first, uint32_t count, uint32_t per_service)
 {
     struct text body = {0};
 
@@ -252,7 +259,7 @@ static inline void http_post_batch(struct http *h, const char *path, const char 
         add(&body, n, per_service);
     }
     text_append_string(&body, "]}");
-    struct http_response response = http_post(h, path, &body);
+    struct http_response response = http_post_with(h, path, field, &body);
     if (response.status != 200 || !strstr(response.body, "\"error_code\":\"success\"") ||
         strstr(response.body, "\"failed_"))
         die("%s from item %u: status %d: %.300s", path, first, response.status, response.body);
@@ -262,12 +269,12 @@ static inline void http_post_batch(struct http *h, const char *path, const char 
 static inline void http_register(struct http *h, uint32_t first, uint32_t count,
                                  uint32_t per_service)
 {
-    http_post_batch(h, "/api/registry/register", "instances", text_add_instance, first, count,
+    http_post_batch(h, "/api/registry/register", "", "instances", text_add_instance, first, count,
                     per_service);
 }
 
 static inline void http_renew(struct http *h, uint32_t first, uint32_t count, uint32_t per_service)
 {
-    http_post_batch(h, "/api/registry/heartbeat", "instance_keys", text_add_key, first, count,
+    http_post_batch(h, "/api/registry/heartbeat", "", "instance_keys", text_add_key, first, count,
                     per_service);
 }

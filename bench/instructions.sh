@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# instructions.sh - user-space instructions for one heartbeat and for one cached discovery.
+# instructions.sh - user-space instructions for one request of each kind that repeat.c sends.
 #
-#   instructions.sh [--functions] [--token]
+#   instructions.sh [--functions] [--token] [--check]
 #
 # Callgrind counts a whole life of the server, once with few requests and once with many; the
 # difference, divided, is the cost of one, free of start and registration. Only the thread that
@@ -11,7 +11,9 @@
 # change that is lost in the noise of a throughput. With --functions, what each function cost goes
 # to stderr. With --token, the server has a token, and each request sends it. ARTEMIS_BINARY and
 # BENCH_DIR are as for bench.sh.
-# Prints "heartbeat=N yardstick_heartbeat=N discovery=N yardstick_discovery=N".
+# With --check, fails if a kind needs 3 % more than bench/instructions.txt says; the yardstick is
+# not counted then.
+# Prints "KIND=N ...", with yardstick_heartbeat=N and yardstick_discovery=N.
 set -u -o pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -38,7 +40,7 @@ life() {
     serve "$1" valgrind --tool=callgrind --separate-threads=yes \
         --callgrind-out-file="$profile" "${command[@]}" || exit 1
     fill "$1" 1000 2>/dev/null || exit 1
-    [ "$1" != artemis ] || response_of artemis "$2" >"$WORK/answer"
+    case $1-$2 in artemis-heartbeat | artemis-discovery) response_of artemis "$2" >"$WORK/answer" ;; esac
     "$PROGRAMS/repeat" --port "${PORT[$1]}" --kind "$2" --requests "$3" || exit 1
     stop "$1"
 }
@@ -67,10 +69,12 @@ cost() {
 }
 
 FUNCTIONS=""
+CHECK=""
 TOKEN_ARGS=()
 for option in "$@"; do
     case $option in
     --functions) FUNCTIONS=yes ;;
+    --check) CHECK=yes ;;
     --token)
         "$BINARY" token new bench --role admin --secret-file "$WORK/token" >"$WORK/tokens.toml" ||
             exit 1
@@ -87,11 +91,28 @@ done
 needs valgrind curl
 needs_built "$BINARY" "$PROGRAMS"/{yardstick,fill,repeat}
 
+# check KIND COST: against the recorded number.
+check() {
+    local recorded
+    recorded=$(awk -v kind="$1" '$1 == kind { print $2 }' "$HERE/instructions.txt")
+    [ -n "$recorded" ] && [ $(($2 * 100)) -le $((recorded * 103)) ] && return 0
+    say "$1 needs $2 instructions, recorded are ${recorded:-none}"
+    FAILED=yes
+}
+
+HERE=$(dirname "$0")
+FAILED=""
 report=""
-for kind in heartbeat discovery; do
+for kind in heartbeat discovery heartbeat_100 register peer_heartbeat_100; do
     cost artemis $kind
     report+="$kind=$COST "
-    cost yardstick $kind
-    report+="yardstick_$kind=$COST "
+    [ -z "$CHECK" ] || check $kind $COST
+    case $CHECK$kind in
+    heartbeat | discovery)
+        cost yardstick $kind
+        report+="yardstick_$kind=$COST "
+        ;;
+    esac
 done
 echo "${report% }"
+[ -z "$FAILED" ]
