@@ -10,7 +10,11 @@
 #include "artemis-core/json/codec_internal.h"
 #include "artemis-core/json/fast_parser.h"
 
-enum { EXCERPT_BYTES = 80 };
+enum {
+    EXCERPT_BYTES = 80,
+    KEPT_MAX = 128,    /* parsed keys; those after them are parsed twice */
+    KEY_BYTES_MIN = 64 /* of a key with its four names */
+};
 
 struct failure {
     size_t index;
@@ -26,9 +30,11 @@ struct batch {
     bool fast;                  /* parsed by fast_parser, not by Jansson */
     struct fast_list fast_list; /* if fast */
     size_t fast_record_end;     /* index of `fast_record` plus 1; 0: none parsed */
-    struct document document;   /* without a root if fast */
-    json_t *list;               /* if not fast; borrowed from `document` */
-    bool keys;                  /* the items are keys, not instances */
+    struct fast_record *kept;   /* the first keys, parsed; behind the batch */
+    size_t kept_max;
+    struct document document; /* without a root if fast */
+    json_t *list;             /* if not fast; borrowed from `document` */
+    bool keys;                /* the items are keys, not instances */
     struct failure *failures;
     size_t failure_count;
     size_t failure_capacity;
@@ -84,9 +90,11 @@ static enum error open_batch(struct batch *batch, struct slice body, enum batch_
                              char message[MESSAGE_BYTES])
 {
     bool keys = kind == BATCH_OF_KEYS;
-    if (fast_list_scan(body, keys, BATCH_ITEMS_MAX, &batch->fast_list, &batch->fast_record)) {
+    if (fast_list_scan(body, keys, BATCH_ITEMS_MAX, batch->kept, batch->kept_max, &batch->fast_list,
+                       &batch->fast_record)) {
         batch->fast = true;
-        batch->fast_record_end = batch->fast_list.count;
+        if (batch->fast_list.count > batch->kept_max)
+            batch->fast_record_end = batch->fast_list.count;
         batch->keys = keys;
         batch->document.names = batch->fast_list.names;
         return ERR_NONE;
@@ -95,15 +103,28 @@ static enum error open_batch(struct batch *batch, struct slice body, enum batch_
     return error ? error : find_list(batch, kind, message);
 }
 
+/* How many parsed keys a batch keeps. A single one needs no memory for it. */
+static size_t kept_max(struct slice body, enum batch_kind kind)
+{
+    size_t count = body.size / KEY_BYTES_MIN;
+    if (kind != BATCH_OF_KEYS || count < 2)
+        return 0;
+    return count < KEPT_MAX ? count : KEPT_MAX;
+}
+
 enum error batch_parse(struct slice body, enum batch_kind kind, struct batch **out,
                        enum name_casing *names, char message[MESSAGE_BYTES])
 {
     size_t entries = kind == BATCH_OF_KEYS ? 0 : METADATA_ENTRIES_MAX;
-    struct batch *batch = malloc(sizeof(*batch) + entries * sizeof(*batch->metadata));
+    size_t kept = kept_max(body, kind);
+    struct batch *batch =
+        malloc(sizeof(*batch) + entries * sizeof(*batch->metadata) + kept * sizeof(*batch->kept));
     if (!batch)
         return ERR_NO_MEMORY;
     memset(batch, 0, offsetof(struct batch, fast_record)); /* the parser sets the rest */
     batch->fast_record.metadata = entries ? batch->metadata : NULL;
+    batch->kept = kept ? (void *)batch->metadata : NULL; /* keys have no metadata */
+    batch->kept_max = kept;
     enum error error = open_batch(batch, body, kind, message);
     *names = batch->document.names;
     if (error)
@@ -140,6 +161,9 @@ enum name_casing batch_names(const struct batch *batch)
 
 static const struct fast_record *read_fast(struct batch *batch, size_t index)
 {
+    assert(index < batch->fast_list.count);
+    if (index < batch->kept_max)
+        return &batch->kept[index];
     if (batch->fast_record_end != index + 1)
         fast_list_read(&batch->fast_list, index, &batch->fast_record);
     batch->fast_record_end = index + 1;

@@ -351,8 +351,8 @@ static bool take_list_name(struct cursor *c, bool keys, enum name_casing *names)
     return *names == NAMES_CAMEL || slice_equal(name, SLICE("instance_keys"));
 }
 
-bool fast_list_scan(struct slice body, bool keys, size_t limit, struct fast_list *out,
-                    struct fast_record *last)
+bool fast_list_scan(struct slice body, bool keys, size_t limit, struct fast_record *kept,
+                    size_t kept_max, struct fast_list *out, struct fast_record *last)
 {
     struct fast_list list = {.body = body};
     if (body.size == 0) /* data may be NULL */
@@ -362,7 +362,12 @@ bool fast_list_scan(struct slice body, bool keys, size_t limit, struct fast_list
         return false;
     list.items_at = list.at = (size_t)(c.at - body.data);
     do {
-        if (list.count++ == limit || !take_record(&c, last))
+        struct fast_record *record = last;
+        if (list.count < kept_max) {
+            record = &kept[list.count];
+            record->metadata = NULL;
+        }
+        if (list.count++ == limit || !take_record(&c, record))
             return false;
     } while (take(&c, ','));
     if (!take(&c, ']') || !take(&c, '}') || c.at != c.end)

@@ -68,9 +68,10 @@ struct fast_list {
 
 /* Checks the whole body. True if its list is `instance_keys` or `instanceKeys` (if `keys`), whose
  * items have no metadata, or `instances` (if not), with 1 to `limit` items that can be parsed; then
- * *out is filled, and *last holds the last item, which need not be read again. */
-bool fast_list_scan(struct slice body, bool keys, size_t limit, struct fast_list *out,
-                    struct fast_record *last);
+ * *out is filled. The first kept_max items of a list of keys are stored in `kept`. If there are
+ * more, *last holds the last one. Neither need be read again. */
+bool fast_list_scan(struct slice body, bool keys, size_t limit, struct fast_record *kept,
+                    size_t kept_max, struct fast_list *out, struct fast_record *last);
 
 /* Parses item `index`. Reading in ascending order is the fastest. Items of `instance_keys` need no
  * out->metadata. */

@@ -12,6 +12,8 @@
 #include "artemis-core/json/codec_internal.h"
 #include "artemis-core/json/fast_parser.h"
 
+enum { AGREEMENT_KEPT = 3 }; /* keys that are kept */
+
 static inline void agreement_check_problem(enum error a, const struct field_problem *of_a,
                                            enum error b, const struct field_problem *of_b)
 {
@@ -198,7 +200,9 @@ static inline bool agreement_check_body(struct slice body, bool keys, size_t lim
     struct fast_list list;
     struct metadata_entry last_metadata[METADATA_ENTRIES_MAX];
     struct fast_record last = {.metadata = keys ? NULL : last_metadata};
-    if (!fast_list_scan(body, keys, limit, &list, &last))
+    struct fast_record kept[AGREEMENT_KEPT];
+    size_t kept_max = keys ? AGREEMENT_KEPT : 0;
+    if (!fast_list_scan(body, keys, limit, kept, kept_max, &list, &last))
         return false;
     json_t *root = json_loadb(body.data, body.size, JSON_REJECT_DUPLICATES, NULL);
     assert(json_object_size(root) == 1);
@@ -207,7 +211,10 @@ static inline bool agreement_check_body(struct slice body, bool keys, size_t lim
                                                    : "instance_keys";
     json_t *items = json_object_get(root, name);
     assert(json_array_size(items) == list.count && list.count <= limit);
-    agreement_check_item(json_array_get(items, list.count - 1), &last);
+    for (size_t i = 0; i < list.count && i < kept_max; i++)
+        agreement_check_item(json_array_get(items, i), &kept[i]);
+    if (list.count > kept_max)
+        agreement_check_item(json_array_get(items, list.count - 1), &last);
     /* In descending order as well, which starts again for each item. */
     for (size_t i = 0; i < 2 * list.count; i++) {
         size_t index = i < list.count ? i : 2 * list.count - 1 - i;

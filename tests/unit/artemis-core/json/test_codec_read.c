@@ -162,6 +162,37 @@ static void list_of_each_kind(void **state)
     }
 }
 
+/* The first 128 keys are kept as they were parsed. */
+static void keys_of_a_large_batch_are_read_in_any_order(void **state)
+{
+    (void)state;
+    enum { KEYS = 131 };
+    struct text body = {0};
+    struct batch *batch;
+    enum name_casing names;
+    char message[MESSAGE_BYTES] = "";
+    text_append_string(&body, "{\"instance_keys\":[");
+    for (int i = 0; i < KEYS; i++)
+        text_printf(&body,
+                    "%s{\"region_id\":\"r\",\"zone_id\":\"z\",\"service_id\":\"s\","
+                    "\"instance_id\":\"i%d\"}",
+                    i ? "," : "", i);
+    text_append_string(&body, "]}");
+    assert_int_equal(
+        batch_parse((struct slice){body.data, body.size}, BATCH_OF_KEYS, &batch, &names, message),
+        ERR_NONE);
+    for (int i = 0; i < 2 * KEYS; i++) {
+        int index = i < KEYS ? i : 2 * KEYS - 1 - i;
+        char id[16];
+        struct instance_key key;
+        snprintf(id, sizeof id, "i%d", index);
+        assert_int_equal(batch_key(batch, (size_t)index, &key), ERR_NONE);
+        assert_true(slice_equal(instance_key_part(&key, FIELD_INSTANCE), slice_of(id)));
+    }
+    batch_free(batch);
+    text_free(&body);
+}
+
 static void list_of_10000_and_one_more(void **state)
 {
     (void)state;
@@ -531,6 +562,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(list_missing_or_wrong),
         cmocka_unit_test(list_of_each_kind),
+        cmocka_unit_test(keys_of_a_large_batch_are_read_in_any_order),
         cmocka_unit_test(list_of_10000_and_one_more),
         cmocka_unit_test(free_of_null),
         cmocka_unit_test(item_of_another_type),

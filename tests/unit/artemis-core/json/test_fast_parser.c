@@ -246,7 +246,7 @@ static void casing_is_recorded_for_each_item(void **state)
     struct fast_record item = {0};
     assert_true(fast_list_scan(
         SLICE("{\"instance_keys\":[{\"zone_id\":\"a\"},{\"zoneId\":\"b\"},{\"ip\":\"c\"}]}"), true,
-        LIMIT, &list, &item));
+        LIMIT, NULL, 0, &list, &item));
     assert_int_equal(list.names, NAMES_SNAKE);
     assert_int_equal(item.names, NAMES_NEUTRAL);
     fast_list_read(&list, 0, &item);
