@@ -16,6 +16,7 @@
 #include "artemis-server/registry/registry_replication.h"
 #include "artemis-web/api/handlers.h"
 #include "artemis-web/api/route_table.h"
+#include "artemis-web/http/authentication.h"
 #include "artemis-web/http/web_internal.h"
 #include "artemis-web/push/push_internal.h"
 #include "tests/fuzz/fake_microhttpd.h"
@@ -26,7 +27,7 @@ enum {
     LINE_BYTES = 2048,
     PIECES_MAX = 10000,
     TTL_MS = 30000,
-    CLIENTS_MAX = 4,
+    PUSH_CLIENTS_MAX = 4,
 };
 
 /* --- the node --------------------------------------------------------------------------------- */
@@ -79,7 +80,7 @@ static void create_node(void)
     engine.started = now;
     strcpy(engine.url, "http://127.0.0.1:8080");
     atomic_store(&engine.state, NODE_READY);
-    error = push_init(&engine, CLIENTS_MAX, &http, &push);
+    error = push_init(&engine, PUSH_CLIENTS_MAX, &http, &push);
     assert(!error);
     web.engine = &engine;
     web.push = &push;
@@ -130,6 +131,9 @@ static void check_body(struct response *response)
         assert(!text_failed(&response->body));
         if (!response->content_type && !response->not_modified)
             check_json((struct slice){response->body.data, response->body.size});
+        break;
+    case RESPONSE_CONSTANT:
+        check_json(response->constant);
         break;
     case RESPONSE_CACHED:
         check_json((struct slice){response->cached->body.data, response->cached->body.size});
