@@ -146,17 +146,19 @@ static uint64_t saved_ms(const struct storage_writer *writer, struct moment now)
     return is_renewed ? now.wall_ms : writer->loaded_saved_ms;
 }
 
-static enum error write_bounds(struct storage_writer *writer, struct moment now)
+/* After the last commit no stamp or revision is issued: the bounds are exact. */
+static enum error write_bounds(struct storage_writer *writer, struct moment now, bool is_last)
 {
     struct registry *registry = writer->registry;
-    uint64_t hlc = hlc_after(0, hlc_to_ms(registry_highest_hlc(registry, now)) + BOUND_AHEAD_MS);
+    uint64_t highest = registry_highest_hlc(registry, now);
+    uint64_t hlc = is_last ? highest : hlc_after(0, hlc_to_ms(highest) + BOUND_AHEAD_MS);
+    uint64_t revision = registry_revision(registry) + (is_last ? 0 : BOUND_AHEAD_REVISIONS);
     struct shared_records shared = registry_shared(registry);
     if (SIM_BUG(12)) /* after a restart stamps follow the wall clock, also back */
         hlc = 0;
     enum error error = database_set_number(writer->database, NUMBER_HLC_BOUND, hlc);
     if (!error)
-        error = database_set_number(writer->database, NUMBER_REVISION_BOUND,
-                                    registry_revision(registry) + BOUND_AHEAD_REVISIONS);
+        error = database_set_number(writer->database, NUMBER_REVISION_BOUND, revision);
     if (!error)
         error = database_set_number(writer->database, NUMBER_SAVED_MS, saved_ms(writer, now));
     if (!error)
@@ -171,7 +173,7 @@ static enum error write_bounds(struct storage_writer *writer, struct moment now)
     return error;
 }
 
-static enum error write_transaction(struct storage_writer *writer, struct moment now)
+static enum error write_transaction(struct storage_writer *writer, struct moment now, bool is_last)
 {
     enum error error = database_begin(writer->database);
     if (!error && !writer->rewrite_needed && !SIM_BUG(11)) /* changes are not stored */
@@ -182,7 +184,7 @@ static enum error write_transaction(struct storage_writer *writer, struct moment
     if (!error && is_rewrite)
         error = rewrite(writer, now);
     if (!error)
-        error = write_bounds(writer, now);
+        error = write_bounds(writer, now, is_last);
     if (!error)
         error = database_commit(writer->database);
     if (error)
@@ -267,7 +269,7 @@ enum error storage_writer_commit(struct storage_writer *writer, struct moment no
     if (!error && (!writer->database || writer->failures))
         error = reopen(writer);
     if (!error)
-        error = write_transaction(writer, now);
+        error = write_transaction(writer, now, is_last);
     if (error)
         return fail(writer, error, now);
     writer->failures = 0;

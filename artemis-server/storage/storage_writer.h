@@ -4,10 +4,11 @@
  * each commit.
  *
  * A commit writes the latest record of each changed key, deletes the removed keys, and moves the
- * bounds of stamps and revisions ahead. The bounds are written at least every BOUNDS_INTERVAL_MS,
- * also when nothing has changed. They include a time, from which the next process computes the age
- * of loaded leases (NUMBER_SAVED_MS). For one time-to-live after a load, commits keep the stored
- * time. A node that restarts again and again therefore does not make the leases younger.
+ * bounds of stamps and revisions ahead; the last one stores them exactly. They are written at least
+ * every BOUNDS_INTERVAL_MS, also when nothing has changed. They include a time, from which the next
+ * process computes the age of loaded leases (NUMBER_SAVED_MS). For one time-to-live after a load,
+ * commits keep the stored time. A node that restarts again and again therefore does not make the
+ * leases younger.
  *
  * After a failure nothing of the transaction is stored. The registry goes on in memory, and the
  * next commit waits (backoff.h). It writes everything again. A damaged file is set aside first; the

@@ -254,6 +254,7 @@ static void serve(struct sim *sim, struct transfer *transfer, struct sim_node *n
             .is_self = transfer->from == transfer->to,
             .is_legacy = transfer->is_legacy,
             .is_ready = replicator_is_ready(node->replicator),
+            .is_comparing = !node->is_ready && node->ready_ms >= node->started_ms,
             .epoch = (uint64_t)node->id << 32 | node->life,
             .clock_ms = registry_clock_ms(node->registry, now),
             .members_clock_ms = registry_members_clock_ms(node->registry, now),

@@ -64,6 +64,25 @@ static void bounds_are_ahead_when_the_start_returns(void **state)
     stop(&node);
 }
 
+/* Nothing is issued after the last commit, so the next process does not begin ahead of it. */
+static void bounds_are_exact_after_a_shutdown(void **state)
+{
+    (void)state;
+    struct node node = start_writer(at_ms(0));
+    put(node.registry, "s", "i", at_ms(0));
+    uint64_t highest = registry_highest_hlc(node.registry, at_ms(1000));
+    uint64_t revision = registry_revision(node.registry);
+    assert_int_equal(storage_writer_commit(&node.writer, at_ms(1000), true), ERR_NONE);
+    stop_writer(&node);
+    struct node next = start(at_ms(2000));
+    struct storage_bounds bounds = storage_bounds(next.storage);
+    assert_true(bounds.hlc == highest && bounds.revision == revision);
+    put(next.registry, "s", "new", at_ms(2000));
+    assert_true(registry_highest_hlc(next.registry, at_ms(2000)) > highest);
+    assert_true(registry_revision(next.registry) > revision);
+    stop(&next);
+}
+
 static void shared_records_are_stored_and_loaded(void **state)
 {
     (void)state;
@@ -113,6 +132,7 @@ int main(void)
         TEST(a_node_that_restarts_often_does_not_make_leases_younger),
         TEST(a_wall_clock_that_went_back_is_noticed),
         TEST(bounds_are_ahead_when_the_start_returns),
+        TEST(bounds_are_exact_after_a_shutdown),
         TEST(shared_records_are_stored_and_loaded),
         TEST(bounds_in_the_far_future_are_ignored),
     };
