@@ -92,6 +92,15 @@ void store_load(struct sim *sim, struct sim_node *node)
             (unsigned long long)status.loaded_tombstones);
 }
 
+void store_note_clock(struct sim *sim, struct sim_node *node)
+{
+    node->forgets_tombstones = node->storage && node->away_ms != UINT64_MAX &&
+                               node->away_ms + FAULTS_MS > sim->settings.tombstone_ms;
+    for (uint32_t i = 0; i < sim->client_count && node->forgets_tombstones; i++)
+        if (sim->clients[i].ack_node == node->id && !sim->clients[i].wanted)
+            sim->clients[i].ack_node_crashed = true;
+}
+
 bool store_has_data(const struct sim_node *node)
 {
     return node->storage && storage_has_data(node->storage);
