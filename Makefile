@@ -86,6 +86,8 @@ E2E_SRC      := $(sort $(shell find tests/e2e -name 'test_*.c'))
 E2E_SCRIPTS  := $(sort $(shell find tests/e2e -name 'test_*.sh'))
 UNIT_BIN     := $(patsubst %.c,$(OUT)/%,$(UNIT_SRC))
 E2E_BIN      := $(patsubst %.c,$(OUT)/%,$(E2E_SRC))
+# Each fuzz target with its stored inputs, as a unit test.
+REPLAY_BIN   := $(patsubst tests/fuzz/fuzz_%.c,$(OUT)/tests/fuzz/replay_%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 BENCH_BIN    := $(patsubst %.c,$(OUT)/%,$(sort $(wildcard bench/*.c)))
 SIM_SRC      := $(sort $(wildcard tests/sim/*.c))
 SIM_VARIANT  := $(if $(filter release,$(VARIANT)),sim,$(VARIANT))
@@ -98,6 +100,7 @@ LIBS_FOR_artemis-server := $(LIB_server) $(LIB_core)
 LIBS_FOR_artemis-web    := $(LIB_web) $(LIB_server) $(LIB_core)
 LIBS_FOR_libartemis     := $(LIB_parts) $(LIB_core)
 LIBS_FOR_artemis        := $(LIB_app) $(LIB_web) $(LIB_server) $(LIB_STATIC) $(LIB_core)
+LIBS_FOR_fuzz_client    := $(LIBS_FOR_libartemis)
 
 # Those of the tests $(1) whose path contains ONLY.
 chosen       = $(if $(ONLY),$(foreach test,$(1),$(if $(findstring $(ONLY),$(test)),$(test))),$(1))
@@ -117,8 +120,8 @@ run: $(BINARY) ## build the server and run it on 127.0.0.1:8080 (RUN_ARGS="--add
 
 test: unit e2e ## build and run every test
 
-unit: $(UNIT_BIN) ## run the unit tests (ONLY=shard for those with shard in their path)
-	@tests/tools/run_tests.sh $(call chosen,$(UNIT_BIN))
+unit: $(UNIT_BIN) $(REPLAY_BIN) ## run the unit tests (ONLY=shard for those with shard in their path)
+	@tests/tools/run_tests.sh $(call chosen,$(UNIT_BIN) $(REPLAY_BIN))
 
 e2e: $(BINARY) $(LIBRARY) examples $(E2E_BIN) ## run the end-to-end tests (ONLY=bad_input for those with bad_input in their path)
 	@JOBS=$$(($$(nproc) * 2)) ARTEMIS_BINARY=$(BINARY) EXAMPLES_DIR=$(OUT)/examples tests/tools/run_tests.sh $(call chosen,$(E2E_BIN) $(E2E_SCRIPTS))
@@ -293,6 +296,10 @@ WRAP_MALLOC  := $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc aligned_all
 $(UNIT_BIN): $(OUT)/tests/unit/%: $(OUT)/tests/unit/%.o $(TEST_LIB_OBJ) $$(LIBS_FOR_$$(firstword $$(subst /, ,$$*)))
 	@echo "  LD   $@"
 	@$(CC) $(LDFLAGS_ALL) $(WRAP_MALLOC) -o $@ $^ $(LIBS_ALL) -lcmocka
+
+$(REPLAY_BIN): $(OUT)/tests/fuzz/replay_%: $(OUT)/tests/fuzz/fuzz_%.o $(OUT)/tests/fuzz/replay.o $$(or $$(LIBS_FOR_fuzz_$$*),$$(LIBS_FOR_artemis))
+	@echo "  LD   $@"
+	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
 
 $(E2E_BIN): $(OUT)/tests/e2e/%: $(OUT)/tests/e2e/%.o $(TEST_LIB_OBJ) $(LIB_STATIC) $(LIB_core)
 	@echo "  LD   $@"

@@ -87,6 +87,8 @@ struct slice instance_status_name(enum instance_status status)
 /* The first control character (C0, DEL, C1), or -1. */
 static ptrdiff_t find_control(struct slice text)
 {
+    if (text.size == 0)
+        return -1;
     const char *end = text.data + text.size;
     for (const char *at = text.data; at < end; at++) {
         at += text_plain_size(at, end);

@@ -71,7 +71,7 @@ static curl_socket_t open_socket(void *context, curlsocktype purpose, struct cur
 }
 
 /* Takes the place of the C library's function, for libcurl: a socket pair is connected. */
-int connect(int fd, const struct sockaddr *address, socklen_t size)
+int connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t size)
 {
     (void)fd;
     (void)address;

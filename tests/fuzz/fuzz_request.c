@@ -27,7 +27,7 @@ enum {
     LINE_BYTES = 2048,
     PIECES_MAX = 10000,
     TTL_MS = 30000,
-    PUSH_CLIENTS_MAX = 4,
+    PUSH_CLIENTS = 4,
 };
 
 /* --- the node --------------------------------------------------------------------------------- */
@@ -40,6 +40,13 @@ static struct push push;
 static void unused(void *connection)
 {
     (void)connection;
+    abort();
+}
+
+static void unused_resume(void *const connections[], size_t count)
+{
+    (void)connections;
+    (void)count;
     abort();
 }
 
@@ -63,7 +70,7 @@ static struct registry *create_registry(const char *node_id)
 
 static void create_node(void)
 {
-    static const struct push_http http = {.resume = unused, .close = unused};
+    static const struct push_http http = {.resume = unused_resume, .close = unused};
     static bool is_prepared;
     engine.registry = create_registry("fuzz");
     registry_set_replicating(engine.registry, true);
@@ -80,7 +87,7 @@ static void create_node(void)
     engine.started = now;
     strcpy(engine.url, "http://127.0.0.1:8080");
     atomic_store(&engine.state, NODE_READY);
-    error = push_init(&engine, PUSH_CLIENTS_MAX, &http, &push);
+    error = push_init(&engine, PUSH_CLIENTS, &http, &push);
     assert(!error);
     web.engine = &engine;
     web.push = &push;
@@ -148,6 +155,9 @@ static void check_body(struct response *response)
         break;
     case RESPONSE_LONG_POLL:
         assert(false); /* handled again before */
+        break;
+    case RESPONSE_LATER:
+        assert(false); /* no thread that reads the settings */
         break;
     }
 }

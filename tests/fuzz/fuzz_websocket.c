@@ -33,9 +33,10 @@ static void close_upgraded(void *upgraded)
     close((int)(intptr_t)upgraded);
 }
 
-static void resume(void *connection)
+static void resume(void *const connections[], size_t count)
 {
-    (void)connection;
+    (void)connections;
+    (void)count;
     assert(false); /* there are no long polls */
 }
 
