@@ -101,7 +101,8 @@ struct sim_node {
     bool has_loaded;          /* instances from the storage */
     bool was_ready;           /* since its start; with storage */
     uint64_t away_ms;         /* as its wall clock shows it; UINT64_MAX: it went back */
-    bool forgets_tombstones;  /* its wall clock went ahead while it was away: they end early */
+    int64_t lowest_offset_ms; /* of its wall clock, so far */
+    bool forgets_tombstones;  /* its wall clock has been set forward: loaded ones end early */
     struct release_list releases;
     uint64_t started_ms;
     int64_t drift_ppm;
