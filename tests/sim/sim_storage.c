@@ -76,6 +76,7 @@ void store_load(struct sim *sim, struct sim_node *node)
     disk_flush(node->id);
     check_loaded(sim, node);
     memset(&node->stored, 0, sizeof(node->stored));
+    store_check(sim, node);
     sim_at(sim->now_ms + COMMIT_INTERVAL_MS, on_commit, NULL, node->id, node->life);
     struct storage_status status;
     storage_status(node->storage, &status);
