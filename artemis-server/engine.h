@@ -101,8 +101,8 @@ void engine_leave(struct engine *engine, uint64_t timeout_ms, uint64_t hurried_m
 /* Stops the threads and frees the engine. Takes NULL. */
 void engine_free(struct engine *engine);
 
-/* Reads the credentials for peers again if their files have changed; with `force` in any case. The
- * thread of reload_thread.h calls it every second. */
+/* Reads the credentials for peers again if their files have changed, which it finds out every
+ * CREDENTIAL_CHECK_SECS; with `force` in any case. The reload thread calls it every second. */
 void engine_check_credentials(struct engine *engine, bool force, struct moment now);
 /* Puts the lease, guard and rate-limit settings of engine.config into force, after a reload. */
 void engine_reload_limits(struct engine *engine);

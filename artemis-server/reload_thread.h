@@ -4,7 +4,8 @@
  * certificates that may have changed.
  *
  * Reading a file blocks for as long as its file system does not respond. No other thread of a
- * running node does it: a caller adds a reload and waits for its end, or asks for it again later.
+ * running node reads these files: a caller adds a reload and waits for its end, or asks later
+ * whether it has ended.
  * Reloads run one after the other, in the order in which they were added; RELOADS_MAX of them may
  * wait.
  *
@@ -42,7 +43,7 @@ MUST_USE enum error reload_thread_add(struct reload_thread *thread,
 /* Refuses reloads from now on, and ends the waiting ones. Does not wait for the one that runs; its
  * callers do not either. */
 void reload_thread_refuse(struct reload_thread *thread);
-/* The same, and waits for the end of the thread. False: it blocks still after timeout_ms; it may
+/* The same, and waits for the end of the thread. False: it still blocks after timeout_ms; it may
  * use what `calls` use until the process ends, and must not be freed. */
 MUST_USE bool reload_thread_stop(struct reload_thread *thread, uint64_t timeout_ms);
 /* Frees one that has stopped. Every job has been released. Accepts NULL. */
@@ -52,5 +53,5 @@ void reload_thread_free(struct reload_thread *thread);
  * is its result, and the caller owns *report: after ERR_DRAINING the node shuts down. */
 MUST_USE bool reload_job_wait(struct reload_job *job, uint64_t timeout_ms, enum error *error,
                               struct reload_report *report);
-/* The reload still runs to its end. */
+/* The caller does not wait any more. The reload still runs to its end. */
 void reload_job_release(struct reload_job *job);

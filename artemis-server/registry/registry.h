@@ -16,8 +16,8 @@
  * all other functions. Nothing here reads a clock; nothing encodes or calls out while it holds the
  * lock of a shard.
  *
- * Lock order: one shard (never two), then the change log. The lock of the node's guard is held
- * alone.
+ * Lock order: one shard (never two), then the change log, the node id table or the shared records.
+ * The lock of the node's guard is held alone.
  *
  * Replication uses registry_replication.h, storage uses registry_storage.h.
  */
@@ -97,8 +97,8 @@ MUST_USE enum error registry_unregister(struct registry *registry, const struct 
 /* The client revision of the record of a key, also of a tombstone; 0: none. */
 uint64_t registry_stored_revision(struct registry *registry, struct slice packed_key);
 /* Limits the instances of a service that clients can register; 0: no limit. Guarded ones do not
- * count, except for those beyond the same limit. What peers send and what is loaded from storage is
- * never refused. */
+ * count, but a service with twice the limit gets no more. What peers send and what is loaded from
+ * storage is never refused. */
 void registry_set_quota(struct registry *registry, uint32_t instances_per_service);
 
 /* --- queries ---------------------------------------------------------------------------------- */

@@ -47,11 +47,13 @@ void replication_thread_free(struct replication_thread *thread);
 void replication_thread_on_topology(void *thread, const struct cluster_event *event);
 /* The peer with this node id announced its shutdown. */
 void replication_thread_on_goodbye(struct replication_thread *thread, const char *node_id);
-/* Sends the release of a guard to the peers: of a service, or of everything if the id is empty. It
- * was made when the clock of the cluster showed clock_ms. ERR_TOO_MANY_RELEASES as in
- * release_list.h; not if the list could take it before, and no other thread has put one since. */
+/* Whether replication_thread_put_release has a place for this release, while no other thread puts
+ * one. */
 bool replication_thread_can_put_release(struct replication_thread *thread, struct slice service_id,
                                         uint64_t clock_ms, struct moment now);
+/* Sends the release of a guard to the peers: of a service, or of everything if the id is empty. It
+ * was made when the clock of the cluster showed clock_ms. ERR_TOO_MANY_RELEASES as in
+ * release_list.h. */
 MUST_USE enum error replication_thread_put_release(struct replication_thread *thread,
                                                    struct slice service_id, uint64_t clock_ms,
                                                    struct moment now);

@@ -46,8 +46,8 @@ enum {
     LEASE_CHECK_INTERVAL_MS = 100, /* interval at which confirming leases are drained */
     INCOMPATIBLE_REJECTIONS = 3,   /* in a row, without an accepted update since it was up */
     INCOMPATIBLE_RETRY_MS = 60000, /* then the peer gets updates again */
-    CLOCK_RAISED_MS = 1000,        /* a smaller rise of a member's clock may be a wrong reading */
     UNAUTHORIZED_RETRY_MS = 30000, /* the same: it may have got other tokens */
+    CLOCK_RAISED_MS = 1000,        /* a smaller rise of a member's clock may be a wrong reading */
     BOOTSTRAP_COMPARE_MS = 5000,   /* limit for the comparisons after the snapshot: since it was
                                       complete, or since a comparison last brought a record */
     BOOTSTRAP_FRESH_MS = 500, /* older comparisons are repeated once, before the node is ready */
