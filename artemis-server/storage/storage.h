@@ -6,7 +6,7 @@
  *     registry_create  with these bounds as floors, and `storing`
  *     storage_load     loads the records
  *     storage_start    the thread `storage` commits the changes, every commit_interval_ms
- *     storage_close    commits the rest
+ *     storage_close    commits the rest, with exact bounds
  *
  * No request waits for the disk: a change is on the disk within about one interval. Renewals are
  * not stored, so a loaded lease lasts for one time-to-live after the start (registry_storage.h).
@@ -16,7 +16,7 @@
  * fail; a full disk does not. When a commit fails later, or the disk has no space for a new file,
  * the node goes on in memory, logs it once, and tries again.
  *
- * One thread calls open, load, start and close; any thread calls storage_status.
+ * One thread calls open, load, start, stop and close; any thread calls storage_status.
  */
 #pragma once
 
@@ -52,7 +52,8 @@ MUST_USE enum error storage_load(struct storage *storage, struct registry *regis
 /* Commits once, so that no stamp is issued above the stored bound, and starts the thread. A commit
  * that fails does not make the start fail. ERR_SYSTEM. */
 MUST_USE enum error storage_start(struct storage *storage);
-/* One commit, as the thread makes it in each interval. For programs without that thread. */
+/* One commit, as the thread makes it in each interval. `is_last`: it stores the bounds exactly, so
+ * no stamp or revision may be issued after it. For programs without that thread. */
 void storage_commit(struct storage *storage, bool is_last);
 
 /* The registry holds everything that a ready node holds. Before that, a file without records, or

@@ -20,7 +20,7 @@ enum {
         1024 * 1024,          /* a Java client sends all its instances in one message */
     SUBSCRIPTIONS_MAX = 1000, /* per WebSocket */
     SUBSCRIPTIONS_ALL_MAX = 1000 * 1000,
-    RESUMES_MAX = 256, /* in one call */
+    RESUMES_MAX = 256, /* long polls in one call of push_http.resume */
 };
 
 /* The protocol of a WebSocket; each has its own path. */

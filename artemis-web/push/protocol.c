@@ -13,7 +13,7 @@ static struct client client_of(const struct websocket *websocket)
     return (struct client){websocket->token ? websocket->token->name : NULL, &websocket->address};
 }
 
-/* Each message about subscriptions is a discovery call of the client, as a lookup is. */
+/* Each message that is no heartbeat is a discovery call of the client, as a lookup is. */
 static enum error admit_discovery(const struct websocket *websocket)
 {
     struct push *push = websocket->push;

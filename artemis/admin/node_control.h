@@ -46,9 +46,10 @@ void node_control_free(struct node_control *control);
 
 /* Reads the settings and certificates again, without waiting for the end. Failures are logged. */
 void node_control_reload_later(struct node_control *control, const struct audit_origin *origin);
-/* The same, and waits for the end. On failure report->problem says why, and no setting has changed:
- * ERR_INVALID_FIELD, ERR_NO_MEMORY, ERR_SYSTEM, ERR_DRAINING. ERR_OVERLOADED: too many reloads
- * wait, or this one has not ended within RELOAD_WAIT_MS, and still runs. */
+/* The same, and waits for the end. On failure report->problem says why. ERR_INVALID_FIELD,
+ * ERR_SYSTEM: no setting has changed. ERR_NO_MEMORY: some may have (reload_apply). ERR_OVERLOADED:
+ * too many reloads wait, or this one has not ended within RELOAD_WAIT_MS, and still runs.
+ * ERR_DRAINING: the node shuts down, and this one may still run. */
 MUST_USE enum error node_control_reload(struct node_control *control,
                                         const struct audit_origin *origin,
                                         struct reload_report *report);
