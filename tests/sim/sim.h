@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * sim - a cluster in one thread: real registries, replicators and storages, virtual clocks, a faulty
- * network, disks in memory.
+ * sim - a cluster in one thread: real registries, replicators and storages, virtual clocks, a
+ * faulty network, disks in memory.
  *
  * Everything follows from the seed and the worlds, so a failing seed can be replayed. A world is a
  * named set of faults, topologies and clients (sim_worlds.c). First the faults: links are cut, in
  * one direction too; messages are delayed, reordered, repeated and lost; nodes crash and restart,
- * empty or with what they stored, stop and continue; clocks drift and jump; clients register, renew,
- * change, move to another node, time out, unregister and die. Then the recovery: all faults end. The
- * oracle checks the invariants during both and at the end.
+ * empty or with what they stored, stop and continue; clocks drift and jump; clients register,
+ * renew, change, move to another node, time out, unregister and die. Then the recovery: all faults
+ * end. The oracle checks the invariants during both and at the end.
  *
  *   sim_main.c      seeds, processes, the report
  *   sim_worlds.c    the table of worlds; topologies
