@@ -28,5 +28,3 @@ struct MHD_Response *response_body_create(struct request *request, struct respon
 /* A response of the body that others send too: it must not be changed or destroyed. NULL: there is
  * none. */
 struct MHD_Response *response_body_share(struct request *request, struct response *response);
-/* Adds a header. */
-void response_body_header(struct MHD_Response *mhd_response, const char *name, const char *value);

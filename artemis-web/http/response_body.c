@@ -17,12 +17,6 @@ enum {
     KEPT_BYTES = 640, /* about what libmicrohttpd allocates for a response and its headers */
 };
 
-void response_body_header(struct MHD_Response *mhd_response, const char *name, const char *value)
-{
-    /* Fails only without memory; the response is valid without the header. */
-    (void)MHD_add_response_header(mhd_response, name, value);
-}
-
 static void count_bytes(struct request *request, size_t bytes)
 {
     atomic_fetch_add_explicit(&request->web->metrics.response_bytes, bytes, memory_order_relaxed);
@@ -65,29 +59,38 @@ static struct form choose_form(struct request *request, struct response *respons
     return form;
 }
 
-static void add_etag(struct MHD_Response *mhd_response, const struct engine *engine,
+static bool add(struct MHD_Response *mhd_response, const char *name, const char *value)
+{
+    return MHD_add_response_header(mhd_response, name, value) == MHD_YES;
+}
+
+static bool add_etag(struct MHD_Response *mhd_response, const struct engine *engine,
                      const struct cached_response *cached, bool is_gzip)
 {
     char tag[ETAG_BYTES];
     etag_write(tag, engine->epoch, cached->revision, is_gzip);
-    response_body_header(mhd_response, MHD_HTTP_HEADER_ETAG, tag);
+    return add(mhd_response, MHD_HTTP_HEADER_ETAG, tag);
 }
 
-static void add_headers(struct MHD_Response *mhd_response, const struct request *request,
+/* Returns false without memory. Such a response is not sent: a compressed body cannot be read
+ * without its Content-Encoding, and a shared response would lack the header for all clients. */
+static bool add_headers(struct MHD_Response *mhd_response, const struct request *request,
                         const struct response *response, const struct form *form)
 {
+    const char *type = response->content_type ? response->content_type : "application/json";
+    bool added = true;
     if (form->may_vary)
-        response_body_header(mhd_response, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ACCEPT_ENCODING);
+        added &= add(mhd_response, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ACCEPT_ENCODING);
     if (response->send_epoch)
-        response_body_header(mhd_response, "X-Artemis-Run", request->engine->epoch);
+        added &= add(mhd_response, "X-Artemis-Run", request->engine->epoch);
     if (response->send_etag && response->kind == RESPONSE_CACHED)
-        add_etag(mhd_response, request->engine, response->cached, form->is_gzip);
+        added &= add_etag(mhd_response, request->engine, response->cached, form->is_gzip);
     if (response->status == MHD_HTTP_NOT_MODIFIED)
-        return;
-    response_body_header(mhd_response, MHD_HTTP_HEADER_CONTENT_TYPE,
-                         response->content_type ? response->content_type : "application/json");
+        return added;
+    added &= add(mhd_response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
     if (form->is_gzip)
-        response_body_header(mhd_response, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
+        added &= add(mhd_response, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
+    return added;
 }
 
 /* --- own responses ---------------------------------------------------------------------------- */
@@ -134,7 +137,10 @@ struct MHD_Response *response_body_create(struct request *request, struct respon
     struct MHD_Response *mhd_response = create(request, response, &form);
     if (!mhd_response)
         return NULL;
-    add_headers(mhd_response, request, response, &form);
+    if (!add_headers(mhd_response, request, response, &form)) {
+        MHD_destroy_response(mhd_response);
+        return NULL;
+    }
     if (response->status != MHD_HTTP_NOT_MODIFIED)
         count_bytes(request, form.bytes.size);
     return mhd_response;
@@ -170,11 +176,10 @@ static struct MHD_Response *create_kept(const struct request *request,
         return NULL;
     kept->object.free = free_kept;
     kept->mhd_response = from_bytes(form->bytes);
-    if (!kept->mhd_response) {
-        free(kept);
+    if (!kept->mhd_response || !add_headers(kept->mhd_response, request, response, form)) {
+        free_kept(&kept->object);
         return NULL;
     }
-    add_headers(kept->mhd_response, request, response, form);
     kept = (struct kept_form *)cached_response_keep(response->cached, form_number(response, form),
                                                     &kept->object, KEPT_BYTES);
     return kept->mhd_response;
@@ -210,7 +215,10 @@ static struct MHD_Response *kept_by_thread(struct web_thread_bodies *kept,
     struct MHD_Response *mhd_response = kept->count < THREAD_BODIES ? from_bytes(form.bytes) : NULL;
     if (!mhd_response)
         return NULL;
-    add_headers(mhd_response, request, response, &form);
+    if (!add_headers(mhd_response, request, response, &form)) {
+        MHD_destroy_response(mhd_response);
+        return NULL;
+    }
     kept->bodies[kept->count].data = form.bytes.data;
     kept->bodies[kept->count++].response = mhd_response;
     return mhd_response;
