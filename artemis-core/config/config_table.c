@@ -61,7 +61,8 @@ const struct config_setting config_settings[] = {
     {NUMBER(server, max_connections, 16, 1000000, "10000"),
      .description = "Maximum number of open connections. Beyond it an idle one is closed, or the "
                     "new one is refused."},
-    {NUMBER(server, max_connections_per_address, 0, 1000000, "0"), .default_note = "80 % of them",
+    {NUMBER(server, max_connections_per_address, 0, 1000000, "0"),
+     .default_note = "80 % of max_connections",
      .description = "Maximum number of open connections of one address (IPv6: a /64). At the limit "
                     "a new one closes one of them that is idle, or is refused. 0 means 80 % of "
                     "server.max_connections, and no limit for loopback."},
