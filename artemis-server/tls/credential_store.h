@@ -29,8 +29,9 @@ MUST_USE enum error credential_store_open(const struct credential_source *source
                                           char problem[CREDENTIALS_PROBLEM_BYTES]);
 void credential_store_close(struct credential_store *store); /* takes NULL */
 
-/* Loads the credentials again if a file has changed since the last attempt, if that has failed a
- * minute ago, or with `force`. Warns once a day of a certificate that expires soon. Takes NULL. */
+/* Loads the credentials again if a file has changed since the last attempt, a minute after an
+ * attempt that failed, or with `force`. Warns once a day of a certificate that expires soon. Takes
+ * NULL. */
 void credential_store_check(struct credential_store *store, bool force, struct moment now);
 
 /* A reference. */
