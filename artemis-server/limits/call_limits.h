@@ -10,7 +10,8 @@
  * Each refused request is counted by kind and scope. While there are some, the log has one line in
  * CALL_LIMITS_REPORT_MS with the numbers and the client that had most.
  *
- * Any thread may call call_limits_admit; one thread calls the others.
+ * Any thread may call call_limits_admit and call_limits_count. The reload thread sets the rates
+ * while the main thread reports.
  */
 #pragma once
 
