@@ -154,6 +154,7 @@ static enum error write_bounds(struct storage_writer *writer, struct moment now,
     uint64_t hlc = is_last ? highest : hlc_after(0, hlc_to_ms(highest) + BOUND_AHEAD_MS);
     uint64_t revision = registry_revision(registry) + (is_last ? 0 : BOUND_AHEAD_REVISIONS);
     struct shared_records shared = registry_shared(registry);
+    writer->bound_ms = hlc_to_ms(hlc);
     if (SIM_BUG(12)) /* after a restart stamps follow the wall clock, also back */
         hlc = 0;
     enum error error = database_set_number(writer->database, NUMBER_HLC_BOUND, hlc);
@@ -247,12 +248,19 @@ static enum error fail(struct storage_writer *writer, enum error error, struct m
     return error;
 }
 
+/* Peers with higher stamps have moved those of this node close to the bound. */
+static bool is_near_bound(const struct storage_writer *writer, struct moment now)
+{
+    uint64_t highest_ms = hlc_to_ms(registry_highest_hlc(writer->registry, now));
+    return highest_ms + BOUND_AHEAD_MIN_MS > writer->bound_ms;
+}
+
 static bool is_due(const struct storage_writer *writer, struct moment now)
 {
     if (writer->failures)
         return now.mono_ms >= writer->retry_ms;
     return writer->rewrite_needed || !writer->bounds_ms ||
-           now.mono_ms >= writer->bounds_ms + BOUNDS_INTERVAL_MS ||
+           now.mono_ms >= writer->bounds_ms + BOUNDS_INTERVAL_MS || is_near_bound(writer, now) ||
            registry_unstored(writer->registry);
 }
 

@@ -5,7 +5,8 @@
  *
  * A commit writes the latest record of each changed key, deletes the removed keys, and moves the
  * bounds of stamps and revisions ahead; the last one stores them exactly. They are written at least
- * every BOUNDS_INTERVAL_MS, also when nothing has changed. They include a time, from which the next
+ * every BOUNDS_INTERVAL_MS, also when nothing has changed, and when the stamps of peers have moved
+ * those of this node close to the bound. They include a time, from which the next
  * process computes the age of loaded leases (NUMBER_SAVED_MS). For one time-to-live after a load,
  * commits keep the stored time. A node that restarts again and again therefore does not make the
  * leases younger.
@@ -23,7 +24,8 @@
 
 enum {
     BOUNDS_INTERVAL_MS = 5000,
-    BOUND_AHEAD_MS = 10000,           /* of the clock, that the bound of stamps is ahead */
+    BOUND_AHEAD_MS = 10000,           /* of the clock, that the bound of stamps is ahead, */
+    BOUND_AHEAD_MIN_MS = 4000,        /* and when it is less: it is written again */
     BOUND_AHEAD_REVISIONS = 10000000, /* that the bound of revisions is ahead */
 };
 
@@ -39,6 +41,7 @@ struct storage_writer {
     unsigned failures;         /* in a row */
     uint64_t retry_ms;         /* monotonic: not before */
     uint64_t bounds_ms;        /* monotonic: when the bounds were last written; 0: never */
+    uint64_t bound_ms;         /* the time of the bound of stamps */
     uint64_t committed_ms;     /* monotonic: the last commit; 0: none */
     uint64_t commits;          /* since the start, as the next */
     uint64_t rows_written;

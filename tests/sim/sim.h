@@ -76,6 +76,7 @@ struct sim_stored {
     struct record_order earlier[CLIENTS_MAX];  /* and at the one before */
     struct record_order required[CLIENTS_MAX]; /* after the next start */
     uint64_t recent_hlc, earlier_hlc;          /* the highest of all records until then, */
+    uint64_t recent_highest, earlier_highest;  /* the highest stamp that the node knew, */
     uint64_t recent_evicted, earlier_evicted;  /* and the number of evictions */
     uint64_t hlc, revision;                    /* that the last process has used */
     uint64_t left_hlc;                         /* the highest of the records that it left */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "artemis-core/model/stamp.h"
 #include "artemis-server/registry/registry_storage.h"
 #include "artemis-server/storage/storage.h"
 
@@ -173,6 +174,18 @@ static uint64_t evictions(const struct sim_node *node)
     return stats.evicted;
 }
 
+/* No stamp up to it may be issued again. If a clock that is ahead has moved the stamps further than
+ * a bound is ahead, the next commit may be lost. */
+static uint64_t used_hlc(const struct sim *sim, const struct sim_node *node, bool is_clean)
+{
+    enum { BOUND_HOLDS_MS = 4000 };
+    const struct sim_stored *stored = &node->stored;
+    uint64_t highest = registry_highest_hlc(node->registry, node_now(sim, node));
+    bool is_steady = stored->earlier_highest &&
+                     hlc_to_ms(highest) - hlc_to_ms(stored->earlier_highest) < BOUND_HOLDS_MS;
+    return is_clean || is_steady ? highest : stored->earlier_hlc;
+}
+
 /* What has not changed for a second. An instance that was evicted and has returned since may be
  * lost. */
 static void require(struct sim *sim, struct sim_node *node, bool is_clean)
@@ -186,8 +199,7 @@ static void require(struct sim *sim, struct sim_node *node, bool is_clean)
         if (is_clean || is_old)
             stored->required[i] = order;
     }
-    stored->hlc =
-        is_clean ? registry_highest_hlc(node->registry, node_now(sim, node)) : stored->earlier_hlc;
+    stored->hlc = used_hlc(sim, node, is_clean);
     stored->revision = registry_revision(node->registry);
 }
 
@@ -217,6 +229,8 @@ void store_check(struct sim *sim, struct sim_node *node)
     struct sim_stored *stored = &node->stored;
     memcpy(stored->earlier, stored->recent, sizeof(stored->earlier));
     stored->earlier_hlc = stored->recent_hlc;
+    stored->earlier_highest = stored->recent_highest;
+    stored->recent_highest = registry_highest_hlc(node->registry, node_now(sim, node));
     stored->earlier_evicted = stored->recent_evicted;
     stored->recent_evicted = evictions(node);
     for (uint32_t i = 0; i < sim->client_count; i++) {

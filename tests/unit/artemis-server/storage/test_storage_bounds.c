@@ -3,6 +3,7 @@
  * What storage keeps beside the records: the bounds of stamps and revisions, the time of the last
  * commit, and which records a peer holds too.
  */
+#include "artemis-core/model/stamp.h"
 #include "tests/unit/artemis-server/storage/storage_fixture.h"
 
 static void set_number(struct node *node, enum database_number which, uint64_t value)
@@ -62,6 +63,26 @@ static void bounds_are_ahead_when_the_start_returns(void **state)
     storage_status(node.storage, &status);
     assert_true(status.commits > 0);
     stop(&node);
+}
+
+/* A peer has higher stamps: those of this node continue above them. */
+static void bounds_stay_ahead_of_the_stamps_of_peers(void **state)
+{
+    (void)state;
+    struct node node = start_writer(at_ms(0));
+    put(node.registry, "s", "i", at_ms(0));
+    assert_int_equal(commit(&node, 0), ERR_NONE);
+    uint64_t far_ms = hlc_to_ms(registry_highest_hlc(node.registry, at_ms(0))) + BOUND_AHEAD_MS;
+    registry_observe_hlc(node.registry, hlc_after(0, far_ms), at_ms(1));
+    assert_int_equal(commit(&node, 200), ERR_NONE);
+    uint64_t highest = registry_highest_hlc(node.registry, at_ms(200));
+    assert_int_equal(node.writer.commits, 2);
+    assert_int_equal(commit(&node, 400), ERR_NONE);
+    assert_int_equal(node.writer.commits, 2);
+    stop_writer(&node);
+    struct node next = start(at_ms(2000));
+    assert_true(storage_bounds(next.storage).hlc > highest);
+    stop(&next);
 }
 
 /* Nothing is issued after the last commit, so the next process does not begin ahead of it. */
@@ -132,6 +153,7 @@ int main(void)
         TEST(a_node_that_restarts_often_does_not_make_leases_younger),
         TEST(a_wall_clock_that_went_back_is_noticed),
         TEST(bounds_are_ahead_when_the_start_returns),
+        TEST(bounds_stay_ahead_of_the_stamps_of_peers),
         TEST(bounds_are_exact_after_a_shutdown),
         TEST(shared_records_are_stored_and_loaded),
         TEST(bounds_in_the_far_future_are_ignored),
