@@ -298,8 +298,11 @@ void replicator_on_health(struct replicator *replicator, const struct message *m
     peer->is_comparing = new_health == PEER_UP && health->is_comparing;
     if (became_ready)
         peer->round.next_ms = now.mono_ms;
-    if (became_ready || has_restarted)
-        peer->releases_sent = 0; /* guards that engaged meanwhile know none of them */
+    /* A process that starts may copy guarded leases. One that was cut off got them before, and its
+     * guards may have engaged since. */
+    if (has_restarted || (became_ready && !peer->has_started))
+        peer->releases_sent = 0;
+    peer->has_started = peer->is_ready || (peer->has_started && !has_restarted);
 }
 
 void replicator_on_goodbye(struct replicator *replicator, uint32_t number, struct moment now)

@@ -47,7 +47,8 @@ struct peer {
     bool is_ready;
     bool is_comparing; /* not ready, since a stall */
     bool is_legacy;
-    uint64_t epoch; /* as health_response.epoch */
+    uint64_t epoch;   /* as health_response.epoch */
+    bool has_started; /* this process of the peer has been ready */
     bool in_flight[MESSAGE_KINDS];
     uint64_t round_trip_ms; /* moving average; 0: not measured */
     uint32_t lease_checks;  /* in flight */

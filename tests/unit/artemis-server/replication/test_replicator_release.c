@@ -185,6 +185,22 @@ static void peer_that_starts_gets_a_release_again_when_it_is_ready(void **state)
     assert_null(sent(0, MESSAGE_RELEASE));
 }
 
+/* Its guards may have engaged since the release, which did not mean these. */
+static void peer_that_was_cut_off_gets_a_release_once(void **state)
+{
+    (void)state;
+    join_up(0);
+    respond_as(1, true);
+    release("");
+    finish(0, MESSAGE_RELEASE, SEND_DELIVERED);
+    replicator_on_goodbye(rig.replicator, 0, rig_now());
+    respond_as(1, false);
+    assert_null(sent(0, MESSAGE_RELEASE));
+    respond_as(1, true);
+    assert_int_equal(view_of(0).health, PEER_UP);
+    assert_null(sent(0, MESSAGE_RELEASE));
+}
+
 /* A peer sends a release on: it has the time of the first node. */
 static void release_of_another_node_keeps_its_time(void **state)
 {
@@ -249,6 +265,7 @@ int main(void)
         TEST(legacy_peer_gets_no_release),
         TEST(peer_that_returns_gets_a_release_within_a_lease),
         TEST(peer_that_starts_gets_a_release_again_when_it_is_ready),
+        TEST(peer_that_was_cut_off_gets_a_release_once),
         TEST(release_of_another_node_keeps_its_time),
         TEST(peer_that_returns_gets_every_release_that_was_accepted),
         TEST(peer_that_joins_gets_the_releases_that_have_not_ended),
