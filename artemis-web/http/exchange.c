@@ -91,6 +91,12 @@ static void on_verify_again(struct session *session)
     shutdown(session->connection.socket, SHUT_RDWR);
 }
 
+static void free_session(struct session *session)
+{
+    free(session->framing);
+    free(session);
+}
+
 /* NULL: no memory. */
 static struct session *create_session(struct web *web, struct web_thread *thread,
                                       struct MHD_Connection *mhd)
@@ -98,13 +104,17 @@ static struct session *create_session(struct web *web, struct web_thread *thread
     struct session *session = calloc(1, sizeof(*session));
     if (!session)
         return NULL;
+    session->framing = calloc(1, sizeof(*session->framing));
+    if (!session->framing)
+        goto out;
     session->web = web;
     session->thread = thread;
     session->listener = web_thread_listener(thread);
     session->mhd = mhd;
     if (!session->listener->tls.credentials || start_tls(session))
         return session;
-    free(session);
+out:
+    free_session(session);
     return NULL;
 }
 
@@ -147,7 +157,7 @@ static void on_connection(void *context, struct MHD_Connection *mhd, void **sock
     }
     text_free(&session->request.body);
     authentication_end(session);
-    free(session);
+    free_session(session);
 }
 
 /* --- calls of the push thread ----------------------------------------------------------------- */
@@ -324,7 +334,7 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
     (void)context;
     struct session *session = session_of(mhd);
     if (session)
-        framing_begin(&session->framing, target);
+        framing_begin(session->framing, target);
     return NULL;
 }
 

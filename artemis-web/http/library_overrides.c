@@ -118,7 +118,7 @@ enum MHD_Result MHD_set_connection_value_n(struct MHD_Connection *connection,
     struct session *session = session_of(connection);
     if (!session) /* on_request refuses the request */
         return MHD_YES;
-    struct framing *framing = &session->framing;
+    struct framing *framing = session->framing;
     struct slice name = {key, key_size};
     struct slice text = {value, value_size};
     switch (add_value(framing, kind, name, text)) {

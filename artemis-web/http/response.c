@@ -141,6 +141,9 @@ static void on_upgraded(void *endpoint, struct MHD_Connection *connection, void 
     struct request *request = &session->request;
     request->push_slot_reserved = false; /* the push thread owns it now */
     session->upgraded = upgraded;
+    free(session->framing); /* a WebSocket lives long, and has no further header */
+    session->framing = NULL;
+    request->header = NULL;
     struct tls_session *tls = session->tls;
     if (tls) {
         int on = 1; /* libmicrohttpd has switched Nagle's algorithm on */

@@ -49,7 +49,7 @@ struct session {
     struct MHD_UpgradeResponseHandle *upgraded; /* NULL: not a WebSocket */
     struct connection connection;
     struct auth_memory *auth; /* NULL: no token was sent yet */
-    struct framing framing;   /* of the header that is being parsed */
+    struct framing *framing;  /* of the header that is being parsed; NULL: a WebSocket */
     struct request request;
     struct cached_response *sent;      /* a reference, while the library sends a kept form of it */
     TAILQ_ENTRY(session) delayed_link; /* while web_thread_delay or _await_input suspends it */
