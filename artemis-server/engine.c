@@ -459,7 +459,8 @@ enum error engine_apply_release(struct engine *engine, struct slice service_id, 
     pthread_mutex_lock(&engine->release_lock);
     if (!replication_thread_can_put_release(engine->replication, service_id, clock_ms, now))
         error = ERR_TOO_MANY_RELEASES;
-    else if (registry_apply_release(engine->registry, service_id, clock_ms, now))
+    else if (registry_apply_release(engine->registry, service_id, clock_ms, now) ||
+             service_id.size == 0)
         error = replication_thread_put_release(engine->replication, service_id, clock_ms, now);
     pthread_mutex_unlock(&engine->release_lock);
     return error ? refuse_release(engine, error) : ERR_NONE;

@@ -137,9 +137,10 @@ bool engine_is_guard_engaged(struct engine *engine, struct slice service_id, str
  * released. */
 MUST_USE enum error engine_release_guard(struct engine *engine, struct slice service_id,
                                          struct moment now);
-/* A peer has sent the release of a guard, as registry_apply_release. If it has an effect here, this
- * node sends it on: its own peers may not reach the node where it was made. ERR_TOO_MANY_RELEASES:
- * it could not be sent on, and nothing is released; the peer sends it again. */
+/* A peer has sent the release of a guard, as registry_apply_release. This node sends it on if it
+ * has an effect here or concerns all guards: its own peers may not reach the node where it was
+ * made. ERR_TOO_MANY_RELEASES: it could not be sent on, and nothing is released; the peer sends it
+ * again. */
 MUST_USE enum error engine_apply_release(struct engine *engine, struct slice service_id,
                                          uint64_t clock_ms, struct moment now);
 /* A hash that only this process knows. */

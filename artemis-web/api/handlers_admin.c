@@ -25,7 +25,8 @@ static enum error begin_reload(struct request *request, char message[MESSAGE_BYT
     request->reload_until_ms = request->now.mono_ms + RELOAD_WAIT_MS;
     error = reload_thread_add(thread, &origin, &request->reload);
     if (error == ERR_OVERLOADED)
-        snprintf(message, MESSAGE_BYTES, "RELOADS_MAX (%d) reloads wait", RELOADS_MAX);
+        snprintf(message, MESSAGE_BYTES, "%d reloads wait already; repeat it when one has ended",
+                 RELOADS_MAX);
     return error;
 }
 

@@ -238,8 +238,8 @@ static void serve_update(struct sim *sim, struct transfer *transfer, struct sim_
 static void serve_release(const struct transfer *transfer, struct sim_node *node, struct moment now)
 {
     struct slice all = {0};
-    if (registry_apply_release(node->registry, all, transfer->release_clock_ms, now))
-        node_put_release(node, transfer->release_clock_ms, now);
+    (void)registry_apply_release(node->registry, all, transfer->release_clock_ms, now);
+    node_put_release(node, transfer->release_clock_ms, now);
 }
 
 static void serve(struct sim *sim, struct transfer *transfer, struct sim_node *node)

@@ -20,7 +20,7 @@ static json_int_t versions[SERVICES + 1]; /* before each service, and after the 
 static void register_large(struct http *http, int service)
 {
     char item[VALUE_BYTES + 256];
-    char id[8];
+    char id[16];
     int size = snprintf(item, sizeof item, "{" INSTANCE_FIELDS ",'metadata':{'v':'%0*d'}}", "%s",
                         "%s", VALUE_BYTES, 0);
     assert_in_range(size, VALUE_BYTES, sizeof item - 1);

@@ -14,6 +14,7 @@
 struct replication_thread {
     struct replication_thread_options options;
     uint64_t recompare; /* the last one that was asked for */
+    int releases;       /* that were put */
 };
 
 static struct replication_thread replication;
@@ -71,10 +72,10 @@ enum error replication_thread_put_release(struct replication_thread *thread,
                                           struct slice service_id, uint64_t clock_ms,
                                           struct moment now)
 {
-    (void)thread;
     (void)service_id;
     (void)clock_ms;
     (void)now;
+    thread->releases++;
     return ERR_NONE;
 }
 
@@ -206,6 +207,17 @@ static void draining_node_stays_so(void **state)
     assert_int_equal(engine_state(engine), NODE_DRAINING);
 }
 
+/* A node further away may guard what this one has evicted. */
+static void release_of_all_guards_is_sent_on_without_an_effect(void **state)
+{
+    (void)state;
+    uint64_t clock_ms = registry_clock_ms(engine->registry, engine->started);
+    assert_int_equal(engine_apply_release(engine, slice_of("web"), clock_ms, engine->started), 0);
+    assert_int_equal(replication.releases, 0);
+    assert_int_equal(engine_apply_release(engine, slice_of(""), clock_ms, engine->started), 0);
+    assert_int_equal(replication.releases, 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -216,6 +228,7 @@ int main(void)
         TEST(comparison_before_the_last_stall_makes_no_node_ready),
         TEST(recompare_ends_the_time_in_which_clients_register_again),
         TEST(draining_node_stays_so),
+        TEST(release_of_all_guards_is_sent_on_without_an_effect),
     };
     return cmocka_run_group_tests_name("engine: state", tests, NULL, NULL);
 }
