@@ -97,6 +97,12 @@ static bool is_listening(void *context)
     return connected;
 }
 
+/* It listens a little before it is ready. */
+static bool is_ready(void *http)
+{
+    return http_get(http, "/ready")->status == 200;
+}
+
 static void check_stream(pid_t pid, int fd)
 {
     char path[64];
@@ -119,7 +125,7 @@ static void closed_standard_streams_become_dev_null(void **state)
         check_stream(pid, fd);
     }
     struct http *http = http_new(server.port);
-    check_http(http_get(http, "/ready"), 200);
+    assert_true(wait_until(is_ready, http, wait_deadline_ms()));
     http_free(http);
     assert_int_equal(kill(pid, SIGTERM), 0);
     assert_int_equal(command_wait(pid, wait_deadline_ms()), 0);
