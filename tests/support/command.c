@@ -147,6 +147,15 @@ struct command_result command_run(const char *const args[], const char *const en
     return result;
 }
 
+struct command_result command_run_reload(const char *const more[], const char *token)
+{
+    const char *args[10] = {"reload", "--token", token};
+    size_t count = token ? 3 : 1;
+    for (; *more; more++)
+        args[count++] = *more;
+    return command_run(args, NULL);
+}
+
 void command_free(struct command_result *result)
 {
     free(result->out);

@@ -28,6 +28,8 @@ int command_wait(pid_t pid, long long deadline_ms);
 /* Runs the command to its end. One that exceeds the deadline of tests is killed and fails the test.
  */
 struct command_result command_run(const char *const args[], const char *const env[]);
+/* Runs `artemis reload` with more arguments, which end in NULL, and a token (NULL: none). */
+struct command_result command_run_reload(const char *const more[], const char *token);
 void command_free(struct command_result *result);
 
 /* Returns the whole file behind `fd`, NUL-terminated; the caller frees it. */

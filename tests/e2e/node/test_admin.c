@@ -452,15 +452,6 @@ static void silent_client_does_not_hold_up_the_shutdown(void **state)
 
 /* --- artemis reload --------------------------------------------------------------------------- */
 
-static struct command_result reload(const char *const more[], const char *secret)
-{
-    const char *args[10] = {"reload", "--token", secret};
-    size_t count = secret ? 3 : 1;
-    for (; *more; more++)
-        args[count++] = *more;
-    return command_run(args, NULL);
-}
-
 static void reload_command_prints_what_has_changed(void **state)
 {
     (void)state;
@@ -477,7 +468,8 @@ static void reload_command_prints_what_has_changed(void **state)
              "\"0000000000000000000000000000000000000000000000000000000000000001\"\n",
              config);
     temp_folder_write(&folder, "artemis.toml", changed);
-    struct command_result result = reload((const char *const[]){"--config", file, NULL}, NULL);
+    struct command_result result =
+        command_run_reload((const char *const[]){"--config", file, NULL}, NULL);
     assert_int_equal(result.exit_code, 0);
     check_part(result.out, "auth.tokens x: (none) -> read (");
     check_part(result.out, "lease.ttl_secs: 30 -> 60 (");
@@ -487,12 +479,12 @@ static void reload_command_prints_what_has_changed(void **state)
     check_part(result.out, "settings reloaded: 2 changed, 1 need a restart\n");
     command_free(&result);
     temp_folder_write(&folder, "artemis.toml", "[lease]\nttl_secs = 0\n");
-    result = reload((const char *const[]){"--socket", path, NULL}, NULL);
+    result = command_run_reload((const char *const[]){"--socket", path, NULL}, NULL);
     assert_int_equal(result.exit_code, 1);
     check_part(result.err, "artemis.toml:2: lease.ttl_secs: must be");
     command_free(&result);
     temp_folder_write(&folder, "artemis.toml", "[lease]\nttl_secs = 30\n");
-    result = reload((const char *const[]){"--config", file, NULL}, NULL);
+    result = command_run_reload((const char *const[]){"--config", file, NULL}, NULL);
     assert_int_equal(result.exit_code, 2);
     check_part(result.err, "admin.socket is not set in --config FILE");
     command_free(&result);
@@ -506,16 +498,16 @@ static void reload_over_http_needs_an_admin(void **state)
     server_process_start(&server, (const char *const[]){"--config", file, NULL}, NULL);
     tokens_write(&folder, "[lease]\nttl_secs = 45\n");
     const char *const to_server[] = {"--server", server.url, NULL};
-    struct command_result result = reload(to_server, TOKEN_OPERATOR);
+    struct command_result result = command_run_reload(to_server, TOKEN_OPERATOR);
     assert_int_equal(result.exit_code, 1);
     check_part(result.err, "this path needs admin");
     command_free(&result);
-    result = reload(to_server, TOKEN_ADMIN);
+    result = command_run_reload(to_server, TOKEN_ADMIN);
     assert_int_equal(result.exit_code, 0);
     check_part(result.out, "lease.ttl_secs: 30 -> 45 (");
     command_free(&result);
     tokens_write(&folder, "[lease]\nttl_secs = \"long\"\n");
-    result = reload(to_server, TOKEN_ADMIN);
+    result = command_run_reload(to_server, TOKEN_ADMIN);
     assert_int_equal(result.exit_code, 1);
     check_part(result.err, "lease.ttl_secs: must be");
     command_free(&result);

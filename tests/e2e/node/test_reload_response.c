@@ -37,16 +37,6 @@ static void check_part(const char *text, const char *part)
         fail_msg("%s is not in:\n%s", part, text);
 }
 
-/* The result of `artemis reload`, with more arguments and a token (NULL: none). */
-static struct command_result reload(const char *const more[], const char *secret)
-{
-    const char *args[10] = {"reload", "--token", secret};
-    size_t count = secret ? 3 : 1;
-    for (; *more; more++)
-        args[count++] = *more;
-    return command_run(args, NULL);
-}
-
 /* The name of a file need not be UTF-8; it is in the changes and in the message. */
 static void responses_are_json_whatever_a_file_is_called(void **state)
 {
@@ -64,7 +54,7 @@ static void responses_are_json_whatever_a_file_is_called(void **state)
                       "config.d/b\xe4"
                       "d.toml",
                       token);
-    struct command_result result = reload(to_server, NULL);
+    struct command_result result = command_run_reload(to_server, NULL);
     check_part(result.out, "\"setting\":\"auth.tokens x\"");
     check_part(result.out, "b\xef\xbf\xbd"
                            "d.toml:");
@@ -75,12 +65,12 @@ static void responses_are_json_whatever_a_file_is_called(void **state)
                       "config.d/b\xe4"
                       "d.toml",
                       "[lease]\nttl_secs = 0\n");
-    result = reload(to_socket, NULL);
+    result = command_run_reload(to_socket, NULL);
     assert_int_equal(result.exit_code, 1);
     check_part(result.out, "b\xef\xbf\xbd"
                            "d.toml:2: lease.ttl_secs: must be");
     command_free(&result);
-    result = reload(to_server, TOKEN_ADMIN);
+    result = command_run_reload(to_server, TOKEN_ADMIN);
     assert_int_equal(result.exit_code, 1);
     check_part(result.out, "b\xef\xbf\xbd"
                            "d.toml:2: lease.ttl_secs: must be");
@@ -95,7 +85,7 @@ static void reload_that_removes_the_token_of_its_caller_is_answered(void **state
     server_process_start(&server, (const char *const[]){"--config", file, NULL}, NULL);
     temp_folder_write(&folder, strrchr(file, '/') + 1, "");
     struct command_result result =
-        reload((const char *const[]){"--server", server.url, NULL}, TOKEN_ADMIN);
+        command_run_reload((const char *const[]){"--server", server.url, NULL}, TOKEN_ADMIN);
     assert_int_equal(result.exit_code, 0);
     check_part(result.out, "auth.tokens admin: admin");
     command_free(&result);
