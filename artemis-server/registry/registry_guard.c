@@ -13,15 +13,33 @@ struct release {
     struct moment now;
     struct guard_settings settings;
     uint64_t age_ms;
+    uint64_t until_ms; /* monotonic: guards that keep only leases that ended later are spared */
+    bool is_concerned; /* a service is */
     bool has_effect;
 };
 
-/* Releases an engaged guard, or one of a service with guarded leases. All others stay as they are,
- * since a release in advance would leave the service without a guard. */
+/* The service has guarded leases that ended by then. */
+static bool has_guarded_until(const struct shard *shard, const struct service *service,
+                              uint64_t until_ms)
+{
+    for (uint32_t i = 0; i < service->member_count && service->guarded; i++) {
+        const struct record *record = shard_record(shard, service->members[i]);
+        if (lease_state_is_guarded(record->lease_state) && record->lease.deadline_ms <= until_ms)
+            return true;
+    }
+    return false;
+}
+
+/* Releases a guard that had engaged when the release was made, or one of a service with guarded
+ * leases that had ended. All others stay as they are, since a release in advance would leave the
+ * service without a guard. */
 static void release_service(struct shard *shard, struct service *service, struct release *release)
 {
-    if (service->guard.state != GUARD_ENGAGED && service->guarded == 0)
+    bool had_engaged =
+        service->guard.state == GUARD_ENGAGED && service->guard.since_ms <= release->until_ms;
+    if (!had_engaged && !has_guarded_until(shard, service, release->until_ms))
         return;
+    release->is_concerned = true;
     enum guard_state before = service->guard.state;
     uint64_t now_ms = release->now.mono_ms;
     if (!guard_release(&service->guard, &release->settings, now_ms, release->age_ms))
@@ -49,16 +67,17 @@ static bool release_some(struct locked_shard *locked, uint32_t *number, struct r
 static void release_everything(struct registry *registry, struct release *release)
 {
     struct guard *node = &registry->node_guard.guard;
-    pthread_mutex_lock(&registry->node_guard.lock);
-    if (node->state == GUARD_ENGAGED)
-        release->has_effect |=
-            guard_release(node, &release->settings, release->now.mono_ms, release->age_ms);
-    pthread_mutex_unlock(&registry->node_guard.lock);
     for (int i = 0; i < SHARD_COUNT; i++) {
         uint32_t number = 1;
         while (release_some(&registry->shards[i], &number, release))
             continue;
     }
+    pthread_mutex_lock(&registry->node_guard.lock);
+    if (node->state == GUARD_ENGAGED &&
+        (release->is_concerned || node->since_ms <= release->until_ms))
+        release->has_effect |=
+            guard_release(node, &release->settings, release->now.mono_ms, release->age_ms);
+    pthread_mutex_unlock(&registry->node_guard.lock);
 }
 
 static enum error release_scope(struct registry *registry, struct slice id, struct release *release)
@@ -76,7 +95,8 @@ static enum error release_scope(struct registry *registry, struct slice id, stru
 
 enum error registry_release_guard(struct registry *registry, struct slice id, struct moment now)
 {
-    struct release release = {.now = now, .settings = registry_guard_settings(registry)};
+    struct release release = {
+        .now = now, .settings = registry_guard_settings(registry), .until_ms = UINT64_MAX};
     return release_scope(registry, id, &release);
 }
 
@@ -105,9 +125,14 @@ uint64_t registry_release_until_ms(const struct registry *registry, uint64_t clo
 bool registry_apply_release(struct registry *registry, struct slice id, uint64_t clock_ms,
                             struct moment now)
 {
-    struct release release = {.now = now, .settings = registry_guard_settings(registry)};
+    struct release release = {
+        .now = now, .settings = registry_guard_settings(registry), .until_ms = UINT64_MAX};
     if (clock_ms)
         release.age_ms = age_of(registry, clock_ms, now);
+    /* Other nodes make their lease check, before their guards engage, a little later. */
+    uint64_t check_ms = registry_lease_check_max_ms(registry) + LEASE_CHECK_SLACK_MS;
+    if (release.age_ms > check_ms)
+        release.until_ms = now.mono_ms + check_ms - release.age_ms;
     return release_scope(registry, id, &release) == ERR_NONE && release.has_effect;
 }
 

@@ -108,8 +108,10 @@ MUST_USE enum error registry_apply_unregister(struct registry *registry,
                                               const struct wire_record *record, struct moment now);
 
 /* The release of a guard at another node, as registry_release_guard. It was made when the clock of
- * the cluster (registry_clock_ms) showed clock_ms; 0: now. It ends one time-to-live after that, on
- * all nodes at the same time, so a late one has no effect. True: it has an effect here. */
+ * the cluster (registry_clock_ms) showed clock_ms; 0: now. A guard that has engaged since, for
+ * leases that have ended since, stays engaged; a lease check after that time counts as that time.
+ * It ends one time-to-live after that, on all nodes at the same time, so a late one has no effect.
+ * True: it has an effect here. */
 bool registry_apply_release(struct registry *registry, struct slice id, uint64_t clock_ms,
                             struct moment now);
 /* The time of a release, as this node takes it: at most that of its own clock. One that is ahead

@@ -268,18 +268,76 @@ static void released_service_takes_no_guarded_lease_over(void **state)
 static void release_has_an_effect_once_and_only_in_time(void **state)
 {
     (void)state;
+    const uint64_t end_ms = ENDED_MS + TTL_MS;
     uint64_t clock_ms = registry_clock_ms(node, at_ms(ENDED_MS));
     assert_false(registry_apply_release(node, SLICE("nowhere"), clock_ms, at_ms(ENDED_MS)));
-    assert_false(registry_apply_release(node, SLICE("big"), clock_ms - TTL_MS, at_ms(ENDED_MS)));
-    registry_expire(node, at_ms(ENDED_MS + TICK_MS));
+    assert_false(registry_apply_release(node, SLICE("big"), clock_ms, at_ms(end_ms)));
+    registry_expire(node, at_ms(end_ms - 50 - TICK_MS));
     assert_int_equal(shown(node, "big"), BIG);
-    assert_true(
-        registry_apply_release(node, SLICE("big"), clock_ms - TTL_MS + 50, at_ms(ENDED_MS)));
-    assert_false(
-        registry_apply_release(node, SLICE("big"), clock_ms - TTL_MS + 60, at_ms(ENDED_MS)));
-    registry_expire(node, at_ms(ENDED_MS + 2 * TICK_MS));
+    assert_true(registry_apply_release(node, SLICE("big"), clock_ms, at_ms(end_ms - 50)));
+    assert_false(registry_apply_release(node, SLICE("big"), clock_ms + 10, at_ms(end_ms - 50)));
+    registry_expire(node, at_ms(end_ms - 50 + TICK_MS));
     assert_int_equal(shown(node, "big"), 0);
-    assert_false(registry_apply_release(node, SLICE("big"), clock_ms, at_ms(ENDED_MS)));
+    clock_ms = registry_clock_ms(node, at_ms(end_ms));
+    assert_false(registry_apply_release(node, SLICE("big"), clock_ms, at_ms(end_ms)));
+}
+
+/* "late" ends 15 s after "big". */
+enum { LATE_MS = 15000 };
+
+/* A node that was down when the operator released the guards. */
+static void late_release_spares_guards_that_engaged_since(void **state)
+{
+    (void)state;
+    uint64_t clock_ms = registry_clock_ms(node, at_ms(ENDED_MS));
+    put_many(node, "late", 0, BIG, at_ms(LATE_MS));
+    registry_expire(node, at_ms(ENDED_MS + LATE_MS));
+    assert_int_equal(stats_of(node).guarded, 2 * BIG);
+    uint64_t ms = ENDED_MS + LATE_MS + TICK_MS;
+    assert_false(registry_apply_release(node, SLICE("late"), clock_ms, at_ms(ms)));
+    assert_true(registry_apply_release(node, (struct slice){0}, clock_ms, at_ms(ms)));
+    registry_expire(node, at_ms(ms + TICK_MS));
+    assert_int_equal(shown(node, "big"), 0);
+    assert_int_equal(shown(node, "late"), BIG);
+    clock_ms += LATE_MS;
+    assert_true(registry_apply_release(node, (struct slice){0}, clock_ms, at_ms(ms)));
+    registry_expire(node, at_ms(ms + 2 * TICK_MS));
+    assert_int_equal(shown(node, "late"), 0);
+}
+
+/* A node that started after it: its guards engaged later, for the same leases. */
+static void late_release_concerns_leases_that_had_ended(void **state)
+{
+    (void)state;
+    uint64_t clock_ms = registry_clock_ms(node, at_ms(ENDED_MS));
+    uint64_t ms = ENDED_MS + LATE_MS;
+    copy_all(node, peer, ms);
+    registry_expire(peer, at_ms(ms));
+    assert_int_equal(stats_of(peer).engaged_services, 1);
+    assert_true(registry_apply_release(peer, (struct slice){0}, clock_ms, at_ms(ms + TICK_MS)));
+    assert_int_equal(stats_of(peer).node_guard.state, GUARD_RELEASED);
+    registry_expire(peer, at_ms(ms + 2 * TICK_MS));
+    assert_int_equal(shown(peer, "big"), 0);
+}
+
+/* The guard of the node, too: each service is too small for its own. */
+static void late_release_spares_the_guard_of_the_node(void **state)
+{
+    (void)state;
+    uint64_t clock_ms = registry_clock_ms(peer, at_ms(ENDED_MS));
+    for (int i = 0; i < BIG; i++) {
+        char service[16];
+        snprintf(service, sizeof(service), "small-%d", i);
+        put(peer, service, "i", at_ms(LATE_MS));
+    }
+    registry_set_replicating(peer, false);
+    registry_expire(peer, at_ms(ENDED_MS + LATE_MS));
+    assert_int_equal(stats_of(peer).guarded, BIG);
+    uint64_t ms = ENDED_MS + LATE_MS + TICK_MS;
+    assert_false(registry_apply_release(peer, (struct slice){0}, clock_ms, at_ms(ms)));
+    assert_int_equal(stats_of(peer).node_guard.state, GUARD_ENGAGED);
+    assert_true(registry_apply_release(peer, (struct slice){0}, clock_ms + LATE_MS, at_ms(ms)));
+    assert_int_equal(stats_of(peer).node_guard.state, GUARD_RELEASED);
 }
 
 static void release_is_not_ahead_of_the_own_clock(void **state)
@@ -307,6 +365,9 @@ int main(void)
         TEST(lease_ends_at_the_same_time_on_both_nodes),
         TEST(release_has_an_effect_once_and_only_in_time),
         TEST(release_is_not_ahead_of_the_own_clock),
+        TEST(late_release_spares_guards_that_engaged_since),
+        TEST(late_release_concerns_leases_that_had_ended),
+        TEST(late_release_spares_the_guard_of_the_node),
         TEST(released_service_takes_no_guarded_lease_over),
     };
     return cmocka_run_group_tests_name("registry: guards of peers", tests, NULL, NULL);
