@@ -33,6 +33,7 @@ struct reload_thread {
     STAILQ_HEAD(, reload_job) waiting;
     uint32_t waiting_count;
     bool stopping;
+    bool has_ended;
 };
 
 /* --- the thread ------------------------------------------------------------------------------- */
@@ -97,6 +98,14 @@ static void run_job(struct reload_thread *thread, struct reload_job *job)
     pthread_mutex_unlock(&thread->lock);
 }
 
+static void set_ended(struct reload_thread *thread)
+{
+    pthread_mutex_lock(&thread->lock);
+    thread->has_ended = true;
+    pthread_cond_broadcast(&thread->changed);
+    pthread_mutex_unlock(&thread->lock);
+}
+
 static void *run(void *context)
 {
     struct reload_thread *thread = context;
@@ -105,7 +114,7 @@ static void *run(void *context)
         bool stopping;
         struct reload_job *job = wait_for_job(thread, tick_ms, &stopping);
         if (stopping)
-            return NULL;
+            break;
         if (job) {
             run_job(thread, job);
         } else {
@@ -113,6 +122,8 @@ static void *run(void *context)
             tick_ms = clock_now().mono_ms + RELOAD_TICK_MS;
         }
     }
+    set_ended(thread);
+    return NULL;
 }
 
 /* --- start and stop --------------------------------------------------------------------------- */
@@ -152,9 +163,15 @@ void reload_thread_refuse(struct reload_thread *thread)
 
 bool reload_thread_stop(struct reload_thread *thread, uint64_t timeout_ms)
 {
-    const struct timespec until = timespec_of(clock_now().wall_ms + timeout_ms);
+    uint64_t deadline_ms = clock_now().mono_ms + timeout_ms;
+    const struct timespec until = timespec_of(deadline_ms);
     reload_thread_refuse(thread);
-    return pthread_timedjoin_np(thread->id, NULL, &until) == 0;
+    pthread_mutex_lock(&thread->lock);
+    while (!thread->has_ended && clock_now().mono_ms < deadline_ms)
+        pthread_cond_timedwait(&thread->changed, &thread->lock, &until);
+    bool has_ended = thread->has_ended;
+    pthread_mutex_unlock(&thread->lock);
+    return has_ended && pthread_join(thread->id, NULL) == 0;
 }
 
 void reload_thread_free(struct reload_thread *thread)
