@@ -102,7 +102,7 @@ static _Noreturn void end_within_reload(struct engine *engine)
              "a reload has not ended, because a file does not respond; the process "
              "ends now");
     if (engine->storage)
-        storage_stop(engine->storage);
+        storage_stop(engine->storage, false); /* other threads still issue stamps */
     audit_flush(engine->audit, AUDIT_FLUSH_MS);
     log_stop();
     _exit(EXIT_REFUSED);

@@ -43,7 +43,7 @@ static const char *const number_names[NUMBER_COUNT] = {
     [NUMBER_HLC_BOUND] = "hlc_bound",   [NUMBER_REVISION_BOUND] = "revision_bound",
     [NUMBER_SAVED_MS] = "saved_ms",     [NUMBER_SHARED_EPOCH] = "shared_epoch",
     [NUMBER_SHARED_HLC] = "shared_hlc", [NUMBER_SHARED_AGE_MS] = "shared_age_ms",
-    [NUMBER_COMPLETE] = "complete",
+    [NUMBER_COMPLETE] = "complete",     [NUMBER_RETENTION_MS] = "retention_ms",
 };
 
 struct database {

@@ -66,7 +66,7 @@ struct database_row {
     struct slice body; /* JSON of the instance or of the tombstone; empty: a plain tombstone */
     uint64_t hlc;      /* its stamp */
     struct slice node; /* the node id of the stamp */
-    uint64_t since_ms; /* of a tombstone: when the key was unregistered, ms since 1970 */
+    uint64_t since_ms; /* of a tombstone: when the key was unregistered, on the retention clock */
 };
 
 /* Numbers beside the rows. */
@@ -78,6 +78,7 @@ enum database_number {
     NUMBER_SHARED_EPOCH,   /* struct shared_records, in registry_replication.h */
     NUMBER_SHARED_HLC,
     NUMBER_SHARED_AGE_MS, /* from the comparison to the commit */
+    NUMBER_RETENTION_MS,  /* time of the retention clock at the last commit; see storage_writer.h */
     NUMBER_COMPLETE,      /* 1: the records are all that the node held when it was ready */
     NUMBER_COUNT,
 };

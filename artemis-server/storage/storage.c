@@ -121,6 +121,8 @@ static enum error read_bounds(struct database *database, struct storage_bounds *
     if (!error)
         error = database_number(database, NUMBER_SHARED_AGE_MS, &bounds->shared_age_ms);
     if (!error)
+        error = database_number(database, NUMBER_RETENTION_MS, &bounds->retention_ms);
+    if (!error)
         error = database_number(database, NUMBER_COMPLETE, &complete);
     bounds->is_complete = complete == 1;
     check_bounds(bounds, clock_now());
@@ -186,6 +188,7 @@ struct load {
     struct moment now;
     uint64_t away_ms; /* if it is not known: longer than any lease */
     bool is_away_known;
+    uint64_t retention_ms; /* the retention clock, which counts the age of tombstones */
     uint64_t instances, tombstones, invalid;
 };
 
@@ -198,7 +201,7 @@ static enum error load_tombstone_row(struct load *load, struct wire_record *reco
         return error;
     record->key = &key;
     record->deleted = true;
-    record->age_ms = load->now.wall_ms > row->since_ms ? load->now.wall_ms - row->since_ms : 0;
+    record->age_ms = load->retention_ms > row->since_ms ? load->retention_ms - row->since_ms : 0;
     error = registry_load(load->registry, record, load->now);
     load->tombstones += !error;
     return error;
@@ -282,6 +285,14 @@ static void note_load(struct storage *storage, const struct load *load, uint64_t
                   LOG_NUMBER("count", load->invalid));
 }
 
+/* An earlier version did not store it, and counted by the wall clock. */
+static uint64_t loaded_retention_ms(const struct storage_bounds *bounds, struct moment now)
+{
+    if (bounds->retention_ms)
+        return bounds->retention_ms;
+    return bounds->saved_ms ? bounds->saved_ms : now.wall_ms;
+}
+
 enum error storage_load(struct storage *storage, struct registry *registry, uint64_t ttl_ms,
                         struct moment now)
 {
@@ -290,11 +301,13 @@ enum error storage_load(struct storage *storage, struct registry *registry, uint
         .registry = registry,
         .now = now,
         .is_away_known = saved_ms && now.wall_ms >= saved_ms, /* else the wall clock went back */
+        .retention_ms = loaded_retention_ms(&storage->bounds, now),
     };
     load.away_ms = load.is_away_known ? now.wall_ms - saved_ms : UINT64_MAX;
     struct storage_writer *writer = &storage->writer;
     uint64_t start_ms = clock_now().mono_ms;
     writer->registry = registry;
+    writer->retention_base_ms = load.retention_ms - now.mono_ms;
     storage->bounds.shared.compared_ms = now.mono_ms - storage->bounds.shared_age_ms;
     registry_set_shared(registry, storage->bounds.shared);
     enum error error =
@@ -416,7 +429,7 @@ enum error storage_start(struct storage *storage)
     return ERR_NONE;
 }
 
-void storage_stop(struct storage *storage)
+void storage_stop(struct storage *storage, bool is_last)
 {
     pthread_mutex_lock(&storage->_shared.lock);
     storage->_shared.stop = true;
@@ -424,7 +437,7 @@ void storage_stop(struct storage *storage)
     pthread_mutex_unlock(&storage->_shared.lock);
     if (storage->is_running) {
         pthread_join(storage->id, NULL);
-        storage_commit(storage, true);
+        storage_commit(storage, is_last);
     }
     storage->is_running = false;
 }
@@ -433,7 +446,7 @@ void storage_close(struct storage *storage)
 {
     if (!storage)
         return;
-    storage_stop(storage);
+    storage_stop(storage, true);
     storage_writer_free(&storage->writer);
     pthread_cond_destroy(&storage->_shared.stopped);
     pthread_mutex_destroy(&storage->_shared.lock);

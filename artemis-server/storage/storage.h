@@ -29,9 +29,10 @@ struct storage;
 /* `folder` is borrowed. ERR_SYSTEM, ERR_NO_MEMORY; both fill *problem. */
 MUST_USE enum error storage_open(const char *folder, uint32_t commit_interval_ms,
                                  struct storage **out, char problem[DATABASE_PROBLEM_BYTES]);
-/* Stops the thread and commits what is left. The registry must still exist. */
-void storage_stop(struct storage *storage);
-/* The same, and frees. Takes NULL. */
+/* Stops the thread and commits what is left. The registry must still exist. `is_last`: as for
+ * storage_commit. */
+void storage_stop(struct storage *storage, bool is_last);
+/* The same with is_last, and frees. Takes NULL. */
 void storage_close(struct storage *storage);
 
 /* What the last process stored; 0: nothing. */
@@ -40,6 +41,7 @@ struct storage_bounds {
     uint64_t revision; /* no revision above it was issued */
     uint64_t saved_ms; /* ms since 1970: the age of loaded leases counts from it */
     struct shared_records shared;
+    uint64_t retention_ms;  /* the retention clock at the last commit (storage_writer.h) */
     uint64_t shared_age_ms; /* from the comparison with that peer to the last commit */
     bool is_complete; /* it was ready: its records are a whole list, not a part of a snapshot */
 };

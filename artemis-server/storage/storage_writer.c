@@ -31,9 +31,15 @@ void storage_writer_free(struct storage_writer *writer)
 
 /* --- rows ------------------------------------------------------------------------------------- */
 
+static uint64_t retention_ms(const struct storage_writer *writer, struct moment now)
+{
+    return now.mono_ms + writer->retention_base_ms; /* modulo 2^64 */
+}
+
 static enum error put(struct storage_writer *writer, const struct record_copy *copy,
                       struct moment now)
 {
+    uint64_t clock_ms = retention_ms(writer, now);
     struct wire_record record = registry_wire_record(writer->registry, copy, now);
     text_clear(&writer->body);
     if (!copy->deleted)
@@ -47,7 +53,7 @@ static enum error put(struct storage_writer *writer, const struct record_copy *c
         .body = {writer->body.data, writer->body.size},
         .hlc = copy->hlc,
         .node = record.stamp.node_id,
-        .since_ms = copy->deleted && now.wall_ms > record.age_ms ? now.wall_ms - record.age_ms : 0,
+        .since_ms = copy->deleted && clock_ms > record.age_ms ? clock_ms - record.age_ms : 0,
     };
     enum error error = database_put(writer->database, &row);
     writer->rows_written += !error;
@@ -169,6 +175,9 @@ static enum error write_bounds(struct storage_writer *writer, struct moment now,
     if (!error)
         error = database_set_number(writer->database, NUMBER_SHARED_AGE_MS,
                                     now.mono_ms - shared.compared_ms);
+    if (!error)
+        error =
+            database_set_number(writer->database, NUMBER_RETENTION_MS, retention_ms(writer, now));
     if (!error)
         error = database_set_number(writer->database, NUMBER_COMPLETE, writer->is_complete);
     return error;

@@ -11,6 +11,10 @@
  * commits keep the stored time. A node that restarts again and again therefore does not make the
  * leases younger.
  *
+ * The age of tombstones is counted by the retention clock. It continues from the last commit of the
+ * process before, and advances by the monotonic clock. So it stands still while the node does not
+ * run, and does not follow the wall clock: no tombstone ends early.
+ *
  * After a failure nothing of the transaction is stored. The registry goes on in memory, and the
  * next commit waits (backoff.h). It writes everything again. A damaged file is set aside first; the
  * owner logs it (files_set_aside).
@@ -32,18 +36,19 @@ enum {
 struct storage_writer {
     const char *folder;
     struct registry *registry;
-    struct database *database; /* owned; NULL: the file could not be opened again */
-    struct text body;          /* of the row that is being written */
-    bool rewrite_needed;       /* the next commit writes everything */
-    bool is_complete;          /* the registry is; see storage_set_complete */
-    uint64_t loaded_saved_ms;  /* NUMBER_SAVED_MS of what was loaded; 0: nothing was */
-    uint64_t loaded_until_ms;  /* monotonic: loaded leases are renewed or evicted by then */
-    unsigned failures;         /* in a row */
-    uint64_t retry_ms;         /* monotonic: not before */
-    uint64_t bounds_ms;        /* monotonic: when the bounds were last written; 0: never */
-    uint64_t bound_ms;         /* the time of the bound of stamps */
-    uint64_t committed_ms;     /* monotonic: the last commit; 0: none */
-    uint64_t commits;          /* since the start, as the next */
+    struct database *database;  /* owned; NULL: the file could not be opened again */
+    struct text body;           /* of the row that is being written */
+    bool rewrite_needed;        /* the next commit writes everything */
+    bool is_complete;           /* the registry is; see storage_set_complete */
+    uint64_t loaded_saved_ms;   /* NUMBER_SAVED_MS of what was loaded; 0: nothing was */
+    uint64_t loaded_until_ms;   /* monotonic: loaded leases are renewed or evicted by then */
+    uint64_t retention_base_ms; /* the retention clock minus the monotonic one */
+    unsigned failures;          /* in a row */
+    uint64_t retry_ms;          /* monotonic: not before */
+    uint64_t bounds_ms;         /* monotonic: when the bounds were last written; 0: never */
+    uint64_t bound_ms;          /* the time of the bound of stamps */
+    uint64_t committed_ms;      /* monotonic: the last commit; 0: none */
+    uint64_t commits;           /* since the start, as the next */
     uint64_t rows_written;
     uint64_t rewrites;
     uint64_t failed_commits;

@@ -103,8 +103,6 @@ struct sim_node {
     bool has_loaded;          /* instances from the storage */
     bool was_ready;           /* since its start; with storage */
     uint64_t away_ms;         /* as its wall clock shows it; UINT64_MAX: it went back */
-    int64_t lowest_offset_ms; /* of its wall clock, so far */
-    bool forgets_tombstones;  /* its wall clock has been set forward: loaded ones end early */
     struct release_list releases;
     uint64_t started_ms;
     int64_t drift_ppm;
@@ -316,8 +314,6 @@ uint64_t node_stamps_lag_ms(const struct sim *sim, const struct sim_node *node);
 /* The way of a node's storage; without one they do nothing. store_open sets the bounds. */
 void store_open(struct sim *sim, struct sim_node *node, struct registry_options *options);
 void store_load(struct sim *sim, struct sim_node *node);
-/* Excepts what a wall clock that went ahead makes a node forget (docs/REPLICATION.md). */
-void store_note_clock(struct sim *sim, struct sim_node *node);
 bool store_has_data(const struct sim_node *node);
 void store_node_ready(struct sim *sim, struct sim_node *node);
 void store_close(struct sim *sim, struct sim_node *node, bool is_clean);

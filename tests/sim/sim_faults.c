@@ -127,8 +127,6 @@ static void pause_node(struct sim *sim, struct sim_node *node, uint64_t for_ms)
 static void jump_clock(struct sim *sim, struct sim_node *node)
 {
     node->wall_offset_ms += (int64_t)sim_random(sim, 7200000) - 3600000;
-    if (node->wall_offset_ms < node->lowest_offset_ms)
-        node->lowest_offset_ms = node->wall_offset_ms;
     sim->counts.jumps++;
     sim_log(sim, "the clock of %s jumps to %+lld ms", node->name, (long long)node->wall_offset_ms);
 }

@@ -191,7 +191,6 @@ static void create_registry(struct sim *sim, struct sim_node *node)
     if (registry_create(&settings, node_now(sim, node), &node->registry))
         abort();
     store_load(sim, node);
-    store_note_clock(sim, node);
 }
 
 static void create_replicator(struct sim *sim, struct sim_node *node)

@@ -212,7 +212,7 @@ static void note_held(struct sim *sim, struct sim_node *node)
  * get an older record; where tombstones end early, that can be between two checks. */
 static void check_stamps_grow(struct sim *sim, struct sim_node *node)
 {
-    if (sim->settings.tombstone_ms < FAULTS_MS || node->forgets_tombstones)
+    if (sim->settings.tombstone_ms < FAULTS_MS)
         return;
     for (uint32_t i = 0; node->running && !node->is_legacy && i < sim->client_count; i++) {
         struct record_order order = oracle_order_at(node, &sim->clients[i]);

@@ -94,16 +94,6 @@ void store_load(struct sim *sim, struct sim_node *node)
             (unsigned long long)status.loaded_tombstones);
 }
 
-void store_note_clock(struct sim *sim, struct sim_node *node)
-{
-    int64_t forward_ms = node->wall_offset_ms - node->lowest_offset_ms;
-    node->forgets_tombstones =
-        node->storage && forward_ms + FAULTS_MS > (int64_t)sim->settings.tombstone_ms;
-    for (uint32_t i = 0; i < sim->client_count && node->forgets_tombstones; i++)
-        if (sim->clients[i].ack_node == node->id && !sim->clients[i].wanted)
-            sim->clients[i].ack_node_crashed = true;
-}
-
 bool store_has_data(const struct sim_node *node)
 {
     return node->storage && storage_has_data(node->storage);

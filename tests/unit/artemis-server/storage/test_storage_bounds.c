@@ -4,6 +4,7 @@
  * commit, and which records a peer holds too.
  */
 #include "artemis-core/model/stamp.h"
+#include "artemis-server/clock.h"
 #include "tests/unit/artemis-server/storage/storage_fixture.h"
 
 static void set_number(struct node *node, enum database_number which, uint64_t value)
@@ -144,6 +145,73 @@ static void bounds_in_the_far_future_are_ignored(void **state)
     stop(&next);
 }
 
+static size_t tombstones_at(struct registry *registry, struct moment start, uint64_t after_ms)
+{
+    registry_cleanup(registry, (struct moment){start.mono_ms + after_ms, start.wall_ms + after_ms});
+    return stats_of(registry).tombstones;
+}
+
+/* Loads a tombstone that is half of its retention old, at this time. */
+static void check_other_half(struct moment now)
+{
+    enum { HALF_MS = TOMBSTONE_MS / 2, MARGIN_MS = 1000 };
+    struct node next = start(now);
+    assert_int_equal(tombstones_at(next.registry, now, HALF_MS - MARGIN_MS), 1);
+    assert_int_equal(tombstones_at(next.registry, now, HALF_MS + MARGIN_MS), 0);
+    stop(&next);
+}
+
+/* Neither the time away nor a clock that is set ends it early, while the node runs or after. */
+static void a_tombstone_ages_only_while_its_node_runs(void **state)
+{
+    (void)state;
+    const uint64_t day_ms = 86400000;
+    struct node node = start_writer(at_ms(0));
+    put(node.registry, "s", "gone", at_ms(0));
+    take_out(node.registry, "s", "gone", at_ms(0));
+    assert_int_equal(commit(&node, 0), ERR_NONE);
+    struct moment later = at_ms(TOMBSTONE_MS / 2);
+    later.wall_ms += day_ms;
+    assert_int_equal(storage_writer_commit(&node.writer, later, false), ERR_NONE);
+    stop_writer(&node);
+    check_other_half((struct moment){START_MONO_MS + 1000, START_WALL_MS - day_ms});
+    check_other_half((struct moment){START_MONO_MS + 1000, START_WALL_MS + 9 * day_ms});
+}
+
+/* It counted the age of tombstones by the wall clock. */
+static void the_file_of_an_earlier_version_is_loaded(void **state)
+{
+    (void)state;
+    struct node node = start_writer(at_ms(0));
+    node.writer.retention_base_ms = START_WALL_MS - START_MONO_MS;
+    put(node.registry, "s", "gone", at_ms(0));
+    take_out(node.registry, "s", "gone", at_ms(0));
+    assert_int_equal(commit(&node, 0), ERR_NONE);
+    assert_int_equal(commit(&node, TOMBSTONE_MS / 2), ERR_NONE);
+    set_number(&node, NUMBER_RETENTION_MS, 0);
+    stop_writer(&node);
+    check_other_half(at_ms(TOMBSTONE_MS));
+}
+
+/* A process that ends while its threads run may issue stamps after the last commit. */
+static void bounds_stay_ahead_of_threads_that_still_run(void **state)
+{
+    (void)state;
+    struct node node = start(clock_now());
+    assert_int_equal(storage_start(node.storage), ERR_NONE);
+    put(node.registry, "s", "i", clock_now());
+    storage_stop(node.storage, false);
+    put(node.registry, "s", "late", clock_now());
+    uint64_t highest = registry_highest_hlc(node.registry, clock_now());
+    uint64_t revision = registry_revision(node.registry);
+    stop(&node);
+    struct node next = start(clock_now());
+    assert_true(storage_bounds(next.storage).hlc > highest);
+    assert_true(storage_bounds(next.storage).revision > revision);
+    assert_int_equal(shown(next.registry, "s"), 1);
+    stop(&next);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -155,6 +223,9 @@ int main(void)
         TEST(bounds_are_ahead_when_the_start_returns),
         TEST(bounds_stay_ahead_of_the_stamps_of_peers),
         TEST(bounds_are_exact_after_a_shutdown),
+        TEST(bounds_stay_ahead_of_threads_that_still_run),
+        TEST(a_tombstone_ages_only_while_its_node_runs),
+        TEST(the_file_of_an_earlier_version_is_loaded),
         TEST(shared_records_are_stored_and_loaded),
         TEST(bounds_in_the_far_future_are_ignored),
     };
