@@ -173,20 +173,33 @@ static bool serves_steadily(const struct sim *sim, const struct sim_node *node,
     return is_served;
 }
 
-/* Every source has served the instance since the node started, and there is a source that keeps
- * it. A lease that was about to end at a source may have ended at the node, which had it from
- * there, before a renewal reached the source. */
+/* The peer has served the instance since the node started, or since it is ready itself. A lease
+ * that was about to end at the peer may have ended at the node, which had it from there, before a
+ * renewal reached the peer. */
+static bool has_served(const struct sim *sim, const struct sim_node *node,
+                       const struct sim_node *peer, const struct sim_client *client, bool *is_kept)
+{
+    uint64_t from_ms = node->started_ms;
+    uint64_t since_ms = peer->steady_since_ms[client->id];
+    if (!is_source(sim, node, peer->id) && from_ms < peer->ready_ms + CHECK_INTERVAL_MS)
+        from_ms = peer->ready_ms + CHECK_INTERVAL_MS;
+    return since_ms && since_ms <= from_ms && serves_steadily(sim, peer, client, is_kept);
+}
+
+/* Every ready peer in reach has served the instance, and a source keeps it. The node copies the
+ * list of one of them, whichever that is, also if it is ready for a moment only. */
 static bool is_served_by_all(const struct sim *sim, const struct sim_node *node,
                              const struct sim_client *client)
 {
     bool is_kept = false;
     for (uint32_t p = 0; p < sim->node_count; p++) {
-        if (!is_source(sim, node, p))
+        const struct sim_node *peer = &sim->nodes[p];
+        bool is_kept_here = false;
+        if (p == node->id || !serves(peer) || !oracle_are_connected(sim, p, node->id))
             continue;
-        uint64_t since_ms = sim->nodes[p].steady_since_ms[client->id];
-        if (!since_ms || since_ms > node->started_ms ||
-            !serves_steadily(sim, &sim->nodes[p], client, &is_kept))
+        if (!has_served(sim, node, peer, client, &is_kept_here))
             return false;
+        is_kept |= is_kept_here && is_source(sim, node, p);
     }
     return is_kept;
 }
