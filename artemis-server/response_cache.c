@@ -9,6 +9,7 @@ struct response_cache {
     struct response_cache_settings settings;
     struct cache_budget service_budget;
     struct cache_budget all_services_budget;
+    _Atomic uint64_t deltas_built, deltas_gone;
     pthread_mutex_t encoding; /* held by the thread that encodes all services */
     struct {
         pthread_mutex_t lock;
@@ -80,6 +81,35 @@ enum error response_cache_get(struct response_cache *cache, struct slice id,
         registry_members_free(&members);
         if (error)
             return error;
+        registry_cache_response(cache->registry, id, view->index, response,
+                                cache->settings.enabled ? &cache->service_budget : NULL);
+    }
+    *out = response;
+    return ERR_NONE;
+}
+
+enum error response_cache_get_delta(struct response_cache *cache, struct slice id,
+                                    const struct service_view *view, uint64_t since,
+                                    struct moment now, struct cached_response **out)
+{
+    struct cached_response *response;
+    struct registry_delta delta;
+    enum error error =
+        registry_find_delta(cache->registry, id, view->index, since, now, &response, &delta);
+    if (error == ERR_VERSION_GONE)
+        atomic_fetch_add_explicit(&cache->deltas_gone, 1, memory_order_relaxed);
+    if (error)
+        return error;
+    if (!response) {
+        struct text body = {0};
+        view->encode_delta(view->context, &delta, view->all_statuses, &body);
+        error = make_response(&body, delta.revision, now, &response);
+        registry_delta_free(&delta);
+        if (error)
+            return error;
+        response->view = view->index;
+        response->since = since;
+        atomic_fetch_add_explicit(&cache->deltas_built, 1, memory_order_relaxed);
         registry_cache_response(cache->registry, id, view->index, response,
                                 cache->settings.enabled ? &cache->service_budget : NULL);
     }
@@ -174,4 +204,6 @@ void response_cache_stats(const struct response_cache *cache, struct response_ca
 {
     stats->service_bytes = atomic_load(&cache->service_budget.used_bytes);
     stats->all_services_bytes = atomic_load(&cache->all_services_budget.used_bytes);
+    stats->deltas_built = atomic_load_explicit(&cache->deltas_built, memory_order_relaxed);
+    stats->deltas_gone = atomic_load_explicit(&cache->deltas_gone, memory_order_relaxed);
 }

@@ -7,6 +7,10 @@
  * change of the service they are evicted. The response with all services is stored here, one for
  * each view of that kind; one thread encodes it, the others wait for that thread.
  *
+ * A delta is a response with the changes of a service from an earlier revision on. Those to the
+ * newest revision are stored beside the service too, so that many clients that were up to date
+ * share one; a change evicts them with the other responses.
+ *
  * What would exceed the budget is encoded for each request. Thread-safe.
  *
  * Lock order: `encoding`; a shard of the registry; then, alone, the lock of the cache.
@@ -32,10 +36,14 @@ struct response_cache_settings {
 /* A form of the response for one service. Encoding failures are failures of `out`. */
 typedef void encode_service(const void *context, struct slice id,
                             const struct registry_members *members, struct text *out);
+/* The same with the changes of a delta. */
+typedef void encode_delta(const void *context, const struct registry_delta *delta,
+                          bool all_statuses, struct text *out);
 struct service_view {
     unsigned index; /* below RESPONSE_VIEWS */
     bool all_statuses;
     encode_service *encode;
+    encode_delta *encode_delta;
     const void *context;
 };
 
@@ -62,6 +70,12 @@ void response_cache_free(struct response_cache *cache);
 MUST_USE enum error response_cache_get(struct response_cache *cache, struct slice id,
                                        const struct service_view *view, struct moment now,
                                        struct cached_response **out);
+/* A reference to the delta of a service from revision `since` (not 0) on. ERR_VERSION_GONE: as
+ * registry_find_delta; the whole response brings the client up to date. ERR_SERVICE_NOT_FOUND,
+ * ERR_NO_MEMORY. */
+MUST_USE enum error response_cache_get_delta(struct response_cache *cache, struct slice id,
+                                             const struct service_view *view, uint64_t since,
+                                             struct moment now, struct cached_response **out);
 /* The same for all services. ERR_NO_MEMORY. */
 MUST_USE enum error response_cache_get_all(struct response_cache *cache,
                                            const struct all_services_view *view, struct moment now,
@@ -73,5 +87,7 @@ void response_cache_cleanup(struct response_cache *cache, struct moment now);
 struct response_cache_stats {
     uint64_t service_bytes; /* of the cached responses, with their gzip forms */
     uint64_t all_services_bytes;
+    uint64_t deltas_built; /* since the start, like the next one */
+    uint64_t deltas_gone;  /* requests for a delta with ERR_VERSION_GONE */
 };
 void response_cache_stats(const struct response_cache *cache, struct response_cache_stats *stats);

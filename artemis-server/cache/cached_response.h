@@ -14,9 +14,12 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <sys/queue.h>
 
 #include "artemis-core/base/error.h"
 #include "artemis-core/base/text.h"
+
+SLIST_HEAD(cached_deltas, cached_response);
 
 /* Number of views of a service; response_cache.h describes views. */
 enum { RESPONSE_VIEWS = 8 };
@@ -46,6 +49,10 @@ struct cached_response {
     struct cache_budget *budget;  /* set while it is cached */
     _Atomic size_t charged_bytes; /* to the budget; 0: not cached */
     struct cached_response *next_evicted;
+    /* Of a delta: the view, and the revision after which its changes are. 0: not a delta. */
+    unsigned view;
+    uint64_t since;
+    SLIST_ENTRY(cached_response) link; /* the deltas of its service */
 };
 
 /* Takes over the content of `body` on success. One reference, the caller's. ERR_NO_MEMORY. */

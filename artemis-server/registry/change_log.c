@@ -12,8 +12,13 @@ enum error change_log_init(struct change_log *log, uint32_t capacity, uint64_t f
     assert(capacity && (capacity & (capacity - 1)) == 0);
     *log = (struct change_log){.capacity = capacity};
     log->_shared.ring = calloc(capacity, sizeof(*log->_shared.ring));
-    if (!log->_shared.ring)
+    log->_shared.before = calloc(capacity, sizeof(*log->_shared.before));
+    if (!log->_shared.ring || !log->_shared.before) {
+        free(log->_shared.ring);
+        free(log->_shared.before);
+        *log = (struct change_log){0};
         return ERR_NO_MEMORY;
+    }
     pthread_mutex_init(&log->_shared.lock, NULL);
     pthread_mutex_init(&log->wakeup_lock, NULL);
     uint64_t start = now.wall_ms * 1000 > floor ? now.wall_ms * 1000 : floor;
@@ -30,6 +35,7 @@ void change_log_free(struct change_log *log)
     for (uint32_t i = 0; i < log->capacity; i++)
         instance_unref(log->_shared.ring[i].instance);
     free(log->_shared.ring);
+    free(log->_shared.before);
     pthread_mutex_destroy(&log->_shared.lock);
     pthread_mutex_destroy(&log->wakeup_lock);
     *log = (struct change_log){0};
@@ -51,8 +57,8 @@ static struct instance *drop_first(struct change_log *log)
     return instance;
 }
 
-uint64_t change_log_append(struct change_log *log, struct instance *instance, enum change_type type,
-                           struct moment now)
+uint64_t change_log_append(struct change_log *log, uint64_t before, struct instance *instance,
+                           enum change_type type, struct moment now)
 {
     enum { DROPPED_AT_ONCE = 4 }; /* a large instance can displace several small ones */
     struct instance *dropped[DROPPED_AT_ONCE];
@@ -68,6 +74,7 @@ uint64_t change_log_append(struct change_log *log, struct instance *instance, en
         dropped[count++] = drop_first(log);
     log->_shared.ring[revision & (log->capacity - 1)] =
         (struct change){instance, type, now.wall_ms & ((1ull << CHANGE_WALL_BITS) - 1)};
+    log->_shared.before[revision & (log->capacity - 1)] = before;
     atomic_store(&log->revision, revision); /* in one order with wake_after */
     pthread_mutex_unlock(&log->_shared.lock);
     while (count > 0)
@@ -134,6 +141,54 @@ enum error change_log_since(struct change_log *log, uint64_t revision, struct ch
         if (!known)
             return ERR_VERSION_GONE;
         capacity = needed + needed / 8 + 16; /* more may come while we allocate */
+        changes = malloc(capacity * sizeof(*changes));
+        if (!changes)
+            return ERR_NO_MEMORY;
+    }
+}
+
+/* The number of changes of a service after `since`, the latest of which is `last`. False: the log
+ * does not have all of them, or they are more than `max`. Under the lock. */
+static bool count_of_service(const struct change_log *log, uint64_t last, uint64_t since,
+                             size_t max, size_t *count)
+{
+    uint64_t at = last;
+    *count = 0;
+    while (at > since) {
+        if (at < log->_shared.first || *count == max)
+            return false;
+        at = log->_shared.before[at & (log->capacity - 1)];
+        (*count)++;
+    }
+    return at || *count == 0; /* what happened to a service before it was new is not known */
+}
+
+enum error change_log_of_service(struct change_log *log, uint64_t last, uint64_t since, size_t max,
+                                 struct change **out, size_t *count)
+{
+    struct change *changes = NULL;
+    size_t capacity = 0;
+    assert(last <= change_log_revision(log));
+    for (;;) {
+        size_t needed;
+        pthread_mutex_lock(&log->_shared.lock);
+        bool known = count_of_service(log, last, since, max, &needed);
+        if (known && needed <= capacity) {
+            for (uint64_t at = last, left = needed; left > 0;) {
+                changes[--left] = log->_shared.ring[at & (log->capacity - 1)];
+                instance_ref(changes[left].instance);
+                at = log->_shared.before[at & (log->capacity - 1)];
+            }
+            pthread_mutex_unlock(&log->_shared.lock);
+            *out = changes;
+            *count = needed;
+            return ERR_NONE;
+        }
+        pthread_mutex_unlock(&log->_shared.lock);
+        free(changes); /* nothing is allocated under the lock */
+        if (!known)
+            return ERR_VERSION_GONE;
+        capacity = needed;
         changes = malloc(capacity * sizeof(*changes));
         if (!changes)
             return ERR_NO_MEMORY;

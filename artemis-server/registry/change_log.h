@@ -13,6 +13,9 @@
  * when the instances exceed CHANGE_LOG_BYTES_MAX, and by change_log_trim. An append cannot fail.
  * The log references the instances in it.
  *
+ * Each change has the revision of the one before it of the same service. The changes of a service
+ * are therefore read at the cost of their number, however many others the log has.
+ *
  * Thread-safe. Its lock comes after the lock of a shard, which may be held while appending.
  */
 #pragma once
@@ -47,6 +50,7 @@ struct change_log {
     struct {
         pthread_mutex_t lock;
         struct change *ring; /* by revision modulo capacity */
+        uint64_t *before;    /* the revision of the service before each change; 0: it was new */
         uint64_t first;      /* the revision of the oldest change in the ring */
         size_t bytes;        /* of the instances in it */
     } _shared;
@@ -62,9 +66,10 @@ MUST_USE enum error change_log_init(struct change_log *log, uint32_t capacity, u
                                     struct moment now);
 void change_log_free(struct change_log *log);
 
-/* Appends a change and returns its revision. */
-uint64_t change_log_append(struct change_log *log, struct instance *instance, enum change_type type,
-                           struct moment now);
+/* Appends a change and returns its revision. `before` is the revision of the service until now; 0:
+ * the service is new. */
+uint64_t change_log_append(struct change_log *log, uint64_t before, struct instance *instance,
+                           enum change_type type, struct moment now);
 uint64_t change_log_revision(const struct change_log *log);
 /* The number of changes in the log, and the bytes of their instances. */
 void change_log_usage(struct change_log *log, uint64_t *size, uint64_t *bytes);
@@ -75,6 +80,11 @@ void change_log_trim(struct change_log *log, struct moment now);
  * revision of the last one. ERR_VERSION_GONE, ERR_NO_MEMORY. */
 MUST_USE enum error change_log_since(struct change_log *log, uint64_t revision, struct change **out,
                                      size_t *count, uint64_t *newest);
+/* The changes of one service after `since`, oldest first, in an array for change_list_free. `last`
+ * is the revision of its latest change. ERR_VERSION_GONE: the log does not have all of them, or
+ * they are more than `max`; ERR_NO_MEMORY. */
+MUST_USE enum error change_log_of_service(struct change_log *log, uint64_t last, uint64_t since,
+                                          size_t max, struct change **out, size_t *count);
 /* At most `max` changes after `revision`, oldest first, with references for the caller. Their
  * revisions follow `revision` without a gap. ERR_VERSION_GONE. */
 MUST_USE enum error change_log_read(struct change_log *log, uint64_t revision, struct change *out,

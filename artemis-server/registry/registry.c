@@ -208,8 +208,9 @@ struct stored_stamp registry_next_stamp(struct registry *registry, struct moment
 void registry_log_change(struct registry *registry, struct shard *shard, uint32_t service,
                          struct instance *instance, enum change_type type, struct moment now)
 {
-    uint64_t revision = change_log_append(&registry->log, instance, type, now);
-    shard_set_revision(shard, shard_service(shard, service), revision);
+    struct service *changed = shard_service(shard, service);
+    uint64_t revision = change_log_append(&registry->log, changed->revision, instance, type, now);
+    shard_set_revision(shard, changed, revision);
 }
 
 enum error registry_insert(struct registry *registry, struct locked_key *key,

@@ -162,8 +162,24 @@ MUST_USE enum error registry_find_response(struct registry *registry, struct sli
                                            unsigned view, bool all_statuses, struct moment now,
                                            struct cached_response **response,
                                            struct registry_members *members);
-/* Caches a response, unless the service has changed since, the view has one, or the budget (NULL:
- * nothing is cached) is spent. */
+/* The changes of a service that lead from one revision of it to its present one. Released with
+ * registry_delta_free. */
+struct registry_delta {
+    struct change *changes; /* oldest first */
+    size_t count;
+    uint64_t revision;
+};
+/* The cached delta of a view of a service from revision `since` on, a reference; or else NULL and
+ * the changes to encode one from. ERR_VERSION_GONE: the change log does not have all changes, or
+ * the service has fewer members than changes. ERR_SERVICE_NOT_FOUND, ERR_NO_MEMORY. All leave no
+ * response and no changes. */
+MUST_USE enum error registry_find_delta(struct registry *registry, struct slice id, unsigned view,
+                                        uint64_t since, struct moment now,
+                                        struct cached_response **response,
+                                        struct registry_delta *delta);
+void registry_delta_free(struct registry_delta *delta);
+/* Caches a response or a delta, unless the service has changed since, the view has one, or the
+ * budget (NULL: nothing is cached) is spent. */
 void registry_cache_response(struct registry *registry, struct slice id, unsigned view,
                              struct cached_response *response, struct cache_budget *budget);
 

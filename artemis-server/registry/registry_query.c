@@ -137,15 +137,59 @@ enum error registry_find_response(struct registry *registry, struct slice id, un
     return error;
 }
 
+enum error registry_find_delta(struct registry *registry, struct slice id, unsigned view,
+                               uint64_t since, struct moment now, struct cached_response **response,
+                               struct registry_delta *delta)
+{
+    *response = NULL;
+    *delta = (struct registry_delta){0};
+    struct locked_service found = registry_lock_service(registry, id);
+    bool is_known = found.service != NULL;
+    uint32_t max = is_known ? found.service->member_count : 0;
+    uint64_t revision = is_known ? found.service->revision : 0;
+    struct cached_response *cached = is_known ? shard_find_delta(found.service, view, since) : NULL;
+    if (cached) {
+        *response = cached_response_ref(cached);
+        atomic_store_explicit(&cached->used_ms, now.mono_ms, memory_order_relaxed);
+    }
+    pthread_mutex_unlock(&found.locked->lock);
+    if (!is_known)
+        return ERR_SERVICE_NOT_FOUND;
+    if (cached)
+        return ERR_NONE;
+    delta->revision = revision;
+    /* Later changes are in the log too, but not on the way from `revision` back. */
+    return change_log_of_service(&registry->log, revision, since, max, &delta->changes,
+                                 &delta->count);
+}
+
+void registry_delta_free(struct registry_delta *delta)
+{
+    change_list_free(delta->changes, delta->count);
+    *delta = (struct registry_delta){0};
+}
+
+static bool lacks(const struct service *service, unsigned view,
+                  const struct cached_response *response)
+{
+    return response->since ? !shard_find_delta(service, view, response->since)
+                           : !service->responses[view];
+}
+
 void registry_cache_response(struct registry *registry, struct slice id, unsigned view,
                              struct cached_response *response, struct cache_budget *budget)
 {
     struct locked_service found = registry_lock_service(registry, id);
     found.shard->counters.responses_built++;
-    if (found.service && found.service->revision == response->revision && budget &&
-        !found.service->responses[view] && cached_response_put(response, budget))
-        shard_cache_response(found.shard, found.number, view, response);
-    pthread_mutex_unlock(&found.locked->lock);
+    bool is_wanted = found.service && found.service->revision == response->revision && budget &&
+                     lacks(found.service, view, response);
+    if (is_wanted && cached_response_put(response, budget)) {
+        if (response->since)
+            shard_cache_delta(found.shard, found.number, response);
+        else
+            shard_cache_response(found.shard, found.number, view, response);
+    }
+    registry_unlock(registry, found.locked);
 }
 
 /* --- changes ---------------------------------------------------------------------------------- */

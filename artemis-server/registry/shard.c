@@ -44,11 +44,22 @@ static void evict_response(struct shard *shard, struct service *service, unsigne
     shard->responses--;
 }
 
+static void evict_deltas(struct shard *shard, struct service *service)
+{
+    struct cached_response *delta;
+    while ((delta = SLIST_FIRST(&service->deltas))) {
+        SLIST_REMOVE_HEAD(&service->deltas, link);
+        cached_response_evict(delta, &shard->evicted_responses);
+        shard->responses--;
+    }
+}
+
 static void evict_responses(struct shard *shard, struct service *service)
 {
     for (unsigned view = 0; view < RESPONSE_VIEWS; view++)
         if (service->responses[view])
             evict_response(shard, service, view);
+    evict_deltas(shard, service);
 }
 
 void shard_free(struct shard *shard)
@@ -299,6 +310,52 @@ void shard_cache_response(struct shard *shard, uint32_t number, unsigned view,
     arm_cleanup(shard, number, unused_at(shard, response));
 }
 
+struct cached_response *shard_find_delta(const struct service *service, unsigned view,
+                                         uint64_t since)
+{
+    struct cached_response *delta;
+    SLIST_FOREACH (delta, &service->deltas, link)
+        if (delta->view == view && delta->since == since)
+            break;
+    return delta;
+}
+
+void shard_cache_delta(struct shard *shard, uint32_t number, struct cached_response *delta)
+{
+    struct service *service = shard_service(shard, number);
+    struct cached_response *each;
+    struct cached_response *oldest = NULL;
+    unsigned count = 0;
+    assert(delta->since && delta->revision == service->revision);
+    SLIST_FOREACH (each, &service->deltas, link) {
+        oldest = each;
+        count++;
+    }
+    if (count == SERVICE_DELTAS_MAX) {
+        SLIST_REMOVE(&service->deltas, oldest, cached_response, link);
+        cached_response_evict(oldest, &shard->evicted_responses);
+        shard->responses--;
+    }
+    SLIST_INSERT_HEAD(&service->deltas, delta, link);
+    shard->responses++;
+    arm_cleanup(shard, number, unused_at(shard, delta));
+}
+
+/* Evicts the deltas when all of them are unused. */
+static void clean_deltas(struct shard *shard, uint32_t number, uint64_t now_ms)
+{
+    struct service *service = shard_service(shard, number);
+    struct cached_response *delta;
+    uint64_t end_ms = 0;
+    SLIST_FOREACH (delta, &service->deltas, link)
+        if (unused_at(shard, delta) > end_ms)
+            end_ms = unused_at(shard, delta);
+    if (end_ms > now_ms)
+        arm_cleanup(shard, number, end_ms);
+    else
+        evict_deltas(shard, service);
+}
+
 /* A service has come up: removes what is due and arms the cleanup for the rest. */
 static void clean_service(struct shard *shard, uint32_t number, uint64_t now_ms)
 {
@@ -313,6 +370,7 @@ static void clean_service(struct shard *shard, uint32_t number, uint64_t now_ms)
         else
             arm_cleanup(shard, number, end_ms);
     }
+    clean_deltas(shard, number, now_ms);
     if (service->member_count > 0) {
         if (is_sparse(service)) /* without memory it stays as it is */
             (void)resize_members(shard, service, service->member_count * 2);
@@ -409,6 +467,12 @@ static void validate_service(const struct shard *shard, uint32_t number, struct 
         if (!service->responses[view])
             continue;
         assert(service->responses[view]->revision == service->revision);
+        needs_cleanup = true;
+        sums->responses++;
+    }
+    const struct cached_response *delta;
+    SLIST_FOREACH (delta, &service->deltas, link) {
+        assert(delta->revision == service->revision && delta->since);
         needs_cleanup = true;
         sums->responses++;
     }

@@ -35,6 +35,7 @@
 enum {
     DIGEST_BUCKET_BITS = 10,
     DIGEST_BUCKETS = 1 << DIGEST_BUCKET_BITS,
+    SERVICE_DELTAS_MAX = 8, /* cached; the oldest is displaced */
 };
 
 /* Why a record is in a dirty list. There is a list for each kind. */
@@ -96,6 +97,7 @@ struct service {
     uint32_t member_count;
     uint32_t member_capacity;
     struct cached_response *responses[RESPONSE_VIEWS]; /* Invariant: of the service's revision */
+    struct cached_deltas deltas;                       /* the same; at most SERVICE_DELTAS_MAX */
     uint64_t empty_since_ms;                           /* meaningful while member_count is 0 */
     struct guard guard;
     bool evictions_suspended; /* the last decision of its guard */
@@ -266,6 +268,11 @@ void shard_set_revision(struct shard *shard, struct service *service, uint64_t r
  * (cached_response_put) and its use is recorded; takes over the reference. */
 void shard_cache_response(struct shard *shard, uint32_t service, unsigned view,
                           struct cached_response *response);
+/* Stores a delta to the service's revision, likewise. */
+void shard_cache_delta(struct shard *shard, uint32_t service, struct cached_response *delta);
+/* The delta of a view with the changes after `since`; NULL: it is not cached. */
+struct cached_response *shard_find_delta(const struct service *service, unsigned view,
+                                         uint64_t since);
 /* Evicts responses that are unused and services that are empty for too long, up to a tick later.
  * Costs *steps as timing_wheel_next does; complete when some is left. */
 void shard_cleanup(struct shard *shard, uint64_t now_ms, unsigned *steps);

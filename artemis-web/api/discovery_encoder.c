@@ -39,12 +39,40 @@ static void encode_one(const void *context, struct slice id, const struct regist
     jw_close(&w, '}');
 }
 
+/* How a change looks to a client that has only the instances that are up. False: not at all. */
+static bool is_visible(const struct change *change, bool all_statuses, enum change_type *type)
+{
+    *type = change->type;
+    if (all_statuses || instance_status(change->instance) == STATUS_UP)
+        return true;
+    *type = CHANGE_DELETE;
+    return change->type != CHANGE_NEW;
+}
+
+static void encode_changes(const void *context, const struct registry_delta *delta,
+                           bool all_statuses, struct text *out)
+{
+    enum dialect dialect = *(const enum dialect *)context;
+    struct json_writer w = begin(out, dialect, delta->revision);
+    jw_name(&w, "changes");
+    jw_open(&w, '[');
+    for (size_t i = 0; i < delta->count; i++) {
+        const struct change *change = &delta->changes[i];
+        enum change_type type;
+        if (is_visible(change, all_statuses, &type))
+            codec_write_change(&w, dialect, change->instance, type, change->wall_ms);
+    }
+    jw_close(&w, ']');
+    jw_close(&w, '}');
+}
+
 struct service_view discovery_service_view(enum dialect dialect, bool all_statuses)
 {
     return (struct service_view){
         .index = (unsigned)dialect * 2 + all_statuses,
         .all_statuses = all_statuses,
         .encode = encode_one,
+        .encode_delta = encode_changes,
         .context = &dialects[dialect],
     };
 }

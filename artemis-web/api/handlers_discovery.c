@@ -125,6 +125,23 @@ static enum error respond_unknown(struct request *request, const struct long_pol
     return ERR_SERVICE_NOT_FOUND;
 }
 
+/* The changes since the version of the client, where it asks for them and they are known; else the
+ * whole service. */
+static enum error find_response(struct request *request, const struct selection *selection,
+                                const struct long_poll_query *get, struct cached_response **cached)
+{
+    struct response_cache *cache = request->engine->responses;
+    struct slice id = selection_id(selection);
+    struct service_view view =
+        discovery_service_view(request_dialect(request), selection->all_statuses || request->java);
+    enum error error = ERR_VERSION_GONE;
+    if (get->delta_since)
+        error = response_cache_get_delta(cache, id, &view, get->delta_since, request->now, cached);
+    if (error == ERR_VERSION_GONE)
+        error = response_cache_get(cache, id, &view, request->now, cached);
+    return error;
+}
+
 enum error handle_service(struct request *request, struct response *response,
                           char message[MESSAGE_BYTES])
 {
@@ -135,15 +152,11 @@ enum error handle_service(struct request *request, struct response *response,
     if (!error)
         error = request_check_read(request, selection_id(&selection), message);
     if (!error)
-        error = long_poll_read(request, &get, message);
+        error = long_poll_read(request, true, &get, message);
     if (error)
         return error;
-    enum dialect dialect = request_dialect(request);
-    struct service_view view =
-        discovery_service_view(dialect, selection.all_statuses || request->java);
     struct cached_response *cached;
-    error = response_cache_get(request->engine->responses, selection_id(&selection), &view,
-                               request->now, &cached);
+    error = find_response(request, &selection, &get, &cached);
     response->send_etag = true;
     if (error == ERR_SERVICE_NOT_FOUND)
         return respond_unknown(request, &get, selection_id(&selection), response, message);
@@ -202,7 +215,7 @@ enum error handle_services(struct request *request, struct response *response,
     if (!error && !request->is_get)
         error = read_ignored_body(request, message);
     if (!error)
-        error = long_poll_read(request, &get, message);
+        error = long_poll_read(request, false, &get, message);
     if (!error) /* before a response is encoded that may not be needed */
         error = long_poll_decide(request, &get, (struct slice){0}, registry_revision(registry),
                                  response, message);

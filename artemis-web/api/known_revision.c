@@ -21,6 +21,7 @@ enum error known_revision_from_query(struct request *request, struct known_revis
         error = request_query(request, "run", &run, message);
     if (error)
         return error;
+    known->names_epoch |= run.size > 0;
     known->other_epoch |= is_other_epoch(request, run);
     if (!version.data)
         return ERR_NONE;
@@ -43,6 +44,7 @@ enum error known_revision_from_body(struct request *request, struct document *do
         error = document_text(document, "run", &run, message);
     if (error)
         return error;
+    known->names_epoch |= run.size > 0;
     known->other_epoch |= is_other_epoch(request, run);
     if (version != UINT64_MAX) {
         known->given = true;

@@ -13,6 +13,7 @@
 struct known_revision {
     bool given; /* there is a `version` */
     uint64_t revision;
+    bool names_epoch; /* there is a `run` */
     bool other_epoch; /* `run` names another epoch than this node's */
 };
 

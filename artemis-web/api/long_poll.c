@@ -55,22 +55,39 @@ static enum error read_duration(struct slice text, uint64_t *out_ms, char messag
     return refuse(message, "wait: must be like 30s, 500ms or 1m (60s at most)", text);
 }
 
-enum error long_poll_read(struct request *request, struct long_poll_query *get,
+static enum error read_delta(struct request *request, bool *delta, char message[MESSAGE_BYTES])
+{
+    struct slice word = {0};
+    enum error error = request_query(request, "delta", &word, message);
+    if (error || !word.data)
+        return error;
+    *delta = slice_equal(word, SLICE("1")) || slice_equal(word, SLICE("true"));
+    if (*delta || slice_equal(word, SLICE("0")) || slice_equal(word, SLICE("false")))
+        return ERR_NONE;
+    return refuse(message, "delta: must be 1 or 0", word);
+}
+
+enum error long_poll_read(struct request *request, bool takes_delta, struct long_poll_query *get,
                           char message[MESSAGE_BYTES])
 {
     struct slice wait = {0};
     struct known_revision known = {0};
     *get = (struct long_poll_query){0};
     enum error error = request_query(request, "wait", &wait, message);
-    if (error || !wait.data)
+    if (!error && takes_delta)
+        error = read_delta(request, &get->delta, message);
+    get->requested = wait.data;
+    if (error || !(get->requested || get->delta))
         return error;
-    get->requested = true;
-    error = read_duration(wait, &get->wait_ms, message);
+    if (get->requested)
+        error = read_duration(wait, &get->wait_ms, message);
     if (!error)
         error = known_revision_from_query(request, &known, message);
     get->revision = known.revision;
     get->other_epoch =
         known.other_epoch || known.revision > registry_revision(request->engine->registry);
+    if (get->delta && known.names_epoch && !get->other_epoch)
+        get->delta_since = known.revision;
     return error;
 }
 
@@ -89,8 +106,9 @@ enum error long_poll_decide(struct request *request, const struct long_poll_quer
                             struct slice service_id, uint64_t revision, struct response *response,
                             char message[MESSAGE_BYTES])
 {
-    response->send_epoch |= get->requested;
-    if (!get->requested || get->other_epoch || revision > get->revision)
+    bool has_version = get->requested || get->delta;
+    response->send_epoch |= has_version;
+    if (!has_version || get->other_epoch || revision > get->revision)
         return ERR_NONE;
     bool over = request->long_poll_done || get->wait_ms == 0 ||
                 engine_state(request->engine) == NODE_DRAINING;

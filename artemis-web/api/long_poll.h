@@ -6,6 +6,9 @@
  * long_poll_decide. A response above N is sent at once. Otherwise the request is suspended (push.h)
  * and the handler is called once more when the long poll ends; it then sends the new revision, or
  * 304. An unknown service has revision 0.
+ *
+ * `delta=1` asks for the changes after N only. The client must name the epoch of N: the changes of
+ * another node after N would not lead to its present state.
  */
 #pragma once
 
@@ -13,14 +16,17 @@
 
 struct long_poll_query {
     bool requested;   /* the query has `wait` */
+    bool delta;       /* it has `delta=1` */
     bool other_epoch; /* the revision belongs to another node or epoch: respond at once */
     uint64_t revision;
     uint64_t wait_ms;
+    uint64_t delta_since; /* the changes after it are enough for a response; 0: they are not */
 };
 
-/* Reads the query. ERR_INVALID_FIELD with *message. */
-MUST_USE enum error long_poll_read(struct request *request, struct long_poll_query *get,
-                                   char message[MESSAGE_BYTES]);
+/* Reads the query; with `takes_delta` also `delta`. Without `wait` the response comes at once.
+ * ERR_INVALID_FIELD with *message. */
+MUST_USE enum error long_poll_read(struct request *request, bool takes_delta,
+                                   struct long_poll_query *get, char message[MESSAGE_BYTES]);
 /* Decides how to answer with a response of `revision` about a service, or about all services (empty
  * id). If that is not newer than the query's revision, the response becomes a long poll or 304.
  * ERR_TOO_MANY_SUBSCRIBERS, ERR_BODY_TOO_LARGE, with *message. */

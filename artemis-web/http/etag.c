@@ -36,6 +36,16 @@ void etag_write(char out[ETAG_BYTES], const char *epoch, uint64_t revision, bool
     out[size + 1] = '\0';
 }
 
+void etag_write_weak(char out[ETAG_BYTES], const char *epoch, uint64_t revision)
+{
+    memcpy(out, "W/", 2);
+    char *tag = out + 2;
+    tag[0] = '"';
+    size_t size = 1 + write_tag(tag + 1, epoch, revision);
+    tag[size] = '"';
+    tag[size + 1] = '\0';
+}
+
 /* Whether the text between two quotes is the tag, or the tag of the gzip form. */
 static bool is_tag(const char *text, size_t size, const char *tag, size_t tag_size)
 {

@@ -15,6 +15,8 @@ enum { ETAG_BYTES = 64 };
 
 /* `epoch` has at most 32 bytes. */
 void etag_write(char out[ETAG_BYTES], const char *epoch, uint64_t revision, bool is_gzip);
+/* Writes the weak tag of a revision, for a response that brings a client up to it. */
+void etag_write_weak(char out[ETAG_BYTES], const char *epoch, uint64_t revision);
 /* Whether the value of If-None-Match is "*" or names this revision of this epoch: in either form,
  * weak or strong. */
 bool etag_matches(const char *if_none_match, const char *epoch, uint64_t revision);

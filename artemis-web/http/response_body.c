@@ -68,7 +68,10 @@ static bool add_etag(struct MHD_Response *mhd_response, const struct engine *eng
                      const struct cached_response *cached, bool is_gzip)
 {
     char tag[ETAG_BYTES];
-    etag_write(tag, engine->epoch, cached->revision, is_gzip);
+    if (cached->since) /* the same request can be answered with the whole service later */
+        etag_write_weak(tag, engine->epoch, cached->revision);
+    else
+        etag_write(tag, engine->epoch, cached->revision, is_gzip);
     return add(mhd_response, MHD_HTTP_HEADER_ETAG, tag);
 }
 

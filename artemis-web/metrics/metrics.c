@@ -43,7 +43,8 @@ struct metric_values {
     X("artemis_instances",                     "gauge",   registry.instances,             "Registered instances.") \
     X("artemis_services",                      "gauge",   registry.services,              "Services in the store, with or without instances.") \
     X("artemis_version",                       "gauge",   registry.revision,              "Version of the newest change.") \
-    X("artemis_changelog_entries",             "gauge",   registry.change_log_size,       "Changes kept in the change log for services-delta.") \
+    X("artemis_changelog_entries",             "gauge",   registry.change_log_size,       "Changes kept in the change log for services-delta and delta=1.") \
+    X("artemis_changelog_bytes",               "gauge",   registry.change_log_bytes,      "Memory of the instances in the change log.") \
     X("artemis_registrations_total",           "counter", registry.registered,            "Instances registered that were not in the store.") \
     X("artemis_changes_total",                 "counter", registry.changed,               "Registrations that changed the content of an instance.") \
     X("artemis_renewals_total",                "counter", registry.renewed,               "Leases renewed by a heartbeat or an identical registration.") \
@@ -61,6 +62,8 @@ struct metric_values {
     X("artemis_cached_answer_bytes",           "gauge",   responses.service_bytes,        "Memory of the cached responses for single services, gzip forms included.") \
     X("artemis_cached_all_services_bytes",     "gauge",   responses.all_services_bytes,   "Memory of the cached responses with all services, gzip forms included.") \
     X("artemis_answers_built_total",           "counter", registry.responses_built,       "Responses for single services encoded because none was cached.") \
+    X("artemis_deltas_built_total",            "counter", responses.deltas_built,         "Responses with the changes of a service (delta=1) encoded because none was cached.") \
+    X("artemis_deltas_whole_total",            "counter", responses.deltas_gone,          "Requests with delta=1 that got the whole service, because the change log lacked changes, or the service had fewer instances than changes.") \
     X("artemis_log_dropped_lines_total",       "counter", log_dropped,                    "Log lines dropped because stderr was not read in time.") \
     X("artemis_reloads_total",                 "counter", reloads,                        "Reloads of the settings.") \
     X("artemis_reloads_failed_total",          "counter", reloads_failed,                 "Reloads that changed nothing, because a setting was not valid.") \

@@ -120,11 +120,12 @@ static void check_wait(void)
     char message[MESSAGE_BYTES] = "";
     struct long_poll_query get;
     struct request request = new_request();
-    enum error error = long_poll_read(&request, &get, message);
+    enum error error = long_poll_read(&request, true, &get, message);
     if (error)
         check_message(error, message);
     else
-        assert(get.wait_ms <= LONG_POLL_MS_MAX && (get.requested || !get.wait_ms));
+        assert(get.wait_ms <= LONG_POLL_MS_MAX && (get.requested || !get.wait_ms) &&
+               (get.delta || !get.delta_since));
 }
 
 static void check_words(void)

@@ -21,7 +21,7 @@ static uint64_t make_log(struct change_log *log, uint32_t capacity, unsigned cou
     assert_int_equal(change_log_init(log, capacity, 0, at_ms(0)), ERR_NONE);
     uint64_t start = change_log_revision(log);
     for (unsigned i = 1; i <= count; i++)
-        assert_int_equal(change_log_append(log, instance, CHANGE_NEW, (struct moment){0, i}),
+        assert_int_equal(change_log_append(log, 0, instance, CHANGE_NEW, (struct moment){0, i}),
                          start + i);
     instance_unref(instance);
     return start;
@@ -80,7 +80,7 @@ static void versions_grow_by_one_whatever_the_clock_says(void **state)
     for (uint64_t i = 0; i < 5; i++) {
         struct moment now = at_ms(0);
         now.wall_ms += (uint64_t)jumps_ms[i];
-        assert_int_equal(change_log_append(&log, instance, CHANGE_NEW, now), start + i + 1);
+        assert_int_equal(change_log_append(&log, 0, instance, CHANGE_NEW, now), start + i + 1);
         assert_int_equal(change_log_revision(&log), start + i + 1);
     }
     instance_unref(instance);
@@ -119,8 +119,8 @@ static void change_keeps_instance_type_and_time(void **state)
     struct instance *a = make_instance((struct brief){.service = "s", .id = "a"});
     struct instance *b = make_instance((struct brief){.service = "s", .id = "b"});
     uint64_t start = make_log(&log, CAPACITY, 0);
-    change_log_append(&log, a, CHANGE_CHANGE, at_ms(5));
-    change_log_append(&log, b, CHANGE_DELETE, at_ms(6));
+    change_log_append(&log, 0, a, CHANGE_CHANGE, at_ms(5));
+    change_log_append(&log, 0, b, CHANGE_DELETE, at_ms(6));
     instance_unref(a); /* the log holds its own references */
     instance_unref(b);
     assert_int_equal(change_log_since(&log, start, &changes, &count, &newest), ERR_NONE);
@@ -220,8 +220,8 @@ static void *append_all(void *context)
     struct appender *appender = context;
     uint64_t last = 0;
     for (uint64_t i = 1; i <= APPENDS; i++) {
-        uint64_t revision =
-            change_log_append(appender->log, appender->instance, CHANGE_NEW, (struct moment){0, i});
+        uint64_t revision = change_log_append(appender->log, 0, appender->instance, CHANGE_NEW,
+                                              (struct moment){0, i});
         assert(revision > last);
         last = revision;
     }
@@ -349,7 +349,7 @@ static void count_call(void *context)
 static void append_one(struct change_log *log)
 {
     struct instance *instance = make_instance((struct brief){.service = "s", .id = "i"});
-    change_log_append(log, instance, CHANGE_NEW, at_ms(0));
+    change_log_append(log, 0, instance, CHANGE_NEW, at_ms(0));
     instance_unref(instance);
 }
 
@@ -422,7 +422,7 @@ static void *append_and_wake(void *context)
     struct sleeper *sleeper = context;
     struct instance *instance = make_instance((struct brief){.service = "s", .id = "i"});
     for (int i = 0; i < APPENDS; i++) {
-        change_log_append(&sleeper->log, instance, CHANGE_NEW, (struct moment){0, 1});
+        change_log_append(&sleeper->log, 0, instance, CHANGE_NEW, (struct moment){0, 1});
         change_log_wake(&sleeper->log);
     }
     instance_unref(instance);

@@ -22,12 +22,12 @@ static void dismissed_is_not_called(void **state)
     log.wake_context = &calls;
     assert_true(change_log_arm_wakeup(&log, change_log_revision(&log)));
     change_log_disarm_wakeup(&log);
-    uint64_t revision = change_log_append(&log, instance, CHANGE_NEW, at_ms(1));
+    uint64_t revision = change_log_append(&log, 0, instance, CHANGE_NEW, at_ms(1));
     change_log_wake(&log);
     assert_int_equal(calls, 0);
 
     assert_true(change_log_arm_wakeup(&log, revision));
-    change_log_append(&log, instance, CHANGE_DELETE, at_ms(2));
+    change_log_append(&log, 0, instance, CHANGE_DELETE, at_ms(2));
     change_log_wake(&log);
     assert_int_equal(calls, 1);
     instance_unref(instance);

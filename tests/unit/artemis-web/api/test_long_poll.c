@@ -84,7 +84,7 @@ static struct long_poll_query read_query(struct query of)
     struct long_poll_query get;
     char message[MESSAGE_BYTES] = "";
     request.header = parse_query(of);
-    assert_int_equal(long_poll_read(&request, &get, message), ERR_NONE);
+    assert_int_equal(long_poll_read(&request, true, &get, message), ERR_NONE);
     assert_string_equal(message, "");
     return get;
 }
@@ -95,7 +95,7 @@ static void check_refused(struct query of, const char *expected)
     struct long_poll_query get;
     char message[MESSAGE_BYTES] = "";
     request.header = parse_query(of);
-    assert_int_equal(long_poll_read(&request, &get, message), ERR_INVALID_FIELD);
+    assert_int_equal(long_poll_read(&request, true, &get, message), ERR_INVALID_FIELD);
     assert_string_equal(message, expected);
 }
 

@@ -12,6 +12,8 @@ static void tag_has_epoch_revision_and_form(void **state)
 {
     (void)state;
     char tag[ETAG_BYTES];
+    etag_write_weak(tag, epoch, 42);
+    assert_string_equal(tag, "W/\"0123456789abcdef-42\"");
     etag_write(tag, epoch, 0, false);
     assert_string_equal(tag, "\"0123456789abcdef-0\"");
     etag_write(tag, epoch, UINT64_MAX, false);
