@@ -188,9 +188,10 @@ void loop_apply_fetch(struct artemis_client *client, struct http_call *call, uin
     }
     bool succeeded =
         context->unchanged || result->done || strcmp(result->reason, "service-not-found") == 0;
+    const struct fetched_header header = {.etag = call->etag, .run = call->run};
     if (succeeded)
         cache_sync_fetched(sync, context->id, context->generation,
-                           context->unchanged ? NULL : &context->instances, call->etag, now_ms,
+                           context->unchanged ? NULL : &context->instances, &header, now_ms,
                            client_clock_wall_ms());
     else
         cache_sync_refused(sync, context->id, context->generation, result->message, now_ms);

@@ -62,7 +62,6 @@ static void fetch_from(struct cache_sync *sync, struct service_cache *cache, uin
 {
     end_fetch(sync, cache);
     cache->phase = CACHE_FETCH_DUE;
-    cache->resumable = false;
     cache->due_ms = at_ms;
 }
 
@@ -81,6 +80,7 @@ static void no_memory(struct cache_sync *sync, struct service_cache *cache, uint
 {
     service_cache_drop_deferred(cache);
     cache->etag[0] = '\0';
+    cache->resumable = false;
     service_cache_set_fresh(cache, false, cache->contact_ms);
     fetch_from(sync, cache, now_ms + SYNC_NO_MEMORY_MS);
 }
@@ -152,7 +152,8 @@ static void prepare_subscribe(struct service_cache *cache, uint64_t now_ms,
 static void prepare_fetch(struct cache_sync *sync, struct service_cache *cache,
                           struct sync_action *action)
 {
-    wire_write_fetch_path(&action->path, cache->id);
+    wire_write_fetch_path(&action->path, cache->id, cache->revision,
+                          cache->resumable ? cache->epoch : "");
     snprintf(action->etag, sizeof action->etag, "%s", cache->etag);
     snprintf(action->id, sizeof action->id, "%s", cache->id);
     cache->generation = action->generation = ++sync->generation;
@@ -345,17 +346,27 @@ static struct service_cache *fetching(const struct cache_sync *sync, const char 
     return is_current ? cache : NULL;
 }
 
+static enum error apply_instances(struct service_cache *cache, const struct wire_instances *state,
+                                  int64_t wall_ms)
+{
+    enum error error =
+        state->is_delta
+            ? service_cache_change(cache, state->changes, state->change_count, false, wall_ms)
+            : service_cache_replace(cache, NULL, state->instances, state->count, wall_ms);
+    if (!error && (state->revision > cache->revision || cache->polled))
+        cache->revision = state->revision;
+    return error;
+}
+
 static enum error apply_state(struct cache_sync *sync, struct service_cache *cache,
-                              struct wire_instances *state, uint64_t now_ms, int64_t wall_ms)
+                              const struct wire_instances *state, uint64_t now_ms, int64_t wall_ms)
 {
     enum error error = ERR_NONE;
-    if (state) {
-        error = service_cache_replace(cache, NULL, state->instances, state->count, wall_ms);
-        if (!error && (state->revision > cache->revision || cache->polled))
-            cache->revision = state->revision;
-    }
+    if (state)
+        error = apply_instances(cache, state, wall_ms);
     if (!error && cache->missed_revision > cache->revision) {
         cache->missed_revision = 0;
+        cache->resumable = state ? state->revision == cache->revision : cache->resumable;
         fetch_from(sync, cache, now_ms + SYNC_MISSED_MS);
         return ERR_NONE;
     }
@@ -372,14 +383,21 @@ static enum error apply_state(struct cache_sync *sync, struct service_cache *cac
 }
 
 void cache_sync_fetched(struct cache_sync *sync, const char *id, uint64_t generation,
-                        struct wire_instances *state, const char *etag, uint64_t now_ms,
-                        int64_t wall_ms)
+                        struct wire_instances *state, const struct fetched_header *header,
+                        uint64_t now_ms, int64_t wall_ms)
 {
     struct service_cache *cache = fetching(sync, id, generation);
     if (!cache)
         return;
+    if (state && state->is_delta && !cache->resumable) {
+        cache_sync_refused(sync, id, generation, "the server sent changes to an unknown state",
+                           now_ms);
+        return;
+    }
     if (state)
-        snprintf(cache->etag, sizeof cache->etag, "%s", cache->polled ? etag : "");
+        snprintf(cache->etag, sizeof cache->etag, "%s", cache->polled ? header->etag : "");
+    if (state && cache->polled) /* no subscription has named the epoch */
+        wire_read_run(header->run, cache->epoch);
     if (apply_state(sync, cache, state, now_ms, wall_ms))
         no_memory(sync, cache, now_ms);
 }

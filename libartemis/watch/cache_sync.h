@@ -11,6 +11,10 @@
  * the connection is lost, the known state stays and is stale. If a server does not push, each cache
  * is fetched every poll_ms.
  *
+ * A fetch names the revision of the known state, if that is of the server's epoch, and the server
+ * sends only the changes since. An older server, and one that no longer has the changes, sends the
+ * complete state.
+ *
  * "*" never names a revision: a server does not push its state, so it is fetched in any case.
  *
  *     cache_sync_connected(&sync, polls, now_ms);
@@ -72,10 +76,16 @@ MUST_USE bool cache_sync_next(struct cache_sync *sync, uint64_t now_ms, struct s
 void cache_sync_push(struct cache_sync *sync, struct push_message *message, uint64_t now_ms,
                      int64_t wall_ms);
 
-/* Applies a fetched state; `etag` may be "". `state` is NULL if it has not changed (304). */
+/* What the header of a response to a fetch says about the state; "" if it does not. */
+struct fetched_header {
+    const char *etag;
+    const char *run;
+};
+
+/* Applies a fetched state, or the changes to it. `state` is NULL if it has not changed (304). */
 void cache_sync_fetched(struct cache_sync *sync, const char *id, uint64_t generation,
-                        struct wire_instances *state, const char *etag, uint64_t now_ms,
-                        int64_t wall_ms);
+                        struct wire_instances *state, const struct fetched_header *header,
+                        uint64_t now_ms, int64_t wall_ms);
 /* The server refused the fetch. It is repeated after SYNC_REFUSED_MS. */
 void cache_sync_refused(struct cache_sync *sync, const char *id, uint64_t generation,
                         const char *reason, uint64_t now_ms);

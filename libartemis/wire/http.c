@@ -102,6 +102,7 @@ static void read_response(struct http_call *call)
     call->answered = true;
     call->status = (int)status;
     header_value(call, "ETag", call->etag, sizeof call->etag);
+    header_value(call, "X-Artemis-Run", call->run, sizeof call->run);
     if (header_value(call, "Retry-After", text, sizeof text))
         call->retry_after_ms = servers_retry_after_ms(slice_of(text));
 }

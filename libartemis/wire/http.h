@@ -49,6 +49,7 @@ struct http_call {
     int status;
     uint64_t retry_after_ms;
     char etag[HTTP_ETAG_MAX];
+    char run[HTTP_ETAG_MAX];        /* X-Artemis-Run; "" if absent */
     char problem[HTTP_PROBLEM_MAX]; /* if there is no response */
 
     struct http *http;

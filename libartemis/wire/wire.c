@@ -87,20 +87,52 @@ static bool is_unreserved(unsigned char c)
            c == '.' || c == '_' || c == '~';
 }
 
-void wire_write_fetch_path(struct text *out, const char *service_id)
+static void append_escaped(struct text *out, struct slice value)
 {
+    for (size_t i = 0; i < value.size; i++) {
+        unsigned char c = (unsigned char)value.data[i];
+        if (is_unreserved(c))
+            text_append_char(out, (char)c);
+        else
+            text_printf(out, "%%%02X", c);
+    }
+}
+
+/* The text in an epoch that is a JSON string; empty for another epoch. */
+static struct slice run_of(const char *epoch)
+{
+    size_t size = strlen(epoch);
+    if (size < 3 || epoch[0] != '"' || strchr(epoch, '\\'))
+        return (struct slice){0};
+    return (struct slice){epoch + 1, size - 2};
+}
+
+void wire_read_run(const char *run, char epoch[WIRE_EPOCH_MAX])
+{
+    size_t size = 0;
+    while (is_unreserved((unsigned char)run[size]))
+        size++;
+    bool is_valid = size > 0 && run[size] == '\0' && size + 3 <= WIRE_EPOCH_MAX;
+    epoch[0] = '\0';
+    if (is_valid)
+        snprintf(epoch, WIRE_EPOCH_MAX, "\"%s\"", run);
+}
+
+void wire_write_fetch_path(struct text *out, const char *service_id, uint64_t revision,
+                           const char *epoch)
+{
+    struct slice run = run_of(epoch);
     if (strcmp(service_id, "*") == 0) {
         text_append_string(out, "/api/discovery/services");
         return;
     }
     text_append_string(out, "/api/discovery/service?service_id=");
-    for (const unsigned char *c = (const unsigned char *)service_id; *c; c++) {
-        if (is_unreserved(*c))
-            text_append_char(out, (char)*c);
-        else
-            text_printf(out, "%%%02X", *c);
-    }
-    text_append_string(out, "&status=all");
+    append_escaped(out, slice_of(service_id));
+    text_append_string(out, "&status=all&delta=1"); /* the response names the run in any case */
+    if (run.size == 0 || revision == 0)
+        return;
+    text_printf(out, "&version=%llu&run=", (unsigned long long)revision);
+    append_escaped(out, run);
 }
 
 /* --- reading ---------------------------------------------------------------------------------- */
@@ -174,6 +206,67 @@ static enum error read_instance(json_t *item, struct shared_instance **out)
     return error;
 }
 
+/* --- changes ---------------------------------------------------------------------------------- */
+
+/* "2026-02-14T08:00:00.123Z" in ms since 1970; 0 for other text. */
+static int64_t read_time(const char *text)
+{
+    struct tm tm = {0};
+    const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+    if (!rest)
+        return 0;
+    int64_t ms = 0;
+    if (*rest == '.') {
+        int64_t unit = 100;
+        for (rest++; *rest >= '0' && *rest <= '9'; rest++, unit /= 10)
+            ms += (*rest - '0') * unit;
+    }
+    return strcmp(rest, "Z") == 0 ? (int64_t)timegm(&tm) * 1000 + ms : 0;
+}
+
+static const struct {
+    const char *word;
+    enum change_type type;
+} change_words[] = {{"new", CHANGE_NEW},
+                    {"change", CHANGE_CHANGE},
+                    {"delete", CHANGE_DELETE},
+                    {"reload", CHANGE_RELOAD}};
+
+/* *known: false for a change that is ignored. ERR_NO_MEMORY. */
+static enum error read_change(const json_t *item, struct push_change *change, bool *known)
+{
+    const char *word = text_of(item, "change_type");
+    size_t i = 0;
+    while (i < sizeof change_words / sizeof *change_words &&
+           strcmp(change_words[i].word, word) != 0)
+        i++;
+    *known = i < sizeof change_words / sizeof *change_words;
+    if (!*known)
+        return ERR_NONE;
+    *change = (struct push_change){.type = change_words[i].type,
+                                   .time_ms = read_time(text_of(item, "change_time"))};
+    if (change->type == CHANGE_RELOAD)
+        return ERR_NONE;
+    enum error error = read_instance(json_object_get(item, "instance"), &change->instance);
+    *known = change->instance != NULL;
+    return error;
+}
+
+/* Appends the change of an item, unless it is ignored. ERR_NO_MEMORY. */
+static enum error append_change(const json_t *item, struct push_change **changes, size_t *count,
+                                size_t *skipped)
+{
+    void *array = *changes;
+    bool known = false;
+    enum error error = reserve_one(&array, *count, sizeof **changes);
+    *changes = array;
+    if (!error)
+        error = read_change(item, &(*changes)[*count], &known);
+    *count += known;
+    *skipped += !error && !known;
+    return error;
+}
+
 /* --- responses -------------------------------------------------------------------------------- */
 
 static bool read_failure(const json_t *item, struct wire_failure *failure)
@@ -232,22 +325,30 @@ void wire_free_result(struct wire_result *result)
     *result = (struct wire_result){0};
 }
 
-/* An item of "instances". */
-static enum error on_instance(void *context, struct slice text)
+static enum error append_instance(json_t *item, struct wire_instances *out)
 {
-    struct wire_instances *out = context;
     void *instances = out->instances;
     struct shared_instance *instance = NULL;
-    json_t *item = NULL;
-    enum error error = parse(text, &item);
-    if (!error)
-        error = reserve_one(&instances, out->count, sizeof(struct shared_instance *));
+    enum error error = reserve_one(&instances, out->count, sizeof(struct shared_instance *));
     out->instances = instances;
     if (!error)
         error = read_instance(item, &instance);
     if (instance)
         out->instances[out->count++] = instance;
     out->skipped += !error && !instance;
+    return error;
+}
+
+/* An item of "instances" or of "changes". An instance has no "change_type". */
+static enum error on_fetched(void *context, struct slice text)
+{
+    struct wire_instances *out = context;
+    json_t *item = NULL;
+    enum error error = parse(text, &item);
+    if (!error && json_object_get(item, "change_type"))
+        error = append_change(item, &out->changes, &out->change_count, &out->skipped);
+    else if (!error)
+        error = append_instance(item, out);
     json_decref(item);
     return error;
 }
@@ -257,6 +358,9 @@ void wire_free_instances(struct wire_instances *out)
     for (size_t i = 0; i < out->count; i++)
         shared_instance_unref(out->instances[i]);
     free(out->instances);
+    for (size_t i = 0; i < out->change_count; i++)
+        shared_instance_unref(out->changes[i].instance);
+    free(out->changes);
     wire_free_result(&out->result);
     *out = (struct wire_instances){0};
 }
@@ -273,12 +377,12 @@ void wire_reader_start_result(struct wire_reader *reader, struct wire_result *re
 
 void wire_reader_start_instances(struct wire_reader *reader, struct wire_instances *instances)
 {
-    static const char *const lists[] = {"instances", NULL};
+    static const char *const lists[] = {"instances", "changes", NULL};
     *instances = (struct wire_instances){0};
-    *reader = (struct wire_reader){
-        .lists = {.lists = lists, .on_item = on_instance, .context = instances},
-        .result = &instances->result,
-        .instances = instances};
+    *reader =
+        (struct wire_reader){.lists = {.lists = lists, .on_item = on_fetched, .context = instances},
+                             .result = &instances->result,
+                             .instances = instances};
 }
 
 enum error wire_reader_feed(struct wire_reader *reader, struct slice piece)
@@ -295,8 +399,10 @@ enum error wire_reader_end(struct wire_reader *reader)
         error = parse(rest, &root);
     if (!error)
         error = read_status(root, reader->result);
-    if (!error && reader->instances)
+    if (!error && reader->instances) {
         reader->instances->revision = number_of(root, "version");
+        reader->instances->is_delta = json_is_array(json_object_get(root, "changes"));
+    }
     json_decref(root);
     return error;
 }
@@ -308,65 +414,14 @@ void wire_reader_free(struct wire_reader *reader)
 
 /* --- pushes ----------------------------------------------------------------------------------- */
 
-/* "2026-02-14T08:00:00.123Z" in ms since 1970; 0 for other text. */
-static int64_t read_time(const char *text)
-{
-    struct tm tm = {0};
-    const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
-    if (!rest)
-        return 0;
-    int64_t ms = 0;
-    if (*rest == '.') {
-        int64_t unit = 100;
-        for (rest++; *rest >= '0' && *rest <= '9'; rest++, unit /= 10)
-            ms += (*rest - '0') * unit;
-    }
-    return strcmp(rest, "Z") == 0 ? (int64_t)timegm(&tm) * 1000 + ms : 0;
-}
-
-static const struct {
-    const char *word;
-    enum change_type type;
-} change_words[] = {{"new", CHANGE_NEW},
-                    {"change", CHANGE_CHANGE},
-                    {"delete", CHANGE_DELETE},
-                    {"reload", CHANGE_RELOAD}};
-
-/* *known: false for a change that is ignored. ERR_NO_MEMORY. */
-static enum error read_change(const json_t *item, struct push_change *change, bool *known)
-{
-    const char *word = text_of(item, "change_type");
-    size_t i = 0;
-    while (i < sizeof change_words / sizeof *change_words &&
-           strcmp(change_words[i].word, word) != 0)
-        i++;
-    *known = i < sizeof change_words / sizeof *change_words;
-    if (!*known)
-        return ERR_NONE;
-    *change = (struct push_change){.type = change_words[i].type,
-                                   .time_ms = read_time(text_of(item, "change_time"))};
-    if (change->type == CHANGE_RELOAD)
-        return ERR_NONE;
-    enum error error = read_instance(json_object_get(item, "instance"), &change->instance);
-    *known = change->instance != NULL;
-    return error;
-}
-
 /* An item of "changes". */
 static enum error on_change(void *context, struct slice text)
 {
     struct push_message *message = context;
-    void *changes = message->changes;
-    bool known = false;
     json_t *item = NULL;
     enum error error = parse(text, &item);
     if (!error)
-        error = reserve_one(&changes, message->count, sizeof *message->changes);
-    message->changes = changes;
-    if (!error)
-        error = read_change(item, &message->changes[message->count], &known);
-    message->count += known;
-    message->skipped += !error && !known;
+        error = append_change(item, &message->changes, &message->count, &message->skipped);
     json_decref(item);
     return error;
 }

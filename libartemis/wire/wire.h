@@ -34,8 +34,13 @@ void wire_write_subscribe(struct text *out, const char *service_id, uint64_t rev
                           const char *epoch);
 void wire_write_unsubscribe(struct text *out, const char *service_id);
 
-/* Appends the path of the state of a service (or of "*"). Check text_failed. */
-void wire_write_fetch_path(struct text *out, const char *service_id);
+/* Appends the path of the state of a service (or of "*"), or of the changes of a service after a
+ * revision of `epoch`. `epoch` "": the state. An older server sends the state in any case. Check
+ * text_failed. */
+void wire_write_fetch_path(struct text *out, const char *service_id, uint64_t revision,
+                           const char *epoch);
+/* Writes the run of a response header as an epoch; "" if it cannot be one. */
+void wire_read_run(const char *run, char epoch[WIRE_EPOCH_MAX]);
 
 /* --- responses -------------------------------------------------------------------------------- */
 
@@ -57,13 +62,22 @@ struct wire_result {
 
 void wire_free_result(struct wire_result *result);
 
-/* The response to a fetch. It has instances if `result` is a success. */
+struct push_change {
+    enum change_type type;
+    struct shared_instance *instance; /* a reference; NULL for CHANGE_RELOAD */
+    int64_t time_ms;                  /* ms since 1970; 0: absent */
+};
+
+/* The response to a fetch. It has instances, or changes, if `result` is a success. */
 struct wire_instances {
     struct wire_result result;
     uint64_t revision;                  /* `version` on the wire */
     struct shared_instance **instances; /* a reference each */
     size_t count;
-    size_t skipped; /* invalid instances */
+    size_t skipped; /* invalid instances and changes */
+    bool is_delta;  /* it has changes instead of the instances */
+    struct push_change *changes;
+    size_t change_count;
 };
 
 void wire_free_instances(struct wire_instances *instances);
@@ -88,12 +102,6 @@ void wire_reader_free(struct wire_reader *reader);
 /* --- pushes ----------------------------------------------------------------------------------- */
 
 enum push_type { PUSH_OTHER, PUSH_SUBSCRIBED, PUSH_PONG, PUSH_ERROR, PUSH_CHANGE };
-
-struct push_change {
-    enum change_type type;
-    struct shared_instance *instance; /* a reference; NULL for CHANGE_RELOAD */
-    int64_t time_ms;                  /* ms since 1970; 0: absent */
-};
 
 struct push_message {
     enum push_type type;

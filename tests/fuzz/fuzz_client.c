@@ -61,7 +61,8 @@ static void read_instances(struct slice body, size_t step)
     assert(feed_pieces(&reader, body, step) == error);
     if (!error) {
         assert(whole.count == pieces.count && whole.skipped == pieces.skipped);
-        assert(whole.revision == pieces.revision);
+        assert(whole.revision == pieces.revision && whole.is_delta == pieces.is_delta);
+        assert(whole.change_count == pieces.change_count);
         for (size_t i = 0; i < whole.count; i++)
             assert(shared_instance_equal(whole.instances[i], pieces.instances[i]));
     }
@@ -126,8 +127,8 @@ static void on_response(struct session *session, struct slice body)
     if (feed_pieces(&reader, body, body.size))
         cache_sync_refused(&session->sync, session->id, session->generation, "", session->now_ms);
     else
-        cache_sync_fetched(&session->sync, session->id, session->generation, &instances, "",
-                           session->now_ms, 0);
+        cache_sync_fetched(&session->sync, session->id, session->generation, &instances,
+                           &(struct fetched_header){.etag = "", .run = ""}, session->now_ms, 0);
     wire_free_instances(&instances);
     check_caches(session);
     act(session);

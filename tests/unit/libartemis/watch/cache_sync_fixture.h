@@ -21,6 +21,7 @@ struct fixture {
     struct artemis_watch *watch;
     struct sync_action action;
     uint64_t now_ms;
+    const char *run; /* header of the responses */
     char log[1024];
 };
 
@@ -31,6 +32,7 @@ static inline int start_with(void **state, unsigned flags, const char *id)
     cache_sync_init(&fixture->sync);
     fixture->sync.poll_ms = 5000;
     fixture->now_ms = 1000;
+    fixture->run = "";
     assert_int_equal(cache_sync_find_or_create(&fixture->sync, id, &fixture->cache), ERR_NONE);
     fixture->watch = calloc(1, sizeof *fixture->watch);
     assert_non_null(fixture->watch);
@@ -96,8 +98,9 @@ static inline void assert_idle_until(struct fixture *fixture, uint64_t expected_
     assert_int_equal(at_ms, expected_ms);
 }
 
-#define SUBSCRIBE "{\"type\":\"subscribe\",\"service_id\":\"s\"}"
-#define PATH      "/api/discovery/service?service_id=s&status=all"
+#define SUBSCRIBE               "{\"type\":\"subscribe\",\"service_id\":\"s\"}"
+#define PATH                    "/api/discovery/service?service_id=s&status=all&delta=1"
+#define PATH_FROM(version, run) PATH "&version=" version "&run=" run
 
 static inline void receive(struct fixture *fixture, const char *json)
 {
@@ -162,24 +165,41 @@ static inline void reloaded(struct fixture *fixture, const char *id, int version
     receive(fixture, json);
 }
 
+/* The response to a fetch: `json` after the status. */
+static inline void responded(struct fixture *fixture, const char *json)
+{
+    char whole[2600];
+    struct wire_instances read;
+    struct wire_reader reader;
+    snprintf(whole, sizeof whole, "{\"response_status\":{\"error_code\":\"success\"},%s}", json);
+    wire_reader_start_instances(&reader, &read);
+    assert_int_equal(wire_reader_feed(&reader, slice_of(whole)), ERR_NONE);
+    assert_int_equal(wire_reader_end(&reader), ERR_NONE);
+    wire_reader_free(&reader);
+    cache_sync_fetched(&fixture->sync, fixture->action.id, fixture->action.generation, &read,
+                       &(struct fetched_header){.etag = "\"tag\"", .run = fixture->run},
+                       fixture->now_ms, 0);
+    wire_free_instances(&read);
+}
+
 static inline void fetched(struct fixture *fixture, int version, const char *list)
 {
     char instances[2048];
     char json[2400];
-    struct wire_instances read;
-    struct wire_reader reader;
     write_list(instances, sizeof instances, list, "");
     snprintf(json, sizeof json,
-             "{\"response_status\":{\"error_code\":\"success\"},\"version\":%d,"
-             "\"service\":{\"service_id\":\"s\",\"instances\":[%s]}}",
-             version, instances);
-    wire_reader_start_instances(&reader, &read);
-    assert_int_equal(wire_reader_feed(&reader, slice_of(json)), ERR_NONE);
-    assert_int_equal(wire_reader_end(&reader), ERR_NONE);
-    wire_reader_free(&reader);
-    cache_sync_fetched(&fixture->sync, fixture->action.id, fixture->action.generation, &read,
-                       "\"tag\"", fixture->now_ms, 0);
-    wire_free_instances(&read);
+             "\"version\":%d,\"service\":{\"service_id\":\"s\",\"instances\":[%s]}", version,
+             instances);
+    responded(fixture, json);
+}
+
+static inline void fetched_delta(struct fixture *fixture, int version, const char *list)
+{
+    char changes[2048];
+    char json[2400];
+    write_list(changes, sizeof changes, list, "change");
+    snprintf(json, sizeof json, "\"version\":%d,\"changes\":[%s]", version, changes);
+    responded(fixture, json);
 }
 
 static inline void assert_logged(struct fixture *fixture, const char *expected)

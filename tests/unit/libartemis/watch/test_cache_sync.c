@@ -88,7 +88,7 @@ static void incomplete_reload_is_fetched(void **state)
     reloaded(fixture, "s", 20, "", "\"complete\":false,");
     assert_logged(fixture, "");
     pushed(fixture, 21, "+4:80"); /* waits */
-    assert_fetches(fixture, PATH);
+    assert_fetches(fixture, PATH_FROM("10", "A"));
     fetched(fixture, 20, "1:80 3:80");
     assert_logged(fixture, "-2:80 +3:80 +4:80");
 }
@@ -193,8 +193,8 @@ static void server_without_pushes_is_polled(void **state)
     fixture->now_ms += 5000;
     assert_fetches(fixture, PATH);
     assert_string_equal(fixture->action.etag, "\"tag\"");
-    cache_sync_fetched(&fixture->sync, "s", fixture->action.generation, NULL, "", fixture->now_ms,
-                       0);
+    cache_sync_fetched(&fixture->sync, "s", fixture->action.generation, NULL,
+                       &(struct fetched_header){.etag = "", .run = ""}, fixture->now_ms, 0);
     assert_logged(fixture, "");
     fixture->now_ms += 5000;
     assert_fetches(fixture, PATH);

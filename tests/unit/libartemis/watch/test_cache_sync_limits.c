@@ -45,7 +45,7 @@ static void too_many_pushes_during_a_fetch_are_dropped_and_fetched(void **state)
     assert_fresh(fixture, false, 1);
     assert_idle_until(fixture, fixture->now_ms + SYNC_MISSED_MS);
     fixture->now_ms += SYNC_MISSED_MS;
-    assert_fetches(fixture, PATH);
+    assert_fetches(fixture, PATH_FROM("12", "A"));
     pushed(fixture, 14, "+2:80");
     fetched(fixture, 13, "1:99");
     assert_fresh(fixture, true, 2);
