@@ -471,6 +471,12 @@ uint32_t engine_hash(const struct engine *engine, struct slice value)
     return (uint32_t)XXH3_64bits_withSeed(value.data, value.size, engine->hash_seed);
 }
 
+void engine_wake_replication(struct engine *engine)
+{
+    if (engine->replication)
+        replication_thread_wake_deferred(engine->replication);
+}
+
 void engine_on_peer_goodbye(struct engine *engine, const char *node_id)
 {
     if (engine->replication)

@@ -145,6 +145,8 @@ MUST_USE enum error engine_apply_release(struct engine *engine, struct slice ser
                                          uint64_t clock_ms, struct moment now);
 /* A hash that only this process knows. */
 uint32_t engine_hash(const struct engine *engine, struct slice value);
+/* Sends changes of the calling web thread on to the peers: replication_thread_wake_deferred. */
+void engine_wake_replication(struct engine *engine);
 /* A peer has sent its goodbye. */
 void engine_on_peer_goodbye(struct engine *engine, const char *node_id);
 /* The record of a peer was refused as too far ahead: the clock of a member may be wrong, and this

@@ -21,6 +21,7 @@
 #define PER_SERVICE 10u
 #define BEATS       100u /* batches per second */
 #define PROBES      500u /* services, changed in turn */
+#define PORTS       60000u
 #define SAMPLES_MAX 200000u
 #define SEEN_SECS   10.0
 
@@ -133,13 +134,15 @@ static void run_probes(const struct plan *plan, struct samples *samples)
 {
     struct http writer;
     struct http watcher;
+    /* Each run registers other ports: a registration of the same content is only a renewal. */
+    uint32_t first_port = (uint32_t)(now_secs() * 1000) % PORTS;
 
     http_open(&writer, plan->port);
     if (plan->watch)
         http_open(&watcher, plan->watch);
     while (now_secs() < plan->end && samples->count < SAMPLES_MAX) {
         uint32_t probe = (uint32_t)samples->count % PROBES;
-        uint32_t port = 1024 + (uint32_t)samples->count % 60000;
+        uint32_t port = 1024 + (first_port + (uint32_t)samples->count) % PORTS;
         samples->register_ms[samples->count] = register_probe(&writer, probe, port) * 1e3;
         samples->lag_ms[samples->count] =
             plan->watch ? wait_until_seen(&watcher, probe, port) * 1e3 : 0;

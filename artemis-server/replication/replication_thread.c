@@ -409,12 +409,29 @@ static void *run(void *argument)
     return NULL;
 }
 
+/* Of the calling thread: */
+static _Thread_local bool defers_wakeups;
+static _Thread_local bool has_deferred_wakeup;
+
 /* Called by request threads, thousands of times per second: wakes the thread once per turn. */
 static void on_change(void *context)
 {
     struct replication_thread *thread = context;
-    if (!atomic_exchange(&thread->wake_pending, true))
+    if (atomic_exchange(&thread->wake_pending, true))
+        return;
+    if (defers_wakeups)
+        has_deferred_wakeup = true;
+    else
         peer_client_wake(thread->client);
+}
+
+void replication_thread_wake_deferred(struct replication_thread *thread)
+{
+    defers_wakeups = true;
+    if (!has_deferred_wakeup)
+        return;
+    has_deferred_wakeup = false;
+    peer_client_wake(thread->client);
 }
 
 /* --- create, start and free ------------------------------------------------------------------- */

@@ -63,6 +63,11 @@ void replication_thread_recompare(struct replication_thread *thread, uint64_t nu
 /* Asks every peer for its clock at once, at most once a second: the record of a peer was refused as
  * too far ahead. */
 void replication_thread_check_clocks(struct replication_thread *thread);
+/* Wakes the replication thread if the calling thread has changed records since its last call. From
+ * its first call on, changes of the calling thread do not wake it before the next call. A web
+ * thread calls this after it has sent a response: on a busy machine the replication thread
+ * would otherwise take its core before. Only while `thread` exists. */
+void replication_thread_wake_deferred(struct replication_thread *thread);
 /* The peers without this node itself, as last published. Returns their number. */
 size_t replication_thread_peers(struct replication_thread *thread,
                                 struct peer_status out[MEMBERS_MAX]);

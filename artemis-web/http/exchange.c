@@ -382,6 +382,7 @@ static void on_completed(void *context, struct MHD_Connection *mhd, void **reque
     struct session *session = *request_context;
     if (!session)
         return; /* its header was never complete */
+    engine_wake_replication(web->engine);
     input_release_body(&session->request, false);
     cached_response_unref(session->sent);
     session->sent = NULL;

@@ -320,6 +320,7 @@ void web_threads_verify_again(struct web_threads *threads)
 static int before_wait(void *context)
 {
     struct web_thread *thread = context;
+    engine_wake_replication(thread->web->engine); /* for responses that are not sent completely */
     if (TAILQ_EMPTY(&thread->delayed))
         return -1;
     uint64_t now_ms = clock_now().mono_ms;

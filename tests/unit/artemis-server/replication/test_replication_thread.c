@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "artemis-server/clock.h"
 #include "tests/support/wait.h"
 #include "tests/unit/artemis-server/registry/peer_fixture.h"
 
@@ -38,6 +39,19 @@ CURLMcode curl_multi_perform(CURLM *multi, int *running)
         usleep(1000);
     }
     return real.call(multi, running);
+}
+
+static _Thread_local int wakeups; /* by the calling thread */
+
+/* As above. */
+CURLMcode curl_multi_wakeup(CURLM *multi)
+{
+    union {
+        void *symbol;
+        CURLMcode (*call)(CURLM *);
+    } real = {.symbol = dlsym(RTLD_NEXT, "curl_multi_wakeup")};
+    wakeups++;
+    return real.call(multi);
 }
 
 /* --- peers ------------------------------------------------------------------------------------ */
@@ -301,6 +315,47 @@ static void peers_with_one_node_id_are_marked(void **state)
     assert_true(wait_until(share_an_id, NULL, wait_deadline_ms()));
 }
 
+static void change_instance(void)
+{
+    static int number;
+    char machine[16];
+    snprintf(machine, sizeof machine, "m%d", number++);
+    put_as(node.registry, (struct brief){.service = "s", .id = "a", .machine = machine},
+           clock_now());
+}
+
+/* A change wakes the thread unless it follows another that the thread has not seen yet. */
+static bool change_wakes(void *unused)
+{
+    (void)unused;
+    change_instance();
+    return wakeups > 0;
+}
+
+static bool deferred_change_wakes(void *unused)
+{
+    (void)unused;
+    change_instance();
+    assert_int_equal(wakeups, 0);
+    replication_thread_wake_deferred(node.thread);
+    return wakeups > 0;
+}
+
+static void web_thread_wakes_after_its_response(void **state)
+{
+    (void)state;
+    set_members(1);
+    wait_for_up(1);
+    wakeups = 0;
+    assert_true(wait_until(change_wakes, NULL, wait_deadline_ms()));
+    wakeups = 0;
+    replication_thread_wake_deferred(node.thread); /* this is a web thread from here on */
+    assert_true(wait_until(deferred_change_wakes, NULL, wait_deadline_ms()));
+    assert_int_equal(wakeups, 1);
+    replication_thread_wake_deferred(node.thread); /* nothing has changed since */
+    assert_int_equal(wakeups, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,6 +366,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(goodbye_makes_the_peer_down, set_up, tear_down),
         cmocka_unit_test_setup_teardown(flush_without_peers_is_complete, set_up, tear_down),
         cmocka_unit_test_setup_teardown(peers_with_one_node_id_are_marked, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(web_thread_wakes_after_its_response, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
