@@ -41,16 +41,16 @@ DEFINES_sim    := -DREGISTRY_SHARD_BITS=2
 DEFINES_simbug := $(DEFINES_sim) -DARTEMIS_SIM_BUG
 
 # Evaluated once, when something is compiled, because `make deps` may install the packages first.
-PACKAGES     = libmicrohttpd gnutls jansson libcurl libxxhash zlib nettle sqlite3
+PACKAGES     = libmicrohttpd gnutls jansson libcurl libxxhash zlib nettle sqlite3 libcares
 PKG_CFLAGS   = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PACKAGES)))$(PKG_CFLAGS)
 PKG_LIBS     = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PACKAGES)))$(PKG_LIBS)
 CPPFLAGS_ALL = -I. -D_GNU_SOURCE -DARTEMIS_VERSION='"$(VERSION)"' $(DEFINES_$(VARIANT)) $(PKG_CFLAGS) $(CPPFLAGS)
 CFLAGS_ALL   = $(CFLAGS) -std=c17 $(C_WARNINGS) $(VARIANT_FLAGS) -pthread -MMD -MP
 CXXFLAGS_ALL = $(CFLAGS) -std=c++17 -Wall -Wextra -Werror $(VARIANT_FLAGS) -MMD -MP
 LDFLAGS_ALL  = $(VARIANT_LD) $(LDFLAGS) -pthread
-LIBS_ALL     = $(PKG_LIBS) -lwslay -lstdc++
+LIBS_ALL     = $(PKG_LIBS) -lwslay -lresolv -lstdc++
 # libstdc++ serves the TOML parser alone. Loading it would take a tenth of the time to start.
-BINARY_LIBS  = $(if $(SANITIZE_$(VARIANT)),$(LIBS_ALL),$(PKG_LIBS) -lwslay -static-libgcc -Wl,-Bstatic -lstdc++ -Wl,-Bdynamic)
+BINARY_LIBS  = $(if $(SANITIZE_$(VARIANT)),$(LIBS_ALL),$(PKG_LIBS) -lwslay -lresolv -static-libgcc -Wl,-Bstatic -lstdc++ -Wl,-Bdynamic)
 CLIENT_LIBS  = $(eval CLIENT_LIBS := $$(shell pkg-config --libs jansson libcurl nettle) -lwslay)$(CLIENT_LIBS)
 
 # --- files ------------------------------------------------------------------------------------------

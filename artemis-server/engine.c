@@ -180,7 +180,8 @@ static void log_cluster(void *context, const struct cluster_event *event)
     (void)context;
     switch (event->kind) {
     case CLUSTER_TOPOLOGY_UPDATED:
-        log_event(LOG_LEVEL_INFO, "topology changed", LOG_NUMBER("members", event->topology->count),
+        log_event(LOG_LEVEL_INFO, "topology changed", LOG_TEXT("reason", event->reason),
+                  LOG_NUMBER("members", event->topology->count),
                   LOG_NUMBER("joined", event->joined->count),
                   LOG_NUMBER("left", event->left->count),
                   LOG_NUMBER("blocked", event->blocked->count));
@@ -286,7 +287,7 @@ enum error engine_create(const struct config *config, struct engine **out,
     atomic_init(&engine->state, NODE_STARTING);
 
     cluster_init(&engine->cluster);
-    provider_init(&engine->provider, config);
+    membership_init(&engine->membership, config);
 
     enum error error = draw_random(engine);
     call_limits_init(&engine->limits, engine->hash_seed);
@@ -335,12 +336,13 @@ void engine_free(struct engine *engine)
 {
     if (!engine)
         return;
-    provider_stop(&engine->provider);
+    membership_stop(&engine->membership);
     lease_thread_stop(engine->leases); /* it calls the replication thread */
     replication_thread_free(engine->replication);
     storage_close(engine->storage);
     registry_free(engine->registry);
     response_cache_free(engine->responses);
+    membership_free(&engine->membership);
     cluster_free(&engine->cluster);
     credential_store_close(engine->peer_credentials);
     audit_stop(engine->audit, AUDIT_STOP_MS);
@@ -362,8 +364,13 @@ enum error engine_join(struct engine *engine)
         return ERR_NONE;
     }
     cluster_subscribe(&engine->cluster, log_cluster, NULL);
-    enum error error = provider_start(&engine->provider, &engine->cluster);
-    return error ? error : replication_thread_start(engine->replication);
+    enum error error = membership_start(&engine->membership, &engine->cluster);
+    if (error)
+        return error;
+    error = replication_thread_start(engine->replication);
+    if (error)
+        membership_stop(&engine->membership);
+    return error;
 }
 
 /* Waits for the peers in steps: a second signal shortens the wait. */
@@ -389,7 +396,7 @@ void engine_leave(struct engine *engine, uint64_t timeout_ms, uint64_t hurried_m
 {
     if (!engine->replication)
         return;
-    provider_stop(&engine->provider);
+    membership_stop(&engine->membership);
     uint64_t started_ms = clock_now().mono_ms;
     log_line(LOG_LEVEL_INFO, "sending pending changes and a goodbye to the peers");
     if (!flush(engine, timeout_ms, hurried_ms, is_hurried))

@@ -19,7 +19,7 @@
 #include "artemis-core/config/config.h"
 #include "artemis-server/audit/audit.h"
 #include "artemis-server/auth/auth.h"
-#include "artemis-server/cluster/provider.h"
+#include "artemis-server/cluster/providers/membership.h"
 #include "artemis-server/lease_thread.h"
 #include "artemis-server/limits/call_limits.h"
 #include "artemis-server/registry/registry.h"
@@ -61,7 +61,7 @@ struct engine {
     struct lease_thread *leases;
     struct stall stall;
     struct cluster cluster;
-    struct provider provider;
+    struct membership membership;
     struct replication_thread *replication;    /* NULL: cluster or replication is off */
     struct credential_store *peer_credentials; /* of cluster.tls; NULL: peers use plain HTTP */
     uint64_t credentials_checked_ms;

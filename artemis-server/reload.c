@@ -218,7 +218,7 @@ static enum error check(struct engine *engine, const struct config *config,
         return error;
     snprintf(problem->text, sizeof(problem->text),
              "cluster.peers: too many addresses, or one that is too long");
-    error = provider_check(loaded);
+    error = membership_check(loaded);
     if (error)
         return error;
     snprintf(problem->text, sizeof(problem->text), "out of memory");
@@ -238,7 +238,7 @@ enum error reload_apply(struct engine *engine, struct config *config, struct con
     error = copy_settings(&reload, config, loaded);
     log_setup(config->log.level, config->log.format, config->server.node_id);
     engine_reload_limits(engine);
-    provider_reload(&engine->provider);
+    membership_reload(&engine->membership);
     return error;
 }
 

@@ -455,8 +455,14 @@ void config_free(struct config *config)
 {
     if (!config)
         return;
-    free(config->cluster.peers.items);
-    config->cluster.peers = (struct config_list){0};
+    for (const struct config_setting *setting = config_settings; setting < settings_end();
+         setting++) {
+        if (setting->type != CONFIG_LIST)
+            continue;
+        struct config_list *list = (void *)((char *)config + setting->offset);
+        free(list->items);
+        *list = (struct config_list){0};
+    }
     config_tokens_free(config);
 }
 

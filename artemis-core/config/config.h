@@ -37,9 +37,10 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 enum tls_version { TLS_VERSION_1_2, TLS_VERSION_1_3 };
 
 enum {
-    CONFIG_SETTINGS_MAX = 64,
+    CONFIG_SETTINGS_MAX = 96,
     CONFIG_TEXT_BYTES = 256, /* with the terminating zero */
     CONFIG_LIST_MAX = 64,
+    CONFIG_DNS_NAMES_MAX = 8,
     CONFIG_SOURCE_BYTES = 192,
     CONFIG_PROBLEM_BYTES = 768,
     CONFIG_VARIABLE_BYTES = 64, /* name of an environment variable */
@@ -85,14 +86,19 @@ struct config {
     struct {
         bool enabled;
         char cluster_id[CONFIG_TEXT_BYTES];
-        struct config_list peers; /* HOST:PORT, http://HOST:PORT or https://HOST:PORT */
-        char provider[32];
+        struct config_list peers;    /* HOST:PORT, http://HOST:PORT or https://HOST:PORT */
+        struct config_list provider; /* empty before config_validate: static */
         uint32_t health_interval_secs, bootstrap_grace_secs, max_clock_skew_secs;
         char advertise_addr[CONFIG_TEXT_BYTES]; /* default: see config_advertise */
         char listen_addr[CONFIG_TEXT_BYTES];    /* "": peers use the listeners of the clients */
         struct {
             char cert[CONFIG_TEXT_BYTES], key[CONFIG_TEXT_BYTES], ca[CONFIG_TEXT_BYTES];
-        } tls;                         /* "": peers use plain HTTP */
+        } tls; /* "": peers use plain HTTP */
+        struct {
+            struct config_list names;   /* HOST:PORT, or _SERVICE._PROTOCOL.DOMAIN */
+            struct config_list servers; /* ADDRESS:PORT; empty: those of the system */
+            uint32_t min_interval_secs, max_interval_secs;
+        } dns;
         char token[CONFIG_TEXT_BYTES]; /* "": none is sent */
         char token_file[CONFIG_TEXT_BYTES];
     } cluster;
@@ -167,6 +173,8 @@ enum config_form {
     CONFIG_FORM_EXPIRY,  /* see token_expiry_read */
     CONFIG_FORM_PATTERN, /* see token_pattern_matches */
     CONFIG_FORM_TOKEN_NAME,
+    CONFIG_FORM_DNS_NAME,   /* HOST:PORT, or _SERVICE._PROTOCOL.DOMAIN */
+    CONFIG_FORM_DNS_SERVER, /* a numeric address and a port */
 };
 
 struct config_setting {
@@ -194,6 +202,8 @@ struct config_problem {
     char text[CONFIG_PROBLEM_BYTES]; /* "SOURCE: KEY: must be ..., is ..." */
 };
 
+/* Whether cluster.provider has that name. */
+bool config_has_provider(const struct config *config, const char *name);
 /* Whether requests need a token (auth.tokens). */
 bool config_requires_token(const struct config *config);
 enum auth_role config_token_role(const struct config_token *token);

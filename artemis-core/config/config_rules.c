@@ -16,6 +16,17 @@
 
 enum { SHOWN_ADDRESSES_BYTES = 256 };
 
+bool config_has_provider(const struct config *config, const char *name)
+{
+    const struct config_list *names = &config->cluster.provider;
+    if (names->count == 0)
+        return strcmp(name, "static") == 0;
+    for (size_t i = 0; i < names->count; i++)
+        if (strcmp(names->items[i], name) == 0)
+            return true;
+    return false;
+}
+
 /* --- rules of config_validate ----------------------------------------------------------------- */
 
 /* The address without the scheme that it has by default. */
@@ -69,6 +80,44 @@ static enum error check_cluster_token(const struct config *config, struct config
     return config_problem_set(
         problem, "%s: cluster.token_file: cluster.token is set too (%s); set one of them",
         config_source_of(config, "cluster.token_file"), config_source_of(config, "cluster.token"));
+}
+
+/* A list has no default before: that needs memory. */
+static enum error set_default_provider(struct config *config, struct config_problem *problem)
+{
+    const struct config_setting *setting = config_find("cluster.provider");
+    struct toml_value value = config_value_parse(setting, setting->default_value);
+    enum error error = ERR_NONE;
+    if (config->cluster.provider.count == 0)
+        error = config_value_store(setting, &value, &config->cluster.provider);
+    if (error)
+        config_problem_set(problem, "%s: %s", setting->key, error_info(error)->message);
+    return error;
+}
+
+static enum error check_dns(const struct config *config, struct config_problem *problem)
+{
+    size_t names = config->cluster.dns.names.count;
+    bool has_provider = config_has_provider(config, "dns");
+    if (has_provider && names == 0)
+        return config_problem_set(problem,
+                                  "%s: cluster.provider: dns needs cluster.dns.names, "
+                                  "which is not set",
+                                  config_source_of(config, "cluster.provider"));
+    if (names > CONFIG_DNS_NAMES_MAX)
+        return config_problem_set(
+            problem, "%s: cluster.dns.names: must have at most %d names, has %zu",
+            config_source_of(config, "cluster.dns.names"), CONFIG_DNS_NAMES_MAX, names);
+    if (config->cluster.dns.min_interval_secs <= config->cluster.dns.max_interval_secs)
+        return ERR_NONE;
+    return config_problem_set(
+        problem,
+        "%s: cluster.dns.min_interval_secs: must be at most cluster.dns.max_interval_secs, %u "
+        "(%s), is %u",
+        config_source_of(config, "cluster.dns.min_interval_secs"),
+        config->cluster.dns.max_interval_secs,
+        config_source_of(config, "cluster.dns.max_interval_secs"),
+        config->cluster.dns.min_interval_secs);
 }
 
 /* --- the advertised address ------------------------------------------------------------------- */
@@ -185,6 +234,8 @@ enum error config_validate(struct config *config, struct config_problem *problem
 {
     enum error error = check_advertised(config, problem);
     if (!error)
+        error = set_default_provider(config, problem);
+    if (!error)
         error = check_connections(config, problem);
     if (!error)
         error = check_tombstones(config, problem);
@@ -194,7 +245,33 @@ enum error config_validate(struct config *config, struct config_problem *problem
         error = config_tokens_validate(config, problem);
     if (!error)
         error = check_peers(config, problem);
+    if (!error)
+        error = check_dns(config, problem);
     return error ? error : config_listeners_check(config, problem);
+}
+
+/* Whether a provider can find any. */
+static bool has_peers(const struct config *config)
+{
+    return (config_has_provider(config, "static") && config->cluster.peers.count > 0) ||
+           config_has_provider(config, "dns");
+}
+
+/* Settings of a provider that does not run. */
+static void warn_about_providers(const struct config *config, struct text *out)
+{
+    const struct {
+        const char *provider, *key;
+        bool is_set;
+    } rows[] = {
+        {"static", "cluster.peers", config->cluster.peers.count > 0},
+        {"dns", "cluster.dns.names", config->cluster.dns.names.count > 0},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (config->cluster.enabled && rows[i].is_set &&
+            !config_has_provider(config, rows[i].provider))
+            text_printf(out, "%s is set (%s), but cluster.provider does not have %s\n", rows[i].key,
+                        config_source_of(config, rows[i].key), rows[i].provider);
 }
 
 static size_t tokens_of_role(const struct config *config, enum auth_role role)
@@ -210,8 +287,7 @@ static size_t tokens_of_role(const struct config *config, enum auth_role role)
 static void warn_about_tokens(const struct config *config, struct text *out)
 {
     bool has_own = config->cluster.token[0] || config->cluster.token_file[0];
-    bool needs_peers =
-        config->cluster.enabled && config->cluster.peers.count > 0 && !config->cluster.tls.cert[0];
+    bool needs_peers = config->cluster.enabled && has_peers(config) && !config->cluster.tls.cert[0];
     if (needs_peers && has_own && tokens_of_role(config, ROLE_PEER) == 0)
         text_append_string(out, "cluster.token is set, but there is no [[auth.tokens]] with the "
                                 "role peer: this node accepts peers without a token, or none\n");
@@ -222,11 +298,12 @@ static void warn_about_tokens(const struct config *config, struct text *out)
 
 void config_warn(const struct config *config, struct text *out)
 {
-    if (config->cluster.enabled && config->cluster.peers.count == 0)
+    if (config->cluster.enabled && !has_peers(config))
         text_printf(out,
                     "cluster.enabled is true (%s), but cluster.peers is empty: this node has no "
                     "peers to replicate with\n",
                     config_source_of(config, "cluster.enabled"));
     config_listeners_warn(config, out);
     warn_about_tokens(config, out);
+    warn_about_providers(config, out);
 }

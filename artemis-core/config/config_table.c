@@ -29,7 +29,7 @@
 
 enum { DAY_SECS = 24 * 60 * 60 };
 
-static const char *const providers[] = {"static", NULL};
+static const char *const providers[] = {"static", "dns", NULL};
 static const char *const casings[] = {"snake_case", "camelCase", NULL};
 static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
 static const char *const formats[] = {"text", "json", NULL};
@@ -87,9 +87,26 @@ const struct config_setting config_settings[] = {
     {ROW(cluster, peers), .type = CONFIG_LIST, .form = CONFIG_FORM_PEER, .min = 1, .max = 65535,
      .default_value = "", .default_note = "none", .reloadable = true,
      .description = "Addresses of the other nodes. This node skips its own address."},
-    {ROW(cluster, provider), .type = CONFIG_TEXT, .form = CONFIG_FORM_WORD, .choices = providers,
+    {ROW(cluster, provider), .type = CONFIG_LIST, .form = CONFIG_FORM_WORD, .choices = providers,
      .default_value = "static",
-     .description = "Source of the list of nodes; `static` is `cluster.peers`."},
+     .description =
+         "Sources of the list of nodes, one word or a list of them; a node that one of "
+         "them finds is a member. `static` is `cluster.peers`, `dns` is `cluster.dns.names`."},
+    {ROW(cluster, dns.names), .type = CONFIG_LIST, .form = CONFIG_FORM_DNS_NAME, .min = 1,
+     .max = 65535, .default_value = "", .default_note = "none", .reloadable = true,
+     .description = "Names under which the provider `dns` finds the nodes, at most 8: HOST:PORT "
+                    "with A records, or AAAA records if it has no A records, or "
+                    "_SERVICE._PROTOCOL.DOMAIN with SRV records. This node skips its own address."},
+    {ROW(cluster, dns.servers), .type = CONFIG_LIST, .form = CONFIG_FORM_DNS_SERVER, .min = 1,
+     .max = 65535, .default_value = "", .default_note = "those of /etc/resolv.conf",
+     .description = "DNS servers of the provider `dns`."},
+    {NUMBER(cluster, dns.min_interval_secs, 1, 3600, "1"),
+     .description = "Minimum interval between two lookups of a name, in seconds, also where its "
+                    "TTL is lower. After a failure the name is looked up again after that time, "
+                    "and after twice as long with each further one."},
+    {NUMBER(cluster, dns.max_interval_secs, 1, 3600, "60"),
+     .description = "Maximum interval between two lookups of a name, in seconds, also where its "
+                    "TTL is higher."},
     {NUMBER(cluster, health_interval_secs, 1, 3600, "5"),
      .description = "Interval between two health checks of a peer, in seconds."},
     {NUMBER(cluster, bootstrap_grace_secs, 0, 3600, "30"),

@@ -124,6 +124,42 @@ static bool is_token_name(const struct config_setting *setting, const char *text
     return size > 0 && size <= TOKEN_NAME_BYTES_MAX && text[size] == '\0';
 }
 
+/* A name in a zone has labels of 1 to 63 bytes. */
+static bool is_domain(const char *text)
+{
+    size_t label = 0;
+    for (const char *c = text; *c; c++) {
+        label = *c == '.' ? 0 : label + 1;
+        if (label > 63 || (*c == '.' && (c == text || c[1] == '.' || !c[1])))
+            return false;
+    }
+    return is_host(text, strlen(text)) && text[0] != '[';
+}
+
+static bool is_dns_name(const struct config_setting *setting, const char *text)
+{
+    char host[CONFIG_TEXT_BYTES];
+    const char *colon = strrchr(text, ':');
+    if (text[0] == '_' && !colon)
+        return strchr(text, '.') && is_domain(text);
+    if (!colon || !is_address(setting, text))
+        return false;
+    memcpy(host, text, (size_t)(colon - text));
+    host[colon - text] = '\0';
+    return is_domain(host) && inet_pton(AF_INET, host, &(struct in_addr){0}) != 1;
+}
+
+static bool is_dns_server(const struct config_setting *setting, const char *text)
+{
+    char host[CONFIG_TEXT_BYTES];
+    const char *colon = strrchr(text, ':');
+    if (!colon || !is_address(setting, text))
+        return false;
+    memcpy(host, text, (size_t)(colon - text));
+    host[colon - text] = '\0';
+    return host[0] == '[' || inet_pton(AF_INET, host, &(struct in_addr){0}) == 1;
+}
+
 static const struct {
     bool (*is_valid)(const struct config_setting *setting, const char *text);
     const char *description;
@@ -141,6 +177,9 @@ static const struct {
     [CONFIG_FORM_EXPIRY] = {is_expiry,
                             "a day like 2027-01-31, or a time like 2027-01-31T12:00:00Z"},
     [CONFIG_FORM_PATTERN] = {is_name, "a service id, in which * stands for any text"},
+    [CONFIG_FORM_DNS_NAME] = {is_dns_name,
+                              "HOST:PORT or _SERVICE._PROTOCOL.DOMAIN, HOST no address, port "},
+    [CONFIG_FORM_DNS_SERVER] = {is_dns_server, "ADDRESS:PORT, ADDRESS numeric, port "},
     [CONFIG_FORM_TOKEN_NAME] = {is_token_name, "1 to 64 letters, digits, dots, dashes and "
                                                "underscores"},
 };
@@ -272,6 +311,9 @@ static enum error copy_list(const struct toml_value *value, struct config_list *
 static enum error store_list(const struct config_setting *setting, const struct toml_value *value,
                              void *at)
 {
+    const struct toml_value word = {.type = TOML_TYPE_LIST, .items = &value->text, .count = 1};
+    if (value->type == TOML_TYPE_TEXT && setting->form == CONFIG_FORM_WORD)
+        value = &word;
     if (value->type != TOML_TYPE_LIST || value->count > CONFIG_LIST_MAX)
         return ERR_INVALID_FIELD;
     for (size_t i = 0; i < value->count; i++)

@@ -37,6 +37,7 @@ struct transfer {
     bool is_legacy; /* the peer */
     struct text body;
     struct curl_slist *headers;
+    struct curl_slist *connect_to;   /* the address of a peer with a name; NULL: that of the url */
     struct credentials *credentials; /* a reference; NULL: none */
     struct peer_reader *reader;      /* of the response */
     enum error read_error;
@@ -225,6 +226,7 @@ static void end_transfer(struct transfer *transfer, CURLcode code)
 static void clear_transfer(struct transfer *transfer)
 {
     curl_slist_free_all(transfer->headers);
+    curl_slist_free_all(transfer->connect_to);
     peer_reader_free(transfer->reader);
     credentials_unref(transfer->credentials);
     text_clear(&transfer->body);
@@ -232,7 +234,7 @@ static void clear_transfer(struct transfer *transfer)
         text_free(&transfer->body);
     if (transfer->message)
         message_free(transfer->message);
-    transfer->headers = NULL;
+    transfer->headers = transfer->connect_to = NULL;
     transfer->reader = NULL;
     transfer->credentials = NULL;
     transfer->message = NULL;
@@ -346,8 +348,30 @@ static bool write_url(const struct transfer *transfer, const char *peer)
            curl_easy_setopt(transfer->curl, CURLOPT_URL, url) == CURLE_OK;
 }
 
-static bool prepare(struct transfer *transfer, const char *peer)
+/* Writes the prefix of the URLs of a peer. With a name, libcurl verifies that, and connects to the
+ * host and the port of the url in its place. */
+static bool write_base(struct transfer *transfer, const struct peer_address *peer,
+                       char base[URL_BYTES])
 {
+    static const char https[] = "https://";
+    const char *address = peer->url + strlen(https);
+    const char *port = strrchr(peer->url, ':');
+    bool has_name = peer->name[0] && strncmp(peer->url, https, strlen(https)) == 0;
+    if (!has_name) {
+        snprintf(base, URL_BYTES, "%s", peer->url);
+        return true;
+    }
+    char target[URL_BYTES];
+    snprintf(base, URL_BYTES, "%s%s%s", https, peer->name, port);
+    snprintf(target, sizeof(target), "::%s", address); /* any host and port */
+    transfer->connect_to = curl_slist_append(NULL, target);
+    return transfer->connect_to &&
+           curl_easy_setopt(transfer->curl, CURLOPT_CONNECT_TO, transfer->connect_to) == CURLE_OK;
+}
+
+static bool prepare(struct transfer *transfer, const struct peer_address *peer)
+{
+    char base[URL_BYTES];
     CURL *curl = transfer->curl;
     bool compressed = false;
     bool is_get = peer_request_is_get(transfer->message->kind);
@@ -357,7 +381,7 @@ static bool prepare(struct transfer *transfer, const char *peer)
     transfer->clock_ms = transfer->transit_ms = 0;
     transfer->sent_ms = now.mono_ms;
     if (peer_reader_create(on_record, on_number, transfer, &transfer->reader) ||
-        !write_url(transfer, peer))
+        !write_base(transfer, peer, base) || !write_url(transfer, base))
         return false;
     if (!is_get && !write_body(transfer, &compressed, now))
         return false;
@@ -387,14 +411,14 @@ static void make_idle(struct transfer *transfer)
     LIST_INSERT_HEAD(&transfer->client->idle, transfer, link);
 }
 
-void peer_client_send(struct peer_client *client, const char *url, bool is_legacy,
+void peer_client_send(struct peer_client *client, const struct peer_address *peer,
                       struct message *message)
 {
     struct transfer *transfer = take_transfer(client);
     if (transfer) {
         transfer->message = message;
-        transfer->is_legacy = is_legacy;
-        if (prepare(transfer, url) &&
+        transfer->is_legacy = peer->is_legacy;
+        if (prepare(transfer, peer) &&
             curl_multi_add_handle(client->multi, transfer->curl) == CURLM_OK) {
             LIST_INSERT_HEAD(&client->in_flight, transfer, link);
             return;

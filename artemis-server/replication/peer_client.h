@@ -7,7 +7,8 @@
  * 1 KiB are compressed. Only peer_client_wait blocks. One thread, except for peer_client_wake.
  *
  * With credentials, peers are called with TLS: this node shows its certificate, and that of the
- * peer must be signed by one of the authorities and have the host of the peer's URL as a name. Each
+ * peer must be signed by one of the authorities and have the name of the peer's address, or without
+ * one the host of its URL. Each
  * request uses the current credentials, in a new connection after they have changed.
  */
 #pragma once
@@ -63,8 +64,14 @@ MUST_USE enum error peer_client_create(const struct peer_client_options *options
 /* Aborts the requests in flight and frees their messages. Takes NULL. */
 void peer_client_free(struct peer_client *client);
 
-/* Sends a message to the peer at `url`; takes ownership of it. */
-void peer_client_send(struct peer_client *client, const char *url, bool is_legacy,
+struct peer_address {
+    const char *url;
+    const char *name; /* that its certificate must have; "": the host of the url */
+    bool is_legacy;
+};
+
+/* Sends a message to the peer at that address, and takes ownership of it. */
+void peer_client_send(struct peer_client *client, const struct peer_address *peer,
                       struct message *message);
 /* Moves data of the requests in flight and calls the handler. True if any request ended. */
 bool peer_client_run(struct peer_client *client);

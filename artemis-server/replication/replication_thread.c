@@ -138,11 +138,12 @@ static void update_shared_ids(struct replication_thread *thread, const struct pe
         thread->peers[number].shares_node_id = find_same_id(thread, &thread->peers[number]);
     const struct peer_status *other = find_same_id(thread, changed);
     if (other)
-        log_event(LOG_LEVEL_WARN,
-                  "two peers have the same node id; set another server.node_id, or remove one from "
-                  "cluster.peers",
-                  LOG_TEXT("peer", changed->node_id), LOG_TEXT("url", changed->url),
-                  LOG_TEXT("other_url", other->url));
+        log_event(
+            LOG_LEVEL_WARN,
+            "two peers have the same node id; set another server.node_id, or remove one of the "
+            "two addresses (cluster.peers, or what the membership provider finds)",
+            LOG_TEXT("peer", changed->node_id), LOG_TEXT("url", changed->url),
+            LOG_TEXT("other_url", other->url));
 }
 
 static void set_names(struct replication_thread *thread, struct peer_status *peer,
@@ -239,11 +240,16 @@ static void apply_topology(struct replication_thread *thread, const struct membe
         *peer = (struct peer_status){0};
     }
     for (size_t i = 0; i < topology->count; i++) {
-        if (find_url(thread, topology->urls[i]) < MEMBERS_MAX)
+        const struct member *member = &topology->items[i];
+        uint32_t number = find_url(thread, member->url);
+        if (number < MEMBERS_MAX) {
+            memcpy(thread->peers[number].name, member->name, sizeof(member->name));
             continue;
-        uint32_t number = find_url(thread, ""); /* a free one: there are as many as members */
+        }
+        number = find_url(thread, ""); /* a free one: there are as many as members */
         assert(number < MEMBERS_MAX);
-        memcpy(thread->peers[number].url, topology->urls[i], MEMBER_URL_BYTES);
+        memcpy(thread->peers[number].url, member->url, sizeof(member->url));
+        memcpy(thread->peers[number].name, member->name, sizeof(member->name));
         replicator_add_peer(thread->replicator, number, clock_now());
         update_peer(thread, number);
     }
@@ -358,7 +364,8 @@ static uint64_t run_turn(struct replication_thread *thread)
         replicator_drain_dirty(thread->replicator, now);
         while ((message = replicator_next(thread->replicator, now))) {
             const struct peer_status *peer = &thread->peers[message->peer];
-            peer_client_send(thread->client, peer->url, peer->view.is_legacy, message);
+            const struct peer_address address = {peer->url, peer->name, peer->view.is_legacy};
+            peer_client_send(thread->client, &address, message);
         }
     } while (peer_client_run(thread->client));
     return replicator_due_ms(thread->replicator, now);

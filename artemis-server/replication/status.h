@@ -17,6 +17,7 @@ enum { STATUS_INTERVAL_MS = 20, PEER_NAME_BYTES = 256, PEER_ERROR_BYTES = 256 };
 
 struct peer_status {
     char url[MEMBER_URL_BYTES];
+    char name[MEMBER_NAME_BYTES];  /* that its certificate must have; "": the host of the url */
     char node_id[PEER_NAME_BYTES]; /* "": not known yet */
     char region[PEER_NAME_BYTES];  /* "": not sent; the same for the zone */
     char zone[PEER_NAME_BYTES];

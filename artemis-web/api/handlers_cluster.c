@@ -211,6 +211,38 @@ static void write_peer(struct json_writer *w, const struct peer_status *peer, st
     jw_close(w, '}');
 }
 
+static void write_provider(struct json_writer *w, const struct provider_status *provider)
+{
+    const char *state = provider->has_published ? "up" : "starting";
+    jw_open(w, '{');
+    named_string(w, "name", provider->name);
+    named_string(w, "state", provider->problem[0] ? "failing" : state);
+    named_u64(w, "members", provider->members);
+    named_u64(w, "failures", provider->failures);
+    if (provider->problem[0]) {
+        named_string(w, "problem", provider->problem);
+        jw_name(w, "failing_since");
+        jw_rfc3339(w, provider->failing_since_wall_ms);
+    }
+    jw_close(w, '}');
+}
+
+/* Where the list of members comes from. */
+static void write_membership(struct json_writer *w, struct engine *engine)
+{
+    struct provider_status providers[PROVIDERS_MAX];
+    size_t count = membership_status(&engine->membership, providers);
+    jw_name(w, "membership");
+    jw_open(w, '{');
+    named_u64(w, "members", cluster_member_count(&engine->cluster));
+    jw_name(w, "providers");
+    jw_open(w, '[');
+    for (size_t i = 0; i < count; i++)
+        write_provider(w, &providers[i]);
+    jw_close(w, ']');
+    jw_close(w, '}');
+}
+
 enum error handle_status_cluster(struct request *request, struct response *response,
                                  char message[MESSAGE_BYTES])
 {
@@ -232,6 +264,8 @@ enum error handle_status_cluster(struct request *request, struct response *respo
     for (size_t i = 0; i < count; i++)
         write_peer(&w, &peers[i], request->now);
     jw_close(&w, ']');
+    if (request->engine->replication)
+        write_membership(&w, request->engine);
     jw_close(&w, '}');
     return ERR_NONE;
 }

@@ -189,10 +189,13 @@ static uint64_t count_reloads(struct credential_store *store, struct moment now)
     return store ? credential_store_status(store, now).reloads : 0;
 }
 
-/* Returns the number of reloads of certificates up to now. */
-static uint64_t count_all_reloads(struct web *web, struct moment now)
+/* Returns the number of changes up to now after which the certificate of a client may be refused:
+ * reloads of certificates, and members that have left. */
+static uint64_t count_changes(struct web *web, struct moment now)
 {
-    return count_reloads(web->credentials, now) + count_reloads(web->engine->peer_credentials, now);
+    return count_reloads(web->credentials, now) +
+           count_reloads(web->engine->peer_credentials, now) +
+           cluster_departures(&web->engine->cluster);
 }
 
 void web_tick(struct web *web, struct moment now)
@@ -208,10 +211,10 @@ void web_check_credentials(struct web *web, bool force, struct moment now)
         return;
     web->credentials_checked_ms = now.mono_ms;
     credential_store_check(web->credentials, force, now);
-    uint64_t reloads = count_all_reloads(web, now);
-    if (!force && reloads != web->verified_reloads)
+    uint64_t changes = count_changes(web, now);
+    if (!force && changes != web->verified_changes)
         web_threads_verify_again(web->tls_threads);
-    web->verified_reloads = reloads;
+    web->verified_changes = changes;
 }
 
 bool web_is_certificate_failing(struct web *web)

@@ -74,7 +74,7 @@ struct web {
     struct web_listener listeners[CONFIG_LISTENERS];
     struct credential_store *credentials; /* of server.tls_listen_addr; NULL: none */
     uint64_t credentials_checked_ms;
-    uint64_t verified_reloads; /* reloads of certificates after which clients were verified again */
+    uint64_t verified_changes; /* after which clients were verified again; see count_changes */
     struct connections connections;
     struct metrics metrics;
     struct tls_counters tls_counters;

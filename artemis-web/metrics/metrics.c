@@ -7,6 +7,7 @@
 
 #include "artemis-server/log.h"
 #include "artemis-server/process_stats.h"
+#include "artemis-web/metrics/metrics_cluster.h"
 #include "artemis-web/metrics/metrics_limits.h"
 #include "artemis-web/metrics/metrics_peers.h"
 #include "artemis-web/metrics/metrics_tls.h"
@@ -311,6 +312,7 @@ void metrics_write(struct metrics *metrics, struct engine *engine, struct connec
     metrics_write_limits(engine, out);
     write_requests(metrics, out);
     write_latency(metrics, out);
+    metrics_write_cluster(engine, out);
     metrics_write_peers(engine, out);
     write_storage(engine, out);
     write_process(engine->started.wall_ms, out);
@@ -327,6 +329,7 @@ void metrics_write_reference(struct text *out)
     SINGLE_METRICS(X)
 #undef X
     metrics_write_limits_reference(out);
+    metrics_write_cluster_reference(out);
     metrics_write_peers_reference(out);
     metrics_write_tls_reference(out);
 #define X(name, type, field, description)                                                          \

@@ -81,8 +81,9 @@ static bool is_member(struct cluster *cluster, gnutls_x509_crt_t certificate)
         return false;
     cluster_members(cluster, &members);
     for (size_t i = 0; i < members.count; i++) {
-        host_of(members.urls[i], host);
-        if (gnutls_x509_crt_check_hostname2(certificate, host,
+        host_of(members.items[i].url, host);
+        const char *name = members.items[i].name[0] ? members.items[i].name : host;
+        if (gnutls_x509_crt_check_hostname2(certificate, name,
                                             GNUTLS_VERIFY_DO_NOT_ALLOW_WILDCARDS))
             return true;
     }
@@ -167,7 +168,7 @@ static int verify(gnutls_session_t gnutls)
     gnutls_x509_crt_deinit(certificate);
     return accepted ? 0
                     : refuse(tls, GNUTLS_A_ACCESS_DENIED,
-                             "peer certificate: has the name of no member (cluster.peers)");
+                             "peer certificate: has the name of no member of the cluster");
 }
 
 /* --- the course of a handshake ---------------------------------------------------------------- */

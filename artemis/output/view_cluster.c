@@ -205,6 +205,26 @@ static void print_summary(const json_t *peers, FILE *out)
         fprintf(out, "%zu of %zu peers are up and ready\n", others, others);
 }
 
+/* The membership providers that fail. */
+static void print_failing_providers(const json_t *root, FILE *out)
+{
+    char scratch[TABLE_SCRATCH_MAX];
+    const json_t *providers =
+        call_response_field(call_response_field(root, "membership"), "providers");
+    for (size_t i = 0; i < json_array_size(providers); i++) {
+        const json_t *provider = json_array_get(providers, i);
+        if (strcmp(call_response_text(provider, "state"), "failing") != 0)
+            continue;
+        fputs("membership provider ", out);
+        terminal_text_print(out, call_response_text(provider, "name"), 0);
+        fputs(" fails since ", out);
+        terminal_text_print(out, call_response_text(provider, "failing_since"), 0);
+        fprintf(out, "; its last list, of %s, stays: ", count_of(provider, "members", scratch));
+        terminal_text_print(out, call_response_text(provider, "problem"), 0);
+        fputc('\n', out);
+    }
+}
+
 void view_cluster(const json_t *root, FILE *out, size_t columns_max)
 {
     const json_t *peers = call_response_field(root, "peers");
@@ -212,6 +232,7 @@ void view_cluster(const json_t *root, FILE *out, size_t columns_max)
     fputc('\n', out);
     if (count_others(peers) == 0) {
         fputs("this node has no peers (cluster.enabled, cluster.peers)\n", out);
+        print_failing_providers(root, out);
         return;
     }
     const struct table table = {
@@ -225,4 +246,5 @@ void view_cluster(const json_t *root, FILE *out, size_t columns_max)
     table_print(&table, out, columns_max);
     fputc('\n', out);
     print_summary(peers, out);
+    print_failing_providers(root, out);
 }

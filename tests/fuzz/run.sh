@@ -18,7 +18,7 @@ fi
 sanitize=address,undefined
 flags=(-I. -D_GNU_SOURCE "-DARTEMIS_VERSION=\"fuzz\"" -O1 -g -fno-omit-frame-pointer -Wall -Wextra
     -fno-sanitize-recover=all "-fsanitize=fuzzer-no-link,$sanitize")
-packages=(libmicrohttpd gnutls jansson libcurl libxxhash zlib nettle sqlite3)
+packages=(libmicrohttpd gnutls jansson libcurl libxxhash zlib nettle sqlite3 libcares)
 read -ra packages_cflags <<<"$(pkg-config --cflags "${packages[@]}")"
 read -ra packages_libs <<<"$(pkg-config --libs "${packages[@]}")"
 
@@ -57,7 +57,7 @@ for source in tests/fuzz/fuzz_*.c; do
     mkdir -p "$work/corpus"
     object=$(compile "$source") &&
         clang++ "-fsanitize=fuzzer,$sanitize" -o "$out/$target" "$object" "$out"/{command,client,server}.a \
-            "${packages_libs[@]}" -lwslay || exit 1
+            "${packages_libs[@]}" -lwslay -lresolv || exit 1
     dictionary=()
     [ -f "tests/fuzz/$name.dict" ] && dictionary=("-dict=tests/fuzz/$name.dict")
     if "$out/$target" -max_total_time="$secs" -timeout=5 -rss_limit_mb=1024 -print_final_stats=1 \

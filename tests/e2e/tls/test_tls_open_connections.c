@@ -206,7 +206,7 @@ static void connections_of_a_removed_peer_end(void **state)
     check_ends(&removed);
     request(&stays, DIGEST);
     raw_socket_close(&stays);
-    check_log("reason=\"peer certificate: has the name of no member (cluster.peers)\"");
+    check_log("reason=\"peer certificate: has the name of no member of the cluster\"");
 }
 
 int main(void)

@@ -25,8 +25,8 @@ static bool is_free(uint16_t port)
     return free;
 }
 
-/* Below the ephemeral ports; each test program starts at another one. */
-static uint16_t choose_port(void)
+/* Each test program starts at another one. */
+uint16_t cluster_choose_port(void)
 {
     enum { FIRST = 10000, COUNT = 20000 };
     static unsigned next;
@@ -66,8 +66,8 @@ void cluster_plan(struct cluster *cluster, int count, const char *const settings
     size_t size = (size_t)snprintf(cluster->peers, sizeof cluster->peers, "cluster.peers=");
     for (int i = 0; i < count; i++) {
         char url[PEER_URL_BYTES];
-        cluster->ports[i] = choose_port();
-        cluster->peer_ports[i] = has_tls ? choose_port() : 0;
+        cluster->ports[i] = cluster_choose_port();
+        cluster->peer_ports[i] = has_tls ? cluster_choose_port() : 0;
         write_peer_url(cluster, cluster->ports[i], url);
         size += (size_t)snprintf(cluster->peers + size, sizeof cluster->peers - size, "%s%s",
                                  i ? "," : "", url);

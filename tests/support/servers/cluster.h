@@ -25,6 +25,9 @@ struct cluster {
     const char *settings[CLUSTER_SETTINGS_MAX + 1]; /* "section.key=value", the same for all */
 };
 
+/* A free port of 127.0.0.1, below the ephemeral ones. */
+uint16_t cluster_choose_port(void);
+
 /* Chooses ports and starts nothing. `settings` ends with NULL or is NULL; kept by reference. */
 void cluster_plan(struct cluster *cluster, int count, const char *const settings[]);
 /* Starts one node, with a setting of its own or NULL; returns when it listens. */

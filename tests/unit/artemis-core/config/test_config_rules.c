@@ -92,6 +92,26 @@ static void peer_listed_with_and_without_scheme_is_rejected(void **state)
     assert_int_equal(config_validate(&config, &problem), ERR_NONE);
 }
 
+static void names_of_the_dns_provider_are_checked(void **state)
+{
+    (void)state;
+    check_set("cluster.provider", "static,dns");
+    assert_int_equal(config_validate(&config, &problem), ERR_INVALID_FIELD);
+    assert_string_equal(problem.text, "--set: cluster.provider: dns needs cluster.dns.names, which "
+                                      "is not set");
+    check_set("cluster.dns.names", "a.x:1,b.x:1,c.x:1,d.x:1,e.x:1,f.x:1,g.x:1,h.x:1,i.x:1");
+    assert_int_equal(config_validate(&config, &problem), ERR_INVALID_FIELD);
+    assert_string_equal(problem.text, "--set: cluster.dns.names: must have at most 8 names, has 9");
+    check_set("cluster.dns.names", "a.x:1,_b._tcp.x");
+    assert_int_equal(config_validate(&config, &problem), ERR_NONE);
+    check_set("cluster.dns.min_interval_secs", "61");
+    assert_int_equal(config_validate(&config, &problem), ERR_INVALID_FIELD);
+    assert_string_equal(problem.text, "--set: cluster.dns.min_interval_secs: must be at most "
+                                      "cluster.dns.max_interval_secs, 60 (default), is 61");
+    assert_true(config_has_provider(&config, "dns"));
+    assert_true(config_has_provider(&config, "static"));
+}
+
 /* --- the advertised address ------------------------------------------------------------------- */
 
 static const char *const one_address[] = {"10.0.0.7"};
@@ -215,11 +235,31 @@ static void cluster_without_peers_is_a_warning(void **state)
     text_free(&warnings);
 }
 
+static void list_without_its_provider_is_a_warning(void **state)
+{
+    (void)state;
+    struct text warnings = {0};
+    check_set("cluster.enabled", "true");
+    check_set("cluster.peers", "a:1");
+    check_set("cluster.dns.names", "n.x:1");
+    config_warn(&config, &warnings);
+    assert_string_equal(text_string(&warnings), "cluster.dns.names is set (--set), but "
+                                                "cluster.provider does not have dns\n");
+    text_clear(&warnings);
+    check_set("cluster.provider", "dns");
+    config_warn(&config, &warnings);
+    assert_string_equal(text_string(&warnings), "cluster.peers is set (--set), but "
+                                                "cluster.provider does not have static\n");
+    text_free(&warnings);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(names_of_the_dns_provider_are_checked),
+        TEST(list_without_its_provider_is_a_warning),
         TEST(advertise_addr_defaults_to_listen_addr),
         TEST(threads_above_connections_are_rejected),
         TEST(tombstone_secs_of_a_cluster_covers_two_rounds),

@@ -81,12 +81,17 @@ static void valid_values_are_accepted(void **state)
         {"server.max_connections", "1000000", "1000000"},
         {"cluster.enabled", "true", "true"},
         {"cluster.provider", "static", "static"},
+        {"cluster.provider", "[\"static\"]", "static"},
+        {"cluster.provider", "", ""},
         {"cluster.advertise_addr", "a.example.com:1", "a.example.com:1"},
         {"cluster.peers", "a:1, http://b:2 ,https://[::1]:3", "a:1,http://b:2,https://[::1]:3"},
         {"cluster.peers", "[::1]:3", "[::1]:3"},
         {"cluster.peers", " [::1]:3, [::2]:4 ", "[::1]:3,[::2]:4"},
         {"cluster.peers", "[\"a:1\", 'b:2',] # two", "a:1,b:2"},
         {"cluster.peers", " [] ", ""},
+        {"cluster.provider", "static,dns", "static,dns"},
+        {"cluster.dns.names", "n.example:1,_a._tcp.example", "n.example:1,_a._tcp.example"},
+        {"cluster.dns.servers", "10.0.0.53:53,[::1]:53", "10.0.0.53:53,[::1]:53"},
         {"cluster.peers", "", ""},
         {"lease.ttl_secs", "86400", "86400"},
         {"lease.guard_percent", "0", "0"},
@@ -109,6 +114,11 @@ static void valid_values_are_accepted(void **state)
     "must be text, 1 to 255 bytes of UTF-8, no control character, no blank at an end, is "
 #define SIZE_RULE   "must be a size, 1 KiB to 1 GiB, in bytes or with KiB, MiB or GiB, is "
 #define LISTEN_RULE "must be text, HOST:PORT, port 0 to 65535, is "
+#define NAMES_RULE                                                                                 \
+    "must be a list, at most 64 of HOST:PORT or _SERVICE._PROTOCOL.DOMAIN, HOST no address, port " \
+    "1 to 65535, is "
+#define SERVERS_RULE                                                                               \
+    "must be a list, at most 64 of ADDRESS:PORT, ADDRESS numeric, port 1 to 65535, is "
 #define PEERS_RULE                                                                                 \
     "must be a list, at most 64 of HOST:PORT or http://HOST:PORT or https://HOST:PORT, "           \
     "port 1 to 65535, is "
@@ -155,9 +165,18 @@ static const char *const bad_values[][3] = {
     {"cluster.enabled", "yes", "must be true or false, is \"yes\""},
     {"cluster.enabled", "True", "must be true or false, is \"True\""},
     {"cluster.enabled", "1", "must be true or false, is \"1\""},
-    {"cluster.provider", "dns", "must be static, is \"dns\""},
+    {"cluster.provider", "dnf", "must be static or dns, is \"dnf\""},
     {"cluster.advertise_addr", "h:0", "must be text, HOST:PORT, port 1 to 65535, is \"h:0\""},
     {"cluster.peers", "a:1,", PEERS_RULE "\"\""},
+    {"cluster.dns.names", "n.example", NAMES_RULE "\"n.example\""},
+    {"cluster.dns.names", "10.0.0.1:80", NAMES_RULE "\"10.0.0.1:80\""},
+    {"cluster.dns.names", "[::1]:80", NAMES_RULE "\"[::1]:80\""},
+    {"cluster.dns.names", "n..example:80", NAMES_RULE "\"n..example:80\""},
+    {"cluster.dns.names", "n.example:0", NAMES_RULE "\"n.example:0\""},
+    {"cluster.dns.names", "http://n.example:80", NAMES_RULE "\"http://n.example:80\""},
+    {"cluster.dns.names", "_artemis", NAMES_RULE "\"_artemis\""},
+    {"cluster.dns.servers", "n.example:53", SERVERS_RULE "\"n.example:53\""},
+    {"cluster.dns.servers", "10.0.0.53", SERVERS_RULE "\"10.0.0.53\""},
     {"cluster.peers", "a:1,b", PEERS_RULE "\"b\""},
     {"cluster.peers", "a:1,b:0", PEERS_RULE "\"b:0\""},
     {"cluster.peers", "http://a:1/", PEERS_RULE "\"http://a:1/\""},

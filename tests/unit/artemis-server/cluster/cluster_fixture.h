@@ -31,9 +31,9 @@ static inline void log_list(const char *sign, const struct member_list *list)
     log_word(sign);
     log_word("[");
     for (size_t i = 0; i < list->count; i++) {
-        assert_int_equal(strncmp(list->urls[i], "http://", 7), 0);
+        assert_int_equal(strncmp(list->items[i].url, "http://", 7), 0);
         log_word(i ? " " : "");
-        log_word(list->urls[i] + 7);
+        log_word(list->items[i].url + 7);
     }
     log_word("]");
 }
@@ -50,7 +50,7 @@ static inline void log_event(void *context, const struct cluster_event *event)
         log_list(" -", event->left);
         log_list(" !", event->blocked);
     }
-    if (event->reason) {
+    if (event->reason && event->kind != CLUSTER_TOPOLOGY_UPDATED) {
         log_word(": ");
         log_word(event->reason);
     }

@@ -13,7 +13,7 @@ static bool update(const char *members, const char *blocked)
 {
     struct member_list list = members_of(members);
     struct member_list not_these = members_of(blocked ? blocked : "");
-    return cluster_update(&events.cluster, &list, blocked ? &not_these : NULL);
+    return cluster_update(&events.cluster, &list, blocked ? &not_these : NULL, "a test");
 }
 
 /* --- lists ------------------------------------------------------------------------------------ */
@@ -23,10 +23,10 @@ static void members_are_sorted_and_have_a_scheme(void **state)
     (void)state;
     struct member_list list = members_of("c:1 a:1 https://b:1 http://a:2");
     assert_int_equal(list.count, 4);
-    assert_string_equal(list.urls[0], "http://a:1");
-    assert_string_equal(list.urls[1], "http://a:2");
-    assert_string_equal(list.urls[2], "http://c:1");
-    assert_string_equal(list.urls[3], "https://b:1");
+    assert_string_equal(list.items[0].url, "http://a:1");
+    assert_string_equal(list.items[1].url, "http://a:2");
+    assert_string_equal(list.items[2].url, "http://c:1");
+    assert_string_equal(list.items[3].url, "https://b:1");
     assert_true(member_list_has(&list, "http://c:1"));
     assert_false(member_list_has(&list, "c:1"));
 }
@@ -62,6 +62,27 @@ static void too_many_members_are_refused(void **state)
     }
     assert_int_equal(member_list_add(&list, "one-more:1"), ERR_TOO_MANY_ITEMS);
     assert_int_equal(member_list_add(&list, "n7:1"), ERR_NONE); /* already a member */
+    assert_int_equal(list.count, MEMBERS_MAX);
+}
+
+static void merged_list_has_the_members_of_both(void **state)
+{
+    (void)state;
+    struct member_list list = {0};
+    struct member_list added = members_of("b:1 c:1");
+    assert_int_equal(member_list_add_named(&list, "b:1", "b.example"), ERR_NONE);
+    assert_int_equal(member_list_merge(&list, &added), 0);
+    assert_int_equal(list.count, 2);
+    assert_string_equal(member_list_find(&list, "http://b:1")->name, "b.example");
+    assert_string_equal(member_list_find(&list, "http://c:1")->name, "");
+    assert_null(member_list_find(&list, "http://d:1"));
+    for (int i = 0; list.count < MEMBERS_MAX; i++) {
+        char address[16];
+        snprintf(address, sizeof(address), "n%d:1", i);
+        assert_int_equal(member_list_add(&list, address), ERR_NONE);
+    }
+    added = members_of("b:1 x:1 y:1");
+    assert_int_equal(member_list_merge(&list, &added), 2);
     assert_int_equal(list.count, MEMBERS_MAX);
 }
 
@@ -127,6 +148,18 @@ static void change_of_the_blocked_members_alone_is_published(void **state)
 
 /* --- announcements and subscribers ------------------------------------------------------------ */
 
+static void change_of_a_name_alone_is_published(void **state)
+{
+    (void)state;
+    struct member_list list = {0};
+    assert_int_equal(member_list_add_named(&list, "a:1", "a.example"), ERR_NONE);
+    assert_true(cluster_update(&events.cluster, &list, NULL, "a test"));
+    assert_false(cluster_update(&events.cluster, &list, NULL, "a test"));
+    list.items[0].name[0] = 'b';
+    assert_true(cluster_update(&events.cluster, &list, NULL, "a test"));
+    expect_events("updated [a:1] +[a:1] -[] ![]\nupdated [a:1] +[] -[] ![]\n");
+}
+
 static void announcements_have_a_kind_and_a_reason(void **state)
 {
     (void)state;
@@ -176,7 +209,7 @@ static void *publish_often(void *argument)
 {
     const struct member_list *own = argument;
     for (int i = 0; i < UPDATES; i++)
-        cluster_update(&events.cluster, &own[i % 2], NULL);
+        cluster_update(&events.cluster, &own[i % 2], NULL, "a test");
     return NULL;
 }
 
@@ -210,12 +243,14 @@ int main(void)
         TEST(member_that_is_added_twice_is_there_once),
         TEST(member_with_an_address_that_is_too_long_is_refused),
         TEST(too_many_members_are_refused),
+        TEST(merged_list_has_the_members_of_both),
         TEST(first_topology_with_members_is_published),
         TEST(first_topology_is_published_even_if_empty),
         TEST(same_topology_is_published_once_whatever_its_order),
         TEST(joined_and_left_are_published),
         TEST(blocked_member_counts_as_left),
         TEST(change_of_the_blocked_members_alone_is_published),
+        TEST(change_of_a_name_alone_is_published),
         TEST(announcements_have_a_kind_and_a_reason),
         TEST(subscribers_are_called_in_order),
         TEST(too_many_subscribers_are_refused),

@@ -68,7 +68,7 @@ static void later_topology_replaces_the_earlier_one(void **state)
     put_topology("b:1");
     assert_true(command_queue_take(&queue, &list));
     assert_int_equal(list.topology.count, 1);
-    assert_string_equal(list.topology.urls[0], "http://b:1");
+    assert_string_equal(list.topology.items[0].url, "http://b:1");
 }
 
 static void flush_requests_are_numbered(void **state)

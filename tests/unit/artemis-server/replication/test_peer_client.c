@@ -146,7 +146,7 @@ static void send_to(const char *url, enum message_kind kind)
     struct message *message = calloc(1, sizeof(*message));
     assert_non_null(message);
     message->kind = kind;
-    peer_client_send(node.client, url, false, message);
+    peer_client_send(node.client, &(struct peer_address){url, "", false}, message);
 }
 
 static void wait_for_response(void)

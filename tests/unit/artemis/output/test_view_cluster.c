@@ -123,6 +123,18 @@ static void node_without_peers_is_reported(void **state)
     check_view("{}", 0, "\nthis node has no peers (cluster.enabled, cluster.peers)\n");
 }
 
+static void provider_that_fails_is_shown(void **state)
+{
+    (void)state;
+    check_view("{" SELF ",'peers':[],'membership':{'members':2,'providers':[{'name':'static',"
+               "'state':'up','members':1},{'name':'dns','state':'failing','members':2,'problem':"
+               "'n.example:1: timeout\\u001b','failing_since':'2026-11-21T07:23:02.262Z'}]}}",
+               0,
+               SELF_SHOWN "this node has no peers (cluster.enabled, cluster.peers)\n"
+                          "membership provider dns fails since 2026-11-21T07:23:02.262Z; its last "
+                          "list, of 2, stays: n.example:1: timeout\\x1b\n");
+}
+
 static void cluster_is_healthy_when_all_are_up_and_ready(void **state)
 {
     (void)state;
@@ -171,6 +183,7 @@ int main(void)
         cmocka_unit_test(long_names_are_cut_to_the_terminal),
         cmocka_unit_test(buckets_that_differ_are_counted),
         cmocka_unit_test(peer_that_is_up_but_not_ready_is_shown_as_not_ready),
+        cmocka_unit_test(provider_that_fails_is_shown),
         cmocka_unit_test(node_without_peers_is_reported),
         cmocka_unit_test(cluster_is_healthy_when_all_are_up_and_ready),
         cmocka_unit_test(span_is_printed_in_its_largest_unit),

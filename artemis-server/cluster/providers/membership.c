@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-server/cluster/providers/membership.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "artemis-server/clock.h"
+#include "artemis-server/log.h"
+
+enum { MS_PER_SEC = 1000, REASON_BYTES = 320 };
+
+/* --- what providers publish ------------------------------------------------------------------- */
+
+/* Merges the lists and publishes the topology. The lock is held. */
+static void publish(struct membership *membership, const char *name, const char *reason)
+{
+    struct member_list topology = {0};
+    char text[REASON_BYTES];
+    size_t left_out = 0;
+    for (size_t i = 0; i < membership->count; i++)
+        left_out += member_list_merge(&topology, &membership->parts[i].members);
+    if (left_out > 0 && membership->left_out == 0)
+        log_event(LOG_LEVEL_ERROR, "too many members; those beyond the limit are left out",
+                  LOG_NUMBER("limit", MEMBERS_MAX), LOG_NUMBER("left_out", left_out));
+    membership->left_out = left_out;
+    snprintf(text, sizeof(text), "%s: %s", name, reason);
+    cluster_update(membership->cluster, &topology, NULL, text);
+}
+
+static struct membership_part *part_of(struct membership *membership,
+                                       const struct provider *provider)
+{
+    size_t i = 0;
+    while (&membership->parts[i].provider != provider)
+        i++;
+    assert(i < membership->count);
+    return &membership->parts[i];
+}
+
+static void on_members(struct provider *provider, const struct member_list *members,
+                       const char *reason)
+{
+    struct membership *membership = provider->owner;
+    pthread_mutex_lock(&membership->lock);
+    struct membership_part *part = part_of(membership, provider);
+    part->status.has_published = true;
+    part->status.members = members->count;
+    part->members = *members;
+    publish(membership, part->status.name, reason);
+    pthread_cond_broadcast(&membership->on_first);
+    pthread_mutex_unlock(&membership->lock);
+}
+
+static void end_failure(struct provider_status *status)
+{
+    if (status->problem[0])
+        log_event(LOG_LEVEL_INFO, "membership provider works again",
+                  LOG_TEXT("provider", status->name));
+    status->problem[0] = '\0';
+}
+
+static void note_failure(struct provider_status *status, const char *problem)
+{
+    status->failures++;
+    if (!status->problem[0]) {
+        status->failing_since_wall_ms = clock_now().wall_ms;
+        log_event(LOG_LEVEL_ERROR, "membership provider fails; its last list of members stays",
+                  LOG_TEXT("provider", status->name), LOG_TEXT("reason", problem),
+                  LOG_NUMBER("members", status->members));
+    }
+    snprintf(status->problem, sizeof(status->problem), "%s", problem);
+}
+
+static void on_failure(struct provider *provider, const char *problem)
+{
+    struct membership *membership = provider->owner;
+    pthread_mutex_lock(&membership->lock);
+    struct provider_status *status = &part_of(membership, provider)->status;
+    if (problem)
+        note_failure(status, problem);
+    else
+        end_failure(status);
+    pthread_cond_broadcast(&membership->on_first);
+    pthread_mutex_unlock(&membership->lock);
+}
+
+/* --- the providers ---------------------------------------------------------------------------- */
+
+static void add(struct membership *membership, const struct provider_kind *kind,
+                const struct config *config)
+{
+    struct membership_part *part = &membership->parts[membership->count++];
+    part->status.name = kind->name;
+    part->provider = (struct provider){.kind = kind,
+                                       .config = config,
+                                       .owner = membership,
+                                       .on_members = on_members,
+                                       .on_failure = on_failure};
+}
+
+void membership_init_with(struct membership *membership, const struct provider_kind *const kinds[],
+                          size_t count, const struct config *config)
+{
+    pthread_condattr_t attributes;
+    memset(membership, 0, sizeof(*membership));
+    pthread_mutex_init(&membership->lock, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&membership->on_first, &attributes);
+    pthread_condattr_destroy(&attributes);
+    assert(count <= PROVIDERS_MAX);
+    for (size_t i = 0; i < count; i++)
+        add(membership, kinds[i], config);
+}
+
+void membership_init(struct membership *membership, const struct config *config)
+{
+    static const struct provider_kind *const all[] = {&provider_static, &provider_dns};
+    const struct provider_kind *kinds[PROVIDERS_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        if (config_has_provider(config, all[i]->name))
+            kinds[count++] = all[i];
+    membership_init_with(membership, kinds, count, config);
+}
+
+void membership_free(struct membership *membership)
+{
+    pthread_mutex_destroy(&membership->lock);
+    pthread_cond_destroy(&membership->on_first);
+}
+
+/* --- start and stop --------------------------------------------------------------------------- */
+
+static bool has_first(const struct membership *membership)
+{
+    for (size_t i = 0; i < membership->count; i++)
+        if (!membership->parts[i].status.has_published && !membership->parts[i].status.failures)
+            return false;
+    return true;
+}
+
+/* A node that begins its bootstrap before it knows a member would be ready without the data of the
+ * cluster. */
+static void wait_for_first(struct membership *membership)
+{
+    uint64_t deadline_ms = clock_now().mono_ms + PROVIDERS_START_MS;
+    struct timespec deadline = {.tv_sec = (time_t)(deadline_ms / MS_PER_SEC),
+                                .tv_nsec = (long)(deadline_ms % MS_PER_SEC) * 1000000};
+    int error = 0;
+    pthread_mutex_lock(&membership->lock);
+    while (!has_first(membership) && !error)
+        error = pthread_cond_timedwait(&membership->on_first, &membership->lock, &deadline);
+    pthread_mutex_unlock(&membership->lock);
+}
+
+static void stop_first(struct membership *membership, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (membership->parts[i].provider.kind->stop)
+            membership->parts[i].provider.kind->stop(&membership->parts[i].provider);
+}
+
+enum error membership_start(struct membership *membership, struct cluster *cluster)
+{
+    const char *reason = "the membership provider cannot start";
+    enum error error = ERR_NONE;
+    size_t started = 0;
+    membership->cluster = cluster;
+    while (started < membership->count && !error) {
+        struct provider *provider = &membership->parts[started].provider;
+        error = provider->kind->start(provider, &reason);
+        started += !error;
+    }
+    if (error) {
+        stop_first(membership, started);
+        membership->cluster = NULL;
+        cluster_publish_state(cluster, CLUSTER_STARTUP_FAILED, reason);
+        return error;
+    }
+    wait_for_first(membership);
+    cluster_publish_state(cluster, CLUSTER_STARTUP, NULL);
+    return ERR_NONE;
+}
+
+void membership_stop(struct membership *membership)
+{
+    if (!membership->cluster)
+        return;
+    stop_first(membership, membership->count);
+    cluster_publish_state(membership->cluster, CLUSTER_SHUTDOWN, NULL);
+    membership->cluster = NULL;
+}
+
+/* --- reload and status ------------------------------------------------------------------------ */
+
+enum error membership_check(const struct config *config)
+{
+    return provider_static_check(config);
+}
+
+void membership_reload(struct membership *membership)
+{
+    for (size_t i = 0; membership->cluster && i < membership->count; i++)
+        if (membership->parts[i].provider.kind->reload)
+            membership->parts[i].provider.kind->reload(&membership->parts[i].provider);
+}
+
+size_t membership_status(struct membership *membership, struct provider_status out[PROVIDERS_MAX])
+{
+    pthread_mutex_lock(&membership->lock);
+    for (size_t i = 0; i < membership->count; i++)
+        out[i] = membership->parts[i].status;
+    pthread_mutex_unlock(&membership->lock);
+    return membership->count;
+}
