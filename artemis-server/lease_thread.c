@@ -7,8 +7,8 @@
 #include <time.h>
 
 #include "artemis-server/clock.h"
+#include "artemis-server/leases/timing_wheel.h"
 #include "artemis-server/log.h"
-#include "artemis-server/registry/timing_wheel.h"
 
 enum { CLEANUP_INTERVAL_MS = 1000 };
 

@@ -28,8 +28,8 @@
 #include "artemis-core/base/moment.h"
 #include "artemis-core/json/codec.h"
 #include "artemis-server/cache/cached_response.h"
+#include "artemis-server/leases/guard.h"
 #include "artemis-server/registry/change_log.h"
-#include "artemis-server/registry/guard.h"
 
 struct registry_options {
     uint64_t hash_seed;           /* random for each process: nobody can choose keys that collide */

@@ -27,10 +27,10 @@
 #include "artemis-core/base/number_set.h"
 #include "artemis-core/model/instance.h"
 #include "artemis-server/cache/cached_response.h"
-#include "artemis-server/registry/guard.h"
-#include "artemis-server/registry/lease_state.h"
+#include "artemis-server/leases/guard.h"
+#include "artemis-server/leases/lease_state.h"
+#include "artemis-server/leases/timing_wheel.h"
 #include "artemis-server/registry/node_id_table.h"
-#include "artemis-server/registry/timing_wheel.h"
 
 enum {
     DIGEST_BUCKET_BITS = 10,

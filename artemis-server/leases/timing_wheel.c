@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "artemis-server/registry/timing_wheel.h"
+#include "artemis-server/leases/timing_wheel.h"
 
 #include <assert.h>
 #include <string.h>

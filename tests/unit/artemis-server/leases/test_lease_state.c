@@ -2,7 +2,7 @@
  *
  * The legal transitions, written once more as text.
  */
-#include "artemis-server/registry/lease_state.h"
+#include "artemis-server/leases/lease_state.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -3,7 +3,7 @@
  * The guard alone, with numbers: 85 per cent, at least 50 leases, a window of 30 s in eight
  * buckets, and 60 s at most.
  */
-#include "artemis-server/registry/guard.h"
+#include "artemis-server/leases/guard.h"
 
 #include "tests/unit/artemis-server/registry/registry_fixture.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "artemis-server/registry/guard.h"
+#include "artemis-server/leases/guard.h"
 
 #include <string.h>
 

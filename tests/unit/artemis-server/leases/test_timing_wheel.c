@@ -4,7 +4,7 @@
  * every deadline, for deadlines of all sizes and at the limits of all levels, and then against a
  * list that is searched from end to end.
  */
-#include "artemis-server/registry/timing_wheel.h"
+#include "artemis-server/leases/timing_wheel.h"
 
 #include "tests/unit/artemis-server/registry/registry_fixture.h"
 
