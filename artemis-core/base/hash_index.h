@@ -4,7 +4,10 @@
  *
  * Open addressing with linear probing and eight bytes a slot. An element is compared only when its
  * hash matches. Removal shifts the followers back, so no slot is wasted and nothing is rebuilt.
- * Hashes must be seeded by the process, so that nobody can choose keys that collide.
+ * A small table doubles when it is full. A large one grows by a quarter: 60 to 75 % of its slots
+ * are in use, 11 to 13 bytes an element.
+ * Hashes must be seeded by the process, so that nobody can choose keys that collide. Their upper
+ * bits select the slot.
  *
  * Not thread-safe: the owner's lock protects it. An insert after a successful reserve cannot fail.
  */
@@ -22,7 +25,7 @@ struct hash_slot {
 
 struct hash_index {
     struct hash_slot *slots;
-    uint32_t capacity; /* a power of two, or 0 */
+    uint32_t capacity; /* in slots */
     uint32_t count;
 };
 
@@ -31,7 +34,7 @@ typedef bool hash_index_matches(const void *context, uint32_t element, const voi
 
 void hash_index_free(struct hash_index *index);
 MUST_USE enum error hash_index_reserve(struct hash_index *index); /* memory for one more */
-/* Halves the table until at least an eighth is in use. Costs a pass over the table. */
+/* Makes a table smaller that has less than a quarter in use. Costs a pass over the table. */
 void hash_index_shrink(struct hash_index *index);
 void hash_index_insert(struct hash_index *index, uint32_t hash, uint32_t element);
 /* The element that matches, or 0. */

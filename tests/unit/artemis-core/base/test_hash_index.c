@@ -65,18 +65,19 @@ static void elements_with_the_same_hash_are_distinguished(void **state)
 static void removal_from_a_run_across_the_end_keeps_the_others(void **state)
 {
     (void)state;
-    static const uint32_t hashes[] = {14, 15, 15, 14, 0, 1, 15, 0};
-    enum { RUN = sizeof(hashes) / sizeof(hashes[0]) };
+    static const uint32_t homes[] = {14, 15, 15, 14, 0, 1, 15, 0};
+    enum { RUN = sizeof(homes) / sizeof(homes[0]) };
     for (uint32_t victim = 1; victim <= RUN; victim++) {
         struct hash_index index = {0};
         struct elements elements = {0};
         for (uint32_t i = 1; i <= RUN; i++)
-            add(&index, &elements, i, hashes[i - 1], 100 + i);
+            add(&index, &elements, i, homes[i - 1] << 28, 100 + i);
         assert_int_equal(index.capacity, 16);
-        hash_index_remove(&index, hashes[victim - 1], victim);
+        hash_index_remove(&index, homes[victim - 1] << 28, victim);
         assert_int_equal(index.count, RUN - 1);
         for (uint32_t i = 1; i <= RUN; i++)
-            assert_int_equal(find(&index, &elements, hashes[i - 1], 100 + i), i == victim ? 0 : i);
+            assert_int_equal(find(&index, &elements, homes[i - 1] << 28, 100 + i),
+                             i == victim ? 0 : i);
         hash_index_free(&index);
     }
 }
@@ -108,6 +109,19 @@ static void index_grows_and_keeps_all(void **state)
         assert_int_equal(find(&index, &elements, i * 2654435761u, i), i);
     hash_index_free(&index);
     assert_null(index.slots);
+}
+
+static void large_index_takes_at_most_14_bytes_an_element(void **state)
+{
+    (void)state;
+    struct hash_index index = {0};
+    for (uint32_t i = 1; i <= 10000; i++) {
+        assert_int_equal(hash_index_reserve(&index), ERR_NONE);
+        hash_index_insert(&index, i * 2654435761u, i);
+        if (i > 1000)
+            assert_true(index.capacity * sizeof(struct hash_slot) <= i * (size_t)14);
+    }
+    hash_index_free(&index);
 }
 
 /* One random step: an element that is in goes out, one that is out comes in. */
@@ -177,6 +191,7 @@ int main(void)
         cmocka_unit_test(removal_from_a_run_across_the_end_keeps_the_others),
         cmocka_unit_test(removed_element_can_come_back),
         cmocka_unit_test(index_grows_and_keeps_all),
+        cmocka_unit_test(large_index_takes_at_most_14_bytes_an_element),
         cmocka_unit_test(index_shrinks_when_few_are_left),
         cmocka_unit_test(random_operations_agree_with_a_search_from_end_to_end),
     };
