@@ -40,11 +40,11 @@ void response_cache_free(struct response_cache *cache)
 {
     if (!cache)
         return;
-    struct cached_response *evicted = NULL;
+    struct cached_responses evicted = SLIST_HEAD_INITIALIZER(evicted);
     for (int i = 0; i < ALL_SERVICES_VIEWS; i++)
         if (cache->_shared.all_services[i])
             cached_response_evict(cache->_shared.all_services[i], &evicted);
-    cached_response_free_evicted(evicted);
+    cached_response_free_evicted(&evicted);
     pthread_mutex_destroy(&cache->encoding);
     pthread_mutex_destroy(&cache->_shared.lock);
     free(cache);
@@ -135,7 +135,7 @@ static struct cached_response *find_all(struct response_cache *cache, unsigned i
 static void put_all(struct response_cache *cache, unsigned index, struct cached_response *response)
 {
     struct cached_response **slot = &cache->_shared.all_services[index];
-    struct cached_response *evicted = NULL;
+    struct cached_responses evicted = SLIST_HEAD_INITIALIZER(evicted);
     if (!cache->settings.enabled)
         return;
     pthread_mutex_lock(&cache->_shared.lock);
@@ -143,7 +143,7 @@ static void put_all(struct response_cache *cache, unsigned index, struct cached_
         cached_response_evict(*slot, &evicted);
     *slot = cached_response_put(response, &cache->all_services_budget) ? response : NULL;
     pthread_mutex_unlock(&cache->_shared.lock);
-    cached_response_free_evicted(evicted);
+    cached_response_free_evicted(&evicted);
 }
 
 static enum error encode_all(struct response_cache *cache, const struct all_services_view *view,
@@ -184,7 +184,7 @@ enum error response_cache_get_all(struct response_cache *cache,
 
 void response_cache_cleanup(struct response_cache *cache, struct moment now)
 {
-    struct cached_response *evicted = NULL;
+    struct cached_responses evicted = SLIST_HEAD_INITIALIZER(evicted);
     pthread_mutex_lock(&cache->_shared.lock);
     for (int i = 0; i < ALL_SERVICES_VIEWS; i++) {
         struct cached_response *response = cache->_shared.all_services[i];
@@ -197,7 +197,7 @@ void response_cache_cleanup(struct response_cache *cache, struct moment now)
         cache->_shared.all_services[i] = NULL;
     }
     pthread_mutex_unlock(&cache->_shared.lock);
-    cached_response_free_evicted(evicted);
+    cached_response_free_evicted(&evicted);
 }
 
 void response_cache_stats(const struct response_cache *cache, struct response_cache_stats *stats)

@@ -68,18 +68,17 @@ bool cached_response_put(struct cached_response *response, struct cache_budget *
     return true;
 }
 
-void cached_response_evict(struct cached_response *response, struct cached_response **evicted)
+void cached_response_evict(struct cached_response *response, struct cached_responses *evicted)
 {
     atomic_fetch_sub(&response->budget->used_bytes, atomic_exchange(&response->charged_bytes, 0));
-    response->next_evicted = *evicted;
-    *evicted = response;
+    SLIST_INSERT_HEAD(evicted, response, link);
 }
 
-void cached_response_free_evicted(struct cached_response *evicted)
+void cached_response_free_evicted(struct cached_responses *evicted)
 {
-    while (evicted) {
-        struct cached_response *response = evicted;
-        evicted = response->next_evicted;
+    struct cached_response *response;
+    while ((response = SLIST_FIRST(evicted))) {
+        SLIST_REMOVE_HEAD(evicted, link);
         cached_response_unref(response);
     }
 }

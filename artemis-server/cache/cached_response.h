@@ -19,8 +19,6 @@
 #include "artemis-core/base/error.h"
 #include "artemis-core/base/text.h"
 
-SLIST_HEAD(cached_deltas, cached_response);
-
 /* Number of views of a service; response_cache.h describes views. */
 enum { RESPONSE_VIEWS = 8 };
 
@@ -40,6 +38,7 @@ struct cache_budget {
 
 struct cached_response {
     _Atomic uint32_t refs;
+    uint32_t view;            /* of its service, while it is cached there */
     _Atomic uint64_t used_ms; /* when it was last handed out; monotonic */
     uint64_t revision; /* of the service, or of the log for all services; `version` in the body */
     struct text body;
@@ -48,12 +47,10 @@ struct cached_response {
     atomic_bool was_sent;
     struct cache_budget *budget;  /* set while it is cached */
     _Atomic size_t charged_bytes; /* to the budget; 0: not cached */
-    struct cached_response *next_evicted;
-    /* Of a delta: the view, and the revision after which its changes are. 0: not a delta. */
-    unsigned view;
-    uint64_t since;
-    SLIST_ENTRY(cached_response) link; /* the deltas of its service */
+    uint64_t since; /* of a delta: its changes are those after this revision. 0: not a delta */
+    SLIST_ENTRY(cached_response) link; /* of its service, or of evicted responses */
 };
+SLIST_HEAD(cached_responses, cached_response);
 
 /* Takes over the content of `body` on success. One reference, the caller's. ERR_NO_MEMORY. */
 MUST_USE enum error cached_response_create(struct text *body, uint64_t revision,
@@ -64,10 +61,10 @@ void cached_response_unref(struct cached_response *response);                  /
 /* Charges a new response to the budget and takes a reference for the cache. False, and neither, if
  * the budget would be exceeded. */
 MUST_USE bool cached_response_put(struct cached_response *response, struct cache_budget *budget);
-/* Gives the budget back and adds the response to the list *evicted. Freeing a large body takes
- * time: cached_response_free_evicted releases the references when no lock is held. */
-void cached_response_evict(struct cached_response *response, struct cached_response **evicted);
-void cached_response_free_evicted(struct cached_response *evicted); /* takes NULL */
+/* Gives the budget back and adds the response, which is in no list, to `evicted`. Freeing a large
+ * body takes time: cached_response_free_evicted releases the references when no lock is held. */
+void cached_response_evict(struct cached_response *response, struct cached_responses *evicted);
+void cached_response_free_evicted(struct cached_responses *evicted);
 
 /* The compressed body, built on first demand; lives as long as the response. ERR_NO_MEMORY. */
 MUST_USE enum error cached_response_gzip(struct cached_response *response, struct slice *out);

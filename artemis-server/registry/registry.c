@@ -167,11 +167,11 @@ struct locked_key registry_lock_key(struct registry *registry, struct slice pack
 
 void registry_unlock(struct registry *registry, struct locked_shard *locked)
 {
-    struct cached_response *evicted = locked->shard.evicted_responses;
-    locked->shard.evicted_responses = NULL;
+    struct cached_responses evicted = locked->shard.evicted_responses;
+    SLIST_INIT(&locked->shard.evicted_responses);
     pthread_mutex_unlock(&locked->lock);
     change_log_wake(&registry->log);
-    cached_response_free_evicted(evicted);
+    cached_response_free_evicted(&evicted);
 }
 
 /* --- stamps ----------------------------------------------------------------------------------- */
@@ -519,7 +519,7 @@ void registry_validate(struct registry *registry)
     for (int i = 0; i < SHARD_COUNT; i++) {
         pthread_mutex_lock(&registry->shards[i].lock);
         shard_validate(&registry->shards[i].shard);
-        assert(!registry->shards[i].shard.evicted_responses);
+        assert(SLIST_EMPTY(&registry->shards[i].shard.evicted_responses));
         tombstones += registry->shards[i].shard.tombstones.count;
         pthread_mutex_unlock(&registry->shards[i].lock);
     }

@@ -126,8 +126,10 @@ enum error registry_find_response(struct registry *registry, struct slice id, un
     *response = NULL;
     *members = (struct registry_members){0};
     struct locked_service found = registry_lock_service(registry, id);
-    if (found.service && found.service->responses[view]) {
-        *response = cached_response_ref(found.service->responses[view]);
+    if (found.service)
+        *response = service_response(found.service, view);
+    if (*response) {
+        cached_response_ref(*response);
         atomic_store_explicit(&(*response)->used_ms, now.mono_ms, memory_order_relaxed);
         error = ERR_NONE;
     } else if (found.service) {
@@ -173,7 +175,7 @@ static bool lacks(const struct service *service, unsigned view,
                   const struct cached_response *response)
 {
     return response->since ? !shard_find_delta(service, view, response->since)
-                           : !service->responses[view];
+                           : !service_response(service, view);
 }
 
 void registry_cache_response(struct registry *registry, struct slice id, unsigned view,

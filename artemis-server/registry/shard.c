@@ -37,10 +37,11 @@ static void free_record(const struct shard *shard, uint32_t number)
     release_node(shard, record);
 }
 
-static void evict_response(struct shard *shard, struct service *service, unsigned view)
+static void evict_response(struct shard *shard, struct service *service,
+                           struct cached_response *response)
 {
-    cached_response_evict(service->responses[view], &shard->evicted_responses);
-    service->responses[view] = NULL;
+    SLIST_REMOVE(&service->responses, response, cached_response, link);
+    cached_response_evict(response, &shard->evicted_responses);
     shard->responses--;
 }
 
@@ -56,9 +57,8 @@ static void evict_deltas(struct shard *shard, struct service *service)
 
 static void evict_responses(struct shard *shard, struct service *service)
 {
-    for (unsigned view = 0; view < RESPONSE_VIEWS; view++)
-        if (service->responses[view])
-            evict_response(shard, service, view);
+    while (!SLIST_EMPTY(&service->responses))
+        evict_response(shard, service, SLIST_FIRST(&service->responses));
     evict_deltas(shard, service);
 }
 
@@ -74,7 +74,7 @@ void shard_free(struct shard *shard)
         free(service->members);
         free(service->id);
     }
-    cached_response_free_evicted(shard->evicted_responses);
+    cached_response_free_evicted(&shard->evicted_responses);
     for (uint32_t number = shard->tombstones.first; number;
          number = shard_record(shard, number)->lease.next)
         free_record(shard, number);
@@ -304,8 +304,9 @@ void shard_cache_response(struct shard *shard, uint32_t number, unsigned view,
                           struct cached_response *response)
 {
     struct service *service = shard_service(shard, number);
-    assert(!service->responses[view] && response->revision == service->revision);
-    service->responses[view] = response;
+    assert(!service_response(service, view) && response->revision == service->revision);
+    response->view = view;
+    SLIST_INSERT_HEAD(&service->responses, response, link);
     shard->responses++;
     arm_cleanup(shard, number, unused_at(shard, response));
 }
@@ -361,12 +362,12 @@ static void clean_service(struct shard *shard, uint32_t number, uint64_t now_ms)
 {
     struct service *service = shard_service(shard, number);
     service->cleanup.deadline_ms = 0;
-    for (unsigned view = 0; view < RESPONSE_VIEWS; view++) {
-        if (!service->responses[view])
-            continue;
-        uint64_t end_ms = unused_at(shard, service->responses[view]);
+    for (struct cached_response *response = SLIST_FIRST(&service->responses), *next; response;
+         response = next) {
+        next = SLIST_NEXT(response, link);
+        uint64_t end_ms = unused_at(shard, response);
         if (end_ms <= now_ms)
-            evict_response(shard, service, view);
+            evict_response(shard, service, response);
         else
             arm_cleanup(shard, number, end_ms);
     }
@@ -463,10 +464,10 @@ static void validate_service(const struct shard *shard, uint32_t number, struct 
     assert(service->expired == in_state[LEASE_EXPIRED]);
     assert(service->guarded == in_state[LEASE_GUARDED] + in_state[LEASE_PEER_GUARDED]);
     bool needs_cleanup = service->member_count == 0;
-    for (unsigned view = 0; view < RESPONSE_VIEWS; view++) {
-        if (!service->responses[view])
-            continue;
-        assert(service->responses[view]->revision == service->revision);
+    const struct cached_response *response;
+    SLIST_FOREACH (response, &service->responses, link) {
+        assert(response->view < RESPONSE_VIEWS && response->revision == service->revision);
+        assert(service_response(service, response->view) == response);
         needs_cleanup = true;
         sums->responses++;
     }

@@ -96,9 +96,9 @@ struct service {
     uint32_t *members; /* record numbers, in no order */
     uint32_t member_count;
     uint32_t member_capacity;
-    struct cached_response *responses[RESPONSE_VIEWS]; /* Invariant: of the service's revision */
-    struct cached_deltas deltas;                       /* the same; at most SERVICE_DELTAS_MAX */
-    uint64_t empty_since_ms;                           /* meaningful while member_count is 0 */
+    struct cached_responses responses; /* one of a view. Invariant: of the service's revision */
+    struct cached_responses deltas;    /* the same; at most SERVICE_DELTAS_MAX */
+    uint64_t empty_since_ms;           /* meaningful while member_count is 0 */
     struct guard guard;
     bool evictions_suspended; /* the last decision of its guard */
     bool in_guard_queue;      /* its guard is evaluated before the tick's evictions */
@@ -106,6 +106,15 @@ struct service {
     uint32_t expired; /* members whose lease is in this state */
     uint32_t guarded; /* members whose lease is guarded or peer_guarded */
 };
+
+/* The cached response of a view, or NULL. Most services have one or two responses. */
+static inline struct cached_response *service_response(const struct service *service, unsigned view)
+{
+    struct cached_response *response = SLIST_FIRST(&service->responses);
+    while (response && response->view != view)
+        response = SLIST_NEXT(response, link);
+    return response;
+}
 
 struct shard_counters {
     uint64_t registered; /* new instances */
@@ -151,7 +160,7 @@ struct shard {
     struct engaged_count engaged;
     uint32_t released_services;                /* services whose guard is released */
     uint32_t responses;                        /* cached */
-    struct cached_response *evicted_responses; /* the owner frees them after it unlocks */
+    struct cached_responses evicted_responses; /* the owner frees them after it unlocks */
     /* Records that the replicator or storage drains. Invariant: each has memory for every record,
      * so that adding cannot fail. */
     struct number_set dirty[DIRTY_KINDS];

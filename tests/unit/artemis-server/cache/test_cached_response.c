@@ -103,7 +103,7 @@ static void cached_response_is_charged_until_it_is_evicted(void **state)
 {
     (void)state;
     struct cache_budget budget = {.limit_bytes = SIZE_MAX};
-    struct cached_response *evicted = NULL;
+    struct cached_responses evicted = SLIST_HEAD_INITIALIZER(evicted);
     struct slice zipped = {0};
     struct cached_response *first = make_response(1000, 1);
     struct cached_response *second = make_response(50000, 2);
@@ -119,8 +119,7 @@ static void cached_response_is_charged_until_it_is_evicted(void **state)
     cached_response_evict(first, &evicted);
     assert_int_equal(budget.used_bytes, 0);
     assert_int_equal(first->refs, 2); /* until the list is freed */
-    cached_response_free_evicted(evicted);
-    cached_response_free_evicted(NULL);
+    cached_response_free_evicted(&evicted);
     assert_int_equal(first->refs, 1);
     assert_int_equal(second->refs, 1);
     cached_response_unref(first);
@@ -131,14 +130,14 @@ static void gzip_of_an_evicted_response_is_not_charged(void **state)
 {
     (void)state;
     struct cache_budget budget = {.limit_bytes = SIZE_MAX};
-    struct cached_response *evicted = NULL;
+    struct cached_responses evicted = SLIST_HEAD_INITIALIZER(evicted);
     struct slice zipped = {0};
     struct cached_response *response = make_response(1000, 1);
     assert_true(cached_response_put(response, &budget));
     cached_response_evict(response, &evicted);
     assert_int_equal(cached_response_gzip(response, &zipped), ERR_NONE);
     assert_int_equal(budget.used_bytes, 0);
-    cached_response_free_evicted(evicted);
+    cached_response_free_evicted(&evicted);
     cached_response_unref(response);
 }
 
@@ -146,7 +145,7 @@ static void response_beyond_the_budget_is_not_cached(void **state)
 {
     (void)state;
     struct cache_budget budget = {.limit_bytes = SIZE_MAX};
-    struct cached_response *evicted = NULL;
+    struct cached_responses evicted = SLIST_HEAD_INITIALIZER(evicted);
     struct cached_response *first = make_response(1000, 1);
     struct cached_response *second = make_response(1, 2);
     const size_t limit_bytes = sizeof(*first) + 1000;
@@ -161,7 +160,7 @@ static void response_beyond_the_budget_is_not_cached(void **state)
     cached_response_evict(first, &evicted);
     assert_true(cached_response_put(second, &budget));
     cached_response_evict(second, &evicted);
-    cached_response_free_evicted(evicted);
+    cached_response_free_evicted(&evicted);
     cached_response_unref(first);
     cached_response_unref(second);
 }
@@ -200,7 +199,7 @@ static void threads_that_ask_at_once_get_the_same_gzip(void **state)
     for (int round = 0; round < ROUNDS; round++) {
         struct gzipper gzippers[THREADS];
         struct cache_budget budget = {.limit_bytes = SIZE_MAX};
-        struct cached_response *evicted = NULL;
+        struct cached_responses evicted = SLIST_HEAD_INITIALIZER(evicted);
         struct cached_response *response = make_response(30000, 1);
         assert_true(cached_response_put(response, &budget));
         for (int i = 0; i < THREADS; i++) {
@@ -216,7 +215,7 @@ static void threads_that_ask_at_once_get_the_same_gzip(void **state)
         assert_int_equal(budget.used_bytes, sizeof(*response) + 30000 + sizeof(struct text) +
                                                 gzippers[0].zipped.size); /* once */
         cached_response_evict(response, &evicted);
-        cached_response_free_evicted(evicted);
+        cached_response_free_evicted(&evicted);
         assert_int_equal(response->refs, 1);
         cached_response_unref(response);
     }
@@ -238,7 +237,7 @@ static void object_is_kept_as_long_as_the_response(void **state)
     (void)state;
     struct cached_object objects[] = {{free_object}, {free_object}};
     struct cache_budget budget = {.limit_bytes = SIZE_MAX};
-    struct cached_response *evicted = NULL;
+    struct cached_responses evicted = SLIST_HEAD_INITIALIZER(evicted);
     struct cached_response *response = make_response(10, 1);
     assert_true(cached_response_put(response, &budget));
     size_t used_bytes = budget.used_bytes;
@@ -252,7 +251,7 @@ static void object_is_kept_as_long_as_the_response(void **state)
     assert_int_equal(budget.used_bytes, used_bytes + 100);
     cached_response_evict(response, &evicted);
     assert_int_equal(budget.used_bytes, 0);
-    cached_response_free_evicted(evicted);
+    cached_response_free_evicted(&evicted);
     assert_int_equal(freed, 1);
     cached_response_unref(response);
     assert_int_equal(freed, 2);

@@ -352,7 +352,7 @@ static void new_version_drops_the_cached_responses_of_its_service_alone(void **s
     assert_int_equal(service_at("s")->revision, 9);
     assert_int_equal(service_at("t")->revision, 8);
     assert_int_equal(shard.responses, 1);
-    assert_non_null(service_at("t")->responses[0]);
+    assert_non_null(service_response(service_at("t"), 0));
 }
 
 /* The shard is locked then: a large body is not to be freed there. */
@@ -369,10 +369,11 @@ static void dropped_responses_live_until_the_owner_has_unlocked(void **state)
     assert_int_equal(shard.responses, 0);
     assert_int_equal(cache_budget.used_bytes, 0);
     unsigned count = 0;
-    for (struct cached_response *response = shard.evicted_responses; response;
-         response = response->next_evicted, count++) {
+    const struct cached_response *response;
+    SLIST_FOREACH (response, &shard.evicted_responses, link) {
         assert_int_equal(response->refs, 1);
         assert_memory_equal(response->body.data, "{}", 2);
+        count++;
     }
     assert_int_equal(count, 3);
 }
@@ -387,8 +388,8 @@ static void cleanup_evicts_unused_responses_and_keeps_used_ones(void **state)
     assert_int_equal(shard.responses, 2);
     clean_up(100 + UNUSED_MS);
     assert_int_equal(shard.responses, 1);
-    assert_non_null(service_at("s")->responses[3]);
-    service_at("s")->responses[3]->used_ms = 300; /* as handing out does it */
+    assert_non_null(service_response(service_at("s"), 3));
+    service_response(service_at("s"), 3)->used_ms = 300; /* as handing out does it */
     clean_up(200 + UNUSED_MS);
     assert_int_equal(shard.responses, 1);
     clean_up(300 + UNUSED_MS);
