@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis-core/model/instance.h"
 
-#include <assert.h>
-#include <stdatomic.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "artemis-core/base/text_scan.h"
+#include "artemis-core/model/instance_internal.h"
 
 #define NAMES(snake, camel) snake, camel, sizeof(snake) - 1, sizeof(camel) - 1
 static const struct field_info fields[TEXT_FIELDS] = {
@@ -32,44 +29,6 @@ static const char *const status_names[] = {
     [STATUS_DOWN] = "down",       [STATUS_UNHEALTHY] = "unhealthy",
     [STATUS_UNKNOWN] = "unknown", [STATUS_OTHER] = "unknown",
 };
-
-/* One allocation. `key_end` and the start of `bytes` have the layout of a struct instance_key, so
- * one memcmp compares keys. After the key, `bytes` holds the other texts, then the metadata: each
- * name and value preceded by its size in one byte, or in two from LONG_SIZE on; then the client
- * revision, if there is one. */
-struct instance {
-    _Atomic uint32_t refs;
-    uint16_t port;
-    uint8_t status : 7;
-    uint8_t has_client_revision : 1;
-    uint8_t metadata_count;
-    uint16_t size; /* of `bytes` */
-    uint16_t end[TEXT_FIELDS - KEY_FIELDS];
-    uint16_t key_end[KEY_FIELDS];
-    char bytes[];
-};
-
-/* Sizes from here on take two bytes: the upper bits, with this bit set, and the lower 8. */
-enum { LONG_SIZE = 0x80 };
-static_assert(METADATA_BYTES_MAX < LONG_SIZE << 8, "a size of metadata fits two bytes");
-
-/* instance_equal compares from `port` to the last byte: there must be no padding. */
-static_assert(offsetof(struct instance, bytes) ==
-                      offsetof(struct instance, key_end) + sizeof(uint16_t) * KEY_FIELDS &&
-                  offsetof(struct instance, bytes) == sizeof(struct instance),
-              "the bytes follow the ends of the key");
-/* All offsets fit 16 bits. */
-static_assert(KEY_FIELDS * ID_BYTES_MAX + IP_BYTES_MAX + STATUS_BYTES_MAX +
-                      4 * LONG_TEXT_BYTES_MAX + METADATA_BYTES_MAX + 4 * METADATA_ENTRIES_MAX +
-                      sizeof(uint64_t) <
-                  UINT16_MAX,
-              "an instance is smaller than 64 KiB");
-
-/* Where in `bytes` the metadata ends. */
-static size_t metadata_end(const struct instance *instance)
-{
-    return instance->size - (instance->has_client_revision ? sizeof(uint64_t) : 0);
-}
 
 const struct field_info *instance_field_info(enum instance_field field)
 {
@@ -306,14 +265,6 @@ static int by_name(const void *a, const void *b)
     return order ? order : (x.size > y.size) - (x.size < y.size);
 }
 
-/* Writes the client revision to the end of `bytes`, which have the space for it. */
-static void set_client_revision(struct instance *instance, uint64_t client_revision)
-{
-    instance->has_client_revision = true;
-    memcpy(instance->bytes + instance->size - sizeof(client_revision), &client_revision,
-           sizeof(client_revision));
-}
-
 static char *pack_slice(char *to, struct slice slice)
 {
     if (slice.size >= LONG_SIZE)
@@ -336,17 +287,18 @@ enum error instance_create(const struct instance_spec *spec, struct instance **o
         return ERR_NO_MEMORY;
     atomic_init(&made->refs, 1);
     made->port = (uint16_t)spec->port;
-    made->status = parse_status(spec->text[FIELD_STATUS]) & 0x7F;
+    made->status = parse_status(spec->text[FIELD_STATUS]) & 0x3F;
     made->has_client_revision = false;
+    made->is_sharing = false;
     made->metadata_count = (uint8_t)spec->metadata_count;
     made->size = (uint16_t)size;
     char *to = made->bytes + pack_key(spec->text, made->key_end, made->bytes);
-    for (enum instance_field field = KEY_FIELDS; field < TEXT_FIELDS; field++) {
-        struct slice text = stored_text(spec, field);
+    for (enum instance_field place = KEY_FIELDS; place < TEXT_FIELDS; place++) {
+        struct slice text = stored_text(spec, text_place(place));
         if (text.size)
             memcpy(to, text.data, text.size);
         to += text.size;
-        made->end[field - KEY_FIELDS] = (uint16_t)(to - made->bytes);
+        made->end[place - KEY_FIELDS] = (uint16_t)(to - made->bytes);
     }
     struct metadata_entry sorted[METADATA_ENTRIES_MAX];
     if (spec->metadata_count)
@@ -358,7 +310,7 @@ enum error instance_create(const struct instance_spec *spec, struct instance **o
     }
     if (spec->client_revision)
         set_client_revision(made, spec->client_revision);
-    assert(to == made->bytes + metadata_end(made));
+    assert(to == made->bytes + common_end(made));
     *out = made;
     return ERR_NONE;
 }
@@ -383,22 +335,6 @@ struct instance *instance_of_key(struct slice packed_key, uint64_t client_revisi
     return instance;
 }
 
-struct instance *instance_with_client_revision(const struct instance *instance,
-                                               uint64_t client_revision)
-{
-    size_t kept = metadata_end(instance);
-    struct instance *copy = malloc(sizeof(*copy) + kept + sizeof(client_revision));
-    if (!copy)
-        return NULL;
-    const size_t from = offsetof(struct instance, port);
-    atomic_init(&copy->refs, 1);
-    memcpy((char *)copy + from, (const char *)instance + from,
-           offsetof(struct instance, bytes) - from + kept);
-    copy->size = (uint16_t)(kept + sizeof(client_revision));
-    set_client_revision(copy, client_revision);
-    return copy;
-}
-
 struct instance *instance_ref(struct instance *instance)
 {
     atomic_fetch_add_explicit(&instance->refs, 1, memory_order_relaxed);
@@ -407,21 +343,26 @@ struct instance *instance_ref(struct instance *instance)
 
 void instance_unref(struct instance *instance)
 {
-    if (instance && atomic_fetch_sub_explicit(&instance->refs, 1, memory_order_acq_rel) == 1)
+    while (instance && atomic_fetch_sub_explicit(&instance->refs, 1, memory_order_acq_rel) == 1) {
+        struct instance *holder = instance->is_sharing ? common_holder(instance) : NULL;
         free(instance);
+        instance = holder;
+    }
 }
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-static uint16_t end_of(const struct instance *instance, enum instance_field field)
+static uint16_t end_at(const struct instance *instance, enum instance_field place)
 {
-    return field < KEY_FIELDS ? instance->key_end[field] : instance->end[field - KEY_FIELDS];
+    return place < KEY_FIELDS ? instance->key_end[place] : instance->end[place - KEY_FIELDS];
 }
 
 struct slice instance_text(const struct instance *instance, enum instance_field field)
 {
-    size_t start = field == 0 ? 0 : end_of(instance, field - 1);
-    return (struct slice){instance->bytes + start, end_of(instance, field) - start};
+    enum instance_field place = text_place(field);
+    size_t start = place == 0 ? 0 : end_at(instance, place - 1);
+    const char *bytes = field == FIELD_PROTOCOL ? common_texts(instance) : instance->bytes + start;
+    return (struct slice){bytes, end_at(instance, place) - start};
 }
 
 uint16_t instance_port(const struct instance *instance)
@@ -439,12 +380,12 @@ size_t instance_metadata_count(const struct instance *instance)
     return instance->metadata_count;
 }
 
-static struct slice unpack_slice(const struct instance *instance, size_t *at)
+static struct slice unpack_slice(const char *bytes, size_t *at)
 {
-    size_t size = (unsigned char)instance->bytes[(*at)++];
+    size_t size = (unsigned char)bytes[(*at)++];
     if (size >= LONG_SIZE)
-        size = (size - LONG_SIZE) << 8 | (unsigned char)instance->bytes[(*at)++];
-    struct slice slice = {instance->bytes + *at, size};
+        size = (size - LONG_SIZE) << 8 | (unsigned char)bytes[(*at)++];
+    struct slice slice = {bytes + *at, size};
     *at += size;
     return slice;
 }
@@ -452,11 +393,13 @@ static struct slice unpack_slice(const struct instance *instance, size_t *at)
 bool instance_next_metadata(const struct instance *instance, size_t *cursor,
                             struct metadata_entry *entry)
 {
-    size_t at = *cursor ? *cursor : end_of(instance, TEXT_FIELDS - 1);
-    if (at >= metadata_end(instance))
+    /* The cursor is an offset in the common texts, after the protocol. */
+    size_t at = *cursor ? *cursor : instance->end[OTHER_FIELDS - 1] - common_start(instance);
+    if (at >= common_size(instance))
         return false;
-    entry->name = unpack_slice(instance, &at);
-    entry->value = unpack_slice(instance, &at);
+    const char *bytes = common_texts(instance);
+    entry->name = unpack_slice(bytes, &at);
+    entry->value = unpack_slice(bytes, &at);
     *cursor = at;
     return true;
 }
@@ -474,7 +417,7 @@ uint64_t instance_client_revision(const struct instance *instance)
 {
     uint64_t client_revision = 0;
     if (instance->has_client_revision)
-        memcpy(&client_revision, instance->bytes + metadata_end(instance), sizeof(client_revision));
+        memcpy(&client_revision, instance->bytes + held_size(instance), sizeof(client_revision));
     return client_revision;
 }
 
@@ -485,10 +428,18 @@ size_t instance_size(const struct instance *instance)
 
 bool instance_equal(const struct instance *a, const struct instance *b)
 {
-    const size_t from = offsetof(struct instance, port);
-    const size_t head = offsetof(struct instance, bytes) - from;
-    return a == b || (a->size == b->size &&
-                      memcmp((const char *)a + from, (const char *)b + from, head + a->size) == 0);
+    if (a == b)
+        return true;
+    if (a->size != b->size || a->port != b->port || a->status != b->status ||
+        a->metadata_count != b->metadata_count ||
+        instance_client_revision(a) != instance_client_revision(b))
+        return false;
+    /* With the same ends, both have as many bytes. */
+    const size_t ends = offsetof(struct instance, bytes) - offsetof(struct instance, end);
+    if (memcmp(a->end, b->end, ends) != 0 || memcmp(a->bytes, b->bytes, common_start(a)) != 0)
+        return false;
+    const char *x = common_texts(a), *y = common_texts(b);
+    return x == y || memcmp(x, y, common_size(a)) == 0;
 }
 
 /* --- keys ------------------------------------------------------------------------------------- */

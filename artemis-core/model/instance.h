@@ -10,6 +10,9 @@
  * lower case (ASCII letters), and no group if the group is missing, empty or "default". An empty
  * optional text counts as absent. A url that equals the one derived from ip and port is not stored.
  *
+ * The common texts of an instance are its protocol and its metadata: instances of a service often
+ * have the same ones. instance_share makes an instance that refers to those of another one.
+ *
  * The client revision (`revision` on the wire) is optional: the client's own number of this change,
  * which grows with each of its changes. It distinguishes a late request from a new one
  * (record_order.h). It is not the revision of a node's change log. It takes 8 bytes, an absent one
@@ -125,10 +128,22 @@ bool instance_next_metadata(const struct instance *instance, size_t *cursor,
 /* Appends the url of the instance: the registered one, or http://ip:port. */
 void instance_append_url(const struct instance *instance, struct text *out);
 uint64_t instance_client_revision(const struct instance *instance); /* 0: none */
-size_t instance_size(const struct instance *instance);              /* bytes of memory */
+/* Bytes of memory of an instance with this content that shares nothing. */
+size_t instance_size(const struct instance *instance);
+/* Bytes of memory that a reference keeps, those of the instance that holds the common texts
+ * included. */
+size_t instance_kept_size(const struct instance *instance);
 /* Whether key, content and client revision are the same; registering an equal instance is a
  * renewal. */
 bool instance_equal(const struct instance *a, const struct instance *b);
+
+/* The common texts, packed. Borrowed. */
+struct slice instance_common_texts(const struct instance *instance);
+/* The common texts are held by another instance. */
+bool instance_is_sharing(const struct instance *instance);
+/* A copy of an instance that refers to the common texts of `holder`. Both have the same texts and
+ * hold them. The copy has a reference to the holder. NULL: out of memory. */
+struct instance *instance_share(const struct instance *instance, struct instance *holder);
 
 /* --- keys ------------------------------------------------------------------------------------- */
 

@@ -52,7 +52,7 @@ static struct instance *drop_first(struct change_log *log)
     struct change *oldest = &log->_shared.ring[log->_shared.first & (log->capacity - 1)];
     struct instance *instance = oldest->instance;
     oldest->instance = NULL;
-    log->_shared.bytes -= instance_size(instance);
+    log->_shared.bytes -= instance_kept_size(instance);
     log->_shared.first++;
     return instance;
 }
@@ -68,7 +68,7 @@ uint64_t change_log_append(struct change_log *log, uint64_t before, struct insta
     uint64_t revision = atomic_load_explicit(&log->revision, memory_order_relaxed) + 1;
     if (revision - log->_shared.first == log->capacity)
         dropped[count++] = drop_first(log);
-    log->_shared.bytes += instance_size(instance);
+    log->_shared.bytes += instance_kept_size(instance);
     while (log->_shared.bytes > CHANGE_LOG_BYTES_MAX && count < DROPPED_AT_ONCE &&
            log->_shared.first < revision)
         dropped[count++] = drop_first(log);

@@ -52,6 +52,7 @@ static void init_shards(struct registry *registry, uint64_t now_ms)
         .empty_ms = options->cleanup_interval_ms,
         .tombstones_max = options->tombstones_max ? options->tombstones_max : TOMBSTONES_MAX,
         .tombstones_of_node = &registry->tombstones,
+        .hash_seed = options->hash_seed,
         .storing = options->storing,
         .node_ids = &registry->node_ids,
     };
@@ -227,7 +228,8 @@ enum error registry_insert(struct registry *registry, struct locked_key *key,
     key->number = number;
     key->record = shard_record(key->shard, number);
     registry_set_stamp(registry, key->shard, key->record, stamp);
-    registry_log_change(registry, key->shard, key->record->service, instance, CHANGE_NEW, now);
+    registry_log_change(registry, key->shard, key->record->service, key->record->instance,
+                        CHANGE_NEW, now);
     shard_mark_stored(key->shard, number);
     key->shard->counters.registered++;
     return ERR_NONE;
@@ -359,7 +361,8 @@ static bool register_again(struct registry *registry, const struct locked_key *k
     shard_replace(shard, key->number, instance);
     if (!SIM_BUG(7)) /* a change without a new stamp does not reach the peers */
         registry_set_stamp(registry, shard, key->record, registry_next_stamp(registry, now));
-    registry_log_change(registry, shard, key->record->service, instance, CHANGE_CHANGE, now);
+    registry_log_change(registry, shard, key->record->service, key->record->instance, CHANGE_CHANGE,
+                        now);
     shard->counters.changed++;
     return registry_mark_changed(registry, key);
 }

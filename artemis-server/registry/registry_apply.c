@@ -274,7 +274,8 @@ static bool replace_content(struct registry *registry, struct locked_key *key,
         return false;
     shard_replace(key->shard, key->number, instance);
     key->record->reregistered_hlc = 0;
-    registry_log_change(registry, key->shard, key->record->service, instance, CHANGE_CHANGE, now);
+    registry_log_change(registry, key->shard, key->record->service, key->record->instance,
+                        CHANGE_CHANGE, now);
     key->shard->counters.changed++;
     return false;
 }
@@ -295,7 +296,8 @@ static void take_client_revision(struct registry *registry, struct locked_key *k
         if (!instance)
             return;
         shard_replace(key->shard, key->number, instance);
-        registry_log_change(registry, key->shard, record->service, instance, CHANGE_CHANGE, now);
+        registry_log_change(registry, key->shard, record->service, record->instance, CHANGE_CHANGE,
+                            now);
         instance_unref(instance);
     }
     shard_mark_stored(key->shard, key->number);

@@ -85,6 +85,7 @@ void shard_free(struct shard *shard)
     free(shard->removed.instances);
     hash_index_free(&shard->record_index);
     hash_index_free(&shard->service_index);
+    hash_index_free(&shard->text_holders);
     slab_free(&shard->records);
     slab_free(&shard->services);
 }
@@ -237,7 +238,7 @@ enum error shard_insert(struct shard *shard, uint32_t service_hash, uint32_t rec
         __builtin_prefetch(shard_record(shard, shard->buckets[bucket]), true);
     struct service *service = shard_service(shard, service_number);
     struct record *record = shard_record(shard, number);
-    record->instance = instance_ref(instance);
+    record->instance = shard_share_texts(shard, number, instance);
     record->hash = record_hash;
     record->service = service_number;
     record->member = service->member_count;
@@ -253,7 +254,8 @@ void shard_replace(struct shard *shard, uint32_t number, struct instance *instan
 {
     struct record *record = shard_record(shard, number);
     struct instance *old = record->instance;
-    record->instance = instance_ref(instance);
+    shard_stop_sharing(shard, number);
+    record->instance = shard_share_texts(shard, number, instance);
     instance_unref(old);
 }
 
@@ -262,6 +264,7 @@ void shard_leave_service(struct shard *shard, uint32_t number, uint64_t now_ms)
     struct record *record = shard_record(shard, number);
     struct service *service = shard_service(shard, record->service);
     shard_end_lease(shard, number, now_ms);
+    shard_stop_sharing(shard, number);
     /* The last member takes the index of the one that leaves. */
     uint32_t last = service->members[--service->member_count];
     service->members[record->member] = last;
@@ -428,11 +431,13 @@ void shard_shrink(struct shard *shard)
     slab_shrink(&shard->services);
     hash_index_shrink(&shard->record_index);
     hash_index_shrink(&shard->service_index);
+    hash_index_shrink(&shard->text_holders);
 }
 
 size_t shard_bytes(const struct shard *shard)
 {
-    size_t slots = (size_t)shard->record_index.capacity + shard->service_index.capacity;
+    size_t slots = (size_t)shard->record_index.capacity + shard->service_index.capacity +
+                   shard->text_holders.capacity;
     size_t bytes = slab_bytes(&shard->records) + slab_bytes(&shard->services) +
                    slots * sizeof(struct hash_slot) + shard->member_bytes;
     for (int kind = 0; kind < DIRTY_KINDS; kind++)
@@ -516,6 +521,7 @@ void shard_validate(const struct shard *shard)
         if (shard_live_service(shard, number))
             validate_service(shard, number, &sums);
     validate_buckets(shard, &sums);
+    shard_validate_texts(shard);
     assert(sums.records == shard_instances(shard));
     assert(sums.in_buckets == shard->record_index.count);
     assert(sums.services == shard->service_index.count);

@@ -14,8 +14,12 @@
  * services that have cached responses or no members. It is lazy: handing out a response does not
  * touch it; when a service comes up, its responses are checked and the service is armed again.
  *
- * Three files: shard.c (services, records, cached responses), shard_leases.c (lease states) and
- * shard_replication.c (tombstones, buckets, dirty lists).
+ * Instances with the same common texts (instance.h) share them: the shard finds a record whose
+ * instance holds them. They keep that instance as long as they need its texts, also when the record
+ * is gone. At most a quarter of the records are indexed for it.
+ *
+ * Four files: shard.c (services, records, cached responses), shard_leases.c (lease states),
+ * shard_texts.c (shared texts) and shard_replication.c (tombstones, buckets, dirty lists).
  */
 #pragma once
 
@@ -133,6 +137,7 @@ struct shard_settings {
     uint64_t unused_ms;      /* how long a cached response stays without being handed out */
     uint64_t empty_ms;       /* how long a service without members stays known */
     uint32_t tombstones_max; /* of the node */
+    uint64_t hash_seed;      /* of common texts; the owner passes the hashes of keys and ids */
     bool storing;            /* changes and removed keys are listed for storage */
     _Atomic uint32_t *tombstones_of_node; /* shared by all shards */
     struct node_id_table *node_ids; /* shared by all shards; NULL: all records are of this node */
@@ -151,6 +156,7 @@ struct shard {
     struct slab services;
     struct hash_index record_index;
     struct hash_index service_index;
+    struct hash_index text_holders; /* by common texts: records whose instance holds them */
     struct timing_wheel wheel;
     struct timing_wheel cleanup_wheel;
     uint32_t guard_queue; /* first of the services whose guard must be evaluated */
@@ -204,11 +210,12 @@ uint32_t shard_find(const struct shard *shard, uint32_t hash, struct slice packe
 /* Registered instances: records that are not tombstones. */
 uint32_t shard_instances(const struct shard *shard);
 
-/* Adds a record (and its service, if that is new) with its lease armed. Takes a reference to the
- * instance. ERR_NO_MEMORY leaves the shard as it was. */
+/* Adds a record (and its service, if that is new) with its lease armed. The record has a reference
+ * to the instance, or one with the same content that shares its texts. ERR_NO_MEMORY leaves the
+ * shard as it was. */
 MUST_USE enum error shard_insert(struct shard *shard, uint32_t service_hash, uint32_t record_hash,
                                  struct instance *instance, uint64_t deadline_ms, uint32_t *out);
-/* Gives a record other content; its lease stays. Takes a reference. */
+/* Gives a record other content, as shard_insert does; its lease stays. */
 void shard_replace(struct shard *shard, uint32_t number, struct instance *instance);
 /* Gives a record another stamp, with a reference of its own to the node id. */
 void shard_set_stamp(struct shard *shard, struct record *record, uint64_t hlc, uint16_t node);
@@ -229,6 +236,16 @@ void shard_shrink(struct shard *shard);
 size_t shard_bytes(const struct shard *shard);
 /* Asserts the invariants, for tests. Slow. */
 void shard_validate(const struct shard *shard);
+
+/* --- shared texts (shard_texts.c) ------------------------------------------------------------- */
+
+/* A reference to what a record stores for an instance: the instance, or one with the same content
+ * that shares the common texts of another record. */
+struct instance *shard_share_texts(struct shard *shard, uint32_t number, struct instance *instance);
+/* The instance of the record is about to leave it: no further instance shares its texts. */
+void shard_stop_sharing(struct shard *shard, uint32_t number);
+/* A part of shard_validate. */
+void shard_validate_texts(const struct shard *shard);
 
 /* --- leases (shard_leases.c) ------------------------------------------------------------------ */
 
