@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct response_cache {
     struct registry *registry;
@@ -50,6 +51,11 @@ void response_cache_free(struct response_cache *cache)
     free(cache);
 }
 
+static void set_used(struct cached_response *response, struct moment now)
+{
+    atomic_store_explicit(&response->used_ms, now.mono_ms, memory_order_relaxed);
+}
+
 /* Takes over the content of the body. */
 static enum error make_response(struct text *body, uint64_t revision, struct moment now,
                                 struct cached_response **out)
@@ -58,11 +64,58 @@ static enum error make_response(struct text *body, uint64_t revision, struct mom
         text_failed(body) ? ERR_NO_MEMORY : cached_response_create(body, revision, out);
     text_free(body);
     if (!error)
-        atomic_store_explicit(&(*out)->used_ms, now.mono_ms, memory_order_relaxed);
+        set_used(*out, now);
     return error;
 }
 
 /* --- one service ------------------------------------------------------------------------------ */
+
+static bool are_large(const struct registry_members *members)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < members->count && members->count <= LARGE_MEMBERS; i++)
+        bytes += instance_size(members->instances[i]);
+    return members->count > LARGE_MEMBERS || bytes > LARGE_MEMBERS_BYTES;
+}
+
+/* Takes over the members. */
+static enum error make_large(struct registry_members *members, struct slice id,
+                             const struct service_view *view, struct cached_response **out)
+{
+    struct large_response *large = malloc(sizeof(*large));
+    if (!large)
+        return ERR_NO_MEMORY;
+    *large = (struct large_response){
+        .instances = members->instances,
+        .count = members->count,
+        .encode = view->encode_part,
+        .context = view->context,
+        .id_size = id.size,
+    };
+    memcpy(large->id, id.data, id.size);
+    members->instances = NULL;
+    members->count = 0;
+    enum error error = cached_response_create_large(large, members->revision, out);
+    if (error)
+        large_response_free(large);
+    return error;
+}
+
+/* Encodes the members, or takes them over where they are large. */
+static enum error make_service(struct registry_members *members, struct slice id,
+                               const struct service_view *view, struct moment now,
+                               struct cached_response **out)
+{
+    struct text body = {0};
+    if (!are_large(members)) {
+        view->encode(view->context, id, members, &body);
+        return make_response(&body, members->revision, now, out);
+    }
+    enum error error = make_large(members, id, view, out);
+    if (!error)
+        set_used(*out, now);
+    return error;
+}
 
 enum error response_cache_get(struct response_cache *cache, struct slice id,
                               const struct service_view *view, struct moment now,
@@ -75,9 +128,7 @@ enum error response_cache_get(struct response_cache *cache, struct slice id,
     if (error)
         return error;
     if (!response) {
-        struct text body = {0};
-        view->encode(view->context, id, &members, &body);
-        error = make_response(&body, members.revision, now, &response);
+        error = make_service(&members, id, view, now, &response);
         registry_members_free(&members);
         if (error)
             return error;

@@ -23,6 +23,10 @@ enum {
     ALL_SERVICES_VIEWS = DIALECT_COUNT,
     SERVICE_RESPONSES_BYTES_MAX = 256 * 1024 * 1024,
     ALL_SERVICES_RESPONSES_BYTES_MAX = 512 * 1024 * 1024,
+    /* Beyond one of these a response for a service is large (cached_response.h): it takes too long
+     * to build while other requests wait. */
+    LARGE_MEMBERS = 16 * 1024,
+    LARGE_MEMBERS_BYTES = 4 * 1024 * 1024, /* of the instances */
 };
 
 struct response_cache_settings {
@@ -43,6 +47,7 @@ struct service_view {
     unsigned index; /* below RESPONSE_VIEWS */
     bool all_statuses;
     encode_service *encode;
+    encode_part *encode_part; /* of a large response; its context is that of the view */
     encode_delta *encode_delta;
     const void *context;
 };

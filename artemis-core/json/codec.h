@@ -162,6 +162,9 @@ void codec_write_instance_members(struct json_writer *w, enum dialect dialect,
 /* Writes a Service. `instances` NULL: only the id (and the nulls of the Java API). */
 void codec_write_service(struct json_writer *w, enum dialect dialect, struct slice service_id,
                          struct instance *const *instances, size_t count);
+/* The same in parts, with codec_write_instance for each instance between them. */
+void codec_begin_service(struct json_writer *w, enum dialect dialect, struct slice service_id);
+void codec_end_service(struct json_writer *w, enum dialect dialect);
 enum change_type { CHANGE_NEW, CHANGE_CHANGE, CHANGE_DELETE, CHANGE_RELOAD };
 void codec_write_change(struct json_writer *w, enum dialect dialect,
                         const struct instance *instance, enum change_type type, uint64_t wall_ms);

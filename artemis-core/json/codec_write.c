@@ -154,8 +154,8 @@ void codec_write_instance_members(struct json_writer *w, enum dialect dialect,
     }
 }
 
-void codec_write_service(struct json_writer *w, enum dialect dialect, struct slice service_id,
-                         struct instance *const *instances, size_t count)
+static void write_service_names(struct json_writer *w, enum dialect dialect,
+                                struct slice service_id)
 {
     jw_open(w, '{');
     jw_name(w, "service_id");
@@ -164,16 +164,17 @@ void codec_write_service(struct json_writer *w, enum dialect dialect, struct sli
         jw_name(w, "metadata");
         jw_null(w);
     }
-    if (instances) {
-        jw_name(w, "instances");
-        jw_open(w, '[');
-        for (size_t i = 0; i < count; i++)
-            codec_write_instance(w, dialect, instances[i]);
-        jw_close(w, ']');
-    } else if (dialect == DIALECT_JAVA) {
-        jw_name(w, "instances");
-        jw_null(w);
-    }
+}
+
+void codec_begin_service(struct json_writer *w, enum dialect dialect, struct slice service_id)
+{
+    write_service_names(w, dialect, service_id);
+    jw_name(w, "instances");
+    jw_open(w, '[');
+}
+
+static void end_service(struct json_writer *w, enum dialect dialect)
+{
     if (dialect == DIALECT_JAVA) {
         jw_name(w, "logic_instances");
         jw_open(w, '[');
@@ -182,6 +183,30 @@ void codec_write_service(struct json_writer *w, enum dialect dialect, struct sli
         jw_null(w);
     }
     jw_close(w, '}');
+}
+
+void codec_end_service(struct json_writer *w, enum dialect dialect)
+{
+    jw_close(w, ']');
+    end_service(w, dialect);
+}
+
+void codec_write_service(struct json_writer *w, enum dialect dialect, struct slice service_id,
+                         struct instance *const *instances, size_t count)
+{
+    if (!instances) {
+        write_service_names(w, dialect, service_id);
+        if (dialect == DIALECT_JAVA) {
+            jw_name(w, "instances");
+            jw_null(w);
+        }
+        end_service(w, dialect);
+        return;
+    }
+    codec_begin_service(w, dialect, service_id);
+    for (size_t i = 0; i < count; i++)
+        codec_write_instance(w, dialect, instances[i]);
+    codec_end_service(w, dialect);
 }
 
 void codec_write_change(struct json_writer *w, enum dialect dialect,

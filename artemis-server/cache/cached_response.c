@@ -30,6 +30,36 @@ enum error cached_response_create(struct text *body, uint64_t revision,
     return ERR_NONE;
 }
 
+enum error cached_response_create_large(struct large_response *large, uint64_t revision,
+                                        struct cached_response **out)
+{
+    struct text none = {0};
+    enum error error = cached_response_create(&none, revision, out);
+    if (!error)
+        (*out)->large = large;
+    return error;
+}
+
+void large_response_free(struct large_response *large)
+{
+    if (!large)
+        return;
+    for (size_t i = 0; i < large->count; i++)
+        instance_unref(large->instances[i]);
+    free(large->instances);
+    free(large);
+}
+
+uint64_t large_response_bytes(const struct large_response *large, bool is_gzip)
+{
+    return atomic_load_explicit(&large->bytes[is_gzip], memory_order_relaxed);
+}
+
+void large_response_set_bytes(struct large_response *large, bool is_gzip, uint64_t bytes)
+{
+    atomic_store_explicit(&large->bytes[is_gzip], bytes, memory_order_relaxed);
+}
+
 struct cached_response *cached_response_ref(struct cached_response *response)
 {
     atomic_fetch_add_explicit(&response->refs, 1, memory_order_relaxed);
@@ -50,6 +80,7 @@ void cached_response_unref(struct cached_response *response)
         text_free(gzip);
     free(gzip);
     text_free(&response->body);
+    large_response_free(response->large);
     free(response);
 }
 
@@ -57,7 +88,9 @@ void cached_response_unref(struct cached_response *response)
 
 bool cached_response_put(struct cached_response *response, struct cache_budget *budget)
 {
-    size_t bytes = sizeof(*response) + response->body.capacity;
+    const struct large_response *large = response->large;
+    size_t bytes = sizeof(*response) + response->body.capacity +
+                   (large ? sizeof(*large) + large->count * sizeof(struct instance *) : 0);
     if (atomic_fetch_add(&budget->used_bytes, bytes) + bytes > budget->limit_bytes) {
         atomic_fetch_sub(&budget->used_bytes, bytes);
         return false;

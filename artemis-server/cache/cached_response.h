@@ -6,6 +6,10 @@
  * reference: the cache holds one while the response is the newest of its view, each request holds
  * one while it is sent. Thread-safe.
  *
+ * A large response is not built: it has the instances that it consists of, and each request encodes
+ * it in parts while it is sent. All requests for it share these instances, so that a request needs
+ * the memory of one part.
+ *
  * Cached responses are charged to a budget of bytes. A response that does not fit is sent, but not
  * cached. The gzip form of a cached response is charged too, but never refused: the budget may be
  * exceeded, and nothing more is cached until responses are evicted.
@@ -18,6 +22,7 @@
 
 #include "artemis-core/base/error.h"
 #include "artemis-core/base/text.h"
+#include "artemis-core/model/instance.h"
 
 /* Number of views of a service; response_cache.h describes views. */
 enum { RESPONSE_VIEWS = 8 };
@@ -36,13 +41,32 @@ struct cache_budget {
     _Atomic size_t used_bytes;
 };
 
+struct cached_response;
+
+/* Appends the part of a large response with the instances from `from` up to, but not including,
+ * `to`; the part from 0 on begins with what comes before them, the part to the last one ends with
+ * what comes after. */
+typedef void encode_part(const struct cached_response *response, size_t from, size_t to,
+                         struct text *out);
+
+struct large_response {
+    struct instance **instances; /* references */
+    size_t count;                /* at least 1 */
+    encode_part *encode;
+    const void *context;       /* of encode */
+    _Atomic uint64_t bytes[2]; /* of the whole body, plain and gzip; 0: it was not sent yet */
+    size_t id_size;
+    char id[ID_BYTES_MAX];
+};
+
 struct cached_response {
     _Atomic uint32_t refs;
     uint32_t view;            /* of its service, while it is cached there */
     _Atomic uint64_t used_ms; /* when it was last handed out; monotonic */
     uint64_t revision; /* of the service, or of the log for all services; `version` in the body */
     struct text body;
-    _Atomic(struct text *) gzip; /* NULL until asked for */
+    struct large_response *large; /* NULL: it is in body */
+    _Atomic(struct text *) gzip;  /* NULL until asked for */
     _Atomic(struct cached_object *) objects[CACHED_FORMS];
     atomic_bool was_sent;
     struct cache_budget *budget;  /* set while it is cached */
@@ -55,6 +79,13 @@ SLIST_HEAD(cached_responses, cached_response);
 /* Takes over the content of `body` on success. One reference, the caller's. ERR_NO_MEMORY. */
 MUST_USE enum error cached_response_create(struct text *body, uint64_t revision,
                                            struct cached_response **out);
+/* The same with a large response, which is taken over on success. */
+MUST_USE enum error cached_response_create_large(struct large_response *large, uint64_t revision,
+                                                 struct cached_response **out);
+void large_response_free(struct large_response *large); /* takes NULL */
+/* The size of the body, once it was sent whole; 0 before. */
+uint64_t large_response_bytes(const struct large_response *large, bool is_gzip);
+void large_response_set_bytes(struct large_response *large, bool is_gzip, uint64_t bytes);
 struct cached_response *cached_response_ref(struct cached_response *response); /* returns it */
 void cached_response_unref(struct cached_response *response);                  /* takes NULL */
 

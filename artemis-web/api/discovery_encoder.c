@@ -39,6 +39,26 @@ static void encode_one(const void *context, struct slice id, const struct regist
     jw_close(&w, '}');
 }
 
+static void encode_one_part(const struct cached_response *response, size_t from, size_t to,
+                            struct text *out)
+{
+    const struct large_response *large = response->large;
+    enum dialect dialect = *(const enum dialect *)large->context;
+    struct json_writer w = jw_to(out, dialect_casing(dialect));
+    w.comma = true; /* after an instance */
+    if (from == 0) {
+        w = begin(out, dialect, response->revision);
+        jw_name(&w, "service");
+        codec_begin_service(&w, dialect, (struct slice){large->id, large->id_size});
+    }
+    for (size_t i = from; i < to; i++)
+        codec_write_instance(&w, dialect, large->instances[i]);
+    if (to < large->count)
+        return;
+    codec_end_service(&w, dialect);
+    jw_close(&w, '}');
+}
+
 /* How a change looks to a client that has only the instances that are up. False: not at all. */
 static bool is_visible(const struct change *change, bool all_statuses, enum change_type *type)
 {
@@ -72,6 +92,7 @@ struct service_view discovery_service_view(enum dialect dialect, bool all_status
         .index = (unsigned)dialect * 2 + all_statuses,
         .all_statuses = all_statuses,
         .encode = encode_one,
+        .encode_part = encode_one_part,
         .encode_delta = encode_changes,
         .context = &dialects[dialect],
     };

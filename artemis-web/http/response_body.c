@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "artemis-core/base/gzip.h"
+#include "artemis-web/connections/loop.h"
 #include "artemis-web/http/etag.h"
 #include "artemis-web/http/response_budget.h"
 #include "artemis-web/http/web_internal.h"
@@ -14,6 +15,9 @@
 
 enum {
     GZIP_FROM_BYTES = 1024,
+    PART_BYTES = 32 * 1024, /* of a large response; at most PART_INSTANCES more */
+    PART_INSTANCES = 16,
+    LARGE_BLOCK_BYTES = 64 * 1024, /* that libmicrohttpd asks for at once */
     KEPT_BYTES = 640, /* about what libmicrohttpd allocates for a response and its headers */
 };
 
@@ -50,7 +54,12 @@ static struct form choose_form(struct request *request, struct response *respons
         return (struct form){.bytes = response->constant};
     struct cached_response *cached = response->kind == RESPONSE_CACHED ? response->cached : NULL;
     struct text *body = cached ? &cached->body : &response->body;
-    struct form form = {.may_vary = body->size > GZIP_FROM_BYTES};
+    bool is_large = cached && cached->large;
+    struct form form = {.may_vary = is_large || body->size > GZIP_FROM_BYTES};
+    if (is_large) {
+        form.is_gzip = request_accepts_gzip(request);
+        return form;
+    }
     if (form.may_vary && request_accepts_gzip(request))
         form.is_gzip =
             cached ? cached_response_gzip(cached, &form.bytes) == ERR_NONE : compress_text(body);
@@ -113,6 +122,106 @@ static struct MHD_Response *from_cached(struct cached_response *cached, struct s
     return mhd_response;
 }
 
+/* --- large responses -------------------------------------------------------------------------- */
+
+/* The state of one request. */
+struct large_stream {
+    struct cached_response *cached; /* a reference */
+    _Atomic uint64_t *all_bytes;    /* the metric */
+    uint64_t sent_bytes;
+    struct gzip_stream *gzip; /* NULL: not compressed */
+    size_t next;              /* instance to encode */
+    struct text part;         /* that is being sent */
+    size_t at;
+    struct text plain; /* before compression */
+};
+
+static void free_large(void *context)
+{
+    struct large_stream *stream = context;
+    cached_response_unref(stream->cached);
+    gzip_stream_free(stream->gzip);
+    text_free(&stream->part);
+    text_free(&stream->plain);
+    free(stream);
+}
+
+/* Encodes the next part. Returns false without memory. */
+static bool encode_next(struct large_stream *stream)
+{
+    const struct large_response *large = stream->cached->large;
+    struct text *out = stream->gzip ? &stream->plain : &stream->part;
+    text_clear(&stream->part);
+    text_clear(&stream->plain);
+    stream->at = 0;
+    while (stream->next < large->count && out->size < PART_BYTES) {
+        size_t left = large->count - stream->next;
+        size_t to = stream->next + (left < PART_INSTANCES ? left : PART_INSTANCES);
+        large->encode(stream->cached, stream->next, to, out);
+        stream->next = to;
+    }
+    if (text_failed(out))
+        return false;
+    return !stream->gzip ||
+           gzip_stream_compress(stream->gzip, (struct slice){out->data, out->size},
+                                stream->next == large->count, &stream->part) == ERR_NONE;
+}
+
+static ssize_t read_large(void *context, uint64_t position, char *out, size_t max)
+{
+    (void)position;
+    struct large_stream *stream = context;
+    loop_note_progress();
+    while (stream->at == stream->part.size) {
+        if (stream->next == stream->cached->large->count) {
+            large_response_set_bytes(stream->cached->large, stream->gzip != NULL,
+                                     stream->sent_bytes);
+            return MHD_CONTENT_READER_END_OF_STREAM;
+        }
+        if (!encode_next(stream))
+            return MHD_CONTENT_READER_END_WITH_ERROR;
+    }
+    size_t size = stream->part.size - stream->at;
+    if (size > max)
+        size = max;
+    memcpy(out, stream->part.data + stream->at, size);
+    stream->at += size;
+    stream->sent_bytes += size;
+    atomic_fetch_add_explicit(stream->all_bytes, size, memory_order_relaxed);
+    return (ssize_t)size;
+}
+
+/* A response with a body is chunked. One without (HEAD, 304) has the length of the body, if that
+ * was sent before; otherwise the connection is closed after it, because libmicrohttpd 0.9.75 ends
+ * each chunked response with an empty chunk, which the client would read as the next response. */
+static struct MHD_Response *create_large(struct large_stream *stream, bool has_body)
+{
+    uint64_t size = large_response_bytes(stream->cached->large, stream->gzip != NULL);
+    if (has_body || !size)
+        size = MHD_SIZE_UNKNOWN;
+    struct MHD_Response *mhd_response =
+        MHD_create_response_from_callback(size, LARGE_BLOCK_BYTES, read_large, stream, free_large);
+    if (mhd_response && !has_body && size == MHD_SIZE_UNKNOWN)
+        MHD_set_response_options(mhd_response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
+    return mhd_response;
+}
+
+static struct MHD_Response *from_large(struct request *request, const struct response *response,
+                                       bool is_gzip)
+{
+    bool has_body = !request->is_head && response->status != MHD_HTTP_NOT_MODIFIED;
+    struct large_stream *stream = calloc(1, sizeof(*stream));
+    if (!stream)
+        return NULL;
+    stream->cached = cached_response_ref(response->cached);
+    stream->all_bytes = &request->web->metrics.response_bytes;
+    bool is_created = !is_gzip || gzip_stream_create(true, &stream->gzip) == ERR_NONE;
+    struct MHD_Response *mhd_response = is_created ? create_large(stream, has_body) : NULL;
+    if (!mhd_response)
+        free_large(stream);
+    return mhd_response;
+}
+
 /* The bytes live as long as the library's response. */
 static struct MHD_Response *from_bytes(struct slice bytes)
 {
@@ -124,6 +233,8 @@ static struct MHD_Response *from_bytes(struct slice bytes)
 static struct MHD_Response *create(struct request *request, struct response *response,
                                    const struct form *form)
 {
+    if (response->kind == RESPONSE_CACHED && response->cached->large)
+        return from_large(request, response, form->is_gzip);
     if (response->kind == RESPONSE_CACHED)
         return from_cached(response->cached, form->bytes);
     if (response->kind == RESPONSE_CONSTANT)
@@ -192,7 +303,7 @@ static struct MHD_Response *create_kept(const struct request *request,
 static struct MHD_Response *share_cached(struct request *request, struct response *response)
 {
     struct cached_response *cached = response->cached;
-    if (!response->send_etag || !cached_response_is_sent_again(cached))
+    if (!response->send_etag || cached->large || !cached_response_is_sent_again(cached))
         return NULL;
     struct form form = choose_form(request, response);
     struct kept_form *kept =
