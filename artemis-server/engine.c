@@ -175,30 +175,6 @@ static enum error start_lease_thread(struct engine *engine)
     return lease_thread_start(&options, &engine->leases);
 }
 
-static void log_cluster(void *context, const struct cluster_event *event)
-{
-    (void)context;
-    switch (event->kind) {
-    case CLUSTER_TOPOLOGY_UPDATED:
-        log_event(LOG_LEVEL_INFO, "topology changed", LOG_TEXT("reason", event->reason),
-                  LOG_NUMBER("members", event->topology->count),
-                  LOG_NUMBER("joined", event->joined->count),
-                  LOG_NUMBER("left", event->left->count),
-                  LOG_NUMBER("blocked", event->blocked->count));
-        return;
-    case CLUSTER_STARTUP_FAILED:
-    case CLUSTER_SHUTDOWN_FAILED:
-        log_event(LOG_LEVEL_ERROR,
-                  event->kind == CLUSTER_STARTUP_FAILED ? "membership provider failed to start"
-                                                        : "membership provider failed to stop",
-                  LOG_TEXT("reason", event->reason));
-        return;
-    case CLUSTER_STARTUP:
-    case CLUSTER_SHUTDOWN:
-        return;
-    }
-}
-
 static enum error open_peer_credentials(struct engine *engine, char problem[ENGINE_PROBLEM_BYTES])
 {
     struct credential_source source;
@@ -287,6 +263,7 @@ enum error engine_create(const struct config *config, struct engine **out,
     atomic_init(&engine->state, NODE_STARTING);
 
     cluster_init(&engine->cluster);
+    event_log_init(&engine->events);
     membership_init(&engine->membership, config);
 
     enum error error = draw_random(engine);
@@ -344,6 +321,7 @@ void engine_free(struct engine *engine)
     response_cache_free(engine->responses);
     membership_free(&engine->membership);
     cluster_free(&engine->cluster);
+    event_log_free(&engine->events);
     credential_store_close(engine->peer_credentials);
     audit_stop(engine->audit, AUDIT_STOP_MS);
     auth_free(&engine->auth);
@@ -363,7 +341,7 @@ enum error engine_join(struct engine *engine)
                                      "after their next heartbeat");
         return ERR_NONE;
     }
-    cluster_subscribe(&engine->cluster, log_cluster, NULL);
+    cluster_subscribe(&engine->cluster, event_log_on_event, &engine->events);
     enum error error = membership_start(&engine->membership, &engine->cluster);
     if (error)
         return error;
@@ -484,18 +462,6 @@ void engine_wake_replication(struct engine *engine)
         replication_thread_wake_deferred(engine->replication);
 }
 
-void engine_on_peer_goodbye(struct engine *engine, const char *node_id)
-{
-    if (engine->replication)
-        replication_thread_on_goodbye(engine->replication, node_id);
-}
-
-void engine_on_stamp_ahead(struct engine *engine)
-{
-    if (engine->replication)
-        replication_thread_check_clocks(engine->replication);
-}
-
 void engine_set_state(struct engine *engine, enum node_state state)
 {
     pthread_mutex_lock(&engine->state_lock);
@@ -580,9 +546,4 @@ void engine_describe_limit(struct engine *engine, enum error error, char message
                        : config->ratelimit.requests_per_second,
              is_client ? config->ratelimit.client_burst_size : config->ratelimit.burst_size);
     pthread_mutex_unlock(&engine->settings_lock);
-}
-
-size_t engine_peers(struct engine *engine, struct peer_status out[MEMBERS_MAX])
-{
-    return engine->replication ? replication_thread_peers(engine->replication, out) : 0;
 }

@@ -19,6 +19,7 @@
 #include "artemis-core/config/config.h"
 #include "artemis-server/audit/audit.h"
 #include "artemis-server/auth/auth.h"
+#include "artemis-server/cluster/event_log.h"
 #include "artemis-server/cluster/providers/membership.h"
 #include "artemis-server/lease_thread.h"
 #include "artemis-server/limits/call_limits.h"
@@ -62,6 +63,7 @@ struct engine {
     struct stall stall;
     struct cluster cluster;
     struct membership membership;
+    struct event_log events;                   /* of the cluster */
     struct replication_thread *replication;    /* NULL: cluster or replication is off */
     struct credential_store *peer_credentials; /* of cluster.tls; NULL: peers use plain HTTP */
     uint64_t credentials_checked_ms;
@@ -152,5 +154,15 @@ void engine_on_peer_goodbye(struct engine *engine, const char *node_id);
 /* The record of a peer was refused as too far ahead: the clock of a member may be wrong, and this
  * node asks for it at once. */
 void engine_on_stamp_ahead(struct engine *engine);
+/* Nodes that serve: this one if it is ready, and each peer that is up and ready. */
+struct cluster_size {
+    uint32_t nodes_up;
+    uint32_t nodes_expected; /* cluster.expected_nodes; 0: not set */
+};
+struct cluster_size engine_cluster_size(struct engine *engine);
+static inline bool cluster_size_is_low(struct cluster_size size)
+{
+    return size.nodes_up < size.nodes_expected;
+}
 /* Copies the status of the peers and returns their number; 0 without a replication thread. */
 size_t engine_peers(struct engine *engine, struct peer_status out[MEMBERS_MAX]);

@@ -41,7 +41,7 @@ static const struct command {
     {"leases", "SERVICE", "list the leases of a service", command_leases},
     {"guard", "status | release", "show or release the mass-expiry guard", command_guard},
     {"status", "", "show the state of one node", command_status},
-    {"cluster", "", "show the state of all nodes", command_cluster},
+    {"cluster", "[events]", "show the state of all nodes, or recent events", command_cluster},
     {"diff", "NODE NODE", "list the differences between two nodes", command_diff},
     {"reload", "", "have a node read its settings again", command_reload},
     {"audit", "", "show the audit log of the node on this host", command_audit},

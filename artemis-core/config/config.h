@@ -89,6 +89,7 @@ struct config {
         struct config_list peers;    /* HOST:PORT, http://HOST:PORT or https://HOST:PORT */
         struct config_list provider; /* empty before config_validate: static */
         uint32_t health_interval_secs, bootstrap_grace_secs, max_clock_skew_secs;
+        uint32_t expected_nodes;                /* 0: not set */
         char advertise_addr[CONFIG_TEXT_BYTES]; /* default: see config_advertise */
         char listen_addr[CONFIG_TEXT_BYTES];    /* "": peers use the listeners of the clients */
         struct {

@@ -107,6 +107,11 @@ const struct config_setting config_settings[] = {
     {NUMBER(cluster, dns.max_interval_secs, 1, 3600, "60"),
      .description = "Maximum interval between two lookups of a name, in seconds, also where its "
                     "TTL is higher."},
+    {NUMBER(cluster, expected_nodes, 0, 65, "0"), .default_note = "not set", .reloadable = true,
+     .description =
+         "Number of nodes, this one included, that the cluster should have. While fewer are up and "
+         "ready, it is under-replicated: shown by the status and by "
+         "`artemis_cluster_under_replicated`, and `/ready?strict` fails."},
     {NUMBER(cluster, health_interval_secs, 1, 3600, "5"),
      .description = "Interval between two health checks of a peer, in seconds."},
     {NUMBER(cluster, bootstrap_grace_secs, 0, 3600, "30"),

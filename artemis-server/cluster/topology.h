@@ -44,12 +44,15 @@ enum cluster_event_kind {
     CLUSTER_TOPOLOGY_UPDATED,
     CLUSTER_SHUTDOWN,
     CLUSTER_SHUTDOWN_FAILED,
+    CLUSTER_PROVIDER_FAILED, /* its last list stays */
+    CLUSTER_PROVIDER_RECOVERED,
 };
 
 /* Borrowed for the call. */
 struct cluster_event {
     enum cluster_event_kind kind;
-    const char *reason; /* of a failure, or what has changed the topology; otherwise NULL */
+    const char
+        *reason; /* of a failure, or what has changed the topology, or the provider; or NULL */
     const struct member_list *topology;
     const struct member_list *joined;
     const struct member_list *left;

@@ -45,6 +45,7 @@ route_handler handle_peer_services;
 route_handler handle_peer_restore;
 
 /* handlers_status.c */
+route_handler handle_cluster_events;
 route_handler handle_cluster_nodes;
 route_handler handle_up_nodes;
 route_handler handle_status_node;

@@ -4,6 +4,9 @@
  * node and of the replication with it.
  */
 #include "artemis-web/api/handlers.h"
+
+#include <string.h>
+
 #include "artemis-web/api/status_writer.h"
 
 /* --- identity --------------------------------------------------------------------------------- */
@@ -243,6 +246,15 @@ static void write_membership(struct json_writer *w, struct engine *engine)
     jw_close(w, '}');
 }
 
+static void write_size(struct json_writer *w, struct engine *engine)
+{
+    struct cluster_size size = engine_cluster_size(engine);
+    named_u64(w, "nodes_up", size.nodes_up);
+    if (size.nodes_expected)
+        named_u64(w, "expected_nodes", size.nodes_expected);
+    named_bool(w, "under_replicated", cluster_size_is_low(size));
+}
+
 enum error handle_status_cluster(struct request *request, struct response *response,
                                  char message[MESSAGE_BYTES])
 {
@@ -264,8 +276,55 @@ enum error handle_status_cluster(struct request *request, struct response *respo
     for (size_t i = 0; i < count; i++)
         write_peer(&w, &peers[i], request->now);
     jw_close(&w, ']');
+    write_size(&w, request->engine);
     if (request->engine->replication)
         write_membership(&w, request->engine);
+    jw_close(&w, '}');
+    return ERR_NONE;
+}
+
+/* --- events ----------------------------------------------------------------------------------- */
+
+/* The node id of a peer in the topology; "": not known. */
+static const char *node_id_of(const struct peer_status *peers, size_t count, const char *url)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(peers[i].url, url) == 0)
+            return peers[i].node_id;
+    return "";
+}
+
+static void write_event(struct json_writer *w, const struct cluster_log_event *event,
+                        const char *node_id)
+{
+    jw_open(w, '{');
+    named_u64(w, "number", event->number);
+    jw_name(w, "time");
+    jw_rfc3339(w, event->wall_ms);
+    named_string(w, "kind", cluster_log_word(event->kind));
+    if (event->url[0])
+        named_string(w, "url", event->url);
+    if (node_id[0])
+        named_string(w, "node_id", node_id);
+    if (event->reason[0])
+        named_string(w, "reason", event->reason);
+    named_u64(w, "members", event->members);
+    jw_close(w, '}');
+}
+
+enum error handle_cluster_events(struct request *request, struct response *response,
+                                 char message[MESSAGE_BYTES])
+{
+    struct peer_status peers[MEMBERS_MAX];
+    struct cluster_log_event event = {0};
+    (void)message;
+    size_t count = engine_peers(request->engine, peers);
+    struct json_writer w = status_begin(request, response);
+    jw_name(&w, "events");
+    jw_open(&w, '[');
+    while (event_log_next(&request->engine->events, event.number, &event))
+        write_event(&w, &event, node_id_of(peers, count, event.url));
+    jw_close(&w, ']');
     jw_close(&w, '}');
     return ERR_NONE;
 }

@@ -14,10 +14,27 @@ enum error handle_health(struct request *request, struct response *response,
     return ERR_NONE;
 }
 
+/* True: the response says that fewer nodes are up than cluster.expected_nodes. */
+static bool refuse_under_replicated(struct request *request, struct response *response)
+{
+    struct cluster_size size = engine_cluster_size(request->engine);
+    if (!cluster_size_is_low(size))
+        return false;
+    response->outcome = ERR_NOT_READY;
+    response->status = 503;
+    text_printf(&response->body,
+                "under-replicated: %u of %u nodes are up and ready (cluster.expected_nodes)",
+                size.nodes_up, size.nodes_expected);
+    return true;
+}
+
 enum error handle_ready(struct request *request, struct response *response,
                         char message[MESSAGE_BYTES])
 {
-    (void)message;
+    struct slice strict = {0};
+    enum error error = request_query(request, "strict", &strict, message);
+    if (error)
+        return error;
     enum node_state state = engine_state(request->engine);
     response->content_type = "text/plain; charset=utf-8";
     response->identity_headers = true;
@@ -28,6 +45,8 @@ enum error handle_ready(struct request *request, struct response *response,
                     error_info(ERR_DRAINING)->reason);
         return ERR_NONE;
     }
+    if (state == NODE_READY && strict.data && refuse_under_replicated(request, response))
+        return ERR_NONE;
     if (state == NODE_READY) {
         text_append_string(&response->body, "READY");
         return ERR_NONE;

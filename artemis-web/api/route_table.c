@@ -8,6 +8,7 @@
 /* clang-format off */
 static const struct route routes[] = {
     {"/api/admin/reload", "reload", METHOD_POST, ROUTE_OPERATOR, ROLE_ADMIN, handle_reload, "read the settings and certificates again"},
+    {"/api/cluster/events", "cluster_events", METHOD_GET, ROUTE_OPERATOR, ROLE_OPERATOR, handle_cluster_events, "the recent events of the cluster: members that joined and left, with the reason"},
     {"/api/cluster/nodes", "cluster_nodes", METHOD_GET_POST, ROUTE_OPERATOR, ROLE_READ, handle_cluster_nodes, "all nodes of the cluster"},
     {"/api/cluster/up-discovery-nodes", "up_discovery_nodes", METHOD_GET_POST, ROUTE_OPERATOR, ROLE_READ, handle_up_nodes, "the nodes that answer discovery"},
     {"/api/cluster/up-registry-nodes", "up_registry_nodes", METHOD_GET_POST, ROUTE_OPERATOR, ROLE_READ, handle_up_nodes, "the nodes that accept registrations"},

@@ -5,6 +5,9 @@
 
 /* clang-format off */
 #define NODE_METRICS(X) \
+    X("artemis_cluster_nodes_up",                "gauge",   (uint64_t)size.nodes_up,            "Nodes that are up and ready, this one included.") \
+    X("artemis_cluster_nodes_expected",          "gauge",   (uint64_t)size.nodes_expected,      "cluster.expected_nodes; 0 if it is not set.") \
+    X("artemis_cluster_under_replicated",        "gauge",   (uint64_t)cluster_size_is_low(size), "1 while fewer nodes are up and ready than cluster.expected_nodes, else 0.") \
     X("artemis_cluster_members",                 "gauge",   (uint64_t)cluster_member_count(&engine->cluster), "Addresses in the topology, that of this node included if a provider finds it.")
 
 #define PROVIDER_METRICS(X) \
@@ -30,6 +33,7 @@ void metrics_write_cluster(struct engine *engine, struct text *out)
     struct provider_status providers[PROVIDERS_MAX];
     if (!engine->replication)
         return;
+    struct cluster_size size = engine_cluster_size(engine);
     size_t count = membership_status(&engine->membership, providers);
 #define X(name, type, value, description)                                                          \
     write_head(out, name, type, description);                                                      \

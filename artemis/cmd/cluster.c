@@ -4,9 +4,11 @@
 #include "artemis/call/server_call.h"
 #include "artemis/output/table.h"
 #include "artemis/output/view_cluster.h"
+#include "artemis/output/view_cluster_events.h"
 #include "artemis/terminal/args.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static const struct args_option options[] = {
     CALL_OPTIONS,
@@ -15,7 +17,7 @@ static const struct args_option options[] = {
 
 static const struct args_command command = {
     .name = "cluster",
-    .usage = {"cluster [options]"},
+    .usage = {"cluster [options]", "cluster events [options]"},
     .about = "Shows the nodes of a cluster as one of them sees them. Columns of a peer:\n"
              "HEALTH    up, not ready, down, new, incompatible (refuses everything),\n"
              "          unauthorized (refuses the token of this node),\n"
@@ -26,30 +28,60 @@ static const struct args_command command = {
              "FAILS     consecutive failed requests\n"
              "HEARD     time since its last response\n"
              "COMPARED  time of the last digest comparison, and its result\n"
-             "Exit code 0: this node and all its peers are up and ready, or it has no peers;\n"
-             "otherwise 1.\n",
-    .example = "artemis cluster --server http://10.0.0.7:8080\n",
+             "Exit code 0: this node and all its peers are up and ready, or it has no peers,\n"
+             "and cluster.expected_nodes are up; otherwise 1.\n"
+             "events: lists the last 256 members that joined or left the topology of the\n"
+             "node, and failures of its membership providers, with the reason.\n",
+    .example = "artemis cluster --server http://10.0.0.7:8080\n"
+               "artemis cluster events --json\n",
+    .positionals = {"events"},
+    .positionals_optional = true,
     .options = options,
 };
 
-int command_cluster(int argc, char **argv)
+static int show_nodes(const struct args *args)
 {
-    struct args args;
-    int exit_code = 0;
-    if (!args_start(&args, &command, argc, argv, &exit_code))
-        return exit_code;
     const struct call_request request = {
         .path = "/api/status/cluster",
         .data = "nodes_status",
     };
     struct server_call_result result;
-    server_call_run(&args, &request, &result);
-    exit_code = server_call_report(&args, &result);
-    if (server_call_prints_text(&args, &result))
+    server_call_run(args, &request, &result);
+    int exit_code = server_call_report(args, &result);
+    if (server_call_prints_text(args, &result))
         view_cluster(result.root, stdout, table_width_of(stdout));
     if (exit_code == EXIT_DONE && !view_cluster_is_healthy(result.root))
         exit_code = EXIT_REFUSED;
     server_call_result_free(&result);
-    args_free(&args);
     return exit_code;
+}
+
+static int show_events(const struct args *args)
+{
+    const struct call_request request = {.path = "/api/cluster/events", .data = "events"};
+    struct server_call_result result;
+    server_call_run(args, &request, &result);
+    int exit_code = server_call_report(args, &result);
+    if (server_call_prints_text(args, &result))
+        view_cluster_events(result.root, stdout, table_width_of(stdout));
+    server_call_result_free(&result);
+    return exit_code;
+}
+
+static int run(const struct args *args)
+{
+    const char *subcommand = args->positionals[0];
+    if (!subcommand)
+        return show_nodes(args);
+    if (strcmp(subcommand, "events") == 0)
+        return show_events(args);
+    char problem[ARGS_PROBLEM_MAX];
+    snprintf(problem, sizeof problem, "\"%.64s\": the form is: cluster, or cluster events",
+             subcommand);
+    return args_usage_error(&command, problem);
+}
+
+int command_cluster(int argc, char **argv)
+{
+    return args_run(&command, argc, argv, run);
 }

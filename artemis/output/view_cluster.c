@@ -170,12 +170,18 @@ static size_t count_others(const json_t *peers)
     return others;
 }
 
+static bool is_under_replicated(const json_t *root)
+{
+    return json_is_true(call_response_field(root, "under_replicated"));
+}
+
 bool view_cluster_is_healthy(const json_t *root)
 {
     const char *state = own_state(root);
     bool known = json_array_size(call_response_field(root, "nodes_status")) > 0;
     bool ready = *state == '\0' || strcmp(state, "ready") == 0;
-    return known && ready && count_unhealthy(call_response_field(root, "peers")) == 0;
+    return known && ready && !is_under_replicated(root) &&
+           count_unhealthy(call_response_field(root, "peers")) == 0;
 }
 
 static void print_self(const json_t *root, FILE *out)
@@ -205,6 +211,15 @@ static void print_summary(const json_t *peers, FILE *out)
         fprintf(out, "%zu of %zu peers are up and ready\n", others, others);
 }
 
+static void print_size(const json_t *root, FILE *out)
+{
+    char up[TABLE_SCRATCH_MAX];
+    char expected[TABLE_SCRATCH_MAX];
+    if (is_under_replicated(root))
+        fprintf(out, "under-replicated: %s of %s nodes are up and ready (cluster.expected_nodes)\n",
+                count_of(root, "nodes_up", up), count_of(root, "expected_nodes", expected));
+}
+
 /* The membership providers that fail. */
 static void print_failing_providers(const json_t *root, FILE *out)
 {
@@ -232,6 +247,7 @@ void view_cluster(const json_t *root, FILE *out, size_t columns_max)
     fputc('\n', out);
     if (count_others(peers) == 0) {
         fputs("this node has no peers (cluster.enabled, cluster.peers)\n", out);
+        print_size(root, out);
         print_failing_providers(root, out);
         return;
     }
@@ -246,5 +262,6 @@ void view_cluster(const json_t *root, FILE *out, size_t columns_max)
     table_print(&table, out, columns_max);
     fputc('\n', out);
     print_summary(peers, out);
+    print_size(root, out);
     print_failing_providers(root, out);
 }

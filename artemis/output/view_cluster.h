@@ -20,8 +20,8 @@
 /* Prints this node, one line for each peer with its last error below, and a summary. */
 void view_cluster(const json_t *root, FILE *out, size_t columns_max);
 
-/* True if this node is ready and every peer is up and ready. A peer that is this node itself is
- * ignored. */
+/* True if this node is ready, every peer is up and ready, and the cluster is not under-replicated.
+ * A peer that is this node itself is ignored. */
 bool view_cluster_is_healthy(const json_t *root);
 
 /* "3 ms", "4 s", "5 min", "6 h", "7 d": the largest unit alone. Returns `text`. */

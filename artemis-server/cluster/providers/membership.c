@@ -53,22 +53,22 @@ static void on_members(struct provider *provider, const struct member_list *memb
     pthread_mutex_unlock(&membership->lock);
 }
 
-static void end_failure(struct provider_status *status)
+static void end_failure(struct membership *membership, struct provider_status *status)
 {
     if (status->problem[0])
-        log_event(LOG_LEVEL_INFO, "membership provider works again",
-                  LOG_TEXT("provider", status->name));
+        cluster_publish_state(membership->cluster, CLUSTER_PROVIDER_RECOVERED, status->name);
     status->problem[0] = '\0';
 }
 
-static void note_failure(struct provider_status *status, const char *problem)
+static void note_failure(struct membership *membership, struct provider_status *status,
+                         const char *problem)
 {
+    char reason[REASON_BYTES];
     status->failures++;
     if (!status->problem[0]) {
         status->failing_since_wall_ms = clock_now().wall_ms;
-        log_event(LOG_LEVEL_ERROR, "membership provider fails; its last list of members stays",
-                  LOG_TEXT("provider", status->name), LOG_TEXT("reason", problem),
-                  LOG_NUMBER("members", status->members));
+        snprintf(reason, sizeof(reason), "%s: %s", status->name, problem);
+        cluster_publish_state(membership->cluster, CLUSTER_PROVIDER_FAILED, reason);
     }
     snprintf(status->problem, sizeof(status->problem), "%s", problem);
 }
@@ -79,9 +79,9 @@ static void on_failure(struct provider *provider, const char *problem)
     pthread_mutex_lock(&membership->lock);
     struct provider_status *status = &part_of(membership, provider)->status;
     if (problem)
-        note_failure(status, problem);
+        note_failure(membership, status, problem);
     else
-        end_failure(status);
+        end_failure(membership, status);
     pthread_cond_broadcast(&membership->on_first);
     pthread_mutex_unlock(&membership->lock);
 }

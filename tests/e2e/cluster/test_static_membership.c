@@ -3,6 +3,7 @@
  * cluster.peers changes by a reload while nodes run: a peer that leaves gets nothing more, a peer
  * that returns gets what it lacks, and a node that finds its first peer copies it.
  */
+#include "tests/support/command.h"
 #include "tests/support/servers/cluster.h"
 #include "tests/support/servers/member_node.h"
 #include "tests/support/temp_folder.h"
@@ -144,6 +145,83 @@ static void nodes_are_replaced_one_after_the_other(void **state)
     member_node_wait_count(nodes, "shop", 51);
 }
 
+/* --- what operators see ----------------------------------------------------------------------- */
+
+static void check_event(struct http_response *response, size_t i, const char *kind,
+                        const char *address, const char *reason)
+{
+    char path[48];
+    char url[64];
+    snprintf(path, sizeof path, "events[%zu].kind", i);
+    assert_string_equal(check_text(response, path), kind);
+    snprintf(path, sizeof path, "events[%zu].url", i);
+    snprintf(url, sizeof url, "http://%s", address);
+    assert_string_equal(check_text(response, path), address[0] ? url : "");
+    snprintf(path, sizeof path, "events[%zu].reason", i);
+    assert_string_equal(check_text(response, path), reason);
+}
+
+static void events_name_members_and_reasons(void **state)
+{
+    (void)state;
+    start_node(2, NO_PEERS, NULL);
+    start_node(1, PEERS(2), NULL);
+    member_node_wait_peers(&nodes[1], "node2");
+    set_peers(1, NO_PEERS);
+    set_peers(1, NO_PEERS); /* the same again */
+    set_peers(1, PEERS(2));
+    member_node_wait_peers(&nodes[1], "node2");
+    struct http_response *response = http_get(nodes[1].http, "/api/cluster/events");
+    check_status(response, 200, "success", NULL);
+    check_count(response, "events", 4);
+    check_event(response, 0, "joined", nodes[2].peer_address, "static: the settings at the start");
+    check_event(response, 1, "started", "", "");
+    check_event(response, 2, "left", nodes[2].peer_address, "static: a reload of the settings");
+    check_event(response, 3, "joined", nodes[2].peer_address, "static: a reload of the settings");
+    check_json(response, "events[3].node_id", "'node2'");
+    check_json(response, "events[3].members", "1");
+    struct command_result result = command_run(
+        (const char *const[]){"cluster", "events", "--server", nodes[1].process.url, NULL}, NULL);
+    assert_int_equal(result.exit_code, 0);
+    assert_non_null(strstr(result.out, "EVENT"));
+    assert_non_null(strstr(result.out, "static: a reload of the settings"));
+    command_free(&result);
+}
+
+static bool is_under_replicated(void *expected)
+{
+    struct http_response *response = http_get(nodes[1].http, "/api/status/cluster");
+    return json_is_true(check_find(response->json, "under_replicated")) == *(bool *)expected;
+}
+
+static void too_few_nodes_are_shown(void **state)
+{
+    (void)state;
+    bool yes = true;
+    bool no = false;
+    start_node(1, PEERS(2), "cluster.expected_nodes=2");
+    check_json(http_get(nodes[1].http, "/api/status/cluster"), "under_replicated", "true");
+    start_node(2, PEERS(1), "cluster.expected_nodes=2");
+    assert_true(wait_until(is_under_replicated, &no, wait_deadline_ms()));
+    check_json(http_get(nodes[1].http, "/api/status/cluster"), "nodes_up", "2");
+    check_json(http_get(nodes[1].http, "/api/status/cluster"), "expected_nodes", "2");
+    check_http(http_get(nodes[1].http, "/ready?strict"), 200);
+    assert_int_equal((int)call_metric(nodes[1].http, "artemis_cluster_under_replicated"), 0);
+    member_node_kill(&nodes[2]);
+    assert_true(wait_until(is_under_replicated, &yes, wait_deadline_ms()));
+    check_http(http_get(nodes[1].http, "/ready"), 200);
+    struct http_response *response = http_get(nodes[1].http, "/ready?strict");
+    check_http(response, 503);
+    assert_string_equal(response->body, "under-replicated: 1 of 2 nodes are up and ready "
+                                        "(cluster.expected_nodes)");
+    assert_int_equal((int)call_metric(nodes[1].http, "artemis_cluster_under_replicated"), 1);
+    struct command_result result =
+        command_run((const char *const[]){"cluster", "--server", nodes[1].process.url, NULL}, NULL);
+    assert_int_equal(result.exit_code, 1);
+    assert_non_null(strstr(result.out, "under-replicated: 1 of 2 nodes are up and ready"));
+    command_free(&result);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -152,6 +230,8 @@ int main(void)
         TEST(peer_that_leaves_gets_nothing_more_and_then_what_it_lacks),
         TEST(node_that_finds_its_first_peer_copies_it),
         TEST(nodes_are_replaced_one_after_the_other),
+        TEST(events_name_members_and_reasons),
+        TEST(too_few_nodes_are_shown),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -75,6 +75,7 @@ static const char *const defaults[][2] = {
     {"cluster.dns.servers", ""},
     {"cluster.dns.min_interval_secs", "1"},
     {"cluster.dns.max_interval_secs", "60"},
+    {"cluster.expected_nodes", "0"},
     {"cluster.health_interval_secs", "5"},
     {"cluster.bootstrap_grace_secs", "30"},
     {"cluster.max_clock_skew_secs", "3600"},

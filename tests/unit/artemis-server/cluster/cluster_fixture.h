@@ -40,8 +40,9 @@ static inline void log_list(const char *sign, const struct member_list *list)
 
 static inline void log_event(void *context, const struct cluster_event *event)
 {
-    static const char *const words[] = {"startup", "startup-failed", "updated", "shutdown",
-                                        "shutdown-failed"};
+    static const char *const words[] = {"startup",           "startup-failed",  "updated",
+                                        "shutdown",          "shutdown-failed", "provider-failed",
+                                        "provider-recovered"};
     (void)context;
     log_word(words[event->kind]);
     if (event->kind == CLUSTER_TOPOLOGY_UPDATED) {

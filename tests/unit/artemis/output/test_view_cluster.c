@@ -5,6 +5,7 @@
 #include "artemis/output/view_cluster.h"
 
 #include "artemis/output/table.h"
+#include "artemis/output/view_cluster_events.h"
 #include "artemis/terminal/terminal_text.h"
 #include "tests/support/cmocka_all.h"
 
@@ -135,6 +136,44 @@ static void provider_that_fails_is_shown(void **state)
                           "list, of 2, stays: n.example:1: timeout\\x1b\n");
 }
 
+static void cluster_with_too_few_nodes_is_not_healthy(void **state)
+{
+    (void)state;
+    static const char json[] = "{" SELF ",'peers':[],'nodes_up':1,'expected_nodes':3,"
+                               "'under_replicated':true}";
+    check_view(json, 0,
+               SELF_SHOWN "this node has no peers (cluster.enabled, cluster.peers)\n"
+                          "under-replicated: 1 of 3 nodes are up and ready "
+                          "(cluster.expected_nodes)\n");
+    json_t *root = json_of(json);
+    assert_false(view_cluster_is_healthy(root));
+    json_decref(root);
+}
+
+static void events_are_a_table(void **state)
+{
+    (void)state;
+    char *printed = NULL;
+    size_t size = 0;
+    json_t *root = json_of("{'events':[{'number':1,'time':'2026-11-21T07:23:02.262Z','kind':"
+                           "'joined','url':'http://h:1','node_id':'n-2','reason':'dns: x\\u001b',"
+                           "'members':2},{'kind':'stopped'}]}");
+    FILE *out = open_memstream(&printed, &size);
+    assert_non_null(out);
+    view_cluster_events(root, out, 0);
+    json_decref(root);
+    root = json_of("{}");
+    view_cluster_events(root, out, 0);
+    fclose(out);
+    assert_string_equal(
+        printed, "TIME                      EVENT    NODE  ADDRESS     MEMBERS  REASON\n"
+                 "2026-11-21T07:23:02.262Z  joined   n-2   http://h:1        2  dns: x\\x1b\n"
+                 "-                         stopped  -     -                 -  -\n"
+                 "no event yet\n");
+    free(printed);
+    json_decref(root);
+}
+
 static void cluster_is_healthy_when_all_are_up_and_ready(void **state)
 {
     (void)state;
@@ -183,6 +222,8 @@ int main(void)
         cmocka_unit_test(long_names_are_cut_to_the_terminal),
         cmocka_unit_test(buckets_that_differ_are_counted),
         cmocka_unit_test(peer_that_is_up_but_not_ready_is_shown_as_not_ready),
+        cmocka_unit_test(cluster_with_too_few_nodes_is_not_healthy),
+        cmocka_unit_test(events_are_a_table),
         cmocka_unit_test(provider_that_fails_is_shown),
         cmocka_unit_test(node_without_peers_is_reported),
         cmocka_unit_test(cluster_is_healthy_when_all_are_up_and_ready),

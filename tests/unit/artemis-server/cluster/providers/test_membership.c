@@ -162,7 +162,8 @@ static void stop_is_published_once(void **state)
 {
     (void)state;
     assert_int_equal(start_two(), ERR_NONE);
-    expect_events("startup\n");
+    expect_events("provider-failed: first: nothing is known yet\n"
+                  "provider-failed: second: nothing is known yet\nstartup\n");
     membership_stop(&membership);
     membership_stop(&membership);
     expect_events("shutdown\n");
@@ -174,7 +175,8 @@ static void provider_that_cannot_start_stops_the_others(void **state)
     (void)state;
     config.cluster.enabled = true;
     assert_int_equal(start_two(), ERR_SYSTEM);
-    expect_events("startup-failed: the second one cannot start\n");
+    expect_events("provider-failed: first: nothing is known yet\n"
+                  "startup-failed: the second one cannot start\n");
     assert_int_equal(stops, 1);
     membership_stop(&membership);
     assert_int_equal(stops, 1);
@@ -232,7 +234,7 @@ static void failing_provider_keeps_its_last_list(void **state)
     publish(first, "a:1");
     provider_recover(first);
     provider_recover(first);
-    expect_events("");
+    expect_events("provider-recovered: first\n");
     membership_status(&membership, status);
     assert_string_equal(status[0].problem, "");
     assert_int_equal(status[0].failures, 3);
