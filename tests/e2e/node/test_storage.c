@@ -171,7 +171,19 @@ static void damage(const char *name)
     close(file);
 }
 
-/* The file is larger than what SQLite keeps of it in memory. */
+/* Registers all instances of the service with content of this turn. */
+static void change_all(struct http *http, const char *service, size_t count, int turn)
+{
+    char item[256];
+    snprintf(item, sizeof(item), "{" INSTANCE_FIELDS ",'machine_name':'turn%d'}", "%s", "%s", turn);
+    char *body = call_list_body("instances", item, service, 0, count);
+    struct http_response *response = call_post_bytes(http, REGISTER, body, strlen(body));
+    free(body);
+    check_status(response, 200, "success", NULL);
+}
+
+/* The file is larger than what SQLite keeps of it in memory, so that changes of all records read
+ * damaged pages. New records alone might change kept pages only. */
 static void a_file_damaged_while_running_is_replaced(void **state)
 {
     (void)state;
@@ -189,8 +201,8 @@ static void a_file_damaged_while_running_is_replaced(void **state)
     int64_t deadline_ms = wait_deadline_ms();
     for (int i = 0; call_metric(run.http, "artemis_storage_files_set_aside_total") < 1; i++) {
         assert_true(wait_now_ms() < deadline_ms);
-        snprintf(service, sizeof(service), "n%d", i);
-        call_register_many(run.http, service, 100);
+        snprintf(service, sizeof(service), "s%d", i % SERVICES);
+        change_all(run.http, service, EACH, i);
     }
     call_register(run.http, "last", "i0");
     call_wait_metric(run.http, "artemis_storage_up", 1);
