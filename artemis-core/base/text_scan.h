@@ -32,6 +32,12 @@ static inline uint64_t text_load_u64(const char *at)
     return le64toh(word);
 }
 
+static inline void text_store_u64(char *to, uint64_t word)
+{
+    word = htole64(word);
+    memcpy(to, &word, sizeof(word));
+}
+
 static inline uint32_t text_load_u32(const char *at)
 {
     uint32_t word;
@@ -89,6 +95,18 @@ static inline size_t text_plain_size_by_words(const char *at, const char *end)
                  : (size_t)(end - start);
 }
 
+#ifdef __SSE2__
+/* A bit for each byte of `block` that is not plain. */
+static inline unsigned text_block_not_plain(__m128i block)
+{
+    __m128i found = _mm_cmplt_epi8(block, _mm_set1_epi8(0x20)); /* negative from 0x80 on */
+    found = _mm_or_si128(found, _mm_cmpeq_epi8(block, _mm_set1_epi8(0x7F)));
+    found = _mm_or_si128(found, _mm_cmpeq_epi8(block, _mm_set1_epi8('"')));
+    found = _mm_or_si128(found, _mm_cmpeq_epi8(block, _mm_set1_epi8('\\')));
+    return (unsigned)_mm_movemask_epi8(found);
+}
+#endif
+
 /* The number of plain bytes at the start of [at, end). */
 static inline size_t text_plain_size(const char *at, const char *end)
 {
@@ -96,16 +114,60 @@ static inline size_t text_plain_size(const char *at, const char *end)
 #ifdef __SSE2__
     for (; end - at >= 16; at += 16) {
         __m128i block = _mm_loadu_si128((const __m128i *)(const void *)at);
-        __m128i found = _mm_cmplt_epi8(block, _mm_set1_epi8(0x20)); /* negative from 0x80 on */
-        found = _mm_or_si128(found, _mm_cmpeq_epi8(block, _mm_set1_epi8(0x7F)));
-        found = _mm_or_si128(found, _mm_cmpeq_epi8(block, _mm_set1_epi8('"')));
-        found = _mm_or_si128(found, _mm_cmpeq_epi8(block, _mm_set1_epi8('\\')));
-        unsigned bits = (unsigned)_mm_movemask_epi8(found);
+        unsigned bits = text_block_not_plain(block);
         if (bits)
             return (size_t)(at - start) + (size_t)__builtin_ctz(bits);
     }
 #endif
     return (size_t)(at - start) + text_plain_size_by_words(at, end);
+}
+
+enum { TEXT_COPY_SLACK = 16 };
+
+/* As text_copy_plain, for texts at the end of the range, and for long ones. */
+static inline size_t text_copy_plain_by_words(char *to, const char *at, const char *end)
+{
+    const char *start = at;
+    for (; end - at >= 8; at += 8, to += 8) {
+        uint64_t word = text_load_u64(at);
+        text_store_u64(to, word);
+        uint64_t found = text_word_not_plain(word);
+        if (found)
+            return (size_t)(at - start) + (size_t)__builtin_ctzll(found) / 8;
+    }
+    size_t plain = text_plain_size_of_few(at, (size_t)(end - at));
+    for (size_t i = 0; i < plain; i++)
+        to[i] = at[i];
+    return (size_t)(at - start) + plain;
+}
+
+/* As text_plain_size, and copies the plain bytes to `to`. Up to TEXT_COPY_SLACK bytes after them
+ * are overwritten. */
+__attribute__((always_inline)) static inline size_t text_copy_plain(char *to, const char *at,
+                                                                    const char *end)
+{
+#ifdef __SSE2__
+    if (end - at >= 16) {
+        __m128i block = _mm_loadu_si128((const __m128i *)(const void *)at);
+        unsigned bits = text_block_not_plain(block);
+        _mm_storeu_si128((__m128i *)(void *)to, block);
+        if (bits)
+            return (size_t)__builtin_ctz(bits);
+    }
+#endif
+    return text_copy_plain_by_words(to, at, end);
+}
+
+/* Replaces upper-case letters in `size` plain bytes. Up to 7 bytes after them are overwritten. */
+static inline void text_lower_plain(char *at, size_t size)
+{
+    const uint64_t ones = UINT64_MAX / 0xFF;
+    for (size_t i = 0; i < size; i += 8) {
+        uint64_t word = text_load_u64(at + i);
+        uint64_t from_a = word + ones * (0x80 - 'A'); /* the high bit of each byte from 'A' on */
+        uint64_t after_z = word + ones * (0x80 - 'Z' - 1);
+        text_store_u64(at + i, word | (from_a & ~after_z & ones * 0x80) >> 2);
+    }
 }
 
 /* Whether the first `size` bytes are equal; size is 4 to 24. */

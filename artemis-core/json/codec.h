@@ -78,10 +78,19 @@ size_t batch_count(const struct batch *batch);
 /* The casing of the names that were read so far: of the list and of the items. */
 enum name_casing batch_names(const struct batch *batch);
 
-/* Read one item. After ERR_INVALID_FIELD, the failure of the item is already recorded in the batch.
- * ERR_NO_MEMORY is not recorded. */
+/* Read one item, in any order. After ERR_INVALID_FIELD, the failure of the item is already recorded
+ * in the batch. ERR_NO_MEMORY is not recorded. */
 MUST_USE enum error batch_instance(struct batch *batch, size_t index, struct instance **out);
 MUST_USE enum error batch_key(struct batch *batch, size_t index, struct instance_key *out);
+/* The key of an item, borrowed, if it is valid and was packed when the batch was parsed, as most
+ * are. NULL: batch_key reads it. */
+const struct instance_key *batch_packed_key(const struct batch *batch, size_t index);
+/* The items up to `index` count as read: their casing is that of messages from now on. The calls
+ * that read an item, and batch_fail, do this by themselves. */
+void batch_note_names(struct batch *batch, size_t index);
+/* Fills *record with that key and what a peer adds, all borrowed; `peer` stays. False: there is no
+ * such key, or the stamp is not valid. batch_stamp and batch_key read them. */
+bool batch_packed_record(const struct batch *batch, size_t index, struct wire_record *record);
 /* The client revision of a key; 0: none. */
 MUST_USE enum error batch_client_revision(struct batch *batch, size_t index, uint64_t *out);
 /* Reads what a peer adds to an item: stamp, age, deletion; and the client revision. Members that

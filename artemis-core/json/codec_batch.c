@@ -2,44 +2,16 @@
 #include "artemis-core/json/codec.h"
 
 #include <assert.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "artemis-core/json/codec_internal.h"
-#include "artemis-core/json/fast_parser.h"
+#include "artemis-core/base/text_scan.h"
+#include "artemis-core/json/codec_batch_internal.h"
 
 enum {
     EXCERPT_BYTES = 80,
-    KEPT_MAX = 128,    /* parsed keys; those after them are parsed twice */
-    KEY_BYTES_MIN = 64 /* of a key with its four names */
-};
-
-struct failure {
-    size_t index;
-    enum error error;
-    char *message;            /* owned */
-    uint64_t stored_revision; /* of ERR_STALE_REVISION */
-    struct document item;     /* if the batch is `fast` */
-};
-
-/* A body of the usual form is parsed in place by fast_parser. Then documents are made only of items
- * that fail, because the response repeats their fields. */
-struct batch {
-    bool fast;                  /* parsed by fast_parser, not by Jansson */
-    struct fast_list fast_list; /* if fast */
-    size_t fast_record_end;     /* index of `fast_record` plus 1; 0: none parsed */
-    struct fast_record *kept;   /* the first keys, parsed; behind the batch */
-    size_t kept_max;
-    struct document document; /* without a root if fast */
-    json_t *list;             /* if not fast; borrowed from `document` */
-    bool keys;                /* the items are keys, not instances */
-    struct failure *failures;
-    size_t failure_count;
-    size_t failure_capacity;
-    struct fast_record fast_record;   /* the item parsed last */
-    struct metadata_entry metadata[]; /* of fast_record; none in a batch of keys */
+    ITEM_BYTES = 64, /* of an item with the four names of a key */
 };
 
 /* --- the list --------------------------------------------------------------------------------- */
@@ -86,45 +58,122 @@ static enum error find_list(struct batch *batch, enum batch_kind kind, char mess
     return ERR_NONE;
 }
 
+/* Makes space for one more item. A body of many small ones needs more than was allocated with the
+ * batch. ERR_INVALID_JSON: there are too many. ERR_NO_MEMORY. */
+static enum error grow_items(struct batch *batch)
+{
+    if (batch->count == BATCH_ITEMS_MAX)
+        return ERR_INVALID_JSON;
+    struct fast_element *items = malloc(BATCH_ITEMS_MAX * sizeof(*items));
+    if (!items)
+        return ERR_NO_MEMORY;
+    if (batch->count)
+        memcpy(items, batch->items, batch->count * sizeof(*items));
+    batch->items = items;
+    batch->capacity = BATCH_ITEMS_MAX;
+    return ERR_NONE;
+}
+
+/* The names of an item include those of the items before it, which are read first. */
+static void add_names_before(const struct batch *batch, struct fast_element *item)
+{
+    if (item > batch->items)
+        name_casing_add(&item->names, item[-1].names);
+}
+
+/* Takes a key, and packs it to *packed. */
+static enum error scan_key(struct batch *batch, struct fast_list *list, char **packed)
+{
+    enum error error = batch->count < batch->capacity ? ERR_NONE : grow_items(batch);
+    if (error)
+        return error;
+    struct fast_element *item = &batch->items[batch->count];
+    if (!fast_list_take_key(list, (struct instance_key *)(void *)*packed, item))
+        return ERR_INVALID_JSON;
+    batch->count++;
+    add_names_before(batch, item);
+    if (item->record.key) /* the next one is aligned, too */
+        *packed += (instance_key_packed(item->record.key).size + 1) & ~(size_t)1;
+    return ERR_NONE;
+}
+
+/* Takes an instance, and creates it if it is valid. If it is not, batch_instance finds out why. */
+static enum error scan_instance(struct batch *batch, struct fast_list *list,
+                                struct metadata_entry metadata[METADATA_ENTRIES_MAX])
+{
+    struct field_problem ignored;
+    struct fast_record fast;
+    enum error error = batch->count < batch->capacity ? ERR_NONE : grow_items(batch);
+    fast.metadata = metadata;
+    if (error)
+        return error;
+    if (!fast_list_take(list, &fast))
+        return ERR_INVALID_JSON;
+    struct fast_element *item = &batch->items[batch->count++];
+    *item = (struct fast_element){.whole = fast.whole, .names = fast.names};
+    fast_record_wire(&fast, &item->record);
+    add_names_before(batch, item);
+    if (fast.deleted) /* its key is all that is read */
+        return ERR_NONE;
+    error = instance_create(&fast.spec, &item->record.instance, &ignored);
+    return error == ERR_NO_MEMORY ? error : ERR_NONE;
+}
+
+/* Takes the items of a body of the usual form. ERR_INVALID_JSON: it has another form.
+ * ERR_NO_MEMORY. */
+static enum error scan(struct batch *batch, struct slice body)
+{
+    struct metadata_entry metadata[METADATA_ENTRIES_MAX];
+    char *packed = (char *)(batch->items + batch->capacity);
+    struct fast_list list;
+    enum error error = ERR_NONE;
+    if (!fast_list_open(body, batch->keys, &list))
+        return ERR_INVALID_JSON;
+    batch->document.names = list.names;
+    do {
+        error =
+            batch->keys ? scan_key(batch, &list, &packed) : scan_instance(batch, &list, metadata);
+    } while (!error && fast_list_continues(&list));
+    return error || fast_list_ends(&list) ? error : ERR_INVALID_JSON;
+}
+
+static void free_items(struct batch *batch)
+{
+    for (size_t i = 0; !batch->keys && i < batch->count; i++)
+        instance_unref(batch->items[i].record.instance);
+    if (batch->items != batch->memory)
+        free(batch->items);
+    batch->count = 0;
+    batch->items = batch->memory;
+}
+
 static enum error open_batch(struct batch *batch, struct slice body, enum batch_kind kind,
                              char message[MESSAGE_BYTES])
 {
-    bool keys = kind == BATCH_OF_KEYS;
-    if (fast_list_scan(body, keys, BATCH_ITEMS_MAX, batch->kept, batch->kept_max, &batch->fast_list,
-                       &batch->fast_record)) {
-        batch->fast = true;
-        if (batch->fast_list.count > batch->kept_max)
-            batch->fast_record_end = batch->fast_list.count;
-        batch->keys = keys;
-        batch->document.names = batch->fast_list.names;
-        return ERR_NONE;
-    }
-    enum error error = document_open(body, &batch->document, message);
+    batch->keys = kind == BATCH_OF_KEYS;
+    enum error error = scan(batch, body);
+    batch->fast = error == ERR_NONE;
+    if (error != ERR_INVALID_JSON)
+        return error;
+    free_items(batch);
+    batch->keys = false;
+    error = document_open(body, &batch->document, message);
     return error ? error : find_list(batch, kind, message);
-}
-
-/* How many parsed keys a batch keeps. A single one needs no memory for it. */
-static size_t kept_max(struct slice body, enum batch_kind kind)
-{
-    size_t count = body.size / KEY_BYTES_MIN;
-    if (kind != BATCH_OF_KEYS || count < 2)
-        return 0;
-    return count < KEPT_MAX ? count : KEPT_MAX;
 }
 
 enum error batch_parse(struct slice body, enum batch_kind kind, struct batch **out,
                        enum name_casing *names, char message[MESSAGE_BYTES])
 {
-    size_t entries = kind == BATCH_OF_KEYS ? 0 : METADATA_ENTRIES_MAX;
-    size_t kept = kept_max(body, kind);
-    struct batch *batch =
-        malloc(sizeof(*batch) + entries * sizeof(*batch->metadata) + kept * sizeof(*batch->kept));
+    size_t capacity = body.size / ITEM_BYTES;
+    if (capacity > BATCH_ITEMS_MAX)
+        capacity = BATCH_ITEMS_MAX;
+    size_t key_bytes = kind == BATCH_OF_KEYS ? body.size + TEXT_COPY_SLACK : 0;
+    struct batch *batch = malloc(sizeof(*batch) + capacity * sizeof(*batch->memory) + key_bytes);
     if (!batch)
         return ERR_NO_MEMORY;
-    memset(batch, 0, offsetof(struct batch, fast_record)); /* the parser sets the rest */
-    batch->fast_record.metadata = entries ? batch->metadata : NULL;
-    batch->kept = kept ? (void *)batch->metadata : NULL; /* keys have no metadata */
-    batch->kept_max = kept;
+    memset(batch, 0, sizeof(*batch));
+    batch->items = batch->memory;
+    batch->capacity = capacity;
     enum error error = open_batch(batch, body, kind, message);
     *names = batch->document.names;
     if (error)
@@ -143,13 +192,14 @@ void batch_free(struct batch *batch)
         document_close(&batch->failures[i].item);
     }
     free(batch->failures);
+    free_items(batch);
     document_close(&batch->document);
     free(batch);
 }
 
 size_t batch_count(const struct batch *batch)
 {
-    return batch->fast ? batch->fast_list.count : json_array_size(batch->list);
+    return batch->fast ? batch->count : json_array_size(batch->list);
 }
 
 enum name_casing batch_names(const struct batch *batch)
@@ -159,15 +209,16 @@ enum name_casing batch_names(const struct batch *batch)
 
 /* --- failures --------------------------------------------------------------------------------- */
 
-static const struct fast_record *read_fast(struct batch *batch, size_t index)
+void batch_note_names(struct batch *batch, size_t index)
 {
-    assert(index < batch->fast_list.count);
-    if (index < batch->kept_max)
-        return &batch->kept[index];
-    if (batch->fast_record_end != index + 1)
-        fast_list_read(&batch->fast_list, index, &batch->fast_record);
-    batch->fast_record_end = index + 1;
-    return &batch->fast_record;
+    if (batch->fast)
+        name_casing_add(&batch->document.names, batch->items[index].names);
+}
+
+static const struct fast_element *fast_element(const struct batch *batch, size_t index)
+{
+    assert(index < batch->count);
+    return &batch->items[index];
 }
 
 static enum error add_failure(struct batch *batch, size_t index, enum error error,
@@ -183,7 +234,7 @@ static enum error add_failure(struct batch *batch, size_t index, enum error erro
     }
     struct document item = {0};
     char unused[MESSAGE_BYTES];
-    if (batch->fast && document_open(read_fast(batch, index)->whole, &item, unused))
+    if (batch->fast && document_open(fast_element(batch, index)->whole, &item, unused))
         return ERR_NO_MEMORY; /* Jansson accepts what fast_parser accepts */
     char *copy = strdup(message);
     if (!copy) {
@@ -231,6 +282,7 @@ enum error batch_fail(struct batch *batch, size_t index, enum error error,
                       const struct instance_key *key)
 {
     struct text message = {0};
+    batch_note_names(batch, index);
     text_printf(&message, "%s[%zu]: ", list_name(batch->keys, batch->document.names), index);
     for (enum instance_field part = 0; key && part < KEY_FIELDS; part++) {
         struct slice text = instance_key_part(key, part);
@@ -297,14 +349,35 @@ static enum error item_object(struct batch *batch, size_t index, json_t **out)
     return ERR_NONE;
 }
 
+/* Parses an item again: it is not valid, or it is read in another way than at first. */
+static void read_again(const struct batch *batch, size_t index, struct fast_record *out)
+{
+    bool taken = fast_record_read(fast_element(batch, index)->whole, out);
+    assert(taken);
+}
+
+static enum error fast_instance(struct batch *batch, size_t index, struct instance **out,
+                                struct field_problem *problem)
+{
+    struct metadata_entry metadata[METADATA_ENTRIES_MAX];
+    struct fast_record fast = {.metadata = metadata};
+    struct wire_record *record = &batch->items[index].record;
+    if (record->instance) {
+        *out = record->instance;
+        record->instance = NULL;
+        return ERR_NONE;
+    }
+    read_again(batch, index, &fast);
+    return instance_create(&fast.spec, out, problem);
+}
+
 enum error batch_instance(struct batch *batch, size_t index, struct instance **out)
 {
     struct field_problem problem = {0};
     enum error error;
     if (batch->fast) {
-        const struct fast_record *fast = read_fast(batch, index);
-        name_casing_add(&batch->document.names, fast->names);
-        error = instance_create(&fast->spec, out, &problem);
+        batch_note_names(batch, index);
+        error = fast_instance(batch, index, out, &problem);
     } else {
         json_t *item;
         error = item_object(batch, index, &item);
@@ -315,14 +388,37 @@ enum error batch_instance(struct batch *batch, size_t index, struct instance **o
     return error == ERR_INVALID_FIELD ? add_invalid_field(batch, index, &problem) : error;
 }
 
-/* The key of an item, if the batch is `fast`. */
+const struct instance_key *batch_packed_key(const struct batch *batch, size_t index)
+{
+    return batch->fast ? fast_element(batch, index)->record.key : NULL;
+}
+
+bool batch_packed_record(const struct batch *batch, size_t index, struct wire_record *record)
+{
+    struct field_problem ignored;
+    const struct instance_key *key = batch_packed_key(batch, index);
+    if (!key || item_check_stamp(&fast_element(batch, index)->record.stamp, &ignored))
+        return false;
+    record->key = key;
+    record->instance = NULL;
+    wire_record_copy_stamp(record, &fast_element(batch, index)->record);
+    return true;
+}
+
 static enum error fast_key(struct batch *batch, size_t index, struct instance_key *out,
                            struct field_problem *problem)
 {
-    const struct fast_record *fast = read_fast(batch, index);
-    name_casing_add(&batch->document.names, fast->names);
-    return fast->spec.is_plain ? instance_key_make_plain(fast->spec.text, out, problem)
-                               : instance_key_make(fast->spec.text, out, problem);
+    struct metadata_entry metadata[METADATA_ENTRIES_MAX];
+    struct fast_record fast = {.metadata = metadata};
+    batch_note_names(batch, index);
+    const struct instance_key *key = batch_packed_key(batch, index);
+    if (key) {
+        struct slice packed = instance_key_packed(key);
+        memcpy(out, packed.data, packed.size);
+        return ERR_NONE;
+    }
+    read_again(batch, index, &fast);
+    return instance_key_make(fast.spec.text, out, problem);
 }
 
 static enum error document_key(struct batch *batch, size_t index, struct instance_key *out,
@@ -356,7 +452,7 @@ enum error batch_client_revision(struct batch *batch, size_t index, uint64_t *ou
     struct field_problem problem = {0};
     *out = 0;
     if (batch->fast) {
-        *out = read_fast(batch, index)->spec.client_revision;
+        *out = fast_element(batch, index)->record.client_revision;
         return ERR_NONE;
     }
     enum error error = item_object(batch, index, &item);
@@ -372,8 +468,7 @@ enum error batch_stamp(struct batch *batch, size_t index, struct wire_record *re
     struct field_problem problem = {0};
     enum error error;
     if (batch->fast) {
-        const struct fast_record *fast = read_fast(batch, index);
-        fast_record_wire(fast, record);
+        wire_record_copy_stamp(record, &fast_element(batch, index)->record);
         error = item_check_stamp(&record->stamp, &problem);
     } else {
         error = item_object(batch, index, &item);
@@ -381,144 +476,4 @@ enum error batch_stamp(struct batch *batch, size_t index, struct wire_record *re
             error = item_stamp(item, record, &problem);
     }
     return error == ERR_INVALID_FIELD ? add_invalid_field(batch, index, &problem) : error;
-}
-
-/* --- the response ----------------------------------------------------------------------------- */
-
-static void write_member(struct json_writer *w, const json_t *item, const char *snake,
-                         const char *camel)
-{
-    const json_t *value = json_object_get(item, snake);
-    if (!value || json_is_null(value))
-        value = json_object_get(item, camel);
-    if (!value || json_is_null(value))
-        return;
-    char *dump = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
-    if (!dump) {
-        w->out->failed = true;
-        return;
-    }
-    jw_name(w, snake);
-    jw_raw(w, slice_of(dump));
-    free(dump);
-}
-
-/* Writes the known members of the item as the client sent them. */
-static void write_sent_members(struct json_writer *w, const struct batch *batch, const json_t *item)
-{
-    if (!json_is_object(item))
-        return;
-    enum instance_field end = batch->keys ? KEY_FIELDS : TEXT_FIELDS;
-    for (enum instance_field field = 0; field < end; field++)
-        write_member(w, item, instance_field_info(field)->name, instance_field_info(field)->camel);
-    if (!batch->keys) {
-        write_member(w, item, "port", "port");
-        write_member(w, item, "metadata", "metadata");
-    }
-    write_member(w, item, "revision", "revision");
-}
-
-/* camelCase responses repeat a failed instance as a member `instance`; `brief`: only there. */
-static void write_failure(struct json_writer *w, const struct batch *batch, enum dialect dialect,
-                          const struct failure *failure, bool brief)
-{
-    const json_t *item =
-        batch->fast ? failure->item.root : json_array_get(batch->list, failure->index);
-    const struct error_info *info = error_info(failure->error);
-    bool nested = dialect != DIALECT_SNAKE && !batch->keys && json_is_object(item);
-    jw_open(w, '{');
-    if (!(nested && brief))
-        write_sent_members(w, batch, item);
-    jw_name(w, "error_code");
-    jw_string(w, dialect == DIALECT_JAVA ? info->java_code : info->code);
-    jw_name(w, "error_message");
-    jw_string(w, failure->message);
-    jw_name(w, "reason");
-    jw_string(w, info->reason);
-    if (failure->stored_revision) {
-        jw_name(w, "stored_revision");
-        jw_u64(w, failure->stored_revision);
-    }
-    if (nested) {
-        jw_name(w, "instance");
-        jw_open(w, '{');
-        write_sent_members(w, batch, item);
-        jw_close(w, '}');
-    }
-    jw_close(w, '}');
-}
-
-static void write_batch_status(struct json_writer *w, const struct batch *batch,
-                               enum dialect dialect)
-{
-    const struct failure *first = &batch->failures[0];
-    struct text message = {0};
-    text_append_string(&message, first->message);
-    if (batch->failure_count > 1)
-        text_printf(&message, " (the first of %zu failures in %zu items)", batch->failure_count,
-                    batch_count(batch));
-    codec_write_status(w, dialect, first->error, text_string(&message), true);
-    if (text_failed(&message))
-        w->out->failed = true;
-    text_free(&message);
-}
-
-/* Writes the failures that fit. One that does not fit is omitted by itself, so that it cannot hide
- * those after it. */
-static void write_failures(struct json_writer *w, const struct batch *batch, enum dialect dialect,
-                           size_t bytes_max)
-{
-    enum { CLOSING_BYTES = 2 };
-    jw_open(w, '[');
-    for (size_t i = 0; i < batch->failure_count; i++) {
-        struct json_writer before = *w;
-        size_t size = w->out->size;
-        write_failure(w, batch, dialect, &batch->failures[i], bytes_max != 0);
-        if (bytes_max == 0 || w->out->size + CLOSING_BYTES <= bytes_max)
-            continue;
-        *w = before;
-        w->out->size = size;
-    }
-    jw_close(w, ']');
-}
-
-#define CONSTANT(literal)                                                                          \
-    {                                                                                              \
-        literal, sizeof(literal) - 1                                                               \
-    }
-/* The responses to batches without failures, which are most. */
-#define JAVA_STATUS                                                                                \
-    "{\"responseStatus\":{\"errorCode\":\"success\",\"errorMessage\":null,\"reason\":null,"        \
-    "\"status\":\"success\",\"message\":\"\"}"
-static const struct slice successes[DIALECT_COUNT] = {
-    [DIALECT_SNAKE] = CONSTANT("{\"response_status\":{\"error_code\":\"success\"}}"),
-    [DIALECT_CAMEL] =
-        CONSTANT("{\"responseStatus\":{\"errorCode\":\"success\",\"status\":\"success\","
-                 "\"message\":\"\"}}"),
-    [DIALECT_JAVA] = CONSTANT(JAVA_STATUS ",\"failedInstances\":null}"),
-};
-static const struct slice java_success_of_keys =
-    CONSTANT(JAVA_STATUS ",\"failedInstanceKeys\":null}");
-
-struct slice batch_success(const struct batch *batch, enum dialect dialect)
-{
-    if (batch->failure_count)
-        return (struct slice){0};
-    bool java_keys = dialect == DIALECT_JAVA && batch->keys;
-    return java_keys ? java_success_of_keys : successes[dialect];
-}
-
-void batch_write_response(const struct batch *batch, enum dialect dialect, size_t bytes_max,
-                          struct text *out)
-{
-    if (batch->failure_count == 0) {
-        text_append_slice(out, batch_success(batch, dialect));
-        return;
-    }
-    struct json_writer w = jw_to(out, dialect_casing(dialect));
-    jw_open(&w, '{');
-    write_batch_status(&w, batch, dialect);
-    jw_name(&w, batch->keys ? "failed_instance_keys" : "failed_instances");
-    write_failures(&w, batch, dialect, bytes_max);
-    jw_close(&w, '}');
 }

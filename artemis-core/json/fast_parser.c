@@ -332,6 +332,146 @@ bool fast_record_read(struct slice text, struct fast_record *out)
     return text.size > 0 && *text.data == '{' && take_record(&c, out);
 }
 
+static bool take_named(struct cursor *c, struct slice name)
+{
+    bool found = begins_with(c->at, c->end, name);
+    c->at += found ? name.size : 0;
+    return found;
+}
+
+bool fast_change_read(struct slice text, struct fast_record *instance, struct slice *type,
+                      struct slice *time)
+{
+    if (text.size == 0) /* data may be NULL */
+        return false;
+    struct cursor c = {text.data, text.data + text.size};
+    return take_named(&c, SLICE("{\"instance\":")) && take_record(&c, instance) &&
+           take_named(&c, SLICE(",\"change_type\":")) && take_string(&c, type) &&
+           take_named(&c, SLICE(",\"change_time\":")) && take_string(&c, time) && take(&c, '}') &&
+           c.at == c.end;
+}
+
+/* --- keys ------------------------------------------------------------------------------------- */
+
+static inline bool take_exactly(struct cursor *c, char wanted)
+{
+    bool found = c->at < c->end && *c->at == wanted;
+    c->at += found;
+    return found;
+}
+
+/* Copies the part of a key at `at` to *to, if `before` precedes it there. Returns its end; NULL: it
+ * is not of that form, or not 1 to ID_BYTES_MAX plain bytes. */
+__attribute__((always_inline)) static inline const char *
+copy_part(const char *at, const char *end, const struct slice before, char **to)
+{
+    if (!begins_with(at, end, before))
+        return NULL;
+    at += before.size;
+    size_t size = text_copy_plain(*to, at, end);
+    if (size - 1 >= ID_BYTES_MAX) /* 0 wraps */
+        return NULL;
+    *to += size;
+    return at + size;
+}
+
+/* Packs the parts of a key that are written in the usual order and without blanks. What precedes a
+ * part begins with the quote that ends the part before. Returns the last quote; NULL: it has
+ * another form. Both casings have code of their own, in which these texts are constants. */
+__attribute__((always_inline)) static inline const char *
+pack_parts(const char *at, const char *end, const bool camel, struct instance_key *key)
+{
+#define BEFORE(snake, other) (camel ? SLICE(other) : SLICE(snake))
+    char *to = key->bytes;
+    if (!(at = copy_part(at, end, BEFORE("{\"region_id\":\"", "{\"regionId\":\""), &to)))
+        return NULL;
+    key->end[FIELD_REGION] = (uint16_t)(to - key->bytes);
+    if (!(at = copy_part(at, end, BEFORE("\",\"zone_id\":\"", "\",\"zoneId\":\""), &to)))
+        return NULL;
+    key->end[FIELD_ZONE] = (uint16_t)(to - key->bytes);
+    char *service = to;
+    if (!(at = copy_part(at, end, BEFORE("\",\"service_id\":\"", "\",\"serviceId\":\""), &to)))
+        return NULL;
+    text_lower_plain(service, (size_t)(to - service));
+    key->end[FIELD_SERVICE] = (uint16_t)(to - key->bytes);
+    char *group = to;
+    const char *after = copy_part(at, end, BEFORE("\",\"group_id\":\"", "\",\"groupId\":\""), &to);
+    if (after)
+        at = after;
+    if (after && slice_equal((struct slice){group, (size_t)(to - group)}, SLICE("default")))
+        to = group;
+    key->end[FIELD_GROUP] = (uint16_t)(to - key->bytes);
+    if (!(at = copy_part(at, end, BEFORE("\",\"instance_id\":\"", "\",\"instanceId\":\""), &to)))
+        return NULL;
+    key->end[FIELD_INSTANCE] = (uint16_t)(to - key->bytes);
+    return at;
+#undef BEFORE
+}
+
+/* True without the member. */
+static inline bool take_usual_number(struct cursor *c, struct slice before, uint64_t *out)
+{
+    if (!begins_with(c->at, c->end, before))
+        return true;
+    c->at += before.size;
+    return take_number(c, out);
+}
+
+/* What peers add to a key, in the order in which they write it. */
+static inline bool take_usual_stamp(struct cursor *c, struct wire_record *out)
+{
+    const struct slice origin = SLICE(",\"origin\":");
+    if (c->at < c->end && *c->at == '}')
+        return true;
+    if (!take_usual_number(c, SLICE(",\"revision\":"), &out->client_revision) ||
+        !take_usual_number(c, SLICE(",\"version\":"), &out->stamp.hlc))
+        return false;
+    if (begins_with(c->at, c->end, origin)) {
+        c->at += origin.size;
+        if (!take_string(c, &out->stamp.node_id))
+            return false;
+    }
+    return take_usual_number(c, SLICE(",\"age_ms\":"), &out->age_ms);
+}
+
+static inline bool take_usual_key(struct cursor *c, bool camel, struct instance_key *key,
+                                  struct fast_element *out)
+{
+    struct cursor after = {camel ? pack_parts(c->at, c->end, true, key)
+                                 : pack_parts(c->at, c->end, false, key),
+                           c->end};
+    if (!after.at || !take_exactly(&after, '"') || !take_usual_stamp(&after, &out->record) ||
+        !take_exactly(&after, '}'))
+        return false;
+    out->whole = (struct slice){c->at, (size_t)(after.at - c->at)};
+    out->record.key = key;
+    out->names = camel ? NAMES_CAMEL : NAMES_SNAKE;
+    *c = after;
+    return true;
+}
+
+/* A key in another order, or with other members. */
+static bool take_other_key(struct cursor *c, struct instance_key *key, struct fast_element *out)
+{
+    struct fast_record fast;
+    struct instance_key made;
+    struct field_problem problem;
+    fast.metadata = NULL;
+    if (!take_record(c, &fast))
+        return false;
+    out->whole = fast.whole;
+    out->names = fast.names;
+    fast_record_wire(&fast, &out->record);
+    enum error error = fast.spec.is_plain ? instance_key_make_plain(fast.spec.text, &made, &problem)
+                                          : instance_key_make(fast.spec.text, &made, &problem);
+    if (error)
+        return true; /* without a key */
+    struct slice packed = instance_key_packed(&made);
+    memcpy(key, packed.data, packed.size);
+    out->record.key = key;
+    return true;
+}
+
 /* --- bodies ----------------------------------------------------------------------------------- */
 
 static bool take_list_name(struct cursor *c, bool keys, enum name_casing *names)
@@ -351,43 +491,50 @@ static bool take_list_name(struct cursor *c, bool keys, enum name_casing *names)
     return *names == NAMES_CAMEL || slice_equal(name, SLICE("instance_keys"));
 }
 
-bool fast_list_scan(struct slice body, bool keys, size_t limit, struct fast_record *kept,
-                    size_t kept_max, struct fast_list *out, struct fast_record *last)
+bool fast_list_open(struct slice body, bool keys, struct fast_list *out)
 {
-    struct fast_list list = {.body = body};
     if (body.size == 0) /* data may be NULL */
         return false;
     struct cursor c = {body.data, body.data + body.size};
-    if (!take_list_name(&c, keys, &list.names) || !take(&c, '['))
+    out->names = NAMES_NEUTRAL;
+    if (!take_list_name(&c, keys, &out->names) || !take(&c, '['))
         return false;
-    list.items_at = list.at = (size_t)(c.at - body.data);
-    do {
-        struct fast_record *record = last;
-        if (list.count < kept_max) {
-            record = &kept[list.count];
-            record->metadata = NULL;
-        }
-        if (list.count++ == limit || !take_record(&c, record))
-            return false;
-    } while (take(&c, ','));
-    if (!take(&c, ']') || !take(&c, '}') || c.at != c.end)
-        return false;
-    *out = list;
+    out->at = c.at;
+    out->end = c.end;
     return true;
 }
 
-void fast_list_read(struct fast_list *list, size_t index, struct fast_record *out)
+bool fast_list_take(struct fast_list *list, struct fast_record *out)
 {
-    assert(index < list->count);
-    if (index < list->next) {
-        list->next = 0;
-        list->at = list->items_at;
+    struct cursor c = {list->at, list->end};
+    bool taken = take_record(&c, out);
+    list->at = c.at;
+    return taken;
+}
+
+bool fast_list_take_key(struct fast_list *list, struct instance_key *key, struct fast_element *out)
+{
+    struct cursor c = {list->at, list->end};
+    *out = (struct fast_element){0};
+    bool taken = take_usual_key(&c, list->names == NAMES_CAMEL, key, out);
+    if (!taken) {
+        *out = (struct fast_element){0};
+        taken = take_other_key(&c, key, out);
     }
-    struct cursor c = {list->body.data + list->at, list->body.data + list->body.size};
-    for (; list->next <= index; list->next++) {
-        bool taken = take_record(&c, out);
-        assert(taken);
-        take(&c, ',');
-    }
-    list->at = (size_t)(c.at - list->body.data);
+    list->at = c.at;
+    return taken;
+}
+
+bool fast_list_continues(struct fast_list *list)
+{
+    struct cursor c = {list->at, list->end};
+    bool continues = take(&c, ',');
+    list->at = c.at;
+    return continues;
+}
+
+bool fast_list_ends(const struct fast_list *list)
+{
+    struct cursor c = {list->at, list->end};
+    return take(&c, ']') && take(&c, '}') && c.at == c.end;
 }

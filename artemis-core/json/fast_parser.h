@@ -13,7 +13,7 @@
  * It rejects everything else, valid or not, and the caller uses Jansson instead. It reads what it
  * accepts exactly as the Jansson path does; a test and a differential fuzzer check that
  * (docs/decisions/0003-json.md). It does not validate values: instance_create, instance_key_make
- * and item_check_stamp do.
+ * and item_check_stamp do. Only the keys of a list are validated and packed while they are read.
  *
  * Internal to the codec. Pure; allocates nothing; slices point into the parsed text.
  */
@@ -42,6 +42,11 @@ struct fast_record {
 /* Parses the record at the start of `text`. False if it is not of that form, or truncated. */
 bool fast_record_read(struct slice text, struct fast_record *out);
 
+/* Parses a change as servers push it, which is the whole text: its instance, change_type and
+ * change_time, in this order. out->metadata as above. */
+bool fast_change_read(struct slice text, struct fast_record *instance, struct slice *type,
+                      struct slice *time);
+
 /* Copies what peers add. */
 static inline void fast_record_wire(const struct fast_record *fast, struct wire_record *record)
 {
@@ -56,23 +61,34 @@ static inline void fast_record_wire(const struct fast_record *fast, struct wire_
 
 /* --- bodies ----------------------------------------------------------------------------------- */
 
-/* A body whose only member is a list of such records. */
+/* A body whose only member is a list of such records. Its items are taken in order:
+ *
+ *     fast_list_open, then
+ *     fast_list_take or fast_list_take_key, while fast_list_continues, then
+ *     fast_list_ends
+ *
+ * If one of them fails, the body is not of the usual form. */
 struct fast_list {
-    struct slice body;
-    size_t items_at; /* offset of the first item */
-    size_t at;       /* offset of item `next` */
-    size_t next;     /* index of the item to read next */
-    size_t count;
+    const char *at;         /* of the next item */
+    const char *end;        /* of the body */
     enum name_casing names; /* of the name of the list */
 };
 
-/* Checks the whole body. True if its list is `instance_keys` or `instanceKeys` (if `keys`), whose
- * items have no metadata, or `instances` (if not), with 1 to `limit` items that can be parsed; then
- * *out is filled. The first kept_max items of a list of keys are stored in `kept`. If there are
- * more, *last holds the last one. Neither need be read again. */
-bool fast_list_scan(struct slice body, bool keys, size_t limit, struct fast_record *kept,
-                    size_t kept_max, struct fast_list *out, struct fast_record *last);
+/* An item that was taken. */
+struct fast_element {
+    struct slice whole;        /* its JSON */
+    struct wire_record record; /* its key (NULL: not valid), and what peers add */
+    enum name_casing names;
+};
 
-/* Parses item `index`. Reading in ascending order is the fastest. Items of `instance_keys` need no
- * out->metadata. */
-void fast_list_read(struct fast_list *list, size_t index, struct fast_record *out);
+/* True if the list is `instance_keys` or `instanceKeys` (if `keys`), or `instances` (if not). */
+bool fast_list_open(struct slice body, bool keys, struct fast_list *out);
+bool fast_list_take(struct fast_list *list, struct fast_record *out);
+/* Takes an item of a list of keys, which has no metadata. Its key is validated and packed to `key`:
+ * at most as many bytes are written there as the item has, and TEXT_COPY_SLACK more. A key that
+ * is not valid is taken, too; instance_key_make says why. */
+bool fast_list_take_key(struct fast_list *list, struct instance_key *key, struct fast_element *out);
+/* Whether another item follows. */
+bool fast_list_continues(struct fast_list *list);
+/* Whether the body is complete after the last item. */
+bool fast_list_ends(const struct fast_list *list);

@@ -487,18 +487,6 @@ enum error instance_key_unpack(struct slice packed, struct instance_key *out)
     return instance_key_make(parts, out, &problem);
 }
 
-struct slice instance_key_part(const struct instance_key *key, enum instance_field part)
-{
-    assert(part < KEY_FIELDS);
-    size_t start = part == 0 ? 0 : key->end[part - 1];
-    return (struct slice){key->bytes + start, key->end[part] - start};
-}
-
-struct slice instance_key_packed(const struct instance_key *key)
-{
-    return (struct slice){(const char *)key->end, sizeof(key->end) + key->end[KEY_FIELDS - 1]};
-}
-
 struct slice instance_packed_key(const struct instance *instance)
 {
     return (struct slice){(const char *)instance->key_end,

@@ -162,9 +162,17 @@ MUST_USE enum error instance_key_make_plain(const struct slice parts[KEY_FIELDS]
                                             struct field_problem *problem);
 /* Reads packed bytes from outside, as from a file. ERR_INVALID_FIELD. */
 MUST_USE enum error instance_key_unpack(struct slice packed, struct instance_key *out);
-struct slice instance_key_part(const struct instance_key *key, enum instance_field part);
+static inline struct slice instance_key_part(const struct instance_key *key,
+                                             enum instance_field part)
+{
+    size_t start = part == 0 ? 0 : key->end[part - 1];
+    return (struct slice){key->bytes + start, key->end[part] - start};
+}
 /* The packed bytes, for hashing and comparing; borrowed from the key or the instance. */
-struct slice instance_key_packed(const struct instance_key *key);
+static inline struct slice instance_key_packed(const struct instance_key *key)
+{
+    return (struct slice){(const char *)key->end, sizeof(key->end) + key->end[KEY_FIELDS - 1]};
+}
 struct slice instance_packed_key(const struct instance *instance);
 
 /* Writes the canonical form of a service id to `out`. ERR_INVALID_FIELD (fills *problem). */

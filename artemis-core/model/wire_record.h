@@ -33,6 +33,18 @@ static inline uint64_t wire_record_client_revision(const struct wire_record *rec
     return record->instance ? instance_client_revision(record->instance) : record->client_revision;
 }
 
+/* Copies all but key, instance and peer. */
+static inline void wire_record_copy_stamp(struct wire_record *to, const struct wire_record *from)
+{
+    to->stamp = from->stamp;
+    to->age_ms = from->age_ms;
+    to->client_revision = from->client_revision;
+    to->deleted = from->deleted;
+    to->is_guarded = from->is_guarded;
+    to->is_confirming = from->is_confirming;
+    to->rounds = from->rounds;
+}
+
 /* Adds the time that the record was in transit. */
 static inline void wire_record_add_age(struct wire_record *record, uint64_t transit_ms)
 {

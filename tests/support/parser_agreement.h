@@ -7,12 +7,12 @@
 #pragma once
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "artemis-core/base/text_scan.h"
 #include "artemis-core/json/codec_internal.h"
 #include "artemis-core/json/fast_parser.h"
-
-enum { AGREEMENT_KEPT = 3 }; /* keys that are kept */
 
 static inline void agreement_check_problem(enum error a, const struct field_problem *of_a,
                                            enum error b, const struct field_problem *of_b)
@@ -194,35 +194,80 @@ static inline void agreement_check_response(struct slice body, bool keys)
     text_free(&jansson);
 }
 
+/* Checks a key that was taken from a list against its record. */
+static inline void agreement_check_taken_key(json_t *item, const struct fast_element *taken)
+{
+    struct fast_record fast = {0};
+    struct instance_key key;
+    struct field_problem problem;
+    struct wire_record expected = {0};
+    const struct wire_record *record = &taken->record;
+    assert(fast_record_read(taken->whole, &fast) && fast.whole.size == taken->whole.size);
+    agreement_check_item(item, &fast);
+    enum error error = instance_key_make(fast.spec.text, &key, &problem);
+    assert((error != ERR_NONE) == (record->key == NULL));
+    if (!error)
+        assert(slice_equal(instance_key_packed(&key), instance_key_packed(record->key)));
+    fast_record_wire(&fast, &expected);
+    assert(taken->names == fast.names && record->stamp.hlc == expected.stamp.hlc);
+    assert(slice_equal(record->stamp.node_id, expected.stamp.node_id));
+    assert(record->age_ms == expected.age_ms && record->rounds == expected.rounds);
+    assert(record->client_revision == expected.client_revision);
+    assert(record->deleted == expected.deleted && record->is_guarded == expected.is_guarded);
+    assert(record->is_confirming == expected.is_confirming);
+}
+
+/* Takes an item of a list, and checks it if `items` is not NULL. */
+static inline bool agreement_take(struct fast_list *list, bool keys, json_t *items, size_t index)
+{
+    size_t size = (size_t)(list->end - list->at) + TEXT_COPY_SLACK;
+    struct metadata_entry metadata[METADATA_ENTRIES_MAX];
+    struct fast_record fast = {.metadata = metadata};
+    struct fast_element taken;
+    struct instance_key *key = malloc(size); /* sized so that ASan finds writes behind its end */
+    assert(key);
+    bool is_taken = keys ? fast_list_take_key(list, key, &taken) : fast_list_take(list, &fast);
+    if (is_taken && items && keys)
+        agreement_check_taken_key(json_array_get(items, index), &taken);
+    else if (is_taken && items)
+        agreement_check_item(json_array_get(items, index), &fast);
+    free(key);
+    return is_taken;
+}
+
+/* Takes the items of a body, 1 to `limit`. Returns their number; 0: the body is not accepted. */
+static inline size_t agreement_take_all(struct slice body, bool keys, size_t limit, json_t *items,
+                                        enum name_casing *names)
+{
+    struct fast_list list;
+    size_t count = 0;
+    if (!fast_list_open(body, keys, &list))
+        return 0;
+    *names = list.names;
+    do {
+        if (count == limit || !agreement_take(&list, keys, items, count))
+            return 0;
+        count++;
+    } while (fast_list_continues(&list));
+    return fast_list_ends(&list) ? count : 0;
+}
+
 /* Checks the text as a body of keys, or of instances. True if fast_parser accepts it. */
 static inline bool agreement_check_body(struct slice body, bool keys, size_t limit)
 {
-    struct fast_list list;
-    struct metadata_entry last_metadata[METADATA_ENTRIES_MAX];
-    struct fast_record last = {.metadata = keys ? NULL : last_metadata};
-    struct fast_record kept[AGREEMENT_KEPT];
-    size_t kept_max = keys ? AGREEMENT_KEPT : 0;
-    if (!fast_list_scan(body, keys, limit, kept, kept_max, &list, &last))
+    enum name_casing names;
+    size_t count = agreement_take_all(body, keys, limit, NULL, &names);
+    if (count == 0)
         return false;
     json_t *root = json_loadb(body.data, body.size, JSON_REJECT_DUPLICATES, NULL);
     assert(json_object_size(root) == 1);
-    const char *name = !keys                       ? "instances"
-                       : list.names == NAMES_CAMEL ? "instanceKeys"
-                                                   : "instance_keys";
+    const char *name = !keys                  ? "instances"
+                       : names == NAMES_CAMEL ? "instanceKeys"
+                                              : "instance_keys";
     json_t *items = json_object_get(root, name);
-    assert(json_array_size(items) == list.count && list.count <= limit);
-    for (size_t i = 0; i < list.count && i < kept_max; i++)
-        agreement_check_item(json_array_get(items, i), &kept[i]);
-    if (list.count > kept_max)
-        agreement_check_item(json_array_get(items, list.count - 1), &last);
-    /* In descending order as well, which starts again for each item. */
-    for (size_t i = 0; i < 2 * list.count; i++) {
-        size_t index = i < list.count ? i : 2 * list.count - 1 - i;
-        struct metadata_entry metadata[METADATA_ENTRIES_MAX];
-        struct fast_record item = {.metadata = metadata};
-        fast_list_read(&list, index, &item);
-        agreement_check_item(json_array_get(items, index), &item);
-    }
+    assert(json_array_size(items) == count);
+    size_t again = agreement_take_all(body, keys, limit, items, &names);
+    assert(again == count);
     json_decref(root);
     agreement_check_response(body, keys);
     return true;

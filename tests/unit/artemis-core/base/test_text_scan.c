@@ -25,6 +25,13 @@ static void check(const char *text, size_t size)
         fail_msg("%zu of %zu bytes are plain, not %zu", by_bytes(block, block + size), size, found);
     if (text_plain_size_by_words(block, block + size) != found)
         fail_msg("by words %zu are", text_plain_size_by_words(block, block + size));
+    char *copy = malloc(found + TEXT_COPY_SLACK);
+    assert_non_null(copy);
+    if (text_copy_plain(copy, block, block + size) != found)
+        fail_msg("%zu bytes are copied", text_copy_plain(copy, block, block + size));
+    if (found)
+        assert_memory_equal(copy, block, found);
+    free(copy);
     free(block);
 }
 
@@ -82,6 +89,24 @@ static void texts_that_differ_in_one_byte_are_not_equal(void **state)
     }
 }
 
+static void upper_case_letters_alone_become_lower_case(void **state)
+{
+    (void)state;
+    for (int byte = 0x20; byte < 0x7F; byte++)
+        for (size_t size = 0; size <= 17; size++) {
+            char text[17 + TEXT_COPY_SLACK];
+            memset(text, 'A', size);
+            memset(text + size, 0xFF, sizeof(text) - size);
+            if (size)
+                text[size / 2] = (char)byte;
+            text_lower_plain(text, size);
+            for (size_t i = 0; i < size; i++) {
+                int given = i == size / 2 ? byte : 'A';
+                assert_int_equal(text[i], given >= 'A' && given <= 'Z' ? given + 'a' - 'A' : given);
+            }
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -89,6 +114,7 @@ int main(void)
         cmocka_unit_test(the_first_of_two_is_found),
         cmocka_unit_test(texts_that_differ_in_one_byte_are_not_equal),
         cmocka_unit_test(a_text_without_bytes_has_none),
+        cmocka_unit_test(upper_case_letters_alone_become_lower_case),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,6 +26,15 @@ static const char *const usual_bodies[] = {
     "?#','service_id':'A.b_c'}]}",
     "{'instance_keys':[{'region_id':'r','instance_id':'i','version':117712345678901234,"
     "'origin':'node-1','age_ms':0},{'age_ms' : 12 , 'version':7,'origin':''}]}",
+    "{'instance_keys':[{'region_id':'r','zone_id':'z','service_id':'S','group_id':'default',"
+    "'instance_id':'i','revision':7,'version':117712345678901234,'origin':'n\xC3\xBC','age_ms':12}]"
+    "}",
+    "{'instance_keys':[{'region_id':'r','zone_id':'z','service_id':'s','group_id':'DEFAULT',"
+    "'instance_id':'i','age_ms':12,'guarded':true,'confirming':true,'rounds':3},{'region_id':'r',"
+    "'zone_id':'','service_id':'s','instance_id':'i','version':1,'origin':'n'} , "
+    "{'region_id':'r'}]}",
+    "{'instanceKeys':[{'regionId':'r','zoneId':'z','serviceId':'A service ID of 16++ bytes',"
+    "'groupId':'g','instanceId':'i','deleted':true}]}",
     "{'instance_keys':[{'region_id':'r\xC3\xBC\xF0\x9F\x98\x80','zone_id':null,'ip':'x\x7f'}]}",
     "{'instances':[{'region_id':'r','zone_id':'z','service_id':'s','instance_id':'i','ip':'::1',"
     "'port':8080,'url':'http://x','status':'up','machine_name':'m','protocol':'http',"
@@ -36,6 +45,12 @@ static const char *const usual_bodies[] = {
     "'port':70000,'metadata':{'a':'b'},'version':999999999999999999,'origin':'','age_ms':3}]}",
     "{'instance_keys':[{'region_id':'r','zone_id':'z','service_id':'s','instance_id':'i',"
     "'machineName':'m'}]}",
+    "{'instances':[{'region_id':'r','instance_id':'i'},{'regionId':'r','zoneId':'z','serviceId':'s'"
+    ","
+    "'instanceId':'i','ip':'x'},{'region_id':'r'}]}",
+    "{'instance_keys':[{'region_id':'r','zone_id':'z','service_id':'s','instance_id':'i'},{'"
+    "regionId':"
+    "'r','zoneId':'z','serviceId':'s','instanceId':'i'},{'region_id':'r'}]}",
     "{'instance_keys':[{'region_id':'r','zone_id':'z','service_id':'s','instance_id':'i',"
     "'healthCheckUrl':null},{'instance_id':'x'}]}",
 };
@@ -242,19 +257,53 @@ static void more_items_than_the_limit_are_rejected(void **state)
 static void casing_is_recorded_for_each_item(void **state)
 {
     (void)state;
+    static const enum name_casing expected[] = {NAMES_SNAKE, NAMES_CAMEL, NAMES_NEUTRAL};
     struct fast_list list;
     struct fast_record item = {0};
-    assert_true(fast_list_scan(
+    assert_true(fast_list_open(
         SLICE("{\"instance_keys\":[{\"zone_id\":\"a\"},{\"zoneId\":\"b\"},{\"ip\":\"c\"}]}"), true,
-        LIMIT, NULL, 0, &list, &item));
+        &list));
     assert_int_equal(list.names, NAMES_SNAKE);
-    assert_int_equal(item.names, NAMES_NEUTRAL);
-    fast_list_read(&list, 0, &item);
-    assert_int_equal(item.names, NAMES_SNAKE);
-    fast_list_read(&list, 1, &item);
-    assert_int_equal(item.names, NAMES_CAMEL);
-    fast_list_read(&list, 2, &item);
-    assert_int_equal(item.names, NAMES_NEUTRAL);
+    for (int i = 0; i < 3; i++) {
+        assert_true(fast_list_take(&list, &item));
+        assert_int_equal(item.names, expected[i]);
+        assert_int_equal(fast_list_continues(&list), i < 2);
+    }
+    assert_true(fast_list_ends(&list));
+}
+
+/* Keys of each size around those of the blocks that are copied, and around the limits. */
+static void keys_of_each_size_are_packed(void **state)
+{
+    (void)state;
+    struct text body = {0};
+    for (int part = 0; part < KEY_FIELDS; part++)
+        for (int size = 0; size <= ID_BYTES_MAX + 1; size += size < 40 || size >= 250 ? 1 : 15) {
+            text_clear(&body);
+            text_append_string(&body, "{\"instance_keys\":[");
+            for (int item = 0; item < 2; item++) {
+                for (enum instance_field field = 0; field < KEY_FIELDS; field++)
+                    text_printf(
+                        &body, "%s\"%s\":\"%.*s\"",
+                        field  ? ","
+                        : item ? ",{"
+                               : "{",
+                        instance_field_info(field)->name, (int)field == part ? size : 3,
+                        "DEFAULTabcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@[`{~"
+                        " "
+                        "-._/DEFAULTabcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@"
+                        "[`{~ "
+                        "-._/DEFAULTabcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456"
+                        "789@[`{~ -._/0123456789012345678901234567890123456789");
+                text_append_string(&body, "}");
+            }
+            text_append_string(&body, "]}");
+            char *exact = malloc(body.size); /* so that ASan finds reads behind the end */
+            memcpy(exact, body.data, body.size);
+            assert_true(agreement_check_body((struct slice){exact, body.size}, true, LIMIT));
+            free(exact);
+        }
+    text_free(&body);
 }
 
 /* --- damage ----------------------------------------------------------------------------------- */
@@ -328,6 +377,7 @@ int main(void)
         cmocka_unit_test(metadata_of_64_entries_and_one_more),
         cmocka_unit_test(more_items_than_the_limit_are_rejected),
         cmocka_unit_test(casing_is_recorded_for_each_item),
+        cmocka_unit_test(keys_of_each_size_are_packed),
         cmocka_unit_test(damaged_texts_are_read_as_by_jansson),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
