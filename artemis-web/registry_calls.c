@@ -87,9 +87,10 @@ static enum error register_one(struct batch_call *call, struct batch *batch, siz
     return error;
 }
 
-static enum error apply_register(struct batch_call *call, struct batch *batch, size_t index)
+static enum error apply_register(struct batch_call *call, struct batch *batch, size_t *next)
 {
     struct instance *instance;
+    size_t index = (*next)++;
     enum error error = batch_instance(batch, index, &instance);
     if (error == ERR_INVALID_FIELD)
         return ERR_NONE; /* recorded in the batch */
@@ -100,7 +101,18 @@ static enum error apply_register(struct batch_call *call, struct batch *batch, s
     return error;
 }
 
-static enum error apply_heartbeat(struct batch_call *call, struct batch *batch, size_t index)
+/* The lease of an item was not renewed. */
+static enum error fail_renewal(struct batch_call *call, struct batch *batch, size_t index,
+                               const struct instance_key *key)
+{
+    if (engine_may_lack_instances(call->engine, call->now)) {
+        call->not_ready = true; /* the instances after this one are renewed */
+        return ERR_NONE;
+    }
+    return batch_fail(batch, index, ERR_INSTANCE_NOT_FOUND, key);
+}
+
+static enum error renew_one(struct batch_call *call, struct batch *batch, size_t index)
 {
     struct instance_key key;
     enum error error = batch_key(batch, index, &key);
@@ -111,15 +123,44 @@ static enum error apply_heartbeat(struct batch_call *call, struct batch *batch, 
     if (!may_write(call, instance_key_part(&key, FIELD_SERVICE)))
         return batch_fail(batch, index, ERR_NO_PERMISSION, &key);
     error = registry_renew(call->engine->registry, &key, call->now);
-    if (error == ERR_INSTANCE_NOT_FOUND && engine_may_lack_instances(call->engine, call->now)) {
-        call->not_ready = true; /* the instances after this one are renewed */
-        return ERR_NONE;
-    }
-    return error ? batch_fail(batch, index, error, &key) : ERR_NONE;
+    return error ? fail_renewal(call, batch, index, &key) : ERR_NONE;
 }
 
-static enum error apply_unregister(struct batch_call *call, struct batch *batch, size_t index)
+/* The keys from `index` on that are packed, and that the client may change. */
+static size_t packed_keys(const struct batch_call *call, const struct batch *batch, size_t index,
+                          const struct instance_key *keys[REGISTRY_KEYS_MAX])
 {
+    size_t left = batch_count(batch) - index;
+    size_t max = left < REGISTRY_KEYS_MAX ? left : REGISTRY_KEYS_MAX;
+    size_t count = 0;
+    for (; count < max; count++) {
+        keys[count] = batch_packed_key(batch, index + count);
+        if (!keys[count] || !may_write(call, instance_key_part(keys[count], FIELD_SERVICE)))
+            break;
+    }
+    return count;
+}
+
+static enum error apply_heartbeat(struct batch_call *call, struct batch *batch, size_t *next)
+{
+    const struct instance_key *keys[REGISTRY_KEYS_MAX];
+    bool is_renewed[REGISTRY_KEYS_MAX];
+    enum error error = ERR_NONE;
+    size_t count = packed_keys(call, batch, *next, keys);
+    if (count == 0)
+        return renew_one(call, batch, (*next)++);
+    registry_renew_all(call->engine->registry, keys, count, call->now, is_renewed);
+    for (size_t i = 0; i < count && !error; i++)
+        if (!is_renewed[i])
+            error = fail_renewal(call, batch, *next + i, keys[i]);
+    *next += count;
+    batch_note_names(batch, *next - 1);
+    return error;
+}
+
+static enum error apply_unregister(struct batch_call *call, struct batch *batch, size_t *next)
+{
+    size_t index = (*next)++;
     struct instance_key key;
     uint64_t client_revision = 0;
     struct registry *registry = call->engine->registry;
@@ -161,8 +202,8 @@ enum error registry_call_batch(struct batch_call *call, enum batch_kind kind,
         snprintf(message, MESSAGE_BYTES, "instances: must not be empty");
         error = ERR_INVALID_FIELD;
     }
-    for (size_t i = 0; i < count && !error; i++)
-        error = apply(call, batch, i);
+    for (size_t next = 0; next < count && !error;)
+        error = apply(call, batch, &next);
     write_audit_rest(&call->audit);
     name_casing_add(&call->names, batch_names(batch));
     if (!error && call->not_ready) {

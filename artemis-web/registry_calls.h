@@ -38,9 +38,9 @@ MUST_USE enum error registry_call_register(struct batch_call *call, char message
 MUST_USE enum error registry_call_heartbeat(struct batch_call *call, char message[MESSAGE_BYTES]);
 MUST_USE enum error registry_call_unregister(struct batch_call *call, char message[MESSAGE_BYTES]);
 
-/* Applies one item to the engine. It records a failure of the item in the batch and returns
- * ERR_NONE; a returned error fails the whole call. */
-typedef enum error batch_call_apply(struct batch_call *call, struct batch *batch, size_t index);
+/* Applies items to the engine, from *next on, and moves *next to the first that is left. It records
+ * a failure of an item in the batch and returns ERR_NONE; a returned error fails the whole call. */
+typedef enum error batch_call_apply(struct batch_call *call, struct batch *batch, size_t *next);
 /* The same for other kinds of items. */
 MUST_USE enum error registry_call_batch(struct batch_call *call, enum batch_kind kind,
                                         batch_call_apply *apply, char message[MESSAGE_BYTES]);

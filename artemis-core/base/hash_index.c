@@ -15,17 +15,6 @@ void hash_index_free(struct hash_index *index)
     *index = (struct hash_index){0};
 }
 
-/* The slot where the search for a hash begins. Any capacity will do, not only a power of two. */
-static inline uint32_t home_of(uint32_t hash, uint32_t capacity)
-{
-    return (uint32_t)((uint64_t)hash * capacity >> 32);
-}
-
-static inline uint32_t next_slot(uint32_t at, uint32_t capacity)
-{
-    return at + 1 == capacity ? 0 : at + 1;
-}
-
 /* How far a slot is behind another one, around the end. */
 static uint32_t distance(uint32_t from, uint32_t to, uint32_t capacity)
 {
@@ -34,9 +23,9 @@ static uint32_t distance(uint32_t from, uint32_t to, uint32_t capacity)
 
 static void place(struct hash_slot *slots, uint32_t capacity, struct hash_slot slot)
 {
-    uint32_t at = home_of(slot.hash, capacity);
+    uint32_t at = hash_index_home(slot.hash, capacity);
     while (slots[at].element)
-        at = next_slot(at, capacity);
+        at = hash_index_next(at, capacity);
     slots[at] = slot;
 }
 
@@ -81,32 +70,18 @@ void hash_index_insert(struct hash_index *index, uint32_t hash, uint32_t element
     index->count++;
 }
 
-uint32_t hash_index_find(const struct hash_index *index, uint32_t hash, hash_index_matches *matches,
-                         const void *context, const void *wanted)
-{
-    if (index->capacity == 0)
-        return 0;
-    for (uint32_t at = home_of(hash, index->capacity); index->slots[at].element;
-         at = next_slot(at, index->capacity)) {
-        const struct hash_slot *slot = &index->slots[at];
-        if (slot->hash == hash && matches(context, slot->element, wanted))
-            return slot->element;
-    }
-    return 0;
-}
-
 void hash_index_remove(struct hash_index *index, uint32_t hash, uint32_t element)
 {
     const uint32_t capacity = index->capacity;
-    uint32_t hole = home_of(hash, capacity);
+    uint32_t hole = hash_index_home(hash, capacity);
     while (index->slots[hole].element != element) {
         assert(index->slots[hole].element);
-        hole = next_slot(hole, capacity);
+        hole = hash_index_next(hole, capacity);
     }
     /* Shift back each follower whose home lies at or before the hole. */
-    for (uint32_t at = next_slot(hole, capacity); index->slots[at].element;
-         at = next_slot(at, capacity)) {
-        uint32_t home = home_of(index->slots[at].hash, capacity);
+    for (uint32_t at = hash_index_next(hole, capacity); index->slots[at].element;
+         at = hash_index_next(at, capacity)) {
+        uint32_t home = hash_index_home(index->slots[at].hash, capacity);
         if (distance(home, at, capacity) >= distance(hole, at, capacity)) {
             index->slots[hole] = index->slots[at];
             hole = at;

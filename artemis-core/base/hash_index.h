@@ -37,8 +37,47 @@ MUST_USE enum error hash_index_reserve(struct hash_index *index); /* memory for 
 /* Makes a table smaller that has less than a quarter in use. Costs a pass over the table. */
 void hash_index_shrink(struct hash_index *index);
 void hash_index_insert(struct hash_index *index, uint32_t hash, uint32_t element);
-/* The element that matches, or 0. */
-uint32_t hash_index_find(const struct hash_index *index, uint32_t hash, hash_index_matches *matches,
-                         const void *context, const void *wanted);
+/* The slot where the search for a hash begins. Any capacity will do, not only a power of two. */
+static inline uint32_t hash_index_home(uint32_t hash, uint32_t capacity)
+{
+    return (uint32_t)((uint64_t)hash * capacity >> 32);
+}
+
+static inline uint32_t hash_index_next(uint32_t at, uint32_t capacity)
+{
+    return at + 1 == capacity ? 0 : at + 1;
+}
+
+/* The element that matches, or 0. Inline, and so is the callback then. */
+static inline uint32_t hash_index_find(const struct hash_index *index, uint32_t hash,
+                                       hash_index_matches *matches, const void *context,
+                                       const void *wanted)
+{
+    if (index->capacity == 0)
+        return 0;
+    for (uint32_t at = hash_index_home(hash, index->capacity); index->slots[at].element;
+         at = hash_index_next(at, index->capacity)) {
+        const struct hash_slot *slot = &index->slots[at];
+        if (slot->hash == hash && matches(context, slot->element, wanted))
+            return slot->element;
+    }
+    return 0;
+}
+/* Loads the slots where the search for this hash begins. */
+static inline void hash_index_prefetch(const struct hash_index *index, uint32_t hash)
+{
+    if (index->capacity)
+        __builtin_prefetch(&index->slots[hash_index_home(hash, index->capacity)]);
+}
+/* The first element with this hash, or 0; it may not match. To prefetch it. */
+static inline uint32_t hash_index_guess(const struct hash_index *index, uint32_t hash)
+{
+    if (index->capacity == 0)
+        return 0;
+    uint32_t at = hash_index_home(hash, index->capacity);
+    while (index->slots[at].element && index->slots[at].hash != hash)
+        at = hash_index_next(at, index->capacity);
+    return index->slots[at].element;
+}
 /* `element` must be there. */
 void hash_index_remove(struct hash_index *index, uint32_t hash, uint32_t element);

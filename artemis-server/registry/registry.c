@@ -166,6 +166,86 @@ struct locked_key registry_lock_key(struct registry *registry, struct slice pack
     return key;
 }
 
+/* Keys by shard. The lists are linked by index. */
+struct key_order {
+    uint64_t shards;                 /* a bit for each shard that has a key */
+    uint8_t first[SHARD_COUNT];      /* meaningful for these */
+    uint8_t next[REGISTRY_KEYS_MAX]; /* NO_KEY: the last */
+    uint32_t hashes[REGISTRY_KEYS_MAX];
+    uint32_t service_hashes[REGISTRY_KEYS_MAX];
+    uint32_t numbers[REGISTRY_KEYS_MAX]; /* of records with that hash; 0: none */
+};
+
+enum { NO_KEY = 0xFF };
+static_assert((int)REGISTRY_KEYS_MAX <= NO_KEY && SHARD_COUNT <= 64, "indexes and bits fit");
+
+static void order_keys(struct registry *registry, const struct instance_key *const keys[],
+                       size_t count, struct key_order *order)
+{
+    order->shards = 0;
+    for (size_t i = count; i-- > 0;) {
+        struct slice packed = instance_key_packed(keys[i]);
+        struct service_location location = registry_locate(registry, service_of(packed));
+        size_t shard = (size_t)(location.locked - registry->shards);
+        uint64_t bit = UINT64_C(1) << shard;
+        order->hashes[i] = record_hash(registry, packed);
+        order->service_hashes[i] = location.hash;
+        order->next[i] = order->shards & bit ? order->first[shard] : NO_KEY;
+        order->first[shard] = (uint8_t)i;
+        order->shards |= bit;
+    }
+}
+
+/* Finds the records of the keys of a shard by their hashes. What the visits will read is loaded for
+ * all of them at once: slots of the index, then records, then instances. */
+static void find_by_hash(const struct shard *shard, struct key_order *order, uint8_t first)
+{
+    for (uint8_t i = first; i != NO_KEY; i = order->next[i])
+        hash_index_prefetch(&shard->record_index, order->hashes[i]);
+    for (uint8_t i = first; i != NO_KEY; i = order->next[i]) {
+        order->numbers[i] = hash_index_guess(&shard->record_index, order->hashes[i]);
+        if (order->numbers[i])
+            __builtin_prefetch(shard_record(shard, order->numbers[i]), true);
+    }
+    for (uint8_t i = first; i != NO_KEY; i = order->next[i])
+        if (order->numbers[i])
+            __builtin_prefetch(shard_record(shard, order->numbers[i])->instance);
+}
+
+/* The record of a key, of which the first with its hash is known. */
+static void find_key(struct locked_key *key, uint32_t number, struct slice packed)
+{
+    struct record *record = number ? shard_record(key->shard, number) : NULL;
+    if (record && !slice_equal(instance_packed_key(record->instance), packed)) {
+        number = shard_find(key->shard, key->hash, packed);
+        record = number ? shard_record(key->shard, number) : NULL;
+    }
+    key->number = number;
+    key->record = record;
+}
+
+void registry_visit_keys(struct registry *registry, const struct instance_key *const keys[],
+                         size_t count, key_visitor *visit, void *context)
+{
+    struct key_order order;
+    assert(count <= REGISTRY_KEYS_MAX);
+    order_keys(registry, keys, count, &order);
+    for (uint64_t shards = order.shards; shards; shards &= shards - 1) {
+        struct locked_shard *locked = &registry->shards[__builtin_ctzll(shards)];
+        uint8_t first = order.first[locked - registry->shards];
+        struct locked_key key = {.locked = locked, .shard = &locked->shard};
+        pthread_mutex_lock(&locked->lock);
+        find_by_hash(key.shard, &order, first);
+        for (uint8_t i = first; i != NO_KEY; i = order.next[i]) {
+            key.location = (struct service_location){locked, order.service_hashes[i]};
+            key.hash = order.hashes[i];
+            find_key(&key, order.numbers[i], instance_key_packed(keys[i]));
+            visit(registry, &key, i, context);
+        }
+        registry_unlock(registry, locked);
+    }
+}
+
 void registry_unlock(struct registry *registry, struct locked_shard *locked)
 {
     struct cached_responses evicted = locked->shard.evicted_responses;
@@ -424,19 +504,47 @@ enum error registry_register(struct registry *registry, struct instance *instanc
     return error;
 }
 
+/* Renews the lease of a key in a locked shard. */
+static bool renew(struct registry *registry, const struct locked_key *key, struct moment now)
+{
+    if (!key->record || record_is_tombstone(key->record) ||
+        !is_renewable(registry, key->record, now))
+        return false;
+    shard_renew(key->shard, key->number, now.mono_ms, now.mono_ms + lease_ttl_ms(registry));
+    mark_renewed(registry, key);
+    key->shard->counters.renewed++;
+    return true;
+}
+
 enum error registry_renew(struct registry *registry, const struct instance_key *packed,
                           struct moment now)
 {
-    enum error error = ERR_INSTANCE_NOT_FOUND;
     struct locked_key key = registry_lock_key(registry, instance_key_packed(packed));
-    if (key.record && !record_is_tombstone(key.record) && is_renewable(registry, key.record, now)) {
-        shard_renew(key.shard, key.number, now.mono_ms, now.mono_ms + lease_ttl_ms(registry));
-        mark_renewed(registry, &key);
-        key.shard->counters.renewed++;
-        error = ERR_NONE;
-    }
+    bool is_renewed = renew(registry, &key, now);
     pthread_mutex_unlock(&key.locked->lock);
-    return error;
+    return is_renewed ? ERR_NONE : ERR_INSTANCE_NOT_FOUND;
+}
+
+struct renewals {
+    struct moment now;
+    bool *is_renewed;
+};
+
+static void renew_one(struct registry *registry, struct locked_key *key, size_t index,
+                      void *context)
+{
+    const struct renewals *renewals = context;
+    renewals->is_renewed[index] = renew(registry, key, renewals->now);
+}
+
+void registry_renew_all(struct registry *registry, const struct instance_key *const keys[],
+                        size_t count, struct moment now, bool is_renewed[])
+{
+    struct renewals renewals = {now, is_renewed};
+    if (count == 1)
+        is_renewed[0] = registry_renew(registry, keys[0], now) == ERR_NONE;
+    else
+        registry_visit_keys(registry, keys, count, renew_one, &renewals);
 }
 
 enum error registry_unregister(struct registry *registry, const struct instance_key *packed,
@@ -470,61 +578,4 @@ enum error registry_unregister(struct registry *registry, const struct instance_
     registry_unlock(registry, key.locked);
     registry_notify(registry, is_dirty);
     return error;
-}
-
-/* --- status ----------------------------------------------------------------------------------- */
-
-static void add_shard_stats(const struct shard *shard, struct registry_stats *stats)
-{
-    const struct shard_counters *counters = &shard->counters;
-    stats->instances += shard_instances(shard);
-    stats->tombstones += shard->tombstones.count;
-    stats->services += shard->service_index.count;
-    stats->guarded += shard->guarded;
-    stats->loaded += shard->loaded;
-    stats->engaged_services += shard->engaged.services;
-    stats->cached_responses += shard->responses;
-    stats->store_bytes += shard_bytes(shard);
-    stats->registered += counters->registered;
-    stats->changed += counters->changed;
-    stats->renewed += counters->renewed;
-    stats->unregistered += counters->unregistered;
-    stats->evicted += counters->evicted;
-    stats->ended += counters->ended;
-    stats->responses_built += counters->responses_built;
-    stats->renewed_by_peers += counters->renewed_by_peers;
-    stats->refuted += counters->refuted;
-    stats->visited += counters->visited;
-}
-
-void registry_stats(struct registry *registry, struct registry_stats *stats)
-{
-    *stats = (struct registry_stats){0};
-    for (int i = 0; i < SHARD_COUNT; i++) {
-        pthread_mutex_lock(&registry->shards[i].lock);
-        add_shard_stats(&registry->shards[i].shard, stats);
-        pthread_mutex_unlock(&registry->shards[i].lock);
-    }
-    stats->revision = registry_revision(registry);
-    stats->refused_stamps = atomic_load_explicit(&registry->refused_stamps, memory_order_relaxed);
-    stats->refused_node_ids =
-        atomic_load_explicit(&registry->node_ids.refused, memory_order_relaxed);
-    stats->node_ids = atomic_load_explicit(&registry->node_ids.count, memory_order_relaxed);
-    change_log_usage(&registry->log, &stats->change_log_size, &stats->change_log_bytes);
-    pthread_mutex_lock(&registry->node_guard.lock);
-    stats->node_guard = registry->node_guard.guard;
-    pthread_mutex_unlock(&registry->node_guard.lock);
-}
-
-void registry_validate(struct registry *registry)
-{
-    uint32_t tombstones = 0;
-    for (int i = 0; i < SHARD_COUNT; i++) {
-        pthread_mutex_lock(&registry->shards[i].lock);
-        shard_validate(&registry->shards[i].shard);
-        assert(SLIST_EMPTY(&registry->shards[i].shard.evicted_responses));
-        tombstones += registry->shards[i].shard.tombstones.count;
-        pthread_mutex_unlock(&registry->shards[i].lock);
-    }
-    assert(tombstones == atomic_load(&registry->tombstones));
 }

@@ -90,6 +90,11 @@ MUST_USE enum error registry_register(struct registry *registry, struct instance
  * guarded or loaded lease can be renewed. */
 MUST_USE enum error registry_renew(struct registry *registry, const struct instance_key *key,
                                    struct moment now);
+enum { REGISTRY_KEYS_MAX = 128 };
+/* Renews the leases of up to REGISTRY_KEYS_MAX keys, and locks each shard once. is_renewed[i] is
+ * false where registry_renew would fail. */
+void registry_renew_all(struct registry *registry, const struct instance_key *const keys[],
+                        size_t count, struct moment now, bool is_renewed[]);
 /* An instance that is not registered counts as done. ERR_STALE_REVISION: the client revision (0:
  * none) is below that of the record. */
 MUST_USE enum error registry_unregister(struct registry *registry, const struct instance_key *key,

@@ -2,6 +2,7 @@
  *
  * Applies the records of peers to the store.
  */
+#include <assert.h>
 #include <xxhash.h>
 
 #include "artemis-core/base/sim_bug.h"
@@ -33,61 +34,6 @@ enum error registry_take_stamp(struct registry *registry, const struct wire_reco
     out->hlc = record->stamp.hlc;
     hlc_observe_value(&registry->clock, out->hlc, now);
     return ERR_NONE;
-}
-
-void registry_add_member(struct registry *registry, uint32_t peer)
-{
-    pthread_mutex_lock(&registry->shared.lock);
-    registry->shared.open[peer].hlc = 0; /* of an earlier member with this number */
-    if (registry->shared.peer == peer)
-        registry->shared.peer = 0;
-    pthread_mutex_unlock(&registry->shared.lock);
-    node_id_table_add_member(&registry->node_ids, peer);
-}
-
-void registry_remove_member(struct registry *registry, uint32_t peer)
-{
-    node_id_table_remove_member(&registry->node_ids, peer);
-}
-
-uint64_t registry_clock_ms(const struct registry *registry, struct moment now)
-{
-    return hlc_ms(&registry->clock, now);
-}
-
-uint64_t registry_members_clock_ms(const struct registry *registry, struct moment now)
-{
-    return hlc_members_ms(&registry->clock, now);
-}
-
-void registry_observe_clocks(struct registry *registry, uint64_t clock_ms,
-                             uint64_t members_clock_ms, struct moment now)
-{
-    hlc_observe_members_ms(&registry->clock, members_clock_ms ? members_clock_ms : clock_ms, now);
-    (void)hlc_observe_ms(&registry->clock, clock_ms, now);
-}
-
-bool registry_observe_clock(struct registry *registry, uint64_t clock_ms, struct moment now)
-{
-    return hlc_observe_ms(&registry->clock, clock_ms, now);
-}
-
-uint64_t registry_highest_hlc(const struct registry *registry, struct moment now)
-{
-    return hlc_highest(&registry->clock, now);
-}
-
-void registry_observe_hlc(struct registry *registry, uint64_t hlc, struct moment now)
-{
-    hlc_observe_value(&registry->clock, hlc, now);
-}
-
-uint64_t registry_transit_ms(const struct registry *registry, uint64_t clock_ms, struct moment now)
-{
-    uint64_t own_ms = hlc_ms(&registry->clock, now);
-    bool is_comparable =
-        clock_ms != 0 && clock_ms < own_ms && own_ms - clock_ms < CLOCK_AHEAD_MAX_MS;
-    return is_comparable ? own_ms - clock_ms : 0;
 }
 
 static struct stamp full_stamp(const struct registry *registry, struct stored_stamp stamp)
@@ -384,29 +330,99 @@ enum error registry_apply_unstamped(struct registry *registry, const struct wire
     return error;
 }
 
+/* A renewal of a peer. The shard is locked. */
+static enum error apply_renewal(struct registry *registry, struct locked_key *key,
+                                const struct wire_record *record, struct stored_stamp stamp,
+                                struct moment now)
+{
+    struct peer_change change = {.client_revision = wire_record_client_revision(record),
+                                 .stamp = stamp};
+    if (!key->record)
+        return ERR_INSTANCE_NOT_FOUND;
+    bool is_legacy = record->stamp.hlc == 0;
+    bool is_tombstone = record_is_tombstone(key->record);
+    bool is_unknown = is_legacy ? is_tombstone : is_older(registry, key->record, change);
+    if (!is_tombstone) {
+        extend_lease(registry, key, record->age_ms, now);
+        confirm_loaded(registry, key, record, now);
+    }
+    return is_unknown ? ERR_INSTANCE_NOT_FOUND : ERR_NONE;
+}
+
+struct peer_renewals {
+    const struct wire_record *records;
+    struct stored_stamp stamps[REGISTRY_KEYS_MAX];
+    size_t indexes[REGISTRY_KEYS_MAX]; /* of the records whose stamps are taken, in `records` */
+    enum error *errors;
+    struct moment now;
+};
+
+static void apply_one(struct registry *registry, struct locked_key *key, size_t index,
+                      void *context)
+{
+    struct peer_renewals *renewals = context;
+    size_t at = renewals->indexes[index];
+    renewals->errors[at] =
+        apply_renewal(registry, key, &renewals->records[at], renewals->stamps[at], renewals->now);
+}
+
+/* Most records of a message are of one node: the number of its id is looked up once. */
+static enum error take_renewal_stamp(struct registry *registry, struct peer_renewals *renewals,
+                                     size_t index)
+{
+    const struct wire_record *record = &renewals->records[index];
+    struct stored_stamp *stamp = &renewals->stamps[index];
+    *stamp = (struct stored_stamp){0};
+    if (record->stamp.hlc == 0)
+        return ERR_NONE;
+    bool is_of_the_same_node = index > 0 && !renewals->errors[index - 1] && record[-1].stamp.hlc &&
+                               slice_equal(record->stamp.node_id, record[-1].stamp.node_id);
+    if (!is_of_the_same_node)
+        return registry_take_stamp(registry, record, renewals->now, stamp);
+    enum error error = check_stamp(registry, record, renewals->now);
+    if (error)
+        return error;
+    *stamp = (struct stored_stamp){record->stamp.hlc, stamp[-1].node};
+    node_id_table_ref(&registry->node_ids, stamp->node);
+    hlc_observe_value(&registry->clock, stamp->hlc, renewals->now);
+    return ERR_NONE;
+}
+
+void registry_apply_renewals(struct registry *registry, const struct wire_record records[],
+                             size_t count, struct moment now, enum error errors[])
+{
+    struct peer_renewals renewals; /* the arrays are filled as far as needed */
+    renewals.records = records;
+    renewals.errors = errors;
+    renewals.now = now;
+    const struct instance_key *keys[REGISTRY_KEYS_MAX];
+    size_t taken = 0;
+    assert(count <= REGISTRY_KEYS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        errors[i] = take_renewal_stamp(registry, &renewals, i);
+        if (errors[i])
+            continue;
+        renewals.indexes[taken] = i;
+        keys[taken++] = records[i].key;
+    }
+    if (taken > 0)
+        registry_visit_keys(registry, keys, taken, apply_one, &renewals);
+    for (size_t i = 0; i < taken; i++)
+        node_id_table_unref(&registry->node_ids, renewals.stamps[renewals.indexes[i]].node);
+}
+
 enum error registry_apply_renewal(struct registry *registry, const struct wire_record *record,
                                   struct moment now)
 {
     bool is_legacy = record->stamp.hlc == 0;
-    struct peer_change change = {.client_revision = wire_record_client_revision(record)};
-    enum error error =
-        is_legacy ? ERR_NONE : registry_take_stamp(registry, record, now, &change.stamp);
+    struct stored_stamp stamp = {0};
+    enum error error = is_legacy ? ERR_NONE : registry_take_stamp(registry, record, now, &stamp);
     if (error)
         return error;
     struct locked_key key = registry_lock_key(registry, wire_record_key(record));
-    if (!key.record) {
-        error = ERR_INSTANCE_NOT_FOUND;
-    } else {
-        bool is_tombstone = record_is_tombstone(key.record);
-        if (is_legacy ? is_tombstone : is_older(registry, key.record, change))
-            error = ERR_INSTANCE_NOT_FOUND;
-        if (!is_tombstone) {
-            extend_lease(registry, &key, record->age_ms, now);
-            confirm_loaded(registry, &key, record, now);
-        }
-    }
+    error = apply_renewal(registry, &key, record, stamp, now);
     registry_unlock(registry, key.locked);
-    node_id_table_unref(&registry->node_ids, change.stamp.node);
+    node_id_table_unref(&registry->node_ids, stamp.node);
     return error;
 }
 

@@ -313,3 +313,117 @@ enum error registry_each_lease(struct registry *registry, struct slice id, struc
     free(views);
     return error;
 }
+
+/* --- members and clocks ----------------------------------------------------------------------- */
+
+void registry_add_member(struct registry *registry, uint32_t peer)
+{
+    pthread_mutex_lock(&registry->shared.lock);
+    registry->shared.open[peer].hlc = 0; /* of an earlier member with this number */
+    if (registry->shared.peer == peer)
+        registry->shared.peer = 0;
+    pthread_mutex_unlock(&registry->shared.lock);
+    node_id_table_add_member(&registry->node_ids, peer);
+}
+
+void registry_remove_member(struct registry *registry, uint32_t peer)
+{
+    node_id_table_remove_member(&registry->node_ids, peer);
+}
+
+uint64_t registry_clock_ms(const struct registry *registry, struct moment now)
+{
+    return hlc_ms(&registry->clock, now);
+}
+
+uint64_t registry_members_clock_ms(const struct registry *registry, struct moment now)
+{
+    return hlc_members_ms(&registry->clock, now);
+}
+
+void registry_observe_clocks(struct registry *registry, uint64_t clock_ms,
+                             uint64_t members_clock_ms, struct moment now)
+{
+    hlc_observe_members_ms(&registry->clock, members_clock_ms ? members_clock_ms : clock_ms, now);
+    (void)hlc_observe_ms(&registry->clock, clock_ms, now);
+}
+
+bool registry_observe_clock(struct registry *registry, uint64_t clock_ms, struct moment now)
+{
+    return hlc_observe_ms(&registry->clock, clock_ms, now);
+}
+
+uint64_t registry_highest_hlc(const struct registry *registry, struct moment now)
+{
+    return hlc_highest(&registry->clock, now);
+}
+
+void registry_observe_hlc(struct registry *registry, uint64_t hlc, struct moment now)
+{
+    hlc_observe_value(&registry->clock, hlc, now);
+}
+
+uint64_t registry_transit_ms(const struct registry *registry, uint64_t clock_ms, struct moment now)
+{
+    uint64_t own_ms = hlc_ms(&registry->clock, now);
+    bool is_comparable =
+        clock_ms != 0 && clock_ms < own_ms && own_ms - clock_ms < CLOCK_AHEAD_MAX_MS;
+    return is_comparable ? own_ms - clock_ms : 0;
+}
+
+/* --- status ----------------------------------------------------------------------------------- */
+
+static void add_shard_stats(const struct shard *shard, struct registry_stats *stats)
+{
+    const struct shard_counters *counters = &shard->counters;
+    stats->instances += shard_instances(shard);
+    stats->tombstones += shard->tombstones.count;
+    stats->services += shard->service_index.count;
+    stats->guarded += shard->guarded;
+    stats->loaded += shard->loaded;
+    stats->engaged_services += shard->engaged.services;
+    stats->cached_responses += shard->responses;
+    stats->store_bytes += shard_bytes(shard);
+    stats->registered += counters->registered;
+    stats->changed += counters->changed;
+    stats->renewed += counters->renewed;
+    stats->unregistered += counters->unregistered;
+    stats->evicted += counters->evicted;
+    stats->ended += counters->ended;
+    stats->responses_built += counters->responses_built;
+    stats->renewed_by_peers += counters->renewed_by_peers;
+    stats->refuted += counters->refuted;
+    stats->visited += counters->visited;
+}
+
+void registry_stats(struct registry *registry, struct registry_stats *stats)
+{
+    *stats = (struct registry_stats){0};
+    for (int i = 0; i < SHARD_COUNT; i++) {
+        pthread_mutex_lock(&registry->shards[i].lock);
+        add_shard_stats(&registry->shards[i].shard, stats);
+        pthread_mutex_unlock(&registry->shards[i].lock);
+    }
+    stats->revision = registry_revision(registry);
+    stats->refused_stamps = atomic_load_explicit(&registry->refused_stamps, memory_order_relaxed);
+    stats->refused_node_ids =
+        atomic_load_explicit(&registry->node_ids.refused, memory_order_relaxed);
+    stats->node_ids = atomic_load_explicit(&registry->node_ids.count, memory_order_relaxed);
+    change_log_usage(&registry->log, &stats->change_log_size, &stats->change_log_bytes);
+    pthread_mutex_lock(&registry->node_guard.lock);
+    stats->node_guard = registry->node_guard.guard;
+    pthread_mutex_unlock(&registry->node_guard.lock);
+}
+
+void registry_validate(struct registry *registry)
+{
+    uint32_t tombstones = 0;
+    for (int i = 0; i < SHARD_COUNT; i++) {
+        pthread_mutex_lock(&registry->shards[i].lock);
+        shard_validate(&registry->shards[i].shard);
+        assert(SLIST_EMPTY(&registry->shards[i].shard.evicted_responses));
+        tombstones += registry->shards[i].shard.tombstones.count;
+        pthread_mutex_unlock(&registry->shards[i].lock);
+    }
+    assert(tombstones == atomic_load(&registry->tombstones));
+}

@@ -103,6 +103,10 @@ MUST_USE enum error registry_apply_unstamped(struct registry *registry,
  * peer sends the record then. */
 MUST_USE enum error registry_apply_renewal(struct registry *registry,
                                            const struct wire_record *record, struct moment now);
+/* The same for up to REGISTRY_KEYS_MAX records with `key`; locks each shard once. errors[i] is that
+ * of a record. */
+void registry_apply_renewals(struct registry *registry, const struct wire_record records[],
+                             size_t count, struct moment now, enum error errors[]);
 /* An unregistration. Errors as registry_apply. */
 MUST_USE enum error registry_apply_unregister(struct registry *registry,
                                               const struct wire_record *record, struct moment now);

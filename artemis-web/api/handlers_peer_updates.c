@@ -23,8 +23,9 @@ static void note_goodbye(const struct request *request)
 
 /* --- changes and renewals --------------------------------------------------------------------- */
 
-static enum error apply_peer_register(struct batch_call *call, struct batch *batch, size_t index)
+static enum error apply_peer_register(struct batch_call *call, struct batch *batch, size_t *next)
 {
+    size_t index = (*next)++;
     struct wire_record record = {.peer = call->peer};
     enum error error = batch_stamp(batch, index, &record);
     if (!error)
@@ -59,14 +60,43 @@ static enum error apply_peer_key(struct batch_call *call, struct batch *batch, s
     return error && error != ERR_NO_MEMORY ? batch_fail(batch, index, error, &key) : error;
 }
 
-static enum error apply_peer_heartbeat(struct batch_call *call, struct batch *batch, size_t index)
+/* The records from `index` on that are packed. */
+static size_t packed_records(const struct batch_call *call, const struct batch *batch, size_t index,
+                             struct wire_record records[REGISTRY_KEYS_MAX])
 {
-    return apply_peer_key(call, batch, index, registry_apply_renewal);
+    size_t left = batch_count(batch) - index;
+    size_t max = left < REGISTRY_KEYS_MAX ? left : REGISTRY_KEYS_MAX;
+    size_t count = 0;
+    for (; count < max && batch_packed_record(batch, index + count, &records[count]); count++) {
+        records[count].peer = call->peer;
+        wire_record_add_age(&records[count], call->transit_ms);
+    }
+    return count;
 }
 
-static enum error apply_peer_unregister(struct batch_call *call, struct batch *batch, size_t index)
+static enum error apply_peer_heartbeat(struct batch_call *call, struct batch *batch, size_t *next)
 {
-    return apply_peer_key(call, batch, index, registry_apply_unregister);
+    struct wire_record records[REGISTRY_KEYS_MAX];
+    enum error errors[REGISTRY_KEYS_MAX];
+    enum error error = ERR_NONE;
+    size_t count = packed_records(call, batch, *next, records);
+    if (count == 0)
+        return apply_peer_key(call, batch, (*next)++, registry_apply_renewal);
+    registry_apply_renewals(call->engine->registry, records, count, call->now, errors);
+    for (size_t i = 0; i < count && !error; i++) {
+        if (errors[i])
+            error = errors[i] == ERR_NO_MEMORY
+                        ? errors[i]
+                        : batch_fail(batch, *next + i, errors[i], records[i].key);
+    }
+    *next += count;
+    batch_note_names(batch, *next - 1);
+    return error;
+}
+
+static enum error apply_peer_unregister(struct batch_call *call, struct batch *batch, size_t *next)
+{
+    return apply_peer_key(call, batch, (*next)++, registry_apply_unregister);
 }
 
 /* How long the request was in transit. Its clock does not move that of this node: anybody may have

@@ -137,6 +137,116 @@ static void sent_states_make_the_other_equal(void **state)
     registry_free(other);
 }
 
+/* --- many keys at once --- */
+
+enum { SERVICES = 40, IDS = 5, CALLS = 200 };
+
+static void name_key(uint32_t number, char service[16], char id[16])
+{
+    snprintf(service, 16, "service-%u", number / IDS);
+    snprintf(id, 16, "i%u", number % IDS);
+}
+
+/* Of all keys, a third is registered, a third unregistered, and a third is not known. */
+static struct registry *make_filled_node(void)
+{
+    struct registry *registry = make_node("self");
+    char service[16], id[16];
+    for (uint32_t number = 0; number < SERVICES * IDS; number++) {
+        name_key(number, service, id);
+        if (number % 3 < 2)
+            put(registry, service, id, at_ms(number));
+        if (number % 3 == 1)
+            take_out(registry, service, id, at_ms(number));
+    }
+    return registry;
+}
+
+static void renewals_at_once_are_those_one_by_one(void **state)
+{
+    (void)state;
+    struct registry *at_once = make_filled_node();
+    struct registry *one_by_one = make_filled_node();
+    struct instance_key keys[REGISTRY_KEYS_MAX];
+    const struct instance_key *pointers[REGISTRY_KEYS_MAX];
+    bool is_renewed[REGISTRY_KEYS_MAX];
+    uint64_t seed = 3;
+    uint64_t renewed = 0;
+    for (uint32_t call = 0; call < CALLS; call++) {
+        struct moment now = at_ms(call * (uint64_t)TTL_MS / 20);
+        size_t count = call < 3 ? call : 1 + random_below(&seed, REGISTRY_KEYS_MAX);
+        for (size_t i = 0; i < count; i++) {
+            char service[16], id[16];
+            name_key(random_below(&seed, SERVICES * IDS), service, id);
+            keys[i] = make_key(service, id);
+            pointers[i] = &keys[i];
+        }
+        registry_renew_all(at_once, pointers, count, now, is_renewed);
+        for (size_t i = 0; i < count; i++) {
+            assert_int_equal(registry_renew(one_by_one, &keys[i], now),
+                             is_renewed[i] ? ERR_NONE : ERR_INSTANCE_NOT_FOUND);
+            renewed += is_renewed[i];
+        }
+    }
+    assert_true(renewed > 100);
+    assert_int_equal(stats_of(at_once).renewed, renewed);
+    registry_free(at_once);
+    registry_free(one_by_one);
+}
+
+/* One in 8 comes from a legacy node, one in 8 is too far ahead of the clock. */
+static struct wire_record random_renewal(uint64_t *seed, struct instance_key *key)
+{
+    char service[16], id[16];
+    uint32_t kind = random_below(seed, 8);
+    name_key(random_below(seed, SERVICES * IDS), service, id);
+    *key = make_key(service, id);
+    struct wire_record record = {
+        .key = key,
+        .stamp = {full_stamp(1 + random_below(seed, 20)), slice_of(names[random_below(seed, 3)])},
+        .age_ms = random_below(seed, 2 * TTL_MS),
+        .client_revision = random_below(seed, 2),
+        .peer = 1,
+    };
+    if (kind == 0)
+        record.stamp = (struct stamp){0};
+    if (kind == 1)
+        record.stamp.hlc += UINT64_C(1) << 58;
+    return record;
+}
+
+static void renewals_of_peers_at_once_are_those_one_by_one(void **state)
+{
+    (void)state;
+    struct registry *at_once = make_filled_node();
+    struct registry *one_by_one = make_filled_node();
+    struct instance_key keys[REGISTRY_KEYS_MAX];
+    struct wire_record records[REGISTRY_KEYS_MAX];
+    enum error errors[REGISTRY_KEYS_MAX];
+    uint64_t seed = 4;
+    uint32_t of_error[ERROR_COUNT] = {0};
+    for (uint32_t call = 0; call < CALLS; call++) {
+        struct moment now = at_ms(call * (uint64_t)TTL_MS / 20);
+        size_t count = call < 3 ? call : 1 + random_below(&seed, REGISTRY_KEYS_MAX);
+        for (size_t i = 0; i < count; i++)
+            records[i] = random_renewal(&seed, &keys[i]);
+        registry_apply_renewals(at_once, records, count, now, errors);
+        for (size_t i = 0; i < count; i++) {
+            assert_int_equal(registry_apply_renewal(one_by_one, &records[i], now), errors[i]);
+            of_error[errors[i]]++;
+        }
+    }
+    assert_true(of_error[ERR_NONE] > 100 && of_error[ERR_INSTANCE_NOT_FOUND] > 100);
+    assert_true(of_error[ERR_VERSION_AHEAD] > 100);
+    const struct registry_stats a = stats_of(at_once);
+    const struct registry_stats b = stats_of(one_by_one);
+    assert_true(a.renewed_by_peers > 100 && a.renewed_by_peers == b.renewed_by_peers);
+    assert_true(a.refused_stamps == b.refused_stamps && a.node_ids == b.node_ids);
+    registry_validate(at_once);
+    registry_free(at_once);
+    registry_free(one_by_one);
+}
+
 /* --- without memory --- */
 
 static long sweep(struct registry *registry, const struct word *word)
@@ -240,6 +350,8 @@ int main(void)
         cmocka_unit_test(any_order_and_any_repetition_ends_the_same),
         cmocka_unit_test(forwards_and_backwards_end_the_same),
         cmocka_unit_test(sent_states_make_the_other_equal),
+        cmocka_unit_test(renewals_at_once_are_those_one_by_one),
+        cmocka_unit_test(renewals_of_peers_at_once_are_those_one_by_one),
         cmocka_unit_test(every_word_is_taken_whole_or_not_at_all),
         cmocka_unit_test(unregistering_an_unknown_key_without_memory_is_retried),
         cmocka_unit_test(creating_is_all_or_nothing),
