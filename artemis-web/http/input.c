@@ -13,6 +13,8 @@
 enum {
     /* A larger body buffer is not kept for the next request of the connection. */
     REUSED_BODY_BYTES_MAX = 8 * 1024,
+    /* Memory for so much of a body is allocated with its first part. */
+    RESERVED_BODY_BYTES_MAX = 64 * 1024,
     /* A refused body is read and discarded up to this size; then the connection is closed. */
     DISCARDED_BODY_BYTES_MAX = 64 * 1024 * 1024,
     /* All bodies that are being received together; at least one of server.max_body_bytes. */
@@ -130,6 +132,17 @@ static uint64_t buffered_bytes_max(const struct web *web)
     return one > BUFFERED_BODIES_BYTES_MAX ? one : BUFFERED_BODIES_BYTES_MAX;
 }
 
+/* Allocates memory for a body of which the first part has arrived. */
+static void reserve_body(struct request *request, size_t size)
+{
+    uint64_t length = request->header->content_length;
+    if (request->body.size > 0 || length <= size)
+        return;
+    if (length > RESERVED_BODY_BYTES_MAX)
+        length = RESERVED_BODY_BYTES_MAX;
+    (void)text_reserve(&request->body, length); /* the text remembers a failure */
+}
+
 static enum error buffer_body(struct request *request, const char *data, size_t size)
 {
     if (request->body.size + size > request->engine->config->server.max_body_bytes)
@@ -139,6 +152,7 @@ static enum error buffer_body(struct request *request, const char *data, size_t 
     request->buffered_bytes += size;
     if (others + size > buffered_bytes_max(request->web))
         return ERR_OVERLOADED;
+    reserve_body(request, size);
     text_append(&request->body, data, size);
     return text_failed(&request->body) ? ERR_NO_MEMORY : ERR_NONE;
 }
