@@ -2,6 +2,7 @@
 #include "artemis-web/http/web_threads.h"
 
 #include <microhttpd.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,9 @@ enum {
     EVENTS_PER_TURN = 64,
     CLOSING_WAIT_MS = 5,
     VERIFIED_PER_TURN = 16, /* about 2 ms */
+    /* More threads than cores are used only when each has so many connections: with few, a thread
+     * wakes for one request at a time. */
+    CONNECTIONS_PER_THREAD = 64,
 };
 
 struct web_thread {
@@ -53,6 +57,7 @@ struct web_thread {
 
 struct web_threads {
     uint32_t count;
+    uint32_t cores;
     struct web_thread threads[];
 };
 
@@ -372,19 +377,31 @@ static const struct loop_calls loop_calls_with_tls = {
     .before_wait = before_wait_with_tls,
 };
 
+static uint32_t connections_of(struct web_thread *thread)
+{
+    return atomic_load_explicit(&thread->connections, memory_order_relaxed);
+}
+
+/* The number of threads that get connections, the first ones. */
+static uint32_t count_used(struct web_threads *threads)
+{
+    uint32_t connections = 1; /* with the new one */
+    for (uint32_t i = 0; i < threads->count; i++)
+        connections += connections_of(&threads->threads[i]);
+    uint32_t used = connections / CONNECTIONS_PER_THREAD;
+    if (used < threads->cores)
+        used = threads->cores;
+    return used < threads->count ? used : threads->count;
+}
+
 void web_threads_add(struct web_threads *threads, int socket, const struct sockaddr *address,
                      socklen_t size, struct web_listener *listener)
 {
     struct web_thread *chosen = &threads->threads[0];
-    uint32_t fewest = UINT32_MAX;
-    for (uint32_t i = 0; i < threads->count; i++) {
-        struct web_thread *thread = &threads->threads[i];
-        uint32_t count = atomic_load_explicit(&thread->connections, memory_order_relaxed);
-        if (count < fewest) {
-            fewest = count;
-            chosen = thread;
-        }
-    }
+    uint32_t used = count_used(threads);
+    for (uint32_t i = 1; i < used; i++)
+        if (connections_of(&threads->threads[i]) < connections_of(chosen))
+            chosen = &threads->threads[i];
     atomic_fetch_add_explicit(&chosen->connections, 1, memory_order_relaxed);
     if (loop_add(chosen->loop, socket, address, size, listener))
         return;
@@ -420,6 +437,12 @@ static enum error start_thread(struct web *web, const struct web_thread_callback
                       thread->watched, &thread->loop);
 }
 
+static uint32_t count_cores(void)
+{
+    cpu_set_t cores;
+    return sched_getaffinity(0, sizeof(cores), &cores) == 0 ? (uint32_t)CPU_COUNT(&cores) : 1;
+}
+
 enum error web_threads_start(struct web *web, const struct web_thread_callbacks *callbacks,
                              bool tls, struct web_threads **out)
 {
@@ -428,6 +451,7 @@ enum error web_threads_start(struct web *web, const struct web_thread_callbacks 
     if (!threads)
         return ERR_NO_MEMORY;
     threads->count = count;
+    threads->cores = count_cores();
     for (uint32_t i = 0; i < count; i++)
         threads->threads[i].watched = -1;
     for (uint32_t i = 0; i < count; i++) {
