@@ -24,10 +24,13 @@ set -u -o pipefail
 . "$(dirname "$0")/tls.sh"
 # shellcheck source-path=SCRIPTDIR source=flood.sh
 . "$(dirname "$0")/flood.sh"
+# shellcheck source-path=SCRIPTDIR source=batches.sh
+. "$(dirname "$0")/batches.sh"
 
 HERE=$(cd "$(dirname "$0")" && pwd)
 NAMES="start heartbeat discovery connections threads memory-100k memory-1m idle idle-1h expiry lag traffic register bootstrap guard-cut failing-peers"
 NAMES+=" push-ws push-get push-rate push-stopped storage storage-100k storage-1m heartbeat-tls flood"
+NAMES+=" heartbeat-100 register-100 peer-renewals"
 COMMON=(--addr 127.0.0.1:0 --set ratelimit.enabled=false)
 # Many short rounds by turns: the speed of a virtual machine drifts within seconds. The median of 40
 # quotients of neighbours comes out within 3 %, where 5 rounds of 2 s are off by 20 %.

@@ -3,11 +3,11 @@
 #
 # instructions.sh - user-space instructions for one request of each kind that repeat.c sends.
 #
-#   instructions.sh [--functions] [--token] [--check]
+#   instructions.sh [--functions] [--token] [--check] [KIND...]
 #
 # Callgrind counts a whole life of the server, once with few requests and once with many; the
 # difference, divided, is the cost of one, free of start and registration. Only the thread that
-# serves the requests counts: the others work by the clock. The number hardly varies, so it shows a
+# spends most on the requests counts, that of push for push_50: the others work by the clock. The number hardly varies, so it shows a
 # change that is lost in the noise of a throughput. With --functions, what each function cost goes
 # to stderr. With --token, the server has a token, and each request sends it. ARTEMIS_BINARY and
 # BENCH_DIR are as for bench.sh.
@@ -71,6 +71,7 @@ cost() {
 FUNCTIONS=""
 CHECK=""
 TOKEN_ARGS=()
+KINDS=""
 for option in "$@"; do
     case $option in
     --functions) FUNCTIONS=yes ;;
@@ -82,10 +83,11 @@ for option in "$@"; do
         export BENCH_TOKEN
         TOKEN_ARGS=(--config "$WORK/tokens.toml")
         ;;
-    *)
+    -*)
         say "unknown option $option"
         exit 2
         ;;
+    *) KINDS+=" $option" ;;
     esac
 done
 needs valgrind curl
@@ -103,7 +105,7 @@ check() {
 HERE=$(dirname "$0")
 FAILED=""
 report=""
-for kind in heartbeat discovery heartbeat_100 register peer_heartbeat_100; do
+for kind in ${KINDS:-heartbeat discovery heartbeat_100 register peer_heartbeat_100 push_50}; do
     cost artemis $kind
     report+="$kind=$COST "
     [ -z "$CHECK" ] || check $kind $COST

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --
--- The load for wrk:  wrk ... -s load.lua URL -- heartbeat|discovery|change [WARM]
+-- The load for wrk:  wrk ... -s load.lua URL -- heartbeat|heartbeat_100|discovery|change [WARM]
 --
 -- One key per heartbeat, one service per request, one instance with another port per change, taken
 -- in turn from 1,000 of those that
@@ -29,11 +29,26 @@ local function now_secs()
     return tonumber(time.secs) + tonumber(time.ns) / 1e9
 end
 
-local function heartbeat(n)
+local function key(n)
     local ids = ('"service_id":"bench-%06d","instance_id":"i-%09d"'):format(n / PER_SERVICE, n)
-    local body = '{"instance_keys":[{"region_id":"local","zone_id":"zone1",' .. ids .. '}]}'
+    return '{"region_id":"local","zone_id":"zone1",' .. ids .. '}'
+end
+
+local function heartbeat(n)
+    local body = '{"instance_keys":[' .. key(n) .. ']}'
     local headers = { ["Content-Type"] = "application/json" }
     return wrk.format("POST", "/api/registry/heartbeat", headers, body)
+end
+
+-- A hundred keys.
+local function heartbeat_100(n)
+    local keys = {}
+    for i = 1, 100 do
+        local k = (n + i - 1) % (REQUESTS * PER_SERVICE)
+        keys[i] = key(k)
+    end
+    local body = '{"instance_keys":[' .. table.concat(keys, ",") .. ']}'
+    return wrk.format("POST", "/api/registry/heartbeat", { ["Content-Type"] = "application/json" }, body)
 end
 
 local function discovery(n)
@@ -57,7 +72,12 @@ end
 
 function init(args)
     warm = tonumber(args[2]) or 0
-    local make = ({ heartbeat = heartbeat, discovery = discovery, change = change })[args[1]]
+    local make = ({
+        heartbeat = heartbeat,
+        heartbeat_100 = heartbeat_100,
+        discovery = discovery,
+        change = change,
+    })[args[1]]
     for i = 1, REQUESTS do
         requests[i] = make((i - 1) * PER_SERVICE)
     end
