@@ -138,6 +138,7 @@ struct sim_client {
     uint64_t since_ms;        /* last change, move or refused call */
     uint64_t failed_ms;       /* last failed call */
     uint64_t ended_ms;        /* when it unregistered or died */
+    uint64_t kept_ms;         /* start of the last node that loaded it and kept it; 0: none did */
     bool acknowledged;        /* its last registration was acknowledged */
     uint32_t ack_node;        /* the node that acknowledged its last change, */
     uint64_t ack_ms;          /* when that was, */
@@ -240,8 +241,6 @@ struct sim {
     uint64_t behind_ms;     /* when a node last continued with its HLC behind; 0: never */
     int64_t ahead_ms;       /* how far the last clock was ahead that was wrong; see FAULT_AHEAD */
     uint64_t planned_ms;    /* no other FAULT_AHEAD or FAULT_THIRD begins before */
-    uint64_t loaded_ms;     /* when a node last loaded instances; 0: never, */
-    uint64_t kept_ms;       /* and became ready with those that no peer holds; 0: never */
     struct sim_node nodes[NODES_MAX];
     struct sim_client clients[CLIENTS_MAX];
     struct sim_link links[NODES_MAX][NODES_MAX];

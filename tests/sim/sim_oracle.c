@@ -279,22 +279,26 @@ static bool has_happened(const struct sim *sim, uint64_t ms)
     return ms && sim->now_ms - ms < TTL_MS + leftover_ms(sim);
 }
 
+/* Where tombstones end early, a node can bring an instance back that was cut off and then away for
+ * less than a lease, or whose peers have no record at all. Each node that starts meanwhile, and has
+ * it stored too, keeps it for one TTL after its own start (docs/REPLICATION.md). */
+static bool may_return(const struct sim *sim, const struct sim_client *client)
+{
+    return sim->settings.tombstone_ms < FAULTS_MS && has_happened(sim, client->kept_ms);
+}
+
 /* Invariant 3. Where no fault interfered, the time is shorter than a lease, so expiry does not hide
- * a failure. Where the direct link was cut, the tombstone goes by another node: two rounds. Where
- * tombstones end early, a node can bring an instance back that was cut off and then away for less
- * than a lease, or whose peers have no record at all (docs/REPLICATION.md). */
+ * a failure. Where the direct link was cut, the tombstone goes by another node: two rounds. */
 static void check_unregistered(struct sim *sim)
 {
     uint64_t late_ms = sim->settings.late_messages_percent ? 3 * TIMEOUT_MS : 0;
     uint64_t hops_ms = (sim->settings.hops - 1) * 2 * ANTI_ENTROPY_MS;
     uint64_t direct_ms = FORGOTTEN_MS + late_ms + hops_ms;
-    if (sim->settings.tombstone_ms < FAULTS_MS && has_happened(sim, sim->kept_ms))
-        return;
     for (uint32_t i = 0; i < sim->client_count; i++) {
         const struct sim_client *client = &sim->clients[i];
         uint64_t since_ms = sim->now_ms - client->ended_ms;
         if (client->wanted || may_be_forgotten(client) || mixes_revisions(sim) ||
-            since_ms < direct_ms)
+            since_ms < direct_ms || may_return(sim, client))
             continue;
         for (uint32_t n = 0; n < sim->node_count; n++) {
             const struct sim_node *node = &sim->nodes[n];
@@ -321,15 +325,15 @@ static bool extends_leases(const struct sim *sim, const struct sim_node *node)
  * serves nobody, and its comparison may take the record from a node that is still checking. If the
  * HLCs went ahead while a node was paused, because a node with a wrong clock started, the paused
  * node does not know how long the renewals in its sockets were in transit: it counts them from when
- * it continues. Leases that a node has loaded last for one TTL after its start. */
+ * it continues. Leases that a node has loaded and keeps last for one TTL after its start. */
 static void check_ended_leases(struct sim *sim)
 {
-    if (sim->settings.has_legacy || sim->guarded || has_happened(sim, sim->behind_ms) ||
-        has_happened(sim, sim->loaded_ms))
+    if (sim->settings.has_legacy || sim->guarded || has_happened(sim, sim->behind_ms))
         return;
     for (uint32_t i = 0; i < sim->client_count; i++) {
         const struct sim_client *client = &sim->clients[i];
-        if (!client->dead || sim->now_ms - client->touched_ms < TTL_MS + leftover_ms(sim))
+        if (!client->dead || has_happened(sim, client->touched_ms) ||
+            has_happened(sim, client->kept_ms))
             continue;
         for (uint32_t n = 0; n < sim->node_count; n++) {
             const struct sim_node *node = &sim->nodes[n];

@@ -83,8 +83,6 @@ void store_load(struct sim *sim, struct sim_node *node)
     storage_status(node->storage, &status);
     sim->counts.loaded += status.loaded_instances;
     node->has_loaded = status.loaded_instances > 0;
-    if (node->has_loaded)
-        sim->loaded_ms = sim->now_ms;
     for (uint32_t i = 0; i < sim->client_count; i++)
         if (content_at(node, &sim->clients[i]))
             node->held_ms[i] = sim->now_ms;
@@ -124,6 +122,23 @@ static uint64_t evict_loaded(struct sim *sim, struct sim_node *node, bool has_sh
     return evicted;
 }
 
+/* The leases that end one time-to-live after the start, because nobody has renewed them, and no
+ * peer has sent when they end. */
+static void note_kept(struct sim *sim, const struct sim_node *node)
+{
+    for (uint32_t i = 0; i < sim->client_count; i++) {
+        struct sim_client *client = &sim->clients[i];
+        struct instance_key key = client->key;
+        struct record_copy state;
+        if (!registry_read_key(node->registry, instance_key_packed(&key), &state))
+            continue;
+        bool is_kept = !state.deleted && state.lease_state != LEASE_ACTIVE;
+        if (is_kept && client->kept_ms < node->started_ms)
+            client->kept_ms = node->started_ms;
+        record_copy_unref(&state);
+    }
+}
+
 /* As the engine does. */
 void store_node_ready(struct sim *sim, struct sim_node *node)
 {
@@ -142,8 +157,7 @@ void store_node_ready(struct sim *sim, struct sim_node *node)
     storage_set_complete(node->storage);
     if (has_list && node->away_ms > TTL_MS)
         lists_node_returns(sim, node);
-    else if (node->has_loaded)
-        sim->kept_ms = sim->now_ms;
+    note_kept(sim, node);
 }
 
 bool store_has_committed(const struct sim *sim, const struct sim_node *node, uint64_t since_ms)
