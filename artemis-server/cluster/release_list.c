@@ -9,12 +9,12 @@ static struct slice id_of(const struct guard_release *release)
     return (struct slice){release->service_id, release->id_size};
 }
 
-/* Whether a release with this scope and time does what the other one does. */
+/* Whether a release of this service, or of all, at this time does what the other one does. */
 static bool covers(struct slice service_id, uint64_t clock_ms, struct slice other_id,
                    uint64_t other_clock_ms)
 {
-    bool has_scope = service_id.size == 0 || slice_equal(service_id, other_id);
-    return has_scope && clock_ms >= other_clock_ms;
+    bool is_included = service_id.size == 0 || slice_equal(service_id, other_id);
+    return is_included && clock_ms >= other_clock_ms;
 }
 
 static bool is_covered(const struct release_list *list, struct slice service_id, uint64_t clock_ms)
@@ -25,7 +25,7 @@ static bool is_covered(const struct release_list *list, struct slice service_id,
     return false;
 }
 
-/* The release is not needed any more when one with this scope and time is added. */
+/* The release is not needed any more when this one is added. */
 static bool is_replaced(const struct guard_release *release, struct slice service_id,
                         uint64_t clock_ms, uint64_t now_ms)
 {

@@ -80,7 +80,8 @@ static void release_everything(struct registry *registry, struct release *releas
     pthread_mutex_unlock(&registry->node_guard.lock);
 }
 
-static enum error release_scope(struct registry *registry, struct slice id, struct release *release)
+static enum error release_guards(struct registry *registry, struct slice id,
+                                 struct release *release)
 {
     if (id.size == 0) {
         release_everything(registry, release);
@@ -97,7 +98,7 @@ enum error registry_release_guard(struct registry *registry, struct slice id, st
 {
     struct release release = {
         .now = now, .settings = registry_guard_settings(registry), .until_ms = UINT64_MAX};
-    return release_scope(registry, id, &release);
+    return release_guards(registry, id, &release);
 }
 
 /* The time since the clock of the cluster showed clock_ms. */
@@ -133,7 +134,7 @@ bool registry_apply_release(struct registry *registry, struct slice id, uint64_t
     uint64_t check_ms = registry_lease_check_max_ms(registry) + LEASE_CHECK_SLACK_MS;
     if (release.age_ms > check_ms)
         release.until_ms = now.mono_ms + check_ms - release.age_ms;
-    return release_scope(registry, id, &release) == ERR_NONE && release.has_effect;
+    return release_guards(registry, id, &release) == ERR_NONE && release.has_effect;
 }
 
 /* A copy of a guard, for use without a lock. */

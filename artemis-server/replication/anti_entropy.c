@@ -2,16 +2,16 @@
  *
  * Anti-entropy: compares this node with a peer by 1,024 bucket digests, then key by key in the
  * buckets that differ. Newer records there are fetched. Newer records here go into the outbox of
- * the peer, which may send them after the round.
+ * the peer, which may send them after the comparison.
  *
- * A round counts as a comparison only if this node has taken every record that is newer there:
+ * A comparison counts only if this node has taken every record that is newer there:
  *   - If more than fetch_max keys of a list are to be fetched, these are fetched first. Then the
  *     same buckets are listed again, fewer at a time. What was fetched does not differ any more.
  *     In a list of a single bucket, as many keys are skipped as were fetched in vain: the others
  *     follow them.
  *   - A peer leaves out records beyond the size limit of its response. It sends records in the
  *     order of the request, so what follows the last one is fetched again.
- *   - If a record is refused, or memory is short, the round does not count.
+ *   - If a record is refused, or memory is short, the comparison does not count.
  *   - Neither does one that takes longer than a snapshot may: it ends, and what it has taken does
  *     not differ in the next one. A peer whose lists never end would keep this node busy.
  */
@@ -23,33 +23,33 @@
 #include "artemis-core/base/sim_bug.h"
 #include "artemis-core/model/record_order.h"
 
-static void free_own(struct round *round)
+static void free_own(struct comparison *comparison)
 {
-    for (size_t i = 0; i < round->own_count; i++)
-        record_copy_unref(&round->own[i]);
-    free(round->own);
-    free(round->seen);
-    round->own = NULL;
-    round->seen = NULL;
-    round->own_count = 0;
+    for (size_t i = 0; i < comparison->own_count; i++)
+        record_copy_unref(&comparison->own[i]);
+    free(comparison->own);
+    free(comparison->seen);
+    comparison->own = NULL;
+    comparison->seen = NULL;
+    comparison->own_count = 0;
 }
 
-void round_reset(struct round *round)
+void comparison_reset(struct comparison *comparison)
 {
-    free_own(round);
-    for (size_t i = 0; i < round->to_fetch_count; i++)
-        record_copy_unref(&round->to_fetch[i]);
-    free(round->to_fetch);
-    *round = (struct round){.next_ms = round->next_ms};
+    free_own(comparison);
+    for (size_t i = 0; i < comparison->to_fetch_count; i++)
+        record_copy_unref(&comparison->to_fetch[i]);
+    free(comparison->to_fetch);
+    *comparison = (struct comparison){.next_ms = comparison->next_ms};
 }
 
-/* Ends the round, complete or not, and schedules the next one. */
-static void end_round(struct replicator *replicator, struct peer *peer, struct moment now)
+/* Ends the comparison, complete or not, and schedules the next one. */
+static void end_comparison(struct replicator *replicator, struct peer *peer, struct moment now)
 {
-    round_reset(&peer->round);
+    comparison_reset(&peer->comparison);
     uint64_t interval_ms = replicator->options.anti_entropy_ms;
     /* The jitter keeps nodes that started together from comparing at the same moment. */
-    peer->round.next_ms =
+    peer->comparison.next_ms =
         now.mono_ms + interval_ms - replicator_random(replicator, interval_ms / 8 + 1);
 }
 
@@ -58,19 +58,19 @@ static void end_round(struct replicator *replicator, struct peer *peer, struct m
 static struct message *fetch_message(struct replicator *replicator, struct peer *peer,
                                      struct moment now)
 {
-    struct round *round = &peer->round;
+    struct comparison *comparison = &peer->comparison;
     size_t count =
-        round->to_fetch_count < FETCH_ITEMS_MAX ? round->to_fetch_count : FETCH_ITEMS_MAX;
+        comparison->to_fetch_count < FETCH_ITEMS_MAX ? comparison->to_fetch_count : FETCH_ITEMS_MAX;
     struct message *message = message_create(replicator, peer, MESSAGE_FETCH, count, now);
     if (!message)
         return NULL;
-    round->to_fetch_count -= count;
-    memcpy(message->items, round->to_fetch + round->to_fetch_count,
+    comparison->to_fetch_count -= count;
+    memcpy(message->items, comparison->to_fetch + comparison->to_fetch_count,
            count * sizeof(*message->items));
     message->count = count;
     qsort(message->items, count, sizeof(*message->items), record_copy_compare); /* for find_item */
-    round->fetched_count = 0;
-    round->step = ROUND_FETCH;
+    comparison->fetched_count = 0;
+    comparison->step = COMPARISON_FETCH;
     return message;
 }
 
@@ -78,31 +78,31 @@ static struct message *fetch_message(struct replicator *replicator, struct peer 
 static struct message *list_message(struct replicator *replicator, struct peer *peer,
                                     struct moment now)
 {
-    struct round *round = &peer->round;
+    struct comparison *comparison = &peer->comparison;
     struct message *message = message_create(replicator, peer, MESSAGE_LIST, 0, now);
     if (!message)
         return NULL;
-    uint32_t max = round->buckets_max ? round->buckets_max : ANTI_ENTROPY_BUCKETS_MAX;
+    uint32_t max = comparison->buckets_max ? comparison->buckets_max : ANTI_ENTROPY_BUCKETS_MAX;
     uint32_t taken = 0;
     for (uint32_t bucket = 0; bucket < DIGEST_BUCKETS && taken < max; bucket++) {
-        if (!bucket_set_has(&round->differ, bucket))
+        if (!bucket_set_has(&comparison->differ, bucket))
             continue;
         bucket_set_add(&message->buckets, bucket);
-        round->differ.bits[bucket / 64] &= ~((uint64_t)1 << (bucket % 64));
+        comparison->differ.bits[bucket / 64] &= ~((uint64_t)1 << (bucket % 64));
         taken++;
     }
-    round->buckets_max = taken;
-    round->is_incomplete |= round->skip != 0;
-    round->skipped = 0;
-    round->is_cut = false;
-    round->step = ROUND_LIST;
+    comparison->buckets_max = taken;
+    comparison->is_incomplete |= comparison->skip != 0;
+    comparison->skipped = 0;
+    comparison->is_cut = false;
+    comparison->step = COMPARISON_LIST;
     return message;
 }
 
-static bool any_differ(const struct round *round)
+static bool any_differ(const struct comparison *comparison)
 {
     for (int i = 0; i < DIGEST_BUCKETS / 64; i++)
-        if (round->differ.bits[i])
+        if (comparison->differ.bits[i])
             return true;
     return false;
 }
@@ -119,25 +119,25 @@ uint64_t anti_entropy_due_ms(const struct replicator *replicator, const struct p
     if (peer->is_legacy || has_message_in_flight(peer) || replicator->flushing || !has_something ||
         !peer->is_ready)
         return UINT64_MAX;
-    return peer->round.next_ms;
+    return peer->comparison.next_ms;
 }
 
 struct message *anti_entropy_next(struct replicator *replicator, struct peer *peer,
                                   struct moment now)
 {
-    struct round *round = &peer->round;
+    struct comparison *comparison = &peer->comparison;
     if (peer->is_legacy || has_message_in_flight(peer) || replicator->flushing)
         return NULL;
-    if (round->to_fetch_count)
+    if (comparison->to_fetch_count)
         return fetch_message(replicator, peer, now);
-    if (any_differ(round))
+    if (any_differ(comparison))
         return list_message(replicator, peer, now);
     if (now.mono_ms < anti_entropy_due_ms(replicator, peer))
         return NULL;
     struct message *message = message_create(replicator, peer, MESSAGE_DIGEST, 0, now);
     if (message) {
-        round->step = ROUND_DIGEST;
-        round->started_ms = now.mono_ms;
+        comparison->step = COMPARISON_DIGEST;
+        comparison->started_ms = now.mono_ms;
         registry_begin_sharing(replicator->registry, message->peer + 1, now);
     }
     return message;
@@ -148,97 +148,99 @@ struct message *anti_entropy_next(struct replicator *replicator, struct peer *pe
 void anti_entropy_on_digests(struct replicator *replicator, struct peer *peer,
                              const uint64_t digests[DIGEST_BUCKETS])
 {
-    struct round *round = &peer->round;
+    struct comparison *comparison = &peer->comparison;
     uint64_t own[DIGEST_BUCKETS];
-    if (round->step != ROUND_DIGEST)
+    if (comparison->step != COMPARISON_DIGEST)
         return;
     registry_digests(replicator->registry, own);
-    round->differing = 0;
+    comparison->differing = 0;
     struct bucket_set equal = {0};
     for (uint32_t bucket = 0; bucket < DIGEST_BUCKETS; bucket++) {
         if (own[bucket] == digests[bucket] || SIM_BUG(8)) {
             bucket_set_add(&equal, bucket);
             continue;
         }
-        bucket_set_add(&round->differ, bucket);
-        round->differing++;
+        bucket_set_add(&comparison->differ, bucket);
+        comparison->differing++;
     }
     if (!replicator->was_ready)
         registry_note_equal_buckets(replicator->registry, &equal);
-    replicator->stats.differences += round->differing;
-    peer->view.differing = round->differing;
+    replicator->stats.differences += comparison->differing;
+    peer->view.differing = comparison->differing;
 }
 
-static bool load_own(struct replicator *replicator, struct round *round,
+static bool load_own(struct replicator *replicator, struct comparison *comparison,
                      const struct message *message)
 {
-    if (round->seen)
+    if (comparison->seen)
         return true;
-    if (round->out_of_memory)
+    if (comparison->out_of_memory)
         return false;
-    round->out_of_memory = registry_list_buckets(replicator->registry, &message->buckets,
-                                                 &round->own, &round->own_count) != ERR_NONE;
-    if (!round->out_of_memory) {
-        round->seen = calloc(round->own_count + 1, sizeof(*round->seen));
-        round->out_of_memory = !round->seen;
+    comparison->out_of_memory =
+        registry_list_buckets(replicator->registry, &message->buckets, &comparison->own,
+                              &comparison->own_count) != ERR_NONE;
+    if (!comparison->out_of_memory) {
+        comparison->seen = calloc(comparison->own_count + 1, sizeof(*comparison->seen));
+        comparison->out_of_memory = !comparison->seen;
     }
-    if (round->out_of_memory) {
-        free_own(round);
+    if (comparison->out_of_memory) {
+        free_own(comparison);
         return false;
     }
-    if (round->own_count)
-        qsort(round->own, round->own_count, sizeof(*round->own), record_copy_compare);
+    if (comparison->own_count)
+        qsort(comparison->own, comparison->own_count, sizeof(*comparison->own),
+              record_copy_compare);
     return true;
 }
 
-static struct record_copy *find_own(struct round *round, const struct instance *key_only)
+static struct record_copy *find_own(struct comparison *comparison, const struct instance *key_only)
 {
     struct record_copy to_fetch = {.instance = (struct instance *)key_only};
-    return round->own_count ? bsearch(&to_fetch, round->own, round->own_count, sizeof(*round->own),
-                                      record_copy_compare)
-                            : NULL;
+    return comparison->own_count ? bsearch(&to_fetch, comparison->own, comparison->own_count,
+                                           sizeof(*comparison->own), record_copy_compare)
+                                 : NULL;
 }
 
 /* False: out of memory. */
-static bool reserve_to_fetch(struct round *round)
+static bool reserve_to_fetch(struct comparison *comparison)
 {
-    if (round->to_fetch_count < round->to_fetch_capacity)
+    if (comparison->to_fetch_count < comparison->to_fetch_capacity)
         return true;
-    size_t capacity = round->to_fetch_capacity ? round->to_fetch_capacity * 2 : 64;
-    struct record_copy *grown = realloc(round->to_fetch, capacity * sizeof(*grown));
+    size_t capacity = comparison->to_fetch_capacity ? comparison->to_fetch_capacity * 2 : 64;
+    struct record_copy *grown = realloc(comparison->to_fetch, capacity * sizeof(*grown));
     if (!grown) {
-        round->out_of_memory = true;
+        comparison->out_of_memory = true;
         return false;
     }
-    round->to_fetch = grown;
-    round->to_fetch_capacity = capacity;
+    comparison->to_fetch = grown;
+    comparison->to_fetch_capacity = capacity;
     return true;
 }
 
-static void add_to_fetch(const struct replicator *replicator, struct round *round,
+static void add_to_fetch(const struct replicator *replicator, struct comparison *comparison,
                          struct instance *key_only)
 {
-    if (round->skipped < round->skip) {
-        round->skipped++;
+    if (comparison->skipped < comparison->skip) {
+        comparison->skipped++;
         return;
     }
-    if (round->to_fetch_count >= replicator->options.fetch_max) {
-        round->is_cut = true;
+    if (comparison->to_fetch_count >= replicator->options.fetch_max) {
+        comparison->is_cut = true;
         return;
     }
-    if (reserve_to_fetch(round))
-        round->to_fetch[round->to_fetch_count++] =
+    if (reserve_to_fetch(comparison))
+        comparison->to_fetch[comparison->to_fetch_count++] =
             (struct record_copy){.instance = instance_ref(key_only)};
 }
 
 /* Counts what this node has taken from the peer, or failed to take. */
-static void count_fetched(enum error error, struct replicator *replicator, struct round *round,
-                          struct moment now)
+static void count_fetched(enum error error, struct replicator *replicator,
+                          struct comparison *comparison, struct moment now)
 {
     if (error == ERR_VERSION_AHEAD)
         replicator_check_clocks(replicator, now);
     if (error) {
-        round->is_incomplete = true;
+        comparison->is_incomplete = true;
         return;
     }
     replicator->stats.fetched++;
@@ -274,10 +276,10 @@ static void compare_record(struct replicator *replicator, struct peer *peer,
                            struct instance *key_only, const struct wire_record *theirs,
                            struct moment now)
 {
-    struct round *round = &peer->round;
-    struct record_copy *own_record = find_own(round, key_only);
+    struct comparison *comparison = &peer->comparison;
+    struct record_copy *own_record = find_own(comparison, key_only);
     if (own_record)
-        round->seen[own_record - round->own] = true;
+        comparison->seen[own_record - comparison->own] = true;
     int order = -1; /* of this node's record to the peer's */
     if (own_record) {
         struct wire_record own = registry_wire_record(replicator->registry, own_record, now);
@@ -290,12 +292,12 @@ static void compare_record(struct replicator *replicator, struct peer *peer,
     } else if (theirs->deleted) {
         if (order < 0)
             count_fetched(registry_apply_unregister(replicator->registry, theirs, now), replicator,
-                          round, now);
+                          comparison, now);
     } else if (order == 0) {
         if (registry_apply_renewal(replicator->registry, theirs, now))
-            add_to_fetch(replicator, round, key_only); /* it was removed meanwhile */
+            add_to_fetch(replicator, comparison, key_only); /* it was removed meanwhile */
     } else if (own_record || !replicator->ready || !has_ended(replicator, theirs)) {
-        add_to_fetch(replicator, round, key_only);
+        add_to_fetch(replicator, comparison, key_only);
     }
 }
 
@@ -308,7 +310,7 @@ static size_t find_item(const struct message *message, struct instance *key_only
     return item ? (size_t)(item - message->items) : message->count;
 }
 
-static void take_fetched(struct replicator *replicator, struct round *round,
+static void take_fetched(struct replicator *replicator, struct comparison *comparison,
                          const struct message *message, const struct wire_record *record,
                          struct moment now)
 {
@@ -316,12 +318,12 @@ static void take_fetched(struct replicator *replicator, struct round *round,
     if (number == message->count || record->deleted)
         return;
     enum error error = registry_apply(replicator->registry, record, now);
-    count_fetched(error, replicator, round, now);
-    if (number < round->fetched_count)
+    count_fetched(error, replicator, comparison, now);
+    if (number < comparison->fetched_count)
         return; /* the peer repeats it */
-    round->fetched_count = number + 1;
-    if (!error && round->skip)
-        round->skip--;
+    comparison->fetched_count = number + 1;
+    if (!error && comparison->skip)
+        comparison->skip--;
 }
 
 void anti_entropy_on_record(struct replicator *replicator, struct peer *peer,
@@ -329,15 +331,16 @@ void anti_entropy_on_record(struct replicator *replicator, struct peer *peer,
                             struct moment now)
 {
     if (message->kind == MESSAGE_FETCH) {
-        if (peer->round.step == ROUND_FETCH)
-            take_fetched(replicator, &peer->round, message, record, now);
+        if (peer->comparison.step == COMPARISON_FETCH)
+            take_fetched(replicator, &peer->comparison, message, record, now);
         return;
     }
-    if (peer->round.step != ROUND_LIST || !load_own(replicator, &peer->round, message))
+    if (peer->comparison.step != COMPARISON_LIST ||
+        !load_own(replicator, &peer->comparison, message))
         return;
     struct instance *key_only = instance_of_key(wire_record_key(record), 0);
     if (!key_only) {
-        peer->round.out_of_memory = true;
+        peer->comparison.out_of_memory = true;
         return;
     }
     compare_record(replicator, peer, key_only, record, now);
@@ -349,51 +352,52 @@ void anti_entropy_on_record(struct replicator *replicator, struct peer *peer,
 static void repair_missing(struct replicator *replicator, struct peer *peer,
                            const struct message *message, struct moment now)
 {
-    struct round *round = &peer->round;
-    if (!load_own(replicator, round, message))
+    struct comparison *comparison = &peer->comparison;
+    if (!load_own(replicator, comparison, message))
         return;
-    for (size_t i = 0; i < round->own_count; i++) {
-        struct wire_record own = registry_wire_record(replicator->registry, &round->own[i], now);
-        if (round->seen[i])
+    for (size_t i = 0; i < comparison->own_count; i++) {
+        struct wire_record own =
+            registry_wire_record(replicator->registry, &comparison->own[i], now);
+        if (comparison->seen[i])
             continue;
         if (has_ended(replicator, &own)) /* it may be renewed here later */
-            note_unshared(replicator, peer, &round->own[i]);
+            note_unshared(replicator, peer, &comparison->own[i]);
         else
-            repair(replicator, peer, &round->own[i]);
+            repair(replicator, peer, &comparison->own[i]);
     }
 }
 
 /* Chooses the buckets of the next list: after a list with too many keys to fetch, the same ones
  * again, fewer at a time. */
-static void end_list(struct replicator *replicator, struct round *round,
+static void end_list(struct replicator *replicator, struct comparison *comparison,
                      const struct message *message)
 {
-    if (!round->is_cut) {
-        round->skip = 0;
-        round->buckets_max *= 2;
-        if (round->buckets_max > ANTI_ENTROPY_BUCKETS_MAX)
-            round->buckets_max = ANTI_ENTROPY_BUCKETS_MAX;
+    if (!comparison->is_cut) {
+        comparison->skip = 0;
+        comparison->buckets_max *= 2;
+        if (comparison->buckets_max > ANTI_ENTROPY_BUCKETS_MAX)
+            comparison->buckets_max = ANTI_ENTROPY_BUCKETS_MAX;
         return;
     }
     replicator->stats.lists_cut++;
     for (int i = 0; i < DIGEST_BUCKETS / 64; i++)
-        round->differ.bits[i] |= message->buckets.bits[i];
-    if (round->buckets_max > 1)
-        round->buckets_max /= 2;
+        comparison->differ.bits[i] |= message->buckets.bits[i];
+    if (comparison->buckets_max > 1)
+        comparison->buckets_max /= 2;
     else
-        round->skip += round->to_fetch_count; /* less those that will be taken */
+        comparison->skip += comparison->to_fetch_count; /* less those that will be taken */
 }
 
 /* Fetches again what follows the last record that the peer sent. If it sent none, it has none. */
-static void end_fetch(struct round *round, struct message *message)
+static void end_fetch(struct comparison *comparison, struct message *message)
 {
-    if (round->fetched_count == 0)
+    if (comparison->fetched_count == 0)
         return;
-    while (message->count > round->fetched_count)
-        round->to_fetch[round->to_fetch_count++] = message->items[--message->count];
+    while (message->count > comparison->fetched_count)
+        comparison->to_fetch[comparison->to_fetch_count++] = message->items[--message->count];
 }
 
-/* The peer holds this node's records, as the round has shown. */
+/* The peer holds this node's records, as the comparison has shown. */
 static void share_records(const struct replicator *replicator, const struct peer *peer)
 {
     if (replicator->was_ready && peer->epoch)
@@ -402,43 +406,43 @@ static void share_records(const struct replicator *replicator, const struct peer
 }
 
 /* Nothing is left to list or to fetch, or it took too long. */
-static void complete_round(struct replicator *replicator, struct peer *peer, struct moment now)
+static void complete_comparison(struct replicator *replicator, struct peer *peer, struct moment now)
 {
-    bool is_incomplete = peer->round.is_incomplete;
+    bool is_incomplete = peer->comparison.is_incomplete;
     if (is_incomplete) {
         replicator->stats.incomplete++;
     } else {
-        replicator->stats.rounds++;
+        replicator->stats.comparisons++;
         peer->view.compared_ms = now.mono_ms;
         share_records(replicator, peer);
     }
-    end_round(replicator, peer, now);
+    end_comparison(replicator, peer, now);
     if (is_incomplete && !replicator->ready)
-        peer->round.next_ms = now.mono_ms + BOOTSTRAP_FRESH_MS;
+        peer->comparison.next_ms = now.mono_ms + BOOTSTRAP_FRESH_MS;
 }
 
 void anti_entropy_on_result(struct replicator *replicator, struct peer *peer,
                             struct message *message, enum send_result result, struct moment now)
 {
-    struct round *round = &peer->round;
-    if (round->step == ROUND_IDLE)
+    struct comparison *comparison = &peer->comparison;
+    if (comparison->step == COMPARISON_IDLE)
         return; /* the peer went down meanwhile */
     if (message->kind == MESSAGE_LIST && result == SEND_DELIVERED)
         repair_missing(replicator, peer, message, now);
-    if (result != SEND_DELIVERED || round->out_of_memory) {
-        end_round(replicator, peer, now);
+    if (result != SEND_DELIVERED || comparison->out_of_memory) {
+        end_comparison(replicator, peer, now);
         if (result == SEND_RETRYABLE)
-            round->next_ms = peer->retry_ms;
+            comparison->next_ms = peer->retry_ms;
         return;
     }
     if (message->kind == MESSAGE_LIST)
-        end_list(replicator, round, message);
+        end_list(replicator, comparison, message);
     if (message->kind == MESSAGE_FETCH)
-        end_fetch(round, message);
-    free_own(round);
-    bool has_more = round->to_fetch_count || any_differ(round);
-    if (has_more && now.mono_ms < round->started_ms + replicator->options.snapshot_timeout_ms)
+        end_fetch(comparison, message);
+    free_own(comparison);
+    bool has_more = comparison->to_fetch_count || any_differ(comparison);
+    if (has_more && now.mono_ms < comparison->started_ms + replicator->options.snapshot_timeout_ms)
         return;
-    round->is_incomplete |= has_more;
-    complete_round(replicator, peer, now);
+    comparison->is_incomplete |= has_more;
+    complete_comparison(replicator, peer, now);
 }

@@ -141,7 +141,7 @@ void replicator_remove_peer(struct replicator *replicator, uint32_t number)
     struct peer *peer = &replicator->peers[number];
     assert(number < REPLICATOR_PEERS_MAX && peer->joined);
     outbox_clear(&peer->outbox);
-    round_reset(&peer->round);
+    comparison_reset(&peer->comparison);
     lease_check_forget_peer(replicator, peer);
     peer->joined = false;
     registry_remove_peer(replicator->registry, number + 1);
@@ -160,12 +160,12 @@ static void set_health(struct replicator *replicator, struct peer *peer, enum pe
     if (health == PEER_UP) {
         peer->failures = 0;
         peer->retry_ms = 0;
-        peer->round.next_ms = now.mono_ms;
+        peer->comparison.next_ms = now.mono_ms;
         bootstrap_on_peer_up(replicator, peer, now);
     } else {
         if (!SIM_BUG(5))
             outbox_clear(&peer->outbox);
-        round_reset(&peer->round);
+        comparison_reset(&peer->comparison);
         peer->is_ready = false;
         peer->health_due_ms = earlier(peer->health_due_ms, now.mono_ms + DOWN_PROBE_MS);
         lease_check_on_peer_down(replicator, peer, now);
@@ -249,7 +249,7 @@ static void observe_clocks(struct replicator *replicator, struct peer *peer,
     if (!SIM_BUG(10)) /* a node that does not know the highest stamp issues lower ones */
         registry_observe_hlc(replicator->registry, health->highest_hlc, now);
     if (registry_members_clock_ms(replicator->registry, now) > before_ms + CLOCK_RAISED_MS)
-        peer->round.next_ms = now.mono_ms;
+        peer->comparison.next_ms = now.mono_ms;
 }
 
 void replicator_check_clocks(struct replicator *replicator, struct moment now)
@@ -297,7 +297,7 @@ void replicator_on_health(struct replicator *replicator, const struct message *m
     peer->is_ready = new_health == PEER_UP && health->is_ready;
     peer->is_comparing = new_health == PEER_UP && health->is_comparing;
     if (became_ready)
-        peer->round.next_ms = now.mono_ms;
+        peer->comparison.next_ms = now.mono_ms;
     /* A process that starts may copy guarded leases. One that was cut off got them before, and its
      * guards may have engaged since. */
     if (has_restarted || (became_ready && !peer->has_started))

@@ -67,7 +67,7 @@ struct replicator_options {
     uint32_t check_max; /* leases in a lease check. 0: MESSAGE_ITEMS_MAX */
     uint64_t health_interval_ms;
     uint64_t snapshot_timeout_ms; /* of one snapshot, then the next peer is asked; of all
-                                     comparisons after it; and of a round of anti-entropy */
+                                     comparisons after it; and of each later comparison */
     uint64_t bootstrap_grace_ms;  /* without a peer that has data, not ready for at most so long */
     uint64_t bootstrap_refill_ms; /* the last part of it, in which clients register again */
     uint64_t seed;                /* for jitter and for hashes */
@@ -229,7 +229,7 @@ struct peer_view {
     uint64_t oldest_ms;        /* age of the oldest pending change or renewal */
     uint64_t last_lag_ms;      /* of the last delivered item: from the change to the response */
     uint64_t last_response_ms; /* monotonic; 0: never */
-    uint64_t compared_ms;      /* monotonic: the last complete anti-entropy round; 0: never */
+    uint64_t compared_ms;      /* monotonic: the last complete comparison; 0: never */
     uint32_t differing;        /* buckets that differed in it */
     /* counters since the start */
     uint64_t sent[MESSAGE_KINDS], delivered[MESSAGE_KINDS];
@@ -245,10 +245,10 @@ void replicator_view(const struct replicator *replicator, uint32_t peer, struct 
 
 struct replicator_stats {
     uint64_t lease_checks, refuted, confirmed; /* checked leases; kept; not refuted */
-    uint64_t rounds, differences;              /* of anti-entropy; buckets that differed */
+    uint64_t comparisons, differences;         /* of anti-entropy; buckets that differed */
     uint64_t fetched;                          /* records taken from peers by anti-entropy */
     uint64_t lists_cut;                        /* lists with more than fetch_max keys to fetch */
-    uint64_t incomplete;       /* rounds that ended without a record: it was refused, or not sent */
+    uint64_t incomplete;       /* comparisons that lack a record: it was refused, or not sent */
     uint64_t snapshot_records; /* taken from snapshots */
     bool has_snapshot;         /* one of them was complete */
     bool has_sharer; /* when this node became ready, the process that registry_shared named was a

@@ -17,7 +17,7 @@ static void add_to_outbox(struct peer *peer, struct record_copy copy, enum outbo
     if (outbox_put(&peer->outbox, &copy, queue)) {
         record_copy_unref(&copy);
         peer->view.items_dropped++;
-        peer->round.next_ms = 0;
+        peer->comparison.next_ms = 0;
     }
 }
 
@@ -154,7 +154,7 @@ static void put_back(struct peer *peer, struct message *message)
             continue;
         record_copy_unref(&message->items[i]);
         peer->view.items_dropped++;
-        peer->round.next_ms = 0;
+        peer->comparison.next_ms = 0;
     }
     message->count = 0; /* the outbox owns the references now */
 }

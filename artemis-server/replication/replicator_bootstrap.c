@@ -164,7 +164,7 @@ static void repeat_old_comparisons(struct replicator *replicator, struct moment 
         if (!peer->view.compared_ms || now.mono_ms - peer->view.compared_ms < BOOTSTRAP_FRESH_MS)
             continue;
         peer->view.compared_ms = 0;
-        peer->round.next_ms = now.mono_ms;
+        peer->comparison.next_ms = now.mono_ms;
     }
 }
 
@@ -256,8 +256,8 @@ void replicator_recompare(struct replicator *replicator, struct moment now)
         peer->health_due_ms = now.mono_ms;
         peer->retry_ms = now.mono_ms;
         peer->view.compared_ms = 0;
-        round_reset(&peer->round); /* the response to an open one may be older */
-        peer->round.next_ms = now.mono_ms;
+        comparison_reset(&peer->comparison); /* the response to an open one may be older */
+        peer->comparison.next_ms = now.mono_ms;
     }
     replicator->refill_ms = 0; /* clients could not register meanwhile */
     if (!replicator->ready && !replicator->snapshot_ms)

@@ -16,19 +16,19 @@
 #include "artemis-server/replication/outbox.h"
 #include "artemis-server/replication/replicator.h"
 
-/* An anti-entropy round with one peer. */
-enum round_step { ROUND_IDLE, ROUND_DIGEST, ROUND_LIST, ROUND_FETCH };
+/* A comparison with one peer, for anti-entropy. */
+enum comparison_step { COMPARISON_IDLE, COMPARISON_DIGEST, COMPARISON_LIST, COMPARISON_FETCH };
 
-struct round {
-    enum round_step step;
-    uint64_t next_ms;         /* when the next round starts */
+struct comparison {
+    enum comparison_step step;
+    uint64_t next_ms;         /* when the next one starts */
     uint64_t started_ms;      /* when this one did */
     struct bucket_set differ; /* buckets that differ and are not listed yet */
     uint32_t differing;       /* number of buckets that differed in the digests */
     struct record_copy *own;  /* this node's records in the buckets being listed, sorted by key */
     size_t own_count;
     bool *seen;                   /* which of them the peer listed */
-    bool out_of_memory;           /* the round ends */
+    bool out_of_memory;           /* the comparison ends */
     bool is_incomplete;           /* a record that differed was not taken */
     struct record_copy *to_fetch; /* keys */
     size_t to_fetch_count;
@@ -70,7 +70,7 @@ struct peer {
     uint64_t releases_sent;  /* number of the next release of a guard that the peer gets */
     uint64_t release_due_ms; /* after a failure: when it is sent again */
     struct outbox outbox;
-    struct round round;
+    struct comparison comparison;
     struct peer_view view; /* counters; replicator_view fills in the rest */
 };
 
@@ -160,7 +160,7 @@ void batch_repair(struct replicator *replicator, struct peer *peer, struct slice
 /* --- anti_entropy.c --------------------------------------------------------------------------- */
 struct message *anti_entropy_next(struct replicator *replicator, struct peer *peer,
                                   struct moment now);
-/* When the next round may start; UINT64_MAX: only after another event. */
+/* When the next comparison may start; UINT64_MAX: only after another event. */
 uint64_t anti_entropy_due_ms(const struct replicator *replicator, const struct peer *peer);
 void anti_entropy_on_record(struct replicator *replicator, struct peer *peer,
                             const struct message *message, const struct wire_record *record,
@@ -169,8 +169,8 @@ void anti_entropy_on_digests(struct replicator *replicator, struct peer *peer,
                              const uint64_t digests[DIGEST_BUCKETS]);
 void anti_entropy_on_result(struct replicator *replicator, struct peer *peer,
                             struct message *message, enum send_result result, struct moment now);
-/* Ends the round without a result; keeps next_ms. */
-void round_reset(struct round *round);
+/* Ends the comparison without a result; keeps next_ms. */
+void comparison_reset(struct comparison *comparison);
 
 /* --- replicator_bootstrap.c ------------------------------------------------------------------- */
 struct message *bootstrap_next(struct replicator *replicator, struct peer *peer, struct moment now);

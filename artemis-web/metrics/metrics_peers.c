@@ -10,7 +10,7 @@
 #define NODE_METRICS(X) \
     X("artemis_bootstrap_seconds",              "gauge",   (double)stats.bootstrap_ms / 1e3,  "Time from the start of this node until it was ready.") \
     X("artemis_bootstrap_records",              "gauge",   (double)stats.snapshot_records, "Records copied from a peer during bootstrap.") \
-    X("artemis_anti_entropy_rounds_total",      "counter", (double)stats.rounds,       "Completed anti-entropy comparisons with peers.") \
+    X("artemis_anti_entropy_rounds_total",      "counter", (double)stats.comparisons,       "Completed anti-entropy comparisons with peers.") \
     X("artemis_anti_entropy_differences_total", "counter", (double)stats.differences,  "Digests that differed in anti-entropy comparisons.") \
     X("artemis_anti_entropy_fetched_total",     "counter", (double)stats.fetched,      "Records fetched from peers by anti-entropy.") \
     X("artemis_anti_entropy_lists_cut_total",   "counter", (double)stats.lists_cut,    "Lists of keys in anti-entropy comparisons of which more than 10,000 were to be fetched: these were fetched first, and the rest after another list.") \

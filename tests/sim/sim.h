@@ -32,7 +32,7 @@
  *   6  a node that becomes ready serves what every living node serves, guarded leases included
  *   7  the last acknowledged change of a client is the final one, whichever nodes it used, if it
  *      saw each response, or its time-out, before the next call
- *   8  nodes that reach each other serve the same list within two rounds of anti-entropy
+ *   8  nodes that reach each other serve the same list within two intervals of anti-entropy
  * With storage, a crash loses nothing that was acknowledged more than a second before, and stamps
  * and revisions are never below those of earlier processes (7).
  *
@@ -159,9 +159,9 @@ struct sim_link {
 
 struct sim_counts {
     uint64_t events, messages, lost, repeated, registrations, heartbeats, refused, not_ready,
-        unregistrations, crashes, pauses, stalls, jumps, late, refuted, repairs, fetched, rounds,
-        evictions, timeouts, late_calls, dropped_calls, stale_calls, refused_stamps, lists_cut,
-        incomplete, loaded, loaded_evicted, commits_lost;
+        unregistrations, crashes, pauses, stalls, jumps, late, refuted, repairs, fetched,
+        comparisons, evictions, timeouts, late_calls, dropped_calls, stale_calls, refused_stamps,
+        lists_cut, incomplete, loaded, loaded_evicted, commits_lost;
     uint64_t failed_by[INVARIANTS]; /* seeds that failed, by invariant */
 };
 
@@ -181,10 +181,10 @@ enum sim_fault {
 
 enum sim_deaths {
     DEATHS_FEW,
-    DEATHS_AT_ONCE,     /* most clients die at once; then the nodes restart one by one */
-    DEATHS_AND_TURNS,   /* the same, and a node restarts as soon as the one before is ready */
-    DEATHS_AND_RELEASE, /* most clients die at once; then an operator releases the guards */
-    DEATHS_GRADUAL,     /* most clients die one by one */
+    DEATHS_AT_ONCE,      /* most clients die at once; then the nodes restart one by one */
+    DEATHS_AND_RESTARTS, /* the same, and a node restarts as soon as the one before is ready */
+    DEATHS_AND_RELEASE,  /* most clients die at once; then an operator releases the guards */
+    DEATHS_GRADUAL,      /* most clients die one by one */
 };
 
 /* What the worlds of a seed choose. */
@@ -414,6 +414,6 @@ void lists_node_continues(struct sim *sim, const struct sim_node *node); /* afte
  * serve. */
 void lists_node_returns(struct sim *sim, const struct sim_node *node);
 /* Before the nodes restart in turn, and after it. */
-void lists_turns_begin(struct sim *sim);
-void lists_turns_end(struct sim *sim);
+void lists_restarts_begin(struct sim *sim);
+void lists_restarts_end(struct sim *sim);
 void lists_end(struct sim *sim);

@@ -11,8 +11,8 @@ enum {
     FIRST_FAULT_MS = 5000,
     RECOVERY_DELAY_MS = 50,
     RESTART_MS = 3000,
-    TURN_POLL_MS = 7,
-    AFTER_TURNS_MS = 2000,
+    RESTART_POLL_MS = 7,
+    AFTER_RESTARTS_MS = 2000,
     AHEAD_START_MS = 3000, /* the others have noticed by then that the node is down */
     AHEAD_CALL_MS = 150,   /* from the start to the calls of a client, */
     AHEAD_CRASH_MS = 150,  /* and from there to the crash */
@@ -224,30 +224,30 @@ static void on_planned_restart(struct sim *sim, void *context, uint32_t id, uint
     crash(sim, &sim->nodes[id], 500);
 }
 
-static void on_turns_end(struct sim *sim, void *context, uint32_t a, uint32_t b)
+static void on_restarts_end(struct sim *sim, void *context, uint32_t a, uint32_t b)
 {
     (void)context;
     (void)a;
     (void)b;
-    lists_turns_end(sim);
+    lists_restarts_end(sim);
 }
 
 /* Each node restarts as soon as the one before is ready. */
-static void on_turn_to_restart(struct sim *sim, void *context, uint32_t id, uint32_t b)
+static void on_next_restart(struct sim *sim, void *context, uint32_t id, uint32_t b)
 {
     if (id == 0)
-        lists_turns_begin(sim);
+        lists_restarts_begin(sim);
     const struct sim_node *before = id ? &sim->nodes[id - 1] : NULL;
     if (before && (!node_is_running(before) || !before->is_ready)) {
-        sim_at(sim->now_ms + TURN_POLL_MS, on_turn_to_restart, context, id, b);
+        sim_at(sim->now_ms + RESTART_POLL_MS, on_next_restart, context, id, b);
         return;
     }
     if (id == sim->node_count) {
-        sim_at(sim->now_ms + AFTER_TURNS_MS, on_turns_end, context, 0, 0);
+        sim_at(sim->now_ms + AFTER_RESTARTS_MS, on_restarts_end, context, 0, 0);
         return;
     }
     crash(sim, &sim->nodes[id], 20 + sim_random(sim, 500));
-    sim_at(sim->now_ms + TURN_POLL_MS, on_turn_to_restart, context, id + 1, b);
+    sim_at(sim->now_ms + RESTART_POLL_MS, on_next_restart, context, id + 1, b);
 }
 
 /* An operator releases the guards at one node. */
@@ -273,8 +273,8 @@ static void plan_deaths(struct sim *sim)
         if (sim_chance(sim, 75))
             sim_at(first_ms + sim_random(sim, spread_ms), on_death, NULL, id, 0);
     uint64_t restart_ms = first_ms + TTL_MS + 4000;
-    if (sim->settings.deaths == DEATHS_AND_TURNS)
-        sim_at(restart_ms, on_turn_to_restart, NULL, 0, 0);
+    if (sim->settings.deaths == DEATHS_AND_RESTARTS)
+        sim_at(restart_ms, on_next_restart, NULL, 0, 0);
     if (sim->settings.deaths == DEATHS_AND_RELEASE)
         sim_at(restart_ms, on_release, NULL, (uint32_t)sim_random(sim, sim->node_count), 0);
     for (uint32_t id = 0; id < sim->node_count && sim->settings.deaths == DEATHS_AT_ONCE; id++)

@@ -5,7 +5,7 @@
 #include "tests/sim/sim.h"
 
 enum {
-    /* Two rounds, and one message that is repeated. */
+    /* Two intervals, and one message that is repeated. */
     AGREE_MS = 2 * ANTI_ENTROPY_MS + TIMEOUT_MS,
     /* A lease of this age is in its lease check at some nodes, and evicted at others. */
     ENDING_FROM_MS = TTL_MS - 1000,
@@ -381,7 +381,7 @@ static bool is_low_without_evictions(const struct sim_node *node)
            stats.node_guard.renewed * 100 < leases * (uint32_t)GUARD_PERCENT;
 }
 
-void lists_turns_begin(struct sim *sim)
+void lists_restarts_begin(struct sim *sim)
 {
     for (uint32_t i = 0; i < sim->client_count; i++) {
         sim->guarded_before[i] = true;
@@ -392,7 +392,7 @@ void lists_turns_begin(struct sim *sim)
 }
 
 /* Nothing is lost, although each node started with what the others have. */
-void lists_turns_end(struct sim *sim)
+void lists_restarts_end(struct sim *sim)
 {
     for (uint32_t i = 0; i < sim->client_count; i++) {
         const struct sim_client *client = &sim->clients[i];

@@ -158,9 +158,9 @@ static void print_report(const struct report *report, double secs)
            (unsigned long long)c->timeouts, (unsigned long long)c->late_calls,
            (unsigned long long)c->dropped_calls, (unsigned long long)c->stale_calls,
            (unsigned long long)c->not_ready, (unsigned long long)c->stalls);
-    printf("%llu repairs, %llu anti-entropy rounds, %llu incomplete, %llu records fetched by them, "
+    printf("%llu repairs, %llu comparisons, %llu incomplete, %llu records fetched by them, "
            "%llu lists cut\n",
-           (unsigned long long)c->repairs, (unsigned long long)c->rounds,
+           (unsigned long long)c->repairs, (unsigned long long)c->comparisons,
            (unsigned long long)c->incomplete, (unsigned long long)c->fetched,
            (unsigned long long)c->lists_cut);
     printf("%llu instances loaded, %llu of them evicted before ready, %llu commits lost\n",

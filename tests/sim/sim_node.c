@@ -255,7 +255,7 @@ static void end(struct sim *sim, struct sim_node *node, bool is_clean)
     registry_stats(node->registry, &held);
     sim->counts.refuted += stats.refuted;
     sim->counts.fetched += stats.fetched;
-    sim->counts.rounds += stats.rounds;
+    sim->counts.comparisons += stats.comparisons;
     sim->counts.lists_cut += stats.lists_cut;
     sim->counts.incomplete += stats.incomplete;
     sim->counts.evictions += held.evicted;

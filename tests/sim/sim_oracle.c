@@ -10,7 +10,7 @@
 
 enum {
     /* A node that changes could reach for this long must have them: the longest backoff, the probe
-     * of a peer that was down, two anti-entropy rounds, a TTL and some timeouts. */
+     * of a peer that was down, two intervals of anti-entropy, a TTL and some timeouts. */
     CONVERGENCE_MS = BACKOFF_MAX_MS + DOWN_PROBE_MS + 2 * ANTI_ENTROPY_MS + TTL_MS + 3 * TIMEOUT_MS,
     FORGOTTEN_MS = TIMEOUT_MS + 2000, /* time until an unregistration is on every node, */
     DETOUR_MS = 2 * ANTI_ENTROPY_MS + TIMEOUT_MS,      /* and longer by way of another node */
@@ -122,7 +122,7 @@ void oracle_update_reachability(struct sim *sim)
     for (uint32_t a = 0; a < sim->node_count; a++) {
         bool reached[NODES_MAX] = {0};
         reached[a] = node_is_running(&sim->nodes[a]) && calm;
-        for (uint32_t round = 0; round < sim->node_count; round++)
+        for (uint32_t hop = 0; hop < sim->node_count; hop++)
             for (uint32_t b = 0; b < sim->node_count; b++)
                 for (uint32_t c = 0; c < sim->node_count && reached[b]; c++)
                     reached[c] |= oracle_are_connected(sim, b, c) && !sim->nodes[b].is_legacy;
@@ -288,7 +288,8 @@ static bool may_return(const struct sim *sim, const struct sim_client *client)
 }
 
 /* Invariant 3. Where no fault interfered, the time is shorter than a lease, so expiry does not hide
- * a failure. Where the direct link was cut, the tombstone goes by another node: two rounds. */
+ * a failure. Where the direct link was cut, the tombstone goes by another node: two intervals of
+ * anti-entropy. */
 static void check_unregistered(struct sim *sim)
 {
     uint64_t late_ms = sim->settings.late_messages_percent ? 3 * TIMEOUT_MS : 0;

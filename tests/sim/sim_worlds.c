@@ -201,7 +201,7 @@ static void guard_restart(struct sim *sim)
 static void guard_turns(struct sim *sim)
 {
     guard(sim);
-    sim->settings.deaths = DEATHS_AND_TURNS;
+    sim->settings.deaths = DEATHS_AND_RESTARTS;
     sim->settings.nodes_min = 3;
     sim->settings.nodes_max = 5;
 }

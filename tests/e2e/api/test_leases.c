@@ -263,7 +263,7 @@ static void guard_released_for_a_service_evicts_its_instances(void **state)
     assert_int_equal(call_count(http, "t"), 60);
 }
 
-static void guard_releases_after_guard_max_secs(void **state)
+static void leases_leave_after_guard_max_secs(void **state)
 {
     struct http *http = ((struct fixture *)*state)->http;
     call_register_many(http, "s", 60);
@@ -338,7 +338,7 @@ int main(void)
         TEST(guard_is_shown_in_metrics_and_status),
         TEST(guard_released_for_the_node_evicts_all),
         TEST(guard_released_for_a_service_evicts_its_instances),
-        TEST_WITH(guard_releases_after_guard_max_secs, start_with_short_guard),
+        TEST_WITH(leases_leave_after_guard_max_secs, start_with_short_guard),
         TEST(guard_evicts_a_few_while_others_renew),
         TEST(guard_release_of_unknown_service_is_refused),
         TEST_WITH(stopped_node_gives_its_leases_the_time_back, start_with_long_leases),

@@ -20,7 +20,7 @@ static inline void find_ids_in_one_bucket(char ids[][16], size_t count)
     }
 }
 
-/* Without memory a record is left out; the next round finds it. */
+/* Without memory a record is left out; the next comparison finds it. */
 static inline void play_update(const struct message *message, struct registry *peer)
 {
     for (size_t i = 0; i < message->count; i++) {

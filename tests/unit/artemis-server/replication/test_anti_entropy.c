@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Anti-entropy: after a complete round both nodes hold the same, whichever had the newer record; a
- * round that fails changes nothing.
+ * Anti-entropy: after a complete comparison both nodes hold the same, whichever had the newer
+ * record; a comparison that fails changes nothing.
  */
 #include "tests/support/failing_malloc.h"
 #include "tests/unit/artemis-server/replication/playing_peer.h"
@@ -37,7 +37,7 @@ static void play_all(void)
     play_all_as(other, 0);
 }
 
-static void next_round(void)
+static void next_comparison(void)
 {
     pass_ms(COMPARE_MS);
     play_all();
@@ -48,20 +48,20 @@ static void put_at_other(const char *id, const char *machine)
     put_as(other, (struct brief){.service = "s", .id = id, .machine = machine}, rig_now());
 }
 
-/* --- rounds ----------------------------------------------------------------------------------- */
+/* --- comparisons ------------------------------------------------------------------------------ */
 
-static void equal_digests_end_the_round(void **state)
+static void equal_digests_end_the_comparison(void **state)
 {
     (void)state;
     join_up(0);
-    uint64_t rounds = replicator_stats_now().rounds;
+    uint64_t comparisons = replicator_stats_now().comparisons;
     assert_true(view_of(0).compared_ms == rig_now().mono_ms);
     pass_ms(COMPARE_MS * 7 / 8 - 1);
     assert_null(sent(0, MESSAGE_DIGEST));
     pass_ms(COMPARE_MS / 8 + 1);
     respond_same_digests(0);
     assert_null(sent(0, MESSAGE_LIST));
-    assert_true(replicator_stats_now().rounds == rounds + 1);
+    assert_true(replicator_stats_now().comparisons == comparisons + 1);
     assert_int_equal(view_of(0).differing, 0);
 }
 
@@ -71,7 +71,7 @@ static void record_that_only_the_peer_has_is_fetched(void **state)
     join_up(0);
     put_at_other("a", "1");
     put_at_other("b", "1");
-    next_round();
+    next_comparison();
     assert_true(is_registered(rig.node, "s", "a") && is_registered(rig.node, "s", "b"));
     assert_agrees(other);
     assert_true(replicator_stats_now().fetched == 2);
@@ -83,7 +83,7 @@ static void record_that_the_peer_lacks_is_sent(void **state)
     (void)state;
     register_here("a", "1");
     join_up(0);
-    next_round();
+    next_comparison();
     assert_true(is_registered(other, "s", "a"));
     assert_true(view_of(0).repairs >= 1);
     assert_agrees(other);
@@ -96,7 +96,7 @@ static void newer_record_of_the_peer_is_fetched(void **state)
     join_up(0);
     pass_ms(10);
     put_at_other("a", "new");
-    next_round();
+    next_comparison();
     assert_agrees(other);
 }
 
@@ -108,7 +108,7 @@ static void newer_record_of_this_node_is_sent(void **state)
     pass_ms(10);
     register_here("a", "new");
     finish(0, MESSAGE_REGISTER, SEND_REJECTED); /* lost */
-    next_round();
+    next_comparison();
     assert_agrees(other);
     struct record_copy now;
     assert_true(read_state(other, "s", "a", &now));
@@ -124,7 +124,7 @@ static void newer_tombstone_of_the_peer_is_applied(void **state)
     take_out(other, "s", "a", rig_now());
     registry_set_replicating(other, true);
     take_out(other, "s", "a", rig_now()); /* this node never knew the key */
-    next_round();
+    next_comparison();
     assert_true(is_tombstone(rig.node, "s", "a"));
     assert_agrees(other);
 }
@@ -137,7 +137,7 @@ static void newer_tombstone_of_this_node_is_sent(void **state)
     pass_ms(10);
     unregister_here("a");
     finish(0, MESSAGE_UNREGISTER, SEND_REJECTED);
-    next_round();
+    next_comparison();
     assert_true(is_tombstone(other, "s", "a"));
     assert_agrees(other);
 }
@@ -151,15 +151,15 @@ static void tombstone_of_a_key_that_the_peer_lacks_is_sent_when_its_bucket_diffe
     finish(0, MESSAGE_REGISTER, SEND_REJECTED);
     unregister_here("a");
     finish(0, MESSAGE_UNREGISTER, SEND_REJECTED);
-    next_round();
+    next_comparison();
     assert_false(is_tombstone(other, "s", "a")); /* digests cover registered instances */
     find_ids_in_one_bucket(id, 1);
     put_at_other(id[0], "1");
-    next_round();
+    next_comparison();
     assert_true(is_tombstone(other, "s", "a"));
     assert_agrees(other);
     uint64_t differences = replicator_stats_now().differences;
-    next_round();
+    next_comparison();
     assert_true(replicator_stats_now().differences == differences); /* no repair without end */
 }
 
@@ -208,7 +208,7 @@ static void newer_content_of_an_ended_lease_is_exchanged(void **state)
     put_at_other("a", "1");
     register_here("b", "1");
     join_up(0);
-    next_round();
+    next_comparison();
     assert_agrees(other);
     pass_ms(10);
     put_at_other("a", "2");
@@ -227,7 +227,7 @@ static void renewals_of_the_peer_are_applied_from_the_list(void **state)
     register_here("a", "1");
     register_here("b", "1");
     join_up(0);
-    next_round();
+    next_comparison();
     assert_agrees(other);
     (void)renew(other, "s", "a", rig_now());
     pass_ms(1000);
@@ -237,7 +237,7 @@ static void renewals_of_the_peer_are_applied_from_the_list(void **state)
         put_at_other(id, "1");
     }
     assert_true(read_state(rig.node, "s", "a", &before));
-    next_round();
+    next_comparison();
     assert_true(read_state(rig.node, "s", "a", &after));
     assert_true(after.touched_ms > before.touched_ms);
     assert_agrees(other);
@@ -272,7 +272,7 @@ static void many_differences_need_several_bounded_messages(void **state)
 /* --- what changes meanwhile ------------------------------------------------------------------- */
 
 /* The list of own records was read before the change. */
-static void unregistration_during_a_round_is_not_undone_by_the_repair(void **state)
+static void unregistration_during_a_comparison_is_not_undone_by_the_repair(void **state)
 {
     (void)state;
     register_here("a", "1");
@@ -293,7 +293,7 @@ static void unregistration_during_a_round_is_not_undone_by_the_repair(void **sta
 
 /* --- faults ----------------------------------------------------------------------------------- */
 
-static void failed_round_starts_again_after_the_backoff(void **state)
+static void failed_comparison_starts_again_after_the_backoff(void **state)
 {
     (void)state;
     static const enum message_kind steps[] = {MESSAGE_DIGEST, MESSAGE_LIST, MESSAGE_FETCH};
@@ -305,17 +305,17 @@ static void failed_round_starts_again_after_the_backoff(void **state)
         pass_ms(COMPARE_MS);
         while (!sent(0, steps[i]))
             play(rig.out[0]);
-        uint64_t rounds = replicator_stats_now().rounds;
+        uint64_t comparisons = replicator_stats_now().comparisons;
         finish(0, steps[i], SEND_RETRYABLE);
-        assert_true(replicator_stats_now().rounds == rounds);
+        assert_true(replicator_stats_now().comparisons == comparisons);
         pass_ms(BACKOFF_FIRST_MS);
         play_all();
         assert_true(is_registered(rig.node, "s", "a"));
-        assert_true(replicator_stats_now().rounds == rounds + 1);
+        assert_true(replicator_stats_now().comparisons == comparisons + 1);
     }
 }
 
-static void rejected_round_starts_again_after_the_interval(void **state)
+static void rejected_comparison_starts_again_after_the_interval(void **state)
 {
     (void)state;
     join_up(0);
@@ -327,7 +327,7 @@ static void rejected_round_starts_again_after_the_interval(void **state)
     assert_non_null(sent(0, MESSAGE_DIGEST));
 }
 
-static void peer_that_goes_down_during_a_round_frees_the_round(void **state)
+static void peer_that_goes_down_during_a_comparison_frees_the_comparison(void **state)
 {
     (void)state;
     join_up(0);
@@ -379,7 +379,7 @@ static void peer_that_is_not_ready_or_legacy_is_not_compared(void **state)
 
 /* --- without memory --------------------------------------------------------------------------- */
 
-static void each_allocation_of_a_round_can_fail(void **state)
+static void each_allocation_of_a_comparison_can_fail(void **state)
 {
     (void)state;
     long failures = 0;
@@ -399,7 +399,7 @@ static void each_allocation_of_a_round_can_fail(void **state)
         failing_malloc_after(-1);
         registry_validate(rig.node);
         for (int i = 0; i < 3; i++)
-            next_round();
+            next_comparison();
         assert_agrees(other);
         if (!failed)
             break;
@@ -413,7 +413,7 @@ static void each_allocation_of_a_round_can_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(equal_digests_end_the_round),
+        TEST(equal_digests_end_the_comparison),
         TEST(record_that_only_the_peer_has_is_fetched),
         TEST(record_that_the_peer_lacks_is_sent),
         TEST(newer_record_of_the_peer_is_fetched),
@@ -427,13 +427,13 @@ int main(void)
         TEST(newer_content_of_an_ended_lease_is_exchanged),
         TEST(renewals_of_the_peer_are_applied_from_the_list),
         TEST(many_differences_need_several_bounded_messages),
-        TEST(unregistration_during_a_round_is_not_undone_by_the_repair),
-        TEST(failed_round_starts_again_after_the_backoff),
-        TEST(rejected_round_starts_again_after_the_interval),
-        TEST(peer_that_goes_down_during_a_round_frees_the_round),
+        TEST(unregistration_during_a_comparison_is_not_undone_by_the_repair),
+        TEST(failed_comparison_starts_again_after_the_backoff),
+        TEST(rejected_comparison_starts_again_after_the_interval),
+        TEST(peer_that_goes_down_during_a_comparison_frees_the_comparison),
         TEST(responses_of_an_earlier_membership_are_ignored),
         TEST(peer_that_is_not_ready_or_legacy_is_not_compared),
-        TEST(each_allocation_of_a_round_can_fail),
+        TEST(each_allocation_of_a_comparison_can_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

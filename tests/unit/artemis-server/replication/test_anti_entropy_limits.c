@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Anti-entropy at its limits: a round takes everything that differs, however little is fetched at a
- * time, and does not count if a record is refused.
+ * Anti-entropy at its limits: a comparison takes everything that differs, however little is
+ * fetched at a time, and does not count if a record is refused.
  */
 #include "tests/unit/artemis-server/replication/playing_peer.h"
 
@@ -48,7 +48,7 @@ static void play_all(void)
     play_all_as(other, response_max);
 }
 
-static void next_round(void)
+static void next_comparison(void)
 {
     pass_ms(COMPARE_MS);
     play_all();
@@ -76,30 +76,30 @@ static void assert_has_all_of_other(void)
     assert_agrees(other);
 }
 
-static void more_differences_than_may_be_fetched_are_taken_in_one_round(void **state)
+static void more_differences_than_may_be_fetched_are_taken_in_one_comparison(void **state)
 {
     (void)state;
     limit_fetches(3);
     join_up(0);
     put_many_at_other("x", 100);
-    uint64_t rounds = replicator_stats_now().rounds;
-    next_round();
+    uint64_t comparisons = replicator_stats_now().comparisons;
+    next_comparison();
     assert_has_all_of_other();
-    assert_true(replicator_stats_now().rounds == rounds + 1);
+    assert_true(replicator_stats_now().comparisons == comparisons + 1);
     assert_true(replicator_stats_now().lists_cut > 0);
     assert_true(replicator_stats_now().fetched == 100);
 }
 
-static void more_differences_than_the_default_limit_are_taken_in_one_round(void **state)
+static void more_differences_than_the_default_limit_are_taken_in_one_comparison(void **state)
 {
     (void)state;
     enum { COUNT = ANTI_ENTROPY_FETCH_MAX / 100 * 101 }; /* in each eighth of the buckets */
     join_up(0);
     put_many_at_other("x", DIGEST_BUCKETS / ANTI_ENTROPY_BUCKETS_MAX * COUNT);
-    uint64_t rounds = replicator_stats_now().rounds;
-    next_round();
+    uint64_t comparisons = replicator_stats_now().comparisons;
+    next_comparison();
     assert_has_all_of_other();
-    assert_true(replicator_stats_now().rounds == rounds + 1);
+    assert_true(replicator_stats_now().comparisons == comparisons + 1);
     assert_true(replicator_stats_now().lists_cut > 0);
 }
 
@@ -109,10 +109,10 @@ static void records_that_a_response_leaves_out_are_fetched_again(void **state)
     join_up(0);
     put_many_at_other("x", 100);
     response_max = 7;
-    uint64_t rounds = replicator_stats_now().rounds;
-    next_round();
+    uint64_t comparisons = replicator_stats_now().comparisons;
+    next_comparison();
     assert_has_all_of_other();
-    assert_true(replicator_stats_now().rounds == rounds + 1);
+    assert_true(replicator_stats_now().comparisons == comparisons + 1);
 }
 
 /* The peer has dropped the last records of the fetch meanwhile. */
@@ -130,9 +130,9 @@ static void records_that_the_peer_has_lost_are_not_fetched_for_ever(void **state
         snprintf(id, sizeof(id), "x%d", i);
         take_out(other, "s", id, rig_now());
     }
-    uint64_t rounds = replicator_stats_now().rounds;
+    uint64_t comparisons = replicator_stats_now().comparisons;
     play_all();
-    assert_true(replicator_stats_now().rounds == rounds + 1);
+    assert_true(replicator_stats_now().comparisons == comparisons + 1);
     assert_int_equal(stats_of(rig.node).instances, 5);
 }
 
@@ -196,7 +196,7 @@ static void refused_records_do_not_hide_the_others(void **state)
     assert_int_equal(stats_of(rig.node).instances, COUNT - REFUSED);
 }
 
-static void round_with_a_refused_record_does_not_count(void **state)
+static void comparison_with_a_refused_record_does_not_count(void **state)
 {
     (void)state;
     char ids[2][16];
@@ -206,19 +206,19 @@ static void round_with_a_refused_record_does_not_count(void **state)
     struct replicator_stats before = replicator_stats_now();
     uint64_t compared_ms = view_of(0).compared_ms;
     play_peer_with_refused(ids, 2, 1);
-    assert_true(replicator_stats_now().rounds == before.rounds);
+    assert_true(replicator_stats_now().comparisons == before.comparisons);
     assert_true(replicator_stats_now().incomplete == before.incomplete + 1);
     assert_true(view_of(0).compared_ms == compared_ms);
     assert_int_equal(stats_of(rig.node).instances, 1);
     pass_ms(COMPARE_MS);
     respond_same_digests(0); /* the peer does not hold the record any more */
-    assert_true(replicator_stats_now().rounds == before.rounds + 1);
+    assert_true(replicator_stats_now().comparisons == before.comparisons + 1);
 }
 
 /* A hostile peer lists more keys of a bucket than are fetched at a time, as alive, and their leases
  * have ended when they are fetched. This node has none of them afterwards, and each list is the
  * same. */
-static void round_of_a_peer_whose_lists_never_end_has_an_end(void **state)
+static void comparison_of_a_peer_whose_lists_never_end_has_an_end(void **state)
 {
     (void)state;
     enum { COUNT = 9, STEP_MS = 1000, MESSAGES_MAX = SNAPSHOT_MS / STEP_MS + 2 };
@@ -233,7 +233,7 @@ static void round_of_a_peer_whose_lists_never_end_has_an_end(void **state)
     respond_other_digest(ids[0]);
     while ((message = sent(0, MESSAGE_LIST)) || (message = sent(0, MESSAGE_FETCH))) {
         if (++messages > MESSAGES_MAX)
-            fail_msg("the round has no end");
+            fail_msg("the comparison has no end");
         for (size_t i = 0; message->kind == MESSAGE_LIST && i < COUNT; i++)
             respond_key(message, (struct word){.id = ids[i], .stamp = 5});
         for (size_t i = 0; message->kind == MESSAGE_FETCH && i < message->count; i++)
@@ -245,7 +245,7 @@ static void round_of_a_peer_whose_lists_never_end_has_an_end(void **state)
         finish_message(message, SEND_DELIVERED);
     }
     assert_true(replicator_stats_now().incomplete == before.incomplete + 1);
-    assert_true(replicator_stats_now().rounds == before.rounds);
+    assert_true(replicator_stats_now().comparisons == before.comparisons);
     assert_int_equal(stats_of(rig.node).instances, 0);
 }
 
@@ -254,13 +254,13 @@ static void round_of_a_peer_whose_lists_never_end_has_an_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(more_differences_than_may_be_fetched_are_taken_in_one_round),
-        TEST(more_differences_than_the_default_limit_are_taken_in_one_round),
+        TEST(more_differences_than_may_be_fetched_are_taken_in_one_comparison),
+        TEST(more_differences_than_the_default_limit_are_taken_in_one_comparison),
         TEST(records_that_a_response_leaves_out_are_fetched_again),
         TEST(records_that_the_peer_has_lost_are_not_fetched_for_ever),
         TEST(refused_records_do_not_hide_the_others),
-        TEST(round_with_a_refused_record_does_not_count),
-        TEST(round_of_a_peer_whose_lists_never_end_has_an_end),
+        TEST(comparison_with_a_refused_record_does_not_count),
+        TEST(comparison_of_a_peer_whose_lists_never_end_has_an_end),
     };
     return cmocka_run_group_tests_name("anti-entropy: limits", tests, NULL, NULL);
 }

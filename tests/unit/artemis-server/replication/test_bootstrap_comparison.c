@@ -222,7 +222,7 @@ static void refused_record_delays_the_node_until_the_limit(void **state)
     put(other, "s", "a", rig_now());
     join_with(0, ready);
     finish(0, MESSAGE_SNAPSHOT, SEND_DELIVERED);
-    for (int round = 0; round < 2; round++) {
+    for (int comparison = 0; comparison < 2; comparison++) {
         respond_digests_of(0, other);
         struct message *list = expect(0, MESSAGE_LIST);
         respond_key(list, ahead);

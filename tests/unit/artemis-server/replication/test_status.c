@@ -49,7 +49,7 @@ static void nothing_is_published_at_first(void **state)
     (void)state;
     assert_int_equal(replication_status_peers(&status, at_ms(1), out), 0);
     replication_status_stats(&status, &stats);
-    assert_int_equal(stats.rounds, 0);
+    assert_int_equal(stats.comparisons, 0);
 }
 
 static void peers_are_published_without_free_numbers_and_this_node(void **state)
@@ -58,7 +58,7 @@ static void peers_are_published_without_free_numbers_and_this_node(void **state)
     put_peer(1, "http://a:1", PEER_UP);
     put_peer(5, "http://self:1", PEER_SELF);
     put_peer(63, "http://b:1", PEER_DOWN);
-    stats.rounds = 7;
+    stats.comparisons = 7;
     replication_status_publish(&status, peers, &stats, 0, at_ms(10));
     assert_int_equal(replication_status_peers(&status, at_ms(10), out), 2);
     assert_string_equal(out[0].url, "http://a:1");
@@ -66,7 +66,7 @@ static void peers_are_published_without_free_numbers_and_this_node(void **state)
     assert_int_equal(out[1].view.health, PEER_DOWN);
     struct replicator_stats read = {0};
     replication_status_stats(&status, &read);
-    assert_int_equal(read.rounds, 7);
+    assert_int_equal(read.comparisons, 7);
     put_peer(63, "", PEER_NEW);
     replication_status_publish(&status, peers, &stats, 0, at_ms(20));
     assert_int_equal(replication_status_peers(&status, at_ms(20), out), 1);
